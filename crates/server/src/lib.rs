@@ -1,1 +1,19 @@
-//! To be written.
+//! The Doorward authorization server as a library: two axum routers, one for the public, one for operators.
+
+pub mod config;
+pub mod context;
+pub mod http;
+
+mod admin;
+mod authorize;
+mod clients;
+mod discovery;
+mod introspect;
+mod issue;
+mod jobs;
+mod keys;
+mod login;
+mod pages;
+mod resources;
+mod revoke;
+mod token;

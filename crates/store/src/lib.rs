@@ -1,1 +1,143 @@
-//! To be written.
+//! What the Doorward authorization server remembers.
+//!
+//! The store speaks in whole operations, not rows: [`Store::redeem_code`], [`Store::rotate_refresh`],
+//! [`Store::revoke_grants`]. Each is one transaction, safe under any number of parallel callers on any
+//! number of nodes, and durable when it answers. There is no read-modify-write above this trait: what a
+//! caller read before is only used to refuse early, and the operation checks it again.
+//!
+//! The grant is the centre: "this subject lets this client use this resource with these scopes". Codes,
+//! refresh tokens and issuances hang on it; to revoke it ends them all.
+
+mod error;
+mod operations;
+mod records;
+pub mod sqlite;
+
+use async_trait::async_trait;
+pub use doorward_oauth::time::UnixSeconds;
+pub use error::StoreError;
+pub use operations::{
+    Approval, ApprovalOutcome, Approved, GrantFilter, LoginThrottle, Page, PageRequest, RedeemCode,
+    RedeemOutcome, RefreshPolicy, RotateOutcome, RotateRefresh, ThrottlePolicy,
+};
+pub use records::{
+    AdminKey, Client, ClientId, ClientSecret, ClientSource, Code, Consent, Digest, EndReason, Grant,
+    GrantId, GrantState, Issuance, Resource, ResourceScope, SealedSecret, Session, SigningKeyRecord,
+    SigningKeyState, User, UserId,
+};
+
+/// The result of every operation.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// What the authorization server remembers. Implementations: [`sqlite::SqliteStore`].
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    // --- resources -----------------------------------------------------------------------------
+    /// Adds a resource. [`StoreError::Conflict`] if its slug or URI is taken.
+    async fn create_resource(&self, resource: Resource) -> Result<()>;
+    /// The resource with this slug.
+    async fn resource(&self, slug: &str) -> Result<Option<Resource>>;
+    /// Every resource, ordered by slug.
+    async fn resources(&self) -> Result<Vec<Resource>>;
+    /// Replaces the resource with the same slug. [`StoreError::NotFound`] if there is none.
+    async fn update_resource(&self, resource: Resource) -> Result<()>;
+    /// Removes a resource and ends the grants on it. Returns the number of grants ended.
+    async fn delete_resource(&self, slug: &str, now: UnixSeconds) -> Result<u64>;
+
+    // --- clients -------------------------------------------------------------------------------
+    /// Adds a client under a fresh id. [`StoreError::Conflict`] if the id is taken.
+    async fn create_client(&self, client: Client) -> Result<()>;
+    /// Adds a client or, when the id exists, leaves the stored one as it is; returns what is stored.
+    /// Idempotent registration (RFC 7591 with derived ids) rests on it.
+    async fn register_client(&self, client: Client) -> Result<Client>;
+    /// The client with this id.
+    async fn client(&self, client_id: &str) -> Result<Option<Client>>;
+    /// A page of clients, ordered by id.
+    async fn clients(&self, page: PageRequest) -> Result<Page<Client>>;
+    /// Replaces the client with the same id. [`StoreError::NotFound`] if there is none.
+    async fn update_client(&self, client: Client) -> Result<()>;
+    /// Removes a client and ends its grants. Returns the number of grants ended.
+    async fn delete_client(&self, client_id: &str, now: UnixSeconds) -> Result<u64>;
+
+    // --- people --------------------------------------------------------------------------------
+    /// Adds a person. [`StoreError::Conflict`] if the e-mail address is taken (compared in lower case).
+    async fn create_user(&self, user: User) -> Result<()>;
+    /// The person with this id.
+    async fn user(&self, id: UserId) -> Result<Option<User>>;
+    /// The person with this e-mail address (compared in lower case).
+    async fn user_by_email(&self, email: &str) -> Result<Option<User>>;
+    /// A page of people, ordered by id.
+    async fn users(&self, page: PageRequest) -> Result<Page<User>>;
+    /// Replaces the person with the same id. Disabling or a changed password ends the person's sessions;
+    /// disabling also ends the grants.
+    async fn update_user(&self, user: User, now: UnixSeconds) -> Result<()>;
+    /// Removes a person, the sessions, consents and grants.
+    async fn delete_user(&self, id: UserId, now: UnixSeconds) -> Result<()>;
+
+    // --- signing in ----------------------------------------------------------------------------
+    /// Takes one attempt from the throttle of each key (an account, an address) before the password is
+    /// looked at; all or none. The answer says whether the attempt may go on.
+    async fn begin_login(&self, keys: &[String], policy: ThrottlePolicy, now: UnixSeconds) -> Result<LoginThrottle>;
+    /// Gives the attempts back after a right password.
+    async fn clear_login(&self, keys: &[String]) -> Result<()>;
+    /// Adds a session and ends the one it replaces, if any (session fixation).
+    async fn create_session(&self, session: Session, replaces: Option<Digest>) -> Result<()>;
+    /// The live session with this id digest; `None` when ended, idle too long, past its limit, or when
+    /// the person is disabled. Moves `last_seen_at` (written at most once a minute).
+    async fn session(&self, id: &Digest, idle: std::time::Duration, now: UnixSeconds) -> Result<Option<(Session, User)>>;
+    /// Ends a session and the unredeemed codes made in it.
+    async fn end_session(&self, id: &Digest, now: UnixSeconds) -> Result<()>;
+
+    // --- grants --------------------------------------------------------------------------------
+    /// What this person allowed this client on this resource before.
+    async fn consent(&self, user: UserId, client_id: &str, resource: &str) -> Result<Option<Consent>>;
+    /// Records a person's approval: a pending grant and its code, the remembered consent if asked for, and
+    /// (for CIMD clients) a snapshot of the client. The same `request_id` twice makes one grant and code.
+    /// Re-checks that person, client and resource still stand.
+    async fn approve(&self, approval: Approval) -> Result<ApprovalOutcome>;
+    /// The code with this digest, as long as it is remembered (also after it was redeemed).
+    async fn code(&self, digest: &Digest) -> Result<Option<(Code, Grant)>>;
+    /// Redeems a code once. A second redemption ends the grant and everything under it.
+    async fn redeem_code(&self, redeem: RedeemCode) -> Result<RedeemOutcome>;
+    /// Ends the grant of a code that was presented wrongly by its own client (a wrong `code_verifier`).
+    async fn burn_code(&self, digest: &Digest, now: UnixSeconds) -> Result<()>;
+    /// The grant with this id.
+    async fn grant(&self, id: GrantId) -> Result<Option<Grant>>;
+    /// Exchanges a refresh token generation for its successor, as `RefreshPolicy` says.
+    async fn rotate_refresh(&self, rotate: RotateRefresh) -> Result<RotateOutcome>;
+    /// Grants that match, newest first.
+    async fn grants(&self, filter: GrantFilter, page: PageRequest) -> Result<Page<Grant>>;
+    /// Ends every live grant that matches, with its codes and refresh tokens. Returns how many.
+    async fn revoke_grants(&self, filter: GrantFilter, reason: EndReason, now: UnixSeconds) -> Result<u64>;
+    /// The record of an issued access token.
+    async fn issuance(&self, jti: &str) -> Result<Option<Issuance>>;
+
+    // --- keys and secrets ----------------------------------------------------------------------
+    /// Every signing key, newest first.
+    async fn signing_keys(&self) -> Result<Vec<SigningKeyRecord>>;
+    /// Adds a signing key as the active one; the active one before becomes `Previous`. With
+    /// `only_if_none` nothing happens when there is an active key already (several nodes starting at once).
+    /// Returns every key, newest first.
+    async fn add_signing_key(&self, key: SigningKeyRecord, only_if_none: bool, now: UnixSeconds) -> Result<Vec<SigningKeyRecord>>;
+    /// Removes previous keys that retired before `before`. Returns how many.
+    async fn delete_signing_keys(&self, before: UnixSeconds) -> Result<u64>;
+    /// The server secret of this purpose; stores `proposed` when there is none. Every node gets the same.
+    async fn secret(&self, purpose: &str, proposed: SealedSecret) -> Result<SealedSecret>;
+    /// The secret of this purpose, if it is there.
+    async fn find_secret(&self, purpose: &str) -> Result<Option<SealedSecret>>;
+
+    // --- operators -----------------------------------------------------------------------------
+    /// Adds an admin key; with `only_if_none`, only when no admin key exists. Returns whether it was added.
+    async fn add_admin_key(&self, key: AdminKey, only_if_none: bool) -> Result<bool>;
+    /// The admin key with this digest.
+    async fn admin_key(&self, digest: &Digest) -> Result<Option<AdminKey>>;
+
+    // --- life ----------------------------------------------------------------------------------
+    /// Removes what is past its use (codes, sessions, pending grants, throttles, issuances), at most
+    /// `limit` rows a kind. Returns the number of rows removed.
+    async fn sweep(&self, now: UnixSeconds, retain: std::time::Duration, limit: u32) -> Result<u64>;
+    /// Answers when the store can read and write.
+    async fn ping(&self) -> Result<()>;
+    /// Waits for running writes and closes.
+    async fn close(&self) -> Result<()>;
+}

@@ -1,0 +1,180 @@
+//! What goes into an operation, and what comes out of it.
+
+use std::time::Duration;
+
+use doorward_oauth::scope::ScopeSet;
+use doorward_oauth::time::UnixSeconds;
+
+use crate::records::{Client, Code, Consent, Digest, Grant, GrantId, GrantState, Issuance, UserId};
+
+/// Which page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageRequest {
+    /// The `next` of the page before; `None` for the first page.
+    pub after: Option<String>,
+    /// 1 to 200.
+    pub limit: u32,
+}
+
+impl Default for PageRequest {
+    fn default() -> Self {
+        Self { after: None, limit: 50 }
+    }
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// Give it back as `after` to get the next page; `None` on the last one.
+    pub next: Option<String>,
+}
+
+/// How many sign-in attempts are free, and how the wait grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ThrottlePolicy {
+    /// Attempts without a wait.
+    pub free_attempts: u32,
+    /// The first wait; it doubles with every further attempt.
+    pub first_wait: Duration,
+    /// The longest wait: nobody is ever locked out for good.
+    pub longest_wait: Duration,
+    /// Attempts are forgotten after this long without one.
+    pub forget_after: Duration,
+}
+
+/// Whether a sign-in attempt may go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoginThrottle {
+    /// It may.
+    Allowed,
+    /// Not before this many seconds have passed.
+    Wait(u64),
+}
+
+/// A person's approval of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approval {
+    /// Names the authorization request; the same one twice makes one grant and one code.
+    pub request_id: Digest,
+    /// The grant to be: [`GrantState::Pending`], generation 0.
+    pub grant: Grant,
+    /// Its code.
+    pub code: Code,
+    /// The session in which it was approved: the code dies with it.
+    pub session: Digest,
+    /// What to remember: merged with what was remembered before when the fingerprint is the same.
+    pub consent: Option<Consent>,
+    /// For CIMD clients: the snapshot to keep.
+    pub client: Option<Client>,
+    /// Now.
+    pub now: UnixSeconds,
+}
+
+/// What came of an approval.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ApprovalOutcome {
+    /// Recorded, now or by an earlier identical post: the code of the request works.
+    Approved(Approved),
+    /// The same request was approved and its code redeemed already.
+    AlreadyRedeemed,
+    /// The session ended, or the person was disabled or removed, in the meantime.
+    SignInAgain,
+    /// The client was disabled or removed in the meantime.
+    ClientGone,
+    /// The resource was removed in the meantime.
+    ResourceGone,
+}
+
+/// The grant of an approval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Approved {
+    /// The grant.
+    pub grant: GrantId,
+    /// Whether this call made it (`false`: the same request was approved before).
+    pub fresh: bool,
+}
+
+/// How refresh tokens live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefreshPolicy {
+    /// Ends when unused for this long.
+    pub idle_ttl: Duration,
+    /// Ends this long after the first.
+    pub absolute_ttl: Duration,
+    /// An old token inside this window gets the same successor again.
+    pub retry_window: Duration,
+}
+
+/// Redemption of a code, after every check has passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedeemCode {
+    /// The code's digest.
+    pub digest: Digest,
+    /// Whether the grant gets a refresh token (generation 1).
+    pub refresh: Option<RefreshPolicy>,
+    /// The access token to be signed afterwards.
+    pub issuance: Issuance,
+    /// Now.
+    pub now: UnixSeconds,
+}
+
+/// What came of a redemption.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RedeemOutcome {
+    /// Once only. The grant as it stands now.
+    Redeemed(Box<Grant>),
+    /// It was redeemed before: the grant has been ended.
+    Replayed,
+    /// Unknown, expired, or its grant, person, client or resource is gone.
+    Refused(GrantState),
+    /// No such code.
+    Unknown,
+}
+
+/// Use of a refresh token, after every check has passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RotateRefresh {
+    /// The grant that the token names.
+    pub grant: GrantId,
+    /// The generation that the token names.
+    pub generation: u32,
+    /// How refresh tokens live.
+    pub policy: RefreshPolicy,
+    /// The access token to be signed afterwards.
+    pub issuance: Issuance,
+    /// Now.
+    pub now: UnixSeconds,
+}
+
+/// What came of using a refresh token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RotateOutcome {
+    /// The successor's generation: the same one for every caller with the same token. `retry` when the
+    /// successor had been handed out before.
+    Rotated { grant: Box<Grant>, successor: u32, retry: bool },
+    /// Older than the retry window allows: the grant has been ended.
+    Reused,
+    /// Idle too long, or past the absolute end.
+    Expired,
+    /// The grant ended before, or its person, client or resource is gone or disabled.
+    Ended,
+    /// No such grant or generation.
+    Unknown,
+}
+
+/// Which grants. Empty matches all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GrantFilter {
+    /// This grant.
+    pub id: Option<GrantId>,
+    /// Of this person.
+    pub user: Option<UserId>,
+    /// Of this client.
+    pub client_id: Option<String>,
+    /// On this resource (its URI).
+    pub resource: Option<String>,
+    /// In this state.
+    pub state: Option<GrantState>,
+}

@@ -1,0 +1,315 @@
+//! What is remembered, one type a kind.
+
+use doorward_oauth::scope::ScopeSet;
+use doorward_oauth::time::UnixSeconds;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// SHA-256 (or HMAC-SHA-256) of a secret that is itself never stored: a session id, a code, a client
+/// secret, an admin key.
+pub type Digest = [u8; 32];
+
+/// `client_id` as the client sends it.
+pub type ClientId = String;
+
+/// Names a grant; the `gid` claim of its access tokens. UUID version 7.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct GrantId(pub Uuid);
+
+/// Names a person; the `sub` claim. UUID version 4, so that it says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UserId(pub Uuid);
+
+/// A protected resource: an MCP server whose tokens this server issues.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resource {
+    /// The operator's short name. Unique.
+    pub slug: String,
+    /// The resource identifier (RFC 8707), exactly as registered. Unique.
+    pub uri: String,
+    /// Shown to people.
+    pub display_name: String,
+    /// What can be asked for, in the operator's order.
+    pub scopes: Vec<ResourceScope>,
+    /// When it was added.
+    pub created_at: UnixSeconds,
+    /// When it was last changed.
+    pub updated_at: UnixSeconds,
+}
+
+/// One scope of a resource.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceScope {
+    /// The scope token (RFC 6749 §3.3).
+    pub name: String,
+    /// Shown to people on the consent page.
+    pub description: String,
+    /// The scope at an upstream provider, for brokered resources.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<String>,
+    /// Whether a request without `scope` gets it.
+    #[serde(default = "yes")]
+    pub default: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// How a client became known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientSource {
+    /// An operator registered it.
+    Admin,
+    /// It registered itself (RFC 7591).
+    Dynamic,
+    /// A client ID metadata document; this is the snapshot taken at the last approval.
+    MetadataDocument,
+}
+
+/// A client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// `client_id`.
+    pub client_id: ClientId,
+    /// How it became known.
+    pub source: ClientSource,
+    /// Effective client metadata (RFC 7591 §2) as JSON; `doorward_oauth::client::EffectiveClient`.
+    pub metadata: String,
+    /// Live secrets, newest first; empty for public clients. More than one during a rotation.
+    pub secrets: Vec<ClientSecret>,
+    /// Changes when what the person agreed to changes: redirect URIs, keys, name.
+    pub fingerprint: String,
+    /// A disabled client gets nothing.
+    pub disabled: bool,
+    /// When it was added.
+    pub created_at: UnixSeconds,
+    /// When it was last changed.
+    pub updated_at: UnixSeconds,
+}
+
+/// The digest of a client secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientSecret {
+    /// SHA-256 of the secret (256 random bits, so a fast hash is enough).
+    pub digest: Digest,
+    /// When it stops working, if it does (the old one after a rotation).
+    pub expires_at: Option<UnixSeconds>,
+}
+
+/// A person who can sign in.
+#[derive(Clone, PartialEq, Eq)]
+pub struct User {
+    /// The `sub` claim.
+    pub id: UserId,
+    /// Unique, compared in lower case.
+    pub email: String,
+    /// Shown on pages.
+    pub name: String,
+    /// PHC string (argon2id); `None` for people without a password.
+    pub password_hash: Option<String>,
+    /// A disabled person cannot sign in and has no live grants.
+    pub disabled: bool,
+    /// When the account was made.
+    pub created_at: UnixSeconds,
+    /// When it was last changed.
+    pub updated_at: UnixSeconds,
+}
+
+impl std::fmt::Debug for User {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("User").field("id", &self.id).field("disabled", &self.disabled).finish_non_exhaustive()
+    }
+}
+
+/// A signed-in browser.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Digest of the cookie's value.
+    pub id: Digest,
+    /// Who is signed in.
+    pub user: UserId,
+    /// When the person proved who they are (`auth_time`).
+    pub authenticated_at: UnixSeconds,
+    /// How (`amr`, RFC 8176), for example `pwd`.
+    pub methods: Vec<String>,
+    /// Last use.
+    pub last_seen_at: UnixSeconds,
+    /// The absolute end.
+    pub expires_at: UnixSeconds,
+}
+
+/// What a person allowed a client on a resource; lets a later request pass without asking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consent {
+    /// Every scope allowed so far.
+    pub scopes: ScopeSet,
+    /// The client's fingerprint when the person was asked.
+    pub fingerprint: String,
+    /// The redirect URIs that the person has seen (as requested; loopback without port).
+    pub redirect_uris: Vec<String>,
+    /// When.
+    pub granted_at: UnixSeconds,
+}
+
+/// Where a grant stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantState {
+    /// Approved; its code has not been redeemed.
+    Pending,
+    /// Tokens were issued.
+    Active,
+    /// Ended; see [`EndReason`].
+    Ended,
+}
+
+/// Why a grant ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// A code was presented twice (RFC 6749 §4.1.2).
+    CodeReplayed,
+    /// A code was presented by its client with a wrong `code_verifier`.
+    CodeBurned,
+    /// A refresh token older than the retry window came back (RFC 9700 §4.14.2).
+    RefreshTokenReused,
+    /// The client revoked it (RFC 7009).
+    RevokedByClient,
+    /// The person revoked it.
+    RevokedByUser,
+    /// An operator revoked it.
+    RevokedByAdmin,
+    /// The client was removed.
+    ClientDeleted,
+    /// The person was disabled or removed.
+    UserDisabled,
+    /// The resource was removed.
+    ResourceDeleted,
+    /// The browser session ended before the code was redeemed.
+    SessionEnded,
+}
+
+/// "This subject lets this client use this resource with these scopes."
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// The `gid` claim.
+    pub id: GrantId,
+    /// Who allowed it.
+    pub user: UserId,
+    /// The `sub` of its tokens.
+    pub subject: String,
+    /// Whom.
+    pub client_id: ClientId,
+    /// On what: the resource's URI as registered.
+    pub resource: String,
+    /// What.
+    pub scopes: ScopeSet,
+    /// Where it stands.
+    pub state: GrantState,
+    /// Why it ended, when it did.
+    pub end_reason: Option<EndReason>,
+    /// When it ended.
+    pub ended_at: Option<UnixSeconds>,
+    /// When the person approved.
+    pub created_at: UnixSeconds,
+    /// When the person proved who they are.
+    pub authenticated_at: UnixSeconds,
+    /// How (`amr`).
+    pub methods: Vec<String>,
+    /// Current refresh token generation; 0 while there is none.
+    pub generation: u32,
+    /// When the current generation was reached.
+    pub generation_at: UnixSeconds,
+    /// Goes into the MAC of its refresh tokens.
+    pub refresh_salt: [u8; 16],
+    /// The absolute end of its refresh tokens; `None` when it has none.
+    pub refresh_expires_at: Option<UnixSeconds>,
+    /// Last token issued.
+    pub last_used_at: UnixSeconds,
+}
+
+/// An authorization code; the code itself is not stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Code {
+    /// Digest of the code.
+    pub digest: Digest,
+    /// The grant it opens.
+    pub grant: GrantId,
+    /// Its client.
+    pub client_id: ClientId,
+    /// Exactly as in the authorization request; `None` when the request had none.
+    pub redirect_uri: String,
+    /// PKCE S256 challenge.
+    pub code_challenge: String,
+    /// When it stops working.
+    pub expires_at: UnixSeconds,
+    /// When it was redeemed, if it was.
+    pub redeemed_at: Option<UnixSeconds>,
+}
+
+/// The record of one access token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issuance {
+    /// `jti`.
+    pub jti: String,
+    /// The grant it hangs on.
+    pub grant: GrantId,
+    /// `client_id`.
+    pub client_id: ClientId,
+    /// `sub`.
+    pub subject: String,
+    /// `aud`.
+    pub resource: String,
+    /// `scope`.
+    pub scopes: ScopeSet,
+    /// `iat`.
+    pub issued_at: UnixSeconds,
+    /// `exp`.
+    pub expires_at: UnixSeconds,
+}
+
+/// A private signing key, encrypted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigningKeyRecord {
+    /// RFC 7638 thumbprint.
+    pub key_id: String,
+    /// JWA name, for example `ES256`.
+    pub algorithm: String,
+    /// PKCS#8, encrypted under the master key.
+    pub sealed_private_key: Vec<u8>,
+    /// Where it stands.
+    pub state: SigningKeyState,
+    /// When it was made.
+    pub created_at: UnixSeconds,
+    /// When it stopped signing, if it did.
+    pub retired_at: Option<UnixSeconds>,
+}
+
+/// Where a signing key stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SigningKeyState {
+    /// Signs.
+    Active,
+    /// Published only, until its last token expired.
+    Previous,
+}
+
+/// A server secret, encrypted under the master key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedSecret(pub Vec<u8>);
+
+/// An operator's key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminKey {
+    /// SHA-256 of the key.
+    pub digest: Digest,
+    /// What it is for.
+    pub name: String,
+    /// When it was made.
+    pub created_at: UnixSeconds,
+}
