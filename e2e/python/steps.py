@@ -1,0 +1,86 @@
+"""What the Python walks share: settings from the environment and one JSON line a step."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ISSUER = os.environ["DOORWARD_ISSUER"]
+MCP_URL = os.environ["MCP_URL"]
+# Whether the MCP server answers a missing tool scope with HTTP 403 (a guard) or inside HTTP 200 (FastMCP).
+STEPS_UP = os.environ.get("E2E_STEP_UP", "1") == "1"
+# FastMCP hides a tool from callers without its scopes.
+TOOLS = {"echo", "add", "whoami"} | ({"write"} if STEPS_UP else set())
+
+
+class Walk:
+    def __init__(self, client: str) -> None:
+        self.client = client
+        self.detail = ""
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Reports the block as one step. The first failing step ends the walk."""
+        self.detail, started = "", time.monotonic()
+        try:
+            yield
+        except BaseException as error:
+            self.report(name, False, started, f"{type(error).__name__}: {flatten(error)}{browser_trouble()}")
+            os._exit(1)
+        self.report(name, True, started, self.detail)
+
+    def report(self, name: str, ok: bool, started: float, detail: str) -> None:
+        milliseconds = round((time.monotonic() - started) * 1000)
+        line = {"client": self.client, "step": name, "ok": ok, "ms": milliseconds, "detail": detail}
+        print(json.dumps(line), flush=True)
+
+
+def flatten(error: BaseException) -> str:
+    """The leaves of exception groups: task groups hide the reason otherwise."""
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(flatten(inner) for inner in error.exceptions)
+    return str(error) or repr(error)
+
+
+def expect(condition: object, otherwise: str) -> None:
+    if not condition:
+        raise AssertionError(otherwise)
+
+
+def browser_walks() -> list[dict[str, object]]:
+    path = Path(os.environ["E2E_BROWSER_LOG"])
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def browser_trouble() -> str:
+    failed = [walk for walk in browser_walks() if not walk["ok"]]
+    return f" (browser: {failed[-1]['detail']})" if failed else ""
+
+
+def revoke(metadata: dict[str, object], client_id: str, refresh_token: str) -> None:
+    """Ends the grant as a person or an operator would: RFC 7009, refresh token."""
+    form = {"token": refresh_token, "token_type_hint": "refresh_token", "client_id": client_id}
+    endpoint = str(metadata["revocation_endpoint"])
+    request = urllib.request.Request(endpoint, urllib.parse.urlencode(form).encode())
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        expect(answer.status == 200, f"revocation answered {answer.status}")
+
+
+def metadata() -> dict[str, object]:
+    parts = urllib.parse.urlsplit(ISSUER)
+    well_known = f"{parts.scheme}://{parts.netloc}/.well-known/oauth-authorization-server{parts.path}"
+    with urllib.request.urlopen(well_known, timeout=10) as answer:
+        return json.load(answer)
+
+
+def fail_early(message: str) -> None:
+    print(message, file=sys.stderr)
+    raise SystemExit(2)
