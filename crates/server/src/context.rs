@@ -1,0 +1,78 @@
+//! What every handler is given: the keepers, the settings, and time and randomness.
+
+use std::sync::Arc;
+
+use doorward_fetch::Fetcher;
+use doorward_oauth::issuer::Issuer;
+use doorward_oauth::time::{Clock, SystemClock, UnixSeconds};
+use doorward_store::Store;
+
+use crate::clients::Directory;
+use crate::config::Settings;
+use crate::http::metrics::Metrics;
+use crate::keys::{KeyRing, Secrets};
+use crate::login::Passwords;
+use crate::random::{OsRandom, Random};
+use crate::resources::Resources;
+
+/// Time and randomness, handed in so that every rule can be tested.
+#[derive(Clone)]
+pub struct Parts {
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Makes ids, codes and secrets.
+    pub random: Arc<dyn Random>,
+}
+
+impl Parts {
+    /// The system's clock and generator.
+    pub fn system() -> Self {
+        Self { clock: Arc::new(SystemClock), random: Arc::new(OsRandom::default()) }
+    }
+}
+
+/// What every handler is given.
+pub struct Context {
+    /// As configured.
+    pub settings: Settings,
+    /// `server.issuer`, parsed.
+    pub issuer: Issuer,
+    /// What is remembered.
+    pub store: Arc<dyn Store>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Makes ids, codes and secrets.
+    pub random: Arc<dyn Random>,
+    /// Signs access tokens.
+    pub keys: KeyRing,
+    /// Seals handles, derives codes and refresh tokens.
+    pub secrets: Secrets,
+    /// Fetches what clients name.
+    pub fetcher: Fetcher,
+    /// Resolves any `client_id`.
+    pub clients: Directory,
+    /// The registered resources.
+    pub resources: Resources,
+    /// Checks and makes password hashes, off the threads that answer requests.
+    pub passwords: Passwords,
+    /// Counts.
+    pub metrics: Metrics,
+}
+
+impl Context {
+    /// Now.
+    pub fn now(&self) -> UnixSeconds {
+        self.clock.now()
+    }
+}
+
+impl Context {
+    /// How refresh tokens live, from `tokens.*`.
+    pub fn refresh_policy(&self) -> doorward_store::RefreshPolicy {
+        doorward_store::RefreshPolicy {
+            idle_ttl: self.settings.tokens.refresh_idle_ttl.get(),
+            absolute_ttl: self.settings.tokens.refresh_absolute_ttl.get(),
+            retry_window: self.settings.tokens.refresh_retry_window.get(),
+        }
+    }
+}

@@ -14,6 +14,7 @@ mod jobs;
 mod keys;
 mod login;
 mod pages;
+pub mod random;
 mod resources;
 mod revoke;
 mod token;

@@ -1,0 +1,102 @@
+//! `POST /oauth/token`: authenticate the client, read the request, and hand it to its grant.
+
+mod authorization_code;
+mod refresh;
+mod refresh_token;
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use doorward_oauth::client::GrantType;
+use doorward_oauth::error::{ErrorCode, OAuthError};
+use doorward_oauth::parameters::Parameters;
+use http::HeaderMap;
+use serde::Serialize;
+
+use crate::clients::authentication::{AuthenticatedClient, authenticate};
+use crate::context::Context;
+use crate::http::error::TokenError;
+use crate::http::form;
+use crate::issue::AccessToken;
+
+pub use refresh::RefreshToken;
+
+/// RFC 6749 §5.1.
+#[derive(Debug, Serialize)]
+pub struct TokenResponse {
+    access_token: String,
+    token_type: &'static str,
+    expires_in: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<String>,
+    scope: String,
+}
+
+impl TokenResponse {
+    fn new(token: AccessToken, refresh_token: Option<String>, scope: String) -> Self {
+        Self {
+            access_token: token.text,
+            token_type: "Bearer",
+            expires_in: token.expires_in,
+            refresh_token,
+            scope,
+        }
+    }
+}
+
+/// The grants of this server, by the values of `grant_type`.
+pub const GRANT_TYPES: [GrantType; 2] = [GrantType::AuthorizationCode, GrantType::RefreshToken];
+
+/// `POST /oauth/token` (RFC 6749 §3.2).
+pub async fn endpoint(State(ctx): State<Arc<Context>>, headers: HeaderMap, body: Bytes) -> Result<Response, TokenError> {
+    let parameters = form::parse(&headers, &body)?;
+    let client = authenticate(&ctx, &headers, &parameters).await?;
+    let response = grant(&ctx, &client, &parameters).await?;
+    Ok(([(http::header::CACHE_CONTROL, "no-store")], Json(response)).into_response())
+}
+
+async fn grant(ctx: &Context, client: &AuthenticatedClient, parameters: &Parameters) -> Result<TokenResponse, TokenError> {
+    let grant_type = parameters.require("grant_type")?;
+    let grant_type = GRANT_TYPES.into_iter().find(|known| known.as_str() == grant_type).ok_or_else(|| {
+        OAuthError::new(
+            ErrorCode::UnsupportedGrantType,
+            "This grant_type is not supported; see grant_types_supported in the server's metadata.",
+        )
+    })?;
+    if !client.may_use(grant_type) {
+        return Err(OAuthError::new(
+            ErrorCode::UnauthorizedClient,
+            "This client is not registered for this grant_type; register it with the grant in grant_types.",
+        )
+        .into());
+    }
+    let response = match grant_type {
+        GrantType::RefreshToken => refresh_token::grant(ctx, client, parameters).await?,
+        _ => authorization_code::grant(ctx, client, parameters).await?,
+    };
+    ctx.metrics.token_issued(grant_type.as_str());
+    Ok(response)
+}
+
+/// `invalid_grant` (RFC 6749 §5.2), always 400.
+fn invalid_grant(description: &'static str) -> TokenError {
+    OAuthError::new(ErrorCode::InvalidGrant, description).into()
+}
+
+/// `resource` at the token endpoint (RFC 8707 §2.2): when sent, it names the resource of the grant.
+fn check_resource(parameters: &Parameters, granted: &str) -> Result<(), TokenError> {
+    let same = |requested: &str| {
+        doorward_oauth::resource::ResourceUri::parse(granted).is_ok_and(|granted| granted.matches(requested))
+    };
+    if parameters.get_all("resource").all(same) {
+        return Ok(());
+    }
+    Err(OAuthError::new(
+        ErrorCode::InvalidTarget,
+        "The resource is not the one that was authorized; start a new authorization request for it.",
+    )
+    .into())
+}

@@ -1,0 +1,128 @@
+//! The master key: 256 bits in a file outside the database. Everything secret in the database is
+//! encrypted under it, so a stolen database alone opens nothing.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use secrecy::{ExposeSecret as _, SecretString};
+use zeroize::Zeroizing;
+
+use crate::random::Random;
+
+/// Why there is no master key.
+#[derive(Debug, thiserror::Error)]
+pub enum MasterKeyError {
+    /// The file cannot be read or made.
+    #[error("the master key file {path} cannot be used: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It is not 32 bytes in base64url.
+    #[error("the master key is not 32 bytes in unpadded base64url (43 characters); `doorward init` makes one")]
+    Malformed,
+    /// Others may read the file.
+    #[error("the master key file {path} can be read by others; run `chmod 600 {path}`")]
+    TooOpen {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// The key that encrypts signing keys and server secrets.
+pub struct MasterKey(LessSafeKey);
+
+impl std::fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MasterKey(redacted)")
+    }
+}
+
+impl MasterKey {
+    /// The key from a setting: 43 characters of base64url.
+    pub fn from_setting(text: &SecretString) -> Result<Self, MasterKeyError> {
+        Self::from_text(text.expose_secret())
+    }
+
+    /// The key from its file, which is made (0600) when it does not exist yet.
+    pub fn load_or_create(path: &Path, random: &dyn Random) -> Result<Self, MasterKeyError> {
+        let file_error = |source| MasterKeyError::File { path: path.to_owned(), source };
+        match Self::create(path, random) {
+            Ok(key) => return Ok(key),
+            Err(MasterKeyError::File { source, .. }) if source.kind() == ErrorKind::AlreadyExists => {}
+            Err(other) => return Err(other),
+        }
+        let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(path).map_err(file_error)?);
+        if mode & 0o077 != 0 {
+            return Err(MasterKeyError::TooOpen { path: path.to_owned() });
+        }
+        let text = Zeroizing::new(std::fs::read_to_string(path).map_err(file_error)?);
+        Self::from_text(text.trim_end())
+    }
+
+    /// Makes the file, which must not exist.
+    fn create(path: &Path, random: &dyn Random) -> Result<Self, MasterKeyError> {
+        let file_error = |source| MasterKeyError::File { path: path.to_owned(), source };
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(file_error)?;
+        }
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(file_error)?;
+        let text = Self::generate_text(random);
+        file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(file_error)?;
+        file.sync_all().map_err(file_error)?;
+        Self::from_text(&text)
+    }
+
+    /// A fresh key as text, for a file or a setting.
+    pub fn generate_text(random: &dyn Random) -> Zeroizing<String> {
+        Zeroizing::new(URL_SAFE_NO_PAD.encode(Zeroizing::new(random.bytes::<32>())))
+    }
+
+    fn from_text(text: &str) -> Result<Self, MasterKeyError> {
+        let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(text).map_err(|_| MasterKeyError::Malformed)?);
+        let key = UnboundKey::new(&AES_256_GCM_SIV, &bytes).map_err(|_| MasterKeyError::Malformed)?;
+        Ok(Self(LessSafeKey::new(key)))
+    }
+
+    /// Encrypts `plain`; `purpose` must be given again to open it.
+    pub fn seal(&self, random: &dyn Random, purpose: &str, plain: &[u8]) -> Vec<u8> {
+        seal(&self.0, random, purpose.as_bytes(), plain)
+    }
+
+    /// Decrypts what [`MasterKey::seal`] made for the same purpose under the same key.
+    pub fn open(&self, purpose: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        open(&self.0, purpose.as_bytes(), sealed).map(Zeroizing::new)
+    }
+}
+
+/// AES-256-GCM-SIV: nonce, ciphertext, tag. Survives a repeated nonce (RFC 8452 §1).
+pub(super) fn seal(key: &LessSafeKey, random: &dyn Random, aad: &[u8], plain: &[u8]) -> Vec<u8> {
+    let nonce = random.bytes::<NONCE_LEN>();
+    let mut ciphertext = plain.to_vec();
+    // Sealing fails only above 64 GiB, which no caller reaches.
+    if key
+        .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut ciphertext)
+        .is_err()
+    {
+        return Vec::new();
+    }
+    [nonce.as_slice(), &ciphertext].concat()
+}
+
+/// The inverse of [`seal`]; `None` when anything was changed.
+pub(super) fn open(key: &LessSafeKey, aad: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
+    let (nonce, ciphertext) = sealed.split_at_checked(NONCE_LEN)?;
+    let mut buffer = ciphertext.to_vec();
+    let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+    let length = key.open_in_place(nonce, Aad::from(aad), &mut buffer).ok()?.len();
+    buffer.truncate(length);
+    Some(buffer)
+}

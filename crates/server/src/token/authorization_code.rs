@@ -1,0 +1,88 @@
+//! `grant_type=authorization_code` (OAuth 2.1 §4.1.3).
+
+use doorward_oauth::client::GrantType;
+use doorward_oauth::error::{ErrorCode, OAuthError};
+use doorward_oauth::parameters::Parameters;
+use doorward_oauth::pkce::{CodeChallenge, verifier_is_well_formed};
+use doorward_store::{Code, Digest, Grant, RedeemCode, RedeemOutcome};
+
+use super::refresh::RefreshToken;
+use super::{TokenResponse, check_resource, invalid_grant};
+use crate::clients::authentication::AuthenticatedClient;
+use crate::context::Context;
+use crate::http::error::TokenError;
+use crate::issue::Draft;
+
+const UNUSABLE: &str = "The code is unknown, expired or already used; start a new authorization request.";
+
+pub(super) async fn grant(
+    ctx: &Context,
+    client: &AuthenticatedClient,
+    parameters: &Parameters,
+) -> Result<TokenResponse, TokenError> {
+    let digest = doorward_jose::sha256(parameters.require("code")?.as_bytes());
+    let code_verifier = parameters.require("code_verifier")?;
+
+    let Some((code, grant)) = ctx.store.code(&digest).await? else {
+        return Err(invalid_grant(UNUSABLE));
+    };
+    // A code that another client presents is left alone: its owner can still redeem it.
+    if code.client_id != client.client_id() {
+        return Err(invalid_grant(UNUSABLE));
+    }
+    check_request(parameters, &code, &grant)?;
+    check_code_verifier(ctx, code_verifier, &code).await?;
+
+    let draft = Draft::for_grant(ctx, &grant, grant.scopes.clone(), ctx.now());
+    let redeem = RedeemCode {
+        digest,
+        refresh: client.may_use(GrantType::RefreshToken).then(|| ctx.refresh_policy()),
+        issuance: draft.issuance(),
+        now: ctx.now(),
+    };
+    let grant = match ctx.store.redeem_code(redeem).await? {
+        RedeemOutcome::Redeemed(grant) => grant,
+        RedeemOutcome::Replayed => {
+            tracing::warn!(grant = %grant.id.0, client_id = %grant.client_id, "a code was replayed; its grant has been ended");
+            return Err(invalid_grant(UNUSABLE));
+        }
+        RedeemOutcome::Refused(_) | RedeemOutcome::Unknown => return Err(invalid_grant(UNUSABLE)),
+    };
+
+    let token = draft.sign(ctx)?;
+    let refresh_token =
+        (grant.generation > 0).then(|| RefreshToken::derive(&grant, grant.generation, &ctx.secrets));
+    Ok(TokenResponse::new(token, refresh_token, grant.scopes.to_string()))
+}
+
+/// What the request repeats must be what was authorized. Nothing is consumed when it is not.
+fn check_request(parameters: &Parameters, code: &Code, grant: &Grant) -> Result<(), TokenError> {
+    // OAuth 2.1 dropped the parameter here; when it is sent, it must be the same string.
+    if parameters.get("redirect_uri")?.is_some_and(|redirect_uri| redirect_uri != code.redirect_uri) {
+        return Err(invalid_grant("The redirect_uri is not the one of the authorization request."));
+    }
+    check_resource(parameters, &grant.resource)
+}
+
+/// RFC 7636 §4.6. A wrong `code_verifier` from the right client burns the code: whoever stole it gets one guess.
+async fn check_code_verifier(ctx: &Context, code_verifier: &str, code: &Code) -> Result<(), TokenError> {
+    if !verifier_is_well_formed(code_verifier) {
+        return Err(OAuthError::new(
+            ErrorCode::InvalidGrant,
+            "The code_verifier must be 43 to 128 characters of A-Z a-z 0-9 - . _ ~ (RFC 7636).",
+        )
+        .into());
+    }
+    let matches = CodeChallenge::parse(&code.code_challenge, Some("S256"))
+        .is_ok_and(|challenge| challenge.verify(code_verifier));
+    if matches {
+        return Ok(());
+    }
+    // A replayed code ends its grant whatever comes with it; an unused one is burned.
+    burn(ctx, &code.digest).await?;
+    Err(invalid_grant("The code_verifier does not match the code_challenge; start a new authorization request."))
+}
+
+async fn burn(ctx: &Context, digest: &Digest) -> Result<(), TokenError> {
+    Ok(ctx.store.burn_code(digest, ctx.now()).await?)
+}

@@ -1,0 +1,75 @@
+//! `grant_type=refresh_token` (OAuth 2.1 §4.3). What happens to generations is in
+//! [`doorward_store::Store::rotate_refresh`].
+
+use doorward_oauth::error::{ErrorCode, OAuthError};
+use doorward_oauth::parameters::Parameters;
+use doorward_oauth::scope::ScopeSet;
+use doorward_store::{Grant, RotateOutcome, RotateRefresh};
+
+use super::refresh::RefreshToken;
+use super::{TokenResponse, check_resource, invalid_grant};
+use crate::clients::authentication::AuthenticatedClient;
+use crate::context::Context;
+use crate::http::error::TokenError;
+use crate::issue::Draft;
+
+const UNUSABLE: &str = "The refresh token is unknown, expired or revoked; start a new authorization request.";
+
+pub(super) async fn grant(
+    ctx: &Context,
+    client: &AuthenticatedClient,
+    parameters: &Parameters,
+) -> Result<TokenResponse, TokenError> {
+    let presented =
+        RefreshToken::parse(parameters.require("refresh_token")?).ok_or_else(|| invalid_grant(UNUSABLE))?;
+    let grant = ctx.store.grant(presented.grant).await?.ok_or_else(|| invalid_grant(UNUSABLE))?;
+    // A token that another client presents is left alone: its owner can still use it.
+    if !presented.belongs_to(&grant, &ctx.secrets) || grant.client_id != client.client_id() {
+        return Err(invalid_grant(UNUSABLE));
+    }
+    check_resource(parameters, &grant.resource)?;
+    let scopes = narrowed(ctx, parameters, &grant).await?;
+
+    let draft = Draft::for_grant(ctx, &grant, scopes, ctx.now());
+    let rotate = RotateRefresh {
+        grant: grant.id,
+        generation: presented.generation,
+        policy: ctx.refresh_policy(),
+        issuance: draft.issuance(),
+        now: ctx.now(),
+    };
+    let (grant, successor) = match ctx.store.rotate_refresh(rotate).await? {
+        RotateOutcome::Rotated { grant, successor, .. } => (grant, successor),
+        RotateOutcome::Reused => {
+            tracing::warn!(grant = %grant.id.0, client_id = %grant.client_id, "an old refresh token came back; its grant has been ended");
+            return Err(invalid_grant(UNUSABLE));
+        }
+        RotateOutcome::Expired | RotateOutcome::Ended | RotateOutcome::Unknown => {
+            return Err(invalid_grant(UNUSABLE));
+        }
+    };
+
+    let token = draft.sign(ctx)?;
+    let refresh_token = RefreshToken::derive(&grant, successor, &ctx.secrets);
+    Ok(TokenResponse::new(token, Some(refresh_token), draft.scopes().to_string()))
+}
+
+/// The scopes of this access token: what was granted, less what the resource no longer has, less what the
+/// client does not ask for now (RFC 6749 §6). The grant keeps its own.
+async fn narrowed(ctx: &Context, parameters: &Parameters, grant: &Grant) -> Result<ScopeSet, TokenError> {
+    let granted = ctx.resources.still_defined(&grant.resource, &grant.scopes).await?;
+    let Some(requested) = parameters.get("scope")? else {
+        return Ok(granted);
+    };
+    let requested = ScopeSet::parse(requested).map_err(|_| {
+        OAuthError::new(ErrorCode::InvalidScope, "The scope is malformed: scope tokens separated by single spaces.")
+    })?;
+    if !granted.contains_all(&requested) {
+        return Err(OAuthError::new(
+            ErrorCode::InvalidScope,
+            "A refresh cannot add scopes; ask for them in a new authorization request.",
+        )
+        .into());
+    }
+    Ok(requested)
+}
