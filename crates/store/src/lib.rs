@@ -111,6 +111,8 @@ pub trait Store: Send + Sync + 'static {
     async fn revoke_grants(&self, filter: GrantFilter, reason: EndReason, now: UnixSeconds) -> Result<u64>;
     /// The record of an issued access token.
     async fn issuance(&self, jti: &str) -> Result<Option<Issuance>>;
+    /// Revokes one access token, not its grant. Returns whether there was one.
+    async fn revoke_issuance(&self, jti: &str, now: UnixSeconds) -> Result<bool>;
 
     // --- keys and secrets ----------------------------------------------------------------------
     /// Every signing key, newest first.

@@ -83,6 +83,8 @@ pub struct Client {
     pub secrets: Vec<ClientSecret>,
     /// Changes when what the person agreed to changes: redirect URIs, keys, name.
     pub fingerprint: String,
+    /// The slug of the resource that this client *is*: it may introspect that resource's tokens.
+    pub resource_server: Option<String>,
     /// A disabled client gets nothing.
     pub disabled: bool,
     /// When it was added.
@@ -270,6 +272,8 @@ pub struct Issuance {
     pub issued_at: UnixSeconds,
     /// `exp`.
     pub expires_at: UnixSeconds,
+    /// When this one token was revoked, if it was (RFC 7009 on an access token).
+    pub revoked_at: Option<UnixSeconds>,
 }
 
 /// A private signing key, encrypted.

@@ -54,6 +54,7 @@ impl Draft {
             scopes,
             issued_at: now,
             expires_at,
+            revoked_at: None,
         };
         Self { claims, issuance }
     }
