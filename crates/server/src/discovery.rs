@@ -1,0 +1,123 @@
+//! What the server says about itself: RFC 8414 and OpenID discovery at every path form, the key set, and
+//! the RFC 9728 documents of registered resources.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use doorward_oauth::client::TokenEndpointAuthMethod;
+use doorward_oauth::metadata::{AuthorizationServerMetadata, ProtectedResourceMetadata};
+use doorward_oauth::resource::ResourceUri;
+use doorward_oauth::scope::{OFFLINE_ACCESS, Scope, ScopeSet};
+use doorward_store::Resource;
+use http::header;
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::http::error::TokenError;
+use crate::routes;
+use crate::token::GRANT_TYPES;
+
+/// Documents may be cached for this long. Keys rotate less often than tokens live, and an unknown `kid`
+/// makes every careful client ask again.
+const CACHE: &str = "public, max-age=300";
+
+/// `GET /.well-known/oauth-authorization-server` and its twins.
+pub async fn server_metadata(State(ctx): State<Arc<Context>>) -> Result<Response, TokenError> {
+    let scopes_supported = scopes_supported(&ctx.resources.all().await?);
+    Ok(document(&metadata(&ctx, scopes_supported)))
+}
+
+/// `GET /.well-known/jwks.json`.
+pub async fn jwks(State(ctx): State<Arc<Context>>) -> Response {
+    document(&ctx.keys.jwks())
+}
+
+/// `GET /.well-known/oauth-protected-resource[/…]`: the document of a registered resource, for MCP servers
+/// that do not serve their own and whose proxy sends the path here. The rest of the path is the
+/// resource's slug or the path of its URI; without one, it is the only resource.
+pub async fn protected_resource(
+    State(ctx): State<Arc<Context>>,
+    path: Option<Path<String>>,
+) -> Result<Response, TokenError> {
+    let path = path.map(|Path(path)| path).unwrap_or_default();
+    let resources = ctx.resources.all().await?;
+    let found = resources
+        .iter()
+        .find(|resource| resource.slug == path)
+        .or_else(|| only(resources.iter().filter(|resource| path.is_empty() || has_path(resource, &path))));
+    Ok(match found {
+        Some(resource) => document(&resource_metadata(&ctx, resource)),
+        None => TokenError::not_found().into_response(),
+    })
+}
+
+/// The item, when there is exactly one: two resources with one path on two hosts cannot be told apart
+/// without trusting the `Host` header.
+fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
+    let first = items.next()?;
+    items.next().is_none().then_some(first)
+}
+
+fn has_path(resource: &Resource, path: &str) -> bool {
+    ResourceUri::parse(&resource.uri).is_ok_and(|uri| uri.path().strip_prefix('/') == Some(path))
+}
+
+fn document<T: Serialize>(document: &T) -> Response {
+    ([(header::CACHE_CONTROL, CACHE)], Json(document)).into_response()
+}
+
+/// Every scope that can be asked for, in the order of the resources, and `offline_access`, which clients add
+/// only when it is listed here (SEP-2207).
+fn scopes_supported(resources: &[Resource]) -> ScopeSet {
+    let names = resources.iter().flat_map(|resource| resource.scopes.iter().map(|scope| scope.name.as_str()));
+    names.chain([OFFLINE_ACCESS]).filter_map(|name| Scope::parse(name).ok()).collect()
+}
+
+fn metadata(ctx: &Context, scopes_supported: ScopeSet) -> AuthorizationServerMetadata {
+    let url = |path: &str| Some(format!("{}{path}", ctx.issuer.as_str()));
+    AuthorizationServerMetadata {
+        issuer: ctx.issuer.as_str().to_owned(),
+        authorization_endpoint: url(routes::AUTHORIZE),
+        token_endpoint: url(routes::TOKEN),
+        registration_endpoint: url(routes::REGISTER).filter(|_| ctx.settings.registration.dcr.is_open_to_strangers()),
+        revocation_endpoint: url(routes::REVOKE),
+        introspection_endpoint: url(routes::INTROSPECT),
+        jwks_uri: url(routes::JWKS),
+        scopes_supported: Some(scopes_supported.iter().map(ToString::to_string).collect()),
+        response_types_supported: vec!["code".to_owned()],
+        response_modes_supported: Some(vec!["query".to_owned()]),
+        grant_types_supported: Some(GRANT_TYPES.iter().map(|grant| grant.as_str().to_owned()).collect()),
+        token_endpoint_auth_methods_supported: Some(methods(&AUTH_METHODS)),
+        revocation_endpoint_auth_methods_supported: Some(methods(&AUTH_METHODS)),
+        introspection_endpoint_auth_methods_supported: Some(methods(&AUTH_METHODS[1..])),
+        code_challenge_methods_supported: Some(vec!["S256".to_owned()]),
+        authorization_response_iss_parameter_supported: Some(true),
+        client_id_metadata_document_supported: Some(ctx.settings.registration.cimd),
+        ..AuthorizationServerMetadata::default()
+    }
+}
+
+/// `none` first: clients with a metadata document look for it.
+const AUTH_METHODS: [TokenEndpointAuthMethod; 3] = [
+    TokenEndpointAuthMethod::None,
+    TokenEndpointAuthMethod::ClientSecretBasic,
+    TokenEndpointAuthMethod::ClientSecretPost,
+];
+
+fn methods(methods: &[TokenEndpointAuthMethod]) -> Vec<String> {
+    methods.iter().map(|method| method.as_str().to_owned()).collect()
+}
+
+fn resource_metadata(ctx: &Context, resource: &Resource) -> ProtectedResourceMetadata {
+    let defaults = resource.scopes.iter().filter(|scope| scope.default);
+    ProtectedResourceMetadata {
+        resource: resource.uri.clone(),
+        authorization_servers: vec![ctx.issuer.as_str().to_owned()],
+        scopes_supported: Some(defaults.map(|scope| scope.name.clone()).collect()),
+        bearer_methods_supported: Some(vec!["header".to_owned()]),
+        resource_name: Some(resource.display_name.clone()),
+        ..ProtectedResourceMetadata::default()
+    }
+}

@@ -3,18 +3,23 @@
 pub mod config;
 pub mod context;
 pub mod http;
+pub mod keys;
+pub mod random;
 
 mod admin;
+mod authorization_server;
 mod authorize;
 mod clients;
 mod discovery;
 mod introspect;
 mod issue;
 mod jobs;
-mod keys;
 mod login;
 mod pages;
-pub mod random;
 mod resources;
 mod revoke;
+mod routes;
 mod token;
+
+pub use admin::AdminKeyOffer;
+pub use authorization_server::{AuthorizationServer, Routers, StartError, default_master_key_file};

@@ -1,0 +1,53 @@
+//! `POST /oauth/revoke` (RFC 7009). A refresh token takes its whole grant with it; an access token only
+//! itself. The answer is 200 for every token that does not work afterwards, also for unknown ones.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use doorward_store::{EndReason, GrantFilter};
+use http::{HeaderMap, StatusCode};
+
+use crate::clients::authentication::{AuthenticatedClient, authenticate};
+use crate::context::Context;
+use crate::http::error::TokenError;
+use crate::http::form;
+use crate::issue::own_token;
+use crate::token::RefreshToken;
+
+/// `POST /oauth/revoke`. `token_type_hint` is not needed: the two kinds do not look alike.
+pub async fn endpoint(State(ctx): State<Arc<Context>>, headers: HeaderMap, body: Bytes) -> Result<Response, TokenError> {
+    let parameters = form::parse(&headers, &body)?;
+    let client = authenticate(&ctx, &headers, &parameters).await?;
+    let token = parameters.require("token")?;
+    if RefreshToken::looks_like(token) {
+        revoke_grant(&ctx, &client, token).await?;
+    } else {
+        revoke_access_token(&ctx, &client, token).await?;
+    }
+    Ok((StatusCode::OK, [(http::header::CACHE_CONTROL, "no-store")]).into_response())
+}
+
+async fn revoke_grant(ctx: &Context, client: &AuthenticatedClient, token: &str) -> Result<(), TokenError> {
+    let Some(presented) = RefreshToken::parse(token) else {
+        return Ok(());
+    };
+    let Some(grant) = ctx.store.grant(presented.grant).await? else {
+        return Ok(());
+    };
+    // RFC 7009 §2.1: a client revokes its own tokens only; to others they look unknown.
+    if !presented.belongs_to(&grant, &ctx.secrets) || grant.client_id != client.client_id() {
+        return Ok(());
+    }
+    let filter = GrantFilter { id: Some(grant.id), ..GrantFilter::default() };
+    ctx.store.revoke_grants(filter, EndReason::RevokedByClient, ctx.now()).await?;
+    Ok(())
+}
+
+async fn revoke_access_token(ctx: &Context, client: &AuthenticatedClient, token: &str) -> Result<(), TokenError> {
+    if let Some(claims) = own_token::read(ctx, token).filter(|claims| claims.client_id == client.client_id()) {
+        ctx.store.revoke_issuance(&claims.jti, ctx.now()).await?;
+    }
+    Ok(())
+}

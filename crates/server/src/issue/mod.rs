@@ -1,6 +1,8 @@
 //! The one place where tokens are made. A token is drafted before the store commits its record, and
 //! signed after: nothing is signed that is not recorded, and nothing is recorded half.
 
+pub mod own_token;
+
 use doorward_jose::JoseError;
 use doorward_oauth::claims::{AccessTokenClaims, Audience, TYP};
 use doorward_oauth::scope::ScopeSet;

@@ -1,0 +1,47 @@
+//! What runs by itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::context::Context;
+
+/// How often expired rows are removed.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// How often the signing keys are read again: another node may have rotated them.
+const RELOAD_KEYS_EVERY: Duration = Duration::from_secs(30);
+/// Ended and expired rows are kept this long, for operators who ask why.
+const RETAIN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Rows of one kind removed in one transaction, so that nothing waits for the broom.
+const BATCH: u32 = 500;
+
+/// Runs the jobs until `stop`.
+pub async fn run(ctx: Arc<Context>, stop: CancellationToken) {
+    let mut sweep = tokio::time::interval(SWEEP_EVERY);
+    let mut reload_keys = tokio::time::interval(RELOAD_KEYS_EVERY);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = sweep.tick() => sweep_once(&ctx).await,
+            _ = reload_keys.tick() => {
+                if let Err(error) = ctx.keys.reload().await {
+                    tracing::error!(%error, "the signing keys could not be read again");
+                }
+            }
+        }
+    }
+}
+
+async fn sweep_once(ctx: &Context) {
+    loop {
+        match ctx.store.sweep(ctx.now(), RETAIN, BATCH).await {
+            Ok(0) => return,
+            Ok(rows) => tracing::debug!(rows, "removed what is past its use"),
+            Err(error) => {
+                tracing::warn!(%error, "expired rows could not be removed; trying again later");
+                return;
+            }
+        }
+    }
+}

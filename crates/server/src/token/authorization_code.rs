@@ -4,7 +4,7 @@ use doorward_oauth::client::GrantType;
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::parameters::Parameters;
 use doorward_oauth::pkce::{CodeChallenge, verifier_is_well_formed};
-use doorward_store::{Code, Digest, Grant, RedeemCode, RedeemOutcome};
+use doorward_store::{Code, EndReason, Grant, GrantFilter, RedeemCode, RedeemOutcome};
 
 use super::refresh::RefreshToken;
 use super::{TokenResponse, check_resource, invalid_grant};
@@ -30,6 +30,9 @@ pub(super) async fn grant(
     if code.client_id != client.client_id() {
         return Err(invalid_grant(UNUSABLE));
     }
+    if code.redeemed_at.is_some() {
+        return Err(replayed(ctx, &grant).await?);
+    }
     check_request(parameters, &code, &grant)?;
     check_code_verifier(ctx, code_verifier, &code).await?;
 
@@ -42,10 +45,8 @@ pub(super) async fn grant(
     };
     let grant = match ctx.store.redeem_code(redeem).await? {
         RedeemOutcome::Redeemed(grant) => grant,
-        RedeemOutcome::Replayed => {
-            tracing::warn!(grant = %grant.id.0, client_id = %grant.client_id, "a code was replayed; its grant has been ended");
-            return Err(invalid_grant(UNUSABLE));
-        }
+        // It was redeemed while this request was being checked; the store has ended the grant.
+        RedeemOutcome::Replayed => return Err(replayed(ctx, &grant).await?),
         RedeemOutcome::Refused(_) | RedeemOutcome::Unknown => return Err(invalid_grant(UNUSABLE)),
     };
 
@@ -78,11 +79,15 @@ async fn check_code_verifier(ctx: &Context, code_verifier: &str, code: &Code) ->
     if matches {
         return Ok(());
     }
-    // A replayed code ends its grant whatever comes with it; an unused one is burned.
-    burn(ctx, &code.digest).await?;
+    ctx.store.burn_code(&code.digest, ctx.now()).await?;
     Err(invalid_grant("The code_verifier does not match the code_challenge; start a new authorization request."))
 }
 
-async fn burn(ctx: &Context, digest: &Digest) -> Result<(), TokenError> {
-    Ok(ctx.store.burn_code(digest, ctx.now()).await?)
+/// RFC 6749 §4.1.2: a code that comes back was stolen by one of the two; everything made from it ends,
+/// whatever else the second request says.
+async fn replayed(ctx: &Context, grant: &Grant) -> Result<TokenError, TokenError> {
+    let filter = GrantFilter { id: Some(grant.id), ..GrantFilter::default() };
+    ctx.store.revoke_grants(filter, EndReason::CodeReplayed, ctx.now()).await?;
+    tracing::warn!(grant = %grant.id.0, client_id = %grant.client_id, "a code was replayed; its grant has been ended");
+    Ok(invalid_grant(UNUSABLE))
 }

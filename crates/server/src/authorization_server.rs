@@ -1,0 +1,135 @@
+//! From settings to the two routers.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use doorward_fetch::{FetchError, FetchPolicy, Fetcher};
+use doorward_oauth::issuer::{Issuer, IssuerError};
+use doorward_store::sqlite::SqliteStore;
+use doorward_store::{Store, StoreError};
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{self, AdminKeyOffer};
+use crate::clients::Directory;
+use crate::config::Settings;
+use crate::context::{Context, Parts};
+use crate::http::metrics::Metrics;
+use crate::keys::{KeyError, KeyRing, MasterKey, MasterKeyError, Secrets};
+use crate::login::Passwords;
+use crate::resources::Resources;
+use crate::{jobs, routes};
+
+/// A resource server may take a token for this long after its `exp`.
+const RESOURCE_SERVER_SKEW: Duration = Duration::from_secs(120);
+
+/// Why the server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// `server.issuer`.
+    #[error("server.issuer cannot be used: {0}")]
+    Issuer(#[from] IssuerError),
+    /// The database.
+    #[error("the database cannot be opened: {0}")]
+    Store(#[from] StoreError),
+    /// The master key.
+    #[error(transparent)]
+    MasterKey(#[from] MasterKeyError),
+    /// Signing keys or server secrets.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The HTTP client for client metadata documents.
+    #[error("the HTTP client cannot be made: {0}")]
+    Fetch(#[from] FetchError),
+}
+
+/// The authorization server: open it, then take its routers.
+pub struct AuthorizationServer {
+    context: Arc<Context>,
+    first_admin_key: Option<AdminKeyOffer>,
+}
+
+/// The two routers.
+pub struct Routers {
+    /// For the world: OAuth, pages, discovery.
+    pub public: Router,
+    /// For operators: the admin API and metrics. Never to be reachable from outside.
+    pub admin: Router,
+}
+
+impl AuthorizationServer {
+    /// Opens the database, the master key and the signing keys; makes what is missing on first start.
+    pub async fn open(settings: Settings, parts: Parts) -> Result<Self, StartError> {
+        let issuer = Issuer::parse(&settings.server.issuer)?;
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&settings.storage.url)?);
+        let master = master_key(&settings, &parts)?;
+        let secrets = Secrets::open_store(store.as_ref(), &master, Arc::clone(&parts.random)).await?;
+        let keep_previous = settings.tokens.access_ttl.get() + RESOURCE_SERVER_SKEW;
+        let keys = KeyRing::open(
+            Arc::clone(&store),
+            master,
+            Arc::clone(&parts.clock),
+            Arc::clone(&parts.random),
+            settings.keys.algorithm,
+            keep_previous,
+        )
+        .await?;
+        let first_admin_key = admin::ensure_admin_key(store.as_ref(), &settings, &parts).await?;
+        let fetch_policy = FetchPolicy { allow_loopback_http: issuer.is_loopback(), ..FetchPolicy::default() };
+        let fetcher = Fetcher::new(fetch_policy, Arc::clone(&parts.clock))?;
+        let context = Context {
+            clients: Directory::new(&settings, &issuer, Arc::clone(&store), fetcher.clone(), Arc::clone(&parts.clock)),
+            resources: Resources::new(Arc::clone(&store), Arc::clone(&parts.clock)),
+            passwords: Passwords::new(Arc::clone(&parts.random)),
+            metrics: Metrics::new(),
+            settings,
+            issuer,
+            store,
+            clock: parts.clock,
+            random: parts.random,
+            keys,
+            secrets,
+            fetcher,
+        };
+        Ok(Self { context: Arc::new(context), first_admin_key })
+    }
+
+    /// What the handlers are given.
+    pub fn context(&self) -> Arc<Context> {
+        Arc::clone(&self.context)
+    }
+
+    /// The admin key made at this start, once: it is stored hashed and cannot be shown again.
+    pub fn take_first_admin_key(&mut self) -> Option<AdminKeyOffer> {
+        self.first_admin_key.take()
+    }
+
+    /// The two routers.
+    pub fn routers(&self) -> Routers {
+        Routers {
+            public: routes::public(&self.context),
+            admin: routes::admin(&self.context),
+        }
+    }
+
+    /// Runs what runs by itself, until `stop`.
+    pub async fn run_jobs(&self, stop: CancellationToken) {
+        jobs::run(self.context(), stop).await;
+    }
+}
+
+/// The master key of the settings; else of its file, beside the database when no other is named.
+fn master_key(settings: &Settings, parts: &Parts) -> Result<MasterKey, MasterKeyError> {
+    if let Some(text) = &settings.keys.master_key {
+        return MasterKey::from_setting(text);
+    }
+    let path = settings.keys.master_key_file.clone().unwrap_or_else(|| default_master_key_file(&settings.storage.url));
+    MasterKey::load_or_create(&path, parts.random.as_ref())
+}
+
+/// `master.key` in the folder of the database.
+pub fn default_master_key_file(storage_url: &str) -> PathBuf {
+    let database = Path::new(storage_url.strip_prefix("sqlite://").unwrap_or(storage_url));
+    database.with_file_name("master.key")
+}

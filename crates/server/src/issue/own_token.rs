@@ -1,0 +1,33 @@
+//! Access tokens of ours that come back: to introspection and revocation.
+
+use doorward_jose::Jws;
+use doorward_oauth::claims::{AccessTokenClaims, typ_is_access_token};
+use doorward_store::{GrantState, StoreError};
+
+use crate::context::Context;
+
+/// The claims of a token that this server signed, live or expired. `None` for anything else.
+pub fn read(ctx: &Context, token: &str) -> Option<AccessTokenClaims> {
+    let jws = Jws::parse(token).ok()?;
+    if !jws.header().typ.as_deref().is_some_and(typ_is_access_token) {
+        return None;
+    }
+    let key = ctx.keys.verification_key(jws.header().key_id.as_deref()?)?;
+    let claims: AccessTokenClaims = jws.verify(&key).ok()?.claims().ok()?;
+    (claims.iss == ctx.issuer.as_str()).then_some(claims)
+}
+
+/// Whether the token still works: not expired, not revoked, its grant live.
+pub async fn is_live(ctx: &Context, claims: &AccessTokenClaims) -> Result<bool, StoreError> {
+    if claims.exp <= ctx.now() {
+        return Ok(false);
+    }
+    let Some(issuance) = ctx.store.issuance(&claims.jti).await? else {
+        return Ok(false);
+    };
+    if issuance.revoked_at.is_some() {
+        return Ok(false);
+    }
+    let grant = ctx.store.grant(issuance.grant).await?;
+    Ok(grant.is_some_and(|grant| grant.state == GrantState::Active))
+}
