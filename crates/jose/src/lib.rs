@@ -1,1 +1,37 @@
-//! To be written.
+#![doc = include_str!("../README.md")]
+
+mod algorithm;
+pub mod base64url;
+mod error;
+pub mod json;
+mod jwk;
+mod jwk_set;
+mod jws;
+mod rsa;
+mod signing;
+
+pub use algorithm::{Algorithm, ParseAlgorithmError};
+pub use error::JoseError;
+pub use jwk::Jwk;
+pub use jwk_set::JwkSet;
+pub use jws::{Header, Jws, Verified};
+pub use signing::{Signer, SigningKey, sign};
+
+/// The largest compact serialisation that is read or written, in bytes.
+pub const MAX_JWS_BYTES: usize = 16 * 1024;
+/// The largest JWK set document that is read, in bytes.
+pub const MAX_JWK_SET_BYTES: usize = 64 * 1024;
+/// The largest number of keys in a JWK set document.
+pub const MAX_JWK_SET_KEYS: usize = 100;
+
+/// SHA-256 (FIPS 180-4) of `data`.
+pub fn sha256(data: &[u8]) -> [u8; 32] {
+    let mut output = [0; 32];
+    output.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, data).as_ref());
+    output
+}
+
+/// Compares two secrets in a time that depends on their lengths alone.
+pub fn constant_time_eq(left: &[u8], right: &[u8]) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(left, right).is_ok()
+}
