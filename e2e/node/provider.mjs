@@ -9,10 +9,15 @@ export class MemoryProvider {
   #verifier;
   #discovery;
   #authorizationUrl;
+  #name;
+
+  constructor(name) {
+    this.#name = name;
+  }
 
   get clientMetadata() {
     return {
-      client_name: "TypeScript end-to-end",
+      client_name: this.#name,
       redirect_uris: [this.redirectUrl],
       grant_types: ["authorization_code", "refresh_token"],
       response_types: ["code"],

@@ -11,7 +11,7 @@ import { MemoryProvider } from "./provider.mjs";
  */
 export async function takeTheRoad(label, sdk) {
   const step = walker(label);
-  const provider = new MemoryProvider();
+  const provider = new MemoryProvider(label);
   const session = new Session(sdk, provider);
   await step("connect", () => session.connect());
   await afterConnecting(step, provider, session);

@@ -19,8 +19,9 @@ def text_of(result: Any) -> str:
 
 
 async def main() -> None:
-    walk = Walk(f"fastmcp {version('fastmcp')}")
-    provider = OAuth(mcp_url=MCP_URL, client_name="FastMCP end-to-end", callback_timeout=30)
+    label = f"fastmcp {version('fastmcp')}"
+    walk = Walk(label)
+    provider = OAuth(mcp_url=MCP_URL, client_name=label, callback_timeout=30)
     client = Client(MCP_URL, auth=provider, timeout=60)
     with walk.step("connect"):
         await client.__aenter__()

@@ -63,7 +63,7 @@ def make_provider() -> OAuthClientProvider:
     window = Opened()
     wanted = OAuthClientMetadata.model_validate(
         {
-            "client_name": "Official SDK end-to-end",
+            "client_name": f"mcp {SDK}",
             "redirect_uris": [CALLBACK],
             "grant_types": ["authorization_code", "refresh_token"],
             "response_types": ["code"],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 import urllib.error
 import urllib.parse
@@ -80,7 +79,3 @@ def metadata() -> dict[str, object]:
     with urllib.request.urlopen(well_known, timeout=10) as answer:
         return json.load(answer)
 
-
-def fail_early(message: str) -> None:
-    print(message, file=sys.stderr)
-    raise SystemExit(2)
