@@ -1,0 +1,244 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use doorward_oauth::time::{Clock, UnixSeconds};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use quick_cache::sync::Cache;
+use reqwest::Client;
+use reqwest::redirect::Policy as RedirectPolicy;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::cache::{Entry, Fetched};
+use crate::error::FetchError;
+use crate::policy::{FetchPolicy, Limits};
+use crate::request::{self, Answer};
+use crate::resolver::{Guarded, Resolver, SystemResolver};
+use crate::target::Target;
+use crate::tls;
+
+/// More response headers than this end a request.
+const MAX_HEADERS: usize = 64;
+
+/// Hosts without a request are forgotten when the table reaches this size.
+const IDLE_HOSTS: usize = 256;
+
+type Outcome = Result<Arc<Fetched>, FetchError>;
+type Flight = Shared<BoxFuture<'static, Outcome>>;
+
+/// Fetches JSON documents from addresses that others chose. Cheap to clone; clones share one cache.
+#[derive(Clone)]
+pub struct Fetcher {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: Client,
+    policy: Arc<FetchPolicy>,
+    clock: Arc<dyn Clock>,
+    cache: Cache<Key, Entry>,
+    flights: Mutex<HashMap<Key, Flight>>,
+    slots: Arc<Semaphore>,
+    host_slots: Mutex<HashMap<(String, u16), Arc<Semaphore>>>,
+}
+
+/// The body bound is part of the key: what is too large for one caller is not for another.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    url: String,
+    max_body: usize,
+}
+
+impl Fetcher {
+    /// A fetcher that uses the system's resolver. Reads the system's certificates and the policy's CA file.
+    ///
+    /// # Errors
+    /// [`FetchError::Setup`] when the CA file cannot be read or the HTTP client not be built.
+    pub fn new(policy: FetchPolicy, clock: Arc<dyn Clock>) -> Result<Self, FetchError> {
+        Self::with_resolver(policy, clock, Arc::new(SystemResolver))
+    }
+
+    /// A fetcher with a resolver of one's own. Its answers are checked like the system's.
+    ///
+    /// # Errors
+    /// As [`Fetcher::new`].
+    pub fn with_resolver(
+        policy: FetchPolicy,
+        clock: Arc<dyn Clock>,
+        resolver: Arc<dyn Resolver>,
+    ) -> Result<Self, FetchError> {
+        let policy = Arc::new(policy);
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls::client_config(&policy)?)
+            .dns_resolver(Arc::new(Guarded { resolver, policy: policy.clone() }))
+            .redirect(RedirectPolicy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .referer(false)
+            .user_agent(&policy.user_agent)
+            .http1_only()
+            .http1_max_headers(MAX_HEADERS)
+            // A connection that is kept would be reused for a name without asking where the name points now.
+            .pool_max_idle_per_host(0)
+            .build()
+            .map_err(|error| FetchError::Setup(error.to_string()))?;
+        let inner = Inner {
+            client,
+            clock,
+            cache: Cache::new(policy.cache_entries),
+            flights: Mutex::default(),
+            slots: Arc::new(Semaphore::new(policy.max_concurrent)),
+            host_slots: Mutex::default(),
+            policy,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The document at `url`: from the cache while it is fresh, otherwise asked for (with its entity tag, if
+    /// it had one). Callers who want the same document at the same time share one request. A failure is
+    /// remembered for [`Limits::negative_ttl`].
+    ///
+    /// # Errors
+    /// Every [`FetchError`] but [`FetchError::Setup`].
+    pub async fn get_json(&self, url: &str, limits: &Limits) -> Outcome {
+        let target = Target::parse(url, &self.inner.policy)?;
+        let key = Key { url: url.to_owned(), max_body: limits.max_body };
+        if let Some(answer) = self.cached(&key) {
+            return answer;
+        }
+        self.join_flight(key, target, limits, true).await
+    }
+
+    /// Like [`Fetcher::get_json`], but asks the server whatever the cache holds (for example because a key
+    /// is missing in a key set). It joins a request that is under way. The caller limits how often.
+    ///
+    /// # Errors
+    /// As [`Fetcher::get_json`].
+    pub async fn get_json_fresh(&self, url: &str, limits: &Limits) -> Outcome {
+        let target = Target::parse(url, &self.inner.policy)?;
+        let key = Key { url: url.to_owned(), max_body: limits.max_body };
+        self.join_flight(key, target, limits, false).await
+    }
+
+    /// The caller found the document to be useless: keep it no longer than a failure.
+    pub fn distrust(&self, url: &str, limits: &Limits) {
+        let key = Key { url: url.to_owned(), max_body: limits.max_body };
+        if let Some(document) = self.inner.cache.peek(&key).and_then(|entry| entry.document) {
+            let soon = self.inner.clock.now() + limits.negative_ttl;
+            let document = Fetched { expires_at: document.expires_at.min(soon), etag: None, ..(*document).clone() };
+            self.inner.cache.insert(key, Entry { document: Some(Arc::new(document)), failure: None });
+        }
+    }
+
+    fn cached(&self, key: &Key) -> Option<Outcome> {
+        self.inner.cache.get(key)?.fresh(self.inner.clock.now())
+    }
+
+    async fn join_flight(&self, key: Key, target: Target, limits: &Limits, use_cache: bool) -> Outcome {
+        let flight = {
+            let mut flights = locked(&self.inner.flights);
+            // A flight stores its answer before it leaves the table: look again while the table stands still.
+            if let Some(answer) = use_cache.then(|| self.cached(&key)).flatten() {
+                return answer;
+            }
+            flights.entry(key.clone()).or_insert_with(|| self.start_flight(key, target, *limits)).clone()
+        };
+        flight.await
+    }
+
+    /// Runs on its own, so that the first caller may go away without ending it for the others.
+    fn start_flight(&self, key: Key, target: Target, limits: Limits) -> Flight {
+        let inner = self.inner.clone();
+        let landing = Landing { inner: inner.clone(), key: key.clone() };
+        let task = tokio::spawn(async move {
+            let outcome = inner.fly(&key, &target, &limits).await;
+            if let Err(error) = &outcome {
+                tracing::debug!(url = %target.url, %error, "fetch failed");
+            }
+            drop(landing);
+            outcome
+        });
+        task.map(|ended| ended.unwrap_or(Err(FetchError::Connect))).boxed().shared()
+    }
+}
+
+impl std::fmt::Debug for Fetcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fetcher").field("policy", &self.inner.policy).finish_non_exhaustive()
+    }
+}
+
+/// Takes a flight off the table when it ends, however it ends.
+struct Landing {
+    inner: Arc<Inner>,
+    key: Key,
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        locked(&self.inner.flights).remove(&self.key);
+    }
+}
+
+impl Inner {
+    /// Asks, and stores the answer.
+    async fn fly(&self, key: &Key, target: &Target, limits: &Limits) -> Outcome {
+        let known = self.cache.peek(key).and_then(|entry| entry.document);
+        let answer = tokio::time::timeout(limits.timeout, self.ask(target, known.as_deref(), limits)).await;
+        let now = self.clock.now();
+        match answer.unwrap_or(Err(FetchError::Timeout)) {
+            Ok(answer) => self.keep(key, answer, known.as_deref(), now),
+            Err(error) => {
+                // An outage costs neither what is still fresh nor the entity tag; an answer does.
+                let document = known.filter(|_| error.is_transient());
+                let failure = Some((error.clone(), now + limits.negative_ttl));
+                self.cache.insert(key.clone(), Entry { document, failure });
+                Err(error)
+            }
+        }
+    }
+
+    async fn ask(&self, target: &Target, known: Option<&Fetched>, limits: &Limits) -> Result<Answer, FetchError> {
+        // The host's slot first: those who queue for a slow host must not hold the slots of all.
+        let _host_slot = acquire(self.host_slots(target)).await?;
+        let _slot = acquire(self.slots.clone()).await?;
+        let etag = known.and_then(|document| document.etag.as_deref());
+        request::get(&self.client, &self.policy, target, etag, limits).await
+    }
+
+    fn keep(&self, key: &Key, answer: Answer, known: Option<&Fetched>, now: UnixSeconds) -> Outcome {
+        let (body, etag, lifetime) = match answer {
+            Answer::Document { body, etag, lifetime } => (body, etag, lifetime),
+            Answer::Unchanged { lifetime } => {
+                let known = known.ok_or(FetchError::Status(304))?;
+                (known.body.clone(), known.etag.clone(), lifetime)
+            }
+        };
+        let expires_at = lifetime.map_or(now, |lifetime| now + lifetime);
+        let document = Arc::new(Fetched { body, fetched_at: now, expires_at, etag });
+        if lifetime.is_some() {
+            self.cache.insert(key.clone(), Entry { document: Some(document.clone()), failure: None });
+        } else {
+            self.cache.remove(key);
+        }
+        Ok(document)
+    }
+
+    fn host_slots(&self, target: &Target) -> Arc<Semaphore> {
+        let mut hosts = locked(&self.host_slots);
+        if hosts.len() >= IDLE_HOSTS {
+            hosts.retain(|_, slots| Arc::strong_count(slots) > 1);
+        }
+        let new = || Arc::new(Semaphore::new(self.policy.max_concurrent_per_host));
+        hosts.entry((target.host.clone(), target.port)).or_insert_with(new).clone()
+    }
+}
+
+async fn acquire(slots: Arc<Semaphore>) -> Result<OwnedSemaphorePermit, FetchError> {
+    slots.acquire_owned().await.map_err(|_| FetchError::Timeout)
+}
+
+/// The tables are whole after every statement, so a panic elsewhere does not make them unusable.
+fn locked<T>(table: &Mutex<T>) -> MutexGuard<'_, T> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,97 @@
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use url::Url;
+
+/// What may be fetched at all. Set once, by the operator.
+#[derive(Debug, Clone)]
+pub struct FetchPolicy {
+    /// Whether `http` and `https` URLs on `localhost`, `127.0.0.0/8` and `[::1]` may be fetched. For
+    /// development: set it only where the own issuer is on loopback. Default: `false`.
+    pub allow_loopback_http: bool,
+    /// Hosts that may have private addresses, each with its exact port. `https` only. Default: none.
+    pub allowed_hosts: Vec<AllowedHost>,
+    /// A PEM file of certificates to trust besides the system's. Default: none.
+    pub ca_file: Option<PathBuf>,
+    /// The `User-Agent` of every request. Default: `doorward/VERSION`.
+    pub user_agent: String,
+    /// Requests under way at a time. Default: 64.
+    pub max_concurrent: usize,
+    /// Requests under way at a time to one host and port. Default: 4.
+    pub max_concurrent_per_host: usize,
+    /// Documents and failures remembered. Default: 1000.
+    pub cache_entries: usize,
+}
+
+impl Default for FetchPolicy {
+    fn default() -> Self {
+        Self {
+            allow_loopback_http: false,
+            allowed_hosts: Vec::new(),
+            ca_file: None,
+            user_agent: concat!("doorward/", env!("CARGO_PKG_VERSION")).to_owned(),
+            max_concurrent: 64,
+            max_concurrent_per_host: 4,
+            cache_entries: 1000,
+        }
+    }
+}
+
+/// The bounds of one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of the body. Default: 5 KiB.
+    pub max_body: usize,
+    /// The whole exchange: waiting for a free slot, name resolution, handshake, answer. Default: 5 s.
+    pub timeout: Duration,
+    /// A document is not asked for again before this, whatever `max-age` says (except with `no-store`).
+    /// Default: 60 s.
+    pub min_ttl: Duration,
+    /// A document is asked for again after this at the latest. Default: 24 h.
+    pub max_ttl: Duration,
+    /// How long a document without `Cache-Control` stays fresh. Default: 5 min.
+    pub default_ttl: Duration,
+    /// How long a failure is remembered. Default: 10 s.
+    pub negative_ttl: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_body: 5 * 1024,
+            timeout: Duration::from_secs(5),
+            min_ttl: Duration::from_mins(1),
+            max_ttl: Duration::from_hours(24),
+            default_ttl: Duration::from_mins(5),
+            negative_ttl: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A host that may have a private address: `host` (port 443) or `host:port`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AllowedHost {
+    /// As a URL writes it: lower case, IPv6 addresses in brackets.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+/// The text is not `host` or `host:port`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a host or host:port; write it like idp.corp.example or 10.0.0.5:8443")]
+pub struct InvalidAllowedHost(String);
+
+impl FromStr for AllowedHost {
+    type Err = InvalidAllowedHost;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refused = || InvalidAllowedHost(text.to_owned());
+        if text.contains(['/', '?', '#', '@', '\\', '*']) {
+            return Err(refused());
+        }
+        let url = Url::parse(&format!("https://{text}/")).map_err(|_| refused())?;
+        let host = url.host_str().ok_or_else(refused)?.to_owned();
+        Ok(Self { host, port: url.port_or_known_default().ok_or_else(refused)? })
+    }
+}

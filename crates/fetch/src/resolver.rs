@@ -1,0 +1,86 @@
+//! Names become addresses here, and are checked in the same breath.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use crate::error::FetchError;
+use crate::policy::FetchPolicy;
+use crate::target::address_is_allowed;
+
+/// Turns a host name into its addresses. The fetcher checks what it answers.
+pub trait Resolver: Send + Sync + 'static {
+    /// Every address of `host`.
+    fn resolve(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
+}
+
+/// The system's resolver: respects the hosts file and the name service switch.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemResolver;
+
+impl Resolver for SystemResolver {
+    fn resolve(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+        Box::pin(async move {
+            let addresses = tokio::net::lookup_host((host, 0)).await?;
+            Ok(addresses.map(|address| address.ip()).collect())
+        })
+    }
+}
+
+/// The HTTP client's resolver: the addresses that it lets through are the ones that are connected to, so
+/// that a second, different answer (DNS rebinding) is never asked for.
+pub(crate) struct Guarded {
+    pub(crate) resolver: Arc<dyn Resolver>,
+    pub(crate) policy: Arc<FetchPolicy>,
+}
+
+impl Resolve for Guarded {
+    fn resolve(&self, name: Name) -> Resolving {
+        let host = name.as_str().to_owned();
+        let (lookup, policy) = (self.resolver.resolve(host.clone()), self.policy.clone());
+        Box::pin(async move {
+            let addresses = lookup.await.map_err(|_| FetchError::Dns)?;
+            if addresses.is_empty() {
+                return Err(FetchError::Dns.into());
+            }
+            // One private answer among public ones is an attack or a mistake: refuse the name, not the answer.
+            if !addresses.iter().all(|address| address_is_allowed(&host, *address, &policy)) {
+                return Err(FetchError::Blocked(host).into());
+            }
+            let addresses: Addrs = Box::new(addresses.into_iter().map(|address| SocketAddr::new(address, 0)));
+            Ok(addresses)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Answers from a list, one after the other.
+    struct Script(Mutex<Vec<IpAddr>>);
+
+    impl Resolver for Script {
+        fn resolve(&self, _host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+            let answer = self.0.lock().unwrap().remove(0);
+            Box::pin(async move { Ok(vec![answer]) })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_turns_private_between_two_answers_is_refused() {
+        let answers = ["93.184.216.34", "127.0.0.1", "93.184.216.34"].map(|address| address.parse().unwrap());
+        let resolver = Arc::new(Script(Mutex::new(answers.into())));
+        let guarded = Guarded { resolver, policy: Arc::default() };
+        let mut verdicts = Vec::new();
+        for _ in 0..3 {
+            verdicts.push(guarded.resolve("rebind.example".parse().unwrap()).await.map(Iterator::count));
+        }
+        assert!(matches!(&verdicts[..], [Ok(1), Err(_), Ok(1)]), "what is let through is what is connected to");
+    }
+}

@@ -1,0 +1,8 @@
+//! The fetcher against servers on loopback.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail the test")]
+
+mod addresses;
+mod answers;
+mod cache;
+mod support;
