@@ -1,1 +1,47 @@
-fn main(){}
+//! The project's own chores: `cargo xtask test`.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line tool talks to its terminal"
+)]
+
+mod browser;
+mod checks;
+mod e2e;
+mod install;
+mod process;
+mod suite;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::suite::{Suite, run_suites};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's own chores")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Installs what the tests need and runs every suite
+    Test {
+        /// Run these suites only
+        #[arg(long, value_enum, value_name = "SUITE")]
+        only: Vec<Suite>,
+    },
+}
+
+fn main() -> ExitCode {
+    let Chore::Test { only } = Arguments::parse().chore;
+    let chosen = if only.is_empty() {
+        Suite::ALL.to_vec()
+    } else {
+        only
+    };
+    run_suites(&chosen)
+}

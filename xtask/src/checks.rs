@@ -1,0 +1,123 @@
+//! The suites that are cargo commands.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+
+use crate::install;
+use crate::suite::Outcome;
+use crate::workspace::{root, target};
+
+pub(crate) fn fmt() -> Result<Outcome> {
+    all_or_nothing(cargo(&["fmt", "--all", "--check"]))
+}
+
+pub(crate) fn clippy() -> Result<Outcome> {
+    all_or_nothing(cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+        "--",
+        "-D",
+        "warnings",
+    ]))
+}
+
+pub(crate) fn docs() -> Result<Outcome> {
+    let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--all-features"]);
+    doc.env("RUSTDOCFLAGS", "-D warnings");
+    all_or_nothing(doc)
+}
+
+/// Bans, licences and sources are in the repository. The advisory database is fetched from the network, which a
+/// build must not depend on: it is checked by the scheduled `cargo deny check advisories` instead.
+pub(crate) fn deny() -> Result<Outcome> {
+    let mut command = Command::new(install::cargo_deny()?);
+    command
+        .current_dir(root())
+        .args(["--log-level", "error", "check", "bans", "licenses", "sources"]);
+    all_or_nothing(command)
+}
+
+/// The tests of every crate, doctests included, counted from the test harness's own result lines.
+pub(crate) fn unit() -> Result<Outcome> {
+    let mut command = cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]);
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot start cargo test")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut outcome = counted(&text);
+    if !outcome.failures.is_empty() {
+        println!("{text}");
+    } else if !output.status.success() {
+        outcome
+            .failures
+            .push(format!("cargo test ended with {}", output.status));
+    }
+    Ok(outcome)
+}
+
+fn counted(text: &str) -> Outcome {
+    let mut outcome = Outcome::default();
+    for line in text.lines() {
+        if let Some(counts) = line.strip_prefix("test result: ") {
+            outcome.passed += count(counts, " passed");
+        } else if let Some(name) = line
+            .strip_prefix("test ")
+            .and_then(|rest| rest.strip_suffix(" ... FAILED"))
+        {
+            outcome.failures.push(name.to_owned());
+        }
+    }
+    outcome
+}
+
+/// The number before `label` in a line such as `ok. 12 passed; 0 failed; …`.
+fn count(counts: &str, label: &str) -> usize {
+    let before = counts.split_once(label).map_or("", |(before, _)| before);
+    before
+        .rsplit(' ')
+        .next()
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(0)
+}
+
+fn cargo(arguments: &[&str]) -> Command {
+    // Cargo names itself to the programs it runs.
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
+        .current_dir(root())
+        .args(arguments)
+        .env("CARGO_TARGET_DIR", target());
+    command
+}
+
+fn all_or_nothing(mut command: Command) -> Result<Outcome> {
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+    if status.success() {
+        return Ok(Outcome {
+            passed: 1,
+            failures: Vec::new(),
+        });
+    }
+    Ok(Outcome::failure(format!("ended with {status}, see above")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::counted;
+
+    #[test]
+    fn results_of_all_test_binaries_are_added_up() {
+        let outcome = counted(
+            "test a::good ... ok\ntest a::bad ... FAILED\ntest result: FAILED. 1 passed; 1 failed; 0 ignored\n\
+             test result: ok. 12 passed; 0 failed; 0 ignored\n",
+        );
+        assert_eq!(outcome.passed, 13);
+        assert_eq!(outcome.failures, ["a::bad"]);
+    }
+}

@@ -1,0 +1,184 @@
+//! The servers of a run: Doorward on fresh data, and MCP servers that trust it, each on a free port.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use std::{fs, thread};
+
+use anyhow::{Result, bail};
+use serde_json::json;
+
+use super::http;
+use crate::install;
+use crate::process::{Running, Stopwatch, run, tail};
+use crate::workspace::{e2e, root, target};
+
+pub(super) const EMAIL: &str = "ada@example.com";
+pub(super) const PASSWORD: &str = "correct horse battery staple";
+const ADMIN_KEY: &str = "dwk_end-to-end-suite-0123456789abcdefghijklmnopqrstuv";
+const START_LIMIT: Duration = Duration::from_mins(1);
+
+pub(crate) struct World {
+    pub(super) folder: PathBuf,
+    pub(super) issuer: String,
+    admin_port: u16,
+    _server: Running,
+}
+
+/// A running MCP server that is registered as a resource.
+pub(crate) struct McpServer {
+    pub(super) label: String,
+    pub(super) url: String,
+    /// Whether a missing tool scope is answered with HTTP 403, so that clients can step up.
+    pub(super) steps_up: bool,
+    _running: Running,
+}
+
+impl World {
+    /// Builds and starts the authorization server with one person in it.
+    pub(crate) fn start(suite: &str) -> Result<Self> {
+        build()?;
+        let folder = e2e().join("run").join(suite);
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::create_dir_all(&folder)?;
+        let (port, admin_port) = (http::free_port()?, http::free_port()?);
+        let issuer = format!("http://localhost:{port}");
+        let mut command = Command::new(binary("doorward"));
+        command
+            .arg("serve")
+            .current_dir(&folder)
+            .env("DOORWARD_SERVER_ISSUER", &issuer)
+            .env("DOORWARD_SERVER_ADDRESS", format!("127.0.0.1:{port}"))
+            .env("DOORWARD_ADMIN_ADDRESS", format!("127.0.0.1:{admin_port}"))
+            .env("DOORWARD_ADMIN_BOOTSTRAP_KEY", ADMIN_KEY)
+            .env(
+                "DOORWARD_STORAGE_URL",
+                format!("sqlite://{}", folder.join("doorward.db").display()),
+            );
+        let server = start_until_ready(
+            &mut command,
+            &folder,
+            "doorward",
+            &[(port, "/readyz"), (admin_port, "/readyz")],
+        )?;
+        let person = json!({ "email": EMAIL, "name": "Ada Lovelace", "password": PASSWORD });
+        http::create(admin_port, "/admin/users", ADMIN_KEY, &person)?;
+        Ok(Self {
+            folder,
+            issuer,
+            admin_port,
+            _server: server,
+        })
+    }
+
+    /// The Rust example: rmcp behind the guard.
+    pub(crate) fn serve_rust(&self) -> Result<McpServer> {
+        self.serve(
+            "example-basic",
+            Command::new(binary("example-basic")),
+            "mcp:read",
+            true,
+        )
+    }
+
+    /// A FastMCP server, which knows scopes of a tool but no HTTP 403 for them.
+    pub(crate) fn serve_python(
+        &self,
+        generation: &str,
+        file: &str,
+        name: &str,
+        scopes: &str,
+    ) -> Result<McpServer> {
+        let mut command = Command::new(install::interpreter(generation));
+        command
+            .arg(root().join(file))
+            .env("PYTHONDONTWRITEBYTECODE", "1");
+        self.serve(&format!("{name}-{generation}"), command, scopes, false)
+    }
+
+    fn serve(
+        &self,
+        label: &str,
+        mut command: Command,
+        scopes: &str,
+        steps_up: bool,
+    ) -> Result<McpServer> {
+        let port = http::free_port()?;
+        let base_url = format!("http://localhost:{port}");
+        let url = format!("{base_url}/mcp");
+        let resource = json!({
+            "slug": label, "uri": url, "backend_kind": "mint", "display_name": label,
+            "scopes": [
+                { "name": "mcp:read", "description": "Read with the tools" },
+                { "name": "mcp:write", "description": "Write with the tools" },
+            ],
+        });
+        http::create(self.admin_port, "/admin/resources", ADMIN_KEY, &resource)?;
+        command
+            .current_dir(&self.folder)
+            .env("DOORWARD_ISSUER", &self.issuer)
+            .env("DOORWARD_BASE_URL", &base_url)
+            .env("DOORWARD_SCOPES", scopes)
+            .env("PORT", port.to_string());
+        let ready = [(port, "/.well-known/oauth-protected-resource/mcp")];
+        let running = start_until_ready(&mut command, &self.folder, label, &ready)?;
+        Ok(McpServer {
+            label: label.to_owned(),
+            url,
+            steps_up,
+            _running: running,
+        })
+    }
+}
+
+fn build() -> Result<()> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args([
+        "build",
+        "--quiet",
+        "--package",
+        "doorward",
+        "--package",
+        "example-basic",
+    ]);
+    run(cargo.current_dir(root()).env("CARGO_TARGET_DIR", target()))
+}
+
+fn binary(name: &str) -> PathBuf {
+    target().join("debug").join(name)
+}
+
+/// Starts a server and waits until one of its addresses answers 200.
+fn start_until_ready(
+    command: &mut Command,
+    folder: &Path,
+    label: &str,
+    ready: &[(u16, &str)],
+) -> Result<Running> {
+    let log = |kind: &str| folder.join(format!("{label}.{kind}.log"));
+    let mut running = Running::start(command, &log("out"), &log("err"))?;
+    let watch = Stopwatch::start();
+    while watch.elapsed() < START_LIMIT {
+        if let Some(status) = running.ended() {
+            bail!(
+                "{label} ended with {status}:\n{}\n{}",
+                tail(&log("out")),
+                tail(&log("err"))
+            );
+        }
+        if ready
+            .iter()
+            .any(|(port, path)| http::status(*port, path) == Some(200))
+        {
+            return Ok(running);
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    bail!(
+        "{label} was not ready within {} s:\n{}",
+        START_LIMIT.as_secs(),
+        tail(&log("err"))
+    )
+}

@@ -1,0 +1,158 @@
+//! What the suites need beyond Rust: system packages (as root), Python environments, npm packages, cargo-deny.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::{run, works};
+use crate::workspace::{e2e, root, target};
+
+const CARGO_DENY: &str = "0.20.2";
+
+/// The chromium package of Debian.
+pub(crate) const CHROMIUM: &str = "/usr/bin/chromium";
+
+/// The two generations of Python packages; each is a virtual environment.
+pub(crate) const PYTHON_GENERATIONS: [&str; 2] = ["v1", "v2"];
+
+/// Installs the clients and servers of the end-to-end suites where they are missing or outdated.
+pub(crate) fn clients() -> Result<()> {
+    let has_venv = works("python3", &["-c", "import venv, ensurepip"]);
+    system_packages(&[
+        ("python3-venv", has_venv),
+        ("npm", works("npm", &["--version"])),
+    ])?;
+    for generation in PYTHON_GENERATIONS {
+        python(generation)?;
+    }
+    npm()
+}
+
+pub(crate) fn chromium() -> Result<()> {
+    system_packages(&[
+        ("chromium", Path::new(CHROMIUM).exists()),
+        ("npm", works("npm", &["--version"])),
+    ])?;
+    npm()
+}
+
+pub(crate) fn cargo_deny() -> Result<PathBuf> {
+    let tools = target().join("tools");
+    let program = tools.join("bin/cargo-deny");
+    if !works(&program, &["--version"]) {
+        eprintln!("installing cargo-deny {CARGO_DENY}");
+        let mut cargo = Command::new("cargo");
+        cargo.args([
+            "install",
+            "cargo-deny",
+            "--quiet",
+            "--locked",
+            "--version",
+            CARGO_DENY,
+        ]);
+        run(cargo.arg("--root").arg(&tools))?;
+    }
+    Ok(program)
+}
+
+pub(crate) fn interpreter(generation: &str) -> PathBuf {
+    e2e().join(format!("py-{generation}/bin/python"))
+}
+
+/// The Node that came as an npm package: systems ship older ones.
+pub(crate) fn node() -> PathBuf {
+    let architecture = if cfg!(target_arch = "aarch64") {
+        "arm64"
+    } else {
+        "x64"
+    };
+    e2e().join(format!(
+        "node/node_modules/node-linux-{architecture}/bin/node"
+    ))
+}
+
+fn system_packages(wanted: &[(&str, bool)]) -> Result<()> {
+    let missing: Vec<_> = wanted
+        .iter()
+        .filter(|(_, present)| !present)
+        .map(|(name, _)| *name)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !works("sh", &["-c", "test \"$(id -u)\" = 0 && command -v apt-get"]) {
+        bail!(
+            "install these packages first (or run as root on Debian): {}",
+            missing.join(", ")
+        );
+    }
+    eprintln!("installing {}", missing.join(", "));
+    run(Command::new("apt-get").args(["update", "-qq"]))?;
+    let mut install = Command::new("apt-get");
+    install
+        .args(["install", "-y", "-qq", "--no-install-recommends"])
+        .args(&missing);
+    run(install.env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+fn python(generation: &str) -> Result<()> {
+    let requirements = root().join(format!("e2e/requirements-{generation}.txt"));
+    let home = e2e().join(format!("py-{generation}"));
+    once(&home, &fs::read_to_string(&requirements)?, || {
+        eprintln!(
+            "installing the Python packages of {}",
+            requirements.display()
+        );
+        run(Command::new("python3").args(["-m", "venv"]).arg(&home))?;
+        let mut pip = Command::new(interpreter(generation));
+        run(pip
+            .args(["-m", "pip", "install", "--quiet", "--requirement"])
+            .arg(&requirements))
+    })
+}
+
+fn npm() -> Result<()> {
+    let home = e2e().join("node");
+    let given = root().join("e2e");
+    once(
+        &home,
+        &fs::read_to_string(given.join("package-lock.json"))?,
+        || {
+            eprintln!(
+                "installing the npm packages of {}",
+                given.join("package.json").display()
+            );
+            for file in ["package.json", "package-lock.json", ".npmrc"] {
+                fs::copy(given.join(file), home.join(file))
+                    .with_context(|| format!("cannot copy {file}"))?;
+            }
+            run(Command::new("npm")
+                .args(["ci", "--silent"])
+                .current_dir(&home))
+        },
+    )?;
+    // Modules find their packages from where they lie, so that the scripts lie beside them.
+    for folder in ["node", "browser"] {
+        for script in fs::read_dir(given.join(folder))? {
+            let script = script?;
+            fs::copy(script.path(), home.join(script.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Fills a folder once for each state of what it is made from.
+fn once(home: &Path, made_from: &str, fill: impl FnOnce() -> Result<()>) -> Result<()> {
+    let stamp = home.join(".made-from");
+    if fs::read_to_string(&stamp).is_ok_and(|last| last == made_from) {
+        return Ok(());
+    }
+    if home.exists() {
+        fs::remove_dir_all(home)?;
+    }
+    fs::create_dir_all(home)?;
+    fill()?;
+    Ok(fs::write(stamp, made_from)?)
+}

@@ -1,0 +1,112 @@
+//! The suites, and how their results are told: one line a suite, one closing line.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::process::Stopwatch;
+use crate::{browser, checks, e2e};
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Suite {
+    /// Formatting
+    Fmt,
+    /// Lints, warnings denied
+    Clippy,
+    /// Every crate's own tests
+    Unit,
+    /// Licences, banned crates, sources
+    Deny,
+    /// MCP clients written elsewhere, against the built server
+    E2e,
+    /// Login and consent in Chromium
+    Browser,
+    /// API documentation, warnings denied
+    Docs,
+}
+
+impl Suite {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Fmt,
+        Self::Clippy,
+        Self::Unit,
+        Self::Deny,
+        Self::Docs,
+        Self::E2e,
+        Self::Browser,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Fmt => "fmt",
+            Self::Clippy => "clippy",
+            Self::Unit => "unit",
+            Self::Deny => "deny",
+            Self::E2e => "e2e",
+            Self::Browser => "browser",
+            Self::Docs => "docs",
+        }
+    }
+
+    fn run(self) -> Result<Outcome> {
+        match self {
+            Self::Fmt => checks::fmt(),
+            Self::Clippy => checks::clippy(),
+            Self::Unit => checks::unit(),
+            Self::Deny => checks::deny(),
+            Self::E2e => e2e::run(),
+            Self::Browser => browser::run(),
+            Self::Docs => checks::docs(),
+        }
+    }
+}
+
+/// What a suite found. `failures` has one line for each failed step.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) passed: usize,
+    pub(crate) failures: Vec<String>,
+}
+
+impl Outcome {
+    pub(crate) fn failure(line: impl Into<String>) -> Self {
+        Self {
+            passed: 0,
+            failures: vec![line.into()],
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failures.extend(other.failures);
+    }
+}
+
+pub(crate) fn run_suites(chosen: &[Suite]) -> ExitCode {
+    let mut total = Outcome::default();
+    for suite in chosen {
+        let watch = Stopwatch::start();
+        // A suite that cannot run is a failed suite, never a skipped one.
+        let outcome = suite
+            .run()
+            .unwrap_or_else(|error| Outcome::failure(format!("{error:#}")));
+        for failure in &outcome.failures {
+            println!("{}: {failure}", suite.name());
+        }
+        println!(
+            "{:8} {} passed, {} failed ({:.0} s)",
+            suite.name(),
+            outcome.passed,
+            outcome.failures.len(),
+            watch.elapsed().as_secs_f32()
+        );
+        total.add(outcome);
+    }
+    println!("{} passed, {} failed", total.passed, total.failures.len());
+    if total.failures.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
