@@ -1,1 +1,52 @@
-fn main(){}
+//! Doorward: the authorization plane for the Model Context Protocol.
+
+mod admin;
+mod check_config;
+mod cli;
+mod dev;
+mod healthcheck;
+mod http_client;
+mod init;
+mod logging;
+mod out;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            out::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: cli::Cli) -> anyhow::Result<ExitCode> {
+    use cli::Command;
+    match cli.command {
+        Command::Serve(arguments) => block_on(serve::run(arguments)),
+        Command::Dev(arguments) => block_on(dev::run(arguments)),
+        Command::Admin(arguments) => block_on(admin::run(arguments)),
+        Command::Healthcheck(arguments) => block_on(healthcheck::run(arguments)),
+        Command::Migrate(arguments) => block_on(serve::migrate(arguments)),
+        Command::Init(arguments) => init::run(&arguments),
+        Command::CheckConfig(arguments) => check_config::run(&arguments),
+        Command::Completions { shell } => {
+            cli::completions(shell);
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn block_on(future: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(future)
+}

@@ -1,0 +1,94 @@
+//! One call of the admin API, and its answer on the terminal.
+
+use anyhow::{Context as _, bail};
+use reqwest::{Client, Method};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
+
+use super::table;
+use crate::{http_client, out};
+
+/// The admin API.
+pub struct Api {
+    client: Client,
+    url: String,
+    key: SecretString,
+    json: bool,
+}
+
+impl Api {
+    /// The API at `url`. `json`: print answers as they are.
+    pub fn new(url: &str, key: SecretString, json: bool) -> anyhow::Result<Self> {
+        if key.expose_secret().is_empty() {
+            bail!("no admin key: set DOORWARD_ADMIN_KEY to the key that was printed at first start");
+        }
+        Ok(Self { client: http_client::build()?, url: url.trim_end_matches('/').to_owned(), key, json })
+    }
+
+    /// Sends a request; an answer that is not a success becomes an error with the server's sentence.
+    pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+        let url = format!("{}{path}", self.url);
+        let mut request = self.client.request(method, &url).bearer_auth(self.key.expose_secret());
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await.with_context(|| format!("the admin API at {} does not answer", self.url))?;
+        let status = response.status();
+        let text = response.text().await?;
+        let answer: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let sentence = answer["error_description"].as_str().unwrap_or("no explanation was given");
+        match answer["error_id"].as_str() {
+            Some(id) => bail!("{sentence} (HTTP {}, error id {id})", status.as_u16()),
+            None => bail!("{sentence} (HTTP {})", status.as_u16()),
+        }
+    }
+
+    /// Prints one record or a list of them.
+    pub fn print(&self, answer: &Value, columns: &[&str]) -> anyhow::Result<()> {
+        if self.json {
+            out::line(serde_json::to_string_pretty(answer)?);
+            return Ok(());
+        }
+        match answer["items"].as_array() {
+            Some(rows) => {
+                out::line(table::rows(rows, columns));
+                if let Some(next) = answer["next"].as_str() {
+                    out::line(format!("There is more: --cursor {next}"));
+                }
+            }
+            None => out::line(table::record(answer)),
+        }
+        Ok(())
+    }
+
+    /// Says that something was done, unless JSON was asked for.
+    pub fn done(&self, sentence: &str) {
+        if !self.json {
+            out::line(sentence);
+        }
+    }
+}
+
+/// The query string of a page.
+pub fn page_query(cursor: Option<&str>, limit: u32, more: &[(&str, Option<&str>)]) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::from("?"));
+    query.append_pair("limit", &limit.to_string());
+    if let Some(cursor) = cursor {
+        query.append_pair("cursor", cursor);
+    }
+    for (name, value) in more {
+        if let Some(value) = value {
+            query.append_pair(name, value);
+        }
+    }
+    query.finish()
+}
+
+/// A path with one name in it, percent-encoded.
+pub fn path(prefix: &str, name: &str) -> String {
+    let name: String = url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
+    format!("{prefix}/{}", name.replace('+', "%20"))
+}

@@ -1,0 +1,63 @@
+//! `doorward admin`: every command is one call of the admin API; nothing here touches the database.
+
+mod api;
+mod client;
+mod grant;
+mod key;
+mod resource;
+mod table;
+mod user;
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use secrecy::SecretString;
+
+pub use api::Api;
+
+#[derive(Args)]
+pub struct AdminArguments {
+    /// Where the admin API listens.
+    #[arg(long, env = "DOORWARD_ADMIN_URL", default_value = "http://127.0.0.1:9001", global = true)]
+    url: String,
+    /// The admin key. Prefer the environment: arguments are visible to other users of the machine.
+    #[arg(long, env = "DOORWARD_ADMIN_KEY", hide_env_values = true, global = true, default_value = "")]
+    key: SecretString,
+    /// Prints JSON instead of a table.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// The MCP servers whose tokens the server issues.
+    #[command(subcommand)]
+    Resource(resource::Command),
+    /// The clients.
+    #[command(subcommand)]
+    Client(client::Command),
+    /// The people who can sign in.
+    #[command(subcommand)]
+    User(user::Command),
+    /// Who lets which client use what.
+    #[command(subcommand)]
+    Grant(grant::Command),
+    /// The keys that sign tokens.
+    #[command(subcommand)]
+    Key(key::Command),
+}
+
+/// Runs one command.
+pub async fn run(arguments: AdminArguments) -> anyhow::Result<ExitCode> {
+    let api = Api::new(&arguments.url, arguments.key, arguments.json)?;
+    match arguments.what {
+        What::Resource(command) => resource::run(&api, command).await,
+        What::Client(command) => client::run(&api, command).await,
+        What::User(command) => user::run(&api, command).await,
+        What::Grant(command) => grant::run(&api, command).await,
+        What::Key(command) => key::run(&api, command).await,
+    }?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,124 @@
+//! `doorward admin resource`.
+
+use clap::{Args, Subcommand};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::api::{Api, path};
+
+const COLUMNS: [&str; 4] = ["slug", "uri", "display_name", "scopes"];
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Adds a resource.
+    Create(Create),
+    /// Lists the resources.
+    List,
+    /// Shows a resource.
+    Get {
+        /// Its short name.
+        slug: String,
+    },
+    /// Changes a resource.
+    Update(Update),
+    /// Removes a resource and ends the grants on it.
+    Delete {
+        /// Its short name.
+        slug: String,
+    },
+}
+
+#[derive(Args)]
+pub struct Create {
+    /// Short name: lower-case letters, digits and hyphens.
+    #[arg(long)]
+    slug: String,
+    /// The MCP server's URL, exactly as clients type it.
+    #[arg(long)]
+    uri: String,
+    /// What a token for it is made of.
+    #[arg(long, default_value = "mint")]
+    backend_kind: String,
+    /// Shown to people; the slug when absent.
+    #[arg(long)]
+    display_name: Option<String>,
+    /// A scope: `name|upstream scope|description`. May be repeated.
+    #[arg(long = "scopes", value_parser = scope)]
+    scopes: Vec<Value>,
+}
+
+#[derive(Args)]
+pub struct Update {
+    /// Its short name.
+    slug: String,
+    /// Shown to people.
+    #[arg(long)]
+    display_name: Option<String>,
+    /// The scopes from now on: `name|upstream scope|description`. May be repeated; replaces all.
+    #[arg(long = "scopes", value_parser = scope)]
+    scopes: Vec<Value>,
+}
+
+/// Runs one command.
+pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
+    let answer = match command {
+        Command::Create(create) => {
+            let body = json!({
+                "slug": create.slug,
+                "uri": create.uri,
+                "backend_kind": create.backend_kind,
+                "display_name": create.display_name,
+                "scopes": create.scopes,
+            });
+            api.call(Method::POST, "/admin/resources", Some(&body)).await?
+        }
+        Command::List => api.call(Method::GET, "/admin/resources", None).await?,
+        Command::Get { slug } => api.call(Method::GET, &path("/admin/resources", &slug), None).await?,
+        Command::Update(update) => {
+            let mut body = json!({});
+            if let Some(name) = update.display_name {
+                body["display_name"] = name.into();
+            }
+            if !update.scopes.is_empty() {
+                body["scopes"] = update.scopes.into();
+            }
+            api.call(Method::PATCH, &path("/admin/resources", &update.slug), Some(&body)).await?
+        }
+        Command::Delete { slug } => {
+            api.call(Method::DELETE, &path("/admin/resources", &slug), None).await?;
+            api.done("The resource is gone and the grants on it have ended.");
+            return Ok(());
+        }
+    };
+    api.print(&answer, &COLUMNS)
+}
+
+/// `name|upstream scope|description`; the last two may be missing or empty.
+fn scope(text: &str) -> Result<Value, String> {
+    let mut parts = text.splitn(3, '|').map(str::trim);
+    let name = parts.next().filter(|name| !name.is_empty());
+    let name = name.ok_or("a scope is `name|upstream scope|description`, and the name is missing")?;
+    let upstream = parts.next().filter(|upstream| !upstream.is_empty());
+    let description = parts.next().unwrap_or_default();
+    let mut scope = json!({"name": name, "description": description});
+    if let Some(upstream) = upstream {
+        scope["upstream"] = upstream.into();
+    }
+    Ok(scope)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_is_name_upstream_and_description() {
+        assert_eq!(scope("tools/read||Read tools"), Ok(json!({"name": "tools/read", "description": "Read tools"})));
+        assert_eq!(
+            scope("mail|https://up/mail|Mail"),
+            Ok(json!({"name": "mail", "description": "Mail", "upstream": "https://up/mail"}))
+        );
+        assert_eq!(scope("bare"), Ok(json!({"name": "bare", "description": ""})));
+        assert!(scope("||x").is_err());
+    }
+}

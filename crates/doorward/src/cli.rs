@@ -1,0 +1,90 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::admin::AdminArguments;
+
+/// The authorization plane for the Model Context Protocol.
+#[derive(Parser)]
+#[command(version, about, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Runs the authorization server.
+    Serve(ConfigArguments),
+    /// Runs everything on this machine with a demo MCP server, and walks one real client through it.
+    Dev(DevArguments),
+    /// Operator's commands, over the admin API.
+    Admin(AdminArguments),
+    /// Writes a commented configuration and fresh secrets.
+    Init(InitArguments),
+    /// Reads the configuration as `serve` would and prints what is in force.
+    CheckConfig(ConfigArguments),
+    /// Brings the database to this version's schema.
+    Migrate(ConfigArguments),
+    /// Asks a running server whether it is ready; exits 0 if so.
+    Healthcheck(HealthcheckArguments),
+    /// Prints a completion script for a shell.
+    Completions {
+        /// For this shell.
+        shell: Shell,
+    },
+}
+
+#[derive(Args)]
+pub struct ConfigArguments {
+    /// The configuration file. Environment variables DOORWARD_<SECTION>_<KEY> win over it.
+    #[arg(long, env = "DOORWARD_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct DevArguments {
+    /// Exits after the walk: 0 if every step passed.
+    #[arg(long)]
+    pub once: bool,
+    /// Where the database and the keys live.
+    #[arg(long, default_value = "data/dev")]
+    pub data_dir: PathBuf,
+    /// The authorization server's port.
+    #[arg(long, default_value_t = 9000)]
+    pub port: u16,
+    /// The admin API's port.
+    #[arg(long, default_value_t = 9001)]
+    pub admin_port: u16,
+    /// The demo MCP server's port.
+    #[arg(long, default_value_t = 8080)]
+    pub demo_port: u16,
+}
+
+#[derive(Args)]
+pub struct InitArguments {
+    /// The file to write.
+    #[arg(long, default_value = "doorward.toml")]
+    pub config: PathBuf,
+    /// The master key file to write.
+    #[arg(long, default_value = "data/master.key")]
+    pub master_key_file: PathBuf,
+    /// The issuer: the public URL of the server.
+    #[arg(long, default_value = "http://localhost:9000")]
+    pub issuer: String,
+}
+
+#[derive(Args)]
+pub struct HealthcheckArguments {
+    /// The server's own address, not the public one.
+    #[arg(long, default_value = "http://127.0.0.1:9000")]
+    pub url: String,
+}
+
+/// Writes the completion script of a shell to standard output.
+pub fn completions(shell: Shell) {
+    clap_complete::generate(shell, &mut Cli::command(), "doorward", &mut std::io::stdout());
+}

@@ -1,0 +1,90 @@
+//! `doorward dev`: the authorization server, a guarded demo MCP server, and one real client walking
+//! through both. On loopback only: the issuer is plain `http` and the person's password is on the screen.
+
+mod browser;
+mod demo_server;
+mod paste;
+mod setup;
+mod walk;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use doorward_server::config::Settings;
+
+use crate::cli::DevArguments;
+use crate::{logging, out, serve};
+
+/// Where everything of a `dev` run is found.
+pub struct Place {
+    /// The authorization server.
+    pub issuer: String,
+    /// Its admin API.
+    pub admin_url: String,
+    /// The demo MCP server: the resource.
+    pub mcp_url: String,
+}
+
+/// Starts everything, walks the client through it, prints what to paste, and stays up (or not: `--once`).
+pub async fn run(arguments: DevArguments) -> anyhow::Result<ExitCode> {
+    out::line(BANNER);
+    let place = Place {
+        issuer: format!("http://localhost:{}", arguments.port),
+        admin_url: format!("http://127.0.0.1:{}", arguments.admin_port),
+        mcp_url: format!("http://localhost:{}/mcp", arguments.demo_port),
+    };
+    let secrets = setup::Secrets::load_or_create(&arguments.data_dir)?;
+    let settings = settings(&arguments, &place, &secrets)?;
+    logging::start(&settings.observability);
+
+    let stop = serve::stop_on_signal()?;
+    let server = serve::start(settings, &stop).await.context("is another `doorward dev` running? --port and --admin-port choose others")?;
+    let server = tokio::spawn(server.until_stopped());
+    let demo = demo_server::start(&place, arguments.demo_port, stop.clone())
+        .await
+        .with_context(|| format!("cannot listen on port {}; --demo-port chooses another", arguments.demo_port))?;
+
+    let person = setup::prepare(&place, &secrets).await.context("the demo resource and person could not be set up")?;
+    let walked = tokio::select! {
+        walked = walk::run(&place, &person) => walked,
+        () = stop.cancelled() => Ok(()),
+    };
+    if let Err(error) = &walked {
+        out::line(format!("The walk stopped: {error:#}"));
+    }
+    if arguments.once {
+        stop.cancel();
+    } else {
+        out::line(paste::lines(&place, &person));
+        stop.cancelled().await;
+        out::line("Stopping.");
+    }
+    demo.await?;
+    server.await??;
+    Ok(if walked.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+const BANNER: &str = "\
++----------------------------------------------------------------------+
+|  DEVELOPMENT: loopback only, plain http, a person with a known       |
+|  password. Never let others reach it. For real use: doorward serve.  |
++----------------------------------------------------------------------+";
+
+/// The settings of a `dev` run: its own addresses and files, and from the environment whatever else is to be tried.
+fn settings(arguments: &DevArguments, place: &Place, secrets: &setup::Secrets) -> anyhow::Result<Settings> {
+    let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)).to_string();
+    let in_data_dir = |name: &str| arguments.data_dir.join(name).to_string_lossy().into_owned();
+    let ours = [
+        ("DOORWARD_SERVER_ISSUER", place.issuer.clone()),
+        ("DOORWARD_SERVER_ADDRESS", address(arguments.port)),
+        ("DOORWARD_ADMIN_ADDRESS", address(arguments.admin_port)),
+        ("DOORWARD_ADMIN_BOOTSTRAP_KEY", secrets.admin_key.clone()),
+        ("DOORWARD_STORAGE_URL", format!("sqlite://{}", in_data_dir("doorward.db"))),
+        ("DOORWARD_KEYS_MASTER_KEY_FILE", in_data_dir("master.key")),
+        ("DOORWARD_OBSERVABILITY_LOG_LEVEL", "warn".to_owned()),
+    ];
+    let ours = ours.map(|(name, value)| (name.to_owned(), value));
+    let theirs = std::env::vars().filter(|(name, _)| !ours.iter().any(|(ours, _)| ours == name));
+    Ok(Settings::load(None, theirs.chain(ours.clone()))?)
+}

@@ -1,0 +1,75 @@
+//! What a `dev` run needs before the walk: an admin key, a person, and the demo resource.
+
+use std::path::Path;
+
+use doorward_server::random::{OsRandom, Random};
+use reqwest::Method;
+use serde_json::json;
+
+use super::Place;
+use crate::admin::Api;
+use crate::init::write_secret;
+
+/// Kept in the data directory (0600), so that a second run finds the same.
+pub struct Secrets {
+    /// The admin key.
+    pub admin_key: String,
+    password: String,
+}
+
+/// Who signs in.
+pub struct Person {
+    /// The e-mail address.
+    pub email: String,
+    /// The password.
+    pub password: String,
+}
+
+impl Secrets {
+    /// Reads the secrets of an earlier run, or makes them.
+    pub fn load_or_create(data_dir: &Path) -> anyhow::Result<Self> {
+        Ok(Self {
+            admin_key: secret(&data_dir.join("admin.key"), "dwk_")?,
+            password: secret(&data_dir.join("dev.password"), "")?,
+        })
+    }
+}
+
+fn secret(path: &Path, prefix: &str) -> anyhow::Result<String> {
+    if !path.exists() {
+        write_secret(path, &format!("{}\n", (&OsRandom::default() as &dyn Random).token(prefix)))?;
+    }
+    Ok(std::fs::read_to_string(path)?.trim_end().to_owned())
+}
+
+/// Creates the person and the demo resource, unless an earlier run did.
+pub async fn prepare(place: &Place, secrets: &Secrets) -> anyhow::Result<Person> {
+    let api = Api::new(&place.admin_url, secrets.admin_key.clone().into(), false)?;
+    let person = Person { email: "dev@doorward.test".to_owned(), password: secrets.password.clone() };
+    let users = api.call(Method::GET, "/admin/users?limit=200", None).await?;
+    if !has(&users, "email", &person.email) {
+        let user = json!({"email": person.email, "name": "Dev", "password": person.password});
+        api.call(Method::POST, "/admin/users", Some(&user)).await?;
+    }
+    let resources = api.call(Method::GET, "/admin/resources", None).await?;
+    if !has(&resources, "uri", &place.mcp_url) {
+        // Another port makes another resource: the slug carries it.
+        let port = place.mcp_url.trim_end_matches("/mcp").rsplit(':').next().unwrap_or_default();
+        let resource = json!({
+            "slug": format!("demo-{port}"),
+            "uri": place.mcp_url,
+            "backend_kind": "mint",
+            "display_name": "Demo MCP server",
+            "scopes": [
+                {"name": "mcp:read", "description": "Use the reading tools"},
+                {"name": "mcp:write", "description": "Use the writing tools", "default": false},
+            ],
+        });
+        api.call(Method::POST, "/admin/resources", Some(&resource)).await?;
+    }
+    Ok(person)
+}
+
+fn has(list: &serde_json::Value, member: &str, value: &str) -> bool {
+    list["items"].as_array().is_some_and(|items| items.iter().any(|item| item[member] == value))
+}

@@ -1,0 +1,18 @@
+//! `doorward healthcheck`: for containers and service managers.
+
+use std::process::ExitCode;
+
+use crate::cli::HealthcheckArguments;
+use crate::{http_client, out};
+
+/// Exits 0 if the server answers that it is ready.
+pub async fn run(arguments: HealthcheckArguments) -> anyhow::Result<ExitCode> {
+    let url = format!("{}/readyz", arguments.url.trim_end_matches('/'));
+    let response = http_client::build()?.get(&url).send().await?;
+    let status = response.status();
+    if status.is_success() {
+        out::line("ready");
+        return Ok(ExitCode::SUCCESS);
+    }
+    anyhow::bail!("{url} answered {status}: {}", response.text().await.unwrap_or_default().trim())
+}

@@ -1,0 +1,101 @@
+//! `doorward serve` and `doorward migrate`.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use doorward_server::config::Settings;
+use doorward_server::context::Parts;
+use doorward_server::http::serve::{Listener, serve};
+use doorward_server::{AdminKeyOffer, AuthorizationServer, Routers};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::ConfigArguments;
+use crate::{logging, out};
+
+/// Runs the authorization server until SIGTERM or SIGINT; then answers what has begun, and stops.
+pub async fn run(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
+    let settings = load(arguments.config.as_deref())?;
+    logging::start(&settings.observability);
+    let stop = stop_on_signal()?;
+    let running = start(settings, &stop).await?;
+    if let Some(key) = &running.first_admin_key {
+        out::line("The first admin key, shown once; keep it somewhere safe and set DOORWARD_ADMIN_KEY to use it:");
+        out::line(key.expose());
+    }
+    running.until_stopped().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Brings the database to this version's schema and stops.
+pub async fn migrate(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
+    let settings = load(arguments.config.as_deref())?;
+    let url = settings.storage.url.clone();
+    doorward_server::migrate(&settings).await?;
+    out::line(format!("{url} is at this version's schema."));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The settings of a file and of this process's environment.
+pub fn load(config: Option<&Path>) -> anyhow::Result<Settings> {
+    Ok(Settings::load(config, std::env::vars())?)
+}
+
+/// A running server.
+pub struct Running {
+    server: AuthorizationServer,
+    public: Listener,
+    admin: Listener,
+    stop: CancellationToken,
+    /// The admin key made at this start, if one was.
+    pub first_admin_key: Option<AdminKeyOffer>,
+}
+
+/// Opens the server and binds its listeners; nothing is answered before [`Running::until_stopped`] runs.
+pub async fn start(settings: Settings, stop: &CancellationToken) -> anyhow::Result<Running> {
+    let (public_address, admin_address) = (settings.server.address, settings.admin.address);
+    let issuer = settings.server.issuer.clone();
+    let mut server = AuthorizationServer::open(settings, Parts::system()).await?;
+    let first_admin_key = server.take_first_admin_key();
+    let Routers { public: public_router, admin: admin_router } = server.routers();
+    let public = Listener::bind(public_address, public_router)
+        .await
+        .with_context(|| format!("cannot listen on {public_address} (server.address)"))?;
+    let admin = Listener::bind(admin_address, admin_router)
+        .await
+        .with_context(|| format!("cannot listen on {admin_address} (admin.address)"))?;
+    tracing::info!(issuer, public = %public_address, admin = %admin_address, "the authorization server listens");
+    Ok(Running { server, public, admin, stop: stop.clone(), first_admin_key })
+}
+
+impl Running {
+    /// Answers requests until the token is cancelled, then drains.
+    pub async fn until_stopped(self) -> anyhow::Result<()> {
+        let Self { server, public, admin, stop, .. } = self;
+        tokio::join!(
+            serve(public, stop.clone()),
+            serve(admin, stop.clone()),
+            server.run_jobs(stop),
+        );
+        server.close().await?;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// A token that SIGTERM and SIGINT cancel.
+pub fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = CancellationToken::new();
+    let cancel = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        cancel.cancel();
+    });
+    Ok(stop)
+}
