@@ -101,7 +101,10 @@ error_codes! {
 impl ErrorCode {
     /// The code with this value on the wire.
     pub fn from_wire(value: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|code| code.as_str() == value)
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|code| code.as_str() == value)
     }
 }
 
@@ -142,7 +145,11 @@ pub struct OAuthError {
 impl OAuthError {
     /// An error with its sentence.
     pub fn new(code: ErrorCode, description: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, description: description.into(), internal: None }
+        Self {
+            code,
+            description: description.into(),
+            internal: None,
+        }
     }
 
     /// Adds what only the operator may read.
@@ -205,7 +212,11 @@ mod tests {
 
     #[test]
     fn the_internal_text_is_never_serialised() {
-        let error = OAuthError::new(ErrorCode::InvalidGrant, "The code has expired. Start again.").with_internal("row 7");
+        let error = OAuthError::new(
+            ErrorCode::InvalidGrant,
+            "The code has expired. Start again.",
+        )
+        .with_internal("row 7");
         assert_eq!(
             serde_json::to_string(&error).unwrap(),
             r#"{"error":"invalid_grant","error_description":"The code has expired. Start again."}"#

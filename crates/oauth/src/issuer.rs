@@ -16,10 +16,14 @@ pub enum IssuerError {
     #[error("the issuer {0}")]
     Uri(#[from] UriError),
     /// A scheme other than `https` (or `http` on loopback).
-    #[error("the issuer must begin with https:// (http:// is for localhost, 127.0.0.1 and [::1] only)")]
+    #[error(
+        "the issuer must begin with https:// (http:// is for localhost, 127.0.0.1 and [::1] only)"
+    )]
     NotHttps,
     /// Clients compare issuers byte for byte and many normalise before they do.
-    #[error("the issuer's scheme and host must be in lower case, without the scheme's default port")]
+    #[error(
+        "the issuer's scheme and host must be in lower case, without the scheme's default port"
+    )]
     NotCanonical,
     /// `user:password@`.
     #[error("the issuer must not have a user name or password")]
@@ -31,7 +35,9 @@ pub enum IssuerError {
     #[error("the issuer must not end with a slash")]
     TrailingSlash,
     /// Empty, dot or needlessly escaped path segments.
-    #[error("the issuer's path must be plain: no empty, '.' or '..' segment and no needless percent-encoding")]
+    #[error(
+        "the issuer's path must be plain: no empty, '.' or '..' segment and no needless percent-encoding"
+    )]
     Path,
 }
 
@@ -49,7 +55,10 @@ impl Issuer {
     /// trailing slash.
     pub fn parse(text: &str) -> Result<Self, IssuerError> {
         let uri = Uri::parse(text, MAX_LENGTH)?;
-        let authority = uri.authority.filter(|_| uri.is_http()).ok_or(IssuerError::NotHttps)?;
+        let authority = uri
+            .authority
+            .filter(|_| uri.is_http())
+            .ok_or(IssuerError::NotHttps)?;
         if uri.query.is_some() || uri.fragment.is_some() {
             return Err(IssuerError::QueryOrFragment);
         }
@@ -110,8 +119,16 @@ impl Issuer {
     /// path insertion, and (with a path) OpenID Connect path appending.
     pub fn authorization_server_metadata_urls(&self) -> Vec<String> {
         let mut urls = vec![
-            format!("{}{}", self.origin(), self.well_known_path("oauth-authorization-server")),
-            format!("{}{}", self.origin(), self.well_known_path("openid-configuration")),
+            format!(
+                "{}{}",
+                self.origin(),
+                self.well_known_path("oauth-authorization-server")
+            ),
+            format!(
+                "{}{}",
+                self.origin(),
+                self.well_known_path("openid-configuration")
+            ),
         ];
         if !self.path().is_empty() {
             urls.push(format!("{}/.well-known/openid-configuration", self.text));

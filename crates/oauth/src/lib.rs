@@ -1,10 +1,15 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+pub mod challenge;
+pub mod claims;
+pub mod client;
 pub mod error;
 pub mod issuer;
+pub mod metadata;
 pub mod parameters;
 pub mod pkce;
+pub mod redirect;
 pub mod resource;
 pub mod scope;
 pub mod time;

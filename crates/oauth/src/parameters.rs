@@ -23,10 +23,14 @@ pub enum ParametersError {
     #[error("There are more than 200 parameters. Send fewer.")]
     TooMany,
     /// A percent sign without two hexadecimal digits.
-    #[error("A percent sign is not followed by two hexadecimal digits. Percent-encode every parameter.")]
+    #[error(
+        "A percent sign is not followed by two hexadecimal digits. Percent-encode every parameter."
+    )]
     BadPercentEncoding,
     /// Decoded bytes that are not UTF-8.
-    #[error("A parameter is not UTF-8. Encode the parameters as UTF-8 before percent-encoding them.")]
+    #[error(
+        "A parameter is not UTF-8. Encode the parameters as UTF-8 before percent-encoding them."
+    )]
     NotUtf8,
 }
 
@@ -58,7 +62,10 @@ impl Parameters {
             return Err(ParametersError::TooLong);
         }
         let mut pairs = Vec::new();
-        for pair in input.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()) {
+        for pair in input
+            .split(|&byte| byte == b'&')
+            .filter(|pair| !pair.is_empty())
+        {
             if pairs.len() == MAX_PARAMETERS {
                 return Err(ParametersError::TooMany);
             }
@@ -84,14 +91,20 @@ impl Parameters {
     /// The value of a parameter that must come once.
     pub fn require(&self, name: &str) -> Result<&str, OAuthError> {
         self.get(name)?.ok_or_else(|| {
-            OAuthError::new(ErrorCode::InvalidRequest, format!("The parameter {name} is missing. Send it."))
+            OAuthError::new(
+                ErrorCode::InvalidRequest,
+                format!("The parameter {name} is missing. Send it."),
+            )
         })
     }
 
     /// Every value of a parameter that may repeat, such as `resource` (RFC 8707 §2). Empty values are
     /// included: `resource=` names a resource that does not exist.
     pub fn get_all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .filter(move |(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The names, in order, with repetitions.
@@ -101,7 +114,9 @@ impl Parameters {
 
     /// Names and values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// The names that come more than once.

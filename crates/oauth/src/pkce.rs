@@ -15,7 +15,9 @@ pub enum PkceError {
     #[error("Send code_challenge_method=S256; no other method is accepted.")]
     UnsupportedMethod,
     /// Not 43 base64url characters.
-    #[error("The code_challenge must be the unpadded base64url SHA-256 of the code_verifier: 43 characters.")]
+    #[error(
+        "The code_challenge must be the unpadded base64url SHA-256 of the code_verifier: 43 characters."
+    )]
     MalformedChallenge,
 }
 
@@ -74,7 +76,9 @@ impl<'de> Deserialize<'de> for CodeChallenge {
 /// Whether a `code_verifier` has 43 to 128 unreserved characters (RFC 7636 §4.1).
 pub fn verifier_is_well_formed(verifier: &str) -> bool {
     (43..=128).contains(&verifier.len())
-        && verifier.bytes().all(|byte| is_base64url_byte(byte) || matches!(byte, b'.' | b'~'))
+        && verifier
+            .bytes()
+            .all(|byte| is_base64url_byte(byte) || matches!(byte, b'.' | b'~'))
 }
 
 const fn is_base64url_byte(byte: u8) -> bool {

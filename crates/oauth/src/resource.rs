@@ -16,7 +16,9 @@ pub enum ResourceUriError {
     #[error("the resource URI {0}")]
     Uri(#[from] UriError),
     /// A scheme other than `https` (or `http` where that is allowed).
-    #[error("the resource URI must begin with https:// (http:// is for localhost, 127.0.0.1 and [::1] only)")]
+    #[error(
+        "the resource URI must begin with https:// (http:// is for localhost, 127.0.0.1 and [::1] only)"
+    )]
     NotHttps,
     /// `user:password@`.
     #[error("the resource URI must not have a user name or password")]
@@ -25,7 +27,9 @@ pub enum ResourceUriError {
     #[error("the resource URI must not have a query or fragment")]
     QueryOrFragment,
     /// Empty, dot or needlessly escaped path segments.
-    #[error("the resource URI's path must be plain: no empty, '.' or '..' segment and no needless percent-encoding")]
+    #[error(
+        "the resource URI's path must be plain: no empty, '.' or '..' segment and no needless percent-encoding"
+    )]
     Path,
 }
 
@@ -54,7 +58,10 @@ impl ResourceUri {
     /// construction, behind a proxy that speaks TLS.
     pub fn parse_allowing_http(text: &str) -> Result<Self, ResourceUriError> {
         let uri = Uri::parse(text, MAX_LENGTH)?;
-        let authority = uri.authority.filter(|_| uri.is_http()).ok_or(ResourceUriError::NotHttps)?;
+        let authority = uri
+            .authority
+            .filter(|_| uri.is_http())
+            .ok_or(ResourceUriError::NotHttps)?;
         if uri.query.is_some() || uri.fragment.is_some() {
             return Err(ResourceUriError::QueryOrFragment);
         }
@@ -65,7 +72,12 @@ impl ResourceUri {
             return Err(ResourceUriError::Path);
         }
         let (canonical, path_start) = canonical(&uri);
-        Ok(Self { text: text.to_owned(), canonical, path_start, loopback: authority.is_loopback() })
+        Ok(Self {
+            text: text.to_owned(),
+            canonical,
+            path_start,
+            loopback: authority.is_loopback(),
+        })
     }
 
     /// The resource as it was registered, byte for byte: what goes into `aud` and resource metadata.
@@ -91,7 +103,9 @@ impl ResourceUri {
             return false;
         };
         let plain = uri.is_http()
-            && uri.authority.is_some_and(|authority| !authority.has_userinfo)
+            && uri
+                .authority
+                .is_some_and(|authority| !authority.has_userinfo)
             && uri.query.is_none()
             && uri.fragment.is_none();
         plain && canonical(&uri).0 == self.canonical

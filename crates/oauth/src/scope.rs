@@ -13,6 +13,10 @@ pub const MAX_LENGTH: usize = 8192;
 /// The most scopes in one set.
 pub const MAX_SCOPES: usize = 200;
 
+/// Asks for a refresh token (OpenID Connect Core §11). Not a permission on a resource: it belongs in the
+/// authorization server's `scopes_supported`, not in a challenge or in resource metadata.
+pub const OFFLINE_ACCESS: &str = "offline_access";
+
 /// What is wrong with a scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScopeError {
@@ -20,7 +24,9 @@ pub enum ScopeError {
     #[error("a scope must have at least one character")]
     Empty,
     /// A character outside `%x21 / %x23-5B / %x5D-7E`.
-    #[error("a scope must consist of printable ASCII characters other than the double quote and the backslash")]
+    #[error(
+        "a scope must consist of printable ASCII characters other than the double quote and the backslash"
+    )]
     InvalidCharacter,
     /// A token above [`MAX_TOKEN_LENGTH`] or a set above [`MAX_LENGTH`] bytes.
     #[error("the scope is too long")]

@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 /// Seconds since the Unix epoch (the `NumericDate` of RFC 7519 §2, without a fraction).
 ///
 /// Arithmetic saturates, so a hostile `exp` can never overflow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct UnixSeconds(pub i64);
 
@@ -61,6 +63,10 @@ pub trait Clock: Send + Sync {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where the ambient clock is read"
+    )]
     fn now(&self) -> UnixSeconds {
         let seconds = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -107,7 +113,10 @@ mod tests {
     fn arithmetic_saturates() {
         assert_eq!(UnixSeconds(i64::MAX) + Duration::MAX, UnixSeconds(i64::MAX));
         assert_eq!(UnixSeconds(i64::MIN) - Duration::MAX, UnixSeconds(i64::MIN));
-        assert_eq!(UnixSeconds(100) + Duration::from_millis(1999), UnixSeconds(101));
+        assert_eq!(
+            UnixSeconds(100) + Duration::from_millis(1999),
+            UnixSeconds(101)
+        );
     }
 
     #[test]

@@ -61,7 +61,13 @@ impl<'a> Uri<'a> {
             }
             None => (None, rest),
         };
-        Ok(Self { scheme, authority, path, query, fragment })
+        Ok(Self {
+            scheme,
+            authority,
+            path,
+            query,
+            fragment,
+        })
     }
 
     /// Whether the scheme is `https`, or `http` (any letter case).
@@ -76,13 +82,20 @@ impl<'a> Uri<'a> {
     /// Whether scheme and host are written in lower case.
     pub(crate) fn is_lower_case(&self) -> bool {
         let host = self.authority.map_or("", |authority| authority.host);
-        !self.scheme.bytes().chain(host.bytes()).any(|byte| byte.is_ascii_uppercase())
+        !self
+            .scheme
+            .bytes()
+            .chain(host.bytes())
+            .any(|byte| byte.is_ascii_uppercase())
     }
 
     /// Whether the port is written although it is the scheme's own.
     pub(crate) fn has_default_port(&self) -> bool {
         let default = if self.is_https() { 443 } else { 80 };
-        self.is_http() && self.authority.is_some_and(|authority| authority.port == Some(default))
+        self.is_http()
+            && self
+                .authority
+                .is_some_and(|authority| authority.port == Some(default))
     }
 
     /// Scheme and host in lower case, and the port unless it is the scheme's own.
@@ -103,7 +116,10 @@ impl<'a> Uri<'a> {
     /// needs none, and no escaped slash, backslash or control character.
     pub(crate) fn path_is_plain(&self) -> bool {
         !self.path.contains("//")
-            && !self.path.split('/').any(|segment| matches!(segment, "." | ".."))
+            && !self
+                .path
+                .split('/')
+                .any(|segment| matches!(segment, "." | ".."))
             && escapes(self.path).all(|byte| {
                 !(is_unreserved(byte) || byte.is_ascii_control() || matches!(byte, b'/' | b'\\'))
             })
@@ -112,7 +128,10 @@ impl<'a> Uri<'a> {
     /// Whether a `.` or `..` segment is in the path, plainly or percent-encoded.
     pub(crate) fn path_has_dot_segments(&self) -> bool {
         self.path.split('/').any(|segment| {
-            matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
+            matches!(
+                segment.to_ascii_lowercase().replace("%2e", ".").as_str(),
+                "." | ".."
+            )
         })
     }
 }
@@ -134,13 +153,20 @@ impl<'a> Authority<'a> {
             None if port.is_empty() => None,
             None => return Err(UriError::InvalidHost),
         };
-        Ok(Self { has_userinfo, host, port })
+        Ok(Self {
+            has_userinfo,
+            host,
+            port,
+        })
     }
 
     /// Whether the host is this machine by name or by number: `localhost`, `127.0.0.0/8` or `[::1]`.
     pub(crate) fn is_loopback(&self) -> bool {
         self.host.eq_ignore_ascii_case("localhost")
-            || self.host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+            || self
+                .host
+                .parse::<Ipv4Addr>()
+                .is_ok_and(|address| address.is_loopback())
             || ipv6(self.host).is_some_and(|address| address.is_loopback())
     }
 
@@ -165,7 +191,9 @@ fn check_characters(text: &str) -> Result<(), UriError> {
     let bytes = text.as_bytes();
     for (index, &byte) in bytes.iter().enumerate() {
         let allowed = match byte {
-            b'%' => matches!(bytes.get(index + 1..index + 3), Some(hex) if hex.iter().all(u8::is_ascii_hexdigit)),
+            b'%' => {
+                matches!(bytes.get(index + 1..index + 3), Some(hex) if hex.iter().all(u8::is_ascii_hexdigit))
+            }
             _ => is_unreserved(byte) || is_reserved(byte),
         };
         if !allowed {
@@ -179,7 +207,9 @@ fn check_characters(text: &str) -> Result<(), UriError> {
 fn check_scheme(scheme: &str) -> Result<(), UriError> {
     let mut bytes = scheme.bytes();
     let starts_well = bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic());
-    if starts_well && bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')) {
+    if starts_well
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+    {
         Ok(())
     } else {
         Err(UriError::NotAbsolute)
@@ -196,17 +226,26 @@ fn check_host(host: &str) -> Result<(), UriError> {
     } else {
         host.len() <= 253 && host.split('.').all(is_label)
     };
-    if well_formed { Ok(()) } else { Err(UriError::InvalidHost) }
+    if well_formed {
+        Ok(())
+    } else {
+        Err(UriError::InvalidHost)
+    }
 }
 
 fn looks_numeric(label: &str) -> bool {
-    label.bytes().next().is_some_and(|byte| byte.is_ascii_digit())
+    label
+        .bytes()
+        .next()
+        .is_some_and(|byte| byte.is_ascii_digit())
         && (label.bytes().all(|byte| byte.is_ascii_digit()) || label[1..].starts_with(['x', 'X']))
 }
 
 fn is_label(label: &str) -> bool {
     (1..=63).contains(&label.len())
-        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        && label
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 fn parse_port(digits: &str) -> Result<u16, UriError> {
@@ -218,7 +257,9 @@ fn parse_port(digits: &str) -> Result<u16, UriError> {
 
 /// The bytes that stand percent-encoded in a text whose escapes were checked.
 fn escapes(text: &str) -> impl Iterator<Item = u8> {
-    text.split('%').skip(1).filter_map(|rest| u8::from_str_radix(rest.get(..2)?, 16).ok())
+    text.split('%')
+        .skip(1)
+        .filter_map(|rest| u8::from_str_radix(rest.get(..2)?, 16).ok())
 }
 
 /// RFC 3986 §2.3.
@@ -230,8 +271,23 @@ pub(crate) const fn is_unreserved(byte: u8) -> bool {
 const fn is_reserved(byte: u8) -> bool {
     matches!(
         byte,
-        b':' | b'/' | b'?' | b'#' | b'[' | b']' | b'@' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b','
-            | b';' | b'='
+        b':' | b'/'
+            | b'?'
+            | b'#'
+            | b'['
+            | b']'
+            | b'@'
+            | b'!'
+            | b'$'
+            | b'&'
+            | b'\''
+            | b'('
+            | b')'
+            | b'*'
+            | b'+'
+            | b','
+            | b';'
+            | b'='
     )
 }
 
