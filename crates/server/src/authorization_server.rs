@@ -1,6 +1,5 @@
 //! From settings to the two routers.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,13 +64,13 @@ impl AuthorizationServer {
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&settings.storage.url)?);
         let master = master_key(&settings, &parts)?;
         let secrets = Secrets::open_store(store.as_ref(), &master, Arc::clone(&parts.random)).await?;
-        let keep_previous = settings.tokens.access_ttl.get() + RESOURCE_SERVER_SKEW;
+        let keep_previous = settings.tokens.access_ttl.duration() + RESOURCE_SERVER_SKEW;
         let keys = KeyRing::open(
             Arc::clone(&store),
             master,
             Arc::clone(&parts.clock),
             Arc::clone(&parts.random),
-            settings.keys.algorithm,
+            settings.keys.algorithm.into(),
             keep_previous,
         )
         .await?;
@@ -113,23 +112,26 @@ impl AuthorizationServer {
         }
     }
 
+    /// Waits for running writes and closes the database.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.context.store.close().await
+    }
+
     /// Runs what runs by itself, until `stop`.
     pub async fn run_jobs(&self, stop: CancellationToken) {
         jobs::run(self.context(), stop).await;
     }
 }
 
-/// The master key of the settings; else of its file, beside the database when no other is named.
+/// The master key of the settings; else of its file.
 fn master_key(settings: &Settings, parts: &Parts) -> Result<MasterKey, MasterKeyError> {
     if let Some(text) = &settings.keys.master_key {
         return MasterKey::from_setting(text);
     }
-    let path = settings.keys.master_key_file.clone().unwrap_or_else(|| default_master_key_file(&settings.storage.url));
-    MasterKey::load_or_create(&path, parts.random.as_ref())
+    MasterKey::load_or_create(&settings.keys.master_key_file, parts.random.as_ref())
 }
 
-/// `master.key` in the folder of the database.
-pub fn default_master_key_file(storage_url: &str) -> PathBuf {
-    let database = Path::new(storage_url.strip_prefix("sqlite://").unwrap_or(storage_url));
-    database.with_file_name("master.key")
+/// Brings the database of these settings to this version's schema, without serving.
+pub async fn migrate(settings: &Settings) -> Result<(), StoreError> {
+    SqliteStore::open(&settings.storage.url)?.close().await
 }

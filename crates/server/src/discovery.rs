@@ -11,7 +11,7 @@ use doorward_oauth::metadata::{AuthorizationServerMetadata, ProtectedResourceMet
 use doorward_oauth::resource::ResourceUri;
 use doorward_oauth::scope::{OFFLINE_ACCESS, Scope, ScopeSet};
 use doorward_store::Resource;
-use http::header;
+use http::{StatusCode, header};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -49,7 +49,7 @@ pub async fn protected_resource(
         .or_else(|| only(resources.iter().filter(|resource| path.is_empty() || has_path(resource, &path))));
     Ok(match found {
         Some(resource) => document(&resource_metadata(&ctx, resource)),
-        None => TokenError::not_found().into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
     })
 }
 

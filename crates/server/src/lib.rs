@@ -22,4 +22,4 @@ mod routes;
 mod token;
 
 pub use admin::AdminKeyOffer;
-pub use authorization_server::{AuthorizationServer, Routers, StartError, default_master_key_file};
+pub use authorization_server::{AuthorizationServer, Routers, StartError, migrate};

@@ -1,0 +1,121 @@
+//! Where everything is. The metadata names endpoints by the same constants that route them.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::{StatusCode, header};
+
+use crate::clients::registration;
+use crate::context::Context;
+use crate::http::metrics::CONTENT_TYPE as METRICS_TYPE;
+use crate::http::{Envelope, cors, wrap_admin, wrap_public};
+use crate::{admin, authorize, discovery, introspect, login, pages, revoke, token};
+
+pub const AUTHORIZE: &str = "/oauth/authorize";
+pub const TOKEN: &str = "/oauth/token";
+pub const REGISTER: &str = "/oauth/register";
+pub const REVOKE: &str = "/oauth/revoke";
+pub const INTROSPECT: &str = "/oauth/introspect";
+pub const JWKS: &str = "/.well-known/jwks.json";
+pub const LOGIN: &str = "/login";
+pub const CONSENT: &str = "/consent";
+pub const LOGOUT: &str = "/logout";
+
+const SERVER_METADATA: &str = "/.well-known/oauth-authorization-server";
+const OPENID_METADATA: &str = "/.well-known/openid-configuration";
+const RESOURCE_METADATA: &str = "/.well-known/oauth-protected-resource";
+
+/// The public router.
+pub fn public(ctx: &Arc<Context>) -> Router {
+    let below_issuer = Router::new()
+        .merge(for_clients().layer(cors::layer(&ctx.settings.cors)))
+        .merge(for_people());
+    let router = match ctx.issuer.path() {
+        "" => below_issuer,
+        path => Router::new().nest(path, below_issuer),
+    };
+    let router = router
+        .merge(well_known(ctx.issuer.path()).layer(cors::layer(&ctx.settings.cors)))
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .with_state(Arc::clone(ctx));
+    wrap_public(router, envelope(ctx), &ctx.issuer)
+}
+
+/// The operators' router.
+pub fn admin(ctx: &Arc<Context>) -> Router {
+    let open = Router::new()
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .with_state(Arc::clone(ctx));
+    wrap_admin(open.merge(admin::router(ctx)), envelope(ctx))
+}
+
+/// What programs call, from any origin.
+fn for_clients() -> Router<Arc<Context>> {
+    Router::new()
+        .route(TOKEN, post(token::endpoint))
+        .route(REGISTER, post(registration::endpoint))
+        .route(REVOKE, post(revoke::endpoint))
+        .route(INTROSPECT, post(introspect::endpoint))
+        .route(JWKS, get(discovery::jwks))
+}
+
+/// What people see; never from another origin.
+fn for_people() -> Router<Arc<Context>> {
+    Router::new()
+        .route(AUTHORIZE, get(authorize::get).post(authorize::post))
+        .route(LOGIN, get(login::get).post(login::post))
+        .route(CONSENT, get(authorize::consent::get).post(authorize::consent::post))
+        .route(LOGOUT, get(login::logout::get).post(login::logout::post))
+        .merge(pages::assets())
+}
+
+/// RFC 8414 §3.1 and its OpenID twins: with the issuer's path inserted, in front of it for OpenID, and at
+/// the root.
+fn well_known(issuer_path: &str) -> Router<Arc<Context>> {
+    let mut router = Router::new()
+        .route(SERVER_METADATA, get(discovery::server_metadata))
+        .route(OPENID_METADATA, get(discovery::server_metadata))
+        .route(RESOURCE_METADATA, get(discovery::protected_resource))
+        .route(&format!("{RESOURCE_METADATA}/{{*path}}"), get(discovery::protected_resource));
+    if !issuer_path.is_empty() {
+        router = router
+            .route(&format!("{SERVER_METADATA}{issuer_path}"), get(discovery::server_metadata))
+            .route(&format!("{OPENID_METADATA}{issuer_path}"), get(discovery::server_metadata))
+            .route(&format!("{issuer_path}{OPENID_METADATA}"), get(discovery::server_metadata));
+    }
+    router
+}
+
+fn envelope(ctx: &Context) -> Envelope {
+    Envelope::new(&ctx.settings, &ctx.issuer, Arc::clone(&ctx.random), ctx.metrics.clone())
+}
+
+/// The process runs.
+async fn livez() -> &'static str {
+    "ok"
+}
+
+/// The store answers, so that requests can be.
+async fn readyz(State(ctx): State<Arc<Context>>) -> Response {
+    match ctx.store.ping().await {
+        Ok(()) => "ready".into_response(),
+        Err(error) => {
+            tracing::warn!(%error, "not ready");
+            (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer").into_response()
+        }
+    }
+}
+
+/// Prometheus metrics. They hold no names and no secrets.
+async fn metrics(State(ctx): State<Arc<Context>>) -> Response {
+    match ctx.metrics.encode() {
+        Ok(text) => ([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}

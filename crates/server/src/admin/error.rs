@@ -1,0 +1,144 @@
+//! Errors of the admin API: `{"error","error_description","error_id"}`, and input that says what is wrong.
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::response::{IntoResponse, Response};
+use doorward_oauth::error::OAuthError;
+use doorward_store::StoreError;
+use http::request::Parts;
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
+
+use crate::http::error::PageError;
+use crate::keys::KeyError;
+
+/// Why a request of an operator was not carried out. Nothing of it was.
+#[derive(Debug)]
+pub(super) enum AdminError {
+    /// No admin key, or a wrong one.
+    Unauthenticated,
+    /// No such thing.
+    NotFound(&'static str),
+    /// The name is taken.
+    Conflict(&'static str),
+    /// The input cannot be used; the sentence says how to fix it.
+    Invalid(String),
+    /// The input cannot be read.
+    Unreadable(StatusCode, String),
+    /// The store failed.
+    Store(StoreError),
+    /// A fault of the server.
+    Internal(String),
+}
+
+/// The body of every error.
+#[derive(Serialize, ToSchema)]
+#[expect(dead_code, reason = "describes what the envelope of the server writes")]
+pub(super) struct ErrorBody {
+    /// A code for programs.
+    error: String,
+    /// A sentence for people, with the fix.
+    error_description: String,
+    /// Finds the log line.
+    error_id: String,
+}
+
+impl From<StoreError> for AdminError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound => Self::NotFound("There is no such record; list the records to see what there is."),
+            StoreError::Conflict => Self::Conflict("The name or identifier is taken; choose another."),
+            StoreError::Invalid(sentence) => Self::Invalid(sentence.to_owned()),
+            error => Self::Store(error),
+        }
+    }
+}
+
+impl From<KeyError> for AdminError {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Store(error) => error.into(),
+            error => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<OAuthError> for AdminError {
+    fn from(error: OAuthError) -> Self {
+        Self::Invalid(error.description.into_owned())
+    }
+}
+
+impl IntoResponse for AdminError {
+    fn into_response(self) -> Response {
+        let sentence = |status, sentence: String| PageError::new(status, "", sentence);
+        let error = match self {
+            Self::Unauthenticated => {
+                let error = sentence(
+                    StatusCode::UNAUTHORIZED,
+                    "Send Authorization: Bearer with the admin key that was printed at first start, or with admin.bootstrap_key.".to_owned(),
+                );
+                let mut response = error.into_response();
+                let challenge = HeaderValue::from_static("Bearer realm=\"admin\"");
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+                return response;
+            }
+            Self::NotFound(text) => sentence(StatusCode::NOT_FOUND, text.to_owned()),
+            Self::Conflict(text) => sentence(StatusCode::CONFLICT, text.to_owned()),
+            Self::Invalid(text) => sentence(StatusCode::BAD_REQUEST, text),
+            Self::Unreadable(status, text) => sentence(status, text),
+            Self::Store(error) => error.into(),
+            Self::Internal(internal) => PageError::internal(internal),
+        };
+        error.into_response()
+    }
+}
+
+/// A JSON body. Unknown members are refused by the types themselves.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = AdminError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, AdminError> {
+        let Json(value) = Json::<T>::from_request(request, state).await.map_err(|rejection| {
+            let status = match rejection {
+                JsonRejection::JsonDataError(_) => StatusCode::BAD_REQUEST,
+                ref other => other.status(),
+            };
+            AdminError::Unreadable(status, rejection.body_text())
+        })?;
+        Ok(Self(value))
+    }
+}
+
+/// A part of the path.
+pub(super) struct Path<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = AdminError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, AdminError> {
+        let read = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        let unreadable = |rejection: PathRejection| AdminError::Unreadable(StatusCode::BAD_REQUEST, rejection.body_text());
+        let axum::extract::Path(value) = read.map_err(unreadable)?;
+        Ok(Self(value))
+    }
+}
+
+/// The query.
+pub(super) struct Query<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = AdminError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, AdminError> {
+        let read = axum::extract::Query::<T>::from_request_parts(parts, state).await;
+        let unreadable = |rejection: QueryRejection| AdminError::Unreadable(StatusCode::BAD_REQUEST, rejection.body_text());
+        let axum::extract::Query(value) = read.map_err(unreadable)?;
+        Ok(Self(value))
+    }
+}

@@ -1,0 +1,119 @@
+//! `/admin/grants`: who lets which client use what; and the way to end it.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use doorward_store::{EndReason, Grant, GrantFilter, GrantId, GrantState, UserId};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::error::{AdminError, ErrorBody, Path, Query};
+use super::page::{List, PageQuery};
+use crate::context::Context;
+
+/// Which grants.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Which {
+    /// Of this person.
+    user: Option<Uuid>,
+    /// Of this client.
+    client_id: Option<String>,
+    /// On this resource (its URI).
+    resource: Option<String>,
+    /// `pending`, `active` or `ended`.
+    #[param(value_type = Option<String>)]
+    state: Option<GrantState>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+    /// Rows on a page, 1 to 200. Default 50.
+    limit: Option<u32>,
+}
+
+/// A grant.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct GrantBody {
+    id: Uuid,
+    user: Uuid,
+    subject: String,
+    client_id: String,
+    resource: String,
+    scope: String,
+    #[schema(value_type = String)]
+    state: GrantState,
+    /// Why it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    end_reason: Option<EndReason>,
+    /// Unix seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended_at: Option<i64>,
+    /// Unix seconds.
+    created_at: i64,
+    /// Unix seconds; the last token.
+    last_used_at: i64,
+    /// Unix seconds; when its refresh tokens end for good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_expires_at: Option<i64>,
+}
+
+impl From<Grant> for GrantBody {
+    fn from(grant: Grant) -> Self {
+        Self {
+            id: grant.id.0,
+            user: grant.user.0,
+            subject: grant.subject,
+            client_id: grant.client_id,
+            resource: grant.resource,
+            scope: grant.scopes.to_string(),
+            state: grant.state,
+            end_reason: grant.end_reason,
+            ended_at: grant.ended_at.map(|at| at.seconds()),
+            created_at: grant.created_at.seconds(),
+            last_used_at: grant.last_used_at.seconds(),
+            refresh_expires_at: grant.refresh_expires_at.map(|at| at.seconds()),
+        }
+    }
+}
+
+const UNKNOWN: AdminError = AdminError::NotFound("There is no grant with this id; list the grants to see what there is.");
+
+/// Grants, newest first.
+#[utoipa::path(get, path = "/admin/grants", params(Which), responses((status = OK, body = List<GrantBody>), (status = BAD_REQUEST, body = ErrorBody)))]
+pub(super) async fn list(
+    State(ctx): State<Arc<Context>>,
+    Query(which): Query<Which>,
+) -> Result<Json<List<GrantBody>>, AdminError> {
+    let page = PageQuery { cursor: which.cursor, limit: which.limit }.request(&ctx, "grants")?;
+    let filter = GrantFilter {
+        id: None,
+        user: which.user.map(UserId),
+        client_id: which.client_id,
+        resource: which.resource,
+        state: which.state,
+    };
+    let grants = ctx.store.grants(filter, page).await?;
+    Ok(Json(List::of(&ctx, "grants", grants, GrantBody::from)))
+}
+
+/// One grant.
+#[utoipa::path(get, path = "/admin/grants/{id}", params(("id" = Uuid, Path)),
+    responses((status = OK, body = GrantBody), (status = NOT_FOUND, body = ErrorBody)))]
+pub(super) async fn get(State(ctx): State<Arc<Context>>, Path(id): Path<Uuid>) -> Result<Json<GrantBody>, AdminError> {
+    let grant = ctx.store.grant(GrantId(id)).await?.ok_or(UNKNOWN)?;
+    Ok(Json(grant.into()))
+}
+
+/// Ends a grant: its code, its refresh tokens, and (at introspection) its access tokens.
+#[utoipa::path(delete, path = "/admin/grants/{id}", params(("id" = Uuid, Path)),
+    responses((status = NO_CONTENT), (status = NOT_FOUND, body = ErrorBody)))]
+pub(super) async fn revoke(State(ctx): State<Arc<Context>>, Path(id): Path<Uuid>) -> Result<StatusCode, AdminError> {
+    let id = GrantId(id);
+    ctx.store.grant(id).await?.ok_or(UNKNOWN)?;
+    let filter = GrantFilter { id: Some(id), ..GrantFilter::default() };
+    ctx.store.revoke_grants(filter, EndReason::RevokedByAdmin, ctx.now()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,70 @@
+//! The admin key: a 256-bit secret that is stored hashed and shown once.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use doorward_jose::{constant_time_eq, sha256};
+use doorward_store::{AdminKey, Store, StoreError};
+use http::{HeaderMap, header};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::error::AdminError;
+use crate::config::Settings;
+use crate::context::{Context, Parts};
+
+/// An admin key that was just made: show it to the operator, it cannot be read again.
+pub struct AdminKeyOffer(SecretString);
+
+impl AdminKeyOffer {
+    /// The key itself.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+/// Makes the first admin key, unless there is one or the settings bring their own.
+pub async fn ensure_admin_key(
+    store: &dyn Store,
+    settings: &Settings,
+    parts: &Parts,
+) -> Result<Option<AdminKeyOffer>, StoreError> {
+    if settings.admin.bootstrap_key.is_some() {
+        return Ok(None);
+    }
+    let text = parts.random.token("dwk_");
+    let key = AdminKey {
+        digest: sha256(text.as_bytes()),
+        name: "first start".to_owned(),
+        created_at: parts.clock.now(),
+    };
+    let added = store.add_admin_key(key, true).await?;
+    Ok(added.then(|| AdminKeyOffer(text.into())))
+}
+
+/// Lets a request pass that carries an admin key.
+pub(super) async fn require_admin_key(
+    State(ctx): State<Arc<Context>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, AdminError> {
+    let digest = presented(request.headers()).map(|key| sha256(key.as_bytes())).ok_or(AdminError::Unauthenticated)?;
+    if is_bootstrap_key(&ctx, &digest) || ctx.store.admin_key(&digest).await?.is_some() {
+        return Ok(next.run(request).await);
+    }
+    Err(AdminError::Unauthenticated)
+}
+
+/// The key of exactly one `Authorization: Bearer` header.
+fn presented(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next()?.to_str().ok()?;
+    let (scheme, key) = value.split_once(' ')?;
+    (values.next().is_none() && scheme.eq_ignore_ascii_case("bearer")).then_some(key)
+}
+
+fn is_bootstrap_key(ctx: &Context, digest: &[u8; 32]) -> bool {
+    let key = ctx.settings.admin.bootstrap_key.as_ref();
+    key.is_some_and(|key| constant_time_eq(&sha256(key.expose_secret().as_bytes()), digest))
+}

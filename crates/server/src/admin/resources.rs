@@ -1,0 +1,232 @@
+//! `/admin/resources`: the MCP servers whose tokens this server issues.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use doorward_oauth::resource::ResourceUri;
+use doorward_oauth::scope::{OFFLINE_ACCESS, Scope};
+use doorward_store::{Resource, ResourceScope};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::error::{AdminError, Body, ErrorBody, Path};
+use super::page::List;
+use crate::context::Context;
+
+/// What a token for the resource is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum BackendKind {
+    /// Doorward signs it.
+    Mint,
+}
+
+/// One scope.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ScopeBody {
+    /// The scope token (RFC 6749 §3.3).
+    name: String,
+    /// Shown to people on the consent page; the name when empty.
+    #[serde(default)]
+    description: String,
+    /// The scope at an upstream provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    upstream: Option<String>,
+    /// Whether a request without `scope` gets it.
+    #[serde(default = "yes")]
+    default: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// A resource to be.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewResource {
+    /// Short name: lower-case letters, digits and hyphens.
+    slug: String,
+    /// The resource identifier (RFC 8707): the MCP server's URL, exactly as clients type it.
+    uri: String,
+    /// What a token for it is made of.
+    #[serde(default = "mint")]
+    backend_kind: BackendKind,
+    /// Shown to people; the slug when absent.
+    display_name: Option<String>,
+    /// What can be asked for.
+    #[serde(default)]
+    scopes: Vec<ScopeBody>,
+}
+
+const fn mint() -> BackendKind {
+    BackendKind::Mint
+}
+
+/// What changes. Absent members stay; the URI cannot change, because tokens name it.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ResourceChange {
+    display_name: Option<String>,
+    scopes: Option<Vec<ScopeBody>>,
+}
+
+/// A resource.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ResourceBody {
+    slug: String,
+    uri: String,
+    backend_kind: BackendKind,
+    display_name: String,
+    scopes: Vec<ScopeBody>,
+    /// Unix seconds.
+    created_at: i64,
+    /// Unix seconds.
+    updated_at: i64,
+}
+
+impl From<Resource> for ResourceBody {
+    fn from(resource: Resource) -> Self {
+        let scopes = resource.scopes.into_iter().map(|scope| ScopeBody {
+            name: scope.name,
+            description: scope.description,
+            upstream: scope.upstream,
+            default: scope.default,
+        });
+        Self {
+            slug: resource.slug,
+            uri: resource.uri,
+            backend_kind: BackendKind::Mint,
+            display_name: resource.display_name,
+            scopes: scopes.collect(),
+            created_at: resource.created_at.seconds(),
+            updated_at: resource.updated_at.seconds(),
+        }
+    }
+}
+
+const UNKNOWN: AdminError = AdminError::NotFound("There is no resource with this slug; list the resources to see what there is.");
+
+/// Every resource.
+#[utoipa::path(get, path = "/admin/resources", responses((status = OK, body = List<ResourceBody>)))]
+pub(super) async fn list(State(ctx): State<Arc<Context>>) -> Result<Json<List<ResourceBody>>, AdminError> {
+    let resources = ctx.store.resources().await?;
+    Ok(Json(List::whole(resources.into_iter().map(ResourceBody::from).collect())))
+}
+
+/// Adds a resource.
+#[utoipa::path(post, path = "/admin/resources", request_body = NewResource,
+    responses((status = CREATED, body = ResourceBody), (status = BAD_REQUEST, body = ErrorBody), (status = CONFLICT, body = ErrorBody)))]
+pub(super) async fn create(
+    State(ctx): State<Arc<Context>>,
+    Body(new): Body<NewResource>,
+) -> Result<(StatusCode, Json<ResourceBody>), AdminError> {
+    // The kind is read by its type: `mint` is the only one yet.
+    let BackendKind::Mint = new.backend_kind;
+    check_slug(&new.slug)?;
+    let uri = ResourceUri::parse(&new.uri).map_err(|error| AdminError::Invalid(format!("uri: {error}.")))?;
+    let taken = ctx.resources.all().await?.iter().any(|other| uri.matches(&other.uri));
+    if taken {
+        return Err(AdminError::Conflict("A resource with this URI exists; update it instead."));
+    }
+    let now = ctx.now();
+    let resource = Resource {
+        display_name: display_name(new.display_name, &new.slug)?,
+        scopes: scopes(new.scopes)?,
+        slug: new.slug,
+        uri: new.uri,
+        created_at: now,
+        updated_at: now,
+    };
+    ctx.store.create_resource(resource.clone()).await?;
+    ctx.resources.changed();
+    Ok((StatusCode::CREATED, Json(resource.into())))
+}
+
+/// One resource.
+#[utoipa::path(get, path = "/admin/resources/{slug}", params(("slug" = String, Path)),
+    responses((status = OK, body = ResourceBody), (status = NOT_FOUND, body = ErrorBody)))]
+pub(super) async fn get(
+    State(ctx): State<Arc<Context>>,
+    Path(slug): Path<String>,
+) -> Result<Json<ResourceBody>, AdminError> {
+    let resource = ctx.store.resource(&slug).await?.ok_or(UNKNOWN)?;
+    Ok(Json(resource.into()))
+}
+
+/// Changes name or scopes. A scope that is taken away is gone from the next token on.
+#[utoipa::path(patch, path = "/admin/resources/{slug}", params(("slug" = String, Path)), request_body = ResourceChange,
+    responses((status = OK, body = ResourceBody), (status = BAD_REQUEST, body = ErrorBody), (status = NOT_FOUND, body = ErrorBody)))]
+pub(super) async fn update(
+    State(ctx): State<Arc<Context>>,
+    Path(slug): Path<String>,
+    Body(change): Body<ResourceChange>,
+) -> Result<Json<ResourceBody>, AdminError> {
+    let mut resource = ctx.store.resource(&slug).await?.ok_or(UNKNOWN)?;
+    if let Some(name) = change.display_name {
+        resource.display_name = display_name(Some(name), &slug)?;
+    }
+    if let Some(changed) = change.scopes {
+        resource.scopes = scopes(changed)?;
+    }
+    resource.updated_at = ctx.now();
+    ctx.store.update_resource(resource.clone()).await?;
+    ctx.resources.changed();
+    Ok(Json(resource.into()))
+}
+
+/// Removes a resource and ends the grants on it.
+#[utoipa::path(delete, path = "/admin/resources/{slug}", params(("slug" = String, Path)),
+    responses((status = NO_CONTENT), (status = NOT_FOUND, body = ErrorBody)))]
+pub(super) async fn delete(State(ctx): State<Arc<Context>>, Path(slug): Path<String>) -> Result<StatusCode, AdminError> {
+    ctx.store.delete_resource(&slug, ctx.now()).await?;
+    ctx.resources.changed();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn check_slug(slug: &str) -> Result<(), AdminError> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if (1..=64).contains(&slug.len()) && slug.chars().all(allowed) {
+        return Ok(());
+    }
+    Err(AdminError::Invalid("slug must be 1 to 64 lower-case letters, digits or hyphens.".to_owned()))
+}
+
+fn display_name(name: Option<String>, slug: &str) -> Result<String, AdminError> {
+    let name = name.unwrap_or_else(|| slug.to_owned());
+    if name.trim().is_empty() || name.len() > 200 || name.chars().any(char::is_control) {
+        return Err(AdminError::Invalid("display_name must be 1 to 200 bytes without control characters.".to_owned()));
+    }
+    Ok(name)
+}
+
+fn scopes(bodies: Vec<ScopeBody>) -> Result<Vec<ResourceScope>, AdminError> {
+    if bodies.len() > 100 {
+        return Err(AdminError::Invalid("A resource has at most 100 scopes.".to_owned()));
+    }
+    let mut scopes: Vec<ResourceScope> = Vec::with_capacity(bodies.len());
+    for body in bodies {
+        if Scope::parse(&body.name).is_err() || body.name == OFFLINE_ACCESS {
+            return Err(AdminError::Invalid(format!(
+                "The scope name `{}` cannot be used: printable ASCII without space, quote and backslash, and not offline_access.",
+                body.name.escape_default().take(64).collect::<String>()
+            )));
+        }
+        if scopes.iter().any(|scope| scope.name == body.name) {
+            return Err(AdminError::Invalid(format!("The scope `{}` is there twice.", body.name)));
+        }
+        if body.description.len() > 500 || body.description.chars().any(char::is_control) {
+            return Err(AdminError::Invalid("A scope's description has at most 500 bytes and no control characters.".to_owned()));
+        }
+        scopes.push(ResourceScope {
+            name: body.name,
+            description: body.description,
+            upstream: body.upstream.filter(|upstream| !upstream.is_empty()),
+            default: body.default,
+        });
+    }
+    Ok(scopes)
+}

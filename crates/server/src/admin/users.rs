@@ -1,0 +1,182 @@
+//! `/admin/users`: the people who can sign in.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use doorward_store::{User, UserId};
+use http::StatusCode;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::error::{AdminError, Body, ErrorBody, Path, Query};
+use super::page::{List, PageQuery};
+use crate::context::Context;
+
+/// A person to be.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewUser {
+    /// Unique, compared in lower case.
+    email: String,
+    /// Shown on pages; the e-mail address when absent.
+    name: Option<String>,
+    /// 12 to 1024 bytes.
+    #[schema(value_type = String, format = Password)]
+    password: SecretString,
+}
+
+/// What changes. Absent members stay. A new password ends the person's sessions.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UserChange {
+    email: Option<String>,
+    name: Option<String>,
+    #[schema(value_type = Option<String>, format = Password)]
+    password: Option<SecretString>,
+}
+
+/// A person.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct UserBody {
+    /// The `sub` claim of the person's tokens.
+    id: Uuid,
+    email: String,
+    name: String,
+    disabled: bool,
+    /// Unix seconds.
+    created_at: i64,
+    /// Unix seconds.
+    updated_at: i64,
+}
+
+impl From<User> for UserBody {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id.0,
+            email: user.email,
+            name: user.name,
+            disabled: user.disabled,
+            created_at: user.created_at.seconds(),
+            updated_at: user.updated_at.seconds(),
+        }
+    }
+}
+
+const UNKNOWN: AdminError = AdminError::NotFound("There is no person with this id; list the users to see who there is.");
+
+/// People, ordered by id.
+#[utoipa::path(get, path = "/admin/users", params(PageQuery), responses((status = OK, body = List<UserBody>), (status = BAD_REQUEST, body = ErrorBody)))]
+pub(super) async fn list(
+    State(ctx): State<Arc<Context>>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<List<UserBody>>, AdminError> {
+    let users = ctx.store.users(page.request(&ctx, "users")?).await?;
+    Ok(Json(List::of(&ctx, "users", users, UserBody::from)))
+}
+
+/// Adds a person.
+#[utoipa::path(post, path = "/admin/users", request_body = NewUser,
+    responses((status = CREATED, body = UserBody), (status = BAD_REQUEST, body = ErrorBody), (status = CONFLICT, body = ErrorBody)))]
+pub(super) async fn create(
+    State(ctx): State<Arc<Context>>,
+    Body(new): Body<NewUser>,
+) -> Result<(StatusCode, Json<UserBody>), AdminError> {
+    check_email(&new.email)?;
+    let name = new.name.unwrap_or_else(|| new.email.clone());
+    check_name(&name)?;
+    let now = ctx.now();
+    let user = User {
+        id: UserId(ctx.random.uuid_v4()),
+        email: new.email,
+        name,
+        password_hash: Some(ctx.passwords.hash(&new.password).await?),
+        disabled: false,
+        created_at: now,
+        updated_at: now,
+    };
+    ctx.store.create_user(user.clone()).await?;
+    Ok((StatusCode::CREATED, Json(user.into())))
+}
+
+/// One person.
+#[utoipa::path(get, path = "/admin/users/{id}", params(("id" = Uuid, Path)),
+    responses((status = OK, body = UserBody), (status = NOT_FOUND, body = ErrorBody)))]
+pub(super) async fn get(State(ctx): State<Arc<Context>>, Path(id): Path<Uuid>) -> Result<Json<UserBody>, AdminError> {
+    Ok(Json(find(&ctx, id).await?.into()))
+}
+
+/// Changes e-mail address, name or password.
+#[utoipa::path(patch, path = "/admin/users/{id}", params(("id" = Uuid, Path)), request_body = UserChange,
+    responses((status = OK, body = UserBody), (status = BAD_REQUEST, body = ErrorBody), (status = NOT_FOUND, body = ErrorBody), (status = CONFLICT, body = ErrorBody)))]
+pub(super) async fn update(
+    State(ctx): State<Arc<Context>>,
+    Path(id): Path<Uuid>,
+    Body(change): Body<UserChange>,
+) -> Result<Json<UserBody>, AdminError> {
+    let mut user = find(&ctx, id).await?;
+    if let Some(email) = change.email {
+        check_email(&email)?;
+        user.email = email;
+    }
+    if let Some(name) = change.name {
+        check_name(&name)?;
+        user.name = name;
+    }
+    if let Some(password) = change.password {
+        user.password_hash = Some(ctx.passwords.hash(&password).await?);
+    }
+    Ok(Json(save(&ctx, user).await?))
+}
+
+/// Removes a person with sessions, consents and grants.
+#[utoipa::path(delete, path = "/admin/users/{id}", params(("id" = Uuid, Path)),
+    responses((status = NO_CONTENT), (status = NOT_FOUND, body = ErrorBody)))]
+pub(super) async fn delete(State(ctx): State<Arc<Context>>, Path(id): Path<Uuid>) -> Result<StatusCode, AdminError> {
+    ctx.store.delete_user(UserId(id), ctx.now()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Disables a person: sessions and grants end.
+#[utoipa::path(post, path = "/admin/users/{id}/disable", params(("id" = Uuid, Path)),
+    responses((status = OK, body = UserBody), (status = NOT_FOUND, body = ErrorBody)))]
+pub(super) async fn disable(State(ctx): State<Arc<Context>>, Path(id): Path<Uuid>) -> Result<Json<UserBody>, AdminError> {
+    let user = User { disabled: true, ..find(&ctx, id).await? };
+    Ok(Json(save(&ctx, user).await?))
+}
+
+/// Lets a disabled person sign in again. What ended stays ended.
+#[utoipa::path(post, path = "/admin/users/{id}/enable", params(("id" = Uuid, Path)),
+    responses((status = OK, body = UserBody), (status = NOT_FOUND, body = ErrorBody)))]
+pub(super) async fn enable(State(ctx): State<Arc<Context>>, Path(id): Path<Uuid>) -> Result<Json<UserBody>, AdminError> {
+    let user = User { disabled: false, ..find(&ctx, id).await? };
+    Ok(Json(save(&ctx, user).await?))
+}
+
+async fn find(ctx: &Context, id: Uuid) -> Result<User, AdminError> {
+    ctx.store.user(UserId(id)).await?.ok_or(UNKNOWN)
+}
+
+async fn save(ctx: &Context, user: User) -> Result<UserBody, AdminError> {
+    let user = User { updated_at: ctx.now(), ..user };
+    ctx.store.update_user(user.clone(), ctx.now()).await?;
+    Ok(user.into())
+}
+
+fn check_email(email: &str) -> Result<(), AdminError> {
+    let parts = email.split_once('@');
+    let plausible = parts.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'));
+    if plausible && email.len() <= 254 && !email.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Ok(());
+    }
+    Err(AdminError::Invalid("email must be an address like ada@example.com, at most 254 bytes.".to_owned()))
+}
+
+fn check_name(name: &str) -> Result<(), AdminError> {
+    if name.trim().is_empty() || name.len() > 200 || name.chars().any(char::is_control) {
+        return Err(AdminError::Invalid("name must be 1 to 200 bytes without control characters.".to_owned()));
+    }
+    Ok(())
+}

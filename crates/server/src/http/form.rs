@@ -1,0 +1,37 @@
+//! Form bodies of the OAuth endpoints: `application/x-www-form-urlencoded` and nothing else.
+
+use axum::body::Bytes;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use doorward_oauth::error::{ErrorCode, OAuthError};
+use doorward_oauth::parameters::Parameters;
+
+use super::error::TokenError;
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// The parameters of a form body. A parameter that is there twice is refused where it is read
+/// (RFC 6749 §3.2), and here already when it is one that no endpoint takes more than once.
+pub(crate) fn parse(headers: &HeaderMap, body: &Bytes) -> Result<Parameters, TokenError> {
+    let mut kinds = headers.get_all(CONTENT_TYPE).iter();
+    let kind = kinds.next().and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case(FORM) || kinds.next().is_some() {
+        return Err(TokenError::with_status(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            OAuthError::new(
+                ErrorCode::InvalidRequest,
+                "Send the parameters as a form: Content-Type: application/x-www-form-urlencoded.",
+            ),
+        ));
+    }
+    let parameters = Parameters::parse(body)?;
+    if parameters.duplicates().iter().any(|name| *name != "resource" && *name != "audience") {
+        return Err(OAuthError::new(
+            ErrorCode::InvalidRequest,
+            "A parameter is there more than once; send each at most once.",
+        )
+        .into());
+    }
+    Ok(parameters)
+}
