@@ -1,0 +1,20 @@
+//! `[admin]`
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+
+use super::section::section;
+
+section! {
+    /// The operators' server: the admin API and the metrics. Keep it off the public network.
+    pub struct Admin in "admin" {
+        /// The address on which the operators' server listens.
+        address: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 9001)),
+        /// The admin key of the first start; without it one is made and printed once.
+        bootstrap_key: Option<SecretString> = None,
+        /// A file that holds `bootstrap_key`.
+        bootstrap_key_file: Option<PathBuf> = None,
+    }
+}

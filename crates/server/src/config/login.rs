@@ -1,0 +1,18 @@
+//! `[login]`
+
+use super::Span;
+use super::section::section;
+
+section! {
+    /// Signing in. Wrong passwords make the next attempt wait, for the account and for the address; nobody is locked out for good.
+    pub struct Login in "login" {
+        /// How many attempts come without a wait.
+        free_attempts: u32 = 5,
+        /// The wait after the last free attempt; it doubles with every further one.
+        first_wait: Span = Span::seconds(2),
+        /// The longest wait.
+        longest_wait: Span = Span::minutes(15),
+        /// Attempts are forgotten after this long without one.
+        forget_after: Span = Span::hours(1),
+    }
+}

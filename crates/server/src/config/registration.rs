@@ -1,0 +1,32 @@
+//! `[registration]`
+
+use super::choice::choice;
+use super::section::section;
+
+section! {
+    /// How clients introduce themselves.
+    pub struct Registration in "registration" {
+        /// Whether a client may be named by the URL of its metadata document (Client ID Metadata Documents).
+        cimd: bool = true,
+        /// Who may register at the registration endpoint (RFC 7591).
+        dcr: DynamicRegistration = DynamicRegistration::Open,
+        /// The private-use URI schemes that redirect URIs of native clients may have, besides reverse-domain schemes such as `com.example.app`.
+        redirect_schemes: Vec<String> = ["cursor", "vscode", "vscode-insiders", "windsurf", "claude"]
+            .map(str::to_owned)
+            .to_vec(),
+        /// The redirect URIs that `dcr = "approved_redirects"` accepts, exactly as written; the port of a loopback URI does not count.
+        approved_redirects: Vec<String> = Vec::new(),
+    }
+}
+
+choice! {
+    /// Who may register at the registration endpoint.
+    pub enum DynamicRegistration as "`open`, `approved_redirects` or `admin_only`" {
+        /// Anybody, within the rules for redirect URIs.
+        Open = "open",
+        /// Anybody whose redirect URIs are all on the list.
+        ApprovedRedirects = "approved_redirects",
+        /// Nobody: operators add clients.
+        AdminOnly = "admin_only",
+    }
+}

@@ -1,0 +1,27 @@
+//! `[server]`
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use doorward_oauth::issuer::Issuer;
+use ipnet::IpNet;
+
+use super::section::section;
+
+section! {
+    /// The public server, which clients and people reach.
+    pub struct Server in "server" {
+        /// The public URL of this server, exactly as clients see it: `https`, or `http` on loopback; no trailing slash.
+        issuer: String = "http://localhost:9000".to_owned(),
+        /// The address on which the public server listens.
+        address: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 9000)),
+        /// The proxies whose `X-Forwarded-For` is believed; from anybody else the header is ignored.
+        trusted_proxies: Vec<IpNet> = Vec::new(),
+    }
+}
+
+impl Server {
+    /// Whether the issuer is on loopback. An issuer that cannot be read is not.
+    pub(super) fn issuer_is_loopback(&self) -> bool {
+        Issuer::parse(&self.issuer).is_ok_and(|issuer| issuer.is_loopback())
+    }
+}

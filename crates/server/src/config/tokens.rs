@@ -1,0 +1,20 @@
+//! `[tokens]`
+
+use super::Span;
+use super::section::section;
+
+section! {
+    /// Lifetimes of codes and tokens.
+    pub struct Tokens in "tokens" {
+        /// How long an access token is good; it is checked without asking this server, so keep it short.
+        access_ttl: Span = Span::minutes(5),
+        /// How long a refresh token stays good without being used.
+        refresh_idle_ttl: Span = Span::days(30),
+        /// How long a grant can be refreshed in all, from the person's consent on.
+        refresh_absolute_ttl: Span = Span::days(180),
+        /// How long a spent refresh token still gets the same successor, for lost answers and parallel requests.
+        refresh_retry_window: Span = Span::seconds(120),
+        /// How long an authorization code is good.
+        code_ttl: Span = Span::seconds(60),
+    }
+}

@@ -1,0 +1,91 @@
+//! Forms are accepted from our own pages, in the browser that was shown them.
+
+use axum::http::HeaderMap;
+use axum::http::header::ORIGIN;
+use doorward_jose::base64url;
+use doorward_oauth::issuer::Issuer;
+
+use super::cookies::{Cookie, CookiePolicy, DuplicateCookie};
+use crate::keys::Secrets;
+use crate::random::Random;
+
+const PURPOSE: &str = "csrf";
+
+/// Names a browser, by a cookie that no script reads.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct BrowserId(String);
+
+impl std::fmt::Debug for BrowserId {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("BrowserId(redacted)")
+    }
+}
+
+impl BrowserId {
+    /// A new one.
+    pub(crate) fn generate(random: &dyn Random) -> Self {
+        Self(random.token(""))
+    }
+
+    /// The one the request carries. A value of another shape counts as absent.
+    pub(crate) fn read(policy: CookiePolicy, headers: &HeaderMap) -> Result<Option<Self>, DuplicateCookie> {
+        let value = policy.read(Cookie::Browser, headers)?;
+        Ok(value.filter(|value| base64url::decode(value).is_ok_and(|bytes| bytes.len() == 32)).map(Self))
+    }
+
+    /// The cookie's value.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The token that goes with a form: good for one browser and one handle (or purpose).
+pub(crate) fn issue(secrets: &Secrets, browser: &BrowserId, handle: &str) -> String {
+    base64url::encode(&secrets.mac(PURPOSE, &[browser.0.as_bytes(), handle.as_bytes()]))
+}
+
+/// Whether the token is the one issued for this browser and handle; in constant time.
+pub(crate) fn check(secrets: &Secrets, browser: &BrowserId, handle: &str, token: &str) -> bool {
+    base64url::decode(token).is_ok_and(|token| {
+        secrets.verify_mac(PURPOSE, &[browser.0.as_bytes(), handle.as_bytes()], &token)
+    })
+}
+
+/// Whether a browser says that the request comes from our own pages. A request that carries neither
+/// header comes from no modern browser; its token has to speak for it.
+pub(crate) fn same_origin(headers: &HeaderMap, issuer: &Issuer) -> bool {
+    let site_is_own = headers.get("sec-fetch-site").is_none_or(|site| site == "same-origin" || site == "none");
+    // A page under `Referrer-Policy: no-referrer`, as all of ours are, posts with `Origin: null`; then
+    // `Sec-Fetch-Site` tells, where the browser knows it.
+    let mut origins = headers.get_all(ORIGIN).iter();
+    let origin_is_own = match (origins.next(), origins.next()) {
+        (None, _) => true,
+        (Some(origin), None) => origin == "null" || origin.as_bytes() == issuer.origin().as_bytes(),
+        (Some(_), Some(_)) => false,
+    };
+    site_is_own && origin_is_own
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(headers: &[(&'static str, &str)]) -> bool {
+        let issuer = Issuer::parse("https://auth.example/tenant").unwrap();
+        let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        same_origin(&headers, &issuer)
+    }
+
+    #[test]
+    fn only_our_own_pages_may_post() {
+        assert!(from(&[("origin", "https://auth.example"), ("sec-fetch-site", "same-origin")]));
+        assert!(from(&[("origin", "null"), ("sec-fetch-site", "same-origin")]));
+        assert!(from(&[]));
+        assert!(!from(&[("origin", "https://evil.example")]));
+        assert!(!from(&[("origin", "https://auth.example"), ("sec-fetch-site", "cross-site")]));
+        assert!(!from(&[("origin", "null"), ("sec-fetch-site", "same-site")]));
+        assert!(!from(&[("origin", "null"), ("sec-fetch-site", "cross-site")]));
+        assert!(!from(&[("origin", "https://auth.example"), ("origin", "https://evil.example")]));
+        assert!(!from(&[("origin", "https://auth.example:444")]));
+    }
+}

@@ -1,0 +1,94 @@
+//! Security headers.
+
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use url::{Host, Url};
+
+const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
+
+/// What a page without a form for a client may do.
+const STRICT_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; \
+                             frame-ancestors 'none'; base-uri 'none'";
+
+/// Adds what every answer carries, without touching what the endpoint decided itself.
+pub(super) fn complete(headers: &mut HeaderMap, https: bool) {
+    let set = |headers: &mut HeaderMap, name: HeaderName, value: &'static str| {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    };
+    set(headers, X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(headers, REFERRER_POLICY, "no-referrer");
+    set(headers, CACHE_CONTROL, "no-store");
+    if https {
+        set(headers, STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+    }
+    let is_page = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    if is_page {
+        set(headers, CONTENT_SECURITY_POLICY, STRICT_POLICY);
+        set(headers, X_FRAME_OPTIONS, "DENY");
+        set(headers, CROSS_ORIGIN_OPENER_POLICY, "same-origin");
+        set(headers, PERMISSIONS_POLICY, "camera=(), geolocation=(), microphone=(), payment=(), usb=()");
+    }
+}
+
+/// The policy of a page whose form may end in a redirect to `redirect_uri`: browsers hold `form-action`
+/// against every step of the way, so that the client's origin must be named.
+pub(crate) fn page_policy(redirect_uri: Option<&str>) -> HeaderValue {
+    let source = redirect_uri.and_then(form_action_source);
+    let policy = match source {
+        Some(source) => STRICT_POLICY.replace("form-action 'self'", &format!("form-action 'self' {source}")),
+        None => STRICT_POLICY.to_owned(),
+    };
+    HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static(STRICT_POLICY))
+}
+
+/// The origin or scheme of a redirect URI as a policy source.
+fn form_action_source(redirect_uri: &str) -> Option<String> {
+    let url = Url::parse(redirect_uri).ok()?;
+    if !matches!(url.scheme(), "http" | "https") {
+        // Url admits only letters, digits, `+`, `-` and `.` in a scheme.
+        return Some(format!("{}:", url.scheme()));
+    }
+    match url.host()? {
+        // The policy language has no IPv6 literals; the scheme is the nearest that it can say.
+        Host::Ipv6(_) => Some(format!("{}:", url.scheme())),
+        Host::Ipv4(_) => Some(url.origin().ascii_serialization()),
+        Host::Domain(name) => {
+            let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
+            plain.then(|| url.origin().ascii_serialization())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(redirect_uri: &str) -> String {
+        let policy = page_policy(Some(redirect_uri)).to_str().unwrap().to_owned();
+        let directive = policy.split("; ").find(|part| part.starts_with("form-action")).unwrap();
+        directive.strip_prefix("form-action 'self'").unwrap().trim().to_owned()
+    }
+
+    #[test]
+    fn the_forms_last_redirect_is_allowed_by_origin_or_scheme() {
+        assert_eq!(source("https://client.example/cb?x=1"), "https://client.example");
+        assert_eq!(source("http://127.0.0.1:53123/cb"), "http://127.0.0.1:53123");
+        assert_eq!(source("http://localhost:6274/oauth/callback"), "http://localhost:6274");
+        assert_eq!(source("http://[::1]:4000/cb"), "http:");
+        assert_eq!(source("cursor://anysphere.cursor-mcp/oauth"), "cursor:");
+        assert_eq!(source("com.example.app:/cb"), "com.example.app:");
+    }
+
+    #[test]
+    fn a_redirect_uri_cannot_write_policy() {
+        for hostile in ["https://a;script-src *;.example/", "https://a,b.example/", "x y://z", "not a url", "https://"] {
+            let policy = page_policy(Some(hostile));
+            assert_eq!(policy.to_str().unwrap().matches(';').count(), 5, "{hostile}: {policy:?}");
+            assert!(!policy.to_str().unwrap().contains(','));
+        }
+    }
+}

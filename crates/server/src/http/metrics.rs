@@ -1,0 +1,110 @@
+//! What operators can count. Labels come from our own lists, never from a request.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// The content type of [`Metrics::encode`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Upper bounds of the duration histogram, in seconds.
+const DURATIONS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
+
+/// The server's metrics; clones share them.
+#[derive(Clone)]
+pub struct Metrics(Arc<Inner>);
+
+struct Inner {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<RouteLabels, Histogram>,
+    tokens: Family<GrantTypeLabels, Counter>,
+    logins: Family<OutcomeLabels, Counter>,
+    store_errors: Counter,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: String,
+    method: &'static str,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    route: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct GrantTypeLabels {
+    grant_type: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("doorward");
+        let requests = Family::default();
+        let durations = Family::new_with_constructor((|| Histogram::new(DURATIONS)) as fn() -> Histogram);
+        let (tokens, logins, store_errors) = (Family::default(), Family::default(), Counter::default());
+        registry.register("http_requests", "Requests answered", requests.clone());
+        registry.register("http_request_duration_seconds", "Time to answer a request", durations.clone());
+        registry.register("tokens_issued", "Access tokens issued", tokens.clone());
+        registry.register("logins", "Sign-in attempts", logins.clone());
+        registry.register("store_errors", "Requests that failed in the store", store_errors.clone());
+        Self(Arc::new(Inner { registry, requests, durations, tokens, logins, store_errors }))
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Metrics")
+    }
+}
+
+impl Metrics {
+    /// Everything at zero.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An answered request. `route` is the path as the router matched it.
+    pub(crate) fn request(&self, route: &str, method: &'static str, status: StatusCode, seconds: f64) {
+        let labels = RequestLabels { route: route.to_owned(), method, status: status.as_u16() };
+        self.0.requests.get_or_create(&labels).inc();
+        self.0.durations.get_or_create(&RouteLabels { route: labels.route }).observe(seconds);
+    }
+
+    /// An access token was issued by this grant type.
+    pub(crate) fn token_issued(&self, grant_type: &'static str) {
+        self.0.tokens.get_or_create(&GrantTypeLabels { grant_type }).inc();
+    }
+
+    /// Somebody tried to sign in: `ok`, `refused` or `throttled`.
+    pub(crate) fn login(&self, outcome: &'static str) {
+        self.0.logins.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// A request failed in the store.
+    pub(crate) fn store_error(&self) {
+        self.0.store_errors.inc();
+    }
+
+    /// Everything, in the OpenMetrics text format.
+    pub fn encode(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.0.registry)?;
+        Ok(text)
+    }
+}

@@ -1,0 +1,62 @@
+//! What is known of a request before an endpoint sees it.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, OnceLock};
+
+use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+
+use crate::random::Random;
+
+/// Set by the envelope on every request; an extractor.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestInfo {
+    /// Names this request in logs, in `X-Request-Id` and, as the error id, on error pages.
+    pub(crate) id: Arc<str>,
+    /// The client's address, behind trusted proxies.
+    pub(crate) address: IpAddr,
+    client_id: Arc<OnceLock<String>>,
+}
+
+impl RequestInfo {
+    pub(super) fn new(headers: &HeaderMap, address: IpAddr, random: &dyn Random) -> Self {
+        let id = given_id(headers).unwrap_or_else(|| hex(random.bytes::<8>()));
+        Self { id: id.into(), address, client_id: Arc::default() }
+    }
+
+    /// Puts the client into the request's log line.
+    pub(crate) fn note_client(&self, client_id: &str) {
+        // The first note stands: later ones come from code that resolves the same client again.
+        let _ = self.client_id.set(client_id.chars().take(256).collect());
+    }
+
+    pub(super) fn client_id(&self) -> Option<&str> {
+        self.client_id.get().map(String::as_str)
+    }
+}
+
+/// The caller's own `X-Request-Id`, if it is harmless in a log and on a page.
+fn given_id(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get("x-request-id")?.to_str().ok()?;
+    let harmless = (8..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    harmless.then(|| id.to_owned())
+}
+
+fn hex(bytes: [u8; 8]) -> String {
+    format!("{:016x}", u64::from_be_bytes(bytes))
+}
+
+impl<S: Sync> FromRequestParts<S> for RequestInfo {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        // A router that is tested without its envelope has no information to give.
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(|| Self {
+            id: "unknown".into(),
+            address: Ipv4Addr::UNSPECIFIED.into(),
+            client_id: Arc::default(),
+        }))
+    }
+}

@@ -1,0 +1,118 @@
+//! Asking a person whether a client may act for them.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::{assets, display};
+
+/// The page that says who wants what, and asks.
+#[derive(Debug, Clone, Template)]
+#[template(path = "consent.html")]
+pub(crate) struct ConsentPage {
+    /// The issuer's path, `""` or `/t`: what every link starts with.
+    pub(crate) base: String,
+    /// The sealed request being decided.
+    pub(crate) request: String,
+    /// The form's CSRF token.
+    pub(crate) csrf_token: String,
+    /// The name the client gives itself.
+    pub(crate) client_name: String,
+    /// Whether an operator vouches for the client. Everybody else names themselves.
+    pub(crate) verified: bool,
+    /// The host of a `client_id` that is a URL.
+    pub(crate) client_host: Option<String>,
+    /// Where the answer is sent: the redirect URI's host, or its scheme.
+    pub(crate) redirect_host: String,
+    /// The MCP server's name.
+    pub(crate) resource_name: String,
+    /// The MCP server's URI.
+    pub(crate) resource_uri: String,
+    /// The e-mail address of the person who is signed in.
+    pub(crate) account: String,
+    /// What is asked for, in the order in which it is shown.
+    pub(crate) scopes: Vec<ConsentScope>,
+    /// What the person should know before saying yes.
+    pub(crate) warning: Option<ConsentWarning>,
+}
+
+/// One thing that is asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct ConsentScope {
+    /// The scope token.
+    pub(crate) name: String,
+    /// What it means, in the operator's words; empty when nobody described it.
+    pub(crate) description: String,
+    /// Whether it was granted before or is checked at first.
+    pub(crate) checked: bool,
+}
+
+impl ConsentScope {
+    /// The words beside the box.
+    fn words(&self) -> String {
+        match (self.name.as_str(), self.description.is_empty()) {
+            ("offline_access", true) => "Stay connected while you are away, until you end it".to_owned(),
+            (_, true) => display::name(&self.name),
+            (_, false) => display::name(&self.description),
+        }
+    }
+}
+
+/// What a person should know about where the answer goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ConsentWarning {
+    /// The client's document allows only redirects to this computer, where any program can listen: anybody
+    /// could use the client's name (Client ID Metadata Documents, security considerations).
+    LoopbackOnly,
+    /// The answer goes to a private-use scheme, which any installed application could have claimed.
+    PrivateUseScheme,
+}
+
+impl ConsentWarning {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::LoopbackOnly => {
+                "This application runs on your own computer, and any program there could use its name. \
+                 Go on only if you have just started connecting it yourself."
+            }
+            Self::PrivateUseScheme => {
+                "The answer goes to an application installed on this device. \
+                 Go on only if you have just started connecting it yourself."
+            }
+        }
+    }
+}
+
+impl ConsentPage {
+    /// The page as an answer. `redirect_uri` is the client's, to which the decision leads.
+    pub(crate) fn render_response(&self, status: StatusCode, redirect_uri: Option<&str>) -> Response {
+        super::respond(self, status, redirect_uri)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn sample() -> Self {
+        let scope = |name: &str, description: &str| ConsentScope {
+            name: name.to_owned(),
+            description: description.to_owned(),
+            checked: true,
+        };
+        Self {
+            base: String::new(),
+            request: "sealed-request".to_owned(),
+            csrf_token: "csrf-token".to_owned(),
+            client_name: "Example Editor".to_owned(),
+            verified: false,
+            client_host: Some("editor.example".to_owned()),
+            redirect_host: "127.0.0.1".to_owned(),
+            resource_name: "Team files".to_owned(),
+            resource_uri: "https://files.example/mcp".to_owned(),
+            account: "ada@example.com".to_owned(),
+            scopes: vec![
+                scope("files:read", "Read the team's files"),
+                scope("files:write", "Change the team's files"),
+                scope("offline_access", ""),
+            ],
+            warning: Some(ConsentWarning::LoopbackOnly),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What strangers named, made fit to be read: escaping keeps it harmless, this keeps it honest.
+
+/// The longest name shown.
+const LONGEST: usize = 80;
+
+/// A name on one line: characters that hide, reorder or break text become `�`, and what is too long is cut.
+pub(super) fn name(text: &str) -> String {
+    cut(text.chars().map(honest), LONGEST)
+}
+
+/// A URI or host: everything outside printable ASCII is percent-encoded, so that nothing can pass for
+/// something else.
+pub(super) fn uri(text: &str) -> String {
+    let mut plain = String::new();
+    for c in text.chars() {
+        if c.is_ascii_graphic() {
+            plain.push(c);
+        } else {
+            let mut buffer = [0; 4];
+            plain.extend(c.encode_utf8(&mut buffer).bytes().map(|byte| format!("%{byte:02X}")));
+        }
+    }
+    cut(plain.chars(), 200)
+}
+
+/// A host: what decides who it is stands at its end, so the beginning gives way.
+pub(super) fn host(text: &str) -> String {
+    let plain = uri(text);
+    let length = plain.chars().count();
+    if length <= LONGEST { plain } else { format!("…{}", plain.chars().skip(length - LONGEST).collect::<String>()) }
+}
+
+fn cut(text: impl Iterator<Item = char>, longest: usize) -> String {
+    let mut characters = text.peekable();
+    let mut kept: String = characters.by_ref().take(longest).collect();
+    if characters.peek().is_some() {
+        kept.push('…');
+    }
+    kept
+}
+
+/// Control characters, and the format characters with which text is reordered or made invisible.
+fn honest(c: char) -> char {
+    let deceptive = c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
+    if deceptive { '\u{fffd}' } else { c }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_reorder_or_hide_text() {
+        assert_eq!(name("Good\u{202e}live\r\n"), "Good\u{fffd}live\u{fffd}\u{fffd}");
+        assert_eq!(name(&"x".repeat(81)), format!("{}…", "x".repeat(80)));
+        assert_eq!(name("Büro 東京"), "Büro 東京");
+    }
+
+    #[test]
+    fn a_long_host_keeps_the_end_that_decides() {
+        let shown = host(&format!("{}.evil.example", "claude.ai.".repeat(30)));
+        assert!(shown.starts_with('…') && shown.ends_with(".evil.example"));
+        assert_eq!(uri("https://a.example/\u{202e}moc"), "https://a.example/%E2%80%AEmoc");
+    }
+}
