@@ -31,7 +31,7 @@ enum Chore {
     /// Installs what the tests need and runs every suite
     Test {
         /// Run these suites only
-        #[arg(long, value_enum, value_name = "SUITE")]
+        #[arg(long, value_enum, value_delimiter = ',', value_name = "SUITE")]
         only: Vec<Suite>,
     },
 }
