@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use doorward_oauth::scope::ScopeSet;
 use doorward_oauth::time::UnixSeconds;
 
 use crate::records::{Client, Code, Consent, Digest, Grant, GrantId, GrantState, Issuance, UserId};

@@ -1,0 +1,195 @@
+//! The embedded engine: one SQLite file, one process.
+//!
+//! One thread writes and commits for everybody who waits (see `writer`); a few threads read and never wait
+//! for it. Both queues are bounded: a full one is [`StoreError::Busy`] at once.
+
+mod approvals;
+mod clients;
+mod codes;
+mod consents;
+mod errors;
+mod grants;
+mod issuances;
+mod keys;
+mod location;
+mod migrations;
+mod operations;
+mod queue;
+mod readers;
+mod refresh;
+mod resources;
+mod sessions;
+mod statements;
+mod sweep;
+mod throttle;
+mod users;
+mod values;
+mod writer;
+
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use self::location::{Location, LockedFile};
+use self::readers::Readers;
+use self::writer::Writer;
+use crate::{Result, StoreError};
+
+/// How the embedded engine works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqliteOptions {
+    /// Threads and connections that read. Default: 4.
+    pub readers: usize,
+    /// Operations that may wait for the writer, and as many for the readers. Default: 4096.
+    pub queue: usize,
+    /// Operations in one transaction at most. Default: 256.
+    pub batch: usize,
+    /// How long to wait for another process (a backup tool, a shell) that locks the file. Default: 5 s.
+    pub busy_timeout: Duration,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { readers: 4, queue: 4096, batch: 256, busy_timeout: Duration::from_secs(5) }
+    }
+}
+
+/// The embedded engine.
+pub struct SqliteStore {
+    writer: Writer,
+    /// None for a database in memory: it has one connection, and the writer's thread reads too.
+    readers: Option<Readers>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl SqliteStore {
+    /// Opens `sqlite://path/to/file.db` (relative), `sqlite:///path/to/file.db` (absolute), a plain path, or
+    /// `sqlite::memory:`; creates directory and file (mode 0600) if need be and brings the schema up to date.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unusable`], with the reason, when another process has the database, or when the file is not
+    /// one that this program understands.
+    pub fn open(url: &str, options: &SqliteOptions) -> Result<Self> {
+        match Location::parse(url)? {
+            Location::Memory => Self::in_memory(options),
+            Location::File(path) => Self::on_disk(LockedFile::take(&path)?, options),
+        }
+    }
+
+    /// A database that ends with this value: for tests.
+    pub fn temporary() -> Result<Self> {
+        Self::in_memory(&SqliteOptions::default())
+    }
+
+    fn in_memory(options: &SqliteOptions) -> Result<Self> {
+        let mut db = Connection::open_in_memory()?;
+        prepare(&db, options)?;
+        migrations::migrate(&mut db)?;
+        let store = Self { writer: Writer::new(options.queue), readers: None, threads: Mutex::default() };
+        let worker = store.writer.worker(db, None, options.batch.max(1));
+        store.spawn("doorward-write", || worker.work())?;
+        Ok(store)
+    }
+
+    fn on_disk(file: LockedFile, options: &SqliteOptions) -> Result<Self> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut db = Connection::open_with_flags(&file.path, flags).map_err(|error| unreadable(&file, &error))?;
+        prepare(&db, options)?;
+        prepare_writer(&db).map_err(|error| unreadable(&file, &error))?;
+        migrations::migrate(&mut db).map_err(|error| match error {
+            StoreError::Unusable(why) => StoreError::Unusable(format!("{} cannot be used: {why}", file.path.display())),
+            other => other,
+        })?;
+        let readers = Readers::new(options.queue);
+        let mut questions = Vec::new();
+        for _ in 0..options.readers.max(1) {
+            let db = Connection::open_with_flags(&file.path, flags)?;
+            prepare(&db, options)?;
+            db.pragma_update(None, "query_only", true)?;
+            questions.push(readers.worker(db));
+        }
+        let store = Self { writer: Writer::new(options.queue), readers: Some(readers), threads: Mutex::default() };
+        let worker = store.writer.worker(db, Some(file.identity()?), options.batch.max(1));
+        store.spawn("doorward-write", move || {
+            worker.work();
+            drop(file);
+        })?;
+        for work in questions {
+            store.spawn("doorward-read", work)?;
+        }
+        Ok(store)
+    }
+
+    fn spawn(&self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+        let thread = thread.map_err(|error| StoreError::Unusable(format!("no thread for the store: {error}")))?;
+        self.threads().push(thread);
+        Ok(())
+    }
+
+    async fn write<T: Send + 'static>(&self, work: impl FnOnce(&Connection) -> Result<T> + Send + 'static) -> Result<T> {
+        self.writer.run(work).await
+    }
+
+    async fn read<T: Send + 'static>(&self, work: impl FnOnce(&Connection) -> Result<T> + Send + 'static) -> Result<T> {
+        match &self.readers {
+            Some(readers) => readers.run(work).await,
+            None => self.writer.run(work).await,
+        }
+    }
+
+    /// Takes no more work in. What waits is still done.
+    fn stop(&self) -> Vec<JoinHandle<()>> {
+        self.writer.close();
+        if let Some(readers) = &self.readers {
+            readers.close();
+        }
+        std::mem::take(&mut *self.threads())
+    }
+
+    fn threads(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        join(self.stop());
+    }
+}
+
+fn join(threads: Vec<JoinHandle<()>>) {
+    for thread in threads {
+        if thread.join().is_err() {
+            tracing::error!("a thread of the store panicked");
+        }
+    }
+}
+
+/// What every connection needs.
+fn prepare(db: &Connection, options: &SqliteOptions) -> Result<()> {
+    db.busy_timeout(options.busy_timeout)?;
+    db.set_prepared_statement_cache_capacity(128);
+    db.execute_batch("PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;")?;
+    Ok(())
+}
+
+/// Durable when it answers: a write-ahead log, synchronised at every commit.
+fn prepare_writer(db: &Connection) -> rusqlite::Result<()> {
+    let mode: String = db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        tracing::warn!(mode, "the file system allows no write-ahead log: readers will wait for the writer");
+    }
+    db.execute_batch("PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;")
+}
+
+fn unreadable(file: &LockedFile, error: &rusqlite::Error) -> StoreError {
+    StoreError::Unusable(format!("{} cannot be used as the database: {error}", file.path.display()))
+}
+
+#[cfg(test)]
+#[path = "statements_tests.rs"]
+mod statements_tests;

@@ -1,0 +1,115 @@
+//! A person's approval: a pending grant and its code.
+
+use rusqlite::{Connection, params};
+
+use super::statements::{Run, statements};
+use super::values::Columns;
+use super::{clients, consents, grants, resources, sessions};
+use crate::{Approval, ApprovalOutcome, Approved, ClientSource, Digest, GrantId, GrantState, Result, StoreError, UserId};
+
+statements! {
+    BY_REQUEST = "SELECT c.digest, c.grant_id, c.expires_at, c.redeemed_at, g.user_id, g.state FROM code c \
+                  JOIN access_grant g ON g.id = c.grant_id WHERE c.request_id = ?1";
+    INSERT_CODE = "INSERT INTO code (digest, request_id, grant_id, session_id, client_id, redirect_uri, \
+                   code_challenge, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+}
+
+/// Every check first, then every change.
+pub(super) fn approve(db: &Connection, approval: &Approval) -> Result<ApprovalOutcome> {
+    refuse_incoherent(approval)?;
+    if let Some(refusal) = refusal(db, approval)? {
+        return Ok(refusal);
+    }
+    if let Some(earlier) = find_earlier(db, approval)? {
+        return repeat(approval, &earlier);
+    }
+    if let Some(client) = &approval.client {
+        clients::keep_snapshot(db, client)?;
+    }
+    grants::insert(db, &approval.grant)?;
+    insert_code(db, approval)?;
+    if let Some(consent) = &approval.consent {
+        consents::merge(db, &approval.grant, consent)?;
+    }
+    Ok(ApprovalOutcome::Approved(Approved { grant: approval.grant.id, fresh: true }))
+}
+
+fn refuse_incoherent(approval: &Approval) -> Result<()> {
+    let Approval { grant, code, client, .. } = approval;
+    let fresh = grant.state == GrantState::Pending && grant.generation == 0 && code.redeemed_at.is_none();
+    let one = code.grant == grant.id && code.client_id == grant.client_id;
+    let snapshot = client.as_ref().is_none_or(|client| {
+        client.client_id == grant.client_id && client.source == ClientSource::MetadataDocument
+    });
+    if fresh && one && snapshot {
+        return Ok(());
+    }
+    Err(StoreError::Invalid("an approval is a new pending grant, its own code, and a metadata document's snapshot at most"))
+}
+
+/// What changed since the person was asked.
+fn refusal(db: &Connection, approval: &Approval) -> Result<Option<ApprovalOutcome>> {
+    let grant = &approval.grant;
+    if !sessions::is_live(db, &approval.session, grant.user, approval.now)? {
+        return Ok(Some(ApprovalOutcome::SignInAgain));
+    }
+    let client_gone = clients::is_disabled(db, &grant.client_id)?.unwrap_or(approval.client.is_none());
+    if client_gone {
+        return Ok(Some(ApprovalOutcome::ClientGone));
+    }
+    if !resources::exists(db, &grant.resource)? {
+        return Ok(Some(ApprovalOutcome::ResourceGone));
+    }
+    Ok(None)
+}
+
+/// What an earlier post of the same request left.
+struct Earlier {
+    digest: Digest,
+    grant: GrantId,
+    user: UserId,
+    /// Redeemed, ended or expired: the request's code does not work any more, and it gets no other.
+    used_up: bool,
+}
+
+fn find_earlier(db: &Connection, approval: &Approval) -> Result<Option<Earlier>> {
+    Ok(db.find(BY_REQUEST, [approval.request_id], |row| {
+        let mut columns = Columns::new(row);
+        let digest = columns.plain()?;
+        let grant = columns.grant()?;
+        let expired = columns.time()? <= approval.now;
+        let redeemed = columns.maybe_time()?.is_some();
+        let user = columns.user()?;
+        let ended = columns.word::<GrantState>()? == GrantState::Ended;
+        Ok(Earlier { digest, grant, user, used_up: expired || redeemed || ended })
+    })?)
+}
+
+fn repeat(approval: &Approval, earlier: &Earlier) -> Result<ApprovalOutcome> {
+    // Somebody else, or another code: not the same request after all.
+    if earlier.user != approval.grant.user || earlier.digest != approval.code.digest {
+        return Err(StoreError::Conflict);
+    }
+    if earlier.used_up {
+        return Ok(ApprovalOutcome::AlreadyRedeemed);
+    }
+    Ok(ApprovalOutcome::Approved(Approved { grant: earlier.grant, fresh: false }))
+}
+
+fn insert_code(db: &Connection, approval: &Approval) -> Result<()> {
+    let code = &approval.code;
+    db.run(
+        INSERT_CODE,
+        params![
+            code.digest,
+            approval.request_id,
+            code.grant.0.as_bytes(),
+            approval.session,
+            code.client_id,
+            code.redirect_uri,
+            code.code_challenge,
+            code.expires_at.0,
+        ],
+    )?;
+    Ok(())
+}

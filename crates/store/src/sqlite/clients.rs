@@ -1,0 +1,116 @@
+//! Clients.
+
+use doorward_oauth::time::UnixSeconds;
+use rusqlite::{Connection, Row, params};
+
+use super::statements::{Run, Sql, statements};
+use super::values::{Columns, Word, json, page, rows_to_fetch};
+use super::{consents, grants};
+use crate::{Client, EndReason, Page, PageRequest, Result, StoreError};
+
+macro_rules! columns {
+    () => {
+        "client_id, source, metadata, secrets, fingerprint, resource_server, disabled, created_at, updated_at"
+    };
+}
+
+macro_rules! insert {
+    () => {
+        concat!("INSERT INTO client (", columns!(), ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")
+    };
+}
+
+statements! {
+    INSERT = insert!();
+    REGISTER = concat!(insert!(), " ON CONFLICT (client_id) DO NOTHING");
+    SNAPSHOT = concat!(
+        insert!(),
+        " ON CONFLICT (client_id) DO UPDATE SET metadata = excluded.metadata, fingerprint = excluded.fingerprint, \
+          updated_at = excluded.updated_at WHERE source = 'metadata_document'"
+    );
+    BY_ID = concat!("SELECT ", columns!(), " FROM client WHERE client_id = ?1");
+    AFTER = concat!("SELECT ", columns!(), " FROM client WHERE client_id > ?1 ORDER BY client_id LIMIT ?2");
+    UPDATE = "UPDATE client SET source = ?2, metadata = ?3, secrets = ?4, fingerprint = ?5, resource_server = ?6, \
+              disabled = ?7, created_at = ?8, updated_at = ?9 WHERE client_id = ?1";
+    DELETE = "DELETE FROM client WHERE client_id = ?1";
+    STANDING = "SELECT disabled FROM client WHERE client_id = ?1";
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Client> {
+    let mut columns = Columns::new(row);
+    Ok(Client {
+        client_id: columns.plain()?,
+        source: columns.word()?,
+        metadata: columns.plain()?,
+        secrets: columns.json()?,
+        fingerprint: columns.plain()?,
+        resource_server: columns.plain()?,
+        disabled: columns.plain()?,
+        created_at: columns.time()?,
+        updated_at: columns.time()?,
+    })
+}
+
+pub(super) fn create(db: &Connection, client: &Client) -> Result<()> {
+    write(db, INSERT, client).map(drop)
+}
+
+/// The stored client wins; a registration storm writes one row.
+pub(super) fn register(db: &Connection, client: &Client) -> Result<Client> {
+    if let Some(stored) = find(db, &client.client_id)? {
+        return Ok(stored);
+    }
+    write(db, REGISTER, client)?;
+    find(db, &client.client_id)?.ok_or_else(|| StoreError::Internal("a registered client is not there".to_owned()))
+}
+
+/// Keeps the newest metadata of a metadata-document client. Never touches a client that was registered here,
+/// and never re-enables one.
+pub(super) fn keep_snapshot(db: &Connection, client: &Client) -> Result<()> {
+    write(db, SNAPSHOT, client).map(drop)
+}
+
+pub(super) fn find(db: &Connection, client_id: &str) -> Result<Option<Client>> {
+    Ok(db.find(BY_ID, [client_id], read)?)
+}
+
+/// `None`: not stored. `Some(true)`: stored and disabled.
+pub(super) fn is_disabled(db: &Connection, client_id: &str) -> Result<Option<bool>> {
+    Ok(db.find(STANDING, [client_id], |row| row.get(0))?)
+}
+
+pub(super) fn list(db: &Connection, request: &PageRequest) -> Result<Page<Client>> {
+    let after = request.after.as_deref().unwrap_or_default();
+    let rows = db.list(AFTER, params![after, rows_to_fetch(request)], read)?;
+    Ok(page(rows, request, |client| client.client_id.clone()))
+}
+
+pub(super) fn update(db: &Connection, client: &Client) -> Result<()> {
+    match write(db, UPDATE, client)? {
+        0 => Err(StoreError::NotFound),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn delete(db: &Connection, client_id: &str, now: UnixSeconds) -> Result<u64> {
+    db.run(DELETE, [client_id])?;
+    consents::forget_client(db, client_id)?;
+    grants::end_of_client(db, client_id, EndReason::ClientDeleted, now)
+}
+
+fn write(db: &Connection, sql: Sql, client: &Client) -> Result<usize> {
+    Ok(db.run(
+        sql,
+        params![
+            client.client_id,
+            client.source.word(),
+            client.metadata,
+            json(&client.secrets)?,
+            client.fingerprint,
+            client.resource_server,
+            client.disabled,
+            client.created_at.0,
+            client.updated_at.0,
+        ],
+    )?)
+}

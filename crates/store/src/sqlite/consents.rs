@@ -1,0 +1,82 @@
+//! What people allowed before.
+
+use doorward_oauth::scope::ScopeSet;
+use rusqlite::{Connection, params};
+
+use super::statements::{Run, statements};
+use super::values::{Columns, json};
+use crate::{Consent, Grant, GrantId, Result, UserId};
+
+statements! {
+    FIND = "SELECT scopes, fingerprint, redirect_uris, granted_at FROM consent \
+            WHERE user_id = ?1 AND client_id = ?2 AND resource = ?3";
+    KEEP = "INSERT INTO consent (user_id, client_id, resource, scopes, fingerprint, redirect_uris, granted_at) \
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (user_id, client_id, resource) DO UPDATE SET \
+            scopes = excluded.scopes, fingerprint = excluded.fingerprint, \
+            redirect_uris = excluded.redirect_uris, granted_at = excluded.granted_at";
+    FORGET_CLIENT = "DELETE FROM consent WHERE client_id = ?1";
+    FORGET_RESOURCE = "DELETE FROM consent WHERE resource = ?1";
+    FORGET_GRANT = "DELETE FROM consent WHERE (user_id, client_id, resource) = \
+                    (SELECT user_id, client_id, resource FROM access_grant WHERE id = ?1)";
+}
+
+pub(super) fn find(db: &Connection, user: UserId, client_id: &str, resource: &str) -> Result<Option<Consent>> {
+    Ok(db.find(FIND, params![user.0.as_bytes(), client_id, resource], |row| {
+        let mut columns = Columns::new(row);
+        Ok(Consent {
+            scopes: columns.scopes()?,
+            fingerprint: columns.plain()?,
+            redirect_uris: columns.json()?,
+            granted_at: columns.time()?,
+        })
+    })?)
+}
+
+/// Adds to what was allowed before; starts afresh when the client is not what it was (its fingerprint).
+pub(super) fn merge(db: &Connection, grant: &Grant, new: &Consent) -> Result<()> {
+    let mut merged = new.clone();
+    if let Some(before) = find(db, grant.user, &grant.client_id, &grant.resource)?
+        && before.fingerprint == new.fingerprint
+    {
+        // A set that outgrew its bounds could not be read back: then only the new one is kept.
+        let union = before.scopes.union(&new.scopes).to_string();
+        merged.scopes = ScopeSet::parse(&union).unwrap_or(merged.scopes);
+        merged.redirect_uris = before.redirect_uris;
+        for uri in &new.redirect_uris {
+            if !merged.redirect_uris.contains(uri) {
+                merged.redirect_uris.push(uri.clone());
+            }
+        }
+    }
+    let Consent { scopes, fingerprint, redirect_uris, granted_at } = merged;
+    let redirect_uris = json(&redirect_uris)?;
+    db.run(
+        KEEP,
+        params![
+            grant.user.0.as_bytes(),
+            grant.client_id,
+            grant.resource,
+            scopes.to_string(),
+            fingerprint,
+            redirect_uris,
+            granted_at.0,
+        ],
+    )?;
+    Ok(())
+}
+
+pub(super) fn forget_client(db: &Connection, client_id: &str) -> Result<()> {
+    db.run(FORGET_CLIENT, [client_id])?;
+    Ok(())
+}
+
+pub(super) fn forget_resource(db: &Connection, resource: &str) -> Result<()> {
+    db.run(FORGET_RESOURCE, [resource])?;
+    Ok(())
+}
+
+/// The person is asked again the next time.
+pub(super) fn forget_grant(db: &Connection, grant: GrantId) -> Result<()> {
+    db.run(FORGET_GRANT, [grant.0.as_bytes()])?;
+    Ok(())
+}

@@ -1,0 +1,205 @@
+//! Grants: reading them, and every way to end them.
+
+use doorward_oauth::time::UnixSeconds;
+use rusqlite::{Connection, Row, ToSql, params};
+use uuid::Uuid;
+
+use super::consents;
+use super::statements::{Run, Sql, statements};
+use super::values::{Columns, Word, json, page, page_start, rows_to_fetch};
+use crate::{Digest, EndReason, Grant, GrantFilter, GrantId, Page, PageRequest, Result, UserId};
+
+/// The columns that [`read`] reads, of a table named `g`.
+macro_rules! grant_columns {
+    () => {
+        "g.id, g.user_id, g.subject, g.client_id, g.resource, g.scopes, g.state, g.end_reason, g.ended_at, \
+         g.created_at, g.authenticated_at, g.methods, g.generation, g.generation_at, g.refresh_salt, \
+         g.refresh_expires_at, g.last_used_at"
+    };
+}
+pub(super) use grant_columns;
+
+/// One way into the table: the first filter uses an index, the others look at the rows that it finds.
+/// Parameters: ?1 user, ?2 client, ?3 resource, ?4 state, ?5 the id to begin below, ?6 limit.
+macro_rules! page_by {
+    ($key:literal) => {
+        concat!(
+            "SELECT ", grant_columns!(), " FROM access_grant g WHERE ", $key, " AND (?1 IS NULL OR g.user_id = ?1) \
+             AND (?2 IS NULL OR g.client_id = ?2) AND (?3 IS NULL OR g.resource = ?3) \
+             AND (?4 IS NULL OR g.state = ?4) AND g.id < ?5 ORDER BY g.id DESC LIMIT ?6"
+        )
+    };
+}
+
+/// Every live grant that matches. Parameters: ?1 user, ?2 client, ?3 resource, ?4 state, ?5 this one.
+macro_rules! live_by {
+    ($key:literal) => {
+        concat!(
+            "SELECT g.id FROM access_grant g WHERE ", $key, " AND g.state <> 'ended' \
+             AND (?1 IS NULL OR g.user_id = ?1) AND (?2 IS NULL OR g.client_id = ?2) \
+             AND (?3 IS NULL OR g.resource = ?3) AND (?4 IS NULL OR g.state = ?4) AND (?5 IS NULL OR g.id = ?5)"
+        )
+    };
+}
+
+macro_rules! end {
+    ($which:literal) => {
+        concat!("UPDATE access_grant SET state = 'ended', end_reason = ?2, ended_at = ?3 WHERE ", $which, " AND state <> 'ended'")
+    };
+}
+
+statements! {
+    INSERT = "INSERT INTO access_grant (id, user_id, subject, client_id, resource, scopes, state, created_at, \
+              authenticated_at, methods, generation, generation_at, earlier, refresh_salt, last_used_at) \
+              VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7, ?8, ?9, 0, ?7, x'', ?10, ?11)";
+    BY_ID = concat!("SELECT ", grant_columns!(), " FROM access_grant g WHERE g.id = ?1");
+    PAGE = page_by!("TRUE");
+    PAGE_OF_USER = page_by!("g.user_id = ?1");
+    PAGE_OF_CLIENT = page_by!("g.client_id = ?2");
+    PAGE_ON_RESOURCE = page_by!("g.resource = ?3");
+    LIVE scans = live_by!("TRUE");
+    LIVE_ONE = live_by!("g.id = ?5");
+    LIVE_OF_USER = live_by!("g.user_id = ?1");
+    LIVE_OF_CLIENT = live_by!("g.client_id = ?2");
+    LIVE_ON_RESOURCE = live_by!("g.resource = ?3");
+    END = end!("id = ?1");
+    END_OF_USER = end!("user_id = ?1");
+    END_PENDING_OF_USER = end!("user_id = ?1 AND state = 'pending'");
+    END_OF_CLIENT = end!("client_id = ?1");
+    END_ON_RESOURCE = end!("resource = ?1");
+    END_PENDING_OF_SESSION = end!("id IN (SELECT grant_id FROM code WHERE session_id = ?1 AND redeemed_at IS NULL)");
+}
+
+/// Reads [`grant_columns`].
+pub(super) fn read(columns: &mut Columns<'_>) -> rusqlite::Result<Grant> {
+    Ok(Grant {
+        id: columns.grant()?,
+        user: columns.user()?,
+        subject: columns.plain()?,
+        client_id: columns.plain()?,
+        resource: columns.plain()?,
+        scopes: columns.scopes()?,
+        state: columns.word()?,
+        end_reason: columns.maybe_word()?,
+        ended_at: columns.maybe_time()?,
+        created_at: columns.time()?,
+        authenticated_at: columns.time()?,
+        methods: columns.json()?,
+        generation: columns.plain()?,
+        generation_at: columns.time()?,
+        refresh_salt: columns.plain()?,
+        refresh_expires_at: columns.maybe_time()?,
+        last_used_at: columns.time()?,
+    })
+}
+
+fn read_row(row: &Row<'_>) -> rusqlite::Result<Grant> {
+    read(&mut Columns::new(row))
+}
+
+/// Adds a pending grant.
+pub(super) fn insert(db: &Connection, grant: &Grant) -> Result<()> {
+    db.run(
+        INSERT,
+        params![
+            grant.id.0.as_bytes(),
+            grant.user.0.as_bytes(),
+            grant.subject,
+            grant.client_id,
+            grant.resource,
+            grant.scopes.to_string(),
+            grant.created_at.0,
+            grant.authenticated_at.0,
+            json(&grant.methods)?,
+            grant.refresh_salt,
+            grant.last_used_at.0,
+        ],
+    )?;
+    Ok(())
+}
+
+pub(super) fn find(db: &Connection, id: GrantId) -> Result<Option<Grant>> {
+    Ok(db.find(BY_ID, [id.0.as_bytes()], read_row)?)
+}
+
+pub(super) fn list(db: &Connection, filter: &GrantFilter, request: &PageRequest) -> Result<Page<Grant>> {
+    if let Some(id) = filter.id {
+        let items = find(db, id)?.filter(|grant| matches(filter, grant)).into_iter().collect();
+        return Ok(Page { items, next: None });
+    }
+    let sql = match filter {
+        GrantFilter { user: Some(_), .. } => PAGE_OF_USER,
+        GrantFilter { client_id: Some(_), .. } => PAGE_OF_CLIENT,
+        GrantFilter { resource: Some(_), .. } => PAGE_ON_RESOURCE,
+        _ => PAGE,
+    };
+    let below = page_start(request)?.unwrap_or(Uuid::max());
+    let rows = with_filter(filter, |user, client, resource, state| {
+        db.list(sql, params![user, client, resource, state, below.as_bytes(), rows_to_fetch(request)], read_row)
+    })?;
+    Ok(page(rows, request, |grant| grant.id.0.to_string()))
+}
+
+fn matches(filter: &GrantFilter, grant: &Grant) -> bool {
+    filter.user.is_none_or(|user| user == grant.user)
+        && filter.client_id.as_ref().is_none_or(|client| *client == grant.client_id)
+        && filter.resource.as_ref().is_none_or(|resource| *resource == grant.resource)
+        && filter.state.is_none_or(|state| state == grant.state)
+}
+
+fn with_filter<T>(filter: &GrantFilter, run: impl FnOnce(&dyn ToSql, &dyn ToSql, &dyn ToSql, &dyn ToSql) -> T) -> T {
+    let user = filter.user.map(|user| *user.0.as_bytes());
+    run(&user, &filter.client_id, &filter.resource, &filter.state.map(Word::word))
+}
+
+/// Ends what matches. When the person or an operator ends a grant, the remembered consent goes with it: the
+/// client has to ask again.
+pub(super) fn revoke(db: &Connection, filter: &GrantFilter, reason: EndReason, now: UnixSeconds) -> Result<u64> {
+    let sql = match filter {
+        GrantFilter { id: Some(_), .. } => LIVE_ONE,
+        GrantFilter { user: Some(_), .. } => LIVE_OF_USER,
+        GrantFilter { client_id: Some(_), .. } => LIVE_OF_CLIENT,
+        GrantFilter { resource: Some(_), .. } => LIVE_ON_RESOURCE,
+        _ => LIVE,
+    };
+    let id = filter.id.map(|id| *id.0.as_bytes());
+    let live = with_filter(filter, |user, client, resource, state| {
+        db.list(sql, params![user, client, resource, state, id], |row| Columns::new(row).grant())
+    })?;
+    let forget = matches!(reason, EndReason::RevokedByUser | EndReason::RevokedByAdmin);
+    for grant in &live {
+        end(db, *grant, reason, now)?;
+        if forget {
+            consents::forget_grant(db, *grant)?;
+        }
+    }
+    Ok(live.len() as u64)
+}
+
+pub(super) fn end(db: &Connection, id: GrantId, reason: EndReason, now: UnixSeconds) -> Result<u64> {
+    end_by(db, END, &id.0.as_bytes(), reason, now)
+}
+
+pub(super) fn end_of_user(db: &Connection, user: UserId, reason: EndReason, now: UnixSeconds) -> Result<u64> {
+    end_by(db, END_OF_USER, &user.0.as_bytes(), reason, now)
+}
+
+pub(super) fn end_pending_of_user(db: &Connection, user: UserId, reason: EndReason, now: UnixSeconds) -> Result<u64> {
+    end_by(db, END_PENDING_OF_USER, &user.0.as_bytes(), reason, now)
+}
+
+pub(super) fn end_of_client(db: &Connection, client_id: &str, reason: EndReason, now: UnixSeconds) -> Result<u64> {
+    end_by(db, END_OF_CLIENT, &client_id, reason, now)
+}
+
+pub(super) fn end_on_resource(db: &Connection, uri: &str, reason: EndReason, now: UnixSeconds) -> Result<u64> {
+    end_by(db, END_ON_RESOURCE, &uri, reason, now)
+}
+
+pub(super) fn end_pending_of_session(db: &Connection, session: &Digest, now: UnixSeconds) -> Result<()> {
+    end_by(db, END_PENDING_OF_SESSION, session, EndReason::SessionEnded, now).map(drop)
+}
+
+fn end_by(db: &Connection, sql: Sql, key: &dyn ToSql, reason: EndReason, now: UnixSeconds) -> Result<u64> {
+    Ok(db.run(sql, params![key, reason.word(), now.0])? as u64)
+}

@@ -1,0 +1,244 @@
+//! Where the database lives, and that it lives there for one process only.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::{Result, StoreError};
+
+/// Where the database lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Location {
+    Memory,
+    File(PathBuf),
+}
+
+impl Location {
+    /// `sqlite://data/doorward.db`, `sqlite:///var/lib/doorward/doorward.db`, `sqlite::memory:`, or a path.
+    pub(super) fn parse(url: &str) -> Result<Self> {
+        let path = match url.strip_prefix("sqlite:") {
+            Some(":memory:") => return Ok(Self::Memory),
+            Some(rest) => rest.strip_prefix("//").unwrap_or(rest),
+            None if url == ":memory:" => return Ok(Self::Memory),
+            None if url.contains("://") => {
+                return Err(unusable(format!("{} is not a SQLite URL: write sqlite://path/to/file.db", scheme(url))));
+            }
+            None => url,
+        };
+        if path.is_empty() || path.ends_with('/') || path.contains(['?', '#', '\0']) {
+            return Err(unusable(format!(
+                "{url} names no database file: write sqlite://path/to/file.db (parameters are not supported)"
+            )));
+        }
+        Ok(Self::File(PathBuf::from(path)))
+    }
+}
+
+/// Not the whole URL: it may hold a password.
+fn scheme(url: &str) -> &str {
+    url.split_once("://").map_or(url, |(scheme, _)| scheme)
+}
+
+fn unusable(message: String) -> StoreError {
+    StoreError::Unusable(message)
+}
+
+/// The database file, locked for this process as long as this value lives.
+pub(super) struct LockedFile {
+    /// The file itself, symbolic links followed.
+    pub(super) path: PathBuf,
+    lock: File,
+}
+
+impl LockedFile {
+    /// Creates the directory and the file if need be (mode 0600), and takes the lock.
+    pub(super) fn take(path: &Path) -> Result<Self> {
+        let path = prepare_path(path).map_err(|error| unusable(format!("{} cannot be used as the database: {error}", path.display())))?;
+        let lock_path = beside(&path, "lock");
+        let lock = private().create(true).truncate(false).write(true).open(&lock_path);
+        let lock = lock.map_err(|error| unusable(format!("{} cannot be opened: {error}", lock_path.display())))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(unusable(format!(
+                    "another process uses {} (it holds {}): a SQLite database serves one process; stop the other one, or use PostgreSQL for several nodes",
+                    path.display(),
+                    lock_path.display()
+                )));
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(unusable(format!("{} cannot be locked: {error}", lock_path.display())));
+            }
+        }
+        // Only now: whoever closes a database file gives up every POSIX lock that its process holds on it.
+        create_database(&path)?;
+        Ok(Self { path, lock })
+    }
+
+    pub(super) fn identity(&self) -> Result<FileIdentity> {
+        FileIdentity::of(&self.path).map_err(|error| unusable(format!("{} cannot be read: {error}", self.path.display())))
+    }
+}
+
+impl Drop for LockedFile {
+    fn drop(&mut self) {
+        if let Err(error) = self.lock.unlock() {
+            tracing::debug!(%error, "the database lock was not released");
+        }
+    }
+}
+
+fn prepare_path(path: &Path) -> io::Result<PathBuf> {
+    if path.exists() {
+        return path.canonicalize();
+    }
+    let Some(name) = path.file_name() else {
+        return Err(io::Error::other("it names no file"));
+    };
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    create_directory(parent)?;
+    Ok(parent.canonicalize()?.join(name))
+}
+
+fn create_database(path: &Path) -> Result<()> {
+    let cannot = |error: io::Error| unusable(format!("{} cannot be created: {error}", path.display()));
+    if path.exists() {
+        return narrow(path);
+    }
+    let journal = beside(path, "-wal");
+    if journal.exists() {
+        return Err(unusable(format!(
+            "{} is missing but its journal {} is there: put the database back, or move the journal away",
+            path.display(),
+            journal.display()
+        )));
+    }
+    private().create_new(true).write(true).open(path).map_err(cannot)?;
+    sync_directory(path).map_err(cannot)
+}
+
+/// A new file survives a power cut only when its directory was synchronised too.
+#[cfg(unix)]
+fn sync_directory(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+}
+
+#[cfg(not(unix))]
+fn sync_directory(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// `doorward.db` + `lock` = `doorward.db.lock`, + `-wal` = `doorward.db-wal`.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    if !suffix.starts_with('-') {
+        name.push(".");
+    }
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+#[cfg(unix)]
+fn private() -> OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = OpenOptions::new();
+    options.mode(0o600);
+    options
+}
+
+#[cfg(not(unix))]
+fn private() -> OpenOptions {
+    OpenOptions::new()
+}
+
+#[cfg(unix)]
+fn create_directory(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+#[cfg(not(unix))]
+fn create_directory(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)
+}
+
+/// Takes a database that others may read (restored from a backup, made by hand) back to mode 0600. SQLite
+/// gives its journal the mode of the database.
+#[cfg(unix)]
+fn narrow(path: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let metadata = fs::metadata(path).map_err(|error| unusable(format!("{} cannot be read: {error}", path.display())))?;
+    if !metadata.is_file() {
+        return Err(unusable(format!("{} is not a file", path.display())));
+    }
+    if metadata.permissions().mode() & 0o077 != 0
+        && let Err(error) = fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+    {
+        tracing::warn!(path = %path.display(), %error, "other users can open the database");
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn narrow(path: &Path) -> Result<()> {
+    if path.is_file() { Ok(()) } else { Err(unusable(format!("{} is not a file", path.display()))) }
+}
+
+/// Tells whether the path still names the file that was opened: what is written to a deleted file is gone at
+/// the next start, so nothing is answered any more.
+pub(super) struct FileIdentity {
+    path: PathBuf,
+    #[cfg(unix)]
+    number: (u64, u64),
+}
+
+impl FileIdentity {
+    #[cfg(unix)]
+    fn of(path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.to_owned(), number: number(path)? })
+    }
+
+    #[cfg(not(unix))]
+    fn of(path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.to_owned() })
+    }
+
+    #[cfg(unix)]
+    pub(super) fn check(&self) -> Result<()> {
+        match number(&self.path) {
+            Ok(number) if number == self.number => Ok(()),
+            _ => Err(StoreError::Unavailable(format!("{} was moved, replaced or removed", self.path.display()))),
+        }
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn check(&self) -> Result<()> {
+        if self.path.exists() { Ok(()) } else { Err(StoreError::Unavailable(format!("{} was removed", self.path.display()))) }
+    }
+}
+
+#[cfg(unix)]
+fn number(path: &Path) -> io::Result<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_name_files() {
+        let file = |path: &str| Location::File(PathBuf::from(path));
+        assert_eq!(Location::parse("sqlite://data/doorward.db").unwrap(), file("data/doorward.db"));
+        assert_eq!(Location::parse("sqlite:///var/lib/doorward.db").unwrap(), file("/var/lib/doorward.db"));
+        assert_eq!(Location::parse("sqlite:doorward.db").unwrap(), file("doorward.db"));
+        assert_eq!(Location::parse("data/doorward.db").unwrap(), file("data/doorward.db"));
+        assert_eq!(Location::parse("sqlite::memory:").unwrap(), Location::Memory);
+        for wrong in ["sqlite:", "sqlite://", "sqlite://dir/", "sqlite://a.db?mode=ro", "", "postgres://u:secret@h/db"] {
+            let error = Location::parse(wrong).unwrap_err();
+            assert!(matches!(error, StoreError::Unusable(_)), "{wrong}");
+            assert!(!error.to_string().contains("secret"));
+        }
+    }
+}

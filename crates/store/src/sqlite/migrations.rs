@@ -1,0 +1,104 @@
+//! The schema, in numbered steps that are part of the program.
+
+use std::fmt::Write as _;
+
+use rusqlite::Connection;
+
+use super::statements::{Run, statements};
+use crate::{Result, StoreError};
+
+/// Marks the file as Doorward's (`PRAGMA application_id`): "DWRD".
+const APPLICATION_ID: i32 = 0x4457_5244;
+
+struct Migration {
+    version: i64,
+    name: &'static str,
+    sql: &'static str,
+}
+
+macro_rules! migration {
+    ($version:literal, $name:literal) => {
+        Migration { version: $version, name: $name, sql: include_str!(concat!("../../migrations/sqlite/", $name, ".sql")) }
+    };
+}
+
+/// In order, without gaps. A released file is never edited: a new one is added.
+const MIGRATIONS: &[Migration] = &[migration!(1, "0001_initial")];
+
+const CREATE_JOURNAL: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
+    version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL) STRICT";
+
+statements! {
+    APPLIED scans = "SELECT version, name, sha256 FROM schema_migration ORDER BY version";
+    RECORD = "INSERT INTO schema_migration (version, name, sha256) VALUES (?1, ?2, ?3)";
+}
+
+/// Brings the database to this program's schema; refuses a database that it does not understand.
+pub(super) fn migrate(db: &mut Connection) -> Result<()> {
+    apply(db, MIGRATIONS)
+}
+
+fn apply(db: &mut Connection, migrations: &[Migration]) -> Result<()> {
+    let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)?;
+    refuse_strangers(&transaction)?;
+    transaction.execute_batch(CREATE_JOURNAL)?;
+    let applied = transaction.list(APPLIED, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    for migration in pending(migrations, &applied)? {
+        tracing::info!(migration = migration.name, "changing the database schema");
+        transaction.execute_batch(migration.sql).map_err(|error| match StoreError::from(error) {
+            StoreError::Unavailable(why) => StoreError::Unavailable(why),
+            error => StoreError::Unusable(format!("migration {} failed: {error}", migration.name)),
+        })?;
+        transaction.run(RECORD, (migration.version, migration.name, checksum(migration.sql)))?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    Ok(transaction.commit()?)
+}
+
+fn refuse_strangers(db: &Connection) -> Result<()> {
+    let id: i32 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if id == APPLICATION_ID || (id == 0 && tables == 0) {
+        return Ok(());
+    }
+    Err(StoreError::Unusable("the file is a SQLite database of another program".to_owned()))
+}
+
+type Applied = (i64, String, String);
+
+/// The migrations still to run; an error when what ran is not what this program has.
+fn pending<'m>(migrations: &'m [Migration], applied: &[Applied]) -> Result<&'m [Migration]> {
+    for (index, (version, name, sha256)) in applied.iter().enumerate() {
+        let Some(known) = migrations.get(index) else {
+            return Err(StoreError::Unusable(format!(
+                "the database has schema step {name}, which this program does not know: run a newer version, or restore a backup from before the upgrade"
+            )));
+        };
+        if *version != known.version || name != known.name {
+            return Err(StoreError::Unusable(format!(
+                "the database went another way: it has schema step {name} where this program has {}",
+                known.name
+            )));
+        }
+        if *sha256 != checksum(known.sql) {
+            return Err(StoreError::Unusable(format!(
+                "schema step {name} was edited after the database was made with it: restore the file and add a new step instead"
+            )));
+        }
+    }
+    Ok(&migrations[applied.len()..])
+}
+
+/// SHA-256 in hexadecimal; line ends as in the repository, whatever the checkout did to them.
+fn checksum(sql: &str) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, sql.replace("\r\n", "\n").as_bytes());
+    digest.as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+#[path = "migrations_tests.rs"]
+mod tests;

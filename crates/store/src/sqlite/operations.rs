@@ -1,0 +1,225 @@
+//! The operations, each handed to the writer or to a reader.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use doorward_oauth::time::UnixSeconds;
+
+use super::{
+    SqliteStore, approvals, clients, codes, consents, grants, issuances, join, keys, refresh, resources, sessions, sweep,
+    throttle, users, writer,
+};
+use crate::{
+    AdminKey, Approval, ApprovalOutcome, Client, Code, Consent, Digest, EndReason, Grant, GrantFilter, GrantId, Issuance,
+    LoginThrottle, Page, PageRequest, RedeemCode, RedeemOutcome, Resource, Result, RotateOutcome, RotateRefresh,
+    SealedSecret, Session, SigningKeyRecord, Store, StoreError, ThrottlePolicy, User, UserId,
+};
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn create_resource(&self, resource: Resource) -> Result<()> {
+        self.write(move |db| resources::create(db, &resource)).await
+    }
+
+    async fn resource(&self, slug: &str) -> Result<Option<Resource>> {
+        let slug = slug.to_owned();
+        self.read(move |db| resources::find(db, &slug)).await
+    }
+
+    async fn resources(&self) -> Result<Vec<Resource>> {
+        self.read(resources::list).await
+    }
+
+    async fn update_resource(&self, resource: Resource) -> Result<()> {
+        self.write(move |db| resources::update(db, &resource)).await
+    }
+
+    async fn delete_resource(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
+        let slug = slug.to_owned();
+        self.write(move |db| resources::delete(db, &slug, now)).await
+    }
+
+    async fn create_client(&self, client: Client) -> Result<()> {
+        self.write(move |db| clients::create(db, &client)).await
+    }
+
+    async fn register_client(&self, client: Client) -> Result<Client> {
+        // Most registrations repeat an earlier one, and a reader can answer them.
+        if let Some(stored) = self.client(&client.client_id).await? {
+            return Ok(stored);
+        }
+        self.write(move |db| clients::register(db, &client)).await
+    }
+
+    async fn client(&self, client_id: &str) -> Result<Option<Client>> {
+        let client_id = client_id.to_owned();
+        self.read(move |db| clients::find(db, &client_id)).await
+    }
+
+    async fn clients(&self, page: PageRequest) -> Result<Page<Client>> {
+        self.read(move |db| clients::list(db, &page)).await
+    }
+
+    async fn update_client(&self, client: Client) -> Result<()> {
+        self.write(move |db| clients::update(db, &client)).await
+    }
+
+    async fn delete_client(&self, client_id: &str, now: UnixSeconds) -> Result<u64> {
+        let client_id = client_id.to_owned();
+        self.write(move |db| clients::delete(db, &client_id, now)).await
+    }
+
+    async fn create_user(&self, user: User) -> Result<()> {
+        self.write(move |db| users::create(db, &user)).await
+    }
+
+    async fn user(&self, id: UserId) -> Result<Option<User>> {
+        self.read(move |db| users::find(db, id)).await
+    }
+
+    async fn user_by_email(&self, email: &str) -> Result<Option<User>> {
+        let email = email.to_owned();
+        self.read(move |db| users::find_by_email(db, &email)).await
+    }
+
+    async fn users(&self, page: PageRequest) -> Result<Page<User>> {
+        self.read(move |db| users::list(db, &page)).await
+    }
+
+    async fn update_user(&self, user: User, now: UnixSeconds) -> Result<()> {
+        self.write(move |db| users::update(db, &user, now)).await
+    }
+
+    async fn delete_user(&self, id: UserId, now: UnixSeconds) -> Result<()> {
+        self.write(move |db| users::delete(db, id, now)).await
+    }
+
+    async fn begin_login(&self, keys: &[String], policy: ThrottlePolicy, now: UnixSeconds) -> Result<LoginThrottle> {
+        let keys = keys.to_vec();
+        self.write(move |db| throttle::begin(db, &keys, policy, now)).await
+    }
+
+    async fn clear_login(&self, keys: &[String]) -> Result<()> {
+        let keys = keys.to_vec();
+        self.write(move |db| throttle::clear(db, &keys)).await
+    }
+
+    async fn create_session(&self, session: Session, replaces: Option<Digest>) -> Result<()> {
+        self.write(move |db| sessions::create(db, &session, replaces.as_ref())).await
+    }
+
+    async fn session(&self, id: &Digest, idle: Duration, now: UnixSeconds) -> Result<Option<(Session, User)>> {
+        let id = *id;
+        let Some((session, user, touch)) = self.read(move |db| sessions::find(db, &id, idle, now)).await? else {
+            return Ok(None);
+        };
+        if touch {
+            self.writer.run_detached(move |db| sessions::touch(db, &id, now));
+        }
+        Ok(Some((session, user)))
+    }
+
+    async fn end_session(&self, id: &Digest, now: UnixSeconds) -> Result<()> {
+        let id = *id;
+        self.write(move |db| sessions::end(db, &id, now)).await
+    }
+
+    async fn consent(&self, user: UserId, client_id: &str, resource: &str) -> Result<Option<Consent>> {
+        let (client_id, resource) = (client_id.to_owned(), resource.to_owned());
+        self.read(move |db| consents::find(db, user, &client_id, &resource)).await
+    }
+
+    async fn approve(&self, approval: Approval) -> Result<ApprovalOutcome> {
+        self.write(move |db| approvals::approve(db, &approval)).await
+    }
+
+    async fn code(&self, digest: &Digest) -> Result<Option<(Code, Grant)>> {
+        let digest = *digest;
+        self.read(move |db| codes::find(db, &digest)).await
+    }
+
+    async fn redeem_code(&self, redeem: RedeemCode) -> Result<RedeemOutcome> {
+        self.write(move |db| codes::redeem(db, &redeem)).await
+    }
+
+    async fn burn_code(&self, digest: &Digest, now: UnixSeconds) -> Result<()> {
+        let digest = *digest;
+        self.write(move |db| codes::burn(db, &digest, now)).await
+    }
+
+    async fn grant(&self, id: GrantId) -> Result<Option<Grant>> {
+        self.read(move |db| grants::find(db, id)).await
+    }
+
+    async fn rotate_refresh(&self, rotate: RotateRefresh) -> Result<RotateOutcome> {
+        self.write(move |db| refresh::rotate(db, &rotate)).await
+    }
+
+    async fn grants(&self, filter: GrantFilter, page: PageRequest) -> Result<Page<Grant>> {
+        self.read(move |db| grants::list(db, &filter, &page)).await
+    }
+
+    async fn revoke_grants(&self, filter: GrantFilter, reason: EndReason, now: UnixSeconds) -> Result<u64> {
+        self.write(move |db| grants::revoke(db, &filter, reason, now)).await
+    }
+
+    async fn issuance(&self, jti: &str) -> Result<Option<Issuance>> {
+        let jti = jti.to_owned();
+        self.read(move |db| issuances::find(db, &jti)).await
+    }
+
+    async fn revoke_issuance(&self, jti: &str, now: UnixSeconds) -> Result<bool> {
+        let jti = jti.to_owned();
+        self.write(move |db| issuances::revoke(db, &jti, now)).await
+    }
+
+    async fn signing_keys(&self) -> Result<Vec<SigningKeyRecord>> {
+        self.read(keys::signing_keys).await
+    }
+
+    async fn add_signing_key(&self, key: SigningKeyRecord, only_if_none: bool, now: UnixSeconds) -> Result<Vec<SigningKeyRecord>> {
+        self.write(move |db| keys::add_signing_key(db, &key, only_if_none, now)).await
+    }
+
+    async fn delete_signing_keys(&self, before: UnixSeconds) -> Result<u64> {
+        self.write(move |db| keys::delete_signing_keys(db, before)).await
+    }
+
+    async fn secret(&self, purpose: &str, proposed: SealedSecret) -> Result<SealedSecret> {
+        let purpose = purpose.to_owned();
+        self.write(move |db| keys::secret(db, &purpose, &proposed)).await
+    }
+
+    async fn find_secret(&self, purpose: &str) -> Result<Option<SealedSecret>> {
+        let purpose = purpose.to_owned();
+        self.read(move |db| keys::find_secret(db, &purpose)).await
+    }
+
+    async fn add_admin_key(&self, key: AdminKey, only_if_none: bool) -> Result<bool> {
+        self.write(move |db| keys::add_admin_key(db, &key, only_if_none)).await
+    }
+
+    async fn admin_key(&self, digest: &Digest) -> Result<Option<AdminKey>> {
+        let digest = *digest;
+        self.read(move |db| keys::admin_key(db, &digest)).await
+    }
+
+    async fn sweep(&self, now: UnixSeconds, retain: Duration, limit: u32) -> Result<u64> {
+        let mut removed = 0;
+        for (sql, past) in sweep::kinds(now, retain) {
+            removed += self.write(move |db| sweep::remove(db, sql, past, limit)).await?;
+        }
+        Ok(removed)
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.read(writer::can_read).await?;
+        self.write(writer::beat).await
+    }
+
+    async fn close(&self) -> Result<()> {
+        let threads = self.stop();
+        let joined = tokio::task::spawn_blocking(move || join(threads)).await;
+        joined.map_err(|error| StoreError::Internal(error.to_string()))
+    }
+}

@@ -1,0 +1,214 @@
+//! The one connection that writes.
+//!
+//! Group commit: the writer takes every operation that waits, runs each in its own savepoint inside one
+//! `BEGIN IMMEDIATE` transaction, commits once (one `fsync`), and only then answers. One operation that fails
+//! is rolled back alone; when the commit fails nobody is told that anything happened.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::location::FileIdentity;
+use super::queue::Queue;
+use super::statements::{Run, statements};
+use crate::{Result, StoreError};
+
+statements! {
+    BEGIN = "BEGIN IMMEDIATE";
+    COMMIT = "COMMIT";
+    ROLLBACK = "ROLLBACK";
+    OPERATION_BEGIN = "SAVEPOINT operation";
+    OPERATION_KEEP = "RELEASE operation";
+    OPERATION_UNDO = "ROLLBACK TO operation";
+    BEAT = "UPDATE heartbeat SET beats = beats + 1 WHERE id = 1";
+    MIGRATED = "SELECT EXISTS (SELECT 1 FROM schema_migration WHERE version = 1)";
+}
+
+/// Something for the writer to do.
+pub(super) trait Job: Send {
+    /// Whether nobody waits for the answer any more.
+    fn is_abandoned(&self) -> bool;
+    /// Does it; whether its changes are to be kept.
+    fn run(&mut self, db: &Connection) -> bool;
+    /// Tells the caller, after the commit.
+    fn answer(self: Box<Self>, committed: &Result<()>);
+}
+
+struct Operation<T, F> {
+    work: Option<F>,
+    outcome: Result<T>,
+    caller: Option<oneshot::Sender<Result<T>>>,
+}
+
+impl<T, F> Job for Operation<T, F>
+where
+    T: Send,
+    F: FnOnce(&Connection) -> Result<T> + Send,
+{
+    fn is_abandoned(&self) -> bool {
+        self.caller.as_ref().is_some_and(oneshot::Sender::is_closed)
+    }
+
+    fn run(&mut self, db: &Connection) -> bool {
+        if let Some(work) = self.work.take() {
+            self.outcome = catch_unwind(AssertUnwindSafe(|| work(db))).unwrap_or_else(|_| Err(panicked()));
+        }
+        self.outcome.is_ok()
+    }
+
+    fn answer(self: Box<Self>, committed: &Result<()>) {
+        let outcome = committed.clone().and(self.outcome);
+        match (self.caller, outcome) {
+            // A caller that went away meanwhile asks again: every operation can be repeated.
+            (Some(caller), outcome) => drop(caller.send(outcome)),
+            (None, Err(error)) => tracing::warn!(%error, "a write that nobody waits for failed"),
+            (None, Ok(_)) => {}
+        }
+    }
+}
+
+pub(super) fn panicked() -> StoreError {
+    StoreError::Internal("an operation panicked".to_owned())
+}
+
+/// Hands work to the writer's thread.
+pub(super) struct Writer {
+    queue: Arc<Queue<Box<dyn Job>>>,
+}
+
+impl Writer {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { queue: Arc::new(Queue::new(capacity)) }
+    }
+
+    /// Runs `work` in a transaction and answers when it is durable.
+    pub(super) async fn run<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        let (caller, answer) = oneshot::channel();
+        self.push(work, Some(caller))?;
+        answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the store is closed".to_owned())))
+    }
+
+    /// Runs `work` some time soon; nobody waits for it, and it may be lost.
+    pub(super) fn run_detached<F>(&self, work: F)
+    where
+        F: FnOnce(&Connection) -> Result<()> + Send + 'static,
+    {
+        if let Err(error) = self.push(work, None) {
+            tracing::debug!(%error, "skipped a write that nobody waits for");
+        }
+    }
+
+    fn push<T, F>(&self, work: F, caller: Option<oneshot::Sender<Result<T>>>) -> Result<()>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        let outcome = Err(StoreError::Unavailable("the storage failed before the operation ran".to_owned()));
+        self.queue.push(Box::new(Operation { work: Some(work), outcome, caller }))
+    }
+
+    pub(super) fn close(&self) {
+        self.queue.close();
+    }
+
+    /// What the writer's thread does until the queue is closed and empty.
+    pub(super) fn worker(&self, db: Connection, file: Option<FileIdentity>, batch: usize) -> Worker {
+        Worker { queue: Arc::clone(&self.queue), db, file, batch }
+    }
+}
+
+pub(super) struct Worker {
+    queue: Arc<Queue<Box<dyn Job>>>,
+    db: Connection,
+    file: Option<FileIdentity>,
+    batch: usize,
+}
+
+impl Worker {
+    pub(super) fn work(self) {
+        loop {
+            let mut batch = self.queue.take(self.batch);
+            if batch.is_empty() {
+                break;
+            }
+            if let Err(error) = self.begin() {
+                // Storage that did not answer one will not answer the others in line: nobody waits twice.
+                batch.extend(self.queue.take_waiting());
+                tracing::warn!(%error, operations = batch.len(), "no transaction could be started");
+                answer_all(batch, &Err(error));
+                continue;
+            }
+            let committed = self.run_all(&mut batch).and_then(|()| Ok(self.db.run(COMMIT, [])?)).map(|_| ());
+            if let Err(error) = &committed {
+                tracing::warn!(%error, operations = batch.len(), "a transaction was not committed");
+                self.roll_back();
+            }
+            answer_all(batch, &committed);
+        }
+        // Leaves one file behind instead of three, and fresh statistics for the next start.
+        if let Err(error) = self.db.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);") {
+            tracing::debug!(%error, "no checkpoint at closing");
+        }
+    }
+
+    fn begin(&self) -> Result<()> {
+        if let Some(file) = &self.file {
+            file.check()?;
+        }
+        self.db.run(BEGIN, [])?;
+        Ok(())
+    }
+
+    /// An error means that the transaction as a whole is lost.
+    fn run_all(&self, batch: &mut [Box<dyn Job>]) -> Result<()> {
+        for job in batch.iter_mut().filter(|job| !job.is_abandoned()) {
+            self.db.run(OPERATION_BEGIN, [])?;
+            let keep = job.run(&self.db);
+            // SQLite ends the whole transaction by itself on some faults (disk full, I/O).
+            if self.db.is_autocommit() {
+                return Err(StoreError::Unavailable("the storage failed in the middle of a transaction".to_owned()));
+            }
+            if !keep {
+                self.db.run(OPERATION_UNDO, [])?;
+            }
+            self.db.run(OPERATION_KEEP, [])?;
+        }
+        Ok(())
+    }
+
+    fn roll_back(&self) {
+        if !self.db.is_autocommit()
+            && let Err(error) = self.db.run(ROLLBACK, [])
+        {
+            tracing::error!(%error, "a transaction could not be rolled back");
+        }
+    }
+}
+
+fn answer_all(batch: Vec<Box<dyn Job>>, committed: &Result<()>) {
+    for job in batch {
+        job.answer(committed);
+    }
+}
+
+/// Proves that a write reaches the disk.
+pub(super) fn beat(db: &Connection) -> Result<()> {
+    match db.run(BEAT, [])? {
+        1 => Ok(()),
+        _ => Err(StoreError::Unavailable("the database lost its heartbeat row".to_owned())),
+    }
+}
+
+/// Proves that a read works.
+pub(super) fn can_read(db: &Connection) -> Result<()> {
+    match db.find(MIGRATED, [], |row| row.get(0))? {
+        Some(true) => Ok(()),
+        _ => Err(StoreError::Unavailable("the database lost its schema".to_owned())),
+    }
+}
