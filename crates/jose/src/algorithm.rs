@@ -25,16 +25,16 @@ pub enum Algorithm {
     /// RSASSA-PSS with SHA-256, MGF1 with SHA-256 and a salt of 32 bytes.
     #[serde(rename = "PS256")]
     Ps256,
-    /// EdDSA with Ed25519.
+    /// `EdDSA` with Ed25519.
     #[serde(rename = "EdDSA")]
-    EdDSA,
+    EdDsa,
 }
 
 impl Algorithm {
     /// Every supported algorithm, in the order of preference that metadata documents publish.
     pub const ALL: [Self; 7] = [
         Self::Es256,
-        Self::EdDSA,
+        Self::EdDsa,
         Self::Es384,
         Self::Ps256,
         Self::Rs256,
@@ -51,7 +51,7 @@ impl Algorithm {
             Self::Rs384 => "RS384",
             Self::Rs512 => "RS512",
             Self::Ps256 => "PS256",
-            Self::EdDSA => "EdDSA",
+            Self::EdDsa => "EdDSA",
         }
     }
 }

@@ -1,5 +1,7 @@
 //! JWS compact serialisation (RFC 7515 §7.1), read.
 
+use std::fmt;
+
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -19,8 +21,7 @@ pub struct Header {
     pub jwk: Option<Jwk>,
 }
 
-/// A token that is parsed and NOT verified: nothing in it can be trusted yet.
-#[derive(Debug)]
+/// A token that is parsed and NOT verified: nothing in it can be trusted yet. `Debug` shows the header alone.
 pub struct Jws<'a> {
     header: Header,
     signing_input: &'a str,
@@ -28,8 +29,8 @@ pub struct Jws<'a> {
     signature: Vec<u8>,
 }
 
-/// A token whose signature has been verified. Only [`Jws::verify`] makes one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A token whose signature has been verified. Only [`Jws::verify`] makes one. `Debug` shows the header alone.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Verified {
     header: Header,
     payload: Vec<u8>,
@@ -121,6 +122,23 @@ impl Verified {
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, JoseError> {
         let claims = json::object(&self.payload)?;
         serde_json::from_value(Value::Object(claims)).map_err(|_| JoseError::Malformed)
+    }
+}
+
+// The rest of a token is a credential or somebody's data, and does not belong into a log.
+impl fmt::Debug for Jws<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jws")
+            .field("header", &self.header)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verified")
+            .field("header", &self.header)
+            .finish_non_exhaustive()
     }
 }
 

@@ -7,6 +7,7 @@ pub mod json;
 mod jwk;
 mod jwk_set;
 mod jws;
+mod material;
 mod rsa;
 mod signing;
 

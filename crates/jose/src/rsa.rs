@@ -11,7 +11,7 @@ const MAX_EXPONENT_BYTES: usize = 4;
 /// Checks a modulus and an exponent, both big-endian.
 ///
 /// # Errors
-/// [`JoseError::UnusableKey`] for leading zero octets (RFC 7518 §2: a Base64urlUInt is minimal, and two spellings would
+/// [`JoseError::UnusableKey`] for leading zero octets (RFC 7518 §2: a `Base64urlUInt` is minimal, and two spellings would
 /// be two thumbprints), [`JoseError::WeakKey`] for values that no sound generator makes.
 pub(crate) fn check_components(modulus: &[u8], exponent: &[u8]) -> Result<(), JoseError> {
     let (Some(&modulus_top), Some(&exponent_top)) = (modulus.first(), exponent.first()) else {

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     Algorithm, JoseError, Jwk, MAX_JWS_BYTES, base64url,
-    jwk::{Curve, Material},
+    material::{Curve, Material},
 };
 
 /// Something that signs: a key in memory, or one that stays in a key service.
@@ -55,7 +55,7 @@ impl Family {
         match algorithm {
             Algorithm::Es256 => Self::Ecdsa(&ECDSA_P256_SHA256_FIXED_SIGNING),
             Algorithm::Es384 => Self::Ecdsa(&ECDSA_P384_SHA384_FIXED_SIGNING),
-            Algorithm::EdDSA => Self::Ed25519,
+            Algorithm::EdDsa => Self::Ed25519,
             Algorithm::Rs256 => Self::Rsa(&RSA_PKCS1_SHA256),
             Algorithm::Rs384 => Self::Rsa(&RSA_PKCS1_SHA384),
             Algorithm::Rs512 => Self::Rsa(&RSA_PKCS1_SHA512),

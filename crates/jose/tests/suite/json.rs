@@ -1,0 +1,95 @@
+//! Strict JSON.
+
+use doorward_jose::{
+    JoseError,
+    json::{MAX_DEPTH, from_slice},
+};
+use serde_json::{Value, json};
+
+fn read(text: &str) -> Result<Value, JoseError> {
+    from_slice(text.as_bytes())
+}
+
+#[test]
+fn ordinary_json_reads_as_serde_json_reads_it() {
+    for text in [
+        "null",
+        "true",
+        "-1",
+        "18446744073709551615",
+        "1.5",
+        "1e3",
+        r#""a\u00e9\ud83d\ude00""#,
+        "[]",
+        "{}",
+        r#" { "a" : [ 1 , { "b" : null } ] , "" : 0, "__proto__": {} } "#,
+        r#"[{"a":1},{"a":2}]"#,
+    ] {
+        assert_eq!(
+            read(text),
+            Ok(serde_json::from_str(text).unwrap()),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn duplicates_are_found_at_every_depth_and_in_every_spelling() {
+    for text in [
+        r#"{"a":1,"a":1}"#,
+        r#"{"a":1,"\u0061":1}"#,
+        r#"[[{"a":{"b":1,"b":1}}]]"#,
+        r#"{"x":[0,{"a":[],"c":1,"a":[]}]}"#,
+        r#"{"":1,"":2}"#,
+    ] {
+        assert_eq!(read(text), Err(JoseError::DuplicateMember), "{text}");
+    }
+}
+
+#[test]
+fn nesting_is_bounded() {
+    let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    assert!(read(&nested(MAX_DEPTH)).is_ok());
+    assert_eq!(read(&nested(MAX_DEPTH + 1)), Err(JoseError::TooDeep));
+    let objects = format!(
+        "{}1{}",
+        r#"{"a":"#.repeat(MAX_DEPTH + 1),
+        "}".repeat(MAX_DEPTH + 1)
+    );
+    assert_eq!(read(&objects), Err(JoseError::TooDeep));
+    assert_eq!(read(&"[".repeat(60_000)), Err(JoseError::TooDeep));
+}
+
+#[test]
+fn everything_else_is_malformed() {
+    for text in [
+        "",
+        " ",
+        "{",
+        "[1,]",
+        "{a:1}",
+        "'a'",
+        "01",
+        "1e400",
+        "-",
+        "NaN",
+        "Infinity",
+        "\u{feff}1",
+        "1 1",
+        "nul",
+        r#""\ud800""#,
+    ] {
+        assert_eq!(read(text), Err(JoseError::Malformed), "{text:?}");
+    }
+    assert_eq!(from_slice::<Value>(b"\"\xff\""), Err(JoseError::Malformed));
+    assert_eq!(from_slice::<Vec<u8>>(b"[256]"), Err(JoseError::Malformed));
+    assert_eq!(from_slice::<Vec<u8>>(b"[255]"), Ok(vec![255]));
+}
+
+#[test]
+fn many_members_do_not_make_reading_slow() {
+    let object: serde_json::Map<String, Value> =
+        (0..5000).map(|n| (n.to_string(), json!(n))).collect();
+    let text = Value::Object(object).to_string();
+    assert!(read(&text).is_ok());
+}

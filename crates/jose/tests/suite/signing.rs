@@ -1,0 +1,99 @@
+//! Private keys: kept, stored, and never shown.
+
+use doorward_jose::{Algorithm, JoseError, Signer, SigningKey, constant_time_eq, sha256, sign};
+use serde_json::json;
+
+use crate::support::{accepts, key};
+
+#[test]
+fn a_stored_key_is_the_same_key() {
+    for algorithm in Algorithm::ALL {
+        let document = key(algorithm).to_pkcs8().unwrap();
+        let again = SigningKey::from_pkcs8(algorithm, &document).unwrap();
+        assert_eq!(again.public_jwk(), key(algorithm).public_jwk());
+        let text = sign(&again, "at+jwt", &json!({ "sub": "ada" })).unwrap();
+        assert!(accepts(&text, key(algorithm)).is_ok());
+    }
+}
+
+#[test]
+fn a_stored_key_of_another_type_is_refused() {
+    for (stored, wanted) in [
+        (Algorithm::Es256, Algorithm::Es384),
+        (Algorithm::Es256, Algorithm::Rs256),
+        (Algorithm::Rs256, Algorithm::EdDsa),
+        (Algorithm::EdDsa, Algorithm::Es256),
+    ] {
+        let document = key(stored).to_pkcs8().unwrap();
+        assert_eq!(
+            SigningKey::from_pkcs8(wanted, &document).unwrap_err(),
+            JoseError::UnusableKey
+        );
+    }
+    assert_eq!(
+        SigningKey::from_pkcs8(Algorithm::Es256, b"").unwrap_err(),
+        JoseError::UnusableKey
+    );
+}
+
+#[test]
+fn debug_shows_the_kid_and_nothing_of_the_key() {
+    for algorithm in [Algorithm::Es256, Algorithm::EdDsa] {
+        let key = key(algorithm);
+        assert_eq!(
+            format!("{key:?}"),
+            format!(
+                "SigningKey {{ algorithm: {algorithm:?}, key_id: {:?}, .. }}",
+                key.key_id()
+            )
+        );
+    }
+}
+
+#[test]
+fn ecdsa_signatures_have_the_fixed_length() {
+    for (algorithm, length) in [
+        (Algorithm::Es256, 64),
+        (Algorithm::Es384, 96),
+        (Algorithm::EdDsa, 64),
+    ] {
+        for n in 0..64_u8 {
+            assert_eq!(key(algorithm).sign(&[n]).unwrap().len(), length);
+        }
+    }
+}
+
+#[test]
+fn the_header_is_alg_typ_kid() {
+    let key = key(Algorithm::Es256);
+    let text = sign(key, "at+jwt", &json!({})).unwrap();
+    let header = doorward_jose::base64url::decode(text.split('.').next().unwrap()).unwrap();
+    assert_eq!(
+        String::from_utf8(header).unwrap(),
+        format!(
+            r#"{{"alg":"ES256","typ":"at+jwt","kid":"{}"}}"#,
+            key.public_jwk().thumbprint()
+        )
+    );
+}
+
+#[test]
+fn a_token_nobody_would_read_is_not_signed() {
+    let claims = json!({ "padding": "x".repeat(16 * 1024) });
+    assert_eq!(
+        sign(key(Algorithm::Es256), "at+jwt", &claims),
+        Err(JoseError::TooLarge)
+    );
+}
+
+#[test]
+fn the_hash_and_the_comparison_are_what_they_say() {
+    // FIPS 180-4: the digest of "abc".
+    assert_eq!(
+        doorward_jose::base64url::encode(&sha256(b"abc")),
+        "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0"
+    );
+    assert!(constant_time_eq(b"secret", b"secret"));
+    assert!(!constant_time_eq(b"secret", b"Secret"));
+    assert!(!constant_time_eq(b"secret", b"secre"));
+}
