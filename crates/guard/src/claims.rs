@@ -1,0 +1,99 @@
+//! What a verified token says.
+
+use std::fmt;
+use std::sync::Arc;
+
+use doorward_oauth::claims::Actor;
+use doorward_oauth::scope::{Scope, ScopeSet};
+use doorward_oauth::time::UnixSeconds;
+use serde_json::{Map, Value};
+
+use crate::challenge::Challenges;
+
+/// Who calls, for whom, and what they may do: the claims of a verified access token (RFC 9068 §2.2).
+///
+/// The token itself is not here: it is for this server alone and must not travel on.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Claims {
+    /// `sub`: the person or, without one, the client for whom the request is made.
+    pub subject: String,
+    /// `client_id`: the program that makes the request.
+    pub client_id: String,
+    /// `scope`: what was granted. Empty when the token has none.
+    pub scopes: ScopeSet,
+    /// `aud`: the resources that the token is for; this server is one of them.
+    pub audience: Vec<String>,
+    /// `iss`
+    pub issuer: String,
+    /// `exp`
+    pub expires_at: UnixSeconds,
+    /// `iat`
+    pub issued_at: UnixSeconds,
+    /// `jti`: names this token.
+    pub jti: String,
+    /// `gid`: names the grant that the token comes from, if the server says so.
+    pub grant_id: Option<String>,
+    /// `act`: who acts for the subject (RFC 8693 §4.1). Only the outermost actor counts for decisions.
+    pub actor: Option<Actor>,
+    /// Every claim of the token.
+    pub raw: Map<String, Value>,
+    pub(crate) challenges: Arc<Challenges>,
+}
+
+impl Claims {
+    /// Whether the scope was granted.
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.scopes.contains(scope)
+    }
+
+    /// Checks that the scope was granted.
+    ///
+    /// # Errors
+    /// [`MissingScope`] when it was not. In axum handlers it answers `403` with the right challenge, in rmcp
+    /// handlers it becomes an MCP error. Prefer [`GuardBuilder::tool_scopes`](crate::GuardBuilder::tool_scopes)
+    /// where the tool alone decides: only that reaches MCP clients as the HTTP `403` that makes them ask for more.
+    pub fn require_scope(&self, scope: &str) -> Result<(), MissingScope> {
+        if self.has_scope(scope) {
+            return Ok(());
+        }
+        let missing = Scope::parse(scope).into_iter().collect();
+        Err(MissingScope { needed: self.challenges.needed(&missing), challenges: self.challenges.clone() })
+    }
+}
+
+impl fmt::Debug for Claims {
+    /// Without `raw`: other claims may be personal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claims")
+            .field("subject", &self.subject)
+            .field("client_id", &self.client_id)
+            .field("scopes", &self.scopes)
+            .field("issuer", &self.issuer)
+            .field("expires_at", &self.expires_at)
+            .field("jti", &self.jti)
+            .field("grant_id", &self.grant_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The token lacks a scope. See [`Claims::require_scope`].
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the access token does not have every scope that this needs: {needed}")]
+pub struct MissingScope {
+    needed: ScopeSet,
+    #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "for the HTTP answer"))]
+    challenges: Arc<Challenges>,
+}
+
+impl MissingScope {
+    /// Every scope that the operation needs, those that were granted included.
+    pub fn needed(&self) -> &ScopeSet {
+        &self.needed
+    }
+
+    #[cfg(feature = "axum")]
+    pub(crate) fn response(&self) -> http::Response<http_body_util::Full<bytes::Bytes>> {
+        crate::refusal::insufficient_scope(&self.challenges, &self.needed, None)
+    }
+}

@@ -1,0 +1,83 @@
+//! The guard itself.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use doorward_oauth::scope::ScopeSet;
+
+use crate::builder::GuardBuilder;
+use crate::claims::Claims;
+use crate::layer::GuardLayer;
+use crate::metadata::{Metadata, MetadataService, ROOT_PATH};
+use crate::origin::Origins;
+use crate::refusal::ErrorIds;
+use crate::sessions::Sessions;
+use crate::verify::{Verifier, VerifyError};
+
+/// Stands in front of an MCP server and lets only requests with a good access token through. Cheap to clone; clones
+/// share keys and sessions.
+#[derive(Clone)]
+pub struct Guard(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) verifier: Verifier,
+    pub(crate) metadata: Metadata,
+    pub(crate) root_metadata: bool,
+    pub(crate) origins: Origins,
+    pub(crate) tool_scopes: HashMap<String, ScopeSet>,
+    pub(crate) max_body: usize,
+    pub(crate) sessions: Option<Sessions>,
+    pub(crate) error_ids: ErrorIds,
+}
+
+impl Guard {
+    /// Begins a guard for `resource`, the public URL of the MCP server, that accepts tokens of `issuer`. Both are
+    /// compared byte for byte with what the authorization server writes into tokens.
+    pub fn builder(issuer: impl Into<String>, resource: impl Into<String>) -> GuardBuilder {
+        GuardBuilder::new(issuer.into(), resource.into())
+    }
+
+    /// A tower layer that puts the guard before any HTTP service. The metadata must be served besides, outside the
+    /// layer: see [`metadata_service`](Self::metadata_service).
+    pub fn layer(&self) -> GuardLayer {
+        self.start();
+        GuardLayer::new(self.clone())
+    }
+
+    /// The service for [`metadata_paths`](Self::metadata_paths).
+    pub fn metadata_service(&self) -> MetadataService {
+        MetadataService::new(&self.0.metadata)
+    }
+
+    /// The paths at which the resource metadata must be served (RFC 9728 §3.1): the one with the resource's path
+    /// inserted and, unless turned off, the one at the root.
+    pub fn metadata_paths(&self) -> Vec<&str> {
+        let inserted = self.0.metadata.path.as_str();
+        let root = (self.0.root_metadata && inserted != ROOT_PATH).then_some(ROOT_PATH);
+        std::iter::once(inserted).chain(root).collect()
+    }
+
+    /// Begins to fetch the issuer's keys in the background. Happens by itself when the guard is put to work inside a
+    /// tokio runtime, or with the first request.
+    pub fn start(&self) {
+        self.0.verifier.keys.start();
+    }
+
+    /// Verifies an access token by itself, for servers that are not tower services. Scopes are not looked at.
+    ///
+    /// # Errors
+    /// [`VerifyError::Rejected`] for a bad token, [`VerifyError::KeysUnavailable`] when that cannot be told.
+    pub async fn verify(&self, token: &str) -> Result<Claims, VerifyError> {
+        self.0.verifier.verify(token).await
+    }
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard")
+            .field("issuer", &self.0.verifier.issuer)
+            .field("resource", &self.0.verifier.resource)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,276 @@
+//! The issuer's keys: fetched in the background, kept through outages.
+//!
+//! One task does all fetching, so there is never more than one request under way. It refreshes the keys before
+//! they get old, tries again with growing pauses when it fails, and can be asked to look at once because a token
+//! names a key that is not there. Nobody but the server's own answer ever replaces keys, and a failure never does.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use doorward_jose::{Jwk, JwkSet};
+use doorward_oauth::time::{Clock, UnixSeconds};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+
+pub(crate) use discovery::Discovery;
+
+mod discovery;
+
+/// How the keys are kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeyPolicy {
+    /// The longest time between two refreshes that succeed.
+    pub(crate) refresh: Duration,
+    /// How long keys stay in use when no refresh succeeds.
+    pub(crate) max_stale: Duration,
+    /// The shortest time between two fetches for keys that turned out not to exist.
+    pub(crate) cooldown: Duration,
+    /// How long a request waits for keys.
+    pub(crate) wait: Duration,
+}
+
+/// The shortest time between two refreshes.
+const MIN_REFRESH: Duration = Duration::from_secs(30);
+/// One attempt: metadata in up to three places, then the keys.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
+/// The longest pause after failures: short while requests are being turned away.
+const MAX_PAUSE_WITHOUT_KEYS: Duration = Duration::from_secs(4);
+const MAX_PAUSE_WITH_KEYS: Duration = Duration::from_secs(30);
+
+/// Keys that were fetched together.
+#[derive(Debug)]
+pub(crate) struct KeySet {
+    keys: JwkSet,
+    fetched_at: UnixSeconds,
+    /// Another number means other keys.
+    pub(crate) generation: u64,
+}
+
+impl KeySet {
+    pub(crate) fn find(&self, key_id: &str) -> Option<&Jwk> {
+        self.keys.find(key_id)
+    }
+}
+
+/// Why there is no key for a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeyError {
+    /// The issuer has no such key.
+    Unknown,
+    /// Nobody can tell now.
+    Unavailable {
+        /// When it is worth trying again.
+        retry_after: Duration,
+    },
+}
+
+pub(crate) struct Keys {
+    discovery: Discovery,
+    policy: KeyPolicy,
+    clock: Arc<dyn Clock>,
+    /// Differs between processes, so that many guards do not ask at the same second.
+    jitter: u64,
+    current: ArcSwapOption<KeySet>,
+    progress: watch::Sender<Progress>,
+    wake: Arc<Notify>,
+    gate: Mutex<Gate>,
+}
+
+/// What the fetching task has done so far.
+#[derive(Debug, Clone, Copy)]
+struct Progress {
+    started: u64,
+    finished: u64,
+    failures: u32,
+    next_attempt: UnixSeconds,
+}
+
+#[derive(Default)]
+struct Gate {
+    task: Option<AbortHandle>,
+    /// The attempt that those who miss a key wait for.
+    asked: u64,
+    cooling_until: Option<UnixSeconds>,
+}
+
+impl Keys {
+    pub(crate) fn new(discovery: Discovery, policy: KeyPolicy, clock: Arc<dyn Clock>, jitter: u64) -> Self {
+        let progress = Progress { started: 0, finished: 0, failures: 0, next_attempt: UnixSeconds(0) };
+        Self {
+            discovery,
+            policy,
+            clock,
+            jitter,
+            current: ArcSwapOption::empty(),
+            progress: watch::Sender::new(progress),
+            wake: Arc::default(),
+            gate: Mutex::default(),
+        }
+    }
+
+    /// Starts to fetch, if a runtime is there to do it and nobody does it yet.
+    pub(crate) fn start(self: &Arc<Self>) {
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let mut gate = self.gate();
+        if gate.task.as_ref().is_none_or(AbortHandle::is_finished) {
+            gate.task = Some(runtime.spawn(run(Arc::downgrade(self))).abort_handle());
+        }
+    }
+
+    /// The keys in force, if they are not too old.
+    pub(crate) fn current(self: &Arc<Self>) -> Option<Arc<KeySet>> {
+        let set = self.current.load_full()?;
+        let age = self.clock.now().since(set.fetched_at);
+        if age > self.policy.refresh.saturating_mul(2) {
+            // Either the server is away or the runtime that fetched is gone.
+            self.start();
+        }
+        (age <= self.policy.max_stale).then_some(set)
+    }
+
+    /// The keys that hold `key_id`. Waits for at most one fetch, which it shares with everybody else.
+    pub(crate) async fn holding(self: &Arc<Self>, key_id: &str) -> Result<Arc<KeySet>, KeyError> {
+        let attempt = match self.current() {
+            Some(set) if set.find(key_id).is_some() => return Ok(set),
+            Some(_) => {
+                self.start();
+                self.ask().ok_or_else(|| self.verdict())?
+            }
+            None => {
+                self.start();
+                self.attempt_under_way().ok_or_else(|| self.unavailable())?
+            }
+        };
+        self.wait_for(attempt).await?;
+        let set = self.current().ok_or_else(|| self.unavailable())?;
+        if set.find(key_id).is_none() {
+            return Err(self.verdict());
+        }
+        // The key was really new, so asking was no abuse.
+        self.gate().cooling_until = None;
+        Ok(set)
+    }
+
+    /// Asks for a fetch because a key is missing: the number of the attempt to wait for, or `None` while that is
+    /// not allowed.
+    fn ask(&self) -> Option<u64> {
+        let now = self.clock.now();
+        let mut gate = self.gate();
+        let progress = *self.progress.borrow();
+        if gate.asked > progress.finished {
+            return Some(gate.asked);
+        }
+        if gate.cooling_until.is_some_and(|until| now < until) {
+            return None;
+        }
+        // An attempt that is under way may have read the keys before the new one was there.
+        gate.asked = progress.started + 1;
+        gate.cooling_until = Some(now + self.policy.cooldown);
+        self.wake.notify_one();
+        Some(gate.asked)
+    }
+
+    /// While there are no keys: the attempt to wait for, or `None` in the pause after a failure.
+    fn attempt_under_way(&self) -> Option<u64> {
+        let progress = *self.progress.borrow();
+        (progress.started == 0 || progress.started > progress.finished).then_some(progress.finished + 1)
+    }
+
+    async fn wait_for(&self, attempt: u64) -> Result<(), KeyError> {
+        let mut progress = self.progress.subscribe();
+        let finished = progress.wait_for(|progress| progress.finished >= attempt);
+        match tokio::time::timeout(self.policy.wait, finished).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(self.unavailable()),
+        }
+    }
+
+    /// What to say about a key that is not in the set: the server's last answer counts only if there was one.
+    fn verdict(&self) -> KeyError {
+        if self.progress.borrow().failures == 0 { KeyError::Unknown } else { self.unavailable() }
+    }
+
+    fn unavailable(&self) -> KeyError {
+        let until_next = self.progress.borrow().next_attempt.since(self.clock.now());
+        KeyError::Unavailable { retry_after: until_next.max(Duration::from_secs(1)) }
+    }
+
+    /// Fetches once; returns the pause before the next time.
+    async fn attempt(&self) -> Duration {
+        self.progress.send_modify(|progress| progress.started += 1);
+        let fetched = tokio::time::timeout(ATTEMPT_TIMEOUT, self.discovery.fetch_keys()).await;
+        let now = self.clock.now();
+        let (failures, pause) = match fetched.unwrap_or(Err(discovery::DiscoveryError::Timeout)) {
+            Ok((keys, fresh_for)) => {
+                self.replace(keys, now);
+                let pause = fresh_for.unwrap_or(self.policy.refresh).min(self.policy.refresh);
+                (0, self.vary(pause.max(MIN_REFRESH.min(self.policy.refresh))))
+            }
+            Err(error) => {
+                let failures = self.progress.borrow().failures.saturating_add(1);
+                let has_keys = self.current.load().is_some();
+                tracing::warn!(%error, failures, has_keys, "the keys of the authorization server could not be refreshed");
+                let longest = if has_keys { MAX_PAUSE_WITH_KEYS } else { MAX_PAUSE_WITHOUT_KEYS };
+                let pause = Duration::from_secs(1).saturating_mul(1 << (failures - 1).min(10));
+                (failures, self.vary(pause.min(longest)))
+            }
+        };
+        self.progress.send_modify(|progress| {
+            progress.finished = progress.started;
+            progress.failures = failures;
+            // Whole seconds, rounded up.
+            progress.next_attempt = now + (pause + Duration::from_millis(999));
+        });
+        pause
+    }
+
+    fn replace(&self, keys: JwkSet, now: UnixSeconds) {
+        let generation = match &*self.current.load() {
+            Some(set) if set.keys == keys => set.generation,
+            Some(set) => set.generation + 1,
+            None => 1,
+        };
+        self.current.store(Some(Arc::new(KeySet { keys, fetched_at: now, generation })));
+    }
+
+    /// Shortens a pause by up to a tenth.
+    fn vary(&self, pause: Duration) -> Duration {
+        let started = self.progress.borrow().started;
+        let dice = doorward_jose::sha256(&(self.jitter ^ started).to_be_bytes())[0];
+        pause - pause.mul_f64(f64::from(dice) / 2560.0)
+    }
+
+    fn gate(&self) -> MutexGuard<'_, Gate> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Keys {
+    fn drop(&mut self) {
+        // The task finds nobody left and ends.
+        self.wake.notify_one();
+    }
+}
+
+async fn run(keys: Weak<Keys>) {
+    loop {
+        let Some(strong) = keys.upgrade() else {
+            return;
+        };
+        let pause = strong.attempt().await;
+        let wake = Arc::clone(&strong.wake);
+        drop(strong);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = wake.notified() => {}
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "keys/tests.rs"]
+mod tests;

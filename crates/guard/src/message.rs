@@ -1,0 +1,331 @@
+//! What an MCP request asks for, read from its JSON-RPC body.
+//!
+//! The guard decides by the body, never by mirrored headers alone, and it reads the body as strictly as the
+//! strictest server behind it might: a repeated member name, parameters by position or a method that is no
+//! string are refused, because two parsers could read them differently.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+
+pub(crate) mod headers;
+
+/// More messages than this in one batch are refused.
+const MAX_BATCH: usize = 100;
+
+/// The messages of one HTTP request.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Envelope {
+    pub(crate) messages: Vec<Message>,
+    /// Whether the body was an array.
+    pub(crate) batch: bool,
+}
+
+/// The members of one JSON-RPC message that decide about access.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Message {
+    /// Absent in a response.
+    pub(crate) method: Option<String>,
+    /// The request's id, to be echoed in an error.
+    pub(crate) id: Option<Value>,
+    /// `params.name`, `params.uri` or `params.taskId`: what `Mcp-Name` mirrors for this method.
+    pub(crate) target: Option<String>,
+    /// `params._meta["io.modelcontextprotocol/protocolVersion"]`
+    pub(crate) protocol_version: Option<String>,
+}
+
+/// Why a body is not an MCP message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Malformed {
+    /// No JSON: JSON-RPC `-32700`.
+    NotJson,
+    /// JSON, but no JSON-RPC message or one that could be read in two ways: `-32600`.
+    NotAMessage,
+}
+
+impl Message {
+    /// The tool that this message calls.
+    pub(crate) fn tool(&self) -> Option<&str> {
+        match self.method.as_deref() {
+            Some("tools/call") => self.target.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+impl Envelope {
+    /// Reads a whole request body.
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, Malformed> {
+        serde_json::from_slice(body).map_err(|error| {
+            if error.is_data() {
+                Malformed::NotAMessage
+            } else {
+                Malformed::NotJson
+            }
+        })
+    }
+
+    /// The id to answer an error to: that of the only message.
+    pub(crate) fn id(&self) -> Option<&Value> {
+        match self.messages.as_slice() {
+            [only] if !self.batch => only.id.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+/// The parameter that `Mcp-Name` mirrors (2026-07-28 transport).
+fn target_member(method: &str) -> Option<&'static str> {
+    match method {
+        "tools/call" | "prompts/get" => Some("name"),
+        "resources/read" | "resources/subscribe" | "resources/unsubscribe" => Some("uri"),
+        "tasks/get" | "tasks/update" | "tasks/cancel" => Some("taskId"),
+        _ => None,
+    }
+}
+
+/// Whether a message of this method must name its target.
+fn needs_target(method: &str) -> bool {
+    matches!(method, "tools/call" | "prompts/get" | "resources/read")
+}
+
+impl<'de> Deserialize<'de> for Envelope {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EnvelopeVisitor;
+        impl<'de> Visitor<'de> for EnvelopeVisitor {
+            type Value = Envelope;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON-RPC message or a batch of them")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Envelope, A::Error> {
+                let message = MessageVisitor.visit_map(map)?;
+                Ok(Envelope { messages: vec![message], batch: false })
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Envelope, A::Error> {
+                let mut messages = Vec::new();
+                while let Some(message) = seq.next_element::<Message>()? {
+                    if messages.len() == MAX_BATCH {
+                        return Err(A::Error::custom("too many messages"));
+                    }
+                    messages.push(message);
+                }
+                if messages.is_empty() {
+                    return Err(A::Error::custom("an empty batch"));
+                }
+                Ok(Envelope { messages, batch: true })
+            }
+        }
+        deserializer.deserialize_any(EnvelopeVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Message {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MessageVisitor)
+    }
+}
+
+struct MessageVisitor;
+
+impl<'de> Visitor<'de> for MessageVisitor {
+    type Value = Message;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON-RPC message")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Message, A::Error> {
+        let mut members = Members::default();
+        let mut message = Message::default();
+        let mut params = Params::default();
+        while let Some(member) = members.next(&mut map)? {
+            match member.as_str() {
+                "method" => message.method = Some(map.next_value()?),
+                "id" => message.id = Some(map.next_value::<RequestId>()?.0),
+                "params" => params = map.next_value()?,
+                _ => {
+                    map.next_value::<Checked>()?;
+                }
+            }
+        }
+        if let Some(method) = message.method.as_deref() {
+            message.target = match target_member(method) {
+                Some("name") => params.name,
+                Some("uri") => params.uri,
+                Some(_) => params.task_id,
+                None => None,
+            };
+            if needs_target(method) && message.target.is_none() {
+                return Err(A::Error::custom("the request does not say what it is for"));
+            }
+        }
+        message.protocol_version = params.meta.protocol_version;
+        Ok(message)
+    }
+}
+
+/// The member names of one object; a repeated one is an error.
+#[derive(Default)]
+struct Members(HashSet<String>);
+
+impl Members {
+    fn next<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<Option<String>, A::Error> {
+        let Some(name) = map.next_key::<String>()? else {
+            return Ok(None);
+        };
+        if self.0.insert(name.clone()) {
+            Ok(Some(name))
+        } else {
+            Err(A::Error::custom("a repeated member name"))
+        }
+    }
+}
+
+#[derive(Default)]
+struct Params {
+    name: Option<String>,
+    uri: Option<String>,
+    task_id: Option<String>,
+    meta: Meta,
+}
+
+impl<'de> Deserialize<'de> for Params {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ParamsVisitor;
+        impl<'de> Visitor<'de> for ParamsVisitor {
+            type Value = Params;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("parameters by name")
+            }
+            fn visit_unit<E: serde::de::Error>(self) -> Result<Params, E> {
+                Ok(Params::default())
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Params, A::Error> {
+                let mut members = Members::default();
+                let mut params = Params::default();
+                while let Some(member) = members.next(&mut map)? {
+                    match member.as_str() {
+                        "name" => params.name = map.next_value::<Checked>()?.into_text(),
+                        "uri" => params.uri = map.next_value::<Checked>()?.into_text(),
+                        "taskId" => params.task_id = map.next_value::<Checked>()?.into_text(),
+                        "_meta" => params.meta = map.next_value()?,
+                        _ => {
+                            map.next_value::<Checked>()?;
+                        }
+                    }
+                }
+                Ok(params)
+            }
+        }
+        deserializer.deserialize_any(ParamsVisitor)
+    }
+}
+
+#[derive(Default)]
+struct Meta {
+    protocol_version: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Meta {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MetaVisitor;
+        impl<'de> Visitor<'de> for MetaVisitor {
+            type Value = Meta;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_unit<E: serde::de::Error>(self) -> Result<Meta, E> {
+                Ok(Meta::default())
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Meta, A::Error> {
+                let mut members = Members::default();
+                let mut meta = Meta::default();
+                while let Some(member) = members.next(&mut map)? {
+                    let value = map.next_value::<Checked>()?;
+                    if member == "io.modelcontextprotocol/protocolVersion" {
+                        meta.protocol_version = value.into_text();
+                    }
+                }
+                Ok(meta)
+            }
+        }
+        deserializer.deserialize_any(MetaVisitor)
+    }
+}
+
+/// A JSON-RPC id: a string, a number or null.
+struct RequestId(Value);
+
+impl<'de> Deserialize<'de> for RequestId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            id @ (Value::String(_) | Value::Number(_) | Value::Null) => Ok(Self(id)),
+            _ => Err(D::Error::custom("an id is a string or a number")),
+        }
+    }
+}
+
+/// Any JSON value whose objects have no repeated member. Only a string's text is kept.
+enum Checked {
+    Text(String),
+    Other,
+}
+
+impl Checked {
+    fn into_text(self) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Other => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Checked {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(CheckedVisitor)
+    }
+}
+
+struct CheckedVisitor;
+
+impl<'de> Visitor<'de> for CheckedVisitor {
+    type Value = Checked;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<Checked, E> {
+        Ok(Checked::Other)
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<Checked, E> {
+        Ok(Checked::Other)
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<Checked, E> {
+        Ok(Checked::Other)
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<Checked, E> {
+        Ok(Checked::Other)
+    }
+    fn visit_unit<E>(self) -> Result<Checked, E> {
+        Ok(Checked::Other)
+    }
+    fn visit_str<E>(self, text: &str) -> Result<Checked, E> {
+        Ok(Checked::Text(text.to_owned()))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Checked, A::Error> {
+        while seq.next_element::<Checked>()?.is_some() {}
+        Ok(Checked::Other)
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Checked, A::Error> {
+        let mut members = Members::default();
+        while members.next(&mut map)?.is_some() {
+            map.next_value::<Checked>()?;
+        }
+        Ok(Checked::Other)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! The answers to requests that do not pass: fixed sentences outside, the reason and an error id in the log.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use doorward_jose::base64url;
+use doorward_oauth::error::ErrorCode;
+use doorward_oauth::scope::ScopeSet;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, Response, StatusCode};
+use http_body_util::Full;
+use serde_json::{Value, json};
+
+use crate::challenge::Challenges;
+use crate::message::Malformed;
+use crate::verify::Rejection;
+
+/// Why a request does not reach the MCP server.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    Origin,
+    NoCredentials,
+    MalformedCredentials,
+    InvalidToken(Rejection),
+    KeysUnavailable { retry_after: Duration },
+    InsufficientScope { needed: ScopeSet },
+    ForeignSession,
+    BodyTooLarge,
+    BodyUnreadable,
+    Message(Malformed),
+    HeaderMismatch { id: Option<Value> },
+}
+
+/// The sentences that clients see.
+mod text {
+    pub(super) const ORIGIN: &str = "Requests from this origin are not allowed. Add it to the allowed origins of the MCP server.";
+    pub(super) const NO_CREDENTIALS: &str = "Send an access token for this MCP server in the Authorization header.";
+    pub(super) const MALFORMED: &str =
+        "Send exactly one access token, as `Authorization: Bearer <token>`, and none in the query or in a form.";
+    pub(super) const INVALID_TOKEN: &str =
+        "The access token is not valid for this MCP server. Get a new one from its authorization server.";
+    pub(super) const UNAVAILABLE: &str = "Access tokens cannot be checked right now. Try again a little later.";
+    pub(super) const INSUFFICIENT: &str =
+        "The access token does not have every scope that this request needs. Ask for the scopes in the challenge.";
+    pub(super) const SESSION: &str = "There is no such session. Send a new initialize request.";
+    pub(super) const TOO_LARGE: &str = "The request body is larger than this MCP server takes.";
+    pub(super) const UNREADABLE: &str = "The request body could not be read.";
+    pub(super) const NOT_JSON: &str = "Parse error: the body must be one JSON document";
+    pub(super) const NOT_A_MESSAGE: &str = "Invalid request: the body must be a JSON-RPC message without repeated \
+         members, with parameters by name";
+    pub(super) const MISMATCH: &str = "Header mismatch: MCP-Protocol-Version, Mcp-Method and Mcp-Name must be present \
+         and equal the body";
+}
+
+impl Refusal {
+    /// Logs the refusal and renders it.
+    pub(crate) fn into_response(self, challenges: &Challenges, ids: &ErrorIds) -> Response<Full<Bytes>> {
+        let error_id = ids.next();
+        let response = self.render(challenges, &error_id);
+        self.log(response.status(), &error_id);
+        response
+    }
+
+    fn log(&self, status: StatusCode, error_id: &str) {
+        let status = status.as_u16();
+        match self {
+            // How every client begins.
+            Self::NoCredentials => tracing::debug!(error_id, status, reason = ?self, "request refused"),
+            Self::KeysUnavailable { .. } => tracing::warn!(error_id, status, reason = ?self, "request refused"),
+            // The id comes from the client.
+            Self::HeaderMismatch { .. } => tracing::info!(error_id, status, reason = "HeaderMismatch", "request refused"),
+            Self::InvalidToken(reason) => tracing::info!(error_id, status, ?reason, "token refused"),
+            _ => tracing::info!(error_id, status, reason = ?self, "request refused"),
+        }
+    }
+
+    fn render(&self, challenges: &Challenges, error_id: &str) -> Response<Full<Bytes>> {
+        let oauth = |status, error: &str, description| {
+            json_response(
+                status,
+                &json!({"error": error, "error_description": description, "error_id": error_id}),
+            )
+        };
+        let jsonrpc = |code: i32, message, id: Option<&Value>| {
+            let error = json!({"code": code, "message": message, "data": {"error_id": error_id}});
+            json_response(StatusCode::BAD_REQUEST, &json!({"jsonrpc": "2.0", "id": id, "error": error}))
+        };
+        match self {
+            Self::Origin => oauth(StatusCode::FORBIDDEN, "forbidden_origin", text::ORIGIN),
+            Self::NoCredentials => {
+                let response = oauth(StatusCode::UNAUTHORIZED, "unauthorized", text::NO_CREDENTIALS);
+                challenging(response, &challenges.bare())
+            }
+            Self::MalformedCredentials => {
+                let response = oauth(StatusCode::BAD_REQUEST, "invalid_request", text::MALFORMED);
+                challenging(response, &challenges.error(ErrorCode::InvalidRequest, text::MALFORMED))
+            }
+            Self::InvalidToken(_) => {
+                let response = oauth(StatusCode::UNAUTHORIZED, "invalid_token", text::INVALID_TOKEN);
+                challenging(response, &challenges.error(ErrorCode::InvalidToken, text::INVALID_TOKEN))
+            }
+            Self::KeysUnavailable { retry_after } => {
+                let mut response = oauth(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", text::UNAVAILABLE);
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
+                response
+            }
+            Self::InsufficientScope { needed } => insufficient_scope(challenges, needed, Some(error_id)),
+            Self::ForeignSession => oauth(StatusCode::NOT_FOUND, "session_not_found", text::SESSION),
+            Self::BodyTooLarge => oauth(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", text::TOO_LARGE),
+            Self::BodyUnreadable => oauth(StatusCode::BAD_REQUEST, "invalid_request", text::UNREADABLE),
+            Self::Message(Malformed::NotJson) => jsonrpc(-32700, text::NOT_JSON, None),
+            Self::Message(Malformed::NotAMessage) => jsonrpc(-32600, text::NOT_A_MESSAGE, None),
+            Self::HeaderMismatch { id } => jsonrpc(-32020, text::MISMATCH, id.as_ref()),
+        }
+    }
+}
+
+/// `403 insufficient_scope` with the challenge for `needed`.
+pub(crate) fn insufficient_scope(
+    challenges: &Challenges,
+    needed: &ScopeSet,
+    error_id: Option<&str>,
+) -> Response<Full<Bytes>> {
+    let mut body = json!({
+        "error": "insufficient_scope",
+        "error_description": text::INSUFFICIENT,
+        "scope": needed.to_string(),
+    });
+    if let (Some(members), Some(id)) = (body.as_object_mut(), error_id) {
+        members.insert("error_id".to_owned(), Value::from(id));
+    }
+    let response = json_response(StatusCode::FORBIDDEN, &body);
+    challenging(response, &challenges.insufficient_scope(needed, text::INSUFFICIENT))
+}
+
+fn json_response(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn challenging(mut response: Response<Full<Bytes>>, challenge: &str) -> Response<Full<Bytes>> {
+    // A challenge is made of checked URLs and scope tokens, so it always is header text.
+    if let Ok(value) = HeaderValue::from_str(challenge) {
+        response.headers_mut().insert(WWW_AUTHENTICATE, value);
+    }
+    response
+}
+
+/// Short names for refusals, to find them in the log. Unique, not secret.
+#[derive(Debug)]
+pub(crate) struct ErrorIds {
+    seed: u64,
+    issued: AtomicU64,
+}
+
+impl ErrorIds {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { seed, issued: AtomicU64::new(0) }
+    }
+
+    fn next(&self) -> String {
+        let number = self.issued.fetch_add(1, Ordering::Relaxed);
+        let mut text = [0; 16];
+        text[..8].copy_from_slice(&self.seed.to_be_bytes());
+        text[8..].copy_from_slice(&number.to_be_bytes());
+        base64url::encode(&doorward_jose::sha256(&text)[..9])
+    }
+}
