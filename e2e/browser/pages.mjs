@@ -34,10 +34,14 @@ class Window {
         console.error(`policy violation: ${violation.violatedDirective} ${violation.blockedURI}`);
       });
     });
+    const documents = new Set();
+    this.page.on("request", (request) => {
+      if (request.isNavigationRequest()) documents.add(request.url());
+    });
     this.page.on("pageerror", (error) => this.complaints.push(`script error: ${error.message}`));
     this.page.on("console", (message) => {
       // The browser also reports the status of the document itself, which the error pages have by design.
-      const aboutDocument = message.text().startsWith("Failed to load resource") && message.location().url === this.page.url();
+      const aboutDocument = message.text().startsWith("Failed to load resource") && documents.has(message.location().url);
       if (["error", "warning"].includes(message.type()) && !aboutDocument) {
         this.complaints.push(`${message.text()} (${message.location().url})`);
       }
