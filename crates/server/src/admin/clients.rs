@@ -1,0 +1,312 @@
+//! `/admin/clients`: clients that an operator registers, and all the others.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use doorward_oauth::client::{
+    ApplicationType, ClientMetadata, EffectiveClient, RegistrationPolicy, TokenEndpointAuthMethod, consent_fingerprint,
+    effective,
+};
+use doorward_oauth::redirect::SchemePolicy;
+use doorward_store::{Client, ClientSecret, ClientSource};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::error::{AdminError, Body, ErrorBody, Path, Query};
+use super::page::{List, PageQuery};
+use crate::context::Context;
+
+/// How long the old secret works after a rotation.
+const OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A client to be.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewClient {
+    /// Shown to people.
+    client_name: String,
+    /// Where codes may be sent.
+    #[serde(default)]
+    redirect_uris: Vec<String>,
+    /// What it may use at the token endpoint. Default: `authorization_code` and `refresh_token`.
+    grant_types: Option<Vec<String>>,
+    /// `none` (the default), `client_secret_basic` or `client_secret_post`.
+    token_endpoint_auth_method: Option<String>,
+    /// `native` or `web`.
+    application_type: Option<String>,
+    /// The scopes it means to ask for: a hint, not a limit.
+    scope: Option<String>,
+    /// Its public keys.
+    #[schema(value_type = Option<Object>)]
+    jwks: Option<Value>,
+    /// Where its public keys are.
+    jwks_uri: Option<String>,
+    /// The slug of the resource that this client is: it may introspect that resource's tokens. Without
+    /// redirect URIs it may do nothing else.
+    resource_server: Option<String>,
+}
+
+/// What changes. Absent members stay.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClientChange {
+    client_name: Option<String>,
+    redirect_uris: Option<Vec<String>>,
+    /// A disabled client gets nothing.
+    disabled: Option<bool>,
+}
+
+/// A client.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ClientBody {
+    client_id: String,
+    /// Shown this once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_secret: Option<String>,
+    /// `admin`, `dynamic` or `metadata_document`.
+    #[schema(value_type = String)]
+    source: ClientSource,
+    disabled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource_server: Option<String>,
+    /// Unix seconds.
+    created_at: i64,
+    /// Unix seconds.
+    updated_at: i64,
+    /// Effective client metadata (RFC 7591 §2).
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    metadata: Value,
+}
+
+impl ClientBody {
+    fn of(client: Client, client_secret: Option<String>) -> Self {
+        Self {
+            client_id: client.client_id,
+            client_secret,
+            source: client.source,
+            disabled: client.disabled,
+            resource_server: client.resource_server,
+            created_at: client.created_at.seconds(),
+            updated_at: client.updated_at.seconds(),
+            metadata: serde_json::from_str(&client.metadata).unwrap_or_default(),
+        }
+    }
+}
+
+const UNKNOWN: AdminError = AdminError::NotFound("There is no client with this id; list the clients to see what there is.");
+
+/// Clients, ordered by id.
+#[utoipa::path(get, path = "/admin/clients", params(PageQuery), responses((status = OK, body = List<ClientBody>), (status = BAD_REQUEST, body = ErrorBody)))]
+pub(super) async fn list(
+    State(ctx): State<Arc<Context>>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<List<ClientBody>>, AdminError> {
+    let clients = ctx.store.clients(page.request(&ctx, "clients")?).await?;
+    Ok(Json(List::of(&ctx, "clients", clients, |client| ClientBody::of(client, None))))
+}
+
+/// Registers a client.
+#[utoipa::path(post, path = "/admin/clients", request_body = NewClient,
+    responses((status = CREATED, body = ClientBody), (status = BAD_REQUEST, body = ErrorBody)))]
+pub(super) async fn create(
+    State(ctx): State<Arc<Context>>,
+    Body(new): Body<NewClient>,
+) -> Result<(StatusCode, Json<ClientBody>), AdminError> {
+    if let Some(slug) = &new.resource_server {
+        ctx.store.resource(slug).await?.ok_or_else(|| {
+            AdminError::Invalid("resource_server must be the slug of a resource; list the resources to see them.".to_owned())
+        })?;
+    }
+    let resource_server = new.resource_server.clone();
+    let metadata = checked(&ctx, new)?;
+    let secret = (!metadata.is_public()).then(|| ctx.random.token("dwsec_"));
+    let now = ctx.now();
+    let client = Client {
+        client_id: ctx.random.token("dwp_"),
+        source: ClientSource::Admin,
+        fingerprint: consent_fingerprint(&metadata),
+        metadata: to_json(&metadata)?,
+        secrets: secret.iter().map(|secret| stored(secret)).collect(),
+        resource_server,
+        disabled: false,
+        created_at: now,
+        updated_at: now,
+    };
+    ctx.store.create_client(client.clone()).await?;
+    Ok((StatusCode::CREATED, Json(ClientBody::of(client, secret))))
+}
+
+/// One client.
+#[utoipa::path(get, path = "/admin/clients/{client_id}", params(("client_id" = String, Path)),
+    responses((status = OK, body = ClientBody), (status = NOT_FOUND, body = ErrorBody)))]
+pub(super) async fn get(
+    State(ctx): State<Arc<Context>>,
+    Path(client_id): Path<String>,
+) -> Result<Json<ClientBody>, AdminError> {
+    Ok(Json(ClientBody::of(find(&ctx, &client_id).await?, None)))
+}
+
+/// Changes name or redirect URIs, or disables the client. Consent is asked again when people would see a
+/// difference. What a client says of itself (a metadata document, a registration) is not changed here.
+#[utoipa::path(patch, path = "/admin/clients/{client_id}", params(("client_id" = String, Path)), request_body = ClientChange,
+    responses((status = OK, body = ClientBody), (status = BAD_REQUEST, body = ErrorBody), (status = NOT_FOUND, body = ErrorBody)))]
+pub(super) async fn update(
+    State(ctx): State<Arc<Context>>,
+    Path(client_id): Path<String>,
+    Body(change): Body<ClientChange>,
+) -> Result<Json<ClientBody>, AdminError> {
+    let mut client = find(&ctx, &client_id).await?;
+    if change.client_name.is_some() || change.redirect_uris.is_some() {
+        if client.source != ClientSource::Admin {
+            return Err(AdminError::Invalid(
+                "This client describes itself; an operator can only disable or remove it.".to_owned(),
+            ));
+        }
+        let metadata = changed(&ctx, &client, change.client_name, change.redirect_uris)?;
+        client.fingerprint = consent_fingerprint(&metadata);
+        client.metadata = to_json(&metadata)?;
+    }
+    client.disabled = change.disabled.unwrap_or(client.disabled);
+    client.updated_at = ctx.now();
+    ctx.store.update_client(client.clone()).await?;
+    Ok(Json(ClientBody::of(client, None)))
+}
+
+/// Removes a client and ends its grants.
+#[utoipa::path(delete, path = "/admin/clients/{client_id}", params(("client_id" = String, Path)),
+    responses((status = NO_CONTENT), (status = NOT_FOUND, body = ErrorBody)))]
+pub(super) async fn delete(
+    State(ctx): State<Arc<Context>>,
+    Path(client_id): Path<String>,
+) -> Result<StatusCode, AdminError> {
+    ctx.store.delete_client(&client_id, ctx.now()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Makes a new secret. The one before works for another day, so that nothing has to change at one moment.
+#[utoipa::path(post, path = "/admin/clients/{client_id}/rotate-secret", params(("client_id" = String, Path)),
+    responses((status = OK, body = ClientBody), (status = BAD_REQUEST, body = ErrorBody), (status = NOT_FOUND, body = ErrorBody)))]
+pub(super) async fn rotate_secret(
+    State(ctx): State<Arc<Context>>,
+    Path(client_id): Path<String>,
+) -> Result<Json<ClientBody>, AdminError> {
+    let mut client = find(&ctx, &client_id).await?;
+    if client.secrets.is_empty() {
+        return Err(AdminError::Invalid("This client is public: it has no secret.".to_owned()));
+    }
+    let now = ctx.now();
+    client.secrets.retain(|secret| secret.expires_at.is_none_or(|expires_at| expires_at > now));
+    // Only the newest gets a second life; a third secret would make rotation a way to keep old ones.
+    client.secrets.truncate(1);
+    for secret in &mut client.secrets {
+        secret.expires_at = Some(now + OVERLAP);
+    }
+    let secret = ctx.random.token("dwsec_");
+    client.secrets.insert(0, stored(&secret));
+    client.updated_at = now;
+    ctx.store.update_client(client.clone()).await?;
+    Ok(Json(ClientBody::of(client, Some(secret))))
+}
+
+async fn find(ctx: &Context, client_id: &str) -> Result<Client, AdminError> {
+    ctx.store.client(client_id).await?.ok_or(UNKNOWN)
+}
+
+fn stored(secret: &str) -> ClientSecret {
+    ClientSecret { digest: doorward_jose::sha256(secret.as_bytes()), expires_at: None }
+}
+
+fn to_json(metadata: &EffectiveClient) -> Result<String, AdminError> {
+    serde_json::to_string(metadata).map_err(|error| AdminError::Internal(error.to_string()))
+}
+
+fn policy(ctx: &Context) -> RegistrationPolicy {
+    RegistrationPolicy {
+        default_auth_method: TokenEndpointAuthMethod::None,
+        schemes: SchemePolicy { allowed: ctx.settings.registration.redirect_schemes.clone() },
+        allow_loopback_jwks_uri: ctx.issuer.is_loopback(),
+        ..RegistrationPolicy::dynamic()
+    }
+}
+
+fn checked(ctx: &Context, new: NewClient) -> Result<EffectiveClient, AdminError> {
+    if new.resource_server.is_some() && new.redirect_uris.is_empty() && new.grant_types.is_none() {
+        return Ok(resource_server(new.client_name));
+    }
+    let grant_types = new.grant_types.unwrap_or_else(|| vec!["authorization_code".to_owned(), "refresh_token".to_owned()]);
+    let metadata = ClientMetadata::from_value(json!({
+        "client_name": new.client_name,
+        "redirect_uris": new.redirect_uris,
+        "grant_types": grant_types,
+        "token_endpoint_auth_method": new.token_endpoint_auth_method,
+        "application_type": new.application_type,
+        "scope": new.scope,
+        "jwks": new.jwks,
+        "jwks_uri": new.jwks_uri,
+    }))?;
+    let effective = effective(&metadata, &policy(ctx))?;
+    // A stranger's registration drops what it cannot have; an operator wants to know.
+    if effective.grant_types.len() != grant_types.len() {
+        return Err(AdminError::Invalid(
+            "A grant type is unknown here, or not possible with this token_endpoint_auth_method; see grant_types_supported in the metadata.".to_owned(),
+        ));
+    }
+    if effective.redirect_uris.len() != new.redirect_uris.len() {
+        return Err(AdminError::Invalid(
+            "A redirect URI is there twice or cannot be used: https, http on loopback, or an allowed private-use scheme.".to_owned(),
+        ));
+    }
+    Ok(effective)
+}
+
+/// A client that only asks about the tokens of the resource that it is.
+fn resource_server(client_name: String) -> EffectiveClient {
+    EffectiveClient {
+        redirect_uris: Vec::new(),
+        application_type: ApplicationType::Web,
+        token_endpoint_auth_method: TokenEndpointAuthMethod::ClientSecretBasic,
+        grant_types: Vec::new(),
+        response_types: Vec::new(),
+        client_name: Some(client_name),
+        client_uri: None,
+        logo_uri: None,
+        policy_uri: None,
+        tos_uri: None,
+        contacts: Vec::new(),
+        scope: None,
+        jwks: None,
+        jwks_uri: None,
+        software_id: None,
+        software_version: None,
+        dpop_bound_access_tokens: false,
+    }
+}
+
+fn changed(
+    ctx: &Context,
+    client: &Client,
+    client_name: Option<String>,
+    redirect_uris: Option<Vec<String>>,
+) -> Result<EffectiveClient, AdminError> {
+    let mut metadata: Value =
+        serde_json::from_str(&client.metadata).map_err(|error| AdminError::Internal(error.to_string()))?;
+    if let Some(client_name) = client_name {
+        metadata["client_name"] = client_name.into();
+    }
+    let wanted = redirect_uris.as_ref().map(Vec::len);
+    if let Some(redirect_uris) = redirect_uris {
+        metadata["redirect_uris"] = redirect_uris.into();
+    }
+    let effective = effective(&ClientMetadata::from_value(metadata)?, &policy(ctx))?;
+    if wanted.is_some_and(|wanted| wanted != effective.redirect_uris.len()) {
+        return Err(AdminError::Invalid(
+            "A redirect URI is there twice or cannot be used: https, http on loopback, or an allowed private-use scheme.".to_owned(),
+        ));
+    }
+    Ok(effective)
+}
