@@ -107,6 +107,17 @@ fn a_point_must_be_on_its_curve_and_written_in_full() {
             let value = changed(key, &[("x", json!(base64url::encode(&bad)))]);
             assert_eq!(read(&value), Err(JoseError::UnusableKey), "{value}");
         }
+        // The same point, cut at another place: a second spelling would be a second thumbprint.
+        let y = base64url::decode(published(key)["y"].as_str().unwrap()).unwrap();
+        let (short, rest) = x.split_at(x.len() - 1);
+        let shifted = changed(
+            key,
+            &[
+                ("x", json!(base64url::encode(short))),
+                ("y", json!(base64url::encode(&[rest, &y].concat()))),
+            ],
+        );
+        assert_eq!(read(&shifted), Err(JoseError::UnusableKey));
         let zero = base64url::encode(&vec![0; x.len()]);
         let origin = changed(key, &[("x", json!(zero)), ("y", json!(zero))]);
         assert_eq!(read(&origin), Err(JoseError::UnusableKey));
