@@ -1,0 +1,141 @@
+//! The registered resources: kept in memory, and the two rules about them that every request passes, which
+//! resource is meant (RFC 8707) and which scopes that gives.
+
+mod scopes;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwapOption;
+use doorward_oauth::error::{ErrorCode, OAuthError};
+use doorward_oauth::resource::ResourceUri;
+use doorward_oauth::scope::{OFFLINE_ACCESS, ScopeSet};
+use doorward_oauth::time::{Clock, UnixSeconds};
+use doorward_store::{Resource, Store, StoreError};
+use tokio::sync::Mutex;
+
+pub(crate) use scopes::select_scopes;
+
+/// Keeps the registered resources. What this process changes is seen at once, what other nodes change within
+/// a second.
+pub struct Resources {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    snapshot: ArcSwapOption<Snapshot>,
+    /// Moves with every change made through this process.
+    generation: AtomicU64,
+    reading: Mutex<()>,
+}
+
+struct Snapshot {
+    resources: Arc<[Resource]>,
+    generation: u64,
+    read_at: UnixSeconds,
+}
+
+impl Resources {
+    /// Reads nothing yet.
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock, snapshot: ArcSwapOption::empty(), generation: AtomicU64::new(0), reading: Mutex::new(()) }
+    }
+
+    /// Every resource, ordered by slug.
+    pub async fn all(&self) -> Result<Arc<[Resource]>, StoreError> {
+        let known = self.unchanged();
+        if let Some(snapshot) = known.as_ref().filter(|snapshot| self.is_recent(snapshot)) {
+            return Ok(Arc::clone(&snapshot.resources));
+        }
+        let _reading = match (known, self.reading.try_lock()) {
+            (_, Ok(reading)) => reading,
+            // Somebody is reading already: what was true a moment ago will do.
+            (Some(snapshot), Err(_)) => return Ok(Arc::clone(&snapshot.resources)),
+            (None, Err(_)) => self.reading.lock().await,
+        };
+        if let Some(snapshot) = self.unchanged().filter(|snapshot| self.is_recent(snapshot)) {
+            return Ok(Arc::clone(&snapshot.resources));
+        }
+        self.read().await
+    }
+
+    /// The resource with this slug.
+    pub async fn by_slug(&self, slug: &str) -> Result<Option<Resource>, StoreError> {
+        Ok(self.all().await?.iter().find(|resource| resource.slug == slug).cloned())
+    }
+
+    /// The resource that a request means (RFC 8707 §2). Without a `resource` parameter it is the only
+    /// registered one; older clients do not send it.
+    pub async fn resolve(&self, requested: &[&str]) -> Result<Resource, OAuthError> {
+        let resources = self.all().await.map_err(unavailable)?;
+        let [first, others @ ..] = requested else {
+            return only(&resources).ok_or_else(|| {
+                invalid_target("There is no resource parameter; add it with the MCP server's URL (RFC 8707).")
+            });
+        };
+        let found = resources.iter().find_map(|resource| {
+            let uri = ResourceUri::parse(&resource.uri).ok()?;
+            uri.matches(first).then_some((resource, uri))
+        });
+        let Some((resource, uri)) = found else {
+            return Err(invalid_target(
+                "The resource is not registered here; send the MCP server's URL exactly as its resource metadata has it.",
+            ));
+        };
+        if others.iter().any(|other| !uri.matches(other)) {
+            return Err(invalid_target("Only one resource can be authorized at a time; send one resource parameter."));
+        }
+        Ok(resource.clone())
+    }
+
+    /// Of these scopes, those that the resource still has. `offline_access` stays.
+    pub async fn still_defined(&self, resource_uri: &str, scopes: &ScopeSet) -> Result<ScopeSet, StoreError> {
+        let resources = self.all().await?;
+        let Some(resource) = resources.iter().find(|resource| resource.uri == resource_uri) else {
+            return Ok(ScopeSet::new());
+        };
+        let is_defined = |scope: &str| scope == OFFLINE_ACCESS || resource.scopes.iter().any(|known| known.name == scope);
+        Ok(scopes.iter().filter(|scope| is_defined(scope.as_str())).cloned().collect())
+    }
+
+    /// Resources were added, changed or removed through this process.
+    pub fn changed(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn unchanged(&self) -> Option<Arc<Snapshot>> {
+        let generation = self.generation.load(Ordering::SeqCst);
+        self.snapshot.load_full().filter(|snapshot| snapshot.generation == generation)
+    }
+
+    fn is_recent(&self, snapshot: &Snapshot) -> bool {
+        snapshot.read_at == self.clock.now()
+    }
+
+    async fn read(&self) -> Result<Arc<[Resource]>, StoreError> {
+        // Taken before reading: a change in between makes the snapshot one that does not count.
+        let generation = self.generation.load(Ordering::SeqCst);
+        let read_at = self.clock.now();
+        let resources: Arc<[Resource]> = self.store.resources().await?.into();
+        self.snapshot.store(Some(Arc::new(Snapshot { resources: Arc::clone(&resources), generation, read_at })));
+        Ok(resources)
+    }
+}
+
+/// The resource, when there is exactly one.
+fn only(resources: &[Resource]) -> Option<Resource> {
+    match resources {
+        [only] => Some(only.clone()),
+        _ => None,
+    }
+}
+
+fn invalid_target(description: &'static str) -> OAuthError {
+    OAuthError::new(ErrorCode::InvalidTarget, description)
+}
+
+fn unavailable(error: StoreError) -> OAuthError {
+    let code = if error.is_temporary() { ErrorCode::TemporarilyUnavailable } else { ErrorCode::ServerError };
+    OAuthError::new(code, "The server could not look up its resources; try again in a moment.").with_internal(format_args!("store: {error}"))
+}
+
+#[cfg(test)]
+mod tests;
