@@ -15,6 +15,8 @@ pub(crate) enum Cookie {
     Session,
     /// Which browser this is; what CSRF tokens and pending requests are bound to.
     Browser,
+    /// That a person signed in here before; proves it to the sign-in throttle and to nothing else.
+    Known,
 }
 
 /// How cookies are named and marked on this server.
@@ -36,6 +38,8 @@ impl CookiePolicy {
             (Cookie::Session, false) => "doorward_session",
             (Cookie::Browser, true) => "__Host-doorward_browser",
             (Cookie::Browser, false) => "doorward_browser",
+            (Cookie::Known, true) => "__Host-doorward_known",
+            (Cookie::Known, false) => "doorward_known",
         }
     }
 

@@ -11,15 +11,34 @@ use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RE
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use doorward_jose::JoseError;
 use doorward_oauth::error::{ErrorCode, OAuthError};
+use doorward_oauth::parameters::{Duplicate, ParametersError};
 use doorward_store::StoreError;
 use serde_json::json;
 
 use crate::pages::ErrorPage;
 
-/// An error of an endpoint that programs call: JSON as RFC 6749 §5.2.
+/// An error of an endpoint that programs call: JSON as RFC 6749 §5.2, under the status of its code unless
+/// another is given.
 #[derive(Debug)]
-pub(crate) struct TokenError(pub(crate) OAuthError);
+pub(crate) struct TokenError(pub(crate) OAuthError, pub(crate) Option<StatusCode>);
+
+impl TokenError {
+    /// The error under another status than its code's.
+    pub(crate) const fn with_status(status: StatusCode, error: OAuthError) -> Self {
+        Self(error, Some(status))
+    }
+
+    /// Something broke in here.
+    pub(crate) fn internal(internal: impl Into<String>) -> Self {
+        let mut public = OAuthError::new(ErrorCode::ServerError, OUR_FAULT);
+        public.internal = Some(internal.into());
+        public.into()
+    }
+}
+
+const OUR_FAULT: &str = "The fault is on the server's side; give the error id to its operator.";
 
 /// An error of an endpoint that people visit: a page, or JSON for who asks for it. Never a redirect.
 #[derive(Debug, Clone)]
@@ -99,23 +118,51 @@ impl From<StoreError> for PageError {
     }
 }
 
+impl From<TokenError> for PageError {
+    fn from(TokenError(error, status): TokenError) -> Self {
+        let page = Self::from(error);
+        Self { status: status.unwrap_or(page.status), ..page }
+    }
+}
+
 impl From<OAuthError> for TokenError {
     fn from(error: OAuthError) -> Self {
-        Self(error)
+        Self(error, None)
+    }
+}
+
+impl From<Duplicate> for TokenError {
+    fn from(error: Duplicate) -> Self {
+        OAuthError::from(error).into()
+    }
+}
+
+impl From<ParametersError> for TokenError {
+    fn from(error: ParametersError) -> Self {
+        OAuthError::from(error).into()
+    }
+}
+
+/// A token that cannot be signed: the key is at fault, not the request.
+impl From<JoseError> for TokenError {
+    fn from(error: JoseError) -> Self {
+        Self::internal(error.to_string())
     }
 }
 
 /// A credential is not wrong because the store is busy: 503, never `invalid_grant`.
 impl From<StoreError> for TokenError {
     fn from(error: StoreError) -> Self {
-        let (code, description) = if error.is_temporary() {
-            (ErrorCode::TemporarilyUnavailable, "the server cannot do this at the moment; try again in a moment")
-        } else {
-            (ErrorCode::ServerError, "the fault is on the server's side; give the error id to its operator")
-        };
-        let mut public = OAuthError::new(code, description);
-        public.internal = Some(format!("{STORE_FAULT}{error}"));
-        Self(public)
+        let internal = format!("{STORE_FAULT}{error}");
+        if !error.is_temporary() {
+            return Self::internal(internal);
+        }
+        let mut public = OAuthError::new(
+            ErrorCode::TemporarilyUnavailable,
+            "The server cannot do this at the moment; try again in a moment.",
+        );
+        public.internal = Some(internal);
+        public.into()
     }
 }
 
@@ -132,8 +179,9 @@ impl IntoResponse for PageError {
 
 impl IntoResponse for TokenError {
     fn into_response(self) -> Response {
-        let Self(error) = self;
-        let status = StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::BAD_REQUEST);
+        let Self(error, status) = self;
+        let status =
+            status.or_else(|| StatusCode::from_u16(error.code.status()).ok()).unwrap_or(StatusCode::BAD_REQUEST);
         Failure {
             status,
             code: error.code.as_str().into(),

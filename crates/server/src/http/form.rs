@@ -13,6 +13,19 @@ const FORM: &str = "application/x-www-form-urlencoded";
 /// The parameters of a form body. A parameter that is there twice is refused where it is read
 /// (RFC 6749 §3.2), and here already when it is one that no endpoint takes more than once.
 pub(crate) fn parse(headers: &HeaderMap, body: &Bytes) -> Result<Parameters, TokenError> {
+    let parameters = read(headers, body)?;
+    if parameters.duplicates().iter().any(|name| *name != "resource" && *name != "audience") {
+        return Err(OAuthError::new(
+            ErrorCode::InvalidRequest,
+            "A parameter is there more than once; send each at most once.",
+        )
+        .into());
+    }
+    Ok(parameters)
+}
+
+/// The parameters of a form of which some may repeat, such as the boxes of a page.
+pub(crate) fn read(headers: &HeaderMap, body: &Bytes) -> Result<Parameters, TokenError> {
     let mut kinds = headers.get_all(CONTENT_TYPE).iter();
     let kind = kinds.next().and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();
@@ -25,13 +38,5 @@ pub(crate) fn parse(headers: &HeaderMap, body: &Bytes) -> Result<Parameters, Tok
             ),
         ));
     }
-    let parameters = Parameters::parse(body)?;
-    if parameters.duplicates().iter().any(|name| *name != "resource" && *name != "audience") {
-        return Err(OAuthError::new(
-            ErrorCode::InvalidRequest,
-            "A parameter is there more than once; send each at most once.",
-        )
-        .into());
-    }
-    Ok(parameters)
+    Ok(Parameters::parse(body)?)
 }

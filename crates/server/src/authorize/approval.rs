@@ -1,0 +1,148 @@
+//! From a decision to a code.
+
+use axum::response::Response;
+use doorward_jose::{base64url, sha256};
+use doorward_oauth::scope::ScopeSet;
+use doorward_store::{
+    Approval, ApprovalOutcome, Approved, Code, Consent, Grant, GrantId, GrantState,
+};
+use http::StatusCode;
+
+use super::pending::Pending;
+use super::remembered::comparable;
+use super::response;
+use super::visit::resource_gone;
+use crate::clients::Client;
+use crate::context::Context;
+use crate::http::error::PageError;
+use crate::login::sessions::SignedIn;
+
+const PREFIX: &str = "dwa_";
+const PURPOSE: &str = "authorization-code";
+
+/// What a person decided.
+pub struct Decision<'a> {
+    pending: &'a Pending,
+    client: &'a Client,
+    signed_in: &'a SignedIn,
+    scopes: ScopeSet,
+    /// Whether the person was asked, and it is to be remembered.
+    asked: bool,
+}
+
+impl<'a> Decision<'a> {
+    /// The person was asked and allowed these scopes.
+    pub fn made(pending: &'a Pending, client: &'a Client, signed_in: &'a SignedIn, scopes: ScopeSet) -> Self {
+        Self { pending, client, signed_in, scopes, asked: true }
+    }
+
+    /// The person decided the same before.
+    pub fn repeated(pending: &'a Pending, client: &'a Client, signed_in: &'a SignedIn) -> Self {
+        Self { pending, client, signed_in, scopes: pending.request.scopes.clone(), asked: false }
+    }
+
+    /// The code of the request: derived from it, so that the same form posted twice gives the same code, and
+    /// not derivable from anything that the store holds.
+    fn code(&self, ctx: &Context) -> String {
+        format!("{PREFIX}{}", base64url::encode(&ctx.secrets.mac(PURPOSE, &[self.pending.secret_id()])))
+    }
+
+    fn approval(&self, ctx: &Context, code: &str) -> Approval {
+        let now = ctx.now();
+        let request = &self.pending.request;
+        let (session, user) = (&self.signed_in.session, &self.signed_in.user);
+        let grant = Grant {
+            id: GrantId(ctx.random.uuid_v7(ctx.clock.as_ref())),
+            user: user.id,
+            subject: user.id.0.to_string(),
+            client_id: request.client_id.clone(),
+            resource: request.resource.clone(),
+            scopes: self.scopes.clone(),
+            state: GrantState::Pending,
+            end_reason: None,
+            ended_at: None,
+            created_at: now,
+            authenticated_at: session.authenticated_at,
+            methods: session.methods.clone(),
+            generation: 0,
+            generation_at: now,
+            refresh_salt: ctx.random.bytes(),
+            refresh_expires_at: None,
+            last_used_at: now,
+        };
+        let code = Code {
+            digest: sha256(code.as_bytes()),
+            grant: grant.id,
+            client_id: request.client_id.clone(),
+            redirect_uri: request.redirect_uri.clone(),
+            code_challenge: request.code_challenge.as_str().to_owned(),
+            expires_at: now + ctx.settings.tokens.code_ttl.duration(),
+            redeemed_at: None,
+        };
+        let consent = self.asked.then(|| Consent {
+            scopes: self.scopes.clone(),
+            fingerprint: self.client.fingerprint.clone(),
+            redirect_uris: vec![comparable(&request.redirect_uri)],
+            granted_at: now,
+        });
+        Approval {
+            request_id: self.pending.request_id(),
+            grant,
+            code,
+            session: session.id,
+            consent,
+            client: self.client.snapshot(now),
+            now,
+        }
+    }
+}
+
+/// Records the decision and answers the client. Posted twice, it answers the same.
+pub async fn approve(ctx: &Context, decision: &Decision<'_>) -> Result<Response, PageError> {
+    let code = decision.code(ctx);
+    let request = &decision.pending.request;
+    match ctx.store.approve(decision.approval(ctx, &code)).await? {
+        ApprovalOutcome::Approved(approved) => {
+            if !approved.fresh && !is_same(ctx, approved, decision).await? {
+                return Err(already_answered());
+            }
+            tracing::info!(
+                client_id = ?request.client_id, grant = %approved.grant.0, resource = %request.resource,
+                scope = %decision.scopes, asked = decision.asked, fresh = approved.fresh, "authorized"
+            );
+            response::success(ctx, request, &code)
+        }
+        ApprovalOutcome::AlreadyRedeemed => Err(already_answered()),
+        ApprovalOutcome::SignInAgain => Err(PageError::new(
+            StatusCode::FORBIDDEN,
+            "You are signed out",
+            "Your session ended in the meantime. Go back to the application and connect again.",
+        )),
+        ApprovalOutcome::ClientGone => Err(client_gone()),
+        ApprovalOutcome::ResourceGone => Err(resource_gone()),
+    }
+}
+
+/// Whether an earlier answer to this request was the same one. Two different answers, after the back button,
+/// must not share a code: the second would get what the first allowed.
+async fn is_same(ctx: &Context, approved: Approved, decision: &Decision<'_>) -> Result<bool, PageError> {
+    let grant = ctx.store.grant(approved.grant).await?;
+    Ok(grant.is_some_and(|grant| grant.user == decision.signed_in.user.id && grant.scopes == decision.scopes))
+}
+
+/// The client was disabled, removed or changed while the person decided.
+pub fn client_gone() -> PageError {
+    PageError::new(
+        StatusCode::BAD_REQUEST,
+        "This application has changed",
+        "It was changed or removed while you decided, so nothing was allowed. Go back to it and connect again.",
+    )
+}
+
+fn already_answered() -> PageError {
+    PageError::new(
+        StatusCode::CONFLICT,
+        "You have answered already",
+        "The application has received your answer. You can close this page; to change it, connect again from the application.",
+    )
+}

@@ -1,0 +1,116 @@
+//! `/oauth/authorize` (OAuth 2.1 §3.1): checks the request, then sends the person on to sign in or to decide,
+//! or, when everything has been decided before, back to the client.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use doorward_oauth::error::{ErrorCode, OAuthError};
+use doorward_oauth::parameters::Parameters;
+use doorward_store::ClientSource;
+use http::{HeaderMap, StatusCode};
+
+use super::approval::{self, Decision};
+use super::browser::Browser;
+use super::pending::Pending;
+use super::remembered::Remembered;
+use super::request::{AuthorizationRequest, Refusal, ReturnTo};
+use super::response;
+use crate::clients::Client;
+use crate::context::Context;
+use crate::http::error::PageError;
+use crate::http::form;
+use crate::http::request::RequestInfo;
+use crate::login::sessions::{self, SignedIn};
+use crate::routes;
+
+/// The longest form body that becomes a query: what servers and proxies take as a request line.
+const MAX_FORM: usize = 8 * 1024;
+
+/// `GET /oauth/authorize`.
+pub async fn get(
+    State(ctx): State<Arc<Context>>,
+    info: RequestInfo,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, PageError> {
+    let parameters = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(OAuthError::from)?;
+    if let Ok(Some(client_id)) = parameters.get("client_id") {
+        info.note_client(client_id);
+    }
+    let signed_in = sessions::current(&ctx, &headers).await?;
+    match AuthorizationRequest::parse(&ctx, &parameters).await {
+        Ok((request, client)) => proceed(&ctx, &headers, request, &client, signed_in).await,
+        Err(Refusal::Page(error)) => Err(error),
+        Err(Refusal::Client(return_to, error)) => refuse(&ctx, &return_to, error, false),
+    }
+}
+
+/// `POST /oauth/authorize` (RFC 6749 §3.1): the same with the parameters in the body. A form on another site
+/// comes without our cookies, so the browser is asked to come back with `GET`.
+pub async fn post(State(ctx): State<Arc<Context>>, headers: HeaderMap, body: Bytes) -> Result<Response, PageError> {
+    form::read(&headers, &body)?;
+    match std::str::from_utf8(&body) {
+        Ok(query) if query.len() <= MAX_FORM && query.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            response::see_other(&format!("{}{}?{query}", ctx.issuer.path(), routes::AUTHORIZE))
+        }
+        _ => Err(PageError::new(
+            StatusCode::BAD_REQUEST,
+            "This request cannot be read",
+            "Send at most 8 KiB of parameters, and percent-encode them.",
+        )),
+    }
+}
+
+async fn proceed(
+    ctx: &Context,
+    headers: &HeaderMap,
+    request: AuthorizationRequest,
+    client: &Client,
+    signed_in: Option<SignedIn>,
+) -> Result<Response, PageError> {
+    let session = signed_in.as_ref().map(|signed_in| &signed_in.session);
+    let pending = Pending::new(ctx, request, client.fingerprint.clone(), session);
+    let signed_in = signed_in.filter(|signed_in| pending.accepts(&signed_in.session));
+    let remembered = match &signed_in {
+        Some(signed_in) => Remembered::find(ctx, &pending.request, client, &signed_in.user).await?,
+        None => Remembered::default(),
+    };
+
+    if let Some(signed_in) = signed_in.as_ref().filter(|_| remembered.allows(&pending.request)) {
+        return approval::approve(ctx, &Decision::repeated(&pending, client, signed_in)).await;
+    }
+    if pending.request.prompt.is_nothing() {
+        let error = silent_error(signed_in.is_some());
+        let return_to = ReturnTo {
+            source: client.source,
+            redirect_uri: pending.request.redirect_uri,
+            state: pending.request.state,
+        };
+        return refuse(ctx, &return_to, error, remembered.knows_redirect_uri());
+    }
+    let browser = Browser::of(ctx, headers)?;
+    let handle = pending.seal(ctx, &browser.id)?;
+    let page = if signed_in.is_some() { routes::CONSENT } else { routes::LOGIN };
+    Ok(browser.mark(response::own_page(ctx, page, &handle)?))
+}
+
+/// `prompt=none` (OpenID Connect Core §3.1.2.6).
+fn silent_error(is_signed_in: bool) -> OAuthError {
+    if is_signed_in {
+        OAuthError::new(ErrorCode::ConsentRequired, "The person has to be asked. Send the request without prompt=none.")
+    } else {
+        OAuthError::new(ErrorCode::LoginRequired, "The person has to sign in. Send the request without prompt=none.")
+    }
+}
+
+/// Tells the client, if it is one that may be redirected to before a person has done anything: one that an
+/// operator registered, or one that the person has sent to that address before. A stranger who registered
+/// itself would otherwise make this server an open redirector (RFC 9700 §4.11.2).
+fn refuse(ctx: &Context, to: &ReturnTo, error: OAuthError, trusted: bool) -> Result<Response, PageError> {
+    if trusted || to.source == ClientSource::Admin {
+        return response::error(ctx, &to.redirect_uri, to.state.as_deref(), &error);
+    }
+    Err(PageError::from(error))
+}

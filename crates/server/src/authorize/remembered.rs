@@ -1,0 +1,46 @@
+//! What a person allowed a client before. A request passes without asking only when nothing about it is new:
+//! the client as it was, a redirect URI that the person has seen, and no scope beyond those allowed.
+
+use doorward_oauth::redirect::RedirectUri;
+use doorward_store::{Consent, User};
+
+use super::request::AuthorizationRequest;
+use crate::clients::Client;
+use crate::context::Context;
+use crate::http::error::PageError;
+
+/// A consent of the past that still says something about this client and redirect URI.
+#[derive(Debug, Default)]
+pub struct Remembered(Option<Consent>);
+
+impl Remembered {
+    /// What is remembered. A client that changed its redirect URIs, keys or name is a new one.
+    pub async fn find(
+        ctx: &Context,
+        request: &AuthorizationRequest,
+        client: &Client,
+        user: &User,
+    ) -> Result<Self, PageError> {
+        let consent = ctx.store.consent(user.id, &request.client_id, &request.resource).await?;
+        let seen = comparable(&request.redirect_uri);
+        Ok(Self(consent.filter(|consent| {
+            consent.fingerprint == client.fingerprint && consent.redirect_uris.contains(&seen)
+        })))
+    }
+
+    /// Whether the person has sent this client to this redirect URI before.
+    pub const fn knows_redirect_uri(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Whether the request can pass without asking.
+    pub fn allows(&self, request: &AuthorizationRequest) -> bool {
+        !request.prompt.asks_consent()
+            && self.0.as_ref().is_some_and(|consent| consent.scopes.contains_all(&request.scopes))
+    }
+}
+
+/// A redirect URI as it is remembered: a loopback URI without its port, which changes with every start.
+pub fn comparable(redirect_uri: &str) -> String {
+    RedirectUri::parse(redirect_uri).map_or_else(|_| redirect_uri.to_owned(), |uri| uri.comparable())
+}

@@ -1,0 +1,77 @@
+//! A pending request on one of our pages, opened from its handle. The handle alone says what is asked for:
+//! nothing else in a query or form is looked at.
+
+use doorward_oauth::error::OAuthError;
+use doorward_oauth::parameters::Parameters;
+use doorward_store::Resource;
+use http::{HeaderMap, StatusCode};
+
+use super::approval::client_gone;
+use super::browser::Browser;
+use super::pending::{Pending, start_again};
+use crate::clients::Client;
+use crate::context::Context;
+use crate::http::csrf::BrowserId;
+use crate::http::error::PageError;
+use crate::http::request::RequestInfo;
+use crate::login::sessions::{self, SignedIn};
+
+/// A pending request, in the browser that brought it.
+pub struct Visit<'a> {
+    /// The handle, as it came.
+    pub handle: &'a str,
+    /// The browser.
+    pub browser: BrowserId,
+    /// The request.
+    pub pending: Pending,
+    /// The client, as it is now.
+    pub client: Client,
+}
+
+impl<'a> Visit<'a> {
+    /// Opens the handle in the parameter `request`.
+    pub async fn new(
+        ctx: &Context,
+        info: &RequestInfo,
+        headers: &HeaderMap,
+        parameters: &'a Parameters,
+    ) -> Result<Self, PageError> {
+        let handle = parameters.get("request").map_err(OAuthError::from)?.unwrap_or_default();
+        let browser = Browser::known(ctx, headers)?.ok_or_else(start_again)?;
+        let pending = Pending::open(ctx, &browser, handle)?;
+        info.note_client(&pending.request.client_id);
+        let client = unchanged_client(ctx, &pending).await?;
+        Ok(Self { handle, browser, pending, client })
+    }
+
+    /// Who is signed in, if that is recent enough for this request.
+    pub async fn signed_in(&self, ctx: &Context, headers: &HeaderMap) -> Result<Option<SignedIn>, PageError> {
+        let signed_in = sessions::current(ctx, headers).await?;
+        Ok(signed_in.filter(|signed_in| self.pending.accepts(&signed_in.session)))
+    }
+
+    /// The resource of the request.
+    pub async fn resource(&self, ctx: &Context) -> Result<Resource, PageError> {
+        let resources = ctx.resources.all().await?;
+        let found = resources.iter().find(|resource| resource.uri == self.pending.request.resource);
+        found.cloned().ok_or_else(resource_gone)
+    }
+}
+
+/// The client as it is now: the request of one that has changed since is not decided.
+async fn unchanged_client(ctx: &Context, pending: &Pending) -> Result<Client, PageError> {
+    let request = &pending.request;
+    let client = ctx.clients.resolve(&request.client_id).await?;
+    let is_same = client.fingerprint == pending.fingerprint
+        && client.metadata.redirect_uri(&request.redirect_uri).is_some();
+    if is_same { Ok(client) } else { Err(client_gone()) }
+}
+
+/// The resource was removed while the person decided.
+pub fn resource_gone() -> PageError {
+    PageError::new(
+        StatusCode::BAD_REQUEST,
+        "This server is gone",
+        "The operator removed what the application wants to connect to. Nothing was allowed.",
+    )
+}

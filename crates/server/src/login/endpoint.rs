@@ -1,0 +1,215 @@
+//! `/login`: e-mail address and password. Every refusal reads the same and takes the same time, whether the
+//! account is there or not.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use doorward_oauth::error::OAuthError;
+use doorward_oauth::parameters::Parameters;
+use doorward_store::{LoginThrottle, User};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use super::known_browser;
+use super::logout;
+use super::passwords::PasswordError;
+use super::sessions;
+use super::throttle::Attempt;
+use crate::authorize::{Browser, Visit, own_page, see_other};
+use crate::context::Context;
+use crate::http::csrf::{self, BrowserId};
+use crate::http::error::PageError;
+use crate::http::form;
+use crate::http::request::RequestInfo;
+use crate::pages::{LoginPage, SignedInPage};
+use crate::routes;
+
+/// No e-mail address is longer (RFC 5321 §4.5.3.1.3).
+const MAX_EMAIL: usize = 254;
+
+const REFUSED: &str = "The e-mail address or the password is not right. Try again.";
+
+/// `GET /login`, with a pending request or without.
+pub async fn get(
+    State(ctx): State<Arc<Context>>,
+    info: RequestInfo,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, PageError> {
+    let parameters = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(OAuthError::from)?;
+    if parameters.get("request").map_err(OAuthError::from)?.is_some() {
+        let visit = Visit::new(&ctx, &info, &headers, &parameters).await?;
+        let form = Form::of_request(&ctx, &visit).await?;
+        let email = visit.pending.request.login_hint.clone().unwrap_or_default();
+        return Ok(form.page(&ctx, email, StatusCode::OK, None));
+    }
+    if let Some(signed_in) = sessions::current(&ctx, &headers).await? {
+        return signed_in_page(&ctx, &headers, &signed_in.user);
+    }
+    let browser = Browser::of(&ctx, &headers)?;
+    let page = Form::plain(browser.id.clone()).page(&ctx, String::new(), StatusCode::OK, None);
+    Ok(browser.mark(page))
+}
+
+/// `POST /login`.
+pub async fn post(
+    State(ctx): State<Arc<Context>>,
+    info: RequestInfo,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, PageError> {
+    let parameters = form::parse(&headers, &body)?;
+    if !csrf::same_origin(&headers, &ctx.issuer) {
+        return Err(foreign_form());
+    }
+    let field = |name| parameters.get(name).map(Option::unwrap_or_default).map_err(OAuthError::from);
+    let handle = field("request")?;
+    let form = if handle.is_empty() {
+        Form::plain(Browser::known(&ctx, &headers)?.ok_or_else(foreign_form)?)
+    } else {
+        Form::of_request(&ctx, &Visit::new(&ctx, &info, &headers, &parameters).await?).await?
+    };
+    if !csrf::check(&ctx.secrets, &form.browser, &form.csrf_subject(), field("csrf_token")?) {
+        return Err(foreign_form());
+    }
+
+    let (email, password) = (field("email")?.trim(), field("password")?);
+    let user = match sign_in(&ctx, &info, &headers, &form.browser, email, password).await? {
+        Outcome::SignedIn(user) => user,
+        Outcome::Refused => return Ok(form.page(&ctx, email.to_owned(), StatusCode::BAD_REQUEST, Some(REFUSED.into()))),
+        Outcome::Wait(seconds) => return Ok(form.wait(&ctx, email.to_owned(), seconds)),
+    };
+    let mut response = if handle.is_empty() {
+        see_other(&format!("{}{}", ctx.issuer.path(), routes::LOGIN))?
+    } else {
+        own_page(&ctx, routes::CONSENT, handle)?
+    };
+    for cookie in [sessions::start(&ctx, &headers, &user).await?, known_browser::cookie(&ctx, &form.browser, &user)] {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    Ok(response)
+}
+
+enum Outcome {
+    SignedIn(User),
+    Refused,
+    Wait(u64),
+}
+
+/// Takes an attempt, checks the password, and gives the attempt back when it is right.
+async fn sign_in(
+    ctx: &Context,
+    info: &RequestInfo,
+    headers: &HeaderMap,
+    browser: &BrowserId,
+    email: &str,
+    password: &str,
+) -> Result<Outcome, PageError> {
+    let user = match email.len() {
+        1..=MAX_EMAIL => ctx.store.user_by_email(email).await?,
+        _ => None,
+    };
+    let known = known_browser::proof(ctx, headers, browser, user.as_ref())?;
+    let attempt = Attempt::new(email, info.address, known.as_deref(), ctx.now());
+    if let LoginThrottle::Wait(seconds) = attempt.begin(ctx).await? {
+        ctx.metrics.login("throttled");
+        return Ok(Outcome::Wait(seconds));
+    }
+    // A disabled person is checked like one who is not there: against nothing, in the same time.
+    let user = user.filter(|user| !user.disabled);
+    let hash = user.as_ref().and_then(|user| user.password_hash.as_deref());
+    let is_right = match ctx.passwords.verify(password, hash).await {
+        Ok(is_right) => is_right,
+        Err(PasswordError::TooShort | PasswordError::TooLong) => false,
+        Err(PasswordError::Busy) => return Err(busy()),
+        Err(error @ PasswordError::Failed(_)) => return Err(PageError::internal(error.to_string())),
+    };
+    let Some(user) = user.filter(|_| is_right) else {
+        ctx.metrics.login("refused");
+        tracing::info!(address = %info.address, "a sign-in was refused");
+        return Ok(Outcome::Refused);
+    };
+    attempt.succeeded(ctx).await?;
+    ctx.metrics.login("ok");
+    tracing::info!(user = %user.id.0, address = %info.address, "signed in");
+    Ok(Outcome::SignedIn(user))
+}
+
+/// The login form: on its own, or on the way of a request.
+struct Form {
+    browser: BrowserId,
+    handle: String,
+    client_name: Option<String>,
+    resource_name: Option<String>,
+    redirect_uri: Option<String>,
+}
+
+impl Form {
+    fn plain(browser: BrowserId) -> Self {
+        Self { browser, handle: String::new(), client_name: None, resource_name: None, redirect_uri: None }
+    }
+
+    async fn of_request(ctx: &Context, visit: &Visit<'_>) -> Result<Self, PageError> {
+        Ok(Self {
+            browser: visit.browser.clone(),
+            handle: visit.handle.to_owned(),
+            client_name: Some(visit.client.display_name().to_owned()),
+            resource_name: Some(visit.resource(ctx).await?.display_name),
+            redirect_uri: Some(visit.pending.request.redirect_uri.clone()),
+        })
+    }
+
+    /// What the CSRF token is for.
+    fn csrf_subject(&self) -> String {
+        format!("login\n{}", self.handle)
+    }
+
+    fn page(&self, ctx: &Context, email: String, status: StatusCode, error: Option<String>) -> Response {
+        let page = LoginPage {
+            base: ctx.issuer.path().to_owned(),
+            request: self.handle.clone(),
+            csrf_token: csrf::issue(&ctx.secrets, &self.browser, &self.csrf_subject()),
+            email: Some(email).filter(|email| email.len() <= MAX_EMAIL).unwrap_or_default(),
+            error,
+            client_name: self.client_name.clone(),
+            resource_name: self.resource_name.clone(),
+        };
+        page.render_response(status, self.redirect_uri.as_deref())
+    }
+
+    fn wait(&self, ctx: &Context, email: String, seconds: u64) -> Response {
+        let unit = if seconds == 1 { "second" } else { "seconds" };
+        let error = format!("Too many attempts. Try again in {seconds} {unit}.");
+        let mut response = self.page(ctx, email, StatusCode::TOO_MANY_REQUESTS, Some(error));
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        response
+    }
+}
+
+/// The page of a person who is signed in and for whom nothing waits.
+pub(super) fn signed_in_page(ctx: &Context, headers: &HeaderMap, user: &User) -> Result<Response, PageError> {
+    let browser = Browser::of(ctx, headers)?;
+    let page = SignedInPage {
+        base: ctx.issuer.path().to_owned(),
+        account: user.email.clone(),
+        csrf_token: csrf::issue(&ctx.secrets, &browser.id, logout::FORM),
+    };
+    Ok(browser.mark(page.render_response(StatusCode::OK)))
+}
+
+fn busy() -> PageError {
+    PageError::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Not available right now",
+        "Too many people are signing in. Try again in a moment.",
+    )
+}
+
+pub(super) fn foreign_form() -> PageError {
+    PageError::new(
+        StatusCode::FORBIDDEN,
+        "This form does not count",
+        "It was sent from another page or browser than the one it was made for. Open the page again and fill it in there.",
+    )
+}

@@ -1,0 +1,142 @@
+//! Passwords: argon2id, off the threads that answer requests, with a bound on how many wait.
+//!
+//! Parameters are OWASP's first choice for argon2id: 19 MiB of memory, two passes, one lane, a 16 byte salt
+//! and 32 bytes of output. They stand in each hash, so raising them later leaves old hashes readable.
+
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use argon2::password_hash::PasswordHasher as _;
+use argon2::password_hash::PasswordVerifier as _;
+use argon2::{Argon2, PasswordHash};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use zeroize::Zeroizing;
+
+use crate::random::Random;
+
+/// The shortest password that can be set, in bytes.
+pub const MIN_LENGTH: usize = 12;
+/// The longest password that is looked at, in bytes.
+pub const MAX_LENGTH: usize = 1024;
+
+/// Hashes computed at the same time: each takes a core and 19 MiB.
+const MAX_WORKERS: usize = 4;
+/// Hashes that may wait for a worker; at some 30 ms each, the last one waits for a second.
+const MAX_WAITING: usize = 64;
+
+/// Stands in for the hash of an account that is not there, disabled or without a password, so that its
+/// answer takes as long as any other. Nobody knows a password for it: the output was not computed from one.
+const DECOY: &str = "$argon2id$v=19$m=19456,t=2,p=1$ZG9vcndhcmQgZGVjb3kuLg$\
+                     c3R1dnd4eXphYmNkZWZnaGlqa2xtbm9wcXJzdHV2d3g";
+
+/// Why a password was not hashed or checked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordError {
+    /// Shorter than [`MIN_LENGTH`].
+    #[error("a password must have at least {MIN_LENGTH} characters")]
+    TooShort,
+    /// Longer than [`MAX_LENGTH`].
+    #[error("a password must not have more than {MAX_LENGTH} bytes")]
+    TooLong,
+    /// Too many wait already.
+    #[error("too many passwords are being checked; try again in a moment")]
+    Busy,
+    /// A fault of this program, or a stored hash that cannot be read.
+    #[error("a password hash cannot be used: {0}")]
+    Failed(String),
+}
+
+/// Makes and checks password hashes.
+pub struct Passwords {
+    random: Arc<dyn Random>,
+    /// One permit for every hash that runs or waits.
+    places: Arc<Semaphore>,
+    /// One permit for every hash that runs.
+    workers: Arc<Semaphore>,
+}
+
+impl Passwords {
+    /// A pool with a worker for each core, at most four.
+    pub fn new(random: Arc<dyn Random>) -> Self {
+        let workers = available_parallelism().map_or(1, usize::from).min(MAX_WORKERS);
+        Self::with_limits(random, workers, MAX_WAITING)
+    }
+
+    fn with_limits(random: Arc<dyn Random>, workers: usize, waiting: usize) -> Self {
+        Self {
+            random,
+            places: Arc::new(Semaphore::new(workers + waiting)),
+            workers: Arc::new(Semaphore::new(workers)),
+        }
+    }
+
+    /// The hash of a new password, as a PHC string.
+    pub async fn hash(&self, password: &SecretString) -> Result<String, PasswordError> {
+        let password = password.expose_secret();
+        if password.chars().count() < MIN_LENGTH {
+            return Err(PasswordError::TooShort);
+        }
+        let password = bounded(password)?;
+        let salt = self.random.bytes::<16>();
+        self.run(move || {
+            Argon2::default()
+                .hash_password_with_salt(password.as_bytes(), &salt)
+                .map(|hash| hash.to_string())
+                .map_err(failed)
+        })
+        .await
+    }
+
+    /// Whether `password` is the one of the hash. Without a hash the answer is no, after the same time.
+    pub async fn verify(&self, password: &str, hash: Option<&str>) -> Result<bool, PasswordError> {
+        let password = bounded(password)?;
+        let known = hash.is_some();
+        let hash = hash.unwrap_or(DECOY).to_owned();
+        self.run(move || {
+            let hash = PasswordHash::new(&hash).map_err(failed)?;
+            match Argon2::default().verify_password(password.as_bytes(), &hash) {
+                Ok(()) => Ok(known),
+                Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
+                Err(other) => Err(failed(other)),
+            }
+        })
+        .await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
+    ) -> Result<T, PasswordError> {
+        let permits = self.permits().await?;
+        // The permits go with the work: a caller who leaves does not make room for another hash.
+        let task = tokio::task::spawn_blocking(move || {
+            let result = work();
+            drop(permits);
+            result
+        });
+        task.await.map_err(|error| PasswordError::Failed(error.to_string()))?
+    }
+
+    async fn permits(&self) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), PasswordError> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| PasswordError::Busy)?;
+        let worker = Arc::clone(&self.workers).acquire_owned().await.map_err(|_| PasswordError::Busy)?;
+        Ok((place, worker))
+    }
+}
+
+fn bounded(password: &str) -> Result<Zeroizing<String>, PasswordError> {
+    if password.len() > MAX_LENGTH {
+        return Err(PasswordError::TooLong);
+    }
+    Ok(Zeroizing::new(password.to_owned()))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn failed(error: impl ToString) -> PasswordError {
+    PasswordError::Failed(error.to_string())
+}
+
+#[cfg(test)]
+#[path = "passwords_tests.rs"]
+mod tests;

@@ -1,0 +1,66 @@
+use super::*;
+use crate::random::OsRandom;
+
+fn secret(text: &str) -> SecretString {
+    text.into()
+}
+
+fn passwords() -> Passwords {
+    Passwords::new(Arc::new(OsRandom::default()))
+}
+
+#[tokio::test]
+async fn a_hash_is_argon2id_with_its_documented_parameters_and_a_salt_of_its_own() {
+    let passwords = passwords();
+    let first = passwords.hash(&secret("correct horse battery")).await.unwrap();
+    let second = passwords.hash(&secret("correct horse battery")).await.unwrap();
+    assert!(first.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{first}");
+    assert_ne!(first, second);
+}
+
+#[tokio::test]
+async fn only_the_right_password_passes() {
+    let passwords = passwords();
+    let hash = passwords.hash(&secret("correct horse battery")).await.unwrap();
+    assert_eq!(passwords.verify("correct horse battery", Some(&hash)).await, Ok(true));
+    assert_eq!(passwords.verify("correct horse batterY", Some(&hash)).await, Ok(false));
+    assert_eq!(passwords.verify("", Some(&hash)).await, Ok(false));
+}
+
+#[tokio::test]
+async fn the_decoy_is_a_real_hash_that_no_password_passes() {
+    assert!(PasswordHash::new(DECOY).is_ok());
+    assert_eq!(passwords().verify("correct horse battery", None).await, Ok(false));
+}
+
+#[tokio::test]
+async fn long_passwords_count_to_their_last_byte() {
+    let passwords = passwords();
+    let long = "x".repeat(100);
+    let hash = passwords.hash(&secret(&long)).await.unwrap();
+    assert_eq!(passwords.verify(&long, Some(&hash)).await, Ok(true));
+    assert_eq!(passwords.verify(&format!("{}y", "x".repeat(99)), Some(&hash)).await, Ok(false));
+}
+
+#[tokio::test]
+async fn lengths_out_of_bounds_cost_nothing() {
+    // No worker at all: whatever is hashed would wait for ever.
+    let passwords = Passwords::with_limits(Arc::new(OsRandom::default()), 0, 1);
+    assert_eq!(passwords.hash(&secret("eleven char")).await, Err(PasswordError::TooShort));
+    assert_eq!(passwords.hash(&secret(&"x".repeat(1025))).await, Err(PasswordError::TooLong));
+    assert_eq!(passwords.verify(&"x".repeat(1 << 20), None).await, Err(PasswordError::TooLong));
+}
+
+#[tokio::test]
+async fn the_queue_is_bounded() {
+    let passwords = Passwords::with_limits(Arc::new(OsRandom::default()), 0, 1);
+    let waiting = passwords.verify("a waiting password", None);
+    tokio::pin!(waiting);
+    assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+    assert_eq!(passwords.verify("one too many", None).await, Err(PasswordError::Busy));
+}
+
+#[tokio::test]
+async fn a_broken_stored_hash_is_a_fault_not_a_wrong_password() {
+    assert!(matches!(passwords().verify("anything at all", Some("plain text")).await, Err(PasswordError::Failed(_))));
+}

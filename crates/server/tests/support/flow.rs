@@ -1,0 +1,110 @@
+//! Authorization requests, clients, and the way to a code.
+
+use doorward_oauth::pkce::CodeChallenge;
+use doorward_store::{Client, ClientSource};
+use serde_json::{Value, json};
+
+use super::{Browser, EMAIL, RESOURCE, Reply, TestApp};
+
+/// The `code_verifier` of every request that does not say otherwise.
+pub const VERIFIER: &str = "a-code-verifier-of-forty-three-characters-or-more";
+
+/// The S256 challenge of a verifier.
+pub fn challenge_of(verifier: &str) -> String {
+    CodeChallenge::of_verifier(verifier).as_str().to_owned()
+}
+
+/// An authorization request in the making.
+#[derive(Debug, Clone)]
+pub struct Authorization(Vec<(String, String)>);
+
+impl Authorization {
+    /// A request with everything in it: `state=xyz`, [`RESOURCE`], `mcp:read`.
+    pub fn new(client_id: &str, redirect_uri: &str) -> Self {
+        let challenge = challenge_of(VERIFIER);
+        let pairs = [
+            ("response_type", "code"),
+            ("client_id", client_id),
+            ("redirect_uri", redirect_uri),
+            ("code_challenge", &challenge),
+            ("code_challenge_method", "S256"),
+            ("state", "xyz"),
+            ("resource", RESOURCE),
+            ("scope", "mcp:read"),
+        ];
+        Self(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec())
+    }
+
+    /// With this value instead.
+    #[must_use]
+    pub fn set(self, name: &str, value: &str) -> Self {
+        self.without(name).add(name, value)
+    }
+
+    /// With one more value.
+    #[must_use]
+    pub fn add(mut self, name: &str, value: &str) -> Self {
+        self.0.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Without the parameter.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.0.retain(|(field, _)| field != name);
+        self
+    }
+
+    /// As a query string or form body.
+    pub fn encoded(&self) -> String {
+        url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.0).finish()
+    }
+
+    /// The path with its query.
+    pub fn path(&self) -> String {
+        format!("/oauth/authorize?{}", self.encoded())
+    }
+}
+
+impl TestApp {
+    /// Adds a public client of this source with these redirect URIs; returns its id.
+    pub async fn add_client(&self, source: ClientSource, redirect_uris: &[&str]) -> String {
+        let client_id = self.context.random.token("dwc_");
+        self.add_client_with(&client_id, source, json!({ "client_name": "Test client", "redirect_uris": redirect_uris })).await;
+        client_id
+    }
+
+    /// Adds a client with this metadata, straight to the store.
+    pub async fn add_client_with(&self, client_id: &str, source: ClientSource, metadata: Value) -> Client {
+        let client = stored_client(self, client_id, source, &metadata);
+        self.context.store.create_client(client.clone()).await.unwrap();
+        client
+    }
+
+    /// Asks for a code as [`EMAIL`] and allows what is asked for; the reply that carries the code.
+    pub async fn approve(&self, browser: &Browser, request: &Authorization) -> Reply {
+        let mut page = browser.open(&request.path()).await;
+        if page.body.contains("name=\"password\"") {
+            page = browser.sign_in_on(&page, EMAIL).await;
+        }
+        browser.submit(&page.form("/consent"), Some(("decision", "allow"))).await
+    }
+
+    /// Posts to the token endpoint.
+    pub async fn token(&self, form: &[(&str, &str)]) -> Reply {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        self.browser().post("/oauth/token", &[], body).await
+    }
+
+    /// Redeems the code of a reply with [`VERIFIER`].
+    pub async fn redeem(&self, client_id: &str, reply: &Reply) -> Reply {
+        let code = reply.param("code").unwrap_or_else(|| panic!("no code in {reply:?}"));
+        self.token(&[
+            ("grant_type", "authorization_code"),
+            ("client_id", client_id),
+            ("code", &code),
+            ("code_verifier", VERIFIER),
+        ])
+        .await
+    }
+}

@@ -1,0 +1,144 @@
+//! The server under test: the real routers on a database of its own, a clock that tests move by hand, and
+//! browsers that keep cookies and fill in forms.
+
+#![expect(clippy::allow_attributes, reason = "the next line cannot be an expectation")]
+#![allow(dead_code, reason = "each test program uses its part")]
+
+mod browser;
+mod flow;
+mod html;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use doorward_oauth::time::{Clock as _, ManualClock, UnixSeconds};
+use doorward_server::AuthorizationServer;
+use doorward_server::config::Settings;
+use doorward_server::context::{Context, Parts};
+use doorward_server::random::OsRandom;
+use doorward_store::{Resource, ResourceScope, User, UserId};
+use tempfile::TempDir;
+
+pub use browser::{Browser, Reply};
+pub use flow::{Authorization, VERIFIER, challenge_of};
+pub use html::Form;
+
+/// The issuer of the server under test.
+pub const ISSUER: &str = "http://localhost:9000";
+/// The resource that [`TestApp::new`] registers, with the scopes `mcp:read` and `mcp:write`.
+pub const RESOURCE: &str = "https://mcp.example/mcp";
+/// The password of everybody.
+pub const PASSWORD: &str = "correct horse battery staple";
+/// The person whom [`TestApp::new`] adds.
+pub const EMAIL: &str = "ada@example.com";
+
+/// A server with one resource and one person.
+pub struct TestApp {
+    /// What the handlers are given.
+    pub context: Arc<Context>,
+    /// Moves when the test moves it.
+    pub clock: ManualClock,
+    /// The public router.
+    pub public: Router,
+    /// The operators' router.
+    pub admin: Router,
+    /// The person.
+    pub user: User,
+    _folder: TempDir,
+}
+
+impl TestApp {
+    /// A server with the default settings.
+    pub async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// A server with other settings.
+    pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let app = Self::empty(change).await;
+        app.add_resource("mcp", RESOURCE, &["mcp:read", "mcp:write"]).await;
+        app.context.store.create_user(app.user.clone()).await.unwrap();
+        app
+    }
+
+    /// A server that knows nobody and nothing.
+    pub async fn empty(change: impl FnOnce(&mut Settings)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = Settings::default();
+        ISSUER.clone_into(&mut settings.server.issuer);
+        settings.storage.url = format!("sqlite://{}", folder.path().join("doorward.db").display());
+        settings.keys.master_key_file = folder.path().join("master.key");
+        change(&mut settings);
+        let clock = ManualClock::new(UnixSeconds(1_800_000_000));
+        let parts = Parts { clock: Arc::new(clock.clone()), random: Arc::new(OsRandom::default()) };
+        let server = AuthorizationServer::open(settings, parts).await.unwrap();
+        let routers = server.routers();
+        let context = server.context();
+        let user = new_user(&context, EMAIL).await;
+        Self { context, clock, public: routers.public, admin: routers.admin, user, _folder: folder }
+    }
+
+    /// A browser without cookies.
+    pub fn browser(&self) -> Browser {
+        Browser::new(self.public.clone())
+    }
+
+    /// A browser in which [`EMAIL`] is signed in.
+    pub async fn signed_in(&self) -> Browser {
+        let browser = self.browser();
+        let reply = browser.sign_in("/login", EMAIL, PASSWORD).await;
+        assert!(reply.status.is_success() || reply.status.is_redirection(), "{reply:?}");
+        browser
+    }
+
+    /// Lets time pass.
+    pub fn wait(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// Adds a resource whose scopes are all defaults.
+    pub async fn add_resource(&self, slug: &str, uri: &str, scopes: &[&str]) -> Resource {
+        let scope = |name: &&str| ResourceScope {
+            name: (*name).to_owned(),
+            description: format!("What {name} is for"),
+            upstream: None,
+            default: true,
+        };
+        let resource = Resource {
+            slug: slug.to_owned(),
+            uri: uri.to_owned(),
+            display_name: format!("The {slug} server"),
+            scopes: scopes.iter().map(scope).collect(),
+            created_at: self.clock.now(),
+            updated_at: self.clock.now(),
+        };
+        self.context.store.create_resource(resource.clone()).await.unwrap();
+        resource
+    }
+
+    /// Adds a person with [`PASSWORD`].
+    pub async fn add_user(&self, email: &str) -> User {
+        let user = new_user(&self.context, email).await;
+        self.context.store.create_user(user.clone()).await.unwrap();
+        user
+    }
+
+    /// Disables the person of [`TestApp::new`], or enables the person again.
+    pub async fn set_disabled(&self, disabled: bool) {
+        let user = User { disabled, ..self.user.clone() };
+        self.context.store.update_user(user, self.clock.now()).await.unwrap();
+    }
+}
+
+async fn new_user(context: &Context, email: &str) -> User {
+    User {
+        id: UserId(context.random.uuid_v4()),
+        email: email.to_owned(),
+        name: format!("The person {email}"),
+        password_hash: Some(context.passwords.hash(&PASSWORD.into()).await.unwrap()),
+        disabled: false,
+        created_at: context.now(),
+        updated_at: context.now(),
+    }
+}
