@@ -30,3 +30,10 @@ choice! {
         AdminOnly = "admin_only",
     }
 }
+
+impl DynamicRegistration {
+    /// Whether the registration endpoint takes requests of strangers at all.
+    pub const fn is_open_to_strangers(self) -> bool {
+        !matches!(self, Self::AdminOnly)
+    }
+}

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use axum::Router;
+use axum::http::HeaderName;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::routing::get;
 use doorward_jose::{base64url, sha256};
@@ -35,6 +36,6 @@ pub(crate) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
 }
 
 /// Good for ever: another content has another path.
-fn immutable(kind: &'static str, content: &'static [u8]) -> ([(axum::http::HeaderName, &'static str); 2], &'static [u8]) {
+fn immutable(kind: &'static str, content: &'static [u8]) -> ([(HeaderName, &'static str); 2], &'static [u8]) {
     ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "public, max-age=31536000, immutable")], content)
 }

@@ -1,6 +1,6 @@
 //! The pages people see. They are complete without a script, and nothing in them is written by a script.
 
-pub(crate) mod assets;
+mod assets;
 mod consent;
 mod display;
 mod error;
@@ -12,6 +12,7 @@ use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
+pub(crate) use assets::router as assets;
 pub(crate) use consent::{ConsentPage, ConsentScope, ConsentWarning};
 pub(crate) use error::ErrorPage;
 pub(crate) use login::LoginPage;
