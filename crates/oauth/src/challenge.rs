@@ -92,6 +92,11 @@ impl Challenge {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Names and values, in order.
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The header value. Control and non-ASCII characters become `?`, so the value cannot break out of its header.
     pub fn to_header_value(&self) -> String {
         let mut parameters: Vec<_> = self.parameters.iter().collect();
