@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use doorward_server::config::Settings;
 use doorward_server::context::Parts;
-use doorward_server::http::serve::{Listener, serve};
+use axum::Router;
+use doorward_server::http::serve::{ServeLimits, serve};
 use doorward_server::{AdminKeyOffer, AuthorizationServer, Routers};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -45,8 +47,8 @@ pub fn load(config: Option<&Path>) -> anyhow::Result<Settings> {
 /// A running server.
 pub struct Running {
     server: AuthorizationServer,
-    public: Listener,
-    admin: Listener,
+    public: (TcpListener, Router),
+    admin: (TcpListener, Router),
     stop: CancellationToken,
     /// The admin key made at this start, if one was.
     pub first_admin_key: Option<AdminKeyOffer>,
@@ -59,23 +61,30 @@ pub async fn start(settings: Settings, stop: &CancellationToken) -> anyhow::Resu
     let mut server = AuthorizationServer::open(settings, Parts::system()).await?;
     let first_admin_key = server.take_first_admin_key();
     let Routers { public: public_router, admin: admin_router } = server.routers();
-    let public = Listener::bind(public_address, public_router)
+    let public = TcpListener::bind(public_address)
         .await
         .with_context(|| format!("cannot listen on {public_address} (server.address)"))?;
-    let admin = Listener::bind(admin_address, admin_router)
+    let admin = TcpListener::bind(admin_address)
         .await
         .with_context(|| format!("cannot listen on {admin_address} (admin.address)"))?;
     tracing::info!(issuer, public = %public_address, admin = %admin_address, "the authorization server listens");
-    Ok(Running { server, public, admin, stop: stop.clone(), first_admin_key })
+    Ok(Running {
+        server,
+        public: (public, public_router),
+        admin: (admin, admin_router),
+        stop: stop.clone(),
+        first_admin_key,
+    })
 }
 
 impl Running {
     /// Answers requests until the token is cancelled, then drains.
     pub async fn until_stopped(self) -> anyhow::Result<()> {
         let Self { server, public, admin, stop, .. } = self;
+        let limits = ServeLimits::default();
         tokio::join!(
-            serve(public, stop.clone()),
-            serve(admin, stop.clone()),
+            serve(public.0, public.1, limits, stop.clone()),
+            serve(admin.0, admin.1, limits, stop.clone()),
             server.run_jobs(stop),
         );
         server.close().await?;

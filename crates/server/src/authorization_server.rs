@@ -1,12 +1,13 @@
 //! From settings to the two routers.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use doorward_fetch::{FetchError, FetchPolicy, Fetcher};
 use doorward_oauth::issuer::{Issuer, IssuerError};
-use doorward_store::sqlite::SqliteStore;
+use doorward_store::sqlite::{SqliteOptions, SqliteStore};
 use doorward_store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
@@ -61,7 +62,7 @@ impl AuthorizationServer {
     /// Opens the database, the master key and the signing keys; makes what is missing on first start.
     pub async fn open(settings: Settings, parts: Parts) -> Result<Self, StartError> {
         let issuer = Issuer::parse(&settings.server.issuer)?;
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&settings.storage.url)?);
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&settings.storage.url, &SqliteOptions::default())?);
         let master = master_key(&settings, &parts)?;
         let secrets = Secrets::open_store(store.as_ref(), &master, Arc::clone(&parts.random)).await?;
         let keep_previous = settings.tokens.access_ttl.duration() + RESOURCE_SERVER_SKEW;
@@ -123,15 +124,23 @@ impl AuthorizationServer {
     }
 }
 
-/// The master key of the settings; else of its file.
+/// The master key of the settings; else of its file, beside the database when none is named.
 fn master_key(settings: &Settings, parts: &Parts) -> Result<MasterKey, MasterKeyError> {
     if let Some(text) = &settings.keys.master_key {
         return MasterKey::from_setting(text);
     }
-    MasterKey::load_or_create(&settings.keys.master_key_file, parts.random.as_ref())
+    let beside_database = default_master_key_file(&settings.storage.url);
+    let path = settings.keys.master_key_file.as_deref().unwrap_or(&beside_database);
+    MasterKey::load_or_create(path, parts.random.as_ref())
 }
+
+/// `master.key` in the folder of the database.
+fn default_master_key_file(storage_url: &str) -> PathBuf {
+    Path::new(storage_url.strip_prefix("sqlite://").unwrap_or(storage_url)).with_file_name("master.key")
+}
+
 
 /// Brings the database of these settings to this version's schema, without serving.
 pub async fn migrate(settings: &Settings) -> Result<(), StoreError> {
-    SqliteStore::open(&settings.storage.url)?.close().await
+    SqliteStore::open(&settings.storage.url, &SqliteOptions::default())?.close().await
 }

@@ -18,6 +18,7 @@ use super::Place;
 struct Demo;
 
 #[derive(serde::Deserialize, rmcp::schemars::JsonSchema)]
+#[schemars(crate = "rmcp::schemars")]
 struct Echo {
     /// What to say back.
     text: String,

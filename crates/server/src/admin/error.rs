@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 
 use crate::http::error::PageError;
 use crate::keys::KeyError;
+use crate::login::PasswordError;
 
 /// Why a request of an operator was not carried out. Nothing of it was.
 #[derive(Debug)]
@@ -62,6 +63,16 @@ impl From<KeyError> for AdminError {
         match error {
             KeyError::Store(error) => error.into(),
             error => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<PasswordError> for AdminError {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Busy => Self::Store(StoreError::Busy),
+            PasswordError::Failed(internal) => Self::Internal(internal),
+            PasswordError::TooShort | PasswordError::TooLong => Self::Invalid(format!("{error}.")),
         }
     }
 }

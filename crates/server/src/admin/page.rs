@@ -16,9 +16,9 @@ const MOST: u32 = 200;
 #[into_params(parameter_in = Query)]
 pub(super) struct PageQuery {
     /// `next` of the page before.
-    cursor: Option<String>,
+    pub(super) cursor: Option<String>,
     /// Rows on a page, 1 to 200. Default 50.
-    limit: Option<u32>,
+    pub(super) limit: Option<u32>,
 }
 
 /// A page of a list.

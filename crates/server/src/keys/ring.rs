@@ -137,7 +137,7 @@ fn purpose(key_id: &str) -> String {
 }
 
 fn read(record: &SigningKeyRecord, master: &MasterKey) -> Result<SigningKey, KeyError> {
-    let algorithm: Algorithm = record.algorithm.parse()?;
+    let algorithm: Algorithm = record.algorithm.parse().map_err(|_| KeyError::UnknownAlgorithm(record.algorithm.clone()))?;
     let pkcs8 = master
         .open(&purpose(&record.key_id), &record.sealed_private_key)
         .ok_or(KeyError::WrongMasterKey)?;

@@ -28,6 +28,9 @@ pub enum KeyError {
         "the database was sealed under another master key; put the right one back, or start with an empty database"
     )]
     WrongMasterKey,
+    /// The store names an algorithm that this version does not know.
+    #[error("a stored signing key has the unknown algorithm {0}; was the database written by a newer version?")]
+    UnknownAlgorithm(String),
     /// A key cannot be made or read.
     #[error("a signing key cannot be used: {0}")]
     Jose(#[from] doorward_jose::JoseError),
