@@ -94,7 +94,9 @@ impl Challenge {
 
     /// Names and values, in order.
     pub fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.parameters
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// The header value. Control and non-ASCII characters become `?`, so the value cannot break out of its header.
@@ -113,20 +115,10 @@ impl Challenge {
     /// (`insufficient_scope`) names the scopes before everything else that follows the error.
     fn rank(&self, name: &str) -> usize {
         let order = match self.get("error") {
-            Some("insufficient_scope") => [
-                "error",
-                "algs",
-                "scope",
-                "resource_metadata",
-                "error_description",
-            ],
-            _ => [
-                "error",
-                "algs",
-                "error_description",
-                "resource_metadata",
-                "scope",
-            ],
+            Some("insufficient_scope") => {
+                ["error", "algs", "scope", "resource_metadata", "error_description"]
+            }
+            _ => ["error", "algs", "error_description", "resource_metadata", "scope"],
         };
         order
             .iter()
@@ -152,8 +144,7 @@ impl Challenge {
                     parameters: Vec::new(),
                 });
             }
-            let (Some(challenge), Some(parameter)) =
-                (challenges.last_mut(), read_parameter(parameter))
+            let (Some(challenge), Some(parameter)) = (challenges.last_mut(), read_parameter(parameter))
             else {
                 continue;
             };
@@ -244,19 +235,6 @@ const fn is_token_character(character: char) -> bool {
     character.is_ascii_alphanumeric()
         || matches!(
             character,
-            '!' | '#'
-                | '$'
-                | '%'
-                | '&'
-                | '\''
-                | '*'
-                | '+'
-                | '-'
-                | '.'
-                | '^'
-                | '_'
-                | '`'
-                | '|'
-                | '~'
+            '!' | '#' | '$' | '%' | '&' | '\'' | '*' | '+' | '-' | '.' | '^' | '_' | '`' | '|' | '~'
         )
 }

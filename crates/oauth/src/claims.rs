@@ -217,9 +217,7 @@ pub struct Actor {
 }
 
 /// A member that is there has a value of its type; `null` is not one.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
@@ -258,10 +256,7 @@ pub fn numeric_date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UnixSe
             if !(-LIMIT..=LIMIT).contains(&seconds) {
                 return Err(E::custom("a number of seconds out of range"));
             }
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "the range was checked above"
-            )]
+            #[expect(clippy::cast_possible_truncation, reason = "the range was checked above")]
             Ok(UnixSeconds(seconds.floor() as i64))
         }
     }

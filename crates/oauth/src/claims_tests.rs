@@ -51,10 +51,7 @@ fn optional_claims_may_be_absent() {
 #[test]
 fn a_wrong_type_is_an_error_never_absent() {
     let wrong: BTreeMap<&str, Vec<Value>> = BTreeMap::from([
-        (
-            "iss",
-            vec![json!(1), json!(null), json!(["https://as.example"])],
-        ),
+        ("iss", vec![json!(1), json!(null), json!(["https://as.example"])]),
         ("sub", vec![json!(1), json!(null)]),
         (
             "aud",
@@ -70,13 +67,7 @@ fn a_wrong_type_is_an_error_never_absent() {
         ("client_id", vec![json!(1), json!(null)]),
         (
             "scope",
-            vec![
-                json!(["a"]),
-                json!(null),
-                json!(1),
-                json!("a\"b"),
-                json!("a\tb"),
-            ],
+            vec![json!(["a"]), json!(null), json!(1), json!("a\"b"), json!("a\tb")],
         ),
         ("jti", vec![json!(1), json!(null)]),
         (
@@ -150,29 +141,18 @@ fn one_audience_is_a_string_and_several_are_an_array() {
         json!(["https://a.example", "https://b.example"])
     );
     let one = with("aud", json!(["https://a.example"])).unwrap().aud;
-    assert_eq!(
-        serde_json::to_value(&one).unwrap(),
-        json!("https://a.example")
-    );
+    assert_eq!(serde_json::to_value(&one).unwrap(), json!("https://a.example"));
     assert_eq!(Audience::several(Vec::new()), None);
 }
 
 #[test]
 fn the_empty_scope_is_no_scope() {
-    assert_eq!(
-        with("scope", json!("")).unwrap().scope,
-        Some(ScopeSet::new())
-    );
+    assert_eq!(with("scope", json!("")).unwrap().scope, Some(ScopeSet::new()));
 }
 
 #[test]
 fn typ_is_compared_without_case_and_prefix() {
-    for typ in [
-        "at+jwt",
-        "AT+JWT",
-        "application/at+jwt",
-        "Application/At+Jwt",
-    ] {
+    for typ in ["at+jwt", "AT+JWT", "application/at+jwt", "Application/At+Jwt"] {
         assert!(typ_is_access_token(typ), "{typ}");
     }
     for typ in [

@@ -12,6 +12,7 @@ use crate::redirect::RedirectUri;
 use crate::scope::ScopeSet;
 
 mod effective;
+mod keys;
 mod metadata;
 
 pub use effective::{RegistrationPolicy, effective};
@@ -90,8 +91,13 @@ wire_names! {
 /// a registration response returns them (RFC 7591 §3.2.1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EffectiveClient {
-    /// Never empty for clients that use the authorization endpoint.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// Never empty for clients that use the authorization endpoint. Reading leaves out what could not be registered
+    /// today, so that a URI that got in by another way is never followed.
+    #[serde(
+        default,
+        deserialize_with = "usable_redirect_uris",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub redirect_uris: Vec<RedirectUri>,
     /// Native or web.
     pub application_type: ApplicationType,
@@ -160,6 +166,14 @@ impl EffectiveClient {
             .iter()
             .find(|registered| registered.matches(requested))
     }
+}
+
+fn usable_redirect_uris<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<RedirectUri>, D::Error> {
+    let stored = Vec::<String>::deserialize(deserializer)?;
+    Ok(stored
+        .iter()
+        .filter_map(|uri| RedirectUri::parse(uri).ok())
+        .collect())
 }
 
 fn key_set<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<JwkSet>, D::Error> {
@@ -234,13 +248,7 @@ fn what_people_agree_to(client: &EffectiveClient) -> Agreement<'_> {
         )
     });
     Agreement {
-        redirect_uris: sorted(
-            client
-                .redirect_uris
-                .iter()
-                .map(RedirectUri::comparable)
-                .collect(),
-        ),
+        redirect_uris: sorted(client.redirect_uris.iter().map(RedirectUri::comparable).collect()),
         keys,
         jwks_uri: client.jwks_uri.as_deref(),
         client_name: client.client_name.as_deref(),

@@ -1,1 +1,544 @@
+use serde_json::{Value, json};
 
+use super::*;
+use crate::error::{ErrorCode, OAuthError};
+
+/// What most MCP clients send.
+fn typical() -> Value {
+    json!({
+        "client_name": "Claude Code",
+        "redirect_uris": ["http://localhost:3118/callback", "https://claude.ai/api/mcp/auth_callback"],
+        "grant_types": ["authorization_code", "refresh_token"],
+        "response_types": ["code"],
+        "token_endpoint_auth_method": "none",
+        "scope": "mcp:read"
+    })
+}
+
+fn register(document: &Value) -> Result<EffectiveClient, OAuthError> {
+    effective(
+        &ClientMetadata::from_json(document.to_string().as_bytes())?,
+        &RegistrationPolicy::dynamic(),
+    )
+}
+
+fn with(name: &str, value: Value) -> Result<EffectiveClient, OAuthError> {
+    let mut document = typical();
+    document[name] = value;
+    register(&document)
+}
+
+fn refusal(name: &str, value: &Value) -> Option<ErrorCode> {
+    with(name, value.clone()).err().map(|error| error.code)
+}
+
+fn es256_jwk() -> Value {
+    let key = doorward_jose::SigningKey::generate(doorward_jose::Algorithm::Es256).unwrap();
+    serde_json::to_value(key.public_jwk()).unwrap()
+}
+
+#[test]
+fn a_typical_registration_is_returned_as_it_takes_effect() {
+    let client = register(&typical()).unwrap();
+    assert!(client.is_public() && client.may_use(GrantType::RefreshToken));
+    let mut expected = typical();
+    expected["application_type"] = json!("native");
+    assert_eq!(serde_json::to_value(&client).unwrap(), expected);
+    assert_eq!(
+        serde_json::from_value::<EffectiveClient>(expected).unwrap(),
+        client
+    );
+}
+
+/// DCR-002
+#[test]
+fn defaults_are_those_of_rfc_7591() {
+    let client = register(&json!({"redirect_uris": ["https://c.example/cb"]})).unwrap();
+    assert_eq!(
+        client.token_endpoint_auth_method,
+        TokenEndpointAuthMethod::ClientSecretBasic
+    );
+    assert_eq!(client.grant_types, [GrantType::AuthorizationCode]);
+    assert_eq!(client.response_types, ["code"]);
+    assert_eq!(client.application_type, ApplicationType::Web);
+    assert_eq!(client.client_name, None);
+    let document = ClientMetadata::from_value(json!({"redirect_uris": ["https://c.example/cb"]})).unwrap();
+    assert!(
+        effective(&document, &RegistrationPolicy::metadata_document())
+            .unwrap()
+            .is_public()
+    );
+}
+
+/// DCR-003
+#[test]
+fn unknown_members_give_nothing() {
+    let mut document = typical();
+    for (name, value) in [
+        ("roles", json!(["admin"])),
+        ("trusted", json!(true)),
+        ("client_id", json!("admin")),
+        ("client_secret", json!("x")),
+    ] {
+        document[name] = value;
+    }
+    assert_eq!(register(&document).unwrap(), register(&typical()).unwrap());
+    assert!(ClientMetadata::from_value(document).unwrap().names_client_secret);
+}
+
+/// DCR-010, DCR-011
+#[test]
+fn only_one_json_object_is_a_document() {
+    for body in [
+        "",
+        "null",
+        "[]",
+        "\"x\"",
+        "1",
+        "true",
+        "{",
+        "{}{}",
+        "\u{feff}{}",
+        "{\"redirect_uris\":[\"https://a/cb\"],\"redirect_uris\":[\"https://evil/cb\"]}",
+    ] {
+        let error = ClientMetadata::from_json(body.as_bytes()).unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidClientMetadata, "{body}");
+    }
+    assert!(ClientMetadata::from_json(b"{\"client_name\":\"\xff\"}").is_err());
+    let deep = format!("{{\"x\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000));
+    assert!(ClientMetadata::from_json(deep.as_bytes()).is_err());
+    let long = format!("{{\"client_name\":\"{}\"}}", "x".repeat(MAX_DOCUMENT_LENGTH));
+    assert!(ClientMetadata::from_json(long.as_bytes()).is_err());
+    assert_eq!(
+        register(&json!({})).unwrap_err().code,
+        ErrorCode::InvalidRedirectUri
+    );
+}
+
+#[test]
+fn a_wrong_type_names_its_member() {
+    for (name, value) in [
+        ("client_name", json!(1)),
+        ("grant_types", json!("authorization_code")),
+        ("response_types", json!([1])),
+        ("scope", json!(["a"])),
+        ("jwks_uri", json!({})),
+        ("contacts", json!("a@b")),
+        ("dpop_bound_access_tokens", json!("true")),
+        ("logo_uri", json!([])),
+    ] {
+        let error = with(name, value).unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidClientMetadata);
+        assert!(error.description.starts_with(name), "{}", error.description);
+    }
+    // `null` is how some clients leave a member out.
+    assert_eq!(
+        with("client_uri", Value::Null).unwrap(),
+        register(&typical()).unwrap()
+    );
+}
+
+/// DCR-004, DCR-007
+#[test]
+fn redirect_uris_must_be_usable() {
+    for value in [
+        json!([]),
+        Value::Null,
+        json!("https://c/cb"),
+        json!([1]),
+        json!([["https://c/cb"]]),
+        json!([null]),
+        json!([""]),
+        json!(["javascript:x"]),
+        json!(["http://c.example/cb"]),
+        json!(vec!["https://c/cb"; 21]),
+    ] {
+        assert_eq!(
+            refusal("redirect_uris", &value),
+            Some(ErrorCode::InvalidRedirectUri),
+            "{value}"
+        );
+    }
+    assert!(
+        with("redirect_uris", json!(vec!["https://c/cb"; 20]))
+            .is_ok_and(|client| client.redirect_uris.len() == 1)
+    );
+}
+
+#[test]
+fn one_unsafe_redirect_uri_among_several_is_left_out() {
+    let cursor = json!([
+        "http://localhost:8787/callback",
+        "javascript:alert(1)",
+        "https://www.cursor.com/agents/mcp/oauth/callback",
+        "cursor://anysphere.cursor-mcp/oauth/callback",
+        "http://intranet/cb"
+    ]);
+    let client = with("redirect_uris", cursor).unwrap();
+    let kept: Vec<_> = client.redirect_uris.iter().map(RedirectUri::as_str).collect();
+    assert_eq!(
+        kept,
+        [
+            "http://localhost:8787/callback",
+            "https://www.cursor.com/agents/mcp/oauth/callback",
+            "cursor://anysphere.cursor-mcp/oauth/callback"
+        ]
+    );
+    assert_eq!(client.application_type, ApplicationType::Native);
+    assert!(client.redirect_uri("http://localhost:1/callback").is_some());
+    assert!(client.redirect_uri("javascript:alert(1)").is_none());
+}
+
+/// AS-23
+#[test]
+fn application_type_is_honoured_and_inferred() {
+    let mut document = typical();
+    document["application_type"] = json!("web");
+    let client = register(&document).unwrap();
+    assert_eq!(client.application_type, ApplicationType::Web);
+    assert_eq!(client.redirect_uris.len(), 1, "the loopback URI is left out");
+    document["redirect_uris"] = json!(["http://localhost/cb"]);
+    let error = register(&document).unwrap_err();
+    assert_eq!(error.code, ErrorCode::InvalidRedirectUri);
+    assert!(
+        error.description.contains("register as native"),
+        "{}",
+        error.description
+    );
+    document["application_type"] = json!("native");
+    assert_eq!(
+        register(&document).unwrap().application_type,
+        ApplicationType::Native
+    );
+    assert_eq!(
+        refusal("application_type", &json!("service")),
+        Some(ErrorCode::InvalidClientMetadata)
+    );
+}
+
+/// DCR-017, DCR-018
+#[test]
+fn unsupported_grant_types_are_ignored_and_none_left_is_refused() {
+    let device = "urn:ietf:params:oauth:grant-type:device_code";
+    let client = with(
+        "grant_types",
+        json!([
+            "authorization_code",
+            "refresh_token",
+            device,
+            "made-up",
+            "authorization_code"
+        ]),
+    )
+    .unwrap();
+    assert_eq!(
+        client.grant_types,
+        [GrantType::AuthorizationCode, GrantType::RefreshToken]
+    );
+    for value in [
+        json!([]),
+        json!(["refresh_token"]),
+        json!(["password"]),
+        json!(["implicit"]),
+        json!([device]),
+        json!(["client_credentials"]),
+        json!(vec!["x"; 51]),
+    ] {
+        assert_eq!(
+            refusal("grant_types", &value),
+            Some(ErrorCode::InvalidClientMetadata),
+            "{value}"
+        );
+    }
+    for value in [json!([]), json!(["token"]), json!(["code id_token"])] {
+        assert_eq!(
+            refusal("response_types", &value),
+            Some(ErrorCode::InvalidClientMetadata),
+            "{value}"
+        );
+    }
+    assert_eq!(
+        with("response_types", json!(["code", "token"]))
+            .unwrap()
+            .response_types,
+        ["code"]
+    );
+}
+
+#[test]
+fn a_machine_needs_a_secret_and_no_redirect_uri() {
+    let mut policy = RegistrationPolicy::dynamic();
+    policy.grant_types.push(GrantType::ClientCredentials);
+    let read = |document| effective(&ClientMetadata::from_value(document).unwrap(), &policy);
+    let machine = read(json!({"grant_types": ["client_credentials"]})).unwrap();
+    assert!(machine.redirect_uris.is_empty() && machine.response_types.is_empty());
+    assert!(
+        read(json!({"grant_types": ["client_credentials"], "token_endpoint_auth_method": "none"})).is_err()
+    );
+    assert!(read(json!({"grant_types": ["client_credentials"], "response_types": ["code"]})).is_err());
+}
+
+#[test]
+fn an_unsupported_authentication_method_names_those_that_work() {
+    let error = with("token_endpoint_auth_method", json!("tls_client_auth")).unwrap_err();
+    assert_eq!(error.code, ErrorCode::InvalidClientMetadata);
+    assert!(
+        error
+            .description
+            .contains("none, client_secret_basic, client_secret_post"),
+        "{}",
+        error.description
+    );
+    let secret = ClientMetadata {
+        token_endpoint_auth_method: Some("client_secret_post".to_owned()),
+        ..ClientMetadata::default()
+    };
+    assert!(effective(&secret, &RegistrationPolicy::metadata_document()).is_err());
+}
+
+#[test]
+fn names_are_bounded_and_lose_what_cannot_be_seen() {
+    let name = |name: &str| with("client_name", json!(name)).map(|client| client.client_name);
+    assert_eq!(
+        name("Evil\u{202e}edualC\u{200b}\u{feff} \u{2066}x\u{2069}")
+            .unwrap()
+            .as_deref(),
+        Some("EviledualC x")
+    );
+    assert_eq!(
+        name(" Müller & Söhne 日本 ").unwrap().as_deref(),
+        Some("Müller & Söhne 日本")
+    );
+    assert_eq!(name("\u{200b}").unwrap(), None);
+    assert_eq!(
+        name(&"é".repeat(200)).unwrap().map(|name| name.chars().count()),
+        Some(200)
+    );
+    for refused in ["a\nb", "a\0b", "a\u{85}b", "\u{1b}[31m", &"x".repeat(201)] {
+        assert_eq!(
+            name(refused).unwrap_err().code,
+            ErrorCode::InvalidClientMetadata,
+            "{refused:?}"
+        );
+    }
+}
+
+/// DCR-013
+#[test]
+fn pages_are_https_on_a_named_host_or_left_out() {
+    for member in ["logo_uri", "client_uri", "policy_uri", "tos_uri"] {
+        let kept = with(member, json!("https://c.example/x")).unwrap();
+        assert_eq!(serde_json::to_value(kept).unwrap()[member], "https://c.example/x");
+        for unsafe_uri in [
+            "javascript:alert(1)",
+            "http://c.example/l.png",
+            "data:image/svg+xml,x",
+            "https://169.254.169.254/l",
+            "https://[::1]/l",
+            "https://localhost/l",
+            "file:///x",
+            "https://u@c.example/",
+            "not a URI",
+            "https://c.example/\"onerror=\"x",
+        ] {
+            let client = with(member, json!(unsafe_uri)).unwrap();
+            assert_eq!(client, register(&typical()).unwrap(), "{member}: {unsafe_uri}");
+        }
+    }
+}
+
+#[test]
+fn scopes_are_a_bounded_hint() {
+    let scope =
+        |value: &str| with("scope", json!(value)).map(|client| client.scope.map(|scopes| scopes.to_string()));
+    assert_eq!(scope("a  b a").unwrap().as_deref(), Some("a b"));
+    assert_eq!(scope("").unwrap(), None);
+    assert!(scope(&"x ".repeat(1001)).is_err());
+    assert!(scope("a\"b").is_err());
+}
+
+/// DCR-008
+#[test]
+fn counts_and_lengths_are_bounded() {
+    for (name, value) in [
+        ("contacts", json!(vec!["a@b.example"; 21])),
+        ("contacts", json!(["x".repeat(201)])),
+        ("software_id", json!("x".repeat(201))),
+        ("software_version", json!("1\n2")),
+        ("software_version", json!("x".repeat(1_000))),
+    ] {
+        assert_eq!(
+            refusal(name, &value),
+            Some(ErrorCode::InvalidClientMetadata),
+            "{name}"
+        );
+    }
+}
+
+/// DCR-012
+#[test]
+fn only_public_keys_are_taken() {
+    let public = es256_jwk();
+    let client = with("jwks", json!({"keys": [public, {"kty": "future"}]})).unwrap();
+    assert_eq!(client.jwks.as_ref().map(|set| set.keys.len()), Some(1));
+    let stored = serde_json::to_value(&client).unwrap();
+    assert_eq!(serde_json::from_value::<EffectiveClient>(stored).unwrap(), client);
+    let mut private = public.clone();
+    private["d"] = json!("AAAA");
+    for value in [
+        json!({"keys": [public, private]}),
+        json!({"keys": [public, {"kty": "oct", "k": "AAAA"}]}),
+        json!({"keys": []}),
+        json!({"keys": [{"kty": "future"}]}),
+        json!([]),
+        json!("x"),
+        json!({}),
+        json!({"keys": vec![public.clone(); 21]}),
+    ] {
+        assert_eq!(
+            refusal("jwks", &value),
+            Some(ErrorCode::InvalidClientMetadata),
+            "{value}"
+        );
+    }
+    for uri in [
+        "http://c.example/j",
+        "https://127.0.0.1/j",
+        "https://localhost/j",
+        "file:///etc/passwd",
+        "https://c.example/j#x",
+        "https://u:p@c.example/j",
+    ] {
+        assert_eq!(
+            refusal("jwks_uri", &json!(uri)),
+            Some(ErrorCode::InvalidClientMetadata),
+            "{uri}"
+        );
+    }
+    let mut both = typical();
+    both["jwks"] = json!({"keys": [public]});
+    assert!(register(&both).is_ok());
+    both["jwks_uri"] = json!("https://c.example/jwks.json");
+    assert!(register(&both).is_err());
+}
+
+#[test]
+fn private_key_jwt_needs_keys() {
+    let mut policy = RegistrationPolicy::dynamic();
+    policy.auth_methods.push(TokenEndpointAuthMethod::PrivateKeyJwt);
+    policy.allow_loopback_jwks_uri = true;
+    let mut document = typical();
+    document["token_endpoint_auth_method"] = json!("private_key_jwt");
+    let read = |document: &Value| effective(&ClientMetadata::from_value(document.clone()).unwrap(), &policy);
+    assert!(read(&document).is_err());
+    document["jwks_uri"] = json!("http://127.0.0.1:7000/jwks.json");
+    assert!(!read(&document).unwrap().is_public());
+}
+
+/// DCR-019
+#[test]
+fn a_software_statement_is_refused_not_ignored() {
+    assert_eq!(
+        refusal("software_statement", &json!("x.y.z")),
+        Some(ErrorCode::UnapprovedSoftwareStatement)
+    );
+}
+
+#[test]
+fn the_same_registration_gives_the_same_id() {
+    let client = register(&typical()).unwrap();
+    let id = derived_client_id(&client);
+    assert!(id.starts_with("dwc_") && id.len() == 47, "{id}");
+    for (name, value) in [
+        (
+            "redirect_uris",
+            json!([
+                "https://claude.ai/api/mcp/auth_callback",
+                "http://localhost:50123/callback"
+            ]),
+        ),
+        ("grant_types", json!(["refresh_token", "authorization_code"])),
+        ("unknown", json!(1)),
+    ] {
+        assert_eq!(derived_client_id(&with(name, value).unwrap()), id, "{name}");
+    }
+    for (name, value) in [
+        ("redirect_uris", json!(["http://localhost:3118/callback"])),
+        (
+            "redirect_uris",
+            json!([
+                "http://127.0.0.1:3118/callback",
+                "https://claude.ai/api/mcp/auth_callback"
+            ]),
+        ),
+        (
+            "redirect_uris",
+            json!([
+                "http://localhost:3118/callback",
+                "https://claude.ai:8443/api/mcp/auth_callback"
+            ]),
+        ),
+        ("grant_types", json!(["authorization_code"])),
+        ("client_name", json!("Claude Code 2")),
+        ("client_name", Value::Null),
+        ("scope", json!("mcp:write")),
+        ("logo_uri", json!("https://claude.ai/logo")),
+        ("policy_uri", json!("https://claude.ai/logo")),
+        ("software_id", json!("s")),
+        ("software_version", json!("s")),
+        ("contacts", json!(["s"])),
+        ("jwks", json!({"keys": [es256_jwk()]})),
+        ("dpop_bound_access_tokens", json!(true)),
+    ] {
+        assert_ne!(
+            derived_client_id(&with(name, value.clone()).unwrap()),
+            id,
+            "{name}: {value}"
+        );
+    }
+}
+
+#[test]
+fn consent_holds_while_redirect_uris_keys_and_name_stay() {
+    let fingerprint = consent_fingerprint(&register(&typical()).unwrap());
+    for (name, value) in [
+        ("scope", json!("mcp:write")),
+        ("logo_uri", json!("https://c.example/l")),
+        ("grant_types", json!(["authorization_code"])),
+    ] {
+        assert_eq!(
+            consent_fingerprint(&with(name, value).unwrap()),
+            fingerprint,
+            "{name}"
+        );
+    }
+    for (name, value) in [
+        (
+            "redirect_uris",
+            json!(["http://localhost:3118/callback", "https://evil.example/cb"]),
+        ),
+        ("client_name", json!("Other")),
+        ("jwks", json!({"keys": [es256_jwk()]})),
+        ("jwks_uri", json!("https://c.example/jwks.json")),
+    ] {
+        assert_ne!(
+            consent_fingerprint(&with(name, value).unwrap()),
+            fingerprint,
+            "{name}"
+        );
+    }
+}
+
+/// REDIR-031
+#[test]
+fn an_unsafe_redirect_uri_in_the_store_is_never_followed() {
+    let mut stored = serde_json::to_value(register(&typical()).unwrap()).unwrap();
+    stored["redirect_uris"] = json!([
+        "JaVaScRiPt:alert(1)//",
+        " javascript:alert(1)",
+        "https://c.example/cb"
+    ]);
+    let client: EffectiveClient = serde_json::from_value(stored).unwrap();
+    assert_eq!(client.redirect_uris.len(), 1);
+    assert!(client.redirect_uri("JaVaScRiPt:alert(1)//").is_none());
+}

@@ -101,10 +101,7 @@ error_codes! {
 impl ErrorCode {
     /// The code with this value on the wire.
     pub fn from_wire(value: &str) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|code| code.as_str() == value)
+        Self::ALL.iter().copied().find(|code| code.as_str() == value)
     }
 }
 
@@ -212,11 +209,8 @@ mod tests {
 
     #[test]
     fn the_internal_text_is_never_serialised() {
-        let error = OAuthError::new(
-            ErrorCode::InvalidGrant,
-            "The code has expired. Start again.",
-        )
-        .with_internal("row 7");
+        let error = OAuthError::new(ErrorCode::InvalidGrant, "The code has expired. Start again.")
+            .with_internal("row 7");
         assert_eq!(
             serde_json::to_string(&error).unwrap(),
             r#"{"error":"invalid_grant","error_description":"The code has expired. Start again."}"#

@@ -16,14 +16,10 @@ pub enum IssuerError {
     #[error("the issuer {0}")]
     Uri(#[from] UriError),
     /// A scheme other than `https` (or `http` on loopback).
-    #[error(
-        "the issuer must begin with https:// (http:// is for localhost, 127.0.0.1 and [::1] only)"
-    )]
+    #[error("the issuer must begin with https:// (http:// is for localhost, 127.0.0.1 and [::1] only)")]
     NotHttps,
     /// Clients compare issuers byte for byte and many normalise before they do.
-    #[error(
-        "the issuer's scheme and host must be in lower case, without the scheme's default port"
-    )]
+    #[error("the issuer's scheme and host must be in lower case, without the scheme's default port")]
     NotCanonical,
     /// `user:password@`.
     #[error("the issuer must not have a user name or password")]

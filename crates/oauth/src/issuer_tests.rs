@@ -75,8 +75,5 @@ fn metadata_urls_come_in_the_order_clients_try_them() {
             "https://as.example/t/.well-known/openid-configuration"
         ]
     );
-    assert_eq!(
-        tenant.well_known_path("jwks.json"),
-        "/.well-known/jwks.json/t"
-    );
+    assert_eq!(tenant.well_known_path("jwks.json"), "/.well-known/jwks.json/t");
 }

@@ -147,16 +147,14 @@ mod tests {
     #[test]
     fn unknown_members_are_ignored_and_wrong_types_are_errors() {
         let read = |text| serde_json::from_str::<AuthorizationServerMetadata>(text);
-        let document = read(r#"{"issuer":"https://as.example","x":{"y":1},"token_endpoint":"https://as.example/t"}"#).unwrap();
+        let document =
+            read(r#"{"issuer":"https://as.example","x":{"y":1},"token_endpoint":"https://as.example/t"}"#)
+                .unwrap();
         assert_eq!(document.issuer, "https://as.example");
-        assert_eq!(
-            document.token_endpoint.as_deref(),
-            Some("https://as.example/t")
-        );
+        assert_eq!(document.token_endpoint.as_deref(), Some("https://as.example/t"));
         assert!(read(r#"{"issuer":["https://as.example"]}"#).is_err());
         assert!(
-            read(r#"{"issuer":"https://as.example","grant_types_supported":"authorization_code"}"#)
-                .is_err()
+            read(r#"{"issuer":"https://as.example","grant_types_supported":"authorization_code"}"#).is_err()
         );
     }
 }

@@ -23,14 +23,10 @@ pub enum ParametersError {
     #[error("There are more than 200 parameters. Send fewer.")]
     TooMany,
     /// A percent sign without two hexadecimal digits.
-    #[error(
-        "A percent sign is not followed by two hexadecimal digits. Percent-encode every parameter."
-    )]
+    #[error("A percent sign is not followed by two hexadecimal digits. Percent-encode every parameter.")]
     BadPercentEncoding,
     /// Decoded bytes that are not UTF-8.
-    #[error(
-        "A parameter is not UTF-8. Encode the parameters as UTF-8 before percent-encoding them."
-    )]
+    #[error("A parameter is not UTF-8. Encode the parameters as UTF-8 before percent-encoding them.")]
     NotUtf8,
 }
 
@@ -62,10 +58,7 @@ impl Parameters {
             return Err(ParametersError::TooLong);
         }
         let mut pairs = Vec::new();
-        for pair in input
-            .split(|&byte| byte == b'&')
-            .filter(|pair| !pair.is_empty())
-        {
+        for pair in input.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()) {
             if pairs.len() == MAX_PARAMETERS {
                 return Err(ParametersError::TooMany);
             }
@@ -114,9 +107,7 @@ impl Parameters {
 
     /// Names and values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// The names that come more than once.
@@ -169,3 +160,7 @@ const fn hex_digit(byte: u8) -> Option<u8> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+#[path = "parameters_tests.rs"]
+mod tests;

@@ -15,9 +15,7 @@ pub enum PkceError {
     #[error("Send code_challenge_method=S256; no other method is accepted.")]
     UnsupportedMethod,
     /// Not 43 base64url characters.
-    #[error(
-        "The code_challenge must be the unpadded base64url SHA-256 of the code_verifier: 43 characters."
-    )]
+    #[error("The code_challenge must be the unpadded base64url SHA-256 of the code_verifier: 43 characters.")]
     MalformedChallenge,
 }
 

@@ -8,38 +8,16 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::uri::{Uri, UriError, is_unreserved};
+use crate::uri::{Uri, UriError};
+
+mod response;
+mod scheme;
+
+pub use response::{form_action_source, location};
+pub use scheme::SchemePolicy;
 
 /// The longest redirect URI, in bytes.
 pub const MAX_LENGTH: usize = 2000;
-
-/// Schemes that run, read or open something at the browser, or that are not private to one application. No policy allows them.
-const FORBIDDEN_SCHEMES: [&str; 24] = [
-    "about",
-    "blob",
-    "chrome",
-    "chrome-extension",
-    "content",
-    "data",
-    "edge",
-    "file",
-    "filesystem",
-    "ftp",
-    "intent",
-    "jar",
-    "javascript",
-    "livescript",
-    "mailto",
-    "resource",
-    "search-ms",
-    "shell",
-    "sms",
-    "tel",
-    "vbscript",
-    "view-source",
-    "ws",
-    "wss",
-];
 
 /// The kind of application that registers (OpenID Connect Registration §2, `application_type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -60,47 +38,6 @@ pub enum RedirectUriKind {
     Loopback,
     /// A private-use scheme of a native application (RFC 8252 §7.1).
     PrivateUse,
-}
-
-/// Which private-use schemes native applications may register. Schemes in reverse-domain form (with a dot, such as
-/// `com.example.app`, RFC 8252 §7.1) are always allowed; the forbidden ones (`javascript`, `data`, `file`, …) never.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SchemePolicy {
-    /// Schemes without a dot, in lower case.
-    pub allowed: Vec<String>,
-}
-
-impl Default for SchemePolicy {
-    /// The editors and desktop applications that speak MCP today.
-    fn default() -> Self {
-        let names = [
-            "claude",
-            "cursor",
-            "goose",
-            "jetbrains",
-            "kiro",
-            "raycast",
-            "trae",
-            "vscode",
-            "vscode-insiders",
-            "vscodium",
-            "warp",
-            "windsurf",
-            "windsurf-next",
-            "zed",
-        ];
-        Self {
-            allowed: names.map(str::to_owned).to_vec(),
-        }
-    }
-}
-
-impl SchemePolicy {
-    /// Whether this policy admits a scheme (in lower case).
-    pub fn allows(&self, scheme: &str) -> bool {
-        !FORBIDDEN_SCHEMES.contains(&scheme)
-            && (scheme.contains('.') || self.allowed.iter().any(|allowed| allowed == scheme))
-    }
 }
 
 /// Why a redirect URI cannot be registered.
@@ -135,9 +72,7 @@ pub enum RedirectUriError {
     )]
     Opaque,
     /// `web` with a URI that only a native application can receive.
-    #[error(
-        "a client of application_type web may register https redirect URIs only: register as native"
-    )]
+    #[error("a client of application_type web may register https redirect URIs only: register as native")]
     NotForWeb,
 }
 
@@ -169,13 +104,10 @@ impl RedirectUri {
         if uri.fragment.is_some() {
             return Err(RedirectUriError::Fragment);
         }
-        if uri
-            .authority
-            .is_some_and(|authority| authority.has_userinfo)
-        {
+        if uri.authority.is_some_and(|authority| authority.has_userinfo) {
             return Err(RedirectUriError::Userinfo);
         }
-        if FORBIDDEN_SCHEMES.contains(&uri.scheme.to_ascii_lowercase().as_str()) {
+        if scheme::is_forbidden(uri.scheme) {
             return Err(RedirectUriError::Scheme);
         }
         if uri.scheme.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -188,9 +120,7 @@ impl RedirectUri {
             "https" if uri.authority.is_none() => Err(UriError::InvalidHost.into()),
             "http" => check_loopback(&uri),
             "https" => Ok(()),
-            _ if !uri.path.starts_with('/') && uri.authority.is_none() => {
-                Err(RedirectUriError::Opaque)
-            }
+            _ if !uri.path.starts_with('/') && uri.authority.is_none() => Err(RedirectUriError::Opaque),
             _ => Ok(()),
         }?;
         Ok(Self(text.to_owned()))
@@ -232,11 +162,7 @@ impl RedirectUri {
             comparable = format!("http://{host}{path}{mark}{query}");
             true
         });
-        if is_loopback {
-            comparable
-        } else {
-            self.0.clone()
-        }
+        if is_loopback { comparable } else { self.0.clone() }
     }
 
     /// What a person is shown on the consent page: the host (with its port unless it is the default), or scheme and
@@ -247,10 +173,9 @@ impl RedirectUri {
             .strip_prefix("//")
             .map(|rest| rest.split(['/', '?']).next().unwrap_or(rest));
         match (self.kind(), authority) {
-            (RedirectUriKind::Https, Some(authority)) => authority
-                .strip_suffix(":443")
-                .unwrap_or(authority)
-                .to_owned(),
+            (RedirectUriKind::Https, Some(authority)) => {
+                authority.strip_suffix(":443").unwrap_or(authority).to_owned()
+            }
             (RedirectUriKind::Loopback, Some(authority)) => authority.to_owned(),
             (_, Some(authority)) => format!("{scheme}://{authority}"),
             (_, None) => format!("{scheme}:"),
@@ -318,58 +243,6 @@ fn loopback_port_wildcard(text: &str) -> Option<String> {
     })
 }
 
-/// The address that carries an authorization response: `redirect_uri` with the parameters added to its query.
-///
-/// The bytes of `redirect_uri` stay as they are (RFC 6749 §3.1.2); names and values are percent-encoded so that
-/// nothing in them can become another parameter or a header.
-pub fn location(redirect_uri: &str, pairs: &[(&str, &str)]) -> String {
-    let mut location = redirect_uri.to_owned();
-    for (name, value) in pairs {
-        match location.split_once('?') {
-            None => location.push('?'),
-            Some((_, query)) if query.is_empty() || query.ends_with('&') => {}
-            Some(_) => location.push('&'),
-        }
-        percent_encode(name, &mut location);
-        location.push('=');
-        percent_encode(value, &mut location);
-    }
-    location
-}
-
-/// The source expression that lets a page's form end at `redirect_uri` (CSP Level 3 `form-action`). Browsers apply it to
-/// the redirect after the form was sent. `None` if the text is not a URI.
-pub fn form_action_source(redirect_uri: &str) -> Option<String> {
-    let uri = Uri::parse(redirect_uri, MAX_LENGTH).ok()?;
-    let is_ipv6 = uri
-        .authority
-        .is_some_and(|authority| authority.host.starts_with('['));
-    // The grammar of source expressions has no IPv6 addresses; the scheme is the narrowest that works.
-    let source = if uri.is_http() && !is_ipv6 {
-        uri.origin()
-    } else {
-        format!("{}:", uri.scheme.to_ascii_lowercase())
-    };
-    Some(source)
-}
-
-fn percent_encode(text: &str, output: &mut String) {
-    const DIGITS: [char; 16] = [
-        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
-    ];
-    for byte in text.bytes() {
-        if is_unreserved(byte) {
-            output.push(char::from(byte));
-        } else {
-            output.extend([
-                '%',
-                DIGITS[usize::from(byte >> 4)],
-                DIGITS[usize::from(byte & 15)],
-            ]);
-        }
-    }
-}
-
 impl AsRef<str> for RedirectUri {
     fn as_ref(&self) -> &str {
         &self.0
@@ -407,3 +280,7 @@ impl<'de> Deserialize<'de> for RedirectUri {
         Self::parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
     }
 }
+
+#[cfg(test)]
+#[path = "redirect_tests.rs"]
+mod tests;

@@ -16,9 +16,7 @@ pub enum ResourceUriError {
     #[error("the resource URI {0}")]
     Uri(#[from] UriError),
     /// A scheme other than `https` (or `http` where that is allowed).
-    #[error(
-        "the resource URI must begin with https:// (http:// is for localhost, 127.0.0.1 and [::1] only)"
-    )]
+    #[error("the resource URI must begin with https:// (http:// is for localhost, 127.0.0.1 and [::1] only)")]
     NotHttps,
     /// `user:password@`.
     #[error("the resource URI must not have a user name or password")]
@@ -103,9 +101,7 @@ impl ResourceUri {
             return false;
         };
         let plain = uri.is_http()
-            && uri
-                .authority
-                .is_some_and(|authority| !authority.has_userinfo)
+            && uri.authority.is_some_and(|authority| !authority.has_userinfo)
             && uri.query.is_none()
             && uri.fragment.is_none();
         plain && canonical(&uri).0 == self.canonical

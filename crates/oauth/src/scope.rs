@@ -274,3 +274,7 @@ impl<'de> Deserialize<'de> for ScopeSet {
         Self::parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
     }
 }
+
+#[cfg(test)]
+#[path = "scope_tests.rs"]
+mod tests;

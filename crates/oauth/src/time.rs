@@ -12,9 +12,7 @@ use serde::{Deserialize, Serialize};
 /// Seconds since the Unix epoch (the `NumericDate` of RFC 7519 §2, without a fraction).
 ///
 /// Arithmetic saturates, so a hostile `exp` can never overflow.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UnixSeconds(pub i64);
 
@@ -113,10 +111,7 @@ mod tests {
     fn arithmetic_saturates() {
         assert_eq!(UnixSeconds(i64::MAX) + Duration::MAX, UnixSeconds(i64::MAX));
         assert_eq!(UnixSeconds(i64::MIN) - Duration::MAX, UnixSeconds(i64::MIN));
-        assert_eq!(
-            UnixSeconds(100) + Duration::from_millis(1999),
-            UnixSeconds(101)
-        );
+        assert_eq!(UnixSeconds(100) + Duration::from_millis(1999), UnixSeconds(101));
     }
 
     #[test]

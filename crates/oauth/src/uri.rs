@@ -116,13 +116,9 @@ impl<'a> Uri<'a> {
     /// needs none, and no escaped slash, backslash or control character.
     pub(crate) fn path_is_plain(&self) -> bool {
         !self.path.contains("//")
-            && !self
-                .path
-                .split('/')
-                .any(|segment| matches!(segment, "." | ".."))
-            && escapes(self.path).all(|byte| {
-                !(is_unreserved(byte) || byte.is_ascii_control() || matches!(byte, b'/' | b'\\'))
-            })
+            && !self.path.split('/').any(|segment| matches!(segment, "." | ".."))
+            && escapes(self.path)
+                .all(|byte| !(is_unreserved(byte) || byte.is_ascii_control() || matches!(byte, b'/' | b'\\')))
     }
 
     /// Whether a `.` or `..` segment is in the path, plainly or percent-encoded.
@@ -207,9 +203,7 @@ fn check_characters(text: &str) -> Result<(), UriError> {
 fn check_scheme(scheme: &str) -> Result<(), UriError> {
     let mut bytes = scheme.bytes();
     let starts_well = bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic());
-    if starts_well
-        && bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
-    {
+    if starts_well && bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')) {
         Ok(())
     } else {
         Err(UriError::NotAbsolute)
@@ -234,10 +228,7 @@ fn check_host(host: &str) -> Result<(), UriError> {
 }
 
 fn looks_numeric(label: &str) -> bool {
-    label
-        .bytes()
-        .next()
-        .is_some_and(|byte| byte.is_ascii_digit())
+    label.bytes().next().is_some_and(|byte| byte.is_ascii_digit())
         && (label.bytes().all(|byte| byte.is_ascii_digit()) || label[1..].starts_with(['x', 'X']))
 }
 

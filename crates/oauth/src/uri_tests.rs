@@ -33,10 +33,7 @@ fn the_last_at_sign_ends_the_userinfo() {
         .unwrap()
         .authority
         .unwrap();
-    assert_eq!(
-        (authority.has_userinfo, authority.host),
-        (true, "evil.example")
-    );
+    assert_eq!((authority.has_userinfo, authority.host), (true, "evil.example"));
 }
 
 #[test]
@@ -75,17 +72,10 @@ fn ports_are_plain_numbers() {
     for port in [
         "", "0", "080", "65536", "99999", "-1", "+1", "abc", ":", "80:80", "%38080", "*",
     ] {
-        assert!(
-            parse(&format!("http://127.0.0.1:{port}/cb")).is_err(),
-            "{port}"
-        );
+        assert!(parse(&format!("http://127.0.0.1:{port}/cb")).is_err(), "{port}");
     }
     assert_eq!(
-        parse("http://127.0.0.1:65535/")
-            .unwrap()
-            .authority
-            .unwrap()
-            .port,
+        parse("http://127.0.0.1:65535/").unwrap().authority.unwrap().port,
         Some(65535)
     );
 }

@@ -84,13 +84,9 @@ fn redirect_uris_match_as_the_vectors_say() {
         report.check(registered.is_ok() == vector.accepted, vector);
     }
     for vector in &file.matching {
-        let registered =
-            RedirectUri::register(&vector.registered, ApplicationType::Native, &policy)
-                .unwrap_or_else(|error| panic!("{vector:?}: {error}"));
-        report.check(
-            registered.matches(&vector.requested) == vector.matches,
-            vector,
-        );
+        let registered = RedirectUri::register(&vector.registered, ApplicationType::Native, &policy)
+            .unwrap_or_else(|error| panic!("{vector:?}: {error}"));
+        report.check(registered.matches(&vector.requested) == vector.matches, vector);
     }
 }
 
@@ -114,9 +110,7 @@ fn resources_match_as_the_vectors_say() {
     let mut report = Report::default();
     for vector in &file.registration {
         let resource = ResourceUri::parse(&vector.uri).ok();
-        let canonical = resource
-            .as_ref()
-            .map(|resource| resource.canonical().to_owned());
+        let canonical = resource.as_ref().map(|resource| resource.canonical().to_owned());
         let metadata_url = resource.as_ref().map(ResourceUri::metadata_url);
         let passed = resource.is_some() == vector.accepted
             && canonical == vector.canonical
@@ -124,12 +118,9 @@ fn resources_match_as_the_vectors_say() {
         report.check(passed, vector);
     }
     for vector in &file.matching {
-        let resource = ResourceUri::parse(&vector.registered)
-            .unwrap_or_else(|error| panic!("{vector:?}: {error}"));
-        report.check(
-            resource.matches(&vector.requested) == vector.matches,
-            vector,
-        );
+        let resource =
+            ResourceUri::parse(&vector.registered).unwrap_or_else(|error| panic!("{vector:?}: {error}"));
+        report.check(resource.matches(&vector.requested) == vector.matches, vector);
     }
 }
 
@@ -158,18 +149,12 @@ fn pkce_follows_the_vectors() {
     let file: File = vectors("pkce.json");
     let mut report = Report::default();
     for vector in &file.challenges {
-        let parsed = CodeChallenge::parse(
-            &vector.code_challenge,
-            vector.code_challenge_method.as_deref(),
-        );
+        let parsed = CodeChallenge::parse(&vector.code_challenge, vector.code_challenge_method.as_deref());
         report.check(parsed.is_ok() == vector.accepted, vector);
     }
     for vector in &file.verifiers {
         let challenge = CodeChallenge::parse(&vector.code_challenge, Some("S256")).unwrap();
-        report.check(
-            challenge.verify(&vector.code_verifier) == vector.verifies,
-            vector,
-        );
+        report.check(challenge.verify(&vector.code_verifier) == vector.verifies, vector);
     }
 }
 

@@ -1,8 +1,6 @@
 //! From what a client says to what the server does.
 
-use doorward_jose::{JoseError, Jwk, JwkSet};
-use serde_json::Value;
-
+use super::keys;
 use super::metadata::invalid;
 use super::{ApplicationType, ClientMetadata, EffectiveClient, GrantType, TokenEndpointAuthMethod};
 use crate::error::{ErrorCode, OAuthError};
@@ -12,10 +10,9 @@ use crate::uri::Uri;
 
 const MAX_REDIRECT_URIS: usize = 20;
 const MAX_CONTACTS: usize = 20;
-const MAX_KEYS: usize = 20;
 const MAX_NAMES: usize = 50;
 const MAX_NAME_CHARACTERS: usize = 200;
-const MAX_TEXT_LENGTH: usize = 2000;
+pub(super) const MAX_TEXT_LENGTH: usize = 2000;
 
 /// What a server lets clients register.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,9 +72,8 @@ pub fn effective(
     let token_endpoint_auth_method = auth_method(metadata, policy)?;
     let grant_types = grant_types(metadata, policy, token_endpoint_auth_method)?;
     let uses_authorization_endpoint = grant_types.contains(&GrantType::AuthorizationCode);
-    let (redirect_uris, application_type) =
-        redirect_uris(metadata, policy, uses_authorization_endpoint)?;
-    let (jwks, jwks_uri) = keys(metadata, policy, token_endpoint_auth_method)?;
+    let (redirect_uris, application_type) = redirect_uris(metadata, policy, uses_authorization_endpoint)?;
+    let (jwks, jwks_uri) = keys::keys(metadata, policy, token_endpoint_auth_method)?;
     Ok(EffectiveClient {
         redirect_uris,
         application_type,
@@ -111,11 +107,7 @@ fn auth_method(
             .filter(|method| policy.auth_methods.contains(method)),
     };
     method.ok_or_else(|| {
-        let supported: Vec<_> = policy
-            .auth_methods
-            .iter()
-            .map(|method| method.as_str())
-            .collect();
+        let supported: Vec<_> = policy.auth_methods.iter().map(|method| method.as_str()).collect();
         invalid(format!(
             "This token_endpoint_auth_method is not supported. Use one of: {}.",
             supported.join(", ")
@@ -141,8 +133,7 @@ fn grant_types(
     let mut kept: Vec<GrantType> = Vec::new();
     for grant_type in asked {
         // RFC 6749 §4.4: client credentials are for confidential clients.
-        let possible =
-            grant_type != GrantType::ClientCredentials || method != TokenEndpointAuthMethod::None;
+        let possible = grant_type != GrantType::ClientCredentials || method != TokenEndpointAuthMethod::None;
         if possible && policy.grant_types.contains(&grant_type) && !kept.contains(&grant_type) {
             kept.push(grant_type);
         }
@@ -184,8 +175,7 @@ fn redirect_uris(
     policy: &RegistrationPolicy,
     needed: bool,
 ) -> Result<(Vec<RedirectUri>, ApplicationType), OAuthError> {
-    let invalid_uri =
-        |description: String| OAuthError::new(ErrorCode::InvalidRedirectUri, description);
+    let invalid_uri = |description: String| OAuthError::new(ErrorCode::InvalidRedirectUri, description);
     let given = metadata.redirect_uris.as_deref().unwrap_or_default();
     if given.len() > MAX_REDIRECT_URIS {
         return Err(invalid_uri(format!(
@@ -257,7 +247,7 @@ fn page(uri: Option<&str>) -> Option<String> {
     is_public_https(&parsed).then(|| text.to_owned())
 }
 
-fn is_public_https(uri: &Uri<'_>) -> bool {
+pub(super) fn is_public_https(uri: &Uri<'_>) -> bool {
     let named = |authority: crate::uri::Authority<'_>| {
         !(authority.has_userinfo || authority.is_address() || authority.is_loopback())
     };
@@ -286,95 +276,18 @@ fn scope(metadata: &ClientMetadata) -> Result<Option<ScopeSet>, OAuthError> {
             "scope is longer than 2000 characters. Name the scopes that the client needs first.",
         ));
     }
-    let scopes = ScopeSet::parse(scope)
-        .map_err(|error| invalid(format!("The scope is malformed: {error}.")))?;
+    let scopes =
+        ScopeSet::parse(scope).map_err(|error| invalid(format!("The scope is malformed: {error}.")))?;
     Ok(Some(scopes).filter(|scopes| !scopes.is_empty()))
 }
 
 fn text(name: &str, value: Option<&str>) -> Result<Option<String>, OAuthError> {
     match value {
-        Some(value)
-            if value.chars().count() > MAX_NAME_CHARACTERS
-                || value.chars().any(char::is_control) =>
-        {
+        Some(value) if value.chars().count() > MAX_NAME_CHARACTERS || value.chars().any(char::is_control) => {
             Err(invalid(format!(
                 "{name} must have at most 200 characters and no control characters."
             )))
         }
         value => Ok(value.map(str::to_owned)),
-    }
-}
-
-fn keys(
-    metadata: &ClientMetadata,
-    policy: &RegistrationPolicy,
-    method: TokenEndpointAuthMethod,
-) -> Result<(Option<JwkSet>, Option<String>), OAuthError> {
-    if metadata.jwks.is_some() && metadata.jwks_uri.is_some() {
-        return Err(invalid("Send jwks or jwks_uri, not both."));
-    }
-    let jwks = metadata.jwks.as_ref().map(key_set).transpose()?;
-    let jwks_uri = metadata
-        .jwks_uri
-        .as_deref()
-        .map(|uri| jwks_uri(uri, policy))
-        .transpose()?;
-    if method == TokenEndpointAuthMethod::PrivateKeyJwt && jwks.is_none() && jwks_uri.is_none() {
-        return Err(invalid(
-            "private_key_jwt needs the client's public keys. Send jwks or jwks_uri.",
-        ));
-    }
-    Ok((jwks, jwks_uri))
-}
-
-/// A key of an unknown kind is left out; a private or symmetric one refuses the whole, since its owner has just given it away.
-fn key_set(value: &Value) -> Result<JwkSet, OAuthError> {
-    let Some(keys) = value
-        .get("keys")
-        .and_then(Value::as_array)
-        .filter(|keys| keys.len() <= MAX_KEYS)
-    else {
-        return Err(invalid(
-            "jwks must be an object whose member keys is an array of at most 20 keys.",
-        ));
-    };
-    let mut usable = JwkSet::default();
-    for key in keys {
-        match Jwk::from_value(key) {
-            Ok(key) => usable.keys.push(key),
-            Err(JoseError::PrivateKey) => {
-                return Err(invalid(
-                    "jwks holds a private or symmetric key. Replace that key and send public keys only.",
-                ));
-            }
-            Err(_) => {}
-        }
-    }
-    if usable.keys.is_empty() {
-        return Err(invalid(
-            "jwks holds no usable public key. Send an EC P-256 or P-384, Ed25519 or RSA (2048 bits or more) key.",
-        ));
-    }
-    Ok(usable)
-}
-
-fn jwks_uri(text: &str, policy: &RegistrationPolicy) -> Result<String, OAuthError> {
-    let uri = Uri::parse(text, MAX_TEXT_LENGTH).ok();
-    let on_loopback = |uri: &Uri<'_>| {
-        uri.is_http()
-            && uri
-                .authority
-                .is_some_and(|authority| authority.is_loopback())
-    };
-    let allowed = uri.is_some_and(|uri| {
-        uri.fragment.is_none()
-            && (is_public_https(&uri) || (policy.allow_loopback_jwks_uri && on_loopback(&uri)))
-    });
-    if allowed {
-        Ok(text.to_owned())
-    } else {
-        Err(invalid(
-            "jwks_uri must be an https URL on a public, named host.",
-        ))
     }
 }

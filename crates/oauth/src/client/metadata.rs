@@ -61,14 +61,11 @@ impl ClientMetadata {
         let Value::Object(mut members) = value else {
             return Err(invalid("The client metadata must be a JSON object."));
         };
-        let names_client_secret = members.contains_key("client_secret")
-            || members.contains_key("client_secret_expires_at");
+        let names_client_secret =
+            members.contains_key("client_secret") || members.contains_key("client_secret_expires_at");
         let mut redirect_uris = None;
         // RFC 7591 §3.2.2 has an error of its own for these.
-        if let Some(value) = members
-            .remove("redirect_uris")
-            .filter(|value| !value.is_null())
-        {
+        if let Some(value) = members.remove("redirect_uris").filter(|value| !value.is_null()) {
             redirect_uris = Some(serde_json::from_value(value).map_err(|_| {
                 OAuthError::new(
                     ErrorCode::InvalidRedirectUri,
@@ -113,11 +110,7 @@ impl Take<'_> {
         self.member(name, "an array of strings")
     }
 
-    fn member<T: de::DeserializeOwned>(
-        &mut self,
-        name: &str,
-        kind: &str,
-    ) -> Result<Option<T>, OAuthError> {
+    fn member<T: de::DeserializeOwned>(&mut self, name: &str, kind: &str) -> Result<Option<T>, OAuthError> {
         match self.0.remove(name) {
             None | Some(Value::Null) => Ok(None),
             Some(value) => serde_json::from_value(value)
