@@ -1,0 +1,70 @@
+//! What every engine has to do, written against `&dyn Store`.
+//!
+//! An engine's test file says how to open an empty store and calls [`conformance!`]; each case becomes a test.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail like the test")]
+
+pub(crate) mod approvals;
+pub(crate) mod clients;
+pub(crate) mod codes;
+pub(crate) mod keys;
+pub(crate) mod refresh;
+pub(crate) mod resources;
+pub(crate) mod revocation;
+pub(crate) mod scene;
+pub(crate) mod sessions;
+pub(crate) mod sweep;
+pub(crate) mod throttle;
+pub(crate) mod users;
+
+/// One test for each case, with `$open: async fn() -> conformance::scene::Opened`.
+macro_rules! conformance {
+    ($open:path) => {
+        crate::conformance::conformance! { $open;
+            resources: a_resource_reads_back_as_it_was_written, a_taken_slug_or_uri_is_a_conflict, an_unknown_resource_cannot_be_updated,
+                deleting_a_resource_ends_its_grants_and_forgets_consents, a_changed_uri_ends_the_grants_on_the_old_one;
+            clients: a_client_reads_back_as_it_was_written, a_taken_client_id_is_a_conflict, registering_again_keeps_the_stored_client,
+                five_hundred_parallel_registrations_store_one_row, clients_come_in_pages_by_id, deleting_a_client_ends_its_grants;
+            users: a_person_reads_back_as_written, an_email_address_is_unique_whatever_its_case, people_come_in_pages_by_id,
+                disabling_a_person_ends_sessions_and_grants, a_changed_password_ends_the_sessions_and_unredeemed_codes,
+                another_name_ends_nothing, deleting_a_person_ends_everything, a_page_token_that_no_page_gave_is_invalid;
+            sessions: a_session_reads_back_with_its_person, a_session_ends_when_idle_or_past_its_limit, use_keeps_a_session_alive,
+                a_disabled_person_has_no_session, a_new_session_ends_the_one_it_replaces, nobody_signs_in_without_an_enabled_account,
+                an_ended_session_takes_its_unredeemed_codes_along;
+            throttle: free_attempts_do_not_wait, the_wait_doubles_up_to_the_longest, a_refused_attempt_is_not_counted,
+                attempts_are_forgotten, one_waiting_key_holds_all_and_counts_none, a_right_password_gives_the_attempts_back,
+                a_clock_that_went_back_locks_nobody_out, parallel_guesses_get_no_more_than_the_free_attempts;
+            approvals: an_approval_makes_a_pending_grant_and_its_code, the_same_request_twice_makes_one_grant, parallel_posts_of_one_request_make_one_grant,
+                a_used_up_request_gets_no_second_code, another_person_cannot_repeat_a_request, an_ended_session_cannot_approve,
+                a_disabled_person_cannot_approve, a_disabled_or_unknown_client_gets_no_approval, a_removed_resource_gets_no_approval,
+                a_refused_approval_changes_nothing, consent_grows_while_the_fingerprint_stays, consent_starts_afresh_with_a_new_fingerprint,
+                a_snapshot_is_kept_and_renewed, a_snapshot_never_touches_a_registered_client, a_snapshot_never_enables_a_disabled_client,
+                an_incoherent_approval_is_invalid;
+            codes: a_code_is_redeemed_once_and_its_token_recorded, a_code_without_refresh_policy_gives_no_generation,
+                a_replayed_code_revokes_its_grant, fifty_parallel_redemptions_give_one_grant_which_then_ends,
+                an_expired_code_is_refused, an_unknown_code_is_unknown, a_code_is_refused_when_person_client_or_resource_is_gone,
+                a_code_of_a_revoked_grant_is_refused, a_burned_code_is_refused_and_its_grant_ended, a_token_id_is_used_once,
+                a_clock_that_went_back_does_not_revive_a_code, a_token_for_another_grant_is_invalid;
+            refresh: the_current_generation_moves_on, a_lost_answer_gets_the_same_successor_at_any_time, an_older_token_inside_the_window_gets_its_old_successor,
+                an_older_token_outside_the_window_ends_the_grant, without_a_window_an_older_token_ends_the_grant,
+                fifty_parallel_callers_get_one_successor, unknown_generations_change_nothing,
+                an_idle_grant_expires, the_absolute_end_cannot_be_rotated_away, a_grant_without_refresh_tokens_cannot_rotate,
+                a_refresh_is_refused_when_person_client_or_resource_is_gone, a_disabled_client_may_come_back,
+                a_clock_that_went_back_neither_revives_nor_kills, reuse_long_ago_is_still_noticed, every_answer_records_its_token;
+            revocation: a_revoked_grant_rotates_no_more, after_a_revocation_answered_no_rotation_succeeds, filters_choose_the_grants_to_end,
+                an_ended_grant_keeps_its_first_reason, a_person_who_revokes_is_asked_again, one_token_can_be_revoked_alone,
+                grants_come_in_pages_newest_first;
+            keys: a_new_signing_key_retires_the_one_before, parallel_starts_agree_on_one_signing_key, retired_keys_are_deleted_when_their_time_came,
+                parallel_starts_agree_on_one_secret, only_the_first_admin_key_is_added_at_bootstrap;
+            sweep: what_is_past_its_use_is_removed, what_is_in_use_stays, a_sweep_removes_at_most_its_limit;
+        }
+    };
+    ($open:path; $($module:ident: $($case:ident),+;)+) => {
+        $(mod $module {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $case() {
+                crate::conformance::$module::$case($open().await).await;
+            })+
+        })+
+    };
+}
+pub(crate) use conformance;

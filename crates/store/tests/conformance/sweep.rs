@@ -1,0 +1,69 @@
+use std::time::Duration;
+
+use doorward_store::{EndReason, GrantFilter, GrantState, LoginThrottle, RedeemOutcome, ThrottlePolicy};
+
+use super::scene::{Opened, Scene, at};
+
+const RETAIN: Duration = Duration::from_secs(1000);
+const YEAR: i64 = 365 * 86_400;
+
+pub(crate) async fn what_is_past_its_use_is_removed(opened: Opened) {
+    let scene = Scene::new(opened).await;
+    let redeemed = scene.approved().await;
+    let redemption = scene.redemption(&redeemed, at(1));
+    scene.store.redeem_code(redemption.clone()).await.unwrap();
+    let pending = scene.approved().await;
+    let ended = scene.active().await;
+    let filter = GrantFilter { id: Some(ended), ..GrantFilter::default() };
+    scene.store.revoke_grants(filter, EndReason::RevokedByUser, at(2)).await.unwrap();
+    let policy = ThrottlePolicy {
+        free_attempts: 1,
+        first_wait: Duration::from_secs(1),
+        longest_wait: Duration::from_secs(1),
+        forget_after: Duration::from_secs(10),
+    };
+    let keys = ["ada".to_owned()];
+    assert_eq!(scene.store.begin_login(&keys, policy, at(0)).await, Ok(LoginThrottle::Allowed));
+
+    let removed = scene.store.sweep(at(YEAR), RETAIN, 100).await.unwrap();
+    // 1 session, 1 throttle, 2 issuances, 3 codes, 3 grants.
+    assert_eq!(removed, 10);
+    assert_eq!(scene.store.issuance(&redemption.issuance.jti).await.unwrap(), None);
+    assert_eq!(scene.redeem(&redeemed, at(YEAR)).await, RedeemOutcome::Unknown);
+    for id in [redeemed.grant.id, pending.grant.id, ended] {
+        assert_eq!(scene.store.grant(id).await.unwrap(), None);
+    }
+    assert_eq!(scene.store.sweep(at(YEAR), RETAIN, 100).await, Ok(0));
+    assert!(scene.store.user(scene.user.id).await.unwrap().is_some());
+}
+
+pub(crate) async fn what_is_in_use_stays(opened: Opened) {
+    let scene = Scene::new(opened).await;
+    let (active, pending) = (scene.active().await, scene.approved().await);
+    assert_eq!(scene.store.sweep(at(999), RETAIN, 100).await, Ok(0));
+    // The session and the access token end; a redeemed code goes after its retention, its grant lives on.
+    let removed = scene.store.sweep(at(2 * 86_400), RETAIN, 100).await.unwrap();
+    assert_eq!(removed, 1 + 1 + 2 + 1);
+    assert_eq!(scene.store.grant(pending.grant.id).await.unwrap(), None);
+    assert_eq!(scene.state(active).await, GrantState::Active);
+    assert_eq!(scene.rotated(active, 1, at(2 * 86_400)).await, (2, false));
+}
+
+pub(crate) async fn a_sweep_removes_at_most_its_limit(opened: Opened) {
+    let scene = Scene::new(opened).await;
+    for _ in 0..10 {
+        scene.approved().await;
+    }
+    // Of each kind: a session, three codes, and three pending grants with a code each that went along.
+    assert_eq!(scene.store.sweep(at(YEAR), RETAIN, 3).await, Ok(1 + 3 + 3));
+    let mut total = 7;
+    loop {
+        let removed = scene.store.sweep(at(YEAR), RETAIN, 3).await.unwrap();
+        if removed == 0 {
+            break;
+        }
+        assert!(removed <= 6);
+        total += removed;
+    }
+    assert!(total >= 11);
+}

@@ -1,0 +1,27 @@
+//! The conformance suite on the embedded engine: on disk and in memory.
+
+mod conformance;
+
+use std::sync::Arc;
+
+use conformance::scene::Opened;
+use doorward_store::sqlite::{SqliteOptions, SqliteStore};
+
+async fn on_disk() -> Opened {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("doorward.db");
+    let store = SqliteStore::open(path.to_str().unwrap(), &SqliteOptions::default()).unwrap();
+    Opened { store: Arc::new(store), keep: Box::new(directory) }
+}
+
+async fn in_memory() -> Opened {
+    Opened { store: Arc::new(SqliteStore::temporary().unwrap()), keep: Box::new(()) }
+}
+
+mod file {
+    crate::conformance::conformance!(crate::on_disk);
+}
+
+mod memory {
+    crate::conformance::conformance!(crate::in_memory);
+}
