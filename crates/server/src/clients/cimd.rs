@@ -93,9 +93,6 @@ fn read(client_id: &str, body: &[u8], policy: &RegistrationPolicy) -> Result<Eff
     if metadata.client_id.as_deref() != Some(client_id) {
         return Err(ClientError::InvalidDocument("its client_id must be the URL of the document, byte for byte.".into()));
     }
-    if metadata.client_name.as_deref().is_none_or(|name| name.trim().is_empty()) {
-        return Err(ClientError::InvalidDocument("client_name is missing.".into()));
-    }
     if metadata.redirect_uris.as_ref().is_none_or(Vec::is_empty) {
         return Err(ClientError::InvalidDocument("redirect_uris is missing.".into()));
     }
@@ -103,7 +100,12 @@ fn read(client_id: &str, body: &[u8], policy: &RegistrationPolicy) -> Result<Eff
     if metadata.names_client_secret {
         return Err(ClientError::InvalidDocument("it must not have a client_secret or client_secret_expires_at.".into()));
     }
-    effective(&metadata, policy).map_err(refused)
+    let client = effective(&metadata, policy).map_err(refused)?;
+    // Also when it is there but empty, or nothing but invisible characters.
+    if client.client_name.is_none() {
+        return Err(ClientError::InvalidDocument("client_name is missing.".into()));
+    }
+    Ok(client)
 }
 
 #[cfg(test)]

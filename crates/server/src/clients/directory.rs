@@ -16,7 +16,7 @@ use crate::config::Settings;
 const MAX_CLIENT_ID: usize = 2048;
 
 /// Resolves any `client_id`.
-pub(crate) struct Directory {
+pub struct Directory {
     store: Arc<dyn Store>,
     documents: Documents,
     /// What clients may register.

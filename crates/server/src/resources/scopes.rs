@@ -11,7 +11,7 @@ const HABITUAL: [&str; 5] = ["openid", "profile", "email", "address", "phone"];
 ///
 /// # Errors
 /// `invalid_scope` when the value is malformed or when nothing of what was asked for is known.
-pub fn select_scopes(resource: &Resource, requested: Option<&str>) -> Result<ScopeSet, OAuthError> {
+pub(crate) fn select_scopes(resource: &Resource, requested: Option<&str>) -> Result<ScopeSet, OAuthError> {
     let requested = match requested {
         None => ScopeSet::new(),
         Some(value) => ScopeSet::parse(value).map_err(|_| {
