@@ -77,8 +77,9 @@ mod tests {
     fn exactly_one_well_formed_bearer_token_counts() {
         assert_eq!(with(&[b"Bearer a.b-c_~+/=="], "/mcp"), "Bearer(\"a.b-c_~+/==\")");
         assert_eq!(with(&[b"bEARER x"], "/mcp"), "Bearer(\"x\")");
-        for nothing in [&[][..], &[b"Basic YTpi"], &[b"DPoP x"], &[b""], &[b"Bearerx"], &[b"x"]] {
-            assert_eq!(with(nothing, "/mcp"), "None", "{nothing:?}");
+        assert_eq!(with(&[], "/mcp"), "None");
+        for nothing in [&b"Basic YTpi"[..], b"DPoP x", b"", b"Bearerx", b"x"] {
+            assert_eq!(with(&[nothing], "/mcp"), "None", "{nothing:?}");
         }
         for malformed in [
             &[&b"Bearer x"[..], b"Bearer x"][..],

@@ -270,7 +270,3 @@ async fn run(keys: Weak<Keys>) {
         }
     }
 }
-
-#[cfg(test)]
-#[path = "keys/tests.rs"]
-mod tests;

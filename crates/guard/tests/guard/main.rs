@@ -1,0 +1,14 @@
+//! The guard through its real layer. Time is virtual (tokio's paused clock) and the authorization server is a fake
+//! that counts what it is asked for. Numbers like RS-018 are rows of the project's catalogue of security cases.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod browser;
+mod credentials;
+mod keys;
+mod metadata;
+mod rmcp_server;
+mod scopes;
+mod sessions;
+mod support;
+mod tokens;
