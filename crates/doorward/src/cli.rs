@@ -36,6 +36,12 @@ pub enum Command {
         /// For this shell.
         shell: Shell,
     },
+    /// Writes the pages of the book that come from the code.
+    #[command(hide = true)]
+    Reference {
+        /// The folder to write them into.
+        folder: PathBuf,
+    },
 }
 
 #[derive(Args)]

@@ -9,6 +9,7 @@ mod http_client;
 mod init;
 mod logging;
 mod out;
+mod reference;
 mod serve;
 
 use std::process::ExitCode;
@@ -44,6 +45,7 @@ fn run(cli: cli::Cli) -> anyhow::Result<ExitCode> {
             cli::completions(shell);
             Ok(ExitCode::SUCCESS)
         }
+        Command::Reference { folder } => reference::run(&folder),
     }
 }
 

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use secrecy::SecretString;
 
-pub use api::Api;
+pub use api::{Api, page_query, path};
 
 #[derive(Args)]
 pub struct AdminArguments {

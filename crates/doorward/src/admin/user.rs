@@ -8,7 +8,6 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::api::{Api, page_query, path};
-use crate::out;
 
 const COLUMNS: [&str; 4] = ["id", "email", "name", "disabled"];
 
@@ -117,13 +116,14 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
     api.print(&answer, &COLUMNS)
 }
 
-/// A line of standard input: never an argument, which other users of the machine can see.
+/// From the terminal without showing it, else a line of standard input: never an argument, which other users
+/// of the machine can see.
 fn read_password() -> anyhow::Result<String> {
-    let stdin = std::io::stdin();
-    if stdin.is_terminal() {
-        out::line("Password (12 characters or more; what you type is shown):");
+    let unreadable = "the password could not be read from standard input";
+    if std::io::stdin().is_terminal() {
+        return rpassword::prompt_password("Password (12 characters or more): ").context(unreadable);
     }
     let mut line = String::new();
-    stdin.lock().read_line(&mut line).context("the password could not be read from standard input")?;
+    std::io::stdin().lock().read_line(&mut line).context(unreadable)?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }

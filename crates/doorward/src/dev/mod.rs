@@ -45,9 +45,10 @@ pub async fn run(arguments: DevArguments) -> anyhow::Result<ExitCode> {
         .await
         .with_context(|| format!("cannot listen on port {}; --demo-port chooses another", arguments.demo_port))?;
 
-    let person = setup::prepare(&place, &secrets).await.context("the demo resource and person could not be set up")?;
+    let operator = setup::Operator::new(&place, &secrets)?;
+    let person = operator.prepare(&place, &secrets).await.context("the demo resource and person could not be set up")?;
     let walked = tokio::select! {
-        walked = walk::run(&place, &person) => walked,
+        walked = walk::run(&place, &person, &operator) => walked,
         () = stop.cancelled() => Ok(()),
     };
     if let Err(error) = &walked {

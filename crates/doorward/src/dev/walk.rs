@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::Place;
 use super::browser::Browser;
-use super::setup::Person;
+use super::setup::{Operator, Person};
 use crate::{http_client, out};
 
 const REDIRECT_URI: &str = "http://127.0.0.1:33418/callback";
@@ -45,7 +45,7 @@ impl Steps {
 }
 
 /// Walks the client through everything.
-pub async fn run(place: &Place, person: &Person) -> anyhow::Result<()> {
+pub async fn run(place: &Place, person: &Person, operator: &Operator) -> anyhow::Result<()> {
     let mut steps = Steps::new();
     let challenge = challenge(place).await?;
     steps.done("challenge", "401 with resource_metadata and scope");
@@ -81,8 +81,16 @@ pub async fn run(place: &Place, person: &Person) -> anyhow::Result<()> {
     ensure!(first != manager.get_access_token().await?, "the refresh gave the same access token");
     steps.done("refresh", "rotated");
 
-    let said = call_tools(place, manager, &mut steps).await?;
+    let client_id = manager.get_credentials().await?.0;
+    let client = AuthClient::new(http_client::build()?, manager);
+    let manager = Arc::clone(&client.auth_manager);
+    let said = call_tools(place, client, &mut steps).await?;
     ensure!(said.contains("mcp:read"), "whoami answered {said}");
+
+    let ended = operator.end_grants(&client_id).await.context("revocation")?;
+    let refused = manager.lock().await.refresh_token().await;
+    ensure!(refused.is_err(), "the client could refresh after its grant had ended");
+    steps.done("cut off", format!("{ended} grant ended by the operator; the refresh is refused"));
     out::line(format!("    All {} steps passed in {:.0} ms.", steps.number, steps.total.as_secs_f64() * 1000.0));
     Ok(())
 }
@@ -98,8 +106,11 @@ async fn challenge(place: &Place) -> anyhow::Result<String> {
     Ok(header.to_str()?.to_owned())
 }
 
-async fn call_tools(place: &Place, manager: AuthorizationManager, steps: &mut Steps) -> anyhow::Result<String> {
-    let client = AuthClient::new(http_client::build()?, manager);
+async fn call_tools(
+    place: &Place,
+    client: AuthClient<reqwest::Client>,
+    steps: &mut Steps,
+) -> anyhow::Result<String> {
     let config = StreamableHttpClientTransportConfig::with_uri(place.mcp_url.as_str());
     let mcp = ClientInfo::default().serve(StreamableHttpClientTransport::with_client(client, config)).await?;
     let tools = mcp.list_all_tools().await?;
