@@ -40,13 +40,14 @@ impl Browser {
         }
     }
 
-    /// Signs in on the login page and arrives at the consent page.
-    pub async fn sign_in(&mut self, person: &Person, redirect_uri: &str) -> anyhow::Result<()> {
+    /// Signs in on the login page and arrives at the consent page; or back at the client, with the URL it is
+    /// called back at, when the person allowed the same in an earlier run.
+    pub async fn sign_in(&mut self, person: &Person, redirect_uri: &str) -> anyhow::Result<Option<String>> {
         let fields = [("email", person.email.as_str()), ("password", person.password.as_str())];
-        match self.submit(&fields, redirect_uri).await? {
-            Arrival::Page => Ok(()),
-            Arrival::Client(_) => bail!("the server did not ask for consent"),
-        }
+        Ok(match self.submit(&fields, redirect_uri).await? {
+            Arrival::Page => None,
+            Arrival::Client(location) => Some(location),
+        })
     }
 
     /// Allows everything that is asked for and returns the URL that the client is called back at.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use rmcp::ServiceExt as _;
-use rmcp::model::{CallToolRequestParams, ClientInfo};
+use rmcp::model::{CallToolRequestParams, ClientConfig};
 use rmcp::transport::auth::{AuthClient, AuthorizationCallback, AuthorizationManager};
 use rmcp::transport::streamable_http_client::{StreamableHttpClientTransport, StreamableHttpClientTransportConfig};
 use serde_json::json;
@@ -64,10 +64,19 @@ pub async fn run(place: &Place, person: &Person, operator: &Operator) -> anyhow:
     let authorization_url = manager.get_authorization_url(&scopes).await?;
     let mut browser = Browser::open(&authorization_url, REDIRECT_URI).await.context("authorization request")?;
     steps.done("authorize", "PKCE S256, resource, state");
-    browser.sign_in(person, REDIRECT_URI).await.context("login")?;
+    let remembered = browser.sign_in(person, REDIRECT_URI).await.context("login")?;
     steps.done("login", &person.email);
-    let callback = browser.allow(REDIRECT_URI).await.context("consent")?;
-    steps.done("consent", scopes.join(" "));
+    let callback = match remembered {
+        Some(callback) => {
+            steps.done("consent", "remembered from an earlier run");
+            callback
+        }
+        None => {
+            let callback = browser.allow(REDIRECT_URI).await.context("consent")?;
+            steps.done("consent", scopes.join(" "));
+            callback
+        }
+    };
 
     let callback = AuthorizationCallback::from_redirect_url(&callback)?;
     manager
@@ -112,7 +121,7 @@ async fn call_tools(
     steps: &mut Steps,
 ) -> anyhow::Result<String> {
     let config = StreamableHttpClientTransportConfig::with_uri(place.mcp_url.as_str());
-    let mcp = ClientInfo::default().serve(StreamableHttpClientTransport::with_client(client, config)).await?;
+    let mcp = ClientConfig::default().serve(StreamableHttpClientTransport::with_client(client, config)).await?;
     let tools = mcp.list_all_tools().await?;
     steps.done("tools/list", tools.iter().map(|tool| tool.name.as_ref()).collect::<Vec<_>>().join(", "));
 

@@ -37,7 +37,6 @@ pub(super) enum AdminError {
 
 /// The body of every error.
 #[derive(Serialize, ToSchema)]
-#[expect(dead_code, reason = "describes what the envelope of the server writes")]
 pub(super) struct ErrorBody {
     /// A code for programs.
     error: String,
