@@ -38,35 +38,101 @@ pub(super) fn check(settings: &Settings, problems: &mut Vec<Problem>) {
     let mut refuse = |key: &str, message: String| problems.push(Problem::new(key, message));
 
     if let Err(error) = Issuer::parse(&settings.server.issuer) {
-        refuse("server.issuer", format!("{error}; write the public URL, such as `https://auth.example`"));
+        refuse(
+            "server.issuer",
+            format!("{error}; write the public URL, such as `https://auth.example`"),
+        );
     }
-    if !settings.storage.url.strip_prefix("sqlite://").is_some_and(|path| !path.is_empty()) {
-        refuse("storage.url", "expected `sqlite://` and a path, such as `sqlite://data/doorward.db`".to_owned());
+    if settings
+        .storage
+        .url
+        .strip_prefix("sqlite://")
+        .is_none_or(str::is_empty)
+    {
+        refuse(
+            "storage.url",
+            "expected `sqlite://` and a path, such as `sqlite://data/doorward.db`".to_owned(),
+        );
     }
     if settings.server.address == settings.admin.address && settings.server.address.port() != 0 {
-        refuse("admin.address", "is the same as `server.address`; give each its own port".to_owned());
+        refuse(
+            "admin.address",
+            "is the same as `server.address`; give each its own port".to_owned(),
+        );
     }
     check_times(settings, &mut refuse);
     check_lists(settings, &mut refuse);
     if settings.is_exposed() {
-        check_secret("admin.bootstrap_key", settings.admin.bootstrap_key.as_ref(), &mut refuse);
+        check_secret(
+            "admin.bootstrap_key",
+            settings.admin.bootstrap_key.as_ref(),
+            &mut refuse,
+        );
         check_secret("keys.master_key", settings.keys.master_key.as_ref(), &mut refuse);
-    } else if settings.keys.master_key.as_ref().is_some_and(|key| key.expose_secret().len() < SHORTEST_SECRET) {
-        refuse("keys.master_key", format!("is shorter than {SHORTEST_SECRET} characters"));
+    } else if settings
+        .keys
+        .master_key
+        .as_ref()
+        .is_some_and(|key| key.expose_secret().len() < SHORTEST_SECRET)
+    {
+        refuse(
+            "keys.master_key",
+            format!("is shorter than {SHORTEST_SECRET} characters"),
+        );
     }
 }
 
 fn check_times(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
     let (tokens, session, login) = (&settings.tokens, &settings.session, &settings.login);
     let ranges = [
-        ("tokens.access_ttl", tokens.access_ttl, Span::seconds(10), Span::days(1)),
-        ("tokens.code_ttl", tokens.code_ttl, Span::seconds(5), Span::minutes(10)),
-        ("tokens.refresh_idle_ttl", tokens.refresh_idle_ttl, Span::minutes(1), tokens.refresh_absolute_ttl),
-        ("tokens.refresh_retry_window", tokens.refresh_retry_window, Span::seconds(0), Span::minutes(10)),
-        ("session.idle_ttl", session.idle_ttl, Span::minutes(1), session.absolute_ttl),
-        ("login.first_wait", login.first_wait, Span::seconds(1), login.longest_wait),
-        ("login.longest_wait", login.longest_wait, Span::seconds(1), Span::hours(1)),
-        ("login.forget_after", login.forget_after, login.longest_wait, Span::days(7)),
+        (
+            "tokens.access_ttl",
+            tokens.access_ttl,
+            Span::seconds(10),
+            Span::days(1),
+        ),
+        (
+            "tokens.code_ttl",
+            tokens.code_ttl,
+            Span::seconds(5),
+            Span::minutes(10),
+        ),
+        (
+            "tokens.refresh_idle_ttl",
+            tokens.refresh_idle_ttl,
+            Span::minutes(1),
+            tokens.refresh_absolute_ttl,
+        ),
+        (
+            "tokens.refresh_retry_window",
+            tokens.refresh_retry_window,
+            Span::seconds(0),
+            Span::minutes(10),
+        ),
+        (
+            "session.idle_ttl",
+            session.idle_ttl,
+            Span::minutes(1),
+            session.absolute_ttl,
+        ),
+        (
+            "login.first_wait",
+            login.first_wait,
+            Span::seconds(1),
+            login.longest_wait,
+        ),
+        (
+            "login.longest_wait",
+            login.longest_wait,
+            Span::seconds(1),
+            Span::hours(1),
+        ),
+        (
+            "login.forget_after",
+            login.forget_after,
+            login.longest_wait,
+            Span::days(7),
+        ),
     ];
     for (key, value, least, most) in ranges {
         if value < least || value > most {
@@ -80,40 +146,70 @@ fn check_times(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
 
 fn check_lists(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
     for origin in &settings.cors.allowed_origins {
-        let is_origin = url::Url::parse(origin).is_ok_and(|url| url.origin().ascii_serialization() == *origin);
+        let is_origin =
+            url::Url::parse(origin).is_ok_and(|url| url.origin().ascii_serialization() == *origin);
         if origin != "*" && !is_origin {
-            let message = format!("`{origin}` is no origin; write scheme, host and port only, such as `https://app.example`");
+            let message = format!(
+                "`{origin}` is no origin; write scheme, host and port only, such as `https://app.example`"
+            );
             refuse("cors.allowed_origins", message);
         }
     }
     for scheme in &settings.registration.redirect_schemes {
         let mut characters = scheme.chars();
         let well_formed = characters.next().is_some_and(|first| first.is_ascii_lowercase())
-            && characters.all(|rest| rest.is_ascii_lowercase() || rest.is_ascii_digit() || "+-.".contains(rest));
+            && characters
+                .all(|rest| rest.is_ascii_lowercase() || rest.is_ascii_digit() || "+-.".contains(rest));
         if !well_formed || DANGEROUS_SCHEMES.contains(&scheme.as_str()) {
-            refuse("registration.redirect_schemes", format!("`{scheme}` is not a scheme that an application can own"));
+            refuse(
+                "registration.redirect_schemes",
+                format!("`{scheme}` is not a scheme that an application can own"),
+            );
         }
     }
     let registration = &settings.registration;
-    if registration.dcr == DynamicRegistration::ApprovedRedirects && registration.approved_redirects.is_empty() {
+    if registration.dcr == DynamicRegistration::ApprovedRedirects
+        && registration.approved_redirects.is_empty()
+    {
         refuse(
             "registration.approved_redirects",
-            "is empty, so that nobody could register; add redirect URIs or set `dcr` to `admin_only`".to_owned(),
+            "is empty, so that nobody could register; add redirect URIs or set `dcr` to `admin_only`"
+                .to_owned(),
         );
     }
 }
 
 /// Schemes that a browser handles itself.
 const DANGEROUS_SCHEMES: [&str; 13] = [
-    "about", "blob", "data", "file", "filesystem", "ftp", "http", "https", "javascript", "mailto", "vbscript",
-    "view-source", "ws",
+    "about",
+    "blob",
+    "data",
+    "file",
+    "filesystem",
+    "ftp",
+    "http",
+    "https",
+    "javascript",
+    "mailto",
+    "vbscript",
+    "view-source",
+    "ws",
 ];
 
 const SHORTEST_SECRET: usize = 32;
 
 /// Words that examples use where a secret should stand.
 const PLACEHOLDERS: [&str; 10] = [
-    "changeme", "change-me", "change_me", "secret", "password", "example", "placeholder", "default", "doorward", "insert",
+    "changeme",
+    "change-me",
+    "change_me",
+    "secret",
+    "password",
+    "example",
+    "placeholder",
+    "default",
+    "doorward",
+    "insert",
 ];
 
 fn check_secret(key: &str, secret: Option<&SecretString>, refuse: &mut impl FnMut(&str, String)) {
@@ -132,5 +228,8 @@ fn check_secret(key: &str, secret: Option<&SecretString>, refuse: &mut impl FnMu
     } else {
         return;
     };
-    refuse(key, format!("{fault}, and this server can be reached from outside; `doorward init` makes a good one"));
+    refuse(
+        key,
+        format!("{fault}, and this server can be reached from outside; `doorward init` makes a good one"),
+    );
 }

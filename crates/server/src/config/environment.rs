@@ -24,7 +24,8 @@ pub(super) fn apply(
     problems: &mut Vec<Problem>,
 ) {
     let registry = Settings::registry();
-    let ours = environment.filter(|(name, _)| name.starts_with("DOORWARD_") && !NOT_SETTINGS.contains(&name.as_str()));
+    let ours = environment
+        .filter(|(name, _)| name.starts_with("DOORWARD_") && !NOT_SETTINGS.contains(&name.as_str()));
     for (name, text) in ours {
         let Some(key) = registry.iter().find(|key| key.environment_name() == name) else {
             let names = registry.iter().map(super::Key::environment_name);
@@ -36,14 +37,21 @@ pub(super) fn apply(
             continue;
         }
         if text.contains("${") {
-            problems.push(Problem::new(name, "holds `${…}`, which is not expanded here; expand it where it is set"));
+            problems.push(Problem::new(
+                name,
+                "holds `${…}`, which is not expanded here; expand it where it is set",
+            ));
             continue;
         }
-        let Some(target) = settings.section_mut(key.section) else { continue };
+        let Some(target) = settings.section_mut(key.section) else {
+            continue;
+        };
         if let Err(expected) = target.set_from_text(key.name, &text) {
             problems.push(Problem::new(name, expected));
             continue;
         }
-        settings.origins.insert((key.section, key.name), Origin::Environment);
+        settings
+            .origins
+            .insert((key.section, key.name), Origin::Environment);
     }
 }

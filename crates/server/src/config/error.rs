@@ -32,7 +32,11 @@ pub struct Problem {
 
 impl Problem {
     pub(super) fn new(place: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { place: place.into(), message: message.into(), excerpt: None }
+        Self {
+            place: place.into(),
+            message: message.into(),
+            excerpt: None,
+        }
     }
 }
 
@@ -47,5 +51,9 @@ impl fmt::Display for Problem {
 }
 
 fn list(problems: &[Problem]) -> String {
-    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    problems
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
 }

@@ -21,7 +21,12 @@ section! {
 }
 
 /// The algorithms that every client library reads, and `EdDSA` for who asks for it.
-const OFFERED: [Algorithm; 4] = [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256, Algorithm::Ps256];
+const OFFERED: [Algorithm; 4] = [
+    Algorithm::Es256,
+    Algorithm::EdDsa,
+    Algorithm::Rs256,
+    Algorithm::Ps256,
+];
 
 impl Value for Algorithm {
     const KIND: &'static str = "`ES256`, `EdDSA`, `RS256` or `PS256`";

@@ -20,7 +20,11 @@ impl Settings {
                 "\n## `[{section}]`\n\n{about}\n\n| key | type | default | environment | |\n|---|---|---|---|---|\n"
             );
             for key in Self::registry().iter().filter(|key| key.section == section) {
-                let default = if key.default.is_empty() { "none".to_owned() } else { format!("`{}`", key.default) };
+                let default = if key.default.is_empty() {
+                    "none".to_owned()
+                } else {
+                    format!("`{}`", key.default)
+                };
                 let _ = writeln!(
                     page,
                     "| `{}` | {} | {default} | `{}` | {} |",
@@ -60,8 +64,15 @@ impl Settings {
         Self::registry()
             .iter()
             .map(|key| {
-                let shown = self.section(key.section).map(|section| section.show(key.name)).unwrap_or_default();
-                let shown = if shown.is_empty() { "(none)".to_owned() } else { shown };
+                let shown = self
+                    .section(key.section)
+                    .map(|section| section.show(key.name))
+                    .unwrap_or_default();
+                let shown = if shown.is_empty() {
+                    "(none)".to_owned()
+                } else {
+                    shown
+                };
                 (key.path(), shown, self.origin(key.section, key.name))
             })
             .collect()

@@ -53,7 +53,9 @@ impl FromStr for Span {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let expected = || format!("expected {}", Self::KIND);
-        let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(expected)?;
+        let (number, unit) = text
+            .split_at_checked(text.len().saturating_sub(1))
+            .ok_or_else(expected)?;
         let unit = match unit {
             "s" => 1,
             "m" => MINUTE,
@@ -64,7 +66,10 @@ impl FromStr for Span {
         if !number.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(expected());
         }
-        let seconds = number.parse::<u32>().ok().and_then(|number| number.checked_mul(unit));
+        let seconds = number
+            .parse::<u32>()
+            .ok()
+            .and_then(|number| number.checked_mul(unit));
         match seconds {
             Some(seconds) if seconds <= LONGEST => Ok(Self(seconds)),
             Some(_) => Err("expected at most ten years (3660d)".to_owned()),

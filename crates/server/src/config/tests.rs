@@ -1,0 +1,415 @@
+use std::io::Write as _;
+use std::path::Path;
+
+use secrecy::ExposeSecret as _;
+
+use super::*;
+
+const STRONG: &str = "q7Xk2mVb9TzR4wLc8NfH3sYd6GjP1aEu0oiQZKBxM5t";
+
+fn load(file: Option<&str>, environment: &[(&str, &str)]) -> Result<Settings, String> {
+    let environment = environment
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let result = match file {
+        None => Settings::load(None, environment),
+        Some(text) => {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            let result = Settings::load(Some(file.path()), environment);
+            return result.map_err(|error| {
+                error
+                    .to_string()
+                    .replace(&file.path().display().to_string(), "FILE")
+            });
+        }
+    };
+    result.map_err(|error| error.to_string())
+}
+
+fn refusal(file: &str, environment: &[(&str, &str)]) -> String {
+    load(Some(file), environment).expect_err("should be refused")
+}
+
+/// Another value for every key: as TOML, as text in the environment, as shown.
+fn other_values() -> Vec<(&'static str, &'static str, &'static str)> {
+    vec![
+        (
+            "server.issuer",
+            r#""http://127.0.0.1:9000""#,
+            "http://127.0.0.1:9000",
+        ),
+        ("server.address", r#""127.0.0.1:9100""#, "127.0.0.1:9100"),
+        (
+            "server.trusted_proxies",
+            r#"["10.0.0.0/8", "127.0.0.1/32"]"#,
+            "10.0.0.0/8, 127.0.0.1/32",
+        ),
+        ("admin.address", r#""127.0.0.1:9101""#, "127.0.0.1:9101"),
+        (
+            "admin.bootstrap_key",
+            r#""q7Xk2mVb9TzR4wLc8NfH3sYd6GjP1aEu0oiQZKBxM5t""#,
+            STRONG,
+        ),
+        (
+            "admin.bootstrap_key_file",
+            r#""BOOTSTRAP_FILE""#,
+            "BOOTSTRAP_FILE",
+        ),
+        ("storage.url", r#""sqlite://other.db""#, "sqlite://other.db"),
+        ("keys.algorithm", r#""EdDSA""#, "EdDSA"),
+        (
+            "keys.master_key",
+            r#""q7Xk2mVb9TzR4wLc8NfH3sYd6GjP1aEu0oiQZKBxM5t""#,
+            STRONG,
+        ),
+        ("keys.master_key_file", r#""other.key""#, "other.key"),
+        ("tokens.access_ttl", r#""10m""#, "10m"),
+        ("tokens.refresh_idle_ttl", r#""7d""#, "7d"),
+        ("tokens.refresh_absolute_ttl", r#""60d""#, "60d"),
+        ("tokens.refresh_retry_window", r#""30s""#, "30s"),
+        ("tokens.code_ttl", r#""2m""#, "2m"),
+        ("registration.cimd", "false", "false"),
+        ("registration.dcr", r#""admin_only""#, "admin_only"),
+        ("registration.redirect_schemes", r#"["cursor"]"#, "cursor"),
+        (
+            "registration.approved_redirects",
+            r#"["https://a.example/cb"]"#,
+            "https://a.example/cb",
+        ),
+        ("login.free_attempts", "3", "3"),
+        ("login.first_wait", r#""5s""#, "5s"),
+        ("login.longest_wait", r#""5m""#, "5m"),
+        ("login.forget_after", r#""2h""#, "2h"),
+        ("session.idle_ttl", r#""1h""#, "1h"),
+        ("session.absolute_ttl", r#""1d""#, "1d"),
+        (
+            "cors.allowed_origins",
+            r#"["https://app.example"]"#,
+            "https://app.example",
+        ),
+        ("observability.log_format", r#""json""#, "json"),
+        ("observability.log_level", r#""debug""#, "debug"),
+    ]
+}
+
+fn in_force(settings: &Settings, path: &str) -> (String, Origin) {
+    let all = settings.in_force();
+    let (_, value, origin) = all.into_iter().find(|(key, ..)| key == path).unwrap();
+    (value, origin)
+}
+
+#[test]
+fn every_key_is_set_by_the_file_and_by_the_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret_file = folder.path().join("bootstrap");
+    std::fs::write(&secret_file, format!("{STRONG}\n")).unwrap();
+    let fill = |text: &str| text.replace("BOOTSTRAP_FILE", &secret_file.display().to_string());
+    let registry = Settings::registry();
+    let others = other_values();
+    assert_eq!(
+        registry.iter().map(Key::path).collect::<Vec<_>>(),
+        others
+            .iter()
+            .map(|(path, ..)| (*path).to_owned())
+            .collect::<Vec<_>>(),
+        "every key of the registry is tried here"
+    );
+    for (key, (path, toml, text)) in registry.iter().zip(&others) {
+        let by_file = load(
+            Some(&format!("[{}]\n{} = {}\n", key.section, key.name, fill(toml))),
+            &[],
+        )
+        .unwrap();
+        let by_environment = load(None, &[(&key.environment_name(), &fill(text))]).unwrap();
+        let before = in_force(&Settings::default(), path);
+        assert_eq!(before.1, Origin::Default);
+        for (settings, origin) in [(by_file, Origin::File), (by_environment, Origin::Environment)] {
+            let after = in_force(&settings, path);
+            assert_ne!(after.0, before.0, "{path} has no effect");
+            assert_eq!(after.1, origin, "{path}");
+            let shown = if key.secret {
+                "\"(set, not shown)\"".to_owned()
+            } else {
+                fill(toml)
+            };
+            assert_eq!(after.0, shown);
+        }
+    }
+}
+
+#[test]
+fn the_registry_states_the_defaults_in_force() {
+    let settings = Settings::default();
+    for key in Settings::registry() {
+        let (value, _) = in_force(&settings, &key.path());
+        let default = if key.default.is_empty() {
+            "(none)"
+        } else {
+            &key.default
+        };
+        assert_eq!(value, default, "{}", key.path());
+        assert!(
+            key.doc.ends_with('.'),
+            "{} is documented by a sentence",
+            key.path()
+        );
+        assert!(
+            !key.secret || key.default.is_empty(),
+            "{}: a secret has no default",
+            key.path()
+        );
+    }
+    assert_eq!(
+        load(None, &[]).unwrap().in_force(),
+        settings.in_force(),
+        "the defaults are accepted"
+    );
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let settings = load(
+        Some("[tokens]\naccess_ttl = \"10m\"\n"),
+        &[("DOORWARD_TOKENS_ACCESS_TTL", "90s")],
+    )
+    .unwrap();
+    assert_eq!(settings.tokens.access_ttl, Span::seconds(90));
+    assert_eq!(settings.origin("tokens", "access_ttl"), Origin::Environment);
+}
+
+#[test]
+fn a_secret_is_read_from_its_file_and_never_shown() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "{STRONG}").unwrap();
+    let path = file.path().display().to_string();
+    let settings = load(None, &[("DOORWARD_ADMIN_BOOTSTRAP_KEY_FILE", &path)]).unwrap();
+    assert_eq!(
+        settings.admin.bootstrap_key.as_ref().unwrap().expose_secret(),
+        STRONG
+    );
+    assert!(!format!("{settings:?}{:?}", settings.in_force()).contains(STRONG));
+
+    let both = [
+        ("DOORWARD_ADMIN_BOOTSTRAP_KEY_FILE", path.as_str()),
+        ("DOORWARD_ADMIN_BOOTSTRAP_KEY", STRONG),
+    ];
+    assert!(load(None, &both).unwrap_err().contains("not both"));
+    let missing = load(None, &[("DOORWARD_ADMIN_BOOTSTRAP_KEY_FILE", "/nowhere/key")]).unwrap_err();
+    assert!(missing.contains("cannot read /nowhere/key"));
+}
+
+#[test]
+fn unknown_keys_are_refused_with_the_nearest_name_line_and_caret() {
+    let text = refusal(
+        "[tokens]\ncode_ttl = \"60s\"\nacess_ttl = \"5m\"\n\n[dpop]\nenabled = true\n",
+        &[],
+    );
+    insta::assert_snapshot!(text, @r#"
+    the configuration is refused:
+    FILE:3:1: there is no key `acess_ttl` in `[tokens]`; did you mean `access_ttl`?
+      |
+    3 | acess_ttl = "5m"
+      | ^^^^^^^^^
+    FILE:5:2: there is no section `dpop`; there are server, admin, storage, keys, tokens, registration, login, session, cors, observability
+      |
+    5 | [dpop]
+      |  ^^^^
+    "#);
+}
+
+#[test]
+fn unknown_variables_of_the_family_are_refused_and_others_are_none_of_our_business() {
+    let text = load(
+        None,
+        &[
+            ("DOORWARD_TOKENS_ACCESS_TTTL", "5m"),
+            ("DOORWARD_SEVER_ISSUER", "x"),
+        ],
+    )
+    .unwrap_err();
+    assert!(
+        text.contains("did you mean `DOORWARD_TOKENS_ACCESS_TTL`?"),
+        "{text}"
+    );
+    assert!(text.contains("did you mean `DOORWARD_SERVER_ISSUER`?"), "{text}");
+    let others = [
+        ("DOORWARD_ISSUER", "http://localhost:9000"),
+        ("DOORWARD_BASE_URL", "http://localhost:8080"),
+        ("DOORWARD_SCOPES", "mcp:read"),
+        ("DOORWARD_DPOP", "off"),
+        ("DOORWARD_ADMIN_URL", "http://localhost:9001"),
+        ("DOORWARD_ADMIN_KEY", "x"),
+        ("DOORWARD_CONFIG", "x.toml"),
+        ("DOORWARD_LOG", "debug"),
+        ("PATH", "/bin"),
+        ("DOORWARD_TOKENS_ACCESS_TTL", ""),
+    ];
+    assert_eq!(
+        load(None, &others).unwrap().in_force(),
+        Settings::default().in_force()
+    );
+}
+
+#[test]
+fn wrong_types_and_values_are_named() {
+    for (text, expected) in [
+        (
+            "[tokens]\naccess_ttl = 300",
+            "expected a length of time such as `90s`, `15m`, `12h` or `30d`, found an integer",
+        ),
+        (
+            "[tokens]\naccess_ttl = \"5 minutes\"",
+            "expected a length of time",
+        ),
+        ("[tokens]\naccess_ttl = \"+5m\"", "expected a length of time"),
+        ("[tokens]\naccess_ttl = \"é\"", "expected a length of time"),
+        (
+            "[tokens]\naccess_ttl = \"99999999999d\"",
+            "expected a length of time",
+        ),
+        ("[tokens]\naccess_ttl = \"9999d\"", "at most ten years"),
+        ("[tokens]\naccess_ttl = \"2d\"", "must be between 10s and 1d"),
+        (
+            "[registration]\ncimd = \"yes\"",
+            "expected `true` or `false`, found a string",
+        ),
+        (
+            "[registration]\ndcr = \"closed\"",
+            "expected `open`, `approved_redirects` or `admin_only`",
+        ),
+        (
+            "[registration]\ndcr = \"approved_redirects\"",
+            "nobody could register",
+        ),
+        (
+            "[registration]\nredirect_schemes = [\"javascript\"]",
+            "not a scheme that an application can own",
+        ),
+        ("[login]\nfree_attempts = -1", "expected a whole number"),
+        (
+            "[server]\naddress = \"localhost\"",
+            "expected an IP address and port",
+        ),
+        (
+            "[server]\ntrusted_proxies = \"10.0.0.0/8\"",
+            "expected a list of networks",
+        ),
+        ("[server]\ntrusted_proxies = [\"ten\"]", "expected a network"),
+        (
+            "[keys]\nalgorithm = \"HS256\"",
+            "expected `ES256`, `EdDSA`, `RS256` or `PS256`",
+        ),
+        (
+            "[cors]\nallowed_origins = [\"https://app.example/\"]",
+            "is no origin",
+        ),
+        ("[storage]\nurl = \"postgres://db\"", "expected `sqlite://`"),
+        ("tokens = 5", "is a section"),
+        ("[tokens", "FILE:1:"),
+        ("[server]\nissuer = \"http://localhost:9000/\"", "server.issuer"),
+        (
+            "[server]\naddress = \"127.0.0.1:9001\"",
+            "the same as `server.address`",
+        ),
+    ] {
+        let refused = refusal(text, &[]);
+        assert!(refused.contains(expected), "{text:?}: {refused}");
+    }
+}
+
+#[test]
+fn an_unexpanded_variable_is_refused() {
+    assert!(refusal("[server]\nissuer = \"https://${HOST}\"", &[]).contains("DOORWARD_SERVER_ISSUER"));
+    assert!(
+        load(None, &[("DOORWARD_ADMIN_BOOTSTRAP_KEY", "${KEY}")])
+            .unwrap_err()
+            .contains("not expanded")
+    );
+}
+
+#[test]
+fn off_loopback_plain_http_and_weak_secrets_are_refused() {
+    assert!(
+        load(None, &[("DOORWARD_SERVER_ISSUER", "http://auth.example")])
+            .unwrap_err()
+            .contains("server.issuer")
+    );
+    let weak = [
+        "changeme",
+        "secret",
+        "tiny1",
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "my-doorward-key-that-is-long-enough-1234",
+    ];
+    for secret in weak {
+        for exposed in [
+            ("DOORWARD_SERVER_ISSUER", "https://auth.example"),
+            ("DOORWARD_SERVER_ADDRESS", "0.0.0.0:9000"),
+        ] {
+            let refused = load(None, &[exposed, ("DOORWARD_ADMIN_BOOTSTRAP_KEY", secret)]).unwrap_err();
+            assert!(
+                refused.contains("admin.bootstrap_key") && !refused.contains(secret),
+                "{refused}"
+            );
+        }
+        load(None, &[("DOORWARD_ADMIN_BOOTSTRAP_KEY", secret)])
+            .expect("on loopback it is the operator's business");
+    }
+    let exposed = [
+        ("DOORWARD_SERVER_ISSUER", "https://auth.example"),
+        ("DOORWARD_ADMIN_BOOTSTRAP_KEY", STRONG),
+    ];
+    load(None, &exposed).expect("a strong secret is good anywhere");
+}
+
+#[test]
+fn an_excerpt_does_not_show_a_secret() {
+    let refused = refusal("[admin]\nbootstrap_key = [\"hunter2-hunter2\"]\n", &[]);
+    assert!(
+        refused.contains("bootstrap_key = …") && !refused.contains("hunter2"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn the_commented_file_is_a_file_of_defaults() {
+    let template = Settings::commented_template(&[]);
+    assert_eq!(
+        load(Some(&template), &[]).unwrap().in_force(),
+        Settings::default().in_force()
+    );
+    let uncommented: String = template
+        .lines()
+        .filter(|line| !line.starts_with("# ") && !line.ends_with(" ="))
+        .map(|line| line.strip_prefix('#').unwrap_or(line))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let settings = load(Some(&uncommented), &[]).unwrap();
+    for (key, value, _) in Settings::default().in_force() {
+        assert_eq!(in_force(&settings, &key).0, value);
+    }
+    let set = Settings::commented_template(&[("server.issuer", "\"https://auth.example\"")]);
+    assert!(set.contains("\nissuer = \"https://auth.example\"\n"));
+}
+
+#[test]
+fn the_reference_page_names_every_key() {
+    let page = Settings::reference_markdown();
+    for key in Settings::registry() {
+        assert!(
+            page.contains(&format!("`{}`", key.environment_name()))
+                && page.contains(&key.doc.replace('|', "\\|"))
+        );
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let error = Settings::load(Some(Path::new("/nowhere/doorward.toml")), std::iter::empty()).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("cannot read the configuration /nowhere/doorward.toml")
+    );
+}

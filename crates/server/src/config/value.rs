@@ -30,11 +30,19 @@ pub(super) trait Value: Sized {
 }
 
 fn wrong_type(kind: &str, found: &DeValue<'_>) -> String {
-    format!("expected {kind}, found {} {}", article(found.type_str()), found.type_str())
+    format!(
+        "expected {kind}, found {} {}",
+        article(found.type_str()),
+        found.type_str()
+    )
 }
 
 fn article(word: &str) -> &'static str {
-    if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
+    if word.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        "an"
+    } else {
+        "a"
+    }
 }
 
 /// A TOML basic string.
@@ -81,7 +89,8 @@ impl Value for u32 {
     const KIND: &'static str = "a whole number";
 
     fn from_text(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|_| format!("expected {}, at most {}", Self::KIND, Self::MAX))
+        text.parse()
+            .map_err(|_| format!("expected {}, at most {}", Self::KIND, Self::MAX))
     }
 
     fn from_toml(value: &DeValue<'_>) -> Result<Self, String> {

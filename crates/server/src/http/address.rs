@@ -26,8 +26,11 @@ impl TrustedProxies {
     /// strangers; what cannot be read ends the search at the proxy that passed it on.
     pub(crate) fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut nearest = peer.to_canonical();
-        let lines: Vec<&str> =
-            headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok()).collect();
+        let lines: Vec<&str> = headers
+            .get_all("x-forwarded-for")
+            .iter()
+            .filter_map(|line| line.to_str().ok())
+            .collect();
         let hops = lines.iter().rev().flat_map(|line| line.rsplit(','));
         for hop in hops.take(MOST_HOPS) {
             if !self.contains(nearest) {
@@ -49,7 +52,13 @@ fn parse(hop: &str) -> Option<IpAddr> {
         .parse::<IpAddr>()
         .ok()
         .or_else(|| hop.parse::<std::net::SocketAddr>().ok().map(|socket| socket.ip()))
-        .or_else(|| hop.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::from))?;
+        .or_else(|| {
+            hop.strip_prefix('[')?
+                .strip_suffix(']')?
+                .parse::<Ipv6Addr>()
+                .ok()
+                .map(IpAddr::from)
+        })?;
     Some(address.to_canonical())
 }
 
@@ -74,7 +83,9 @@ mod tests {
         for line in forwarded {
             headers.append("x-forwarded-for", line.parse().unwrap());
         }
-        proxies.client_address(peer.parse().unwrap(), &headers).to_string()
+        proxies
+            .client_address(peer.parse().unwrap(), &headers)
+            .to_string()
     }
 
     #[test]
@@ -84,8 +95,14 @@ mod tests {
 
     #[test]
     fn the_rightmost_untrusted_entry_counts() {
-        assert_eq!(client("10.0.0.1", &["1.2.3.4, 198.51.100.1, 10.0.0.7"]), "198.51.100.1");
-        assert_eq!(client("10.0.0.1", &["1.2.3.4", "198.51.100.1:4711"]), "198.51.100.1");
+        assert_eq!(
+            client("10.0.0.1", &["1.2.3.4, 198.51.100.1, 10.0.0.7"]),
+            "198.51.100.1"
+        );
+        assert_eq!(
+            client("10.0.0.1", &["1.2.3.4", "198.51.100.1:4711"]),
+            "198.51.100.1"
+        );
         assert_eq!(client("fd00::1", &["[2001:db8::5]:443"]), "2001:db8::5");
     }
 
@@ -99,7 +116,13 @@ mod tests {
     fn mapped_addresses_and_one_subscribers_network_share_a_bucket() {
         let mapped: IpAddr = "::ffff:203.0.113.9".parse().unwrap();
         assert_eq!(bucket(mapped).to_string(), "203.0.113.9");
-        assert_eq!(bucket("2001:db8:1:2::1".parse().unwrap()), bucket("2001:db8:1:2:ffff::9".parse().unwrap()));
-        assert_ne!(bucket("2001:db8:1:2::1".parse().unwrap()), bucket("2001:db8:1:3::1".parse().unwrap()));
+        assert_eq!(
+            bucket("2001:db8:1:2::1".parse().unwrap()),
+            bucket("2001:db8:1:2:ffff::9".parse().unwrap())
+        );
+        assert_ne!(
+            bucket("2001:db8:1:2::1".parse().unwrap()),
+            bucket("2001:db8:1:3::1".parse().unwrap())
+        );
     }
 }

@@ -28,7 +28,9 @@ pub(crate) struct CookiePolicy {
 impl CookiePolicy {
     /// `__Host-` and `Secure` unless the issuer is `http` on loopback, where browsers refuse them.
     pub(crate) fn for_issuer(issuer: &Issuer) -> Self {
-        Self { secure: issuer.is_https() }
+        Self {
+            secure: issuer.is_https(),
+        }
     }
 
     /// The cookie's name on this server.
@@ -47,10 +49,18 @@ impl CookiePolicy {
     /// `max_age` says.
     pub(crate) fn set(self, cookie: Cookie, value: &str, max_age: Option<Duration>) -> HeaderValue {
         debug_assert!(value.bytes().all(is_value_byte), "cookie values are tokens");
-        let value: String = value.chars().filter(|c| u8::try_from(*c).is_ok_and(is_value_byte)).collect();
+        let value: String = value
+            .chars()
+            .filter(|c| u8::try_from(*c).is_ok_and(is_value_byte))
+            .collect();
         let secure = if self.secure { "; Secure" } else { "" };
-        let age = max_age.map(|age| format!("; Max-Age={}", age.as_secs())).unwrap_or_default();
-        let text = format!("{}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{age}", self.name(cookie));
+        let age = max_age
+            .map(|age| format!("; Max-Age={}", age.as_secs()))
+            .unwrap_or_default();
+        let text = format!(
+            "{}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{age}",
+            self.name(cookie)
+        );
         HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
     }
 
@@ -61,7 +71,9 @@ impl CookiePolicy {
 
     /// The cookie's value, if the request carries it.
     pub(crate) fn read(self, cookie: Cookie, headers: &HeaderMap) -> Result<Option<String>, DuplicateCookie> {
-        Cookies::from_headers(headers).get(self.name(cookie)).map(|value| value.map(str::to_owned))
+        Cookies::from_headers(headers)
+            .get(self.name(cookie))
+            .map(|value| value.map(str::to_owned))
     }
 }
 
@@ -82,7 +94,10 @@ pub(crate) struct DuplicateCookie;
 
 impl<'a> Cookies<'a> {
     pub(crate) fn from_headers(headers: &'a HeaderMap) -> Self {
-        let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
+        let lines = headers
+            .get_all(COOKIE)
+            .iter()
+            .filter_map(|line| line.to_str().ok());
         let pairs = lines
             .flat_map(|line| line.split(';'))
             .filter_map(|pair| pair.split_once('='))
@@ -93,9 +108,17 @@ impl<'a> Cookies<'a> {
 
     /// The cookie's value; empty counts as absent.
     pub(crate) fn get(&self, name: &str) -> Result<Option<&'a str>, DuplicateCookie> {
-        let mut values = self.pairs.iter().filter(|(found, _)| *found == name).map(|(_, value)| *value);
+        let mut values = self
+            .pairs
+            .iter()
+            .filter(|(found, _)| *found == name)
+            .map(|(_, value)| *value);
         let first = values.next().filter(|value| !value.is_empty());
-        if values.next().is_some() { Err(DuplicateCookie) } else { Ok(first) }
+        if values.next().is_some() {
+            Err(DuplicateCookie)
+        } else {
+            Ok(first)
+        }
     }
 }
 
@@ -120,9 +143,15 @@ mod tests {
     #[test]
     fn off_loopback_a_cookie_belongs_to_the_host_and_to_https() {
         let set = policy("https://auth.example").set(Cookie::Session, "abc", None);
-        assert_eq!(set, "__Host-doorward_session=abc; Path=/; HttpOnly; SameSite=Lax; Secure");
-        let set = policy("http://localhost:9000").set(Cookie::Browser, "abc", Some(Duration::from_secs(60)));
-        assert_eq!(set, "doorward_browser=abc; Path=/; HttpOnly; SameSite=Lax; Max-Age=60");
+        assert_eq!(
+            set,
+            "__Host-doorward_session=abc; Path=/; HttpOnly; SameSite=Lax; Secure"
+        );
+        let set = policy("http://localhost:9000").set(Cookie::Browser, "abc", Some(Duration::from_mins(1)));
+        assert_eq!(
+            set,
+            "doorward_browser=abc; Path=/; HttpOnly; SameSite=Lax; Max-Age=60"
+        );
     }
 
     #[test]

@@ -15,13 +15,29 @@ pub(crate) fn layer(settings: &Cors) -> CorsLayer {
     let origins = if settings.allowed_origins.iter().any(|origin| origin == "*") {
         AllowOrigin::any()
     } else {
-        AllowOrigin::list(settings.allowed_origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
+        AllowOrigin::list(
+            settings
+                .allowed_origins
+                .iter()
+                .filter_map(|origin| HeaderValue::from_str(origin).ok()),
+        )
     };
     CorsLayer::new()
         .allow_origin(origins)
-        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE])
+        .allow_methods([
+            Method::GET,
+            Method::HEAD,
+            Method::POST,
+            Method::PUT,
+            Method::DELETE,
+        ])
         // Clients send `Authorization`, `MCP-Protocol-Version`, `DPoP` and whatever comes next.
         .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers([WWW_AUTHENTICATE, RETRY_AFTER, X_REQUEST_ID, HeaderName::from_static("dpop-nonce")])
-        .max_age(Duration::from_secs(7200))
+        .expose_headers([
+            WWW_AUTHENTICATE,
+            RETRY_AFTER,
+            X_REQUEST_ID,
+            HeaderName::from_static("dpop-nonce"),
+        ])
+        .max_age(Duration::from_hours(2))
 }

@@ -30,7 +30,9 @@ impl BrowserId {
     /// The one the request carries. A value of another shape counts as absent.
     pub(crate) fn read(policy: CookiePolicy, headers: &HeaderMap) -> Result<Option<Self>, DuplicateCookie> {
         let value = policy.read(Cookie::Browser, headers)?;
-        Ok(value.filter(|value| base64url::decode(value).is_ok_and(|bytes| bytes.len() == 32)).map(Self))
+        Ok(value
+            .filter(|value| base64url::decode(value).is_ok_and(|bytes| bytes.len() == 32))
+            .map(Self))
     }
 
     /// The cookie's value.
@@ -46,15 +48,16 @@ pub(crate) fn issue(secrets: &Secrets, browser: &BrowserId, handle: &str) -> Str
 
 /// Whether the token is the one issued for this browser and handle; in constant time.
 pub(crate) fn check(secrets: &Secrets, browser: &BrowserId, handle: &str, token: &str) -> bool {
-    base64url::decode(token).is_ok_and(|token| {
-        secrets.verify_mac(PURPOSE, &[browser.0.as_bytes(), handle.as_bytes()], &token)
-    })
+    base64url::decode(token)
+        .is_ok_and(|token| secrets.verify_mac(PURPOSE, &[browser.0.as_bytes(), handle.as_bytes()], &token))
 }
 
 /// Whether a browser says that the request comes from our own pages. A request that carries neither
 /// header comes from no modern browser; its token has to speak for it.
 pub(crate) fn same_origin(headers: &HeaderMap, issuer: &Issuer) -> bool {
-    let site_is_own = headers.get("sec-fetch-site").is_none_or(|site| site == "same-origin" || site == "none");
+    let site_is_own = headers
+        .get("sec-fetch-site")
+        .is_none_or(|site| site == "same-origin" || site == "none");
     // A page under `Referrer-Policy: no-referrer`, as all of ours are, posts with `Origin: null`; then
     // `Sec-Fetch-Site` tells, where the browser knows it.
     let mut origins = headers.get_all(ORIGIN).iter();
@@ -72,20 +75,32 @@ mod tests {
 
     fn from(headers: &[(&'static str, &str)]) -> bool {
         let issuer = Issuer::parse("https://auth.example/tenant").unwrap();
-        let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect();
         same_origin(&headers, &issuer)
     }
 
     #[test]
     fn only_our_own_pages_may_post() {
-        assert!(from(&[("origin", "https://auth.example"), ("sec-fetch-site", "same-origin")]));
+        assert!(from(&[
+            ("origin", "https://auth.example"),
+            ("sec-fetch-site", "same-origin")
+        ]));
         assert!(from(&[("origin", "null"), ("sec-fetch-site", "same-origin")]));
         assert!(from(&[]));
         assert!(!from(&[("origin", "https://evil.example")]));
-        assert!(!from(&[("origin", "https://auth.example"), ("sec-fetch-site", "cross-site")]));
+        assert!(!from(&[
+            ("origin", "https://auth.example"),
+            ("sec-fetch-site", "cross-site")
+        ]));
         assert!(!from(&[("origin", "null"), ("sec-fetch-site", "same-site")]));
         assert!(!from(&[("origin", "null"), ("sec-fetch-site", "cross-site")]));
-        assert!(!from(&[("origin", "https://auth.example"), ("origin", "https://evil.example")]));
+        assert!(!from(&[
+            ("origin", "https://auth.example"),
+            ("origin", "https://evil.example")
+        ]));
         assert!(!from(&[("origin", "https://auth.example:444")]));
     }
 }

@@ -28,14 +28,17 @@ pub(crate) struct Envelope {
     pub(super) metrics: Metrics,
     pub(super) proxies: TrustedProxies,
     pub(super) https: bool,
-    /// The issuer's path, for links on error pages.
-    pub(super) base: String,
+    /// The issuer's path, for links on error pages; `None` on a server without pages.
+    pub(super) pages: Option<String>,
 }
 
 /// The layer.
 pub(super) async fn seal(State(envelope): State<Envelope>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let peer = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|info| info.0.ip());
     let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let address = envelope.proxies.client_address(peer, request.headers());
     let info = RequestInfo::new(request.headers(), address, envelope.random.as_ref());
@@ -49,10 +52,12 @@ pub(super) async fn seal(State(envelope): State<Envelope>, mut request: Request,
         Ok(response) => response,
         Err(panic) => Failure::panicked(panic_text(panic.as_ref())).into_response(),
     };
-    let failure = finish(&mut response, &asked, &info, &envelope);
+    let failure = finish(&mut response, asked, &info, &envelope);
 
     let seconds = started.elapsed().as_secs_f64();
-    envelope.metrics.request(route, method, response.status(), seconds);
+    envelope
+        .metrics
+        .request(route, method, response.status(), seconds);
     if failure.as_ref().is_some_and(|failure| failure.store) {
         envelope.metrics.store_error();
     }
@@ -61,10 +66,13 @@ pub(super) async fn seal(State(envelope): State<Envelope>, mut request: Request,
 }
 
 /// Completes an error, then the headers.
-fn finish(response: &mut Response, asked: &Asked, info: &RequestInfo, envelope: &Envelope) -> Option<Failure> {
-    let failure = response.extensions_mut().remove::<Failure>().or_else(|| unexplained(response));
+fn finish(response: &mut Response, asked: Asked, info: &RequestInfo, envelope: &Envelope) -> Option<Failure> {
+    let failure = response
+        .extensions_mut()
+        .remove::<Failure>()
+        .or_else(|| unexplained(response));
     if let Some(failure) = &failure {
-        failure.render(response, asked, &info.id, &envelope.base);
+        failure.render(response, asked, &info.id, envelope.pages.as_deref());
     }
     headers::complete(response.headers_mut(), envelope.https);
     if let Ok(id) = HeaderValue::from_str(&info.id) {
@@ -76,7 +84,11 @@ fn finish(response: &mut Response, asked: &Asked, info: &RequestInfo, envelope: 
 /// An error that a library made: its text, if any, is not ours to pass on.
 fn unexplained(response: &Response) -> Option<Failure> {
     let status = response.status();
-    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default();
     let bare = response.body().size_hint().exact() == Some(0) || kind.starts_with("text/plain");
     ((status.is_client_error() || status.is_server_error()) && bare).then(|| Failure::from_status(status))
 }
@@ -96,13 +108,23 @@ fn method_label(method: &Method) -> &'static str {
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("panic: {}", text.unwrap_or("without words"))
 }
 
 /// One event a request: never query strings, bodies, cookies or credentials. What strangers wrote is
 /// escaped (`?`).
-fn log(info: &RequestInfo, method: &str, route: &str, response: &Response, seconds: f64, failure: Option<&Failure>) {
+fn log(
+    info: &RequestInfo,
+    method: &str,
+    route: &str,
+    response: &Response,
+    seconds: f64,
+    failure: Option<&Failure>,
+) {
     let status = response.status().as_u16();
     let client_id = info.client_id();
     let error = failure.map(|failure| failure.code.as_ref());

@@ -6,10 +6,10 @@
 use std::borrow::Cow;
 
 use axum::body::Body;
-use axum::extract::Request;
-use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use doorward_jose::JoseError;
 use doorward_oauth::error::{ErrorCode, OAuthError};
@@ -113,15 +113,25 @@ impl From<OAuthError> for PageError {
 
 impl From<StoreError> for PageError {
     fn from(error: StoreError) -> Self {
-        let page = if error.is_temporary() { Self::unavailable() } else { Self::internal("") };
-        Self { store: true, ..page.with_internal(error.to_string()) }
+        let page = if error.is_temporary() {
+            Self::unavailable()
+        } else {
+            Self::internal("")
+        };
+        Self {
+            store: true,
+            ..page.with_internal(error.to_string())
+        }
     }
 }
 
 impl From<TokenError> for PageError {
     fn from(TokenError(error, status): TokenError) -> Self {
         let page = Self::from(error);
-        Self { status: status.unwrap_or(page.status), ..page }
+        Self {
+            status: status.unwrap_or(page.status),
+            ..page
+        }
     }
 }
 
@@ -172,21 +182,33 @@ const STORE_FAULT: &str = "store: ";
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         let (code, title, message) = (self.code, self.title, self.message);
-        Failure { status: self.status, code, title, message, internal: self.internal, store: self.store, form: Form::Page }
-            .into_response()
+        Failure {
+            status: self.status,
+            code,
+            title,
+            message,
+            internal: self.internal,
+            store: self.store,
+            form: Form::Page,
+        }
+        .into_response()
     }
 }
 
 impl IntoResponse for TokenError {
     fn into_response(self) -> Response {
         let Self(error, status) = self;
-        let status =
-            status.or_else(|| StatusCode::from_u16(error.code.status()).ok()).unwrap_or(StatusCode::BAD_REQUEST);
+        let status = status
+            .or_else(|| StatusCode::from_u16(error.code.status()).ok())
+            .unwrap_or(StatusCode::BAD_REQUEST);
         Failure {
             status,
             code: error.code.as_str().into(),
             title: "This request cannot be completed".into(),
-            store: error.internal.as_ref().is_some_and(|text| text.starts_with(STORE_FAULT)),
+            store: error
+                .internal
+                .as_ref()
+                .is_some_and(|text| text.starts_with(STORE_FAULT)),
             message: error.description,
             internal: error.internal,
             form: Form::Json,
@@ -234,17 +256,21 @@ impl Failure {
     }
 
     pub(super) fn panicked(internal: String) -> Self {
-        Self { internal: Some(internal), ..Self::from_status(StatusCode::INTERNAL_SERVER_ERROR) }
+        Self {
+            internal: Some(internal),
+            ..Self::from_status(StatusCode::INTERNAL_SERVER_ERROR)
+        }
     }
 
-    /// Writes the body and the headers that belong to it into `response`.
-    pub(super) fn render(&self, response: &mut Response, request: &Asked, id: &str, base: &str) {
-        let page = match self.form {
+    /// Writes the body and the headers that belong to it into `response`. `pages` is the issuer's path on a
+    /// server that has pages.
+    pub(super) fn render(&self, response: &mut Response, request: Asked, id: &str, pages: Option<&str>) {
+        let base = pages.filter(|_| match self.form {
             Form::Json => false,
             Form::Page => request.html || !request.json,
             Form::ByAccept => request.html,
-        };
-        let (kind, body) = if page {
+        });
+        let (kind, body) = if let Some(base) = base {
             let page = ErrorPage {
                 base: base.to_owned(),
                 title: self.title.to_string(),
@@ -253,7 +279,8 @@ impl Failure {
             };
             ("text/html; charset=utf-8", page.html())
         } else {
-            let body = json!({ "error": self.code, "error_description": plain(&self.message), "error_id": id });
+            let body =
+                json!({ "error": self.code, "error_description": plain(&self.message), "error_id": id });
             ("application/json", body.to_string())
         };
         let headers = response.headers_mut();
@@ -265,7 +292,10 @@ impl Failure {
         }
         // RFC 6749 §5.2: the scheme the client used is named in the answer to its failed authentication.
         if self.status == StatusCode::UNAUTHORIZED && request.tried_basic {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"doorward\""));
+            headers.insert(
+                WWW_AUTHENTICATE,
+                HeaderValue::from_static("Basic realm=\"doorward\""),
+            );
         }
         *response.status_mut() = self.status;
         *response.body_mut() = Body::from(body);
@@ -275,7 +305,16 @@ impl Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
-        self.render(&mut response, &Asked { html: false, json: false, tried_basic: false }, "", "");
+        self.render(
+            &mut response,
+            Asked {
+                html: false,
+                json: false,
+                tried_basic: false,
+            },
+            "",
+            Some(""),
+        );
         response.extensions_mut().insert(self);
         response
     }
@@ -291,12 +330,20 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn new(headers: &HeaderMap) -> Self {
-        let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let authorization = headers.get("authorization").map(HeaderValue::as_bytes).unwrap_or_default();
+        let accept = headers
+            .get(ACCEPT)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let authorization = headers
+            .get("authorization")
+            .map(HeaderValue::as_bytes)
+            .unwrap_or_default();
         Self {
             html: accept.contains("text/html"),
             json: accept.contains("application/json"),
-            tried_basic: authorization.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic")),
+            tried_basic: authorization
+                .get(..5)
+                .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic")),
         }
     }
 }
@@ -318,15 +365,6 @@ pub(super) async fn not_found() -> Failure {
     Failure::from_status(StatusCode::NOT_FOUND)
 }
 
-/// Makes every error of a router JSON, whoever asks.
-pub(super) async fn as_json(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    if let Some(failure) = response.extensions_mut().get_mut::<Failure>() {
-        failure.form = Form::Json;
-    }
-    response
-}
-
 fn code_for(status: StatusCode) -> &'static str {
     match status {
         StatusCode::UNAUTHORIZED => "invalid_token",
@@ -343,23 +381,36 @@ fn code_for(status: StatusCode) -> &'static str {
 
 fn words_for(status: StatusCode) -> (&'static str, &'static str) {
     match status {
-        StatusCode::NOT_FOUND => ("There is nothing here", "Check the address; the server's metadata names every endpoint."),
-        StatusCode::METHOD_NOT_ALLOWED => {
-            ("This address works differently", "Use one of the methods that the Allow header names.")
-        }
+        StatusCode::NOT_FOUND => (
+            "There is nothing here",
+            "Check the address; the server's metadata names every endpoint.",
+        ),
+        StatusCode::METHOD_NOT_ALLOWED => (
+            "This address works differently",
+            "Use one of the methods that the Allow header names.",
+        ),
         StatusCode::REQUEST_TIMEOUT => ("The request took too long", "Send the whole request at once."),
         StatusCode::PAYLOAD_TOO_LARGE => ("The request is too large", "Send a smaller request body."),
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
-            ("The request has the wrong content type", "Send the content type that the endpoint reads.")
-        }
-        StatusCode::MISDIRECTED_REQUEST => {
-            ("This is not the server you asked for", "Use the server under its own name, as its issuer says.")
-        }
-        StatusCode::TOO_MANY_REQUESTS => ("Too many requests", "Wait as long as the Retry-After header says."),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => (
+            "The request has the wrong content type",
+            "Send the content type that the endpoint reads.",
+        ),
+        StatusCode::MISDIRECTED_REQUEST => (
+            "This is not the server you asked for",
+            "Use the server under its own name, as its issuer says.",
+        ),
+        StatusCode::TOO_MANY_REQUESTS => (
+            "Too many requests",
+            "Wait as long as the Retry-After header says.",
+        ),
         StatusCode::SERVICE_UNAVAILABLE => ("Not available right now", "Try again in a moment."),
-        status if status.is_server_error() => {
-            ("Something went wrong", "The fault is on the server's side; give the error id to its operator.")
-        }
-        _ => ("This request cannot be read", "Check the request against the endpoint's documentation."),
+        status if status.is_server_error() => (
+            "Something went wrong",
+            "The fault is on the server's side; give the error id to its operator.",
+        ),
+        _ => (
+            "This request cannot be read",
+            "Check the request against the endpoint's documentation.",
+        ),
     }
 }

@@ -14,7 +14,11 @@ const FORM: &str = "application/x-www-form-urlencoded";
 /// (RFC 6749 §3.2), and here already when it is one that no endpoint takes more than once.
 pub(crate) fn parse(headers: &HeaderMap, body: &Bytes) -> Result<Parameters, TokenError> {
     let parameters = read(headers, body)?;
-    if parameters.duplicates().iter().any(|name| *name != "resource" && *name != "audience") {
+    if parameters
+        .duplicates()
+        .iter()
+        .any(|name| *name != "resource" && *name != "audience")
+    {
         return Err(OAuthError::new(
             ErrorCode::InvalidRequest,
             "A parameter is there more than once; send each at most once.",
@@ -27,7 +31,10 @@ pub(crate) fn parse(headers: &HeaderMap, body: &Bytes) -> Result<Parameters, Tok
 /// The parameters of a form of which some may repeat, such as the boxes of a page.
 pub(crate) fn read(headers: &HeaderMap, body: &Bytes) -> Result<Parameters, TokenError> {
     let mut kinds = headers.get_all(CONTENT_TYPE).iter();
-    let kind = kinds.next().and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kinds
+        .next()
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case(FORM) || kinds.next().is_some() {
         return Err(TokenError::with_status(

@@ -25,12 +25,18 @@ pub(super) fn complete(headers: &mut HeaderMap, https: bool) {
     if https {
         set(headers, STRICT_TRANSPORT_SECURITY, "max-age=31536000");
     }
-    let is_page = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    let is_page = headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
     if is_page {
         set(headers, CONTENT_SECURITY_POLICY, STRICT_POLICY);
         set(headers, X_FRAME_OPTIONS, "DENY");
         set(headers, CROSS_ORIGIN_OPENER_POLICY, "same-origin");
-        set(headers, PERMISSIONS_POLICY, "camera=(), geolocation=(), microphone=(), payment=(), usb=()");
+        set(
+            headers,
+            PERMISSIONS_POLICY,
+            "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+        );
     }
 }
 
@@ -57,7 +63,9 @@ fn form_action_source(redirect_uri: &str) -> Option<String> {
         Host::Ipv6(_) => Some(format!("{}:", url.scheme())),
         Host::Ipv4(_) => Some(url.origin().ascii_serialization()),
         Host::Domain(name) => {
-            let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
+            let plain = name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
             plain.then(|| url.origin().ascii_serialization())
         }
     }
@@ -69,15 +77,25 @@ mod tests {
 
     fn source(redirect_uri: &str) -> String {
         let policy = page_policy(Some(redirect_uri)).to_str().unwrap().to_owned();
-        let directive = policy.split("; ").find(|part| part.starts_with("form-action")).unwrap();
-        directive.strip_prefix("form-action 'self'").unwrap().trim().to_owned()
+        let directive = policy
+            .split("; ")
+            .find(|part| part.starts_with("form-action"))
+            .unwrap();
+        directive
+            .strip_prefix("form-action 'self'")
+            .unwrap()
+            .trim()
+            .to_owned()
     }
 
     #[test]
     fn the_forms_last_redirect_is_allowed_by_origin_or_scheme() {
         assert_eq!(source("https://client.example/cb?x=1"), "https://client.example");
         assert_eq!(source("http://127.0.0.1:53123/cb"), "http://127.0.0.1:53123");
-        assert_eq!(source("http://localhost:6274/oauth/callback"), "http://localhost:6274");
+        assert_eq!(
+            source("http://localhost:6274/oauth/callback"),
+            "http://localhost:6274"
+        );
         assert_eq!(source("http://[::1]:4000/cb"), "http:");
         assert_eq!(source("cursor://anysphere.cursor-mcp/oauth"), "cursor:");
         assert_eq!(source("com.example.app:/cb"), "com.example.app:");
@@ -85,9 +103,19 @@ mod tests {
 
     #[test]
     fn a_redirect_uri_cannot_write_policy() {
-        for hostile in ["https://a;script-src *;.example/", "https://a,b.example/", "x y://z", "not a url", "https://"] {
+        for hostile in [
+            "https://a;script-src *;.example/",
+            "https://a,b.example/",
+            "x y://z",
+            "not a url",
+            "https://",
+        ] {
             let policy = page_policy(Some(hostile));
-            assert_eq!(policy.to_str().unwrap().matches(';').count(), 5, "{hostile}: {policy:?}");
+            assert_eq!(
+                policy.to_str().unwrap().matches(';').count(),
+                5,
+                "{hostile}: {policy:?}"
+            );
             assert!(!policy.to_str().unwrap().contains(','));
         }
     }

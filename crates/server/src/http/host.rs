@@ -29,8 +29,15 @@ impl AllowedHosts {
             return Self::Any;
         }
         let origin = issuer.origin();
-        let authority = origin.split_once("://").and_then(|(_, rest)| rest.parse::<Authority>().ok());
-        Self::Loopback(authority.map(|authority| authority.host().to_owned()).unwrap_or_default().into())
+        let authority = origin
+            .split_once("://")
+            .and_then(|(_, rest)| rest.parse::<Authority>().ok());
+        Self::Loopback(
+            authority
+                .map(|authority| authority.host().to_owned())
+                .unwrap_or_default()
+                .into(),
+        )
     }
 
     fn allow(&self, host: &str) -> bool {
@@ -38,7 +45,9 @@ impl AllowedHosts {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         host.eq_ignore_ascii_case(issuer)
             || host.eq_ignore_ascii_case("localhost")
-            || bare.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+            || bare
+                .parse::<IpAddr>()
+                .is_ok_and(|address| address.to_canonical().is_loopback())
     }
 }
 
@@ -46,7 +55,10 @@ impl AllowedHosts {
 pub(super) async fn check(State(hosts): State<AllowedHosts>, request: Request, next: Next) -> Response {
     let authority = request.uri().authority().cloned().or_else(|| {
         let host = request.headers().get(HOST)?;
-        Some(Authority::try_from(host.as_bytes()).unwrap_or_else(|_| Authority::from_static("invalid.invalid")))
+        Some(
+            Authority::try_from(host.as_bytes())
+                .unwrap_or_else(|_| Authority::from_static("invalid.invalid")),
+        )
     });
     let is_health = matches!(request.uri().path(), "/livez" | "/readyz");
     match authority {

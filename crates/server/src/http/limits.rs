@@ -25,10 +25,16 @@ pub(crate) struct Limits {
 
 impl Limits {
     /// For forms.
-    pub(crate) const FORMS: Self =
-        Self { body: 64 * 1024, body_time: Duration::from_secs(10), handler_time: Duration::from_secs(30) };
+    pub(crate) const FORMS: Self = Self {
+        body: 64 * 1024,
+        body_time: Duration::from_secs(10),
+        handler_time: Duration::from_secs(30),
+    };
     /// For the operators' JSON.
-    pub(crate) const JSON: Self = Self { body: 256 * 1024, ..Self::FORMS };
+    pub(crate) const JSON: Self = Self {
+        body: 256 * 1024,
+        ..Self::FORMS
+    };
 }
 
 /// The layer: reads the whole body before the handler runs, so that no handler waits for a slow sender.
@@ -65,6 +71,8 @@ async fn read(body: Body, limits: &Limits) -> Result<Body, StatusCode> {
 /// The rest of the body is not worth reading: the connection ends with the answer.
 fn refuse(status: StatusCode) -> Response {
     let mut response = Failure::from_status(status).into_response();
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }

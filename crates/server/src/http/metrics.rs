@@ -59,11 +59,26 @@ impl Default for Metrics {
         let durations = Family::new_with_constructor((|| Histogram::new(DURATIONS)) as fn() -> Histogram);
         let (tokens, logins, store_errors) = (Family::default(), Family::default(), Counter::default());
         registry.register("http_requests", "Requests answered", requests.clone());
-        registry.register("http_request_duration_seconds", "Time to answer a request", durations.clone());
+        registry.register(
+            "http_request_duration_seconds",
+            "Time to answer a request",
+            durations.clone(),
+        );
         registry.register("tokens_issued", "Access tokens issued", tokens.clone());
         registry.register("logins", "Sign-in attempts", logins.clone());
-        registry.register("store_errors", "Requests that failed in the store", store_errors.clone());
-        Self(Arc::new(Inner { registry, requests, durations, tokens, logins, store_errors }))
+        registry.register(
+            "store_errors",
+            "Requests that failed in the store",
+            store_errors.clone(),
+        );
+        Self(Arc::new(Inner {
+            registry,
+            requests,
+            durations,
+            tokens,
+            logins,
+            store_errors,
+        }))
     }
 }
 
@@ -81,9 +96,16 @@ impl Metrics {
 
     /// An answered request. `route` is the path as the router matched it.
     pub(crate) fn request(&self, route: &str, method: &'static str, status: StatusCode, seconds: f64) {
-        let labels = RequestLabels { route: route.to_owned(), method, status: status.as_u16() };
+        let labels = RequestLabels {
+            route: route.to_owned(),
+            method,
+            status: status.as_u16(),
+        };
         self.0.requests.get_or_create(&labels).inc();
-        self.0.durations.get_or_create(&RouteLabels { route: labels.route }).observe(seconds);
+        self.0
+            .durations
+            .get_or_create(&RouteLabels { route: labels.route })
+            .observe(seconds);
     }
 
     /// An access token was issued by this grant type.
@@ -101,7 +123,7 @@ impl Metrics {
         self.0.store_errors.inc();
     }
 
-    /// Everything, in the OpenMetrics text format.
+    /// Everything, in the `OpenMetrics` text format.
     pub fn encode(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.0.registry)?;

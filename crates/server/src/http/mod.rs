@@ -6,8 +6,8 @@ pub(crate) mod cors;
 pub(crate) mod csrf;
 mod envelope;
 pub(crate) mod error;
-pub(crate) mod headers;
 pub(crate) mod form;
+pub(crate) mod headers;
 mod host;
 pub(crate) mod limits;
 pub mod metrics;
@@ -17,7 +17,7 @@ pub mod serve;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use doorward_oauth::issuer::Issuer;
 
 pub(crate) use envelope::Envelope;
@@ -30,13 +30,18 @@ use crate::random::Random;
 
 impl Envelope {
     /// The envelope of a server with these settings.
-    pub(crate) fn new(settings: &Settings, issuer: &Issuer, random: Arc<dyn Random>, metrics: Metrics) -> Self {
+    pub(crate) fn new(
+        settings: &Settings,
+        issuer: &Issuer,
+        random: Arc<dyn Random>,
+        metrics: Metrics,
+    ) -> Self {
         Self {
             random,
             metrics,
             proxies: TrustedProxies::new(settings.server.trusted_proxies.clone()),
             https: issuer.is_https(),
-            base: issuer.path().to_owned(),
+            pages: Some(issuer.path().to_owned()),
         }
     }
 }
@@ -52,12 +57,15 @@ pub(crate) fn wrap_public(router: Router, envelope: Envelope, issuer: &Issuer) -
         .layer(from_fn_with_state(envelope, envelope::seal))
 }
 
-/// The same for the operators' router.
+/// The same for the operators' router, which has no pages: every error is JSON, whoever asks.
 pub(crate) fn wrap_admin(router: Router, envelope: Envelope) -> Router {
+    let envelope = Envelope {
+        pages: None,
+        ..envelope
+    };
     router
         .fallback(error::not_found)
         .layer(from_fn_with_state(Limits::JSON, limits::enforce))
-        .layer(from_fn(error::as_json))
         .layer(from_fn_with_state(envelope, envelope::seal))
 }
 

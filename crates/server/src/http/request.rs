@@ -23,7 +23,11 @@ pub(crate) struct RequestInfo {
 impl RequestInfo {
     pub(super) fn new(headers: &HeaderMap, address: IpAddr, random: &dyn Random) -> Self {
         let id = given_id(headers).unwrap_or_else(|| hex(random.bytes::<8>()));
-        Self { id: id.into(), address, client_id: Arc::default() }
+        Self {
+            id: id.into(),
+            address,
+            client_id: Arc::default(),
+        }
     }
 
     /// Puts the client into the request's log line.
@@ -40,7 +44,10 @@ impl RequestInfo {
 /// The caller's own `X-Request-Id`, if it is harmless in a log and on a page.
 fn given_id(headers: &HeaderMap) -> Option<String> {
     let id = headers.get("x-request-id")?.to_str().ok()?;
-    let harmless = (8..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let harmless = (8..=64).contains(&id.len())
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     harmless.then(|| id.to_owned())
 }
 

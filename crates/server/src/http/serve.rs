@@ -75,7 +75,9 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ServeLimits, s
             () = shutdown.cancelled() => break,
             accepted = accept(&listener, &slots) => accepted,
         };
-        let Some((stream, peer, slot)) = accepted else { continue };
+        let Some((stream, peer, slot)) = accepted else {
+            continue;
+        };
         let (builder, router, shutdown) = (Arc::clone(&builder), router.clone(), shutdown.clone());
         connections.spawn(async move {
             connection(stream, peer, &builder, router, limits, shutdown).await;
@@ -85,7 +87,10 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ServeLimits, s
     drop(listener);
     connections.close();
     // A connection ends by itself within the time; the margin is for its farewell.
-    if timeout(limits.drain_time + FAREWELL, connections.wait()).await.is_err() {
+    if timeout(limits.drain_time + FAREWELL, connections.wait())
+        .await
+        .is_err()
+    {
         tracing::warn!("some connections did not end in time");
     }
 }
@@ -143,7 +148,11 @@ async fn connection(
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
         let answer = router.clone().call(request);
-        async move { answer.await.map(|response| response.map(|body| running.until_end_of(body))) }
+        async move {
+            answer
+                .await
+                .map(|response| response.map(|body| running.until_end_of(body)))
+        }
     });
     let mut conversation = pin!(builder.serve_connection(io, service));
     let farewell = tokio::select! {

@@ -31,11 +31,20 @@ pub(super) fn icon() -> &'static str {
 /// The routes of the assets.
 pub(crate) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
-        .route(style(), get(|| async { immutable("text/css; charset=utf-8", STYLE) }))
+        .route(
+            style(),
+            get(|| async { immutable("text/css; charset=utf-8", STYLE) }),
+        )
         .route(icon(), get(|| async { immutable("image/svg+xml", ICON) }))
 }
 
 /// Good for ever: another content has another path.
 fn immutable(kind: &'static str, content: &'static [u8]) -> ([(HeaderName, &'static str); 2], &'static [u8]) {
-    ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "public, max-age=31536000, immutable")], content)
+    (
+        [
+            (CONTENT_TYPE, kind),
+            (CACHE_CONTROL, "public, max-age=31536000, immutable"),
+        ],
+        content,
+    )
 }

@@ -3,6 +3,9 @@
 /// The longest name shown.
 const LONGEST: usize = 80;
 
+/// The longest URI shown.
+const LONGEST_URI: usize = 200;
+
 /// A name on one line: characters that hide, reorder or break text become `�`, and what is too long is cut.
 pub(super) fn name(text: &str) -> String {
     cut(text.chars().map(honest), LONGEST)
@@ -11,23 +14,35 @@ pub(super) fn name(text: &str) -> String {
 /// A URI or host: everything outside printable ASCII is percent-encoded, so that nothing can pass for
 /// something else.
 pub(super) fn uri(text: &str) -> String {
+    cut(encoded(text).chars(), LONGEST_URI)
+}
+
+fn encoded(text: &str) -> String {
     let mut plain = String::new();
     for c in text.chars() {
         if c.is_ascii_graphic() {
             plain.push(c);
         } else {
             let mut buffer = [0; 4];
-            plain.extend(c.encode_utf8(&mut buffer).bytes().map(|byte| format!("%{byte:02X}")));
+            plain.extend(
+                c.encode_utf8(&mut buffer)
+                    .bytes()
+                    .map(|byte| format!("%{byte:02X}")),
+            );
         }
     }
-    cut(plain.chars(), 200)
+    plain
 }
 
 /// A host: what decides who it is stands at its end, so the beginning gives way.
 pub(super) fn host(text: &str) -> String {
-    let plain = uri(text);
+    let plain = encoded(text);
     let length = plain.chars().count();
-    if length <= LONGEST { plain } else { format!("…{}", plain.chars().skip(length - LONGEST).collect::<String>()) }
+    if length <= LONGEST {
+        plain
+    } else {
+        format!("…{}", plain.chars().skip(length - LONGEST).collect::<String>())
+    }
 }
 
 fn cut(text: impl Iterator<Item = char>, longest: usize) -> String {
@@ -64,6 +79,9 @@ mod tests {
     fn a_long_host_keeps_the_end_that_decides() {
         let shown = host(&format!("{}.evil.example", "claude.ai.".repeat(30)));
         assert!(shown.starts_with('…') && shown.ends_with(".evil.example"));
-        assert_eq!(uri("https://a.example/\u{202e}moc"), "https://a.example/%E2%80%AEmoc");
+        assert_eq!(
+            uri("https://a.example/\u{202e}moc"),
+            "https://a.example/%E2%80%AEmoc"
+        );
     }
 }

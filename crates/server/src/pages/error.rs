@@ -29,7 +29,9 @@ impl ErrorPage {
         Self {
             base: String::new(),
             title: "This request cannot be completed".to_owned(),
-            message: "The redirect URI is not registered for this client; register it or use a registered one.".to_owned(),
+            message:
+                "The redirect URI is not registered for this client; register it or use a registered one."
+                    .to_owned(),
             error_id: "5f1c09d2a77b4e10".to_owned(),
         }
     }

@@ -34,7 +34,11 @@ impl SignedInPage {
 
     #[cfg(test)]
     pub(crate) fn sample() -> Self {
-        Self { base: String::new(), account: "ada@example.com".to_owned(), csrf_token: "csrf-token".to_owned() }
+        Self {
+            base: String::new(),
+            account: "ada@example.com".to_owned(),
+            csrf_token: "csrf-token".to_owned(),
+        }
     }
 }
 

@@ -27,7 +27,11 @@ pub(super) struct Activity {
 
 impl Default for Activity {
     fn default() -> Self {
-        Self { running: AtomicUsize::new(0), request_is_due: AtomicBool::new(true), changed: Notify::new() }
+        Self {
+            running: AtomicUsize::new(0),
+            request_is_due: AtomicBool::new(true),
+            changed: Notify::new(),
+        }
     }
 }
 
@@ -37,7 +41,10 @@ impl Activity {
     pub(super) async fn overdue(&self, header_time: Duration, idle_time: Duration) {
         loop {
             let changed = self.changed.notified();
-            let patience = match (self.running.load(Ordering::Acquire), self.request_is_due.load(Ordering::Acquire)) {
+            let patience = match (
+                self.running.load(Ordering::Acquire),
+                self.request_is_due.load(Ordering::Acquire),
+            ) {
                 (0, true) => header_time,
                 (0, false) => idle_time,
                 _ => {
@@ -139,7 +146,11 @@ impl Read for Watched {
 }
 
 impl Write for Watched {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
