@@ -1,5 +1,11 @@
 //! Runs the language-neutral vectors of `conformance/`.
 
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests say why they fail by panicking"
+)]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
