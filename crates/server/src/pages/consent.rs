@@ -1,5 +1,7 @@
 //! Asking a person whether a client may act for them.
 
+use std::net::IpAddr;
+
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -84,6 +86,11 @@ impl ConsentWarning {
 }
 
 impl ConsentPage {
+    fn returns_to_this_device(&self) -> bool {
+        let address = self.redirect_host.trim_matches(['[', ']']).parse::<IpAddr>();
+        self.redirect_host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    }
+
     /// The page as an answer. `redirect_uri` is the client's, to which the decision leads.
     pub(crate) fn render_response(&self, status: StatusCode, redirect_uri: Option<&str>) -> Response {
         super::respond(self, status, redirect_uri)
