@@ -4,7 +4,7 @@ use axum::response::Response;
 use doorward_jose::{base64url, sha256};
 use doorward_oauth::scope::ScopeSet;
 use doorward_store::{
-    Approval, ApprovalOutcome, Approved, Code, Consent, Grant, GrantId, GrantState,
+    Approval, ApprovalOutcome, Approved, Code, Consent, Grant, GrantId, GrantState, StoreError,
 };
 use http::StatusCode;
 
@@ -21,7 +21,7 @@ const PREFIX: &str = "dwa_";
 const PURPOSE: &str = "authorization-code";
 
 /// What a person decided.
-pub struct Decision<'a> {
+pub(crate) struct Decision<'a> {
     pending: &'a Pending,
     client: &'a Client,
     signed_in: &'a SignedIn,
@@ -32,12 +32,12 @@ pub struct Decision<'a> {
 
 impl<'a> Decision<'a> {
     /// The person was asked and allowed these scopes.
-    pub fn made(pending: &'a Pending, client: &'a Client, signed_in: &'a SignedIn, scopes: ScopeSet) -> Self {
+    pub(crate) fn made(pending: &'a Pending, client: &'a Client, signed_in: &'a SignedIn, scopes: ScopeSet) -> Self {
         Self { pending, client, signed_in, scopes, asked: true }
     }
 
     /// The person decided the same before.
-    pub fn repeated(pending: &'a Pending, client: &'a Client, signed_in: &'a SignedIn) -> Self {
+    pub(crate) fn repeated(pending: &'a Pending, client: &'a Client, signed_in: &'a SignedIn) -> Self {
         Self { pending, client, signed_in, scopes: pending.request.scopes.clone(), asked: false }
     }
 
@@ -98,10 +98,15 @@ impl<'a> Decision<'a> {
 }
 
 /// Records the decision and answers the client. Posted twice, it answers the same.
-pub async fn approve(ctx: &Context, decision: &Decision<'_>) -> Result<Response, PageError> {
+pub(crate) async fn approve(ctx: &Context, decision: &Decision<'_>) -> Result<Response, PageError> {
     let code = decision.code(ctx);
     let request = &decision.pending.request;
-    match ctx.store.approve(decision.approval(ctx, &code)).await? {
+    let outcome = match ctx.store.approve(decision.approval(ctx, &code)).await {
+        // Somebody else answered it in this browser.
+        Err(StoreError::Conflict) => return Err(already_answered()),
+        outcome => outcome?,
+    };
+    match outcome {
         ApprovalOutcome::Approved(approved) => {
             if !approved.fresh && !is_same(ctx, approved, decision).await? {
                 return Err(already_answered());
@@ -127,11 +132,11 @@ pub async fn approve(ctx: &Context, decision: &Decision<'_>) -> Result<Response,
 /// must not share a code: the second would get what the first allowed.
 async fn is_same(ctx: &Context, approved: Approved, decision: &Decision<'_>) -> Result<bool, PageError> {
     let grant = ctx.store.grant(approved.grant).await?;
-    Ok(grant.is_some_and(|grant| grant.user == decision.signed_in.user.id && grant.scopes == decision.scopes))
+    Ok(grant.is_some_and(|grant| grant.scopes == decision.scopes))
 }
 
 /// The client was disabled, removed or changed while the person decided.
-pub fn client_gone() -> PageError {
+pub(crate) fn client_gone() -> PageError {
     PageError::new(
         StatusCode::BAD_REQUEST,
         "This application has changed",

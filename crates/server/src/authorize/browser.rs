@@ -15,15 +15,15 @@ use crate::http::error::PageError;
 const LIFETIME: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
 /// The browser of a request, and the cookie that makes it one if it was none.
-pub struct Browser {
+pub(crate) struct Browser {
     /// Names it.
-    pub id: BrowserId,
+    pub(crate) id: BrowserId,
     cookie: Option<HeaderValue>,
 }
 
 impl Browser {
     /// The browser that sent these headers; a new one when it has no cookie yet.
-    pub fn of(ctx: &Context, headers: &HeaderMap) -> Result<Self, PageError> {
+    pub(crate) fn of(ctx: &Context, headers: &HeaderMap) -> Result<Self, PageError> {
         if let Some(id) = Self::known(ctx, headers)? {
             return Ok(Self { id, cookie: None });
         }
@@ -33,12 +33,12 @@ impl Browser {
     }
 
     /// The browser that sent these headers, if it was here before.
-    pub fn known(ctx: &Context, headers: &HeaderMap) -> Result<Option<BrowserId>, PageError> {
+    pub(crate) fn known(ctx: &Context, headers: &HeaderMap) -> Result<Option<BrowserId>, PageError> {
         Ok(BrowserId::read(CookiePolicy::for_issuer(&ctx.issuer), headers)?)
     }
 
     /// Adds the cookie to an answer, if it is new.
-    pub fn mark(self, mut response: Response) -> Response {
+    pub(crate) fn mark(self, mut response: Response) -> Response {
         if let Some(cookie) = self.cookie {
             response.headers_mut().append(header::SET_COOKIE, cookie);
         }

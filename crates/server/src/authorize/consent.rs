@@ -28,7 +28,7 @@ use crate::routes;
 use crate::pages::{ConsentPage, ConsentScope, ConsentWarning};
 
 /// `GET /consent?request=HANDLE`.
-pub async fn get(
+pub(crate) async fn get(
     State(ctx): State<Arc<Context>>,
     info: RequestInfo,
     headers: HeaderMap,
@@ -47,7 +47,7 @@ pub async fn get(
 }
 
 /// `POST /consent`.
-pub async fn post(
+pub(crate) async fn post(
     State(ctx): State<Arc<Context>>,
     info: RequestInfo,
     headers: HeaderMap,

@@ -29,7 +29,7 @@ use crate::routes;
 const MAX_FORM: usize = 8 * 1024;
 
 /// `GET /oauth/authorize`.
-pub async fn get(
+pub(crate) async fn get(
     State(ctx): State<Arc<Context>>,
     info: RequestInfo,
     headers: HeaderMap,
@@ -49,7 +49,7 @@ pub async fn get(
 
 /// `POST /oauth/authorize` (RFC 6749 §3.1): the same with the parameters in the body. A form on another site
 /// comes without our cookies, so the browser is asked to come back with `GET`.
-pub async fn post(State(ctx): State<Arc<Context>>, headers: HeaderMap, body: Bytes) -> Result<Response, PageError> {
+pub(crate) async fn post(State(ctx): State<Arc<Context>>, headers: HeaderMap, body: Bytes) -> Result<Response, PageError> {
     form::read(&headers, &body)?;
     match std::str::from_utf8(&body) {
         Ok(query) if query.len() <= MAX_FORM && query.bytes().all(|byte| byte.is_ascii_graphic()) => {

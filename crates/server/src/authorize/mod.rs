@@ -3,7 +3,7 @@
 
 mod approval;
 mod browser;
-pub mod consent;
+pub(crate) mod consent;
 mod endpoint;
 mod pending;
 mod prompt;
@@ -12,7 +12,7 @@ mod request;
 mod response;
 mod visit;
 
-pub use browser::Browser;
-pub use endpoint::{get, post};
-pub use response::{own_page, see_other};
-pub use visit::Visit;
+pub(crate) use browser::Browser;
+pub(crate) use endpoint::{get, post};
+pub(crate) use response::{own_page, see_other};
+pub(crate) use visit::Visit;

@@ -20,14 +20,14 @@ const LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 /// A request that waits for a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pending {
+pub(crate) struct Pending {
     /// Names the request; random.
     id: String,
     expires_at: UnixSeconds,
     /// The request.
-    pub request: AuthorizationRequest,
+    pub(crate) request: AuthorizationRequest,
     /// The client's fingerprint when the request came: the person must be asked about the same client.
-    pub fingerprint: String,
+    pub(crate) fingerprint: String,
     /// The person must have signed in at or after this moment.
     authenticated_since: Option<UnixSeconds>,
     /// The session that does not count, because the person is to sign in again. (A session gets a new id
@@ -37,7 +37,7 @@ pub struct Pending {
 
 impl Pending {
     /// A request that has just been checked.
-    pub fn new(ctx: &Context, request: AuthorizationRequest, fingerprint: String, session: Option<&Session>) -> Self {
+    pub(crate) fn new(ctx: &Context, request: AuthorizationRequest, fingerprint: String, session: Option<&Session>) -> Self {
         let now = ctx.now();
         let again = request.prompt.asks_login() || request.max_age == Some(0);
         let max_age = request.max_age.map(|seconds| Duration::from_secs(seconds.into()));
@@ -52,13 +52,13 @@ impl Pending {
     }
 
     /// The handle under which pages carry the request.
-    pub fn seal(&self, ctx: &Context, browser: &BrowserId) -> Result<String, PageError> {
+    pub(crate) fn seal(&self, ctx: &Context, browser: &BrowserId) -> Result<String, PageError> {
         let plain = serde_json::to_vec(self).map_err(|error| PageError::internal(error.to_string()))?;
         Ok(ctx.secrets.seal(PURPOSE, &bound_to(browser), &plain))
     }
 
     /// Opens a handle in the browser for which it was made.
-    pub fn open(ctx: &Context, browser: &BrowserId, handle: &str) -> Result<Self, PageError> {
+    pub(crate) fn open(ctx: &Context, browser: &BrowserId, handle: &str) -> Result<Self, PageError> {
         ctx.secrets
             .open(PURPOSE, &bound_to(browser), handle)
             .and_then(|plain| serde_json::from_slice::<Self>(&plain).ok())
@@ -67,17 +67,17 @@ impl Pending {
     }
 
     /// The digest that names the request in the store: one request, one code.
-    pub fn request_id(&self) -> Digest {
+    pub(crate) fn request_id(&self) -> Digest {
         sha256(self.id.as_bytes())
     }
 
     /// What the code is derived from. Never stored.
-    pub fn secret_id(&self) -> &[u8] {
+    pub(crate) fn secret_id(&self) -> &[u8] {
         self.id.as_bytes()
     }
 
     /// Whether the person signed in late enough for this request.
-    pub fn accepts(&self, session: &Session) -> bool {
+    pub(crate) fn accepts(&self, session: &Session) -> bool {
         self.authenticated_since.is_none_or(|since| session.authenticated_at >= since)
             && self.stale_session != Some(session.id)
     }
@@ -88,7 +88,7 @@ fn bound_to(browser: &BrowserId) -> Digest {
 }
 
 /// The handle is too old, not one of ours, or one of another browser.
-pub fn start_again() -> PageError {
+pub(crate) fn start_again() -> PageError {
     PageError::new(
         StatusCode::BAD_REQUEST,
         "Please start again",

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What the person is to be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Prompt {
+pub(crate) enum Prompt {
     /// Nothing at all: `none`.
     Nothing,
     /// What is needed, and what is asked for besides.
@@ -24,7 +24,7 @@ impl Default for Prompt {
 
 impl Prompt {
     /// Reads the parameter. `None` for unknown, repeated and contradictory values.
-    pub fn parse(value: &str) -> Option<Self> {
+    pub(crate) fn parse(value: &str) -> Option<Self> {
         if value == "none" {
             return Some(Self::Nothing);
         }
@@ -41,17 +41,17 @@ impl Prompt {
     }
 
     /// Whether nothing may be shown.
-    pub const fn is_nothing(self) -> bool {
+    pub(crate) const fn is_nothing(self) -> bool {
         matches!(self, Self::Nothing)
     }
 
     /// Whether the person has to sign in again.
-    pub const fn asks_login(self) -> bool {
+    pub(crate) const fn asks_login(self) -> bool {
         matches!(self, Self::Needed { login: true, .. })
     }
 
     /// Whether the consent page is shown whatever is remembered.
-    pub const fn asks_consent(self) -> bool {
+    pub(crate) const fn asks_consent(self) -> bool {
         matches!(self, Self::Needed { consent: true, .. })
     }
 }

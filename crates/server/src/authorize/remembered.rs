@@ -11,11 +11,11 @@ use crate::http::error::PageError;
 
 /// A consent of the past that still says something about this client and redirect URI.
 #[derive(Debug, Default)]
-pub struct Remembered(Option<Consent>);
+pub(crate) struct Remembered(Option<Consent>);
 
 impl Remembered {
     /// What is remembered. A client that changed its redirect URIs, keys or name is a new one.
-    pub async fn find(
+    pub(crate) async fn find(
         ctx: &Context,
         request: &AuthorizationRequest,
         client: &Client,
@@ -29,18 +29,18 @@ impl Remembered {
     }
 
     /// Whether the person has sent this client to this redirect URI before.
-    pub const fn knows_redirect_uri(&self) -> bool {
+    pub(crate) const fn knows_redirect_uri(&self) -> bool {
         self.0.is_some()
     }
 
     /// Whether the request can pass without asking.
-    pub fn allows(&self, request: &AuthorizationRequest) -> bool {
+    pub(crate) fn allows(&self, request: &AuthorizationRequest) -> bool {
         !request.prompt.asks_consent()
             && self.0.as_ref().is_some_and(|consent| consent.scopes.contains_all(&request.scopes))
     }
 }
 
 /// A redirect URI as it is remembered: a loopback URI without its port, which changes with every start.
-pub fn comparable(redirect_uri: &str) -> String {
+pub(crate) fn comparable(redirect_uri: &str) -> String {
     RedirectUri::parse(redirect_uri).map_or_else(|_| redirect_uri.to_owned(), |uri| uri.comparable())
 }

@@ -39,41 +39,41 @@ const SINGLE: [&str; 11] = [
 
 /// A request whose every parameter has been checked. Nothing of it is ever read from a form again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuthorizationRequest {
+pub(crate) struct AuthorizationRequest {
     /// Who asks.
-    pub client_id: String,
+    pub(crate) client_id: String,
     /// Where the answer goes, exactly as requested.
-    pub redirect_uri: String,
+    pub(crate) redirect_uri: String,
     /// Given back byte for byte.
-    pub state: Option<String>,
+    pub(crate) state: Option<String>,
     /// PKCE, `S256`.
-    pub code_challenge: CodeChallenge,
+    pub(crate) code_challenge: CodeChallenge,
     /// The resource, as registered.
-    pub resource: String,
+    pub(crate) resource: String,
     /// What the person is asked to allow.
-    pub scopes: ScopeSet,
+    pub(crate) scopes: ScopeSet,
     /// What the person is to be shown.
-    pub prompt: Prompt,
+    pub(crate) prompt: Prompt,
     /// How long ago the person may have signed in, in seconds.
-    pub max_age: Option<u32>,
+    pub(crate) max_age: Option<u32>,
     /// Goes into the e-mail field.
-    pub login_hint: Option<String>,
+    pub(crate) login_hint: Option<String>,
 }
 
 /// Where an answer goes: known as soon as client and redirect URI have been checked.
 #[derive(Debug, Clone)]
-pub struct ReturnTo {
+pub(crate) struct ReturnTo {
     /// How the client became known: whether it may be redirected to.
-    pub source: ClientSource,
+    pub(crate) source: ClientSource,
     /// Its redirect URI, exactly as requested.
-    pub redirect_uri: String,
+    pub(crate) redirect_uri: String,
     /// `state`, unless it cannot be given back.
-    pub state: Option<String>,
+    pub(crate) state: Option<String>,
 }
 
 /// Why a request is refused.
 #[derive(Debug)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// Nobody knows where to send the error: a page (RFC 6749 §4.1.2.1).
     Page(PageError),
     /// The client may be told, if it is one that is redirected to without a person's doing.
@@ -88,7 +88,7 @@ impl<E: Into<PageError>> From<E> for Refusal {
 
 impl AuthorizationRequest {
     /// Reads and checks a request.
-    pub async fn parse(ctx: &Context, parameters: &Parameters) -> Result<(Self, Client), Refusal> {
+    pub(crate) async fn parse(ctx: &Context, parameters: &Parameters) -> Result<(Self, Client), Refusal> {
         // Who asks, and where the answer would go: as long as these are not certain, nothing is sent anywhere.
         let client = ctx.clients.resolve(parameters.require("client_id")?).await?;
         let return_to = return_to(&client, parameters)?;

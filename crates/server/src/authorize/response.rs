@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::http::error::PageError;
 
 /// The code for the client (OAuth 2.1 §4.1.2).
-pub fn success(ctx: &Context, request: &AuthorizationRequest, code: &str) -> Result<Response, PageError> {
+pub(crate) fn success(ctx: &Context, request: &AuthorizationRequest, code: &str) -> Result<Response, PageError> {
     let mut pairs = vec![("code", code)];
     pairs.extend(request.state.as_deref().map(|state| ("state", state)));
     pairs.push(("iss", ctx.issuer.as_str()));
@@ -20,7 +20,7 @@ pub fn success(ctx: &Context, request: &AuthorizationRequest, code: &str) -> Res
 }
 
 /// An error for the client (OAuth 2.1 §4.1.2.1).
-pub fn error(
+pub(crate) fn error(
     ctx: &Context,
     redirect_uri: &str,
     state: Option<&str>,
@@ -34,12 +34,12 @@ pub fn error(
 }
 
 /// A redirect to one of our own pages.
-pub fn own_page(ctx: &Context, path: &str, handle: &str) -> Result<Response, PageError> {
+pub(crate) fn own_page(ctx: &Context, path: &str, handle: &str) -> Result<Response, PageError> {
     see_other(&redirect::location(&format!("{}{path}", ctx.issuer.path()), &[("request", handle)]))
 }
 
 /// 303: the browser goes on with `GET`, and never sends a password or decision along (RFC 9700 §4.12).
-pub fn see_other(location: &str) -> Result<Response, PageError> {
+pub(crate) fn see_other(location: &str) -> Result<Response, PageError> {
     let location = HeaderValue::from_str(location).map_err(|error| PageError::internal(error.to_string()))?;
     let headers = [
         (LOCATION, location),

@@ -17,20 +17,20 @@ use crate::http::request::RequestInfo;
 use crate::login::sessions::{self, SignedIn};
 
 /// A pending request, in the browser that brought it.
-pub struct Visit<'a> {
+pub(crate) struct Visit<'a> {
     /// The handle, as it came.
-    pub handle: &'a str,
+    pub(crate) handle: &'a str,
     /// The browser.
-    pub browser: BrowserId,
+    pub(crate) browser: BrowserId,
     /// The request.
-    pub pending: Pending,
+    pub(crate) pending: Pending,
     /// The client, as it is now.
-    pub client: Client,
+    pub(crate) client: Client,
 }
 
 impl<'a> Visit<'a> {
     /// Opens the handle in the parameter `request`.
-    pub async fn new(
+    pub(crate) async fn new(
         ctx: &Context,
         info: &RequestInfo,
         headers: &HeaderMap,
@@ -45,13 +45,13 @@ impl<'a> Visit<'a> {
     }
 
     /// Who is signed in, if that is recent enough for this request.
-    pub async fn signed_in(&self, ctx: &Context, headers: &HeaderMap) -> Result<Option<SignedIn>, PageError> {
+    pub(crate) async fn signed_in(&self, ctx: &Context, headers: &HeaderMap) -> Result<Option<SignedIn>, PageError> {
         let signed_in = sessions::current(ctx, headers).await?;
         Ok(signed_in.filter(|signed_in| self.pending.accepts(&signed_in.session)))
     }
 
     /// The resource of the request.
-    pub async fn resource(&self, ctx: &Context) -> Result<Resource, PageError> {
+    pub(crate) async fn resource(&self, ctx: &Context) -> Result<Resource, PageError> {
         let resources = ctx.resources.all().await?;
         let found = resources.iter().find(|resource| resource.uri == self.pending.request.resource);
         found.cloned().ok_or_else(resource_gone)
@@ -68,7 +68,7 @@ async fn unchanged_client(ctx: &Context, pending: &Pending) -> Result<Client, Pa
 }
 
 /// The resource was removed while the person decided.
-pub fn resource_gone() -> PageError {
+pub(crate) fn resource_gone() -> PageError {
     PageError::new(
         StatusCode::BAD_REQUEST,
         "This server is gone",

@@ -31,7 +31,7 @@ const MAX_EMAIL: usize = 254;
 const REFUSED: &str = "The e-mail address or the password is not right. Try again.";
 
 /// `GET /login`, with a pending request or without.
-pub async fn get(
+pub(crate) async fn get(
     State(ctx): State<Arc<Context>>,
     info: RequestInfo,
     headers: HeaderMap,
@@ -53,7 +53,7 @@ pub async fn get(
 }
 
 /// `POST /login`.
-pub async fn post(
+pub(crate) async fn post(
     State(ctx): State<Arc<Context>>,
     info: RequestInfo,
     headers: HeaderMap,

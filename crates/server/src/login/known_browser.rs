@@ -17,13 +17,13 @@ const PURPOSE: &str = "known-browser";
 const LIFETIME: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
 /// The cookie after a right password.
-pub fn cookie(ctx: &Context, browser: &BrowserId, user: &User) -> HeaderValue {
+pub(crate) fn cookie(ctx: &Context, browser: &BrowserId, user: &User) -> HeaderValue {
     let mac = ctx.secrets.mac(PURPOSE, &[user.id.0.as_bytes(), browser.as_str().as_bytes()]);
     CookiePolicy::for_issuer(&ctx.issuer).set(Cookie::Known, &base64url::encode(&mac), Some(LIFETIME))
 }
 
 /// The cookie's value, if it proves that this person signed in in this browser before.
-pub fn proof(
+pub(crate) fn proof(
     ctx: &Context,
     headers: &HeaderMap,
     browser: &BrowserId,

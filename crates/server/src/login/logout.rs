@@ -18,10 +18,10 @@ use crate::http::form;
 use crate::pages::LoggedOutPage;
 
 /// What the CSRF token of the form is for.
-pub const FORM: &str = "logout";
+pub(crate) const FORM: &str = "logout";
 
 /// `GET /logout`: the page that asks.
-pub async fn get(State(ctx): State<Arc<Context>>, headers: HeaderMap) -> Result<Response, PageError> {
+pub(crate) async fn get(State(ctx): State<Arc<Context>>, headers: HeaderMap) -> Result<Response, PageError> {
     match sessions::current(&ctx, &headers).await? {
         Some(signed_in) => signed_in_page(&ctx, &headers, &signed_in.user),
         None => Ok(logged_out(&ctx)),
@@ -29,7 +29,7 @@ pub async fn get(State(ctx): State<Arc<Context>>, headers: HeaderMap) -> Result<
 }
 
 /// `POST /logout`.
-pub async fn post(
+pub(crate) async fn post(
     State(ctx): State<Arc<Context>>,
     headers: HeaderMap,
     body: Bytes,

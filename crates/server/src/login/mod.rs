@@ -2,10 +2,10 @@
 
 mod endpoint;
 mod known_browser;
-pub mod logout;
+pub(crate) mod logout;
 mod passwords;
-pub mod sessions;
+pub(crate) mod sessions;
 mod throttle;
 
-pub use endpoint::{get, post};
-pub use passwords::{PasswordError, Passwords};
+pub(crate) use endpoint::{get, post};
+pub(crate) use passwords::{PasswordError, Passwords};

@@ -1,8 +1,8 @@
 //! Signed-in browsers: a random cookie here, its digest in the store.
 
 use doorward_jose::{base64url, sha256};
-use doorward_store::{Digest, Session, User};
-use http::{HeaderMap, HeaderValue};
+use doorward_store::{Digest, Session, StoreError, User};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::context::Context;
 use crate::http::cookies::{Cookie, CookiePolicy};
@@ -13,15 +13,15 @@ const PASSWORD: &str = "pwd";
 
 /// Who is signed in.
 #[derive(Debug, Clone)]
-pub struct SignedIn {
+pub(crate) struct SignedIn {
     /// The session.
-    pub session: Session,
+    pub(crate) session: Session,
     /// The person.
-    pub user: User,
+    pub(crate) user: User,
 }
 
 /// Who is signed in in the browser that sent these headers.
-pub async fn current(ctx: &Context, headers: &HeaderMap) -> Result<Option<SignedIn>, PageError> {
+pub(crate) async fn current(ctx: &Context, headers: &HeaderMap) -> Result<Option<SignedIn>, PageError> {
     let Some(id) = id(ctx, headers)? else {
         return Ok(None);
     };
@@ -32,7 +32,7 @@ pub async fn current(ctx: &Context, headers: &HeaderMap) -> Result<Option<Signed
 
 /// Signs a person in who has just proven who it is by password. The session is a new one, whatever the
 /// browser sent, and the one before ends (session fixation). Returns the cookie to set.
-pub async fn start(ctx: &Context, headers: &HeaderMap, user: &User) -> Result<HeaderValue, PageError> {
+pub(crate) async fn start(ctx: &Context, headers: &HeaderMap, user: &User) -> Result<HeaderValue, PageError> {
     let value = ctx.random.token("");
     let now = ctx.now();
     let lifetime = ctx.settings.session.absolute_ttl.duration();
@@ -44,16 +44,28 @@ pub async fn start(ctx: &Context, headers: &HeaderMap, user: &User) -> Result<He
         last_seen_at: now,
         expires_at: now + lifetime,
     };
-    ctx.store.create_session(session, id(ctx, headers)?).await?;
+    match ctx.store.create_session(session, id(ctx, headers)?).await {
+        // Disabled or removed since the password was checked.
+        Err(StoreError::NotFound) => Err(account_gone()),
+        outcome => Ok(outcome?),
+    }?;
     Ok(policy(ctx).set(Cookie::Session, &value, Some(lifetime)))
 }
 
 /// Signs the browser out. Returns the cookie to set.
-pub async fn end(ctx: &Context, headers: &HeaderMap) -> Result<HeaderValue, PageError> {
+pub(crate) async fn end(ctx: &Context, headers: &HeaderMap) -> Result<HeaderValue, PageError> {
     if let Some(id) = id(ctx, headers)? {
         ctx.store.end_session(&id, ctx.now()).await?;
     }
     Ok(policy(ctx).clear(Cookie::Session))
+}
+
+fn account_gone() -> PageError {
+    PageError::new(
+        StatusCode::FORBIDDEN,
+        "You cannot sign in",
+        "Your account was changed while you signed in. Ask the operator of this server about it.",
+    )
 }
 
 /// The digest of the session cookie. A value of another shape counts as absent.

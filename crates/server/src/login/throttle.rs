@@ -18,7 +18,7 @@ const ADDRESS_FACTOR: u32 = 20;
 const ADDRESS_WINDOW: i64 = 15 * 60;
 
 /// One attempt to sign in.
-pub struct Attempt {
+pub(crate) struct Attempt {
     address: String,
     account: String,
 }
@@ -26,7 +26,7 @@ pub struct Attempt {
 impl Attempt {
     /// An attempt on an account, from an address. `known_browser` names the browser if the account's owner
     /// signed in there before.
-    pub fn new(email: &str, address: IpAddr, known_browser: Option<&str>, now: UnixSeconds) -> Self {
+    pub(crate) fn new(email: &str, address: IpAddr, known_browser: Option<&str>, now: UnixSeconds) -> Self {
         let address = address::bucket(address);
         let window = now.seconds().div_euclid(ADDRESS_WINDOW);
         // Digests: a key has one length, and the store holds no list of who was tried.
@@ -38,7 +38,7 @@ impl Attempt {
     }
 
     /// Takes the attempt, before the password is looked at.
-    pub async fn begin(&self, ctx: &Context) -> Result<LoginThrottle, StoreError> {
+    pub(crate) async fn begin(&self, ctx: &Context) -> Result<LoginThrottle, StoreError> {
         let account = policy(ctx);
         let address = ThrottlePolicy { free_attempts: account.free_attempts.saturating_mul(ADDRESS_FACTOR), ..account };
         let now = ctx.now();
@@ -50,7 +50,7 @@ impl Attempt {
     }
 
     /// Gives the account's attempts back, after a right password.
-    pub async fn succeeded(&self, ctx: &Context) -> Result<(), StoreError> {
+    pub(crate) async fn succeeded(&self, ctx: &Context) -> Result<(), StoreError> {
         ctx.store.clear_login(std::slice::from_ref(&self.account)).await
     }
 }

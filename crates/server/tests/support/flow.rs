@@ -1,5 +1,8 @@
 //! Authorization requests, clients, and the way to a code.
 
+use doorward_oauth::client::{
+    ClientMetadata, RegistrationPolicy, TokenEndpointAuthMethod, consent_fingerprint, effective,
+};
 use doorward_oauth::pkce::CodeChallenge;
 use doorward_store::{Client, ClientSource};
 use serde_json::{Value, json};
@@ -70,15 +73,40 @@ impl TestApp {
     /// Adds a public client of this source with these redirect URIs; returns its id.
     pub async fn add_client(&self, source: ClientSource, redirect_uris: &[&str]) -> String {
         let client_id = self.context.random.token("dwc_");
-        self.add_client_with(&client_id, source, json!({ "client_name": "Test client", "redirect_uris": redirect_uris })).await;
+        let metadata = json!({
+            "client_name": "Test client",
+            "redirect_uris": redirect_uris,
+            "grant_types": ["authorization_code", "refresh_token"],
+        });
+        self.add_client_with(&client_id, source, metadata).await;
         client_id
     }
 
     /// Adds a client with this metadata, straight to the store.
     pub async fn add_client_with(&self, client_id: &str, source: ClientSource, metadata: Value) -> Client {
-        let client = stored_client(self, client_id, source, &metadata);
+        let client = self.client(client_id, source, metadata);
         self.context.store.create_client(client.clone()).await.unwrap();
         client
+    }
+
+    /// A public client's record.
+    pub fn client(&self, client_id: &str, source: ClientSource, metadata: Value) -> Client {
+        let policy = RegistrationPolicy {
+            default_auth_method: TokenEndpointAuthMethod::None,
+            ..RegistrationPolicy::dynamic()
+        };
+        let metadata = effective(&ClientMetadata::from_value(metadata).unwrap(), &policy).unwrap();
+        Client {
+            client_id: client_id.to_owned(),
+            source,
+            fingerprint: consent_fingerprint(&metadata),
+            metadata: serde_json::to_string(&metadata).unwrap(),
+            secrets: Vec::new(),
+            resource_server: None,
+            disabled: false,
+            created_at: self.context.now(),
+            updated_at: self.context.now(),
+        }
     }
 
     /// Asks for a code as [`EMAIL`] and allows what is asked for; the reply that carries the code.

@@ -2,7 +2,7 @@
 //! browsers that keep cookies and fill in forms.
 
 #![expect(clippy::allow_attributes, reason = "the next line cannot be an expectation")]
-#![allow(dead_code, reason = "each test program uses its part")]
+#![allow(dead_code, unused_imports, reason = "each test program uses its part")]
 
 mod browser;
 mod flow;
@@ -11,6 +11,7 @@ mod html;
 use std::sync::Arc;
 use std::time::Duration;
 
+use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version};
 use axum::Router;
 use doorward_oauth::time::{Clock as _, ManualClock, UnixSeconds};
 use doorward_server::AuthorizationServer;
@@ -68,14 +69,13 @@ impl TestApp {
         let mut settings = Settings::default();
         ISSUER.clone_into(&mut settings.server.issuer);
         settings.storage.url = format!("sqlite://{}", folder.path().join("doorward.db").display());
-        settings.keys.master_key_file = folder.path().join("master.key");
         change(&mut settings);
         let clock = ManualClock::new(UnixSeconds(1_800_000_000));
         let parts = Parts { clock: Arc::new(clock.clone()), random: Arc::new(OsRandom::default()) };
         let server = AuthorizationServer::open(settings, parts).await.unwrap();
         let routers = server.routers();
         let context = server.context();
-        let user = new_user(&context, EMAIL).await;
+        let user = new_user(&context, EMAIL);
         Self { context, clock, public: routers.public, admin: routers.admin, user, _folder: folder }
     }
 
@@ -119,7 +119,7 @@ impl TestApp {
 
     /// Adds a person with [`PASSWORD`].
     pub async fn add_user(&self, email: &str) -> User {
-        let user = new_user(&self.context, email).await;
+        let user = new_user(&self.context, email);
         self.context.store.create_user(user.clone()).await.unwrap();
         user
     }
@@ -131,14 +131,21 @@ impl TestApp {
     }
 }
 
-async fn new_user(context: &Context, email: &str) -> User {
+fn new_user(context: &Context, email: &str) -> User {
     User {
         id: UserId(context.random.uuid_v4()),
         email: email.to_owned(),
         name: format!("The person {email}"),
-        password_hash: Some(context.passwords.hash(&PASSWORD.into()).await.unwrap()),
+        password_hash: Some(cheap_hash(PASSWORD)),
         disabled: false,
         created_at: context.now(),
         updated_at: context.now(),
     }
+}
+
+/// A hash that is cheap to check: the tests are not about how expensive passwords are.
+fn cheap_hash(password: &str) -> String {
+    let params = Params::new(Params::MIN_M_COST, 1, 1, None).unwrap();
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    argon2.hash_password_with_salt(password.as_bytes(), b"the salt of tests").unwrap().to_string()
 }
