@@ -21,5 +21,6 @@ mod revoke;
 mod routes;
 mod token;
 
-pub use admin::AdminKeyOffer;
+pub use admin::{AdminKeyOffer, openapi as admin_openapi};
 pub use authorization_server::{AuthorizationServer, Routers, StartError, migrate};
+pub use routes::{Audience, Endpoint, admin_endpoints, public_endpoints};

@@ -1,5 +1,7 @@
 //! Where everything is. The metadata names endpoints by the same constants that route them.
 
+mod table;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -13,6 +15,8 @@ use crate::context::Context;
 use crate::http::metrics::CONTENT_TYPE as METRICS_TYPE;
 use crate::http::{Envelope, cors, wrap_admin, wrap_public};
 use crate::{admin, authorize, discovery, introspect, login, pages, revoke, token};
+
+pub use table::{Audience, Endpoint, admin_endpoints, public_endpoints};
 
 pub const AUTHORIZE: &str = "/oauth/authorize";
 pub const TOKEN: &str = "/oauth/token";
