@@ -71,7 +71,13 @@ pub(crate) fn same_origin(headers: &HeaderMap, issuer: &Issuer) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use doorward_store::sqlite::{SqliteOptions, SqliteStore};
+
     use super::*;
+    use crate::keys::MasterKey;
+    use crate::random::OsRandom;
 
     fn from(headers: &[(&'static str, &str)]) -> bool {
         let issuer = Issuer::parse("https://auth.example/tenant").unwrap();
@@ -102,5 +108,28 @@ mod tests {
             ("origin", "https://evil.example")
         ]));
         assert!(!from(&[("origin", "https://auth.example:444")]));
+    }
+
+    #[tokio::test]
+    async fn a_token_is_good_for_one_browser_and_one_handle() {
+        let folder = tempfile::tempdir().unwrap();
+        let random: Arc<dyn Random> = Arc::new(OsRandom::default());
+        let url = format!("sqlite://{}", folder.path().join("test.db").display());
+        let store = SqliteStore::open(&url, &SqliteOptions::default()).unwrap();
+        let master = MasterKey::load_or_create(&folder.path().join("master.key"), random.as_ref()).unwrap();
+        let secrets = Secrets::open_store(&store, &master, Arc::clone(&random))
+            .await
+            .unwrap();
+        let (mine, other) = (
+            BrowserId::generate(random.as_ref()),
+            BrowserId::generate(random.as_ref()),
+        );
+        let token = issue(&secrets, &mine, "handle");
+        assert!(check(&secrets, &mine, "handle", &token));
+        assert!(!check(&secrets, &other, "handle", &token));
+        assert!(!check(&secrets, &mine, "another", &token));
+        for wrong in ["", "AAAA", &format!("{token}=")] {
+            assert!(!check(&secrets, &mine, "handle", wrong));
+        }
     }
 }

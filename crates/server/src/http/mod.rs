@@ -70,4 +70,6 @@ pub(crate) fn wrap_admin(router: Router, envelope: Envelope) -> Router {
 }
 
 #[cfg(test)]
+mod log_tests;
+#[cfg(test)]
 mod tests;

@@ -1,0 +1,104 @@
+//! The log line of a request: one event, nothing secret, nothing that a stranger can forge.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use axum::routing::post;
+use doorward_oauth::issuer::Issuer;
+use serde_json::Value;
+use tower::ServiceExt as _;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::error::TokenError;
+use super::metrics::Metrics;
+use super::request::RequestInfo;
+use super::{Envelope, wrap_public};
+use crate::config::Settings;
+use crate::random::OsRandom;
+
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Captured {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+/// Sends a request full of canaries and returns the log.
+async fn log_of_a_request(json: bool) -> String {
+    let captured = Captured::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(captured.clone())
+        .with_ansi(false);
+    let _guard = if json {
+        tracing::subscriber::set_default(subscriber.json().finish())
+    } else {
+        tracing::subscriber::set_default(subscriber.finish())
+    };
+    let issuer = Issuer::parse("https://auth.example").unwrap();
+    let handler = |info: RequestInfo, _body: String| async move {
+        info.note_client("evil\r\n{\"level\":\"INFO\"}\u{1b}[31m");
+        TokenError::internal("row 7 is odd")
+    };
+    let envelope = Envelope::new(
+        &Settings::default(),
+        &issuer,
+        Arc::new(OsRandom::default()),
+        Metrics::new(),
+    );
+    let router = wrap_public(
+        Router::new().route("/oauth/token", post(handler)),
+        envelope,
+        &issuer,
+    );
+    let request = Request::post("/oauth/token?code=canary-query")
+        .header("authorization", "Basic canary-authorization")
+        .header("cookie", "doorward_session=canary-cookie")
+        .header("user-agent", "canary-agent")
+        .body(Body::from("client_secret=canary-body"))
+        .unwrap();
+    router.oneshot(request).await.unwrap();
+    String::from_utf8(captured.0.lock().unwrap().clone()).unwrap()
+}
+
+#[tokio::test]
+async fn a_request_is_one_event_without_secrets() {
+    let log = log_of_a_request(true).await;
+    assert_eq!(log.lines().count(), 1, "{log}");
+    assert!(!log.contains("canary"), "{log}");
+    let event: Value = serde_json::from_str(&log).unwrap();
+    assert_eq!(event["target"], "doorward::request");
+    assert_eq!(event["level"], "ERROR");
+    let fields = &event["fields"];
+    assert_eq!(fields["route"], "/oauth/token");
+    assert_eq!(fields["status"], 500);
+    assert_eq!(fields["error"], "server_error");
+    assert_eq!(fields["internal"], "row 7 is odd");
+    assert!(fields["client_id"].as_str().unwrap().starts_with("evil"));
+    assert!(fields["request_id"].is_string() && fields["ms"].is_number());
+}
+
+#[tokio::test]
+async fn a_stranger_cannot_write_a_line_of_its_own() {
+    let log = log_of_a_request(false).await;
+    assert_eq!(log.lines().count(), 1, "{log}");
+    assert!(!log.contains('\u{1b}') && !log.contains("canary"), "{log:?}");
+}
