@@ -38,6 +38,7 @@ fn an_operator_cannot_allow_a_dangerous_scheme() {
         native("javascript://c/%0aalert(1)"),
         Err(RedirectUriError::Scheme)
     );
+    assert!(!policy.allows("javascript") && policy.allows("myapp"));
     assert!(native("myapp://cb").is_ok());
     assert!(native("com.example.app:/cb").is_ok());
     assert_eq!(native("cursor://cb"), Err(RedirectUriError::Scheme));
