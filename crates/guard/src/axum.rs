@@ -26,7 +26,11 @@ impl Guard {
     /// As [`Router::route_service`], when `path` is no route, for example because it does not begin with a slash.
     pub fn protect<S, R>(&self, path: &str, service: S) -> Router
     where
-        S: Service<Request<Full<Bytes>>, Response = Response<R>, Error = Infallible> + Clone + Send + Sync + 'static,
+        S: Service<Request<Full<Bytes>>, Response = Response<R>, Error = Infallible>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
         S::Future: Send,
         R: http_body::Body<Data = Bytes> + Send + 'static,
         R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,

@@ -24,7 +24,7 @@ use crate::token_cache::TokenCache;
 use crate::verify::Verifier;
 
 /// The longest clock skew that can be asked for.
-const MAX_SKEW: Duration = Duration::from_secs(60);
+const MAX_SKEW: Duration = Duration::from_mins(1);
 
 /// Why a guard cannot be built. Says what to change.
 #[derive(Debug, thiserror::Error)]
@@ -109,16 +109,21 @@ impl GuardBuilder {
             documentation: None,
             root_metadata: true,
             origins: Vec::new(),
-            algorithms: vec![Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256, Algorithm::Ps256],
+            algorithms: vec![
+                Algorithm::Es256,
+                Algorithm::EdDsa,
+                Algorithm::Rs256,
+                Algorithm::Ps256,
+            ],
             skew: MAX_SKEW,
             max_body: 4 * 1024 * 1024,
             token_cache: 10_000,
             bind_sessions: true,
             max_sessions: 100_000,
-            session_idle: Duration::from_secs(24 * 60 * 60),
+            session_idle: Duration::from_hours(24),
             keys: KeyPolicy {
-                refresh: Duration::from_secs(300),
-                max_stale: Duration::from_secs(24 * 60 * 60),
+                refresh: Duration::from_mins(5),
+                max_stale: Duration::from_hours(24),
                 cooldown: Duration::from_secs(30),
                 wait: Duration::from_secs(5),
             },
@@ -150,7 +155,8 @@ impl GuardBuilder {
         tool: impl Into<String>,
         scopes: impl IntoIterator<Item = S>,
     ) -> Self {
-        self.tool_scopes.push((tool.into(), scopes.into_iter().map(Into::into).collect()));
+        self.tool_scopes
+            .push((tool.into(), scopes.into_iter().map(Into::into).collect()));
         self
     }
 
@@ -277,10 +283,14 @@ impl GuardBuilder {
     /// # Errors
     /// A [`BuildError`] that says which setting to change.
     pub fn build(self) -> Result<Guard, BuildError> {
-        let issuer = Issuer::parse(&self.issuer)
-            .map_err(|reason| BuildError::Issuer { issuer: self.issuer.clone(), reason })?;
-        let resource = ResourceUri::parse(&self.resource)
-            .map_err(|reason| BuildError::Resource { resource: self.resource.clone(), reason })?;
+        let issuer = Issuer::parse(&self.issuer).map_err(|reason| BuildError::Issuer {
+            issuer: self.issuer.clone(),
+            reason,
+        })?;
+        let resource = ResourceUri::parse(&self.resource).map_err(|reason| BuildError::Resource {
+            resource: self.resource.clone(),
+            reason,
+        })?;
         if self.algorithms.is_empty() {
             return Err(BuildError::NoAlgorithm);
         }
@@ -288,14 +298,22 @@ impl GuardBuilder {
             return Err(BuildError::ClockSkew);
         }
         let required = scope_set(&self.required_scopes)?;
-        let supported = if self.scopes.is_empty() { required.clone() } else { scope_set(&self.scopes)? };
+        let supported = if self.scopes.is_empty() {
+            required.clone()
+        } else {
+            scope_set(&self.scopes)?
+        };
         let mut tool_scopes: HashMap<String, ScopeSet> = HashMap::new();
         for (tool, scopes) in &self.tool_scopes {
-            tool_scopes.entry(tool.clone()).or_default().extend(scope_set(scopes)?);
+            tool_scopes
+                .entry(tool.clone())
+                .or_default()
+                .extend(scope_set(scopes)?);
         }
-        let origins = self.origins.iter().map(|origin| {
-            origin::normalize(origin).ok_or_else(|| BuildError::Origin(origin.clone()))
-        });
+        let origins = self
+            .origins
+            .iter()
+            .map(|origin| origin::normalize(origin).ok_or_else(|| BuildError::Origin(origin.clone())));
         let origins = origins.collect::<Result<Vec<_>, _>>()?;
         let fetch = match self.fetch {
             Some(fetch) => fetch,
@@ -305,14 +323,22 @@ impl GuardBuilder {
         let seed = RandomState::new().hash_one(&self.resource);
         let challenges = Arc::new(Challenges::new(resource.metadata_url(), &supported, &required));
         let discovery = Discovery::new(issuer.clone(), fetch);
-        let metadata = Metadata::new(&issuer, &resource, &supported, self.resource_name, self.documentation);
+        let metadata = Metadata::new(
+            &issuer,
+            &resource,
+            &supported,
+            self.resource_name,
+            self.documentation,
+        );
         Ok(Guard(Arc::new(Inner {
             metadata,
             root_metadata: self.root_metadata,
             origins: Origins::new(resource.origin(), origins),
             tool_scopes,
             max_body: self.max_body,
-            sessions: self.bind_sessions.then(|| Sessions::new(self.max_sessions, self.session_idle)),
+            sessions: self
+                .bind_sessions
+                .then(|| Sessions::new(self.max_sessions, self.session_idle)),
             error_ids: ErrorIds::new(seed),
             verifier: Verifier {
                 issuer,
@@ -334,7 +360,10 @@ fn scope_set(scopes: &[String]) -> Result<ScopeSet, BuildError> {
         .map(|scope| match Scope::parse(scope) {
             Ok(parsed) if parsed.as_str() == "offline_access" => Err(BuildError::OfflineAccess),
             Ok(parsed) => Ok(parsed),
-            Err(reason) => Err(BuildError::Scope { scope: scope.clone(), reason }),
+            Err(reason) => Err(BuildError::Scope {
+                scope: scope.clone(),
+                reason,
+            }),
         })
         .collect()
 }

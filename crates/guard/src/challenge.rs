@@ -17,7 +17,11 @@ pub(crate) struct Challenges {
 impl Challenges {
     pub(crate) fn new(metadata_url: String, supported: &ScopeSet, required: &ScopeSet) -> Self {
         let basic = if required.is_empty() { supported } else { required };
-        Self { metadata_url, basic: basic.clone(), required: required.clone() }
+        Self {
+            metadata_url,
+            basic: basic.clone(),
+            required: required.clone(),
+        }
     }
 
     /// Everything that an operation needs, given what it needs beyond the scopes of every request.
@@ -31,15 +35,26 @@ impl Challenges {
     }
 
     pub(crate) fn error(&self, error: ErrorCode, description: &str) -> String {
-        self.render(Challenge::bearer().error(error).description(description), &self.basic)
+        self.render(
+            Challenge::bearer().error(error).description(description),
+            &self.basic,
+        )
     }
 
     /// The whole set at once, so that one step up is enough (MCP scope challenge handling).
     pub(crate) fn insufficient_scope(&self, needed: &ScopeSet, description: &str) -> String {
-        self.render(Challenge::bearer().error(ErrorCode::InsufficientScope).description(description), needed)
+        self.render(
+            Challenge::bearer()
+                .error(ErrorCode::InsufficientScope)
+                .description(description),
+            needed,
+        )
     }
 
     fn render(&self, challenge: Challenge, scope: &ScopeSet) -> String {
-        challenge.resource_metadata(&self.metadata_url).scope(scope).to_header_value()
+        challenge
+            .resource_metadata(&self.metadata_url)
+            .scope(scope)
+            .to_header_value()
     }
 }

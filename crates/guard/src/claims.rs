@@ -58,7 +58,10 @@ impl Claims {
             return Ok(());
         }
         let missing = Scope::parse(scope).into_iter().collect();
-        Err(MissingScope { needed: self.challenges.needed(&missing), challenges: self.challenges.clone() })
+        Err(MissingScope {
+            needed: self.challenges.needed(&missing),
+            challenges: self.challenges.clone(),
+        })
     }
 }
 

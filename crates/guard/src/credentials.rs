@@ -43,18 +43,28 @@ pub(crate) fn read<'a>(headers: &'a HeaderMap, uri: &Uri) -> Credentials<'a> {
 /// `b64token` of RFC 6750 §2.1.
 fn is_token(token: &str) -> bool {
     let body = token.trim_end_matches('=');
-    !body.is_empty() && body.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b))
+    !body.is_empty()
+        && body
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b))
 }
 
 /// A token in the query, or a body that could hold one.
 fn has_other_token(headers: &HeaderMap, uri: &Uri) -> bool {
     let in_query = uri.query().is_some_and(|query| {
-        query.split('&').any(|pair| pair.split('=').next().is_some_and(|name| name == "access_token"))
+        query
+            .split('&')
+            .any(|pair| pair.split('=').next().is_some_and(|name| name == "access_token"))
     });
-    let form = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|content_type| {
-        let essence = content_type.split(';').next().unwrap_or_default();
-        essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
-    });
+    let form = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|content_type| {
+            let essence = content_type.split(';').next().unwrap_or_default();
+            essence
+                .trim()
+                .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+        });
     in_query || form
 }
 

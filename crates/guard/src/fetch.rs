@@ -16,7 +16,8 @@ pub trait Fetch: Send + Sync {
     ///
     /// # Errors
     /// A [`FetchFailure`] for every answer that is not a `200` with JSON.
-    fn get_json<'a>(&'a self, url: &'a str, max_body: usize) -> BoxFuture<'a, Result<Document, FetchFailure>>;
+    fn get_json<'a>(&'a self, url: &'a str, max_body: usize)
+    -> BoxFuture<'a, Result<Document, FetchFailure>>;
 }
 
 /// A document that was fetched.
@@ -49,7 +50,10 @@ pub(crate) struct HttpFetch {
 
 impl HttpFetch {
     pub(crate) fn new(issuer: &Issuer, clock: Arc<dyn Clock>) -> Result<Self, FetchError> {
-        let host = issuer.origin().strip_prefix("https://").and_then(|host| host.parse::<AllowedHost>().ok());
+        let host = issuer
+            .origin()
+            .strip_prefix("https://")
+            .and_then(|host| host.parse::<AllowedHost>().ok());
         let policy = FetchPolicy {
             allow_loopback_http: issuer.is_loopback(),
             allowed_hosts: host.into_iter().collect(),
@@ -57,18 +61,31 @@ impl HttpFetch {
             cache_entries: 8,
             ..FetchPolicy::default()
         };
-        Ok(Self { fetcher: Fetcher::new(policy, clock.clone())?, clock })
+        Ok(Self {
+            fetcher: Fetcher::new(policy, clock.clone())?,
+            clock,
+        })
     }
 }
 
 impl Fetch for HttpFetch {
-    fn get_json<'a>(&'a self, url: &'a str, max_body: usize) -> BoxFuture<'a, Result<Document, FetchFailure>> {
+    fn get_json<'a>(
+        &'a self,
+        url: &'a str,
+        max_body: usize,
+    ) -> BoxFuture<'a, Result<Document, FetchFailure>> {
         Box::pin(async move {
-            let limits = Limits { max_body, ..Limits::default() };
+            let limits = Limits {
+                max_body,
+                ..Limits::default()
+            };
             let fetched = self.fetcher.get_json_fresh(url, &limits).await;
             let fetched = fetched.map_err(|error| FetchFailure::new(error.to_string()))?;
             let fresh_for = fetched.expires_at.since(self.clock.now());
-            Ok(Document { body: fetched.body.clone(), fresh_for: Some(fresh_for).filter(|time| !time.is_zero()) })
+            Ok(Document {
+                body: fetched.body.clone(),
+                fresh_for: Some(fresh_for).filter(|time| !time.is_zero()),
+            })
         })
     }
 }

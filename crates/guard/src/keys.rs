@@ -97,7 +97,12 @@ struct Gate {
 
 impl Keys {
     pub(crate) fn new(discovery: Discovery, policy: KeyPolicy, clock: Arc<dyn Clock>, jitter: u64) -> Self {
-        let progress = Progress { started: 0, finished: 0, failures: 0, next_attempt: UnixSeconds(0) };
+        let progress = Progress {
+            started: 0,
+            finished: 0,
+            failures: 0,
+            next_attempt: UnixSeconds(0),
+        };
         Self {
             discovery,
             policy,
@@ -191,12 +196,18 @@ impl Keys {
 
     /// What to say about a key that is not in the set: the server's last answer counts only if there was one.
     fn verdict(&self) -> KeyError {
-        if self.progress.borrow().failures == 0 { KeyError::Unknown } else { self.unavailable() }
+        if self.progress.borrow().failures == 0 {
+            KeyError::Unknown
+        } else {
+            self.unavailable()
+        }
     }
 
     fn unavailable(&self) -> KeyError {
         let until_next = self.progress.borrow().next_attempt.since(self.clock.now());
-        KeyError::Unavailable { retry_after: until_next.max(Duration::from_secs(1)) }
+        KeyError::Unavailable {
+            retry_after: until_next.max(Duration::from_secs(1)),
+        }
     }
 
     /// Fetches once; returns the pause before the next time.
@@ -214,7 +225,11 @@ impl Keys {
                 let failures = self.progress.borrow().failures.saturating_add(1);
                 let has_keys = self.current.load().is_some();
                 tracing::warn!(%error, failures, has_keys, "the keys of the authorization server could not be refreshed");
-                let longest = if has_keys { MAX_PAUSE_WITH_KEYS } else { MAX_PAUSE_WITHOUT_KEYS };
+                let longest = if has_keys {
+                    MAX_PAUSE_WITH_KEYS
+                } else {
+                    MAX_PAUSE_WITHOUT_KEYS
+                };
                 let pause = Duration::from_secs(1).saturating_mul(1 << (failures - 1).min(10));
                 (failures, self.vary(pause.min(longest)))
             }
@@ -234,14 +249,18 @@ impl Keys {
             Some(set) => set.generation + 1,
             None => 1,
         };
-        self.current.store(Some(Arc::new(KeySet { keys, fetched_at: now, generation })));
+        self.current.store(Some(Arc::new(KeySet {
+            keys,
+            fetched_at: now,
+            generation,
+        })));
     }
 
     /// Shortens a pause by up to a tenth.
     fn vary(&self, pause: Duration) -> Duration {
         let started = self.progress.borrow().started;
         let dice = doorward_jose::sha256(&(self.jitter ^ started).to_be_bytes())[0];
-        pause - pause.mul_f64(f64::from(dice) / 2560.0)
+        pause.mul_f64(1.0 - f64::from(dice) / 2560.0)
     }
 
     fn gate(&self) -> MutexGuard<'_, Gate> {

@@ -45,7 +45,10 @@ impl<S> Layer<S> for GuardLayer {
     type Service = GuardService<S>;
 
     fn layer(&self, inner: S) -> GuardService<S> {
-        GuardService { guard: self.guard.clone(), inner }
+        GuardService {
+            guard: self.guard.clone(),
+            inner,
+        }
     }
 }
 
@@ -129,7 +132,11 @@ impl Inner {
         // The token is for this server alone: nothing behind the guard can pass it on.
         parts.headers.remove(AUTHORIZATION);
         parts.extensions.insert(claims);
-        let visit = Visit { method: parts.method.clone(), principal, session };
+        let visit = Visit {
+            method: parts.method.clone(),
+            principal,
+            session,
+        };
         Ok((Request::from_parts(parts, Full::new(body)), visit))
     }
 
@@ -164,8 +171,14 @@ impl Inner {
         B: Body,
         B::Error: Into<BoxError>,
     {
-        let announced = parts.headers.get(http::header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-        if announced.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > self.max_body as u64) {
+        let announced = parts
+            .headers
+            .get(http::header::CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok());
+        if announced
+            .and_then(|length| length.parse::<u64>().ok())
+            .is_some_and(|length| length > self.max_body as u64)
+        {
             return Err(Refusal::BodyTooLarge);
         }
         match Limited::new(body, self.max_body).collect().await {
@@ -180,15 +193,20 @@ impl Inner {
         let mut besides = ScopeSet::new();
         if parts.method == Method::POST || !body.is_empty() {
             let envelope = Envelope::parse(body).map_err(Refusal::Message)?;
-            headers::check(&parts.headers, &envelope)
-                .map_err(|_| Refusal::HeaderMismatch { id: envelope.id().cloned() })?;
+            headers::check(&parts.headers, &envelope).map_err(|_| Refusal::HeaderMismatch {
+                id: envelope.id().cloned(),
+            })?;
             let tools = envelope.messages.iter().filter_map(|message| message.tool());
             for scopes in tools.filter_map(|tool| self.tool_scopes.get(tool)) {
                 besides.extend(scopes.iter().cloned());
             }
         }
         let needed = self.verifier.challenges.needed(&besides);
-        if claims.scopes.contains_all(&needed) { Ok(()) } else { Err(Refusal::InsufficientScope { needed }) }
+        if claims.scopes.contains_all(&needed) {
+            Ok(())
+        } else {
+            Err(Refusal::InsufficientScope { needed })
+        }
     }
 
     /// Learns from the answer which session began or ended.
@@ -207,7 +225,9 @@ impl Inner {
     }
 
     fn refuse<R: Body<Data = Bytes>>(&self, refusal: Refusal) -> Response<Either<Full<Bytes>, R>> {
-        refusal.into_response(&self.verifier.challenges, &self.error_ids).map(Either::Left)
+        refusal
+            .into_response(&self.verifier.challenges, &self.error_ids)
+            .map(Either::Left)
     }
 }
 
@@ -220,6 +240,8 @@ fn preflight<R>(origin: http::HeaderValue) -> Response<Either<Full<Bytes>, R>> {
 
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Guard").field("resource", &self.verifier.resource).finish_non_exhaustive()
+        f.debug_struct("Guard")
+            .field("resource", &self.verifier.resource)
+            .finish_non_exhaustive()
     }
 }

@@ -101,7 +101,10 @@ impl<'de> Deserialize<'de> for Envelope {
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Envelope, A::Error> {
                 let message = MessageVisitor.visit_map(map)?;
-                Ok(Envelope { messages: vec![message], batch: false })
+                Ok(Envelope {
+                    messages: vec![message],
+                    batch: false,
+                })
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Envelope, A::Error> {
                 let mut messages = Vec::new();
@@ -114,7 +117,10 @@ impl<'de> Deserialize<'de> for Envelope {
                 if messages.is_empty() {
                     return Err(A::Error::custom("an empty batch"));
                 }
-                Ok(Envelope { messages, batch: true })
+                Ok(Envelope {
+                    messages,
+                    batch: true,
+                })
             }
         }
         deserializer.deserialize_any(EnvelopeVisitor)

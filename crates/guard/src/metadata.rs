@@ -10,8 +10,8 @@ use doorward_oauth::metadata::ProtectedResourceMetadata;
 use doorward_oauth::resource::ResourceUri;
 use doorward_oauth::scope::ScopeSet;
 use http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL,
-    CONTENT_TYPE,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW,
+    CACHE_CONTROL, CONTENT_TYPE,
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
@@ -48,7 +48,10 @@ impl Metadata {
         };
         // Strings in lists: nothing that could fail to serialise.
         let body = serde_json::to_vec(&document).unwrap_or_default().into();
-        Self { body, path: format!("{ROOT_PATH}{}", resource.path()) }
+        Self {
+            body,
+            path: format!("{ROOT_PATH}{}", resource.path()),
+        }
     }
 }
 
@@ -60,7 +63,9 @@ pub struct MetadataService {
 
 impl MetadataService {
     pub(crate) fn new(metadata: &Metadata) -> Self {
-        Self { body: metadata.body.clone() }
+        Self {
+            body: metadata.body.clone(),
+        }
     }
 
     fn answer(&self, method: &Method) -> Response<Full<Bytes>> {
@@ -76,12 +81,17 @@ impl MetadataService {
             *response.status_mut() = StatusCode::NO_CONTENT;
             let headers = response.headers_mut();
             headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("MCP-Protocol-Version, *"));
+            headers.insert(
+                ACCESS_CONTROL_ALLOW_HEADERS,
+                HeaderValue::from_static("MCP-Protocol-Version, *"),
+            );
         } else {
             *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
             response.headers_mut().insert(ALLOW, METHODS);
         }
-        response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        response
+            .headers_mut()
+            .insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         response
     }
 }

@@ -46,7 +46,8 @@ impl Origins {
 /// Brings an origin into the form in which browsers send it; `None` if it is none.
 pub(crate) fn normalize(origin: &str) -> Option<String> {
     let url = Url::parse(origin).ok()?;
-    let bare = url.path().trim_end_matches('/').is_empty() && url.query().is_none() && url.fragment().is_none();
+    let bare =
+        url.path().trim_end_matches('/').is_empty() && url.query().is_none() && url.fragment().is_none();
     let anonymous = url.username().is_empty() && url.password().is_none();
     let serialized = url.origin().ascii_serialization();
     // Schemes such as `vscode-webview` have an opaque origin here, yet browsers send them as written.
@@ -58,7 +59,9 @@ pub(crate) fn normalize(origin: &str) -> Option<String> {
 
 /// Whether the request is a CORS preflight (Fetch standard, "CORS-preflight request").
 pub(crate) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
-    method == Method::OPTIONS && headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+    method == Method::OPTIONS
+        && headers.contains_key(ORIGIN)
+        && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// The answer to a preflight.
@@ -101,7 +104,10 @@ mod tests {
     fn only_the_own_origin_and_configured_ones_pass() {
         assert_eq!(check(&[]), Checked::Absent);
         for good in ["https://mcp.example", "http://localhost:3000"] {
-            assert_eq!(check(&[good]), Checked::Allowed(HeaderValue::from_str(good).unwrap()));
+            assert_eq!(
+                check(&[good]),
+                Checked::Allowed(HeaderValue::from_str(good).unwrap())
+            );
         }
         for bad in [
             "null",
@@ -116,14 +122,30 @@ mod tests {
         ] {
             assert_eq!(check(&[bad]), Checked::Refused, "{bad}");
         }
-        assert_eq!(check(&["https://mcp.example", "https://evil.example"]), Checked::Refused);
+        assert_eq!(
+            check(&["https://mcp.example", "https://evil.example"]),
+            Checked::Refused
+        );
     }
 
     #[test]
     fn configured_origins_are_brought_into_the_browsers_form() {
-        assert_eq!(normalize("HTTPS://App.Example:443/").as_deref(), Some("https://app.example"));
-        assert_eq!(normalize("vscode-webview://abc").as_deref(), Some("vscode-webview://abc"));
-        for bad in ["*", "app.example", "https://app.example/x", "https://u@app.example", "https://app.example?x", "null"] {
+        assert_eq!(
+            normalize("HTTPS://App.Example:443/").as_deref(),
+            Some("https://app.example")
+        );
+        assert_eq!(
+            normalize("vscode-webview://abc").as_deref(),
+            Some("vscode-webview://abc")
+        );
+        for bad in [
+            "*",
+            "app.example",
+            "https://app.example/x",
+            "https://u@app.example",
+            "https://app.example?x",
+            "null",
+        ] {
             assert_eq!(normalize(bad), None, "{bad}");
         }
     }

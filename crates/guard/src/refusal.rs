@@ -34,15 +34,16 @@ pub(crate) enum Refusal {
 
 /// The sentences that clients see.
 mod text {
-    pub(super) const ORIGIN: &str = "Requests from this origin are not allowed. Add it to the allowed origins of the MCP server.";
-    pub(super) const NO_CREDENTIALS: &str = "Send an access token for this MCP server in the Authorization header.";
-    pub(super) const MALFORMED: &str =
-        "Send exactly one access token, as `Authorization: Bearer <token>`, and none in the query or in a form.";
+    pub(super) const ORIGIN: &str =
+        "Requests from this origin are not allowed. Add it to the allowed origins of the MCP server.";
+    pub(super) const NO_CREDENTIALS: &str =
+        "Send an access token for this MCP server in the Authorization header.";
+    pub(super) const MALFORMED: &str = "Send exactly one access token, as `Authorization: Bearer <token>`, and none in the query or in a form.";
     pub(super) const INVALID_TOKEN: &str =
         "The access token is not valid for this MCP server. Get a new one from its authorization server.";
-    pub(super) const UNAVAILABLE: &str = "Access tokens cannot be checked right now. Try again a little later.";
-    pub(super) const INSUFFICIENT: &str =
-        "The access token does not have every scope that this request needs. Ask for the scopes in the challenge.";
+    pub(super) const UNAVAILABLE: &str =
+        "Access tokens cannot be checked right now. Try again a little later.";
+    pub(super) const INSUFFICIENT: &str = "The access token does not have every scope that this request needs. Ask for the scopes in the challenge.";
     pub(super) const SESSION: &str = "There is no such session. Send a new initialize request.";
     pub(super) const TOO_LARGE: &str = "The request body is larger than this MCP server takes.";
     pub(super) const UNREADABLE: &str = "The request body could not be read.";
@@ -67,9 +68,13 @@ impl Refusal {
         match self {
             // How every client begins.
             Self::NoCredentials => tracing::debug!(error_id, status, reason = ?self, "request refused"),
-            Self::KeysUnavailable { .. } => tracing::warn!(error_id, status, reason = ?self, "request refused"),
+            Self::KeysUnavailable { .. } => {
+                tracing::warn!(error_id, status, reason = ?self, "request refused")
+            }
             // The id comes from the client.
-            Self::HeaderMismatch { .. } => tracing::info!(error_id, status, reason = "HeaderMismatch", "request refused"),
+            Self::HeaderMismatch { .. } => {
+                tracing::info!(error_id, status, reason = "HeaderMismatch", "request refused")
+            }
             Self::InvalidToken(reason) => tracing::info!(error_id, status, ?reason, "token refused"),
             _ => tracing::info!(error_id, status, reason = ?self, "request refused"),
         }
@@ -84,7 +89,10 @@ impl Refusal {
         };
         let jsonrpc = |code: i32, message, id: Option<&Value>| {
             let error = json!({"code": code, "message": message, "data": {"error_id": error_id}});
-            json_response(StatusCode::BAD_REQUEST, &json!({"jsonrpc": "2.0", "id": id, "error": error}))
+            json_response(
+                StatusCode::BAD_REQUEST,
+                &json!({"jsonrpc": "2.0", "id": id, "error": error}),
+            )
         };
         match self {
             Self::Origin => oauth(StatusCode::FORBIDDEN, "forbidden_origin", text::ORIGIN),
@@ -94,20 +102,36 @@ impl Refusal {
             }
             Self::MalformedCredentials => {
                 let response = oauth(StatusCode::BAD_REQUEST, "invalid_request", text::MALFORMED);
-                challenging(response, &challenges.error(ErrorCode::InvalidRequest, text::MALFORMED))
+                challenging(
+                    response,
+                    &challenges.error(ErrorCode::InvalidRequest, text::MALFORMED),
+                )
             }
             Self::InvalidToken(_) => {
                 let response = oauth(StatusCode::UNAUTHORIZED, "invalid_token", text::INVALID_TOKEN);
-                challenging(response, &challenges.error(ErrorCode::InvalidToken, text::INVALID_TOKEN))
+                challenging(
+                    response,
+                    &challenges.error(ErrorCode::InvalidToken, text::INVALID_TOKEN),
+                )
             }
             Self::KeysUnavailable { retry_after } => {
-                let mut response = oauth(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", text::UNAVAILABLE);
-                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
+                let mut response = oauth(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "temporarily_unavailable",
+                    text::UNAVAILABLE,
+                );
+                response
+                    .headers_mut()
+                    .insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
                 response
             }
             Self::InsufficientScope { needed } => insufficient_scope(challenges, needed, Some(error_id)),
             Self::ForeignSession => oauth(StatusCode::NOT_FOUND, "session_not_found", text::SESSION),
-            Self::BodyTooLarge => oauth(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", text::TOO_LARGE),
+            Self::BodyTooLarge => oauth(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "request_too_large",
+                text::TOO_LARGE,
+            ),
             Self::BodyUnreadable => oauth(StatusCode::BAD_REQUEST, "invalid_request", text::UNREADABLE),
             Self::Message(Malformed::NotJson) => jsonrpc(-32700, text::NOT_JSON, None),
             Self::Message(Malformed::NotAMessage) => jsonrpc(-32600, text::NOT_A_MESSAGE, None),
@@ -131,7 +155,10 @@ pub(crate) fn insufficient_scope(
         members.insert("error_id".to_owned(), Value::from(id));
     }
     let response = json_response(StatusCode::FORBIDDEN, &body);
-    challenging(response, &challenges.insufficient_scope(needed, text::INSUFFICIENT))
+    challenging(
+        response,
+        &challenges.insufficient_scope(needed, text::INSUFFICIENT),
+    )
 }
 
 fn json_response(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
@@ -160,7 +187,10 @@ pub(crate) struct ErrorIds {
 
 impl ErrorIds {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { seed, issued: AtomicU64::new(0) }
+        Self {
+            seed,
+            issued: AtomicU64::new(0),
+        }
     }
 
     fn next(&self) -> String {

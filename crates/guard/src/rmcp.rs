@@ -13,10 +13,14 @@ use crate::claims::{Claims, MissingScope};
 /// # Errors
 /// An internal error when the server is not behind a guard, so that a handler that forgets to check fails closed.
 pub fn claims(context: &RequestContext<RoleServer>) -> Result<&Claims, ErrorData> {
-    context.extensions.get::<Parts>().and_then(|parts| parts.extensions.get::<Claims>()).ok_or_else(|| {
-        tracing::error!("a handler asks for claims on a server without a guard");
-        ErrorData::internal_error("this MCP server is not set up correctly", None)
-    })
+    context
+        .extensions
+        .get::<Parts>()
+        .and_then(|parts| parts.extensions.get::<Claims>())
+        .ok_or_else(|| {
+            tracing::error!("a handler asks for claims on a server without a guard");
+            ErrorData::internal_error("this MCP server is not set up correctly", None)
+        })
 }
 
 impl From<MissingScope> for ErrorData {

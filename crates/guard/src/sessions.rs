@@ -57,7 +57,11 @@ struct Entry {
 impl Sessions {
     /// Remembers up to `capacity` sessions, each until it was unused for `idle`.
     pub(crate) fn new(capacity: usize, idle: Duration) -> Self {
-        Self { capacity: capacity.max(1), idle, table: Mutex::default() }
+        Self {
+            capacity: capacity.max(1),
+            idle,
+            table: Mutex::default(),
+        }
     }
 
     /// Whether the session is this principal's. If so, it counts as used.
@@ -109,7 +113,14 @@ impl Table {
         self.uses += 1;
         self.by_use.insert(self.uses, session);
         self.by_principal.insert((principal, self.uses), session);
-        self.entries.insert(session, Entry { principal, used: self.uses, used_at: now });
+        self.entries.insert(
+            session,
+            Entry {
+                principal,
+                used: self.uses,
+                used_at: now,
+            },
+        );
     }
 
     fn remove(&mut self, session: &Digest) {
@@ -123,14 +134,21 @@ impl Table {
     /// out the sessions of others by opening many. Only who has none yet takes the place of the oldest of all.
     fn make_room(&mut self, capacity: usize, idle: Duration, principal: Principal, now: UnixSeconds) {
         while let Some(oldest) = self.by_use.first_key_value().map(|(_, session)| *session) {
-            let is_idle = self.entries.get(&oldest).is_none_or(|entry| now.since(entry.used_at) >= idle);
+            let is_idle = self
+                .entries
+                .get(&oldest)
+                .is_none_or(|entry| now.since(entry.used_at) >= idle);
             if !is_idle {
                 break;
             }
             self.remove(&oldest);
         }
         while self.entries.len() >= capacity {
-            let own = self.by_principal.range((principal, 0)..=(principal, u64::MAX)).next().map(|(_, s)| *s);
+            let own = self
+                .by_principal
+                .range((principal, 0)..=(principal, u64::MAX))
+                .next()
+                .map(|(_, s)| *s);
             let Some(victim) = own.or_else(|| self.by_use.first_key_value().map(|(_, s)| *s)) else {
                 return;
             };
@@ -151,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_session_is_only_its_principals() {
-        let sessions = Sessions::new(10, Duration::from_secs(60));
+        let sessions = Sessions::new(10, Duration::from_mins(1));
         sessions.learn(b"s", principal("alice"), NOW);
         assert!(sessions.belongs_to(b"s", principal("alice"), NOW));
         assert!(!sessions.belongs_to(b"s", principal("mallory"), NOW));
@@ -169,19 +187,19 @@ mod tests {
 
     #[test]
     fn a_session_in_use_never_expires_and_an_idle_one_does() {
-        let sessions = Sessions::new(10, Duration::from_secs(60));
+        let sessions = Sessions::new(10, Duration::from_mins(1));
         sessions.learn(b"s", principal("alice"), NOW);
         let mut now = NOW;
         for _ in 0..5 {
             now = now + Duration::from_secs(59);
             assert!(sessions.belongs_to(b"s", principal("alice"), now));
         }
-        assert!(!sessions.belongs_to(b"s", principal("alice"), now + Duration::from_secs(60)));
+        assert!(!sessions.belongs_to(b"s", principal("alice"), now + Duration::from_mins(1)));
     }
 
     #[test]
     fn a_session_cannot_be_taken_over_by_naming_it_again() {
-        let sessions = Sessions::new(10, Duration::from_secs(60));
+        let sessions = Sessions::new(10, Duration::from_mins(1));
         sessions.learn(b"s", principal("alice"), NOW);
         sessions.learn(b"s", principal("mallory"), NOW);
         assert!(sessions.belongs_to(b"s", principal("alice"), NOW));
@@ -190,7 +208,7 @@ mod tests {
 
     #[test]
     fn opening_many_sessions_pushes_out_ones_own_only() {
-        let sessions = Sessions::new(4, Duration::from_secs(60));
+        let sessions = Sessions::new(4, Duration::from_mins(1));
         sessions.learn(b"alice", principal("alice"), NOW);
         for n in 0..1_000_u32 {
             sessions.learn(&n.to_be_bytes(), principal("mallory"), NOW);
@@ -198,16 +216,19 @@ mod tests {
         assert!(sessions.belongs_to(b"alice", principal("alice"), NOW));
         assert!(sessions.belongs_to(&999_u32.to_be_bytes(), principal("mallory"), NOW));
         let table = sessions.table();
-        assert_eq!((table.entries.len(), table.by_use.len(), table.by_principal.len()), (4, 4, 4));
+        assert_eq!(
+            (table.entries.len(), table.by_use.len(), table.by_principal.len()),
+            (4, 4, 4)
+        );
     }
 
     #[test]
     fn the_idle_make_room_before_anybody_else() {
-        let sessions = Sessions::new(2, Duration::from_secs(60));
+        let sessions = Sessions::new(2, Duration::from_mins(1));
         sessions.learn(b"idle", principal("alice"), NOW);
         let later = NOW + Duration::from_secs(50);
         sessions.learn(b"live", principal("alice"), later);
-        let now = NOW + Duration::from_secs(60);
+        let now = NOW + Duration::from_mins(1);
         sessions.learn(b"new", principal("alice"), now);
         assert!(sessions.belongs_to(b"live", principal("alice"), now));
         assert!(sessions.belongs_to(b"new", principal("alice"), now));

@@ -29,7 +29,13 @@ impl TokenCache {
 
     pub(crate) fn put(&self, digest: [u8; 32], generation: u64, claims: &Claims) {
         if let Some(cache) = &self.0 {
-            cache.insert(digest, Arc::new(Entry { claims: claims.clone(), generation }));
+            cache.insert(
+                digest,
+                Arc::new(Entry {
+                    claims: claims.clone(),
+                    generation,
+                }),
+            );
         }
     }
 }

@@ -20,7 +20,9 @@ pub(crate) enum DiscoveryError {
     Metadata(FetchFailure),
     #[error("the metadata of the authorization server is no valid JSON object with `issuer` and `jwks_uri`")]
     MetadataMalformed,
-    #[error("the metadata names another issuer; configure the issuer exactly as the authorization server does")]
+    #[error(
+        "the metadata names another issuer; configure the issuer exactly as the authorization server does"
+    )]
     IssuerMismatch,
     #[error("the metadata has no https `jwks_uri`")]
     JwksUriRefused,
@@ -48,7 +50,11 @@ pub(crate) struct Discovery {
 
 impl Discovery {
     pub(crate) fn new(issuer: Issuer, fetch: Arc<dyn Fetch>) -> Self {
-        Self { issuer, fetch, jwks_uri: Mutex::default() }
+        Self {
+            issuer,
+            fetch,
+            jwks_uri: Mutex::default(),
+        }
     }
 
     /// Fetches metadata and keys, and how long the keys stay fresh.
@@ -59,7 +65,11 @@ impl Discovery {
                 jwks_uri
             }
             Err(error) => {
-                let known = self.jwks_uri.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let known = self
+                    .jwks_uri
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .clone();
                 let Some(known) = known else {
                     return Err(error);
                 };
@@ -67,9 +77,17 @@ impl Discovery {
                 known
             }
         };
-        let document = self.fetch.get_json(&jwks_uri, MAX_JWK_SET_BYTES).await.map_err(DiscoveryError::Jwks)?;
+        let document = self
+            .fetch
+            .get_json(&jwks_uri, MAX_JWK_SET_BYTES)
+            .await
+            .map_err(DiscoveryError::Jwks)?;
         let keys = JwkSet::parse(&document.body).map_err(|_| DiscoveryError::NoUsableKey)?;
-        if keys.keys.iter().any(|key| key.is_for_verification() && key.key_id().is_some()) {
+        if keys
+            .keys
+            .iter()
+            .any(|key| key.is_for_verification() && key.key_id().is_some())
+        {
             Ok((keys, document.fresh_for))
         } else {
             Err(DiscoveryError::NoUsableKey)
@@ -90,14 +108,21 @@ impl Discovery {
     }
 
     async fn metadata_at(&self, url: &str) -> Result<String, DiscoveryError> {
-        let document = self.fetch.get_json(url, MAX_METADATA_BYTES).await.map_err(DiscoveryError::Metadata)?;
+        let document = self
+            .fetch
+            .get_json(url, MAX_METADATA_BYTES)
+            .await
+            .map_err(DiscoveryError::Metadata)?;
         let metadata: Metadata =
             json::from_slice(&document.body).map_err(|_| DiscoveryError::MetadataMalformed)?;
         // RFC 8414 §3.3: byte for byte.
         if metadata.issuer != self.issuer.as_str() {
             return Err(DiscoveryError::IssuerMismatch);
         }
-        metadata.jwks_uri.filter(|uri| self.may_hold_keys(uri)).ok_or(DiscoveryError::JwksUriRefused)
+        metadata
+            .jwks_uri
+            .filter(|uri| self.may_hold_keys(uri))
+            .ok_or(DiscoveryError::JwksUriRefused)
     }
 
     /// `https`, or `http` on loopback for an issuer that is there as well.

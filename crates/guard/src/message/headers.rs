@@ -39,7 +39,11 @@ fn check_message(headers: &HeaderMap, version: &str, message: &Message) -> Resul
     let Some(method) = message.method.as_deref() else {
         return Ok(());
     };
-    if message.protocol_version.as_deref().is_some_and(|in_body| in_body != version) {
+    if message
+        .protocol_version
+        .as_deref()
+        .is_some_and(|in_body| in_body != version)
+    {
         return Err(HeaderMismatch);
     }
     match single(headers, &METHOD)? {
@@ -62,12 +66,17 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a st
     if values.next().is_some() {
         return Err(HeaderMismatch);
     }
-    first.map(|value| value.to_str().map_err(|_| HeaderMismatch)).transpose()
+    first
+        .map(|value| value.to_str().map_err(|_| HeaderMismatch))
+        .transpose()
 }
 
 /// Undoes the `=?base64?…?=` form, in which names travel that are no header text.
 fn decode(value: &str) -> Result<String, HeaderMismatch> {
-    let Some(encoded) = value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) else {
+    let Some(encoded) = value
+        .strip_prefix("=?base64?")
+        .and_then(|rest| rest.strip_suffix("?="))
+    else {
         return Ok(value.to_owned());
     };
     if encoded.contains(['-', '_']) {

@@ -5,8 +5,13 @@ use super::headers::{HeaderMismatch, check};
 use super::{Envelope, Malformed};
 
 fn tools(body: &str) -> Result<Vec<String>, Malformed> {
-    Envelope::parse(body.as_bytes())
-        .map(|envelope| envelope.messages.iter().filter_map(|m| m.tool().map(str::to_owned)).collect())
+    Envelope::parse(body.as_bytes()).map(|envelope| {
+        envelope
+            .messages
+            .iter()
+            .filter_map(|m| m.tool().map(str::to_owned))
+            .collect()
+    })
 }
 
 #[test]
@@ -43,13 +48,21 @@ fn bodies_that_two_parsers_could_read_differently_are_refused() {
         "1",
         "null",
     ] {
-        assert_eq!(Envelope::parse(body.as_bytes()), Err(Malformed::NotAMessage), "{body}");
+        assert_eq!(
+            Envelope::parse(body.as_bytes()),
+            Err(Malformed::NotAMessage),
+            "{body}"
+        );
     }
 }
 
 #[test]
 fn what_is_no_json_is_a_parse_error() {
-    let deep = format!(r#"{{"method":"ping","params":{{"x":{}{}}}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    let deep = format!(
+        r#"{{"method":"ping","params":{{"x":{}{}}}}}"#,
+        "[".repeat(100_000),
+        "]".repeat(100_000)
+    );
     for body in [
         &b""[..],
         b"access_token=x",
@@ -68,13 +81,19 @@ fn what_is_no_json_is_a_parse_error() {
 fn a_batch_is_bounded() {
     let batch = |n: usize| json!(vec![json!({"method": "ping"}); n]).to_string();
     assert!(Envelope::parse(batch(100).as_bytes()).is_ok());
-    assert_eq!(Envelope::parse(batch(101).as_bytes()), Err(Malformed::NotAMessage));
+    assert_eq!(
+        Envelope::parse(batch(101).as_bytes()),
+        Err(Malformed::NotAMessage)
+    );
 }
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
     let mut map = HeaderMap::new();
     for (name, value) in pairs {
-        map.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+        map.append(
+            HeaderName::from_static(name),
+            HeaderValue::from_str(value).unwrap(),
+        );
     }
     map
 }
@@ -86,7 +105,13 @@ fn mirrored_headers_must_equal_the_body() {
     let call = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"wr\u00ecte"}}"#;
     let call = Envelope::parse(call.as_bytes()).unwrap();
     let encoded = "=?base64?d3LDrHRl?=";
-    assert_eq!(check(&headers(&[V, ("mcp-method", "tools/call"), ("mcp-name", encoded)]), &call), Ok(()));
+    assert_eq!(
+        check(
+            &headers(&[V, ("mcp-method", "tools/call"), ("mcp-name", encoded)]),
+            &call
+        ),
+        Ok(())
+    );
     let wrong: [&[(&'static str, &str)]; 9] = [
         &[V],
         &[V, ("mcp-method", "tools/call")],
@@ -94,15 +119,33 @@ fn mirrored_headers_must_equal_the_body() {
         &[V, ("mcp-method", "tools/list"), ("mcp-name", encoded)],
         &[V, ("mcp-method", "tools/call"), ("mcp-name", "echo")],
         &[V, ("mcp-method", "tools/call"), ("mcp-name", "=?base64?***?=")],
-        &[V, ("mcp-method", "tools/call"), ("mcp-method", "tools/call"), ("mcp-name", encoded)],
-        &[V, ("mcp-method", "tools/call"), ("mcp-name", encoded), ("mcp-name", "echo")],
-        &[V, ("mcp-protocol-version", "2025-11-25"), ("mcp-method", "tools/call"), ("mcp-name", encoded)],
+        &[
+            V,
+            ("mcp-method", "tools/call"),
+            ("mcp-method", "tools/call"),
+            ("mcp-name", encoded),
+        ],
+        &[
+            V,
+            ("mcp-method", "tools/call"),
+            ("mcp-name", encoded),
+            ("mcp-name", "echo"),
+        ],
+        &[
+            V,
+            ("mcp-protocol-version", "2025-11-25"),
+            ("mcp-method", "tools/call"),
+            ("mcp-name", encoded),
+        ],
     ];
     for pairs in wrong {
         assert_eq!(check(&headers(pairs), &call), Err(HeaderMismatch), "{pairs:?}");
     }
     // An older revision has no mirrored headers; the body alone decides.
-    let old = [("mcp-protocol-version", "2025-11-25"), ("mcp-method", "tools/list")];
+    let old = [
+        ("mcp-protocol-version", "2025-11-25"),
+        ("mcp-method", "tools/list"),
+    ];
     assert_eq!(check(&headers(&old), &call), Ok(()));
 }
 
@@ -119,7 +162,10 @@ fn initialize_may_come_without_mirrored_headers_but_not_with_wrong_ones() {
     let envelope = Envelope::parse(br#"{"id":1,"method":"initialize","params":{}}"#).unwrap();
     let version = ("mcp-protocol-version", "2026-07-28");
     assert_eq!(check(&headers(&[version]), &envelope), Ok(()));
-    assert_eq!(check(&headers(&[version, ("mcp-method", "tools/list")]), &envelope), Err(HeaderMismatch));
+    assert_eq!(
+        check(&headers(&[version, ("mcp-method", "tools/list")]), &envelope),
+        Err(HeaderMismatch)
+    );
 }
 
 #[test]

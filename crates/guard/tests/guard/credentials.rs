@@ -9,28 +9,48 @@ use crate::support::{METADATA_URL, World, ping_message, post};
 #[tokio::test(start_paused = true)]
 async fn without_credentials_the_challenge_has_no_error() {
     let world = World::new();
-    for request in [post(), Request::get("/mcp"), Request::delete("/mcp"), Request::head("/mcp"), Request::put("/mcp"),
-        Request::options("/mcp"), post().header("x-http-method-override", "GET")]
-    {
+    for request in [
+        post(),
+        Request::get("/mcp"),
+        Request::delete("/mcp"),
+        Request::head("/mcp"),
+        Request::put("/mcp"),
+        Request::options("/mcp"),
+        post().header("x-http-method-override", "GET"),
+    ] {
         let answer = world.send(request, ping_message().to_string()).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-        assert_eq!(answer.challenge(), format!(r#"Bearer resource_metadata="{METADATA_URL}", scope="mcp:read""#));
+        assert_eq!(
+            answer.challenge(),
+            format!(r#"Bearer resource_metadata="{METADATA_URL}", scope="mcp:read""#)
+        );
         assert_eq!(answer.header("cache-control"), "no-store");
     }
     assert_eq!(world.runs(), 0);
-    assert!(world.server.asked().len() <= 2, "strangers cause no fetch beyond the first");
+    assert!(
+        world.server.asked().len() <= 2,
+        "strangers cause no fetch beyond the first"
+    );
 }
 
 /// RS-002; row 9: fixed sentences only.
 #[tokio::test(start_paused = true)]
 async fn a_bad_token_is_invalid_token_with_the_way_to_a_new_one() {
     let world = World::new();
-    for token in ["garbage", "a.b.c", &world.token_with(&json!({"exp": world.now() - 3600, "sub": "canary-subject"}))] {
+    for token in [
+        "garbage",
+        "a.b.c",
+        &world.token_with(&json!({"exp": world.now() - 3600, "sub": "canary-subject"})),
+    ] {
         let answer = world.post(token, &ping_message()).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
         let prefix = r#"Bearer error="invalid_token", error_description=""#;
         let suffix = format!(r#"resource_metadata="{METADATA_URL}", scope="mcp:read""#);
-        assert!(answer.challenge().starts_with(prefix) && answer.challenge().ends_with(&suffix), "{}", answer.challenge());
+        assert!(
+            answer.challenge().starts_with(prefix) && answer.challenge().ends_with(&suffix),
+            "{}",
+            answer.challenge()
+        );
         assert_eq!(answer.json()["error"], "invalid_token");
         assert!(answer.json()["error_id"].is_string());
         assert!(!answer.body.contains("canary") && !answer.body.contains(token));
@@ -47,7 +67,12 @@ async fn malformed_credentials_never_pass_and_never_fail_the_server() {
     let rows: Vec<(&str, Vec<String>, &str, u16)> = vec![
         ("good", at(format!("Bearer {good}")), "/mcp", 200),
         ("case of the scheme", at(format!("bEaReR {good}")), "/mcp", 200),
-        ("two header lines", vec![format!("Bearer {good}"), format!("Bearer {good}")], "/mcp", 400),
+        (
+            "two header lines",
+            vec![format!("Bearer {good}"), format!("Bearer {good}")],
+            "/mcp",
+            400,
+        ),
         ("no token", at("Bearer".into()), "/mcp", 400),
         ("empty token", at("Bearer ".into()), "/mcp", 400),
         ("two tokens", at("Bearer a b".into()), "/mcp", 400),
@@ -58,20 +83,36 @@ async fn malformed_credentials_never_pass_and_never_fail_the_server() {
         ("DPoP", at(format!("DPoP {good}")), "/mcp", 401),
         ("bare token", at(good.clone()), "/mcp", 401),
         ("query only", vec![], "/mcp?access_token=TOKEN", 401),
-        ("query and header", at(format!("Bearer {good}")), "/mcp?access_token=TOKEN", 400),
+        (
+            "query and header",
+            at(format!("Bearer {good}")),
+            "/mcp?access_token=TOKEN",
+            400,
+        ),
     ];
     for (case, values, path, expected) in rows {
         for method in ["POST", "GET"] {
-            let mut request = Request::builder().method(method).uri(path.replace("TOKEN", &good));
+            let mut request = Request::builder()
+                .method(method)
+                .uri(path.replace("TOKEN", &good));
             for value in &values {
                 request = request.header("authorization", value);
             }
-            let body = if method == "POST" { ping_message().to_string() } else { String::new() };
+            let body = if method == "POST" {
+                ping_message().to_string()
+            } else {
+                String::new()
+            };
             let answer = world.send(request, body).await;
             assert_eq!(answer.status.as_u16(), expected, "{method} {case}");
             if expected == 400 {
                 assert_eq!(answer.json()["error"], "invalid_request", "{case}");
-                assert!(answer.challenge().starts_with(r#"Bearer error="invalid_request""#), "{case}");
+                assert!(
+                    answer
+                        .challenge()
+                        .starts_with(r#"Bearer error="invalid_request""#),
+                    "{case}"
+                );
             }
         }
     }
@@ -84,7 +125,10 @@ async fn malformed_credentials_never_pass_and_never_fail_the_server() {
     let answer = world.send(form, format!("access_token={good}")).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     let cookie = post().header("cookie", format!("access_token={good}"));
-    assert_eq!(world.send(cookie, ping_message().to_string()).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        world.send(cookie, ping_message().to_string()).await.status,
+        StatusCode::UNAUTHORIZED
+    );
     assert_eq!(world.runs(), 4);
 }
 
@@ -118,7 +162,11 @@ async fn no_spelling_of_a_path_gets_around_the_guard() {
         "/MCP",
     ] {
         let answer = world.send(Request::post(path), ping_message().to_string()).await;
-        assert!(matches!(answer.status.as_u16(), 400 | 401 | 404), "{path}: {}", answer.status);
+        assert!(
+            matches!(answer.status.as_u16(), 400 | 401 | 404),
+            "{path}: {}",
+            answer.status
+        );
     }
     assert_eq!(world.runs(), 0);
 }
@@ -128,9 +176,20 @@ async fn no_spelling_of_a_path_gets_around_the_guard() {
 async fn a_large_body_is_refused_after_authentication() {
     let world = World::with(|builder| builder.max_body(100));
     let large = json!({"jsonrpc": "2.0", "id": 1, "method": "ping", "params": {"x": "y".repeat(100)}});
-    assert_eq!(world.post("garbage", &large).await.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(world.post(&world.token(), &large).await.status, StatusCode::PAYLOAD_TOO_LARGE);
-    let announced = post().header("authorization", format!("Bearer {}", world.token())).header("content-length", "101");
-    assert_eq!(world.send(announced, "{}").await.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(
+        world.post("garbage", &large).await.status,
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(
+        world.post(&world.token(), &large).await.status,
+        StatusCode::PAYLOAD_TOO_LARGE
+    );
+    let announced = post()
+        .header("authorization", format!("Bearer {}", world.token()))
+        .header("content-length", "101");
+    assert_eq!(
+        world.send(announced, "{}").await.status,
+        StatusCode::PAYLOAD_TOO_LARGE
+    );
     assert_eq!(world.runs(), 0);
 }

@@ -12,10 +12,19 @@ const ROOT: &str = "/.well-known/oauth-protected-resource";
 /// RS-027, RS-030; rows 1, 4, 6.
 #[tokio::test(start_paused = true)]
 async fn the_metadata_is_open_at_both_places_and_says_what_is_enforced() {
-    let world = World::with(|builder| builder.resource_name("Demo").resource_documentation("https://docs.example"));
+    let world = World::with(|builder| {
+        builder
+            .resource_name("Demo")
+            .resource_documentation("https://docs.example")
+    });
     assert!(METADATA_URL.ends_with(INSERTED));
     for path in [INSERTED, ROOT] {
-        let answer = world.send(Request::get(path).header("origin", "https://anywhere.example"), "").await;
+        let answer = world
+            .send(
+                Request::get(path).header("origin", "https://anywhere.example"),
+                "",
+            )
+            .await;
         assert_eq!(answer.status, StatusCode::OK);
         assert_eq!(
             answer.json(),
@@ -29,9 +38,15 @@ async fn the_metadata_is_open_at_both_places_and_says_what_is_enforced() {
         assert_eq!(answer.header("cache-control"), "public, max-age=3600");
         assert_eq!(answer.header("access-control-allow-origin"), "*");
         assert_eq!(world.send(Request::head(path), "").await.status, StatusCode::OK);
-        assert_eq!(world.send(Request::options(path), "").await.status, StatusCode::NO_CONTENT);
+        assert_eq!(
+            world.send(Request::options(path), "").await.status,
+            StatusCode::NO_CONTENT
+        );
         let answer = world.send(Request::post(path), "{}").await;
-        assert_eq!((answer.status, answer.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD, OPTIONS"));
+        assert_eq!(
+            (answer.status, answer.header("allow")),
+            (StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD, OPTIONS")
+        );
     }
 }
 
@@ -55,13 +70,23 @@ async fn several_servers_on_one_host_have_metadata_of_their_own() {
         let answer = world.send(Request::get(format!("{ROOT}{path}")), "").await;
         assert_eq!(answer.json()["resource"], format!("https://mcp.example{path}"));
         let challenged = world.send(Request::post(path), "").await;
-        assert!(challenged.challenge().contains(&format!("https://mcp.example{ROOT}{path}\"")));
+        assert!(
+            challenged
+                .challenge()
+                .contains(&format!("https://mcp.example{ROOT}{path}\""))
+        );
     }
-    assert_eq!(world.send(Request::get(ROOT), "").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(
+        world.send(Request::get(ROOT), "").await.status,
+        StatusCode::NOT_FOUND
+    );
     let token = world.token_with(&json!({"aud": "https://mcp.example/a/mcp"}));
     let request = |path: &str| Request::get(path).header("authorization", format!("Bearer {token}"));
     assert_eq!(world.send(request("/a/mcp"), "").await.status, StatusCode::OK);
-    assert_eq!(world.send(request("/b/mcp"), "").await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        world.send(request("/b/mcp"), "").await.status,
+        StatusCode::UNAUTHORIZED
+    );
 }
 
 #[test]
@@ -79,11 +104,30 @@ fn settings_that_cannot_work_are_refused() {
     let same = |builder: GuardBuilder| builder;
     assert!(build(ISSUER, RESOURCE, same).is_ok());
     assert!(build("http://localhost:9000", "http://localhost:8080/mcp", same).is_ok());
-    for issuer in ["", "as.example", "http://as.example", "https://as.example/", "https://as.example?x", "https://u@as.example"] {
-        assert!(matches!(build(issuer, RESOURCE, same), Err(BuildError::Issuer { .. })), "{issuer}");
+    for issuer in [
+        "",
+        "as.example",
+        "http://as.example",
+        "https://as.example/",
+        "https://as.example?x",
+        "https://u@as.example",
+    ] {
+        assert!(
+            matches!(build(issuer, RESOURCE, same), Err(BuildError::Issuer { .. })),
+            "{issuer}"
+        );
     }
-    for resource in ["", "/mcp", "//host/mcp", "http://mcp.example/mcp", "https://mcp.example/mcp#x"] {
-        assert!(matches!(build(ISSUER, resource, same), Err(BuildError::Resource { .. })), "{resource}");
+    for resource in [
+        "",
+        "/mcp",
+        "//host/mcp",
+        "http://mcp.example/mcp",
+        "https://mcp.example/mcp#x",
+    ] {
+        assert!(
+            matches!(build(ISSUER, resource, same), Err(BuildError::Resource { .. })),
+            "{resource}"
+        );
     }
     let wrong: [fn(GuardBuilder) -> GuardBuilder; 7] = [
         |builder| builder.scopes(["a b"]),

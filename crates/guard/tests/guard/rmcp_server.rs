@@ -31,7 +31,10 @@ impl Demo {
         let claims = doorward_guard::rmcp::claims(&context)?;
         let parts = context.extensions.get::<http::request::Parts>().unwrap();
         let authorization = parts.headers.contains_key("authorization");
-        Ok(CallToolResult::success(vec![ContentBlock::text(format!("{} {authorization}", claims.subject))]))
+        Ok(CallToolResult::success(vec![ContentBlock::text(format!(
+            "{} {authorization}",
+            claims.subject
+        ))]))
     }
 
     #[tool(description = "needs mcp:write, and says so itself")]
@@ -50,7 +53,11 @@ impl Demo {
 impl ServerHandler for Demo {}
 
 fn service(config: StreamableHttpServerConfig) -> StreamableHttpService<Demo, LocalSessionManager> {
-    StreamableHttpService::new(|| Ok(Demo), LocalSessionManager::default().into(), config.with_allowed_hosts(["mcp.example"]))
+    StreamableHttpService::new(
+        || Ok(Demo),
+        LocalSessionManager::default().into(),
+        config.with_allowed_hosts(["mcp.example"]),
+    )
 }
 
 async fn send(app: &Router, token: &str, session: Option<&str>, message: &Value) -> Answer {
@@ -76,33 +83,50 @@ fn initialize() -> Value {
 #[tokio::test(start_paused = true)]
 async fn tools_know_the_caller_and_sessions_stay_with_theirs() {
     let world = World::new();
-    let app = world.guard.protect("/mcp", service(StreamableHttpServerConfig::default()));
+    let app = world
+        .guard
+        .protect("/mcp", service(StreamableHttpServerConfig::default()));
     let (alice, mallory) = (world.token(), world.token_with(&json!({"sub": "mallory"})));
     let begun = send(&app, &alice, None, &initialize()).await;
     assert_eq!(begun.status, StatusCode::OK, "{}", begun.body);
     let session = begun.header("mcp-session-id").to_owned();
     assert!(!session.is_empty());
     let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
-    assert_eq!(send(&app, &alice, Some(&session), &ready).await.status, StatusCode::ACCEPTED);
+    assert_eq!(
+        send(&app, &alice, Some(&session), &ready).await.status,
+        StatusCode::ACCEPTED
+    );
 
     let told = send(&app, &alice, Some(&session), &call("whoami")).await;
     assert!(told.body.contains("alice false"), "{}", told.body);
-    assert_eq!(send(&app, &mallory, Some(&session), &call("whoami")).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(
+        send(&app, &mallory, Some(&session), &call("whoami")).await.status,
+        StatusCode::NOT_FOUND
+    );
     let refused = send(&app, &alice, Some(&session), &call("write")).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     let own_check = send(&app, &alice, Some(&session), &call("checked")).await;
-    assert!(own_check.body.contains("insufficient_scope"), "{}", own_check.body);
+    assert!(
+        own_check.body.contains("insufficient_scope"),
+        "{}",
+        own_check.body
+    );
 }
 
 /// The stateless server of the newest revision.
 #[tokio::test(start_paused = true)]
 async fn a_stateless_server_works_the_same() {
     let world = World::new();
-    let config = StreamableHttpServerConfig::default().with_legacy_session_mode(false).with_json_response(true);
+    let config = StreamableHttpServerConfig::default()
+        .with_legacy_session_mode(false)
+        .with_json_response(true);
     let app = world.guard.protect("/mcp", service(config));
     let told = send(&app, &world.token(), None, &call("whoami")).await;
     assert!(told.body.contains("alice false"), "{}", told.body);
-    assert_eq!(send(&app, &world.token(), None, &call("write")).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(
+        send(&app, &world.token(), None, &call("write")).await.status,
+        StatusCode::FORBIDDEN
+    );
     let writer = world.token_with(&json!({"scope": "mcp:read mcp:write"}));
     let mut message = call("write");
     message["params"]["arguments"] = json!({"text": "hello"});
@@ -113,7 +137,9 @@ async fn a_stateless_server_works_the_same() {
 /// Without a guard there are no claims, and the handler fails closed.
 #[tokio::test(start_paused = true)]
 async fn a_server_without_a_guard_has_no_claims() {
-    let config = StreamableHttpServerConfig::default().with_legacy_session_mode(false).with_json_response(true);
+    let config = StreamableHttpServerConfig::default()
+        .with_legacy_session_mode(false)
+        .with_json_response(true);
     let app = Router::new().route_service("/mcp", service(config));
     let told = send(&app, "x", None, &call("whoami")).await;
     assert!(told.json()["error"].is_object(), "{}", told.body);

@@ -16,13 +16,20 @@ async fn a_tool_without_its_scope_is_403_with_the_whole_set_before_it_runs() {
     let expected = format!(
         r#"Bearer error="insufficient_scope", scope="mcp:read mcp:write", resource_metadata="{METADATA_URL}", error_description=""#
     );
-    assert!(answer.challenge().starts_with(&expected), "{}", answer.challenge());
+    assert!(
+        answer.challenge().starts_with(&expected),
+        "{}",
+        answer.challenge()
+    );
     assert_eq!(answer.json()["error"], "insufficient_scope");
     assert_eq!(answer.json()["scope"], READ_AND_WRITE);
     assert_eq!(world.runs(), 0);
     let enough = world.token_with(&json!({"scope": READ_AND_WRITE}));
     assert_eq!(world.post(&enough, &call("write")).await.status, StatusCode::OK);
-    assert_eq!(world.post(&world.token(), &call("echo")).await.status, StatusCode::OK);
+    assert_eq!(
+        world.post(&world.token(), &call("echo")).await.status,
+        StatusCode::OK
+    );
     assert_eq!(world.runs(), 2);
 }
 
@@ -34,9 +41,15 @@ async fn the_scope_of_every_request_is_needed_for_every_method() {
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
     assert!(answer.challenge().contains(r#"scope="mcp:read""#));
     let answer = world.post(&token, &call("write")).await;
-    assert!(answer.challenge().contains(r#"scope="mcp:read mcp:write""#), "the full set, what was granted included");
+    assert!(
+        answer.challenge().contains(r#"scope="mcp:read mcp:write""#),
+        "the full set, what was granted included"
+    );
     for method in ["GET", "DELETE", "HEAD"] {
-        let request = http::Request::builder().method(method).uri("/mcp").header("authorization", format!("Bearer {token}"));
+        let request = http::Request::builder()
+            .method(method)
+            .uri("/mcp")
+            .header("authorization", format!("Bearer {token}"));
         assert_eq!(world.send(request, "").await.status, StatusCode::FORBIDDEN);
     }
     assert_eq!(world.runs(), 0);
@@ -54,7 +67,11 @@ async fn no_form_of_a_message_gets_around_the_scope_of_a_tool() {
         json!({"method": "tools/call", "params": {"name": "write"}, "result": {}}),
     ];
     for message in &forbidden {
-        assert_eq!(world.post(&world.token(), message).await.status, StatusCode::FORBIDDEN, "{message}");
+        assert_eq!(
+            world.post(&world.token(), message).await.status,
+            StatusCode::FORBIDDEN,
+            "{message}"
+        );
     }
     let unreadable: [&str; 6] = [
         r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","name":"write"}}"#,
@@ -72,22 +89,43 @@ async fn no_form_of_a_message_gets_around_the_scope_of_a_tool() {
         assert!(matches!(code, -32700 | -32600), "{body}");
     }
     for method in ["PUT", "PATCH", "GET"] {
-        let request = http::Request::builder().method(method).uri("/mcp").header("authorization", format!("Bearer {}", world.token()));
-        assert_eq!(world.send(request, call("write").to_string()).await.status, StatusCode::FORBIDDEN, "{method}");
+        let request = http::Request::builder()
+            .method(method)
+            .uri("/mcp")
+            .header("authorization", format!("Bearer {}", world.token()));
+        assert_eq!(
+            world.send(request, call("write").to_string()).await.status,
+            StatusCode::FORBIDDEN,
+            "{method}"
+        );
     }
     assert_eq!(world.runs(), 0);
     // Names are compared as they are; another name is another tool, which the server behind does not have.
     for other in ["Write", "write ", "wri\u{200b}te"] {
-        assert_eq!(world.post(&world.token(), &call(other)).await.status, StatusCode::OK);
+        assert_eq!(
+            world.post(&world.token(), &call(other)).await.status,
+            StatusCode::OK
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_asks_for_the_scopes_of_all_its_tools_at_once() {
     let world = World::new();
-    let answer = world.post(&world.token(), &json!([call("write"), call("admin"), call("echo")])).await;
+    let answer = world
+        .post(
+            &world.token(),
+            &json!([call("write"), call("admin"), call("echo")]),
+        )
+        .await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
-    assert!(answer.challenge().contains(r#"scope="mcp:read mcp:write mcp:admin""#), "{}", answer.challenge());
+    assert!(
+        answer
+            .challenge()
+            .contains(r#"scope="mcp:read mcp:write mcp:admin""#),
+        "{}",
+        answer.challenge()
+    );
 }
 
 /// RS-18 and RS-19 of the MCP checklist.
@@ -110,14 +148,27 @@ async fn mirrored_headers_that_contradict_the_body_are_refused() {
         assert_eq!(answer.json()["id"], "a-7");
     }
     // Headers and body agree: the scope of the tool decides.
-    assert_eq!(world.send(request("tools/call", "write"), call.to_string()).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(
+        world
+            .send(request("tools/call", "write"), call.to_string())
+            .await
+            .status,
+        StatusCode::FORBIDDEN
+    );
     assert_eq!(world.runs(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_required_scopes_any_good_token_passes_and_the_challenge_names_the_supported_ones() {
     let world = World::with(|builder| builder.required_scopes(Vec::<String>::new()));
-    assert_eq!(world.ping(&world.token_with(&json!({"scope": null}))).await, StatusCode::OK);
+    assert_eq!(
+        world.ping(&world.token_with(&json!({"scope": null}))).await,
+        StatusCode::OK
+    );
     let answer = world.send(post(), "").await;
-    assert!(answer.challenge().ends_with(r#"scope="mcp:read""#), "{}", answer.challenge());
+    assert!(
+        answer.challenge().ends_with(r#"scope="mcp:read""#),
+        "{}",
+        answer.challenge()
+    );
 }

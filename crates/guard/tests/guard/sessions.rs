@@ -35,13 +35,27 @@ impl Sessions {
     }
 
     async fn request(&self, method: &str, subject: &str, client: &str, session: &[&str]) -> StatusCode {
-        let token = self.world.token_with(&json!({"sub": subject, "client_id": client}));
-        let mut request = http::Request::builder().method(method).uri("/mcp").header("authorization", format!("Bearer {token}"));
+        let token = self
+            .world
+            .token_with(&json!({"sub": subject, "client_id": client}));
+        let mut request = http::Request::builder()
+            .method(method)
+            .uri("/mcp")
+            .header("authorization", format!("Bearer {token}"));
         for id in session {
             request = request.header("mcp-session-id", *id);
         }
-        let body = if method == "POST" { Body::from(ping_message().to_string()) } else { Body::empty() };
-        self.app.clone().oneshot(request.body(body).unwrap()).await.unwrap().status()
+        let body = if method == "POST" {
+            Body::from(ping_message().to_string())
+        } else {
+            Body::empty()
+        };
+        self.app
+            .clone()
+            .oneshot(request.body(body).unwrap())
+            .await
+            .unwrap()
+            .status()
     }
 }
 
@@ -51,14 +65,38 @@ async fn a_session_only_works_for_who_began_it() {
     let sessions = Sessions::new(World::new());
     assert_eq!(sessions.request("POST", "alice", "c", &[]).await, StatusCode::OK);
     for method in ["POST", "GET", "DELETE"] {
-        assert_eq!(sessions.request(method, "mallory", "c", &["s-1"]).await, StatusCode::NOT_FOUND, "{method}");
-        assert_eq!(sessions.request(method, "alice", "other", &["s-1"]).await, StatusCode::NOT_FOUND, "{method}");
+        assert_eq!(
+            sessions.request(method, "mallory", "c", &["s-1"]).await,
+            StatusCode::NOT_FOUND,
+            "{method}"
+        );
+        assert_eq!(
+            sessions.request(method, "alice", "other", &["s-1"]).await,
+            StatusCode::NOT_FOUND,
+            "{method}"
+        );
     }
-    assert_eq!(sessions.request("POST", "alice", "c", &["unknown"]).await, StatusCode::NOT_FOUND);
-    assert_eq!(sessions.request("POST", "alice", "c", &["s-1", "s-1"]).await, StatusCode::NOT_FOUND);
-    assert_eq!(sessions.request("GET", "alice", "c", &["s-1"]).await, StatusCode::OK);
-    assert_eq!(sessions.request("DELETE", "alice", "c", &["s-1"]).await, StatusCode::NO_CONTENT);
-    assert_eq!(sessions.request("POST", "alice", "c", &["s-1"]).await, StatusCode::NOT_FOUND, "it ended");
+    assert_eq!(
+        sessions.request("POST", "alice", "c", &["unknown"]).await,
+        StatusCode::NOT_FOUND
+    );
+    assert_eq!(
+        sessions.request("POST", "alice", "c", &["s-1", "s-1"]).await,
+        StatusCode::NOT_FOUND
+    );
+    assert_eq!(
+        sessions.request("GET", "alice", "c", &["s-1"]).await,
+        StatusCode::OK
+    );
+    assert_eq!(
+        sessions.request("DELETE", "alice", "c", &["s-1"]).await,
+        StatusCode::NO_CONTENT
+    );
+    assert_eq!(
+        sessions.request("POST", "alice", "c", &["s-1"]).await,
+        StatusCode::NOT_FOUND,
+        "it ended"
+    );
 }
 
 /// A session id alone is nothing.
@@ -66,27 +104,47 @@ async fn a_session_only_works_for_who_began_it() {
 async fn a_session_does_not_replace_a_token() {
     let sessions = Sessions::new(World::new());
     assert_eq!(sessions.request("POST", "alice", "c", &[]).await, StatusCode::OK);
-    let request = http::Request::post("/mcp").header("mcp-session-id", "s-1").body(Body::empty()).unwrap();
-    assert_eq!(sessions.app.clone().oneshot(request).await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    let request = http::Request::post("/mcp")
+        .header("mcp-session-id", "s-1")
+        .body(Body::empty())
+        .unwrap();
+    assert_eq!(
+        sessions.app.clone().oneshot(request).await.unwrap().status(),
+        StatusCode::UNAUTHORIZED
+    );
 }
 
 /// A new token of the same principal goes on with the session.
 #[tokio::test(start_paused = true)]
 async fn a_session_outlives_the_token_that_began_it() {
-    let sessions = Sessions::new(World::with(|builder| builder.session_limits(10, Duration::from_secs(3600))));
+    let sessions = Sessions::new(World::with(|builder| {
+        builder.session_limits(10, Duration::from_hours(1))
+    }));
     assert_eq!(sessions.request("POST", "alice", "c", &[]).await, StatusCode::OK);
     for _ in 0..4 {
         pass(3000).await;
-        assert_eq!(sessions.request("POST", "alice", "c", &["s-1"]).await, StatusCode::OK);
+        assert_eq!(
+            sessions.request("POST", "alice", "c", &["s-1"]).await,
+            StatusCode::OK
+        );
     }
     pass(3600).await;
-    assert_eq!(sessions.request("POST", "alice", "c", &["s-1"]).await, StatusCode::NOT_FOUND, "idle");
+    assert_eq!(
+        sessions.request("POST", "alice", "c", &["s-1"]).await,
+        StatusCode::NOT_FOUND,
+        "idle"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn binding_can_be_left_to_the_server() {
     let sessions = Sessions::new(World::with(|builder| builder.bind_sessions(false)));
-    assert_eq!(sessions.request("POST", "alice", "c", &["from-another-node"]).await, StatusCode::OK);
+    assert_eq!(
+        sessions
+            .request("POST", "alice", "c", &["from-another-node"])
+            .await,
+        StatusCode::OK
+    );
 }
 
 /// Row 62: claims of parallel requests never mix.
@@ -98,7 +156,11 @@ async fn parallel_requests_keep_their_own_claims() {
         async move {
             let subject = format!("user-{n}");
             let good = n % 3 != 0;
-            let audience = if good { crate::support::RESOURCE } else { "https://other.example" };
+            let audience = if good {
+                crate::support::RESOURCE
+            } else {
+                "https://other.example"
+            };
             let token = world.token_with(&json!({"sub": subject, "aud": audience}));
             let answer = world.post(&token, &ping_message()).await;
             assert_eq!(answer.status.is_success(), good);

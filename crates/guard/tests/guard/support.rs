@@ -9,9 +9,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::routing::any;
-use doorward_guard::{
-    Claims, Clock, Document, Fetch, FetchFailure, Guard, GuardBuilder, UnixSeconds,
-};
+use doorward_guard::{Claims, Clock, Document, Fetch, FetchFailure, Guard, GuardBuilder, UnixSeconds};
 use doorward_jose::{Algorithm, Signer, SigningKey, base64url, sign};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Response, StatusCode};
@@ -69,7 +67,12 @@ impl FakeServer {
 
     /// How often the key set was asked for.
     pub(crate) fn key_fetches(&self) -> usize {
-        self.asked.lock().unwrap().iter().filter(|url| *url == JWKS).count()
+        self.asked
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|url| *url == JWKS)
+            .count()
     }
 
     pub(crate) fn asked(&self) -> Vec<String> {
@@ -78,7 +81,11 @@ impl FakeServer {
 }
 
 impl Fetch for FakeServer {
-    fn get_json<'a>(&'a self, url: &'a str, max_body: usize) -> BoxFuture<'a, Result<Document, FetchFailure>> {
+    fn get_json<'a>(
+        &'a self,
+        url: &'a str,
+        max_body: usize,
+    ) -> BoxFuture<'a, Result<Document, FetchFailure>> {
         Box::pin(async move {
             self.asked.lock().unwrap().push(url.to_owned());
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -91,7 +98,10 @@ impl Fetch for FakeServer {
                 Some(Behaviour::Fails) | None => return Err(FetchFailure::new("no answer")),
             };
             assert!(body.len() <= max_body);
-            Ok(Document { body, fresh_for: None })
+            Ok(Document {
+                body,
+                fresh_for: None,
+            })
         })
     }
 }
@@ -144,13 +154,25 @@ impl World {
         let server = Arc::new(FakeServer::default());
         let clock = Arc::new(VirtualClock(Instant::now()));
         let key = SigningKey::generate(Algorithm::Es256).unwrap();
-        server.publish(AS_METADATA, Behaviour::Json(json!({"issuer": ISSUER, "jwks_uri": JWKS})));
+        server.publish(
+            AS_METADATA,
+            Behaviour::Json(json!({"issuer": ISSUER, "jwks_uri": JWKS})),
+        );
         server.publish_keys(&[&key]);
-        let builder = usual(Guard::builder(ISSUER, RESOURCE)).clock(clock.clone()).fetch(server.clone());
+        let builder = usual(Guard::builder(ISSUER, RESOURCE))
+            .clock(clock.clone())
+            .fetch(server.clone());
         let guard = settings(builder).build().unwrap();
         let runs = Arc::new(AtomicUsize::new(0));
         let app = guard.protect("/mcp", any(inside).with_state(runs.clone()));
-        Self { server, clock, key, guard, app, runs }
+        Self {
+            server,
+            clock,
+            key,
+            guard,
+            app,
+            runs,
+        }
     }
 
     pub(crate) fn now(&self) -> i64 {
@@ -200,12 +222,23 @@ impl World {
     }
 
     pub(crate) async fn send(&self, request: http::request::Builder, body: impl Into<Body>) -> Answer {
-        answer(self.app.clone().oneshot(request.body(body.into()).unwrap()).await.unwrap()).await
+        answer(
+            self.app
+                .clone()
+                .oneshot(request.body(body.into()).unwrap())
+                .await
+                .unwrap(),
+        )
+        .await
     }
 
     /// POSTs a message with a token.
     pub(crate) async fn post(&self, token: &str, message: &Value) -> Answer {
-        self.send(post().header("authorization", format!("Bearer {token}")), message.to_string()).await
+        self.send(
+            post().header("authorization", format!("Bearer {token}")),
+            message.to_string(),
+        )
+        .await
     }
 
     /// A harmless message: is the token good?
@@ -233,11 +266,19 @@ where
 {
     let (parts, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    Answer { status: parts.status, headers: parts.headers, body: String::from_utf8(body.to_vec()).unwrap() }
+    Answer {
+        status: parts.status,
+        headers: parts.headers,
+        body: String::from_utf8(body.to_vec()).unwrap(),
+    }
 }
 
 pub(crate) fn raw_token(key: &SigningKey, header: &str, payload: &str) -> String {
-    let input = format!("{}.{}", base64url::encode(header.as_bytes()), base64url::encode(payload.as_bytes()));
+    let input = format!(
+        "{}.{}",
+        base64url::encode(header.as_bytes()),
+        base64url::encode(payload.as_bytes())
+    );
     let signature = key.sign(input.as_bytes()).unwrap();
     format!("{input}.{}", base64url::encode(&signature))
 }

@@ -12,7 +12,10 @@ use tracing_subscriber::EnvFilter;
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let log = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(log).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(log)
+        .with_writer(std::io::stderr)
+        .init();
     let settings = Settings::from_env()?;
 
     let guard = Guard::builder(&settings.issuer, &settings.resource)
@@ -22,7 +25,14 @@ async fn main() -> anyhow::Result<()> {
     let app = guard.protect("/mcp", tools::service(settings.host));
 
     let listener = TcpListener::bind(settings.listen).await?;
-    tracing::info!(resource = settings.resource, issuer = settings.issuer, "listening on {}", settings.listen);
-    serve(listener, app).with_graceful_shutdown(settings::stop_signal()).await?;
+    tracing::info!(
+        resource = settings.resource,
+        issuer = settings.issuer,
+        "listening on {}",
+        settings.listen
+    );
+    serve(listener, app)
+        .with_graceful_shutdown(settings::stop_signal())
+        .await?;
     Ok(())
 }

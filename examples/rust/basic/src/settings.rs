@@ -28,22 +28,35 @@ impl Settings {
 
     fn read(variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
         let port = variable("PORT").unwrap_or_else(|| "8080".to_owned());
-        let port: u16 = port.parse().with_context(|| format!("PORT must be a port number, not `{port}`"))?;
+        let port: u16 = port
+            .parse()
+            .with_context(|| format!("PORT must be a port number, not `{port}`"))?;
         let base_url = variable("DOORWARD_BASE_URL").unwrap_or_else(|| format!("http://localhost:{port}"));
         let base_url = base_url.trim_end_matches('/');
-        let host = base_url.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned));
+        let host = base_url
+            .parse::<Uri>()
+            .ok()
+            .and_then(|uri| uri.host().map(str::to_owned));
         let host = host.with_context(|| format!("DOORWARD_BASE_URL must be a URL, not `{base_url}`"))?;
         if let Some(dpop) = variable("DOORWARD_DPOP").filter(|dpop| dpop != "off") {
             bail!("DOORWARD_DPOP={dpop} is not supported by this version; only `off` is");
         }
         let loopback = ["localhost", "127.0.0.1", "[::1]"].contains(&host.as_str());
-        let address = if loopback { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
+        let address = if loopback {
+            Ipv4Addr::LOCALHOST
+        } else {
+            Ipv4Addr::UNSPECIFIED
+        };
         let scopes = variable("DOORWARD_SCOPES").unwrap_or_else(|| "mcp:read".to_owned());
         Ok(Self {
             issuer: variable("DOORWARD_ISSUER").unwrap_or_else(|| "http://localhost:9000".to_owned()),
             resource: format!("{base_url}/mcp"),
             host,
-            scopes: scopes.split([' ', ',']).filter(|scope| !scope.is_empty()).map(str::to_owned).collect(),
+            scopes: scopes
+                .split([' ', ','])
+                .filter(|scope| !scope.is_empty())
+                .map(str::to_owned)
+                .collect(),
             listen: SocketAddr::new(IpAddr::V4(address), port),
         })
     }
@@ -71,7 +84,12 @@ mod tests {
     use super::*;
 
     fn read(pairs: &[(&str, &str)]) -> anyhow::Result<Settings> {
-        Settings::read(|name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+        Settings::read(|name| {
+            pairs
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        })
     }
 
     #[test]
@@ -85,16 +103,27 @@ mod tests {
 
     #[test]
     fn a_public_server_listens_everywhere() {
-        let settings = read(&[("PORT", "80"), ("DOORWARD_BASE_URL", "https://mcp.example/"), ("DOORWARD_SCOPES", "a, b")]);
+        let settings = read(&[
+            ("PORT", "80"),
+            ("DOORWARD_BASE_URL", "https://mcp.example/"),
+            ("DOORWARD_SCOPES", "a, b"),
+        ]);
         let settings = settings.unwrap();
-        assert_eq!((settings.resource.as_str(), settings.host.as_str()), ("https://mcp.example/mcp", "mcp.example"));
+        assert_eq!(
+            (settings.resource.as_str(), settings.host.as_str()),
+            ("https://mcp.example/mcp", "mcp.example")
+        );
         assert_eq!(settings.scopes, ["a", "b"]);
         assert_eq!(settings.listen, SocketAddr::from(([0, 0, 0, 0], 80)));
     }
 
     #[test]
     fn what_cannot_work_is_refused_with_a_reason() {
-        for (name, value) in [("PORT", "x"), ("DOORWARD_BASE_URL", "/mcp"), ("DOORWARD_DPOP", "require")] {
+        for (name, value) in [
+            ("PORT", "x"),
+            ("DOORWARD_BASE_URL", "/mcp"),
+            ("DOORWARD_DPOP", "require"),
+        ] {
             let error = read(&[(name, value)]).unwrap_err();
             assert!(error.to_string().contains(name), "{error}");
         }

@@ -63,7 +63,10 @@ impl Tools {
     }
 }
 
-#[tool_handler(name = "doorward-example-basic", instructions = "An MCP server behind the Doorward guard.")]
+#[tool_handler(
+    name = "doorward-example-basic",
+    instructions = "An MCP server behind the Doorward guard."
+)]
 impl ServerHandler for Tools {}
 
 /// The HTTP service; `host` is the only one that clients may name in `Host`.
