@@ -41,6 +41,7 @@ fn read(authorization: &[&str], form: &str) -> Result<(String, Option<String>), 
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what `read` returns")]
 fn presented(client_id: &str, client_secret: Option<&str>) -> Result<(String, Option<String>), ErrorCode> {
     Ok((client_id.to_owned(), client_secret.map(str::to_owned)))
 }

@@ -104,7 +104,7 @@ fn what_is_not_one_json_object_is_refused() {
     let twice = valid.replacen('{', &format!(r#"{{"client_id":"{CLIENT_ID}","#), 1);
     let deep = with("x", json!(null)).to_string().replace("null", &format!("{}{}", "[".repeat(10_000), "]".repeat(10_000)));
     let documents = [
-        valid[..20].as_bytes().to_vec(),
+        valid.as_bytes()[..20].to_vec(),
         twice.into_bytes(),
         deep.into_bytes(),
         format!("{valid}{{}}").into_bytes(),

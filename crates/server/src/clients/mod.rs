@@ -18,6 +18,7 @@ pub(crate) use error::ClientError;
 
 /// A client as the handlers see it, wherever it comes from.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_field_names, reason = "client_id is the standard's own name")]
 pub(crate) struct Client {
     /// As the client sends it, byte for byte.
     pub(crate) client_id: String,

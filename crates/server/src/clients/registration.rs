@@ -75,7 +75,8 @@ pub(crate) async fn endpoint(
 }
 
 enum Outcome {
-    Registered(Registered),
+    Registered(Box<Registered>),
+    /// Seconds.
     ComeBackAfter(u64),
 }
 
@@ -114,14 +115,13 @@ fn check_approved(ctx: &Context, metadata: &EffectiveClient) -> Result<(), OAuth
 
 async fn register_public(ctx: &Context, info: &RequestInfo, metadata: EffectiveClient) -> Result<Outcome, TokenError> {
     let client_id = derived_client_id(&metadata);
-    let stored = match ctx.store.client(&client_id).await? {
-        Some(stored) => stored,
-        None => {
-            if let Err(seconds) = ctx.clients.limit.count(info.address) {
-                return Ok(Outcome::ComeBackAfter(seconds));
-            }
-            ctx.store.register_client(record(ctx, client_id, &metadata, Vec::new())?).await?
+    let stored = if let Some(stored) = ctx.store.client(&client_id).await? {
+        stored
+    } else {
+        if let Err(seconds) = ctx.clients.limit.count(info.address) {
+            return Ok(Outcome::ComeBackAfter(seconds));
         }
+        ctx.store.register_client(record(ctx, client_id, &metadata, Vec::new())?).await?
     };
     if stored.disabled {
         return Err(OAuthError::new(
@@ -130,12 +130,12 @@ async fn register_public(ctx: &Context, info: &RequestInfo, metadata: EffectiveC
         )
         .into());
     }
-    Ok(Outcome::Registered(Registered {
+    Ok(Outcome::Registered(Box::new(Registered {
         client_id: stored.client_id,
         client_id_issued_at: stored.created_at.seconds(),
         credentials: None,
         metadata,
-    }))
+    })))
 }
 
 async fn register_confidential(ctx: &Context, info: &RequestInfo, metadata: EffectiveClient) -> Result<Outcome, TokenError> {
@@ -147,12 +147,12 @@ async fn register_confidential(ctx: &Context, info: &RequestInfo, metadata: Effe
     let secret = ClientSecret { digest: sha256(client_secret.as_bytes()), expires_at: None };
     let record = record(ctx, client_id, &metadata, vec![secret])?;
     ctx.store.create_client(record.clone()).await?;
-    Ok(Outcome::Registered(Registered {
+    Ok(Outcome::Registered(Box::new(Registered {
         client_id: record.client_id,
         client_id_issued_at: record.created_at.seconds(),
         credentials: Some(Credentials { client_secret, client_secret_expires_at: 0 }),
         metadata,
-    }))
+    })))
 }
 
 fn record(

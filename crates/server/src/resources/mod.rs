@@ -65,7 +65,7 @@ impl Resources {
     /// The resource that a request means (RFC 8707 §2). Without a `resource` parameter it is the only
     /// registered one; older clients do not send it.
     pub async fn resolve(&self, requested: &[&str]) -> Result<Resource, OAuthError> {
-        let resources = self.all().await.map_err(unavailable)?;
+        let resources = self.all().await.map_err(|error| unavailable(&error))?;
         let [first, others @ ..] = requested else {
             return only(&resources).ok_or_else(|| {
                 invalid_target("There is no resource parameter; add it with the MCP server's URL (RFC 8707).")
@@ -132,7 +132,7 @@ fn invalid_target(description: &'static str) -> OAuthError {
     OAuthError::new(ErrorCode::InvalidTarget, description)
 }
 
-fn unavailable(error: StoreError) -> OAuthError {
+fn unavailable(error: &StoreError) -> OAuthError {
     let code = if error.is_temporary() { ErrorCode::TemporarilyUnavailable } else { ErrorCode::ServerError };
     OAuthError::new(code, "The server could not look up its resources; try again in a moment.").with_internal(format_args!("store: {error}"))
 }
