@@ -26,6 +26,7 @@ mod users;
 mod values;
 mod writer;
 
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -75,7 +76,11 @@ impl SqliteStore {
     pub fn open(url: &str, options: &SqliteOptions) -> Result<Self> {
         match Location::parse(url)? {
             Location::Memory => Self::in_memory(options),
-            Location::File(path) => Self::on_disk(LockedFile::take(&path)?, options),
+            Location::File(path) => {
+                let file = LockedFile::take(&path)?;
+                let path = file.path.clone();
+                Self::on_disk(file, options).map_err(|error| refusal(&path, error))
+            }
         }
     }
 
@@ -96,13 +101,10 @@ impl SqliteStore {
 
     fn on_disk(file: LockedFile, options: &SqliteOptions) -> Result<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut db = Connection::open_with_flags(&file.path, flags).map_err(|error| unreadable(&file, &error))?;
+        let mut db = Connection::open_with_flags(&file.path, flags)?;
         prepare(&db, options)?;
-        prepare_writer(&db).map_err(|error| unreadable(&file, &error))?;
-        migrations::migrate(&mut db).map_err(|error| match error {
-            StoreError::Unusable(why) => StoreError::Unusable(format!("{} cannot be used: {why}", file.path.display())),
-            other => other,
-        })?;
+        prepare_writer(&db)?;
+        migrations::migrate(&mut db)?;
         let readers = Readers::new(options.queue);
         let mut questions = Vec::new();
         for _ in 0..options.readers.max(1) {
@@ -186,8 +188,13 @@ fn prepare_writer(db: &Connection) -> rusqlite::Result<()> {
     db.execute_batch("PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;")
 }
 
-fn unreadable(file: &LockedFile, error: &rusqlite::Error) -> StoreError {
-    StoreError::Unusable(format!("{} cannot be used as the database: {error}", file.path.display()))
+/// At the start every error means: not with this database.
+fn refusal(path: &Path, error: StoreError) -> StoreError {
+    let why = match error {
+        StoreError::Unusable(why) | StoreError::Unavailable(why) | StoreError::Internal(why) => why,
+        other => other.to_string(),
+    };
+    StoreError::Unusable(format!("{} cannot be used as the database: {why}", path.display()))
 }
 
 #[cfg(test)]

@@ -52,6 +52,11 @@ impl<T> Queue<T> {
         self.lock().waiting.drain(..).collect()
     }
 
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
     /// Takes nothing more in; what waits is still done.
     pub(super) fn close(&self) {
         self.lock().closed = true;

@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded_in_number_and_in_time() {
-        let window = Duration::from_secs(120);
+        let window = Duration::from_mins(2);
         let mut earlier = Earlier(Vec::new());
         for second in 0..100 {
             earlier.push(UnixSeconds(second), UnixSeconds(second + 1), window);

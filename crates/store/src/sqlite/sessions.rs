@@ -11,7 +11,7 @@ use super::{grants, users};
 use crate::{Digest, Result, Session, StoreError, User, UserId};
 
 /// `last_seen_at` is written at most this often.
-const TOUCH_EVERY: Duration = Duration::from_secs(60);
+const TOUCH_EVERY: Duration = Duration::from_mins(1);
 
 statements! {
     INSERT = "INSERT INTO session (id, user_id, authenticated_at, methods, last_seen_at, expires_at) \

@@ -144,7 +144,7 @@ impl Worker {
                 answer_all(batch, &Err(error));
                 continue;
             }
-            let committed = self.run_all(&mut batch).and_then(|()| Ok(self.db.run(COMMIT, [])?)).map(|_| ());
+            let committed = self.run_all(&mut batch).and_then(|()| self.commit());
             if let Err(error) = &committed {
                 tracing::warn!(%error, operations = batch.len(), "a transaction was not committed");
                 self.roll_back();
@@ -182,6 +182,11 @@ impl Worker {
         Ok(())
     }
 
+    fn commit(&self) -> Result<()> {
+        // Whatever the reason, it is none of the callers' doing.
+        self.db.run(COMMIT, []).map(drop).map_err(|error| StoreError::Unavailable(error.to_string()))
+    }
+
     fn roll_back(&self) {
         if !self.db.is_autocommit()
             && let Err(error) = self.db.run(ROLLBACK, [])
@@ -212,3 +217,7 @@ pub(super) fn can_read(db: &Connection) -> Result<()> {
         _ => Err(StoreError::Unavailable("the database lost its schema".to_owned())),
     }
 }
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;

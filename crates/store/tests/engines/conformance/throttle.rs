@@ -8,8 +8,8 @@ use super::scene::{Opened, at, at_once};
 const POLICY: ThrottlePolicy = ThrottlePolicy {
     free_attempts: 3,
     first_wait: Duration::from_secs(2),
-    longest_wait: Duration::from_secs(60),
-    forget_after: Duration::from_secs(900),
+    longest_wait: Duration::from_mins(1),
+    forget_after: Duration::from_mins(15),
 };
 
 fn keys(keys: &[&str]) -> Vec<String> {

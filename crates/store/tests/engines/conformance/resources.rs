@@ -12,7 +12,7 @@ pub(crate) async fn a_resource_reads_back_as_it_was_written(opened: Opened) {
     assert_eq!(store.resources().await.unwrap(), [files.clone(), mail]);
 
     let mut renamed = files;
-    renamed.display_name = "All files".to_owned();
+    "All files".clone_into(&mut renamed.display_name);
     renamed.scopes.clear();
     store.update_resource(renamed.clone()).await.unwrap();
     assert_eq!(store.resource("files").await.unwrap(), Some(renamed));

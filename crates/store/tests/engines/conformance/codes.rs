@@ -2,12 +2,12 @@ use std::sync::Arc;
 
 use doorward_store::{ClientSource, EndReason, GrantFilter, GrantState, RedeemOutcome, StoreError};
 
-use super::scene::{APP, Opened, POLICY, Scene, at, at_once, client, digest, issuance};
+use super::scene::{APP, Opened, POLICY, Scene, at, at_once, client, digest, issuance, redemption};
 
 pub(crate) async fn a_code_is_redeemed_once_and_its_token_recorded(opened: Opened) {
     let scene = Scene::new(opened).await;
     let approval = scene.approved().await;
-    let redemption = scene.redemption(&approval, at(5));
+    let redemption = redemption(&approval, at(5));
     let RedeemOutcome::Redeemed(grant) = scene.store.redeem_code(redemption.clone()).await.unwrap() else {
         panic!("not redeemed");
     };
@@ -25,7 +25,7 @@ pub(crate) async fn a_code_is_redeemed_once_and_its_token_recorded(opened: Opene
 pub(crate) async fn a_code_without_refresh_policy_gives_no_generation(opened: Opened) {
     let scene = Scene::new(opened).await;
     let approval = scene.approved().await;
-    let mut redemption = scene.redemption(&approval, at(5));
+    let mut redemption = redemption(&approval, at(5));
     redemption.refresh = None;
     let RedeemOutcome::Redeemed(grant) = scene.store.redeem_code(redemption).await.unwrap() else {
         panic!("not redeemed");
@@ -38,7 +38,7 @@ pub(crate) async fn a_replayed_code_revokes_its_grant(opened: Opened) {
     let approval = scene.approved().await;
     assert!(matches!(scene.redeem(&approval, at(1)).await, RedeemOutcome::Redeemed(_)));
     // Long after its end it is still a replay.
-    let replay = scene.redemption(&approval, at(5000));
+    let replay = redemption(&approval, at(5000));
     assert_eq!(scene.store.redeem_code(replay.clone()).await.unwrap(), RedeemOutcome::Replayed);
     let grant = scene.grant(approval.grant.id).await;
     assert_eq!((grant.state, grant.end_reason), (GrantState::Ended, Some(EndReason::CodeReplayed)));
@@ -110,9 +110,9 @@ pub(crate) async fn a_burned_code_is_refused_and_its_grant_ended(opened: Opened)
 pub(crate) async fn a_token_id_is_used_once(opened: Opened) {
     let scene = Scene::new(opened).await;
     let (first, second) = (scene.approved().await, scene.approved().await);
-    let one = scene.redemption(&first, at(1));
+    let one = redemption(&first, at(1));
     scene.store.redeem_code(one.clone()).await.unwrap();
-    let mut two = scene.redemption(&second, at(1));
+    let mut two = redemption(&second, at(1));
     two.issuance.jti = one.issuance.jti;
     assert_eq!(scene.store.redeem_code(two).await, Err(StoreError::Conflict));
     // Nothing of the failed redemption is left: the code still works.
@@ -132,7 +132,7 @@ pub(crate) async fn a_clock_that_went_back_does_not_revive_a_code(opened: Opened
 pub(crate) async fn a_token_for_another_grant_is_invalid(opened: Opened) {
     let scene = Scene::new(opened).await;
     let approval = scene.approved().await;
-    let mut redemption = scene.redemption(&approval, at(1));
+    let mut redemption = redemption(&approval, at(1));
     redemption.issuance = issuance(scene.active().await, at(1));
     assert!(matches!(scene.store.redeem_code(redemption).await, Err(StoreError::Invalid(_))));
     assert_eq!(scene.state(approval.grant.id).await, GrantState::Pending);

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use doorward_store::{EndReason, GrantFilter, GrantState, LoginThrottle, RedeemOutcome, ThrottlePolicy};
 
-use super::scene::{Opened, Scene, at};
+use super::scene::{Opened, Scene, at, redemption};
 
 const RETAIN: Duration = Duration::from_secs(1000);
 const YEAR: i64 = 365 * 86_400;
@@ -10,7 +10,7 @@ const YEAR: i64 = 365 * 86_400;
 pub(crate) async fn what_is_past_its_use_is_removed(opened: Opened) {
     let scene = Scene::new(opened).await;
     let redeemed = scene.approved().await;
-    let redemption = scene.redemption(&redeemed, at(1));
+    let redemption = redemption(&redeemed, at(1));
     scene.store.redeem_code(redemption.clone()).await.unwrap();
     let pending = scene.approved().await;
     let ended = scene.active().await;

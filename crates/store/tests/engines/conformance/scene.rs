@@ -24,9 +24,9 @@ pub(crate) struct Opened {
 pub(crate) const RESOURCE: &str = "https://files.example/mcp";
 pub(crate) const APP: &str = "app";
 pub(crate) const POLICY: RefreshPolicy = RefreshPolicy {
-    idle_ttl: Duration::from_secs(30 * 86_400),
-    absolute_ttl: Duration::from_secs(90 * 86_400),
-    retry_window: Duration::from_secs(120),
+    idle_ttl: Duration::from_hours(30 * 24),
+    absolute_ttl: Duration::from_hours(90 * 24),
+    retry_window: Duration::from_mins(2),
 };
 
 /// The present of a test, in seconds after it began.
@@ -36,9 +36,15 @@ pub(crate) fn at(seconds: i64) -> UnixSeconds {
 
 /// A number that no other record of this test run has.
 pub(crate) fn fresh() -> u32 {
-    static NEXT: AtomicU32 = AtomicU32::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
+
+/// For a process that works on what another one began.
+pub(crate) fn begin_numbers_at(number: u32) {
+    NEXT.store(number, Ordering::Relaxed);
+}
+
+static NEXT: AtomicU32 = AtomicU32::new(1);
 
 pub(crate) fn digest(kind: u8, number: u32) -> Digest {
     let mut digest = [kind; 32];
@@ -83,7 +89,7 @@ pub(crate) fn client(client_id: &str, source: ClientSource) -> Client {
 
 pub(crate) fn person(email: &str) -> User {
     User {
-        id: UserId(Uuid::new_v4()),
+        id: UserId(Uuid::from_u128(u128::from(fresh()))),
         email: email.to_owned(),
         name: "Ada".to_owned(),
         password_hash: Some("$argon2id$stub".to_owned()),
@@ -113,7 +119,7 @@ pub(crate) fn issuance(grant: GrantId, now: UnixSeconds) -> Issuance {
         resource: RESOURCE.to_owned(),
         scopes: scopes("files:read"),
         issued_at: now,
-        expires_at: now + Duration::from_secs(300),
+        expires_at: now + Duration::from_mins(5),
         revoked_at: None,
     }
 }
@@ -134,6 +140,15 @@ impl Scene {
         store.create_resource(resource("files", RESOURCE)).await.unwrap();
         store.create_client(client(APP, ClientSource::Dynamic)).await.unwrap();
         store.create_user(user.clone()).await.unwrap();
+        store.create_session(session.clone(), None).await.unwrap();
+        Self { store, user, session, _keep: opened.keep }
+    }
+
+    /// The scene of a store where [`Scene::new`] was called before; the person signs in again.
+    pub(crate) async fn again(opened: Opened) -> Self {
+        let store = opened.store;
+        let user = store.user_by_email("ada@example.com").await.unwrap().unwrap();
+        let session = session(user.id);
         store.create_session(session.clone(), None).await.unwrap();
         Self { store, user, session, _keep: opened.keep }
     }
@@ -191,13 +206,8 @@ impl Scene {
         approval
     }
 
-    pub(crate) fn redemption(&self, approval: &Approval, now: UnixSeconds) -> RedeemCode {
-        let issuance = issuance(approval.grant.id, now);
-        RedeemCode { digest: approval.code.digest, refresh: Some(POLICY), issuance, now }
-    }
-
     pub(crate) async fn redeem(&self, approval: &Approval, now: UnixSeconds) -> RedeemOutcome {
-        self.store.redeem_code(self.redemption(approval, now)).await.unwrap()
+        self.store.redeem_code(redemption(approval, now)).await.unwrap()
     }
 
     /// A grant in use: its refresh token has generation 1 since `at(0)`.
@@ -230,6 +240,11 @@ impl Scene {
     pub(crate) async fn consent(&self) -> Option<Consent> {
         self.store.consent(self.user.id, APP, RESOURCE).await.unwrap()
     }
+}
+
+pub(crate) fn redemption(approval: &Approval, now: UnixSeconds) -> RedeemCode {
+    let issuance = issuance(approval.grant.id, now);
+    RedeemCode { digest: approval.code.digest, refresh: Some(POLICY), issuance, now }
 }
 
 pub(crate) fn rotation(grant: GrantId, generation: u32, now: UnixSeconds) -> RotateRefresh {

@@ -1,11 +1,10 @@
 //! The conformance suite on the embedded engine: on disk and in memory.
 
-mod conformance;
-
 use std::sync::Arc;
 
-use conformance::scene::Opened;
 use doorward_store::sqlite::{SqliteOptions, SqliteStore};
+
+use crate::conformance::scene::Opened;
 
 async fn on_disk() -> Opened {
     let directory = tempfile::tempdir().unwrap();
@@ -19,9 +18,9 @@ async fn in_memory() -> Opened {
 }
 
 mod file {
-    crate::conformance::conformance!(crate::on_disk);
+    crate::conformance::conformance!(crate::sqlite::on_disk);
 }
 
 mod memory {
-    crate::conformance::conformance!(crate::in_memory);
+    crate::conformance::conformance!(crate::sqlite::in_memory);
 }

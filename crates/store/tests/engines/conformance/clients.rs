@@ -19,7 +19,7 @@ pub(crate) async fn a_client_reads_back_as_it_was_written(opened: Opened) {
     store.update_client(written.clone()).await.unwrap();
     assert_eq!(store.client("dws_1").await.unwrap(), Some(written.clone()));
 
-    written.client_id = "dws_2".to_owned();
+    "dws_2".clone_into(&mut written.client_id);
     assert_eq!(store.update_client(written).await, Err(StoreError::NotFound));
 }
 

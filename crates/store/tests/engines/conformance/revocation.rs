@@ -4,7 +4,7 @@ use doorward_store::{
     ApprovalOutcome, ClientSource, EndReason, GrantFilter, GrantId, GrantState, PageRequest, RotateOutcome,
 };
 
-use super::scene::{APP, Opened, RESOURCE, Scene, at, at_once, client, consent, resource};
+use super::scene::{APP, Opened, RESOURCE, Scene, at, at_once, client, consent, resource, redemption};
 
 fn only(id: GrantId) -> GrantFilter {
     GrantFilter { id: Some(id), ..GrantFilter::default() }
@@ -91,7 +91,7 @@ pub(crate) async fn a_person_who_revokes_is_asked_again(opened: Opened) {
 pub(crate) async fn one_token_can_be_revoked_alone(opened: Opened) {
     let scene = Scene::new(opened).await;
     let approval = scene.approved().await;
-    let redemption = scene.redemption(&approval, at(1));
+    let redemption = redemption(&approval, at(1));
     let jti = redemption.issuance.jti.clone();
     scene.store.redeem_code(redemption).await.unwrap();
     assert_eq!(scene.store.revoke_issuance(&jti, at(2)).await, Ok(true));

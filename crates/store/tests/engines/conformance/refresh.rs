@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use doorward_store::{ClientSource, EndReason, GrantState, RotateOutcome, StoreError};
 
-use super::scene::{APP, Opened, POLICY, Scene, at, at_once, client, rotation};
+use super::scene::{APP, Opened, POLICY, Scene, at, at_once, client, rotation, redemption};
 
 const DAY: i64 = 86_400;
 
@@ -125,7 +125,7 @@ pub(crate) async fn a_grant_without_refresh_tokens_cannot_rotate(opened: Opened)
     let scene = Scene::new(opened).await;
     let approval = scene.approved().await;
     assert_eq!(scene.rotate(approval.grant.id, 1, at(1)).await, RotateOutcome::Unknown);
-    let mut redemption = scene.redemption(&approval, at(1));
+    let mut redemption = redemption(&approval, at(1));
     redemption.refresh = None;
     scene.store.redeem_code(redemption).await.unwrap();
     for generation in [0, 1] {

@@ -167,8 +167,8 @@ pub(crate) async fn a_snapshot_is_kept_and_renewed(opened: Opened) {
     assert_eq!(scene.store.client(DOCUMENT).await.unwrap().as_ref(), Some(&snapshot));
 
     let mut approval = scene.approval_of(DOCUMENT, RESOURCE);
-    snapshot.metadata = r#"{"client_name":"Renamed"}"#.to_owned();
-    snapshot.fingerprint = "fingerprint-2".to_owned();
+    r#"{"client_name":"Renamed"}"#.clone_into(&mut snapshot.metadata);
+    "fingerprint-2".clone_into(&mut snapshot.fingerprint);
     snapshot.updated_at = at(9);
     approval.client = Some(snapshot.clone());
     assert!(matches!(scene.approve(&approval).await, ApprovalOutcome::Approved(_)));
@@ -183,7 +183,7 @@ pub(crate) async fn a_snapshot_never_touches_a_registered_client(opened: Opened)
         scene.store.create_client(registered.clone()).await.unwrap();
         let mut approval = scene.approval_of(&id, RESOURCE);
         let mut snapshot = client(&id, ClientSource::MetadataDocument);
-        snapshot.metadata = r#"{"client_name":"Evil"}"#.to_owned();
+        r#"{"client_name":"Evil"}"#.clone_into(&mut snapshot.metadata);
         approval.client = Some(snapshot);
         assert!(matches!(scene.approve(&approval).await, ApprovalOutcome::Approved(_)));
         assert_eq!(scene.store.client(&id).await.unwrap(), Some(registered));
@@ -208,7 +208,7 @@ pub(crate) async fn an_incoherent_approval_is_invalid(opened: Opened) {
     let mut other_grant = scene.approval();
     other_grant.code.grant = scene.approval().grant.id;
     let mut other_client = scene.approval();
-    other_client.code.client_id = "other".to_owned();
+    "other".clone_into(&mut other_client.code.client_id);
     let mut not_a_snapshot = scene.approval();
     not_a_snapshot.client = Some(client(APP, ClientSource::Admin));
     for wrong in [active, other_grant, other_client, not_a_snapshot] {

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::scene::{Opened, Scene, at, consent, person};
 
-const IDLE: Duration = Duration::from_secs(3600);
+const IDLE: Duration = Duration::from_hours(1);
 
 pub(crate) async fn a_person_reads_back_as_written(opened: Opened) {
     let store = opened.store;
@@ -13,7 +13,7 @@ pub(crate) async fn a_person_reads_back_as_written(opened: Opened) {
     store.create_user(written.clone()).await.unwrap();
     assert_eq!(store.user(written.id).await.unwrap().as_ref(), Some(&written));
     written.password_hash = None;
-    written.email = "ada@example.org".to_owned();
+    "ada@example.org".clone_into(&mut written.email);
     store.update_user(written.clone(), at(1)).await.unwrap();
     assert_eq!(store.user_by_email("ADA@example.org").await.unwrap().as_ref(), Some(&written));
     assert_eq!(store.user_by_email("ada.lovelace@example.com").await.unwrap(), None);
@@ -27,7 +27,7 @@ pub(crate) async fn an_email_address_is_unique_whatever_its_case(opened: Opened)
     let other = person("grace@example.com");
     store.create_user(other.clone()).await.unwrap();
     let mut thief = other;
-    thief.email = "ADA@example.com".to_owned();
+    "ADA@example.com".clone_into(&mut thief.email);
     assert_eq!(store.update_user(thief.clone(), at(1)).await, Err(StoreError::Conflict));
     assert_eq!(store.user(thief.id).await.unwrap().unwrap().email, "grace@example.com");
 }
@@ -84,7 +84,7 @@ pub(crate) async fn another_name_ends_nothing(opened: Opened) {
     let scene = Scene::new(opened).await;
     let (active, pending) = (scene.active().await, scene.approved().await.grant.id);
     let mut user = scene.user.clone();
-    user.name = "Countess Lovelace".to_owned();
+    "Countess Lovelace".clone_into(&mut user.name);
     scene.store.update_user(user, at(5)).await.unwrap();
     assert!(scene.store.session(&scene.session.id, IDLE, at(6)).await.unwrap().is_some());
     assert_eq!(scene.state(active).await, GrantState::Active);

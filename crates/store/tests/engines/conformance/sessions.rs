@@ -4,7 +4,7 @@ use doorward_store::{EndReason, GrantState, RedeemOutcome, StoreError};
 
 use super::scene::{Opened, Scene, at, person, session};
 
-const IDLE: Duration = Duration::from_secs(3600);
+const IDLE: Duration = Duration::from_hours(1);
 
 pub(crate) async fn a_session_reads_back_with_its_person(opened: Opened) {
     let scene = Scene::new(opened).await;
