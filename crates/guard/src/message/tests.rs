@@ -1,5 +1,6 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::json;
+use proptest::prelude::*;
+use serde_json::{Value, json};
 
 use super::headers::{HeaderMismatch, check};
 use super::{Envelope, Malformed};
@@ -173,4 +174,54 @@ fn a_batch_does_not_exist_in_the_mirroring_revision() {
     let envelope = Envelope::parse(br#"[{"id":1,"method":"ping"}]"#).unwrap();
     let pairs = headers(&[("mcp-protocol-version", "2026-07-28"), ("mcp-method", "ping")]);
     assert_eq!(check(&pairs, &envelope), Err(HeaderMismatch));
+}
+
+/// JSON text with the names that matter, repeated now and then.
+fn json_text() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just(r#""tools/call""#.to_owned()),
+        Just(r#""write""#.to_owned()),
+        Just(r#""\u0077rite""#.to_owned()),
+        Just("1".to_owned()),
+        Just("null".to_owned()),
+        Just("1e400".to_owned()),
+    ];
+    leaf.prop_recursive(5, 40, 4, |inner| {
+        let name = prop::sample::select(vec![
+            "method",
+            "params",
+            "name",
+            "id",
+            "_meta",
+            "m\\u0065thod",
+            "x",
+        ]);
+        let member = (name, inner.clone()).prop_map(|(name, value)| format!("\"{name}\":{value}"));
+        prop_oneof![
+            3 => prop::collection::vec(member, 0..5).prop_map(|members| format!("{{{}}}", members.join(","))),
+            1 => prop::collection::vec(inner, 0..4).prop_map(|items| format!("[{}]", items.join(","))),
+        ]
+    })
+}
+
+proptest! {
+    /// What the guard accepts, a lenient parser (the last member wins) reads in the same way.
+    #[test]
+    fn accepted_bodies_have_one_reading(text in json_text()) {
+        if let Ok(envelope) = Envelope::parse(text.as_bytes()) {
+            let lenient: Value = serde_json::from_str(&text).unwrap();
+            let messages = lenient.as_array().cloned().unwrap_or_else(|| vec![lenient.clone()]);
+            prop_assert_eq!(messages.len(), envelope.messages.len());
+            for (message, ours) in messages.iter().zip(&envelope.messages) {
+                prop_assert_eq!(message["method"].as_str(), ours.method.as_deref());
+                let tool = (message["method"] == "tools/call").then(|| message["params"]["name"].as_str().unwrap());
+                prop_assert_eq!(tool, ours.tool());
+            }
+        }
+    }
+
+    #[test]
+    fn no_body_makes_the_reader_fail_otherwise_than_by_an_error(body in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Envelope::parse(&body);
+    }
 }

@@ -5,6 +5,7 @@
 
 mod browser;
 mod credentials;
+mod http;
 mod keys;
 mod metadata;
 mod rmcp_server;
