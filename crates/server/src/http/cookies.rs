@@ -10,11 +10,14 @@ use super::error::PageError;
 
 /// The cookies this server sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cookie {
+pub(crate) enum Cookie<'a> {
     /// Who is signed in.
     Session,
     /// Which browser this is; what CSRF tokens and pending requests are bound to.
     Browser,
+    /// The same for one request, by its tag: two tabs of a browser that is here for the first time each set
+    /// [`Cookie::Browser`], and the first of them would be lost.
+    Tab(&'a str),
     /// That a person signed in here before; proves it to the sign-in throttle and to nothing else.
     Known,
 }
@@ -34,20 +37,19 @@ impl CookiePolicy {
     }
 
     /// The cookie's name on this server.
-    pub(crate) const fn name(self, cookie: Cookie) -> &'static str {
-        match (cookie, self.secure) {
-            (Cookie::Session, true) => "__Host-doorward_session",
-            (Cookie::Session, false) => "doorward_session",
-            (Cookie::Browser, true) => "__Host-doorward_browser",
-            (Cookie::Browser, false) => "doorward_browser",
-            (Cookie::Known, true) => "__Host-doorward_known",
-            (Cookie::Known, false) => "doorward_known",
+    pub(crate) fn name(self, cookie: Cookie<'_>) -> String {
+        let prefix = if self.secure { "__Host-" } else { "" };
+        match cookie {
+            Cookie::Session => format!("{prefix}doorward_session"),
+            Cookie::Browser => format!("{prefix}doorward_browser"),
+            Cookie::Tab(tag) => format!("{prefix}doorward_tab_{tag}"),
+            Cookie::Known => format!("{prefix}doorward_known"),
         }
     }
 
     /// `Set-Cookie` for a value of token characters (base64url), for as long as the browser runs or
     /// `max_age` says.
-    pub(crate) fn set(self, cookie: Cookie, value: &str, max_age: Option<Duration>) -> HeaderValue {
+    pub(crate) fn set(self, cookie: Cookie<'_>, value: &str, max_age: Option<Duration>) -> HeaderValue {
         debug_assert!(value.bytes().all(is_value_byte), "cookie values are tokens");
         let value: String = value
             .chars()
@@ -65,14 +67,18 @@ impl CookiePolicy {
     }
 
     /// `Set-Cookie` that takes the cookie away.
-    pub(crate) fn clear(self, cookie: Cookie) -> HeaderValue {
+    pub(crate) fn clear(self, cookie: Cookie<'_>) -> HeaderValue {
         self.set(cookie, "", Some(Duration::ZERO))
     }
 
     /// The cookie's value, if the request carries it.
-    pub(crate) fn read(self, cookie: Cookie, headers: &HeaderMap) -> Result<Option<String>, DuplicateCookie> {
+    pub(crate) fn read(
+        self,
+        cookie: Cookie<'_>,
+        headers: &HeaderMap,
+    ) -> Result<Option<String>, DuplicateCookie> {
         Cookies::from_headers(headers)
-            .get(self.name(cookie))
+            .get(&self.name(cookie))
             .map(|value| value.map(str::to_owned))
     }
 }

@@ -29,7 +29,16 @@ impl BrowserId {
 
     /// The one the request carries. A value of another shape counts as absent.
     pub(crate) fn read(policy: CookiePolicy, headers: &HeaderMap) -> Result<Option<Self>, DuplicateCookie> {
-        let value = policy.read(Cookie::Browser, headers)?;
+        Self::read_as(Cookie::Browser, policy, headers)
+    }
+
+    /// The one the request carries in this cookie.
+    pub(crate) fn read_as(
+        cookie: Cookie<'_>,
+        policy: CookiePolicy,
+        headers: &HeaderMap,
+    ) -> Result<Option<Self>, DuplicateCookie> {
+        let value = policy.read(cookie, headers)?;
         Ok(value
             .filter(|value| base64url::decode(value).is_ok_and(|bytes| bytes.len() == 32))
             .map(Self))

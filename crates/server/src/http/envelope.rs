@@ -15,7 +15,7 @@ use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
 use super::address::TrustedProxies;
-use super::error::{Asked, Failure};
+use super::failure::{Asked, Failure};
 use super::headers;
 use super::metrics::Metrics;
 use super::request::RequestInfo;

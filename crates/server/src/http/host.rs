@@ -12,7 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use doorward_oauth::issuer::Issuer;
 
-use super::error::Failure;
+use super::failure::Failure;
 
 /// Which names are answered.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
-use super::error::Failure;
+use super::failure::Failure;
 
 /// The bounds.
 #[derive(Debug, Clone, Copy)]

@@ -6,6 +6,7 @@ pub(crate) mod cors;
 pub(crate) mod csrf;
 mod envelope;
 pub(crate) mod error;
+mod failure;
 pub(crate) mod form;
 pub(crate) mod headers;
 mod host;
@@ -51,7 +52,7 @@ impl Envelope {
 pub(crate) fn wrap_public(router: Router, envelope: Envelope, issuer: &Issuer) -> Router {
     let hosts = host::AllowedHosts::for_issuer(issuer);
     router
-        .fallback(error::not_found)
+        .fallback(failure::not_found)
         .layer(from_fn_with_state(Limits::FORMS, limits::enforce))
         .layer(from_fn_with_state(hosts, host::check))
         .layer(from_fn_with_state(envelope, envelope::seal))
@@ -64,7 +65,7 @@ pub(crate) fn wrap_admin(router: Router, envelope: Envelope) -> Router {
         ..envelope
     };
     router
-        .fallback(error::not_found)
+        .fallback(failure::not_found)
         .layer(from_fn_with_state(Limits::JSON, limits::enforce))
         .layer(from_fn_with_state(envelope, envelope::seal))
 }

@@ -1,0 +1,211 @@
+//! An error on its way out: how it is worded, and rendered for who asked.
+
+use std::borrow::Cow;
+
+use axum::body::Body;
+use axum::http::header::{
+    ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::pages::ErrorPage;
+
+/// An error on its way out; the envelope finishes it.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    pub(super) status: StatusCode,
+    pub(super) code: Cow<'static, str>,
+    pub(super) title: Cow<'static, str>,
+    pub(super) message: Cow<'static, str>,
+    pub(super) internal: Option<String>,
+    pub(super) store: bool,
+    pub(super) form: Form,
+}
+
+/// What the endpoint speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// JSON only.
+    Json,
+    /// Pages, and JSON for who asks for nothing else.
+    Page,
+    /// Pages only for who asks for them.
+    ByAccept,
+}
+
+impl Failure {
+    /// The failure for an answer that a library made without saying more than a status.
+    pub(super) fn from_status(status: StatusCode) -> Self {
+        let (title, message) = words_for(status);
+        Self {
+            status,
+            code: code_for(status).into(),
+            title: title.into(),
+            message: message.into(),
+            internal: None,
+            store: false,
+            form: Form::ByAccept,
+        }
+    }
+
+    pub(super) fn panicked(internal: String) -> Self {
+        Self {
+            internal: Some(internal),
+            ..Self::from_status(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    }
+
+    /// Writes the body and the headers that belong to it into `response`. `pages` is the issuer's path on a
+    /// server that has pages.
+    pub(super) fn render(&self, response: &mut Response, request: Asked, id: &str, pages: Option<&str>) {
+        let base = pages.filter(|_| match self.form {
+            Form::Json => false,
+            Form::Page => request.html || !request.json,
+            Form::ByAccept => request.html,
+        });
+        let (kind, body) = if let Some(base) = base {
+            let page = ErrorPage {
+                base: base.to_owned(),
+                title: self.title.to_string(),
+                message: self.message.to_string(),
+                error_id: id.to_owned(),
+            };
+            ("text/html; charset=utf-8", page.html())
+        } else {
+            let body =
+                json!({ "error": self.code, "error_description": plain(&self.message), "error_id": id });
+            ("application/json", body.to_string())
+        };
+        let headers = response.headers_mut();
+        headers.remove(CONTENT_LENGTH);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.status == StatusCode::SERVICE_UNAVAILABLE && !headers.contains_key(RETRY_AFTER) {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        // RFC 6749 §5.2: the scheme the client used is named in the answer to its failed authentication.
+        if self.status == StatusCode::UNAUTHORIZED && request.tried_basic {
+            headers.insert(
+                WWW_AUTHENTICATE,
+                HeaderValue::from_static("Basic realm=\"doorward\""),
+            );
+        }
+        *response.status_mut() = self.status;
+        *response.body_mut() = Body::from(body);
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        self.render(
+            &mut response,
+            Asked {
+                html: false,
+                json: false,
+                tried_basic: false,
+            },
+            "",
+            Some(""),
+        );
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// What the request says about the answer it can read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    html: bool,
+    json: bool,
+    tried_basic: bool,
+}
+
+impl Asked {
+    pub(super) fn new(headers: &HeaderMap) -> Self {
+        let accept = headers
+            .get(ACCEPT)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let authorization = headers
+            .get(AUTHORIZATION)
+            .map(HeaderValue::as_bytes)
+            .unwrap_or_default();
+        Self {
+            html: accept.contains("text/html"),
+            json: accept.contains("application/json"),
+            tried_basic: authorization
+                .get(..5)
+                .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic")),
+        }
+    }
+}
+
+/// RFC 6749 §5.2 allows `%x20-21 / %x23-5B / %x5D-7E` in `error_description`; 1 KiB is enough for a sentence.
+fn plain(text: &str) -> String {
+    text.chars()
+        .take(1024)
+        .map(|c| match c {
+            '"' => '\'',
+            ' '..='~' if c != '\\' => c,
+            _ => '?',
+        })
+        .collect()
+}
+
+/// The answer to a path that nobody serves.
+pub(super) async fn not_found() -> Failure {
+    Failure::from_status(StatusCode::NOT_FOUND)
+}
+
+pub(super) fn code_for(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED => "invalid_token",
+        StatusCode::FORBIDDEN => "access_denied",
+        StatusCode::NOT_FOUND => "not_found",
+        StatusCode::CONFLICT => "conflict",
+        StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
+        StatusCode::TOO_MANY_REQUESTS => "slow_down",
+        StatusCode::SERVICE_UNAVAILABLE => "temporarily_unavailable",
+        status if status.is_server_error() => "server_error",
+        _ => "invalid_request",
+    }
+}
+
+fn words_for(status: StatusCode) -> (&'static str, &'static str) {
+    match status {
+        StatusCode::NOT_FOUND => (
+            "There is nothing here",
+            "Check the address; the server's metadata names every endpoint.",
+        ),
+        StatusCode::METHOD_NOT_ALLOWED => (
+            "This address works differently",
+            "Use one of the methods that the Allow header names.",
+        ),
+        StatusCode::REQUEST_TIMEOUT => ("The request took too long", "Send the whole request at once."),
+        StatusCode::PAYLOAD_TOO_LARGE => ("The request is too large", "Send a smaller request body."),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => (
+            "The request has the wrong content type",
+            "Send the content type that the endpoint reads.",
+        ),
+        StatusCode::MISDIRECTED_REQUEST => (
+            "This is not the server you asked for",
+            "Use the server under its own name, as its issuer says.",
+        ),
+        StatusCode::TOO_MANY_REQUESTS => (
+            "Too many requests",
+            "Wait as long as the Retry-After header says.",
+        ),
+        StatusCode::SERVICE_UNAVAILABLE => ("Not available right now", "Try again in a moment."),
+        status if status.is_server_error() => (
+            "Something went wrong",
+            "The fault is on the server's side; give the error id to its operator.",
+        ),
+        _ => (
+            "This request cannot be read",
+            "Check the request against the endpoint's documentation.",
+        ),
+    }
+}
