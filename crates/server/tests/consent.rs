@@ -1,5 +1,7 @@
 //! `/consent`: what is shown, what counts, what is remembered.
 
+#![cfg(test)]
+
 mod support;
 
 use doorward_store::ClientSource::{Admin, Dynamic};
@@ -22,10 +24,17 @@ struct Scene {
 /// Somebody is signed in, and a client may ask.
 async fn scene() -> Scene {
     let app = TestApp::new().await;
-    let client_id = app.add_client(Dynamic, &[REDIRECT, "http://127.0.0.1/cb", "http://localhost/cb"]).await;
+    let client_id = app
+        .add_client(Dynamic, &[REDIRECT, "http://127.0.0.1/cb", "http://localhost/cb"])
+        .await;
     let browser = app.signed_in().await;
     let request = Authorization::new(&client_id, REDIRECT).set("scope", "mcp:read mcp:write");
-    Scene { app, browser, client_id, request }
+    Scene {
+        app,
+        browser,
+        client_id,
+        request,
+    }
 }
 
 impl Scene {
@@ -40,7 +49,14 @@ impl Scene {
     }
 
     async fn grants(&self) -> usize {
-        self.app.context.store.grants(GrantFilter::default(), PageRequest::default()).await.unwrap().items.len()
+        self.app
+            .context
+            .store
+            .grants(GrantFilter::default(), PageRequest::default())
+            .await
+            .unwrap()
+            .items
+            .len()
     }
 
     /// Whether a request goes straight through.
@@ -61,7 +77,15 @@ async fn the_page_says_who_wants_what_and_where_the_answer_goes() {
     let scene = scene().await;
     let page = scene.page().await;
     let text = page.text();
-    for expected in ["Test client", "Not verified", "client.example", "The mcp server", RESOURCE, EMAIL, "What mcp:read is for"] {
+    for expected in [
+        "Test client",
+        "Not verified",
+        "client.example",
+        "The mcp server",
+        RESOURCE,
+        EMAIL,
+        "What mcp:read is for",
+    ] {
         assert!(text.contains(expected), "{expected}: {text}");
     }
     let form = page.form("/consent");
@@ -75,11 +99,82 @@ async fn a_private_use_scheme_is_shown_and_warned_about() {
     let scene = scene().await;
     let uri = "cursor://anysphere.cursor-mcp/oauth/callback";
     let client_id = scene.app.add_client(Dynamic, &[uri]).await;
-    let page = scene.browser.open(&Authorization::new(&client_id, uri).path()).await;
+    let page = scene
+        .browser
+        .open(&Authorization::new(&client_id, uri).path())
+        .await;
     assert!(page.text().contains("cursor://anysphere.cursor-mcp"), "{page:?}");
     assert!(page.text().contains("just started connecting"));
     let reply = scene.browser.submit(&page.form("/consent"), ALLOW).await;
-    assert!(reply.location().unwrap().starts_with("cursor://anysphere.cursor-mcp/oauth/callback?code="), "[REDIR-049]");
+    assert!(
+        reply
+            .location()
+            .unwrap()
+            .starts_with("cursor://anysphere.cursor-mcp/oauth/callback?code="),
+        "[REDIR-049]"
+    );
+}
+
+/// [LOGIN-025, AS-20]
+#[tokio::test]
+async fn a_client_named_by_its_document_is_shown_by_its_host_and_kept_when_allowed() {
+    let scene = scene().await;
+    let server = wiremock::MockServer::start().await;
+    let client_id = format!("{}/client.json", server.uri());
+    let document = json!({
+        "client_id": client_id, "client_name": "Documented", "redirect_uris": ["http://localhost/callback"]
+    });
+    let answer = wiremock::ResponseTemplate::new(200).set_body_json(document);
+    wiremock::Mock::given(wiremock::matchers::path("/client.json"))
+        .respond_with(answer)
+        .mount(&server)
+        .await;
+
+    let request = Authorization::new(&client_id, "http://localhost:3118/callback");
+    let page = scene.browser.open(&request.path()).await;
+    let text = page.text();
+    for expected in [
+        "Documented",
+        &server.address().to_string(),
+        "localhost:3118",
+        "any program there could use its name",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    assert!(
+        scene
+            .app
+            .context
+            .store
+            .client(&client_id)
+            .await
+            .unwrap()
+            .is_none(),
+        "strangers cost no row"
+    );
+    let reply = scene.browser.submit(&page.form("/consent"), ALLOW).await;
+    assert!(
+        reply
+            .location()
+            .unwrap()
+            .starts_with("http://localhost:3118/callback?code="),
+        "{reply:?}"
+    );
+    assert!(
+        scene
+            .app
+            .context
+            .store
+            .client(&client_id)
+            .await
+            .unwrap()
+            .is_some()
+    );
+    assert!(
+        scene
+            .passes(&request.set("redirect_uri", "http://localhost:4000/callback"))
+            .await
+    );
 }
 
 /// [LOGIN-001, PX-6]
@@ -87,11 +182,22 @@ async fn a_private_use_scheme_is_shown_and_warned_about() {
 async fn the_pages_cannot_be_framed_and_run_no_script() {
     let scene = scene().await;
     let stranger = scene.app.browser();
-    for (page, target) in [(scene.page().await, true), (stranger.open(&scene.request.path()).await, true), (stranger.get("/login").await, false)] {
+    for (page, target) in [
+        (scene.page().await, true),
+        (stranger.open(&scene.request.path()).await, true),
+        (stranger.get("/login").await, false),
+    ] {
         let policy = page.header("content-security-policy");
-        assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+        assert!(
+            policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"),
+            "{policy}"
+        );
         assert!(!policy.contains("unsafe-inline") && !policy.contains("script-src"));
-        assert_eq!(policy.contains("form-action 'self' https://client.example"), target, "{policy}");
+        assert_eq!(
+            policy.contains("form-action 'self' https://client.example"),
+            target,
+            "{policy}"
+        );
         assert_eq!(page.header("x-frame-options"), "DENY");
         assert_eq!(page.header("x-content-type-options"), "nosniff");
         assert_eq!(page.header("referrer-policy"), "no-referrer");
@@ -114,7 +220,8 @@ async fn what_strangers_wrote_is_text() {
     ];
     for (index, name) in hostile.into_iter().enumerate() {
         let client_id = format!("dwc_hostile{index}");
-        let metadata = json!({ "client_name": name, "redirect_uris": [REDIRECT], "logo_uri": "javascript:alert(1)" });
+        let metadata =
+            json!({ "client_name": name, "redirect_uris": [REDIRECT], "logo_uri": "javascript:alert(1)" });
         scene.app.add_client_with(&client_id, Dynamic, metadata).await;
         let request = Authorization::new(&client_id, REDIRECT);
         let login = scene.app.browser().open(&request.path()).await;
@@ -173,9 +280,17 @@ async fn fields_of_the_form_change_nothing_of_the_request() {
         ("response_type", "token"),
         ("user", "another"),
     ];
-    let form = tampered.into_iter().fold(scene.form().await, |form, (name, value)| form.add(name, value));
+    let form = tampered
+        .into_iter()
+        .fold(scene.form().await, |form, (name, value)| form.add(name, value));
     let reply = scene.browser.submit(&form, ALLOW).await;
-    assert!(reply.location().unwrap().starts_with(&format!("{REDIRECT}?code=")), "{reply:?}");
+    assert!(
+        reply
+            .location()
+            .unwrap()
+            .starts_with(&format!("{REDIRECT}?code=")),
+        "{reply:?}"
+    );
     assert_eq!(reply.param("state").as_deref(), Some("xyz"));
     let token = scene.app.redeem(&scene.client_id, &reply).await;
     assert_eq!(token.json()["scope"], "mcp:read mcp:write", "{token:?}");
@@ -189,13 +304,42 @@ async fn a_form_that_is_not_ours_does_not_count() {
     let other = scene.form().await;
     let other_token = other.get("csrf_token").unwrap();
     let refused = [
-        scene.browser.submit(&form.clone().without("csrf_token"), ALLOW).await,
-        scene.browser.submit(&form.clone().set("csrf_token", ""), ALLOW).await,
-        scene.browser.submit(&form.clone().set("csrf_token", &"A".repeat(43)), ALLOW).await,
-        scene.browser.submit(&form.clone().set("csrf_token", other_token), ALLOW).await,
-        scene.browser.submit_with(&form, ALLOW, &[("origin", "https://evil.example")]).await,
-        scene.browser.submit_with(&form, ALLOW, &[("origin", ISSUER), ("sec-fetch-site", "cross-site")]).await,
-        scene.browser.submit_with(&form, ALLOW, &[("origin", "null"), ("sec-fetch-site", "cross-site")]).await,
+        scene
+            .browser
+            .submit(&form.clone().without("csrf_token"), ALLOW)
+            .await,
+        scene
+            .browser
+            .submit(&form.clone().set("csrf_token", ""), ALLOW)
+            .await,
+        scene
+            .browser
+            .submit(&form.clone().set("csrf_token", &"A".repeat(43)), ALLOW)
+            .await,
+        scene
+            .browser
+            .submit(&form.clone().set("csrf_token", other_token), ALLOW)
+            .await,
+        scene
+            .browser
+            .submit_with(&form, ALLOW, &[("origin", "https://evil.example")])
+            .await,
+        scene
+            .browser
+            .submit_with(
+                &form,
+                ALLOW,
+                &[("origin", ISSUER), ("sec-fetch-site", "cross-site")],
+            )
+            .await,
+        scene
+            .browser
+            .submit_with(
+                &form,
+                ALLOW,
+                &[("origin", "null"), ("sec-fetch-site", "cross-site")],
+            )
+            .await,
         scene.app.browser().submit(&form, ALLOW).await,
         scene.app.signed_in().await.submit(&form, ALLOW).await,
     ];
@@ -212,7 +356,10 @@ async fn the_form_of_one_person_is_not_the_decision_of_another() {
     let scene = scene().await;
     scene.app.add_user("eve@example.com").await;
     let form = scene.form().await;
-    let page = scene.browser.open(&scene.request.clone().set("prompt", "login").path()).await;
+    let page = scene
+        .browser
+        .open(&scene.request.clone().set("prompt", "login").path())
+        .await;
     scene.browser.sign_in_on(&page, "eve@example.com").await;
     scene.browser.submit(&form, ALLOW).await.assert_error_page();
     assert_eq!(scene.grants().await, 0);
@@ -222,11 +369,21 @@ async fn the_form_of_one_person_is_not_the_decision_of_another() {
 async fn another_account_can_be_chosen() {
     let scene = scene().await;
     scene.app.add_user("eve@example.com").await;
-    let reply = scene.browser.submit(&scene.form().await, Some(("decision", "switch"))).await;
+    let reply = scene
+        .browser
+        .submit(&scene.form().await, Some(("decision", "switch")))
+        .await;
     let page = scene.browser.follow(reply).await;
     let page = scene.browser.sign_in_on(&page, "eve@example.com").await;
     assert!(page.text().contains("eve@example.com"), "{page:?}");
-    assert!(scene.browser.submit(&page.form("/consent"), ALLOW).await.param("code").is_some());
+    assert!(
+        scene
+            .browser
+            .submit(&page.form("/consent"), ALLOW)
+            .await
+            .param("code")
+            .is_some()
+    );
 }
 
 #[tokio::test]
@@ -234,10 +391,18 @@ async fn other_decisions_are_refused() {
     let scene = scene().await;
     let form = scene.form().await;
     for decision in ["", "ALLOW", "maybe"] {
-        scene.browser.submit(&form, Some(("decision", decision))).await.assert_error_page();
+        scene
+            .browser
+            .submit(&form, Some(("decision", decision)))
+            .await
+            .assert_error_page();
     }
     scene.browser.submit(&form, None).await.assert_error_page();
-    scene.browser.submit(&form.add("decision", "allow"), ALLOW).await.assert_error_page();
+    scene
+        .browser
+        .submit(&form.add("decision", "allow"), ALLOW)
+        .await
+        .assert_error_page();
     assert_eq!(scene.grants().await, 0);
 }
 
@@ -251,7 +416,10 @@ async fn the_same_form_twice_gives_one_code() {
     assert_eq!(first.location(), second.location());
     assert_eq!(scene.grants().await, 1);
 
-    assert_eq!(scene.app.redeem(&scene.client_id, &first).await.status, StatusCode::OK);
+    assert_eq!(
+        scene.app.redeem(&scene.client_id, &first).await.status,
+        StatusCode::OK
+    );
     let third = scene.browser.submit(&form, ALLOW).await;
     assert_eq!(third.status, StatusCode::CONFLICT);
     third.assert_error_page();
@@ -275,7 +443,8 @@ async fn fifty_posts_at_once_give_one_grant() {
     let scene = scene().await;
     let form = scene.form().await;
     let replies = futures_util::future::join_all((0..50).map(|_| scene.browser.submit(&form, ALLOW))).await;
-    let locations: std::collections::BTreeSet<_> = replies.iter().map(|reply| reply.location().unwrap()).collect();
+    let locations: std::collections::BTreeSet<_> =
+        replies.iter().map(|reply| reply.location().unwrap()).collect();
     assert_eq!(locations.len(), 1);
     assert_eq!(scene.grants().await, 1);
 }
@@ -285,7 +454,13 @@ async fn fifty_posts_at_once_give_one_grant() {
 async fn a_client_that_is_gone_gets_nothing() {
     let scene = scene().await;
     let form = scene.form().await;
-    scene.app.context.store.delete_client(&scene.client_id, scene.app.context.now()).await.unwrap();
+    scene
+        .app
+        .context
+        .store
+        .delete_client(&scene.client_id, scene.app.context.now())
+        .await
+        .unwrap();
     scene.browser.submit(&form, ALLOW).await.assert_error_page();
     assert_eq!(scene.grants().await, 0);
 }
@@ -296,7 +471,13 @@ async fn a_client_that_changed_is_asked_about_again() {
     let scene = scene().await;
     let form = scene.form().await;
     let changed = json!({ "client_name": "Your Bank", "redirect_uris": [REDIRECT] });
-    scene.app.context.store.update_client(scene.app.client(&scene.client_id, Dynamic, changed)).await.unwrap();
+    scene
+        .app
+        .context
+        .store
+        .update_client(scene.app.client(&scene.client_id, Dynamic, changed))
+        .await
+        .unwrap();
     scene.browser.submit(&form, ALLOW).await.assert_error_page();
     assert_eq!(scene.grants().await, 0);
 }
@@ -310,7 +491,13 @@ async fn a_disabled_person_decides_nothing() {
     let reply = scene.browser.submit(&form, ALLOW).await;
     let page = scene.browser.follow(reply).await;
     assert!(page.body.contains("name=\"password\""), "{page:?}");
-    let reply = scene.browser.submit(&page.form("/login").set("email", EMAIL).set("password", PASSWORD), None).await;
+    let reply = scene
+        .browser
+        .submit(
+            &page.form("/login").set("email", EMAIL).set("password", PASSWORD),
+            None,
+        )
+        .await;
     assert_eq!(reply.status, StatusCode::BAD_REQUEST);
     assert_eq!(scene.grants().await, 0);
 }
@@ -320,7 +507,13 @@ async fn a_resource_that_is_gone_is_not_shown_and_not_granted() {
     let scene = scene().await;
     let form = scene.form().await;
     let path = format!("/consent?request={}", form.get("request").unwrap());
-    scene.app.context.store.delete_resource("mcp", scene.app.context.now()).await.unwrap();
+    scene
+        .app
+        .context
+        .store
+        .delete_resource("mcp", scene.app.context.now())
+        .await
+        .unwrap();
     scene.app.wait(2);
     scene.browser.submit(&form, ALLOW).await.assert_error_page();
     scene.browser.get(&path).await.assert_error_page();
@@ -333,11 +526,27 @@ async fn handles_that_were_touched_open_nothing() {
     let form = scene.form().await;
     let handle = form.get("request").unwrap();
     let flipped = handle.replacen(|c: char| c.is_ascii_lowercase(), "Z", 1);
-    for bad in ["", "x", &handle[1..], &flipped, &format!("{handle}A"), &"A".repeat(50_000), "é"] {
-        scene.browser.submit(&form.clone().set("request", bad), ALLOW).await.assert_error_page();
+    for bad in [
+        "",
+        "x",
+        &handle[1..],
+        &flipped,
+        &format!("{handle}A"),
+        &"A".repeat(50_000),
+        "é",
+    ] {
+        scene
+            .browser
+            .submit(&form.clone().set("request", bad), ALLOW)
+            .await
+            .assert_error_page();
     }
     scene.browser.get("/consent").await.assert_error_page();
-    scene.browser.get(&format!("/consent?request={handle}&request={handle}")).await.assert_error_page();
+    scene
+        .browser
+        .get(&format!("/consent?request={handle}&request={handle}"))
+        .await
+        .assert_error_page();
     assert_eq!(scene.grants().await, 0);
 }
 
@@ -354,10 +563,20 @@ async fn the_redirect_uri_is_given_back_byte_for_byte() {
         "https://c.example/cb?",
     ] {
         let client_id = scene.app.add_client(Dynamic, &[uri]).await;
-        let page = scene.browser.open(&Authorization::new(&client_id, uri).path()).await;
+        let page = scene
+            .browser
+            .open(&Authorization::new(&client_id, uri).path())
+            .await;
         let reply = scene.browser.submit(&page.form("/consent"), ALLOW).await;
-        let rest = reply.location().unwrap().strip_prefix(uri).unwrap_or_else(|| panic!("{reply:?}"));
-        assert!(rest.trim_start_matches(['?', '&']).starts_with("code=dwa_"), "{reply:?}");
+        let rest = reply
+            .location()
+            .unwrap()
+            .strip_prefix(uri)
+            .unwrap_or_else(|| panic!("{reply:?}"));
+        assert!(
+            rest.trim_start_matches(['?', '&']).starts_with("code=dwa_"),
+            "{reply:?}"
+        );
     }
 }
 
@@ -365,11 +584,18 @@ async fn the_redirect_uri_is_given_back_byte_for_byte() {
 #[tokio::test]
 async fn a_loopback_port_is_free_and_nothing_else_is() {
     let scene = scene().await;
-    for uri in ["http://127.0.0.1:53123/cb", "http://127.0.0.1/cb", "http://localhost:4000/cb"] {
+    for uri in [
+        "http://127.0.0.1:53123/cb",
+        "http://127.0.0.1/cb",
+        "http://localhost:4000/cb",
+    ] {
         let request = Authorization::new(&scene.client_id, uri).set("prompt", "consent");
         let page = scene.browser.open(&request.path()).await;
         let reply = scene.browser.submit(&page.form("/consent"), ALLOW).await;
-        assert!(reply.location().unwrap().starts_with(&format!("{uri}?code=")), "{reply:?}");
+        assert!(
+            reply.location().unwrap().starts_with(&format!("{uri}?code=")),
+            "{reply:?}"
+        );
     }
     let refused = [
         "http://127.0.0.1:53123/Cb",
@@ -394,7 +620,11 @@ async fn a_loopback_port_is_free_and_nothing_else_is() {
         "http://127.0.0.1:%38080/cb",
     ];
     for uri in refused {
-        scene.browser.get(&Authorization::new(&scene.client_id, uri).path()).await.assert_error_page();
+        scene
+            .browser
+            .get(&Authorization::new(&scene.client_id, uri).path())
+            .await
+            .assert_error_page();
     }
 }
 
@@ -402,7 +632,13 @@ async fn a_loopback_port_is_free_and_nothing_else_is() {
 #[tokio::test]
 async fn a_redirect_uri_matches_by_its_bytes_alone() {
     let scene = scene().await;
-    let client_id = scene.app.add_client(Dynamic, &["https://c.example/app/cb?a=1&b=2", "https://c.example/*"]).await;
+    let client_id = scene
+        .app
+        .add_client(
+            Dynamic,
+            &["https://c.example/app/cb?a=1&b=2", "https://c.example/*"],
+        )
+        .await;
     let refused = [
         "https://c.example/app/cb",
         "https://c.example/app/cb?b=2&a=1",
@@ -434,7 +670,11 @@ async fn a_redirect_uri_matches_by_its_bytes_alone() {
         "data:text/html,x",
     ];
     for uri in refused {
-        scene.browser.get(&Authorization::new(&client_id, uri).path()).await.assert_error_page();
+        scene
+            .browser
+            .get(&Authorization::new(&client_id, uri).path())
+            .await
+            .assert_error_page();
     }
     let good = Authorization::new(&client_id, "https://c.example/app/cb?a=1&b=2");
     assert_eq!(scene.browser.open(&good.path()).await.status, StatusCode::OK);
@@ -444,11 +684,31 @@ async fn a_redirect_uri_matches_by_its_bytes_alone() {
 #[tokio::test]
 async fn a_stored_script_uri_is_not_followed() {
     let scene = scene().await;
-    for (index, uri) in ["JaVaScRiPt:alert(1)//", " javascript:alert(1)", "DATA:text/html,x"].into_iter().enumerate() {
-        let mut client = scene.app.client(&format!("dwc_{index}"), Admin, json!({ "redirect_uris": [REDIRECT] }));
+    for (index, uri) in [
+        "JaVaScRiPt:alert(1)//",
+        " javascript:alert(1)",
+        "DATA:text/html,x",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut client = scene.app.client(
+            &format!("dwc_{index}"),
+            Admin,
+            json!({ "redirect_uris": [REDIRECT] }),
+        );
         client.metadata = client.metadata.replace(REDIRECT, uri);
-        scene.app.context.store.create_client(client.clone()).await.unwrap();
-        let reply = scene.browser.get(&Authorization::new(&client.client_id, uri).path()).await;
+        scene
+            .app
+            .context
+            .store
+            .create_client(client.clone())
+            .await
+            .unwrap();
+        let reply = scene
+            .browser
+            .get(&Authorization::new(&client.client_id, uri).path())
+            .await;
         assert!(reply.location().is_none(), "{reply:?}");
         assert!(!reply.status.is_success());
     }
@@ -462,7 +722,11 @@ async fn what_was_allowed_is_not_asked_again() {
     assert!(!scene.passes(&scene.request).await);
     scene.app.approve(&scene.browser, &scene.request).await;
     assert!(scene.passes(&scene.request).await);
-    assert!(scene.passes(&scene.request.clone().set("scope", "mcp:read")).await);
+    assert!(
+        scene
+            .passes(&scene.request.clone().set("scope", "mcp:read"))
+            .await
+    );
     // Also when the person has to sign in first.
     let fresh = scene.app.browser();
     let page = fresh.open(&scene.request.path()).await;
@@ -474,8 +738,15 @@ async fn what_was_allowed_is_not_asked_again() {
 async fn a_silent_code_carries_what_was_asked_for_and_no_more() {
     let scene = scene().await;
     scene.app.approve(&scene.browser, &scene.request).await;
-    let reply = scene.browser.get(&scene.request.clone().set("scope", "mcp:read").path()).await;
-    assert_eq!(scene.app.redeem(&scene.client_id, &reply).await.json()["scope"], "mcp:read", "[RES-014]");
+    let reply = scene
+        .browser
+        .get(&scene.request.clone().set("scope", "mcp:read").path())
+        .await;
+    assert_eq!(
+        scene.app.redeem(&scene.client_id, &reply).await.json()["scope"],
+        "mcp:read",
+        "[RES-014]"
+    );
 }
 
 #[tokio::test]
@@ -492,11 +763,18 @@ async fn more_scopes_are_asked_about() {
 #[tokio::test]
 async fn another_resource_is_asked_about() {
     let scene = scene().await;
-    scene.app.add_resource("other", "https://other.example/mcp", &["mcp:read", "mcp:write"]).await;
+    scene
+        .app
+        .add_resource("other", "https://other.example/mcp", &["mcp:read", "mcp:write"])
+        .await;
     scene.app.approve(&scene.browser, &scene.request).await;
     scene.app.wait(2);
     assert!(scene.passes(&scene.request).await);
-    assert!(!scene.passes(&scene.request.clone().set("resource", "https://other.example/mcp")).await);
+    assert!(
+        !scene
+            .passes(&scene.request.clone().set("resource", "https://other.example/mcp"))
+            .await
+    );
 }
 
 #[tokio::test]
@@ -515,8 +793,14 @@ async fn a_redirect_uri_that_the_person_has_not_seen_is_asked_about() {
     scene.app.approve(&scene.browser, &scene.request).await;
     let loopback = |uri: &str| scene.request.clone().set("redirect_uri", uri);
     assert!(!scene.passes(&loopback("http://127.0.0.1:4000/cb")).await);
-    scene.app.approve(&scene.browser, &loopback("http://127.0.0.1:4000/cb")).await;
-    assert!(scene.passes(&loopback("http://127.0.0.1:5000/cb")).await, "the port is another at every start");
+    scene
+        .app
+        .approve(&scene.browser, &loopback("http://127.0.0.1:4000/cb"))
+        .await;
+    assert!(
+        scene.passes(&loopback("http://127.0.0.1:5000/cb")).await,
+        "the port is another at every start"
+    );
     assert!(!scene.passes(&loopback("http://localhost:5000/cb")).await);
 }
 
@@ -525,7 +809,13 @@ async fn a_client_that_changed_its_name_is_a_new_one() {
     let scene = scene().await;
     scene.app.approve(&scene.browser, &scene.request).await;
     let changed = json!({ "client_name": "Another", "redirect_uris": [REDIRECT] });
-    scene.app.context.store.update_client(scene.app.client(&scene.client_id, Dynamic, changed)).await.unwrap();
+    scene
+        .app
+        .context
+        .store
+        .update_client(scene.app.client(&scene.client_id, Dynamic, changed))
+        .await
+        .unwrap();
     assert!(!scene.passes(&scene.request).await);
 }
 
@@ -544,13 +834,26 @@ async fn no_client_can_say_that_it_needs_no_consent() {
         "client_name": "Trusted", "redirect_uris": [REDIRECT], "skip_consent": true, "first_party": true, "trusted": true
     });
     scene.app.add_client_with("dwc_trusted", Dynamic, metadata).await;
-    assert!(!scene.passes(&scene.request.clone().set("client_id", "dwc_trusted")).await);
+    assert!(
+        !scene
+            .passes(&scene.request.clone().set("client_id", "dwc_trusted"))
+            .await
+    );
 }
 
 #[tokio::test]
 async fn offline_access_is_shown_as_staying_connected() {
     let scene = scene().await;
-    let page = scene.browser.open(&scene.request.clone().set("scope", "mcp:read offline_access").path()).await;
+    let page = scene
+        .browser
+        .open(
+            &scene
+                .request
+                .clone()
+                .set("scope", "mcp:read offline_access")
+                .path(),
+        )
+        .await;
     assert!(page.text().contains("Stay connected"), "{page:?}");
     let form = page.form("/consent").set("scope", "offline_access");
     scene.browser.submit(&form, ALLOW).await.assert_error_page();

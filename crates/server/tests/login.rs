@@ -1,5 +1,7 @@
 //! `/login` and `/logout`.
 
+#![cfg(test)]
+
 mod support;
 
 use doorward_store::ClientSource::Admin;
@@ -30,15 +32,27 @@ async fn without_a_request_there_is_a_plain_page() {
 #[tokio::test]
 async fn an_address_is_one_whatever_its_case_and_the_spaces_around_it() {
     let app = TestApp::new().await;
-    assert_eq!(try_password(&app.browser(), " ADA@Example.COM ", PASSWORD).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(
+        try_password(&app.browser(), " ADA@Example.COM ", PASSWORD)
+            .await
+            .status,
+        StatusCode::SEE_OTHER
+    );
 }
 
 /// [LOGIN-017]
 #[tokio::test]
 async fn every_refusal_reads_the_same() {
     let app = TestApp::new().await;
-    let disabled = User { disabled: true, ..app.add_user("disabled@example.com").await };
-    app.context.store.update_user(disabled, app.context.now()).await.unwrap();
+    let disabled = User {
+        disabled: true,
+        ..app.add_user("disabled@example.com").await
+    };
+    app.context
+        .store
+        .update_user(disabled, app.context.now())
+        .await
+        .unwrap();
     let without = User {
         id: UserId(app.context.random.uuid_v4()),
         email: "without@example.com".into(),
@@ -100,12 +114,24 @@ async fn the_cookies_are_marked() {
     let app = TestApp::new().await;
     let browser = app.browser();
     let page = browser.get("/login").await;
-    let reply = browser.submit(&page.form("/login").set("email", EMAIL).set("password", PASSWORD), None).await;
-    let cookies = page.headers.get_all("set-cookie").iter().chain(reply.headers.get_all("set-cookie"));
+    let reply = browser
+        .submit(
+            &page.form("/login").set("email", EMAIL).set("password", PASSWORD),
+            None,
+        )
+        .await;
+    let cookies = page
+        .headers
+        .get_all("set-cookie")
+        .iter()
+        .chain(reply.headers.get_all("set-cookie"));
     let cookies: Vec<_> = cookies.map(|cookie| cookie.to_str().unwrap()).collect();
     assert_eq!(cookies.len(), 3, "{cookies:?}");
     for cookie in cookies {
-        assert!(cookie.contains("; HttpOnly") && cookie.contains("; SameSite=Lax") && cookie.contains("; Path=/"), "{cookie}");
+        assert!(
+            cookie.contains("; HttpOnly") && cookie.contains("; SameSite=Lax") && cookie.contains("; Path=/"),
+            "{cookie}"
+        );
     }
 }
 
@@ -114,10 +140,26 @@ async fn off_loopback_the_cookies_belong_to_the_host() {
     let app = TestApp::with(|settings| settings.server.issuer = "https://auth.example".into()).await;
     let browser = app.browser();
     let page = browser.get("/login").await;
-    let headers = [("origin", "https://auth.example"), ("sec-fetch-site", "same-origin")];
-    browser.submit_with(&page.form("/login").set("email", EMAIL).set("password", PASSWORD), None, &headers).await;
+    let headers = [
+        ("origin", "https://auth.example"),
+        ("sec-fetch-site", "same-origin"),
+    ];
+    browser
+        .submit_with(
+            &page.form("/login").set("email", EMAIL).set("password", PASSWORD),
+            None,
+            &headers,
+        )
+        .await;
     let names: Vec<_> = browser.cookies().into_keys().collect();
-    assert_eq!(names, ["__Host-doorward_browser", "__Host-doorward_known", "__Host-doorward_session"]);
+    assert_eq!(
+        names,
+        [
+            "__Host-doorward_browser",
+            "__Host-doorward_known",
+            "__Host-doorward_session"
+        ]
+    );
     assert!(page.header("strict-transport-security").contains("max-age="));
 }
 
@@ -147,9 +189,23 @@ async fn nobody_can_be_signed_in_from_elsewhere() {
     let page = browser.get("/login").await;
     let form = page.form("/login").set("email", EMAIL).set("password", PASSWORD);
     let refused = [
-        browser.submit_with(&form, None, &[("origin", "https://evil.example")]).await,
-        browser.submit_with(&form, None, &[("origin", ISSUER), ("sec-fetch-site", "cross-site")]).await,
-        browser.submit_with(&form, None, &[("origin", "null"), ("sec-fetch-site", "cross-site")]).await,
+        browser
+            .submit_with(&form, None, &[("origin", "https://evil.example")])
+            .await,
+        browser
+            .submit_with(
+                &form,
+                None,
+                &[("origin", ISSUER), ("sec-fetch-site", "cross-site")],
+            )
+            .await,
+        browser
+            .submit_with(
+                &form,
+                None,
+                &[("origin", "null"), ("sec-fetch-site", "cross-site")],
+            )
+            .await,
         browser.submit(&form.clone().without("csrf_token"), None).await,
         browser.submit(&form.clone().set("csrf_token", "x"), None).await,
         browser.submit(&form.clone().set("request", "x"), None).await,
@@ -166,14 +222,34 @@ async fn nobody_can_be_signed_in_from_elsewhere() {
 #[tokio::test]
 async fn the_query_leads_nowhere_and_fills_in_nothing() {
     let app = TestApp::new().await;
-    for target in ["https://evil.example", "//evil.example", "/\\evil.example", "/%09/evil.example", "javascript:alert(1)"] {
+    for target in [
+        "https://evil.example",
+        "//evil.example",
+        "/\\evil.example",
+        "/%09/evil.example",
+        "javascript:alert(1)",
+    ] {
         let browser = app.browser();
         let query = url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs([("return_to", target), ("next", target), ("redirect_uri", target), ("email", EMAIL), ("password", PASSWORD)])
+            .extend_pairs([
+                ("return_to", target),
+                ("next", target),
+                ("redirect_uri", target),
+                ("email", EMAIL),
+                ("password", PASSWORD),
+            ])
             .finish();
         let page = browser.get(&format!("/login?{query}")).await;
-        assert!(!page.body.contains("evil.example") && !page.body.contains(EMAIL), "{page:?}");
-        let reply = browser.submit(&page.form("/login").set("email", EMAIL).set("password", PASSWORD), None).await;
+        assert!(
+            !page.body.contains("evil.example") && !page.body.contains(EMAIL),
+            "{page:?}"
+        );
+        let reply = browser
+            .submit(
+                &page.form("/login").set("email", EMAIL).set("password", PASSWORD),
+                None,
+            )
+            .await;
         assert_eq!(reply.location(), Some("/login"));
     }
     let reply = app.browser().get("/login?request=x").await;
@@ -184,7 +260,10 @@ async fn the_query_leads_nowhere_and_fills_in_nothing() {
 async fn a_cookie_that_comes_twice_is_refused() {
     let app = TestApp::new().await;
     let browser = app.signed_in().await;
-    let twice = format!("doorward_session={}; doorward_session=x", browser.cookie("session").unwrap());
+    let twice = format!(
+        "doorward_session={}; doorward_session=x",
+        browser.cookie("session").unwrap()
+    );
     let reply = app.browser().get_with("/login", &[("cookie", &twice)]).await;
     reply.assert_error_page();
 }
@@ -196,15 +275,25 @@ async fn wrong_passwords_make_the_next_one_wait() {
     let app = TestApp::new().await;
     let browser = app.browser();
     for _ in 0..5 {
-        assert_eq!(try_password(&browser, EMAIL, "wrong").await.status, StatusCode::BAD_REQUEST);
+        assert_eq!(
+            try_password(&browser, EMAIL, "wrong").await.status,
+            StatusCode::BAD_REQUEST
+        );
     }
     let reply = try_password(&browser, EMAIL, PASSWORD).await;
     assert_eq!(reply.status, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(reply.header("retry-after"), "2");
     assert!(reply.text().contains("Try again in 2 seconds"), "{reply:?}");
     app.wait(2);
-    assert_eq!(try_password(&browser, EMAIL, PASSWORD).await.status, StatusCode::SEE_OTHER);
-    assert_eq!(try_password(&app.browser(), EMAIL, "wrong").await.status, StatusCode::BAD_REQUEST, "a right one clears");
+    assert_eq!(
+        try_password(&browser, EMAIL, PASSWORD).await.status,
+        StatusCode::SEE_OTHER
+    );
+    assert_eq!(
+        try_password(&app.browser(), EMAIL, "wrong").await.status,
+        StatusCode::BAD_REQUEST,
+        "a right one clears"
+    );
 }
 
 #[tokio::test]
@@ -222,14 +311,21 @@ async fn an_account_that_is_not_there_waits_as_well() {
 async fn the_longest_wait_is_bounded() {
     let app = TestApp::new().await;
     for _ in 0..40 {
-        if let Some(seconds) = try_password(&app.browser(), EMAIL, "wrong").await.headers.get("retry-after") {
+        if let Some(seconds) = try_password(&app.browser(), EMAIL, "wrong")
+            .await
+            .headers
+            .get("retry-after")
+        {
             let seconds: u64 = seconds.to_str().unwrap().parse().unwrap();
             assert!(seconds <= 15 * 60, "{seconds}");
             app.wait(seconds);
         }
     }
     app.wait(15 * 60);
-    assert_eq!(try_password(&app.browser(), EMAIL, PASSWORD).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(
+        try_password(&app.browser(), EMAIL, PASSWORD).await.status,
+        StatusCode::SEE_OTHER
+    );
 }
 
 /// [RATE-001]
@@ -243,12 +339,21 @@ async fn an_attack_does_not_keep_the_owner_out_of_a_known_browser() {
     for _ in 0..6 {
         try_password(&app.browser(), EMAIL, "wrong").await;
     }
-    assert_eq!(try_password(&app.browser(), EMAIL, PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
-    assert_eq!(try_password(&owner, EMAIL, PASSWORD).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(
+        try_password(&app.browser(), EMAIL, PASSWORD).await.status,
+        StatusCode::TOO_MANY_REQUESTS
+    );
+    assert_eq!(
+        try_password(&owner, EMAIL, PASSWORD).await.status,
+        StatusCode::SEE_OTHER
+    );
     // The cookie is good for one browser and one person only.
     let thief = app.browser();
     thief.set_cookie("doorward_known", &owner.cookie("known").unwrap());
-    assert_eq!(try_password(&thief, EMAIL, PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(
+        try_password(&thief, EMAIL, PASSWORD).await.status,
+        StatusCode::TOO_MANY_REQUESTS
+    );
 }
 
 /// [RATE-001]
@@ -259,18 +364,36 @@ async fn an_address_that_tries_many_accounts_has_to_wait() {
         let reply = try_password(&app.browser(), &format!("user{index}@example.com"), "wrong").await;
         assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{index}");
     }
-    assert_eq!(try_password(&app.browser(), "user100@example.com", "wrong").await.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(
+        try_password(&app.browser(), "user100@example.com", "wrong")
+            .await
+            .status,
+        StatusCode::TOO_MANY_REQUESTS
+    );
     app.wait(15 * 60);
-    assert_eq!(try_password(&app.browser(), "user100@example.com", "wrong").await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        try_password(&app.browser(), "user100@example.com", "wrong")
+            .await
+            .status,
+        StatusCode::BAD_REQUEST
+    );
 }
 
 #[tokio::test]
 async fn attempts_at_once_do_not_get_past_the_throttle() {
     let app = TestApp::new().await;
     let browser = app.browser();
-    let form = browser.get("/login").await.form("/login").set("email", EMAIL).set("password", "wrong");
+    let form = browser
+        .get("/login")
+        .await
+        .form("/login")
+        .set("email", EMAIL)
+        .set("password", "wrong");
     let replies = futures_util::future::join_all((0..50).map(|_| browser.submit(&form, None))).await;
-    let tried = replies.iter().filter(|reply| reply.status == StatusCode::BAD_REQUEST).count();
+    let tried = replies
+        .iter()
+        .filter(|reply| reply.status == StatusCode::BAD_REQUEST)
+        .count();
     assert_eq!(tried, 5);
 }
 
@@ -298,7 +421,9 @@ async fn nobody_is_signed_out_from_elsewhere() {
     let browser = app.signed_in().await;
     let form = browser.get("/login").await.form("/logout");
     let refused = [
-        browser.submit_with(&form, None, &[("origin", "https://evil.example")]).await,
+        browser
+            .submit_with(&form, None, &[("origin", "https://evil.example")])
+            .await,
         browser.submit(&form.clone().without("csrf_token"), None).await,
         browser.submit(&form.clone().set("csrf_token", "x"), None).await,
     ];
@@ -316,8 +441,16 @@ async fn signing_out_ends_codes_that_wait() {
     let app = TestApp::new().await;
     let client_id = app.add_client(Admin, &["https://client.example/cb"]).await;
     let browser = app.signed_in().await;
-    let reply = app.approve(&browser, &Authorization::new(&client_id, "https://client.example/cb")).await;
+    let reply = app
+        .approve(
+            &browser,
+            &Authorization::new(&client_id, "https://client.example/cb"),
+        )
+        .await;
     let page = browser.get("/logout").await;
     browser.submit(&page.form("/logout"), None).await;
-    assert_eq!(app.redeem(&client_id, &reply).await.json()["error"], "invalid_grant");
+    assert_eq!(
+        app.redeem(&client_id, &reply).await.json()["error"],
+        "invalid_grant"
+    );
 }

@@ -32,19 +32,39 @@ pub(crate) struct Decision<'a> {
 
 impl<'a> Decision<'a> {
     /// The person was asked and allowed these scopes.
-    pub(crate) fn made(pending: &'a Pending, client: &'a Client, signed_in: &'a SignedIn, scopes: ScopeSet) -> Self {
-        Self { pending, client, signed_in, scopes, asked: true }
+    pub(crate) fn made(
+        pending: &'a Pending,
+        client: &'a Client,
+        signed_in: &'a SignedIn,
+        scopes: ScopeSet,
+    ) -> Self {
+        Self {
+            pending,
+            client,
+            signed_in,
+            scopes,
+            asked: true,
+        }
     }
 
     /// The person decided the same before.
     pub(crate) fn repeated(pending: &'a Pending, client: &'a Client, signed_in: &'a SignedIn) -> Self {
-        Self { pending, client, signed_in, scopes: pending.request.scopes.clone(), asked: false }
+        Self {
+            pending,
+            client,
+            signed_in,
+            scopes: pending.request.scopes.clone(),
+            asked: false,
+        }
     }
 
     /// The code of the request: derived from it, so that the same form posted twice gives the same code, and
     /// not derivable from anything that the store holds.
     fn code(&self, ctx: &Context) -> String {
-        format!("{PREFIX}{}", base64url::encode(&ctx.secrets.mac(PURPOSE, &[self.pending.secret_id()])))
+        format!(
+            "{PREFIX}{}",
+            base64url::encode(&ctx.secrets.mac(PURPOSE, &[self.pending.secret_id()]))
+        )
     }
 
     fn approval(&self, ctx: &Context, code: &str) -> Approval {

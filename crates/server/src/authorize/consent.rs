@@ -24,8 +24,8 @@ use crate::http::error::PageError;
 use crate::http::form;
 use crate::http::request::RequestInfo;
 use crate::login::sessions::SignedIn;
-use crate::routes;
 use crate::pages::{ConsentPage, ConsentScope, ConsentWarning};
+use crate::routes;
 
 /// `GET /consent?request=HANDLE`.
 pub(crate) async fn get(
@@ -41,7 +41,11 @@ pub(crate) async fn get(
     };
     let remembered = Remembered::find(&ctx, &visit.pending.request, &visit.client, &signed_in.user).await?;
     if remembered.allows(&visit.pending.request) {
-        return approval::approve(&ctx, &Decision::repeated(&visit.pending, &visit.client, &signed_in)).await;
+        return approval::approve(
+            &ctx,
+            &Decision::repeated(&visit.pending, &visit.client, &signed_in),
+        )
+        .await;
     }
     visit.consent_page(&ctx, &signed_in).await
 }
@@ -61,8 +65,16 @@ pub(crate) async fn post(
     let Some(signed_in) = visit.signed_in(&ctx, &headers).await? else {
         return response::own_page(&ctx, routes::LOGIN, visit.handle);
     };
-    let token = parameters.get("csrf_token").map_err(OAuthError::from)?.unwrap_or_default();
-    if !csrf::check(&ctx.secrets, &visit.browser, &visit.csrf_subject(&signed_in), token) {
+    let token = parameters
+        .get("csrf_token")
+        .map_err(OAuthError::from)?
+        .unwrap_or_default();
+    if !csrf::check(
+        &ctx.secrets,
+        &visit.browser,
+        &visit.csrf_subject(&signed_in),
+        token,
+    ) {
         return Err(foreign_form());
     }
     match parameters.require("decision")? {
@@ -73,7 +85,11 @@ pub(crate) async fn post(
         }
         "deny" => visit.deny(&ctx),
         "switch" => response::own_page(&ctx, routes::LOGIN, visit.handle),
-        _ => Err(OAuthError::new(ErrorCode::InvalidRequest, "The decision must be allow, deny or switch.").into()),
+        _ => Err(OAuthError::new(
+            ErrorCode::InvalidRequest,
+            "The decision must be allow, deny or switch.",
+        )
+        .into()),
     }
 }
 
@@ -81,7 +97,11 @@ impl Visit<'_> {
     /// What the CSRF token is for: this request, decided by this person. When another person signs in in
     /// another tab, the page that shows the first one's account no longer counts.
     fn csrf_subject(&self, signed_in: &SignedIn) -> String {
-        format!("consent\n{}\n{}", base64url::encode(&signed_in.session.id), self.handle)
+        format!(
+            "consent\n{}\n{}",
+            base64url::encode(&signed_in.session.id),
+            self.handle
+        )
     }
 
     async fn consent_page(&self, ctx: &Context, signed_in: &SignedIn) -> Result<Response, PageError> {
@@ -99,7 +119,11 @@ impl Visit<'_> {
             resource_name: resource.display_name.clone(),
             resource_uri: resource.uri.clone(),
             account: signed_in.user.email.clone(),
-            scopes: request.scopes.iter().map(|scope| described(&resource, scope.as_str())).collect(),
+            scopes: request
+                .scopes
+                .iter()
+                .map(|scope| described(&resource, scope.as_str()))
+                .collect(),
             warning: warning(&self.client, &redirect_uri),
         };
         Ok(page.render_response(StatusCode::OK, Some(&request.redirect_uri)))
@@ -116,7 +140,11 @@ impl Visit<'_> {
 /// What the person checked, of what was asked for.
 fn chosen(requested: &ScopeSet, parameters: &Parameters) -> Result<ScopeSet, PageError> {
     let checked: Vec<&str> = parameters.get_all("scope").collect();
-    let chosen: ScopeSet = requested.iter().filter(|scope| checked.contains(&scope.as_str())).cloned().collect();
+    let chosen: ScopeSet = requested
+        .iter()
+        .filter(|scope| checked.contains(&scope.as_str()))
+        .cloned()
+        .collect();
     let counts = |scopes: &ScopeSet| scopes.iter().any(|scope| scope.as_str() != OFFLINE_ACCESS);
     if counts(requested) && !counts(&chosen) {
         return Err(PageError::new(
@@ -140,7 +168,9 @@ fn described(resource: &Resource, name: &str) -> ConsentScope {
 /// A warning when the answer could reach a program that only says that it is this client.
 fn warning(client: &Client, redirect_uri: &RedirectUri) -> Option<ConsentWarning> {
     match redirect_uri.kind() {
-        RedirectUriKind::Loopback if client.source == ClientSource::MetadataDocument && client.is_loopback_only() => {
+        RedirectUriKind::Loopback
+            if client.source == ClientSource::MetadataDocument && client.is_loopback_only() =>
+        {
             Some(ConsentWarning::LoopbackOnly)
         }
         RedirectUriKind::PrivateUse => Some(ConsentWarning::PrivateUseScheme),

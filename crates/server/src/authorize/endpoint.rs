@@ -8,8 +8,9 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::parameters::Parameters;
+use doorward_oauth::redirect::RedirectUri;
 use doorward_store::ClientSource;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, header};
 
 use super::approval::{self, Decision};
 use super::browser::Browser;
@@ -49,7 +50,11 @@ pub(crate) async fn get(
 
 /// `POST /oauth/authorize` (RFC 6749 §3.1): the same with the parameters in the body. A form on another site
 /// comes without our cookies, so the browser is asked to come back with `GET`.
-pub(crate) async fn post(State(ctx): State<Arc<Context>>, headers: HeaderMap, body: Bytes) -> Result<Response, PageError> {
+pub(crate) async fn post(
+    State(ctx): State<Arc<Context>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, PageError> {
     form::read(&headers, &body)?;
     match std::str::from_utf8(&body) {
         Ok(query) if query.len() <= MAX_FORM && query.bytes().all(|byte| byte.is_ascii_graphic()) => {
@@ -91,17 +96,30 @@ async fn proceed(
         return refuse(ctx, &return_to, error, remembered.knows_redirect_uri());
     }
     let browser = Browser::of(ctx, headers)?;
-    let handle = pending.seal(ctx, &browser.id)?;
-    let page = if signed_in.is_some() { routes::CONSENT } else { routes::LOGIN };
-    Ok(browser.mark(response::own_page(ctx, page, &handle)?))
+    let page = if signed_in.is_some() {
+        routes::CONSENT
+    } else {
+        routes::LOGIN
+    };
+    let mut response = response::own_page(ctx, page, &browser.handle(ctx, &pending)?)?;
+    if let Some(cookie) = browser.tab_cookie(ctx) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    Ok(browser.mark(ctx, response))
 }
 
 /// `prompt=none` (OpenID Connect Core §3.1.2.6).
 fn silent_error(is_signed_in: bool) -> OAuthError {
     if is_signed_in {
-        OAuthError::new(ErrorCode::ConsentRequired, "The person has to be asked. Send the request without prompt=none.")
+        OAuthError::new(
+            ErrorCode::ConsentRequired,
+            "The person has to be asked. Send the request without prompt=none.",
+        )
     } else {
-        OAuthError::new(ErrorCode::LoginRequired, "The person has to sign in. Send the request without prompt=none.")
+        OAuthError::new(
+            ErrorCode::LoginRequired,
+            "The person has to sign in. Send the request without prompt=none.",
+        )
     }
 }
 
@@ -112,5 +130,14 @@ fn refuse(ctx: &Context, to: &ReturnTo, error: OAuthError, trusted: bool) -> Res
     if trusted || to.source == ClientSource::Admin {
         return response::error(ctx, &to.redirect_uri, to.state.as_deref(), &error);
     }
-    Err(PageError::from(error))
+    let mut page = PageError::from(error);
+    if let Ok(redirect_uri) = RedirectUri::parse(&to.redirect_uri) {
+        let host = redirect_uri.host_for_display();
+        page.message = format!(
+            "{} The request came from an application that is answered at {host}.",
+            page.message
+        )
+        .into();
+    }
+    Err(page)
 }

@@ -16,7 +16,7 @@ use crate::http::error::PageError;
 
 const PURPOSE: &str = "authorization-request";
 /// How long a person may take.
-const LIFETIME: Duration = Duration::from_secs(15 * 60);
+pub(crate) const LIFETIME: Duration = Duration::from_mins(15);
 
 /// A request that waits for a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +37,12 @@ pub(crate) struct Pending {
 
 impl Pending {
     /// A request that has just been checked.
-    pub(crate) fn new(ctx: &Context, request: AuthorizationRequest, fingerprint: String, session: Option<&Session>) -> Self {
+    pub(crate) fn new(
+        ctx: &Context,
+        request: AuthorizationRequest,
+        fingerprint: String,
+        session: Option<&Session>,
+    ) -> Self {
         let now = ctx.now();
         let again = request.prompt.asks_login() || request.max_age == Some(0);
         let max_age = request.max_age.map(|seconds| Duration::from_secs(seconds.into()));
@@ -45,22 +50,26 @@ impl Pending {
             id: ctx.random.token(""),
             expires_at: now + LIFETIME,
             fingerprint,
-            authenticated_since: if again { Some(now) } else { max_age.map(|max_age| now - max_age) },
+            authenticated_since: if again {
+                Some(now)
+            } else {
+                max_age.map(|max_age| now - max_age)
+            },
             stale_session: session.filter(|_| again).map(|session| session.id),
             request,
         }
     }
 
-    /// The handle under which pages carry the request.
+    /// The request as it travels, for one browser.
     pub(crate) fn seal(&self, ctx: &Context, browser: &BrowserId) -> Result<String, PageError> {
         let plain = serde_json::to_vec(self).map_err(|error| PageError::internal(error.to_string()))?;
         Ok(ctx.secrets.seal(PURPOSE, &bound_to(browser), &plain))
     }
 
-    /// Opens a handle in the browser for which it was made.
-    pub(crate) fn open(ctx: &Context, browser: &BrowserId, handle: &str) -> Result<Self, PageError> {
+    /// Opens a sealed request in the browser for which it was sealed.
+    pub(crate) fn open(ctx: &Context, browser: &BrowserId, sealed: &str) -> Result<Self, PageError> {
         ctx.secrets
-            .open(PURPOSE, &bound_to(browser), handle)
+            .open(PURPOSE, &bound_to(browser), sealed)
             .and_then(|plain| serde_json::from_slice::<Self>(&plain).ok())
             .filter(|pending| ctx.now() < pending.expires_at)
             .ok_or_else(start_again)
@@ -78,7 +87,8 @@ impl Pending {
 
     /// Whether the person signed in late enough for this request.
     pub(crate) fn accepts(&self, session: &Session) -> bool {
-        self.authenticated_since.is_none_or(|since| session.authenticated_at >= since)
+        self.authenticated_since
+            .is_none_or(|since| session.authenticated_at >= since)
             && self.stale_session != Some(session.id)
     }
 }

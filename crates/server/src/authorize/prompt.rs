@@ -18,7 +18,10 @@ pub(crate) enum Prompt {
 
 impl Default for Prompt {
     fn default() -> Self {
-        Self::Needed { login: false, consent: false }
+        Self::Needed {
+            login: false,
+            consent: false,
+        }
     }
 }
 
@@ -30,7 +33,10 @@ impl Prompt {
         }
         let values: Vec<&str> = value.split(' ').collect();
         let known = |value: &&str| matches!(*value, "login" | "consent" | "select_account");
-        let repeated = values.iter().enumerate().any(|(index, value)| values[..index].contains(value));
+        let repeated = values
+            .iter()
+            .enumerate()
+            .any(|(index, value)| values[..index].contains(value));
         if repeated || !values.iter().all(known) {
             return None;
         }
@@ -63,14 +69,41 @@ mod tests {
     #[test]
     fn known_values_combine() {
         assert_eq!(Prompt::parse("none"), Some(Prompt::Nothing));
-        assert_eq!(Prompt::parse("login"), Some(Prompt::Needed { login: true, consent: false }));
-        assert_eq!(Prompt::parse("select_account"), Some(Prompt::Needed { login: false, consent: true }));
-        assert_eq!(Prompt::parse("consent login"), Some(Prompt::Needed { login: true, consent: true }));
+        assert_eq!(
+            Prompt::parse("login"),
+            Some(Prompt::Needed {
+                login: true,
+                consent: false
+            })
+        );
+        assert_eq!(
+            Prompt::parse("select_account"),
+            Some(Prompt::Needed {
+                login: false,
+                consent: true
+            })
+        );
+        assert_eq!(
+            Prompt::parse("consent login"),
+            Some(Prompt::Needed {
+                login: true,
+                consent: true
+            })
+        );
     }
 
     #[test]
     fn unknown_repeated_and_contradictory_values_are_refused() {
-        for value in ["none login", "consent none", "bogus", "LOGIN", "login login", "login  consent", " login", "none none"] {
+        for value in [
+            "none login",
+            "consent none",
+            "bogus",
+            "LOGIN",
+            "login login",
+            "login  consent",
+            " login",
+            "none none",
+        ] {
             assert_eq!(Prompt::parse(value), None, "{value:?}");
         }
     }

@@ -21,7 +21,10 @@ impl Remembered {
         client: &Client,
         user: &User,
     ) -> Result<Self, PageError> {
-        let consent = ctx.store.consent(user.id, &request.client_id, &request.resource).await?;
+        let consent = ctx
+            .store
+            .consent(user.id, &request.client_id, &request.resource)
+            .await?;
         let seen = comparable(&request.redirect_uri);
         Ok(Self(consent.filter(|consent| {
             consent.fingerprint == client.fingerprint && consent.redirect_uris.contains(&seen)
@@ -36,7 +39,10 @@ impl Remembered {
     /// Whether the request can pass without asking.
     pub(crate) fn allows(&self, request: &AuthorizationRequest) -> bool {
         !request.prompt.asks_consent()
-            && self.0.as_ref().is_some_and(|consent| consent.scopes.contains_all(&request.scopes))
+            && self
+                .0
+                .as_ref()
+                .is_some_and(|consent| consent.scopes.contains_all(&request.scopes))
     }
 }
 

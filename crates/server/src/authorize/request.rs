@@ -105,13 +105,19 @@ fn return_to(client: &Client, parameters: &Parameters) -> Result<ReturnTo, OAuth
     let redirect_uri = redirect_uri(client, parameters.get("redirect_uri")?)?;
     let state = match parameters.get("state") {
         Ok(Some(state)) if state.len() > MAX_STATE => {
-            return Err(invalid_request("The state is longer than 2048 bytes. Send a shorter one."));
+            return Err(invalid_request(
+                "The state is longer than 2048 bytes. Send a shorter one.",
+            ));
         }
         Ok(state) => state.map(str::to_owned),
         // Sent twice: reported further down, without a state that could be either.
         Err(_) => None,
     };
-    Ok(ReturnTo { source: client.source, redirect_uri, state })
+    Ok(ReturnTo {
+        source: client.source,
+        redirect_uri,
+        state,
+    })
 }
 
 /// The redirect URI of the request, if it is registered; without one, the only registered one, unless that
@@ -123,7 +129,9 @@ fn redirect_uri(client: &Client, requested: Option<&str>) -> Result<String, OAut
         (Some(_), _) => Err(invalid_request(
             "The redirect_uri is not registered for this client. Register it, character by character as it is sent.",
         )),
-        (None, _) => Err(invalid_request("The parameter redirect_uri is missing. Send a registered redirect URI.")),
+        (None, _) => Err(invalid_request(
+            "The parameter redirect_uri is missing. Send a registered redirect URI.",
+        )),
     }
 }
 
@@ -135,7 +143,9 @@ async fn check(
 ) -> Result<AuthorizationRequest, OAuthError> {
     let duplicates = parameters.duplicates();
     if let Some(name) = SINGLE.into_iter().find(|name| duplicates.contains(name)) {
-        return Err(invalid_request(format!("The parameter {name} was sent more than once. Send it once.")));
+        return Err(invalid_request(format!(
+            "The parameter {name} was sent more than once. Send it once."
+        )));
     }
     check_kind(client, parameters)?;
     let code_challenge = code_challenge(parameters)?;
@@ -155,7 +165,9 @@ async fn check(
         scopes,
         prompt,
         max_age,
-        login_hint: login_hint.filter(|hint| hint.len() <= MAX_LOGIN_HINT).map(str::to_owned),
+        login_hint: login_hint
+            .filter(|hint| hint.len() <= MAX_LOGIN_HINT)
+            .map(str::to_owned),
     })
 }
 
@@ -180,8 +192,13 @@ fn check_kind(client: &Client, parameters: &Parameters) -> Result<(), OAuthError
             "Only response_type=code is supported.",
         ));
     }
-    if parameters.get("response_mode")?.is_some_and(|mode| mode != "query") {
-        return Err(invalid_request("Only response_mode=query is supported. Leave the parameter out."));
+    if parameters
+        .get("response_mode")?
+        .is_some_and(|mode| mode != "query")
+    {
+        return Err(invalid_request(
+            "Only response_mode=query is supported. Leave the parameter out.",
+        ));
     }
     if !client.metadata.may_use(GrantType::AuthorizationCode) {
         return Err(OAuthError::new(
@@ -195,9 +212,14 @@ fn check_kind(client: &Client, parameters: &Parameters) -> Result<(), OAuthError
 /// PKCE with `S256`, for every client (OAuth 2.1 §4.1.1).
 fn code_challenge(parameters: &Parameters) -> Result<CodeChallenge, OAuthError> {
     let challenge = parameters.get("code_challenge")?.ok_or_else(|| {
-        invalid_request("The parameter code_challenge is missing. Send a PKCE challenge with code_challenge_method=S256.")
+        invalid_request(
+            "The parameter code_challenge is missing. Send a PKCE challenge with code_challenge_method=S256.",
+        )
     })?;
-    Ok(CodeChallenge::parse(challenge, parameters.get("code_challenge_method")?)?)
+    Ok(CodeChallenge::parse(
+        challenge,
+        parameters.get("code_challenge_method")?,
+    )?)
 }
 
 fn prompt(parameters: &Parameters) -> Result<Prompt, OAuthError> {

@@ -12,7 +12,11 @@ use crate::context::Context;
 use crate::http::error::PageError;
 
 /// The code for the client (OAuth 2.1 §4.1.2).
-pub(crate) fn success(ctx: &Context, request: &AuthorizationRequest, code: &str) -> Result<Response, PageError> {
+pub(crate) fn success(
+    ctx: &Context,
+    request: &AuthorizationRequest,
+    code: &str,
+) -> Result<Response, PageError> {
     let mut pairs = vec![("code", code)];
     pairs.extend(request.state.as_deref().map(|state| ("state", state)));
     pairs.push(("iss", ctx.issuer.as_str()));
@@ -27,7 +31,10 @@ pub(crate) fn error(
     error: &OAuthError,
 ) -> Result<Response, PageError> {
     let description = error.safe_description();
-    let mut pairs = vec![("error", error.code.as_str()), ("error_description", &*description)];
+    let mut pairs = vec![
+        ("error", error.code.as_str()),
+        ("error_description", &*description),
+    ];
     pairs.extend(state.map(|state| ("state", state)));
     pairs.push(("iss", ctx.issuer.as_str()));
     see_other(&redirect::location(redirect_uri, &pairs))
@@ -35,7 +42,10 @@ pub(crate) fn error(
 
 /// A redirect to one of our own pages.
 pub(crate) fn own_page(ctx: &Context, path: &str, handle: &str) -> Result<Response, PageError> {
-    see_other(&redirect::location(&format!("{}{path}", ctx.issuer.path()), &[("request", handle)]))
+    see_other(&redirect::location(
+        &format!("{}{path}", ctx.issuer.path()),
+        &[("request", handle)],
+    ))
 }
 
 /// 303: the browser goes on with `GET`, and never sends a password or decision along (RFC 9700 §4.12).

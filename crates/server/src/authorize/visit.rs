@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::approval::client_gone;
 use super::browser::Browser;
-use super::pending::{Pending, start_again};
+use super::pending::Pending;
 use crate::clients::Client;
 use crate::context::Context;
 use crate::http::csrf::BrowserId;
@@ -36,16 +36,27 @@ impl<'a> Visit<'a> {
         headers: &HeaderMap,
         parameters: &'a Parameters,
     ) -> Result<Self, PageError> {
-        let handle = parameters.get("request").map_err(OAuthError::from)?.unwrap_or_default();
-        let browser = Browser::known(ctx, headers)?.ok_or_else(start_again)?;
-        let pending = Pending::open(ctx, &browser, handle)?;
+        let handle = parameters
+            .get("request")
+            .map_err(OAuthError::from)?
+            .unwrap_or_default();
+        let (browser, pending) = Browser::open(ctx, headers, handle)?;
         info.note_client(&pending.request.client_id);
         let client = unchanged_client(ctx, &pending).await?;
-        Ok(Self { handle, browser, pending, client })
+        Ok(Self {
+            handle,
+            browser,
+            pending,
+            client,
+        })
     }
 
     /// Who is signed in, if that is recent enough for this request.
-    pub(crate) async fn signed_in(&self, ctx: &Context, headers: &HeaderMap) -> Result<Option<SignedIn>, PageError> {
+    pub(crate) async fn signed_in(
+        &self,
+        ctx: &Context,
+        headers: &HeaderMap,
+    ) -> Result<Option<SignedIn>, PageError> {
         let signed_in = sessions::current(ctx, headers).await?;
         Ok(signed_in.filter(|signed_in| self.pending.accepts(&signed_in.session)))
     }
@@ -53,7 +64,9 @@ impl<'a> Visit<'a> {
     /// The resource of the request.
     pub(crate) async fn resource(&self, ctx: &Context) -> Result<Resource, PageError> {
         let resources = ctx.resources.all().await?;
-        let found = resources.iter().find(|resource| resource.uri == self.pending.request.resource);
+        let found = resources
+            .iter()
+            .find(|resource| resource.uri == self.pending.request.resource);
         found.cloned().ok_or_else(resource_gone)
     }
 }

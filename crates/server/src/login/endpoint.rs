@@ -49,7 +49,7 @@ pub(crate) async fn get(
     }
     let browser = Browser::of(&ctx, &headers)?;
     let page = Form::plain(browser.id.clone()).page(&ctx, String::new(), StatusCode::OK, None);
-    Ok(browser.mark(page))
+    Ok(browser.mark(&ctx, page))
 }
 
 /// `POST /login`.
@@ -63,21 +63,38 @@ pub(crate) async fn post(
     if !csrf::same_origin(&headers, &ctx.issuer) {
         return Err(foreign_form());
     }
-    let field = |name| parameters.get(name).map(Option::unwrap_or_default).map_err(OAuthError::from);
+    let field = |name| {
+        parameters
+            .get(name)
+            .map(Option::unwrap_or_default)
+            .map_err(OAuthError::from)
+    };
     let handle = field("request")?;
     let form = if handle.is_empty() {
         Form::plain(Browser::known(&ctx, &headers)?.ok_or_else(foreign_form)?)
     } else {
         Form::of_request(&ctx, &Visit::new(&ctx, &info, &headers, &parameters).await?).await?
     };
-    if !csrf::check(&ctx.secrets, &form.browser, &form.csrf_subject(), field("csrf_token")?) {
+    if !csrf::check(
+        &ctx.secrets,
+        &form.browser,
+        &form.csrf_subject(),
+        field("csrf_token")?,
+    ) {
         return Err(foreign_form());
     }
 
     let (email, password) = (field("email")?.trim(), field("password")?);
     let user = match sign_in(&ctx, &info, &headers, &form.browser, email, password).await? {
         Outcome::SignedIn(user) => user,
-        Outcome::Refused => return Ok(form.page(&ctx, email.to_owned(), StatusCode::BAD_REQUEST, Some(REFUSED.into()))),
+        Outcome::Refused => {
+            return Ok(form.page(
+                &ctx,
+                email.to_owned(),
+                StatusCode::BAD_REQUEST,
+                Some(REFUSED.into()),
+            ));
+        }
         Outcome::Wait(seconds) => return Ok(form.wait(&ctx, email.to_owned(), seconds)),
     };
     let mut response = if handle.is_empty() {
@@ -85,7 +102,10 @@ pub(crate) async fn post(
     } else {
         own_page(&ctx, routes::CONSENT, handle)?
     };
-    for cookie in [sessions::start(&ctx, &headers, &user).await?, known_browser::cookie(&ctx, &form.browser, &user)] {
+    for cookie in [
+        sessions::start(&ctx, &headers, &user).await?,
+        known_browser::cookie(&ctx, &form.browser, &user),
+    ] {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     Ok(response)
@@ -147,7 +167,13 @@ struct Form {
 
 impl Form {
     fn plain(browser: BrowserId) -> Self {
-        Self { browser, handle: String::new(), client_name: None, resource_name: None, redirect_uri: None }
+        Self {
+            browser,
+            handle: String::new(),
+            client_name: None,
+            resource_name: None,
+            redirect_uri: None,
+        }
     }
 
     async fn of_request(ctx: &Context, visit: &Visit<'_>) -> Result<Self, PageError> {
@@ -170,7 +196,9 @@ impl Form {
             base: ctx.issuer.path().to_owned(),
             request: self.handle.clone(),
             csrf_token: csrf::issue(&ctx.secrets, &self.browser, &self.csrf_subject()),
-            email: Some(email).filter(|email| email.len() <= MAX_EMAIL).unwrap_or_default(),
+            email: Some(email)
+                .filter(|email| email.len() <= MAX_EMAIL)
+                .unwrap_or_default(),
             error,
             client_name: self.client_name.clone(),
             resource_name: self.resource_name.clone(),
@@ -182,7 +210,9 @@ impl Form {
         let unit = if seconds == 1 { "second" } else { "seconds" };
         let error = format!("Too many attempts. Try again in {seconds} {unit}.");
         let mut response = self.page(ctx, email, StatusCode::TOO_MANY_REQUESTS, Some(error));
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         response
     }
 }
@@ -195,7 +225,7 @@ pub(super) fn signed_in_page(ctx: &Context, headers: &HeaderMap, user: &User) ->
         account: user.email.clone(),
         csrf_token: csrf::issue(&ctx.secrets, &browser.id, logout::FORM),
     };
-    Ok(browser.mark(page.render_response(StatusCode::OK)))
+    Ok(browser.mark(ctx, page.render_response(StatusCode::OK)))
 }
 
 fn busy() -> PageError {

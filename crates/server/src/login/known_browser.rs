@@ -14,11 +14,13 @@ use crate::http::error::PageError;
 
 const PURPOSE: &str = "known-browser";
 /// As long as browsers keep a cookie.
-const LIFETIME: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+const LIFETIME: Duration = Duration::from_hours(400 * 24);
 
 /// The cookie after a right password.
 pub(crate) fn cookie(ctx: &Context, browser: &BrowserId, user: &User) -> HeaderValue {
-    let mac = ctx.secrets.mac(PURPOSE, &[user.id.0.as_bytes(), browser.as_str().as_bytes()]);
+    let mac = ctx
+        .secrets
+        .mac(PURPOSE, &[user.id.0.as_bytes(), browser.as_str().as_bytes()]);
     CookiePolicy::for_issuer(&ctx.issuer).set(Cookie::Known, &base64url::encode(&mac), Some(LIFETIME))
 }
 
@@ -35,7 +37,11 @@ pub(crate) fn proof(
     let value = CookiePolicy::for_issuer(&ctx.issuer).read(Cookie::Known, headers)?;
     Ok(value.filter(|value| {
         base64url::decode(value).is_ok_and(|mac| {
-            ctx.secrets.verify_mac(PURPOSE, &[user.id.0.as_bytes(), browser.as_str().as_bytes()], &mac)
+            ctx.secrets.verify_mac(
+                PURPOSE,
+                &[user.id.0.as_bytes(), browser.as_str().as_bytes()],
+                &mac,
+            )
         })
     }))
 }

@@ -36,7 +36,10 @@ pub(crate) async fn post(
 ) -> Result<Response, PageError> {
     let parameters = form::parse(&headers, &body)?;
     let browser = Browser::known(&ctx, &headers)?.ok_or_else(foreign_form)?;
-    let token = parameters.get("csrf_token").map_err(OAuthError::from)?.unwrap_or_default();
+    let token = parameters
+        .get("csrf_token")
+        .map_err(OAuthError::from)?
+        .unwrap_or_default();
     if !csrf::same_origin(&headers, &ctx.issuer) || !csrf::check(&ctx.secrets, &browser, FORM, token) {
         return Err(foreign_form());
     }
@@ -47,5 +50,8 @@ pub(crate) async fn post(
 }
 
 fn logged_out(ctx: &Context) -> Response {
-    LoggedOutPage { base: ctx.issuer.path().to_owned() }.render_response(StatusCode::OK)
+    LoggedOutPage {
+        base: ctx.issuer.path().to_owned(),
+    }
+    .render_response(StatusCode::OK)
 }

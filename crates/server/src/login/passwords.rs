@@ -115,12 +115,18 @@ impl Passwords {
             drop(permits);
             result
         });
-        task.await.map_err(|error| PasswordError::Failed(error.to_string()))?
+        task.await
+            .map_err(|error| PasswordError::Failed(error.to_string()))?
     }
 
     async fn permits(&self) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), PasswordError> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| PasswordError::Busy)?;
-        let worker = Arc::clone(&self.workers).acquire_owned().await.map_err(|_| PasswordError::Busy)?;
+        let place = Arc::clone(&self.places)
+            .try_acquire_owned()
+            .map_err(|_| PasswordError::Busy)?;
+        let worker = Arc::clone(&self.workers)
+            .acquire_owned()
+            .await
+            .map_err(|_| PasswordError::Busy)?;
         Ok((place, worker))
     }
 }

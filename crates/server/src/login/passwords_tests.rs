@@ -22,8 +22,14 @@ async fn a_hash_is_argon2id_with_its_documented_parameters_and_a_salt_of_its_own
 async fn only_the_right_password_passes() {
     let passwords = passwords();
     let hash = passwords.hash(&secret("correct horse battery")).await.unwrap();
-    assert_eq!(passwords.verify("correct horse battery", Some(&hash)).await, Ok(true));
-    assert_eq!(passwords.verify("correct horse batterY", Some(&hash)).await, Ok(false));
+    assert_eq!(
+        passwords.verify("correct horse battery", Some(&hash)).await,
+        Ok(true)
+    );
+    assert_eq!(
+        passwords.verify("correct horse batterY", Some(&hash)).await,
+        Ok(false)
+    );
     assert_eq!(passwords.verify("", Some(&hash)).await, Ok(false));
 }
 
@@ -39,16 +45,30 @@ async fn long_passwords_count_to_their_last_byte() {
     let long = "x".repeat(100);
     let hash = passwords.hash(&secret(&long)).await.unwrap();
     assert_eq!(passwords.verify(&long, Some(&hash)).await, Ok(true));
-    assert_eq!(passwords.verify(&format!("{}y", "x".repeat(99)), Some(&hash)).await, Ok(false));
+    assert_eq!(
+        passwords
+            .verify(&format!("{}y", "x".repeat(99)), Some(&hash))
+            .await,
+        Ok(false)
+    );
 }
 
 #[tokio::test]
 async fn lengths_out_of_bounds_cost_nothing() {
     // No worker at all: whatever is hashed would wait for ever.
     let passwords = Passwords::with_limits(Arc::new(OsRandom::default()), 0, 1);
-    assert_eq!(passwords.hash(&secret("eleven char")).await, Err(PasswordError::TooShort));
-    assert_eq!(passwords.hash(&secret(&"x".repeat(1025))).await, Err(PasswordError::TooLong));
-    assert_eq!(passwords.verify(&"x".repeat(1 << 20), None).await, Err(PasswordError::TooLong));
+    assert_eq!(
+        passwords.hash(&secret("eleven char")).await,
+        Err(PasswordError::TooShort)
+    );
+    assert_eq!(
+        passwords.hash(&secret(&"x".repeat(1025))).await,
+        Err(PasswordError::TooLong)
+    );
+    assert_eq!(
+        passwords.verify(&"x".repeat(1 << 20), None).await,
+        Err(PasswordError::TooLong)
+    );
 }
 
 #[tokio::test]
@@ -57,10 +77,16 @@ async fn the_queue_is_bounded() {
     let waiting = passwords.verify("a waiting password", None);
     tokio::pin!(waiting);
     assert!(futures_util::poll!(waiting.as_mut()).is_pending());
-    assert_eq!(passwords.verify("one too many", None).await, Err(PasswordError::Busy));
+    assert_eq!(
+        passwords.verify("one too many", None).await,
+        Err(PasswordError::Busy)
+    );
 }
 
 #[tokio::test]
 async fn a_broken_stored_hash_is_a_fault_not_a_wrong_password() {
-    assert!(matches!(passwords().verify("anything at all", Some("plain text")).await, Err(PasswordError::Failed(_))));
+    assert!(matches!(
+        passwords().verify("anything at all", Some("plain text")).await,
+        Err(PasswordError::Failed(_))
+    ));
 }

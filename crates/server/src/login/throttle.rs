@@ -40,13 +40,21 @@ impl Attempt {
     /// Takes the attempt, before the password is looked at.
     pub(crate) async fn begin(&self, ctx: &Context) -> Result<LoginThrottle, StoreError> {
         let account = policy(ctx);
-        let address = ThrottlePolicy { free_attempts: account.free_attempts.saturating_mul(ADDRESS_FACTOR), ..account };
+        let address = ThrottlePolicy {
+            free_attempts: account.free_attempts.saturating_mul(ADDRESS_FACTOR),
+            ..account
+        };
         let now = ctx.now();
-        let outcome = ctx.store.begin_login(std::slice::from_ref(&self.address), address, now).await?;
+        let outcome = ctx
+            .store
+            .begin_login(std::slice::from_ref(&self.address), address, now)
+            .await?;
         if outcome != LoginThrottle::Allowed {
             return Ok(outcome);
         }
-        ctx.store.begin_login(std::slice::from_ref(&self.account), account, now).await
+        ctx.store
+            .begin_login(std::slice::from_ref(&self.account), account, now)
+            .await
     }
 
     /// Gives the account's attempts back, after a right password.
@@ -92,8 +100,14 @@ mod tests {
     #[test]
     fn addresses_of_one_network_share_a_window_and_only_a_window() {
         let one = attempt("a@example.com", "2001:db8:1:2::1", None, 899);
-        assert_eq!(one.address, attempt("b@example.com", "2001:db8:1:2:ff::9", None, 0).address);
-        assert_ne!(one.address, attempt("a@example.com", "2001:db8:1:2::1", None, 900).address);
+        assert_eq!(
+            one.address,
+            attempt("b@example.com", "2001:db8:1:2:ff::9", None, 0).address
+        );
+        assert_ne!(
+            one.address,
+            attempt("a@example.com", "2001:db8:1:2::1", None, 900).address
+        );
     }
 
     #[test]

@@ -22,7 +22,10 @@ pub struct Browser {
 
 impl Browser {
     pub(super) fn new(router: Router) -> Self {
-        Self { router, cookies: Mutex::default() }
+        Self {
+            router,
+            cookies: Mutex::default(),
+        }
     }
 
     /// The cookies, by name.
@@ -32,12 +35,18 @@ impl Browser {
 
     /// Sets a cookie, as an attacker might.
     pub fn set_cookie(&self, name: &str, value: &str) {
-        self.cookies.lock().unwrap().insert(name.to_owned(), value.to_owned());
+        self.cookies
+            .lock()
+            .unwrap()
+            .insert(name.to_owned(), value.to_owned());
     }
 
     /// The value of the cookie whose name ends so (`session`, `browser`).
     pub fn cookie(&self, ending: &str) -> Option<String> {
-        self.cookies().into_iter().find(|(name, _)| name.ends_with(ending)).map(|(_, value)| value)
+        self.cookies()
+            .into_iter()
+            .find(|(name, _)| name.ends_with(ending))
+            .map(|(_, value)| value)
     }
 
     /// Forgets every cookie.
@@ -79,7 +88,12 @@ impl Browser {
     }
 
     /// Posts a form with these headers.
-    pub async fn submit_with(&self, form: &Form, button: Option<(&str, &str)>, headers: &[(&str, &str)]) -> Reply {
+    pub async fn submit_with(
+        &self,
+        form: &Form,
+        button: Option<(&str, &str)>,
+        headers: &[(&str, &str)],
+    ) -> Reply {
         let mut body = url::form_urlencoded::Serializer::new(String::new());
         body.extend_pairs(&form.fields);
         body.extend_pairs(button);
@@ -109,10 +123,16 @@ impl Browser {
 
     /// Any request.
     pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: String) -> Reply {
-        let mut request = Request::builder().method(method).uri(path).header("host", "localhost:9000");
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "localhost:9000");
         let cookies = self.cookies();
         if !cookies.is_empty() {
-            let pairs: Vec<_> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let pairs: Vec<_> = cookies
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
             request = request.header("cookie", pairs.join("; "));
         }
         for (name, value) in headers {
@@ -123,7 +143,11 @@ impl Browser {
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         self.keep_cookies(&parts.headers);
-        Reply { status: parts.status, headers: parts.headers, body: String::from_utf8(bytes.to_vec()).unwrap() }
+        Reply {
+            status: parts.status,
+            headers: parts.headers,
+            body: String::from_utf8(bytes.to_vec()).unwrap(),
+        }
     }
 
     fn keep_cookies(&self, headers: &HeaderMap) {
@@ -132,7 +156,11 @@ impl Browser {
             let cookie = cookie.to_str().unwrap();
             let (pair, attributes) = cookie.split_once(';').unwrap_or((cookie, ""));
             let (name, value) = pair.split_once('=').expect("a cookie has a name");
-            if attributes.to_ascii_lowercase().split(';').any(|attribute| attribute.trim() == "max-age=0") {
+            if attributes
+                .to_ascii_lowercase()
+                .split(';')
+                .any(|attribute| attribute.trim() == "max-age=0")
+            {
                 jar.remove(name);
             } else {
                 jar.insert(name.to_owned(), value.to_owned());
@@ -170,7 +198,9 @@ impl Reply {
 
     /// `Location`, byte for byte.
     pub fn location(&self) -> Option<&str> {
-        self.headers.get(header::LOCATION).map(|value| value.to_str().unwrap())
+        self.headers
+            .get(header::LOCATION)
+            .map(|value| value.to_str().unwrap())
     }
 
     /// The path and query of a redirect to the server itself.
@@ -179,7 +209,10 @@ impl Reply {
         if location.starts_with('/') && !location.starts_with("//") {
             return Some(location.to_owned());
         }
-        location.strip_prefix(ISSUER).filter(|rest| rest.starts_with('/')).map(str::to_owned)
+        location
+            .strip_prefix(ISSUER)
+            .filter(|rest| rest.starts_with('/'))
+            .map(str::to_owned)
     }
 
     /// The decoded query parameters of `Location`, in order.
@@ -190,12 +223,17 @@ impl Reply {
 
     /// One query parameter of `Location`.
     pub fn param(&self, name: &str) -> Option<String> {
-        self.query().into_iter().find(|(key, _)| key == name).map(|(_, value)| value)
+        self.query()
+            .into_iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value)
     }
 
     /// The form that posts to this path.
     pub fn form(&self, action: &str) -> Form {
-        let found = Form::all(&self.body).into_iter().find(|form| form.action.split('?').next() == Some(action));
+        let found = Form::all(&self.body)
+            .into_iter()
+            .find(|form| form.action.split('?').next() == Some(action));
         found.unwrap_or_else(|| panic!("no form for {action} in {self:?}"))
     }
 
@@ -231,7 +269,11 @@ impl Reply {
     #[track_caller]
     pub fn assert_error_redirect(&self, redirect_uri: &str, error: &str, state: Option<&str>) {
         assert_eq!(self.status, StatusCode::SEE_OTHER, "{self:?}");
-        assert!(self.location().is_some_and(|location| location.starts_with(redirect_uri)), "{self:?}");
+        assert!(
+            self.location()
+                .is_some_and(|location| location.starts_with(redirect_uri)),
+            "{self:?}"
+        );
         assert_eq!(self.param("error").as_deref(), Some(error), "{self:?}");
         assert_eq!(self.param("state").as_deref(), state, "{self:?}");
         assert_eq!(self.param("iss").as_deref(), Some(ISSUER), "{self:?}");

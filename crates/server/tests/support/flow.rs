@@ -35,7 +35,11 @@ impl Authorization {
             ("resource", RESOURCE),
             ("scope", "mcp:read"),
         ];
-        Self(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec())
+        Self(
+            pairs
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .to_vec(),
+        )
     }
 
     /// With this value instead.
@@ -60,7 +64,9 @@ impl Authorization {
 
     /// As a query string or form body.
     pub fn encoded(&self) -> String {
-        url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.0).finish()
+        url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(&self.0)
+            .finish()
     }
 
     /// The path with its query.
@@ -115,18 +121,24 @@ impl TestApp {
         if page.body.contains("name=\"password\"") {
             page = browser.sign_in_on(&page, EMAIL).await;
         }
-        browser.submit(&page.form("/consent"), Some(("decision", "allow"))).await
+        browser
+            .submit(&page.form("/consent"), Some(("decision", "allow")))
+            .await
     }
 
     /// Posts to the token endpoint.
     pub async fn token(&self, form: &[(&str, &str)]) -> Reply {
-        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
         self.browser().post("/oauth/token", &[], body).await
     }
 
     /// Redeems the code of a reply with [`VERIFIER`].
     pub async fn redeem(&self, client_id: &str, reply: &Reply) -> Reply {
-        let code = reply.param("code").unwrap_or_else(|| panic!("no code in {reply:?}"));
+        let code = reply
+            .param("code")
+            .unwrap_or_else(|| panic!("no code in {reply:?}"));
         self.token(&[
             ("grant_type", "authorization_code"),
             ("client_id", client_id),

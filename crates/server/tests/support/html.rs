@@ -20,7 +20,10 @@ impl Form {
             match tag.name {
                 "form" => {
                     inside = true;
-                    forms.push(Self { action: tag.get("action").unwrap_or_default(), ..Self::default() });
+                    forms.push(Self {
+                        action: tag.get("action").unwrap_or_default(),
+                        ..Self::default()
+                    });
                 }
                 "/form" => inside = false,
                 "input" | "button" if inside => {
@@ -47,12 +50,19 @@ impl Form {
 
     /// The first value of a field.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
+        self.fields
+            .iter()
+            .find(|(field, _)| field == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// Every value of a field.
     pub fn values(&self, name: &str) -> Vec<&str> {
-        self.fields.iter().filter(|(field, _)| field == name).map(|(_, value)| value.as_str()).collect()
+        self.fields
+            .iter()
+            .filter(|(field, _)| field == name)
+            .map(|(_, value)| value.as_str())
+            .collect()
     }
 
     /// The form with one value for a field.
@@ -84,7 +94,10 @@ struct Tag<'a> {
 
 impl Tag<'_> {
     fn get(&self, name: &str) -> Option<String> {
-        self.attributes.iter().find(|(attribute, _)| *attribute == name).map(|(_, value)| value.clone())
+        self.attributes
+            .iter()
+            .find(|(attribute, _)| *attribute == name)
+            .map(|(_, value)| value.clone())
     }
 }
 
@@ -119,7 +132,9 @@ fn tag(text: &str) -> Tag<'_> {
     let mut attributes = Vec::new();
     loop {
         rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '/');
-        let end = rest.find(|c: char| c.is_whitespace() || c == '=').unwrap_or(rest.len());
+        let end = rest
+            .find(|c: char| c.is_whitespace() || c == '=')
+            .unwrap_or(rest.len());
         if end == 0 {
             return Tag { name, attributes };
         }
@@ -144,7 +159,9 @@ pub fn unescape(text: &str) -> String {
     let mut rest = text;
     while let Some(start) = rest.find('&') {
         plain.push_str(&rest[..start]);
-        let (entity, after) = rest[start + 1..].split_once(';').expect("an entity ends with a semicolon");
+        let (entity, after) = rest[start + 1..]
+            .split_once(';')
+            .expect("an entity ends with a semicolon");
         plain.push(match entity {
             "amp" => '&',
             "lt" => '<',

@@ -1,7 +1,6 @@
 //! The server under test: the real routers on a database of its own, a clock that tests move by hand, and
 //! browsers that keep cookies and fill in forms.
 
-#![expect(clippy::allow_attributes, reason = "the next line cannot be an expectation")]
 #![allow(dead_code, unused_imports, reason = "each test program uses its part")]
 
 mod browser;
@@ -58,7 +57,8 @@ impl TestApp {
     /// A server with other settings.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let app = Self::empty(change).await;
-        app.add_resource("mcp", RESOURCE, &["mcp:read", "mcp:write"]).await;
+        app.add_resource("mcp", RESOURCE, &["mcp:read", "mcp:write"])
+            .await;
         app.context.store.create_user(app.user.clone()).await.unwrap();
         app
     }
@@ -71,12 +71,22 @@ impl TestApp {
         settings.storage.url = format!("sqlite://{}", folder.path().join("doorward.db").display());
         change(&mut settings);
         let clock = ManualClock::new(UnixSeconds(1_800_000_000));
-        let parts = Parts { clock: Arc::new(clock.clone()), random: Arc::new(OsRandom::default()) };
+        let parts = Parts {
+            clock: Arc::new(clock.clone()),
+            random: Arc::new(OsRandom::default()),
+        };
         let server = AuthorizationServer::open(settings, parts).await.unwrap();
         let routers = server.routers();
         let context = server.context();
         let user = new_user(&context, EMAIL);
-        Self { context, clock, public: routers.public, admin: routers.admin, user, _folder: folder }
+        Self {
+            context,
+            clock,
+            public: routers.public,
+            admin: routers.admin,
+            user,
+            _folder: folder,
+        }
     }
 
     /// A browser without cookies.
@@ -88,7 +98,10 @@ impl TestApp {
     pub async fn signed_in(&self) -> Browser {
         let browser = self.browser();
         let reply = browser.sign_in("/login", EMAIL, PASSWORD).await;
-        assert!(reply.status.is_success() || reply.status.is_redirection(), "{reply:?}");
+        assert!(
+            reply.status.is_success() || reply.status.is_redirection(),
+            "{reply:?}"
+        );
         browser
     }
 
@@ -113,7 +126,11 @@ impl TestApp {
             created_at: self.clock.now(),
             updated_at: self.clock.now(),
         };
-        self.context.store.create_resource(resource.clone()).await.unwrap();
+        self.context
+            .store
+            .create_resource(resource.clone())
+            .await
+            .unwrap();
         resource
     }
 
@@ -126,8 +143,15 @@ impl TestApp {
 
     /// Disables the person of [`TestApp::new`], or enables the person again.
     pub async fn set_disabled(&self, disabled: bool) {
-        let user = User { disabled, ..self.user.clone() };
-        self.context.store.update_user(user, self.clock.now()).await.unwrap();
+        let user = User {
+            disabled,
+            ..self.user.clone()
+        };
+        self.context
+            .store
+            .update_user(user, self.clock.now())
+            .await
+            .unwrap();
     }
 }
 
@@ -147,5 +171,8 @@ fn new_user(context: &Context, email: &str) -> User {
 fn cheap_hash(password: &str) -> String {
     let params = Params::new(Params::MIN_M_COST, 1, 1, None).unwrap();
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    argon2.hash_password_with_salt(password.as_bytes(), b"the salt of tests").unwrap().to_string()
+    argon2
+        .hash_password_with_salt(password.as_bytes(), b"the salt of tests")
+        .unwrap()
+        .to_string()
 }
