@@ -31,8 +31,5 @@ async fn main() -> anyhow::Result<()> {
         "listening on {}",
         settings.listen
     );
-    serve(listener, app)
-        .with_graceful_shutdown(settings::stop_signal())
-        .await?;
-    Ok(())
+    Ok(serve(listener, app).await?)
 }
