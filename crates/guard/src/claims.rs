@@ -85,7 +85,6 @@ impl fmt::Debug for Claims {
 #[error("the access token does not have every scope that this needs: {needed}")]
 pub struct MissingScope {
     needed: ScopeSet,
-    #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "for the HTTP answer"))]
     challenges: Arc<Challenges>,
 }
 

@@ -69,11 +69,11 @@ impl Refusal {
             // How every client begins.
             Self::NoCredentials => tracing::debug!(error_id, status, reason = ?self, "request refused"),
             Self::KeysUnavailable { .. } => {
-                tracing::warn!(error_id, status, reason = ?self, "request refused")
+                tracing::warn!(error_id, status, reason = ?self, "request refused");
             }
             // The id comes from the client.
             Self::HeaderMismatch { .. } => {
-                tracing::info!(error_id, status, reason = "HeaderMismatch", "request refused")
+                tracing::info!(error_id, status, reason = "HeaderMismatch", "request refused");
             }
             Self::InvalidToken(reason) => tracing::info!(error_id, status, ?reason, "token refused"),
             _ => tracing::info!(error_id, status, reason = ?self, "request refused"),
