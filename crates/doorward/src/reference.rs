@@ -92,7 +92,7 @@ fn commands() -> String {
 
 fn describe(page: &mut String, command: &Command, above: &str, level: usize) {
     let name = format!("{above} {}", command.get_name());
-    let about = command.get_long_about().or(command.get_about()).map(ToString::to_string).unwrap_or_default();
+    let about = command.get_long_about().or(command.get_about()).map(|about| sentence(&about.to_string())).unwrap_or_default();
     let heading = "#".repeat(level.min(4));
     let _ = write!(page, "\n{heading} `{name}`\n\n{about}\n");
     // What is true of a whole family is said once, where the family begins.
@@ -136,7 +136,7 @@ fn default(argument: &Arg) -> String {
 }
 
 fn help(argument: &Arg) -> String {
-    let mut text = argument.get_help().map(|help| cell(&help.to_string())).unwrap_or_default();
+    let mut text = argument.get_help().map(|help| cell(&sentence(&help.to_string()))).unwrap_or_default();
     let choices: Vec<String> = argument
         .get_possible_values()
         .iter()
@@ -150,6 +150,12 @@ fn help(argument: &Arg) -> String {
         let _ = write!(text, " Or `{}` in the environment.", variable.to_string_lossy());
     }
     text
+}
+
+/// clap takes the full stop from a help text that is one sentence.
+fn sentence(text: &str) -> String {
+    let text = text.trim_end();
+    if text.ends_with(['.', '?', '!', ':']) { text.to_owned() } else { format!("{text}.") }
 }
 
 /// Text inside a table cell: on one line, with bars and angle brackets that are no markup.

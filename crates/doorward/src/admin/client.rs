@@ -51,10 +51,11 @@ pub struct Create {
     /// `none`, `client_secret_basic` or `client_secret_post`.
     #[arg(long, default_value = "none")]
     auth_method: String,
-    /// The grants it may use. May be repeated.
-    #[arg(long = "grant-type", default_values = ["authorization_code", "refresh_token"])]
+    /// The grants it may use. May be repeated; `authorization_code` and `refresh_token` when absent.
+    #[arg(long = "grant-type")]
     grant_types: Vec<String>,
-    /// The slug of the resource that this client is: it may introspect that resource's tokens.
+    /// The slug of the resource that this client is: it may introspect that resource's tokens. Without redirect URIs
+    /// it may do nothing else.
     #[arg(long)]
     resource_server: Option<String>,
 }
@@ -81,9 +82,12 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             let mut body = json!({
                 "client_name": create.name,
                 "redirect_uris": create.redirect_uris,
-                "grant_types": create.grant_types,
                 "token_endpoint_auth_method": create.auth_method,
             });
+            // Absent, not empty: what a client may do by default depends on what it is.
+            if !create.grant_types.is_empty() {
+                body["grant_types"] = create.grant_types.into();
+            }
             if let Some(slug) = create.resource_server {
                 body["resource_server"] = slug.into();
             }
