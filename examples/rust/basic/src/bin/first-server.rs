@@ -20,14 +20,14 @@ struct Note {
 #[tool_router]
 impl MyServer {
     #[tool(description = "Says who calls")]
-    fn whoami(&self, context: RequestContext<RoleServer>) -> Result<CallToolResult, ErrorData> {
+    async fn whoami(&self, context: RequestContext<RoleServer>) -> Result<CallToolResult, ErrorData> {
         let claims = doorward_guard::rmcp::claims(&context)?;
         let text = format!("{} through {} with {}", claims.subject, claims.client_id, claims.scopes);
         Ok(CallToolResult::success(vec![ContentBlock::text(text)]))
     }
 
     #[tool(description = "Writes a note; needs tools/write")]
-    fn write(&self, Parameters(Note { text }): Parameters<Note>) -> String {
+    async fn write(&self, Parameters(Note { text }): Parameters<Note>) -> String {
         format!("wrote {text}")
     }
 }
