@@ -1,0 +1,172 @@
+//! What is shown.
+
+use crate::support::{Authorization, EMAIL, RESOURCE};
+use crate::{ALLOW, REDIRECT, scene};
+use doorward_store::ClientSource::Dynamic;
+use http::StatusCode;
+use serde_json::json;
+
+/// [LOGIN-025, RES-012, AS-19, PX-4]
+#[tokio::test]
+async fn the_page_says_who_wants_what_and_where_the_answer_goes() {
+    let scene = scene().await;
+    let page = scene.page().await;
+    let text = page.text();
+    for expected in [
+        "Test client",
+        "Not verified",
+        "client.example",
+        "The mcp server",
+        RESOURCE,
+        EMAIL,
+        "What mcp:read is for",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    let form = page.form("/consent");
+    assert_eq!(form.values("scope"), ["mcp:read", "mcp:write"]);
+    let decisions: Vec<_> = form.buttons.iter().map(|(_, value)| value.as_str()).collect();
+    assert_eq!(decisions, ["deny", "allow", "switch"]);
+}
+
+#[tokio::test]
+async fn a_private_use_scheme_is_shown_and_warned_about() {
+    let scene = scene().await;
+    let uri = "cursor://anysphere.cursor-mcp/oauth/callback";
+    let client_id = scene.app.add_client(Dynamic, &[uri]).await;
+    let page = scene
+        .browser
+        .open(&Authorization::new(&client_id, uri).path())
+        .await;
+    assert!(page.text().contains("cursor://anysphere.cursor-mcp"), "{page:?}");
+    assert!(page.text().contains("just started connecting"));
+    let reply = scene.browser.submit(&page.form("/consent"), ALLOW).await;
+    assert!(
+        reply
+            .location()
+            .unwrap()
+            .starts_with("cursor://anysphere.cursor-mcp/oauth/callback?code="),
+        "[REDIR-049]"
+    );
+}
+
+/// [LOGIN-025, AS-20]
+#[tokio::test]
+async fn a_client_named_by_its_document_is_shown_by_its_host_and_kept_when_allowed() {
+    let scene = scene().await;
+    let server = wiremock::MockServer::start().await;
+    let client_id = format!("{}/client.json", server.uri());
+    let document = json!({
+        "client_id": client_id, "client_name": "Documented", "redirect_uris": ["http://localhost/callback"]
+    });
+    let answer = wiremock::ResponseTemplate::new(200).set_body_json(document);
+    wiremock::Mock::given(wiremock::matchers::path("/client.json"))
+        .respond_with(answer)
+        .mount(&server)
+        .await;
+
+    let request = Authorization::new(&client_id, "http://localhost:3118/callback");
+    let page = scene.browser.open(&request.path()).await;
+    let text = page.text();
+    for expected in [
+        "Documented",
+        &server.address().to_string(),
+        "localhost:3118",
+        "any program there could use its name",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    assert!(
+        scene
+            .app
+            .context
+            .store
+            .client(&client_id)
+            .await
+            .unwrap()
+            .is_none(),
+        "strangers cost no row"
+    );
+    let reply = scene.browser.submit(&page.form("/consent"), ALLOW).await;
+    assert!(
+        reply
+            .location()
+            .unwrap()
+            .starts_with("http://localhost:3118/callback?code="),
+        "{reply:?}"
+    );
+    assert!(
+        scene
+            .app
+            .context
+            .store
+            .client(&client_id)
+            .await
+            .unwrap()
+            .is_some()
+    );
+    assert!(
+        scene
+            .passes(&request.set("redirect_uri", "http://localhost:4000/callback"))
+            .await
+    );
+}
+
+/// [LOGIN-001, PX-6]
+#[tokio::test]
+async fn the_pages_cannot_be_framed_and_run_no_script() {
+    let scene = scene().await;
+    let stranger = scene.app.browser();
+    for (page, target) in [
+        (scene.page().await, true),
+        (stranger.open(&scene.request.path()).await, true),
+        (stranger.get("/login").await, false),
+    ] {
+        let policy = page.header("content-security-policy");
+        assert!(
+            policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"),
+            "{policy}"
+        );
+        assert!(!policy.contains("unsafe-inline") && !policy.contains("script-src"));
+        assert_eq!(
+            policy.contains("form-action 'self' https://client.example"),
+            target,
+            "{policy}"
+        );
+        assert_eq!(page.header("x-frame-options"), "DENY");
+        assert_eq!(page.header("x-content-type-options"), "nosniff");
+        assert_eq!(page.header("referrer-policy"), "no-referrer");
+        assert_eq!(page.header("cache-control"), "no-store");
+        assert!(!page.body.contains("<script"));
+    }
+}
+
+/// [XSS-001, XSS-004, XSS-005, XSS-012]
+#[tokio::test]
+async fn what_strangers_wrote_is_text() {
+    let scene = scene().await;
+    let hostile = [
+        "\"><svg/onload=alert(1)>",
+        "<script>alert(1)</script>",
+        "{{7*7}} ${7*7} <%=7*7%> #{7*7}",
+        "</title></textarea></script>",
+        "' OR 1=1--",
+        "javascript:alert(1)",
+    ];
+    for (index, name) in hostile.into_iter().enumerate() {
+        let client_id = format!("dwc_hostile{index}");
+        let metadata =
+            json!({ "client_name": name, "redirect_uris": [REDIRECT], "logo_uri": "javascript:alert(1)" });
+        scene.app.add_client_with(&client_id, Dynamic, metadata).await;
+        let request = Authorization::new(&client_id, REDIRECT);
+        let login = scene.app.browser().open(&request.path()).await;
+        let consent = scene.browser.open(&request.path()).await;
+        for page in [login, consent] {
+            assert_eq!(page.status, StatusCode::OK);
+            assert!(page.text().contains(name), "{name}: {page:?}");
+            for tag in ["<svg/", "<script", "alert(1)>", "<img src"] {
+                assert!(!page.body.contains(tag), "{tag} in {page:?}");
+            }
+        }
+    }
+}
