@@ -71,7 +71,7 @@ impl AuthorizationServer {
             master,
             Arc::clone(&parts.clock),
             Arc::clone(&parts.random),
-            settings.keys.algorithm.into(),
+            settings.keys.algorithm,
             keep_previous,
         )
         .await?;

@@ -70,9 +70,9 @@ impl Context {
     /// How refresh tokens live, from `tokens.*`.
     pub fn refresh_policy(&self) -> doorward_store::RefreshPolicy {
         doorward_store::RefreshPolicy {
-            idle_ttl: self.settings.tokens.refresh_idle_ttl.get(),
-            absolute_ttl: self.settings.tokens.refresh_absolute_ttl.get(),
-            retry_window: self.settings.tokens.refresh_retry_window.get(),
+            idle_ttl: self.settings.tokens.refresh_idle_ttl.duration(),
+            absolute_ttl: self.settings.tokens.refresh_absolute_ttl.duration(),
+            retry_window: self.settings.tokens.refresh_retry_window.duration(),
         }
     }
 }

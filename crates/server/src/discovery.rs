@@ -3,15 +3,15 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
+use doorward_jose::{base64url, sha256};
 use doorward_oauth::client::TokenEndpointAuthMethod;
 use doorward_oauth::metadata::{AuthorizationServerMetadata, ProtectedResourceMetadata};
 use doorward_oauth::resource::ResourceUri;
 use doorward_oauth::scope::{OFFLINE_ACCESS, Scope, ScopeSet};
 use doorward_store::Resource;
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -24,14 +24,14 @@ use crate::token::GRANT_TYPES;
 const CACHE: &str = "public, max-age=300";
 
 /// `GET /.well-known/oauth-authorization-server` and its twins.
-pub async fn server_metadata(State(ctx): State<Arc<Context>>) -> Result<Response, TokenError> {
+pub async fn server_metadata(State(ctx): State<Arc<Context>>, headers: HeaderMap) -> Result<Response, TokenError> {
     let scopes_supported = scopes_supported(&ctx.resources.all().await?);
-    Ok(document(&metadata(&ctx, scopes_supported)))
+    Ok(document(&headers, &metadata(&ctx, scopes_supported)))
 }
 
 /// `GET /.well-known/jwks.json`.
-pub async fn jwks(State(ctx): State<Arc<Context>>) -> Response {
-    document(&ctx.keys.jwks())
+pub async fn jwks(State(ctx): State<Arc<Context>>, headers: HeaderMap) -> Response {
+    document(&headers, &ctx.keys.jwks())
 }
 
 /// `GET /.well-known/oauth-protected-resource[/…]`: the document of a registered resource, for MCP servers
@@ -40,6 +40,7 @@ pub async fn jwks(State(ctx): State<Arc<Context>>) -> Response {
 pub async fn protected_resource(
     State(ctx): State<Arc<Context>>,
     path: Option<Path<String>>,
+    headers: HeaderMap,
 ) -> Result<Response, TokenError> {
     let path = path.map(|Path(path)| path).unwrap_or_default();
     let resources = ctx.resources.all().await?;
@@ -48,7 +49,7 @@ pub async fn protected_resource(
         .find(|resource| resource.slug == path)
         .or_else(|| only(resources.iter().filter(|resource| path.is_empty() || has_path(resource, &path))));
     Ok(match found {
-        Some(resource) => document(&resource_metadata(&ctx, resource)),
+        Some(resource) => document(&headers, &resource_metadata(&ctx, resource)),
         None => StatusCode::NOT_FOUND.into_response(),
     })
 }
@@ -64,8 +65,20 @@ fn has_path(resource: &Resource, path: &str) -> bool {
     ResourceUri::parse(&resource.uri).is_ok_and(|uri| uri.path().strip_prefix('/') == Some(path))
 }
 
-fn document<T: Serialize>(document: &T) -> Response {
-    ([(header::CACHE_CONTROL, CACHE)], Json(document)).into_response()
+/// A document that may be cached, and that is not sent again to who has it (RFC 9110 §13.1.2).
+fn document<T: Serialize>(headers: &HeaderMap, document: &T) -> Response {
+    let Ok(body) = serde_json::to_vec(document) else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let tag = format!("\"{}\"", base64url::encode(&sha256(&body)[..12]));
+    let known = headers.get_all(header::IF_NONE_MATCH).iter().any(|tags| {
+        tags.to_str().is_ok_and(|tags| tags.split(',').any(|known| known.trim().trim_start_matches("W/") == tag))
+    });
+    let cache = [(header::CACHE_CONTROL, CACHE.to_owned()), (header::ETAG, tag)];
+    if known {
+        return (StatusCode::NOT_MODIFIED, cache).into_response();
+    }
+    (cache, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 /// Every scope that can be asked for, in the order of the resources, and `offline_access`, which clients add

@@ -18,21 +18,37 @@ fn paths(router: &Router) -> BTreeSet<String> {
     let debug = format!("{router:?}");
     let quoted = debug.split('"').skip(1).step_by(2);
     // `/` is the fallback: nothing is served there.
-    quoted.filter(|text| text.len() > 1 && text.starts_with('/') && !text.contains("__private__")).map(str::to_owned).collect()
+    quoted
+        .filter(|text| text.len() > 1 && text.starts_with('/') && !text.contains("__private__"))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The methods of a path: what `Allow` says to a method that nobody serves.
 async fn methods(router: &Router, path: &str, key: Option<&str>) -> BTreeSet<String> {
-    let path = path.replace("{*path}", "mcp").replace("{id}", "0197b0a0-0000-7000-8000-000000000000");
+    let path = path
+        .replace("{*path}", "mcp")
+        .replace("{id}", "0197b0a0-0000-7000-8000-000000000000");
     let path = path.replace(['{', '}'], "");
-    let mut request = Request::builder().method("PROPFIND").uri(&path).header(header::HOST, "localhost");
+    let mut request = Request::builder()
+        .method("PROPFIND")
+        .uri(&path)
+        .header(header::HOST, "localhost");
     if let Some(key) = key {
         request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
     }
-    let response = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let response = router
+        .clone()
+        .oneshot(request.body(Body::empty()).unwrap())
+        .await
+        .unwrap();
     assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{path}");
     let allow = response.headers().get(header::ALLOW).unwrap().to_str().unwrap();
-    allow.split(',').filter(|method| *method != "HEAD").map(str::to_owned).collect()
+    allow
+        .split(',')
+        .filter(|method| *method != "HEAD")
+        .map(str::to_owned)
+        .collect()
 }
 
 async fn served(router: &Router, key: Option<&str>) -> Table {
@@ -46,7 +62,11 @@ async fn served(router: &Router, key: Option<&str>) -> Table {
 
 /// Assets have the digest of their content in the path.
 fn nameless(path: &str) -> String {
-    if path.starts_with("/assets/") { "/assets/{hash}/{file}".to_owned() } else { path.to_owned() }
+    if path.starts_with("/assets/") {
+        "/assets/{hash}/{file}".to_owned()
+    } else {
+        path.to_owned()
+    }
 }
 
 #[tokio::test]
@@ -54,7 +74,12 @@ async fn the_table_of_public_endpoints_is_what_the_router_serves() {
     let app = TestApp::new().await;
     let written: Table = public_endpoints()
         .into_iter()
-        .map(|endpoint| (endpoint.path.to_owned(), endpoint.methods.iter().map(ToString::to_string).collect()))
+        .map(|endpoint| {
+            (
+                endpoint.path.to_owned(),
+                endpoint.methods.iter().map(ToString::to_string).collect(),
+            )
+        })
         .collect();
     assert_eq!(written, served(&app.public, None).await);
 }
@@ -65,11 +90,21 @@ async fn the_tables_of_the_admin_router_are_what_it_serves() {
     let app = TestApp::with(|settings| settings.admin.bootstrap_key = Some(KEY.into())).await;
     let mut written: Table = admin_endpoints()
         .into_iter()
-        .map(|endpoint| (endpoint.path.to_owned(), endpoint.methods.iter().map(ToString::to_string).collect()))
+        .map(|endpoint| {
+            (
+                endpoint.path.to_owned(),
+                endpoint.methods.iter().map(ToString::to_string).collect(),
+            )
+        })
         .collect();
     let document = serde_json::to_value(admin_openapi()).unwrap();
     for (path, operations) in document["paths"].as_object().unwrap() {
-        let methods = operations.as_object().unwrap().keys().map(|method| method.to_uppercase()).collect();
+        let methods = operations
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(|method| method.to_uppercase())
+            .collect();
         written.insert(path.clone(), methods);
     }
     assert_eq!(written, served(&app.admin, Some(KEY)).await);

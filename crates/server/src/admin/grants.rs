@@ -16,6 +16,7 @@ use crate::context::Context;
 
 /// Which grants.
 #[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Which {
     /// Of this person.

@@ -15,6 +15,7 @@ use crate::config::Settings;
 use crate::context::{Context, Parts};
 
 /// An admin key that was just made: show it to the operator, it cannot be read again.
+#[derive(Debug)]
 pub struct AdminKeyOffer(SecretString);
 
 impl AdminKeyOffer {

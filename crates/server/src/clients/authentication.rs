@@ -128,7 +128,10 @@ fn basic(headers: &HeaderMap) -> Result<Option<Presented>, OAuthError> {
     }
     let (scheme, credentials) = value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or_else(failed)?;
     if !scheme.eq_ignore_ascii_case("basic") {
-        return Err(invalid_request("The Authorization header of a client endpoint must be Basic; use it or the form."));
+        return Err(OAuthError::new(
+            ErrorCode::InvalidClient,
+            "The Authorization header of a client endpoint must be Basic; use it or the form.",
+        ));
     }
     decode_basic(credentials.trim()).ok_or_else(failed).map(Some)
 }

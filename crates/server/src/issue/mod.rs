@@ -29,7 +29,7 @@ impl Draft {
     /// The access token of a person's grant (RFC 9068 §2.2), with these of its scopes.
     pub fn for_grant(ctx: &Context, grant: &Grant, scopes: ScopeSet, now: UnixSeconds) -> Self {
         let jti = ctx.random.uuid_v4().to_string();
-        let expires_at = now + ctx.settings.tokens.access_ttl.get();
+        let expires_at = now + ctx.settings.tokens.access_ttl.duration();
         let claims = AccessTokenClaims {
             iss: ctx.issuer.as_str().to_owned(),
             sub: grant.subject.clone(),

@@ -17,7 +17,7 @@ pub fn read(ctx: &Context, token: &str) -> Option<AccessTokenClaims> {
     (claims.iss == ctx.issuer.as_str()).then_some(claims)
 }
 
-/// Whether the token still works: not expired, not revoked, its grant live.
+/// Whether the token still works: not expired, not revoked, its client enabled, its grant live.
 pub async fn is_live(ctx: &Context, claims: &AccessTokenClaims) -> Result<bool, StoreError> {
     if claims.exp <= ctx.now() {
         return Ok(false);
@@ -26,6 +26,10 @@ pub async fn is_live(ctx: &Context, claims: &AccessTokenClaims) -> Result<bool, 
         return Ok(false);
     };
     if issuance.revoked_at.is_some() {
+        return Ok(false);
+    }
+    let client = ctx.store.client(&claims.client_id).await?;
+    if client.is_some_and(|client| client.disabled) {
         return Ok(false);
     }
     let grant = ctx.store.grant(issuance.grant).await?;

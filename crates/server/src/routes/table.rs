@@ -2,8 +2,8 @@
 //! routers, path by path and method by method.
 
 use super::{
-    AUTHORIZE, CONSENT, INTROSPECT, JWKS, LOGIN, LOGOUT, OPENID_METADATA, REGISTER, RESOURCE_METADATA, REVOKE,
-    SERVER_METADATA, TOKEN,
+    AUTHORIZE, CONSENT, INTROSPECT, JWKS, LOGIN, LOGOUT, OPENID_METADATA, REGISTER, RESOURCE_METADATA,
+    REVOKE, SERVER_METADATA, TOKEN,
 };
 
 /// Who calls an endpoint.
@@ -50,7 +50,13 @@ const fn endpoint(
     about: &'static str,
     standard: &'static str,
 ) -> Endpoint {
-    Endpoint { methods, path, audience, about, standard }
+    Endpoint {
+        methods,
+        path,
+        audience,
+        about,
+        standard,
+    }
 }
 
 const GET: &[&str] = &["GET"];
@@ -62,22 +68,106 @@ const GET_POST: &[&str] = &["GET", "POST"];
 pub fn public_endpoints() -> Vec<Endpoint> {
     use Audience::{Operators, People, Programs};
     vec![
-        endpoint(GET, SERVER_METADATA, Programs, "The server's metadata.", "RFC 8414"),
-        endpoint(GET, OPENID_METADATA, Programs, "The same document, for clients that look there.", "OpenID Connect Discovery"),
-        endpoint(GET, JWKS, Programs, "The public keys that verify access tokens.", "RFC 7517"),
-        endpoint(GET, RESOURCE_METADATA, Programs, "The metadata of the only registered resource.", "RFC 9728"),
-        endpoint(GET, "/.well-known/oauth-protected-resource/{*path}", Programs, "The metadata of a registered resource, by its slug or its path.", "RFC 9728"),
-        endpoint(GET_POST, AUTHORIZE, People, "Where a client sends a person's browser.", "OAuth 2.1 §3.1, RFC 8707, RFC 9207"),
-        endpoint(POST, TOKEN, Programs, "Exchanges a code or a refresh token for an access token.", "OAuth 2.1 §3.2"),
+        endpoint(
+            GET,
+            SERVER_METADATA,
+            Programs,
+            "The server's metadata.",
+            "RFC 8414",
+        ),
+        endpoint(
+            GET,
+            OPENID_METADATA,
+            Programs,
+            "The same document, for clients that look there.",
+            "OpenID Connect Discovery",
+        ),
+        endpoint(
+            GET,
+            JWKS,
+            Programs,
+            "The public keys that verify access tokens.",
+            "RFC 7517",
+        ),
+        endpoint(
+            GET,
+            RESOURCE_METADATA,
+            Programs,
+            "The metadata of the only registered resource.",
+            "RFC 9728",
+        ),
+        endpoint(
+            GET,
+            "/.well-known/oauth-protected-resource/{*path}",
+            Programs,
+            "The metadata of a registered resource, by its slug or its path.",
+            "RFC 9728",
+        ),
+        endpoint(
+            GET_POST,
+            AUTHORIZE,
+            People,
+            "Where a client sends a person's browser.",
+            "OAuth 2.1 §3.1, RFC 8707, RFC 9207",
+        ),
+        endpoint(
+            POST,
+            TOKEN,
+            Programs,
+            "Exchanges a code or a refresh token for an access token.",
+            "OAuth 2.1 §3.2",
+        ),
         endpoint(POST, REGISTER, Programs, "Registers a client.", "RFC 7591"),
-        endpoint(POST, REVOKE, Programs, "Revokes a refresh token with its grant, or one access token.", "RFC 7009"),
-        endpoint(POST, INTROSPECT, Programs, "Says whether a token works, to its client and its resource server.", "RFC 7662"),
+        endpoint(
+            POST,
+            REVOKE,
+            Programs,
+            "Revokes a refresh token with its grant, or one access token.",
+            "RFC 7009",
+        ),
+        endpoint(
+            POST,
+            INTROSPECT,
+            Programs,
+            "Says whether a token works, to its client and its resource server.",
+            "RFC 7662",
+        ),
         endpoint(GET_POST, LOGIN, People, "The sign-in page.", ""),
-        endpoint(GET_POST, CONSENT, People, "The page on which a person decides.", ""),
-        endpoint(GET_POST, LOGOUT, People, "Ends the browser's session; what was connected stays connected.", ""),
-        endpoint(GET, "/assets/{hash}/{file}", People, "The style sheet and the icon of the pages.", ""),
-        endpoint(GET, "/livez", Operators, "Answers while the process runs. Always at the root.", ""),
-        endpoint(GET, "/readyz", Operators, "Answers 200 when the store does, else 503. Always at the root.", ""),
+        endpoint(
+            GET_POST,
+            CONSENT,
+            People,
+            "The page on which a person decides.",
+            "",
+        ),
+        endpoint(
+            GET_POST,
+            LOGOUT,
+            People,
+            "Ends the browser's session; what was connected stays connected.",
+            "",
+        ),
+        endpoint(
+            GET,
+            "/assets/{hash}/{file}",
+            People,
+            "The style sheet and the icon of the pages.",
+            "",
+        ),
+        endpoint(
+            GET,
+            "/livez",
+            Operators,
+            "Answers while the process runs. Always at the root.",
+            "",
+        ),
+        endpoint(
+            GET,
+            "/readyz",
+            Operators,
+            "Answers 200 when the store does, else 503. Always at the root.",
+            "",
+        ),
     ]
 }
 
@@ -86,8 +176,26 @@ pub fn admin_endpoints() -> Vec<Endpoint> {
     use Audience::Operators;
     vec![
         endpoint(GET, "/livez", Operators, "Answers while the process runs.", ""),
-        endpoint(GET, "/readyz", Operators, "Answers 200 when the store does, else 503.", ""),
-        endpoint(GET, "/metrics", Operators, "Metrics, without an admin key.", "OpenMetrics 1.0"),
-        endpoint(GET, "/admin/openapi.json", Operators, "The OpenAPI document of the admin API.", "OpenAPI 3.1"),
+        endpoint(
+            GET,
+            "/readyz",
+            Operators,
+            "Answers 200 when the store does, else 503.",
+            "",
+        ),
+        endpoint(
+            GET,
+            "/metrics",
+            Operators,
+            "Metrics, without an admin key.",
+            "OpenMetrics 1.0",
+        ),
+        endpoint(
+            GET,
+            "/admin/openapi.json",
+            Operators,
+            "The OpenAPI document of the admin API.",
+            "OpenAPI 3.1",
+        ),
     ]
 }

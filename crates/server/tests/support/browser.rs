@@ -21,7 +21,7 @@ pub struct Browser {
 }
 
 impl Browser {
-    pub(super) fn new(router: Router) -> Self {
+    pub fn new(router: Router) -> Self {
         Self {
             router,
             cookies: Mutex::default(),

@@ -1,0 +1,240 @@
+//! What the server says about itself: the catalogue's section META.
+
+mod support;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+use support::{ISSUER, RESOURCE, Reply, TestApp};
+
+const METADATA: &str = "/.well-known/oauth-authorization-server";
+const OPENID: &str = "/.well-known/openid-configuration";
+const JWKS: &str = "/.well-known/jwks.json";
+
+async fn get(app: &TestApp, path: &str) -> Reply {
+    app.browser().get(path).await
+}
+
+async fn with_path() -> TestApp {
+    TestApp::with(|settings| "http://localhost:9000/tenant1".clone_into(&mut settings.server.issuer)).await
+}
+
+/// META-001: the whole document, so that every change of it is seen.
+#[tokio::test]
+async fn the_document_says_what_the_server_does() {
+    let app = TestApp::new().await;
+    let reply = get(&app, METADATA).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(reply.header("content-type"), "application/json");
+    let expected = json!({
+        "issuer": ISSUER,
+        "authorization_endpoint": format!("{ISSUER}/oauth/authorize"),
+        "token_endpoint": format!("{ISSUER}/oauth/token"),
+        "registration_endpoint": format!("{ISSUER}/oauth/register"),
+        "revocation_endpoint": format!("{ISSUER}/oauth/revoke"),
+        "introspection_endpoint": format!("{ISSUER}/oauth/introspect"),
+        "jwks_uri": format!("{ISSUER}/.well-known/jwks.json"),
+        "scopes_supported": ["mcp:read", "mcp:write", "offline_access"],
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
+        "revocation_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
+        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": true,
+        "client_id_metadata_document_supported": true,
+    });
+    assert_eq!(reply.json(), expected);
+    assert_eq!(get(&app, OPENID).await.json(), expected);
+}
+
+/// META-002, META-003.
+#[tokio::test]
+async fn an_issuer_with_a_path_is_found_at_every_form() {
+    let app = with_path().await;
+    let paths = [format!("{METADATA}/tenant1"), format!("{OPENID}/tenant1"), format!("/tenant1{OPENID}")];
+    for path in paths {
+        let document = get(&app, &path).await.json();
+        assert_eq!(document["issuer"], "http://localhost:9000/tenant1", "{path}");
+        assert_eq!(document["token_endpoint"], "http://localhost:9000/tenant1/oauth/token", "{path}");
+    }
+}
+
+/// META-004.
+#[tokio::test]
+async fn other_paths_are_not_found() {
+    let app = TestApp::new().await;
+    for path in ["/evil/tenant", "/..%2f/x", "/%2e%2e/x", "/"] {
+        assert_eq!(get(&app, &format!("{METADATA}{path}")).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+    let app = with_path().await;
+    assert_eq!(get(&app, &format!("{METADATA}/tenant2")).await.status, StatusCode::NOT_FOUND);
+}
+
+/// META-005.
+#[tokio::test]
+async fn headers_cannot_change_what_the_server_is_called() {
+    let app = TestApp::with(|settings| "https://auth.example".clone_into(&mut settings.server.issuer)).await;
+    let hostile = [
+        ("host", "evil.example"),
+        ("x-forwarded-host", "evil.example"),
+        ("x-forwarded-proto", "http"),
+        ("forwarded", "host=evil.example;proto=http"),
+        ("x-original-url", "/evil"),
+    ];
+    for header in hostile {
+        let reply = app.browser().get_with(METADATA, &[header]).await;
+        assert!(!reply.body.contains("evil"), "{header:?}");
+        assert_eq!(reply.json()["issuer"], "https://auth.example", "{header:?}");
+    }
+}
+
+/// META-006: what is advertised answers, under a root issuer and under one with a path.
+#[tokio::test]
+async fn every_advertised_endpoint_exists() {
+    for app in [TestApp::new().await, with_path().await] {
+        let document = get(&app, METADATA).await.json();
+        let mut walked = 0;
+        for (name, url) in document.as_object().unwrap() {
+            let Some(path) = url.as_str().filter(|_| name.ends_with("_endpoint") || name == "jwks_uri") else { continue };
+            let path = path.strip_prefix("http://localhost:9000").unwrap();
+            let by_get = get(&app, path).await.status;
+            let by_post = app.browser().post(path, &[], String::new()).await.status;
+            let exists = |status| status != StatusCode::NOT_FOUND && status != StatusCode::METHOD_NOT_ALLOWED;
+            assert!(exists(by_get) || exists(by_post), "{name}: {by_get} {by_post}");
+            walked += 1;
+        }
+        assert_eq!(walked, 6);
+    }
+}
+
+/// META-006: an authentication method works exactly when it is listed; the grants are in `token.rs`.
+#[tokio::test]
+async fn a_closed_door_is_not_advertised() {
+    use doorward_server::config::DynamicRegistration;
+    let app = TestApp::with(|settings| {
+        settings.registration.dcr = DynamicRegistration::AdminOnly;
+        settings.registration.cimd = false;
+    })
+    .await;
+    let document = get(&app, METADATA).await.json();
+    assert!(document.get("registration_endpoint").is_none());
+    assert_eq!(document["client_id_metadata_document_supported"], false);
+}
+
+/// META-007.
+#[tokio::test]
+async fn documents_can_be_cached_and_read_from_any_origin() {
+    let app = TestApp::new().await;
+    for path in [METADATA, OPENID, JWKS] {
+        let reply = app.browser().get_with(path, &[("origin", "https://app.example")]).await;
+        assert_eq!(reply.header("access-control-allow-origin"), "*", "{path}");
+        assert_eq!(reply.header("access-control-allow-credentials"), "", "{path}");
+        assert_eq!(reply.header("cache-control"), "public, max-age=300", "{path}");
+        let head = app.browser().send("HEAD", path, &[], String::new()).await;
+        assert_eq!((head.status, head.body.len()), (StatusCode::OK, 0));
+        let post = app.browser().post(path, &[], String::new()).await;
+        assert_eq!(post.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+    }
+}
+
+/// META-011.
+#[tokio::test]
+async fn a_document_that_did_not_change_is_not_sent_again() {
+    let app = TestApp::new().await;
+    for path in [METADATA, JWKS] {
+        let tag = get(&app, path).await.header("etag").to_owned();
+        let same = app.browser().get_with(path, &[("if-none-match", &tag)]).await;
+        assert_eq!((same.status, same.body.len()), (StatusCode::NOT_MODIFIED, 0), "{path}");
+        assert_eq!(same.header("etag"), tag);
+        let other = app.browser().get_with(path, &[("if-none-match", "\"other\"")]).await;
+        assert_eq!(other.status, StatusCode::OK);
+    }
+}
+
+/// META-009.
+#[tokio::test]
+async fn the_key_set_holds_public_keys_only() {
+    let app = TestApp::new().await;
+    app.context.keys.rotate().await.unwrap();
+    let reply = get(&app, JWKS).await;
+    let keys = reply.json()["keys"].as_array().unwrap().clone();
+    assert_eq!(keys.len(), 2);
+    assert_ne!(keys[0]["kid"], keys[1]["kid"]);
+    for key in keys {
+        let mut members: Vec<&String> = key.as_object().unwrap().keys().collect();
+        members.sort();
+        assert_eq!(members, ["alg", "crv", "kid", "kty", "use", "x", "y"]);
+        assert_eq!((&key["alg"], &key["use"]), (&json!("ES256"), &json!("sig")));
+    }
+}
+
+/// RFC 7638, and the algorithms of the settings.
+#[tokio::test]
+async fn every_algorithm_of_the_settings_signs() {
+    use doorward_jose::Algorithm;
+    let algorithms = [
+        (Algorithm::Es256, "ES256"),
+        (Algorithm::EdDsa, "EdDSA"),
+        (Algorithm::Rs256, "RS256"),
+        (Algorithm::Ps256, "PS256"),
+    ];
+    for (algorithm, name) in algorithms {
+        let app = TestApp::with(|settings| settings.keys.algorithm = algorithm).await;
+        let keys = get(&app, JWKS).await.json();
+        assert_eq!(keys["keys"][0]["alg"], name);
+        let jwk = doorward_jose::Jwk::from_value(&keys["keys"][0]).unwrap();
+        assert_eq!(keys["keys"][0]["kid"], jwk.thumbprint());
+    }
+}
+
+/// KEY: a key that no longer signs stays published until its last token expired.
+#[tokio::test]
+async fn a_rotated_key_stays_published_while_its_tokens_live() {
+    let app = TestApp::new().await;
+    let before = get(&app, JWKS).await.json()["keys"][0]["kid"].clone();
+    app.context.keys.rotate().await.unwrap();
+    assert_eq!(app.context.keys.jwks().keys.len(), 2);
+    app.wait(300 + 120 + 1);
+    app.context.keys.rotate().await.unwrap();
+    let keys = get(&app, JWKS).await.json();
+    let kids: Vec<&Value> = keys["keys"].as_array().unwrap().iter().map(|key| &key["kid"]).collect();
+    assert_eq!(kids.len(), 2);
+    assert!(!kids.contains(&&before));
+}
+
+/// RFC 9728, for resources that do not serve their own document.
+#[tokio::test]
+async fn registered_resources_have_documents() {
+    let app = TestApp::new().await;
+    let base = "/.well-known/oauth-protected-resource";
+    let document = get(&app, &format!("{base}/mcp")).await.json();
+    let expected = json!({
+        "resource": RESOURCE,
+        "authorization_servers": [ISSUER],
+        "scopes_supported": ["mcp:read", "mcp:write"],
+        "bearer_methods_supported": ["header"],
+        "resource_name": "The mcp server",
+    });
+    assert_eq!(document, expected);
+    assert_eq!(get(&app, base).await.json(), expected, "the only resource needs no name");
+    assert_eq!(get(&app, &format!("{base}/other")).await.status, StatusCode::NOT_FOUND);
+
+    app.add_resource("second", "https://second.example/mcp", &["mcp:read"]).await;
+    app.wait(2);
+    assert_eq!(get(&app, base).await.status, StatusCode::NOT_FOUND, "which one would it be?");
+    assert_eq!(get(&app, &format!("{base}/second")).await.json()["resource"], "https://second.example/mcp");
+    assert_eq!(get(&app, &format!("{base}/mcp")).await.json()["resource"], RESOURCE, "a slug wins over a path");
+}
+
+/// Health is told on both sides.
+#[tokio::test]
+async fn the_server_says_that_it_lives_and_is_ready() {
+    let app = TestApp::new().await;
+    for path in ["/livez", "/readyz"] {
+        assert_eq!(get(&app, path).await.status, StatusCode::OK);
+    }
+    app.context.store.close().await.unwrap();
+    assert_eq!(get(&app, "/livez").await.status, StatusCode::OK);
+    assert_eq!(get(&app, "/readyz").await.status, StatusCode::SERVICE_UNAVAILABLE);
+}

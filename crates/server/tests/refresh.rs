@@ -1,0 +1,274 @@
+//! `grant_type=refresh_token`: the catalogue's section REF, with the retry window of 120 seconds.
+
+mod support;
+
+use std::sync::Arc;
+
+use doorward_store::{ClientSource, EndReason, GrantFilter, PageRequest};
+use http::StatusCode;
+use serde_json::Value;
+use support::{Authorization, RESOURCE, Reply, TestApp};
+
+const REDIRECT: &str = "https://client.example/cb";
+
+struct Scene {
+    app: TestApp,
+    client_id: String,
+    first: String,
+}
+
+/// A grant of `mcp:read mcp:write` and its first refresh token.
+async fn scene() -> Scene {
+    let app = TestApp::new().await;
+    let client_id = app.add_client(ClientSource::Admin, &[REDIRECT]).await;
+    let request = Authorization::new(&client_id, REDIRECT).set("scope", "mcp:read mcp:write");
+    let reply = app.approve(&app.browser(), &request).await;
+    let first = token_of(&app.redeem(&client_id, &reply).await);
+    Scene { app, client_id, first }
+}
+
+fn token_of(reply: &Reply) -> String {
+    assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
+    reply.json()["refresh_token"].as_str().unwrap().to_owned()
+}
+
+impl Scene {
+    async fn refresh(&self, token: &str) -> Reply {
+        self.refresh_with(token, &[]).await
+    }
+
+    async fn refresh_with(&self, token: &str, more: &[(&str, &str)]) -> Reply {
+        let mut form = vec![("grant_type", "refresh_token"), ("client_id", &*self.client_id), ("refresh_token", token)];
+        form.extend(more);
+        self.app.token(&form).await
+    }
+
+    async fn end_reason(&self) -> Option<EndReason> {
+        let grants = self.app.context.store.grants(GrantFilter::default(), PageRequest::default()).await.unwrap();
+        grants.items[0].end_reason
+    }
+}
+
+#[track_caller]
+fn assert_error(reply: &Reply, error: &str) {
+    assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{reply:?}");
+    assert_eq!(reply.json()["error"], error, "{reply:?}");
+    assert_eq!(reply.header("cache-control"), "no-store");
+}
+
+fn claims(token: &Value) -> Value {
+    let payload = token.as_str().unwrap().split('.').nth(1).unwrap();
+    serde_json::from_slice(&doorward_jose::base64url::decode(payload).unwrap()).unwrap()
+}
+
+/// REF-001.
+#[tokio::test]
+async fn a_refresh_rotates_and_keeps_what_was_granted() {
+    let scene = scene().await;
+    let reply = scene.refresh(&scene.first).await;
+    let body = reply.json();
+    assert_ne!(token_of(&reply), scene.first);
+    assert_eq!(body["scope"], "mcp:read mcp:write");
+    assert_eq!(claims(&body["access_token"])["aud"], RESOURCE);
+    let again = scene.refresh(&token_of(&reply)).await.json();
+    assert_ne!(claims(&again["access_token"])["jti"], claims(&body["access_token"])["jti"]);
+}
+
+/// REF-002.
+#[tokio::test]
+async fn what_is_not_a_refresh_token_is_refused_and_ends_nothing() {
+    let scene = scene().await;
+    let first = &scene.first;
+    let mut flipped = first.clone().into_bytes();
+    flipped[30] = if flipped[30] == b'A' { b'B' } else { b'A' };
+    let flipped = String::from_utf8(flipped).unwrap();
+    let (half, long, huge) = (&first[..first.len() / 2], format!("{first}A"), "x".repeat(60_000));
+    for token in ["x", "dwr_", half, &long, &flipped, &huge, "dwr_\u{e9}"] {
+        assert_error(&scene.refresh(token).await, "invalid_grant");
+    }
+    assert_error(&scene.refresh("").await, "invalid_request");
+    assert_eq!(scene.refresh(first).await.status, StatusCode::OK);
+}
+
+/// REF-003.
+#[tokio::test]
+async fn another_client_cannot_use_a_refresh_token_nor_spoil_it() {
+    let scene = scene().await;
+    let other = scene.app.add_client(ClientSource::Admin, &[REDIRECT]).await;
+    let form = [("grant_type", "refresh_token"), ("client_id", &*other), ("refresh_token", &*scene.first)];
+    assert_error(&scene.app.token(&form).await, "invalid_grant");
+    assert_eq!(scene.refresh(&scene.first).await.status, StatusCode::OK);
+}
+
+/// REF-011, REF-015: parallel clients and lost answers get the same successor.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn fifty_refreshes_at_once_get_the_same_successor_and_the_grant_lives() {
+    let scene = Arc::new(scene().await);
+    let barrier = Arc::new(tokio::sync::Barrier::new(50));
+    let refreshes = (0..50).map(|_| {
+        let (scene, barrier) = (Arc::clone(&scene), Arc::clone(&barrier));
+        tokio::spawn(async move {
+            barrier.wait().await;
+            token_of(&scene.refresh(&scene.first).await)
+        })
+    });
+    let mut successors = Vec::new();
+    for refresh in refreshes.collect::<Vec<_>>() {
+        successors.push(refresh.await.unwrap());
+    }
+    successors.dedup();
+    assert_eq!(successors.len(), 1);
+    assert_eq!(scene.end_reason().await, None);
+    assert_eq!(scene.refresh(&successors[0]).await.status, StatusCode::OK);
+}
+
+/// REF-016: the predecessor is good until the successor has been seen, however long that takes.
+#[tokio::test]
+async fn an_answer_that_was_lost_can_be_asked_for_again_later() {
+    let scene = scene().await;
+    let successor = token_of(&scene.refresh(&scene.first).await);
+    scene.app.wait(24 * 60 * 60);
+    assert_eq!(token_of(&scene.refresh(&scene.first).await), successor);
+    assert_eq!(scene.refresh(&successor).await.status, StatusCode::OK);
+}
+
+/// REF-008 with the window of this server: an old token gets its own successor again.
+#[tokio::test]
+async fn inside_the_window_an_older_token_gets_its_own_successor() {
+    let scene = scene().await;
+    let second = token_of(&scene.refresh(&scene.first).await);
+    let third = token_of(&scene.refresh(&second).await);
+    scene.app.wait(119);
+    assert_eq!(token_of(&scene.refresh(&scene.first).await), second);
+    assert_eq!(token_of(&scene.refresh(&second).await), third);
+    assert_eq!(scene.end_reason().await, None);
+}
+
+/// REF-005.
+#[tokio::test]
+async fn outside_the_window_an_older_token_ends_the_grant() {
+    let scene = scene().await;
+    let second = token_of(&scene.refresh(&scene.first).await);
+    let third = token_of(&scene.refresh(&second).await);
+    scene.app.wait(121);
+    assert_error(&scene.refresh(&scene.first).await, "invalid_grant");
+    assert_eq!(scene.end_reason().await, Some(EndReason::RefreshTokenReused));
+    assert_error(&scene.refresh(&third).await, "invalid_grant");
+}
+
+/// REF-012.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn after_a_revocation_no_refresh_token_of_the_grant_works() {
+    for _ in 0..20 {
+        let scene = Arc::new(scene().await);
+        let barrier = Arc::new(tokio::sync::Barrier::new(11));
+        let refreshes: Vec<_> = (0..10)
+            .map(|_| {
+                let (scene, barrier) = (Arc::clone(&scene), Arc::clone(&barrier));
+                tokio::spawn(async move {
+                    barrier.wait().await;
+                    scene.refresh(&scene.first).await
+                })
+            })
+            .collect();
+        barrier.wait().await;
+        let form = format!("client_id={}&token={}", scene.client_id, scene.first);
+        let revoked = scene.app.browser().post("/oauth/revoke", &[], form).await;
+        assert_eq!(revoked.status, StatusCode::OK);
+        for refresh in refreshes {
+            let reply = refresh.await.unwrap();
+            if reply.status == StatusCode::OK {
+                assert_error(&scene.refresh(&token_of(&reply)).await, "invalid_grant");
+            }
+        }
+        assert_error(&scene.refresh(&scene.first).await, "invalid_grant");
+    }
+}
+
+/// REF-017, REF-018.
+#[tokio::test]
+async fn scopes_can_be_narrowed_for_one_token_and_never_widened() {
+    let scene = scene().await;
+    assert_error(&scene.refresh_with(&scene.first, &[("scope", "mcp:read mcp:admin")]).await, "invalid_scope");
+    let narrow = scene.refresh_with(&scene.first, &[("scope", "mcp:read")]).await;
+    assert_eq!(narrow.json()["scope"], "mcp:read");
+    let wide = scene.refresh(&token_of(&narrow)).await;
+    assert_eq!(wide.json()["scope"], "mcp:read mcp:write");
+}
+
+/// REF-019.
+#[tokio::test]
+async fn the_resource_cannot_be_switched() {
+    let scene = scene().await;
+    scene.app.add_resource("other", "https://other.example/mcp", &["mcp:read"]).await;
+    let other = [("resource", "https://other.example/mcp")];
+    assert_error(&scene.refresh_with(&scene.first, &other).await, "invalid_target");
+    assert_eq!(scene.refresh_with(&scene.first, &[("resource", RESOURCE)]).await.status, StatusCode::OK);
+}
+
+/// REF-022.
+#[tokio::test]
+async fn a_scope_that_the_resource_lost_is_gone_from_the_next_token() {
+    let scene = scene().await;
+    let store = &scene.app.context.store;
+    let mut resource = store.resource("mcp").await.unwrap().unwrap();
+    resource.scopes.retain(|scope| scope.name == "mcp:read");
+    store.update_resource(resource).await.unwrap();
+    scene.app.wait(2);
+    let reply = scene.refresh_with(&scene.first, &[("scope", "mcp:write")]).await;
+    assert_error(&reply, "invalid_scope");
+    assert_eq!(scene.refresh(&scene.first).await.json()["scope"], "mcp:read");
+}
+
+/// REF-020 of the lifetimes: idle and absolute.
+#[tokio::test]
+async fn refresh_tokens_end_when_idle_and_after_all() {
+    const DAY: u64 = 24 * 60 * 60;
+    let idle = scene().await;
+    idle.app.wait(30 * DAY + 1);
+    assert_error(&idle.refresh(&idle.first).await, "invalid_grant");
+
+    let busy = scene().await;
+    let mut token = busy.first.clone();
+    for _ in 0..7 {
+        busy.app.wait(25 * DAY);
+        token = token_of(&busy.refresh(&token).await);
+    }
+    busy.app.wait(6 * DAY);
+    assert_error(&busy.refresh(&token).await, "invalid_grant");
+}
+
+/// REF-030.
+#[tokio::test]
+async fn a_clock_that_goes_back_reopens_and_ends_nothing() {
+    let scene = scene().await;
+    let second = token_of(&scene.refresh(&scene.first).await);
+    let now = scene.app.context.now();
+    scene.app.clock.set(doorward_oauth::time::UnixSeconds(now.seconds() - 3600));
+    let third = token_of(&scene.refresh(&second).await);
+    assert_ne!(third, second);
+    assert_eq!(scene.end_reason().await, None);
+    assert_eq!(scene.refresh(&third).await.status, StatusCode::OK);
+}
+
+/// CODE-014 for refresh: the person, the client and the resource are looked at every time.
+#[tokio::test]
+async fn a_disabled_person_gets_no_more_tokens() {
+    let scene = scene().await;
+    scene.app.set_disabled(true).await;
+    assert_error(&scene.refresh(&scene.first).await, "invalid_grant");
+    scene.app.set_disabled(false).await;
+    assert_error(&scene.refresh(&scene.first).await, "invalid_grant");
+}
+
+/// REF-032.
+#[tokio::test]
+async fn cookies_and_origins_mean_nothing_here() {
+    let scene = scene().await;
+    let browser = scene.app.signed_in().await;
+    let form = format!("grant_type=refresh_token&client_id={}&refresh_token={}", scene.client_id, scene.first);
+    let reply = browser.post("/oauth/token", &[("origin", "https://evil.example")], form).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(reply.header("access-control-allow-origin"), "*");
+    assert_eq!(reply.header("access-control-allow-credentials"), "");
+}
