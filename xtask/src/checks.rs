@@ -24,7 +24,7 @@ pub(crate) fn clippy() -> Result<Outcome> {
     ]))
 }
 
-pub(crate) fn docs() -> Result<Outcome> {
+pub(crate) fn rustdoc() -> Result<Outcome> {
     let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--all-features"]);
     doc.env("RUSTDOCFLAGS", "-D warnings");
     all_or_nothing(doc)

@@ -38,6 +38,11 @@ pub(crate) fn chromium() -> Result<()> {
     npm()
 }
 
+/// The tutorial looks at answers with it.
+pub(crate) fn curl() -> Result<()> {
+    system_packages(&[("curl", works("curl", &["--version"]))])
+}
+
 pub(crate) fn cargo_deny() -> Result<PathBuf> {
     let tools = target().join("tools");
     let program = tools.join("bin/cargo-deny");

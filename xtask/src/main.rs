@@ -7,6 +7,7 @@
 
 mod browser;
 mod checks;
+mod docs;
 mod e2e;
 mod install;
 mod process;
@@ -34,14 +35,20 @@ enum Chore {
         #[arg(long, value_enum, value_delimiter = ',', value_name = "SUITE")]
         only: Vec<Suite>,
     },
+    /// Writes the pages of the book that come from the code
+    Docs,
 }
 
 fn main() -> ExitCode {
-    let Chore::Test { only } = Arguments::parse().chore;
-    let chosen = if only.is_empty() {
-        Suite::ALL.to_vec()
-    } else {
-        only
-    };
-    run_suites(&chosen)
+    match Arguments::parse().chore {
+        Chore::Test { only } if only.is_empty() => run_suites(&Suite::ALL),
+        Chore::Test { only } => run_suites(&only),
+        Chore::Docs => match docs::regenerate() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error:#}");
+                ExitCode::FAILURE
+            }
+        },
+    }
 }

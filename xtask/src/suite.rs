@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::process::Stopwatch;
-use crate::{browser, checks, e2e};
+use crate::{browser, checks, docs, e2e};
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Suite {
@@ -22,7 +22,7 @@ pub(crate) enum Suite {
     E2e,
     /// Login and consent in Chromium
     Browser,
-    /// API documentation, warnings denied
+    /// API documentation, generated pages, links, and the tutorial, which is run
     Docs,
 }
 
@@ -57,7 +57,7 @@ impl Suite {
             Self::Deny => checks::deny(),
             Self::E2e => e2e::run(),
             Self::Browser => browser::run(),
-            Self::Docs => checks::docs(),
+            Self::Docs => docs::suite(),
         }
     }
 }

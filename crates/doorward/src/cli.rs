@@ -46,7 +46,7 @@ pub enum Command {
 
 #[derive(Args)]
 pub struct ConfigArguments {
-    /// The configuration file. Environment variables DOORWARD_<SECTION>_<KEY> win over it.
+    /// The configuration file. Environment variables `DOORWARD_<SECTION>_<KEY>` win over it.
     #[arg(long, env = "DOORWARD_CONFIG")]
     pub config: Option<PathBuf>,
 }

@@ -50,8 +50,16 @@ fn endpoints(api: &Value) -> String {
     page.push_str("\n## Admin API\n\n| method | path | what it does |\n|---|---|---|\n");
     for (path, operations) in members(&api["paths"]) {
         for (method, operation) in members(operations) {
-            let about = operation["summary"].as_str().or(operation["description"].as_str()).unwrap_or_default();
-            let _ = writeln!(page, "| `{}` | `{path}` | {} |", method.to_uppercase(), cell(about));
+            let about = operation["summary"]
+                .as_str()
+                .or(operation["description"].as_str())
+                .unwrap_or_default();
+            let _ = writeln!(
+                page,
+                "| `{}` | `{path}` | {} |",
+                method.to_uppercase(),
+                cell(about)
+            );
         }
     }
     page
@@ -60,7 +68,11 @@ fn endpoints(api: &Value) -> String {
 fn table(page: &mut String, endpoints: &[Endpoint]) {
     page.push_str("| method | path | for | what it does | standard |\n|---|---|---|---|---|\n");
     for endpoint in endpoints {
-        let methods: Vec<String> = endpoint.methods.iter().map(|method| format!("`{method}`")).collect();
+        let methods: Vec<String> = endpoint
+            .methods
+            .iter()
+            .map(|method| format!("`{method}`"))
+            .collect();
         let _ = writeln!(
             page,
             "| {} | `{}` | {} | {} | {} |",
@@ -92,19 +104,31 @@ fn commands() -> String {
 
 fn describe(page: &mut String, command: &Command, above: &str, level: usize) {
     let name = format!("{above} {}", command.get_name());
-    let about = command.get_long_about().or(command.get_about()).map(|about| sentence(&about.to_string())).unwrap_or_default();
+    let about = command
+        .get_long_about()
+        .or(command.get_about())
+        .map(|about| sentence(&about.to_string()))
+        .unwrap_or_default();
     let heading = "#".repeat(level.min(4));
     let _ = write!(page, "\n{heading} `{name}`\n\n{about}\n");
     // What is true of a whole family is said once, where the family begins.
     let arguments: Vec<&Arg> = command
         .get_arguments()
-        .filter(|argument| !argument.is_hide_set() && !matches!(argument.get_id().as_str(), "help" | "version"))
+        .filter(|argument| {
+            !argument.is_hide_set() && !matches!(argument.get_id().as_str(), "help" | "version")
+        })
         .filter(|argument| !argument.is_global_set() || command.has_subcommands() && level == 2)
         .collect();
     if !arguments.is_empty() {
         page.push_str("\n| argument | default | |\n|---|---|---|\n");
         for argument in arguments {
-            let _ = writeln!(page, "| `{}` | {} | {} |", spelling(argument), default(argument), help(argument));
+            let _ = writeln!(
+                page,
+                "| `{}` | {} | {} |",
+                spelling(argument),
+                default(argument),
+                help(argument)
+            );
         }
     }
     for below in command.get_subcommands().filter(|command| is_shown(command)) {
@@ -130,13 +154,21 @@ fn default(argument: &Arg) -> String {
     if argument.is_required_set() {
         return "required".to_owned();
     }
-    let values = argument.get_default_values().iter().map(|value| format!("`{}`", value.to_string_lossy()));
-    let shown: Vec<String> = values.filter(|value| value != "``" && value != "`false`").collect();
+    let values = argument
+        .get_default_values()
+        .iter()
+        .map(|value| format!("`{}`", value.to_string_lossy()));
+    let shown: Vec<String> = values
+        .filter(|value| value != "``" && value != "`false`")
+        .collect();
     shown.join(", ")
 }
 
 fn help(argument: &Arg) -> String {
-    let mut text = argument.get_help().map(|help| cell(&sentence(&help.to_string()))).unwrap_or_default();
+    let mut text = argument
+        .get_help()
+        .map(|help| cell(&sentence(&help.to_string())))
+        .unwrap_or_default();
     let choices: Vec<String> = argument
         .get_possible_values()
         .iter()
@@ -155,16 +187,30 @@ fn help(argument: &Arg) -> String {
 /// clap takes the full stop from a help text that is one sentence.
 fn sentence(text: &str) -> String {
     let text = text.trim_end();
-    if text.ends_with(['.', '?', '!', ':']) { text.to_owned() } else { format!("{text}.") }
+    if text.ends_with(['.', '?', '!', ':']) {
+        text.to_owned()
+    } else {
+        format!("{text}.")
+    }
 }
 
 /// Text inside a table cell: on one line, with bars and angle brackets that are no markup.
 fn cell(text: &str) -> String {
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
+    let text = text
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .replace('|', "\\|");
     // Inside code spans Markdown shows angle brackets as they are.
     text.split('`')
         .enumerate()
-        .map(|(index, part)| if index % 2 == 0 { part.replace('<', "&lt;") } else { part.to_owned() })
+        .map(|(index, part)| {
+            if index % 2 == 0 {
+                part.replace('<', "&lt;")
+            } else {
+                part.to_owned()
+            }
+        })
         .collect::<Vec<_>>()
         .join("`")
 }
@@ -176,10 +222,24 @@ mod tests {
     #[test]
     fn every_command_of_the_contract_is_on_the_page() {
         let page = commands();
-        for command in ["serve", "dev", "init", "check-config", "admin resource create", "admin user create", "healthcheck"] {
-            assert!(page.contains(&format!("`doorward {command}`")), "{command} is missing");
+        for command in [
+            "serve",
+            "dev",
+            "init",
+            "check-config",
+            "admin resource create",
+            "admin user create",
+            "healthcheck",
+        ] {
+            assert!(
+                page.contains(&format!("`doorward {command}`")),
+                "{command} is missing"
+            );
         }
-        assert!(!page.contains("doorward reference"), "the chore that writes the page is not for users");
+        assert!(
+            !page.contains("doorward reference"),
+            "the chore that writes the page is not for users"
+        );
     }
 
     #[test]

@@ -10,14 +10,14 @@ use serde_json::Value;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A port that nobody listens on.
-pub(super) fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
         .local_addr()?
         .port())
 }
 
 /// The status of a GET, or `None` when nobody answers.
-pub(super) fn status(port: u16, path: &str) -> Option<u16> {
+pub(crate) fn status(port: u16, path: &str) -> Option<u16> {
     let head =
         format!("GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n");
     exchange(port, &head).ok().map(|(status, _)| status)

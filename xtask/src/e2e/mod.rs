@@ -1,6 +1,6 @@
 //! MCP clients that were written elsewhere, unmodified, against the built server: each walks the whole road.
 
-mod http;
+pub(crate) mod http;
 mod walk;
 pub(crate) mod world;
 

@@ -133,7 +133,7 @@ impl World {
     }
 }
 
-fn build() -> Result<()> {
+pub(crate) fn build() -> Result<()> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args([
         "build",
@@ -146,7 +146,7 @@ fn build() -> Result<()> {
     run(cargo.current_dir(root()).env("CARGO_TARGET_DIR", target()))
 }
 
-fn binary(name: &str) -> PathBuf {
+pub(crate) fn binary(name: &str) -> PathBuf {
     target().join("debug").join(name)
 }
 

@@ -22,7 +22,10 @@ impl MyServer {
     #[tool(description = "Says who calls")]
     async fn whoami(&self, context: RequestContext<RoleServer>) -> Result<CallToolResult, ErrorData> {
         let claims = doorward_guard::rmcp::claims(&context)?;
-        let text = format!("{} through {} with {}", claims.subject, claims.client_id, claims.scopes);
+        let text = format!(
+            "{} through {} with {}",
+            claims.subject, claims.client_id, claims.scopes
+        );
         Ok(CallToolResult::success(vec![ContentBlock::text(text)]))
     }
 
