@@ -38,7 +38,8 @@ pub fn measure<A, B>(mut ours: impl FnMut() -> A, mut limit: impl FnMut() -> B) 
 
 /// Whether the program was started to measure (`cargo bench`) and not to be tried out (`cargo test`).
 pub fn is_wanted() -> bool {
-    std::env::args().any(|argument| argument == "--bench")
+    let has = |wanted: &str| std::env::args().any(|argument| argument == wanted);
+    has("--bench") && !has("--test")
 }
 
 /// How many calls fill a slice.
