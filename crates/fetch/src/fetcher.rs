@@ -62,6 +62,7 @@ impl Fetcher {
     ///
     /// # Errors
     /// As [`Fetcher::new`].
+    #[expect(clippy::disallowed_methods, reason = "this is the one place for what others chose to have fetched")]
     pub fn with_resolver(
         policy: FetchPolicy,
         clock: Arc<dyn Clock>,

@@ -22,7 +22,7 @@ use crate::resources::Resources;
 use crate::{jobs, routes};
 
 /// A resource server may take a token for this long after its `exp`.
-const RESOURCE_SERVER_SKEW: Duration = Duration::from_secs(120);
+const RESOURCE_SERVER_SKEW: Duration = Duration::from_mins(2);
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]

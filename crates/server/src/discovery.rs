@@ -26,7 +26,7 @@ const CACHE: &str = "public, max-age=300";
 /// `GET /.well-known/oauth-authorization-server` and its twins.
 pub async fn server_metadata(State(ctx): State<Arc<Context>>, headers: HeaderMap) -> Result<Response, TokenError> {
     let scopes_supported = scopes_supported(&ctx.resources.all().await?);
-    Ok(document(&headers, &metadata(&ctx, scopes_supported)))
+    Ok(document(&headers, &metadata(&ctx, &scopes_supported)))
 }
 
 /// `GET /.well-known/jwks.json`.
@@ -88,7 +88,7 @@ fn scopes_supported(resources: &[Resource]) -> ScopeSet {
     names.chain([OFFLINE_ACCESS]).filter_map(|name| Scope::parse(name).ok()).collect()
 }
 
-fn metadata(ctx: &Context, scopes_supported: ScopeSet) -> AuthorizationServerMetadata {
+fn metadata(ctx: &Context, scopes_supported: &ScopeSet) -> AuthorizationServerMetadata {
     let url = |path: &str| Some(format!("{}{path}", ctx.issuer.as_str()));
     AuthorizationServerMetadata {
         issuer: ctx.issuer.as_str().to_owned(),

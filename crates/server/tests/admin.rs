@@ -1,5 +1,7 @@
 //! The operators' API: the catalogue's section ADMIN as far as it is built, and what an operator expects.
 
+#![cfg(test)]
+
 mod support;
 
 use http::StatusCode;

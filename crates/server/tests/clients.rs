@@ -1,6 +1,8 @@
 //! Clients by the URL of their metadata document, and client authentication. Names in brackets are the rows of the
 //! security catalogue that a test covers.
 
+#![cfg(test)]
+
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail the test")]
 
 mod support;

@@ -1,5 +1,7 @@
 //! What the server says about itself: the catalogue's section META.
 
+#![cfg(test)]
+
 mod support;
 
 use http::StatusCode;
@@ -204,6 +206,21 @@ async fn a_rotated_key_stays_published_while_its_tokens_live() {
 }
 
 /// RFC 9728, for resources that do not serve their own document.
+#[tokio::test]
+async fn a_retired_key_is_withdrawn_without_another_rotation() {
+    let app = TestApp::new().await;
+    let before = get(&app, JWKS).await.json()["keys"][0]["kid"].clone();
+    app.context.keys.rotate().await.unwrap();
+    app.wait(300 + 120 - 1);
+    app.context.keys.reload().await.unwrap();
+    assert_eq!(get(&app, JWKS).await.json()["keys"].as_array().unwrap().len(), 2, "its last token may live");
+    app.wait(2);
+    app.context.keys.reload().await.unwrap();
+    let keys = get(&app, JWKS).await.json();
+    assert_eq!(keys["keys"].as_array().unwrap().len(), 1);
+    assert_ne!(keys["keys"][0]["kid"], before);
+}
+
 #[tokio::test]
 async fn registered_resources_have_documents() {
     let app = TestApp::new().await;

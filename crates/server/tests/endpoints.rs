@@ -1,5 +1,7 @@
 //! The table of endpoints, from which the reference page is made, is the routers' own.
 
+#![cfg(test)]
+
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

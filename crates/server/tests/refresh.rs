@@ -1,5 +1,7 @@
 //! `grant_type=refresh_token`: the catalogue's section REF, with the retry window of 120 seconds.
 
+#![cfg(test)]
+
 mod support;
 
 use std::sync::Arc;

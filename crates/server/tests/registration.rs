@@ -1,5 +1,7 @@
 //! `POST /oauth/register`. Names in brackets are the rows of the security catalogue that a test covers.
 
+#![cfg(test)]
+
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail the test")]
 
 mod support;

@@ -1,5 +1,7 @@
 //! `POST /oauth/token`: the catalogue's sections CODE, PKCE and RES as far as they are about the token endpoint.
 
+#![cfg(test)]
+
 mod support;
 
 use doorward_store::{ClientSource, EndReason, GrantFilter, GrantState, PageRequest};

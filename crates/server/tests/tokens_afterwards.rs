@@ -1,5 +1,7 @@
 //! Revocation (RFC 7009) and introspection (RFC 7662): the catalogue's sections REV and INTR.
 
+#![cfg(test)]
+
 mod support;
 
 use base64::Engine as _;

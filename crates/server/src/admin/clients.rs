@@ -21,7 +21,7 @@ use super::page::{List, PageQuery};
 use crate::context::Context;
 
 /// How long the old secret works after a rotation.
-const OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
+const OVERLAP: Duration = Duration::from_hours(24);
 
 /// A client to be.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -72,10 +72,10 @@ impl From<Grant> for GrantBody {
             scope: grant.scopes.to_string(),
             state: grant.state,
             end_reason: grant.end_reason,
-            ended_at: grant.ended_at.map(|at| at.seconds()),
+            ended_at: grant.ended_at.map(doorward_store::UnixSeconds::seconds),
             created_at: grant.created_at.seconds(),
             last_used_at: grant.last_used_at.seconds(),
-            refresh_expires_at: grant.refresh_expires_at.map(|at| at.seconds()),
+            refresh_expires_at: grant.refresh_expires_at.map(doorward_store::UnixSeconds::seconds),
         }
     }
 }

@@ -39,7 +39,7 @@ impl From<SigningKeyRecord> for KeyBody {
                 SigningKeyState::Previous => "previous",
             },
             created_at: record.created_at.seconds(),
-            retired_at: record.retired_at.map(|at| at.seconds()),
+            retired_at: record.retired_at.map(doorward_store::UnixSeconds::seconds),
         }
     }
 }

@@ -61,7 +61,7 @@ fn described() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(keys::rotate))
 }
 
-/// The OpenAPI document of the admin API.
+/// The `OpenAPI` document of the admin API.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     described().into_openapi()
 }

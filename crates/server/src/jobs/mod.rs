@@ -8,11 +8,11 @@ use tokio_util::sync::CancellationToken;
 use crate::context::Context;
 
 /// How often expired rows are removed.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// How often the signing keys are read again: another node may have rotated them.
 const RELOAD_KEYS_EVERY: Duration = Duration::from_secs(30);
 /// Ended and expired rows are kept this long, for operators who ask why.
-const RETAIN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const RETAIN: Duration = Duration::from_hours(720);
 /// Rows of one kind removed in one transaction, so that nothing waits for the broom.
 const BATCH: u32 = 500;
 

@@ -84,10 +84,11 @@ impl KeyRing {
         Ok(fresh)
     }
 
-    /// Reads the keys again: another node may have rotated them.
+    /// Reads the keys again: another node may have rotated them, and a previous one may have had its time.
     pub async fn reload(&self) -> Result<(), KeyError> {
         let records = self.store.signing_keys().await?;
-        if records != self.ring.load().records {
+        let ring = self.ring.load();
+        if records != ring.records || ring.publishes_too_much(self.clock.now(), self.keep_previous) {
             self.replace(records)?;
         }
         Ok(())
@@ -109,16 +110,7 @@ impl Ring {
     ) -> Result<Self, KeyError> {
         let mut active = None;
         let mut keys = Vec::new();
-        for record in &records {
-            let live = match record.state {
-                SigningKeyState::Active => true,
-                SigningKeyState::Previous => {
-                    record.retired_at.is_some_and(|retired| retired + keep_previous > now)
-                }
-            };
-            if !live {
-                continue;
-            }
+        for record in records.iter().filter(|record| is_published(record, now, keep_previous)) {
             let key = read(record, master)?;
             if record.state == SigningKeyState::Active && active.is_none() {
                 keys.insert(0, key.public_jwk().clone());
@@ -129,6 +121,19 @@ impl Ring {
         }
         let active = active.ok_or(KeyError::WrongMasterKey)?;
         Ok(Self { active, published: JwkSet { keys }, records })
+    }
+
+    /// Whether a key is still published that has had its time.
+    fn publishes_too_much(&self, now: UnixSeconds, keep_previous: Duration) -> bool {
+        let due = self.records.iter().filter(|record| is_published(record, now, keep_previous)).count();
+        self.published.keys.len() > due
+    }
+}
+
+fn is_published(record: &SigningKeyRecord, now: UnixSeconds, keep_previous: Duration) -> bool {
+    match record.state {
+        SigningKeyState::Active => true,
+        SigningKeyState::Previous => record.retired_at.is_some_and(|retired| retired + keep_previous > now),
     }
 }
 

@@ -125,10 +125,10 @@ fn cached<T>(
     purpose: &'static str,
     make: impl FnOnce() -> T,
 ) -> Arc<T> {
-    if let Ok(map) = map.read() {
-        if let Some(value) = map.get(purpose) {
-            return Arc::clone(value);
-        }
+    if let Ok(map) = map.read()
+        && let Some(value) = map.get(purpose)
+    {
+        return Arc::clone(value);
     }
     let value = Arc::new(make());
     if let Ok(mut map) = map.write() {

@@ -171,7 +171,7 @@ pub fn public_endpoints() -> Vec<Endpoint> {
     ]
 }
 
-/// What the operators' router serves besides the admin API, which describes itself as an OpenAPI document.
+/// What the operators' router serves besides the admin API, which describes itself as an `OpenAPI` document.
 pub fn admin_endpoints() -> Vec<Endpoint> {
     use Audience::Operators;
     vec![
