@@ -34,14 +34,9 @@ pub(crate) fn rustdoc() -> Result<Outcome> {
 /// build must not depend on: it is checked by the scheduled `cargo deny check advisories` instead.
 pub(crate) fn deny() -> Result<Outcome> {
     let mut command = Command::new(install::cargo_deny()?);
-    command.current_dir(root()).args([
-        "--log-level",
-        "error",
-        "check",
-        "bans",
-        "licenses",
-        "sources",
-    ]);
+    command
+        .current_dir(root())
+        .args(["--log-level", "error", "check", "bans", "licenses", "sources"]);
     all_or_nothing(command)
 }
 

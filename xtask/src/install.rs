@@ -20,10 +20,7 @@ pub(crate) const PYTHON_GENERATIONS: [&str; 2] = ["v1", "v2"];
 /// Installs the clients and servers of the end-to-end suites where they are missing or outdated.
 pub(crate) fn clients() -> Result<()> {
     let has_venv = works("python3", &["-c", "import venv, ensurepip"]);
-    system_packages(&[
-        ("python3-venv", has_venv),
-        ("npm", works("npm", &["--version"])),
-    ])?;
+    system_packages(&[("python3-venv", has_venv), ("npm", works("npm", &["--version"]))])?;
     for generation in PYTHON_GENERATIONS {
         python(generation)?;
     }
@@ -73,9 +70,7 @@ pub(crate) fn node() -> PathBuf {
     } else {
         "x64"
     };
-    e2e().join(format!(
-        "node/node_modules/node-linux-{architecture}/bin/node"
-    ))
+    e2e().join(format!("node/node_modules/node-linux-{architecture}/bin/node"))
 }
 
 fn system_packages(wanted: &[(&str, bool)]) -> Result<()> {
@@ -106,10 +101,7 @@ fn python(generation: &str) -> Result<()> {
     let requirements = root().join(format!("e2e/requirements-{generation}.txt"));
     let home = e2e().join(format!("py-{generation}"));
     once(&home, &fs::read_to_string(&requirements)?, || {
-        eprintln!(
-            "installing the Python packages of {}",
-            requirements.display()
-        );
+        eprintln!("installing the Python packages of {}", requirements.display());
         run(Command::new("python3").args(["-m", "venv"]).arg(&home))?;
         let mut pip = Command::new(interpreter(generation));
         run(pip
@@ -130,12 +122,9 @@ fn npm() -> Result<()> {
                 given.join("package.json").display()
             );
             for file in ["package.json", "package-lock.json", ".npmrc"] {
-                fs::copy(given.join(file), home.join(file))
-                    .with_context(|| format!("cannot copy {file}"))?;
+                fs::copy(given.join(file), home.join(file)).with_context(|| format!("cannot copy {file}"))?;
             }
-            run(Command::new("npm")
-                .args(["ci", "--silent"])
-                .current_dir(&home))
+            run(Command::new("npm").args(["ci", "--silent"]).current_dir(&home))
         },
     )?;
     // Modules find their packages from where they lie, so that the scripts lie beside them.

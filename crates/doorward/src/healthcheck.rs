@@ -14,5 +14,8 @@ pub async fn run(arguments: HealthcheckArguments) -> anyhow::Result<ExitCode> {
         out::line("ready");
         return Ok(ExitCode::SUCCESS);
     }
-    anyhow::bail!("{url} answered {status}: {}", response.text().await.unwrap_or_default().trim())
+    anyhow::bail!(
+        "{url} answered {status}: {}",
+        response.text().await.unwrap_or_default().trim()
+    )
 }

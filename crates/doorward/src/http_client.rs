@@ -7,7 +7,10 @@ use std::time::Duration;
 use reqwest::redirect::Policy;
 
 /// A client that follows no redirects and keeps no cookies.
-#[expect(clippy::disallowed_methods, reason = "this is the command line's one place for an HTTP client")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the command line's one place for an HTTP client"
+)]
 pub fn build() -> anyhow::Result<reqwest::Client> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     // reqwest asks for the process default when it sets up TLS; a second call changes nothing.

@@ -17,23 +17,42 @@ use crate::out;
 /// Writes both files; neither may exist.
 pub fn run(arguments: &InitArguments) -> anyhow::Result<ExitCode> {
     for path in [&arguments.config, &arguments.master_key_file] {
-        anyhow::ensure!(!path.exists(), "{} exists already; move it away or name another file", path.display());
+        anyhow::ensure!(
+            !path.exists(),
+            "{} exists already; move it away or name another file",
+            path.display()
+        );
     }
     let random = OsRandom::default();
     let admin_key = (&random as &dyn Random).token("dwk_");
     let set = [
         ("server.issuer", toml_string(&arguments.issuer)),
         ("admin.bootstrap_key", toml_string(&admin_key)),
-        ("keys.master_key_file", toml_string(&arguments.master_key_file.to_string_lossy())),
+        (
+            "keys.master_key_file",
+            toml_string(&arguments.master_key_file.to_string_lossy()),
+        ),
     ];
     let set: Vec<(&str, &str)> = set.iter().map(|(key, value)| (*key, value.as_str())).collect();
     let text = Settings::commented_template(&set);
 
-    write_secret(&arguments.master_key_file, &format!("{}\n", *MasterKey::generate_text(&random)))?;
+    write_secret(
+        &arguments.master_key_file,
+        &format!("{}\n", *MasterKey::generate_text(&random)),
+    )?;
     write_secret(&arguments.config, &text)?;
-    out::line(format!("Wrote {} and {} (mode 0600).", arguments.config.display(), arguments.master_key_file.display()));
-    out::line("Keep a copy of the master key apart from the database: without it nothing in there can be used.");
-    out::line(format!("Next: doorward check-config --config {0}, then doorward serve --config {0}", arguments.config.display()));
+    out::line(format!(
+        "Wrote {} and {} (mode 0600).",
+        arguments.config.display(),
+        arguments.master_key_file.display()
+    ));
+    out::line(
+        "Keep a copy of the master key apart from the database: without it nothing in there can be used.",
+    );
+    out::line(format!(
+        "Next: doorward check-config --config {0}, then doorward serve --config {0}",
+        arguments.config.display()
+    ));
     Ok(ExitCode::SUCCESS)
 }
 

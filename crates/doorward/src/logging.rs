@@ -15,13 +15,22 @@ pub fn start(settings: &Observability) {
         LogLevel::Debug => Level::DEBUG,
         LogLevel::Trace => Level::TRACE,
     };
-    let filter = EnvFilter::builder().with_default_directive(level.into()).with_env_var("DOORWARD_LOG").from_env_lossy();
+    let filter = EnvFilter::builder()
+        .with_default_directive(level.into())
+        .with_env_var("DOORWARD_LOG")
+        .from_env_lossy();
     let human = match settings.log_format {
         LogFormat::Human => true,
         LogFormat::Json => false,
         LogFormat::Auto => std::io::stderr().is_terminal(),
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     // A second start in one process (a test) keeps the first.
-    let _ = if human { builder.try_init() } else { builder.json().flatten_event(true).try_init() };
+    let _ = if human {
+        builder.try_init()
+    } else {
+        builder.json().flatten_event(true).try_init()
+    };
 }

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use axum::Router;
 use doorward_server::config::Settings;
 use doorward_server::context::Parts;
-use axum::Router;
 use doorward_server::http::serve::{ServeLimits, serve};
 use doorward_server::{AdminKeyOffer, AuthorizationServer, Routers};
 use tokio::net::TcpListener;
@@ -23,7 +23,9 @@ pub async fn run(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
     let stop = stop_on_signal()?;
     let running = start(settings, &stop).await?;
     if let Some(key) = &running.first_admin_key {
-        out::line("The first admin key, shown once; keep it somewhere safe and set DOORWARD_ADMIN_KEY to use it:");
+        out::line(
+            "The first admin key, shown once; keep it somewhere safe and set DOORWARD_ADMIN_KEY to use it:",
+        );
         out::line(key.expose());
     }
     running.until_stopped().await?;
@@ -60,7 +62,10 @@ pub async fn start(settings: Settings, stop: &CancellationToken) -> anyhow::Resu
     let issuer = settings.server.issuer.clone();
     let mut server = AuthorizationServer::open(settings, Parts::system()).await?;
     let first_admin_key = server.take_first_admin_key();
-    let Routers { public: public_router, admin: admin_router } = server.routers();
+    let Routers {
+        public: public_router,
+        admin: admin_router,
+    } = server.routers();
     let public = TcpListener::bind(public_address)
         .await
         .with_context(|| format!("cannot listen on {public_address} (server.address)"))?;
@@ -80,7 +85,13 @@ pub async fn start(settings: Settings, stop: &CancellationToken) -> anyhow::Resu
 impl Running {
     /// Answers requests until the token is cancelled, then drains.
     pub async fn until_stopped(self) -> anyhow::Result<()> {
-        let Self { server, public, admin, stop, .. } = self;
+        let Self {
+            server,
+            public,
+            admin,
+            stop,
+            ..
+        } = self;
         let limits = ServeLimits::default();
         tokio::join!(
             serve(public.0, public.1, limits, stop.clone()),

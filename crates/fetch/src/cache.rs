@@ -37,14 +37,19 @@ impl Entry {
         if let Some(document) = self.document.filter(|document| now < document.expires_at) {
             return Some(Ok(document));
         }
-        self.failure.filter(|(_, expires_at)| now < *expires_at).map(|(error, _)| Err(error))
+        self.failure
+            .filter(|(_, expires_at)| now < *expires_at)
+            .map(|(error, _)| Err(error))
     }
 }
 
 /// How long an answer with these headers is fresh; `None` for `no-store`.
 pub(crate) fn lifetime(headers: &HeaderMap, limits: &Limits) -> Option<Duration> {
     let mut max_age = None;
-    let directives = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+    let directives = headers
+        .get_all(CACHE_CONTROL)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     for directive in directives.flat_map(|value| value.split(',')) {
         let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
         match name.trim().to_ascii_lowercase().as_str() {
@@ -52,13 +57,19 @@ pub(crate) fn lifetime(headers: &HeaderMap, limits: &Limits) -> Option<Duration>
             "no-cache" => max_age = Some(0),
             // RFC 9111 §4.2.1: an unreadable value means stale; the first of several counts.
             "max-age" => {
-                max_age = max_age.or_else(|| Some(value.trim().trim_matches('"').parse::<u64>().unwrap_or(0)));
+                max_age =
+                    max_age.or_else(|| Some(value.trim().trim_matches('"').parse::<u64>().unwrap_or(0)));
             }
             _ => {}
         }
     }
-    let age = headers.get(AGE).and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok()).unwrap_or(0);
-    let wanted = max_age.map_or(limits.default_ttl, |seconds| Duration::from_secs(seconds.saturating_sub(age)));
+    let age = headers
+        .get(AGE)
+        .and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok())
+        .unwrap_or(0);
+    let wanted = max_age.map_or(limits.default_ttl, |seconds| {
+        Duration::from_secs(seconds.saturating_sub(age))
+    });
     // Not `clamp`, which panics when the caller's bounds are the wrong way round.
     Some(wanted.max(limits.min_ttl).min(limits.max_ttl))
 }
@@ -68,7 +79,10 @@ mod tests {
     use super::*;
 
     fn seconds(headers: &[(&'static str, &'static str)]) -> Option<u64> {
-        let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect();
         lifetime(&headers, &Limits::default()).map(|ttl| ttl.as_secs())
     }
 
@@ -79,15 +93,27 @@ mod tests {
         assert_eq!(seconds(&[("cache-control", "max-age=0")]), Some(60));
         assert_eq!(seconds(&[("cache-control", "no-cache, max-age=3600")]), Some(60));
         assert_eq!(seconds(&[("cache-control", "max-age=31536000")]), Some(86400));
-        assert_eq!(seconds(&[("cache-control", "max-age=99999999999999999999")]), Some(60));
+        assert_eq!(
+            seconds(&[("cache-control", "max-age=99999999999999999999")]),
+            Some(60)
+        );
         assert_eq!(seconds(&[("cache-control", "max-age=-5")]), Some(60));
-        assert_eq!(seconds(&[("cache-control", "public"), ("cache-control", "max-age=120")]), Some(120));
+        assert_eq!(
+            seconds(&[("cache-control", "public"), ("cache-control", "max-age=120")]),
+            Some(120)
+        );
     }
 
     #[test]
     fn the_age_in_caches_on_the_way_counts() {
-        assert_eq!(seconds(&[("cache-control", "max-age=3600"), ("age", "600")]), Some(3000));
-        assert_eq!(seconds(&[("cache-control", "max-age=3600"), ("age", "9000")]), Some(60));
+        assert_eq!(
+            seconds(&[("cache-control", "max-age=3600"), ("age", "600")]),
+            Some(3000)
+        );
+        assert_eq!(
+            seconds(&[("cache-control", "max-age=3600"), ("age", "9000")]),
+            Some(60)
+        );
     }
 
     #[test]

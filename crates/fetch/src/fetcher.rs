@@ -62,7 +62,10 @@ impl Fetcher {
     ///
     /// # Errors
     /// As [`Fetcher::new`].
-    #[expect(clippy::disallowed_methods, reason = "this is the one place for what others chose to have fetched")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place for what others chose to have fetched"
+    )]
     pub fn with_resolver(
         policy: FetchPolicy,
         clock: Arc<dyn Clock>,
@@ -71,7 +74,10 @@ impl Fetcher {
         let policy = Arc::new(policy);
         let client = Client::builder()
             .tls_backend_preconfigured(tls::client_config(&policy)?)
-            .dns_resolver(Arc::new(Guarded { resolver, policy: policy.clone() }))
+            .dns_resolver(Arc::new(Guarded {
+                resolver,
+                policy: policy.clone(),
+            }))
             .redirect(RedirectPolicy::none())
             .retry(reqwest::retry::never())
             .no_proxy()
@@ -92,7 +98,9 @@ impl Fetcher {
             host_slots: Mutex::default(),
             policy,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// The document at `url`: from the cache while it is fresh, otherwise asked for (with its entity tag, if
@@ -103,7 +111,10 @@ impl Fetcher {
     /// Every [`FetchError`] but [`FetchError::Setup`].
     pub async fn get_json(&self, url: &str, limits: &Limits) -> Outcome {
         let target = Target::parse(url, &self.inner.policy)?;
-        let key = Key { url: url.to_owned(), max_body: limits.max_body };
+        let key = Key {
+            url: url.to_owned(),
+            max_body: limits.max_body,
+        };
         if let Some(answer) = self.cached(&key) {
             return answer;
         }
@@ -117,17 +128,33 @@ impl Fetcher {
     /// As [`Fetcher::get_json`].
     pub async fn get_json_fresh(&self, url: &str, limits: &Limits) -> Outcome {
         let target = Target::parse(url, &self.inner.policy)?;
-        let key = Key { url: url.to_owned(), max_body: limits.max_body };
+        let key = Key {
+            url: url.to_owned(),
+            max_body: limits.max_body,
+        };
         self.join_flight(key, target, limits, false).await
     }
 
     /// The caller found the document to be useless: keep it no longer than a failure.
     pub fn distrust(&self, url: &str, limits: &Limits) {
-        let key = Key { url: url.to_owned(), max_body: limits.max_body };
+        let key = Key {
+            url: url.to_owned(),
+            max_body: limits.max_body,
+        };
         if let Some(document) = self.inner.cache.peek(&key).and_then(|entry| entry.document) {
             let soon = self.inner.clock.now() + limits.negative_ttl;
-            let document = Fetched { expires_at: document.expires_at.min(soon), etag: None, ..(*document).clone() };
-            self.inner.cache.insert(key, Entry { document: Some(Arc::new(document)), failure: None });
+            let document = Fetched {
+                expires_at: document.expires_at.min(soon),
+                etag: None,
+                ..(*document).clone()
+            };
+            self.inner.cache.insert(
+                key,
+                Entry {
+                    document: Some(Arc::new(document)),
+                    failure: None,
+                },
+            );
         }
     }
 
@@ -142,7 +169,10 @@ impl Fetcher {
             if let Some(answer) = use_cache.then(|| self.cached(&key)).flatten() {
                 return answer;
             }
-            flights.entry(key.clone()).or_insert_with(|| self.start_flight(key, target, *limits)).clone()
+            flights
+                .entry(key.clone())
+                .or_insert_with(|| self.start_flight(key, target, *limits))
+                .clone()
         };
         flight.await
     }
@@ -150,7 +180,10 @@ impl Fetcher {
     /// Runs on its own, so that the first caller may go away without ending it for the others.
     fn start_flight(&self, key: Key, target: Target, limits: Limits) -> Flight {
         let inner = self.inner.clone();
-        let landing = Landing { inner: inner.clone(), key: key.clone() };
+        let landing = Landing {
+            inner: inner.clone(),
+            key: key.clone(),
+        };
         let task = tokio::spawn(async move {
             let outcome = inner.fly(&key, &target, &limits).await;
             if let Err(error) = &outcome {
@@ -159,13 +192,17 @@ impl Fetcher {
             drop(landing);
             outcome
         });
-        task.map(|ended| ended.unwrap_or(Err(FetchError::Connect))).boxed().shared()
+        task.map(|ended| ended.unwrap_or(Err(FetchError::Connect)))
+            .boxed()
+            .shared()
     }
 }
 
 impl std::fmt::Debug for Fetcher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Fetcher").field("policy", &self.inner.policy).finish_non_exhaustive()
+        f.debug_struct("Fetcher")
+            .field("policy", &self.inner.policy)
+            .finish_non_exhaustive()
     }
 }
 
@@ -199,7 +236,12 @@ impl Inner {
         }
     }
 
-    async fn ask(&self, target: &Target, known: Option<&Fetched>, limits: &Limits) -> Result<Answer, FetchError> {
+    async fn ask(
+        &self,
+        target: &Target,
+        known: Option<&Fetched>,
+        limits: &Limits,
+    ) -> Result<Answer, FetchError> {
         // The host's slot first: those who queue for a slow host must not hold the slots of all.
         let _host_slot = acquire(self.host_slots(target)).await?;
         let _slot = acquire(self.slots.clone()).await?;
@@ -216,9 +258,20 @@ impl Inner {
             }
         };
         let expires_at = lifetime.map_or(now, |lifetime| now + lifetime);
-        let document = Arc::new(Fetched { body, fetched_at: now, expires_at, etag });
+        let document = Arc::new(Fetched {
+            body,
+            fetched_at: now,
+            expires_at,
+            etag,
+        });
         if lifetime.is_some() {
-            self.cache.insert(key.clone(), Entry { document: Some(document.clone()), failure: None });
+            self.cache.insert(
+                key.clone(),
+                Entry {
+                    document: Some(document.clone()),
+                    failure: None,
+                },
+            );
         } else {
             self.cache.remove(key);
         }
@@ -231,7 +284,10 @@ impl Inner {
             hosts.retain(|_, slots| Arc::strong_count(slots) > 1);
         }
         let new = || Arc::new(Semaphore::new(self.policy.max_concurrent_per_host));
-        hosts.entry((target.host.clone(), target.port)).or_insert_with(new).clone()
+        hosts
+            .entry((target.host.clone(), target.port))
+            .or_insert_with(new)
+            .clone()
     }
 }
 

@@ -92,6 +92,9 @@ impl FromStr for AllowedHost {
         }
         let url = Url::parse(&format!("https://{text}/")).map_err(|_| refused())?;
         let host = url.host_str().ok_or_else(refused)?.to_owned();
-        Ok(Self { host, port: url.port_or_known_default().ok_or_else(refused)? })
+        Ok(Self {
+            host,
+            port: url.port_or_known_default().ok_or_else(refused)?,
+        })
     }
 }

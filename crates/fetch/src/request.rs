@@ -18,7 +18,11 @@ const MAX_ETAG: usize = 256;
 pub(crate) enum Answer {
     /// 304: the document that the entity tag names, for this long again.
     Unchanged { lifetime: Option<Duration> },
-    Document { body: Bytes, etag: Option<String>, lifetime: Option<Duration> },
+    Document {
+        body: Bytes,
+        etag: Option<String>,
+        lifetime: Option<Duration>,
+    },
 }
 
 pub(crate) async fn get(
@@ -35,47 +39,75 @@ pub(crate) async fn get(
     if let Some(etag) = etag {
         request = request.header(IF_NONE_MATCH, etag);
     }
-    let response = request.send().await.map_err(|error| FetchError::from_client(&error))?;
+    let response = request
+        .send()
+        .await
+        .map_err(|error| FetchError::from_client(&error))?;
     check_peer(&response, target, policy)?;
     let lifetime = lifetime(response.headers(), limits);
     match response.status() {
         StatusCode::OK => {}
         StatusCode::NOT_MODIFIED if etag.is_some() => return Ok(Answer::Unchanged { lifetime }),
-        status if status.is_redirection() && status != StatusCode::NOT_MODIFIED => return Err(FetchError::Redirected),
+        status if status.is_redirection() && status != StatusCode::NOT_MODIFIED => {
+            return Err(FetchError::Redirected);
+        }
         status => return Err(FetchError::Status(status.as_u16())),
     }
     check_headers(response.headers())?;
     let etag = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok());
     let etag = etag.filter(|tag| tag.len() <= MAX_ETAG).map(str::to_owned);
-    Ok(Answer::Document { body: read_body(response, limits.max_body).await?, etag, lifetime })
+    Ok(Answer::Document {
+        body: read_body(response, limits.max_body).await?,
+        etag,
+        lifetime,
+    })
 }
 
 /// The resolver let only allowed addresses through, and literal ones were checked with the URL. That the
 /// connection really went there is checked once more, should a library below change its ways.
 fn check_peer(response: &Response, target: &Target, policy: &FetchPolicy) -> Result<(), FetchError> {
     match response.remote_addr() {
-        Some(peer) if !address_is_allowed(&target.host, peer.ip(), policy) => Err(FetchError::Blocked(target.host.clone())),
+        Some(peer) if !address_is_allowed(&target.host, peer.ip(), policy) => {
+            Err(FetchError::Blocked(target.host.clone()))
+        }
         _ => Ok(()),
     }
 }
 
 fn check_headers(headers: &HeaderMap) -> Result<(), FetchError> {
-    let text = |name| headers.get(name).map(|value: &http::HeaderValue| value.to_str().unwrap_or_default());
+    let text = |name| {
+        headers
+            .get(name)
+            .map(|value: &http::HeaderValue| value.to_str().unwrap_or_default())
+    };
     if text(CONTENT_ENCODING).is_some_and(|encoding| !encoding.trim().eq_ignore_ascii_case("identity")) {
         return Err(FetchError::Encoded);
     }
     let content_type = text(CONTENT_TYPE).unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let is_json = essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
+    let essence = content_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    let is_json =
+        essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
     is_json.then_some(()).ok_or(FetchError::NotJson)
 }
 
 async fn read_body(mut response: Response, max_body: usize) -> Result<Bytes, FetchError> {
-    if response.content_length().is_some_and(|length| length > max_body as u64) {
+    if response
+        .content_length()
+        .is_some_and(|length| length > max_body as u64)
+    {
         return Err(FetchError::TooLarge);
     }
     let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| FetchError::from_client(&error))? {
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| FetchError::from_client(&error))?
+    {
         if body.len() + chunk.len() > max_body {
             return Err(FetchError::TooLarge);
         }

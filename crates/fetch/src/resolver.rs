@@ -47,7 +47,10 @@ impl Resolve for Guarded {
                 return Err(FetchError::Dns.into());
             }
             // One private answer among public ones is an attack or a mistake: refuse the name, not the answer.
-            if !addresses.iter().all(|address| address_is_allowed(&host, *address, &policy)) {
+            if !addresses
+                .iter()
+                .all(|address| address_is_allowed(&host, *address, &policy))
+            {
                 return Err(FetchError::Blocked(host).into());
             }
             let addresses: Addrs = Box::new(addresses.into_iter().map(|address| SocketAddr::new(address, 0)));
@@ -76,11 +79,22 @@ mod tests {
     async fn a_name_that_turns_private_between_two_answers_is_refused() {
         let answers = ["93.184.216.34", "127.0.0.1", "93.184.216.34"].map(|address| address.parse().unwrap());
         let resolver = Arc::new(Script(Mutex::new(answers.into())));
-        let guarded = Guarded { resolver, policy: Arc::default() };
+        let guarded = Guarded {
+            resolver,
+            policy: Arc::default(),
+        };
         let mut verdicts = Vec::new();
         for _ in 0..3 {
-            verdicts.push(guarded.resolve("rebind.example".parse().unwrap()).await.map(Iterator::count));
+            verdicts.push(
+                guarded
+                    .resolve("rebind.example".parse().unwrap())
+                    .await
+                    .map(Iterator::count),
+            );
         }
-        assert!(matches!(&verdicts[..], [Ok(1), Err(_), Ok(1)]), "what is let through is what is connected to");
+        assert!(
+            matches!(&verdicts[..], [Ok(1), Err(_), Ok(1)]),
+            "what is let through is what is connected to"
+        );
     }
 }

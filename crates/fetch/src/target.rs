@@ -14,14 +14,24 @@ const MAX_URL: usize = 2048;
 /// Unprivileged ports of well-known services that are not meant to answer a browser: databases, caches,
 /// queues, remote desktops, orchestration, and what the Fetch standard blocks (§2.9 "bad port").
 const BLOCKED_PORTS: [u16; 53] = [
-    1080, 1433, 1521, 1719, 1720, 1723, 1883, 2049, 2181, 2375, 2376, 2379, 2380, 3128, 3260, 3306, 3389, 3659, 4045,
-    4190, 4369, 5060, 5061, 5432, 5672, 5900, 5984, 5985, 5986, 6000, 6379, 6443, 6566, 6665, 6666, 6667, 6668, 6669,
-    6679, 6697, 7001, 8500, 9042, 9092, 9200, 9300, 10080, 10250, 11211, 25565, 27017, 27018, 27019,
+    1080, 1433, 1521, 1719, 1720, 1723, 1883, 2049, 2181, 2375, 2376, 2379, 2380, 3128, 3260, 3306, 3389,
+    3659, 4045, 4190, 4369, 5060, 5061, 5432, 5672, 5900, 5984, 5985, 5986, 6000, 6379, 6443, 6566, 6665,
+    6666, 6667, 6668, 6669, 6679, 6697, 7001, 8500, 9042, 9092, 9200, 9300, 10080, 10250, 11211, 25565,
+    27017, 27018, 27019,
 ];
 
 /// Names that never belong to a public server (RFC 6761, RFC 6762, RFC 8375, ICANN's collision names).
-const PRIVATE_SUFFIXES: [&str; 9] =
-    ["localhost", "localdomain", "local", "internal", "intranet", "lan", "home", "corp", "home.arpa"];
+const PRIVATE_SUFFIXES: [&str; 9] = [
+    "localhost",
+    "localdomain",
+    "local",
+    "internal",
+    "intranet",
+    "lan",
+    "home",
+    "corp",
+    "home.arpa",
+];
 
 /// A URL that may be fetched, as far as it can be told without resolving its host.
 #[derive(Debug, Clone)]
@@ -49,7 +59,11 @@ impl Target {
         let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
             return Err(FetchError::InvalidUrl("it has no host"));
         };
-        let target = Self { host: host.to_owned(), port, url };
+        let target = Self {
+            host: host.to_owned(),
+            port,
+            url,
+        };
         target.check(policy)?;
         Ok(target)
     }
@@ -57,14 +71,25 @@ impl Target {
     fn check(&self, policy: &FetchPolicy) -> Result<(), FetchError> {
         if policy.allow_loopback_http && self.is_loopback() {
             let port_is_fine = matches!(self.port, 80 | 443) || is_unprivileged_web_port(self.port);
-            return port_is_fine.then_some(()).ok_or(FetchError::InvalidUrl("its port is not allowed"));
+            return port_is_fine
+                .then_some(())
+                .ok_or(FetchError::InvalidUrl("its port is not allowed"));
         }
         if self.url.scheme() != "https" {
             return Err(FetchError::InvalidUrl("its scheme is not https"));
         }
-        if policy.allowed_hosts.iter().any(|allowed| allowed.host == self.host) {
-            let exact = policy.allowed_hosts.iter().any(|a| a.host == self.host && a.port == self.port);
-            return exact.then_some(()).ok_or_else(|| FetchError::Blocked(self.host.clone()));
+        if policy
+            .allowed_hosts
+            .iter()
+            .any(|allowed| allowed.host == self.host)
+        {
+            let exact = policy
+                .allowed_hosts
+                .iter()
+                .any(|a| a.host == self.host && a.port == self.port);
+            return exact
+                .then_some(())
+                .ok_or_else(|| FetchError::Blocked(self.host.clone()));
         }
         match self.address() {
             Some(address) if !is_public_address(address) => Err(FetchError::Blocked(self.host.clone())),
@@ -96,7 +121,10 @@ pub(crate) fn address_is_allowed(host: &str, address: IpAddr, policy: &FetchPoli
         return true;
     }
     if is_loopback_address(address) {
-        let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        let literal = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<IpAddr>();
         return policy.allow_loopback_http && (host == "localhost" || literal.is_ok_and(is_loopback_address));
     }
     is_public_address(address)
@@ -111,7 +139,8 @@ fn is_private_name(host: &str) -> bool {
     !host.contains('.')
         || host.ends_with('.')
         || PRIVATE_SUFFIXES.iter().any(|suffix| {
-            host.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            host.strip_suffix(suffix)
+                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
         })
 }
 

@@ -27,18 +27,30 @@ pub(crate) fn client_config(policy: &FetchPolicy) -> Result<ClientConfig, FetchE
         Err(error) => {
             // A container without certificates can still serve clients that it has on record.
             tracing::warn!(%error, "no certificate authorities found: every https fetch will fail; install ca-certificates or name a CA file");
-            Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+            Ok(builder
+                .with_root_certificates(RootCertStore::empty())
+                .with_no_client_auth())
         }
     }
 }
 
-fn verifier(extra: Vec<CertificateDer<'static>>, provider: Arc<CryptoProvider>) -> Result<Verifier, rustls::Error> {
-    if extra.is_empty() { Verifier::new(provider) } else { Verifier::new_with_extra_roots(extra, provider) }
+fn verifier(
+    extra: Vec<CertificateDer<'static>>,
+    provider: Arc<CryptoProvider>,
+) -> Result<Verifier, rustls::Error> {
+    if extra.is_empty() {
+        Verifier::new(provider)
+    } else {
+        Verifier::new_with_extra_roots(extra, provider)
+    }
 }
 
 fn extra_roots(policy: &FetchPolicy) -> Result<Vec<CertificateDer<'static>>, FetchError> {
-    let Some(path) = &policy.ca_file else { return Ok(Vec::new()) };
-    let unreadable = |error: &dyn std::fmt::Display| FetchError::Setup(format!("{}: {error}", path.display()));
+    let Some(path) = &policy.ca_file else {
+        return Ok(Vec::new());
+    };
+    let unreadable =
+        |error: &dyn std::fmt::Display| FetchError::Setup(format!("{}: {error}", path.display()));
     let roots: Vec<_> = CertificateDer::pem_file_iter(path)
         .map_err(|error| unreadable(&error))?
         .collect::<Result<_, _>>()

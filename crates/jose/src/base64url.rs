@@ -17,9 +17,7 @@ pub(crate) fn encode_onto(bytes: &[u8], output: &mut String) {
 /// Decodes the canonical form alone: no padding, no white space, no unused bits set. Every other spelling of the same
 /// bytes is [`JoseError::Malformed`].
 pub fn decode(text: &str) -> Result<Vec<u8>, JoseError> {
-    URL_SAFE_NO_PAD
-        .decode(text)
-        .map_err(|_| JoseError::Malformed)
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| JoseError::Malformed)
 }
 
 #[cfg(test)]

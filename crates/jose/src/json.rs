@@ -51,10 +51,7 @@ struct Strict<'f> {
 impl Strict<'_> {
     fn inside<E: serde::de::Error>(self) -> Result<Self, E> {
         match self.levels_left.checked_sub(1) {
-            Some(levels_left) => Ok(Self {
-                levels_left,
-                ..self
-            }),
+            Some(levels_left) => Ok(Self { levels_left, ..self }),
             None => Err(self.refuse(JoseError::TooDeep)),
         }
     }

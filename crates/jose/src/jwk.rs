@@ -80,10 +80,7 @@ impl Jwk {
     }
 
     /// The public half of a signing key: `kid` is the thumbprint, `use` is `sig`.
-    pub(crate) fn of_signing_key(
-        material: Material,
-        algorithm: Algorithm,
-    ) -> Result<Self, JoseError> {
+    pub(crate) fn of_signing_key(material: Material, algorithm: Algorithm) -> Result<Self, JoseError> {
         let key_id = material.thumbprint();
         Self::build(Members {
             material,
@@ -133,12 +130,7 @@ impl Jwk {
 
     /// Whether [`Jwk::verify`] can succeed with `algorithm`: type, curve, `alg`, `use` and `key_ops` all allow it.
     pub fn fits(&self, algorithm: Algorithm) -> bool {
-        self.is_for_verification()
-            && self
-                .0
-                .verifiers
-                .iter()
-                .any(|(fitting, _)| *fitting == algorithm)
+        self.is_for_verification() && self.0.verifiers.iter().any(|(fitting, _)| *fitting == algorithm)
     }
 
     /// Verifies a signature. ECDSA signatures are the fixed-length `r || s` of RFC 7518 §3.4.

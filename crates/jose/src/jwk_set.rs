@@ -36,10 +36,7 @@ impl JwkSet {
         if keys.len() > MAX_JWK_SET_KEYS {
             return Err(JoseError::TooLarge);
         }
-        Ok(keys
-            .iter()
-            .filter_map(|key| Jwk::from_value(key).ok())
-            .collect())
+        Ok(keys.iter().filter_map(|key| Jwk::from_value(key).ok()).collect())
     }
 
     /// The key with this `kid`; `None` also when several have it, since picking one of them would be a guess.

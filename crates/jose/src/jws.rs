@@ -167,9 +167,7 @@ impl Header {
             _ => None,
         };
         Ok(Self {
-            algorithm: algorithm
-                .parse()
-                .map_err(|_| JoseError::UnsupportedAlgorithm)?,
+            algorithm: algorithm.parse().map_err(|_| JoseError::UnsupportedAlgorithm)?,
             typ: string(members, "typ")?,
             key_id,
             jwk,
@@ -183,8 +181,7 @@ fn is_nested(members: &Map<String, Value>) -> bool {
         .get("cty")
         .and_then(Value::as_str)
         .is_some_and(|content_type| {
-            content_type.eq_ignore_ascii_case("JWT")
-                || content_type.eq_ignore_ascii_case("application/jwt")
+            content_type.eq_ignore_ascii_case("JWT") || content_type.eq_ignore_ascii_case("application/jwt")
         })
 }
 

@@ -1,9 +1,9 @@
 //! What a public key is made of, and the parsed keys that come out of it.
 
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey,
-    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512,
-    RSA_PSS_2048_8192_SHA256, RsaPublicKeyComponents, VerificationAlgorithm,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
+    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256, RsaPublicKeyComponents,
+    VerificationAlgorithm,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -88,10 +88,7 @@ impl Material {
     pub(crate) fn thumbprint(&self) -> String {
         let canonical = match self {
             Self::Ec { crv, x, y } => {
-                format!(
-                    r#"{{"crv":"{}","kty":"EC","x":"{x}","y":"{y}"}}"#,
-                    crv.name()
-                )
+                format!(r#"{{"crv":"{}","kty":"EC","x":"{x}","y":"{y}"}}"#, crv.name())
             }
             Self::Okp { crv, x } => format!(r#"{{"crv":"{crv}","kty":"OKP","x":"{x}"}}"#),
             Self::Rsa { n, e } => format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#),
@@ -101,12 +98,8 @@ impl Material {
 
     fn algorithms(&self) -> &'static [Algorithm] {
         match self {
-            Self::Ec {
-                crv: Curve::P256, ..
-            } => &[Algorithm::Es256],
-            Self::Ec {
-                crv: Curve::P384, ..
-            } => &[Algorithm::Es384],
+            Self::Ec { crv: Curve::P256, .. } => &[Algorithm::Es256],
+            Self::Ec { crv: Curve::P384, .. } => &[Algorithm::Es384],
             Self::Okp { .. } => &[Algorithm::EdDsa],
             Self::Rsa { .. } => &RSA_ALGORITHMS,
         }
@@ -119,9 +112,7 @@ impl Material {
     ) -> Result<Vec<(Algorithm, ParsedPublicKey)>, JoseError> {
         let algorithms = match &pinned {
             None => self.algorithms(),
-            Some(algorithm) if self.algorithms().contains(algorithm) => {
-                std::slice::from_ref(algorithm)
-            }
+            Some(algorithm) if self.algorithms().contains(algorithm) => std::slice::from_ref(algorithm),
             Some(_) => return Err(JoseError::AlgorithmMismatch),
         };
         match self {

@@ -23,8 +23,7 @@ pub(crate) fn check_components(modulus: &[u8], exponent: &[u8]) -> Result<(), Jo
     let bits = modulus.len() * 8 - modulus_top.leading_zeros() as usize;
     let modulus_is_odd = modulus.last().is_some_and(|byte| byte & 1 == 1);
     let exponent_is_odd = exponent.last().is_some_and(|byte| byte & 1 == 1);
-    let exponent_is_sane =
-        exponent_is_odd && exponent != [1] && exponent.len() <= MAX_EXPONENT_BYTES;
+    let exponent_is_sane = exponent_is_odd && exponent != [1] && exponent.len() <= MAX_EXPONENT_BYTES;
     if !(MIN_MODULUS_BITS..=MAX_MODULUS_BITS).contains(&bits)
         || !modulus_is_odd
         || !exponent_is_sane

@@ -87,13 +87,9 @@ impl SigningKey {
     /// crate would not verify with.
     pub fn from_pkcs8(algorithm: Algorithm, document: &[u8]) -> Result<Self, JoseError> {
         let private = match Family::of(algorithm) {
-            Family::Ecdsa(parameters) => {
-                EcdsaKeyPair::from_pkcs8(parameters, document).map(Private::Ecdsa)
-            }
+            Family::Ecdsa(parameters) => EcdsaKeyPair::from_pkcs8(parameters, document).map(Private::Ecdsa),
             Family::Ed25519 => Ed25519KeyPair::from_pkcs8(document).map(Private::Ed25519),
-            Family::Rsa(encoding) => {
-                RsaKeyPair::from_pkcs8(document).map(|key| Private::Rsa(key, encoding))
-            }
+            Family::Rsa(encoding) => RsaKeyPair::from_pkcs8(document).map(|key| Private::Rsa(key, encoding)),
         };
         Self::new(algorithm, private.map_err(|_| JoseError::UnusableKey)?)
     }
@@ -119,8 +115,9 @@ impl SigningKey {
             Private::Ed25519(key) => key
                 .to_pkcs8v1()
                 .map(|document| Zeroizing::new(document.as_ref().to_vec())),
-            Private::Rsa(key, _) => AsDer::<Pkcs8V1Der>::as_der(key)
-                .map(|document| Zeroizing::new(document.as_ref().to_vec())),
+            Private::Rsa(key, _) => {
+                AsDer::<Pkcs8V1Der>::as_der(key).map(|document| Zeroizing::new(document.as_ref().to_vec()))
+            }
         };
         document.map_err(|_| JoseError::UnusableKey)
     }
@@ -141,11 +138,7 @@ impl Private {
                     Curve::P384
                 };
                 // SEC 1 §2.3.3: 0x04 || x || y
-                let coordinates = key
-                    .public_key()
-                    .as_ref()
-                    .get(1..)
-                    .ok_or(JoseError::UnusableKey)?;
+                let coordinates = key.public_key().as_ref().get(1..).ok_or(JoseError::UnusableKey)?;
                 let (x, y) = coordinates.split_at(coordinates.len() / 2);
                 Ok(Material::Ec {
                     crv,

@@ -62,7 +62,10 @@ impl AuthorizationServer {
     /// Opens the database, the master key and the signing keys; makes what is missing on first start.
     pub async fn open(settings: Settings, parts: Parts) -> Result<Self, StartError> {
         let issuer = Issuer::parse(&settings.server.issuer)?;
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&settings.storage.url, &SqliteOptions::default())?);
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(
+            &settings.storage.url,
+            &SqliteOptions::default(),
+        )?);
         let master = master_key(&settings, &parts)?;
         let secrets = Secrets::open_store(store.as_ref(), &master, Arc::clone(&parts.random)).await?;
         let keep_previous = settings.tokens.access_ttl.duration() + RESOURCE_SERVER_SKEW;
@@ -76,10 +79,19 @@ impl AuthorizationServer {
         )
         .await?;
         let first_admin_key = admin::ensure_admin_key(store.as_ref(), &settings, &parts).await?;
-        let fetch_policy = FetchPolicy { allow_loopback_http: issuer.is_loopback(), ..FetchPolicy::default() };
+        let fetch_policy = FetchPolicy {
+            allow_loopback_http: issuer.is_loopback(),
+            ..FetchPolicy::default()
+        };
         let fetcher = Fetcher::new(fetch_policy, Arc::clone(&parts.clock))?;
         let context = Context {
-            clients: Directory::new(&settings, &issuer, Arc::clone(&store), fetcher.clone(), Arc::clone(&parts.clock)),
+            clients: Directory::new(
+                &settings,
+                &issuer,
+                Arc::clone(&store),
+                fetcher.clone(),
+                Arc::clone(&parts.clock),
+            ),
             resources: Resources::new(Arc::clone(&store), Arc::clone(&parts.clock)),
             passwords: Passwords::new(Arc::clone(&parts.random)),
             metrics: Metrics::new(),
@@ -92,7 +104,10 @@ impl AuthorizationServer {
             secrets,
             fetcher,
         };
-        Ok(Self { context: Arc::new(context), first_admin_key })
+        Ok(Self {
+            context: Arc::new(context),
+            first_admin_key,
+        })
     }
 
     /// What the handlers are given.
@@ -130,7 +145,11 @@ fn master_key(settings: &Settings, parts: &Parts) -> Result<MasterKey, MasterKey
         return MasterKey::from_setting(text);
     }
     let beside_database = default_master_key_file(&settings.storage.url);
-    let path = settings.keys.master_key_file.as_deref().unwrap_or(&beside_database);
+    let path = settings
+        .keys
+        .master_key_file
+        .as_deref()
+        .unwrap_or(&beside_database);
     MasterKey::load_or_create(path, parts.random.as_ref())
 }
 
@@ -139,8 +158,9 @@ fn default_master_key_file(storage_url: &str) -> PathBuf {
     Path::new(storage_url.strip_prefix("sqlite://").unwrap_or(storage_url)).with_file_name("master.key")
 }
 
-
 /// Brings the database of these settings to this version's schema, without serving.
 pub async fn migrate(settings: &Settings) -> Result<(), StoreError> {
-    SqliteStore::open(&settings.storage.url, &SqliteOptions::default())?.close().await
+    SqliteStore::open(&settings.storage.url, &SqliteOptions::default())?
+        .close()
+        .await
 }

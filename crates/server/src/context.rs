@@ -27,7 +27,10 @@ pub struct Parts {
 impl Parts {
     /// The system's clock and generator.
     pub fn system() -> Self {
-        Self { clock: Arc::new(SystemClock), random: Arc::new(OsRandom::default()) }
+        Self {
+            clock: Arc::new(SystemClock),
+            random: Arc::new(OsRandom::default()),
+        }
     }
 }
 

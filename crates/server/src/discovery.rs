@@ -24,7 +24,10 @@ use crate::token::GRANT_TYPES;
 const CACHE: &str = "public, max-age=300";
 
 /// `GET /.well-known/oauth-authorization-server` and its twins.
-pub async fn server_metadata(State(ctx): State<Arc<Context>>, headers: HeaderMap) -> Result<Response, TokenError> {
+pub async fn server_metadata(
+    State(ctx): State<Arc<Context>>,
+    headers: HeaderMap,
+) -> Result<Response, TokenError> {
     let scopes_supported = scopes_supported(&ctx.resources.all().await?);
     Ok(document(&headers, &metadata(&ctx, &scopes_supported)))
 }
@@ -47,7 +50,13 @@ pub async fn protected_resource(
     let found = resources
         .iter()
         .find(|resource| resource.slug == path)
-        .or_else(|| only(resources.iter().filter(|resource| path.is_empty() || has_path(resource, &path))));
+        .or_else(|| {
+            only(
+                resources
+                    .iter()
+                    .filter(|resource| path.is_empty() || has_path(resource, &path)),
+            )
+        });
     Ok(match found {
         Some(resource) => document(&headers, &resource_metadata(&ctx, resource)),
         None => StatusCode::NOT_FOUND.into_response(),
@@ -72,7 +81,10 @@ fn document<T: Serialize>(headers: &HeaderMap, document: &T) -> Response {
     };
     let tag = format!("\"{}\"", base64url::encode(&sha256(&body)[..12]));
     let known = headers.get_all(header::IF_NONE_MATCH).iter().any(|tags| {
-        tags.to_str().is_ok_and(|tags| tags.split(',').any(|known| known.trim().trim_start_matches("W/") == tag))
+        tags.to_str().is_ok_and(|tags| {
+            tags.split(',')
+                .any(|known| known.trim().trim_start_matches("W/") == tag)
+        })
     });
     let cache = [(header::CACHE_CONTROL, CACHE.to_owned()), (header::ETAG, tag)];
     if known {
@@ -84,8 +96,13 @@ fn document<T: Serialize>(headers: &HeaderMap, document: &T) -> Response {
 /// Every scope that can be asked for, in the order of the resources, and `offline_access`, which clients add
 /// only when it is listed here (SEP-2207).
 fn scopes_supported(resources: &[Resource]) -> ScopeSet {
-    let names = resources.iter().flat_map(|resource| resource.scopes.iter().map(|scope| scope.name.as_str()));
-    names.chain([OFFLINE_ACCESS]).filter_map(|name| Scope::parse(name).ok()).collect()
+    let names = resources
+        .iter()
+        .flat_map(|resource| resource.scopes.iter().map(|scope| scope.name.as_str()));
+    names
+        .chain([OFFLINE_ACCESS])
+        .filter_map(|name| Scope::parse(name).ok())
+        .collect()
 }
 
 fn metadata(ctx: &Context, scopes_supported: &ScopeSet) -> AuthorizationServerMetadata {
@@ -94,14 +111,20 @@ fn metadata(ctx: &Context, scopes_supported: &ScopeSet) -> AuthorizationServerMe
         issuer: ctx.issuer.as_str().to_owned(),
         authorization_endpoint: url(routes::AUTHORIZE),
         token_endpoint: url(routes::TOKEN),
-        registration_endpoint: url(routes::REGISTER).filter(|_| ctx.settings.registration.dcr.is_open_to_strangers()),
+        registration_endpoint: url(routes::REGISTER)
+            .filter(|_| ctx.settings.registration.dcr.is_open_to_strangers()),
         revocation_endpoint: url(routes::REVOKE),
         introspection_endpoint: url(routes::INTROSPECT),
         jwks_uri: url(routes::JWKS),
         scopes_supported: Some(scopes_supported.iter().map(ToString::to_string).collect()),
         response_types_supported: vec!["code".to_owned()],
         response_modes_supported: Some(vec!["query".to_owned()]),
-        grant_types_supported: Some(GRANT_TYPES.iter().map(|grant| grant.as_str().to_owned()).collect()),
+        grant_types_supported: Some(
+            GRANT_TYPES
+                .iter()
+                .map(|grant| grant.as_str().to_owned())
+                .collect(),
+        ),
         token_endpoint_auth_methods_supported: Some(methods(&AUTH_METHODS)),
         revocation_endpoint_auth_methods_supported: Some(methods(&AUTH_METHODS)),
         introspection_endpoint_auth_methods_supported: Some(methods(&AUTH_METHODS[1..])),

@@ -28,11 +28,19 @@ struct Introspection {
 }
 
 impl Introspection {
-    const INACTIVE: Self = Self { active: false, token_type: None, claims: None };
+    const INACTIVE: Self = Self {
+        active: false,
+        token_type: None,
+        claims: None,
+    };
 }
 
 /// `POST /oauth/introspect`.
-pub async fn endpoint(State(ctx): State<Arc<Context>>, headers: HeaderMap, body: Bytes) -> Result<Response, TokenError> {
+pub async fn endpoint(
+    State(ctx): State<Arc<Context>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, TokenError> {
     let parameters = form::parse(&headers, &body)?;
     let client = authenticate(&ctx, &headers, &parameters).await?;
     // RFC 7662 §2.1: without proof of who asks, anybody could scan for live tokens.
@@ -47,18 +55,30 @@ pub async fn endpoint(State(ctx): State<Arc<Context>>, headers: HeaderMap, body:
     Ok(([(http::header::CACHE_CONTROL, "no-store")], Json(answer)).into_response())
 }
 
-async fn introspect(ctx: &Context, client: &AuthenticatedClient, token: &str) -> Result<Introspection, TokenError> {
+async fn introspect(
+    ctx: &Context,
+    client: &AuthenticatedClient,
+    token: &str,
+) -> Result<Introspection, TokenError> {
     let Some(claims) = own_token::read(ctx, token) else {
         return Ok(Introspection::INACTIVE);
     };
     if !may_see(ctx, client, &claims).await? || !own_token::is_live(ctx, &claims).await? {
         return Ok(Introspection::INACTIVE);
     }
-    Ok(Introspection { active: true, token_type: Some("Bearer"), claims: Some(claims) })
+    Ok(Introspection {
+        active: true,
+        token_type: Some("Bearer"),
+        claims: Some(claims),
+    })
 }
 
 /// The token's own client, and the client that is its resource server.
-async fn may_see(ctx: &Context, client: &AuthenticatedClient, claims: &AccessTokenClaims) -> Result<bool, TokenError> {
+async fn may_see(
+    ctx: &Context,
+    client: &AuthenticatedClient,
+    claims: &AccessTokenClaims,
+) -> Result<bool, TokenError> {
     if claims.client_id == client.client_id() {
         return Ok(true);
     }

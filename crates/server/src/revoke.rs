@@ -17,7 +17,11 @@ use crate::issue::own_token;
 use crate::token::RefreshToken;
 
 /// `POST /oauth/revoke`. `token_type_hint` is not needed: the two kinds do not look alike.
-pub async fn endpoint(State(ctx): State<Arc<Context>>, headers: HeaderMap, body: Bytes) -> Result<Response, TokenError> {
+pub async fn endpoint(
+    State(ctx): State<Arc<Context>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, TokenError> {
     let parameters = form::parse(&headers, &body)?;
     let client = authenticate(&ctx, &headers, &parameters).await?;
     let token = parameters.require("token")?;
@@ -40,13 +44,23 @@ async fn revoke_grant(ctx: &Context, client: &AuthenticatedClient, token: &str) 
     if !presented.belongs_to(&grant, &ctx.secrets) || grant.client_id != client.client_id() {
         return Ok(());
     }
-    let filter = GrantFilter { id: Some(grant.id), ..GrantFilter::default() };
-    ctx.store.revoke_grants(filter, EndReason::RevokedByClient, ctx.now()).await?;
+    let filter = GrantFilter {
+        id: Some(grant.id),
+        ..GrantFilter::default()
+    };
+    ctx.store
+        .revoke_grants(filter, EndReason::RevokedByClient, ctx.now())
+        .await?;
     Ok(())
 }
 
-async fn revoke_access_token(ctx: &Context, client: &AuthenticatedClient, token: &str) -> Result<(), TokenError> {
-    if let Some(claims) = own_token::read(ctx, token).filter(|claims| claims.client_id == client.client_id()) {
+async fn revoke_access_token(
+    ctx: &Context,
+    client: &AuthenticatedClient,
+    token: &str,
+) -> Result<(), TokenError> {
+    if let Some(claims) = own_token::read(ctx, token).filter(|claims| claims.client_id == client.client_id())
+    {
         ctx.store.revoke_issuance(&claims.jti, ctx.now()).await?;
     }
     Ok(())

@@ -74,7 +74,10 @@ fn for_people() -> Router<Arc<Context>> {
     Router::new()
         .route(AUTHORIZE, get(authorize::get).post(authorize::post))
         .route(LOGIN, get(login::get).post(login::post))
-        .route(CONSENT, get(authorize::consent::get).post(authorize::consent::post))
+        .route(
+            CONSENT,
+            get(authorize::consent::get).post(authorize::consent::post),
+        )
         .route(LOGOUT, get(login::logout::get).post(login::logout::post))
         .merge(pages::assets())
 }
@@ -86,18 +89,35 @@ fn well_known(issuer_path: &str) -> Router<Arc<Context>> {
         .route(SERVER_METADATA, get(discovery::server_metadata))
         .route(OPENID_METADATA, get(discovery::server_metadata))
         .route(RESOURCE_METADATA, get(discovery::protected_resource))
-        .route(&format!("{RESOURCE_METADATA}/{{*path}}"), get(discovery::protected_resource));
+        .route(
+            &format!("{RESOURCE_METADATA}/{{*path}}"),
+            get(discovery::protected_resource),
+        );
     if !issuer_path.is_empty() {
         router = router
-            .route(&format!("{SERVER_METADATA}{issuer_path}"), get(discovery::server_metadata))
-            .route(&format!("{OPENID_METADATA}{issuer_path}"), get(discovery::server_metadata))
-            .route(&format!("{issuer_path}{OPENID_METADATA}"), get(discovery::server_metadata));
+            .route(
+                &format!("{SERVER_METADATA}{issuer_path}"),
+                get(discovery::server_metadata),
+            )
+            .route(
+                &format!("{OPENID_METADATA}{issuer_path}"),
+                get(discovery::server_metadata),
+            )
+            .route(
+                &format!("{issuer_path}{OPENID_METADATA}"),
+                get(discovery::server_metadata),
+            );
     }
     router
 }
 
 fn envelope(ctx: &Context) -> Envelope {
-    Envelope::new(&ctx.settings, &ctx.issuer, Arc::clone(&ctx.random), ctx.metrics.clone())
+    Envelope::new(
+        &ctx.settings,
+        &ctx.issuer,
+        Arc::clone(&ctx.random),
+        ctx.metrics.clone(),
+    )
 }
 
 /// The process runs.

@@ -18,14 +18,24 @@ struct Operator {
 
 async fn operator() -> Operator {
     let app = TestApp::with(|settings| settings.admin.bootstrap_key = Some(KEY.into())).await;
-    Operator { admin: Browser::new(app.admin.clone()), app }
+    Operator {
+        admin: Browser::new(app.admin.clone()),
+        app,
+    }
 }
 
 impl Operator {
     async fn call(&self, method: &str, path: &str, body: Value) -> Reply {
         let authorization = format!("Bearer {KEY}");
-        let headers = [("content-type", "application/json"), ("authorization", &*authorization)];
-        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let headers = [
+            ("content-type", "application/json"),
+            ("authorization", &*authorization),
+        ];
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
         self.admin.send(method, path, &headers, body).await
     }
 
@@ -59,22 +69,53 @@ async fn nothing_answers_without_an_admin_key() {
     let document = serde_json::to_value(doorward_server::admin_openapi()).unwrap();
     let mut asked = 0;
     for (path, operations) in document["paths"].as_object().unwrap() {
-        let path = path.replace("{id}", "0197b0a0-0000-7000-8000-000000000000").replace(['{', '}'], "");
+        let path = path
+            .replace("{id}", "0197b0a0-0000-7000-8000-000000000000")
+            .replace(['{', '}'], "");
         for method in operations.as_object().unwrap().keys() {
-            for authorization in ["", "Bearer wrong", "Basic eDp5", &format!("Bearer {KEY}x"), &format!("Basic {KEY}")] {
-                let headers: &[(&str, &str)] = if authorization.is_empty() { &[] } else { &[("authorization", authorization)] };
-                let reply = operator.admin.send(&method.to_uppercase(), &path, headers, String::new()).await;
-                assert_eq!(reply.status, StatusCode::UNAUTHORIZED, "{method} {path} {authorization}");
+            for authorization in [
+                "",
+                "Bearer wrong",
+                "Basic eDp5",
+                &format!("Bearer {KEY}x"),
+                &format!("Basic {KEY}"),
+            ] {
+                let headers: &[(&str, &str)] = if authorization.is_empty() {
+                    &[]
+                } else {
+                    &[("authorization", authorization)]
+                };
+                let reply = operator
+                    .admin
+                    .send(&method.to_uppercase(), &path, headers, String::new())
+                    .await;
+                assert_eq!(
+                    reply.status,
+                    StatusCode::UNAUTHORIZED,
+                    "{method} {path} {authorization}"
+                );
                 assert_eq!(reply.header("www-authenticate"), "Bearer realm=\"admin\"");
                 asked += 1;
             }
         }
     }
     assert!(asked >= 100, "{asked}");
-    assert_eq!(operator.admin.get("/admin/openapi.json").await.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(operator.admin.get("/admin/nothing").await.status, StatusCode::NOT_FOUND);
-    let twice = [("authorization", &*format!("Bearer {KEY}")), ("authorization", "Bearer x")];
-    assert_eq!(operator.admin.get_with("/admin/keys", &twice).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        operator.admin.get("/admin/openapi.json").await.status,
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(
+        operator.admin.get("/admin/nothing").await.status,
+        StatusCode::NOT_FOUND
+    );
+    let twice = [
+        ("authorization", &*format!("Bearer {KEY}")),
+        ("authorization", "Bearer x"),
+    ];
+    assert_eq!(
+        operator.admin.get_with("/admin/keys", &twice).await.status,
+        StatusCode::UNAUTHORIZED
+    );
 }
 
 /// The first start makes a key, shows it once, and keeps its digest.
@@ -86,17 +127,27 @@ async fn the_first_start_makes_an_admin_key_and_the_second_does_not() {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = Settings::default();
     settings.storage.url = format!("sqlite://{}", folder.path().join("doorward.db").display());
-    let mut first = AuthorizationServer::open(settings.clone(), Parts::system()).await.unwrap();
+    let mut first = AuthorizationServer::open(settings.clone(), Parts::system())
+        .await
+        .unwrap();
     let key = first.take_first_admin_key().unwrap();
     assert!(first.take_first_admin_key().is_none());
     assert!(!format!("{key:?}").contains(key.expose()));
     first.close().await.unwrap();
 
-    let mut second = AuthorizationServer::open(settings, Parts::system()).await.unwrap();
+    let mut second = AuthorizationServer::open(settings, Parts::system())
+        .await
+        .unwrap();
     assert!(second.take_first_admin_key().is_none());
     let admin = Browser::new(second.routers().admin);
     let authorization = format!("Bearer {}", key.expose());
-    assert_eq!(admin.get_with("/admin/keys", &[("authorization", &authorization)]).await.status, StatusCode::OK);
+    assert_eq!(
+        admin
+            .get_with("/admin/keys", &[("authorization", &authorization)])
+            .await
+            .status,
+        StatusCode::OK
+    );
 }
 
 /// CONTRACT §4.
@@ -112,20 +163,53 @@ async fn resources_are_made_changed_and_removed() {
     });
     let created = operator.create("/admin/resources", resource.clone()).await;
     assert_eq!(created["uri"], "https://files.example/mcp");
-    assert_refused(&operator.call("POST", "/admin/resources", resource).await, StatusCode::CONFLICT, "conflict");
+    assert_refused(
+        &operator.call("POST", "/admin/resources", resource).await,
+        StatusCode::CONFLICT,
+        "conflict",
+    );
     let alias = json!({"slug": "alias", "uri": "https://FILES.example:443/mcp"});
     let reply = operator.call("POST", "/admin/resources", alias).await;
-    assert!(matches!(reply.status, StatusCode::CONFLICT | StatusCode::BAD_REQUEST), "{reply:?}");
+    assert!(
+        matches!(reply.status, StatusCode::CONFLICT | StatusCode::BAD_REQUEST),
+        "{reply:?}"
+    );
 
     let change = json!({"scopes": [{"name": "files:read"}, {"name": "files:write", "default": false}]});
-    let changed = operator.call("PATCH", "/admin/resources/files", change).await.json();
+    let changed = operator
+        .call("PATCH", "/admin/resources/files", change)
+        .await
+        .json();
     assert_eq!(changed["scopes"][1]["name"], "files:write");
     assert_eq!(changed["display_name"], "Files");
-    assert_eq!(operator.get("/admin/resources").await["items"].as_array().unwrap().len(), 2);
-    let metadata = operator.app.browser().get("/.well-known/oauth-authorization-server").await.json();
-    assert!(metadata["scopes_supported"].as_array().unwrap().contains(&json!("files:write")), "seen at once");
+    assert_eq!(
+        operator.get("/admin/resources").await["items"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    let metadata = operator
+        .app
+        .browser()
+        .get("/.well-known/oauth-authorization-server")
+        .await
+        .json();
+    assert!(
+        metadata["scopes_supported"]
+            .as_array()
+            .unwrap()
+            .contains(&json!("files:write")),
+        "seen at once"
+    );
 
-    assert_eq!(operator.call("DELETE", "/admin/resources/files", Value::Null).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(
+        operator
+            .call("DELETE", "/admin/resources/files", Value::Null)
+            .await
+            .status,
+        StatusCode::NO_CONTENT
+    );
     let gone = operator.call("GET", "/admin/resources/files", Value::Null).await;
     assert_refused(&gone, StatusCode::NOT_FOUND, "not_found");
 }
@@ -147,7 +231,11 @@ async fn bad_input_is_refused_with_a_sentence_and_changes_nothing() {
         json!([]),
     ];
     for body in bad_resources {
-        assert_refused(&operator.call("POST", "/admin/resources", body).await, StatusCode::BAD_REQUEST, "invalid_request");
+        assert_refused(
+            &operator.call("POST", "/admin/resources", body).await,
+            StatusCode::BAD_REQUEST,
+            "invalid_request",
+        );
     }
     let bad_clients = [
         json!({"client_name": "X", "redirect_uris": ["javascript:alert(1)"]}),
@@ -159,7 +247,11 @@ async fn bad_input_is_refused_with_a_sentence_and_changes_nothing() {
         json!({"client_name": "X"}),
     ];
     for body in bad_clients {
-        assert_refused(&operator.call("POST", "/admin/clients", body).await, StatusCode::BAD_REQUEST, "invalid_request");
+        assert_refused(
+            &operator.call("POST", "/admin/clients", body).await,
+            StatusCode::BAD_REQUEST,
+            "invalid_request",
+        );
     }
     let bad_users = [
         json!({"email": "nobody", "password": support::PASSWORD}),
@@ -168,14 +260,35 @@ async fn bad_input_is_refused_with_a_sentence_and_changes_nothing() {
         json!({"email": "a@b", "password": support::PASSWORD, "role": "admin"}),
     ];
     for body in bad_users {
-        assert_refused(&operator.call("POST", "/admin/users", body).await, StatusCode::BAD_REQUEST, "invalid_request");
+        assert_refused(
+            &operator.call("POST", "/admin/users", body).await,
+            StatusCode::BAD_REQUEST,
+            "invalid_request",
+        );
     }
-    let headers = [("authorization", &*format!("Bearer {KEY}")), ("content-type", "application/json")];
-    let malformed = operator.admin.send("POST", "/admin/users", &headers, "{".to_owned()).await;
+    let headers = [
+        ("authorization", &*format!("Bearer {KEY}")),
+        ("content-type", "application/json"),
+    ];
+    let malformed = operator
+        .admin
+        .send("POST", "/admin/users", &headers, "{".to_owned())
+        .await;
     assert_refused(&malformed, StatusCode::BAD_REQUEST, "invalid_request");
-    assert_refused(&operator.call("GET", "/admin/users/not-a-uuid", Value::Null).await, StatusCode::BAD_REQUEST, "invalid_request");
+    assert_refused(
+        &operator.call("GET", "/admin/users/not-a-uuid", Value::Null).await,
+        StatusCode::BAD_REQUEST,
+        "invalid_request",
+    );
     for (path, count) in [("resources", 1), ("clients", 0), ("users", 1)] {
-        assert_eq!(operator.get(&format!("/admin/{path}")).await["items"].as_array().unwrap().len(), count, "{path}");
+        assert_eq!(
+            operator.get(&format!("/admin/{path}")).await["items"]
+                .as_array()
+                .unwrap()
+                .len(),
+            count,
+            "{path}"
+        );
     }
 }
 
@@ -190,19 +303,40 @@ async fn a_secret_is_shown_once_and_rotates_with_an_overlap() {
     assert!(operator.get(&path).await.get("client_secret").is_none());
     assert!(!operator.get("/admin/clients").await.to_string().contains(&first));
 
-    let rotated = operator.call("POST", &format!("{path}/rotate-secret"), Value::Null).await.json();
+    let rotated = operator
+        .call("POST", &format!("{path}/rotate-secret"), Value::Null)
+        .await
+        .json();
     let second = rotated["client_secret"].as_str().unwrap().to_owned();
     let works = async |secret: &str| {
         let form = format!("client_id={id}&client_secret={secret}&token=x");
-        operator.app.browser().post("/oauth/revoke", &[], form).await.status == StatusCode::OK
+        operator
+            .app
+            .browser()
+            .post("/oauth/revoke", &[], form)
+            .await
+            .status
+            == StatusCode::OK
     };
     assert!(works(&first).await && works(&second).await);
     operator.app.wait(24 * 60 * 60 + 1);
     assert!(!works(&first).await && works(&second).await);
 
-    let public = operator.create("/admin/clients", json!({"client_name": "P", "redirect_uris": [REDIRECT]})).await;
-    let path = format!("/admin/clients/{}/rotate-secret", public["client_id"].as_str().unwrap());
-    assert_refused(&operator.call("POST", &path, Value::Null).await, StatusCode::BAD_REQUEST, "invalid_request");
+    let public = operator
+        .create(
+            "/admin/clients",
+            json!({"client_name": "P", "redirect_uris": [REDIRECT]}),
+        )
+        .await;
+    let path = format!(
+        "/admin/clients/{}/rotate-secret",
+        public["client_id"].as_str().unwrap()
+    );
+    assert_refused(
+        &operator.call("POST", &path, Value::Null).await,
+        StatusCode::BAD_REQUEST,
+        "invalid_request",
+    );
 }
 
 /// ADMIN-008.
@@ -213,39 +347,87 @@ async fn a_disabled_person_is_out_everywhere_at_once() {
     let bob = operator.create("/admin/users", body.clone()).await;
     assert!(bob.get("password").is_none() && bob.get("password_hash").is_none());
     let again = json!({"email": "bob@EXAMPLE.com", "password": support::PASSWORD});
-    assert_refused(&operator.call("POST", "/admin/users", again).await, StatusCode::CONFLICT, "conflict");
+    assert_refused(
+        &operator.call("POST", "/admin/users", again).await,
+        StatusCode::CONFLICT,
+        "conflict",
+    );
 
     let browser = operator.app.browser();
-    browser.sign_in("/login", "bob@example.com", support::PASSWORD).await;
+    browser
+        .sign_in("/login", "bob@example.com", support::PASSWORD)
+        .await;
     let signed_in = browser.open("/login").await;
     let path = format!("/admin/users/{}", bob["id"].as_str().unwrap());
-    let disabled = operator.call("POST", &format!("{path}/disable"), Value::Null).await.json();
+    let disabled = operator
+        .call("POST", &format!("{path}/disable"), Value::Null)
+        .await
+        .json();
     assert_eq!(disabled["disabled"], true);
     assert_ne!(browser.open("/login").await.text(), signed_in.text());
-    let enabled = operator.call("POST", &format!("{path}/enable"), Value::Null).await.json();
+    let enabled = operator
+        .call("POST", &format!("{path}/enable"), Value::Null)
+        .await
+        .json();
     assert_eq!(enabled["disabled"], false);
-    assert_eq!(operator.call("DELETE", &path, Value::Null).await.status, StatusCode::NO_CONTENT);
-    assert_refused(&operator.call("GET", &path, Value::Null).await, StatusCode::NOT_FOUND, "not_found");
+    assert_eq!(
+        operator.call("DELETE", &path, Value::Null).await.status,
+        StatusCode::NO_CONTENT
+    );
+    assert_refused(
+        &operator.call("GET", &path, Value::Null).await,
+        StatusCode::NOT_FOUND,
+        "not_found",
+    );
 }
 
 #[tokio::test]
 async fn grants_are_listed_and_cut() {
     let operator = operator().await;
     let body = json!({"client_name": "App", "redirect_uris": [REDIRECT]});
-    let client = operator.create("/admin/clients", body).await["client_id"].as_str().unwrap().to_owned();
-    let reply = operator.app.approve(&operator.app.browser(), &Authorization::new(&client, REDIRECT)).await;
-    let token = operator.app.redeem(&client, &reply).await.json()["refresh_token"].as_str().unwrap().to_owned();
+    let client = operator.create("/admin/clients", body).await["client_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let reply = operator
+        .app
+        .approve(&operator.app.browser(), &Authorization::new(&client, REDIRECT))
+        .await;
+    let token = operator.app.redeem(&client, &reply).await.json()["refresh_token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
 
-    let grants = operator.get(&format!("/admin/grants?client_id={client}&state=active")).await;
+    let grants = operator
+        .get(&format!("/admin/grants?client_id={client}&state=active"))
+        .await;
     let grant = grants["items"][0].clone();
-    assert_eq!((&grant["scope"], &grant["resource"]), (&json!("mcp:read"), &json!(support::RESOURCE)));
+    assert_eq!(
+        (&grant["scope"], &grant["resource"]),
+        (&json!("mcp:read"), &json!(support::RESOURCE))
+    );
     let path = format!("/admin/grants/{}", grant["id"].as_str().unwrap());
-    assert_eq!(operator.call("DELETE", &path, Value::Null).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(
+        operator.call("DELETE", &path, Value::Null).await.status,
+        StatusCode::NO_CONTENT
+    );
     let ended = operator.get(&path).await;
-    assert_eq!((&ended["state"], &ended["end_reason"]), (&json!("ended"), &json!("revoked_by_admin")));
-    let form = [("grant_type", "refresh_token"), ("client_id", &*client), ("refresh_token", &*token)];
+    assert_eq!(
+        (&ended["state"], &ended["end_reason"]),
+        (&json!("ended"), &json!("revoked_by_admin"))
+    );
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("client_id", &*client),
+        ("refresh_token", &*token),
+    ];
     assert_eq!(operator.app.token(&form).await.json()["error"], "invalid_grant");
-    assert!(operator.get("/admin/grants?state=active").await["items"].as_array().unwrap().is_empty());
+    assert!(
+        operator.get("/admin/grants?state=active").await["items"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
 }
 
 /// ADMIN-010.
@@ -253,13 +435,24 @@ async fn grants_are_listed_and_cut() {
 async fn lists_come_in_pages_and_cursors_cannot_be_made_up() {
     let operator = operator().await;
     for number in 0..5 {
-        operator.create("/admin/clients", json!({"client_name": format!("c{number}"), "redirect_uris": [REDIRECT]})).await;
+        operator
+            .create(
+                "/admin/clients",
+                json!({"client_name": format!("c{number}"), "redirect_uris": [REDIRECT]}),
+            )
+            .await;
     }
     let mut seen = Vec::new();
     let mut query = "?limit=2".to_owned();
     loop {
         let page = operator.get(&format!("/admin/clients{query}")).await;
-        seen.extend(page["items"].as_array().unwrap().iter().map(|item| item["client_id"].as_str().unwrap().to_owned()));
+        seen.extend(
+            page["items"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|item| item["client_id"].as_str().unwrap().to_owned()),
+        );
         let Some(next) = page["next"].as_str() else { break };
         query = format!("?limit=2&cursor={next}");
     }
@@ -293,7 +486,10 @@ async fn keys_rotate_and_private_parts_stay_inside() {
     let rotated = operator.create("/admin/keys/rotate", Value::Null).await;
     let keys = operator.get("/admin/keys").await;
     assert_eq!(keys["items"][0]["key_id"], rotated["key_id"]);
-    assert_eq!((&keys["items"][1]["key_id"], &keys["items"][1]["state"]), (&first, &json!("previous")));
+    assert_eq!(
+        (&keys["items"][1]["key_id"], &keys["items"][1]["state"]),
+        (&first, &json!("previous"))
+    );
     let members: Vec<&String> = keys["items"][0].as_object().unwrap().keys().collect();
     assert_eq!(members, ["algorithm", "created_at", "key_id", "state"]);
 }
@@ -302,18 +498,34 @@ async fn keys_rotate_and_private_parts_stay_inside() {
 #[tokio::test]
 async fn what_a_client_says_of_itself_can_only_be_switched_off() {
     let operator = operator().await;
-    let client = operator.app.add_client(doorward_store::ClientSource::Dynamic, &[REDIRECT]).await;
+    let client = operator
+        .app
+        .add_client(doorward_store::ClientSource::Dynamic, &[REDIRECT])
+        .await;
     let path = format!("/admin/clients/{client}");
-    let reply = operator.call("PATCH", &path, json!({"client_name": "Bank"})).await;
+    let reply = operator
+        .call("PATCH", &path, json!({"client_name": "Bank"}))
+        .await;
     assert_refused(&reply, StatusCode::BAD_REQUEST, "invalid_request");
-    assert_eq!(operator.call("PATCH", &path, json!({"disabled": true})).await.json()["disabled"], true);
+    assert_eq!(
+        operator
+            .call("PATCH", &path, json!({"disabled": true}))
+            .await
+            .json()["disabled"],
+        true
+    );
 }
 
 /// A name or redirect URI that changed is shown to people again: the fingerprint changes.
 #[tokio::test]
 async fn a_changed_client_is_a_new_one_to_people() {
     let operator = operator().await;
-    let client = operator.create("/admin/clients", json!({"client_name": "A", "redirect_uris": [REDIRECT]})).await;
+    let client = operator
+        .create(
+            "/admin/clients",
+            json!({"client_name": "A", "redirect_uris": [REDIRECT]}),
+        )
+        .await;
     let id = client["client_id"].as_str().unwrap();
     let store = &operator.app.context.store;
     let before = store.client(id).await.unwrap().unwrap().fingerprint;
@@ -321,9 +533,15 @@ async fn a_changed_client_is_a_new_one_to_people() {
     operator.call("PATCH", &path, json!({"client_name": "B"})).await;
     let renamed = store.client(id).await.unwrap().unwrap();
     assert_ne!(before, renamed.fingerprint);
-    let bad = operator.call("PATCH", &path, json!({"redirect_uris": ["javascript:x"]})).await;
+    let bad = operator
+        .call("PATCH", &path, json!({"redirect_uris": ["javascript:x"]}))
+        .await;
     assert_refused(&bad, StatusCode::BAD_REQUEST, "invalid_request");
-    assert_eq!(store.client(id).await.unwrap().unwrap(), renamed, "nothing is half done");
+    assert_eq!(
+        store.client(id).await.unwrap().unwrap(),
+        renamed,
+        "nothing is half done"
+    );
 }
 
 #[tokio::test]
@@ -332,6 +550,14 @@ async fn metrics_are_there_for_scraping() {
     operator.app.browser().get("/.well-known/jwks.json").await;
     let metrics = operator.admin.get("/metrics").await;
     assert_eq!(metrics.status, StatusCode::OK);
-    assert!(metrics.body.contains("/.well-known/jwks.json"), "{}", metrics.body);
-    assert_eq!(operator.app.browser().get("/metrics").await.status, StatusCode::NOT_FOUND, "not for the public");
+    assert!(
+        metrics.body.contains("/.well-known/jwks.json"),
+        "{}",
+        metrics.body
+    );
+    assert_eq!(
+        operator.app.browser().get("/metrics").await.status,
+        StatusCode::NOT_FOUND,
+        "not for the public"
+    );
 }

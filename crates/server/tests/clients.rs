@@ -3,8 +3,6 @@
 
 #![cfg(test)]
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail the test")]
-
 mod support;
 
 use doorward_store::{ClientSource, PageRequest};
@@ -25,7 +23,10 @@ struct Host {
 impl Host {
     async fn new() -> Self {
         let server = MockServer::start().await;
-        let host = Self { client_id: format!("{}/client.json", server.uri()), server };
+        let host = Self {
+            client_id: format!("{}/client.json", server.uri()),
+            server,
+        };
         host.serve(&host.document()).await;
         host
     }
@@ -40,12 +41,16 @@ impl Host {
     }
 
     async fn serve(&self, document: &Value) {
-        self.answer(ResponseTemplate::new(200).set_body_raw(document.to_string(), "application/json")).await;
+        self.answer(ResponseTemplate::new(200).set_body_raw(document.to_string(), "application/json"))
+            .await;
     }
 
     async fn answer(&self, response: ResponseTemplate) {
         self.server.reset().await;
-        Mock::given(any()).respond_with(response).mount(&self.server).await;
+        Mock::given(any())
+            .respond_with(response)
+            .mount(&self.server)
+            .await;
     }
 
     fn request(&self) -> Authorization {
@@ -54,7 +59,16 @@ impl Host {
 }
 
 async fn number_of_clients(app: &TestApp) -> usize {
-    app.context.store.clients(PageRequest { after: None, limit: 200 }).await.unwrap().items.len()
+    app.context
+        .store
+        .clients(PageRequest {
+            after: None,
+            limit: 200,
+        })
+        .await
+        .unwrap()
+        .items
+        .len()
 }
 
 /// [CIMD-001, CIMD-008, CIMD-035]
@@ -65,8 +79,19 @@ async fn a_client_by_document_is_shown_with_its_host_and_costs_a_row_only_when_a
     let page = browser.open(&host.request().path()).await;
     let page = browser.sign_in_on(&page, EMAIL).await;
     let text = page.text();
-    assert!(text.contains("Client by document") && text.contains("app.example") && text.contains("127.0.0.1"), "{text}");
-    app.browser().open(&host.request().set("redirect_uri", "https://evil.example/cb").path()).await.assert_error_page();
+    assert!(
+        text.contains("Client by document") && text.contains("app.example") && text.contains("127.0.0.1"),
+        "{text}"
+    );
+    app.browser()
+        .open(
+            &host
+                .request()
+                .set("redirect_uri", "https://evil.example/cb")
+                .path(),
+        )
+        .await
+        .assert_error_page();
     assert_eq!(number_of_clients(&app).await, 0);
     let reply = app.approve(&browser, &host.request()).await;
     assert_eq!(number_of_clients(&app).await, 1);
@@ -82,7 +107,8 @@ async fn a_document_that_cannot_be_used_is_a_page_and_never_a_redirect() {
     other["client_id"] = json!("https://somebody.example/client.json");
     let mut large = host.document();
     large["x"] = json!("a".repeat(6000));
-    let json = |document: &Value| ResponseTemplate::new(200).set_body_raw(document.to_string(), "application/json");
+    let json =
+        |document: &Value| ResponseTemplate::new(200).set_body_raw(document.to_string(), "application/json");
     let valid = host.document();
     let answers = [
         json(&other),
@@ -107,19 +133,38 @@ async fn a_document_that_cannot_be_used_is_a_page_and_never_a_redirect() {
 /// [CIMD-003, CIMD-017, CIMD-018, CIMD-022]
 #[tokio::test]
 async fn urls_into_the_inside_are_refused_without_a_request() {
-    let (app, host) = (TestApp::with(|settings| settings.server.issuer = "https://auth.example".to_owned()).await, Host::new().await);
+    let (app, host) = (
+        TestApp::with(|settings| settings.server.issuer = "https://auth.example".to_owned()).await,
+        Host::new().await,
+    );
     let of_server = host.client_id.clone();
     let mut pages = Vec::new();
     for client_id in [
-        of_server.as_str(), "https://127.0.0.1/c.json", "https://[::1]/c.json", "https://[::ffff:127.0.0.1]/c.json", "https://2130706433/c.json",
-        "https://10.0.0.5/c.json", "https://169.254.169.254/c.json", "https://localhost/c.json", "https://metadata.google.internal/c.json",
-        "https://cimd.example:22/c.json", "https://u:p@cimd.example/c.json", "https://cimd.example", "https://cimd.example/c.json#f",
+        of_server.as_str(),
+        "https://127.0.0.1/c.json",
+        "https://[::1]/c.json",
+        "https://[::ffff:127.0.0.1]/c.json",
+        "https://2130706433/c.json",
+        "https://10.0.0.5/c.json",
+        "https://169.254.169.254/c.json",
+        "https://localhost/c.json",
+        "https://metadata.google.internal/c.json",
+        "https://cimd.example:22/c.json",
+        "https://u:p@cimd.example/c.json",
+        "https://cimd.example",
+        "https://cimd.example/c.json#f",
         "https://cimd.example/a/../c.json",
     ] {
-        let reply = app.browser().get(&host.request().set("client_id", client_id).path()).await;
+        let reply = app
+            .browser()
+            .get(&host.request().set("client_id", client_id).path())
+            .await;
         reply.assert_error_page();
         assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{client_id}");
-        if ["https://127.", "https://10.", "https://169.", "https://localhost"].iter().any(|start| client_id.starts_with(start)) {
+        if ["https://127.", "https://10.", "https://169.", "https://localhost"]
+            .iter()
+            .any(|start| client_id.starts_with(start))
+        {
             pages.push(reply.text().replace(reply.header("x-request-id"), ""));
         }
     }
@@ -135,17 +180,32 @@ async fn urls_into_the_inside_are_refused_without_a_request() {
 async fn consent_is_asked_again_when_the_document_changes() {
     let (app, host) = (TestApp::new().await, Host::new().await);
     let browser = app.browser();
-    assert!(app.approve(&browser, &host.request()).await.param("code").is_some());
+    assert!(
+        app.approve(&browser, &host.request())
+            .await
+            .param("code")
+            .is_some()
+    );
     let silent = browser.open(&host.request().path()).await;
-    assert!(silent.location().is_some_and(|location| location.starts_with(REDIRECT)), "{silent:?}");
-    for (member, value) in [("client_name", json!("Renamed")), ("redirect_uris", json!([REDIRECT, "https://new.example/cb"]))] {
+    assert!(
+        silent
+            .location()
+            .is_some_and(|location| location.starts_with(REDIRECT)),
+        "{silent:?}"
+    );
+    for (member, value) in [
+        ("client_name", json!("Renamed")),
+        ("redirect_uris", json!([REDIRECT, "https://new.example/cb"])),
+    ] {
         let mut changed = host.document();
         changed[member] = value;
         host.serve(&changed).await;
         app.wait(3600);
         let page = browser.open(&host.request().path()).await;
         assert!(!page.form("/consent").fields.is_empty(), "{member}");
-        browser.submit(&page.form("/consent"), Some(("decision", "allow"))).await;
+        browser
+            .submit(&page.form("/consent"), Some(("decision", "allow")))
+            .await;
     }
 }
 
@@ -157,9 +217,16 @@ async fn a_grant_outlives_an_outage_of_the_document_and_ends_with_its_withdrawal
     let token = app.redeem(&host.client_id, &reply).await.json();
     let refresh = |token: &Value| {
         let token = token["refresh_token"].as_str().unwrap().to_owned();
-        let form = [("grant_type", "refresh_token".to_owned()), ("client_id", host.client_id.clone()), ("refresh_token", token)];
+        let form = [
+            ("grant_type", "refresh_token".to_owned()),
+            ("client_id", host.client_id.clone()),
+            ("refresh_token", token),
+        ];
         let app = &app;
-        async move { app.token(&form.each_ref().map(|(name, value)| (*name, value.as_str()))).await }
+        async move {
+            app.token(&form.each_ref().map(|(name, value)| (*name, value.as_str())))
+                .await
+        }
     };
     host.answer(ResponseTemplate::new(503)).await;
     app.wait(3600);
@@ -168,7 +235,10 @@ async fn a_grant_outlives_an_outage_of_the_document_and_ends_with_its_withdrawal
     host.answer(ResponseTemplate::new(410)).await;
     app.wait(60);
     let withdrawn = refresh(&during_the_outage.json()).await;
-    assert_eq!((withdrawn.status, withdrawn.json()["error"].clone()), (StatusCode::UNAUTHORIZED, json!("invalid_client")));
+    assert_eq!(
+        (withdrawn.status, withdrawn.json()["error"].clone()),
+        (StatusCode::UNAUTHORIZED, json!("invalid_client"))
+    );
 }
 
 /// [CIMD-034]
@@ -176,9 +246,16 @@ async fn a_grant_outlives_an_outage_of_the_document_and_ends_with_its_withdrawal
 async fn what_an_operator_registered_under_the_url_wins() {
     let (app, host) = (TestApp::new().await, Host::new().await);
     let metadata = json!({ "client_name": "On record", "redirect_uris": ["https://r1.example/cb"] });
-    app.add_client_with(&host.client_id, ClientSource::Admin, metadata).await;
-    app.browser().get(&host.request().path()).await.assert_error_page();
-    let reply = app.browser().get(&host.request().set("redirect_uri", "https://r1.example/cb").path()).await;
+    app.add_client_with(&host.client_id, ClientSource::Admin, metadata)
+        .await;
+    app.browser()
+        .get(&host.request().path())
+        .await
+        .assert_error_page();
+    let reply = app
+        .browser()
+        .get(&host.request().set("redirect_uri", "https://r1.example/cb").path())
+        .await;
     assert_eq!(reply.status, StatusCode::SEE_OTHER);
     assert!(host.server.received_requests().await.unwrap().is_empty());
 }
@@ -187,18 +264,33 @@ async fn what_an_operator_registered_under_the_url_wins() {
 async fn confidential(app: &TestApp) -> (String, String) {
     let body = json!({ "redirect_uris": [REDIRECT], "token_endpoint_auth_method": "client_secret_post" });
     let headers = [("content-type", "application/json")];
-    let body = app.browser().send("POST", "/oauth/register", &headers, body.to_string()).await.json();
-    (body["client_id"].as_str().unwrap().to_owned(), body["client_secret"].as_str().unwrap().to_owned())
+    let body = app
+        .browser()
+        .send("POST", "/oauth/register", &headers, body.to_string())
+        .await
+        .json();
+    (
+        body["client_id"].as_str().unwrap().to_owned(),
+        body["client_secret"].as_str().unwrap().to_owned(),
+    )
 }
 
 /// Authenticates at the revocation endpoint, which needs nothing else.
 async fn authenticate(app: &TestApp, basic: Option<(&str, &str)>, form: &str) -> Reply {
     use base64::Engine as _;
     let authorization = basic.map(|(id, secret)| {
-        format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{id}:{secret}")))
+        format!(
+            "Basic {}",
+            base64::engine::general_purpose::STANDARD.encode(format!("{id}:{secret}"))
+        )
     });
-    let headers: Vec<_> = authorization.iter().map(|value| ("authorization", value.as_str())).collect();
-    app.browser().post("/oauth/revoke", &headers, format!("token=x&{form}")).await
+    let headers: Vec<_> = authorization
+        .iter()
+        .map(|value| ("authorization", value.as_str()))
+        .collect();
+    app.browser()
+        .post("/oauth/revoke", &headers, format!("token=x&{form}"))
+        .await
 }
 
 /// [CAUTH-001, CAUTH-006, CAUTH-007, CAUTH-008]
@@ -208,12 +300,31 @@ async fn a_secret_is_taken_from_the_header_or_the_form_and_from_one_of_them() {
     let (id, secret) = confidential(&app).await;
     let in_form = format!("client_id={id}&client_secret={secret}");
     assert_eq!(authenticate(&app, None, &in_form).await.status, StatusCode::OK);
-    assert_eq!(authenticate(&app, Some((&id, &secret)), "").await.status, StatusCode::OK);
-    assert_eq!(authenticate(&app, Some((&id, &secret)), &format!("client_id={id}")).await.status, StatusCode::OK);
-    assert_eq!(authenticate(&app, Some((&id, &secret)), "client_id=other").await.status, StatusCode::BAD_REQUEST);
-    assert_eq!(authenticate(&app, Some((&id, &secret)), &in_form).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        authenticate(&app, Some((&id, &secret)), "").await.status,
+        StatusCode::OK
+    );
+    assert_eq!(
+        authenticate(&app, Some((&id, &secret)), &format!("client_id={id}"))
+            .await
+            .status,
+        StatusCode::OK
+    );
+    assert_eq!(
+        authenticate(&app, Some((&id, &secret)), "client_id=other")
+            .await
+            .status,
+        StatusCode::BAD_REQUEST
+    );
+    assert_eq!(
+        authenticate(&app, Some((&id, &secret)), &in_form).await.status,
+        StatusCode::BAD_REQUEST
+    );
     let without = authenticate(&app, None, &format!("client_id={id}")).await;
-    assert_eq!((without.status, without.json()["error"].clone()), (StatusCode::UNAUTHORIZED, json!("invalid_client")));
+    assert_eq!(
+        (without.status, without.json()["error"].clone()),
+        (StatusCode::UNAUTHORIZED, json!("invalid_client"))
+    );
     assert!(without.header("cache-control").contains("no-store"));
 }
 
@@ -229,14 +340,26 @@ async fn an_unknown_client_looks_like_a_wrong_secret() {
     app.context.store.update_client(record).await.unwrap();
 
     let mut answers = Vec::new();
-    for (id, secret) in [("nope", "x"), (&id, "wrong"), (&public, "x"), (&disabled, ""), ("https://127.0.0.1:1/c", &secret)] {
+    for (id, secret) in [
+        ("nope", "x"),
+        (&id, "wrong"),
+        (&public, "x"),
+        (&disabled, ""),
+        ("https://127.0.0.1:1/c", &secret),
+    ] {
         let mut reply = authenticate(&app, Some((id, secret)), "").await;
         reply.headers.remove("x-request-id");
         let mut body = reply.json();
         body["error_id"].take();
-        answers.push((id.to_owned(), format!("{} {:?} {body}", reply.status, reply.headers)));
+        answers.push((
+            id.to_owned(),
+            format!("{} {:?} {body}", reply.status, reply.headers),
+        ));
         assert_eq!(reply.status, StatusCode::UNAUTHORIZED, "{id}");
-        assert!(reply.header("www-authenticate").starts_with("Basic realm="), "{id} {reply:?}");
+        assert!(
+            reply.header("www-authenticate").starts_with("Basic realm="),
+            "{id} {reply:?}"
+        );
     }
     for (id, answer) in &answers {
         assert_eq!(*answer, answers[0].1, "{id}");

@@ -54,11 +54,18 @@ async fn the_document_says_what_the_server_does() {
 #[tokio::test]
 async fn an_issuer_with_a_path_is_found_at_every_form() {
     let app = with_path().await;
-    let paths = [format!("{METADATA}/tenant1"), format!("{OPENID}/tenant1"), format!("/tenant1{OPENID}")];
+    let paths = [
+        format!("{METADATA}/tenant1"),
+        format!("{OPENID}/tenant1"),
+        format!("/tenant1{OPENID}"),
+    ];
     for path in paths {
         let document = get(&app, &path).await.json();
         assert_eq!(document["issuer"], "http://localhost:9000/tenant1", "{path}");
-        assert_eq!(document["token_endpoint"], "http://localhost:9000/tenant1/oauth/token", "{path}");
+        assert_eq!(
+            document["token_endpoint"], "http://localhost:9000/tenant1/oauth/token",
+            "{path}"
+        );
     }
 }
 
@@ -67,10 +74,17 @@ async fn an_issuer_with_a_path_is_found_at_every_form() {
 async fn other_paths_are_not_found() {
     let app = TestApp::new().await;
     for path in ["/evil/tenant", "/..%2f/x", "/%2e%2e/x", "/"] {
-        assert_eq!(get(&app, &format!("{METADATA}{path}")).await.status, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(
+            get(&app, &format!("{METADATA}{path}")).await.status,
+            StatusCode::NOT_FOUND,
+            "{path}"
+        );
     }
     let app = with_path().await;
-    assert_eq!(get(&app, &format!("{METADATA}/tenant2")).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(
+        get(&app, &format!("{METADATA}/tenant2")).await.status,
+        StatusCode::NOT_FOUND
+    );
 }
 
 /// META-005.
@@ -98,7 +112,12 @@ async fn every_advertised_endpoint_exists() {
         let document = get(&app, METADATA).await.json();
         let mut walked = 0;
         for (name, url) in document.as_object().unwrap() {
-            let Some(path) = url.as_str().filter(|_| name.ends_with("_endpoint") || name == "jwks_uri") else { continue };
+            let Some(path) = url
+                .as_str()
+                .filter(|_| name.ends_with("_endpoint") || name == "jwks_uri")
+            else {
+                continue;
+            };
             let path = path.strip_prefix("http://localhost:9000").unwrap();
             let by_get = get(&app, path).await.status;
             let by_post = app.browser().post(path, &[], String::new()).await.status;
@@ -129,7 +148,10 @@ async fn a_closed_door_is_not_advertised() {
 async fn documents_can_be_cached_and_read_from_any_origin() {
     let app = TestApp::new().await;
     for path in [METADATA, OPENID, JWKS] {
-        let reply = app.browser().get_with(path, &[("origin", "https://app.example")]).await;
+        let reply = app
+            .browser()
+            .get_with(path, &[("origin", "https://app.example")])
+            .await;
         assert_eq!(reply.header("access-control-allow-origin"), "*", "{path}");
         assert_eq!(reply.header("access-control-allow-credentials"), "", "{path}");
         assert_eq!(reply.header("cache-control"), "public, max-age=300", "{path}");
@@ -147,9 +169,16 @@ async fn a_document_that_did_not_change_is_not_sent_again() {
     for path in [METADATA, JWKS] {
         let tag = get(&app, path).await.header("etag").to_owned();
         let same = app.browser().get_with(path, &[("if-none-match", &tag)]).await;
-        assert_eq!((same.status, same.body.len()), (StatusCode::NOT_MODIFIED, 0), "{path}");
+        assert_eq!(
+            (same.status, same.body.len()),
+            (StatusCode::NOT_MODIFIED, 0),
+            "{path}"
+        );
         assert_eq!(same.header("etag"), tag);
-        let other = app.browser().get_with(path, &[("if-none-match", "\"other\"")]).await;
+        let other = app
+            .browser()
+            .get_with(path, &[("if-none-match", "\"other\"")])
+            .await;
         assert_eq!(other.status, StatusCode::OK);
     }
 }
@@ -200,7 +229,12 @@ async fn a_rotated_key_stays_published_while_its_tokens_live() {
     app.wait(300 + 120 + 1);
     app.context.keys.rotate().await.unwrap();
     let keys = get(&app, JWKS).await.json();
-    let kids: Vec<&Value> = keys["keys"].as_array().unwrap().iter().map(|key| &key["kid"]).collect();
+    let kids: Vec<&Value> = keys["keys"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| &key["kid"])
+        .collect();
     assert_eq!(kids.len(), 2);
     assert!(!kids.contains(&&before));
 }
@@ -213,7 +247,11 @@ async fn a_retired_key_is_withdrawn_without_another_rotation() {
     app.context.keys.rotate().await.unwrap();
     app.wait(300 + 120 - 1);
     app.context.keys.reload().await.unwrap();
-    assert_eq!(get(&app, JWKS).await.json()["keys"].as_array().unwrap().len(), 2, "its last token may live");
+    assert_eq!(
+        get(&app, JWKS).await.json()["keys"].as_array().unwrap().len(),
+        2,
+        "its last token may live"
+    );
     app.wait(2);
     app.context.keys.reload().await.unwrap();
     let keys = get(&app, JWKS).await.json();
@@ -234,14 +272,33 @@ async fn registered_resources_have_documents() {
         "resource_name": "The mcp server",
     });
     assert_eq!(document, expected);
-    assert_eq!(get(&app, base).await.json(), expected, "the only resource needs no name");
-    assert_eq!(get(&app, &format!("{base}/other")).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(
+        get(&app, base).await.json(),
+        expected,
+        "the only resource needs no name"
+    );
+    assert_eq!(
+        get(&app, &format!("{base}/other")).await.status,
+        StatusCode::NOT_FOUND
+    );
 
-    app.add_resource("second", "https://second.example/mcp", &["mcp:read"]).await;
+    app.add_resource("second", "https://second.example/mcp", &["mcp:read"])
+        .await;
     app.wait(2);
-    assert_eq!(get(&app, base).await.status, StatusCode::NOT_FOUND, "which one would it be?");
-    assert_eq!(get(&app, &format!("{base}/second")).await.json()["resource"], "https://second.example/mcp");
-    assert_eq!(get(&app, &format!("{base}/mcp")).await.json()["resource"], RESOURCE, "a slug wins over a path");
+    assert_eq!(
+        get(&app, base).await.status,
+        StatusCode::NOT_FOUND,
+        "which one would it be?"
+    );
+    assert_eq!(
+        get(&app, &format!("{base}/second")).await.json()["resource"],
+        "https://second.example/mcp"
+    );
+    assert_eq!(
+        get(&app, &format!("{base}/mcp")).await.json()["resource"],
+        RESOURCE,
+        "a slug wins over a path"
+    );
 }
 
 /// Health is told on both sides.

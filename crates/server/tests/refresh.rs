@@ -26,7 +26,11 @@ async fn scene() -> Scene {
     let request = Authorization::new(&client_id, REDIRECT).set("scope", "mcp:read mcp:write");
     let reply = app.approve(&app.browser(), &request).await;
     let first = token_of(&app.redeem(&client_id, &reply).await);
-    Scene { app, client_id, first }
+    Scene {
+        app,
+        client_id,
+        first,
+    }
 }
 
 fn token_of(reply: &Reply) -> String {
@@ -40,13 +44,23 @@ impl Scene {
     }
 
     async fn refresh_with(&self, token: &str, more: &[(&str, &str)]) -> Reply {
-        let mut form = vec![("grant_type", "refresh_token"), ("client_id", &*self.client_id), ("refresh_token", token)];
+        let mut form = vec![
+            ("grant_type", "refresh_token"),
+            ("client_id", &*self.client_id),
+            ("refresh_token", token),
+        ];
         form.extend(more);
         self.app.token(&form).await
     }
 
     async fn end_reason(&self) -> Option<EndReason> {
-        let grants = self.app.context.store.grants(GrantFilter::default(), PageRequest::default()).await.unwrap();
+        let grants = self
+            .app
+            .context
+            .store
+            .grants(GrantFilter::default(), PageRequest::default())
+            .await
+            .unwrap();
         grants.items[0].end_reason
     }
 }
@@ -73,7 +87,10 @@ async fn a_refresh_rotates_and_keeps_what_was_granted() {
     assert_eq!(body["scope"], "mcp:read mcp:write");
     assert_eq!(claims(&body["access_token"])["aud"], RESOURCE);
     let again = scene.refresh(&token_of(&reply)).await.json();
-    assert_ne!(claims(&again["access_token"])["jti"], claims(&body["access_token"])["jti"]);
+    assert_ne!(
+        claims(&again["access_token"])["jti"],
+        claims(&body["access_token"])["jti"]
+    );
 }
 
 /// REF-002.
@@ -97,7 +114,11 @@ async fn what_is_not_a_refresh_token_is_refused_and_ends_nothing() {
 async fn another_client_cannot_use_a_refresh_token_nor_spoil_it() {
     let scene = scene().await;
     let other = scene.app.add_client(ClientSource::Admin, &[REDIRECT]).await;
-    let form = [("grant_type", "refresh_token"), ("client_id", &*other), ("refresh_token", &*scene.first)];
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("client_id", &*other),
+        ("refresh_token", &*scene.first),
+    ];
     assert_error(&scene.app.token(&form).await, "invalid_grant");
     assert_eq!(scene.refresh(&scene.first).await.status, StatusCode::OK);
 }
@@ -191,7 +212,12 @@ async fn after_a_revocation_no_refresh_token_of_the_grant_works() {
 #[tokio::test]
 async fn scopes_can_be_narrowed_for_one_token_and_never_widened() {
     let scene = scene().await;
-    assert_error(&scene.refresh_with(&scene.first, &[("scope", "mcp:read mcp:admin")]).await, "invalid_scope");
+    assert_error(
+        &scene
+            .refresh_with(&scene.first, &[("scope", "mcp:read mcp:admin")])
+            .await,
+        "invalid_scope",
+    );
     let narrow = scene.refresh_with(&scene.first, &[("scope", "mcp:read")]).await;
     assert_eq!(narrow.json()["scope"], "mcp:read");
     let wide = scene.refresh(&token_of(&narrow)).await;
@@ -202,10 +228,19 @@ async fn scopes_can_be_narrowed_for_one_token_and_never_widened() {
 #[tokio::test]
 async fn the_resource_cannot_be_switched() {
     let scene = scene().await;
-    scene.app.add_resource("other", "https://other.example/mcp", &["mcp:read"]).await;
+    scene
+        .app
+        .add_resource("other", "https://other.example/mcp", &["mcp:read"])
+        .await;
     let other = [("resource", "https://other.example/mcp")];
     assert_error(&scene.refresh_with(&scene.first, &other).await, "invalid_target");
-    assert_eq!(scene.refresh_with(&scene.first, &[("resource", RESOURCE)]).await.status, StatusCode::OK);
+    assert_eq!(
+        scene
+            .refresh_with(&scene.first, &[("resource", RESOURCE)])
+            .await
+            .status,
+        StatusCode::OK
+    );
 }
 
 /// REF-022.
@@ -246,7 +281,10 @@ async fn a_clock_that_goes_back_reopens_and_ends_nothing() {
     let scene = scene().await;
     let second = token_of(&scene.refresh(&scene.first).await);
     let now = scene.app.context.now();
-    scene.app.clock.set(doorward_oauth::time::UnixSeconds(now.seconds() - 3600));
+    scene
+        .app
+        .clock
+        .set(doorward_oauth::time::UnixSeconds(now.seconds() - 3600));
     let third = token_of(&scene.refresh(&second).await);
     assert_ne!(third, second);
     assert_eq!(scene.end_reason().await, None);
@@ -268,8 +306,13 @@ async fn a_disabled_person_gets_no_more_tokens() {
 async fn cookies_and_origins_mean_nothing_here() {
     let scene = scene().await;
     let browser = scene.app.signed_in().await;
-    let form = format!("grant_type=refresh_token&client_id={}&refresh_token={}", scene.client_id, scene.first);
-    let reply = browser.post("/oauth/token", &[("origin", "https://evil.example")], form).await;
+    let form = format!(
+        "grant_type=refresh_token&client_id={}&refresh_token={}",
+        scene.client_id, scene.first
+    );
+    let reply = browser
+        .post("/oauth/token", &[("origin", "https://evil.example")], form)
+        .await;
     assert_eq!(reply.status, StatusCode::OK);
     assert_eq!(reply.header("access-control-allow-origin"), "*");
     assert_eq!(reply.header("access-control-allow-credentials"), "");

@@ -2,8 +2,6 @@
 
 #![cfg(test)]
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail the test")]
-
 mod support;
 
 use std::collections::BTreeSet;
@@ -20,7 +18,9 @@ async fn post(app: &TestApp, body: &Value) -> Reply {
 }
 
 async fn send(app: &TestApp, content_type: &str, body: String) -> Reply {
-    app.browser().send("POST", "/oauth/register", &[("content-type", content_type)], body).await
+    app.browser()
+        .send("POST", "/oauth/register", &[("content-type", content_type)], body)
+        .await
 }
 
 async fn register(app: &TestApp, body: &Value) -> Value {
@@ -33,11 +33,24 @@ async fn assert_refused(app: &TestApp, body: &Value, error: &str) {
     let reply = post(app, body).await;
     assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{body} {reply:?}");
     assert_eq!(reply.json()["error"], error, "{body}");
-    assert!(reply.json()["error_description"].as_str().is_some_and(|text| !text.is_empty()));
+    assert!(
+        reply.json()["error_description"]
+            .as_str()
+            .is_some_and(|text| !text.is_empty())
+    );
 }
 
 async fn number_of_clients(app: &TestApp) -> usize {
-    app.context.store.clients(PageRequest { after: None, limit: 200 }).await.unwrap().items.len()
+    app.context
+        .store
+        .clients(PageRequest {
+            after: None,
+            limit: 200,
+        })
+        .await
+        .unwrap()
+        .items
+        .len()
 }
 
 fn native() -> Value {
@@ -91,15 +104,27 @@ async fn defaults_are_returned() {
     let body = register(&app, &json!({ "redirect_uris": ["https://c.example/cb"] })).await;
     assert_eq!(body["token_endpoint_auth_method"], "none");
     assert_eq!(body["response_types"], json!(["code"]));
-    assert!(body["grant_types"].as_array().unwrap().contains(&json!("authorization_code")));
+    assert!(
+        body["grant_types"]
+            .as_array()
+            .unwrap()
+            .contains(&json!("authorization_code"))
+    );
     assert!(body.get("client_secret").is_none());
 }
 
 #[tokio::test]
 async fn a_confidential_client_sees_its_secret_once_and_can_use_it() {
     let app = TestApp::new().await;
-    let body = register(&app, &with("token_endpoint_auth_method", json!("client_secret_basic"))).await;
-    let (client_id, secret) = (body["client_id"].as_str().unwrap(), body["client_secret"].as_str().unwrap());
+    let body = register(
+        &app,
+        &with("token_endpoint_auth_method", json!("client_secret_basic")),
+    )
+    .await;
+    let (client_id, secret) = (
+        body["client_id"].as_str().unwrap(),
+        body["client_secret"].as_str().unwrap(),
+    );
     assert_eq!(body["client_secret_expires_at"], 0);
     assert!(client_id.starts_with("dws_") && secret.starts_with("dwsec_"));
     let stored = app.context.store.client(client_id).await.unwrap().unwrap();
@@ -111,7 +136,11 @@ async fn a_confidential_client_sees_its_secret_once_and_can_use_it() {
     };
     assert_eq!(revoke(secret.to_owned()).await, StatusCode::OK);
     assert_eq!(revoke(format!("{secret}x")).await, StatusCode::UNAUTHORIZED);
-    let again = register(&app, &with("token_endpoint_auth_method", json!("client_secret_basic"))).await;
+    let again = register(
+        &app,
+        &with("token_endpoint_auth_method", json!("client_secret_basic")),
+    )
+    .await;
     assert_ne!(again["client_id"], body["client_id"]);
     assert_ne!(again["client_secret"], body["client_secret"]);
 }
@@ -119,12 +148,29 @@ async fn a_confidential_client_sees_its_secret_once_and_can_use_it() {
 #[tokio::test]
 async fn the_same_registration_is_the_same_client_on_any_port_and_another_one_is_not() {
     let app = TestApp::new().await;
-    let first = register(&app, &with("redirect_uris", json!(["http://localhost:4000/cb", "cursor://a/b"]))).await;
+    let first = register(
+        &app,
+        &with(
+            "redirect_uris",
+            json!(["http://localhost:4000/cb", "cursor://a/b"]),
+        ),
+    )
+    .await;
     app.wait(3600);
-    let second = register(&app, &with("redirect_uris", json!(["cursor://a/b", "http://localhost:5000/cb"]))).await;
+    let second = register(
+        &app,
+        &with(
+            "redirect_uris",
+            json!(["cursor://a/b", "http://localhost:5000/cb"]),
+        ),
+    )
+    .await;
     assert_eq!(first["client_id"], second["client_id"]);
     assert_eq!(first["client_id_issued_at"], second["client_id_issued_at"]);
-    assert_eq!(second["redirect_uris"], json!(["cursor://a/b", "http://localhost:5000/cb"]));
+    assert_eq!(
+        second["redirect_uris"],
+        json!(["cursor://a/b", "http://localhost:5000/cb"])
+    );
     let other = register(&app, &with("client_name", json!("Other"))).await;
     assert_ne!(first["client_id"], other["client_id"]);
     assert_eq!(number_of_clients(&app).await, 2);
@@ -136,8 +182,16 @@ async fn a_storm_of_500_identical_registrations_is_one_client() {
     let storm: Vec<_> = (0..500)
         .map(|port| {
             let app = Arc::clone(&app);
-            let body = with("redirect_uris", json!([format!("http://127.0.0.1:{}/cb", 10_000 + port)]));
-            tokio::spawn(async move { register(&app, &body).await["client_id"].as_str().unwrap().to_owned() })
+            let body = with(
+                "redirect_uris",
+                json!([format!("http://127.0.0.1:{}/cb", 10_000 + port)]),
+            );
+            tokio::spawn(async move {
+                register(&app, &body).await["client_id"]
+                    .as_str()
+                    .unwrap()
+                    .to_owned()
+            })
         })
         .collect();
     let mut ids = BTreeSet::new();
@@ -189,30 +243,85 @@ async fn members_that_nobody_may_choose_have_no_effect() {
         body[member] = value;
     }
     let registered = register(&app, &body).await;
-    assert_eq!(registered["client_id"], register(&app, &native()).await["client_id"]);
-    for member in ["client_secret", "trusted", "roles", "resource_server", "skip_consent"] {
+    assert_eq!(
+        registered["client_id"],
+        register(&app, &native()).await["client_id"]
+    );
+    for member in [
+        "client_secret",
+        "trusted",
+        "roles",
+        "resource_server",
+        "skip_consent",
+    ] {
         assert!(registered.get(member).is_none(), "{member}");
     }
-    let stored = app.context.store.client(registered["client_id"].as_str().unwrap()).await.unwrap().unwrap();
-    assert_eq!((stored.source, stored.resource_server), (doorward_store::ClientSource::Dynamic, None));
+    let stored = app
+        .context
+        .store
+        .client(registered["client_id"].as_str().unwrap())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (stored.source, stored.resource_server),
+        (doorward_store::ClientSource::Dynamic, None)
+    );
 }
 
 /// [DCR-004, DCR-005, DCR-006, DCR-007]
 #[tokio::test]
 async fn unsafe_redirect_uris_are_refused() {
     let app = TestApp::new().await;
-    assert_refused(&app, &json!({ "client_name": "x", "grant_types": ["authorization_code"] }), "invalid_redirect_uri").await;
+    assert_refused(
+        &app,
+        &json!({ "client_name": "x", "grant_types": ["authorization_code"] }),
+        "invalid_redirect_uri",
+    )
+    .await;
     let long = format!("https://c.example/{}", "a".repeat(2100));
     for uri in [
-        "javascript:alert(1)", "JAVASCRIPT:x", "JaVaScRiPt:x", "data:text/html,x", "vbscript:x", "file:///etc/passwd", "blob:https://x", "about:blank",
-        "ftp://x/", "mailto:a@b", " javascript:x", "java\nscript:x", "view-source:https://x", "intent://x#Intent;end", "chrome://x", "ws://x/",
-        "http://evil.example/cb", "http://192.168.0.5/cb", "http://localhost.evil.example/cb", "http://127.0.0.1.evil.example/cb", "http://0.0.0.0/cb",
-        "http://[::]/cb", "https://c.example/cb#f", "https://u:p@c.example/cb", "https://*.c.example/cb", "https://c.example/\u{0}",
-        "https://c.example/\r\nX: y", "", "https:///cb", "https://c.example:99999/cb", long.as_str(),
+        "javascript:alert(1)",
+        "JAVASCRIPT:x",
+        "JaVaScRiPt:x",
+        "data:text/html,x",
+        "vbscript:x",
+        "file:///etc/passwd",
+        "blob:https://x",
+        "about:blank",
+        "ftp://x/",
+        "mailto:a@b",
+        " javascript:x",
+        "java\nscript:x",
+        "view-source:https://x",
+        "intent://x#Intent;end",
+        "chrome://x",
+        "ws://x/",
+        "http://evil.example/cb",
+        "http://192.168.0.5/cb",
+        "http://localhost.evil.example/cb",
+        "http://127.0.0.1.evil.example/cb",
+        "http://0.0.0.0/cb",
+        "http://[::]/cb",
+        "https://c.example/cb#f",
+        "https://u:p@c.example/cb",
+        "https://*.c.example/cb",
+        "https://c.example/\u{0}",
+        "https://c.example/\r\nX: y",
+        "",
+        "https:///cb",
+        "https://c.example:99999/cb",
+        long.as_str(),
     ] {
         assert_refused(&app, &with("redirect_uris", json!([uri])), "invalid_redirect_uri").await;
     }
-    for uris in [json!([1]), json!([["https://c.example/cb"]]), json!([null]), json!("https://c.example/cb"), json!([])] {
+    for uris in [
+        json!([1]),
+        json!([["https://c.example/cb"]]),
+        json!([null]),
+        json!("https://c.example/cb"),
+        json!([]),
+    ] {
         assert_refused(&app, &with("redirect_uris", uris), "invalid_redirect_uri").await;
     }
     assert_eq!(number_of_clients(&app).await, 0);
@@ -221,30 +330,79 @@ async fn unsafe_redirect_uris_are_refused() {
 #[tokio::test]
 async fn one_unsafe_redirect_uri_among_several_is_left_out() {
     let app = TestApp::new().await;
-    let uris = json!(["http://localhost:8787/callback", "javascript:alert(1)", "cursor://anysphere.cursor-mcp/oauth/callback", "https://www.cursor.com/cb"]);
+    let uris = json!([
+        "http://localhost:8787/callback",
+        "javascript:alert(1)",
+        "cursor://anysphere.cursor-mcp/oauth/callback",
+        "https://www.cursor.com/cb"
+    ]);
     let body = register(&app, &with("redirect_uris", uris)).await;
-    assert_eq!(body["redirect_uris"], json!(["http://localhost:8787/callback", "cursor://anysphere.cursor-mcp/oauth/callback", "https://www.cursor.com/cb"]));
+    assert_eq!(
+        body["redirect_uris"],
+        json!([
+            "http://localhost:8787/callback",
+            "cursor://anysphere.cursor-mcp/oauth/callback",
+            "https://www.cursor.com/cb"
+        ])
+    );
 }
 
 #[tokio::test]
 async fn redirect_schemes_are_the_operators_choice() {
-    let app = TestApp::with(|settings| settings.registration.redirect_schemes = vec!["onlythis".to_owned()]).await;
+    let app =
+        TestApp::with(|settings| settings.registration.redirect_schemes = vec!["onlythis".to_owned()]).await;
     register(&app, &with("redirect_uris", json!(["onlythis://cb"]))).await;
     register(&app, &with("redirect_uris", json!(["com.example.app:/cb"]))).await;
-    assert_refused(&app, &with("redirect_uris", json!(["cursor://cb"])), "invalid_redirect_uri").await;
+    assert_refused(
+        &app,
+        &with("redirect_uris", json!(["cursor://cb"])),
+        "invalid_redirect_uri",
+    )
+    .await;
 }
 
 /// [DCR-017, DCR-018]
 #[tokio::test]
 async fn grants_that_are_not_for_everybody_cannot_be_registered() {
     let app = TestApp::new().await;
-    for grant_type in ["client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange", "password", "implicit"] {
-        assert_refused(&app, &with("grant_types", json!([grant_type])), "invalid_client_metadata").await;
+    for grant_type in [
+        "client_credentials",
+        "urn:ietf:params:oauth:grant-type:token-exchange",
+        "password",
+        "implicit",
+    ] {
+        assert_refused(
+            &app,
+            &with("grant_types", json!([grant_type])),
+            "invalid_client_metadata",
+        )
+        .await;
     }
-    let body = with("grant_types", json!(["authorization_code", "refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:device_code"]));
-    assert_eq!(register(&app, &body).await["grant_types"], json!(["authorization_code", "refresh_token"]));
-    assert_refused(&app, &with("response_types", json!(["token"])), "invalid_client_metadata").await;
-    assert_refused(&app, &with("token_endpoint_auth_method", json!("client_secret_jwt")), "invalid_client_metadata").await;
+    let body = with(
+        "grant_types",
+        json!([
+            "authorization_code",
+            "refresh_token",
+            "client_credentials",
+            "urn:ietf:params:oauth:grant-type:device_code"
+        ]),
+    );
+    assert_eq!(
+        register(&app, &body).await["grant_types"],
+        json!(["authorization_code", "refresh_token"])
+    );
+    assert_refused(
+        &app,
+        &with("response_types", json!(["token"])),
+        "invalid_client_metadata",
+    )
+    .await;
+    assert_refused(
+        &app,
+        &with("token_endpoint_auth_method", json!("client_secret_jwt")),
+        "invalid_client_metadata",
+    )
+    .await;
 }
 
 /// [DCR-008, DCR-010, DCR-011]
@@ -252,28 +410,65 @@ async fn grants_that_are_not_for_everybody_cannot_be_registered() {
 async fn what_is_not_one_bounded_json_object_is_refused() {
     let app = TestApp::new().await;
     let valid = native().to_string();
-    for content_type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", ""] {
+    for content_type in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "application/jsonx",
+        "",
+    ] {
         let reply = send(&app, content_type, valid.clone()).await;
-        assert!(matches!(reply.status.as_u16(), 400 | 415), "{content_type} {reply:?}");
+        assert!(
+            matches!(reply.status.as_u16(), 400 | 415),
+            "{content_type} {reply:?}"
+        );
         assert_eq!(reply.json()["error"], "invalid_client_metadata");
     }
-    assert_eq!(send(&app, "application/json; charset=utf-8", valid.clone()).await.status, StatusCode::CREATED);
+    assert_eq!(
+        send(&app, "application/json; charset=utf-8", valid.clone())
+            .await
+            .status,
+        StatusCode::CREATED
+    );
     let twice = valid.replacen('{', r#"{"redirect_uris":["https://evil.example/cb"],"#, 1);
     let deep = format!("{{\"x\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000));
-    let bodies = ["null", "[]", "\"x\"", "1", "true", "", "{", &twice, &deep, &format!("{valid}{{}}"), &format!("\u{feff}{valid}")];
+    let bodies = [
+        "null",
+        "[]",
+        "\"x\"",
+        "1",
+        "true",
+        "",
+        "{",
+        &twice,
+        &deep,
+        &format!("{valid}{{}}"),
+        &format!("\u{feff}{valid}"),
+    ];
     for body in bodies {
         let reply = send(&app, "application/json", body.to_owned()).await;
         assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{body} {reply:?}");
         assert_eq!(reply.json()["error"], "invalid_client_metadata", "{body}");
     }
-    assert_eq!(send(&app, "application/json", "{}".to_owned()).await.status, StatusCode::BAD_REQUEST);
-    for body in [with("client_name", json!("a".repeat(1024 * 1024))), with("x", json!("a".repeat(70_000)))] {
+    assert_eq!(
+        send(&app, "application/json", "{}".to_owned()).await.status,
+        StatusCode::BAD_REQUEST
+    );
+    for body in [
+        with("client_name", json!("a".repeat(1024 * 1024))),
+        with("x", json!("a".repeat(70_000))),
+    ] {
         assert!(matches!(post(&app, &body).await.status.as_u16(), 400 | 413));
     }
-    for body in [with("contacts", json!(vec!["a@b.example"; 1000])), with("client_name", json!("a".repeat(201))), with("client_name", json!(1))] {
+    for body in [
+        with("contacts", json!(vec!["a@b.example"; 1000])),
+        with("client_name", json!("a".repeat(201))),
+        with("client_name", json!(1)),
+    ] {
         assert_refused(&app, &body, "invalid_client_metadata").await;
     }
-    let uris: Vec<_> = (0..101).map(|number| format!("https://c.example/{number}")).collect();
+    let uris: Vec<_> = (0..101)
+        .map(|number| format!("https://c.example/{number}"))
+        .collect();
     assert_refused(&app, &with("redirect_uris", json!(uris)), "invalid_redirect_uri").await;
 }
 
@@ -289,7 +484,12 @@ async fn private_keys_and_software_statements_are_refused() {
     ] {
         assert_refused(&app, &with(member, value), "invalid_client_metadata").await;
     }
-    assert_refused(&app, &with("software_statement", json!("x.y.z")), "unapproved_software_statement").await;
+    assert_refused(
+        &app,
+        &with("software_statement", json!("x.y.z")),
+        "unapproved_software_statement",
+    )
+    .await;
 }
 
 /// [DCR-020]
@@ -299,7 +499,11 @@ async fn a_closed_server_registers_nobody_and_does_not_advertise_it() {
     let reply = post(&app, &native()).await;
     assert_eq!(reply.status, StatusCode::FORBIDDEN, "{reply:?}");
     assert_eq!(number_of_clients(&app).await, 0);
-    let metadata = app.browser().get("/.well-known/oauth-authorization-server").await.json();
+    let metadata = app
+        .browser()
+        .get("/.well-known/oauth-authorization-server")
+        .await
+        .json();
     assert!(metadata.get("registration_endpoint").is_none());
 }
 
@@ -307,7 +511,10 @@ async fn a_closed_server_registers_nobody_and_does_not_advertise_it() {
 async fn approved_redirects_admit_their_clients_only() {
     let app = TestApp::with(|settings| {
         settings.registration.dcr = DynamicRegistration::ApprovedRedirects;
-        settings.registration.approved_redirects = vec!["https://good.example/cb".to_owned(), "http://127.0.0.1/cb".to_owned()];
+        settings.registration.approved_redirects = vec![
+            "https://good.example/cb".to_owned(),
+            "http://127.0.0.1/cb".to_owned(),
+        ];
     })
     .await;
     register(&app, &with("redirect_uris", json!(["https://good.example/cb"]))).await;
@@ -325,7 +532,10 @@ async fn approved_redirects_admit_their_clients_only() {
 #[tokio::test]
 async fn a_disabled_client_cannot_come_back_by_registering_again() {
     let app = TestApp::new().await;
-    let client_id = register(&app, &native()).await["client_id"].as_str().unwrap().to_owned();
+    let client_id = register(&app, &native()).await["client_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let mut stored = app.context.store.client(&client_id).await.unwrap().unwrap();
     stored.disabled = true;
     app.context.store.update_client(stored.clone()).await.unwrap();
@@ -336,17 +546,37 @@ async fn a_disabled_client_cannot_come_back_by_registering_again() {
 #[tokio::test]
 async fn browsers_on_other_origins_may_register() {
     let app = TestApp::new().await;
-    let headers = [("content-type", "application/json"), ("origin", "http://localhost:6274")];
-    let reply = app.browser().send("POST", "/oauth/register", &headers, native().to_string()).await;
-    assert_eq!((reply.status, reply.header("access-control-allow-origin")), (StatusCode::CREATED, "*"));
-    assert_eq!(app.browser().get("/oauth/register").await.status, StatusCode::METHOD_NOT_ALLOWED);
+    let headers = [
+        ("content-type", "application/json"),
+        ("origin", "http://localhost:6274"),
+    ];
+    let reply = app
+        .browser()
+        .send("POST", "/oauth/register", &headers, native().to_string())
+        .await;
+    assert_eq!(
+        (reply.status, reply.header("access-control-allow-origin")),
+        (StatusCode::CREATED, "*")
+    );
+    assert_eq!(
+        app.browser().get("/oauth/register").await.status,
+        StatusCode::METHOD_NOT_ALLOWED
+    );
 }
 
 #[tokio::test]
 async fn a_registered_client_goes_the_whole_road() {
     let app = TestApp::new().await;
-    let client_id = register(&app, &native()).await["client_id"].as_str().unwrap().to_owned();
-    let reply = app.approve(&app.browser(), &Authorization::new(&client_id, "http://127.0.0.1:50123/cb")).await;
+    let client_id = register(&app, &native()).await["client_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let reply = app
+        .approve(
+            &app.browser(),
+            &Authorization::new(&client_id, "http://127.0.0.1:50123/cb"),
+        )
+        .await;
     let token = app.redeem(&client_id, &reply).await;
     assert_eq!(token.status, StatusCode::OK, "{token:?}");
     assert!(token.json().get("refresh_token").is_some());

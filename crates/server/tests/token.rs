@@ -51,7 +51,13 @@ impl Scene {
     }
 
     async fn end_reason(&self) -> Option<EndReason> {
-        let grants = self.app.context.store.grants(GrantFilter::default(), PageRequest::default()).await.unwrap();
+        let grants = self
+            .app
+            .context
+            .store
+            .grants(GrantFilter::default(), PageRequest::default())
+            .await
+            .unwrap();
         assert_eq!(grants.items.len(), 1);
         grants.items[0].end_reason
     }
@@ -92,7 +98,10 @@ async fn a_code_becomes_a_token_for_the_resource() {
     assert_eq!(claims["client_id"], scene.client_id);
     assert_eq!(claims["sub"], scene.app.user.id.0.to_string());
     assert_eq!(claims["scope"], "mcp:read");
-    assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 300);
+    assert_eq!(
+        claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(),
+        300
+    );
     assert_eq!(claims["auth_time"], claims["iat"]);
     assert_eq!(claims["amr"], serde_json::json!(["pwd"]));
     assert!(claims["jti"].is_string() && claims["gid"].is_string());
@@ -105,13 +114,27 @@ async fn codes_that_are_not_one_are_refused() {
     let (short, long, flipped) = (
         scene.code[..scene.code.len() - 1].to_owned(),
         format!("{}A", scene.code),
-        scene.code.chars().map(|c| if c.is_lowercase() { c.to_ascii_uppercase() } else { c }).collect::<String>(),
+        scene
+            .code
+            .chars()
+            .map(|c| {
+                if c.is_lowercase() {
+                    c.to_ascii_uppercase()
+                } else {
+                    c
+                }
+            })
+            .collect::<String>(),
     );
     for code in ["dwa_unknown", &short, &long, &flipped] {
         assert_error(&scene.redeem(&[("code", code)]).await, "invalid_grant");
     }
     assert_error(&scene.redeem(&[("code", "")]).await, "invalid_request");
-    assert_eq!(scene.redeem(&[]).await.status, StatusCode::OK, "nothing was consumed");
+    assert_eq!(
+        scene.redeem(&[]).await.status,
+        StatusCode::OK,
+        "nothing was consumed"
+    );
 }
 
 /// CODE-002, PKCE-014, RFC 6749 §3.2.
@@ -122,9 +145,17 @@ async fn a_parameter_that_comes_twice_is_refused_and_nothing_is_consumed() {
         "grant_type=authorization_code&client_id={}&code={}&code_verifier={VERIFIER}",
         scene.client_id, scene.code
     );
-    let twice = [format!("code={}", scene.code), format!("code_verifier={VERIFIER}"), "grant_type=refresh_token".to_owned()];
+    let twice = [
+        format!("code={}", scene.code),
+        format!("code_verifier={VERIFIER}"),
+        "grant_type=refresh_token".to_owned(),
+    ];
     for extra in twice {
-        let reply = scene.app.browser().post("/oauth/token", &[], format!("{form}&{extra}")).await;
+        let reply = scene
+            .app
+            .browser()
+            .post("/oauth/token", &[], format!("{form}&{extra}"))
+            .await;
         assert_error(&reply, "invalid_request");
     }
     assert_eq!(scene.redeem(&[]).await.status, StatusCode::OK);
@@ -151,8 +182,15 @@ async fn another_client_cannot_use_a_code_nor_spoil_it() {
 #[tokio::test]
 async fn the_redirect_uri_may_be_left_out_but_not_changed() {
     let scene = scene().await;
-    for redirect_uri in ["https://evil.example/cb", "https://client.example/cb/", "https://client.example/cb?x=1"] {
-        assert_error(&scene.redeem(&[("redirect_uri", redirect_uri)]).await, "invalid_grant");
+    for redirect_uri in [
+        "https://evil.example/cb",
+        "https://client.example/cb/",
+        "https://client.example/cb?x=1",
+    ] {
+        assert_error(
+            &scene.redeem(&[("redirect_uri", redirect_uri)]).await,
+            "invalid_grant",
+        );
     }
     assert_eq!(scene.redeem(&[("redirect_uri", "")]).await.status, StatusCode::OK);
 }
@@ -161,8 +199,15 @@ async fn the_redirect_uri_may_be_left_out_but_not_changed() {
 #[tokio::test]
 async fn another_resource_cannot_be_reached_with_a_code() {
     let scene = scene().await;
-    scene.app.add_resource("other", "https://other.example/mcp", &["mcp:read"]).await;
-    for resource in ["https://other.example/mcp", "https://unknown.example/mcp", "https://mcp.example/mcp/"] {
+    scene
+        .app
+        .add_resource("other", "https://other.example/mcp", &["mcp:read"])
+        .await;
+    for resource in [
+        "https://other.example/mcp",
+        "https://unknown.example/mcp",
+        "https://mcp.example/mcp/",
+    ] {
         assert_error(&scene.redeem(&[("resource", resource)]).await, "invalid_target");
     }
     let reply = scene.redeem(&[("resource", "")]).await;
@@ -197,7 +242,10 @@ async fn a_replayed_code_revokes_its_grant() {
 async fn a_replay_with_a_wrong_verifier_revokes_as_well() {
     let scene = scene().await;
     assert_eq!(scene.redeem(&[]).await.status, StatusCode::OK);
-    assert_error(&scene.redeem(&[("code_verifier", &"x".repeat(43))]).await, "invalid_grant");
+    assert_error(
+        &scene.redeem(&[("code_verifier", &"x".repeat(43))]).await,
+        "invalid_grant",
+    );
     assert_eq!(scene.end_reason().await, Some(EndReason::CodeReplayed));
 }
 
@@ -235,11 +283,24 @@ async fn what_ended_since_the_consent_gets_no_token() {
 
     let revoked = scene().await;
     let store = &revoked.app.context.store;
-    store.revoke_grants(GrantFilter::default(), EndReason::RevokedByUser, revoked.app.context.now()).await.unwrap();
+    store
+        .revoke_grants(
+            GrantFilter::default(),
+            EndReason::RevokedByUser,
+            revoked.app.context.now(),
+        )
+        .await
+        .unwrap();
     assert_error(&revoked.redeem(&[]).await, "invalid_grant");
 
     let resource = scene().await;
-    resource.app.context.store.delete_resource("mcp", resource.app.context.now()).await.unwrap();
+    resource
+        .app
+        .context
+        .store
+        .delete_resource("mcp", resource.app.context.now())
+        .await
+        .unwrap();
     assert_error(&resource.redeem(&[]).await, "invalid_grant");
 
     let client = scene().await;
@@ -248,7 +309,10 @@ async fn what_ended_since_the_consent_gets_no_token() {
     record.disabled = true;
     store.update_client(record).await.unwrap();
     let reply = client.redeem(&[]).await;
-    assert_eq!((reply.status, reply.json()["error"].clone()), (StatusCode::UNAUTHORIZED, "invalid_client".into()));
+    assert_eq!(
+        (reply.status, reply.json()["error"].clone()),
+        (StatusCode::UNAUTHORIZED, "invalid_client".into())
+    );
 }
 
 /// PKCE-009, PKCE-012.
@@ -256,7 +320,10 @@ async fn what_ended_since_the_consent_gets_no_token() {
 async fn one_wrong_guess_of_the_verifier_burns_the_code() {
     let scene = scene().await;
     let challenge = support::challenge_of(VERIFIER);
-    assert_error(&scene.redeem(&[("code_verifier", &challenge)]).await, "invalid_grant");
+    assert_error(
+        &scene.redeem(&[("code_verifier", &challenge)]).await,
+        "invalid_grant",
+    );
     assert_error(&scene.redeem(&[]).await, "invalid_grant");
     assert_eq!(scene.end_reason().await, Some(EndReason::CodeBurned));
 }
@@ -266,8 +333,16 @@ async fn one_wrong_guess_of_the_verifier_burns_the_code() {
 async fn a_malformed_verifier_is_refused() {
     let scene = scene().await;
     let (short, long) = ("a".repeat(42), "a".repeat(129));
-    for verifier in [&short, &long, "aaaaaaaaaaaaaaaaaaaaaaaaa aaaaaaaaaaaaaaaaaaaaaaa", "aaaaaaaaaaaaaaaaaaaaaaaaa\u{e9}aaaaaaaaaaaaaaaaaaaaaaa"] {
-        assert_error(&scene.redeem(&[("code_verifier", verifier)]).await, "invalid_grant");
+    for verifier in [
+        &short,
+        &long,
+        "aaaaaaaaaaaaaaaaaaaaaaaaa aaaaaaaaaaaaaaaaaaaaaaa",
+        "aaaaaaaaaaaaaaaaaaaaaaaaa\u{e9}aaaaaaaaaaaaaaaaaaaaaaa",
+    ] {
+        assert_error(
+            &scene.redeem(&[("code_verifier", verifier)]).await,
+            "invalid_grant",
+        );
     }
     assert_error(&scene.redeem(&[("code_verifier", "")]).await, "invalid_request");
 }
@@ -276,9 +351,18 @@ async fn a_malformed_verifier_is_refused() {
 #[tokio::test]
 async fn grants_that_are_not_advertised_do_not_work() {
     let scene = scene().await;
-    let grants = ["password", "client_credentials", "urn:ietf:params:oauth:grant-type:device_code", "Authorization_Code", "x"];
+    let grants = [
+        "password",
+        "client_credentials",
+        "urn:ietf:params:oauth:grant-type:device_code",
+        "Authorization_Code",
+        "x",
+    ];
     for grant_type in grants {
-        assert_error(&scene.redeem(&[("grant_type", grant_type)]).await, "unsupported_grant_type");
+        assert_error(
+            &scene.redeem(&[("grant_type", grant_type)]).await,
+            "unsupported_grant_type",
+        );
     }
     assert_error(&scene.redeem(&[("grant_type", "")]).await, "invalid_request");
 }
@@ -288,15 +372,32 @@ async fn grants_that_are_not_advertised_do_not_work() {
 async fn only_a_posted_form_is_read() {
     let scene = scene().await;
     let browser = scene.app.browser();
-    let reply = browser.get(&format!("/oauth/token?grant_type=authorization_code&code={}", scene.code)).await;
-    assert_eq!((reply.status, reply.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "POST"));
+    let reply = browser
+        .get(&format!(
+            "/oauth/token?grant_type=authorization_code&code={}",
+            scene.code
+        ))
+        .await;
+    assert_eq!(
+        (reply.status, reply.header("allow")),
+        (StatusCode::METHOD_NOT_ALLOWED, "POST")
+    );
 
     let headers = [("content-type", "application/json")];
-    let reply = browser.send("POST", "/oauth/token", &headers, r#"{"grant_type":"authorization_code"}"#.to_owned()).await;
+    let reply = browser
+        .send(
+            "POST",
+            "/oauth/token",
+            &headers,
+            r#"{"grant_type":"authorization_code"}"#.to_owned(),
+        )
+        .await;
     assert_eq!(reply.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     assert_eq!(reply.json()["error"], "invalid_request");
 
-    let reply = browser.post("/oauth/token", &[], format!("grant_type={}", "x".repeat(70_000))).await;
+    let reply = browser
+        .post("/oauth/token", &[], format!("grant_type={}", "x".repeat(70_000)))
+        .await;
     assert_eq!(reply.status, StatusCode::PAYLOAD_TOO_LARGE);
 }
 
@@ -305,10 +406,16 @@ async fn only_a_posted_form_is_read() {
 async fn a_client_without_the_refresh_grant_gets_no_refresh_token() {
     let app = TestApp::new().await;
     let metadata = serde_json::json!({"client_name": "X", "redirect_uris": [REDIRECT], "grant_types": ["authorization_code"]});
-    app.add_client_with("no-refresh", ClientSource::Admin, metadata).await;
-    let reply = app.approve(&app.browser(), &Authorization::new("no-refresh", REDIRECT)).await;
+    app.add_client_with("no-refresh", ClientSource::Admin, metadata)
+        .await;
+    let reply = app
+        .approve(&app.browser(), &Authorization::new("no-refresh", REDIRECT))
+        .await;
     let body = app.redeem("no-refresh", &reply).await.json();
-    assert!(body["access_token"].is_string() && body.get("refresh_token").is_none(), "{body}");
+    assert!(
+        body["access_token"].is_string() && body.get("refresh_token").is_none(),
+        "{body}"
+    );
 }
 
 /// CODE-021, REF: what is stored opens nothing.
@@ -317,7 +424,13 @@ async fn no_secret_is_in_the_database() {
     let scene = scene().await;
     let body = scene.redeem(&[]).await.json();
     let unused = code(&scene.app, &scene.client_id).await;
-    let secrets = [&unused, &scene.code, body["refresh_token"].as_str().unwrap(), body["access_token"].as_str().unwrap(), support::PASSWORD];
+    let secrets = [
+        &unused,
+        &scene.code,
+        body["refresh_token"].as_str().unwrap(),
+        body["access_token"].as_str().unwrap(),
+        support::PASSWORD,
+    ];
     let url = &scene.app.context.settings.storage.url;
     let database = std::path::Path::new(url.strip_prefix("sqlite://").unwrap());
     let mut read = 0;
@@ -325,7 +438,9 @@ async fn no_secret_is_in_the_database() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         read += bytes.len();
         for secret in secrets {
-            let raw = doorward_jose::base64url::decode(secret.trim_start_matches("dwa_").trim_start_matches("dwr_"));
+            let raw = doorward_jose::base64url::decode(
+                secret.trim_start_matches("dwa_").trim_start_matches("dwr_"),
+            );
             assert!(!contains(&bytes, secret.as_bytes()));
             assert!(raw.is_err() || !contains(&bytes, &raw.unwrap()));
         }
@@ -343,7 +458,11 @@ async fn every_access_token_has_a_record() {
     let scene = scene().await;
     let claims = claims(&scene.redeem(&[]).await.json()["access_token"]);
     let store = &scene.app.context.store;
-    let issuance = store.issuance(claims["jti"].as_str().unwrap()).await.unwrap().unwrap();
+    let issuance = store
+        .issuance(claims["jti"].as_str().unwrap())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(issuance.grant.0.to_string(), claims["gid"].as_str().unwrap());
     assert_eq!(issuance.expires_at.seconds(), claims["exp"].as_i64().unwrap());
     let grant = store.grant(issuance.grant).await.unwrap().unwrap();

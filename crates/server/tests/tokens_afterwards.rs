@@ -25,7 +25,9 @@ struct Scene {
 async fn scene() -> Scene {
     let app = TestApp::with(|settings| settings.admin.bootstrap_key = Some(KEY.into())).await;
     let client_id = app.add_client(ClientSource::Admin, &[REDIRECT]).await;
-    let reply = app.approve(&app.browser(), &Authorization::new(&client_id, REDIRECT)).await;
+    let reply = app
+        .approve(&app.browser(), &Authorization::new(&client_id, REDIRECT))
+        .await;
     let body = app.redeem(&client_id, &reply).await.json();
     let resource_server = confidential(&app, json!({"client_name": "Guard", "resource_server": "mcp"})).await;
     Scene {
@@ -39,35 +41,57 @@ async fn scene() -> Scene {
 
 /// Registers a client over the admin API; its `Authorization` header.
 async fn confidential(app: &TestApp, body: Value) -> String {
-    let headers = [("content-type", "application/json"), ("authorization", &*format!("Bearer {KEY}"))];
+    let headers = [
+        ("content-type", "application/json"),
+        ("authorization", &*format!("Bearer {KEY}")),
+    ];
     let admin = support::Browser::new(app.admin.clone());
-    let client = admin.send("POST", "/admin/clients", &headers, body.to_string()).await;
+    let client = admin
+        .send("POST", "/admin/clients", &headers, body.to_string())
+        .await;
     assert_eq!(client.status, StatusCode::CREATED, "{client:?}");
     let client = client.json();
-    let pair = format!("{}:{}", client["client_id"].as_str().unwrap(), client["client_secret"].as_str().unwrap());
+    let pair = format!(
+        "{}:{}",
+        client["client_id"].as_str().unwrap(),
+        client["client_secret"].as_str().unwrap()
+    );
     format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
 }
 
 impl Scene {
     async fn post(&self, path: &str, authorization: &str, form: &[(&str, &str)]) -> Reply {
-        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-        let headers: &[(&str, &str)] = if authorization.is_empty() { &[] } else { &[("authorization", authorization)] };
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
+        let headers: &[(&str, &str)] = if authorization.is_empty() {
+            &[]
+        } else {
+            &[("authorization", authorization)]
+        };
         self.app.browser().post(path, headers, body).await
     }
 
     async fn introspect(&self, token: &str) -> Value {
-        let reply = self.post("/oauth/introspect", &self.resource_server, &[("token", token)]).await;
+        let reply = self
+            .post("/oauth/introspect", &self.resource_server, &[("token", token)])
+            .await;
         assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
         assert_eq!(reply.header("cache-control"), "no-store");
         reply.json()
     }
 
     async fn revoke(&self, client_id: &str, token: &str) -> Reply {
-        self.post("/oauth/revoke", "", &[("client_id", client_id), ("token", token)]).await
+        self.post("/oauth/revoke", "", &[("client_id", client_id), ("token", token)])
+            .await
     }
 
     async fn refreshes(&self) -> bool {
-        let form = [("grant_type", "refresh_token"), ("client_id", &*self.client_id), ("refresh_token", &*self.refresh_token)];
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("client_id", &*self.client_id),
+            ("refresh_token", &*self.refresh_token),
+        ];
         self.app.token(&form).await.status == StatusCode::OK
     }
 }
@@ -97,13 +121,22 @@ async fn the_resource_server_sees_every_claim_as_often_as_it_asks() {
 async fn who_does_not_prove_itself_is_told_nothing() {
     let scene = scene().await;
     let bearer = format!("Bearer {}", scene.access_token);
-    for (authorization, client_id) in [("", ""), ("", &*scene.client_id), (&bearer, ""), ("Basic bm9wZTp4", "")] {
+    for (authorization, client_id) in [
+        ("", ""),
+        ("", &*scene.client_id),
+        (&bearer, ""),
+        ("Basic bm9wZTp4", ""),
+    ] {
         let mut form = vec![("token", &*scene.access_token)];
         if !client_id.is_empty() {
             form.push(("client_id", client_id));
         }
         let reply = scene.post("/oauth/introspect", authorization, &form).await;
-        assert_eq!(reply.status, StatusCode::UNAUTHORIZED, "{authorization} {client_id} {reply:?}");
+        assert_eq!(
+            reply.status,
+            StatusCode::UNAUTHORIZED,
+            "{authorization} {client_id} {reply:?}"
+        );
         assert_eq!(reply.json()["error"], "invalid_client");
     }
 }
@@ -119,7 +152,15 @@ async fn what_is_no_live_access_token_is_inactive_and_nothing_else_is_said() {
     let flipped = format!("{head}.{}", String::from_utf8(flipped).unwrap());
     let unsigned = format!("{head}.");
     let dots = ".".repeat(4096);
-    for token in ["garbage", "x.y.z", &flipped, &unsigned, &scene.refresh_token, "dwa_code", &dots] {
+    for token in [
+        "garbage",
+        "x.y.z",
+        &flipped,
+        &unsigned,
+        &scene.refresh_token,
+        "dwa_code",
+        &dots,
+    ] {
         assert_eq!(scene.introspect(token).await, inactive(), "{token}");
     }
     scene.app.wait(301);
@@ -132,10 +173,19 @@ async fn one_token_must_be_named_in_the_body() {
     let scene = scene().await;
     let twice = [("token", &*scene.access_token), ("token", "x")];
     for form in [&[][..], &[("token", "")], &twice] {
-        let reply = scene.post("/oauth/introspect", &scene.resource_server, form).await;
-        assert_eq!((reply.status, reply.json()["error"].clone()), (StatusCode::BAD_REQUEST, json!("invalid_request")));
+        let reply = scene
+            .post("/oauth/introspect", &scene.resource_server, form)
+            .await;
+        assert_eq!(
+            (reply.status, reply.json()["error"].clone()),
+            (StatusCode::BAD_REQUEST, json!("invalid_request"))
+        );
     }
-    let reply = scene.app.browser().get(&format!("/oauth/introspect?token={}", scene.access_token)).await;
+    let reply = scene
+        .app
+        .browser()
+        .get(&format!("/oauth/introspect?token={}", scene.access_token))
+        .await;
     assert_eq!(reply.status, StatusCode::METHOD_NOT_ALLOWED);
 }
 
@@ -143,14 +193,23 @@ async fn one_token_must_be_named_in_the_body() {
 #[tokio::test]
 async fn the_tokens_of_others_look_inactive() {
     let scene = scene().await;
-    scene.app.add_resource("other", "https://other.example/mcp", &["mcp:read"]).await;
+    scene
+        .app
+        .add_resource("other", "https://other.example/mcp", &["mcp:read"])
+        .await;
     let strangers = [
         json!({"client_name": "Other guard", "resource_server": "other"}),
         json!({"client_name": "Other client", "redirect_uris": [REDIRECT], "token_endpoint_auth_method": "client_secret_basic"}),
     ];
     for stranger in strangers {
         let authorization = confidential(&scene.app, stranger).await;
-        let reply = scene.post("/oauth/introspect", &authorization, &[("token", &scene.access_token)]).await;
+        let reply = scene
+            .post(
+                "/oauth/introspect",
+                &authorization,
+                &[("token", &scene.access_token)],
+            )
+            .await;
         assert_eq!((reply.status, reply.json()), (StatusCode::OK, inactive()));
     }
 }
@@ -161,13 +220,32 @@ async fn a_confidential_client_sees_its_own_token() {
     let scene = scene().await;
     let client = json!({"client_name": "Own", "redirect_uris": [REDIRECT], "token_endpoint_auth_method": "client_secret_basic"});
     let authorization = confidential(&scene.app, client).await;
-    let pair = base64::engine::general_purpose::STANDARD.decode(authorization.trim_start_matches("Basic ")).unwrap();
-    let client_id = String::from_utf8(pair).unwrap().split(':').next().unwrap().to_owned();
-    let reply = scene.app.approve(&scene.app.browser(), &Authorization::new(&client_id, REDIRECT)).await;
+    let pair = base64::engine::general_purpose::STANDARD
+        .decode(authorization.trim_start_matches("Basic "))
+        .unwrap();
+    let client_id = String::from_utf8(pair)
+        .unwrap()
+        .split(':')
+        .next()
+        .unwrap()
+        .to_owned();
+    let reply = scene
+        .app
+        .approve(&scene.app.browser(), &Authorization::new(&client_id, REDIRECT))
+        .await;
     let code = reply.param("code").unwrap();
-    let form = [("grant_type", "authorization_code"), ("code", &*code), ("code_verifier", support::VERIFIER)];
-    let token = scene.post("/oauth/token", &authorization, &form).await.json()["access_token"].as_str().unwrap().to_owned();
-    let reply = scene.post("/oauth/introspect", &authorization, &[("token", &token)]).await;
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", &*code),
+        ("code_verifier", support::VERIFIER),
+    ];
+    let token = scene.post("/oauth/token", &authorization, &form).await.json()["access_token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let reply = scene
+        .post("/oauth/introspect", &authorization, &[("token", &token)])
+        .await;
     assert_eq!(reply.json()["active"], true, "{reply:?}");
 }
 
@@ -180,7 +258,14 @@ async fn what_ended_is_inactive_at_once() {
 
     let grant = scene().await;
     let store = &grant.app.context.store;
-    store.revoke_grants(GrantFilter::default(), EndReason::RevokedByUser, grant.app.context.now()).await.unwrap();
+    store
+        .revoke_grants(
+            GrantFilter::default(),
+            EndReason::RevokedByUser,
+            grant.app.context.now(),
+        )
+        .await
+        .unwrap();
     assert_eq!(grant.introspect(&grant.access_token).await, inactive());
 
     let client = scene().await;
@@ -205,7 +290,10 @@ async fn revoking_a_refresh_token_ends_the_grant() {
 #[tokio::test]
 async fn revoking_an_access_token_ends_that_token_only() {
     let scene = scene().await;
-    assert_eq!(scene.revoke(&scene.client_id, &scene.access_token).await.status, StatusCode::OK);
+    assert_eq!(
+        scene.revoke(&scene.client_id, &scene.access_token).await.status,
+        StatusCode::OK
+    );
     assert_eq!(scene.introspect(&scene.access_token).await, inactive());
     assert!(scene.refreshes().await);
 }
@@ -214,13 +302,35 @@ async fn revoking_an_access_token_ends_that_token_only() {
 #[tokio::test]
 async fn unknown_tokens_are_fine_and_missing_ones_are_not() {
     let scene = scene().await;
-    for token in ["garbage", "dwr_AAAA", "x.y.z", &scene.refresh_token, &scene.refresh_token] {
-        assert_eq!(scene.revoke(&scene.client_id, token).await.status, StatusCode::OK, "{token}");
+    for token in [
+        "garbage",
+        "dwr_AAAA",
+        "x.y.z",
+        &scene.refresh_token,
+        &scene.refresh_token,
+    ] {
+        assert_eq!(
+            scene.revoke(&scene.client_id, token).await.status,
+            StatusCode::OK,
+            "{token}"
+        );
     }
-    let reply = scene.post("/oauth/revoke", "", &[("client_id", &scene.client_id)]).await;
-    assert_eq!((reply.status, reply.json()["error"].clone()), (StatusCode::BAD_REQUEST, json!("invalid_request")));
-    let hinted = [("client_id", &*scene.client_id), ("token", &scene.access_token), ("token_type_hint", "refresh_token")];
-    assert_eq!(scene.post("/oauth/revoke", "", &hinted).await.status, StatusCode::OK);
+    let reply = scene
+        .post("/oauth/revoke", "", &[("client_id", &scene.client_id)])
+        .await;
+    assert_eq!(
+        (reply.status, reply.json()["error"].clone()),
+        (StatusCode::BAD_REQUEST, json!("invalid_request"))
+    );
+    let hinted = [
+        ("client_id", &*scene.client_id),
+        ("token", &scene.access_token),
+        ("token_type_hint", "refresh_token"),
+    ];
+    assert_eq!(
+        scene.post("/oauth/revoke", "", &hinted).await.status,
+        StatusCode::OK
+    );
     assert_eq!(scene.introspect(&scene.access_token).await, inactive());
 }
 
@@ -234,6 +344,8 @@ async fn a_client_revokes_its_own_tokens_only() {
     }
     assert_eq!(scene.introspect(&scene.access_token).await["active"], true);
     assert!(scene.refreshes().await);
-    let anonymous = scene.post("/oauth/revoke", "", &[("token", &scene.refresh_token)]).await;
+    let anonymous = scene
+        .post("/oauth/revoke", "", &[("token", &scene.refresh_token)])
+        .await;
     assert_eq!(anonymous.status, StatusCode::UNAUTHORIZED);
 }

@@ -1,11 +1,12 @@
-//! Relative links in every Markdown file of the repository: the file is there, and so is the heading.
+//! Relative links in every Markdown file of the repository: the file is there, and so is the heading, or the test
+//! that the link names.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::markdown::{anchors, includes, targets};
+use super::markdown::{anchors, includes, named_functions, targets};
 use crate::suite::Outcome;
 
 /// What is not ours.
@@ -53,7 +54,14 @@ fn dead_links(page: &Path, text: &str) -> Vec<String> {
     let included = includes(text)
         .into_iter()
         .filter(|file| !folder.join(file).is_file());
-    links.chain(included.map(str::to_owned)).collect()
+    let gone = named_functions(text).into_iter().filter(|(name, file)| {
+        let code = fs::read_to_string(folder.join(file)).unwrap_or_default();
+        !code.contains(&format!("fn {name}("))
+    });
+    links
+        .chain(included.map(str::to_owned))
+        .chain(gone.map(|(name, file)| format!("{name} in {file}")))
+        .collect()
 }
 
 fn is_alive(page: &Path, text: &str, target: &str) -> bool {

@@ -66,6 +66,23 @@ pub(super) fn targets(page: &str) -> Vec<String> {
     inline.chain(reference).map(str::to_owned).collect()
 }
 
+/// Links to Rust files whose text is the name of a function: the name, and the file.
+pub(super) fn named_functions(page: &str) -> Vec<(&str, &str)> {
+    let links = page.split("[`").skip(1).filter_map(|rest| {
+        let (name, rest) = rest.split_once("`](")?;
+        Some((name, rest.split(')').next()?))
+    });
+    let is_function = |name: &str| {
+        name.contains('_')
+            && name
+                .bytes()
+                .all(|b| b == b'_' || b.is_ascii_lowercase() || b.is_ascii_digit())
+    };
+    links
+        .filter(|(name, file)| file.ends_with(".rs") && is_function(name))
+        .collect()
+}
+
 /// The files that a page includes by mdBook's directive.
 pub(super) fn includes(page: &str) -> Vec<&str> {
     page.split("{{#include ")
@@ -124,6 +141,12 @@ mod tests {
         assert_eq!(blocks[0].comment, Some("test:x"));
         assert_eq!(blocks[0].language, "sh");
         assert_eq!(blocks[0].text, "# no heading\n[no](no.md)\n");
+    }
+
+    #[test]
+    fn a_link_can_name_a_function() {
+        let page = "[`a_test`](a.rs)<br>[`mod.rs`](mod.rs) [`a_page`](b.md) [text](c.rs)";
+        assert_eq!(named_functions(page), [("a_test", "a.rs")]);
     }
 
     #[test]

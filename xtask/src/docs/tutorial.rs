@@ -6,7 +6,7 @@
 //! that it exports stay for the blocks after it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn the_page_has_blocks_to_run() -> Result<()> {
-        let page = fs::read_to_string(Path::new(&root()).join(PAGE))?;
+        let page = fs::read_to_string(root().join(PAGE))?;
         let marked = blocks(&page)
             .iter()
             .filter(|block| block.comment.is_some())

@@ -11,15 +11,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A port that nobody listens on.
 pub(crate) fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port())
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 /// The status of a GET, or `None` when nobody answers.
 pub(crate) fn status(port: u16, path: &str) -> Option<u16> {
-    let head =
-        format!("GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n");
+    let head = format!("GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n");
     exchange(port, &head).ok().map(|(status, _)| status)
 }
 
@@ -46,10 +43,7 @@ fn exchange(port: u16, request: &str) -> Result<(u16, String)> {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);
-    let status = answer
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok());
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
     let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     Ok((status.context("not an HTTP answer")?, body.to_owned()))
 }

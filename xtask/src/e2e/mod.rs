@@ -70,12 +70,7 @@ pub(crate) fn run() -> Result<Outcome> {
     drop(guarded);
 
     for generation in PYTHON_GENERATIONS {
-        let stock = world.serve_python(
-            generation,
-            "e2e/python/fastmcp_server.py",
-            "fastmcp",
-            "mcp:read",
-        )?;
+        let stock = world.serve_python(generation, "e2e/python/fastmcp_server.py", "fastmcp", "mcp:read")?;
         walk_all(&world, &stock, &CLIENTS, &mut outcome)?;
         drop(stock);
 
@@ -90,12 +85,7 @@ pub(crate) fn run() -> Result<Outcome> {
     Ok(outcome)
 }
 
-fn walk_all(
-    world: &World,
-    server: &McpServer,
-    clients: &[Script],
-    outcome: &mut Outcome,
-) -> Result<()> {
+fn walk_all(world: &World, server: &McpServer, clients: &[Script], outcome: &mut Outcome) -> Result<()> {
     for client in clients {
         outcome.add(walk(world, server, client)?);
     }

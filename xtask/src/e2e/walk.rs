@@ -57,9 +57,7 @@ impl Script {
 pub(crate) fn walk(world: &World, server: &McpServer, script: &Script) -> Result<Outcome> {
     let what = format!("{} on {}", script.label(), server.label);
     eprintln!("  {what}");
-    let home = world
-        .folder
-        .join(format!("{}-{}", server.label, script.label()));
+    let home = world.folder.join(format!("{}-{}", server.label, script.label()));
     fs::create_dir_all(&home)?;
     let mut command = script.command();
     command

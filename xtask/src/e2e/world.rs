@@ -92,19 +92,11 @@ impl World {
         scopes: &str,
     ) -> Result<McpServer> {
         let mut command = Command::new(install::interpreter(generation));
-        command
-            .arg(root().join(file))
-            .env("PYTHONDONTWRITEBYTECODE", "1");
+        command.arg(root().join(file)).env("PYTHONDONTWRITEBYTECODE", "1");
         self.serve(&format!("{name}-{generation}"), command, scopes, false)
     }
 
-    fn serve(
-        &self,
-        label: &str,
-        mut command: Command,
-        scopes: &str,
-        steps_up: bool,
-    ) -> Result<McpServer> {
+    fn serve(&self, label: &str, mut command: Command, scopes: &str, steps_up: bool) -> Result<McpServer> {
         let port = http::free_port()?;
         let base_url = format!("http://localhost:{port}");
         let url = format!("{base_url}/mcp");

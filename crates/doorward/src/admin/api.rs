@@ -22,24 +22,37 @@ impl Api {
         if key.expose_secret().is_empty() {
             bail!("no admin key: set DOORWARD_ADMIN_KEY to the key that was printed at first start");
         }
-        Ok(Self { client: http_client::build()?, url: url.trim_end_matches('/').to_owned(), key, json })
+        Ok(Self {
+            client: http_client::build()?,
+            url: url.trim_end_matches('/').to_owned(),
+            key,
+            json,
+        })
     }
 
     /// Sends a request; an answer that is not a success becomes an error with the server's sentence.
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
         let url = format!("{}{path}", self.url);
-        let mut request = self.client.request(method, &url).bearer_auth(self.key.expose_secret());
+        let mut request = self
+            .client
+            .request(method, &url)
+            .bearer_auth(self.key.expose_secret());
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = request.send().await.with_context(|| format!("the admin API at {} does not answer", self.url))?;
+        let response = request
+            .send()
+            .await
+            .with_context(|| format!("the admin API at {} does not answer", self.url))?;
         let status = response.status();
         let text = response.text().await?;
         let answer: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
         if status.is_success() {
             return Ok(answer);
         }
-        let sentence = answer["error_description"].as_str().unwrap_or("no explanation was given");
+        let sentence = answer["error_description"]
+            .as_str()
+            .unwrap_or("no explanation was given");
         match answer["error_id"].as_str() {
             Some(id) => bail!("{sentence} (HTTP {}, error id {id})", status.as_u16()),
             None => bail!("{sentence} (HTTP {})", status.as_u16()),

@@ -6,7 +6,13 @@ use serde_json::json;
 
 use super::api::{Api, page_query, path};
 
-const COLUMNS: [&str; 5] = ["client_id", "client_name", "source", "token_endpoint_auth_method", "disabled"];
+const COLUMNS: [&str; 5] = [
+    "client_id",
+    "client_name",
+    "source",
+    "token_endpoint_auth_method",
+    "disabled",
+];
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -95,9 +101,13 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
         }
         Command::List { cursor, limit } => {
             let query = page_query(cursor.as_deref(), limit, &[]);
-            api.call(Method::GET, &format!("/admin/clients{query}"), None).await?
+            api.call(Method::GET, &format!("/admin/clients{query}"), None)
+                .await?
         }
-        Command::Get { client_id } => api.call(Method::GET, &path("/admin/clients", &client_id), None).await?,
+        Command::Get { client_id } => {
+            api.call(Method::GET, &path("/admin/clients", &client_id), None)
+                .await?
+        }
         Command::Update(update) => {
             let mut body = json!({});
             if let Some(name) = update.name {
@@ -109,10 +119,16 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             if let Some(disabled) = update.disabled {
                 body["disabled"] = disabled.into();
             }
-            api.call(Method::PATCH, &path("/admin/clients", &update.client_id), Some(&body)).await?
+            api.call(
+                Method::PATCH,
+                &path("/admin/clients", &update.client_id),
+                Some(&body),
+            )
+            .await?
         }
         Command::Delete { client_id } => {
-            api.call(Method::DELETE, &path("/admin/clients", &client_id), None).await?;
+            api.call(Method::DELETE, &path("/admin/clients", &client_id), None)
+                .await?;
             api.done("The client is gone and its grants have ended.");
             return Ok(());
         }

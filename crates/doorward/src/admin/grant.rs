@@ -56,12 +56,16 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
                 ("state", list.state.as_deref()),
             ];
             let query = page_query(list.cursor.as_deref(), list.limit, &filters);
-            api.call(Method::GET, &format!("/admin/grants{query}"), None).await?
+            api.call(Method::GET, &format!("/admin/grants{query}"), None)
+                .await?
         }
         Command::Get { id } => api.call(Method::GET, &path("/admin/grants", &id), None).await?,
         Command::Revoke { id } => {
-            api.call(Method::DELETE, &path("/admin/grants", &id), None).await?;
-            api.done("The grant has ended: its refresh tokens are dead, its access tokens expire within minutes.");
+            api.call(Method::DELETE, &path("/admin/grants", &id), None)
+                .await?;
+            api.done(
+                "The grant has ended: its refresh tokens are dead, its access tokens expire within minutes.",
+            );
             return Ok(());
         }
     };

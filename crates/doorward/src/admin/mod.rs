@@ -18,10 +18,21 @@ pub use api::{Api, page_query, path};
 #[derive(Args)]
 pub struct AdminArguments {
     /// Where the admin API listens.
-    #[arg(long, env = "DOORWARD_ADMIN_URL", default_value = "http://127.0.0.1:9001", global = true)]
+    #[arg(
+        long,
+        env = "DOORWARD_ADMIN_URL",
+        default_value = "http://127.0.0.1:9001",
+        global = true
+    )]
     url: String,
     /// The admin key. Prefer the environment: arguments are visible to other users of the machine.
-    #[arg(long, env = "DOORWARD_ADMIN_KEY", hide_env_values = true, global = true, default_value = "")]
+    #[arg(
+        long,
+        env = "DOORWARD_ADMIN_KEY",
+        hide_env_values = true,
+        global = true,
+        default_value = ""
+    )]
     key: SecretString,
     /// Prints JSON instead of a table.
     #[arg(long, global = true)]

@@ -73,7 +73,10 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             api.call(Method::POST, "/admin/resources", Some(&body)).await?
         }
         Command::List => api.call(Method::GET, "/admin/resources", None).await?,
-        Command::Get { slug } => api.call(Method::GET, &path("/admin/resources", &slug), None).await?,
+        Command::Get { slug } => {
+            api.call(Method::GET, &path("/admin/resources", &slug), None)
+                .await?
+        }
         Command::Update(update) => {
             let mut body = json!({});
             if let Some(name) = update.display_name {
@@ -82,10 +85,16 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             if !update.scopes.is_empty() {
                 body["scopes"] = update.scopes.into();
             }
-            api.call(Method::PATCH, &path("/admin/resources", &update.slug), Some(&body)).await?
+            api.call(
+                Method::PATCH,
+                &path("/admin/resources", &update.slug),
+                Some(&body),
+            )
+            .await?
         }
         Command::Delete { slug } => {
-            api.call(Method::DELETE, &path("/admin/resources", &slug), None).await?;
+            api.call(Method::DELETE, &path("/admin/resources", &slug), None)
+                .await?;
             api.done("The resource is gone and the grants on it have ended.");
             return Ok(());
         }
@@ -113,7 +122,10 @@ mod tests {
 
     #[test]
     fn a_scope_is_name_upstream_and_description() {
-        assert_eq!(scope("tools/read||Read tools"), Ok(json!({"name": "tools/read", "description": "Read tools"})));
+        assert_eq!(
+            scope("tools/read||Read tools"),
+            Ok(json!({"name": "tools/read", "description": "Read tools"}))
+        );
         assert_eq!(
             scope("mail|https://up/mail|Mail"),
             Ok(json!({"name": "mail", "description": "Mail", "upstream": "https://up/mail"}))

@@ -9,12 +9,24 @@ pub fn rows(rows: &[Value], columns: &[&str]) -> String {
     }
     let heading: Vec<String> = columns.iter().map(|column| column.to_uppercase()).collect();
     let mut lines = vec![heading];
-    lines.extend(rows.iter().map(|row| columns.iter().map(|column| cell(&row[*column])).collect()));
+    lines.extend(
+        rows.iter()
+            .map(|row| columns.iter().map(|column| cell(&row[*column])).collect()),
+    );
     let widths: Vec<usize> = (0..columns.len())
-        .map(|column| lines.iter().map(|line: &Vec<String>| line[column].chars().count()).max().unwrap_or(0))
+        .map(|column| {
+            lines
+                .iter()
+                .map(|line: &Vec<String>| line[column].chars().count())
+                .max()
+                .unwrap_or(0)
+        })
         .collect();
     let render = |line: &Vec<String>| {
-        let cells = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        let cells = line
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     lines.iter().map(render).collect::<Vec<_>>().join("\n")
@@ -26,7 +38,11 @@ pub fn record(record: &Value) -> String {
         return cell(record);
     };
     let width = members.keys().map(String::len).max().unwrap_or(0);
-    members.iter().map(|(name, value)| format!("{name:<width$}  {}", cell(value))).collect::<Vec<_>>().join("\n")
+    members
+        .iter()
+        .map(|(name, value)| format!("{name:<width$}  {}", cell(value)))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// One value, without control characters: names come from strangers.
@@ -38,7 +54,9 @@ fn cell(value: &Value) -> String {
         Value::Object(members) => members.get("name").map_or_else(|| value.to_string(), cell),
         other => other.to_string(),
     };
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 #[cfg(test)]
@@ -49,7 +67,10 @@ mod tests {
 
     #[test]
     fn a_list_is_a_table_with_a_heading() {
-        let list = [json!({"slug": "a", "uri": "http://a", "scopes": [{"name": "x"}, {"name": "y"}]}), json!({"slug": "long-one"})];
+        let list = [
+            json!({"slug": "a", "uri": "http://a", "scopes": [{"name": "x"}, {"name": "y"}]}),
+            json!({"slug": "long-one"}),
+        ];
         insta::assert_snapshot!(rows(&list, &["slug", "uri", "scopes"]), @r"
         SLUG      URI       SCOPES
         a         http://a  x y

@@ -85,7 +85,8 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
         }
         Command::List { cursor, limit } => {
             let query = page_query(cursor.as_deref(), limit, &[]);
-            api.call(Method::GET, &format!("/admin/users{query}"), None).await?
+            api.call(Method::GET, &format!("/admin/users{query}"), None)
+                .await?
         }
         Command::Get { id } => api.call(Method::GET, &path("/admin/users", &id), None).await?,
         Command::Update(update) => {
@@ -99,13 +100,24 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             if update.password {
                 body["password"] = read_password()?.into();
             }
-            api.call(Method::PATCH, &path("/admin/users", &update.id), Some(&body)).await?
+            api.call(Method::PATCH, &path("/admin/users", &update.id), Some(&body))
+                .await?
         }
         Command::Disable { id } => {
-            api.call(Method::POST, &format!("{}/disable", path("/admin/users", &id)), None).await?
+            api.call(
+                Method::POST,
+                &format!("{}/disable", path("/admin/users", &id)),
+                None,
+            )
+            .await?
         }
         Command::Enable { id } => {
-            api.call(Method::POST, &format!("{}/enable", path("/admin/users", &id)), None).await?
+            api.call(
+                Method::POST,
+                &format!("{}/enable", path("/admin/users", &id)),
+                None,
+            )
+            .await?
         }
         Command::Delete { id } => {
             api.call(Method::DELETE, &path("/admin/users", &id), None).await?;

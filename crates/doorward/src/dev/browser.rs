@@ -31,8 +31,12 @@ impl Browser {
     /// Opens the authorization URL and arrives at the login page.
     pub async fn open(authorization_url: &str, redirect_uri: &str) -> anyhow::Result<Self> {
         let url = Url::parse(authorization_url)?;
-        let mut browser =
-            Self { client: http_client::build()?, cookies: BTreeMap::new(), url: url.clone(), html: String::new() };
+        let mut browser = Self {
+            client: http_client::build()?,
+            cookies: BTreeMap::new(),
+            url: url.clone(),
+            html: String::new(),
+        };
         let response = browser.get(&url).await?;
         match browser.follow(response, redirect_uri).await? {
             Arrival::Page => Ok(browser),
@@ -43,7 +47,10 @@ impl Browser {
     /// Signs in on the login page and arrives at the consent page; or back at the client, with the URL it is
     /// called back at, when the person allowed the same in an earlier run.
     pub async fn sign_in(&mut self, person: &Person, redirect_uri: &str) -> anyhow::Result<Option<String>> {
-        let fields = [("email", person.email.as_str()), ("password", person.password.as_str())];
+        let fields = [
+            ("email", person.email.as_str()),
+            ("password", person.password.as_str()),
+        ];
         Ok(match self.submit(&fields, redirect_uri).await? {
             Arrival::Page => None,
             Arrival::Client(location) => Some(location),
@@ -52,7 +59,11 @@ impl Browser {
 
     /// Allows everything that is asked for and returns the URL that the client is called back at.
     pub async fn allow(&mut self, redirect_uri: &str) -> anyhow::Result<String> {
-        ensure!(self.html.contains("name=\"decision\""), "no consent page at {}", self.url.path());
+        ensure!(
+            self.html.contains("name=\"decision\""),
+            "no consent page at {}",
+            self.url.path()
+        );
         match self.submit(&[("decision", "allow")], redirect_uri).await? {
             Arrival::Client(location) => Ok(location),
             Arrival::Page => bail!("consent did not lead back to the client"),
@@ -62,10 +73,18 @@ impl Browser {
     async fn submit(&mut self, fields: &[(&str, &str)], redirect_uri: &str) -> anyhow::Result<Arrival> {
         let (action, mut form) = first_form(&self.html).context("the page has no form")?;
         form.retain(|(name, _)| !fields.iter().any(|(other, _)| name == other));
-        form.extend(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        form.extend(
+            fields
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
         let target = self.url.join(&action)?;
         let origin = self.url.origin().ascii_serialization();
-        let request = self.client.post(target.clone()).form(&form).header(header::ORIGIN, origin);
+        let request = self
+            .client
+            .post(target.clone())
+            .form(&form)
+            .header(header::ORIGIN, origin);
         let response = self.send(request).await?;
         self.url = target;
         self.follow(response, redirect_uri).await
@@ -77,8 +96,16 @@ impl Browser {
     }
 
     async fn send(&mut self, request: reqwest::RequestBuilder) -> anyhow::Result<Response> {
-        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let request = if cookies.is_empty() { request } else { request.header(header::COOKIE, cookies.join("; ")) };
+        let cookies: Vec<String> = self
+            .cookies
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let request = if cookies.is_empty() {
+            request
+        } else {
+            request.header(header::COOKIE, cookies.join("; "))
+        };
         let response = request.send().await?;
         for cookie in response.headers().get_all(header::SET_COOKIE) {
             let pair = cookie.to_str()?.split(';').next().unwrap_or_default();
@@ -97,7 +124,10 @@ impl Browser {
                 ensure!(status == StatusCode::OK, "{} answered {status}", self.url.path());
                 return Ok(Arrival::Page);
             }
-            let location = response.headers().get(header::LOCATION).context("a redirect without Location")?;
+            let location = response
+                .headers()
+                .get(header::LOCATION)
+                .context("a redirect without Location")?;
             let location = location.to_str()?.to_owned();
             if location.starts_with(redirect_uri) {
                 return Ok(Arrival::Client(location));
@@ -119,8 +149,14 @@ fn first_form(html: &str) -> Option<(String, Vec<(String, String)>)> {
     let fields = form.split("<input").skip(1).filter_map(|rest| {
         let tag = rest.split_once('>').map_or(rest, |(tag, _)| tag);
         let kind = attribute(tag, "type").unwrap_or_default();
-        let filled = kind == "hidden" || (kind == "checkbox" && tag.split_whitespace().any(|word| word.starts_with("checked")));
-        filled.then(|| Some((attribute(tag, "name")?, attribute(tag, "value").unwrap_or_default())))?
+        let filled = kind == "hidden"
+            || (kind == "checkbox" && tag.split_whitespace().any(|word| word.starts_with("checked")));
+        filled.then(|| {
+            Some((
+                attribute(tag, "name")?,
+                attribute(tag, "value").unwrap_or_default(),
+            ))
+        })?
     });
     Some((action, fields.collect()))
 }
@@ -128,8 +164,20 @@ fn first_form(html: &str) -> Option<(String, Vec<(String, String)>)> {
 fn attribute(tag: &str, name: &str) -> Option<String> {
     let start = tag.find(&format!(" {name}=\""))? + name.len() + 3;
     let value = tag[start..].split('"').next()?;
-    let entities = [("&#38;", "&"), ("&amp;", "&"), ("&#34;", "\""), ("&quot;", "\""), ("&#39;", "'"), ("&lt;", "<"), ("&gt;", ">"), ("&#60;", "<"), ("&#62;", ">")];
-    Some(entities.iter().fold(value.to_owned(), |text, (entity, plain)| text.replace(entity, plain)))
+    let entities = [
+        ("&#38;", "&"),
+        ("&amp;", "&"),
+        ("&#34;", "\""),
+        ("&quot;", "\""),
+        ("&#39;", "'"),
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&#60;", "<"),
+        ("&#62;", ">"),
+    ];
+    Some(entities.iter().fold(value.to_owned(), |text, (entity, plain)| {
+        text.replace(entity, plain)
+    }))
 }
 
 #[cfg(test)]
@@ -143,7 +191,8 @@ mod tests {
             <input type="checkbox" name="scope" value="mcp:read" checked>
             <input type="checkbox" name="scope" value="mcp:write">
             <input type="text" name="note" value="n"><button name="decision" value="allow">Allow</button></form>"#;
-        let fields = [("csrf_token", "a&b"), ("scope", "mcp:read")].map(|(n, v)| (n.to_owned(), v.to_owned()));
+        let fields =
+            [("csrf_token", "a&b"), ("scope", "mcp:read")].map(|(n, v)| (n.to_owned(), v.to_owned()));
         assert_eq!(first_form(html), Some(("/consent".to_owned(), fields.to_vec())));
     }
 }

@@ -29,19 +29,22 @@ struct Echo {
 #[tool_router]
 impl Demo {
     #[tool(description = "Says back what it is told")]
-    fn echo(&self, Parameters(Echo { text }): Parameters<Echo>) -> String {
+    async fn echo(&self, Parameters(Echo { text }): Parameters<Echo>) -> String {
         text
     }
 
     #[tool(description = "Says who calls")]
-    fn whoami(&self, context: RequestContext<RoleServer>) -> Result<CallToolResult, ErrorData> {
+    async fn whoami(&self, context: RequestContext<RoleServer>) -> Result<CallToolResult, ErrorData> {
         let claims = doorward_guard::rmcp::claims(&context)?;
-        let text = format!("{} through {} with {}", claims.subject, claims.client_id, claims.scopes);
+        let text = format!(
+            "{} through {} with {}",
+            claims.subject, claims.client_id, claims.scopes
+        );
         Ok(CallToolResult::success(vec![ContentBlock::text(text)]))
     }
 
     #[tool(description = "Writes something; needs mcp:write")]
-    fn write(&self, Parameters(Echo { text }): Parameters<Echo>) -> String {
+    async fn write(&self, Parameters(Echo { text }): Parameters<Echo>) -> String {
         format!("wrote {text}")
     }
 }
@@ -72,7 +75,9 @@ pub async fn start(place: &Place, port: u16, stop: CancellationToken) -> anyhow:
         }
     });
     Ok(tokio::spawn(async move {
-        let served = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await;
+        let served = axum::serve(listener, app)
+            .with_graceful_shutdown(stop.cancelled_owned())
+            .await;
         if let Err(error) = served {
             tracing::error!(%error, "the demo MCP server stopped");
         }

@@ -39,14 +39,24 @@ pub async fn run(arguments: DevArguments) -> anyhow::Result<ExitCode> {
     logging::start(&settings.observability);
 
     let stop = serve::stop_on_signal()?;
-    let server = serve::start(settings, &stop).await.context("is another `doorward dev` running? --port and --admin-port choose others")?;
+    let server = serve::start(settings, &stop)
+        .await
+        .context("is another `doorward dev` running? --port and --admin-port choose others")?;
     let server = tokio::spawn(server.until_stopped());
     let demo = demo_server::start(&place, arguments.demo_port, stop.clone())
         .await
-        .with_context(|| format!("cannot listen on port {}; --demo-port chooses another", arguments.demo_port))?;
+        .with_context(|| {
+            format!(
+                "cannot listen on port {}; --demo-port chooses another",
+                arguments.demo_port
+            )
+        })?;
 
     let operator = setup::Operator::new(&place, &secrets)?;
-    let person = operator.prepare(&place, &secrets).await.context("the demo resource and person could not be set up")?;
+    let person = operator
+        .prepare(&place, &secrets)
+        .await
+        .context("the demo resource and person could not be set up")?;
     let walked = tokio::select! {
         walked = walk::run(&place, &person, &operator) => walked,
         () = stop.cancelled() => Ok(()),
@@ -63,7 +73,11 @@ pub async fn run(arguments: DevArguments) -> anyhow::Result<ExitCode> {
     }
     demo.await?;
     server.await??;
-    Ok(if walked.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if walked.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 const BANNER: &str = "\
@@ -81,7 +95,10 @@ fn settings(arguments: &DevArguments, place: &Place, secrets: &setup::Secrets) -
         ("DOORWARD_SERVER_ADDRESS", address(arguments.port)),
         ("DOORWARD_ADMIN_ADDRESS", address(arguments.admin_port)),
         ("DOORWARD_ADMIN_BOOTSTRAP_KEY", secrets.admin_key.clone()),
-        ("DOORWARD_STORAGE_URL", format!("sqlite://{}", in_data_dir("doorward.db"))),
+        (
+            "DOORWARD_STORAGE_URL",
+            format!("sqlite://{}", in_data_dir("doorward.db")),
+        ),
         ("DOORWARD_KEYS_MASTER_KEY_FILE", in_data_dir("master.key")),
         ("DOORWARD_OBSERVABILITY_LOG_LEVEL", "warn".to_owned()),
     ];

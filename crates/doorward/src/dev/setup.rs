@@ -37,7 +37,10 @@ impl Secrets {
 
 fn secret(path: &Path, prefix: &str) -> anyhow::Result<String> {
     if !path.exists() {
-        write_secret(path, &format!("{}\n", (&OsRandom::default() as &dyn Random).token(prefix)))?;
+        write_secret(
+            path,
+            &format!("{}\n", (&OsRandom::default() as &dyn Random).token(prefix)),
+        )?;
     }
     Ok(std::fs::read_to_string(path)?.trim_end().to_owned())
 }
@@ -48,13 +51,20 @@ pub struct Operator(Api);
 impl Operator {
     /// Over the admin API, with the admin key of the data directory.
     pub fn new(place: &Place, secrets: &Secrets) -> anyhow::Result<Self> {
-        Ok(Self(Api::new(&place.admin_url, secrets.admin_key.clone().into(), false)?))
+        Ok(Self(Api::new(
+            &place.admin_url,
+            secrets.admin_key.clone().into(),
+            false,
+        )?))
     }
 
     /// Creates the person and the demo resource, unless an earlier run did.
     pub async fn prepare(&self, place: &Place, secrets: &Secrets) -> anyhow::Result<Person> {
         let Self(api) = self;
-        let person = Person { email: "dev@doorward.test".to_owned(), password: secrets.password.clone() };
+        let person = Person {
+            email: "dev@doorward.test".to_owned(),
+            password: secrets.password.clone(),
+        };
         let users = api.call(Method::GET, "/admin/users?limit=200", None).await?;
         if !has(&users, "email", &person.email) {
             let user = json!({"email": person.email, "name": "Dev", "password": person.password});
@@ -62,7 +72,8 @@ impl Operator {
         }
         let resources = api.call(Method::GET, "/admin/resources", None).await?;
         if !has(&resources, "uri", &place.mcp_url) {
-            api.call(Method::POST, "/admin/resources", Some(&demo_resource(place))).await?;
+            api.call(Method::POST, "/admin/resources", Some(&demo_resource(place)))
+                .await?;
         }
         Ok(person)
     }
@@ -70,9 +81,20 @@ impl Operator {
     /// Ends the active grants of a client. Returns how many there were.
     pub async fn end_grants(&self, client_id: &str) -> anyhow::Result<usize> {
         let Self(api) = self;
-        let query = page_query(None, 200, &[("client_id", Some(client_id)), ("state", Some("active"))]);
-        let grants = api.call(Method::GET, &format!("/admin/grants{query}"), None).await?;
-        let ids: Vec<&str> = grants["items"].as_array().into_iter().flatten().filter_map(|grant| grant["id"].as_str()).collect();
+        let query = page_query(
+            None,
+            200,
+            &[("client_id", Some(client_id)), ("state", Some("active"))],
+        );
+        let grants = api
+            .call(Method::GET, &format!("/admin/grants{query}"), None)
+            .await?;
+        let ids: Vec<&str> = grants["items"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|grant| grant["id"].as_str())
+            .collect();
         for id in &ids {
             api.call(Method::DELETE, &path("/admin/grants", id), None).await?;
         }
@@ -82,7 +104,12 @@ impl Operator {
 
 fn demo_resource(place: &Place) -> Value {
     // Another port makes another resource: the slug carries it.
-    let port = place.mcp_url.trim_end_matches("/mcp").rsplit(':').next().unwrap_or_default();
+    let port = place
+        .mcp_url
+        .trim_end_matches("/mcp")
+        .rsplit(':')
+        .next()
+        .unwrap_or_default();
     json!({
         "slug": format!("demo-{port}"),
         "uri": place.mcp_url,
@@ -96,5 +123,7 @@ fn demo_resource(place: &Place) -> Value {
 }
 
 fn has(list: &Value, member: &str, value: &str) -> bool {
-    list["items"].as_array().is_some_and(|items| items.iter().any(|item| item[member] == value))
+    list["items"]
+        .as_array()
+        .is_some_and(|items| items.iter().any(|item| item[member] == value))
 }

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::support::{clock, impatient, json, on_loopback, requests, server};
 use doorward_fetch::{FetchError, FetchPolicy, Fetcher, Limits, Resolver};
 use futures_util::future::BoxFuture;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use crate::support::{clock, impatient, json, on_loopback, requests, server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -25,18 +25,28 @@ struct Fixed {
 impl Fixed {
     fn new(answer: &[&str]) -> Arc<Self> {
         let answer = answer.iter().map(|address| address.parse().unwrap()).collect();
-        Arc::new(Self { answer: Ok(answer), asked: AtomicUsize::new(0) })
+        Arc::new(Self {
+            answer: Ok(answer),
+            asked: AtomicUsize::new(0),
+        })
     }
 
     fn unknown() -> Arc<Self> {
-        Arc::new(Self { answer: Err(io::ErrorKind::NotFound.into()), asked: AtomicUsize::new(0) })
+        Arc::new(Self {
+            answer: Err(io::ErrorKind::NotFound.into()),
+            asked: AtomicUsize::new(0),
+        })
     }
 }
 
 impl Resolver for Fixed {
     fn resolve(&self, _host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        let answer = self.answer.as_ref().map(Clone::clone).map_err(|error| error.kind().into());
+        let answer = self
+            .answer
+            .as_ref()
+            .map(Clone::clone)
+            .map_err(|error| error.kind().into());
         Box::pin(async move { answer })
     }
 }
@@ -46,7 +56,9 @@ fn fetcher_with(policy: FetchPolicy, resolver: &Arc<Fixed>) -> Fetcher {
 }
 
 fn certificate(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/certificates").join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/certificates")
+        .join(name)
 }
 
 /// An https server for `documents.example` and `internal.example` on loopback; returns its port.
@@ -57,13 +69,21 @@ async fn tls_server() -> u16 {
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(chain, PrivateKeyDer::from_pem_file(certificate("server.key")).unwrap())
+        .with_single_cert(
+            chain,
+            PrivateKeyDer::from_pem_file(certificate("server.key")).unwrap(),
+        )
         .unwrap();
-    let (acceptor, listener) = (TlsAcceptor::from(Arc::new(config)), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let (acceptor, listener) = (
+        TlsAcceptor::from(Arc::new(config)),
+        TcpListener::bind("127.0.0.1:0").await.unwrap(),
+    );
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let Ok(mut stream) = acceptor.accept(stream).await else {
+                continue;
+            };
             let _ = stream.read(&mut [0; 4096]).await;
             let answer = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
             let _ = stream.write_all(answer.as_bytes()).await;
@@ -75,23 +95,46 @@ async fn tls_server() -> u16 {
 
 fn private_exception(port: u16) -> FetchPolicy {
     let allowed_hosts = vec![format!("internal.example:{port}").parse().unwrap()];
-    FetchPolicy { allowed_hosts, ca_file: Some(certificate("ca.pem")), ..FetchPolicy::default() }
+    FetchPolicy {
+        allowed_hosts,
+        ca_file: Some(certificate("ca.pem")),
+        ..FetchPolicy::default()
+    }
 }
 
 #[tokio::test]
 async fn a_name_with_a_private_address_is_refused_before_a_connection_is_made() {
     let port = tls_server().await;
-    for answer in ["127.0.0.1", "10.0.0.5", "169.254.169.254", "fd00::1", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1"] {
+    for answer in [
+        "127.0.0.1",
+        "10.0.0.5",
+        "169.254.169.254",
+        "fd00::1",
+        "::1",
+        "::ffff:127.0.0.1",
+        "64:ff9b::7f00:1",
+    ] {
         let fetcher = fetcher_with(private_exception(1), &Fixed::new(&[answer]));
-        let outcome = fetcher.get_json(&format!("https://documents.example:{port}/c"), &Limits::default()).await;
-        assert_eq!(outcome, Err(FetchError::Blocked("documents.example".into())), "{answer}");
+        let outcome = fetcher
+            .get_json(&format!("https://documents.example:{port}/c"), &Limits::default())
+            .await;
+        assert_eq!(
+            outcome,
+            Err(FetchError::Blocked("documents.example".into())),
+            "{answer}"
+        );
     }
 }
 
 #[tokio::test]
 async fn one_private_answer_among_public_ones_refuses_the_name() {
-    let fetcher = fetcher_with(FetchPolicy::default(), &Fixed::new(&["93.184.216.34", "127.0.0.1"]));
-    let outcome = fetcher.get_json("https://mixed.example/c", &Limits::default()).await;
+    let fetcher = fetcher_with(
+        FetchPolicy::default(),
+        &Fixed::new(&["93.184.216.34", "127.0.0.1"]),
+    );
+    let outcome = fetcher
+        .get_json("https://mixed.example/c", &Limits::default())
+        .await;
     assert_eq!(outcome, Err(FetchError::Blocked("mixed.example".into())));
 }
 
@@ -102,17 +145,33 @@ async fn a_private_exception_is_reached_over_tls_and_resolved_for_every_request(
     let fetcher = fetcher_with(private_exception(port), &resolver);
     let url = format!("https://internal.example:{port}/c");
     for expected in 1..=3 {
-        assert_eq!(fetcher.get_json_fresh(&url, &Limits::default()).await.unwrap().body, "{}");
-        assert_eq!(resolver.asked.load(Ordering::SeqCst), expected, "no connection outlives its request");
+        assert_eq!(
+            fetcher
+                .get_json_fresh(&url, &Limits::default())
+                .await
+                .unwrap()
+                .body,
+            "{}"
+        );
+        assert_eq!(
+            resolver.asked.load(Ordering::SeqCst),
+            expected,
+            "no connection outlives its request"
+        );
     }
 }
 
 #[tokio::test]
 async fn an_unknown_authority_is_a_tls_failure() {
     let port = tls_server().await;
-    let policy = FetchPolicy { ca_file: None, ..private_exception(port) };
+    let policy = FetchPolicy {
+        ca_file: None,
+        ..private_exception(port)
+    };
     let fetcher = fetcher_with(policy, &Fixed::new(&["127.0.0.1"]));
-    let outcome = fetcher.get_json(&format!("https://internal.example:{port}/c"), &Limits::default()).await;
+    let outcome = fetcher
+        .get_json(&format!("https://internal.example:{port}/c"), &Limits::default())
+        .await;
     assert_eq!(outcome, Err(FetchError::Tls));
 }
 
@@ -120,16 +179,22 @@ async fn an_unknown_authority_is_a_tls_failure() {
 async fn a_certificate_for_another_name_is_a_tls_failure() {
     let port = tls_server().await;
     let mut policy = private_exception(port);
-    policy.allowed_hosts.push(format!("other.example:{port}").parse().unwrap());
+    policy
+        .allowed_hosts
+        .push(format!("other.example:{port}").parse().unwrap());
     let fetcher = fetcher_with(policy, &Fixed::new(&["127.0.0.1"]));
-    let outcome = fetcher.get_json(&format!("https://other.example:{port}/c"), &Limits::default()).await;
+    let outcome = fetcher
+        .get_json(&format!("https://other.example:{port}/c"), &Limits::default())
+        .await;
     assert_eq!(outcome, Err(FetchError::Tls));
 }
 
 #[tokio::test]
 async fn a_name_without_addresses_is_a_resolution_failure() {
     for resolver in [Fixed::unknown(), Fixed::new(&[])] {
-        let outcome = fetcher_with(FetchPolicy::default(), &resolver).get_json("https://nowhere.example/c", &impatient()).await;
+        let outcome = fetcher_with(FetchPolicy::default(), &resolver)
+            .get_json("https://nowhere.example/c", &impatient())
+            .await;
         assert_eq!(outcome, Err(FetchError::Dns));
     }
 }
@@ -138,7 +203,9 @@ async fn a_name_without_addresses_is_a_resolution_failure() {
 async fn a_literal_private_address_is_refused_without_a_request() {
     let server = server(json("{}")).await;
     let fetcher = Fetcher::new(FetchPolicy::default(), Arc::new(clock())).unwrap();
-    let outcome = fetcher.get_json(&format!("{}/c", server.uri()), &Limits::default()).await;
+    let outcome = fetcher
+        .get_json(&format!("{}/c", server.uri()), &Limits::default())
+        .await;
     assert!(matches!(outcome, Err(FetchError::InvalidUrl(_))));
     assert_eq!(requests(&server).await, 0);
 }
@@ -146,14 +213,22 @@ async fn a_literal_private_address_is_refused_without_a_request() {
 #[tokio::test]
 async fn in_development_localhost_must_still_mean_loopback() {
     let fetcher = fetcher_with(on_loopback(), &Fixed::new(&["10.0.0.5"]));
-    let outcome = fetcher.get_json("http://localhost:9000/c", &Limits::default()).await;
+    let outcome = fetcher
+        .get_json("http://localhost:9000/c", &Limits::default())
+        .await;
     assert_eq!(outcome, Err(FetchError::Blocked("localhost".into())));
 }
 
 #[test]
 fn a_ca_file_that_cannot_be_used_is_told_at_the_start() {
     for name in ["missing.pem", "server.key"] {
-        let policy = FetchPolicy { ca_file: Some(certificate(name)), ..FetchPolicy::default() };
-        assert!(matches!(Fetcher::new(policy, Arc::new(clock())), Err(FetchError::Setup(_))), "{name}");
+        let policy = FetchPolicy {
+            ca_file: Some(certificate(name)),
+            ..FetchPolicy::default()
+        };
+        assert!(
+            matches!(Fetcher::new(policy, Arc::new(clock())), Err(FetchError::Setup(_))),
+            "{name}"
+        );
     }
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::support::{clock, fetcher, json, on_loopback, requests, server};
 use doorward_fetch::{FetchError, FetchPolicy, Fetcher, Limits};
 use futures_util::future::join_all;
-use crate::support::{clock, fetcher, json, on_loopback, requests, server};
 use wiremock::matchers::{any, header, header_exists};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -42,7 +42,10 @@ async fn a_stale_document_is_revalidated_by_its_entity_tag() {
         .with_priority(1)
         .mount(&server)
         .await;
-    Mock::given(any()).respond_with(json(r#"{"v":1}"#).insert_header("etag", "\"v1\"")).mount(&server).await;
+    Mock::given(any())
+        .respond_with(json(r#"{"v":1}"#).insert_header("etag", "\"v1\""))
+        .mount(&server)
+        .await;
     let (clock, url) = (clock(), format!("{}/c.json", server.uri()));
     let (fetcher, limits) = (fetcher(&clock), Limits::default());
     let first = fetcher.get_json(&url, &limits).await.unwrap();
@@ -52,18 +55,28 @@ async fn a_stale_document_is_revalidated_by_its_entity_tag() {
     assert_eq!(second.expires_at, first.fetched_at + Duration::from_mins(15));
     assert_eq!(requests(&server).await, 2);
     let third = fetcher.get_json_fresh(&url, &limits).await.unwrap();
-    assert_eq!((third.body.clone(), requests(&server).await), (first.body.clone(), 3));
+    assert_eq!(
+        (third.body.clone(), requests(&server).await),
+        (first.body.clone(), 3)
+    );
 }
 
 #[tokio::test]
 async fn a_failure_is_remembered_for_a_few_seconds_only() {
     let server = MockServer::start().await;
-    Mock::given(any()).respond_with(ResponseTemplate::new(404)).up_to_n_times(1).mount(&server).await;
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(404))
+        .up_to_n_times(1)
+        .mount(&server)
+        .await;
     Mock::given(any()).respond_with(json("{}")).mount(&server).await;
     let (clock, url) = (clock(), format!("{}/c.json", server.uri()));
     let (fetcher, limits) = (fetcher(&clock), Limits::default());
     for _ in 0..3 {
-        assert_eq!(fetcher.get_json(&url, &limits).await, Err(FetchError::Status(404)));
+        assert_eq!(
+            fetcher.get_json(&url, &limits).await,
+            Err(FetchError::Status(404))
+        );
         clock.advance(Duration::from_secs(3));
     }
     assert_eq!(requests(&server).await, 1);
@@ -76,21 +89,45 @@ async fn an_outage_keeps_the_entity_tag_and_an_answer_drops_the_document() {
     let server = MockServer::start().await;
     let (clock, url) = (clock(), format!("{}/c.json", server.uri()));
     let (fetcher, limits) = (fetcher(&clock), Limits::default());
-    Mock::given(any()).respond_with(json("{}").insert_header("etag", "\"v1\"")).up_to_n_times(1).mount(&server).await;
+    Mock::given(any())
+        .respond_with(json("{}").insert_header("etag", "\"v1\""))
+        .up_to_n_times(1)
+        .mount(&server)
+        .await;
     fetcher.get_json(&url, &limits).await.unwrap();
-    Mock::given(any()).respond_with(ResponseTemplate::new(503)).up_to_n_times(1).mount(&server).await;
-    assert_eq!(fetcher.get_json_fresh(&url, &limits).await, Err(FetchError::Status(503)));
-    assert!(fetcher.get_json(&url, &limits).await.is_ok(), "still fresh: an outage of the server is not ours");
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(503))
+        .up_to_n_times(1)
+        .mount(&server)
+        .await;
+    assert_eq!(
+        fetcher.get_json_fresh(&url, &limits).await,
+        Err(FetchError::Status(503))
+    );
+    assert!(
+        fetcher.get_json(&url, &limits).await.is_ok(),
+        "still fresh: an outage of the server is not ours"
+    );
     clock.advance(Duration::from_mins(5));
-    Mock::given(header_exists("if-none-match")).respond_with(ResponseTemplate::new(410)).mount(&server).await;
-    assert_eq!(fetcher.get_json(&url, &limits).await, Err(FetchError::Status(410)));
+    Mock::given(header_exists("if-none-match"))
+        .respond_with(ResponseTemplate::new(410))
+        .mount(&server)
+        .await;
+    assert_eq!(
+        fetcher.get_json(&url, &limits).await,
+        Err(FetchError::Status(410))
+    );
     assert_eq!(requests(&server).await, 3);
 }
 
 #[tokio::test]
 async fn a_useless_document_is_kept_no_longer_than_a_failure() {
     let server = MockServer::start().await;
-    Mock::given(any()).respond_with(json("[]")).up_to_n_times(1).mount(&server).await;
+    Mock::given(any())
+        .respond_with(json("[]"))
+        .up_to_n_times(1)
+        .mount(&server)
+        .await;
     Mock::given(any()).respond_with(json("{}")).mount(&server).await;
     let (clock, url) = (clock(), format!("{}/c.json", server.uri()));
     let (fetcher, limits) = (fetcher(&clock), Limits::default());
@@ -119,7 +156,11 @@ async fn fifty_callers_share_a_failure() {
     let (fetcher, url) = (fetcher(&clock()), format!("{}/c.json", server.uri()));
     let limits = Limits::default();
     let answers = join_all((0..50).map(|_| fetcher.get_json(&url, &limits))).await;
-    assert!(answers.iter().all(|answer| *answer == Err(FetchError::Status(500))));
+    assert!(
+        answers
+            .iter()
+            .all(|answer| *answer == Err(FetchError::Status(500)))
+    );
     assert_eq!(requests(&server).await, 1);
 }
 
@@ -137,11 +178,25 @@ async fn a_caller_who_goes_away_does_not_end_the_request_for_the_others() {
 #[tokio::test]
 async fn waiting_for_a_slot_counts_against_the_timeout() {
     let server = server(json("{}").set_delay(Duration::from_millis(400))).await;
-    let policy = FetchPolicy { max_concurrent_per_host: 1, ..on_loopback() };
+    let policy = FetchPolicy {
+        max_concurrent_per_host: 1,
+        ..on_loopback()
+    };
     let fetcher = Fetcher::new(policy, std::sync::Arc::new(clock())).unwrap();
-    let limits = Limits { timeout: Duration::from_millis(600), ..Limits::default() };
-    let urls: Vec<_> = (0..3).map(|number| format!("{}/{number}", server.uri())).collect();
+    let limits = Limits {
+        timeout: Duration::from_millis(600),
+        ..Limits::default()
+    };
+    let urls: Vec<_> = (0..3)
+        .map(|number| format!("{}/{number}", server.uri()))
+        .collect();
     let answers = join_all(urls.iter().map(|url| fetcher.get_json(url, &limits))).await;
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
-    assert_eq!(answers.iter().filter(|answer| **answer == Err(FetchError::Timeout)).count(), 2);
+    assert_eq!(
+        answers
+            .iter()
+            .filter(|answer| **answer == Err(FetchError::Timeout))
+            .count(),
+        2
+    );
 }

@@ -16,7 +16,10 @@ pub(crate) fn clock() -> ManualClock {
 }
 
 pub(crate) fn on_loopback() -> FetchPolicy {
-    FetchPolicy { allow_loopback_http: true, ..FetchPolicy::default() }
+    FetchPolicy {
+        allow_loopback_http: true,
+        ..FetchPolicy::default()
+    }
 }
 
 pub(crate) fn fetcher(clock: &ManualClock) -> Fetcher {
@@ -25,7 +28,10 @@ pub(crate) fn fetcher(clock: &ManualClock) -> Fetcher {
 
 /// Short enough that a test of a slow server does not take long.
 pub(crate) fn impatient() -> Limits {
-    Limits { timeout: Duration::from_millis(300), ..Limits::default() }
+    Limits {
+        timeout: Duration::from_millis(300),
+        ..Limits::default()
+    }
 }
 
 pub(crate) fn json(body: &str) -> ResponseTemplate {
@@ -45,7 +51,11 @@ pub(crate) async fn requests(server: &MockServer) -> usize {
 
 /// A server that reads the request, writes `head`, then `piece` again and again with `pause` between, as
 /// long as the other side listens. Returns its URL and the number of bytes written after the head.
-pub(crate) async fn endless(head: &'static str, piece: &'static [u8], pause: Duration) -> (String, Arc<AtomicUsize>) {
+pub(crate) async fn endless(
+    head: &'static str,
+    piece: &'static [u8],
+    pause: Duration,
+) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/c.json", listener.local_addr().unwrap());
     let written = Arc::new(AtomicUsize::new(0));

@@ -59,10 +59,7 @@ fn an_embedded_key_is_read_only_on_request_and_must_be_public() {
         );
     }
     let without = token(key, HEADER, b"{}");
-    assert_eq!(
-        Jws::parse_with_embedded_key(&without).unwrap().header().jwk,
-        None
-    );
+    assert_eq!(Jws::parse_with_embedded_key(&without).unwrap().header().jwk, None);
 }
 
 #[test]
@@ -70,8 +67,8 @@ fn an_algorithm_that_is_not_the_keys_own_is_refused() {
     for signer in Algorithm::ALL {
         let key = key(signer);
         for name in [
-            "none", "None", "NONE", "", "HS256", "HS384", "HS512", "ES512", "ES256K", "PS384",
-            "PS512", "es256", "RSA1_5",
+            "none", "None", "NONE", "", "HS256", "HS384", "HS512", "ES512", "ES256K", "PS384", "PS512",
+            "es256", "RSA1_5",
         ] {
             let text = token(key, &format!(r#"{{"alg":"{name}"}}"#), b"{}");
             assert_eq!(

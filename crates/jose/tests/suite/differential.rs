@@ -54,19 +54,14 @@ fn we_read_what_jsonwebtoken_signs() {
         let key = key(algorithm);
         let document = key.to_pkcs8().unwrap();
         let encoding_key = match algorithm {
-            Algorithm::Es256 | Algorithm::Es384 => {
-                jsonwebtoken::EncodingKey::from_ec_der(&document)
-            }
+            Algorithm::Es256 | Algorithm::Es384 => jsonwebtoken::EncodingKey::from_ec_der(&document),
             Algorithm::EdDsa => jsonwebtoken::EncodingKey::from_ed_der(&document),
             // It takes the RSAPrivateKey alone: what follows the 26 bytes of PKCS#8 frame of a 2048-bit key.
             _ => jsonwebtoken::EncodingKey::from_rsa_der(&document[26..]),
         };
         let header = jsonwebtoken::Header::new(theirs(algorithm));
         let token = jsonwebtoken::encode(&header, &claims(), &encoding_key).unwrap();
-        let verified = Jws::parse(&token)
-            .unwrap()
-            .verify(key.public_jwk())
-            .unwrap();
+        let verified = Jws::parse(&token).unwrap().verify(key.public_jwk()).unwrap();
         assert_eq!(verified.claims::<Value>().unwrap(), claims(), "{algorithm}");
         assert_eq!(verified.header().typ.as_deref(), Some("JWT"));
     }
@@ -86,12 +81,8 @@ fn both_refuse_the_same_broken_signatures() {
             broken[index] ^= 0x80;
             let broken = doorward_jose::base64url::encode(&broken);
             assert!(accepts(&format!("{input}.{broken}"), key).is_err());
-            let verdict = jsonwebtoken::crypto::verify(
-                &broken,
-                input.as_bytes(),
-                &decoding_key,
-                theirs(algorithm),
-            );
+            let verdict =
+                jsonwebtoken::crypto::verify(&broken, input.as_bytes(), &decoding_key, theirs(algorithm));
             assert!(!verdict.unwrap_or(false), "{algorithm} byte {index}");
         }
     }

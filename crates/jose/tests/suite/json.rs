@@ -25,11 +25,7 @@ fn ordinary_json_reads_as_serde_json_reads_it() {
         r#" { "a" : [ 1 , { "b" : null } ] , "" : 0, "__proto__": {} } "#,
         r#"[{"a":1},{"a":2}]"#,
     ] {
-        assert_eq!(
-            read(text),
-            Ok(serde_json::from_str(text).unwrap()),
-            "{text}"
-        );
+        assert_eq!(read(text), Ok(serde_json::from_str(text).unwrap()), "{text}");
     }
 }
 
@@ -88,8 +84,7 @@ fn everything_else_is_malformed() {
 
 #[test]
 fn many_members_do_not_make_reading_slow() {
-    let object: serde_json::Map<String, Value> =
-        (0..5000).map(|n| (n.to_string(), json!(n))).collect();
+    let object: serde_json::Map<String, Value> = (0..5000).map(|n| (n.to_string(), json!(n))).collect();
     let text = Value::Object(object).to_string();
     assert!(read(&text).is_ok());
 }

@@ -32,12 +32,7 @@ fn only_public_members_are_published() {
         (Algorithm::Rs256, &["alg", "e", "kid", "kty", "n", "use"]),
     ] {
         let value = published(key(algorithm));
-        let mut names: Vec<&str> = value
-            .as_object()
-            .unwrap()
-            .keys()
-            .map(String::as_str)
-            .collect();
+        let mut names: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, expected);
     }
@@ -223,10 +218,7 @@ fn use_and_key_ops_must_allow_verifying() {
         (vec![("key_ops", json!(["sign", "verify"]))], true),
         (vec![("key_ops", json!(["sign"]))], false),
         (vec![("key_ops", json!([]))], false),
-        (
-            vec![("use", json!("enc")), ("key_ops", json!(["verify"]))],
-            false,
-        ),
+        (vec![("use", json!("enc")), ("key_ops", json!(["verify"]))], false),
     ] {
         let jwk = read(&changed(key, &members)).unwrap();
         assert_eq!(jwk.is_for_verification(), allowed, "{members:?}");

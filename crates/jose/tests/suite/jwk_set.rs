@@ -98,18 +98,11 @@ fn a_token_selects_its_key_by_kid_and_algorithm() {
     let selected = |header: &str| {
         let text = token(key(Algorithm::Es256), header, b"{}");
         let jws = Jws::parse(&text).unwrap();
-        set.select(jws.header())
-            .and_then(doorward_jose::Jwk::algorithm)
+        set.select(jws.header()).and_then(doorward_jose::Jwk::algorithm)
     };
-    assert_eq!(
-        selected(r#"{"alg":"ES256","kid":"a"}"#),
-        Some(Algorithm::Es256)
-    );
+    assert_eq!(selected(r#"{"alg":"ES256","kid":"a"}"#), Some(Algorithm::Es256));
     // RFC 7517 §4.5: keys of different types may share a kid.
-    assert_eq!(
-        selected(r#"{"alg":"EdDSA","kid":"b"}"#),
-        Some(Algorithm::EdDsa)
-    );
+    assert_eq!(selected(r#"{"alg":"EdDSA","kid":"b"}"#), Some(Algorithm::EdDsa));
     assert_eq!(selected(r#"{"alg":"EdDSA","kid":"a"}"#), None);
     assert_eq!(selected(r#"{"alg":"RS256","kid":"c"}"#), None);
     assert_eq!(selected(r#"{"alg":"ES256","kid":"' OR 1=1--"}"#), None);

@@ -12,12 +12,7 @@ const HEADER: &str = r#"{"alg":"ES256","typ":"at+jwt"}"#;
 #[test]
 fn the_header_and_the_claims_come_back() {
     let key = key(Algorithm::Es256);
-    let text = sign(
-        key,
-        "at+jwt",
-        &json!({ "iss": "https://as.example", "n": 1 }),
-    )
-    .unwrap();
+    let text = sign(key, "at+jwt", &json!({ "iss": "https://as.example", "n": 1 })).unwrap();
     let jws = Jws::parse(&text).unwrap();
     assert_eq!(jws.header().algorithm, Algorithm::Es256);
     assert_eq!(jws.header().typ.as_deref(), Some("at+jwt"));
@@ -73,10 +68,7 @@ fn only_three_canonical_parts_are_a_token() {
             r#"{{"payload":"{payload}","signatures":[{{"protected":"{header}","signature":"{signature}"}}]}}"#
         ),
     ] {
-        assert!(
-            matches!(accepts(&bad, key), Err(JoseError::Malformed)),
-            "{bad}"
-        );
+        assert!(matches!(accepts(&bad, key), Err(JoseError::Malformed)), "{bad}");
     }
 }
 
@@ -96,22 +88,13 @@ fn the_size_limit_is_exact() {
 fn a_header_that_is_not_strict_json_is_refused() {
     let key = key(Algorithm::Es256);
     for (header, fault) in [
-        (
-            r#"{"alg":"ES256","alg":"ES256"}"#,
-            JoseError::DuplicateMember,
-        ),
-        (
-            r#"{"alg":"ES256","\u0061lg":"none"}"#,
-            JoseError::DuplicateMember,
-        ),
+        (r#"{"alg":"ES256","alg":"ES256"}"#, JoseError::DuplicateMember),
+        (r#"{"alg":"ES256","\u0061lg":"none"}"#, JoseError::DuplicateMember),
         (
             r#"{"alg":"ES256","kid":"a","kid":"b"}"#,
             JoseError::DuplicateMember,
         ),
-        (
-            r#"{"alg":"ES256","x":{"y":1,"y":1}}"#,
-            JoseError::DuplicateMember,
-        ),
+        (r#"{"alg":"ES256","x":{"y":1,"y":1}}"#, JoseError::DuplicateMember),
         (r#"["ES256"]"#, JoseError::Malformed),
         (r#""ES256""#, JoseError::Malformed),
         ("", JoseError::Malformed),
@@ -132,11 +115,7 @@ fn a_header_that_is_not_strict_json_is_refused() {
         (r#"{"alg":"ES256","kid":null}"#, JoseError::Malformed),
         (r#"{"alg":"ES256","kid":""}"#, JoseError::Malformed),
     ] {
-        assert_eq!(
-            accepts(&token(key, header, b"{}"), key),
-            Err(fault),
-            "{header}"
-        );
+        assert_eq!(accepts(&token(key, header, b"{}"), key), Err(fault), "{header}");
     }
 }
 
@@ -156,11 +135,7 @@ fn every_extension_and_every_foreign_kind_of_token_is_refused() {
         r#""b64":true"#,
     ] {
         let text = token(key, &format!(r#"{{"alg":"ES256",{member}}}"#), b"{}");
-        assert_eq!(
-            accepts(&text, key),
-            Err(JoseError::CriticalHeader),
-            "{member}"
-        );
+        assert_eq!(accepts(&text, key), Err(JoseError::CriticalHeader), "{member}");
     }
     for member in [
         r#""zip":"DEF""#,
@@ -169,11 +144,7 @@ fn every_extension_and_every_foreign_kind_of_token_is_refused() {
         r#""cty":"application/jwt""#,
     ] {
         let text = token(key, &format!(r#"{{"alg":"ES256",{member}}}"#), b"{}");
-        assert_eq!(
-            accepts(&text, key),
-            Err(JoseError::UnsupportedHeader),
-            "{member}"
-        );
+        assert_eq!(accepts(&text, key), Err(JoseError::UnsupportedHeader), "{member}");
     }
 }
 

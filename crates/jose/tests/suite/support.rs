@@ -1,8 +1,5 @@
 //! Tokens with headers that [`doorward_jose::sign`] would never write.
-#![expect(
-    clippy::expect_used,
-    reason = "test helpers stop at the first surprise"
-)]
+#![expect(clippy::expect_used, reason = "test helpers stop at the first surprise")]
 
 use std::sync::OnceLock;
 

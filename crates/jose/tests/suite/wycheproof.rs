@@ -66,9 +66,7 @@ fn tests(group: &Value) -> impl Iterator<Item = (u64, &str, &str)> {
 }
 
 fn check_signature(token: &str, key: &Value) -> Result<(), JoseError> {
-    Jws::parse(token)?
-        .verify(&Jwk::from_value(key)?)
-        .map(|_| ())
+    Jws::parse(token)?.verify(&Jwk::from_value(key)?).map(|_| ())
 }
 
 #[test]
@@ -105,10 +103,7 @@ fn every_private_and_symmetric_key_of_the_vectors_is_refused_as_a_public_key() {
     let mut seen = 0;
     for group in groups(SIGNATURES) {
         if group["private"].is_object() {
-            assert_eq!(
-                Jwk::from_value(&group["private"]),
-                Err(JoseError::PrivateKey)
-            );
+            assert_eq!(Jwk::from_value(&group["private"]), Err(JoseError::PrivateKey));
             seen += 1;
         }
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use doorward_oauth::client::{
-    ApplicationType, ClientMetadata, EffectiveClient, RegistrationPolicy, TokenEndpointAuthMethod, consent_fingerprint,
-    effective,
+    ApplicationType, ClientMetadata, EffectiveClient, RegistrationPolicy, TokenEndpointAuthMethod,
+    consent_fingerprint, effective,
 };
 use doorward_oauth::redirect::SchemePolicy;
 use doorward_store::{Client, ClientSecret, ClientSource};
@@ -98,7 +98,8 @@ impl ClientBody {
     }
 }
 
-const UNKNOWN: AdminError = AdminError::NotFound("There is no client with this id; list the clients to see what there is.");
+const UNKNOWN: AdminError =
+    AdminError::NotFound("There is no client with this id; list the clients to see what there is.");
 
 /// Clients, ordered by id.
 #[utoipa::path(get, path = "/admin/clients", params(PageQuery), responses((status = OK, body = List<ClientBody>), (status = BAD_REQUEST, body = ErrorBody)))]
@@ -107,7 +108,9 @@ pub(super) async fn list(
     Query(page): Query<PageQuery>,
 ) -> Result<Json<List<ClientBody>>, AdminError> {
     let clients = ctx.store.clients(page.request(&ctx, "clients")?).await?;
-    Ok(Json(List::of(&ctx, "clients", clients, |client| ClientBody::of(client, None))))
+    Ok(Json(List::of(&ctx, "clients", clients, |client| {
+        ClientBody::of(client, None)
+    })))
 }
 
 /// Registers a client.
@@ -119,7 +122,9 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, Json<ClientBody>), AdminError> {
     if let Some(slug) = &new.resource_server {
         ctx.store.resource(slug).await?.ok_or_else(|| {
-            AdminError::Invalid("resource_server must be the slug of a resource; list the resources to see them.".to_owned())
+            AdminError::Invalid(
+                "resource_server must be the slug of a resource; list the resources to see them.".to_owned(),
+            )
         })?;
     }
     let resource_server = new.resource_server.clone();
@@ -197,10 +202,14 @@ pub(super) async fn rotate_secret(
 ) -> Result<Json<ClientBody>, AdminError> {
     let mut client = find(&ctx, &client_id).await?;
     if client.secrets.is_empty() {
-        return Err(AdminError::Invalid("This client is public: it has no secret.".to_owned()));
+        return Err(AdminError::Invalid(
+            "This client is public: it has no secret.".to_owned(),
+        ));
     }
     let now = ctx.now();
-    client.secrets.retain(|secret| secret.expires_at.is_none_or(|expires_at| expires_at > now));
+    client
+        .secrets
+        .retain(|secret| secret.expires_at.is_none_or(|expires_at| expires_at > now));
     // Only the newest gets a second life; a third secret would make rotation a way to keep old ones.
     client.secrets.truncate(1);
     for secret in &mut client.secrets {
@@ -218,7 +227,10 @@ async fn find(ctx: &Context, client_id: &str) -> Result<Client, AdminError> {
 }
 
 fn stored(secret: &str) -> ClientSecret {
-    ClientSecret { digest: doorward_jose::sha256(secret.as_bytes()), expires_at: None }
+    ClientSecret {
+        digest: doorward_jose::sha256(secret.as_bytes()),
+        expires_at: None,
+    }
 }
 
 fn to_json(metadata: &EffectiveClient) -> Result<String, AdminError> {
@@ -228,7 +240,9 @@ fn to_json(metadata: &EffectiveClient) -> Result<String, AdminError> {
 fn policy(ctx: &Context) -> RegistrationPolicy {
     RegistrationPolicy {
         default_auth_method: TokenEndpointAuthMethod::None,
-        schemes: SchemePolicy { allowed: ctx.settings.registration.redirect_schemes.clone() },
+        schemes: SchemePolicy {
+            allowed: ctx.settings.registration.redirect_schemes.clone(),
+        },
         allow_loopback_jwks_uri: ctx.issuer.is_loopback(),
         ..RegistrationPolicy::dynamic()
     }
@@ -238,7 +252,9 @@ fn checked(ctx: &Context, new: NewClient) -> Result<EffectiveClient, AdminError>
     if new.resource_server.is_some() && new.redirect_uris.is_empty() && new.grant_types.is_none() {
         return Ok(resource_server(new.client_name));
     }
-    let grant_types = new.grant_types.unwrap_or_else(|| vec!["authorization_code".to_owned(), "refresh_token".to_owned()]);
+    let grant_types = new
+        .grant_types
+        .unwrap_or_else(|| vec!["authorization_code".to_owned(), "refresh_token".to_owned()]);
     let metadata = ClientMetadata::from_value(json!({
         "client_name": new.client_name,
         "redirect_uris": new.redirect_uris,

@@ -49,7 +49,9 @@ pub(super) struct ErrorBody {
 impl From<StoreError> for AdminError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::NotFound => Self::NotFound("There is no such record; list the records to see what there is."),
+            StoreError::NotFound => {
+                Self::NotFound("There is no such record; list the records to see what there is.")
+            }
             StoreError::Conflict => Self::Conflict("The name or identifier is taken; choose another."),
             StoreError::Invalid(sentence) => Self::Invalid(sentence.to_owned()),
             error => Self::Store(error),
@@ -114,13 +116,15 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = AdminError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, AdminError> {
-        let Json(value) = Json::<T>::from_request(request, state).await.map_err(|rejection| {
-            let status = match rejection {
-                JsonRejection::JsonDataError(_) => StatusCode::BAD_REQUEST,
-                ref other => other.status(),
-            };
-            AdminError::Unreadable(status, rejection.body_text())
-        })?;
+        let Json(value) = Json::<T>::from_request(request, state)
+            .await
+            .map_err(|rejection| {
+                let status = match rejection {
+                    JsonRejection::JsonDataError(_) => StatusCode::BAD_REQUEST,
+                    ref other => other.status(),
+                };
+                AdminError::Unreadable(status, rejection.body_text())
+            })?;
         Ok(Self(value))
     }
 }
@@ -133,7 +137,8 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, AdminError> {
         let read = axum::extract::Path::<T>::from_request_parts(parts, state).await;
-        let unreadable = |rejection: PathRejection| AdminError::Unreadable(StatusCode::BAD_REQUEST, rejection.body_text());
+        let unreadable =
+            |rejection: PathRejection| AdminError::Unreadable(StatusCode::BAD_REQUEST, rejection.body_text());
         let axum::extract::Path(value) = read.map_err(unreadable)?;
         Ok(Self(value))
     }
@@ -147,7 +152,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, AdminError> {
         let read = axum::extract::Query::<T>::from_request_parts(parts, state).await;
-        let unreadable = |rejection: QueryRejection| AdminError::Unreadable(StatusCode::BAD_REQUEST, rejection.body_text());
+        let unreadable = |rejection: QueryRejection| {
+            AdminError::Unreadable(StatusCode::BAD_REQUEST, rejection.body_text())
+        };
         let axum::extract::Query(value) = read.map_err(unreadable)?;
         Ok(Self(value))
     }

@@ -80,7 +80,8 @@ impl From<Grant> for GrantBody {
     }
 }
 
-const UNKNOWN: AdminError = AdminError::NotFound("There is no grant with this id; list the grants to see what there is.");
+const UNKNOWN: AdminError =
+    AdminError::NotFound("There is no grant with this id; list the grants to see what there is.");
 
 /// Grants, newest first.
 #[utoipa::path(get, path = "/admin/grants", params(Which), responses((status = OK, body = List<GrantBody>), (status = BAD_REQUEST, body = ErrorBody)))]
@@ -88,7 +89,11 @@ pub(super) async fn list(
     State(ctx): State<Arc<Context>>,
     Query(which): Query<Which>,
 ) -> Result<Json<List<GrantBody>>, AdminError> {
-    let page = PageQuery { cursor: which.cursor, limit: which.limit }.request(&ctx, "grants")?;
+    let page = PageQuery {
+        cursor: which.cursor,
+        limit: which.limit,
+    }
+    .request(&ctx, "grants")?;
     let filter = GrantFilter {
         id: None,
         user: which.user.map(UserId),
@@ -103,7 +108,10 @@ pub(super) async fn list(
 /// One grant.
 #[utoipa::path(get, path = "/admin/grants/{id}", params(("id" = Uuid, Path)),
     responses((status = OK, body = GrantBody), (status = NOT_FOUND, body = ErrorBody)))]
-pub(super) async fn get(State(ctx): State<Arc<Context>>, Path(id): Path<Uuid>) -> Result<Json<GrantBody>, AdminError> {
+pub(super) async fn get(
+    State(ctx): State<Arc<Context>>,
+    Path(id): Path<Uuid>,
+) -> Result<Json<GrantBody>, AdminError> {
     let grant = ctx.store.grant(GrantId(id)).await?.ok_or(UNKNOWN)?;
     Ok(Json(grant.into()))
 }
@@ -111,10 +119,18 @@ pub(super) async fn get(State(ctx): State<Arc<Context>>, Path(id): Path<Uuid>) -
 /// Ends a grant: its code, its refresh tokens, and (at introspection) its access tokens.
 #[utoipa::path(delete, path = "/admin/grants/{id}", params(("id" = Uuid, Path)),
     responses((status = NO_CONTENT), (status = NOT_FOUND, body = ErrorBody)))]
-pub(super) async fn revoke(State(ctx): State<Arc<Context>>, Path(id): Path<Uuid>) -> Result<StatusCode, AdminError> {
+pub(super) async fn revoke(
+    State(ctx): State<Arc<Context>>,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode, AdminError> {
     let id = GrantId(id);
     ctx.store.grant(id).await?.ok_or(UNKNOWN)?;
-    let filter = GrantFilter { id: Some(id), ..GrantFilter::default() };
-    ctx.store.revoke_grants(filter, EndReason::RevokedByAdmin, ctx.now()).await?;
+    let filter = GrantFilter {
+        id: Some(id),
+        ..GrantFilter::default()
+    };
+    ctx.store
+        .revoke_grants(filter, EndReason::RevokedByAdmin, ctx.now())
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }

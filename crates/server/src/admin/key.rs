@@ -50,7 +50,9 @@ pub(super) async fn require_admin_key(
     request: Request,
     next: Next,
 ) -> Result<Response, AdminError> {
-    let digest = presented(request.headers()).map(|key| sha256(key.as_bytes())).ok_or(AdminError::Unauthenticated)?;
+    let digest = presented(request.headers())
+        .map(|key| sha256(key.as_bytes()))
+        .ok_or(AdminError::Unauthenticated)?;
     if is_bootstrap_key(&ctx, &digest) || ctx.store.admin_key(&digest).await?.is_some() {
         return Ok(next.run(request).await);
     }

@@ -47,13 +47,17 @@ impl From<SigningKeyRecord> for KeyBody {
 /// Every signing key, newest first.
 #[utoipa::path(get, path = "/admin/keys", responses((status = OK, body = List<KeyBody>)))]
 pub(super) async fn list(State(ctx): State<Arc<Context>>) -> Json<List<KeyBody>> {
-    Json(List::whole(ctx.keys.records().into_iter().map(KeyBody::from).collect()))
+    Json(List::whole(
+        ctx.keys.records().into_iter().map(KeyBody::from).collect(),
+    ))
 }
 
 /// Makes a new signing key. The one before stays published until its last token expired.
 #[utoipa::path(post, path = "/admin/keys/rotate",
     responses((status = CREATED, body = KeyBody), (status = SERVICE_UNAVAILABLE, body = ErrorBody)))]
-pub(super) async fn rotate(State(ctx): State<Arc<Context>>) -> Result<(StatusCode, Json<KeyBody>), AdminError> {
+pub(super) async fn rotate(
+    State(ctx): State<Arc<Context>>,
+) -> Result<(StatusCode, Json<KeyBody>), AdminError> {
     let record = ctx.keys.rotate().await?;
     Ok((StatusCode::CREATED, Json(record.into())))
 }

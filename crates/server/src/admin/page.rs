@@ -36,7 +36,9 @@ impl PageQuery {
     pub(super) fn request(&self, ctx: &Context, name: &str) -> Result<PageRequest, AdminError> {
         let limit = self.limit.unwrap_or(50);
         if !(1..=MOST).contains(&limit) {
-            return Err(AdminError::Invalid(format!("limit must be between 1 and {MOST}.")));
+            return Err(AdminError::Invalid(format!(
+                "limit must be between 1 and {MOST}."
+            )));
         }
         let after = match &self.cursor {
             None => None,
@@ -55,8 +57,13 @@ impl PageQuery {
 impl<T> List<T> {
     /// A page of the list `name`, its rows shown by `show`.
     pub(super) fn of<R>(ctx: &Context, name: &str, page: Page<R>, show: impl FnMut(R) -> T) -> Self {
-        let next = page.next.map(|next| ctx.secrets.seal(PURPOSE, name.as_bytes(), next.as_bytes()));
-        Self { items: page.items.into_iter().map(show).collect(), next }
+        let next = page
+            .next
+            .map(|next| ctx.secrets.seal(PURPOSE, name.as_bytes(), next.as_bytes()));
+        Self {
+            items: page.items.into_iter().map(show).collect(),
+            next,
+        }
     }
 
     /// A list that has one page.

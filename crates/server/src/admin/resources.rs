@@ -108,13 +108,16 @@ impl From<Resource> for ResourceBody {
     }
 }
 
-const UNKNOWN: AdminError = AdminError::NotFound("There is no resource with this slug; list the resources to see what there is.");
+const UNKNOWN: AdminError =
+    AdminError::NotFound("There is no resource with this slug; list the resources to see what there is.");
 
 /// Every resource.
 #[utoipa::path(get, path = "/admin/resources", responses((status = OK, body = List<ResourceBody>)))]
 pub(super) async fn list(State(ctx): State<Arc<Context>>) -> Result<Json<List<ResourceBody>>, AdminError> {
     let resources = ctx.store.resources().await?;
-    Ok(Json(List::whole(resources.into_iter().map(ResourceBody::from).collect())))
+    Ok(Json(List::whole(
+        resources.into_iter().map(ResourceBody::from).collect(),
+    )))
 }
 
 /// Adds a resource.
@@ -128,9 +131,16 @@ pub(super) async fn create(
     let BackendKind::Mint = new.backend_kind;
     check_slug(&new.slug)?;
     let uri = ResourceUri::parse(&new.uri).map_err(|error| AdminError::Invalid(format!("uri: {error}.")))?;
-    let taken = ctx.resources.all().await?.iter().any(|other| uri.matches(&other.uri));
+    let taken = ctx
+        .resources
+        .all()
+        .await?
+        .iter()
+        .any(|other| uri.matches(&other.uri));
     if taken {
-        return Err(AdminError::Conflict("A resource with this URI exists; update it instead."));
+        return Err(AdminError::Conflict(
+            "A resource with this URI exists; update it instead.",
+        ));
     }
     let now = ctx.now();
     let resource = Resource {
@@ -181,7 +191,10 @@ pub(super) async fn update(
 /// Removes a resource and ends the grants on it.
 #[utoipa::path(delete, path = "/admin/resources/{slug}", params(("slug" = String, Path)),
     responses((status = NO_CONTENT), (status = NOT_FOUND, body = ErrorBody)))]
-pub(super) async fn delete(State(ctx): State<Arc<Context>>, Path(slug): Path<String>) -> Result<StatusCode, AdminError> {
+pub(super) async fn delete(
+    State(ctx): State<Arc<Context>>,
+    Path(slug): Path<String>,
+) -> Result<StatusCode, AdminError> {
     ctx.store.delete_resource(&slug, ctx.now()).await?;
     ctx.resources.changed();
     Ok(StatusCode::NO_CONTENT)
@@ -192,20 +205,26 @@ fn check_slug(slug: &str) -> Result<(), AdminError> {
     if (1..=64).contains(&slug.len()) && slug.chars().all(allowed) {
         return Ok(());
     }
-    Err(AdminError::Invalid("slug must be 1 to 64 lower-case letters, digits or hyphens.".to_owned()))
+    Err(AdminError::Invalid(
+        "slug must be 1 to 64 lower-case letters, digits or hyphens.".to_owned(),
+    ))
 }
 
 fn display_name(name: Option<String>, slug: &str) -> Result<String, AdminError> {
     let name = name.unwrap_or_else(|| slug.to_owned());
     if name.trim().is_empty() || name.len() > 200 || name.chars().any(char::is_control) {
-        return Err(AdminError::Invalid("display_name must be 1 to 200 bytes without control characters.".to_owned()));
+        return Err(AdminError::Invalid(
+            "display_name must be 1 to 200 bytes without control characters.".to_owned(),
+        ));
     }
     Ok(name)
 }
 
 fn scopes(bodies: Vec<ScopeBody>) -> Result<Vec<ResourceScope>, AdminError> {
     if bodies.len() > 100 {
-        return Err(AdminError::Invalid("A resource has at most 100 scopes.".to_owned()));
+        return Err(AdminError::Invalid(
+            "A resource has at most 100 scopes.".to_owned(),
+        ));
     }
     let mut scopes: Vec<ResourceScope> = Vec::with_capacity(bodies.len());
     for body in bodies {
@@ -216,10 +235,15 @@ fn scopes(bodies: Vec<ScopeBody>) -> Result<Vec<ResourceScope>, AdminError> {
             )));
         }
         if scopes.iter().any(|scope| scope.name == body.name) {
-            return Err(AdminError::Invalid(format!("The scope `{}` is there twice.", body.name)));
+            return Err(AdminError::Invalid(format!(
+                "The scope `{}` is there twice.",
+                body.name
+            )));
         }
         if body.description.len() > 500 || body.description.chars().any(char::is_control) {
-            return Err(AdminError::Invalid("A scope's description has at most 500 bytes and no control characters.".to_owned()));
+            return Err(AdminError::Invalid(
+                "A scope's description has at most 500 bytes and no control characters.".to_owned(),
+            ));
         }
         scopes.push(ResourceScope {
             name: body.name,

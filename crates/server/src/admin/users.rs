@@ -65,7 +65,8 @@ impl From<User> for UserBody {
     }
 }
 
-const UNKNOWN: AdminError = AdminError::NotFound("There is no person with this id; list the users to see who there is.");
+const UNKNOWN: AdminError =
+    AdminError::NotFound("There is no person with this id; list the users to see who there is.");
 
 /// People, ordered by id.
 #[utoipa::path(get, path = "/admin/users", params(PageQuery), responses((status = OK, body = List<UserBody>), (status = BAD_REQUEST, body = ErrorBody)))]
@@ -104,7 +105,10 @@ pub(super) async fn create(
 /// One person.
 #[utoipa::path(get, path = "/admin/users/{id}", params(("id" = Uuid, Path)),
     responses((status = OK, body = UserBody), (status = NOT_FOUND, body = ErrorBody)))]
-pub(super) async fn get(State(ctx): State<Arc<Context>>, Path(id): Path<Uuid>) -> Result<Json<UserBody>, AdminError> {
+pub(super) async fn get(
+    State(ctx): State<Arc<Context>>,
+    Path(id): Path<Uuid>,
+) -> Result<Json<UserBody>, AdminError> {
     Ok(Json(find(&ctx, id).await?.into()))
 }
 
@@ -134,7 +138,10 @@ pub(super) async fn update(
 /// Removes a person with sessions, consents and grants.
 #[utoipa::path(delete, path = "/admin/users/{id}", params(("id" = Uuid, Path)),
     responses((status = NO_CONTENT), (status = NOT_FOUND, body = ErrorBody)))]
-pub(super) async fn delete(State(ctx): State<Arc<Context>>, Path(id): Path<Uuid>) -> Result<StatusCode, AdminError> {
+pub(super) async fn delete(
+    State(ctx): State<Arc<Context>>,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode, AdminError> {
     ctx.store.delete_user(UserId(id), ctx.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -142,16 +149,28 @@ pub(super) async fn delete(State(ctx): State<Arc<Context>>, Path(id): Path<Uuid>
 /// Disables a person: sessions and grants end.
 #[utoipa::path(post, path = "/admin/users/{id}/disable", params(("id" = Uuid, Path)),
     responses((status = OK, body = UserBody), (status = NOT_FOUND, body = ErrorBody)))]
-pub(super) async fn disable(State(ctx): State<Arc<Context>>, Path(id): Path<Uuid>) -> Result<Json<UserBody>, AdminError> {
-    let user = User { disabled: true, ..find(&ctx, id).await? };
+pub(super) async fn disable(
+    State(ctx): State<Arc<Context>>,
+    Path(id): Path<Uuid>,
+) -> Result<Json<UserBody>, AdminError> {
+    let user = User {
+        disabled: true,
+        ..find(&ctx, id).await?
+    };
     Ok(Json(save(&ctx, user).await?))
 }
 
 /// Lets a disabled person sign in again. What ended stays ended.
 #[utoipa::path(post, path = "/admin/users/{id}/enable", params(("id" = Uuid, Path)),
     responses((status = OK, body = UserBody), (status = NOT_FOUND, body = ErrorBody)))]
-pub(super) async fn enable(State(ctx): State<Arc<Context>>, Path(id): Path<Uuid>) -> Result<Json<UserBody>, AdminError> {
-    let user = User { disabled: false, ..find(&ctx, id).await? };
+pub(super) async fn enable(
+    State(ctx): State<Arc<Context>>,
+    Path(id): Path<Uuid>,
+) -> Result<Json<UserBody>, AdminError> {
+    let user = User {
+        disabled: false,
+        ..find(&ctx, id).await?
+    };
     Ok(Json(save(&ctx, user).await?))
 }
 
@@ -160,23 +179,31 @@ async fn find(ctx: &Context, id: Uuid) -> Result<User, AdminError> {
 }
 
 async fn save(ctx: &Context, user: User) -> Result<UserBody, AdminError> {
-    let user = User { updated_at: ctx.now(), ..user };
+    let user = User {
+        updated_at: ctx.now(),
+        ..user
+    };
     ctx.store.update_user(user.clone(), ctx.now()).await?;
     Ok(user.into())
 }
 
 fn check_email(email: &str) -> Result<(), AdminError> {
     let parts = email.split_once('@');
-    let plausible = parts.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'));
+    let plausible =
+        parts.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'));
     if plausible && email.len() <= 254 && !email.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Ok(());
     }
-    Err(AdminError::Invalid("email must be an address like ada@example.com, at most 254 bytes.".to_owned()))
+    Err(AdminError::Invalid(
+        "email must be an address like ada@example.com, at most 254 bytes.".to_owned(),
+    ))
 }
 
 fn check_name(name: &str) -> Result<(), AdminError> {
     if name.trim().is_empty() || name.len() > 200 || name.chars().any(char::is_control) {
-        return Err(AdminError::Invalid("name must be 1 to 200 bytes without control characters.".to_owned()));
+        return Err(AdminError::Invalid(
+            "name must be 1 to 200 bytes without control characters.".to_owned(),
+        ));
     }
     Ok(())
 }

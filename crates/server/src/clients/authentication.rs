@@ -65,7 +65,10 @@ pub(crate) async fn authenticate(
         }
     };
     let proven = presented.proves(client.as_ref(), ctx.now());
-    client.filter(|_| proven).map(|client| AuthenticatedClient { client }).ok_or_else(|| failed().into())
+    client
+        .filter(|_| proven)
+        .map(|client| AuthenticatedClient { client })
+        .ok_or_else(|| failed().into())
 }
 
 /// What a request presents.
@@ -79,23 +82,25 @@ impl Presented {
         let basic = basic(headers)?;
         let client_id = parameters.get("client_id")?;
         let client_secret = parameters.get("client_secret")?;
-        if parameters.get("client_assertion")?.is_some() || parameters.get("client_assertion_type")?.is_some() {
+        if parameters.get("client_assertion")?.is_some() || parameters.get("client_assertion_type")?.is_some()
+        {
             return Err(OAuthError::new(
                 ErrorCode::InvalidClient,
                 "Client assertions are not supported; see token_endpoint_auth_methods_supported in the server's metadata.",
             ));
         }
         match (basic, client_id) {
-            (Some(_), _) if client_secret.is_some() => {
-                Err(invalid_request("The client authenticates twice; send the secret in the Authorization header or in the form."))
-            }
-            (Some(basic), Some(client_id)) if basic.client_id != client_id => {
-                Err(invalid_request("The client_id of the form is not the one of the Authorization header; send the same or one."))
-            }
+            (Some(_), _) if client_secret.is_some() => Err(invalid_request(
+                "The client authenticates twice; send the secret in the Authorization header or in the form.",
+            )),
+            (Some(basic), Some(client_id)) if basic.client_id != client_id => Err(invalid_request(
+                "The client_id of the form is not the one of the Authorization header; send the same or one.",
+            )),
             (Some(basic), _) => Ok(basic),
-            (None, Some(client_id)) => {
-                Ok(Self { client_id: client_id.to_owned(), client_secret: client_secret.map(str::to_owned) })
-            }
+            (None, Some(client_id)) => Ok(Self {
+                client_id: client_id.to_owned(),
+                client_secret: client_secret.map(str::to_owned),
+            }),
             (None, None) => Err(OAuthError::new(
                 ErrorCode::InvalidClient,
                 "The request names no client; send client_id, and the client_secret if the client has one.",
@@ -105,14 +110,25 @@ impl Presented {
 
     fn proves(&self, client: Option<&Client>, now: UnixSeconds) -> bool {
         // Made for unknown clients too, so that the time tells no more than the answer.
-        let digest = self.client_secret.as_deref().map(|secret| sha256(secret.as_bytes()));
+        let digest = self
+            .client_secret
+            .as_deref()
+            .map(|secret| sha256(secret.as_bytes()));
         let Some(client) = client else { return false };
         match (client.metadata.token_endpoint_auth_method, digest) {
             (TokenEndpointAuthMethod::None, None) => true,
             // Either transport will do for a secret: libraries choose by their own taste.
-            (TokenEndpointAuthMethod::ClientSecretBasic | TokenEndpointAuthMethod::ClientSecretPost, Some(digest)) => {
-                let live = client.secrets.iter().filter(|secret| secret.expires_at.is_none_or(|end| now < end));
-                live.fold(false, |found, secret| found | constant_time_eq(&secret.digest, &digest))
+            (
+                TokenEndpointAuthMethod::ClientSecretBasic | TokenEndpointAuthMethod::ClientSecretPost,
+                Some(digest),
+            ) => {
+                let live = client
+                    .secrets
+                    .iter()
+                    .filter(|secret| secret.expires_at.is_none_or(|end| now < end));
+                live.fold(false, |found, secret| {
+                    found | constant_time_eq(&secret.digest, &digest)
+                })
             }
             _ => false,
         }
@@ -122,11 +138,19 @@ impl Presented {
 /// The credentials of the `Authorization` header, if there is one.
 fn basic(headers: &HeaderMap) -> Result<Option<Presented>, OAuthError> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
-    let Some(value) = values.next() else { return Ok(None) };
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
     if values.next().is_some() {
-        return Err(invalid_request("There are several Authorization headers; send one."));
+        return Err(invalid_request(
+            "There are several Authorization headers; send one.",
+        ));
     }
-    let (scheme, credentials) = value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or_else(failed)?;
+    let (scheme, credentials) = value
+        .to_str()
+        .ok()
+        .and_then(|value| value.split_once(' '))
+        .ok_or_else(failed)?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return Err(OAuthError::new(
             ErrorCode::InvalidClient,
@@ -149,7 +173,10 @@ fn decode_basic(credentials: &str) -> Option<Presented> {
     let client_id = form_decode(client_id).filter(|client_id| !client_id.is_empty())?;
     let client_secret = form_decode(client_secret)?;
     // An empty secret is none: the way of some libraries to name a public client.
-    Some(Presented { client_id, client_secret: Some(client_secret).filter(|secret| !secret.is_empty()) })
+    Some(Presented {
+        client_id,
+        client_secret: Some(client_secret).filter(|secret| !secret.is_empty()),
+    })
 }
 
 fn form_decode(text: &str) -> Option<String> {

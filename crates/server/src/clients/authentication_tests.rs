@@ -8,7 +8,8 @@ use super::*;
 const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
 
 fn client(method: &str, secrets: &[(&str, Option<i64>)]) -> Client {
-    let metadata = json!({ "redirect_uris": ["https://app.example/cb"], "token_endpoint_auth_method": method });
+    let metadata =
+        json!({ "redirect_uris": ["https://app.example/cb"], "token_endpoint_auth_method": method });
     let metadata = ClientMetadata::from_value(metadata).unwrap();
     let secret = |(secret, expires_at): &(&str, Option<i64>)| ClientSecret {
         digest: sha256(secret.as_bytes()),
@@ -47,40 +48,88 @@ fn presented(client_id: &str, client_secret: Option<&str>) -> Result<(String, Op
 }
 
 fn proves(client: Option<&Client>, secret: Option<&str>) -> bool {
-    Presented { client_id: "c".to_owned(), client_secret: secret.map(str::to_owned) }.proves(client, NOW)
+    Presented {
+        client_id: "c".to_owned(),
+        client_secret: secret.map(str::to_owned),
+    }
+    .proves(client, NOW)
 }
 
 #[test]
 fn credentials_come_in_the_header_or_in_the_form() {
     assert_eq!(read(&[], "client_id=c"), presented("c", None));
-    assert_eq!(read(&[], "client_id=c&client_secret=s"), presented("c", Some("s")));
+    assert_eq!(
+        read(&[], "client_id=c&client_secret=s"),
+        presented("c", Some("s"))
+    );
     assert_eq!(read(&[], "client_id=c&client_secret="), presented("c", None));
     assert_eq!(read(&[&basic_header(b"c:s")], ""), presented("c", Some("s")));
-    assert_eq!(read(&[&basic_header(b"c:s")], "client_id=c"), presented("c", Some("s")));
+    assert_eq!(
+        read(&[&basic_header(b"c:s")], "client_id=c"),
+        presented("c", Some("s"))
+    );
     assert_eq!(read(&[&basic_header(b"c:")], ""), presented("c", None));
-    assert_eq!(read(&[&basic_header(b"c:s").replace("Basic", "bAsIc")], ""), presented("c", Some("s")));
-    assert_eq!(read(&[basic_header(b"c:sec").trim_end_matches('=')], ""), presented("c", Some("sec")));
+    assert_eq!(
+        read(&[&basic_header(b"c:s").replace("Basic", "bAsIc")], ""),
+        presented("c", Some("s"))
+    );
+    assert_eq!(
+        read(&[basic_header(b"c:sec").trim_end_matches('=')], ""),
+        presented("c", Some("sec"))
+    );
 }
 
 #[test]
 fn basic_credentials_are_form_encoded() {
-    assert_eq!(read(&[&basic_header(b"a%3Ab:c%3Ad")], ""), presented("a:b", Some("c:d")));
-    assert_eq!(read(&[&basic_header(b"c:p%25q%2Br+s")], ""), presented("c", Some("p%q+r s")));
-    assert_eq!(read(&[&basic_header("c:%C3%BC\u{2603}".as_bytes())], ""), presented("c", Some("ü\u{2603}")));
+    assert_eq!(
+        read(&[&basic_header(b"a%3Ab:c%3Ad")], ""),
+        presented("a:b", Some("c:d"))
+    );
+    assert_eq!(
+        read(&[&basic_header(b"c:p%25q%2Br+s")], ""),
+        presented("c", Some("p%q+r s"))
+    );
+    assert_eq!(
+        read(&[&basic_header("c:%C3%BC\u{2603}".as_bytes())], ""),
+        presented("c", Some("ü\u{2603}"))
+    );
     assert_eq!(read(&[&basic_header(b"c:a:b")], ""), presented("c", Some("a:b")));
-    assert_eq!(read(&[&basic_header(b"c:100%")], ""), Err(ErrorCode::InvalidClient));
-    assert_eq!(read(&[&basic_header(b"c:a&b")], ""), Err(ErrorCode::InvalidClient));
+    assert_eq!(
+        read(&[&basic_header(b"c:100%")], ""),
+        Err(ErrorCode::InvalidClient)
+    );
+    assert_eq!(
+        read(&[&basic_header(b"c:a&b")], ""),
+        Err(ErrorCode::InvalidClient)
+    );
 }
 
 #[test]
 fn a_malformed_header_is_an_error_and_nothing_worse() {
     let newline = format!("Basic {}\t{}", STANDARD.encode("c"), STANDARD.encode(":s"));
     let long = basic_header(&[b'a'; 6000]);
-    for value in ["Basic !!!", "Basic", "Basic ", "", newline.as_str(), long.as_str(), &basic_header(b"no colon"), &basic_header(b":s"), &basic_header(b"\xff:s")] {
-        assert_eq!(read(&[value], "client_id=c"), Err(ErrorCode::InvalidClient), "{value}");
+    for value in [
+        "Basic !!!",
+        "Basic",
+        "Basic ",
+        "",
+        newline.as_str(),
+        long.as_str(),
+        &basic_header(b"no colon"),
+        &basic_header(b":s"),
+        &basic_header(b"\xff:s"),
+    ] {
+        assert_eq!(
+            read(&[value], "client_id=c"),
+            Err(ErrorCode::InvalidClient),
+            "{value}"
+        );
     }
     assert_eq!(read(&["Bearer x"], "client_id=c"), Err(ErrorCode::InvalidRequest));
-    assert_eq!(read(&[&basic_header(b"c:s"), &basic_header(b"c:s")], ""), Err(ErrorCode::InvalidRequest));
+    assert_eq!(
+        read(&[&basic_header(b"c:s"), &basic_header(b"c:s")], ""),
+        Err(ErrorCode::InvalidRequest)
+    );
 }
 
 #[test]
@@ -88,12 +137,24 @@ fn a_request_authenticates_in_one_way() {
     let basic = basic_header(b"c:s");
     assert_eq!(read(&[&basic], "client_secret=s"), Err(ErrorCode::InvalidRequest));
     assert_eq!(read(&[&basic], "client_id=other"), Err(ErrorCode::InvalidRequest));
-    assert_eq!(read(&[], "client_id=c&client_id=d"), Err(ErrorCode::InvalidRequest));
-    assert_eq!(read(&[], "client_id=c&client_secret=a&client_secret=b"), Err(ErrorCode::InvalidRequest));
+    assert_eq!(
+        read(&[], "client_id=c&client_id=d"),
+        Err(ErrorCode::InvalidRequest)
+    );
+    assert_eq!(
+        read(&[], "client_id=c&client_secret=a&client_secret=b"),
+        Err(ErrorCode::InvalidRequest)
+    );
     assert_eq!(read(&[], ""), Err(ErrorCode::InvalidClient));
     assert_eq!(read(&[], "client_secret=s"), Err(ErrorCode::InvalidClient));
-    assert_eq!(read(&[&basic], "client_assertion=x.y.z"), Err(ErrorCode::InvalidClient));
-    assert_eq!(read(&[], "client_id=c&client_secret=s&client_assertion_type=x"), Err(ErrorCode::InvalidClient));
+    assert_eq!(
+        read(&[&basic], "client_assertion=x.y.z"),
+        Err(ErrorCode::InvalidClient)
+    );
+    assert_eq!(
+        read(&[], "client_id=c&client_secret=s&client_assertion_type=x"),
+        Err(ErrorCode::InvalidClient)
+    );
 }
 
 #[test]
@@ -118,7 +179,10 @@ fn a_client_with_a_secret_must_present_it_by_either_transport() {
 
 #[test]
 fn a_rotated_secret_works_until_its_overlap_ends() {
-    let client = client("client_secret_post", &[("new", None), ("old", Some(NOW.0 + 1)), ("older", Some(NOW.0))]);
+    let client = client(
+        "client_secret_post",
+        &[("new", None), ("old", Some(NOW.0 + 1)), ("older", Some(NOW.0))],
+    );
     assert!(proves(Some(&client), Some("new")));
     assert!(proves(Some(&client), Some("old")));
     assert!(!proves(Some(&client), Some("older")));

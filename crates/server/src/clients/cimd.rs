@@ -32,8 +32,11 @@ impl Documents {
         }
         check_url(client_id, self.allow_loopback_http).map_err(ClientError::UnusableUrl)?;
         let limits = limits();
-        let document =
-            self.fetcher.get_json(client_id, &limits).await.map_err(ClientError::DocumentUnreachable)?;
+        let document = self
+            .fetcher
+            .get_json(client_id, &limits)
+            .await
+            .map_err(ClientError::DocumentUnreachable)?;
         match read(client_id, &document.body, &self.policy) {
             Ok(metadata) => Ok(Client::from_document(client_id, metadata)),
             Err(error) => {
@@ -48,7 +51,9 @@ impl Documents {
 /// Whether a `client_id` means to be a URL.
 fn looks_like_url(client_id: &str) -> bool {
     let starts_with = |scheme: &str| {
-        client_id.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+        client_id
+            .get(..scheme.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
     };
     starts_with("https://") || starts_with("http://")
 }
@@ -76,10 +81,15 @@ fn check_url(client_id: &str, allow_loopback_http: bool) -> Result<(), &'static 
         return Err("it must have a path, as in https://app.example/client.json.");
     }
     if url.as_str() != client_id {
-        return Err("it must be written in its normal form: scheme and host in lower case, no default port, no dot segments.");
+        return Err(
+            "it must be written in its normal form: scheme and host in lower case, no default port, no dot segments.",
+        );
     }
     let segments = url.path().to_ascii_lowercase().replace("%2e", ".");
-    if segments.split('/').any(|segment| segment == "." || segment == "..") {
+    if segments
+        .split('/')
+        .any(|segment| segment == "." || segment == "..")
+    {
         return Err("it must not have dot segments.");
     }
     Ok(())
@@ -91,14 +101,18 @@ fn read(client_id: &str, body: &[u8], policy: &RegistrationPolicy) -> Result<Eff
     let metadata = ClientMetadata::from_json(body).map_err(refused)?;
     // Simple string comparison (draft §4): a copy of somebody's document under another URL is nobody's.
     if metadata.client_id.as_deref() != Some(client_id) {
-        return Err(ClientError::InvalidDocument("its client_id must be the URL of the document, byte for byte.".into()));
+        return Err(ClientError::InvalidDocument(
+            "its client_id must be the URL of the document, byte for byte.".into(),
+        ));
     }
     if metadata.redirect_uris.as_ref().is_none_or(Vec::is_empty) {
         return Err(ClientError::InvalidDocument("redirect_uris is missing.".into()));
     }
     // Draft §4.1: what everybody can read is no secret.
     if metadata.names_client_secret {
-        return Err(ClientError::InvalidDocument("it must not have a client_secret or client_secret_expires_at.".into()));
+        return Err(ClientError::InvalidDocument(
+            "it must not have a client_secret or client_secret_expires_at.".into(),
+        ));
     }
     let client = effective(&metadata, policy).map_err(refused)?;
     // Also when it is there but empty, or nothing but invisible characters.

@@ -34,7 +34,9 @@ impl Directory {
         fetcher: Fetcher,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let schemes = SchemePolicy { allowed: settings.registration.redirect_schemes.clone() };
+        let schemes = SchemePolicy {
+            allowed: settings.registration.redirect_schemes.clone(),
+        };
         let in_development = issuer.is_loopback();
         let registration = RegistrationPolicy {
             // MCP clients are public, and a public client's registration costs one row however often it comes.

@@ -90,7 +90,10 @@ impl Client {
         }
         let url = url::Url::parse(&self.client_id).ok()?;
         let host = url.host_str()?;
-        Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+        Some(
+            url.port()
+                .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")),
+        )
     }
 
     /// Whether every redirect URI is on loopback, where any program of the computer may listen: a person must be

@@ -66,12 +66,19 @@ pub(crate) async fn endpoint(
         Outcome::Registered(registered) => registered,
         Outcome::ComeBackAfter(seconds) => {
             let mut response = too_many().into_response();
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from(seconds));
             return Ok(response);
         }
     };
     info.note_client(&registered.client_id);
-    Ok((StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], Json(registered)).into_response())
+    Ok((
+        StatusCode::CREATED,
+        [(CACHE_CONTROL, "no-store")],
+        Json(registered),
+    )
+        .into_response())
 }
 
 enum Outcome {
@@ -97,13 +104,21 @@ fn read(ctx: &Context, headers: &HeaderMap, body: &[u8]) -> Result<EffectiveClie
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let content_type = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/json")
 }
 
 fn check_approved(ctx: &Context, metadata: &EffectiveClient) -> Result<(), OAuthError> {
-    let is_approved = |uri: &str| ctx.clients.approved_redirects.iter().any(|approved| approved.matches(uri));
+    let is_approved = |uri: &str| {
+        ctx.clients
+            .approved_redirects
+            .iter()
+            .any(|approved| approved.matches(uri))
+    };
     if metadata.redirect_uris.iter().all(|uri| is_approved(uri.as_str())) {
         return Ok(());
     }
@@ -113,7 +128,11 @@ fn check_approved(ctx: &Context, metadata: &EffectiveClient) -> Result<(), OAuth
     ))
 }
 
-async fn register_public(ctx: &Context, info: &RequestInfo, metadata: EffectiveClient) -> Result<Outcome, TokenError> {
+async fn register_public(
+    ctx: &Context,
+    info: &RequestInfo,
+    metadata: EffectiveClient,
+) -> Result<Outcome, TokenError> {
     let client_id = derived_client_id(&metadata);
     let stored = if let Some(stored) = ctx.store.client(&client_id).await? {
         stored
@@ -121,7 +140,9 @@ async fn register_public(ctx: &Context, info: &RequestInfo, metadata: EffectiveC
         if let Err(seconds) = ctx.clients.limit.count(info.address) {
             return Ok(Outcome::ComeBackAfter(seconds));
         }
-        ctx.store.register_client(record(ctx, client_id, &metadata, Vec::new())?).await?
+        ctx.store
+            .register_client(record(ctx, client_id, &metadata, Vec::new())?)
+            .await?
     };
     if stored.disabled {
         return Err(OAuthError::new(
@@ -138,19 +159,29 @@ async fn register_public(ctx: &Context, info: &RequestInfo, metadata: EffectiveC
     })))
 }
 
-async fn register_confidential(ctx: &Context, info: &RequestInfo, metadata: EffectiveClient) -> Result<Outcome, TokenError> {
+async fn register_confidential(
+    ctx: &Context,
+    info: &RequestInfo,
+    metadata: EffectiveClient,
+) -> Result<Outcome, TokenError> {
     if let Err(seconds) = ctx.clients.limit.count(info.address) {
         return Ok(Outcome::ComeBackAfter(seconds));
     }
     let client_id = ctx.random.token("dws_");
     let client_secret = ctx.random.token("dwsec_");
-    let secret = ClientSecret { digest: sha256(client_secret.as_bytes()), expires_at: None };
+    let secret = ClientSecret {
+        digest: sha256(client_secret.as_bytes()),
+        expires_at: None,
+    };
     let record = record(ctx, client_id, &metadata, vec![secret])?;
     ctx.store.create_client(record.clone()).await?;
     Ok(Outcome::Registered(Box::new(Registered {
         client_id: record.client_id,
         client_id_issued_at: record.created_at.seconds(),
-        credentials: Some(Credentials { client_secret, client_secret_expires_at: 0 }),
+        credentials: Some(Credentials {
+            client_secret,
+            client_secret_expires_at: 0,
+        }),
         metadata,
     })))
 }
@@ -162,7 +193,11 @@ fn record(
     secrets: Vec<ClientSecret>,
 ) -> Result<doorward_store::Client, OAuthError> {
     let json = serde_json::to_string(metadata).map_err(|error| {
-        OAuthError::new(ErrorCode::ServerError, "The client could not be registered; tell the operator.").with_internal(error)
+        OAuthError::new(
+            ErrorCode::ServerError,
+            "The client could not be registered; tell the operator.",
+        )
+        .with_internal(error)
     })?;
     let now = ctx.now();
     Ok(doorward_store::Client {

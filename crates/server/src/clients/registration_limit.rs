@@ -30,8 +30,13 @@ pub(super) struct RegistrationLimit {
 impl RegistrationLimit {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         let clock = Seconds(clock);
-        let quota = Quota::with_period(THEN_ONE_EVERY).unwrap_or(Quota::per_minute(AT_ONCE)).allow_burst(AT_ONCE);
-        Self { limiter: RateLimiter::dashmap_with_clock(quota, clock.clone()), clock }
+        let quota = Quota::with_period(THEN_ONE_EVERY)
+            .unwrap_or(Quota::per_minute(AT_ONCE))
+            .allow_burst(AT_ONCE);
+        Self {
+            limiter: RateLimiter::dashmap_with_clock(quota, clock.clone()),
+            clock,
+        }
     }
 
     /// Counts one new client; the error says after how many seconds to come back.
@@ -89,8 +94,17 @@ mod tests {
 
     #[test]
     fn an_ipv6_network_counts_as_one_address() {
-        assert_eq!(network("2001:db8:1:2::1".parse().unwrap()), network("2001:db8:1:2:ffff::9".parse().unwrap()));
-        assert_ne!(network("2001:db8:1:2::1".parse().unwrap()), network("2001:db8:1:3::1".parse().unwrap()));
-        assert_eq!(network("::ffff:192.0.2.1".parse().unwrap()), "192.0.2.1".parse::<IpAddr>().unwrap());
+        assert_eq!(
+            network("2001:db8:1:2::1".parse().unwrap()),
+            network("2001:db8:1:2:ffff::9".parse().unwrap())
+        );
+        assert_ne!(
+            network("2001:db8:1:2::1".parse().unwrap()),
+            network("2001:db8:1:3::1".parse().unwrap())
+        );
+        assert_eq!(
+            network("::ffff:192.0.2.1".parse().unwrap()),
+            "192.0.2.1".parse::<IpAddr>().unwrap()
+        );
     }
 }

@@ -27,12 +27,20 @@ fn house() -> House {
 fn house_with(settings: &Settings) -> House {
     let clock = ManualClock::new(UnixSeconds(1_800_000_000));
     let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open("sqlite::memory:", &SqliteOptions::default()).unwrap());
-    let policy = FetchPolicy { allow_loopback_http: true, ..FetchPolicy::default() };
+    let store: Arc<dyn Store> =
+        Arc::new(SqliteStore::open("sqlite::memory:", &SqliteOptions::default()).unwrap());
+    let policy = FetchPolicy {
+        allow_loopback_http: true,
+        ..FetchPolicy::default()
+    };
     let fetcher = Fetcher::new(policy, Arc::clone(&shared)).unwrap();
     let issuer = Issuer::parse("http://localhost:9000").unwrap();
     let directory = Directory::new(settings, &issuer, Arc::clone(&store), fetcher, shared);
-    House { store, clock, directory }
+    House {
+        store,
+        clock,
+        directory,
+    }
 }
 
 /// A server with one metadata document, and the document's URL.
@@ -50,7 +58,10 @@ async fn serve(server: &MockServer, body: &Value) {
 
 async fn serve_status(server: &MockServer, status: u16) {
     server.reset().await;
-    Mock::given(any()).respond_with(ResponseTemplate::new(status)).mount(server).await;
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(status))
+        .mount(server)
+        .await;
 }
 
 fn document(client_id: &str) -> Value {
@@ -79,20 +90,55 @@ fn record(client_id: &str, source: ClientSource) -> doorward_store::Client {
 async fn an_id_that_nobody_registered_is_unknown() {
     let house = house();
     let long = "a".repeat(2049);
-    for client_id in ["nope", "", "ftp://cimd.example/c", "\u{0}", "'; DROP TABLE client; --", long.as_str()] {
-        assert_eq!(house.directory.resolve(client_id).await.unwrap_err(), ClientError::Unknown, "{client_id:?}");
+    for client_id in [
+        "nope",
+        "",
+        "ftp://cimd.example/c",
+        "\u{0}",
+        "'; DROP TABLE client; --",
+        long.as_str(),
+    ] {
+        assert_eq!(
+            house.directory.resolve(client_id).await.unwrap_err(),
+            ClientError::Unknown,
+            "{client_id:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_registered_client_is_found_and_a_disabled_one_is_told_apart() {
     let house = house();
-    house.store.create_client(record("dwc_1", ClientSource::Dynamic)).await.unwrap();
+    house
+        .store
+        .create_client(record("dwc_1", ClientSource::Dynamic))
+        .await
+        .unwrap();
     let client = house.directory.resolve("dwc_1").await.unwrap();
-    assert_eq!((client.display_name(), client.host(), client.snapshot(UnixSeconds(1))), ("On record", None, None));
-    house.store.update_client(doorward_store::Client { disabled: true, ..record("dwc_1", ClientSource::Dynamic) }).await.unwrap();
-    assert_eq!(house.directory.resolve("dwc_1").await.unwrap_err(), ClientError::Disabled);
-    assert_eq!(house.directory.resolve_approved("dwc_1").await.unwrap_err(), ClientError::Disabled);
+    assert_eq!(
+        (
+            client.display_name(),
+            client.host(),
+            client.snapshot(UnixSeconds(1))
+        ),
+        ("On record", None, None)
+    );
+    house
+        .store
+        .update_client(doorward_store::Client {
+            disabled: true,
+            ..record("dwc_1", ClientSource::Dynamic)
+        })
+        .await
+        .unwrap();
+    assert_eq!(
+        house.directory.resolve("dwc_1").await.unwrap_err(),
+        ClientError::Disabled
+    );
+    assert_eq!(
+        house.directory.resolve_approved("dwc_1").await.unwrap_err(),
+        ClientError::Disabled
+    );
 }
 
 #[tokio::test]
@@ -103,7 +149,13 @@ async fn a_url_is_a_client_whose_document_is_fetched_once_and_costs_no_row() {
         let client = house.directory.resolve(&client_id).await.unwrap();
         assert_eq!(client.source, ClientSource::MetadataDocument);
         assert!(client.is_loopback_only());
-        assert_eq!(client.host(), client_id.strip_prefix("http://").and_then(|rest| rest.split('/').next()).map(str::to_owned));
+        assert_eq!(
+            client.host(),
+            client_id
+                .strip_prefix("http://")
+                .and_then(|rest| rest.split('/').next())
+                .map(str::to_owned)
+        );
     }
     assert_eq!(server.received_requests().await.unwrap().len(), 1);
     assert_eq!(house.store.client(&client_id).await.unwrap(), None);
@@ -113,7 +165,11 @@ async fn a_url_is_a_client_whose_document_is_fetched_once_and_costs_no_row() {
 async fn what_an_operator_registered_under_a_url_wins_and_nothing_is_fetched() {
     let (house, (server, client_id)) = (house(), document_server().await);
     serve(&server, &document(&client_id)).await;
-    house.store.create_client(record(&client_id, ClientSource::Admin)).await.unwrap();
+    house
+        .store
+        .create_client(record(&client_id, ClientSource::Admin))
+        .await
+        .unwrap();
     let client = house.directory.resolve(&client_id).await.unwrap();
     assert!(client.metadata.redirect_uri("https://r1.example/cb").is_some());
     assert!(server.received_requests().await.unwrap().is_empty());
@@ -124,7 +180,11 @@ async fn a_change_of_name_or_redirect_uris_changes_the_fingerprint() {
     let (house, (server, client_id)) = (house(), document_server().await);
     let mut fingerprints = Vec::new();
     let mut changed = document(&client_id);
-    for (member, value) in [("x", json!(1)), ("client_name", json!("Other")), ("redirect_uris", json!(["https://other.example/cb"]))] {
+    for (member, value) in [
+        ("x", json!(1)),
+        ("client_name", json!("Other")),
+        ("redirect_uris", json!(["https://other.example/cb"])),
+    ] {
         changed[member] = value;
         serve(&server, &changed).await;
         house.clock.advance(Duration::from_hours(25));
@@ -139,34 +199,57 @@ async fn while_a_document_cannot_be_fetched_the_snapshot_holds_for_what_was_appr
     let (house, (server, client_id)) = (house(), document_server().await);
     serve_status(&server, 503).await;
     let unreachable = ClientError::DocumentUnreachable(FetchError::Status(503));
-    assert_eq!(house.directory.resolve_approved(&client_id).await.unwrap_err(), unreachable);
-    house.store.create_client(record(&client_id, ClientSource::MetadataDocument)).await.unwrap();
+    assert_eq!(
+        house.directory.resolve_approved(&client_id).await.unwrap_err(),
+        unreachable
+    );
+    house
+        .store
+        .create_client(record(&client_id, ClientSource::MetadataDocument))
+        .await
+        .unwrap();
     let client = house.directory.resolve_approved(&client_id).await.unwrap();
     assert_eq!(client.display_name(), "On record");
     // A new approval needs the document.
-    assert_eq!(house.directory.resolve(&client_id).await.unwrap_err(), unreachable);
+    assert_eq!(
+        house.directory.resolve(&client_id).await.unwrap_err(),
+        unreachable
+    );
 }
 
 #[tokio::test]
 async fn a_withdrawn_document_withdraws_the_client() {
     let (house, (server, client_id)) = (house(), document_server().await);
-    house.store.create_client(record(&client_id, ClientSource::MetadataDocument)).await.unwrap();
+    house
+        .store
+        .create_client(record(&client_id, ClientSource::MetadataDocument))
+        .await
+        .unwrap();
     for status in [404, 410] {
         serve_status(&server, status).await;
         house.clock.advance(Duration::from_mins(1));
         let gone = ClientError::DocumentUnreachable(FetchError::Status(status));
-        assert_eq!(house.directory.resolve_approved(&client_id).await.unwrap_err(), gone);
+        assert_eq!(
+            house.directory.resolve_approved(&client_id).await.unwrap_err(),
+            gone
+        );
     }
     serve(&server, &document("https://somebody.else/client.json")).await;
     house.clock.advance(Duration::from_mins(1));
-    assert!(matches!(house.directory.resolve_approved(&client_id).await, Err(ClientError::InvalidDocument(_))));
+    assert!(matches!(
+        house.directory.resolve_approved(&client_id).await,
+        Err(ClientError::InvalidDocument(_))
+    ));
 }
 
 #[tokio::test]
 async fn a_repaired_document_is_seen_at_once() {
     let (house, (server, client_id)) = (house(), document_server().await);
     serve(&server, &json!([])).await;
-    assert!(matches!(house.directory.resolve(&client_id).await, Err(ClientError::InvalidDocument(_))));
+    assert!(matches!(
+        house.directory.resolve(&client_id).await,
+        Err(ClientError::InvalidDocument(_))
+    ));
     serve(&server, &document(&client_id)).await;
     house.clock.advance(Duration::from_secs(10));
     assert!(house.directory.resolve(&client_id).await.is_ok());
@@ -178,14 +261,25 @@ async fn documents_can_be_switched_off() {
     settings.registration.cimd = false;
     let (house, (server, client_id)) = (house_with(&settings), document_server().await);
     serve(&server, &document(&client_id)).await;
-    assert!(matches!(house.directory.resolve(&client_id).await, Err(ClientError::UnusableUrl(_))));
+    assert!(matches!(
+        house.directory.resolve(&client_id).await,
+        Err(ClientError::UnusableUrl(_))
+    ));
     assert!(server.received_requests().await.unwrap().is_empty());
 }
 
 #[test]
 fn every_failure_on_the_network_reads_the_same() {
-    let failures = [FetchError::Timeout, FetchError::Connect, FetchError::Tls, FetchError::Status(404), FetchError::Blocked("h".into())];
-    let mut sentences: Vec<_> = failures.map(|error| ClientError::DocumentUnreachable(error).sentence()).into();
+    let failures = [
+        FetchError::Timeout,
+        FetchError::Connect,
+        FetchError::Tls,
+        FetchError::Status(404),
+        FetchError::Blocked("h".into()),
+    ];
+    let mut sentences: Vec<_> = failures
+        .map(|error| ClientError::DocumentUnreachable(error).sentence())
+        .into();
     sentences.dedup();
     assert_eq!(sentences.len(), 1);
 }

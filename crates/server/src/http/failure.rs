@@ -86,7 +86,10 @@ impl Failure {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         // RFC 6749 §5.2: the scheme the client used is named in the answer to its failed authentication.
-        if self.status == StatusCode::UNAUTHORIZED && request.tried_basic && !headers.contains_key(WWW_AUTHENTICATE) {
+        if self.status == StatusCode::UNAUTHORIZED
+            && request.tried_basic
+            && !headers.contains_key(WWW_AUTHENTICATE)
+        {
             headers.insert(
                 WWW_AUTHENTICATE,
                 HeaderValue::from_static("Basic realm=\"doorward\""),

@@ -74,6 +74,9 @@ impl Draft {
     /// Signs. Call it after the store has committed the issuance.
     pub fn sign(&self, ctx: &Context) -> Result<AccessToken, JoseError> {
         let text = doorward_jose::sign(ctx.keys.signer().as_ref(), TYP, &self.claims)?;
-        Ok(AccessToken { text, expires_in: self.issuance.expires_at.seconds() - self.issuance.issued_at.seconds() })
+        Ok(AccessToken {
+            text,
+            expires_in: self.issuance.expires_at.seconds() - self.issuance.issued_at.seconds(),
+        })
     }
 }

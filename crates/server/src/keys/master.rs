@@ -26,7 +26,9 @@ pub enum MasterKeyError {
         source: std::io::Error,
     },
     /// It is not 32 bytes in base64url.
-    #[error("the master key is not 32 bytes in unpadded base64url (43 characters); `doorward init` makes one")]
+    #[error(
+        "the master key is not 32 bytes in unpadded base64url (43 characters); `doorward init` makes one"
+    )]
     Malformed,
     /// Others may read the file.
     #[error("the master key file {path} can be read by others; run `chmod 600 {path}`")]
@@ -53,7 +55,10 @@ impl MasterKey {
 
     /// The key from its file, which is made (0600) when it does not exist yet.
     pub fn load_or_create(path: &Path, random: &dyn Random) -> Result<Self, MasterKeyError> {
-        let file_error = |source| MasterKeyError::File { path: path.to_owned(), source };
+        let file_error = |source| MasterKeyError::File {
+            path: path.to_owned(),
+            source,
+        };
         match Self::create(path, random) {
             Ok(key) => return Ok(key),
             Err(MasterKeyError::File { source, .. }) if source.kind() == ErrorKind::AlreadyExists => {}
@@ -61,7 +66,9 @@ impl MasterKey {
         }
         let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(path).map_err(file_error)?);
         if mode & 0o077 != 0 {
-            return Err(MasterKeyError::TooOpen { path: path.to_owned() });
+            return Err(MasterKeyError::TooOpen {
+                path: path.to_owned(),
+            });
         }
         let text = Zeroizing::new(std::fs::read_to_string(path).map_err(file_error)?);
         Self::from_text(text.trim_end())
@@ -69,14 +76,27 @@ impl MasterKey {
 
     /// Makes the file, which must not exist.
     fn create(path: &Path, random: &dyn Random) -> Result<Self, MasterKeyError> {
-        let file_error = |source| MasterKeyError::File { path: path.to_owned(), source };
+        let file_error = |source| MasterKeyError::File {
+            path: path.to_owned(),
+            source,
+        };
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(file_error)?;
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(parent)
+                .map_err(file_error)?;
         }
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(file_error)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(file_error)?;
         let text = Self::generate_text(random);
-        file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(file_error)?;
+        file.write_all(text.as_bytes())
+            .and_then(|()| file.write_all(b"\n"))
+            .map_err(file_error)?;
         file.sync_all().map_err(file_error)?;
         Self::from_text(&text)
     }
@@ -87,7 +107,11 @@ impl MasterKey {
     }
 
     fn from_text(text: &str) -> Result<Self, MasterKeyError> {
-        let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(text).map_err(|_| MasterKeyError::Malformed)?);
+        let bytes = Zeroizing::new(
+            URL_SAFE_NO_PAD
+                .decode(text)
+                .map_err(|_| MasterKeyError::Malformed)?,
+        );
         let key = UnboundKey::new(&AES_256_GCM_SIV, &bytes).map_err(|_| MasterKeyError::Malformed)?;
         Ok(Self(LessSafeKey::new(key)))
     }
@@ -109,7 +133,11 @@ pub(super) fn seal(key: &LessSafeKey, random: &dyn Random, aad: &[u8], plain: &[
     let mut ciphertext = plain.to_vec();
     // Sealing fails only above 64 GiB, which no caller reaches.
     if key
-        .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut ciphertext)
+        .seal_in_place_append_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(aad),
+            &mut ciphertext,
+        )
         .is_err()
     {
         return Vec::new();

@@ -50,10 +50,20 @@ impl KeyRing {
             .map(|record| record.algorithm.clone());
         if active_algorithm.as_deref() != Some(algorithm.as_str()) {
             let fresh = generate(algorithm, &master, random.as_ref(), clock.now()).await?;
-            records = store.add_signing_key(fresh, active_algorithm.is_none(), clock.now()).await?;
+            records = store
+                .add_signing_key(fresh, active_algorithm.is_none(), clock.now())
+                .await?;
         }
         let ring = Ring::build(records, &master, clock.now(), keep_previous)?;
-        Ok(Self { ring: ArcSwap::from_pointee(ring), master, store, clock, random, algorithm, keep_previous })
+        Ok(Self {
+            ring: ArcSwap::from_pointee(ring),
+            master,
+            store,
+            clock,
+            random,
+            algorithm,
+            keep_previous,
+        })
     }
 
     /// The key that signs.
@@ -78,8 +88,17 @@ impl KeyRing {
 
     /// Makes a new signing key; the one before stays published until its last token expired.
     pub async fn rotate(&self) -> Result<SigningKeyRecord, KeyError> {
-        let fresh = generate(self.algorithm, &self.master, self.random.as_ref(), self.clock.now()).await?;
-        let records = self.store.add_signing_key(fresh.clone(), false, self.clock.now()).await?;
+        let fresh = generate(
+            self.algorithm,
+            &self.master,
+            self.random.as_ref(),
+            self.clock.now(),
+        )
+        .await?;
+        let records = self
+            .store
+            .add_signing_key(fresh.clone(), false, self.clock.now())
+            .await?;
         self.replace(records)?;
         Ok(fresh)
     }
@@ -110,7 +129,10 @@ impl Ring {
     ) -> Result<Self, KeyError> {
         let mut active = None;
         let mut keys = Vec::new();
-        for record in records.iter().filter(|record| is_published(record, now, keep_previous)) {
+        for record in records
+            .iter()
+            .filter(|record| is_published(record, now, keep_previous))
+        {
             let key = read(record, master)?;
             if record.state == SigningKeyState::Active && active.is_none() {
                 keys.insert(0, key.public_jwk().clone());
@@ -120,12 +142,20 @@ impl Ring {
             }
         }
         let active = active.ok_or(KeyError::WrongMasterKey)?;
-        Ok(Self { active, published: JwkSet { keys }, records })
+        Ok(Self {
+            active,
+            published: JwkSet { keys },
+            records,
+        })
     }
 
     /// Whether a key is still published that has had its time.
     fn publishes_too_much(&self, now: UnixSeconds, keep_previous: Duration) -> bool {
-        let due = self.records.iter().filter(|record| is_published(record, now, keep_previous)).count();
+        let due = self
+            .records
+            .iter()
+            .filter(|record| is_published(record, now, keep_previous))
+            .count();
         self.published.keys.len() > due
     }
 }
@@ -133,7 +163,9 @@ impl Ring {
 fn is_published(record: &SigningKeyRecord, now: UnixSeconds, keep_previous: Duration) -> bool {
     match record.state {
         SigningKeyState::Active => true,
-        SigningKeyState::Previous => record.retired_at.is_some_and(|retired| retired + keep_previous > now),
+        SigningKeyState::Previous => record
+            .retired_at
+            .is_some_and(|retired| retired + keep_previous > now),
     }
 }
 
@@ -142,7 +174,10 @@ fn purpose(key_id: &str) -> String {
 }
 
 fn read(record: &SigningKeyRecord, master: &MasterKey) -> Result<SigningKey, KeyError> {
-    let algorithm: Algorithm = record.algorithm.parse().map_err(|_| KeyError::UnknownAlgorithm(record.algorithm.clone()))?;
+    let algorithm: Algorithm = record
+        .algorithm
+        .parse()
+        .map_err(|_| KeyError::UnknownAlgorithm(record.algorithm.clone()))?;
     let pkcs8 = master
         .open(&purpose(&record.key_id), &record.sealed_private_key)
         .ok_or(KeyError::WrongMasterKey)?;

@@ -29,7 +29,9 @@ pub enum KeyError {
     )]
     WrongMasterKey,
     /// The store names an algorithm that this version does not know.
-    #[error("a stored signing key has the unknown algorithm {0}; was the database written by a newer version?")]
+    #[error(
+        "a stored signing key has the unknown algorithm {0}; was the database written by a newer version?"
+    )]
     UnknownAlgorithm(String),
     /// A key cannot be made or read.
     #[error("a signing key cannot be used: {0}")]
@@ -112,7 +114,11 @@ impl Secrets {
     fn derive(&self, info: &[&str]) -> Zeroizing<[u8; 32]> {
         let info: Vec<&[u8]> = info.iter().map(|part| part.as_bytes()).collect();
         let mut bytes = Zeroizing::new([0; 32]);
-        match self.root.expand(&info, hkdf::HKDF_SHA256).map(|okm| okm.fill(bytes.as_mut_slice())) {
+        match self
+            .root
+            .expand(&info, hkdf::HKDF_SHA256)
+            .map(|okm| okm.fill(bytes.as_mut_slice()))
+        {
             Ok(Ok(())) => bytes,
             _ => unreachable!("32 bytes are within the bounds of HKDF-SHA-256"),
         }

@@ -36,7 +36,13 @@ struct Snapshot {
 impl Resources {
     /// Reads nothing yet.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, snapshot: ArcSwapOption::empty(), generation: AtomicU64::new(0), reading: Mutex::new(()) }
+        Self {
+            store,
+            clock,
+            snapshot: ArcSwapOption::empty(),
+            generation: AtomicU64::new(0),
+            reading: Mutex::new(()),
+        }
     }
 
     /// Every resource, ordered by slug.
@@ -59,7 +65,12 @@ impl Resources {
 
     /// The resource with this slug.
     pub async fn by_slug(&self, slug: &str) -> Result<Option<Resource>, StoreError> {
-        Ok(self.all().await?.iter().find(|resource| resource.slug == slug).cloned())
+        Ok(self
+            .all()
+            .await?
+            .iter()
+            .find(|resource| resource.slug == slug)
+            .cloned())
     }
 
     /// The resource that a request means (RFC 8707 §2). Without a `resource` parameter it is the only
@@ -81,7 +92,9 @@ impl Resources {
             ));
         };
         if others.iter().any(|other| !uri.matches(other)) {
-            return Err(invalid_target("Only one resource can be authorized at a time; send one resource parameter."));
+            return Err(invalid_target(
+                "Only one resource can be authorized at a time; send one resource parameter.",
+            ));
         }
         Ok(resource.clone())
     }
@@ -92,8 +105,13 @@ impl Resources {
         let Some(resource) = resources.iter().find(|resource| resource.uri == resource_uri) else {
             return Ok(ScopeSet::new());
         };
-        let is_defined = |scope: &str| scope == OFFLINE_ACCESS || resource.scopes.iter().any(|known| known.name == scope);
-        Ok(scopes.iter().filter(|scope| is_defined(scope.as_str())).cloned().collect())
+        let is_defined =
+            |scope: &str| scope == OFFLINE_ACCESS || resource.scopes.iter().any(|known| known.name == scope);
+        Ok(scopes
+            .iter()
+            .filter(|scope| is_defined(scope.as_str()))
+            .cloned()
+            .collect())
     }
 
     /// Resources were added, changed or removed through this process.
@@ -103,7 +121,9 @@ impl Resources {
 
     fn unchanged(&self) -> Option<Arc<Snapshot>> {
         let generation = self.generation.load(Ordering::SeqCst);
-        self.snapshot.load_full().filter(|snapshot| snapshot.generation == generation)
+        self.snapshot
+            .load_full()
+            .filter(|snapshot| snapshot.generation == generation)
     }
 
     fn is_recent(&self, snapshot: &Snapshot) -> bool {
@@ -115,7 +135,11 @@ impl Resources {
         let generation = self.generation.load(Ordering::SeqCst);
         let read_at = self.clock.now();
         let resources: Arc<[Resource]> = self.store.resources().await?.into();
-        self.snapshot.store(Some(Arc::new(Snapshot { resources: Arc::clone(&resources), generation, read_at })));
+        self.snapshot.store(Some(Arc::new(Snapshot {
+            resources: Arc::clone(&resources),
+            generation,
+            read_at,
+        })));
         Ok(resources)
     }
 }
@@ -133,8 +157,16 @@ fn invalid_target(description: &'static str) -> OAuthError {
 }
 
 fn unavailable(error: &StoreError) -> OAuthError {
-    let code = if error.is_temporary() { ErrorCode::TemporarilyUnavailable } else { ErrorCode::ServerError };
-    OAuthError::new(code, "The server could not look up its resources; try again in a moment.").with_internal(format_args!("store: {error}"))
+    let code = if error.is_temporary() {
+        ErrorCode::TemporarilyUnavailable
+    } else {
+        ErrorCode::ServerError
+    };
+    OAuthError::new(
+        code,
+        "The server could not look up its resources; try again in a moment.",
+    )
+    .with_internal(format_args!("store: {error}"))
 }
 
 #[cfg(test)]

@@ -15,13 +15,20 @@ pub(crate) fn select_scopes(resource: &Resource, requested: Option<&str>) -> Res
     let requested = match requested {
         None => ScopeSet::new(),
         Some(value) => ScopeSet::parse(value).map_err(|_| {
-            invalid_scope("The scope is malformed; send scope tokens of printable ASCII separated by single spaces.")
+            invalid_scope(
+                "The scope is malformed; send scope tokens of printable ASCII separated by single spaces.",
+            )
         })?,
     };
     let is_known = |scope: &Scope| resource.scopes.iter().any(|known| known.name == scope.as_str());
-    let asks_for_nothing = |scope: &Scope| scope.as_str() == OFFLINE_ACCESS || HABITUAL.contains(&scope.as_str());
+    let asks_for_nothing =
+        |scope: &Scope| scope.as_str() == OFFLINE_ACCESS || HABITUAL.contains(&scope.as_str());
 
-    let mut selected: ScopeSet = requested.iter().filter(|scope| is_known(scope)).cloned().collect();
+    let mut selected: ScopeSet = requested
+        .iter()
+        .filter(|scope| is_known(scope))
+        .cloned()
+        .collect();
     if selected.is_empty() {
         if !requested.iter().all(asks_for_nothing) {
             return Err(invalid_scope(
@@ -38,7 +45,9 @@ pub(crate) fn select_scopes(resource: &Resource, requested: Option<&str>) -> Res
 
 fn defaults(resource: &Resource) -> ScopeSet {
     let defaults = resource.scopes.iter().filter(|scope| scope.default);
-    defaults.filter_map(|scope| Scope::parse(&scope.name).ok()).collect()
+    defaults
+        .filter_map(|scope| Scope::parse(&scope.name).ok())
+        .collect()
 }
 
 fn invalid_scope(description: &'static str) -> OAuthError {

@@ -14,16 +14,29 @@ struct House {
 
 async fn house(uris: &[&str]) -> House {
     let clock = ManualClock::new(UnixSeconds(1_800_000_000));
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open("sqlite::memory:", &SqliteOptions::default()).unwrap());
+    let store: Arc<dyn Store> =
+        Arc::new(SqliteStore::open("sqlite::memory:", &SqliteOptions::default()).unwrap());
     for (number, uri) in uris.iter().enumerate() {
-        store.create_resource(resource(&format!("r{number}"), uri)).await.unwrap();
+        store
+            .create_resource(resource(&format!("r{number}"), uri))
+            .await
+            .unwrap();
     }
     let resources = Resources::new(Arc::clone(&store), Arc::new(clock.clone()));
-    House { store, clock, resources }
+    House {
+        store,
+        clock,
+        resources,
+    }
 }
 
 fn resource(slug: &str, uri: &str) -> Resource {
-    let scope = |name: &str, default| ResourceScope { name: name.into(), description: String::new(), upstream: None, default };
+    let scope = |name: &str, default| ResourceScope {
+        name: name.into(),
+        description: String::new(),
+        upstream: None,
+        default,
+    };
     Resource {
         slug: slug.to_owned(),
         uri: uri.to_owned(),
@@ -35,13 +48,24 @@ fn resource(slug: &str, uri: &str) -> Resource {
 }
 
 async fn resolved(house: &House, requested: &[&str]) -> Result<String, ErrorCode> {
-    house.resources.resolve(requested).await.map(|resource| resource.slug).map_err(|error| error.code)
+    house
+        .resources
+        .resolve(requested)
+        .await
+        .map(|resource| resource.slug)
+        .map_err(|error| error.code)
 }
 
 #[tokio::test]
 async fn without_a_resource_the_only_one_is_meant() {
-    assert_eq!(resolved(&house(&["https://a.example/mcp"]).await, &[]).await, Ok("r0".to_owned()));
-    assert_eq!(resolved(&house(&[]).await, &[]).await, Err(ErrorCode::InvalidTarget));
+    assert_eq!(
+        resolved(&house(&["https://a.example/mcp"]).await, &[]).await,
+        Ok("r0".to_owned())
+    );
+    assert_eq!(
+        resolved(&house(&[]).await, &[]).await,
+        Err(ErrorCode::InvalidTarget)
+    );
     let two = house(&["https://a.example/mcp", "https://b.example/mcp"]).await;
     assert_eq!(resolved(&two, &[]).await, Err(ErrorCode::InvalidTarget));
 }
@@ -49,31 +73,69 @@ async fn without_a_resource_the_only_one_is_meant() {
 #[tokio::test]
 async fn a_resource_is_found_by_its_uri() {
     let house = house(&["https://a.example/mcp", "https://b.example"]).await;
-    assert_eq!(resolved(&house, &["https://a.example/mcp"]).await, Ok("r0".to_owned()));
-    assert_eq!(resolved(&house, &["https://A.example:443/mcp"]).await, Ok("r0".to_owned()));
-    assert_eq!(resolved(&house, &["https://b.example/"]).await, Ok("r1".to_owned()));
-    for unknown in ["", "https://a.example", "https://a.example/mcp/", "https://a.example/mcp?x", "https://c.example/mcp", "r0", "https://a.example/MCP"] {
-        assert_eq!(resolved(&house, &[unknown]).await, Err(ErrorCode::InvalidTarget), "{unknown}");
+    assert_eq!(
+        resolved(&house, &["https://a.example/mcp"]).await,
+        Ok("r0".to_owned())
+    );
+    assert_eq!(
+        resolved(&house, &["https://A.example:443/mcp"]).await,
+        Ok("r0".to_owned())
+    );
+    assert_eq!(
+        resolved(&house, &["https://b.example/"]).await,
+        Ok("r1".to_owned())
+    );
+    for unknown in [
+        "",
+        "https://a.example",
+        "https://a.example/mcp/",
+        "https://a.example/mcp?x",
+        "https://c.example/mcp",
+        "r0",
+        "https://a.example/MCP",
+    ] {
+        assert_eq!(
+            resolved(&house, &[unknown]).await,
+            Err(ErrorCode::InvalidTarget),
+            "{unknown}"
+        );
     }
 }
 
 #[tokio::test]
 async fn several_resources_are_refused_and_one_said_twice_is_one() {
     let house = house(&["https://a.example/mcp", "https://b.example"]).await;
-    assert_eq!(resolved(&house, &["https://a.example/mcp", "https://b.example"]).await, Err(ErrorCode::InvalidTarget));
-    assert_eq!(resolved(&house, &["https://a.example/mcp", "https://evil.example"]).await, Err(ErrorCode::InvalidTarget));
-    assert_eq!(resolved(&house, &["https://b.example", "https://b.example/"]).await, Ok("r1".to_owned()));
+    assert_eq!(
+        resolved(&house, &["https://a.example/mcp", "https://b.example"]).await,
+        Err(ErrorCode::InvalidTarget)
+    );
+    assert_eq!(
+        resolved(&house, &["https://a.example/mcp", "https://evil.example"]).await,
+        Err(ErrorCode::InvalidTarget)
+    );
+    assert_eq!(
+        resolved(&house, &["https://b.example", "https://b.example/"]).await,
+        Ok("r1".to_owned())
+    );
 }
 
 #[tokio::test]
 async fn own_changes_are_seen_at_once_and_those_of_other_nodes_within_a_second() {
     let house = house(&["https://a.example/mcp"]).await;
     assert_eq!(house.resources.all().await.unwrap().len(), 1);
-    house.store.create_resource(resource("other-node", "https://b.example/mcp")).await.unwrap();
+    house
+        .store
+        .create_resource(resource("other-node", "https://b.example/mcp"))
+        .await
+        .unwrap();
     assert_eq!(house.resources.all().await.unwrap().len(), 1);
     house.clock.advance(Duration::from_secs(1));
     assert_eq!(house.resources.all().await.unwrap().len(), 2);
-    house.store.delete_resource("other-node", house.clock.now()).await.unwrap();
+    house
+        .store
+        .delete_resource("other-node", house.clock.now())
+        .await
+        .unwrap();
     house.resources.changed();
     assert_eq!(house.resources.all().await.unwrap().len(), 1);
     assert_eq!(house.resources.by_slug("other-node").await.unwrap(), None);
@@ -84,13 +146,26 @@ async fn own_changes_are_seen_at_once_and_those_of_other_nodes_within_a_second()
 async fn scopes_that_a_resource_lost_are_gone() {
     let house = house(&["https://a.example/mcp"]).await;
     let granted = ScopeSet::parse("write gone offline_access read").unwrap();
-    let still = house.resources.still_defined("https://a.example/mcp", &granted).await.unwrap();
+    let still = house
+        .resources
+        .still_defined("https://a.example/mcp", &granted)
+        .await
+        .unwrap();
     assert_eq!(still.to_string(), "write offline_access read");
-    assert!(house.resources.still_defined("https://gone.example", &granted).await.unwrap().is_empty());
+    assert!(
+        house
+            .resources
+            .still_defined("https://gone.example", &granted)
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 fn selected(requested: Option<&str>) -> Result<String, ErrorCode> {
-    select_scopes(&resource("r", "https://a.example"), requested).map(|scopes| scopes.to_string()).map_err(|error| error.code)
+    select_scopes(&resource("r", "https://a.example"), requested)
+        .map(|scopes| scopes.to_string())
+        .map_err(|error| error.code)
 }
 
 #[test]
@@ -103,7 +178,10 @@ fn without_a_scope_the_defaults_are_meant() {
 fn unknown_scopes_are_dropped_until_nothing_is_left() {
     assert_eq!(selected(Some("write unknown read")).unwrap(), "write read");
     assert_eq!(selected(Some("unknown")), Err(ErrorCode::InvalidScope));
-    assert_eq!(selected(Some("unknown openid offline_access")), Err(ErrorCode::InvalidScope));
+    assert_eq!(
+        selected(Some("unknown openid offline_access")),
+        Err(ErrorCode::InvalidScope)
+    );
     assert_eq!(selected(Some("READ")), Err(ErrorCode::InvalidScope));
     assert_eq!(selected(Some("read\u{1}")), Err(ErrorCode::InvalidScope));
     assert_eq!(selected(Some("*")), Err(ErrorCode::InvalidScope));
@@ -111,7 +189,13 @@ fn unknown_scopes_are_dropped_until_nothing_is_left() {
 
 #[test]
 fn what_clients_add_by_habit_asks_for_nothing() {
-    assert_eq!(selected(Some("offline_access")).unwrap(), "read list offline_access");
+    assert_eq!(
+        selected(Some("offline_access")).unwrap(),
+        "read list offline_access"
+    );
     assert_eq!(selected(Some("openid profile email")).unwrap(), "read list");
-    assert_eq!(selected(Some("openid write offline_access")).unwrap(), "write offline_access");
+    assert_eq!(
+        selected(Some("openid write offline_access")).unwrap(),
+        "write offline_access"
+    );
 }

@@ -66,7 +66,13 @@ const GET_POST: &[&str] = &["GET", "POST"];
 /// The public router. With an issuer that has a path, discovery is also at the path forms that the standards
 /// prescribe, and all else is below that path.
 pub fn public_endpoints() -> Vec<Endpoint> {
-    use Audience::{Operators, People, Programs};
+    let mut endpoints = discovery_endpoints();
+    endpoints.extend(oauth_endpoints());
+    endpoints
+}
+
+fn discovery_endpoints() -> Vec<Endpoint> {
+    use Audience::Programs;
     vec![
         endpoint(
             GET,
@@ -103,6 +109,12 @@ pub fn public_endpoints() -> Vec<Endpoint> {
             "The metadata of a registered resource, by its slug or its path.",
             "RFC 9728",
         ),
+    ]
+}
+
+fn oauth_endpoints() -> Vec<Endpoint> {
+    use Audience::{Operators, People, Programs};
+    vec![
         endpoint(
             GET_POST,
             AUTHORIZE,

@@ -39,7 +39,9 @@ pub(super) async fn grant(
     let draft = Draft::for_grant(ctx, &grant, grant.scopes.clone(), ctx.now());
     let redeem = RedeemCode {
         digest,
-        refresh: client.may_use(GrantType::RefreshToken).then(|| ctx.refresh_policy()),
+        refresh: client
+            .may_use(GrantType::RefreshToken)
+            .then(|| ctx.refresh_policy()),
         issuance: draft.issuance(),
         now: ctx.now(),
     };
@@ -59,8 +61,13 @@ pub(super) async fn grant(
 /// What the request repeats must be what was authorized. Nothing is consumed when it is not.
 fn check_request(parameters: &Parameters, code: &Code, grant: &Grant) -> Result<(), TokenError> {
     // OAuth 2.1 dropped the parameter here; when it is sent, it must be the same string.
-    if parameters.get("redirect_uri")?.is_some_and(|redirect_uri| redirect_uri != code.redirect_uri) {
-        return Err(invalid_grant("The redirect_uri is not the one of the authorization request."));
+    if parameters
+        .get("redirect_uri")?
+        .is_some_and(|redirect_uri| redirect_uri != code.redirect_uri)
+    {
+        return Err(invalid_grant(
+            "The redirect_uri is not the one of the authorization request.",
+        ));
     }
     check_resource(parameters, &grant.resource)
 }
@@ -80,14 +87,21 @@ async fn check_code_verifier(ctx: &Context, code_verifier: &str, code: &Code) ->
         return Ok(());
     }
     ctx.store.burn_code(&code.digest, ctx.now()).await?;
-    Err(invalid_grant("The code_verifier does not match the code_challenge; start a new authorization request."))
+    Err(invalid_grant(
+        "The code_verifier does not match the code_challenge; start a new authorization request.",
+    ))
 }
 
 /// RFC 6749 §4.1.2: a code that comes back was stolen by one of the two; everything made from it ends,
 /// whatever else the second request says.
 async fn replayed(ctx: &Context, grant: &Grant) -> Result<TokenError, TokenError> {
-    let filter = GrantFilter { id: Some(grant.id), ..GrantFilter::default() };
-    ctx.store.revoke_grants(filter, EndReason::CodeReplayed, ctx.now()).await?;
+    let filter = GrantFilter {
+        id: Some(grant.id),
+        ..GrantFilter::default()
+    };
+    ctx.store
+        .revoke_grants(filter, EndReason::CodeReplayed, ctx.now())
+        .await?;
     tracing::warn!(grant = %grant.id.0, client_id = %grant.client_id, "a code was replayed; its grant has been ended");
     Ok(invalid_grant(UNUSABLE))
 }

@@ -51,21 +51,32 @@ impl TokenResponse {
 pub const GRANT_TYPES: [GrantType; 2] = [GrantType::AuthorizationCode, GrantType::RefreshToken];
 
 /// `POST /oauth/token` (RFC 6749 §3.2).
-pub async fn endpoint(State(ctx): State<Arc<Context>>, headers: HeaderMap, body: Bytes) -> Result<Response, TokenError> {
+pub async fn endpoint(
+    State(ctx): State<Arc<Context>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, TokenError> {
     let parameters = form::parse(&headers, &body)?;
     let client = authenticate(&ctx, &headers, &parameters).await?;
     let response = grant(&ctx, &client, &parameters).await?;
     Ok(([(http::header::CACHE_CONTROL, "no-store")], Json(response)).into_response())
 }
 
-async fn grant(ctx: &Context, client: &AuthenticatedClient, parameters: &Parameters) -> Result<TokenResponse, TokenError> {
+async fn grant(
+    ctx: &Context,
+    client: &AuthenticatedClient,
+    parameters: &Parameters,
+) -> Result<TokenResponse, TokenError> {
     let grant_type = parameters.require("grant_type")?;
-    let grant_type = GRANT_TYPES.into_iter().find(|known| known.as_str() == grant_type).ok_or_else(|| {
-        OAuthError::new(
-            ErrorCode::UnsupportedGrantType,
-            "This grant_type is not supported; see grant_types_supported in the server's metadata.",
-        )
-    })?;
+    let grant_type = GRANT_TYPES
+        .into_iter()
+        .find(|known| known.as_str() == grant_type)
+        .ok_or_else(|| {
+            OAuthError::new(
+                ErrorCode::UnsupportedGrantType,
+                "This grant_type is not supported; see grant_types_supported in the server's metadata.",
+            )
+        })?;
     if !client.may_use(grant_type) {
         return Err(OAuthError::new(
             ErrorCode::UnauthorizedClient,

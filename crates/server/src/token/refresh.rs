@@ -63,5 +63,10 @@ impl RefreshToken {
 }
 
 fn parts<'a>(grant: &'a Grant, generation: &'a [u8; GENERATION]) -> [&'a [u8]; 4] {
-    [grant.id.0.as_bytes(), generation, &grant.refresh_salt, grant.client_id.as_bytes()]
+    [
+        grant.id.0.as_bytes(),
+        generation,
+        &grant.refresh_salt,
+        grant.client_id.as_bytes(),
+    ]
 }

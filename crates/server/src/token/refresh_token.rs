@@ -22,7 +22,11 @@ pub(super) async fn grant(
 ) -> Result<TokenResponse, TokenError> {
     let presented =
         RefreshToken::parse(parameters.require("refresh_token")?).ok_or_else(|| invalid_grant(UNUSABLE))?;
-    let grant = ctx.store.grant(presented.grant).await?.ok_or_else(|| invalid_grant(UNUSABLE))?;
+    let grant = ctx
+        .store
+        .grant(presented.grant)
+        .await?
+        .ok_or_else(|| invalid_grant(UNUSABLE))?;
     // A token that another client presents is left alone: its owner can still use it.
     if !presented.belongs_to(&grant, &ctx.secrets) || grant.client_id != client.client_id() {
         return Err(invalid_grant(UNUSABLE));
@@ -51,18 +55,28 @@ pub(super) async fn grant(
 
     let token = draft.sign(ctx)?;
     let refresh_token = RefreshToken::derive(&grant, successor, &ctx.secrets);
-    Ok(TokenResponse::new(token, Some(refresh_token), draft.scopes().to_string()))
+    Ok(TokenResponse::new(
+        token,
+        Some(refresh_token),
+        draft.scopes().to_string(),
+    ))
 }
 
 /// The scopes of this access token: what was granted, less what the resource no longer has, less what the
 /// client does not ask for now (RFC 6749 §6). The grant keeps its own.
 async fn narrowed(ctx: &Context, parameters: &Parameters, grant: &Grant) -> Result<ScopeSet, TokenError> {
-    let granted = ctx.resources.still_defined(&grant.resource, &grant.scopes).await?;
+    let granted = ctx
+        .resources
+        .still_defined(&grant.resource, &grant.scopes)
+        .await?;
     let Some(requested) = parameters.get("scope")? else {
         return Ok(granted);
     };
     let requested = ScopeSet::parse(requested).map_err(|_| {
-        OAuthError::new(ErrorCode::InvalidScope, "The scope is malformed: scope tokens separated by single spaces.")
+        OAuthError::new(
+            ErrorCode::InvalidScope,
+            "The scope is malformed: scope tokens separated by single spaces.",
+        )
     })?;
     if !granted.contains_all(&requested) {
         return Err(OAuthError::new(
