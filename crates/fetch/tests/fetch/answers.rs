@@ -1,7 +1,7 @@
 //! What of an answer is accepted.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::{clock, endless, fetcher, impatient, json, requests, server};
 use doorward_fetch::{FetchError, Limits};
