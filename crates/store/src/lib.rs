@@ -8,6 +8,8 @@
 //! The grant is the centre: "this subject lets this client use this resource with these scopes". Codes,
 //! refresh tokens and issuances hang on it; to revoke it ends them all.
 
+#![deny(missing_docs)]
+
 mod error;
 mod operations;
 mod records;
@@ -21,9 +23,9 @@ pub use operations::{
     RedeemOutcome, RefreshPolicy, RotateOutcome, RotateRefresh, ThrottlePolicy,
 };
 pub use records::{
-    AdminKey, Client, ClientId, ClientSecret, ClientSource, Code, Consent, Digest, EndReason, Grant,
-    GrantId, GrantState, Issuance, Resource, ResourceScope, SealedSecret, Session, SigningKeyRecord,
-    SigningKeyState, User, UserId,
+    AdminKey, Client, ClientId, ClientSecret, ClientSource, Code, Consent, Digest, EndReason, Grant, GrantId,
+    GrantState, Issuance, Resource, ResourceScope, SealedSecret, Session, SigningKeyRecord, SigningKeyState,
+    User, UserId,
 };
 
 /// The result of every operation.
@@ -39,9 +41,10 @@ pub trait Store: Send + Sync + 'static {
     async fn resource(&self, slug: &str) -> Result<Option<Resource>>;
     /// Every resource, ordered by slug.
     async fn resources(&self) -> Result<Vec<Resource>>;
-    /// Replaces the resource with the same slug. [`StoreError::NotFound`] if there is none.
+    /// Replaces the resource with the same slug. [`StoreError::NotFound`] if there is none. A changed URI is
+    /// another resource to everybody outside: the grants on the old one end.
     async fn update_resource(&self, resource: Resource) -> Result<()>;
-    /// Removes a resource and ends the grants on it. Returns the number of grants ended.
+    /// Removes a resource, ends the grants on it and forgets the consents. Returns the number of grants ended.
     async fn delete_resource(&self, slug: &str, now: UnixSeconds) -> Result<u64>;
 
     // --- clients -------------------------------------------------------------------------------
@@ -56,7 +59,7 @@ pub trait Store: Send + Sync + 'static {
     async fn clients(&self, page: PageRequest) -> Result<Page<Client>>;
     /// Replaces the client with the same id. [`StoreError::NotFound`] if there is none.
     async fn update_client(&self, client: Client) -> Result<()>;
-    /// Removes a client and ends its grants. Returns the number of grants ended.
+    /// Removes a client, ends its grants and forgets the consents. Returns the number of grants ended.
     async fn delete_client(&self, client_id: &str, now: UnixSeconds) -> Result<u64>;
 
     // --- people --------------------------------------------------------------------------------
@@ -71,20 +74,33 @@ pub trait Store: Send + Sync + 'static {
     /// Replaces the person with the same id. Disabling or a changed password ends the person's sessions;
     /// disabling also ends the grants.
     async fn update_user(&self, user: User, now: UnixSeconds) -> Result<()>;
-    /// Removes a person, the sessions, consents and grants.
+    /// Removes a person with sessions and consents, and ends the grants. Those are remembered as ended
+    /// until they are swept.
     async fn delete_user(&self, id: UserId, now: UnixSeconds) -> Result<()>;
 
     // --- signing in ----------------------------------------------------------------------------
     /// Takes one attempt from the throttle of each key (an account, an address) before the password is
     /// looked at; all or none. The answer says whether the attempt may go on.
-    async fn begin_login(&self, keys: &[String], policy: ThrottlePolicy, now: UnixSeconds) -> Result<LoginThrottle>;
-    /// Gives the attempts back after a right password.
+    async fn begin_login(
+        &self,
+        keys: &[String],
+        policy: ThrottlePolicy,
+        now: UnixSeconds,
+    ) -> Result<LoginThrottle>;
+    /// Forgets the attempts of these keys after a right password. Pass the account's key alone: an address
+    /// that gets into one account is not free to try others.
     async fn clear_login(&self, keys: &[String]) -> Result<()>;
-    /// Adds a session and ends the one it replaces, if any (session fixation).
+    /// Adds a session and ends the one it replaces, if any (session fixation). [`StoreError::NotFound`] when
+    /// the person was removed or disabled meanwhile.
     async fn create_session(&self, session: Session, replaces: Option<Digest>) -> Result<()>;
     /// The live session with this id digest; `None` when ended, idle too long, past its limit, or when
     /// the person is disabled. Moves `last_seen_at` (written at most once a minute).
-    async fn session(&self, id: &Digest, idle: std::time::Duration, now: UnixSeconds) -> Result<Option<(Session, User)>>;
+    async fn session(
+        &self,
+        id: &Digest,
+        idle: std::time::Duration,
+        now: UnixSeconds,
+    ) -> Result<Option<(Session, User)>>;
     /// Ends a session and the unredeemed codes made in it.
     async fn end_session(&self, id: &Digest, now: UnixSeconds) -> Result<()>;
 
@@ -100,6 +116,7 @@ pub trait Store: Send + Sync + 'static {
     /// Redeems a code once. A second redemption ends the grant and everything under it.
     async fn redeem_code(&self, redeem: RedeemCode) -> Result<RedeemOutcome>;
     /// Ends the grant of a code that was presented wrongly by its own client (a wrong `code_verifier`).
+    /// An unknown code changes nothing.
     async fn burn_code(&self, digest: &Digest, now: UnixSeconds) -> Result<()>;
     /// The grant with this id.
     async fn grant(&self, id: GrantId) -> Result<Option<Grant>>;
@@ -107,7 +124,8 @@ pub trait Store: Send + Sync + 'static {
     async fn rotate_refresh(&self, rotate: RotateRefresh) -> Result<RotateOutcome>;
     /// Grants that match, newest first.
     async fn grants(&self, filter: GrantFilter, page: PageRequest) -> Result<Page<Grant>>;
-    /// Ends every live grant that matches, with its codes and refresh tokens. Returns how many.
+    /// Ends every live grant that matches, with its codes and refresh tokens. Returns how many. When the
+    /// person or an operator does it, the remembered consent goes too: the client has to ask again.
     async fn revoke_grants(&self, filter: GrantFilter, reason: EndReason, now: UnixSeconds) -> Result<u64>;
     /// The record of an issued access token.
     async fn issuance(&self, jti: &str) -> Result<Option<Issuance>>;
@@ -120,7 +138,12 @@ pub trait Store: Send + Sync + 'static {
     /// Adds a signing key as the active one; the active one before becomes `Previous`. With
     /// `only_if_none` nothing happens when there is an active key already (several nodes starting at once).
     /// Returns every key, newest first.
-    async fn add_signing_key(&self, key: SigningKeyRecord, only_if_none: bool, now: UnixSeconds) -> Result<Vec<SigningKeyRecord>>;
+    async fn add_signing_key(
+        &self,
+        key: SigningKeyRecord,
+        only_if_none: bool,
+        now: UnixSeconds,
+    ) -> Result<Vec<SigningKeyRecord>>;
     /// Removes previous keys that retired before `before`. Returns how many.
     async fn delete_signing_keys(&self, before: UnixSeconds) -> Result<u64>;
     /// The server secret of this purpose; stores `proposed` when there is none. Every node gets the same.
@@ -136,7 +159,8 @@ pub trait Store: Send + Sync + 'static {
 
     // --- life ----------------------------------------------------------------------------------
     /// Removes what is past its use (codes, sessions, pending grants, throttles, issuances), at most
-    /// `limit` rows a kind. Returns the number of rows removed.
+    /// `limit` rows a kind. Returns the number of rows removed. `retain` says how long what has ended is
+    /// remembered (replays are noticed that long): longer than access tokens live.
     async fn sweep(&self, now: UnixSeconds, retain: std::time::Duration, limit: u32) -> Result<u64>;
     /// Answers when the store can read and write.
     async fn ping(&self) -> Result<()>;

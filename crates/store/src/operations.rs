@@ -17,7 +17,10 @@ pub struct PageRequest {
 
 impl Default for PageRequest {
     fn default() -> Self {
-        Self { after: None, limit: 50 }
+        Self {
+            after: None,
+            limit: 50,
+        }
     }
 }
 
@@ -76,7 +79,7 @@ pub struct Approval {
 pub enum ApprovalOutcome {
     /// Recorded, now or by an earlier identical post: the code of the request works.
     Approved(Approved),
-    /// The same request was approved and its code redeemed already.
+    /// The same request was approved before and its code is used up: redeemed, expired, or its grant ended.
     AlreadyRedeemed,
     /// The session ended, or the person was disabled or removed, in the meantime.
     SignInAgain,
@@ -150,9 +153,15 @@ pub struct RotateRefresh {
 /// What came of using a refresh token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RotateOutcome {
-    /// The successor's generation: the same one for every caller with the same token. `retry` when the
-    /// successor had been handed out before.
-    Rotated { grant: Box<Grant>, successor: u32, retry: bool },
+    /// The same successor for every caller with the same token.
+    Rotated {
+        /// The grant as it stands now.
+        grant: Box<Grant>,
+        /// The successor's generation.
+        successor: u32,
+        /// Whether the successor had been handed out before.
+        retry: bool,
+    },
     /// Older than the retry window allows: the grant has been ended.
     Reused,
     /// Idle too long, or past the absolute end.

@@ -123,7 +123,10 @@ pub struct User {
 
 impl std::fmt::Debug for User {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("User").field("id", &self.id).field("disabled", &self.disabled).finish_non_exhaustive()
+        f.debug_struct("User")
+            .field("id", &self.id)
+            .field("disabled", &self.disabled)
+            .finish_non_exhaustive()
     }
 }
 
@@ -243,7 +246,7 @@ pub struct Code {
     pub grant: GrantId,
     /// Its client.
     pub client_id: ClientId,
-    /// Exactly as in the authorization request; `None` when the request had none.
+    /// Exactly as in the authorization request.
     pub redirect_uri: String,
     /// PKCE S256 challenge.
     pub code_challenge: String,

@@ -5,7 +5,10 @@ use rusqlite::{Connection, params};
 use super::statements::{Run, statements};
 use super::values::Columns;
 use super::{clients, consents, grants, resources, sessions};
-use crate::{Approval, ApprovalOutcome, Approved, ClientSource, Digest, GrantId, GrantState, Result, StoreError, UserId};
+use crate::{
+    Approval, ApprovalOutcome, Approved, ClientSource, Digest, GrantId, GrantState, Result, StoreError,
+    UserId,
+};
 
 statements! {
     BY_REQUEST = "SELECT c.digest, c.grant_id, c.expires_at, c.redeemed_at, g.user_id, g.state FROM code c \
@@ -31,11 +34,16 @@ pub(super) fn approve(db: &Connection, approval: &Approval) -> Result<ApprovalOu
     if let Some(consent) = &approval.consent {
         consents::merge(db, &approval.grant, consent)?;
     }
-    Ok(ApprovalOutcome::Approved(Approved { grant: approval.grant.id, fresh: true }))
+    Ok(ApprovalOutcome::Approved(Approved {
+        grant: approval.grant.id,
+        fresh: true,
+    }))
 }
 
 fn refuse_incoherent(approval: &Approval) -> Result<()> {
-    let Approval { grant, code, client, .. } = approval;
+    let Approval {
+        grant, code, client, ..
+    } = approval;
     let fresh = grant.state == GrantState::Pending && grant.generation == 0 && code.redeemed_at.is_none();
     let one = code.grant == grant.id && code.client_id == grant.client_id;
     let snapshot = client.as_ref().is_none_or(|client| {
@@ -44,7 +52,9 @@ fn refuse_incoherent(approval: &Approval) -> Result<()> {
     if fresh && one && snapshot {
         return Ok(());
     }
-    Err(StoreError::Invalid("an approval is a new pending grant, its own code, and a metadata document's snapshot at most"))
+    Err(StoreError::Invalid(
+        "an approval is a new pending grant, its own code, and a metadata document's snapshot at most",
+    ))
 }
 
 /// What changed since the person was asked.
@@ -81,7 +91,12 @@ fn find_earlier(db: &Connection, approval: &Approval) -> Result<Option<Earlier>>
         let redeemed = columns.maybe_time()?.is_some();
         let user = columns.user()?;
         let ended = columns.word::<GrantState>()? == GrantState::Ended;
-        Ok(Earlier { digest, grant, user, used_up: expired || redeemed || ended })
+        Ok(Earlier {
+            digest,
+            grant,
+            user,
+            used_up: expired || redeemed || ended,
+        })
     })?)
 }
 
@@ -93,7 +108,10 @@ fn repeat(approval: &Approval, earlier: &Earlier) -> Result<ApprovalOutcome> {
     if earlier.used_up {
         return Ok(ApprovalOutcome::AlreadyRedeemed);
     }
-    Ok(ApprovalOutcome::Approved(Approved { grant: earlier.grant, fresh: false }))
+    Ok(ApprovalOutcome::Approved(Approved {
+        grant: earlier.grant,
+        fresh: false,
+    }))
 }
 
 fn insert_code(db: &Connection, approval: &Approval) -> Result<()> {

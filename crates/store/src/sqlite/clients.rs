@@ -16,7 +16,11 @@ macro_rules! columns {
 
 macro_rules! insert {
     () => {
-        concat!("INSERT INTO client (", columns!(), ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")
+        concat!(
+            "INSERT INTO client (",
+            columns!(),
+            ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+        )
     };
 }
 
@@ -61,7 +65,8 @@ pub(super) fn register(db: &Connection, client: &Client) -> Result<Client> {
         return Ok(stored);
     }
     write(db, REGISTER, client)?;
-    find(db, &client.client_id)?.ok_or_else(|| StoreError::Internal("a registered client is not there".to_owned()))
+    find(db, &client.client_id)?
+        .ok_or_else(|| StoreError::Internal("a registered client is not there".to_owned()))
 }
 
 /// Keeps the newest metadata of a metadata-document client. Never touches a client that was registered here,

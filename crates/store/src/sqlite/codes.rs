@@ -41,11 +41,18 @@ pub(super) fn find(db: &Connection, digest: &Digest) -> Result<Option<(Code, Gra
 }
 
 pub(super) fn redeem(db: &Connection, redeem: &RedeemCode) -> Result<RedeemOutcome> {
-    let Some(Found { code, mut grant, stands }) = load(db, &redeem.digest)? else {
+    let Some(Found {
+        code,
+        mut grant,
+        stands,
+    }) = load(db, &redeem.digest)?
+    else {
         return Ok(RedeemOutcome::Unknown);
     };
     if redeem.issuance.grant != grant.id {
-        return Err(StoreError::Invalid("the access token to be recorded belongs to another grant"));
+        return Err(StoreError::Invalid(
+            "the access token to be recorded belongs to another grant",
+        ));
     }
     if code.redeemed_at.is_some() {
         // RFC 6749 §4.1.2: everything issued from the code goes.
@@ -64,10 +71,17 @@ pub(super) fn redeem(db: &Connection, redeem: &RedeemCode) -> Result<RedeemOutco
     let redeemed = db.run(REDEEM, params![redeem.digest, redeem.now.0])?;
     let activated = db.run(
         ACTIVATE,
-        params![grant.id.0.as_bytes(), grant.generation, redeem.now.0, grant.refresh_expires_at.map(|time| time.0)],
+        params![
+            grant.id.0.as_bytes(),
+            grant.generation,
+            redeem.now.0,
+            grant.refresh_expires_at.map(|time| time.0)
+        ],
     )?;
     if (redeemed, activated) != (1, 1) {
-        return Err(StoreError::Internal("a code changed in the middle of its redemption".to_owned()));
+        return Err(StoreError::Internal(
+            "a code changed in the middle of its redemption".to_owned(),
+        ));
     }
     issuances::insert(db, &redeem.issuance)?;
     Ok(RedeemOutcome::Redeemed(Box::new(grant)))
@@ -75,7 +89,11 @@ pub(super) fn redeem(db: &Connection, redeem: &RedeemCode) -> Result<RedeemOutco
 
 pub(super) fn burn(db: &Connection, digest: &Digest, now: UnixSeconds) -> Result<()> {
     if let Some(Found { code, grant, .. }) = load(db, digest)? {
-        let reason = if code.redeemed_at.is_some() { EndReason::CodeReplayed } else { EndReason::CodeBurned };
+        let reason = if code.redeemed_at.is_some() {
+            EndReason::CodeReplayed
+        } else {
+            EndReason::CodeBurned
+        };
         grants::end(db, grant.id, reason, now)?;
     }
     Ok(())
@@ -94,6 +112,10 @@ fn load(db: &Connection, digest: &Digest) -> Result<Option<Found>> {
             expires_at: columns.time()?,
             redeemed_at: columns.maybe_time()?,
         };
-        Ok(Found { code, grant, stands: columns.plain()? })
+        Ok(Found {
+            code,
+            grant,
+            stands: columns.plain()?,
+        })
     })?)
 }

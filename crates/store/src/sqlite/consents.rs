@@ -20,16 +20,23 @@ statements! {
                     (SELECT user_id, client_id, resource FROM access_grant WHERE id = ?1)";
 }
 
-pub(super) fn find(db: &Connection, user: UserId, client_id: &str, resource: &str) -> Result<Option<Consent>> {
-    Ok(db.find(FIND, params![user.0.as_bytes(), client_id, resource], |row| {
-        let mut columns = Columns::new(row);
-        Ok(Consent {
-            scopes: columns.scopes()?,
-            fingerprint: columns.plain()?,
-            redirect_uris: columns.json()?,
-            granted_at: columns.time()?,
-        })
-    })?)
+pub(super) fn find(
+    db: &Connection,
+    user: UserId,
+    client_id: &str,
+    resource: &str,
+) -> Result<Option<Consent>> {
+    Ok(
+        db.find(FIND, params![user.0.as_bytes(), client_id, resource], |row| {
+            let mut columns = Columns::new(row);
+            Ok(Consent {
+                scopes: columns.scopes()?,
+                fingerprint: columns.plain()?,
+                redirect_uris: columns.json()?,
+                granted_at: columns.time()?,
+            })
+        })?,
+    )
 }
 
 /// Adds to what was allowed before; starts afresh when the client is not what it was (its fingerprint).
@@ -48,7 +55,12 @@ pub(super) fn merge(db: &Connection, grant: &Grant, new: &Consent) -> Result<()>
             }
         }
     }
-    let Consent { scopes, fingerprint, redirect_uris, granted_at } = merged;
+    let Consent {
+        scopes,
+        fingerprint,
+        redirect_uris,
+        granted_at,
+    } = merged;
     let redirect_uris = json(&redirect_uris)?;
     db.run(
         KEEP,

@@ -24,7 +24,11 @@ pub(super) use grant_columns;
 macro_rules! page_by {
     ($key:literal) => {
         concat!(
-            "SELECT ", grant_columns!(), " FROM access_grant g WHERE ", $key, " AND (?1 IS NULL OR g.user_id = ?1) \
+            "SELECT ",
+            grant_columns!(),
+            " FROM access_grant g WHERE ",
+            $key,
+            " AND (?1 IS NULL OR g.user_id = ?1) \
              AND (?2 IS NULL OR g.client_id = ?2) AND (?3 IS NULL OR g.resource = ?3) \
              AND (?4 IS NULL OR g.state = ?4) AND g.id < ?5 ORDER BY g.id DESC LIMIT ?6"
         )
@@ -44,7 +48,11 @@ macro_rules! live_by {
 
 macro_rules! end {
     ($which:literal) => {
-        concat!("UPDATE access_grant SET state = 'ended', end_reason = ?2, ended_at = ?3 WHERE ", $which, " AND state <> 'ended'")
+        concat!(
+            "UPDATE access_grant SET state = 'ended', end_reason = ?2, ended_at = ?3 WHERE ",
+            $which,
+            " AND state <> 'ended'"
+        )
     };
 }
 
@@ -124,47 +132,90 @@ pub(super) fn find(db: &Connection, id: GrantId) -> Result<Option<Grant>> {
 
 pub(super) fn list(db: &Connection, filter: &GrantFilter, request: &PageRequest) -> Result<Page<Grant>> {
     if let Some(id) = filter.id {
-        let items = find(db, id)?.filter(|grant| matches(filter, grant)).into_iter().collect();
+        let items = find(db, id)?
+            .filter(|grant| matches(filter, grant))
+            .into_iter()
+            .collect();
         return Ok(Page { items, next: None });
     }
     let sql = match filter {
         GrantFilter { user: Some(_), .. } => PAGE_OF_USER,
-        GrantFilter { client_id: Some(_), .. } => PAGE_OF_CLIENT,
-        GrantFilter { resource: Some(_), .. } => PAGE_ON_RESOURCE,
+        GrantFilter {
+            client_id: Some(_), ..
+        } => PAGE_OF_CLIENT,
+        GrantFilter {
+            resource: Some(_), ..
+        } => PAGE_ON_RESOURCE,
         _ => PAGE,
     };
     let below = page_start(request)?.unwrap_or(Uuid::max());
     let rows = with_filter(filter, |user, client, resource, state| {
-        db.list(sql, params![user, client, resource, state, below.as_bytes(), rows_to_fetch(request)], read_row)
+        db.list(
+            sql,
+            params![
+                user,
+                client,
+                resource,
+                state,
+                below.as_bytes(),
+                rows_to_fetch(request)
+            ],
+            read_row,
+        )
     })?;
     Ok(page(rows, request, |grant| grant.id.0.to_string()))
 }
 
 fn matches(filter: &GrantFilter, grant: &Grant) -> bool {
     filter.user.is_none_or(|user| user == grant.user)
-        && filter.client_id.as_ref().is_none_or(|client| *client == grant.client_id)
-        && filter.resource.as_ref().is_none_or(|resource| *resource == grant.resource)
+        && filter
+            .client_id
+            .as_ref()
+            .is_none_or(|client| *client == grant.client_id)
+        && filter
+            .resource
+            .as_ref()
+            .is_none_or(|resource| *resource == grant.resource)
         && filter.state.is_none_or(|state| state == grant.state)
 }
 
-fn with_filter<T>(filter: &GrantFilter, run: impl FnOnce(&dyn ToSql, &dyn ToSql, &dyn ToSql, &dyn ToSql) -> T) -> T {
+fn with_filter<T>(
+    filter: &GrantFilter,
+    run: impl FnOnce(&dyn ToSql, &dyn ToSql, &dyn ToSql, &dyn ToSql) -> T,
+) -> T {
     let user = filter.user.map(|user| *user.0.as_bytes());
-    run(&user, &filter.client_id, &filter.resource, &filter.state.map(Word::word))
+    run(
+        &user,
+        &filter.client_id,
+        &filter.resource,
+        &filter.state.map(Word::word),
+    )
 }
 
 /// Ends what matches. When the person or an operator ends a grant, the remembered consent goes with it: the
 /// client has to ask again.
-pub(super) fn revoke(db: &Connection, filter: &GrantFilter, reason: EndReason, now: UnixSeconds) -> Result<u64> {
+pub(super) fn revoke(
+    db: &Connection,
+    filter: &GrantFilter,
+    reason: EndReason,
+    now: UnixSeconds,
+) -> Result<u64> {
     let sql = match filter {
         GrantFilter { id: Some(_), .. } => LIVE_ONE,
         GrantFilter { user: Some(_), .. } => LIVE_OF_USER,
-        GrantFilter { client_id: Some(_), .. } => LIVE_OF_CLIENT,
-        GrantFilter { resource: Some(_), .. } => LIVE_ON_RESOURCE,
+        GrantFilter {
+            client_id: Some(_), ..
+        } => LIVE_OF_CLIENT,
+        GrantFilter {
+            resource: Some(_), ..
+        } => LIVE_ON_RESOURCE,
         _ => LIVE,
     };
     let id = filter.id.map(|id| *id.0.as_bytes());
     let live = with_filter(filter, |user, client, resource, state| {
-        db.list(sql, params![user, client, resource, state, id], |row| Columns::new(row).grant())
+        db.list(sql, params![user, client, resource, state, id], |row| {
+            Columns::new(row).grant()
+        })
     })?;
     let forget = matches!(reason, EndReason::RevokedByUser | EndReason::RevokedByAdmin);
     for grant in &live {
@@ -184,15 +235,30 @@ pub(super) fn end_of_user(db: &Connection, user: UserId, reason: EndReason, now:
     end_by(db, END_OF_USER, &user.0.as_bytes(), reason, now)
 }
 
-pub(super) fn end_pending_of_user(db: &Connection, user: UserId, reason: EndReason, now: UnixSeconds) -> Result<u64> {
+pub(super) fn end_pending_of_user(
+    db: &Connection,
+    user: UserId,
+    reason: EndReason,
+    now: UnixSeconds,
+) -> Result<u64> {
     end_by(db, END_PENDING_OF_USER, &user.0.as_bytes(), reason, now)
 }
 
-pub(super) fn end_of_client(db: &Connection, client_id: &str, reason: EndReason, now: UnixSeconds) -> Result<u64> {
+pub(super) fn end_of_client(
+    db: &Connection,
+    client_id: &str,
+    reason: EndReason,
+    now: UnixSeconds,
+) -> Result<u64> {
     end_by(db, END_OF_CLIENT, &client_id, reason, now)
 }
 
-pub(super) fn end_on_resource(db: &Connection, uri: &str, reason: EndReason, now: UnixSeconds) -> Result<u64> {
+pub(super) fn end_on_resource(
+    db: &Connection,
+    uri: &str,
+    reason: EndReason,
+    now: UnixSeconds,
+) -> Result<u64> {
     end_by(db, END_ON_RESOURCE, &uri, reason, now)
 }
 

@@ -36,12 +36,26 @@ pub(super) fn signing_keys(db: &Connection) -> Result<Vec<SigningKeyRecord>> {
     })?)
 }
 
-pub(super) fn add_signing_key(db: &Connection, key: &SigningKeyRecord, only_if_none: bool, now: UnixSeconds) -> Result<Vec<SigningKeyRecord>> {
+pub(super) fn add_signing_key(
+    db: &Connection,
+    key: &SigningKeyRecord,
+    only_if_none: bool,
+    now: UnixSeconds,
+) -> Result<Vec<SigningKeyRecord>> {
     let has_active = db.find(HAS_ACTIVE, [], |row| row.get(0))?.unwrap_or(false);
     if !(only_if_none && has_active) {
         db.run(RETIRE, [now.0])?;
         let active = SigningKeyState::Active.word();
-        db.run(ADD_SIGNING_KEY, params![key.key_id, key.algorithm, key.sealed_private_key, active, key.created_at.0])?;
+        db.run(
+            ADD_SIGNING_KEY,
+            params![
+                key.key_id,
+                key.algorithm,
+                key.sealed_private_key,
+                active,
+                key.created_at.0
+            ],
+        )?;
     }
     signing_keys(db)
 }
@@ -71,6 +85,10 @@ pub(super) fn add_admin_key(db: &Connection, key: &AdminKey, only_if_none: bool)
 pub(super) fn admin_key(db: &Connection, digest: &Digest) -> Result<Option<AdminKey>> {
     Ok(db.find(ADMIN_KEY, [digest], |row| {
         let mut columns = Columns::new(row);
-        Ok(AdminKey { digest: columns.plain()?, name: columns.plain()?, created_at: columns.time()? })
+        Ok(AdminKey {
+            digest: columns.plain()?,
+            name: columns.plain()?,
+            created_at: columns.time()?,
+        })
     })?)
 }

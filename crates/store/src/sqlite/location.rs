@@ -21,7 +21,10 @@ impl Location {
             Some(rest) => rest.strip_prefix("//").unwrap_or(rest),
             None if url == ":memory:" => return Ok(Self::Memory),
             None if url.contains("://") => {
-                return Err(unusable(format!("{} is not a SQLite URL: write sqlite://path/to/file.db", scheme(url))));
+                return Err(unusable(format!(
+                    "{} is not a SQLite URL: write sqlite://path/to/file.db",
+                    scheme(url)
+                )));
             }
             None => url,
         };
@@ -53,10 +56,20 @@ pub(super) struct LockedFile {
 impl LockedFile {
     /// Creates the directory and the file if need be (mode 0600), and takes the lock.
     pub(super) fn take(path: &Path) -> Result<Self> {
-        let path = prepare_path(path).map_err(|error| unusable(format!("{} cannot be used as the database: {error}", path.display())))?;
+        let path = prepare_path(path).map_err(|error| {
+            unusable(format!(
+                "{} cannot be used as the database: {error}",
+                path.display()
+            ))
+        })?;
         let lock_path = beside(&path, "lock");
-        let lock = private().create(true).truncate(false).write(true).open(&lock_path);
-        let lock = lock.map_err(|error| unusable(format!("{} cannot be opened: {error}", lock_path.display())))?;
+        let lock = private()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path);
+        let lock =
+            lock.map_err(|error| unusable(format!("{} cannot be opened: {error}", lock_path.display())))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -67,7 +80,10 @@ impl LockedFile {
                 )));
             }
             Err(TryLockError::Error(error)) => {
-                return Err(unusable(format!("{} cannot be locked: {error}", lock_path.display())));
+                return Err(unusable(format!(
+                    "{} cannot be locked: {error}",
+                    lock_path.display()
+                )));
             }
         }
         // Only now: whoever closes a database file gives up every POSIX lock that its process holds on it.
@@ -76,7 +92,8 @@ impl LockedFile {
     }
 
     pub(super) fn identity(&self) -> Result<FileIdentity> {
-        FileIdentity::of(&self.path).map_err(|error| unusable(format!("{} cannot be read: {error}", self.path.display())))
+        FileIdentity::of(&self.path)
+            .map_err(|error| unusable(format!("{} cannot be read: {error}", self.path.display())))
     }
 }
 
@@ -95,7 +112,10 @@ fn prepare_path(path: &Path) -> io::Result<PathBuf> {
     let Some(name) = path.file_name() else {
         return Err(io::Error::other("it names no file"));
     };
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     create_directory(parent)?;
     Ok(parent.canonicalize()?.join(name))
 }
@@ -113,14 +133,19 @@ fn create_database(path: &Path) -> Result<()> {
             journal.display()
         )));
     }
-    private().create_new(true).write(true).open(path).map_err(cannot)?;
+    private()
+        .create_new(true)
+        .write(true)
+        .open(path)
+        .map_err(cannot)?;
     sync_directory(path).map_err(cannot)
 }
 
 /// A new file survives a power cut only when its directory was synchronised too.
 #[cfg(unix)]
 fn sync_directory(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+    path.parent()
+        .map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }
 
 #[cfg(not(unix))]
@@ -167,7 +192,8 @@ fn create_directory(path: &Path) -> io::Result<()> {
 #[cfg(unix)]
 fn narrow(path: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    let metadata = fs::metadata(path).map_err(|error| unusable(format!("{} cannot be read: {error}", path.display())))?;
+    let metadata = fs::metadata(path)
+        .map_err(|error| unusable(format!("{} cannot be read: {error}", path.display())))?;
     if !metadata.is_file() {
         return Err(unusable(format!("{} is not a file", path.display())));
     }
@@ -181,7 +207,11 @@ fn narrow(path: &Path) -> Result<()> {
 
 #[cfg(not(unix))]
 fn narrow(path: &Path) -> Result<()> {
-    if path.is_file() { Ok(()) } else { Err(unusable(format!("{} is not a file", path.display()))) }
+    if path.is_file() {
+        Ok(())
+    } else {
+        Err(unusable(format!("{} is not a file", path.display())))
+    }
 }
 
 /// Tells whether the path still names the file that was opened: what is written to a deleted file is gone at
@@ -195,25 +225,40 @@ pub(super) struct FileIdentity {
 impl FileIdentity {
     #[cfg(unix)]
     fn of(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), number: number(path)? })
+        Ok(Self {
+            path: path.to_owned(),
+            number: number(path)?,
+        })
     }
 
     #[cfg(not(unix))]
     fn of(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned() })
+        Ok(Self {
+            path: path.to_owned(),
+        })
     }
 
     #[cfg(unix)]
     pub(super) fn check(&self) -> Result<()> {
         match number(&self.path) {
             Ok(number) if number == self.number => Ok(()),
-            _ => Err(StoreError::Unavailable(format!("{} was moved, replaced or removed", self.path.display()))),
+            _ => Err(StoreError::Unavailable(format!(
+                "{} was moved, replaced or removed",
+                self.path.display()
+            ))),
         }
     }
 
     #[cfg(not(unix))]
     pub(super) fn check(&self) -> Result<()> {
-        if self.path.exists() { Ok(()) } else { Err(StoreError::Unavailable(format!("{} was removed", self.path.display()))) }
+        if self.path.exists() {
+            Ok(())
+        } else {
+            Err(StoreError::Unavailable(format!(
+                "{} was removed",
+                self.path.display()
+            )))
+        }
     }
 }
 
@@ -230,12 +275,31 @@ mod tests {
     #[test]
     fn urls_name_files() {
         let file = |path: &str| Location::File(PathBuf::from(path));
-        assert_eq!(Location::parse("sqlite://data/doorward.db").unwrap(), file("data/doorward.db"));
-        assert_eq!(Location::parse("sqlite:///var/lib/doorward.db").unwrap(), file("/var/lib/doorward.db"));
-        assert_eq!(Location::parse("sqlite:doorward.db").unwrap(), file("doorward.db"));
-        assert_eq!(Location::parse("data/doorward.db").unwrap(), file("data/doorward.db"));
+        assert_eq!(
+            Location::parse("sqlite://data/doorward.db").unwrap(),
+            file("data/doorward.db")
+        );
+        assert_eq!(
+            Location::parse("sqlite:///var/lib/doorward.db").unwrap(),
+            file("/var/lib/doorward.db")
+        );
+        assert_eq!(
+            Location::parse("sqlite:doorward.db").unwrap(),
+            file("doorward.db")
+        );
+        assert_eq!(
+            Location::parse("data/doorward.db").unwrap(),
+            file("data/doorward.db")
+        );
         assert_eq!(Location::parse("sqlite::memory:").unwrap(), Location::Memory);
-        for wrong in ["sqlite:", "sqlite://", "sqlite://dir/", "sqlite://a.db?mode=ro", "", "postgres://u:secret@h/db"] {
+        for wrong in [
+            "sqlite:",
+            "sqlite://",
+            "sqlite://dir/",
+            "sqlite://a.db?mode=ro",
+            "",
+            "postgres://u:secret@h/db",
+        ] {
             let error = Location::parse(wrong).unwrap_err();
             assert!(matches!(error, StoreError::Unusable(_)), "{wrong}");
             assert!(!error.to_string().contains("secret"));

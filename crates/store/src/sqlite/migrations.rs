@@ -18,7 +18,11 @@ struct Migration {
 
 macro_rules! migration {
     ($version:literal, $name:literal) => {
-        Migration { version: $version, name: $name, sql: include_str!(concat!("../../migrations/sqlite/", $name, ".sql")) }
+        Migration {
+            version: $version,
+            name: $name,
+            sql: include_str!(concat!("../../migrations/sqlite/", $name, ".sql")),
+        }
     };
 }
 
@@ -45,11 +49,16 @@ fn apply(db: &mut Connection, migrations: &[Migration]) -> Result<()> {
     let applied = transaction.list(APPLIED, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     for migration in pending(migrations, &applied)? {
         tracing::info!(migration = migration.name, "changing the database schema");
-        transaction.execute_batch(migration.sql).map_err(|error| match StoreError::from(error) {
-            StoreError::Unavailable(why) => StoreError::Unavailable(why),
-            error => StoreError::Unusable(format!("migration {} failed: {error}", migration.name)),
-        })?;
-        transaction.run(RECORD, (migration.version, migration.name, checksum(migration.sql)))?;
+        transaction
+            .execute_batch(migration.sql)
+            .map_err(|error| match StoreError::from(error) {
+                StoreError::Unavailable(why) => StoreError::Unavailable(why),
+                error => StoreError::Unusable(format!("migration {} failed: {error}", migration.name)),
+            })?;
+        transaction.run(
+            RECORD,
+            (migration.version, migration.name, checksum(migration.sql)),
+        )?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     Ok(transaction.commit()?)
@@ -61,7 +70,9 @@ fn refuse_strangers(db: &Connection) -> Result<()> {
     if id == APPLICATION_ID || (id == 0 && tables == 0) {
         return Ok(());
     }
-    Err(StoreError::Unusable("the file is a SQLite database of another program".to_owned()))
+    Err(StoreError::Unusable(
+        "the file is a SQLite database of another program".to_owned(),
+    ))
 }
 
 type Applied = (i64, String, String);
@@ -92,11 +103,14 @@ fn pending<'m>(migrations: &'m [Migration], applied: &[Applied]) -> Result<&'m [
 /// SHA-256 in hexadecimal; line ends as in the repository, whatever the checkout did to them.
 fn checksum(sql: &str) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, sql.replace("\r\n", "\n").as_bytes());
-    digest.as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    digest
+        .as_ref()
+        .iter()
+        .fold(String::with_capacity(64), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 #[cfg(test)]

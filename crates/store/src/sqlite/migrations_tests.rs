@@ -1,9 +1,25 @@
 use super::*;
 
-const FIRST: Migration = Migration { version: 1, name: "0001_first", sql: "CREATE TABLE a (x INTEGER) STRICT;" };
-const SECOND: Migration = Migration { version: 2, name: "0002_second", sql: "CREATE TABLE b (x INTEGER) STRICT;" };
-const EDITED: Migration = Migration { version: 1, name: "0001_first", sql: "CREATE TABLE a (y INTEGER) STRICT;" };
-const BROKEN: Migration = Migration { version: 2, name: "0002_broken", sql: "CREATE TABLE c (x INTEGER) STRICT; CREATE NONSENSE;" };
+const FIRST: Migration = Migration {
+    version: 1,
+    name: "0001_first",
+    sql: "CREATE TABLE a (x INTEGER) STRICT;",
+};
+const SECOND: Migration = Migration {
+    version: 2,
+    name: "0002_second",
+    sql: "CREATE TABLE b (x INTEGER) STRICT;",
+};
+const EDITED: Migration = Migration {
+    version: 1,
+    name: "0001_first",
+    sql: "CREATE TABLE a (y INTEGER) STRICT;",
+};
+const BROKEN: Migration = Migration {
+    version: 2,
+    name: "0002_broken",
+    sql: "CREATE TABLE c (x INTEGER) STRICT; CREATE NONSENSE;",
+};
 
 fn database() -> Connection {
     Connection::open_in_memory().unwrap()
@@ -17,8 +33,14 @@ fn refusal(result: Result<()>) -> String {
 }
 
 fn tables(db: &Connection) -> Vec<String> {
-    let mut statement = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").unwrap();
-    statement.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
+    let mut statement = db
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
+        .unwrap();
+    statement
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .collect::<rusqlite::Result<_>>()
+        .unwrap()
 }
 
 #[test]

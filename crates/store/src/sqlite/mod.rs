@@ -53,7 +53,12 @@ pub struct SqliteOptions {
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { readers: 4, queue: 4096, batch: 256, busy_timeout: Duration::from_secs(5) }
+        Self {
+            readers: 4,
+            queue: 4096,
+            batch: 256,
+            busy_timeout: Duration::from_secs(5),
+        }
     }
 }
 
@@ -93,7 +98,11 @@ impl SqliteStore {
         let mut db = Connection::open_in_memory()?;
         prepare(&db, options)?;
         migrations::migrate(&mut db)?;
-        let store = Self { writer: Writer::new(options.queue), readers: None, threads: Mutex::default() };
+        let store = Self {
+            writer: Writer::new(options.queue),
+            readers: None,
+            threads: Mutex::default(),
+        };
         let worker = store.writer.worker(db, None, options.batch.max(1));
         store.spawn("doorward-write", || worker.work())?;
         Ok(store)
@@ -113,8 +122,14 @@ impl SqliteStore {
             db.pragma_update(None, "query_only", true)?;
             questions.push(readers.worker(db));
         }
-        let store = Self { writer: Writer::new(options.queue), readers: Some(readers), threads: Mutex::default() };
-        let worker = store.writer.worker(db, Some(file.identity()?), options.batch.max(1));
+        let store = Self {
+            writer: Writer::new(options.queue),
+            readers: Some(readers),
+            threads: Mutex::default(),
+        };
+        let worker = store
+            .writer
+            .worker(db, Some(file.identity()?), options.batch.max(1));
         store.spawn("doorward-write", move || {
             worker.work();
             drop(file);
@@ -127,16 +142,23 @@ impl SqliteStore {
 
     fn spawn(&self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
-        let thread = thread.map_err(|error| StoreError::Unusable(format!("no thread for the store: {error}")))?;
+        let thread =
+            thread.map_err(|error| StoreError::Unusable(format!("no thread for the store: {error}")))?;
         self.threads().push(thread);
         Ok(())
     }
 
-    async fn write<T: Send + 'static>(&self, work: impl FnOnce(&Connection) -> Result<T> + Send + 'static) -> Result<T> {
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         self.writer.run(work).await
     }
 
-    async fn read<T: Send + 'static>(&self, work: impl FnOnce(&Connection) -> Result<T> + Send + 'static) -> Result<T> {
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         match &self.readers {
             Some(readers) => readers.run(work).await,
             None => self.writer.run(work).await,
@@ -183,7 +205,10 @@ fn prepare(db: &Connection, options: &SqliteOptions) -> Result<()> {
 fn prepare_writer(db: &Connection) -> rusqlite::Result<()> {
     let mode: String = db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if mode != "wal" {
-        tracing::warn!(mode, "the file system allows no write-ahead log: readers will wait for the writer");
+        tracing::warn!(
+            mode,
+            "the file system allows no write-ahead log: readers will wait for the writer"
+        );
     }
     db.execute_batch("PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;")
 }
@@ -194,7 +219,10 @@ fn refusal(path: &Path, error: StoreError) -> StoreError {
         StoreError::Unusable(why) | StoreError::Unavailable(why) | StoreError::Internal(why) => why,
         other => other.to_string(),
     };
-    StoreError::Unusable(format!("{} cannot be used as the database: {why}", path.display()))
+    StoreError::Unusable(format!(
+        "{} cannot be used as the database: {why}",
+        path.display()
+    ))
 }
 
 #[cfg(test)]

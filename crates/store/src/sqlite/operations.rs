@@ -6,13 +6,14 @@ use async_trait::async_trait;
 use doorward_oauth::time::UnixSeconds;
 
 use super::{
-    SqliteStore, approvals, clients, codes, consents, grants, issuances, join, keys, refresh, resources, sessions, sweep,
-    throttle, users, writer,
+    SqliteStore, approvals, clients, codes, consents, grants, issuances, join, keys, refresh, resources,
+    sessions, sweep, throttle, users, writer,
 };
 use crate::{
-    AdminKey, Approval, ApprovalOutcome, Client, Code, Consent, Digest, EndReason, Grant, GrantFilter, GrantId, Issuance,
-    LoginThrottle, Page, PageRequest, RedeemCode, RedeemOutcome, Resource, Result, RotateOutcome, RotateRefresh,
-    SealedSecret, Session, SigningKeyRecord, Store, StoreError, ThrottlePolicy, User, UserId,
+    AdminKey, Approval, ApprovalOutcome, Client, Code, Consent, Digest, EndReason, Grant, GrantFilter,
+    GrantId, Issuance, LoginThrottle, Page, PageRequest, RedeemCode, RedeemOutcome, Resource, Result,
+    RotateOutcome, RotateRefresh, SealedSecret, Session, SigningKeyRecord, Store, StoreError, ThrottlePolicy,
+    User, UserId,
 };
 
 #[async_trait]
@@ -94,9 +95,15 @@ impl Store for SqliteStore {
         self.write(move |db| users::delete(db, id, now)).await
     }
 
-    async fn begin_login(&self, keys: &[String], policy: ThrottlePolicy, now: UnixSeconds) -> Result<LoginThrottle> {
+    async fn begin_login(
+        &self,
+        keys: &[String],
+        policy: ThrottlePolicy,
+        now: UnixSeconds,
+    ) -> Result<LoginThrottle> {
         let keys = keys.to_vec();
-        self.write(move |db| throttle::begin(db, &keys, policy, now)).await
+        self.write(move |db| throttle::begin(db, &keys, policy, now))
+            .await
     }
 
     async fn clear_login(&self, keys: &[String]) -> Result<()> {
@@ -105,12 +112,19 @@ impl Store for SqliteStore {
     }
 
     async fn create_session(&self, session: Session, replaces: Option<Digest>) -> Result<()> {
-        self.write(move |db| sessions::create(db, &session, replaces.as_ref())).await
+        self.write(move |db| sessions::create(db, &session, replaces.as_ref()))
+            .await
     }
 
-    async fn session(&self, id: &Digest, idle: Duration, now: UnixSeconds) -> Result<Option<(Session, User)>> {
+    async fn session(
+        &self,
+        id: &Digest,
+        idle: Duration,
+        now: UnixSeconds,
+    ) -> Result<Option<(Session, User)>> {
         let id = *id;
-        let Some((session, user, touch)) = self.read(move |db| sessions::find(db, &id, idle, now)).await? else {
+        let Some((session, user, touch)) = self.read(move |db| sessions::find(db, &id, idle, now)).await?
+        else {
             return Ok(None);
         };
         if touch {
@@ -126,7 +140,8 @@ impl Store for SqliteStore {
 
     async fn consent(&self, user: UserId, client_id: &str, resource: &str) -> Result<Option<Consent>> {
         let (client_id, resource) = (client_id.to_owned(), resource.to_owned());
-        self.read(move |db| consents::find(db, user, &client_id, &resource)).await
+        self.read(move |db| consents::find(db, user, &client_id, &resource))
+            .await
     }
 
     async fn approve(&self, approval: Approval) -> Result<ApprovalOutcome> {
@@ -160,7 +175,8 @@ impl Store for SqliteStore {
     }
 
     async fn revoke_grants(&self, filter: GrantFilter, reason: EndReason, now: UnixSeconds) -> Result<u64> {
-        self.write(move |db| grants::revoke(db, &filter, reason, now)).await
+        self.write(move |db| grants::revoke(db, &filter, reason, now))
+            .await
     }
 
     async fn issuance(&self, jti: &str) -> Result<Option<Issuance>> {
@@ -177,8 +193,14 @@ impl Store for SqliteStore {
         self.read(keys::signing_keys).await
     }
 
-    async fn add_signing_key(&self, key: SigningKeyRecord, only_if_none: bool, now: UnixSeconds) -> Result<Vec<SigningKeyRecord>> {
-        self.write(move |db| keys::add_signing_key(db, &key, only_if_none, now)).await
+    async fn add_signing_key(
+        &self,
+        key: SigningKeyRecord,
+        only_if_none: bool,
+        now: UnixSeconds,
+    ) -> Result<Vec<SigningKeyRecord>> {
+        self.write(move |db| keys::add_signing_key(db, &key, only_if_none, now))
+            .await
     }
 
     async fn delete_signing_keys(&self, before: UnixSeconds) -> Result<u64> {
@@ -196,7 +218,8 @@ impl Store for SqliteStore {
     }
 
     async fn add_admin_key(&self, key: AdminKey, only_if_none: bool) -> Result<bool> {
-        self.write(move |db| keys::add_admin_key(db, &key, only_if_none)).await
+        self.write(move |db| keys::add_admin_key(db, &key, only_if_none))
+            .await
     }
 
     async fn admin_key(&self, digest: &Digest) -> Result<Option<AdminKey>> {

@@ -18,8 +18,15 @@ struct State<T> {
 
 impl<T> Queue<T> {
     pub(super) fn new(capacity: usize) -> Self {
-        let state = State { waiting: VecDeque::new(), closed: false };
-        Self { state: Mutex::new(state), ready: Condvar::new(), capacity }
+        let state = State {
+            waiting: VecDeque::new(),
+            closed: false,
+        };
+        Self {
+            state: Mutex::new(state),
+            ready: Condvar::new(),
+            capacity,
+        }
     }
 
     /// Never waits: a full queue is [`StoreError::Busy`].

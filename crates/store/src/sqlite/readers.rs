@@ -19,7 +19,9 @@ pub(super) struct Readers {
 
 impl Readers {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { queue: Arc::new(Queue::new(capacity)) }
+        Self {
+            queue: Arc::new(Queue::new(capacity)),
+        }
     }
 
     pub(super) async fn run<T, F>(&self, work: F) -> Result<T>

@@ -37,7 +37,9 @@ struct Earlier(Vec<UnixSeconds>);
 
 pub(super) fn rotate(db: &Connection, rotate: &RotateRefresh) -> Result<RotateOutcome> {
     if rotate.issuance.grant != rotate.grant {
-        return Err(StoreError::Invalid("the access token to be recorded belongs to another grant"));
+        return Err(StoreError::Invalid(
+            "the access token to be recorded belongs to another grant",
+        ));
     }
     let Some((mut grant, earlier, stands)) = load(db, rotate)? else {
         return Ok(RotateOutcome::Unknown);
@@ -66,7 +68,11 @@ pub(super) fn rotate(db: &Connection, rotate: &RotateRefresh) -> Result<RotateOu
         return Ok(RotateOutcome::Reused);
     };
     issuances::insert(db, &rotate.issuance)?;
-    Ok(RotateOutcome::Rotated { grant: Box::new(grant), successor, retry })
+    Ok(RotateOutcome::Rotated {
+        grant: Box::new(grant),
+        successor,
+        retry,
+    })
 }
 
 fn is_expired(grant: &Grant, rotate: &RotateRefresh) -> bool {
@@ -76,16 +82,28 @@ fn is_expired(grant: &Grant, rotate: &RotateRefresh) -> bool {
 
 /// The present generation was shown: the next one is reached.
 fn move_on(db: &Connection, grant: &mut Grant, mut earlier: Earlier, rotate: &RotateRefresh) -> Result<u32> {
-    let successor = grant.generation.checked_add(1).ok_or(StoreError::Invalid("this grant has no generations left"))?;
+    let successor = grant
+        .generation
+        .checked_add(1)
+        .ok_or(StoreError::Invalid("this grant has no generations left"))?;
     // Never back: a clock that stepped back for a while must not make the grant look idle when it recovers.
     let reached_at = grant.generation_at.max(rotate.now);
     earlier.push(grant.generation_at, reached_at, rotate.policy.retry_window);
     let changed = db.run(
         ROTATE,
-        params![grant.id.0.as_bytes(), grant.generation, successor, reached_at.0, earlier.to_bytes(), grant.last_used_at.0],
+        params![
+            grant.id.0.as_bytes(),
+            grant.generation,
+            successor,
+            reached_at.0,
+            earlier.to_bytes(),
+            grant.last_used_at.0
+        ],
     )?;
     if changed != 1 {
-        return Err(StoreError::Internal("a grant changed in the middle of a rotation".to_owned()));
+        return Err(StoreError::Internal(
+            "a grant changed in the middle of a rotation".to_owned(),
+        ));
     }
     grant.generation = successor;
     grant.generation_at = reached_at;
@@ -100,9 +118,11 @@ fn may_retry(grant: &Grant, earlier: &Earlier, rotate: &RotateRefresh) -> bool {
     };
     let window = rotate.policy.retry_window;
     // Generation p was superseded when p + 1 was reached. A clock that went back counts as no time at all.
-    !window.is_zero() && earlier.0.get(before_that).is_some_and(|superseded_at| {
-        rotate.now.max(grant.generation_at).since(*superseded_at) <= window
-    })
+    !window.is_zero()
+        && earlier
+            .0
+            .get(before_that)
+            .is_some_and(|superseded_at| rotate.now.since(*superseded_at) <= window)
 }
 
 impl Earlier {
@@ -110,7 +130,11 @@ impl Earlier {
         self.0.insert(0, reached_at);
         self.0.truncate(REMEMBERED);
         // Newest first: what follows the first one that is too old is older still.
-        let keep = self.0.iter().take_while(|time| now.since(**time) <= window).count();
+        let keep = self
+            .0
+            .iter()
+            .take_while(|time| now.since(**time) <= window)
+            .count();
         self.0.truncate(keep);
     }
 
@@ -120,7 +144,12 @@ impl Earlier {
 
     fn from_bytes(bytes: &[u8]) -> Self {
         let (times, _) = bytes.as_chunks::<8>();
-        Self(times.iter().map(|time| UnixSeconds(i64::from_be_bytes(*time))).collect())
+        Self(
+            times
+                .iter()
+                .map(|time| UnixSeconds(i64::from_be_bytes(*time)))
+                .collect(),
+        )
     }
 }
 

@@ -79,6 +79,16 @@ fn end_everything_on(db: &Connection, uri: &str, now: UnixSeconds) -> Result<u64
 }
 
 fn write(db: &Connection, sql: super::statements::Sql, resource: &Resource) -> Result<usize> {
-    let Resource { slug, uri, display_name, scopes, created_at, updated_at } = resource;
-    Ok(db.run(sql, params![slug, uri, display_name, json(scopes)?, created_at.0, updated_at.0])?)
+    let Resource {
+        slug,
+        uri,
+        display_name,
+        scopes,
+        created_at,
+        updated_at,
+    } = resource;
+    Ok(db.run(
+        sql,
+        params![slug, uri, display_name, json(scopes)?, created_at.0, updated_at.0],
+    )?)
 }

@@ -49,7 +49,12 @@ pub(super) fn create(db: &Connection, session: &Session, replaces: Option<&Diges
 }
 
 /// The live session, and whether it is time to [`touch`] it.
-pub(super) fn find(db: &Connection, id: &Digest, idle: Duration, now: UnixSeconds) -> Result<Option<(Session, User, bool)>> {
+pub(super) fn find(
+    db: &Connection,
+    id: &Digest,
+    idle: Duration,
+    now: UnixSeconds,
+) -> Result<Option<(Session, User, bool)>> {
     let found = db.find(WITH_PERSON, [id], |row| {
         let mut columns = Columns::new(row);
         let session = Session {
@@ -71,7 +76,9 @@ pub(super) fn find(db: &Connection, id: &Digest, idle: Duration, now: UnixSecond
 
 /// Whether this person's session still lives.
 pub(super) fn is_live(db: &Connection, id: &Digest, user: UserId, now: UnixSeconds) -> Result<bool> {
-    Ok(db.find(IS_LIVE, params![id, user.0.as_bytes(), now.0], |row| row.get(0))?.unwrap_or(false))
+    Ok(db
+        .find(IS_LIVE, params![id, user.0.as_bytes(), now.0], |row| row.get(0))?
+        .unwrap_or(false))
 }
 
 pub(super) fn touch(db: &Connection, id: &Digest, now: UnixSeconds) -> Result<()> {

@@ -52,9 +52,19 @@ pub(super) trait Run {
     /// Runs a statement that gives no rows; the number of rows changed.
     fn run(&self, sql: Sql, params: impl Params) -> rusqlite::Result<usize>;
     /// The first row, if there is one.
-    fn find<T>(&self, sql: Sql, params: impl Params, read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>) -> rusqlite::Result<Option<T>>;
+    fn find<T>(
+        &self,
+        sql: Sql,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Option<T>>;
     /// Every row.
-    fn list<T>(&self, sql: Sql, params: impl Params, read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>) -> rusqlite::Result<Vec<T>>;
+    fn list<T>(
+        &self,
+        sql: Sql,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Vec<T>>;
 }
 
 impl Run for Connection {
@@ -62,11 +72,21 @@ impl Run for Connection {
         self.prepare_cached(sql.text)?.execute(params)
     }
 
-    fn find<T>(&self, sql: Sql, params: impl Params, read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>) -> rusqlite::Result<Option<T>> {
+    fn find<T>(
+        &self,
+        sql: Sql,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Option<T>> {
         self.prepare_cached(sql.text)?.query_row(params, read).optional()
     }
 
-    fn list<T>(&self, sql: Sql, params: impl Params, read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>) -> rusqlite::Result<Vec<T>> {
+    fn list<T>(
+        &self,
+        sql: Sql,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Vec<T>> {
         self.prepare_cached(sql.text)?.query_map(params, read)?.collect()
     }
 }

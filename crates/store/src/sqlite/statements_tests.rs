@@ -3,7 +3,10 @@
 use rusqlite::Connection;
 
 use super::statements::Sql;
-use super::{approvals, clients, codes, consents, grants, issuances, keys, migrations, refresh, resources, sessions, sweep, throttle, users, writer};
+use super::{
+    approvals, clients, codes, consents, grants, issuances, keys, migrations, refresh, resources, sessions,
+    sweep, throttle, users, writer,
+};
 
 fn all() -> impl Iterator<Item = &'static Sql> {
     [
@@ -37,14 +40,22 @@ fn database() -> Connection {
 fn walks(db: &Connection, sql: &Sql) -> Vec<String> {
     let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {}", sql.text())).unwrap();
     let nulls = vec![rusqlite::types::Null; statement.parameter_count()];
-    let plan = statement.query_map(rusqlite::params_from_iter(nulls), |row| row.get::<_, String>("detail")).unwrap();
+    let plan = statement
+        .query_map(rusqlite::params_from_iter(nulls), |row| {
+            row.get::<_, String>("detail")
+        })
+        .unwrap();
     let plan: Vec<String> = plan.collect::<rusqlite::Result<_>>().unwrap();
-    let bad = |line: &String| (line.starts_with("SCAN") && line != "SCAN CONSTANT ROW") || line.contains("TEMP B-TREE");
+    let bad = |line: &String| {
+        (line.starts_with("SCAN") && line != "SCAN CONSTANT ROW") || line.contains("TEMP B-TREE")
+    };
     plan.into_iter().filter(bad).collect()
 }
 
 fn has_plan(sql: &Sql) -> bool {
-    ["SELECT", "INSERT", "UPDATE", "DELETE"].iter().any(|word| sql.text().starts_with(word))
+    ["SELECT", "INSERT", "UPDATE", "DELETE"]
+        .iter()
+        .any(|word| sql.text().starts_with(word))
 }
 
 #[test]
@@ -70,6 +81,11 @@ fn statements_find_their_rows_by_an_index() {
 fn only_statements_that_walk_are_marked_so() {
     let db = database();
     for sql in all().filter(|sql| sql.scans) {
-        assert_ne!(walks(&db, sql), Vec::<String>::new(), "{} needs no mark", sql.name);
+        assert_ne!(
+            walks(&db, sql),
+            Vec::<String>::new(),
+            "{} needs no mark",
+            sql.name
+        );
     }
 }

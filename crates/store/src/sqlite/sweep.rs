@@ -11,7 +11,19 @@ use crate::Result;
 /// Deletes the rows that a subquery finds by an index; ?1 is the time before which they are past use.
 macro_rules! delete {
     ($table:literal, $key:literal, $past:literal) => {
-        concat!("DELETE FROM ", $table, " WHERE ", $key, " IN (SELECT ", $key, " FROM ", $table, " WHERE ", $past, " LIMIT ?2)")
+        concat!(
+            "DELETE FROM ",
+            $table,
+            " WHERE ",
+            $key,
+            " IN (SELECT ",
+            $key,
+            " FROM ",
+            $table,
+            " WHERE ",
+            $past,
+            " LIMIT ?2)"
+        )
     };
 }
 

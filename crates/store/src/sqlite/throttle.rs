@@ -23,14 +23,27 @@ struct Attempts {
 }
 
 /// Counts one attempt on each key, or none at all when one of them has to wait.
-pub(super) fn begin(db: &Connection, keys: &[String], policy: ThrottlePolicy, now: UnixSeconds) -> Result<LoginThrottle> {
+pub(super) fn begin(
+    db: &Connection,
+    keys: &[String],
+    policy: ThrottlePolicy,
+    now: UnixSeconds,
+) -> Result<LoginThrottle> {
     let mut rows = Vec::with_capacity(keys.len());
     for key in digests(keys) {
         rows.push((key, remembered(db, &key, policy, now)?));
     }
-    let wait = rows.iter().map(|(_, attempts)| wait(*attempts, policy, now)).max().unwrap_or_default();
+    let wait = rows
+        .iter()
+        .map(|(_, attempts)| wait(*attempts, policy, now))
+        .max()
+        .unwrap_or_default();
     for (key, attempts) in rows {
-        let count = if wait.is_zero() { attempts.count.saturating_add(1) } else { attempts.count };
+        let count = if wait.is_zero() {
+            attempts.count.saturating_add(1)
+        } else {
+            attempts.count
+        };
         // A refused attempt is not counted. Only a clock that went back is followed, or the wait would last
         // until the old time comes round again.
         if wait.is_zero() || attempts.last_at > now {
@@ -38,7 +51,11 @@ pub(super) fn begin(db: &Connection, keys: &[String], policy: ThrottlePolicy, no
             db.run(COUNT, params![key, count, now.0, forget_at.0])?;
         }
     }
-    Ok(if wait.is_zero() { LoginThrottle::Allowed } else { LoginThrottle::Wait(wait.as_secs()) })
+    Ok(if wait.is_zero() {
+        LoginThrottle::Allowed
+    } else {
+        LoginThrottle::Wait(wait.as_secs())
+    })
 }
 
 pub(super) fn clear(db: &Connection, keys: &[String]) -> Result<()> {
@@ -49,9 +66,19 @@ pub(super) fn clear(db: &Connection, keys: &[String]) -> Result<()> {
 }
 
 fn remembered(db: &Connection, key: &Digest, policy: ThrottlePolicy, now: UnixSeconds) -> Result<Attempts> {
-    let row = db.find(FIND, [key], |row| Ok(Attempts { count: row.get(0)?, last_at: UnixSeconds(row.get(1)?) }))?;
-    let fresh = Attempts { count: 0, last_at: now };
-    Ok(row.filter(|attempts| now.since(attempts.last_at) < policy.forget_after).unwrap_or(fresh))
+    let row = db.find(FIND, [key], |row| {
+        Ok(Attempts {
+            count: row.get(0)?,
+            last_at: UnixSeconds(row.get(1)?),
+        })
+    })?;
+    let fresh = Attempts {
+        count: 0,
+        last_at: now,
+    };
+    Ok(row
+        .filter(|attempts| now.since(attempts.last_at) < policy.forget_after)
+        .unwrap_or(fresh))
 }
 
 /// How long from now the next attempt has to wait.

@@ -9,7 +9,9 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::operations::PageRequest;
-use crate::{ClientSource, EndReason, GrantId, GrantState, Page, Result, SigningKeyState, StoreError, UserId};
+use crate::{
+    ClientSource, EndReason, GrantId, GrantState, Page, Result, SigningKeyState, StoreError, UserId,
+};
 
 /// A value that is stored as a word.
 pub(super) trait Word: Sized + Copy + 'static {
@@ -19,7 +21,10 @@ pub(super) trait Word: Sized + Copy + 'static {
     fn word(self) -> &'static str;
 
     fn from_word(word: &str) -> Option<Self> {
-        Self::WORDS.iter().find(|(_, known)| *known == word).map(|(value, _)| *value)
+        Self::WORDS
+            .iter()
+            .find(|(_, known)| *known == word)
+            .map(|(value, _)| *value)
     }
 }
 
@@ -107,7 +112,10 @@ impl<'row> Columns<'row> {
         self.word().map(Some)
     }
 
-    fn text<T>(&mut self, read: impl FnOnce(&str) -> std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>) -> rusqlite::Result<T> {
+    fn text<T>(
+        &mut self,
+        read: impl FnOnce(&str) -> std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>,
+    ) -> rusqlite::Result<T> {
         let index = self.next;
         self.next += 1;
         let text = self.row.get_ref(index)?.as_str()?;
@@ -136,7 +144,9 @@ pub(super) fn page<T>(mut items: Vec<T>, request: &PageRequest, key: impl Fn(&T)
 
 /// The id that a page begins after.
 pub(super) fn page_start(request: &PageRequest) -> Result<Option<Uuid>> {
-    let parse = |text: &String| Uuid::try_parse(text).map_err(|_| StoreError::Invalid("this page token was given by no page"));
+    let parse = |text: &String| {
+        Uuid::try_parse(text).map_err(|_| StoreError::Invalid("this page token was given by no page"))
+    };
     request.after.as_ref().map(parse).transpose()
 }
 

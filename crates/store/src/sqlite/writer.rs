@@ -80,7 +80,9 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { queue: Arc::new(Queue::new(capacity)) }
+        Self {
+            queue: Arc::new(Queue::new(capacity)),
+        }
     }
 
     /// Runs `work` in a transaction and answers when it is durable.
@@ -91,7 +93,9 @@ impl Writer {
     {
         let (caller, answer) = oneshot::channel();
         self.push(work, Some(caller))?;
-        answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the store is closed".to_owned())))
+        answer
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Unavailable("the store is closed".to_owned())))
     }
 
     /// Runs `work` some time soon; nobody waits for it, and it may be lost.
@@ -109,8 +113,14 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
-        let outcome = Err(StoreError::Unavailable("the storage failed before the operation ran".to_owned()));
-        self.queue.push(Box::new(Operation { work: Some(work), outcome, caller }))
+        let outcome = Err(StoreError::Unavailable(
+            "the storage failed before the operation ran".to_owned(),
+        ));
+        self.queue.push(Box::new(Operation {
+            work: Some(work),
+            outcome,
+            caller,
+        }))
     }
 
     pub(super) fn close(&self) {
@@ -119,7 +129,12 @@ impl Writer {
 
     /// What the writer's thread does until the queue is closed and empty.
     pub(super) fn worker(&self, db: Connection, file: Option<FileIdentity>, batch: usize) -> Worker {
-        Worker { queue: Arc::clone(&self.queue), db, file, batch }
+        Worker {
+            queue: Arc::clone(&self.queue),
+            db,
+            file,
+            batch,
+        }
     }
 }
 
@@ -152,7 +167,10 @@ impl Worker {
             answer_all(batch, &committed);
         }
         // Leaves one file behind instead of three, and fresh statistics for the next start.
-        if let Err(error) = self.db.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);") {
+        if let Err(error) = self
+            .db
+            .execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);")
+        {
             tracing::debug!(%error, "no checkpoint at closing");
         }
     }
@@ -172,7 +190,9 @@ impl Worker {
             let keep = job.run(&self.db);
             // SQLite ends the whole transaction by itself on some faults (disk full, I/O).
             if self.db.is_autocommit() {
-                return Err(StoreError::Unavailable("the storage failed in the middle of a transaction".to_owned()));
+                return Err(StoreError::Unavailable(
+                    "the storage failed in the middle of a transaction".to_owned(),
+                ));
             }
             if !keep {
                 self.db.run(OPERATION_UNDO, [])?;
@@ -184,7 +204,10 @@ impl Worker {
 
     fn commit(&self) -> Result<()> {
         // Whatever the reason, it is none of the callers' doing.
-        self.db.run(COMMIT, []).map(drop).map_err(|error| StoreError::Unavailable(error.to_string()))
+        self.db
+            .run(COMMIT, [])
+            .map(drop)
+            .map_err(|error| StoreError::Unavailable(error.to_string()))
     }
 
     fn roll_back(&self) {
@@ -206,7 +229,9 @@ fn answer_all(batch: Vec<Box<dyn Job>>, committed: &Result<()>) {
 pub(super) fn beat(db: &Connection) -> Result<()> {
     match db.run(BEAT, [])? {
         1 => Ok(()),
-        _ => Err(StoreError::Unavailable("the database lost its heartbeat row".to_owned())),
+        _ => Err(StoreError::Unavailable(
+            "the database lost its heartbeat row".to_owned(),
+        )),
     }
 }
 

@@ -39,7 +39,10 @@ impl Held {
     }
 }
 
-fn submit<T: Send + 'static>(store: &Arc<SqliteStore>, work: impl FnOnce(&Connection) -> Result<T> + Send + 'static) -> JoinHandle<Result<T>> {
+fn submit<T: Send + 'static>(
+    store: &Arc<SqliteStore>,
+    work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+) -> JoinHandle<Result<T>> {
     let store = Arc::clone(store);
     tokio::spawn(async move { store.write(work).await })
 }
@@ -49,7 +52,11 @@ fn put(db: &Connection, purpose: &str) -> Result<()> {
 }
 
 async fn has(store: &SqliteStore, purpose: &'static str) -> bool {
-    store.read(move |db| keys::find_secret(db, purpose)).await.unwrap().is_some()
+    store
+        .read(move |db| keys::find_secret(db, purpose))
+        .await
+        .unwrap()
+        .is_some()
 }
 
 /// Waits until so many operations are in the queue.
@@ -126,7 +133,8 @@ async fn when_the_commit_fails_nobody_is_told_that_anything_happened() {
     let broken = Arc::new(AtomicBool::new(true));
     let storage = Arc::clone(&broken);
     // SQLite turns the commit into a rollback.
-    db.commit_hook(Some(move || storage.load(Ordering::SeqCst))).unwrap();
+    db.commit_hook(Some(move || storage.load(Ordering::SeqCst)))
+        .unwrap();
     let waiting = put_many(&writer, 10);
     until_waiting(&writer, 10).await;
     let worker = writer.worker(db, None, 256);
@@ -137,16 +145,28 @@ async fn when_the_commit_fails_nobody_is_told_that_anything_happened() {
     broken.store(false, Ordering::SeqCst);
     assert_eq!(writer.run(|db| keys::find_secret(db, "1")).await, Ok(None));
     assert_eq!(writer.run(|db| put(db, "1")).await, Ok(()));
-    assert!(writer.run(|db| keys::find_secret(db, "1")).await.unwrap().is_some());
+    assert!(
+        writer
+            .run(|db| keys::find_secret(db, "1"))
+            .await
+            .unwrap()
+            .is_some()
+    );
     writer.close();
 }
 
 #[tokio::test]
 async fn a_full_queue_is_busy_at_once() {
-    let options = SqliteOptions { queue: 2, ..SqliteOptions::default() };
+    let options = SqliteOptions {
+        queue: 2,
+        ..SqliteOptions::default()
+    };
     let store = Arc::new(SqliteStore::open("sqlite::memory:", &options).unwrap());
     let held = Held::hold(&store).await;
-    let waiting = [submit(&store, |db| put(db, "1")), submit(&store, |db| put(db, "2"))];
+    let waiting = [
+        submit(&store, |db| put(db, "1")),
+        submit(&store, |db| put(db, "2")),
+    ];
     until_waiting(&store.writer, 2).await;
     assert_eq!(store.write(|db| put(db, "3")).await, Err(StoreError::Busy));
     held.go_on().await;
@@ -175,11 +195,15 @@ async fn a_full_disk_loses_nothing_that_was_answered_and_is_over_when_there_is_r
     let path = directory.path().join("doorward.db");
     let url = path.to_str().unwrap();
     let store = Arc::new(SqliteStore::open(url, &SqliteOptions::default()).unwrap());
-    let pages = |limit: u32| move |db: &Connection| Ok(db.pragma_update_and_check(None, "max_page_count", limit, |_| Ok(()))?);
+    let pages = |limit: u32| {
+        move |db: &Connection| Ok(db.pragma_update_and_check(None, "max_page_count", limit, |_| Ok(()))?)
+    };
     // Past the limit, SQLite fails as on a full disk (SQLITE_FULL).
     store.write(pages(100)).await.unwrap();
     let writes = (0..300).map(|number| {
-        let answer = submit(&store, move |db| keys::secret(db, &format!("{number}"), &SealedSecret(vec![7; 3000])));
+        let answer = submit(&store, move |db| {
+            keys::secret(db, &format!("{number}"), &SealedSecret(vec![7; 3000]))
+        });
         (number, answer)
     });
     let mut kept = Vec::new();
@@ -190,12 +214,24 @@ async fn a_full_disk_loses_nothing_that_was_answered_and_is_over_when_there_is_r
         }
     }
     assert!(kept.len() < 100);
-    assert!(matches!(store.write(|db| keys::secret(db, "more", &SealedSecret(vec![7; 900_000]))).await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(
+        store
+            .write(|db| keys::secret(db, "more", &SealedSecret(vec![7; 900_000])))
+            .await,
+        Err(StoreError::Unavailable(_))
+    ));
     store.write(pages(1_000_000)).await.unwrap();
     store.write(|db| put(db, "room")).await.unwrap();
     drop(store);
     let store = SqliteStore::open(url, &SqliteOptions::default()).unwrap();
-    let stored: i64 = store.read(|db| Ok(db.query_row("SELECT count(*) FROM server_secret", [], |row| row.get(0))?)).await.unwrap();
-    assert_eq!(stored, i64::try_from(kept.len()).unwrap() + 1, "what was not answered is not there either");
+    let stored: i64 = store
+        .read(|db| Ok(db.query_row("SELECT count(*) FROM server_secret", [], |row| row.get(0))?))
+        .await
+        .unwrap();
+    assert_eq!(
+        stored,
+        i64::try_from(kept.len()).unwrap() + 1,
+        "what was not answered is not there either"
+    );
     assert!(has(&store, "room").await);
 }

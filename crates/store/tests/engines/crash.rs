@@ -20,7 +20,10 @@ const NUMBERS: &str = "DOORWARD_STORE_CRASH_NUMBERS";
 
 fn open(path: &Path) -> Opened {
     let store = SqliteStore::open(path.to_str().unwrap(), &SqliteOptions::default()).unwrap();
-    Opened { store: Arc::new(store), keep: Box::new(()) }
+    Opened {
+        store: Arc::new(store),
+        keep: Box::new(()),
+    }
 }
 
 /// What the child was told by the store, one line each.
@@ -51,7 +54,10 @@ impl Answered {
         match what {
             "approved" => Some(Self::Approved { code: number, grant }),
             "redeemed" => Some(Self::Redeemed { code: number, grant }),
-            "rotated" => Some(Self::Rotated { successor: number, grant }),
+            "rotated" => Some(Self::Rotated {
+                successor: number,
+                grant,
+            }),
             "revoked" => Some(Self::Revoked { grant }),
             _ => None,
         }
@@ -78,15 +84,25 @@ async fn work(scene: Arc<Scene>) {
         let approval = scene.approved().await;
         let (code, grant) = (number_of(&approval), approval.grant.id);
         Answered::Approved { code, grant }.say();
-        assert!(matches!(scene.redeem(&approval, at(1)).await, RedeemOutcome::Redeemed(_)));
+        assert!(matches!(
+            scene.redeem(&approval, at(1)).await,
+            RedeemOutcome::Redeemed(_)
+        ));
         Answered::Redeemed { code, grant }.say();
         for generation in 1..=4 {
             let (successor, _) = scene.rotated(grant, generation, at(2)).await;
             Answered::Rotated { successor, grant }.say();
         }
         if code % 3 == 0 {
-            let only = GrantFilter { id: Some(grant), ..GrantFilter::default() };
-            scene.store.revoke_grants(only, EndReason::RevokedByUser, at(3)).await.unwrap();
+            let only = GrantFilter {
+                id: Some(grant),
+                ..GrantFilter::default()
+            };
+            scene
+                .store
+                .revoke_grants(only, EndReason::RevokedByUser, at(3))
+                .await
+                .unwrap();
             Answered::Revoked { grant }.say();
         }
     }
@@ -140,8 +156,14 @@ async fn answered_operations_survive_kill_9() {
         }
         scene.store.close().await.unwrap();
     }
-    assert!(heard > 1000, "only {heard} operations were answered in all rounds");
-    let check: String = Connection::open(&path).unwrap().query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert!(
+        heard > 1000,
+        "only {heard} operations were answered in all rounds"
+    );
+    let check: String = Connection::open(&path)
+        .unwrap()
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .unwrap();
     assert_eq!(check, "ok");
 }
 
@@ -160,7 +182,10 @@ async fn assert_is_there(scene: &Scene, answer: &Answered) {
             assert!(scene.grant(*grant).await.generation >= *successor);
         }
         Answered::Revoked { grant } => {
-            assert_eq!(scene.grant(*grant).await.end_reason, Some(EndReason::RevokedByUser));
+            assert_eq!(
+                scene.grant(*grant).await.end_reason,
+                Some(EndReason::RevokedByUser)
+            );
         }
     }
 }
@@ -171,14 +196,25 @@ async fn assert_works_only_once(scene: &Scene, answer: &Answered) {
         Answered::Redeemed { code, grant } => {
             // Not `redeem` on a live grant: a replay ends it, and its rotations are still to be looked at.
             if scene.state(*grant).await == GrantState::Ended {
-                let again = RedeemCode { digest: digest(2, *code), refresh: None, issuance: issuance(*grant, at(4)), now: at(4) };
-                assert_eq!(scene.store.redeem_code(again).await.unwrap(), RedeemOutcome::Replayed);
+                let again = RedeemCode {
+                    digest: digest(2, *code),
+                    refresh: None,
+                    issuance: issuance(*grant, at(4)),
+                    now: at(4),
+                };
+                assert_eq!(
+                    scene.store.redeem_code(again).await.unwrap(),
+                    RedeemOutcome::Replayed
+                );
             }
         }
         Answered::Rotated { successor, grant } => {
             let generation = scene.grant(*grant).await.generation;
             if scene.state(*grant).await == GrantState::Active {
-                assert_eq!(scene.rotated(*grant, successor - 1, at(4)).await, (*successor, true));
+                assert_eq!(
+                    scene.rotated(*grant, successor - 1, at(4)).await,
+                    (*successor, true)
+                );
             }
             assert_eq!(scene.grant(*grant).await.generation, generation);
         }

@@ -10,11 +10,17 @@ async fn on_disk() -> Opened {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("doorward.db");
     let store = SqliteStore::open(path.to_str().unwrap(), &SqliteOptions::default()).unwrap();
-    Opened { store: Arc::new(store), keep: Box::new(directory) }
+    Opened {
+        store: Arc::new(store),
+        keep: Box::new(directory),
+    }
 }
 
 async fn in_memory() -> Opened {
-    Opened { store: Arc::new(SqliteStore::temporary().unwrap()), keep: Box::new(()) }
+    Opened {
+        store: Arc::new(SqliteStore::temporary().unwrap()),
+        keep: Box::new(()),
+    }
 }
 
 mod file {

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
-use doorward_store::{ApprovalOutcome, Approved, ClientSource, Consent, GrantState, RedeemOutcome, StoreError};
+use doorward_store::{
+    ApprovalOutcome, Approved, ClientSource, Consent, GrantState, RedeemOutcome, StoreError,
+};
 
 use super::scene::{APP, Opened, RESOURCE, Scene, at, at_once, client, consent, person, scopes, session};
 
@@ -9,8 +11,14 @@ const DOCUMENT: &str = "https://app.example/client.json";
 pub(crate) async fn an_approval_makes_a_pending_grant_and_its_code(opened: Opened) {
     let scene = Scene::new(opened).await;
     let approval = scene.approval();
-    let expected = Approved { grant: approval.grant.id, fresh: true };
-    assert_eq!(scene.approve(&approval).await, ApprovalOutcome::Approved(expected));
+    let expected = Approved {
+        grant: approval.grant.id,
+        fresh: true,
+    };
+    assert_eq!(
+        scene.approve(&approval).await,
+        ApprovalOutcome::Approved(expected)
+    );
     let (code, grant) = scene.store.code(&approval.code.digest).await.unwrap().unwrap();
     assert_eq!((code, grant), (approval.code, approval.grant));
 }
@@ -21,10 +29,16 @@ pub(crate) async fn the_same_request_twice_makes_one_grant(opened: Opened) {
     let mut again = scene.approval();
     again.request_id = first.request_id;
     again.code.digest = first.code.digest;
-    let expected = Approved { grant: first.grant.id, fresh: false };
+    let expected = Approved {
+        grant: first.grant.id,
+        fresh: false,
+    };
     assert_eq!(scene.approve(&again).await, ApprovalOutcome::Approved(expected));
     assert_eq!(scene.store.grant(again.grant.id).await.unwrap(), None);
-    assert!(matches!(scene.redeem(&first, at(1)).await, RedeemOutcome::Redeemed(_)));
+    assert!(matches!(
+        scene.redeem(&first, at(1)).await,
+        RedeemOutcome::Redeemed(_)
+    ));
 }
 
 pub(crate) async fn parallel_posts_of_one_request_make_one_grant(opened: Opened) {
@@ -51,7 +65,10 @@ pub(crate) async fn parallel_posts_of_one_request_make_one_grant(opened: Opened)
 pub(crate) async fn a_used_up_request_gets_no_second_code(opened: Opened) {
     let scene = Scene::new(opened).await;
     let redeemed = scene.approved().await;
-    assert!(matches!(scene.redeem(&redeemed, at(1)).await, RedeemOutcome::Redeemed(_)));
+    assert!(matches!(
+        scene.redeem(&redeemed, at(1)).await,
+        RedeemOutcome::Redeemed(_)
+    ));
     assert_eq!(scene.approve(&redeemed).await, ApprovalOutcome::AlreadyRedeemed);
     assert_eq!(scene.state(redeemed.grant.id).await, GrantState::Active);
 
@@ -101,17 +118,26 @@ pub(crate) async fn a_disabled_person_cannot_approve(opened: Opened) {
 
 pub(crate) async fn a_disabled_or_unknown_client_gets_no_approval(opened: Opened) {
     let scene = Scene::new(opened).await;
-    assert_eq!(scene.approve(&scene.approval_of("unknown", RESOURCE)).await, ApprovalOutcome::ClientGone);
+    assert_eq!(
+        scene.approve(&scene.approval_of("unknown", RESOURCE)).await,
+        ApprovalOutcome::ClientGone
+    );
     let mut disabled = client(APP, ClientSource::Dynamic);
     disabled.disabled = true;
     scene.store.update_client(disabled).await.unwrap();
-    assert_eq!(scene.approve(&scene.approval()).await, ApprovalOutcome::ClientGone);
+    assert_eq!(
+        scene.approve(&scene.approval()).await,
+        ApprovalOutcome::ClientGone
+    );
 }
 
 pub(crate) async fn a_removed_resource_gets_no_approval(opened: Opened) {
     let scene = Scene::new(opened).await;
     scene.store.delete_resource("files", at(1)).await.unwrap();
-    assert_eq!(scene.approve(&scene.approval()).await, ApprovalOutcome::ResourceGone);
+    assert_eq!(
+        scene.approve(&scene.approval()).await,
+        ApprovalOutcome::ResourceGone
+    );
 }
 
 pub(crate) async fn a_refused_approval_changes_nothing(opened: Opened) {
@@ -123,14 +149,21 @@ pub(crate) async fn a_refused_approval_changes_nothing(opened: Opened) {
     assert_eq!(scene.store.client(DOCUMENT).await.unwrap(), None);
     assert_eq!(scene.store.grant(approval.grant.id).await.unwrap(), None);
     assert_eq!(scene.store.code(&approval.code.digest).await.unwrap(), None);
-    let remembered = scene.store.consent(scene.user.id, DOCUMENT, "https://gone.example/mcp").await.unwrap();
+    let remembered = scene
+        .store
+        .consent(scene.user.id, DOCUMENT, "https://gone.example/mcp")
+        .await
+        .unwrap();
     assert_eq!(remembered, None);
 }
 
 async fn allow(scene: &Scene, consent: Consent) {
     let mut approval = scene.approval();
     approval.consent = Some(consent);
-    assert!(matches!(scene.approve(&approval).await, ApprovalOutcome::Approved(_)));
+    assert!(matches!(
+        scene.approve(&approval).await,
+        ApprovalOutcome::Approved(_)
+    ));
 }
 
 pub(crate) async fn consent_grows_while_the_fingerprint_stays(opened: Opened) {
@@ -140,11 +173,21 @@ pub(crate) async fn consent_grows_while_the_fingerprint_stays(opened: Opened) {
     let mut second = consent("one", "files:write", "https://app.example/b");
     second.granted_at = at(50);
     allow(&scene, second).await;
-    allow(&scene, Consent { granted_at: at(60), ..consent("one", "files:read", "https://app.example/a") }).await;
+    allow(
+        &scene,
+        Consent {
+            granted_at: at(60),
+            ..consent("one", "files:read", "https://app.example/a")
+        },
+    )
+    .await;
     let expected = Consent {
         scopes: scopes("files:read files:write"),
         fingerprint: "one".to_owned(),
-        redirect_uris: vec!["https://app.example/a".to_owned(), "https://app.example/b".to_owned()],
+        redirect_uris: vec![
+            "https://app.example/a".to_owned(),
+            "https://app.example/b".to_owned(),
+        ],
         granted_at: at(60),
     };
     assert_eq!(scene.consent().await, Some(expected));
@@ -152,7 +195,11 @@ pub(crate) async fn consent_grows_while_the_fingerprint_stays(opened: Opened) {
 
 pub(crate) async fn consent_starts_afresh_with_a_new_fingerprint(opened: Opened) {
     let scene = Scene::new(opened).await;
-    allow(&scene, consent("one", "files:read files:write", "https://app.example/a")).await;
+    allow(
+        &scene,
+        consent("one", "files:read files:write", "https://app.example/a"),
+    )
+    .await;
     let second = consent("two", "files:read", "https://evil.example/b");
     allow(&scene, second.clone()).await;
     assert_eq!(scene.consent().await, Some(second));
@@ -163,15 +210,24 @@ pub(crate) async fn a_snapshot_is_kept_and_renewed(opened: Opened) {
     let mut snapshot = client(DOCUMENT, ClientSource::MetadataDocument);
     let mut approval = scene.approval_of(DOCUMENT, RESOURCE);
     approval.client = Some(snapshot.clone());
-    assert!(matches!(scene.approve(&approval).await, ApprovalOutcome::Approved(_)));
-    assert_eq!(scene.store.client(DOCUMENT).await.unwrap().as_ref(), Some(&snapshot));
+    assert!(matches!(
+        scene.approve(&approval).await,
+        ApprovalOutcome::Approved(_)
+    ));
+    assert_eq!(
+        scene.store.client(DOCUMENT).await.unwrap().as_ref(),
+        Some(&snapshot)
+    );
 
     let mut approval = scene.approval_of(DOCUMENT, RESOURCE);
     r#"{"client_name":"Renamed"}"#.clone_into(&mut snapshot.metadata);
     "fingerprint-2".clone_into(&mut snapshot.fingerprint);
     snapshot.updated_at = at(9);
     approval.client = Some(snapshot.clone());
-    assert!(matches!(scene.approve(&approval).await, ApprovalOutcome::Approved(_)));
+    assert!(matches!(
+        scene.approve(&approval).await,
+        ApprovalOutcome::Approved(_)
+    ));
     assert_eq!(scene.store.client(DOCUMENT).await.unwrap(), Some(snapshot));
 }
 
@@ -185,7 +241,10 @@ pub(crate) async fn a_snapshot_never_touches_a_registered_client(opened: Opened)
         let mut snapshot = client(&id, ClientSource::MetadataDocument);
         r#"{"client_name":"Evil"}"#.clone_into(&mut snapshot.metadata);
         approval.client = Some(snapshot);
-        assert!(matches!(scene.approve(&approval).await, ApprovalOutcome::Approved(_)));
+        assert!(matches!(
+            scene.approve(&approval).await,
+            ApprovalOutcome::Approved(_)
+        ));
         assert_eq!(scene.store.client(&id).await.unwrap(), Some(registered));
     }
 }
@@ -212,6 +271,9 @@ pub(crate) async fn an_incoherent_approval_is_invalid(opened: Opened) {
     let mut not_a_snapshot = scene.approval();
     not_a_snapshot.client = Some(client(APP, ClientSource::Admin));
     for wrong in [active, other_grant, other_client, not_a_snapshot] {
-        assert!(matches!(scene.store.approve(wrong).await, Err(StoreError::Invalid(_))));
+        assert!(matches!(
+            scene.store.approve(wrong).await,
+            Err(StoreError::Invalid(_))
+        ));
     }
 }

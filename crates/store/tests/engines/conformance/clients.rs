@@ -7,7 +7,10 @@ use super::scene::{APP, Opened, Scene, at, at_once, client, consent, digest};
 pub(crate) async fn a_client_reads_back_as_it_was_written(opened: Opened) {
     let store = opened.store;
     let mut written = client("dws_1", ClientSource::Admin);
-    let secret = |number, expires_at| ClientSecret { digest: digest(9, number), expires_at };
+    let secret = |number, expires_at| ClientSecret {
+        digest: digest(9, number),
+        expires_at,
+    };
     written.secrets = vec![secret(1, None), secret(2, Some(at(60)))];
     written.resource_server = Some("files".to_owned());
     store.create_client(written.clone()).await.unwrap();
@@ -25,9 +28,18 @@ pub(crate) async fn a_client_reads_back_as_it_was_written(opened: Opened) {
 
 pub(crate) async fn a_taken_client_id_is_a_conflict(opened: Opened) {
     let store = opened.store;
-    store.create_client(client("one", ClientSource::Admin)).await.unwrap();
-    assert_eq!(store.create_client(client("one", ClientSource::Dynamic)).await, Err(StoreError::Conflict));
-    assert_eq!(store.client("one").await.unwrap().unwrap().source, ClientSource::Admin);
+    store
+        .create_client(client("one", ClientSource::Admin))
+        .await
+        .unwrap();
+    assert_eq!(
+        store.create_client(client("one", ClientSource::Dynamic)).await,
+        Err(StoreError::Conflict)
+    );
+    assert_eq!(
+        store.client("one").await.unwrap().unwrap().source,
+        ClientSource::Admin
+    );
 }
 
 pub(crate) async fn registering_again_keeps_the_stored_client(opened: Opened) {
@@ -53,13 +65,19 @@ pub(crate) async fn five_hundred_parallel_registrations_store_one_row(opened: Op
     .await;
     let stored = store.client("dwc_storm").await.unwrap().unwrap();
     assert!(registered.iter().all(|client| *client == stored));
-    assert_eq!(store.clients(PageRequest::default()).await.unwrap().items.len(), 1);
+    assert_eq!(
+        store.clients(PageRequest::default()).await.unwrap().items.len(),
+        1
+    );
 }
 
 pub(crate) async fn clients_come_in_pages_by_id(opened: Opened) {
     let store = opened.store;
     for number in [3, 1, 5, 2, 4] {
-        store.create_client(client(&format!("client-{number}"), ClientSource::Admin)).await.unwrap();
+        store
+            .create_client(client(&format!("client-{number}"), ClientSource::Admin))
+            .await
+            .unwrap();
     }
     let mut seen = Vec::new();
     let mut after = None;
@@ -73,7 +91,13 @@ pub(crate) async fn clients_come_in_pages_by_id(opened: Opened) {
         }
     }
     assert_eq!(seen, ["client-1", "client-2", "client-3", "client-4", "client-5"]);
-    let exact = store.clients(PageRequest { after: None, limit: 5 }).await.unwrap();
+    let exact = store
+        .clients(PageRequest {
+            after: None,
+            limit: 5,
+        })
+        .await
+        .unwrap();
     assert_eq!(exact.next, None);
 }
 

@@ -36,12 +36,21 @@ pub(crate) async fn a_code_without_refresh_policy_gives_no_generation(opened: Op
 pub(crate) async fn a_replayed_code_revokes_its_grant(opened: Opened) {
     let scene = Scene::new(opened).await;
     let approval = scene.approved().await;
-    assert!(matches!(scene.redeem(&approval, at(1)).await, RedeemOutcome::Redeemed(_)));
+    assert!(matches!(
+        scene.redeem(&approval, at(1)).await,
+        RedeemOutcome::Redeemed(_)
+    ));
     // Long after its end it is still a replay.
     let replay = redemption(&approval, at(5000));
-    assert_eq!(scene.store.redeem_code(replay.clone()).await.unwrap(), RedeemOutcome::Replayed);
+    assert_eq!(
+        scene.store.redeem_code(replay.clone()).await.unwrap(),
+        RedeemOutcome::Replayed
+    );
     let grant = scene.grant(approval.grant.id).await;
-    assert_eq!((grant.state, grant.end_reason), (GrantState::Ended, Some(EndReason::CodeReplayed)));
+    assert_eq!(
+        (grant.state, grant.end_reason),
+        (GrantState::Ended, Some(EndReason::CodeReplayed))
+    );
     assert_eq!(scene.store.issuance(&replay.issuance.jti).await.unwrap(), None);
     assert_eq!(scene.redeem(&approval, at(5001)).await, RedeemOutcome::Replayed);
 }
@@ -55,18 +64,33 @@ pub(crate) async fn fifty_parallel_redemptions_give_one_grant_which_then_ends(op
             async move { scene.redeem(&approval, at(1)).await }
         })
         .await;
-        let redeemed = answers.iter().filter(|answer| matches!(answer, RedeemOutcome::Redeemed(_))).count();
-        let replayed = answers.iter().filter(|answer| **answer == RedeemOutcome::Replayed).count();
+        let redeemed = answers
+            .iter()
+            .filter(|answer| matches!(answer, RedeemOutcome::Redeemed(_)))
+            .count();
+        let replayed = answers
+            .iter()
+            .filter(|answer| **answer == RedeemOutcome::Replayed)
+            .count();
         assert_eq!((redeemed, replayed), (1, 49));
-        assert_eq!(scene.grant(approval.grant.id).await.end_reason, Some(EndReason::CodeReplayed));
+        assert_eq!(
+            scene.grant(approval.grant.id).await.end_reason,
+            Some(EndReason::CodeReplayed)
+        );
     }
 }
 
 pub(crate) async fn an_expired_code_is_refused(opened: Opened) {
     let scene = Scene::new(opened).await;
     let approval = scene.approved().await;
-    assert_eq!(scene.redeem(&approval, at(60)).await, RedeemOutcome::Refused(GrantState::Pending));
-    assert!(matches!(scene.redeem(&approval, at(59)).await, RedeemOutcome::Redeemed(_)));
+    assert_eq!(
+        scene.redeem(&approval, at(60)).await,
+        RedeemOutcome::Refused(GrantState::Pending)
+    );
+    assert!(matches!(
+        scene.redeem(&approval, at(59)).await,
+        RedeemOutcome::Redeemed(_)
+    ));
 }
 
 pub(crate) async fn an_unknown_code_is_unknown(opened: Opened) {
@@ -83,28 +107,59 @@ pub(crate) async fn a_code_is_refused_when_person_client_or_resource_is_gone(ope
     let mut disabled = client(APP, ClientSource::Dynamic);
     disabled.disabled = true;
     scene.store.update_client(disabled).await.unwrap();
-    assert_eq!(scene.redeem(&approval, at(1)).await, RedeemOutcome::Refused(GrantState::Pending));
-    scene.store.update_client(client(APP, ClientSource::Dynamic)).await.unwrap();
+    assert_eq!(
+        scene.redeem(&approval, at(1)).await,
+        RedeemOutcome::Refused(GrantState::Pending)
+    );
+    scene
+        .store
+        .update_client(client(APP, ClientSource::Dynamic))
+        .await
+        .unwrap();
 
     scene.store.delete_user(scene.user.id, at(1)).await.unwrap();
-    assert_eq!(scene.redeem(&approval, at(2)).await, RedeemOutcome::Refused(GrantState::Ended));
+    assert_eq!(
+        scene.redeem(&approval, at(2)).await,
+        RedeemOutcome::Refused(GrantState::Ended)
+    );
 }
 
 pub(crate) async fn a_code_of_a_revoked_grant_is_refused(opened: Opened) {
     let scene = Scene::new(opened).await;
     let approval = scene.approved().await;
-    let filter = GrantFilter { id: Some(approval.grant.id), ..GrantFilter::default() };
-    assert_eq!(scene.store.revoke_grants(filter, EndReason::RevokedByUser, at(1)).await, Ok(1));
-    assert_eq!(scene.redeem(&approval, at(2)).await, RedeemOutcome::Refused(GrantState::Ended));
-    assert_eq!(scene.grant(approval.grant.id).await.end_reason, Some(EndReason::RevokedByUser));
+    let filter = GrantFilter {
+        id: Some(approval.grant.id),
+        ..GrantFilter::default()
+    };
+    assert_eq!(
+        scene
+            .store
+            .revoke_grants(filter, EndReason::RevokedByUser, at(1))
+            .await,
+        Ok(1)
+    );
+    assert_eq!(
+        scene.redeem(&approval, at(2)).await,
+        RedeemOutcome::Refused(GrantState::Ended)
+    );
+    assert_eq!(
+        scene.grant(approval.grant.id).await.end_reason,
+        Some(EndReason::RevokedByUser)
+    );
 }
 
 pub(crate) async fn a_burned_code_is_refused_and_its_grant_ended(opened: Opened) {
     let scene = Scene::new(opened).await;
     let approval = scene.approved().await;
     scene.store.burn_code(&approval.code.digest, at(1)).await.unwrap();
-    assert_eq!(scene.grant(approval.grant.id).await.end_reason, Some(EndReason::CodeBurned));
-    assert_eq!(scene.redeem(&approval, at(2)).await, RedeemOutcome::Refused(GrantState::Ended));
+    assert_eq!(
+        scene.grant(approval.grant.id).await.end_reason,
+        Some(EndReason::CodeBurned)
+    );
+    assert_eq!(
+        scene.redeem(&approval, at(2)).await,
+        RedeemOutcome::Refused(GrantState::Ended)
+    );
 }
 
 pub(crate) async fn a_token_id_is_used_once(opened: Opened) {
@@ -117,15 +172,24 @@ pub(crate) async fn a_token_id_is_used_once(opened: Opened) {
     assert_eq!(scene.store.redeem_code(two).await, Err(StoreError::Conflict));
     // Nothing of the failed redemption is left: the code still works.
     assert_eq!(scene.state(second.grant.id).await, GrantState::Pending);
-    assert!(matches!(scene.redeem(&second, at(2)).await, RedeemOutcome::Redeemed(_)));
+    assert!(matches!(
+        scene.redeem(&second, at(2)).await,
+        RedeemOutcome::Redeemed(_)
+    ));
 }
 
 pub(crate) async fn a_clock_that_went_back_does_not_revive_a_code(opened: Opened) {
     let scene = Scene::new(opened).await;
     let expired = scene.approved().await;
-    assert_eq!(scene.redeem(&expired, at(-3600)).await, RedeemOutcome::Refused(GrantState::Pending));
+    assert_eq!(
+        scene.redeem(&expired, at(-3600)).await,
+        RedeemOutcome::Refused(GrantState::Pending)
+    );
     // A small step is no reason to refuse.
-    assert!(matches!(scene.redeem(&expired, at(-5)).await, RedeemOutcome::Redeemed(_)));
+    assert!(matches!(
+        scene.redeem(&expired, at(-5)).await,
+        RedeemOutcome::Redeemed(_)
+    ));
     assert_eq!(scene.redeem(&expired, at(-3600)).await, RedeemOutcome::Replayed);
 }
 
@@ -134,6 +198,9 @@ pub(crate) async fn a_token_for_another_grant_is_invalid(opened: Opened) {
     let approval = scene.approved().await;
     let mut redemption = redemption(&approval, at(1));
     redemption.issuance = issuance(scene.active().await, at(1));
-    assert!(matches!(scene.store.redeem_code(redemption).await, Err(StoreError::Invalid(_))));
+    assert!(matches!(
+        scene.store.redeem_code(redemption).await,
+        Err(StoreError::Invalid(_))
+    ));
     assert_eq!(scene.state(approval.grant.id).await, GrantState::Pending);
 }

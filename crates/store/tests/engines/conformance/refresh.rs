@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use doorward_store::{ClientSource, EndReason, GrantState, RotateOutcome, StoreError};
 
-use super::scene::{APP, Opened, POLICY, Scene, at, at_once, client, rotation, redemption};
+use super::scene::{APP, Opened, POLICY, Scene, at, at_once, client, redemption, rotation};
 
 const DAY: i64 = 86_400;
 
@@ -11,11 +11,19 @@ pub(crate) async fn the_current_generation_moves_on(opened: Opened) {
     let id = scene.active().await;
     for generation in 1..=40_u32 {
         let now = at(i64::from(generation) * 600);
-        let RotateOutcome::Rotated { grant, successor, retry } = scene.rotate(id, generation, now).await else {
+        let RotateOutcome::Rotated {
+            grant,
+            successor,
+            retry,
+        } = scene.rotate(id, generation, now).await
+        else {
             panic!("generation {generation} does not rotate");
         };
         assert_eq!((successor, retry), (generation + 1, false));
-        assert_eq!((grant.generation, grant.generation_at, grant.last_used_at), (generation + 1, now, now));
+        assert_eq!(
+            (grant.generation, grant.generation_at, grant.last_used_at),
+            (generation + 1, now, now)
+        );
         assert_eq!(scene.grant(id).await, *grant);
     }
 }
@@ -34,7 +42,12 @@ pub(crate) async fn an_older_token_inside_the_window_gets_its_old_successor(open
     let scene = Scene::new(opened).await;
     let id = scene.active().await;
     for generation in 1..=5 {
-        assert_eq!(scene.rotated(id, generation, at(i64::from(generation) * 10)).await, (generation + 1, false));
+        assert_eq!(
+            scene
+                .rotated(id, generation, at(i64::from(generation) * 10))
+                .await,
+            (generation + 1, false)
+        );
     }
     // Generation 1 was superseded at 10, 2 at 20, 3 at 30.
     assert_eq!(scene.rotated(id, 1, at(130)).await, (2, true));
@@ -50,7 +63,10 @@ pub(crate) async fn an_older_token_outside_the_window_ends_the_grant(opened: Ope
     scene.rotated(id, 2, at(20)).await;
     assert_eq!(scene.rotate(id, 1, at(131)).await, RotateOutcome::Reused);
     let grant = scene.grant(id).await;
-    assert_eq!((grant.end_reason, grant.ended_at), (Some(EndReason::RefreshTokenReused), Some(at(131))));
+    assert_eq!(
+        (grant.end_reason, grant.ended_at),
+        (Some(EndReason::RefreshTokenReused), Some(at(131)))
+    );
     for generation in 1..=4 {
         assert_eq!(scene.rotate(id, generation, at(132)).await, RotateOutcome::Ended);
     }
@@ -62,7 +78,10 @@ pub(crate) async fn without_a_window_an_older_token_ends_the_grant(opened: Opene
     for generation in 1..=2 {
         let mut rotate = rotation(id, generation, at(10));
         rotate.policy.retry_window = std::time::Duration::ZERO;
-        assert!(matches!(scene.store.rotate_refresh(rotate).await, Ok(RotateOutcome::Rotated { retry: false, .. })));
+        assert!(matches!(
+            scene.store.rotate_refresh(rotate).await,
+            Ok(RotateOutcome::Rotated { retry: false, .. })
+        ));
     }
     let mut old = rotation(id, 1, at(10));
     old.policy.retry_window = std::time::Duration::ZERO;
@@ -97,13 +116,19 @@ pub(crate) async fn unknown_generations_change_nothing(opened: Opened) {
     assert_eq!(scene.rotate(nowhere, 1, at(5)).await, RotateOutcome::Unknown);
     let mut other = rotation(id, 1, at(5));
     other.issuance.grant = nowhere;
-    assert!(matches!(scene.store.rotate_refresh(other).await, Err(StoreError::Invalid(_))));
+    assert!(matches!(
+        scene.store.rotate_refresh(other).await,
+        Err(StoreError::Invalid(_))
+    ));
 }
 
 pub(crate) async fn an_idle_grant_expires(opened: Opened) {
     let scene = Scene::new(opened).await;
     let id = scene.active().await;
-    assert_eq!(scene.rotate(id, 1, at(30 * DAY + 1)).await, RotateOutcome::Expired);
+    assert_eq!(
+        scene.rotate(id, 1, at(30 * DAY + 1)).await,
+        RotateOutcome::Expired
+    );
     assert_eq!(scene.rotated(id, 1, at(30 * DAY)).await, (2, false));
     assert_eq!(scene.rotated(id, 2, at(60 * DAY)).await, (3, false));
 }
@@ -115,21 +140,39 @@ pub(crate) async fn the_absolute_end_cannot_be_rotated_away(opened: Opened) {
     for day in (10..90).step_by(10) {
         generation = scene.rotated(id, generation, at(day * DAY)).await.0;
     }
-    assert_eq!(scene.rotate(id, generation, at(90 * DAY)).await, RotateOutcome::Expired);
-    assert_eq!(scene.rotated(id, generation, at(90 * DAY - 1)).await, (generation + 1, false));
-    assert_eq!(scene.rotate(id, generation, at(90 * DAY)).await, RotateOutcome::Expired);
-    assert_eq!(scene.grant(id).await.refresh_expires_at, Some(at(0) + POLICY.absolute_ttl));
+    assert_eq!(
+        scene.rotate(id, generation, at(90 * DAY)).await,
+        RotateOutcome::Expired
+    );
+    assert_eq!(
+        scene.rotated(id, generation, at(90 * DAY - 1)).await,
+        (generation + 1, false)
+    );
+    assert_eq!(
+        scene.rotate(id, generation, at(90 * DAY)).await,
+        RotateOutcome::Expired
+    );
+    assert_eq!(
+        scene.grant(id).await.refresh_expires_at,
+        Some(at(0) + POLICY.absolute_ttl)
+    );
 }
 
 pub(crate) async fn a_grant_without_refresh_tokens_cannot_rotate(opened: Opened) {
     let scene = Scene::new(opened).await;
     let approval = scene.approved().await;
-    assert_eq!(scene.rotate(approval.grant.id, 1, at(1)).await, RotateOutcome::Unknown);
+    assert_eq!(
+        scene.rotate(approval.grant.id, 1, at(1)).await,
+        RotateOutcome::Unknown
+    );
     let mut redemption = redemption(&approval, at(1));
     redemption.refresh = None;
     scene.store.redeem_code(redemption).await.unwrap();
     for generation in [0, 1] {
-        assert_eq!(scene.rotate(approval.grant.id, generation, at(1)).await, RotateOutcome::Unknown);
+        assert_eq!(
+            scene.rotate(approval.grant.id, generation, at(1)).await,
+            RotateOutcome::Unknown
+        );
     }
 }
 
@@ -147,7 +190,11 @@ pub(crate) async fn a_disabled_client_may_come_back(opened: Opened) {
     disabled.disabled = true;
     scene.store.update_client(disabled).await.unwrap();
     assert_eq!(scene.rotate(id, 1, at(2)).await, RotateOutcome::Ended);
-    scene.store.update_client(client(APP, ClientSource::Dynamic)).await.unwrap();
+    scene
+        .store
+        .update_client(client(APP, ClientSource::Dynamic))
+        .await
+        .unwrap();
     assert_eq!(scene.rotated(id, 1, at(3)).await, (2, false));
 }
 

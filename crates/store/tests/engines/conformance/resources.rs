@@ -4,7 +4,10 @@ use super::scene::{APP, Opened, RESOURCE, Scene, at, consent, resource};
 
 pub(crate) async fn a_resource_reads_back_as_it_was_written(opened: Opened) {
     let store = opened.store;
-    let (files, mail) = (resource("files", RESOURCE), resource("mail", "https://mail.example/"));
+    let (files, mail) = (
+        resource("files", RESOURCE),
+        resource("mail", "https://mail.example/"),
+    );
     store.create_resource(mail.clone()).await.unwrap();
     store.create_resource(files.clone()).await.unwrap();
     assert_eq!(store.resource("files").await.unwrap(), Some(files.clone()));
@@ -21,7 +24,9 @@ pub(crate) async fn a_resource_reads_back_as_it_was_written(opened: Opened) {
 pub(crate) async fn a_taken_slug_or_uri_is_a_conflict(opened: Opened) {
     let store = opened.store;
     store.create_resource(resource("files", RESOURCE)).await.unwrap();
-    let same_slug = store.create_resource(resource("files", "https://other.example/")).await;
+    let same_slug = store
+        .create_resource(resource("files", "https://other.example/"))
+        .await;
     assert_eq!(same_slug, Err(StoreError::Conflict));
     let same_uri = store.create_resource(resource("other", RESOURCE)).await;
     assert_eq!(same_uri, Err(StoreError::Conflict));
@@ -29,7 +34,10 @@ pub(crate) async fn a_taken_slug_or_uri_is_a_conflict(opened: Opened) {
 }
 
 pub(crate) async fn an_unknown_resource_cannot_be_updated(opened: Opened) {
-    assert_eq!(opened.store.update_resource(resource("files", RESOURCE)).await, Err(StoreError::NotFound));
+    assert_eq!(
+        opened.store.update_resource(resource("files", RESOURCE)).await,
+        Err(StoreError::NotFound)
+    );
     assert_eq!(opened.store.delete_resource("files", at(0)).await, Ok(0));
 }
 
@@ -43,16 +51,34 @@ pub(crate) async fn deleting_a_resource_ends_its_grants_and_forgets_consents(ope
     assert_eq!(scene.store.delete_resource("files", at(9)).await, Ok(2));
     for id in [active, approval.grant.id] {
         let grant = scene.grant(id).await;
-        assert_eq!((grant.end_reason, grant.ended_at), (Some(EndReason::ResourceDeleted), Some(at(9))));
+        assert_eq!(
+            (grant.end_reason, grant.ended_at),
+            (Some(EndReason::ResourceDeleted), Some(at(9)))
+        );
     }
     assert_eq!(scene.consent().await, None);
     assert_eq!(scene.store.resource("files").await.unwrap(), None);
-    assert_eq!(scene.store.client(APP).await.unwrap().map(|client| client.disabled), Some(false));
+    assert_eq!(
+        scene
+            .store
+            .client(APP)
+            .await
+            .unwrap()
+            .map(|client| client.disabled),
+        Some(false)
+    );
 }
 
 pub(crate) async fn a_changed_uri_ends_the_grants_on_the_old_one(opened: Opened) {
     let scene = Scene::new(opened).await;
     let grant = scene.active().await;
-    scene.store.update_resource(resource("files", "https://moved.example/mcp")).await.unwrap();
-    assert_eq!(scene.grant(grant).await.end_reason, Some(EndReason::ResourceDeleted));
+    scene
+        .store
+        .update_resource(resource("files", "https://moved.example/mcp"))
+        .await
+        .unwrap();
+    assert_eq!(
+        scene.grant(grant).await.end_reason,
+        Some(EndReason::ResourceDeleted)
+    );
 }

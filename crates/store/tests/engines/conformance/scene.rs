@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use doorward_oauth::scope::ScopeSet;
 use doorward_store::{
-    Approval, ApprovalOutcome, Client, ClientSource, Code, Consent, Digest, Grant, GrantId, GrantState, Issuance, RedeemCode,
-    RedeemOutcome, RefreshPolicy, Resource, ResourceScope, RotateOutcome, RotateRefresh, Session, Store, UnixSeconds, User,
-    UserId,
+    Approval, ApprovalOutcome, Client, ClientSource, Code, Consent, Digest, Grant, GrantId, GrantState,
+    Issuance, RedeemCode, RedeemOutcome, RefreshPolicy, Resource, ResourceScope, RotateOutcome,
+    RotateRefresh, Session, Store, UnixSeconds, User, UserId,
 };
 use tokio::sync::Barrier;
 use uuid::Uuid;
@@ -138,10 +138,18 @@ impl Scene {
         let user = person("ada@example.com");
         let session = session(user.id);
         store.create_resource(resource("files", RESOURCE)).await.unwrap();
-        store.create_client(client(APP, ClientSource::Dynamic)).await.unwrap();
+        store
+            .create_client(client(APP, ClientSource::Dynamic))
+            .await
+            .unwrap();
         store.create_user(user.clone()).await.unwrap();
         store.create_session(session.clone(), None).await.unwrap();
-        Self { store, user, session, _keep: opened.keep }
+        Self {
+            store,
+            user,
+            session,
+            _keep: opened.keep,
+        }
     }
 
     /// The scene of a store where [`Scene::new`] was called before; the person signs in again.
@@ -150,7 +158,12 @@ impl Scene {
         let user = store.user_by_email("ada@example.com").await.unwrap().unwrap();
         let session = session(user.id);
         store.create_session(session.clone(), None).await.unwrap();
-        Self { store, user, session, _keep: opened.keep }
+        Self {
+            store,
+            user,
+            session,
+            _keep: opened.keep,
+        }
     }
 
     /// A fresh approval of the client by the person.
@@ -161,7 +174,12 @@ impl Scene {
     pub(crate) fn approval_of(&self, client_id: &str, resource: &str) -> Approval {
         let number = fresh();
         // Version 7: the time first, so that later grants have greater ids.
-        let id = GrantId(Uuid::new_v7(uuid::Timestamp::from_unix_time(1_800_000_000 + u64::from(number), 0, 0, 0)));
+        let id = GrantId(Uuid::new_v7(uuid::Timestamp::from_unix_time(
+            1_800_000_000 + u64::from(number),
+            0,
+            0,
+            0,
+        )));
         let mut refresh_salt = [7; 16];
         refresh_salt[..4].copy_from_slice(&number.to_be_bytes());
         let grant = Grant {
@@ -192,7 +210,15 @@ impl Scene {
             expires_at: at(60),
             redeemed_at: None,
         };
-        Approval { request_id: digest(3, number), grant, code, session: self.session.id, consent: None, client: None, now: at(0) }
+        Approval {
+            request_id: digest(3, number),
+            grant,
+            code,
+            session: self.session.id,
+            consent: None,
+            client: None,
+            now: at(0),
+        }
     }
 
     pub(crate) async fn approve(&self, approval: &Approval) -> ApprovalOutcome {
@@ -202,7 +228,10 @@ impl Scene {
     /// An approval that was recorded.
     pub(crate) async fn approved(&self) -> Approval {
         let approval = self.approval();
-        assert!(matches!(self.approve(&approval).await, ApprovalOutcome::Approved(_)));
+        assert!(matches!(
+            self.approve(&approval).await,
+            ApprovalOutcome::Approved(_)
+        ));
         approval
     }
 
@@ -213,12 +242,18 @@ impl Scene {
     /// A grant in use: its refresh token has generation 1 since `at(0)`.
     pub(crate) async fn active(&self) -> GrantId {
         let approval = self.approved().await;
-        assert!(matches!(self.redeem(&approval, at(0)).await, RedeemOutcome::Redeemed(_)));
+        assert!(matches!(
+            self.redeem(&approval, at(0)).await,
+            RedeemOutcome::Redeemed(_)
+        ));
         approval.grant.id
     }
 
     pub(crate) async fn rotate(&self, grant: GrantId, generation: u32, now: UnixSeconds) -> RotateOutcome {
-        self.store.rotate_refresh(rotation(grant, generation, now)).await.unwrap()
+        self.store
+            .rotate_refresh(rotation(grant, generation, now))
+            .await
+            .unwrap()
     }
 
     /// Rotates and gives the successor's generation and whether it was a retry.
@@ -244,11 +279,22 @@ impl Scene {
 
 pub(crate) fn redemption(approval: &Approval, now: UnixSeconds) -> RedeemCode {
     let issuance = issuance(approval.grant.id, now);
-    RedeemCode { digest: approval.code.digest, refresh: Some(POLICY), issuance, now }
+    RedeemCode {
+        digest: approval.code.digest,
+        refresh: Some(POLICY),
+        issuance,
+        now,
+    }
 }
 
 pub(crate) fn rotation(grant: GrantId, generation: u32, now: UnixSeconds) -> RotateRefresh {
-    RotateRefresh { grant, generation, policy: POLICY, issuance: issuance(grant, now), now }
+    RotateRefresh {
+        grant,
+        generation,
+        policy: POLICY,
+        issuance: issuance(grant, now),
+        now,
+    }
 }
 
 pub(crate) fn consent(fingerprint: &str, allowed: &str, redirect_uri: &str) -> Consent {

@@ -14,8 +14,15 @@ pub(crate) async fn what_is_past_its_use_is_removed(opened: Opened) {
     scene.store.redeem_code(redemption.clone()).await.unwrap();
     let pending = scene.approved().await;
     let ended = scene.active().await;
-    let filter = GrantFilter { id: Some(ended), ..GrantFilter::default() };
-    scene.store.revoke_grants(filter, EndReason::RevokedByUser, at(2)).await.unwrap();
+    let filter = GrantFilter {
+        id: Some(ended),
+        ..GrantFilter::default()
+    };
+    scene
+        .store
+        .revoke_grants(filter, EndReason::RevokedByUser, at(2))
+        .await
+        .unwrap();
     let policy = ThrottlePolicy {
         free_attempts: 1,
         first_wait: Duration::from_secs(1),
@@ -23,12 +30,18 @@ pub(crate) async fn what_is_past_its_use_is_removed(opened: Opened) {
         forget_after: Duration::from_secs(10),
     };
     let keys = ["ada".to_owned()];
-    assert_eq!(scene.store.begin_login(&keys, policy, at(0)).await, Ok(LoginThrottle::Allowed));
+    assert_eq!(
+        scene.store.begin_login(&keys, policy, at(0)).await,
+        Ok(LoginThrottle::Allowed)
+    );
 
     let removed = scene.store.sweep(at(YEAR), RETAIN, 100).await.unwrap();
     // 1 session, 1 throttle, 2 issuances, 3 codes, 3 grants.
     assert_eq!(removed, 10);
-    assert_eq!(scene.store.issuance(&redemption.issuance.jti).await.unwrap(), None);
+    assert_eq!(
+        scene.store.issuance(&redemption.issuance.jti).await.unwrap(),
+        None
+    );
     assert_eq!(scene.redeem(&redeemed, at(YEAR)).await, RedeemOutcome::Unknown);
     for id in [redeemed.grant.id, pending.grant.id, ended] {
         assert_eq!(scene.store.grant(id).await.unwrap(), None);
