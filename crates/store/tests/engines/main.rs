@@ -10,4 +10,5 @@ mod conformance;
 mod crash;
 #[cfg(unix)]
 mod files;
+mod rotation_model;
 mod sqlite;
