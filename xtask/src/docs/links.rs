@@ -39,11 +39,15 @@ fn collect(folder: &Path, pages: &mut Vec<PathBuf>) -> Result<()> {
             if !name.starts_with('.') && !ELSEWHERE.contains(&&*name) {
                 collect(&path, pages)?;
             }
-        } else if path.extension().is_some_and(|kind| kind == "md") {
+        } else if is_markdown(&path) {
             pages.push(path);
         }
     }
     Ok(())
+}
+
+fn is_markdown(path: &Path) -> bool {
+    path.extension().is_some_and(|kind| kind == "md")
 }
 
 fn dead_links(page: &Path, text: &str) -> Vec<String> {
@@ -74,7 +78,7 @@ fn is_alive(page: &Path, text: &str, target: &str) -> bool {
     if !file.is_empty() && !path.exists() {
         return false;
     }
-    if anchor.is_empty() || !(file.is_empty() || file.ends_with(".md")) {
+    if anchor.is_empty() || !(file.is_empty() || is_markdown(&path)) {
         return true;
     }
     let other;

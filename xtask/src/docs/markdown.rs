@@ -1,5 +1,7 @@
 //! As much of Markdown as the checks need.
 
+use std::path::Path;
+
 /// A fenced code block, and the comment on the line above it, if there is one.
 pub(super) struct Block<'a> {
     pub(super) comment: Option<&'a str>,
@@ -79,7 +81,9 @@ pub(super) fn named_functions(page: &str) -> Vec<(&str, &str)> {
                 .all(|b| b == b'_' || b.is_ascii_lowercase() || b.is_ascii_digit())
     };
     links
-        .filter(|(name, file)| file.ends_with(".rs") && is_function(name))
+        .filter(|(name, file)| {
+            Path::new(file).extension().is_some_and(|kind| kind == "rs") && is_function(name)
+        })
         .collect()
 }
 
