@@ -259,6 +259,7 @@ fn code(digest: [u8; 32], grant: GrantId) -> Code {
         client_id: CLIENT.to_owned(),
         redirect_uri: "http://127.0.0.1:7777/callback".to_owned(),
         code_challenge: "x".repeat(43),
+        stay_connected: true,
         expires_at: NOW + Duration::from_mins(1),
         redeemed_at: None,
     }

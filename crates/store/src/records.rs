@@ -250,6 +250,8 @@ pub struct Code {
     pub redirect_uri: String,
     /// PKCE S256 challenge.
     pub code_challenge: String,
+    /// Whether it may open refresh tokens; the person can say no.
+    pub stay_connected: bool,
     /// When it stops working.
     pub expires_at: UnixSeconds,
     /// When it was redeemed, if it was.

@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 use doorward_jose::{base64url, sha256};
-use doorward_oauth::scope::ScopeSet;
+use doorward_oauth::scope::{OFFLINE_ACCESS, ScopeSet};
 use doorward_store::{
     Approval, ApprovalOutcome, Approved, Code, Consent, Grant, GrantId, GrantState, StoreError,
 };
@@ -96,6 +96,9 @@ impl<'a> Decision<'a> {
             client_id: request.client_id.clone(),
             redirect_uri: request.redirect_uri.clone(),
             code_challenge: request.code_challenge.as_str().to_owned(),
+            // A client that did not ask for `offline_access` gets refresh tokens by its registration alone; one
+            // that asked gets them only when the person left the box ticked.
+            stay_connected: self.scopes.contains(OFFLINE_ACCESS) || !request.scopes.contains(OFFLINE_ACCESS),
             expires_at: now + ctx.settings.tokens.code_ttl.duration(),
             redeemed_at: None,
         };

@@ -39,8 +39,7 @@ pub(super) async fn grant(
     let draft = Draft::for_grant(ctx, &grant, grant.scopes.clone(), ctx.now());
     let redeem = RedeemCode {
         digest,
-        refresh: client
-            .may_use(GrantType::RefreshToken)
+        refresh: (code.stay_connected && client.may_use(GrantType::RefreshToken))
             .then(|| ctx.refresh_policy()),
         issuance: draft.issuance(),
         now: ctx.now(),

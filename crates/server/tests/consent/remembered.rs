@@ -148,3 +148,25 @@ async fn offline_access_is_shown_as_staying_connected() {
     let form = page.form("/consent").set("scope", "offline_access");
     scene.browser.submit(&form, ALLOW).await.assert_error_page();
 }
+
+#[tokio::test]
+async fn who_does_not_want_to_stay_connected_gives_no_refresh_token() {
+    let scene = scene().await;
+    for (ticked, stays) in [("mcp:read", false), ("mcp:read offline_access", true)] {
+        let request = scene
+            .request
+            .clone()
+            .set("scope", "mcp:read offline_access")
+            .set("prompt", "consent");
+        let page = scene.browser.open(&request.path()).await;
+        let form = ticked
+            .split(' ')
+            .fold(page.form("/consent").without("scope"), |form, scope| {
+                form.add("scope", scope)
+            });
+        let reply = scene.browser.submit(&form, ALLOW).await;
+        let body = scene.app.redeem(&scene.client_id, &reply).await.json();
+        assert_eq!(body["scope"], ticked);
+        assert_eq!(body.get("refresh_token").is_some(), stays, "{body}");
+    }
+}

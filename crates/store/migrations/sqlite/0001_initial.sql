@@ -107,6 +107,7 @@ CREATE TABLE code (
     client_id      TEXT    NOT NULL,
     redirect_uri   TEXT    NOT NULL,
     code_challenge TEXT    NOT NULL,
+    stay_connected INTEGER NOT NULL CHECK (stay_connected IN (0, 1)),
     expires_at     INTEGER NOT NULL,
     redeemed_at    INTEGER
 ) STRICT, WITHOUT ROWID;

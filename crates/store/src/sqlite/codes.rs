@@ -18,7 +18,7 @@ statements! {
     /// Joined with what has to stand for tokens to be issued.
     BY_DIGEST = concat!(
         "SELECT ", grants::grant_columns!(), ", c.digest, c.grant_id, c.client_id, c.redirect_uri, \
-         c.code_challenge, c.expires_at, c.redeemed_at, \
+         c.code_challenge, c.stay_connected, c.expires_at, c.redeemed_at, \
          coalesce(p.disabled, 1) = 0 AND coalesce(k.disabled, 1) = 0 AND r.uri IS NOT NULL \
          FROM code c JOIN access_grant g ON g.id = c.grant_id LEFT JOIN person p ON p.id = g.user_id \
          LEFT JOIN client k ON k.client_id = g.client_id LEFT JOIN resource r ON r.uri = g.resource \
@@ -109,6 +109,7 @@ fn load(db: &Connection, digest: &Digest) -> Result<Option<Found>> {
             client_id: columns.plain()?,
             redirect_uri: columns.plain()?,
             code_challenge: columns.plain()?,
+            stay_connected: columns.plain()?,
             expires_at: columns.time()?,
             redeemed_at: columns.maybe_time()?,
         };

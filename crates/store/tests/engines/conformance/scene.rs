@@ -207,6 +207,7 @@ impl Scene {
             client_id: client_id.to_owned(),
             redirect_uri: "http://127.0.0.1:5000/cb".to_owned(),
             code_challenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM".to_owned(),
+            stay_connected: true,
             expires_at: at(60),
             redeemed_at: None,
         };
