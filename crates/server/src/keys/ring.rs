@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use doorward_jose::{Algorithm, Jwk, JwkSet, Signer, SigningKey};
 use doorward_oauth::time::{Clock, UnixSeconds};
 use doorward_store::{SigningKeyRecord, SigningKeyState, Store};
+use tokio::sync::Mutex;
 
 use super::{KeyError, MasterKey};
 use crate::random::Random;
@@ -14,6 +15,8 @@ use crate::random::Random;
 /// Signs access tokens and publishes what verifies them.
 pub struct KeyRing {
     ring: ArcSwap<Ring>,
+    /// Held from reading the store to replacing the ring: what was read first must not replace what was read last.
+    changing: Mutex<()>,
     master: MasterKey,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -57,6 +60,7 @@ impl KeyRing {
         let ring = Ring::build(records, &master, clock.now(), keep_previous)?;
         Ok(Self {
             ring: ArcSwap::from_pointee(ring),
+            changing: Mutex::new(()),
             master,
             store,
             clock,
@@ -95,6 +99,7 @@ impl KeyRing {
             self.clock.now(),
         )
         .await?;
+        //MUT let _changing = self.changing.lock().await;
         let records = self
             .store
             .add_signing_key(fresh.clone(), false, self.clock.now())
@@ -105,6 +110,7 @@ impl KeyRing {
 
     /// Reads the keys again: another node may have rotated them, and a previous one may have had its time.
     pub async fn reload(&self) -> Result<(), KeyError> {
+        //MUT let _changing = self.changing.lock().await;
         let records = self.store.signing_keys().await?;
         let ring = self.ring.load();
         if records != ring.records || ring.publishes_too_much(self.clock.now(), self.keep_previous) {
