@@ -99,7 +99,7 @@ impl KeyRing {
             self.clock.now(),
         )
         .await?;
-        //MUT let _changing = self.changing.lock().await;
+        let _changing = self.changing.lock().await;
         let records = self
             .store
             .add_signing_key(fresh.clone(), false, self.clock.now())
@@ -110,7 +110,7 @@ impl KeyRing {
 
     /// Reads the keys again: another node may have rotated them, and a previous one may have had its time.
     pub async fn reload(&self) -> Result<(), KeyError> {
-        //MUT let _changing = self.changing.lock().await;
+        let _changing = self.changing.lock().await;
         let records = self.store.signing_keys().await?;
         let ring = self.ring.load();
         if records != ring.records || ring.publishes_too_much(self.clock.now(), self.keep_previous) {
