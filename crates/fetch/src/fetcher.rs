@@ -121,6 +121,15 @@ impl Fetcher {
         self.join_flight(key, target, limits, true).await
     }
 
+    /// Whether [`Fetcher::get_json`] would answer from memory, a remembered failure included.
+    pub fn is_cached(&self, url: &str, limits: &Limits) -> bool {
+        let key = Key {
+            url: url.to_owned(),
+            max_body: limits.max_body,
+        };
+        self.cached(&key).is_some()
+    }
+
     /// Like [`Fetcher::get_json`], but asks the server whatever the cache holds (for example because a key
     /// is missing in a key set). It joins a request that is under way. The caller limits how often.
     ///

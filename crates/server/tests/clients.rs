@@ -375,3 +375,30 @@ async fn a_secret_in_the_query_is_no_credential() {
     let reply = app.browser().post(&path, &[], "token=x".to_owned()).await;
     assert!(matches!(reply.status.as_u16(), 400 | 401), "{reply:?}");
 }
+
+/// [RATE-008]
+#[tokio::test]
+async fn strangers_cannot_have_documents_fetched_without_end() {
+    let (app, host) = (TestApp::new().await, Host::new().await);
+    host.answer(ResponseTemplate::new(404)).await;
+    let ask = async |number: usize| {
+        let client_id = format!("{}?{number}", host.client_id);
+        app.browser()
+            .get(&host.request().set("client_id", &client_id).path())
+            .await
+    };
+    for number in 0..120 {
+        assert_eq!(ask(number).await.status, StatusCode::BAD_REQUEST);
+    }
+    let refused = ask(120).await;
+    refused.assert_error_page();
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(refused.header("retry-after"), "1");
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("client_id", &host.client_id),
+        ("refresh_token", "dwr_x"),
+    ];
+    assert_eq!(app.token(&form).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(host.server.received_requests().await.unwrap().len(), 120);
+}

@@ -41,7 +41,7 @@ pub(crate) async fn get(
         info.note_client(client_id);
     }
     let signed_in = sessions::current(&ctx, &headers).await?;
-    match AuthorizationRequest::parse(&ctx, &parameters).await {
+    match AuthorizationRequest::parse(&ctx, &info, &parameters).await {
         Ok((request, client)) => proceed(&ctx, &headers, request, &client, signed_in).await,
         Err(Refusal::Page(error)) => Err(error),
         Err(Refusal::Client(return_to, error)) => refuse(&ctx, &return_to, error, false),

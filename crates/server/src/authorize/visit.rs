@@ -42,7 +42,7 @@ impl<'a> Visit<'a> {
             .unwrap_or_default();
         let (browser, pending) = Browser::open(ctx, headers, handle)?;
         info.note_client(&pending.request.client_id);
-        let client = unchanged_client(ctx, &pending).await?;
+        let client = unchanged_client(ctx, info, &pending).await?;
         Ok(Self {
             handle,
             browser,
@@ -72,9 +72,9 @@ impl<'a> Visit<'a> {
 }
 
 /// The client as it is now: the request of one that has changed since is not decided.
-async fn unchanged_client(ctx: &Context, pending: &Pending) -> Result<Client, PageError> {
+async fn unchanged_client(ctx: &Context, info: &RequestInfo, pending: &Pending) -> Result<Client, PageError> {
     let request = &pending.request;
-    let client = ctx.clients.resolve(&request.client_id).await?;
+    let client = ctx.clients.resolve(&request.client_id, info.address).await?;
     let is_same = client.fingerprint == pending.fingerprint
         && client.metadata.redirect_uri(&request.redirect_uri).is_some();
     if is_same { Ok(client) } else { Err(client_gone()) }

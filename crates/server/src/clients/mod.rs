@@ -1,10 +1,10 @@
 //! Who is asking: one way to resolve a `client_id`, to register a client, and to authenticate it.
 
+mod address_limit;
 pub(crate) mod authentication;
 mod cimd;
 mod directory;
 mod error;
-mod registration_limit;
 
 pub(crate) mod registration;
 

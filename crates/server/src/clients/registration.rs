@@ -137,7 +137,7 @@ async fn register_public(
     let stored = if let Some(stored) = ctx.store.client(&client_id).await? {
         stored
     } else {
-        if let Err(seconds) = ctx.clients.limit.count(info.address) {
+        if let Err(seconds) = ctx.clients.registrations.count(info.address) {
             return Ok(Outcome::ComeBackAfter(seconds));
         }
         ctx.store
@@ -164,7 +164,7 @@ async fn register_confidential(
     info: &RequestInfo,
     metadata: EffectiveClient,
 ) -> Result<Outcome, TokenError> {
-    if let Err(seconds) = ctx.clients.limit.count(info.address) {
+    if let Err(seconds) = ctx.clients.registrations.count(info.address) {
         return Ok(Outcome::ComeBackAfter(seconds));
     }
     let client_id = ctx.random.token("dws_");
