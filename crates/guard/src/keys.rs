@@ -219,7 +219,8 @@ impl Keys {
             Ok((keys, fresh_for)) => {
                 self.replace(keys, now);
                 let pause = fresh_for.unwrap_or(self.policy.refresh).min(self.policy.refresh);
-                (0, self.vary(pause.max(MIN_REFRESH.min(self.policy.refresh))))
+                let shortest = MIN_REFRESH.min(self.policy.refresh).max(Duration::from_secs(1));
+                (0, self.vary(pause.max(shortest)))
             }
             Err(error) => {
                 let failures = self.progress.borrow().failures.saturating_add(1);

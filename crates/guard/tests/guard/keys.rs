@@ -234,6 +234,26 @@ async fn bad_metadata_changes_nothing_and_a_moved_key_set_is_followed() {
     assert_eq!(world.ping(&world.token()).await, StatusCode::UNAUTHORIZED);
 }
 
+/// RS-022: metadata that hangs does not keep the guard from seeing that a key is gone.
+#[tokio::test(start_paused = true)]
+async fn keys_are_refreshed_while_the_metadata_hangs() {
+    let world = World::new();
+    assert_eq!(world.ping(&world.token()).await, StatusCode::OK);
+    world.server.publish(AS_METADATA, Behaviour::Hangs);
+    world.server.publish_keys(&[&es256()]);
+    pass(330).await;
+    assert_eq!(world.ping(&world.token()).await, StatusCode::UNAUTHORIZED);
+}
+
+/// An interval of nothing is no endless loop of fetches.
+#[tokio::test(start_paused = true)]
+async fn the_interval_of_refreshes_has_a_floor() {
+    let world = World::with(|builder| builder.key_refresh(Duration::ZERO));
+    assert_eq!(world.ping(&world.token()).await, StatusCode::OK);
+    pass(10).await;
+    assert!(world.server.key_fetches() <= 15, "{}", world.server.key_fetches());
+}
+
 /// Row 32: every place where metadata may be, in the clients' order.
 #[tokio::test(start_paused = true)]
 async fn an_issuer_with_a_path_is_found_at_each_well_known_place() {
