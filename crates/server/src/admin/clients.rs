@@ -189,6 +189,7 @@ pub(super) async fn delete(
     State(ctx): State<Arc<Context>>,
     Path(client_id): Path<String>,
 ) -> Result<StatusCode, AdminError> {
+    find(&ctx, &client_id).await?;
     ctx.store.delete_client(&client_id, ctx.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

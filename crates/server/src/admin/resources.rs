@@ -195,6 +195,7 @@ pub(super) async fn delete(
     State(ctx): State<Arc<Context>>,
     Path(slug): Path<String>,
 ) -> Result<StatusCode, AdminError> {
+    ctx.store.resource(&slug).await?.ok_or(UNKNOWN)?;
     ctx.store.delete_resource(&slug, ctx.now()).await?;
     ctx.resources.changed();
     Ok(StatusCode::NO_CONTENT)

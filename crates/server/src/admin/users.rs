@@ -142,6 +142,7 @@ pub(super) async fn delete(
     State(ctx): State<Arc<Context>>,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, AdminError> {
+    find(&ctx, id).await?;
     ctx.store.delete_user(UserId(id), ctx.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,0 +1,12 @@
+//! The program as operators and clients meet it: the real binary, its files, its ports, its exit codes.
+
+mod admin;
+mod check_config;
+mod crash;
+mod dev;
+mod drain;
+mod init;
+mod issuer_path;
+mod secrets;
+mod serve;
+mod support;
