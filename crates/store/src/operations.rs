@@ -11,7 +11,7 @@ use crate::records::{Client, Code, Consent, Digest, Grant, GrantId, GrantState, 
 pub struct PageRequest {
     /// The `next` of the page before; `None` for the first page.
     pub after: Option<String>,
-    /// 1 to 200.
+    /// Rows on the page, 1 to 200; what lies outside counts as the nearest of these. Default: 50.
     pub limit: u32,
 }
 
@@ -129,7 +129,7 @@ pub enum RedeemOutcome {
     Redeemed(Box<Grant>),
     /// It was redeemed before: the grant has been ended.
     Replayed,
-    /// Unknown, expired, or its grant, person, client or resource is gone.
+    /// Expired, or its grant (in this state), person, client or resource is gone or disabled.
     Refused(GrantState),
     /// No such code.
     Unknown,
@@ -185,4 +185,14 @@ pub struct GrantFilter {
     pub resource: Option<String>,
     /// In this state.
     pub state: Option<GrantState>,
+}
+
+impl GrantFilter {
+    /// This grant alone.
+    pub fn one(id: GrantId) -> Self {
+        Self {
+            id: Some(id),
+            ..Self::default()
+        }
+    }
 }

@@ -49,7 +49,16 @@ pub(crate) async fn registering_again_keeps_the_stored_client(opened: Opened) {
     assert_eq!(store.register_client(first.clone()).await.unwrap(), first);
     let mut again = client("dwc_1", ClientSource::Dynamic);
     again.created_at = at(500);
-    assert_eq!(store.register_client(again).await.unwrap(), first);
+    assert_eq!(store.register_client(again.clone()).await.unwrap(), first);
+    again.updated_at = at(500);
+    let seen = doorward_store::Client {
+        updated_at: at(500),
+        ..first
+    };
+    assert_eq!(store.register_client(again.clone()).await.unwrap(), seen);
+    again.updated_at = at(400);
+    assert_eq!(store.register_client(again).await.unwrap(), seen);
+    assert_eq!(store.client("dwc_1").await.unwrap(), Some(seen));
 }
 
 pub(crate) async fn five_hundred_parallel_registrations_store_one_row(opened: Opened) {

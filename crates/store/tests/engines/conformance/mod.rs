@@ -54,7 +54,7 @@ macro_rules! conformance {
                 grants_come_in_pages_newest_first;
             keys: a_new_signing_key_retires_the_one_before, parallel_starts_agree_on_one_signing_key, retired_keys_are_deleted_when_their_time_came,
                 parallel_starts_agree_on_one_secret, only_the_first_admin_key_is_added_at_bootstrap;
-            sweep: what_is_past_its_use_is_removed, what_is_in_use_stays, a_sweep_removes_at_most_its_limit;
+            sweep: what_is_past_its_use_is_removed, what_is_in_use_stays, a_sweep_removes_at_most_its_limit, clients_that_registered_themselves_and_were_never_allowed_anything_are_removed;
         }
     };
     ($open:path; $($module:ident: $($case:ident),+;)+) => {

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use doorward_store::{EndReason, GrantFilter, GrantState, LoginThrottle, RedeemOutcome, ThrottlePolicy};
+use doorward_store::{Client, ClientSource, EndReason, GrantFilter, GrantState, LoginThrottle, RedeemOutcome, ThrottlePolicy};
 
-use super::scene::{Opened, Scene, at, redemption};
+use super::scene::{APP, Opened, Scene, at, client, redemption};
 
 const RETAIN: Duration = Duration::from_secs(1000);
 const YEAR: i64 = 365 * 86_400;
@@ -14,10 +14,7 @@ pub(crate) async fn what_is_past_its_use_is_removed(opened: Opened) {
     scene.store.redeem_code(redemption.clone()).await.unwrap();
     let pending = scene.approved().await;
     let ended = scene.active().await;
-    let filter = GrantFilter {
-        id: Some(ended),
-        ..GrantFilter::default()
-    };
+    let filter = GrantFilter::one(ended);
     scene
         .store
         .revoke_grants(filter, EndReason::RevokedByUser, at(2))
@@ -48,6 +45,44 @@ pub(crate) async fn what_is_past_its_use_is_removed(opened: Opened) {
     }
     assert_eq!(scene.store.sweep(at(YEAR), RETAIN, 100).await, Ok(0));
     assert!(scene.store.user(scene.user.id).await.unwrap().is_some());
+}
+
+/// [DCR-021]
+pub(crate) async fn clients_that_registered_themselves_and_were_never_allowed_anything_are_removed(opened: Opened) {
+    let scene = Scene::new(opened).await;
+    let store = &scene.store;
+    // The client of the scene was allowed something.
+    scene.active().await;
+    let add = async |name: &str, source, updated_at: i64, disabled| {
+        let client = Client {
+            updated_at: at(updated_at),
+            disabled,
+            ..client(name, source)
+        };
+        store.create_client(client).await.unwrap();
+    };
+    add("unused", ClientSource::Dynamic, 0, false).await;
+    add("unused too", ClientSource::Dynamic, 0, false).await;
+    add("recent", ClientSource::Dynamic, 10, false).await;
+    add("disabled", ClientSource::Dynamic, 0, true).await;
+    add("admin", ClientSource::Admin, 0, false).await;
+    assert_eq!(store.sweep(at(1000), RETAIN, 1).await, Ok(0));
+    assert_eq!(store.sweep(at(1001), RETAIN, 1).await, Ok(1));
+    assert_eq!(store.sweep(at(1001), RETAIN, 1).await, Ok(1));
+    assert_eq!(store.sweep(at(1001), RETAIN, 1).await, Ok(0));
+    for name in ["unused", "unused too"] {
+        assert_eq!(store.client(name).await.unwrap(), None);
+    }
+    for name in [APP, "recent", "disabled", "admin"] {
+        assert!(store.client(name).await.unwrap().is_some(), "{name}");
+    }
+    let again = Client {
+        updated_at: at(500),
+        ..client("recent", ClientSource::Dynamic)
+    };
+    store.register_client(again).await.unwrap();
+    assert_eq!(store.sweep(at(1100), RETAIN, 1).await, Ok(0));
+    assert_eq!(store.sweep(at(1501), RETAIN, 1).await, Ok(1));
 }
 
 pub(crate) async fn what_is_in_use_stays(opened: Opened) {
