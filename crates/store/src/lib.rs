@@ -50,8 +50,8 @@ pub trait Store: Send + Sync + 'static {
     // --- clients -------------------------------------------------------------------------------
     /// Adds a client under a fresh id. [`StoreError::Conflict`] if the id is taken.
     async fn create_client(&self, client: Client) -> Result<()>;
-    /// Adds a client or, when the id exists, leaves the stored one as it is but for `updated_at`, which says when it
-    /// last registered; returns what is stored. Idempotent registration (RFC 7591 with derived ids) rests on it.
+    /// Adds a client or, when the id exists, leaves the stored one as it is but for `updated_at`, which says to the
+    /// day when it last registered; returns what is stored. Idempotent registration (RFC 7591 with derived ids) rests on it.
     async fn register_client(&self, client: Client) -> Result<Client>;
     /// The client with this id.
     async fn client(&self, client_id: &str) -> Result<Option<Client>>;

@@ -7,7 +7,6 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use doorward_jose::sha256;
 use doorward_oauth::client::{
     ClientMetadata, EffectiveClient, consent_fingerprint, derived_client_id, effective,
 };
@@ -17,6 +16,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
 
+use super::secret;
 use crate::config::DynamicRegistration;
 use crate::context::Context;
 use crate::http::error::TokenError;
@@ -134,16 +134,15 @@ async fn register_public(
     metadata: EffectiveClient,
 ) -> Result<Outcome, TokenError> {
     let client_id = derived_client_id(&metadata);
-    let stored = if let Some(stored) = ctx.store.client(&client_id).await? {
-        stored
-    } else {
-        if let Err(seconds) = ctx.clients.registrations.count(info.address) {
-            return Ok(Outcome::ComeBackAfter(seconds));
-        }
-        ctx.store
-            .register_client(record(ctx, client_id, &metadata, Vec::new())?)
-            .await?
-    };
+    if ctx.store.client(&client_id).await?.is_none()
+        && let Err(seconds) = ctx.clients.registrations.count(info.address)
+    {
+        return Ok(Outcome::ComeBackAfter(seconds));
+    }
+    let stored = ctx
+        .store
+        .register_client(record(ctx, client_id, &metadata, Vec::new())?)
+        .await?;
     if stored.disabled {
         return Err(OAuthError::new(
             ErrorCode::InvalidClientMetadata,
@@ -168,12 +167,8 @@ async fn register_confidential(
         return Ok(Outcome::ComeBackAfter(seconds));
     }
     let client_id = ctx.random.token("dws_");
-    let client_secret = ctx.random.token("dwsec_");
-    let secret = ClientSecret {
-        digest: sha256(client_secret.as_bytes()),
-        expires_at: None,
-    };
-    let record = record(ctx, client_id, &metadata, vec![secret])?;
+    let (client_secret, stored) = secret::generate(ctx.random.as_ref());
+    let record = record(ctx, client_id, &metadata, vec![stored])?;
     ctx.store.create_client(record.clone()).await?;
     Ok(Outcome::Registered(Box::new(Registered {
         client_id: record.client_id,

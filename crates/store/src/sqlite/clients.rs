@@ -1,5 +1,7 @@
 //! Clients.
 
+use std::time::Duration;
+
 use doorward_oauth::time::UnixSeconds;
 use rusqlite::{Connection, Row, params};
 
@@ -7,6 +9,9 @@ use super::statements::{Run, Sql, statements};
 use super::values::{Columns, Word, json, page, rows_to_fetch};
 use super::{consents, grants};
 use crate::{Client, ClientSource, EndReason, Page, PageRequest, Result, StoreError};
+
+/// How often it is written down that a client registered again.
+const TOUCH_EVERY: Duration = Duration::from_hours(24);
 
 macro_rules! columns {
     () => {
@@ -60,10 +65,15 @@ pub(super) fn create(db: &Connection, client: &Client) -> Result<()> {
     write(db, INSERT, client).map(drop)
 }
 
+/// Whether registering again is written down.
+pub(super) fn is_touched(stored: &Client, now: UnixSeconds) -> bool {
+    stored.source == ClientSource::Dynamic && now.since(stored.updated_at) >= TOUCH_EVERY
+}
+
 /// The stored client wins; a registration storm writes one row.
 pub(super) fn register(db: &Connection, client: &Client) -> Result<Client> {
     if let Some(mut stored) = find(db, &client.client_id)? {
-        if stored.source == ClientSource::Dynamic && stored.updated_at < client.updated_at {
+        if is_touched(&stored, client.updated_at) {
             db.run(TOUCH, params![client.client_id, client.updated_at.0])?;
             stored.updated_at = client.updated_at;
         }
