@@ -20,7 +20,9 @@ impl Api {
     /// The API at `url`. `json`: print answers as they are.
     pub fn new(url: &str, key: SecretString, json: bool) -> anyhow::Result<Self> {
         if key.expose_secret().is_empty() {
-            bail!("no admin key: set DOORWARD_ADMIN_KEY to the key that was printed at first start");
+            bail!(
+                "no admin key: set DOORWARD_ADMIN_KEY to admin.bootstrap_key of the configuration, or to the key that was printed at first start"
+            );
         }
         Ok(Self {
             client: http_client::build()?,
