@@ -31,8 +31,8 @@ const THEN_A_FETCH_EVERY: Duration = Duration::from_secs(1);
 pub struct Directory {
     store: Arc<dyn Store>,
     documents: Documents,
-    /// What clients may register.
-    pub(super) registration: RegistrationPolicy,
+    /// What may be registered, by clients themselves and by operators.
+    pub(crate) registration: RegistrationPolicy,
     /// The redirect URIs of `registration.approved_redirects`.
     pub(super) approved_redirects: Vec<RedirectUri>,
     /// New registrations.

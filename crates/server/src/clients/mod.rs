@@ -7,6 +7,7 @@ mod directory;
 mod error;
 
 pub(crate) mod registration;
+pub(crate) mod secret;
 
 use doorward_oauth::client::{EffectiveClient, consent_fingerprint};
 use doorward_oauth::redirect::RedirectUriKind;
