@@ -7,8 +7,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use doorward_jose::base64url;
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
@@ -103,15 +102,11 @@ impl MasterKey {
 
     /// A fresh key as text, for a file or a setting.
     pub fn generate_text(random: &dyn Random) -> Zeroizing<String> {
-        Zeroizing::new(URL_SAFE_NO_PAD.encode(Zeroizing::new(random.bytes::<32>())))
+        Zeroizing::new(base64url::encode(Zeroizing::new(random.bytes::<32>()).as_slice()))
     }
 
     fn from_text(text: &str) -> Result<Self, MasterKeyError> {
-        let bytes = Zeroizing::new(
-            URL_SAFE_NO_PAD
-                .decode(text)
-                .map_err(|_| MasterKeyError::Malformed)?,
-        );
+        let bytes = Zeroizing::new(base64url::decode(text).map_err(|_| MasterKeyError::Malformed)?);
         let key = UnboundKey::new(&AES_256_GCM_SIV, &bytes).map_err(|_| MasterKeyError::Malformed)?;
         Ok(Self(LessSafeKey::new(key)))
     }

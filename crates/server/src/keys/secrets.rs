@@ -7,8 +7,7 @@ use std::sync::{Arc, RwLock};
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, LessSafeKey, UnboundKey};
 use aws_lc_rs::{hkdf, hmac};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use doorward_jose::base64url;
 use doorward_store::{SealedSecret, Store, StoreError};
 use zeroize::Zeroizing;
 
@@ -74,13 +73,13 @@ impl Secrets {
     /// Encrypts `plain` for `purpose`, bound to `aad`. Unpadded base64url.
     pub fn seal(&self, purpose: &'static str, aad: &[u8], plain: &[u8]) -> String {
         let key = cached(&self.sealing, purpose, || self.sealing_key(purpose));
-        URL_SAFE_NO_PAD.encode(master::seal(&key, self.random.as_ref(), aad, plain))
+        base64url::encode(&master::seal(&key, self.random.as_ref(), aad, plain))
     }
 
     /// Decrypts what [`Secrets::seal`] made for the same purpose and `aad`.
     pub fn open(&self, purpose: &'static str, aad: &[u8], sealed: &str) -> Option<Vec<u8>> {
         let key = cached(&self.sealing, purpose, || self.sealing_key(purpose));
-        master::open(&key, aad, &URL_SAFE_NO_PAD.decode(sealed).ok()?)
+        master::open(&key, aad, &base64url::decode(sealed).ok()?)
     }
 
     /// HMAC-SHA-256 over the parts, each with its length in front, under the key of `purpose`.
