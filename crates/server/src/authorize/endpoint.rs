@@ -7,7 +7,6 @@ use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use doorward_oauth::error::{ErrorCode, OAuthError};
-use doorward_oauth::parameters::Parameters;
 use doorward_oauth::redirect::RedirectUri;
 use doorward_store::ClientSource;
 use http::{HeaderMap, StatusCode, header};
@@ -34,9 +33,9 @@ pub(crate) async fn get(
     State(ctx): State<Arc<Context>>,
     info: RequestInfo,
     headers: HeaderMap,
-    RawQuery(query): RawQuery,
+    query: RawQuery,
 ) -> Result<Response, PageError> {
-    let parameters = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(OAuthError::from)?;
+    let parameters = form::query(query)?;
     if let Ok(Some(client_id)) = parameters.get("client_id") {
         info.note_client(client_id);
     }

@@ -1,7 +1,6 @@
 //! A pending request on one of our pages, opened from its handle. The handle alone says what is asked for:
 //! nothing else in a query or form is looked at.
 
-use doorward_oauth::error::OAuthError;
 use doorward_oauth::parameters::Parameters;
 use doorward_store::Resource;
 use http::{HeaderMap, StatusCode};
@@ -36,10 +35,7 @@ impl<'a> Visit<'a> {
         headers: &HeaderMap,
         parameters: &'a Parameters,
     ) -> Result<Self, PageError> {
-        let handle = parameters
-            .get("request")
-            .map_err(OAuthError::from)?
-            .unwrap_or_default();
+        let handle = parameters.get("request")?.unwrap_or_default();
         let (browser, pending) = Browser::open(ctx, headers, handle)?;
         info.note_client(&pending.request.client_id);
         let client = unchanged_client(ctx, info, &pending).await?;

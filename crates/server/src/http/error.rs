@@ -26,10 +26,10 @@ impl TokenError {
     }
 
     /// Something broke in here.
-    pub(crate) fn internal(internal: impl Into<String>) -> Self {
-        let mut public = OAuthError::new(ErrorCode::ServerError, OUR_FAULT);
-        public.internal = Some(internal.into());
-        public.into()
+    pub(crate) fn internal(internal: impl std::fmt::Display) -> Self {
+        OAuthError::new(ErrorCode::ServerError, OUR_FAULT)
+            .with_internal(internal)
+            .into()
     }
 }
 
@@ -120,6 +120,18 @@ impl From<StoreError> for PageError {
     }
 }
 
+impl From<Duplicate> for PageError {
+    fn from(error: Duplicate) -> Self {
+        OAuthError::from(error).into()
+    }
+}
+
+impl From<ParametersError> for PageError {
+    fn from(error: ParametersError) -> Self {
+        OAuthError::from(error).into()
+    }
+}
+
 impl From<TokenError> for PageError {
     fn from(TokenError(error, status): TokenError) -> Self {
         let page = Self::from(error);
@@ -162,12 +174,12 @@ impl From<StoreError> for TokenError {
         if !error.is_temporary() {
             return Self::internal(internal);
         }
-        let mut public = OAuthError::new(
+        OAuthError::new(
             ErrorCode::TemporarilyUnavailable,
             "The server cannot do this at the moment; try again in a moment.",
-        );
-        public.internal = Some(internal);
-        public.into()
+        )
+        .with_internal(internal)
+        .into()
     }
 }
 
