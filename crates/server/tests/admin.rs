@@ -6,10 +6,7 @@ mod support;
 
 use http::StatusCode;
 use serde_json::{Value, json};
-use support::{Authorization, Browser, Reply, TestApp};
-
-const KEY: &str = "dwk_a-key-for-this-test-only-0123456789";
-const REDIRECT: &str = "https://client.example/cb";
+use support::{ADMIN_KEY, Authorization, Browser, REDIRECT, Reply, TestApp};
 
 struct Operator {
     app: TestApp,
@@ -17,7 +14,7 @@ struct Operator {
 }
 
 async fn operator() -> Operator {
-    let app = TestApp::with(|settings| settings.admin.bootstrap_key = Some(KEY.into())).await;
+    let app = TestApp::with_admin_key().await;
     Operator {
         admin: Browser::new(app.admin.clone()),
         app,
@@ -26,7 +23,7 @@ async fn operator() -> Operator {
 
 impl Operator {
     async fn call(&self, method: &str, path: &str, body: Value) -> Reply {
-        let authorization = format!("Bearer {KEY}");
+        let authorization = format!("Bearer {ADMIN_KEY}");
         let headers = [
             ("content-type", "application/json"),
             ("authorization", &*authorization),
@@ -77,8 +74,8 @@ async fn nothing_answers_without_an_admin_key() {
                 "",
                 "Bearer wrong",
                 "Basic eDp5",
-                &format!("Bearer {KEY}x"),
-                &format!("Basic {KEY}"),
+                &format!("Bearer {ADMIN_KEY}x"),
+                &format!("Basic {ADMIN_KEY}"),
             ] {
                 let headers: &[(&str, &str)] = if authorization.is_empty() {
                     &[]
@@ -109,7 +106,7 @@ async fn nothing_answers_without_an_admin_key() {
         StatusCode::NOT_FOUND
     );
     let twice = [
-        ("authorization", &*format!("Bearer {KEY}")),
+        ("authorization", &*format!("Bearer {ADMIN_KEY}")),
         ("authorization", "Bearer x"),
     ];
     assert_eq!(
@@ -267,7 +264,7 @@ async fn bad_input_is_refused_with_a_sentence_and_changes_nothing() {
         );
     }
     let headers = [
-        ("authorization", &*format!("Bearer {KEY}")),
+        ("authorization", &*format!("Bearer {ADMIN_KEY}")),
         ("content-type", "application/json"),
     ];
     let malformed = operator

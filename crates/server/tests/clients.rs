@@ -5,7 +5,7 @@
 
 mod support;
 
-use doorward_store::{ClientSource, PageRequest};
+use doorward_store::ClientSource;
 use http::StatusCode;
 use serde_json::{Value, json};
 use support::{Authorization, EMAIL, Reply, TestApp};
@@ -58,19 +58,6 @@ impl Host {
     }
 }
 
-async fn number_of_clients(app: &TestApp) -> usize {
-    app.context
-        .store
-        .clients(PageRequest {
-            after: None,
-            limit: 200,
-        })
-        .await
-        .unwrap()
-        .items
-        .len()
-}
-
 /// [CIMD-001, CIMD-008, CIMD-035]
 #[tokio::test]
 async fn a_client_by_document_is_shown_with_its_host_and_costs_a_row_only_when_approved() {
@@ -92,9 +79,9 @@ async fn a_client_by_document_is_shown_with_its_host_and_costs_a_row_only_when_a
         )
         .await
         .assert_error_page();
-    assert_eq!(number_of_clients(&app).await, 0);
+    assert_eq!(app.number_of_clients().await, 0);
     let reply = app.approve(&browser, &host.request()).await;
-    assert_eq!(number_of_clients(&app).await, 1);
+    assert_eq!(app.number_of_clients().await, 1);
     let token = app.redeem(&host.client_id, &reply).await;
     assert_eq!(token.status, StatusCode::OK, "{token:?}");
 }
@@ -172,7 +159,7 @@ async fn urls_into_the_inside_are_refused_without_a_request() {
     pages.dedup();
     assert_eq!(pages.len(), 1, "{pages:?}");
     assert!(host.server.received_requests().await.unwrap().is_empty());
-    assert_eq!(number_of_clients(&app).await, 0);
+    assert_eq!(app.number_of_clients().await, 0);
 }
 
 /// [CIMD-029]
@@ -335,9 +322,7 @@ async fn an_unknown_client_looks_like_a_wrong_secret() {
     let (id, secret) = confidential(&app).await;
     let public = app.add_client(ClientSource::Dynamic, &[REDIRECT]).await;
     let disabled = app.add_client(ClientSource::Dynamic, &[REDIRECT]).await;
-    let mut record = app.context.store.client(&disabled).await.unwrap().unwrap();
-    record.disabled = true;
-    app.context.store.update_client(record).await.unwrap();
+    app.disable_client(&disabled).await;
 
     let mut answers = Vec::new();
     for (id, secret) in [

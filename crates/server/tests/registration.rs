@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use doorward_server::config::DynamicRegistration;
-use doorward_store::PageRequest;
 use http::StatusCode;
 use serde_json::{Value, json};
 use support::{Authorization, Reply, TestApp};
@@ -38,19 +37,6 @@ async fn assert_refused(app: &TestApp, body: &Value, error: &str) {
             .as_str()
             .is_some_and(|text| !text.is_empty())
     );
-}
-
-async fn number_of_clients(app: &TestApp) -> usize {
-    app.context
-        .store
-        .clients(PageRequest {
-            after: None,
-            limit: 200,
-        })
-        .await
-        .unwrap()
-        .items
-        .len()
 }
 
 fn native() -> Value {
@@ -173,7 +159,7 @@ async fn the_same_registration_is_the_same_client_on_any_port_and_another_one_is
     );
     let other = register(&app, &with("client_name", json!("Other"))).await;
     assert_ne!(first["client_id"], other["client_id"]);
-    assert_eq!(number_of_clients(&app).await, 2);
+    assert_eq!(app.number_of_clients().await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -199,7 +185,7 @@ async fn a_storm_of_500_identical_registrations_is_one_client() {
         ids.insert(registration.await.unwrap());
     }
     assert_eq!(ids.len(), 1);
-    assert_eq!(number_of_clients(&app).await, 1);
+    assert_eq!(app.number_of_clients().await, 1);
 }
 
 /// [DCR-021]
@@ -324,7 +310,7 @@ async fn unsafe_redirect_uris_are_refused() {
     ] {
         assert_refused(&app, &with("redirect_uris", uris), "invalid_redirect_uri").await;
     }
-    assert_eq!(number_of_clients(&app).await, 0);
+    assert_eq!(app.number_of_clients().await, 0);
 }
 
 #[tokio::test]
@@ -498,7 +484,7 @@ async fn a_closed_server_registers_nobody_and_does_not_advertise_it() {
     let app = TestApp::with(|settings| settings.registration.dcr = DynamicRegistration::AdminOnly).await;
     let reply = post(&app, &native()).await;
     assert_eq!(reply.status, StatusCode::FORBIDDEN, "{reply:?}");
-    assert_eq!(number_of_clients(&app).await, 0);
+    assert_eq!(app.number_of_clients().await, 0);
     let metadata = app
         .browser()
         .get("/.well-known/oauth-authorization-server")
