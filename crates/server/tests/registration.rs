@@ -391,6 +391,60 @@ async fn grants_that_are_not_for_everybody_cannot_be_registered() {
     .await;
 }
 
+/// [DCR-003, META-006] What is not done is not promised.
+#[tokio::test]
+async fn bound_tokens_are_not_promised() {
+    let app = TestApp::new().await;
+    let asked = register(&app, &with("dpop_bound_access_tokens", json!(true))).await;
+    assert!(asked["dpop_bound_access_tokens"].as_bool() != Some(true), "{asked}");
+    let plain = register(&app, &native()).await;
+    assert_eq!(asked["client_id"], plain["client_id"]);
+}
+
+/// [DCR-008, DCR-021]
+#[tokio::test]
+async fn a_registration_has_sixteen_kibibytes_at_most() {
+    let app = TestApp::new().await;
+    let body = |length: usize| {
+        let empty = with("x", json!("")).to_string();
+        with("x", json!("a".repeat(length - empty.len()))).to_string()
+    };
+    let reply = send(&app, "application/json", body(16 * 1024)).await;
+    assert_eq!(reply.status, StatusCode::CREATED);
+    let reply = send(&app, "application/json", body(16 * 1024 + 1)).await;
+    assert_eq!(reply.status, StatusCode::BAD_REQUEST);
+    assert_eq!(reply.json()["error"], "invalid_client_metadata");
+}
+
+/// [DCR-021] Registering again counts as a sign of life.
+#[tokio::test]
+async fn a_client_that_keeps_registering_is_not_removed_as_unused() {
+    let app = TestApp::new().await;
+    let month = std::time::Duration::from_hours(30 * 24);
+    let client_id = register(&app, &native()).await["client_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    for _ in 0..3 {
+        app.wait(20 * 86_400);
+        register(&app, &native()).await;
+        app.context
+            .store
+            .sweep(app.context.now(), month, 100)
+            .await
+            .unwrap();
+        assert!(app.context.store.client(&client_id).await.unwrap().is_some());
+    }
+    app.wait(31 * 86_400);
+    app.context
+        .store
+        .sweep(app.context.now(), month, 100)
+        .await
+        .unwrap();
+    assert_eq!(app.context.store.client(&client_id).await.unwrap(), None);
+    assert_eq!(register(&app, &native()).await["client_id"], client_id);
+}
+
 /// [DCR-008, DCR-010, DCR-011]
 #[tokio::test]
 async fn what_is_not_one_bounded_json_object_is_refused() {

@@ -22,6 +22,9 @@ use crate::context::Context;
 use crate::http::error::TokenError;
 use crate::http::request::RequestInfo;
 
+/// The largest registration, in bytes. Real ones have 1 KiB; whatever a stranger sends is kept.
+const LARGEST: usize = 16 * 1024;
+
 /// RFC 7591 §3.2.1: what was registered, with every value that the server chose.
 #[derive(Debug, Serialize)]
 struct Registered {
@@ -95,8 +98,16 @@ fn read(ctx: &Context, headers: &HeaderMap, body: &[u8]) -> Result<EffectiveClie
             "The content type must be application/json; send the client metadata as a JSON object (RFC 7591).",
         ));
     }
+    if body.len() > LARGEST {
+        return Err(OAuthError::new(
+            ErrorCode::InvalidClientMetadata,
+            "The client metadata is larger than 16 KiB. Register fewer or shorter values.",
+        ));
+    }
     let requested = ClientMetadata::from_json(body)?;
-    let metadata = effective(&requested, &ctx.clients.registration)?;
+    let mut metadata = effective(&requested, &ctx.clients.registration)?;
+    // Tokens are not bound yet: who asks for it must not read that they are (RFC 7591 §3.2.1).
+    metadata.dpop_bound_access_tokens = false;
     if ctx.settings.registration.dcr == DynamicRegistration::ApprovedRedirects {
         check_approved(ctx, &metadata)?;
     }
