@@ -147,7 +147,7 @@ impl Ring {
                 keys.push(key.public_jwk().clone());
             }
         }
-        let active = active.ok_or(KeyError::WrongMasterKey)?;
+        let active = active.ok_or(KeyError::NoActiveKey)?;
         Ok(Self {
             active,
             published: JwkSet { keys },
@@ -197,9 +197,7 @@ async fn generate(
     now: UnixSeconds,
 ) -> Result<SigningKeyRecord, KeyError> {
     // An RSA key takes a good part of a second to find: off the threads that answer requests.
-    let key = tokio::task::spawn_blocking(move || SigningKey::generate(algorithm))
-        .await
-        .map_err(|_| KeyError::WrongMasterKey)??;
+    let key = tokio::task::spawn_blocking(move || SigningKey::generate(algorithm)).await??;
     Ok(SigningKeyRecord {
         key_id: key.key_id().to_owned(),
         algorithm: algorithm.as_str().to_owned(),

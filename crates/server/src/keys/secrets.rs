@@ -8,34 +8,14 @@ use std::sync::{Arc, RwLock};
 use aws_lc_rs::aead::{AES_256_GCM_SIV, LessSafeKey, UnboundKey};
 use aws_lc_rs::{hkdf, hmac};
 use doorward_jose::base64url;
-use doorward_store::{SealedSecret, Store, StoreError};
+use doorward_store::{SealedSecret, Store};
 use zeroize::Zeroizing;
 
+use super::KeyError;
 use super::master::{self, MasterKey};
 use crate::random::Random;
 
 const ROOT: &str = "root";
-
-/// Why the keys cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// What the store holds was sealed under another master key.
-    #[error(
-        "the database was sealed under another master key; put the right one back, or start with an empty database"
-    )]
-    WrongMasterKey,
-    /// The store names an algorithm that this version does not know.
-    #[error(
-        "a stored signing key has the unknown algorithm {0}; was the database written by a newer version?"
-    )]
-    UnknownAlgorithm(String),
-    /// A key cannot be made or read.
-    #[error("a signing key cannot be used: {0}")]
-    Jose(#[from] doorward_jose::JoseError),
-}
 
 /// Seals, opens and signs values that leave the server and come back.
 pub struct Secrets {
