@@ -82,6 +82,11 @@ impl Fetcher {
             .retry(reqwest::retry::never())
             .no_proxy()
             .referer(false)
+            // On by default where another crate of the program has turned on reqwest's features.
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
             .user_agent(&policy.user_agent)
             .http1_only()
             .http1_max_headers(MAX_HEADERS)
