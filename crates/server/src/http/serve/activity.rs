@@ -13,8 +13,8 @@ use hyper::body::{Frame, SizeHint};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::sync::{Notify, watch};
+use tokio::time::{sleep, timeout};
 
 /// What a connection is doing.
 #[derive(Debug)]
@@ -36,24 +36,31 @@ impl Default for Activity {
 }
 
 impl Activity {
-    /// Returns when the client has let us wait too long: for the rest of a request, or for the next one.
-    /// Never while a request runs.
-    pub(super) async fn overdue(&self, header_time: Duration, idle_time: Duration) {
+    /// Returns when the client has let us wait too long: for the rest of a request, or for the next one. The next one
+    /// is not waited for at all while it is crowded. Never while a request runs.
+    pub(super) async fn overdue(
+        &self,
+        header_time: Duration,
+        idle_time: Duration,
+        mut crowded: watch::Receiver<bool>,
+    ) {
         loop {
             let changed = self.changed.notified();
-            let patience = match (
-                self.running.load(Ordering::Acquire),
-                self.request_is_due.load(Ordering::Acquire),
-            ) {
-                (0, true) => header_time,
-                (0, false) => idle_time,
-                _ => {
-                    changed.await;
-                    continue;
+            let is_running = self.running.load(Ordering::Acquire) > 0;
+            let request_is_due = self.request_is_due.load(Ordering::Acquire);
+            if is_running {
+                changed.await;
+            } else if request_is_due {
+                if timeout(header_time, changed).await.is_err() {
+                    return;
                 }
-            };
-            if timeout(patience, changed).await.is_err() {
-                return;
+            } else {
+                tokio::select! {
+                    () = changed => {}
+                    () = sleep(idle_time) => return,
+                    // Whoever crowds may be gone with the listener; then the drain ends this connection.
+                    Ok(_) = crowded.wait_for(|is_crowded| *is_crowded) => return,
+                }
             }
         }
     }

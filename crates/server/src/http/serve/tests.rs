@@ -109,6 +109,42 @@ async fn a_silent_connection_is_closed() {
     }
 }
 
+/// HTTP-007: a few strangers who hold connections open do not shut everybody else out.
+#[tokio::test]
+async fn idle_connections_make_room_when_there_are_too_many() {
+    let server = start(|limits| limits.connections = 3).await;
+    let mut idle = Vec::new();
+    for _ in 0..5 {
+        let mut stream = server.connect().await;
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .await
+            .unwrap();
+        let mut first = [0; 12];
+        let answered = timeout(Duration::from_secs(5), stream.read_exact(&mut first)).await;
+        answered.expect("somebody made room").unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200");
+        idle.push(stream);
+    }
+    assert!(server.get("/").await.ends_with("hello"));
+}
+
+#[tokio::test]
+async fn with_room_an_idle_connection_stays() {
+    let server = start(|limits| limits.connections = 4).await;
+    let mut stream = server.connect().await;
+    for _ in 0..3 {
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .await
+            .unwrap();
+        let mut answer = [0; 1024];
+        let length = stream.read(&mut answer).await.unwrap();
+        assert!(answer[..length].starts_with(b"HTTP/1.1 200"));
+        assert!(server.get("/").await.ends_with("hello"));
+    }
+}
+
 #[tokio::test]
 async fn slow_headers_are_cut_off() {
     let server = start(|_| ()).await;
