@@ -1,16 +1,13 @@
 //! `doorward init`: a commented configuration and fresh secrets, which nobody else can read.
 
-use std::fs::{DirBuilder, OpenOptions};
-use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use doorward_oauth::issuer::Issuer;
 use doorward_server::config::Settings;
-use doorward_server::keys::MasterKey;
+use doorward_server::keys::{MasterKey, write_private_file};
 use doorward_server::random::{OsRandom, Random};
 use url::{Host, Url};
 
@@ -88,17 +85,6 @@ fn toml_string(text: &str) -> String {
 
 /// A new file with mode 0600, whole and on disk before this returns; or none.
 pub fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
-    let unwritable = || format!("{} cannot be written", path.display());
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(parent);
-        made.with_context(unwritable)?;
-    }
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    let mut file = options.open(path).with_context(unwritable)?;
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-    if written.is_err() {
-        let _ = std::fs::remove_file(path);
-    }
-    written.with_context(unwritable)
+    let written = write_private_file(path, text, &OsRandom::default());
+    written.with_context(|| format!("{} cannot be written", path.display()))
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Browser, Client, Place, Server, Tokens, claims, eventually, random_below};
+use crate::support::{Browser, Client, Place, Server, Tokens, claims, eventually, http, random_below};
 
 const ROUNDS: usize = 10;
 const CLIENTS: usize = 4;
@@ -210,4 +211,25 @@ async fn nothing_answered_is_lost_and_nothing_spent_comes_back() {
         "the server was hardly used: {answers} answers"
     );
     assert_eq!(server.stop().code, Some(0));
+}
+
+#[tokio::test]
+async fn a_first_start_that_is_killed_can_be_repeated() {
+    for _ in 0..10 {
+        let place = Place::new();
+        let mut first = place.start(&["serve"], "");
+        // From before the first file to after the first answer.
+        tokio::time::sleep(Duration::from_millis(random_below(120) as u64)).await;
+        first.kill();
+        let server = place.serve().await;
+        let jwks = http()
+            .get(format!("{}/.well-known/jwks.json", server.issuer))
+            .send()
+            .await
+            .unwrap();
+        let jwks: Value = jwks.json().await.unwrap();
+        assert_eq!(jwks["keys"].as_array().map(Vec::len), Some(1), "{jwks}");
+        place.populate();
+        assert_eq!(server.stop().code, Some(0));
+    }
 }

@@ -1,12 +1,12 @@
 //! `doorward serve`: first and later starts, and what it refuses to start with.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
 
-use crate::support::{Place, http};
+use crate::support::{Place, Server, eventually, http};
 
 /// The admin key that a first start printed.
 fn printed_key(stdout: &str) -> Option<String> {
@@ -160,8 +160,11 @@ async fn a_lost_master_key_is_refused_and_not_replaced() {
     let file = place.folder().join("data/master.key");
     let key = fs::read_to_string(&file).unwrap();
     fs::remove_file(&file).unwrap();
-    let refused = place.run(&["serve"]).one_line_failure();
-    assert!(refused.contains("master key"), "{refused}");
+    insta::assert_snapshot!(place.run(&["serve"]).one_line_failure(), @"the master key file data/master.key is missing, and the database was sealed under it; put it back");
+    assert!(!file.exists());
+    fs::write(&file, "").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    insta::assert_snapshot!(place.run(&["serve"]).one_line_failure(), @"the master key file data/master.key does not hold 32 bytes in unpadded base64url (43 characters); put the right file back");
     fs::write(&file, key).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     assert_eq!(place.serve().await.stop().code, Some(0));
@@ -238,8 +241,77 @@ async fn every_algorithm_on_offer_signs_and_changing_it_keeps_the_old_key_publis
     }
 }
 
-async fn place_with(place: &Place, algorithm: &str) -> crate::support::Server {
+async fn place_with(place: &Place, algorithm: &str) -> Server {
     let file = format!("[keys]\nalgorithm = \"{algorithm}\"\n");
     fs::write(place.folder().join("doorward.toml"), file).unwrap();
     place.serve_with(&["serve", "--config", "doorward.toml"]).await
+}
+
+#[tokio::test]
+async fn of_several_first_starts_at_once_one_serves_and_the_others_say_why_not() {
+    let place = Place::new();
+    let database = format!("sqlite://{}", place.folder().join("data/doorward.db").display());
+    let places: Vec<_> = (0..4)
+        .map(|_| Place::new().set("DOORWARD_STORAGE_URL", &database))
+        .collect();
+    let mut started: Vec<_> = places.iter().map(|place| place.start(&["serve"], "")).collect();
+    let url = eventually("three have given up", || {
+        let alive: Vec<usize> = (0..started.len())
+            .filter(|index| started[*index].try_wait().is_none())
+            .collect();
+        let answer = (alive.len() == 1).then(|| places[alive[0]].issuer());
+        async move { answer }
+    })
+    .await;
+    let url = format!("{url}/.well-known/jwks.json");
+    let http = http();
+    let jwks: Value = eventually("one serves", || async {
+        http.get(&url).send().await.ok()?.json().await.ok()
+    })
+    .await;
+    assert_eq!(jwks["keys"].as_array().map(Vec::len), Some(1), "{jwks}");
+    for mut process in started {
+        if process.try_wait().is_some() {
+            let refused = process.finish();
+            assert_eq!(refused.code, Some(1), "{refused:?}");
+            assert!(refused.stderr.contains("another process uses "), "{refused:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_ran_out_of_files_recovers() {
+    let place = Place::new();
+    let process = place.start_server_with_files(64);
+    let server = Server::ready(process, &place.issuer(), place.public, place.admin).await;
+    let address = server.public_url.strip_prefix("http://").unwrap();
+    let held: Vec<_> = (0..100).map(|_| TcpStream::connect(address).unwrap()).collect();
+    eventually("the files run out", || async {
+        server
+            .process
+            .stderr()
+            .contains("cannot accept a connection")
+            .then_some(())
+    })
+    .await;
+    // It waits for a file to be given back, and does not spin.
+    assert!(
+        server
+            .process
+            .stderr()
+            .matches("cannot accept a connection")
+            .count()
+            < 50
+    );
+    drop(held);
+    eventually("it answers again", || async {
+        http()
+            .get(format!("{}/readyz", server.public_url))
+            .send()
+            .await
+            .ok()
+    })
+    .await;
+    place.populate();
+    assert_eq!(server.stop().code, Some(0));
 }

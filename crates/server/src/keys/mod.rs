@@ -2,10 +2,12 @@
 
 mod error;
 mod master;
+mod private_file;
 mod ring;
 mod secrets;
 
 pub use error::KeyError;
 pub use master::{MasterKey, MasterKeyError};
+pub use private_file::write_private_file;
 pub use ring::KeyRing;
 pub use secrets::Secrets;

@@ -89,7 +89,20 @@ impl Place {
     /// Starts a command.
     pub fn start(&self, arguments: &[&str], input: &str) -> Process {
         let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
-        command.args(arguments).current_dir(self.folder()).env_clear();
+        command.args(arguments);
+        self.start_command(command, input)
+    }
+
+    /// Starts `doorward serve` with at most so many open files.
+    pub fn start_server_with_files(&self, files: u32) -> Process {
+        let mut command = Command::new("sh");
+        let script = format!("ulimit -n {files} && exec \"$0\" serve");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_doorward")]);
+        self.start_command(command, "")
+    }
+
+    fn start_command(&self, mut command: Command, input: &str) -> Process {
+        command.current_dir(self.folder()).env_clear();
         // What instruments the program (coverage) finds its way by these.
         command.envs(std::env::vars().filter(|(name, _)| name == "PATH" || name.starts_with("LLVM_")));
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
