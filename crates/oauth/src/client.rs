@@ -15,7 +15,7 @@ mod effective;
 mod keys;
 mod metadata;
 
-pub use effective::{RegistrationPolicy, effective};
+pub use effective::{RegistrationPolicy, effective, is_invisible};
 pub use metadata::{ClientMetadata, MAX_DOCUMENT_LENGTH};
 
 macro_rules! wire_names {
