@@ -5,7 +5,7 @@ use doorward_fetch::FetchError;
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_store::StoreError;
 
-use crate::http::error::PageError;
+use crate::http::error::{PageError, store_fault};
 
 /// Why a `client_id` names no client that can be served.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,8 +67,8 @@ impl ClientError {
 impl From<ClientError> for OAuthError {
     fn from(error: ClientError) -> Self {
         let code = match &error {
-            ClientError::Store(store) if store.is_temporary() => ErrorCode::TemporarilyUnavailable,
-            ClientError::Store(_) | ClientError::UnreadableRecord(_) => ErrorCode::ServerError,
+            ClientError::Store(fault) => return store_fault(fault, error.sentence()),
+            ClientError::UnreadableRecord(_) => ErrorCode::ServerError,
             _ => ErrorCode::InvalidClient,
         };
         Self::new(code, error.sentence()).with_internal(error)
