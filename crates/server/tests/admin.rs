@@ -378,6 +378,48 @@ async fn a_disabled_person_is_out_everywhere_at_once() {
     );
 }
 
+/// ADMIN-008, CWE-362: a change that began before does not enable a person again.
+#[tokio::test]
+async fn changes_at_the_same_time_do_not_undo_each_other() {
+    let operator = operator().await;
+    let body = json!({"email": "bob@example.com", "password": support::PASSWORD});
+    let bob = operator.create("/admin/users", body).await;
+    let path = format!("/admin/users/{}", bob["id"].as_str().unwrap());
+    let disable_path = format!("{path}/disable");
+    // The new password takes its time to hash, with the person as it was in hand.
+    let change = operator.call(
+        "PATCH",
+        &path,
+        json!({"name": "Robert", "password": "another long password"}),
+    );
+    let disable = operator.call("POST", &disable_path, Value::Null);
+    let (changed, disabled) = tokio::join!(change, disable);
+    assert_eq!(
+        (changed.status, disabled.status),
+        (StatusCode::OK, StatusCode::OK)
+    );
+    let bob = operator.get(&path).await;
+    assert_eq!((&bob["disabled"], &bob["name"]), (&json!(true), &json!("Robert")));
+
+    // The same address with and without the slash at the root: one of the two.
+    let resource = |slug: &str, uri: &str| json!({"slug": slug, "uri": uri});
+    let (one, other) = tokio::join!(
+        operator.call(
+            "POST",
+            "/admin/resources",
+            resource("one", "https://root.example")
+        ),
+        operator.call(
+            "POST",
+            "/admin/resources",
+            resource("other", "https://root.example/")
+        ),
+    );
+    let mut statuses = [one.status.as_u16(), other.status.as_u16()];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 409]);
+}
+
 #[tokio::test]
 async fn grants_are_listed_and_cut() {
     let operator = operator().await;
