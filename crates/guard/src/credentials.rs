@@ -35,7 +35,7 @@ pub(crate) fn read<'a>(headers: &'a HeaderMap, uri: &Uri) -> Credentials<'a> {
         return Credentials::None;
     }
     match rest.strip_prefix(' ') {
-        Some(token) if is_token(token) && !has_other_token(headers, uri) => Credentials::Bearer(token),
+        Some(token) if is_token(token) && !has_other_token(token, headers, uri) => Credentials::Bearer(token),
         _ => Credentials::Malformed,
     }
 }
@@ -74,10 +74,11 @@ fn is_token(token: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b))
 }
 
-/// A token in the query, or a body that could hold one.
-fn has_other_token(headers: &HeaderMap, uri: &Uri) -> bool {
+/// A token in the query (this one under any name: the query goes on to the service), or a body that could hold one.
+fn has_other_token(token: &str, headers: &HeaderMap, uri: &Uri) -> bool {
     let in_query = uri.query().is_some_and(|query| {
-        url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "access_token")
+        url::form_urlencoded::parse(query.as_bytes())
+            .any(|(name, value)| name == "access_token" || value == token)
     });
     let form = headers
         .get(CONTENT_TYPE)
@@ -136,7 +137,8 @@ mod tests {
     fn a_token_in_the_query_is_none_and_beside_the_header_an_error() {
         assert_eq!(with(&[], "/mcp?access_token=x"), "None");
         assert_eq!(with(&[b"Bearer x"], "/mcp?a=1&access_token=x"), "Malformed");
-        assert_eq!(with(&[b"Bearer x"], "/mcp?access%5Ftoken=x"), "Malformed");
+        assert_eq!(with(&[b"Bearer x"], "/mcp?access%5Ftoken=y"), "Malformed");
+        assert_eq!(with(&[b"Bearer x"], "/mcp?t=%78"), "Malformed");
         assert_eq!(with(&[b"Bearer x"], "/mcp?a=access_token"), "Bearer(\"x\")");
     }
 

@@ -206,12 +206,12 @@ impl Members {
 
 /// Whether a reader that does not mind letter case takes `name` for one of `known`, which it is not.
 fn resembles(name: &str, known: &[&str]) -> bool {
+    if known.contains(&name) || name.len() > 32 {
+        return false;
+    }
     // Both ways, for characters such as the long s and the Kelvin sign that fold in one direction only.
-    !known.contains(&name)
-        && name.len() <= 32
-        && known
-            .iter()
-            .any(|known| name.to_uppercase().to_lowercase() == known.to_lowercase())
+    let folded = name.to_uppercase().to_lowercase();
+    known.iter().any(|known| known.eq_ignore_ascii_case(&folded))
 }
 
 #[derive(Default)]
