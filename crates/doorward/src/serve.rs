@@ -43,7 +43,23 @@ pub async fn migrate(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
 
 /// The settings of a file and of this process's environment.
 pub fn load(config: Option<&Path>) -> anyhow::Result<Settings> {
-    Ok(Settings::load(config, std::env::vars())?)
+    Ok(Settings::load(config, environment()?.into_iter())?)
+}
+
+/// This process's environment. Variables of others may hold what they like; ours are UTF-8.
+pub fn environment() -> anyhow::Result<Vec<(String, String)>> {
+    let mut variables = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        let Ok(name) = name.into_string() else { continue };
+        match value.into_string() {
+            Ok(value) => variables.push((name, value)),
+            Err(_) if name.starts_with("DOORWARD_") => {
+                anyhow::bail!("the environment variable {name} is not UTF-8; set it again, or unset it")
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(variables)
 }
 
 /// A running server.

@@ -103,6 +103,7 @@ fn settings(arguments: &DevArguments, place: &Place, secrets: &setup::Secrets) -
         ("DOORWARD_OBSERVABILITY_LOG_LEVEL", "warn".to_owned()),
     ];
     let ours = ours.map(|(name, value)| (name.to_owned(), value));
-    let theirs = std::env::vars().filter(|(name, _)| !ours.iter().any(|(ours, _)| ours == name));
+    let theirs = serve::environment()?.into_iter();
+    let theirs = theirs.filter(|(name, _)| !ours.iter().any(|(ours, _)| ours == name));
     Ok(Settings::load(None, theirs.chain(ours.clone()))?)
 }

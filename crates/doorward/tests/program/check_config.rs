@@ -1,6 +1,9 @@
 //! `doorward check-config`: what `serve` would refuse, it refuses, and says everything at once.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::Command;
 
 use crate::support::Place;
 
@@ -244,4 +247,23 @@ fn a_file_that_is_no_toml_is_refused_where_it_breaks() {
         problem.starts_with("the configuration is refused:\ndoorward.toml:2:"),
         "{problem}"
     );
+}
+
+#[test]
+fn a_variable_that_is_not_utf8_is_named_and_those_of_others_do_not_matter() {
+    let place = Place::bare();
+    let check = |name: &str| {
+        Command::new(env!("CARGO_BIN_EXE_doorward"))
+            .arg("check-config")
+            .current_dir(place.folder())
+            .env_clear()
+            .env(name, OsStr::from_bytes(b"\xff"))
+            .output()
+            .unwrap()
+    };
+    assert!(check("LC_STRANGE").status.success());
+    let refused = check("DOORWARD_SERVER_ISSUER");
+    assert!(!refused.status.success());
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("DOORWARD_SERVER_ISSUER is not UTF-8"), "{said}");
 }

@@ -1,5 +1,7 @@
 //! The program as operators and clients meet it: the real binary, its files, its ports, its exit codes.
 
+#![cfg(test)]
+
 mod admin;
 mod check_config;
 mod crash;

@@ -30,7 +30,9 @@ impl Secrets {
     /// None of them is in the text: neither as it is nor encoded, and no long piece of it either.
     fn assert_none_in(&self, text: &str) {
         for (name, secret) in &self.0 {
-            let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+            let hex = secret
+                .bytes()
+                .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
             let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
             let base64 = STANDARD.encode(secret);
             let mut forms = vec![secret.clone(), hex, form, base64.trim_end_matches('=').to_owned()];
