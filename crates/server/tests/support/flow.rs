@@ -107,6 +107,12 @@ impl TestApp {
         client
     }
 
+    /// Gives a client this metadata instead, straight in the store.
+    pub async fn change_client(&self, client_id: &str, source: ClientSource, metadata: Value) {
+        let client = self.client(client_id, source, metadata);
+        self.context.store.update_client(client).await.unwrap();
+    }
+
     /// A public client's record.
     pub fn client(&self, client_id: &str, source: ClientSource, metadata: Value) -> Client {
         let policy = RegistrationPolicy {
