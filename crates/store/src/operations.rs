@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use doorward_oauth::scope::ScopeSet;
 use doorward_oauth::time::UnixSeconds;
 
 use crate::records::{Client, Code, Consent, Digest, Grant, GrantId, GrantState, Issuance, UserId};
@@ -68,6 +69,8 @@ pub struct Approval {
     pub session: Digest,
     /// What to remember: merged with what was remembered before when the fingerprint is the same.
     pub consent: Option<Consent>,
+    /// What the person was asked about and left out: no longer remembered, if it was allowed before.
+    pub declined: ScopeSet,
     /// For CIMD clients: the snapshot to keep.
     pub client: Option<Client>,
     /// Now.
