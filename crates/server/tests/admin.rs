@@ -241,6 +241,7 @@ async fn bad_input_is_refused_with_a_sentence_and_changes_nothing() {
         json!({"client_name": "X", "redirect_uris": [REDIRECT], "token_endpoint_auth_method": "private_key_jwt"}),
         json!({"client_name": "X", "redirect_uris": [REDIRECT], "client_secret": "chosen"}),
         json!({"client_name": "X", "resource_server": "nowhere"}),
+        json!({"client_name": "\u{7}", "resource_server": "mcp"}),
         json!({"client_name": "X"}),
     ];
     for body in bad_clients {
@@ -599,4 +600,26 @@ async fn metrics_are_there_for_scraping() {
         StatusCode::NOT_FOUND,
         "not for the public"
     );
+}
+
+#[tokio::test]
+async fn a_client_that_only_introspects_can_be_renamed_and_gets_no_redirect_uris() {
+    let operator = operator().await;
+    let body = json!({"client_name": "Guard", "resource_server": "mcp"});
+    let client = operator.create("/admin/clients", body).await;
+    let path = format!("/admin/clients/{}", client["client_id"].as_str().unwrap());
+    for change in [
+        json!({"redirect_uris": [REDIRECT]}),
+        json!({"client_name": "\u{7}"}),
+    ] {
+        let reply = operator.call("PATCH", &path, change).await;
+        assert_refused(&reply, StatusCode::BAD_REQUEST, "invalid_request");
+    }
+    let renamed = operator
+        .call("PATCH", &path, json!({"client_name": "Guard of the files"}))
+        .await;
+    assert_eq!(renamed.status, StatusCode::OK, "{renamed:?}");
+    let client = operator.get(&path).await;
+    assert_eq!(client["client_name"], "Guard of the files");
+    assert_eq!(client["resource_server"], "mcp");
 }

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::error::{AdminError, Body, ErrorBody, Path, Query};
+use super::name;
 use super::page::{List, PageQuery};
 use crate::clients::secret;
 use crate::context::Context;
@@ -233,6 +234,7 @@ fn to_json(metadata: &EffectiveClient) -> Result<String, AdminError> {
 
 fn checked(ctx: &Context, new: NewClient) -> Result<EffectiveClient, AdminError> {
     if new.resource_server.is_some() && new.redirect_uris.is_empty() && new.grant_types.is_none() {
+        name::check("client_name", &new.client_name)?;
         return Ok(resource_server(new.client_name));
     }
     let grant_types = new
@@ -288,8 +290,12 @@ fn changed(
     client_name: Option<String>,
     redirect_uris: Option<Vec<String>>,
 ) -> Result<EffectiveClient, AdminError> {
-    let mut metadata: Value =
-        serde_json::from_str(&client.metadata).map_err(|error| AdminError::Internal(error.to_string()))?;
+    let unreadable = |error: serde_json::Error| AdminError::Internal(error.to_string());
+    let current: EffectiveClient = serde_json::from_str(&client.metadata).map_err(unreadable)?;
+    if current.grant_types.is_empty() {
+        return changed_resource_server(current, client_name, redirect_uris);
+    }
+    let mut metadata = serde_json::to_value(current).map_err(unreadable)?;
     if let Some(client_name) = client_name {
         metadata["client_name"] = client_name.into();
     }
@@ -302,6 +308,27 @@ fn changed(
         refuse_dropped_redirect_uris(&effective, wanted)?;
     }
     Ok(effective)
+}
+
+/// A client that has no grants is no registration that anybody could send: only its name can change.
+fn changed_resource_server(
+    current: EffectiveClient,
+    client_name: Option<String>,
+    redirect_uris: Option<Vec<String>>,
+) -> Result<EffectiveClient, AdminError> {
+    if redirect_uris.is_some_and(|uris| !uris.is_empty()) {
+        return Err(AdminError::Invalid(
+            "This client only introspects and has no redirect URIs; register another one to sign people in."
+                .to_owned(),
+        ));
+    }
+    if let Some(client_name) = &client_name {
+        name::check("client_name", client_name)?;
+    }
+    Ok(EffectiveClient {
+        client_name: client_name.or(current.client_name),
+        ..current
+    })
 }
 
 fn refuse_dropped_redirect_uris(effective: &EffectiveClient, wanted: usize) -> Result<(), AdminError> {

@@ -5,6 +5,7 @@ mod error;
 mod grants;
 mod key;
 mod keys;
+mod name;
 mod page;
 mod resources;
 mod users;
