@@ -123,3 +123,24 @@ fn two_inits_share_no_secret() {
     assert_ne!(first.0, second.0);
     assert_ne!(first.1, second.1);
 }
+
+#[test]
+fn the_server_listens_where_a_loopback_issuer_says_and_behind_any_other() {
+    for (issuer, address) in [
+        ("http://localhost:9400", "127.0.0.1:9400"),
+        ("http://127.0.0.1:9400/tenant1", "127.0.0.1:9400"),
+        ("http://[::1]:9400", "[::1]:9400"),
+        ("http://localhost", "127.0.0.1:80"),
+        ("https://auth.example", "127.0.0.1:9000"),
+        ("https://localhost:8443", "127.0.0.1:9000"),
+    ] {
+        let place = Place::bare();
+        place.run(&["init", "--issuer", issuer]).success();
+        let text = fs::read_to_string(place.folder().join("doorward.toml")).unwrap();
+        assert_eq!(setting(&text, "issuer"), issuer);
+        assert_eq!(setting(&text, "address"), address, "{issuer}");
+        place
+            .run(&["check-config", "--config", "doorward.toml"])
+            .success();
+    }
+}
