@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use doorward_oauth::time::Clock;
+use doorward_oauth::time::{Clock, UnixSeconds};
 use governor::clock::Clock as GovernorClock;
 use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
@@ -27,7 +27,7 @@ pub(super) struct AddressLimit {
 
 impl AddressLimit {
     pub(super) fn new(clock: Arc<dyn Clock>, at_once: NonZeroU32, then_one_every: Duration) -> Self {
-        let clock = Seconds(clock);
+        let clock = Seconds::new(clock);
         let quota = Quota::with_period(then_one_every)
             .unwrap_or(Quota::per_minute(at_once))
             .allow_burst(at_once);
@@ -49,16 +49,38 @@ impl AddressLimit {
     }
 }
 
-/// The server's clock, for governor.
+/// The server's clock, for governor, that never goes back: what was counted before the clock was set back must not
+/// stand in the future, or whoever was here is shut out until then.
 #[derive(Clone)]
-struct Seconds(Arc<dyn Clock>);
+struct Seconds {
+    clock: Arc<dyn Clock>,
+    state: Arc<Mutex<Elapsed>>,
+}
+
+struct Elapsed {
+    last: UnixSeconds,
+    seconds: u64,
+}
+
+impl Seconds {
+    fn new(clock: Arc<dyn Clock>) -> Self {
+        let last = clock.now();
+        Self {
+            clock,
+            state: Arc::new(Mutex::new(Elapsed { last, seconds: 0 })),
+        }
+    }
+}
 
 impl GovernorClock for Seconds {
     type Instant = Nanos;
 
     fn now(&self) -> Nanos {
-        let seconds = u64::try_from(self.0.now().seconds()).unwrap_or(0);
-        Nanos::new(seconds.saturating_mul(1_000_000_000))
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        state.seconds = state.seconds.saturating_add(now.since(state.last).as_secs());
+        state.last = now;
+        Nanos::new(state.seconds.saturating_mul(1_000_000_000))
     }
 }
 
@@ -84,5 +106,23 @@ mod tests {
         clock.advance(Duration::from_secs(3));
         assert_eq!(limit.count(address), Ok(()));
         assert!(limit.count(address).is_err());
+    }
+
+    /// RATE-005
+    #[test]
+    fn a_clock_that_is_set_back_shuts_nobody_out() {
+        let clock = ManualClock::new(UnixSeconds(1_800_000_000));
+        let limit = AddressLimit::new(
+            Arc::new(clock.clone()),
+            NonZeroU32::new(2).unwrap(),
+            Duration::from_secs(3),
+        );
+        let address: IpAddr = "192.0.2.1".parse().unwrap();
+        assert_eq!(limit.count(address), Ok(()));
+        clock.set(UnixSeconds(1_800_000_000 - 3600));
+        assert_eq!(limit.count(address), Ok(()));
+        assert_eq!(limit.count(address), Err(3));
+        clock.advance(Duration::from_secs(3));
+        assert_eq!(limit.count(address), Ok(()));
     }
 }

@@ -36,6 +36,9 @@ pub struct ServeLimits {
     pub header_time: Duration,
     /// The longest pause between two requests of a connection.
     pub idle_time: Duration,
+    /// The longest time without progress of any request that runs: longer than a handler may take. HTTP/2 lets a client
+    /// ask and then take nothing.
+    pub answer_time: Duration,
     /// The most bytes that the headers of a request may have; at least 8 KiB.
     pub header_bytes: usize,
     /// The most headers of a request.
@@ -52,6 +55,7 @@ impl Default for ServeLimits {
         Self {
             header_time: Duration::from_secs(8),
             idle_time: Duration::from_secs(75),
+            answer_time: Duration::from_secs(60),
             header_bytes: 32 * 1024,
             header_count: 100,
             connections: 8192,
@@ -167,7 +171,7 @@ async fn connection(
         // Faults of the client's side of the wire; there is nobody to tell.
         _ = conversation.as_mut() => return,
         () = shutdown.cancelled() => limits.drain_time,
-        () = activity.overdue(limits.header_time, limits.idle_time, crowded) => FAREWELL,
+        () = activity.overdue(&limits, crowded) => FAREWELL,
     };
     conversation.as_mut().graceful_shutdown();
     if timeout(farewell, conversation).await.is_err() {

@@ -16,6 +16,8 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
+use super::ServeLimits;
+
 /// What a connection is doing.
 #[derive(Debug)]
 pub(super) struct Activity {
@@ -37,27 +39,24 @@ impl Default for Activity {
 
 impl Activity {
     /// Returns when the client has let us wait too long: for the rest of a request, or for the next one. The next one
-    /// is not waited for at all while it is crowded. Never while a request runs.
-    pub(super) async fn overdue(
-        &self,
-        header_time: Duration,
-        idle_time: Duration,
-        mut crowded: watch::Receiver<bool>,
-    ) {
+    /// is not waited for at all while it is crowded. While requests run, for it to take something of their answers.
+    pub(super) async fn overdue(&self, limits: &ServeLimits, mut crowded: watch::Receiver<bool>) {
         loop {
             let changed = self.changed.notified();
             let is_running = self.running.load(Ordering::Acquire) > 0;
             let request_is_due = self.request_is_due.load(Ordering::Acquire);
             if is_running {
-                changed.await;
+                if timeout(limits.answer_time, changed).await.is_err() {
+                    return;
+                }
             } else if request_is_due {
-                if timeout(header_time, changed).await.is_err() {
+                if timeout(limits.header_time, changed).await.is_err() {
                     return;
                 }
             } else {
                 tokio::select! {
                     () = changed => {}
-                    () = sleep(idle_time) => return,
+                    () = sleep(limits.idle_time) => return,
                     // Whoever crowds may be gone with the listener; then the drain ends this connection.
                     Ok(_) = crowded.wait_for(|is_crowded| *is_crowded) => return,
                 }
@@ -89,7 +88,7 @@ pub(super) struct Running(Arc<Activity>);
 impl Running {
     /// Keeps the request running until the body is sent.
     pub(super) fn until_end_of(self, body: Body) -> Body {
-        Body::new(Tracked { body, _running: self })
+        Body::new(Tracked { body, running: self })
     }
 }
 
@@ -102,7 +101,7 @@ impl Drop for Running {
 
 struct Tracked {
     body: Body,
-    _running: Running,
+    running: Running,
 }
 
 impl HttpBody for Tracked {
@@ -113,7 +112,11 @@ impl HttpBody for Tracked {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if frame.is_ready() {
+            self.running.0.changed.notify_one();
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
