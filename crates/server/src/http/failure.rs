@@ -8,6 +8,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use doorward_oauth::error::error_text;
 use serde_json::json;
 
 use crate::pages::ErrorPage;
@@ -150,16 +151,10 @@ impl Asked {
     }
 }
 
-/// RFC 6749 §5.2 allows `%x20-21 / %x23-5B / %x5D-7E` in `error_description`; 1 KiB is enough for a sentence.
-fn plain(text: &str) -> String {
-    text.chars()
-        .take(1024)
-        .map(|c| match c {
-            '"' => '\'',
-            ' '..='~' if c != '\\' => c,
-            _ => '?',
-        })
-        .collect()
+/// In the character set of `error_description`; 1 KiB is enough for a sentence.
+fn plain(text: &str) -> Cow<'_, str> {
+    let end = text.char_indices().nth(1024).map_or(text.len(), |(end, _)| end);
+    error_text(&text[..end])
 }
 
 /// The answer to a path that nobody serves.
