@@ -55,7 +55,7 @@ impl Default for ServeLimits {
         Self {
             header_time: Duration::from_secs(8),
             idle_time: Duration::from_secs(75),
-            answer_time: Duration::from_secs(60),
+            answer_time: Duration::from_mins(1),
             header_bytes: 32 * 1024,
             header_count: 100,
             connections: 8192,
