@@ -396,7 +396,10 @@ async fn grants_that_are_not_for_everybody_cannot_be_registered() {
 async fn bound_tokens_are_not_promised() {
     let app = TestApp::new().await;
     let asked = register(&app, &with("dpop_bound_access_tokens", json!(true))).await;
-    assert!(asked["dpop_bound_access_tokens"].as_bool() != Some(true), "{asked}");
+    assert!(
+        asked["dpop_bound_access_tokens"].as_bool() != Some(true),
+        "{asked}"
+    );
     let plain = register(&app, &native()).await;
     assert_eq!(asked["client_id"], plain["client_id"]);
 }
