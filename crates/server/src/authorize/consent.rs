@@ -6,10 +6,11 @@ use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use doorward_jose::base64url;
+use doorward_oauth::client::GrantType;
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::parameters::Parameters;
 use doorward_oauth::redirect::{RedirectUri, RedirectUriKind};
-use doorward_oauth::scope::{OFFLINE_ACCESS, ScopeSet};
+use doorward_oauth::scope::{OFFLINE_ACCESS, Scope, ScopeSet};
 use doorward_store::{ClientSource, Resource};
 use http::{HeaderMap, StatusCode};
 
@@ -43,7 +44,7 @@ pub(crate) async fn get(
     if remembered.allows(&visit.pending.request) {
         return approval::approve(
             &ctx,
-            &Decision::repeated(&visit.pending, &visit.client, &signed_in),
+            &Decision::repeated(&visit.pending, &visit.client, &signed_in, &remembered),
         )
         .await;
     }
@@ -76,8 +77,9 @@ pub(crate) async fn post(
     }
     match parameters.require("decision")? {
         "allow" => {
-            let scopes = chosen(&visit.pending.request.scopes, &parameters)?;
-            let decision = Decision::made(&visit.pending, &visit.client, &signed_in, scopes);
+            let offered = visit.offered();
+            let allowed = chosen(&offered, &parameters)?;
+            let decision = Decision::made(&visit.pending, &visit.client, &signed_in, &offered, allowed);
             approval::approve(&ctx, &decision).await
         }
         "deny" => visit.deny(&ctx),
@@ -116,14 +118,26 @@ impl Visit<'_> {
             resource_name: resource.display_name.clone(),
             resource_uri: resource.uri.clone(),
             account: signed_in.user.email.clone(),
-            scopes: request
-                .scopes
+            scopes: self
+                .offered()
                 .iter()
                 .map(|scope| described(&resource, scope.as_str()))
                 .collect(),
             warning: warning(&self.client, &redirect_uri),
         };
         Ok(page.render_response(StatusCode::OK, Some(&request.redirect_uri)))
+    }
+
+    /// What the person decides about: what was asked for, and staying connected when the client would get
+    /// refresh tokens by its registration alone.
+    fn offered(&self) -> ScopeSet {
+        let mut offered = self.pending.request.scopes.clone();
+        if self.client.metadata.may_use(GrantType::RefreshToken)
+            && let Ok(offline_access) = Scope::parse(OFFLINE_ACCESS)
+        {
+            offered.insert(offline_access);
+        }
+        offered
     }
 
     fn deny(&self, ctx: &Context) -> Result<Response, PageError> {
@@ -134,16 +148,16 @@ impl Visit<'_> {
     }
 }
 
-/// What the person checked, of what was asked for.
-fn chosen(requested: &ScopeSet, parameters: &Parameters) -> Result<ScopeSet, PageError> {
+/// What the person checked, of what was offered.
+fn chosen(offered: &ScopeSet, parameters: &Parameters) -> Result<ScopeSet, PageError> {
     let checked: Vec<&str> = parameters.get_all("scope").collect();
-    let chosen: ScopeSet = requested
+    let chosen: ScopeSet = offered
         .iter()
         .filter(|scope| checked.contains(&scope.as_str()))
         .cloned()
         .collect();
     let counts = |scopes: &ScopeSet| scopes.iter().any(|scope| scope.as_str() != OFFLINE_ACCESS);
-    if counts(requested) && !counts(&chosen) {
+    if counts(offered) && !counts(&chosen) {
         return Err(PageError::new(
             StatusCode::BAD_REQUEST,
             "Nothing was chosen",

@@ -83,7 +83,7 @@ async fn proceed(
     };
 
     if let Some(signed_in) = signed_in.as_ref().filter(|_| remembered.allows(&pending.request)) {
-        return approval::approve(ctx, &Decision::repeated(&pending, client, signed_in)).await;
+        return approval::approve(ctx, &Decision::repeated(&pending, client, signed_in, &remembered)).await;
     }
     if pending.request.prompt.is_nothing() {
         let error = silent_error(signed_in.is_some());

@@ -178,3 +178,41 @@ async fn who_does_not_want_to_stay_connected_gives_no_refresh_token() {
         assert_eq!(body.get("refresh_token").is_some(), stays, "{body}");
     }
 }
+
+/// The client is not asked what it wants, the person is; and the answer is remembered.
+#[tokio::test]
+async fn a_client_that_does_not_ask_to_stay_connected_cannot_get_round_a_no() {
+    let scene = scene().await;
+    let request = scene.request.clone().set("scope", "mcp:read");
+    for (asked, answer, stays) in [
+        (true, "mcp:read", false),
+        (false, "", false),
+        (true, "mcp:read offline_access", true),
+        (false, "", true),
+    ] {
+        let reply = if asked {
+            let page = scene
+                .browser
+                .open(&request.clone().set("prompt", "consent").path())
+                .await;
+            let form = answer
+                .split(' ')
+                .fold(page.form("/consent").without("scope"), |form, scope| {
+                    form.add("scope", scope)
+                });
+            scene.browser.submit(&form, ALLOW).await
+        } else {
+            scene.browser.open(&request.path()).await
+        };
+        let body = scene.app.redeem(&scene.client_id, &reply).await.json();
+        assert_eq!(
+            body["scope"], "mcp:read",
+            "what was not asked for is not in the token"
+        );
+        assert_eq!(
+            body.get("refresh_token").is_some(),
+            stays,
+            "{asked} {answer} {body}"
+        );
+    }
+}
