@@ -121,7 +121,10 @@ async fn scopes_of_nobody_and_of_others_are_never_granted() {
         browser.sign_in_on(&page, EMAIL).await
     };
     // Staying connected is offered to every client that is registered for refresh tokens.
-    assert_eq!(page.form("/consent").values("scope"), ["mcp:read", "offline_access"]);
+    assert_eq!(
+        page.form("/consent").values("scope"),
+        ["mcp:read", "offline_access"]
+    );
 }
 
 #[tokio::test]
