@@ -6,6 +6,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::admin::AdminArguments;
+use crate::out;
 
 /// The authorization plane for the Model Context Protocol.
 #[derive(Parser)]
@@ -92,7 +93,9 @@ pub struct HealthcheckArguments {
 
 /// Writes the completion script of a shell to standard output.
 pub fn completions(shell: Shell) {
-    clap_complete::generate(shell, &mut Cli::command(), "doorward", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "doorward", &mut script);
+    out::line(String::from_utf8_lossy(&script).trim_end());
 }
 
 #[cfg(test)]

@@ -8,6 +8,11 @@ pub fn line(text: impl std::fmt::Display) {
     let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
 }
 
+/// Something that the reader should know, on standard error.
+pub fn note(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr().lock(), "note: {text}");
+}
+
 /// Why a command failed, with its causes, on standard error.
 pub fn error(error: &anyhow::Error) {
     let _ = writeln!(std::io::stderr().lock(), "error: {}", with_causes(error));

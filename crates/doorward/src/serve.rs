@@ -16,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::ConfigArguments;
 use crate::{logging, out};
 
+/// What `doorward init` writes when no other name is given.
+const CONFIGURATION: &str = "doorward.toml";
+
 /// Runs the authorization server until SIGTERM or SIGINT; then answers what has begun, and stops.
 pub async fn run(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
     let settings = load(arguments.config.as_deref())?;
@@ -43,6 +46,11 @@ pub async fn migrate(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
 
 /// The settings of a file and of this process's environment.
 pub fn load(config: Option<&Path>) -> anyhow::Result<Settings> {
+    if config.is_none() && Path::new(CONFIGURATION).exists() {
+        out::note(format!(
+            "no configuration file was named, so ./{CONFIGURATION} is not read: --config {CONFIGURATION} reads it"
+        ));
+    }
     Ok(Settings::load(config, environment()?.into_iter())?)
 }
 

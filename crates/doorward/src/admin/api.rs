@@ -24,6 +24,9 @@ impl Api {
                 "no admin key: set DOORWARD_ADMIN_KEY to admin.bootstrap_key of the configuration, or to the key that was printed at first start"
             );
         }
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            bail!("the admin API's address must begin with http:// or https://, as in http://127.0.0.1:9001");
+        }
         Ok(Self {
             client: http_client::build()?,
             url: url.trim_end_matches('/').to_owned(),

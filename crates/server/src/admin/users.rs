@@ -24,7 +24,7 @@ pub(super) struct NewUser {
     email: String,
     /// Shown on pages; the e-mail address when absent.
     name: Option<String>,
-    /// 12 to 1024 bytes.
+    /// At least 12 characters, at most 1024 bytes.
     #[schema(value_type = String, format = Password)]
     password: SecretString,
 }

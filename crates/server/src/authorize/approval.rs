@@ -40,15 +40,15 @@ impl<'a> Decision<'a> {
         client: &'a Client,
         signed_in: &'a SignedIn,
         offered: &ScopeSet,
-        allowed: ScopeSet,
+        allowed: &ScopeSet,
     ) -> Self {
         Self {
             pending,
             client,
             signed_in,
-            scopes: pending.request.scopes.intersection(&allowed),
+            scopes: pending.request.scopes.intersection(allowed),
             stay_connected: allowed.contains(OFFLINE_ACCESS),
-            answer: Some((allowed.clone(), offered.difference(&allowed))),
+            answer: Some((allowed.clone(), offered.difference(allowed))),
         }
     }
 
@@ -146,7 +146,7 @@ pub(crate) async fn approve(ctx: &Context, decision: &Decision<'_>) -> Result<Re
                 return Err(already_answered());
             }
             tracing::info!(
-                client_id = ?request.client_id, grant = %approved.grant.0, resource = %request.resource,
+                client_id = %request.client_id, grant = %approved.grant.0, resource = %request.resource,
                 scope = %decision.scopes, asked = decision.answer.is_some(), fresh = approved.fresh, "authorized"
             );
             response::success(ctx, request, &code)

@@ -79,7 +79,7 @@ pub(crate) async fn post(
         "allow" => {
             let offered = visit.offered();
             let allowed = chosen(&offered, &parameters)?;
-            let decision = Decision::made(&visit.pending, &visit.client, &signed_in, &offered, allowed);
+            let decision = Decision::made(&visit.pending, &visit.client, &signed_in, &offered, &allowed);
             approval::approve(&ctx, &decision).await
         }
         "deny" => visit.deny(&ctx),
@@ -142,7 +142,7 @@ impl Visit<'_> {
 
     fn deny(&self, ctx: &Context) -> Result<Response, PageError> {
         let request = &self.pending.request;
-        tracing::info!(client_id = ?request.client_id, resource = %request.resource, "denied");
+        tracing::info!(client_id = %request.client_id, resource = %request.resource, "denied");
         let error = OAuthError::new(ErrorCode::AccessDenied, "The person did not allow it.");
         response::error(ctx, &request.redirect_uri, request.state.as_deref(), &error)
     }

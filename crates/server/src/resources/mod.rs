@@ -94,9 +94,12 @@ impl Resources {
             uri.matches(first).then_some((resource, uri))
         });
         let Some((resource, uri)) = found else {
+            // The log shows what was sent: a slash or a port is what people look for.
+            let sent: String = first.chars().take(200).collect();
             return Err(invalid_target(
                 "The resource is not registered here; send the MCP server's URL exactly as its resource metadata has it.",
-            ));
+            )
+            .with_internal(format!("requested {sent:?}")));
         };
         if others.iter().any(|other| !uri.matches(other)) {
             return Err(invalid_target(

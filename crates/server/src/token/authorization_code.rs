@@ -6,7 +6,7 @@ use doorward_oauth::pkce::{CodeChallenge, verifier_is_well_formed};
 use doorward_store::{Code, EndReason, Grant, GrantFilter, RedeemCode, RedeemOutcome};
 
 use super::refresh::RefreshToken;
-use super::{TokenResponse, check_resource, invalid_grant};
+use super::{TokenResponse, check_resource, invalid_grant, unusable};
 use crate::clients::authentication::AuthenticatedClient;
 use crate::context::Context;
 use crate::http::error::TokenError;
@@ -23,11 +23,11 @@ pub(super) async fn grant(
     let code_verifier = parameters.require("code_verifier")?;
 
     let Some((code, grant)) = ctx.store.code(&digest).await? else {
-        return Err(invalid_grant(UNUSABLE));
+        return Err(unusable(UNUSABLE, "no such code"));
     };
     // A code that another client presents is left alone: its owner can still redeem it.
     if code.client_id != client.client_id() {
-        return Err(invalid_grant(UNUSABLE));
+        return Err(unusable(UNUSABLE, "the code of another client"));
     }
     if code.redeemed_at.is_some() {
         return Err(replayed(ctx, &grant).await?);
@@ -47,8 +47,12 @@ pub(super) async fn grant(
     let grant = match ctx.store.redeem_code(redeem).await? {
         RedeemOutcome::Redeemed(grant) => grant,
         // It was redeemed while this request was being checked; the store has ended the grant.
-        RedeemOutcome::Replayed => return Err(replayed(ctx, &grant).await?),
-        RedeemOutcome::Refused(_) | RedeemOutcome::Unknown => return Err(invalid_grant(UNUSABLE)),
+        RedeemOutcome::Replayed => return Err(told_of_replay(&grant)),
+        RedeemOutcome::Refused(state) => {
+            let reason = format!("expired, or the grant ({state:?}), person, client or resource is gone");
+            return Err(unusable(UNUSABLE, reason));
+        }
+        RedeemOutcome::Unknown => return Err(unusable(UNUSABLE, "no such code")),
     };
 
     let token = draft.sign(ctx)?;
@@ -95,6 +99,10 @@ async fn replayed(ctx: &Context, grant: &Grant) -> Result<TokenError, TokenError
     ctx.store
         .revoke_grants(GrantFilter::one(grant.id), EndReason::CodeReplayed, ctx.now())
         .await?;
+    Ok(told_of_replay(grant))
+}
+
+fn told_of_replay(grant: &Grant) -> TokenError {
     tracing::warn!(grant = %grant.id.0, client_id = %grant.client_id, "a code was replayed; its grant has been ended");
-    Ok(invalid_grant(UNUSABLE))
+    unusable(UNUSABLE, "the code was used before")
 }

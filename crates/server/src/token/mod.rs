@@ -97,6 +97,13 @@ fn invalid_grant(description: &'static str) -> TokenError {
     OAuthError::new(ErrorCode::InvalidGrant, description).into()
 }
 
+/// `invalid_grant` whose reason only the log may tell: a stranger with a stolen token learns nothing.
+fn unusable(description: &'static str, reason: impl std::fmt::Display) -> TokenError {
+    OAuthError::new(ErrorCode::InvalidGrant, description)
+        .with_internal(reason)
+        .into()
+}
+
 /// `resource` at the token endpoint (RFC 8707 §2.2): when sent, it names the resource of the grant.
 fn check_resource(parameters: &Parameters, granted: &str) -> Result<(), TokenError> {
     let same = |requested: &str| {

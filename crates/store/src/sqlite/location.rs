@@ -74,7 +74,7 @@ impl LockedFile {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(unusable(format!(
-                    "another process uses {} (it holds {}): a SQLite database serves one process; stop the other one, or use PostgreSQL for several nodes",
+                    "another process uses {} (it holds {}): a SQLite database serves one process; stop the other one, or give this one a database of its own",
                     path.display(),
                     lock_path.display()
                 )));

@@ -15,7 +15,8 @@ fn stable(text: &str, volatile: &[(&str, &str)]) -> String {
         .fold(text.to_owned(), |text, (value, name)| text.replace(value, name));
     let words = text.split_inclusive(char::is_whitespace).map(|word| {
         let bare = word.trim_end();
-        let is_time = bare.len() == 10 && bare.bytes().all(|byte| byte.is_ascii_digit());
+        // 2027-01-15T08:00:00Z
+        let is_time = bare.len() == 20 && bare.as_bytes()[10] == b'T' && bare.ends_with('Z');
         if is_time {
             word.replace(bare, "[time]")
         } else {
