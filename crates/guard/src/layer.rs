@@ -46,7 +46,7 @@ impl GuardLayer {
         }
     }
 
-    /// Where this process serves the resource. Needed with [DPoP](crate::DpopPolicy) behind a proxy that rewrites paths:
+    /// Where this process serves the resource. Needed with [`DPoP`](crate::DpopPolicy) behind a proxy that rewrites paths:
     /// proofs are made for the path of the resource's public URL. [`Guard::protect`] says it by itself.
     /// Default: at the path of the public URL.
     #[must_use]

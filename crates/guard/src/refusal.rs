@@ -73,7 +73,9 @@ impl Refusal {
         let status = status.as_u16();
         match self {
             // How every client begins.
-            Self::NoCredentials => tracing::debug!(error_id, status, reason = ?self, "request refused"),
+            Self::NoCredentials | Self::Dpop(DpopRefusal::Nonce { .. }) => {
+                tracing::debug!(error_id, status, reason = ?self, "request refused");
+            }
             Self::KeysUnavailable { .. } | Self::Dpop(DpopRefusal::ReplaysUnavailable { .. }) => {
                 tracing::warn!(error_id, status, reason = ?self, "request refused");
             }

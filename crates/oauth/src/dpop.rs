@@ -118,7 +118,7 @@ impl ProofError {
 pub struct ProofRules {
     /// Signature algorithms. Default: [`ProofRules::ALGORITHMS`].
     pub algorithms: Vec<Algorithm>,
-    /// How old a proof may be, whole seconds. Default: 300 s, as the DPoP profile of MCP wants it.
+    /// How old a proof may be, whole seconds. Default: 300 s, as the `DPoP` profile of MCP wants it.
     pub max_age: Duration,
     /// How far clocks may be apart: a proof may be this far ahead (RFC 9449 §11.1). Default: 60 s.
     pub max_ahead: Duration,

@@ -1,4 +1,4 @@
-//! DPoP: the vectors of `conformance/dpop.json`, and properties that hold for every proof.
+//! `DPoP`: the vectors of `conformance/dpop.json`, and properties that hold for every proof.
 
 #![expect(clippy::unwrap_used, reason = "tests say why they fail by panicking")]
 

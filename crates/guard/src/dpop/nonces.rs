@@ -58,7 +58,7 @@ impl NonceSource {
                     state.rotation = Rotation::At(now + ROTATION);
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the key for DPoP nonces stays, for want of a random one")
+                    tracing::warn!(%error, "the key for DPoP nonces stays, for want of a random one");
                 }
             },
             Rotation::Unbegun => state.rotation = Rotation::At(now + ROTATION),

@@ -87,7 +87,7 @@ async fn the_scheme_may_be_written_in_any_case() {
     }
 }
 
-/// Row 40: Bearer first, DPoP after it, each with the way to a token.
+/// Row 40: Bearer first, `DPoP` after it, each with the way to a token.
 #[tokio::test(start_paused = true)]
 async fn challenges_name_the_schemes_that_are_taken() {
     let way = format!(r#"resource_metadata="{METADATA_URL}", scope="mcp:read""#);
@@ -237,9 +237,9 @@ fn settings_that_cannot_work_are_refused() {
         Err(BuildError::NoAlgorithm)
     ));
     let wrong: [fn(GuardBuilder) -> GuardBuilder; 3] = [
-        |builder| builder.dpop_window(Duration::ZERO, Duration::from_secs(60)),
-        |builder| builder.dpop_window(Duration::from_hours(2), Duration::from_secs(60)),
-        |builder| builder.dpop_window(Duration::from_secs(60), Duration::from_hours(2)),
+        |builder| builder.dpop_window(Duration::ZERO, Duration::from_mins(1)),
+        |builder| builder.dpop_window(Duration::from_hours(2), Duration::from_mins(1)),
+        |builder| builder.dpop_window(Duration::from_mins(1), Duration::from_hours(2)),
     ];
     for change in wrong {
         assert!(matches!(build(change), Err(BuildError::DpopWindow)));
