@@ -16,7 +16,7 @@ use doorward_jose::{Algorithm, SigningKey, base64url, sign};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::json;
-use tokio::runtime::Runtime;
+use tokio::runtime::Builder;
 
 const ISSUER: &str = "https://auth.example.com";
 const RESOURCE: &str = "https://mcp.example.com/mcp";
@@ -38,7 +38,7 @@ impl Fetch for Issuer {
 }
 
 fn verification(criterion: &mut Criterion) {
-    let runtime = Runtime::new().unwrap();
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let key = SigningKey::generate(Algorithm::Es256).unwrap();
     let raw = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &key.to_pkcs8().unwrap()).unwrap();
     let public = ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, raw.public_key().as_ref()).unwrap();

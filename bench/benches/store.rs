@@ -66,6 +66,7 @@ impl Scene {
             code: code(digest, id),
             session: self.session,
             consent: None,
+            declined: ScopeSet::new(),
             client: None,
             now: NOW,
         };

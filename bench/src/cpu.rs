@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use rustix::time::{ClockId, clock_gettime};
 
 /// `USER_HZ`, the unit of `/proc/PID/stat`: 100 on every Linux that this program runs on.
 const TICKS_PER_SECOND: u32 = 100;
@@ -21,8 +22,7 @@ pub fn of_process(id: u32) -> anyhow::Result<Duration> {
 }
 
 /// The time that the calling thread has been running, to the nanosecond.
-pub fn of_this_thread() -> anyhow::Result<Duration> {
-    let stat = fs::read_to_string("/proc/thread-self/schedstat").context("cannot read the scheduler's statistics")?;
-    let nanoseconds = stat.split_ascii_whitespace().next().and_then(|field| field.parse().ok());
-    Ok(Duration::from_nanos(nanoseconds.context("the scheduler's statistics have another form")?))
+pub fn of_this_thread() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }

@@ -37,13 +37,13 @@ impl Rate {
     }
 
     fn measure(time: Duration, mut once: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<Self> {
-        let (started, cpu) = (Instant::now(), cpu::of_this_thread()?);
+        let (started, cpu) = (Instant::now(), cpu::of_this_thread());
         let mut count = 0;
         while started.elapsed() < time {
             once()?;
             count += 1;
         }
-        Ok(Self { count, wall: started.elapsed(), cpu: cpu::of_this_thread()?.saturating_sub(cpu) })
+        Ok(Self { count, wall: started.elapsed(), cpu: cpu::of_this_thread().saturating_sub(cpu) })
     }
 }
 

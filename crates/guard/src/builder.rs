@@ -314,18 +314,8 @@ impl GuardBuilder {
         } else {
             scope_set(&self.scopes)?
         };
-        let mut tool_scopes: HashMap<String, ScopeSet> = HashMap::new();
-        for (tool, scopes) in &self.tool_scopes {
-            tool_scopes
-                .entry(tool.clone())
-                .or_default()
-                .extend(scope_set(scopes)?);
-        }
-        let origins = self
-            .origins
-            .iter()
-            .map(|origin| origin::normalize(origin).ok_or_else(|| BuildError::Origin(origin.clone())));
-        let origins = origins.collect::<Result<Vec<_>, _>>()?;
+        let tool_scopes = tool_scopes(&self.tool_scopes)?;
+        let origins = normal_origins(&self.origins)?;
         let fetch = match self.fetch {
             Some(fetch) => fetch,
             None => Arc::new(HttpFetch::new(&issuer, self.clock.clone())?),
@@ -365,6 +355,22 @@ impl GuardBuilder {
             },
         })))
     }
+}
+
+/// Repeated entries for one tool add up.
+fn tool_scopes(entries: &[(String, Vec<String>)]) -> Result<HashMap<String, ScopeSet>, BuildError> {
+    let mut tools: HashMap<String, ScopeSet> = HashMap::new();
+    for (tool, scopes) in entries {
+        tools.entry(tool.clone()).or_default().extend(scope_set(scopes)?);
+    }
+    Ok(tools)
+}
+
+fn normal_origins(origins: &[String]) -> Result<Vec<String>, BuildError> {
+    origins
+        .iter()
+        .map(|origin| origin::normalize(origin).ok_or_else(|| BuildError::Origin(origin.clone())))
+        .collect()
 }
 
 fn scope_set(scopes: &[String]) -> Result<ScopeSet, BuildError> {

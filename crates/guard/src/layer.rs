@@ -5,13 +5,14 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use doorward_oauth::dpop::Proof;
 use doorward_oauth::scope::ScopeSet;
-use http::header::AUTHORIZATION;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use tower_layer::Layer;
@@ -28,6 +29,10 @@ use crate::sessions::Principal;
 use crate::verify::VerifyError;
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// The longest time that a body may take to arrive: an open request holds memory here.
+const BODY_TIMEOUT: Duration = Duration::from_mins(1);
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -153,6 +158,7 @@ impl Inner {
         let (claims, proof) = self.authenticate(&parts, served_at).await?;
         let principal = Principal::new(&claims.issuer, &claims.client_id, &claims.subject);
         let session = self.check_session(&parts, principal)?;
+        check_encoding(&parts.headers)?;
         let body = self.read_body(&parts, body).await?;
         self.authorize(&parts, &body, &claims)?;
         let mut next_nonce = None;
@@ -162,7 +168,7 @@ impl Inner {
             next_nonce = self.dpop.next_nonce(proof, now);
         }
         // The token is for this server alone: nothing behind the guard can pass it on.
-        parts.headers.remove(AUTHORIZATION);
+        credentials::strip(&mut parts.headers);
         parts.headers.remove(DPOP);
         parts.extensions.insert(claims);
         let visit = Visit {
@@ -203,6 +209,8 @@ impl Inner {
         };
         let mut values = parts.headers.get_all(SESSION_ID).iter();
         match (values.next(), values.next()) {
+            // An event id is a handle to a stream. Without a session, nobody can tell whose.
+            (None, _) if parts.headers.contains_key(LAST_EVENT_ID) => Err(Refusal::ForeignSession),
             (None, _) => Ok(None),
             (Some(id), None) if sessions.belongs_to(id.as_bytes(), principal, self.verifier.clock.now()) => {
                 Ok(Some(id.as_bytes().to_vec()))
@@ -226,10 +234,12 @@ impl Inner {
         {
             return Err(Refusal::BodyTooLarge);
         }
-        match Limited::new(body, self.max_body).collect().await {
-            Ok(body) => Ok(body.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Err(Refusal::BodyTooLarge),
-            Err(_) => Err(Refusal::BodyUnreadable),
+        let whole = Limited::new(body, self.max_body).collect();
+        match tokio::time::timeout(BODY_TIMEOUT, whole).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::BodyTooLarge),
+            Ok(Err(_)) => Err(Refusal::BodyUnreadable),
+            Err(_) => Err(Refusal::BodyTooSlow),
         }
     }
 
@@ -274,6 +284,33 @@ impl Inner {
             .into_response(&self.verifier.challenges, &self.error_ids)
             .map(Either::Left)
     }
+}
+
+/// The guard reads the body as UTF-8 (RFC 8259 §8.1), so nobody behind it may be told to read it as something else: in
+/// another character set, or decompressed, the same bytes can be another message.
+fn check_encoding(headers: &HeaderMap) -> Result<(), Refusal> {
+    let texts = |name| {
+        let values = headers.get_all(name).iter();
+        values.map(|value| value.to_str().map_err(|_| Refusal::Encoding))
+    };
+    for encoding in texts(CONTENT_ENCODING) {
+        if !encoding?.trim().eq_ignore_ascii_case("identity") {
+            return Err(Refusal::Encoding);
+        }
+    }
+    for content_type in texts(CONTENT_TYPE) {
+        for parameter in content_type?.split(';').skip(1) {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let charset = value.trim().trim_matches('"');
+            let is_utf8 = ["utf-8", "utf8", "us-ascii"]
+                .iter()
+                .any(|known| charset.eq_ignore_ascii_case(known));
+            if name.trim().eq_ignore_ascii_case("charset") && !is_utf8 {
+                return Err(Refusal::Encoding);
+            }
+        }
+    }
+    Ok(())
 }
 
 fn preflight<R>(origin: http::HeaderValue) -> Response<Either<Full<Bytes>, R>> {

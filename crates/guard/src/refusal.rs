@@ -30,6 +30,8 @@ pub(crate) enum Refusal {
     ForeignSession,
     BodyTooLarge,
     BodyUnreadable,
+    BodyTooSlow,
+    Encoding,
     Message(Malformed),
     HeaderMismatch { id: Option<Value> },
 }
@@ -53,6 +55,9 @@ mod text {
     pub(super) const SESSION: &str = "There is no such session. Send a new initialize request.";
     pub(super) const TOO_LARGE: &str = "The request body is larger than this MCP server takes.";
     pub(super) const UNREADABLE: &str = "The request body could not be read.";
+    pub(super) const TOO_SLOW: &str = "The request body did not arrive in time.";
+    pub(super) const ENCODING: &str =
+        "Send the body as UTF-8, without a content encoding: Content-Type: application/json.";
     pub(super) const NOT_JSON: &str = "Parse error: the body must be one JSON document";
     pub(super) const NOT_A_MESSAGE: &str = "Invalid request: the body must be a JSON-RPC message without repeated \
          members, with parameters by name";
@@ -144,6 +149,12 @@ impl Refusal {
                 text::TOO_LARGE,
             ),
             Self::BodyUnreadable => oauth(StatusCode::BAD_REQUEST, "invalid_request", text::UNREADABLE),
+            Self::BodyTooSlow => oauth(StatusCode::REQUEST_TIMEOUT, "request_timeout", text::TOO_SLOW),
+            Self::Encoding => oauth(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                text::ENCODING,
+            ),
             Self::Message(Malformed::NotJson) => jsonrpc(-32700, text::NOT_JSON, None),
             Self::Message(Malformed::NotAMessage) => jsonrpc(-32600, text::NOT_A_MESSAGE, None),
             Self::HeaderMismatch { id } => jsonrpc(-32020, text::MISMATCH, id.as_ref()),

@@ -8,6 +8,7 @@ use doorward_oauth::claims::{AccessTokenClaims, typ_is_access_token};
 use doorward_oauth::issuer::Issuer;
 use doorward_oauth::resource::ResourceUri;
 use doorward_oauth::time::Clock;
+use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
 use crate::challenge::Challenges;
@@ -104,7 +105,7 @@ impl Verifier {
         })?;
         let key = set.find(key_id).ok_or(Rejection::UnknownKey)?;
         let verified = jws.verify(key).map_err(|_| Rejection::Signature)?;
-        let raw: Map<String, Value> = verified.claims().map_err(|_| Rejection::Claims)?;
+        let raw = verified.claims().map_err(|_| Rejection::Claims)?;
         let claims = self.check_claims(raw)?;
         self.cache.put(digest, set.generation, &claims);
         Ok(claims)
@@ -127,8 +128,7 @@ impl Verifier {
     }
 
     fn check_claims(&self, raw: Map<String, Value>) -> Result<Claims, Rejection> {
-        let claims: AccessTokenClaims =
-            serde_json::from_value(Value::Object(raw.clone())).map_err(|_| Rejection::Claims)?;
+        let claims = AccessTokenClaims::deserialize(&raw).map_err(|_| Rejection::Claims)?;
         if claims.iss != self.issuer.as_str() {
             return Err(Rejection::Issuer);
         }

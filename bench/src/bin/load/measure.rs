@@ -76,7 +76,7 @@ pub async fn run(
     }
     let sent = Arc::new(AtomicUsize::new(0));
     let mut workers = JoinSet::new();
-    let (server_cpu, client_cpu, started) = (server.cpu()?, cpu::of_this_thread()?, Instant::now());
+    let (server_cpu, client_cpu, started) = (server.cpu()?, cpu::of_this_thread(), Instant::now());
     for connection in connections {
         workers.spawn(work(Arc::clone(world), connection, scenario, Arc::clone(&sent), requests));
     }
@@ -88,7 +88,7 @@ pub async fn run(
         all.first_error = all.first_error.or(log.first_error);
     }
     let wall = started.elapsed();
-    let (server_cpu, client_cpu) = (server.cpu()?.saturating_sub(server_cpu), cpu::of_this_thread()?.saturating_sub(client_cpu));
+    let (server_cpu, client_cpu) = (server.cpu()?.saturating_sub(server_cpu), cpu::of_this_thread().saturating_sub(client_cpu));
     all.latencies.sort_unstable();
     let Log { latencies, errors, first_error } = all;
     Ok(Measurement { scenario, concurrency, wall, server_cpu, client_cpu, latencies, errors, first_error })

@@ -108,12 +108,14 @@ impl<'a> Decision<'a> {
             redirect_uris: vec![comparable(&request.redirect_uri)],
             granted_at: now,
         });
+        let declined = request.scopes.difference(&self.scopes);
         Approval {
             request_id: self.pending.request_id(),
             grant,
             code,
             session: session.id,
             consent,
+            declined,
             client: self.client.snapshot(now),
             now,
         }

@@ -32,9 +32,9 @@ pub(crate) async fn get(
     State(ctx): State<Arc<Context>>,
     info: RequestInfo,
     headers: HeaderMap,
-    RawQuery(query): RawQuery,
+    query: RawQuery,
 ) -> Result<Response, PageError> {
-    let parameters = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(OAuthError::from)?;
+    let parameters = form::query(query)?;
     let visit = Visit::new(&ctx, &info, &headers, &parameters).await?;
     let Some(signed_in) = visit.signed_in(&ctx, &headers).await? else {
         return response::own_page(&ctx, routes::LOGIN, visit.handle);
@@ -65,10 +65,7 @@ pub(crate) async fn post(
     let Some(signed_in) = visit.signed_in(&ctx, &headers).await? else {
         return response::own_page(&ctx, routes::LOGIN, visit.handle);
     };
-    let token = parameters
-        .get("csrf_token")
-        .map_err(OAuthError::from)?
-        .unwrap_or_default();
+    let token = parameters.get("csrf_token")?.unwrap_or_default();
     if !csrf::check(
         &ctx.secrets,
         &visit.browser,

@@ -1,7 +1,6 @@
 //! `grant_type=authorization_code` (OAuth 2.1 §4.1.3).
 
 use doorward_oauth::client::GrantType;
-use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::parameters::Parameters;
 use doorward_oauth::pkce::{CodeChallenge, verifier_is_well_formed};
 use doorward_store::{Code, EndReason, Grant, GrantFilter, RedeemCode, RedeemOutcome};
@@ -36,13 +35,14 @@ pub(super) async fn grant(
     check_request(parameters, &code, &grant)?;
     check_code_verifier(ctx, code_verifier, &code).await?;
 
-    let draft = Draft::for_grant(ctx, &grant, grant.scopes.clone(), ctx.now());
+    let now = ctx.now();
+    let (draft, issuance) = Draft::for_grant(ctx, &grant, grant.scopes.clone(), now);
     let redeem = RedeemCode {
         digest,
         refresh: (code.stay_connected && client.may_use(GrantType::RefreshToken))
             .then(|| ctx.refresh_policy()),
-        issuance: draft.issuance(),
-        now: ctx.now(),
+        issuance,
+        now,
     };
     let grant = match ctx.store.redeem_code(redeem).await? {
         RedeemOutcome::Redeemed(grant) => grant,
@@ -54,7 +54,7 @@ pub(super) async fn grant(
     let token = draft.sign(ctx)?;
     let refresh_token =
         (grant.generation > 0).then(|| RefreshToken::derive(&grant, grant.generation, &ctx.secrets));
-    Ok(TokenResponse::new(token, refresh_token, grant.scopes.to_string()))
+    Ok(TokenResponse::new(token, refresh_token))
 }
 
 /// What the request repeats must be what was authorized. Nothing is consumed when it is not.
@@ -74,11 +74,9 @@ fn check_request(parameters: &Parameters, code: &Code, grant: &Grant) -> Result<
 /// RFC 7636 §4.6. A wrong `code_verifier` from the right client burns the code: whoever stole it gets one guess.
 async fn check_code_verifier(ctx: &Context, code_verifier: &str, code: &Code) -> Result<(), TokenError> {
     if !verifier_is_well_formed(code_verifier) {
-        return Err(OAuthError::new(
-            ErrorCode::InvalidGrant,
+        return Err(invalid_grant(
             "The code_verifier must be 43 to 128 characters of A-Z a-z 0-9 - . _ ~ (RFC 7636).",
-        )
-        .into());
+        ));
     }
     let matches = CodeChallenge::parse(&code.code_challenge, Some("S256"))
         .is_ok_and(|challenge| challenge.verify(code_verifier));
@@ -94,12 +92,8 @@ async fn check_code_verifier(ctx: &Context, code_verifier: &str, code: &Code) ->
 /// RFC 6749 §4.1.2: a code that comes back was stolen by one of the two; everything made from it ends,
 /// whatever else the second request says.
 async fn replayed(ctx: &Context, grant: &Grant) -> Result<TokenError, TokenError> {
-    let filter = GrantFilter {
-        id: Some(grant.id),
-        ..GrantFilter::default()
-    };
     ctx.store
-        .revoke_grants(filter, EndReason::CodeReplayed, ctx.now())
+        .revoke_grants(GrantFilter::one(grant.id), EndReason::CodeReplayed, ctx.now())
         .await?;
     tracing::warn!(grant = %grant.id.0, client_id = %grant.client_id, "a code was replayed; its grant has been ended");
     Ok(invalid_grant(UNUSABLE))

@@ -36,13 +36,13 @@ pub struct TokenResponse {
 }
 
 impl TokenResponse {
-    fn new(token: AccessToken, refresh_token: Option<String>, scope: String) -> Self {
+    fn new(token: AccessToken, refresh_token: Option<String>) -> Self {
         Self {
             access_token: token.text,
             token_type: "Bearer",
             expires_in: token.expires_in,
             refresh_token,
-            scope,
+            scope: token.scope,
         }
     }
 }

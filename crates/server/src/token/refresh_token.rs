@@ -34,13 +34,14 @@ pub(super) async fn grant(
     check_resource(parameters, &grant.resource)?;
     let scopes = narrowed(ctx, parameters, &grant).await?;
 
-    let draft = Draft::for_grant(ctx, &grant, scopes, ctx.now());
+    let now = ctx.now();
+    let (draft, issuance) = Draft::for_grant(ctx, &grant, scopes, now);
     let rotate = RotateRefresh {
         grant: grant.id,
         generation: presented.generation,
         policy: ctx.refresh_policy(),
-        issuance: draft.issuance(),
-        now: ctx.now(),
+        issuance,
+        now,
     };
     let (grant, successor) = match ctx.store.rotate_refresh(rotate).await? {
         RotateOutcome::Rotated { grant, successor, .. } => (grant, successor),
@@ -55,11 +56,7 @@ pub(super) async fn grant(
 
     let token = draft.sign(ctx)?;
     let refresh_token = RefreshToken::derive(&grant, successor, &ctx.secrets);
-    Ok(TokenResponse::new(
-        token,
-        Some(refresh_token),
-        draft.scopes().to_string(),
-    ))
+    Ok(TokenResponse::new(token, Some(refresh_token)))
 }
 
 /// The scopes of this access token: what was granted, less what the resource no longer has, less what the

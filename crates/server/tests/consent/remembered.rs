@@ -99,13 +99,7 @@ async fn a_client_that_changed_its_name_is_a_new_one() {
     let scene = scene().await;
     scene.app.approve(&scene.browser, &scene.request).await;
     let changed = json!({ "client_name": "Another", "redirect_uris": [REDIRECT] });
-    scene
-        .app
-        .context
-        .store
-        .update_client(scene.app.client(&scene.client_id, Dynamic, changed))
-        .await
-        .unwrap();
+    scene.app.change_client(&scene.client_id, Dynamic, changed).await;
     assert!(!scene.passes(&scene.request).await);
 }
 
@@ -129,6 +123,20 @@ async fn no_client_can_say_that_it_needs_no_consent() {
             .passes(&scene.request.clone().set("client_id", "dwc_trusted"))
             .await
     );
+}
+
+#[tokio::test]
+async fn what_the_person_leaves_out_later_is_not_passed_through_any_more() {
+    let scene = scene().await;
+    scene.app.approve(&scene.browser, &scene.request).await;
+    assert!(scene.passes(&scene.request).await);
+    let again = scene.request.clone().set("prompt", "consent");
+    let page = scene.browser.open(&again.path()).await;
+    let less = page.form("/consent").set("scope", "mcp:read");
+    scene.browser.submit(&less, ALLOW).await;
+    assert!(!scene.passes(&scene.request).await);
+    let read = scene.request.clone().set("scope", "mcp:read");
+    assert!(scene.passes(&read).await);
 }
 
 #[tokio::test]

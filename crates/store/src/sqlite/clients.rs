@@ -1,12 +1,17 @@
 //! Clients.
 
+use std::time::Duration;
+
 use doorward_oauth::time::UnixSeconds;
 use rusqlite::{Connection, Row, params};
 
 use super::statements::{Run, Sql, statements};
 use super::values::{Columns, Word, json, page, rows_to_fetch};
 use super::{consents, grants};
-use crate::{Client, EndReason, Page, PageRequest, Result, StoreError};
+use crate::{Client, ClientSource, EndReason, Page, PageRequest, Result, StoreError};
+
+/// How often it is written down that a client registered again.
+const TOUCH_EVERY: Duration = Duration::from_hours(24);
 
 macro_rules! columns {
     () => {
@@ -37,6 +42,7 @@ statements! {
     UPDATE = "UPDATE client SET source = ?2, metadata = ?3, secrets = ?4, fingerprint = ?5, resource_server = ?6, \
               disabled = ?7, created_at = ?8, updated_at = ?9 WHERE client_id = ?1";
     DELETE = "DELETE FROM client WHERE client_id = ?1";
+    TOUCH = "UPDATE client SET updated_at = ?2 WHERE client_id = ?1";
     STANDING = "SELECT disabled FROM client WHERE client_id = ?1";
 }
 
@@ -59,9 +65,18 @@ pub(super) fn create(db: &Connection, client: &Client) -> Result<()> {
     write(db, INSERT, client).map(drop)
 }
 
+/// Whether registering again is written down.
+pub(super) fn is_touched(stored: &Client, now: UnixSeconds) -> bool {
+    stored.source == ClientSource::Dynamic && now.since(stored.updated_at) >= TOUCH_EVERY
+}
+
 /// The stored client wins; a registration storm writes one row.
 pub(super) fn register(db: &Connection, client: &Client) -> Result<Client> {
-    if let Some(stored) = find(db, &client.client_id)? {
+    if let Some(mut stored) = find(db, &client.client_id)? {
+        if is_touched(&stored, client.updated_at) {
+            db.run(TOUCH, params![client.client_id, client.updated_at.0])?;
+            stored.updated_at = client.updated_at;
+        }
         return Ok(stored);
     }
     write(db, REGISTER, client)?;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use rusqlite::Connection;
 
 use super::statements::{Run, statements};
+use super::values::sha256;
 use crate::{Result, StoreError};
 
 /// Marks the file as Doorward's (`PRAGMA application_id`): "DWRD".
@@ -27,7 +28,10 @@ macro_rules! migration {
 }
 
 /// In order, without gaps. A released file is never edited: a new one is added.
-const MIGRATIONS: &[Migration] = &[migration!(1, "0001_initial")];
+const MIGRATIONS: &[Migration] = &[
+    migration!(1, "0001_initial"),
+    migration!(2, "0002_unused_clients"),
+];
 
 const CREATE_JOURNAL: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
     version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL) STRICT";
@@ -102,9 +106,7 @@ fn pending<'m>(migrations: &'m [Migration], applied: &[Applied]) -> Result<&'m [
 
 /// SHA-256 in hexadecimal; line ends as in the repository, whatever the checkout did to them.
 fn checksum(sql: &str) -> String {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, sql.replace("\r\n", "\n").as_bytes());
-    digest
-        .as_ref()
+    sha256(sql.replace("\r\n", "\n").as_bytes())
         .iter()
         .fold(String::with_capacity(64), |mut text, byte| {
             // Writing to a String cannot fail.

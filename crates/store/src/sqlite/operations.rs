@@ -46,7 +46,8 @@ impl Store for SqliteStore {
 
     async fn register_client(&self, client: Client) -> Result<Client> {
         // Most registrations repeat an earlier one, and a reader can answer them.
-        if let Some(stored) = self.client(&client.client_id).await? {
+        let stored = self.client(&client.client_id).await?;
+        if let Some(stored) = stored.filter(|stored| !clients::is_touched(stored, client.updated_at)) {
             return Ok(stored);
         }
         self.write(move |db| clients::register(db, &client)).await

@@ -36,11 +36,17 @@ statements! {
     ENDED_GRANTS = delete!("access_grant", "id", "state = 'ended' AND ended_at < ?1");
     PENDING_GRANTS = delete!("access_grant", "id", "state = 'pending' AND created_at < ?1");
     EXPIRED_GRANTS = delete!("access_grant", "id", "state = 'active' AND refresh_expires_at < ?1");
+    /// Registered by itself and then never allowed by anybody: whoever can reach the server can make such rows. One that
+    /// an operator disabled stays, or it would be enabled by registering again.
+    UNUSED_CLIENTS = "DELETE FROM client WHERE client_id IN (SELECT k.client_id FROM client k \
+                      WHERE k.source = 'dynamic' AND k.updated_at < ?1 AND k.disabled = 0 \
+                      AND NOT EXISTS (SELECT 1 FROM access_grant g WHERE g.client_id = k.client_id) \
+                      AND NOT EXISTS (SELECT 1 FROM consent c WHERE c.client_id = k.client_id) LIMIT ?2)";
     GRANTS_WITHOUT_REFRESH = delete!("access_grant", "id", "state = 'active' AND refresh_expires_at IS NULL AND last_used_at < ?1");
 }
 
 /// One kind after the other; the caller runs each as an operation of its own.
-pub(super) fn kinds(now: UnixSeconds, retain: Duration) -> [(Sql, UnixSeconds); 8] {
+pub(super) fn kinds(now: UnixSeconds, retain: Duration) -> [(Sql, UnixSeconds); 9] {
     let retained = now - retain;
     [
         (SESSIONS, now),
@@ -51,6 +57,7 @@ pub(super) fn kinds(now: UnixSeconds, retain: Duration) -> [(Sql, UnixSeconds); 
         (PENDING_GRANTS, retained),
         (EXPIRED_GRANTS, retained),
         (GRANTS_WITHOUT_REFRESH, retained),
+        (UNUSED_CLIENTS, retained),
     ]
 }
 

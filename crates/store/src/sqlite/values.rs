@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::operations::PageRequest;
 use crate::{
-    ClientSource, EndReason, GrantId, GrantState, Page, Result, SigningKeyState, StoreError, UserId,
+    ClientSource, Digest, EndReason, GrantId, GrantState, Page, Result, SigningKeyState, StoreError, UserId,
 };
 
 /// A value that is stored as a word.
@@ -128,14 +128,25 @@ pub(super) fn json(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|error| StoreError::Internal(error.to_string()))
 }
 
+pub(super) fn sha256(bytes: &[u8]) -> Digest {
+    let mut digest = Digest::default();
+    digest.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref());
+    digest
+}
+
+/// Rows on a page: what was asked for, within the bounds of [`PageRequest::limit`].
+fn rows_shown(page: &PageRequest) -> u32 {
+    page.limit.clamp(1, 200)
+}
+
 /// How many rows to fetch for a page: one more than it shows, to know whether there is a next one.
-pub(super) fn rows_to_fetch(page: &PageRequest) -> i64 {
-    i64::from(page.limit.clamp(1, 200)) + 1
+pub(super) fn rows_to_fetch(page: &PageRequest) -> u32 {
+    rows_shown(page) + 1
 }
 
 /// The page out of rows fetched with [`rows_to_fetch`].
 pub(super) fn page<T>(mut items: Vec<T>, request: &PageRequest, key: impl Fn(&T) -> String) -> Page<T> {
-    let limit = request.limit.clamp(1, 200) as usize;
+    let limit = rows_shown(request) as usize;
     let more = items.len() > limit;
     items.truncate(limit);
     let next = if more { items.last().map(key) } else { None };

@@ -232,12 +232,14 @@ async fn a_shared_store_in_trouble_is_503_and_nothing_passes() {
 /// The body may take longer than the proof lives; nobody remembers it any more then.
 #[tokio::test(start_paused = true)]
 async fn a_proof_that_grew_old_while_the_body_came_does_not_count() {
-    let client = Bound::new(DpopPolicy::Accept);
+    let client = Bound::with(DpopPolicy::Accept, |builder| {
+        builder.dpop_window(Duration::from_secs(30), Duration::from_secs(5))
+    });
     let token = client.token_with(&json!({"exp": client.world.now() + 3_600}));
     let proof = client.proof(&token);
     for _ in 0..2 {
         let slow = futures_util::stream::once(async {
-            pass(302).await;
+            pass(32).await;
             Ok::<_, std::io::Error>(ping_message().to_string())
         });
         let request = crate::support::post()
