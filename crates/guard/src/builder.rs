@@ -13,6 +13,7 @@ use doorward_oauth::scope::{Scope, ScopeError, ScopeSet};
 use doorward_oauth::time::{Clock, SystemClock};
 
 use crate::challenge::Challenges;
+use crate::dpop::DpopSettings;
 use crate::fetch::{Fetch, HttpFetch};
 use crate::guard::{Guard, Inner};
 use crate::keys::{Discovery, KeyPolicy, Keys};
@@ -69,6 +70,14 @@ pub enum BuildError {
     /// The clock skew is longer than a minute.
     #[error("the clock skew must be 60 seconds or less; let the machine follow a time server instead")]
     ClockSkew,
+    /// A proof must be allowed some age.
+    #[error(
+        "proofs must be accepted for at least one second and at most an hour; 300 s and 60 s ahead are usual"
+    )]
+    DpopWindow,
+    /// The system has no random bytes.
+    #[error("no random bytes for DPoP nonces; give their keys with `dpop_nonce_keys`")]
+    Random,
     /// The HTTP client could not be set up.
     #[error("the HTTP client could not be set up: {0}")]
     Fetch(#[from] FetchError),
@@ -95,6 +104,7 @@ pub struct GuardBuilder {
     keys: KeyPolicy,
     clock: Arc<dyn Clock>,
     fetch: Option<Arc<dyn Fetch>>,
+    pub(crate) dpop: DpopSettings,
 }
 
 impl GuardBuilder {
@@ -129,6 +139,7 @@ impl GuardBuilder {
             },
             clock: Arc::new(SystemClock),
             fetch: None,
+            dpop: DpopSettings::default(),
         }
     }
 
@@ -311,7 +322,7 @@ impl GuardBuilder {
         };
         // Only to tell processes and refusals apart.
         let seed = RandomState::new().hash_one(&self.resource);
-        let challenges = Arc::new(Challenges::new(resource.metadata_url(), &supported, &required));
+        let challenges = Challenges::new(resource.metadata_url(), &supported, &required, &self.dpop);
         let discovery = Discovery::new(issuer.clone(), fetch);
         let metadata = Metadata::new(
             &issuer,
@@ -319,11 +330,13 @@ impl GuardBuilder {
             &supported,
             self.resource_name,
             self.documentation,
+            &self.dpop,
         );
         Ok(Guard(Arc::new(Inner {
             metadata,
             root_metadata: self.root_metadata,
             origins: Origins::new(resource.origin(), origins),
+            dpop: self.dpop.build(&resource)?,
             tool_scopes,
             max_body: self.max_body,
             sessions: self
@@ -338,7 +351,7 @@ impl GuardBuilder {
                 clock: self.clock.clone(),
                 keys: Arc::new(Keys::new(discovery, self.keys, self.clock, seed)),
                 cache: TokenCache::new(self.token_cache),
-                challenges,
+                challenges: Arc::new(challenges),
             },
         })))
     }

@@ -10,13 +10,15 @@ pub(crate) enum Credentials<'a> {
     None,
     /// `Authorization: Bearer …`
     Bearer(&'a str),
+    /// `Authorization: DPoP …` (RFC 9449 §7.1)
+    Dpop(&'a str),
     /// RFC 6750 §3.1 `invalid_request`: a repeated or malformed header, or more than one way at a time.
     Malformed,
 }
 
 /// Reads the `Authorization` header. Tokens anywhere else do not count (OAuth 2.1 §5.1), and beside the header
-/// they are an error.
-pub(crate) fn read<'a>(headers: &'a HeaderMap, uri: &Uri) -> Credentials<'a> {
+/// they are an error. `dpop` says whether the scheme `DPoP` is known.
+pub(crate) fn read<'a>(headers: &'a HeaderMap, uri: &Uri, dpop: bool) -> Credentials<'a> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else {
         return Credentials::None;
@@ -31,11 +33,15 @@ pub(crate) fn read<'a>(headers: &'a HeaderMap, uri: &Uri) -> Credentials<'a> {
         Some(end) => value.split_at(end),
         None => (value, ""),
     };
-    if !scheme.eq_ignore_ascii_case("Bearer") {
+    let presented = if scheme.eq_ignore_ascii_case("Bearer") {
+        Credentials::Bearer
+    } else if dpop && scheme.eq_ignore_ascii_case("DPoP") {
+        Credentials::Dpop
+    } else {
         return Credentials::None;
-    }
+    };
     match rest.strip_prefix(' ') {
-        Some(token) if is_token(token) && !has_other_token(token, headers, uri) => Credentials::Bearer(token),
+        Some(token) if is_token(token) && !has_other_token(token, headers, uri) => presented(token),
         _ => Credentials::Malformed,
     }
 }
@@ -103,7 +109,7 @@ mod tests {
         for value in values {
             headers.append(AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
         }
-        format!("{:?}", read(&headers, &Uri::from_static(uri)))
+        format!("{:?}", read(&headers, &Uri::from_static(uri), false))
     }
 
     /// RS-004 and RS-005 of the catalogue.

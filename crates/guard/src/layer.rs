@@ -8,10 +8,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use doorward_oauth::dpop::Proof;
 use doorward_oauth::scope::ScopeSet;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use tower_layer::Layer;
@@ -19,6 +20,7 @@ use tower_service::Service;
 
 use crate::claims::Claims;
 use crate::credentials::{self, Credentials};
+use crate::dpop::{self, DPOP, DPOP_NONCE, Scheme};
 use crate::guard::{Guard, Inner};
 use crate::message::{Envelope, headers};
 use crate::origin::{self, Checked};
@@ -38,11 +40,24 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, Clone)]
 pub struct GuardLayer {
     guard: Guard,
+    served_at: Option<Arc<str>>,
 }
 
 impl GuardLayer {
     pub(crate) fn new(guard: Guard) -> Self {
-        Self { guard }
+        Self {
+            guard,
+            served_at: None,
+        }
+    }
+
+    /// Where this process serves the resource. Needed with [`DPoP`](crate::DpopPolicy) behind a proxy that rewrites paths:
+    /// proofs are made for the path of the resource's public URL. [`Guard::protect`] says it by itself.
+    /// Default: at the path of the public URL.
+    #[must_use]
+    pub fn served_at(mut self, path: impl Into<Arc<str>>) -> Self {
+        self.served_at = Some(path.into());
+        self
     }
 }
 
@@ -52,6 +67,7 @@ impl<S> Layer<S> for GuardLayer {
     fn layer(&self, inner: S) -> GuardService<S> {
         GuardService {
             guard: self.guard.clone(),
+            served_at: self.served_at.clone(),
             inner,
         }
     }
@@ -60,10 +76,11 @@ impl<S> Layer<S> for GuardLayer {
 /// A service behind the guard.
 ///
 /// Takes requests with any body. The service inside gets the body whole, because the guard reads it to see which
-/// tools are called; [`Claims`] are among the request's extensions and `Authorization` is not among its headers.
+/// tools are called; [`Claims`] are among the request's extensions, `Authorization` and `DPoP` are not among its headers.
 #[derive(Debug, Clone)]
 pub struct GuardService<S> {
     guard: Guard,
+    served_at: Option<Arc<str>>,
     inner: S,
 }
 
@@ -86,6 +103,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let guard = Arc::clone(&self.guard.0);
+        let served_at = self.served_at.clone();
         // The service that was polled ready is the one to call.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
@@ -98,11 +116,14 @@ where
                 Checked::Allowed(origin) => Some(origin),
                 Checked::Absent => None,
             };
-            let mut response = match guard.admit(request).await {
+            let mut response = match guard.admit(request, served_at.as_deref()).await {
                 Err(refusal) => guard.refuse(refusal),
                 Ok((request, visit)) => {
-                    let response = inner.call(request).await?;
+                    let mut response = inner.call(request).await?;
                     guard.leave(&visit, &response);
+                    if let Some(nonce) = visit.next_nonce {
+                        response.headers_mut().insert(DPOP_NONCE, nonce);
+                    }
                     response.map(Either::Right)
                 }
             };
@@ -119,42 +140,66 @@ struct Visit {
     method: Method,
     principal: Principal,
     session: Option<Vec<u8>>,
+    next_nonce: Option<HeaderValue>,
 }
 
 impl Inner {
     /// All checks, in order. What comes out may reach the service.
-    async fn admit<B>(&self, request: Request<B>) -> Result<(Request<Full<Bytes>>, Visit), Refusal>
+    async fn admit<B>(
+        &self,
+        request: Request<B>,
+        served_at: Option<&str>,
+    ) -> Result<(Request<Full<Bytes>>, Visit), Refusal>
     where
         B: Body,
         B::Error: Into<BoxError>,
     {
         let (mut parts, body) = request.into_parts();
-        let claims = self.authenticate(&parts).await?;
+        let (claims, proof) = self.authenticate(&parts, served_at).await?;
         let principal = Principal::new(&claims.issuer, &claims.client_id, &claims.subject);
         let session = self.check_session(&parts, principal)?;
         check_encoding(&parts.headers)?;
         let body = self.read_body(&parts, body).await?;
         self.authorize(&parts, &body, &claims)?;
+        let mut next_nonce = None;
+        if let Some(proof) = &proof {
+            let now = self.verifier.clock.now();
+            self.dpop.spend(proof, now).await?;
+            next_nonce = self.dpop.next_nonce(proof, now);
+        }
         // The token is for this server alone: nothing behind the guard can pass it on.
         credentials::strip(&mut parts.headers);
+        parts.headers.remove(DPOP);
         parts.extensions.insert(claims);
         let visit = Visit {
             method: parts.method.clone(),
             principal,
             session,
+            next_nonce,
         };
         Ok((Request::from_parts(parts, Full::new(body)), visit))
     }
 
-    async fn authenticate(&self, parts: &Parts) -> Result<Claims, Refusal> {
-        match credentials::read(&parts.headers, &parts.uri) {
-            Credentials::None => Err(Refusal::NoCredentials),
-            Credentials::Malformed => Err(Refusal::MalformedCredentials),
-            Credentials::Bearer(token) => self.verifier.verify(token).await.map_err(|error| match error {
-                VerifyError::Rejected(rejection) => Refusal::InvalidToken(rejection),
-                VerifyError::KeysUnavailable { retry_after } => Refusal::KeysUnavailable { retry_after },
-            }),
-        }
+    /// The token first: who has none makes nobody check proofs. A proof that comes out is yet to be spent.
+    async fn authenticate(
+        &self,
+        parts: &Parts,
+        served_at: Option<&str>,
+    ) -> Result<(Claims, Option<Proof>), Refusal> {
+        let (scheme, token) = match credentials::read(&parts.headers, &parts.uri, self.dpop.is_on()) {
+            Credentials::None => return Err(Refusal::NoCredentials),
+            Credentials::Malformed => return Err(Refusal::MalformedCredentials),
+            Credentials::Bearer(token) => (Scheme::Bearer, token),
+            Credentials::Dpop(token) => (Scheme::Dpop, token),
+        };
+        let claims = self.verifier.verify(token).await.map_err(|error| match error {
+            VerifyError::Rejected(rejection) => Refusal::InvalidToken(rejection),
+            VerifyError::KeysUnavailable { retry_after } => Refusal::KeysUnavailable { retry_after },
+        })?;
+        let request = dpop::Request { parts, served_at };
+        let now = self.verifier.clock.now();
+        let proof = self.dpop.check(scheme, token, &claims, &request, now)?;
+        Ok((claims, proof))
     }
 
     /// A session id is no credential: it only works with a token of the principal that began the session.

@@ -13,6 +13,7 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 
 use crate::challenge::Challenges;
+use crate::dpop::DpopRefusal;
 use crate::message::Malformed;
 use crate::verify::Rejection;
 
@@ -23,6 +24,7 @@ pub(crate) enum Refusal {
     NoCredentials,
     MalformedCredentials,
     InvalidToken(Rejection),
+    Dpop(DpopRefusal),
     KeysUnavailable { retry_after: Duration },
     InsufficientScope { needed: ScopeSet },
     ForeignSession,
@@ -43,6 +45,10 @@ mod text {
     pub(super) const MALFORMED: &str = "Send exactly one access token, as `Authorization: Bearer <token>`, and none in the query or in a form.";
     pub(super) const INVALID_TOKEN: &str =
         "The access token is not valid for this MCP server. Get a new one from its authorization server.";
+    pub(super) const BOUND: &str = "The access token is bound to a key. It only counts as `Authorization: DPoP <token>` \
+         with a proof, where the challenges name that scheme.";
+    pub(super) const NOT_BOUND: &str = "The access token is not bound to a key. Send it as `Authorization: Bearer <token>` \
+         without a proof, where the challenges name that scheme, or get one that is bound.";
     pub(super) const UNAVAILABLE: &str =
         "Access tokens cannot be checked right now. Try again a little later.";
     pub(super) const INSUFFICIENT: &str = "The access token does not have every scope that this request needs. Ask for the scopes in the challenge.";
@@ -72,8 +78,10 @@ impl Refusal {
         let status = status.as_u16();
         match self {
             // How every client begins.
-            Self::NoCredentials => tracing::debug!(error_id, status, reason = ?self, "request refused"),
-            Self::KeysUnavailable { .. } => {
+            Self::NoCredentials | Self::Dpop(DpopRefusal::Nonce { .. }) => {
+                tracing::debug!(error_id, status, reason = ?self, "request refused");
+            }
+            Self::KeysUnavailable { .. } | Self::Dpop(DpopRefusal::ReplaysUnavailable { .. }) => {
                 tracing::warn!(error_id, status, reason = ?self, "request refused");
             }
             // The id comes from the client.
@@ -112,13 +120,16 @@ impl Refusal {
                     &challenges.error(ErrorCode::InvalidRequest, text::MALFORMED),
                 )
             }
-            Self::InvalidToken(_) => {
-                let response = oauth(StatusCode::UNAUTHORIZED, "invalid_token", text::INVALID_TOKEN);
-                challenging(
-                    response,
-                    &challenges.error(ErrorCode::InvalidToken, text::INVALID_TOKEN),
-                )
+            Self::InvalidToken(rejection) => {
+                let sentence = match rejection {
+                    Rejection::SenderConstrained => text::BOUND,
+                    Rejection::NotSenderConstrained => text::NOT_BOUND,
+                    _ => text::INVALID_TOKEN,
+                };
+                let response = oauth(StatusCode::UNAUTHORIZED, "invalid_token", sentence);
+                challenging(response, &challenges.error(ErrorCode::InvalidToken, sentence))
             }
+            Self::Dpop(refusal) => refusal.render(challenges, error_id),
             Self::KeysUnavailable { retry_after } => {
                 let mut response = oauth(
                     StatusCode::SERVICE_UNAVAILABLE,
@@ -172,7 +183,7 @@ pub(crate) fn insufficient_scope(
     )
 }
 
-fn json_response(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
+pub(crate) fn json_response(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -181,10 +192,16 @@ fn json_response(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
     response
 }
 
-fn challenging(mut response: Response<Full<Bytes>>, challenge: &str) -> Response<Full<Bytes>> {
+pub(crate) fn challenging(
+    mut response: Response<Full<Bytes>>,
+    challenges: &[String],
+) -> Response<Full<Bytes>> {
     // A challenge is made of checked URLs and scope tokens, so it always is header text.
-    if let Ok(value) = HeaderValue::from_str(challenge) {
-        response.headers_mut().insert(WWW_AUTHENTICATE, value);
+    for value in challenges
+        .iter()
+        .filter_map(|challenge| HeaderValue::from_str(challenge).ok())
+    {
+        response.headers_mut().append(WWW_AUTHENTICATE, value);
     }
     response
 }

@@ -149,8 +149,8 @@ async fn the_service_sees_the_claims_and_the_whole_body_but_not_the_token() {
     assert_eq!(
         answer.json(),
         json!({
-            "subject": "alice", "client_id": "client-1", "grant_id": "grant-1", "authorization": false,
-            "body": ping_message().to_string(),
+            "subject": "alice", "client_id": "client-1", "grant_id": "grant-1", "key_thumbprint": null,
+            "authorization": false, "dpop": false, "body": ping_message().to_string(),
         })
     );
 }
