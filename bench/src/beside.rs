@@ -27,8 +27,14 @@ pub struct Beside {
 /// Measures two functions in turn.
 pub fn measure<A, B>(mut ours: impl FnMut() -> A, mut limit: impl FnMut() -> B) -> Beside {
     let (our_calls, limit_calls) = (calls(&mut ours), calls(&mut limit));
-    let pairs: Vec<(f64, f64)> =
-        (0..PAIRS).map(|_| (nanoseconds(&mut ours, our_calls), nanoseconds(&mut limit, limit_calls))).collect();
+    let pairs: Vec<(f64, f64)> = (0..PAIRS)
+        .map(|_| {
+            (
+                nanoseconds(&mut ours, our_calls),
+                nanoseconds(&mut limit, limit_calls),
+            )
+        })
+        .collect();
     Beside {
         ours: Spread::of(pairs.iter().map(|(ours, _)| *ours)),
         limit: Spread::of(pairs.iter().map(|(_, limit)| *limit)),

@@ -14,10 +14,14 @@ pub fn of_process(id: u32) -> anyhow::Result<Duration> {
     let path = format!("/proc/{id}/stat");
     let stat = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     // The second field is the program's name, which may hold anything, in parentheses.
-    let (_, fields) = stat.rsplit_once(')').with_context(|| format!("{path} has another form"))?;
+    let (_, fields) = stat
+        .rsplit_once(')')
+        .with_context(|| format!("{path} has another form"))?;
     let mut fields = fields.split_ascii_whitespace().skip(11);
     let mut ticks = || fields.next().and_then(|field| field.parse::<u32>().ok());
-    let (user, system) = ticks().zip(ticks()).with_context(|| format!("{path} has another form"))?;
+    let (user, system) = ticks()
+        .zip(ticks())
+        .with_context(|| format!("{path} has another form"))?;
     Ok(Duration::from_secs(1) * (user + system) / TICKS_PER_SECOND)
 }
 

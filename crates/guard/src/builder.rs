@@ -49,6 +49,11 @@ pub enum BuildError {
         #[source]
         reason: ResourceUriError,
     },
+    /// The resource's path holds what routers take for a pattern, so that its metadata cannot be served there.
+    #[error(
+        "the path of the resource `{0}` has a segment that begins with `:` or `*`, or holds `{{` or `}}`; choose a plain path such as /mcp"
+    )]
+    ResourcePath(String),
     /// A scope is no scope token.
     #[error("the scope `{scope}` cannot be used: {reason}")]
     Scope {
@@ -302,6 +307,10 @@ impl GuardBuilder {
             resource: self.resource.clone(),
             reason,
         })?;
+        let unroutable = |segment: &str| segment.starts_with([':', '*']) || segment.contains(['{', '}']);
+        if resource.path().split('/').any(unroutable) {
+            return Err(BuildError::ResourcePath(self.resource));
+        }
         if self.algorithms.is_empty() {
             return Err(BuildError::NoAlgorithm);
         }
