@@ -107,10 +107,10 @@ fn signing(criterion: &mut Criterion) {
         let name = algorithm.as_str();
         group.bench_function(format!("{name}/bare"), |b| b.iter(|| raw.sign(input.as_bytes())));
         group.bench_function(format!("{name}/signature"), |b| {
-            b.iter(|| key.sign(input.as_bytes()))
+            b.iter(|| key.sign(input.as_bytes()));
         });
         group.bench_function(format!("{name}/token"), |b| {
-            b.iter(|| sign(&key, "at+jwt", &claims))
+            b.iter(|| sign(&key, "at+jwt", &claims));
         });
         if beside::is_wanted() {
             let beside = beside::measure(|| sign(&key, "at+jwt", &claims), || raw.sign(input.as_bytes()));

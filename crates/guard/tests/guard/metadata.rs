@@ -131,10 +131,10 @@ fn settings_that_cannot_work_are_refused() {
     }
     for path in [":mcp", "*mcp", "a/:b", "{mcp}"] {
         let resource = format!("https://mcp.example/{path}");
-        let built = build(ISSUER, &resource, same);
+        let outcome = build(ISSUER, &resource, same);
         assert!(
             matches!(
-                built,
+                outcome,
                 Err(BuildError::ResourcePath(_) | BuildError::Resource { .. })
             ),
             "{path}"
