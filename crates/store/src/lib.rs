@@ -12,7 +12,10 @@
 
 mod error;
 mod operations;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod records;
+mod rules;
 pub mod sqlite;
 
 use async_trait::async_trait;

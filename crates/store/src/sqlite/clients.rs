@@ -4,8 +4,11 @@ use doorward_oauth::time::UnixSeconds;
 use rusqlite::{Connection, Row, params};
 
 use super::statements::{Run, Sql, statements};
-use super::values::{Columns, Word, json, page, rows_to_fetch};
+use super::values::Columns;
 use super::{consents, grants};
+use crate::rules::json;
+use crate::rules::pages::{page, rows_to_fetch};
+use crate::rules::words::Word;
 use crate::{Client, EndReason, Page, PageRequest, Result, StoreError};
 
 macro_rules! columns {

@@ -9,6 +9,7 @@ use super::{
     SqliteStore, approvals, clients, codes, consents, grants, issuances, join, keys, refresh, resources,
     sessions, sweep, throttle, users, writer,
 };
+use crate::rules::sweep::kinds;
 use crate::{
     AdminKey, Approval, ApprovalOutcome, Client, Code, Consent, Digest, EndReason, Grant, GrantFilter,
     GrantId, Issuance, LoginThrottle, Page, PageRequest, RedeemCode, RedeemOutcome, Resource, Result,
@@ -229,8 +230,8 @@ impl Store for SqliteStore {
 
     async fn sweep(&self, now: UnixSeconds, retain: Duration, limit: u32) -> Result<u64> {
         let mut removed = 0;
-        for (sql, past) in sweep::kinds(now, retain) {
-            removed += self.write(move |db| sweep::remove(db, sql, past, limit)).await?;
+        for (kind, past) in kinds(now, retain) {
+            removed += self.write(move |db| sweep::remove(db, kind, past, limit)).await?;
         }
         Ok(removed)
     }

@@ -1,0 +1,22 @@
+//! What both engines decide in the same way, once a row is read and locked. No SQL, no I/O.
+
+pub(crate) mod approvals;
+pub(crate) mod codes;
+pub(crate) mod consents;
+pub(crate) mod grants;
+pub(crate) mod pages;
+pub(crate) mod refresh;
+pub(crate) mod schema;
+pub(crate) mod sessions;
+pub(crate) mod sweep;
+pub(crate) mod throttle;
+pub(crate) mod words;
+
+use serde::Serialize;
+
+use crate::{Result, StoreError};
+
+/// A list as JSON text.
+pub(crate) fn json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| StoreError::Internal(error.to_string()))
+}
