@@ -43,7 +43,7 @@ CREATE TABLE session (
     last_seen_at     BIGINT NOT NULL,
     expires_at       BIGINT NOT NULL
 );
-CREATE INDEX session_user ON session (user_id);
+CREATE INDEX session_person ON session (user_id);
 CREATE INDEX session_expiry ON session (expires_at);
 
 -- One row for each sign-in throttle key; the key itself (an e-mail address, an IP address) is hashed.

@@ -81,14 +81,19 @@ async fn apply(db: &mut ClientWrapper, migrations: &[Migration]) -> Fallible<()>
 }
 
 fn refused(step: &str, error: &tokio_postgres::Error) -> Fault {
-    match error.as_db_error() {
-        Some(database) => unusable(format!(
-            "schema step {step} failed: {} ({}); the user of the URL has to own the schema",
-            database.message(),
-            database.code().code()
-        )),
-        None => Fault::Lost(super::errors::describe(error)),
-    }
+    let Some(database) = error.as_db_error() else {
+        return Fault::Lost(super::errors::describe(error));
+    };
+    let code = database.code().code();
+    let fix = match code {
+        "42501" => "; let the user of the URL own the schema",
+        "3F000" => "; create the schema first",
+        _ => "",
+    };
+    unusable(format!(
+        "schema step {step} failed: {} ({code}){fix}",
+        database.message()
+    ))
 }
 
 fn unusable(why: String) -> Fault {

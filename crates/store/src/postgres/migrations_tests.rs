@@ -1,4 +1,4 @@
-use super::super::{PostgresOptions, PostgresStore, cluster};
+use super::super::cluster;
 use super::*;
 
 const FIRST: Migration = Migration {
@@ -96,23 +96,6 @@ async fn another_programs_database_is_refused() {
         .unwrap();
     assert!(refusal(migrate(&mut db).await).contains("another program"));
     assert_eq!(tables(&db).await, ["precious"]);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nodes_that_start_at_once_migrate_once() {
-    let Some(database) = cluster::empty_database().await else {
-        return;
-    };
-    let url = database.url();
-    let nodes: Vec<_> = (0..10)
-        .map(|_| {
-            let url = url.clone();
-            tokio::spawn(async move { PostgresStore::open(&url, &PostgresOptions::default()).await })
-        })
-        .collect();
-    for node in nodes {
-        node.await.unwrap().unwrap();
-    }
 }
 
 #[test]

@@ -37,7 +37,7 @@ statements! {
     /// By the time of approval (the index), then exactly; a clock may have gone back a minute in between.
     GRANTS_WITHOUT_REFRESH = delete!(
         "access_grant", "id",
-        "state = 'active' AND refresh_expires_at IS NULL AND created_at < $1 + 60 AND last_used_at < $1"
+        "state = 'active' AND refresh_expires_at IS NULL AND created_at < $1::bigint + 60 AND last_used_at < $1"
     );
 }
 

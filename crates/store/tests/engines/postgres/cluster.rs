@@ -174,8 +174,8 @@ fn unprivileged(program: &Path) -> Command {
 
 /// A database of a test, dropped with this value.
 pub(crate) struct Database {
-    name: String,
-    cluster: &'static Cluster,
+    pub(crate) name: String,
+    pub(crate) cluster: &'static Cluster,
 }
 
 impl Database {
@@ -225,8 +225,9 @@ pub(crate) async fn database() -> Option<Database> {
                 "CREATE DATABASE doorward TEMPLATE template0",
             )
             .await;
-            let store = PostgresStore::open(&cluster.url("doorward"), &PostgresOptions::default());
-            store.await.unwrap().close().await.unwrap();
+            let (url, options) = (cluster.url("doorward"), PostgresOptions::default());
+            let store = PostgresStore::open(&url, &options).await.unwrap();
+            store.close().await.unwrap();
         })
         .await;
     Some(copy(cluster, "doorward").await)

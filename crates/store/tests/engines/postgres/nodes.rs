@@ -9,7 +9,7 @@ use doorward_store::{
     ThrottlePolicy,
 };
 
-use super::cluster::{Database, database, execute};
+use super::cluster::{Database, database, empty_database, execute};
 use crate::conformance::scene::{Opened, Scene, at, at_once, client, consent, redemption, rotation, scopes};
 
 const CALLERS: usize = 60;
@@ -38,6 +38,26 @@ async fn nodes() -> Option<Nodes> {
     let keep = Box::new(database);
     let scene = Scene::new(Opened { store, keep }).await;
     Some(Nodes { scene, nodes, url })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nodes_that_start_at_once_migrate_once() {
+    let Some(database) = empty_database().await else {
+        return;
+    };
+    let url = database.url();
+    let stores = at_once(10, |_| {
+        let url = url.clone();
+        async move {
+            PostgresStore::open(&url, &PostgresOptions::default())
+                .await
+                .map_err(|error| error.to_string())
+        }
+    })
+    .await;
+    for store in stores {
+        store.unwrap().ping().await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -1,15 +1,19 @@
 //! The server dies and comes back; the wrong server, the wrong database.
 
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use doorward_store::postgres::{PostgresOptions, PostgresStore};
-use doorward_store::{GrantState, RedeemOutcome, RotateOutcome, Store, StoreError};
+use doorward_store::{ClientSource, GrantState, RedeemOutcome, RotateOutcome, StoreError};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 
 use super::cluster::{Cluster, database, execute};
-use crate::conformance::scene::{Opened, Scene, at, redemption, rotation};
+use crate::conformance::scene::{Opened, Scene, at, client, fresh, redemption, rotation};
 
 /// `kill -9` to the server: every process of it dies as in a crash.
 fn kill(cluster: &mut Cluster) {
@@ -115,6 +119,84 @@ async fn a_crash_under_load_loses_nothing_and_does_nothing_twice() {
     assert!(rotations > 100, "{rotations}");
 }
 
+/// Every few answers are cut off after the server has done its work, and the connection with them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn lost_answers_do_nothing_twice() {
+    let Some(database) = database().await else { return };
+    let proxy = Proxy::start(&database.cluster.directory.join(".s.PGSQL.5432")).await;
+    let url = format!("postgres://doorward@127.0.0.1:{}/{}", proxy.port, database.name);
+    let store = PostgresStore::open(&url, &options(Duration::from_secs(30))).await;
+    let opened = Opened {
+        store: Arc::new(store.unwrap()),
+        keep: Box::new(database),
+    };
+    let scene = Arc::new(Scene::new(opened).await);
+    proxy.cut.store(true, Ordering::Relaxed);
+    let stop = Arc::new(AtomicBool::new(false));
+    let callers: Vec<_> = (0..12)
+        .map(|_| {
+            let (scene, stop) = (Arc::clone(&scene), Arc::clone(&stop));
+            tokio::spawn(async move { work(&scene, &stop).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    stop.store(true, Ordering::Relaxed);
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    let lost = proxy.lost.load(Ordering::Relaxed);
+    assert!(lost > 20, "only {lost} answers were lost");
+}
+
+/// Between the nodes and the server: loses one answer in thirty-seven once it may.
+struct Proxy {
+    port: u16,
+    cut: Arc<AtomicBool>,
+    lost: Arc<AtomicU32>,
+}
+
+impl Proxy {
+    async fn start(socket: &Path) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = Self {
+            port: listener.local_addr().unwrap().port(),
+            cut: Arc::default(),
+            lost: Arc::default(),
+        };
+        let (cut, lost) = (Arc::clone(&proxy.cut), Arc::clone(&proxy.lost));
+        let (socket, answers) = (socket.to_owned(), Arc::new(AtomicU32::new(0)));
+        tokio::spawn(async move {
+            while let Ok((node, _)) = listener.accept().await {
+                let server = UnixStream::connect(&socket).await.unwrap();
+                let (cut, lost, answers) = (Arc::clone(&cut), Arc::clone(&lost), Arc::clone(&answers));
+                tokio::spawn(async move {
+                    let is_lost = || {
+                        let lose = cut.load(Ordering::Relaxed)
+                            && answers.fetch_add(1, Ordering::Relaxed).is_multiple_of(37);
+                        lost.fetch_add(u32::from(lose), Ordering::Relaxed);
+                        lose
+                    };
+                    forward(node, server, is_lost).await;
+                });
+            }
+        });
+        proxy
+    }
+}
+
+async fn forward(node: TcpStream, server: UnixStream, is_lost: impl Fn() -> bool) {
+    let (mut from_node, mut to_node) = node.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let questions = tokio::spawn(async move { tokio::io::copy(&mut from_node, &mut to_server).await });
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(length @ 1..) = from_server.read(&mut buffer).await {
+        if is_lost() || to_node.write_all(&buffer[..length]).await.is_err() {
+            break;
+        }
+    }
+    questions.abort();
+}
+
 /// Approves, redeems and rotates with tokens that nobody else has, so every answer is known beforehand.
 async fn work(scene: &Scene, stop: &AtomicBool) -> u32 {
     let mut rotations = 0;
@@ -123,6 +205,12 @@ async fn work(scene: &Scene, stop: &AtomicBool) -> u32 {
         let redeemed = scene.store.redeem_code(redemption(&approval, at(1))).await;
         assert!(matches!(redeemed, Ok(RedeemOutcome::Redeemed(_))), "{redeemed:?}");
         let id = approval.grant.id;
+        let name = format!("client-{}", fresh());
+        let created = scene
+            .store
+            .create_client(client(&name, ClientSource::Admin))
+            .await;
+        assert_eq!(created, Ok(()));
         for generation in 1..=20 {
             let rotate = rotation(id, generation, at(2));
             let jti = rotate.issuance.jti.clone();
