@@ -2,6 +2,8 @@
 //! socket alone, gone with the process. One empty migrated database is the template of all others.
 
 use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -15,29 +17,38 @@ use tokio::sync::OnceCell;
 /// `required` makes a missing server a failure instead of a skip.
 const SETTING: &str = "DOORWARD_TEST_POSTGRES";
 /// `initdb` and the server refuse to run as root.
-const UNPRIVILEGED: u32 = 65534;
+pub(crate) const UNPRIVILEGED: u32 = 65534;
 /// Lives as long as its standard input: when this process ends, however it ends, so do server and data.
 const KEEPER: &str = r#"
-    "$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c max_connections=300 -c shared_buffers=64MB \
-        -c fsync=$3 -c full_page_writes=$3 -c logging_collector=off >"$2/log" 2>&1 </dev/null &
+    "$1/postgres" -D "$2/data" >"$2/log" 2>&1 </dev/null &
     server=$!
     cat >/dev/null
     kill -QUIT "$server"
     wait "$server"
     [ -e "$2/restart" ] || rm -rf "$2"
 "#;
+/// Not durable: what is tested survives the server's end, not the machine's.
+const SETTINGS: &str = "\nlisten_addresses = ''\nmax_connections = 300\nshared_buffers = 64MB\n\
+     fsync = off\nfull_page_writes = off\nlogging_collector = off\n";
 
 /// A running server.
 pub(crate) struct Cluster {
     binaries: PathBuf,
     pub(crate) directory: PathBuf,
-    fsync: &'static str,
+    pub(crate) port: u16,
     pub(crate) keeper: Option<Child>,
 }
 
 impl Cluster {
     /// A new server with data of its own; `None`, said loudly, when PostgreSQL is not installed.
-    pub(crate) fn start(durable: bool) -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
+        let mut cluster = Self::make()?;
+        cluster.run();
+        Some(cluster)
+    }
+
+    /// Its data; not running yet.
+    pub(crate) fn make() -> Option<Self> {
         let Some(binaries) = find_binaries() else {
             missing();
             return None;
@@ -50,10 +61,10 @@ impl Cluster {
         if is_root() {
             std::os::unix::fs::chown(&directory, Some(UNPRIVILEGED), Some(UNPRIVILEGED)).unwrap();
         }
-        let mut cluster = Self {
+        let cluster = Self {
             binaries,
             directory,
-            fsync: if durable { "on" } else { "off" },
+            port: 5432,
             keeper: None,
         };
         let made = unprivileged(&cluster.binaries.join("initdb"))
@@ -69,8 +80,17 @@ impl Cluster {
             .output()
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        cluster.run();
+        cluster.configure("postgresql.conf", SETTINGS);
+        let socket = format!("unix_socket_directories = '{}'\n", cluster.directory.display());
+        cluster.configure("postgresql.conf", &socket);
         Some(cluster)
+    }
+
+    /// Adds to one of the server's files.
+    pub(crate) fn configure(&self, file: &str, text: &str) {
+        let path = self.directory.join("data").join(file);
+        let mut file = OpenOptions::new().append(true).create(true).open(path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
     }
 
     /// Starts the server on its data, and waits until it takes connections.
@@ -78,16 +98,15 @@ impl Cluster {
         let keeper = unprivileged(Path::new("/bin/sh"))
             .args(["-c", KEEPER, "sh"])
             .args([&self.binaries, &self.directory])
-            .arg(self.fsync)
             .stdin(Stdio::piped())
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
         self.keeper = Some(keeper);
         let ready = self.binaries.join("pg_isready");
         for _ in 0..600 {
             let answer = Command::new(&ready)
-                .arg("-q")
-                .arg("-h")
+                .args(["-q", "-p", &self.port.to_string(), "-h"])
                 .arg(&self.directory)
                 .status();
             if answer.unwrap().success() {
@@ -151,7 +170,7 @@ fn missing() {
     });
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     Command::new("id").arg("-u").output().unwrap().stdout.trim_ascii() == b"0"
 }
 
@@ -205,7 +224,7 @@ impl Drop for Database {
 /// The process's server. Never dropped: its keeper ends it with the process.
 fn shared() -> Option<&'static Cluster> {
     static SHARED: OnceLock<Option<Cluster>> = OnceLock::new();
-    SHARED.get_or_init(|| Cluster::start(false)).as_ref()
+    SHARED.get_or_init(Cluster::start).as_ref()
 }
 
 /// An empty database.

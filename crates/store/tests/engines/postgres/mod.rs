@@ -3,6 +3,7 @@
 mod cluster;
 mod nodes;
 mod outage;
+mod tls;
 
 use std::sync::Arc;
 

@@ -55,7 +55,7 @@ async fn scene_on(cluster: &Cluster, retry_for: Duration) -> Scene {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_dead_server_is_unavailable_until_it_is_back() {
-    let Some(mut cluster) = Cluster::start(false) else {
+    let Some(mut cluster) = Cluster::start() else {
         return;
     };
     let scene = scene_on(&cluster, Duration::from_millis(200)).await;
@@ -89,7 +89,7 @@ async fn a_dead_server_is_unavailable_until_it_is_back() {
 /// once by its own caller, whatever happened to the answers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_crash_under_load_loses_nothing_and_does_nothing_twice() {
-    let Some(mut cluster) = Cluster::start(false) else {
+    let Some(mut cluster) = Cluster::start() else {
         return;
     };
     let scene = Arc::new(scene_on(&cluster, Duration::from_secs(30)).await);
