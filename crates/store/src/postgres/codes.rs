@@ -114,7 +114,7 @@ async fn redeem_by_steps(db: &Connection, redeem: &RedeemCode, lost: bool) -> Fa
                 [&grant.id.0, &generation, &redeem.now.0, &refresh_expires_at];
             run(db, ACTIVATE, &params).await?;
             issuances::insert(db, &redeem.issuance).await?;
-            Ok(RedeemOutcome::Redeemed(Box::new(grant)))
+            Ok(RedeemOutcome::Redeemed(grant))
         }
     }
 }

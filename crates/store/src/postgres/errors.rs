@@ -77,8 +77,8 @@ fn kind(error: &Error) -> String {
 }
 
 fn is_transport(error: &Error) -> bool {
-    let io = std::error::Error::source(error).is_some_and(|source| source.is::<std::io::Error>());
-    error.is_closed() || io
+    let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+    error.is_closed() || io.is_some()
 }
 
 impl From<PoolError> for Fault {

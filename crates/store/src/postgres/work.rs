@@ -255,8 +255,7 @@ pub(super) async fn lock(db: &Connection, digests: &[Digest]) -> Fallible<()> {
 }
 
 fn number(digest: &Digest) -> i64 {
-    let [a, b, c, d, e, f, g, h, ..] = *digest;
-    i64::from_be_bytes([a, b, c, d, e, f, g, h])
+    digest.first_chunk().copied().map_or(0, i64::from_be_bytes)
 }
 
 /// Proves that a read and a write work.

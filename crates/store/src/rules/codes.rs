@@ -23,7 +23,7 @@ pub(crate) enum Redemption {
     /// It was redeemed before: its grant has to end.
     Replay,
     /// The grant as it has to be from now on.
-    Activate(Grant),
+    Activate(Box<Grant>),
 }
 
 pub(crate) fn redeem(found: Found, redeem: &RedeemCode) -> Result<Redemption> {
@@ -50,7 +50,7 @@ pub(crate) fn redeem(found: Found, redeem: &RedeemCode) -> Result<Redemption> {
     grant.generation_at = redeem.now;
     grant.refresh_expires_at = redeem.refresh.map(|policy| redeem.now + policy.absolute_ttl);
     grant.last_used_at = redeem.now;
-    Ok(Redemption::Activate(grant))
+    Ok(Redemption::Activate(Box::new(grant)))
 }
 
 /// Why the grant of a code ends that its own client presented wrongly.

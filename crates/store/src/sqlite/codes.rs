@@ -42,7 +42,7 @@ pub(super) fn redeem(db: &Connection, redeem: &RedeemCode) -> Result<RedeemOutco
         Redemption::Activate(grant) => {
             activate(db, redeem, &grant)?;
             issuances::insert(db, &redeem.issuance)?;
-            Ok(RedeemOutcome::Redeemed(Box::new(grant)))
+            Ok(RedeemOutcome::Redeemed(grant))
         }
     }
 }

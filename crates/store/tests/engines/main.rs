@@ -3,7 +3,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    reason = "a test's helpers fail like the test"
+    clippy::print_stderr,
+    reason = "a test's helpers fail like the test, and say what they skip"
 )]
 
 mod conformance;

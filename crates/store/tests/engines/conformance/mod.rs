@@ -15,7 +15,8 @@ pub(crate) mod sweep;
 pub(crate) mod throttle;
 pub(crate) mod users;
 
-/// One test for each case, with `$open: async fn() -> impl Into<Option<conformance::scene::Opened>>`.
+/// One test for each case, with `$open`: a function whose future gives `conformance::scene::Opened`, or an
+/// `Option` of it where an engine may be missing.
 macro_rules! conformance {
     ($open:path) => {
         crate::conformance::conformance! { $open;

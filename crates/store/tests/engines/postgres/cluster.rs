@@ -157,7 +157,6 @@ fn find_binaries() -> Option<PathBuf> {
     Some(program.parent().unwrap().to_owned())
 }
 
-#[expect(clippy::print_stderr, reason = "a skipped suite has to be seen")]
 fn missing() {
     static SAID: OnceLock<()> = OnceLock::new();
     let why = "no `postgres` and `initdb` in PATH or /usr/lib/postgresql/*/bin";

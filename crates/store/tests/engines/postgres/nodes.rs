@@ -16,13 +16,13 @@ const CALLERS: usize = 60;
 
 struct Nodes {
     scene: Scene,
-    nodes: [Arc<dyn Store>; 2],
+    stores: [Arc<dyn Store>; 2],
     url: String,
 }
 
 impl Nodes {
     fn of(&self, caller: usize) -> Arc<dyn Store> {
-        Arc::clone(&self.nodes[caller % 2])
+        Arc::clone(&self.stores[caller % 2])
     }
 }
 
@@ -33,11 +33,11 @@ async fn node(database: &Database) -> Arc<dyn Store> {
 
 async fn nodes() -> Option<Nodes> {
     let database = database().await?;
-    let nodes = [node(&database).await, node(&database).await];
-    let (store, url) = (Arc::clone(&nodes[0]), database.url());
+    let stores = [node(&database).await, node(&database).await];
+    let (store, url) = (Arc::clone(&stores[0]), database.url());
     let keep = Box::new(database);
     let scene = Scene::new(Opened { store, keep }).await;
-    Some(Nodes { scene, nodes, url })
+    Some(Nodes { scene, stores, url })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

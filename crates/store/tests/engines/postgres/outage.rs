@@ -171,10 +171,10 @@ impl Proxy {
                 let (cut, lost, answers) = (Arc::clone(&cut), Arc::clone(&lost), Arc::clone(&answers));
                 tokio::spawn(async move {
                     let is_lost = || {
-                        let lose = cut.load(Ordering::Relaxed)
+                        let now = cut.load(Ordering::Relaxed)
                             && answers.fetch_add(1, Ordering::Relaxed).is_multiple_of(37);
-                        lost.fetch_add(u32::from(lose), Ordering::Relaxed);
-                        lose
+                        lost.fetch_add(u32::from(now), Ordering::Relaxed);
+                        now
                     };
                     forward(node, server, is_lost).await;
                 });
