@@ -3,8 +3,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::print_stderr,
-    reason = "a test's helpers fail like the test, and say what they skip"
+    reason = "a test's helpers fail like the test"
 )]
 
 mod conformance;

@@ -165,7 +165,12 @@ fn missing() {
         "{SETTING}=required, but {why}"
     );
     SAID.get_or_init(|| {
-        eprintln!("\n*** SKIPPED: the tests on PostgreSQL ({why}). Install `postgresql`, or set {SETTING}=required to fail here.\n");
+        let skipped = format!(
+            "\n*** SKIPPED: the tests on PostgreSQL ({why}). Install `postgresql`, or set {SETTING}=required to \
+             fail here.\n\n"
+        );
+        // Not `eprintln!`, which is captured as long as a test passes.
+        std::io::stderr().write_all(skipped.as_bytes()).unwrap();
     });
 }
 
