@@ -1,6 +1,7 @@
 //! PostgreSQL: the conformance suite, several nodes, and a server that dies.
 
 mod cluster;
+mod limits;
 mod nodes;
 mod outage;
 mod tls;
