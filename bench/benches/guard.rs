@@ -1,13 +1,18 @@
 //! What a resource server pays for a request: the guard's whole check, with the issuer's keys at hand, beside
 //! the bare verification of the signature.
 
-#![expect(clippy::unwrap_used, reason = "a benchmark that cannot be set up has nothing to measure")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a benchmark that cannot be set up has nothing to measure"
+)]
 #![expect(clippy::print_stdout, reason = "the ratios are the point")]
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, ParsedPublicKey};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, ParsedPublicKey,
+};
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use doorward_bench::beside;
@@ -16,7 +21,7 @@ use doorward_jose::{Algorithm, SigningKey, base64url, sign};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::json;
-use tokio::runtime::Runtime;
+use tokio::runtime::Builder;
 
 const ISSUER: &str = "https://auth.example.com";
 const RESOURCE: &str = "https://mcp.example.com/mcp";
@@ -33,12 +38,16 @@ impl Fetch for Issuer {
             JWKS => self.keys.clone(),
             _ => Bytes::from(json!({ "issuer": ISSUER, "jwks_uri": JWKS }).to_string()),
         };
-        std::future::ready(Ok(Document { body, fresh_for: None })).boxed()
+        std::future::ready(Ok(Document {
+            body,
+            fresh_for: None,
+        }))
+        .boxed()
     }
 }
 
 fn verification(criterion: &mut Criterion) {
-    let runtime = Runtime::new().unwrap();
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let key = SigningKey::generate(Algorithm::Es256).unwrap();
     let raw = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &key.to_pkcs8().unwrap()).unwrap();
     let public = ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, raw.public_key().as_ref()).unwrap();
@@ -47,9 +56,15 @@ fn verification(criterion: &mut Criterion) {
     let signature = base64url::decode(signature).unwrap();
     let bare = || public.verify_sig(input.as_bytes(), &signature).unwrap();
 
-    let issuer = Arc::new(Issuer { keys: json!({ "keys": [key.public_jwk()] }).to_string().into() });
+    let issuer = Arc::new(Issuer {
+        keys: json!({ "keys": [key.public_jwk()] }).to_string().into(),
+    });
     let guard = |cache| {
-        let guard = Guard::builder(ISSUER, RESOURCE).token_cache(cache).fetch(issuer.clone()).build().unwrap();
+        let guard = Guard::builder(ISSUER, RESOURCE)
+            .token_cache(cache)
+            .fetch(issuer.clone())
+            .build()
+            .unwrap();
         // The first token waits for the keys.
         runtime.block_on(guard.verify(&token)).unwrap();
         guard
@@ -64,8 +79,14 @@ fn verification(criterion: &mut Criterion) {
     group.bench_function("verify_seen_before", |b| b.iter(|| check(&cached)));
     group.finish();
     if beside::is_wanted() {
-        println!("a token checked by the guard {}", beside::measure(|| check(&whole), bare));
-        println!("a token that it has seen before {}", beside::measure(|| check(&cached), bare));
+        println!(
+            "a token checked by the guard {}",
+            beside::measure(|| check(&whole), bare)
+        );
+        println!(
+            "a token that it has seen before {}",
+            beside::measure(|| check(&cached), bare)
+        );
     }
 }
 

@@ -1,15 +1,19 @@
 //! Signing and verifying, each beside the bare signature of aws-lc-rs with the same key.
 
-#![expect(clippy::unwrap_used, reason = "a benchmark that cannot be set up has nothing to measure")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a benchmark that cannot be set up has nothing to measure"
+)]
 #![expect(clippy::print_stdout, reason = "the ratios are the point")]
 
 use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
-    self, ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED, ECDSA_P384_SHA384_FIXED_SIGNING,
-    ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
-    RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256, RsaKeyPair, VerificationAlgorithm,
+    self, ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED,
+    ECDSA_P384_SHA384_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, ParsedPublicKey,
+    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512,
+    RSA_PSS_2048_8192_SHA256, RsaKeyPair, VerificationAlgorithm,
 };
 use criterion::{Criterion, criterion_group, criterion_main};
 use doorward_bench::beside;
@@ -36,12 +40,25 @@ enum Raw {
 impl Raw {
     fn new(algorithm: Algorithm, pkcs8: &[u8]) -> Self {
         match algorithm {
-            Algorithm::Es256 => Self::Ecdsa(EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8).unwrap()),
-            Algorithm::Es384 => Self::Ecdsa(EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, pkcs8).unwrap()),
+            Algorithm::Es256 => {
+                Self::Ecdsa(EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8).unwrap())
+            }
+            Algorithm::Es384 => {
+                Self::Ecdsa(EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, pkcs8).unwrap())
+            }
             Algorithm::EdDsa => Self::Ed25519(Ed25519KeyPair::from_pkcs8(pkcs8).unwrap()),
-            Algorithm::Rs256 => Self::Rsa(RsaKeyPair::from_pkcs8(pkcs8).unwrap(), &signature::RSA_PKCS1_SHA256),
-            Algorithm::Rs384 => Self::Rsa(RsaKeyPair::from_pkcs8(pkcs8).unwrap(), &signature::RSA_PKCS1_SHA384),
-            Algorithm::Rs512 => Self::Rsa(RsaKeyPair::from_pkcs8(pkcs8).unwrap(), &signature::RSA_PKCS1_SHA512),
+            Algorithm::Rs256 => Self::Rsa(
+                RsaKeyPair::from_pkcs8(pkcs8).unwrap(),
+                &signature::RSA_PKCS1_SHA256,
+            ),
+            Algorithm::Rs384 => Self::Rsa(
+                RsaKeyPair::from_pkcs8(pkcs8).unwrap(),
+                &signature::RSA_PKCS1_SHA384,
+            ),
+            Algorithm::Rs512 => Self::Rsa(
+                RsaKeyPair::from_pkcs8(pkcs8).unwrap(),
+                &signature::RSA_PKCS1_SHA512,
+            ),
             Algorithm::Ps256 => Self::Rsa(RsaKeyPair::from_pkcs8(pkcs8).unwrap(), &signature::RSA_PSS_SHA256),
         }
     }
@@ -52,7 +69,8 @@ impl Raw {
             Self::Ed25519(key) => key.sign(input).as_ref().to_vec(),
             Self::Rsa(key, encoding) => {
                 let mut signature = vec![0; key.public_modulus_len()];
-                key.sign(*encoding, &SystemRandom::new(), input, &mut signature).unwrap();
+                key.sign(*encoding, &SystemRandom::new(), input, &mut signature)
+                    .unwrap();
                 signature
             }
         }
@@ -88,8 +106,12 @@ fn signing(criterion: &mut Criterion) {
         let (input, _) = token.rsplit_once('.').unwrap();
         let name = algorithm.as_str();
         group.bench_function(format!("{name}/bare"), |b| b.iter(|| raw.sign(input.as_bytes())));
-        group.bench_function(format!("{name}/signature"), |b| b.iter(|| key.sign(input.as_bytes())));
-        group.bench_function(format!("{name}/token"), |b| b.iter(|| sign(&key, "at+jwt", &claims)));
+        group.bench_function(format!("{name}/signature"), |b| {
+            b.iter(|| key.sign(input.as_bytes()))
+        });
+        group.bench_function(format!("{name}/token"), |b| {
+            b.iter(|| sign(&key, "at+jwt", &claims))
+        });
         if beside::is_wanted() {
             let beside = beside::measure(|| sign(&key, "at+jwt", &claims), || raw.sign(input.as_bytes()));
             println!("{name}: a token signed {beside}\n");
@@ -107,14 +129,24 @@ fn verifying(criterion: &mut Criterion) {
         let (input, signature) = token.rsplit_once('.').unwrap();
         let signature = base64url::decode(signature).unwrap();
         let jwk = key.public_jwk();
-        let ours = || Jws::parse(&token).unwrap().verify(jwk).unwrap().claims::<Value>().unwrap();
+        let ours = || {
+            Jws::parse(&token)
+                .unwrap()
+                .verify(jwk)
+                .unwrap()
+                .claims::<Value>()
+                .unwrap()
+        };
         let bare = || public.verify_sig(input.as_bytes(), &signature).unwrap();
         let name = algorithm.as_str();
         group.bench_function(format!("{name}/bare"), |b| b.iter(bare));
         group.bench_function(format!("{name}/parse"), |b| b.iter(|| Jws::parse(&token)));
         group.bench_function(format!("{name}/token"), |b| b.iter(ours));
         if beside::is_wanted() {
-            println!("{name}: a token parsed, verified, its claims read {}\n", beside::measure(ours, bare));
+            println!(
+                "{name}: a token parsed, verified, its claims read {}\n",
+                beside::measure(ours, bare)
+            );
         }
     }
     group.finish();

@@ -1,7 +1,10 @@
 //! The operations of a token request on the embedded database, on disk and durable, beside bare durable
 //! transactions of `SQLite` in the same folder.
 
-#![expect(clippy::unwrap_used, reason = "a benchmark that cannot be set up has nothing to measure")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a benchmark that cannot be set up has nothing to measure"
+)]
 #![expect(clippy::print_stdout, reason = "the ratios are the point")]
 
 use std::sync::Arc;
@@ -15,8 +18,9 @@ use doorward_bench::spread::Spread;
 use doorward_oauth::scope::ScopeSet;
 use doorward_store::sqlite::{SqliteOptions, SqliteStore};
 use doorward_store::{
-    Approval, ApprovalOutcome, Client, ClientSource, Code, Grant, GrantId, GrantState, Issuance, RedeemCode, RedeemOutcome,
-    RefreshPolicy, Resource, RotateOutcome, RotateRefresh, Session, Store, UnixSeconds, User, UserId,
+    Approval, ApprovalOutcome, Client, ClientSource, Code, Grant, GrantId, GrantState, Issuance, RedeemCode,
+    RedeemOutcome, RefreshPolicy, Resource, RotateOutcome, RotateRefresh, Session, Store, UnixSeconds, User,
+    UserId,
 };
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -53,7 +57,14 @@ impl Scene {
         store.create_user(person(user)).await.unwrap();
         let expires_at = NOW + Duration::from_hours(365 * 24);
         let methods = vec!["pwd".to_owned()];
-        let of_person = Session { id: session, user, authenticated_at: NOW, methods, last_seen_at: NOW, expires_at };
+        let of_person = Session {
+            id: session,
+            user,
+            authenticated_at: NOW,
+            methods,
+            last_seen_at: NOW,
+            expires_at,
+        };
         store.create_session(of_person, None).await.unwrap();
         Arc::new(Self { store, user, session })
     }
@@ -66,6 +77,7 @@ impl Scene {
             code: code(digest, id),
             session: self.session,
             consent: None,
+            declined: ScopeSet::new(),
             client: None,
             now: NOW,
         };
@@ -75,14 +87,25 @@ impl Scene {
     }
 
     async fn redeem(&self, digest: [u8; 32], id: GrantId) {
-        let redeem = RedeemCode { digest, refresh: Some(POLICY), issuance: issuance(id, NOW), now: NOW };
+        let redeem = RedeemCode {
+            digest,
+            refresh: Some(POLICY),
+            issuance: issuance(id, NOW),
+            now: NOW,
+        };
         let outcome = self.store.redeem_code(redeem).await.unwrap();
         assert!(matches!(outcome, RedeemOutcome::Redeemed(_)));
     }
 
     async fn rotate(&self, id: GrantId, generation: u32) {
         let now = NOW + Duration::from_secs(PAUSE * u64::from(generation));
-        let rotate = RotateRefresh { grant: id, generation, policy: POLICY, issuance: issuance(id, now), now };
+        let rotate = RotateRefresh {
+            grant: id,
+            generation,
+            policy: POLICY,
+            issuance: issuance(id, now),
+            now,
+        };
         let outcome = self.store.rotate_refresh(rotate).await.unwrap();
         assert!(matches!(outcome, RotateOutcome::Rotated { retry: false, .. }));
     }
@@ -165,11 +188,13 @@ fn print_ratios(runtime: &Runtime, scene: &Arc<Scene>, raw: &mut RawDatabase) {
                 let of_one = raw.commits(time, 1).unwrap().per_second();
                 let of_hundred = raw.commits(time, 100).unwrap().per_second() * 100.0;
                 #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
-                let rotations = times as f64 / runtime.block_on(rotate(scene, &mut chains, times)).as_secs_f64();
+                let rotations =
+                    times as f64 / runtime.block_on(rotate(scene, &mut chains, times)).as_secs_f64();
                 [rotations, rotations / of_one, rotations / of_hundred]
             })
             .collect();
-        let [rotations, to_one, to_hundred] = [0, 1, 2].map(|column| Spread::of(rounds.iter().map(|round| round[column])));
+        let [rotations, to_one, to_hundred] =
+            [0, 1, 2].map(|column| Spread::of(rounds.iter().map(|round| round[column])));
         println!(
             "rotate_refresh, {callers} callers: {rotations:.0} a second; {to_one:.2} of bare commits of one row, {to_hundred:.2} of rows in bare commits of 100"
         );

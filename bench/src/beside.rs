@@ -1,11 +1,11 @@
-//! Two things measured side by side, so that their ratio holds on a machine whose speed drifts.
+//! Two things measured side by side, in processor time of the one thread, so that their ratio holds on a machine
+//! whose speed drifts or that others use too.
 
 use std::fmt;
 use std::hint::black_box;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
+use crate::cpu;
 use crate::spread::Spread;
 
 /// Pairs of measurements.
@@ -13,7 +13,7 @@ const PAIRS: usize = 25;
 /// How long one measurement of a pair takes, about.
 const SLICE: Duration = Duration::from_millis(20);
 
-/// What one call costs, in nanoseconds, and the ratio of the two, pair by pair.
+/// What one call costs, in nanoseconds of processor time, and the ratio of the two, pair by pair.
 #[derive(Debug, Clone, Copy)]
 pub struct Beside {
     /// Nanoseconds of the first.
@@ -27,8 +27,14 @@ pub struct Beside {
 /// Measures two functions in turn.
 pub fn measure<A, B>(mut ours: impl FnMut() -> A, mut limit: impl FnMut() -> B) -> Beside {
     let (our_calls, limit_calls) = (calls(&mut ours), calls(&mut limit));
-    let pairs: Vec<(f64, f64)> =
-        (0..PAIRS).map(|_| (nanoseconds(&mut ours, our_calls), nanoseconds(&mut limit, limit_calls))).collect();
+    let pairs: Vec<(f64, f64)> = (0..PAIRS)
+        .map(|_| {
+            (
+                nanoseconds(&mut ours, our_calls),
+                nanoseconds(&mut limit, limit_calls),
+            )
+        })
+        .collect();
     Beside {
         ours: Spread::of(pairs.iter().map(|(ours, _)| *ours)),
         limit: Spread::of(pairs.iter().map(|(_, limit)| *limit)),
@@ -52,11 +58,11 @@ fn calls<T>(function: &mut impl FnMut() -> T) -> u32 {
 }
 
 fn nanoseconds<T>(function: &mut impl FnMut() -> T, calls: u32) -> f64 {
-    let started = Instant::now();
+    let started = cpu::of_this_thread();
     for _ in 0..calls {
         black_box(function());
     }
-    started.elapsed().as_secs_f64() * 1e9 / f64::from(calls)
+    cpu::of_this_thread().saturating_sub(started).as_secs_f64() * 1e9 / f64::from(calls)
 }
 
 impl fmt::Display for Beside {

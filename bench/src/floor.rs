@@ -37,13 +37,17 @@ impl Rate {
     }
 
     fn measure(time: Duration, mut once: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<Self> {
-        let (started, cpu) = (Instant::now(), cpu::of_this_thread()?);
+        let (started, cpu) = (Instant::now(), cpu::of_this_thread());
         let mut count = 0;
         while started.elapsed() < time {
             once()?;
             count += 1;
         }
-        Ok(Self { count, wall: started.elapsed(), cpu: cpu::of_this_thread()?.saturating_sub(cpu) })
+        Ok(Self {
+            count,
+            wall: started.elapsed(),
+            cpu: cpu::of_this_thread().saturating_sub(cpu),
+        })
     }
 }
 
@@ -52,7 +56,9 @@ pub fn es256_signatures(time: Duration) -> anyhow::Result<Rate> {
     let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| anyhow!("no key"))?;
     let random = SystemRandom::new();
     Rate::measure(time, || {
-        let signature = key.sign(&random, &SIGNING_INPUT).map_err(|_| anyhow!("no signature"))?;
+        let signature = key
+            .sign(&random, &SIGNING_INPUT)
+            .map_err(|_| anyhow!("no signature"))?;
         std::hint::black_box(signature);
         Ok(())
     })
@@ -83,8 +89,12 @@ impl RawDatabase {
         for _ in 0..rows {
             self.rows += 1;
             // Scattered over the table, as random identifiers are.
-            let id = format!("{:032x}", u128::from(self.rows.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
-            let mut insert = transaction.prepare_cached("INSERT INTO record VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+            let id = format!(
+                "{:032x}",
+                u128::from(self.rows.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+            );
+            let mut insert =
+                transaction.prepare_cached("INSERT INTO record VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
             insert.execute(params![
                 id,
                 [7_u8; 16],
@@ -115,7 +125,10 @@ mod tests {
         let moment = Duration::from_millis(5);
         assert!(database.commits(moment, 3).unwrap().per_second() > 0.0);
         assert!(es256_signatures(moment).unwrap().count > 0);
-        let rows: u32 = database.db.query_row("SELECT count(*) FROM record", [], |row| row.get(0)).unwrap();
+        let rows: u32 = database
+            .db
+            .query_row("SELECT count(*) FROM record", [], |row| row.get(0))
+            .unwrap();
         assert_eq!(u64::from(rows), database.rows);
     }
 }

@@ -25,7 +25,11 @@ impl Spread {
             _ => figures[middle],
         };
         let edge = |figure: Option<&f64>| figure.copied().unwrap_or_default();
-        Self { median, min: edge(figures.first()), max: edge(figures.last()) }
+        Self {
+            median,
+            min: edge(figures.first()),
+            max: edge(figures.last()),
+        }
     }
 }
 
@@ -33,7 +37,11 @@ impl fmt::Display for Spread {
     /// `median (min–max)`, with as many decimals as the formatter asks for.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let decimals = f.precision().unwrap_or(0);
-        write!(f, "{:.decimals$} ({:.decimals$}–{:.decimals$})", self.median, self.min, self.max)
+        write!(
+            f,
+            "{:.decimals$} ({:.decimals$}–{:.decimals$})",
+            self.median, self.min, self.max
+        )
     }
 }
 
@@ -43,9 +51,30 @@ mod tests {
 
     #[test]
     fn the_median_is_the_middle_whatever_the_order() {
-        assert_eq!(Spread::of([3.0, 1.0, 2.0]), Spread { median: 2.0, min: 1.0, max: 3.0 });
-        assert_eq!(Spread::of([4.0, 1.0, 2.0, 3.0]), Spread { median: 2.5, min: 1.0, max: 4.0 });
-        assert_eq!(Spread::of([]), Spread { median: 0.0, min: 0.0, max: 0.0 });
+        assert_eq!(
+            Spread::of([3.0, 1.0, 2.0]),
+            Spread {
+                median: 2.0,
+                min: 1.0,
+                max: 3.0
+            }
+        );
+        assert_eq!(
+            Spread::of([4.0, 1.0, 2.0, 3.0]),
+            Spread {
+                median: 2.5,
+                min: 1.0,
+                max: 4.0
+            }
+        );
+        assert_eq!(
+            Spread::of([]),
+            Spread {
+                median: 0.0,
+                min: 0.0,
+                max: 0.0
+            }
+        );
         assert_eq!(format!("{:.1}", Spread::of([1.0, 2.0, 4.0])), "2.0 (1.0–4.0)");
     }
 }

@@ -114,3 +114,16 @@ fn every_crate_of_the_table_exists() -> Result<(), Box<dyn Error>> {
     );
     Ok(())
 }
+
+/// `cargo run` in the workspace only knows what to run when exactly one of its packages says so.
+#[test]
+fn cargo_run_means_the_doorward_program() -> Result<(), Box<dyn Error>> {
+    let metadata = MetadataCommand::new().no_deps().exec()?;
+    let default_runs: Vec<_> = metadata
+        .packages
+        .iter()
+        .filter_map(|package| package.default_run.as_deref())
+        .collect();
+    assert_eq!(default_runs, ["doorward"]);
+    Ok(())
+}

@@ -6,6 +6,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::admin::AdminArguments;
+use crate::out;
 
 /// The authorization plane for the Model Context Protocol.
 #[derive(Parser)]
@@ -92,5 +93,51 @@ pub struct HealthcheckArguments {
 
 /// Writes the completion script of a shell to standard output.
 pub fn completions(shell: Shell) {
-    clap_complete::generate(shell, &mut Cli::command(), "doorward", &mut std::io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "doorward", &mut script);
+    out::line(String::from_utf8_lossy(&script).trim_end());
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Command;
+
+    use super::*;
+
+    /// Every command from this one down, with the words that lead to it.
+    fn tree(command: &Command, path: &str) -> Vec<(String, Command)> {
+        let path = format!("{path} {}", command.get_name()).trim_start().to_owned();
+        let below = command.get_subcommands().flat_map(|below| tree(below, &path));
+        let below: Vec<_> = below.collect();
+        std::iter::once((path, command.clone())).chain(below).collect()
+    }
+
+    fn is_sentence(help: Option<&clap::builder::StyledStr>) -> bool {
+        help.is_some_and(|help| help.to_string().split_whitespace().count() >= 2)
+    }
+
+    #[test]
+    fn every_command_and_every_argument_explains_itself() {
+        let commands = tree(&Cli::command(), "");
+        assert!(
+            commands
+                .iter()
+                .any(|(path, _)| path == "doorward admin client rotate-secret")
+        );
+        for (path, command) in commands {
+            assert!(is_sentence(command.get_about()), "{path} has no sentence");
+            for argument in command.get_arguments() {
+                assert!(
+                    is_sentence(argument.get_help()),
+                    "{path}: {} has no sentence",
+                    argument.get_id()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
 }

@@ -2,13 +2,18 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
+
 use crate::cli::HealthcheckArguments;
 use crate::{http_client, out};
 
 /// Exits 0 if the server answers that it is ready.
 pub async fn run(arguments: HealthcheckArguments) -> anyhow::Result<ExitCode> {
     let url = format!("{}/readyz", arguments.url.trim_end_matches('/'));
-    let response = http_client::build()?.get(&url).send().await?;
+    let answer = http_client::build()?.get(&url).send().await;
+    let response = answer
+        .map_err(reqwest::Error::without_url)
+        .with_context(|| format!("{url} does not answer"))?;
     let status = response.status();
     if status.is_success() {
         out::line("ready");

@@ -1,15 +1,15 @@
 //! `doorward init`: a commented configuration and fresh secrets, which nobody else can read.
 
-use std::fs::{DirBuilder, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use doorward_oauth::issuer::Issuer;
 use doorward_server::config::Settings;
-use doorward_server::keys::MasterKey;
+use doorward_server::keys::{MasterKey, write_private_file};
 use doorward_server::random::{OsRandom, Random};
+use url::{Host, Url};
 
 use crate::cli::InitArguments;
 use crate::out;
@@ -23,10 +23,12 @@ pub fn run(arguments: &InitArguments) -> anyhow::Result<ExitCode> {
             path.display()
         );
     }
+    let address = address(&arguments.issuer)?;
     let random = OsRandom::default();
     let admin_key = (&random as &dyn Random).token("dwk_");
     let set = [
         ("server.issuer", toml_string(&arguments.issuer)),
+        ("server.address", toml_string(&address.to_string())),
         ("admin.bootstrap_key", toml_string(&admin_key)),
         (
             "keys.master_key_file",
@@ -40,7 +42,11 @@ pub fn run(arguments: &InitArguments) -> anyhow::Result<ExitCode> {
         &arguments.master_key_file,
         &format!("{}\n", *MasterKey::generate_text(&random)),
     )?;
-    write_secret(&arguments.config, &text)?;
+    if let Err(error) = write_secret(&arguments.config, &text) {
+        // Nothing half done: the next try finds the place as this one did.
+        let _ = std::fs::remove_file(&arguments.master_key_file);
+        return Err(error);
+    }
     out::line(format!(
         "Wrote {} and {} (mode 0600).",
         arguments.config.display(),
@@ -56,22 +62,29 @@ pub fn run(arguments: &InitArguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Where the server listens: an issuer on loopback is where clients really connect to; in front of any other
+/// stands a proxy, which finds the server on its usual port.
+fn address(issuer: &str) -> anyhow::Result<SocketAddr> {
+    let parsed = Issuer::parse(issuer).with_context(|| format!("--issuer {issuer} cannot be used"))?;
+    let url = Url::parse(issuer)?;
+    let usual = Settings::default().server.address;
+    if !parsed.is_loopback() || parsed.is_https() {
+        return Ok(usual);
+    }
+    let host = match url.host() {
+        Some(Host::Ipv4(host)) => IpAddr::V4(host),
+        Some(Host::Ipv6(host)) => IpAddr::V6(host),
+        _ => usual.ip(),
+    };
+    Ok(SocketAddr::new(host, url.port().unwrap_or(80)))
+}
+
 fn toml_string(text: &str) -> String {
     toml::Value::from(text).to_string()
 }
 
-/// A new file with mode 0600, on disk before this returns.
+/// A new file with mode 0600, whole and on disk before this returns; or none.
 pub fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
-    }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| format!("{} cannot be written", path.display()))?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    Ok(())
+    let written = write_private_file(path, text, &OsRandom::default());
+    written.with_context(|| format!("{} cannot be written", path.display()))
 }

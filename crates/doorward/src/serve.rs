@@ -16,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::ConfigArguments;
 use crate::{logging, out};
 
+/// What `doorward init` writes when no other name is given.
+const CONFIGURATION: &str = "doorward.toml";
+
 /// Runs the authorization server until SIGTERM or SIGINT; then answers what has begun, and stops.
 pub async fn run(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
     let settings = load(arguments.config.as_deref())?;
@@ -43,7 +46,28 @@ pub async fn migrate(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
 
 /// The settings of a file and of this process's environment.
 pub fn load(config: Option<&Path>) -> anyhow::Result<Settings> {
-    Ok(Settings::load(config, std::env::vars())?)
+    if config.is_none() && Path::new(CONFIGURATION).exists() {
+        out::note(format!(
+            "no configuration file was named, so ./{CONFIGURATION} is not read: --config {CONFIGURATION} reads it"
+        ));
+    }
+    Ok(Settings::load(config, environment()?.into_iter())?)
+}
+
+/// This process's environment. Variables of others may hold what they like; ours are UTF-8.
+pub fn environment() -> anyhow::Result<Vec<(String, String)>> {
+    let mut variables = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        let Ok(name) = name.into_string() else { continue };
+        match value.into_string() {
+            Ok(value) => variables.push((name, value)),
+            Err(_) if name.starts_with("DOORWARD_") => {
+                anyhow::bail!("the environment variable {name} is not UTF-8; set it again, or unset it")
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(variables)
 }
 
 /// A running server.
@@ -56,22 +80,23 @@ pub struct Running {
     pub first_admin_key: Option<AdminKeyOffer>,
 }
 
-/// Opens the server and binds its listeners; nothing is answered before [`Running::until_stopped`] runs.
+/// Binds the listeners and opens the server; nothing is answered before [`Running::until_stopped`] runs. The listeners
+/// come first: a start that fails for a taken port has not migrated anything, nor made an admin key that nobody saw.
 pub async fn start(settings: Settings, stop: &CancellationToken) -> anyhow::Result<Running> {
     let (public_address, admin_address) = (settings.server.address, settings.admin.address);
     let issuer = settings.server.issuer.clone();
-    let mut server = AuthorizationServer::open(settings, Parts::system()).await?;
-    let first_admin_key = server.take_first_admin_key();
-    let Routers {
-        public: public_router,
-        admin: admin_router,
-    } = server.routers();
     let public = TcpListener::bind(public_address)
         .await
         .with_context(|| format!("cannot listen on {public_address} (server.address)"))?;
     let admin = TcpListener::bind(admin_address)
         .await
         .with_context(|| format!("cannot listen on {admin_address} (admin.address)"))?;
+    let mut server = AuthorizationServer::open(settings, Parts::system()).await?;
+    let first_admin_key = server.take_first_admin_key();
+    let Routers {
+        public: public_router,
+        admin: admin_router,
+    } = server.routers();
     tracing::info!(issuer, public = %public_address, admin = %admin_address, "the authorization server listens");
     Ok(Running {
         server,

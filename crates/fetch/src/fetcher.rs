@@ -49,6 +49,15 @@ struct Key {
     max_body: usize,
 }
 
+impl Key {
+    fn new(url: &str, limits: &Limits) -> Self {
+        Self {
+            url: url.to_owned(),
+            max_body: limits.max_body,
+        }
+    }
+}
+
 impl Fetcher {
     /// A fetcher that uses the system's resolver. Reads the system's certificates and the policy's CA file.
     ///
@@ -82,6 +91,11 @@ impl Fetcher {
             .retry(reqwest::retry::never())
             .no_proxy()
             .referer(false)
+            // On by default where another crate of the program has turned on reqwest's features.
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
             .user_agent(&policy.user_agent)
             .http1_only()
             .http1_max_headers(MAX_HEADERS)
@@ -111,14 +125,16 @@ impl Fetcher {
     /// Every [`FetchError`] but [`FetchError::Setup`].
     pub async fn get_json(&self, url: &str, limits: &Limits) -> Outcome {
         let target = Target::parse(url, &self.inner.policy)?;
-        let key = Key {
-            url: url.to_owned(),
-            max_body: limits.max_body,
-        };
+        let key = Key::new(url, limits);
         if let Some(answer) = self.cached(&key) {
             return answer;
         }
         self.join_flight(key, target, limits, true).await
+    }
+
+    /// Whether [`Fetcher::get_json`] would answer from memory, a remembered failure included.
+    pub fn is_cached(&self, url: &str, limits: &Limits) -> bool {
+        self.cached(&Key::new(url, limits)).is_some()
     }
 
     /// Like [`Fetcher::get_json`], but asks the server whatever the cache holds (for example because a key
@@ -128,19 +144,13 @@ impl Fetcher {
     /// As [`Fetcher::get_json`].
     pub async fn get_json_fresh(&self, url: &str, limits: &Limits) -> Outcome {
         let target = Target::parse(url, &self.inner.policy)?;
-        let key = Key {
-            url: url.to_owned(),
-            max_body: limits.max_body,
-        };
-        self.join_flight(key, target, limits, false).await
+        self.join_flight(Key::new(url, limits), target, limits, false)
+            .await
     }
 
     /// The caller found the document to be useless: keep it no longer than a failure.
     pub fn distrust(&self, url: &str, limits: &Limits) {
-        let key = Key {
-            url: url.to_owned(),
-            max_body: limits.max_body,
-        };
+        let key = Key::new(url, limits);
         if let Some(document) = self.inner.cache.peek(&key).and_then(|entry| entry.document) {
             let soon = self.inner.clock.now() + limits.negative_ttl;
             let document = Fetched {

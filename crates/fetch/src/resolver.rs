@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::sync::Semaphore;
 
 use crate::error::FetchError;
 use crate::policy::FetchPolicy;
@@ -21,11 +22,22 @@ pub trait Resolver: Send + Sync + 'static {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemResolver;
 
+/// Look-ups of the system's resolver at a time. One cannot be called off: it holds a thread of the runtime's blocking pool
+/// (512 by default) until the name server's last time-out, long after the fetch that wanted it has ended. Whoever runs
+/// slow name servers must not take all threads from the program.
+static LOOKUPS: Semaphore = Semaphore::const_new(128);
+
 impl Resolver for SystemResolver {
     fn resolve(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
         Box::pin(async move {
-            let addresses = tokio::net::lookup_host((host, 0)).await?;
-            Ok(addresses.map(|address| address.ip()).collect())
+            let permit = LOOKUPS.acquire().await.map_err(io::Error::other)?;
+            // On its own, so that the permit lives as long as the look-up.
+            let lookup = tokio::spawn(async move {
+                let addresses = tokio::net::lookup_host((host, 0)).await;
+                drop(permit);
+                addresses.map(|addresses| addresses.map(|address| address.ip()).collect())
+            });
+            lookup.await?
         })
     }
 }

@@ -20,7 +20,8 @@ impl Guard {
     /// A router with the MCP server behind the guard at `path` and the resource metadata where clients look for it.
     ///
     /// `path` is where this process serves the MCP server. It differs from the path of the resource only behind a
-    /// proxy that rewrites paths; the metadata is always served at the paths that the public URL prescribes.
+    /// proxy that rewrites paths; the metadata is always served at the paths that the public URL prescribes, and proofs
+    /// of possession are for the public URL.
     ///
     /// # Panics
     /// As [`Router::route_service`], when `path` is no route, for example because it does not begin with a slash.
@@ -35,7 +36,7 @@ impl Guard {
         R: http_body::Body<Data = Bytes> + Send + 'static,
         R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let mut router = Router::new().route_service(path, self.layer().layer(service));
+        let mut router = Router::new().route_service(path, self.layer().served_at(path).layer(service));
         for metadata_path in self.metadata_paths() {
             router = router.route_service(metadata_path, self.metadata_service());
         }

@@ -13,6 +13,7 @@ use doorward_oauth::scope::{Scope, ScopeError, ScopeSet};
 use doorward_oauth::time::{Clock, SystemClock};
 
 use crate::challenge::Challenges;
+use crate::dpop::DpopSettings;
 use crate::fetch::{Fetch, HttpFetch};
 use crate::guard::{Guard, Inner};
 use crate::keys::{Discovery, KeyPolicy, Keys};
@@ -48,6 +49,11 @@ pub enum BuildError {
         #[source]
         reason: ResourceUriError,
     },
+    /// The resource's path holds what routers take for a pattern, so that its metadata cannot be served there.
+    #[error(
+        "the path of the resource `{0}` has a segment that begins with `:` or `*`, or holds `{{` or `}}`; choose a plain path such as /mcp"
+    )]
+    ResourcePath(String),
     /// A scope is no scope token.
     #[error("the scope `{scope}` cannot be used: {reason}")]
     Scope {
@@ -69,6 +75,14 @@ pub enum BuildError {
     /// The clock skew is longer than a minute.
     #[error("the clock skew must be 60 seconds or less; let the machine follow a time server instead")]
     ClockSkew,
+    /// A proof must be allowed some age.
+    #[error(
+        "proofs must be accepted for at least one second and at most an hour; 300 s and 60 s ahead are usual"
+    )]
+    DpopWindow,
+    /// The system has no random bytes.
+    #[error("no random bytes for DPoP nonces; give their keys with `dpop_nonce_keys`")]
+    Random,
     /// The HTTP client could not be set up.
     #[error("the HTTP client could not be set up: {0}")]
     Fetch(#[from] FetchError),
@@ -95,6 +109,7 @@ pub struct GuardBuilder {
     keys: KeyPolicy,
     clock: Arc<dyn Clock>,
     fetch: Option<Arc<dyn Fetch>>,
+    pub(crate) dpop: DpopSettings,
 }
 
 impl GuardBuilder {
@@ -129,6 +144,7 @@ impl GuardBuilder {
             },
             clock: Arc::new(SystemClock),
             fetch: None,
+            dpop: DpopSettings::default(),
         }
     }
 
@@ -291,6 +307,10 @@ impl GuardBuilder {
             resource: self.resource.clone(),
             reason,
         })?;
+        let unroutable = |segment: &str| segment.starts_with([':', '*']) || segment.contains(['{', '}']);
+        if resource.path().split('/').any(unroutable) {
+            return Err(BuildError::ResourcePath(self.resource));
+        }
         if self.algorithms.is_empty() {
             return Err(BuildError::NoAlgorithm);
         }
@@ -303,25 +323,15 @@ impl GuardBuilder {
         } else {
             scope_set(&self.scopes)?
         };
-        let mut tool_scopes: HashMap<String, ScopeSet> = HashMap::new();
-        for (tool, scopes) in &self.tool_scopes {
-            tool_scopes
-                .entry(tool.clone())
-                .or_default()
-                .extend(scope_set(scopes)?);
-        }
-        let origins = self
-            .origins
-            .iter()
-            .map(|origin| origin::normalize(origin).ok_or_else(|| BuildError::Origin(origin.clone())));
-        let origins = origins.collect::<Result<Vec<_>, _>>()?;
+        let tool_scopes = tool_scopes(&self.tool_scopes)?;
+        let origins = normal_origins(&self.origins)?;
         let fetch = match self.fetch {
             Some(fetch) => fetch,
             None => Arc::new(HttpFetch::new(&issuer, self.clock.clone())?),
         };
         // Only to tell processes and refusals apart.
         let seed = RandomState::new().hash_one(&self.resource);
-        let challenges = Arc::new(Challenges::new(resource.metadata_url(), &supported, &required));
+        let challenges = Challenges::new(resource.metadata_url(), &supported, &required, &self.dpop);
         let discovery = Discovery::new(issuer.clone(), fetch);
         let metadata = Metadata::new(
             &issuer,
@@ -329,11 +339,13 @@ impl GuardBuilder {
             &supported,
             self.resource_name,
             self.documentation,
+            &self.dpop,
         );
         Ok(Guard(Arc::new(Inner {
             metadata,
             root_metadata: self.root_metadata,
             origins: Origins::new(resource.origin(), origins),
+            dpop: self.dpop.build(&resource)?,
             tool_scopes,
             max_body: self.max_body,
             sessions: self
@@ -348,10 +360,26 @@ impl GuardBuilder {
                 clock: self.clock.clone(),
                 keys: Arc::new(Keys::new(discovery, self.keys, self.clock, seed)),
                 cache: TokenCache::new(self.token_cache),
-                challenges,
+                challenges: Arc::new(challenges),
             },
         })))
     }
+}
+
+/// Repeated entries for one tool add up.
+fn tool_scopes(entries: &[(String, Vec<String>)]) -> Result<HashMap<String, ScopeSet>, BuildError> {
+    let mut tools: HashMap<String, ScopeSet> = HashMap::new();
+    for (tool, scopes) in entries {
+        tools.entry(tool.clone()).or_default().extend(scope_set(scopes)?);
+    }
+    Ok(tools)
+}
+
+fn normal_origins(origins: &[String]) -> Result<Vec<String>, BuildError> {
+    origins
+        .iter()
+        .map(|origin| origin::normalize(origin).ok_or_else(|| BuildError::Origin(origin.clone())))
+        .collect()
 }
 
 fn scope_set(scopes: &[String]) -> Result<ScopeSet, BuildError> {

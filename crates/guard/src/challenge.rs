@@ -1,8 +1,10 @@
-//! What a client is told about how to get in (RFC 6750 §3, RFC 9728 §5.1).
+//! What a client is told about how to get in (RFC 6750 §3, RFC 9728 §5.1, RFC 9449 §7.1).
 
 use doorward_oauth::challenge::Challenge;
 use doorward_oauth::error::ErrorCode;
 use doorward_oauth::scope::ScopeSet;
+
+use crate::dpop::{DpopPolicy, DpopSettings};
 
 /// The challenges of one protected resource.
 #[derive(Debug)]
@@ -12,15 +14,33 @@ pub(crate) struct Challenges {
     basic: ScopeSet,
     /// What every request needs.
     required: ScopeSet,
+    /// One for each scheme, without parameters that vary. Bearer comes first: some clients read the beginning alone.
+    schemes: Vec<Challenge>,
+    /// The one for what is wrong with a proof.
+    dpop: Challenge,
 }
 
 impl Challenges {
-    pub(crate) fn new(metadata_url: String, supported: &ScopeSet, required: &ScopeSet) -> Self {
+    pub(crate) fn new(
+        metadata_url: String,
+        supported: &ScopeSet,
+        required: &ScopeSet,
+        dpop: &DpopSettings,
+    ) -> Self {
+        let policy = dpop.policy();
+        let dpop = Challenge::dpop(dpop.algorithms());
+        let schemes = match policy {
+            DpopPolicy::Off => vec![Challenge::bearer()],
+            DpopPolicy::Accept => vec![Challenge::bearer(), dpop.clone()],
+            DpopPolicy::Require => vec![dpop.clone()],
+        };
         let basic = if required.is_empty() { supported } else { required };
         Self {
             metadata_url,
             basic: basic.clone(),
             required: required.clone(),
+            schemes,
+            dpop,
         }
     }
 
@@ -30,25 +50,35 @@ impl Challenges {
     }
 
     /// No credentials: no error either (RFC 6750 §3.1).
-    pub(crate) fn bare(&self) -> String {
-        self.render(Challenge::bearer(), &self.basic)
+    pub(crate) fn bare(&self) -> Vec<String> {
+        let bare = |scheme: &Challenge| self.render(scheme.clone(), &self.basic);
+        self.schemes.iter().map(bare).collect()
     }
 
-    pub(crate) fn error(&self, error: ErrorCode, description: &str) -> String {
-        self.render(
-            Challenge::bearer().error(error).description(description),
-            &self.basic,
-        )
+    pub(crate) fn error(&self, error: ErrorCode, description: &str) -> Vec<String> {
+        self.failed(&self.schemes, error, description, &self.basic)
+    }
+
+    /// What is wrong is the proof, not the token: no other scheme would do.
+    pub(crate) fn proof(&self, error: ErrorCode, description: &str) -> Vec<String> {
+        self.failed(std::slice::from_ref(&self.dpop), error, description, &self.basic)
     }
 
     /// The whole set at once, so that one step up is enough (MCP scope challenge handling).
-    pub(crate) fn insufficient_scope(&self, needed: &ScopeSet, description: &str) -> String {
-        self.render(
-            Challenge::bearer()
-                .error(ErrorCode::InsufficientScope)
-                .description(description),
-            needed,
-        )
+    pub(crate) fn insufficient_scope(&self, needed: &ScopeSet, description: &str) -> Vec<String> {
+        self.failed(&self.schemes, ErrorCode::InsufficientScope, description, needed)
+    }
+
+    fn failed(
+        &self,
+        schemes: &[Challenge],
+        error: ErrorCode,
+        description: &str,
+        scope: &ScopeSet,
+    ) -> Vec<String> {
+        let failed =
+            |scheme: &Challenge| self.render(scheme.clone().error(error).description(description), scope);
+        schemes.iter().map(failed).collect()
     }
 
     fn render(&self, challenge: Challenge, scope: &ScopeSet) -> String {

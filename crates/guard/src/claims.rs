@@ -36,6 +36,9 @@ pub struct Claims {
     pub grant_id: Option<String>,
     /// `act`: who acts for the subject (RFC 8693 §4.1). Only the outermost actor counts for decisions.
     pub actor: Option<Actor>,
+    /// `cnf.jkt`: the RFC 7638 thumbprint of the key that the token is bound to. The sender has proved to have the key
+    /// (RFC 9449).
+    pub key_thumbprint: Option<String>,
     /// Every claim of the token.
     pub raw: Map<String, Value>,
     pub(crate) challenges: Arc<Challenges>,

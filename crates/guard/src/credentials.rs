@@ -10,13 +10,15 @@ pub(crate) enum Credentials<'a> {
     None,
     /// `Authorization: Bearer …`
     Bearer(&'a str),
+    /// `Authorization: DPoP …` (RFC 9449 §7.1)
+    Dpop(&'a str),
     /// RFC 6750 §3.1 `invalid_request`: a repeated or malformed header, or more than one way at a time.
     Malformed,
 }
 
 /// Reads the `Authorization` header. Tokens anywhere else do not count (OAuth 2.1 §5.1), and beside the header
-/// they are an error.
-pub(crate) fn read<'a>(headers: &'a HeaderMap, uri: &Uri) -> Credentials<'a> {
+/// they are an error. `dpop` says whether the scheme `DPoP` is known.
+pub(crate) fn read<'a>(headers: &'a HeaderMap, uri: &Uri, dpop: bool) -> Credentials<'a> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else {
         return Credentials::None;
@@ -31,12 +33,41 @@ pub(crate) fn read<'a>(headers: &'a HeaderMap, uri: &Uri) -> Credentials<'a> {
         Some(end) => value.split_at(end),
         None => (value, ""),
     };
-    if !scheme.eq_ignore_ascii_case("Bearer") {
+    let presented = if scheme.eq_ignore_ascii_case("Bearer") {
+        Credentials::Bearer
+    } else if dpop && scheme.eq_ignore_ascii_case("DPoP") {
+        Credentials::Dpop
+    } else {
         return Credentials::None;
-    }
+    };
     match rest.strip_prefix(' ') {
-        Some(token) if is_token(token) && !has_other_token(headers, uri) => Credentials::Bearer(token),
+        Some(token) if is_token(token) && !has_other_token(token, headers, uri) => presented(token),
         _ => Credentials::Malformed,
+    }
+}
+
+/// Takes the token out of the headers, wherever it is: gateways copy it into headers of their own
+/// (`X-Forwarded-Access-Token`, cookies), and nothing behind the guard may pass it on.
+pub(crate) fn strip(headers: &mut HeaderMap) {
+    let Some(credentials) = headers.remove(AUTHORIZATION) else {
+        return;
+    };
+    let credentials = credentials.as_bytes();
+    let token_start = credentials
+        .iter()
+        .position(|byte| *byte == b' ')
+        .map_or(0, |space| space + 1);
+    let token = &credentials[token_start..];
+    if token.is_empty() {
+        return;
+    }
+    let copies: Vec<_> = headers
+        .iter()
+        .filter(|(_, value)| value.as_bytes().windows(token.len()).any(|part| part == token))
+        .map(|(name, _)| name.clone())
+        .collect();
+    for name in copies {
+        headers.remove(name);
     }
 }
 
@@ -49,12 +80,11 @@ fn is_token(token: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b))
 }
 
-/// A token in the query, or a body that could hold one.
-fn has_other_token(headers: &HeaderMap, uri: &Uri) -> bool {
+/// A token in the query (this one under any name: the query goes on to the service), or a body that could hold one.
+fn has_other_token(token: &str, headers: &HeaderMap, uri: &Uri) -> bool {
     let in_query = uri.query().is_some_and(|query| {
-        query
-            .split('&')
-            .any(|pair| pair.split('=').next().is_some_and(|name| name == "access_token"))
+        url::form_urlencoded::parse(query.as_bytes())
+            .any(|(name, value)| name == "access_token" || value == token)
     });
     let form = headers
         .get(CONTENT_TYPE)
@@ -79,7 +109,7 @@ mod tests {
         for value in values {
             headers.append(AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
         }
-        format!("{:?}", read(&headers, &Uri::from_static(uri)))
+        format!("{:?}", read(&headers, &Uri::from_static(uri), false))
     }
 
     /// RS-004 and RS-005 of the catalogue.
@@ -113,6 +143,28 @@ mod tests {
     fn a_token_in_the_query_is_none_and_beside_the_header_an_error() {
         assert_eq!(with(&[], "/mcp?access_token=x"), "None");
         assert_eq!(with(&[b"Bearer x"], "/mcp?a=1&access_token=x"), "Malformed");
+        assert_eq!(with(&[b"Bearer x"], "/mcp?access%5Ftoken=y"), "Malformed");
+        assert_eq!(with(&[b"Bearer x"], "/mcp?t=%78"), "Malformed");
         assert_eq!(with(&[b"Bearer x"], "/mcp?a=access_token"), "Bearer(\"x\")");
+    }
+
+    /// RS-037 of the catalogue.
+    #[test]
+    fn copies_of_the_token_go_with_it() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("authorization", "Bearer abc.def"),
+            ("x-forwarded-access-token", "abc.def"),
+            ("x-original-authorization", "bearer abc.def"),
+            ("cookie", "a=1; token=abc.def"),
+            ("x-other", "abc.de"),
+            ("accept", "*/*"),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        strip(&mut headers);
+        let mut left: Vec<_> = headers.keys().map(http::HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["accept", "x-other"]);
     }
 }

@@ -8,6 +8,7 @@ use doorward_oauth::scope::ScopeSet;
 
 use crate::builder::GuardBuilder;
 use crate::claims::Claims;
+use crate::dpop::Dpop;
 use crate::layer::GuardLayer;
 use crate::metadata::{Metadata, MetadataService, ROOT_PATH};
 use crate::origin::Origins;
@@ -25,6 +26,7 @@ pub(crate) struct Inner {
     pub(crate) metadata: Metadata,
     pub(crate) root_metadata: bool,
     pub(crate) origins: Origins,
+    pub(crate) dpop: Dpop,
     pub(crate) tool_scopes: HashMap<String, ScopeSet>,
     pub(crate) max_body: usize,
     pub(crate) sessions: Option<Sessions>,
@@ -64,12 +66,15 @@ impl Guard {
         self.0.verifier.keys.start();
     }
 
-    /// Verifies an access token by itself, for servers that are not tower services. Scopes are not looked at.
+    /// Verifies a bearer token by itself, for servers that are not tower services. Scopes are not looked at, and a token
+    /// that is bound to a key is refused.
     ///
     /// # Errors
     /// [`VerifyError::Rejected`] for a bad token, [`VerifyError::KeysUnavailable`] when that cannot be told.
     pub async fn verify(&self, token: &str) -> Result<Claims, VerifyError> {
-        self.0.verifier.verify(token).await
+        let claims = self.0.verifier.verify(token).await?;
+        self.0.dpop.check_bearer(&claims)?;
+        Ok(claims)
     }
 }
 

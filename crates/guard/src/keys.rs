@@ -143,20 +143,25 @@ impl Keys {
             Some(set) if set.find(key_id).is_some() => return Ok(set),
             Some(_) => {
                 self.start();
-                self.ask().ok_or_else(|| self.verdict())?
+                self.ask()
             }
             None => {
                 self.start();
-                self.attempt_under_way().ok_or_else(|| self.unavailable())?
+                self.attempt_under_way()
             }
         };
-        self.wait_for(attempt).await?;
+        if let Some(attempt) = attempt {
+            self.wait_for(attempt).await?;
+        }
+        // Without anything to wait for as well: a fetch may have ended since the keys were looked at.
         let set = self.current().ok_or_else(|| self.unavailable())?;
         if set.find(key_id).is_none() {
             return Err(self.verdict());
         }
-        // The key was really new, so asking was no abuse.
-        self.gate().cooling_until = None;
+        if attempt.is_some() {
+            // The key was really new, so asking was no abuse.
+            self.gate().cooling_until = None;
+        }
         Ok(set)
     }
 
@@ -219,7 +224,8 @@ impl Keys {
             Ok((keys, fresh_for)) => {
                 self.replace(keys, now);
                 let pause = fresh_for.unwrap_or(self.policy.refresh).min(self.policy.refresh);
-                (0, self.vary(pause.max(MIN_REFRESH.min(self.policy.refresh))))
+                let shortest = MIN_REFRESH.min(self.policy.refresh).max(Duration::from_secs(1));
+                (0, self.vary(pause.max(shortest)))
             }
             Err(error) => {
                 let failures = self.progress.borrow().failures.saturating_add(1);

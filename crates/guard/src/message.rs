@@ -1,8 +1,9 @@
 //! What an MCP request asks for, read from its JSON-RPC body.
 //!
 //! The guard decides by the body, never by mirrored headers alone, and it reads the body as strictly as the
-//! strictest server behind it might: a repeated member name, parameters by position or a method that is no
-//! string are refused, because two parsers could read them differently.
+//! strictest server behind it might: a repeated member name, parameters by position, a method that is no string or
+//! a name that only differs in letter case (Go and .NET readers take `Method` for `method`) are refused, because
+//! two parsers could read them differently.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -14,6 +15,10 @@ pub(crate) mod headers;
 
 /// More messages than this in one batch are refused.
 const MAX_BATCH: usize = 100;
+
+/// The members of a JSON-RPC message, and those of its parameters that decide about access.
+const MESSAGE_MEMBERS: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
+const PARAMS_MEMBERS: [&str; 5] = ["name", "uri", "taskId", "arguments", "_meta"];
 
 /// The messages of one HTTP request.
 #[derive(Debug, PartialEq)]
@@ -151,12 +156,18 @@ impl<'de> Visitor<'de> for MessageVisitor {
                 "method" => message.method = Some(map.next_value()?),
                 "id" => message.id = Some(map.next_value::<RequestId>()?.0),
                 "params" => params = map.next_value()?,
+                other if resembles(other, &MESSAGE_MEMBERS) => {
+                    return Err(A::Error::custom("a member name in another letter case"));
+                }
                 _ => {
                     map.next_value::<Checked>()?;
                 }
             }
         }
         if let Some(method) = message.method.as_deref() {
+            if params.look_alike && target_member(method).is_some() {
+                return Err(A::Error::custom("a parameter name in another letter case"));
+            }
             message.target = match target_member(method) {
                 Some("name") => params.name,
                 Some("uri") => params.uri,
@@ -181,6 +192,10 @@ impl Members {
         let Some(name) = map.next_key::<String>()? else {
             return Ok(None);
         };
+        // To some readers, a name ends at a NUL.
+        if name.contains('\0') {
+            return Err(A::Error::custom("a NUL in a member name"));
+        }
         if self.0.insert(name.clone()) {
             Ok(Some(name))
         } else {
@@ -189,12 +204,24 @@ impl Members {
     }
 }
 
+/// Whether a reader that does not mind letter case takes `name` for one of `known`, which it is not.
+fn resembles(name: &str, known: &[&str]) -> bool {
+    if known.contains(&name) || name.len() > 32 {
+        return false;
+    }
+    // Both ways, for characters such as the long s and the Kelvin sign that fold in one direction only.
+    let folded = name.to_uppercase().to_lowercase();
+    known.iter().any(|known| known.eq_ignore_ascii_case(&folded))
+}
+
 #[derive(Default)]
 struct Params {
     name: Option<String>,
     uri: Option<String>,
     task_id: Option<String>,
     meta: Meta,
+    /// Whether a name was there that only differs in letter case from one that counts.
+    look_alike: bool,
 }
 
 impl<'de> Deserialize<'de> for Params {
@@ -217,7 +244,8 @@ impl<'de> Deserialize<'de> for Params {
                         "uri" => params.uri = map.next_value::<Checked>()?.into_text(),
                         "taskId" => params.task_id = map.next_value::<Checked>()?.into_text(),
                         "_meta" => params.meta = map.next_value()?,
-                        _ => {
+                        other => {
+                            params.look_alike |= resembles(other, &PARAMS_MEMBERS);
                             map.next_value::<Checked>()?;
                         }
                     }

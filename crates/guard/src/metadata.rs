@@ -17,6 +17,8 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use tower_service::Service;
 
+use crate::dpop::{DpopPolicy, DpopSettings};
+
 /// The path at the root of the host.
 pub(crate) const ROOT_PATH: &str = "/.well-known/oauth-protected-resource";
 
@@ -35,7 +37,10 @@ impl Metadata {
         scopes: &ScopeSet,
         name: Option<String>,
         documentation: Option<String>,
+        dpop: &DpopSettings,
     ) -> Self {
+        let dpop_is_on = dpop.policy() != DpopPolicy::Off;
+        let algorithms = dpop.algorithms().into_iter().map(str::to_owned).collect();
         let scopes: Vec<_> = scopes.iter().map(ToString::to_string).collect();
         let document = ProtectedResourceMetadata {
             resource: resource.as_str().to_owned(),
@@ -44,6 +49,8 @@ impl Metadata {
             bearer_methods_supported: Some(vec!["header".to_owned()]),
             resource_name: name,
             resource_documentation: documentation,
+            dpop_signing_alg_values_supported: dpop_is_on.then_some(algorithms),
+            dpop_bound_access_tokens_required: dpop_is_on.then_some(dpop.policy() == DpopPolicy::Require),
             ..ProtectedResourceMetadata::default()
         };
         // Strings in lists: nothing that could fail to serialise.

@@ -69,7 +69,7 @@ pub(crate) fn allow_preflight(headers: &mut HeaderMap, origin: HeaderValue) {
     const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE");
     // `*` stands for every header but `Authorization`; old browsers need the names.
     const HEADERS: HeaderValue = HeaderValue::from_static(
-        "Authorization, Content-Type, Accept, Last-Event-ID, MCP-Protocol-Version, Mcp-Session-Id, Mcp-Method, Mcp-Name, *",
+        "Authorization, DPoP, Content-Type, Accept, Last-Event-ID, MCP-Protocol-Version, Mcp-Session-Id, Mcp-Method, Mcp-Name, *",
     );
     allow(headers, origin);
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
@@ -79,8 +79,9 @@ pub(crate) fn allow_preflight(headers: &mut HeaderMap, origin: HeaderValue) {
 
 /// Lets the page read the answer and the headers that an MCP client needs.
 pub(crate) fn allow(headers: &mut HeaderMap, origin: HeaderValue) {
-    const EXPOSED: HeaderValue =
-        HeaderValue::from_static("WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After");
+    const EXPOSED: HeaderValue = HeaderValue::from_static(
+        "WWW-Authenticate, DPoP-Nonce, Mcp-Session-Id, MCP-Protocol-Version, Retry-After",
+    );
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
     headers.append(VARY, HeaderValue::from_static("Origin"));

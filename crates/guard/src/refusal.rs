@@ -13,6 +13,7 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 
 use crate::challenge::Challenges;
+use crate::dpop::DpopRefusal;
 use crate::message::Malformed;
 use crate::verify::Rejection;
 
@@ -23,11 +24,14 @@ pub(crate) enum Refusal {
     NoCredentials,
     MalformedCredentials,
     InvalidToken(Rejection),
+    Dpop(DpopRefusal),
     KeysUnavailable { retry_after: Duration },
     InsufficientScope { needed: ScopeSet },
     ForeignSession,
     BodyTooLarge,
     BodyUnreadable,
+    BodyTooSlow,
+    Encoding,
     Message(Malformed),
     HeaderMismatch { id: Option<Value> },
 }
@@ -41,12 +45,19 @@ mod text {
     pub(super) const MALFORMED: &str = "Send exactly one access token, as `Authorization: Bearer <token>`, and none in the query or in a form.";
     pub(super) const INVALID_TOKEN: &str =
         "The access token is not valid for this MCP server. Get a new one from its authorization server.";
+    pub(super) const BOUND: &str = "The access token is bound to a key. It only counts as `Authorization: DPoP <token>` \
+         with a proof, where the challenges name that scheme.";
+    pub(super) const NOT_BOUND: &str = "The access token is not bound to a key. Send it as `Authorization: Bearer <token>` \
+         without a proof, where the challenges name that scheme, or get one that is bound.";
     pub(super) const UNAVAILABLE: &str =
         "Access tokens cannot be checked right now. Try again a little later.";
     pub(super) const INSUFFICIENT: &str = "The access token does not have every scope that this request needs. Ask for the scopes in the challenge.";
     pub(super) const SESSION: &str = "There is no such session. Send a new initialize request.";
     pub(super) const TOO_LARGE: &str = "The request body is larger than this MCP server takes.";
     pub(super) const UNREADABLE: &str = "The request body could not be read.";
+    pub(super) const TOO_SLOW: &str = "The request body did not arrive in time.";
+    pub(super) const ENCODING: &str =
+        "Send the body as UTF-8, without a content encoding: Content-Type: application/json.";
     pub(super) const NOT_JSON: &str = "Parse error: the body must be one JSON document";
     pub(super) const NOT_A_MESSAGE: &str = "Invalid request: the body must be a JSON-RPC message without repeated \
          members, with parameters by name";
@@ -67,8 +78,10 @@ impl Refusal {
         let status = status.as_u16();
         match self {
             // How every client begins.
-            Self::NoCredentials => tracing::debug!(error_id, status, reason = ?self, "request refused"),
-            Self::KeysUnavailable { .. } => {
+            Self::NoCredentials | Self::Dpop(DpopRefusal::Nonce { .. }) => {
+                tracing::debug!(error_id, status, reason = ?self, "request refused");
+            }
+            Self::KeysUnavailable { .. } | Self::Dpop(DpopRefusal::ReplaysUnavailable { .. }) => {
                 tracing::warn!(error_id, status, reason = ?self, "request refused");
             }
             // The id comes from the client.
@@ -107,13 +120,16 @@ impl Refusal {
                     &challenges.error(ErrorCode::InvalidRequest, text::MALFORMED),
                 )
             }
-            Self::InvalidToken(_) => {
-                let response = oauth(StatusCode::UNAUTHORIZED, "invalid_token", text::INVALID_TOKEN);
-                challenging(
-                    response,
-                    &challenges.error(ErrorCode::InvalidToken, text::INVALID_TOKEN),
-                )
+            Self::InvalidToken(rejection) => {
+                let sentence = match rejection {
+                    Rejection::SenderConstrained => text::BOUND,
+                    Rejection::NotSenderConstrained => text::NOT_BOUND,
+                    _ => text::INVALID_TOKEN,
+                };
+                let response = oauth(StatusCode::UNAUTHORIZED, "invalid_token", sentence);
+                challenging(response, &challenges.error(ErrorCode::InvalidToken, sentence))
             }
+            Self::Dpop(refusal) => refusal.render(challenges, error_id),
             Self::KeysUnavailable { retry_after } => {
                 let mut response = oauth(
                     StatusCode::SERVICE_UNAVAILABLE,
@@ -133,6 +149,12 @@ impl Refusal {
                 text::TOO_LARGE,
             ),
             Self::BodyUnreadable => oauth(StatusCode::BAD_REQUEST, "invalid_request", text::UNREADABLE),
+            Self::BodyTooSlow => oauth(StatusCode::REQUEST_TIMEOUT, "request_timeout", text::TOO_SLOW),
+            Self::Encoding => oauth(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                text::ENCODING,
+            ),
             Self::Message(Malformed::NotJson) => jsonrpc(-32700, text::NOT_JSON, None),
             Self::Message(Malformed::NotAMessage) => jsonrpc(-32600, text::NOT_A_MESSAGE, None),
             Self::HeaderMismatch { id } => jsonrpc(-32020, text::MISMATCH, id.as_ref()),
@@ -161,7 +183,7 @@ pub(crate) fn insufficient_scope(
     )
 }
 
-fn json_response(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
+pub(crate) fn json_response(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -170,10 +192,16 @@ fn json_response(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
     response
 }
 
-fn challenging(mut response: Response<Full<Bytes>>, challenge: &str) -> Response<Full<Bytes>> {
+pub(crate) fn challenging(
+    mut response: Response<Full<Bytes>>,
+    challenges: &[String],
+) -> Response<Full<Bytes>> {
     // A challenge is made of checked URLs and scope tokens, so it always is header text.
-    if let Ok(value) = HeaderValue::from_str(challenge) {
-        response.headers_mut().insert(WWW_AUTHENTICATE, value);
+    for value in challenges
+        .iter()
+        .filter_map(|challenge| HeaderValue::from_str(challenge).ok())
+    {
+        response.headers_mut().append(WWW_AUTHENTICATE, value);
     }
     response
 }

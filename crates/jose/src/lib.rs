@@ -32,6 +32,22 @@ pub fn sha256(data: &[u8]) -> [u8; 32] {
     output
 }
 
+/// HMAC (RFC 2104) with SHA-256 of `data` under `key`.
+pub fn hmac_sha256(key: &[u8], data: &[u8]) -> [u8; 32] {
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, key);
+    let mut output = [0; 32];
+    output.copy_from_slice(aws_lc_rs::hmac::sign(&key, data).as_ref());
+    output
+}
+
+/// Fills `bytes` from the random source that makes keys.
+///
+/// # Errors
+/// [`JoseError::UnusableKey`] when the system's random source fails.
+pub fn fill_random(bytes: &mut [u8]) -> Result<(), JoseError> {
+    aws_lc_rs::rand::fill(bytes).map_err(|_| JoseError::UnusableKey)
+}
+
 /// Compares two secrets in a time that depends on their lengths alone.
 pub fn constant_time_eq(left: &[u8], right: &[u8]) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(left, right).is_ok()

@@ -217,11 +217,13 @@ pub struct Actor {
 }
 
 /// A member that is there has a value of its type; `null` is not one.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+pub(crate) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
-fn optional_numeric_date<'de, D: Deserializer<'de>>(
+pub(crate) fn optional_numeric_date<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<UnixSeconds>, D::Error> {
     numeric_date(deserializer).map(Some)

@@ -15,7 +15,7 @@ mod effective;
 mod keys;
 mod metadata;
 
-pub use effective::{RegistrationPolicy, effective};
+pub use effective::{RegistrationPolicy, effective, is_invisible};
 pub use metadata::{ClientMetadata, MAX_DOCUMENT_LENGTH};
 
 macro_rules! wire_names {
@@ -103,7 +103,7 @@ pub struct EffectiveClient {
     pub application_type: ApplicationType,
     /// How it authenticates.
     pub token_endpoint_auth_method: TokenEndpointAuthMethod,
-    /// What it may use at the token endpoint; never empty.
+    /// What it may use at the token endpoint; empty only for a client that does nothing but introspect.
     pub grant_types: Vec<GrantType>,
     /// `["code"]`, or empty without the authorization code grant.
     pub response_types: Vec<String>,

@@ -4,6 +4,7 @@
 pub mod challenge;
 pub mod claims;
 pub mod client;
+pub mod dpop;
 pub mod error;
 pub mod issuer;
 pub mod metadata;

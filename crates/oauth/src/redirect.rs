@@ -107,7 +107,7 @@ impl RedirectUri {
         if uri.authority.is_some_and(|authority| authority.has_userinfo) {
             return Err(RedirectUriError::Userinfo);
         }
-        if scheme::is_forbidden(uri.scheme) {
+        if SchemePolicy::forbids(uri.scheme) {
             return Err(RedirectUriError::Scheme);
         }
         if uri.scheme.bytes().any(|byte| byte.is_ascii_uppercase()) {

@@ -237,6 +237,16 @@ fn is_label(label: &str) -> bool {
         && label
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        && !is_empty_a_label(label)
+}
+
+/// An A-label (RFC 5890 §2.3.2.1) without a character beyond ASCII, as in `xn--localhost-`: no name, but a lenient decoder
+/// makes one of it.
+fn is_empty_a_label(label: &str) -> bool {
+    label
+        .get(..4)
+        .is_some_and(|prefix| prefix.eq_ignore_ascii_case("xn--"))
+        && (label.len() == 4 || label.ends_with('-'))
 }
 
 fn parse_port(digits: &str) -> Result<u16, UriError> {

@@ -66,7 +66,9 @@ impl AuthorizationServer {
             &settings.storage.url,
             &SqliteOptions::default(),
         )?);
-        let master = master_key(&settings, &parts)?;
+        // A key is made for an empty database only: another one would open nothing of what is there.
+        let is_new = store.signing_keys().await?.is_empty();
+        let master = master_key(&settings, &parts, is_new)?;
         let secrets = Secrets::open_store(store.as_ref(), &master, Arc::clone(&parts.random)).await?;
         let keep_previous = settings.tokens.access_ttl.duration() + RESOURCE_SERVER_SKEW;
         let keys = KeyRing::open(
@@ -140,7 +142,7 @@ impl AuthorizationServer {
 }
 
 /// The master key of the settings; else of its file, beside the database when none is named.
-fn master_key(settings: &Settings, parts: &Parts) -> Result<MasterKey, MasterKeyError> {
+fn master_key(settings: &Settings, parts: &Parts, may_create: bool) -> Result<MasterKey, MasterKeyError> {
     if let Some(text) = &settings.keys.master_key {
         return MasterKey::from_setting(text);
     }
@@ -150,7 +152,11 @@ fn master_key(settings: &Settings, parts: &Parts) -> Result<MasterKey, MasterKey
         .master_key_file
         .as_deref()
         .unwrap_or(&beside_database);
-    MasterKey::load_or_create(path, parts.random.as_ref())
+    if may_create {
+        MasterKey::load_or_create(path, parts.random.as_ref())
+    } else {
+        MasterKey::load(path)
+    }
 }
 
 /// `master.key` in the folder of the database.

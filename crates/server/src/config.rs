@@ -144,10 +144,9 @@ impl Settings {
             file::apply(&mut settings, path, &text, &mut problems);
         }
         environment::apply(&mut settings, environment, &mut problems);
-        if problems.is_empty() {
-            checks::resolve_secret_files(&mut settings, &mut problems);
-            checks::check(&settings, &mut problems);
-        }
+        // Even now, so that nothing is left to be found by the next try: a key that was refused above stands at its default.
+        checks::resolve_secret_files(&mut settings, &mut problems);
+        checks::check(&settings, &mut problems);
         if problems.is_empty() {
             Ok(settings)
         } else {

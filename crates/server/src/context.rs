@@ -67,9 +67,7 @@ impl Context {
     pub fn now(&self) -> UnixSeconds {
         self.clock.now()
     }
-}
 
-impl Context {
     /// How refresh tokens live, from `tokens.*`.
     pub fn refresh_policy(&self) -> doorward_store::RefreshPolicy {
         doorward_store::RefreshPolicy {

@@ -1,8 +1,7 @@
 //! Randomness, handed in like time.
 
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use doorward_jose::base64url;
 use doorward_oauth::time::Clock;
 use uuid::{Builder, Uuid};
 
@@ -36,7 +35,7 @@ impl dyn Random + '_ {
 
     /// `prefix` and 256 random bits as unpadded base64url.
     pub fn token(&self, prefix: &str) -> String {
-        format!("{prefix}{}", URL_SAFE_NO_PAD.encode(self.bytes::<32>()))
+        format!("{prefix}{}", base64url::encode(&self.bytes::<32>()))
     }
 
     /// A UUID that says nothing: for names that others see (`sub`, `jti`).

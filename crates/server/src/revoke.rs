@@ -44,12 +44,8 @@ async fn revoke_grant(ctx: &Context, client: &AuthenticatedClient, token: &str) 
     if !presented.belongs_to(&grant, &ctx.secrets) || grant.client_id != client.client_id() {
         return Ok(());
     }
-    let filter = GrantFilter {
-        id: Some(grant.id),
-        ..GrantFilter::default()
-    };
     ctx.store
-        .revoke_grants(filter, EndReason::RevokedByClient, ctx.now())
+        .revoke_grants(GrantFilter::one(grant.id), EndReason::RevokedByClient, ctx.now())
         .await?;
     Ok(())
 }

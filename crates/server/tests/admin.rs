@@ -6,10 +6,7 @@ mod support;
 
 use http::StatusCode;
 use serde_json::{Value, json};
-use support::{Authorization, Browser, Reply, TestApp};
-
-const KEY: &str = "dwk_a-key-for-this-test-only-0123456789";
-const REDIRECT: &str = "https://client.example/cb";
+use support::{ADMIN_KEY, Authorization, Browser, REDIRECT, Reply, TestApp};
 
 struct Operator {
     app: TestApp,
@@ -17,7 +14,7 @@ struct Operator {
 }
 
 async fn operator() -> Operator {
-    let app = TestApp::with(|settings| settings.admin.bootstrap_key = Some(KEY.into())).await;
+    let app = TestApp::with_admin_key().await;
     Operator {
         admin: Browser::new(app.admin.clone()),
         app,
@@ -26,7 +23,7 @@ async fn operator() -> Operator {
 
 impl Operator {
     async fn call(&self, method: &str, path: &str, body: Value) -> Reply {
-        let authorization = format!("Bearer {KEY}");
+        let authorization = format!("Bearer {ADMIN_KEY}");
         let headers = [
             ("content-type", "application/json"),
             ("authorization", &*authorization),
@@ -77,8 +74,8 @@ async fn nothing_answers_without_an_admin_key() {
                 "",
                 "Bearer wrong",
                 "Basic eDp5",
-                &format!("Bearer {KEY}x"),
-                &format!("Basic {KEY}"),
+                &format!("Bearer {ADMIN_KEY}x"),
+                &format!("Basic {ADMIN_KEY}"),
             ] {
                 let headers: &[(&str, &str)] = if authorization.is_empty() {
                     &[]
@@ -109,7 +106,7 @@ async fn nothing_answers_without_an_admin_key() {
         StatusCode::NOT_FOUND
     );
     let twice = [
-        ("authorization", &*format!("Bearer {KEY}")),
+        ("authorization", &*format!("Bearer {ADMIN_KEY}")),
         ("authorization", "Bearer x"),
     ];
     assert_eq!(
@@ -244,6 +241,7 @@ async fn bad_input_is_refused_with_a_sentence_and_changes_nothing() {
         json!({"client_name": "X", "redirect_uris": [REDIRECT], "token_endpoint_auth_method": "private_key_jwt"}),
         json!({"client_name": "X", "redirect_uris": [REDIRECT], "client_secret": "chosen"}),
         json!({"client_name": "X", "resource_server": "nowhere"}),
+        json!({"client_name": "\u{7}", "resource_server": "mcp"}),
         json!({"client_name": "X"}),
     ];
     for body in bad_clients {
@@ -267,7 +265,7 @@ async fn bad_input_is_refused_with_a_sentence_and_changes_nothing() {
         );
     }
     let headers = [
-        ("authorization", &*format!("Bearer {KEY}")),
+        ("authorization", &*format!("Bearer {ADMIN_KEY}")),
         ("content-type", "application/json"),
     ];
     let malformed = operator
@@ -379,6 +377,48 @@ async fn a_disabled_person_is_out_everywhere_at_once() {
         StatusCode::NOT_FOUND,
         "not_found",
     );
+}
+
+/// ADMIN-008, CWE-362: a change that began before does not enable a person again.
+#[tokio::test]
+async fn changes_at_the_same_time_do_not_undo_each_other() {
+    let operator = operator().await;
+    let body = json!({"email": "bob@example.com", "password": support::PASSWORD});
+    let bob = operator.create("/admin/users", body).await;
+    let path = format!("/admin/users/{}", bob["id"].as_str().unwrap());
+    let disable_path = format!("{path}/disable");
+    // The new password takes its time to hash, with the person as it was in hand.
+    let change = operator.call(
+        "PATCH",
+        &path,
+        json!({"name": "Robert", "password": "another long password"}),
+    );
+    let disable = operator.call("POST", &disable_path, Value::Null);
+    let (changed, disabled) = tokio::join!(change, disable);
+    assert_eq!(
+        (changed.status, disabled.status),
+        (StatusCode::OK, StatusCode::OK)
+    );
+    let bob = operator.get(&path).await;
+    assert_eq!((&bob["disabled"], &bob["name"]), (&json!(true), &json!("Robert")));
+
+    // The same address with and without the slash at the root: one of the two.
+    let resource = |slug: &str, uri: &str| json!({"slug": slug, "uri": uri});
+    let (one, other) = tokio::join!(
+        operator.call(
+            "POST",
+            "/admin/resources",
+            resource("one", "https://root.example")
+        ),
+        operator.call(
+            "POST",
+            "/admin/resources",
+            resource("other", "https://root.example/")
+        ),
+    );
+    let mut statuses = [one.status.as_u16(), other.status.as_u16()];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 409]);
 }
 
 #[tokio::test]
@@ -560,4 +600,26 @@ async fn metrics_are_there_for_scraping() {
         StatusCode::NOT_FOUND,
         "not for the public"
     );
+}
+
+#[tokio::test]
+async fn a_client_that_only_introspects_can_be_renamed_and_gets_no_redirect_uris() {
+    let operator = operator().await;
+    let body = json!({"client_name": "Guard", "resource_server": "mcp"});
+    let client = operator.create("/admin/clients", body).await;
+    let path = format!("/admin/clients/{}", client["client_id"].as_str().unwrap());
+    for change in [
+        json!({"redirect_uris": [REDIRECT]}),
+        json!({"client_name": "\u{7}"}),
+    ] {
+        let reply = operator.call("PATCH", &path, change).await;
+        assert_refused(&reply, StatusCode::BAD_REQUEST, "invalid_request");
+    }
+    let renamed = operator
+        .call("PATCH", &path, json!({"client_name": "Guard of the files"}))
+        .await;
+    assert_eq!(renamed.status, StatusCode::OK, "{renamed:?}");
+    let client = operator.get(&path).await;
+    assert_eq!(client["client_name"], "Guard of the files");
+    assert_eq!(client["resource_server"], "mcp");
 }

@@ -5,7 +5,7 @@
 
 mod support;
 
-use doorward_store::{ClientSource, PageRequest};
+use doorward_store::ClientSource;
 use http::StatusCode;
 use serde_json::{Value, json};
 use support::{Authorization, EMAIL, Reply, TestApp};
@@ -58,19 +58,6 @@ impl Host {
     }
 }
 
-async fn number_of_clients(app: &TestApp) -> usize {
-    app.context
-        .store
-        .clients(PageRequest {
-            after: None,
-            limit: 200,
-        })
-        .await
-        .unwrap()
-        .items
-        .len()
-}
-
 /// [CIMD-001, CIMD-008, CIMD-035]
 #[tokio::test]
 async fn a_client_by_document_is_shown_with_its_host_and_costs_a_row_only_when_approved() {
@@ -92,9 +79,9 @@ async fn a_client_by_document_is_shown_with_its_host_and_costs_a_row_only_when_a
         )
         .await
         .assert_error_page();
-    assert_eq!(number_of_clients(&app).await, 0);
+    assert_eq!(app.number_of_clients().await, 0);
     let reply = app.approve(&browser, &host.request()).await;
-    assert_eq!(number_of_clients(&app).await, 1);
+    assert_eq!(app.number_of_clients().await, 1);
     let token = app.redeem(&host.client_id, &reply).await;
     assert_eq!(token.status, StatusCode::OK, "{token:?}");
 }
@@ -172,7 +159,7 @@ async fn urls_into_the_inside_are_refused_without_a_request() {
     pages.dedup();
     assert_eq!(pages.len(), 1, "{pages:?}");
     assert!(host.server.received_requests().await.unwrap().is_empty());
-    assert_eq!(number_of_clients(&app).await, 0);
+    assert_eq!(app.number_of_clients().await, 0);
 }
 
 /// [CIMD-029]
@@ -335,9 +322,7 @@ async fn an_unknown_client_looks_like_a_wrong_secret() {
     let (id, secret) = confidential(&app).await;
     let public = app.add_client(ClientSource::Dynamic, &[REDIRECT]).await;
     let disabled = app.add_client(ClientSource::Dynamic, &[REDIRECT]).await;
-    let mut record = app.context.store.client(&disabled).await.unwrap().unwrap();
-    record.disabled = true;
-    app.context.store.update_client(record).await.unwrap();
+    app.disable_client(&disabled).await;
 
     let mut answers = Vec::new();
     for (id, secret) in [
@@ -374,4 +359,31 @@ async fn a_secret_in_the_query_is_no_credential() {
     let path = format!("/oauth/revoke?client_id={id}&client_secret={secret}");
     let reply = app.browser().post(&path, &[], "token=x".to_owned()).await;
     assert!(matches!(reply.status.as_u16(), 400 | 401), "{reply:?}");
+}
+
+/// [RATE-008]
+#[tokio::test]
+async fn strangers_cannot_have_documents_fetched_without_end() {
+    let (app, host) = (TestApp::new().await, Host::new().await);
+    host.answer(ResponseTemplate::new(404)).await;
+    let ask = async |number: usize| {
+        let client_id = format!("{}?{number}", host.client_id);
+        app.browser()
+            .get(&host.request().set("client_id", &client_id).path())
+            .await
+    };
+    for number in 0..120 {
+        assert_eq!(ask(number).await.status, StatusCode::BAD_REQUEST);
+    }
+    let refused = ask(120).await;
+    refused.assert_error_page();
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(refused.header("retry-after"), "1");
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("client_id", &host.client_id),
+        ("refresh_token", "dwr_x"),
+    ];
+    assert_eq!(app.token(&form).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(host.server.received_requests().await.unwrap().len(), 120);
 }

@@ -312,3 +312,29 @@ async fn the_server_says_that_it_lives_and_is_ready() {
     assert_eq!(get(&app, "/livez").await.status, StatusCode::OK);
     assert_eq!(get(&app, "/readyz").await.status, StatusCode::SERVICE_UNAVAILABLE);
 }
+
+/// [KEY-001]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whatever_reads_and_rotates_at_once_the_key_that_signs_is_the_newest() {
+    let app = TestApp::new().await;
+    for _ in 0..20 {
+        let changes: Vec<_> = (0..16)
+            .map(|number| {
+                let ctx = std::sync::Arc::clone(&app.context);
+                tokio::spawn(async move {
+                    if number % 2 == 0 {
+                        ctx.keys.rotate().await.unwrap();
+                    } else {
+                        ctx.keys.reload().await.unwrap();
+                    }
+                })
+            })
+            .collect();
+        for change in changes {
+            change.await.unwrap();
+        }
+        let stored = app.context.store.signing_keys().await.unwrap();
+        assert_eq!(app.context.keys.records(), stored);
+        assert_eq!(app.context.keys.signer().key_id(), stored[0].key_id);
+    }
+}

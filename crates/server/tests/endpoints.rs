@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use doorward_server::{admin_endpoints, admin_openapi, public_endpoints};
-use support::TestApp;
+use support::{ADMIN_KEY, TestApp};
 use tower::ServiceExt as _;
 
 type Table = BTreeMap<String, BTreeSet<String>>;
@@ -88,8 +88,7 @@ async fn the_table_of_public_endpoints_is_what_the_router_serves() {
 
 #[tokio::test]
 async fn the_tables_of_the_admin_router_are_what_it_serves() {
-    const KEY: &str = "dwk_a-key-for-this-test-only-0123456789";
-    let app = TestApp::with(|settings| settings.admin.bootstrap_key = Some(KEY.into())).await;
+    let app = TestApp::with_admin_key().await;
     let mut written: Table = admin_endpoints()
         .into_iter()
         .map(|endpoint| {
@@ -109,5 +108,5 @@ async fn the_tables_of_the_admin_router_are_what_it_serves() {
             .collect();
         written.insert(path.clone(), methods);
     }
-    assert_eq!(written, served(&app.admin, Some(KEY)).await);
+    assert_eq!(written, served(&app.admin, Some(ADMIN_KEY)).await);
 }

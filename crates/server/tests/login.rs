@@ -4,10 +4,12 @@
 
 mod support;
 
+use argon2::{Argon2, PasswordHasher as _};
 use doorward_store::ClientSource::Admin;
 use doorward_store::{User, UserId};
 use http::StatusCode;
 use support::{Authorization, Browser, EMAIL, ISSUER, PASSWORD, Reply, TestApp};
+use tokio::task::{JoinSet, LocalSet};
 
 async fn try_password(browser: &Browser, email: &str, password: &str) -> Reply {
     browser.sign_in("/login", email, password).await
@@ -82,6 +84,54 @@ async fn every_refusal_reads_the_same() {
     }
     assert!(answers[0].contains("is not right"), "{answers:?}");
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:#?}");
+}
+
+/// The kill switch has no gap: whoever was signing in with the old password while it was changed stays outside.
+#[tokio::test]
+async fn a_sign_in_that_overlaps_a_new_password_makes_no_session() {
+    let app = TestApp::with(|settings| settings.login.free_attempts = 100).await;
+    // An expensive hash, so that most of them still wait for theirs when the first is done.
+    let mut user = app.user.clone();
+    user.password_hash = Some(expensive_hash(PASSWORD));
+    app.context
+        .store
+        .update_user(user.clone(), app.context.now())
+        .await
+        .unwrap();
+    let mut forms = Vec::new();
+    for _ in 0..16 {
+        let browser = app.browser();
+        let form = browser.open("/login").await.form("/login");
+        forms.push((browser, form.set("email", EMAIL).set("password", PASSWORD)));
+    }
+    let change = async {
+        let mut sign_ins = JoinSet::new();
+        for (browser, form) in forms {
+            sign_ins.spawn_local(async move {
+                browser.submit(&form, None).await;
+                browser
+            });
+        }
+        let first = sign_ins.join_next().await.unwrap().unwrap();
+        user.password_hash = Some(expensive_hash("another password"));
+        let now = app.context.now();
+        app.context.store.update_user(user, now).await.unwrap();
+        let mut browsers = sign_ins.join_all().await;
+        browsers.push(first);
+        browsers
+    };
+    let browsers = LocalSet::new().run_until(change).await;
+    assert_eq!(browsers.len(), 16);
+    for browser in browsers {
+        assert!(!is_signed_in(&browser).await);
+    }
+}
+
+fn expensive_hash(password: &str) -> String {
+    Argon2::default()
+        .hash_password_with_salt(password.as_bytes(), b"the salt of tests")
+        .unwrap()
+        .to_string()
 }
 
 /// [LOGIN-003, LOGIN-004]

@@ -6,12 +6,9 @@ mod support;
 
 use std::sync::Arc;
 
-use doorward_store::{ClientSource, EndReason, GrantFilter, PageRequest};
+use doorward_store::{ClientSource, EndReason};
 use http::StatusCode;
-use serde_json::Value;
-use support::{Authorization, RESOURCE, Reply, TestApp};
-
-const REDIRECT: &str = "https://client.example/cb";
+use support::{Authorization, REDIRECT, RESOURCE, Reply, TestApp, claims};
 
 struct Scene {
     app: TestApp,
@@ -52,29 +49,6 @@ impl Scene {
         form.extend(more);
         self.app.token(&form).await
     }
-
-    async fn end_reason(&self) -> Option<EndReason> {
-        let grants = self
-            .app
-            .context
-            .store
-            .grants(GrantFilter::default(), PageRequest::default())
-            .await
-            .unwrap();
-        grants.items[0].end_reason
-    }
-}
-
-#[track_caller]
-fn assert_error(reply: &Reply, error: &str) {
-    assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{reply:?}");
-    assert_eq!(reply.json()["error"], error, "{reply:?}");
-    assert_eq!(reply.header("cache-control"), "no-store");
-}
-
-fn claims(token: &Value) -> Value {
-    let payload = token.as_str().unwrap().split('.').nth(1).unwrap();
-    serde_json::from_slice(&doorward_jose::base64url::decode(payload).unwrap()).unwrap()
 }
 
 /// REF-001.
@@ -85,12 +59,9 @@ async fn a_refresh_rotates_and_keeps_what_was_granted() {
     let body = reply.json();
     assert_ne!(token_of(&reply), scene.first);
     assert_eq!(body["scope"], "mcp:read mcp:write");
-    assert_eq!(claims(&body["access_token"])["aud"], RESOURCE);
+    assert_eq!(claims(&body)["aud"], RESOURCE);
     let again = scene.refresh(&token_of(&reply)).await.json();
-    assert_ne!(
-        claims(&again["access_token"])["jti"],
-        claims(&body["access_token"])["jti"]
-    );
+    assert_ne!(claims(&again)["jti"], claims(&body)["jti"]);
 }
 
 /// REF-002.
@@ -103,9 +74,9 @@ async fn what_is_not_a_refresh_token_is_refused_and_ends_nothing() {
     let flipped = String::from_utf8(flipped).unwrap();
     let (half, long, huge) = (&first[..first.len() / 2], format!("{first}A"), "x".repeat(60_000));
     for token in ["x", "dwr_", half, &long, &flipped, &huge, "dwr_\u{e9}"] {
-        assert_error(&scene.refresh(token).await, "invalid_grant");
+        scene.refresh(token).await.assert_error("invalid_grant");
     }
-    assert_error(&scene.refresh("").await, "invalid_request");
+    scene.refresh("").await.assert_error("invalid_request");
     assert_eq!(scene.refresh(first).await.status, StatusCode::OK);
 }
 
@@ -119,7 +90,7 @@ async fn another_client_cannot_use_a_refresh_token_nor_spoil_it() {
         ("client_id", &*other),
         ("refresh_token", &*scene.first),
     ];
-    assert_error(&scene.app.token(&form).await, "invalid_grant");
+    scene.app.token(&form).await.assert_error("invalid_grant");
     assert_eq!(scene.refresh(&scene.first).await.status, StatusCode::OK);
 }
 
@@ -141,7 +112,7 @@ async fn fifty_refreshes_at_once_get_the_same_successor_and_the_grant_lives() {
     }
     successors.dedup();
     assert_eq!(successors.len(), 1);
-    assert_eq!(scene.end_reason().await, None);
+    assert_eq!(scene.app.end_reason().await, None);
     assert_eq!(scene.refresh(&successors[0]).await.status, StatusCode::OK);
 }
 
@@ -164,7 +135,7 @@ async fn inside_the_window_an_older_token_gets_its_own_successor() {
     scene.app.wait(119);
     assert_eq!(token_of(&scene.refresh(&scene.first).await), second);
     assert_eq!(token_of(&scene.refresh(&second).await), third);
-    assert_eq!(scene.end_reason().await, None);
+    assert_eq!(scene.app.end_reason().await, None);
 }
 
 /// REF-005.
@@ -174,9 +145,9 @@ async fn outside_the_window_an_older_token_ends_the_grant() {
     let second = token_of(&scene.refresh(&scene.first).await);
     let third = token_of(&scene.refresh(&second).await);
     scene.app.wait(121);
-    assert_error(&scene.refresh(&scene.first).await, "invalid_grant");
-    assert_eq!(scene.end_reason().await, Some(EndReason::RefreshTokenReused));
-    assert_error(&scene.refresh(&third).await, "invalid_grant");
+    scene.refresh(&scene.first).await.assert_error("invalid_grant");
+    assert_eq!(scene.app.end_reason().await, Some(EndReason::RefreshTokenReused));
+    scene.refresh(&third).await.assert_error("invalid_grant");
 }
 
 /// REF-012.
@@ -201,10 +172,13 @@ async fn after_a_revocation_no_refresh_token_of_the_grant_works() {
         for refresh in refreshes {
             let reply = refresh.await.unwrap();
             if reply.status == StatusCode::OK {
-                assert_error(&scene.refresh(&token_of(&reply)).await, "invalid_grant");
+                scene
+                    .refresh(&token_of(&reply))
+                    .await
+                    .assert_error("invalid_grant");
             }
         }
-        assert_error(&scene.refresh(&scene.first).await, "invalid_grant");
+        scene.refresh(&scene.first).await.assert_error("invalid_grant");
     }
 }
 
@@ -212,12 +186,10 @@ async fn after_a_revocation_no_refresh_token_of_the_grant_works() {
 #[tokio::test]
 async fn scopes_can_be_narrowed_for_one_token_and_never_widened() {
     let scene = scene().await;
-    assert_error(
-        &scene
-            .refresh_with(&scene.first, &[("scope", "mcp:read mcp:admin")])
-            .await,
-        "invalid_scope",
-    );
+    scene
+        .refresh_with(&scene.first, &[("scope", "mcp:read mcp:admin")])
+        .await
+        .assert_error("invalid_scope");
     let narrow = scene.refresh_with(&scene.first, &[("scope", "mcp:read")]).await;
     assert_eq!(narrow.json()["scope"], "mcp:read");
     let wide = scene.refresh(&token_of(&narrow)).await;
@@ -233,7 +205,10 @@ async fn the_resource_cannot_be_switched() {
         .add_resource("other", "https://other.example/mcp", &["mcp:read"])
         .await;
     let other = [("resource", "https://other.example/mcp")];
-    assert_error(&scene.refresh_with(&scene.first, &other).await, "invalid_target");
+    scene
+        .refresh_with(&scene.first, &other)
+        .await
+        .assert_error("invalid_target");
     assert_eq!(
         scene
             .refresh_with(&scene.first, &[("resource", RESOURCE)])
@@ -253,7 +228,7 @@ async fn a_scope_that_the_resource_lost_is_gone_from_the_next_token() {
     store.update_resource(resource).await.unwrap();
     scene.app.wait(2);
     let reply = scene.refresh_with(&scene.first, &[("scope", "mcp:write")]).await;
-    assert_error(&reply, "invalid_scope");
+    reply.assert_error("invalid_scope");
     assert_eq!(scene.refresh(&scene.first).await.json()["scope"], "mcp:read");
 }
 
@@ -263,7 +238,7 @@ async fn refresh_tokens_end_when_idle_and_after_all() {
     const DAY: u64 = 24 * 60 * 60;
     let idle = scene().await;
     idle.app.wait(30 * DAY + 1);
-    assert_error(&idle.refresh(&idle.first).await, "invalid_grant");
+    idle.refresh(&idle.first).await.assert_error("invalid_grant");
 
     let busy = scene().await;
     let mut token = busy.first.clone();
@@ -272,7 +247,7 @@ async fn refresh_tokens_end_when_idle_and_after_all() {
         token = token_of(&busy.refresh(&token).await);
     }
     busy.app.wait(6 * DAY);
-    assert_error(&busy.refresh(&token).await, "invalid_grant");
+    busy.refresh(&token).await.assert_error("invalid_grant");
 }
 
 /// REF-030.
@@ -287,7 +262,7 @@ async fn a_clock_that_goes_back_reopens_and_ends_nothing() {
         .set(doorward_oauth::time::UnixSeconds(now.seconds() - 3600));
     let third = token_of(&scene.refresh(&second).await);
     assert_ne!(third, second);
-    assert_eq!(scene.end_reason().await, None);
+    assert_eq!(scene.app.end_reason().await, None);
     assert_eq!(scene.refresh(&third).await.status, StatusCode::OK);
 }
 
@@ -296,9 +271,9 @@ async fn a_clock_that_goes_back_reopens_and_ends_nothing() {
 async fn a_disabled_person_gets_no_more_tokens() {
     let scene = scene().await;
     scene.app.set_disabled(true).await;
-    assert_error(&scene.refresh(&scene.first).await, "invalid_grant");
+    scene.refresh(&scene.first).await.assert_error("invalid_grant");
     scene.app.set_disabled(false).await;
-    assert_error(&scene.refresh(&scene.first).await, "invalid_grant");
+    scene.refresh(&scene.first).await.assert_error("invalid_grant");
 }
 
 /// REF-032.

@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use doorward_server::config::DynamicRegistration;
-use doorward_store::PageRequest;
 use http::StatusCode;
 use serde_json::{Value, json};
 use support::{Authorization, Reply, TestApp};
@@ -38,19 +37,6 @@ async fn assert_refused(app: &TestApp, body: &Value, error: &str) {
             .as_str()
             .is_some_and(|text| !text.is_empty())
     );
-}
-
-async fn number_of_clients(app: &TestApp) -> usize {
-    app.context
-        .store
-        .clients(PageRequest {
-            after: None,
-            limit: 200,
-        })
-        .await
-        .unwrap()
-        .items
-        .len()
 }
 
 fn native() -> Value {
@@ -173,7 +159,7 @@ async fn the_same_registration_is_the_same_client_on_any_port_and_another_one_is
     );
     let other = register(&app, &with("client_name", json!("Other"))).await;
     assert_ne!(first["client_id"], other["client_id"]);
-    assert_eq!(number_of_clients(&app).await, 2);
+    assert_eq!(app.number_of_clients().await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -199,7 +185,7 @@ async fn a_storm_of_500_identical_registrations_is_one_client() {
         ids.insert(registration.await.unwrap());
     }
     assert_eq!(ids.len(), 1);
-    assert_eq!(number_of_clients(&app).await, 1);
+    assert_eq!(app.number_of_clients().await, 1);
 }
 
 /// [DCR-021]
@@ -324,7 +310,7 @@ async fn unsafe_redirect_uris_are_refused() {
     ] {
         assert_refused(&app, &with("redirect_uris", uris), "invalid_redirect_uri").await;
     }
-    assert_eq!(number_of_clients(&app).await, 0);
+    assert_eq!(app.number_of_clients().await, 0);
 }
 
 #[tokio::test]
@@ -403,6 +389,63 @@ async fn grants_that_are_not_for_everybody_cannot_be_registered() {
         "invalid_client_metadata",
     )
     .await;
+}
+
+/// [DCR-003, META-006] What is not done is not promised.
+#[tokio::test]
+async fn bound_tokens_are_not_promised() {
+    let app = TestApp::new().await;
+    let asked = register(&app, &with("dpop_bound_access_tokens", json!(true))).await;
+    assert!(
+        asked["dpop_bound_access_tokens"].as_bool() != Some(true),
+        "{asked}"
+    );
+    let plain = register(&app, &native()).await;
+    assert_eq!(asked["client_id"], plain["client_id"]);
+}
+
+/// [DCR-008, DCR-021]
+#[tokio::test]
+async fn a_registration_has_sixteen_kibibytes_at_most() {
+    let app = TestApp::new().await;
+    let body = |length: usize| {
+        let empty = with("x", json!("")).to_string();
+        with("x", json!("a".repeat(length - empty.len()))).to_string()
+    };
+    let reply = send(&app, "application/json", body(16 * 1024)).await;
+    assert_eq!(reply.status, StatusCode::CREATED);
+    let reply = send(&app, "application/json", body(16 * 1024 + 1)).await;
+    assert_eq!(reply.status, StatusCode::BAD_REQUEST);
+    assert_eq!(reply.json()["error"], "invalid_client_metadata");
+}
+
+/// [DCR-021] Registering again counts as a sign of life.
+#[tokio::test]
+async fn a_client_that_keeps_registering_is_not_removed_as_unused() {
+    let app = TestApp::new().await;
+    let month = std::time::Duration::from_hours(30 * 24);
+    let client_id = register(&app, &native()).await["client_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    for _ in 0..3 {
+        app.wait(20 * 86_400);
+        register(&app, &native()).await;
+        app.context
+            .store
+            .sweep(app.context.now(), month, 100)
+            .await
+            .unwrap();
+        assert!(app.context.store.client(&client_id).await.unwrap().is_some());
+    }
+    app.wait(31 * 86_400);
+    app.context
+        .store
+        .sweep(app.context.now(), month, 100)
+        .await
+        .unwrap();
+    assert_eq!(app.context.store.client(&client_id).await.unwrap(), None);
+    assert_eq!(register(&app, &native()).await["client_id"], client_id);
 }
 
 /// [DCR-008, DCR-010, DCR-011]
@@ -498,7 +541,7 @@ async fn a_closed_server_registers_nobody_and_does_not_advertise_it() {
     let app = TestApp::with(|settings| settings.registration.dcr = DynamicRegistration::AdminOnly).await;
     let reply = post(&app, &native()).await;
     assert_eq!(reply.status, StatusCode::FORBIDDEN, "{reply:?}");
-    assert_eq!(number_of_clients(&app).await, 0);
+    assert_eq!(app.number_of_clients().await, 0);
     let metadata = app
         .browser()
         .get("/.well-known/oauth-authorization-server")

@@ -5,13 +5,10 @@
 mod support;
 
 use base64::Engine as _;
-use doorward_store::{ClientSource, EndReason, GrantFilter};
+use doorward_store::ClientSource;
 use http::StatusCode;
 use serde_json::{Value, json};
-use support::{Authorization, RESOURCE, Reply, TestApp};
-
-const REDIRECT: &str = "https://client.example/cb";
-const KEY: &str = "dwk_a-key-for-this-test-only-0123456789";
+use support::{ADMIN_KEY, Authorization, REDIRECT, RESOURCE, Reply, TestApp};
 
 struct Scene {
     app: TestApp,
@@ -23,7 +20,7 @@ struct Scene {
 }
 
 async fn scene() -> Scene {
-    let app = TestApp::with(|settings| settings.admin.bootstrap_key = Some(KEY.into())).await;
+    let app = TestApp::with_admin_key().await;
     let client_id = app.add_client(ClientSource::Admin, &[REDIRECT]).await;
     let reply = app
         .approve(&app.browser(), &Authorization::new(&client_id, REDIRECT))
@@ -43,7 +40,7 @@ async fn scene() -> Scene {
 async fn confidential(app: &TestApp, body: Value) -> String {
     let headers = [
         ("content-type", "application/json"),
-        ("authorization", &*format!("Bearer {KEY}")),
+        ("authorization", &*format!("Bearer {ADMIN_KEY}")),
     ];
     let admin = support::Browser::new(app.admin.clone());
     let client = admin
@@ -61,15 +58,12 @@ async fn confidential(app: &TestApp, body: Value) -> String {
 
 impl Scene {
     async fn post(&self, path: &str, authorization: &str, form: &[(&str, &str)]) -> Reply {
-        let body = url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(form)
-            .finish();
         let headers: &[(&str, &str)] = if authorization.is_empty() {
             &[]
         } else {
             &[("authorization", authorization)]
         };
-        self.app.browser().post(path, headers, body).await
+        self.app.browser().post_pairs(path, headers, form).await
     }
 
     async fn introspect(&self, token: &str) -> Value {
@@ -257,22 +251,11 @@ async fn what_ended_is_inactive_at_once() {
     assert_eq!(person.introspect(&person.access_token).await, inactive());
 
     let grant = scene().await;
-    let store = &grant.app.context.store;
-    store
-        .revoke_grants(
-            GrantFilter::default(),
-            EndReason::RevokedByUser,
-            grant.app.context.now(),
-        )
-        .await
-        .unwrap();
+    grant.app.revoke_grants().await;
     assert_eq!(grant.introspect(&grant.access_token).await, inactive());
 
     let client = scene().await;
-    let store = &client.app.context.store;
-    let mut record = store.client(&client.client_id).await.unwrap().unwrap();
-    record.disabled = true;
-    store.update_client(record).await.unwrap();
+    client.app.disable_client(&client.client_id).await;
     assert_eq!(client.introspect(&client.access_token).await, inactive());
 }
 

@@ -54,8 +54,8 @@ pub trait Store: Send + Sync + 'static {
     // --- clients -------------------------------------------------------------------------------
     /// Adds a client under a fresh id. [`StoreError::Conflict`] if the id is taken.
     async fn create_client(&self, client: Client) -> Result<()>;
-    /// Adds a client or, when the id exists, leaves the stored one as it is; returns what is stored.
-    /// Idempotent registration (RFC 7591 with derived ids) rests on it.
+    /// Adds a client or, when the id exists, leaves the stored one as it is but for `updated_at`, which says to the
+    /// day when it last registered; returns what is stored. Idempotent registration (RFC 7591 with derived ids) rests on it.
     async fn register_client(&self, client: Client) -> Result<Client>;
     /// The client with this id.
     async fn client(&self, client_id: &str) -> Result<Option<Client>>;
@@ -162,7 +162,8 @@ pub trait Store: Send + Sync + 'static {
     async fn admin_key(&self, digest: &Digest) -> Result<Option<AdminKey>>;
 
     // --- life ----------------------------------------------------------------------------------
-    /// Removes what is past its use (codes, sessions, pending grants, throttles, issuances), at most
+    /// Removes what is past its use (codes, sessions, pending grants, throttles, issuances, clients
+    /// that registered themselves and that nobody allowed anything), at most
     /// `limit` rows a kind. Returns the number of rows removed. `retain` says how long what has ended is
     /// remembered (replays are noticed that long): longer than access tokens live.
     async fn sweep(&self, now: UnixSeconds, retain: std::time::Duration, limit: u32) -> Result<u64>;

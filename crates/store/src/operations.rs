@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use doorward_oauth::scope::ScopeSet;
 use doorward_oauth::time::UnixSeconds;
 
 use crate::records::{Client, Code, Consent, Digest, Grant, GrantId, GrantState, Issuance, UserId};
@@ -11,7 +12,7 @@ use crate::records::{Client, Code, Consent, Digest, Grant, GrantId, GrantState, 
 pub struct PageRequest {
     /// The `next` of the page before; `None` for the first page.
     pub after: Option<String>,
-    /// 1 to 200.
+    /// Rows on the page, 1 to 200; what lies outside counts as the nearest of these. Default: 50.
     pub limit: u32,
 }
 
@@ -68,6 +69,8 @@ pub struct Approval {
     pub session: Digest,
     /// What to remember: merged with what was remembered before when the fingerprint is the same.
     pub consent: Option<Consent>,
+    /// What the person was asked about and left out: no longer remembered, if it was allowed before.
+    pub declined: ScopeSet,
     /// For CIMD clients: the snapshot to keep.
     pub client: Option<Client>,
     /// Now.
@@ -129,7 +132,7 @@ pub enum RedeemOutcome {
     Redeemed(Box<Grant>),
     /// It was redeemed before: the grant has been ended.
     Replayed,
-    /// Unknown, expired, or its grant, person, client or resource is gone.
+    /// Expired, or its grant (in this state), person, client or resource is gone or disabled.
     Refused(GrantState),
     /// No such code.
     Unknown,
@@ -185,4 +188,14 @@ pub struct GrantFilter {
     pub resource: Option<String>,
     /// In this state.
     pub state: Option<GrantState>,
+}
+
+impl GrantFilter {
+    /// This grant alone.
+    pub fn one(id: GrantId) -> Self {
+        Self {
+            id: Some(id),
+            ..Self::default()
+        }
+    }
 }

@@ -37,7 +37,11 @@ impl Answer {
 
     /// The start of what the server said, for an error.
     pub fn summary(&self) -> String {
-        format!("{} {}", self.status, self.text().chars().take(300).collect::<String>())
+        format!(
+            "{} {}",
+            self.status,
+            self.text().chars().take(300).collect::<String>()
+        )
     }
 }
 
@@ -48,7 +52,10 @@ impl Connection {
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
-        Ok(Self { sender, host: HeaderValue::from_str(&address.to_string())? })
+        Ok(Self {
+            sender,
+            host: HeaderValue::from_str(&address.to_string())?,
+        })
     }
 
     /// Sends a request and reads the answer.
@@ -57,7 +64,11 @@ impl Connection {
         self.sender.ready().await?;
         let (parts, body) = self.sender.send_request(request).await?.into_parts();
         let body = body.collect().await.context("the answer broke off")?.to_bytes();
-        Ok(Answer { status: parts.status, headers: parts.headers, body })
+        Ok(Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        })
     }
 
     /// `GET`.
@@ -76,8 +87,14 @@ impl Connection {
         form: String,
         header: Option<(http::HeaderName, &HeaderValue)>,
     ) -> anyhow::Result<Answer> {
-        let mut request = Request::builder().method(Method::POST).uri(path).body(Full::from(form))?;
-        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        let mut request = Request::builder()
+            .method(Method::POST)
+            .uri(path)
+            .body(Full::from(form))?;
+        request.headers_mut().insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/x-www-form-urlencoded"),
+        );
         if let Some((name, value)) = header {
             request.headers_mut().insert(name, value.clone());
         }
@@ -87,5 +104,7 @@ impl Connection {
 
 /// Form fields, encoded.
 pub fn encode(fields: &[(&str, &str)]) -> String {
-    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
+    url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(fields)
+        .finish()
 }

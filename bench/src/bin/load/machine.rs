@@ -23,7 +23,9 @@ pub fn describe(program: &Path) -> Value {
 
 fn field(path: &str, name: &str) -> String {
     let text = read(path);
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix(':'));
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix(':'));
     line.unwrap_or("unknown").trim().to_owned()
 }
 
@@ -33,5 +35,8 @@ fn read(path: &str) -> String {
 
 fn run(program: &str, argument: &str) -> String {
     let output = Command::new(program).arg(argument).output();
-    output.map_or_else(|_| "unknown".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    output.map_or_else(
+        |_| "unknown".to_owned(),
+        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+    )
 }

@@ -73,7 +73,11 @@ async fn main() -> anyhow::Result<()> {
         Some(program) => program,
         None => std::env::current_exe()?.with_file_name("doorward"),
     };
-    ensure!(program.is_file(), "{} is not there: build it first, or name it with --server", program.display());
+    ensure!(
+        program.is_file(),
+        "{} is not there: build it first, or name it with --server",
+        program.display()
+    );
     let machine = machine::describe(&program);
 
     let (first_starts, later_starts) = time_starts(&arguments, &program).await?;
@@ -88,19 +92,33 @@ async fn main() -> anyhow::Result<()> {
     let loaded = server.memory()?;
     server.stop().await?;
 
-    let report = Report { machine, first_starts, later_starts, idle, loaded, floors, measurements };
+    let report = Report {
+        machine,
+        first_starts,
+        later_starts,
+        idle,
+        loaded,
+        floors,
+        measurements,
+    };
     if arguments.json {
         println!("{:#}", report.to_json());
     } else {
         println!("{report}");
     }
     let errors = report.errors();
-    ensure!(errors == 0, "{errors} requests were not answered as they should be");
+    ensure!(
+        errors == 0,
+        "{errors} requests were not answered as they should be"
+    );
     Ok(())
 }
 
 /// Starts with a new database each, and as many with one that is there.
-async fn time_starts(arguments: &Arguments, program: &std::path::Path) -> anyhow::Result<(Vec<Duration>, Vec<Duration>)> {
+async fn time_starts(
+    arguments: &Arguments,
+    program: &std::path::Path,
+) -> anyhow::Result<(Vec<Duration>, Vec<Duration>)> {
     let (mut first, mut later) = (Vec::new(), Vec::new());
     for _ in 0..arguments.starts {
         let installation = Installation::new(program, &arguments.log_level)?;
@@ -121,7 +139,11 @@ async fn rounds(
     world: &Arc<World>,
     server: &Server,
 ) -> anyhow::Result<(Vec<Floors>, Vec<Measurement>)> {
-    let scenarios = if arguments.only.is_empty() { Scenario::value_variants() } else { arguments.only.as_slice() };
+    let scenarios = if arguments.only.is_empty() {
+        Scenario::value_variants()
+    } else {
+        arguments.only.as_slice()
+    };
     let mut database = RawDatabase::create(installation.folder())?;
     let (mut floors, mut measurements) = (Vec::new(), Vec::new());
     for round in 0..=arguments.rounds {
@@ -148,7 +170,12 @@ async fn rounds(
 }
 
 /// Makes what a kind of request uses up, where the rounds have not made it already.
-async fn supply(arguments: &Arguments, world: &Arc<World>, server: &Server, scenario: Scenario) -> anyhow::Result<()> {
+async fn supply(
+    arguments: &Arguments,
+    world: &Arc<World>,
+    server: &Server,
+    scenario: Scenario,
+) -> anyhow::Result<()> {
     let mut missing = Vec::new();
     let mut needed = Some(scenario);
     while let Some(scenario) = needed.take() {
@@ -161,7 +188,11 @@ async fn supply(arguments: &Arguments, world: &Arc<World>, server: &Server, scen
     }
     for maker in missing.into_iter().rev() {
         let made = run(world, server, maker, 16, arguments.requests).await?;
-        ensure!(made.errors == 0, "preparing failed: {}", made.first_error.context("no reason")?);
+        ensure!(
+            made.errors == 0,
+            "preparing failed: {}",
+            made.first_error.context("no reason")?
+        );
     }
     Ok(())
 }
@@ -176,6 +207,10 @@ fn megabytes(bytes: u64) -> f64 {
 impl std::fmt::Display for Memory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let [resident, own, peak] = [self.resident, self.own, self.peak].map(megabytes);
-        write!(f, "{resident:.1} MB resident, of which {own:.1} MB its own; {peak:.1} MB at most; {} threads", self.threads)
+        write!(
+            f,
+            "{resident:.1} MB resident, of which {own:.1} MB its own; {peak:.1} MB at most; {} threads",
+            self.threads
+        )
     }
 }

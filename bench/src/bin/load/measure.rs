@@ -42,9 +42,17 @@ impl Measurement {
 
     /// The latency that this part of the requests does not exceed, in milliseconds.
     pub fn percentile(&self, part: f64) -> f64 {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index, not negative")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an index, not negative"
+        )]
         let rank = (self.good() * part).ceil() as usize;
-        let latency = self.latencies.get(rank.saturating_sub(1)).copied().unwrap_or_default();
+        let latency = self
+            .latencies
+            .get(rank.saturating_sub(1))
+            .copied()
+            .unwrap_or_default();
         latency.as_secs_f64() * 1e3
     }
 
@@ -76,9 +84,15 @@ pub async fn run(
     }
     let sent = Arc::new(AtomicUsize::new(0));
     let mut workers = JoinSet::new();
-    let (server_cpu, client_cpu, started) = (server.cpu()?, cpu::of_this_thread()?, Instant::now());
+    let (server_cpu, client_cpu, started) = (server.cpu()?, cpu::of_this_thread(), Instant::now());
     for connection in connections {
-        workers.spawn(work(Arc::clone(world), connection, scenario, Arc::clone(&sent), requests));
+        workers.spawn(work(
+            Arc::clone(world),
+            connection,
+            scenario,
+            Arc::clone(&sent),
+            requests,
+        ));
     }
     let mut all = Log::default();
     while let Some(log) = workers.join_next().await {
@@ -88,13 +102,35 @@ pub async fn run(
         all.first_error = all.first_error.or(log.first_error);
     }
     let wall = started.elapsed();
-    let (server_cpu, client_cpu) = (server.cpu()?.saturating_sub(server_cpu), cpu::of_this_thread()?.saturating_sub(client_cpu));
+    let (server_cpu, client_cpu) = (
+        server.cpu()?.saturating_sub(server_cpu),
+        cpu::of_this_thread().saturating_sub(client_cpu),
+    );
     all.latencies.sort_unstable();
-    let Log { latencies, errors, first_error } = all;
-    Ok(Measurement { scenario, concurrency, wall, server_cpu, client_cpu, latencies, errors, first_error })
+    let Log {
+        latencies,
+        errors,
+        first_error,
+    } = all;
+    Ok(Measurement {
+        scenario,
+        concurrency,
+        wall,
+        server_cpu,
+        client_cpu,
+        latencies,
+        errors,
+        first_error,
+    })
 }
 
-async fn work(world: Arc<World>, mut connection: Connection, scenario: Scenario, sent: Arc<AtomicUsize>, requests: usize) -> Log {
+async fn work(
+    world: Arc<World>,
+    mut connection: Connection,
+    scenario: Scenario,
+    sent: Arc<AtomicUsize>,
+    requests: usize,
+) -> Log {
     let mut log = Log::default();
     while sent.fetch_add(1, Ordering::Relaxed) < requests {
         let started = Instant::now();

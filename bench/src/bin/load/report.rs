@@ -36,7 +36,10 @@ pub struct Report {
 impl Report {
     /// Requests that were not answered as they should be.
     pub fn errors(&self) -> usize {
-        self.measurements.iter().map(|measurement| measurement.errors).sum()
+        self.measurements
+            .iter()
+            .map(|measurement| measurement.errors)
+            .sum()
     }
 
     /// Everything as JSON.
@@ -71,7 +74,12 @@ impl Report {
             let key = (measurement.scenario, measurement.concurrency);
             match rows.iter_mut().find(|row| row.key() == key) {
                 Some(row) => row.rounds.push(measurement),
-                None => rows.push(Row { rounds: vec![measurement], scenario: key.0, concurrency: key.1, floors: self.floors.clone() }),
+                None => rows.push(Row {
+                    rounds: vec![measurement],
+                    scenario: key.0,
+                    concurrency: key.1,
+                    floors: self.floors.clone(),
+                }),
             }
         }
         rows
@@ -97,7 +105,12 @@ impl Row<'_> {
 
     /// Round by round beside the limit of the same round.
     fn beside(&self, of: impl Fn(&Measurement) -> f64, limit: impl Fn(&Floors) -> f64) -> Spread {
-        Spread::of(self.rounds.iter().zip(&self.floors).map(|(round, floors)| of(round) / limit(floors)))
+        Spread::of(
+            self.rounds
+                .iter()
+                .zip(&self.floors)
+                .map(|(round, floors)| of(round) / limit(floors)),
+        )
     }
 
     fn cpu_microseconds(&self) -> Spread {
@@ -107,13 +120,21 @@ impl Row<'_> {
     /// Tokens a second of server processor time beside bare signatures a second of processor time.
     fn beside_signatures(&self) -> Option<Spread> {
         let wanted = self.scenario.issues_tokens();
-        wanted.then(|| self.beside(Measurement::per_cpu_second, |floors| floors.signatures.per_cpu_second()))
+        wanted.then(|| {
+            self.beside(Measurement::per_cpu_second, |floors| {
+                floors.signatures.per_cpu_second()
+            })
+        })
     }
 
     /// Requests a second beside bare durable transactions of one row a second.
     fn beside_commits(&self) -> Option<Spread> {
         let wanted = self.scenario.commits();
-        wanted.then(|| self.beside(Measurement::per_second, |floors| floors.single_commits.per_second()))
+        wanted.then(|| {
+            self.beside(Measurement::per_second, |floors| {
+                floors.single_commits.per_second()
+            })
+        })
     }
 
     fn errors(&self) -> usize {
@@ -159,24 +180,57 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:#}\n", self.machine)?;
         writeln!(f, "Medians over the rounds (minimum–maximum).\n")?;
-        writeln!(f, "start to ready, new database   {:.1} ms", milliseconds(&self.first_starts))?;
-        writeln!(f, "start to ready, old database   {:.1} ms", milliseconds(&self.later_starts))?;
+        writeln!(
+            f,
+            "start to ready, new database   {:.1} ms",
+            milliseconds(&self.first_starts)
+        )?;
+        writeln!(
+            f,
+            "start to ready, old database   {:.1} ms",
+            milliseconds(&self.later_starts)
+        )?;
         writeln!(f, "memory, idle                   {}", self.idle)?;
         writeln!(f, "memory, after the load         {}\n", self.loaded)?;
-        writeln!(f, "ES256 signatures a core second {:.0}", self.floor(|floors| floors.signatures.per_cpu_second()))?;
-        writeln!(f, "durable commits of 1 row       {:.0} a second", self.floor(|floors| floors.single_commits.per_second()))?;
-        writeln!(f, "durable commits of 100 rows    {:.0} a second", self.floor(|floors| floors.hundred_commits.per_second()))?;
+        writeln!(
+            f,
+            "ES256 signatures a core second {:.0}",
+            self.floor(|floors| floors.signatures.per_cpu_second())
+        )?;
+        writeln!(
+            f,
+            "durable commits of 1 row       {:.0} a second",
+            self.floor(|floors| floors.single_commits.per_second())
+        )?;
+        writeln!(
+            f,
+            "durable commits of 100 rows    {:.0} a second",
+            self.floor(|floors| floors.hundred_commits.per_second())
+        )?;
         writeln!(
             f,
             "rows in commits of 100         {:.0} a second of processor time\n",
             self.floor(|floors| floors.hundred_commits.per_cpu_second() * 100.0)
         )?;
-        writeln!(f, "| request | conns | a second | a server CPU second | CPU µs | p50 ms | p90 ms | p99 ms | max ms | to ES256 | to commits | errors |")?;
+        writeln!(
+            f,
+            "| request | conns | a second | a server CPU second | CPU µs | p50 ms | p90 ms | p99 ms | max ms | to ES256 | to commits | errors |"
+        )?;
         writeln!(f, "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")?;
         self.rows().iter().try_for_each(|row| writeln!(f, "{row}"))?;
-        writeln!(f, "\nto ES256: tokens a server CPU second beside bare signatures a core second.")?;
-        write!(f, "to commits: requests a second beside bare durable commits of one row a second.")?;
-        for error in self.measurements.iter().filter_map(|measurement| measurement.first_error.as_ref()) {
+        writeln!(
+            f,
+            "\nto ES256: tokens a server CPU second beside bare signatures a core second."
+        )?;
+        write!(
+            f,
+            "to commits: requests a second beside bare durable commits of one row a second."
+        )?;
+        for error in self
+            .measurements
+            .iter()
+            .filter_map(|measurement| measurement.first_error.as_ref())
+        {
             write!(f, "\nerror: {error}")?;
         }
         Ok(())

@@ -77,20 +77,30 @@ impl Scenario {
     pub async fn request(self, world: &World, connection: &mut Connection) -> anyhow::Result<()> {
         match self {
             Self::Livez => expect(&connection.get("/livez", None).await?, "ok"),
-            Self::Metadata => {
-                expect(&connection.get("/.well-known/oauth-authorization-server", None).await?, "\"token_endpoint\"")
-            }
+            Self::Metadata => expect(
+                &connection
+                    .get("/.well-known/oauth-authorization-server", None)
+                    .await?,
+                "\"token_endpoint\"",
+            ),
             Self::Jwks => expect(&connection.get("/.well-known/jwks.json", None).await?, "\"keys\""),
             Self::Introspection => introspect(world, connection).await,
             Self::Authorize => authorize(world, connection).await,
             Self::Exchange => {
                 let code = world.codes.take().context("no codes are left")?;
-                let answer = connection.post("/oauth/token", world.redemption(&code), None).await?;
+                let answer = connection
+                    .post("/oauth/token", world.redemption(&code), None)
+                    .await?;
                 keep_tokens(world, &answer)
             }
             Self::Refresh => {
-                let token = world.refresh_tokens.take().context("no refresh tokens are left")?;
-                let answer = connection.post("/oauth/token", world.refresh(&token), None).await?;
+                let token = world
+                    .refresh_tokens
+                    .take()
+                    .context("no refresh tokens are left")?;
+                let answer = connection
+                    .post("/oauth/token", world.refresh(&token), None)
+                    .await?;
                 keep_tokens(world, &answer)
             }
         }
@@ -100,7 +110,13 @@ impl Scenario {
 async fn introspect(world: &World, connection: &mut Connection) -> anyhow::Result<()> {
     let token = world.access_tokens.next().context("there are no access tokens")?;
     let form = encode(&[("token", &token)]);
-    let answer = connection.post("/oauth/introspect", form, Some((AUTHORIZATION, &world.introspector))).await?;
+    let answer = connection
+        .post(
+            "/oauth/introspect",
+            form,
+            Some((AUTHORIZATION, &world.introspector)),
+        )
+        .await?;
     expect(&answer, "\"active\":true")
 }
 

@@ -66,7 +66,10 @@ impl Installation {
             folder: TempDir::new()?,
             public: public.local_addr()?,
             admin: admin.local_addr()?,
-            admin_key: format!("dwk_{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(key)),
+            admin_key: format!(
+                "dwk_{}",
+                base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(key)
+            ),
         })
     }
 
@@ -94,16 +97,27 @@ impl Installation {
             .env("DOORWARD_SERVER_ADDRESS", self.public.to_string())
             .env("DOORWARD_ADMIN_ADDRESS", self.admin.to_string())
             .env("DOORWARD_ADMIN_BOOTSTRAP_KEY", &self.admin_key)
-            .env("DOORWARD_STORAGE_URL", format!("sqlite://{}", self.folder().join("doorward.db").display()))
+            .env(
+                "DOORWARD_STORAGE_URL",
+                format!("sqlite://{}", self.folder().join("doorward.db").display()),
+            )
             .env("DOORWARD_OBSERVABILITY_LOG_LEVEL", &self.log_level)
             .stdout(log.try_clone()?)
             .stderr(log)
             .kill_on_drop(true);
         let started = Instant::now();
-        let child = command.spawn().with_context(|| format!("cannot start {}", self.program.display()))?;
+        let child = command
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.program.display()))?;
         let id = child.id().context("the server ended at once")?;
-        let mut server = Server { child, id, ready_after: Duration::ZERO };
-        timeout(START, self.until_ready(&mut server)).await.context("the server did not become ready")??;
+        let mut server = Server {
+            child,
+            id,
+            ready_after: Duration::ZERO,
+        };
+        timeout(START, self.until_ready(&mut server))
+            .await
+            .context("the server did not become ready")??;
         server.ready_after = started.elapsed();
         Ok(server)
     }
@@ -111,10 +125,16 @@ impl Installation {
     async fn until_ready(&self, server: &mut Server) -> anyhow::Result<()> {
         loop {
             if let Some(status) = server.child.try_wait()? {
-                bail!("the server ended with {status}: {}", fs::read_to_string(self.log()).unwrap_or_default());
+                bail!(
+                    "the server ended with {status}: {}",
+                    fs::read_to_string(self.log()).unwrap_or_default()
+                );
             }
             if let Ok(mut connection) = Connection::open(self.public).await
-                && connection.get("/readyz", None).await.is_ok_and(|answer| answer.status.is_success())
+                && connection
+                    .get("/readyz", None)
+                    .await
+                    .is_ok_and(|answer| answer.status.is_success())
             {
                 return Ok(());
             }
@@ -141,7 +161,9 @@ impl Server {
     pub fn memory(&self) -> anyhow::Result<Memory> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id))?;
         let field = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
             let number = line.and_then(|line| line.split_ascii_whitespace().next()?.parse::<u64>().ok());
             number.with_context(|| format!("the process status has no {name}"))
         };
@@ -156,7 +178,9 @@ impl Server {
     /// Asks the server to end (SIGTERM) and waits until it has.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         Command::new("kill").arg(self.id.to_string()).status().await?;
-        timeout(STOP, self.child.wait()).await.context("the server does not stop")??;
+        timeout(STOP, self.child.wait())
+            .await
+            .context("the server does not stop")??;
         Ok(())
     }
 }

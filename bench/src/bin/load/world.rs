@@ -87,11 +87,25 @@ impl World {
     pub async fn set_up(installation: &Installation, people: usize) -> anyhow::Result<Self> {
         let admin = Admin::connect(installation).await?;
         let scopes = json!([{ "name": "tools/read", "description": "Read" }, { "name": "tools/write", "description": "Write" }]);
-        admin.create("resources", json!({ "slug": "mcp", "uri": RESOURCE, "backend_kind": "mint", "scopes": scopes })).await?;
+        admin
+            .create(
+                "resources",
+                json!({ "slug": "mcp", "uri": RESOURCE, "backend_kind": "mint", "scopes": scopes }),
+            )
+            .await?;
         let client = json!({ "client_name": "Load", "redirect_uris": [REDIRECT_URI], "token_endpoint_auth_method": "none" });
         let client_id = text(&admin.create("clients", client).await?, "client_id")?;
-        let introspector = admin.create("clients", json!({ "client_name": "MCP server", "resource_server": "mcp" })).await?;
-        let credentials = format!("{}:{}", text(&introspector, "client_id")?, text(&introspector, "client_secret")?);
+        let introspector = admin
+            .create(
+                "clients",
+                json!({ "client_name": "MCP server", "resource_server": "mcp" }),
+            )
+            .await?;
+        let credentials = format!(
+            "{}:{}",
+            text(&introspector, "client_id")?,
+            text(&introspector, "client_secret")?
+        );
         let credentials = base64::engine::general_purpose::STANDARD.encode(credentials);
         let challenge = CodeChallenge::of_verifier(VERIFIER);
         let request = encode(&[
@@ -116,8 +130,16 @@ impl World {
         };
         for person in 0..people {
             let email = format!("person{person}@example.com");
-            admin.create("users", json!({ "email": email, "name": email, "password": PASSWORD })).await?;
-            let cookies = world.sign_in(installation, &email).await.context("the walk through login and consent failed")?;
+            admin
+                .create(
+                    "users",
+                    json!({ "email": email, "name": email, "password": PASSWORD }),
+                )
+                .await?;
+            let cookies = world
+                .sign_in(installation, &email)
+                .await
+                .context("the walk through login and consent failed")?;
             world.browsers.put(cookies, people);
         }
         Ok(world)
@@ -142,7 +164,12 @@ impl World {
 
     /// The form that uses a refresh token.
     pub fn refresh(&self, token: &str) -> String {
-        encode(&[("grant_type", "refresh_token"), ("client_id", &self.client_id), ("refresh_token", token), ("resource", RESOURCE)])
+        encode(&[
+            ("grant_type", "refresh_token"),
+            ("client_id", &self.client_id),
+            ("refresh_token", token),
+            ("resource", RESOURCE),
+        ])
     }
 
     /// A person's first authorization: login, then consent. Returns the cookies of the browser.
@@ -154,16 +181,29 @@ impl World {
         let answer = cookies.keep(connection.get(&self.authorize, None).await?)?;
         let path = own_path(&answer, &issuer)?;
         let page = cookies.keep(connection.get(&path, Some(&cookies.header()?)).await?)?;
-        let form = [("request", field(&page, "request")?), ("csrf_token", field(&page, "csrf_token")?), ("email", email), ("password", PASSWORD)];
+        let form = [
+            ("request", field(&page, "request")?),
+            ("csrf_token", field(&page, "csrf_token")?),
+            ("email", email),
+            ("password", PASSWORD),
+        ];
         let header = (http::header::COOKIE, &cookies.header()?);
         let answer = cookies.keep(connection.post("/login", encode(&form), Some(header)).await?)?;
         let path = own_path(&answer, &issuer)?;
         let page = cookies.keep(connection.get(&path, Some(&cookies.header()?)).await?)?;
-        let mut form = vec![("request", field(&page, "request")?), ("csrf_token", field(&page, "csrf_token")?), ("decision", "allow")];
+        let mut form = vec![
+            ("request", field(&page, "request")?),
+            ("csrf_token", field(&page, "csrf_token")?),
+            ("decision", "allow"),
+        ];
         form.extend(SCOPE.split(' ').map(|scope| ("scope", scope)));
         let header = (http::header::COOKIE, &cookies.header()?);
         let answer = connection.post("/consent", encode(&form), Some(header)).await?;
-        ensure!(code_of(&answer).is_some(), "no code after consent: {}", answer.summary());
+        ensure!(
+            code_of(&answer).is_some(),
+            "no code after consent: {}",
+            answer.summary()
+        );
         cookies.header()
     }
 }
@@ -172,25 +212,34 @@ impl World {
 pub fn code_of(answer: &Answer) -> Option<String> {
     let (_, query) = answer.location()?.strip_prefix(REDIRECT_URI)?.split_once('?')?;
     let mut pairs = url::form_urlencoded::parse(query.as_bytes());
-    pairs.find(|(name, _)| name == "code").map(|(_, code)| code.into_owned())
+    pairs
+        .find(|(name, _)| name == "code")
+        .map(|(_, code)| code.into_owned())
 }
 
 /// A text member of an object.
 pub fn text(object: &Value, name: &str) -> anyhow::Result<String> {
-    let value = object[name].as_str().with_context(|| format!("the answer has no {name}"))?;
+    let value = object[name]
+        .as_str()
+        .with_context(|| format!("the answer has no {name}"))?;
     Ok(value.to_owned())
 }
 
 /// The value of a hidden field. Handles and tokens hold nothing that a page escapes.
 fn field<'p>(page: &'p Answer, name: &str) -> anyhow::Result<&'p str> {
     let start = format!("name=\"{name}\" value=\"");
-    let found = page.text().split_once(&start).and_then(|(_, rest)| rest.split_once('"'));
+    let found = page
+        .text()
+        .split_once(&start)
+        .and_then(|(_, rest)| rest.split_once('"'));
     let (value, _) = found.with_context(|| format!("the page has no field {name}: {}", page.summary()))?;
     Ok(value)
 }
 
 fn own_path(answer: &Answer, issuer: &str) -> anyhow::Result<String> {
-    let location = answer.location().with_context(|| format!("no redirect: {}", answer.summary()))?;
+    let location = answer
+        .location()
+        .with_context(|| format!("no redirect: {}", answer.summary()))?;
     let path = location.strip_prefix(issuer).unwrap_or(location);
     ensure!(path.starts_with('/'), "a redirect elsewhere: {location}");
     Ok(path.to_owned())
@@ -203,7 +252,10 @@ struct Cookies(Vec<(String, String)>);
 impl Cookies {
     fn keep(&mut self, answer: Answer) -> anyhow::Result<Answer> {
         for cookie in answer.headers.get_all(SET_COOKIE) {
-            let (name, rest) = cookie.to_str()?.split_once('=').context("a cookie without a value")?;
+            let (name, rest) = cookie
+                .to_str()?
+                .split_once('=')
+                .context("a cookie without a value")?;
             let value = rest.split(';').next().unwrap_or_default();
             self.0.retain(|(known, _)| known != name);
             self.0.push((name.to_owned(), value.to_owned()));
@@ -212,7 +264,11 @@ impl Cookies {
     }
 
     fn header(&self) -> anyhow::Result<HeaderValue> {
-        let pairs: Vec<String> = self.0.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let pairs: Vec<String> = self
+            .0
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         Ok(HeaderValue::from_str(&pairs.join("; "))?)
     }
 }
@@ -236,8 +292,12 @@ impl Admin {
             .method(Method::POST)
             .uri(format!("/admin/{what}"))
             .body(Full::from(Bytes::from(body.to_string())))?;
-        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        request.headers_mut().insert(AUTHORIZATION, self.authorization.clone());
+        request
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        request
+            .headers_mut()
+            .insert(AUTHORIZATION, self.authorization.clone());
         let answer = self.connection.lock().await.send(request).await?;
         if !answer.status.is_success() {
             bail!("cannot create {what}: {}", answer.summary());

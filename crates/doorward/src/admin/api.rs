@@ -1,7 +1,7 @@
 //! One call of the admin API, and its answer on the terminal.
 
 use anyhow::{Context as _, bail};
-use reqwest::{Client, Method};
+use reqwest::{Client, Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
@@ -20,7 +20,12 @@ impl Api {
     /// The API at `url`. `json`: print answers as they are.
     pub fn new(url: &str, key: SecretString, json: bool) -> anyhow::Result<Self> {
         if key.expose_secret().is_empty() {
-            bail!("no admin key: set DOORWARD_ADMIN_KEY to the key that was printed at first start");
+            bail!(
+                "no admin key: set DOORWARD_ADMIN_KEY to admin.bootstrap_key of the configuration, or to the key that was printed at first start"
+            );
+        }
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            bail!("the admin API's address must begin with http:// or https://, as in http://127.0.0.1:9001");
         }
         Ok(Self {
             client: http_client::build()?,
@@ -40,15 +45,23 @@ impl Api {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = request
-            .send()
-            .await
-            .with_context(|| format!("the admin API at {} does not answer", self.url))?;
+        let answer = request.send().await.map_err(reqwest::Error::without_url);
+        let response = answer.with_context(|| {
+            format!(
+                "the admin API at {} does not answer; is the server running, and is this its address (--url)?",
+                self.url
+            )
+        })?;
         let status = response.status();
         let text = response.text().await?;
         let answer: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
         if status.is_success() {
             return Ok(answer);
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            bail!(
+                "the server refuses this admin key; set DOORWARD_ADMIN_KEY to the one that was printed at first start, or to admin.bootstrap_key"
+            );
         }
         let sentence = answer["error_description"]
             .as_str()

@@ -5,7 +5,15 @@ use reqwest::Method;
 
 use super::api::{Api, page_query, path};
 
-const COLUMNS: [&str; 6] = ["id", "subject", "client_id", "resource", "scope", "state"];
+const COLUMNS: [&str; 7] = [
+    "id",
+    "subject",
+    "client_id",
+    "resource",
+    "scope",
+    "state",
+    "end_reason",
+];
 
 #[derive(Subcommand)]
 pub enum Command {

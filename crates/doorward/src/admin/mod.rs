@@ -31,7 +31,8 @@ pub struct AdminArguments {
         env = "DOORWARD_ADMIN_KEY",
         hide_env_values = true,
         global = true,
-        default_value = ""
+        default_value = "",
+        hide_default_value = true
     )]
     key: SecretString,
     /// Prints JSON instead of a table.

@@ -36,13 +36,13 @@ pub struct Create {
     /// The MCP server's URL, exactly as clients type it.
     #[arg(long)]
     uri: String,
-    /// What a token for it is made of.
+    /// Where its tokens come from. `mint`, made by this server, is the only kind so far.
     #[arg(long, default_value = "mint")]
     backend_kind: String,
     /// Shown to people; the slug when absent.
     #[arg(long)]
     display_name: Option<String>,
-    /// A scope: `name|upstream scope|description`. May be repeated.
+    /// A scope: `name|upstream scope|description`, with the middle empty for `mint`. May be repeated.
     #[arg(long = "scopes", value_parser = scope)]
     scopes: Vec<Value>,
 }
@@ -54,7 +54,7 @@ pub struct Update {
     /// Shown to people.
     #[arg(long)]
     display_name: Option<String>,
-    /// The scopes from now on: `name|upstream scope|description`. May be repeated; replaces all.
+    /// The scopes from now on, `name|upstream scope|description`. May be repeated; replaces all.
     #[arg(long = "scopes", value_parser = scope)]
     scopes: Vec<Value>,
 }

@@ -1,5 +1,6 @@
 //! Answers as tables that people read.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 /// A table with a heading; a list without rows says so.
@@ -9,10 +10,12 @@ pub fn rows(rows: &[Value], columns: &[&str]) -> String {
     }
     let heading: Vec<String> = columns.iter().map(|column| column.to_uppercase()).collect();
     let mut lines = vec![heading];
-    lines.extend(
-        rows.iter()
-            .map(|row| columns.iter().map(|column| cell(&row[*column])).collect()),
-    );
+    lines.extend(rows.iter().map(|row| {
+        columns
+            .iter()
+            .map(|column| member(column, &row[*column]))
+            .collect()
+    }));
     let widths: Vec<usize> = (0..columns.len())
         .map(|column| {
             lines
@@ -40,9 +43,18 @@ pub fn record(record: &Value) -> String {
     let width = members.keys().map(String::len).max().unwrap_or(0);
     members
         .iter()
-        .map(|(name, value)| format!("{name:<width$}  {}", cell(value)))
+        .map(|(name, value)| format!("{name:<width$}  {}", member(name, value)))
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+/// A member's value; a moment (`created_at`, …), which is Unix seconds on the wire, as people write it.
+fn member(name: &str, value: &Value) -> String {
+    let moment = value
+        .as_i64()
+        .filter(|_| name.ends_with("_at"))
+        .and_then(|seconds| Timestamp::from_second(seconds).ok());
+    moment.map_or_else(|| cell(value), |moment| moment.to_string())
 }
 
 /// One value, without control characters: names come from strangers.
@@ -76,6 +88,14 @@ mod tests {
         a         http://a  x y
         long-one  -         -
         ");
+    }
+
+    #[test]
+    fn moments_are_dates() {
+        assert_eq!(
+            record(&json!({"created_at": 1_800_000_000, "limit": 5})),
+            "created_at  2027-01-15T08:00:00Z\nlimit       5"
+        );
     }
 
     #[test]

@@ -56,8 +56,17 @@ impl ServerHandler for Demo {
     }
 }
 
-/// Starts the demo server on loopback; it stops with the token.
-pub async fn start(place: &Place, port: u16, stop: CancellationToken) -> anyhow::Result<JoinHandle<()>> {
+/// Takes the demo server's port on loopback.
+pub async fn bind(port: u16) -> std::io::Result<TcpListener> {
+    TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await
+}
+
+/// Starts the demo server; it stops with the token.
+pub fn start(
+    place: &Place,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> anyhow::Result<JoinHandle<()>> {
     let guard = Guard::builder(&place.issuer, &place.mcp_url)
         .scopes(["mcp:read", "mcp:write"])
         .required_scopes(["mcp:read"])
@@ -67,7 +76,6 @@ pub async fn start(place: &Place, port: u16, stop: CancellationToken) -> anyhow:
     let service = StreamableHttpService::new(|| Ok(Demo), LocalSessionManager::default().into(), config);
     let app = guard.protect("/mcp", service);
 
-    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
     // Answers are small and wait for nothing: without this each one waits for the client's delayed ACK.
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {

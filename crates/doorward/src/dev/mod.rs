@@ -39,18 +39,18 @@ pub async fn run(arguments: DevArguments) -> anyhow::Result<ExitCode> {
     logging::start(&settings.observability);
 
     let stop = serve::stop_on_signal()?;
+    // Before anything is started: what fails, fails with nothing else running.
+    let demo = demo_server::bind(arguments.demo_port).await.with_context(|| {
+        format!(
+            "cannot listen on port {}; --demo-port chooses another",
+            arguments.demo_port
+        )
+    })?;
     let server = serve::start(settings, &stop)
         .await
-        .context("is another `doorward dev` running? --port and --admin-port choose others")?;
+        .context("is another `doorward dev` running? --port, --admin-port and --data-dir choose others")?;
     let server = tokio::spawn(server.until_stopped());
-    let demo = demo_server::start(&place, arguments.demo_port, stop.clone())
-        .await
-        .with_context(|| {
-            format!(
-                "cannot listen on port {}; --demo-port chooses another",
-                arguments.demo_port
-            )
-        })?;
+    let demo = demo_server::start(&place, demo, stop.clone())?;
 
     let operator = setup::Operator::new(&place, &secrets)?;
     let person = operator
@@ -103,6 +103,7 @@ fn settings(arguments: &DevArguments, place: &Place, secrets: &setup::Secrets) -
         ("DOORWARD_OBSERVABILITY_LOG_LEVEL", "warn".to_owned()),
     ];
     let ours = ours.map(|(name, value)| (name.to_owned(), value));
-    let theirs = std::env::vars().filter(|(name, _)| !ours.iter().any(|(ours, _)| ours == name));
+    let theirs = serve::environment()?.into_iter();
+    let theirs = theirs.filter(|(name, _)| !ours.iter().any(|(ours, _)| ours == name));
     Ok(Settings::load(None, theirs.chain(ours.clone()))?)
 }

@@ -16,7 +16,7 @@ Everything stays up. Point your own client at {mcp_url} and sign in as
 Claude Code   claude mcp add --transport http doorward-demo {mcp_url}
 VS Code       code --add-mcp '{{\"name\":\"doorward-demo\",\"type\":\"http\",\"url\":\"{mcp_url}\"}}'
 Cursor        .cursor/mcp.json: {{\"mcpServers\":{{\"doorward-demo\":{{\"url\":\"{mcp_url}\"}}}}}}
-Inspector     npx @modelcontextprotocol/inspector --server-url {mcp_url} --transport http
+Inspector     npx @modelcontextprotocol/inspector --server-url {mcp_url} --transport http   (Node 22.19 or newer)
 
 Issuer        {issuer}
 Metadata      {issuer}/.well-known/oauth-authorization-server

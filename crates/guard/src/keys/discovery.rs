@@ -13,6 +13,9 @@ use crate::fetch::{Fetch, FetchFailure};
 /// The largest metadata document, in bytes.
 const MAX_METADATA_BYTES: usize = 128 * 1024;
 
+/// How long metadata may take when it is known where the keys are: requests that wait for a new key wait for it, too.
+const REDISCOVERY_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// Why the keys could not be had. For the log.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DiscoveryError {
@@ -59,23 +62,27 @@ impl Discovery {
 
     /// Fetches metadata and keys, and how long the keys stay fresh.
     pub(crate) async fn fetch_keys(&self) -> Result<(JwkSet, Option<Duration>), DiscoveryError> {
-        let jwks_uri = match self.discover().await {
-            Ok(jwks_uri) => {
+        let known = self
+            .jwks_uri
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let discovered = if known.is_some() {
+            let discovered = tokio::time::timeout(REDISCOVERY_TIMEOUT, self.discover()).await;
+            discovered.unwrap_or(Err(DiscoveryError::Timeout))
+        } else {
+            self.discover().await
+        };
+        let jwks_uri = match (discovered, known) {
+            (Ok(jwks_uri), _) => {
                 self.remember(&jwks_uri);
                 jwks_uri
             }
-            Err(error) => {
-                let known = self
-                    .jwks_uri
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .clone();
-                let Some(known) = known else {
-                    return Err(error);
-                };
+            (Err(error), Some(known)) => {
                 tracing::warn!(issuer = %self.issuer, %error, "keeping the known jwks_uri");
                 known
             }
+            (Err(error), None) => return Err(error),
         };
         let document = self
             .fetch

@@ -20,12 +20,19 @@ pub(crate) struct HeaderMismatch;
 ///
 /// Requests of older revisions have no mirrored headers and pass: nothing here decides by a header.
 pub(crate) fn check(headers: &HeaderMap, envelope: &Envelope) -> Result<(), HeaderMismatch> {
-    let Some(version) = single(headers, &PROTOCOL_VERSION)? else {
-        return Ok(());
+    let version = single(headers, &PROTOCOL_VERSION)?;
+    let Some(version) = version.filter(|version| *version >= MIRRORING_SINCE) else {
+        // A body of the mirroring revision that comes without its headers: whoever routes by them sees another request.
+        let mut in_bodies = envelope
+            .messages
+            .iter()
+            .filter_map(|m| m.protocol_version.as_deref());
+        return if in_bodies.any(|version| version >= MIRRORING_SINCE) {
+            Err(HeaderMismatch)
+        } else {
+            Ok(())
+        };
     };
-    if version < MIRRORING_SINCE {
-        return Ok(());
-    }
     let [message] = envelope.messages.as_slice() else {
         return Err(HeaderMismatch);
     };

@@ -57,6 +57,36 @@ fn bodies_that_two_parsers_could_read_differently_are_refused() {
     }
 }
 
+/// RS-040: what a reader that does not mind letter case would take for a call of the tool `w`.
+#[test]
+fn names_in_another_letter_case_are_refused_where_they_count() {
+    for body in [
+        r#"{"Method":"tools/call","Params":{"Name":"w"}}"#,
+        r#"{"method":"tools/list","METHOD":"tools/call","params":{"name":"w"}}"#,
+        r#"{"method":"tools/call","params":{"name":"r"},"Params":{"name":"w"}}"#,
+        r#"{"method":"tools/call","params":{"name":"r","Name":"w"}}"#,
+        r#"{"method":"tools/call","param\u017f":{"name":"w"},"params":{"name":"r"}}"#,
+        r#"{"method":"tasks/get","params":{"taskId":"r","tas\u212aid":"w"}}"#,
+        r#"{"method":"tools/call","params":{"name":"r","name\u0000":"w"}}"#,
+        r#"{"method\u0000":"tools/call","params":{"name":"w"}}"#,
+        r#"[{"method":"ping"},{"methoD":"tools/call","params":{"name":"w"}}]"#,
+    ] {
+        assert_eq!(
+            Envelope::parse(body.as_bytes()),
+            Err(Malformed::NotAMessage),
+            "{body}"
+        );
+    }
+    // Arguments are the tool's own, and so are the parameters of methods that name no target.
+    for body in [
+        r#"{"method":"tools/call","params":{"name":"w","arguments":{"Name":"x","URI":"y"}}}"#,
+        r#"{"method":"notifications/custom","params":{"Name":"x"}}"#,
+        r#"{"method":"ping","methods":1,"x":2}"#,
+    ] {
+        assert!(Envelope::parse(body.as_bytes()).is_ok(), "{body}");
+    }
+}
+
 #[test]
 fn what_is_no_json_is_a_parse_error() {
     let deep = format!(
@@ -156,6 +186,26 @@ fn the_revision_in_the_body_must_equal_the_header() {
     let envelope = Envelope::parse(body.to_string().as_bytes()).unwrap();
     let pairs = headers(&[("mcp-protocol-version", "2026-07-28"), ("mcp-method", "ping")]);
     assert_eq!(check(&pairs, &envelope), Err(HeaderMismatch));
+}
+
+/// RS-18 of the MCP checklist: the headers must not be missing.
+#[test]
+fn a_body_of_the_mirroring_revision_needs_its_headers() {
+    let body = json!({"method": "ping", "params": {"_meta": {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}}});
+    let envelope = Envelope::parse(body.to_string().as_bytes()).unwrap();
+    for pairs in [
+        &[][..],
+        &[("mcp-protocol-version", "2025-11-25")],
+        &[("mcp-method", "ping")],
+    ] {
+        assert_eq!(
+            check(&headers(pairs), &envelope),
+            Err(HeaderMismatch),
+            "{pairs:?}"
+        );
+    }
+    let complete = headers(&[("mcp-protocol-version", "2026-07-28"), ("mcp-method", "ping")]);
+    assert_eq!(check(&complete, &envelope), Ok(()));
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! What a request brings along, and what it is told.
 
+use std::time::Duration;
+
+use axum::body::Body;
 use http::{Request, StatusCode};
 use serde_json::json;
 
@@ -89,6 +92,12 @@ async fn malformed_credentials_never_pass_and_never_fail_the_server() {
             "/mcp?access_token=TOKEN",
             400,
         ),
+        (
+            "escaped query and header",
+            at(format!("Bearer {good}")),
+            "/mcp?%61ccess_token=TOKEN",
+            400,
+        ),
     ];
     for (case, values, path, expected) in rows {
         for method in ["POST", "GET"] {
@@ -140,8 +149,8 @@ async fn the_service_sees_the_claims_and_the_whole_body_but_not_the_token() {
     assert_eq!(
         answer.json(),
         json!({
-            "subject": "alice", "client_id": "client-1", "grant_id": "grant-1", "authorization": false,
-            "body": ping_message().to_string(),
+            "subject": "alice", "client_id": "client-1", "grant_id": "grant-1", "key_thumbprint": null,
+            "authorization": false, "dpop": false, "body": ping_message().to_string(),
         })
     );
 }
@@ -191,5 +200,19 @@ async fn a_large_body_is_refused_after_authentication() {
         world.send(announced, "{}").await.status,
         StatusCode::PAYLOAD_TOO_LARGE
     );
+    assert_eq!(world.runs(), 0);
+}
+
+/// HTTP-007: a body that trickles in does not hold its memory for ever.
+#[tokio::test(start_paused = true)]
+async fn a_slow_body_is_given_up() {
+    let world = World::new();
+    let drops = futures_util::stream::unfold((), |()| async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        Some((Ok::<_, std::convert::Infallible>(" "), ()))
+    });
+    let request = post().header("authorization", format!("Bearer {}", world.token()));
+    let answer = world.send(request, Body::from_stream(drops)).await;
+    assert_eq!(answer.status, StatusCode::REQUEST_TIMEOUT);
     assert_eq!(world.runs(), 0);
 }

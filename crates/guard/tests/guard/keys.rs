@@ -1,10 +1,13 @@
 //! The issuer's keys: outages, rotation, storms, hostile answers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_guard::{Algorithm, Guard, Rejection, VerifyError};
+use doorward_guard::{
+    Algorithm, Clock, Document, Fetch, FetchFailure, Guard, Rejection, SystemClock, VerifyError,
+};
 use doorward_jose::{SigningKey, sign};
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, join_all};
 use http::StatusCode;
 use serde_json::json;
 
@@ -232,6 +235,63 @@ async fn bad_metadata_changes_nothing_and_a_moved_key_set_is_followed() {
         StatusCode::OK
     );
     assert_eq!(world.ping(&world.token()).await, StatusCode::UNAUTHORIZED);
+}
+
+/// RS-022: metadata that hangs does not keep the guard from seeing that a key is gone.
+#[tokio::test(start_paused = true)]
+async fn keys_are_refreshed_while_the_metadata_hangs() {
+    let world = World::new();
+    assert_eq!(world.ping(&world.token()).await, StatusCode::OK);
+    world.server.publish(AS_METADATA, Behaviour::Hangs);
+    world.server.publish_keys(&[&es256()]);
+    pass(330).await;
+    assert_eq!(world.ping(&world.token()).await, StatusCode::UNAUTHORIZED);
+}
+
+/// RS-018: keys that arrive between two looks at them are there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_request_that_comes_with_the_keys_is_not_turned_away() {
+    struct AtOnce(serde_json::Value);
+    impl Fetch for AtOnce {
+        fn get_json<'a>(&'a self, url: &'a str, _: usize) -> BoxFuture<'a, Result<Document, FetchFailure>> {
+            let document = if url == JWKS {
+                json!({"keys": [self.0]})
+            } else {
+                json!({"issuer": ISSUER, "jwks_uri": JWKS})
+            };
+            let body = document.to_string().into();
+            Box::pin(async move {
+                Ok(Document {
+                    body,
+                    fresh_for: None,
+                })
+            })
+        }
+    }
+    let key = es256();
+    let now = SystemClock.now().seconds();
+    let claims = json!({
+        "iss": ISSUER, "sub": "alice", "aud": RESOURCE, "client_id": "client-1", "jti": "token-1",
+        "iat": now, "exp": now + 300,
+    });
+    let token = sign(&key, "at+jwt", &claims).unwrap();
+    for _ in 0..300 {
+        let fetch = AtOnce(serde_json::to_value(key.public_jwk()).unwrap());
+        let guard = Guard::builder(ISSUER, RESOURCE)
+            .fetch(Arc::new(fetch))
+            .build()
+            .unwrap();
+        assert!(guard.verify(&token).await.is_ok());
+    }
+}
+
+/// An interval of nothing is no endless loop of fetches.
+#[tokio::test(start_paused = true)]
+async fn the_interval_of_refreshes_has_a_floor() {
+    let world = World::with(|builder| builder.key_refresh(Duration::ZERO));
+    assert_eq!(world.ping(&world.token()).await, StatusCode::OK);
+    pass(10).await;
+    assert!(world.server.key_fetches() <= 15, "{}", world.server.key_fetches());
 }
 
 /// Row 32: every place where metadata may be, in the clients' order.

@@ -5,6 +5,7 @@
 
 mod browser;
 mod credentials;
+mod dpop;
 mod http;
 mod keys;
 mod metadata;

@@ -129,6 +129,17 @@ fn settings_that_cannot_work_are_refused() {
             "{resource}"
         );
     }
+    for path in [":mcp", "*mcp", "a/:b", "{mcp}"] {
+        let resource = format!("https://mcp.example/{path}");
+        let built = build(ISSUER, &resource, same);
+        assert!(
+            matches!(
+                built,
+                Err(BuildError::ResourcePath(_) | BuildError::Resource { .. })
+            ),
+            "{path}"
+        );
+    }
     let wrong: [fn(GuardBuilder) -> GuardBuilder; 7] = [
         |builder| builder.scopes(["a b"]),
         |builder| builder.required_scopes(["a\"b"]),

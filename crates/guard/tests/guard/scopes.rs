@@ -73,7 +73,9 @@ async fn no_form_of_a_message_gets_around_the_scope_of_a_tool() {
             "{message}"
         );
     }
-    let unreadable: [&str; 6] = [
+    let unreadable: [&str; 8] = [
+        r#"{"jsonrpc":"2.0","id":1,"Method":"tools/call","Params":{"Name":"write"}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","NAME":"write"}}"#,
         r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","name":"write"}}"#,
         r#"{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call","params":{"name":"write"}}"#,
         r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":[null,"write",{}]}"#,
@@ -171,4 +173,41 @@ async fn without_required_scopes_any_good_token_passes_and_the_challenge_names_t
         "{}",
         answer.challenge()
     );
+}
+
+/// RS-040, RS-041: nobody behind the guard may be told to read the body otherwise than the guard did.
+#[tokio::test(start_paused = true)]
+async fn a_body_in_another_encoding_is_415() {
+    let world = World::new();
+    let request = |name: &str, value: &str| {
+        http::Request::post("/mcp")
+            .header("authorization", format!("Bearer {}", world.token()))
+            .header(name, value)
+    };
+    for (name, value) in [
+        ("content-encoding", "gzip"),
+        ("content-encoding", "identity, br"),
+        ("content-type", "application/json; charset=utf-16"),
+        ("content-type", "application/json;charset=\"GBK\""),
+        ("content-type", "application/json; x=1; CHARSET=utf-7"),
+    ] {
+        let answer = world.send(request(name, value), ping_message().to_string()).await;
+        assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{value}");
+        assert_eq!(answer.json()["error"], "unsupported_media_type");
+    }
+    let twice = request("content-type", "application/json").header("content-type", "text/plain; charset=gbk");
+    assert_eq!(
+        world.send(twice, ping_message().to_string()).await.status,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE
+    );
+    assert_eq!(world.runs(), 0);
+    for (name, value) in [
+        ("content-encoding", "identity"),
+        ("content-type", "application/json; charset=UTF-8"),
+        ("content-type", "application/json;charset=\"utf-8\""),
+        ("content-type", "application/json; x=y"),
+    ] {
+        let answer = world.send(request(name, value), ping_message().to_string()).await;
+        assert_eq!(answer.status, StatusCode::OK, "{value}");
+    }
 }

@@ -99,6 +99,26 @@ async fn a_session_only_works_for_who_began_it() {
     );
 }
 
+/// RS-038: a stream is not picked up by whoever learned an event id.
+#[tokio::test(start_paused = true)]
+async fn an_event_id_without_a_session_is_nobodys() {
+    let sessions = Sessions::new(World::new());
+    let token = sessions.world.token();
+    let resume = |session: Option<&str>| {
+        let mut request = http::Request::get("/mcp")
+            .header("authorization", format!("Bearer {token}"))
+            .header("last-event-id", "7");
+        if let Some(id) = session {
+            request = request.header("mcp-session-id", id);
+        }
+        sessions.app.clone().oneshot(request.body(Body::empty()).unwrap())
+    };
+    assert_eq!(resume(None).await.unwrap().status(), StatusCode::NOT_FOUND);
+    let begun = sessions.request("POST", "alice", "client-1", &[]).await;
+    assert_eq!(begun, StatusCode::OK);
+    assert_eq!(resume(Some("s-1")).await.unwrap().status(), StatusCode::OK);
+}
+
 /// A session id alone is nothing.
 #[tokio::test(start_paused = true)]
 async fn a_session_does_not_replace_a_token() {

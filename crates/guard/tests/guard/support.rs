@@ -295,13 +295,15 @@ async fn inside(
     request: Request,
 ) -> axum::Json<Value> {
     runs.fetch_add(1, Ordering::SeqCst);
-    let authorization = request.headers().contains_key("authorization");
+    let [authorization, dpop] = ["authorization", "dpop"].map(|name| request.headers().contains_key(name));
     let body = request.into_body().collect().await.unwrap().to_bytes();
     axum::Json(json!({
         "subject": claims.subject,
         "client_id": claims.client_id,
         "grant_id": claims.grant_id,
+        "key_thumbprint": claims.key_thumbprint,
         "authorization": authorization,
+        "dpop": dpop,
         "body": String::from_utf8(body.to_vec()).unwrap(),
     }))
 }

@@ -1,6 +1,8 @@
 //! Private keys: kept, stored, and never shown.
 
-use doorward_jose::{Algorithm, JoseError, Signer, SigningKey, constant_time_eq, sha256, sign};
+use doorward_jose::{
+    Algorithm, JoseError, Signer, SigningKey, constant_time_eq, fill_random, hmac_sha256, sha256, sign,
+};
 use serde_json::json;
 
 use crate::support::{accepts, key};
@@ -96,4 +98,27 @@ fn the_hash_and_the_comparison_are_what_they_say() {
     assert!(constant_time_eq(b"secret", b"secret"));
     assert!(!constant_time_eq(b"secret", b"Secret"));
     assert!(!constant_time_eq(b"secret", b"secre"));
+}
+
+/// RFC 4231 §4.3.
+#[test]
+fn hmac_is_the_one_of_the_rfc() {
+    let mac = hmac_sha256(b"Jefe", b"what do ya want for nothing?");
+    let hex: String = mac
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| char::from_digit(digit.into(), 16).unwrap())
+        .collect();
+    assert_eq!(
+        hex,
+        "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+    );
+}
+
+#[test]
+fn random_bytes_differ() {
+    let (mut one, mut other) = ([0; 32], [0; 32]);
+    fill_random(&mut one).unwrap();
+    fill_random(&mut other).unwrap();
+    assert!(one != other && one != [0; 32]);
 }

@@ -229,9 +229,10 @@ fn client_name(metadata: &ClientMetadata) -> Result<Option<String>, OAuthError> 
     Ok(Some(visible.trim().to_owned()).filter(|name| !name.is_empty()))
 }
 
-/// Characters that change how a name reads without being seen: bidirectional controls, joiners, zero-width and
-/// deprecated format characters, tags and variation selectors.
-const fn is_invisible(character: char) -> bool {
+/// Whether a character changes how a name reads without being seen: bidirectional controls, joiners, zero-width and
+/// deprecated format characters, tags and variation selectors. Effective client names have none; what others name
+/// themselves may.
+pub const fn is_invisible(character: char) -> bool {
     matches!(
         character,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'

@@ -30,13 +30,6 @@ const FORBIDDEN_SCHEMES: [&str; 24] = [
     "wss",
 ];
 
-/// Whether no policy allows this scheme (any letter case).
-pub(super) fn is_forbidden(scheme: &str) -> bool {
-    FORBIDDEN_SCHEMES
-        .iter()
-        .any(|forbidden| scheme.eq_ignore_ascii_case(forbidden))
-}
-
 /// Which private-use schemes native applications may register. Schemes in reverse-domain form (with a dot, such as
 /// `com.example.app`, RFC 8252 §7.1) are always allowed; the forbidden ones (`javascript`, `data`, `file`, …) never.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,9 +64,16 @@ impl Default for SchemePolicy {
 }
 
 impl SchemePolicy {
+    /// Whether no policy allows this scheme (any letter case), even if it is in [`allowed`](Self::allowed).
+    pub fn forbids(scheme: &str) -> bool {
+        FORBIDDEN_SCHEMES
+            .iter()
+            .any(|forbidden| scheme.eq_ignore_ascii_case(forbidden))
+    }
+
     /// Whether this policy admits a scheme (in lower case).
     pub fn allows(&self, scheme: &str) -> bool {
-        !is_forbidden(scheme)
+        !Self::forbids(scheme)
             && (scheme.contains('.') || self.allowed.iter().any(|allowed| allowed == scheme))
     }
 }

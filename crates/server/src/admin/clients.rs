@@ -6,18 +6,18 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use doorward_oauth::client::{
-    ApplicationType, ClientMetadata, EffectiveClient, RegistrationPolicy, TokenEndpointAuthMethod,
-    consent_fingerprint, effective,
+    ApplicationType, ClientMetadata, EffectiveClient, TokenEndpointAuthMethod, consent_fingerprint, effective,
 };
-use doorward_oauth::redirect::SchemePolicy;
-use doorward_store::{Client, ClientSecret, ClientSource};
+use doorward_store::{Client, ClientSource};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::error::{AdminError, Body, ErrorBody, Path, Query};
+use super::name;
 use super::page::{List, PageQuery};
+use crate::clients::secret;
 use crate::context::Context;
 
 /// How long the old secret works after a rotation.
@@ -129,21 +129,22 @@ pub(super) async fn create(
     }
     let resource_server = new.resource_server.clone();
     let metadata = checked(&ctx, new)?;
-    let secret = (!metadata.is_public()).then(|| ctx.random.token("dwsec_"));
+    let secret = (!metadata.is_public()).then(|| secret::generate(ctx.random.as_ref()));
+    let (client_secret, stored) = secret.unzip();
     let now = ctx.now();
     let client = Client {
         client_id: ctx.random.token("dwp_"),
         source: ClientSource::Admin,
         fingerprint: consent_fingerprint(&metadata),
         metadata: to_json(&metadata)?,
-        secrets: secret.iter().map(|secret| stored(secret)).collect(),
+        secrets: stored.into_iter().collect(),
         resource_server,
         disabled: false,
         created_at: now,
         updated_at: now,
     };
     ctx.store.create_client(client.clone()).await?;
-    Ok((StatusCode::CREATED, Json(ClientBody::of(client, secret))))
+    Ok((StatusCode::CREATED, Json(ClientBody::of(client, client_secret))))
 }
 
 /// One client.
@@ -189,6 +190,7 @@ pub(super) async fn delete(
     State(ctx): State<Arc<Context>>,
     Path(client_id): Path<String>,
 ) -> Result<StatusCode, AdminError> {
+    find(&ctx, &client_id).await?;
     ctx.store.delete_client(&client_id, ctx.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -215,41 +217,24 @@ pub(super) async fn rotate_secret(
     for secret in &mut client.secrets {
         secret.expires_at = Some(now + OVERLAP);
     }
-    let secret = ctx.random.token("dwsec_");
-    client.secrets.insert(0, stored(&secret));
+    let (client_secret, stored) = secret::generate(ctx.random.as_ref());
+    client.secrets.insert(0, stored);
     client.updated_at = now;
     ctx.store.update_client(client.clone()).await?;
-    Ok(Json(ClientBody::of(client, Some(secret))))
+    Ok(Json(ClientBody::of(client, Some(client_secret))))
 }
 
 async fn find(ctx: &Context, client_id: &str) -> Result<Client, AdminError> {
     ctx.store.client(client_id).await?.ok_or(UNKNOWN)
 }
 
-fn stored(secret: &str) -> ClientSecret {
-    ClientSecret {
-        digest: doorward_jose::sha256(secret.as_bytes()),
-        expires_at: None,
-    }
-}
-
 fn to_json(metadata: &EffectiveClient) -> Result<String, AdminError> {
     serde_json::to_string(metadata).map_err(|error| AdminError::Internal(error.to_string()))
 }
 
-fn policy(ctx: &Context) -> RegistrationPolicy {
-    RegistrationPolicy {
-        default_auth_method: TokenEndpointAuthMethod::None,
-        schemes: SchemePolicy {
-            allowed: ctx.settings.registration.redirect_schemes.clone(),
-        },
-        allow_loopback_jwks_uri: ctx.issuer.is_loopback(),
-        ..RegistrationPolicy::dynamic()
-    }
-}
-
 fn checked(ctx: &Context, new: NewClient) -> Result<EffectiveClient, AdminError> {
     if new.resource_server.is_some() && new.redirect_uris.is_empty() && new.grant_types.is_none() {
+        name::check("client_name", &new.client_name)?;
         return Ok(resource_server(new.client_name));
     }
     let grant_types = new
@@ -265,18 +250,14 @@ fn checked(ctx: &Context, new: NewClient) -> Result<EffectiveClient, AdminError>
         "jwks": new.jwks,
         "jwks_uri": new.jwks_uri,
     }))?;
-    let effective = effective(&metadata, &policy(ctx))?;
+    let effective = effective(&metadata, &ctx.clients.registration)?;
     // A stranger's registration drops what it cannot have; an operator wants to know.
     if effective.grant_types.len() != grant_types.len() {
         return Err(AdminError::Invalid(
             "A grant type is unknown here, or not possible with this token_endpoint_auth_method; see grant_types_supported in the metadata.".to_owned(),
         ));
     }
-    if effective.redirect_uris.len() != new.redirect_uris.len() {
-        return Err(AdminError::Invalid(
-            "A redirect URI is there twice or cannot be used: https, http on loopback, or an allowed private-use scheme.".to_owned(),
-        ));
-    }
+    refuse_dropped_redirect_uris(&effective, new.redirect_uris.len())?;
     Ok(effective)
 }
 
@@ -309,8 +290,12 @@ fn changed(
     client_name: Option<String>,
     redirect_uris: Option<Vec<String>>,
 ) -> Result<EffectiveClient, AdminError> {
-    let mut metadata: Value =
-        serde_json::from_str(&client.metadata).map_err(|error| AdminError::Internal(error.to_string()))?;
+    let unreadable = |error: serde_json::Error| AdminError::Internal(error.to_string());
+    let current: EffectiveClient = serde_json::from_str(&client.metadata).map_err(unreadable)?;
+    if current.grant_types.is_empty() {
+        return changed_resource_server(current, client_name, redirect_uris);
+    }
+    let mut metadata = serde_json::to_value(current).map_err(unreadable)?;
     if let Some(client_name) = client_name {
         metadata["client_name"] = client_name.into();
     }
@@ -318,11 +303,39 @@ fn changed(
     if let Some(redirect_uris) = redirect_uris {
         metadata["redirect_uris"] = redirect_uris.into();
     }
-    let effective = effective(&ClientMetadata::from_value(metadata)?, &policy(ctx))?;
-    if wanted.is_some_and(|wanted| wanted != effective.redirect_uris.len()) {
-        return Err(AdminError::Invalid(
-            "A redirect URI is there twice or cannot be used: https, http on loopback, or an allowed private-use scheme.".to_owned(),
-        ));
+    let effective = effective(&ClientMetadata::from_value(metadata)?, &ctx.clients.registration)?;
+    if let Some(wanted) = wanted {
+        refuse_dropped_redirect_uris(&effective, wanted)?;
     }
     Ok(effective)
+}
+
+/// A client that has no grants is no registration that anybody could send: only its name can change.
+fn changed_resource_server(
+    current: EffectiveClient,
+    client_name: Option<String>,
+    redirect_uris: Option<Vec<String>>,
+) -> Result<EffectiveClient, AdminError> {
+    if redirect_uris.is_some_and(|uris| !uris.is_empty()) {
+        return Err(AdminError::Invalid(
+            "This client only introspects and has no redirect URIs; register another one to sign people in."
+                .to_owned(),
+        ));
+    }
+    if let Some(client_name) = &client_name {
+        name::check("client_name", client_name)?;
+    }
+    Ok(EffectiveClient {
+        client_name: client_name.or(current.client_name),
+        ..current
+    })
+}
+
+fn refuse_dropped_redirect_uris(effective: &EffectiveClient, wanted: usize) -> Result<(), AdminError> {
+    if effective.redirect_uris.len() == wanted {
+        return Ok(());
+    }
+    Err(AdminError::Invalid(
+        "A redirect URI is there twice or cannot be used: https, http on loopback, or an allowed private-use scheme.".to_owned(),
+    ))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use doorward_store::{EndReason, Grant, GrantFilter, GrantId, GrantState, UserId};
+use doorward_store::{EndReason, Grant, GrantFilter, GrantId, GrantState, UnixSeconds, UserId};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -72,10 +72,10 @@ impl From<Grant> for GrantBody {
             scope: grant.scopes.to_string(),
             state: grant.state,
             end_reason: grant.end_reason,
-            ended_at: grant.ended_at.map(doorward_store::UnixSeconds::seconds),
+            ended_at: grant.ended_at.map(UnixSeconds::seconds),
             created_at: grant.created_at.seconds(),
             last_used_at: grant.last_used_at.seconds(),
-            refresh_expires_at: grant.refresh_expires_at.map(doorward_store::UnixSeconds::seconds),
+            refresh_expires_at: grant.refresh_expires_at.map(UnixSeconds::seconds),
         }
     }
 }
@@ -125,12 +125,8 @@ pub(super) async fn revoke(
 ) -> Result<StatusCode, AdminError> {
     let id = GrantId(id);
     ctx.store.grant(id).await?.ok_or(UNKNOWN)?;
-    let filter = GrantFilter {
-        id: Some(id),
-        ..GrantFilter::default()
-    };
     ctx.store
-        .revoke_grants(filter, EndReason::RevokedByAdmin, ctx.now())
+        .revoke_grants(GrantFilter::one(id), EndReason::RevokedByAdmin, ctx.now())
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }

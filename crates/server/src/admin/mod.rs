@@ -5,6 +5,7 @@ mod error;
 mod grants;
 mod key;
 mod keys;
+mod name;
 mod page;
 mod resources;
 mod users;
@@ -12,8 +13,11 @@ mod users;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::get;
+use tokio::sync::Mutex;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
@@ -74,6 +78,18 @@ pub fn router(ctx: &Arc<Context>) -> Router {
     let (router, document) = described().split_for_parts();
     router
         .route("/admin/openapi.json", get(async move || axum::Json(document)))
+        .layer(from_fn_with_state(Arc::default(), one_change_at_a_time))
         .layer(from_fn_with_state(Arc::clone(ctx), key::require_admin_key))
         .with_state(Arc::clone(ctx))
+}
+
+/// Most changes read a record, check the whole of it and write it back: two at once must not undo each other, or a
+/// person who has just been disabled is enabled by a new name. The embedded database has one process, so that a lock
+/// in it is enough.
+async fn one_change_at_a_time(State(turn): State<Arc<Mutex<()>>>, request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    let _turn = turn.lock().await;
+    next.run(request).await
 }

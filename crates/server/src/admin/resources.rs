@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::error::{AdminError, Body, ErrorBody, Path};
+use super::name;
 use super::page::List;
 use crate::context::Context;
 
@@ -195,6 +196,7 @@ pub(super) async fn delete(
     State(ctx): State<Arc<Context>>,
     Path(slug): Path<String>,
 ) -> Result<StatusCode, AdminError> {
+    ctx.store.resource(&slug).await?.ok_or(UNKNOWN)?;
     ctx.store.delete_resource(&slug, ctx.now()).await?;
     ctx.resources.changed();
     Ok(StatusCode::NO_CONTENT)
@@ -212,11 +214,7 @@ fn check_slug(slug: &str) -> Result<(), AdminError> {
 
 fn display_name(name: Option<String>, slug: &str) -> Result<String, AdminError> {
     let name = name.unwrap_or_else(|| slug.to_owned());
-    if name.trim().is_empty() || name.len() > 200 || name.chars().any(char::is_control) {
-        return Err(AdminError::Invalid(
-            "display_name must be 1 to 200 bytes without control characters.".to_owned(),
-        ));
-    }
+    name::check("display_name", &name)?;
     Ok(name)
 }
 

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::error::{AdminError, Body, ErrorBody, Path, Query};
+use super::name;
 use super::page::{List, PageQuery};
 use crate::context::Context;
 
@@ -23,7 +24,7 @@ pub(super) struct NewUser {
     email: String,
     /// Shown on pages; the e-mail address when absent.
     name: Option<String>,
-    /// 12 to 1024 bytes.
+    /// At least 12 characters, at most 1024 bytes.
     #[schema(value_type = String, format = Password)]
     password: SecretString,
 }
@@ -87,7 +88,7 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, Json<UserBody>), AdminError> {
     check_email(&new.email)?;
     let name = new.name.unwrap_or_else(|| new.email.clone());
-    check_name(&name)?;
+    name::check("name", &name)?;
     let now = ctx.now();
     let user = User {
         id: UserId(ctx.random.uuid_v4()),
@@ -126,7 +127,7 @@ pub(super) async fn update(
         user.email = email;
     }
     if let Some(name) = change.name {
-        check_name(&name)?;
+        name::check("name", &name)?;
         user.name = name;
     }
     if let Some(password) = change.password {
@@ -142,6 +143,7 @@ pub(super) async fn delete(
     State(ctx): State<Arc<Context>>,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, AdminError> {
+    find(&ctx, id).await?;
     ctx.store.delete_user(UserId(id), ctx.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -197,13 +199,4 @@ fn check_email(email: &str) -> Result<(), AdminError> {
     Err(AdminError::Invalid(
         "email must be an address like ada@example.com, at most 254 bytes.".to_owned(),
     ))
-}
-
-fn check_name(name: &str) -> Result<(), AdminError> {
-    if name.trim().is_empty() || name.len() > 200 || name.chars().any(char::is_control) {
-        return Err(AdminError::Invalid(
-            "name must be 1 to 200 bytes without control characters.".to_owned(),
-        ));
-    }
-    Ok(())
 }

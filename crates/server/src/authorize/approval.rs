@@ -3,13 +3,11 @@
 use axum::response::Response;
 use doorward_jose::{base64url, sha256};
 use doorward_oauth::scope::{OFFLINE_ACCESS, ScopeSet};
-use doorward_store::{
-    Approval, ApprovalOutcome, Approved, Code, Consent, Grant, GrantId, GrantState, StoreError,
-};
+use doorward_store::{Approval, ApprovalOutcome, Code, Consent, Grant, GrantId, GrantState, StoreError};
 use http::StatusCode;
 
 use super::pending::Pending;
-use super::remembered::comparable;
+use super::remembered::{Remembered, comparable};
 use super::response;
 use super::visit::resource_gone;
 use crate::clients::Client;
@@ -25,36 +23,49 @@ pub(crate) struct Decision<'a> {
     pending: &'a Pending,
     client: &'a Client,
     signed_in: &'a SignedIn,
+    /// What of it the token may carry.
     scopes: ScopeSet,
-    /// Whether the person was asked, and it is to be remembered.
-    asked: bool,
+    /// Whether refresh tokens may be given.
+    stay_connected: bool,
+    /// What is to be remembered: allowed and declined. `None` when the person was not asked.
+    answer: Option<(ScopeSet, ScopeSet)>,
 }
 
 impl<'a> Decision<'a> {
-    /// The person was asked and allowed these scopes.
+    /// The person was offered these scopes and allowed those. Staying connected is the person's to decide,
+    /// whether the client asked for `offline_access` or is registered for refresh tokens: it is among what was
+    /// offered, and only what was asked for gets into the token.
     pub(crate) fn made(
         pending: &'a Pending,
         client: &'a Client,
         signed_in: &'a SignedIn,
-        scopes: ScopeSet,
+        offered: &ScopeSet,
+        allowed: &ScopeSet,
     ) -> Self {
         Self {
             pending,
             client,
             signed_in,
-            scopes,
-            asked: true,
+            scopes: pending.request.scopes.intersection(allowed),
+            stay_connected: allowed.contains(OFFLINE_ACCESS),
+            answer: Some((allowed.clone(), offered.difference(allowed))),
         }
     }
 
     /// The person decided the same before.
-    pub(crate) fn repeated(pending: &'a Pending, client: &'a Client, signed_in: &'a SignedIn) -> Self {
+    pub(crate) fn repeated(
+        pending: &'a Pending,
+        client: &'a Client,
+        signed_in: &'a SignedIn,
+        remembered: &Remembered,
+    ) -> Self {
         Self {
             pending,
             client,
             signed_in,
             scopes: pending.request.scopes.clone(),
-            asked: false,
+            stay_connected: remembered.stays_connected(),
+            answer: None,
         }
     }
 
@@ -96,14 +107,13 @@ impl<'a> Decision<'a> {
             client_id: request.client_id.clone(),
             redirect_uri: request.redirect_uri.clone(),
             code_challenge: request.code_challenge.as_str().to_owned(),
-            // A client that did not ask for `offline_access` gets refresh tokens by its registration alone; one
-            // that asked gets them only when the person left the box ticked.
-            stay_connected: self.scopes.contains(OFFLINE_ACCESS) || !request.scopes.contains(OFFLINE_ACCESS),
+            stay_connected: self.stay_connected,
             expires_at: now + ctx.settings.tokens.code_ttl.duration(),
             redeemed_at: None,
         };
-        let consent = self.asked.then(|| Consent {
-            scopes: self.scopes.clone(),
+        let (consent, declined) = self.answer.clone().unzip();
+        let consent = consent.map(|scopes| Consent {
+            scopes,
             fingerprint: self.client.fingerprint.clone(),
             redirect_uris: vec![comparable(&request.redirect_uri)],
             granted_at: now,
@@ -114,6 +124,7 @@ impl<'a> Decision<'a> {
             code,
             session: session.id,
             consent,
+            declined: declined.unwrap_or_default(),
             client: self.client.snapshot(now),
             now,
         }
@@ -131,12 +142,12 @@ pub(crate) async fn approve(ctx: &Context, decision: &Decision<'_>) -> Result<Re
     };
     match outcome {
         ApprovalOutcome::Approved(approved) => {
-            if !approved.fresh && !is_same(ctx, approved, decision).await? {
+            if !approved.fresh && !is_same(ctx, &code, decision).await? {
                 return Err(already_answered());
             }
             tracing::info!(
-                client_id = ?request.client_id, grant = %approved.grant.0, resource = %request.resource,
-                scope = %decision.scopes, asked = decision.asked, fresh = approved.fresh, "authorized"
+                client_id = %request.client_id, grant = %approved.grant.0, resource = %request.resource,
+                scope = %decision.scopes, asked = decision.answer.is_some(), fresh = approved.fresh, "authorized"
             );
             response::success(ctx, request, &code)
         }
@@ -153,9 +164,11 @@ pub(crate) async fn approve(ctx: &Context, decision: &Decision<'_>) -> Result<Re
 
 /// Whether an earlier answer to this request was the same one. Two different answers, after the back button,
 /// must not share a code: the second would get what the first allowed.
-async fn is_same(ctx: &Context, approved: Approved, decision: &Decision<'_>) -> Result<bool, PageError> {
-    let grant = ctx.store.grant(approved.grant).await?;
-    Ok(grant.is_some_and(|grant| grant.scopes == decision.scopes))
+async fn is_same(ctx: &Context, code: &str, decision: &Decision<'_>) -> Result<bool, PageError> {
+    let earlier = ctx.store.code(&sha256(code.as_bytes())).await?;
+    Ok(earlier.is_some_and(|(code, grant)| {
+        grant.scopes == decision.scopes && code.stay_connected == decision.stay_connected
+    }))
 }
 
 /// The client was disabled, removed or changed while the person decided.

@@ -1,20 +1,15 @@
 //! The browser: a random cookie that says nothing about the person. Pending requests and CSRF tokens are
 //! bound to it.
 
-use std::time::Duration;
-
 use axum::response::Response;
 use doorward_jose::{base64url, sha256};
 use http::{HeaderMap, HeaderValue, header};
 
 use super::pending::{LIFETIME as REQUEST_LIFETIME, Pending, start_again};
 use crate::context::Context;
-use crate::http::cookies::{Cookie, CookiePolicy};
+use crate::http::cookies::{Cookie, CookiePolicy, LONGEST_AGE};
 use crate::http::csrf::BrowserId;
 use crate::http::error::PageError;
-
-/// As long as browsers keep a cookie.
-const LIFETIME: Duration = Duration::from_hours(400 * 24);
 
 /// Stands between the tag and the sealed request in a handle; not in base64url.
 const SEPARATOR: char = '.';
@@ -46,7 +41,7 @@ impl Browser {
     /// Adds the cookie to an answer, if it is new.
     pub(crate) fn mark(self, ctx: &Context, mut response: Response) -> Response {
         if self.is_new {
-            let cookie = policy(ctx).set(Cookie::Browser, self.id.as_str(), Some(LIFETIME));
+            let cookie = policy(ctx).set(Cookie::Browser, self.id.as_str(), Some(LONGEST_AGE));
             response.headers_mut().append(header::SET_COOKIE, cookie);
         }
         response

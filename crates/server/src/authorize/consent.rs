@@ -6,10 +6,11 @@ use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use doorward_jose::base64url;
+use doorward_oauth::client::GrantType;
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::parameters::Parameters;
 use doorward_oauth::redirect::{RedirectUri, RedirectUriKind};
-use doorward_oauth::scope::{OFFLINE_ACCESS, ScopeSet};
+use doorward_oauth::scope::{OFFLINE_ACCESS, Scope, ScopeSet};
 use doorward_store::{ClientSource, Resource};
 use http::{HeaderMap, StatusCode};
 
@@ -32,9 +33,9 @@ pub(crate) async fn get(
     State(ctx): State<Arc<Context>>,
     info: RequestInfo,
     headers: HeaderMap,
-    RawQuery(query): RawQuery,
+    query: RawQuery,
 ) -> Result<Response, PageError> {
-    let parameters = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(OAuthError::from)?;
+    let parameters = form::query(query)?;
     let visit = Visit::new(&ctx, &info, &headers, &parameters).await?;
     let Some(signed_in) = visit.signed_in(&ctx, &headers).await? else {
         return response::own_page(&ctx, routes::LOGIN, visit.handle);
@@ -43,7 +44,7 @@ pub(crate) async fn get(
     if remembered.allows(&visit.pending.request) {
         return approval::approve(
             &ctx,
-            &Decision::repeated(&visit.pending, &visit.client, &signed_in),
+            &Decision::repeated(&visit.pending, &visit.client, &signed_in, &remembered),
         )
         .await;
     }
@@ -65,10 +66,7 @@ pub(crate) async fn post(
     let Some(signed_in) = visit.signed_in(&ctx, &headers).await? else {
         return response::own_page(&ctx, routes::LOGIN, visit.handle);
     };
-    let token = parameters
-        .get("csrf_token")
-        .map_err(OAuthError::from)?
-        .unwrap_or_default();
+    let token = parameters.get("csrf_token")?.unwrap_or_default();
     if !csrf::check(
         &ctx.secrets,
         &visit.browser,
@@ -79,8 +77,9 @@ pub(crate) async fn post(
     }
     match parameters.require("decision")? {
         "allow" => {
-            let scopes = chosen(&visit.pending.request.scopes, &parameters)?;
-            let decision = Decision::made(&visit.pending, &visit.client, &signed_in, scopes);
+            let offered = visit.offered();
+            let allowed = chosen(&offered, &parameters)?;
+            let decision = Decision::made(&visit.pending, &visit.client, &signed_in, &offered, &allowed);
             approval::approve(&ctx, &decision).await
         }
         "deny" => visit.deny(&ctx),
@@ -119,8 +118,8 @@ impl Visit<'_> {
             resource_name: resource.display_name.clone(),
             resource_uri: resource.uri.clone(),
             account: signed_in.user.email.clone(),
-            scopes: request
-                .scopes
+            scopes: self
+                .offered()
                 .iter()
                 .map(|scope| described(&resource, scope.as_str()))
                 .collect(),
@@ -129,24 +128,36 @@ impl Visit<'_> {
         Ok(page.render_response(StatusCode::OK, Some(&request.redirect_uri)))
     }
 
+    /// What the person decides about: what was asked for, and staying connected when the client would get
+    /// refresh tokens by its registration alone.
+    fn offered(&self) -> ScopeSet {
+        let mut offered = self.pending.request.scopes.clone();
+        if self.client.metadata.may_use(GrantType::RefreshToken)
+            && let Ok(offline_access) = Scope::parse(OFFLINE_ACCESS)
+        {
+            offered.insert(offline_access);
+        }
+        offered
+    }
+
     fn deny(&self, ctx: &Context) -> Result<Response, PageError> {
         let request = &self.pending.request;
-        tracing::info!(client_id = ?request.client_id, resource = %request.resource, "denied");
+        tracing::info!(client_id = %request.client_id, resource = %request.resource, "denied");
         let error = OAuthError::new(ErrorCode::AccessDenied, "The person did not allow it.");
         response::error(ctx, &request.redirect_uri, request.state.as_deref(), &error)
     }
 }
 
-/// What the person checked, of what was asked for.
-fn chosen(requested: &ScopeSet, parameters: &Parameters) -> Result<ScopeSet, PageError> {
+/// What the person checked, of what was offered.
+fn chosen(offered: &ScopeSet, parameters: &Parameters) -> Result<ScopeSet, PageError> {
     let checked: Vec<&str> = parameters.get_all("scope").collect();
-    let chosen: ScopeSet = requested
+    let chosen: ScopeSet = offered
         .iter()
         .filter(|scope| checked.contains(&scope.as_str()))
         .cloned()
         .collect();
     let counts = |scopes: &ScopeSet| scopes.iter().any(|scope| scope.as_str() != OFFLINE_ACCESS);
-    if counts(requested) && !counts(&chosen) {
+    if counts(offered) && !counts(&chosen) {
         return Err(PageError::new(
             StatusCode::BAD_REQUEST,
             "Nothing was chosen",

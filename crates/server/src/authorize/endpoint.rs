@@ -7,7 +7,6 @@ use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use doorward_oauth::error::{ErrorCode, OAuthError};
-use doorward_oauth::parameters::Parameters;
 use doorward_oauth::redirect::RedirectUri;
 use doorward_store::ClientSource;
 use http::{HeaderMap, StatusCode, header};
@@ -34,14 +33,14 @@ pub(crate) async fn get(
     State(ctx): State<Arc<Context>>,
     info: RequestInfo,
     headers: HeaderMap,
-    RawQuery(query): RawQuery,
+    query: RawQuery,
 ) -> Result<Response, PageError> {
-    let parameters = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(OAuthError::from)?;
+    let parameters = form::query(query)?;
     if let Ok(Some(client_id)) = parameters.get("client_id") {
         info.note_client(client_id);
     }
     let signed_in = sessions::current(&ctx, &headers).await?;
-    match AuthorizationRequest::parse(&ctx, &parameters).await {
+    match AuthorizationRequest::parse(&ctx, &info, &parameters).await {
         Ok((request, client)) => proceed(&ctx, &headers, request, &client, signed_in).await,
         Err(Refusal::Page(error)) => Err(error),
         Err(Refusal::Client(return_to, error)) => refuse(&ctx, &return_to, error, false),
@@ -84,7 +83,7 @@ async fn proceed(
     };
 
     if let Some(signed_in) = signed_in.as_ref().filter(|_| remembered.allows(&pending.request)) {
-        return approval::approve(ctx, &Decision::repeated(&pending, client, signed_in)).await;
+        return approval::approve(ctx, &Decision::repeated(&pending, client, signed_in, &remembered)).await;
     }
     if pending.request.prompt.is_nothing() {
         let error = silent_error(signed_in.is_some());

@@ -2,6 +2,7 @@
 //! the client as it was, a redirect URI that the person has seen, and no scope beyond those allowed.
 
 use doorward_oauth::redirect::RedirectUri;
+use doorward_oauth::scope::OFFLINE_ACCESS;
 use doorward_store::{Consent, User};
 
 use super::request::AuthorizationRequest;
@@ -43,6 +44,13 @@ impl Remembered {
                 .0
                 .as_ref()
                 .is_some_and(|consent| consent.scopes.contains_all(&request.scopes))
+    }
+
+    /// Whether the person lets the client stay connected: refresh tokens.
+    pub(crate) fn stays_connected(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|consent| consent.scopes.contains(OFFLINE_ACCESS))
     }
 }
 

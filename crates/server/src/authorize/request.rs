@@ -14,6 +14,7 @@ use super::prompt::Prompt;
 use crate::clients::Client;
 use crate::context::Context;
 use crate::http::error::PageError;
+use crate::http::request::RequestInfo;
 use crate::resources::select_scopes;
 
 /// The longest `state`, in bytes.
@@ -88,9 +89,14 @@ impl<E: Into<PageError>> From<E> for Refusal {
 
 impl AuthorizationRequest {
     /// Reads and checks a request.
-    pub(crate) async fn parse(ctx: &Context, parameters: &Parameters) -> Result<(Self, Client), Refusal> {
+    pub(crate) async fn parse(
+        ctx: &Context,
+        info: &RequestInfo,
+        parameters: &Parameters,
+    ) -> Result<(Self, Client), Refusal> {
         // Who asks, and where the answer would go: as long as these are not certain, nothing is sent anywhere.
-        let client = ctx.clients.resolve(parameters.require("client_id")?).await?;
+        let client_id = parameters.require("client_id")?;
+        let client = ctx.clients.resolve(client_id, info.address).await?;
         let return_to = return_to(&client, parameters)?;
         match check(ctx, parameters, &client, &return_to).await {
             Ok(request) => Ok((request, client)),

@@ -1,7 +1,6 @@
 //! A pending request on one of our pages, opened from its handle. The handle alone says what is asked for:
 //! nothing else in a query or form is looked at.
 
-use doorward_oauth::error::OAuthError;
 use doorward_oauth::parameters::Parameters;
 use doorward_store::Resource;
 use http::{HeaderMap, StatusCode};
@@ -36,13 +35,10 @@ impl<'a> Visit<'a> {
         headers: &HeaderMap,
         parameters: &'a Parameters,
     ) -> Result<Self, PageError> {
-        let handle = parameters
-            .get("request")
-            .map_err(OAuthError::from)?
-            .unwrap_or_default();
+        let handle = parameters.get("request")?.unwrap_or_default();
         let (browser, pending) = Browser::open(ctx, headers, handle)?;
         info.note_client(&pending.request.client_id);
-        let client = unchanged_client(ctx, &pending).await?;
+        let client = unchanged_client(ctx, info, &pending).await?;
         Ok(Self {
             handle,
             browser,
@@ -72,9 +68,9 @@ impl<'a> Visit<'a> {
 }
 
 /// The client as it is now: the request of one that has changed since is not decided.
-async fn unchanged_client(ctx: &Context, pending: &Pending) -> Result<Client, PageError> {
+async fn unchanged_client(ctx: &Context, info: &RequestInfo, pending: &Pending) -> Result<Client, PageError> {
     let request = &pending.request;
-    let client = ctx.clients.resolve(&request.client_id).await?;
+    let client = ctx.clients.resolve(&request.client_id, info.address).await?;
     let is_same = client.fingerprint == pending.fingerprint
         && client.metadata.redirect_uri(&request.redirect_uri).is_some();
     if is_same { Ok(client) } else { Err(client_gone()) }

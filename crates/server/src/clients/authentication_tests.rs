@@ -125,7 +125,8 @@ fn a_malformed_header_is_an_error_and_nothing_worse() {
             "{value}"
         );
     }
-    assert_eq!(read(&["Bearer x"], "client_id=c"), Err(ErrorCode::InvalidRequest));
+    // RFC 6749 §5.2, INTR-001: whatever scheme it tried, the client has not authenticated.
+    assert_eq!(read(&["Bearer x"], "client_id=c"), Err(ErrorCode::InvalidClient));
     assert_eq!(
         read(&[&basic_header(b"c:s"), &basic_header(b"c:s")], ""),
         Err(ErrorCode::InvalidRequest)

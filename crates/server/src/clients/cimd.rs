@@ -21,7 +21,8 @@ pub(super) struct Documents {
 }
 
 impl Documents {
-    pub(super) async fn resolve(&self, client_id: &str) -> Result<Client, ClientError> {
+    /// Whether the document may be asked for at all.
+    pub(super) fn check(&self, client_id: &str) -> Result<(), ClientError> {
         if !looks_like_url(client_id) {
             return Err(ClientError::Unknown);
         }
@@ -30,7 +31,16 @@ impl Documents {
                 "this server does not take client metadata documents; register the client instead.",
             ));
         }
-        check_url(client_id, self.allow_loopback_http).map_err(ClientError::UnusableUrl)?;
+        check_url(client_id, self.allow_loopback_http).map_err(ClientError::UnusableUrl)
+    }
+
+    /// Whether the answer is known without asking.
+    pub(super) fn is_at_hand(&self, client_id: &str) -> bool {
+        self.fetcher.is_cached(client_id, &limits())
+    }
+
+    pub(super) async fn resolve(&self, client_id: &str) -> Result<Client, ClientError> {
+        self.check(client_id)?;
         let limits = limits();
         let document = self
             .fetcher

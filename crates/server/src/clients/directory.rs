@@ -1,4 +1,7 @@
+use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use doorward_fetch::Fetcher;
 use doorward_oauth::client::{RegistrationPolicy, TokenEndpointAuthMethod};
@@ -7,23 +10,35 @@ use doorward_oauth::redirect::{RedirectUri, SchemePolicy};
 use doorward_oauth::time::Clock;
 use doorward_store::{ClientSource, Store};
 
+use super::address_limit::AddressLimit;
 use super::cimd::Documents;
-use super::registration_limit::RegistrationLimit;
 use super::{Client, ClientError};
 use crate::config::Settings;
 
 /// Longer client ids name nobody.
 const MAX_CLIENT_ID: usize = 2048;
 
+/// Vendors register for all their users from a few addresses; what one registers again is not counted. This bounds
+/// what a stranger can make the store keep: 600 clients at once, then 20 a minute.
+const REGISTRATIONS_AT_ONCE: NonZeroU32 = NonZeroU32::new(600).unwrap();
+const THEN_A_REGISTRATION_EVERY: Duration = Duration::from_secs(3);
+
+/// Bounds what a stranger can make this server ask of others: documents that are not in the cache.
+const FETCHES_AT_ONCE: NonZeroU32 = NonZeroU32::new(120).unwrap();
+const THEN_A_FETCH_EVERY: Duration = Duration::from_secs(1);
+
 /// Resolves any `client_id`.
 pub struct Directory {
     store: Arc<dyn Store>,
     documents: Documents,
-    /// What clients may register.
-    pub(super) registration: RegistrationPolicy,
+    /// What may be registered, by clients themselves and by operators.
+    pub(crate) registration: RegistrationPolicy,
     /// The redirect URIs of `registration.approved_redirects`.
     pub(super) approved_redirects: Vec<RedirectUri>,
-    pub(super) limit: RegistrationLimit,
+    /// New registrations.
+    pub(super) registrations: AddressLimit,
+    /// Documents that are fetched for somebody whom nobody knows yet.
+    fetches: AddressLimit,
 }
 
 impl Directory {
@@ -63,32 +78,47 @@ impl Directory {
             registration,
             // The settings were checked at start: what does not parse approves nothing.
             approved_redirects: approved.filter_map(|uri| RedirectUri::parse(uri).ok()).collect(),
-            limit: RegistrationLimit::new(clock),
+            registrations: AddressLimit::new(
+                Arc::clone(&clock),
+                REGISTRATIONS_AT_ONCE,
+                THEN_A_REGISTRATION_EVERY,
+            ),
+            fetches: AddressLimit::new(clock, FETCHES_AT_ONCE, THEN_A_FETCH_EVERY),
         }
     }
 
-    /// The client with this id, as it is now. What an operator registered comes first, also under a URL; a URL that
-    /// nobody registered is the address of a metadata document.
-    pub(crate) async fn resolve(&self, client_id: &str) -> Result<Client, ClientError> {
+    /// The client with this id, as it is now, for a request from `address`. What an operator registered comes first,
+    /// also under a URL; a URL that nobody registered is the address of a metadata document.
+    pub(crate) async fn resolve(&self, client_id: &str, address: IpAddr) -> Result<Client, ClientError> {
         match self.stored(client_id).await? {
             Some(client) if client.source != ClientSource::MetadataDocument => Ok(client),
-            _ => self.documents.resolve(client_id).await,
+            _ => {
+                self.documents.check(client_id)?;
+                if !self.documents.is_at_hand(client_id) {
+                    self.fetches
+                        .count(address)
+                        .map_err(|_| ClientError::TooManyDocuments)?;
+                }
+                self.documents.resolve(client_id).await
+            }
         }
     }
 
     /// The client with this id, for a request about what a person approved before: while its metadata document
-    /// cannot be fetched, the snapshot of the last approval holds. A withdrawn document withdraws the client.
+    /// cannot be fetched, the snapshot of the last approval holds. A withdrawn document withdraws the client. One that
+    /// nobody ever approved has nothing here, so its document is not asked for.
     pub(crate) async fn resolve_approved(&self, client_id: &str) -> Result<Client, ClientError> {
         let snapshot = match self.stored(client_id).await? {
+            None => return Err(ClientError::Unknown),
             Some(client) if client.source != ClientSource::MetadataDocument => return Ok(client),
-            snapshot => snapshot,
+            Some(snapshot) => snapshot,
         };
-        match (self.documents.resolve(client_id).await, snapshot) {
-            (Err(error), Some(snapshot)) if !error.is_withdrawal() => {
+        match self.documents.resolve(client_id).await {
+            Err(error) if !error.is_withdrawal() => {
                 tracing::debug!(client_id = ?client_id, %error, "using the snapshot of a client metadata document");
                 Ok(snapshot)
             }
-            (outcome, _) => outcome,
+            outcome => outcome,
         }
     }
 

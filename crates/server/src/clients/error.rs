@@ -5,7 +5,7 @@ use doorward_fetch::FetchError;
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_store::StoreError;
 
-use crate::http::error::PageError;
+use crate::http::error::{PageError, store_fault};
 
 /// Why a `client_id` names no client that can be served.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +19,9 @@ pub(crate) enum ClientError {
     /// It is a URL that cannot name a metadata document.
     #[error("the client_id URL cannot be used: {0}")]
     UnusableUrl(&'static str),
+    /// Too many metadata documents were fetched for one address.
+    #[error("too many metadata documents were asked for")]
+    TooManyDocuments,
     /// The metadata document could not be fetched.
     #[error("the metadata document could not be fetched: {0}")]
     DocumentUnreachable(FetchError),
@@ -49,6 +52,9 @@ impl ClientError {
             Self::Unknown => "This application is not registered here. Remove the connection in the application and connect again.".into(),
             Self::Disabled => "This application has been disabled by the operator of this server; ask them to enable it.".into(),
             Self::UnusableUrl(reason) => format!("The client_id is a URL that cannot be used: {reason}").into(),
+            Self::TooManyDocuments => {
+                "Too many applications that this server has to look up first were named from your network. Wait a minute and connect again.".into()
+            }
             Self::DocumentUnreachable(_) => {
                 "The client metadata document could not be fetched from the client_id URL; it must be public JSON, answered directly with status 200, of at most 5 KiB.".into()
             }
@@ -61,8 +67,8 @@ impl ClientError {
 impl From<ClientError> for OAuthError {
     fn from(error: ClientError) -> Self {
         let code = match &error {
-            ClientError::Store(store) if store.is_temporary() => ErrorCode::TemporarilyUnavailable,
-            ClientError::Store(_) | ClientError::UnreadableRecord(_) => ErrorCode::ServerError,
+            ClientError::Store(fault) => return store_fault(fault, error.sentence()),
+            ClientError::UnreadableRecord(_) => ErrorCode::ServerError,
             _ => ErrorCode::InvalidClient,
         };
         Self::new(code, error.sentence()).with_internal(error)
@@ -75,6 +81,11 @@ impl From<ClientError> for PageError {
         match error {
             ClientError::Store(store) => store.into(),
             ClientError::UnreadableRecord(_) => Self::internal(error.to_string()),
+            ClientError::TooManyDocuments => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "Too many requests",
+                error.sentence(),
+            ),
             error => {
                 let mut page = Self::from(OAuthError::from(error));
                 page.status = StatusCode::BAD_REQUEST;

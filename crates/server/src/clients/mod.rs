@@ -1,12 +1,13 @@
 //! Who is asking: one way to resolve a `client_id`, to register a client, and to authenticate it.
 
+mod address_limit;
 pub(crate) mod authentication;
 mod cimd;
 mod directory;
 mod error;
-mod registration_limit;
 
 pub(crate) mod registration;
+pub(crate) mod secret;
 
 use doorward_oauth::client::{EffectiveClient, consent_fingerprint};
 use doorward_oauth::redirect::RedirectUriKind;

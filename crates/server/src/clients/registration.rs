@@ -7,7 +7,6 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use doorward_jose::sha256;
 use doorward_oauth::client::{
     ClientMetadata, EffectiveClient, consent_fingerprint, derived_client_id, effective,
 };
@@ -17,10 +16,14 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
 
+use super::secret;
 use crate::config::DynamicRegistration;
 use crate::context::Context;
 use crate::http::error::TokenError;
 use crate::http::request::RequestInfo;
+
+/// The largest registration, in bytes. Real ones have 1 KiB; whatever a stranger sends is kept.
+const LARGEST: usize = 16 * 1024;
 
 /// RFC 7591 §3.2.1: what was registered, with every value that the server chose.
 #[derive(Debug, Serialize)]
@@ -95,8 +98,16 @@ fn read(ctx: &Context, headers: &HeaderMap, body: &[u8]) -> Result<EffectiveClie
             "The content type must be application/json; send the client metadata as a JSON object (RFC 7591).",
         ));
     }
+    if body.len() > LARGEST {
+        return Err(OAuthError::new(
+            ErrorCode::InvalidClientMetadata,
+            "The client metadata is larger than 16 KiB. Register fewer or shorter values.",
+        ));
+    }
     let requested = ClientMetadata::from_json(body)?;
-    let metadata = effective(&requested, &ctx.clients.registration)?;
+    let mut metadata = effective(&requested, &ctx.clients.registration)?;
+    // Tokens are not bound yet: who asks for it must not read that they are (RFC 7591 §3.2.1).
+    metadata.dpop_bound_access_tokens = false;
     if ctx.settings.registration.dcr == DynamicRegistration::ApprovedRedirects {
         check_approved(ctx, &metadata)?;
     }
@@ -134,16 +145,15 @@ async fn register_public(
     metadata: EffectiveClient,
 ) -> Result<Outcome, TokenError> {
     let client_id = derived_client_id(&metadata);
-    let stored = if let Some(stored) = ctx.store.client(&client_id).await? {
-        stored
-    } else {
-        if let Err(seconds) = ctx.clients.limit.count(info.address) {
-            return Ok(Outcome::ComeBackAfter(seconds));
-        }
-        ctx.store
-            .register_client(record(ctx, client_id, &metadata, Vec::new())?)
-            .await?
-    };
+    if ctx.store.client(&client_id).await?.is_none()
+        && let Err(seconds) = ctx.clients.registrations.count(info.address)
+    {
+        return Ok(Outcome::ComeBackAfter(seconds));
+    }
+    let stored = ctx
+        .store
+        .register_client(record(ctx, client_id, &metadata, Vec::new())?)
+        .await?;
     if stored.disabled {
         return Err(OAuthError::new(
             ErrorCode::InvalidClientMetadata,
@@ -164,16 +174,12 @@ async fn register_confidential(
     info: &RequestInfo,
     metadata: EffectiveClient,
 ) -> Result<Outcome, TokenError> {
-    if let Err(seconds) = ctx.clients.limit.count(info.address) {
+    if let Err(seconds) = ctx.clients.registrations.count(info.address) {
         return Ok(Outcome::ComeBackAfter(seconds));
     }
     let client_id = ctx.random.token("dws_");
-    let client_secret = ctx.random.token("dwsec_");
-    let secret = ClientSecret {
-        digest: sha256(client_secret.as_bytes()),
-        expires_at: None,
-    };
-    let record = record(ctx, client_id, &metadata, vec![secret])?;
+    let (client_secret, stored) = secret::generate(ctx.random.as_ref());
+    let record = record(ctx, client_id, &metadata, vec![stored])?;
     ctx.store.create_client(record.clone()).await?;
     Ok(Outcome::Registered(Box::new(Registered {
         client_id: record.client_id,

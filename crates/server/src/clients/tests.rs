@@ -20,6 +20,14 @@ struct House {
     directory: Directory,
 }
 
+impl House {
+    async fn resolve(&self, client_id: &str) -> Result<Client, ClientError> {
+        self.directory
+            .resolve(client_id, "192.0.2.1".parse().unwrap())
+            .await
+    }
+}
+
 fn house() -> House {
     house_with(&Settings::default())
 }
@@ -99,7 +107,7 @@ async fn an_id_that_nobody_registered_is_unknown() {
         long.as_str(),
     ] {
         assert_eq!(
-            house.directory.resolve(client_id).await.unwrap_err(),
+            house.resolve(client_id).await.unwrap_err(),
             ClientError::Unknown,
             "{client_id:?}"
         );
@@ -114,7 +122,7 @@ async fn a_registered_client_is_found_and_a_disabled_one_is_told_apart() {
         .create_client(record("dwc_1", ClientSource::Dynamic))
         .await
         .unwrap();
-    let client = house.directory.resolve("dwc_1").await.unwrap();
+    let client = house.resolve("dwc_1").await.unwrap();
     assert_eq!(
         (
             client.display_name(),
@@ -131,10 +139,7 @@ async fn a_registered_client_is_found_and_a_disabled_one_is_told_apart() {
         })
         .await
         .unwrap();
-    assert_eq!(
-        house.directory.resolve("dwc_1").await.unwrap_err(),
-        ClientError::Disabled
-    );
+    assert_eq!(house.resolve("dwc_1").await.unwrap_err(), ClientError::Disabled);
     assert_eq!(
         house.directory.resolve_approved("dwc_1").await.unwrap_err(),
         ClientError::Disabled
@@ -146,7 +151,7 @@ async fn a_url_is_a_client_whose_document_is_fetched_once_and_costs_no_row() {
     let (house, (server, client_id)) = (house(), document_server().await);
     serve(&server, &document(&client_id)).await;
     for _ in 0..5 {
-        let client = house.directory.resolve(&client_id).await.unwrap();
+        let client = house.resolve(&client_id).await.unwrap();
         assert_eq!(client.source, ClientSource::MetadataDocument);
         assert!(client.is_loopback_only());
         assert_eq!(
@@ -170,7 +175,7 @@ async fn what_an_operator_registered_under_a_url_wins_and_nothing_is_fetched() {
         .create_client(record(&client_id, ClientSource::Admin))
         .await
         .unwrap();
-    let client = house.directory.resolve(&client_id).await.unwrap();
+    let client = house.resolve(&client_id).await.unwrap();
     assert!(client.metadata.redirect_uri("https://r1.example/cb").is_some());
     assert!(server.received_requests().await.unwrap().is_empty());
 }
@@ -188,7 +193,7 @@ async fn a_change_of_name_or_redirect_uris_changes_the_fingerprint() {
         changed[member] = value;
         serve(&server, &changed).await;
         house.clock.advance(Duration::from_hours(25));
-        fingerprints.push(house.directory.resolve(&client_id).await.unwrap().fingerprint);
+        fingerprints.push(house.resolve(&client_id).await.unwrap().fingerprint);
     }
     fingerprints.dedup();
     assert_eq!(fingerprints.len(), 3);
@@ -199,10 +204,6 @@ async fn while_a_document_cannot_be_fetched_the_snapshot_holds_for_what_was_appr
     let (house, (server, client_id)) = (house(), document_server().await);
     serve_status(&server, 503).await;
     let unreachable = ClientError::DocumentUnreachable(FetchError::Status(503));
-    assert_eq!(
-        house.directory.resolve_approved(&client_id).await.unwrap_err(),
-        unreachable
-    );
     house
         .store
         .create_client(record(&client_id, ClientSource::MetadataDocument))
@@ -211,10 +212,59 @@ async fn while_a_document_cannot_be_fetched_the_snapshot_holds_for_what_was_appr
     let client = house.directory.resolve_approved(&client_id).await.unwrap();
     assert_eq!(client.display_name(), "On record");
     // A new approval needs the document.
+    assert_eq!(house.resolve(&client_id).await.unwrap_err(), unreachable);
+}
+
+/// RATE-008: the token endpoint fetches nothing for strangers.
+#[tokio::test]
+async fn a_document_that_nobody_approved_is_not_asked_for_where_only_approved_clients_come() {
+    let (house, (server, client_id)) = (house(), document_server().await);
+    serve(&server, &document(&client_id)).await;
     assert_eq!(
-        house.directory.resolve(&client_id).await.unwrap_err(),
-        unreachable
+        house.directory.resolve_approved(&client_id).await.unwrap_err(),
+        ClientError::Unknown
     );
+    assert!(server.received_requests().await.unwrap().is_empty());
+}
+
+/// RATE-008
+#[tokio::test]
+async fn an_address_can_have_so_many_documents_fetched_and_others_are_not_held_up() {
+    let (house, (server, client_id)) = (house(), document_server().await);
+    serve_status(&server, 404).await;
+    for number in 0..120 {
+        let other = format!("{client_id}?{number}");
+        assert_eq!(
+            house.resolve(&other).await.unwrap_err(),
+            ClientError::DocumentUnreachable(FetchError::Status(404))
+        );
+    }
+    assert_eq!(
+        house.resolve(&client_id).await.unwrap_err(),
+        ClientError::TooManyDocuments
+    );
+    // What is known already costs nothing, and what cannot be fetched at all is refused as ever.
+    assert!(matches!(
+        house.resolve(&format!("{client_id}?0")).await,
+        Err(ClientError::DocumentUnreachable(_))
+    ));
+    assert!(matches!(
+        house.resolve("https://a.example").await,
+        Err(ClientError::UnusableUrl(_))
+    ));
+    assert_eq!(server.received_requests().await.unwrap().len(), 120);
+    serve(&server, &document(&client_id)).await;
+    let elsewhere = house
+        .directory
+        .resolve(&client_id, "192.0.2.2".parse().unwrap())
+        .await;
+    assert!(elsewhere.is_ok());
+    house.clock.advance(Duration::from_secs(1));
+    serve_status(&server, 404).await;
+    assert!(matches!(
+        house.resolve(&format!("{client_id}?more")).await,
+        Err(ClientError::DocumentUnreachable(_))
+    ));
 }
 
 #[tokio::test]
@@ -247,12 +297,12 @@ async fn a_repaired_document_is_seen_at_once() {
     let (house, (server, client_id)) = (house(), document_server().await);
     serve(&server, &json!([])).await;
     assert!(matches!(
-        house.directory.resolve(&client_id).await,
+        house.resolve(&client_id).await,
         Err(ClientError::InvalidDocument(_))
     ));
     serve(&server, &document(&client_id)).await;
     house.clock.advance(Duration::from_secs(10));
-    assert!(house.directory.resolve(&client_id).await.is_ok());
+    assert!(house.resolve(&client_id).await.is_ok());
 }
 
 #[tokio::test]
@@ -262,7 +312,7 @@ async fn documents_can_be_switched_off() {
     let (house, (server, client_id)) = (house_with(&settings), document_server().await);
     serve(&server, &document(&client_id)).await;
     assert!(matches!(
-        house.directory.resolve(&client_id).await,
+        house.resolve(&client_id).await,
         Err(ClientError::UnusableUrl(_))
     ));
     assert!(server.received_requests().await.unwrap().is_empty());

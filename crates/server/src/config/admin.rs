@@ -12,7 +12,7 @@ section! {
     pub struct Admin in "admin" {
         /// The address on which the operators' server listens.
         address: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 9001)),
-        /// The admin key of the first start; without it one is made and printed once.
+        /// An admin key that works as long as it is set; without it one is made at the first start and printed once.
         bootstrap_key: Option<SecretString> = None,
         /// A file that holds `bootstrap_key`.
         bootstrap_key_file: Option<PathBuf> = None,

@@ -3,6 +3,7 @@
 use std::fs;
 
 use doorward_oauth::issuer::Issuer;
+use doorward_oauth::redirect::{RedirectUri, SchemePolicy};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{DynamicRegistration, Problem, Settings, Span};
@@ -84,61 +85,46 @@ pub(super) fn check(settings: &Settings, problems: &mut Vec<Problem>) {
 
 fn check_times(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
     let (tokens, session, login) = (&settings.tokens, &settings.session, &settings.login);
-    let ranges = [
-        (
-            "tokens.access_ttl",
-            tokens.access_ttl,
-            Span::seconds(10),
-            Span::days(1),
-        ),
-        (
-            "tokens.code_ttl",
-            tokens.code_ttl,
-            Span::seconds(5),
-            Span::minutes(10),
-        ),
-        (
-            "tokens.refresh_idle_ttl",
-            tokens.refresh_idle_ttl,
-            Span::minutes(1),
-            tokens.refresh_absolute_ttl,
-        ),
-        (
-            "tokens.refresh_retry_window",
-            tokens.refresh_retry_window,
-            Span::seconds(0),
-            Span::minutes(10),
-        ),
-        (
-            "session.idle_ttl",
-            session.idle_ttl,
-            Span::minutes(1),
-            session.absolute_ttl,
-        ),
-        (
-            "login.first_wait",
-            login.first_wait,
-            Span::seconds(1),
-            login.longest_wait,
-        ),
-        (
-            "login.longest_wait",
-            login.longest_wait,
-            Span::seconds(1),
-            Span::hours(1),
-        ),
-        (
-            "login.forget_after",
-            login.forget_after,
-            login.longest_wait,
-            Span::days(7),
-        ),
-    ];
-    for (key, value, least, most) in ranges {
+    let mut between = |key: &str, value: Span, least: Span, most: Span| {
         if value < least || value > most {
             refuse(key, format!("is {value}; it must be between {least} and {most}"));
         }
-    }
+    };
+    let second = Span::seconds(1);
+    let minute = Span::minutes(1);
+    between(
+        "tokens.access_ttl",
+        tokens.access_ttl,
+        Span::seconds(10),
+        Span::days(1),
+    );
+    between(
+        "tokens.code_ttl",
+        tokens.code_ttl,
+        Span::seconds(5),
+        Span::minutes(10),
+    );
+    between(
+        "tokens.refresh_idle_ttl",
+        tokens.refresh_idle_ttl,
+        minute,
+        tokens.refresh_absolute_ttl,
+    );
+    between(
+        "tokens.refresh_retry_window",
+        tokens.refresh_retry_window,
+        Span::seconds(0),
+        Span::minutes(10),
+    );
+    between("session.idle_ttl", session.idle_ttl, minute, session.absolute_ttl);
+    between("login.first_wait", login.first_wait, second, login.longest_wait);
+    between("login.longest_wait", login.longest_wait, second, Span::hours(1));
+    between(
+        "login.forget_after",
+        login.forget_after,
+        login.longest_wait,
+        Span::days(7),
+    );
     if login.free_attempts == 0 {
         refuse("login.free_attempts", "must be at least 1".to_owned());
     }
@@ -160,7 +146,7 @@ fn check_lists(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
         let well_formed = characters.next().is_some_and(|first| first.is_ascii_lowercase())
             && characters
                 .all(|rest| rest.is_ascii_lowercase() || rest.is_ascii_digit() || "+-.".contains(rest));
-        if !well_formed || DANGEROUS_SCHEMES.contains(&scheme.as_str()) {
+        if !well_formed || matches!(scheme.as_str(), "http" | "https") || SchemePolicy::forbids(scheme) {
             refuse(
                 "registration.redirect_schemes",
                 format!("`{scheme}` is not a scheme that an application can own"),
@@ -168,6 +154,12 @@ fn check_lists(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
         }
     }
     let registration = &settings.registration;
+    for uri in &registration.approved_redirects {
+        if let Err(error) = RedirectUri::parse(uri) {
+            let message = format!("`{uri}` cannot be used: {error}");
+            refuse("registration.approved_redirects", message);
+        }
+    }
     if registration.dcr == DynamicRegistration::ApprovedRedirects
         && registration.approved_redirects.is_empty()
     {
@@ -178,23 +170,6 @@ fn check_lists(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
         );
     }
 }
-
-/// Schemes that a browser handles itself.
-const DANGEROUS_SCHEMES: [&str; 13] = [
-    "about",
-    "blob",
-    "data",
-    "file",
-    "filesystem",
-    "ftp",
-    "http",
-    "https",
-    "javascript",
-    "mailto",
-    "vbscript",
-    "view-source",
-    "ws",
-];
 
 const SHORTEST_SECRET: usize = 32;
 

@@ -33,7 +33,7 @@ pub(super) fn apply(
             problems.push(Problem::new(name, message));
             continue;
         };
-        if text.is_empty() && !key.kind.starts_with("a list") {
+        if text.is_empty() && !key.list {
             continue;
         }
         if text.contains("${") {

@@ -1,5 +1,7 @@
 //! `[registration]`
 
+use doorward_oauth::redirect::SchemePolicy;
+
 use super::choice::choice;
 use super::section::section;
 
@@ -11,9 +13,7 @@ section! {
         /// Who may register at the registration endpoint (RFC 7591).
         dcr: DynamicRegistration = DynamicRegistration::Open,
         /// The private-use URI schemes that redirect URIs of native clients may have, besides reverse-domain schemes such as `com.example.app`.
-        redirect_schemes: Vec<String> = ["cursor", "vscode", "vscode-insiders", "windsurf", "claude"]
-            .map(str::to_owned)
-            .to_vec(),
+        redirect_schemes: Vec<String> = SchemePolicy::default().allowed,
         /// The redirect URIs that `dcr = "approved_redirects"` accepts, exactly as written; the port of a loopback URI does not count.
         approved_redirects: Vec<String> = Vec::new(),
     }

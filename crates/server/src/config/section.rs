@@ -17,6 +17,8 @@ pub struct Key {
     pub doc: String,
     /// Whether its value is never shown.
     pub secret: bool,
+    /// Whether its value is a list, which an empty environment variable empties.
+    pub list: bool,
 }
 
 impl Key {
@@ -87,6 +89,7 @@ macro_rules! section {
                     default: $crate::config::value::Value::show(&default.$key),
                     doc: $crate::config::section::paragraph(&[$($doc),+]),
                     secret: <$kind as $crate::config::value::Value>::SECRET,
+                    list: <$kind as $crate::config::value::Value>::LIST,
                 },)+]
             }
 

@@ -286,6 +286,14 @@ fn wrong_types_and_values_are_named() {
             "[registration]\nredirect_schemes = [\"javascript\"]",
             "not a scheme that an application can own",
         ),
+        (
+            "[registration]\nredirect_schemes = [\"wss\"]",
+            "not a scheme that an application can own",
+        ),
+        (
+            "[registration]\napproved_redirects = [\"http://app.example/cb\"]",
+            "registration.approved_redirects: `http://app.example/cb` cannot be used",
+        ),
         ("[login]\nfree_attempts = -1", "expected a whole number"),
         (
             "[server]\naddress = \"localhost\"",

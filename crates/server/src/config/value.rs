@@ -13,6 +13,8 @@ pub(super) trait Value: Sized {
     const KIND: &'static str;
     /// Whether the value is never shown.
     const SECRET: bool = false;
+    /// Whether it is a list, which an empty environment variable empties.
+    const LIST: bool = false;
 
     /// Reads an environment variable; the error says what was expected.
     fn from_text(text: &str) -> Result<Self, String>;
@@ -182,6 +184,7 @@ macro_rules! lists {
     ($($item:ty: $kind:literal,)+) => {
         $(impl Value for Vec<$item> {
             const KIND: &'static str = $kind;
+            const LIST: bool = true;
 
             fn from_text(text: &str) -> Result<Self, String> {
                 text.split(',')

@@ -8,6 +8,9 @@ use doorward_oauth::issuer::Issuer;
 
 use super::error::PageError;
 
+/// As long as browsers keep a cookie.
+pub(crate) const LONGEST_AGE: Duration = Duration::from_hours(400 * 24);
+
 /// The cookies this server sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cookie<'a> {

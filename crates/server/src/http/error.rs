@@ -26,13 +26,15 @@ impl TokenError {
     }
 
     /// Something broke in here.
-    pub(crate) fn internal(internal: impl Into<String>) -> Self {
-        let mut public = OAuthError::new(ErrorCode::ServerError, OUR_FAULT);
-        public.internal = Some(internal.into());
-        public.into()
+    pub(crate) fn internal(internal: impl std::fmt::Display) -> Self {
+        OAuthError::new(ErrorCode::ServerError, OUR_FAULT)
+            .with_internal(internal)
+            .into()
     }
 }
 
+/// The title of every refusal that has a sentence of its own.
+const CANNOT_BE_COMPLETED: &str = "This request cannot be completed";
 const OUR_FAULT: &str = "The fault is on the server's side; give the error id to its operator.";
 
 /// An error of an endpoint that people visit: a page, or JSON for who asks for it. Never a redirect.
@@ -97,11 +99,11 @@ impl From<OAuthError> for PageError {
         let status = StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::BAD_REQUEST);
         Self {
             status,
-            title: "This request cannot be completed".into(),
+            title: CANNOT_BE_COMPLETED.into(),
+            store: is_store_fault(&error),
             message: error.description,
             code: error.code.as_str().into(),
             internal: error.internal,
-            store: false,
         }
     }
 }
@@ -117,6 +119,18 @@ impl From<StoreError> for PageError {
             store: true,
             ..page.with_internal(error.to_string())
         }
+    }
+}
+
+impl From<Duplicate> for PageError {
+    fn from(error: Duplicate) -> Self {
+        OAuthError::from(error).into()
+    }
+}
+
+impl From<ParametersError> for PageError {
+    fn from(error: ParametersError) -> Self {
+        OAuthError::from(error).into()
     }
 }
 
@@ -158,21 +172,34 @@ impl From<JoseError> for TokenError {
 /// A credential is not wrong because the store is busy: 503, never `invalid_grant`.
 impl From<StoreError> for TokenError {
     fn from(error: StoreError) -> Self {
-        let internal = format!("{STORE_FAULT}{error}");
-        if !error.is_temporary() {
-            return Self::internal(internal);
-        }
-        let mut public = OAuthError::new(
-            ErrorCode::TemporarilyUnavailable,
-            "The server cannot do this at the moment; try again in a moment.",
-        );
-        public.internal = Some(internal);
-        public.into()
+        let sentence = if error.is_temporary() {
+            "The server cannot do this at the moment; try again in a moment."
+        } else {
+            OUR_FAULT
+        };
+        store_fault(&error, sentence).into()
     }
+}
+
+/// What a failure of the store is to the caller: 503 when trying again may help, else 500.
+pub(crate) fn store_fault(error: &StoreError, sentence: impl Into<Cow<'static, str>>) -> OAuthError {
+    let code = if error.is_temporary() {
+        ErrorCode::TemporarilyUnavailable
+    } else {
+        ErrorCode::ServerError
+    };
+    OAuthError::new(code, sentence).with_internal(format_args!("{STORE_FAULT}{error}"))
 }
 
 /// Marks internal text that comes from the store, so that the fault is counted.
 const STORE_FAULT: &str = "store: ";
+
+fn is_store_fault(error: &OAuthError) -> bool {
+    error
+        .internal
+        .as_ref()
+        .is_some_and(|internal| internal.starts_with(STORE_FAULT))
+}
 
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
@@ -199,11 +226,8 @@ impl IntoResponse for TokenError {
         Failure {
             status,
             code: error.code.as_str().into(),
-            title: "This request cannot be completed".into(),
-            store: error
-                .internal
-                .as_ref()
-                .is_some_and(|text| text.starts_with(STORE_FAULT)),
+            title: CANNOT_BE_COMPLETED.into(),
+            store: is_store_fault(&error),
             message: error.description,
             internal: error.internal,
             form: Form::Json,

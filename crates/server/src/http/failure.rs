@@ -8,6 +8,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use doorward_oauth::error::error_text;
 use serde_json::json;
 
 use crate::pages::ErrorPage;
@@ -82,7 +83,11 @@ impl Failure {
         headers.remove(CONTENT_LENGTH);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if self.status == StatusCode::SERVICE_UNAVAILABLE && !headers.contains_key(RETRY_AFTER) {
+        let comes_back = matches!(
+            self.status,
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+        );
+        if comes_back && !headers.contains_key(RETRY_AFTER) {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         // RFC 6749 §5.2: the scheme the client used is named in the answer to its failed authentication.
@@ -146,16 +151,10 @@ impl Asked {
     }
 }
 
-/// RFC 6749 §5.2 allows `%x20-21 / %x23-5B / %x5D-7E` in `error_description`; 1 KiB is enough for a sentence.
-fn plain(text: &str) -> String {
-    text.chars()
-        .take(1024)
-        .map(|c| match c {
-            '"' => '\'',
-            ' '..='~' if c != '\\' => c,
-            _ => '?',
-        })
-        .collect()
+/// In the character set of `error_description`; 1 KiB is enough for a sentence.
+fn plain(text: &str) -> Cow<'_, str> {
+    let end = text.char_indices().nth(1024).map_or(text.len(), |(end, _)| end);
+    error_text(&text[..end])
 }
 
 /// The answer to a path that nobody serves.
@@ -170,8 +169,7 @@ pub(super) fn code_for(status: StatusCode) -> &'static str {
         StatusCode::NOT_FOUND => "not_found",
         StatusCode::CONFLICT => "conflict",
         StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
-        StatusCode::TOO_MANY_REQUESTS => "slow_down",
-        StatusCode::SERVICE_UNAVAILABLE => "temporarily_unavailable",
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => "temporarily_unavailable",
         status if status.is_server_error() => "server_error",
         _ => "invalid_request",
     }

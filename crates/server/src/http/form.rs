@@ -1,14 +1,21 @@
-//! Form bodies of the OAuth endpoints: `application/x-www-form-urlencoded` and nothing else.
+//! The parameters of a request: of a query, or of a form body (`application/x-www-form-urlencoded` and
+//! nothing else).
 
 use axum::body::Bytes;
+use axum::extract::RawQuery;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use doorward_oauth::error::{ErrorCode, OAuthError};
-use doorward_oauth::parameters::Parameters;
+use doorward_oauth::parameters::{Parameters, ParametersError};
 
 use super::error::TokenError;
 
 const FORM: &str = "application/x-www-form-urlencoded";
+
+/// The parameters of a query. A parameter that is there twice is refused where it is read.
+pub(crate) fn query(RawQuery(query): RawQuery) -> Result<Parameters, ParametersError> {
+    Parameters::parse(query.unwrap_or_default().as_bytes())
+}
 
 /// The parameters of a form body. A parameter that is there twice is refused where it is read
 /// (RFC 6749 §3.2), and here already when it is one that no endpoint takes more than once.

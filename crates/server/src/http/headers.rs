@@ -5,7 +5,7 @@ use axum::http::header::{
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use url::{Host, Url};
+use doorward_oauth::redirect::form_action_source;
 
 const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
@@ -49,26 +49,6 @@ pub(crate) fn page_policy(redirect_uri: Option<&str>) -> HeaderValue {
         None => STRICT_POLICY.to_owned(),
     };
     HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static(STRICT_POLICY))
-}
-
-/// The origin or scheme of a redirect URI as a policy source.
-fn form_action_source(redirect_uri: &str) -> Option<String> {
-    let url = Url::parse(redirect_uri).ok()?;
-    if !matches!(url.scheme(), "http" | "https") {
-        // Url admits only letters, digits, `+`, `-` and `.` in a scheme.
-        return Some(format!("{}:", url.scheme()));
-    }
-    match url.host()? {
-        // The policy language has no IPv6 literals; the scheme is the nearest that it can say.
-        Host::Ipv6(_) => Some(format!("{}:", url.scheme())),
-        Host::Ipv4(_) => Some(url.origin().ascii_serialization()),
-        Host::Domain(name) => {
-            let plain = name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
-            plain.then(|| url.origin().ascii_serialization())
-        }
-    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -36,11 +36,15 @@ pub struct ServeLimits {
     pub header_time: Duration,
     /// The longest pause between two requests of a connection.
     pub idle_time: Duration,
+    /// The longest time without progress of any request that runs: longer than a handler may take. HTTP/2 lets a client
+    /// ask and then take nothing.
+    pub answer_time: Duration,
     /// The most bytes that the headers of a request may have; at least 8 KiB.
     pub header_bytes: usize,
     /// The most headers of a request.
     pub header_count: usize,
-    /// The most connections at a time; further ones wait to be accepted.
+    /// The most connections at a time. When they are reached, those that are idle make room, and further ones wait to
+    /// be accepted.
     pub connections: usize,
     /// How long running requests have to finish after the shutdown signal.
     pub drain_time: Duration,
@@ -51,6 +55,7 @@ impl Default for ServeLimits {
         Self {
             header_time: Duration::from_secs(8),
             idle_time: Duration::from_secs(75),
+            answer_time: Duration::from_mins(1),
             header_bytes: 32 * 1024,
             header_count: 100,
             connections: 8192,
@@ -70,17 +75,19 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ServeLimits, s
     let slots = Arc::new(Semaphore::new(limits.connections));
     let connections = TaskTracker::new();
     let builder = Arc::new(builder(&limits));
+    let crowd = watch::Sender::new(false);
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
-            accepted = accept(&listener, &slots) => accepted,
+            accepted = accept(&listener, &slots, &crowd) => accepted,
         };
         let Some((stream, peer, slot)) = accepted else {
             continue;
         };
         let (builder, router, shutdown) = (Arc::clone(&builder), router.clone(), shutdown.clone());
+        let crowded = crowd.subscribe();
         connections.spawn(async move {
-            connection(stream, peer, &builder, router, limits, shutdown).await;
+            connection(stream, peer, &builder, router, limits, crowded, shutdown).await;
             drop(slot);
         });
     }
@@ -98,7 +105,11 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ServeLimits, s
 async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
+    crowd: &watch::Sender<bool>,
 ) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    // The last slot is kept free for who comes next: a few strangers that only hold connections open must not shut
+    // everybody else out.
+    crowd.send_replace(slots.available_permits() <= 1);
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, peer)) => Some((stream, peer, slot)),
@@ -136,6 +147,7 @@ async fn connection(
     builder: &Builder<TokioExecutor>,
     router: Router,
     limits: ServeLimits,
+    crowded: watch::Receiver<bool>,
     shutdown: CancellationToken,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
@@ -159,7 +171,7 @@ async fn connection(
         // Faults of the client's side of the wire; there is nobody to tell.
         _ = conversation.as_mut() => return,
         () = shutdown.cancelled() => limits.drain_time,
-        () = activity.overdue(limits.header_time, limits.idle_time) => FAREWELL,
+        () = activity.overdue(&limits, crowded) => FAREWELL,
     };
     conversation.as_mut().graceful_shutdown();
     if timeout(farewell, conversation).await.is_err() {

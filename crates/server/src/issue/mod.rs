@@ -12,10 +12,7 @@ use doorward_store::{Grant, Issuance};
 use crate::context::Context;
 
 /// An access token that is not signed yet.
-pub struct Draft {
-    claims: AccessTokenClaims,
-    issuance: Issuance,
-}
+pub struct Draft(AccessTokenClaims);
 
 /// A signed access token.
 pub struct AccessToken {
@@ -23,22 +20,34 @@ pub struct AccessToken {
     pub text: String,
     /// Seconds until it expires, as told to the client.
     pub expires_in: i64,
+    /// `scope`, as told to the client (RFC 6749 §5.1).
+    pub scope: String,
 }
 
 impl Draft {
-    /// The access token of a person's grant (RFC 9068 §2.2), with these of its scopes.
-    pub fn for_grant(ctx: &Context, grant: &Grant, scopes: ScopeSet, now: UnixSeconds) -> Self {
-        let jti = ctx.random.uuid_v4().to_string();
-        let expires_at = now + ctx.settings.tokens.access_ttl.duration();
+    /// The access token of a person's grant (RFC 9068 §2.2), with these of its scopes; and its record, which
+    /// the store has to commit before the token is signed.
+    pub fn for_grant(ctx: &Context, grant: &Grant, scopes: ScopeSet, now: UnixSeconds) -> (Self, Issuance) {
+        let issuance = Issuance {
+            jti: ctx.random.uuid_v4().to_string(),
+            grant: grant.id,
+            client_id: grant.client_id.clone(),
+            subject: grant.subject.clone(),
+            resource: grant.resource.clone(),
+            scopes,
+            issued_at: now,
+            expires_at: now + ctx.settings.tokens.access_ttl.duration(),
+            revoked_at: None,
+        };
         let claims = AccessTokenClaims {
             iss: ctx.issuer.as_str().to_owned(),
-            sub: grant.subject.clone(),
-            aud: Audience::from(grant.resource.clone()),
-            client_id: grant.client_id.clone(),
-            scope: Some(scopes.clone()).filter(|scopes| !scopes.is_empty()),
-            jti: jti.clone(),
-            iat: now,
-            exp: expires_at,
+            sub: issuance.subject.clone(),
+            aud: Audience::from(issuance.resource.clone()),
+            client_id: issuance.client_id.clone(),
+            scope: Some(issuance.scopes.clone()).filter(|scopes| !scopes.is_empty()),
+            jti: issuance.jti.clone(),
+            iat: issuance.issued_at,
+            exp: issuance.expires_at,
             nbf: None,
             gid: Some(grant.id.0.to_string()),
             cnf: None,
@@ -47,36 +56,16 @@ impl Draft {
             amr: Some(grant.methods.clone()).filter(|methods| !methods.is_empty()),
             extra: serde_json::Map::new(),
         };
-        let issuance = Issuance {
-            jti,
-            grant: grant.id,
-            client_id: grant.client_id.clone(),
-            subject: grant.subject.clone(),
-            resource: grant.resource.clone(),
-            scopes,
-            issued_at: now,
-            expires_at,
-            revoked_at: None,
-        };
-        Self { claims, issuance }
+        (Self(claims), issuance)
     }
 
-    /// What the store records before the token is signed.
-    pub fn issuance(&self) -> Issuance {
-        self.issuance.clone()
-    }
-
-    /// The scopes of the token.
-    pub fn scopes(&self) -> &ScopeSet {
-        &self.issuance.scopes
-    }
-
-    /// Signs. Call it after the store has committed the issuance.
-    pub fn sign(&self, ctx: &Context) -> Result<AccessToken, JoseError> {
-        let text = doorward_jose::sign(ctx.keys.signer().as_ref(), TYP, &self.claims)?;
+    /// Signs. Call it after the store has committed the record.
+    pub fn sign(self, ctx: &Context) -> Result<AccessToken, JoseError> {
+        let Self(claims) = self;
         Ok(AccessToken {
-            text,
-            expires_in: self.issuance.expires_at.seconds() - self.issuance.issued_at.seconds(),
+            text: doorward_jose::sign(ctx.keys.signer().as_ref(), TYP, &claims)?,
+            expires_in: claims.exp.seconds() - claims.iat.seconds(),
+            scope: claims.scope.map(|scopes| scopes.to_string()).unwrap_or_default(),
         })
     }
 }

@@ -34,6 +34,11 @@ pub async fn run(ctx: Arc<Context>, stop: CancellationToken) {
 }
 
 async fn sweep_once(ctx: &Context) {
+    // Long after their last token expired; until then they are what `GET /admin/keys` tells of the past.
+    if let Err(error) = ctx.store.delete_signing_keys(ctx.now() - RETAIN).await {
+        tracing::warn!(%error, "old signing keys could not be removed; trying again later");
+        return;
+    }
     loop {
         match ctx.store.sweep(ctx.now(), RETAIN, BATCH).await {
             Ok(0) => return,

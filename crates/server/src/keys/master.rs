@@ -1,17 +1,16 @@
 //! The master key: 256 bits in a file outside the database. Everything secret in the database is
 //! encrypted under it, so a stolen database alone opens nothing.
 
-use std::fs::{DirBuilder, OpenOptions};
-use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use doorward_jose::base64url;
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
+use super::private_file::write_private_file;
 use crate::random::Random;
 
 /// Why there is no master key.
@@ -30,6 +29,20 @@ pub enum MasterKeyError {
         "the master key is not 32 bytes in unpadded base64url (43 characters); `doorward init` makes one"
     )]
     Malformed,
+    /// The file holds something else.
+    #[error(
+        "the master key file {path} does not hold 32 bytes in unpadded base64url (43 characters); put the right file back"
+    )]
+    MalformedFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file does not exist.
+    #[error("the master key file {path} is missing, and the database was sealed under it; put it back")]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
     /// Others may read the file.
     #[error("the master key file {path} can be read by others; run `chmod 600 {path}`")]
     TooOpen {
@@ -55,63 +68,47 @@ impl MasterKey {
 
     /// The key from its file, which is made (0600) when it does not exist yet.
     pub fn load_or_create(path: &Path, random: &dyn Random) -> Result<Self, MasterKeyError> {
-        let file_error = |source| MasterKeyError::File {
-            path: path.to_owned(),
-            source,
-        };
-        match Self::create(path, random) {
-            Ok(key) => return Ok(key),
-            Err(MasterKeyError::File { source, .. }) if source.kind() == ErrorKind::AlreadyExists => {}
-            Err(other) => return Err(other),
+        match Self::load(path) {
+            Err(MasterKeyError::Missing { .. }) => {}
+            loaded => return loaded,
         }
-        let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(path).map_err(file_error)?);
-        if mode & 0o077 != 0 {
-            return Err(MasterKeyError::TooOpen {
+        let text = Self::generate_text(random);
+        let line = Zeroizing::new(format!("{}\n", *text));
+        match write_private_file(path, &line, random) {
+            Ok(()) => Self::from_text(&text),
+            // Another process was quicker.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Self::load(path),
+            Err(source) => Err(MasterKeyError::File {
                 path: path.to_owned(),
-            });
+                source,
+            }),
         }
-        let text = Zeroizing::new(std::fs::read_to_string(path).map_err(file_error)?);
-        Self::from_text(text.trim_end())
     }
 
-    /// Makes the file, which must not exist.
-    fn create(path: &Path, random: &dyn Random) -> Result<Self, MasterKeyError> {
-        let file_error = |source| MasterKeyError::File {
-            path: path.to_owned(),
-            source,
+    /// The key from its file, which must exist.
+    pub fn load(path: &Path) -> Result<Self, MasterKeyError> {
+        let path_buf = || path.to_owned();
+        let failed = |source: std::io::Error| match source.kind() {
+            ErrorKind::NotFound => MasterKeyError::Missing { path: path_buf() },
+            _ => MasterKeyError::File {
+                path: path_buf(),
+                source,
+            },
         };
-        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(parent)
-                .map_err(file_error)?;
+        if std::fs::metadata(path).map_err(failed)?.mode() & 0o077 != 0 {
+            return Err(MasterKeyError::TooOpen { path: path_buf() });
         }
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(file_error)?;
-        let text = Self::generate_text(random);
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.write_all(b"\n"))
-            .map_err(file_error)?;
-        file.sync_all().map_err(file_error)?;
-        Self::from_text(&text)
+        let text = Zeroizing::new(std::fs::read_to_string(path).map_err(failed)?);
+        Self::from_text(text.trim_end()).map_err(|_| MasterKeyError::MalformedFile { path: path_buf() })
     }
 
     /// A fresh key as text, for a file or a setting.
     pub fn generate_text(random: &dyn Random) -> Zeroizing<String> {
-        Zeroizing::new(URL_SAFE_NO_PAD.encode(Zeroizing::new(random.bytes::<32>())))
+        Zeroizing::new(base64url::encode(Zeroizing::new(random.bytes::<32>()).as_slice()))
     }
 
     fn from_text(text: &str) -> Result<Self, MasterKeyError> {
-        let bytes = Zeroizing::new(
-            URL_SAFE_NO_PAD
-                .decode(text)
-                .map_err(|_| MasterKeyError::Malformed)?,
-        );
+        let bytes = Zeroizing::new(base64url::decode(text).map_err(|_| MasterKeyError::Malformed)?);
         let key = UnboundKey::new(&AES_256_GCM_SIV, &bytes).map_err(|_| MasterKeyError::Malformed)?;
         Ok(Self(LessSafeKey::new(key)))
     }

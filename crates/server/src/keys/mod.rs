@@ -1,9 +1,13 @@
 //! Keys: the master key outside the database, and under it the signing keys and the server's own secrets.
 
+mod error;
 mod master;
+mod private_file;
 mod ring;
 mod secrets;
 
+pub use error::KeyError;
 pub use master::{MasterKey, MasterKeyError};
+pub use private_file::write_private_file;
 pub use ring::KeyRing;
-pub use secrets::{KeyError, Secrets};
+pub use secrets::Secrets;

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use doorward_jose::{Algorithm, Jwk, JwkSet, Signer, SigningKey};
 use doorward_oauth::time::{Clock, UnixSeconds};
 use doorward_store::{SigningKeyRecord, SigningKeyState, Store};
+use tokio::sync::Mutex;
 
 use super::{KeyError, MasterKey};
 use crate::random::Random;
@@ -14,6 +15,8 @@ use crate::random::Random;
 /// Signs access tokens and publishes what verifies them.
 pub struct KeyRing {
     ring: ArcSwap<Ring>,
+    /// Held from reading the store to replacing the ring: what was read first must not replace what was read last.
+    changing: Mutex<()>,
     master: MasterKey,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -57,6 +60,7 @@ impl KeyRing {
         let ring = Ring::build(records, &master, clock.now(), keep_previous)?;
         Ok(Self {
             ring: ArcSwap::from_pointee(ring),
+            changing: Mutex::new(()),
             master,
             store,
             clock,
@@ -95,6 +99,7 @@ impl KeyRing {
             self.clock.now(),
         )
         .await?;
+        let _changing = self.changing.lock().await;
         let records = self
             .store
             .add_signing_key(fresh.clone(), false, self.clock.now())
@@ -105,6 +110,7 @@ impl KeyRing {
 
     /// Reads the keys again: another node may have rotated them, and a previous one may have had its time.
     pub async fn reload(&self) -> Result<(), KeyError> {
+        let _changing = self.changing.lock().await;
         let records = self.store.signing_keys().await?;
         let ring = self.ring.load();
         if records != ring.records || ring.publishes_too_much(self.clock.now(), self.keep_previous) {
@@ -141,7 +147,7 @@ impl Ring {
                 keys.push(key.public_jwk().clone());
             }
         }
-        let active = active.ok_or(KeyError::WrongMasterKey)?;
+        let active = active.ok_or(KeyError::NoActiveKey)?;
         Ok(Self {
             active,
             published: JwkSet { keys },
@@ -191,9 +197,7 @@ async fn generate(
     now: UnixSeconds,
 ) -> Result<SigningKeyRecord, KeyError> {
     // An RSA key takes a good part of a second to find: off the threads that answer requests.
-    let key = tokio::task::spawn_blocking(move || SigningKey::generate(algorithm))
-        .await
-        .map_err(|_| KeyError::WrongMasterKey)??;
+    let key = tokio::task::spawn_blocking(move || SigningKey::generate(algorithm)).await??;
     Ok(SigningKeyRecord {
         key_id: key.key_id().to_owned(),
         algorithm: algorithm.as_str().to_owned(),

@@ -7,36 +7,15 @@ use std::sync::{Arc, RwLock};
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, LessSafeKey, UnboundKey};
 use aws_lc_rs::{hkdf, hmac};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use doorward_store::{SealedSecret, Store, StoreError};
+use doorward_jose::base64url;
+use doorward_store::{SealedSecret, Store};
 use zeroize::Zeroizing;
 
+use super::KeyError;
 use super::master::{self, MasterKey};
 use crate::random::Random;
 
 const ROOT: &str = "root";
-
-/// Why the keys cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// What the store holds was sealed under another master key.
-    #[error(
-        "the database was sealed under another master key; put the right one back, or start with an empty database"
-    )]
-    WrongMasterKey,
-    /// The store names an algorithm that this version does not know.
-    #[error(
-        "a stored signing key has the unknown algorithm {0}; was the database written by a newer version?"
-    )]
-    UnknownAlgorithm(String),
-    /// A key cannot be made or read.
-    #[error("a signing key cannot be used: {0}")]
-    Jose(#[from] doorward_jose::JoseError),
-}
 
 /// Seals, opens and signs values that leave the server and come back.
 pub struct Secrets {
@@ -74,13 +53,13 @@ impl Secrets {
     /// Encrypts `plain` for `purpose`, bound to `aad`. Unpadded base64url.
     pub fn seal(&self, purpose: &'static str, aad: &[u8], plain: &[u8]) -> String {
         let key = cached(&self.sealing, purpose, || self.sealing_key(purpose));
-        URL_SAFE_NO_PAD.encode(master::seal(&key, self.random.as_ref(), aad, plain))
+        base64url::encode(&master::seal(&key, self.random.as_ref(), aad, plain))
     }
 
     /// Decrypts what [`Secrets::seal`] made for the same purpose and `aad`.
     pub fn open(&self, purpose: &'static str, aad: &[u8], sealed: &str) -> Option<Vec<u8>> {
         let key = cached(&self.sealing, purpose, || self.sealing_key(purpose));
-        master::open(&key, aad, &URL_SAFE_NO_PAD.decode(sealed).ok()?)
+        master::open(&key, aad, &base64url::decode(sealed).ok()?)
     }
 
     /// HMAC-SHA-256 over the parts, each with its length in front, under the key of `purpose`.

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use doorward_oauth::error::OAuthError;
-use doorward_oauth::parameters::Parameters;
 use doorward_store::{LoginThrottle, User};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
@@ -35,10 +33,10 @@ pub(crate) async fn get(
     State(ctx): State<Arc<Context>>,
     info: RequestInfo,
     headers: HeaderMap,
-    RawQuery(query): RawQuery,
+    query: RawQuery,
 ) -> Result<Response, PageError> {
-    let parameters = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(OAuthError::from)?;
-    if parameters.get("request").map_err(OAuthError::from)?.is_some() {
+    let parameters = form::query(query)?;
+    if parameters.get("request")?.is_some() {
         let visit = Visit::new(&ctx, &info, &headers, &parameters).await?;
         let form = Form::of_request(&ctx, &visit).await?;
         let email = visit.pending.request.login_hint.clone().unwrap_or_default();
@@ -63,12 +61,7 @@ pub(crate) async fn post(
     if !csrf::same_origin(&headers, &ctx.issuer) {
         return Err(foreign_form());
     }
-    let field = |name| {
-        parameters
-            .get(name)
-            .map(Option::unwrap_or_default)
-            .map_err(OAuthError::from)
-    };
+    let field = |name| parameters.get(name).map(Option::unwrap_or_default);
     let handle = field("request")?;
     let form = if handle.is_empty() {
         Form::plain(Browser::known(&ctx, &headers)?.ok_or_else(foreign_form)?)

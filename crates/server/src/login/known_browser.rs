@@ -1,27 +1,23 @@
 //! Browsers in which a person signed in before. A cookie proves it, for one person and one browser; it opens
 //! nothing, it only gives that browser its own count of attempts (see [`super::throttle`]).
 
-use std::time::Duration;
-
 use doorward_jose::base64url;
 use doorward_store::User;
 use http::{HeaderMap, HeaderValue};
 
 use crate::context::Context;
-use crate::http::cookies::{Cookie, CookiePolicy};
+use crate::http::cookies::{Cookie, CookiePolicy, LONGEST_AGE};
 use crate::http::csrf::BrowserId;
 use crate::http::error::PageError;
 
 const PURPOSE: &str = "known-browser";
-/// As long as browsers keep a cookie.
-const LIFETIME: Duration = Duration::from_hours(400 * 24);
 
 /// The cookie after a right password.
 pub(crate) fn cookie(ctx: &Context, browser: &BrowserId, user: &User) -> HeaderValue {
     let mac = ctx
         .secrets
         .mac(PURPOSE, &[user.id.0.as_bytes(), browser.as_str().as_bytes()]);
-    CookiePolicy::for_issuer(&ctx.issuer).set(Cookie::Known, &base64url::encode(&mac), Some(LIFETIME))
+    CookiePolicy::for_issuer(&ctx.issuer).set(Cookie::Known, &base64url::encode(&mac), Some(LONGEST_AGE))
 }
 
 /// The cookie's value, if it proves that this person signed in in this browser before.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
-use doorward_oauth::error::OAuthError;
 use http::{HeaderMap, StatusCode, header};
 
 use super::endpoint::{foreign_form, signed_in_page};
@@ -36,10 +35,7 @@ pub(crate) async fn post(
 ) -> Result<Response, PageError> {
     let parameters = form::parse(&headers, &body)?;
     let browser = Browser::known(&ctx, &headers)?.ok_or_else(foreign_form)?;
-    let token = parameters
-        .get("csrf_token")
-        .map_err(OAuthError::from)?
-        .unwrap_or_default();
+    let token = parameters.get("csrf_token")?.unwrap_or_default();
     if !csrf::same_origin(&headers, &ctx.issuer) || !csrf::check(&ctx.secrets, &browser, FORM, token) {
         return Err(foreign_form());
     }

@@ -15,10 +15,10 @@ use zeroize::Zeroizing;
 
 use crate::random::Random;
 
-/// The shortest password that can be set, in bytes.
-pub const MIN_LENGTH: usize = 12;
+/// The shortest password that can be set, in characters.
+pub(crate) const MIN_LENGTH: usize = 12;
 /// The longest password that is looked at, in bytes.
-pub const MAX_LENGTH: usize = 1024;
+pub(crate) const MAX_LENGTH: usize = 1024;
 
 /// Hashes computed at the same time: each takes a core and 19 MiB.
 const MAX_WORKERS: usize = 4;

@@ -44,11 +44,18 @@ pub(crate) async fn start(ctx: &Context, headers: &HeaderMap, user: &User) -> Re
         last_seen_at: now,
         expires_at: now + lifetime,
     };
+    let session_id = session.id;
     match ctx.store.create_session(session, id(ctx, headers)?).await {
         // Disabled or removed since the password was checked.
-        Err(StoreError::NotFound) => Err(account_gone()),
-        outcome => Ok(outcome?),
-    }?;
+        Err(StoreError::NotFound) => return Err(account_gone()),
+        outcome => outcome?,
+    }
+    // A new password ends the sessions that are there. This one may have come just after, with the old password.
+    let now_stored = ctx.store.user(user.id).await?.and_then(|user| user.password_hash);
+    if now_stored != user.password_hash {
+        ctx.store.end_session(&session_id, now).await?;
+        return Err(account_gone());
+    }
     Ok(policy(ctx).set(Cookie::Session, &value, Some(lifetime)))
 }
 

@@ -1,9 +1,11 @@
 //! What strangers named, made fit to be read: escaping keeps it harmless, this keeps it honest.
 
-/// The longest name shown.
+use doorward_oauth::client::is_invisible;
+
+/// The longest name shown, in characters.
 const LONGEST: usize = 80;
 
-/// The longest URI shown.
+/// The longest URI shown, in characters.
 const LONGEST_URI: usize = 200;
 
 /// A name on one line: characters that hide, reorder or break text become `�`, and what is too long is cut.
@@ -56,12 +58,11 @@ fn cut(text: impl Iterator<Item = char>, longest: usize) -> String {
 
 /// Control characters, and the format characters with which text is reordered or made invisible.
 fn honest(c: char) -> char {
-    let deceptive = c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
-            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
-    if deceptive { '\u{fffd}' } else { c }
+    if c.is_control() || is_invisible(c) {
+        char::REPLACEMENT_CHARACTER
+    } else {
+        c
+    }
 }
 
 #[cfg(test)]

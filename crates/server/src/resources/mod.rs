@@ -14,6 +14,8 @@ use doorward_oauth::time::{Clock, UnixSeconds};
 use doorward_store::{Resource, Store, StoreError};
 use tokio::sync::Mutex;
 
+use crate::http::error::store_fault;
+
 pub(crate) use scopes::select_scopes;
 
 /// Keeps the registered resources. What this process changes is seen at once, what other nodes change within
@@ -76,7 +78,12 @@ impl Resources {
     /// The resource that a request means (RFC 8707 §2). Without a `resource` parameter it is the only
     /// registered one; older clients do not send it.
     pub async fn resolve(&self, requested: &[&str]) -> Result<Resource, OAuthError> {
-        let resources = self.all().await.map_err(|error| unavailable(&error))?;
+        let resources = self.all().await.map_err(|error| {
+            store_fault(
+                &error,
+                "The server could not look up its resources; try again in a moment.",
+            )
+        })?;
         let [first, others @ ..] = requested else {
             return only(&resources).ok_or_else(|| {
                 invalid_target("There is no resource parameter; add it with the MCP server's URL (RFC 8707).")
@@ -87,9 +94,12 @@ impl Resources {
             uri.matches(first).then_some((resource, uri))
         });
         let Some((resource, uri)) = found else {
+            // The log shows what was sent: a slash or a port is what people look for.
+            let sent: String = first.chars().take(200).collect();
             return Err(invalid_target(
                 "The resource is not registered here; send the MCP server's URL exactly as its resource metadata has it.",
-            ));
+            )
+            .with_internal(format!("requested {sent:?}")));
         };
         if others.iter().any(|other| !uri.matches(other)) {
             return Err(invalid_target(
@@ -154,19 +164,6 @@ fn only(resources: &[Resource]) -> Option<Resource> {
 
 fn invalid_target(description: &'static str) -> OAuthError {
     OAuthError::new(ErrorCode::InvalidTarget, description)
-}
-
-fn unavailable(error: &StoreError) -> OAuthError {
-    let code = if error.is_temporary() {
-        ErrorCode::TemporarilyUnavailable
-    } else {
-        ErrorCode::ServerError
-    };
-    OAuthError::new(
-        code,
-        "The server could not look up its resources; try again in a moment.",
-    )
-    .with_internal(format_args!("store: {error}"))
 }
 
 #[cfg(test)]

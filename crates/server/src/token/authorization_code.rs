@@ -1,13 +1,12 @@
 //! `grant_type=authorization_code` (OAuth 2.1 §4.1.3).
 
 use doorward_oauth::client::GrantType;
-use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::parameters::Parameters;
 use doorward_oauth::pkce::{CodeChallenge, verifier_is_well_formed};
 use doorward_store::{Code, EndReason, Grant, GrantFilter, RedeemCode, RedeemOutcome};
 
 use super::refresh::RefreshToken;
-use super::{TokenResponse, check_resource, invalid_grant};
+use super::{TokenResponse, check_resource, invalid_grant, unusable};
 use crate::clients::authentication::AuthenticatedClient;
 use crate::context::Context;
 use crate::http::error::TokenError;
@@ -24,11 +23,11 @@ pub(super) async fn grant(
     let code_verifier = parameters.require("code_verifier")?;
 
     let Some((code, grant)) = ctx.store.code(&digest).await? else {
-        return Err(invalid_grant(UNUSABLE));
+        return Err(unusable(UNUSABLE, "no such code"));
     };
     // A code that another client presents is left alone: its owner can still redeem it.
     if code.client_id != client.client_id() {
-        return Err(invalid_grant(UNUSABLE));
+        return Err(unusable(UNUSABLE, "the code of another client"));
     }
     if code.redeemed_at.is_some() {
         return Err(replayed(ctx, &grant).await?);
@@ -36,25 +35,30 @@ pub(super) async fn grant(
     check_request(parameters, &code, &grant)?;
     check_code_verifier(ctx, code_verifier, &code).await?;
 
-    let draft = Draft::for_grant(ctx, &grant, grant.scopes.clone(), ctx.now());
+    let now = ctx.now();
+    let (draft, issuance) = Draft::for_grant(ctx, &grant, grant.scopes.clone(), now);
     let redeem = RedeemCode {
         digest,
         refresh: (code.stay_connected && client.may_use(GrantType::RefreshToken))
             .then(|| ctx.refresh_policy()),
-        issuance: draft.issuance(),
-        now: ctx.now(),
+        issuance,
+        now,
     };
     let grant = match ctx.store.redeem_code(redeem).await? {
         RedeemOutcome::Redeemed(grant) => grant,
         // It was redeemed while this request was being checked; the store has ended the grant.
-        RedeemOutcome::Replayed => return Err(replayed(ctx, &grant).await?),
-        RedeemOutcome::Refused(_) | RedeemOutcome::Unknown => return Err(invalid_grant(UNUSABLE)),
+        RedeemOutcome::Replayed => return Err(told_of_replay(&grant)),
+        RedeemOutcome::Refused(state) => {
+            let reason = format!("expired, or the grant ({state:?}), person, client or resource is gone");
+            return Err(unusable(UNUSABLE, reason));
+        }
+        RedeemOutcome::Unknown => return Err(unusable(UNUSABLE, "no such code")),
     };
 
     let token = draft.sign(ctx)?;
     let refresh_token =
         (grant.generation > 0).then(|| RefreshToken::derive(&grant, grant.generation, &ctx.secrets));
-    Ok(TokenResponse::new(token, refresh_token, grant.scopes.to_string()))
+    Ok(TokenResponse::new(token, refresh_token))
 }
 
 /// What the request repeats must be what was authorized. Nothing is consumed when it is not.
@@ -74,11 +78,9 @@ fn check_request(parameters: &Parameters, code: &Code, grant: &Grant) -> Result<
 /// RFC 7636 §4.6. A wrong `code_verifier` from the right client burns the code: whoever stole it gets one guess.
 async fn check_code_verifier(ctx: &Context, code_verifier: &str, code: &Code) -> Result<(), TokenError> {
     if !verifier_is_well_formed(code_verifier) {
-        return Err(OAuthError::new(
-            ErrorCode::InvalidGrant,
+        return Err(invalid_grant(
             "The code_verifier must be 43 to 128 characters of A-Z a-z 0-9 - . _ ~ (RFC 7636).",
-        )
-        .into());
+        ));
     }
     let matches = CodeChallenge::parse(&code.code_challenge, Some("S256"))
         .is_ok_and(|challenge| challenge.verify(code_verifier));
@@ -94,13 +96,13 @@ async fn check_code_verifier(ctx: &Context, code_verifier: &str, code: &Code) ->
 /// RFC 6749 §4.1.2: a code that comes back was stolen by one of the two; everything made from it ends,
 /// whatever else the second request says.
 async fn replayed(ctx: &Context, grant: &Grant) -> Result<TokenError, TokenError> {
-    let filter = GrantFilter {
-        id: Some(grant.id),
-        ..GrantFilter::default()
-    };
     ctx.store
-        .revoke_grants(filter, EndReason::CodeReplayed, ctx.now())
+        .revoke_grants(GrantFilter::one(grant.id), EndReason::CodeReplayed, ctx.now())
         .await?;
+    Ok(told_of_replay(grant))
+}
+
+fn told_of_replay(grant: &Grant) -> TokenError {
     tracing::warn!(grant = %grant.id.0, client_id = %grant.client_id, "a code was replayed; its grant has been ended");
-    Ok(invalid_grant(UNUSABLE))
+    unusable(UNUSABLE, "the code was used before")
 }

@@ -36,13 +36,13 @@ pub struct TokenResponse {
 }
 
 impl TokenResponse {
-    fn new(token: AccessToken, refresh_token: Option<String>, scope: String) -> Self {
+    fn new(token: AccessToken, refresh_token: Option<String>) -> Self {
         Self {
             access_token: token.text,
             token_type: "Bearer",
             expires_in: token.expires_in,
             refresh_token,
-            scope,
+            scope: token.scope,
         }
     }
 }
@@ -95,6 +95,13 @@ async fn grant(
 /// `invalid_grant` (RFC 6749 §5.2), always 400.
 fn invalid_grant(description: &'static str) -> TokenError {
     OAuthError::new(ErrorCode::InvalidGrant, description).into()
+}
+
+/// `invalid_grant` whose reason only the log may tell: a stranger with a stolen token learns nothing.
+fn unusable(description: &'static str, reason: impl std::fmt::Display) -> TokenError {
+    OAuthError::new(ErrorCode::InvalidGrant, description)
+        .with_internal(reason)
+        .into()
 }
 
 /// `resource` at the token endpoint (RFC 8707 §2.2): when sent, it names the resource of the grant.

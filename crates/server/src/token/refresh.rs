@@ -2,8 +2,7 @@
 //! server key and the grant's salt. What the store holds cannot be turned into a token, and a token of
 //! one grant cannot be turned into one of another.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use doorward_jose::base64url;
 use doorward_store::{Grant, GrantId};
 use uuid::Uuid;
 
@@ -37,7 +36,7 @@ impl RefreshToken {
         if encoded.len() != (GRANT + GENERATION + MAC).div_ceil(3) * 4 - 2 {
             return None;
         }
-        let bytes = URL_SAFE_NO_PAD.decode(encoded).ok()?;
+        let bytes = base64url::decode(encoded).ok()?;
         let (grant, rest) = bytes.split_first_chunk::<GRANT>()?;
         let (generation, mac) = rest.split_first_chunk::<GENERATION>()?;
         Some(Self {
@@ -58,7 +57,7 @@ impl RefreshToken {
         let generation = generation.to_be_bytes();
         let mac = secrets.mac(PURPOSE, &parts(grant, &generation));
         let bytes = [grant.id.0.as_bytes().as_slice(), &generation, &mac].concat();
-        format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
+        format!("{PREFIX}{}", base64url::encode(&bytes))
     }
 }
 

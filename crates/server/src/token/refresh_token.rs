@@ -7,7 +7,7 @@ use doorward_oauth::scope::ScopeSet;
 use doorward_store::{Grant, RotateOutcome, RotateRefresh};
 
 use super::refresh::RefreshToken;
-use super::{TokenResponse, check_resource, invalid_grant};
+use super::{TokenResponse, check_resource, unusable};
 use crate::clients::authentication::AuthenticatedClient;
 use crate::context::Context;
 use crate::http::error::TokenError;
@@ -20,46 +20,48 @@ pub(super) async fn grant(
     client: &AuthenticatedClient,
     parameters: &Parameters,
 ) -> Result<TokenResponse, TokenError> {
-    let presented =
-        RefreshToken::parse(parameters.require("refresh_token")?).ok_or_else(|| invalid_grant(UNUSABLE))?;
+    let presented = RefreshToken::parse(parameters.require("refresh_token")?)
+        .ok_or_else(|| unusable(UNUSABLE, "malformed"))?;
     let grant = ctx
         .store
         .grant(presented.grant)
         .await?
-        .ok_or_else(|| invalid_grant(UNUSABLE))?;
+        .ok_or_else(|| unusable(UNUSABLE, "no such grant"))?;
     // A token that another client presents is left alone: its owner can still use it.
     if !presented.belongs_to(&grant, &ctx.secrets) || grant.client_id != client.client_id() {
-        return Err(invalid_grant(UNUSABLE));
+        return Err(unusable(UNUSABLE, "not made here, or for another client"));
     }
     check_resource(parameters, &grant.resource)?;
     let scopes = narrowed(ctx, parameters, &grant).await?;
 
-    let draft = Draft::for_grant(ctx, &grant, scopes, ctx.now());
+    let now = ctx.now();
+    let (draft, issuance) = Draft::for_grant(ctx, &grant, scopes, now);
     let rotate = RotateRefresh {
         grant: grant.id,
         generation: presented.generation,
         policy: ctx.refresh_policy(),
-        issuance: draft.issuance(),
-        now: ctx.now(),
+        issuance,
+        now,
     };
     let (grant, successor) = match ctx.store.rotate_refresh(rotate).await? {
         RotateOutcome::Rotated { grant, successor, .. } => (grant, successor),
         RotateOutcome::Reused => {
             tracing::warn!(grant = %grant.id.0, client_id = %grant.client_id, "an old refresh token came back; its grant has been ended");
-            return Err(invalid_grant(UNUSABLE));
+            return Err(unusable(UNUSABLE, "older than the retry window"));
         }
-        RotateOutcome::Expired | RotateOutcome::Ended | RotateOutcome::Unknown => {
-            return Err(invalid_grant(UNUSABLE));
+        RotateOutcome::Expired => return Err(unusable(UNUSABLE, "idle too long, or past its end")),
+        RotateOutcome::Ended => {
+            return Err(unusable(
+                UNUSABLE,
+                "the grant ended, or its person, client or resource is gone",
+            ));
         }
+        RotateOutcome::Unknown => return Err(unusable(UNUSABLE, "a generation that was never given out")),
     };
 
     let token = draft.sign(ctx)?;
     let refresh_token = RefreshToken::derive(&grant, successor, &ctx.secrets);
-    Ok(TokenResponse::new(
-        token,
-        Some(refresh_token),
-        draft.scopes().to_string(),
-    ))
+    Ok(TokenResponse::new(token, Some(refresh_token)))
 }
 
 /// The scopes of this access token: what was granted, less what the resource no longer has, less what the

@@ -29,9 +29,7 @@ async fn without_a_certain_redirect_uri_there_is_no_redirect() {
 async fn a_disabled_client_gets_a_page() {
     let app = TestApp::new().await;
     let client_id = app.add_client(Admin, &[REDIRECT]).await;
-    let mut client = app.context.store.client(&client_id).await.unwrap().unwrap();
-    client.disabled = true;
-    app.context.store.update_client(client).await.unwrap();
+    app.disable_client(&client_id).await;
     app.browser()
         .get(&Authorization::new(&client_id, REDIRECT).path())
         .await

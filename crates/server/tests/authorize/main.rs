@@ -11,9 +11,7 @@ mod scopes;
 mod support;
 
 use doorward_store::ClientSource::Admin;
-use support::{Authorization, TestApp};
-
-const REDIRECT: &str = "https://client.example/cb";
+use support::{Authorization, REDIRECT, TestApp};
 
 async fn app_with_client() -> (TestApp, Authorization) {
     let app = TestApp::new().await;

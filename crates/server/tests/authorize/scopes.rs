@@ -120,7 +120,11 @@ async fn scopes_of_nobody_and_of_others_are_never_granted() {
             .await;
         browser.sign_in_on(&page, EMAIL).await
     };
-    assert_eq!(page.form("/consent").values("scope"), ["mcp:read"]);
+    // Staying connected is offered to every client that is registered for refresh tokens.
+    assert_eq!(
+        page.form("/consent").values("scope"),
+        ["mcp:read", "offline_access"]
+    );
 }
 
 #[tokio::test]
@@ -136,5 +140,8 @@ async fn without_a_scope_the_defaults_are_asked_for() {
     app.context.store.update_resource(resource).await.unwrap();
     app.wait(2);
     let page = app.signed_in().await.open(&request.without("scope").path()).await;
-    assert_eq!(page.form("/consent").values("scope"), ["mcp:read", "mcp:write"]);
+    assert_eq!(
+        page.form("/consent").values("scope"),
+        ["mcp:read", "mcp:write", "offline_access"]
+    );
 }

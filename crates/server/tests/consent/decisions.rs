@@ -239,13 +239,7 @@ async fn a_client_that_changed_is_asked_about_again() {
     let scene = scene().await;
     let form = scene.form().await;
     let changed = json!({ "client_name": "Your Bank", "redirect_uris": [REDIRECT] });
-    scene
-        .app
-        .context
-        .store
-        .update_client(scene.app.client(&scene.client_id, Dynamic, changed))
-        .await
-        .unwrap();
+    scene.app.change_client(&scene.client_id, Dynamic, changed).await;
     scene.browser.submit(&form, ALLOW).await.assert_error_page();
     assert_eq!(scene.grants().await, 0);
 }

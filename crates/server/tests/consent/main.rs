@@ -10,11 +10,9 @@ mod remembered;
 mod support;
 
 use doorward_store::ClientSource::Dynamic;
-use doorward_store::{GrantFilter, PageRequest};
 use http::StatusCode;
-use support::{Authorization, Browser, Form, Reply, TestApp};
+use support::{Authorization, Browser, Form, REDIRECT, Reply, TestApp};
 
-const REDIRECT: &str = "https://client.example/cb";
 const ALLOW: Option<(&str, &str)> = Some(("decision", "allow"));
 const DENY: Option<(&str, &str)> = Some(("decision", "deny"));
 
@@ -53,14 +51,7 @@ impl Scene {
     }
 
     async fn grants(&self) -> usize {
-        self.app
-            .context
-            .store
-            .grants(GrantFilter::default(), PageRequest::default())
-            .await
-            .unwrap()
-            .items
-            .len()
+        self.app.grants().await.len()
     }
 
     /// Whether a request goes straight through.

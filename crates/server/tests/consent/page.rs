@@ -24,7 +24,7 @@ async fn the_page_says_who_wants_what_and_where_the_answer_goes() {
         assert!(text.contains(expected), "{expected}: {text}");
     }
     let form = page.form("/consent");
-    assert_eq!(form.values("scope"), ["mcp:read", "mcp:write"]);
+    assert_eq!(form.values("scope"), ["mcp:read", "mcp:write", "offline_access"]);
     let decisions: Vec<_> = form.buttons.iter().map(|(_, value)| value.as_str()).collect();
     assert_eq!(decisions, ["deny", "allow", "switch"]);
 }

@@ -46,7 +46,8 @@ async fn more_scopes_are_asked_about() {
     scene.app.approve(&scene.browser, &less).await;
     assert!(scene.passes(&less).await);
     assert!(!scene.passes(&scene.request).await);
-    assert!(!scene.passes(&less.set("scope", "mcp:read offline_access")).await);
+    // Staying connected was offered and allowed, although the client had not asked for it.
+    assert!(scene.passes(&less.set("scope", "mcp:read offline_access")).await);
 }
 
 /// [RES-013]
@@ -99,13 +100,7 @@ async fn a_client_that_changed_its_name_is_a_new_one() {
     let scene = scene().await;
     scene.app.approve(&scene.browser, &scene.request).await;
     let changed = json!({ "client_name": "Another", "redirect_uris": [REDIRECT] });
-    scene
-        .app
-        .context
-        .store
-        .update_client(scene.app.client(&scene.client_id, Dynamic, changed))
-        .await
-        .unwrap();
+    scene.app.change_client(&scene.client_id, Dynamic, changed).await;
     assert!(!scene.passes(&scene.request).await);
 }
 
@@ -129,6 +124,20 @@ async fn no_client_can_say_that_it_needs_no_consent() {
             .passes(&scene.request.clone().set("client_id", "dwc_trusted"))
             .await
     );
+}
+
+#[tokio::test]
+async fn what_the_person_leaves_out_later_is_not_passed_through_any_more() {
+    let scene = scene().await;
+    scene.app.approve(&scene.browser, &scene.request).await;
+    assert!(scene.passes(&scene.request).await);
+    let again = scene.request.clone().set("prompt", "consent");
+    let page = scene.browser.open(&again.path()).await;
+    let less = page.form("/consent").set("scope", "mcp:read");
+    scene.browser.submit(&less, ALLOW).await;
+    assert!(!scene.passes(&scene.request).await);
+    let read = scene.request.clone().set("scope", "mcp:read");
+    assert!(scene.passes(&read).await);
 }
 
 #[tokio::test]
@@ -168,5 +177,43 @@ async fn who_does_not_want_to_stay_connected_gives_no_refresh_token() {
         let body = scene.app.redeem(&scene.client_id, &reply).await.json();
         assert_eq!(body["scope"], ticked);
         assert_eq!(body.get("refresh_token").is_some(), stays, "{body}");
+    }
+}
+
+/// The client is not asked what it wants, the person is; and the answer is remembered.
+#[tokio::test]
+async fn a_client_that_does_not_ask_to_stay_connected_cannot_get_round_a_no() {
+    let scene = scene().await;
+    let request = scene.request.clone().set("scope", "mcp:read");
+    for (asked, answer, stays) in [
+        (true, "mcp:read", false),
+        (false, "", false),
+        (true, "mcp:read offline_access", true),
+        (false, "", true),
+    ] {
+        let reply = if asked {
+            let page = scene
+                .browser
+                .open(&request.clone().set("prompt", "consent").path())
+                .await;
+            let form = answer
+                .split(' ')
+                .fold(page.form("/consent").without("scope"), |form, scope| {
+                    form.add("scope", scope)
+                });
+            scene.browser.submit(&form, ALLOW).await
+        } else {
+            scene.browser.open(&request.path()).await
+        };
+        let body = scene.app.redeem(&scene.client_id, &reply).await.json();
+        assert_eq!(
+            body["scope"], "mcp:read",
+            "what was not asked for is not in the token"
+        );
+        assert_eq!(
+            body.get("refresh_token").is_some(),
+            stays,
+            "{asked} {answer} {body}"
+        );
     }
 }

@@ -107,6 +107,14 @@ impl Browser {
         self.send("POST", path, &all, body).await
     }
 
+    /// Posts a form with these fields.
+    pub async fn post_pairs(&self, path: &str, headers: &[(&str, &str)], form: &[(&str, &str)]) -> Reply {
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
+        self.post(path, headers, body).await
+    }
+
     /// Opens a page with a login form and signs in. The reply to the form.
     pub async fn sign_in(&self, path: &str, email: &str, password: &str) -> Reply {
         let page = self.open(path).await;
@@ -257,6 +265,15 @@ impl Reply {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
+    /// Asserts an error of an endpoint that programs call (RFC 6749 §5.2): 400, with a sentence, not cached.
+    #[track_caller]
+    pub fn assert_error(&self, error: &str) {
+        assert_eq!(self.status, StatusCode::BAD_REQUEST, "{self:?}");
+        assert_eq!(self.json()["error"], error, "{self:?}");
+        assert_eq!(self.header("cache-control"), "no-store");
+        assert!(self.json()["error_description"].as_str().unwrap().len() > 20);
+    }
+
     /// Asserts an error page: 4xx, no `Location`.
     #[track_caller]
     pub fn assert_error_page(&self) {
@@ -265,7 +282,7 @@ impl Reply {
         assert!(self.header("content-type").starts_with("text/html"), "{self:?}");
     }
 
-    /// Asserts a redirect to the client with this error; returns nothing else is in it but state and iss.
+    /// Asserts a redirect to the client with this error, this `state` and `iss`, and without a code.
     #[track_caller]
     pub fn assert_error_redirect(&self, redirect_uri: &str, error: &str, state: Option<&str>) {
         assert_eq!(self.status, StatusCode::SEE_OTHER, "{self:?}");

@@ -1,5 +1,6 @@
 //! Authorization requests, clients, and the way to a code.
 
+use doorward_jose::base64url;
 use doorward_oauth::client::{
     ClientMetadata, RegistrationPolicy, TokenEndpointAuthMethod, consent_fingerprint, effective,
 };
@@ -9,12 +10,23 @@ use serde_json::{Value, json};
 
 use super::{Browser, EMAIL, RESOURCE, Reply, TestApp};
 
+/// The redirect URI of clients for which nothing else matters.
+pub const REDIRECT: &str = "https://client.example/cb";
+
 /// The `code_verifier` of every request that does not say otherwise.
 pub const VERIFIER: &str = "a-code-verifier-of-forty-three-characters-or-more";
 
 /// The S256 challenge of a verifier.
 pub fn challenge_of(verifier: &str) -> String {
     CodeChallenge::of_verifier(verifier).as_str().to_owned()
+}
+
+/// The claims of the access token in a token response, without checking its signature.
+#[track_caller]
+pub fn claims(response: &Value) -> Value {
+    let token = response["access_token"].as_str().expect("an access token");
+    let payload = base64url::decode(token.split('.').nth(1).unwrap()).unwrap();
+    serde_json::from_slice(&payload).unwrap()
 }
 
 /// An authorization request in the making.
@@ -95,6 +107,12 @@ impl TestApp {
         client
     }
 
+    /// Gives a client this metadata instead, straight in the store.
+    pub async fn change_client(&self, client_id: &str, source: ClientSource, metadata: Value) {
+        let client = self.client(client_id, source, metadata);
+        self.context.store.update_client(client).await.unwrap();
+    }
+
     /// A public client's record.
     pub fn client(&self, client_id: &str, source: ClientSource, metadata: Value) -> Client {
         let policy = RegistrationPolicy {
@@ -128,10 +146,7 @@ impl TestApp {
 
     /// Posts to the token endpoint.
     pub async fn token(&self, form: &[(&str, &str)]) -> Reply {
-        let body = url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(form)
-            .finish();
-        self.browser().post("/oauth/token", &[], body).await
+        self.browser().post_pairs("/oauth/token", &[], form).await
     }
 
     /// Redeems the code of a reply with [`VERIFIER`].

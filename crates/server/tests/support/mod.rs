@@ -17,11 +17,11 @@ use doorward_server::AuthorizationServer;
 use doorward_server::config::Settings;
 use doorward_server::context::{Context, Parts};
 use doorward_server::random::OsRandom;
-use doorward_store::{Resource, ResourceScope, User, UserId};
+use doorward_store::{EndReason, Grant, GrantFilter, PageRequest, Resource, ResourceScope, User, UserId};
 use tempfile::TempDir;
 
 pub use browser::{Browser, Reply};
-pub use flow::{Authorization, VERIFIER, challenge_of};
+pub use flow::{Authorization, REDIRECT, VERIFIER, challenge_of, claims};
 pub use html::Form;
 
 /// The issuer of the server under test.
@@ -30,6 +30,8 @@ pub const ISSUER: &str = "http://localhost:9000";
 pub const RESOURCE: &str = "https://mcp.example/mcp";
 /// The password of everybody.
 pub const PASSWORD: &str = "correct horse battery staple";
+/// The admin key of [`TestApp::with_admin_key`].
+pub const ADMIN_KEY: &str = "dwk_a-key-for-this-test-only-0123456789";
 /// The person whom [`TestApp::new`] adds.
 pub const EMAIL: &str = "ada@example.com";
 
@@ -52,6 +54,11 @@ impl TestApp {
     /// A server with the default settings.
     pub async fn new() -> Self {
         Self::with(|_| {}).await
+    }
+
+    /// A server whose operators' router takes [`ADMIN_KEY`].
+    pub async fn with_admin_key() -> Self {
+        Self::with(|settings| settings.admin.bootstrap_key = Some(ADMIN_KEY.into())).await
     }
 
     /// A server with other settings.
@@ -139,6 +146,48 @@ impl TestApp {
         let user = new_user(&self.context, email);
         self.context.store.create_user(user.clone()).await.unwrap();
         user
+    }
+
+    /// Every grant, newest first.
+    pub async fn grants(&self) -> Vec<Grant> {
+        let page = self
+            .context
+            .store
+            .grants(GrantFilter::default(), PageRequest::default());
+        page.await.unwrap().items
+    }
+
+    /// Why the only grant ended; `None` while it lives.
+    pub async fn end_reason(&self) -> Option<EndReason> {
+        let grants = self.grants().await;
+        assert_eq!(grants.len(), 1);
+        grants[0].end_reason
+    }
+
+    /// Ends every grant, as the person would.
+    pub async fn revoke_grants(&self) {
+        self.context
+            .store
+            .revoke_grants(GrantFilter::default(), EndReason::RevokedByUser, self.clock.now())
+            .await
+            .unwrap();
+    }
+
+    /// How many clients are on record.
+    pub async fn number_of_clients(&self) -> usize {
+        let all = PageRequest {
+            after: None,
+            limit: 200,
+        };
+        self.context.store.clients(all).await.unwrap().items.len()
+    }
+
+    /// Disables a client.
+    pub async fn disable_client(&self, client_id: &str) {
+        let store = &self.context.store;
+        let mut client = store.client(client_id).await.unwrap().unwrap();
+        client.disabled = true;
+        store.update_client(client).await.unwrap();
     }
 
     /// Disables the person of [`TestApp::new`], or enables the person again.

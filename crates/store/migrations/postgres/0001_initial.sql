@@ -23,6 +23,8 @@ CREATE TABLE client (
     updated_at      BIGINT  NOT NULL
 );
 CREATE INDEX client_resource_server ON client (resource_server) WHERE resource_server IS NOT NULL;
+-- For the sweeper: clients that registered themselves, by when they last did.
+CREATE INDEX client_registered ON client (updated_at) WHERE source = 'dynamic';
 
 CREATE TABLE person (
     id            UUID    NOT NULL PRIMARY KEY,

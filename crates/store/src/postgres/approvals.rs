@@ -40,7 +40,7 @@ pub(super) async fn approve(db: &Connection, approval: &Approval) -> Fallible<Ap
     grants::insert(db, &approval.grant).await?;
     insert_code(db, approval).await?;
     if let Some(consent) = &approval.consent {
-        consents::merge(db, &approval.grant, consent).await?;
+        consents::merge(db, &approval.grant, consent, &approval.declined).await?;
     }
     Ok(ApprovalOutcome::Approved(Approved {
         grant: approval.grant.id,

@@ -6,6 +6,7 @@ use super::errors::{Fallible, Fault};
 use super::statements::{Connection, Sql, find as row, list as rows, run, statements};
 use super::values::{Columns, can_be_stored, only};
 use super::{consents, grants};
+use crate::rules::clients::is_touched;
 use crate::rules::json;
 use crate::rules::pages::{page, rows_to_fetch};
 use crate::rules::words::Word;
@@ -40,6 +41,7 @@ statements! {
     UPDATE = "UPDATE client SET source = $2, metadata = $3, secrets = $4, fingerprint = $5, resource_server = $6, \
               disabled = $7, created_at = $8, updated_at = $9 WHERE client_id = $1";
     DELETE = "DELETE FROM client WHERE client_id = $1";
+    TOUCH = "UPDATE client SET updated_at = greatest(updated_at, $2) WHERE client_id = $1";
     HOLD = "SELECT disabled FROM client WHERE client_id = $1 FOR SHARE";
     HOLD_TO_WRITE = "SELECT disabled FROM client WHERE client_id = $1 FOR NO KEY UPDATE";
 }
@@ -64,14 +66,22 @@ pub(super) async fn create(db: &Connection, client: &Client) -> Fallible<()> {
 
 /// The stored client wins; a registration storm writes one row.
 pub(super) async fn register(db: &Connection, client: &Client) -> Fallible<Client> {
-    if let Some(stored) = find(db, &client.client_id).await? {
+    if let Some(mut stored) = find(db, &client.client_id).await? {
+        if is_touched(&stored, client.updated_at) {
+            if run(db, TOUCH, &[&client.client_id, &client.updated_at.0]).await? == 0 {
+                return Err(removed());
+            }
+            stored.updated_at = client.updated_at;
+        }
         return Ok(stored);
     }
     write(db, REGISTER, client).await?;
-    // Not there: somebody removed it in this moment.
-    find(db, &client.client_id)
-        .await?
-        .ok_or_else(|| Fault::Contended("a registered client was removed at once".to_owned()))
+    find(db, &client.client_id).await?.ok_or_else(removed)
+}
+
+/// By somebody else in this moment: it is registered again.
+fn removed() -> Fault {
+    Fault::Contended("a client was removed at its registration".to_owned())
 }
 
 pub(super) async fn find(db: &Connection, client_id: &str) -> Fallible<Option<Client>> {
@@ -108,7 +118,7 @@ pub(super) async fn keep_snapshot(db: &Connection, client: &Client) -> Fallible<
 
 pub(super) async fn list(db: &Connection, request: &PageRequest) -> Fallible<Page<Client>> {
     let after = request.after.as_deref().unwrap_or_default();
-    let found = rows(db, AFTER, &[&after, &rows_to_fetch(request)], read).await?;
+    let found = rows(db, AFTER, &[&after, &i64::from(rows_to_fetch(request))], read).await?;
     Ok(page(found, request, |client| client.client_id.clone()))
 }
 

@@ -1,5 +1,6 @@
 //! What people allowed before.
 
+use doorward_oauth::scope::ScopeSet;
 use uuid::Uuid;
 
 use super::errors::{Fallible, Fault};
@@ -51,14 +52,19 @@ pub(super) async fn find(
 
 /// Adds to what was allowed before. The row is made first, so that there is something to lock: two approvals of
 /// one person at the same time both count.
-pub(super) async fn merge(db: &Connection, grant: &Grant, new: &Consent) -> Fallible<()> {
+pub(super) async fn merge(
+    db: &Connection,
+    grant: &Grant,
+    new: &Consent,
+    declined: &ScopeSet,
+) -> Fallible<()> {
     if write(db, true, grant, new).await? == 1 {
         return Ok(());
     }
     let key: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
         [&grant.user.0, &grant.client_id, &grant.resource];
     let before = row(db, FIND_TO_WRITE, &key, read).await?;
-    match write(db, false, grant, &consents::merge(before, new)).await? {
+    match write(db, false, grant, &consents::merge(before, new, declined)).await? {
         1 => Ok(()),
         _ => Err(Fault::Contended(
             "a consent was forgotten at its renewal".to_owned(),

@@ -176,7 +176,7 @@ pub(super) async fn list(
     };
     let below = page_start(request)?.unwrap_or(Uuid::max());
     let (user, state) = (filter.user.map(|user| user.0), filter.state.map(Word::word));
-    let limit = rows_to_fetch(request);
+    let limit = i64::from(rows_to_fetch(request));
     let params: [&(dyn ToSql + Sync); 6] =
         [&user, &filter.client_id, &filter.resource, &state, &below, &limit];
     let found = rows(db, sql, &params, read).await?;

@@ -266,7 +266,7 @@ impl Store for PostgresStore {
         let mut removed = 0;
         for (kind, past) in kinds(now, retain) {
             removed += self
-                .repeatable(|db| async move { sweep::remove(&db, kind, past, limit).await })
+                .transaction(|db| async move { sweep::remove(&db, kind, past, limit).await })
                 .await?;
         }
         Ok(removed)

@@ -3,7 +3,8 @@
 use doorward_oauth::time::UnixSeconds;
 
 use super::errors::Fallible;
-use super::statements::{Connection, Sql, run, statements};
+use super::statements::{Connection, Sql, list, run, statements};
+use super::values::only;
 use crate::rules::sweep::Kind;
 
 /// Deletes the rows that a subquery finds by an index; $1 is the time before which they are past use. A row that
@@ -26,6 +27,13 @@ macro_rules! delete {
     };
 }
 
+macro_rules! unused {
+    () => {
+        "NOT EXISTS (SELECT 1 FROM access_grant g WHERE g.client_id = k.client_id) \
+         AND NOT EXISTS (SELECT 1 FROM consent c WHERE c.client_id = k.client_id)"
+    };
+}
+
 statements! {
     SESSIONS = delete!("session", "id", "expires_at < $1");
     THROTTLES = delete!("login_throttle", "key_digest", "forget_at < $1");
@@ -39,14 +47,32 @@ statements! {
         "access_grant", "id",
         "state = 'active' AND refresh_expires_at IS NULL AND created_at < $1::bigint + 60 AND last_used_at < $1"
     );
+    UNUSED_CLIENTS = concat!(
+        "SELECT k.client_id FROM client k WHERE k.source = 'dynamic' AND k.updated_at < $1 AND NOT k.disabled AND ",
+        unused!(), " ORDER BY k.updated_at LIMIT $2 FOR UPDATE SKIP LOCKED"
+    );
+    REMOVE_UNUSED_CLIENTS = concat!("DELETE FROM client k WHERE k.client_id = ANY ($1) AND ", unused!());
 }
 
 pub(super) async fn remove(db: &Connection, kind: Kind, past: UnixSeconds, limit: u32) -> Fallible<u64> {
-    run(db, statement(kind), &[&past.0, &i64::from(limit)]).await
+    let limit = i64::from(limit);
+    let Some(sql) = statement(kind) else {
+        return remove_unused_clients(db, past, limit).await;
+    };
+    run(db, sql, &[&past.0, &limit]).await
 }
 
-const fn statement(kind: Kind) -> Sql {
-    match kind {
+/// Two statements: the second one sees what was approved before the first one had its locks.
+async fn remove_unused_clients(db: &Connection, past: UnixSeconds, limit: i64) -> Fallible<u64> {
+    let unused = list(db, UNUSED_CLIENTS, &[&past.0, &limit], only::<String>).await?;
+    if unused.is_empty() {
+        return Ok(0);
+    }
+    run(db, REMOVE_UNUSED_CLIENTS, &[&unused]).await
+}
+
+const fn statement(kind: Kind) -> Option<Sql> {
+    Some(match kind {
         Kind::Sessions => SESSIONS,
         Kind::Throttles => THROTTLES,
         Kind::Issuances => ISSUANCES,
@@ -55,5 +81,6 @@ const fn statement(kind: Kind) -> Sql {
         Kind::PendingGrants => PENDING_GRANTS,
         Kind::ExpiredGrants => EXPIRED_GRANTS,
         Kind::GrantsWithoutRefresh => GRANTS_WITHOUT_REFRESH,
-    }
+        Kind::UnusedClients => return None,
+    })
 }

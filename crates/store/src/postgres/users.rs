@@ -65,7 +65,7 @@ pub(super) async fn hold(db: &Connection, id: UserId) -> Fallible<bool> {
 
 pub(super) async fn list(db: &Connection, request: &PageRequest) -> Fallible<Page<User>> {
     let after = page_start(request)?.unwrap_or(Uuid::nil());
-    let found = rows(db, AFTER, &[&after, &rows_to_fetch(request)], read).await?;
+    let found = rows(db, AFTER, &[&after, &i64::from(rows_to_fetch(request))], read).await?;
     Ok(page(found, request, |user| user.id.0.to_string()))
 }
 

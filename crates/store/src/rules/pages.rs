@@ -4,14 +4,19 @@ use uuid::Uuid;
 
 use crate::{Page, PageRequest, Result, StoreError};
 
+/// Rows on a page: what was asked for, within the bounds of [`PageRequest::limit`].
+fn rows_shown(page: &PageRequest) -> u32 {
+    page.limit.clamp(1, 200)
+}
+
 /// How many rows to fetch for a page: one more than it shows, to know whether there is a next one.
-pub(crate) fn rows_to_fetch(page: &PageRequest) -> i64 {
-    i64::from(page.limit.clamp(1, 200)) + 1
+pub(crate) fn rows_to_fetch(page: &PageRequest) -> u32 {
+    rows_shown(page) + 1
 }
 
 /// The page out of rows fetched with [`rows_to_fetch`].
 pub(crate) fn page<T>(mut items: Vec<T>, request: &PageRequest, key: impl Fn(&T) -> String) -> Page<T> {
-    let limit = request.limit.clamp(1, 200) as usize;
+    let limit = rows_shown(request) as usize;
     let more = items.len() > limit;
     items.truncate(limit);
     let next = if more { items.last().map(key) } else { None };

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::sha256;
 use crate::{Result, StoreError};
 
 /// A numbered step that is part of the program. A released one is never edited: a new one is added.
@@ -39,9 +40,7 @@ pub(crate) fn pending<'m>(migrations: &'m [Migration], applied: &[Applied]) -> R
 
 /// SHA-256 in hexadecimal; line ends as in the repository, whatever the checkout did to them.
 pub(crate) fn checksum(sql: &str) -> String {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, sql.replace("\r\n", "\n").as_bytes());
-    digest
-        .as_ref()
+    sha256(sql.replace("\r\n", "\n").as_bytes())
         .iter()
         .fold(String::with_capacity(64), |mut text, byte| {
             // Writing to a String cannot fail.

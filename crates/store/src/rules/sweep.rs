@@ -16,11 +16,14 @@ pub(crate) enum Kind {
     PendingGrants,
     ExpiredGrants,
     GrantsWithoutRefresh,
+    /// Registered by itself and then never allowed by anybody: whoever can reach the server can make such rows. One that
+    /// an operator disabled stays, or it would be enabled by registering again.
+    UnusedClients,
 }
 
 /// One kind after the other, and the time before which rows are past use; the caller removes each in an
 /// operation of its own.
-pub(crate) fn kinds(now: UnixSeconds, retain: Duration) -> [(Kind, UnixSeconds); 8] {
+pub(crate) fn kinds(now: UnixSeconds, retain: Duration) -> [(Kind, UnixSeconds); 9] {
     let retained = now - retain;
     [
         (Kind::Sessions, now),
@@ -31,5 +34,6 @@ pub(crate) fn kinds(now: UnixSeconds, retain: Duration) -> [(Kind, UnixSeconds);
         (Kind::PendingGrants, retained),
         (Kind::ExpiredGrants, retained),
         (Kind::GrantsWithoutRefresh, retained),
+        (Kind::UnusedClients, retained),
     ]
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use doorward_oauth::time::UnixSeconds;
 
+use super::sha256;
 use crate::{Digest, LoginThrottle, ThrottlePolicy};
 
 /// The attempts on one key.
@@ -81,14 +82,8 @@ fn wait(attempts: Attempts, policy: ThrottlePolicy, now: UnixSeconds) -> Duratio
 
 /// Rows are keyed by digest: of one size, and no list of who tried to sign in.
 pub(crate) fn digests(keys: &[String]) -> Vec<Digest> {
-    let mut digests: Vec<Digest> = keys.iter().map(|key| digest(key)).collect();
+    let mut digests: Vec<Digest> = keys.iter().map(|key| sha256(key.as_bytes())).collect();
     digests.sort_unstable();
     digests.dedup();
     digests
-}
-
-fn digest(key: &str) -> Digest {
-    let mut bytes = Digest::default();
-    bytes.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.as_bytes()).as_ref());
-    bytes
 }

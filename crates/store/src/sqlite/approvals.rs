@@ -30,7 +30,7 @@ pub(super) fn approve(db: &Connection, approval: &Approval) -> Result<ApprovalOu
     grants::insert(db, &approval.grant)?;
     insert_code(db, approval)?;
     if let Some(consent) = &approval.consent {
-        consents::merge(db, &approval.grant, consent)?;
+        consents::merge(db, &approval.grant, consent, &approval.declined)?;
     }
     Ok(ApprovalOutcome::Approved(Approved {
         grant: approval.grant.id,

@@ -6,6 +6,7 @@ use rusqlite::{Connection, Row, params};
 use super::statements::{Run, Sql, statements};
 use super::values::Columns;
 use super::{consents, grants};
+use crate::rules::clients::is_touched;
 use crate::rules::json;
 use crate::rules::pages::{page, rows_to_fetch};
 use crate::rules::words::Word;
@@ -40,6 +41,7 @@ statements! {
     UPDATE = "UPDATE client SET source = ?2, metadata = ?3, secrets = ?4, fingerprint = ?5, resource_server = ?6, \
               disabled = ?7, created_at = ?8, updated_at = ?9 WHERE client_id = ?1";
     DELETE = "DELETE FROM client WHERE client_id = ?1";
+    TOUCH = "UPDATE client SET updated_at = ?2 WHERE client_id = ?1";
     STANDING = "SELECT disabled FROM client WHERE client_id = ?1";
 }
 
@@ -64,7 +66,11 @@ pub(super) fn create(db: &Connection, client: &Client) -> Result<()> {
 
 /// The stored client wins; a registration storm writes one row.
 pub(super) fn register(db: &Connection, client: &Client) -> Result<Client> {
-    if let Some(stored) = find(db, &client.client_id)? {
+    if let Some(mut stored) = find(db, &client.client_id)? {
+        if is_touched(&stored, client.updated_at) {
+            db.run(TOUCH, params![client.client_id, client.updated_at.0])?;
+            stored.updated_at = client.updated_at;
+        }
         return Ok(stored);
     }
     write(db, REGISTER, client)?;

@@ -10,14 +10,11 @@ use crate::rules::codes::{self, Found, Redemption};
 use crate::{Code, Digest, EndReason, Grant, RedeemCode, RedeemOutcome, Result, StoreError};
 
 statements! {
-    /// Joined with what has to stand for tokens to be issued.
     BY_DIGEST = concat!(
         "SELECT ", grants::grant_columns!(), ", c.digest, c.grant_id, c.client_id, c.redirect_uri, \
-         c.code_challenge, c.stay_connected, c.expires_at, c.redeemed_at, \
-         coalesce(p.disabled, 1) = 0 AND coalesce(k.disabled, 1) = 0 AND r.uri IS NOT NULL \
-         FROM code c JOIN access_grant g ON g.id = c.grant_id LEFT JOIN person p ON p.id = g.user_id \
-         LEFT JOIN client k ON k.client_id = g.client_id LEFT JOIN resource r ON r.uri = g.resource \
-         WHERE c.digest = ?1"
+         c.code_challenge, c.stay_connected, c.expires_at, c.redeemed_at, ", grants::stands!(),
+        " FROM code c JOIN access_grant g ON g.id = c.grant_id ", grants::joined_with_its_parties!(),
+        " WHERE c.digest = ?1"
     );
     REDEEM = "UPDATE code SET redeemed_at = ?2 WHERE digest = ?1 AND redeemed_at IS NULL";
     ACTIVATE = "UPDATE access_grant SET state = 'active', generation = ?2, generation_at = ?3, \

@@ -1,5 +1,6 @@
 //! What people allowed before.
 
+use doorward_oauth::scope::ScopeSet;
 use rusqlite::{Connection, params};
 
 use super::statements::{Run, statements};
@@ -40,14 +41,14 @@ pub(super) fn find(
 }
 
 /// Adds to what was allowed before; starts afresh when the client is not what it was (its fingerprint).
-pub(super) fn merge(db: &Connection, grant: &Grant, new: &Consent) -> Result<()> {
+pub(super) fn merge(db: &Connection, grant: &Grant, new: &Consent, declined: &ScopeSet) -> Result<()> {
     let before = find(db, grant.user, &grant.client_id, &grant.resource)?;
     let Consent {
         scopes,
         fingerprint,
         redirect_uris,
         granted_at,
-    } = consents::merge(before, new);
+    } = consents::merge(before, new, declined);
     let redirect_uris = json(&redirect_uris)?;
     db.run(
         KEEP,

@@ -23,6 +23,24 @@ macro_rules! grant_columns {
 }
 pub(super) use grant_columns;
 
+/// One more column: whether everything stands that tokens of the grant rest on, its person, client and
+/// resource. Needs [`joined_with_its_parties`].
+macro_rules! stands {
+    () => {
+        "coalesce(p.disabled, 1) = 0 AND coalesce(k.disabled, 1) = 0 AND r.uri IS NOT NULL"
+    };
+}
+pub(super) use stands;
+
+/// The tables that [`stands`] looks at; each row is missing when it was removed.
+macro_rules! joined_with_its_parties {
+    () => {
+        "LEFT JOIN person p ON p.id = g.user_id LEFT JOIN client k ON k.client_id = g.client_id \
+         LEFT JOIN resource r ON r.uri = g.resource"
+    };
+}
+pub(super) use joined_with_its_parties;
+
 /// One way into the table: the first filter uses an index, the others look at the rows that it finds.
 /// Parameters: ?1 user, ?2 client, ?3 resource, ?4 state, ?5 the id to begin below, ?6 limit.
 macro_rules! page_by {

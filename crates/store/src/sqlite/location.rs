@@ -62,7 +62,7 @@ impl LockedFile {
                 path.display()
             ))
         })?;
-        let lock_path = beside(&path, "lock");
+        let lock_path = beside(&path, ".lock");
         let lock = private()
             .create(true)
             .truncate(false)
@@ -74,7 +74,7 @@ impl LockedFile {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(unusable(format!(
-                    "another process uses {} (it holds {}): a SQLite database serves one process; stop the other one, or use PostgreSQL for several nodes",
+                    "another process uses {} (it holds {}): a SQLite database serves one process; stop the other one, or give this one a database of its own",
                     path.display(),
                     lock_path.display()
                 )));
@@ -153,12 +153,9 @@ fn sync_directory(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// `doorward.db` + `lock` = `doorward.db.lock`, + `-wal` = `doorward.db-wal`.
+/// `doorward.db` + `.lock` = `doorward.db.lock`, + `-wal` = `doorward.db-wal`.
 fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    if !suffix.starts_with('-') {
-        name.push(".");
-    }
     name.push(suffix);
     PathBuf::from(name)
 }

@@ -9,6 +9,7 @@ use super::{
     SqliteStore, approvals, clients, codes, consents, grants, issuances, join, keys, refresh, resources,
     sessions, sweep, throttle, users, writer,
 };
+use crate::rules::clients::is_touched;
 use crate::rules::sweep::kinds;
 use crate::{
     AdminKey, Approval, ApprovalOutcome, Client, Code, Consent, Digest, EndReason, Grant, GrantFilter,
@@ -47,7 +48,8 @@ impl Store for SqliteStore {
 
     async fn register_client(&self, client: Client) -> Result<Client> {
         // Most registrations repeat an earlier one, and a reader can answer them.
-        if let Some(stored) = self.client(&client.client_id).await? {
+        let stored = self.client(&client.client_id).await?;
+        if let Some(stored) = stored.filter(|stored| !is_touched(stored, client.updated_at)) {
             return Ok(stored);
         }
         self.write(move |db| clients::register(db, &client)).await

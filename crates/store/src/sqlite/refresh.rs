@@ -9,13 +9,9 @@ use crate::rules::refresh::{self, Earlier, Rotation, refuse_incoherent, rotated}
 use crate::{EndReason, Grant, Result, RotateOutcome, RotateRefresh, StoreError};
 
 statements! {
-    /// Joined with what has to stand for tokens to be issued.
     BY_ID = concat!(
-        "SELECT ", grants::grant_columns!(), ", g.earlier, \
-         coalesce(p.disabled, 1) = 0 AND coalesce(k.disabled, 1) = 0 AND r.uri IS NOT NULL \
-         FROM access_grant g LEFT JOIN person p ON p.id = g.user_id \
-         LEFT JOIN client k ON k.client_id = g.client_id LEFT JOIN resource r ON r.uri = g.resource \
-         WHERE g.id = ?1"
+        "SELECT ", grants::grant_columns!(), ", g.earlier, ", grants::stands!(), " FROM access_grant g ",
+        grants::joined_with_its_parties!(), " WHERE g.id = ?1"
     );
     ROTATE = "UPDATE access_grant SET generation = ?3, generation_at = ?4, earlier = ?5, last_used_at = ?6 \
               WHERE id = ?1 AND state = 'active' AND generation = ?2";

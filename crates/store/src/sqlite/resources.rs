@@ -3,7 +3,7 @@
 use doorward_oauth::time::UnixSeconds;
 use rusqlite::{Connection, Row, params};
 
-use super::statements::{Run, statements};
+use super::statements::{Run, Sql, statements};
 use super::values::Columns;
 use super::{consents, grants};
 use crate::rules::json;
@@ -79,7 +79,7 @@ fn end_everything_on(db: &Connection, uri: &str, now: UnixSeconds) -> Result<u64
     grants::end_on_resource(db, uri, EndReason::ResourceDeleted, now)
 }
 
-fn write(db: &Connection, sql: super::statements::Sql, resource: &Resource) -> Result<usize> {
+fn write(db: &Connection, sql: Sql, resource: &Resource) -> Result<usize> {
     let Resource {
         slug,
         uri,

@@ -94,10 +94,7 @@ async fn work(scene: Arc<Scene>) {
             Answered::Rotated { successor, grant }.say();
         }
         if code % 3 == 0 {
-            let only = GrantFilter {
-                id: Some(grant),
-                ..GrantFilter::default()
-            };
+            let only = GrantFilter::one(grant);
             scene
                 .store
                 .revoke_grants(only, EndReason::RevokedByUser, at(3))

@@ -21,6 +21,7 @@ async fn main() -> anyhow::Result<()> {
     let guard = Guard::builder(&settings.issuer, &settings.resource)
         .required_scopes(&settings.scopes)
         .tool_scopes("write", ["mcp:write"])
+        .dpop(settings.dpop)
         .build()?;
     let app = guard.protect("/mcp", tools::service(settings.host));
 

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, bail};
 use axum::http::Uri;
+use doorward_guard::DpopPolicy;
 
 /// Where the server runs and whom it trusts.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub(crate) struct Settings {
     pub(crate) host: String,
     /// `DOORWARD_SCOPES`: needed by every request, separated by spaces or commas. Default: `mcp:read`.
     pub(crate) scopes: Vec<String>,
+    /// `DOORWARD_DPOP`: `off` (the default), `accept` or `require` tokens that are bound to a key of the client.
+    pub(crate) dpop: DpopPolicy,
     /// `PORT` (default 8080), on loopback if the public URL is.
     pub(crate) listen: SocketAddr,
 }
@@ -38,9 +41,12 @@ impl Settings {
             .ok()
             .and_then(|uri| uri.host().map(str::to_owned));
         let host = host.with_context(|| format!("DOORWARD_BASE_URL must be a URL, not `{base_url}`"))?;
-        if let Some(dpop) = variable("DOORWARD_DPOP").filter(|dpop| dpop != "off") {
-            bail!("DOORWARD_DPOP={dpop} is not supported by this version; only `off` is");
-        }
+        let dpop = match variable("DOORWARD_DPOP").as_deref() {
+            None | Some("off") => DpopPolicy::Off,
+            Some("accept") => DpopPolicy::Accept,
+            Some("require") => DpopPolicy::Require,
+            Some(other) => bail!("DOORWARD_DPOP must be `off`, `accept` or `require`, not `{other}`"),
+        };
         let loopback = ["localhost", "127.0.0.1", "[::1]"].contains(&host.as_str());
         let address = if loopback {
             Ipv4Addr::LOCALHOST
@@ -57,6 +63,7 @@ impl Settings {
                 .filter(|scope| !scope.is_empty())
                 .map(str::to_owned)
                 .collect(),
+            dpop,
             listen: SocketAddr::new(IpAddr::V4(address), port),
         })
     }
@@ -105,11 +112,22 @@ mod tests {
         for (name, value) in [
             ("PORT", "x"),
             ("DOORWARD_BASE_URL", "/mcp"),
-            ("DOORWARD_DPOP", "require"),
+            ("DOORWARD_DPOP", "on"),
         ] {
             let error = read(&[(name, value)]).unwrap_err();
             assert!(error.to_string().contains(name), "{error}");
         }
-        assert!(read(&[("DOORWARD_DPOP", "off")]).is_ok());
+    }
+
+    #[test]
+    fn bound_tokens_are_off_accepted_or_required() {
+        assert_eq!(read(&[]).unwrap().dpop, DpopPolicy::Off);
+        for (value, policy) in [
+            ("off", DpopPolicy::Off),
+            ("accept", DpopPolicy::Accept),
+            ("require", DpopPolicy::Require),
+        ] {
+            assert_eq!(read(&[("DOORWARD_DPOP", value)]).unwrap().dpop, policy);
+        }
     }
 }

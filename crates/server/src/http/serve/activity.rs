@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use bytes::Bytes;
@@ -13,8 +12,10 @@ use hyper::body::{Frame, SizeHint};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::sync::{Notify, watch};
+use tokio::time::{sleep, timeout};
+
+use super::ServeLimits;
 
 /// What a connection is doing.
 #[derive(Debug)]
@@ -36,24 +37,28 @@ impl Default for Activity {
 }
 
 impl Activity {
-    /// Returns when the client has let us wait too long: for the rest of a request, or for the next one.
-    /// Never while a request runs.
-    pub(super) async fn overdue(&self, header_time: Duration, idle_time: Duration) {
+    /// Returns when the client has let us wait too long: for the rest of a request, or for the next one. The next one
+    /// is not waited for at all while it is crowded. While requests run, for it to take something of their answers.
+    pub(super) async fn overdue(&self, limits: &ServeLimits, mut crowded: watch::Receiver<bool>) {
         loop {
             let changed = self.changed.notified();
-            let patience = match (
-                self.running.load(Ordering::Acquire),
-                self.request_is_due.load(Ordering::Acquire),
-            ) {
-                (0, true) => header_time,
-                (0, false) => idle_time,
-                _ => {
-                    changed.await;
-                    continue;
+            let is_running = self.running.load(Ordering::Acquire) > 0;
+            let request_is_due = self.request_is_due.load(Ordering::Acquire);
+            if is_running {
+                if timeout(limits.answer_time, changed).await.is_err() {
+                    return;
                 }
-            };
-            if timeout(patience, changed).await.is_err() {
-                return;
+            } else if request_is_due {
+                if timeout(limits.header_time, changed).await.is_err() {
+                    return;
+                }
+            } else {
+                tokio::select! {
+                    () = changed => {}
+                    () = sleep(limits.idle_time) => return,
+                    // Whoever crowds may be gone with the listener; then the drain ends this connection.
+                    Ok(_) = crowded.wait_for(|is_crowded| *is_crowded) => return,
+                }
             }
         }
     }
@@ -82,7 +87,7 @@ pub(super) struct Running(Arc<Activity>);
 impl Running {
     /// Keeps the request running until the body is sent.
     pub(super) fn until_end_of(self, body: Body) -> Body {
-        Body::new(Tracked { body, _running: self })
+        Body::new(Tracked { body, running: self })
     }
 }
 
@@ -95,7 +100,7 @@ impl Drop for Running {
 
 struct Tracked {
     body: Body,
-    _running: Running,
+    running: Running,
 }
 
 impl HttpBody for Tracked {
@@ -106,7 +111,11 @@ impl HttpBody for Tracked {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if frame.is_ready() {
+            self.running.0.changed.notify_one();
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,7 +1,10 @@
 //! On real sockets: a client that dawdles, overfills or talks nonsense is cut off, and nobody else notices.
 
+use std::convert::Infallible;
+
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
+use futures_util::stream::{pending, unfold};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -41,6 +44,11 @@ async fn start(change: impl FnOnce(&mut ServeLimits)) -> Server {
                 "done"
             }),
         )
+        .route(
+            "/stuck",
+            get(|| async { Body::from_stream(pending::<Result<String, Infallible>>()) }),
+        )
+        .route("/trickle", get(trickle))
         .layer(from_fn_with_state(limits, limits::enforce));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -51,6 +59,13 @@ async fn start(change: impl FnOnce(&mut ServeLimits)) -> Server {
         shutdown,
         task,
     }
+}
+
+async fn trickle() -> Body {
+    Body::from_stream(unfold(1, |number| async move {
+        sleep(SHORT / 2).await;
+        (number <= 5).then(|| (Ok::<_, Infallible>(number.to_string()), number + 1))
+    }))
 }
 
 impl Server {
@@ -106,6 +121,54 @@ async fn a_silent_connection_is_closed() {
         let started = Instant::now();
         server.talk(start.as_bytes()).await;
         assert!(started.elapsed() < Duration::from_secs(5), "after {start:?}");
+    }
+}
+
+/// HTTP-007, and HTTP/2 with a window of 0: asked for and not taken.
+#[tokio::test]
+async fn an_answer_that_makes_no_progress_ends_the_connection() {
+    let server = start(|limits| limits.answer_time = SHORT).await;
+    let started = Instant::now();
+    let answer = server.get("/stuck").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(started.elapsed() < Duration::from_secs(5));
+    // Slow is not stuck.
+    assert!(server.get("/trickle").await.ends_with("\r\n5\r\n0\r\n\r\n"));
+}
+
+/// HTTP-007: a few strangers who hold connections open do not shut everybody else out.
+#[tokio::test]
+async fn idle_connections_make_room_when_there_are_too_many() {
+    let server = start(|limits| limits.connections = 3).await;
+    let mut idle = Vec::new();
+    for _ in 0..5 {
+        let mut stream = server.connect().await;
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .await
+            .unwrap();
+        let mut first = [0; 12];
+        let answered = timeout(Duration::from_secs(5), stream.read_exact(&mut first)).await;
+        answered.expect("somebody made room").unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200");
+        idle.push(stream);
+    }
+    assert!(server.get("/").await.ends_with("hello"));
+}
+
+#[tokio::test]
+async fn with_room_an_idle_connection_stays() {
+    let server = start(|limits| limits.connections = 4).await;
+    let mut stream = server.connect().await;
+    for _ in 0..3 {
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .await
+            .unwrap();
+        let mut answer = [0; 1024];
+        let length = stream.read(&mut answer).await.unwrap();
+        assert!(answer[..length].starts_with(b"HTTP/1.1 200"));
+        assert!(server.get("/").await.ends_with("hello"));
     }
 }
 

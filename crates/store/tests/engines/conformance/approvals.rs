@@ -193,6 +193,18 @@ pub(crate) async fn consent_grows_while_the_fingerprint_stays(opened: Opened) {
     assert_eq!(scene.consent().await, Some(expected));
 }
 
+pub(crate) async fn what_is_declined_later_is_no_longer_remembered(opened: Opened) {
+    let scene = Scene::new(opened).await;
+    let uri = "https://app.example/a";
+    allow(&scene, consent("one", "files:read files:write files:share", uri)).await;
+    let mut approval = scene.approval();
+    approval.consent = Some(consent("one", "files:read", uri));
+    approval.declined = scopes("files:write");
+    scene.approve(&approval).await;
+    let remembered = scene.consent().await.unwrap().scopes;
+    assert_eq!(remembered, scopes("files:read files:share"));
+}
+
 pub(crate) async fn consent_starts_afresh_with_a_new_fingerprint(opened: Opened) {
     let scene = Scene::new(opened).await;
     allow(

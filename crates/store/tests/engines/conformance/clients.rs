@@ -4,6 +4,9 @@ use doorward_store::{ClientSecret, ClientSource, EndReason, PageRequest, StoreEr
 
 use super::scene::{APP, Opened, Scene, at, at_once, client, consent, digest};
 
+/// How often it is written down that a client registered again, in seconds.
+const DAY: i64 = 86_400;
+
 pub(crate) async fn a_client_reads_back_as_it_was_written(opened: Opened) {
     let store = opened.store;
     let mut written = client("dws_1", ClientSource::Admin);
@@ -49,7 +52,18 @@ pub(crate) async fn registering_again_keeps_the_stored_client(opened: Opened) {
     assert_eq!(store.register_client(first.clone()).await.unwrap(), first);
     let mut again = client("dwc_1", ClientSource::Dynamic);
     again.created_at = at(500);
-    assert_eq!(store.register_client(again).await.unwrap(), first);
+    assert_eq!(store.register_client(again.clone()).await.unwrap(), first);
+    again.updated_at = at(DAY - 1);
+    assert_eq!(store.register_client(again.clone()).await.unwrap(), first);
+    again.updated_at = at(DAY);
+    let seen = doorward_store::Client {
+        updated_at: at(DAY),
+        ..first
+    };
+    assert_eq!(store.register_client(again.clone()).await.unwrap(), seen);
+    again.updated_at = at(1);
+    assert_eq!(store.register_client(again).await.unwrap(), seen);
+    assert_eq!(store.client("dwc_1").await.unwrap(), Some(seen));
 }
 
 pub(crate) async fn five_hundred_parallel_registrations_store_one_row(opened: Opened) {

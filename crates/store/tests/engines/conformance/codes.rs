@@ -127,10 +127,7 @@ pub(crate) async fn a_code_is_refused_when_person_client_or_resource_is_gone(ope
 pub(crate) async fn a_code_of_a_revoked_grant_is_refused(opened: Opened) {
     let scene = Scene::new(opened).await;
     let approval = scene.approved().await;
-    let filter = GrantFilter {
-        id: Some(approval.grant.id),
-        ..GrantFilter::default()
-    };
+    let filter = GrantFilter::one(approval.grant.id);
     assert_eq!(
         scene
             .store

@@ -36,7 +36,7 @@ macro_rules! conformance {
             approvals: an_approval_makes_a_pending_grant_and_its_code, the_same_request_twice_makes_one_grant, parallel_posts_of_one_request_make_one_grant,
                 a_used_up_request_gets_no_second_code, another_person_cannot_repeat_a_request, an_ended_session_cannot_approve,
                 a_disabled_person_cannot_approve, a_disabled_or_unknown_client_gets_no_approval, a_removed_resource_gets_no_approval,
-                a_refused_approval_changes_nothing, consent_grows_while_the_fingerprint_stays, consent_starts_afresh_with_a_new_fingerprint,
+                a_refused_approval_changes_nothing, consent_grows_while_the_fingerprint_stays, consent_starts_afresh_with_a_new_fingerprint, what_is_declined_later_is_no_longer_remembered,
                 a_snapshot_is_kept_and_renewed, a_snapshot_never_touches_a_registered_client, a_snapshot_never_enables_a_disabled_client,
                 an_incoherent_approval_is_invalid;
             codes: a_code_is_redeemed_once_and_its_token_recorded, a_code_without_refresh_policy_gives_no_generation,
@@ -55,7 +55,7 @@ macro_rules! conformance {
                 grants_come_in_pages_newest_first;
             keys: a_new_signing_key_retires_the_one_before, parallel_starts_agree_on_one_signing_key, retired_keys_are_deleted_when_their_time_came,
                 parallel_starts_agree_on_one_secret, only_the_first_admin_key_is_added_at_bootstrap;
-            sweep: what_is_past_its_use_is_removed, what_is_in_use_stays, a_sweep_removes_at_most_its_limit;
+            sweep: what_is_past_its_use_is_removed, what_is_in_use_stays, a_sweep_removes_at_most_its_limit, clients_that_registered_themselves_and_were_never_allowed_anything_are_removed;
         }
     };
     ($open:path; $($module:ident: $($case:ident),+;)+) => {

@@ -1,17 +1,10 @@
 use std::sync::Arc;
 
 use doorward_store::{
-    ApprovalOutcome, ClientSource, EndReason, GrantFilter, GrantId, GrantState, PageRequest, RotateOutcome,
+    ApprovalOutcome, ClientSource, EndReason, GrantFilter, GrantState, PageRequest, RotateOutcome,
 };
 
 use super::scene::{APP, Opened, RESOURCE, Scene, at, at_once, client, consent, redemption, resource};
-
-fn only(id: GrantId) -> GrantFilter {
-    GrantFilter {
-        id: Some(id),
-        ..GrantFilter::default()
-    }
-}
 
 pub(crate) async fn a_revoked_grant_rotates_no_more(opened: Opened) {
     let scene = Scene::new(opened).await;
@@ -19,14 +12,14 @@ pub(crate) async fn a_revoked_grant_rotates_no_more(opened: Opened) {
     assert_eq!(
         scene
             .store
-            .revoke_grants(only(id), EndReason::RevokedByClient, at(5))
+            .revoke_grants(GrantFilter::one(id), EndReason::RevokedByClient, at(5))
             .await,
         Ok(1)
     );
     assert_eq!(
         scene
             .store
-            .revoke_grants(only(id), EndReason::RevokedByClient, at(6))
+            .revoke_grants(GrantFilter::one(id), EndReason::RevokedByClient, at(6))
             .await,
         Ok(0)
     );
@@ -44,7 +37,7 @@ pub(crate) async fn after_a_revocation_answered_no_rotation_succeeds(opened: Ope
                 if caller == 25 {
                     let revoked = scene
                         .store
-                        .revoke_grants(only(id), EndReason::RevokedByClient, at(5))
+                        .revoke_grants(GrantFilter::one(id), EndReason::RevokedByClient, at(5))
                         .await;
                     assert_eq!(revoked, Ok(1));
                     // Answered: whatever comes now is refused.
@@ -123,7 +116,7 @@ pub(crate) async fn an_ended_grant_keeps_its_first_reason(opened: Opened) {
     let id = scene.active().await;
     scene
         .store
-        .revoke_grants(only(id), EndReason::RevokedByUser, at(5))
+        .revoke_grants(GrantFilter::one(id), EndReason::RevokedByUser, at(5))
         .await
         .unwrap();
     scene.store.delete_client(APP, at(6)).await.unwrap();
@@ -149,7 +142,7 @@ pub(crate) async fn a_person_who_revokes_is_asked_again(opened: Opened) {
         ));
         scene
             .store
-            .revoke_grants(only(approval.grant.id), reason, at(5))
+            .revoke_grants(GrantFilter::one(approval.grant.id), reason, at(5))
             .await
             .unwrap();
         assert_eq!(scene.consent().await.is_some(), remembered, "{reason:?}");
@@ -180,7 +173,7 @@ pub(crate) async fn grants_come_in_pages_newest_first(opened: Opened) {
     }
     scene
         .store
-        .revoke_grants(only(ids[2]), EndReason::RevokedByUser, at(5))
+        .revoke_grants(GrantFilter::one(ids[2]), EndReason::RevokedByUser, at(5))
         .await
         .unwrap();
     ids.reverse();
@@ -243,7 +236,7 @@ pub(crate) async fn grants_come_in_pages_newest_first(opened: Opened) {
     );
     let one = scene
         .store
-        .grants(only(ids[0]), PageRequest::default())
+        .grants(GrantFilter::one(ids[0]), PageRequest::default())
         .await
         .unwrap();
     assert_eq!((one.items.len(), one.next), (1, None));

@@ -217,6 +217,7 @@ impl Scene {
             code,
             session: self.session.id,
             consent: None,
+            declined: ScopeSet::new(),
             client: None,
             now: at(0),
         }

@@ -1,8 +1,10 @@
 use std::time::Duration;
 
-use doorward_store::{EndReason, GrantFilter, GrantState, LoginThrottle, RedeemOutcome, ThrottlePolicy};
+use doorward_store::{
+    Client, ClientSource, EndReason, GrantFilter, GrantState, LoginThrottle, RedeemOutcome, ThrottlePolicy,
+};
 
-use super::scene::{Opened, Scene, at, redemption};
+use super::scene::{APP, Opened, Scene, at, client, redemption};
 
 const RETAIN: Duration = Duration::from_secs(1000);
 const YEAR: i64 = 365 * 86_400;
@@ -14,10 +16,7 @@ pub(crate) async fn what_is_past_its_use_is_removed(opened: Opened) {
     scene.store.redeem_code(redemption.clone()).await.unwrap();
     let pending = scene.approved().await;
     let ended = scene.active().await;
-    let filter = GrantFilter {
-        id: Some(ended),
-        ..GrantFilter::default()
-    };
+    let filter = GrantFilter::one(ended);
     scene
         .store
         .revoke_grants(filter, EndReason::RevokedByUser, at(2))
@@ -36,8 +35,8 @@ pub(crate) async fn what_is_past_its_use_is_removed(opened: Opened) {
     );
 
     let removed = scene.store.sweep(at(YEAR), RETAIN, 100).await.unwrap();
-    // 1 session, 1 throttle, 2 issuances, 3 codes, 3 grants.
-    assert_eq!(removed, 10);
+    // 1 session, 1 throttle, 2 issuances, 3 codes, 3 grants, and the client, which nobody uses any more.
+    assert_eq!(removed, 11);
     assert_eq!(
         scene.store.issuance(&redemption.issuance.jti).await.unwrap(),
         None
@@ -48,6 +47,50 @@ pub(crate) async fn what_is_past_its_use_is_removed(opened: Opened) {
     }
     assert_eq!(scene.store.sweep(at(YEAR), RETAIN, 100).await, Ok(0));
     assert!(scene.store.user(scene.user.id).await.unwrap().is_some());
+}
+
+/// [DCR-021]
+pub(crate) async fn clients_that_registered_themselves_and_were_never_allowed_anything_are_removed(
+    opened: Opened,
+) {
+    let scene = Scene::new(opened).await;
+    let store = &scene.store;
+    // The client of the scene was allowed something.
+    scene.active().await;
+    let add = async |name: &str, source, updated_at: i64, disabled| {
+        let client = Client {
+            updated_at: at(updated_at),
+            disabled,
+            ..client(name, source)
+        };
+        store.create_client(client).await.unwrap();
+    };
+    add("unused", ClientSource::Dynamic, 0, false).await;
+    add("recent", ClientSource::Dynamic, 10, false).await;
+    add("disabled", ClientSource::Dynamic, 0, true).await;
+    add("admin", ClientSource::Admin, 0, false).await;
+    add("snapshot", ClientSource::MetadataDocument, 0, false).await;
+    add("comes back", ClientSource::Dynamic, 0, false).await;
+    let again = Client {
+        updated_at: at(100_000),
+        ..client("comes back", ClientSource::Dynamic)
+    };
+    store.register_client(again).await.unwrap();
+
+    store.sweep(at(1000), RETAIN, 100).await.unwrap();
+    assert!(store.client("unused").await.unwrap().is_some());
+    store.sweep(at(1001), RETAIN, 100).await.unwrap();
+    assert_eq!(store.client("unused").await.unwrap(), None);
+    for name in [APP, "recent", "disabled", "admin", "snapshot", "comes back"] {
+        assert!(store.client(name).await.unwrap().is_some(), "{name}");
+    }
+    store.sweep(at(101_000), RETAIN, 100).await.unwrap();
+    for name in [APP, "disabled", "admin", "snapshot", "comes back"] {
+        assert!(store.client(name).await.unwrap().is_some(), "{name}");
+    }
+    assert_eq!(store.client("recent").await.unwrap(), None);
+    store.sweep(at(101_001), RETAIN, 100).await.unwrap();
+    assert_eq!(store.client("comes back").await.unwrap(), None);
 }
 
 pub(crate) async fn what_is_in_use_stays(opened: Opened) {

@@ -241,8 +241,35 @@ async fn nodes_that_sweep_at_once_share_the_work() {
         }
     })
     .await;
-    // A session, and for each approval its grant, its code, or both.
+    // A session, the client, and for each approval its grant, its code, or both.
     let total: u64 = removed.iter().sum();
-    assert!((31..=61).contains(&total), "{total}");
+    assert!((32..=62).contains(&total), "{total}");
     assert_eq!(nodes.of(0).sweep(year, Duration::ZERO, 100).await, Ok(0));
+}
+
+/// A client that nobody used goes just when somebody allows it something: one of the two happens.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_approved_client_is_never_swept() {
+    let Some(nodes) = nodes().await else { return };
+    for round in 0..30 {
+        let name = format!("dwc_{round}");
+        let unused = client(&name, ClientSource::Dynamic);
+        nodes.of(0).create_client(unused).await.unwrap();
+        let answers = at_once(6, |caller| {
+            let mut mine = nodes.scene.approval();
+            mine.grant.client_id.clone_from(&name);
+            mine.code.client_id.clone_from(&name);
+            let node = nodes.of(caller);
+            async move {
+                if caller < 2 {
+                    node.sweep(at(2), Duration::from_secs(1), 100).await.unwrap();
+                    return false;
+                }
+                matches!(node.approve(mine).await.unwrap(), ApprovalOutcome::Approved(_))
+            }
+        })
+        .await;
+        let approved = answers.contains(&true);
+        assert_eq!(nodes.of(1).client(&name).await.unwrap().is_some(), approved);
+    }
 }

@@ -1,0 +1,90 @@
+//! `doorward admin grant` and `doorward admin key`.
+
+use serde_json::Value;
+
+use super::{stable, text};
+use crate::support::{Browser, Client, Place, RESOURCE, Tokens, claims, http};
+
+#[tokio::test]
+async fn grants_are_listed_and_revoked() {
+    let place = Place::new();
+    let server = place.serve().await;
+    place.populate();
+    let client = Client::register(&server, "Kiosk").await;
+    let callback = Browser::new().approve(&client.authorization_url()).await;
+    let code = callback
+        .query_pairs()
+        .find(|(name, _)| name == "code")
+        .unwrap()
+        .1
+        .into_owned();
+    let tokens = Tokens::of(client.redeem(&code).await.unwrap());
+
+    let active = [
+        "admin",
+        "grant",
+        "list",
+        "--client-id",
+        &client.id,
+        "--state",
+        "active",
+        "--json",
+    ];
+    let grants = place.run(&active).json();
+    let id = text(&grants["items"][0], "id");
+    assert_eq!(claims(&tokens.access)["gid"], id.as_str());
+    let shown = place.run(&["admin", "grant", "get", &id]).success();
+    assert!(
+        shown.contains(RESOURCE) && shown.contains("tools/read"),
+        "{shown}"
+    );
+    let table = place.run(&["admin", "grant", "list"]).success();
+    assert!(table.starts_with("ID "), "{table}");
+
+    insta::assert_snapshot!(place.run(&["admin", "grant", "revoke", &id]).success(), @"The grant has ended: its refresh tokens are dead, its access tokens expire within minutes.");
+    assert_eq!(place.run(&active).json()["items"], Value::Array(Vec::new()));
+    let (status, answer) = client.refresh(&tokens.refresh).await.unwrap();
+    assert_eq!(
+        (status.as_u16(), &answer["error"]),
+        (400, &"invalid_grant".into())
+    );
+}
+
+#[tokio::test]
+async fn keys_are_listed_and_rotated_and_the_old_one_stays_published() {
+    let place = Place::new();
+    let server = place.serve().await;
+    let first = text(
+        &place.run(&["admin", "key", "list", "--json"]).json()["items"][0],
+        "key_id",
+    );
+    let rotated = place.run(&["admin", "key", "rotate", "--json"]).json();
+    let second = text(&rotated, "key_id");
+    let listed = place.run(&["admin", "key", "list"]).success();
+    insta::assert_snapshot!(stable(&listed, &[(&first, "[first]"), (&second, "[second]")]), @r"
+    KEY_ID                                       ALGORITHM  STATE     CREATED_AT
+    [second]  ES256      active    [time]
+    [first]  ES256      previous  [time]
+    ");
+    let jwks = http()
+        .get(format!("{}/.well-known/jwks.json", server.issuer))
+        .send()
+        .await
+        .unwrap();
+    let jwks: Value = jwks.json().await.unwrap();
+    let ids: Vec<_> = jwks["keys"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| text(key, "kid"))
+        .collect();
+    assert_eq!(ids, [second, first]);
+    assert!(
+        jwks["keys"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|key| key.get("d").is_none()),
+        "{jwks}"
+    );
+}

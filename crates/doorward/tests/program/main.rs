@@ -1,0 +1,14 @@
+//! The program as operators and clients meet it: the real binary, its files, its ports, its exit codes.
+
+#![cfg(test)]
+
+mod admin;
+mod check_config;
+mod crash;
+mod dev;
+mod drain;
+mod init;
+mod issuer_path;
+mod secrets;
+mod serve;
+mod support;

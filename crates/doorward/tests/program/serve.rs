@@ -1,0 +1,317 @@
+//! `doorward serve`: first and later starts, and what it refuses to start with.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::Value;
+
+use crate::support::{Place, Server, eventually, http};
+
+/// The admin key that a first start printed.
+fn printed_key(stdout: &str) -> Option<String> {
+    let key = stdout.lines().find(|line| line.starts_with("dwk_"));
+    key.map(str::to_owned)
+}
+
+#[tokio::test]
+async fn the_first_start_prints_the_admin_key_and_the_second_does_not() {
+    let place = Place::new().without("DOORWARD_ADMIN_BOOTSTRAP_KEY");
+    let server = place.serve().await;
+    let key = printed_key(&server.process.stdout()).expect("a key");
+    let place = place.set("DOORWARD_ADMIN_KEY", &key);
+    place.run(&["admin", "key", "list"]).success();
+    let first = server.stop();
+    assert_eq!(first.code, Some(0), "{first:?}");
+    assert_eq!(first.stdout.matches(&key).count(), 1);
+    assert!(!first.stderr.contains(&key), "the key is in the log");
+
+    let server = place.serve().await;
+    place.run(&["admin", "key", "list"]).success();
+    let second = server.stop();
+    assert_eq!((second.code, second.stdout.as_str()), (Some(0), ""));
+}
+
+#[tokio::test]
+async fn the_log_is_json_where_nobody_reads_it() {
+    let place = Place::new();
+    let server = place.serve().await;
+    http()
+        .get(format!("{}/.well-known/jwks.json?secret=x", server.issuer))
+        .send()
+        .await
+        .unwrap();
+    let stopped = server.stop();
+    let lines: Vec<Value> = stopped
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(
+        lines
+            .iter()
+            .all(|line| line["timestamp"].is_string() && line["level"].is_string())
+    );
+    let request = lines
+        .iter()
+        .find(|line| line["route"] == "/.well-known/jwks.json")
+        .expect("a line");
+    assert_eq!(
+        (&request["status"], &request["method"]),
+        (&200.into(), &"GET".into())
+    );
+    assert_eq!(request["request_id"].as_str().map(str::len), Some(16));
+    assert!(!stopped.stderr.contains("secret=x"));
+    assert!(lines.last().is_some_and(|line| line["message"] == "stopped"));
+
+    let human = place
+        .set("DOORWARD_OBSERVABILITY_LOG_FORMAT", "human")
+        .serve()
+        .await
+        .stop();
+    assert!(
+        human.stderr.lines().all(|line| !line.starts_with('{')),
+        "{}",
+        human.stderr
+    );
+}
+
+#[tokio::test]
+async fn a_second_server_on_the_same_database_is_refused() {
+    let place = Place::new();
+    let server = place.serve().await;
+    let other = Place::new();
+    let database = format!("sqlite://{}", place.folder().join("data/doorward.db").display());
+    let other = other.set("DOORWARD_STORAGE_URL", &database);
+    for command in ["serve", "migrate"] {
+        let refused = other.run(&[command]);
+        let refused = refused.stderr.lines().last().unwrap().to_owned();
+        assert!(
+            refused.contains("another process uses ") && refused.contains("stop the other one"),
+            "{command}: {refused}"
+        );
+    }
+    // The first is none the worse for it.
+    place.run(&["healthcheck", "--url", &server.public_url]).success();
+    assert_eq!(server.stop().code, Some(0));
+    assert!(
+        other
+            .run(&["migrate"])
+            .stdout
+            .ends_with("is at this version's schema.\n")
+    );
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named_and_costs_nothing() {
+    for (variable, setting) in [
+        ("DOORWARD_SERVER_ADDRESS", "server.address"),
+        ("DOORWARD_ADMIN_ADDRESS", "admin.address"),
+    ] {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        let place = Place::new().without("DOORWARD_ADMIN_BOOTSTRAP_KEY");
+        let right = if setting == "server.address" {
+            place.public
+        } else {
+            place.admin
+        };
+        let place = place.set(variable, &address);
+        let refused = place.run(&["serve"]).one_line_failure();
+        assert!(
+            refused.starts_with(&format!(
+                "cannot listen on {address} ({setting}): Address already in use"
+            )),
+            "{refused}"
+        );
+        // In particular, no admin key was made that nobody saw.
+        assert!(!place.folder().join("data").exists());
+        let place = place.set(variable, &format!("127.0.0.1:{right}"));
+        let server = place.serve().await;
+        assert!(printed_key(&server.process.stdout()).is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_master_key_is_refused_and_no_key_is_made_anew() {
+    let place = Place::new();
+    let server = place.serve().await;
+    let url = format!("{}/.well-known/jwks.json", server.issuer);
+    let before = http().get(&url).send().await.unwrap().text().await.unwrap();
+    assert_eq!(server.stop().code, Some(0));
+
+    let wrong = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+    let wrong_place = place.set("DOORWARD_KEYS_MASTER_KEY", wrong);
+    let refused = wrong_place.run(&["serve"]).one_line_failure();
+    insta::assert_snapshot!(refused, @"the database was sealed under another master key; put the right one back, or start with an empty database");
+    let short = wrong_place.set("DOORWARD_KEYS_MASTER_KEY", &wrong[..42]);
+    insta::assert_snapshot!(short.run(&["serve"]).one_line_failure(), @"the master key is not 32 bytes in unpadded base64url (43 characters); `doorward init` makes one");
+
+    let place = short.without("DOORWARD_KEYS_MASTER_KEY");
+    let _server = place.serve().await;
+    let after = http().get(&url).send().await.unwrap().text().await.unwrap();
+    assert_eq!(before, after);
+}
+
+#[tokio::test]
+async fn a_lost_master_key_is_refused_and_not_replaced() {
+    let place = Place::new();
+    assert_eq!(place.serve().await.stop().code, Some(0));
+    let file = place.folder().join("data/master.key");
+    let key = fs::read_to_string(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    insta::assert_snapshot!(place.run(&["serve"]).one_line_failure(), @"the master key file data/master.key is missing, and the database was sealed under it; put it back");
+    assert!(!file.exists());
+    fs::write(&file, "").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    insta::assert_snapshot!(place.run(&["serve"]).one_line_failure(), @"the master key file data/master.key does not hold 32 bytes in unpadded base64url (43 characters); put the right file back");
+    fs::write(&file, key).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(place.serve().await.stop().code, Some(0));
+}
+
+#[tokio::test]
+async fn a_master_key_that_others_can_read_is_refused() {
+    let place = Place::new();
+    assert_eq!(place.serve().await.stop().code, Some(0));
+    let file = place.folder().join("data/master.key");
+    for mode in [0o640, 0o604, 0o622] {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        let refused = place.run(&["serve"]).one_line_failure();
+        assert_eq!(
+            refused,
+            "the master key file data/master.key can be read by others; run `chmod 600 data/master.key`"
+        );
+    }
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o400)).unwrap();
+    assert_eq!(place.serve().await.stop().code, Some(0));
+}
+
+#[tokio::test]
+async fn files_that_are_no_database_are_left_alone() {
+    let place = Place::new();
+    fs::create_dir(place.folder().join("data")).unwrap();
+    let file = place.folder().join("data/doorward.db");
+    fs::write(
+        &file,
+        "a diary, not a database, and long enough to be looked at as one".repeat(100),
+    )
+    .unwrap();
+    let before = fs::read(&file).unwrap();
+    let refused = place.run(&["serve"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    let complaint = refused.stderr.lines().last().unwrap();
+    assert!(
+        complaint.starts_with("error: the database cannot be opened: "),
+        "{complaint}"
+    );
+    assert_eq!(fs::read(&file).unwrap(), before);
+}
+
+#[tokio::test]
+async fn every_algorithm_on_offer_signs_and_changing_it_keeps_the_old_key_published() {
+    let place = Place::new();
+    let mut published = 0;
+    for (algorithm, kty) in [("ES256", "EC"), ("EdDSA", "OKP"), ("RS256", "RSA")] {
+        let server = place_with(&place, algorithm).await;
+        let jwks = http()
+            .get(format!("{}/.well-known/jwks.json", server.issuer))
+            .send()
+            .await
+            .unwrap();
+        let jwks: Value = jwks.json().await.unwrap();
+        published += 1;
+        let keys = jwks["keys"].as_array().unwrap();
+        assert_eq!(
+            (keys.len(), &keys[0]["kty"], &keys[0]["alg"]),
+            (published, &kty.into(), &algorithm.into()),
+            "{jwks}"
+        );
+        assert_eq!(server.stop().code, Some(0));
+    }
+    for unsafe_one in ["HS256", "none", "ES384"] {
+        let refused = Place::bare()
+            .set("DOORWARD_KEYS_ALGORITHM", unsafe_one)
+            .run(&["serve"])
+            .failure();
+        assert!(
+            refused.contains("DOORWARD_KEYS_ALGORITHM: expected `ES256`"),
+            "{refused}"
+        );
+    }
+}
+
+async fn place_with(place: &Place, algorithm: &str) -> Server {
+    let file = format!("[keys]\nalgorithm = \"{algorithm}\"\n");
+    fs::write(place.folder().join("doorward.toml"), file).unwrap();
+    place.serve_with(&["serve", "--config", "doorward.toml"]).await
+}
+
+#[tokio::test]
+async fn of_several_first_starts_at_once_one_serves_and_the_others_say_why_not() {
+    let place = Place::new();
+    let database = format!("sqlite://{}", place.folder().join("data/doorward.db").display());
+    let places: Vec<_> = (0..4)
+        .map(|_| Place::new().set("DOORWARD_STORAGE_URL", &database))
+        .collect();
+    let mut started: Vec<_> = places.iter().map(|place| place.start(&["serve"], "")).collect();
+    let url = eventually("three have given up", || {
+        let alive: Vec<usize> = (0..started.len())
+            .filter(|index| started[*index].try_wait().is_none())
+            .collect();
+        let answer = (alive.len() == 1).then(|| places[alive[0]].issuer());
+        async move { answer }
+    })
+    .await;
+    let url = format!("{url}/.well-known/jwks.json");
+    let http = http();
+    let jwks: Value = eventually("one serves", || async {
+        http.get(&url).send().await.ok()?.json().await.ok()
+    })
+    .await;
+    assert_eq!(jwks["keys"].as_array().map(Vec::len), Some(1), "{jwks}");
+    for mut process in started {
+        if process.try_wait().is_some() {
+            let refused = process.finish();
+            assert_eq!(refused.code, Some(1), "{refused:?}");
+            assert!(refused.stderr.contains("another process uses "), "{refused:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_ran_out_of_files_recovers() {
+    let place = Place::new();
+    let process = place.start_server_with_files(64);
+    let server = Server::ready(process, &place.issuer(), place.public, place.admin).await;
+    let address = server.public_url.strip_prefix("http://").unwrap();
+    let held: Vec<_> = (0..100).map(|_| TcpStream::connect(address).unwrap()).collect();
+    eventually("the files run out", || async {
+        server
+            .process
+            .stderr()
+            .contains("cannot accept a connection")
+            .then_some(())
+    })
+    .await;
+    // It waits for a file to be given back, and does not spin.
+    assert!(
+        server
+            .process
+            .stderr()
+            .matches("cannot accept a connection")
+            .count()
+            < 50
+    );
+    drop(held);
+    eventually("it answers again", || async {
+        http()
+            .get(format!("{}/readyz", server.public_url))
+            .send()
+            .await
+            .ok()
+    })
+    .await;
+    place.populate();
+    assert_eq!(server.stop().code, Some(0));
+}

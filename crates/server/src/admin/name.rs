@@ -1,0 +1,14 @@
+use super::error::AdminError;
+
+/// The longest name that people are shown, in bytes.
+const LONGEST: usize = 200;
+
+/// Checks a name that people are shown; `member` is what the request calls it.
+pub(super) fn check(member: &str, name: &str) -> Result<(), AdminError> {
+    if name.trim().is_empty() || name.len() > LONGEST || name.chars().any(char::is_control) {
+        return Err(AdminError::Invalid(format!(
+            "{member} must be 1 to {LONGEST} bytes without control characters."
+        )));
+    }
+    Ok(())
+}

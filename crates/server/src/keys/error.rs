@@ -1,0 +1,29 @@
+use doorward_jose::JoseError;
+use doorward_store::StoreError;
+
+/// Why the keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What the store holds was sealed under another master key.
+    #[error(
+        "the database was sealed under another master key; put the right one back, or start with an empty database"
+    )]
+    WrongMasterKey,
+    /// The store has signing keys, and none of them signs.
+    #[error("the database holds no active signing key; restore it from a backup")]
+    NoActiveKey,
+    /// The store names an algorithm that this version does not know.
+    #[error(
+        "a stored signing key has the unknown algorithm {0}; was the database written by a newer version?"
+    )]
+    UnknownAlgorithm(String),
+    /// A key cannot be made or read.
+    #[error("a signing key cannot be used: {0}")]
+    Jose(#[from] JoseError),
+    /// The task that makes a key ended before it had one: it panicked, or the program is stopping.
+    #[error("no signing key was made: {0}")]
+    Generation(#[from] tokio::task::JoinError),
+}

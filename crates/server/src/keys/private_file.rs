@@ -1,0 +1,108 @@
+//! Files that hold a secret.
+
+use std::fs::{DirBuilder, File, OpenOptions, hard_link, remove_file};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::random::Random;
+
+/// Writes a file that only its owner can read (mode 0600) and that did not exist: whole and on disk when this
+/// returns, or not at all, also when the process or the machine dies in the midst of it. Folders are made as
+/// needed.
+///
+/// # Errors
+/// [`ErrorKind::AlreadyExists`] when the file exists; else what the system says.
+pub fn write_private_file(path: &Path, text: &str, random: &dyn Random) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let unfinished = unfinished_name(path, random);
+    let written = write_whole(&unfinished, text).and_then(|()| publish(&unfinished, path, text));
+    let removed = remove_file(&unfinished);
+    written?;
+    removed?;
+    // The name is on disk only when its folder is.
+    File::open(folder)?.sync_all()
+}
+
+/// Beside the file, so that it can become the file.
+fn unfinished_name(path: &Path, random: &dyn Random) -> PathBuf {
+    let number = u64::from_be_bytes(random.bytes());
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{number:016x}.unfinished"));
+    path.with_file_name(name)
+}
+
+fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// Gives the finished file its name; unlike a rename, a link replaces nothing.
+fn publish(unfinished: &Path, path: &Path, text: &str) -> io::Result<()> {
+    match hard_link(unfinished, path) {
+        // A file system without links.
+        Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
+            write_whole(path, text)
+        }
+        linked => linked,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{metadata, read_dir, read_to_string};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::random::OsRandom;
+
+    fn write(path: &Path, text: &str) -> io::Result<()> {
+        write_private_file(path, text, &OsRandom::default())
+    }
+
+    #[test]
+    fn the_file_is_private_and_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/secret");
+        write(&path, "x\n").unwrap();
+        assert_eq!(read_to_string(&path).unwrap(), "x\n");
+        assert_eq!(metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(read_dir(folder.path().join("new")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn nothing_is_replaced_and_nothing_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        write(&path, "first").unwrap();
+        assert_eq!(
+            write(&path, "second").unwrap_err().kind(),
+            ErrorKind::AlreadyExists
+        );
+        assert_eq!(read_to_string(&path).unwrap(), "first");
+        assert_eq!(read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn of_several_writers_one_wins_and_its_text_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        let texts: Vec<String> = (0..8).map(|number| number.to_string().repeat(4096)).collect();
+        let results: Vec<_> = std::thread::scope(|scope| {
+            let writers: Vec<_> = texts
+                .iter()
+                .map(|text| scope.spawn(|| write(&path, text)))
+                .collect();
+            writers.into_iter().map(|writer| writer.join().unwrap()).collect()
+        });
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+        assert!(texts.contains(&read_to_string(&path).unwrap()));
+        assert_eq!(read_dir(folder.path()).unwrap().count(), 1);
+    }
+}
