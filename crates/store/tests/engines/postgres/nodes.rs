@@ -259,6 +259,8 @@ async fn an_approved_client_is_never_swept() {
             let mut mine = nodes.scene.approval();
             mine.grant.client_id.clone_from(&name);
             mine.code.client_id.clone_from(&name);
+            // Too young to be swept itself.
+            mine.grant.created_at = at(2);
             let node = nodes.of(caller);
             async move {
                 if caller < 2 {
