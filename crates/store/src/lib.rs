@@ -12,7 +12,10 @@
 
 mod error;
 mod operations;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod records;
+mod rules;
 pub mod sqlite;
 
 use async_trait::async_trait;
@@ -31,7 +34,8 @@ pub use records::{
 /// The result of every operation.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
-/// What the authorization server remembers. Implementations: [`sqlite::SqliteStore`].
+/// What the authorization server remembers. Implementations: [`sqlite::SqliteStore`] for one process, and with
+/// the cargo feature `postgres` `postgres::PostgresStore` for several.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     // --- resources -----------------------------------------------------------------------------

@@ -5,10 +5,8 @@ use rusqlite::{Connection, params};
 use super::statements::{Run, statements};
 use super::values::Columns;
 use super::{clients, consents, grants, resources, sessions};
-use crate::{
-    Approval, ApprovalOutcome, Approved, ClientSource, Digest, GrantId, GrantState, Result, StoreError,
-    UserId,
-};
+use crate::rules::approvals::{Earlier, refuse_incoherent, repeat};
+use crate::{Approval, ApprovalOutcome, Approved, GrantState, Result};
 
 statements! {
     BY_REQUEST = "SELECT c.digest, c.grant_id, c.expires_at, c.redeemed_at, g.user_id, g.state FROM code c \
@@ -40,23 +38,6 @@ pub(super) fn approve(db: &Connection, approval: &Approval) -> Result<ApprovalOu
     }))
 }
 
-fn refuse_incoherent(approval: &Approval) -> Result<()> {
-    let Approval {
-        grant, code, client, ..
-    } = approval;
-    let fresh = grant.state == GrantState::Pending && grant.generation == 0 && code.redeemed_at.is_none();
-    let one = code.grant == grant.id && code.client_id == grant.client_id;
-    let snapshot = client.as_ref().is_none_or(|client| {
-        client.client_id == grant.client_id && client.source == ClientSource::MetadataDocument
-    });
-    if fresh && one && snapshot {
-        return Ok(());
-    }
-    Err(StoreError::Invalid(
-        "an approval is a new pending grant, its own code, and a metadata document's snapshot at most",
-    ))
-}
-
 /// What changed since the person was asked.
 fn refusal(db: &Connection, approval: &Approval) -> Result<Option<ApprovalOutcome>> {
     let grant = &approval.grant;
@@ -71,15 +52,6 @@ fn refusal(db: &Connection, approval: &Approval) -> Result<Option<ApprovalOutcom
         return Ok(Some(ApprovalOutcome::ResourceGone));
     }
     Ok(None)
-}
-
-/// What an earlier post of the same request left.
-struct Earlier {
-    digest: Digest,
-    grant: GrantId,
-    user: UserId,
-    /// Redeemed, ended or expired: the request's code does not work any more, and it gets no other.
-    used_up: bool,
 }
 
 fn find_earlier(db: &Connection, approval: &Approval) -> Result<Option<Earlier>> {
@@ -98,20 +70,6 @@ fn find_earlier(db: &Connection, approval: &Approval) -> Result<Option<Earlier>>
             used_up: expired || redeemed || ended,
         })
     })?)
-}
-
-fn repeat(approval: &Approval, earlier: &Earlier) -> Result<ApprovalOutcome> {
-    // Somebody else, or another code: not the same request after all.
-    if earlier.user != approval.grant.user || earlier.digest != approval.code.digest {
-        return Err(StoreError::Conflict);
-    }
-    if earlier.used_up {
-        return Ok(ApprovalOutcome::AlreadyRedeemed);
-    }
-    Ok(ApprovalOutcome::Approved(Approved {
-        grant: earlier.grant,
-        fresh: false,
-    }))
 }
 
 fn insert_code(db: &Connection, approval: &Approval) -> Result<()> {

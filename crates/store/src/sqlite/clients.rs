@@ -1,17 +1,16 @@
 //! Clients.
 
-use std::time::Duration;
-
 use doorward_oauth::time::UnixSeconds;
 use rusqlite::{Connection, Row, params};
 
 use super::statements::{Run, Sql, statements};
-use super::values::{Columns, Word, json, page, rows_to_fetch};
+use super::values::Columns;
 use super::{consents, grants};
-use crate::{Client, ClientSource, EndReason, Page, PageRequest, Result, StoreError};
-
-/// How often it is written down that a client registered again.
-const TOUCH_EVERY: Duration = Duration::from_hours(24);
+use crate::rules::clients::is_touched;
+use crate::rules::json;
+use crate::rules::pages::{page, rows_to_fetch};
+use crate::rules::words::Word;
+use crate::{Client, EndReason, Page, PageRequest, Result, StoreError};
 
 macro_rules! columns {
     () => {
@@ -63,11 +62,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Client> {
 
 pub(super) fn create(db: &Connection, client: &Client) -> Result<()> {
     write(db, INSERT, client).map(drop)
-}
-
-/// Whether registering again is written down.
-pub(super) fn is_touched(stored: &Client, now: UnixSeconds) -> bool {
-    stored.source == ClientSource::Dynamic && now.since(stored.updated_at) >= TOUCH_EVERY
 }
 
 /// The stored client wins; a registration storm writes one row.

@@ -1,18 +1,13 @@
 //! Authorization codes: each works once.
 
-use std::time::Duration;
-
 use doorward_oauth::time::UnixSeconds;
 use rusqlite::{Connection, params};
 
 use super::statements::{Run, statements};
 use super::values::Columns;
 use super::{grants, issuances};
-use crate::{Code, Digest, EndReason, Grant, GrantState, RedeemCode, RedeemOutcome, Result, StoreError};
-
-/// A code that was made later than now by more than this was made before the clock went back; by how much,
-/// nobody knows, so its lifetime says nothing.
-const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
+use crate::rules::codes::{self, Found, Redemption};
+use crate::{Code, Digest, EndReason, Grant, RedeemCode, RedeemOutcome, Result, StoreError};
 
 statements! {
     BY_DIGEST = concat!(
@@ -26,45 +21,30 @@ statements! {
                 refresh_expires_at = ?4, last_used_at = ?3 WHERE id = ?1 AND state = 'pending'";
 }
 
-struct Found {
-    code: Code,
-    grant: Grant,
-    /// Person, client and resource are there and enabled.
-    stands: bool,
-}
-
 pub(super) fn find(db: &Connection, digest: &Digest) -> Result<Option<(Code, Grant)>> {
     Ok(load(db, digest)?.map(|found| (found.code, found.grant)))
 }
 
 pub(super) fn redeem(db: &Connection, redeem: &RedeemCode) -> Result<RedeemOutcome> {
-    let Some(Found {
-        code,
-        mut grant,
-        stands,
-    }) = load(db, &redeem.digest)?
-    else {
+    let Some(found) = load(db, &redeem.digest)? else {
         return Ok(RedeemOutcome::Unknown);
     };
-    if redeem.issuance.grant != grant.id {
-        return Err(StoreError::Invalid(
-            "the access token to be recorded belongs to another grant",
-        ));
+    let id = found.grant.id;
+    match codes::redeem(found, redeem)? {
+        Redemption::Refused(outcome) => Ok(outcome),
+        Redemption::Replay => {
+            grants::end(db, id, EndReason::CodeReplayed, redeem.now)?;
+            Ok(RedeemOutcome::Replayed)
+        }
+        Redemption::Activate(grant) => {
+            activate(db, redeem, &grant)?;
+            issuances::insert(db, &redeem.issuance)?;
+            Ok(RedeemOutcome::Redeemed(grant))
+        }
     }
-    if code.redeemed_at.is_some() {
-        // RFC 6749 §4.1.2: everything issued from the code goes.
-        grants::end(db, grant.id, EndReason::CodeReplayed, redeem.now)?;
-        return Ok(RedeemOutcome::Replayed);
-    }
-    let in_time = redeem.now < code.expires_at && grant.created_at <= redeem.now + CLOCK_TOLERANCE;
-    if grant.state != GrantState::Pending || !stands || !in_time {
-        return Ok(RedeemOutcome::Refused(grant.state));
-    }
-    grant.state = GrantState::Active;
-    grant.generation = u32::from(redeem.refresh.is_some());
-    grant.generation_at = redeem.now;
-    grant.refresh_expires_at = redeem.refresh.map(|policy| redeem.now + policy.absolute_ttl);
-    grant.last_used_at = redeem.now;
+}
+
+fn activate(db: &Connection, redeem: &RedeemCode, grant: &Grant) -> Result<()> {
     let redeemed = db.run(REDEEM, params![redeem.digest, redeem.now.0])?;
     let activated = db.run(
         ACTIVATE,
@@ -75,23 +55,17 @@ pub(super) fn redeem(db: &Connection, redeem: &RedeemCode) -> Result<RedeemOutco
             grant.refresh_expires_at.map(|time| time.0)
         ],
     )?;
-    if (redeemed, activated) != (1, 1) {
-        return Err(StoreError::Internal(
-            "a code changed in the middle of its redemption".to_owned(),
-        ));
+    if (redeemed, activated) == (1, 1) {
+        return Ok(());
     }
-    issuances::insert(db, &redeem.issuance)?;
-    Ok(RedeemOutcome::Redeemed(Box::new(grant)))
+    Err(StoreError::Internal(
+        "a code changed in the middle of its redemption".to_owned(),
+    ))
 }
 
 pub(super) fn burn(db: &Connection, digest: &Digest, now: UnixSeconds) -> Result<()> {
     if let Some(Found { code, grant, .. }) = load(db, digest)? {
-        let reason = if code.redeemed_at.is_some() {
-            EndReason::CodeReplayed
-        } else {
-            EndReason::CodeBurned
-        };
-        grants::end(db, grant.id, reason, now)?;
+        grants::end(db, grant.id, codes::burn_reason(&code), now)?;
     }
     Ok(())
 }

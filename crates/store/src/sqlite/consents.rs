@@ -4,7 +4,8 @@ use doorward_oauth::scope::ScopeSet;
 use rusqlite::{Connection, params};
 
 use super::statements::{Run, statements};
-use super::values::{Columns, json};
+use super::values::Columns;
+use crate::rules::{consents, json};
 use crate::{Consent, Grant, GrantId, Result, UserId};
 
 statements! {
@@ -39,30 +40,15 @@ pub(super) fn find(
     )
 }
 
-/// Adds to what was allowed before, less what the person has now left out; starts afresh when the client is not what
-/// it was (its fingerprint).
+/// Adds to what was allowed before; starts afresh when the client is not what it was (its fingerprint).
 pub(super) fn merge(db: &Connection, grant: &Grant, new: &Consent, declined: &ScopeSet) -> Result<()> {
-    let mut merged = new.clone();
-    if let Some(before) = find(db, grant.user, &grant.client_id, &grant.resource)?
-        && before.fingerprint == new.fingerprint
-    {
-        // A set that outgrew its bounds could not be read back: then only the new one is kept.
-        let kept = before.scopes.difference(declined);
-        let union = kept.union(&new.scopes).to_string();
-        merged.scopes = ScopeSet::parse(&union).unwrap_or(merged.scopes);
-        merged.redirect_uris = before.redirect_uris;
-        for uri in &new.redirect_uris {
-            if !merged.redirect_uris.contains(uri) {
-                merged.redirect_uris.push(uri.clone());
-            }
-        }
-    }
+    let before = find(db, grant.user, &grant.client_id, &grant.resource)?;
     let Consent {
         scopes,
         fingerprint,
         redirect_uris,
         granted_at,
-    } = merged;
+    } = consents::merge(before, new, declined);
     let redirect_uris = json(&redirect_uris)?;
     db.run(
         KEEP,

@@ -6,7 +6,11 @@ use uuid::Uuid;
 
 use super::consents;
 use super::statements::{Run, Sql, statements};
-use super::values::{Columns, Word, json, page, page_start, rows_to_fetch};
+use super::values::Columns;
+use crate::rules::grants::matches;
+use crate::rules::json;
+use crate::rules::pages::{page, page_start, rows_to_fetch};
+use crate::rules::words::Word;
 use crate::{Digest, EndReason, Grant, GrantFilter, GrantId, Page, PageRequest, Result, UserId};
 
 /// The columns that [`read`] reads, of a table named `g`.
@@ -182,19 +186,6 @@ pub(super) fn list(db: &Connection, filter: &GrantFilter, request: &PageRequest)
         )
     })?;
     Ok(page(rows, request, |grant| grant.id.0.to_string()))
-}
-
-fn matches(filter: &GrantFilter, grant: &Grant) -> bool {
-    filter.user.is_none_or(|user| user == grant.user)
-        && filter
-            .client_id
-            .as_ref()
-            .is_none_or(|client| *client == grant.client_id)
-        && filter
-            .resource
-            .as_ref()
-            .is_none_or(|resource| *resource == grant.resource)
-        && filter.state.is_none_or(|state| state == grant.state)
 }
 
 fn with_filter<T>(

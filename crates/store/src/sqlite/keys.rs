@@ -4,7 +4,8 @@ use doorward_oauth::time::UnixSeconds;
 use rusqlite::{Connection, params};
 
 use super::statements::{Run, statements};
-use super::values::{Columns, Word};
+use super::values::Columns;
+use crate::rules::words::Word;
 use crate::{AdminKey, Digest, Result, SealedSecret, SigningKeyRecord, SigningKeyState, StoreError};
 
 statements! {

@@ -1,21 +1,13 @@
 //! The schema, in numbered steps that are part of the program.
 
-use std::fmt::Write as _;
-
 use rusqlite::Connection;
 
 use super::statements::{Run, statements};
-use super::values::sha256;
+use crate::rules::schema::{Migration, checksum, pending};
 use crate::{Result, StoreError};
 
 /// Marks the file as Doorward's (`PRAGMA application_id`): "DWRD".
 const APPLICATION_ID: i32 = 0x4457_5244;
-
-struct Migration {
-    version: i64,
-    name: &'static str,
-    sql: &'static str,
-}
 
 macro_rules! migration {
     ($version:literal, $name:literal) => {
@@ -77,42 +69,6 @@ fn refuse_strangers(db: &Connection) -> Result<()> {
     Err(StoreError::Unusable(
         "the file is a SQLite database of another program".to_owned(),
     ))
-}
-
-type Applied = (i64, String, String);
-
-/// The migrations still to run; an error when what ran is not what this program has.
-fn pending<'m>(migrations: &'m [Migration], applied: &[Applied]) -> Result<&'m [Migration]> {
-    for (index, (version, name, sha256)) in applied.iter().enumerate() {
-        let Some(known) = migrations.get(index) else {
-            return Err(StoreError::Unusable(format!(
-                "the database has schema step {name}, which this program does not know: run a newer version, or restore a backup from before the upgrade"
-            )));
-        };
-        if *version != known.version || name != known.name {
-            return Err(StoreError::Unusable(format!(
-                "the database went another way: it has schema step {name} where this program has {}",
-                known.name
-            )));
-        }
-        if *sha256 != checksum(known.sql) {
-            return Err(StoreError::Unusable(format!(
-                "schema step {name} was edited after the database was made with it: restore the file and add a new step instead"
-            )));
-        }
-    }
-    Ok(&migrations[applied.len()..])
-}
-
-/// SHA-256 in hexadecimal; line ends as in the repository, whatever the checkout did to them.
-fn checksum(sql: &str) -> String {
-    sha256(sql.replace("\r\n", "\n").as_bytes())
-        .iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use super::{
     SqliteStore, approvals, clients, codes, consents, grants, issuances, join, keys, refresh, resources,
     sessions, sweep, throttle, users, writer,
 };
+use crate::rules::clients::is_touched;
+use crate::rules::sweep::kinds;
 use crate::{
     AdminKey, Approval, ApprovalOutcome, Client, Code, Consent, Digest, EndReason, Grant, GrantFilter,
     GrantId, Issuance, LoginThrottle, Page, PageRequest, RedeemCode, RedeemOutcome, Resource, Result,
@@ -47,7 +49,7 @@ impl Store for SqliteStore {
     async fn register_client(&self, client: Client) -> Result<Client> {
         // Most registrations repeat an earlier one, and a reader can answer them.
         let stored = self.client(&client.client_id).await?;
-        if let Some(stored) = stored.filter(|stored| !clients::is_touched(stored, client.updated_at)) {
+        if let Some(stored) = stored.filter(|stored| !is_touched(stored, client.updated_at)) {
             return Ok(stored);
         }
         self.write(move |db| clients::register(db, &client)).await
@@ -230,8 +232,8 @@ impl Store for SqliteStore {
 
     async fn sweep(&self, now: UnixSeconds, retain: Duration, limit: u32) -> Result<u64> {
         let mut removed = 0;
-        for (sql, past) in sweep::kinds(now, retain) {
-            removed += self.write(move |db| sweep::remove(db, sql, past, limit)).await?;
+        for (kind, past) in kinds(now, retain) {
+            removed += self.write(move |db| sweep::remove(db, kind, past, limit)).await?;
         }
         Ok(removed)
     }

@@ -4,8 +4,9 @@ use doorward_oauth::time::UnixSeconds;
 use rusqlite::{Connection, Row, params};
 
 use super::statements::{Run, Sql, statements};
-use super::values::{Columns, json};
+use super::values::Columns;
 use super::{consents, grants};
+use crate::rules::json;
 use crate::{EndReason, Resource, Result, StoreError};
 
 macro_rules! columns {

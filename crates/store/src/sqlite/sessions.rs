@@ -6,12 +6,11 @@ use doorward_oauth::time::UnixSeconds;
 use rusqlite::{Connection, params};
 
 use super::statements::{Run, statements};
-use super::values::{Columns, json};
+use super::values::Columns;
 use super::{grants, users};
+use crate::rules::json;
+use crate::rules::sessions::live;
 use crate::{Digest, Result, Session, StoreError, User, UserId};
-
-/// `last_seen_at` is written at most this often.
-const TOUCH_EVERY: Duration = Duration::from_mins(1);
 
 statements! {
     INSERT = "INSERT INTO session (id, user_id, authenticated_at, methods, last_seen_at, expires_at) \
@@ -67,11 +66,7 @@ pub(super) fn find(
         };
         Ok((session, users::read(&mut columns)?))
     })?;
-    Ok(found.and_then(|(session, user)| {
-        let unused = now.since(session.last_seen_at);
-        let live = !user.disabled && now < session.expires_at && unused <= idle;
-        live.then_some((session, user, unused >= TOUCH_EVERY))
-    }))
+    Ok(found.and_then(|(session, user)| live(session, user, idle, now)))
 }
 
 /// Whether this person's session still lives.

@@ -5,8 +5,9 @@ use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use super::statements::{Run, Sql, statements};
-use super::values::{Columns, page, page_start, rows_to_fetch};
+use super::values::Columns;
 use super::{grants, sessions};
+use crate::rules::pages::{page, page_start, rows_to_fetch};
 use crate::{EndReason, Page, PageRequest, Result, StoreError, User, UserId};
 
 macro_rules! columns {

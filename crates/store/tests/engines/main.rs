@@ -1,4 +1,5 @@
-//! Engines against what a store has to do, and the embedded engine against its file and `kill -9`.
+//! Engines against what a store has to do, the embedded engine against its file and `kill -9`, and PostgreSQL
+//! against several nodes and a server that dies.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -10,5 +11,7 @@ mod conformance;
 mod crash;
 #[cfg(unix)]
 mod files;
+#[cfg(unix)]
+mod postgres;
 mod rotation_model;
 mod sqlite;

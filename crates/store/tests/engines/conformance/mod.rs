@@ -15,7 +15,8 @@ pub(crate) mod sweep;
 pub(crate) mod throttle;
 pub(crate) mod users;
 
-/// One test for each case, with `$open: async fn() -> conformance::scene::Opened`.
+/// One test for each case, with `$open`: a function whose future gives `conformance::scene::Opened`, or an
+/// `Option` of it where an engine may be missing.
 macro_rules! conformance {
     ($open:path) => {
         crate::conformance::conformance! { $open;
@@ -61,7 +62,11 @@ macro_rules! conformance {
         $(mod $module {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
             async fn $case() {
-                crate::conformance::$module::$case($open().await).await;
+                let opened: Option<crate::conformance::scene::Opened> = $open().await.into();
+                // None: the engine's server is not installed here; its own file has said so.
+                if let Some(opened) = opened {
+                    crate::conformance::$module::$case(opened).await;
+                }
             })+
         })+
     };

@@ -1,0 +1,157 @@
+//! Clients.
+
+use doorward_oauth::time::UnixSeconds;
+
+use super::errors::{Fallible, Fault};
+use super::statements::{Connection, Sql, find as row, list as rows, run, statements};
+use super::values::{Columns, can_be_stored, only};
+use super::{consents, grants};
+use crate::rules::clients::is_touched;
+use crate::rules::json;
+use crate::rules::pages::{page, rows_to_fetch};
+use crate::rules::words::Word;
+use crate::{Client, ClientSource, EndReason, Page, PageRequest, StoreError};
+
+macro_rules! columns {
+    () => {
+        "client_id, source, metadata, secrets, fingerprint, resource_server, disabled, created_at, updated_at"
+    };
+}
+
+macro_rules! insert {
+    () => {
+        concat!(
+            "INSERT INTO client (",
+            columns!(),
+            ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+        )
+    };
+}
+
+statements! {
+    INSERT = insert!();
+    REGISTER = concat!(insert!(), " ON CONFLICT (client_id) DO NOTHING");
+    SNAPSHOT = concat!(
+        insert!(),
+        " ON CONFLICT (client_id) DO UPDATE SET metadata = excluded.metadata, fingerprint = excluded.fingerprint, \
+          updated_at = excluded.updated_at WHERE client.source = 'metadata_document'"
+    );
+    BY_ID = concat!("SELECT ", columns!(), " FROM client WHERE client_id = $1");
+    AFTER = concat!("SELECT ", columns!(), " FROM client WHERE client_id > $1 ORDER BY client_id LIMIT $2");
+    UPDATE = "UPDATE client SET source = $2, metadata = $3, secrets = $4, fingerprint = $5, resource_server = $6, \
+              disabled = $7, created_at = $8, updated_at = $9 WHERE client_id = $1";
+    DELETE = "DELETE FROM client WHERE client_id = $1";
+    TOUCH = "UPDATE client SET updated_at = greatest(updated_at, $2) WHERE client_id = $1";
+    HOLD = "SELECT disabled FROM client WHERE client_id = $1 FOR SHARE";
+    HOLD_TO_WRITE = "SELECT disabled FROM client WHERE client_id = $1 FOR NO KEY UPDATE";
+}
+
+fn read(columns: &mut Columns<'_>) -> Fallible<Client> {
+    Ok(Client {
+        client_id: columns.plain()?,
+        source: columns.word()?,
+        metadata: columns.plain()?,
+        secrets: columns.json()?,
+        fingerprint: columns.plain()?,
+        resource_server: columns.plain()?,
+        disabled: columns.plain()?,
+        created_at: columns.time()?,
+        updated_at: columns.time()?,
+    })
+}
+
+pub(super) async fn create(db: &Connection, client: &Client) -> Fallible<()> {
+    write(db, INSERT, client).await.map(drop)
+}
+
+/// The stored client wins; a registration storm writes one row.
+pub(super) async fn register(db: &Connection, client: &Client) -> Fallible<Client> {
+    if let Some(mut stored) = find(db, &client.client_id).await? {
+        if is_touched(&stored, client.updated_at) {
+            if run(db, TOUCH, &[&client.client_id, &client.updated_at.0]).await? == 0 {
+                return Err(removed());
+            }
+            stored.updated_at = client.updated_at;
+        }
+        return Ok(stored);
+    }
+    write(db, REGISTER, client).await?;
+    find(db, &client.client_id).await?.ok_or_else(removed)
+}
+
+/// By somebody else in this moment: it is registered again.
+fn removed() -> Fault {
+    Fault::Contended("a client was removed at its registration".to_owned())
+}
+
+pub(super) async fn find(db: &Connection, client_id: &str) -> Fallible<Option<Client>> {
+    if !can_be_stored(client_id) {
+        return Ok(None);
+    }
+    row(db, BY_ID, &[&client_id], read).await
+}
+
+/// Where a client stands, and it stays so until the transaction ends. `None`: not stored. `Some(true)`: disabled.
+pub(super) async fn hold(db: &Connection, client_id: &str, to_write: bool) -> Fallible<Option<bool>> {
+    let sql = if to_write { HOLD_TO_WRITE } else { HOLD };
+    row(db, sql, &[&client_id], only).await
+}
+
+/// Whether a snapshot says something new about a metadata-document client.
+pub(super) fn is_news(stored: Option<&Client>, snapshot: &Client) -> bool {
+    stored.is_none_or(|stored| {
+        stored.source == ClientSource::MetadataDocument
+            && (stored.metadata != snapshot.metadata || stored.fingerprint != snapshot.fingerprint)
+    })
+}
+
+/// Keeps the newest metadata of a metadata-document client. Never touches a client that was registered here,
+/// and never re-enables one.
+pub(super) async fn keep_snapshot(db: &Connection, client: &Client) -> Fallible<()> {
+    write(db, SNAPSHOT, client).await?;
+    match hold(db, &client.client_id, true).await? {
+        Some(false) => Ok(()),
+        // Added by somebody else in this moment: look again at what stands.
+        _ => Err(Fault::Contended("a client changed at its approval".to_owned())),
+    }
+}
+
+pub(super) async fn list(db: &Connection, request: &PageRequest) -> Fallible<Page<Client>> {
+    let after = request.after.as_deref().unwrap_or_default();
+    let found = rows(db, AFTER, &[&after, &i64::from(rows_to_fetch(request))], read).await?;
+    Ok(page(found, request, |client| client.client_id.clone()))
+}
+
+pub(super) async fn update(db: &Connection, client: &Client) -> Fallible<()> {
+    match write(db, UPDATE, client).await? {
+        0 => Err(StoreError::NotFound.into()),
+        _ => Ok(()),
+    }
+}
+
+pub(super) async fn delete(db: &Connection, client_id: &str, now: UnixSeconds) -> Fallible<u64> {
+    run(db, DELETE, &[&client_id]).await?;
+    let ended = grants::end_of_client(db, client_id, EndReason::ClientDeleted, now).await?;
+    consents::forget_client(db, client_id).await?;
+    Ok(ended)
+}
+
+async fn write(db: &Connection, sql: Sql, client: &Client) -> Fallible<u64> {
+    let secrets = json(&client.secrets)?;
+    run(
+        db,
+        sql,
+        &[
+            &client.client_id,
+            &client.source.word(),
+            &client.metadata,
+            &secrets,
+            &client.fingerprint,
+            &client.resource_server,
+            &client.disabled,
+            &client.created_at.0,
+            &client.updated_at.0,
+        ],
+    )
+    .await
+}

@@ -1,0 +1,104 @@
+//! What people allowed before.
+
+use doorward_oauth::scope::ScopeSet;
+use uuid::Uuid;
+
+use super::errors::{Fallible, Fault};
+use super::statements::{Connection, find as row, run, statements};
+use super::values::{Columns, can_be_stored};
+use crate::rules::{consents, json};
+use crate::{Consent, Grant, UserId};
+
+macro_rules! select {
+    () => {
+        "SELECT scopes, fingerprint, redirect_uris, granted_at FROM consent \
+         WHERE user_id = $1 AND client_id = $2 AND resource = $3"
+    };
+}
+
+statements! {
+    FIND = select!();
+    FIND_TO_WRITE = concat!(select!(), " FOR UPDATE");
+    ADD = "INSERT INTO consent (user_id, client_id, resource, scopes, fingerprint, redirect_uris, granted_at) \
+           VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (user_id, client_id, resource) DO NOTHING";
+    CHANGE = "UPDATE consent SET scopes = $4, fingerprint = $5, redirect_uris = $6, granted_at = $7 \
+              WHERE user_id = $1 AND client_id = $2 AND resource = $3";
+    FORGET_CLIENT = "DELETE FROM consent WHERE client_id = $1";
+    FORGET_RESOURCE = "DELETE FROM consent WHERE resource = $1";
+    FORGET_GRANTS = "DELETE FROM consent WHERE (user_id, client_id, resource) IN \
+                     (SELECT user_id, client_id, resource FROM access_grant WHERE id = ANY ($1))";
+}
+
+fn read(columns: &mut Columns<'_>) -> Fallible<Consent> {
+    Ok(Consent {
+        scopes: columns.scopes()?,
+        fingerprint: columns.plain()?,
+        redirect_uris: columns.json()?,
+        granted_at: columns.time()?,
+    })
+}
+
+pub(super) async fn find(
+    db: &Connection,
+    user: UserId,
+    client_id: &str,
+    resource: &str,
+) -> Fallible<Option<Consent>> {
+    if !can_be_stored(client_id) || !can_be_stored(resource) {
+        return Ok(None);
+    }
+    row(db, FIND, &[&user.0, &client_id, &resource], read).await
+}
+
+/// Adds to what was allowed before. The row is made first, so that there is something to lock: two approvals of
+/// one person at the same time both count.
+pub(super) async fn merge(
+    db: &Connection,
+    grant: &Grant,
+    new: &Consent,
+    declined: &ScopeSet,
+) -> Fallible<()> {
+    if write(db, true, grant, new).await? == 1 {
+        return Ok(());
+    }
+    let key: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
+        [&grant.user.0, &grant.client_id, &grant.resource];
+    let before = row(db, FIND_TO_WRITE, &key, read).await?;
+    match write(db, false, grant, &consents::merge(before, new, declined)).await? {
+        1 => Ok(()),
+        _ => Err(Fault::Contended(
+            "a consent was forgotten at its renewal".to_owned(),
+        )),
+    }
+}
+
+async fn write(db: &Connection, add: bool, grant: &Grant, consent: &Consent) -> Fallible<u64> {
+    let redirect_uris = json(&consent.redirect_uris)?;
+    run(
+        db,
+        if add { ADD } else { CHANGE },
+        &[
+            &grant.user.0,
+            &grant.client_id,
+            &grant.resource,
+            &consent.scopes.to_string(),
+            &consent.fingerprint,
+            &redirect_uris,
+            &consent.granted_at.0,
+        ],
+    )
+    .await
+}
+
+pub(super) async fn forget_client(db: &Connection, client_id: &str) -> Fallible<()> {
+    run(db, FORGET_CLIENT, &[&client_id]).await.map(drop)
+}
+
+pub(super) async fn forget_resource(db: &Connection, resource: &str) -> Fallible<()> {
+    run(db, FORGET_RESOURCE, &[&resource]).await.map(drop)
+}
+
+/// The person is asked again the next time.
+pub(super) async fn forget_grants(db: &Connection, grants: &[Uuid]) -> Fallible<()> {
+    run(db, FORGET_GRANTS, &[&grants]).await.map(drop)
+}

@@ -1,0 +1,130 @@
+//! What a PostgreSQL error means: for the caller, and for the next attempt.
+
+use deadpool_postgres::PoolError;
+use deadpool_postgres::tokio_postgres::error::SqlState;
+use tokio_postgres::Error;
+
+use crate::StoreError;
+
+/// Why an attempt came to nothing.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The answer; another attempt would give the same.
+    Refused(StoreError),
+    /// Others were in the way, and the database undid the attempt: run it again.
+    Contended(String),
+    /// The connection or its server is gone, or cannot write any more. What was sent last may have happened.
+    Lost(String),
+}
+
+pub(super) type Fallible<T> = std::result::Result<T, Fault>;
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        let Some(database) = error.as_db_error() else {
+            return if is_transport(&error) {
+                Self::Lost(describe(&error))
+            } else {
+                Self::Refused(StoreError::Internal(describe(&error)))
+            };
+        };
+        // Never the detail: it quotes the row.
+        let why = format!("{} ({})", database.message(), database.code().code());
+        by_state(database.code(), why)
+    }
+}
+
+fn by_state(state: &SqlState, why: String) -> Fault {
+    match state.code() {
+        "40001" | "40P01" => Fault::Contended(why),
+        // A read-only server was a primary before; the others: a plan or a prepared statement that the
+        // connection lost (a schema step, a pooler in between), an ended connection, a server that goes.
+        "25006" | "0A000" | "26000" | "25P03" | "57P01" | "57P02" | "57P03" | "57P05" => Fault::Lost(why),
+        "22021" | "22P05" => Fault::Refused(StoreError::Invalid(
+            "a text with a NUL character cannot be stored",
+        )),
+        code => match &code[..2] {
+            "08" => Fault::Lost(why),
+            "23" => Fault::Refused(StoreError::Conflict),
+            // Resources, cancelled (a timeout), locks, input and output.
+            "53" | "54" | "55" | "57" | "58" => Fault::Refused(StoreError::Unavailable(why)),
+            _ => Fault::Refused(StoreError::Internal(why)),
+        },
+    }
+}
+
+/// The driver's own message and what it rests on, without the rows and values that a server may quote.
+pub(super) fn describe(error: &Error) -> String {
+    if let Some(database) = error.as_db_error() {
+        return format!("{} ({})", database.message(), database.code().code());
+    }
+    match std::error::Error::source(error) {
+        Some(source) => format!("{}: {source}", kind(error)),
+        None => kind(error),
+    }
+}
+
+/// The message up to its source.
+fn kind(error: &Error) -> String {
+    let whole = error.to_string();
+    whole.split(": ").next().unwrap_or_default().to_owned()
+}
+
+fn is_transport(error: &Error) -> bool {
+    let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+    error.is_closed() || io.is_some()
+}
+
+impl From<PoolError> for Fault {
+    fn from(error: PoolError) -> Self {
+        use deadpool_postgres::TimeoutType;
+        match error {
+            PoolError::Timeout(TimeoutType::Wait) => Self::Refused(StoreError::Busy),
+            PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => {
+                Self::Lost("the database does not answer".to_owned())
+            }
+            // Whatever it is (starting up, too many connections, a password that changed), nothing was done.
+            PoolError::Backend(error) => Self::Lost(describe(&error)),
+            PoolError::Closed => Self::Refused(closed()),
+            error => Self::Refused(StoreError::Internal(error.to_string())),
+        }
+    }
+}
+
+pub(super) fn closed() -> StoreError {
+    StoreError::Unavailable("the store is closed".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(code: &str) -> Fault {
+        by_state(&SqlState::from_code(code), String::new())
+    }
+
+    #[test]
+    fn every_state_has_its_meaning() {
+        for code in ["40001", "40P01"] {
+            assert!(matches!(fault(code), Fault::Contended(_)), "{code}");
+        }
+        for code in ["08006", "57P01", "57P02", "57P03", "25006", "26000"] {
+            assert!(matches!(fault(code), Fault::Lost(_)), "{code}");
+        }
+        for code in ["53100", "53300", "57014", "55P03", "58030"] {
+            assert!(
+                matches!(fault(code), Fault::Refused(StoreError::Unavailable(_))),
+                "{code}"
+            );
+        }
+        assert!(matches!(fault("23505"), Fault::Refused(StoreError::Conflict)));
+        assert!(matches!(fault("22021"), Fault::Refused(StoreError::Invalid(_))));
+        assert!(matches!(fault("42601"), Fault::Refused(StoreError::Internal(_))));
+    }
+}

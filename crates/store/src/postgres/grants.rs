@@ -1,0 +1,284 @@
+//! Grants: reading them, and every way to end them.
+
+use doorward_oauth::time::UnixSeconds;
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use super::consents;
+use super::errors::Fallible;
+use super::statements::{Connection, Sql, find as row, list as rows, run, statements};
+use super::values::{Columns, only};
+use crate::rules::grants::matches;
+use crate::rules::json;
+use crate::rules::pages::{page, page_start, rows_to_fetch};
+use crate::rules::words::Word;
+use crate::{Digest, EndReason, Grant, GrantFilter, GrantId, Page, PageRequest, UserId};
+
+/// The columns that [`read`] reads, of a table named `g`.
+macro_rules! grant_columns {
+    () => {
+        "g.id, g.user_id, g.subject, g.client_id, g.resource, g.scopes, g.state, g.end_reason, g.ended_at, \
+         g.created_at, g.authenticated_at, g.methods, g.generation, g.generation_at, g.refresh_salt, \
+         g.refresh_expires_at, g.last_used_at"
+    };
+}
+pub(super) use grant_columns;
+
+/// What has to stand for tokens to be issued from a grant named `g`.
+macro_rules! stands {
+    () => {
+        "EXISTS (SELECT 1 FROM person p WHERE p.id = g.user_id AND NOT p.disabled) \
+         AND EXISTS (SELECT 1 FROM client k WHERE k.client_id = g.client_id AND NOT k.disabled) \
+         AND EXISTS (SELECT 1 FROM resource r WHERE r.uri = g.resource)"
+    };
+}
+pub(super) use stands;
+
+/// The filter but for its id. Parameters: $1 user, $2 client, $3 resource, $4 state.
+macro_rules! filter {
+    () => {
+        " AND ($1::uuid IS NULL OR g.user_id = $1) AND ($2::text IS NULL OR g.client_id = $2) \
+         AND ($3::text IS NULL OR g.resource = $3) AND ($4::text IS NULL OR g.state = $4)"
+    };
+}
+
+/// One way into the table: the key uses an index, the filter looks at the rows that it finds.
+/// Further parameters: $5 the id to begin below, $6 limit.
+macro_rules! page_by {
+    ($key:literal) => {
+        concat!(
+            "SELECT ",
+            grant_columns!(),
+            " FROM access_grant g WHERE ",
+            $key,
+            filter!(),
+            " AND g.id < $5 ORDER BY g.id DESC LIMIT $6"
+        )
+    };
+}
+
+/// Every live grant that matches, locked in the order of the ids. Further parameter: $5 this one.
+macro_rules! live_by {
+    ($key:literal) => {
+        concat!(
+            "SELECT g.id FROM access_grant g WHERE ",
+            $key,
+            " AND g.state <> 'ended'",
+            filter!(),
+            " AND ($5::uuid IS NULL OR g.id = $5) ORDER BY g.id FOR UPDATE"
+        )
+    };
+}
+
+macro_rules! end {
+    ($which:literal) => {
+        concat!(
+            "UPDATE access_grant SET state = 'ended', end_reason = $2, ended_at = $3 WHERE ",
+            $which,
+            " AND state <> 'ended'"
+        )
+    };
+}
+
+statements! {
+    INSERT = "INSERT INTO access_grant (id, user_id, subject, client_id, resource, scopes, state, created_at, \
+              authenticated_at, methods, generation, generation_at, earlier, refresh_salt, last_used_at) \
+              VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, $9, 0, $7, '{}', $10, $11)";
+    BY_ID = concat!("SELECT ", grant_columns!(), " FROM access_grant g WHERE g.id = $1");
+    PAGE = page_by!("TRUE");
+    PAGE_OF_USER = page_by!("g.user_id = $1");
+    PAGE_OF_CLIENT = page_by!("g.client_id = $2");
+    PAGE_ON_RESOURCE = page_by!("g.resource = $3");
+    LIVE scans = live_by!("TRUE");
+    LIVE_ONE = live_by!("g.id = $5");
+    LIVE_OF_USER = live_by!("g.user_id = $1");
+    LIVE_OF_CLIENT = live_by!("g.client_id = $2");
+    LIVE_ON_RESOURCE = live_by!("g.resource = $3");
+    END = end!("id = ANY ($1)");
+    END_OF_USER = end!("user_id = $1");
+    END_PENDING_OF_USER = end!("user_id = $1 AND state = 'pending'");
+    END_OF_CLIENT = end!("client_id = $1");
+    END_ON_RESOURCE = end!("resource = $1");
+    END_PENDING_OF_SESSION = end!("id = ANY (ARRAY(SELECT grant_id FROM code WHERE session_id = $1 AND redeemed_at IS NULL)) \
+                                   AND state = 'pending'");
+}
+
+/// Reads [`grant_columns`].
+pub(super) fn read(columns: &mut Columns<'_>) -> Fallible<Grant> {
+    Ok(Grant {
+        id: columns.grant()?,
+        user: columns.user()?,
+        subject: columns.plain()?,
+        client_id: columns.plain()?,
+        resource: columns.plain()?,
+        scopes: columns.scopes()?,
+        state: columns.word()?,
+        end_reason: columns.maybe_word()?,
+        ended_at: columns.maybe_time()?,
+        created_at: columns.time()?,
+        authenticated_at: columns.time()?,
+        methods: columns.json()?,
+        generation: columns.number()?,
+        generation_at: columns.time()?,
+        refresh_salt: columns.bytes()?,
+        refresh_expires_at: columns.maybe_time()?,
+        last_used_at: columns.time()?,
+    })
+}
+
+/// Adds a pending grant.
+pub(super) async fn insert(db: &Connection, grant: &Grant) -> Fallible<()> {
+    let methods = json(&grant.methods)?;
+    run(
+        db,
+        INSERT,
+        &[
+            &grant.id.0,
+            &grant.user.0,
+            &grant.subject,
+            &grant.client_id,
+            &grant.resource,
+            &grant.scopes.to_string(),
+            &grant.created_at.0,
+            &grant.authenticated_at.0,
+            &methods,
+            &grant.refresh_salt.as_slice(),
+            &grant.last_used_at.0,
+        ],
+    )
+    .await
+    .map(drop)
+}
+
+pub(super) async fn find(db: &Connection, id: GrantId) -> Fallible<Option<Grant>> {
+    row(db, BY_ID, &[&id.0], read).await
+}
+
+pub(super) async fn list(
+    db: &Connection,
+    filter: &GrantFilter,
+    request: &PageRequest,
+) -> Fallible<Page<Grant>> {
+    if let Some(id) = filter.id {
+        let one = find(db, id).await?.filter(|grant| matches(filter, grant));
+        let items = one.into_iter().collect();
+        return Ok(Page { items, next: None });
+    }
+    let sql = match filter {
+        GrantFilter { user: Some(_), .. } => PAGE_OF_USER,
+        GrantFilter {
+            client_id: Some(_), ..
+        } => PAGE_OF_CLIENT,
+        GrantFilter {
+            resource: Some(_), ..
+        } => PAGE_ON_RESOURCE,
+        _ => PAGE,
+    };
+    let below = page_start(request)?.unwrap_or(Uuid::max());
+    let (user, state) = (filter.user.map(|user| user.0), filter.state.map(Word::word));
+    let limit = i64::from(rows_to_fetch(request));
+    let params: [&(dyn ToSql + Sync); 6] =
+        [&user, &filter.client_id, &filter.resource, &state, &below, &limit];
+    let found = rows(db, sql, &params, read).await?;
+    Ok(page(found, request, |grant| grant.id.0.to_string()))
+}
+
+/// Ends what matches. When the person or an operator ends a grant, the remembered consent goes with it: the
+/// client has to ask again.
+pub(super) async fn revoke(
+    db: &Connection,
+    filter: &GrantFilter,
+    reason: EndReason,
+    now: UnixSeconds,
+) -> Fallible<u64> {
+    let sql = match filter {
+        GrantFilter { id: Some(_), .. } => LIVE_ONE,
+        GrantFilter { user: Some(_), .. } => LIVE_OF_USER,
+        GrantFilter {
+            client_id: Some(_), ..
+        } => LIVE_OF_CLIENT,
+        GrantFilter {
+            resource: Some(_), ..
+        } => LIVE_ON_RESOURCE,
+        _ => LIVE,
+    };
+    let (user, state) = (filter.user.map(|user| user.0), filter.state.map(Word::word));
+    let id = filter.id.map(|id| id.0);
+    let params: [&(dyn ToSql + Sync); 5] = [&user, &filter.client_id, &filter.resource, &state, &id];
+    let live = rows(db, sql, &params, only::<Uuid>).await?;
+    if live.is_empty() {
+        return Ok(0);
+    }
+    end_by(db, END, &live, reason, now).await?;
+    if matches!(reason, EndReason::RevokedByUser | EndReason::RevokedByAdmin) {
+        consents::forget_grants(db, &live).await?;
+    }
+    Ok(live.len() as u64)
+}
+
+pub(super) async fn end(
+    db: &Connection,
+    grant: GrantId,
+    reason: EndReason,
+    now: UnixSeconds,
+) -> Fallible<u64> {
+    end_by(db, END, &[grant.0].as_slice(), reason, now).await
+}
+
+pub(super) async fn end_of_user(
+    db: &Connection,
+    user: UserId,
+    reason: EndReason,
+    now: UnixSeconds,
+) -> Fallible<u64> {
+    end_by(db, END_OF_USER, &user.0, reason, now).await
+}
+
+pub(super) async fn end_pending_of_user(
+    db: &Connection,
+    user: UserId,
+    reason: EndReason,
+    now: UnixSeconds,
+) -> Fallible<u64> {
+    end_by(db, END_PENDING_OF_USER, &user.0, reason, now).await
+}
+
+pub(super) async fn end_of_client(
+    db: &Connection,
+    client_id: &str,
+    reason: EndReason,
+    now: UnixSeconds,
+) -> Fallible<u64> {
+    end_by(db, END_OF_CLIENT, &client_id, reason, now).await
+}
+
+pub(super) async fn end_on_resource(
+    db: &Connection,
+    uri: &str,
+    reason: EndReason,
+    now: UnixSeconds,
+) -> Fallible<u64> {
+    end_by(db, END_ON_RESOURCE, &uri, reason, now).await
+}
+
+/// Only what is still pending: a code may be redeemed in this moment, and its grant outlives the session.
+pub(super) async fn end_pending_of_session(
+    db: &Connection,
+    session: &Digest,
+    now: UnixSeconds,
+) -> Fallible<()> {
+    let session = session.as_slice();
+    end_by(db, END_PENDING_OF_SESSION, &session, EndReason::SessionEnded, now)
+        .await
+        .map(drop)
+}
+
+async fn end_by(
+    db: &Connection,
+    sql: Sql,
+    key: &(dyn ToSql + Sync),
+    reason: EndReason,
+    now: UnixSeconds,
+) -> Fallible<u64> {
+    run(db, sql, &[key, &reason.word(), &now.0]).await
+}

@@ -1,0 +1,161 @@
+//! `postgres://…`: what the connections are made with.
+
+use std::net::IpAddr;
+
+use deadpool_postgres::{Pool, PoolError};
+use tokio_postgres::Config;
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::PostgresOptions;
+use super::errors::{Fault, describe};
+use super::tls::Files;
+use crate::{Result, StoreError};
+
+pub(super) struct Location {
+    pub(super) config: Config,
+    pub(super) tls: MakeRustlsConnect,
+}
+
+impl Location {
+    pub(super) fn parse(url: &str, options: &PostgresOptions) -> Result<Self> {
+        let (url, files, named) = split(url)?;
+        let mut config: Config = url
+            .parse()
+            .map_err(|error| unusable(&format!("this is no PostgreSQL URL: {}", describe(&error))))?;
+        if config.get_hosts().is_empty() {
+            return Err(unusable("the PostgreSQL URL names no host"));
+        }
+        if config.get_user().is_none() {
+            return Err(unusable("the PostgreSQL URL names no user: postgres://USER@…"));
+        }
+        if !named {
+            config.ssl_mode(if is_local(&config) {
+                SslMode::Disable
+            } else {
+                SslMode::Require
+            });
+        }
+        settings(&mut config, options);
+        let tls = files.connector(config.get_ssl_mode() != SslMode::Disable)?;
+        Ok(Self { config, tls })
+    }
+}
+
+/// Takes out what the driver does not know, and tells whether the URL names an `sslmode`.
+fn split(url: &str) -> Result<(String, Files, bool)> {
+    let (base, query) = url.split_once('?').unwrap_or((url, ""));
+    let mut files = Files::default();
+    let mut kept = Vec::new();
+    let mut named = false;
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let path = || decode(value).map(|path| Some(path.into()));
+        match key {
+            "sslrootcert" => files.authorities = path()?,
+            "sslcert" => files.certificate = path()?,
+            "sslkey" => files.key = path()?,
+            "sslmode" => {
+                named = true;
+                // The certificate is verified whenever TLS is used.
+                kept.push(match value {
+                    "verify-full" | "verify-ca" => "sslmode=require".to_owned(),
+                    "allow" => {
+                        return Err(unusable("sslmode=allow protects nothing: use disable or require"));
+                    }
+                    _ => pair.to_owned(),
+                });
+            }
+            _ => kept.push(pair.to_owned()),
+        }
+    }
+    let url = if kept.is_empty() {
+        base.to_owned()
+    } else {
+        format!("{base}?{}", kept.join("&"))
+    };
+    Ok((url, files, named))
+}
+
+fn decode(text: &str) -> Result<String> {
+    let wrong = || unusable("the PostgreSQL URL has a malformed %-escape");
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let digit = |byte: Option<u8>| {
+                byte.and_then(|byte| char::from(byte).to_digit(16))
+                    .ok_or_else(wrong)
+            };
+            let value = digit(rest.next())? * 16 + digit(rest.next())?;
+            bytes.push(u8::try_from(value).map_err(|_| wrong())?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| wrong())
+}
+
+fn settings(config: &mut Config, options: &PostgresOptions) {
+    let statement = options.statement_timeout.as_millis();
+    // A node that stops in the middle of a transaction (paused, cut off) must not hold its locks for long.
+    let idle = statement * 2;
+    let timeouts = format!("-c statement_timeout={statement} -c idle_in_transaction_session_timeout={idle}");
+    let all = match config.get_options() {
+        // The operator's own come last: they win.
+        Some(own) => format!("{timeouts} {own}"),
+        None => timeouts,
+    };
+    config.options(all);
+    config.connect_timeout(options.connect_timeout);
+    config.tcp_user_timeout(options.statement_timeout);
+    config.keepalives_idle(std::time::Duration::from_secs(30));
+    if config.get_application_name().is_none() {
+        config.application_name("doorward");
+    }
+}
+
+fn is_local(config: &Config) -> bool {
+    let local = |host: &Host| match host {
+        #[cfg(unix)]
+        Host::Unix(_) => true,
+        Host::Tcp(name) => {
+            name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        }
+    };
+    config.get_hosts().iter().all(local) && config.get_hostaddrs().iter().all(IpAddr::is_loopback)
+}
+
+/// One connection, so that a wrong setting is told with its fix.
+pub(super) async fn try_out(pool: &Pool) -> Result<()> {
+    let error = match pool.get().await {
+        Ok(_) => return Ok(()),
+        Err(PoolError::Backend(error)) => error,
+        Err(error) => return Err(super::at_start(Fault::from(error))),
+    };
+    let why = describe(&error);
+    let fix = match error.code().map(tokio_postgres::error::SqlState::code) {
+        Some("28P01" | "28000") => "check user and password in the URL",
+        Some("3D000") => "create the database first",
+        Some(code) if !code.starts_with("57") && !code.starts_with("53") => "check the URL",
+        None if is_tls(&error) => "check sslmode and sslrootcert in the URL",
+        _ => {
+            return Err(StoreError::Unavailable(format!(
+                "the PostgreSQL server cannot be reached: {why}"
+            )));
+        }
+    };
+    Err(unusable(&format!("the PostgreSQL server refused: {why}; {fix}")))
+}
+
+fn is_tls(error: &tokio_postgres::Error) -> bool {
+    error.to_string().contains("TLS")
+}
+
+pub(super) fn unusable(why: &str) -> StoreError {
+    StoreError::Unusable(why.to_owned())
+}
+
+#[cfg(test)]
+#[path = "location_tests.rs"]
+mod tests;

@@ -1,0 +1,141 @@
+//! The engine for several nodes: one PostgreSQL database (14 or newer), any number of processes.
+//!
+//! Every operation is one transaction. Rotation and redemption are one statement and one round trip when nothing
+//! is in the way; everything else locks the rows that it rests on, in one order: person, session, resource,
+//! client, grant, code, consent. A grant's row is the lock for all that hangs on it.
+
+mod approvals;
+mod clients;
+mod codes;
+mod consents;
+mod errors;
+mod grants;
+mod issuances;
+mod keys;
+mod location;
+mod migrations;
+mod operations;
+mod refresh;
+mod resources;
+mod sessions;
+mod statements;
+mod sweep;
+mod throttle;
+mod tls;
+mod users;
+mod values;
+mod work;
+
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolConfig, RecyclingMethod, Runtime, Timeouts};
+
+use self::errors::Fault;
+use self::location::Location;
+use crate::{Result, StoreError};
+
+/// How the engine uses its database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostgresOptions {
+    /// Connections at most. Default: 16.
+    pub connections: usize,
+    /// Operations that may wait for a connection; one more is [`StoreError::Busy`] at once. Default: 4096.
+    pub queue: usize,
+    /// How long an operation waits for a connection before it is [`StoreError::Busy`]. Default: 5 s.
+    pub wait: Duration,
+    /// How long to open a connection may take. Default: 5 s.
+    pub connect_timeout: Duration,
+    /// The longest that one statement may run, waiting for a lock included. Default: 10 s.
+    pub statement_timeout: Duration,
+    /// How long an operation is tried again when others were in the way or the connection was lost, before it is
+    /// [`StoreError::Unavailable`]. Default: 3 s.
+    pub retry_for: Duration,
+}
+
+impl Default for PostgresOptions {
+    fn default() -> Self {
+        Self {
+            connections: 16,
+            queue: 4096,
+            wait: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(10),
+            retry_for: Duration::from_secs(3),
+        }
+    }
+}
+
+/// The engine for several nodes.
+pub struct PostgresStore {
+    pool: Pool,
+    options: PostgresOptions,
+}
+
+impl PostgresStore {
+    /// Opens `postgres://user:password@host:port/database?sslmode=…` and brings the schema up to date; nodes that
+    /// start at the same time wait for each other.
+    ///
+    /// Beside what libpq knows (`host` as a socket directory, several hosts, `target_session_attrs=read-write`,
+    /// `application_name`, `options`), `sslmode` is `disable`, `prefer`, `require` or `verify-full`. Whenever TLS is
+    /// used, the server's certificate and name are verified, against `sslrootcert` (a PEM file) or the system's
+    /// authorities. Without `sslmode`: none on a socket or on loopback, `require` elsewhere. `sslcert` and `sslkey`
+    /// (PEM files) name a client certificate.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unusable`], with the reason, when the URL, the credentials or the database are not right;
+    /// [`StoreError::Unavailable`] when the server cannot be reached now.
+    pub async fn open(url: &str, options: &PostgresOptions) -> Result<Self> {
+        let location = Location::parse(url, options)?;
+        let manager = Manager::from_config(
+            location.config,
+            location.tls,
+            ManagerConfig {
+                recycling_method: RecyclingMethod::Fast,
+            },
+        );
+        let timeouts = Timeouts {
+            wait: Some(options.wait),
+            create: Some(options.connect_timeout),
+            recycle: Some(options.connect_timeout),
+        };
+        let pool = Pool::builder(manager)
+            .config(PoolConfig {
+                timeouts,
+                ..PoolConfig::new(options.connections.max(1))
+            })
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| StoreError::Internal(error.to_string()))?;
+        location::try_out(&pool).await?;
+        let store = Self {
+            pool,
+            options: options.clone(),
+        };
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    async fn migrate(&self) -> Result<()> {
+        let mut object = match self.pool.get().await {
+            Ok(object) => object,
+            Err(error) => return Err(at_start(error.into())),
+        };
+        migrations::migrate(&mut object).await.map_err(at_start)
+    }
+}
+
+/// At the start nothing is tried again.
+fn at_start(fault: Fault) -> StoreError {
+    match fault {
+        Fault::Refused(error) => error,
+        Fault::Contended(why) | Fault::Lost(why) => StoreError::Unavailable(why),
+    }
+}
+
+#[cfg(test)]
+#[path = "../../tests/engines/postgres/cluster.rs"]
+mod cluster;
+#[cfg(test)]
+#[path = "statements_tests.rs"]
+mod statements_tests;

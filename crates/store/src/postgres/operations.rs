@@ -1,0 +1,283 @@
+//! The operations, each run as its kind needs: what may run twice, and what is a transaction.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use doorward_oauth::time::UnixSeconds;
+
+use super::{
+    PostgresStore, approvals, clients, codes, consents, grants, issuances, keys, refresh, resources,
+    sessions, sweep, throttle, users, work,
+};
+use crate::rules::sweep::kinds;
+use crate::{
+    AdminKey, Approval, ApprovalOutcome, Client, Code, Consent, Digest, EndReason, Grant, GrantFilter,
+    GrantId, Issuance, LoginThrottle, Page, PageRequest, RedeemCode, RedeemOutcome, Resource, Result,
+    RotateOutcome, RotateRefresh, SealedSecret, Session, SigningKeyRecord, Store, ThrottlePolicy, User,
+    UserId,
+};
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn create_resource(&self, resource: Resource) -> Result<()> {
+        let resource = &resource;
+        self.transaction(|db| async move { resources::create(&db, resource).await })
+            .await
+    }
+
+    async fn resource(&self, slug: &str) -> Result<Option<Resource>> {
+        self.repeatable(|db| async move { resources::find(&db, slug).await })
+            .await
+    }
+
+    async fn resources(&self) -> Result<Vec<Resource>> {
+        self.repeatable(|db| async move { resources::list(&db).await })
+            .await
+    }
+
+    async fn update_resource(&self, resource: Resource) -> Result<()> {
+        let resource = &resource;
+        self.transaction(|db| async move { resources::update(&db, resource).await })
+            .await
+    }
+
+    async fn delete_resource(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
+        self.transaction(|db| async move { resources::delete(&db, slug, now).await })
+            .await
+    }
+
+    async fn create_client(&self, client: Client) -> Result<()> {
+        let client = &client;
+        self.transaction(|db| async move { clients::create(&db, client).await })
+            .await
+    }
+
+    async fn register_client(&self, client: Client) -> Result<Client> {
+        let client = &client;
+        self.repeatable(|db| async move { clients::register(&db, client).await })
+            .await
+    }
+
+    async fn client(&self, client_id: &str) -> Result<Option<Client>> {
+        self.repeatable(|db| async move { clients::find(&db, client_id).await })
+            .await
+    }
+
+    async fn clients(&self, page: PageRequest) -> Result<Page<Client>> {
+        let page = &page;
+        self.repeatable(|db| async move { clients::list(&db, page).await })
+            .await
+    }
+
+    async fn update_client(&self, client: Client) -> Result<()> {
+        let client = &client;
+        self.transaction(|db| async move { clients::update(&db, client).await })
+            .await
+    }
+
+    async fn delete_client(&self, client_id: &str, now: UnixSeconds) -> Result<u64> {
+        self.transaction(|db| async move { clients::delete(&db, client_id, now).await })
+            .await
+    }
+
+    async fn create_user(&self, user: User) -> Result<()> {
+        let user = &user;
+        self.transaction(|db| async move { users::create(&db, user).await })
+            .await
+    }
+
+    async fn user(&self, id: UserId) -> Result<Option<User>> {
+        self.repeatable(|db| async move { users::find(&db, id).await })
+            .await
+    }
+
+    async fn user_by_email(&self, email: &str) -> Result<Option<User>> {
+        self.repeatable(|db| async move { users::find_by_email(&db, email).await })
+            .await
+    }
+
+    async fn users(&self, page: PageRequest) -> Result<Page<User>> {
+        let page = &page;
+        self.repeatable(|db| async move { users::list(&db, page).await })
+            .await
+    }
+
+    async fn update_user(&self, user: User, now: UnixSeconds) -> Result<()> {
+        let user = &user;
+        self.transaction(|db| async move { users::update(&db, user, now).await })
+            .await
+    }
+
+    async fn delete_user(&self, id: UserId, now: UnixSeconds) -> Result<()> {
+        self.transaction(|db| async move { users::delete(&db, id, now).await })
+            .await
+    }
+
+    async fn begin_login(
+        &self,
+        keys: &[String],
+        policy: ThrottlePolicy,
+        now: UnixSeconds,
+    ) -> Result<LoginThrottle> {
+        self.transaction(|db| async move { throttle::begin(&db, keys, policy, now).await })
+            .await
+    }
+
+    async fn clear_login(&self, keys: &[String]) -> Result<()> {
+        self.transaction(|db| async move { throttle::clear(&db, keys).await })
+            .await
+    }
+
+    async fn create_session(&self, session: Session, replaces: Option<Digest>) -> Result<()> {
+        let session = &session;
+        self.transaction(|db| async move { sessions::create(&db, session, replaces.as_ref()).await })
+            .await
+    }
+
+    async fn session(
+        &self,
+        id: &Digest,
+        idle: Duration,
+        now: UnixSeconds,
+    ) -> Result<Option<(Session, User)>> {
+        let Some((session, user, touch)) = self
+            .repeatable(|db| async move { sessions::find(&db, id, idle, now).await })
+            .await?
+        else {
+            return Ok(None);
+        };
+        if touch {
+            let touched = self
+                .repeatable(|db| async move { sessions::touch(&db, id, now).await })
+                .await;
+            if let Err(error) = touched {
+                tracing::debug!(%error, "the use of a session was not written down");
+            }
+        }
+        Ok(Some((session, user)))
+    }
+
+    async fn end_session(&self, id: &Digest, now: UnixSeconds) -> Result<()> {
+        self.transaction(|db| async move { sessions::end(&db, id, now).await })
+            .await
+    }
+
+    async fn consent(&self, user: UserId, client_id: &str, resource: &str) -> Result<Option<Consent>> {
+        self.repeatable(|db| async move { consents::find(&db, user, client_id, resource).await })
+            .await
+    }
+
+    async fn approve(&self, approval: Approval) -> Result<ApprovalOutcome> {
+        let approval = &approval;
+        self.transaction(|db| async move { approvals::approve(&db, approval).await })
+            .await
+    }
+
+    async fn code(&self, digest: &Digest) -> Result<Option<(Code, Grant)>> {
+        self.repeatable(|db| async move { codes::find(&db, digest).await })
+            .await
+    }
+
+    async fn redeem_code(&self, redeem: RedeemCode) -> Result<RedeemOutcome> {
+        codes::redeem(self, &redeem).await
+    }
+
+    async fn burn_code(&self, digest: &Digest, now: UnixSeconds) -> Result<()> {
+        self.transaction(|db| async move { codes::burn(&db, digest, now).await })
+            .await
+    }
+
+    async fn grant(&self, id: GrantId) -> Result<Option<Grant>> {
+        self.repeatable(|db| async move { grants::find(&db, id).await })
+            .await
+    }
+
+    async fn rotate_refresh(&self, rotate: RotateRefresh) -> Result<RotateOutcome> {
+        refresh::rotate(self, &rotate).await
+    }
+
+    async fn grants(&self, filter: GrantFilter, page: PageRequest) -> Result<Page<Grant>> {
+        let filter = &filter;
+        let page = &page;
+        self.repeatable(|db| async move { grants::list(&db, filter, page).await })
+            .await
+    }
+
+    async fn revoke_grants(&self, filter: GrantFilter, reason: EndReason, now: UnixSeconds) -> Result<u64> {
+        let filter = &filter;
+        self.transaction(|db| async move { grants::revoke(&db, filter, reason, now).await })
+            .await
+    }
+
+    async fn issuance(&self, jti: &str) -> Result<Option<Issuance>> {
+        self.repeatable(|db| async move { issuances::find(&db, jti).await })
+            .await
+    }
+
+    async fn revoke_issuance(&self, jti: &str, now: UnixSeconds) -> Result<bool> {
+        self.repeatable(|db| async move { issuances::revoke(&db, jti, now).await })
+            .await
+    }
+
+    async fn signing_keys(&self) -> Result<Vec<SigningKeyRecord>> {
+        self.repeatable(|db| async move { keys::signing_keys(&db).await })
+            .await
+    }
+
+    async fn add_signing_key(
+        &self,
+        key: SigningKeyRecord,
+        only_if_none: bool,
+        now: UnixSeconds,
+    ) -> Result<Vec<SigningKeyRecord>> {
+        let key = &key;
+        self.transaction(|db| async move { keys::add_signing_key(&db, key, only_if_none, now).await })
+            .await
+    }
+
+    async fn delete_signing_keys(&self, before: UnixSeconds) -> Result<u64> {
+        self.transaction(|db| async move { keys::delete_signing_keys(&db, before).await })
+            .await
+    }
+
+    async fn secret(&self, purpose: &str, proposed: SealedSecret) -> Result<SealedSecret> {
+        let proposed = &proposed;
+        self.repeatable(|db| async move { keys::secret(&db, purpose, proposed).await })
+            .await
+    }
+
+    async fn find_secret(&self, purpose: &str) -> Result<Option<SealedSecret>> {
+        self.repeatable(|db| async move { keys::find_secret(&db, purpose).await })
+            .await
+    }
+
+    async fn add_admin_key(&self, key: AdminKey, only_if_none: bool) -> Result<bool> {
+        let key = &key;
+        self.transaction(|db| async move { keys::add_admin_key(&db, key, only_if_none).await })
+            .await
+    }
+
+    async fn admin_key(&self, digest: &Digest) -> Result<Option<AdminKey>> {
+        self.repeatable(|db| async move { keys::admin_key(&db, digest).await })
+            .await
+    }
+
+    async fn sweep(&self, now: UnixSeconds, retain: Duration, limit: u32) -> Result<u64> {
+        let mut removed = 0;
+        for (kind, past) in kinds(now, retain) {
+            removed += self
+                .transaction(|db| async move { sweep::remove(&db, kind, past, limit).await })
+                .await?;
+        }
+        Ok(removed)
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.repeatable(|db| async move { work::beat(&db).await }).await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.shut().await;
+        Ok(())
+    }
+}

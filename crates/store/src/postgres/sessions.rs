@@ -1,0 +1,92 @@
+//! Signed-in browsers.
+
+use std::time::Duration;
+
+use doorward_oauth::time::UnixSeconds;
+
+use super::errors::Fallible;
+use super::statements::{Connection, find as row, run, statements};
+use super::values::only;
+use super::{grants, users};
+use crate::rules::json;
+use crate::rules::sessions::live;
+use crate::{Digest, Session, StoreError, User, UserId};
+
+statements! {
+    INSERT = "INSERT INTO session (id, user_id, authenticated_at, methods, last_seen_at, expires_at) \
+              VALUES ($1, $2, $3, $4, $5, $6)";
+    WITH_PERSON = "SELECT s.id, s.user_id, s.authenticated_at, s.methods, s.last_seen_at, s.expires_at, \
+                   p.id, p.email, p.name, p.password_hash, p.disabled, p.created_at, p.updated_at \
+                   FROM session s JOIN person p ON p.id = s.user_id WHERE s.id = $1";
+    /// It cannot end meanwhile, but its use can be written down.
+    HOLD = "SELECT expires_at FROM session WHERE id = $1 AND user_id = $2 FOR KEY SHARE";
+    TOUCH = "UPDATE session SET last_seen_at = $2 WHERE id = $1 AND last_seen_at < $2";
+    DELETE = "DELETE FROM session WHERE id = $1";
+    DELETE_OF_USER = "DELETE FROM session WHERE user_id = $1";
+}
+
+/// Adds a session. Refused when the person was removed or disabled meanwhile.
+pub(super) async fn create(db: &Connection, session: &Session, replaces: Option<&Digest>) -> Fallible<()> {
+    if !users::hold(db, session.user).await? {
+        return Err(StoreError::NotFound.into());
+    }
+    if let Some(before) = replaces {
+        end(db, before, session.authenticated_at).await?;
+    }
+    let methods = json(&session.methods)?;
+    run(
+        db,
+        INSERT,
+        &[
+            &session.id.as_slice(),
+            &session.user.0,
+            &session.authenticated_at.0,
+            &methods,
+            &session.last_seen_at.0,
+            &session.expires_at.0,
+        ],
+    )
+    .await
+    .map(drop)
+}
+
+/// The live session, and whether it is time to [`touch`] it.
+pub(super) async fn find(
+    db: &Connection,
+    id: &Digest,
+    idle: Duration,
+    now: UnixSeconds,
+) -> Fallible<Option<(Session, User, bool)>> {
+    let found = row(db, WITH_PERSON, &[&id.as_slice()], |columns| {
+        let session = Session {
+            id: columns.bytes()?,
+            user: columns.user()?,
+            authenticated_at: columns.time()?,
+            methods: columns.json()?,
+            last_seen_at: columns.time()?,
+            expires_at: columns.time()?,
+        };
+        Ok((session, users::read(columns)?))
+    })
+    .await?;
+    Ok(found.and_then(|(session, user)| live(session, user, idle, now)))
+}
+
+/// Whether this person's session lives, and it does until the transaction ends.
+pub(super) async fn hold(db: &Connection, id: &Digest, user: UserId, now: UnixSeconds) -> Fallible<bool> {
+    let expires_at: Option<i64> = row(db, HOLD, &[&id.as_slice(), &user.0], only).await?;
+    Ok(expires_at.is_some_and(|expires_at| now.0 < expires_at))
+}
+
+pub(super) async fn touch(db: &Connection, id: &Digest, now: UnixSeconds) -> Fallible<()> {
+    run(db, TOUCH, &[&id.as_slice(), &now.0]).await.map(drop)
+}
+
+pub(super) async fn end(db: &Connection, id: &Digest, now: UnixSeconds) -> Fallible<()> {
+    run(db, DELETE, &[&id.as_slice()]).await?;
+    grants::end_pending_of_session(db, id, now).await
+}
+
+pub(super) async fn end_of_user(db: &Connection, user: UserId) -> Fallible<()> {
+    run(db, DELETE_OF_USER, &[&user.0]).await.map(drop)
+}

@@ -1,0 +1,87 @@
+//! Every statement against an empty migrated database: names, types, and the way to the rows.
+
+use deadpool_postgres::ClientWrapper;
+
+use super::cluster;
+use super::statements::Sql;
+use super::{
+    PostgresOptions, PostgresStore, approvals, clients, codes, consents, grants, issuances, keys, refresh,
+    resources, sessions, sweep, throttle, users, work,
+};
+
+fn all() -> impl Iterator<Item = &'static Sql> {
+    [
+        approvals::STATEMENTS,
+        clients::STATEMENTS,
+        codes::STATEMENTS,
+        consents::STATEMENTS,
+        grants::STATEMENTS,
+        issuances::STATEMENTS,
+        keys::STATEMENTS,
+        refresh::STATEMENTS,
+        resources::STATEMENTS,
+        sessions::STATEMENTS,
+        sweep::STATEMENTS,
+        throttle::STATEMENTS,
+        users::STATEMENTS,
+        work::STATEMENTS,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// The plan of a statement for unknown values, by a planner that reads whole tables only when it has to.
+async fn plan(db: &ClientWrapper, sql: &Sql) -> Vec<String> {
+    let parameters = db.prepare(sql.text()).await.unwrap().params().len();
+    let nulls = vec!["NULL"; parameters].join(", ");
+    let call = if parameters == 0 {
+        String::new()
+    } else {
+        format!("({nulls})")
+    };
+    db.batch_execute(&format!("PREPARE planned AS {}", sql.text()))
+        .await
+        .unwrap();
+    let rows = db
+        .simple_query(&format!("EXPLAIN (COSTS OFF) EXECUTE planned{call}"))
+        .await
+        .unwrap();
+    db.batch_execute("DEALLOCATE planned").await.unwrap();
+    rows.iter()
+        .filter_map(|row| match row {
+            tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        })
+        .collect()
+}
+
+fn has_plan(sql: &Sql) -> bool {
+    !sql.text().starts_with("LOCK")
+}
+
+#[tokio::test]
+async fn every_statement_prepares_and_finds_its_rows_by_an_index() {
+    let Some(database) = cluster::database().await else {
+        return;
+    };
+    let store = PostgresStore::open(&database.url(), &PostgresOptions::default())
+        .await
+        .unwrap();
+    let db = store.pool.get().await.unwrap();
+    db.batch_execute("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan")
+        .await
+        .unwrap();
+    for sql in all() {
+        if let Err(error) = db.prepare(sql.text()).await {
+            panic!("{}: {:?}", sql.name, error.as_db_error());
+        }
+    }
+    for sql in all().filter(|sql| has_plan(sql) && !sql.scans) {
+        let scans: Vec<_> = plan(&db, sql)
+            .await
+            .into_iter()
+            .filter(|line| line.contains("Seq Scan"))
+            .collect();
+        assert_eq!(scans, Vec::<String>::new(), "{}", sql.name);
+    }
+}

@@ -1,0 +1,86 @@
+//! Removes what is past its use, a little at a time. Nodes that sweep at the same time share the work.
+
+use doorward_oauth::time::UnixSeconds;
+
+use super::errors::Fallible;
+use super::statements::{Connection, Sql, list, run, statements};
+use super::values::only;
+use crate::rules::sweep::Kind;
+
+/// Deletes the rows that a subquery finds by an index; $1 is the time before which they are past use. A row that
+/// somebody works on is left for the next time.
+macro_rules! delete {
+    ($table:literal, $key:literal, $past:literal) => {
+        concat!(
+            "DELETE FROM ",
+            $table,
+            " WHERE ",
+            $key,
+            " = ANY (ARRAY(SELECT ",
+            $key,
+            " FROM ",
+            $table,
+            " WHERE ",
+            $past,
+            " LIMIT $2 FOR UPDATE SKIP LOCKED))"
+        )
+    };
+}
+
+macro_rules! unused {
+    () => {
+        "NOT EXISTS (SELECT 1 FROM access_grant g WHERE g.client_id = k.client_id) \
+         AND NOT EXISTS (SELECT 1 FROM consent c WHERE c.client_id = k.client_id)"
+    };
+}
+
+statements! {
+    SESSIONS = delete!("session", "id", "expires_at < $1");
+    THROTTLES = delete!("login_throttle", "key_digest", "forget_at < $1");
+    ISSUANCES = delete!("issuance", "jti", "expires_at < $1");
+    CODES = delete!("code", "digest", "expires_at < $1");
+    ENDED_GRANTS = delete!("access_grant", "id", "state = 'ended' AND ended_at < $1");
+    PENDING_GRANTS = delete!("access_grant", "id", "state = 'pending' AND created_at < $1");
+    EXPIRED_GRANTS = delete!("access_grant", "id", "state = 'active' AND refresh_expires_at < $1");
+    /// By the time of approval (the index), then exactly; a clock may have gone back a minute in between.
+    GRANTS_WITHOUT_REFRESH = delete!(
+        "access_grant", "id",
+        "state = 'active' AND refresh_expires_at IS NULL AND created_at < $1::bigint + 60 AND last_used_at < $1"
+    );
+    UNUSED_CLIENTS = concat!(
+        "SELECT k.client_id FROM client k WHERE k.source = 'dynamic' AND k.updated_at < $1 AND NOT k.disabled AND ",
+        unused!(), " ORDER BY k.updated_at LIMIT $2 FOR UPDATE SKIP LOCKED"
+    );
+    REMOVE_UNUSED_CLIENTS = concat!("DELETE FROM client k WHERE k.client_id = ANY ($1) AND ", unused!());
+}
+
+pub(super) async fn remove(db: &Connection, kind: Kind, past: UnixSeconds, limit: u32) -> Fallible<u64> {
+    let limit = i64::from(limit);
+    let Some(sql) = statement(kind) else {
+        return remove_unused_clients(db, past, limit).await;
+    };
+    run(db, sql, &[&past.0, &limit]).await
+}
+
+/// Two statements: the second one sees what was approved before the first one had its locks.
+async fn remove_unused_clients(db: &Connection, past: UnixSeconds, limit: i64) -> Fallible<u64> {
+    let unused = list(db, UNUSED_CLIENTS, &[&past.0, &limit], only::<String>).await?;
+    if unused.is_empty() {
+        return Ok(0);
+    }
+    run(db, REMOVE_UNUSED_CLIENTS, &[&unused]).await
+}
+
+const fn statement(kind: Kind) -> Option<Sql> {
+    Some(match kind {
+        Kind::Sessions => SESSIONS,
+        Kind::Throttles => THROTTLES,
+        Kind::Issuances => ISSUANCES,
+        Kind::Codes => CODES,
+        Kind::EndedGrants => ENDED_GRANTS,
+        Kind::PendingGrants => PENDING_GRANTS,
+        Kind::ExpiredGrants => EXPIRED_GRANTS,
+        Kind::GrantsWithoutRefresh => GRANTS_WITHOUT_REFRESH,
+        Kind::UnusedClients => return None,
+    })
+}

@@ -1,0 +1,269 @@
+//! How an operation runs: on a connection of its own, again when the database asks for it or the connection is
+//! lost, and never twice to the same effect.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use deadpool_postgres::Object;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::PostgresStore;
+use super::errors::{Fallible, Fault};
+use super::statements::{Connection, get, list, run, statements};
+use crate::{Digest, Result, StoreError};
+
+statements! {
+    /// Names the transaction, and the history that the name belongs to: after a failover to a standby that had
+    /// not got everything, the same name may be given again.
+    MARK = "SELECT pg_current_xact_id()::text, left(pg_walfile_name(pg_current_wal_lsn()), 8)";
+    FATE = "SELECT pg_xact_status($1::text::xid8), left(pg_walfile_name(pg_current_wal_lsn()), 8)";
+    LOCK = "SELECT pg_advisory_xact_lock(number) FROM unnest($1::bigint[]) AS number";
+    BEAT = "UPDATE heartbeat SET beats = beats + 1 WHERE id = 1 AND EXISTS (SELECT 1 FROM schema_migration)";
+}
+
+/// A connection as an operation sees it. Clones go when the operation ends.
+pub(super) type Db = Arc<Object>;
+
+impl PostgresStore {
+    /// Runs what may run twice without a difference: reads, and writes that say what is, not what changes.
+    pub(super) async fn repeatable<T, F>(&self, work: impl Fn(Db) -> F) -> Result<T>
+    where
+        F: Future<Output = Fallible<T>>,
+    {
+        let mut tries = self.tries();
+        loop {
+            match self.attempt(&work).await {
+                Ok(value) => return Ok(value),
+                Err(fault) => tries.again(fault).await?,
+            }
+        }
+    }
+
+    /// One attempt outside a transaction. After [`Fault::Lost`] nobody knows whether it happened.
+    pub(super) async fn attempt<T, F>(&self, work: impl Fn(Db) -> F) -> Fallible<T>
+    where
+        F: Future<Output = Fallible<T>>,
+    {
+        let db = self.connection().await?;
+        let done = self.limited(work(Arc::clone(&db))).await;
+        if matches!(done, Err(Fault::Lost(_))) {
+            discard(db);
+        }
+        done
+    }
+
+    /// Runs an operation in a transaction (`READ COMMITTED`, rows locked by the operation itself). Nothing of a
+    /// failed one is kept.
+    pub(super) async fn transaction<T, F>(&self, work: impl Fn(Db) -> F) -> Result<T>
+    where
+        F: Future<Output = Fallible<T>>,
+    {
+        let mut tries = self.tries();
+        loop {
+            match self.attempt_transaction(&work).await {
+                Ok(value) => return Ok(value),
+                Err(fault) => tries.again(fault).await?,
+            }
+        }
+    }
+
+    async fn attempt_transaction<T, F>(&self, work: impl Fn(Db) -> F) -> Fallible<T>
+    where
+        F: Future<Output = Fallible<T>>,
+    {
+        let db = self.connection().await?;
+        let mut open = Open(Some(Arc::clone(&db)));
+        let done = self
+            .limited(async {
+                let mark = begin(&db).await?;
+                Ok((mark, work(Arc::clone(&db)).await?))
+            })
+            .await;
+        let (mark, value) = match done {
+            Ok(done) => done,
+            Err(fault) => {
+                if matches!(fault, Fault::Lost(_)) {
+                    // No COMMIT was sent: nothing happened.
+                    drop(open.take());
+                    discard(db);
+                }
+                return Err(fault);
+            }
+        };
+        let committed = self
+            .limited(async { Ok(db.batch_execute("COMMIT").await?) })
+            .await;
+        drop(open.take());
+        match committed {
+            Ok(()) => Ok(value),
+            Err(Fault::Lost(why)) => {
+                discard(db);
+                self.fate(&mark, why).await.map(|()| value)
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Whether a transaction was committed whose COMMIT got no answer.
+    async fn fate(&self, mark: &Mark, why: String) -> Fallible<()> {
+        let mut tries = self.tries();
+        loop {
+            let status = self
+                .attempt(|db| async move {
+                    get(&db, FATE, &[&mark.transaction], |columns| {
+                        Ok((columns.plain::<Option<String>>()?, columns.plain::<String>()?))
+                    })
+                    .await
+                })
+                .await;
+            match status {
+                Ok((status, history)) if history == mark.history => match status.as_deref() {
+                    Some("committed") => return Ok(()),
+                    Some("aborted") => return Err(Fault::Contended(why)),
+                    // Its connection is gone but its server process still works on it.
+                    Some("in progress") => tries.again(Fault::Contended(why.clone())).await?,
+                    _ => return Err(unknown(&why)),
+                },
+                Ok(_) | Err(Fault::Refused(_)) => return Err(unknown(&why)),
+                Err(fault) => tries.again(fault).await.map_err(|_| unknown(&why))?,
+            }
+        }
+    }
+
+    /// A connection of the pool. [`StoreError::Busy`] when too many callers wait for one already.
+    pub(super) async fn connection(&self) -> Fallible<Db> {
+        if self.pool.status().waiting >= self.options.queue {
+            return Err(Fault::Refused(StoreError::Busy));
+        }
+        Ok(Arc::new(self.pool.get().await?))
+    }
+
+    /// Lets running operations end, and takes no new ones.
+    pub(super) async fn shut(&self) {
+        self.pool.close();
+        let until = Instant::now() + self.options.statement_timeout;
+        while self.pool.status().size > 0 && Instant::now() < until {
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// A server that says nothing any more must not hold a caller: the statement timeout is the server's own,
+    /// this one is for a server or a network that died without a word.
+    async fn limited<T>(&self, work: impl Future<Output = Fallible<T>>) -> Fallible<T> {
+        let limit = self.options.statement_timeout + Duration::from_secs(2);
+        timeout(limit, work)
+            .await
+            .unwrap_or_else(|_| Err(Fault::Lost("the database does not answer".to_owned())))
+    }
+
+    fn tries(&self) -> Tries {
+        Tries {
+            until: Instant::now() + self.options.retry_for,
+            pause: Duration::from_millis(2),
+        }
+    }
+}
+
+fn unknown(why: &str) -> Fault {
+    Fault::Refused(StoreError::Unavailable(format!(
+        "the connection was lost at the commit, and it is not known whether it happened: {why}"
+    )))
+}
+
+/// A transaction's name.
+struct Mark {
+    transaction: String,
+    history: String,
+}
+
+async fn begin(db: &Connection) -> Fallible<Mark> {
+    // One round trip for both. Prepared before: the driver sends in the order of the first poll.
+    let (begun, mark) = tokio::join!(
+        biased;
+        async { Ok::<_, Fault>(db.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED").await?) },
+        get(db, MARK, &[], |columns| {
+            Ok(Mark {
+                transaction: columns.plain()?,
+                history: columns.plain()?,
+            })
+        })
+    );
+    begun?;
+    mark
+}
+
+/// An open transaction; undone when it is dropped, also in the middle of a statement (a caller went away).
+struct Open(Option<Db>);
+
+impl Open {
+    /// Ends it without a word: it was committed, or its connection is not to be used again.
+    const fn take(&mut self) -> Option<Db> {
+        self.0.take()
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(db) = &self.0 {
+            // The first poll queues it before whatever the next user of this connection sends.
+            let rollback = pin!(db.batch_execute("ROLLBACK"));
+            let _ = rollback.poll(&mut Context::from_waker(Waker::noop()));
+        }
+    }
+}
+
+/// Closes the connection instead of giving it back to the pool.
+fn discard(db: Db) {
+    if let Some(object) = Arc::into_inner(db) {
+        drop(Object::take(object));
+    }
+}
+
+/// How long an operation may be tried again, and how long it waits before the next time.
+struct Tries {
+    until: Instant,
+    pause: Duration,
+}
+
+impl Tries {
+    const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
+    async fn again(&mut self, fault: Fault) -> Result<()> {
+        let why = match fault {
+            Fault::Refused(error) => return Err(error),
+            Fault::Contended(why) | Fault::Lost(why) => why,
+        };
+        if Instant::now() + self.pause > self.until {
+            return Err(StoreError::Unavailable(why));
+        }
+        tracing::debug!(why, "an operation of the store is tried again");
+        sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(Self::LONGEST_PAUSE);
+        Ok(())
+    }
+}
+
+/// Takes locks that end with the transaction, for what has no row to lock yet. Equal for equal digests on all
+/// nodes; in the order of the digests, so that nobody waits in a circle.
+pub(super) async fn lock(db: &Connection, digests: &[Digest]) -> Fallible<()> {
+    let mut numbers: Vec<i64> = digests.iter().map(number).collect();
+    numbers.sort_unstable();
+    list(db, LOCK, &[&numbers], |_| Ok(())).await.map(drop)
+}
+
+fn number(digest: &Digest) -> i64 {
+    digest.first_chunk().copied().map_or(0, i64::from_be_bytes)
+}
+
+/// Proves that a read and a write work.
+pub(super) async fn beat(db: &Connection) -> Fallible<()> {
+    match run(db, BEAT, &[]).await? {
+        1 => Ok(()),
+        _ => Err(
+            StoreError::Unavailable("the database lost its heartbeat row or its schema".to_owned()).into(),
+        ),
+    }
+}

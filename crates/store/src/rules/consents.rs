@@ -1,0 +1,26 @@
+//! What people allowed before.
+
+use doorward_oauth::scope::ScopeSet;
+
+use crate::Consent;
+
+/// Adds to what was allowed before, less what the person has now left out; starts afresh when the client is not what
+/// it was (its fingerprint).
+pub(crate) fn merge(before: Option<Consent>, new: &Consent, declined: &ScopeSet) -> Consent {
+    let mut merged = new.clone();
+    if let Some(before) = before
+        && before.fingerprint == new.fingerprint
+    {
+        // A set that outgrew its bounds could not be read back: then only the new one is kept.
+        let kept = before.scopes.difference(declined);
+        let union = kept.union(&new.scopes).to_string();
+        merged.scopes = ScopeSet::parse(&union).unwrap_or(merged.scopes);
+        merged.redirect_uris = before.redirect_uris;
+        for uri in &new.redirect_uris {
+            if !merged.redirect_uris.contains(uri) {
+                merged.redirect_uris.push(uri.clone());
+            }
+        }
+    }
+    merged
+}

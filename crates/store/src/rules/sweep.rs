@@ -1,0 +1,39 @@
+//! What is past its use, and since when.
+
+use std::time::Duration;
+
+use doorward_oauth::time::UnixSeconds;
+
+/// A kind of row that a sweep removes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Sessions,
+    Throttles,
+    Issuances,
+    /// A redeemed code outlives its use, so that a replay is noticed.
+    Codes,
+    EndedGrants,
+    PendingGrants,
+    ExpiredGrants,
+    GrantsWithoutRefresh,
+    /// Registered by itself and then never allowed by anybody: whoever can reach the server can make such rows. One that
+    /// an operator disabled stays, or it would be enabled by registering again.
+    UnusedClients,
+}
+
+/// One kind after the other, and the time before which rows are past use; the caller removes each in an
+/// operation of its own.
+pub(crate) fn kinds(now: UnixSeconds, retain: Duration) -> [(Kind, UnixSeconds); 9] {
+    let retained = now - retain;
+    [
+        (Kind::Sessions, now),
+        (Kind::Throttles, now),
+        (Kind::Issuances, retained),
+        (Kind::Codes, retained),
+        (Kind::EndedGrants, retained),
+        (Kind::PendingGrants, retained),
+        (Kind::ExpiredGrants, retained),
+        (Kind::GrantsWithoutRefresh, retained),
+        (Kind::UnusedClients, retained),
+    ]
+}

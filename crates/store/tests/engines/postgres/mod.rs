@@ -1,0 +1,28 @@
+//! PostgreSQL: the conformance suite, several nodes, and a server that dies.
+
+mod cluster;
+mod limits;
+mod nodes;
+mod outage;
+mod tls;
+
+use std::sync::Arc;
+
+use doorward_store::postgres::{PostgresOptions, PostgresStore};
+
+use crate::conformance::scene::Opened;
+
+pub(crate) async fn opened() -> Option<Opened> {
+    let database = cluster::database().await?;
+    let options = PostgresOptions {
+        connections: 8,
+        ..PostgresOptions::default()
+    };
+    let store = PostgresStore::open(&database.url(), &options).await.unwrap();
+    Some(Opened {
+        store: Arc::new(store),
+        keep: Box::new(database),
+    })
+}
+
+crate::conformance::conformance!(crate::postgres::opened);

@@ -1,0 +1,255 @@
+//! The server dies and comes back; the wrong server, the wrong database.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use doorward_store::postgres::{PostgresOptions, PostgresStore};
+use doorward_store::{ClientSource, GrantState, RedeemOutcome, RotateOutcome, StoreError};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+
+use super::cluster::{Cluster, database, execute};
+use crate::conformance::scene::{Opened, Scene, at, client, fresh, redemption, rotation};
+
+/// `kill -9` to the server: every process of it dies as in a crash.
+fn kill(cluster: &mut Cluster) {
+    let restart = cluster.directory.join("restart");
+    std::fs::write(&restart, "").unwrap();
+    let pid = std::fs::read_to_string(cluster.directory.join("data/postmaster.pid")).unwrap();
+    let pid = pid.lines().next().unwrap();
+    assert!(
+        Command::new("kill")
+            .args(["-KILL", pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let mut keeper = cluster.keeper.take().unwrap();
+    drop(keeper.stdin.take());
+    keeper.wait().unwrap();
+    std::fs::remove_file(restart).unwrap();
+    // Its processes notice that it is gone, and only then a new one may start.
+    std::thread::sleep(Duration::from_millis(500));
+}
+
+fn options(retry_for: Duration) -> PostgresOptions {
+    PostgresOptions {
+        retry_for,
+        ..PostgresOptions::default()
+    }
+}
+
+async fn scene_on(cluster: &Cluster, retry_for: Duration) -> Scene {
+    execute(&cluster.url("postgres"), "CREATE DATABASE doorward").await;
+    let store = PostgresStore::open(&cluster.url("doorward"), &options(retry_for)).await;
+    Scene::new(Opened {
+        store: Arc::new(store.unwrap()),
+        keep: Box::new(()),
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_dead_server_is_unavailable_until_it_is_back() {
+    let Some(mut cluster) = Cluster::start() else {
+        return;
+    };
+    let scene = scene_on(&cluster, Duration::from_millis(200)).await;
+    let id = scene.active().await;
+    assert_eq!(scene.rotated(id, 1, at(1)).await, (2, false));
+    kill(&mut cluster);
+    for _ in 0..3 {
+        let answer = scene.store.rotate_refresh(rotation(id, 2, at(2))).await;
+        assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
+        assert!(matches!(
+            scene.store.ping().await,
+            Err(StoreError::Unavailable(_))
+        ));
+        assert!(matches!(
+            scene.store.grant(id).await,
+            Err(StoreError::Unavailable(_))
+        ));
+        let approval = scene.approval();
+        assert!(matches!(
+            scene.store.approve(approval).await,
+            Err(StoreError::Unavailable(_))
+        ));
+    }
+    cluster.run();
+    scene.store.ping().await.unwrap();
+    assert_eq!(scene.rotated(id, 2, at(3)).await, (3, false));
+    scene.approved().await;
+}
+
+/// Callers at work while the server crashes and restarts: each waits for it, and each single-use thing is used
+/// once by its own caller, whatever happened to the answers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_crash_under_load_loses_nothing_and_does_nothing_twice() {
+    let Some(mut cluster) = Cluster::start() else {
+        return;
+    };
+    let scene = Arc::new(scene_on(&cluster, Duration::from_secs(30)).await);
+    let stop = Arc::new(AtomicBool::new(false));
+    let callers: Vec<_> = (0..24)
+        .map(|_| {
+            let (scene, stop) = (Arc::clone(&scene), Arc::clone(&stop));
+            tokio::spawn(async move { work(&scene, &stop).await })
+        })
+        .collect();
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        cluster = tokio::task::spawn_blocking(move || {
+            kill(&mut cluster);
+            cluster.run();
+            cluster
+        })
+        .await
+        .unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    stop.store(true, Ordering::Relaxed);
+    let mut rotations = 0;
+    for caller in callers {
+        rotations += caller.await.unwrap();
+    }
+    assert!(rotations > 100, "{rotations}");
+}
+
+/// Every few answers are cut off after the server has done its work, and the connection with them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn lost_answers_do_nothing_twice() {
+    let Some(database) = database().await else { return };
+    let proxy = Proxy::start(&database.cluster.directory.join(".s.PGSQL.5432")).await;
+    let url = format!("postgres://doorward@127.0.0.1:{}/{}", proxy.port, database.name);
+    let store = PostgresStore::open(&url, &options(Duration::from_secs(30))).await;
+    let opened = Opened {
+        store: Arc::new(store.unwrap()),
+        keep: Box::new(database),
+    };
+    let scene = Arc::new(Scene::new(opened).await);
+    proxy.cut.store(true, Ordering::Relaxed);
+    let stop = Arc::new(AtomicBool::new(false));
+    let callers: Vec<_> = (0..12)
+        .map(|_| {
+            let (scene, stop) = (Arc::clone(&scene), Arc::clone(&stop));
+            tokio::spawn(async move { work(&scene, &stop).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    stop.store(true, Ordering::Relaxed);
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    let lost = proxy.lost.load(Ordering::Relaxed);
+    assert!(lost > 20, "only {lost} answers were lost");
+}
+
+/// Between the nodes and the server: loses one answer in thirty-seven once it may.
+struct Proxy {
+    port: u16,
+    cut: Arc<AtomicBool>,
+    lost: Arc<AtomicU32>,
+}
+
+impl Proxy {
+    async fn start(socket: &Path) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = Self {
+            port: listener.local_addr().unwrap().port(),
+            cut: Arc::default(),
+            lost: Arc::default(),
+        };
+        let (cut, lost) = (Arc::clone(&proxy.cut), Arc::clone(&proxy.lost));
+        let (socket, answers) = (socket.to_owned(), Arc::new(AtomicU32::new(0)));
+        tokio::spawn(async move {
+            while let Ok((node, _)) = listener.accept().await {
+                let server = UnixStream::connect(&socket).await.unwrap();
+                let (cut, lost, answers) = (Arc::clone(&cut), Arc::clone(&lost), Arc::clone(&answers));
+                tokio::spawn(async move {
+                    let is_lost = || {
+                        let now = cut.load(Ordering::Relaxed)
+                            && answers.fetch_add(1, Ordering::Relaxed).is_multiple_of(37);
+                        lost.fetch_add(u32::from(now), Ordering::Relaxed);
+                        now
+                    };
+                    forward(node, server, is_lost).await;
+                });
+            }
+        });
+        proxy
+    }
+}
+
+async fn forward(node: TcpStream, server: UnixStream, is_lost: impl Fn() -> bool) {
+    let (mut from_node, mut to_node) = node.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let questions = tokio::spawn(async move { tokio::io::copy(&mut from_node, &mut to_server).await });
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(length @ 1..) = from_server.read(&mut buffer).await {
+        if is_lost() || to_node.write_all(&buffer[..length]).await.is_err() {
+            break;
+        }
+    }
+    questions.abort();
+}
+
+/// Approves, redeems and rotates with tokens that nobody else has, so every answer is known beforehand.
+async fn work(scene: &Scene, stop: &AtomicBool) -> u32 {
+    let mut rotations = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let approval = scene.approved().await;
+        let redeemed = scene.store.redeem_code(redemption(&approval, at(1))).await;
+        assert!(matches!(redeemed, Ok(RedeemOutcome::Redeemed(_))), "{redeemed:?}");
+        let id = approval.grant.id;
+        let name = format!("client-{}", fresh());
+        let created = scene
+            .store
+            .create_client(client(&name, ClientSource::Admin))
+            .await;
+        assert_eq!(created, Ok(()));
+        for generation in 1..=20 {
+            let rotate = rotation(id, generation, at(2));
+            let jti = rotate.issuance.jti.clone();
+            match scene.store.rotate_refresh(rotate).await {
+                Ok(RotateOutcome::Rotated { successor, retry, .. }) => {
+                    assert_eq!((successor, retry), (generation + 1, false));
+                }
+                other => panic!("{other:?}"),
+            }
+            assert!(scene.store.issuance(&jti).await.unwrap().is_some());
+            rotations += 1;
+        }
+        let grant = scene.grant(id).await;
+        assert_eq!((grant.state, grant.generation), (GrantState::Active, 21));
+    }
+    rotations
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_wrong_at_the_start_is_told() {
+    let Some(database) = database().await else { return };
+    let open = async |url: String| match PostgresStore::open(&url, &PostgresOptions::default()).await {
+        Err(error) => error,
+        Ok(_) => panic!("opened {url}"),
+    };
+    let url = database.url();
+    let missing = open(format!("{url}_missing")).await;
+    assert!(
+        matches!(&missing, StoreError::Unusable(why) if why.contains("create the database")),
+        "{missing}"
+    );
+    let stranger = open(url.replace("doorward@", "stranger@")).await;
+    assert!(
+        matches!(&stranger, StoreError::Unusable(why) if why.contains("user and password")),
+        "{stranger}"
+    );
+    let nobody = open("postgres://doorward@127.0.0.1:1/doorward".to_owned()).await;
+    assert!(
+        matches!(&nobody, StoreError::Unavailable(why) if why.contains("cannot be reached")),
+        "{nobody}"
+    );
+}
