@@ -42,7 +42,10 @@ pub(crate) fn deny() -> Result<Outcome> {
 
 /// The tests of every crate, doctests included, counted from the test harness's own result lines.
 pub(crate) fn unit() -> Result<Outcome> {
+    install::postgresql()?;
     let mut command = cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]);
+    // `cargo test` alone skips the store's PostgreSQL suite where there is no server; here it must run.
+    command.env("DOORWARD_TEST_POSTGRES", "required");
     let output = command
         .stderr(Stdio::inherit())
         .output()

@@ -40,6 +40,16 @@ pub(crate) fn curl() -> Result<()> {
     system_packages(&[("curl", works("curl", &["--version"]))])
 }
 
+/// The server programs of PostgreSQL; the store's tests start their own server with them.
+pub(crate) fn postgresql() -> Result<()> {
+    let in_debians_place = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|version| version.path().join("bin/initdb").exists());
+    system_packages(&[("postgresql", in_debians_place || works("initdb", &["--version"]))])
+}
+
 pub(crate) fn cargo_deny() -> Result<PathBuf> {
     let tools = target().join("tools");
     let program = tools.join("bin/cargo-deny");
