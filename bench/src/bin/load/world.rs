@@ -196,7 +196,9 @@ impl World {
             ("csrf_token", field(&page, "csrf_token")?),
             ("decision", "allow"),
         ];
-        form.extend(SCOPE.split(' ').map(|scope| ("scope", scope)));
+        // Every box that the page offers ticked; without the last one there are no refresh tokens.
+        let ticked = SCOPE.split(' ').chain(["offline_access"]);
+        form.extend(ticked.map(|scope| ("scope", scope)));
         let header = (http::header::COOKIE, &cookies.header()?);
         let answer = connection.post("/consent", encode(&form), Some(header)).await?;
         ensure!(
