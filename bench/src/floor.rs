@@ -39,9 +39,13 @@ impl Rate {
     fn measure(time: Duration, mut once: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<Self> {
         let (started, cpu) = (Instant::now(), cpu::of_this_thread());
         let mut count = 0;
-        while started.elapsed() < time {
+        // At least once, whatever else the machine does.
+        loop {
             once()?;
             count += 1;
+            if started.elapsed() >= time {
+                break;
+            }
         }
         Ok(Self {
             count,
