@@ -125,16 +125,11 @@ impl ResourceUri {
     /// Where the metadata of this resource lives: the well-known path inserted before its own
     /// (RFC 9728 §3.1).
     pub fn metadata_url(&self) -> String {
-        format!("{}{}{}", self.origin(), ROOT_METADATA_PATH, self.path())
-    }
-
-    /// Where clients look when there is nothing at [`metadata_url`](Self::metadata_url).
-    pub fn root_metadata_url(&self) -> String {
-        format!("{}{ROOT_METADATA_PATH}", self.origin())
+        format!("{}{}{}", self.origin(), METADATA_PATH, self.path())
     }
 }
 
-const ROOT_METADATA_PATH: &str = "/.well-known/oauth-protected-resource";
+const METADATA_PATH: &str = "/.well-known/oauth-protected-resource";
 
 /// The canonical spelling, and where the path begins in it.
 fn canonical(uri: &Uri<'_>) -> (String, usize) {

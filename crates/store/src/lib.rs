@@ -16,6 +16,7 @@ mod operations;
 pub mod postgres;
 mod records;
 mod rules;
+mod sql;
 pub mod sqlite;
 
 use async_trait::async_trait;

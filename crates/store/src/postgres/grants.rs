@@ -8,7 +8,7 @@ use super::consents;
 use super::errors::Fallible;
 use super::statements::{Connection, Sql, find as row, list as rows, run, statements};
 use super::values::{Columns, only};
-use crate::rules::grants::matches;
+use crate::rules::grants::{forgets_consent, matches};
 use crate::rules::json;
 use crate::rules::pages::{page, page_start, rows_to_fetch};
 use crate::rules::words::Word;
@@ -183,8 +183,7 @@ pub(super) async fn list(
     Ok(page(found, request, |grant| grant.id.0.to_string()))
 }
 
-/// Ends what matches. When the person or an operator ends a grant, the remembered consent goes with it: the
-/// client has to ask again.
+/// Ends what matches, and forgets the consents that go with it.
 pub(super) async fn revoke(
     db: &Connection,
     filter: &GrantFilter,
@@ -210,7 +209,7 @@ pub(super) async fn revoke(
         return Ok(0);
     }
     end_by(db, END, &live, reason, now).await?;
-    if matches!(reason, EndReason::RevokedByUser | EndReason::RevokedByAdmin) {
+    if forgets_consent(reason) {
         consents::forget_grants(db, &live).await?;
     }
     Ok(live.len() as u64)

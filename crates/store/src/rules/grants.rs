@@ -1,6 +1,6 @@
-//! Which grants a filter means.
+//! Which grants a filter means, and what goes with a grant that ends.
 
-use crate::{Grant, GrantFilter};
+use crate::{EndReason, Grant, GrantFilter};
 
 pub(crate) fn matches(filter: &GrantFilter, grant: &Grant) -> bool {
     filter.user.is_none_or(|user| user == grant.user)
@@ -13,4 +13,10 @@ pub(crate) fn matches(filter: &GrantFilter, grant: &Grant) -> bool {
             .as_ref()
             .is_none_or(|resource| *resource == grant.resource)
         && filter.state.is_none_or(|state| state == grant.state)
+}
+
+/// Whether the remembered consent goes with the grant: when the person or an operator ends it, the client has to
+/// ask again.
+pub(crate) const fn forgets_consent(reason: EndReason) -> bool {
+    matches!(reason, EndReason::RevokedByUser | EndReason::RevokedByAdmin)
 }

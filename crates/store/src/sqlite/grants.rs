@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::consents;
 use super::statements::{Run, Sql, statements};
 use super::values::Columns;
-use crate::rules::grants::matches;
+use crate::rules::grants::{forgets_consent, matches};
 use crate::rules::json;
 use crate::rules::pages::{page, page_start, rows_to_fetch};
 use crate::rules::words::Word;
@@ -201,8 +201,7 @@ fn with_filter<T>(
     )
 }
 
-/// Ends what matches. When the person or an operator ends a grant, the remembered consent goes with it: the
-/// client has to ask again.
+/// Ends what matches, and forgets the consents that go with it.
 pub(super) fn revoke(
     db: &Connection,
     filter: &GrantFilter,
@@ -226,7 +225,7 @@ pub(super) fn revoke(
             Columns::new(row).grant()
         })
     })?;
-    let forget = matches!(reason, EndReason::RevokedByUser | EndReason::RevokedByAdmin);
+    let forget = forgets_consent(reason);
     for grant in &live {
         end(db, *grant, reason, now)?;
         if forget {
