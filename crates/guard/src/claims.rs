@@ -1,6 +1,7 @@
 //! What a verified token says.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use doorward_oauth::claims::Actor;
@@ -12,10 +13,22 @@ use crate::challenge::Challenges;
 
 /// Who calls, for whom, and what they may do: the claims of a verified access token (RFC 9068 §2.2).
 ///
+/// Cheap to clone; the claims themselves are read through [`TokenClaims`]: `claims.subject`, `claims.scopes`, …
 /// The token itself is not here: it is for this server alone and must not travel on.
 #[derive(Clone)]
-#[non_exhaustive]
 pub struct Claims {
+    token: Arc<TokenClaims>,
+    /// Of the guard that let the token through.
+    challenges: Option<Arc<Challenges>>,
+}
+
+/// What a token says.
+///
+/// A verifier of one's own makes it with [`TokenClaims::new`], fills in what it knows and turns it into
+/// [`Claims`].
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct TokenClaims {
     /// `sub`: the person or, without one, the client for whom the request is made.
     pub subject: String,
     /// `client_id`: the program that makes the request.
@@ -26,10 +39,14 @@ pub struct Claims {
     pub audience: Vec<String>,
     /// `iss`
     pub issuer: String,
-    /// `exp`
+    /// `exp`; [`NEVER`](Self::NEVER) when the token has no end.
     pub expires_at: UnixSeconds,
     /// `iat`
     pub issued_at: UnixSeconds,
+    /// `nbf`
+    pub not_before: Option<UnixSeconds>,
+    /// `auth_time`: when the person signed in.
+    pub auth_time: Option<UnixSeconds>,
     /// `jti`: names this token.
     pub jti: String,
     /// `gid`: names the grant that the token comes from, if the server says so.
@@ -41,10 +58,63 @@ pub struct Claims {
     pub key_thumbprint: Option<String>,
     /// Every claim of the token.
     pub raw: Map<String, Value>,
-    pub(crate) challenges: Arc<Challenges>,
+}
+
+impl TokenClaims {
+    /// The end of a token that has none.
+    pub const NEVER: UnixSeconds = UnixSeconds(i64::MAX);
+
+    /// Claims of which only these are known: who issued the token, to which client, for whom, and until when it counts.
+    /// Everything else is empty.
+    pub fn new(
+        issuer: impl Into<String>,
+        subject: impl Into<String>,
+        client_id: impl Into<String>,
+        expires_at: UnixSeconds,
+    ) -> Self {
+        Self {
+            subject: subject.into(),
+            client_id: client_id.into(),
+            scopes: ScopeSet::new(),
+            audience: Vec::new(),
+            issuer: issuer.into(),
+            expires_at,
+            issued_at: UnixSeconds(0),
+            not_before: None,
+            auth_time: None,
+            jti: String::new(),
+            grant_id: None,
+            actor: None,
+            key_thumbprint: None,
+            raw: Map::new(),
+        }
+    }
+}
+
+impl From<TokenClaims> for Claims {
+    fn from(token: TokenClaims) -> Self {
+        Self {
+            token: Arc::new(token),
+            challenges: None,
+        }
+    }
+}
+
+impl Deref for Claims {
+    type Target = TokenClaims;
+
+    fn deref(&self) -> &TokenClaims {
+        &self.token
+    }
 }
 
 impl Claims {
+    /// The same claims, at the guard with these challenges.
+    pub(crate) fn under(mut self, challenges: &Arc<Challenges>) -> Self {
+        self.challenges = Some(Arc::clone(challenges));
+        self
+    }
+
     /// Whether the scope was granted.
     pub fn has_scope(&self, scope: &str) -> bool {
         self.scopes.contains(scope)
@@ -62,13 +132,22 @@ impl Claims {
         }
         let missing = Scope::parse(scope).into_iter().collect();
         Err(MissingScope {
-            needed: self.challenges.needed(&missing),
+            needed: match &self.challenges {
+                Some(challenges) => challenges.needed(&missing),
+                None => missing,
+            },
             challenges: self.challenges.clone(),
         })
     }
 }
 
 impl fmt::Debug for Claims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.token.fmt(f)
+    }
+}
+
+impl fmt::Debug for TokenClaims {
     /// Without `raw`: other claims may be personal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Claims")
@@ -88,7 +167,11 @@ impl fmt::Debug for Claims {
 #[error("the access token does not have every scope that this needs: {needed}")]
 pub struct MissingScope {
     needed: ScopeSet,
-    challenges: Arc<Challenges>,
+    #[cfg_attr(
+        not(feature = "axum"),
+        expect(dead_code, reason = "for the answer in axum handlers")
+    )]
+    challenges: Option<Arc<Challenges>>,
 }
 
 impl MissingScope {
@@ -99,6 +182,6 @@ impl MissingScope {
 
     #[cfg(feature = "axum")]
     pub(crate) fn response(&self) -> http::Response<http_body_util::Full<bytes::Bytes>> {
-        crate::refusal::insufficient_scope(&self.challenges, &self.needed, None)
+        crate::refusal::insufficient_scope(self.challenges.as_deref(), &self.needed, None)
     }
 }

@@ -5,8 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use doorward_oauth::scope::ScopeSet;
+use doorward_oauth::time::Clock;
 
 use crate::builder::GuardBuilder;
+use crate::challenge::Challenges;
 use crate::claims::Claims;
 use crate::dpop::Dpop;
 use crate::layer::GuardLayer;
@@ -31,6 +33,8 @@ pub(crate) struct Inner {
     pub(crate) max_body: usize,
     pub(crate) sessions: Option<Sessions>,
     pub(crate) error_ids: ErrorIds,
+    pub(crate) challenges: Arc<Challenges>,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Guard {
@@ -74,7 +78,7 @@ impl Guard {
     pub async fn verify(&self, token: &str) -> Result<Claims, VerifyError> {
         let claims = self.0.verifier.verify(token).await?;
         self.0.dpop.check_bearer(&claims)?;
-        Ok(claims)
+        Ok(claims.under(&self.0.challenges))
     }
 }
 

@@ -163,14 +163,14 @@ impl Inner {
         self.authorize(&parts, &body, &claims)?;
         let mut next_nonce = None;
         if let Some(proof) = &proof {
-            let now = self.verifier.clock.now();
+            let now = self.clock.now();
             self.dpop.spend(proof, now).await?;
             next_nonce = self.dpop.next_nonce(proof, now);
         }
         // The token is for this server alone: nothing behind the guard can pass it on.
         credentials::strip(&mut parts.headers);
         parts.headers.remove(DPOP);
-        parts.extensions.insert(claims);
+        parts.extensions.insert(claims.under(&self.challenges));
         let visit = Visit {
             method: parts.method.clone(),
             principal,
@@ -197,7 +197,7 @@ impl Inner {
             VerifyError::KeysUnavailable { retry_after } => Refusal::KeysUnavailable { retry_after },
         })?;
         let request = dpop::Request { parts, served_at };
-        let now = self.verifier.clock.now();
+        let now = self.clock.now();
         let proof = self.dpop.check(scheme, token, &claims, &request, now)?;
         Ok((claims, proof))
     }
@@ -212,7 +212,7 @@ impl Inner {
             // An event id is a handle to a stream. Without a session, nobody can tell whose.
             (None, _) if parts.headers.contains_key(LAST_EVENT_ID) => Err(Refusal::ForeignSession),
             (None, _) => Ok(None),
-            (Some(id), None) if sessions.belongs_to(id.as_bytes(), principal, self.verifier.clock.now()) => {
+            (Some(id), None) if sessions.belongs_to(id.as_bytes(), principal, self.clock.now()) => {
                 Ok(Some(id.as_bytes().to_vec()))
             }
             _ => Err(Refusal::ForeignSession),
@@ -256,7 +256,7 @@ impl Inner {
                 besides.extend(scopes.iter().cloned());
             }
         }
-        let needed = self.verifier.challenges.needed(&besides);
+        let needed = self.challenges.needed(&besides);
         if claims.scopes.contains_all(&needed) {
             Ok(())
         } else {
@@ -275,13 +275,13 @@ impl Inner {
                 sessions.forget(session);
             }
         } else if let Some(id) = response.headers().get(SESSION_ID).filter(|_| status.is_success()) {
-            sessions.learn(id.as_bytes(), visit.principal, self.verifier.clock.now());
+            sessions.learn(id.as_bytes(), visit.principal, self.clock.now());
         }
     }
 
     fn refuse<R: Body<Data = Bytes>>(&self, refusal: Refusal) -> Response<Either<Full<Bytes>, R>> {
         refusal
-            .into_response(&self.verifier.challenges, &self.error_ids)
+            .into_response(&self.challenges, &self.error_ids)
             .map(Either::Left)
     }
 }

@@ -23,7 +23,7 @@ mod token_cache;
 mod verify;
 
 pub use builder::{BuildError, GuardBuilder};
-pub use claims::{Claims, MissingScope};
+pub use claims::{Claims, MissingScope, TokenClaims};
 pub use doorward_jose::Algorithm;
 pub use doorward_oauth::claims::Actor;
 pub use doorward_oauth::scope::{Scope, ScopeSet};

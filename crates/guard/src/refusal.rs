@@ -141,7 +141,9 @@ impl Refusal {
                     .insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
                 response
             }
-            Self::InsufficientScope { needed } => insufficient_scope(challenges, needed, Some(error_id)),
+            Self::InsufficientScope { needed } => {
+                insufficient_scope(Some(challenges), needed, Some(error_id))
+            }
             Self::ForeignSession => oauth(StatusCode::NOT_FOUND, "session_not_found", text::SESSION),
             Self::BodyTooLarge => oauth(
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -164,7 +166,7 @@ impl Refusal {
 
 /// `403 insufficient_scope` with the challenge for `needed`.
 pub(crate) fn insufficient_scope(
-    challenges: &Challenges,
+    challenges: Option<&Challenges>,
     needed: &ScopeSet,
     error_id: Option<&str>,
 ) -> Response<Full<Bytes>> {
@@ -177,10 +179,13 @@ pub(crate) fn insufficient_scope(
         members.insert("error_id".to_owned(), Value::from(id));
     }
     let response = json_response(StatusCode::FORBIDDEN, &body);
-    challenging(
-        response,
-        &challenges.insufficient_scope(needed, text::INSUFFICIENT),
-    )
+    match challenges {
+        Some(challenges) => challenging(
+            response,
+            &challenges.insufficient_scope(needed, text::INSUFFICIENT),
+        ),
+        None => response,
+    }
 }
 
 pub(crate) fn json_response(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {

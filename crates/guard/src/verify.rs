@@ -11,8 +11,7 @@ use doorward_oauth::time::Clock;
 use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
-use crate::challenge::Challenges;
-use crate::claims::Claims;
+use crate::claims::{Claims, TokenClaims};
 use crate::keys::{KeyError, Keys};
 use crate::token_cache::TokenCache;
 
@@ -81,7 +80,6 @@ pub(crate) struct Verifier {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) keys: Arc<Keys>,
     pub(crate) cache: TokenCache,
-    pub(crate) challenges: Arc<Challenges>,
 }
 
 impl Verifier {
@@ -149,7 +147,7 @@ impl Verifier {
         if claims.iat > now + self.skew {
             return Err(Rejection::IssuedInFuture);
         }
-        Ok(Claims {
+        Ok(Claims::from(TokenClaims {
             subject: claims.sub,
             client_id: claims.client_id,
             scopes: claims.scope.unwrap_or_default(),
@@ -157,13 +155,14 @@ impl Verifier {
             issuer: claims.iss,
             expires_at: claims.exp,
             issued_at: claims.iat,
+            not_before: claims.nbf,
+            auth_time: claims.auth_time,
             jti: claims.jti,
             grant_id: claims.gid,
             actor: claims.act,
             // Every other confirmation method is an error above (RFC 7800 §3.1).
             key_thumbprint: claims.cnf.map(|confirmation| confirmation.jkt),
             raw,
-            challenges: self.challenges.clone(),
-        })
+        }))
     }
 }
