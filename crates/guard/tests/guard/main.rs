@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod browser;
+mod conformance;
 mod credentials;
 mod dpop;
 mod http;
