@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::cache::{Entry, Fetched};
 use crate::error::FetchError;
+use crate::form::{FormAnswer, FormRequest};
 use crate::policy::{FetchPolicy, Limits};
 use crate::request::{self, Answer};
 use crate::resolver::{Guarded, Resolver, SystemResolver};
@@ -148,6 +149,22 @@ impl Fetcher {
             .await
     }
 
+    /// Posts a form, once, and returns the answer whatever its status. Nothing is cached or shared; the
+    /// exchange ends when the caller goes away. Of `limits`, `max_body` and `timeout` count.
+    ///
+    /// # Errors
+    /// Every [`FetchError`] but [`FetchError::Setup`], [`FetchError::Status`] and [`FetchError::NotJson`].
+    pub async fn post_form(&self, form: FormRequest<'_>, limits: &Limits) -> Result<FormAnswer, FetchError> {
+        let inner = &self.inner;
+        let target = Target::parse(form.url, &inner.policy)?;
+        let exchange = async {
+            let _slots = inner.slots(&target).await?;
+            request::post(&inner.client, &inner.policy, &target, &form, limits).await
+        };
+        let answer = tokio::time::timeout(limits.timeout, exchange).await;
+        answer.unwrap_or(Err(FetchError::Timeout))
+    }
+
     /// The caller found the document to be useless: keep it no longer than a failure.
     pub fn distrust(&self, url: &str, limits: &Limits) {
         let key = Key::new(url, limits);
@@ -252,9 +269,7 @@ impl Inner {
         known: Option<&Fetched>,
         limits: &Limits,
     ) -> Result<Answer, FetchError> {
-        // The host's slot first: those who queue for a slow host must not hold the slots of all.
-        let _host_slot = acquire(self.host_slots(target)).await?;
-        let _slot = acquire(self.slots.clone()).await?;
+        let _slots = self.slots(target).await?;
         let etag = known.and_then(|document| document.etag.as_deref());
         request::get(&self.client, &self.policy, target, etag, limits).await
     }
@@ -286,6 +301,13 @@ impl Inner {
             self.cache.remove(key);
         }
         Ok(document)
+    }
+
+    /// The right to one request.
+    async fn slots(&self, target: &Target) -> Result<[OwnedSemaphorePermit; 2], FetchError> {
+        // The host's slot first: those who queue for a slow host must not hold the slots of all.
+        let host_slot = acquire(self.host_slots(target)).await?;
+        Ok([host_slot, acquire(self.slots.clone()).await?])
     }
 
     fn host_slots(&self, target: &Target) -> Arc<Semaphore> {

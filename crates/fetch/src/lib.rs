@@ -7,7 +7,7 @@
 //! answer must be public ([`is_public_address`]). The answer is bounded in time and size and must be JSON.
 //!
 //! What came back is cached as HTTP says, within bounds; failures for a few seconds. Many callers who want
-//! the same document make one request.
+//! the same document make one request. Forms ([`Fetcher::post_form`]) go the same guarded way, each exactly once.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), doorward_fetch::FetchError> {
@@ -27,6 +27,7 @@ mod address;
 mod cache;
 mod error;
 mod fetcher;
+mod form;
 mod policy;
 mod request;
 mod resolver;
@@ -37,5 +38,6 @@ pub use address::is_public_address;
 pub use cache::Fetched;
 pub use error::FetchError;
 pub use fetcher::Fetcher;
+pub use form::{FormAnswer, FormRequest};
 pub use policy::{AllowedHost, FetchPolicy, InvalidAllowedHost, Limits};
 pub use resolver::{Resolver, SystemResolver};

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use reqwest::{Client, Response};
 
 use crate::cache::lifetime;
 use crate::error::FetchError;
+use crate::form::{FormAnswer, FormRequest};
 use crate::policy::{FetchPolicy, Limits};
 use crate::target::{Target, address_is_allowed};
 
@@ -63,6 +64,38 @@ pub(crate) async fn get(
     })
 }
 
+/// Sends a form once. Every status but a redirect is an answer; what its body is, the caller finds out.
+pub(crate) async fn post(
+    client: &Client,
+    policy: &FetchPolicy,
+    target: &Target,
+    form: &FormRequest<'_>,
+    limits: &Limits,
+) -> Result<FormAnswer, FetchError> {
+    let content_type = HeaderValue::from_static("application/x-www-form-urlencoded");
+    let mut headers: HeaderMap = form.headers.iter().cloned().collect();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(CONTENT_TYPE, content_type);
+    let mut response = client
+        .post(target.url.clone())
+        .headers(headers)
+        .body(form.body.to_owned())
+        .send()
+        .await
+        .map_err(|error| FetchError::from_client(&error))?;
+    check_peer(&response, target, policy)?;
+    if response.status().is_redirection() {
+        return Err(FetchError::Redirected);
+    }
+    check_encoding(response.headers())?;
+    Ok(FormAnswer {
+        status: response.status(),
+        headers: std::mem::take(response.headers_mut()),
+        body: read_body(response, limits.max_body).await?,
+    })
+}
+
 /// The resolver let only allowed addresses through, and literal ones were checked with the URL. That the
 /// connection really went there is checked once more, should a library below change its ways.
 fn check_peer(response: &Response, target: &Target, policy: &FetchPolicy) -> Result<(), FetchError> {
@@ -74,16 +107,19 @@ fn check_peer(response: &Response, target: &Target, policy: &FetchPolicy) -> Res
     }
 }
 
+fn check_encoding(headers: &HeaderMap) -> Result<(), FetchError> {
+    let encoded = headers.get(CONTENT_ENCODING).is_some_and(|encoding| {
+        !encoding
+            .to_str()
+            .is_ok_and(|encoding| encoding.trim().eq_ignore_ascii_case("identity"))
+    });
+    if encoded { Err(FetchError::Encoded) } else { Ok(()) }
+}
+
 fn check_headers(headers: &HeaderMap) -> Result<(), FetchError> {
-    let text = |name| {
-        headers
-            .get(name)
-            .map(|value: &http::HeaderValue| value.to_str().unwrap_or_default())
-    };
-    if text(CONTENT_ENCODING).is_some_and(|encoding| !encoding.trim().eq_ignore_ascii_case("identity")) {
-        return Err(FetchError::Encoded);
-    }
-    let content_type = text(CONTENT_TYPE).unwrap_or_default();
+    check_encoding(headers)?;
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type = content_type.unwrap_or_default();
     let essence = content_type
         .split(';')
         .next()

@@ -5,4 +5,5 @@
 mod addresses;
 mod answers;
 mod cache;
+mod forms;
 mod support;
