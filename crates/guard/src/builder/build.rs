@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use doorward_oauth::issuer::Issuer;
+use doorward_oauth::issuer::{Issuer, IssuerRules};
 use doorward_oauth::resource::ResourceUri;
 use doorward_oauth::scope::{Scope, ScopeSet};
 
@@ -27,7 +27,11 @@ impl GuardBuilder {
     /// # Errors
     /// A [`BuildError`] that says which setting to change.
     pub fn build(self) -> Result<Guard, BuildError> {
-        let issuer = Issuer::parse(&self.issuer).map_err(|reason| BuildError::Issuer {
+        let rules = IssuerRules {
+            trailing_slash: true,
+            ..IssuerRules::default()
+        };
+        let issuer = Issuer::parse_with(&self.issuer, rules).map_err(|reason| BuildError::Issuer {
             issuer: self.issuer.clone(),
             reason,
         })?;
