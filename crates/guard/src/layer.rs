@@ -194,7 +194,10 @@ impl Inner {
         };
         let claims = self.verifier.verify(token).await.map_err(|error| match error {
             VerifyError::Rejected(rejection) => Refusal::InvalidToken(rejection),
-            VerifyError::KeysUnavailable { retry_after } => Refusal::KeysUnavailable { retry_after },
+            VerifyError::KeysUnavailable { retry_after }
+            | VerifyError::IntrospectionUnavailable { retry_after } => {
+                Refusal::KeysUnavailable { retry_after }
+            }
         })?;
         let request = dpop::Request { parts, served_at };
         let now = self.clock.now();

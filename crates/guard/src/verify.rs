@@ -49,6 +49,32 @@ pub enum Rejection {
     NotSenderConstrained,
     /// The token is bound to another key than the one of the proof.
     ProofKey,
+    /// The token, or the grant that it comes from, was revoked.
+    Revoked,
+}
+
+impl Rejection {
+    /// A short name, for metrics. Stays the same from release to release.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "token_malformed",
+            Self::Algorithm => "token_algorithm",
+            Self::Type => "token_type",
+            Self::Issuer => "token_issuer",
+            Self::NoKeyId => "token_no_key_id",
+            Self::UnknownKey => "token_unknown_key",
+            Self::Signature => "token_signature",
+            Self::Claims => "token_claims",
+            Self::Audience => "token_audience",
+            Self::Expired => "token_expired",
+            Self::NotYetValid => "token_not_yet_valid",
+            Self::IssuedInFuture => "token_issued_in_future",
+            Self::SenderConstrained => "token_sender_constrained",
+            Self::NotSenderConstrained => "token_not_sender_constrained",
+            Self::ProofKey => "token_proof_key",
+            Self::Revoked => "token_revoked",
+        }
+    }
 }
 
 /// Why a token was not verified.
@@ -61,6 +87,12 @@ pub enum VerifyError {
     /// The issuer's keys are not there, so nobody knows: `503`.
     #[error("the keys of the authorization server are not available")]
     KeysUnavailable {
+        /// When it is worth trying again.
+        retry_after: Duration,
+    },
+    /// Whether the token still counts cannot be asked: `503`.
+    #[error("the authorization server cannot be asked about the access token")]
+    IntrospectionUnavailable {
         /// When it is worth trying again.
         retry_after: Duration,
     },
