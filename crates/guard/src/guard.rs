@@ -57,11 +57,14 @@ impl Guard {
     }
 
     /// The paths at which the resource metadata must be served (RFC 9728 §3.1): the one with the resource's path
-    /// inserted and, unless turned off, the one at the root.
+    /// inserted, the same without a slash at its end, and, unless turned off, the one at the root.
     pub fn metadata_paths(&self) -> Vec<&str> {
         let inserted = self.0.metadata.path.as_str();
-        let root = (self.0.root_metadata && inserted != ROOT_PATH).then_some(ROOT_PATH);
-        std::iter::once(inserted).chain(root).collect()
+        let without_slash = inserted.strip_suffix('/');
+        let root = Some(ROOT_PATH).filter(|root| {
+            self.0.root_metadata && inserted != *root && without_slash != Some(*root)
+        });
+        [Some(inserted), without_slash, root].into_iter().flatten().collect()
     }
 
     /// Begins to fetch the issuer's keys in the background. Happens by itself when the guard is put to work inside a

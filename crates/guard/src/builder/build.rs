@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use doorward_oauth::issuer::{Issuer, IssuerRules};
-use doorward_oauth::resource::ResourceUri;
+use doorward_oauth::resource::{ResourceRules, ResourceUri};
 use doorward_oauth::scope::{Scope, ScopeSet};
 
 use super::{BuildError, GuardBuilder, MAX_SKEW};
@@ -35,7 +35,11 @@ impl GuardBuilder {
             issuer: self.issuer.clone(),
             reason,
         })?;
-        let resource = ResourceUri::parse(&self.resource).map_err(|reason| BuildError::Resource {
+        let rules = ResourceRules {
+            query: true,
+            ..ResourceRules::default()
+        };
+        let resource = ResourceUri::parse_with(&self.resource, rules).map_err(|reason| BuildError::Resource {
             resource: self.resource.clone(),
             reason,
         })?;
