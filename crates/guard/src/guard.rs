@@ -61,10 +61,12 @@ impl Guard {
     pub fn metadata_paths(&self) -> Vec<&str> {
         let inserted = self.0.metadata.path.as_str();
         let without_slash = inserted.strip_suffix('/');
-        let root = Some(ROOT_PATH).filter(|root| {
-            self.0.root_metadata && inserted != *root && without_slash != Some(*root)
-        });
-        [Some(inserted), without_slash, root].into_iter().flatten().collect()
+        let root = Some(ROOT_PATH)
+            .filter(|root| self.0.root_metadata && inserted != *root && without_slash != Some(*root));
+        [Some(inserted), without_slash, root]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// Begins to fetch the issuer's keys in the background. Happens by itself when the guard is put to work inside a

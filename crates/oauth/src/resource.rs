@@ -150,12 +150,7 @@ impl ResourceUri {
     /// Where the metadata of this resource lives: the well-known path inserted before its own path and query
     /// (RFC 9728 §3.1).
     pub fn metadata_url(&self) -> String {
-        format!(
-            "{}{METADATA_PATH}{}{}",
-            self.origin(),
-            self.path(),
-            self.query()
-        )
+        format!("{}{METADATA_PATH}{}{}", self.origin(), self.path(), self.query())
     }
 }
 
