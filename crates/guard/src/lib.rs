@@ -7,6 +7,7 @@ mod builder;
 mod challenge;
 mod claims;
 mod credentials;
+mod discovery;
 mod dpop;
 mod fetch;
 mod guard;

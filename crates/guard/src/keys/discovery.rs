@@ -1,17 +1,14 @@
-//! From the issuer to its keys: metadata (RFC 8414 §3, OpenID Connect Discovery §4), then the JWK set.
+//! From the issuer to its keys: metadata, then the JWK set.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use doorward_jose::{JwkSet, MAX_JWK_SET_BYTES, json};
+use doorward_jose::{JwkSet, MAX_JWK_SET_BYTES};
 use doorward_oauth::issuer::Issuer;
-use serde::Deserialize;
-use url::{Host, Url};
+use serde_json::Value;
 
+use crate::discovery::{self, MetadataError};
 use crate::fetch::{Fetch, FetchFailure};
-
-/// The largest metadata document, in bytes.
-const MAX_METADATA_BYTES: usize = 128 * 1024;
 
 /// How long metadata may take when it is known where the keys are: requests that wait for a new key wait for it, too.
 const REDISCOVERY_TIMEOUT: Duration = Duration::from_secs(3);
@@ -19,14 +16,8 @@ const REDISCOVERY_TIMEOUT: Duration = Duration::from_secs(3);
 /// Why the keys could not be had. For the log.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DiscoveryError {
-    #[error("the metadata of the authorization server could not be fetched: {0}")]
-    Metadata(FetchFailure),
-    #[error("the metadata of the authorization server is no valid JSON object with `issuer` and `jwks_uri`")]
-    MetadataMalformed,
-    #[error(
-        "the metadata names another issuer; configure the issuer exactly as the authorization server does"
-    )]
-    IssuerMismatch,
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
     #[error("the metadata has no https `jwks_uri`")]
     JwksUriRefused,
     #[error("the key set could not be fetched: {0}")]
@@ -35,13 +26,6 @@ pub(crate) enum DiscoveryError {
     NoUsableKey,
     #[error("the authorization server did not answer in time")]
     Timeout,
-}
-
-/// The two members that the guard needs.
-#[derive(Deserialize)]
-struct Metadata {
-    issuer: String,
-    jwks_uri: Option<String>,
 }
 
 pub(crate) struct Discovery {
@@ -102,52 +86,13 @@ impl Discovery {
     }
 
     async fn discover(&self) -> Result<String, DiscoveryError> {
-        let mut first_error = None;
-        for url in self.issuer.authorization_server_metadata_urls() {
-            match self.metadata_at(&url).await {
-                Ok(jwks_uri) => return Ok(jwks_uri),
-                Err(error) => {
-                    first_error.get_or_insert(error);
-                }
-            }
-        }
-        Err(first_error.unwrap_or(DiscoveryError::MetadataMalformed))
-    }
-
-    async fn metadata_at(&self, url: &str) -> Result<String, DiscoveryError> {
-        let document = self
-            .fetch
-            .get_json(url, MAX_METADATA_BYTES)
-            .await
-            .map_err(DiscoveryError::Metadata)?;
-        let metadata: Metadata =
-            json::from_slice(&document.body).map_err(|_| DiscoveryError::MetadataMalformed)?;
-        // RFC 8414 §3.3: byte for byte.
-        if metadata.issuer != self.issuer.as_str() {
-            return Err(DiscoveryError::IssuerMismatch);
-        }
-        metadata
-            .jwks_uri
-            .filter(|uri| self.may_hold_keys(uri))
-            .ok_or(DiscoveryError::JwksUriRefused)
-    }
-
-    /// `https`, or `http` on loopback for an issuer that is there as well.
-    fn may_hold_keys(&self, uri: &str) -> bool {
-        let Ok(url) = Url::parse(uri) else {
-            return false;
-        };
-        let loopback = match url.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        };
-        match url.scheme() {
-            "https" => true,
-            "http" => loopback && self.issuer.is_loopback(),
-            _ => false,
-        }
+        let issuer = &self.issuer;
+        discovery::discover(issuer, &*self.fetch, |metadata, _| match metadata.get("jwks_uri") {
+            Some(Value::String(uri)) if discovery::may_be_used(issuer, uri) => Ok(uri.clone()),
+            Some(Value::String(_)) | None => Err(DiscoveryError::JwksUriRefused),
+            Some(_) => Err(DiscoveryError::Metadata(MetadataError::Malformed)),
+        })
+        .await
     }
 
     fn remember(&self, jwks_uri: &str) {
