@@ -56,6 +56,8 @@ pub struct TokenClaims {
     /// `cnf.jkt`: the RFC 7638 thumbprint of the key that the token is bound to. The sender has proved to have the key
     /// (RFC 9449).
     pub key_thumbprint: Option<String>,
+    /// `kid` of the header: the issuer's key that signed the token.
+    pub key_id: Option<String>,
     /// Every claim of the token.
     pub raw: Map<String, Value>,
 }
@@ -86,6 +88,7 @@ impl TokenClaims {
             grant_id: None,
             actor: None,
             key_thumbprint: None,
+            key_id: None,
             raw: Map::new(),
         }
     }

@@ -136,7 +136,7 @@ impl Verifier {
         let key = set.find(key_id).ok_or(Rejection::UnknownKey)?;
         let verified = jws.verify(key).map_err(|_| Rejection::Signature)?;
         let raw = verified.claims().map_err(|_| Rejection::Claims)?;
-        let claims = self.check_claims(raw)?;
+        let claims = self.check_claims(key_id, raw)?;
         self.cache.put(digest, set.generation, &claims);
         Ok(claims)
     }
@@ -157,7 +157,7 @@ impl Verifier {
         header.key_id.as_deref().ok_or(Rejection::NoKeyId)
     }
 
-    fn check_claims(&self, raw: Map<String, Value>) -> Result<Claims, Rejection> {
+    fn check_claims(&self, key_id: &str, raw: Map<String, Value>) -> Result<Claims, Rejection> {
         let claims = AccessTokenClaims::deserialize(&raw).map_err(|_| Rejection::Claims)?;
         if claims.iss != self.issuer.as_str() {
             return Err(Rejection::Issuer);
@@ -194,6 +194,7 @@ impl Verifier {
             actor: claims.act,
             // Every other confirmation method is an error above (RFC 7800 §3.1).
             key_thumbprint: claims.cnf.map(|confirmation| confirmation.jkt),
+            key_id: Some(key_id.to_owned()),
             raw,
         }))
     }
