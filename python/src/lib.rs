@@ -1,10 +1,26 @@
 //! `doorward._core`: the guard for Python. Nothing is decided here; types and waiting are translated.
 
+mod bridge;
+mod claims;
+mod clock;
+mod errors;
+mod guard;
+mod json;
+mod runtime;
+mod transport;
+
 use pyo3::prelude::*;
 
-#[pymodule]
+#[pymodule(gil_used = false)]
 mod _core {
     use super::{Bound, PyModule, PyResult};
+
+    #[pymodule_export]
+    use crate::claims::{VerifiedClaims, VerifiedDPoPProof};
+    #[pymodule_export]
+    use crate::guard::Guard;
+    #[pymodule_export]
+    use crate::runtime::shut_down;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -1,0 +1,103 @@
+//! Errors as the exceptions of `doorward.errors`.
+
+use doorward_guard::{BuildError, Rejection, VerifyError};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{IntoPyDict as _, PyDict};
+
+/// The exception class `name` of `doorward.errors`, made with a message and keyword arguments.
+pub(crate) fn make<'py>(
+    py: Python<'py>,
+    name: &str,
+    message: &str,
+    arguments: Option<&Bound<'py, PyDict>>,
+) -> PyErr {
+    static MODULE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let module = MODULE.get_or_try_init(py, || {
+        PyModule::import(py, "doorward.errors").map(|module| module.into_any().unbind())
+    });
+    let made = module.and_then(|module| {
+        module
+            .bind(py)
+            .getattr(name)?
+            .call((message,), arguments)
+    });
+    match made {
+        Ok(exception) => PyErr::from_value(exception),
+        Err(error) => PyRuntimeError::new_err(format!("{message} ({error})")),
+    }
+}
+
+/// Why a token was not verified. What the token says is in no message.
+pub(crate) fn verify(py: Python<'_>, error: VerifyError, dpop: bool) -> PyErr {
+    match error {
+        VerifyError::Rejected(rejection) => {
+            let (class, message) = rejected(rejection, dpop);
+            let reason = [("reason", reason(rejection))].into_py_dict(py);
+            make(py, class, message, reason.ok().as_ref())
+        }
+        VerifyError::KeysUnavailable { retry_after } => {
+            let arguments = [("retry_after", retry_after.as_secs().max(1))].into_py_dict(py);
+            make(
+                py,
+                "JWKSFetchError",
+                "the keys of the authorization server are not available",
+                arguments.ok().as_ref(),
+            )
+        }
+        other => make(py, "VerifierRuntimeError", &other.to_string(), None),
+    }
+}
+
+fn rejected(rejection: Rejection, dpop: bool) -> (&'static str, &'static str) {
+    match rejection {
+        Rejection::Expired => ("TokenExpiredError", "the access token has expired"),
+        Rejection::Malformed | Rejection::NoKeyId | Rejection::UnknownKey | Rejection::Signature => (
+            "InvalidSignatureError",
+            "the access token is not signed by a key of its issuer",
+        ),
+        Rejection::SenderConstrained if dpop => (
+            "DPoPProofMissingError",
+            "the access token is bound to a key and came without a proof",
+        ),
+        Rejection::SenderConstrained => (
+            "DPoPNotSupportedError",
+            "the access token is bound to a key; turn DPoP on to take such tokens",
+        ),
+        Rejection::NotSenderConstrained => (
+            "DPoPBindingMismatchError",
+            "the access token is not bound to a key as it must be here, or came with a proof without being bound",
+        ),
+        Rejection::ProofKey => (
+            "DPoPBindingMismatchError",
+            "the access token is bound to another key than the proof's",
+        ),
+        _ => (
+            "InvalidClaimsError",
+            "the access token is not meant for this resource, or not now",
+        ),
+    }
+}
+
+/// `UnknownKey` -> `unknown_key`.
+fn reason(rejection: Rejection) -> String {
+    let mut text = String::new();
+    for letter in format!("{rejection:?}").chars() {
+        if letter.is_ascii_uppercase() && !text.is_empty() {
+            text.push('_');
+        }
+        text.push(letter.to_ascii_lowercase());
+    }
+    text
+}
+
+/// Why a guard cannot be built.
+pub(crate) fn build(py: Python<'_>, error: &BuildError) -> PyErr {
+    let class = match error {
+        BuildError::Issuer { .. } => "InvalidIssuerError",
+        BuildError::Resource { .. } | BuildError::ResourcePath(_) => "InvalidResourceError",
+        _ => return PyValueError::new_err(error.to_string()),
+    };
+    make(py, class, &error.to_string(), None)
+}

@@ -1,0 +1,169 @@
+//! `_core.Guard`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorward_guard::{Algorithm, DpopPolicy, GuardBuilder};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::claims::VerifiedClaims;
+use crate::clock::PyClock;
+use crate::transport::{EventLoop, PyTransport};
+use crate::{bridge, errors, runtime};
+
+/// What `doorward.Guard` was told, checked and with every default filled in.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct Settings {
+    scopes: Vec<String>,
+    required_scopes: Vec<String>,
+    tool_scopes: HashMap<String, Vec<String>>,
+    algorithms: Vec<String>,
+    clock_skew_seconds: u64,
+    jwks_refresh_seconds: u64,
+    cache_max_entries: usize,
+    max_body: usize,
+    resource_name: Option<String>,
+    resource_documentation: Option<String>,
+    root_metadata: bool,
+    allowed_origins: Vec<String>,
+    bind_sessions: bool,
+    dpop: Option<DpopOptions>,
+    transport: Option<Py<PyAny>>,
+    clock: Option<Py<PyAny>>,
+}
+
+/// `InboundDPoPOptions`.
+#[derive(FromPyObject)]
+struct DpopOptions {
+    required: bool,
+    max_proof_age_seconds: u64,
+    clock_skew_seconds: u64,
+    allowed_proof_algorithms: Vec<String>,
+    require_nonce: bool,
+    replay_capacity: usize,
+}
+
+impl Settings {
+    fn builder(self, issuer: String, resource: String, event_loop: &EventLoop) -> PyResult<GuardBuilder> {
+        let mut builder = doorward_guard::Guard::builder(issuer, resource)
+            .scopes(self.scopes)
+            .required_scopes(self.required_scopes)
+            .algorithms(algorithms(&self.algorithms)?)
+            .clock_skew(Duration::from_secs(self.clock_skew_seconds))
+            .key_refresh(Duration::from_secs(self.jwks_refresh_seconds))
+            .token_cache(self.cache_max_entries)
+            .max_body(self.max_body)
+            .root_metadata(self.root_metadata)
+            .allowed_origins(self.allowed_origins)
+            .bind_sessions(self.bind_sessions);
+        for (tool, scopes) in self.tool_scopes {
+            builder = builder.tool_scopes(tool, scopes);
+        }
+        if let Some(name) = self.resource_name {
+            builder = builder.resource_name(name);
+        }
+        if let Some(url) = self.resource_documentation {
+            builder = builder.resource_documentation(url);
+        }
+        if let Some(options) = self.dpop {
+            builder = options.apply(builder)?;
+        }
+        if let Some(callable) = self.transport {
+            builder = builder.fetch(Arc::new(PyTransport::new(callable, event_loop.clone())));
+        }
+        if let Some(callable) = self.clock {
+            builder = builder.clock(Arc::new(PyClock(callable)));
+        }
+        Ok(builder)
+    }
+}
+
+impl DpopOptions {
+    fn apply(self, builder: GuardBuilder) -> PyResult<GuardBuilder> {
+        let policy = if self.required {
+            DpopPolicy::Require
+        } else {
+            DpopPolicy::Accept
+        };
+        Ok(builder
+            .dpop(policy)
+            .dpop_window(
+                Duration::from_secs(self.max_proof_age_seconds),
+                Duration::from_secs(self.clock_skew_seconds),
+            )
+            .dpop_algorithms(algorithms(&self.allowed_proof_algorithms)?)
+            .dpop_nonces(self.require_nonce)
+            .dpop_replay_capacity(self.replay_capacity))
+    }
+}
+
+fn algorithms(names: &[String]) -> PyResult<Vec<Algorithm>> {
+    let parse = |name: &String| {
+        name.parse().map_err(|_| {
+            PyValueError::new_err(format!(
+                "the algorithm {name:?} cannot be used; choose among ES256, ES384, EdDSA, RS256, RS384, RS512, PS256"
+            ))
+        })
+    };
+    names.iter().map(parse).collect()
+}
+
+/// The guard itself. `doorward.Guard` is its face.
+#[pyclass(frozen, module = "doorward._core")]
+pub(crate) struct Guard {
+    guard: doorward_guard::Guard,
+    dpop: bool,
+    /// Only where the transport is Python's.
+    event_loop: Option<EventLoop>,
+}
+
+#[pymethods]
+impl Guard {
+    #[new]
+    fn new(py: Python<'_>, issuer: String, resource: String, settings: Settings) -> PyResult<Self> {
+        let event_loop = EventLoop::default();
+        let has_transport = settings.transport.is_some();
+        let dpop = settings.dpop.is_some();
+        let guard = settings
+            .builder(issuer, resource, &event_loop)?
+            .build()
+            .map_err(|error| errors::build(py, &error))?;
+        Ok(Self {
+            guard,
+            dpop,
+            event_loop: has_transport.then_some(event_loop),
+        })
+    }
+
+    /// Begins to fetch the issuer's keys.
+    fn start(&self, py: Python<'_>) -> PyResult<()> {
+        self.remember_loop(py);
+        let runtime = runtime::handle()?;
+        let _entered = runtime.enter();
+        self.guard.start();
+        Ok(())
+    }
+
+    /// `VerifiedClaims`, or a future of them.
+    fn verify(&self, py: Python<'_>, token: String) -> PyResult<Py<PyAny>> {
+        self.remember_loop(py);
+        let guard = self.guard.clone();
+        let dpop = self.dpop;
+        let verified = async move { guard.verify(&token).await };
+        bridge::run(py, verified, move |py, verified| match verified {
+            Ok(claims) => Ok(Py::new(py, VerifiedClaims::new(claims))?.into_any()),
+            Err(error) => Err(errors::verify(py, error, dpop)),
+        })
+    }
+}
+
+impl Guard {
+    fn remember_loop(&self, py: Python<'_>) {
+        if let Some(event_loop) = &self.event_loop {
+            event_loop.remember(py);
+        }
+    }
+}
