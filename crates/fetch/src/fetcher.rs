@@ -5,21 +5,16 @@ use doorward_oauth::time::{Clock, UnixSeconds};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use quick_cache::sync::Cache;
-use reqwest::Client;
-use reqwest::redirect::Policy as RedirectPolicy;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::cache::{Entry, Fetched};
+use crate::client::Clients;
 use crate::error::FetchError;
 use crate::form::{FormAnswer, FormRequest};
 use crate::policy::{FetchPolicy, Limits};
 use crate::request::{self, Answer};
-use crate::resolver::{Guarded, Resolver, SystemResolver};
+use crate::resolver::{Resolver, SystemResolver};
 use crate::target::Target;
-use crate::tls;
-
-/// More response headers than this end a request.
-const MAX_HEADERS: usize = 64;
 
 /// Hosts without a request are forgotten when the table reaches this size.
 const IDLE_HOSTS: usize = 256;
@@ -34,7 +29,7 @@ pub struct Fetcher {
 }
 
 struct Inner {
-    client: Client,
+    clients: Clients,
     policy: Arc<FetchPolicy>,
     clock: Arc<dyn Clock>,
     cache: Cache<Key, Entry>,
@@ -60,10 +55,10 @@ impl Key {
 }
 
 impl Fetcher {
-    /// A fetcher that uses the system's resolver. Reads the system's certificates and the policy's CA file.
+    /// A fetcher that uses the system's resolver. Reads the system's certificates and the policy's.
     ///
     /// # Errors
-    /// [`FetchError::Setup`] when the CA file cannot be read or the HTTP client not be built.
+    /// [`FetchError::Setup`] when the policy's certificates cannot be read or the HTTP client not be built.
     pub fn new(policy: FetchPolicy, clock: Arc<dyn Clock>) -> Result<Self, FetchError> {
         Self::with_resolver(policy, clock, Arc::new(SystemResolver))
     }
@@ -72,40 +67,14 @@ impl Fetcher {
     ///
     /// # Errors
     /// As [`Fetcher::new`].
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one place for what others chose to have fetched"
-    )]
     pub fn with_resolver(
         policy: FetchPolicy,
         clock: Arc<dyn Clock>,
         resolver: Arc<dyn Resolver>,
     ) -> Result<Self, FetchError> {
         let policy = Arc::new(policy);
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls::client_config(&policy)?)
-            .dns_resolver(Arc::new(Guarded {
-                resolver,
-                policy: policy.clone(),
-            }))
-            .redirect(RedirectPolicy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .referer(false)
-            // On by default where another crate of the program has turned on reqwest's features.
-            .no_gzip()
-            .no_brotli()
-            .no_zstd()
-            .no_deflate()
-            .user_agent(&policy.user_agent)
-            .http1_only()
-            .http1_max_headers(MAX_HEADERS)
-            // A connection that is kept would be reused for a name without asking where the name points now.
-            .pool_max_idle_per_host(0)
-            .build()
-            .map_err(|error| FetchError::Setup(error.to_string()))?;
         let inner = Inner {
-            client,
+            clients: Clients::new(&policy, resolver)?,
             clock,
             cache: Cache::new(policy.cache_entries),
             flights: Mutex::default(),
@@ -159,7 +128,8 @@ impl Fetcher {
         let target = Target::parse(form.url, &inner.policy)?;
         let exchange = async {
             let _slots = inner.slots(&target).await?;
-            request::post(&inner.client, &inner.policy, &target, &form, limits).await
+            let route = inner.clients.route(&target).await?;
+            request::post(route, &inner.policy, &target, &form, limits).await
         };
         let answer = tokio::time::timeout(limits.timeout, exchange).await;
         answer.unwrap_or(Err(FetchError::Timeout))
@@ -271,7 +241,8 @@ impl Inner {
     ) -> Result<Answer, FetchError> {
         let _slots = self.slots(target).await?;
         let etag = known.and_then(|document| document.etag.as_deref());
-        request::get(&self.client, &self.policy, target, etag, limits).await
+        let route = self.clients.route(target).await?;
+        request::get(route, &self.policy, target, etag, limits).await
     }
 
     fn keep(&self, key: &Key, answer: Answer, known: Option<&Fetched>, now: UnixSeconds) -> Outcome {

@@ -5,9 +5,10 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use reqwest::{Client, Response};
+use reqwest::Response;
 
 use crate::cache::lifetime;
+use crate::client::Route;
 use crate::error::FetchError;
 use crate::form::{FormAnswer, FormRequest};
 use crate::policy::{FetchPolicy, Limits};
@@ -27,13 +28,14 @@ pub(crate) enum Answer {
 }
 
 pub(crate) async fn get(
-    client: &Client,
+    route: Route<'_>,
     policy: &FetchPolicy,
     target: &Target,
     etag: Option<&str>,
     limits: &Limits,
 ) -> Result<Answer, FetchError> {
-    let mut request = client
+    let mut request = route
+        .client
         .get(target.url.clone())
         .header(ACCEPT, "application/json")
         .header(ACCEPT_ENCODING, "identity");
@@ -44,7 +46,7 @@ pub(crate) async fn get(
         .send()
         .await
         .map_err(|error| FetchError::from_client(&error))?;
-    check_peer(&response, target, policy)?;
+    check_peer(&response, route, target, policy)?;
     let lifetime = lifetime(response.headers(), limits);
     match response.status() {
         StatusCode::OK => {}
@@ -66,7 +68,7 @@ pub(crate) async fn get(
 
 /// Sends a form once. Every status but a redirect is an answer; what its body is, the caller finds out.
 pub(crate) async fn post(
-    client: &Client,
+    route: Route<'_>,
     policy: &FetchPolicy,
     target: &Target,
     form: &FormRequest<'_>,
@@ -77,14 +79,15 @@ pub(crate) async fn post(
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(CONTENT_TYPE, content_type);
-    let mut response = client
+    let mut response = route
+        .client
         .post(target.url.clone())
         .headers(headers)
         .body(form.body.to_owned())
         .send()
         .await
         .map_err(|error| FetchError::from_client(&error))?;
-    check_peer(&response, target, policy)?;
+    check_peer(&response, route, target, policy)?;
     if response.status().is_redirection() {
         return Err(FetchError::Redirected);
     }
@@ -98,9 +101,14 @@ pub(crate) async fn post(
 
 /// The resolver let only allowed addresses through, and literal ones were checked with the URL. That the
 /// connection really went there is checked once more, should a library below change its ways.
-fn check_peer(response: &Response, target: &Target, policy: &FetchPolicy) -> Result<(), FetchError> {
+fn check_peer(
+    response: &Response,
+    route: Route<'_>,
+    target: &Target,
+    policy: &FetchPolicy,
+) -> Result<(), FetchError> {
     match response.remote_addr() {
-        Some(peer) if !address_is_allowed(&target.host, peer.ip(), policy) => {
+        Some(peer) if !route.through_proxy && !address_is_allowed(&target.host, peer.ip(), policy) => {
             Err(FetchError::Blocked(target.host.clone()))
         }
         _ => Ok(()),

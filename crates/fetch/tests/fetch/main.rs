@@ -6,4 +6,5 @@ mod addresses;
 mod answers;
 mod cache;
 mod forms;
+mod proxy;
 mod support;
