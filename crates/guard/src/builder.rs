@@ -9,9 +9,13 @@ use std::time::Duration;
 use doorward_jose::Algorithm;
 use doorward_oauth::time::{Clock, SystemClock};
 
+use crate::audit::AuditHook;
 use crate::dpop::DpopSettings;
 use crate::fetch::Fetch;
 use crate::keys::KeyPolicy;
+use crate::login::LoginPolicy;
+use crate::revocation::Revocation;
+use crate::scopes::ScopeSettings;
 
 pub(crate) use build::scope_set;
 pub use error::BuildError;
@@ -25,7 +29,11 @@ pub struct GuardBuilder {
     pub(crate) resource: String,
     pub(crate) scopes: Vec<String>,
     pub(crate) required_scopes: Vec<String>,
-    pub(crate) tool_scopes: Vec<(String, Vec<String>)>,
+    pub(crate) scope_settings: ScopeSettings,
+    pub(crate) login: LoginPolicy,
+    pub(crate) revocation: Revocation,
+    pub(crate) audit: Option<Arc<dyn AuditHook>>,
+    pub(crate) end_streams: bool,
     pub(crate) resource_name: Option<String>,
     pub(crate) documentation: Option<String>,
     pub(crate) root_metadata: bool,
@@ -50,7 +58,11 @@ impl GuardBuilder {
             resource,
             scopes: Vec::new(),
             required_scopes: Vec::new(),
-            tool_scopes: Vec::new(),
+            scope_settings: ScopeSettings::default(),
+            login: LoginPolicy::default(),
+            revocation: Revocation::Off,
+            audit: None,
+            end_streams: true,
             resource_name: None,
             documentation: None,
             root_metadata: true,
@@ -91,19 +103,6 @@ impl GuardBuilder {
     #[must_use]
     pub fn required_scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         self.required_scopes = scopes.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// The scopes that a tool needs besides. A call without them is answered with HTTP `403` and the whole scope
-    /// set before the tool runs. Repeated calls for one tool add up.
-    #[must_use]
-    pub fn tool_scopes<S: Into<String>>(
-        mut self,
-        tool: impl Into<String>,
-        scopes: impl IntoIterator<Item = S>,
-    ) -> Self {
-        self.tool_scopes
-            .push((tool.into(), scopes.into_iter().map(Into::into).collect()));
         self
     }
 

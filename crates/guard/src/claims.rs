@@ -9,7 +9,7 @@ use doorward_oauth::scope::{Scope, ScopeSet};
 use doorward_oauth::time::UnixSeconds;
 use serde_json::{Map, Value};
 
-use crate::challenge::Challenges;
+use crate::terms::Terms;
 
 /// Who calls, for whom, and what they may do: the claims of a verified access token (RFC 9068 §2.2).
 ///
@@ -19,7 +19,7 @@ use crate::challenge::Challenges;
 pub struct Claims {
     token: Arc<TokenClaims>,
     /// Of the guard that let the token through.
-    challenges: Option<Arc<Challenges>>,
+    terms: Option<Arc<Terms>>,
 }
 
 /// What a token says.
@@ -92,13 +92,18 @@ impl TokenClaims {
             raw: Map::new(),
         }
     }
+
+    /// Who acts for the subject, the present actor first, then those before it (RFC 8693 §4.1).
+    pub fn actors(&self) -> impl Iterator<Item = &Actor> {
+        std::iter::successors(self.actor.as_ref(), |actor| actor.act.as_deref())
+    }
 }
 
 impl From<TokenClaims> for Claims {
     fn from(token: TokenClaims) -> Self {
         Self {
             token: Arc::new(token),
-            challenges: None,
+            terms: None,
         }
     }
 }
@@ -112,15 +117,18 @@ impl Deref for Claims {
 }
 
 impl Claims {
-    /// The same claims, at the guard with these challenges.
-    pub(crate) fn under(mut self, challenges: &Arc<Challenges>) -> Self {
-        self.challenges = Some(Arc::clone(challenges));
+    /// The same claims, at the guard with these terms.
+    pub(crate) fn under(mut self, terms: &Arc<Terms>) -> Self {
+        self.terms = Some(Arc::clone(terms));
         self
     }
 
-    /// Whether the scope was granted.
+    /// Whether the scope was granted, by its name or by a scope that [implies](crate::GuardBuilder::implies) it.
     pub fn has_scope(&self, scope: &str) -> bool {
-        self.scopes.contains(scope)
+        match &self.terms {
+            Some(terms) => terms.scopes.has(&self.scopes, scope),
+            None => self.scopes.contains(scope),
+        }
     }
 
     /// Checks that the scope was granted.
@@ -135,11 +143,11 @@ impl Claims {
         }
         let missing = Scope::parse(scope).into_iter().collect();
         Err(MissingScope {
-            needed: match &self.challenges {
-                Some(challenges) => challenges.needed(&missing),
+            needed: match &self.terms {
+                Some(terms) => terms.scopes.needed(&missing),
                 None => missing,
             },
-            challenges: self.challenges.clone(),
+            terms: self.terms.clone(),
         })
     }
 }
@@ -174,7 +182,7 @@ pub struct MissingScope {
         not(feature = "axum"),
         expect(dead_code, reason = "for the answer in axum handlers")
     )]
-    challenges: Option<Arc<Challenges>>,
+    terms: Option<Arc<Terms>>,
 }
 
 impl MissingScope {
@@ -184,7 +192,8 @@ impl MissingScope {
     }
 
     #[cfg(feature = "axum")]
-    pub(crate) fn response(&self) -> http::Response<http_body_util::Full<bytes::Bytes>> {
-        crate::refusal::insufficient_scope(self.challenges.as_deref(), &self.needed, None)
+    pub(crate) fn response(&self) -> http::Response<bytes::Bytes> {
+        let challenges = self.terms.as_deref().map(|terms| &terms.challenges);
+        crate::refusal::insufficient_scope(challenges, &self.needed, None)
     }
 }

@@ -1,21 +1,23 @@
 //! The guard itself.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use doorward_oauth::scope::ScopeSet;
 use doorward_oauth::time::Clock;
 
+use crate::audit::AuditHook;
 use crate::builder::GuardBuilder;
-use crate::challenge::Challenges;
 use crate::claims::Claims;
 use crate::dpop::Dpop;
 use crate::layer::GuardLayer;
 use crate::metadata::{Metadata, MetadataService, ROOT_PATH};
+use crate::metrics::Metrics;
 use crate::origin::Origins;
 use crate::refusal::ErrorIds;
+use crate::revocation::Revocations;
 use crate::sessions::Sessions;
+use crate::terms::Terms;
 use crate::verify::{Verifier, VerifyError};
 
 /// Stands in front of an MCP server and lets only requests with a good access token through. Cheap to clone; clones
@@ -29,12 +31,18 @@ pub(crate) struct Inner {
     pub(crate) root_metadata: bool,
     pub(crate) origins: Origins,
     pub(crate) dpop: Dpop,
-    pub(crate) tool_scopes: HashMap<String, ScopeSet>,
     pub(crate) max_body: usize,
     pub(crate) sessions: Option<Sessions>,
     pub(crate) error_ids: ErrorIds,
-    pub(crate) challenges: Arc<Challenges>,
+    pub(crate) terms: Arc<Terms>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// How far clocks may be apart.
+    pub(crate) skew: Duration,
+    pub(crate) revocations: Revocations,
+    pub(crate) audit: Option<Arc<dyn AuditHook>>,
+    pub(crate) metrics: Metrics,
+    /// Whether open event streams end with their token.
+    pub(crate) end_streams: bool,
 }
 
 impl Guard {
@@ -81,9 +89,11 @@ impl Guard {
     /// # Errors
     /// [`VerifyError::Rejected`] for a bad token, [`VerifyError::KeysUnavailable`] when that cannot be told.
     pub async fn verify(&self, token: &str) -> Result<Claims, VerifyError> {
-        let claims = self.0.verifier.verify(token).await?;
-        self.0.dpop.check_bearer(&claims)?;
-        Ok(claims.under(&self.0.challenges))
+        let guard = &self.0;
+        let claims = guard.verifier.verify(token).await?;
+        guard.dpop.check_bearer(&claims)?;
+        guard.revocations.check(&claims, token).await?;
+        Ok(claims.under(&guard.terms))
     }
 }
 

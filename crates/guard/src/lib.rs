@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+mod audit;
 #[cfg(feature = "axum")]
 pub mod axum;
 mod builder;
@@ -13,16 +14,26 @@ mod fetch;
 mod guard;
 mod keys;
 mod layer;
+mod lists;
+mod login;
 mod message;
 mod metadata;
+mod metrics;
 mod origin;
+mod reason;
 mod refusal;
+mod revocation;
 #[cfg(feature = "rmcp")]
 pub mod rmcp;
+mod scopes;
 mod sessions;
+mod terms;
 mod token_cache;
 mod verify;
+mod visit;
+mod wait;
 
+pub use audit::{AuditHook, Decision, Verdict};
 pub use builder::{BuildError, GuardBuilder};
 pub use claims::{Claims, MissingScope, TokenClaims};
 pub use doorward_jose::Algorithm;
@@ -32,6 +43,11 @@ pub use doorward_oauth::time::{Clock, SystemClock, UnixSeconds};
 pub use dpop::{DpopPolicy, Insertion, MemoryReplayStore, ReplayStore, ReplayStoreUnavailable};
 pub use fetch::{Document, Fetch, FetchFailure, FormRequest, FormResponse};
 pub use guard::Guard;
-pub use layer::{GuardLayer, GuardService};
+pub use layer::{GuardBody, GuardLayer, GuardService};
+pub use lists::{EventFilter, EventTooLarge};
 pub use metadata::MetadataService;
+pub use metrics::MetricsSnapshot;
+pub use reason::Reason;
+pub use revocation::{Revocation, RevocationChecker, RevocationUnavailable};
 pub use verify::{Rejection, VerifyError};
+pub use visit::{Answer, BodyFault, Denied, Head, Visit};

@@ -1,6 +1,5 @@
 //! From settings to a guard.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
@@ -14,9 +13,12 @@ use crate::fetch::HttpFetch;
 use crate::guard::{Guard, Inner};
 use crate::keys::{Discovery, Keys};
 use crate::metadata::Metadata;
+use crate::metrics::Metrics;
 use crate::origin::{self, Origins};
 use crate::refusal::ErrorIds;
+use crate::revocation::Revocations;
 use crate::sessions::Sessions;
+use crate::terms::Terms;
 use crate::token_cache::TokenCache;
 use crate::verify::Verifier;
 
@@ -39,10 +41,11 @@ impl GuardBuilder {
             query: true,
             ..ResourceRules::default()
         };
-        let resource = ResourceUri::parse_with(&self.resource, rules).map_err(|reason| BuildError::Resource {
-            resource: self.resource.clone(),
-            reason,
-        })?;
+        let resource =
+            ResourceUri::parse_with(&self.resource, rules).map_err(|reason| BuildError::Resource {
+                resource: self.resource.clone(),
+                reason,
+            })?;
         let unroutable = |segment: &str| segment.starts_with([':', '*']) || segment.contains(['{', '}']);
         if resource.path().split('/').any(unroutable) {
             return Err(BuildError::ResourcePath(self.resource));
@@ -59,7 +62,6 @@ impl GuardBuilder {
         } else {
             scope_set(&self.scopes)?
         };
-        let tool_scopes = tool_scopes(&self.tool_scopes)?;
         let origins = normal_origins(&self.origins)?;
         let fetch = match self.fetch {
             Some(fetch) => fetch,
@@ -68,6 +70,11 @@ impl GuardBuilder {
         // Only to tell processes and refusals apart.
         let seed = RandomState::new().hash_one(&self.resource);
         let challenges = Challenges::new(resource.metadata_url(), &supported, &required, &self.dpop);
+        let terms = Arc::new(Terms {
+            challenges,
+            scopes: self.scope_settings.build(required)?,
+            login: self.login,
+        });
         let discovery = Discovery::new(issuer.clone(), fetch);
         let metadata = Metadata::new(
             &issuer,
@@ -82,14 +89,18 @@ impl GuardBuilder {
             root_metadata: self.root_metadata,
             origins: Origins::new(resource.origin(), origins),
             dpop: self.dpop.build(&resource)?,
-            tool_scopes,
             max_body: self.max_body,
             sessions: self
                 .bind_sessions
                 .then(|| Sessions::new(self.max_sessions, self.session_idle)),
             error_ids: ErrorIds::new(seed),
-            challenges: Arc::new(challenges),
+            terms,
             clock: self.clock.clone(),
+            skew: self.skew,
+            revocations: Revocations::new(self.revocation),
+            audit: self.audit,
+            metrics: Metrics::default(),
+            end_streams: self.end_streams,
             verifier: Verifier {
                 issuer,
                 resource,
@@ -101,15 +112,6 @@ impl GuardBuilder {
             },
         })))
     }
-}
-
-/// Repeated entries for one tool add up.
-fn tool_scopes(entries: &[(String, Vec<String>)]) -> Result<HashMap<String, ScopeSet>, BuildError> {
-    let mut tools: HashMap<String, ScopeSet> = HashMap::new();
-    for (tool, scopes) in entries {
-        tools.entry(tool.clone()).or_default().extend(scope_set(scopes)?);
-    }
-    Ok(tools)
 }
 
 fn normal_origins(origins: &[String]) -> Result<Vec<String>, BuildError> {

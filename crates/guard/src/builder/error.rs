@@ -32,6 +32,11 @@ pub enum BuildError {
         "the path of the resource `{0}` has a segment that begins with `:` or `*`, or holds `{{` or `}}`; choose a plain path such as /mcp"
     )]
     ResourcePath(String),
+    /// A pattern for resources has braces that do not match.
+    #[error(
+        "the resource pattern `{0}` cannot be used; write a URI, or a template such as notes://{{id}}/body"
+    )]
+    ResourcePattern(String),
     /// A scope is no scope token.
     #[error("the scope `{scope}` cannot be used: {reason}")]
     Scope {
