@@ -17,9 +17,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from doorward import _core
-from doorward._jwks import document_source
+from doorward._jwks import transport_over
 from doorward._key_pair import RSAKeyPair
 from doorward._token_verifier import AccessToken, TokenVerifier, access_token
+from doorward.errors import DoorwardError
 
 if TYPE_CHECKING:
     from doorward._jwks import AsyncClient
@@ -92,7 +93,8 @@ class JWTVerifier(TokenVerifier):
                 audiences=_listed(audience),
                 algorithm=algorithm,
                 refresh_interval=jwks_refresh_interval,
-                fetch=document_source(http_client) if jwks_uri and not ssrf_safe else None,
+                transport=transport_over(http_client) if jwks_uri and not ssrf_safe else None,
+                public_addresses_only=ssrf_safe,
             )
         except ValueError as error:
             _log.error("no token will be accepted: %s", error)
@@ -121,7 +123,7 @@ class JWTVerifier(TokenVerifier):
         try:
             verified = self._verifier.verify(token)
             return verified if isinstance(verified, dict) else await verified
-        except _core.TokenRefused as refused:
+        except DoorwardError as refused:
             _log.info("a token was refused: %s", refused)
             return None
 

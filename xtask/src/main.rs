@@ -11,6 +11,7 @@ mod docs;
 mod e2e;
 mod install;
 mod process;
+mod python;
 mod suite;
 mod workspace;
 
