@@ -3,15 +3,20 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod audit;
 mod browser;
 mod conformance;
 mod credentials;
 mod dpop;
 mod http;
 mod keys;
+mod lists;
+mod login;
 mod metadata;
 mod rmcp_server;
 mod scopes;
 mod sessions;
+mod streams;
 mod support;
 mod tokens;
+mod visit;
