@@ -16,7 +16,7 @@ except ImportError:  # before 2.0
 async def main() -> None:
     """Serve until interrupted."""
     # doorward:begin
-    from doorward.mcp import doorward_mcp_auth
+    from doorward.mcp import doorward_mcp_auth, install_request_context
 
     auth = await doorward_mcp_auth(
         issuer=os.environ["DOORWARD_ISSUER"],
@@ -25,6 +25,7 @@ async def main() -> None:
     )
     # doorward:end
     mcp = MCPServer("demo-server", **auth)
+    install_request_context(mcp)
 
     @mcp.tool()
     def echo(text: str) -> str:
