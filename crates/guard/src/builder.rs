@@ -10,6 +10,7 @@ use doorward_jose::Algorithm;
 use doorward_oauth::time::{Clock, SystemClock};
 
 use crate::audit::AuditHook;
+use crate::client::ClientSettings;
 use crate::dpop::DpopSettings;
 use crate::fetch::Fetch;
 use crate::keys::KeyPolicy;
@@ -49,6 +50,7 @@ pub struct GuardBuilder {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) fetch: Option<Arc<dyn Fetch>>,
     pub(crate) dpop: DpopSettings,
+    pub(crate) client: ClientSettings,
 }
 
 impl GuardBuilder {
@@ -88,6 +90,7 @@ impl GuardBuilder {
             clock: Arc::new(SystemClock),
             fetch: None,
             dpop: DpopSettings::default(),
+            client: ClientSettings::default(),
         }
     }
 

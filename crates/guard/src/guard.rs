@@ -9,6 +9,7 @@ use doorward_oauth::time::Clock;
 use crate::audit::AuditHook;
 use crate::builder::GuardBuilder;
 use crate::claims::Claims;
+use crate::client::OAuthClient;
 use crate::dpop::Dpop;
 use crate::layer::GuardLayer;
 use crate::metadata::{Metadata, MetadataService, ROOT_PATH};
@@ -26,6 +27,7 @@ use crate::verify::{Verifier, VerifyError};
 pub struct Guard(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
+    pub(crate) client: OAuthClient,
     pub(crate) verifier: Verifier,
     pub(crate) metadata: Metadata,
     pub(crate) root_metadata: bool,

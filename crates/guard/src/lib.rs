@@ -7,6 +7,7 @@ pub mod axum;
 mod builder;
 mod challenge;
 mod claims;
+pub mod client;
 mod credentials;
 mod discovery;
 mod dpop;

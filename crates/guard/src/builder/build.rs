@@ -75,6 +75,7 @@ impl GuardBuilder {
             scopes: self.scope_settings.build(required)?,
             login: self.login,
         });
+        let client = self.client.build(issuer.clone(), fetch.clone(), self.clock.clone())?;
         let discovery = Discovery::new(issuer.clone(), fetch);
         let metadata = Metadata::new(
             &issuer,
@@ -85,6 +86,7 @@ impl GuardBuilder {
             &self.dpop,
         );
         Ok(Guard(Arc::new(Inner {
+            client,
             metadata,
             root_metadata: self.root_metadata,
             origins: Origins::new(resource.origin(), origins),

@@ -5,6 +5,8 @@ use doorward_oauth::issuer::IssuerError;
 use doorward_oauth::resource::ResourceUriError;
 use doorward_oauth::scope::ScopeError;
 
+use crate::client::ClientBuildError;
+
 /// Why a guard cannot be built. Says what to change.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -66,6 +68,9 @@ pub enum BuildError {
     /// The system has no random bytes.
     #[error("no random bytes for DPoP nonces; give their keys with `dpop_nonce_keys`")]
     Random,
+    /// A setting of the guard's own client cannot be used.
+    #[error("the guard's OAuth client cannot be built: {0}")]
+    Client(#[from] ClientBuildError),
     /// The HTTP client could not be set up.
     #[error("the HTTP client could not be set up: {0}")]
     Fetch(#[from] FetchError),
