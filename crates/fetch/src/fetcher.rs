@@ -14,6 +14,7 @@ use crate::form::{FormAnswer, FormRequest};
 use crate::policy::{FetchPolicy, Limits};
 use crate::request::{self, Answer};
 use crate::resolver::{Resolver, SystemResolver};
+use crate::stream::{EventStream, StreamRequest};
 use crate::target::Target;
 
 /// Hosts without a request are forgotten when the table reaches this size.
@@ -132,6 +133,23 @@ impl Fetcher {
             request::post(route, &inner.policy, &target, &form, limits).await
         };
         let answer = tokio::time::timeout(limits.timeout, exchange).await;
+        answer.unwrap_or(Err(FetchError::Timeout))
+    }
+
+    /// Asks for server-sent events, and returns the body as soon as the head of the answer is good. Nothing is cached or
+    /// shared, and once the head is there the stream takes no slot: the caller bounds how many there are.
+    ///
+    /// # Errors
+    /// Every [`FetchError`] but [`FetchError::Setup`], [`FetchError::NotJson`] and [`FetchError::TooLarge`].
+    pub async fn get_stream(&self, request: StreamRequest<'_>) -> Result<EventStream, FetchError> {
+        let inner = &self.inner;
+        let target = Target::parse(request.url, &inner.policy)?;
+        let head = async {
+            let _slots = inner.slots(&target).await?;
+            let route = inner.clients.route(&target).await?;
+            request::open(route, &inner.policy, &target, &request).await
+        };
+        let answer = tokio::time::timeout(request.head_timeout, head).await;
         answer.unwrap_or(Err(FetchError::Timeout))
     }
 

@@ -32,6 +32,7 @@ mod form;
 mod policy;
 mod request;
 mod resolver;
+mod stream;
 mod target;
 mod tls;
 
@@ -42,3 +43,4 @@ pub use fetcher::Fetcher;
 pub use form::{FormAnswer, FormRequest};
 pub use policy::{AllowedHost, FetchPolicy, InvalidAllowedHost, InvalidProxy, Limits, Proxy};
 pub use resolver::{Resolver, SystemResolver};
+pub use stream::{EventStream, StreamRequest};

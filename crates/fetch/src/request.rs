@@ -12,6 +12,7 @@ use crate::client::Route;
 use crate::error::FetchError;
 use crate::form::{FormAnswer, FormRequest};
 use crate::policy::{FetchPolicy, Limits};
+use crate::stream::{EventStream, StreamRequest};
 use crate::target::{Target, address_is_allowed};
 
 /// Longer entity tags are not worth keeping.
@@ -99,6 +100,36 @@ pub(crate) async fn post(
     })
 }
 
+/// Asks for an event stream; its body is not read yet.
+pub(crate) async fn open(
+    route: Route<'_>,
+    policy: &FetchPolicy,
+    target: &Target,
+    request: &StreamRequest<'_>,
+) -> Result<EventStream, FetchError> {
+    let mut headers: HeaderMap = request.headers.iter().cloned().collect();
+    headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    let response = route
+        .client
+        .get(target.url.clone())
+        .headers(headers)
+        .send()
+        .await
+        .map_err(|error| FetchError::from_client(&error))?;
+    check_peer(&response, route, target, policy)?;
+    match response.status() {
+        StatusCode::OK => {}
+        status if status.is_redirection() => return Err(FetchError::Redirected),
+        status => return Err(FetchError::Status(status.as_u16())),
+    }
+    check_encoding(response.headers())?;
+    if essence(response.headers()) != "text/event-stream" {
+        return Err(FetchError::NotAnEventStream);
+    }
+    Ok(EventStream::new(response, request.idle_timeout))
+}
+
 /// The resolver let only allowed addresses through, and literal ones were checked with the URL. That the
 /// connection really went there is checked once more, should a library below change its ways.
 fn check_peer(
@@ -126,17 +157,17 @@ fn check_encoding(headers: &HeaderMap) -> Result<(), FetchError> {
 
 fn check_headers(headers: &HeaderMap) -> Result<(), FetchError> {
     check_encoding(headers)?;
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let content_type = content_type.unwrap_or_default();
-    let essence = content_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let essence = essence(headers);
     let is_json =
         essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
     is_json.then_some(()).ok_or(FetchError::NotJson)
+}
+
+/// The content type without its parameters, in lower case.
+fn essence(headers: &HeaderMap) -> String {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.unwrap_or_default().split(';').next();
+    essence.unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 async fn read_body(mut response: Response, max_body: usize) -> Result<Bytes, FetchError> {

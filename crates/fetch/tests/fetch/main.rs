@@ -7,4 +7,5 @@ mod answers;
 mod cache;
 mod forms;
 mod proxy;
+mod streams;
 mod support;
