@@ -1,6 +1,9 @@
 //! The way of a request through the guard, without a framework: the head first, then the body, then the answer.
 
-use std::borrow::Cow;
+mod admit;
+mod denied;
+mod head;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,64 +12,30 @@ use bytes::Bytes;
 use doorward_oauth::dpop::Proof;
 use doorward_oauth::scope::ScopeSet;
 use futures_util::future::{BoxFuture, select};
-use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use crate::audit::{Scene, Verdict, report};
 use crate::claims::Claims;
-use crate::credentials::{self, Credentials};
-use crate::dpop::{DPOP, DPOP_NONCE, Scheme};
-use crate::guard::{Guard, Inner};
+use crate::credentials;
+use crate::dpop::{DPOP, DPOP_NONCE};
+use crate::guard::Inner;
 use crate::lists::{self, EventFilter};
 use crate::message::headers::Mirrored;
-use crate::message::{Envelope, encoding};
-use crate::origin::{self, Checked};
-use crate::reason::Reason;
+use crate::message::{Envelope, Message};
+use crate::origin;
 use crate::refusal::Refusal;
 use crate::sessions::Principal;
-use crate::verify::Rejection;
+
+pub use denied::Denied;
+pub use head::Head;
+pub(crate) use head::below;
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// How long a timer runs before the clock is asked again.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 
 /// A finished answer: status, headers and the whole body.
 pub type Answer = Response<Bytes>;
-
-/// All of a request but its body.
-#[derive(Debug, Clone, Copy)]
-pub struct Head<'r> {
-    /// As sent.
-    pub method: &'r Method,
-    /// Path and query as sent, not decoded.
-    pub uri: &'r Uri,
-    /// As sent.
-    pub headers: &'r HeaderMap,
-    /// Where this process serves the resource, if that differs from the path of the resource's public URL.
-    pub served_at: Option<&'r str>,
-}
-
-impl Head<'_> {
-    /// The path that the client asked for, byte for byte as it was sent, except that a proxy's rewriting is undone.
-    pub(crate) fn public_path(&self, resource_path: &str) -> Cow<'_, str> {
-        let path = self.uri.path();
-        match self.served_at.and_then(|served_at| below(path, served_at)) {
-            Some("") => Cow::Owned(resource_path.to_owned()),
-            Some(below) => Cow::Owned(format!("{}{below}", resource_path.trim_end_matches('/'))),
-            None => Cow::Borrowed(path),
-        }
-    }
-}
-
-/// What `path` adds to `served_at`; `None` when it lies elsewhere.
-pub(crate) fn below<'p>(path: &'p str, served_at: &str) -> Option<&'p str> {
-    if path == served_at {
-        return Some("");
-    }
-    path.strip_prefix(served_at.trim_end_matches('/'))
-        .filter(|below| below.starts_with('/'))
-}
 
 /// Why the body of a request could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,173 +64,6 @@ pub struct Visit {
     next_nonce: Option<HeaderValue>,
     /// Whether the answer may be, or hold, a list.
     lists: bool,
-}
-
-impl Guard {
-    /// The first half of the way of a request: all that its head tells. Next are [`Visit::authorize`] with the body,
-    /// [`Visit::strip`] before the request goes on, and [`Visit::leave`] with the head of the answer.
-    ///
-    /// Completes at once, without a tokio runtime, unless keys or revocations must be waited for.
-    ///
-    /// # Errors
-    /// The finished answer, when the request may not go on: a refusal, or the answer to a CORS preflight.
-    pub async fn admit(&self, head: Head<'_>) -> Result<Visit, Answer> {
-        let guard = &self.0;
-        let page = match guard.origins.check(head.headers) {
-            Checked::Refused => return Err(guard.refuse(&Refusal::Origin, Scene::default())),
-            Checked::Allowed(origin) if origin::is_preflight(head.method, head.headers) => {
-                return Err(preflight(origin));
-            }
-            Checked::Allowed(origin) => Some(origin),
-            Checked::Absent => None,
-        };
-        let mut known = None;
-        match guard.admit(&head, &mut known).await {
-            Ok((session, proof)) => Ok(Visit {
-                guard: Arc::clone(guard),
-                method: head.method.clone(),
-                // There are claims whenever there is no refusal.
-                claims: known.ok_or_else(|| guard.refuse(&Refusal::NoCredentials, Scene::default()))?,
-                session,
-                page,
-                mirrored: Mirrored::read(head.headers),
-                route: ScopeSet::new(),
-                proof,
-                next_nonce: None,
-                lists: *head.method == Method::GET,
-            }),
-            Err(refusal) => {
-                let scene = Scene {
-                    claims: known.as_ref(),
-                    messages: &[],
-                };
-                Err(guard.refuse_page(&refusal, scene, page))
-            }
-        }
-    }
-
-    /// The resource metadata (RFC 9728), if `path` is one at which it must be served, for any method: `405` for others than
-    /// `GET`, `HEAD` and `OPTIONS`. The answer to `HEAD` has the body that the answer to `GET` has.
-    pub fn metadata_answer(&self, method: &Method, path: &str) -> Option<Answer> {
-        self.metadata_paths()
-            .contains(&path)
-            .then(|| self.metadata_service().answer(method))
-    }
-
-    /// Verifies a token together with a proof (RFC 9449), for servers that do not speak HTTP here. `path` is the one of the
-    /// public URL. The proof is spent: it counts once. Scopes are not looked at.
-    ///
-    /// # Errors
-    /// [`Denied`], which says why, and whether a nonce is all that is missing.
-    pub async fn verify_dpop(
-        &self,
-        token: &str,
-        proof: &str,
-        method: &Method,
-        path: &str,
-    ) -> Result<Claims, Denied> {
-        let guard = &self.0;
-        let spend = async {
-            if !guard.dpop.is_on() {
-                return Err(Refusal::InvalidToken(Rejection::NotSenderConstrained));
-            }
-            let claims = guard.verifier.verify(token).await?;
-            let Some(bound_to) = &claims.key_thumbprint else {
-                return Err(Refusal::InvalidToken(Rejection::NotSenderConstrained));
-            };
-            let now = guard.clock.now();
-            let request = (method.as_str(), path);
-            let proof = guard.dpop.check_proof(proof, token, bound_to, request, now)?;
-            guard.revocations.check(&claims, token).await?;
-            guard.dpop.spend(&proof, guard.clock.now()).await?;
-            Ok(claims.under(&guard.terms))
-        };
-        spend.await.map_err(|refusal| Denied::new(&refusal))
-    }
-}
-
-impl Inner {
-    /// The checks that need the head alone, in order. `known` is set as soon as the token turns out to be good.
-    async fn admit(
-        &self,
-        head: &Head<'_>,
-        known: &mut Option<Claims>,
-    ) -> Result<(Option<Vec<u8>>, Option<Proof>), Refusal> {
-        // The token first: who has none makes nobody check proofs.
-        let (scheme, token) = match credentials::read(head.headers, head.uri, self.dpop.is_on()) {
-            Credentials::None => return Err(Refusal::NoCredentials),
-            Credentials::Malformed => return Err(Refusal::MalformedCredentials),
-            Credentials::Bearer(token) => (Scheme::Bearer, token),
-            Credentials::Dpop(token) => (Scheme::Dpop, token),
-        };
-        let claims = self.verifier.verify(token).await?;
-        let claims = known.insert(claims.under(&self.terms));
-        let now = self.clock.now();
-        let proof = self.dpop.check(scheme, token, claims, head, now)?;
-        self.revocations.check(claims, token).await?;
-        self.terms.login.check(claims, now).map_err(Refusal::Login)?;
-        let session = self.check_session(head.headers, claims)?;
-        if !encoding::is_plain(head.headers) {
-            return Err(Refusal::Encoding);
-        }
-        let announced = head
-            .headers
-            .get(CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        if announced.is_some_and(|length| length > self.max_body as u64) {
-            return Err(Refusal::BodyTooLarge);
-        }
-        Ok((session, proof))
-    }
-
-    /// A session id is no credential: it only works with a token of the principal that began the session.
-    fn check_session(&self, headers: &HeaderMap, claims: &Claims) -> Result<Option<Vec<u8>>, Refusal> {
-        let Some(sessions) = &self.sessions else {
-            return Ok(None);
-        };
-        let mut values = headers.get_all(SESSION_ID).iter();
-        match (values.next(), values.next()) {
-            // An event id is a handle to a stream. Without a session, nobody can tell whose.
-            (None, _) if headers.contains_key(LAST_EVENT_ID) => Err(Refusal::ForeignSession),
-            (None, _) => Ok(None),
-            (Some(id), None)
-                if sessions.belongs_to(id.as_bytes(), Principal::of(claims), self.clock.now()) =>
-            {
-                Ok(Some(id.as_bytes().to_vec()))
-            }
-            _ => Err(Refusal::ForeignSession),
-        }
-    }
-
-    /// Everything that a refusal brings about: the answer, a line in the log, counts, audit.
-    fn refuse(&self, refusal: &Refusal, scene: Scene<'_>) -> Answer {
-        let error_id = self.error_ids.next();
-        let answer = refusal.render(&self.terms, &error_id);
-        refusal.log(answer.status(), &error_id);
-        let reason = refusal.reason();
-        self.metrics.refuse(reason);
-        if let Some(hook) = &self.audit {
-            let verdict = Verdict::Refused {
-                reason,
-                error_id: &error_id,
-                needed: match refusal {
-                    Refusal::InsufficientScope { needed } => Some(needed),
-                    _ => None,
-                },
-            };
-            report(&**hook, self.clock.now(), scene, verdict);
-        }
-        answer
-    }
-
-    /// The same, for a page that may read the answer.
-    fn refuse_page(&self, refusal: &Refusal, scene: Scene<'_>, page: Option<HeaderValue>) -> Answer {
-        let mut answer = self.refuse(refusal, scene);
-        if let Some(origin) = page {
-            origin::allow(answer.headers_mut(), origin);
-        }
-        answer
-    }
 }
 
 impl Visit {
@@ -301,7 +103,7 @@ impl Visit {
                 if let Some(hook) = &guard.audit {
                     report(&**hook, guard.clock.now(), scene, Verdict::Allowed);
                 }
-                self.lists |= messages.iter().any(|message| message.asks_for_a_list());
+                self.lists |= messages.iter().any(Message::asks_for_a_list);
                 Ok(())
             }
             Err(refusal) => Err(guard.refuse_page(&refusal, scene, self.page.clone())),
@@ -312,7 +114,7 @@ impl Visit {
     async fn decide(
         &mut self,
         body: &[u8],
-        messages: &mut Vec<crate::message::Message>,
+        messages: &mut Vec<Message>,
     ) -> Result<(), Refusal> {
         if body.len() > self.max_body() {
             return Err(Refusal::BodyTooLarge);
@@ -427,98 +229,11 @@ impl Visit {
     }
 }
 
-fn preflight(origin: HeaderValue) -> Answer {
-    let mut answer = Response::new(Bytes::new());
-    *answer.status_mut() = StatusCode::NO_CONTENT;
-    origin::allow_preflight(answer.headers_mut(), origin);
-    answer
-}
-
-/// Why a token does not count together with its proof. See [`Guard::verify_dpop`].
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("the access token does not count together with its proof: {}", reason.as_str())]
-pub struct Denied {
-    reason: Reason,
-    retry_after: Option<Duration>,
-    nonce: Option<HeaderValue>,
-}
-
-impl Denied {
-    fn new(refusal: &Refusal) -> Self {
-        Self {
-            reason: refusal.reason(),
-            retry_after: refusal.retry_after(),
-            nonce: refusal.nonce().cloned(),
-        }
-    }
-
-    /// Why.
-    pub fn reason(&self) -> Reason {
-        self.reason
-    }
-
-    /// When it is worth trying again, if nobody can tell now.
-    pub fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
-    }
-
-    /// The nonce with which the client must make another proof, if that is all that is wrong: a value for `DPoP-Nonce`.
-    pub fn nonce(&self) -> Option<&HeaderValue> {
-        self.nonce.as_ref()
-    }
-}
-
 impl fmt::Debug for Visit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Visit")
             .field("method", &self.method)
             .field("claims", &self.claims)
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Inner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Guard")
-            .field("terms", &self.terms)
-            .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn public_path(path: &'static str, served_at: Option<&str>, resource_path: &str) -> String {
-        let head = Head {
-            method: &Method::GET,
-            uri: &Uri::from_static(path),
-            headers: &HeaderMap::new(),
-            served_at,
-        };
-        head.public_path(resource_path).into_owned()
-    }
-
-    /// INTEROP-008: a proxy that adds or removes a prefix.
-    #[test]
-    fn the_rewriting_of_a_proxy_is_undone() {
-        for (path, served_at, resource_path, expected) in [
-            ("/mcp", None, "/mcp", "/mcp"),
-            ("/mcp/a%2Fb?x=1", None, "/mcp", "/mcp/a%2Fb"),
-            ("/mcp", Some("/mcp"), "/api/mcp", "/api/mcp"),
-            ("/mcp/x", Some("/mcp"), "/api/mcp", "/api/mcp/x"),
-            ("/mcp/", Some("/mcp"), "/api/mcp", "/api/mcp/"),
-            ("/mcpx", Some("/mcp"), "/api/mcp", "/mcpx"),
-            ("/", Some("/"), "", ""),
-            ("/", Some("/"), "/mcp", "/mcp"),
-            ("/x", Some("/"), "/mcp/", "/mcp/x"),
-            ("/mcp/x", Some("/mcp/{*rest}"), "/mcp", "/mcp/x"),
-        ] {
-            assert_eq!(
-                public_path(path, served_at, resource_path),
-                expected,
-                "{path} {served_at:?}"
-            );
-        }
     }
 }

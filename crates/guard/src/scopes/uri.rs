@@ -187,16 +187,9 @@ fn unescaped(uri: &str) -> Cow<'_, str> {
             [high, low, ..] if byte == b'%' => hex(*high).zip(hex(*low)),
             _ => None,
         };
-        match escape {
-            Some((high, low)) => {
-                bytes.push(high << 4 | low);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(byte);
-                rest = after;
-            }
-        }
+        let (byte, after) = escape.map_or((byte, after), |(high, low)| (high << 4 | low, &after[2..]));
+        bytes.push(byte);
+        rest = after;
     }
     Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -9,7 +9,7 @@ use crate::support::{World, pass, ping_message};
 
 #[tokio::test(start_paused = true)]
 async fn a_sign_in_too_long_ago_is_challenged_with_the_age() {
-    let world = World::with(|builder| builder.require_recent_login(Duration::from_secs(60)));
+    let world = World::with(|builder| builder.require_recent_login(Duration::from_mins(1)));
     let token = world.token_with(&json!({"auth_time": world.now() - 50}));
     assert_eq!(world.ping(&token).await, StatusCode::OK);
     pass(10).await;

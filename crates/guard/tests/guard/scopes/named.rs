@@ -21,11 +21,11 @@ fn message(method: &str, params: &Value) -> Value {
 /// The scopes that the challenge asks for; empty when the request passes.
 async fn asked(world: &World, token: &str, message: &Value) -> String {
     let answer = world.post(token, message).await;
-    match answer.status {
-        StatusCode::OK => String::new(),
-        StatusCode::FORBIDDEN => answer.json()["scope"].as_str().unwrap().to_owned(),
-        other => panic!("{other} {}", answer.body),
+    if answer.status == StatusCode::OK {
+        return String::new();
     }
+    assert_eq!(answer.status, StatusCode::FORBIDDEN, "{}", answer.body);
+    answer.json()["scope"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test(start_paused = true)]
