@@ -1,6 +1,6 @@
 //! Errors as the exceptions of `doorward.errors`.
 
-use doorward_guard::{BuildError, Rejection, VerifyError};
+use doorward_guard::{BuildError, Denied, Reason, Rejection, VerifyError};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -34,7 +34,7 @@ pub(crate) fn verify(py: Python<'_>, error: VerifyError, dpop: bool) -> PyErr {
     match error {
         VerifyError::Rejected(rejection) => {
             let (class, message) = rejected(rejection, dpop);
-            let reason = [("reason", reason(rejection))].into_py_dict(py);
+            let reason = [("reason", rejection.as_str())].into_py_dict(py);
             make(py, class, message, reason.ok().as_ref())
         }
         VerifyError::KeysUnavailable { retry_after } => {
@@ -80,16 +80,35 @@ fn rejected(rejection: Rejection, dpop: bool) -> (&'static str, &'static str) {
     }
 }
 
-/// `UnknownKey` -> `unknown_key`.
-fn reason(rejection: Rejection) -> String {
-    let mut text = String::new();
-    for letter in format!("{rejection:?}").chars() {
-        if letter.is_ascii_uppercase() && !text.is_empty() {
-            text.push('_');
-        }
-        text.push(letter.to_ascii_lowercase());
+/// Why a token does not count together with its proof.
+pub(crate) fn denied(py: Python<'_>, denied: &Denied) -> PyErr {
+    let (class, message) = match denied.reason() {
+        Reason::Token(rejection) => rejected(rejection, true),
+        Reason::TokensUncheckable => (
+            "JWKSFetchError",
+            "the keys of the authorization server are not available",
+        ),
+        Reason::ProofMissing => ("DPoPProofMissingError", "the proof is missing"),
+        Reason::ProofRepeated => ("DPoPMultipleProofsError", "more than one proof was sent"),
+        Reason::ProofReplayed => ("DPoPReplayDetectedError", "the proof was used before"),
+        Reason::Proof(_) => ("InvalidDPoPProofError", "the proof is not valid for this request"),
+        _ => ("VerifierRuntimeError", "the token and its proof could not be checked"),
+    };
+    let arguments = PyDict::new(py);
+    let mut filled = arguments.set_item("reason", denied.reason().as_str());
+    if let Some(retry_after) = denied.retry_after() {
+        filled = filled.and_then(|()| arguments.set_item("retry_after", retry_after.as_secs().max(1)));
     }
-    text
+    if let Err(error) = filled {
+        return error;
+    }
+    let nonce = denied.nonce().and_then(|nonce| nonce.to_str().ok());
+    if class == "InvalidDPoPProofError"
+        && let Err(error) = arguments.set_item("nonce", nonce)
+    {
+        return error;
+    }
+    make(py, class, message, Some(&arguments))
 }
 
 /// Why a guard cannot be built.

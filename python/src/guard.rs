@@ -4,14 +4,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_guard::{Algorithm, DpopPolicy, GuardBuilder};
+use doorward_guard::{Algorithm, DpopPolicy, GuardBuilder, Head};
+use http::Method;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::claims::VerifiedClaims;
 use crate::clock::PyClock;
+use crate::http::{AsgiHeaders, OwnedHead, answer_to_python, bad_request};
 use crate::transport::{EventLoop, PyTransport};
-use crate::{bridge, errors, runtime};
+use crate::visit::Visit;
+use crate::{bridge, errors, json, runtime};
 
 /// What `doorward.Guard` was told, checked and with every default filled in.
 #[derive(FromPyObject)]
@@ -158,6 +161,90 @@ impl Guard {
             Err(error) => Err(errors::verify(py, error, dpop)),
         })
     }
+
+    /// The same for a token that came with a proof, which is spent.
+    fn verify_dpop(
+        &self,
+        py: Python<'_>,
+        token: String,
+        proof: Option<String>,
+        method: &str,
+        url: &str,
+    ) -> PyResult<Py<PyAny>> {
+        let Some(proof) = proof else {
+            return self.verify(py, token);
+        };
+        self.remember_loop(py);
+        let method: Method = method
+            .parse()
+            .map_err(|_| PyValueError::new_err("no HTTP method"))?;
+        let path = path_of(url).to_owned();
+        let guard = self.guard.clone();
+        let verified = async move { guard.verify_dpop(&token, &proof, &method, &path).await };
+        bridge::run(py, verified, |py, verified| match verified {
+            Ok(claims) => Ok(Py::new(py, VerifiedClaims::new(claims))?.into_any()),
+            Err(denied) => Err(errors::denied(py, &denied)),
+        })
+    }
+
+    /// A `Visit`, the answer `(status, headers, body)` of a refusal, or a future of either.
+    fn admit(
+        &self,
+        py: Python<'_>,
+        method: &str,
+        path: &[u8],
+        query: &[u8],
+        headers: AsgiHeaders,
+        served_at: Option<String>,
+    ) -> PyResult<Py<PyAny>> {
+        self.remember_loop(py);
+        let Some(head) = OwnedHead::read(method, path, query, &headers) else {
+            return bad_request(py);
+        };
+        let guard = self.guard.clone();
+        let admitted = async move {
+            let head = Head {
+                method: &head.method,
+                uri: &head.uri,
+                headers: &head.headers,
+                served_at: served_at.as_deref(),
+            };
+            guard.admit(head).await
+        };
+        bridge::run(py, admitted, |py, admitted| match admitted {
+            Ok(visit) => Ok(Py::new(py, Visit::new(visit))?.into_any()),
+            Err(answer) => answer_to_python(py, &answer),
+        })
+    }
+
+    /// The answer with the resource metadata, if the path is one of its.
+    fn metadata_answer(&self, py: Python<'_>, method: &str, path: &str) -> PyResult<Option<Py<PyAny>>> {
+        // Nearly every request ends here.
+        if !path.starts_with("/.well-known/") {
+            return Ok(None);
+        }
+        let Ok(method) = method.parse() else {
+            return Ok(None);
+        };
+        let answer = self.guard.metadata_answer(&method, path);
+        answer.map(|answer| answer_to_python(py, &answer)).transpose()
+    }
+
+    /// Where the resource metadata must be served.
+    #[getter]
+    fn metadata_paths(&self) -> Vec<&str> {
+        self.guard.metadata_paths()
+    }
+
+    /// The resource metadata.
+    fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let path = self.guard.metadata_paths().into_iter().next();
+        let answer = path.and_then(|path| self.guard.metadata_answer(&Method::GET, path));
+        let document = answer.and_then(|answer| serde_json::from_slice(answer.body()).ok());
+        document
+            .map(|document| json::to_python(py, &document))
+            .transpose()
+    }
 }
 
 impl Guard {
@@ -166,4 +253,12 @@ impl Guard {
             event_loop.remember(py);
         }
     }
+}
+
+/// The path of a URL, as it was sent.
+fn path_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| {
+        rest.find('/').map_or("/", |start| &rest[start..])
+    });
+    rest.split(['?', '#']).next().unwrap_or(rest)
 }

@@ -1,13 +1,16 @@
 //! `doorward._core`: the guard for Python. Nothing is decided here; types and waiting are translated.
 
 mod bridge;
+mod challenge;
 mod claims;
 mod clock;
 mod errors;
 mod guard;
+mod http;
 mod json;
 mod runtime;
 mod transport;
+mod visit;
 
 use pyo3::prelude::*;
 
@@ -16,11 +19,15 @@ mod _core {
     use super::{Bound, PyModule, PyResult};
 
     #[pymodule_export]
+    use crate::challenge::challenge;
+    #[pymodule_export]
     use crate::claims::{VerifiedClaims, VerifiedDPoPProof};
     #[pymodule_export]
     use crate::guard::Guard;
     #[pymodule_export]
     use crate::runtime::shut_down;
+    #[pymodule_export]
+    use crate::visit::{EventFilter, Visit};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
