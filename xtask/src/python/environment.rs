@@ -1,7 +1,7 @@
 //! The guard for Python in virtual environments beside every generation of the frameworks.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -18,7 +18,8 @@ const MATURIN: &str = "1.16.0";
 /// Builds the wheel of this checkout once and installs it everywhere.
 pub(super) fn install() -> Result<()> {
     venv()?;
-    let wheel = wheel()?;
+    // Unoptimized, as everything that the suites build.
+    let wheel = wheel("dev", &e2e().join("wheels"))?;
     for generation in GENERATIONS {
         let requirements = [
             root().join(format!("python/tests/requirements-{generation}.txt")),
@@ -26,18 +27,23 @@ pub(super) fn install() -> Result<()> {
             root().join("python/tests/requirements-tools.txt"),
         ];
         environment(&home(generation), &requirements)?;
-        let mut pip = Command::new(interpreter(generation));
-        pip.args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--force-reinstall",
-            "--no-deps",
-        ]);
-        run(pip.arg(&wheel))?;
+        install_wheel(&interpreter(generation), &wheel)?;
     }
     Ok(())
+}
+
+/// Puts a wheel in the place of the one that was there.
+pub(crate) fn install_wheel(python: &Path, wheel: &Path) -> Result<()> {
+    let mut pip = Command::new(python);
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--force-reinstall",
+        "--no-deps",
+    ]);
+    run(pip.arg(wheel))
 }
 
 /// The Python of a generation.
@@ -49,8 +55,8 @@ fn home(generation: &str) -> PathBuf {
     e2e().join(format!("py-guarded-{generation}"))
 }
 
-/// Unoptimized, as everything that the suites build.
-fn wheel() -> Result<PathBuf> {
+/// Builds the wheel of this checkout into a folder of its own.
+pub(crate) fn wheel(profile: &str, wheels: &Path) -> Result<PathBuf> {
     let tools = target().join("tools/maturin");
     once(&tools, MATURIN, || {
         run(Command::new("python3").args(["-m", "venv"]).arg(&tools))?;
@@ -58,18 +64,24 @@ fn wheel() -> Result<PathBuf> {
         pip.args(["-m", "pip", "install", "--quiet"]);
         run(pip.arg(format!("maturin=={MATURIN}")))
     })?;
-    let wheels = e2e().join("wheels");
     if wheels.exists() {
-        fs::remove_dir_all(&wheels)?;
+        fs::remove_dir_all(wheels)?;
     }
     let mut maturin = Command::new(tools.join("bin/maturin"));
     maturin
         .current_dir(root().join("python"))
-        .args(["build", "--quiet", "--profile", "dev", "--compatibility", "linux"])
+        .args([
+            "build",
+            "--quiet",
+            "--profile",
+            profile,
+            "--compatibility",
+            "linux",
+        ])
         .arg("--out")
-        .arg(&wheels)
+        .arg(wheels)
         .env("CARGO_TARGET_DIR", target());
     run(&mut maturin)?;
-    let built = fs::read_dir(&wheels)?.next();
+    let built = fs::read_dir(wheels)?.next();
     Ok(built.context("maturin built no wheel")??.path())
 }

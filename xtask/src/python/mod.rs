@@ -1,6 +1,6 @@
 //! The guard for Python: its own tests, FastMCP's, the example servers, and the same answers from every one of them.
 
-mod environment;
+pub(crate) mod environment;
 mod examples;
 mod pytest;
 
