@@ -30,9 +30,7 @@ __all__ = ["BearerAuthProvider", "JWTVerifier", "RSAKeyPair"]
 _log = logging.getLogger("doorward.jwt")
 
 _SYMMETRIC = frozenset({"HS256", "HS384", "HS512"})
-_ASYMMETRIC = frozenset(
-    "RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519".split(),
-)
+_ASYMMETRIC = frozenset({"RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA", "Ed25519"})
 
 
 class JWTVerifier(TokenVerifier):
@@ -87,14 +85,16 @@ class JWTVerifier(TokenVerifier):
         self._verifier: _core.JwtVerifier | None = None
         try:
             self._verifier = _core.JwtVerifier(
-                public_key=public_key,
-                jwks_uri=jwks_uri,
-                issuers=_listed(issuer),
-                audiences=_listed(audience),
-                algorithm=algorithm,
-                refresh_interval=jwks_refresh_interval,
-                transport=transport_over(http_client) if jwks_uri and not ssrf_safe else None,
-                public_addresses_only=ssrf_safe,
+                {
+                    "public_key": public_key.encode() if isinstance(public_key, str) else public_key,
+                    "jwks_uri": jwks_uri,
+                    "issuers": _listed(issuer),
+                    "audiences": _listed(audience),
+                    "algorithm": algorithm,
+                    "refresh_interval": float(jwks_refresh_interval),
+                    "public_addresses_only": ssrf_safe,
+                    "transport": transport_over(http_client) if jwks_uri and not ssrf_safe else None,
+                }
             )
         except ValueError as error:
             _log.error("no token will be accepted: %s", error)
@@ -201,9 +201,9 @@ def _looks_like_pem(key: str | bytes) -> bool:
     return "-----BEGIN " in text
 
 
-def _listed(value: str | Sequence[str] | None) -> list[str] | None:
+def _listed(value: str | Sequence[str] | None) -> list[str]:
     if not value:
-        return None
+        return []
     return [value] if isinstance(value, str) else list(value)
 
 
