@@ -14,6 +14,7 @@ from doorward.options import (
     ACCESS_TOKEN_ALGORITHMS,
     SUPPORTED_DPOP_ALGORITHMS,
     InboundDPoPOptions,
+    RevocationChecker,
     Transport,
     dev_mode_from_environment,
 )
@@ -179,6 +180,9 @@ class Guard(DoorwardResource):
         root_metadata: Whether the resource metadata is served at the root of the host as well.
         allowed_origins: Origins of web pages that may call this server.
         bind_sessions: Whether an MCP session can only be used by the principal that began it.
+        revocation_checker: ``await revocation_checker(claims, token)`` is true for a token that was revoked. Asked with
+            every request.
+        fail_closed: A check that fails is answered with 503. Default: the request passes.
         dev_mode: Whether an authorization server on this machine or in a private network may be used, without TLS.
             Default: what ``DOORWARD_DEV_MODE`` says.
         transport: How the authorization server is reached: ``await transport(method, url, headers, body)`` returns
@@ -208,6 +212,8 @@ class Guard(DoorwardResource):
         root_metadata: bool = True,
         allowed_origins: Iterable[str] = (),
         bind_sessions: bool = True,
+        revocation_checker: RevocationChecker | None = None,
+        fail_closed: bool = False,
         dev_mode: bool | None = None,
         transport: Transport | None = None,
         clock: Callable[[], float] | None = None,
@@ -230,8 +236,9 @@ class Guard(DoorwardResource):
             "root_metadata": root_metadata,
             "allowed_origins": _words("allowed_origins", allowed_origins),
             "bind_sessions": bind_sessions,
+            "revocation_checker": revocation_checker,
+            "fail_closed": fail_closed,
             "dpop": None if inbound_dpop is None else _dpop(inbound_dpop),
-            "dev_mode": dev_mode_from_environment() if dev_mode is None else dev_mode,
             "transport": transport,
             "clock": clock,
         }

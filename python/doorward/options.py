@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from doorward._core import VerifiedClaims
 
 __all__ = [
     "ACCESS_TOKEN_ALGORITHMS",
@@ -13,6 +16,7 @@ __all__ = [
     "ASCredentials",
     "FetchSettings",
     "InboundDPoPOptions",
+    "RevocationChecker",
     "Transport",
     "dev_mode_from_environment",
 ]
@@ -22,6 +26,9 @@ Transport: TypeAlias = Callable[
     Awaitable["tuple[int, Mapping[str, str] | Sequence[tuple[str, str]], bytes]"],
 ]
 """``await transport(method, url, headers, body)`` returns ``(status, headers, body)``."""
+
+RevocationChecker: TypeAlias = "Callable[[VerifiedClaims, str], Awaitable[bool]]"
+"""``await checker(claims, token)`` is true for a token that was revoked."""
 
 ACCESS_TOKEN_ALGORITHMS: tuple[str, ...] = ("ES256", "EdDSA", "RS256", "PS256")
 """The signature algorithms of access tokens that are accepted unless something else is said."""

@@ -35,7 +35,8 @@ pub(crate) fn challenge(
     if let Some(url) = resource_metadata {
         challenge = challenge.resource_metadata(url);
     }
-    let scopes = ScopeSet::parse(&scopes.join(" ")).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    let scopes =
+        ScopeSet::parse(&scopes.join(" ")).map_err(|error| PyValueError::new_err(error.to_string()))?;
     let value = challenge.scope(&scopes).to_header_value();
     if realm.is_empty() {
         return Ok(value);
@@ -43,5 +44,8 @@ pub(crate) fn challenge(
     // RFC 9110 §11.5: the realm leads.
     let (scheme, parameters) = value.split_once(' ').unwrap_or((&value, ""));
     let separator = if parameters.is_empty() { "" } else { ", " };
-    Ok(format!("{scheme} realm=\"{}\"{separator}{parameters}", error_text(realm)))
+    Ok(format!(
+        "{scheme} realm=\"{}\"{separator}{parameters}",
+        error_text(realm)
+    ))
 }

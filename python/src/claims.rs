@@ -1,6 +1,6 @@
 //! `VerifiedClaims`: what a verified token says, to Python.
 
-use doorward_guard::Claims;
+use doorward_guard::{Claims, Scope};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -51,7 +51,7 @@ impl VerifiedClaims {
     /// `scope`, as a tuple. Empty when nothing was granted.
     #[getter]
     fn scopes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        PyTuple::new(py, self.claims.scopes.iter().map(|scope| scope.as_str()))
+        PyTuple::new(py, self.claims.scopes.iter().map(Scope::as_str))
     }
 
     /// `iss`

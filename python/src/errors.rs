@@ -17,12 +17,7 @@ pub(crate) fn make<'py>(
     let module = MODULE.get_or_try_init(py, || {
         PyModule::import(py, "doorward.errors").map(|module| module.into_any().unbind())
     });
-    let made = module.and_then(|module| {
-        module
-            .bind(py)
-            .getattr(name)?
-            .call((message,), arguments)
-    });
+    let made = module.and_then(|module| module.bind(py).getattr(name)?.call((message,), arguments));
     match made {
         Ok(exception) => PyErr::from_value(exception),
         Err(error) => PyRuntimeError::new_err(format!("{message} ({error})")),
@@ -92,7 +87,10 @@ pub(crate) fn denied(py: Python<'_>, denied: &Denied) -> PyErr {
         Reason::ProofRepeated => ("DPoPMultipleProofsError", "more than one proof was sent"),
         Reason::ProofReplayed => ("DPoPReplayDetectedError", "the proof was used before"),
         Reason::Proof(_) => ("InvalidDPoPProofError", "the proof is not valid for this request"),
-        _ => ("VerifierRuntimeError", "the token and its proof could not be checked"),
+        _ => (
+            "VerifierRuntimeError",
+            "the token and its proof could not be checked",
+        ),
     };
     let arguments = PyDict::new(py);
     let mut filled = arguments.set_item("reason", denied.reason().as_str());

@@ -4,15 +4,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_guard::{Algorithm, DpopPolicy, GuardBuilder, Head};
+use doorward_guard::{Algorithm, DpopPolicy, GuardBuilder, Head, Revocation};
+use doorward_oauth::resource::ResourceUri;
 use http::Method;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::callback::EventLoop;
 use crate::claims::VerifiedClaims;
 use crate::clock::PyClock;
 use crate::http::{AsgiHeaders, OwnedHead, answer_to_python, bad_request};
-use crate::transport::{EventLoop, PyTransport};
+use crate::revocation::PyRevocationChecker;
+use crate::transport::PyTransport;
 use crate::visit::Visit;
 use crate::{bridge, errors, json, runtime};
 
@@ -34,6 +37,8 @@ pub(crate) struct Settings {
     allowed_origins: Vec<String>,
     bind_sessions: bool,
     dpop: Option<DpopOptions>,
+    revocation_checker: Option<Py<PyAny>>,
+    fail_closed: bool,
     transport: Option<Py<PyAny>>,
     clock: Option<Py<PyAny>>,
 }
@@ -73,6 +78,10 @@ impl Settings {
         }
         if let Some(options) = self.dpop {
             builder = options.apply(builder)?;
+        }
+        if let Some(callable) = self.revocation_checker {
+            let checker = PyRevocationChecker::new(callable, self.fail_closed, event_loop.clone());
+            builder = builder.revocation(Revocation::Checker(Arc::new(checker)));
         }
         if let Some(callable) = self.transport {
             builder = builder.fetch(Arc::new(PyTransport::new(callable, event_loop.clone())));
@@ -117,9 +126,10 @@ fn algorithms(names: &[String]) -> PyResult<Vec<Algorithm>> {
 /// The guard itself. `doorward.Guard` is its face.
 #[pyclass(frozen, module = "doorward._core")]
 pub(crate) struct Guard {
-    guard: doorward_guard::Guard,
+    inner: doorward_guard::Guard,
     dpop: bool,
-    /// Only where the transport is Python's.
+    metadata_url: String,
+    /// Only where the guard calls Python.
     event_loop: Option<EventLoop>,
 }
 
@@ -128,16 +138,20 @@ impl Guard {
     #[new]
     fn new(py: Python<'_>, issuer: String, resource: String, settings: Settings) -> PyResult<Self> {
         let event_loop = EventLoop::default();
-        let has_transport = settings.transport.is_some();
+        let calls_python = settings.transport.is_some() || settings.revocation_checker.is_some();
         let dpop = settings.dpop.is_some();
+        // What is wrong with it, the builder says.
+        let metadata_url =
+            ResourceUri::parse_allowing_http(&resource).map(|resource| resource.metadata_url());
         let guard = settings
             .builder(issuer, resource, &event_loop)?
             .build()
             .map_err(|error| errors::build(py, &error))?;
         Ok(Self {
-            guard,
+            inner: guard,
             dpop,
-            event_loop: has_transport.then_some(event_loop),
+            metadata_url: metadata_url.unwrap_or_default(),
+            event_loop: calls_python.then_some(event_loop),
         })
     }
 
@@ -146,14 +160,14 @@ impl Guard {
         self.remember_loop(py);
         let runtime = runtime::handle()?;
         let _entered = runtime.enter();
-        self.guard.start();
+        self.inner.start();
         Ok(())
     }
 
     /// `VerifiedClaims`, or a future of them.
     fn verify(&self, py: Python<'_>, token: String) -> PyResult<Py<PyAny>> {
         self.remember_loop(py);
-        let guard = self.guard.clone();
+        let guard = self.inner.clone();
         let dpop = self.dpop;
         let verified = async move { guard.verify(&token).await };
         bridge::run(py, verified, move |py, verified| match verified {
@@ -179,7 +193,7 @@ impl Guard {
             .parse()
             .map_err(|_| PyValueError::new_err("no HTTP method"))?;
         let path = path_of(url).to_owned();
-        let guard = self.guard.clone();
+        let guard = self.inner.clone();
         let verified = async move { guard.verify_dpop(&token, &proof, &method, &path).await };
         bridge::run(py, verified, |py, verified| match verified {
             Ok(claims) => Ok(Py::new(py, VerifiedClaims::new(claims))?.into_any()),
@@ -201,7 +215,7 @@ impl Guard {
         let Some(head) = OwnedHead::read(method, path, query, &headers) else {
             return bad_request(py);
         };
-        let guard = self.guard.clone();
+        let guard = self.inner.clone();
         let admitted = async move {
             let head = Head {
                 method: &head.method,
@@ -226,20 +240,26 @@ impl Guard {
         let Ok(method) = method.parse() else {
             return Ok(None);
         };
-        let answer = self.guard.metadata_answer(&method, path);
+        let answer = self.inner.metadata_answer(&method, path);
         answer.map(|answer| answer_to_python(py, &answer)).transpose()
+    }
+
+    /// Where clients find the resource metadata.
+    #[getter]
+    fn metadata_url(&self) -> &str {
+        &self.metadata_url
     }
 
     /// Where the resource metadata must be served.
     #[getter]
     fn metadata_paths(&self) -> Vec<&str> {
-        self.guard.metadata_paths()
+        self.inner.metadata_paths()
     }
 
     /// The resource metadata.
     fn metadata<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let path = self.guard.metadata_paths().into_iter().next();
-        let answer = path.and_then(|path| self.guard.metadata_answer(&Method::GET, path));
+        let path = self.inner.metadata_paths().into_iter().next();
+        let answer = path.and_then(|path| self.inner.metadata_answer(&Method::GET, path));
         let document = answer.and_then(|answer| serde_json::from_slice(answer.body()).ok());
         document
             .map(|document| json::to_python(py, &document))

@@ -64,7 +64,8 @@ pub(crate) fn answer_to_python(py: Python<'_>, answer: &Response<Bytes>) -> PyRe
 
 /// The answer to what no HTTP request can be.
 pub(crate) fn bad_request(py: Python<'_>) -> PyResult<Py<PyAny>> {
-    const BODY: &[u8] = br#"{"error":"invalid_request","error_description":"Send a well-formed HTTP request."}"#;
+    const BODY: &[u8] =
+        br#"{"error":"invalid_request","error_description":"Send a well-formed HTTP request."}"#;
     let content_type = (
         PyBytes::new(py, b"content-type"),
         PyBytes::new(py, b"application/json"),

@@ -1,6 +1,11 @@
 //! `doorward._core`: the guard for Python. Nothing is decided here; types and waiting are translated.
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "arguments of functions for Python arrive owned"
+)]
 
 mod bridge;
+mod callback;
 mod challenge;
 mod claims;
 mod clock;
@@ -8,6 +13,7 @@ mod errors;
 mod guard;
 mod http;
 mod json;
+mod revocation;
 mod runtime;
 mod transport;
 mod visit;

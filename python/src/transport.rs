@@ -1,6 +1,6 @@
 //! The way to the authorization server over a Python callable, so that programs can bring their own HTTP client.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,35 +11,13 @@ use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use tokio::sync::oneshot;
 
-use crate::bridge;
-
-/// How long the callable may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
+use crate::callback::{self, EventLoop};
 
 /// Calls `await transport(method, url, headers, body)`, which returns `(status, headers, body)`.
 pub(crate) struct PyTransport {
     callable: Arc<Py<PyAny>>,
     event_loop: EventLoop,
-}
-
-/// The event loop that the callable runs in: the one that the guard was used from last.
-#[derive(Clone, Default)]
-pub(crate) struct EventLoop(Arc<Mutex<Option<Py<PyAny>>>>);
-
-impl EventLoop {
-    /// Takes note of the running loop, if there is one.
-    pub(crate) fn remember(&self, py: Python<'_>) {
-        if let Ok(running) = bridge::running_loop(py) {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(running.unbind());
-        }
-    }
-
-    fn get(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().map(|event_loop| event_loop.clone_ref(py))
-    }
 }
 
 /// What the callable returned.
@@ -48,8 +26,6 @@ struct Answer {
     headers: HeaderMap,
     body: Bytes,
 }
-
-type Outcome = Result<Answer, FetchFailure>;
 
 impl PyTransport {
     pub(crate) fn new(callable: Py<PyAny>, event_loop: EventLoop) -> Self {
@@ -66,34 +42,20 @@ impl PyTransport {
         headers: HeaderMap,
         body: Option<Vec<u8>>,
         max_body: usize,
-    ) -> Outcome {
-        let (sender, receiver) = oneshot::channel();
-        let call = Call {
-            callable: Arc::clone(&self.callable),
-            method,
-            url: url.to_owned(),
-            headers,
-            body,
-            task: Arc::default(),
-            sender: Mutex::new(Some(sender)),
+    ) -> Result<Answer, FetchFailure> {
+        let callable = Arc::clone(&self.callable);
+        let target = url.to_owned();
+        let begin = move |py: Python<'_>| {
+            let given = PyDict::new(py);
+            for (name, value) in &headers {
+                given.set_item(name.as_str(), value.to_str().unwrap_or_default())?;
+            }
+            let body = body.map(|body| PyBytes::new(py, &body));
+            callable.call1(py, (method, target, given, body))
         };
-        let running = Running(Arc::clone(&call.task));
-        let begun = Python::try_attach(|py| {
-            let event_loop = self.event_loop.get(py)?;
-            event_loop
-                .call_method1(py, "call_soon_threadsafe", (call,))
-                .ok()
-        });
-        if begun.flatten().is_none() {
-            return Err(FetchFailure::new("no event loop runs that the transport could be called in"));
-        }
-        let outcome = tokio::time::timeout(TIMEOUT, receiver).await;
-        drop(running);
-        let answer = match outcome {
-            Ok(Ok(outcome)) => outcome?,
-            Ok(Err(_)) => return Err(FetchFailure::new("the event loop of the transport has ended")),
-            Err(_) => return Err(FetchFailure::new(format!("the transport took too long for {url}"))),
-        };
+        let called = callback::call(&self.event_loop, begin, read).await;
+        let answer = called
+            .map_err(|error| FetchFailure::new(format!("the transport gave no answer of {url}: {error}")))?;
         if answer.body.len() > max_body {
             return Err(FetchFailure::refused(format!("the answer of {url} is too large")));
         }
@@ -166,99 +128,6 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
     age.filter(|seconds| *seconds > 0).map(Duration::from_secs)
 }
 
-type Task = Arc<Mutex<Option<Py<PyAny>>>>;
-
-/// A call under way. Dropped when nobody waits for it any more, it cancels the task.
-struct Running(Task);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let task = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(task) = task {
-            Python::try_attach(|py| {
-                let cancel = || {
-                    let event_loop = task.call_method0(py, "get_loop")?;
-                    event_loop.call_method1(py, "call_soon_threadsafe", (task.getattr(py, "cancel")?,))
-                };
-                // A loop that was closed has ended its tasks.
-                drop(cancel());
-            });
-        }
-    }
-}
-
-/// Begins a call, in the thread of the loop.
-#[pyclass(frozen)]
-struct Call {
-    callable: Arc<Py<PyAny>>,
-    method: &'static str,
-    url: String,
-    headers: HeaderMap,
-    body: Option<Vec<u8>>,
-    task: Task,
-    sender: Mutex<Option<oneshot::Sender<Outcome>>>,
-}
-
-#[pymethods]
-impl Call {
-    fn __call__(&self, py: Python<'_>) {
-        let Some(sender) = self.sender.lock().unwrap_or_else(PoisonError::into_inner).take() else {
-            return;
-        };
-        if sender.is_closed() {
-            return;
-        }
-        match self.begin(py) {
-            Ok(task) => {
-                let finished = Finished {
-                    task: Arc::clone(&self.task),
-                    sender: Mutex::new(Some(sender)),
-                };
-                *self.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task.clone().unbind());
-                drop(task.call_method1("add_done_callback", (finished,)));
-            }
-            Err(error) => drop(sender.send(Err(failure(py, &error)))),
-        }
-    }
-}
-
-impl Call {
-    fn begin<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let headers = PyDict::new(py);
-        for (name, value) in &self.headers {
-            headers.set_item(name.as_str(), value.to_str().unwrap_or_default())?;
-        }
-        let body = self.body.as_ref().map(|body| PyBytes::new(py, body));
-        let awaitable = self
-            .callable
-            .bind(py)
-            .call1((self.method, &self.url, headers, body))?;
-        py.import("asyncio")?.call_method1("ensure_future", (awaitable,))
-    }
-}
-
-/// Hands the outcome of a call back to Rust.
-#[pyclass(frozen)]
-struct Finished {
-    task: Task,
-    sender: Mutex<Option<oneshot::Sender<Outcome>>>,
-}
-
-#[pymethods]
-impl Finished {
-    fn __call__(&self, py: Python<'_>, task: &Bound<'_, PyAny>) {
-        self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(sender) = self.sender.lock().unwrap_or_else(PoisonError::into_inner).take() else {
-            return;
-        };
-        let outcome = task
-            .call_method0("result")
-            .and_then(|result| read(&result))
-            .map_err(|error| failure(py, &error));
-        drop(sender.send(outcome));
-    }
-}
-
 fn read(result: &Bound<'_, PyAny>) -> PyResult<Answer> {
     let (status, headers, body): (u16, Bound<'_, PyAny>, Vec<u8>) = result.extract()?;
     let pairs = match headers.cast::<PyDict>() {
@@ -279,11 +148,4 @@ fn read(result: &Bound<'_, PyAny>) -> PyResult<Answer> {
         headers: read,
         body: body.into(),
     })
-}
-
-/// Only the kind of error: its text may hold what was sent.
-fn failure(py: Python<'_>, error: &PyErr) -> FetchFailure {
-    let kind = error.get_type(py);
-    let name = kind.name().map_or_else(|_| "an error".to_owned(), |name| name.to_string());
-    FetchFailure::new(format!("the transport failed: {name}"))
 }

@@ -18,7 +18,7 @@ pub(crate) struct Visit {
     claims: Claims,
     max_body: usize,
     /// Away while it is being judged.
-    visit: Arc<Mutex<Option<doorward_guard::Visit>>>,
+    inner: Arc<Mutex<Option<doorward_guard::Visit>>>,
 }
 
 impl Visit {
@@ -26,12 +26,12 @@ impl Visit {
         Self {
             claims: visit.claims().clone(),
             max_body: visit.max_body(),
-            visit: Arc::new(Mutex::new(Some(visit))),
+            inner: Arc::new(Mutex::new(Some(visit))),
         }
     }
 
     fn with<T>(&self, look: impl FnOnce(&doorward_guard::Visit) -> T) -> PyResult<T> {
-        let visit = self.visit.lock().unwrap_or_else(PoisonError::into_inner);
+        let visit = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         visit.as_ref().map(look).ok_or_else(busy)
     }
 }
@@ -56,7 +56,7 @@ impl Visit {
 
     /// Judges the whole body: `None`, the answer of a refusal, or a future of either.
     fn authorize(&self, py: Python<'_>, body: Vec<u8>) -> PyResult<Py<PyAny>> {
-        let place = Arc::clone(&self.visit);
+        let place = Arc::clone(&self.inner);
         let taken = place.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut visit = taken.ok_or_else(busy)?;
         let judged = async move {
@@ -92,12 +92,7 @@ impl Visit {
     }
 
     /// The headers of the answer, completed.
-    fn leave<'py>(
-        &self,
-        py: Python<'py>,
-        status: u16,
-        headers: AsgiHeaders,
-    ) -> PyResult<Bound<'py, PyList>> {
+    fn leave<'py>(&self, py: Python<'py>, status: u16, headers: AsgiHeaders) -> PyResult<Bound<'py, PyList>> {
         let mut headers = header_map(&headers).ok_or_else(not_headers)?;
         let status = StatusCode::from_u16(status).map_err(|_| PyValueError::new_err("no HTTP status"))?;
         self.with(|visit| visit.leave(status, &mut headers))?;
