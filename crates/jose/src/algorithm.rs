@@ -101,7 +101,10 @@ mod tests {
     #[test]
     fn ed25519_by_its_own_name_is_read_and_not_written() {
         assert_eq!("Ed25519".parse(), Ok(Algorithm::EdDsa));
-        assert_eq!(serde_json::from_str::<Algorithm>("\"Ed25519\"").unwrap(), Algorithm::EdDsa);
+        assert_eq!(
+            serde_json::from_str::<Algorithm>("\"Ed25519\"").unwrap(),
+            Algorithm::EdDsa
+        );
         assert_eq!(Algorithm::EdDsa.as_str(), "EdDSA");
     }
 
