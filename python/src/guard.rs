@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_guard::{Algorithm, DpopPolicy, GuardBuilder, Head, Revocation};
-use doorward_oauth::resource::ResourceUri;
+use doorward_oauth::resource::{ResourceRules, ResourceUri};
 use http::Method;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -141,8 +141,11 @@ impl Guard {
         let calls_python = settings.transport.is_some() || settings.revocation_checker.is_some();
         let dpop = settings.dpop.is_some();
         // What is wrong with it, the builder says.
-        let metadata_url =
-            ResourceUri::parse_allowing_http(&resource).map(|resource| resource.metadata_url());
+        let rules = ResourceRules {
+            http_anywhere: true,
+            query: true,
+        };
+        let metadata_url = ResourceUri::parse_with(&resource, rules).map(|resource| resource.metadata_url());
         let guard = settings
             .builder(issuer, resource, &event_loop)?
             .build()

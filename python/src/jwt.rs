@@ -92,8 +92,14 @@ impl Settings {
         } else if self.public_addresses_only {
             builder = builder.fetch(Arc::new(PublicAddresses::new()?));
         }
-        builder = self.issuers.into_iter().fold(builder, |b, issuer| b.issuer(issuer));
-        builder = self.audiences.into_iter().fold(builder, |b, audience| b.audience(audience));
+        builder = self
+            .issuers
+            .into_iter()
+            .fold(builder, |b, issuer| b.issuer(issuer));
+        builder = self
+            .audiences
+            .into_iter()
+            .fold(builder, |b, audience| b.audience(audience));
         builder.build().map_err(refused)
     }
 }

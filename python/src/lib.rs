@@ -13,6 +13,7 @@ mod errors;
 mod guard;
 mod http;
 mod json;
+mod jwt;
 mod revocation;
 mod runtime;
 mod transport;
@@ -30,6 +31,8 @@ mod _core {
     use crate::claims::{VerifiedClaims, VerifiedDPoPProof};
     #[pymodule_export]
     use crate::guard::Guard;
+    #[pymodule_export]
+    use crate::jwt::{JwtVerifier, generate_rsa_key_pair, sign_rs256};
     #[pymodule_export]
     use crate::runtime::shut_down;
     #[pymodule_export]
