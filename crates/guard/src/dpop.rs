@@ -22,7 +22,7 @@ use crate::wait;
 pub(crate) use builder::DpopSettings;
 use nonces::NonceSource;
 pub(crate) use refusal::{DpopRefusal, ProofFault};
-pub use replay::{Insertion, MemoryReplayStore, ReplayStore, ReplayStoreUnavailable};
+pub use replay::{Insertion, MemoryReplayStore, ReplayStore, ReplayStoreUnavailable, UsedProof};
 
 /// The header with the proof (RFC 9449 §4).
 pub(crate) const DPOP: HeaderName = HeaderName::from_static("dpop");
@@ -147,7 +147,7 @@ impl Dpop {
         if now >= until {
             return Err(ProofFault::Invalid(ProofError::Stale).into());
         }
-        let insertion = self.replays.insert(proof.replay_id(), now, until);
+        let insertion = self.replays.insert(UsedProof::new(proof), now);
         match wait::at_most(REPLAY_WAIT, insertion).await {
             Some(Ok(Insertion::New)) => Ok(()),
             Some(Ok(Insertion::Replayed)) => Err(ProofFault::Replayed.into()),
@@ -186,6 +186,7 @@ impl Dpop {
             rules,
             replay_store,
             replay_capacity,
+            replay_per_key,
             ..
         } = settings;
         Self {
@@ -194,7 +195,12 @@ impl Dpop {
             origin: resource.origin().to_owned(),
             resource_path: resource.path().to_owned(),
             nonces,
-            replays: replay_store.unwrap_or_else(|| Arc::new(MemoryReplayStore::new(replay_capacity))),
+            replays: replay_store.unwrap_or_else(|| {
+                Arc::new(match replay_per_key {
+                    Some(per_key) => MemoryReplayStore::with_limits(replay_capacity, per_key),
+                    None => MemoryReplayStore::new(replay_capacity),
+                })
+            }),
         }
     }
 }

@@ -41,7 +41,7 @@ pub use doorward_jose::Algorithm;
 pub use doorward_oauth::claims::Actor;
 pub use doorward_oauth::scope::{Scope, ScopeSet};
 pub use doorward_oauth::time::{Clock, SystemClock, UnixSeconds};
-pub use dpop::{DpopPolicy, Insertion, MemoryReplayStore, ReplayStore, ReplayStoreUnavailable};
+pub use dpop::{DpopPolicy, Insertion, MemoryReplayStore, ReplayStore, ReplayStoreUnavailable, UsedProof};
 pub use fetch::{Document, Fetch, FetchFailure, FormRequest, FormResponse};
 pub use guard::Guard;
 pub use layer::{GuardBody, GuardLayer, GuardService};

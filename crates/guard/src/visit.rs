@@ -111,11 +111,7 @@ impl Visit {
     }
 
     /// The body is read whatever the method: a service may look at it.
-    async fn decide(
-        &mut self,
-        body: &[u8],
-        messages: &mut Vec<Message>,
-    ) -> Result<(), Refusal> {
+    async fn decide(&mut self, body: &[u8], messages: &mut Vec<Message>) -> Result<(), Refusal> {
         if body.len() > self.max_body() {
             return Err(Refusal::BodyTooLarge);
         }

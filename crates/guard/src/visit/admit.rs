@@ -150,7 +150,12 @@ impl Inner {
     }
 
     /// The same, for a page that may read the answer.
-    pub(super) fn refuse_page(&self, refusal: &Refusal, scene: Scene<'_>, page: Option<HeaderValue>) -> Answer {
+    pub(super) fn refuse_page(
+        &self,
+        refusal: &Refusal,
+        scene: Scene<'_>,
+        page: Option<HeaderValue>,
+    ) -> Answer {
         let mut answer = self.refuse(refusal, scene);
         if let Some(origin) = page {
             origin::allow(answer.headers_mut(), origin);
