@@ -125,7 +125,9 @@ class JWTVerifier(TokenVerifier):
             return verified if isinstance(verified, dict) else await verified
         except DoorwardError as refused:
             _log.info("a token was refused: %s", refused)
-            return None
+        except UnicodeEncodeError:
+            _log.info("a token was refused: it is no text")
+        return None
 
 
 class BearerAuthProvider(JWTVerifier):

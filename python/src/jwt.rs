@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_fetch::{FetchPolicy, Fetcher, Limits};
-use doorward_guard::{
-    Algorithm, Claims, Clock, Document, Fetch, FetchFailure, JwtVerifier as Verifier, SystemClock,
-};
+use doorward_guard::verifiers::JwtVerifier as Verifier;
+use doorward_guard::{Algorithm, Claims, Clock, Document, Fetch, FetchFailure, SystemClock};
 use doorward_jose::{HmacAlgorithm, JoseError, Signer as _, SigningKey, base64url};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -14,7 +13,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use serde_json::json;
 
-use crate::transport::{EventLoop, PyTransport};
+use crate::callback::EventLoop;
+use crate::transport::PyTransport;
 use crate::{bridge, errors, json as python_json};
 
 /// What `doorward.jwt.JWTVerifier` was told, with every default filled in.
