@@ -17,6 +17,7 @@ use crate::keys::KeyPolicy;
 use crate::login::LoginPolicy;
 use crate::revocation::Revocation;
 use crate::scopes::ScopeSettings;
+use crate::trust::TrustSettings;
 
 pub(crate) use build::scope_set;
 pub use error::BuildError;
@@ -51,6 +52,7 @@ pub struct GuardBuilder {
     pub(crate) fetch: Option<Arc<dyn Fetch>>,
     pub(crate) dpop: DpopSettings,
     pub(crate) client: ClientSettings,
+    pub(crate) trust: TrustSettings,
 }
 
 impl GuardBuilder {
@@ -81,15 +83,11 @@ impl GuardBuilder {
             bind_sessions: true,
             max_sessions: 100_000,
             session_idle: Duration::from_hours(24),
-            keys: KeyPolicy {
-                refresh: Duration::from_mins(5),
-                max_stale: Duration::from_hours(24),
-                cooldown: Duration::from_secs(30),
-                wait: Duration::from_secs(5),
-            },
+            keys: KeyPolicy::default(),
             clock: Arc::new(SystemClock),
             fetch: None,
             dpop: DpopSettings::default(),
+            trust: TrustSettings::default(),
             client: ClientSettings::default(),
         }
     }
@@ -218,8 +216,9 @@ impl GuardBuilder {
         self
     }
 
-    /// How documents of the authorization server are fetched. Default: HTTP, without redirects and proxies; only
-    /// the issuer's own host may have a private address.
+    /// How documents of the authorization server are fetched. Default: HTTP, without redirects, as
+    /// [`root_certificates`](Self::root_certificates), [`proxy`](Self::proxy), [`timeouts`](Self::timeouts) and
+    /// [`dev_mode`](Self::dev_mode) say; only the issuer's own host may have a private address.
     #[must_use]
     pub fn fetch(mut self, fetch: Arc<dyn Fetch>) -> Self {
         self.fetch = Some(fetch);

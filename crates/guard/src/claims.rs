@@ -7,8 +7,8 @@ use std::sync::Arc;
 use doorward_oauth::claims::Actor;
 use doorward_oauth::scope::{Scope, ScopeSet};
 use doorward_oauth::time::UnixSeconds;
-use serde_json::{Map, Value};
 
+use crate::raw_claims::RawClaims;
 use crate::terms::Terms;
 
 /// Who calls, for whom, and what they may do: the claims of a verified access token (RFC 9068 §2.2).
@@ -59,7 +59,7 @@ pub struct TokenClaims {
     /// `kid` of the header: the issuer's key that signed the token.
     pub key_id: Option<String>,
     /// Every claim of the token.
-    pub raw: Map<String, Value>,
+    pub raw: RawClaims,
 }
 
 impl TokenClaims {
@@ -89,7 +89,7 @@ impl TokenClaims {
             actor: None,
             key_thumbprint: None,
             key_id: None,
-            raw: Map::new(),
+            raw: RawClaims::default(),
         }
     }
 

@@ -65,7 +65,8 @@ async fn metadata_at(
     }
 }
 
-/// Whether a URL of the metadata may be used: `https`, or `http` on loopback for an issuer that is there as well.
+/// Whether a URL of the metadata may be used: `https`, or `http` on loopback for an issuer that is there as well, or at the
+/// issuer itself where that is `http`, which only development allows.
 pub(crate) fn may_be_used(issuer: &Issuer, url: &str) -> bool {
     let Ok(url) = Url::parse(url) else {
         return false;
@@ -78,7 +79,8 @@ pub(crate) fn may_be_used(issuer: &Issuer, url: &str) -> bool {
     };
     match url.scheme() {
         "https" => true,
-        "http" => loopback && issuer.is_loopback(),
+        "http" if issuer.is_loopback() => loopback,
+        "http" => url.origin().ascii_serialization() == issuer.origin(),
         _ => false,
     }
 }

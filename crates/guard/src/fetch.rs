@@ -1,15 +1,18 @@
 //! How the guard gets documents from the authorization server and posts forms to it.
 
+mod transport;
+
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use doorward_fetch::{AllowedHost, FetchError, FetchPolicy, Fetcher, Limits};
-use doorward_oauth::issuer::Issuer;
-use doorward_oauth::time::Clock;
+use doorward_fetch::FetchError;
 use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
 use http::{HeaderMap, HeaderName, HeaderValue};
+
+pub use transport::Timeouts;
+pub(crate) use transport::{HttpFetch, Transport, may_be_named};
 
 /// The guard's one way to the authorization server. The default speaks HTTP; another one can be handed to
 /// [`GuardBuilder::fetch`](crate::GuardBuilder::fetch).
@@ -35,6 +38,43 @@ pub trait Fetch: Send + Sync {
             request.url
         ));
         Box::pin(std::future::ready(Err(failure)))
+    }
+
+    /// Asks for server-sent events, and completes as soon as the head of the answer is good: `200` and
+    /// `text/event-stream`. Redirects are not followed. No timeout on the whole: who reads notices silence. A transport
+    /// that does not implement it serves everything but the feed of revocations.
+    ///
+    /// # Errors
+    /// A [`FetchFailure`] when there is no such answer.
+    fn get_stream<'a>(
+        &'a self,
+        request: StreamRequest<'a>,
+    ) -> BoxFuture<'a, Result<ByteStream, FetchFailure>> {
+        let failure = FetchFailure::refused(format!(
+            "this transport does not read event streams, so {} was not asked for one",
+            request.url
+        ));
+        Box::pin(std::future::ready(Err(failure)))
+    }
+}
+
+/// The body of an answer, in pieces of any size. Dropping it ends the connection.
+pub type ByteStream = BoxStream<'static, Result<Bytes, FetchFailure>>;
+
+/// What to ask for. `Debug` does not show the headers, which carry secrets.
+#[derive(Clone)]
+pub struct StreamRequest<'a> {
+    /// Where.
+    pub url: &'a str,
+    /// Headers besides `Accept: text/event-stream`, which the transport sets.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl fmt::Debug for StreamRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamRequest")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
     }
 }
 
@@ -125,84 +165,5 @@ impl FetchFailure {
             description: error.to_string(),
             is_outage: error.is_transient(),
         }
-    }
-}
-
-/// One form, from waiting for a free slot to the end of the answer. Issuing a token may take a server longer than
-/// handing out a document.
-const FORM_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The default: `doorward-fetch`, which reaches the issuer's own host wherever that is and any other host only
-/// at public addresses.
-pub(crate) struct HttpFetch {
-    fetcher: Fetcher,
-    clock: Arc<dyn Clock>,
-}
-
-impl HttpFetch {
-    pub(crate) fn new(issuer: &Issuer, clock: Arc<dyn Clock>) -> Result<Self, FetchError> {
-        let host = issuer
-            .origin()
-            .strip_prefix("https://")
-            .and_then(|host| host.parse::<AllowedHost>().ok());
-        let policy = FetchPolicy {
-            allow_loopback_http: issuer.is_loopback(),
-            allowed_hosts: host.into_iter().collect(),
-            user_agent: concat!("doorward-guard/", env!("CARGO_PKG_VERSION")).to_owned(),
-            cache_entries: 8,
-            max_concurrent_per_host: 16,
-            ..FetchPolicy::default()
-        };
-        Ok(Self {
-            fetcher: Fetcher::new(policy, clock.clone())?,
-            clock,
-        })
-    }
-}
-
-impl Fetch for HttpFetch {
-    fn get_json<'a>(
-        &'a self,
-        url: &'a str,
-        max_body: usize,
-    ) -> BoxFuture<'a, Result<Document, FetchFailure>> {
-        Box::pin(async move {
-            let limits = Limits {
-                max_body,
-                ..Limits::default()
-            };
-            let fetched = self.fetcher.get_json_fresh(url, &limits).await;
-            let fetched = fetched.map_err(|error| FetchFailure::of(&error))?;
-            let fresh_for = fetched.expires_at.since(self.clock.now());
-            Ok(Document {
-                body: fetched.body.clone(),
-                fresh_for: Some(fresh_for).filter(|time| !time.is_zero()),
-            })
-        })
-    }
-
-    fn post_form<'a>(
-        &'a self,
-        request: FormRequest<'a>,
-    ) -> BoxFuture<'a, Result<FormResponse, FetchFailure>> {
-        Box::pin(async move {
-            let limits = Limits {
-                max_body: request.max_body,
-                timeout: FORM_TIMEOUT,
-                ..Limits::default()
-            };
-            let form = doorward_fetch::FormRequest {
-                url: request.url,
-                body: request.body,
-                headers: &request.headers,
-            };
-            let answer = self.fetcher.post_form(form, &limits).await;
-            let answer = answer.map_err(|error| FetchFailure::of(&error))?;
-            Ok(FormResponse {
-                status: answer.status.as_u16(),
-                headers: answer.headers,
-                body: answer.body,
-            })
-        })
     }
 }

@@ -82,7 +82,7 @@ impl Guard {
     /// Begins to fetch the issuer's keys in the background. Happens by itself when the guard is put to work inside a
     /// tokio runtime, or with the first request.
     pub fn start(&self) {
-        self.0.verifier.keys.start();
+        self.0.verifier.start();
     }
 
     /// Verifies a bearer token by itself, for servers that are not tower services. Scopes are not looked at, and a token
@@ -97,12 +97,22 @@ impl Guard {
         guard.revocations.check(&claims, token).await?;
         Ok(claims.under(&guard.terms))
     }
+
+    /// Forgets that this token was verified: the next request with it is checked from the beginning.
+    pub fn evict(&self, token: &str) {
+        self.0.verifier.evict(token);
+    }
+
+    /// Forgets that tokens of this grant (`gid`) were verified.
+    pub fn forget_grant(&self, grant_id: &str) {
+        self.0.verifier.forget_grant(grant_id);
+    }
 }
 
 impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guard")
-            .field("issuer", &self.0.verifier.issuer)
+            .field("issuers", &self.0.verifier.issuers)
             .field("resource", &self.0.verifier.resource)
             .finish_non_exhaustive()
     }

@@ -21,6 +21,7 @@ mod message;
 mod metadata;
 mod metrics;
 mod origin;
+mod raw_claims;
 mod reason;
 mod refusal;
 mod revocation;
@@ -29,7 +30,11 @@ pub mod rmcp;
 mod scopes;
 mod sessions;
 mod terms;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod token_cache;
+mod trust;
+pub mod verifiers;
 mod verify;
 mod visit;
 mod wait;
@@ -42,13 +47,19 @@ pub use doorward_oauth::claims::Actor;
 pub use doorward_oauth::scope::{Scope, ScopeSet};
 pub use doorward_oauth::time::{Clock, SystemClock, UnixSeconds};
 pub use dpop::{DpopPolicy, Insertion, MemoryReplayStore, ReplayStore, ReplayStoreUnavailable, UsedProof};
-pub use fetch::{Document, Fetch, FetchFailure, FormRequest, FormResponse};
+pub use fetch::{
+    ByteStream, Document, Fetch, FetchFailure, FormRequest, FormResponse, StreamRequest, Timeouts,
+};
 pub use guard::Guard;
 pub use layer::{GuardBody, GuardLayer, GuardService};
 pub use lists::{EventFilter, EventTooLarge};
 pub use metadata::MetadataService;
 pub use metrics::MetricsSnapshot;
+pub use raw_claims::RawClaims;
 pub use reason::Reason;
-pub use revocation::{Revocation, RevocationChecker, RevocationUnavailable};
+pub use revocation::{
+    Fail, FeedFault, FeedMetrics, FeedPolicy, IntrospectionPolicy, Revocation, RevocationChecker,
+    RevocationStatus, RevocationUnavailable, WhileBlind,
+};
 pub use verify::{Rejection, VerifyError};
 pub use visit::{Answer, BodyFault, Denied, Head, Visit};

@@ -32,7 +32,7 @@ pub(crate) struct Metadata {
 
 impl Metadata {
     pub(crate) fn new(
-        issuer: &Issuer,
+        issuers: &[Issuer],
         resource: &ResourceUri,
         scopes: &ScopeSet,
         name: Option<String>,
@@ -44,7 +44,7 @@ impl Metadata {
         let scopes: Vec<_> = scopes.iter().map(ToString::to_string).collect();
         let document = ProtectedResourceMetadata {
             resource: resource.as_str().to_owned(),
-            authorization_servers: vec![issuer.as_str().to_owned()],
+            authorization_servers: issuers.iter().map(ToString::to_string).collect(),
             scopes_supported: (!scopes.is_empty()).then_some(scopes),
             bearer_methods_supported: Some(vec!["header".to_owned()]),
             resource_name: name,

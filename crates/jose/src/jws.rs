@@ -56,11 +56,11 @@ impl<'a> Compact<'a> {
         base64url::decode(self.signature)
     }
 
-    /// Checks a header of which nothing but its `alg` is of interest.
-    pub(crate) fn check_header(&self, fits: impl FnOnce(&str) -> bool) -> Result<(), JoseError> {
+    /// The `typ` of a header whose `alg` is this one.
+    pub(crate) fn typ(&self, algorithm: &str) -> Result<Option<String>, JoseError> {
         let members = Members::read(&base64url::decode(self.header)?, EmbeddedKey::Ignored)?;
-        if fits(&members.algorithm) {
-            Ok(())
+        if members.algorithm == algorithm {
+            Ok(members.typ)
         } else {
             Err(JoseError::UnsupportedAlgorithm)
         }
@@ -144,9 +144,9 @@ impl<'a> Jws<'a> {
         )
     }
 
-    /// The payload as received, for those who have verified the signature.
-    pub fn into_payload(self) -> Vec<u8> {
-        self.payload
+    /// The header and the payload as received, for those who have verified the signature.
+    pub fn into_parts(self) -> (Header, Vec<u8>) {
+        (self.header, self.payload)
     }
 
     /// Verifies the signature over the bytes as received.

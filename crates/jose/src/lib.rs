@@ -18,7 +18,7 @@ pub use error::JoseError;
 pub use jwk::Jwk;
 pub use jwk_set::JwkSet;
 pub use jws::{Header, Jws, Verified};
-pub use shared_secret::{HmacAlgorithm, SharedSecret};
+pub use shared_secret::{Authenticated, HmacAlgorithm, SharedSecret};
 pub use signing::{Signer, SigningKey, sign};
 
 /// The largest compact serialisation that is read or written, in bytes.

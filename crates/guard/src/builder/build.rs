@@ -3,15 +3,12 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use doorward_oauth::issuer::{Issuer, IssuerRules};
 use doorward_oauth::resource::{ResourceRules, ResourceUri};
 use doorward_oauth::scope::{Scope, ScopeSet};
 
 use super::{BuildError, GuardBuilder, MAX_SKEW};
 use crate::challenge::Challenges;
-use crate::fetch::HttpFetch;
 use crate::guard::{Guard, Inner};
-use crate::keys::{Discovery, Keys};
 use crate::metadata::Metadata;
 use crate::metrics::Metrics;
 use crate::origin::{self, Origins};
@@ -19,7 +16,6 @@ use crate::refusal::ErrorIds;
 use crate::revocation::Revocations;
 use crate::sessions::Sessions;
 use crate::terms::Terms;
-use crate::token_cache::TokenCache;
 use crate::verify::Verifier;
 
 impl GuardBuilder {
@@ -29,14 +25,7 @@ impl GuardBuilder {
     /// # Errors
     /// A [`BuildError`] that says which setting to change.
     pub fn build(self) -> Result<Guard, BuildError> {
-        let rules = IssuerRules {
-            trailing_slash: true,
-            ..IssuerRules::default()
-        };
-        let issuer = Issuer::parse_with(&self.issuer, rules).map_err(|reason| BuildError::Issuer {
-            issuer: self.issuer.clone(),
-            reason,
-        })?;
+        let (issuer, issuers) = self.issuers()?;
         let rules = ResourceRules {
             query: true,
             ..ResourceRules::default()
@@ -56,35 +45,36 @@ impl GuardBuilder {
         if self.skew > MAX_SKEW {
             return Err(BuildError::ClockSkew);
         }
-        let required = scope_set(&self.required_scopes)?;
+        let mut required = scope_set(&self.required_scopes)?;
+        for verifier in &self.trust.verifiers {
+            required.extend(verifier.required_scopes());
+        }
         let supported = if self.scopes.is_empty() {
             required.clone()
         } else {
             scope_set(&self.scopes)?
         };
         let origins = normal_origins(&self.origins)?;
-        let fetch = match self.fetch {
-            Some(fetch) => fetch,
-            None => Arc::new(HttpFetch::new(&issuer, self.clock.clone())?),
-        };
+        let fetch = self.transport(&issuers)?;
         // Only to tell processes and refusals apart.
         let seed = RandomState::new().hash_one(&self.resource);
+        let judge = self.judge(&issuers, &resource, &fetch, seed);
         let challenges = Challenges::new(resource.metadata_url(), &supported, &required, &self.dpop);
         let terms = Arc::new(Terms {
             challenges,
             scopes: self.scope_settings.build(required)?,
             login: self.login,
         });
-        let client = self.client.build(issuer.clone(), fetch.clone(), self.clock.clone())?;
-        let discovery = Discovery::new(issuer.clone(), fetch);
+        let client = self.client.build(issuer, fetch.clone(), self.clock.clone())?;
         let metadata = Metadata::new(
-            &issuer,
+            &issuers,
             &resource,
             &supported,
             self.resource_name,
             self.documentation,
             &self.dpop,
         );
+        let revocations = Revocations::new(self.revocation, &client, &self.clock, seed)?;
         Ok(Guard(Arc::new(Inner {
             client,
             metadata,
@@ -99,18 +89,14 @@ impl GuardBuilder {
             terms,
             clock: self.clock.clone(),
             skew: self.skew,
-            revocations: Revocations::new(self.revocation),
+            revocations,
             audit: self.audit,
             metrics: Metrics::default(),
             end_streams: self.end_streams,
             verifier: Verifier {
-                issuer,
+                issuers,
                 resource,
-                algorithms: self.algorithms,
-                skew: self.skew,
-                clock: self.clock.clone(),
-                keys: Arc::new(Keys::new(discovery, self.keys, self.clock, seed)),
-                cache: TokenCache::new(self.token_cache),
+                judge,
             },
         })))
     }

@@ -20,6 +20,11 @@ pub enum BuildError {
         #[source]
         reason: IssuerError,
     },
+    /// The issuer is `http` and not on this machine.
+    #[error(
+        "the issuer `{0}` is http, where nobody can tell who answers; use https, or say `dev_mode(true)` in a network of development (http://localhost and http://127.0.0.1 need no such thing)"
+    )]
+    InsecureIssuer(String),
     /// The resource is no resource identifier.
     #[error("the resource `{resource}` cannot be used: {reason}")]
     Resource {
@@ -71,6 +76,9 @@ pub enum BuildError {
     /// A setting of the guard's own client cannot be used.
     #[error("the guard's OAuth client cannot be built: {0}")]
     Client(#[from] ClientBuildError),
+    /// The guard cannot learn of revocations in the way that was chosen. The text says what to change.
+    #[error("{0}")]
+    Revocation(&'static str),
     /// The HTTP client could not be set up.
     #[error("the HTTP client could not be set up: {0}")]
     Fetch(#[from] FetchError),

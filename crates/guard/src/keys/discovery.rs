@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use doorward_jose::{JwkSet, MAX_JWK_SET_BYTES};
+use doorward_jose::{Jwk, JwkSet, MAX_JWK_SET_BYTES};
 use doorward_oauth::issuer::Issuer;
 use serde_json::Value;
 
@@ -28,6 +28,57 @@ pub(crate) enum DiscoveryError {
     Timeout,
 }
 
+/// Where keys come from.
+pub(crate) enum KeySource {
+    /// The metadata of an issuer says it.
+    Issuer(Discovery),
+    /// The operator says it.
+    Fixed { jwks_uri: String, fetch: Arc<dyn Fetch> },
+}
+
+impl KeySource {
+    pub(crate) fn issuer(issuer: Issuer, fetch: Arc<dyn Fetch>) -> Self {
+        Self::Issuer(Discovery {
+            issuer,
+            fetch,
+            jwks_uri: Mutex::default(),
+        })
+    }
+
+    /// Fetches the keys, and how long they stay fresh.
+    pub(crate) async fn fetch_keys(&self) -> Result<(JwkSet, Option<Duration>), DiscoveryError> {
+        match self {
+            Self::Issuer(discovery) => {
+                let jwks_uri = discovery.jwks_uri().await?;
+                // RFC 8414 says nothing of keys without a name, and tokens without one are refused.
+                key_set(&*discovery.fetch, &jwks_uri, |key| key.key_id().is_some()).await
+            }
+            Self::Fixed { jwks_uri, fetch } => key_set(&**fetch, jwks_uri, |_| true).await,
+        }
+    }
+}
+
+async fn key_set(
+    fetch: &dyn Fetch,
+    jwks_uri: &str,
+    is_usable: impl Fn(&Jwk) -> bool,
+) -> Result<(JwkSet, Option<Duration>), DiscoveryError> {
+    let document = fetch
+        .get_json(jwks_uri, MAX_JWK_SET_BYTES)
+        .await
+        .map_err(DiscoveryError::Jwks)?;
+    let keys = JwkSet::parse(&document.body).map_err(|_| DiscoveryError::NoUsableKey)?;
+    if keys
+        .keys
+        .iter()
+        .any(|key| key.is_for_verification() && is_usable(key))
+    {
+        Ok((keys, document.fresh_for))
+    } else {
+        Err(DiscoveryError::NoUsableKey)
+    }
+}
+
 pub(crate) struct Discovery {
     issuer: Issuer,
     fetch: Arc<dyn Fetch>,
@@ -36,16 +87,8 @@ pub(crate) struct Discovery {
 }
 
 impl Discovery {
-    pub(crate) fn new(issuer: Issuer, fetch: Arc<dyn Fetch>) -> Self {
-        Self {
-            issuer,
-            fetch,
-            jwks_uri: Mutex::default(),
-        }
-    }
-
-    /// Fetches metadata and keys, and how long the keys stay fresh.
-    pub(crate) async fn fetch_keys(&self) -> Result<(JwkSet, Option<Duration>), DiscoveryError> {
+    /// Where the keys are now.
+    async fn jwks_uri(&self) -> Result<String, DiscoveryError> {
         let known = self
             .jwks_uri
             .lock()
@@ -57,40 +100,27 @@ impl Discovery {
         } else {
             self.discover().await
         };
-        let jwks_uri = match (discovered, known) {
+        match (discovered, known) {
             (Ok(jwks_uri), _) => {
                 self.remember(&jwks_uri);
-                jwks_uri
+                Ok(jwks_uri)
             }
             (Err(error), Some(known)) => {
                 tracing::warn!(issuer = %self.issuer, %error, "keeping the known jwks_uri");
-                known
+                Ok(known)
             }
-            (Err(error), None) => return Err(error),
-        };
-        let document = self
-            .fetch
-            .get_json(&jwks_uri, MAX_JWK_SET_BYTES)
-            .await
-            .map_err(DiscoveryError::Jwks)?;
-        let keys = JwkSet::parse(&document.body).map_err(|_| DiscoveryError::NoUsableKey)?;
-        if keys
-            .keys
-            .iter()
-            .any(|key| key.is_for_verification() && key.key_id().is_some())
-        {
-            Ok((keys, document.fresh_for))
-        } else {
-            Err(DiscoveryError::NoUsableKey)
+            (Err(error), None) => Err(error),
         }
     }
 
     async fn discover(&self) -> Result<String, DiscoveryError> {
         let issuer = &self.issuer;
-        discovery::discover(issuer, &*self.fetch, |metadata, _| match metadata.get("jwks_uri") {
-            Some(Value::String(uri)) if discovery::may_be_used(issuer, uri) => Ok(uri.clone()),
-            Some(Value::String(_)) | None => Err(DiscoveryError::JwksUriRefused),
-            Some(_) => Err(DiscoveryError::Metadata(MetadataError::Malformed)),
+        discovery::discover(issuer, &*self.fetch, |metadata, _| {
+            match metadata.get("jwks_uri") {
+                Some(Value::String(uri)) if discovery::may_be_used(issuer, uri) => Ok(uri.clone()),
+                Some(Value::String(_)) | None => Err(DiscoveryError::JwksUriRefused),
+                Some(_) => Err(DiscoveryError::Metadata(MetadataError::Malformed)),
+            }
         })
         .await
     }
