@@ -45,6 +45,7 @@ pub(crate) struct Settings {
 
 /// `InboundDPoPOptions`.
 #[derive(FromPyObject)]
+#[pyo3(from_item_all)]
 struct DpopOptions {
     required: bool,
     max_proof_age_seconds: u64,
