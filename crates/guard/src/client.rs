@@ -35,6 +35,7 @@ mod consent;
 mod dpop;
 mod endpoints;
 mod error;
+mod events;
 mod form;
 mod guard;
 mod lru;

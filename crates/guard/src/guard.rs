@@ -79,10 +79,11 @@ impl Guard {
             .collect()
     }
 
-    /// Begins to fetch the issuer's keys in the background. Happens by itself when the guard is put to work inside a
+    /// Begins to fetch the issuer's keys, and to follow its revocations, in the background. Happens by itself when the guard is put to work inside a
     /// tokio runtime, or with the first request.
     pub fn start(&self) {
         self.0.verifier.start();
+        self.0.revocations.start();
     }
 
     /// Verifies a bearer token by itself, for servers that are not tower services. Scopes are not looked at, and a token
@@ -94,7 +95,7 @@ impl Guard {
         let guard = &self.0;
         let claims = guard.verifier.verify(token).await?;
         guard.dpop.check_bearer(&claims)?;
-        guard.revocations.check(&claims, token).await?;
+        guard.check_revocation(&claims, token).await?;
         Ok(claims.under(&guard.terms))
     }
 

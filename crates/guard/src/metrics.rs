@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::guard::Guard;
 use crate::reason::Reason;
+use crate::revocation::FeedMetrics;
 
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
@@ -33,6 +34,8 @@ pub struct MetricsSnapshot {
     pub allowed: u64,
     /// Requests that did not, by [reason](Reason::as_str).
     pub refused: BTreeMap<&'static str, u64>,
+    /// The follower of the feed of revocations, if there is one.
+    pub feed: Option<FeedMetrics>,
 }
 
 impl Guard {
@@ -43,6 +46,7 @@ impl Guard {
         MetricsSnapshot {
             allowed: metrics.allowed.load(Ordering::Relaxed),
             refused: refused.clone(),
+            feed: self.0.revocations.feed_metrics(),
         }
     }
 }

@@ -90,6 +90,21 @@ impl ClientAuth {
         }
     }
 
+    /// The header for a request without a form. A server that knows the secret takes it in either way.
+    pub(crate) fn header(&self) -> Result<HeaderValue, ClientError> {
+        match self {
+            Self::Basic { id, secret } | Self::Post { id, secret } => basic_header(id, secret),
+            Self::PrivateKeyJwt { .. } | Self::Public { .. } => Err(ClientError::Request(
+                "this call needs a client with a secret; give `client_auth` a `ClientAuth::basic`",
+            )),
+        }
+    }
+
+    /// Whether there is a secret to show.
+    pub(crate) fn has_secret(&self) -> bool {
+        matches!(self, Self::Basic { .. } | Self::Post { .. })
+    }
+
     pub(crate) fn is_complete(&self) -> bool {
         let has_secret = match self {
             Self::Basic { secret, .. } | Self::Post { secret, .. } => !secret.expose_secret().is_empty(),

@@ -70,7 +70,7 @@ impl Inner {
     ) -> Result<T, ClientError> {
         let breaker = match endpoint {
             Endpoint::Introspection => &self.introspection_breaker,
-            Endpoint::Token | Endpoint::Revocation => &self.breaker,
+            Endpoint::Token | Endpoint::Revocation | Endpoint::RevocationEvents => &self.breaker,
         };
         let permit = breaker.enter().map_err(|open| ClientError::CircuitOpen {
             retry_after: open.retry_after,

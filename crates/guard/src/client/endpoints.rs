@@ -28,6 +28,8 @@ pub(crate) enum Endpoint {
     Introspection,
     /// RFC 7009 §2
     Revocation,
+    /// Doorward's feed of revocations.
+    RevocationEvents,
 }
 
 impl Endpoint {
@@ -36,6 +38,7 @@ impl Endpoint {
             Self::Token => "token_endpoint",
             Self::Introspection => "introspection_endpoint",
             Self::Revocation => "revocation_endpoint",
+            Self::RevocationEvents => "revocation_events_endpoint",
         }
     }
 }
@@ -46,6 +49,7 @@ struct Urls {
     token: Option<String>,
     introspection: Option<String>,
     revocation: Option<String>,
+    revocation_events: Option<String>,
 }
 
 impl Urls {
@@ -58,6 +62,7 @@ impl Urls {
             token: url(Endpoint::Token),
             introspection: url(Endpoint::Introspection),
             revocation: url(Endpoint::Revocation),
+            revocation_events: url(Endpoint::RevocationEvents),
         }
     }
 
@@ -66,6 +71,7 @@ impl Urls {
             Endpoint::Token => &self.token,
             Endpoint::Introspection => &self.introspection,
             Endpoint::Revocation => &self.revocation,
+            Endpoint::RevocationEvents => &self.revocation_events,
         };
         url.clone().ok_or(ClientError::NoEndpoint(endpoint.member()))
     }

@@ -93,7 +93,7 @@ impl Inner {
         let claims = known.insert(claims.under(&self.terms));
         let now = self.clock.now();
         let proof = self.dpop.check(scheme, token, claims, head, now)?;
-        self.revocations.check(claims, token).await?;
+        self.check_revocation(claims, token).await?;
         self.terms.login.check(claims, now).map_err(Refusal::Login)?;
         let session = self.check_session(head.headers, claims)?;
         if !encoding::is_plain(head.headers) {

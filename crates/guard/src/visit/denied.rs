@@ -35,7 +35,7 @@ impl Guard {
             let now = guard.clock.now();
             let request = (method.as_str(), path);
             let proof = guard.dpop.check_proof(proof, token, bound_to, request, now)?;
-            guard.revocations.check(&claims, token).await?;
+            guard.check_revocation(&claims, token).await?;
             guard.dpop.spend(&proof, guard.clock.now()).await?;
             Ok(claims.under(&guard.terms))
         };
