@@ -18,6 +18,8 @@ SUITES = [
     "tests/server/auth/test_jwt_provider_bearer.py",
     "tests/server/http/test_bearer_auth_backend.py",
     "tests/server/http/test_http_auth_middleware.py",
+    "tests/server/auth/test_multi_auth.py",
+    "tests/server/auth/test_enhanced_error_responses.py",
 ]
 
 
