@@ -402,7 +402,7 @@ def difference(reference: dict[str, Any], seen: dict[str, Any]) -> str:
 
 
 def report(label: str, step: str, trouble: str) -> None:
-    line = {"client": f"identical answers, {label}", "step": step, "ok": not trouble, "detail": trouble[:2000]}
+    line = {"client": label, "step": step, "ok": not trouble, "detail": trouble[:2000]}
     print(json.dumps(line), flush=True)
 
 
