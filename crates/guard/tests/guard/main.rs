@@ -5,6 +5,7 @@
 
 mod audit;
 mod browser;
+mod client;
 mod conformance;
 mod credentials;
 mod dpop;
