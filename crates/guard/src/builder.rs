@@ -38,6 +38,7 @@ pub struct GuardBuilder {
     pub(crate) end_streams: bool,
     pub(crate) resource_name: Option<String>,
     pub(crate) documentation: Option<String>,
+    pub(crate) metadata_url: Option<String>,
     pub(crate) root_metadata: bool,
     pub(crate) origins: Vec<String>,
     pub(crate) algorithms: Vec<Algorithm>,
@@ -69,6 +70,7 @@ impl GuardBuilder {
             end_streams: true,
             resource_name: None,
             documentation: None,
+            metadata_url: None,
             root_metadata: true,
             origins: Vec::new(),
             algorithms: vec![
@@ -118,6 +120,14 @@ impl GuardBuilder {
     #[must_use]
     pub fn resource_documentation(mut self, url: impl Into<String>) -> Self {
         self.documentation = Some(url.into());
+        self
+    }
+
+    /// Where challenges say that the resource metadata is, for servers that have it served somewhere else.
+    /// Default: where RFC 9728 §3.1 puts it.
+    #[must_use]
+    pub fn resource_metadata_url(mut self, url: impl Into<String>) -> Self {
+        self.metadata_url = Some(url.into());
         self
     }
 

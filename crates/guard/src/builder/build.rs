@@ -8,6 +8,7 @@ use doorward_oauth::scope::{Scope, ScopeSet};
 
 use super::{BuildError, GuardBuilder, MAX_SKEW};
 use crate::challenge::Challenges;
+use crate::fetch::may_be_named;
 use crate::guard::{Guard, Inner};
 use crate::metadata::Metadata;
 use crate::metrics::Metrics;
@@ -59,7 +60,12 @@ impl GuardBuilder {
         // Only to tell processes and refusals apart.
         let seed = RandomState::new().hash_one(&self.resource);
         let judge = self.judge(&issuers, &resource, &fetch, seed);
-        let challenges = Challenges::new(resource.metadata_url(), &supported, &required, &self.dpop);
+        let metadata_url = match self.metadata_url {
+            Some(url) if may_be_named(&url, true) => url,
+            Some(url) => return Err(BuildError::MetadataUrl(url)),
+            None => resource.metadata_url(),
+        };
+        let challenges = Challenges::new(metadata_url, &supported, &required, &self.dpop);
         let terms = Arc::new(Terms {
             challenges,
             scopes: self.scope_settings.build(required)?,

@@ -44,6 +44,11 @@ pub enum BuildError {
         "the resource pattern `{0}` cannot be used; write a URI, or a template such as notes://{{id}}/body"
     )]
     ResourcePattern(String),
+    /// The URL of the resource metadata cannot be used.
+    #[error(
+        "the resource metadata cannot be at `{0}`; write an absolute http or https URL without a fragment"
+    )]
+    MetadataUrl(String),
     /// A scope is no scope token.
     #[error("the scope `{scope}` cannot be used: {reason}")]
     Scope {

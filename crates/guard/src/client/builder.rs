@@ -17,7 +17,7 @@ use super::dpop::Proofs;
 use super::endpoints::Endpoints;
 use super::error::ClientError;
 use super::request_state::{RequestStateKey, RequestStates};
-use crate::fetch::{Fetch, HttpFetch};
+use crate::fetch::{Fetch, HttpFetch, Timeouts, Transport};
 
 /// Why a client cannot be built. Says what to change.
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +117,7 @@ impl ClientSettings {
 /// Builds an [`OAuthClient`]. Made by [`OAuthClient::builder`].
 pub struct OAuthClientBuilder {
     issuer: String,
+    transport: Transport,
     settings: ClientSettings,
     clock: Arc<dyn Clock>,
     fetch: Option<Arc<dyn Fetch>>,
@@ -126,6 +127,7 @@ impl OAuthClientBuilder {
     pub(crate) fn new(issuer: String) -> Self {
         Self {
             issuer,
+            transport: Transport::default(),
             settings: ClientSettings::default(),
             clock: Arc::new(SystemClock),
             fetch: None,
@@ -208,6 +210,35 @@ impl OAuthClientBuilder {
         self
     }
 
+    /// Certificates to trust besides the system's, one or several in PEM form: for a private certificate authority.
+    /// Repeated calls add up.
+    #[must_use]
+    pub fn root_certificates(mut self, pem: impl Into<String>) -> Self {
+        self.transport.root_certificates.push(pem.into());
+        self
+    }
+
+    /// The proxy to reach the authorization server through. Default: none; the environment counts for nothing.
+    #[must_use]
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.transport.proxy = Some(url.into());
+        self
+    }
+
+    /// How long the authorization server may take to answer.
+    #[must_use]
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.transport.timeouts = timeouts;
+        self
+    }
+
+    /// Takes issuers over `http` off this machine, for networks of development. Default: `false`.
+    #[must_use]
+    pub fn dev_mode(mut self, on: bool) -> Self {
+        self.transport.dev_mode = on;
+        self
+    }
+
     /// Checks the settings and makes the client. Does no I/O: the metadata is fetched with the first call.
     ///
     /// # Errors
@@ -215,7 +246,7 @@ impl OAuthClientBuilder {
     pub fn build(self) -> Result<OAuthClient, ClientBuildError> {
         let rules = IssuerRules {
             trailing_slash: true,
-            ..IssuerRules::default()
+            http_anywhere: self.transport.dev_mode,
         };
         let issuer = Issuer::parse_with(&self.issuer, rules).map_err(|reason| ClientBuildError::Issuer {
             issuer: self.issuer,
@@ -223,7 +254,11 @@ impl OAuthClientBuilder {
         })?;
         let fetch = match self.fetch {
             Some(fetch) => fetch,
-            None => Arc::new(HttpFetch::new(&issuer, self.clock.clone())?),
+            None => Arc::new(HttpFetch::reaching(
+                &[issuer.as_str()],
+                &self.transport,
+                self.clock.clone(),
+            )?),
         };
         self.settings.build(issuer, fetch, self.clock)
     }
