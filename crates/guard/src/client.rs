@@ -44,6 +44,7 @@ mod request;
 mod request_state;
 #[cfg(feature = "rmcp")]
 mod rmcp;
+mod subject;
 mod token;
 
 pub use auth::ClientAuth;
@@ -52,6 +53,7 @@ pub use consent::{ConsentRequired, McpAnswer, McpCall, URL_ELICITATION_REQUIRED}
 pub use error::{ClientError, Refusal};
 pub use request::{ClientCredentialsRequest, ExchangeRequest, IntrospectionResponse};
 pub use request_state::{BoundRequest, Principal, RequestStateError, RequestStateKey, RequestStates};
+pub use subject::SubjectToken;
 pub use token::{ACCESS_TOKEN_TYPE, TokenResponse, TokenType};
 
 use crate::fetch::FetchFailure;
@@ -64,7 +66,7 @@ use form::Form;
 
 pub(crate) use builder::ClientSettings;
 #[cfg(feature = "rmcp")]
-pub use rmcp::{ask_for_consent, open_request_state};
+pub use rmcp::{ask_for_consent, open_request_state, subject_token};
 
 /// A client of one authorization server. Cheap to clone; clones share tokens, nonces and breakers.
 #[derive(Clone)]
@@ -79,6 +81,11 @@ impl OAuthClient {
     /// The issuer that the client talks to.
     pub fn issuer(&self) -> &str {
         self.0.issuer.as_str()
+    }
+
+    /// Whether the client says who it is.
+    pub fn can_authenticate(&self) -> bool {
+        self.0.auth.is_some()
     }
 
     /// Seals and opens `requestState`.

@@ -18,6 +18,7 @@ use tower_service::Service;
 use tracing::Instrument as _;
 
 use crate::builder::{BuildError, GuardBuilder, scope_set};
+use crate::client::SubjectToken;
 use crate::guard::Guard;
 use crate::refusal::json_response;
 use crate::visit::{self, Answer, BodyFault, Head, Visit};
@@ -155,6 +156,9 @@ impl GuardLayer {
             Err(fault) => return Err(visit.refuse_body(fault)),
         };
         visit.authorize(&body).await?;
+        if let Some(token) = SubjectToken::of(&self.guard, &parts.headers) {
+            parts.extensions.insert(token);
+        }
         visit.strip(&mut parts.headers);
         parts.extensions.insert(visit.claims().clone());
         Ok((Request::from_parts(parts, Full::new(body)), visit))

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::consent::INPUT;
-use super::{BoundRequest, ConsentRequired, McpAnswer, McpCall, OAuthClient, Principal};
+use super::{BoundRequest, ConsentRequired, McpAnswer, McpCall, OAuthClient, Principal, SubjectToken};
 
 /// Clients that do not say which revision they speak get what the last one with a handshake has.
 const UNSAID: &str = "2025-11-25";
@@ -99,6 +99,20 @@ fn declares_url_elicitation(context: &RequestContext<RoleServer>) -> Option<bool
     })?;
     let elicitation = capabilities.elicitation;
     Some(elicitation.is_some_and(|elicitation| elicitation.url.is_some()))
+}
+
+/// The token with which the request came, for exchanging it.
+///
+/// # Errors
+/// An internal error when the server is not behind a guard that can exchange tokens
+/// ([`client_auth`](crate::GuardBuilder::client_auth)).
+pub fn subject_token(context: &RequestContext<RoleServer>) -> Result<&SubjectToken, ErrorData> {
+    let parts = context.extensions.get::<http::request::Parts>();
+    let token = parts.and_then(|parts| parts.extensions.get::<SubjectToken>());
+    token.ok_or_else(|| {
+        tracing::error!("a handler asks for the caller's token on a guard without client_auth");
+        ErrorData::internal_error("this MCP server is not set up correctly", None)
+    })
 }
 
 fn principal(context: &RequestContext<RoleServer>) -> Result<Principal, ErrorData> {

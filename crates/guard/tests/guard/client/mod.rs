@@ -6,6 +6,7 @@ mod dpop;
 mod endings;
 mod exchange;
 mod metadata;
+mod rmcp_consent;
 mod support;
 mod tokens;
 mod wire;
