@@ -2,6 +2,8 @@
 
 mod builder;
 mod nonces;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod refusal;
 mod replay;
 
@@ -21,6 +23,8 @@ use crate::wait;
 
 pub(crate) use builder::DpopSettings;
 use nonces::NonceSource;
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresReplayError, PostgresReplayStore};
 pub(crate) use refusal::{DpopRefusal, ProofFault};
 pub use replay::{Insertion, MemoryReplayStore, ReplayStore, ReplayStoreUnavailable, UsedProof};
 

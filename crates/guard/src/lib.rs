@@ -47,6 +47,8 @@ pub use doorward_oauth::claims::Actor;
 pub use doorward_oauth::scope::{Scope, ScopeSet};
 pub use doorward_oauth::time::{Clock, SystemClock, UnixSeconds};
 pub use dpop::{DpopPolicy, Insertion, MemoryReplayStore, ReplayStore, ReplayStoreUnavailable, UsedProof};
+#[cfg(feature = "postgres")]
+pub use dpop::{PostgresReplayError, PostgresReplayStore};
 pub use fetch::{
     ByteStream, Document, Fetch, FetchFailure, FormRequest, FormResponse, StreamRequest, Timeouts,
 };

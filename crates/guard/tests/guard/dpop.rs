@@ -2,6 +2,8 @@
 
 mod modes;
 mod nonces;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod proofs;
 mod replay;
 
