@@ -14,6 +14,7 @@ mod keys;
 mod lists;
 mod login;
 mod metadata;
+mod revocation;
 mod rmcp_server;
 mod scopes;
 mod sessions;

@@ -1,0 +1,5 @@
+//! How a guard learns of revocations: the feed, and asking. The authorization server is a fake on virtual time.
+
+mod feed;
+mod introspection;
+mod support;
