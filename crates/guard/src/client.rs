@@ -23,7 +23,6 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
-use secrecy::ExposeSecret;
 
 mod answer;
 mod auth;
@@ -53,6 +52,7 @@ pub use consent::{ConsentRequired, McpAnswer, McpCall, URL_ELICITATION_REQUIRED}
 pub use error::{ClientError, Refusal};
 pub use request::{ClientCredentialsRequest, ExchangeRequest, IntrospectionResponse};
 pub use request_state::{BoundRequest, Principal, RequestStateError, RequestStateKey, RequestStates};
+pub use secrecy::{ExposeSecret, SecretString};
 pub use subject::SubjectToken;
 pub use token::{ACCESS_TOKEN_TYPE, TokenResponse, TokenType};
 
