@@ -178,10 +178,6 @@ impl fmt::Debug for TokenClaims {
 #[error("the access token does not have every scope that this needs: {needed}")]
 pub struct MissingScope {
     needed: ScopeSet,
-    #[cfg_attr(
-        not(feature = "axum"),
-        expect(dead_code, reason = "for the answer in axum handlers")
-    )]
     terms: Option<Arc<Terms>>,
 }
 
