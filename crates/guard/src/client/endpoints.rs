@@ -9,13 +9,15 @@ use serde_json::{Map, Value};
 
 use super::error::ClientError;
 use crate::discovery::{self, MetadataError};
-use crate::fetch::{Document, Fetch};
+use crate::fetch::{Document, Fetch, FetchFailure};
 
 const DEFAULT_TTL: Duration = Duration::from_mins(5);
 const MIN_TTL: Duration = Duration::from_mins(1);
 const MAX_TTL: Duration = Duration::from_hours(1);
 /// How long what was known is used while the metadata cannot be had.
 const MAX_STALE: Duration = Duration::from_hours(24);
+/// One attempt, in up to three places.
+const TIMEOUT: Duration = Duration::from_secs(15);
 /// The shortest time between two attempts that fail.
 const BACKOFF: Duration = Duration::from_secs(5);
 
@@ -134,10 +136,14 @@ impl Endpoints {
         if let Some(answer) = self.known().answer(self.clock.now()) {
             return answer?.get(endpoint);
         }
-        let found = discovery::discover(&self.issuer, &*self.fetch, |metadata, document: &Document| {
+        let asked = discovery::discover(&self.issuer, &*self.fetch, |metadata, document: &Document| {
             Ok::<_, MetadataError>((Urls::read(metadata, &self.issuer), document.fresh_for))
-        })
-        .await;
+        });
+        // Whatever the transport does: everybody else waits for this.
+        let found = tokio::time::timeout(TIMEOUT, asked).await.unwrap_or_else(|_| {
+            let failure = FetchFailure::new("the authorization server did not answer in time");
+            Err(MetadataError::Fetch(failure))
+        });
         self.learn(found)?.get(endpoint)
     }
 

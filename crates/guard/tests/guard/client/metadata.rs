@@ -9,7 +9,7 @@ use serde_json::json;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::client::support::{Script, Server, clock, own, scripted, text, token};
+use crate::client::support::{Act, Script, Server, clock, own, scripted, text, token};
 
 async fn bare() -> Server {
     Server {
@@ -109,5 +109,28 @@ async fn metadata_is_kept_for_a_while_and_through_outages() {
         Err(ClientError::Metadata(_))
     ));
     clock.advance(Duration::from_secs(5));
+    client.introspect("x").await.unwrap();
+}
+
+/// Time of tokio, which stands still until nobody has anything else to do.
+#[tokio::test(start_paused = true)]
+async fn a_transport_that_hangs_ends_in_time() {
+    let (script, clock) = (Arc::new(Script::default()), clock());
+    let client = scripted(&script, &clock);
+    *script.metadata_hangs.lock().unwrap() = true;
+    let outcomes = futures_util::future::join_all((0..3).map(|_| client.introspect("x"))).await;
+    assert!(
+        outcomes
+            .iter()
+            .all(|outcome| matches!(outcome, Err(ClientError::Metadata(_))))
+    );
+    *script.metadata_hangs.lock().unwrap() = false;
+    clock.advance(Duration::from_secs(5));
+    script.then(Act::Hang);
+    let error = client.introspect("x").await.unwrap_err();
+    assert!(
+        matches!(&error, ClientError::Transport(failure) if failure.is_outage()),
+        "{error:?}"
+    );
     client.introspect("x").await.unwrap();
 }

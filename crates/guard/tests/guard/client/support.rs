@@ -150,6 +150,7 @@ pub(crate) struct Script {
     pub(crate) asked: AtomicUsize,
     pub(crate) no_revocation: bool,
     pub(crate) metadata_down: Mutex<bool>,
+    pub(crate) metadata_hangs: Mutex<bool>,
 }
 
 pub(crate) const ISSUER: &str = "https://as.example";
@@ -197,7 +198,14 @@ impl Fetch for Script {
         } else {
             Err(FetchFailure::new("down"))
         };
-        Box::pin(std::future::ready(answer))
+        let hangs = *self.metadata_hangs.lock().unwrap();
+        Box::pin(async move {
+            if hangs {
+                std::future::pending().await
+            } else {
+                answer
+            }
+        })
     }
 
     fn post_form<'a>(
