@@ -18,14 +18,18 @@ from doorward.client import DoorwardClient
 from doorward.consent import to_url_elicitation_required_error
 from doorward.errors import *  # noqa: F403
 from doorward.errors import __all__ as _errors
-from doorward.guard import DoorwardResource, DPoPRequest, DPoPRequestContext, Guard
+from doorward.guard import DoorwardResource, DPoPRequest, DPoPRequestContext, Guard, RevocationStatus
+from doorward.oauth import IntrospectionResponse, TokenExchangeOptions, TokenResponse
 from doorward.options import (
     ACCESS_TOKEN_ALGORITHMS,
     SUPPORTED_DPOP_ALGORITHMS,
     ASCredentials,
     FetchSettings,
     InboundDPoPOptions,
+    IntrospectionRevocation,
+    PrivateKey,
     RevocationChecker,
+    RevocationFeed,
     Transport,
 )
 
@@ -40,7 +44,14 @@ __all__ = [
     "FetchSettings",
     "Guard",
     "InboundDPoPOptions",
+    "IntrospectionResponse",
+    "IntrospectionRevocation",
+    "PrivateKey",
     "RevocationChecker",
+    "RevocationFeed",
+    "RevocationStatus",
+    "TokenExchangeOptions",
+    "TokenResponse",
     "Transport",
     "VerifiedClaims",
     "VerifiedDPoPProof",

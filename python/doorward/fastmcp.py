@@ -19,7 +19,16 @@ from doorward.asgi import metadata_app
 from doorward.client import DoorwardClient
 from doorward.consent import to_url_elicitation_required_error
 from doorward.errors import DoorwardError
-from doorward.options import ASCredentials, FetchSettings, InboundDPoPOptions, Transport
+from doorward.options import (
+    ASCredentials,
+    FetchSettings,
+    InboundDPoPOptions,
+    IntrospectionRevocation,
+    PrivateKey,
+    RevocationChecker,
+    RevocationFeed,
+    Transport,
+)
 
 if TYPE_CHECKING:
     from doorward.guard import DoorwardResource
@@ -48,9 +57,11 @@ async def doorward_auth(
     tool_scopes: Mapping[str, Iterable[str]] | None = None,
     inbound_dpop: InboundDPoPOptions | None = None,
     as_credentials: ASCredentials | None = None,
+    dpop: PrivateKey | None = None,
     allowed_algorithms: Iterable[str] | None = None,
     clock_skew_seconds: int = 30,
     jwks_refresh_seconds: int = 300,
+    metadata_refresh_seconds: int = 3600,
     cache_ttl_buffer_seconds: float = 30.0,
     default_ttl_seconds: float = 3600.0,
     cache_max_entries: int = 10_000,
@@ -60,6 +71,9 @@ async def doorward_auth(
     fetch_settings: FetchSettings | None = None,
     transport: Transport | None = None,
     clock: Callable[[], float] | None = None,
+    revocation_checker: RevocationChecker | IntrospectionRevocation | RevocationFeed | None = None,
+    fail_closed: bool = False,
+    resource_metadata_url: str | None = None,
     **options: Any,
 ) -> AuthResult:
     """The arguments with which a FastMCP server stands behind the guard: a mapping with the key ``auth``.
@@ -78,20 +92,26 @@ async def doorward_auth(
             for more, before the tool runs. FastMCP's own ``require_scopes`` works as well, but hides tools.
         inbound_dpop: Whether tokens may, or must, be bound to a key of the client.
         as_credentials: What this server proves to the authorization server who it is with, for ``auth.client``.
+        dpop: The key that the tokens of ``auth.client`` are bound to.
         allowed_algorithms: The signature algorithms of tokens. Default: ES256, EdDSA, RS256, PS256.
         clock_skew_seconds: How far clocks may be apart, at most 60.
         jwks_refresh_seconds: The longest time between two refreshes of the issuer's keys.
+        metadata_refresh_seconds: The same for its metadata; both are refreshed together, and the shorter time counts.
         cache_ttl_buffer_seconds: How long before its end a token of ``auth.client`` is replaced.
         default_ttl_seconds: How long a token of ``auth.client`` counts whose lifetime nobody says.
         cache_max_entries: How many verified tokens, and how many tokens of ``auth.client``, are remembered.
         circuit_breaker_threshold: After how many failures in a row the authorization server is left alone.
         circuit_breaker_cooldown_seconds: For how long.
-        dev_mode: Whether an authorization server on this machine or in a private network may be used, without TLS.
+        dev_mode: Whether an authorization server off this machine may use ``http``.
             Default: what ``DOORWARD_DEV_MODE`` says.
-        fetch_settings: How the authorization server may be reached, in more detail than ``dev_mode``.
+        fetch_settings: How the authorization server is reached; decides instead of ``dev_mode``.
         transport: How the authorization server is reached: ``await transport(method, url, headers, body)`` returns
             ``(status, headers, body)``.
         clock: Says what time it is, in seconds since 1970.
+        revocation_checker: How the guard learns that a token was revoked before its end: ``IntrospectionRevocation``,
+            ``RevocationFeed``, or ``await checker(claims, token)``.
+        fail_closed: Where that cannot be told, requests are answered with 503. Default: they pass.
+        resource_metadata_url: Where challenges say that the metadata is, if it is served somewhere else.
         **options: Further options of :class:`doorward.Guard`.
 
     Raises:
@@ -104,9 +124,11 @@ async def doorward_auth(
     client = await DoorwardClient.create(
         issuer,
         auth=as_credentials,
+        dpop=dpop,
         dev_mode=dev_mode,
         fetch_settings=fetch_settings,
         jwks_refresh_seconds=jwks_refresh_seconds,
+        metadata_refresh_seconds=metadata_refresh_seconds,
         cache_ttl_buffer_seconds=cache_ttl_buffer_seconds,
         default_ttl_seconds=default_ttl_seconds,
         cache_max_entries=cache_max_entries,
@@ -124,6 +146,9 @@ async def doorward_auth(
         allowed_algorithms=allowed_algorithms,
         clock_skew_seconds=clock_skew_seconds,
         cache_max_entries=cache_max_entries,
+        revocation_checker=revocation_checker,
+        fail_closed=fail_closed,
+        resource_metadata_url=resource_metadata_url,
         **options,
     )
     guard.start()

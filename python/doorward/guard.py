@@ -13,16 +13,22 @@ from doorward.errors import TokenMissingError
 from doorward.options import (
     ACCESS_TOKEN_ALGORITHMS,
     SUPPORTED_DPOP_ALGORITHMS,
+    ASCredentials,
+    FetchSettings,
     InboundDPoPOptions,
+    IntrospectionRevocation,
     RevocationChecker,
+    RevocationFeed,
     Transport,
-    dev_mode_from_environment,
+    credentials_for_core,
+    network_for_core,
+    revocation_for_core,
 )
 
 if TYPE_CHECKING:
     from doorward.asgi import ASGIApp, GuardMiddleware
 
-__all__ = ["DPoPRequest", "DPoPRequestContext", "DoorwardResource", "Guard"]
+__all__ = ["DPoPRequest", "DPoPRequestContext", "DoorwardResource", "Guard", "RevocationStatus"]
 
 
 class DPoPRequestContext(Protocol):
@@ -48,6 +54,21 @@ class DPoPRequest:
     method: str
     url: str
     proof: str | None = None
+
+
+@dataclass(frozen=True)
+class RevocationStatus:
+    """How well a guard knows what was revoked.
+
+    Attributes:
+        state: ``off``, ``asks`` (about tokens, when they come), ``connected`` or ``disconnected`` (from the feed).
+        since: Since when, in seconds since 1970.
+        reason: Why it is not connected, in one word.
+    """
+
+    state: str
+    since: int | None = None
+    reason: str | None = None
 
 
 class DoorwardResource:
@@ -113,6 +134,10 @@ class DoorwardResource:
         """The paths at which the resource metadata must be served."""
         return self.core.metadata_paths
 
+    def revocation_status(self) -> RevocationStatus:
+        """How well this guard knows what was revoked."""
+        return RevocationStatus(*self.core.revocation_status())
+
     def prm_response(self) -> dict[str, Any]:
         """The resource metadata (RFC 9728 §2)."""
         document: dict[str, Any] = self.core.metadata()
@@ -169,6 +194,10 @@ class Guard(DoorwardResource):
         scopes: What clients should ask for at first (``scopes_supported``). Default: the required scopes.
         required_scopes: What every request needs.
         tool_scopes: What tools need besides. A call without is answered with 403 before the tool runs.
+        prompt_scopes: The same for prompts.
+        resource_scopes: The same for resources, by URI or a pattern with ``*``.
+        scope_hierarchy: Which scopes contain others: ``{"admin": ["write"], "write": ["read"]}``.
+        hide_unavailable: Lists of tools, prompts and resources leave out what the token may not call.
         inbound_dpop: Whether tokens may, or must, be bound to a key of the client. Default: bearer tokens only.
         allowed_algorithms: The signature algorithms of tokens. Default: ES256, EdDSA, RS256, PS256.
         clock_skew_seconds: How far clocks may be apart, at most 60.
@@ -177,14 +206,21 @@ class Guard(DoorwardResource):
         max_body: The largest request body, in bytes.
         resource_name: A name for people, in the resource metadata.
         resource_documentation: A page for developers, in the resource metadata.
+        resource_metadata_url: Where challenges say that the metadata is, if it is served somewhere else.
         root_metadata: Whether the resource metadata is served at the root of the host as well.
         allowed_origins: Origins of web pages that may call this server.
         bind_sessions: Whether an MCP session can only be used by the principal that began it.
-        revocation_checker: ``await revocation_checker(claims, token)`` is true for a token that was revoked. Asked with
-            every request.
-        fail_closed: A check that fails is answered with 503. Default: the request passes.
-        dev_mode: Whether an authorization server on this machine or in a private network may be used, without TLS.
+        more_issuers: Other authorization servers whose tokens are accepted as well.
+        as_credentials: What this program proves to the authorization server who it is with.
+        revocation_checker: How the guard learns that a token was revoked before its end: an ``IntrospectionRevocation``, a
+            ``RevocationFeed``, or ``await checker(claims, token)``, which is true for revoked tokens and asked with every
+            request. Default: not at all.
+        fail_closed: Where that cannot be told, requests are answered with 503. Default: they pass.
+        on_decision: Is told of every decision: a mapping with ``allowed``, ``method``, ``target``, ``claims``, ``reason``,
+            ``needed_scopes``, ``error_id`` and ``at``. Must not block.
+        dev_mode: Whether an authorization server off this machine may use ``http``.
             Default: what ``DOORWARD_DEV_MODE`` says.
+        fetch_settings: How the authorization server is reached; decides instead of ``dev_mode``.
         transport: How the authorization server is reached: ``await transport(method, url, headers, body)`` returns
             ``(status, headers, body)``. Default: HTTP, in Rust.
         clock: Says what time it is, in seconds since 1970. Default: the system's.
@@ -201,6 +237,10 @@ class Guard(DoorwardResource):
         *,
         required_scopes: Iterable[str] | None = None,
         tool_scopes: Mapping[str, Iterable[str]] | None = None,
+        prompt_scopes: Mapping[str, Iterable[str]] | None = None,
+        resource_scopes: Mapping[str, Iterable[str]] | None = None,
+        scope_hierarchy: Mapping[str, Iterable[str]] | None = None,
+        hide_unavailable: bool = False,
         inbound_dpop: InboundDPoPOptions | None = None,
         allowed_algorithms: Iterable[str] | None = None,
         clock_skew_seconds: int = 30,
@@ -209,12 +249,17 @@ class Guard(DoorwardResource):
         max_body: int = 4 * 1024 * 1024,
         resource_name: str | None = None,
         resource_documentation: str | None = None,
+        resource_metadata_url: str | None = None,
         root_metadata: bool = True,
         allowed_origins: Iterable[str] = (),
         bind_sessions: bool = True,
-        revocation_checker: RevocationChecker | None = None,
+        more_issuers: Iterable[str] = (),
+        as_credentials: ASCredentials | None = None,
+        revocation_checker: RevocationChecker | IntrospectionRevocation | RevocationFeed | None = None,
         fail_closed: bool = False,
+        on_decision: Callable[[Mapping[str, Any]], None] | None = None,
         dev_mode: bool | None = None,
+        fetch_settings: FetchSettings | None = None,
         transport: Transport | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
@@ -225,7 +270,12 @@ class Guard(DoorwardResource):
         settings: dict[str, Any] = {
             "scopes": advertised,
             "required_scopes": required,
-            "tool_scopes": {tool: _words(f"tool_scopes[{tool!r}]", s) for tool, s in (tool_scopes or {}).items()},
+            "tool_scopes": _named("tool_scopes", tool_scopes),
+            "prompt_scopes": _named("prompt_scopes", prompt_scopes),
+            "resource_scopes": _named("resource_scopes", resource_scopes),
+            "scope_hierarchy": _named("scope_hierarchy", scope_hierarchy),
+            "hide_unavailable": hide_unavailable,
+            "more_issuers": _words("more_issuers", more_issuers),
             "algorithms": list(ACCESS_TOKEN_ALGORITHMS if allowed_algorithms is None else allowed_algorithms),
             "clock_skew_seconds": clock_skew_seconds,
             "jwks_refresh_seconds": jwks_refresh_seconds,
@@ -233,11 +283,14 @@ class Guard(DoorwardResource):
             "max_body": max_body,
             "resource_name": resource_name,
             "resource_documentation": resource_documentation,
+            "resource_metadata_url": resource_metadata_url,
             "root_metadata": root_metadata,
             "allowed_origins": _words("allowed_origins", allowed_origins),
             "bind_sessions": bind_sessions,
-            "revocation_checker": revocation_checker,
-            "fail_closed": fail_closed,
+            "credentials": credentials_for_core(as_credentials),
+            "revocation": revocation_for_core(revocation_checker, fail_closed),
+            "on_decision": on_decision,
+            "network": network_for_core(dev_mode, fetch_settings),
             "dpop": None if inbound_dpop is None else _dpop(inbound_dpop),
             "transport": transport,
             "clock": clock,
@@ -253,6 +306,10 @@ def _words(name: str, words: Iterable[str] | None) -> list[str]:
     if isinstance(words, str):
         raise TypeError(f"{name} must be a list of strings, not one string: write [{words!r}]")
     return list(words or ())
+
+
+def _named(setting: str, scopes: Mapping[str, Iterable[str]] | None) -> dict[str, list[str]]:
+    return {name: _words(f"{setting}[{name!r}]", words) for name, words in (scopes or {}).items()}
 
 
 def _dpop(options: InboundDPoPOptions) -> dict[str, Any]:

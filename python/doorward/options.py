@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from doorward._core import VerifiedClaims
@@ -16,7 +16,10 @@ __all__ = [
     "ASCredentials",
     "FetchSettings",
     "InboundDPoPOptions",
+    "IntrospectionRevocation",
+    "PrivateKey",
     "RevocationChecker",
+    "RevocationFeed",
     "Transport",
     "dev_mode_from_environment",
 ]
@@ -65,35 +68,135 @@ class InboundDPoPOptions:
 
 
 @dataclass(frozen=True)
+class PrivateKey:
+    """A private key in PEM form (PKCS #8), and the algorithm it signs with."""
+
+    pem: str = field(repr=False)
+    algorithm: str = "ES256"
+
+
+@dataclass(frozen=True)
 class ASCredentials:
-    """What this program proves to the authorization server who it is with (HTTP Basic)."""
+    """What this program proves to the authorization server who it is with.
+
+    Attributes:
+        client_id: Its name there.
+        client_secret: The secret of HTTP Basic, or of a form.
+        method: How the secret is sent: ``client_secret_basic`` or ``client_secret_post``.
+        private_key: Signs assertions instead of sending a secret (``private_key_jwt``).
+    """
 
     client_id: str
-    client_secret: str = field(repr=False)
+    client_secret: str | None = field(default=None, repr=False)
+    method: str = "client_secret_basic"
+    private_key: PrivateKey | None = None
 
     def __post_init__(self) -> None:
-        if not self.client_id or not self.client_secret:
-            raise ValueError("client_id and client_secret must not be empty")
+        if not self.client_id or (self.private_key is None and not self.client_secret):
+            raise ValueError("client_id and client_secret (or private_key) must not be empty")
+        if self.method not in ("client_secret_basic", "client_secret_post"):
+            raise ValueError("method must be client_secret_basic or client_secret_post")
+
+
+@dataclass(frozen=True)
+class IntrospectionRevocation:
+    """The authorization server is asked whether tokens were revoked (RFC 7662). Needs ``as_credentials``.
+
+    Attributes:
+        ttl_seconds: How long an answer counts: a revoked token may count for as long. 0 asks every time.
+        negative_ttl_seconds: How long the answer counts that a token was revoked.
+        max_entries: How many answers are remembered.
+    """
+
+    ttl_seconds: float = 10.0
+    negative_ttl_seconds: float = 300.0
+    max_entries: int = 10_000
+
+
+@dataclass(frozen=True)
+class RevocationFeed:
+    """The authorization server says at once which grants were revoked; no request waits. Needs ``as_credentials``.
+
+    Works with Doorward's server and the guard's own transport.
+
+    Attributes:
+        max_token_lifetime_seconds: How long tokens of the server live at most.
+        blind_after_seconds: How long the guard may be without the feed before it counts as blind.
+        refuse_while_blind: Tokens are answered with 503 then. Default: they count until they end by themselves.
+    """
+
+    max_token_lifetime_seconds: float = 3600.0
+    blind_after_seconds: float = 30.0
+    refuse_while_blind: bool = False
 
 
 @dataclass(frozen=True)
 class FetchSettings:
-    """How the authorization server may be reached.
+    """How the authorization server is reached. Given, it decides instead of ``dev_mode``.
+
+    The issuer's own host may always be in a private network, and ``http://localhost`` needs no setting; every other host
+    that the server's metadata names must have a public address.
 
     Attributes:
-        ssrf_protection: Addresses in private networks are refused, except that of the issuer itself.
-        allow_http: ``http`` is allowed for hosts on loopback.
-        allow_localhost: Loopback addresses are allowed.
-        allow_private_networks: Private addresses are allowed.
+        allow_http: Issuers off this machine may use ``http``. For networks of development.
         timeout: Seconds that one exchange may take.
-        ca_certificates: PEM certificates to trust besides the system's.
-        proxy: The URL of an HTTP proxy.
+        ca_certificates: Certificates to trust besides the system's, in PEM form.
+        proxy: The URL of an HTTP proxy, like ``http://user:password@proxy.corp.example:3128``.
     """
 
-    ssrf_protection: bool = True
     allow_http: bool = False
-    allow_localhost: bool = False
-    allow_private_networks: bool = False
-    timeout: float = 10.0
+    timeout: float | None = None
     ca_certificates: str | None = None
     proxy: str | None = None
+
+
+def credentials_for_core(credentials: ASCredentials | None) -> dict[str, Any] | None:
+    """As the core takes them."""
+    if credentials is None:
+        return None
+    return {
+        "client_id": credentials.client_id,
+        "client_secret": credentials.client_secret,
+        "post": credentials.method == "client_secret_post",
+        "key": key_for_core(credentials.private_key),
+    }
+
+
+def key_for_core(key: PrivateKey | None) -> dict[str, str] | None:
+    """As the core takes it."""
+    return None if key is None else {"pem": key.pem, "algorithm": key.algorithm}
+
+
+def network_for_core(dev_mode: bool | None, fetch_settings: FetchSettings | None) -> dict[str, Any]:
+    """As the core takes them."""
+    settings = fetch_settings or FetchSettings(
+        allow_http=dev_mode_from_environment() if dev_mode is None else dev_mode
+    )
+    return {
+        "dev_mode": settings.allow_http,
+        "timeout": settings.timeout,
+        "ca_certificates": settings.ca_certificates,
+        "proxy": settings.proxy,
+    }
+
+
+def revocation_for_core(
+    checker: RevocationChecker | IntrospectionRevocation | RevocationFeed | None, fail_closed: bool
+) -> dict[str, Any] | None:
+    """As the core takes it."""
+    if checker is None:
+        return None
+    if isinstance(checker, IntrospectionRevocation):
+        return {
+            "ttl_seconds": checker.ttl_seconds,
+            "negative_ttl_seconds": checker.negative_ttl_seconds,
+            "max_entries": checker.max_entries,
+            "fail_closed": fail_closed,
+        }
+    if isinstance(checker, RevocationFeed):
+        return {
+            "max_token_lifetime_seconds": checker.max_token_lifetime_seconds,
+            "blind_after_seconds": checker.blind_after_seconds,
+            "refuse_while_blind": checker.refuse_while_blind or fail_closed,
+        }
+    return {"checker": checker, "fail_closed": fail_closed}

@@ -1,5 +1,6 @@
 //! Errors as the exceptions of `doorward.errors`.
 
+use doorward_guard::client::{ClientBuildError, ClientError};
 use doorward_guard::{BuildError, Denied, Reason, Rejection, VerifyError};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -117,4 +118,69 @@ pub(crate) fn build(py: Python<'_>, error: &BuildError) -> PyErr {
         _ => return PyValueError::new_err(error.to_string()),
     };
     make(py, class, &error.to_string(), None)
+}
+
+/// Why a client cannot be built.
+pub(crate) fn client_build(py: Python<'_>, error: &ClientBuildError) -> PyErr {
+    match error {
+        ClientBuildError::Issuer { .. } => make(py, "InvalidIssuerError", &error.to_string(), None),
+        _ => PyValueError::new_err(error.to_string()),
+    }
+}
+
+/// Why a call to the authorization server did not do what it should.
+pub(crate) fn client(py: Python<'_>, error: &ClientError) -> PyErr {
+    let class = match error {
+        ClientError::ConsentRequired(_) => "ConsentRequiredError",
+        ClientError::InvalidRequest(_) => "InvalidRequestError",
+        ClientError::InvalidClient(_) => "InvalidClientError",
+        ClientError::InvalidGrant(_) => "InvalidGrantError",
+        ClientError::UnauthorizedClient(_) => "UnauthorizedClientError",
+        ClientError::UnsupportedGrantType(_) => "UnsupportedGrantTypeError",
+        ClientError::InvalidScope(_) => "InvalidScopeError",
+        ClientError::InvalidTarget(_) => "InvalidTargetError",
+        ClientError::AccessDenied(_) => "AccessDeniedError",
+        ClientError::Server { .. } | ClientError::Transport(_) => "ServerError",
+        ClientError::CircuitOpen { .. } => "CircuitOpenError",
+        ClientError::Metadata(_) => "MetadataFetchError",
+        ClientError::NoEndpoint(_) => "MissingMetadataEndpointError",
+        ClientError::Protocol(_) => "ProtocolError",
+        ClientError::Request(text) => return PyValueError::new_err(*text),
+        _ => "AuthError",
+    };
+    match client_arguments(py, error) {
+        Ok(arguments) => make(py, class, &error.to_string(), Some(&arguments)),
+        Err(error) => error,
+    }
+}
+
+fn client_arguments<'py>(py: Python<'py>, error: &ClientError) -> PyResult<Bound<'py, PyDict>> {
+    let arguments = PyDict::new(py);
+    arguments.set_item(
+        "retry_after",
+        error.retry_after().map(|time| time.as_secs().max(1)),
+    )?;
+    match error {
+        ClientError::ConsentRequired(consent) => {
+            arguments.set_item("code", consent.code())?;
+            arguments.set_item("service_id", &consent.service)?;
+            arguments.set_item("cause_detail", consent.cause.as_deref().unwrap_or_default())?;
+            arguments.set_item("consent_url", consent.consent_url.as_deref())?;
+        }
+        ClientError::Server { status, .. } => {
+            arguments.set_item("code", "server_error")?;
+            arguments.set_item("status_code", status)?;
+        }
+        ClientError::Transport(_) | ClientError::CircuitOpen { .. } => {
+            arguments.set_item("code", "temporarily_unavailable")?;
+            arguments.set_item("status_code", 503)?;
+        }
+        ClientError::Metadata(_) | ClientError::NoEndpoint(_) | ClientError::Protocol(_) => {}
+        refused => {
+            arguments.set_item("code", refused.code().unwrap_or_default())?;
+            let is_client = matches!(refused, ClientError::InvalidClient(_));
+            arguments.set_item("status_code", if is_client { 401 } else { 400 })?;
+        }
+    }
+    Ok(arguments)
 }

@@ -4,17 +4,20 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_guard::{Algorithm, DpopPolicy, GuardBuilder, Head, Revocation};
+use doorward_guard::{Algorithm, DpopPolicy, GuardBuilder, Head, RevocationStatus};
 use doorward_oauth::resource::{ResourceRules, ResourceUri};
 use http::Method;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::audit::PyAuditHook;
 use crate::callback::EventLoop;
 use crate::claims::VerifiedClaims;
+use crate::client::Credentials;
 use crate::clock::PyClock;
 use crate::http::{AsgiHeaders, OwnedHead, answer_to_python, bad_request};
-use crate::revocation::PyRevocationChecker;
+use crate::network::Network;
+use crate::revocation::RevocationOptions;
 use crate::transport::PyTransport;
 use crate::visit::Visit;
 use crate::{bridge, errors, json, runtime};
@@ -26,6 +29,11 @@ pub(crate) struct Settings {
     scopes: Vec<String>,
     required_scopes: Vec<String>,
     tool_scopes: HashMap<String, Vec<String>>,
+    prompt_scopes: HashMap<String, Vec<String>>,
+    resource_scopes: HashMap<String, Vec<String>>,
+    scope_hierarchy: HashMap<String, Vec<String>>,
+    hide_unavailable: bool,
+    more_issuers: Vec<String>,
     algorithms: Vec<String>,
     clock_skew_seconds: u64,
     jwks_refresh_seconds: u64,
@@ -33,12 +41,15 @@ pub(crate) struct Settings {
     max_body: usize,
     resource_name: Option<String>,
     resource_documentation: Option<String>,
+    resource_metadata_url: Option<String>,
     root_metadata: bool,
     allowed_origins: Vec<String>,
     bind_sessions: bool,
     dpop: Option<DpopOptions>,
-    revocation_checker: Option<Py<PyAny>>,
-    fail_closed: bool,
+    credentials: Option<Credentials>,
+    revocation: Option<RevocationOptions>,
+    on_decision: Option<Py<PyAny>>,
+    network: Network,
     transport: Option<Py<PyAny>>,
     clock: Option<Py<PyAny>>,
 }
@@ -71,6 +82,21 @@ impl Settings {
         for (tool, scopes) in self.tool_scopes {
             builder = builder.tool_scopes(tool, scopes);
         }
+        for (prompt, scopes) in self.prompt_scopes {
+            builder = builder.prompt_scopes(prompt, scopes);
+        }
+        for (pattern, scopes) in self.resource_scopes {
+            builder = builder.resource_scopes(pattern, scopes);
+        }
+        for (scope, implied) in self.scope_hierarchy {
+            builder = builder.implies(scope, implied);
+        }
+        for issuer in self.more_issuers {
+            builder = builder.issuer(issuer);
+        }
+        builder = self
+            .network
+            .apply(builder.hide_unavailable(self.hide_unavailable));
         if let Some(name) = self.resource_name {
             builder = builder.resource_name(name);
         }
@@ -80,9 +106,17 @@ impl Settings {
         if let Some(options) = self.dpop {
             builder = options.apply(builder)?;
         }
-        if let Some(callable) = self.revocation_checker {
-            let checker = PyRevocationChecker::new(callable, self.fail_closed, event_loop.clone());
-            builder = builder.revocation(Revocation::Checker(Arc::new(checker)));
+        if let Some(url) = self.resource_metadata_url {
+            builder = builder.resource_metadata_url(url);
+        }
+        if let Some(credentials) = self.credentials {
+            builder = builder.client_auth(credentials.auth()?);
+        }
+        if let Some(options) = self.revocation {
+            builder = builder.revocation(options.choice(event_loop));
+        }
+        if let Some(callable) = self.on_decision {
+            builder = builder.on_decision(Arc::new(PyAuditHook(callable)));
         }
         if let Some(callable) = self.transport {
             builder = builder.fetch(Arc::new(PyTransport::new(callable, event_loop.clone())));
@@ -139,13 +173,15 @@ impl Guard {
     #[new]
     fn new(py: Python<'_>, issuer: String, resource: String, settings: Settings) -> PyResult<Self> {
         let event_loop = EventLoop::default();
-        let calls_python = settings.transport.is_some() || settings.revocation_checker.is_some();
+        let calls_python = settings.transport.is_some()
+            || matches!(settings.revocation, Some(RevocationOptions::Checker { .. }));
         let dpop = settings.dpop.is_some();
         // What is wrong with it, the builder says.
         let rules = ResourceRules {
             http_anywhere: true,
             query: true,
         };
+        let chosen_url = settings.resource_metadata_url.clone();
         let metadata_url = ResourceUri::parse_with(&resource, rules).map(|resource| resource.metadata_url());
         let guard = settings
             .builder(issuer, resource, &event_loop)?
@@ -154,7 +190,7 @@ impl Guard {
         Ok(Self {
             inner: guard,
             dpop,
-            metadata_url: metadata_url.unwrap_or_default(),
+            metadata_url: chosen_url.unwrap_or(metadata_url.unwrap_or_default()),
             event_loop: calls_python.then_some(event_loop),
         })
     }
@@ -246,6 +282,18 @@ impl Guard {
         };
         let answer = self.inner.metadata_answer(&method, path);
         answer.map(|answer| answer_to_python(py, &answer)).transpose()
+    }
+
+    /// How well the guard knows what was revoked: `(state, since, reason)`.
+    fn revocation_status(&self) -> (&'static str, Option<i64>, Option<&'static str>) {
+        match self.inner.revocation_status() {
+            RevocationStatus::Asks => ("asks", None, None),
+            RevocationStatus::Connected { since } => ("connected", Some(since.0), None),
+            RevocationStatus::Disconnected { since, reason } => {
+                ("disconnected", Some(since.0), Some(reason.as_str()))
+            }
+            _ => ("off", None, None),
+        }
     }
 
     /// Where clients find the resource metadata.

@@ -4,16 +4,19 @@
     reason = "arguments of functions for Python arrive owned"
 )]
 
+mod audit;
 mod bridge;
 mod callback;
 mod challenge;
 mod claims;
+mod client;
 mod clock;
 mod errors;
 mod guard;
 mod http;
 mod json;
 mod jwt;
+mod network;
 mod revocation;
 mod runtime;
 mod transport;
@@ -29,6 +32,8 @@ mod _core {
     use crate::challenge::challenge;
     #[pymodule_export]
     use crate::claims::{VerifiedClaims, VerifiedDPoPProof};
+    #[pymodule_export]
+    use crate::client::Client;
     #[pymodule_export]
     use crate::guard::Guard;
     #[pymodule_export]

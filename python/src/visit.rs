@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use doorward_guard::{BodyFault, Claims};
 use http::StatusCode;
+use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
@@ -117,11 +118,12 @@ impl Visit {
         Ok(EventFilter(Mutex::new(filter)))
     }
 
-    /// A future that is done when an event stream must end; `None` when streams may outlive their token.
+    /// A future that is done when an event stream must end, `True` when that is now; `None` when streams may outlive their
+    /// token.
     fn ended(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         let ended = self.with(doorward_guard::Visit::ended)?;
         ended
-            .map(|ended| bridge::run(py, ended, |py, ()| Ok(py.None())))
+            .map(|ended| bridge::run(py, ended, |py, ()| true.into_py_any(py)))
             .transpose()
     }
 }
