@@ -66,3 +66,7 @@ impl TokenCache {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "token_cache_tests.rs"]
+mod tests;
