@@ -151,7 +151,7 @@ impl Dpop {
         if now >= until {
             return Err(ProofFault::Invalid(ProofError::Stale).into());
         }
-        let insertion = self.replays.insert(UsedProof::new(proof), now);
+        let insertion = self.replays.insert(UsedProof::of(proof), now);
         match wait::at_most(REPLAY_WAIT, insertion).await {
             Some(Ok(Insertion::New)) => Ok(()),
             Some(Ok(Insertion::Replayed)) => Err(ProofFault::Replayed.into()),

@@ -45,12 +45,14 @@ pub struct UsedProof {
 }
 
 impl UsedProof {
-    pub(super) fn new(proof: &Proof) -> Self {
-        Self {
-            id: proof.replay_id(),
-            key: doorward_jose::sha256(proof.key_thumbprint().as_bytes()),
-            until: proof.acceptable_until(),
-        }
+    /// A proof by its digests, for tests of stores.
+    pub fn new(id: [u8; 32], key: [u8; 32], until: UnixSeconds) -> Self {
+        Self { id, key, until }
+    }
+
+    pub(super) fn of(proof: &Proof) -> Self {
+        let key = doorward_jose::sha256(proof.key_thumbprint().as_bytes());
+        Self::new(proof.replay_id(), key, proof.acceptable_until())
     }
 }
 
