@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_fetch::{AllowedHost, FetchError, FetchPolicy, Fetcher, InvalidProxy, Limits, Proxy};
-use doorward_oauth::issuer::Issuer;
 use doorward_oauth::time::Clock;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -62,10 +61,6 @@ pub(crate) struct HttpFetch {
 }
 
 impl HttpFetch {
-    pub(crate) fn new(issuer: &Issuer, clock: Arc<dyn Clock>) -> Result<Self, FetchError> {
-        Self::reaching(&[issuer.as_str()], &Transport::default(), clock)
-    }
-
     /// A transport to the hosts of these URLs.
     pub(crate) fn reaching(
         urls: &[&str],
