@@ -42,7 +42,11 @@ pub(super) fn run(label: &str, command: &mut Command, folder: &Path) -> Result<O
 /// Reads `FAILED file::test - reason` lines and the closing `93 passed, 1 warning in 3.98s`.
 fn counted(label: &str, output: &str) -> Outcome {
     let mut outcome = Outcome::default();
-    for line in output.lines() {
+    // Before the summary are the logs of failed tests, which may have lines that begin alike.
+    let summary = output
+        .split_once("short test summary info")
+        .map_or(output, |(_, summary)| summary);
+    for line in summary.lines() {
         if let Some(test) = line
             .strip_prefix("FAILED ")
             .or_else(|| line.strip_prefix("ERROR "))
@@ -68,7 +72,8 @@ mod tests {
     fn passed_tests_are_counted_and_failed_ones_named() {
         let outcome = counted(
             "suite",
-            "..F\nFAILED tests/a.py::test_b - assert 1 == 2\n1 failed, 92 passed, 1 xfailed in 3.98s\n",
+            "..F\nERROR    a log:1\n=== short test summary info ===\nFAILED tests/a.py::test_b - assert 1 == 2\n\
+             1 failed, 92 passed, 1 xfailed in 3.98s\n",
         );
         assert_eq!(outcome.passed, 92);
         assert_eq!(outcome.failures, ["suite: tests/a.py::test_b - assert 1 == 2"]);
