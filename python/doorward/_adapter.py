@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from doorward import _core
 from doorward._current import claims_of
 from doorward.asgi import ASGIApp, GuardMiddleware, Scope, is_under
-from doorward.errors import DoorwardError, JWKSFetchError
+from doorward.errors import DoorwardError, JWKSFetchError, VerifierRuntimeError
 
 if TYPE_CHECKING:
     from doorward.client import DoorwardClient
@@ -103,7 +103,7 @@ class TokenChecker:
             return None
         try:
             return await self._guard.verify(token)
-        except JWKSFetchError:
+        except (JWKSFetchError, VerifierRuntimeError):
             raise
         except DoorwardError as error:
             logger.info("token refused: %s", error.reason or type(error).__name__)

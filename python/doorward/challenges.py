@@ -16,6 +16,7 @@ from doorward.errors import (
     JWKSFetchError,
     MetadataFetchError,
     MissingMetadataEndpointError,
+    RevocationUnavailableError,
     TokenExpiredError,
     TokenMissingError,
     TokenRevokedError,
@@ -32,7 +33,13 @@ _UNAUTHORIZED = (
     TokenRevokedError,
     DPoPError,
 )
-_UNAVAILABLE = (JWKSFetchError, MetadataFetchError, MissingMetadataEndpointError, CircuitOpenError)
+_UNAVAILABLE = (
+    JWKSFetchError,
+    MetadataFetchError,
+    MissingMetadataEndpointError,
+    RevocationUnavailableError,
+    CircuitOpenError,
+)
 
 _SENTENCES = {
     "invalid_token": "The access token is not valid for this resource. Get a new one from its authorization server.",

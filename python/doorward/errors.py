@@ -31,6 +31,7 @@ __all__ = [
     "MetadataFetchError",
     "MissingMetadataEndpointError",
     "ProtocolError",
+    "RevocationUnavailableError",
     "ServerError",
     "TokenExpiredError",
     "TokenMissingError",
@@ -108,6 +109,10 @@ class TokenRevokedError(DoorwardError):
 
 class VerifierRuntimeError(DoorwardError):
     """The access token could not be checked."""
+
+
+class RevocationUnavailableError(VerifierRuntimeError):
+    """Nobody can tell whether the access token was revoked."""
 
 
 class ProtocolError(DoorwardError):

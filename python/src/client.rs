@@ -12,7 +12,7 @@ use futures_util::FutureExt as _;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use secrecy::ExposeSecret as _;
+use secrecy::ExposeSecret;
 
 use crate::callback::EventLoop;
 use crate::clock::PyClock;
@@ -243,7 +243,7 @@ fn token(py: Python<'_>, token: TokenResponse) -> PyResult<Py<PyAny>> {
         token.scope.map(|scopes| scopes.to_string()).unwrap_or_default(),
     )?;
     let refresh_token = token.refresh_token.as_ref();
-    told.set_item("refresh_token", refresh_token.map(|token| token.expose_secret()))?;
+    told.set_item("refresh_token", refresh_token.map(ExposeSecret::expose_secret))?;
     told.set_item("issued_token_type", token.issued_token_type)?;
     Ok(told.into_any().unbind())
 }

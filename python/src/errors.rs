@@ -42,12 +42,22 @@ pub(crate) fn verify(py: Python<'_>, error: VerifyError, dpop: bool) -> PyErr {
                 arguments.ok().as_ref(),
             )
         }
+        VerifyError::IntrospectionUnavailable { retry_after } => {
+            let arguments = [("retry_after", retry_after.as_secs().max(1))].into_py_dict(py);
+            make(
+                py,
+                "RevocationUnavailableError",
+                "nobody can tell whether the access token was revoked",
+                arguments.ok().as_ref(),
+            )
+        }
         other => make(py, "VerifierRuntimeError", &other.to_string(), None),
     }
 }
 
 fn rejected(rejection: Rejection, dpop: bool) -> (&'static str, &'static str) {
     match rejection {
+        Rejection::Revoked => ("TokenRevokedError", "the access token was revoked"),
         Rejection::Expired => ("TokenExpiredError", "the access token has expired"),
         Rejection::Malformed | Rejection::NoKeyId | Rejection::UnknownKey | Rejection::Signature => (
             "InvalidSignatureError",
@@ -113,7 +123,7 @@ pub(crate) fn denied(py: Python<'_>, denied: &Denied) -> PyErr {
 /// Why a guard cannot be built.
 pub(crate) fn build(py: Python<'_>, error: &BuildError) -> PyErr {
     let class = match error {
-        BuildError::Issuer { .. } => "InvalidIssuerError",
+        BuildError::Issuer { .. } | BuildError::InsecureIssuer(_) => "InvalidIssuerError",
         BuildError::Resource { .. } | BuildError::ResourcePath(_) => "InvalidResourceError",
         _ => return PyValueError::new_err(error.to_string()),
     };
