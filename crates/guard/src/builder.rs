@@ -25,7 +25,7 @@ pub use error::BuildError;
 /// The longest clock skew that can be asked for.
 const MAX_SKEW: Duration = Duration::from_mins(1);
 
-/// Builds a [`Guard`]. Made by [`Guard::builder`].
+/// Builds a [`Guard`](crate::Guard). Made by [`Guard::builder`](crate::Guard::builder).
 pub struct GuardBuilder {
     pub(crate) issuer: String,
     pub(crate) resource: String,

@@ -213,7 +213,7 @@ where
         return Response::from_parts(parts, GuardBody::through(body, ended, None));
     }
     if parts.headers.contains_key(CONTENT_ENCODING) {
-        return withheld();
+        return withheld(visit);
     }
     parts.headers.remove(CONTENT_LENGTH);
     if is_stream {
@@ -221,7 +221,7 @@ where
         return Response::from_parts(parts, body);
     }
     let Ok(body) = read(body, visit.max_body()).await else {
-        return withheld();
+        return withheld(visit);
     };
     let body = visit.filter_list(&body).unwrap_or(body);
     Response::from_parts(parts, GuardBody::whole(body))
@@ -236,7 +236,7 @@ fn has_essence(headers: &HeaderMap, essence: &str) -> bool {
 }
 
 /// A list that cannot be looked into may hold what the token may not call.
-fn withheld<R: Body<Data = Bytes>>() -> Response<GuardBody<R>> {
+fn withheld<R>(visit: &Visit) -> Response<GuardBody<R>> {
     tracing::error!(
         "a list of the MCP server is compressed or too large to be looked into, and was withheld"
     );
@@ -244,5 +244,7 @@ fn withheld<R: Body<Data = Bytes>>() -> Response<GuardBody<R>> {
         "error": "server_error",
         "error_description": "The list of the MCP server could not be read.",
     });
-    json_response(StatusCode::INTERNAL_SERVER_ERROR, &body).map(GuardBody::whole)
+    let mut response = json_response(StatusCode::INTERNAL_SERVER_ERROR, &body).map(GuardBody::whole);
+    visit.leave(response.status(), response.headers_mut());
+    response
 }

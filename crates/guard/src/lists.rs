@@ -181,6 +181,8 @@ impl EventFilter {
     fn filtered(&self, event: &[u8]) -> Option<Vec<u8>> {
         let mut data = Vec::new();
         let mut others = Vec::new();
+        // A byte order mark may begin the stream; readers skip it.
+        let event = event.strip_prefix(b"\xef\xbb\xbf").unwrap_or(event);
         // A lone CR ends a line as well, for those who read the stream.
         for line in event
             .split(|byte| matches!(byte, b'\n' | b'\r'))

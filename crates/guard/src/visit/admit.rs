@@ -43,11 +43,14 @@ impl Guard {
         };
         let mut known = None;
         match guard.admit(&head, &mut known).await {
-            Ok((session, proof)) => Ok(Visit {
+            Ok(Good {
+                claims,
+                session,
+                proof,
+            }) => Ok(Visit {
                 guard: Arc::clone(guard),
                 method: head.method.clone(),
-                // There are claims whenever there is no refusal.
-                claims: known.ok_or_else(|| guard.refuse(&Refusal::NoCredentials, Scene::default()))?,
+                claims,
                 session,
                 page,
                 mirrored: Mirrored::read(head.headers),
@@ -75,13 +78,17 @@ impl Guard {
     }
 }
 
+/// What is known of a request with a good head.
+struct Good {
+    claims: Claims,
+    session: Option<Vec<u8>>,
+    proof: Option<Proof>,
+}
+
 impl Inner {
-    /// The checks that need the head alone, in order. `known` is set as soon as the token turns out to be good.
-    async fn admit(
-        &self,
-        head: &Head<'_>,
-        known: &mut Option<Claims>,
-    ) -> Result<(Option<Vec<u8>>, Option<Proof>), Refusal> {
+    /// The checks that need the head alone, in order. `known` is set as soon as the token turns out to be good: who was
+    /// refused later is known.
+    async fn admit(&self, head: &Head<'_>, known: &mut Option<Claims>) -> Result<Good, Refusal> {
         // The token first: who has none makes nobody check proofs.
         let (scheme, token) = match credentials::read(head.headers, head.uri, self.dpop.is_on()) {
             Credentials::None => return Err(Refusal::NoCredentials),
@@ -106,7 +113,11 @@ impl Inner {
         if announced.is_some_and(|length| length > self.max_body as u64) {
             return Err(Refusal::BodyTooLarge);
         }
-        Ok((session, proof))
+        Ok(Good {
+            claims: claims.clone(),
+            session,
+            proof,
+        })
     }
 
     /// A session id is no credential: it only works with a token of the principal that began the session.

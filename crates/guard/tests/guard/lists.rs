@@ -183,6 +183,15 @@ async fn lists_in_event_streams_are_filtered_event_by_event() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_byte_order_mark_hides_no_list() {
+    let world = World::with(settings);
+    let list_event = r#"data: {"result":{"tools":[{"name":"write"}]}}"#;
+    let parts = vec![format!("\u{feff}{list_event}\n\n").into_bytes()];
+    let (answer, _) = through(&world, &world.token(), "POST", &list("tools/list"), events(parts)).await;
+    assert_eq!(answer.body, "data: {\"result\":{\"tools\":[]}}\n\n");
+}
+
 /// Fails safe: what the guard cannot look into does not pass.
 #[tokio::test(start_paused = true)]
 async fn lists_that_cannot_be_looked_into_do_not_pass() {
