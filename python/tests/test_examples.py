@@ -17,12 +17,14 @@ AUTH_LINES = {
     "python/asgi/fastapi_app.py": 4,
     "python/fastmcp/tool_scopes.py": 7,
     "python/fastmcp/dpop.py": 8,
+    "python/fastmcp/exchange.py": 9,
     "python/fastmcp/server.py": 8,
     "python/mcp/server.py": 8,
     "python/asgi/server.py": 8,
     "rust/basic/src/main.rs": 6,
     "rust/guard/tool-scopes/main.rs": 6,
     "rust/guard/dpop/main.rs": 4,
+    "rust/guard/exchange/main.rs": 4,
     "rust/embedded/src/main.rs": 4,
 }
 
