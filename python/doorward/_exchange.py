@@ -40,7 +40,7 @@ class Exchange:
         self._over: asyncio.Future[None] | None = None
         self._receiving: asyncio.Task[Message] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._ended: asyncio.Future[None] | None = None
+        self._ended: asyncio.Future[Any] | None = None
 
     async def receive(self) -> Message:
         """The body once more, in one piece; what comes after it is the server's, or the end of the stream."""
@@ -142,7 +142,7 @@ class Exchange:
         elif ended is not None:
             self._end(None)
 
-    def _end(self, ended: asyncio.Future[None] | None) -> None:
+    def _end(self, ended: asyncio.Future[Any] | None) -> None:
         if ended is not None and ended.cancelled():
             return
         if self._over is None:

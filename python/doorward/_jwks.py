@@ -26,7 +26,9 @@ def transport_over(client: AsyncClient | None) -> Transport | None:
     if client is None and module is None:
         return None
 
-    async def transport(method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> tuple[int, Any, bytes]:
+    async def transport(
+        method: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> tuple[int, Any, bytes]:
         owned = contextlib.nullcontext(client) if module is None else module.AsyncClient(timeout=TIMEOUT_SECONDS)
         async with owned as connected:
             answer = await connected.request(method, url, headers=dict(headers), content=body, follow_redirects=False)

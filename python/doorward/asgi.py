@@ -90,7 +90,7 @@ class GuardMiddleware:
         else:
             await self._guarded(core, base or None, scope, receive, send)
 
-    def guarded_at(self, scope: Scope, path: str) -> str | None:  # noqa: ARG002
+    def guarded_at(self, scope: Scope, path: str) -> str | None:
         """Where the resource is served that a path belongs to: empty if that is not known, ``None`` for open paths."""
         if path in self._public:
             return None
@@ -98,7 +98,9 @@ class GuardMiddleware:
             return ""
         return self._path if is_under(path, self._path) else None
 
-    async def _guarded(self, core: _core.Guard, served_at: str | None, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _guarded(
+        self, core: _core.Guard, served_at: str | None, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         headers: Headers = scope["headers"]
         query = scope.get("query_string", b"")
         admitted = core.admit(scope["method"], _raw_path(scope), query, headers, served_at)

@@ -1,9 +1,9 @@
 """FastMCP behind the guard: 2.14, 3.x and 4.x.
 
-    auth = await doorward_auth(issuer=…, base_url=…, scopes=["mcp:echo"])
-    mcp = FastMCP("demo-server", **auth)
-    …
-    await auth.aclose()
+auth = await doorward_auth(issuer=…, base_url=…, scopes=["mcp:echo"])
+mcp = FastMCP("demo-server", **auth)
+…
+await auth.aclose()
 """
 
 from __future__ import annotations
@@ -212,5 +212,3 @@ def _undecided(error: DoorwardError) -> Exception:
         return error
     verification_error: Exception = TokenVerificationError(str(error))
     return verification_error
-
-

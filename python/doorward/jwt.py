@@ -190,7 +190,9 @@ def _check(
         if jwks_uri:
             raise ValueError(f"{algorithm} cannot be used with jwks_uri: give the shared secret as public_key")
         if public_key and _looks_like_pem(public_key):
-            raise ValueError(f"HS algorithms require a shared secret, and public_key is a PEM document: name its algorithm, not {algorithm}")
+            raise ValueError(
+                f"HS algorithms require a shared secret, and public_key is a PEM document: name its algorithm, not {algorithm}"
+            )
     elif algorithm not in _ASYMMETRIC:
         known = ", ".join(sorted(_ASYMMETRIC | _SYMMETRIC))
         raise ValueError(f"Unsupported algorithm: {algorithm}. Choose one of {known}")

@@ -1,10 +1,10 @@
 """The official Python SDK behind the guard: 1.24 and later, and 2.x.
 
-    auth = await doorward_mcp_auth(issuer=…, resource=…, scopes=["tools/read"])
-    mcp = FastMCP("demo", **auth)            # MCPServer("demo", **auth) with 2.x
-    install_request_context(mcp)
-    …
-    await auth.aclose()
+auth = await doorward_mcp_auth(issuer=…, resource=…, scopes=["tools/read"])
+mcp = FastMCP("demo", **auth)            # MCPServer("demo", **auth) with 2.x
+install_request_context(mcp)
+…
+await auth.aclose()
 """
 
 from __future__ import annotations

@@ -169,9 +169,7 @@ def key_for_core(key: PrivateKey | None) -> dict[str, str] | None:
 
 def network_for_core(dev_mode: bool | None, fetch_settings: FetchSettings | None) -> dict[str, Any]:
     """As the core takes them."""
-    settings = fetch_settings or FetchSettings(
-        allow_http=dev_mode_from_environment() if dev_mode is None else dev_mode
-    )
+    settings = fetch_settings or FetchSettings(allow_http=dev_mode_from_environment() if dev_mode is None else dev_mode)
     return {
         "dev_mode": settings.allow_http,
         "timeout": settings.timeout,

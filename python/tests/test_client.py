@@ -34,7 +34,9 @@ async def make(server: AuthorizationServer, **options: Any) -> DoorwardClient:
 async def test_own_tokens_are_kept_and_fetched_once(authorization_server: AuthorizationServer) -> None:
     authorization_server.answers["/token"] = lambda _form: (200, TOKEN)
     async with await make(authorization_server) as client:
-        tokens = await asyncio.gather(*(client.client_credentials(["a", "b"], ["https://x.example"]) for _ in range(20)))
+        tokens = await asyncio.gather(
+            *(client.client_credentials(["a", "b"], ["https://x.example"]) for _ in range(20))
+        )
         assert {token.access_token for token in tokens} == {"new-token"}
         assert tokens[0].token_type == "Bearer"
         assert tokens[0].scope == "a b"
@@ -144,7 +146,9 @@ async def test_bound_tokens_are_asked_for_with_a_proof(authorization_server: Aut
         token = await client.client_credentials()
         assert token.token_type == "DPoP"
         assert "dpop" in authorization_server.forms[0][2]
-        assert client.dpop_headers("GET", "https://x.example/y", access_token=token.access_token)["DPoP"].count(".") == 2
+        assert (
+            client.dpop_headers("GET", "https://x.example/y", access_token=token.access_token)["DPoP"].count(".") == 2
+        )
 
 
 async def test_over_a_transport_of_ones_own(authorization_server: AuthorizationServer) -> None:

@@ -20,7 +20,9 @@ from doorward.fastmcp import current_claims, doorward_auth
 
 
 @contextmanager
-def fastmcp(server: AuthorizationServer, extra: Callable[[Any], None] | None = None, **options: Any) -> Iterator[Client]:
+def fastmcp(
+    server: AuthorizationServer, extra: Callable[[Any], None] | None = None, **options: Any
+) -> Iterator[Client]:
     async def make(base_url: str) -> tuple[Any, Any]:
         auth = await doorward_auth(issuer=server.issuer, base_url=base_url, dev_mode=True, **options)
         mcp: Any = FastMCP("test", **auth)
@@ -254,5 +256,3 @@ def test_the_challenge_of_a_stateful_get_is_the_same(authorization_server: Autho
         for method in ("GET", "DELETE"):
             response = client.http.request(method, client.server.resource)
             assert response.status_code == 401
-
-

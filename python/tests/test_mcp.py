@@ -31,9 +31,7 @@ except ImportError:
 @contextmanager
 def sdk(server: AuthorizationServer, layer: bool = True, **options: Any) -> Iterator[Client]:
     async def make(base_url: str) -> tuple[Any, Any]:
-        auth = await doorward_mcp_auth(
-            issuer=server.issuer, resource=base_url + "/mcp", dev_mode=True, **options
-        )
+        auth = await doorward_mcp_auth(issuer=server.issuer, resource=base_url + "/mcp", dev_mode=True, **options)
         mcp: Any = Server("test", **auth)
 
         @mcp.tool()
