@@ -74,9 +74,11 @@ class Exchange:
         """When the application has returned. A stream that was ended by the guard is ended properly."""
         if self._timer is not None:
             self._timer.cancel()
-        for waiting in (self._receiving, self._ended):
-            if waiting is not None and not waiting.done():
-                waiting.cancel()
+        waiting = [future for future in (self._receiving, self._ended) if future is not None and not future.done()]
+        for future in waiting:
+            future.cancel()
+        if waiting:
+            await asyncio.wait(waiting)
         if self._over is not None and self._over.done() and self._streams and not self._complete:
             self._complete = True
             await self._send({"type": "http.response.body", "body": b""})
