@@ -34,4 +34,4 @@ def to_url_elicitation_required_error(error: BaseException) -> Any | None:
             fields[identifier].alias or identifier: str(uuid.uuid4()),
         }
     )
-    return UrlElicitationRequiredError([elicitation], message=f"doorward: token exchange: {error}")
+    return UrlElicitationRequiredError([elicitation], message=str(error))

@@ -18,7 +18,7 @@ from doorward._current import current_claims
 from doorward.asgi import metadata_app
 from doorward.client import DoorwardClient
 from doorward.consent import to_url_elicitation_required_error
-from doorward.errors import DoorwardError
+from doorward.errors import ConsentRequiredError, DoorwardError
 from doorward.options import (
     ASCredentials,
     FetchSettings,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DoorwardAuthResult",
+    "consent_middleware",
     "current_claims",
     "doorward_auth",
     "require_scope",
@@ -202,6 +203,23 @@ def _provider(guard: DoorwardResource, base_url: str, *, layer_decides: bool) ->
             return [Route(path, endpoint=answer) for path in guard.metadata_paths]
 
     return DoorwardProvider()
+
+
+async def consent_middleware(context: Any, call_next: Callable[[Any], Any]) -> Any:
+    """Middleware for a FastMCP server, 3.x or 4.x, whose tools exchange tokens: ``mcp.add_middleware(consent_middleware)``.
+
+    FastMCP turns every error of a tool into a result. A missing consent must reach the client as the error ``-32042``
+    of the protocol instead, so that it opens the page. A tool need not catch :class:`ConsentRequiredError` itself.
+    """
+    try:
+        return await call_next(context)
+    except Exception as error:
+        reason = error.__cause__ if isinstance(error.__cause__, ConsentRequiredError) else error
+        if isinstance(reason, ConsentRequiredError):
+            asking = to_url_elicitation_required_error(reason)
+            if asking is not None:
+                raise asking from None
+        raise
 
 
 def _undecided(error: DoorwardError) -> Exception:

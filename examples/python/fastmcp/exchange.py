@@ -11,7 +11,7 @@ import os
 from fastmcp import FastMCP
 from fastmcp.server.dependencies import get_access_token
 
-from doorward import ConsentRequiredError, TokenExchangeOptions
+from doorward import TokenExchangeOptions
 
 # The other service, as the authorization server knows it.
 MAIL = "https://mail.example/"
@@ -21,7 +21,7 @@ async def main() -> None:
     """Serve until interrupted."""
     # doorward:begin
     from doorward import ASCredentials
-    from doorward.fastmcp import doorward_auth, to_url_elicitation_required_error
+    from doorward.fastmcp import consent_middleware, doorward_auth
 
     auth = await doorward_auth(
         issuer=os.environ["DOORWARD_ISSUER"],
@@ -34,6 +34,7 @@ async def main() -> None:
     )
     # doorward:end
     mcp = FastMCP("mail-tools", **auth)
+    mcp.add_middleware(consent_middleware)
 
     @mcp.tool()
     async def inbox() -> dict[str, str | int | None]:
@@ -41,12 +42,7 @@ async def main() -> None:
         caller = get_access_token()
         if caller is None:
             raise PermissionError("this server takes authenticated requests only")
-        try:
-            token = await auth.client.exchange(
-                TokenExchangeOptions(caller.token, resources=[MAIL], scope="mail.read")
-            )
-        except ConsentRequiredError as error:
-            raise to_url_elicitation_required_error(error) or error from None
+        token = await auth.client.exchange(TokenExchangeOptions(caller.token, resources=[MAIL], scope="mail.read"))
         # Now the mail server would be asked with `token.access_token`.
         return {"scope": token.scope, "expires_in": token.expires_in}
 

@@ -79,6 +79,14 @@ fn notebook() -> Value {
     ])
 }
 
+/// The examples whose tool gets a token for another service, beside each generation of FastMCP that hands on what the
+/// client must be told.
+const EXCHANGING: [(Program, &str); 3] = [
+    (Program::Rust("example-exchange"), ""),
+    (Program::Python("fastmcp/exchange.py"), "v1"),
+    (Program::Python("fastmcp/exchange.py"), "v2"),
+];
+
 /// The examples that take bound tokens alone.
 const BOUND: [Program; 2] = [Program::Python("fastmcp/dpop.py"), Program::Rust("example-dpop")];
 
@@ -104,6 +112,13 @@ pub(super) fn run() -> Result<Outcome> {
     outcome.add(asked("identical_answers.py", &same_servers())?);
     let bound = BOUND.iter().map(|program| (program.label(), program.words("v2")));
     outcome.add(asked("bound_tokens.py", &bound.collect::<Vec<_>>())?);
+    let exchanging = EXCHANGING.iter().map(|(program, generation)| {
+        (
+            format!("{} {generation}", program.label()),
+            program.words(generation),
+        )
+    });
+    outcome.add(asked("exchanged_tokens.py", &exchanging.collect::<Vec<_>>())?);
     Ok(outcome)
 }
 
