@@ -60,7 +60,9 @@ fn dead_links(page: &Path, text: &str) -> Vec<String> {
         .filter(|file| !folder.join(file).is_file());
     let gone = named_functions(text).into_iter().filter(|(name, file)| {
         let code = fs::read_to_string(folder.join(file)).unwrap_or_default();
-        !code.contains(&format!("fn {name}("))
+        !["fn", "def"]
+            .iter()
+            .any(|keyword| code.contains(&format!("{keyword} {name}(")))
     });
     links
         .chain(included.map(str::to_owned))
