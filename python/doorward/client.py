@@ -1,4 +1,4 @@
-"""This program as a client of the authorization server."""
+"""The authorization server's client that a program is."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_fetch::{FetchPolicy, Fetcher, Limits};
-use doorward_guard::verifiers::JwtVerifier as Verifier;
+use doorward_guard::verifiers::{JwtVerifier as Verifier, JwtVerifierBuilder};
 use doorward_guard::{Algorithm, Claims, Clock, Document, Fetch, FetchFailure, SystemClock};
 use doorward_jose::{HmacAlgorithm, JoseError, Signer as _, SigningKey, base64url};
 use futures_util::FutureExt as _;
@@ -54,8 +54,8 @@ impl JwtVerifier {
     fn verify(&self, py: Python<'_>, token: String) -> PyResult<Py<PyAny>> {
         self.event_loop.remember(py);
         let verifier = Arc::clone(&self.verifier);
-        let verified = async move { verifier.verify(&token).await };
-        bridge::run(py, verified, |py, verified| match verified {
+        let judged = async move { verifier.verify(&token).await };
+        bridge::run(py, judged, |py, judged| match judged {
             Ok(claims) => unbound(py, &claims),
             Err(error) => Err(errors::verify(py, error, false)),
         })
@@ -92,14 +92,11 @@ impl Settings {
         } else if self.public_addresses_only {
             builder = builder.fetch(Arc::new(PublicAddresses::new()?));
         }
-        builder = self
-            .issuers
-            .into_iter()
-            .fold(builder, |b, issuer| b.issuer(issuer));
+        builder = self.issuers.into_iter().fold(builder, JwtVerifierBuilder::issuer);
         builder = self
             .audiences
             .into_iter()
-            .fold(builder, |b, audience| b.audience(audience));
+            .fold(builder, JwtVerifierBuilder::audience);
         builder.build().map_err(refused)
     }
 }
