@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from doorward.options import Transport
@@ -22,16 +23,18 @@ class AsyncClient(Protocol):
 
 def transport_over(client: AsyncClient | None) -> Transport | None:
     """Requests through this client; else through `httpx2` or `httpx`, with a fresh client for each. `None` without any of them."""
-    module = None if client is not None else _installed("httpx2") or _installed("httpx")
-    if client is None and module is None:
-        return None
+    if client is not None:
+        return _over(lambda: contextlib.nullcontext(client))
+    module = _installed("httpx2") or _installed("httpx")
+    return None if module is None else _over(lambda: module.AsyncClient(timeout=TIMEOUT_SECONDS))
 
+
+def _over(connect: Callable[[], AbstractAsyncContextManager[AsyncClient]]) -> Transport:
     async def transport(
         method: str, url: str, headers: Mapping[str, str], body: bytes | None
     ) -> tuple[int, Any, bytes]:
-        owned = contextlib.nullcontext(client) if module is None else module.AsyncClient(timeout=TIMEOUT_SECONDS)
-        async with owned as connected:
-            answer = await connected.request(method, url, headers=dict(headers), content=body, follow_redirects=False)
+        async with connect() as client:
+            answer = await client.request(method, url, headers=dict(headers), content=body, follow_redirects=False)
             return answer.status_code, list(answer.headers.items()), answer.content
 
     return transport

@@ -6,6 +6,8 @@ import inspect
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+__all__ = ["AccessToken", "TokenVerifier", "access_token"]
+
 if TYPE_CHECKING:
     from fastmcp.server.auth import AccessToken
     from fastmcp.server.auth import TokenVerifier as _Base

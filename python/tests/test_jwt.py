@@ -6,7 +6,7 @@ import base64
 import json
 import logging
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -51,7 +51,7 @@ class Client:
 
         class Answer:
             status_code = self.status
-            headers = {"content-type": "application/json"}
+            headers: ClassVar = {"content-type": "application/json"}
             content = json.dumps(document).encode()
 
         return Answer()
