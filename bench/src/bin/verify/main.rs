@@ -5,6 +5,8 @@
 
 #![expect(clippy::print_stdout, reason = "a command-line tool talks to its terminal")]
 
+mod layer;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -66,6 +68,10 @@ fn measure() -> Result<BTreeMap<&'static str, f64>> {
     ] {
         measure_algorithm(name, algorithm, &mut figures)?;
     }
+    figures.insert(
+        "the layer around a tool call, token seen before",
+        layer::measure(&generate(Algorithm::Es256)?)?,
+    );
     Ok(figures)
 }
 
