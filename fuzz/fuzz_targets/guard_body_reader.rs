@@ -4,68 +4,28 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use doorward_guard::{Document, Fetch, FetchFailure, Guard, GuardService};
-use doorward_jose::{Algorithm, SigningKey, sign};
-use futures_util::future::BoxFuture;
+use doorward_fuzz::world::World;
+use doorward_guard::GuardService;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use libfuzzer_sys::fuzz_target;
-use serde_json::{Value, json};
-use tokio::runtime::Runtime;
+use serde_json::Value;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, ServiceExt, service_fn};
 
-const ISSUER: &str = "https://as.example";
-const RESOURCE: &str = "https://mcp.example/mcp";
-
-struct Server(Value);
-
-impl Fetch for Server {
-    fn get_json<'a>(&'a self, url: &'a str, _: usize) -> BoxFuture<'a, Result<Document, FetchFailure>> {
-        let document = if url.ends_with("/jwks") {
-            json!({"keys": [self.0]})
-        } else {
-            json!({"issuer": ISSUER, "jwks_uri": format!("{ISSUER}/jwks")})
-        };
-        let body = Bytes::from(document.to_string());
-        Box::pin(async move {
-            Ok(Document {
-                body,
-                fresh_for: None,
-            })
-        })
-    }
-}
-
 type Inside = BoxCloneSyncService<Request<Full<Bytes>>, Response<Full<Bytes>>, Infallible>;
 
-struct World {
-    runtime: Runtime,
-    token: String,
+struct Fixture {
+    world: World,
+    credentials: String,
     service: GuardService<Inside>,
 }
 
-impl World {
+impl Fixture {
     fn new() -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .expect("a runtime");
-        let key = SigningKey::generate(Algorithm::EdDsa).expect("the system has randomness");
-        let server = Server(serde_json::to_value(key.public_jwk()).expect("a key serialises"));
-        let claims = json!({
-            "iss": ISSUER, "sub": "s", "aud": RESOURCE, "client_id": "c", "scope": "read", "jti": "j",
-            "iat": 1_700_000_000_u64, "exp": 99_999_999_999_u64,
-        });
-        let guard = Guard::builder(ISSUER, RESOURCE)
-            .required_scopes(["read"])
-            .tool_scopes("write", ["write"])
-            .fetch(Arc::new(server))
-            .build()
-            .expect("good settings");
+        let world = World::new(|builder| builder.tool_scopes("write", ["write"]));
         let inside = BoxCloneSyncService::new(service_fn(|request: Request<Full<Bytes>>| async move {
             assert!(!request.headers().contains_key("authorization"));
             let body = request.into_body().collect().await?.to_bytes();
@@ -73,12 +33,12 @@ impl World {
             Ok::<_, Infallible>(Response::new(Full::new(Bytes::new())))
         }));
         let service = {
-            let _entered = runtime.enter();
-            guard.layer().layer(inside)
+            let _entered = world.runtime.enter();
+            world.guard.layer().layer(inside)
         };
         Self {
-            token: sign(&key, "at+jwt", &claims).expect("signed"),
-            runtime,
+            credentials: format!("Bearer {}", world.token()),
+            world,
             service,
         }
     }
@@ -108,19 +68,20 @@ fn judge(body: &[u8]) {
 }
 
 thread_local! {
-    static WORLD: RefCell<World> = RefCell::new(World::new());
+    static FIXTURE: RefCell<Fixture> = RefCell::new(Fixture::new());
 }
 
 fuzz_target!(|body: &[u8]| {
-    WORLD.with_borrow(|world| {
+    FIXTURE.with_borrow(|fixture| {
         let request = Request::post("/mcp")
-            .header("authorization", format!("Bearer {}", world.token))
+            .header("authorization", &fixture.credentials)
             .header("content-type", "application/json")
             .body(Full::new(Bytes::copy_from_slice(body)))
             .expect("a request");
-        let answer = world
+        let answer = fixture
+            .world
             .runtime
-            .block_on(world.service.clone().oneshot(request))
+            .block_on(fixture.service.clone().oneshot(request))
             .expect("infallible");
         assert!(
             matches!(answer.status().as_u16(), 200 | 400 | 403 | 413),

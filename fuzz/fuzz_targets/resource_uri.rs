@@ -1,10 +1,22 @@
-//! Two texts, registered and requested (a line each), as resource and issuer identifiers.
+//! Two texts, registered and requested (a line each), as resource and issuer identifiers and as the `htu` of a proof.
 #![no_main]
 
+use doorward_oauth::dpop::TargetUri;
 use doorward_oauth::issuer::Issuer;
-use doorward_oauth::resource::ResourceUri;
+use doorward_oauth::resource::{ResourceRules, ResourceUri};
 use libfuzzer_sys::fuzz_target;
 use url::Url;
+
+/// The normal form of a target URI is its own, and lies where the URI does.
+fn target(text: &str) {
+    let Ok(target) = TargetUri::parse(text) else { return };
+    assert_eq!(TargetUri::parse(target.as_str()).as_ref(), Ok(&target));
+    assert!(target.is(text) && target.is(target.as_str()));
+    let standard = Url::parse(text).expect("the URL standard reads it, too");
+    let normal = Url::parse(target.as_str()).expect("the URL standard reads it, too");
+    assert_eq!(normal.origin(), standard.origin());
+    assert_eq!(normal.query(), None);
+}
 
 fuzz_target!(|text: &str| {
     let (registered, requested) = text.split_once('\n').unwrap_or((text, text));
@@ -12,6 +24,7 @@ fuzz_target!(|text: &str| {
     if registered.to_ascii_lowercase().contains("xn--") {
         return;
     }
+    target(registered);
     if let Ok(issuer) = Issuer::parse(registered) {
         assert_eq!(format!("{}{}", issuer.origin(), issuer.path()), registered);
         let standard = Url::parse(registered).expect("the URL standard reads it, too");
@@ -20,16 +33,19 @@ fuzz_target!(|text: &str| {
             assert_eq!(Url::parse(&url).expect("a URL").origin(), standard.origin());
         }
     }
-    let Ok(resource) = ResourceUri::parse_allowing_http(registered) else {
+    let rules = ResourceRules {
+        http_anywhere: true,
+        query: false,
+    };
+    let Ok(resource) = ResourceUri::parse_with(registered, rules) else {
         return;
     };
     assert!(resource.matches(registered) && resource.matches(resource.canonical()));
     let origin = Url::parse(registered)
         .expect("the URL standard reads it, too")
         .origin();
-    for url in [resource.metadata_url(), resource.root_metadata_url()] {
-        assert_eq!(Url::parse(&url).expect("a URL").origin(), origin);
-    }
+    let metadata = Url::parse(&resource.metadata_url()).expect("a URL");
+    assert_eq!(metadata.origin(), origin);
     if resource.matches(requested) {
         let requested = Url::parse(requested).expect("the URL standard reads it, too");
         assert_eq!(requested.origin(), origin);

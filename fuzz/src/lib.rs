@@ -1,0 +1,4 @@
+//! What the targets share: keys that never change, so that a finding stays one, and a guard with everything around it.
+
+pub mod keys;
+pub mod world;
