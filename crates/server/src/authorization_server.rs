@@ -7,8 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use doorward_fetch::{FetchError, FetchPolicy, Fetcher};
 use doorward_oauth::issuer::{Issuer, IssuerError};
-use doorward_store::sqlite::{SqliteOptions, SqliteStore};
-use doorward_store::{Store, StoreError};
+use doorward_store::StoreError;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, AdminKeyOffer};
@@ -19,7 +18,7 @@ use crate::http::metrics::Metrics;
 use crate::keys::{KeyError, KeyRing, MasterKey, MasterKeyError, Secrets};
 use crate::login::Passwords;
 use crate::resources::Resources;
-use crate::{jobs, routes};
+use crate::{jobs, routes, storage};
 
 /// A resource server may take a token for this long after its `exp`.
 const RESOURCE_SERVER_SKEW: Duration = Duration::from_mins(2);
@@ -62,10 +61,7 @@ impl AuthorizationServer {
     /// Opens the database, the master key and the signing keys; makes what is missing on first start.
     pub async fn open(settings: Settings, parts: Parts) -> Result<Self, StartError> {
         let issuer = Issuer::parse(&settings.server.issuer)?;
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(
-            &settings.storage.url,
-            &SqliteOptions::default(),
-        )?);
+        let store = storage::open(&settings.storage.url).await?;
         // A key is made for an empty database only: another one would open nothing of what is there.
         let is_new = store.signing_keys().await?.is_empty();
         let master = master_key(&settings, &parts, is_new)?;
@@ -166,7 +162,5 @@ fn default_master_key_file(storage_url: &str) -> PathBuf {
 
 /// Brings the database of these settings to this version's schema, without serving.
 pub async fn migrate(settings: &Settings) -> Result<(), StoreError> {
-    SqliteStore::open(&settings.storage.url, &SqliteOptions::default())?
-        .close()
-        .await
+    storage::open(&settings.storage.url).await?.close().await
 }

@@ -19,6 +19,7 @@ mod pages;
 mod resources;
 mod revoke;
 mod routes;
+mod storage;
 mod token;
 
 pub use admin::{AdminKeyOffer, openapi as admin_openapi};

@@ -399,6 +399,10 @@ async fn a_client_without_the_refresh_grant_gets_no_refresh_token() {
 /// CODE-021, REF: what is stored opens nothing.
 #[tokio::test]
 async fn no_secret_is_in_the_database() {
+    // Reads the files of the embedded engine; what is stored is the same in both.
+    if support::Engine::is_postgres() {
+        return;
+    }
     let scene = scene().await;
     let body = scene.redeem(&[]).await.json();
     let unused = code(&scene.app, &scene.client_id).await;

@@ -7,6 +7,7 @@ use doorward_oauth::redirect::{RedirectUri, SchemePolicy};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{DynamicRegistration, Problem, Settings, Span};
+use crate::storage::is_postgres;
 
 /// Reads the secrets that are named by a file.
 pub(super) fn resolve_secret_files(settings: &mut Settings, problems: &mut Vec<Problem>) {
@@ -44,17 +45,7 @@ pub(super) fn check(settings: &Settings, problems: &mut Vec<Problem>) {
             format!("{error}; write the public URL, such as `https://auth.example`"),
         );
     }
-    if settings
-        .storage
-        .url
-        .strip_prefix("sqlite://")
-        .is_none_or(str::is_empty)
-    {
-        refuse(
-            "storage.url",
-            "expected `sqlite://` and a path, such as `sqlite://data/doorward.db`".to_owned(),
-        );
-    }
+    check_storage(settings, &mut refuse);
     if settings.server.address == settings.admin.address && settings.server.address.port() != 0 {
         refuse(
             "admin.address",
@@ -79,6 +70,25 @@ pub(super) fn check(settings: &Settings, problems: &mut Vec<Problem>) {
         refuse(
             "keys.master_key",
             format!("is shorter than {SHORTEST_SECRET} characters"),
+        );
+    }
+}
+
+fn check_storage(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
+    let url = &settings.storage.url;
+    if is_postgres(url) {
+        if settings.keys.master_key.is_none() && settings.keys.master_key_file.is_none() {
+            refuse(
+                "keys.master_key_file",
+                "is needed with PostgreSQL: every node opens the database with the same key; `doorward init` makes one"
+                    .to_owned(),
+            );
+        }
+    } else if url.strip_prefix("sqlite://").is_none_or(str::is_empty) {
+        refuse(
+            "storage.url",
+            "expected `sqlite://` and a path, such as `sqlite://data/doorward.db`, or `postgres://user@host/database`"
+                .to_owned(),
         );
     }
 }

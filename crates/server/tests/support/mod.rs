@@ -4,6 +4,7 @@
 #![allow(dead_code, unused_imports, reason = "each test program uses its part")]
 
 mod browser;
+mod engine;
 mod flow;
 mod html;
 
@@ -21,6 +22,7 @@ use doorward_store::{EndReason, Grant, GrantFilter, PageRequest, Resource, Resou
 use tempfile::TempDir;
 
 pub use browser::{Browser, Reply};
+pub use engine::Engine;
 pub use flow::{Authorization, REDIRECT, VERIFIER, challenge_of, claims};
 pub use html::Form;
 
@@ -47,6 +49,7 @@ pub struct TestApp {
     pub admin: Router,
     /// The person.
     pub user: User,
+    _engine: Engine,
     _folder: TempDir,
 }
 
@@ -75,7 +78,7 @@ impl TestApp {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = Settings::default();
         ISSUER.clone_into(&mut settings.server.issuer);
-        settings.storage.url = format!("sqlite://{}", folder.path().join("doorward.db").display());
+        let engine = Engine::for_a_test(&mut settings, folder.path()).await;
         change(&mut settings);
         let clock = ManualClock::new(UnixSeconds(1_800_000_000));
         let parts = Parts {
@@ -92,6 +95,7 @@ impl TestApp {
             public: routers.public,
             admin: routers.admin,
             user,
+            _engine: engine,
             _folder: folder,
         }
     }
