@@ -24,16 +24,19 @@ pub use doorward_oauth::time::UnixSeconds;
 pub use error::StoreError;
 pub use operations::{
     Approval, ApprovalOutcome, Approved, GrantFilter, LoginThrottle, Page, PageRequest, RedeemCode,
-    RedeemOutcome, RefreshPolicy, RotateOutcome, RotateRefresh, ThrottlePolicy,
+    RedeemOutcome, RefreshPolicy, RegisterOutcome, PollOutcome, RotateOutcome, RotateRefresh, ThrottlePolicy,
 };
 pub use records::{
-    AdminKey, Client, ClientId, ClientSecret, ClientSource, Code, Consent, Digest, EndReason, Grant, GrantId,
-    GrantState, Issuance, Resource, ResourceScope, SealedSecret, Session, SigningKeyRecord, SigningKeyState,
+    AdminKey, Client, ClientId, ClientSecret, ClientSource, Code, Consent, DeviceAuthorization, Digest, EndReason, Grant, GrantId,
+    GrantState, InitialAccessToken, Issuance, Resource, ResourceScope, SealedSecret, Session, SigningKeyRecord, SigningKeyState,
     User, UserId,
 };
 
 /// The result of every operation.
 pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// Holds what [`Store::turn`] gave; it ends when this is dropped.
+pub type Turn = Box<dyn std::any::Any + Send>;
 
 /// What the authorization server remembers. Implementations: [`sqlite::SqliteStore`] for one process, and with
 /// the cargo feature `postgres` `postgres::PostgresStore` for several.
@@ -64,6 +67,23 @@ pub trait Store: Send + Sync + 'static {
     async fn clients(&self, page: PageRequest) -> Result<Page<Client>>;
     /// Replaces the client with the same id. [`StoreError::NotFound`] if there is none.
     async fn update_client(&self, client: Client) -> Result<()>;
+    /// Replaces a client that changed its own registration (RFC 7592): the same as [`Self::update_client`], and when the
+    /// fingerprint is another one, what it has not redeemed yet ends. [`StoreError::NotFound`] when the client is gone,
+    /// [`StoreError::Conflict`] when its registration token is not `presented` any more.
+    async fn update_registration(&self, client: Client, presented: &Digest, now: UnixSeconds) -> Result<()>;
+    /// Adds a client under a fresh id for one use of an initial access token.
+    async fn register_with_token(
+        &self,
+        client: Client,
+        token: &Digest,
+        now: UnixSeconds,
+    ) -> Result<RegisterOutcome>;
+    /// Adds an initial access token.
+    async fn create_initial_token(&self, token: InitialAccessToken) -> Result<()>;
+    /// Every initial access token, newest first; those that expired or are used up, too.
+    async fn initial_tokens(&self) -> Result<Vec<InitialAccessToken>>;
+    /// Removes an initial access token. Returns whether there was one.
+    async fn delete_initial_token(&self, id: uuid::Uuid) -> Result<bool>;
     /// Removes a client, ends its grants and forgets the consents. Returns the number of grants ended.
     async fn delete_client(&self, client_id: &str, now: UnixSeconds) -> Result<u64>;
 
@@ -123,6 +143,25 @@ pub trait Store: Send + Sync + 'static {
     /// Ends the grant of a code that was presented wrongly by its own client (a wrong `code_verifier`).
     /// An unknown code changes nothing.
     async fn burn_code(&self, digest: &Digest, now: UnixSeconds) -> Result<()>;
+    /// Remembers a device that waits. [`StoreError::Conflict`] when a live one has the same user code.
+    async fn begin_device(&self, device: DeviceAuthorization) -> Result<()>;
+    /// The device that waits under this user code; `None` when there is none, or when it expired.
+    async fn device_by_user_code(
+        &self,
+        user_code: &Digest,
+        now: UnixSeconds,
+    ) -> Result<Option<DeviceAuthorization>>;
+    /// The person says no. Returns whether that still counts: nobody has approved it before.
+    async fn deny_device(&self, digest: &Digest, now: UnixSeconds) -> Result<bool>;
+    /// A device asks whether somebody has decided; it has no code yet. `slower` is added to its wait when it asks too
+    /// soon.
+    async fn poll_device(
+        &self,
+        digest: &Digest,
+        client_id: &str,
+        slower: u32,
+        now: UnixSeconds,
+    ) -> Result<PollOutcome>;
     /// The grant with this id.
     async fn grant(&self, id: GrantId) -> Result<Option<Grant>>;
     /// Exchanges a refresh token generation for its successor, as `RefreshPolicy` says.
@@ -161,6 +200,10 @@ pub trait Store: Send + Sync + 'static {
     async fn add_admin_key(&self, key: AdminKey, only_if_none: bool) -> Result<bool>;
     /// The admin key with this digest.
     async fn admin_key(&self, digest: &Digest) -> Result<Option<AdminKey>>;
+
+    /// Waits until nobody else on any node does something under this name, and holds it as long as the value lives: for
+    /// changes that read a record, check the whole of it and write it back. Not to be taken again by who holds it.
+    async fn turn(&self, name: &'static str) -> Result<Turn>;
 
     // --- life ----------------------------------------------------------------------------------
     /// Removes what is past its use (codes, sessions, pending grants, throttles, issuances, clients

@@ -117,6 +117,9 @@ pub struct RefreshPolicy {
 pub struct RedeemCode {
     /// The code's digest.
     pub digest: Digest,
+    /// Whether a second redemption ends the grant (RFC 6749 §4.1.2). Not for a device code, which only its device has
+    /// seen: a device that polls again has lost an answer.
+    pub replay_ends_grant: bool,
     /// Whether the grant gets a refresh token (generation 1).
     pub refresh: Option<RefreshPolicy>,
     /// The access token to be signed afterwards.
@@ -130,7 +133,7 @@ pub struct RedeemCode {
 pub enum RedeemOutcome {
     /// Once only. The grant as it stands now.
     Redeemed(Box<Grant>),
-    /// It was redeemed before: the grant has been ended.
+    /// It was redeemed before; see [`RedeemCode::replay_ends_grant`].
     Replayed,
     /// Expired, or its grant (in this state), person, client or resource is gone or disabled.
     Refused(GrantState),
@@ -173,6 +176,30 @@ pub enum RotateOutcome {
     Ended,
     /// No such grant or generation.
     Unknown,
+}
+
+/// What a device that polls is told (RFC 8628 §3.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PollOutcome {
+    /// Nobody has decided yet.
+    Pending,
+    /// Nobody has decided yet, and the device asked too soon: from now on it has to wait longer.
+    SlowDown,
+    /// The person said no.
+    Denied,
+    /// Nobody decided in time.
+    Expired,
+    /// No such code, or one of another client.
+    Unknown,
+}
+
+/// What came of a registration with an initial access token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RegisterOutcome {
+    /// The client is there.
+    Registered,
+    /// The token is unknown, expired or used up.
+    TokenRefused,
 }
 
 /// Which grants. Empty matches all.

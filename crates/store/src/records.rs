@@ -85,6 +85,8 @@ pub struct Client {
     pub fingerprint: String,
     /// The slug of the resource that this client *is*: it may introspect that resource's tokens.
     pub resource_server: Option<String>,
+    /// SHA-256 of the token with which it manages its registration (RFC 7592), if it has one.
+    pub registration_token: Option<Digest>,
     /// A disabled client gets nothing.
     pub disabled: bool,
     /// When it was added.
@@ -196,6 +198,10 @@ pub enum EndReason {
     ResourceDeleted,
     /// The browser session ended before the code was redeemed.
     SessionEnded,
+    /// The client changed its redirect URIs, keys or name before the code was redeemed (RFC 7592).
+    ClientChanged,
+    /// Its refresh token was shown after it had been idle too long, or past its absolute end.
+    Expired,
 }
 
 /// "This subject lets this client use this resource with these scopes."
@@ -209,8 +215,10 @@ pub struct Grant {
     pub subject: String,
     /// Whom.
     pub client_id: ClientId,
-    /// On what: the resource's URI as registered.
+    /// On what: the resource's URI as registered. The first one, of several.
     pub resource: String,
+    /// The other resources of a grant that is on several (RFC 8707 §2), as registered.
+    pub more_resources: Vec<String>,
     /// What.
     pub scopes: ScopeSet,
     /// Where it stands.
@@ -258,6 +266,50 @@ pub struct Code {
     pub redeemed_at: Option<UnixSeconds>,
 }
 
+/// A device that waits for a person (RFC 8628). Who approves it makes a [`Code`] with the same digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceAuthorization {
+    /// SHA-256 of the device code.
+    pub digest: Digest,
+    /// What recognises the user code: a MAC, because the code is short.
+    pub user_code: Digest,
+    /// Who asks.
+    pub client_id: ClientId,
+    /// For what: resources' URIs as registered, at least one.
+    pub resources: Vec<String>,
+    /// What the person is asked to allow.
+    pub scopes: ScopeSet,
+    /// The client's fingerprint when it asked.
+    pub fingerprint: String,
+    /// The address that asked, as shown to the person.
+    pub address: String,
+    /// Seconds that the device has to wait between two polls; grows when it does not.
+    pub wait: u32,
+    /// Whether the person said no.
+    pub denied: bool,
+    /// When it asked.
+    pub created_at: UnixSeconds,
+    /// When both codes stop working.
+    pub expires_at: UnixSeconds,
+}
+
+/// A token with which clients may register where registration is not open (RFC 7591 §3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InitialAccessToken {
+    /// Names it.
+    pub id: Uuid,
+    /// SHA-256 of the token.
+    pub digest: Digest,
+    /// What it is for.
+    pub name: String,
+    /// How many registrations it is still good for; `None`: any number.
+    pub uses_left: Option<u32>,
+    /// When it was made.
+    pub created_at: UnixSeconds,
+    /// When it stops working, if it does.
+    pub expires_at: Option<UnixSeconds>,
+}
+
 /// The record of one access token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issuance {
@@ -269,7 +321,7 @@ pub struct Issuance {
     pub client_id: ClientId,
     /// `sub`.
     pub subject: String,
-    /// `aud`.
+    /// `aud`; several are separated by spaces, which no URI has.
     pub resource: String,
     /// `scope`.
     pub scopes: ScopeSet,
