@@ -19,15 +19,16 @@ macro_rules! grant_columns {
     () => {
         "g.id, g.user_id, g.subject, g.client_id, g.resource, g.scopes, g.state, g.end_reason, g.ended_at, \
          g.created_at, g.authenticated_at, g.methods, g.generation, g.generation_at, g.refresh_salt, \
-         g.refresh_expires_at, g.last_used_at"
+         g.refresh_expires_at, g.last_used_at, g.dpop_jkt"
     };
 }
 pub(super) use grant_columns;
 
-/// What has to stand for tokens to be issued from a grant named `g`.
+/// What has to stand for tokens to be issued from a grant named `g`: its person (if it has one), client and resource.
 macro_rules! stands {
     () => {
-        "EXISTS (SELECT 1 FROM person p WHERE p.id = g.user_id AND NOT p.disabled) \
+        "(g.user_id = '00000000-0000-0000-0000-000000000000' \
+         OR EXISTS (SELECT 1 FROM person p WHERE p.id = g.user_id AND NOT p.disabled)) \
          AND EXISTS (SELECT 1 FROM client k WHERE k.client_id = g.client_id AND NOT k.disabled) \
          AND EXISTS (SELECT 1 FROM resource r WHERE r.uri = g.resource)"
     };
@@ -123,6 +124,7 @@ pub(super) fn read(columns: &mut Columns<'_>) -> Fallible<Grant> {
         refresh_salt: columns.bytes()?,
         refresh_expires_at: columns.maybe_time()?,
         last_used_at: columns.time()?,
+        dpop_jkt: columns.plain()?,
     })
 }
 

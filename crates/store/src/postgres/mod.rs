@@ -9,15 +9,19 @@ mod clients;
 mod codes;
 mod consents;
 mod errors;
+mod exchange;
 mod grants;
 mod issuances;
 mod keys;
 mod location;
 mod migrations;
 mod operations;
+mod own;
 mod refresh;
 mod resources;
+mod revocations;
 mod sessions;
+mod spent;
 mod statements;
 mod sweep;
 mod throttle;
@@ -32,6 +36,7 @@ use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolConfig, RecyclingMetho
 
 use self::errors::Fault;
 use self::location::Location;
+use crate::revocations::Signal;
 use crate::{Result, StoreError};
 
 /// How the engine uses its database.
@@ -69,6 +74,7 @@ impl Default for PostgresOptions {
 pub struct PostgresStore {
     pool: Pool,
     options: PostgresOptions,
+    revoked: Signal,
 }
 
 impl PostgresStore {
@@ -111,6 +117,7 @@ impl PostgresStore {
         let store = Self {
             pool,
             options: options.clone(),
+            revoked: Signal::new(),
         };
         store.migrate().await?;
         Ok(store)

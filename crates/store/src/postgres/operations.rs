@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use doorward_oauth::time::UnixSeconds;
+use tokio::sync::watch;
 
 use super::{
-    PostgresStore, approvals, clients, codes, consents, grants, issuances, keys, refresh, resources,
-    sessions, sweep, throttle, users, work,
+    PostgresStore, approvals, clients, codes, consents, exchange, grants, issuances, keys, own, refresh,
+    resources, revocations, sessions, spent, sweep, throttle, users, work,
 };
 use crate::rules::sweep::kinds;
 use crate::{
-    AdminKey, Approval, ApprovalOutcome, Client, Code, Consent, Digest, EndReason, Grant, GrantFilter,
-    GrantId, Issuance, LoginThrottle, Page, PageRequest, RedeemCode, RedeemOutcome, Resource, Result,
-    RotateOutcome, RotateRefresh, SealedSecret, Session, SigningKeyRecord, Store, ThrottlePolicy, User,
-    UserId,
+    AdminKey, Approval, ApprovalOutcome, Client, Code, Consent, Digest, EndReason, ExchangeOutcome,
+    ExchangeToken, Grant, GrantFilter, GrantId, Issuance, IssueOwn, LoginThrottle, OwnOutcome, Page,
+    PageRequest, RedeemCode, RedeemOutcome, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh,
+    SealedSecret, Session, SigningKeyRecord, Spend, Store, ThrottlePolicy, User, UserId,
 };
 
 #[async_trait]
@@ -37,13 +38,17 @@ impl Store for PostgresStore {
 
     async fn update_resource(&self, resource: Resource) -> Result<()> {
         let resource = &resource;
-        self.transaction(|db| async move { resources::update(&db, resource).await })
-            .await
+        let outcome = self
+            .transaction(|db| async move { resources::update(&db, resource).await })
+            .await;
+        self.revoked.after(outcome)
     }
 
     async fn delete_resource(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
-        self.transaction(|db| async move { resources::delete(&db, slug, now).await })
-            .await
+        let outcome = self
+            .transaction(|db| async move { resources::delete(&db, slug, now).await })
+            .await;
+        self.revoked.after(outcome)
     }
 
     async fn create_client(&self, client: Client) -> Result<()> {
@@ -71,13 +76,17 @@ impl Store for PostgresStore {
 
     async fn update_client(&self, client: Client) -> Result<()> {
         let client = &client;
-        self.transaction(|db| async move { clients::update(&db, client).await })
-            .await
+        let outcome = self
+            .transaction(|db| async move { clients::update(&db, client).await })
+            .await;
+        self.revoked.after(outcome)
     }
 
     async fn delete_client(&self, client_id: &str, now: UnixSeconds) -> Result<u64> {
-        self.transaction(|db| async move { clients::delete(&db, client_id, now).await })
-            .await
+        let outcome = self
+            .transaction(|db| async move { clients::delete(&db, client_id, now).await })
+            .await;
+        self.revoked.after(outcome)
     }
 
     async fn create_user(&self, user: User) -> Result<()> {
@@ -104,13 +113,17 @@ impl Store for PostgresStore {
 
     async fn update_user(&self, user: User, now: UnixSeconds) -> Result<()> {
         let user = &user;
-        self.transaction(|db| async move { users::update(&db, user, now).await })
-            .await
+        let outcome = self
+            .transaction(|db| async move { users::update(&db, user, now).await })
+            .await;
+        self.revoked.after(outcome)
     }
 
     async fn delete_user(&self, id: UserId, now: UnixSeconds) -> Result<()> {
-        self.transaction(|db| async move { users::delete(&db, id, now).await })
-            .await
+        let outcome = self
+            .transaction(|db| async move { users::delete(&db, id, now).await })
+            .await;
+        self.revoked.after(outcome)
     }
 
     async fn begin_login(
@@ -179,12 +192,18 @@ impl Store for PostgresStore {
     }
 
     async fn redeem_code(&self, redeem: RedeemCode) -> Result<RedeemOutcome> {
-        codes::redeem(self, &redeem).await
+        let outcome = codes::redeem(self, &redeem).await;
+        if outcome == Ok(RedeemOutcome::Replayed) {
+            self.revoked.ring();
+        }
+        outcome
     }
 
     async fn burn_code(&self, digest: &Digest, now: UnixSeconds) -> Result<()> {
-        self.transaction(|db| async move { codes::burn(&db, digest, now).await })
-            .await
+        let outcome = self
+            .transaction(|db| async move { codes::burn(&db, digest, now).await })
+            .await;
+        self.revoked.after(outcome)
     }
 
     async fn grant(&self, id: GrantId) -> Result<Option<Grant>> {
@@ -193,7 +212,11 @@ impl Store for PostgresStore {
     }
 
     async fn rotate_refresh(&self, rotate: RotateRefresh) -> Result<RotateOutcome> {
-        refresh::rotate(self, &rotate).await
+        let outcome = refresh::rotate(self, &rotate).await;
+        if outcome == Ok(RotateOutcome::Reused) {
+            self.revoked.ring();
+        }
+        outcome
     }
 
     async fn grants(&self, filter: GrantFilter, page: PageRequest) -> Result<Page<Grant>> {
@@ -205,8 +228,10 @@ impl Store for PostgresStore {
 
     async fn revoke_grants(&self, filter: GrantFilter, reason: EndReason, now: UnixSeconds) -> Result<u64> {
         let filter = &filter;
-        self.transaction(|db| async move { grants::revoke(&db, filter, reason, now).await })
-            .await
+        let outcome = self
+            .transaction(|db| async move { grants::revoke(&db, filter, reason, now).await })
+            .await;
+        self.revoked.after(outcome)
     }
 
     async fn issuance(&self, jti: &str) -> Result<Option<Issuance>> {
@@ -214,9 +239,40 @@ impl Store for PostgresStore {
             .await
     }
 
-    async fn revoke_issuance(&self, jti: &str, now: UnixSeconds) -> Result<bool> {
-        self.repeatable(|db| async move { issuances::revoke(&db, jti, now).await })
+    async fn issue_own(&self, issue: IssueOwn) -> Result<OwnOutcome> {
+        own::issue(self, &issue).await
+    }
+
+    async fn exchange_token(&self, exchange: ExchangeToken) -> Result<ExchangeOutcome> {
+        let exchange = &exchange;
+        self.transaction(|db| async move { exchange::exchange(&db, exchange).await })
             .await
+    }
+
+    async fn spend(&self, spends: &[Spend], now: UnixSeconds) -> Result<bool> {
+        self.transaction(|db| async move { spent::spend(&db, spends, now).await })
+            .await
+    }
+
+    async fn revoke_issuance(&self, jti: &str, now: UnixSeconds) -> Result<bool> {
+        let outcome = self
+            .transaction(|db| async move { issuances::revoke(&db, jti, now).await })
+            .await;
+        self.revoked.after(outcome)
+    }
+
+    async fn revocations(&self, after: u64, limit: u32) -> Result<RevocationPage> {
+        self.repeatable(|db| async move { revocations::list(&db, after, limit).await })
+            .await
+    }
+
+    async fn forget_revocations(&self, before: UnixSeconds, limit: u32) -> Result<u64> {
+        self.transaction(|db| async move { revocations::forget(&db, before, limit).await })
+            .await
+    }
+
+    fn revocation_signal(&self) -> watch::Receiver<u64> {
+        self.revoked.subscribe()
     }
 
     async fn signing_keys(&self) -> Result<Vec<SigningKeyRecord>> {

@@ -5,8 +5,8 @@ use deadpool_postgres::ClientWrapper;
 use super::cluster;
 use super::statements::Sql;
 use super::{
-    PostgresOptions, PostgresStore, approvals, clients, codes, consents, grants, issuances, keys, refresh,
-    resources, sessions, sweep, throttle, users, work,
+    PostgresOptions, PostgresStore, approvals, clients, codes, consents, exchange, grants, issuances, keys,
+    own, refresh, resources, revocations, sessions, spent, sweep, throttle, users, work,
 };
 
 fn all() -> impl Iterator<Item = &'static Sql> {
@@ -15,12 +15,16 @@ fn all() -> impl Iterator<Item = &'static Sql> {
         clients::STATEMENTS,
         codes::STATEMENTS,
         consents::STATEMENTS,
+        exchange::STATEMENTS,
         grants::STATEMENTS,
         issuances::STATEMENTS,
         keys::STATEMENTS,
+        own::STATEMENTS,
         refresh::STATEMENTS,
         resources::STATEMENTS,
+        revocations::STATEMENTS,
         sessions::STATEMENTS,
+        spent::STATEMENTS,
         sweep::STATEMENTS,
         throttle::STATEMENTS,
         users::STATEMENTS,

@@ -37,6 +37,7 @@ macro_rules! unused {
 statements! {
     SESSIONS = delete!("session", "id", "expires_at < $1");
     THROTTLES = delete!("login_throttle", "key_digest", "forget_at < $1");
+    SPENT = delete!("spent", "digest", "expires_at < $1");
     ISSUANCES = delete!("issuance", "jti", "expires_at < $1");
     CODES = delete!("code", "digest", "expires_at < $1");
     ENDED_GRANTS = delete!("access_grant", "id", "state = 'ended' AND ended_at < $1");
@@ -75,6 +76,7 @@ const fn statement(kind: Kind) -> Option<Sql> {
     Some(match kind {
         Kind::Sessions => SESSIONS,
         Kind::Throttles => THROTTLES,
+        Kind::Spent => SPENT,
         Kind::Issuances => ISSUANCES,
         Kind::Codes => CODES,
         Kind::EndedGrants => ENDED_GRANTS,

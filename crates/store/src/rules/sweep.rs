@@ -9,6 +9,7 @@ use doorward_oauth::time::UnixSeconds;
 pub(crate) enum Kind {
     Sessions,
     Throttles,
+    Spent,
     Issuances,
     /// A redeemed code outlives its use, so that a replay is noticed.
     Codes,
@@ -23,11 +24,12 @@ pub(crate) enum Kind {
 
 /// One kind after the other, and the time before which rows are past use; the caller removes each in an
 /// operation of its own.
-pub(crate) fn kinds(now: UnixSeconds, retain: Duration) -> [(Kind, UnixSeconds); 9] {
+pub(crate) fn kinds(now: UnixSeconds, retain: Duration) -> [(Kind, UnixSeconds); 10] {
     let retained = now - retain;
     [
         (Kind::Sessions, now),
         (Kind::Throttles, now),
+        (Kind::Spent, now),
         (Kind::Issuances, retained),
         (Kind::Codes, retained),
         (Kind::EndedGrants, retained),

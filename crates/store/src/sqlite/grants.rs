@@ -18,16 +18,17 @@ macro_rules! grant_columns {
     () => {
         "g.id, g.user_id, g.subject, g.client_id, g.resource, g.scopes, g.state, g.end_reason, g.ended_at, \
          g.created_at, g.authenticated_at, g.methods, g.generation, g.generation_at, g.refresh_salt, \
-         g.refresh_expires_at, g.last_used_at"
+         g.refresh_expires_at, g.last_used_at, g.dpop_jkt"
     };
 }
 pub(super) use grant_columns;
 
-/// One more column: whether everything stands that tokens of the grant rest on, its person, client and
-/// resource. Needs [`joined_with_its_parties`].
+/// One more column: whether everything stands that tokens of the grant rest on, its person (if it has one), client
+/// and resource. Needs [`joined_with_its_parties`].
 macro_rules! stands {
     () => {
-        "coalesce(p.disabled, 1) = 0 AND coalesce(k.disabled, 1) = 0 AND r.uri IS NOT NULL"
+        "(g.user_id = x'00000000000000000000000000000000' OR coalesce(p.disabled, 1) = 0) \
+         AND coalesce(k.disabled, 1) = 0 AND r.uri IS NOT NULL"
     };
 }
 pub(super) use stands;
@@ -120,6 +121,7 @@ pub(super) fn read(columns: &mut Columns<'_>) -> rusqlite::Result<Grant> {
         refresh_salt: columns.plain()?,
         refresh_expires_at: columns.maybe_time()?,
         last_used_at: columns.time()?,
+        dpop_jkt: columns.plain()?,
     })
 }
 

@@ -4,18 +4,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use doorward_oauth::time::UnixSeconds;
+use tokio::sync::watch;
 
 use super::{
-    SqliteStore, approvals, clients, codes, consents, grants, issuances, join, keys, refresh, resources,
-    sessions, sweep, throttle, users, writer,
+    SqliteStore, approvals, clients, codes, consents, exchange, grants, issuances, join, keys, own, refresh,
+    resources, revocations, sessions, spent, sweep, throttle, users, writer,
 };
 use crate::rules::clients::is_touched;
 use crate::rules::sweep::kinds;
 use crate::{
-    AdminKey, Approval, ApprovalOutcome, Client, Code, Consent, Digest, EndReason, Grant, GrantFilter,
-    GrantId, Issuance, LoginThrottle, Page, PageRequest, RedeemCode, RedeemOutcome, Resource, Result,
-    RotateOutcome, RotateRefresh, SealedSecret, Session, SigningKeyRecord, Store, StoreError, ThrottlePolicy,
-    User, UserId,
+    AdminKey, Approval, ApprovalOutcome, Client, Code, Consent, Digest, EndReason, ExchangeOutcome,
+    ExchangeToken, Grant, GrantFilter, GrantId, Issuance, IssueOwn, LoginThrottle, OwnOutcome, Page,
+    PageRequest, RedeemCode, RedeemOutcome, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh,
+    SealedSecret, Session, SigningKeyRecord, Spend, Store, StoreError, ThrottlePolicy, User, UserId,
 };
 
 #[async_trait]
@@ -34,12 +35,14 @@ impl Store for SqliteStore {
     }
 
     async fn update_resource(&self, resource: Resource) -> Result<()> {
-        self.write(move |db| resources::update(db, &resource)).await
+        let outcome = self.write(move |db| resources::update(db, &resource)).await;
+        self.revoked.after(outcome)
     }
 
     async fn delete_resource(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
         let slug = slug.to_owned();
-        self.write(move |db| resources::delete(db, &slug, now)).await
+        let outcome = self.write(move |db| resources::delete(db, &slug, now)).await;
+        self.revoked.after(outcome)
     }
 
     async fn create_client(&self, client: Client) -> Result<()> {
@@ -65,12 +68,14 @@ impl Store for SqliteStore {
     }
 
     async fn update_client(&self, client: Client) -> Result<()> {
-        self.write(move |db| clients::update(db, &client)).await
+        let outcome = self.write(move |db| clients::update(db, &client)).await;
+        self.revoked.after(outcome)
     }
 
     async fn delete_client(&self, client_id: &str, now: UnixSeconds) -> Result<u64> {
         let client_id = client_id.to_owned();
-        self.write(move |db| clients::delete(db, &client_id, now)).await
+        let outcome = self.write(move |db| clients::delete(db, &client_id, now)).await;
+        self.revoked.after(outcome)
     }
 
     async fn create_user(&self, user: User) -> Result<()> {
@@ -91,11 +96,13 @@ impl Store for SqliteStore {
     }
 
     async fn update_user(&self, user: User, now: UnixSeconds) -> Result<()> {
-        self.write(move |db| users::update(db, &user, now)).await
+        let outcome = self.write(move |db| users::update(db, &user, now)).await;
+        self.revoked.after(outcome)
     }
 
     async fn delete_user(&self, id: UserId, now: UnixSeconds) -> Result<()> {
-        self.write(move |db| users::delete(db, id, now)).await
+        let outcome = self.write(move |db| users::delete(db, id, now)).await;
+        self.revoked.after(outcome)
     }
 
     async fn begin_login(
@@ -157,12 +164,17 @@ impl Store for SqliteStore {
     }
 
     async fn redeem_code(&self, redeem: RedeemCode) -> Result<RedeemOutcome> {
-        self.write(move |db| codes::redeem(db, &redeem)).await
+        let outcome = self.write(move |db| codes::redeem(db, &redeem)).await;
+        if outcome == Ok(RedeemOutcome::Replayed) {
+            self.revoked.ring();
+        }
+        outcome
     }
 
     async fn burn_code(&self, digest: &Digest, now: UnixSeconds) -> Result<()> {
         let digest = *digest;
-        self.write(move |db| codes::burn(db, &digest, now)).await
+        let outcome = self.write(move |db| codes::burn(db, &digest, now)).await;
+        self.revoked.after(outcome)
     }
 
     async fn grant(&self, id: GrantId) -> Result<Option<Grant>> {
@@ -170,7 +182,11 @@ impl Store for SqliteStore {
     }
 
     async fn rotate_refresh(&self, rotate: RotateRefresh) -> Result<RotateOutcome> {
-        self.write(move |db| refresh::rotate(db, &rotate)).await
+        let outcome = self.write(move |db| refresh::rotate(db, &rotate)).await;
+        if outcome == Ok(RotateOutcome::Reused) {
+            self.revoked.ring();
+        }
+        outcome
     }
 
     async fn grants(&self, filter: GrantFilter, page: PageRequest) -> Result<Page<Grant>> {
@@ -178,8 +194,10 @@ impl Store for SqliteStore {
     }
 
     async fn revoke_grants(&self, filter: GrantFilter, reason: EndReason, now: UnixSeconds) -> Result<u64> {
-        self.write(move |db| grants::revoke(db, &filter, reason, now))
-            .await
+        let outcome = self
+            .write(move |db| grants::revoke(db, &filter, reason, now))
+            .await;
+        self.revoked.after(outcome)
     }
 
     async fn issuance(&self, jti: &str) -> Result<Option<Issuance>> {
@@ -187,9 +205,35 @@ impl Store for SqliteStore {
         self.read(move |db| issuances::find(db, &jti)).await
     }
 
+    async fn issue_own(&self, issue: IssueOwn) -> Result<OwnOutcome> {
+        self.write(move |db| own::issue(db, &issue)).await
+    }
+
+    async fn exchange_token(&self, exchange: ExchangeToken) -> Result<ExchangeOutcome> {
+        self.write(move |db| exchange::exchange(db, &exchange)).await
+    }
+
+    async fn spend(&self, spends: &[Spend], now: UnixSeconds) -> Result<bool> {
+        let spends = spends.to_vec();
+        self.write(move |db| spent::spend(db, &spends, now)).await
+    }
+
     async fn revoke_issuance(&self, jti: &str, now: UnixSeconds) -> Result<bool> {
         let jti = jti.to_owned();
-        self.write(move |db| issuances::revoke(db, &jti, now)).await
+        let outcome = self.write(move |db| issuances::revoke(db, &jti, now)).await;
+        self.revoked.after(outcome)
+    }
+
+    async fn revocations(&self, after: u64, limit: u32) -> Result<RevocationPage> {
+        self.read(move |db| revocations::list(db, after, limit)).await
+    }
+
+    async fn forget_revocations(&self, before: UnixSeconds, limit: u32) -> Result<u64> {
+        self.write(move |db| revocations::forget(db, before, limit)).await
+    }
+
+    fn revocation_signal(&self) -> watch::Receiver<u64> {
+        self.revoked.subscribe()
     }
 
     async fn signing_keys(&self) -> Result<Vec<SigningKeyRecord>> {

@@ -196,6 +196,7 @@ async fn assert_works_only_once(scene: &Scene, answer: &Answered) {
                 let again = RedeemCode {
                     digest: digest(2, *code),
                     refresh: None,
+                    dpop_jkt: None,
                     issuance: issuance(*grant, at(4)),
                     now: at(4),
                 };
