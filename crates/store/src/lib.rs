@@ -15,22 +15,27 @@ mod operations;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod records;
+mod revocations;
 mod rules;
 mod sql;
 pub mod sqlite;
+mod turns;
 
 use async_trait::async_trait;
 pub use doorward_oauth::time::UnixSeconds;
 pub use error::StoreError;
 pub use operations::{
-    Approval, ApprovalOutcome, Approved, GrantFilter, LoginThrottle, Page, PageRequest, RedeemCode,
-    RedeemOutcome, RefreshPolicy, RegisterOutcome, PollOutcome, RotateOutcome, RotateRefresh, ThrottlePolicy,
+    Approval, ApprovalOutcome, Approved, ExchangeOutcome, ExchangeToken, GrantFilter, IssueOwn,
+    LoginThrottle, OwnOutcome, Page, PageRequest, PollOutcome, RedeemCode, RedeemOutcome, RefreshPolicy,
+    RegisterOutcome, RotateOutcome, RotateRefresh, Spend, ThrottlePolicy,
 };
 pub use records::{
-    AdminKey, Client, ClientId, ClientSecret, ClientSource, Code, Consent, DeviceAuthorization, Digest, EndReason, Grant, GrantId,
-    GrantState, InitialAccessToken, Issuance, Resource, ResourceScope, SealedSecret, Session, SigningKeyRecord, SigningKeyState,
-    User, UserId,
+    AdminKey, Client, ClientId, ClientSecret, ClientSource, Code, Consent, DeviceAuthorization, Digest,
+    EndReason, Grant, GrantId, GrantState, InitialAccessToken, Issuance, Resource, ResourcePolicy,
+    ResourceScope, SealedSecret, Session, SigningKeyRecord, SigningKeyState, User, UserId,
 };
+pub use revocations::{Revocation, RevocationPage, Revoked};
+use tokio::sync::watch;
 
 /// The result of every operation.
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -173,8 +178,27 @@ pub trait Store: Send + Sync + 'static {
     async fn revoke_grants(&self, filter: GrantFilter, reason: EndReason, now: UnixSeconds) -> Result<u64>;
     /// The record of an issued access token.
     async fn issuance(&self, jti: &str) -> Result<Option<Issuance>>;
-    /// Revokes one access token, not its grant. Returns whether there was one.
+    /// Records a token that a client gets for itself, under the client's own grant for that resource, which is made when
+    /// there is none. Re-checks that client and resource still stand.
+    async fn issue_own(&self, issue: IssueOwn) -> Result<OwnOutcome>;
+    /// Records a token that was exchanged for another one, under the grant of that one. Re-checks everything that the
+    /// subject token rests on, and the client that exchanges.
+    async fn exchange_token(&self, exchange: ExchangeToken) -> Result<ExchangeOutcome>;
+    /// Uses up things that count once, all or none. `false` when one of them was used up before.
+    async fn spend(&self, spends: &[Spend], now: UnixSeconds) -> Result<bool>;
+    /// Revokes one access token and those that were exchanged from it, not its grant. Returns whether there was one.
     async fn revoke_issuance(&self, jti: &str, now: UnixSeconds) -> Result<bool>;
+
+    // --- revocations ---------------------------------------------------------------------------
+    /// What was revoked after a position of the log, in order, at most `limit` entries; 0 is its beginning. An entry is
+    /// there as soon as the operation that revoked has answered, on every node.
+    async fn revocations(&self, after: u64, limit: u32) -> Result<RevocationPage>;
+    /// Forgets the beginning of the log up to the first entry that is not older than `before`, at most `limit` entries.
+    /// Returns how many. Pass a time before which every token has expired by now.
+    async fn forget_revocations(&self, before: UnixSeconds, limit: u32) -> Result<u64>;
+    /// Changes after every operation of this process that may have added to the log. Other processes' operations do
+    /// not show here.
+    fn revocation_signal(&self) -> watch::Receiver<u64>;
 
     // --- keys and secrets ----------------------------------------------------------------------
     /// Every signing key, newest first.

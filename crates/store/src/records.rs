@@ -22,6 +22,16 @@ pub struct GrantId(pub Uuid);
 #[serde(transparent)]
 pub struct UserId(pub Uuid);
 
+impl UserId {
+    /// Nobody: in place of the person in a grant that is a client's own (`client_credentials`).
+    pub const NOBODY: Self = Self(Uuid::nil());
+
+    /// Whether this stands in place of a person.
+    pub fn is_nobody(self) -> bool {
+        self == Self::NOBODY
+    }
+}
+
 /// A protected resource: an MCP server whose tokens this server issues.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resource {
@@ -33,10 +43,26 @@ pub struct Resource {
     pub display_name: String,
     /// What can be asked for, in the operator's order.
     pub scopes: Vec<ResourceScope>,
+    /// What the operator demands of its tokens.
+    pub policy: ResourcePolicy,
     /// When it was added.
     pub created_at: UnixSeconds,
     /// When it was last changed.
     pub updated_at: UnixSeconds,
+}
+
+/// What the operator demands of a resource's tokens. The default demands nothing and lets nobody exchange.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ResourcePolicy {
+    /// Whether every token is bound to a `DPoP` key (RFC 9449).
+    pub dpop_bound_access_tokens_required: bool,
+    /// Clients that may exchange tokens which were not made for them for tokens of this resource (RFC 8693), by
+    /// `client_id`. A client that is the audience of a token needs no entry to exchange it, unless
+    /// [`exchange_only_listed`](Self::exchange_only_listed).
+    pub exchange_clients: Vec<String>,
+    /// Whether only clients of [`exchange_clients`](Self::exchange_clients) get tokens of this resource by exchange.
+    pub exchange_only_listed: bool,
 }
 
 /// One scope of a resource.
@@ -209,7 +235,7 @@ pub enum EndReason {
 pub struct Grant {
     /// The `gid` claim.
     pub id: GrantId,
-    /// Who allowed it.
+    /// Who allowed it; [`UserId::NOBODY`] for a client's own.
     pub user: UserId,
     /// The `sub` of its tokens.
     pub subject: String,
@@ -243,6 +269,9 @@ pub struct Grant {
     pub refresh_expires_at: Option<UnixSeconds>,
     /// Last token issued.
     pub last_used_at: UnixSeconds,
+    /// The RFC 7638 thumbprint of the `DPoP` key that its refresh tokens are bound to: set when the code of a public
+    /// client is redeemed with a proof, and never changed.
+    pub dpop_jkt: Option<String>,
 }
 
 /// An authorization code; the code itself is not stored.
@@ -260,6 +289,8 @@ pub struct Code {
     pub code_challenge: String,
     /// Whether it may open refresh tokens; the person can say no.
     pub stay_connected: bool,
+    /// The thumbprint of the only `DPoP` key with which it can be redeemed (`dpop_jkt`, RFC 9449 §10).
+    pub dpop_jkt: Option<String>,
     /// When it stops working.
     pub expires_at: UnixSeconds,
     /// When it was redeemed, if it was.
@@ -331,6 +362,8 @@ pub struct Issuance {
     pub expires_at: UnixSeconds,
     /// When this one token was revoked, if it was (RFC 7009 on an access token).
     pub revoked_at: Option<UnixSeconds>,
+    /// `jti` of the token that it was exchanged from (RFC 8693).
+    pub parent: Option<String>,
 }
 
 /// A private signing key, encrypted.

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use doorward_oauth::resource::ResourceUri;
 use doorward_oauth::scope::{OFFLINE_ACCESS, Scope};
-use doorward_store::{Resource, ResourceScope};
+use doorward_store::{Resource, ResourcePolicy, ResourceScope};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -145,6 +145,7 @@ pub(super) async fn create(
     }
     let now = ctx.now();
     let resource = Resource {
+        policy: ResourcePolicy::default(),
         display_name: display_name(new.display_name, &new.slug)?,
         scopes: scopes(new.scopes)?,
         slug: new.slug,

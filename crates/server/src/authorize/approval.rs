@@ -100,6 +100,7 @@ impl<'a> Decision<'a> {
             refresh_salt: ctx.random.bytes(),
             refresh_expires_at: None,
             last_used_at: now,
+            dpop_jkt: None,
         };
         let code = Code {
             digest: sha256(code.as_bytes()),
@@ -108,6 +109,7 @@ impl<'a> Decision<'a> {
             redirect_uri: request.redirect_uri.clone(),
             code_challenge: request.code_challenge.as_str().to_owned(),
             stay_connected: self.stay_connected,
+            dpop_jkt: None,
             expires_at: now + ctx.settings.tokens.code_ttl.duration(),
             redeemed_at: None,
         };

@@ -38,6 +38,7 @@ impl Draft {
             issued_at: now,
             expires_at: now + ctx.settings.tokens.access_ttl.duration(),
             revoked_at: None,
+            parent: None,
         };
         let claims = AccessTokenClaims {
             iss: ctx.issuer.as_str().to_owned(),

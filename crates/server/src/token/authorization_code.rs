@@ -41,6 +41,7 @@ pub(super) async fn grant(
         digest,
         refresh: (code.stay_connected && client.may_use(GrantType::RefreshToken))
             .then(|| ctx.refresh_policy()),
+        dpop_jkt: None,
         issuance,
         now,
     };

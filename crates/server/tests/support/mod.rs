@@ -18,7 +18,7 @@ use doorward_server::AuthorizationServer;
 use doorward_server::config::Settings;
 use doorward_server::context::{Context, Parts};
 use doorward_server::random::OsRandom;
-use doorward_store::{EndReason, Grant, GrantFilter, PageRequest, Resource, ResourceScope, User, UserId};
+use doorward_store::{EndReason, Grant, GrantFilter, PageRequest, Resource, ResourcePolicy, ResourceScope, User, UserId};
 use tempfile::TempDir;
 
 pub use browser::{Browser, Reply};
@@ -134,6 +134,7 @@ impl TestApp {
             uri: uri.to_owned(),
             display_name: format!("The {slug} server"),
             scopes: scopes.iter().map(scope).collect(),
+            policy: ResourcePolicy::default(),
             created_at: self.clock.now(),
             updated_at: self.clock.now(),
         };

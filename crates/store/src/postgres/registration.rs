@@ -15,7 +15,7 @@ statements! {
                  ORDER BY created_at DESC, id";
     DELETE = "DELETE FROM initial_access_token WHERE id = $1";
     USE = "UPDATE initial_access_token SET uses_left = uses_left - 1 WHERE digest = $1 \
-           AND coalesce(uses_left, 1) > 0 AND coalesce(expires_at, $2 + 1) > $2";
+           AND coalesce(uses_left, 1) > 0 AND (expires_at IS NULL OR expires_at > $2)";
 }
 
 pub(super) async fn create_token(db: &Connection, token: &InitialAccessToken) -> Fallible<()> {

@@ -39,7 +39,10 @@ pub(crate) fn poll(
         .polled_at
         .is_some_and(|before| now.since(before).as_secs() + TOLERANCE < u64::from(waiting.wait));
     if too_soon {
-        let wait = waiting.wait.saturating_add(slower).min(LONGEST_WAIT.max(waiting.wait));
+        let wait = waiting
+            .wait
+            .saturating_add(slower)
+            .min(LONGEST_WAIT.max(waiting.wait));
         (PollOutcome::SlowDown, Some(wait))
     } else {
         (PollOutcome::Pending, Some(waiting.wait))

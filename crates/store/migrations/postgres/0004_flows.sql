@@ -1,11 +1,11 @@
 -- A grant can be on several resources: the first is in access_grant, the others here and, to be read with it, there.
 ALTER TABLE access_grant ADD COLUMN more_resources TEXT NOT NULL DEFAULT '[]';
-CREATE TABLE grant_resource (
+CREATE TABLE grant_further (
     grant_id UUID NOT NULL REFERENCES access_grant (id) ON DELETE CASCADE,
     resource TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (grant_id, resource)
 );
-CREATE INDEX grant_resource_resource ON grant_resource (resource);
+CREATE INDEX grant_further_by_resource ON grant_further (resource);
 
 -- A device waits for a person (RFC 8628). Neither code is here, only what recognises it. Who approves makes a code
 -- (table code) with the same digest.
