@@ -17,7 +17,9 @@ use doorward_server::AuthorizationServer;
 use doorward_server::config::Settings;
 use doorward_server::context::{Context, Parts};
 use doorward_server::random::OsRandom;
-use doorward_store::{EndReason, Grant, GrantFilter, PageRequest, Resource, ResourcePolicy, ResourceScope, User, UserId};
+use doorward_store::{
+    EndReason, Grant, GrantFilter, PageRequest, Resource, ResourcePolicy, ResourceScope, User, UserId,
+};
 use tempfile::TempDir;
 
 pub use browser::{Browser, Reply};
@@ -47,6 +49,8 @@ pub struct TestApp {
     pub admin: Router,
     /// The person.
     pub user: User,
+    /// What the routers came from.
+    pub server: AuthorizationServer,
     _folder: TempDir,
 }
 
@@ -92,6 +96,7 @@ impl TestApp {
             public: routers.public,
             admin: routers.admin,
             user,
+            server,
             _folder: folder,
         }
     }
