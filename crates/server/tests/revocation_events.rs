@@ -54,7 +54,7 @@ impl Follower {
                 self.text = rest.to_owned();
                 return Some(block);
             }
-            let frame = tokio::time::timeout(Duration::from_secs(60), self.body.frame())
+            let frame = tokio::time::timeout(Duration::from_mins(1), self.body.frame())
                 .await
                 .expect("nothing came for a minute")?;
             let data = frame.unwrap().into_data().unwrap();

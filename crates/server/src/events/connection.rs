@@ -46,26 +46,26 @@ impl Connection {
     pub(super) async fn open(
         feed: &Arc<RevocationFeed>,
         cursor: Option<&str>,
-        life: Duration,
+        ttl: Duration,
         metrics: &Metrics,
     ) -> Result<Self, Closed> {
         let (slot, live) = feed.listen().await?;
-        let log = feed.store.revocations(u64::MAX, 1).await.map_err(Closed::Store)?;
+        let newest = feed.store.revocations(u64::MAX, 1).await.map_err(Closed::Store)?;
         let known = cursor.map(|cursor| {
             Cursor::parse(cursor)
-                .filter(|cursor| cursor.log == log.log)
+                .filter(|cursor| cursor.log == newest.log)
                 .map(|cursor| cursor.position)
-                .filter(|position| (log.forgotten..=log.last).contains(position))
+                .filter(|position| (newest.forgotten..=newest.last).contains(position))
         });
         Ok(Self {
             feed: Arc::clone(feed),
             live,
-            log: log.log,
-            position: known.flatten().unwrap_or(log.forgotten),
+            position: known.flatten().unwrap_or(newest.forgotten),
+            log: newest.log,
             stage: Stage::Opening {
                 reset: known == Some(None),
             },
-            until: Instant::now() + life,
+            until: Instant::now() + ttl,
             metrics: metrics.clone(),
             _slot: slot,
             _counted: metrics.feed_connection(),
