@@ -89,7 +89,9 @@ impl Scene {
     async fn redeem(&self, digest: [u8; 32], id: GrantId) {
         let redeem = RedeemCode {
             digest,
+            replay_ends_grant: true,
             refresh: Some(POLICY),
+            dpop_jkt: None,
             issuance: issuance(id, NOW),
             now: NOW,
         };
@@ -233,6 +235,7 @@ fn client() -> Client {
         secrets: Vec::new(),
         fingerprint: "fingerprint".to_owned(),
         resource_server: None,
+        registration_token: None,
         disabled: false,
         created_at: NOW,
         updated_at: NOW,
@@ -274,6 +277,8 @@ fn grant(id: GrantId, user: UserId) -> Grant {
         refresh_salt: [7; 16],
         refresh_expires_at: None,
         last_used_at: NOW,
+        dpop_jkt: None,
+        more_resources: Vec::new(),
     }
 }
 
@@ -285,6 +290,7 @@ fn code(digest: [u8; 32], grant: GrantId) -> Code {
         redirect_uri: "http://127.0.0.1:7777/callback".to_owned(),
         code_challenge: "x".repeat(43),
         stay_connected: true,
+        dpop_jkt: None,
         expires_at: NOW + Duration::from_mins(1),
         redeemed_at: None,
     }

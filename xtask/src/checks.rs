@@ -53,7 +53,14 @@ pub(crate) fn unit() -> Result<Outcome> {
 
 /// The endpoints' tests once more, on the other engine.
 fn endpoints_on_postgres() -> Result<Outcome> {
-    let mut command = cargo(&["test", "--package", "doorward-server", "--test", "*", "--no-fail-fast"]);
+    let mut command = cargo(&[
+        "test",
+        "--package",
+        "doorward-server",
+        "--test",
+        "*",
+        "--no-fail-fast",
+    ]);
     command.env("DOORWARD_TEST_ENGINE", "postgres");
     run_tests(command)
 }

@@ -26,6 +26,9 @@ pub struct AuthorizationServerMetadata {
     /// RFC 7662 §2.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub introspection_endpoint: Option<String>,
+    /// Doorward's own: server-sent events that tell resource servers what was revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revocation_events_endpoint: Option<String>,
     /// RFC 9126 §5.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pushed_authorization_request_endpoint: Option<String>,

@@ -14,6 +14,7 @@ use crate::admin::{self, AdminKeyOffer};
 use crate::clients::Directory;
 use crate::config::Settings;
 use crate::context::{Context, Parts};
+use crate::events::RevocationFeed;
 use crate::http::metrics::Metrics;
 use crate::keys::{KeyError, KeyRing, MasterKey, MasterKeyError, Secrets};
 use crate::login::Passwords;
@@ -21,7 +22,7 @@ use crate::resources::Resources;
 use crate::{jobs, routes, storage};
 
 /// A resource server may take a token for this long after its `exp`.
-const RESOURCE_SERVER_SKEW: Duration = Duration::from_mins(2);
+pub(crate) const RESOURCE_SERVER_SKEW: Duration = Duration::from_mins(2);
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +92,10 @@ impl AuthorizationServer {
                 Arc::clone(&parts.clock),
             ),
             resources: Resources::new(Arc::clone(&store), Arc::clone(&parts.clock)),
+            revocations: Arc::new(RevocationFeed::new(
+                Arc::clone(&store),
+                settings.events.max_connections,
+            )),
             passwords: Passwords::new(Arc::clone(&parts.random)),
             metrics: Metrics::new(),
             settings,
@@ -128,12 +133,17 @@ impl AuthorizationServer {
 
     /// Waits for running writes and closes the database.
     pub async fn close(&self) -> Result<(), StoreError> {
+        self.context.revocations.stop();
         self.context.store.close().await
     }
 
-    /// Runs what runs by itself, until `stop`.
+    /// Runs what runs by itself, until `stop`; then ends the answers that would never end.
     pub async fn run_jobs(&self, stop: CancellationToken) {
-        jobs::run(self.context(), stop).await;
+        let feed = Arc::clone(&self.context.revocations);
+        tokio::join!(jobs::run(self.context(), stop.clone()), async {
+            stop.cancelled().await;
+            feed.stop();
+        });
     }
 }
 

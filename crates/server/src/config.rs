@@ -9,6 +9,7 @@ mod choice;
 mod cors;
 mod environment;
 mod error;
+mod events;
 mod file;
 mod keys;
 mod login;
@@ -32,6 +33,7 @@ use std::path::Path;
 pub use admin::Admin;
 pub use cors::Cors;
 pub use error::{ConfigError, Problem};
+pub use events::Events;
 pub use keys::Keys;
 pub use login::Login;
 pub use observability::{LogFormat, LogLevel, Observability};
@@ -122,6 +124,8 @@ settings! {
     session: Session,
     /// Browser clients on other origins.
     cors: Cors,
+    /// The feed of revocations.
+    events: Events,
     /// Logs.
     observability: Observability,
 }

@@ -9,6 +9,7 @@ use doorward_store::Store;
 
 use crate::clients::Directory;
 use crate::config::Settings;
+use crate::events::RevocationFeed;
 use crate::http::metrics::Metrics;
 use crate::keys::{KeyRing, Secrets};
 use crate::login::Passwords;
@@ -58,6 +59,8 @@ pub struct Context {
     pub resources: Resources,
     /// Checks and makes password hashes, off the threads that answer requests.
     pub passwords: Passwords,
+    /// Tells resource servers what was revoked.
+    pub(crate) revocations: Arc<RevocationFeed>,
     /// Counts.
     pub metrics: Metrics,
 }

@@ -115,6 +115,7 @@ fn metadata(ctx: &Context, scopes_supported: &ScopeSet) -> AuthorizationServerMe
             .filter(|_| ctx.settings.registration.dcr.is_open_to_strangers()),
         revocation_endpoint: url(routes::REVOKE),
         introspection_endpoint: url(routes::INTROSPECT),
+        revocation_events_endpoint: url(routes::REVOCATION_EVENTS),
         jwks_uri: url(routes::JWKS),
         scopes_supported: Some(scopes_supported.iter().map(ToString::to_string).collect()),
         response_types_supported: vec!["code".to_owned()],

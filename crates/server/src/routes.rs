@@ -14,7 +14,7 @@ use crate::clients::registration;
 use crate::context::Context;
 use crate::http::metrics::CONTENT_TYPE as METRICS_TYPE;
 use crate::http::{Envelope, cors, wrap_admin, wrap_public};
-use crate::{admin, authorize, discovery, introspect, login, pages, revoke, token};
+use crate::{admin, authorize, discovery, events, introspect, login, pages, revoke, token};
 
 pub use table::{Audience, Endpoint, admin_endpoints, public_endpoints};
 
@@ -23,6 +23,8 @@ pub const TOKEN: &str = "/oauth/token";
 pub const REGISTER: &str = "/oauth/register";
 pub const REVOKE: &str = "/oauth/revoke";
 pub const INTROSPECT: &str = "/oauth/introspect";
+/// Server-sent events; no standard names it.
+pub const REVOCATION_EVENTS: &str = "/events/revocations";
 pub const JWKS: &str = "/.well-known/jwks.json";
 pub const LOGIN: &str = "/login";
 pub const CONSENT: &str = "/consent";
@@ -36,7 +38,9 @@ const RESOURCE_METADATA: &str = "/.well-known/oauth-protected-resource";
 pub fn public(ctx: &Arc<Context>) -> Router {
     let below_issuer = Router::new()
         .merge(for_clients().layer(cors::layer(&ctx.settings.cors)))
-        .merge(for_people());
+        .merge(for_people())
+        // No browser asks for it, so no other origin may.
+        .route(REVOCATION_EVENTS, get(events::endpoint));
     let router = match ctx.issuer.path() {
         "" => below_issuer,
         path => Router::new().nest(path, below_issuer),

@@ -34,6 +34,7 @@ async fn the_document_says_what_the_server_does() {
         "registration_endpoint": format!("{ISSUER}/oauth/register"),
         "revocation_endpoint": format!("{ISSUER}/oauth/revoke"),
         "introspection_endpoint": format!("{ISSUER}/oauth/introspect"),
+        "revocation_events_endpoint": format!("{ISSUER}/events/revocations"),
         "jwks_uri": format!("{ISSUER}/.well-known/jwks.json"),
         "scopes_supported": ["mcp:read", "mcp:write", "offline_access"],
         "response_types_supported": ["code"],
@@ -125,7 +126,7 @@ async fn every_advertised_endpoint_exists() {
             assert!(exists(by_get) || exists(by_post), "{name}: {by_get} {by_post}");
             walked += 1;
         }
-        assert_eq!(walked, 6);
+        assert_eq!(walked, 7);
     }
 }
 

@@ -29,7 +29,10 @@ async fn a_database_that_cannot_be_used_is_named_with_the_fix() {
         ("postgres://ada@", "names no host"),
         ("postgres://localhost:1/doorward", "names no user"),
         ("postgres://ada:secret@127.0.0.1:1/doorward", "cannot be reached"),
-        ("postgresql://ada:secret@127.0.0.1:1/doorward?sslmode=allow", "use disable or require"),
+        (
+            "postgresql://ada:secret@127.0.0.1:1/doorward?sslmode=allow",
+            "use disable or require",
+        ),
     ];
     for (url, expected) in cases {
         let told = refused(url).await;

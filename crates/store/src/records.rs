@@ -57,12 +57,8 @@ pub struct Resource {
 pub struct ResourcePolicy {
     /// Whether every token is bound to a `DPoP` key (RFC 9449).
     pub dpop_bound_access_tokens_required: bool,
-    /// Clients that may exchange tokens which were not made for them for tokens of this resource (RFC 8693), by
-    /// `client_id`. A client that is the audience of a token needs no entry to exchange it, unless
-    /// [`exchange_only_listed`](Self::exchange_only_listed).
+    /// Clients that may get tokens of this resource in exchange for tokens of others (RFC 8693), by `client_id`.
     pub exchange_clients: Vec<String>,
-    /// Whether only clients of [`exchange_clients`](Self::exchange_clients) get tokens of this resource by exchange.
-    pub exchange_only_listed: bool,
 }
 
 /// One scope of a resource.

@@ -129,7 +129,7 @@ pub(super) async fn create(
     }
     let resource_server = new.resource_server.clone();
     let metadata = checked(&ctx, new)?;
-    let secret = (!metadata.is_public()).then(|| secret::generate(ctx.random.as_ref()));
+    let secret = (!metadata.is_public()).then(|| secret::generate(&ctx));
     let (client_secret, stored) = secret.unzip();
     let now = ctx.now();
     let client = Client {
@@ -139,6 +139,7 @@ pub(super) async fn create(
         metadata: to_json(&metadata)?,
         secrets: stored.into_iter().collect(),
         resource_server,
+        registration_token: None,
         disabled: false,
         created_at: now,
         updated_at: now,
@@ -217,7 +218,7 @@ pub(super) async fn rotate_secret(
     for secret in &mut client.secrets {
         secret.expires_at = Some(now + OVERLAP);
     }
-    let (client_secret, stored) = secret::generate(ctx.random.as_ref());
+    let (client_secret, stored) = secret::generate(&ctx);
     client.secrets.insert(0, stored);
     client.updated_at = now;
     ctx.store.update_client(client.clone()).await?;

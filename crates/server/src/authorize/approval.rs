@@ -88,6 +88,7 @@ impl<'a> Decision<'a> {
             subject: user.id.0.to_string(),
             client_id: request.client_id.clone(),
             resource: request.resource.clone(),
+            more_resources: Vec::new(),
             scopes: self.scopes.clone(),
             state: GrantState::Pending,
             end_reason: None,

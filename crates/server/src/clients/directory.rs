@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_fetch::Fetcher;
+use doorward_jose::{Header, Jwk};
 use doorward_oauth::client::{RegistrationPolicy, TokenEndpointAuthMethod};
 use doorward_oauth::issuer::Issuer;
 use doorward_oauth::redirect::{RedirectUri, SchemePolicy};
@@ -12,6 +13,7 @@ use doorward_store::{ClientSource, Store};
 
 use super::address_limit::AddressLimit;
 use super::cimd::Documents;
+use super::keys::KeySets;
 use super::{Client, ClientError};
 use crate::config::Settings;
 
@@ -37,6 +39,8 @@ pub struct Directory {
     pub(super) approved_redirects: Vec<RedirectUri>,
     /// New registrations.
     pub(super) registrations: AddressLimit,
+    /// The keys of clients that publish them.
+    key_sets: KeySets,
     /// Documents that are fetched for somebody whom nobody knows yet.
     fetches: AddressLimit,
 }
@@ -65,6 +69,7 @@ impl Directory {
             allow_loopback_jwks_uri: in_development,
             ..RegistrationPolicy::metadata_document()
         };
+        let key_sets = KeySets::new(fetcher.clone(), Arc::clone(&clock));
         let documents = Documents {
             fetcher,
             policy: of_documents,
@@ -75,6 +80,7 @@ impl Directory {
         Self {
             store,
             documents,
+            key_sets,
             registration,
             // The settings were checked at start: what does not parse approves nothing.
             approved_redirects: approved.filter_map(|uri| RedirectUri::parse(uri).ok()).collect(),
@@ -120,6 +126,24 @@ impl Directory {
             }
             outcome => outcome,
         }
+    }
+
+    /// The key of this client for a JWT with this header. A client that has changed its keys is asked for them once in
+    /// a while, however often somebody names one that it does not have.
+    pub(super) async fn key(&self, client: &Client, header: &Header) -> Option<Jwk> {
+        if let Some(url) = &client.metadata.jwks_uri {
+            return self.key_sets.find(url, header).await;
+        }
+        let known = |client: &Client| client.metadata.jwks.as_ref()?.select(header).cloned();
+        if let Some(key) = known(client) {
+            return Some(key);
+        }
+        let may_have_changed =
+            client.source == ClientSource::MetadataDocument && self.key_sets.may_ask_again(&client.client_id);
+        if !may_have_changed {
+            return None;
+        }
+        known(&self.documents.resolve_anew(&client.client_id).await.ok()?)
     }
 
     async fn stored(&self, client_id: &str) -> Result<Option<Client>, ClientError> {

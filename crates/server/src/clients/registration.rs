@@ -178,7 +178,7 @@ async fn register_confidential(
         return Ok(Outcome::ComeBackAfter(seconds));
     }
     let client_id = ctx.random.token("dws_");
-    let (client_secret, stored) = secret::generate(ctx.random.as_ref());
+    let (client_secret, stored) = secret::generate(ctx);
     let record = record(ctx, client_id, &metadata, vec![stored])?;
     ctx.store.create_client(record.clone()).await?;
     Ok(Outcome::Registered(Box::new(Registered {
@@ -213,6 +213,7 @@ fn record(
         secrets,
         fingerprint: consent_fingerprint(metadata),
         resource_server: None,
+        registration_token: None,
         disabled: false,
         created_at: now,
         updated_at: now,

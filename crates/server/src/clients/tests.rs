@@ -88,6 +88,7 @@ fn record(client_id: &str, source: ClientSource) -> doorward_store::Client {
         secrets: Vec::new(),
         fingerprint: consent_fingerprint(&metadata),
         resource_server: None,
+        registration_token: None,
         disabled: false,
         created_at: UnixSeconds(1),
         updated_at: UnixSeconds(1),

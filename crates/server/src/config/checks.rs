@@ -126,6 +126,12 @@ fn check_times(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
         Span::seconds(0),
         Span::minutes(10),
     );
+    between(
+        "events.connection_ttl",
+        settings.events.connection_ttl,
+        minute,
+        Span::days(1),
+    );
     between("session.idle_ttl", session.idle_ttl, minute, session.absolute_ttl);
     between("login.first_wait", login.first_wait, second, login.longest_wait);
     between("login.longest_wait", login.longest_wait, second, Span::hours(1));

@@ -46,7 +46,11 @@ impl fmt::Display for DatabaseUrl {
         let Some(query) = query else { return Ok(()) };
         for (index, pair) in query.split('&').enumerate() {
             f.write_str(if index == 0 { "?" } else { "&" })?;
-            f.write_str(if pair.starts_with("password=") { "password=…" } else { pair })?;
+            f.write_str(if pair.starts_with("password=") {
+                "password=…"
+            } else {
+                pair
+            })?;
         }
         Ok(())
     }
@@ -84,10 +88,19 @@ mod tests {
     #[test]
     fn a_password_is_never_shown() {
         for (url, shown) in [
-            ("postgres://ada:s3cr3t@db.example/doorward", "postgres://ada:…@db.example/doorward"),
+            (
+                "postgres://ada:s3cr3t@db.example/doorward",
+                "postgres://ada:…@db.example/doorward",
+            ),
             ("postgres://ada:s3@cr3t@db.example", "postgres://ada:…@db.example"),
-            ("postgres://db.example/x?user=ada&password=s3cr3t&sslmode=require", "postgres://db.example/x?user=ada&password=…&sslmode=require"),
-            ("postgres://ada@db.example:5432/doorward", "postgres://ada@db.example:5432/doorward"),
+            (
+                "postgres://db.example/x?user=ada&password=s3cr3t&sslmode=require",
+                "postgres://db.example/x?user=ada&password=…&sslmode=require",
+            ),
+            (
+                "postgres://ada@db.example:5432/doorward",
+                "postgres://ada@db.example:5432/doorward",
+            ),
             ("sqlite://data/doorward.db", "sqlite://data/doorward.db"),
         ] {
             assert_eq!(DatabaseUrl::from(url).to_string(), shown);

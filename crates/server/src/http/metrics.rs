@@ -8,6 +8,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
@@ -28,6 +29,8 @@ struct Inner {
     tokens: Family<GrantTypeLabels, Counter>,
     logins: Family<OutcomeLabels, Counter>,
     store_errors: Counter,
+    feed_connections: Gauge,
+    revocations_told: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -57,6 +60,7 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("doorward");
         let requests = Family::default();
         let durations = Family::new_with_constructor((|| Histogram::new(DURATIONS)) as fn() -> Histogram);
+        let (feed_connections, revocations_told) = (Gauge::default(), Counter::default());
         let (tokens, logins, store_errors) = (Family::default(), Family::default(), Counter::default());
         registry.register("http_requests", "Requests answered", requests.clone());
         registry.register(
@@ -71,6 +75,16 @@ impl Default for Metrics {
             "Requests that failed in the store",
             store_errors.clone(),
         );
+        registry.register(
+            "revocation_feed_connections",
+            "Connections that follow the feed of revocations",
+            feed_connections.clone(),
+        );
+        registry.register(
+            "revocation_feed_events",
+            "Revocations told on the feed, to each connection",
+            revocations_told.clone(),
+        );
         Self(Arc::new(Inner {
             registry,
             requests,
@@ -78,6 +92,8 @@ impl Default for Metrics {
             tokens,
             logins,
             store_errors,
+            feed_connections,
+            revocations_told,
         }))
     }
 }
@@ -123,10 +139,30 @@ impl Metrics {
         self.0.store_errors.inc();
     }
 
+    /// A connection to the feed of revocations, counted as long as the value lives.
+    pub(crate) fn feed_connection(&self) -> FeedConnection {
+        self.0.feed_connections.inc();
+        FeedConnection(self.clone())
+    }
+
+    /// So many revocations were told to one connection.
+    pub(crate) fn revocations_told(&self, number: u64) {
+        self.0.revocations_told.inc_by(number);
+    }
+
     /// Everything, in the `OpenMetrics` text format.
     pub fn encode(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.0.registry)?;
         Ok(text)
+    }
+}
+
+/// A connection to the feed of revocations.
+pub(crate) struct FeedConnection(Metrics);
+
+impl Drop for FeedConnection {
+    fn drop(&mut self) {
+        self.0.0.feed_connections.dec();
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{
     AUTHORIZE, CONSENT, INTROSPECT, JWKS, LOGIN, LOGOUT, OPENID_METADATA, REGISTER, RESOURCE_METADATA,
-    REVOKE, SERVER_METADATA, TOKEN,
+    REVOCATION_EVENTS, REVOKE, SERVER_METADATA, TOKEN,
 };
 
 /// Who calls an endpoint.
@@ -143,6 +143,13 @@ fn oauth_endpoints() -> Vec<Endpoint> {
             Programs,
             "Says whether a token works, to its client and its resource server.",
             "RFC 7662",
+        ),
+        endpoint(
+            GET,
+            REVOCATION_EVENTS,
+            Programs,
+            "Tells resource servers what was revoked, as it happens. No CORS.",
+            "[Revocation feed](revocation-feed.md)",
         ),
         endpoint(GET_POST, LOGIN, People, "The sign-in page.", ""),
         endpoint(

@@ -39,6 +39,7 @@ pub(super) async fn grant(
     let (draft, issuance) = Draft::for_grant(ctx, &grant, grant.scopes.clone(), now);
     let redeem = RedeemCode {
         digest,
+        replay_ends_grant: true,
         refresh: (code.stay_connected && client.may_use(GrantType::RefreshToken))
             .then(|| ctx.refresh_policy()),
         dpop_jkt: None,

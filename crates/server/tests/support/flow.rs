@@ -127,6 +127,7 @@ impl TestApp {
             metadata: serde_json::to_string(&metadata).unwrap(),
             secrets: Vec::new(),
             resource_server: None,
+            registration_token: None,
             disabled: false,
             created_at: self.context.now(),
             updated_at: self.context.now(),

@@ -18,7 +18,9 @@ use doorward_server::AuthorizationServer;
 use doorward_server::config::Settings;
 use doorward_server::context::{Context, Parts};
 use doorward_server::random::OsRandom;
-use doorward_store::{EndReason, Grant, GrantFilter, PageRequest, Resource, ResourcePolicy, ResourceScope, User, UserId};
+use doorward_store::{
+    EndReason, Grant, GrantFilter, PageRequest, Resource, ResourcePolicy, ResourceScope, User, UserId,
+};
 use tempfile::TempDir;
 
 pub use browser::{Browser, Reply};
@@ -50,6 +52,8 @@ pub struct TestApp {
     /// The person.
     pub user: User,
     _engine: Engine,
+    /// What the routers came from.
+    pub server: AuthorizationServer,
     _folder: TempDir,
 }
 
@@ -96,6 +100,7 @@ impl TestApp {
             admin: routers.admin,
             user,
             _engine: engine,
+            server,
             _folder: folder,
         }
     }
