@@ -222,6 +222,7 @@ fn resource() -> Resource {
         uri: RESOURCE.to_owned(),
         display_name: "MCP".to_owned(),
         scopes: Vec::new(),
+        policy: doorward_store::ResourcePolicy::default(),
         created_at: NOW,
         updated_at: NOW,
     }
@@ -307,6 +308,7 @@ fn issuance(grant: GrantId, now: UnixSeconds) -> Issuance {
         issued_at: now,
         expires_at: now + Duration::from_mins(5),
         revoked_at: None,
+        parent: None,
     }
 }
 
