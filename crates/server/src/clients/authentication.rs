@@ -215,8 +215,9 @@ async fn prove_by_assertion(
     client: Option<Client>,
     assertion: &str,
 ) -> Result<AuthenticatedClient, TokenError> {
-    let signs =
-        |client: &Client| client.metadata.token_endpoint_auth_method == TokenEndpointAuthMethod::PrivateKeyJwt;
+    let signs = |client: &Client| {
+        client.metadata.token_endpoint_auth_method == TokenEndpointAuthMethod::PrivateKeyJwt
+    };
     let client = client
         .filter(signs)
         .ok_or_else(|| failed().with_internal("no client that signs assertions"))?;

@@ -152,7 +152,8 @@ fn a_request_authenticates_in_one_way() {
     );
     assert_eq!(read(&[], ""), Err(ErrorCode::InvalidClient));
     assert_eq!(read(&[], "client_secret=s"), Err(ErrorCode::InvalidClient));
-    let assertion = format!("client_assertion=a.eyJpc3MiOiJjIn0.z&client_assertion_type={CLIENT_ASSERTION_TYPE}");
+    let assertion =
+        format!("client_assertion=a.eyJpc3MiOiJjIn0.z&client_assertion_type={CLIENT_ASSERTION_TYPE}");
     assert_eq!(read(&[], &assertion), presented("c", Some("a.eyJpc3MiOiJjIn0.z")));
     assert_eq!(read(&[&basic], &assertion), Err(ErrorCode::InvalidRequest));
     for (other, error) in [

@@ -138,8 +138,8 @@ impl Directory {
         if let Some(key) = known(client) {
             return Some(key);
         }
-        let may_have_changed = client.source == ClientSource::MetadataDocument
-            && self.key_sets.may_ask_again(&client.client_id);
+        let may_have_changed =
+            client.source == ClientSource::MetadataDocument && self.key_sets.may_ask_again(&client.client_id);
         if !may_have_changed {
             return None;
         }

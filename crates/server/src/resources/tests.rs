@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use doorward_oauth::time::ManualClock;
-use doorward_store::{ResourcePolicy, ResourceScope};
 use doorward_store::sqlite::{SqliteOptions, SqliteStore};
+use doorward_store::{ResourcePolicy, ResourceScope};
 
 use super::*;
 
