@@ -11,6 +11,7 @@ mod environment;
 mod error;
 mod events;
 mod file;
+mod grants;
 mod keys;
 mod login;
 mod observability;
@@ -34,6 +35,7 @@ pub use admin::Admin;
 pub use cors::Cors;
 pub use error::{ConfigError, Problem};
 pub use events::Events;
+pub use grants::{ClientCredentials, Dpop, TokenExchange};
 pub use keys::Keys;
 pub use login::Login;
 pub use observability::{LogFormat, LogLevel, Observability};
@@ -118,6 +120,12 @@ settings! {
     tokens: Tokens,
     /// How clients introduce themselves.
     registration: Registration,
+    /// Programs that get tokens for themselves.
+    client_credentials: ClientCredentials,
+    /// Tokens that are exchanged for others.
+    token_exchange: TokenExchange,
+    /// Tokens that are bound to a key.
+    dpop: Dpop,
     /// Signing in.
     login: Login,
     /// Browser sessions.

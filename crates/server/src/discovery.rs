@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use doorward_jose::{base64url, sha256};
+use doorward_jose::{Algorithm, base64url, sha256};
+use doorward_oauth::assertion::AssertionRules;
 use doorward_oauth::client::TokenEndpointAuthMethod;
 use doorward_oauth::metadata::{AuthorizationServerMetadata, ProtectedResourceMetadata};
 use doorward_oauth::resource::ResourceUri;
@@ -17,7 +18,7 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::http::error::TokenError;
 use crate::routes;
-use crate::token::GRANT_TYPES;
+use crate::token::grant_types;
 
 /// Documents may be cached for this long. Keys rotate less often than tokens live, and an unknown `kid`
 /// makes every careful client ask again.
@@ -121,12 +122,14 @@ fn metadata(ctx: &Context, scopes_supported: &ScopeSet) -> AuthorizationServerMe
         response_types_supported: vec!["code".to_owned()],
         response_modes_supported: Some(vec!["query".to_owned()]),
         grant_types_supported: Some(
-            GRANT_TYPES
-                .iter()
+            grant_types(&ctx.settings)
+                .into_iter()
                 .map(|grant| grant.as_str().to_owned())
                 .collect(),
         ),
         token_endpoint_auth_methods_supported: Some(methods(&AUTH_METHODS)),
+        token_endpoint_auth_signing_alg_values_supported: Some(names(&AssertionRules::ALGORITHMS)),
+        dpop_signing_alg_values_supported: dpop_algorithms(ctx),
         revocation_endpoint_auth_methods_supported: Some(methods(&AUTH_METHODS)),
         introspection_endpoint_auth_methods_supported: Some(methods(&AUTH_METHODS[1..])),
         code_challenge_methods_supported: Some(vec!["S256".to_owned()]),
@@ -137,11 +140,25 @@ fn metadata(ctx: &Context, scopes_supported: &ScopeSet) -> AuthorizationServerMe
 }
 
 /// `none` first: clients with a metadata document look for it.
-const AUTH_METHODS: [TokenEndpointAuthMethod; 3] = [
+const AUTH_METHODS: [TokenEndpointAuthMethod; 4] = [
     TokenEndpointAuthMethod::None,
     TokenEndpointAuthMethod::ClientSecretBasic,
     TokenEndpointAuthMethod::ClientSecretPost,
+    TokenEndpointAuthMethod::PrivateKeyJwt,
 ];
+
+fn names(algorithms: &[Algorithm]) -> Vec<String> {
+    algorithms
+        .iter()
+        .map(|algorithm| algorithm.as_str().to_owned())
+        .collect()
+}
+
+/// Which signatures a proof may have (RFC 9449 §5.1); absent where tokens are not bound.
+fn dpop_algorithms(ctx: &Context) -> Option<Vec<String>> {
+    let dpop = &ctx.settings.dpop;
+    dpop.enabled.then(|| names(&dpop.algorithms))
+}
 
 fn methods(methods: &[TokenEndpointAuthMethod]) -> Vec<String> {
     methods.iter().map(|method| method.as_str().to_owned()).collect()

@@ -11,6 +11,7 @@ mod authorization_server;
 mod authorize;
 mod clients;
 mod discovery;
+mod dpop;
 mod events;
 mod introspect;
 mod issue;

@@ -53,6 +53,15 @@ pub(super) fn check(settings: &Settings, problems: &mut Vec<Problem>) {
         );
     }
     check_times(settings, &mut refuse);
+    if settings.dpop.algorithms.is_empty() {
+        refuse(
+            "dpop.algorithms",
+            "is empty; name at least one, or set `dpop.enabled = false`".to_owned(),
+        );
+    }
+    if !(1..=10).contains(&settings.token_exchange.max_depth) {
+        refuse("token_exchange.max_depth", "must be between 1 and 10".to_owned());
+    }
     check_lists(settings, &mut refuse);
     if settings.is_exposed() {
         check_secret(
@@ -131,6 +140,12 @@ fn check_times(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
         settings.events.connection_ttl,
         minute,
         Span::days(1),
+    );
+    between(
+        "dpop.proof_lifetime",
+        settings.dpop.proof_lifetime,
+        Span::seconds(10),
+        Span::minutes(10),
     );
     between("session.idle_ttl", session.idle_ttl, minute, session.absolute_ttl);
     between("login.first_wait", login.first_wait, second, login.longest_wait);

@@ -4,10 +4,11 @@
 pub mod own_token;
 
 use doorward_jose::JoseError;
-use doorward_oauth::claims::{AccessTokenClaims, Audience, TYP};
+use doorward_oauth::claims::{AccessTokenClaims, Audience, Confirmation, TYP};
+use doorward_oauth::exchange::{Exchanged, MAY_ACT_CLAIM, PARENT_CLAIM};
 use doorward_oauth::scope::ScopeSet;
 use doorward_oauth::time::UnixSeconds;
-use doorward_store::{Grant, Issuance};
+use doorward_store::{Grant, GrantId, Issuance};
 
 use crate::context::Context;
 
@@ -22,12 +23,22 @@ pub struct AccessToken {
     pub expires_in: i64,
     /// `scope`, as told to the client (RFC 6749 §5.1).
     pub scope: String,
+    /// `token_type`: `DPoP` when it is bound to a key (RFC 9449 §5), else `Bearer`.
+    pub token_type: &'static str,
 }
 
 impl Draft {
-    /// The access token of a person's grant (RFC 9068 §2.2), with these of its scopes; and its record, which
-    /// the store has to commit before the token is signed.
-    pub fn for_grant(ctx: &Context, grant: &Grant, scopes: ScopeSet, now: UnixSeconds) -> (Self, Issuance) {
+    /// The access token of a grant (RFC 9068 §2.2), with these of its scopes, bound to this key if there is one; and its
+    /// record, which the store has to commit before the token is signed.
+    pub fn for_grant(
+        ctx: &Context,
+        grant: &Grant,
+        scopes: ScopeSet,
+        key_thumbprint: Option<&str>,
+        now: UnixSeconds,
+    ) -> (Self, Issuance) {
+        // Nobody signed in to a client's own grant.
+        let of_person = !grant.user.is_nobody();
         let issuance = Issuance {
             jti: ctx.random.uuid_v4().to_string(),
             grant: grant.id,
@@ -51,13 +62,71 @@ impl Draft {
             exp: issuance.expires_at,
             nbf: None,
             gid: Some(grant.id.0.to_string()),
-            cnf: None,
+            cnf: confirmation(key_thumbprint),
             act: None,
-            auth_time: Some(grant.authenticated_at),
+            auth_time: of_person.then_some(grant.authenticated_at),
             amr: Some(grant.methods.clone()).filter(|methods| !methods.is_empty()),
             extra: serde_json::Map::new(),
         };
         (Self(claims), issuance)
+    }
+
+    /// The access token that `client_id` gets in exchange for `subject` (RFC 8693), and its record. It hangs under the
+    /// same grant, and names its parent, so that what acted for whom can be followed from token to token.
+    pub fn exchanged(
+        ctx: &Context,
+        subject: &AccessTokenClaims,
+        grant: GrantId,
+        client_id: &str,
+        exchanged: Exchanged,
+        now: UnixSeconds,
+    ) -> (Self, Issuance) {
+        let issuance = Issuance {
+            jti: ctx.random.uuid_v4().to_string(),
+            grant,
+            client_id: client_id.to_owned(),
+            subject: subject.sub.clone(),
+            resource: exchanged.resource,
+            scopes: exchanged.scopes,
+            issued_at: now,
+            expires_at: exchanged.expires_at,
+            revoked_at: None,
+            parent: Some(subject.jti.clone()),
+        };
+        // Who may act for the subject does not change because somebody does.
+        let mut extra = serde_json::Map::new();
+        extra.extend(
+            subject
+                .extra
+                .get_key_value(MAY_ACT_CLAIM)
+                .map(|(name, value)| (name.clone(), value.clone())),
+        );
+        extra.insert(PARENT_CLAIM.to_owned(), subject.jti.clone().into());
+        let claims = AccessTokenClaims {
+            iss: ctx.issuer.as_str().to_owned(),
+            sub: issuance.subject.clone(),
+            aud: Audience::from(issuance.resource.clone()),
+            client_id: issuance.client_id.clone(),
+            scope: Some(issuance.scopes.clone()).filter(|scopes| !scopes.is_empty()),
+            jti: issuance.jti.clone(),
+            iat: issuance.issued_at,
+            exp: issuance.expires_at,
+            nbf: None,
+            gid: Some(grant.0.to_string()),
+            cnf: confirmation(exchanged.key_thumbprint.as_deref()),
+            act: Some(exchanged.actor),
+            auth_time: subject.auth_time,
+            amr: subject.amr.clone(),
+            extra,
+        };
+        (Self(claims), issuance)
+    }
+
+    /// The same token under the grant that the store chose.
+    #[must_use]
+    pub fn under(mut self, grant: GrantId) -> Self {
+        self.0.gid = Some(grant.0.to_string());
+        self
     }
 
     /// Signs. Call it after the store has committed the record.
@@ -67,6 +136,19 @@ impl Draft {
             text: doorward_jose::sign(ctx.keys.signer().as_ref(), TYP, &claims)?,
             expires_in: claims.exp.seconds() - claims.iat.seconds(),
             scope: claims.scope.map(|scopes| scopes.to_string()).unwrap_or_default(),
+            token_type: token_type(claims.cnf.as_ref()),
         })
     }
+}
+
+/// How a token with this `cnf` is presented.
+pub const fn token_type(cnf: Option<&Confirmation>) -> &'static str {
+    match cnf {
+        Some(_) => "DPoP",
+        None => "Bearer",
+    }
+}
+
+fn confirmation(key_thumbprint: Option<&str>) -> Option<Confirmation> {
+    key_thumbprint.map(|jkt| Confirmation { jkt: jkt.to_owned() })
 }

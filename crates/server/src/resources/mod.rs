@@ -75,6 +75,16 @@ impl Resources {
             .cloned())
     }
 
+    /// The resource with this URI, byte for byte.
+    pub async fn by_uri(&self, uri: &str) -> Result<Option<Resource>, StoreError> {
+        Ok(self
+            .all()
+            .await?
+            .iter()
+            .find(|resource| resource.uri == uri)
+            .cloned())
+    }
+
     /// The resource that a request means (RFC 8707 §2). Without a `resource` parameter it is the only
     /// registered one; older clients do not send it.
     pub async fn resolve(&self, requested: &[&str]) -> Result<Resource, OAuthError> {

@@ -6,19 +6,21 @@ use doorward_oauth::pkce::{CodeChallenge, verifier_is_well_formed};
 use doorward_store::{Code, EndReason, Grant, GrantFilter, RedeemCode, RedeemOutcome};
 
 use super::refresh::RefreshToken;
-use super::{TokenResponse, check_resource, invalid_grant, unusable};
-use crate::clients::authentication::AuthenticatedClient;
+use super::{TokenRequest, TokenResponse, check_resource, invalid_grant, unusable};
 use crate::context::Context;
+use crate::dpop;
 use crate::http::error::TokenError;
 use crate::issue::Draft;
 
 const UNUSABLE: &str = "The code is unknown, expired or already used; start a new authorization request.";
 
-pub(super) async fn grant(
-    ctx: &Context,
-    client: &AuthenticatedClient,
-    parameters: &Parameters,
-) -> Result<TokenResponse, TokenError> {
+pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, TokenError> {
+    let TokenRequest {
+        ctx,
+        client,
+        parameters,
+        ..
+    } = *request;
     let digest = doorward_jose::sha256(parameters.require("code")?.as_bytes());
     let code_verifier = parameters.require("code_verifier")?;
 
@@ -33,16 +35,22 @@ pub(super) async fn grant(
         return Err(replayed(ctx, &grant).await?);
     }
     check_request(parameters, &code, &grant)?;
+    check_key(request, &code, &grant).await?;
     check_code_verifier(ctx, code_verifier, &code).await?;
 
     let now = ctx.now();
-    let (draft, issuance) = Draft::for_grant(ctx, &grant, grant.scopes.clone(), now);
+    let key_thumbprint = request.key_thumbprint();
+    let (draft, issuance) = Draft::for_grant(ctx, &grant, grant.scopes.clone(), key_thumbprint, now);
+    request.spend().await?;
     let redeem = RedeemCode {
         digest,
         replay_ends_grant: true,
         refresh: (code.stay_connected && client.may_use(GrantType::RefreshToken))
             .then(|| ctx.refresh_policy()),
-        dpop_jkt: None,
+        // RFC 9449 §5: nothing else binds the refresh tokens of a client that cannot authenticate.
+        dpop_jkt: key_thumbprint
+            .filter(|_| !client.is_confidential())
+            .map(str::to_owned),
         issuance,
         now,
     };
@@ -75,6 +83,18 @@ fn check_request(parameters: &Parameters, code: &Code, grant: &Grant) -> Result<
         ));
     }
     check_resource(parameters, &grant.resource)
+}
+
+/// RFC 9449 §10: a code that was asked for with `dpop_jkt` is good for that key alone.
+async fn check_key(request: &TokenRequest<'_>, code: &Code, grant: &Grant) -> Result<(), TokenError> {
+    let resource = request.ctx.resources.by_uri(&grant.resource).await?;
+    request.check_bound(resource.as_ref())?;
+    if code.dpop_jkt.is_some() && code.dpop_jkt.as_deref() != request.key_thumbprint() {
+        return Err(dpop::invalid(
+            "The code was asked for with another key (dpop_jkt); send a DPoP proof made with that key.",
+        ));
+    }
+    Ok(())
 }
 
 /// RFC 7636 §4.6. A wrong `code_verifier` from the right client burns the code: whoever stole it gets one guess.

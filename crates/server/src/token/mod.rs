@@ -1,8 +1,11 @@
 //! `POST /oauth/token`: authenticate the client, read the request, and hand it to its grant.
 
 mod authorization_code;
+mod client_credentials;
 mod refresh;
 mod refresh_token;
+mod request;
+pub(crate) mod token_exchange;
 
 use std::sync::Arc;
 
@@ -16,13 +19,17 @@ use doorward_oauth::parameters::Parameters;
 use http::HeaderMap;
 use serde::Serialize;
 
-use crate::clients::authentication::{AuthenticatedClient, authenticate};
+use crate::clients::authentication::authenticate_unspent;
+use crate::config::Settings;
 use crate::context::Context;
+use crate::dpop;
 use crate::http::error::TokenError;
 use crate::http::form;
 use crate::issue::AccessToken;
+use crate::routes;
 
 pub use refresh::RefreshToken;
+pub(crate) use request::TokenRequest;
 
 /// RFC 6749 §5.1.
 #[derive(Debug, Serialize)]
@@ -33,42 +40,75 @@ pub struct TokenResponse {
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_token: Option<String>,
     scope: String,
+    /// RFC 8693 §2.2.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issued_token_type: Option<&'static str>,
 }
 
 impl TokenResponse {
     fn new(token: AccessToken, refresh_token: Option<String>) -> Self {
         Self {
             access_token: token.text,
-            token_type: "Bearer",
+            token_type: token.token_type,
             expires_in: token.expires_in,
             refresh_token,
             scope: token.scope,
+            issued_token_type: None,
+        }
+    }
+
+    fn with_issued_token_type(self, issued_token_type: &'static str) -> Self {
+        Self {
+            issued_token_type: Some(issued_token_type),
+            ..self
         }
     }
 }
 
 /// The grants of this server, by the values of `grant_type`.
-pub const GRANT_TYPES: [GrantType; 2] = [GrantType::AuthorizationCode, GrantType::RefreshToken];
-
-/// `POST /oauth/token` (RFC 6749 §3.2).
-pub async fn endpoint(
-    State(ctx): State<Arc<Context>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, TokenError> {
-    let parameters = form::parse(&headers, &body)?;
-    let client = authenticate(&ctx, &headers, &parameters).await?;
-    let response = grant(&ctx, &client, &parameters).await?;
-    Ok(([(http::header::CACHE_CONTROL, "no-store")], Json(response)).into_response())
+pub fn grant_types(settings: &Settings) -> Vec<GrantType> {
+    let mut grants = vec![GrantType::AuthorizationCode, GrantType::RefreshToken];
+    if settings.client_credentials.enabled {
+        grants.push(GrantType::ClientCredentials);
+    }
+    if settings.token_exchange.enabled {
+        grants.push(GrantType::TokenExchange);
+    }
+    grants
 }
 
-async fn grant(
-    ctx: &Context,
-    client: &AuthenticatedClient,
-    parameters: &Parameters,
-) -> Result<TokenResponse, TokenError> {
+/// `POST /oauth/token` (RFC 6749 §3.2).
+pub async fn endpoint(State(ctx): State<Arc<Context>>, headers: HeaderMap, body: Bytes) -> Response {
+    let mut response = match answer(&ctx, &headers, &body).await {
+        Ok(response) => ([(http::header::CACHE_CONTROL, "no-store")], Json(response)).into_response(),
+        Err(error) => error.into_response(),
+    };
+    dpop::offer_nonce(&ctx, &headers, &mut response);
+    response
+}
+
+async fn answer(ctx: &Context, headers: &HeaderMap, body: &Bytes) -> Result<TokenResponse, TokenError> {
+    let parameters = form::parse(headers, body)?;
+    let client = authenticate_unspent(ctx, headers, &parameters).await?;
+    let proof = dpop::read(ctx, headers, routes::TOKEN)?;
+    grant(&TokenRequest {
+        ctx,
+        client: &client,
+        parameters: &parameters,
+        proof: proof.as_ref(),
+    })
+    .await
+}
+
+async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, TokenError> {
+    let TokenRequest {
+        ctx,
+        client,
+        parameters,
+        ..
+    } = *request;
     let grant_type = parameters.require("grant_type")?;
-    let grant_type = GRANT_TYPES
+    let grant_type = grant_types(&ctx.settings)
         .into_iter()
         .find(|known| known.as_str() == grant_type)
         .ok_or_else(|| {
@@ -85,8 +125,10 @@ async fn grant(
         .into());
     }
     let response = match grant_type {
-        GrantType::RefreshToken => refresh_token::grant(ctx, client, parameters).await?,
-        _ => authorization_code::grant(ctx, client, parameters).await?,
+        GrantType::RefreshToken => refresh_token::grant(request).await?,
+        GrantType::ClientCredentials => client_credentials::grant(request).await?,
+        GrantType::TokenExchange => token_exchange::grant(request).await?,
+        _ => authorization_code::grant(request).await?,
     };
     ctx.metrics.token_issued(grant_type.as_str());
     Ok(response)

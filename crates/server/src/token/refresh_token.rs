@@ -7,19 +7,21 @@ use doorward_oauth::scope::ScopeSet;
 use doorward_store::{Grant, RotateOutcome, RotateRefresh};
 
 use super::refresh::RefreshToken;
-use super::{TokenResponse, check_resource, unusable};
-use crate::clients::authentication::AuthenticatedClient;
+use super::{TokenRequest, TokenResponse, check_resource, unusable};
 use crate::context::Context;
+use crate::dpop;
 use crate::http::error::TokenError;
 use crate::issue::Draft;
 
 const UNUSABLE: &str = "The refresh token is unknown, expired or revoked; start a new authorization request.";
 
-pub(super) async fn grant(
-    ctx: &Context,
-    client: &AuthenticatedClient,
-    parameters: &Parameters,
-) -> Result<TokenResponse, TokenError> {
+pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, TokenError> {
+    let TokenRequest {
+        ctx,
+        client,
+        parameters,
+        ..
+    } = *request;
     let presented = RefreshToken::parse(parameters.require("refresh_token")?)
         .ok_or_else(|| unusable(UNUSABLE, "malformed"))?;
     let grant = ctx
@@ -33,9 +35,11 @@ pub(super) async fn grant(
     }
     check_resource(parameters, &grant.resource)?;
     let scopes = narrowed(ctx, parameters, &grant).await?;
+    check_key(request, &grant).await?;
 
     let now = ctx.now();
-    let (draft, issuance) = Draft::for_grant(ctx, &grant, scopes, now);
+    let (draft, issuance) = Draft::for_grant(ctx, &grant, scopes, request.key_thumbprint(), now);
+    request.spend().await?;
     let rotate = RotateRefresh {
         grant: grant.id,
         generation: presented.generation,
@@ -62,6 +66,18 @@ pub(super) async fn grant(
     let token = draft.sign(ctx)?;
     let refresh_token = RefreshToken::derive(&grant, successor, &ctx.secrets);
     Ok(TokenResponse::new(token, Some(refresh_token)))
+}
+
+/// RFC 9449 §5: what a public client got with a key, it refreshes with that key.
+async fn check_key(request: &TokenRequest<'_>, grant: &Grant) -> Result<(), TokenError> {
+    let resource = request.ctx.resources.by_uri(&grant.resource).await?;
+    request.check_bound(resource.as_ref())?;
+    if grant.dpop_jkt.is_some() && grant.dpop_jkt.as_deref() != request.key_thumbprint() {
+        return Err(dpop::invalid(
+            "The refresh token is bound to a key; send a DPoP proof made with that key.",
+        ));
+    }
+    Ok(())
 }
 
 /// The scopes of this access token: what was granted, less what the resource no longer has, less what the
