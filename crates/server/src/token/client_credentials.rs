@@ -105,6 +105,7 @@ fn own_grant(request: &TokenRequest<'_>, resource: &Resource, ceiling: ScopeSet)
         subject: client.client_id().to_owned(),
         client_id: client.client_id().to_owned(),
         resource: resource.uri.clone(),
+        more_resources: Vec::new(),
         scopes: ceiling,
         state: GrantState::Active,
         end_reason: None,
