@@ -61,6 +61,9 @@ pub struct AuthorizationServerMetadata {
     /// Client authentication at the introspection endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub introspection_endpoint_auth_methods_supported: Option<Vec<String>>,
+    /// Authentication context classes that a request can ask for (OpenID Connect Discovery §3, RFC 9470 §6.2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acr_values_supported: Option<Vec<String>>,
     /// `["S256"]`. MCP clients refuse a document without it, in either spelling of the well-known path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code_challenge_methods_supported: Option<Vec<String>>,

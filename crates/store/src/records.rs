@@ -59,6 +59,24 @@ pub struct ResourcePolicy {
     pub dpop_bound_access_tokens_required: bool,
     /// Clients that may get tokens of this resource in exchange for tokens of others (RFC 8693), by `client_id`.
     pub exchange_clients: Vec<String>,
+    /// How long access tokens are good, in seconds; the server's setting where absent, as for the two below.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_ttl: Option<u32>,
+    /// How long refresh tokens stay good unused, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_idle_ttl: Option<u32>,
+    /// How long a grant can be refreshed in all, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_absolute_ttl: Option<u32>,
+    /// How long ago a person may have signed in when they allow something (RFC 9470), in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_auth_age: Option<u32>,
+    /// What of the person goes into the tokens: `email`, `name`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub person_claims: Vec<String>,
+    /// Claims that every token has, with their values.
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    pub claims: serde_json::Map<String, serde_json::Value>,
 }
 
 /// One scope of a resource.

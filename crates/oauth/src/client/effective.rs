@@ -92,6 +92,9 @@ pub fn effective(
         software_id: text("software_id", metadata.software_id.as_deref())?,
         software_version: text("software_version", metadata.software_version.as_deref())?,
         dpop_bound_access_tokens: metadata.dpop_bound_access_tokens.unwrap_or(false),
+        require_pushed_authorization_requests: metadata
+            .require_pushed_authorization_requests
+            .unwrap_or(false),
     })
 }
 

@@ -282,6 +282,7 @@ fn resource_server(client_name: String) -> EffectiveClient {
         software_id: None,
         software_version: None,
         dpop_bound_access_tokens: false,
+        require_pushed_authorization_requests: false,
     }
 }
 

@@ -3,10 +3,12 @@
 use axum::response::Response;
 use doorward_jose::{base64url, sha256};
 use doorward_oauth::scope::{OFFLINE_ACCESS, ScopeSet};
+use doorward_oauth::time::UnixSeconds;
 use doorward_store::{Approval, ApprovalOutcome, Code, Consent, Grant, GrantId, GrantState, StoreError};
 use http::StatusCode;
 
 use super::pending::Pending;
+use super::request::Answer;
 use super::remembered::{Remembered, comparable};
 use super::response;
 use super::visit::resource_gone;
@@ -14,6 +16,7 @@ use crate::clients::Client;
 use crate::context::Context;
 use crate::http::error::PageError;
 use crate::login::sessions::SignedIn;
+use crate::pages::DeviceDonePage;
 
 const PREFIX: &str = "dwa_";
 const PURPOSE: &str = "authorization-code";
@@ -78,6 +81,41 @@ impl<'a> Decision<'a> {
         )
     }
 
+    /// The record of the code. A device code was made before anybody approved it.
+    fn record_of_code(&self, code: &str, grant: GrantId, expires_at: UnixSeconds) -> Code {
+        let record = Code {
+            digest: sha256(code.as_bytes()),
+            grant,
+            client_id: self.pending.request.client_id.clone(),
+            redirect_uri: String::new(),
+            code_challenge: String::new(),
+            stay_connected: self.stay_connected,
+            dpop_jkt: None,
+            expires_at,
+            redeemed_at: None,
+        };
+        match &self.pending.request.answer {
+            Answer::Redirect {
+                redirect_uri,
+                code_challenge,
+                dpop_jkt,
+                ..
+            } => Code {
+                redirect_uri: redirect_uri.clone(),
+                code_challenge: code_challenge.as_str().to_owned(),
+                dpop_jkt: dpop_jkt.clone(),
+                ..record
+            },
+            Answer::Device {
+                digest, expires_at, ..
+            } => Code {
+                digest: *digest,
+                expires_at: *expires_at,
+                ..record
+            },
+        }
+    }
+
     fn approval(&self, ctx: &Context, code: &str) -> Approval {
         let now = ctx.now();
         let request = &self.pending.request;
@@ -88,7 +126,7 @@ impl<'a> Decision<'a> {
             subject: user.id.0.to_string(),
             client_id: request.client_id.clone(),
             resource: request.resource.clone(),
-            more_resources: Vec::new(),
+            more_resources: request.more_resources.clone(),
             scopes: self.scopes.clone(),
             state: GrantState::Pending,
             end_reason: None,
@@ -103,22 +141,14 @@ impl<'a> Decision<'a> {
             last_used_at: now,
             dpop_jkt: None,
         };
-        let code = Code {
-            digest: sha256(code.as_bytes()),
-            grant: grant.id,
-            client_id: request.client_id.clone(),
-            redirect_uri: request.redirect_uri.clone(),
-            code_challenge: request.code_challenge.as_str().to_owned(),
-            stay_connected: self.stay_connected,
-            dpop_jkt: None,
-            expires_at: now + ctx.settings.tokens.code_ttl.duration(),
-            redeemed_at: None,
-        };
+        let code = self.record_of_code(code, grant.id, now + ctx.settings.tokens.code_ttl.duration());
         let (consent, declined) = self.answer.clone().unzip();
+        // What somebody allowed on several resources together says nothing about one of them.
+        let consent = consent.filter(|_| request.more_resources.is_empty());
         let consent = consent.map(|scopes| Consent {
             scopes,
             fingerprint: self.client.fingerprint.clone(),
-            redirect_uris: vec![comparable(&request.redirect_uri)],
+            redirect_uris: request.redirect_uri().map(comparable).into_iter().collect(),
             granted_at: now,
         });
         Approval {
@@ -152,7 +182,13 @@ pub(crate) async fn approve(ctx: &Context, decision: &Decision<'_>) -> Result<Re
                 client_id = %request.client_id, grant = %approved.grant.0, resource = %request.resource,
                 scope = %decision.scopes, asked = decision.answer.is_some(), fresh = approved.fresh, "authorized"
             );
-            response::success(ctx, request, &code)
+            match &request.answer {
+                Answer::Redirect {
+                    redirect_uri, state, ..
+                } => response::success(ctx, redirect_uri, state.as_deref(), &code),
+                Answer::Device { .. } => Ok(DeviceDonePage::allowed(ctx.issuer.path(), decision.client.display_name())
+                    .render_response(StatusCode::OK)),
+            }
         }
         ApprovalOutcome::AlreadyRedeemed => Err(already_answered()),
         ApprovalOutcome::SignInAgain => Err(PageError::new(
@@ -168,7 +204,11 @@ pub(crate) async fn approve(ctx: &Context, decision: &Decision<'_>) -> Result<Re
 /// Whether an earlier answer to this request was the same one. Two different answers, after the back button,
 /// must not share a code: the second would get what the first allowed.
 async fn is_same(ctx: &Context, code: &str, decision: &Decision<'_>) -> Result<bool, PageError> {
-    let earlier = ctx.store.code(&sha256(code.as_bytes())).await?;
+    let digest = match &decision.pending.request.answer {
+        Answer::Device { digest, .. } => *digest,
+        Answer::Redirect { .. } => sha256(code.as_bytes()),
+    };
+    let earlier = ctx.store.code(&digest).await?;
     Ok(earlier.is_some_and(|(code, grant)| {
         grant.scopes == decision.scopes && code.stay_connected == decision.stay_connected
     }))

@@ -8,9 +8,11 @@ use doorward_oauth::claims::{AccessTokenClaims, Audience, Confirmation, TYP};
 use doorward_oauth::exchange::{Exchanged, MAY_ACT_CLAIM, PARENT_CLAIM};
 use doorward_oauth::scope::ScopeSet;
 use doorward_oauth::time::UnixSeconds;
-use doorward_store::{Grant, GrantId, Issuance};
+use doorward_store::{Grant, GrantId, Issuance, User};
 
 use crate::context::Context;
+use crate::login::acr;
+use crate::resources::Targets;
 
 /// An access token that is not signed yet.
 pub struct Draft(AccessTokenClaims);
@@ -33,6 +35,7 @@ impl Draft {
     pub fn for_grant(
         ctx: &Context,
         grant: &Grant,
+        targets: &Targets,
         scopes: ScopeSet,
         key_thumbprint: Option<&str>,
         now: UnixSeconds,
@@ -44,17 +47,17 @@ impl Draft {
             grant: grant.id,
             client_id: grant.client_id.clone(),
             subject: grant.subject.clone(),
-            resource: grant.resource.clone(),
+            resource: targets.uris().join(" "),
             scopes,
             issued_at: now,
-            expires_at: now + ctx.settings.tokens.access_ttl.duration(),
+            expires_at: now + targets.access_ttl(ctx.settings.tokens.access_ttl.duration()),
             revoked_at: None,
             parent: None,
         };
         let claims = AccessTokenClaims {
             iss: ctx.issuer.as_str().to_owned(),
             sub: issuance.subject.clone(),
-            aud: Audience::from(issuance.resource.clone()),
+            aud: audience(targets),
             client_id: issuance.client_id.clone(),
             scope: Some(issuance.scopes.clone()).filter(|scopes| !scopes.is_empty()),
             jti: issuance.jti.clone(),
@@ -66,9 +69,23 @@ impl Draft {
             act: None,
             auth_time: of_person.then_some(grant.authenticated_at),
             amr: Some(grant.methods.clone()).filter(|methods| !methods.is_empty()),
-            extra: serde_json::Map::new(),
+            extra: policy_claims(grant, targets),
         };
         (Self(claims), issuance)
+    }
+
+    /// Adds what the policies of the resources want to be told of the person.
+    #[must_use]
+    pub fn about(mut self, targets: &Targets, person: &User) -> Self {
+        for name in targets.iter().flat_map(|resource| &resource.policy.person_claims) {
+            let value = match name.as_str() {
+                "email" => &person.email,
+                "name" => &person.name,
+                _ => continue,
+            };
+            self.0.extra.insert(name.clone(), value.clone().into());
+        }
+        self
     }
 
     /// The access token that `client_id` gets in exchange for `subject` (RFC 8693), and its record. It hangs under the
@@ -147,6 +164,23 @@ pub const fn token_type(cnf: Option<&Confirmation>) -> &'static str {
         Some(_) => "DPoP",
         None => "Bearer",
     }
+}
+
+/// One resource is a string, several are an array (RFC 7519 §4.1.3).
+fn audience(targets: &Targets) -> Audience {
+    Audience::several(targets.uris()).unwrap_or_else(|| Audience::from(targets.first().uri.clone()))
+}
+
+/// `acr` (RFC 9470), and what the operator adds to every token of a resource.
+fn policy_claims(grant: &Grant, targets: &Targets) -> serde_json::Map<String, serde_json::Value> {
+    let mut claims = serde_json::Map::new();
+    for resource in targets.iter() {
+        claims.extend(resource.policy.claims.clone());
+    }
+    if let Some(acr) = acr::of_methods(&grant.methods) {
+        claims.insert("acr".to_owned(), acr.into());
+    }
+    claims
 }
 
 fn confirmation(key_thumbprint: Option<&str>) -> Option<Confirmation> {

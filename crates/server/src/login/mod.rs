@@ -1,5 +1,6 @@
 //! Signing in and out.
 
+pub(crate) mod acr;
 mod endpoint;
 mod known_browser;
 pub(crate) mod logout;

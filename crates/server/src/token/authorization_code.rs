@@ -6,11 +6,12 @@ use doorward_oauth::pkce::{CodeChallenge, verifier_is_well_formed};
 use doorward_store::{Code, EndReason, Grant, GrantFilter, RedeemCode, RedeemOutcome};
 
 use super::refresh::RefreshToken;
-use super::{TokenRequest, TokenResponse, check_resource, invalid_grant, unusable};
+use super::{TokenRequest, TokenResponse, about_person, invalid_grant, narrowed, targets, unusable};
 use crate::context::Context;
 use crate::dpop;
 use crate::http::error::TokenError;
 use crate::issue::Draft;
+use crate::resources::Targets;
 
 const UNUSABLE: &str = "The code is unknown, expired or already used; start a new authorization request.";
 
@@ -34,19 +35,23 @@ pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, T
     if code.redeemed_at.is_some() {
         return Err(replayed(ctx, &grant).await?);
     }
-    check_request(parameters, &code, &grant)?;
-    check_key(request, &code, &grant).await?;
+    let all = targets(ctx, &grant).await?;
+    let targets = check_request(parameters, &code, &all)?;
+    check_key(request, &code, &targets)?;
     check_code_verifier(ctx, code_verifier, &code).await?;
 
     let now = ctx.now();
     let key_thumbprint = request.key_thumbprint();
-    let (draft, issuance) = Draft::for_grant(ctx, &grant, grant.scopes.clone(), key_thumbprint, now);
+    let scopes = targets.still_defined(&grant.scopes);
+    let (draft, issuance) = Draft::for_grant(ctx, &grant, &targets, scopes, key_thumbprint, now);
+    let draft = about_person(ctx, draft, &targets, &grant).await?;
+    let policy = all.refresh_policy(ctx.refresh_policy());
     request.spend().await?;
     let redeem = RedeemCode {
         digest,
         replay_ends_grant: true,
         refresh: (code.stay_connected && client.may_use(GrantType::RefreshToken))
-            .then(|| ctx.refresh_policy()),
+            .then_some(policy),
         // RFC 9449 §5: nothing else binds the refresh tokens of a client that cannot authenticate.
         dpop_jkt: key_thumbprint
             .filter(|_| !client.is_confidential())
@@ -68,11 +73,12 @@ pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, T
     let token = draft.sign(ctx)?;
     let refresh_token =
         (grant.generation > 0).then(|| RefreshToken::derive(&grant, grant.generation, &ctx.secrets));
-    Ok(TokenResponse::new(token, refresh_token))
+    Ok(TokenResponse::new(token, refresh_token).with_refresh_expiry(&grant, policy, now))
 }
 
-/// What the request repeats must be what was authorized. Nothing is consumed when it is not.
-fn check_request(parameters: &Parameters, code: &Code, grant: &Grant) -> Result<(), TokenError> {
+/// What the request repeats must be what was authorized. Nothing is consumed when it is not. Gives the resources of this
+/// token.
+fn check_request(parameters: &Parameters, code: &Code, all: &Targets) -> Result<Targets, TokenError> {
     // OAuth 2.1 dropped the parameter here; when it is sent, it must be the same string.
     if parameters
         .get("redirect_uri")?
@@ -82,13 +88,12 @@ fn check_request(parameters: &Parameters, code: &Code, grant: &Grant) -> Result<
             "The redirect_uri is not the one of the authorization request.",
         ));
     }
-    check_resource(parameters, &grant.resource)
+    narrowed(parameters, all)
 }
 
 /// RFC 9449 §10: a code that was asked for with `dpop_jkt` is good for that key alone.
-async fn check_key(request: &TokenRequest<'_>, code: &Code, grant: &Grant) -> Result<(), TokenError> {
-    let resource = request.ctx.resources.by_uri(&grant.resource).await?;
-    request.check_bound(resource.as_ref())?;
+fn check_key(request: &TokenRequest<'_>, code: &Code, targets: &Targets) -> Result<(), TokenError> {
+    request.check_bound(targets.iter())?;
     if code.dpop_jkt.is_some() && code.dpop_jkt.as_deref() != request.key_thumbprint() {
         return Err(dpop::invalid(
             "The code was asked for with another key (dpop_jkt); send a DPoP proof made with that key.",

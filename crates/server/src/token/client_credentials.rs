@@ -8,7 +8,7 @@ use doorward_store::{ClientSource, Grant, GrantId, GrantState, IssueOwn, OwnOutc
 use super::{TokenRequest, TokenResponse, invalid_grant};
 use crate::http::error::TokenError;
 use crate::issue::Draft;
-use crate::resources::select_scopes;
+use crate::resources::{Targets, select_scopes};
 
 pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, TokenError> {
     let TokenRequest { ctx, parameters, .. } = *request;
@@ -19,8 +19,11 @@ pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, T
     let ceiling = ceiling(request, &resource);
     let scopes = scopes(&resource, &ceiling, parameters.get("scope")?)?;
 
+    let Some(targets) = Targets::new(vec![resource.clone()]) else {
+        return Err(TokenError::internal("a request without a resource"));
+    };
     let grant = own_grant(request, &resource, ceiling);
-    let (draft, issuance) = Draft::for_grant(ctx, &grant, scopes, request.key_thumbprint(), ctx.now());
+    let (draft, issuance) = Draft::for_grant(ctx, &grant, &targets, scopes, request.key_thumbprint(), ctx.now());
     request.spend().await?;
     let issue = IssueOwn {
         grant,

@@ -16,6 +16,8 @@ use axum::response::{IntoResponse, Response};
 use doorward_oauth::client::GrantType;
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::parameters::Parameters;
+use doorward_oauth::time::UnixSeconds;
+use doorward_store::{Grant, RefreshPolicy};
 use http::HeaderMap;
 use serde::Serialize;
 
@@ -25,7 +27,8 @@ use crate::context::Context;
 use crate::dpop;
 use crate::http::error::TokenError;
 use crate::http::form;
-use crate::issue::AccessToken;
+use crate::issue::{AccessToken, Draft};
+use crate::resources::Targets;
 use crate::routes;
 
 pub use refresh::RefreshToken;
@@ -39,6 +42,9 @@ pub struct TokenResponse {
     expires_in: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_token: Option<String>,
+    /// Seconds until the refresh token ends if it is not used (draft-ietf-oauth-refresh-token-expiration).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token_expires_in: Option<i64>,
     scope: String,
     /// RFC 8693 §2.2.1.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,8 +58,22 @@ impl TokenResponse {
             token_type: token.token_type,
             expires_in: token.expires_in,
             refresh_token,
+            refresh_token_expires_in: None,
             scope: token.scope,
             issued_token_type: None,
+        }
+    }
+
+    /// Tells when the refresh token ends: unused, or for good, whatever comes first.
+    fn with_refresh_expiry(self, grant: &Grant, policy: RefreshPolicy, now: UnixSeconds) -> Self {
+        let ends = grant
+            .refresh_expires_at
+            .map(|end| end.min(grant.generation_at + policy.idle_ttl));
+        Self {
+            refresh_token_expires_in: ends
+                .filter(|_| self.refresh_token.is_some())
+                .map(|end| end.seconds().saturating_sub(now.seconds()).max(0)),
+            ..self
         }
     }
 
@@ -146,17 +166,37 @@ fn unusable(description: &'static str, reason: impl std::fmt::Display) -> TokenE
         .into()
 }
 
-/// `resource` at the token endpoint (RFC 8707 §2.2): when sent, it names the resource of the grant.
-fn check_resource(parameters: &Parameters, granted: &str) -> Result<(), TokenError> {
-    let same = |requested: &str| {
-        doorward_oauth::resource::ResourceUri::parse(granted).is_ok_and(|granted| granted.matches(requested))
-    };
-    if parameters.get_all("resource").all(same) {
-        return Ok(());
+/// The resources of a grant.
+async fn targets(ctx: &Context, grant: &Grant) -> Result<Targets, TokenError> {
+    let found = ctx.resources.of_grant(grant).await?;
+    found.ok_or_else(|| {
+        unusable(
+            "The grant has ended; start a new authorization request.",
+            "one of its resources is gone",
+        )
+    })
+}
+
+/// `resource` at the token endpoint (RFC 8707 §2.2): when sent, it names resources of the grant, for this token alone.
+fn narrowed(parameters: &Parameters, targets: &Targets) -> Result<Targets, TokenError> {
+    let requested: Vec<&str> = parameters.get_all("resource").collect();
+    Ok(targets.narrowed(&requested)?)
+}
+
+/// Adds to a draft what its resources want to be told of the person.
+async fn about_person(
+    ctx: &Context,
+    draft: Draft,
+    targets: &Targets,
+    grant: &Grant,
+) -> Result<Draft, TokenError> {
+    let wanted = targets.iter().any(|resource| !resource.policy.person_claims.is_empty());
+    if !wanted || grant.user.is_nobody() {
+        return Ok(draft);
     }
-    Err(OAuthError::new(
-        ErrorCode::InvalidTarget,
-        "The resource is not the one that was authorized; start a new authorization request for it.",
-    )
-    .into())
+    let person = ctx.store.user(grant.user).await?;
+    Ok(match person {
+        Some(person) => draft.about(targets, &person),
+        None => draft,
+    })
 }

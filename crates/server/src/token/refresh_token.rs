@@ -7,11 +7,11 @@ use doorward_oauth::scope::ScopeSet;
 use doorward_store::{Grant, RotateOutcome, RotateRefresh};
 
 use super::refresh::RefreshToken;
-use super::{TokenRequest, TokenResponse, check_resource, unusable};
-use crate::context::Context;
+use super::{TokenRequest, TokenResponse, about_person, narrowed, targets, unusable};
 use crate::dpop;
 use crate::http::error::TokenError;
 use crate::issue::Draft;
+use crate::resources::Targets;
 
 const UNUSABLE: &str = "The refresh token is unknown, expired or revoked; start a new authorization request.";
 
@@ -33,17 +33,21 @@ pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, T
     if !presented.belongs_to(&grant, &ctx.secrets) || grant.client_id != client.client_id() {
         return Err(unusable(UNUSABLE, "not made here, or for another client"));
     }
-    check_resource(parameters, &grant.resource)?;
-    let scopes = narrowed(ctx, parameters, &grant).await?;
-    check_key(request, &grant).await?;
+    let all = targets(ctx, &grant).await?;
+    let targets = narrowed(parameters, &all)?;
+    let scopes = narrowed_scopes(parameters, &grant, &targets)?;
+    check_key(request, &grant, &targets)?;
 
     let now = ctx.now();
-    let (draft, issuance) = Draft::for_grant(ctx, &grant, scopes, request.key_thumbprint(), now);
+    let (draft, issuance) =
+        Draft::for_grant(ctx, &grant, &targets, scopes, request.key_thumbprint(), now);
+    let draft = about_person(ctx, draft, &targets, &grant).await?;
+    let policy = all.refresh_policy(ctx.refresh_policy());
     request.spend().await?;
     let rotate = RotateRefresh {
         grant: grant.id,
         generation: presented.generation,
-        policy: ctx.refresh_policy(),
+        policy,
         issuance,
         now,
     };
@@ -65,13 +69,12 @@ pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, T
 
     let token = draft.sign(ctx)?;
     let refresh_token = RefreshToken::derive(&grant, successor, &ctx.secrets);
-    Ok(TokenResponse::new(token, Some(refresh_token)))
+    Ok(TokenResponse::new(token, Some(refresh_token)).with_refresh_expiry(&grant, policy, now))
 }
 
 /// RFC 9449 §5: what a public client got with a key, it refreshes with that key.
-async fn check_key(request: &TokenRequest<'_>, grant: &Grant) -> Result<(), TokenError> {
-    let resource = request.ctx.resources.by_uri(&grant.resource).await?;
-    request.check_bound(resource.as_ref())?;
+fn check_key(request: &TokenRequest<'_>, grant: &Grant, targets: &Targets) -> Result<(), TokenError> {
+    request.check_bound(targets.iter())?;
     if grant.dpop_jkt.is_some() && grant.dpop_jkt.as_deref() != request.key_thumbprint() {
         return Err(dpop::invalid(
             "The refresh token is bound to a key; send a DPoP proof made with that key.",
@@ -82,11 +85,12 @@ async fn check_key(request: &TokenRequest<'_>, grant: &Grant) -> Result<(), Toke
 
 /// The scopes of this access token: what was granted, less what the resource no longer has, less what the
 /// client does not ask for now (RFC 6749 §6). The grant keeps its own.
-async fn narrowed(ctx: &Context, parameters: &Parameters, grant: &Grant) -> Result<ScopeSet, TokenError> {
-    let granted = ctx
-        .resources
-        .still_defined(&grant.resource, &grant.scopes)
-        .await?;
+fn narrowed_scopes(
+    parameters: &Parameters,
+    grant: &Grant,
+    targets: &Targets,
+) -> Result<ScopeSet, TokenError> {
+    let granted = targets.still_defined(&grant.scopes);
     let Some(requested) = parameters.get("scope")? else {
         return Ok(granted);
     };

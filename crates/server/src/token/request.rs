@@ -26,7 +26,10 @@ impl<'r> TokenRequest<'r> {
     }
 
     /// Refuses a request without a proof where the client or the resource wants bound tokens (RFC 9449 §5.2).
-    pub(crate) fn check_bound(&self, resource: Option<&Resource>) -> Result<(), TokenError> {
+    pub(crate) fn check_bound<'a>(
+        &self,
+        resources: impl IntoIterator<Item = &'a Resource>,
+    ) -> Result<(), TokenError> {
         if self.proof.is_some() {
             return Ok(());
         }
@@ -35,7 +38,8 @@ impl<'r> TokenRequest<'r> {
                 "This client is registered for tokens that are bound to a key (dpop_bound_access_tokens); send a DPoP proof.",
             ));
         }
-        if resource.is_some_and(|resource| resource.policy.dpop_bound_access_tokens_required) {
+        let mut resources = resources.into_iter();
+        if resources.any(|resource| resource.policy.dpop_bound_access_tokens_required) {
             return Err(dpop::invalid(
                 "The resource takes tokens that are bound to a key; send a DPoP proof.",
             ));
