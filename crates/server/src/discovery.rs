@@ -109,6 +109,7 @@ fn scopes_supported(resources: &[Resource]) -> ScopeSet {
 
 fn metadata(ctx: &Context, scopes_supported: &ScopeSet) -> AuthorizationServerMetadata {
     let url = |path: &str| Some(format!("{}{path}", ctx.issuer.as_str()));
+    let assertions = Some(names(&AssertionRules::ALGORITHMS));
     AuthorizationServerMetadata {
         issuer: ctx.issuer.as_str().to_owned(),
         authorization_endpoint: url(routes::AUTHORIZE),
@@ -133,10 +134,12 @@ fn metadata(ctx: &Context, scopes_supported: &ScopeSet) -> AuthorizationServerMe
                 .collect(),
         ),
         token_endpoint_auth_methods_supported: Some(methods(&AUTH_METHODS)),
-        token_endpoint_auth_signing_alg_values_supported: Some(names(&AssertionRules::ALGORITHMS)),
+        token_endpoint_auth_signing_alg_values_supported: assertions.clone(),
         dpop_signing_alg_values_supported: dpop_algorithms(ctx),
         revocation_endpoint_auth_methods_supported: Some(methods(&AUTH_METHODS)),
         introspection_endpoint_auth_methods_supported: Some(methods(&AUTH_METHODS[1..])),
+        revocation_endpoint_auth_signing_alg_values_supported: assertions.clone(),
+        introspection_endpoint_auth_signing_alg_values_supported: assertions.clone(),
         code_challenge_methods_supported: Some(vec!["S256".to_owned()]),
         authorization_response_iss_parameter_supported: Some(true),
         client_id_metadata_document_supported: Some(ctx.settings.registration.cimd),
@@ -177,6 +180,12 @@ fn resource_metadata(ctx: &Context, resource: &Resource) -> ProtectedResourceMet
         scopes_supported: Some(defaults.map(|scope| scope.name.clone()).collect()),
         bearer_methods_supported: Some(vec!["header".to_owned()]),
         resource_name: Some(resource.display_name.clone()),
+        dpop_signing_alg_values_supported: dpop_algorithms(ctx),
+        dpop_bound_access_tokens_required: ctx
+            .settings
+            .dpop
+            .enabled
+            .then_some(resource.policy.dpop_bound_access_tokens_required),
         ..ProtectedResourceMetadata::default()
     }
 }

@@ -38,6 +38,7 @@ impl RegistrationPolicy {
                 TokenEndpointAuthMethod::None,
                 TokenEndpointAuthMethod::ClientSecretBasic,
                 TokenEndpointAuthMethod::ClientSecretPost,
+                TokenEndpointAuthMethod::PrivateKeyJwt,
             ],
             default_auth_method: TokenEndpointAuthMethod::ClientSecretBasic,
             schemes: SchemePolicy::default(),
@@ -48,7 +49,10 @@ impl RegistrationPolicy {
     /// For client ID metadata documents, which cannot hold a secret: `none` unless the client says otherwise.
     pub fn metadata_document() -> Self {
         Self {
-            auth_methods: vec![TokenEndpointAuthMethod::None],
+            auth_methods: vec![
+                TokenEndpointAuthMethod::None,
+                TokenEndpointAuthMethod::PrivateKeyJwt,
+            ],
             default_auth_method: TokenEndpointAuthMethod::None,
             ..Self::dynamic()
         }
@@ -135,8 +139,12 @@ fn grant_types(
     });
     let mut kept: Vec<GrantType> = Vec::new();
     for grant_type in asked {
-        // RFC 6749 §4.4: client credentials are for confidential clients.
-        let possible = grant_type != GrantType::ClientCredentials || method != TokenEndpointAuthMethod::None;
+        // RFC 6749 §4.4: client credentials are for confidential clients. So is the exchange of tokens (RFC 8693 §2.1).
+        let for_confidential = matches!(
+            grant_type,
+            GrantType::ClientCredentials | GrantType::TokenExchange
+        );
+        let possible = !for_confidential || method != TokenEndpointAuthMethod::None;
         if possible && policy.grant_types.contains(&grant_type) && !kept.contains(&grant_type) {
             kept.push(grant_type);
         }

@@ -8,6 +8,7 @@ mod keys;
 mod name;
 mod page;
 mod resources;
+mod token_exchange;
 mod users;
 
 use std::sync::Arc;
@@ -31,7 +32,7 @@ pub use key::{AdminKeyOffer, ensure_admin_key};
 #[openapi(
     info(
         title = "Doorward admin API",
-        description = "Resources, clients, people, grants and signing keys. Send `Authorization: Bearer <admin key>`."
+        description = "Resources, clients, people, grants, token exchange and signing keys. Send `Authorization: Bearer <admin key>`."
     ),
     modifiers(&AdminKeyScheme),
     security(("admin_key" = []))
@@ -66,6 +67,7 @@ fn described() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(grants::get, grants::revoke))
         .routes(routes!(keys::list))
         .routes(routes!(keys::rotate))
+        .routes(routes!(token_exchange::explain))
 }
 
 /// The `OpenAPI` document of the admin API.

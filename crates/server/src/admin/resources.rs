@@ -61,6 +61,28 @@ pub(super) struct NewResource {
     /// What can be asked for.
     #[serde(default)]
     scopes: Vec<ScopeBody>,
+    /// What its tokens have to be.
+    #[serde(default)]
+    policy: PolicyBody,
+}
+
+/// What an operator demands of a resource's tokens.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct PolicyBody {
+    /// Whether every token is bound to a `DPoP` key (RFC 9449).
+    dpop_bound_access_tokens_required: bool,
+    /// Clients that may get tokens of this resource in exchange for tokens of others (RFC 8693), by `client_id`.
+    exchange_clients: Vec<String>,
+}
+
+impl From<ResourcePolicy> for PolicyBody {
+    fn from(policy: ResourcePolicy) -> Self {
+        Self {
+            dpop_bound_access_tokens_required: policy.dpop_bound_access_tokens_required,
+            exchange_clients: policy.exchange_clients,
+        }
+    }
 }
 
 const fn mint() -> BackendKind {
@@ -73,6 +95,8 @@ const fn mint() -> BackendKind {
 pub(super) struct ResourceChange {
     display_name: Option<String>,
     scopes: Option<Vec<ScopeBody>>,
+    /// The whole of it: members that are left out go back to their defaults.
+    policy: Option<PolicyBody>,
 }
 
 /// A resource.
@@ -83,6 +107,7 @@ pub(super) struct ResourceBody {
     backend_kind: BackendKind,
     display_name: String,
     scopes: Vec<ScopeBody>,
+    policy: PolicyBody,
     /// Unix seconds.
     created_at: i64,
     /// Unix seconds.
@@ -103,6 +128,7 @@ impl From<Resource> for ResourceBody {
             backend_kind: BackendKind::Mint,
             display_name: resource.display_name,
             scopes: scopes.collect(),
+            policy: resource.policy.into(),
             created_at: resource.created_at.seconds(),
             updated_at: resource.updated_at.seconds(),
         }
@@ -145,7 +171,7 @@ pub(super) async fn create(
     }
     let now = ctx.now();
     let resource = Resource {
-        policy: ResourcePolicy::default(),
+        policy: policy(&ctx, new.policy)?,
         display_name: display_name(new.display_name, &new.slug)?,
         scopes: scopes(new.scopes)?,
         slug: new.slug,
@@ -169,7 +195,7 @@ pub(super) async fn get(
     Ok(Json(resource.into()))
 }
 
-/// Changes name or scopes. A scope that is taken away is gone from the next token on.
+/// Changes name, scopes or policy. A scope that is taken away is gone from the next token on.
 #[utoipa::path(patch, path = "/admin/resources/{slug}", params(("slug" = String, Path)), request_body = ResourceChange,
     responses((status = OK, body = ResourceBody), (status = BAD_REQUEST, body = ErrorBody), (status = NOT_FOUND, body = ErrorBody)))]
 pub(super) async fn update(
@@ -183,6 +209,9 @@ pub(super) async fn update(
     }
     if let Some(changed) = change.scopes {
         resource.scopes = scopes(changed)?;
+    }
+    if let Some(changed) = change.policy {
+        resource.policy = policy(&ctx, changed)?;
     }
     resource.updated_at = ctx.now();
     ctx.store.update_resource(resource.clone()).await?;
@@ -201,6 +230,24 @@ pub(super) async fn delete(
     ctx.store.delete_resource(&slug, ctx.now()).await?;
     ctx.resources.changed();
     Ok(StatusCode::NO_CONTENT)
+}
+
+fn policy(ctx: &Context, body: PolicyBody) -> Result<ResourcePolicy, AdminError> {
+    if body.dpop_bound_access_tokens_required && !ctx.settings.dpop.enabled {
+        return Err(AdminError::Invalid(
+            "No token is bound while dpop.enabled is false; switch it on first.".to_owned(),
+        ));
+    }
+    let usable = |client_id: &String| !client_id.is_empty() && client_id.len() <= 2048;
+    if body.exchange_clients.len() > 100 || !body.exchange_clients.iter().all(usable) {
+        return Err(AdminError::Invalid(
+            "exchange_clients must be at most 100 client ids.".to_owned(),
+        ));
+    }
+    Ok(ResourcePolicy {
+        dpop_bound_access_tokens_required: body.dpop_bound_access_tokens_required,
+        exchange_clients: body.exchange_clients,
+    })
 }
 
 fn check_slug(slug: &str) -> Result<(), AdminError> {

@@ -16,6 +16,7 @@ use super::cimd::Documents;
 use super::keys::KeySets;
 use super::{Client, ClientError};
 use crate::config::Settings;
+use crate::token::grant_types;
 
 /// Longer client ids name nobody.
 const MAX_CLIENT_ID: usize = 2048;
@@ -33,8 +34,10 @@ const THEN_A_FETCH_EVERY: Duration = Duration::from_secs(1);
 pub struct Directory {
     store: Arc<dyn Store>,
     documents: Documents,
-    /// What may be registered, by clients themselves and by operators.
+    /// What clients may register themselves.
     pub(crate) registration: RegistrationPolicy,
+    /// What operators may register: every grant that is on.
+    pub(crate) by_operator: RegistrationPolicy,
     /// The redirect URIs of `registration.approved_redirects`.
     pub(super) approved_redirects: Vec<RedirectUri>,
     /// New registrations.
@@ -81,6 +84,10 @@ impl Directory {
             store,
             documents,
             key_sets,
+            by_operator: RegistrationPolicy {
+                grant_types: grant_types(settings),
+                ..registration.clone()
+            },
             registration,
             // The settings were checked at start: what does not parse approves nothing.
             approved_redirects: approved.filter_map(|uri| RedirectUri::parse(uri).ok()).collect(),

@@ -8,7 +8,8 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use doorward_oauth::client::{
-    ClientMetadata, EffectiveClient, consent_fingerprint, derived_client_id, effective,
+    ClientMetadata, EffectiveClient, TokenEndpointAuthMethod, consent_fingerprint, derived_client_id,
+    effective,
 };
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_store::{ClientSecret, ClientSource};
@@ -106,8 +107,8 @@ fn read(ctx: &Context, headers: &HeaderMap, body: &[u8]) -> Result<EffectiveClie
     }
     let requested = ClientMetadata::from_json(body)?;
     let mut metadata = effective(&requested, &ctx.clients.registration)?;
-    // Tokens are not bound yet: who asks for it must not read that they are (RFC 7591 §3.2.1).
-    metadata.dpop_bound_access_tokens = false;
+    // Where tokens are not bound, who asks for it must not read that they are (RFC 7591 §3.2.1).
+    metadata.dpop_bound_access_tokens &= ctx.settings.dpop.enabled;
     if ctx.settings.registration.dcr == DynamicRegistration::ApprovedRedirects {
         check_approved(ctx, &metadata)?;
     }
@@ -178,13 +179,15 @@ async fn register_confidential(
         return Ok(Outcome::ComeBackAfter(seconds));
     }
     let client_id = ctx.random.token("dws_");
-    let (client_secret, stored) = secret::generate(ctx);
-    let record = record(ctx, client_id, &metadata, vec![stored])?;
+    // Who signs with keys has no secret to keep.
+    let signs = metadata.token_endpoint_auth_method == TokenEndpointAuthMethod::PrivateKeyJwt;
+    let (client_secret, stored) = (!signs).then(|| secret::generate(ctx)).unzip();
+    let record = record(ctx, client_id, &metadata, stored.into_iter().collect())?;
     ctx.store.create_client(record.clone()).await?;
     Ok(Outcome::Registered(Box::new(Registered {
         client_id: record.client_id,
         client_id_issued_at: record.created_at.seconds(),
-        credentials: Some(Credentials {
+        credentials: client_secret.map(|client_secret| Credentials {
             client_secret,
             client_secret_expires_at: 0,
         }),
