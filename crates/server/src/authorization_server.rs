@@ -17,6 +17,7 @@ use crate::context::{Context, Parts};
 use crate::events::RevocationFeed;
 use crate::http::metrics::Metrics;
 use crate::keys::{KeyError, KeyRing, MasterKey, MasterKeyError, Secrets};
+use crate::limits::Limits;
 use crate::login::Passwords;
 use crate::resources::Resources;
 use crate::{jobs, routes, storage};
@@ -83,13 +84,16 @@ impl AuthorizationServer {
             ..FetchPolicy::default()
         };
         let fetcher = Fetcher::new(fetch_policy, Arc::clone(&parts.clock))?;
+        let metrics = Metrics::new();
         let context = Context {
+            limits: Limits::new(&settings.rate_limit, &parts.clock, &metrics),
             clients: Directory::new(
                 &settings,
                 &issuer,
                 Arc::clone(&store),
                 fetcher.clone(),
                 Arc::clone(&parts.clock),
+                &metrics,
             ),
             resources: Resources::new(Arc::clone(&store), Arc::clone(&parts.clock)),
             revocations: Arc::new(RevocationFeed::new(
@@ -97,7 +101,7 @@ impl AuthorizationServer {
                 settings.events.max_connections,
             )),
             passwords: Passwords::new(Arc::clone(&parts.random)),
-            metrics: Metrics::new(),
+            metrics,
             settings,
             issuer,
             store,

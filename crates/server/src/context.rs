@@ -12,6 +12,7 @@ use crate::config::Settings;
 use crate::events::RevocationFeed;
 use crate::http::metrics::Metrics;
 use crate::keys::{KeyRing, Secrets};
+use crate::limits::Limits;
 use crate::login::Passwords;
 use crate::random::{OsRandom, Random};
 use crate::resources::Resources;
@@ -61,6 +62,8 @@ pub struct Context {
     pub passwords: Passwords,
     /// Tells resource servers what was revoked.
     pub(crate) revocations: Arc<RevocationFeed>,
+    /// How often may be asked.
+    pub(crate) limits: Limits,
     /// Counts.
     pub metrics: Metrics,
 }

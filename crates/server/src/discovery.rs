@@ -114,14 +114,14 @@ fn metadata(ctx: &Context, scopes_supported: &ScopeSet) -> AuthorizationServerMe
         issuer: ctx.issuer.as_str().to_owned(),
         authorization_endpoint: url(routes::AUTHORIZE),
         token_endpoint: url(routes::TOKEN),
-        registration_endpoint: url(routes::REGISTER)
-            .filter(|_| ctx.settings.registration.dcr.is_there()),
+        registration_endpoint: url(routes::REGISTER).filter(|_| ctx.settings.registration.dcr.is_there()),
         revocation_endpoint: url(routes::REVOKE),
         introspection_endpoint: url(routes::INTROSPECT),
         revocation_events_endpoint: url(routes::REVOCATION_EVENTS),
         pushed_authorization_request_endpoint: url(routes::PAR).filter(|_| ctx.settings.par.enabled),
         require_pushed_authorization_requests: ctx.settings.par.enabled.then_some(ctx.settings.par.required),
-        device_authorization_endpoint: url(routes::DEVICE_AUTHORIZATION).filter(|_| ctx.settings.device.enabled),
+        device_authorization_endpoint: url(routes::DEVICE_AUTHORIZATION)
+            .filter(|_| ctx.settings.device.enabled),
         acr_values_supported: Some(acr::SUPPORTED.map(str::to_owned).to_vec()),
         jwks_uri: url(routes::JWKS),
         scopes_supported: Some(scopes_supported.iter().map(ToString::to_string).collect()),

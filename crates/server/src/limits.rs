@@ -157,7 +157,11 @@ impl GovernorClock for Seconds {
         let now = self.clock.now();
         state.seconds = state.seconds.saturating_add(now.since(state.last).as_secs());
         state.last = now;
-        Nanos::new(state.seconds.saturating_mul(Duration::from_secs(1).as_nanos() as u64))
+        Nanos::new(
+            state
+                .seconds
+                .saturating_mul(Duration::from_secs(1).as_nanos() as u64),
+        )
     }
 }
 
@@ -168,7 +172,12 @@ mod tests {
     use super::*;
 
     fn limit(rate: &str, clock: &ManualClock) -> AddressLimit {
-        AddressLimit::new("test", rate.parse().unwrap(), Arc::new(clock.clone()), Metrics::new())
+        AddressLimit::new(
+            "test",
+            rate.parse().unwrap(),
+            Arc::new(clock.clone()),
+            Metrics::new(),
+        )
     }
 
     #[test]

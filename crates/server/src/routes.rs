@@ -14,13 +14,16 @@ use crate::clients::registration;
 use crate::context::Context;
 use crate::http::metrics::CONTENT_TYPE as METRICS_TYPE;
 use crate::http::{Envelope, cors, wrap_admin, wrap_public};
-use crate::{admin, authorize, discovery, events, introspect, login, pages, revoke, token};
+use crate::{admin, authorize, device, discovery, events, introspect, login, pages, revoke, token};
 
 pub use table::{Audience, Endpoint, admin_endpoints, public_endpoints};
 
 pub const AUTHORIZE: &str = "/oauth/authorize";
 pub const TOKEN: &str = "/oauth/token";
 pub const REGISTER: &str = "/oauth/register";
+pub const PAR: &str = "/oauth/par";
+pub const DEVICE_AUTHORIZATION: &str = "/oauth/device_authorization";
+pub const DEVICE: &str = "/device";
 pub const REVOKE: &str = "/oauth/revoke";
 pub const INTROSPECT: &str = "/oauth/introspect";
 /// Server-sent events; no standard names it.
@@ -68,6 +71,14 @@ fn for_clients() -> Router<Arc<Context>> {
     Router::new()
         .route(TOKEN, post(token::endpoint))
         .route(REGISTER, post(registration::endpoint))
+        .route(
+            &format!("{REGISTER}/{{client_id}}"),
+            get(registration::management::get)
+                .put(registration::management::put)
+                .delete(registration::management::delete),
+        )
+        .route(PAR, post(authorize::par::endpoint))
+        .route(DEVICE_AUTHORIZATION, post(device::endpoint))
         .route(REVOKE, post(revoke::endpoint))
         .route(INTROSPECT, post(introspect::endpoint))
         .route(JWKS, get(discovery::jwks))
@@ -82,6 +93,7 @@ fn for_people() -> Router<Arc<Context>> {
             CONSENT,
             get(authorize::consent::get).post(authorize::consent::post),
         )
+        .route(DEVICE, get(device::get).post(device::post))
         .route(LOGOUT, get(login::logout::get).post(login::logout::post))
         .merge(pages::assets())
 }

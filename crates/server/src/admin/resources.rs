@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use doorward_oauth::resource::ResourceUri;
 use doorward_oauth::scope::{OFFLINE_ACCESS, Scope};
-use doorward_store::{Resource, ResourcePolicy, ResourceScope};
+use doorward_store::{Resource, ResourceScope};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use super::error::{AdminError, Body, ErrorBody, Path};
 use super::name;
 use super::page::List;
+use super::policy::{self, PolicyBody};
 use crate::context::Context;
 
 /// What a token for the resource is made of.
@@ -64,25 +65,6 @@ pub(super) struct NewResource {
     /// What its tokens have to be.
     #[serde(default)]
     policy: PolicyBody,
-}
-
-/// What an operator demands of a resource's tokens.
-#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct PolicyBody {
-    /// Whether every token is bound to a `DPoP` key (RFC 9449).
-    dpop_bound_access_tokens_required: bool,
-    /// Clients that may get tokens of this resource in exchange for tokens of others (RFC 8693), by `client_id`.
-    exchange_clients: Vec<String>,
-}
-
-impl From<ResourcePolicy> for PolicyBody {
-    fn from(policy: ResourcePolicy) -> Self {
-        Self {
-            dpop_bound_access_tokens_required: policy.dpop_bound_access_tokens_required,
-            exchange_clients: policy.exchange_clients,
-        }
-    }
 }
 
 const fn mint() -> BackendKind {
@@ -171,7 +153,7 @@ pub(super) async fn create(
     }
     let now = ctx.now();
     let resource = Resource {
-        policy: policy(&ctx, new.policy)?,
+        policy: policy::checked(&ctx, new.policy)?,
         display_name: display_name(new.display_name, &new.slug)?,
         scopes: scopes(new.scopes)?,
         slug: new.slug,
@@ -211,7 +193,7 @@ pub(super) async fn update(
         resource.scopes = scopes(changed)?;
     }
     if let Some(changed) = change.policy {
-        resource.policy = policy(&ctx, changed)?;
+        resource.policy = policy::checked(&ctx, changed)?;
     }
     resource.updated_at = ctx.now();
     ctx.store.update_resource(resource.clone()).await?;
@@ -230,24 +212,6 @@ pub(super) async fn delete(
     ctx.store.delete_resource(&slug, ctx.now()).await?;
     ctx.resources.changed();
     Ok(StatusCode::NO_CONTENT)
-}
-
-fn policy(ctx: &Context, body: PolicyBody) -> Result<ResourcePolicy, AdminError> {
-    if body.dpop_bound_access_tokens_required && !ctx.settings.dpop.enabled {
-        return Err(AdminError::Invalid(
-            "No token is bound while dpop.enabled is false; switch it on first.".to_owned(),
-        ));
-    }
-    let usable = |client_id: &String| !client_id.is_empty() && client_id.len() <= 2048;
-    if body.exchange_clients.len() > 100 || !body.exchange_clients.iter().all(usable) {
-        return Err(AdminError::Invalid(
-            "exchange_clients must be at most 100 client ids.".to_owned(),
-        ));
-    }
-    Ok(ResourcePolicy {
-        dpop_bound_access_tokens_required: body.dpop_bound_access_tokens_required,
-        exchange_clients: body.exchange_clients,
-    })
 }
 
 fn check_slug(slug: &str) -> Result<(), AdminError> {

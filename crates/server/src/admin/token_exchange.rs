@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use doorward_oauth::claims::Actor;
 use doorward_oauth::client::GrantType;
+use doorward_oauth::error::OAuthError;
 use doorward_oauth::parameters::Parameters;
 use doorward_oauth::scope::ScopeSet;
 use serde::{Deserialize, Serialize};
@@ -191,11 +192,9 @@ fn named(would_be: &WouldBe) -> Result<Parameters, AdminError> {
 
 /// A refusal is an answer here; a fault of the server stays one.
 fn fault<T>(outcome: Result<T, TokenError>) -> Result<Result<T, String>, AdminError> {
-    match outcome {
+    match outcome.map_err(OAuthError::from) {
         Ok(value) => Ok(Ok(value)),
-        Err(TokenError(error, _)) if error.status() >= 500 => {
-            Err(AdminError::Internal(error.internal.unwrap_or_default()))
-        }
-        Err(TokenError(error, _)) => Ok(Err(error.description.into_owned())),
+        Err(error) if error.status() >= 500 => Err(AdminError::Internal(error.internal.unwrap_or_default())),
+        Err(error) => Ok(Err(error.description.into_owned())),
     }
 }

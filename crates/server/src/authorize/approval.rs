@@ -8,15 +8,15 @@ use doorward_store::{Approval, ApprovalOutcome, Code, Consent, Grant, GrantId, G
 use http::StatusCode;
 
 use super::pending::Pending;
-use super::request::Answer;
 use super::remembered::{Remembered, comparable};
+use super::request::Answer;
 use super::response;
 use super::visit::resource_gone;
 use crate::clients::Client;
 use crate::context::Context;
 use crate::http::error::PageError;
 use crate::login::sessions::SignedIn;
-use crate::pages::DeviceDonePage;
+use crate::pages::{DeviceDonePage, HandOverPage};
 
 const PREFIX: &str = "dwa_";
 const PURPOSE: &str = "authorization-code";
@@ -164,8 +164,18 @@ impl<'a> Decision<'a> {
     }
 }
 
-/// Records the decision and answers the client. Posted twice, it answers the same.
+/// Records the decision and answers the client.
 pub(crate) async fn approve(ctx: &Context, decision: &Decision<'_>) -> Result<Response, PageError> {
+    approve_and(ctx, decision, false).await
+}
+
+/// Records the decision and answers the client; with `hand_over` the person is shown the code instead, for a client that
+/// this browser does not reach. Posted twice, it answers the same.
+pub(crate) async fn approve_and(
+    ctx: &Context,
+    decision: &Decision<'_>,
+    hand_over: bool,
+) -> Result<Response, PageError> {
     let code = decision.code(ctx);
     let request = &decision.pending.request;
     let outcome = match ctx.store.approve(decision.approval(ctx, &code)).await {
@@ -185,9 +195,23 @@ pub(crate) async fn approve(ctx: &Context, decision: &Decision<'_>) -> Result<Re
             match &request.answer {
                 Answer::Redirect {
                     redirect_uri, state, ..
+                } if hand_over => {
+                    let page = HandOverPage {
+                        base: ctx.issuer.path().to_owned(),
+                        callback: response::success_location(ctx, redirect_uri, state.as_deref(), &code),
+                        code,
+                        seconds: ctx.settings.tokens.code_ttl.duration().as_secs(),
+                    };
+                    Ok(page.render_response(StatusCode::OK))
+                }
+                Answer::Redirect {
+                    redirect_uri, state, ..
                 } => response::success(ctx, redirect_uri, state.as_deref(), &code),
-                Answer::Device { .. } => Ok(DeviceDonePage::allowed(ctx.issuer.path(), decision.client.display_name())
-                    .render_response(StatusCode::OK)),
+                Answer::Device { .. } => Ok(DeviceDonePage::allowed(
+                    ctx.issuer.path(),
+                    decision.client.display_name(),
+                )
+                .render_response(StatusCode::OK)),
             }
         }
         ApprovalOutcome::AlreadyRedeemed => Err(already_answered()),
@@ -223,7 +247,7 @@ pub(crate) fn client_gone() -> PageError {
     )
 }
 
-fn already_answered() -> PageError {
+pub(crate) fn already_answered() -> PageError {
     PageError::new(
         StatusCode::CONFLICT,
         "You have answered already",

@@ -13,9 +13,9 @@ use http::{HeaderMap, StatusCode, header};
 
 use super::approval::{self, Decision};
 use super::browser::Browser;
+use super::par;
 use super::pending::Pending;
 use super::remembered::Remembered;
-use super::par;
 use super::request::{Answer, AuthorizationRequest, Refusal, ReturnTo};
 use super::response;
 use crate::clients::Client;
@@ -42,9 +42,20 @@ pub(crate) async fn get(
     }
     let signed_in = sessions::current(&ctx, &headers).await?;
     if let Some(pushed) = par::Pushed::of_request(&ctx, &parameters).await? {
-        let client = ctx.clients.resolve(&pushed.request.client_id, info.address).await?;
+        let client = ctx
+            .clients
+            .resolve(&pushed.request.client_id, info.address)
+            .await?;
         pushed.check_client(&client)?;
-        return proceed(&ctx, &headers, pushed.request, Some(pushed.id), &client, signed_in).await;
+        return proceed(
+            &ctx,
+            &headers,
+            pushed.request,
+            Some(pushed.id),
+            &client,
+            signed_in,
+        )
+        .await;
     }
     match AuthorizationRequest::parse(&ctx, &info, &parameters).await {
         Ok((request, client)) => proceed(&ctx, &headers, request, None, &client, signed_in).await,

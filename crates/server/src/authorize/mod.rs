@@ -16,6 +16,7 @@ mod visit;
 pub(crate) use browser::Browser;
 pub(crate) use endpoint::{ask, get, post};
 pub(crate) use pending::Pending;
+pub(crate) use prompt::Prompt;
 pub(crate) use request::{Answer, AuthorizationRequest, what};
 pub(crate) use response::{own_page, see_other};
 pub(crate) use visit::Visit;

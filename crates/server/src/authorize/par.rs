@@ -84,7 +84,10 @@ async fn answer(
     info.note_client(client.client_id());
     let proof = dpop::read(ctx, headers, routes::PAR)?;
     let mut request = read(ctx, client.registered(), &parameters).await?;
-    bind(&mut request, proof.as_ref().map(doorward_oauth::dpop::Proof::key_thumbprint))?;
+    bind(
+        &mut request,
+        proof.as_ref().map(doorward_oauth::dpop::Proof::key_thumbprint),
+    )?;
     spend(ctx, &client, proof.as_ref().map(dpop::spend)).await?;
     seal(ctx, &client, request)
 }

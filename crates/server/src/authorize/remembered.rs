@@ -70,7 +70,10 @@ impl Remembered {
 
     /// The scopes that the person allowed before.
     pub(crate) fn scopes(&self) -> ScopeSet {
-        self.0.as_ref().map(|consent| consent.scopes.clone()).unwrap_or_default()
+        self.0
+            .as_ref()
+            .map(|consent| consent.scopes.clone())
+            .unwrap_or_default()
     }
 
     /// Whether the person lets the client stay connected: refresh tokens.

@@ -99,11 +99,6 @@ impl AuthorizationRequest {
             Answer::Device { .. } => None,
         }
     }
-
-    /// Whether a device waits for the answer.
-    pub(crate) const fn is_of_device(&self) -> bool {
-        matches!(self.answer, Answer::Device { .. })
-    }
 }
 
 /// Where an answer goes: known as soon as client and redirect URI have been checked.

@@ -21,12 +21,7 @@ pub(crate) fn success(
 }
 
 /// The address with the code.
-pub(crate) fn success_location(
-    ctx: &Context,
-    redirect_uri: &str,
-    state: Option<&str>,
-    code: &str,
-) -> String {
+pub(crate) fn success_location(ctx: &Context, redirect_uri: &str, state: Option<&str>, code: &str) -> String {
     let mut pairs = vec![("code", code)];
     pairs.extend(state.map(|state| ("state", state)));
     pairs.push(("iss", ctx.issuer.as_str()));

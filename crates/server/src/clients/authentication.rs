@@ -19,6 +19,7 @@ use http::header::AUTHORIZATION;
 use super::{Client, ClientError, assertion, secret};
 use crate::context::Context;
 use crate::http::error::TokenError;
+use crate::http::request::RequestInfo;
 
 /// A client that proved to be itself, as far as its registration asks for: only this module makes one.
 #[derive(Debug, Clone)]
@@ -99,6 +100,37 @@ pub(crate) async fn authenticate_unspent(
         }
     };
     presented.prove(ctx, client).await
+}
+
+/// Authenticates a client that need not be known yet: one with a metadata document, at an endpoint where something
+/// begins. The caller spends [`AuthenticatedClient::unspent`].
+pub(crate) async fn authenticate_stranger(
+    ctx: &Context,
+    info: &RequestInfo,
+    headers: &HeaderMap,
+    parameters: &Parameters,
+) -> Result<AuthenticatedClient, TokenError> {
+    let presented = Presented::read(headers, parameters)?;
+    let client = match ctx.clients.resolve(&presented.client_id, info.address).await {
+        Ok(client) => Some(client),
+        Err(ClientError::Store(error)) => return Err(error.into()),
+        Err(error @ ClientError::TooManyDocuments) => {
+            return Err(TokenError::come_back_after(
+                60,
+                OAuthError::new(ErrorCode::TemporarilyUnavailable, error.sentence()),
+            ));
+        }
+        Err(error) => {
+            tracing::debug!(client_id = ?presented.client_id, %error, "client authentication failed");
+            None
+        }
+    };
+    presented.prove(ctx, client).await
+}
+
+/// Uses up the assertion of a client, if it sent one.
+pub(crate) async fn spend_assertion(ctx: &Context, client: &AuthenticatedClient) -> Result<(), TokenError> {
+    spend(ctx, client.unspent).await
 }
 
 /// Uses up an assertion. One that was used before proves nothing.

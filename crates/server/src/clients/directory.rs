@@ -1,34 +1,33 @@
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
 use doorward_fetch::Fetcher;
 use doorward_jose::{Header, Jwk};
-use doorward_oauth::client::{RegistrationPolicy, TokenEndpointAuthMethod};
+use doorward_oauth::client::{GrantType, RegistrationPolicy, TokenEndpointAuthMethod};
 use doorward_oauth::issuer::Issuer;
 use doorward_oauth::redirect::{RedirectUri, SchemePolicy};
 use doorward_oauth::time::Clock;
 use doorward_store::{ClientSource, Store};
 
-use super::address_limit::AddressLimit;
 use super::cimd::Documents;
 use super::keys::KeySets;
 use super::{Client, ClientError};
 use crate::config::Settings;
+use crate::http::metrics::Metrics;
+use crate::limits::AddressLimit;
 use crate::token::grant_types;
 
 /// Longer client ids name nobody.
 const MAX_CLIENT_ID: usize = 2048;
 
-/// Vendors register for all their users from a few addresses; what one registers again is not counted. This bounds
-/// what a stranger can make the store keep: 600 clients at once, then 20 a minute.
-const REGISTRATIONS_AT_ONCE: NonZeroU32 = NonZeroU32::new(600).unwrap();
-const THEN_A_REGISTRATION_EVERY: Duration = Duration::from_secs(3);
-
-/// Bounds what a stranger can make this server ask of others: documents that are not in the cache.
-const FETCHES_AT_ONCE: NonZeroU32 = NonZeroU32::new(120).unwrap();
-const THEN_A_FETCH_EVERY: Duration = Duration::from_secs(1);
+/// The grants that a client can have without an operator: those in which a person decides.
+fn self_registered(settings: &Settings) -> Vec<GrantType> {
+    let mut grants = vec![GrantType::AuthorizationCode, GrantType::RefreshToken];
+    if settings.device.enabled {
+        grants.push(GrantType::DeviceCode);
+    }
+    grants
+}
 
 /// Resolves any `client_id`.
 pub struct Directory {
@@ -55,6 +54,7 @@ impl Directory {
         store: Arc<dyn Store>,
         fetcher: Fetcher,
         clock: Arc<dyn Clock>,
+        metrics: &Metrics,
     ) -> Self {
         let schemes = SchemePolicy {
             allowed: settings.registration.redirect_schemes.clone(),
@@ -65,11 +65,13 @@ impl Directory {
             default_auth_method: TokenEndpointAuthMethod::None,
             schemes: schemes.clone(),
             allow_loopback_jwks_uri: in_development,
+            grant_types: self_registered(settings),
             ..RegistrationPolicy::dynamic()
         };
         let of_documents = RegistrationPolicy {
             schemes,
             allow_loopback_jwks_uri: in_development,
+            grant_types: self_registered(settings),
             ..RegistrationPolicy::metadata_document()
         };
         let key_sets = KeySets::new(fetcher.clone(), Arc::clone(&clock));
@@ -92,11 +94,12 @@ impl Directory {
             // The settings were checked at start: what does not parse approves nothing.
             approved_redirects: approved.filter_map(|uri| RedirectUri::parse(uri).ok()).collect(),
             registrations: AddressLimit::new(
+                "registration",
+                settings.rate_limit.registration,
                 Arc::clone(&clock),
-                REGISTRATIONS_AT_ONCE,
-                THEN_A_REGISTRATION_EVERY,
+                metrics.clone(),
             ),
-            fetches: AddressLimit::new(clock, FETCHES_AT_ONCE, THEN_A_FETCH_EVERY),
+            fetches: AddressLimit::new("cimd", settings.rate_limit.cimd, clock, metrics.clone()),
         }
     }
 
@@ -109,7 +112,7 @@ impl Directory {
                 self.documents.check(client_id)?;
                 if !self.documents.is_at_hand(client_id) {
                     self.fetches
-                        .count(address)
+                        .take(address)
                         .map_err(|_| ClientError::TooManyDocuments)?;
                 }
                 self.documents.resolve(client_id).await

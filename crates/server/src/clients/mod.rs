@@ -1,6 +1,5 @@
 //! Who is asking: one way to resolve a `client_id`, to register a client, and to authenticate it.
 
-mod address_limit;
 mod assertion;
 pub(crate) mod authentication;
 mod cimd;

@@ -147,9 +147,24 @@ fn check_times(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
         Span::seconds(10),
         Span::minutes(10),
     );
-    between("par.request_ttl", settings.par.request_ttl, Span::seconds(5), Span::minutes(10));
-    between("device.code_ttl", settings.device.code_ttl, minute, Span::minutes(15));
-    between("device.interval", settings.device.interval, Span::seconds(1), minute);
+    between(
+        "par.request_ttl",
+        settings.par.request_ttl,
+        Span::seconds(5),
+        Span::minutes(10),
+    );
+    between(
+        "device.code_ttl",
+        settings.device.code_ttl,
+        minute,
+        Span::minutes(15),
+    );
+    between(
+        "device.interval",
+        settings.device.interval,
+        Span::seconds(1),
+        minute,
+    );
     between("session.idle_ttl", session.idle_ttl, minute, session.absolute_ttl);
     between("login.first_wait", login.first_wait, second, login.longest_wait);
     between("login.longest_wait", login.longest_wait, second, Span::hours(1));

@@ -49,7 +49,8 @@ impl Rate {
 
     /// How many at once, and after how long there is one more; `None` without a limit.
     pub fn quota(self) -> Option<(NonZeroU32, Duration)> {
-        self.0.map(|(number, per)| (number, per.duration() / number.get()))
+        self.0
+            .map(|(number, per)| (number, per.duration() / number.get()))
     }
 }
 
@@ -107,7 +108,9 @@ mod tests {
             Some((NonZeroU32::new(600).unwrap(), Duration::from_secs(3)))
         );
         assert_eq!("off".parse::<Rate>().unwrap().quota(), None);
-        for text in ["", "100", "0/1m", "+1/1m", "1/0s", "1/m", "-1/1m", "1/1m/1m", "OFF"] {
+        for text in [
+            "", "100", "0/1m", "+1/1m", "1/0s", "1/m", "-1/1m", "1/1m/1m", "OFF",
+        ] {
             assert!(text.parse::<Rate>().is_err(), "{text}");
         }
     }

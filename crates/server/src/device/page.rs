@@ -127,7 +127,8 @@ fn page(ctx: &Context, browser: &BrowserId, user_code: String, error: Option<Str
 fn wait(ctx: &Context, browser: &BrowserId, seconds: u64) -> Response {
     let unit = if seconds == 1 { "second" } else { "seconds" };
     let error = format!("Too many attempts. Try again in {seconds} {unit}.");
-    let mut response = page(ctx, browser, String::new(), Some(error)).render_response(StatusCode::TOO_MANY_REQUESTS);
+    let mut response =
+        page(ctx, browser, String::new(), Some(error)).render_response(StatusCode::TOO_MANY_REQUESTS);
     response
         .headers_mut()
         .insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -94,7 +94,15 @@ mod tests {
 
     #[test]
     fn what_is_no_code_is_none() {
-        for text in ["", "BCDF-GHJ", "BCDF-GHJKL", "BCDF-GHJA", "BCDF-GHJ0", "ＢCDF-GHJK", "BCDF\0GHJK"] {
+        for text in [
+            "",
+            "BCDF-GHJ",
+            "BCDF-GHJKL",
+            "BCDF-GHJA",
+            "BCDF-GHJ0",
+            "ＢCDF-GHJK",
+            "BCDF\0GHJK",
+        ] {
             assert_eq!(UserCode::parse(text), None, "{text:?}");
         }
     }

@@ -28,6 +28,7 @@ struct Inner {
     durations: Family<RouteLabels, Histogram>,
     tokens: Family<GrantTypeLabels, Counter>,
     logins: Family<OutcomeLabels, Counter>,
+    limited: Family<LimitLabels, Counter>,
     store_errors: Counter,
     feed_connections: Gauge,
     revocations_told: Counter,
@@ -55,6 +56,11 @@ struct OutcomeLabels {
     outcome: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabels {
+    limit: &'static str,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("doorward");
@@ -70,6 +76,12 @@ impl Default for Metrics {
         );
         registry.register("tokens_issued", "Access tokens issued", tokens.clone());
         registry.register("logins", "Sign-in attempts", logins.clone());
+        let limited = Family::default();
+        registry.register(
+            "requests_limited",
+            "Requests that came too often",
+            limited.clone(),
+        );
         registry.register(
             "store_errors",
             "Requests that failed in the store",
@@ -91,6 +103,7 @@ impl Default for Metrics {
             durations,
             tokens,
             logins,
+            limited,
             store_errors,
             feed_connections,
             revocations_told,
@@ -132,6 +145,11 @@ impl Metrics {
     /// Somebody tried to sign in: `ok`, `refused` or `throttled`.
     pub(crate) fn login(&self, outcome: &'static str) {
         self.0.logins.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// A request came too often for this limit of `[rate_limit]`.
+    pub(crate) fn limited(&self, limit: &'static str) {
+        self.0.limited.get_or_create(&LimitLabels { limit }).inc();
     }
 
     /// A request failed in the store.

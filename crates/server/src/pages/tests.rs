@@ -22,19 +22,20 @@ fn pages_with(text: &str) -> Vec<(&'static str, String)> {
             name: t(),
             description: t(),
             checked: true,
+            granted: true,
         },
         ConsentScope {
             name: t(),
             description: String::new(),
             checked: false,
+            granted: false,
         },
     ];
     let consent = ConsentPage {
         client_name: t(),
         client_host: Some(t()),
         redirect_host: t(),
-        resource_name: t(),
-        resource_uri: t(),
+        resources: vec![ConsentResource { name: t(), uri: t() }],
         account: t(),
         request: t(),
         csrf_token: t(),

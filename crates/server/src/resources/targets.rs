@@ -39,11 +39,6 @@ impl Targets {
         std::iter::once(&self.first).chain(&self.others)
     }
 
-    /// Whether there is only one.
-    pub(crate) fn is_one(&self) -> bool {
-        self.others.is_empty()
-    }
-
     /// Their URIs, as registered.
     pub(crate) fn uris(&self) -> Vec<String> {
         self.iter().map(|resource| resource.uri.clone()).collect()
@@ -105,14 +100,19 @@ impl Targets {
     pub(crate) fn refresh_policy(&self, default: RefreshPolicy) -> RefreshPolicy {
         RefreshPolicy {
             idle_ttl: self.shortest(|resource| resource.policy.refresh_idle_ttl, default.idle_ttl),
-            absolute_ttl: self.shortest(|resource| resource.policy.refresh_absolute_ttl, default.absolute_ttl),
+            absolute_ttl: self.shortest(
+                |resource| resource.policy.refresh_absolute_ttl,
+                default.absolute_ttl,
+            ),
             ..default
         }
     }
 
     /// How long ago a person may have signed in (RFC 9470), in seconds.
     pub(crate) fn max_auth_age(&self) -> Option<u32> {
-        self.iter().filter_map(|resource| resource.policy.max_auth_age).min()
+        self.iter()
+            .filter_map(|resource| resource.policy.max_auth_age)
+            .min()
     }
 
     /// The shortest of what the resources say; the default where none says anything.

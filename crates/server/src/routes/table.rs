@@ -2,8 +2,8 @@
 //! routers, path by path and method by method.
 
 use super::{
-    AUTHORIZE, CONSENT, INTROSPECT, JWKS, LOGIN, LOGOUT, OPENID_METADATA, REGISTER, RESOURCE_METADATA,
-    REVOCATION_EVENTS, REVOKE, SERVER_METADATA, TOKEN,
+    AUTHORIZE, CONSENT, DEVICE, DEVICE_AUTHORIZATION, INTROSPECT, JWKS, LOGIN, LOGOUT, OPENID_METADATA, PAR,
+    REGISTER, RESOURCE_METADATA, REVOCATION_EVENTS, REVOKE, SERVER_METADATA, TOKEN,
 };
 
 /// Who calls an endpoint.
@@ -129,7 +129,35 @@ fn oauth_endpoints() -> Vec<Endpoint> {
             "Exchanges a code or a refresh token for an access token.",
             "OAuth 2.1 §3.2",
         ),
+        endpoint(
+            POST,
+            PAR,
+            Programs,
+            "Takes an authorization request in advance.",
+            "RFC 9126",
+        ),
+        endpoint(
+            POST,
+            DEVICE_AUTHORIZATION,
+            Programs,
+            "Gives a device the codes with which a person connects it elsewhere.",
+            "RFC 8628",
+        ),
+        endpoint(
+            GET_POST,
+            DEVICE,
+            People,
+            "Where a person types the code of a device.",
+            "RFC 8628",
+        ),
         endpoint(POST, REGISTER, Programs, "Registers a client.", "RFC 7591"),
+        endpoint(
+            &["GET", "PUT", "DELETE"],
+            "/oauth/register/{client_id}",
+            Programs,
+            "A client's own registration, with its registration access token.",
+            "RFC 7592",
+        ),
         endpoint(
             POST,
             REVOKE,

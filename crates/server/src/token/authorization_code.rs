@@ -50,8 +50,7 @@ pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, T
     let redeem = RedeemCode {
         digest,
         replay_ends_grant: true,
-        refresh: (code.stay_connected && client.may_use(GrantType::RefreshToken))
-            .then_some(policy),
+        refresh: (code.stay_connected && client.may_use(GrantType::RefreshToken)).then_some(policy),
         // RFC 9449 §5: nothing else binds the refresh tokens of a client that cannot authenticate.
         dpop_jkt: key_thumbprint
             .filter(|_| !client.is_confidential())

@@ -23,7 +23,8 @@ pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, T
         return Err(TokenError::internal("a request without a resource"));
     };
     let grant = own_grant(request, &resource, ceiling);
-    let (draft, issuance) = Draft::for_grant(ctx, &grant, &targets, scopes, request.key_thumbprint(), ctx.now());
+    let (draft, issuance) =
+        Draft::for_grant(ctx, &grant, &targets, scopes, request.key_thumbprint(), ctx.now());
     request.spend().await?;
     let issue = IssueOwn {
         grant,

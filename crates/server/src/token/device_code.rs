@@ -11,7 +11,8 @@ use crate::device;
 use crate::http::error::TokenError;
 use crate::issue::Draft;
 
-const UNUSABLE: &str = "The device code is unknown, expired or already used; start a new device authorization request.";
+const UNUSABLE: &str =
+    "The device code is unknown, expired or already used; start a new device authorization request.";
 /// RFC 8628 §3.5.
 const SLOWER_BY: u32 = 5;
 
@@ -55,11 +56,7 @@ async fn poll(request: &TokenRequest<'_>, digest: &doorward_store::Digest) -> Re
     Ok(OAuthError::new(code, sentence).into())
 }
 
-async fn redeem(
-    request: &TokenRequest<'_>,
-    code: &Code,
-    grant: &Grant,
-) -> Result<TokenResponse, TokenError> {
+async fn redeem(request: &TokenRequest<'_>, code: &Code, grant: &Grant) -> Result<TokenResponse, TokenError> {
     let TokenRequest {
         ctx,
         client,

@@ -2,6 +2,7 @@
 
 mod authorization_code;
 mod client_credentials;
+mod device_code;
 mod refresh;
 mod refresh_token;
 mod request;
@@ -21,12 +22,14 @@ use doorward_store::{Grant, RefreshPolicy};
 use http::HeaderMap;
 use serde::Serialize;
 
-use crate::clients::authentication::authenticate_unspent;
+use crate::clients::authentication::{AuthenticatedClient, authenticate_unspent};
 use crate::config::Settings;
 use crate::context::Context;
 use crate::dpop;
+use crate::http::address::bucket;
 use crate::http::error::TokenError;
 use crate::http::form;
+use crate::http::request::RequestInfo;
 use crate::issue::{AccessToken, Draft};
 use crate::resources::Targets;
 use crate::routes;
@@ -88,6 +91,9 @@ impl TokenResponse {
 /// The grants of this server, by the values of `grant_type`.
 pub fn grant_types(settings: &Settings) -> Vec<GrantType> {
     let mut grants = vec![GrantType::AuthorizationCode, GrantType::RefreshToken];
+    if settings.device.enabled {
+        grants.push(GrantType::DeviceCode);
+    }
     if settings.client_credentials.enabled {
         grants.push(GrantType::ClientCredentials);
     }
@@ -98,8 +104,13 @@ pub fn grant_types(settings: &Settings) -> Vec<GrantType> {
 }
 
 /// `POST /oauth/token` (RFC 6749 §3.2).
-pub async fn endpoint(State(ctx): State<Arc<Context>>, headers: HeaderMap, body: Bytes) -> Response {
-    let mut response = match answer(&ctx, &headers, &body).await {
+pub(crate) async fn endpoint(
+    State(ctx): State<Arc<Context>>,
+    info: RequestInfo,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let mut response = match answer(&ctx, &info, &headers, &body).await {
         Ok(response) => ([(http::header::CACHE_CONTROL, "no-store")], Json(response)).into_response(),
         Err(error) => error.into_response(),
     };
@@ -107,9 +118,17 @@ pub async fn endpoint(State(ctx): State<Arc<Context>>, headers: HeaderMap, body:
     response
 }
 
-async fn answer(ctx: &Context, headers: &HeaderMap, body: &Bytes) -> Result<TokenResponse, TokenError> {
+async fn answer(
+    ctx: &Context,
+    info: &RequestInfo,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Result<TokenResponse, TokenError> {
+    ctx.limits.token_address.take(info.address)?;
     let parameters = form::parse(headers, body)?;
     let client = authenticate_unspent(ctx, headers, &parameters).await?;
+    info.note_client(client.client_id());
+    limit_client(ctx, info, &client)?;
     let proof = dpop::read(ctx, headers, routes::TOKEN)?;
     grant(&TokenRequest {
         ctx,
@@ -118,6 +137,12 @@ async fn answer(ctx: &Context, headers: &HeaderMap, body: &Bytes) -> Result<Toke
         proof: proof.as_ref(),
     })
     .await
+}
+
+/// A confidential client has one budget, a public one, whose name anybody can use, one for each address.
+fn limit_client(ctx: &Context, info: &RequestInfo, client: &AuthenticatedClient) -> Result<(), TokenError> {
+    let address = (!client.is_confidential()).then(|| bucket(info.address));
+    Ok(ctx.limits.token_client.take((client.client_id(), address))?)
 }
 
 async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, TokenError> {
@@ -146,6 +171,7 @@ async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, TokenError> 
     }
     let response = match grant_type {
         GrantType::RefreshToken => refresh_token::grant(request).await?,
+        GrantType::DeviceCode => device_code::grant(request).await?,
         GrantType::ClientCredentials => client_credentials::grant(request).await?,
         GrantType::TokenExchange => token_exchange::grant(request).await?,
         _ => authorization_code::grant(request).await?,
@@ -190,7 +216,9 @@ async fn about_person(
     targets: &Targets,
     grant: &Grant,
 ) -> Result<Draft, TokenError> {
-    let wanted = targets.iter().any(|resource| !resource.policy.person_claims.is_empty());
+    let wanted = targets
+        .iter()
+        .any(|resource| !resource.policy.person_claims.is_empty());
     if !wanted || grant.user.is_nobody() {
         return Ok(draft);
     }

@@ -33,14 +33,15 @@ pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, T
     if !presented.belongs_to(&grant, &ctx.secrets) || grant.client_id != client.client_id() {
         return Err(unusable(UNUSABLE, "not made here, or for another client"));
     }
+    // A client that runs in circles; nothing is used up.
+    ctx.limits.token_account.take((grant.user.0, &grant.client_id))?;
     let all = targets(ctx, &grant).await?;
     let targets = narrowed(parameters, &all)?;
     let scopes = narrowed_scopes(parameters, &grant, &targets)?;
     check_key(request, &grant, &targets)?;
 
     let now = ctx.now();
-    let (draft, issuance) =
-        Draft::for_grant(ctx, &grant, &targets, scopes, request.key_thumbprint(), now);
+    let (draft, issuance) = Draft::for_grant(ctx, &grant, &targets, scopes, request.key_thumbprint(), now);
     let draft = about_person(ctx, draft, &targets, &grant).await?;
     let policy = all.refresh_policy(ctx.refresh_policy());
     request.spend().await?;
