@@ -38,7 +38,9 @@ pub(super) struct Which {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct GrantBody {
     id: Uuid,
-    user: Uuid,
+    /// Absent for a client's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<Uuid>,
     subject: String,
     client_id: String,
     resource: String,
@@ -65,7 +67,7 @@ impl From<Grant> for GrantBody {
     fn from(grant: Grant) -> Self {
         Self {
             id: grant.id.0,
-            user: grant.user.0,
+            user: (!grant.user.is_nobody()).then_some(grant.user.0),
             subject: grant.subject,
             client_id: grant.client_id,
             resource: grant.resource,
