@@ -241,9 +241,9 @@ async fn without_a_target_the_audience_stays() {
     let narrower = [("resource", ""), ("scope", "mcp:read")];
     let reply = server.exchange(app, scene.subject(), &narrower, &[]).await;
     let token = access_token(&reply);
-    let narrowed = claims(&reply.json());
+    let after = claims(&reply.json());
     assert_eq!(
-        (&narrowed["aud"], &narrowed["scope"]),
+        (&after["aud"], &after["scope"]),
         (&json!(RESOURCE), &json!("mcp:read"))
     );
     for wider in ["mcp:write", "mcp:read mcp:write"] {

@@ -72,7 +72,7 @@ pub async fn machine(app: &TestApp, changes: Value) -> Machine {
         "grant_types": ["client_credentials", EXCHANGE],
         "scope": "mcp:read mcp:write search:run",
     });
-    for (name, value) in changes.as_object().cloned().unwrap_or_default() {
+    for (name, value) in members(changes) {
         metadata[name] = value;
     }
     let reply = admin(app, "POST", "/admin/clients", metadata).await;
@@ -199,7 +199,7 @@ pub fn proof_with(app: &TestApp, key: &SigningKey, changes: Value) -> String {
     let mut claims = json!({
         "jti": fresh("p"), "htm": "POST", "htu": format!("{ISSUER}{TOKEN}"), "iat": now,
     });
-    for (name, value) in changes.as_object().cloned().unwrap_or_default() {
+    for (name, value) in members(changes) {
         if value.is_null() {
             claims.as_object_mut().unwrap().remove(&name);
         } else {
@@ -212,6 +212,13 @@ pub fn proof_with(app: &TestApp, key: &SigningKey, changes: Value) -> String {
         &serde_json::to_value(key.public_jwk()).unwrap(),
         &claims,
     )
+}
+
+fn members(value: Value) -> serde_json::Map<String, Value> {
+    match value {
+        Value::Object(members) => members,
+        other => panic!("{other}"),
+    }
 }
 
 /// A good proof.

@@ -39,10 +39,7 @@ async fn an_old_secret_works_for_as_long_as_it_was_said() {
     app.wait(2);
     assert_unauthenticated(&newest.own(&app, &[]).await);
     let path = format!("/admin/clients/{}/rotate-secret", old.client_id);
-    for body in [
-        json!({"overlap_seconds": 2_592_001}),
-        json!({"overlap": "1d"}),
-    ] {
+    for body in [json!({"overlap_seconds": 2_592_001}), json!({"overlap": "1d"})] {
         let refused = admin(&app, "POST", &path, body).await;
         assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{refused:?}");
     }
