@@ -38,7 +38,9 @@ pub(super) struct Which {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct GrantBody {
     id: Uuid,
-    user: Uuid,
+    /// Absent for a client's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<Uuid>,
     subject: String,
     client_id: String,
     resource: String,
@@ -70,7 +72,7 @@ impl GrantBody {
             grant.state == GrantState::Active && grant.refresh_expires_at.is_some_and(|end| end <= now);
         Self {
             id: grant.id.0,
-            user: grant.user.0,
+            user: (!grant.user.is_nobody()).then_some(grant.user.0),
             subject: grant.subject,
             client_id: grant.client_id,
             resource: grant.resource,

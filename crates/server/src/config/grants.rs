@@ -25,7 +25,7 @@ section! {
 }
 
 section! {
-    /// Tokens that are bound to a key of the client (DPoP, RFC 9449).
+    /// Tokens that are bound to a key of the client (`DPoP`, RFC 9449).
     pub struct Dpop in "dpop" {
         /// Whether proofs are read and tokens bound; without it every token is a bearer token.
         enabled: bool = true,

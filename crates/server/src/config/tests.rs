@@ -77,6 +77,13 @@ fn other_values() -> Vec<(&'static str, &'static str, &'static str)> {
             r#"["https://a.example/cb"]"#,
             "https://a.example/cb",
         ),
+        ("client_credentials.enabled", "false", "false"),
+        ("token_exchange.enabled", "false", "false"),
+        ("token_exchange.max_depth", "3", "3"),
+        ("dpop.enabled", "false", "false"),
+        ("dpop.algorithms", r#"["ES256", "EdDSA"]"#, "ES256, EdDSA"),
+        ("dpop.proof_lifetime", r#""2m""#, "2m"),
+        ("dpop.require_nonce", "true", "true"),
         ("login.free_attempts", "3", "3"),
         ("login.first_wait", r#""5s""#, "5s"),
         ("login.longest_wait", r#""5m""#, "5m"),
@@ -88,6 +95,8 @@ fn other_values() -> Vec<(&'static str, &'static str, &'static str)> {
             r#"["https://app.example"]"#,
             "https://app.example",
         ),
+        ("events.max_connections", "7", "7"),
+        ("events.connection_ttl", r#""10m""#, "10m"),
         ("observability.log_format", r#""json""#, "json"),
         ("observability.log_level", r#""debug""#, "debug"),
     ]
@@ -202,7 +211,7 @@ fn a_secret_is_read_from_its_file_and_never_shown() {
 #[test]
 fn unknown_keys_are_refused_with_the_nearest_name_line_and_caret() {
     let text = refusal(
-        "[tokens]\ncode_ttl = \"60s\"\nacess_ttl = \"5m\"\n\n[dpop]\nenabled = true\n",
+        "[tokens]\ncode_ttl = \"60s\"\nacess_ttl = \"5m\"\n\n[dpob]\nenabled = true\n",
         &[],
     );
     insta::assert_snapshot!(text, @r#"
@@ -211,9 +220,9 @@ fn unknown_keys_are_refused_with_the_nearest_name_line_and_caret() {
       |
     3 | acess_ttl = "5m"
       | ^^^^^^^^^
-    FILE:5:2: there is no section `dpop`; there are server, admin, storage, keys, tokens, registration, login, session, cors, observability
+    FILE:5:2: there is no section `dpob`; did you mean `dpop`?
       |
-    5 | [dpop]
+    5 | [dpob]
       |  ^^^^
     "#);
 }

@@ -33,9 +33,9 @@ pub async fn is_live(ctx: &Context, claims: &AccessTokenClaims) -> Result<bool, 
     };
     // An exchanged token rests on two clients: the one that holds it, and the one that the person allowed.
     let exchanged = grant.client_id != claims.client_id;
-    let stands = !is_disabled(ctx, &claims.client_id).await?
-        && !(exchanged && is_disabled(ctx, &grant.client_id).await?);
-    Ok(stands && grant.state == GrantState::Active)
+    let fallen = is_disabled(ctx, &claims.client_id).await?
+        || (exchanged && is_disabled(ctx, &grant.client_id).await?);
+    Ok(!fallen && grant.state == GrantState::Active)
 }
 
 async fn is_disabled(ctx: &Context, client_id: &str) -> Result<bool, StoreError> {

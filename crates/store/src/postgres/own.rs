@@ -2,9 +2,11 @@
 
 use doorward_oauth::time::UnixSeconds;
 use tokio_postgres::types::ToSql;
+use uuid::Uuid;
 
 use super::errors::{Fallible, Fault};
 use super::statements::{Connection, find as row, run, statements};
+use super::values::only;
 use super::work::lock;
 use super::{PostgresStore, clients, grants, issuances, resources};
 use crate::rules::own::{Standing, TOUCH_EVERY, refuse_incoherent};
@@ -70,7 +72,8 @@ async fn issue_at_once(db: &Connection, issue: &IssueOwn) -> Fallible<Option<Gra
         &issuance.expires_at.0,
         &revoked_at,
     ];
-    row(db, ISSUE_AT_ONCE, &params, |columns| columns.grant()).await
+    let id = row(db, ISSUE_AT_ONCE, &params, only::<Uuid>).await?;
+    Ok(id.map(GrantId))
 }
 
 /// `lost`: the answer to an earlier attempt of this very call may have been lost.
@@ -87,17 +90,14 @@ async fn issue_by_steps(db: &Connection, issue: &IssueOwn, lost: bool) -> Fallib
         .map(String::as_str)
         .join("\0");
     lock(db, &[sha256(name.as_bytes())]).await?;
-    let id = match find(db, grant).await? {
-        Some(standing) => {
-            if standing.needs_touch(issue) {
-                touch(db, &standing, grant, issue.now).await?;
-            }
-            standing.id
+    let id = if let Some(standing) = find(db, grant).await? {
+        if standing.needs_touch(issue) {
+            touch(db, &standing, grant, issue.now).await?;
         }
-        None => {
-            insert(db, grant).await?;
-            grant.id
-        }
+        standing.id
+    } else {
+        insert(db, grant).await?;
+        grant.id
     };
     let issuance = Issuance {
         grant: id,

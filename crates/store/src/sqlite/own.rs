@@ -28,17 +28,14 @@ pub(super) fn issue(db: &Connection, issue: &IssueOwn) -> Result<OwnOutcome> {
     if !resources::exists(db, &grant.resource)? {
         return Ok(OwnOutcome::ResourceGone);
     }
-    let id = match find(db, grant)? {
-        Some(standing) => {
-            if standing.needs_touch(issue) {
-                touch(db, &standing, grant, issue.now)?;
-            }
-            standing.id
+    let id = if let Some(standing) = find(db, grant)? {
+        if standing.needs_touch(issue) {
+            touch(db, &standing, grant, issue.now)?;
         }
-        None => {
-            insert(db, grant)?;
-            grant.id
-        }
+        standing.id
+    } else {
+        insert(db, grant)?;
+        grant.id
     };
     let issuance = Issuance {
         grant: id,

@@ -170,7 +170,7 @@ pub(crate) async fn a_token_that_would_grow_is_invalid(opened: Opened) {
     };
     for exchange in [
         grown(|issuance| issuance.expires_at = issuance.expires_at + Duration::from_secs(1)),
-        grown(|issuance| issuance.subject = "somebody".to_owned()),
+        grown(|issuance| "somebody".clone_into(&mut issuance.subject)),
         grown(|issuance| issuance.scopes = scopes("files:read files:write")),
         grown(|issuance| issuance.grant = doorward_store::GrantId(uuid::Uuid::from_u128(1))),
     ] {

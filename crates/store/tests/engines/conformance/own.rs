@@ -128,7 +128,7 @@ pub(crate) async fn an_incoherent_own_grant_is_invalid(opened: Opened) {
     let mut pending = own(0);
     pending.grant.state = GrantState::Pending;
     let mut of_another = own(0);
-    of_another.issuance.subject = "somebody".to_owned();
+    "somebody".clone_into(&mut of_another.issuance.subject);
     for issue in [of_a_person, pending, of_another] {
         assert!(matches!(
             scene.store.issue_own(issue).await,
