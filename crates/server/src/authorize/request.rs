@@ -164,7 +164,8 @@ impl AuthorizationRequest {
 
 /// RFC 9126 §5, §6: who has to send requests in advance does not get away without.
 fn refuse_front_channel(ctx: &Context, client: &Client) -> Result<(), OAuthError> {
-    if ctx.settings.par.required || client.metadata.require_pushed_authorization_requests {
+    let par = &ctx.settings.par;
+    if par.enabled && (par.required || client.metadata.require_pushed_authorization_requests) {
         return Err(invalid_request(
             "Authorization requests have to be pushed (RFC 9126): post the parameters to pushed_authorization_request_endpoint and send the request_uri.",
         ));

@@ -43,7 +43,14 @@ fn house_with(settings: &Settings) -> House {
     };
     let fetcher = Fetcher::new(policy, Arc::clone(&shared)).unwrap();
     let issuer = Issuer::parse("http://localhost:9000").unwrap();
-    let directory = Directory::new(settings, &issuer, Arc::clone(&store), fetcher, shared);
+    let directory = Directory::new(
+        settings,
+        &issuer,
+        Arc::clone(&store),
+        fetcher,
+        shared,
+        &crate::http::metrics::Metrics::new(),
+    );
     House {
         store,
         clock,

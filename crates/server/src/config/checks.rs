@@ -174,9 +174,6 @@ fn check_times(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
         login.longest_wait,
         Span::days(7),
     );
-    if settings.par.required && !settings.par.enabled {
-        refuse("par.required", "needs `par.enabled`".to_owned());
-    }
     if login.free_attempts == 0 {
         refuse("login.free_attempts", "must be at least 1".to_owned());
     }

@@ -8,7 +8,7 @@ section! {
     pub struct Par in "par" {
         /// Whether the endpoint is there.
         enabled: bool = true,
-        /// Whether every authorization request has to be sent in advance.
+        /// Whether every authorization request has to be sent in advance; says nothing where the endpoint is not.
         required: bool = false,
         /// How long a request that was sent in advance can be used.
         request_ttl: Span = Span::seconds(90),

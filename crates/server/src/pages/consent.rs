@@ -125,6 +125,20 @@ impl ConsentPage {
     }
 
     #[cfg(test)]
+    pub(crate) fn of_device() -> Self {
+        Self {
+            redirect_host: String::new(),
+            device: Some(ConsentDevice {
+                user_code: "BDFG-HJKL".to_owned(),
+                address: "192.0.2.1".to_owned(),
+            }),
+            may_hand_over: false,
+            warning: Some(ConsentWarning::Device),
+            ..Self::sample()
+        }
+    }
+
+    #[cfg(test)]
     pub(crate) fn sample() -> Self {
         let scope = |name: &str, description: &str| ConsentScope {
             name: name.to_owned(),
