@@ -76,6 +76,26 @@ pub(super) struct PolicyBody {
     exchange_clients: Vec<String>,
 }
 
+/// What changes of a policy. Absent members stay.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PolicyChange {
+    dpop_bound_access_tokens_required: Option<bool>,
+    exchange_clients: Option<Vec<String>>,
+}
+
+impl PolicyChange {
+    fn of(self, policy: ResourcePolicy) -> PolicyBody {
+        let before = PolicyBody::from(policy);
+        PolicyBody {
+            dpop_bound_access_tokens_required: self
+                .dpop_bound_access_tokens_required
+                .unwrap_or(before.dpop_bound_access_tokens_required),
+            exchange_clients: self.exchange_clients.unwrap_or(before.exchange_clients),
+        }
+    }
+}
+
 impl From<ResourcePolicy> for PolicyBody {
     fn from(policy: ResourcePolicy) -> Self {
         Self {
@@ -95,8 +115,8 @@ const fn mint() -> BackendKind {
 pub(super) struct ResourceChange {
     display_name: Option<String>,
     scopes: Option<Vec<ScopeBody>>,
-    /// The whole of it: members that are left out go back to their defaults.
-    policy: Option<PolicyBody>,
+    /// What its tokens have to be.
+    policy: Option<PolicyChange>,
 }
 
 /// A resource.
@@ -211,7 +231,7 @@ pub(super) async fn update(
         resource.scopes = scopes(changed)?;
     }
     if let Some(changed) = change.policy {
-        resource.policy = policy(&ctx, changed)?;
+        resource.policy = policy(&ctx, changed.of(resource.policy))?;
     }
     resource.updated_at = ctx.now();
     ctx.store.update_resource(resource.clone()).await?;
