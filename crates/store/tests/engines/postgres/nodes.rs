@@ -8,7 +8,8 @@ use doorward_store::{
     ApprovalOutcome, ClientSource, LoginThrottle, RedeemOutcome, RotateOutcome, Store, ThrottlePolicy,
 };
 
-use super::cluster::{Database, database, empty_database};
+use super::cluster::{Database, empty_database};
+use super::template::database;
 use crate::conformance::scene::{Opened, Scene, at, at_once, client, consent, redemption, rotation, scopes};
 
 const CALLERS: usize = 60;
