@@ -3,4 +3,5 @@
 pub mod beside;
 pub mod cpu;
 pub mod floor;
+pub mod issuer;
 pub mod spread;

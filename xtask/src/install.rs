@@ -19,12 +19,21 @@ pub(crate) const PYTHON_GENERATIONS: [&str; 2] = ["v1", "v2"];
 
 /// Installs the clients and servers of the end-to-end suites where they are missing or outdated.
 pub(crate) fn clients() -> Result<()> {
-    let has_venv = works("python3", &["-c", "import venv, ensurepip"]);
-    system_packages(&[("python3-venv", has_venv), ("npm", works("npm", &["--version"]))])?;
+    venv()?;
+    system_packages(&[("npm", works("npm", &["--version"]))])?;
     for generation in PYTHON_GENERATIONS {
-        python(generation)?;
+        let requirements = root().join(format!("e2e/requirements-{generation}.txt"));
+        environment(&environment_home(generation), &[requirements])?;
     }
     npm()
+}
+
+/// Debian's Python has no virtual environments by itself.
+pub(crate) fn venv() -> Result<()> {
+    system_packages(&[(
+        "python3-venv",
+        works("python3", &["-c", "import venv, ensurepip"]),
+    )])
 }
 
 pub(crate) fn chromium() -> Result<()> {
@@ -70,7 +79,11 @@ pub(crate) fn cargo_deny() -> Result<PathBuf> {
 }
 
 pub(crate) fn interpreter(generation: &str) -> PathBuf {
-    e2e().join(format!("py-{generation}/bin/python"))
+    environment_home(generation).join("bin/python")
+}
+
+fn environment_home(generation: &str) -> PathBuf {
+    e2e().join(format!("py-{generation}"))
 }
 
 /// The Node that came as an npm package: systems ship older ones.
@@ -107,16 +120,20 @@ fn system_packages(wanted: &[(&str, bool)]) -> Result<()> {
     run(install.env("DEBIAN_FRONTEND", "noninteractive"))
 }
 
-fn python(generation: &str) -> Result<()> {
-    let requirements = root().join(format!("e2e/requirements-{generation}.txt"));
-    let home = e2e().join(format!("py-{generation}"));
-    once(&home, &fs::read_to_string(&requirements)?, || {
-        eprintln!("installing the Python packages of {}", requirements.display());
-        run(Command::new("python3").args(["-m", "venv"]).arg(&home))?;
-        let mut pip = Command::new(interpreter(generation));
+/// A virtual environment with what the first of the files asks for. The others are those that it names.
+pub(crate) fn environment(home: &Path, requirements: &[PathBuf]) -> Result<()> {
+    let mut made_from = String::new();
+    for file in requirements {
+        made_from += &fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    }
+    let asked = requirements.first().context("no file of requirements")?;
+    once(home, &made_from, || {
+        eprintln!("installing the Python packages of {}", asked.display());
+        run(Command::new("python3").args(["-m", "venv"]).arg(home))?;
+        let mut pip = Command::new(home.join("bin/python"));
         run(pip
             .args(["-m", "pip", "install", "--quiet", "--requirement"])
-            .arg(&requirements))
+            .arg(asked))
     })
 }
 
@@ -148,7 +165,7 @@ fn npm() -> Result<()> {
 }
 
 /// Fills a folder once for each state of what it is made from.
-fn once(home: &Path, made_from: &str, fill: impl FnOnce() -> Result<()>) -> Result<()> {
+pub(crate) fn once(home: &Path, made_from: &str, fill: impl FnOnce() -> Result<()>) -> Result<()> {
     let stamp = home.join(".made-from");
     if fs::read_to_string(&stamp).is_ok_and(|last| last == made_from) {
         return Ok(());

@@ -5,12 +5,14 @@
     reason = "a command-line tool talks to its terminal"
 )]
 
+mod bench;
 mod browser;
 mod checks;
 mod docs;
 mod e2e;
 mod install;
 mod process;
+mod python;
 mod suite;
 mod workspace;
 
@@ -35,6 +37,8 @@ enum Chore {
         #[arg(long, value_enum, value_delimiter = ',', value_name = "SUITE")]
         only: Vec<Suite>,
     },
+    /// Measures the check of an access token beside the bare signature and other libraries, and prints a report
+    Bench,
     /// Writes the pages of the book that come from the code
     Docs,
 }
@@ -43,12 +47,17 @@ fn main() -> ExitCode {
     match Arguments::parse().chore {
         Chore::Test { only } if only.is_empty() => run_suites(&Suite::ALL),
         Chore::Test { only } => run_suites(&only),
-        Chore::Docs => match docs::regenerate() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("{error:#}");
-                ExitCode::FAILURE
-            }
-        },
+        Chore::Bench => done(bench::run_all()),
+        Chore::Docs => done(docs::regenerate()),
+    }
+}
+
+fn done(outcome: anyhow::Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::process::Stopwatch;
-use crate::{browser, checks, docs, e2e};
+use crate::{browser, checks, docs, e2e, python};
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Suite {
@@ -20,6 +20,8 @@ pub(crate) enum Suite {
     Deny,
     /// MCP clients written elsewhere, against the built server
     E2e,
+    /// The guard for Python, FastMCP's own tests with it, every example, and the same answers from every framework
+    Python,
     /// Login and consent in Chromium
     Browser,
     /// API documentation, generated pages, links, and the tutorial, which is run
@@ -27,13 +29,14 @@ pub(crate) enum Suite {
 }
 
 impl Suite {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Fmt,
         Self::Clippy,
         Self::Unit,
         Self::Deny,
         Self::Docs,
         Self::E2e,
+        Self::Python,
         Self::Browser,
     ];
 
@@ -44,6 +47,7 @@ impl Suite {
             Self::Unit => "unit",
             Self::Deny => "deny",
             Self::E2e => "e2e",
+            Self::Python => "python",
             Self::Browser => "browser",
             Self::Docs => "docs",
         }
@@ -56,6 +60,7 @@ impl Suite {
             Self::Unit => checks::unit(),
             Self::Deny => checks::deny(),
             Self::E2e => e2e::run(),
+            Self::Python => python::run(),
             Self::Browser => browser::run(),
             Self::Docs => docs::suite(),
         }

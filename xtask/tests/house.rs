@@ -36,7 +36,18 @@ const ARROWS: &[(&str, &[&str])] = &[
             "doorward-jose",
         ],
     ),
+    (
+        "doorward-python",
+        &[
+            "doorward-guard",
+            "doorward-fetch",
+            "doorward-oauth",
+            "doorward-jose",
+        ],
+    ),
     ("example-basic", &["doorward-guard"]),
+    ("example-embedded", &["doorward-server", "doorward-guard"]),
+    ("example-guard", &["doorward-guard"]),
     (
         "doorward-bench",
         &[

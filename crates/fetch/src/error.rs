@@ -33,6 +33,9 @@ pub enum FetchError {
     /// The content type is neither `application/json` nor `…+json`.
     #[error("the answer is not declared as JSON")]
     NotJson,
+    /// The content type is not `text/event-stream`.
+    #[error("the answer is not declared as an event stream")]
+    NotAnEventStream,
     /// The body is compressed although only `identity` was asked for.
     #[error("the answer is compressed")]
     Encoded,

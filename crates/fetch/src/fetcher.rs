@@ -5,20 +5,17 @@ use doorward_oauth::time::{Clock, UnixSeconds};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use quick_cache::sync::Cache;
-use reqwest::Client;
-use reqwest::redirect::Policy as RedirectPolicy;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::cache::{Entry, Fetched};
+use crate::client::Clients;
 use crate::error::FetchError;
+use crate::form::{FormAnswer, FormRequest};
 use crate::policy::{FetchPolicy, Limits};
 use crate::request::{self, Answer};
-use crate::resolver::{Guarded, Resolver, SystemResolver};
+use crate::resolver::{Resolver, SystemResolver};
+use crate::stream::{EventStream, StreamRequest};
 use crate::target::Target;
-use crate::tls;
-
-/// More response headers than this end a request.
-const MAX_HEADERS: usize = 64;
 
 /// Hosts without a request are forgotten when the table reaches this size.
 const IDLE_HOSTS: usize = 256;
@@ -33,7 +30,7 @@ pub struct Fetcher {
 }
 
 struct Inner {
-    client: Client,
+    clients: Clients,
     policy: Arc<FetchPolicy>,
     clock: Arc<dyn Clock>,
     cache: Cache<Key, Entry>,
@@ -59,10 +56,10 @@ impl Key {
 }
 
 impl Fetcher {
-    /// A fetcher that uses the system's resolver. Reads the system's certificates and the policy's CA file.
+    /// A fetcher that uses the system's resolver. Reads the system's certificates and the policy's.
     ///
     /// # Errors
-    /// [`FetchError::Setup`] when the CA file cannot be read or the HTTP client not be built.
+    /// [`FetchError::Setup`] when the policy's certificates cannot be read or the HTTP client not be built.
     pub fn new(policy: FetchPolicy, clock: Arc<dyn Clock>) -> Result<Self, FetchError> {
         Self::with_resolver(policy, clock, Arc::new(SystemResolver))
     }
@@ -71,40 +68,14 @@ impl Fetcher {
     ///
     /// # Errors
     /// As [`Fetcher::new`].
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one place for what others chose to have fetched"
-    )]
     pub fn with_resolver(
         policy: FetchPolicy,
         clock: Arc<dyn Clock>,
         resolver: Arc<dyn Resolver>,
     ) -> Result<Self, FetchError> {
         let policy = Arc::new(policy);
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls::client_config(&policy)?)
-            .dns_resolver(Arc::new(Guarded {
-                resolver,
-                policy: policy.clone(),
-            }))
-            .redirect(RedirectPolicy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .referer(false)
-            // On by default where another crate of the program has turned on reqwest's features.
-            .no_gzip()
-            .no_brotli()
-            .no_zstd()
-            .no_deflate()
-            .user_agent(&policy.user_agent)
-            .http1_only()
-            .http1_max_headers(MAX_HEADERS)
-            // A connection that is kept would be reused for a name without asking where the name points now.
-            .pool_max_idle_per_host(0)
-            .build()
-            .map_err(|error| FetchError::Setup(error.to_string()))?;
         let inner = Inner {
-            client,
+            clients: Clients::new(&policy, resolver)?,
             clock,
             cache: Cache::new(policy.cache_entries),
             flights: Mutex::default(),
@@ -146,6 +117,40 @@ impl Fetcher {
         let target = Target::parse(url, &self.inner.policy)?;
         self.join_flight(Key::new(url, limits), target, limits, false)
             .await
+    }
+
+    /// Posts a form, once, and returns the answer whatever its status. Nothing is cached or shared; the
+    /// exchange ends when the caller goes away. Of `limits`, `max_body` and `timeout` count.
+    ///
+    /// # Errors
+    /// Every [`FetchError`] but [`FetchError::Setup`], [`FetchError::Status`] and [`FetchError::NotJson`].
+    pub async fn post_form(&self, form: FormRequest<'_>, limits: &Limits) -> Result<FormAnswer, FetchError> {
+        let inner = &self.inner;
+        let target = Target::parse(form.url, &inner.policy)?;
+        let exchange = async {
+            let _slots = inner.slots(&target).await?;
+            let route = inner.clients.route(&target).await?;
+            request::post(route, &inner.policy, &target, &form, limits).await
+        };
+        let answer = tokio::time::timeout(limits.timeout, exchange).await;
+        answer.unwrap_or(Err(FetchError::Timeout))
+    }
+
+    /// Asks for server-sent events, and returns the body as soon as the head of the answer is good. Nothing is cached or
+    /// shared, and once the head is there the stream takes no slot: the caller bounds how many there are.
+    ///
+    /// # Errors
+    /// Every [`FetchError`] but [`FetchError::Setup`], [`FetchError::NotJson`] and [`FetchError::TooLarge`].
+    pub async fn get_stream(&self, request: StreamRequest<'_>) -> Result<EventStream, FetchError> {
+        let inner = &self.inner;
+        let target = Target::parse(request.url, &inner.policy)?;
+        let head = async {
+            let _slots = inner.slots(&target).await?;
+            let route = inner.clients.route(&target).await?;
+            request::open(route, &inner.policy, &target, &request).await
+        };
+        let answer = tokio::time::timeout(request.head_timeout, head).await;
+        answer.unwrap_or(Err(FetchError::Timeout))
     }
 
     /// The caller found the document to be useless: keep it no longer than a failure.
@@ -252,11 +257,10 @@ impl Inner {
         known: Option<&Fetched>,
         limits: &Limits,
     ) -> Result<Answer, FetchError> {
-        // The host's slot first: those who queue for a slow host must not hold the slots of all.
-        let _host_slot = acquire(self.host_slots(target)).await?;
-        let _slot = acquire(self.slots.clone()).await?;
+        let _slots = self.slots(target).await?;
         let etag = known.and_then(|document| document.etag.as_deref());
-        request::get(&self.client, &self.policy, target, etag, limits).await
+        let route = self.clients.route(target).await?;
+        request::get(route, &self.policy, target, etag, limits).await
     }
 
     fn keep(&self, key: &Key, answer: Answer, known: Option<&Fetched>, now: UnixSeconds) -> Outcome {
@@ -286,6 +290,13 @@ impl Inner {
             self.cache.remove(key);
         }
         Ok(document)
+    }
+
+    /// The right to one request.
+    async fn slots(&self, target: &Target) -> Result<[OwnedSemaphorePermit; 2], FetchError> {
+        // The host's slot first: those who queue for a slow host must not hold the slots of all.
+        let host_slot = acquire(self.host_slots(target)).await?;
+        Ok([host_slot, acquire(self.slots.clone()).await?])
     }
 
     fn host_slots(&self, target: &Target) -> Arc<Semaphore> {

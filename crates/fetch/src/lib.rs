@@ -1,13 +1,13 @@
 //! Outbound HTTP to addresses that others chose: client ID metadata documents, key sets, server metadata.
 //!
 //! A URL that a stranger hands in must not become a way into the network this process stands in. So:
-//! `https` only, no redirects, no proxy, no cookies, one connection a request; the port is 443 or an
+//! `https` only, no redirects, no proxy unless the operator names one ([`FetchPolicy::proxy`]), no cookies, one connection a request; the port is 443 or an
 //! unprivileged one that no well-known other protocol uses; the host's addresses are checked **inside**
 //! the resolver of the HTTP client, so that the checked address is the connected address, and every
 //! answer must be public ([`is_public_address`]). The answer is bounded in time and size and must be JSON.
 //!
 //! What came back is cached as HTTP says, within bounds; failures for a few seconds. Many callers who want
-//! the same document make one request.
+//! the same document make one request. Forms ([`Fetcher::post_form`]) go the same guarded way, each exactly once.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), doorward_fetch::FetchError> {
@@ -25,11 +25,14 @@
 
 mod address;
 mod cache;
+mod client;
 mod error;
 mod fetcher;
+mod form;
 mod policy;
 mod request;
 mod resolver;
+mod stream;
 mod target;
 mod tls;
 
@@ -37,5 +40,7 @@ pub use address::is_public_address;
 pub use cache::Fetched;
 pub use error::FetchError;
 pub use fetcher::Fetcher;
-pub use policy::{AllowedHost, FetchPolicy, InvalidAllowedHost, Limits};
+pub use form::{FormAnswer, FormRequest};
+pub use policy::{AllowedHost, FetchPolicy, InvalidAllowedHost, InvalidProxy, Limits, Proxy};
 pub use resolver::{Resolver, SystemResolver};
+pub use stream::{EventStream, StreamRequest};

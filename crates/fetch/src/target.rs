@@ -75,18 +75,13 @@ impl Target {
                 .then_some(())
                 .ok_or(FetchError::InvalidUrl("its port is not allowed"));
         }
-        if self.url.scheme() != "https" {
+        let http = self.url.scheme() == "http";
+        let mut allowed = policy.allowed_hosts.iter().filter(|a| a.host == self.host);
+        if http && !allowed.clone().any(|allowed| allowed.http) {
             return Err(FetchError::InvalidUrl("its scheme is not https"));
         }
-        if policy
-            .allowed_hosts
-            .iter()
-            .any(|allowed| allowed.host == self.host)
-        {
-            let exact = policy
-                .allowed_hosts
-                .iter()
-                .any(|a| a.host == self.host && a.port == self.port);
+        if policy.allows(&self.host) {
+            let exact = allowed.any(|allowed| allowed.port == self.port && allowed.http == http);
             return exact
                 .then_some(())
                 .ok_or_else(|| FetchError::Blocked(self.host.clone()));
@@ -110,14 +105,19 @@ impl Target {
         }
     }
 
-    fn is_loopback(&self) -> bool {
+    /// Whether the host is a name, which has to be resolved.
+    pub(crate) fn is_name(&self) -> bool {
+        self.address().is_none()
+    }
+
+    pub(crate) fn is_loopback(&self) -> bool {
         self.host == "localhost" || self.address().is_some_and(is_loopback_address)
     }
 }
 
 /// Whether the addresses that a host name (or the peer of a connection) turned out to have may be used.
 pub(crate) fn address_is_allowed(host: &str, address: IpAddr, policy: &FetchPolicy) -> bool {
-    if policy.allowed_hosts.iter().any(|allowed| allowed.host == host) {
+    if policy.allows(host) {
         return true;
     }
     if is_loopback_address(address) {

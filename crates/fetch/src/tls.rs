@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
@@ -10,7 +10,7 @@ use crate::error::FetchError;
 use crate::policy::FetchPolicy;
 
 /// TLS by rustls on aws-lc-rs, handed in rather than taken from the process: an embedding program may have
-/// installed another provider. Trusts the system's certificates and those of `ca_file`.
+/// installed another provider. Trusts the system's certificates and those of the policy.
 pub(crate) fn client_config(policy: &FetchPolicy) -> Result<ClientConfig, FetchError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let extra = extra_roots(policy)?;
@@ -46,17 +46,35 @@ fn verifier(
 }
 
 fn extra_roots(policy: &FetchPolicy) -> Result<Vec<CertificateDer<'static>>, FetchError> {
-    let Some(path) = &policy.ca_file else {
-        return Ok(Vec::new());
-    };
-    let unreadable =
-        |error: &dyn std::fmt::Display| FetchError::Setup(format!("{}: {error}", path.display()));
-    let roots: Vec<_> = CertificateDer::pem_file_iter(path)
-        .map_err(|error| unreadable(&error))?
-        .collect::<Result<_, _>>()
-        .map_err(|error| unreadable(&error))?;
-    if roots.is_empty() {
-        return Err(unreadable(&"the file has no certificate in PEM form"));
+    let mut roots = Vec::new();
+    if let Some(path) = &policy.ca_file {
+        let name = path.display().to_string();
+        let file = CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&name, &error))?;
+        roots.extend(certificates(&name, file)?);
+    }
+    for text in &policy.root_certificates {
+        let name = "the root certificates";
+        roots.extend(certificates(
+            name,
+            CertificateDer::pem_slice_iter(text.as_bytes()),
+        )?);
     }
     Ok(roots)
+}
+
+fn certificates(
+    name: &str,
+    found: impl Iterator<Item = Result<CertificateDer<'static>, pem::Error>>,
+) -> Result<Vec<CertificateDer<'static>>, FetchError> {
+    let found: Vec<_> = found
+        .collect::<Result<_, _>>()
+        .map_err(|error| unreadable(name, &error))?;
+    if found.is_empty() {
+        return Err(unreadable(name, &"no certificate in PEM form"));
+    }
+    Ok(found)
+}
+
+fn unreadable(name: &str, error: &dyn std::fmt::Display) -> FetchError {
+    FetchError::Setup(format!("{name}: {error}"))
 }

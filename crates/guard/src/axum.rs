@@ -67,6 +67,6 @@ impl IntoResponse for NotGuarded {
 
 impl IntoResponse for MissingScope {
     fn into_response(self) -> Response<Body> {
-        self.response().map(Body::new)
+        self.response().map(Body::from)
     }
 }

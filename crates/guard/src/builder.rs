@@ -1,115 +1,59 @@
 //! How a guard is put together.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+mod build;
+mod error;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_fetch::FetchError;
 use doorward_jose::Algorithm;
-use doorward_oauth::issuer::{Issuer, IssuerError};
-use doorward_oauth::resource::{ResourceUri, ResourceUriError};
-use doorward_oauth::scope::{Scope, ScopeError, ScopeSet};
 use doorward_oauth::time::{Clock, SystemClock};
 
-use crate::challenge::Challenges;
+use crate::audit::AuditHook;
+use crate::client::ClientSettings;
 use crate::dpop::DpopSettings;
-use crate::fetch::{Fetch, HttpFetch};
-use crate::guard::{Guard, Inner};
-use crate::keys::{Discovery, KeyPolicy, Keys};
-use crate::metadata::Metadata;
-use crate::origin::{self, Origins};
-use crate::refusal::ErrorIds;
-use crate::sessions::Sessions;
-use crate::token_cache::TokenCache;
-use crate::verify::Verifier;
+use crate::fetch::Fetch;
+use crate::keys::KeyPolicy;
+use crate::login::LoginPolicy;
+use crate::revocation::Revocation;
+use crate::scopes::ScopeSettings;
+use crate::trust::TrustSettings;
+
+pub(crate) use build::scope_set;
+pub use error::BuildError;
 
 /// The longest clock skew that can be asked for.
 const MAX_SKEW: Duration = Duration::from_mins(1);
 
-/// Why a guard cannot be built. Says what to change.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// The issuer is no issuer identifier.
-    #[error("the issuer `{issuer}` cannot be used: {reason}")]
-    Issuer {
-        /// As given.
-        issuer: String,
-        /// What is wrong with it.
-        #[source]
-        reason: IssuerError,
-    },
-    /// The resource is no resource identifier.
-    #[error("the resource `{resource}` cannot be used: {reason}")]
-    Resource {
-        /// As given.
-        resource: String,
-        /// What is wrong with it.
-        #[source]
-        reason: ResourceUriError,
-    },
-    /// The resource's path holds what routers take for a pattern, so that its metadata cannot be served there.
-    #[error(
-        "the path of the resource `{0}` has a segment that begins with `:` or `*`, or holds `{{` or `}}`; choose a plain path such as /mcp"
-    )]
-    ResourcePath(String),
-    /// A scope is no scope token.
-    #[error("the scope `{scope}` cannot be used: {reason}")]
-    Scope {
-        /// As given.
-        scope: String,
-        /// What is wrong with it.
-        #[source]
-        reason: ScopeError,
-    },
-    /// `offline_access` asks the authorization server for refresh tokens; a resource does not deal with it.
-    #[error("`offline_access` is not a scope of a resource; leave it out, clients ask for it by themselves")]
-    OfflineAccess,
-    /// An allowed origin is no origin.
-    #[error("the origin `{0}` cannot be used; write it like https://app.example or http://localhost:3000")]
-    Origin(String),
-    /// No algorithm is left that could be accepted.
-    #[error("at least one signature algorithm must be allowed")]
-    NoAlgorithm,
-    /// The clock skew is longer than a minute.
-    #[error("the clock skew must be 60 seconds or less; let the machine follow a time server instead")]
-    ClockSkew,
-    /// A proof must be allowed some age.
-    #[error(
-        "proofs must be accepted for at least one second and at most an hour; 300 s and 60 s ahead are usual"
-    )]
-    DpopWindow,
-    /// The system has no random bytes.
-    #[error("no random bytes for DPoP nonces; give their keys with `dpop_nonce_keys`")]
-    Random,
-    /// The HTTP client could not be set up.
-    #[error("the HTTP client could not be set up: {0}")]
-    Fetch(#[from] FetchError),
-}
-
 /// Builds a [`Guard`]. Made by [`Guard::builder`].
 pub struct GuardBuilder {
-    issuer: String,
-    resource: String,
-    scopes: Vec<String>,
-    required_scopes: Vec<String>,
-    tool_scopes: Vec<(String, Vec<String>)>,
-    resource_name: Option<String>,
-    documentation: Option<String>,
-    root_metadata: bool,
-    origins: Vec<String>,
-    algorithms: Vec<Algorithm>,
-    skew: Duration,
-    max_body: usize,
-    token_cache: usize,
-    bind_sessions: bool,
-    max_sessions: usize,
-    session_idle: Duration,
-    keys: KeyPolicy,
-    clock: Arc<dyn Clock>,
-    fetch: Option<Arc<dyn Fetch>>,
+    pub(crate) issuer: String,
+    pub(crate) resource: String,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) required_scopes: Vec<String>,
+    pub(crate) scope_settings: ScopeSettings,
+    pub(crate) login: LoginPolicy,
+    pub(crate) revocation: Revocation,
+    pub(crate) audit: Option<Arc<dyn AuditHook>>,
+    pub(crate) end_streams: bool,
+    pub(crate) resource_name: Option<String>,
+    pub(crate) documentation: Option<String>,
+    pub(crate) metadata_url: Option<String>,
+    pub(crate) root_metadata: bool,
+    pub(crate) origins: Vec<String>,
+    pub(crate) algorithms: Vec<Algorithm>,
+    pub(crate) skew: Duration,
+    pub(crate) max_body: usize,
+    pub(crate) token_cache: usize,
+    pub(crate) bind_sessions: bool,
+    pub(crate) max_sessions: usize,
+    pub(crate) session_idle: Duration,
+    pub(crate) keys: KeyPolicy,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) fetch: Option<Arc<dyn Fetch>>,
     pub(crate) dpop: DpopSettings,
+    pub(crate) client: ClientSettings,
+    pub(crate) trust: TrustSettings,
 }
 
 impl GuardBuilder {
@@ -119,9 +63,14 @@ impl GuardBuilder {
             resource,
             scopes: Vec::new(),
             required_scopes: Vec::new(),
-            tool_scopes: Vec::new(),
+            scope_settings: ScopeSettings::default(),
+            login: LoginPolicy::default(),
+            revocation: Revocation::Off,
+            audit: None,
+            end_streams: true,
             resource_name: None,
             documentation: None,
+            metadata_url: None,
             root_metadata: true,
             origins: Vec::new(),
             algorithms: vec![
@@ -136,15 +85,12 @@ impl GuardBuilder {
             bind_sessions: true,
             max_sessions: 100_000,
             session_idle: Duration::from_hours(24),
-            keys: KeyPolicy {
-                refresh: Duration::from_mins(5),
-                max_stale: Duration::from_hours(24),
-                cooldown: Duration::from_secs(30),
-                wait: Duration::from_secs(5),
-            },
+            keys: KeyPolicy::default(),
             clock: Arc::new(SystemClock),
             fetch: None,
             dpop: DpopSettings::default(),
+            trust: TrustSettings::default(),
+            client: ClientSettings::default(),
         }
     }
 
@@ -163,19 +109,6 @@ impl GuardBuilder {
         self
     }
 
-    /// The scopes that a tool needs besides. A call without them is answered with HTTP `403` and the whole scope
-    /// set before the tool runs. Repeated calls for one tool add up.
-    #[must_use]
-    pub fn tool_scopes<S: Into<String>>(
-        mut self,
-        tool: impl Into<String>,
-        scopes: impl IntoIterator<Item = S>,
-    ) -> Self {
-        self.tool_scopes
-            .push((tool.into(), scopes.into_iter().map(Into::into).collect()));
-        self
-    }
-
     /// A name for people (`resource_name` of the resource metadata).
     #[must_use]
     pub fn resource_name(mut self, name: impl Into<String>) -> Self {
@@ -187,6 +120,14 @@ impl GuardBuilder {
     #[must_use]
     pub fn resource_documentation(mut self, url: impl Into<String>) -> Self {
         self.documentation = Some(url.into());
+        self
+    }
+
+    /// Where challenges say that the resource metadata is, for servers that have it served somewhere else.
+    /// Default: where RFC 9728 §3.1 puts it.
+    #[must_use]
+    pub fn resource_metadata_url(mut self, url: impl Into<String>) -> Self {
+        self.metadata_url = Some(url.into());
         self
     }
 
@@ -285,113 +226,12 @@ impl GuardBuilder {
         self
     }
 
-    /// How documents of the authorization server are fetched. Default: HTTP, without redirects and proxies; only
-    /// the issuer's own host may have a private address.
+    /// How documents of the authorization server are fetched. Default: HTTP, without redirects, as
+    /// [`root_certificates`](Self::root_certificates), [`proxy`](Self::proxy), [`timeouts`](Self::timeouts) and
+    /// [`dev_mode`](Self::dev_mode) say; only the issuer's own host may have a private address.
     #[must_use]
     pub fn fetch(mut self, fetch: Arc<dyn Fetch>) -> Self {
         self.fetch = Some(fetch);
         self
     }
-
-    /// Checks the settings and makes the guard. Does no I/O: the keys are fetched in the background, when they are
-    /// first needed or the guard is put to work inside a tokio runtime.
-    ///
-    /// # Errors
-    /// A [`BuildError`] that says which setting to change.
-    pub fn build(self) -> Result<Guard, BuildError> {
-        let issuer = Issuer::parse(&self.issuer).map_err(|reason| BuildError::Issuer {
-            issuer: self.issuer.clone(),
-            reason,
-        })?;
-        let resource = ResourceUri::parse(&self.resource).map_err(|reason| BuildError::Resource {
-            resource: self.resource.clone(),
-            reason,
-        })?;
-        let unroutable = |segment: &str| segment.starts_with([':', '*']) || segment.contains(['{', '}']);
-        if resource.path().split('/').any(unroutable) {
-            return Err(BuildError::ResourcePath(self.resource));
-        }
-        if self.algorithms.is_empty() {
-            return Err(BuildError::NoAlgorithm);
-        }
-        if self.skew > MAX_SKEW {
-            return Err(BuildError::ClockSkew);
-        }
-        let required = scope_set(&self.required_scopes)?;
-        let supported = if self.scopes.is_empty() {
-            required.clone()
-        } else {
-            scope_set(&self.scopes)?
-        };
-        let tool_scopes = tool_scopes(&self.tool_scopes)?;
-        let origins = normal_origins(&self.origins)?;
-        let fetch = match self.fetch {
-            Some(fetch) => fetch,
-            None => Arc::new(HttpFetch::new(&issuer, self.clock.clone())?),
-        };
-        // Only to tell processes and refusals apart.
-        let seed = RandomState::new().hash_one(&self.resource);
-        let challenges = Challenges::new(resource.metadata_url(), &supported, &required, &self.dpop);
-        let discovery = Discovery::new(issuer.clone(), fetch);
-        let metadata = Metadata::new(
-            &issuer,
-            &resource,
-            &supported,
-            self.resource_name,
-            self.documentation,
-            &self.dpop,
-        );
-        Ok(Guard(Arc::new(Inner {
-            metadata,
-            root_metadata: self.root_metadata,
-            origins: Origins::new(resource.origin(), origins),
-            dpop: self.dpop.build(&resource)?,
-            tool_scopes,
-            max_body: self.max_body,
-            sessions: self
-                .bind_sessions
-                .then(|| Sessions::new(self.max_sessions, self.session_idle)),
-            error_ids: ErrorIds::new(seed),
-            verifier: Verifier {
-                issuer,
-                resource,
-                algorithms: self.algorithms,
-                skew: self.skew,
-                clock: self.clock.clone(),
-                keys: Arc::new(Keys::new(discovery, self.keys, self.clock, seed)),
-                cache: TokenCache::new(self.token_cache),
-                challenges: Arc::new(challenges),
-            },
-        })))
-    }
-}
-
-/// Repeated entries for one tool add up.
-fn tool_scopes(entries: &[(String, Vec<String>)]) -> Result<HashMap<String, ScopeSet>, BuildError> {
-    let mut tools: HashMap<String, ScopeSet> = HashMap::new();
-    for (tool, scopes) in entries {
-        tools.entry(tool.clone()).or_default().extend(scope_set(scopes)?);
-    }
-    Ok(tools)
-}
-
-fn normal_origins(origins: &[String]) -> Result<Vec<String>, BuildError> {
-    origins
-        .iter()
-        .map(|origin| origin::normalize(origin).ok_or_else(|| BuildError::Origin(origin.clone())))
-        .collect()
-}
-
-fn scope_set(scopes: &[String]) -> Result<ScopeSet, BuildError> {
-    scopes
-        .iter()
-        .map(|scope| match Scope::parse(scope) {
-            Ok(parsed) if parsed.as_str() == "offline_access" => Err(BuildError::OfflineAccess),
-            Ok(parsed) => Ok(parsed),
-            Err(reason) => Err(BuildError::Scope {
-                scope: scope.clone(),
-                reason,
-            }),
-        })
-        .collect()
 }

@@ -5,6 +5,7 @@ use doorward_oauth::error::ErrorCode;
 use doorward_oauth::scope::ScopeSet;
 
 use crate::dpop::{DpopPolicy, DpopSettings};
+use crate::login::LoginPolicy;
 
 /// The challenges of one protected resource.
 #[derive(Debug)]
@@ -12,8 +13,6 @@ pub(crate) struct Challenges {
     metadata_url: String,
     /// What a client needs for its first request.
     basic: ScopeSet,
-    /// What every request needs.
-    required: ScopeSet,
     /// One for each scheme, without parameters that vary. Bearer comes first: some clients read the beginning alone.
     schemes: Vec<Challenge>,
     /// The one for what is wrong with a proof.
@@ -38,15 +37,9 @@ impl Challenges {
         Self {
             metadata_url,
             basic: basic.clone(),
-            required: required.clone(),
             schemes,
             dpop,
         }
-    }
-
-    /// Everything that an operation needs, given what it needs beyond the scopes of every request.
-    pub(crate) fn needed(&self, besides: &ScopeSet) -> ScopeSet {
-        self.required.union(besides)
     }
 
     /// No credentials: no error either (RFC 6750 §3.1).
@@ -67,6 +60,26 @@ impl Challenges {
     /// The whole set at once, so that one step up is enough (MCP scope challenge handling).
     pub(crate) fn insufficient_scope(&self, needed: &ScopeSet, description: &str) -> Vec<String> {
         self.failed(&self.schemes, ErrorCode::InsufficientScope, description, needed)
+    }
+
+    /// How the person has to sign in (RFC 9470 §3).
+    pub(crate) fn login(&self, policy: &LoginPolicy, description: &str) -> Vec<String> {
+        let error = ErrorCode::InsufficientUserAuthentication;
+        let schemes: Vec<_> = self
+            .schemes
+            .iter()
+            .cloned()
+            .map(|mut scheme| {
+                if let Some(max_age) = policy.max_age {
+                    scheme = scheme.max_age(max_age);
+                }
+                if !policy.acr_values.is_empty() {
+                    scheme = scheme.acr_values(policy.acr_values.iter().map(String::as_str));
+                }
+                scheme
+            })
+            .collect();
+        self.failed(&schemes, error, description, &self.basic)
     }
 
     fn failed(

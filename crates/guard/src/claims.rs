@@ -1,21 +1,34 @@
 //! What a verified token says.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use doorward_oauth::claims::Actor;
 use doorward_oauth::scope::{Scope, ScopeSet};
 use doorward_oauth::time::UnixSeconds;
-use serde_json::{Map, Value};
 
-use crate::challenge::Challenges;
+use crate::raw_claims::RawClaims;
+use crate::terms::Terms;
 
 /// Who calls, for whom, and what they may do: the claims of a verified access token (RFC 9068 §2.2).
 ///
+/// Cheap to clone; the claims themselves are read through [`TokenClaims`]: `claims.subject`, `claims.scopes`, …
 /// The token itself is not here: it is for this server alone and must not travel on.
 #[derive(Clone)]
-#[non_exhaustive]
 pub struct Claims {
+    token: Arc<TokenClaims>,
+    /// Of the guard that let the token through.
+    terms: Option<Arc<Terms>>,
+}
+
+/// What a token says.
+///
+/// A verifier of one's own makes it with [`TokenClaims::new`], fills in what it knows and turns it into
+/// [`Claims`].
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct TokenClaims {
     /// `sub`: the person or, without one, the client for whom the request is made.
     pub subject: String,
     /// `client_id`: the program that makes the request.
@@ -26,10 +39,14 @@ pub struct Claims {
     pub audience: Vec<String>,
     /// `iss`
     pub issuer: String,
-    /// `exp`
+    /// `exp`; [`NEVER`](Self::NEVER) when the token has no end.
     pub expires_at: UnixSeconds,
     /// `iat`
     pub issued_at: UnixSeconds,
+    /// `nbf`
+    pub not_before: Option<UnixSeconds>,
+    /// `auth_time`: when the person signed in.
+    pub auth_time: Option<UnixSeconds>,
     /// `jti`: names this token.
     pub jti: String,
     /// `gid`: names the grant that the token comes from, if the server says so.
@@ -39,15 +56,79 @@ pub struct Claims {
     /// `cnf.jkt`: the RFC 7638 thumbprint of the key that the token is bound to. The sender has proved to have the key
     /// (RFC 9449).
     pub key_thumbprint: Option<String>,
+    /// `kid` of the header: the issuer's key that signed the token.
+    pub key_id: Option<String>,
     /// Every claim of the token.
-    pub raw: Map<String, Value>,
-    pub(crate) challenges: Arc<Challenges>,
+    pub raw: RawClaims,
+}
+
+impl TokenClaims {
+    /// The end of a token that has none.
+    pub const NEVER: UnixSeconds = UnixSeconds(i64::MAX);
+
+    /// Claims of which only these are known: who issued the token, to which client, for whom, and until when it counts.
+    /// Everything else is empty.
+    pub fn new(
+        issuer: impl Into<String>,
+        subject: impl Into<String>,
+        client_id: impl Into<String>,
+        expires_at: UnixSeconds,
+    ) -> Self {
+        Self {
+            subject: subject.into(),
+            client_id: client_id.into(),
+            scopes: ScopeSet::new(),
+            audience: Vec::new(),
+            issuer: issuer.into(),
+            expires_at,
+            issued_at: UnixSeconds(0),
+            not_before: None,
+            auth_time: None,
+            jti: String::new(),
+            grant_id: None,
+            actor: None,
+            key_thumbprint: None,
+            key_id: None,
+            raw: RawClaims::default(),
+        }
+    }
+
+    /// Who acts for the subject, the present actor first, then those before it (RFC 8693 §4.1).
+    pub fn actors(&self) -> impl Iterator<Item = &Actor> {
+        std::iter::successors(self.actor.as_ref(), |actor| actor.act.as_deref())
+    }
+}
+
+impl From<TokenClaims> for Claims {
+    fn from(token: TokenClaims) -> Self {
+        Self {
+            token: Arc::new(token),
+            terms: None,
+        }
+    }
+}
+
+impl Deref for Claims {
+    type Target = TokenClaims;
+
+    fn deref(&self) -> &TokenClaims {
+        &self.token
+    }
 }
 
 impl Claims {
-    /// Whether the scope was granted.
+    /// The same claims, at the guard with these terms.
+    pub(crate) fn under(mut self, terms: &Arc<Terms>) -> Self {
+        self.terms = Some(Arc::clone(terms));
+        self
+    }
+
+    /// Whether the scope was granted, by its name or by a scope that [implies](crate::GuardBuilder::implies) it.
     pub fn has_scope(&self, scope: &str) -> bool {
-        self.scopes.contains(scope)
+        match &self.terms {
+            Some(terms) => terms.scopes.has(&self.scopes, scope),
+            None => self.scopes.contains(scope),
+        }
     }
 
     /// Checks that the scope was granted.
@@ -62,13 +143,22 @@ impl Claims {
         }
         let missing = Scope::parse(scope).into_iter().collect();
         Err(MissingScope {
-            needed: self.challenges.needed(&missing),
-            challenges: self.challenges.clone(),
+            needed: match &self.terms {
+                Some(terms) => terms.scopes.needed(&missing),
+                None => missing,
+            },
+            terms: self.terms.clone(),
         })
     }
 }
 
 impl fmt::Debug for Claims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.token.fmt(f)
+    }
+}
+
+impl fmt::Debug for TokenClaims {
     /// Without `raw`: other claims may be personal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Claims")
@@ -88,7 +178,7 @@ impl fmt::Debug for Claims {
 #[error("the access token does not have every scope that this needs: {needed}")]
 pub struct MissingScope {
     needed: ScopeSet,
-    challenges: Arc<Challenges>,
+    terms: Option<Arc<Terms>>,
 }
 
 impl MissingScope {
@@ -98,7 +188,8 @@ impl MissingScope {
     }
 
     #[cfg(feature = "axum")]
-    pub(crate) fn response(&self) -> http::Response<http_body_util::Full<bytes::Bytes>> {
-        crate::refusal::insufficient_scope(&self.challenges, &self.needed, None)
+    pub(crate) fn response(&self) -> http::Response<bytes::Bytes> {
+        let challenges = self.terms.as_deref().map(|terms| &terms.challenges);
+        crate::refusal::insufficient_scope(challenges, &self.needed, None)
     }
 }

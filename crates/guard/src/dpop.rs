@@ -2,27 +2,31 @@
 
 mod builder;
 mod nonces;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod refusal;
 mod replay;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_oauth::dpop::{NonceAge, Proof, ProofContext, ProofError, ProofRules, TargetUri};
 use doorward_oauth::resource::ResourceUri;
 use doorward_oauth::time::UnixSeconds;
-use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::claims::Claims;
 use crate::refusal::Refusal;
 use crate::verify::Rejection;
+use crate::visit::Head;
+use crate::wait;
 
 pub(crate) use builder::DpopSettings;
 use nonces::NonceSource;
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresReplayError, PostgresReplayStore};
 pub(crate) use refusal::{DpopRefusal, ProofFault};
-pub use replay::{Insertion, MemoryReplayStore, ReplayStore, ReplayStoreUnavailable};
+pub use replay::{Insertion, MemoryReplayStore, ReplayStore, ReplayStoreUnavailable, UsedProof};
 
 /// The header with the proof (RFC 9449 §4).
 pub(crate) const DPOP: HeaderName = HeaderName::from_static("dpop");
@@ -85,13 +89,13 @@ impl Dpop {
         scheme: Scheme,
         token: &str,
         claims: &Claims,
-        request: &Request<'_>,
+        head: &Head<'_>,
         now: UnixSeconds,
     ) -> Result<Option<Proof>, Refusal> {
         let bound_to = match (scheme, &claims.key_thumbprint) {
             (Scheme::Bearer, _) => {
                 self.check_bearer(claims).map_err(Refusal::InvalidToken)?;
-                let has_proof = request.parts.headers.contains_key(DPOP);
+                let has_proof = head.headers.contains_key(DPOP);
                 return if has_proof {
                     Err(Refusal::InvalidToken(Rejection::NotSenderConstrained))
                 } else {
@@ -101,40 +105,43 @@ impl Dpop {
             (Scheme::Dpop, None) => return Err(Refusal::InvalidToken(Rejection::NotSenderConstrained)),
             (Scheme::Dpop, Some(thumbprint)) => thumbprint,
         };
-        let proof = the_proof(&request.parts.headers)?;
-        let verified = self.verify(proof, token, request, now)?;
-        if verified.key_thumbprint() == bound_to {
-            Ok(Some(verified))
-        } else {
-            Err(Refusal::InvalidToken(Rejection::ProofKey))
-        }
+        let proof = the_proof(head.headers)?;
+        let path = head.public_path(&self.resource_path);
+        let request = (head.method.as_str(), &*path);
+        self.check_proof(proof, token, bound_to, request, now).map(Some)
     }
 
-    fn verify(
+    /// Whether a proof is for this token and this request (method and path of the public URL).
+    pub(crate) fn check_proof(
         &self,
         proof: &str,
         token: &str,
-        request: &Request<'_>,
+        bound_to: &str,
+        (method, path): (&str, &str),
         now: UnixSeconds,
-    ) -> Result<Proof, DpopRefusal> {
-        let path = request.public_path(&self.resource_path);
+    ) -> Result<Proof, Refusal> {
         let uri = TargetUri::parse(&format!("{}{path}", self.origin))
             .map_err(|_| ProofFault::Invalid(ProofError::Uri))?;
         let nonces = self.nonces.as_ref().map(NonceSource::nonces);
         let context = ProofContext {
-            method: request.parts.method.as_str(),
+            method,
             uri: &uri,
             access_token: Some(token),
             nonces: nonces.as_ref(),
         };
         let verified = self.rules.verify(proof, &context, now);
-        verified.map_err(|error| match (error, &self.nonces) {
+        let verified = verified.map_err(|error| match (error, &self.nonces) {
             (ProofError::Nonce(error), Some(source)) => DpopRefusal::Nonce {
                 error,
                 nonce: source.issue(now),
             },
             _ => ProofFault::Invalid(error).into(),
-        })
+        })?;
+        if verified.key_thumbprint() == bound_to {
+            Ok(verified)
+        } else {
+            Err(Refusal::InvalidToken(Rejection::ProofKey))
+        }
     }
 
     /// Lets a proof count, once. The last of all checks: what is refused for another reason spends nothing.
@@ -144,14 +151,14 @@ impl Dpop {
         if now >= until {
             return Err(ProofFault::Invalid(ProofError::Stale).into());
         }
-        let insertion = self.replays.insert(proof.replay_id(), now, until);
-        match tokio::time::timeout(REPLAY_WAIT, insertion).await {
-            Ok(Ok(Insertion::New)) => Ok(()),
-            Ok(Ok(Insertion::Replayed)) => Err(ProofFault::Replayed.into()),
-            Ok(Err(ReplayStoreUnavailable { retry_after })) => {
+        let insertion = self.replays.insert(UsedProof::of(proof), now);
+        match wait::at_most(REPLAY_WAIT, insertion).await {
+            Some(Ok(Insertion::New)) => Ok(()),
+            Some(Ok(Insertion::Replayed)) => Err(ProofFault::Replayed.into()),
+            Some(Err(ReplayStoreUnavailable { retry_after })) => {
                 Err(DpopRefusal::ReplaysUnavailable { retry_after })
             }
-            Err(_) => Err(DpopRefusal::ReplaysUnavailable {
+            None => Err(DpopRefusal::ReplaysUnavailable {
                 retry_after: REPLAY_WAIT,
             }),
         }
@@ -176,44 +183,6 @@ fn the_proof(headers: &HeaderMap) -> Result<&str, ProofFault> {
     }
 }
 
-/// A request, and where it came in.
-pub(crate) struct Request<'r> {
-    pub(crate) parts: &'r Parts,
-    /// Where this process serves the resource, if it knows.
-    pub(crate) served_at: Option<&'r str>,
-}
-
-impl Request<'_> {
-    /// The path that the client asked for, byte for byte as it was sent, except that a proxy's rewriting is undone.
-    fn public_path(&self, resource_path: &str) -> Cow<'_, str> {
-        let path = self.parts.uri.path();
-        if let Some(served_at) = self.served_at {
-            if path == served_at {
-                return Cow::Owned(resource_path.to_owned());
-            }
-            let below = path.strip_prefix(served_at.trim_end_matches('/'));
-            if let Some(below) = below.filter(|below| below.starts_with('/')) {
-                return Cow::Owned(format!("{}{below}", resource_path.trim_end_matches('/')));
-            }
-        }
-        Cow::Borrowed(self.original_path())
-    }
-
-    /// Routers that are nested cut the path off that they have matched.
-    #[cfg(feature = "axum")]
-    fn original_path(&self) -> &str {
-        match self.parts.extensions.get::<::axum::extract::OriginalUri>() {
-            Some(original) => original.path(),
-            None => self.parts.uri.path(),
-        }
-    }
-
-    #[cfg(not(feature = "axum"))]
-    fn original_path(&self) -> &str {
-        self.parts.uri.path()
-    }
-}
-
 impl Dpop {
     fn new(settings: DpopSettings, resource: &ResourceUri, nonces: Option<NonceSource>) -> Self {
         let DpopSettings {
@@ -221,6 +190,7 @@ impl Dpop {
             rules,
             replay_store,
             replay_capacity,
+            replay_per_key,
             ..
         } = settings;
         Self {
@@ -229,44 +199,12 @@ impl Dpop {
             origin: resource.origin().to_owned(),
             resource_path: resource.path().to_owned(),
             nonces,
-            replays: replay_store.unwrap_or_else(|| Arc::new(MemoryReplayStore::new(replay_capacity))),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn public_path(path: &str, served_at: Option<&str>, resource_path: &str) -> String {
-        let (parts, ()) = http::Request::builder().uri(path).body(()).unwrap().into_parts();
-        let request = Request {
-            parts: &parts,
-            served_at,
-        };
-        request.public_path(resource_path).into_owned()
-    }
-
-    /// INTEROP-008: a proxy that adds or removes a prefix.
-    #[test]
-    fn the_rewriting_of_a_proxy_is_undone() {
-        for (path, served_at, resource_path, expected) in [
-            ("/mcp", None, "/mcp", "/mcp"),
-            ("/mcp/a%2Fb?x=1", None, "/mcp", "/mcp/a%2Fb"),
-            ("/mcp", Some("/mcp"), "/api/mcp", "/api/mcp"),
-            ("/mcp/x", Some("/mcp"), "/api/mcp", "/api/mcp/x"),
-            ("/mcp/", Some("/mcp"), "/api/mcp", "/api/mcp/"),
-            ("/mcpx", Some("/mcp"), "/api/mcp", "/mcpx"),
-            ("/", Some("/"), "", ""),
-            ("/", Some("/"), "/mcp", "/mcp"),
-            ("/x", Some("/"), "/mcp/", "/mcp/x"),
-            ("/mcp/x", Some("/mcp/{*rest}"), "/mcp", "/mcp/x"),
-        ] {
-            assert_eq!(
-                public_path(path, served_at, resource_path),
-                expected,
-                "{path} {served_at:?}"
-            );
+            replays: replay_store.unwrap_or_else(|| {
+                Arc::new(match replay_per_key {
+                    Some(per_key) => MemoryReplayStore::with_limits(replay_capacity, per_key),
+                    None => MemoryReplayStore::new(replay_capacity),
+                })
+            }),
         }
     }
 }

@@ -1,15 +1,20 @@
-//! How the guard gets documents from the authorization server.
+//! How the guard gets documents from the authorization server and posts forms to it.
 
-use std::sync::Arc;
+mod transport;
+
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use doorward_fetch::{AllowedHost, FetchError, FetchPolicy, Fetcher, Limits};
-use doorward_oauth::issuer::Issuer;
-use doorward_oauth::time::Clock;
+use doorward_fetch::FetchError;
 use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// Fetches JSON documents for the guard. The default speaks HTTP; another one can be handed to
+pub use transport::Timeouts;
+pub(crate) use transport::{HttpFetch, Transport, may_be_named};
+
+/// The guard's one way to the authorization server. The default speaks HTTP; another one can be handed to
 /// [`GuardBuilder::fetch`](crate::GuardBuilder::fetch).
 pub trait Fetch: Send + Sync {
     /// The JSON document at `url`, freshly asked for, of at most `max_body` bytes. Redirects are not followed.
@@ -18,6 +23,100 @@ pub trait Fetch: Send + Sync {
     /// A [`FetchFailure`] for every answer that is not a `200` with JSON.
     fn get_json<'a>(&'a self, url: &'a str, max_body: usize)
     -> BoxFuture<'a, Result<Document, FetchFailure>>;
+
+    /// Posts a form, once, and returns the answer whatever its status. Redirects are not followed: a form carries
+    /// secrets. A transport that does not implement it serves everything that needs documents alone.
+    ///
+    /// # Errors
+    /// A [`FetchFailure`] when there is no answer, or none that may be read.
+    fn post_form<'a>(
+        &'a self,
+        request: FormRequest<'a>,
+    ) -> BoxFuture<'a, Result<FormResponse, FetchFailure>> {
+        let failure = FetchFailure::refused(format!(
+            "this transport does not post forms, so nothing was sent to {}",
+            request.url
+        ));
+        Box::pin(std::future::ready(Err(failure)))
+    }
+
+    /// Asks for server-sent events, and completes as soon as the head of the answer is good: `200` and
+    /// `text/event-stream`. Redirects are not followed. No timeout on the whole: who reads notices silence. A transport
+    /// that does not implement it serves everything but the feed of revocations.
+    ///
+    /// # Errors
+    /// A [`FetchFailure`] when there is no such answer.
+    fn get_stream<'a>(
+        &'a self,
+        request: StreamRequest<'a>,
+    ) -> BoxFuture<'a, Result<ByteStream, FetchFailure>> {
+        let failure = FetchFailure::refused(format!(
+            "this transport does not read event streams, so {} was not asked for one",
+            request.url
+        ));
+        Box::pin(std::future::ready(Err(failure)))
+    }
+}
+
+/// The body of an answer, in pieces of any size. Dropping it ends the connection.
+pub type ByteStream = BoxStream<'static, Result<Bytes, FetchFailure>>;
+
+/// What to ask for. `Debug` does not show the headers, which carry secrets.
+#[derive(Clone)]
+pub struct StreamRequest<'a> {
+    /// Where.
+    pub url: &'a str,
+    /// Headers besides `Accept: text/event-stream`, which the transport sets.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl fmt::Debug for StreamRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamRequest")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A form to post. `Debug` shows neither body nor headers: both carry secrets.
+#[derive(Clone)]
+pub struct FormRequest<'a> {
+    /// Where to.
+    pub url: &'a str,
+    /// The form, encoded as `application/x-www-form-urlencoded`.
+    pub body: &'a str,
+    /// Headers besides `Accept: application/json` and the `Content-Type`, which the transport sets.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The largest body of the answer, in bytes.
+    pub max_body: usize,
+}
+
+impl fmt::Debug for FormRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FormRequest")
+            .field("url", &self.url)
+            .field("max_body", &self.max_body)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The answer to a form. `Debug` shows the status alone.
+#[derive(Clone)]
+pub struct FormResponse {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl fmt::Debug for FormResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FormResponse")
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A document that was fetched.
@@ -29,63 +128,42 @@ pub struct Document {
     pub fresh_for: Option<Duration>,
 }
 
-/// Why there is no document; the text is for the log.
+/// Why there is no answer; the text is for the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct FetchFailure(String);
+#[error("{description}")]
+pub struct FetchFailure {
+    description: String,
+    is_outage: bool,
+}
 
 impl FetchFailure {
-    /// A failure, described in one sentence for the operator.
+    /// A failure of the network or the server, described in one sentence for the operator. The same request may
+    /// succeed later.
     pub fn new(description: impl Into<String>) -> Self {
-        Self(description.into())
+        Self {
+            description: description.into(),
+            is_outage: true,
+        }
     }
-}
 
-/// The default: `doorward-fetch`, which reaches the issuer's own host wherever that is and any other host only
-/// at public addresses.
-pub(crate) struct HttpFetch {
-    fetcher: Fetcher,
-    clock: Arc<dyn Clock>,
-}
-
-impl HttpFetch {
-    pub(crate) fn new(issuer: &Issuer, clock: Arc<dyn Clock>) -> Result<Self, FetchError> {
-        let host = issuer
-            .origin()
-            .strip_prefix("https://")
-            .and_then(|host| host.parse::<AllowedHost>().ok());
-        let policy = FetchPolicy {
-            allow_loopback_http: issuer.is_loopback(),
-            allowed_hosts: host.into_iter().collect(),
-            user_agent: concat!("doorward-guard/", env!("CARGO_PKG_VERSION")).to_owned(),
-            cache_entries: 8,
-            ..FetchPolicy::default()
-        };
-        Ok(Self {
-            fetcher: Fetcher::new(policy, clock.clone())?,
-            clock,
-        })
+    /// A failure that stays until somebody changes something: an address that may not be reached, a redirect, an
+    /// answer that is too large. It says nothing about the server's health.
+    pub fn refused(description: impl Into<String>) -> Self {
+        Self {
+            description: description.into(),
+            is_outage: false,
+        }
     }
-}
 
-impl Fetch for HttpFetch {
-    fn get_json<'a>(
-        &'a self,
-        url: &'a str,
-        max_body: usize,
-    ) -> BoxFuture<'a, Result<Document, FetchFailure>> {
-        Box::pin(async move {
-            let limits = Limits {
-                max_body,
-                ..Limits::default()
-            };
-            let fetched = self.fetcher.get_json_fresh(url, &limits).await;
-            let fetched = fetched.map_err(|error| FetchFailure::new(error.to_string()))?;
-            let fresh_for = fetched.expires_at.since(self.clock.now());
-            Ok(Document {
-                body: fetched.body.clone(),
-                fresh_for: Some(fresh_for).filter(|time| !time.is_zero()),
-            })
-        })
+    /// Whether the network or the server failed.
+    pub fn is_outage(&self) -> bool {
+        self.is_outage
+    }
+
+    fn of(error: &FetchError) -> Self {
+        Self {
+            description: error.to_string(),
+            is_outage: error.is_transient(),
+        }
     }
 }

@@ -1,19 +1,24 @@
 //! The guard itself.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use doorward_oauth::scope::ScopeSet;
+use doorward_oauth::time::Clock;
 
+use crate::audit::AuditHook;
 use crate::builder::GuardBuilder;
 use crate::claims::Claims;
+use crate::client::OAuthClient;
 use crate::dpop::Dpop;
 use crate::layer::GuardLayer;
 use crate::metadata::{Metadata, MetadataService, ROOT_PATH};
+use crate::metrics::Metrics;
 use crate::origin::Origins;
 use crate::refusal::ErrorIds;
+use crate::revocation::Revocations;
 use crate::sessions::Sessions;
+use crate::terms::Terms;
 use crate::verify::{Verifier, VerifyError};
 
 /// Stands in front of an MCP server and lets only requests with a good access token through. Cheap to clone; clones
@@ -22,15 +27,24 @@ use crate::verify::{Verifier, VerifyError};
 pub struct Guard(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
+    pub(crate) client: OAuthClient,
     pub(crate) verifier: Verifier,
     pub(crate) metadata: Metadata,
     pub(crate) root_metadata: bool,
     pub(crate) origins: Origins,
     pub(crate) dpop: Dpop,
-    pub(crate) tool_scopes: HashMap<String, ScopeSet>,
     pub(crate) max_body: usize,
     pub(crate) sessions: Option<Sessions>,
     pub(crate) error_ids: ErrorIds,
+    pub(crate) terms: Arc<Terms>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// How far clocks may be apart.
+    pub(crate) skew: Duration,
+    pub(crate) revocations: Revocations,
+    pub(crate) audit: Option<Arc<dyn AuditHook>>,
+    pub(crate) metrics: Metrics,
+    /// Whether open event streams end with their token.
+    pub(crate) end_streams: bool,
 }
 
 impl Guard {
@@ -53,17 +67,23 @@ impl Guard {
     }
 
     /// The paths at which the resource metadata must be served (RFC 9728 §3.1): the one with the resource's path
-    /// inserted and, unless turned off, the one at the root.
+    /// inserted, the same without a slash at its end, and, unless turned off, the one at the root.
     pub fn metadata_paths(&self) -> Vec<&str> {
         let inserted = self.0.metadata.path.as_str();
-        let root = (self.0.root_metadata && inserted != ROOT_PATH).then_some(ROOT_PATH);
-        std::iter::once(inserted).chain(root).collect()
+        let without_slash = inserted.strip_suffix('/');
+        let root = Some(ROOT_PATH)
+            .filter(|root| self.0.root_metadata && inserted != *root && without_slash != Some(*root));
+        [Some(inserted), without_slash, root]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
-    /// Begins to fetch the issuer's keys in the background. Happens by itself when the guard is put to work inside a
+    /// Begins to fetch the issuer's keys, and to follow its revocations, in the background. Happens by itself when the guard is put to work inside a
     /// tokio runtime, or with the first request.
     pub fn start(&self) {
-        self.0.verifier.keys.start();
+        self.0.verifier.start();
+        self.0.revocations.start();
     }
 
     /// Verifies a bearer token by itself, for servers that are not tower services. Scopes are not looked at, and a token
@@ -72,16 +92,28 @@ impl Guard {
     /// # Errors
     /// [`VerifyError::Rejected`] for a bad token, [`VerifyError::KeysUnavailable`] when that cannot be told.
     pub async fn verify(&self, token: &str) -> Result<Claims, VerifyError> {
-        let claims = self.0.verifier.verify(token).await?;
-        self.0.dpop.check_bearer(&claims)?;
-        Ok(claims)
+        let guard = &self.0;
+        let claims = guard.verifier.verify(token).await?;
+        guard.dpop.check_bearer(&claims)?;
+        guard.check_revocation(&claims, token).await?;
+        Ok(claims.under(&guard.terms))
+    }
+
+    /// Forgets that this token was verified: the next request with it is checked from the beginning.
+    pub fn evict(&self, token: &str) {
+        self.0.verifier.evict(token);
+    }
+
+    /// Forgets that tokens of this grant (`gid`) were verified.
+    pub fn forget_grant(&self, grant_id: &str) {
+        self.0.verifier.forget_grant(grant_id);
     }
 }
 
 impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guard")
-            .field("issuer", &self.0.verifier.issuer)
+            .field("issuers", &self.0.verifier.issuers)
             .field("resource", &self.0.verifier.resource)
             .finish_non_exhaustive()
     }

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
-pub(crate) use discovery::Discovery;
+pub(crate) use discovery::KeySource;
 
 mod discovery;
 
@@ -31,6 +31,17 @@ pub(crate) struct KeyPolicy {
     pub(crate) wait: Duration,
 }
 
+impl Default for KeyPolicy {
+    fn default() -> Self {
+        Self {
+            refresh: Duration::from_mins(5),
+            max_stale: Duration::from_hours(24),
+            cooldown: Duration::from_secs(30),
+            wait: Duration::from_secs(5),
+        }
+    }
+}
+
 /// The shortest time between two refreshes.
 const MIN_REFRESH: Duration = Duration::from_secs(30);
 /// One attempt: metadata in up to three places, then the keys.
@@ -41,16 +52,25 @@ const MAX_PAUSE_WITH_KEYS: Duration = Duration::from_secs(30);
 
 /// Keys that were fetched together.
 #[derive(Debug)]
-pub(crate) struct KeySet {
+struct KeySet {
     keys: JwkSet,
     fetched_at: UnixSeconds,
     /// Another number means other keys.
-    pub(crate) generation: u64,
+    generation: u64,
 }
 
-impl KeySet {
-    pub(crate) fn find(&self, key_id: &str) -> Option<&Jwk> {
-        self.keys.find(key_id)
+/// Which of the keys a token was signed with.
+pub(crate) enum Choice<'k> {
+    Found(&'k Jwk),
+    /// None of these, but another one may come.
+    Missing,
+    /// The token does not say, and there is more than one, or none.
+    Unnamed,
+}
+
+impl<'k> From<Option<&'k Jwk>> for Choice<'k> {
+    fn from(key: Option<&'k Jwk>) -> Self {
+        key.map_or(Self::Missing, Self::Found)
     }
 }
 
@@ -59,6 +79,8 @@ impl KeySet {
 pub(crate) enum KeyError {
     /// The issuer has no such key.
     Unknown,
+    /// The token does not say which key it means.
+    Unnamed,
     /// Nobody can tell now.
     Unavailable {
         /// When it is worth trying again.
@@ -67,7 +89,7 @@ pub(crate) enum KeyError {
 }
 
 pub(crate) struct Keys {
-    discovery: Discovery,
+    source: KeySource,
     policy: KeyPolicy,
     clock: Arc<dyn Clock>,
     /// Differs between processes, so that many guards do not ask at the same second.
@@ -96,7 +118,7 @@ struct Gate {
 }
 
 impl Keys {
-    pub(crate) fn new(discovery: Discovery, policy: KeyPolicy, clock: Arc<dyn Clock>, jitter: u64) -> Self {
+    pub(crate) fn new(source: KeySource, policy: KeyPolicy, clock: Arc<dyn Clock>, jitter: u64) -> Self {
         let progress = Progress {
             started: 0,
             finished: 0,
@@ -104,7 +126,7 @@ impl Keys {
             next_attempt: UnixSeconds(0),
         };
         Self {
-            discovery,
+            source,
             policy,
             clock,
             jitter,
@@ -126,22 +148,38 @@ impl Keys {
         }
     }
 
-    /// The keys in force, if they are not too old.
-    pub(crate) fn current(self: &Arc<Self>) -> Option<Arc<KeySet>> {
-        let set = self.current.load_full()?;
-        let age = self.clock.now().since(set.fetched_at);
+    /// What `look` sees in the keys in force, if they are not too old.
+    fn current<T>(self: &Arc<Self>, now: UnixSeconds, look: impl FnOnce(&KeySet) -> T) -> Option<T> {
+        let set = self.current.load();
+        let set = set.as_ref()?;
+        let age = now.since(set.fetched_at);
         if age > self.policy.refresh.saturating_mul(2) {
             // Either the server is away or the runtime that fetched is gone.
             self.start();
         }
-        (age <= self.policy.max_stale).then_some(set)
+        (age <= self.policy.max_stale).then(|| look(set))
     }
 
-    /// The keys that hold `key_id`. Waits for at most one fetch, which it shares with everybody else.
-    pub(crate) async fn holding(self: &Arc<Self>, key_id: &str) -> Result<Arc<KeySet>, KeyError> {
-        let attempt = match self.current() {
-            Some(set) if set.find(key_id).is_some() => return Ok(set),
-            Some(_) => {
+    /// The generation of the keys in force, if they are not too old.
+    pub(crate) fn generation(self: &Arc<Self>, now: UnixSeconds) -> Option<u64> {
+        self.current(now, |set| set.generation)
+    }
+
+    /// The key that `choose` finds, and the generation of the keys that it is among. Waits for at most one fetch, which it
+    /// shares with everybody else.
+    pub(crate) async fn find(
+        self: &Arc<Self>,
+        now: UnixSeconds,
+        choose: impl Fn(&JwkSet) -> Choice<'_>,
+    ) -> Result<(Jwk, u64), KeyError> {
+        let look = |set: &KeySet| match choose(&set.keys) {
+            Choice::Found(key) => Ok(Some((key.clone(), set.generation))),
+            Choice::Missing => Ok(None),
+            Choice::Unnamed => Err(KeyError::Unnamed),
+        };
+        let attempt = match self.current(now, look).transpose()? {
+            Some(Some(found)) => return Ok(found),
+            Some(None) => {
                 self.start();
                 self.ask()
             }
@@ -154,15 +192,15 @@ impl Keys {
             self.wait_for(attempt).await?;
         }
         // Without anything to wait for as well: a fetch may have ended since the keys were looked at.
-        let set = self.current().ok_or_else(|| self.unavailable())?;
-        if set.find(key_id).is_none() {
-            return Err(self.verdict());
-        }
+        let found = self.current(self.clock.now(), look).transpose()?;
+        let found = found
+            .ok_or_else(|| self.unavailable())?
+            .ok_or_else(|| self.verdict())?;
         if attempt.is_some() {
             // The key was really new, so asking was no abuse.
             self.gate().cooling_until = None;
         }
-        Ok(set)
+        Ok(found)
     }
 
     /// Asks for a fetch because a key is missing: the number of the attempt to wait for, or `None` while that is
@@ -218,7 +256,7 @@ impl Keys {
     /// Fetches once; returns the pause before the next time.
     async fn attempt(&self) -> Duration {
         self.progress.send_modify(|progress| progress.started += 1);
-        let fetched = tokio::time::timeout(ATTEMPT_TIMEOUT, self.discovery.fetch_keys()).await;
+        let fetched = tokio::time::timeout(ATTEMPT_TIMEOUT, self.source.fetch_keys()).await;
         let now = self.clock.now();
         let (failures, pause) = match fetched.unwrap_or(Err(discovery::DiscoveryError::Timeout)) {
             Ok((keys, fresh_for)) => {

@@ -1,6 +1,5 @@
-//! The way of a request through the guard, as a tower layer.
+//! The guard as a tower layer.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,28 +7,26 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use doorward_oauth::dpop::Proof;
 use doorward_oauth::scope::ScopeSet;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body::Body;
-use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use tower_layer::Layer;
 use tower_service::Service;
+use tracing::Instrument as _;
 
-use crate::claims::Claims;
-use crate::credentials::{self, Credentials};
-use crate::dpop::{self, DPOP, DPOP_NONCE, Scheme};
-use crate::guard::{Guard, Inner};
-use crate::message::{Envelope, headers};
-use crate::origin::{self, Checked};
-use crate::refusal::Refusal;
-use crate::sessions::Principal;
-use crate::verify::VerifyError;
+use crate::builder::{BuildError, GuardBuilder, scope_set};
+use crate::client::SubjectToken;
+use crate::guard::Guard;
+use crate::refusal::json_response;
+use crate::visit::{self, Answer, BodyFault, Head, Visit};
+use crate::wait;
 
-const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+mod body;
+
+pub use body::GuardBody;
 
 /// The longest time that a body may take to arrive: an open request holds memory here.
 const BODY_TIMEOUT: Duration = Duration::from_mins(1);
@@ -41,6 +38,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub struct GuardLayer {
     guard: Guard,
     served_at: Option<Arc<str>>,
+    route: Arc<ScopeSet>,
 }
 
 impl GuardLayer {
@@ -48,6 +46,7 @@ impl GuardLayer {
         Self {
             guard,
             served_at: None,
+            route: Arc::default(),
         }
     }
 
@@ -59,6 +58,29 @@ impl GuardLayer {
         self.served_at = Some(path.into());
         self
     }
+
+    /// The scopes that every request on this route needs, besides those of the guard. Default: none.
+    ///
+    /// # Errors
+    /// [`BuildError::Scope`] or [`BuildError::OfflineAccess`] for what is no scope of a resource.
+    pub fn require<S: Into<String>>(
+        mut self,
+        scopes: impl IntoIterator<Item = S>,
+    ) -> Result<Self, BuildError> {
+        let scopes: Vec<String> = scopes.into_iter().map(Into::into).collect();
+        self.route = Arc::new(self.route.union(&scope_set(&scopes)?));
+        Ok(self)
+    }
+}
+
+impl GuardBuilder {
+    /// Whether an event stream that is open when its token ends, or turns out to be revoked, ends with it. The client then
+    /// comes back with a new token. Default: `true`.
+    #[must_use]
+    pub fn end_streams_with_token(mut self, end: bool) -> Self {
+        self.end_streams = end;
+        self
+    }
 }
 
 impl<S> Layer<S> for GuardLayer {
@@ -66,8 +88,7 @@ impl<S> Layer<S> for GuardLayer {
 
     fn layer(&self, inner: S) -> GuardService<S> {
         GuardService {
-            guard: self.guard.clone(),
-            served_at: self.served_at.clone(),
+            layer: self.clone(),
             inner,
         }
     }
@@ -76,11 +97,11 @@ impl<S> Layer<S> for GuardLayer {
 /// A service behind the guard.
 ///
 /// Takes requests with any body. The service inside gets the body whole, because the guard reads it to see which
-/// tools are called; [`Claims`] are among the request's extensions, `Authorization` and `DPoP` are not among its headers.
+/// tools are called; [`Claims`](crate::Claims) are among the request's extensions, `Authorization` and `DPoP` are not
+/// among its headers. Event streams in its answers end with the token.
 #[derive(Debug, Clone)]
 pub struct GuardService<S> {
-    guard: Guard,
-    served_at: Option<Arc<str>>,
+    layer: GuardLayer,
     inner: S,
 }
 
@@ -91,9 +112,10 @@ where
     B: Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<BoxError>,
-    R: Body<Data = Bytes>,
+    R: Body<Data = Bytes> + Send,
+    R::Error: Into<BoxError>,
 {
-    type Response = Response<Either<Full<Bytes>, R>>;
+    type Response = Response<GuardBody<R>>;
     type Error = S::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
 
@@ -102,228 +124,125 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let guard = Arc::clone(&self.guard.0);
-        let served_at = self.served_at.clone();
+        let layer = self.layer.clone();
         // The service that was polled ready is the one to call.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         Box::pin(async move {
-            let page = match guard.origins.check(request.headers()) {
-                Checked::Refused => return Ok(guard.refuse(Refusal::Origin)),
-                Checked::Allowed(origin) if origin::is_preflight(request.method(), request.headers()) => {
-                    return Ok(preflight(origin));
-                }
-                Checked::Allowed(origin) => Some(origin),
-                Checked::Absent => None,
+            let (request, visit) = match layer.admit(request).await {
+                Ok(admitted) => admitted,
+                Err(answer) => return Ok(answer.map(GuardBody::whole)),
             };
-            let mut response = match guard.admit(request, served_at.as_deref()).await {
-                Err(refusal) => guard.refuse(refusal),
-                Ok((request, visit)) => {
-                    let mut response = inner.call(request).await?;
-                    guard.leave(&visit, &response);
-                    if let Some(nonce) = visit.next_nonce {
-                        response.headers_mut().insert(DPOP_NONCE, nonce);
-                    }
-                    response.map(Either::Right)
-                }
-            };
-            if let Some(origin) = page {
-                origin::allow(response.headers_mut(), origin);
-            }
-            Ok(response)
+            let claims = visit.claims();
+            let span = tracing::debug_span!("guarded_request", client_id = %claims.client_id, grant_id = claims.grant_id);
+            let response = inner.call(request).instrument(span).await?;
+            Ok(leave(&visit, response).await)
         })
     }
 }
 
-/// What is remembered of a request while it is answered.
-struct Visit {
-    method: Method,
-    principal: Principal,
-    session: Option<Vec<u8>>,
-    next_nonce: Option<HeaderValue>,
-}
-
-impl Inner {
+impl GuardLayer {
     /// All checks, in order. What comes out may reach the service.
-    async fn admit<B>(
-        &self,
-        request: Request<B>,
-        served_at: Option<&str>,
-    ) -> Result<(Request<Full<Bytes>>, Visit), Refusal>
+    async fn admit<B>(&self, request: Request<B>) -> Result<(Request<Full<Bytes>>, Visit), Answer>
     where
         B: Body,
         B::Error: Into<BoxError>,
     {
         let (mut parts, body) = request.into_parts();
-        let (claims, proof) = self.authenticate(&parts, served_at).await?;
-        let principal = Principal::new(&claims.issuer, &claims.client_id, &claims.subject);
-        let session = self.check_session(&parts, principal)?;
-        check_encoding(&parts.headers)?;
-        let body = self.read_body(&parts, body).await?;
-        self.authorize(&parts, &body, &claims)?;
-        let mut next_nonce = None;
-        if let Some(proof) = &proof {
-            let now = self.verifier.clock.now();
-            self.dpop.spend(proof, now).await?;
-            next_nonce = self.dpop.next_nonce(proof, now);
-        }
-        // The token is for this server alone: nothing behind the guard can pass it on.
-        credentials::strip(&mut parts.headers);
-        parts.headers.remove(DPOP);
-        parts.extensions.insert(claims);
-        let visit = Visit {
-            method: parts.method.clone(),
-            principal,
-            session,
-            next_nonce,
+        let mut visit = self.guard.admit(self.head(&parts)).await?;
+        visit.require(&self.route);
+        let body = match read(body, visit.max_body()).await {
+            Ok(body) => body,
+            Err(fault) => return Err(visit.refuse_body(fault)),
         };
+        visit.authorize(&body).await?;
+        if let Some(token) = SubjectToken::of(&self.guard, &parts.headers) {
+            parts.extensions.insert(token);
+        }
+        visit.strip(&mut parts.headers);
+        parts.extensions.insert(visit.claims().clone());
         Ok((Request::from_parts(parts, Full::new(body)), visit))
     }
 
-    /// The token first: who has none makes nobody check proofs. A proof that comes out is yet to be spent.
-    async fn authenticate(
-        &self,
-        parts: &Parts,
-        served_at: Option<&str>,
-    ) -> Result<(Claims, Option<Proof>), Refusal> {
-        let (scheme, token) = match credentials::read(&parts.headers, &parts.uri, self.dpop.is_on()) {
-            Credentials::None => return Err(Refusal::NoCredentials),
-            Credentials::Malformed => return Err(Refusal::MalformedCredentials),
-            Credentials::Bearer(token) => (Scheme::Bearer, token),
-            Credentials::Dpop(token) => (Scheme::Dpop, token),
-        };
-        let claims = self.verifier.verify(token).await.map_err(|error| match error {
-            VerifyError::Rejected(rejection) => Refusal::InvalidToken(rejection),
-            VerifyError::KeysUnavailable { retry_after } => Refusal::KeysUnavailable { retry_after },
-        })?;
-        let request = dpop::Request { parts, served_at };
-        let now = self.verifier.clock.now();
-        let proof = self.dpop.check(scheme, token, &claims, &request, now)?;
-        Ok((claims, proof))
-    }
-
-    /// A session id is no credential: it only works with a token of the principal that began the session.
-    fn check_session(&self, parts: &Parts, principal: Principal) -> Result<Option<Vec<u8>>, Refusal> {
-        let Some(sessions) = &self.sessions else {
-            return Ok(None);
-        };
-        let mut values = parts.headers.get_all(SESSION_ID).iter();
-        match (values.next(), values.next()) {
-            // An event id is a handle to a stream. Without a session, nobody can tell whose.
-            (None, _) if parts.headers.contains_key(LAST_EVENT_ID) => Err(Refusal::ForeignSession),
-            (None, _) => Ok(None),
-            (Some(id), None) if sessions.belongs_to(id.as_bytes(), principal, self.verifier.clock.now()) => {
-                Ok(Some(id.as_bytes().to_vec()))
-            }
-            _ => Err(Refusal::ForeignSession),
+    fn head<'r>(&'r self, parts: &'r Parts) -> Head<'r> {
+        let served_at = self.served_at.as_deref();
+        let is_below = served_at.is_some_and(|at| visit::below(parts.uri.path(), at).is_some());
+        Head {
+            method: &parts.method,
+            uri: if is_below { &parts.uri } else { original_uri(parts) },
+            headers: &parts.headers,
+            served_at: served_at.filter(|_| is_below),
         }
-    }
-
-    async fn read_body<B>(&self, parts: &Parts, body: B) -> Result<Bytes, Refusal>
-    where
-        B: Body,
-        B::Error: Into<BoxError>,
-    {
-        let announced = parts
-            .headers
-            .get(http::header::CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok());
-        if announced
-            .and_then(|length| length.parse::<u64>().ok())
-            .is_some_and(|length| length > self.max_body as u64)
-        {
-            return Err(Refusal::BodyTooLarge);
-        }
-        let whole = Limited::new(body, self.max_body).collect();
-        match tokio::time::timeout(BODY_TIMEOUT, whole).await {
-            Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::BodyTooLarge),
-            Ok(Err(_)) => Err(Refusal::BodyUnreadable),
-            Err(_) => Err(Refusal::BodyTooSlow),
-        }
-    }
-
-    /// The scopes of every message in the body, which is read whatever the method: a service may look at it.
-    fn authorize(&self, parts: &Parts, body: &[u8], claims: &Claims) -> Result<(), Refusal> {
-        let mut besides = ScopeSet::new();
-        if parts.method == Method::POST || !body.is_empty() {
-            let envelope = Envelope::parse(body).map_err(Refusal::Message)?;
-            headers::check(&parts.headers, &envelope).map_err(|_| Refusal::HeaderMismatch {
-                id: envelope.id().cloned(),
-            })?;
-            let tools = envelope.messages.iter().filter_map(|message| message.tool());
-            for scopes in tools.filter_map(|tool| self.tool_scopes.get(tool)) {
-                besides.extend(scopes.iter().cloned());
-            }
-        }
-        let needed = self.verifier.challenges.needed(&besides);
-        if claims.scopes.contains_all(&needed) {
-            Ok(())
-        } else {
-            Err(Refusal::InsufficientScope { needed })
-        }
-    }
-
-    /// Learns from the answer which session began or ended.
-    fn leave<R>(&self, visit: &Visit, response: &Response<R>) {
-        let Some(sessions) = &self.sessions else {
-            return;
-        };
-        let status = response.status();
-        if let Some(session) = &visit.session {
-            if status == StatusCode::NOT_FOUND || (visit.method == Method::DELETE && status.is_success()) {
-                sessions.forget(session);
-            }
-        } else if let Some(id) = response.headers().get(SESSION_ID).filter(|_| status.is_success()) {
-            sessions.learn(id.as_bytes(), visit.principal, self.verifier.clock.now());
-        }
-    }
-
-    fn refuse<R: Body<Data = Bytes>>(&self, refusal: Refusal) -> Response<Either<Full<Bytes>, R>> {
-        refusal
-            .into_response(&self.verifier.challenges, &self.error_ids)
-            .map(Either::Left)
     }
 }
 
-/// The guard reads the body as UTF-8 (RFC 8259 §8.1), so nobody behind it may be told to read it as something else: in
-/// another character set, or decompressed, the same bytes can be another message.
-fn check_encoding(headers: &HeaderMap) -> Result<(), Refusal> {
-    let texts = |name| {
-        let values = headers.get_all(name).iter();
-        values.map(|value| value.to_str().map_err(|_| Refusal::Encoding))
+/// Routers that are nested cut the path off that they have matched.
+fn original_uri(parts: &Parts) -> &Uri {
+    #[cfg(feature = "axum")]
+    if let Some(original) = parts.extensions.get::<::axum::extract::OriginalUri>() {
+        return original;
+    }
+    &parts.uri
+}
+
+async fn read<B>(body: B, max: usize) -> Result<Bytes, BodyFault>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    match wait::at_most(BODY_TIMEOUT, Limited::new(body, max).collect()).await {
+        Some(Ok(body)) => Ok(body.to_bytes()),
+        Some(Err(error)) if error.is::<LengthLimitError>() => Err(BodyFault::TooLarge),
+        Some(Err(_)) => Err(BodyFault::Unreadable),
+        None => Err(BodyFault::TooSlow),
+    }
+}
+
+/// The answer of the service, on its way out.
+async fn leave<R>(visit: &Visit, response: Response<R>) -> Response<GuardBody<R>>
+where
+    R: Body<Data = Bytes>,
+    R::Error: Into<BoxError>,
+{
+    let (mut parts, body) = response.into_parts();
+    visit.leave(parts.status, &mut parts.headers);
+    let is = |essence| has_essence(&parts.headers, essence);
+    let (is_json, is_stream) = (is("application/json"), is("text/event-stream"));
+    if !visit.filters_lists() || !(is_json || is_stream) {
+        let ended = visit.ended().filter(|_| is_stream);
+        return Response::from_parts(parts, GuardBody::through(body, ended, None));
+    }
+    if parts.headers.contains_key(CONTENT_ENCODING) {
+        return withheld();
+    }
+    parts.headers.remove(CONTENT_LENGTH);
+    if is_stream {
+        let body = GuardBody::through(body, visit.ended(), Some(visit.event_filter()));
+        return Response::from_parts(parts, body);
+    }
+    let Ok(body) = read(body, visit.max_body()).await else {
+        return withheld();
     };
-    for encoding in texts(CONTENT_ENCODING) {
-        if !encoding?.trim().eq_ignore_ascii_case("identity") {
-            return Err(Refusal::Encoding);
-        }
-    }
-    for content_type in texts(CONTENT_TYPE) {
-        for parameter in content_type?.split(';').skip(1) {
-            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            let charset = value.trim().trim_matches('"');
-            let is_utf8 = ["utf-8", "utf8", "us-ascii"]
-                .iter()
-                .any(|known| charset.eq_ignore_ascii_case(known));
-            if name.trim().eq_ignore_ascii_case("charset") && !is_utf8 {
-                return Err(Refusal::Encoding);
-            }
-        }
-    }
-    Ok(())
+    let body = visit.filter_list(&body).unwrap_or(body);
+    Response::from_parts(parts, GuardBody::whole(body))
 }
 
-fn preflight<R>(origin: http::HeaderValue) -> Response<Either<Full<Bytes>, R>> {
-    let mut response = Response::new(Either::Left(Full::default()));
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    origin::allow_preflight(response.headers_mut(), origin);
-    response
+fn has_essence(headers: &HeaderMap, essence: &str) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|value| value.trim().eq_ignore_ascii_case(essence))
 }
 
-impl fmt::Debug for Inner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Guard")
-            .field("resource", &self.verifier.resource)
-            .finish_non_exhaustive()
-    }
+/// A list that cannot be looked into may hold what the token may not call.
+fn withheld<R: Body<Data = Bytes>>() -> Response<GuardBody<R>> {
+    tracing::error!(
+        "a list of the MCP server is compressed or too large to be looked into, and was withheld"
+    );
+    let body = serde_json::json!({
+        "error": "server_error",
+        "error_description": "The list of the MCP server could not be read.",
+    });
+    json_response(StatusCode::INTERNAL_SERVER_ERROR, &body).map(GuardBody::whole)
 }

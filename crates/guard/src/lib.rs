@@ -1,36 +1,67 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+mod audit;
 #[cfg(feature = "axum")]
 pub mod axum;
 mod builder;
 mod challenge;
 mod claims;
+pub mod client;
 mod credentials;
+mod discovery;
 mod dpop;
 mod fetch;
 mod guard;
 mod keys;
 mod layer;
+mod lists;
+mod login;
 mod message;
 mod metadata;
+mod metrics;
 mod origin;
+mod raw_claims;
+mod reason;
 mod refusal;
+mod revocation;
 #[cfg(feature = "rmcp")]
 pub mod rmcp;
+mod scopes;
 mod sessions;
+mod terms;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod token_cache;
+mod trust;
+pub mod verifiers;
 mod verify;
+mod visit;
+mod wait;
 
+pub use audit::{AuditHook, Decision, Verdict};
 pub use builder::{BuildError, GuardBuilder};
-pub use claims::{Claims, MissingScope};
+pub use claims::{Claims, MissingScope, TokenClaims};
 pub use doorward_jose::Algorithm;
 pub use doorward_oauth::claims::Actor;
 pub use doorward_oauth::scope::{Scope, ScopeSet};
 pub use doorward_oauth::time::{Clock, SystemClock, UnixSeconds};
-pub use dpop::{DpopPolicy, Insertion, MemoryReplayStore, ReplayStore, ReplayStoreUnavailable};
-pub use fetch::{Document, Fetch, FetchFailure};
+pub use dpop::{DpopPolicy, Insertion, MemoryReplayStore, ReplayStore, ReplayStoreUnavailable, UsedProof};
+#[cfg(feature = "postgres")]
+pub use dpop::{PostgresReplayError, PostgresReplayStore};
+pub use fetch::{
+    ByteStream, Document, Fetch, FetchFailure, FormRequest, FormResponse, StreamRequest, Timeouts,
+};
 pub use guard::Guard;
-pub use layer::{GuardLayer, GuardService};
+pub use layer::{GuardBody, GuardLayer, GuardService};
+pub use lists::{EventFilter, EventTooLarge};
 pub use metadata::MetadataService;
+pub use metrics::MetricsSnapshot;
+pub use raw_claims::RawClaims;
+pub use reason::Reason;
+pub use revocation::{
+    Fail, FeedFault, FeedMetrics, FeedPolicy, IntrospectionPolicy, Revocation, RevocationChecker,
+    RevocationStatus, RevocationUnavailable, WhileBlind,
+};
 pub use verify::{Rejection, VerifyError};
+pub use visit::{Answer, BodyFault, Denied, Head, Visit};

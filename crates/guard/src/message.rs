@@ -11,14 +11,17 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
+pub(crate) mod encoding;
 pub(crate) mod headers;
+mod params;
+
+use params::Params;
 
 /// More messages than this in one batch are refused.
 const MAX_BATCH: usize = 100;
 
-/// The members of a JSON-RPC message, and those of its parameters that decide about access.
+/// The members of a JSON-RPC message.
 const MESSAGE_MEMBERS: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
-const PARAMS_MEMBERS: [&str; 5] = ["name", "uri", "taskId", "arguments", "_meta"];
 
 /// The messages of one HTTP request.
 #[derive(Debug, PartialEq)]
@@ -37,8 +40,17 @@ pub(crate) struct Message {
     pub(crate) id: Option<Value>,
     /// `params.name`, `params.uri` or `params.taskId`: what `Mcp-Name` mirrors for this method.
     pub(crate) target: Option<String>,
+    /// What else is named that has scopes of its own: see [`prompts`](Self::prompts) and [`resources`](Self::resources).
+    others: Others,
     /// `params._meta["io.modelcontextprotocol/protocolVersion"]`
     pub(crate) protocol_version: Option<String>,
+}
+
+/// Prompts and resources that are named elsewhere than in the target.
+#[derive(Debug, Default, PartialEq)]
+struct Others {
+    prompt: Option<String>,
+    resources: Vec<String>,
 }
 
 /// Why a body is not an MCP message.
@@ -57,6 +69,36 @@ impl Message {
             Some("tools/call") => self.target.as_deref(),
             _ => None,
         }
+    }
+
+    /// The prompts that this message gets or asks about (`completion/complete`).
+    pub(crate) fn prompts(&self) -> impl Iterator<Item = &str> {
+        let target = match self.method.as_deref() {
+            Some("prompts/get") => self.target.as_deref(),
+            _ => None,
+        };
+        target.into_iter().chain(self.others.prompt.as_deref())
+    }
+
+    /// The resources that this message reads, subscribes to (also by `subscriptions/listen`) or asks about
+    /// (`completion/complete`, where it is a template).
+    pub(crate) fn resources(&self) -> impl Iterator<Item = &str> {
+        let target = match self.method.as_deref() {
+            Some("resources/read" | "resources/subscribe" | "resources/unsubscribe") => {
+                self.target.as_deref()
+            }
+            _ => None,
+        };
+        let others = self.others.resources.iter().map(String::as_str);
+        target.into_iter().chain(others)
+    }
+
+    /// Whether the answer is a list of tools, prompts, resources or templates.
+    pub(crate) fn asks_for_a_list(&self) -> bool {
+        matches!(
+            self.method.as_deref(),
+            Some("tools/list" | "prompts/list" | "resources/list" | "resources/templates/list")
+        )
     }
 }
 
@@ -89,6 +131,11 @@ fn target_member(method: &str) -> Option<&'static str> {
         "tasks/get" | "tasks/update" | "tasks/cancel" => Some("taskId"),
         _ => None,
     }
+}
+
+/// Whether a message of this method names prompts or resources in other parameters.
+fn names_others(method: &str) -> bool {
+    matches!(method, "completion/complete" | "subscriptions/listen")
 }
 
 /// Whether a message of this method must name its target.
@@ -165,7 +212,7 @@ impl<'de> Visitor<'de> for MessageVisitor {
             }
         }
         if let Some(method) = message.method.as_deref() {
-            if params.look_alike && target_member(method).is_some() {
+            if params.look_alike && (target_member(method).is_some() || names_others(method)) {
                 return Err(A::Error::custom("a parameter name in another letter case"));
             }
             message.target = match target_member(method) {
@@ -174,11 +221,16 @@ impl<'de> Visitor<'de> for MessageVisitor {
                 Some(_) => params.task_id,
                 None => None,
             };
+            message.others = match method {
+                "completion/complete" => params.reference,
+                "subscriptions/listen" => params.subscriptions,
+                _ => Others::default(),
+            };
             if needs_target(method) && message.target.is_none() {
                 return Err(A::Error::custom("the request does not say what it is for"));
             }
         }
-        message.protocol_version = params.meta.protocol_version;
+        message.protocol_version = params.protocol_version;
         Ok(message)
     }
 }
@@ -212,81 +264,6 @@ fn resembles(name: &str, known: &[&str]) -> bool {
     // Both ways, for characters such as the long s and the Kelvin sign that fold in one direction only.
     let folded = name.to_uppercase().to_lowercase();
     known.iter().any(|known| known.eq_ignore_ascii_case(&folded))
-}
-
-#[derive(Default)]
-struct Params {
-    name: Option<String>,
-    uri: Option<String>,
-    task_id: Option<String>,
-    meta: Meta,
-    /// Whether a name was there that only differs in letter case from one that counts.
-    look_alike: bool,
-}
-
-impl<'de> Deserialize<'de> for Params {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ParamsVisitor;
-        impl<'de> Visitor<'de> for ParamsVisitor {
-            type Value = Params;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("parameters by name")
-            }
-            fn visit_unit<E: serde::de::Error>(self) -> Result<Params, E> {
-                Ok(Params::default())
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Params, A::Error> {
-                let mut members = Members::default();
-                let mut params = Params::default();
-                while let Some(member) = members.next(&mut map)? {
-                    match member.as_str() {
-                        "name" => params.name = map.next_value::<Checked>()?.into_text(),
-                        "uri" => params.uri = map.next_value::<Checked>()?.into_text(),
-                        "taskId" => params.task_id = map.next_value::<Checked>()?.into_text(),
-                        "_meta" => params.meta = map.next_value()?,
-                        other => {
-                            params.look_alike |= resembles(other, &PARAMS_MEMBERS);
-                            map.next_value::<Checked>()?;
-                        }
-                    }
-                }
-                Ok(params)
-            }
-        }
-        deserializer.deserialize_any(ParamsVisitor)
-    }
-}
-
-#[derive(Default)]
-struct Meta {
-    protocol_version: Option<String>,
-}
-
-impl<'de> Deserialize<'de> for Meta {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct MetaVisitor;
-        impl<'de> Visitor<'de> for MetaVisitor {
-            type Value = Meta;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_unit<E: serde::de::Error>(self) -> Result<Meta, E> {
-                Ok(Meta::default())
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Meta, A::Error> {
-                let mut members = Members::default();
-                let mut meta = Meta::default();
-                while let Some(member) = members.next(&mut map)? {
-                    let value = map.next_value::<Checked>()?;
-                    if member == "io.modelcontextprotocol/protocolVersion" {
-                        meta.protocol_version = value.into_text();
-                    }
-                }
-                Ok(meta)
-            }
-        }
-        deserializer.deserialize_any(MetaVisitor)
-    }
 }
 
 /// A JSON-RPC id: a string, a number or null.

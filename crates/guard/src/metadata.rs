@@ -32,7 +32,7 @@ pub(crate) struct Metadata {
 
 impl Metadata {
     pub(crate) fn new(
-        issuer: &Issuer,
+        issuers: &[Issuer],
         resource: &ResourceUri,
         scopes: &ScopeSet,
         name: Option<String>,
@@ -44,7 +44,7 @@ impl Metadata {
         let scopes: Vec<_> = scopes.iter().map(ToString::to_string).collect();
         let document = ProtectedResourceMetadata {
             resource: resource.as_str().to_owned(),
-            authorization_servers: vec![issuer.as_str().to_owned()],
+            authorization_servers: issuers.iter().map(ToString::to_string).collect(),
             scopes_supported: (!scopes.is_empty()).then_some(scopes),
             bearer_methods_supported: Some(vec!["header".to_owned()]),
             resource_name: name,
@@ -75,12 +75,12 @@ impl MetadataService {
         }
     }
 
-    fn answer(&self, method: &Method) -> Response<Full<Bytes>> {
+    pub(crate) fn answer(&self, method: &Method) -> Response<Bytes> {
         const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
-        let mut response = Response::new(Full::default());
+        let mut response = Response::new(Bytes::new());
         if method == Method::GET || method == Method::HEAD {
             // The server below drops the body of an answer to HEAD and keeps its length.
-            *response.body_mut() = Full::new(self.body.clone());
+            *response.body_mut() = self.body.clone();
             let headers = response.headers_mut();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
@@ -113,6 +113,6 @@ impl<B> Service<Request<B>> for MetadataService {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        ready(Ok(self.answer(request.method())))
+        ready(Ok(self.answer(request.method()).map(Full::new)))
     }
 }

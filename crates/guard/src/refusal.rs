@@ -9,13 +9,15 @@ use doorward_oauth::error::ErrorCode;
 use doorward_oauth::scope::ScopeSet;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
-use http_body_util::Full;
 use serde_json::{Value, json};
 
 use crate::challenge::Challenges;
 use crate::dpop::DpopRefusal;
+use crate::login::LoginFault;
 use crate::message::Malformed;
-use crate::verify::Rejection;
+use crate::reason::Reason;
+use crate::terms::Terms;
+use crate::verify::{Rejection, VerifyError};
 
 /// Why a request does not reach the MCP server.
 #[derive(Debug)]
@@ -25,7 +27,8 @@ pub(crate) enum Refusal {
     MalformedCredentials,
     InvalidToken(Rejection),
     Dpop(DpopRefusal),
-    KeysUnavailable { retry_after: Duration },
+    Uncheckable { retry_after: Duration },
+    Login(LoginFault),
     InsufficientScope { needed: ScopeSet },
     ForeignSession,
     BodyTooLarge,
@@ -51,6 +54,10 @@ mod text {
          without a proof, where the challenges name that scheme, or get one that is bound.";
     pub(super) const UNAVAILABLE: &str =
         "Access tokens cannot be checked right now. Try again a little later.";
+    pub(super) const LOGIN_TOO_OLD: &str =
+        "The sign-in behind the access token is too long ago for this MCP server. Sign in again.";
+    pub(super) const LOGIN_TOO_WEAK: &str = "The sign-in behind the access token is not strong enough for this MCP server. \
+         Sign in in one of the ways in the challenge.";
     pub(super) const INSUFFICIENT: &str = "The access token does not have every scope that this request needs. Ask for the scopes in the challenge.";
     pub(super) const SESSION: &str = "There is no such session. Send a new initialize request.";
     pub(super) const TOO_LARGE: &str = "The request body is larger than this MCP server takes.";
@@ -65,35 +72,75 @@ mod text {
          and equal the body";
 }
 
-impl Refusal {
-    /// Logs the refusal and renders it.
-    pub(crate) fn into_response(self, challenges: &Challenges, ids: &ErrorIds) -> Response<Full<Bytes>> {
-        let error_id = ids.next();
-        let response = self.render(challenges, &error_id);
-        self.log(response.status(), &error_id);
-        response
+impl From<VerifyError> for Refusal {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Rejected(rejection) => Self::InvalidToken(rejection),
+            VerifyError::KeysUnavailable { retry_after }
+            | VerifyError::IntrospectionUnavailable { retry_after } => Self::Uncheckable { retry_after },
+        }
     }
+}
 
-    fn log(&self, status: StatusCode, error_id: &str) {
-        let status = status.as_u16();
+impl Refusal {
+    pub(crate) fn reason(&self) -> Reason {
         match self {
-            // How every client begins.
-            Self::NoCredentials | Self::Dpop(DpopRefusal::Nonce { .. }) => {
-                tracing::debug!(error_id, status, reason = ?self, "request refused");
-            }
-            Self::KeysUnavailable { .. } | Self::Dpop(DpopRefusal::ReplaysUnavailable { .. }) => {
-                tracing::warn!(error_id, status, reason = ?self, "request refused");
-            }
-            // The id comes from the client.
-            Self::HeaderMismatch { .. } => {
-                tracing::info!(error_id, status, reason = "HeaderMismatch", "request refused");
-            }
-            Self::InvalidToken(reason) => tracing::info!(error_id, status, ?reason, "token refused"),
-            _ => tracing::info!(error_id, status, reason = ?self, "request refused"),
+            Self::Origin => Reason::Origin,
+            Self::NoCredentials => Reason::NoCredentials,
+            Self::MalformedCredentials => Reason::MalformedCredentials,
+            Self::InvalidToken(rejection) => Reason::Token(*rejection),
+            Self::Dpop(refusal) => refusal.reason(),
+            Self::Uncheckable { .. } => Reason::TokensUncheckable,
+            Self::Login(LoginFault::TooOld) => Reason::LoginTooOld,
+            Self::Login(LoginFault::TooWeak) => Reason::LoginTooWeak,
+            Self::InsufficientScope { .. } => Reason::InsufficientScope,
+            Self::ForeignSession => Reason::Session,
+            Self::BodyTooLarge => Reason::BodyTooLarge,
+            Self::BodyUnreadable => Reason::BodyUnreadable,
+            Self::BodyTooSlow => Reason::BodyTooSlow,
+            Self::Encoding => Reason::Encoding,
+            Self::Message(Malformed::NotJson) => Reason::NotJson,
+            Self::Message(Malformed::NotAMessage) => Reason::NotAMessage,
+            Self::HeaderMismatch { .. } => Reason::HeaderMismatch,
         }
     }
 
-    fn render(&self, challenges: &Challenges, error_id: &str) -> Response<Full<Bytes>> {
+    /// When it is worth trying again, if that is a matter of time.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Uncheckable { retry_after }
+            | Self::Dpop(DpopRefusal::ReplaysUnavailable { retry_after }) => Some(*retry_after),
+            _ => None,
+        }
+    }
+
+    /// The nonce for another proof, if that is all that is wrong.
+    pub(crate) fn nonce(&self) -> Option<&HeaderValue> {
+        match self {
+            Self::Dpop(DpopRefusal::Nonce { nonce, .. }) => Some(nonce),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn log(&self, status: StatusCode, error_id: &str) {
+        let (status, reason) = (status.as_u16(), self.reason().as_str());
+        match self {
+            // How every client begins.
+            Self::NoCredentials | Self::Dpop(DpopRefusal::Nonce { .. }) => {
+                tracing::debug!(error_id, status, reason, "request refused");
+            }
+            Self::Uncheckable { .. } | Self::Dpop(DpopRefusal::ReplaysUnavailable { .. }) => {
+                tracing::warn!(error_id, status, reason, "request refused");
+            }
+            Self::InsufficientScope { needed } => {
+                tracing::info!(error_id, status, reason, %needed, "request refused");
+            }
+            _ => tracing::info!(error_id, status, reason, "request refused"),
+        }
+    }
+
+    pub(crate) fn render(&self, terms: &Terms, error_id: &str) -> Response<Bytes> {
+        let challenges = &terms.challenges;
         let oauth = |status, error: &str, description| {
             json_response(
                 status,
@@ -130,7 +177,7 @@ impl Refusal {
                 challenging(response, &challenges.error(ErrorCode::InvalidToken, sentence))
             }
             Self::Dpop(refusal) => refusal.render(challenges, error_id),
-            Self::KeysUnavailable { retry_after } => {
+            Self::Uncheckable { retry_after } => {
                 let mut response = oauth(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "temporarily_unavailable",
@@ -141,7 +188,18 @@ impl Refusal {
                     .insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
                 response
             }
-            Self::InsufficientScope { needed } => insufficient_scope(challenges, needed, Some(error_id)),
+            Self::Login(fault) => {
+                let error = ErrorCode::InsufficientUserAuthentication;
+                let sentence = match fault {
+                    LoginFault::TooOld => text::LOGIN_TOO_OLD,
+                    LoginFault::TooWeak => text::LOGIN_TOO_WEAK,
+                };
+                let response = oauth(StatusCode::UNAUTHORIZED, error.as_str(), sentence);
+                challenging(response, &challenges.login(&terms.login, sentence))
+            }
+            Self::InsufficientScope { needed } => {
+                insufficient_scope(Some(challenges), needed, Some(error_id))
+            }
             Self::ForeignSession => oauth(StatusCode::NOT_FOUND, "session_not_found", text::SESSION),
             Self::BodyTooLarge => oauth(
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -164,10 +222,10 @@ impl Refusal {
 
 /// `403 insufficient_scope` with the challenge for `needed`.
 pub(crate) fn insufficient_scope(
-    challenges: &Challenges,
+    challenges: Option<&Challenges>,
     needed: &ScopeSet,
     error_id: Option<&str>,
-) -> Response<Full<Bytes>> {
+) -> Response<Bytes> {
     let mut body = json!({
         "error": "insufficient_scope",
         "error_description": text::INSUFFICIENT,
@@ -177,14 +235,17 @@ pub(crate) fn insufficient_scope(
         members.insert("error_id".to_owned(), Value::from(id));
     }
     let response = json_response(StatusCode::FORBIDDEN, &body);
-    challenging(
-        response,
-        &challenges.insufficient_scope(needed, text::INSUFFICIENT),
-    )
+    match challenges {
+        Some(challenges) => challenging(
+            response,
+            &challenges.insufficient_scope(needed, text::INSUFFICIENT),
+        ),
+        None => response,
+    }
 }
 
-pub(crate) fn json_response(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
+pub(crate) fn json_response(status: StatusCode, body: &Value) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body.to_string()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -192,10 +253,7 @@ pub(crate) fn json_response(status: StatusCode, body: &Value) -> Response<Full<B
     response
 }
 
-pub(crate) fn challenging(
-    mut response: Response<Full<Bytes>>,
-    challenges: &[String],
-) -> Response<Full<Bytes>> {
+pub(crate) fn challenging(mut response: Response<Bytes>, challenges: &[String]) -> Response<Bytes> {
     // A challenge is made of checked URLs and scope tokens, so it always is header text.
     for value in challenges
         .iter()
@@ -221,7 +279,7 @@ impl ErrorIds {
         }
     }
 
-    fn next(&self) -> String {
+    pub(crate) fn next(&self) -> String {
         let number = self.issued.fetch_add(1, Ordering::Relaxed);
         let mut text = [0; 16];
         text[..8].copy_from_slice(&self.seed.to_be_bytes());

@@ -7,6 +7,7 @@ use ::rmcp::service::RequestContext;
 use http::request::Parts;
 
 use crate::claims::{Claims, MissingScope};
+pub use crate::client::{ask_for_consent, open_request_state, subject_token};
 
 /// The claims of the token with which the request came, inside a handler of rmcp.
 ///

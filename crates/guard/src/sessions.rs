@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use doorward_oauth::time::UnixSeconds;
 
+use crate::claims::Claims;
+
 /// SHA-256 of a session id or of a principal.
 type Digest = [u8; 32];
 
@@ -18,7 +20,11 @@ type Digest = [u8; 32];
 pub(crate) struct Principal(Digest);
 
 impl Principal {
-    pub(crate) fn new(issuer: &str, client_id: &str, subject: &str) -> Self {
+    pub(crate) fn of(claims: &Claims) -> Self {
+        Self::new(&claims.issuer, &claims.client_id, &claims.subject)
+    }
+
+    fn new(issuer: &str, client_id: &str, subject: &str) -> Self {
         let mut text = Vec::with_capacity(issuer.len() + client_id.len() + subject.len() + 16);
         for part in [issuer, client_id, subject] {
             // The length first: no two principals have one text.

@@ -1,7 +1,5 @@
 //! Tokens that were verified a moment ago.
 
-use std::sync::Arc;
-
 use doorward_oauth::time::UnixSeconds;
 use quick_cache::sync::Cache;
 
@@ -9,11 +7,19 @@ use crate::claims::Claims;
 
 /// Bounded, by the SHA-256 of the token. An entry counts until the token's `exp` (no skew on top) and only for the
 /// keys that verified it: a key that was withdrawn takes its tokens along.
-pub(crate) struct TokenCache(Option<Cache<[u8; 32], Arc<Entry>>>);
+pub(crate) struct TokenCache(Option<Cache<[u8; 32], Entry>>);
 
+#[derive(Clone)]
 struct Entry {
     claims: Claims,
-    generation: u64,
+    stamp: Stamp,
+}
+
+/// Which keys verified a token: the issuer's place among those that are trusted, and the generation of its keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub(crate) issuer: usize,
+    pub(crate) generation: u64,
 }
 
 impl TokenCache {
@@ -22,20 +28,45 @@ impl TokenCache {
         Self((capacity > 0).then(|| Cache::new(capacity)))
     }
 
-    pub(crate) fn get(&self, digest: &[u8; 32], generation: u64, now: UnixSeconds) -> Option<Claims> {
-        let entry = self.0.as_ref()?.get(digest)?;
-        (entry.generation == generation && now < entry.claims.expires_at).then(|| entry.claims.clone())
+    /// What the token is remembered by; `None` when nothing is remembered.
+    pub(crate) fn digest(&self, token: &str) -> Option<[u8; 32]> {
+        self.0.as_ref()?;
+        Some(doorward_jose::sha256(token.as_bytes()))
     }
 
-    pub(crate) fn put(&self, digest: [u8; 32], generation: u64, claims: &Claims) {
+    /// The claims of a token that has not ended and whose keys `are_current`.
+    pub(crate) fn get(
+        &self,
+        digest: &[u8; 32],
+        now: UnixSeconds,
+        are_current: impl FnOnce(Stamp) -> bool,
+    ) -> Option<Claims> {
+        let entry = self.0.as_ref()?.get(digest)?;
+        (now < entry.claims.expires_at && are_current(entry.stamp)).then_some(entry.claims)
+    }
+
+    pub(crate) fn put(&self, digest: [u8; 32], stamp: Stamp, claims: &Claims) {
         if let Some(cache) = &self.0 {
-            cache.insert(
-                digest,
-                Arc::new(Entry {
-                    claims: claims.clone(),
-                    generation,
-                }),
-            );
+            let claims = claims.clone();
+            cache.insert(digest, Entry { claims, stamp });
+        }
+    }
+
+    /// Forgets one token.
+    pub(crate) fn evict(&self, token: &str) {
+        if let (Some(cache), Some(digest)) = (&self.0, self.digest(token)) {
+            cache.remove(&digest);
+        }
+    }
+
+    /// Forgets the tokens of a grant. Looks at all that are remembered: for rare events.
+    pub(crate) fn forget_grant(&self, grant_id: &str) {
+        if let Some(cache) = &self.0 {
+            cache.retain(|_, entry| entry.claims.grant_id.as_deref() != Some(grant_id));
         }
     }
 }
+
+#[cfg(test)]
+#[path = "token_cache_tests.rs"]
+mod tests;

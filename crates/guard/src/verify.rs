@@ -1,20 +1,21 @@
-//! Is this token good? Every rule in its order (RFC 9068 §4, RFC 8725).
+//! Is this token good? Who says so, and why not.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_jose::{Algorithm, JoseError, Jws};
-use doorward_oauth::claims::{AccessTokenClaims, typ_is_access_token};
+use doorward_jose::{JoseError, Jws};
 use doorward_oauth::issuer::Issuer;
 use doorward_oauth::resource::ResourceUri;
-use doorward_oauth::time::Clock;
-use serde::Deserialize as _;
-use serde_json::{Map, Value};
 
-use crate::challenge::Challenges;
 use crate::claims::Claims;
-use crate::keys::{KeyError, Keys};
-use crate::token_cache::TokenCache;
+use crate::keys::KeyError;
+use crate::verifiers::{self, TokenVerifier};
+
+pub(crate) use access_token::{AccessTokenVerifier, TrustedIssuer};
+pub(crate) use payload::{Dialect, Payload, owned};
+
+mod access_token;
+mod payload;
 
 /// Why a token is not accepted. For logs and metrics, never for the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,11 +25,11 @@ pub enum Rejection {
     Malformed,
     /// An algorithm that is not allowed here.
     Algorithm,
-    /// `typ` is not `at+jwt`: another kind of token.
+    /// `typ` is not `at+jwt` (or, for a [`JwtVerifier`](crate::verifiers::JwtVerifier), `JWT`): another kind of token.
     Type,
     /// `iss` is not the configured issuer.
     Issuer,
-    /// The header has no `kid`.
+    /// The header has no `kid`, where it takes one to tell which key is meant.
     NoKeyId,
     /// The issuer has no key with this `kid`.
     UnknownKey,
@@ -50,6 +51,38 @@ pub enum Rejection {
     NotSenderConstrained,
     /// The token is bound to another key than the one of the proof.
     ProofKey,
+    /// The token, or the grant that it comes from, was revoked.
+    Revoked,
+    /// An opaque token that is not known, or not any more.
+    UnknownToken,
+    /// A scope that the verifier itself requires is missing.
+    Scope,
+}
+
+impl Rejection {
+    /// A short name, for metrics. Stays the same from release to release.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "token_malformed",
+            Self::Algorithm => "token_algorithm",
+            Self::Type => "token_type",
+            Self::Issuer => "token_issuer",
+            Self::NoKeyId => "token_no_key_id",
+            Self::UnknownKey => "token_unknown_key",
+            Self::Signature => "token_signature",
+            Self::Claims => "token_claims",
+            Self::Audience => "token_audience",
+            Self::Expired => "token_expired",
+            Self::NotYetValid => "token_not_yet_valid",
+            Self::IssuedInFuture => "token_issued_in_future",
+            Self::SenderConstrained => "token_sender_constrained",
+            Self::NotSenderConstrained => "token_not_sender_constrained",
+            Self::ProofKey => "token_proof_key",
+            Self::Revoked => "token_revoked",
+            Self::UnknownToken => "token_unknown",
+            Self::Scope => "token_scope",
+        }
+    }
 }
 
 /// Why a token was not verified.
@@ -65,6 +98,12 @@ pub enum VerifyError {
         /// When it is worth trying again.
         retry_after: Duration,
     },
+    /// Whether the token still counts cannot be asked: `503`.
+    #[error("the authorization server cannot be asked about the access token")]
+    IntrospectionUnavailable {
+        /// When it is worth trying again.
+        retry_after: Duration,
+    },
 }
 
 impl From<Rejection> for VerifyError {
@@ -73,97 +112,84 @@ impl From<Rejection> for VerifyError {
     }
 }
 
+impl From<KeyError> for VerifyError {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Unknown => Self::Rejected(Rejection::UnknownKey),
+            KeyError::Unnamed => Self::Rejected(Rejection::NoKeyId),
+            KeyError::Unavailable { retry_after } => Self::KeysUnavailable { retry_after },
+        }
+    }
+}
+
+/// Who says whether a token is good.
 pub(crate) struct Verifier {
-    pub(crate) issuer: Issuer,
+    /// Where clients get tokens; at least one.
+    pub(crate) issuers: Vec<Issuer>,
     pub(crate) resource: ResourceUri,
-    pub(crate) algorithms: Vec<Algorithm>,
-    pub(crate) skew: Duration,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) keys: Arc<Keys>,
-    pub(crate) cache: TokenCache,
-    pub(crate) challenges: Arc<Challenges>,
+    pub(crate) judge: Judge,
+}
+
+pub(crate) enum Judge {
+    /// The guard itself, with the keys of the issuers.
+    Issuers(AccessTokenVerifier),
+    /// These, in order.
+    Verifiers(Vec<Arc<dyn TokenVerifier>>),
 }
 
 impl Verifier {
-    /// Verifies a token. Local, except when the issuer's keys are not there yet or lack the token's. Whether a bound token
-    /// came with its proof is another question (RFC 9449 §7), not asked here.
+    /// Begins to fetch what is needed for verifying.
+    pub(crate) fn start(&self) {
+        match &self.judge {
+            Judge::Issuers(verifier) => {
+                for trusted in &verifier.issuers {
+                    trusted.keys.start();
+                }
+            }
+            Judge::Verifiers(verifiers) => {
+                for verifier in verifiers {
+                    verifier.start();
+                }
+            }
+        }
+    }
+
     pub(crate) async fn verify(&self, token: &str) -> Result<Claims, VerifyError> {
-        let digest = doorward_jose::sha256(token.as_bytes());
-        if let Some(set) = self.keys.current()
-            && let Some(claims) = self.cache.get(&digest, set.generation, self.clock.now())
-        {
-            return Ok(claims);
+        match &self.judge {
+            Judge::Issuers(verifier) => verifier.verify(token).await,
+            Judge::Verifiers(verifiers) => verifiers::first_to_accept(verifiers, token).await,
         }
-        let jws = Jws::parse(token).map_err(|error| match error {
-            JoseError::UnsupportedAlgorithm => Rejection::Algorithm,
-            _ => Rejection::Malformed,
-        })?;
-        let key_id = self.check_header(&jws)?;
-        let set = self.keys.holding(key_id).await.map_err(|error| match error {
-            KeyError::Unknown => VerifyError::Rejected(Rejection::UnknownKey),
-            KeyError::Unavailable { retry_after } => VerifyError::KeysUnavailable { retry_after },
-        })?;
-        let key = set.find(key_id).ok_or(Rejection::UnknownKey)?;
-        let verified = jws.verify(key).map_err(|_| Rejection::Signature)?;
-        let raw = verified.claims().map_err(|_| Rejection::Claims)?;
-        let claims = self.check_claims(raw)?;
-        self.cache.put(digest, set.generation, &claims);
-        Ok(claims)
     }
 
-    /// All that can be said before a key is looked for, so that a stranger's token costs no fetch.
-    fn check_header<'j>(&self, jws: &'j Jws<'_>) -> Result<&'j str, Rejection> {
-        let header = jws.header();
-        if !self.algorithms.contains(&header.algorithm) {
-            return Err(Rejection::Algorithm);
+    /// Forgets that a token was verified.
+    pub(crate) fn evict(&self, token: &str) {
+        match &self.judge {
+            Judge::Issuers(verifier) => verifier.cache.evict(token),
+            Judge::Verifiers(verifiers) => {
+                for verifier in verifiers {
+                    verifier.evict(token);
+                }
+            }
         }
-        // RFC 9068 §4: an ID token or a proof signed by the same key is no access token.
-        if !header.typ.as_deref().is_some_and(typ_is_access_token) {
-            return Err(Rejection::Type);
-        }
-        if jws.peek_issuer().as_deref() != Some(self.issuer.as_str()) {
-            return Err(Rejection::Issuer);
-        }
-        header.key_id.as_deref().ok_or(Rejection::NoKeyId)
     }
 
-    fn check_claims(&self, raw: Map<String, Value>) -> Result<Claims, Rejection> {
-        let claims = AccessTokenClaims::deserialize(&raw).map_err(|_| Rejection::Claims)?;
-        if claims.iss != self.issuer.as_str() {
-            return Err(Rejection::Issuer);
+    /// Forgets that tokens of a grant were verified.
+    pub(crate) fn forget_grant(&self, grant_id: &str) {
+        match &self.judge {
+            Judge::Issuers(verifier) => verifier.cache.forget_grant(grant_id),
+            Judge::Verifiers(verifiers) => {
+                for verifier in verifiers {
+                    verifier.forget_grant(grant_id);
+                }
+            }
         }
-        if claims.sub.is_empty() || claims.client_id.is_empty() || claims.jti.is_empty() {
-            return Err(Rejection::Claims);
-        }
-        let audience: Vec<String> = claims.aud.iter().map(ToString::to_string).collect();
-        if !audience.iter().any(|aud| aud == self.resource.as_str()) {
-            return Err(Rejection::Audience);
-        }
-        let now = self.clock.now();
-        if now >= claims.exp + self.skew {
-            return Err(Rejection::Expired);
-        }
-        if claims.nbf.is_some_and(|nbf| nbf > now + self.skew) {
-            return Err(Rejection::NotYetValid);
-        }
-        if claims.iat > now + self.skew {
-            return Err(Rejection::IssuedInFuture);
-        }
-        Ok(Claims {
-            subject: claims.sub,
-            client_id: claims.client_id,
-            scopes: claims.scope.unwrap_or_default(),
-            audience,
-            issuer: claims.iss,
-            expires_at: claims.exp,
-            issued_at: claims.iat,
-            jti: claims.jti,
-            grant_id: claims.gid,
-            actor: claims.act,
-            // Every other confirmation method is an error above (RFC 7800 §3.1).
-            key_thumbprint: claims.cnf.map(|confirmation| confirmation.jkt),
-            raw,
-            challenges: self.challenges.clone(),
-        })
     }
+}
+
+/// A compact JWS with a strict header.
+pub(crate) fn parse(token: &str) -> Result<Jws<'_>, Rejection> {
+    Jws::parse(token).map_err(|error| match error {
+        JoseError::UnsupportedAlgorithm => Rejection::Algorithm,
+        _ => Rejection::Malformed,
+    })
 }

@@ -25,8 +25,8 @@ pub enum Algorithm {
     /// RSASSA-PSS with SHA-256, MGF1 with SHA-256 and a salt of 32 bytes.
     #[serde(rename = "PS256")]
     Ps256,
-    /// `EdDSA` with Ed25519.
-    #[serde(rename = "EdDSA")]
+    /// `EdDSA` with Ed25519. Also read as `Ed25519`, the name that RFC 9864 §2.2 gives the pair.
+    #[serde(rename = "EdDSA", alias = "Ed25519")]
     EdDsa,
 }
 
@@ -72,6 +72,9 @@ impl FromStr for Algorithm {
 
     /// Names are case-sensitive (RFC 7515 §4.1.1).
     fn from_str(name: &str) -> Result<Self, Self::Err> {
+        if name == "Ed25519" {
+            return Ok(Self::EdDsa);
+        }
         Self::ALL
             .into_iter()
             .find(|algorithm| algorithm.as_str() == name)
@@ -93,6 +96,16 @@ mod tests {
                 algorithm
             );
         }
+    }
+
+    #[test]
+    fn ed25519_by_its_own_name_is_read_and_not_written() {
+        assert_eq!("Ed25519".parse(), Ok(Algorithm::EdDsa));
+        assert_eq!(
+            serde_json::from_str::<Algorithm>("\"Ed25519\"").unwrap(),
+            Algorithm::EdDsa
+        );
+        assert_eq!(Algorithm::EdDsa.as_str(), "EdDSA");
     }
 
     #[test]

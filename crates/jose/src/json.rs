@@ -7,6 +7,10 @@ use serde_json::{Map, Number, Value};
 
 use crate::JoseError;
 
+pub use members::{Member, Refused, members};
+
+mod members;
+
 /// The deepest nesting of objects and arrays that is read.
 pub const MAX_DEPTH: usize = 32;
 

@@ -62,6 +62,30 @@ impl Jwk {
         Self::from_members(value.as_object().ok_or(JoseError::Malformed)?)
     }
 
+    /// Reads one public key in PEM form (RFC 7468), at most 16 KiB: `PUBLIC KEY` with RSA, P-256, P-384 (uncompressed) or
+    /// Ed25519, or `RSA PUBLIC KEY`. The key has no `kid`, `use` or `alg`: it verifies with every algorithm of its type.
+    ///
+    /// # Errors
+    /// [`JoseError::Malformed`] for anything but one PEM block, [`JoseError::PrivateKey`] for a private key,
+    /// [`JoseError::UnusableKey`] or [`JoseError::WeakKey`] for a key that must not be used, and for a certificate.
+    pub fn from_pem(text: &str) -> Result<Self, JoseError> {
+        Self::build(Members {
+            material: Material::from_pem(text)?,
+            key_id: None,
+            public_key_use: None,
+            key_operations: None,
+            algorithm: None,
+        })
+    }
+
+    /// The key as a `PUBLIC KEY` block (RFC 7468 §13), without `kid`, `use` and `alg`.
+    ///
+    /// # Errors
+    /// [`JoseError::UnusableKey`] when the key cannot be written.
+    pub fn to_pem(&self) -> Result<String, JoseError> {
+        self.0.members.material.to_pem()
+    }
+
     fn from_members(object: &Map<String, Value>) -> Result<Self, JoseError> {
         if SECRET_MEMBERS.iter().any(|name| object.contains_key(*name)) {
             return Err(JoseError::PrivateKey);

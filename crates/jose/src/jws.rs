@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::{Algorithm, JoseError, Jwk, MAX_JWS_BYTES, base64url, json};
 
@@ -19,6 +19,52 @@ pub struct Header {
     pub key_id: Option<String>,
     /// `jwk`, only from [`Jws::parse_with_embedded_key`].
     pub jwk: Option<Jwk>,
+}
+
+/// The three parts of a compact serialisation, still encoded.
+pub(crate) struct Compact<'a> {
+    pub(crate) signing_input: &'a str,
+    header: &'a str,
+    payload: &'a str,
+    signature: &'a str,
+}
+
+impl<'a> Compact<'a> {
+    pub(crate) fn split(token: &'a str) -> Result<Self, JoseError> {
+        if token.len() > MAX_JWS_BYTES {
+            return Err(JoseError::TooLarge);
+        }
+        let (signing_input, signature) = token.rsplit_once('.').ok_or(JoseError::Malformed)?;
+        let (header, payload) = signing_input.split_once('.').ok_or(JoseError::Malformed)?;
+        // A further dot would be in the payload, where it is no base64url.
+        if signature.is_empty() {
+            return Err(JoseError::Malformed);
+        }
+        Ok(Self {
+            signing_input,
+            header,
+            payload,
+            signature,
+        })
+    }
+
+    pub(crate) fn payload(&self) -> Result<Vec<u8>, JoseError> {
+        base64url::decode(self.payload)
+    }
+
+    pub(crate) fn signature(&self) -> Result<Vec<u8>, JoseError> {
+        base64url::decode(self.signature)
+    }
+
+    /// The `typ` of a header whose `alg` is this one.
+    pub(crate) fn typ(&self, algorithm: &str) -> Result<Option<String>, JoseError> {
+        let members = Members::read(&base64url::decode(self.header)?, EmbeddedKey::Ignored)?;
+        if members.algorithm == algorithm {
+            Ok(members.typ)
+        } else {
+            Err(JoseError::UnsupportedAlgorithm)
+        }
+    }
 }
 
 /// A token that is parsed and NOT verified: nothing in it can be trusted yet. `Debug` shows the header alone.
@@ -57,20 +103,12 @@ impl<'a> Jws<'a> {
     }
 
     fn parse_token(token: &'a str, embedded_key: EmbeddedKey) -> Result<Self, JoseError> {
-        if token.len() > MAX_JWS_BYTES {
-            return Err(JoseError::TooLarge);
-        }
-        let (signing_input, signature) = token.rsplit_once('.').ok_or(JoseError::Malformed)?;
-        let (header, payload) = signing_input.split_once('.').ok_or(JoseError::Malformed)?;
-        // A further dot would be in the payload, where it is no base64url.
-        if signature.is_empty() {
-            return Err(JoseError::Malformed);
-        }
+        let parts = Compact::split(token)?;
         Ok(Self {
-            header: Header::read(&json::object(&base64url::decode(header)?)?, embedded_key)?,
-            signing_input,
-            payload: base64url::decode(payload)?,
-            signature: base64url::decode(signature)?,
+            header: Members::read(&base64url::decode(parts.header)?, embedded_key)?.into_header()?,
+            signing_input: parts.signing_input,
+            payload: parts.payload()?,
+            signature: parts.signature()?,
         })
     }
 
@@ -87,16 +125,36 @@ impl<'a> Jws<'a> {
         }
     }
 
+    /// The payload, not verified: for reading it once where the key depends on it. Nothing in it counts before
+    /// [`Jws::verify_signature`] has said yes.
+    pub fn unverified_payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// Verifies the signature over the bytes as received, and no more: [`Jws::verify`] for those who have read the
+    /// payload already.
+    ///
+    /// # Errors
+    /// Those of [`Jwk::verify`].
+    pub fn verify_signature(&self, key: &Jwk) -> Result<(), JoseError> {
+        key.verify(
+            self.header.algorithm,
+            self.signing_input.as_bytes(),
+            &self.signature,
+        )
+    }
+
+    /// The header and the payload as received, for those who have verified the signature.
+    pub fn into_parts(self) -> (Header, Vec<u8>) {
+        (self.header, self.payload)
+    }
+
     /// Verifies the signature over the bytes as received.
     ///
     /// # Errors
     /// Those of [`Jwk::verify`].
     pub fn verify(&self, key: &Jwk) -> Result<Verified, JoseError> {
-        key.verify(
-            self.header.algorithm,
-            self.signing_input.as_bytes(),
-            &self.signature,
-        )?;
+        self.verify_signature(key)?;
         Ok(Verified {
             header: self.header.clone(),
             payload: self.payload.clone(),
@@ -142,53 +200,78 @@ impl fmt::Debug for Verified {
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum EmbeddedKey {
     Ignored,
     Read,
 }
 
-impl Header {
-    fn read(members: &Map<String, Value>, embedded_key: EmbeddedKey) -> Result<Self, JoseError> {
-        // RFC 7515 §4.1.11: no extension is understood, so any `crit` refuses the token, and `b64` (RFC 7797) with it.
-        if members.contains_key("crit") || members.contains_key("b64") {
-            return Err(JoseError::CriticalHeader);
+/// The header's members that are looked at.
+#[derive(Default)]
+struct Members {
+    algorithm: String,
+    typ: Option<String>,
+    key_id: Option<String>,
+    jwk: Option<Jwk>,
+}
+
+impl Members {
+    fn read(document: &[u8], embedded_key: EmbeddedKey) -> Result<Self, JoseError> {
+        let (mut members, mut algorithm, mut fault) = (Self::default(), None, None);
+        json::members(document, |name, value| {
+            match name {
+                "alg" => algorithm = Some(value.string()?.into_owned()),
+                "typ" => members.typ = Some(value.string()?.into_owned()),
+                "kid" => members.key_id = Some(value.string()?.into_owned()),
+                "jwk" if embedded_key == EmbeddedKey::Read => match Jwk::from_value(&value.any()?) {
+                    Ok(key) => members.jwk = Some(key),
+                    Err(error) => fault = fault.or(Some(error)),
+                },
+                // RFC 7515 §4.1.11: no extension is understood, so any `crit` refuses the token, and `b64` (RFC 7797)
+                // with it.
+                "crit" | "b64" => {
+                    value.skip()?;
+                    fault = Some(JoseError::CriticalHeader);
+                }
+                "enc" | "zip" => {
+                    value.skip()?;
+                    fault = fault.or(Some(JoseError::UnsupportedHeader));
+                }
+                "cty" => {
+                    if is_nested(&value.any()?) {
+                        fault = fault.or(Some(JoseError::UnsupportedHeader));
+                    }
+                }
+                _ => value.skip()?,
+            }
+            Ok(())
+        })?;
+        if let Some(fault) = fault {
+            return Err(fault);
         }
-        if members.contains_key("enc") || members.contains_key("zip") || is_nested(members) {
-            return Err(JoseError::UnsupportedHeader);
-        }
-        let algorithm = string(members, "alg")?.ok_or(JoseError::Malformed)?;
-        let key_id = string(members, "kid")?;
-        if key_id.as_deref() == Some("") {
+        if members.key_id.as_deref() == Some("") {
             return Err(JoseError::Malformed);
         }
-        let jwk = match (embedded_key, members.get("jwk")) {
-            (EmbeddedKey::Read, Some(key)) => Some(Jwk::from_value(key)?),
-            _ => None,
-        };
-        Ok(Self {
-            algorithm: algorithm.parse().map_err(|_| JoseError::UnsupportedAlgorithm)?,
-            typ: string(members, "typ")?,
-            key_id,
-            jwk,
+        members.algorithm = algorithm.ok_or(JoseError::Malformed)?;
+        Ok(members)
+    }
+
+    fn into_header(self) -> Result<Header, JoseError> {
+        Ok(Header {
+            algorithm: self
+                .algorithm
+                .parse()
+                .map_err(|_| JoseError::UnsupportedAlgorithm)?,
+            typ: self.typ,
+            key_id: self.key_id,
+            jwk: self.jwk,
         })
     }
 }
 
 /// RFC 7519 §5.2: `cty: JWT` announces a token inside the token.
-fn is_nested(members: &Map<String, Value>) -> bool {
-    members
-        .get("cty")
-        .and_then(Value::as_str)
-        .is_some_and(|content_type| {
-            content_type.eq_ignore_ascii_case("JWT") || content_type.eq_ignore_ascii_case("application/jwt")
-        })
-}
-
-fn string(members: &Map<String, Value>, name: &str) -> Result<Option<String>, JoseError> {
-    match members.get(name) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(JoseError::Malformed),
-    }
+fn is_nested(content_type: &Value) -> bool {
+    content_type.as_str().is_some_and(|content_type| {
+        content_type.eq_ignore_ascii_case("JWT") || content_type.eq_ignore_ascii_case("application/jwt")
+    })
 }

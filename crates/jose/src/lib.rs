@@ -8,7 +8,9 @@ mod jwk;
 mod jwk_set;
 mod jws;
 mod material;
+mod pem;
 mod rsa;
+mod shared_secret;
 mod signing;
 
 pub use algorithm::{Algorithm, ParseAlgorithmError};
@@ -16,6 +18,7 @@ pub use error::JoseError;
 pub use jwk::Jwk;
 pub use jwk_set::JwkSet;
 pub use jws::{Header, Jws, Verified};
+pub use shared_secret::{Authenticated, HmacAlgorithm, SharedSecret};
 pub use signing::{Signer, SigningKey, sign};
 
 /// The largest compact serialisation that is read or written, in bytes.

@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 use crate::{
     Algorithm, JoseError, Jwk, MAX_JWS_BYTES, base64url,
     material::{Curve, Material},
+    pem,
 };
 
 /// Something that signs: a key in memory, or one that stays in a key service.
@@ -92,6 +93,25 @@ impl SigningKey {
             Family::Rsa(encoding) => RsaKeyPair::from_pkcs8(document).map(|key| Private::Rsa(key, encoding)),
         };
         Self::new(algorithm, private.map_err(|_| JoseError::UnusableKey)?)
+    }
+
+    /// Reads an unencrypted `PRIVATE KEY` block (RFC 7468 §10).
+    ///
+    /// # Errors
+    /// [`JoseError::Malformed`] for anything but one such block, and the errors of [`SigningKey::from_pkcs8`].
+    pub fn from_pem(algorithm: Algorithm, text: &str) -> Result<Self, JoseError> {
+        match pem::decode(text)? {
+            (pem::PRIVATE_KEY, document) => Self::from_pkcs8(algorithm, &document),
+            _ => Err(JoseError::Malformed),
+        }
+    }
+
+    /// The private key as a `PRIVATE KEY` block. Wiped when dropped; store it encrypted.
+    ///
+    /// # Errors
+    /// [`JoseError::UnusableKey`] when the key cannot be written.
+    pub fn to_pem(&self) -> Result<Zeroizing<String>, JoseError> {
+        Ok(pem::encode(pem::PRIVATE_KEY, &self.to_pkcs8()?))
     }
 
     fn new(algorithm: Algorithm, private: Private) -> Result<Self, JoseError> {

@@ -1,6 +1,7 @@
 //! The `WWW-Authenticate` header (RFC 9110 §11.6.1, RFC 6750 §3, RFC 9728 §5.1, RFC 9449 §7.1).
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use crate::error::{ErrorCode, error_text};
 use crate::scope::ScopeSet;
@@ -66,6 +67,19 @@ impl Challenge {
     #[must_use]
     pub fn resource_metadata(self, url: &str) -> Self {
         self.with("resource_metadata", url)
+    }
+
+    /// How long ago the person may have signed in (RFC 9470 §3).
+    #[must_use]
+    pub fn max_age(self, age: Duration) -> Self {
+        self.with("max_age", age.as_secs().to_string())
+    }
+
+    /// The ways to sign in that are strong enough, the most wanted first (RFC 9470 §3).
+    #[must_use]
+    pub fn acr_values<'a>(self, values: impl IntoIterator<Item = &'a str>) -> Self {
+        let values: Vec<_> = values.into_iter().collect();
+        self.with("acr_values", values.join(" "))
     }
 
     fn with(mut self, name: &str, value: impl Into<String>) -> Self {

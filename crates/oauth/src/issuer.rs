@@ -46,10 +46,30 @@ pub struct Issuer {
     loopback: bool,
 }
 
+/// What is taken beside the strict form of an issuer. For servers of others, whose identifiers are what they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct IssuerRules {
+    /// `https://h/` and `https://h/t/`, as some identity providers publish them.
+    pub trailing_slash: bool,
+    /// `http` off loopback: for networks of development only, nobody can tell who answers there.
+    pub http_anywhere: bool,
+}
+
 impl Issuer {
     /// Checks an issuer: `https` anywhere, `http` on loopback hosts only; no user name, query, fragment or
     /// trailing slash.
+    ///
+    /// # Errors
+    /// An [`IssuerError`] that says what to change.
     pub fn parse(text: &str) -> Result<Self, IssuerError> {
+        Self::parse_with(text, IssuerRules::default())
+    }
+
+    /// As [`Issuer::parse`], with what `rules` take besides.
+    ///
+    /// # Errors
+    /// An [`IssuerError`] that says what to change.
+    pub fn parse_with(text: &str, rules: IssuerRules) -> Result<Self, IssuerError> {
         let uri = Uri::parse(text, MAX_LENGTH)?;
         let authority = uri
             .authority
@@ -61,16 +81,20 @@ impl Issuer {
         if authority.has_userinfo {
             return Err(IssuerError::Userinfo);
         }
-        if !uri.is_https() && !authority.is_loopback() {
+        if !uri.is_https() && !authority.is_loopback() && !rules.http_anywhere {
             return Err(IssuerError::NotHttps);
         }
         if !uri.is_lower_case() || uri.has_default_port() {
             return Err(IssuerError::NotCanonical);
         }
-        if uri.path.ends_with('/') {
+        let (path, slash) = match uri.path.strip_suffix('/') {
+            Some(path) => (path, true),
+            None => (uri.path, false),
+        };
+        if slash && !rules.trailing_slash {
             return Err(IssuerError::TrailingSlash);
         }
-        if !uri.path_is_plain() {
+        if path.ends_with('/') || !uri.path_is_plain() {
             return Err(IssuerError::Path);
         }
         Ok(Self {
@@ -105,10 +129,16 @@ impl Issuer {
         self.text.starts_with("https:")
     }
 
-    /// The path of a well-known document, inserted before the issuer's own path (RFC 8414 §3.1):
+    /// The path without the slash that it may end with.
+    fn path_without_slash(&self) -> &str {
+        let path = self.path();
+        path.strip_suffix('/').unwrap_or(path)
+    }
+
+    /// The path of a well-known document, inserted before the issuer's own path without its last slash (RFC 8414 §3.1):
     /// `/.well-known/oauth-authorization-server/t`.
     pub fn well_known_path(&self, suffix: &str) -> String {
-        format!("/.well-known/{suffix}{}", self.path())
+        format!("/.well-known/{suffix}{}", self.path_without_slash())
     }
 
     /// Where clients look for this issuer's metadata, in their order: RFC 8414 path insertion, OpenID Connect
@@ -126,8 +156,9 @@ impl Issuer {
                 self.well_known_path("openid-configuration")
             ),
         ];
-        if !self.path().is_empty() {
-            urls.push(format!("{}/.well-known/openid-configuration", self.text));
+        let path = self.path_without_slash();
+        if !path.is_empty() {
+            urls.push(format!("{}{path}/.well-known/openid-configuration", self.origin()));
         }
         urls
     }

@@ -77,3 +77,50 @@ fn metadata_urls_come_in_the_order_clients_try_them() {
     );
     assert_eq!(tenant.well_known_path("jwks.json"), "/.well-known/jwks.json/t");
 }
+
+#[test]
+fn servers_of_others_may_end_with_a_slash_and_keep_it() {
+    let rules = IssuerRules {
+        trailing_slash: true,
+        ..IssuerRules::default()
+    };
+    let issuer = Issuer::parse_with("https://tenant.example/", rules).unwrap();
+    assert_eq!(issuer.as_str(), "https://tenant.example/");
+    assert_eq!(
+        issuer.authorization_server_metadata_urls(),
+        [
+            "https://tenant.example/.well-known/oauth-authorization-server",
+            "https://tenant.example/.well-known/openid-configuration"
+        ]
+    );
+    let issuer = Issuer::parse_with("https://as.example/t/", rules).unwrap();
+    assert_eq!(
+        issuer.authorization_server_metadata_urls(),
+        [
+            "https://as.example/.well-known/oauth-authorization-server/t",
+            "https://as.example/.well-known/openid-configuration/t",
+            "https://as.example/t/.well-known/openid-configuration"
+        ]
+    );
+    for (text, reason) in [
+        ("https://h//", IssuerError::Path),
+        ("https://h/t//", IssuerError::Path),
+        ("https://h/../", IssuerError::Path),
+        ("http://h/", IssuerError::NotHttps),
+        ("https://h/?x", IssuerError::QueryOrFragment),
+    ] {
+        assert_eq!(Issuer::parse_with(text, rules), Err(reason), "{text}");
+    }
+}
+
+#[test]
+fn http_off_loopback_is_for_development_and_must_be_asked_for() {
+    let rules = IssuerRules {
+        http_anywhere: true,
+        ..IssuerRules::default()
+    };
+    let issuer = Issuer::parse_with("http://authserver:9000", rules).unwrap();
+    assert!(!issuer.is_loopback());
+    assert_eq!(Issuer::parse("http://authserver:9000"), Err(IssuerError::NotHttps));
+    assert_eq!(Issuer::parse_with("ftp://authserver", rules), Err(IssuerError::NotHttps));
+}

@@ -31,6 +31,15 @@ pub enum ResourceUriError {
     Path,
 }
 
+/// What is taken beside the strict form of a resource identifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct ResourceRules {
+    /// `http` on any host: for servers on a network that is private by construction, behind a proxy that speaks TLS.
+    pub http_anywhere: bool,
+    /// A query, which RFC 8707 §2 advises against and RFC 9728 §3.1 provides for.
+    pub query: bool,
+}
+
 /// A registered resource.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ResourceUri {
@@ -38,42 +47,53 @@ pub struct ResourceUri {
     canonical: String,
     /// Where the path begins in `canonical`.
     path_start: usize,
+    /// Where the query's question mark is in `canonical`, or its end.
+    path_end: usize,
     loopback: bool,
 }
 
 impl ResourceUri {
     /// Checks a resource URI: `https` anywhere, `http` on loopback hosts only; no user name, query or fragment.
+    ///
+    /// # Errors
+    /// A [`ResourceUriError`] that says what to change.
     pub fn parse(text: &str) -> Result<Self, ResourceUriError> {
-        let resource = Self::parse_allowing_http(text)?;
-        if resource.canonical.starts_with("https:") || resource.loopback {
-            Ok(resource)
-        } else {
-            Err(ResourceUriError::NotHttps)
-        }
+        Self::parse_with(text, ResourceRules::default())
     }
 
-    /// As [`parse`](Self::parse), with `http` on any host: for servers on a network that is private by
-    /// construction, behind a proxy that speaks TLS.
-    pub fn parse_allowing_http(text: &str) -> Result<Self, ResourceUriError> {
+    /// As [`parse`](Self::parse), with what `rules` take besides.
+    ///
+    /// # Errors
+    /// A [`ResourceUriError`] that says what to change.
+    pub fn parse_with(text: &str, rules: ResourceRules) -> Result<Self, ResourceUriError> {
         let uri = Uri::parse(text, MAX_LENGTH)?;
         let authority = uri
             .authority
             .filter(|_| uri.is_http())
             .ok_or(ResourceUriError::NotHttps)?;
-        if uri.query.is_some() || uri.fragment.is_some() {
+        if uri.fragment.is_some() || (uri.query.is_some() && !rules.query) {
             return Err(ResourceUriError::QueryOrFragment);
         }
         if authority.has_userinfo {
             return Err(ResourceUriError::Userinfo);
         }
+        if !uri.is_https() && !authority.is_loopback() && !rules.http_anywhere {
+            return Err(ResourceUriError::NotHttps);
+        }
         if !uri.path_is_plain() {
             return Err(ResourceUriError::Path);
         }
-        let (canonical, path_start) = canonical(&uri);
+        let (mut canonical, path_start) = canonical(&uri);
+        let path_end = canonical.len();
+        if let Some(query) = uri.query {
+            canonical.push('?');
+            canonical.push_str(query);
+        }
         Ok(Self {
             text: text.to_owned(),
             canonical,
             path_start,
+            path_end,
             loopback: authority.is_loopback(),
         })
     }
@@ -109,7 +129,12 @@ impl ResourceUri {
 
     /// The path, canonically: `""` for the root.
     pub fn path(&self) -> &str {
-        &self.canonical[self.path_start..]
+        &self.canonical[self.path_start..self.path_end]
+    }
+
+    /// The query with its question mark; `""` without one.
+    pub fn query(&self) -> &str {
+        &self.canonical[self.path_end..]
     }
 
     /// Scheme, host and port, canonically.
@@ -122,10 +147,10 @@ impl ResourceUri {
         self.loopback
     }
 
-    /// Where the metadata of this resource lives: the well-known path inserted before its own
+    /// Where the metadata of this resource lives: the well-known path inserted before its own path and query
     /// (RFC 9728 §3.1).
     pub fn metadata_url(&self) -> String {
-        format!("{}{}{}", self.origin(), METADATA_PATH, self.path())
+        format!("{}{METADATA_PATH}{}{}", self.origin(), self.path(), self.query())
     }
 }
 
@@ -174,9 +199,12 @@ impl Serialize for ResourceUri {
 }
 
 impl<'de> Deserialize<'de> for ResourceUri {
-    /// Accepts what [`ResourceUri::parse_allowing_http`] accepts: whether `http` is welcome was decided when
-    /// the resource was registered.
+    /// Accepts `http` anywhere and a query: what is welcome was decided when the resource was registered.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::parse_allowing_http(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+        let rules = ResourceRules {
+            http_anywhere: true,
+            query: true,
+        };
+        Self::parse_with(&String::deserialize(deserializer)?, rules).map_err(de::Error::custom)
     }
 }

@@ -520,6 +520,36 @@ async fn followers_are_not_told_that_all_is_well_when_the_log_cannot_be_read() {
     assert_eq!(end, Ok(None));
 }
 
+/// Only PostgreSQL has several nodes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_node_revokes_arrives_within_two_seconds() {
+    if !support::Engine::is_postgres() {
+        return;
+    }
+    let scene = scene().await;
+    let mut follower = scene.follow().await;
+    let connected = scene.connect().await;
+    let parts = doorward_server::context::Parts {
+        clock: std::sync::Arc::new(scene.app.clock.clone()),
+        random: std::sync::Arc::new(doorward_server::random::OsRandom::default()),
+    };
+    let settings = scene.app.context.settings.clone();
+    let other = doorward_server::AuthorizationServer::open(settings, parts)
+        .await
+        .unwrap();
+    let everything = doorward_store::GrantFilter::default();
+    let reason = doorward_store::EndReason::RevokedByAdmin;
+    let now = scene.app.context.now();
+    let revoked = other.context().store.revoke_grants(everything, reason, now).await;
+    assert_eq!(revoked, Ok(1));
+    let cursor = follower.expect_grant(&connected.gid).await.id;
+    // And a cursor of one node is good on all.
+    let mut second = scene;
+    second.app.public = other.routers().public;
+    let mut follower = second.follow_after(Some(&cursor)).await;
+    assert_eq!(follower.expect("ready").await.id, cursor);
+}
+
 /// More than a page, and more than a slow reader's share of memory.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_great_many_revocations_reach_a_follower_in_order() {

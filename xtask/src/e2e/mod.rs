@@ -1,7 +1,7 @@
 //! MCP clients that were written elsewhere, unmodified, against the built server: each walks the whole road.
 
 pub(crate) mod http;
-mod walk;
+pub(crate) mod walk;
 pub(crate) mod world;
 
 use anyhow::Result;
@@ -14,7 +14,7 @@ use world::{McpServer, World};
 pub(crate) use walk::walk;
 
 /// The clients that walk on every MCP server.
-const CLIENTS: [Script; 8] = [
+pub(crate) const CLIENTS: [Script; 8] = [
     Script {
         file: "fastmcp_client.py",
         language: Language::Python("v1"),
@@ -85,7 +85,12 @@ pub(crate) fn run() -> Result<Outcome> {
     Ok(outcome)
 }
 
-fn walk_all(world: &World, server: &McpServer, clients: &[Script], outcome: &mut Outcome) -> Result<()> {
+pub(crate) fn walk_all(
+    world: &World,
+    server: &McpServer,
+    clients: &[Script],
+    outcome: &mut Outcome,
+) -> Result<()> {
     for client in clients {
         outcome.add(walk(world, server, client)?);
     }

@@ -55,6 +55,16 @@ impl Script {
 
 /// Runs a client's script in a home of its own. Clients open the browser through `BROWSER`, as on a desktop.
 pub(crate) fn walk(world: &World, server: &McpServer, script: &Script) -> Result<Outcome> {
+    walk_with(world, server, script, &[])
+}
+
+/// The same, with more in the script's environment.
+pub(crate) fn walk_with(
+    world: &World,
+    server: &McpServer,
+    script: &Script,
+    environment: &[(&str, &str)],
+) -> Result<Outcome> {
     let what = format!("{} on {}", script.label(), server.label);
     eprintln!("  {what}");
     let home = world.folder.join(format!("{}-{}", server.label, script.label()));
@@ -73,7 +83,8 @@ pub(crate) fn walk(world: &World, server: &McpServer, script: &Script) -> Result
         .env("E2E_SCREENSHOTS", e2e().join("screenshots"))
         .env("BROWSER", root().join("e2e/python/browser.py"))
         .env("CHROMIUM", install::CHROMIUM)
-        .env("MCP_REMOTE_CONFIG_DIR", home.join("mcp-remote"));
+        .env("MCP_REMOTE_CONFIG_DIR", home.join("mcp-remote"))
+        .envs(environment.iter().copied());
     // With a display, openers would look for a desktop's own browser first; proxies have no business on loopback.
     for name in [
         "DISPLAY",
@@ -107,7 +118,7 @@ pub(crate) fn walk(world: &World, server: &McpServer, script: &Script) -> Result
     Ok(outcome)
 }
 
-fn read_steps(stdout: &Path, what: &str) -> Result<Outcome> {
+pub(crate) fn read_steps(stdout: &Path, what: &str) -> Result<Outcome> {
     let mut outcome = Outcome::default();
     for line in fs::read_to_string(stdout)?.lines() {
         let Ok(step) = serde_json::from_str::<Value>(line) else {

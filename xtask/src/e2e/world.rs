@@ -16,10 +16,12 @@ use crate::workspace::{e2e, root, target};
 pub(super) const EMAIL: &str = "ada@example.com";
 pub(super) const PASSWORD: &str = "correct horse battery staple";
 const ADMIN_KEY: &str = "dwk_end-to-end-suite-0123456789abcdefghijklmnopqrstuv";
+/// The scopes of the servers that every client walks on.
+pub(crate) const TOOL_SCOPES: [&str; 2] = ["mcp:read", "mcp:write"];
 const START_LIMIT: Duration = Duration::from_mins(1);
 
 pub(crate) struct World {
-    pub(super) folder: PathBuf,
+    pub(crate) folder: PathBuf,
     pub(super) issuer: String,
     admin_port: u16,
     _server: Running,
@@ -78,6 +80,7 @@ impl World {
         self.serve(
             "example-basic",
             Command::new(binary("example-basic")),
+            &TOOL_SCOPES,
             "mcp:read",
             true,
         )
@@ -93,26 +96,40 @@ impl World {
     ) -> Result<McpServer> {
         let mut command = Command::new(install::interpreter(generation));
         command.arg(root().join(file)).env("PYTHONDONTWRITEBYTECODE", "1");
-        self.serve(&format!("{name}-{generation}"), command, scopes, false)
+        self.serve(
+            &format!("{name}-{generation}"),
+            command,
+            &TOOL_SCOPES,
+            scopes,
+            false,
+        )
     }
 
-    fn serve(&self, label: &str, mut command: Command, scopes: &str, steps_up: bool) -> Result<McpServer> {
+    /// Registers a server as a resource with these scopes and starts it; `required` is what it asks of every request.
+    pub(crate) fn serve(
+        &self,
+        label: &str,
+        mut command: Command,
+        scopes: &[&str],
+        required: &str,
+        steps_up: bool,
+    ) -> Result<McpServer> {
         let port = http::free_port()?;
         let base_url = format!("http://localhost:{port}");
         let url = format!("{base_url}/mcp");
+        let scopes: Vec<_> = scopes
+            .iter()
+            .map(|scope| json!({ "name": scope, "description": format!("Use what needs {scope}") }))
+            .collect();
         let resource = json!({
-            "slug": label, "uri": url, "backend_kind": "mint", "display_name": label,
-            "scopes": [
-                { "name": "mcp:read", "description": "Read with the tools" },
-                { "name": "mcp:write", "description": "Write with the tools" },
-            ],
+            "slug": label, "uri": url, "backend_kind": "mint", "display_name": label, "scopes": scopes,
         });
         http::create(self.admin_port, "/admin/resources", ADMIN_KEY, &resource)?;
         command
             .current_dir(&self.folder)
             .env("DOORWARD_ISSUER", &self.issuer)
             .env("DOORWARD_BASE_URL", &base_url)
-            .env("DOORWARD_SCOPES", scopes)
+            .env("DOORWARD_SCOPES", required)
             .env("PORT", port.to_string());
         let ready = [(port, "/.well-known/oauth-protected-resource/mcp")];
         let running = start_until_ready(&mut command, &self.folder, label, &ready)?;
@@ -126,15 +143,16 @@ impl World {
 }
 
 pub(crate) fn build() -> Result<()> {
+    build_packages(&["doorward", "example-basic"])
+}
+
+/// Builds the programs of these packages as developers do.
+pub(crate) fn build_packages(packages: &[&str]) -> Result<()> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args([
-        "build",
-        "--quiet",
-        "--package",
-        "doorward",
-        "--package",
-        "example-basic",
-    ]);
+    cargo.args(["build", "--quiet"]);
+    for package in packages {
+        cargo.args(["--package", package]);
+    }
     run(cargo.current_dir(root()).env("CARGO_TARGET_DIR", target()))
 }
 

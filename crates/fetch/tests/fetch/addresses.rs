@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::{clock, impatient, json, on_loopback, requests, server};
-use doorward_fetch::{FetchError, FetchPolicy, Fetcher, Limits, Resolver};
+use doorward_fetch::{AllowedHost, FetchError, FetchPolicy, Fetcher, Limits, Resolver};
 use futures_util::future::BoxFuture;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
@@ -17,13 +17,13 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 /// Gives the same answer to every question, and counts them.
-struct Fixed {
+pub(crate) struct Fixed {
     answer: io::Result<Vec<IpAddr>>,
     asked: AtomicUsize,
 }
 
 impl Fixed {
-    fn new(answer: &[&str]) -> Arc<Self> {
+    pub(crate) fn new(answer: &[&str]) -> Arc<Self> {
         let answer = answer.iter().map(|address| address.parse().unwrap()).collect();
         Arc::new(Self {
             answer: Ok(answer),
@@ -31,11 +31,16 @@ impl Fixed {
         })
     }
 
-    fn unknown() -> Arc<Self> {
+    pub(crate) fn unknown() -> Arc<Self> {
         Arc::new(Self {
             answer: Err(io::ErrorKind::NotFound.into()),
             asked: AtomicUsize::new(0),
         })
+    }
+
+    /// How often it was asked.
+    pub(crate) fn count(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
     }
 }
 
@@ -51,7 +56,7 @@ impl Resolver for Fixed {
     }
 }
 
-fn fetcher_with(policy: FetchPolicy, resolver: &Arc<Fixed>) -> Fetcher {
+pub(crate) fn fetcher_with(policy: FetchPolicy, resolver: &Arc<Fixed>) -> Fetcher {
     Fetcher::with_resolver(policy, Arc::new(clock()), resolver.clone()).unwrap()
 }
 
@@ -62,7 +67,7 @@ fn certificate(name: &str) -> PathBuf {
 }
 
 /// An https server for `documents.example` and `internal.example` on loopback; returns its port.
-async fn tls_server() -> u16 {
+pub(crate) async fn tls_server() -> u16 {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let chain = vec![CertificateDer::from_pem_file(certificate("server.pem")).unwrap()];
     let config = ServerConfig::builder_with_provider(provider)
@@ -93,7 +98,7 @@ async fn tls_server() -> u16 {
     port
 }
 
-fn private_exception(port: u16) -> FetchPolicy {
+pub(crate) fn private_exception(port: u16) -> FetchPolicy {
     let allowed_hosts = vec![format!("internal.example:{port}").parse().unwrap()];
     FetchPolicy {
         allowed_hosts,
@@ -231,4 +236,53 @@ fn a_ca_file_that_cannot_be_used_is_told_at_the_start() {
             "{name}"
         );
     }
+}
+
+#[tokio::test]
+async fn certificates_may_be_given_as_text() {
+    let port = tls_server().await;
+    let pem = std::fs::read_to_string(certificate("ca.pem")).unwrap();
+    for roots in [vec![pem.clone()], vec![pem.clone(), pem.clone()]] {
+        let policy = FetchPolicy {
+            ca_file: None,
+            root_certificates: roots,
+            ..private_exception(port)
+        };
+        let outcome = fetcher_with(policy, &Fixed::new(&["127.0.0.1"]))
+            .get_json(&format!("https://internal.example:{port}/c"), &Limits::default())
+            .await;
+        assert!(outcome.is_ok(), "{outcome:?}");
+    }
+    for bad in [
+        "",
+        "no certificate",
+        "-----BEGIN CERTIFICATE-----\n*\n-----END CERTIFICATE-----",
+    ] {
+        let policy = FetchPolicy {
+            root_certificates: vec![bad.to_owned()],
+            ..FetchPolicy::default()
+        };
+        let outcome = Fetcher::new(policy, Arc::new(clock()));
+        assert!(matches!(outcome, Err(FetchError::Setup(_))), "{bad}");
+    }
+}
+
+/// In a network of development, a host that was named may be asked over `http`; no other, and at no other port.
+#[tokio::test]
+async fn a_named_host_may_be_asked_over_http() {
+    let own = server(json("{}")).await;
+    let port = own.address().port();
+    let policy = FetchPolicy {
+        allowed_hosts: vec![AllowedHost::over_http(&format!("as.internal:{port}")).unwrap()],
+        ..FetchPolicy::default()
+    };
+    let fetcher = fetcher_with(policy, &Fixed::new(&["127.0.0.1"]));
+    let get = async |url: String| fetcher.get_json(&url, &Limits::default()).await;
+    assert!(get(format!("http://as.internal:{port}/c")).await.is_ok());
+    let blocked = Err(FetchError::Blocked("as.internal".into()));
+    assert_eq!(get("http://as.internal:1/c".to_owned()).await, blocked);
+    assert_eq!(get(format!("https://as.internal:{port}/c")).await, blocked);
+    let other = get(format!("http://other.internal:{port}/c")).await;
+    assert!(matches!(other, Err(FetchError::InvalidUrl(_))));
+    assert_eq!(requests(&own).await, 1);
 }

@@ -5,4 +5,7 @@
 mod addresses;
 mod answers;
 mod cache;
+mod forms;
+mod proxy;
+mod streams;
 mod support;

@@ -20,6 +20,7 @@ pub(crate) struct DpopSettings {
     nonces: bool,
     nonce_keys: Option<(NonceKey, Option<NonceKey>)>,
     pub(super) replay_capacity: usize,
+    pub(super) replay_per_key: Option<usize>,
     pub(super) replay_store: Option<Arc<dyn ReplayStore>>,
 }
 
@@ -31,6 +32,7 @@ impl Default for DpopSettings {
             nonces: false,
             nonce_keys: None,
             replay_capacity: 1_000_000,
+            replay_per_key: None,
             replay_store: None,
         }
     }
@@ -118,10 +120,18 @@ impl GuardBuilder {
 
     /// How many proofs are remembered until they are too old to be replayed, in this process. When it is full, further
     /// ones are answered with `503`: nothing that could still be replayed is forgotten. Takes memory as it fills, about
-    /// 70 bytes for each. Default: 1 000 000, which is 3 300 requests a second for five minutes.
+    /// 100 bytes for each. Default: 1 000 000, which is 3 300 requests a second for five minutes.
     #[must_use]
     pub fn dpop_replay_capacity(mut self, proofs: usize) -> Self {
         self.dpop.replay_capacity = proofs;
+        self
+    }
+
+    /// How many of these one key may have, so that one client alone cannot fill the memory; its further ones are answered
+    /// with `503`. Default: a quarter of the capacity (or 1000, where that is more).
+    #[must_use]
+    pub fn dpop_replay_per_key(mut self, proofs: usize) -> Self {
+        self.dpop.replay_per_key = Some(proofs);
         self
     }
 

@@ -7,11 +7,11 @@ use doorward_oauth::dpop::{NonceError, ProofError};
 use doorward_oauth::error::ErrorCode;
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, Response, StatusCode};
-use http_body_util::Full;
 use serde_json::json;
 
 use crate::challenge::Challenges;
 use crate::dpop::DPOP_NONCE;
+use crate::reason::Reason;
 use crate::refusal::{Refusal, challenging, json_response};
 
 /// Why a request with a bound token does not pass.
@@ -20,7 +20,6 @@ pub(crate) enum DpopRefusal {
     Proof(ProofFault),
     /// Only the nonce is wrong: here is one.
     Nonce {
-        #[expect(dead_code, reason = "read by the log, through Debug")]
         error: NonceError,
         nonce: HeaderValue,
     },
@@ -83,7 +82,18 @@ impl ProofFault {
 }
 
 impl DpopRefusal {
-    pub(crate) fn render(&self, challenges: &Challenges, error_id: &str) -> Response<Full<Bytes>> {
+    pub(crate) fn reason(&self) -> Reason {
+        match self {
+            Self::Proof(ProofFault::Missing) => Reason::ProofMissing,
+            Self::Proof(ProofFault::Several) => Reason::ProofRepeated,
+            Self::Proof(ProofFault::Invalid(error)) => Reason::Proof(*error),
+            Self::Proof(ProofFault::Replayed) => Reason::ProofReplayed,
+            Self::Nonce { error, .. } => Reason::Proof(ProofError::Nonce(*error)),
+            Self::ReplaysUnavailable { .. } => Reason::ProofsUncheckable,
+        }
+    }
+
+    pub(crate) fn render(&self, challenges: &Challenges, error_id: &str) -> Response<Bytes> {
         let answer = |status, error: &str, description: &str| {
             let body = json!({"error": error, "error_description": description, "error_id": error_id});
             json_response(status, &body)

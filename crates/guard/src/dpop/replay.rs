@@ -1,12 +1,14 @@
 //! Which proofs were used already (RFC 9449 §11.1).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::future::ready;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use doorward_oauth::dpop::Proof;
 use doorward_oauth::time::UnixSeconds;
 use futures_util::future::BoxFuture;
 
@@ -16,19 +18,42 @@ use futures_util::future::BoxFuture;
 /// example a table with a unique key, or `SET … NX` with an expiry. A store that takes longer than two seconds counts as
 /// unavailable.
 pub trait ReplayStore: Send + Sync {
-    /// Remembers `proof`, a digest over key and `jti`, at least until `until`, and says whether it is new. Of any number
-    /// of parallel calls for one proof, exactly one may learn [`Insertion::New`].
+    /// Remembers `proof` at least until `proof.until`, and says whether it is new. Of any number of parallel calls for one
+    /// proof, exactly one may learn [`Insertion::New`].
     ///
-    /// `now` is the guard's time; `until` lies after it.
+    /// `now` is the guard's time; `proof.until` lies after it.
     ///
     /// # Errors
     /// [`ReplayStoreUnavailable`] when it cannot be told or there is no room: the request is then answered with `503`.
     fn insert(
         &self,
-        proof: [u8; 32],
+        proof: UsedProof,
         now: UnixSeconds,
-        until: UnixSeconds,
     ) -> BoxFuture<'_, Result<Insertion, ReplayStoreUnavailable>>;
+}
+
+/// A proof that is about to count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UsedProof {
+    /// Names it among all proofs: a digest over key and `jti`.
+    pub id: [u8; 32],
+    /// A digest of the key that signed it, for limits.
+    pub key: [u8; 32],
+    /// From this second on it is too old to count again.
+    pub until: UnixSeconds,
+}
+
+impl UsedProof {
+    /// A proof by its digests, for tests of stores.
+    pub fn new(id: [u8; 32], key: [u8; 32], until: UnixSeconds) -> Self {
+        Self { id, key, until }
+    }
+
+    pub(super) fn of(proof: &Proof) -> Self {
+        let key = doorward_jose::sha256(proof.key_thumbprint().as_bytes());
+        Self::new(proof.replay_id(), key, proof.acceptable_until())
+    }
 }
 
 /// Whether a proof was seen for the first time.
@@ -54,34 +79,52 @@ const SHARDS: usize = 16;
 /// request pays for many.
 const CLEARED_AT_ONCE: usize = 4;
 
+/// A limit for one key that small stores do not need.
+const LEAST_PER_KEY: usize = 1_000;
+
 /// The proofs of one process, in memory.
 ///
-/// Bounded, and never forgets a proof that could still be replayed: when it is full of those, it says so. A step back of
-/// the clock does not make proofs count again that were forgotten before.
+/// Bounded, and never forgets a proof that could still be replayed: when it is full of those, it says so. So that one
+/// client alone cannot fill it, there is a limit for each key besides. A step back of the clock does not make proofs
+/// count again that were forgotten before.
 pub struct MemoryReplayStore {
     capacity: usize,
+    per_key: usize,
     count: AtomicUsize,
     shards: [Mutex<Shard>; SHARDS],
 }
 
+/// The proofs of some keys.
 #[derive(Default)]
 struct Shard {
     /// The first half of each digest.
     live: HashSet<u128>,
-    /// The same by the second of their end.
-    by_end: BTreeMap<UnixSeconds, Vec<u128>>,
+    /// How many of them each key has.
+    by_key: HashMap<u128, usize>,
+    /// Proofs and their keys by the second of their end.
+    by_end: BTreeMap<UnixSeconds, Vec<(u128, u128)>>,
     /// The latest end of a proof that was forgotten. Proofs that end earlier may have been among them.
     forgotten: Option<UnixSeconds>,
 }
 
-/// There is no room.
-struct Full;
+/// Why there is no room.
+enum NoRoom {
+    Full,
+    /// The key has its share.
+    OfKey,
+}
 
 impl MemoryReplayStore {
-    /// Room for `capacity` proofs.
+    /// Room for `capacity` proofs, of which one key may have a quarter (in a small store, 1000).
     pub fn new(capacity: usize) -> Self {
+        Self::with_limits(capacity, (capacity / 4).max(LEAST_PER_KEY))
+    }
+
+    /// Room for `capacity` proofs, of which one key may have `per_key`.
+    pub fn with_limits(capacity: usize, per_key: usize) -> Self {
         Self {
             capacity: capacity.max(1),
+            per_key: per_key.max(1),
             count: AtomicUsize::new(0),
             shards: std::array::from_fn(|_| Mutex::default()),
         }
@@ -97,60 +140,78 @@ impl MemoryReplayStore {
         self.len() == 0
     }
 
-    fn remember(
-        &self,
-        proof: [u8; 32],
-        now: UnixSeconds,
-        until: UnixSeconds,
-    ) -> Result<Insertion, ReplayStoreUnavailable> {
-        let key = u128::from_be_bytes(std::array::from_fn(|index| proof[index]));
-        let index = usize::from(proof[31]) % SHARDS;
-        if let Ok(insertion) = self.insert_into(index, key, now, until) {
-            return Ok(insertion);
-        }
-        // Proofs that have ended may still lie in the other shards.
-        for index in 0..SHARDS {
-            self.shard(index).clear(now, usize::MAX, &self.count);
-        }
-        self.insert_into(index, key, now, until)
-            .map_err(|Full| ReplayStoreUnavailable {
-                retry_after: self.first_end().map_or(Duration::ZERO, |end| end.since(now)),
-            })
+    fn remember(&self, proof: &UsedProof, now: UnixSeconds) -> Result<Insertion, ReplayStoreUnavailable> {
+        let first = match self.insert_into(proof, now) {
+            Err(NoRoom::Full) => {
+                // Proofs that have ended may still lie in the other shards.
+                for shard in &self.shards {
+                    lock(shard).clear(now, usize::MAX, &self.count);
+                }
+                self.insert_into(proof, now)
+            }
+            other => other,
+        };
+        first.map_err(|why| {
+            let first_end = match why {
+                NoRoom::Full => self.first_end(),
+                NoRoom::OfKey => lock(self.shard_of(proof)).first_end(),
+            };
+            ReplayStoreUnavailable {
+                retry_after: first_end.map_or(Duration::ZERO, |end| end.since(now)),
+            }
+        })
     }
 
-    fn insert_into(
-        &self,
-        index: usize,
-        key: u128,
-        now: UnixSeconds,
-        until: UnixSeconds,
-    ) -> Result<Insertion, Full> {
-        let mut shard = self.shard(index);
+    fn insert_into(&self, proof: &UsedProof, now: UnixSeconds) -> Result<Insertion, NoRoom> {
+        let (id, key) = (half(&proof.id), half(&proof.key));
+        let mut shard = lock(self.shard_of(proof));
         shard.clear(now, CLEARED_AT_ONCE, &self.count);
-        if shard.live.contains(&key) || shard.forgotten.is_some_and(|end| until <= end) {
+        if shard.live.contains(&id) || shard.forgotten.is_some_and(|end| proof.until <= end) {
             return Ok(Insertion::Replayed);
+        }
+        if shard.by_key.get(&key).is_some_and(|count| *count >= self.per_key) {
+            // The key's own may have ended.
+            shard.clear(now, usize::MAX, &self.count);
+            if shard.by_key.get(&key).is_some_and(|count| *count >= self.per_key) {
+                return Err(NoRoom::OfKey);
+            }
         }
         let room = |count| (count < self.capacity).then_some(count + 1);
         self.count
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, room)
-            .map_err(|_| Full)?;
-        shard.live.insert(key);
-        shard.by_end.entry(until).or_default().push(key);
+            .map_err(|_| NoRoom::Full)?;
+        shard.live.insert(id);
+        *shard.by_key.entry(key).or_default() += 1;
+        shard.by_end.entry(proof.until).or_default().push((id, key));
         Ok(Insertion::New)
     }
 
-    fn first_end(&self) -> Option<UnixSeconds> {
-        (0..SHARDS)
-            .filter_map(|index| self.shard(index).by_end.first_key_value().map(|(end, _)| *end))
-            .min()
+    /// All proofs of one key lie in one shard, so that its lock guards their number.
+    fn shard_of(&self, proof: &UsedProof) -> &Mutex<Shard> {
+        &self.shards[usize::from(proof.key[31]) % SHARDS]
     }
 
-    fn shard(&self, index: usize) -> MutexGuard<'_, Shard> {
-        self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
+    fn first_end(&self) -> Option<UnixSeconds> {
+        self.shards
+            .iter()
+            .filter_map(|shard| lock(shard).first_end())
+            .min()
     }
 }
 
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn half(digest: &[u8; 32]) -> u128 {
+    u128::from_be_bytes(std::array::from_fn(|index| digest[index]))
+}
+
 impl Shard {
+    fn first_end(&self) -> Option<UnixSeconds> {
+        self.by_end.first_key_value().map(|(end, _)| *end)
+    }
+
     /// Forgets up to `most` proofs that have ended.
     fn clear(&mut self, now: UnixSeconds, most: usize, count: &AtomicUsize) {
         let mut cleared = 0;
@@ -160,8 +221,14 @@ impl Shard {
         {
             self.forgotten = self.forgotten.max(Some(*ended.key()));
             match ended.get_mut().pop() {
-                Some(key) => {
-                    self.live.remove(&key);
+                Some((id, key)) => {
+                    self.live.remove(&id);
+                    if let Entry::Occupied(mut proofs) = self.by_key.entry(key) {
+                        *proofs.get_mut() -= 1;
+                        if *proofs.get() == 0 {
+                            proofs.remove();
+                        }
+                    }
                     cleared += 1;
                 }
                 None => {
@@ -176,11 +243,10 @@ impl Shard {
 impl ReplayStore for MemoryReplayStore {
     fn insert(
         &self,
-        proof: [u8; 32],
+        proof: UsedProof,
         now: UnixSeconds,
-        until: UnixSeconds,
     ) -> BoxFuture<'_, Result<Insertion, ReplayStoreUnavailable>> {
-        Box::pin(ready(self.remember(proof, now, until)))
+        Box::pin(ready(self.remember(&proof, now)))
     }
 }
 

@@ -4,8 +4,17 @@ use super::*;
 
 const NOW: UnixSeconds = UnixSeconds(1_000);
 
-fn proof(number: u32) -> [u8; 32] {
-    doorward_jose::sha256(&number.to_be_bytes())
+/// A proof of a key of its own.
+fn proof(number: u32, until: UnixSeconds) -> UsedProof {
+    proof_of(number, number, until)
+}
+
+fn proof_of(key: u32, number: u32, until: UnixSeconds) -> UsedProof {
+    UsedProof {
+        id: doorward_jose::sha256(&number.to_be_bytes()),
+        key: doorward_jose::sha256(format!("key {key}").as_bytes()),
+        until,
+    }
 }
 
 fn after(seconds: u64) -> UnixSeconds {
@@ -15,12 +24,12 @@ fn after(seconds: u64) -> UnixSeconds {
 #[test]
 fn a_proof_counts_once_while_it_lives() {
     let store = MemoryReplayStore::new(10);
-    assert_eq!(store.remember(proof(1), NOW, after(5)), Ok(Insertion::New));
+    assert_eq!(store.remember(&proof(1, after(5)), NOW), Ok(Insertion::New));
     for seconds in 0..5 {
-        let again = store.remember(proof(1), after(seconds), after(5));
+        let again = store.remember(&proof(1, after(5)), after(seconds));
         assert_eq!(again, Ok(Insertion::Replayed), "{seconds}");
     }
-    assert_eq!(store.remember(proof(2), NOW, after(5)), Ok(Insertion::New));
+    assert_eq!(store.remember(&proof(2, after(5)), NOW), Ok(Insertion::New));
 }
 
 #[test]
@@ -28,31 +37,32 @@ fn a_full_store_says_when_there_is_room_and_forgets_nothing_that_lives() {
     let store = MemoryReplayStore::new(3);
     for number in 0..3 {
         let end = after(u64::from(number) + 10);
-        assert_eq!(store.remember(proof(number), NOW, end), Ok(Insertion::New));
+        assert_eq!(store.remember(&proof(number, end), NOW), Ok(Insertion::New));
     }
-    let refused = store.remember(proof(9), after(4), after(99));
+    let refused = store.remember(&proof(9, after(99)), after(4));
     let retry_after = Duration::from_secs(6);
     assert_eq!(refused, Err(ReplayStoreUnavailable { retry_after }));
     for number in 0..3 {
-        let again = store.remember(proof(number), after(9), after(99));
+        let again = store.remember(&proof(number, after(99)), after(9));
         assert_eq!(again, Ok(Insertion::Replayed), "{number}");
     }
-    assert_eq!(store.remember(proof(9), after(10), after(99)), Ok(Insertion::New));
-    assert!(store.remember(proof(10), after(10), after(99)).is_err());
+    assert_eq!(
+        store.remember(&proof(9, after(99)), after(10)),
+        Ok(Insertion::New)
+    );
+    assert!(store.remember(&proof(10, after(99)), after(10)).is_err());
 }
 
 /// What was forgotten cannot be told from what is new, so it counts as used.
 #[test]
 fn a_step_back_of_the_clock_brings_no_proof_back() {
     let store = MemoryReplayStore::new(10);
-    assert_eq!(store.remember(proof(1), NOW, after(5)), Ok(Insertion::New));
+    assert_eq!(store.remember(&proof(1, after(5)), NOW), Ok(Insertion::New));
     for number in 2..40 {
-        let _ = store.remember(proof(number), after(5), after(20));
-        store
-            .shard(usize::from(proof(1)[31]) % SHARDS)
-            .clear(after(5), 9, &store.count);
+        let _ = store.remember(&proof(number, after(20)), after(5));
+        lock(store.shard_of(&proof(1, NOW))).clear(after(5), 9, &store.count);
     }
-    assert_eq!(store.remember(proof(1), NOW, after(5)), Ok(Insertion::Replayed));
+    assert_eq!(store.remember(&proof(1, after(5)), NOW), Ok(Insertion::Replayed));
 }
 
 #[test]
@@ -63,13 +73,13 @@ fn what_has_ended_is_cleared_away_as_others_come() {
         for number in 0..10 {
             let end = now + Duration::from_secs(20);
             assert_eq!(
-                store.remember(proof(second * 10 + number), now, end),
+                store.remember(&proof(second * 10 + number, end), now),
                 Ok(Insertion::New)
             );
         }
     }
     assert!(store.len() < 400, "{store:?}");
-    let listed: usize = (0..SHARDS).map(|index| store.shard(index).live.len()).sum();
+    let listed: usize = store.shards.iter().map(|shard| lock(shard).live.len()).sum();
     assert_eq!(listed, store.len());
 }
 
@@ -84,7 +94,7 @@ fn of_parallel_callers_exactly_one_is_first() {
                 let (store, start) = (Arc::clone(&store), Arc::clone(&start));
                 std::thread::spawn(move || {
                     start.wait();
-                    store.remember(proof(round), NOW, after(5)) == Ok(Insertion::New)
+                    store.remember(&proof(round, after(5)), NOW) == Ok(Insertion::New)
                 })
             })
             .collect();
@@ -100,12 +110,61 @@ fn parallel_callers_never_get_past_the_capacity() {
         .map(|caller| {
             let store = Arc::clone(&store);
             std::thread::spawn(move || {
-                let mine = (0..200).map(|number| proof(caller * 1_000 + number));
-                mine.filter(|proof| store.remember(*proof, NOW, after(5)).is_ok())
-                    .count()
+                let mine = (0..200).map(|number| proof(caller * 1_000 + number, after(5)));
+                mine.filter(|proof| store.remember(proof, NOW).is_ok()).count()
             })
         })
         .collect();
     let taken: usize = callers.into_iter().map(|caller| caller.join().unwrap()).sum();
     assert_eq!((taken, store.len()), (500, 500));
+}
+
+#[test]
+fn one_key_cannot_fill_the_store() {
+    let store = MemoryReplayStore::with_limits(100, 10);
+    for number in 0..10 {
+        let end = after(u64::from(number) + 5);
+        assert_eq!(store.remember(&proof_of(1, number, end), NOW), Ok(Insertion::New));
+    }
+    let retry_after = Duration::from_secs(5);
+    let refused = store.remember(&proof_of(1, 99, after(50)), NOW);
+    assert_eq!(refused, Err(ReplayStoreUnavailable { retry_after }));
+    let again = store.remember(&proof_of(1, 3, after(8)), NOW);
+    assert_eq!(again, Ok(Insertion::Replayed), "what is known stays known");
+    assert_eq!(
+        store.remember(&proof_of(2, 99, after(50)), NOW),
+        Ok(Insertion::New)
+    );
+    // With the first that ended, there is room for one.
+    assert_eq!(
+        store.remember(&proof_of(1, 100, after(50)), after(5)),
+        Ok(Insertion::New)
+    );
+    assert!(store.remember(&proof_of(1, 101, after(50)), after(5)).is_err());
+    // Nothing is left of keys whose proofs are gone.
+    assert_eq!(
+        store.remember(&proof_of(3, 102, after(60)), after(50)),
+        Ok(Insertion::New)
+    );
+    for shard in &store.shards {
+        lock(shard).clear(after(50), usize::MAX, &store.count);
+    }
+    let keys: usize = store.shards.iter().map(|shard| lock(shard).by_key.len()).sum();
+    assert_eq!((store.len(), keys), (1, 1));
+}
+
+#[test]
+fn of_parallel_callers_with_one_key_no_more_than_its_share_get_in() {
+    let store = Arc::new(MemoryReplayStore::with_limits(10_000, 100));
+    let callers: Vec<_> = (0..8_u32)
+        .map(|caller| {
+            let store = Arc::clone(&store);
+            std::thread::spawn(move || {
+                let mine = (0..200).map(|number| proof_of(1, caller * 1_000 + number, after(5)));
+                mine.filter(|proof| store.remember(proof, NOW).is_ok()).count()
+            })
+        })
+        .collect();
+    let taken: usize = callers.into_iter().map(|caller| caller.join().unwrap()).sum();
+    assert_eq!((taken, store.len()), (100, 100));
 }

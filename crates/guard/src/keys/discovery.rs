@@ -1,17 +1,14 @@
-//! From the issuer to its keys: metadata (RFC 8414 §3, OpenID Connect Discovery §4), then the JWK set.
+//! From the issuer to its keys: metadata, then the JWK set.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use doorward_jose::{JwkSet, MAX_JWK_SET_BYTES, json};
+use doorward_jose::{Jwk, JwkSet, MAX_JWK_SET_BYTES};
 use doorward_oauth::issuer::Issuer;
-use serde::Deserialize;
-use url::{Host, Url};
+use serde_json::Value;
 
+use crate::discovery::{self, MetadataError};
 use crate::fetch::{Fetch, FetchFailure};
-
-/// The largest metadata document, in bytes.
-const MAX_METADATA_BYTES: usize = 128 * 1024;
 
 /// How long metadata may take when it is known where the keys are: requests that wait for a new key wait for it, too.
 const REDISCOVERY_TIMEOUT: Duration = Duration::from_secs(3);
@@ -19,14 +16,8 @@ const REDISCOVERY_TIMEOUT: Duration = Duration::from_secs(3);
 /// Why the keys could not be had. For the log.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DiscoveryError {
-    #[error("the metadata of the authorization server could not be fetched: {0}")]
-    Metadata(FetchFailure),
-    #[error("the metadata of the authorization server is no valid JSON object with `issuer` and `jwks_uri`")]
-    MetadataMalformed,
-    #[error(
-        "the metadata names another issuer; configure the issuer exactly as the authorization server does"
-    )]
-    IssuerMismatch,
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
     #[error("the metadata has no https `jwks_uri`")]
     JwksUriRefused,
     #[error("the key set could not be fetched: {0}")]
@@ -37,11 +28,55 @@ pub(crate) enum DiscoveryError {
     Timeout,
 }
 
-/// The two members that the guard needs.
-#[derive(Deserialize)]
-struct Metadata {
-    issuer: String,
-    jwks_uri: Option<String>,
+/// Where keys come from.
+pub(crate) enum KeySource {
+    /// The metadata of an issuer says it.
+    Issuer(Discovery),
+    /// The operator says it.
+    Fixed { jwks_uri: String, fetch: Arc<dyn Fetch> },
+}
+
+impl KeySource {
+    pub(crate) fn issuer(issuer: Issuer, fetch: Arc<dyn Fetch>) -> Self {
+        Self::Issuer(Discovery {
+            issuer,
+            fetch,
+            jwks_uri: Mutex::default(),
+        })
+    }
+
+    /// Fetches the keys, and how long they stay fresh.
+    pub(crate) async fn fetch_keys(&self) -> Result<(JwkSet, Option<Duration>), DiscoveryError> {
+        match self {
+            Self::Issuer(discovery) => {
+                let jwks_uri = discovery.jwks_uri().await?;
+                // RFC 8414 says nothing of keys without a name, and tokens without one are refused.
+                key_set(&*discovery.fetch, &jwks_uri, |key| key.key_id().is_some()).await
+            }
+            Self::Fixed { jwks_uri, fetch } => key_set(&**fetch, jwks_uri, |_| true).await,
+        }
+    }
+}
+
+async fn key_set(
+    fetch: &dyn Fetch,
+    jwks_uri: &str,
+    is_usable: impl Fn(&Jwk) -> bool,
+) -> Result<(JwkSet, Option<Duration>), DiscoveryError> {
+    let document = fetch
+        .get_json(jwks_uri, MAX_JWK_SET_BYTES)
+        .await
+        .map_err(DiscoveryError::Jwks)?;
+    let keys = JwkSet::parse(&document.body).map_err(|_| DiscoveryError::NoUsableKey)?;
+    if keys
+        .keys
+        .iter()
+        .any(|key| key.is_for_verification() && is_usable(key))
+    {
+        Ok((keys, document.fresh_for))
+    } else {
+        Err(DiscoveryError::NoUsableKey)
+    }
 }
 
 pub(crate) struct Discovery {
@@ -52,16 +87,8 @@ pub(crate) struct Discovery {
 }
 
 impl Discovery {
-    pub(crate) fn new(issuer: Issuer, fetch: Arc<dyn Fetch>) -> Self {
-        Self {
-            issuer,
-            fetch,
-            jwks_uri: Mutex::default(),
-        }
-    }
-
-    /// Fetches metadata and keys, and how long the keys stay fresh.
-    pub(crate) async fn fetch_keys(&self) -> Result<(JwkSet, Option<Duration>), DiscoveryError> {
+    /// Where the keys are now.
+    async fn jwks_uri(&self) -> Result<String, DiscoveryError> {
         let known = self
             .jwks_uri
             .lock()
@@ -73,81 +100,29 @@ impl Discovery {
         } else {
             self.discover().await
         };
-        let jwks_uri = match (discovered, known) {
+        match (discovered, known) {
             (Ok(jwks_uri), _) => {
                 self.remember(&jwks_uri);
-                jwks_uri
+                Ok(jwks_uri)
             }
             (Err(error), Some(known)) => {
                 tracing::warn!(issuer = %self.issuer, %error, "keeping the known jwks_uri");
-                known
+                Ok(known)
             }
-            (Err(error), None) => return Err(error),
-        };
-        let document = self
-            .fetch
-            .get_json(&jwks_uri, MAX_JWK_SET_BYTES)
-            .await
-            .map_err(DiscoveryError::Jwks)?;
-        let keys = JwkSet::parse(&document.body).map_err(|_| DiscoveryError::NoUsableKey)?;
-        if keys
-            .keys
-            .iter()
-            .any(|key| key.is_for_verification() && key.key_id().is_some())
-        {
-            Ok((keys, document.fresh_for))
-        } else {
-            Err(DiscoveryError::NoUsableKey)
+            (Err(error), None) => Err(error),
         }
     }
 
     async fn discover(&self) -> Result<String, DiscoveryError> {
-        let mut first_error = None;
-        for url in self.issuer.authorization_server_metadata_urls() {
-            match self.metadata_at(&url).await {
-                Ok(jwks_uri) => return Ok(jwks_uri),
-                Err(error) => {
-                    first_error.get_or_insert(error);
-                }
+        let issuer = &self.issuer;
+        discovery::discover(issuer, &*self.fetch, |metadata, _| {
+            match metadata.get("jwks_uri") {
+                Some(Value::String(uri)) if discovery::may_be_used(issuer, uri) => Ok(uri.clone()),
+                Some(Value::String(_)) | None => Err(DiscoveryError::JwksUriRefused),
+                Some(_) => Err(DiscoveryError::Metadata(MetadataError::Malformed)),
             }
-        }
-        Err(first_error.unwrap_or(DiscoveryError::MetadataMalformed))
-    }
-
-    async fn metadata_at(&self, url: &str) -> Result<String, DiscoveryError> {
-        let document = self
-            .fetch
-            .get_json(url, MAX_METADATA_BYTES)
-            .await
-            .map_err(DiscoveryError::Metadata)?;
-        let metadata: Metadata =
-            json::from_slice(&document.body).map_err(|_| DiscoveryError::MetadataMalformed)?;
-        // RFC 8414 §3.3: byte for byte.
-        if metadata.issuer != self.issuer.as_str() {
-            return Err(DiscoveryError::IssuerMismatch);
-        }
-        metadata
-            .jwks_uri
-            .filter(|uri| self.may_hold_keys(uri))
-            .ok_or(DiscoveryError::JwksUriRefused)
-    }
-
-    /// `https`, or `http` on loopback for an issuer that is there as well.
-    fn may_hold_keys(&self, uri: &str) -> bool {
-        let Ok(url) = Url::parse(uri) else {
-            return false;
-        };
-        let loopback = match url.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        };
-        match url.scheme() {
-            "https" => true,
-            "http" => loopback && self.issuer.is_loopback(),
-            _ => false,
-        }
+        })
+        .await
     }
 
     fn remember(&self, jwks_uri: &str) {

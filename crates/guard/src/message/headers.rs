@@ -1,7 +1,7 @@
 //! The mirrored headers of the 2026-07-28 transport (SEP-2243) against the body.
 
 use doorward_jose::base64url;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{Envelope, Message, needs_target};
 
@@ -13,67 +13,92 @@ pub(crate) const NAME: HeaderName = HeaderName::from_static("mcp-name");
 const MIRRORING_SINCE: &str = "2026-07-28";
 
 /// The headers contradict the body: JSON-RPC `-32020`.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HeaderMismatch;
 
-/// Compares what the headers say with what the body says.
-///
-/// Requests of older revisions have no mirrored headers and pass: nothing here decides by a header.
-pub(crate) fn check(headers: &HeaderMap, envelope: &Envelope) -> Result<(), HeaderMismatch> {
-    let version = single(headers, &PROTOCOL_VERSION)?;
-    let Some(version) = version.filter(|version| *version >= MIRRORING_SINCE) else {
-        // A body of the mirroring revision that comes without its headers: whoever routes by them sees another request.
-        let mut in_bodies = envelope
-            .messages
-            .iter()
-            .filter_map(|m| m.protocol_version.as_deref());
-        return if in_bodies.any(|version| version >= MIRRORING_SINCE) {
-            Err(HeaderMismatch)
-        } else {
-            Ok(())
+/// What the headers of a request say about its message. Two values of one are a contradiction in themselves.
+#[derive(Debug)]
+pub(crate) struct Mirrored {
+    version: Single,
+    method: Single,
+    name: Single,
+}
+
+type Single = Result<Option<HeaderValue>, HeaderMismatch>;
+
+impl Mirrored {
+    pub(crate) fn read(headers: &HeaderMap) -> Self {
+        Self {
+            version: single(headers, &PROTOCOL_VERSION),
+            method: single(headers, &METHOD),
+            name: single(headers, &NAME),
+        }
+    }
+
+    /// Compares what the headers say with what the body says.
+    ///
+    /// Requests of older revisions have no mirrored headers and pass: nothing here decides by a header.
+    pub(crate) fn check(&self, envelope: &Envelope) -> Result<(), HeaderMismatch> {
+        let version = text(&self.version)?;
+        let Some(version) = version.filter(|version| *version >= MIRRORING_SINCE) else {
+            // A body of the mirroring revision that comes without its headers: whoever routes by them sees another request.
+            let mut in_bodies = envelope
+                .messages
+                .iter()
+                .filter_map(|m| m.protocol_version.as_deref());
+            return if in_bodies.any(|version| version >= MIRRORING_SINCE) {
+                Err(HeaderMismatch)
+            } else {
+                Ok(())
+            };
         };
-    };
-    let [message] = envelope.messages.as_slice() else {
-        return Err(HeaderMismatch);
-    };
-    if envelope.batch {
-        return Err(HeaderMismatch);
+        let [message] = envelope.messages.as_slice() else {
+            return Err(HeaderMismatch);
+        };
+        if envelope.batch {
+            return Err(HeaderMismatch);
+        }
+        self.check_message(version, message)
     }
-    check_message(headers, version, message)
+
+    fn check_message(&self, version: &str, message: &Message) -> Result<(), HeaderMismatch> {
+        let Some(method) = message.method.as_deref() else {
+            return Ok(());
+        };
+        if message
+            .protocol_version
+            .as_deref()
+            .is_some_and(|in_body| in_body != version)
+        {
+            return Err(HeaderMismatch);
+        }
+        match text(&self.method)? {
+            Some(header) if header == method => {}
+            // Clients learn the revision by `initialize`, so only a contradiction counts there.
+            None if method == "initialize" => {}
+            _ => return Err(HeaderMismatch),
+        }
+        match (text(&self.name)?, message.target.as_deref()) {
+            (Some(header), Some(target)) if decode(header)? != target => Err(HeaderMismatch),
+            (None, Some(_)) if needs_target(method) => Err(HeaderMismatch),
+            _ => Ok(()),
+        }
+    }
 }
 
-fn check_message(headers: &HeaderMap, version: &str, message: &Message) -> Result<(), HeaderMismatch> {
-    let Some(method) = message.method.as_deref() else {
-        return Ok(());
-    };
-    if message
-        .protocol_version
-        .as_deref()
-        .is_some_and(|in_body| in_body != version)
-    {
-        return Err(HeaderMismatch);
-    }
-    match single(headers, &METHOD)? {
-        Some(header) if header == method => {}
-        // Clients learn the revision by `initialize`, so only a contradiction counts there.
-        None if method == "initialize" => {}
-        _ => return Err(HeaderMismatch),
-    }
-    match (single(headers, &NAME)?, message.target.as_deref()) {
-        (Some(header), Some(target)) if decode(header)? != target => Err(HeaderMismatch),
-        (None, Some(_)) if needs_target(method) => Err(HeaderMismatch),
-        _ => Ok(()),
-    }
-}
-
-/// The only value of a header; two are a contradiction in themselves.
-fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, HeaderMismatch> {
+fn single(headers: &HeaderMap, name: &HeaderName) -> Single {
     let mut values = headers.get_all(name).iter();
     let first = values.next();
-    if values.next().is_some() {
-        return Err(HeaderMismatch);
+    match values.next() {
+        Some(_) => Err(HeaderMismatch),
+        None => Ok(first.cloned()),
     }
-    first
+}
+
+fn text(header: &Single) -> Result<Option<&str>, HeaderMismatch> {
+    let value = header.as_ref().map_err(|mismatch| *mismatch)?;
+    value
+        .as_ref()
         .map(|value| value.to_str().map_err(|_| HeaderMismatch))
         .transpose()
 }

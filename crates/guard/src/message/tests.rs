@@ -2,8 +2,12 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::headers::{HeaderMismatch, check};
+use super::headers::{HeaderMismatch, Mirrored};
 use super::{Envelope, Malformed};
+
+fn check(headers: &HeaderMap, envelope: &Envelope) -> Result<(), HeaderMismatch> {
+    Mirrored::read(headers).check(envelope)
+}
 
 fn tools(body: &str) -> Result<Vec<String>, Malformed> {
     Envelope::parse(body.as_bytes()).map(|envelope| {

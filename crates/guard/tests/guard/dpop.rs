@@ -2,6 +2,8 @@
 
 mod modes;
 mod nonces;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod proofs;
 mod replay;
 
@@ -23,11 +25,11 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
-    fn new(policy: DpopPolicy) -> Self {
+    pub(crate) fn new(policy: DpopPolicy) -> Self {
         Self::with(policy, |builder| builder)
     }
 
-    fn with(policy: DpopPolicy, settings: impl FnOnce(GuardBuilder) -> GuardBuilder) -> Self {
+    pub(crate) fn with(policy: DpopPolicy, settings: impl FnOnce(GuardBuilder) -> GuardBuilder) -> Self {
         Self {
             world: World::with(|builder| settings(builder.dpop(policy))),
             key: SigningKey::generate(Algorithm::Es256).unwrap(),
@@ -36,7 +38,7 @@ impl Bound {
     }
 
     /// A token for the client's key.
-    fn token(&self) -> String {
+    pub(crate) fn token(&self) -> String {
         self.token_with(&json!({}))
     }
 
@@ -63,11 +65,11 @@ impl Bound {
         claims
     }
 
-    fn proof(&self, token: &str) -> String {
+    pub(crate) fn proof(&self, token: &str) -> String {
         self.proof_with(token, &json!({}))
     }
 
-    fn proof_with(&self, token: &str, changes: &Value) -> String {
+    pub(crate) fn proof_with(&self, token: &str, changes: &Value) -> String {
         sign_proof(&self.key, &self.claims(token, changes))
     }
 

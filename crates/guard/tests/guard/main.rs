@@ -3,14 +3,25 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod audit;
 mod browser;
+mod client;
+mod conformance;
 mod credentials;
 mod dpop;
 mod http;
+mod issuers;
 mod keys;
+mod lists;
+mod login;
 mod metadata;
+mod revocation;
 mod rmcp_server;
 mod scopes;
 mod sessions;
+mod streams;
 mod support;
 mod tokens;
+mod transport;
+mod verifiers;
+mod visit;

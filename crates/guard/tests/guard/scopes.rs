@@ -1,5 +1,7 @@
 //! Scopes: of every request, of tools, in batches, and what clients are told.
 
+mod named;
+
 use http::StatusCode;
 use serde_json::{Value, json};
 

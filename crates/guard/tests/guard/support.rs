@@ -9,7 +9,10 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::routing::any;
-use doorward_guard::{Claims, Clock, Document, Fetch, FetchFailure, Guard, GuardBuilder, UnixSeconds};
+use doorward_guard::{
+    ByteStream, Claims, Clock, Document, Fetch, FetchFailure, FormRequest, FormResponse, Guard, GuardBuilder,
+    StreamRequest, UnixSeconds,
+};
 use doorward_jose::{Algorithm, Signer, SigningKey, base64url, sign};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Response, StatusCode};
@@ -27,6 +30,12 @@ pub(crate) const START: i64 = 1_800_000_000;
 
 /// Follows tokio's clock, which tests pause.
 pub(crate) struct VirtualClock(Instant);
+
+impl VirtualClock {
+    pub(crate) fn starting(at: Instant) -> Self {
+        Self(at)
+    }
+}
 
 impl Clock for VirtualClock {
     fn now(&self) -> UnixSeconds {
@@ -49,6 +58,8 @@ pub(crate) struct FakeServer {
     pages: Mutex<HashMap<String, Behaviour>>,
     asked: Mutex<Vec<String>>,
     down: Mutex<bool>,
+    /// What answers forms and opens event streams.
+    more: Mutex<Option<Arc<dyn Fetch>>>,
 }
 
 impl FakeServer {
@@ -59,6 +70,15 @@ impl FakeServer {
     pub(crate) fn publish_keys(&self, keys: &[&SigningKey]) {
         let keys: Vec<_> = keys.iter().map(|key| key.public_jwk()).collect();
         self.publish(JWKS, Behaviour::Json(json!({"keys": keys})));
+    }
+
+    pub(crate) fn answer_by(&self, more: Arc<dyn Fetch>) {
+        *self.more.lock().unwrap() = Some(more);
+    }
+
+    fn more(&self) -> Arc<dyn Fetch> {
+        let more = self.more.lock().unwrap();
+        more.clone().expect("nothing answers forms and streams here")
     }
 
     pub(crate) fn set_down(&self, down: bool) {
@@ -103,6 +123,20 @@ impl Fetch for FakeServer {
                 fresh_for: None,
             })
         })
+    }
+
+    fn post_form<'a>(
+        &'a self,
+        request: FormRequest<'a>,
+    ) -> BoxFuture<'a, Result<FormResponse, FetchFailure>> {
+        Box::pin(async move { self.more().post_form(request).await })
+    }
+
+    fn get_stream<'a>(
+        &'a self,
+        request: StreamRequest<'a>,
+    ) -> BoxFuture<'a, Result<ByteStream, FetchFailure>> {
+        Box::pin(async move { self.more().get_stream(request).await })
     }
 }
 
@@ -152,7 +186,7 @@ impl World {
 
     pub(crate) fn with(settings: impl FnOnce(GuardBuilder) -> GuardBuilder) -> Self {
         let server = Arc::new(FakeServer::default());
-        let clock = Arc::new(VirtualClock(Instant::now()));
+        let clock = Arc::new(VirtualClock::starting(Instant::now()));
         let key = SigningKey::generate(Algorithm::Es256).unwrap();
         server.publish(
             AS_METADATA,

@@ -2,7 +2,7 @@
 
 use doorward_jose::{
     JoseError,
-    json::{MAX_DEPTH, from_slice},
+    json::{MAX_DEPTH, from_slice, members},
 };
 use serde_json::{Value, json};
 
@@ -87,4 +87,32 @@ fn many_members_do_not_make_reading_slow() {
     let object: serde_json::Map<String, Value> = (0..5000).map(|n| (n.to_string(), json!(n))).collect();
     let text = Value::Object(object).to_string();
     assert!(read(&text).is_ok());
+    assert_eq!(members(text.as_bytes(), |_, value| value.skip()), Ok(()));
+    for repeated in ["0", "30", "4999"] {
+        let doubled = text.replacen('{', &format!("{{\"{repeated}\":0,"), 1);
+        let outcome = members(doubled.as_bytes(), |_, value| value.skip());
+        assert_eq!(outcome, Err(JoseError::DuplicateMember));
+    }
+}
+
+#[test]
+fn a_member_of_another_type_is_malformed() {
+    for text in [
+        r#"{"a":1}"#,
+        r#"{"a":null}"#,
+        r#"{"a":["b"]}"#,
+        "[]",
+        "1",
+        r#""a""#,
+    ] {
+        let outcome = members(text.as_bytes(), |_, value| value.string().map(drop));
+        assert_eq!(outcome, Err(JoseError::Malformed), "{text}");
+    }
+    let mut read = Vec::new();
+    members(br#"{"a":"x","b":"\u0079"}"#, |name, value| {
+        read.push((name.to_owned(), value.string()?));
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(read, [("a".to_owned(), "x".into()), ("b".to_owned(), "y".into())]);
 }

@@ -56,6 +56,32 @@ proptest! {
         let _ = Jwk::from_json(&bytes);
         let _ = JwkSet::parse(&bytes);
         let _ = json::from_slice::<Value>(&bytes);
+        let _ = Jwk::from_pem(&text);
+        let _ = Jwk::from_pem(&format!("-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----"));
+    }
+
+    /// Both readers keep the same rules: what one refuses, the other refuses for the same reason.
+    #[test]
+    fn reading_member_by_member_is_reading_the_whole(
+        document in any_json(), repeated in "[ab]{1,2}", at in any::<prop::sample::Index>(), cut in any::<prop::sample::Index>(),
+    ) {
+        let object = serde_json::json!({ "a": document, "z": [{ "b": 1 }] }).to_string();
+        // A repeated member somewhere, half a document, and nesting at the limit.
+        let braces: Vec<_> = object.match_indices('{').map(|(index, _)| index + 1).collect();
+        let (before, after) = object.split_at(braces[at.index(braces.len())]);
+        let doubled = format!("{before}\"{repeated}\":0,{after}");
+        let half = object.chars().take(cut.index(object.len())).collect::<String>();
+        for text in [&object, &doubled, &half] {
+            let whole = json::from_slice::<Map<String, Value>>(text.as_bytes());
+            let mut built = Map::new();
+            let read = json::members(text.as_bytes(), |name, value| {
+                built.insert(name.to_owned(), value.any()?);
+                Ok(())
+            });
+            let skipped = json::members(text.as_bytes(), |_, value| value.skip());
+            prop_assert_eq!(read, skipped);
+            prop_assert_eq!(read.map(|()| built), whole);
+        }
     }
 
     #[test]

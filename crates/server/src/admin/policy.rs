@@ -1,7 +1,7 @@
 //! The policy of a resource, as operators write it.
 
 use doorward_store::ResourcePolicy;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -76,6 +76,53 @@ impl From<ResourcePolicy> for PolicyBody {
             max_auth_age: policy.max_auth_age,
             person_claims: policy.person_claims,
             claims: policy.claims,
+        }
+    }
+}
+
+/// What changes of a policy. Absent members stay; `null` takes a number back to the server's own.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct PolicyChange {
+    dpop_bound_access_tokens_required: Option<bool>,
+    exchange_clients: Option<Vec<String>>,
+    #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<u32>)]
+    access_ttl: Option<Option<u32>>,
+    #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<u32>)]
+    refresh_idle_ttl: Option<Option<u32>>,
+    #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<u32>)]
+    refresh_absolute_ttl: Option<Option<u32>>,
+    #[serde(deserialize_with = "present")]
+    #[schema(value_type = Option<u32>)]
+    max_auth_age: Option<Option<u32>>,
+    person_claims: Option<Vec<String>>,
+    #[schema(value_type = Option<Object>)]
+    claims: Option<Map<String, Value>>,
+}
+
+/// Tells `null` from nothing.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<u32>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+impl PolicyChange {
+    /// The policy with the change.
+    pub(super) fn of(self, policy: ResourcePolicy) -> PolicyBody {
+        let before = PolicyBody::from(policy);
+        PolicyBody {
+            dpop_bound_access_tokens_required: self
+                .dpop_bound_access_tokens_required
+                .unwrap_or(before.dpop_bound_access_tokens_required),
+            exchange_clients: self.exchange_clients.unwrap_or(before.exchange_clients),
+            access_ttl: self.access_ttl.unwrap_or(before.access_ttl),
+            refresh_idle_ttl: self.refresh_idle_ttl.unwrap_or(before.refresh_idle_ttl),
+            refresh_absolute_ttl: self.refresh_absolute_ttl.unwrap_or(before.refresh_absolute_ttl),
+            max_auth_age: self.max_auth_age.unwrap_or(before.max_auth_age),
+            person_claims: self.person_claims.unwrap_or(before.person_claims),
+            claims: self.claims.unwrap_or(before.claims),
         }
     }
 }

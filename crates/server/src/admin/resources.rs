@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::error::{AdminError, Body, ErrorBody, Path};
 use super::name;
 use super::page::List;
-use super::policy::{self, PolicyBody};
+use super::policy::{self, PolicyBody, PolicyChange};
 use crate::context::Context;
 
 /// What a token for the resource is made of.
@@ -77,8 +77,8 @@ const fn mint() -> BackendKind {
 pub(super) struct ResourceChange {
     display_name: Option<String>,
     scopes: Option<Vec<ScopeBody>>,
-    /// The whole of it: members that are left out go back to their defaults.
-    policy: Option<PolicyBody>,
+    /// What its tokens have to be.
+    policy: Option<PolicyChange>,
 }
 
 /// A resource.
@@ -193,7 +193,7 @@ pub(super) async fn update(
         resource.scopes = scopes(changed)?;
     }
     if let Some(changed) = change.policy {
-        resource.policy = policy::checked(&ctx, changed)?;
+        resource.policy = policy::checked(&ctx, changed.of(resource.policy))?;
     }
     resource.updated_at = ctx.now();
     ctx.store.update_resource(resource.clone()).await?;

@@ -151,3 +151,6 @@ mod cluster;
 #[cfg(test)]
 #[path = "statements_tests.rs"]
 mod statements_tests;
+#[cfg(test)]
+#[path = "../../tests/engines/postgres/template.rs"]
+mod template;

@@ -2,8 +2,8 @@
 
 use deadpool_postgres::ClientWrapper;
 
-use super::cluster;
 use super::statements::Sql;
+use super::template;
 use super::{
     PostgresOptions, PostgresStore, approvals, clients, codes, consents, devices, exchange, grants,
     issuances, keys, own, refresh, registration, resources, revocations, sessions, spent, sweep, throttle,
@@ -68,7 +68,7 @@ fn has_plan(sql: &Sql) -> bool {
 
 #[tokio::test]
 async fn every_statement_prepares_and_finds_its_rows_by_an_index() {
-    let Some(database) = cluster::database().await else {
+    let Some(database) = template::database().await else {
         return;
     };
     let store = PostgresStore::open(&database.url(), &PostgresOptions::default())

@@ -18,12 +18,14 @@ async fn main() -> anyhow::Result<()> {
         .init();
     let settings = Settings::from_env()?;
 
+    // doorward:begin
     let guard = Guard::builder(&settings.issuer, &settings.resource)
         .required_scopes(&settings.scopes)
         .tool_scopes("write", ["mcp:write"])
         .dpop(settings.dpop)
         .build()?;
     let app = guard.protect("/mcp", tools::service(settings.host));
+    // doorward:end
 
     let listener = TcpListener::bind(settings.listen).await?;
     tracing::info!(

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use doorward_guard::{DpopPolicy, Insertion, ReplayStore, ReplayStoreUnavailable, UnixSeconds};
+use doorward_guard::{DpopPolicy, Insertion, ReplayStore, ReplayStoreUnavailable, UnixSeconds, UsedProof};
 use futures_util::future::BoxFuture;
 use http::StatusCode;
 use serde_json::json;
@@ -143,6 +143,33 @@ async fn a_full_store_is_503_until_the_first_proof_is_too_old() {
     assert_eq!(client.ping(&token, &fresh).await.status, StatusCode::OK);
 }
 
+/// One client alone cannot shut out the others.
+#[tokio::test(start_paused = true)]
+async fn a_key_that_has_its_share_is_503_and_others_pass() {
+    let client = Bound::with(DpopPolicy::Accept, |builder| builder.dpop_replay_per_key(2));
+    let token = client.token_with(&json!({"exp": client.world.now() + 3_600}));
+    for _ in 0..2 {
+        assert_eq!(
+            client.ping(&token, &client.proof(&token)).await.status,
+            StatusCode::OK
+        );
+    }
+    let answer = client.ping(&token, &client.proof(&token)).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.header("retry-after"), "301");
+    assert_eq!(client.world.guard.metrics().refused["proofs_uncheckable"], 1);
+    let other = doorward_jose::SigningKey::generate(doorward_jose::Algorithm::Es256).unwrap();
+    let jkt = other.public_jwk().thumbprint();
+    let others = client.world.token_with(&json!({"cnf": {"jkt": jkt}}));
+    let proof = sign_proof(&other, &client.claims(&others, &json!({})));
+    assert_eq!(client.ping(&others, &proof).await.status, StatusCode::OK);
+    pass(301).await;
+    assert_eq!(
+        client.ping(&token, &client.proof(&token)).await.status,
+        StatusCode::OK
+    );
+}
+
 /// A shared store that can be told how to behave.
 #[derive(Default)]
 struct Shared {
@@ -159,9 +186,8 @@ enum Trouble {
 impl ReplayStore for Shared {
     fn insert(
         &self,
-        proof: [u8; 32],
+        proof: UsedProof,
         now: UnixSeconds,
-        until: UnixSeconds,
     ) -> BoxFuture<'_, Result<Insertion, ReplayStoreUnavailable>> {
         Box::pin(async move {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -175,10 +201,10 @@ impl ReplayStore for Shared {
                 None => {}
             }
             let mut seen = self.seen.lock().unwrap();
-            if seen.iter().any(|(known, ..)| *known == proof) {
+            if seen.iter().any(|(known, ..)| *known == proof.id) {
                 return Ok(Insertion::Replayed);
             }
-            seen.push((proof, now, until));
+            seen.push((proof.id, now, proof.until));
             Ok(Insertion::New)
         })
     }

@@ -1,5 +1,5 @@
 //! A PostgreSQL server for the tests of one process: made on first use in a temporary directory, reached by its
-//! socket alone, gone with the process. One empty migrated database is the template of all others.
+//! socket alone, gone with the process.
 
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
@@ -9,10 +9,6 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
-
-use doorward_store::Store as _;
-use doorward_store::postgres::{PostgresOptions, PostgresStore};
-use tokio::sync::OnceCell;
 
 /// `required` makes a missing server a failure instead of a skip.
 const SETTING: &str = "DOORWARD_TEST_POSTGRES";
@@ -226,7 +222,7 @@ impl Drop for Database {
 }
 
 /// The process's server. Never dropped: its keeper ends it with the process.
-fn shared() -> Option<&'static Cluster> {
+pub(crate) fn shared() -> Option<&'static Cluster> {
     static SHARED: OnceLock<Option<Cluster>> = OnceLock::new();
     SHARED.get_or_init(Cluster::start).as_ref()
 }
@@ -237,26 +233,8 @@ pub(crate) async fn empty_database() -> Option<Database> {
     Some(copy(cluster, "template0").await)
 }
 
-/// A migrated database without a row.
-pub(crate) async fn database() -> Option<Database> {
-    static TEMPLATE: OnceCell<()> = OnceCell::const_new();
-    let cluster = tokio::task::spawn_blocking(shared).await.unwrap()?;
-    TEMPLATE
-        .get_or_init(|| async {
-            execute(
-                &cluster.url("postgres"),
-                "CREATE DATABASE doorward TEMPLATE template0",
-            )
-            .await;
-            let (url, options) = (cluster.url("doorward"), PostgresOptions::default());
-            let store = PostgresStore::open(&url, &options).await.unwrap();
-            store.close().await.unwrap();
-        })
-        .await;
-    Some(copy(cluster, "doorward").await)
-}
-
-async fn copy(cluster: &'static Cluster, template: &str) -> Database {
+/// A copy of one of the server's databases.
+pub(crate) async fn copy(cluster: &'static Cluster, template: &str) -> Database {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
     let copy = format!("CREATE DATABASE {name} TEMPLATE {template}");

@@ -4,6 +4,7 @@ mod cluster;
 mod limits;
 mod nodes;
 mod outage;
+mod template;
 mod tls;
 
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use doorward_store::postgres::{PostgresOptions, PostgresStore};
 use crate::conformance::scene::Opened;
 
 pub(crate) async fn opened() -> Option<Opened> {
-    let database = cluster::database().await?;
+    let database = template::database().await?;
     let options = PostgresOptions {
         connections: 8,
         ..PostgresOptions::default()

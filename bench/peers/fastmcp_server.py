@@ -1,0 +1,70 @@
+"""A FastMCP server with one tool, stateless, with the check that `--auth` names."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from fastmcp import FastMCP
+from verify import public_pem
+
+
+def provider(name: str, fixtures: dict[str, Any]) -> Any:
+    from fastmcp.server.auth import AccessToken, TokenVerifier
+    from fastmcp.server.auth.providers.jwt import JWTVerifier
+
+    class PassThrough(TokenVerifier):
+        """Lets every token through: what the framework itself costs."""
+
+        async def verify_token(self, token: str) -> AccessToken:
+            return AccessToken(token=token, client_id="client", scopes=[])
+
+    settings = {
+        "public_key": public_pem(fixtures),
+        "issuer": fixtures["issuer"],
+        "audience": fixtures["resource"],
+        "algorithm": "ES256",
+    }
+    match name:
+        case "pass":
+            return PassThrough()
+        case "stock":
+            return JWTVerifier(**settings)
+        case "doorward":
+            import doorward.jwt
+
+            return doorward.jwt.JWTVerifier(**settings)
+        case _:
+            return None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--auth", choices=["none", "pass", "stock", "doorward"], required=True)
+    parser.add_argument("--fixtures", required=True)
+    parser.add_argument("--port", type=int, required=True)
+    arguments = parser.parse_args()
+    with open(arguments.fixtures, encoding="utf-8") as file:
+        fixtures = json.load(file)
+    mcp = FastMCP("bench", auth=provider(arguments.auth, fixtures))
+
+    @mcp.tool
+    def echo(text: str) -> str:
+        """Says what it was told."""
+        return text
+
+    mcp.run(
+        transport="http",
+        host="127.0.0.1",
+        port=arguments.port,
+        stateless_http=True,
+        json_response=True,
+        show_banner=False,
+        log_level="ERROR",
+        uvicorn_config={"access_log": False},
+    )
+
+
+if __name__ == "__main__":
+    main()

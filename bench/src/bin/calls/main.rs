@@ -1,0 +1,124 @@
+//! What a guard costs a tool call: an MCP server with and without it, in turn, under the same load.
+//!
+//! Each server is a child process whose own processor time counts. Every figure is calls a second of that time, and
+//! the ratio to the same server without any check.
+
+#![expect(clippy::print_stdout, reason = "a command-line tool talks to its terminal")]
+
+mod load;
+mod rmcp_server;
+mod servers;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use doorward_bench::spread::Spread;
+use serde_json::json;
+
+use crate::servers::Kind;
+
+#[derive(Parser)]
+#[command(about = "Measures what the guard costs a tool call")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measures every server in turn and prints JSON
+    Run {
+        /// Keys and tokens, as `verify --fixtures` writes them
+        #[arg(long, value_name = "FILE")]
+        fixtures: PathBuf,
+        /// The Python that has FastMCP and the guard; without it only rmcp is measured
+        #[arg(long, value_name = "PROGRAM")]
+        python: Option<PathBuf>,
+        /// The FastMCP server
+        #[arg(long, value_name = "FILE", default_value = "bench/peers/fastmcp_server.py")]
+        fastmcp_server: PathBuf,
+        /// How often each server is measured
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Calls in a round
+        #[arg(long, default_value_t = 3000)]
+        calls: usize,
+        /// Connections
+        #[arg(long, default_value_t = 8)]
+        connections: usize,
+    },
+    /// Serves the rmcp server until it is killed
+    Serve {
+        #[arg(long)]
+        port: u16,
+        #[arg(long)]
+        guarded: bool,
+        #[arg(long, value_name = "FILE")]
+        fixtures: PathBuf,
+    },
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    match Arguments::parse().command {
+        Command::Serve {
+            port,
+            guarded,
+            fixtures,
+        } => rmcp_server::serve(port, guarded, &servers::Fixtures::read(&fixtures)?).await,
+        Command::Run {
+            fixtures,
+            python,
+            fastmcp_server,
+            rounds,
+            calls,
+            connections,
+        } => {
+            let mut kinds = vec![Kind::Rmcp { guarded: false }, Kind::Rmcp { guarded: true }];
+            if let Some(python) = python {
+                kinds.extend(["none", "pass", "stock", "doorward"].map(|auth| Kind::Fastmcp {
+                    python: python.clone(),
+                    program: fastmcp_server.clone(),
+                    auth,
+                }));
+            }
+            let plan = load::Plan {
+                token: servers::Fixtures::read(&fixtures)?.token()?,
+                calls,
+                connections,
+            };
+            run(&kinds, &fixtures, &plan, rounds).await
+        }
+    }
+}
+
+/// Every server is up the whole time and measured in turn, so that a machine that slows down slows all of them.
+async fn run(kinds: &[Kind], fixtures: &std::path::Path, plan: &load::Plan, rounds: usize) -> Result<()> {
+    let mut servers = Vec::new();
+    for kind in kinds {
+        let server = kind.start(fixtures).await?;
+        // Keys are fetched, caches filled, code compiled.
+        plan.run(&server).await?;
+        servers.push((server, Vec::new()));
+    }
+    for _ in 0..rounds {
+        for (server, figures) in &mut servers {
+            figures.push(plan.run(server).await?);
+        }
+    }
+    let mut report = Vec::new();
+    for (kind, (_, figures)) in kinds.iter().zip(&servers) {
+        let open = kinds.iter().position(|other| *other == kind.without_check());
+        let ratios =
+            open.map(|open| Spread::of(figures.iter().zip(&servers[open].1).map(|(own, open)| own / open)));
+        let rate = Spread::of(figures.iter().copied());
+        report.push(json!({
+            "server": kind.name(),
+            "calls_per_cpu_second": { "median": rate.median, "min": rate.min, "max": rate.max },
+            "ratio": ratios.map(|ratio| json!({ "median": ratio.median, "min": ratio.min, "max": ratio.max })),
+        }));
+    }
+    println!("{}", serde_json::to_string(&report)?);
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! Why a guard cannot be built.
+
+use doorward_fetch::FetchError;
+use doorward_oauth::issuer::IssuerError;
+use doorward_oauth::resource::ResourceUriError;
+use doorward_oauth::scope::ScopeError;
+
+use crate::client::ClientBuildError;
+
+/// Why a guard cannot be built. Says what to change.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The issuer is no issuer identifier.
+    #[error("the issuer `{issuer}` cannot be used: {reason}")]
+    Issuer {
+        /// As given.
+        issuer: String,
+        /// What is wrong with it.
+        #[source]
+        reason: IssuerError,
+    },
+    /// The issuer is `http` and not on this machine.
+    #[error(
+        "the issuer `{0}` is http, where nobody can tell who answers; use https, or say `dev_mode(true)` in a network of development (http://localhost and http://127.0.0.1 need no such thing)"
+    )]
+    InsecureIssuer(String),
+    /// The resource is no resource identifier.
+    #[error("the resource `{resource}` cannot be used: {reason}")]
+    Resource {
+        /// As given.
+        resource: String,
+        /// What is wrong with it.
+        #[source]
+        reason: ResourceUriError,
+    },
+    /// The resource's path holds what routers take for a pattern, so that its metadata cannot be served there.
+    #[error(
+        "the path of the resource `{0}` has a segment that begins with `:` or `*`, or holds `{{` or `}}`; choose a plain path such as /mcp"
+    )]
+    ResourcePath(String),
+    /// A pattern for resources has braces that do not match.
+    #[error(
+        "the resource pattern `{0}` cannot be used; write a URI, or a template such as notes://{{id}}/body"
+    )]
+    ResourcePattern(String),
+    /// The URL of the resource metadata cannot be used.
+    #[error(
+        "the resource metadata cannot be at `{0}`; write an absolute http or https URL without a fragment"
+    )]
+    MetadataUrl(String),
+    /// A scope is no scope token.
+    #[error("the scope `{scope}` cannot be used: {reason}")]
+    Scope {
+        /// As given.
+        scope: String,
+        /// What is wrong with it.
+        #[source]
+        reason: ScopeError,
+    },
+    /// `offline_access` asks the authorization server for refresh tokens; a resource does not deal with it.
+    #[error("`offline_access` is not a scope of a resource; leave it out, clients ask for it by themselves")]
+    OfflineAccess,
+    /// An allowed origin is no origin.
+    #[error("the origin `{0}` cannot be used; write it like https://app.example or http://localhost:3000")]
+    Origin(String),
+    /// No algorithm is left that could be accepted.
+    #[error("at least one signature algorithm must be allowed")]
+    NoAlgorithm,
+    /// The clock skew is longer than a minute.
+    #[error("the clock skew must be 60 seconds or less; let the machine follow a time server instead")]
+    ClockSkew,
+    /// A proof must be allowed some age.
+    #[error(
+        "proofs must be accepted for at least one second and at most an hour; 300 s and 60 s ahead are usual"
+    )]
+    DpopWindow,
+    /// The system has no random bytes.
+    #[error("no random bytes for DPoP nonces; give their keys with `dpop_nonce_keys`")]
+    Random,
+    /// A setting of the guard's own client cannot be used.
+    #[error("the guard's OAuth client cannot be built: {0}")]
+    Client(#[from] ClientBuildError),
+    /// The guard cannot learn of revocations in the way that was chosen. The text says what to change.
+    #[error("{0}")]
+    Revocation(&'static str),
+    /// The HTTP client could not be set up.
+    #[error("the HTTP client could not be set up: {0}")]
+    Fetch(#[from] FetchError),
+}

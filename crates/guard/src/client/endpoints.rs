@@ -1,0 +1,183 @@
+//! Where the authorization server's endpoints are.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use doorward_oauth::issuer::Issuer;
+use doorward_oauth::time::{Clock, UnixSeconds};
+use serde_json::{Map, Value};
+
+use super::error::ClientError;
+use crate::discovery::{self, MetadataError};
+use crate::fetch::{Document, Fetch, FetchFailure};
+
+const DEFAULT_TTL: Duration = Duration::from_mins(5);
+const MIN_TTL: Duration = Duration::from_mins(1);
+const MAX_TTL: Duration = Duration::from_hours(1);
+/// How long what was known is used while the metadata cannot be had.
+const MAX_STALE: Duration = Duration::from_hours(24);
+/// One attempt, in up to three places.
+const TIMEOUT: Duration = Duration::from_secs(15);
+/// The shortest time between two attempts that fail.
+const BACKOFF: Duration = Duration::from_secs(5);
+
+/// An endpoint of the authorization server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    /// RFC 6749 §3.2
+    Token,
+    /// RFC 7662 §2
+    Introspection,
+    /// RFC 7009 §2
+    Revocation,
+    /// Doorward's feed of revocations.
+    RevocationEvents,
+}
+
+impl Endpoint {
+    const fn member(self) -> &'static str {
+        match self {
+            Self::Token => "token_endpoint",
+            Self::Introspection => "introspection_endpoint",
+            Self::Revocation => "revocation_endpoint",
+            Self::RevocationEvents => "revocation_events_endpoint",
+        }
+    }
+}
+
+/// The URLs of one metadata document; those that must not be used are left out.
+#[derive(Debug, Default)]
+struct Urls {
+    token: Option<String>,
+    introspection: Option<String>,
+    revocation: Option<String>,
+    revocation_events: Option<String>,
+}
+
+impl Urls {
+    fn read(metadata: &Map<String, Value>, issuer: &Issuer) -> Self {
+        let url = |endpoint: Endpoint| {
+            let url = metadata.get(endpoint.member())?.as_str()?;
+            discovery::may_be_used(issuer, url).then(|| url.to_owned())
+        };
+        Self {
+            token: url(Endpoint::Token),
+            introspection: url(Endpoint::Introspection),
+            revocation: url(Endpoint::Revocation),
+            revocation_events: url(Endpoint::RevocationEvents),
+        }
+    }
+
+    fn get(&self, endpoint: Endpoint) -> Result<String, ClientError> {
+        let url = match endpoint {
+            Endpoint::Token => &self.token,
+            Endpoint::Introspection => &self.introspection,
+            Endpoint::Revocation => &self.revocation,
+            Endpoint::RevocationEvents => &self.revocation_events,
+        };
+        url.clone().ok_or(ClientError::NoEndpoint(endpoint.member()))
+    }
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    urls: Option<(Arc<Urls>, UnixSeconds)>,
+    fresh_until: Option<UnixSeconds>,
+    failed: Option<(MetadataError, UnixSeconds)>,
+}
+
+impl Known {
+    /// What can be said without asking.
+    fn answer(&self, now: UnixSeconds) -> Option<Result<Arc<Urls>, MetadataError>> {
+        let usable = self
+            .urls
+            .as_ref()
+            .filter(|(_, fetched_at)| now.since(*fetched_at) < MAX_STALE);
+        let fresh = self.fresh_until.is_some_and(|end| now < end);
+        let failure = self
+            .failed
+            .as_ref()
+            .filter(|(_, at)| now.since(*at) < BACKOFF && *at <= now);
+        match (usable, failure) {
+            (Some((urls, _)), _) if fresh => Some(Ok(urls.clone())),
+            (Some((urls, _)), Some(_)) => Some(Ok(urls.clone())),
+            (None, Some((error, _))) => Some(Err(error.clone())),
+            _ => None,
+        }
+    }
+}
+
+/// The metadata, kept as long as HTTP says (within bounds), and through outages.
+pub(crate) struct Endpoints {
+    issuer: Issuer,
+    fetch: Arc<dyn Fetch>,
+    clock: Arc<dyn Clock>,
+    known: Mutex<Known>,
+    /// One asks, the others wait for what it learns.
+    asking: tokio::sync::Mutex<()>,
+}
+
+impl Endpoints {
+    pub(crate) fn new(issuer: Issuer, fetch: Arc<dyn Fetch>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            issuer,
+            fetch,
+            clock,
+            known: Mutex::default(),
+            asking: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    pub(crate) async fn url(&self, endpoint: Endpoint) -> Result<String, ClientError> {
+        if let Some(answer) = self.known().answer(self.clock.now()) {
+            return answer?.get(endpoint);
+        }
+        let _asking = self.asking.lock().await;
+        if let Some(answer) = self.known().answer(self.clock.now()) {
+            return answer?.get(endpoint);
+        }
+        let asked = discovery::discover(&self.issuer, &*self.fetch, |metadata, document: &Document| {
+            Ok::<_, MetadataError>((Urls::read(metadata, &self.issuer), document.fresh_for))
+        });
+        // Whatever the transport does: everybody else waits for this.
+        let found = tokio::time::timeout(TIMEOUT, asked).await.unwrap_or_else(|_| {
+            let failure = FetchFailure::new("the authorization server did not answer in time");
+            Err(MetadataError::Fetch(failure))
+        });
+        self.learn(found)?.get(endpoint)
+    }
+
+    fn learn(
+        &self,
+        found: Result<(Urls, Option<Duration>), MetadataError>,
+    ) -> Result<Arc<Urls>, ClientError> {
+        let now = self.clock.now();
+        let mut known = self.known();
+        match found {
+            Ok((urls, fresh_for)) => {
+                let ttl = fresh_for.unwrap_or(DEFAULT_TTL).clamp(MIN_TTL, MAX_TTL);
+                let urls = Arc::new(urls);
+                *known = Known {
+                    urls: Some((urls.clone(), now)),
+                    fresh_until: Some(now + ttl),
+                    failed: None,
+                };
+                Ok(urls)
+            }
+            Err(error) => {
+                known.failed = Some((error.clone(), now));
+                match known.answer(now) {
+                    Some(Ok(urls)) => {
+                        tracing::warn!(issuer = %self.issuer, %error, "keeping the known endpoints");
+                        Ok(urls)
+                    }
+                    _ => Err(error.into()),
+                }
+            }
+        }
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,280 @@
+//! The follower of the authorization server's feed of revocations: one task, one connection, bounded memory.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use doorward_oauth::time::{Clock, UnixSeconds};
+use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use super::follow;
+use super::introspection::{Introspection, IntrospectionPolicy};
+use super::memory::{Memory, Noted, Notice};
+use super::status::{FeedFault, FeedMetrics, RevocationStatus};
+use crate::claims::Claims;
+use crate::client::OAuthClient;
+use crate::verify::{Rejection, VerifyError};
+
+/// How a guard follows the feed of revocations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedPolicy {
+    /// The longest time that an access token of the issuer lives (Doorward's `tokens.access_ttl`): a revocation is
+    /// remembered that long, and two minutes more for clocks. Tokens that live longer are refused only that long.
+    /// Default: 1 h.
+    pub max_token_lifetime: Duration,
+    /// Revocations remembered at most. When that is not enough, nothing is forgotten early: the guard disconnects
+    /// ([`FeedFault::Full`]) and goes on where it was when there is room. Default: 100 000.
+    pub max_entries: usize,
+    /// How long the guard may be without the feed before it counts as blind. Default: 30 s.
+    pub blind_after: Duration,
+    /// What becomes of tokens when it is blind. Default: [`WhileBlind::Accept`].
+    pub while_blind: WhileBlind,
+}
+
+impl Default for FeedPolicy {
+    fn default() -> Self {
+        Self {
+            max_token_lifetime: Duration::from_hours(1),
+            max_entries: 100_000,
+            blind_after: Duration::from_secs(30),
+            while_blind: WhileBlind::Accept,
+        }
+    }
+}
+
+/// What becomes of tokens whose grant may have been revoked without the guard's knowing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WhileBlind {
+    /// They count until they expire, unless they are known to be revoked.
+    Accept,
+    /// The authorization server is asked about each.
+    Ask(IntrospectionPolicy),
+    /// They are answered with `503` and `Retry-After`.
+    Refuse,
+}
+
+/// On top of a token's lifetime: what the clocks of server and guard may differ, and the skew that the guard allows.
+const CLOCKS: Duration = Duration::from_mins(2);
+/// What a client that is refused for blindness is told to wait.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// What the guard holds: when it goes, so does the task.
+pub(crate) struct Feed {
+    pub(super) shared: Arc<Shared>,
+    client: OAuthClient,
+    ask: Option<Introspection>,
+    while_blind: WhileBlind,
+    blind_after: Duration,
+    max_token_lifetime: Duration,
+    warned_of_lifetime: AtomicBool,
+    task: Mutex<Option<AbortHandle>>,
+    seed: u64,
+}
+
+/// What the task and the guard share.
+pub(super) struct Shared {
+    pub(super) clock: Arc<dyn Clock>,
+    memory: RwLock<Memory>,
+    status: RwLock<RevocationStatus>,
+    /// The same as [`RevocationStatus::Connected`], at hand for every request.
+    connected: AtomicBool,
+    /// When something was last heard.
+    heard_at: AtomicI64,
+    changes: watch::Sender<u64>,
+    heard: AtomicU64,
+    disconnects: AtomicU64,
+}
+
+impl Feed {
+    pub(super) fn new(policy: FeedPolicy, client: OAuthClient, clock: Arc<dyn Clock>, seed: u64) -> Self {
+        let now = clock.now();
+        let ask = match &policy.while_blind {
+            WhileBlind::Ask(asking) => Some(Introspection::new(*asking, client.clone(), clock.clone())),
+            _ => None,
+        };
+        let keep = policy.max_token_lifetime.saturating_add(CLOCKS);
+        let shared = Shared {
+            clock,
+            memory: RwLock::new(Memory::new(policy.max_entries, keep)),
+            status: RwLock::new(RevocationStatus::Disconnected {
+                since: now,
+                reason: FeedFault::Starting,
+            }),
+            connected: AtomicBool::new(false),
+            heard_at: AtomicI64::new(now.0),
+            changes: watch::Sender::new(0),
+            heard: AtomicU64::new(0),
+            disconnects: AtomicU64::new(0),
+        };
+        Self {
+            shared: Arc::new(shared),
+            client,
+            ask,
+            while_blind: policy.while_blind,
+            blind_after: policy.blind_after,
+            max_token_lifetime: policy.max_token_lifetime,
+            warned_of_lifetime: AtomicBool::new(false),
+            task: Mutex::new(None),
+            seed,
+        }
+    }
+
+    /// Begins to follow, if a runtime is there to do it and nobody does it yet.
+    pub(crate) fn start(&self) {
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        if task.as_ref().is_none_or(AbortHandle::is_finished) {
+            let following = follow::run(Arc::clone(&self.shared), self.client.clone(), self.seed);
+            *task = Some(runtime.spawn(following).abort_handle());
+        }
+    }
+
+    /// Completes at once, unless the guard is blind and asks.
+    pub(crate) async fn check(&self, claims: &Claims, token: &str) -> Result<(), VerifyError> {
+        if claims.issuer != self.client.issuer() {
+            // Another server's; this one's feed does not speak of it.
+            return Ok(());
+        }
+        self.warn_of_lifetime(claims);
+        if self.shared.memory().holds(claims) {
+            return Err(Rejection::Revoked.into());
+        }
+        if !self.is_blind() {
+            return Ok(());
+        }
+        match (&self.while_blind, &self.ask) {
+            (WhileBlind::Ask(_), Some(ask)) => ask.check(claims, token).await,
+            (WhileBlind::Refuse, _) => Err(VerifyError::IntrospectionUnavailable {
+                retry_after: RETRY_AFTER,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn is_blind(&self) -> bool {
+        if self.shared.connected.load(Ordering::Acquire) {
+            let silence = self.shared.clock.now().since(self.shared.heard_at());
+            if silence > follow::SILENCE * 2 {
+                // Not even the task noticed: its runtime is gone or stands still.
+                self.start();
+                return silence > self.blind_after;
+            }
+            return false;
+        }
+        self.start();
+        match self.status() {
+            RevocationStatus::Disconnected { since, .. } => {
+                self.shared.clock.now().since(since) >= self.blind_after
+            }
+            _ => false,
+        }
+    }
+
+    pub(crate) fn status(&self) -> RevocationStatus {
+        *self.shared.status.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn metrics(&self) -> FeedMetrics {
+        FeedMetrics {
+            connected: self.shared.connected.load(Ordering::Acquire),
+            remembered: self.shared.memory().len(),
+            heard: self.shared.heard.load(Ordering::Relaxed),
+            disconnects: self.shared.disconnects.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Completes when the token turns out to be revoked.
+    pub(crate) fn revoked(&self, claims: &Claims) -> BoxFuture<'static, ()> {
+        let (shared, claims) = (Arc::clone(&self.shared), claims.clone());
+        let mut changes = shared.changes.subscribe();
+        let of_this_issuer = claims.issuer == self.client.issuer();
+        Box::pin(async move {
+            while !(of_this_issuer && shared.memory().holds(&claims)) {
+                // `shared` holds the sender.
+                let _ = changes.changed().await;
+            }
+        })
+    }
+
+    fn warn_of_lifetime(&self, claims: &Claims) {
+        let lifetime = claims.expires_at.since(claims.issued_at);
+        if lifetime > self.max_token_lifetime && !self.warned_of_lifetime.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                lifetime = lifetime.as_secs(),
+                max_token_lifetime = self.max_token_lifetime.as_secs(),
+                "access tokens live longer than revocations are remembered; raise `max_token_lifetime` of the feed policy",
+            );
+        }
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(task) = task.take() {
+            task.abort();
+        }
+    }
+}
+
+impl Shared {
+    fn memory(&self) -> RwLockReadGuard<'_, Memory> {
+        self.memory.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn memory_mut(&self) -> RwLockWriteGuard<'_, Memory> {
+        self.memory.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn status_mut(&self) -> RwLockWriteGuard<'_, RevocationStatus> {
+        self.status.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn heard_at(&self) -> UnixSeconds {
+        UnixSeconds(self.heard_at.load(Ordering::Relaxed))
+    }
+
+    /// Bytes came.
+    pub(super) fn hear(&self) {
+        self.heard_at.store(self.clock.now().0, Ordering::Relaxed);
+    }
+
+    pub(super) fn note(&self, notice: Notice) -> Noted {
+        let noted = self.memory_mut().note(notice, self.clock.now());
+        self.heard.fetch_add(1, Ordering::Relaxed);
+        self.changes
+            .send_modify(|changes| *changes = changes.wrapping_add(1));
+        noted
+    }
+
+    pub(super) fn forget_the_past(&self) {
+        self.memory_mut().forget(self.clock.now());
+    }
+
+    pub(super) fn connect(&self) {
+        let since = self.clock.now();
+        *self.status_mut() = RevocationStatus::Connected { since };
+        self.connected.store(true, Ordering::Release);
+    }
+
+    /// From the time when something was last heard; what is known to be missed since longer stays so.
+    pub(super) fn disconnect(&self, reason: FeedFault) {
+        let mut status = self.status_mut();
+        let since = match *status {
+            RevocationStatus::Disconnected { since, .. } => since,
+            _ => self.heard_at(),
+        };
+        *status = RevocationStatus::Disconnected { since, reason };
+        self.connected.store(false, Ordering::Release);
+    }
+
+    pub(super) fn count_disconnect(&self) {
+        self.disconnects.fetch_add(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,197 @@
+//! Asking the authorization server about every token (RFC 7662), but not more often than needed.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use doorward_oauth::time::{Clock, UnixSeconds};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared, WeakShared};
+use quick_cache::sync::Cache;
+
+use crate::claims::Claims;
+use crate::client::{ClientError, OAuthClient};
+use crate::verify::{Rejection, VerifyError};
+
+/// How a guard asks about tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IntrospectionPolicy {
+    /// What becomes of a token when the authorization server gives no answer. Default: [`Fail::Closed`].
+    pub fail: Fail,
+    /// How long "active" counts: a revoked token may count for as long. Zero asks every time. Default: 10 s.
+    pub ttl: Duration,
+    /// How long "not active" counts. No token becomes active again. Default: 5 min.
+    pub negative_ttl: Duration,
+    /// Answers remembered at most. Default: 10 000.
+    pub entries: usize,
+}
+
+impl Default for IntrospectionPolicy {
+    fn default() -> Self {
+        Self {
+            fail: Fail::Closed,
+            ttl: Duration::from_secs(10),
+            negative_ttl: Duration::from_mins(5),
+            entries: 10_000,
+        }
+    }
+}
+
+/// What becomes of a token about which nobody can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fail {
+    /// It counts: an outage of the authorization server stops nobody, and revokes nothing.
+    Open,
+    /// It is answered with `503` and `Retry-After`.
+    Closed,
+}
+
+/// What is said when the authorization server does not say when to come back.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+type Digest = [u8; 32];
+type Answer = Result<bool, Unanswered>;
+type Flight = Shared<BoxFuture<'static, Answer>>;
+type Flights = HashMap<Digest, WeakShared<BoxFuture<'static, Answer>>>;
+
+#[derive(Debug, Clone, Copy)]
+struct Unanswered {
+    retry_after: Duration,
+}
+
+pub(crate) struct Introspection(Arc<Inner>);
+
+struct Inner {
+    policy: IntrospectionPolicy,
+    client: OAuthClient,
+    clock: Arc<dyn Clock>,
+    answers: Cache<Digest, (bool, UnixSeconds)>,
+    /// Callers with the same token share one question. It goes on as long as one of them waits.
+    flights: Mutex<Flights>,
+}
+
+impl Introspection {
+    pub(super) fn new(policy: IntrospectionPolicy, client: OAuthClient, clock: Arc<dyn Clock>) -> Self {
+        Self(Arc::new(Inner {
+            answers: Cache::new(policy.entries.max(1)),
+            flights: Mutex::default(),
+            policy,
+            client,
+            clock,
+        }))
+    }
+
+    /// Completes at once when the answer is remembered.
+    pub(super) async fn check(&self, claims: &Claims, token: &str) -> Result<(), VerifyError> {
+        let inner = &self.0;
+        if claims.issuer != inner.client.issuer() {
+            // Another server's; this one would say that it is not active.
+            return Ok(());
+        }
+        let digest = doorward_jose::sha256(token.as_bytes());
+        let active = match inner.remembered(&digest) {
+            Some(active) => Ok(active),
+            None => inner.ask(digest, token, claims.expires_at).await,
+        };
+        match (active, inner.policy.fail) {
+            (Ok(true), _) | (Err(_), Fail::Open) => Ok(()),
+            (Ok(false), _) => Err(Rejection::Revoked.into()),
+            (Err(Unanswered { retry_after }), Fail::Closed) => {
+                Err(VerifyError::IntrospectionUnavailable { retry_after })
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn remembered(&self, digest: &Digest) -> Option<bool> {
+        let (active, until) = self.answers.get(digest)?;
+        (self.clock.now() < until).then_some(active)
+    }
+
+    async fn ask(self: &Arc<Self>, digest: Digest, token: &str, expires_at: UnixSeconds) -> Answer {
+        let flight: Flight = {
+            let mut flights = self.flights();
+            // A flight leaves its answer before it leaves the table: look again while the table stands still.
+            if let Some(active) = self.remembered(&digest) {
+                return Ok(active);
+            }
+            let start = || {
+                let landing = Landing {
+                    inner: Arc::clone(self),
+                    digest,
+                };
+                let (inner, token) = (Arc::clone(self), token.to_owned());
+                let flight = async move {
+                    let answer = inner.fly(digest, &token, expires_at).await;
+                    drop(landing);
+                    answer
+                };
+                flight.boxed().shared()
+            };
+            if let Some(flight) = flights.get(&digest).and_then(WeakShared::upgrade) {
+                flight
+            } else {
+                let flight = start();
+                flights.extend(flight.downgrade().map(|flight| (digest, flight)));
+                flight
+            }
+        };
+        flight.await
+    }
+
+    async fn fly(&self, digest: Digest, token: &str, expires_at: UnixSeconds) -> Answer {
+        // Before the question: what is revoked while the answer travels must not count longer for it.
+        let asked_at = self.clock.now();
+        match self.client.introspect(token).await {
+            Ok(answer) => {
+                let ttl = if answer.active {
+                    self.policy.ttl
+                } else {
+                    self.policy.negative_ttl
+                };
+                let until = (asked_at + ttl).min(expires_at);
+                self.answers.insert(digest, (answer.active, until));
+                Ok(answer.active)
+            }
+            Err(error) => {
+                self.warn(&error);
+                let retry_after = error.retry_after().unwrap_or(RETRY_AFTER);
+                Err(Unanswered { retry_after })
+            }
+        }
+    }
+
+    fn warn(&self, error: &ClientError) {
+        let fail = match self.policy.fail {
+            Fail::Open => "open",
+            Fail::Closed => "closed",
+        };
+        tracing::warn!(%error, fail, "the authorization server could not be asked about an access token");
+    }
+
+    fn flights(&self) -> MutexGuard<'_, Flights> {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes a question off the table when it ends, however it ends.
+struct Landing {
+    inner: Arc<Inner>,
+    digest: Digest,
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.inner.flights().remove(&self.digest);
+    }
+}
+
+impl fmt::Debug for Introspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Introspection")
+            .field("policy", &self.0.policy)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,246 @@
+//! Opaque tokens: the authorization server says what they are (RFC 7662).
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorward_oauth::claims::Actor;
+use doorward_oauth::scope::ScopeSet;
+use doorward_oauth::time::{Clock, SystemClock, UnixSeconds};
+use futures_util::future::BoxFuture;
+use quick_cache::sync::Cache;
+use serde::Deserialize as _;
+
+use super::{TokenVerifier, VerifierError, scope_set};
+use crate::claims::{Claims, TokenClaims};
+use crate::client::{IntrospectionResponse, OAuthClient};
+use crate::verify::{Rejection, VerifyError};
+
+/// The longest token that is asked about, in bytes.
+const MAX_TOKEN: usize = 16 * 1024;
+/// When an outage does not say how long it lasts.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Asks the authorization server about every token, and remembers the answer for a short while.
+///
+/// For opaque tokens, and for servers that want every use of a token to be asked about. Everything else is better off with
+/// signatures: a request then waits for nobody.
+pub struct IntrospectionVerifier {
+    client: OAuthClient,
+    audiences: Vec<String>,
+    required_scopes: ScopeSet,
+    skew: Duration,
+    ttl: Duration,
+    negative_ttl: Duration,
+    clock: Arc<dyn Clock>,
+    /// By the SHA-256 of the token.
+    answers: Cache<[u8; 32], Answer>,
+}
+
+#[derive(Clone)]
+struct Answer {
+    outcome: Result<Claims, Rejection>,
+    until: UnixSeconds,
+}
+
+impl IntrospectionVerifier {
+    /// Begins a verifier that asks with this client. The endpoint is the one that the metadata of its issuer names.
+    pub fn builder(client: OAuthClient) -> IntrospectionVerifierBuilder {
+        IntrospectionVerifierBuilder {
+            client,
+            audiences: Vec::new(),
+            required_scopes: Vec::new(),
+            skew: Duration::from_mins(1),
+            ttl: Duration::from_secs(10),
+            negative_ttl: Duration::from_secs(5),
+            capacity: 10_000,
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    async fn check(&self, token: &str) -> Result<Claims, VerifyError> {
+        if token.is_empty() || token.len() > MAX_TOKEN {
+            return Err(Rejection::Malformed.into());
+        }
+        let digest = doorward_jose::sha256(token.as_bytes());
+        let now = self.clock.now();
+        // Without a time to live nothing is found here, and callers at the same time still share one question.
+        self.answers.remove_if(&digest, |answer| now >= answer.until);
+        let answer = self.answers.get_or_insert_async(&digest, self.ask(token)).await?;
+        Ok(answer.outcome?)
+    }
+
+    async fn ask(&self, token: &str) -> Result<Answer, VerifyError> {
+        let response = self.client.introspect(token).await.map_err(|error| {
+            tracing::warn!(issuer = self.client.issuer(), %error, "a token could not be introspected");
+            VerifyError::IntrospectionUnavailable {
+                retry_after: error.retry_after().unwrap_or(RETRY_AFTER),
+            }
+        })?;
+        let now = self.clock.now();
+        Ok(match self.judge(response, now) {
+            Ok(claims) => Answer {
+                until: (now + self.ttl).min(claims.expires_at),
+                outcome: Ok(Claims::from(claims)),
+            },
+            Err(rejection) => Answer {
+                outcome: Err(rejection),
+                until: now + self.negative_ttl,
+            },
+        })
+    }
+
+    fn judge(&self, response: IntrospectionResponse, now: UnixSeconds) -> Result<TokenClaims, Rejection> {
+        if !response.active {
+            return Err(Rejection::UnknownToken);
+        }
+        let issuer = self.client.issuer();
+        if response.issuer.as_deref().is_some_and(|named| named != issuer) {
+            return Err(Rejection::Issuer);
+        }
+        if !self.audiences.is_empty() && !response.audience.iter().any(|aud| self.audiences.contains(aud)) {
+            return Err(Rejection::Audience);
+        }
+        // The server said `active`; its clock may be a little off all the same.
+        if response.expires_at.is_some_and(|end| now >= end + self.skew) {
+            return Err(Rejection::Expired);
+        }
+        if response.not_before.is_some_and(|start| start > now + self.skew) {
+            return Err(Rejection::NotYetValid);
+        }
+        let scopes = ScopeSet::parse(response.scope.as_deref().unwrap_or_default());
+        let text = |name: &str| {
+            response
+                .raw
+                .get(name)
+                .and_then(|value| value.as_str())
+                .map(str::to_owned)
+        };
+        let actor = response.raw.get("act").map(Actor::deserialize).transpose();
+        let client_id = response.client_id.unwrap_or_else(|| "unknown".to_owned());
+        let subject = response.subject.unwrap_or_else(|| client_id.clone());
+        let expires_at = response.expires_at.unwrap_or(TokenClaims::NEVER);
+        let mut claims = TokenClaims::new(issuer, subject, client_id, expires_at);
+        claims.scopes = scopes.map_err(|_| Rejection::Claims)?;
+        claims.actor = actor.map_err(|_| Rejection::Claims)?;
+        claims.grant_id = text("gid");
+        claims.audience = response.audience;
+        claims.issued_at = response.issued_at.unwrap_or_default();
+        claims.not_before = response.not_before;
+        claims.jti = response.jti.unwrap_or_default();
+        claims.key_thumbprint = response.key_thumbprint;
+        claims.raw = response.raw.into();
+        Ok(claims)
+    }
+}
+
+impl TokenVerifier for IntrospectionVerifier {
+    fn verify_token<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Claims, VerifyError>> {
+        Box::pin(self.check(token))
+    }
+
+    fn required_scopes(&self) -> ScopeSet {
+        self.required_scopes.clone()
+    }
+
+    fn evict(&self, token: &str) {
+        self.answers.remove(&doorward_jose::sha256(token.as_bytes()));
+    }
+
+    fn forget_grant(&self, grant_id: &str) {
+        self.answers.retain(|_, answer| {
+            !matches!(&answer.outcome, Ok(claims) if claims.grant_id.as_deref() == Some(grant_id))
+        });
+    }
+}
+
+impl fmt::Debug for IntrospectionVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IntrospectionVerifier")
+            .field("issuer", &self.client.issuer())
+            .field("audiences", &self.audiences)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Builds an [`IntrospectionVerifier`]. Made by [`IntrospectionVerifier::builder`].
+#[derive(Clone)]
+pub struct IntrospectionVerifierBuilder {
+    client: OAuthClient,
+    audiences: Vec<String>,
+    required_scopes: Vec<String>,
+    skew: Duration,
+    ttl: Duration,
+    negative_ttl: Duration,
+    capacity: usize,
+    clock: Arc<dyn Clock>,
+}
+
+impl IntrospectionVerifierBuilder {
+    /// An audience of which a token must name at least one. Repeated calls add audiences. Default: any, and tokens of which
+    /// the server names none. Leave it out only where the server answers for this resource alone.
+    #[must_use]
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.audiences.push(audience.into());
+        self
+    }
+
+    /// The scopes that every request needs. Default: none.
+    #[must_use]
+    pub fn required_scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+        self.required_scopes = scopes.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How long an answer counts: for that long, a revoked token is still accepted. Never past the token's end; zero asks
+    /// for every request. Default: 10 s for tokens that are active, 5 s for others.
+    #[must_use]
+    pub fn cache_ttl(mut self, active: Duration, inactive: Duration) -> Self {
+        self.ttl = active;
+        self.negative_ttl = inactive;
+        self
+    }
+
+    /// How many answers are remembered. Default: 10 000.
+    #[must_use]
+    pub fn cache_size(mut self, answers: usize) -> Self {
+        self.capacity = answers;
+        self
+    }
+
+    /// The clock that decides about `exp`, `nbf` and the age of answers. Default: the system's.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Checks the settings and makes the verifier. Does no I/O.
+    ///
+    /// # Errors
+    /// A [`VerifierError`] that says which setting to change.
+    pub fn build(self) -> Result<IntrospectionVerifier, VerifierError> {
+        if self.audiences.iter().any(String::is_empty) {
+            return Err(VerifierError::Empty("audience"));
+        }
+        Ok(IntrospectionVerifier {
+            required_scopes: scope_set(&self.required_scopes)?,
+            client: self.client,
+            audiences: self.audiences,
+            skew: self.skew,
+            ttl: self.ttl,
+            negative_ttl: self.negative_ttl,
+            clock: self.clock,
+            answers: Cache::new(self.capacity.max(1)),
+        })
+    }
+}
+
+impl fmt::Debug for IntrospectionVerifierBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IntrospectionVerifierBuilder")
+            .field("issuer", &self.client.issuer())
+            .field("audiences", &self.audiences)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,234 @@
+//! JWTs of any issuer, with a key that is known or fetched.
+
+mod builder;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorward_jose::{Algorithm, Header, JoseError, Jwk, JwkSet, SharedSecret};
+use doorward_oauth::claims::typ_is_access_token;
+use doorward_oauth::scope::ScopeSet;
+use doorward_oauth::time::{Clock, UnixSeconds};
+use futures_util::future::BoxFuture;
+
+use super::TokenVerifier;
+use crate::claims::{Claims, TokenClaims};
+use crate::keys::{Choice, Keys};
+use crate::raw_claims::RawClaims;
+use crate::token_cache::{Stamp, TokenCache};
+use crate::verify::{Dialect, Payload, Rejection, VerifyError, owned, parse};
+
+pub use builder::JwtVerifierBuilder;
+
+/// Verifies JWTs that are not RFC 9068 access tokens of the guard's own issuer: those of an identity provider, of a
+/// service, of a test.
+///
+/// Only the signature, the times and what was configured are checked: `iss` and `aud` count when an issuer and an audience
+/// are given, so give them. The client is `client_id`, else `azp`, else `sub`, else `unknown`; scopes are a string or a list
+/// in `scope`, else in `scp`. `typ` may be absent, `JWT` or `at+jwt`.
+pub struct JwtVerifier {
+    keys: KeyMaterial,
+    issuers: Vec<String>,
+    audiences: Vec<String>,
+    algorithms: Vec<Algorithm>,
+    required_scopes: ScopeSet,
+    skew: Duration,
+    clock: Arc<dyn Clock>,
+    cache: TokenCache,
+}
+
+/// What signatures are checked with: public keys or one secret, never both.
+enum KeyMaterial {
+    Known(JwkSet),
+    Fetched(Arc<Keys>),
+    Secret(Box<SharedSecret>),
+}
+
+/// A token whose signature is good.
+struct Signed {
+    payload: Vec<u8>,
+    key_id: Option<String>,
+    generation: u64,
+}
+
+impl JwtVerifier {
+    /// Begins a verifier. It needs a [`public_key`](JwtVerifierBuilder::public_key), a
+    /// [`jwks_uri`](JwtVerifierBuilder::jwks_uri) or a [`shared_secret`](JwtVerifierBuilder::shared_secret).
+    pub fn builder() -> JwtVerifierBuilder {
+        JwtVerifierBuilder::default()
+    }
+
+    /// Verifies a token and its scopes, for programs without a guard.
+    ///
+    /// # Errors
+    /// Those of [`TokenVerifier::verify_token`], and [`Rejection::Scope`] when one of the required scopes is missing.
+    pub async fn verify(&self, token: &str) -> Result<Claims, VerifyError> {
+        let claims = self.check(token).await?;
+        if claims.scopes.contains_all(&self.required_scopes) {
+            Ok(claims)
+        } else {
+            Err(Rejection::Scope.into())
+        }
+    }
+
+    async fn check(&self, token: &str) -> Result<Claims, VerifyError> {
+        let now = self.clock.now();
+        let digest = self.cache.digest(token);
+        if let Some(digest) = &digest
+            && let Some(claims) = self.cache.get(digest, now, |stamp| {
+                Some(stamp.generation) == self.generation(now)
+            })
+        {
+            return Ok(claims);
+        }
+        let signed = self.check_signature(token, now).await?;
+        let payload = Payload::read(&signed.payload, Dialect::AnyJwt)?;
+        let mut claims = self.check_claims(payload, now)?;
+        claims.key_id = signed.key_id;
+        claims.raw = RawClaims::checked(signed.payload);
+        let claims = Claims::from(claims);
+        if let Some(digest) = digest {
+            let stamp = Stamp {
+                issuer: 0,
+                generation: signed.generation,
+            };
+            self.cache.put(digest, stamp, &claims);
+        }
+        Ok(claims)
+    }
+
+    /// Keys that are known from the beginning never change.
+    fn generation(&self, now: UnixSeconds) -> Option<u64> {
+        match &self.keys {
+            KeyMaterial::Fetched(keys) => keys.generation(now),
+            KeyMaterial::Known(_) | KeyMaterial::Secret(_) => Some(0),
+        }
+    }
+
+    async fn check_signature(&self, token: &str, now: UnixSeconds) -> Result<Signed, VerifyError> {
+        if let KeyMaterial::Secret(secret) = &self.keys {
+            let read = secret.verify(token).map_err(|error| match error {
+                JoseError::BadSignature => Rejection::Signature,
+                JoseError::UnsupportedAlgorithm => Rejection::Algorithm,
+                _ => Rejection::Malformed,
+            })?;
+            check_type(read.typ.as_deref())?;
+            return Ok(Signed {
+                payload: read.payload,
+                key_id: None,
+                generation: 0,
+            });
+        }
+        let jws = parse(token)?;
+        let header = jws.header();
+        if !self.algorithms.contains(&header.algorithm) {
+            return Err(Rejection::Algorithm.into());
+        }
+        check_type(header.typ.as_deref())?;
+        let (key, generation) = self.key_for(header, now).await?;
+        jws.verify_signature(&key).map_err(|_| Rejection::Signature)?;
+        let (header, payload) = jws.into_parts();
+        Ok(Signed {
+            payload,
+            key_id: header.key_id,
+            generation,
+        })
+    }
+
+    async fn key_for(&self, header: &Header, now: UnixSeconds) -> Result<(Jwk, u64), VerifyError> {
+        match &self.keys {
+            KeyMaterial::Known(set) => {
+                let key = match set.keys.as_slice() {
+                    // With one key there is nothing to choose, whatever it is called.
+                    [only] => only,
+                    _ => set.select(header).ok_or(Rejection::UnknownKey)?,
+                };
+                Ok((key.clone(), 0))
+            }
+            // Another fetch would not tell which key a token without `kid` means, so it costs none.
+            KeyMaterial::Fetched(keys) => Ok(keys
+                .find(now, |set| match set.select(header) {
+                    Some(key) => Choice::Found(key),
+                    None if header.key_id.is_some() => Choice::Missing,
+                    None => Choice::Unnamed,
+                })
+                .await?),
+            KeyMaterial::Secret(_) => Err(Rejection::Algorithm.into()),
+        }
+    }
+
+    fn check_claims(&self, mut payload: Payload<'_>, now: UnixSeconds) -> Result<TokenClaims, Rejection> {
+        if !self.issuers.is_empty()
+            && !payload
+                .issuer
+                .as_deref()
+                .is_some_and(|issuer| self.issuers.iter().any(|known| known == issuer))
+        {
+            return Err(Rejection::Issuer);
+        }
+        if !self.audiences.is_empty() && !payload.audience.iter().any(|aud| self.audiences.contains(aud)) {
+            return Err(Rejection::Audience);
+        }
+        payload.check_times(now, self.skew)?;
+        let subject = owned(payload.subject.take());
+        let client_id = [payload.client_id.take(), payload.authorized_party.take()]
+            .into_iter()
+            .flatten()
+            .map(|name| owned(Some(name)))
+            .chain(std::iter::once(subject.clone()))
+            .find(|name| !name.is_empty())
+            .unwrap_or_else(|| "unknown".to_owned());
+        Ok(payload.into_claims(subject, client_id))
+    }
+}
+
+/// RFC 8725 §3.11: proofs, logout tokens and other kinds say what they are.
+fn check_type(typ: Option<&str>) -> Result<(), Rejection> {
+    let is_usual = typ.is_none_or(|typ| {
+        typ.eq_ignore_ascii_case("JWT")
+            || typ.eq_ignore_ascii_case("application/jwt")
+            || typ_is_access_token(typ)
+    });
+    if is_usual { Ok(()) } else { Err(Rejection::Type) }
+}
+
+impl TokenVerifier for JwtVerifier {
+    fn verify_token<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Claims, VerifyError>> {
+        Box::pin(self.check(token))
+    }
+
+    fn required_scopes(&self) -> ScopeSet {
+        self.required_scopes.clone()
+    }
+
+    fn start(&self) {
+        if let KeyMaterial::Fetched(keys) = &self.keys {
+            keys.start();
+        }
+    }
+
+    fn evict(&self, token: &str) {
+        self.cache.evict(token);
+    }
+
+    fn forget_grant(&self, grant_id: &str) {
+        self.cache.forget_grant(grant_id);
+    }
+}
+
+impl fmt::Debug for JwtVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys = match &self.keys {
+            KeyMaterial::Known(_) => "public keys",
+            KeyMaterial::Fetched(_) => "key set",
+            KeyMaterial::Secret(_) => "shared secret",
+        };
+        f.debug_struct("JwtVerifier")
+            .field("keys", &keys)
+            .field("issuers", &self.issuers)
+            .field("audiences", &self.audiences)
+            .field("algorithms", &self.algorithms)
+            .finish_non_exhaustive()
+    }
+}

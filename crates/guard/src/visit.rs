@@ -1,0 +1,235 @@
+//! The way of a request through the guard, without a framework: the head first, then the body, then the answer.
+
+mod admit;
+mod denied;
+mod head;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use doorward_oauth::dpop::Proof;
+use doorward_oauth::scope::ScopeSet;
+use futures_util::future::{BoxFuture, select};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+
+use crate::audit::{Scene, Verdict, report};
+use crate::claims::Claims;
+use crate::credentials;
+use crate::dpop::{DPOP, DPOP_NONCE};
+use crate::guard::Inner;
+use crate::lists::{self, EventFilter};
+use crate::message::headers::Mirrored;
+use crate::message::{Envelope, Message};
+use crate::origin;
+use crate::refusal::Refusal;
+use crate::sessions::Principal;
+
+pub use denied::Denied;
+pub use head::Head;
+pub(crate) use head::below;
+
+const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+/// How long a timer runs before the clock is asked again.
+const LONGEST_SLEEP: Duration = Duration::from_mins(1);
+
+/// A finished answer: status, headers and the whole body.
+pub type Answer = Response<Bytes>;
+
+/// Why the body of a request could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyFault {
+    /// Larger than [`Visit::max_body`]: `413`.
+    TooLarge,
+    /// It broke off: `400`.
+    Unreadable,
+    /// It did not arrive in time: `408`.
+    TooSlow,
+}
+
+/// A request whose head is good.
+pub struct Visit {
+    guard: Arc<Inner>,
+    method: Method,
+    claims: Claims,
+    session: Option<Vec<u8>>,
+    /// The page that sent the request.
+    page: Option<HeaderValue>,
+    mirrored: Mirrored,
+    /// What the route needs besides.
+    route: ScopeSet,
+    /// To be spent.
+    proof: Option<Proof>,
+    next_nonce: Option<HeaderValue>,
+    /// Whether the answer may be, or hold, a list.
+    lists: bool,
+}
+
+impl Visit {
+    /// Whose token it is, and what it says.
+    pub fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// The largest body, in bytes.
+    pub fn max_body(&self) -> usize {
+        self.guard.max_body
+    }
+
+    /// Scopes that the route of this request needs besides.
+    pub fn require(&mut self, scopes: &ScopeSet) {
+        self.route.extend(scopes.iter().cloned());
+    }
+
+    /// The second half: what the whole body asks for. Spends the proof, last: what is refused for another reason spends
+    /// nothing.
+    ///
+    /// Completes at once, without a tokio runtime, unless a shared replay store must be waited for.
+    ///
+    /// # Errors
+    /// The finished answer, when the request may not go on.
+    pub async fn authorize(&mut self, body: &[u8]) -> Result<(), Answer> {
+        let mut messages = Vec::new();
+        let decided = self.decide(body, &mut messages).await;
+        let scene = Scene {
+            claims: Some(&self.claims),
+            messages: &messages,
+        };
+        let guard = &self.guard;
+        match decided {
+            Ok(()) => {
+                guard.metrics.allow();
+                if let Some(hook) = &guard.audit {
+                    report(&**hook, guard.clock.now(), scene, Verdict::Allowed);
+                }
+                self.lists |= messages.iter().any(Message::asks_for_a_list);
+                Ok(())
+            }
+            Err(refusal) => Err(guard.refuse_page(&refusal, scene, self.page.clone())),
+        }
+    }
+
+    /// The body is read whatever the method: a service may look at it.
+    async fn decide(&mut self, body: &[u8], messages: &mut Vec<Message>) -> Result<(), Refusal> {
+        if body.len() > self.max_body() {
+            return Err(Refusal::BodyTooLarge);
+        }
+        if self.method == Method::POST || !body.is_empty() {
+            let envelope = Envelope::parse(body).map_err(Refusal::Message)?;
+            let checked = self.mirrored.check(&envelope);
+            let id = envelope.id().cloned();
+            *messages = envelope.messages;
+            checked.map_err(|_| Refusal::HeaderMismatch { id })?;
+        }
+        let scopes = &self.guard.terms.scopes;
+        scopes
+            .check(&self.claims.scopes, &self.route, messages)
+            .map_err(|needed| Refusal::InsufficientScope { needed })?;
+        if let Some(proof) = self.proof.take() {
+            let now = self.guard.clock.now();
+            self.guard.dpop.spend(&proof, now).await?;
+            self.next_nonce = self.guard.dpop.next_nonce(&proof, now);
+        }
+        Ok(())
+    }
+
+    /// The answer to a request whose body could not be read.
+    pub fn refuse_body(&self, fault: BodyFault) -> Answer {
+        let refusal = match fault {
+            BodyFault::TooLarge => Refusal::BodyTooLarge,
+            BodyFault::Unreadable => Refusal::BodyUnreadable,
+            BodyFault::TooSlow => Refusal::BodyTooSlow,
+        };
+        let scene = Scene {
+            claims: Some(&self.claims),
+            messages: &[],
+        };
+        self.guard.refuse_page(&refusal, scene, self.page.clone())
+    }
+
+    /// Takes token and proof out of the headers: they are for this server alone, and nothing behind the guard can pass them
+    /// on.
+    pub fn strip(&self, headers: &mut HeaderMap) {
+        credentials::strip(headers);
+        headers.remove(DPOP);
+        if self.filters_lists() {
+            // What is compressed cannot be looked into.
+            headers.remove(http::header::ACCEPT_ENCODING);
+        }
+    }
+
+    /// Completes the head of the answer, and learns from it which session began or ended.
+    pub fn leave(&self, status: StatusCode, headers: &mut HeaderMap) {
+        if let Some(sessions) = &self.guard.sessions {
+            if let Some(session) = &self.session {
+                if status == StatusCode::NOT_FOUND || (self.method == Method::DELETE && status.is_success()) {
+                    sessions.forget(session);
+                }
+            } else if let Some(id) = headers.get(SESSION_ID).filter(|_| status.is_success()) {
+                let principal = Principal::of(&self.claims);
+                sessions.learn(id.as_bytes(), principal, self.guard.clock.now());
+            }
+        }
+        if let Some(nonce) = &self.next_nonce {
+            headers.insert(DPOP_NONCE, nonce.clone());
+        }
+        if let Some(origin) = &self.page {
+            origin::allow(headers, origin.clone());
+        }
+    }
+
+    /// Whether the answer may hold a list that must pass [`filter_list`](Self::filter_list) (JSON) or
+    /// [`event_filter`](Self::event_filter) (an event stream).
+    /// See [`hide_unavailable`](crate::GuardBuilder::hide_unavailable).
+    pub fn filters_lists(&self) -> bool {
+        self.lists && self.guard.terms.scopes.hides_unavailable()
+    }
+
+    /// The body of a JSON answer without what the token may not call; `None` when it stays as it is.
+    pub fn filter_list(&self, body: &[u8]) -> Option<Bytes> {
+        let hidden = self.guard.terms.scopes.hidden(&self.claims.scopes);
+        lists::filter(body, &hidden)
+    }
+
+    /// The same for an event stream, part by part.
+    pub fn event_filter(&self) -> EventFilter {
+        let terms = Arc::clone(&self.guard.terms);
+        EventFilter::new(terms, self.claims.clone(), self.guard.max_body)
+    }
+
+    /// Completes when an event stream with which the request is answered must end: the token has ended, or it is known that
+    /// it was revoked. `None` when streams may outlive it
+    /// (see [`end_streams_with_token`](crate::GuardBuilder::end_streams_with_token)). Needs a tokio runtime.
+    pub fn ended(&self) -> Option<BoxFuture<'static, ()>> {
+        if !self.guard.end_streams {
+            return None;
+        }
+        let clock = Arc::clone(&self.guard.clock);
+        let end = self.claims.expires_at + self.guard.skew;
+        let expired = Box::pin(async move {
+            loop {
+                let left = end.since(clock.now());
+                if left.is_zero() {
+                    return;
+                }
+                tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
+            }
+        });
+        Some(match self.guard.revocations.revoked(&self.claims) {
+            Some(revoked) => Box::pin(async move {
+                select(revoked, expired).await;
+            }),
+            None => expired,
+        })
+    }
+}
+
+impl fmt::Debug for Visit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Visit")
+            .field("method", &self.method)
+            .field("claims", &self.claims)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,180 @@
+//! The first half of the way of a request.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use doorward_oauth::dpop::Proof;
+use doorward_oauth::scope::ScopeSet;
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+
+use super::{Answer, Head, SESSION_ID, Visit};
+use crate::audit::{Scene, Verdict, report};
+use crate::claims::Claims;
+use crate::credentials::{self, Credentials};
+use crate::dpop::Scheme;
+use crate::guard::{Guard, Inner};
+use crate::message::encoding;
+use crate::message::headers::Mirrored;
+use crate::origin::{self, Checked};
+use crate::refusal::Refusal;
+use crate::sessions::Principal;
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+impl Guard {
+    /// The first half of the way of a request: all that its head tells. Next are [`Visit::authorize`] with the body,
+    /// [`Visit::strip`] before the request goes on, and [`Visit::leave`] with the head of the answer.
+    ///
+    /// Completes at once, without a tokio runtime, unless keys or revocations must be waited for.
+    ///
+    /// # Errors
+    /// The finished answer, when the request may not go on: a refusal, or the answer to a CORS preflight.
+    pub async fn admit(&self, head: Head<'_>) -> Result<Visit, Answer> {
+        let guard = &self.0;
+        let page = match guard.origins.check(head.headers) {
+            Checked::Refused => return Err(guard.refuse(&Refusal::Origin, Scene::default())),
+            Checked::Allowed(origin) if origin::is_preflight(head.method, head.headers) => {
+                return Err(preflight(origin));
+            }
+            Checked::Allowed(origin) => Some(origin),
+            Checked::Absent => None,
+        };
+        let mut known = None;
+        match guard.admit(&head, &mut known).await {
+            Ok((session, proof)) => Ok(Visit {
+                guard: Arc::clone(guard),
+                method: head.method.clone(),
+                // There are claims whenever there is no refusal.
+                claims: known.ok_or_else(|| guard.refuse(&Refusal::NoCredentials, Scene::default()))?,
+                session,
+                page,
+                mirrored: Mirrored::read(head.headers),
+                route: ScopeSet::new(),
+                proof,
+                next_nonce: None,
+                lists: *head.method == Method::GET,
+            }),
+            Err(refusal) => {
+                let scene = Scene {
+                    claims: known.as_ref(),
+                    messages: &[],
+                };
+                Err(guard.refuse_page(&refusal, scene, page))
+            }
+        }
+    }
+
+    /// The resource metadata (RFC 9728), if `path` is one at which it must be served, for any method: `405` for others than
+    /// `GET`, `HEAD` and `OPTIONS`. The answer to `HEAD` has the body that the answer to `GET` has.
+    pub fn metadata_answer(&self, method: &Method, path: &str) -> Option<Answer> {
+        self.metadata_paths()
+            .contains(&path)
+            .then(|| self.metadata_service().answer(method))
+    }
+}
+
+impl Inner {
+    /// The checks that need the head alone, in order. `known` is set as soon as the token turns out to be good.
+    async fn admit(
+        &self,
+        head: &Head<'_>,
+        known: &mut Option<Claims>,
+    ) -> Result<(Option<Vec<u8>>, Option<Proof>), Refusal> {
+        // The token first: who has none makes nobody check proofs.
+        let (scheme, token) = match credentials::read(head.headers, head.uri, self.dpop.is_on()) {
+            Credentials::None => return Err(Refusal::NoCredentials),
+            Credentials::Malformed => return Err(Refusal::MalformedCredentials),
+            Credentials::Bearer(token) => (Scheme::Bearer, token),
+            Credentials::Dpop(token) => (Scheme::Dpop, token),
+        };
+        let claims = self.verifier.verify(token).await?;
+        let claims = known.insert(claims.under(&self.terms));
+        let now = self.clock.now();
+        let proof = self.dpop.check(scheme, token, claims, head, now)?;
+        self.check_revocation(claims, token).await?;
+        self.terms.login.check(claims, now).map_err(Refusal::Login)?;
+        let session = self.check_session(head.headers, claims)?;
+        if !encoding::is_plain(head.headers) {
+            return Err(Refusal::Encoding);
+        }
+        let announced = head
+            .headers
+            .get(CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if announced.is_some_and(|length| length > self.max_body as u64) {
+            return Err(Refusal::BodyTooLarge);
+        }
+        Ok((session, proof))
+    }
+
+    /// A session id is no credential: it only works with a token of the principal that began the session.
+    fn check_session(&self, headers: &HeaderMap, claims: &Claims) -> Result<Option<Vec<u8>>, Refusal> {
+        let Some(sessions) = &self.sessions else {
+            return Ok(None);
+        };
+        let mut values = headers.get_all(SESSION_ID).iter();
+        match (values.next(), values.next()) {
+            // An event id is a handle to a stream. Without a session, nobody can tell whose.
+            (None, _) if headers.contains_key(LAST_EVENT_ID) => Err(Refusal::ForeignSession),
+            (None, _) => Ok(None),
+            (Some(id), None)
+                if sessions.belongs_to(id.as_bytes(), Principal::of(claims), self.clock.now()) =>
+            {
+                Ok(Some(id.as_bytes().to_vec()))
+            }
+            _ => Err(Refusal::ForeignSession),
+        }
+    }
+
+    /// Everything that a refusal brings about: the answer, a line in the log, counts, audit.
+    fn refuse(&self, refusal: &Refusal, scene: Scene<'_>) -> Answer {
+        let error_id = self.error_ids.next();
+        let answer = refusal.render(&self.terms, &error_id);
+        refusal.log(answer.status(), &error_id);
+        let reason = refusal.reason();
+        self.metrics.refuse(reason);
+        if let Some(hook) = &self.audit {
+            let verdict = Verdict::Refused {
+                reason,
+                error_id: &error_id,
+                needed: match refusal {
+                    Refusal::InsufficientScope { needed } => Some(needed),
+                    _ => None,
+                },
+            };
+            report(&**hook, self.clock.now(), scene, verdict);
+        }
+        answer
+    }
+
+    /// The same, for a page that may read the answer.
+    pub(super) fn refuse_page(
+        &self,
+        refusal: &Refusal,
+        scene: Scene<'_>,
+        page: Option<HeaderValue>,
+    ) -> Answer {
+        let mut answer = self.refuse(refusal, scene);
+        if let Some(origin) = page {
+            origin::allow(answer.headers_mut(), origin);
+        }
+        answer
+    }
+}
+
+fn preflight(origin: HeaderValue) -> Answer {
+    let mut answer = Response::new(Bytes::new());
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    origin::allow_preflight(answer.headers_mut(), origin);
+    answer
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard")
+            .field("terms", &self.terms)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,6 @@
+//! How a guard learns of revocations: the feed, and asking. The authorization server is a fake on virtual time.
+
+mod blind;
+mod feed;
+mod introspection;
+mod support;

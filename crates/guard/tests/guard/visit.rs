@@ -1,0 +1,194 @@
+//! The way of a request without a framework.
+
+use doorward_guard::{DpopPolicy, Head, Reason, Rejection};
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use serde_json::json;
+
+use crate::dpop::Bound;
+use crate::support::{World, call, ping_message};
+
+const POST: &Method = &Method::POST;
+
+fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs {
+        headers.append(*name, HeaderValue::from_str(value).unwrap());
+    }
+    headers
+}
+
+fn head<'r>(uri: &'r Uri, headers: &'r HeaderMap) -> Head<'r> {
+    Head {
+        method: POST,
+        uri,
+        headers,
+        served_at: None,
+    }
+}
+
+/// Another language polls once inline: the head, the body and the proof of a good request have nothing to wait for.
+#[test]
+fn a_good_request_completes_at_once_without_a_runtime() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let (client, bearer, bound, proof) = runtime.block_on(async {
+        let client = Bound::new(DpopPolicy::Accept);
+        // Fetches the keys.
+        assert_eq!(client.world.ping(&client.world.token()).await, StatusCode::OK);
+        let (bearer, bound) = (client.world.token_with(&json!({"jti": "t-2"})), client.token());
+        let proof = client.proof(&bound);
+        (client, bearer, bound, proof)
+    });
+    let guard = &client.world.guard;
+    let uri = Uri::from_static("/mcp");
+    let bearer_headers = headers(&[("authorization", &format!("Bearer {bearer}"))]);
+    let dpop_headers = headers(&[("authorization", &format!("DPoP {bound}")), ("dpop", &proof)]);
+    for request_headers in [&bearer_headers, &dpop_headers] {
+        let admitted = guard.admit(head(&uri, request_headers)).now_or_never().unwrap();
+        let mut visit = admitted.unwrap();
+        assert_eq!(visit.claims().subject, "alice");
+        let body = ping_message().to_string();
+        let authorized = visit.authorize(body.as_bytes()).now_or_never().unwrap();
+        assert_eq!(authorized.map_err(|answer| answer.status()), Ok(()));
+        let mut request_headers = request_headers.clone();
+        visit.strip(&mut request_headers);
+        assert!(request_headers.is_empty());
+    }
+    let again = guard.admit(head(&uri, &dpop_headers)).now_or_never().unwrap();
+    let replayed = again
+        .unwrap()
+        .authorize(ping_message().to_string().as_bytes())
+        .now_or_never()
+        .unwrap();
+    assert_eq!(replayed.unwrap_err().status(), StatusCode::UNAUTHORIZED);
+    // The tokens are remembered, so even the signature is checked without a runtime or not at all.
+    assert!(guard.verify(&bearer).now_or_never().unwrap().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_request_is_answered_whole_and_spends_no_proof() {
+    let client = Bound::new(DpopPolicy::Accept);
+    let token = client.token();
+    let proof = client.proof(&token);
+    let uri = Uri::from_static("/mcp");
+    let pairs = [("authorization", &*format!("DPoP {token}")), ("dpop", &*proof)];
+    let request_headers = headers(&pairs);
+    let guard = &client.world.guard;
+    for _ in 0..2 {
+        let mut visit = guard.admit(head(&uri, &request_headers)).await.unwrap();
+        let refused = visit.authorize(call("write").to_string().as_bytes()).await;
+        let answer = refused.unwrap_err();
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+        assert!(
+            answer.headers()["www-authenticate"]
+                .to_str()
+                .unwrap()
+                .contains("mcp:read mcp:write")
+        );
+        assert!(!answer.body().is_empty());
+    }
+    let mut visit = guard.admit(head(&uri, &request_headers)).await.unwrap();
+    assert!(
+        visit
+            .authorize(ping_message().to_string().as_bytes())
+            .await
+            .is_ok()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_to_pages_can_be_read_by_them() {
+    let world = World::new();
+    let uri = Uri::from_static("/mcp");
+    let own = "https://mcp.example";
+    let refused = world.guard.admit(head(&uri, &headers(&[("origin", own)]))).await;
+    let answer = refused.unwrap_err();
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(answer.headers()["access-control-allow-origin"], own);
+    let foreign = headers(&[("origin", "https://evil.example")]);
+    let answer = world.guard.admit(head(&uri, &foreign)).await.unwrap_err();
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    let asks = headers(&[("origin", own), ("access-control-request-method", "POST")]);
+    let preflight = Head {
+        method: &Method::OPTIONS,
+        ..head(&uri, &asks)
+    };
+    assert_eq!(
+        world.guard.admit(preflight).await.unwrap_err().status(),
+        StatusCode::NO_CONTENT
+    );
+    let authorization = format!("Bearer {}", world.token());
+    let good = headers(&[("origin", own), ("authorization", &authorization)]);
+    let visit = world.guard.admit(head(&uri, &good)).await.unwrap();
+    let mut answer_headers = HeaderMap::new();
+    visit.leave(StatusCode::OK, &mut answer_headers);
+    assert_eq!(answer_headers["access-control-allow-origin"], own);
+}
+
+#[tokio::test(start_paused = true)]
+async fn metadata_is_answered_at_its_paths_only() {
+    let guard = World::new().guard;
+    let at = |method: Method, path| guard.metadata_answer(&method, path).map(|answer| answer.status());
+    for path in [
+        "/.well-known/oauth-protected-resource/mcp",
+        "/.well-known/oauth-protected-resource",
+    ] {
+        assert_eq!(at(Method::GET, path), Some(StatusCode::OK));
+        assert_eq!(at(Method::HEAD, path), Some(StatusCode::OK));
+        assert_eq!(at(Method::OPTIONS, path), Some(StatusCode::NO_CONTENT));
+        assert_eq!(at(Method::POST, path), Some(StatusCode::METHOD_NOT_ALLOWED));
+    }
+    for path in [
+        "/mcp",
+        "/.well-known/oauth-protected-resource/",
+        "/.well-known/oauth-protected-resource/other",
+    ] {
+        assert_eq!(at(Method::GET, path), None, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_and_its_proof_can_be_verified_without_http_once() {
+    let client = Bound::new(DpopPolicy::Accept);
+    let guard = &client.world.guard;
+    let token = client.token();
+    let proof = client.proof(&token);
+    let verify = async |token: &str, proof: &str, method: &Method, path: &str| {
+        let verified = guard.verify_dpop(token, proof, method, path).await;
+        verified
+            .map(|claims| claims.subject.clone())
+            .map_err(|denied| denied.reason())
+    };
+    for (method, path) in [(&Method::GET, "/mcp"), (POST, "/other")] {
+        let refused = verify(&token, &proof, method, path).await.unwrap_err();
+        assert!(matches!(refused, Reason::Proof(_)), "{refused:?}");
+    }
+    let unbound = client.world.token();
+    let not_bound = Err(Reason::Token(Rejection::NotSenderConstrained));
+    assert_eq!(verify(&unbound, &proof, POST, "/mcp").await, not_bound);
+    assert_eq!(verify(&token, &proof, POST, "/mcp").await, Ok("alice".to_owned()));
+    assert_eq!(
+        verify(&token, &proof, POST, "/mcp").await,
+        Err(Reason::ProofReplayed)
+    );
+    let off = World::new().guard;
+    let refused = off.verify_dpop(&token, &proof, POST, "/mcp").await.unwrap_err();
+    assert_eq!(refused.reason(), Reason::Token(Rejection::NotSenderConstrained));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_nonce_comes_with_the_denial() {
+    let client = Bound::with(DpopPolicy::Accept, |builder| builder.dpop_nonces(true));
+    let token = client.token();
+    let proof = client.proof(&token);
+    let guard = &client.world.guard;
+    let denied = guard.verify_dpop(&token, &proof, POST, "/mcp").await.unwrap_err();
+    assert_eq!(denied.reason().as_str(), "proof_nonce");
+    let nonce = denied.nonce().unwrap().to_str().unwrap();
+    let proof = client.proof_with(&token, &json!({"nonce": nonce}));
+    assert!(guard.verify_dpop(&token, &proof, POST, "/mcp").await.is_ok());
+}

@@ -1,0 +1,129 @@
+"""What the adapters for MCP frameworks share."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from doorward import _core
+from doorward._current import claims_of
+from doorward.asgi import ASGIApp, GuardMiddleware, Scope, is_under
+from doorward.errors import DoorwardError, JWKSFetchError, VerifierRuntimeError
+
+if TYPE_CHECKING:
+    from doorward.client import DoorwardClient
+    from doorward.guard import DoorwardResource
+
+logger = logging.getLogger("doorward")
+
+
+class AuthResult(Mapping[str, Any]):
+    """What a framework's server takes as keyword arguments: ``FastMCP("name", **auth)``.
+
+    Attributes:
+        guard: The guard of the server's resource.
+        client: This server as a client of the authorization server: token exchange, introspection and more.
+    """
+
+    def __init__(self, arguments: Mapping[str, Any], guard: DoorwardResource, client: DoorwardClient) -> None:
+        self._arguments = dict(arguments)
+        self.guard = guard
+        self.client = client
+
+    def __getitem__(self, key: str) -> Any:
+        return self._arguments[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arguments)
+
+    def __len__(self) -> int:
+        return len(self._arguments)
+
+    async def aclose(self) -> None:
+        """Stops everything that runs for this server. Harmless when it is closed already."""
+        await self.guard.aclose()
+        await self.client.aclose()
+
+    async def __aenter__(self) -> AuthResult:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+
+class FrameworkLayer(GuardMiddleware):
+    """The guard before an application of an MCP framework, which says itself where it wants a token."""
+
+    def __init__(self, app: ASGIApp, guard: DoorwardResource) -> None:
+        super().__init__(app, guard, keep_authorization=True)
+        self._bases: list[str] | None = None
+
+    def guarded_at(self, scope: Scope, path: str) -> str | None:
+        """Where the MCP endpoint is that a path belongs to."""
+        if self._bases is None:
+            self._bases = _protected_paths(scope["app"])
+        return next((base for base in self._bases if is_under(path, base)), None)
+
+
+def _protected_paths(app: Any) -> list[str]:
+    """The paths whose endpoints the framework wraps in its own demand for a token."""
+    from mcp.server.auth.middleware.bearer_auth import RequireAuthMiddleware
+
+    paths = []
+    for route in app.routes:
+        endpoints = (getattr(route, "endpoint", None), getattr(route, "app", None))
+        if any(isinstance(endpoint, RequireAuthMiddleware) for endpoint in endpoints):
+            paths.append(route.path.rstrip("/") or "/")
+    return paths
+
+
+class TokenChecker:
+    """Says to a framework what the guard knows of a token."""
+
+    def __init__(self, guard: DoorwardResource, *, layer_decides: bool) -> None:
+        self._guard = guard
+        # Scopes of tools, and proofs, can only be checked by the layer that sees the whole request.
+        self._layer_decides = layer_decides
+
+    async def check(self, token: str) -> _core.VerifiedClaims | None:
+        """The claims of a good token; ``None`` for any other.
+
+        Raises:
+            DoorwardError: Nobody can tell.
+        """
+        claims = claims_of(token)
+        if claims is not None:
+            return claims
+        if self._layer_decides:
+            logger.warning(
+                "a request with a token did not pass the guard's layer, which checks the scopes of tools; it is refused"
+            )
+            return None
+        try:
+            return await self._guard.verify(token)
+        except (JWKSFetchError, VerifierRuntimeError):
+            raise
+        except DoorwardError as error:
+            logger.info("token refused: %s", error.reason or type(error).__name__)
+            return None
+
+
+def access_token_fields(token: str, claims: _core.VerifiedClaims, resource: str) -> dict[str, Any]:
+    """The fields of a framework's ``AccessToken``."""
+    return {
+        "token": token,
+        "client_id": claims.client_id,
+        "scopes": list(claims.scopes),
+        # Frameworks look at the end again, without the clock skew that the guard allows.
+        "expires_at": max(claims.expires_at, int(time.time()) + 1),
+        "resource": resource,
+        "subject": claims.sub,
+        "claims": claims.to_dict(),
+    }
+
+
+def known_fields(model: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the fields that a pydantic model of this version has."""
+    return {name: value for name, value in fields.items() if name in model.model_fields}

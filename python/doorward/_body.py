@@ -1,0 +1,78 @@
+"""Reading a request's body before the application does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+
+BODY_SECONDS = 60.0
+"""How long a body may take to arrive: an open request holds memory."""
+
+
+class BodyError(Exception):
+    """The body did not arrive; ``fault`` is ``too_large``, ``too_slow`` or ``unreadable``."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(fault)
+        self.fault = fault
+
+
+async def read(receive: Receive, limit: int, announced: int | None) -> bytes:
+    """The whole body, of at most ``limit`` bytes.
+
+    Raises:
+        BodyError: It is larger, takes too long, or the client has gone.
+    """
+    if announced is not None and announced > limit:
+        raise BodyError("too_large")
+    with _Deadline(BODY_SECONDS) as deadline:
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            try:
+                message = await receive()
+            except asyncio.CancelledError:
+                if deadline.passed():
+                    raise BodyError("too_slow") from None
+                raise
+            if message["type"] != "http.request":
+                raise BodyError("unreadable")
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > limit:
+                raise BodyError("too_large")
+            chunks.append(chunk)
+            if not message.get("more_body", False):
+                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+class _Deadline:
+    """Cancels the current task when the time is up. ``asyncio.timeout`` came with Python 3.11 only."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._expired = False
+
+    def __enter__(self) -> _Deadline:
+        self._task = asyncio.current_task()
+        self._handle = asyncio.get_running_loop().call_later(self._seconds, self._expire)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._handle.cancel()
+
+    def _expire(self) -> None:
+        if self._task is not None:
+            self._expired = True
+            self._task.cancel()
+
+    def passed(self) -> bool:
+        """Whether it was this deadline that cancelled the task, which is taken back."""
+        if self._expired and self._task is not None and hasattr(self._task, "uncancel"):
+            # Somebody else may have cancelled the task as well.
+            return self._task.uncancel() == 0
+        return self._expired

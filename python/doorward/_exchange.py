@@ -1,0 +1,155 @@
+"""What an application behind the guard gets to receive, and what becomes of what it sends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+
+from doorward import _core
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Headers: TypeAlias = "list[tuple[bytes, bytes]]"
+
+STREAM_SECONDS = 1.0
+"""How long an event stream is open before it is watched: most are answers that are over sooner."""
+
+_WITHHELD = b'{"error":"server_error","error_description":"The list of the MCP server could not be read."}'
+
+logger = logging.getLogger("doorward")
+
+
+class Exchange:
+    """One request that the guard let through, and its answer."""
+
+    def __init__(self, visit: _core.Visit, body: bytes, receive: Receive, send: Send) -> None:
+        self._visit = visit
+        self._body: bytes | None = body
+        self._receive = receive
+        self._send = send
+        self._filters = visit.filters_lists
+        self._start: Message | None = None
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._events: _core.EventFilter | None = None
+        self._streams = False
+        self._complete = False
+        self._over: asyncio.Future[None] | None = None
+        self._receiving: asyncio.Task[Message] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._ended: asyncio.Future[None] | None = None
+
+    async def receive(self) -> Message:
+        """The body once more, in one piece; what comes after it is the server's, or the end of the stream."""
+        if self._body is not None:
+            body, self._body = self._body, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        if self._over is None:
+            self._over = asyncio.get_running_loop().create_future()
+        if self._receiving is None:
+            self._receiving = asyncio.ensure_future(_message(self._receive))
+        await asyncio.wait((self._receiving, self._over), return_when=asyncio.FIRST_COMPLETED)
+        if self._receiving.done():
+            task, self._receiving = self._receiving, None
+            return task.result()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        """Completes the head, and leaves out of lists what the token may not call."""
+        kind = message["type"]
+        if self._complete:
+            return
+        if kind == "http.response.start":
+            await self._begin(message)
+        elif kind == "http.response.body" and (self._start is not None or self._events is not None):
+            await self._filter(message)
+        else:
+            self._complete = kind == "http.response.body" and not message.get("more_body", False)
+            await self._send(message)
+
+    async def close(self) -> None:
+        """When the application has returned. A stream that was ended by the guard is ended properly."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for waiting in (self._receiving, self._ended):
+            if waiting is not None and not waiting.done():
+                waiting.cancel()
+        if self._over is not None and self._over.done() and self._streams and not self._complete:
+            self._complete = True
+            await self._send({"type": "http.response.body", "body": b""})
+
+    async def _begin(self, message: Message) -> None:
+        headers: Headers = self._visit.leave(message["status"], list(message.get("headers", ())))
+        message = {**message, "headers": headers}
+        content_type = next((value for name, value in headers if name == b"content-type"), b"")
+        essence = content_type.partition(b";")[0].strip().lower()
+        self._streams = essence == b"text/event-stream"
+        if self._streams:
+            self._timer = asyncio.get_running_loop().call_later(STREAM_SECONDS, self._watch)
+        if not self._filters or essence not in (b"application/json", b"text/event-stream"):
+            await self._send(message)
+        elif any(name == b"content-encoding" for name, _ in headers):
+            await self._withhold()
+        else:
+            message["headers"] = [header for header in headers if header[0] != b"content-length"]
+            if self._streams:
+                self._events = self._visit.event_filter()
+                await self._send(message)
+            else:
+                self._start = message
+
+    async def _filter(self, message: Message) -> None:
+        part: bytes = message.get("body", b"")
+        more: bool = message.get("more_body", False)
+        if self._events is not None:
+            try:
+                part = self._events.push(part)
+            except ValueError:
+                logger.error("an event of the MCP server is too large to be looked into; its stream was ended")
+                part, more = b"", False
+            self._complete = not more
+            await self._send({"type": "http.response.body", "body": part, "more_body": more})
+            return
+        self._size += len(part)
+        self._parts.append(part)
+        if self._size > self._visit.max_body:
+            await self._withhold()
+        elif not more and self._start is not None:
+            body = b"".join(self._parts)
+            filtered = self._visit.filter_list(body)
+            body = body if filtered is None else filtered
+            self._start["headers"].append((b"content-length", b"%d" % len(body)))
+            self._complete = True
+            await self._send(self._start)
+            await self._send({"type": "http.response.body", "body": body})
+
+    async def _withhold(self) -> None:
+        """A list that cannot be looked into may hold what the token may not call."""
+        logger.error("a list of the MCP server is compressed or too large to be looked into, and was withheld")
+        self._complete = True
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(_WITHHELD))]
+        await self._send({"type": "http.response.start", "status": 500, "headers": headers})
+        await self._send({"type": "http.response.body", "body": _WITHHELD})
+
+    def _watch(self) -> None:
+        ended = self._visit.ended()
+        if ended is not None and asyncio.isfuture(ended):
+            self._ended = ended
+            ended.add_done_callback(self._end)
+        elif ended is not None:
+            self._end(None)
+
+    def _end(self, ended: asyncio.Future[None] | None) -> None:
+        if ended is not None and ended.cancelled():
+            return
+        if self._over is None:
+            self._over = asyncio.get_running_loop().create_future()
+        if not self._over.done():
+            self._over.set_result(None)
+
+
+async def _message(receive: Receive) -> Message:
+    return await receive()

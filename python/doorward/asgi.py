@@ -1,0 +1,192 @@
+"""The guard before any ASGI application: FastAPI, Starlette, Litestar, or one written by hand.
+
+    app.add_middleware(GuardMiddleware, guard=guard, path="/mcp")
+
+Everything under ``path`` needs a good access token; the resource metadata (RFC 9728) is answered besides. The
+application finds the claims with :func:`current_claims` or in ``scope["state"]["doorward.claims"]``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import quote
+
+from doorward import _body, _core
+from doorward._current import CLAIMS, current_claims, entered
+from doorward._exchange import Exchange
+
+if TYPE_CHECKING:
+    from doorward.guard import DoorwardResource
+
+__all__ = ["GuardMiddleware", "current_claims", "require_scope", "require_scopes"]
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers: TypeAlias = "list[tuple[bytes, bytes]]"
+Answer: TypeAlias = "tuple[int, Headers, bytes]"
+
+
+def require_scope(scope: str) -> None:
+    """Raises ``InsufficientScopeError`` unless the token of the current request has the scope."""
+    current_claims().require_scope(scope)
+
+
+def require_scopes(*scopes: str) -> None:
+    """Raises ``InsufficientScopeError`` unless the token of the current request has every scope."""
+    current_claims().require_scopes(list(scopes))
+
+
+class GuardMiddleware:
+    """Lets only requests with a good access token through to an ASGI application.
+
+    Args:
+        app: The application behind the guard.
+        guard: A ``doorward.Guard`` or ``DoorwardResource``.
+        path: Where this process serves the resource: what is at it or below it is guarded, everything else is open.
+            Default: everything but ``public`` is guarded.
+        public: Paths that anybody may call, exactly as written.
+        keep_authorization: The application still sees the token, as a bearer token. For frameworks that look at it
+            again; nothing else should want it.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        guard: DoorwardResource,
+        *,
+        path: str | None = None,
+        public: Iterable[str] = (),
+        keep_authorization: bool = False,
+    ) -> None:
+        self.app = app
+        self.guard = guard
+        self._path = None if path is None else "/" + path.strip("/")
+        self._public = frozenset(public)
+        self._keep_authorization = keep_authorization
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers by itself or passes the request on."""
+        kind = scope["type"]
+        if kind not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        core = self.guard.core
+        path = _route_path(scope)
+        if kind == "http":
+            metadata = core.metadata_answer(scope["method"], path)
+            if metadata is not None:
+                await _answer(send, metadata)
+                return
+        base = self.guarded_at(scope, path)
+        if base is None:
+            await self.app(scope, receive, send)
+        elif kind == "websocket":
+            await _refuse_websocket(receive, send)
+        else:
+            await self._guarded(core, base or None, scope, receive, send)
+
+    def guarded_at(self, scope: Scope, path: str) -> str | None:  # noqa: ARG002
+        """Where the resource is served that a path belongs to: empty if that is not known, ``None`` for open paths."""
+        if path in self._public:
+            return None
+        if self._path is None:
+            return ""
+        return self._path if is_under(path, self._path) else None
+
+    async def _guarded(self, core: _core.Guard, served_at: str | None, scope: Scope, receive: Receive, send: Send) -> None:
+        headers: Headers = scope["headers"]
+        query = scope.get("query_string", b"")
+        admitted = core.admit(scope["method"], _raw_path(scope), query, headers, served_at)
+        visit = await admitted if asyncio.isfuture(admitted) else admitted
+        if isinstance(visit, tuple):
+            await _answer(send, visit)
+            return
+        try:
+            body = await _body.read(receive, visit.max_body, _content_length(headers))
+        except _body.BodyError as error:
+            await _answer(send, visit.refuse_body(error.fault))
+            return
+        judged = visit.authorize(body)
+        refusal = await judged if asyncio.isfuture(judged) else judged
+        if refusal is not None:
+            await _answer(send, refusal)
+            return
+        claims = visit.claims
+        token = _token(headers) if self._keep_authorization else b""
+        inner = dict(scope)
+        inner["headers"] = visit.strip(headers)
+        if token:
+            inner["headers"].append((b"authorization", b"Bearer " + token))
+        inner["state"] = {**(scope.get("state") or {}), CLAIMS: claims}
+        exchange = Exchange(visit, body, receive, send)
+        with entered(claims, token.decode("ascii")):
+            try:
+                await self.app(inner, exchange.receive, exchange.send)
+            finally:
+                await exchange.close()
+
+
+def metadata_app(guard: DoorwardResource) -> ASGIApp:
+    """An application that answers with the resource metadata, for routers that want a route for it."""
+
+    # A class: Starlette takes functions for endpoints of its own kind.
+    class MetadataApp:
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            answer = guard.core.metadata_answer(scope["method"], guard.metadata_paths[0])
+            if answer is not None:
+                await _answer(send, answer)
+
+    return MetadataApp()
+
+
+def is_under(path: str, base: str) -> bool:
+    """Whether ``path`` is ``base`` or below it."""
+    return path == base or base == "/" or path.startswith(base + "/")
+
+
+def _route_path(scope: Scope) -> str:
+    """The path without the prefix that the application is mounted at, as routers see it."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    return path[len(root) :] or "/" if root and is_under(path, root) else path
+
+
+def _raw_path(scope: Scope) -> bytes:
+    """The path as it was sent: what a proof was made for."""
+    raw: bytes | None = scope.get("raw_path")
+    if raw:
+        return raw.partition(b"?")[0]
+    return quote(scope["path"], safe="/:@!$&'()*+,;=-._~%").encode("ascii")
+
+
+def _content_length(headers: Headers) -> int | None:
+    for name, value in headers:
+        if name.lower() == b"content-length":
+            return int(value) if value.isdigit() else None
+    return None
+
+
+def _token(headers: Headers) -> bytes:
+    """The token of a request that the guard let through: there is exactly one."""
+    for name, value in headers:
+        if name.lower() == b"authorization":
+            return value.partition(b" ")[2]
+    return b""
+
+
+async def _answer(send: Send, answer: Answer) -> None:
+    status, headers, body = answer
+    headers.append((b"content-length", str(len(body)).encode("ascii")))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _refuse_websocket(receive: Receive, send: Send) -> None:
+    """The guard knows nothing of what goes through a WebSocket; servers answer the handshake with 403."""
+    await receive()
+    await send({"type": "websocket.close", "code": 1008})

@@ -1,0 +1,251 @@
+"""This program as a client of the authorization server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from doorward import _core
+from doorward.guard import Guard
+from doorward.oauth import IntrospectionResponse, TokenExchangeOptions, TokenResponse
+from doorward.options import (
+    ASCredentials,
+    FetchSettings,
+    InboundDPoPOptions,
+    IntrospectionRevocation,
+    PrivateKey,
+    RevocationChecker,
+    RevocationFeed,
+    Transport,
+    credentials_for_core,
+    dev_mode_from_environment,
+    key_for_core,
+    network_for_core,
+)
+
+__all__ = ["ClientSettings", "DoorwardClient"]
+
+
+@dataclass(frozen=True)
+class ClientSettings:
+    """What :meth:`DoorwardClient.create` was given."""
+
+    auth: ASCredentials | None
+    dpop: PrivateKey | None
+    dev_mode: bool
+    fetch_settings: FetchSettings | None
+    refresh_seconds: int
+    cache_ttl_buffer_seconds: float
+    default_ttl_seconds: float
+    cache_max_entries: int
+    circuit_breaker_threshold: int
+    circuit_breaker_cooldown_seconds: float
+    transport: Transport | None
+    clock: Callable[[], float] | None
+
+
+class DoorwardClient:
+    """One authorization server, as this program sees it. Made by :meth:`create`."""
+
+    def __init__(self, issuer: str, settings: ClientSettings) -> None:
+        self.issuer = issuer
+        self.settings = settings
+        self._resources: list[Guard] = []
+        self._core: _core.Client | None = _core.Client(
+            issuer,
+            {
+                "credentials": credentials_for_core(settings.auth),
+                "dpop": key_for_core(settings.dpop),
+                "cache_ttl_buffer_seconds": settings.cache_ttl_buffer_seconds,
+                "default_ttl_seconds": settings.default_ttl_seconds,
+                "cache_max_entries": settings.cache_max_entries,
+                "circuit_breaker_threshold": settings.circuit_breaker_threshold,
+                "circuit_breaker_cooldown_seconds": settings.circuit_breaker_cooldown_seconds,
+                "network": network_for_core(settings.dev_mode, settings.fetch_settings),
+                "transport": settings.transport,
+                "clock": settings.clock,
+            },
+        )
+
+    @classmethod
+    async def create(
+        cls,
+        issuer: str,
+        *,
+        auth: ASCredentials | None = None,
+        dpop: PrivateKey | None = None,
+        dev_mode: bool | None = None,
+        fetch_settings: FetchSettings | None = None,
+        jwks_refresh_seconds: int = 300,
+        metadata_refresh_seconds: int = 3600,
+        cache_ttl_buffer_seconds: float = 30.0,
+        default_ttl_seconds: float = 3600.0,
+        cache_max_entries: int = 10_000,
+        circuit_breaker_threshold: int = 5,
+        circuit_breaker_cooldown_seconds: float = 30.0,
+        transport: Transport | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> DoorwardClient:
+        """A client. Does no I/O: an authorization server that is not there yet is asked when it is needed.
+
+        Args:
+            issuer: The authorization server.
+            auth: What this program proves to it who it is with.
+            dpop: The key that this program's tokens are bound to (RFC 9449). Default: bearer tokens.
+            dev_mode: Whether an authorization server off this machine may use ``http``.
+                Default: what ``DOORWARD_DEV_MODE`` says.
+            fetch_settings: How the authorization server is reached; decides instead of ``dev_mode``.
+            jwks_refresh_seconds: The longest time between two refreshes of its keys.
+            metadata_refresh_seconds: The longest time between two refreshes of its metadata. Metadata and keys of a resource
+                are refreshed together, so that the shorter time counts for both.
+            cache_ttl_buffer_seconds: How long before its end a token of this program's own is replaced.
+            default_ttl_seconds: How long a token counts whose lifetime nobody says.
+            cache_max_entries: How many tokens are kept.
+            circuit_breaker_threshold: After how many failures in a row the authorization server is left alone.
+            circuit_breaker_cooldown_seconds: For how long.
+            transport: How the authorization server is reached instead: ``await transport(method, url, headers, body)``
+                returns ``(status, headers, body)``.
+            clock: Says what time it is, in seconds since 1970.
+
+        Raises:
+            ValueError: A setting cannot be used; the message says what to change.
+        """
+        if jwks_refresh_seconds <= 0 or metadata_refresh_seconds <= 0:
+            raise ValueError("jwks_refresh_seconds and metadata_refresh_seconds must be positive")
+        settings = ClientSettings(
+            auth=auth,
+            dpop=dpop,
+            dev_mode=dev_mode_from_environment() if dev_mode is None else dev_mode,
+            fetch_settings=fetch_settings,
+            refresh_seconds=min(jwks_refresh_seconds, metadata_refresh_seconds),
+            cache_ttl_buffer_seconds=cache_ttl_buffer_seconds,
+            default_ttl_seconds=default_ttl_seconds,
+            cache_max_entries=cache_max_entries,
+            circuit_breaker_threshold=circuit_breaker_threshold,
+            circuit_breaker_cooldown_seconds=circuit_breaker_cooldown_seconds,
+            transport=transport,
+            clock=clock,
+        )
+        return cls(issuer, settings)
+
+    @property
+    def core(self) -> _core.Client:
+        """The client in Rust."""
+        if self._core is None:
+            raise RuntimeError("the client is closed")
+        return self._core
+
+    @property
+    def can_authenticate(self) -> bool:
+        """Whether this program can prove to the authorization server who it is."""
+        return self.settings.auth is not None
+
+    def resource(
+        self,
+        resource: str,
+        scopes: Iterable[str] | None = None,
+        *,
+        allowed_algorithms: Iterable[str] | None = None,
+        clock_skew_seconds: int = 30,
+        revocation_checker: RevocationChecker | IntrospectionRevocation | RevocationFeed | None = None,
+        fail_closed: bool = False,
+        inbound_dpop: InboundDPoPOptions | None = None,
+        resource_metadata_url: str | None = None,
+        **options: Any,
+    ) -> Guard:
+        """A resource that this server issues tokens for. Further options are those of :class:`doorward.Guard`."""
+        known = self.settings
+        guard = Guard(
+            self.issuer,
+            resource,
+            scopes,
+            allowed_algorithms=allowed_algorithms,
+            clock_skew_seconds=clock_skew_seconds,
+            revocation_checker=revocation_checker,
+            fail_closed=fail_closed,
+            inbound_dpop=inbound_dpop,
+            resource_metadata_url=resource_metadata_url,
+            as_credentials=known.auth,
+            jwks_refresh_seconds=known.refresh_seconds,
+            dev_mode=known.dev_mode,
+            fetch_settings=known.fetch_settings,
+            transport=known.transport,
+            clock=known.clock,
+            **options,
+        )
+        self._resources.append(guard)
+        return guard
+
+    async def client_credentials(
+        self, scopes: Iterable[str] | None = None, resources: Iterable[str] | None = None
+    ) -> TokenResponse:
+        """A token of this program's own (RFC 6749 §4.4): the one that is kept, or a new one.
+
+        Raises:
+            DoorwardError: The authorization server refused, or could not be asked.
+        """
+        outcome = self.core.client_credentials(list(scopes or ()), list(resources or ()))
+        return TokenResponse(**await _now(outcome))
+
+    async def exchange(self, options: TokenExchangeOptions) -> TokenResponse:
+        """Exchanges a token for one that another service takes (RFC 8693).
+
+        Raises:
+            ConsentRequiredError: A person has to agree first.
+            DoorwardError: The authorization server refused, or could not be asked.
+        """
+        outcome = self.core.exchange(
+            {
+                "subject_token": options.subject_token,
+                "subject_token_type": options.subject_token_type,
+                "actor_token": options.actor_token,
+                "actor_token_type": options.actor_token_type,
+                "requested_token_type": options.requested_token_type,
+                "scopes": options.scope.split(),
+                "resources": list(options.resources),
+                "audiences": list(options.audiences),
+            }
+        )
+        return TokenResponse(**await _now(outcome))
+
+    async def introspect(self, token: str) -> IntrospectionResponse:
+        """Asks whether a token counts (RFC 7662).
+
+        Raises:
+            DoorwardError: It could not be asked, which says nothing about the token.
+        """
+        return IntrospectionResponse(**await _now(self.core.introspect(token)))
+
+    async def revoke(self, token: str) -> None:
+        """Ends a token (RFC 7009), and forgets it whatever the server says.
+
+        Raises:
+            DoorwardError: It may still count at the server.
+        """
+        await _now(self.core.revoke(token))
+
+    def dpop_headers(self, method: str, url: str, *, access_token: str = "") -> dict[str, str]:
+        """The header with a proof for one request to another service."""
+        return {"DPoP": self.core.dpop_proof(method, url, access_token or None)}
+
+    async def aclose(self) -> None:
+        """Closes this client and its resources. Harmless when it is closed already."""
+        self._core = None
+        while self._resources:
+            await self._resources.pop().aclose()
+
+    async def __aenter__(self) -> DoorwardClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+async def _now(outcome: Any) -> Any:
+    """What the core handed back at once, or what its future comes to."""
+    return await outcome if asyncio.isfuture(outcome) else outcome

@@ -1,0 +1,216 @@
+"""FastMCP behind the guard: 2.14, 3.x and 4.x.
+
+    auth = await doorward_auth(issuer=…, base_url=…, scopes=["mcp:echo"])
+    mcp = FastMCP("demo-server", **auth)
+    …
+    await auth.aclose()
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from doorward._adapter import AuthResult, FrameworkLayer, TokenChecker, access_token_fields, known_fields
+from doorward._current import current_claims
+from doorward.asgi import metadata_app
+from doorward.client import DoorwardClient
+from doorward.consent import to_url_elicitation_required_error
+from doorward.errors import DoorwardError
+from doorward.options import (
+    ASCredentials,
+    FetchSettings,
+    InboundDPoPOptions,
+    IntrospectionRevocation,
+    PrivateKey,
+    RevocationChecker,
+    RevocationFeed,
+    Transport,
+)
+
+if TYPE_CHECKING:
+    from doorward.guard import DoorwardResource
+
+__all__ = [
+    "DoorwardAuthResult",
+    "current_claims",
+    "doorward_auth",
+    "require_scope",
+    "to_url_elicitation_required_error",
+]
+
+logger = logging.getLogger("doorward")
+
+DoorwardAuthResult = AuthResult
+
+
+async def doorward_auth(
+    issuer: str,
+    base_url: str,
+    scopes: Iterable[str] | None = None,
+    *,
+    mcp_path: str = "/mcp",
+    required_scopes: Iterable[str] | None = None,
+    enforce_scopes_on_all_requests: bool = False,
+    tool_scopes: Mapping[str, Iterable[str]] | None = None,
+    inbound_dpop: InboundDPoPOptions | None = None,
+    as_credentials: ASCredentials | None = None,
+    dpop: PrivateKey | None = None,
+    allowed_algorithms: Iterable[str] | None = None,
+    clock_skew_seconds: int = 30,
+    jwks_refresh_seconds: int = 300,
+    metadata_refresh_seconds: int = 3600,
+    cache_ttl_buffer_seconds: float = 30.0,
+    default_ttl_seconds: float = 3600.0,
+    cache_max_entries: int = 10_000,
+    circuit_breaker_threshold: int = 5,
+    circuit_breaker_cooldown_seconds: float = 30.0,
+    dev_mode: bool | None = None,
+    fetch_settings: FetchSettings | None = None,
+    transport: Transport | None = None,
+    clock: Callable[[], float] | None = None,
+    revocation_checker: RevocationChecker | IntrospectionRevocation | RevocationFeed | None = None,
+    fail_closed: bool = False,
+    resource_metadata_url: str | None = None,
+    **options: Any,
+) -> AuthResult:
+    """The arguments with which a FastMCP server stands behind the guard: a mapping with the key ``auth``.
+
+    The authorization server need not be there yet: its keys are fetched in the background, and requests that come before
+    are answered with 503.
+
+    Args:
+        issuer: The authorization server. Compared byte for byte with what tokens say.
+        base_url: The public URL of this server, without the path of its MCP endpoint.
+        scopes: What clients should ask for at first (``scopes_supported``).
+        mcp_path: Where the MCP endpoint is. The resource that tokens are for is ``base_url + mcp_path``.
+        required_scopes: What every request needs. Default: nothing.
+        enforce_scopes_on_all_requests: Every request needs all of ``scopes``.
+        tool_scopes: What tools need besides. A call without is answered with 403 and the challenge that makes clients ask
+            for more, before the tool runs. FastMCP's own ``require_scopes`` works as well, but hides tools.
+        inbound_dpop: Whether tokens may, or must, be bound to a key of the client.
+        as_credentials: What this server proves to the authorization server who it is with, for ``auth.client``.
+        dpop: The key that the tokens of ``auth.client`` are bound to.
+        allowed_algorithms: The signature algorithms of tokens. Default: ES256, EdDSA, RS256, PS256.
+        clock_skew_seconds: How far clocks may be apart, at most 60.
+        jwks_refresh_seconds: The longest time between two refreshes of the issuer's keys.
+        metadata_refresh_seconds: The same for its metadata; both are refreshed together, and the shorter time counts.
+        cache_ttl_buffer_seconds: How long before its end a token of ``auth.client`` is replaced.
+        default_ttl_seconds: How long a token of ``auth.client`` counts whose lifetime nobody says.
+        cache_max_entries: How many verified tokens, and how many tokens of ``auth.client``, are remembered.
+        circuit_breaker_threshold: After how many failures in a row the authorization server is left alone.
+        circuit_breaker_cooldown_seconds: For how long.
+        dev_mode: Whether an authorization server off this machine may use ``http``.
+            Default: what ``DOORWARD_DEV_MODE`` says.
+        fetch_settings: How the authorization server is reached; decides instead of ``dev_mode``.
+        transport: How the authorization server is reached: ``await transport(method, url, headers, body)`` returns
+            ``(status, headers, body)``.
+        clock: Says what time it is, in seconds since 1970.
+        revocation_checker: How the guard learns that a token was revoked before its end: ``IntrospectionRevocation``,
+            ``RevocationFeed``, or ``await checker(claims, token)``.
+        fail_closed: Where that cannot be told, requests are answered with 503. Default: they pass.
+        resource_metadata_url: Where challenges say that the metadata is, if it is served somewhere else.
+        **options: Further options of :class:`doorward.Guard`.
+
+    Raises:
+        ValueError: A setting cannot be used; the message says what to change.
+    """
+    advertised = list(scopes or ())
+    path = "/" + mcp_path.strip("/")
+    base = base_url.rstrip("/")
+    resource = base if path == "/" and not mcp_path.strip("/") else base + path
+    client = await DoorwardClient.create(
+        issuer,
+        auth=as_credentials,
+        dpop=dpop,
+        dev_mode=dev_mode,
+        fetch_settings=fetch_settings,
+        jwks_refresh_seconds=jwks_refresh_seconds,
+        metadata_refresh_seconds=metadata_refresh_seconds,
+        cache_ttl_buffer_seconds=cache_ttl_buffer_seconds,
+        default_ttl_seconds=default_ttl_seconds,
+        cache_max_entries=cache_max_entries,
+        circuit_breaker_threshold=circuit_breaker_threshold,
+        circuit_breaker_cooldown_seconds=circuit_breaker_cooldown_seconds,
+        transport=transport,
+        clock=clock,
+    )
+    guard = client.resource(
+        resource,
+        advertised,
+        required_scopes=advertised if enforce_scopes_on_all_requests else required_scopes,
+        tool_scopes=tool_scopes,
+        inbound_dpop=inbound_dpop,
+        allowed_algorithms=allowed_algorithms,
+        clock_skew_seconds=clock_skew_seconds,
+        cache_max_entries=cache_max_entries,
+        revocation_checker=revocation_checker,
+        fail_closed=fail_closed,
+        resource_metadata_url=resource_metadata_url,
+        **options,
+    )
+    guard.start()
+    provider = _provider(guard, base, layer_decides=bool(tool_scopes))
+    return AuthResult({"auth": provider}, guard, client)
+
+
+def require_scope(scope: str) -> None:
+    """Inside a tool: raises ``InsufficientScopeError`` unless the token of the request has the scope."""
+    current_claims().require_scope(scope)
+
+
+def _provider(guard: DoorwardResource, base_url: str, *, layer_decides: bool) -> Any:
+    from fastmcp.server.auth import AccessToken, AuthProvider
+    from starlette.middleware import Middleware
+    from starlette.routing import Route
+
+    checker = TokenChecker(guard, layer_decides=layer_decides)
+
+    class DoorwardProvider(AuthProvider):
+        """FastMCP's way to the guard. The decisions are made by the guard's own layer, before FastMCP's."""
+
+        def __init__(self) -> None:
+            wanted = {"base_url": base_url, "required_scopes": list(guard.required_scopes)}
+            known = inspect.signature(super().__init__).parameters
+            super().__init__(**{name: value for name, value in wanted.items() if name in known})
+            self.guard = guard
+
+        @property
+        def scopes_supported(self) -> list[str]:
+            return list(guard.scopes)
+
+        async def verify_token(self, token: str) -> Any:
+            try:
+                claims = await checker.check(token)
+            except DoorwardError as error:
+                raise _undecided(error) from error
+            if claims is None:
+                return None
+            fields = access_token_fields(token, claims, guard.resource)
+            return AccessToken(**known_fields(AccessToken, fields))
+
+        def get_middleware(self) -> list[Any]:
+            return [Middleware(FrameworkLayer, guard=guard), *super().get_middleware()]
+
+        def get_routes(self, mcp_path: str | None = None) -> list[Any]:
+            set_mcp_path = getattr(super(), "set_mcp_path", None)
+            if set_mcp_path is not None:
+                set_mcp_path(mcp_path)
+            answer = metadata_app(guard)
+            return [Route(path, endpoint=answer) for path in guard.metadata_paths]
+
+    return DoorwardProvider()
+
+
+def _undecided(error: DoorwardError) -> Exception:
+    """What FastMCP is told when nobody knows whether a token is good."""
+    try:
+        from fastmcp.server.auth import TokenVerificationError  # since 4.2
+    except ImportError:
+        return error
+    verification_error: Exception = TokenVerificationError(str(error))
+    return verification_error
+
+

@@ -1,0 +1,324 @@
+"""The guard of one protected resource."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from doorward import _core
+from doorward.challenges import www_authenticate, www_authenticate_challenges
+from doorward.errors import TokenMissingError
+from doorward.options import (
+    ACCESS_TOKEN_ALGORITHMS,
+    SUPPORTED_DPOP_ALGORITHMS,
+    ASCredentials,
+    FetchSettings,
+    InboundDPoPOptions,
+    IntrospectionRevocation,
+    RevocationChecker,
+    RevocationFeed,
+    Transport,
+    credentials_for_core,
+    network_for_core,
+    revocation_for_core,
+)
+
+if TYPE_CHECKING:
+    from doorward.asgi import ASGIApp, GuardMiddleware
+
+__all__ = ["DPoPRequest", "DPoPRequestContext", "DoorwardResource", "Guard", "RevocationStatus"]
+
+
+class DPoPRequestContext(Protocol):
+    """What a proof was made for."""
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+
+    @property
+    def url(self) -> str:
+        """The URL that the client asked for, or its path."""
+
+    @property
+    def proof(self) -> str | None:
+        """The ``DPoP`` header; ``None`` when there was none."""
+
+
+@dataclass(frozen=True)
+class DPoPRequest:
+    """The plain ``DPoPRequestContext``."""
+
+    method: str
+    url: str
+    proof: str | None = None
+
+
+@dataclass(frozen=True)
+class RevocationStatus:
+    """How well a guard knows what was revoked.
+
+    Attributes:
+        state: ``off``, ``asks`` (about tokens, when they come), ``connected`` or ``disconnected`` (from the feed).
+        since: Since when, in seconds since 1970.
+        reason: Why it is not connected, in one word.
+    """
+
+    state: str
+    since: int | None = None
+    reason: str | None = None
+
+
+class DoorwardResource:
+    """One protected resource: verifies tokens for it and says what it is.
+
+    Made by :class:`Guard`, or by ``DoorwardClient.resource``.
+    """
+
+    def __init__(
+        self, core: _core.Guard, issuer: str, resource: str, scopes: Sequence[str], required_scopes: Sequence[str]
+    ) -> None:
+        self._core: _core.Guard | None = core
+        self.issuer = issuer
+        self.resource = resource
+        self.scopes = tuple(scopes)
+        self.required_scopes = tuple(required_scopes)
+
+    @property
+    def core(self) -> _core.Guard:
+        """The guard in Rust."""
+        if self._core is None:
+            raise RuntimeError("the guard is closed")
+        return self._core
+
+    def start(self) -> None:
+        """Begins to fetch the issuer's keys. Happens by itself with the first token."""
+        self.core.start()
+
+    async def verify(self, token: str, request: DPoPRequestContext | None = None) -> _core.VerifiedClaims:
+        """The claims of a good token.
+
+        Args:
+            token: The access token.
+            request: What the proof is for, where DPoP is on and the token came as ``Authorization: DPoP``. Its proof is
+                spent. Without it the token counts as a bearer token.
+
+        Raises:
+            DoorwardError: The subclass says why the token is no good, or that nobody can tell (``JWKSFetchError``).
+        """
+        if not token or token.isspace():
+            raise TokenMissingError("there is no access token")
+        core = self.core
+        if request is None:
+            outcome = core.verify(token)
+        else:
+            outcome = core.verify_dpop(token, request.proof, request.method, request.url)
+        if type(outcome) is _core.VerifiedClaims:
+            return outcome
+        claims: _core.VerifiedClaims = await outcome
+        return claims
+
+    verify_token = verify
+
+    @property
+    def resource_metadata_url(self) -> str:
+        """Where clients find the resource metadata (RFC 9728 §3.1)."""
+        return self.core.metadata_url
+
+    prm_document_url = resource_metadata_url
+
+    @property
+    def metadata_paths(self) -> list[str]:
+        """The paths at which the resource metadata must be served."""
+        return self.core.metadata_paths
+
+    def revocation_status(self) -> RevocationStatus:
+        """How well this guard knows what was revoked."""
+        return RevocationStatus(*self.core.revocation_status())
+
+    def prm_response(self) -> dict[str, Any]:
+        """The resource metadata (RFC 9728 §2)."""
+        document: dict[str, Any] = self.core.metadata()
+        return document
+
+    def www_authenticate(self, error: BaseException, *, realm: str = "", verbose_description: bool = False) -> str:
+        """The challenge for an error, which leads to this resource's metadata."""
+        return www_authenticate(
+            error,
+            realm=realm,
+            resource_metadata_url=self.resource_metadata_url,
+            verbose_description=verbose_description,
+        )
+
+    def www_authenticate_challenges(self, error: BaseException) -> list[str]:
+        """The challenges of every scheme that this resource takes."""
+        algorithms: list[str] = self.prm_response().get("dpop_signing_alg_values_supported", [])
+        return www_authenticate_challenges(
+            error,
+            schemes=("Bearer", "DPoP") if algorithms else ("Bearer",),
+            algs=algorithms,
+            resource_metadata_url=self.resource_metadata_url,
+        )
+
+    def protect(self, app: ASGIApp, **options: Any) -> GuardMiddleware:
+        """The application behind this guard; the options are those of ``doorward.asgi.GuardMiddleware``."""
+        from doorward.asgi import GuardMiddleware
+
+        return GuardMiddleware(app, self, **options)
+
+    async def aclose(self) -> None:
+        """Stops everything that runs for this guard. Harmless when it is closed already."""
+        self._core = None
+
+    async def __aenter__(self) -> DoorwardResource:
+        self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+class Guard(DoorwardResource):
+    """Stands in front of an MCP server and lets only requests with a good access token through.
+
+    Does no I/O: the issuer's keys are fetched in the background, when they are first needed, and an authorization server
+    that is not there yet is asked again.
+
+    Args:
+        issuer: The authorization server. Compared byte for byte with what tokens say.
+        resource: The public URL of the MCP server, compared likewise.
+        scopes: What clients should ask for at first (``scopes_supported``). Default: the required scopes.
+        required_scopes: What every request needs.
+        tool_scopes: What tools need besides. A call without is answered with 403 before the tool runs.
+        prompt_scopes: The same for prompts.
+        resource_scopes: The same for resources, by URI or a pattern with ``*``.
+        scope_hierarchy: Which scopes contain others: ``{"admin": ["write"], "write": ["read"]}``.
+        hide_unavailable: Lists of tools, prompts and resources leave out what the token may not call.
+        inbound_dpop: Whether tokens may, or must, be bound to a key of the client. Default: bearer tokens only.
+        allowed_algorithms: The signature algorithms of tokens. Default: ES256, EdDSA, RS256, PS256.
+        clock_skew_seconds: How far clocks may be apart, at most 60.
+        jwks_refresh_seconds: The longest time between two refreshes of the issuer's keys.
+        cache_max_entries: How many verified tokens are remembered; 0 turns it off.
+        max_body: The largest request body, in bytes.
+        resource_name: A name for people, in the resource metadata.
+        resource_documentation: A page for developers, in the resource metadata.
+        resource_metadata_url: Where challenges say that the metadata is, if it is served somewhere else.
+        root_metadata: Whether the resource metadata is served at the root of the host as well.
+        allowed_origins: Origins of web pages that may call this server.
+        bind_sessions: Whether an MCP session can only be used by the principal that began it.
+        more_issuers: Other authorization servers whose tokens are accepted as well.
+        as_credentials: What this program proves to the authorization server who it is with.
+        revocation_checker: How the guard learns that a token was revoked before its end: an ``IntrospectionRevocation``, a
+            ``RevocationFeed``, or ``await checker(claims, token)``, which is true for revoked tokens and asked with every
+            request. Default: not at all.
+        fail_closed: Where that cannot be told, requests are answered with 503. Default: they pass.
+        on_decision: Is told of every decision: a mapping with ``allowed``, ``method``, ``target``, ``claims``, ``reason``,
+            ``needed_scopes``, ``error_id`` and ``at``. Must not block.
+        dev_mode: Whether an authorization server off this machine may use ``http``.
+            Default: what ``DOORWARD_DEV_MODE`` says.
+        fetch_settings: How the authorization server is reached; decides instead of ``dev_mode``.
+        transport: How the authorization server is reached: ``await transport(method, url, headers, body)`` returns
+            ``(status, headers, body)``. Default: HTTP, in Rust.
+        clock: Says what time it is, in seconds since 1970. Default: the system's.
+
+    Raises:
+        ValueError: A setting cannot be used; the message says what to change.
+    """
+
+    def __init__(
+        self,
+        issuer: str,
+        resource: str,
+        scopes: Iterable[str] | None = None,
+        *,
+        required_scopes: Iterable[str] | None = None,
+        tool_scopes: Mapping[str, Iterable[str]] | None = None,
+        prompt_scopes: Mapping[str, Iterable[str]] | None = None,
+        resource_scopes: Mapping[str, Iterable[str]] | None = None,
+        scope_hierarchy: Mapping[str, Iterable[str]] | None = None,
+        hide_unavailable: bool = False,
+        inbound_dpop: InboundDPoPOptions | None = None,
+        allowed_algorithms: Iterable[str] | None = None,
+        clock_skew_seconds: int = 30,
+        jwks_refresh_seconds: int = 300,
+        cache_max_entries: int = 10_000,
+        max_body: int = 4 * 1024 * 1024,
+        resource_name: str | None = None,
+        resource_documentation: str | None = None,
+        resource_metadata_url: str | None = None,
+        root_metadata: bool = True,
+        allowed_origins: Iterable[str] = (),
+        bind_sessions: bool = True,
+        more_issuers: Iterable[str] = (),
+        as_credentials: ASCredentials | None = None,
+        revocation_checker: RevocationChecker | IntrospectionRevocation | RevocationFeed | None = None,
+        fail_closed: bool = False,
+        on_decision: Callable[[Mapping[str, Any]], None] | None = None,
+        dev_mode: bool | None = None,
+        fetch_settings: FetchSettings | None = None,
+        transport: Transport | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        if jwks_refresh_seconds <= 0:
+            raise ValueError("jwks_refresh_seconds must be positive")
+        required = _words("required_scopes", required_scopes)
+        advertised = _words("scopes", scopes)
+        settings: dict[str, Any] = {
+            "scopes": advertised,
+            "required_scopes": required,
+            "tool_scopes": _named("tool_scopes", tool_scopes),
+            "prompt_scopes": _named("prompt_scopes", prompt_scopes),
+            "resource_scopes": _named("resource_scopes", resource_scopes),
+            "scope_hierarchy": _named("scope_hierarchy", scope_hierarchy),
+            "hide_unavailable": hide_unavailable,
+            "more_issuers": _words("more_issuers", more_issuers),
+            "algorithms": list(ACCESS_TOKEN_ALGORITHMS if allowed_algorithms is None else allowed_algorithms),
+            "clock_skew_seconds": clock_skew_seconds,
+            "jwks_refresh_seconds": jwks_refresh_seconds,
+            "cache_max_entries": cache_max_entries,
+            "max_body": max_body,
+            "resource_name": resource_name,
+            "resource_documentation": resource_documentation,
+            "resource_metadata_url": resource_metadata_url,
+            "root_metadata": root_metadata,
+            "allowed_origins": _words("allowed_origins", allowed_origins),
+            "bind_sessions": bind_sessions,
+            "credentials": credentials_for_core(as_credentials),
+            "revocation": revocation_for_core(revocation_checker, fail_closed),
+            "on_decision": on_decision,
+            "network": network_for_core(dev_mode, fetch_settings),
+            "dpop": None if inbound_dpop is None else _dpop(inbound_dpop),
+            "transport": transport,
+            "clock": clock,
+        }
+        super().__init__(_core.Guard(issuer, resource, settings), issuer, resource, advertised or required, required)
+
+    async def __aenter__(self) -> Guard:
+        self.start()
+        return self
+
+
+def _words(name: str, words: Iterable[str] | None) -> list[str]:
+    if isinstance(words, str):
+        raise TypeError(f"{name} must be a list of strings, not one string: write [{words!r}]")
+    return list(words or ())
+
+
+def _named(setting: str, scopes: Mapping[str, Iterable[str]] | None) -> dict[str, list[str]]:
+    return {name: _words(f"{setting}[{name!r}]", words) for name, words in (scopes or {}).items()}
+
+
+def _dpop(options: InboundDPoPOptions) -> dict[str, Any]:
+    algorithms = options.allowed_proof_algorithms
+    return {
+        "required": options.required,
+        "max_proof_age_seconds": options.max_proof_age_seconds,
+        "clock_skew_seconds": options.clock_skew_seconds,
+        "allowed_proof_algorithms": list(SUPPORTED_DPOP_ALGORITHMS if algorithms is None else algorithms),
+        "require_nonce": options.require_nonce,
+        "replay_capacity": options.replay_capacity,
+    }

@@ -1,0 +1,253 @@
+"""The official Python SDK behind the guard: 1.24 and later, and 2.x.
+
+    auth = await doorward_mcp_auth(issuer=…, resource=…, scopes=["tools/read"])
+    mcp = FastMCP("demo", **auth)            # MCPServer("demo", **auth) with 2.x
+    install_request_context(mcp)
+    …
+    await auth.aclose()
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from doorward._adapter import AuthResult, FrameworkLayer, TokenChecker, access_token_fields, known_fields
+from doorward._current import current_claims, current_request
+from doorward.client import DoorwardClient
+from doorward.consent import to_url_elicitation_required_error
+from doorward.errors import DoorwardError
+from doorward.options import (
+    ASCredentials,
+    FetchSettings,
+    InboundDPoPOptions,
+    IntrospectionRevocation,
+    PrivateKey,
+    RevocationChecker,
+    RevocationFeed,
+    Transport,
+)
+
+if TYPE_CHECKING:
+    from doorward.guard import DoorwardResource
+
+__all__ = [
+    "DoorwardAuthResult",
+    "current_claims",
+    "doorward_mcp_auth",
+    "get_current_request",
+    "install_request_context",
+    "require_scope",
+    "secure_app",
+    "to_url_elicitation_required_error",
+]
+
+logger = logging.getLogger("doorward")
+
+DoorwardAuthResult = AuthResult
+
+
+async def doorward_mcp_auth(
+    issuer: str,
+    resource: str,
+    scopes: Iterable[str] | None = None,
+    *,
+    enforce_scopes_on_all_requests: bool = False,
+    required_scopes: Iterable[str] | None = None,
+    tool_scopes: Mapping[str, Iterable[str]] | None = None,
+    inbound_dpop: InboundDPoPOptions | None = None,
+    as_credentials: ASCredentials | None = None,
+    dpop: PrivateKey | None = None,
+    allowed_algorithms: Iterable[str] | None = None,
+    clock_skew_seconds: int = 30,
+    jwks_refresh_seconds: int = 300,
+    metadata_refresh_seconds: int = 3600,
+    cache_ttl_buffer_seconds: float = 30.0,
+    default_ttl_seconds: float = 3600.0,
+    cache_max_entries: int = 10_000,
+    circuit_breaker_threshold: int = 5,
+    circuit_breaker_cooldown_seconds: float = 30.0,
+    dev_mode: bool | None = None,
+    fetch_settings: FetchSettings | None = None,
+    transport: Transport | None = None,
+    clock: Callable[[], float] | None = None,
+    revocation_checker: RevocationChecker | IntrospectionRevocation | RevocationFeed | None = None,
+    fail_closed: bool = False,
+    resource_metadata_url: str | None = None,
+    **options: Any,
+) -> AuthResult:
+    """The arguments with which the SDK's server stands behind the guard: a mapping with ``token_verifier`` and ``auth``.
+
+    The authorization server need not be there yet: its keys are fetched in the background, and requests that come before
+    are answered with 503. Call :func:`install_request_context` with the server, else proofs and the scopes of tools
+    cannot be checked, and requests that depend on them are refused.
+
+    Args:
+        issuer: The authorization server. Compared byte for byte with what tokens say.
+        resource: The public URL of the MCP endpoint, compared likewise.
+        scopes: What clients should ask for at first (``scopes_supported``).
+        enforce_scopes_on_all_requests: Every request needs all of ``scopes``.
+        required_scopes: What every request needs. Default: nothing.
+        tool_scopes: What tools need besides. A call without is answered with 403 and the challenge that makes clients ask
+            for more, before the tool runs.
+        inbound_dpop: Whether tokens may, or must, be bound to a key of the client.
+        as_credentials: What this server proves to the authorization server who it is with, for ``auth.client``.
+        dpop: The key that the tokens of ``auth.client`` are bound to.
+        allowed_algorithms: The signature algorithms of tokens. Default: ES256, EdDSA, RS256, PS256.
+        clock_skew_seconds: How far clocks may be apart, at most 60.
+        jwks_refresh_seconds: The longest time between two refreshes of the issuer's keys.
+        metadata_refresh_seconds: The same for its metadata; both are refreshed together, and the shorter time counts.
+        cache_ttl_buffer_seconds: How long before its end a token of ``auth.client`` is replaced.
+        default_ttl_seconds: How long a token of ``auth.client`` counts whose lifetime nobody says.
+        cache_max_entries: How many verified tokens, and how many tokens of ``auth.client``, are remembered.
+        circuit_breaker_threshold: After how many failures in a row the authorization server is left alone.
+        circuit_breaker_cooldown_seconds: For how long.
+        dev_mode: Whether an authorization server off this machine may use ``http``.
+            Default: what ``DOORWARD_DEV_MODE`` says.
+        fetch_settings: How the authorization server is reached; decides instead of ``dev_mode``.
+        transport: How the authorization server is reached: ``await transport(method, url, headers, body)`` returns
+            ``(status, headers, body)``.
+        clock: Says what time it is, in seconds since 1970.
+        revocation_checker: How the guard learns that a token was revoked before its end: ``IntrospectionRevocation``,
+            ``RevocationFeed``, or ``await checker(claims, token)``.
+        fail_closed: Where that cannot be told, requests are answered with 503. Default: they pass.
+        resource_metadata_url: Where challenges say that the metadata is, if it is served somewhere else.
+        **options: Further options of :class:`doorward.Guard`.
+
+    Raises:
+        ValueError: A setting cannot be used; the message says what to change.
+    """
+    advertised = list(scopes or ())
+    client = await DoorwardClient.create(
+        issuer,
+        auth=as_credentials,
+        dpop=dpop,
+        dev_mode=dev_mode,
+        fetch_settings=fetch_settings,
+        jwks_refresh_seconds=jwks_refresh_seconds,
+        metadata_refresh_seconds=metadata_refresh_seconds,
+        cache_ttl_buffer_seconds=cache_ttl_buffer_seconds,
+        default_ttl_seconds=default_ttl_seconds,
+        cache_max_entries=cache_max_entries,
+        circuit_breaker_threshold=circuit_breaker_threshold,
+        circuit_breaker_cooldown_seconds=circuit_breaker_cooldown_seconds,
+        transport=transport,
+        clock=clock,
+    )
+    guard = client.resource(
+        resource,
+        advertised,
+        required_scopes=advertised if enforce_scopes_on_all_requests else required_scopes,
+        tool_scopes=tool_scopes,
+        inbound_dpop=inbound_dpop,
+        allowed_algorithms=allowed_algorithms,
+        clock_skew_seconds=clock_skew_seconds,
+        cache_max_entries=cache_max_entries,
+        revocation_checker=revocation_checker,
+        fail_closed=fail_closed,
+        resource_metadata_url=resource_metadata_url,
+        **options,
+    )
+    guard.start()
+    verifier = DoorwardTokenVerifier(guard, layer_decides=bool(tool_scopes))
+    return AuthResult({"token_verifier": verifier, "auth": _auth_settings(guard)}, guard, client)
+
+
+def require_scope(scope: str) -> None:
+    """Inside a tool: raises ``PermissionError`` unless the token of the request has the scope."""
+    if not _granted(scope):
+        raise _missing_scope()(f"Missing required scope: {scope}")
+
+
+def get_current_request() -> Any | None:
+    """The HTTP request of the message that is being handled (Starlette's ``Request``), where the SDK says it."""
+    return current_request()
+
+
+def install_request_context(mcp: Any) -> None:
+    """Puts the guard before every application that the server makes. Harmless when it is there already."""
+    verifier = getattr(mcp, "_token_verifier", None)
+    if not isinstance(verifier, DoorwardTokenVerifier):
+        raise TypeError("this server was not made with **await doorward_mcp_auth(...)")
+    for factory in ("streamable_http_app", "sse_app"):
+        make = getattr(mcp, factory, None)
+        if make is not None and not hasattr(make, "__doorward__"):
+            setattr(mcp, factory, _guarding(make, verifier.guard))
+
+
+def secure_app(mcp: Any, **options: Any) -> Any:
+    """The server's Streamable HTTP application behind the guard, to be served by uvicorn or mounted.
+
+    The options are those of ``streamable_http_app``.
+    """
+    install_request_context(mcp)
+    return mcp.streamable_http_app(**options)
+
+
+class DoorwardTokenVerifier:
+    """The SDK's way to the guard. The decisions are made by the guard's own layer, before the SDK's."""
+
+    def __init__(self, guard: DoorwardResource, *, layer_decides: bool) -> None:
+        self.guard = guard
+        self._checker = TokenChecker(guard, layer_decides=layer_decides)
+
+    async def verify_token(self, token: str) -> Any:
+        """The SDK's ``AccessToken`` for a good token, else ``None``."""
+        from mcp.server.auth.provider import AccessToken
+
+        try:
+            claims = await self._checker.check(token)
+        except DoorwardError as error:
+            logger.warning("the token could not be checked: %s", error)
+            return None
+        if claims is None:
+            return None
+        fields = access_token_fields(token, claims, self.guard.resource)
+        return AccessToken(**known_fields(AccessToken, fields))
+
+
+def _guarding(make: Callable[..., Any], guard: DoorwardResource) -> Callable[..., Any]:
+    @functools.wraps(make)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        app = make(*args, **kwargs)
+        # Added last, it comes before everything else of the application.
+        app.add_middleware(FrameworkLayer, guard=guard)
+        return app
+
+    guarded.__doorward__ = True  # type: ignore[attr-defined]
+    return guarded
+
+
+def _auth_settings(guard: DoorwardResource) -> Any:
+    from mcp.server.auth.settings import AuthSettings
+
+    wanted = {
+        "issuer_url": guard.issuer,
+        "resource_server_url": guard.resource,
+        "required_scopes": list(guard.required_scopes) or None,
+        "validate_token_resource": True,
+    }
+    return AuthSettings(**known_fields(AuthSettings, wanted))
+
+
+@functools.cache
+def _missing_scope() -> type[PermissionError]:
+    """A ``PermissionError`` whose text the SDK shows to the client: it hides those of other exceptions since 2.0."""
+    try:
+        from mcp.server.mcpserver.exceptions import ToolError
+    except ImportError:
+        from mcp.server.fastmcp.exceptions import ToolError
+
+    return type("MissingScopeError", (PermissionError, ToolError), {"__doc__": "The token lacks a scope."})
+
+
+def _granted(scope: str) -> bool:
+    try:
+        return current_claims().has_scope(scope)
+    except DoorwardError:
+        from mcp.server.auth.middleware.auth_context import get_access_token
+
+        token = get_access_token()
+        return token is not None and scope in token.scopes

@@ -1,0 +1,51 @@
+//! `doorward._core`: the guard for Python. Nothing is decided here; types and waiting are translated.
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "arguments of functions for Python arrive owned"
+)]
+
+mod audit;
+mod bridge;
+mod callback;
+mod challenge;
+mod claims;
+mod client;
+mod clock;
+mod errors;
+mod guard;
+mod http;
+mod json;
+mod jwt;
+mod network;
+mod revocation;
+mod runtime;
+mod transport;
+mod visit;
+
+use pyo3::prelude::*;
+
+#[pymodule(gil_used = false)]
+mod _core {
+    use super::{Bound, PyModule, PyResult};
+
+    #[pymodule_export]
+    use crate::challenge::challenge;
+    #[pymodule_export]
+    use crate::claims::{VerifiedClaims, VerifiedDPoPProof};
+    #[pymodule_export]
+    use crate::client::Client;
+    #[pymodule_export]
+    use crate::guard::Guard;
+    #[pymodule_export]
+    use crate::jwt::{JwtVerifier, generate_rsa_key_pair, sign_rs256};
+    #[pymodule_export]
+    use crate::runtime::shut_down;
+    #[pymodule_export]
+    use crate::visit::{EventFilter, Visit};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        use pyo3::types::PyModuleMethods as _;
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}

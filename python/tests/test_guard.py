@@ -1,0 +1,394 @@
+"""The guard by itself, and its bridge to asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from support import AuthorizationServer, Key
+
+import doorward
+from doorward import (
+    DoorwardError,
+    DPoPBindingMismatchError,
+    DPoPNotSupportedError,
+    DPoPProofMissingError,
+    DPoPReplayDetectedError,
+    DPoPRequest,
+    Guard,
+    InboundDPoPOptions,
+    InsufficientScopeError,
+    InvalidClaimsError,
+    InvalidDPoPProofError,
+    InvalidIssuerError,
+    InvalidResourceError,
+    InvalidSignatureError,
+    JWKSFetchError,
+    TokenExpiredError,
+    TokenMissingError,
+    TokenRevokedError,
+    VerifiedClaims,
+)
+
+RESOURCE = "http://127.0.0.1:8080/mcp"
+
+
+def guard(server: AuthorizationServer, **options: Any) -> Guard:
+    return Guard(server.issuer, RESOURCE, **options)
+
+
+async def verified(server: AuthorizationServer, token: str, **options: Any) -> VerifiedClaims:
+    async with guard(server, **options) as made:
+        return await made.verify(token)
+
+
+class TestClaims:
+    async def test_they_have_their_names(self, authorization_server: AuthorizationServer) -> None:
+        token = authorization_server.token(
+            RESOURCE,
+            scope="a b",
+            aud=[RESOURCE, "https://other.example"],
+            gid="grant-1",
+            nbf=1_700_000_000,
+            agent_id="agent",
+            agent_chain=["first", "second"],
+            act={"sub": "actor", "act": {"sub": "earlier"}},
+            may_act={"sub": "deputy"},
+            custom={"list": [1, {"deep": True}]},
+        )
+        claims = await verified(authorization_server, token)
+        assert (claims.sub, claims.client_id, claims.issuer) == ("user-1", "client-1", authorization_server.issuer)
+        assert claims.scopes == ("a", "b")
+        assert claims.audience == (RESOURCE, "https://other.example")
+        assert claims.expires_at - claims.issued_at == 300
+        assert claims.not_before == 1_700_000_000
+        assert (claims.kid, claims.grant_id) == ("key-1", "grant-1")
+        assert (claims.agent_id, claims.agent_chain) == ("agent", ("first", "second"))
+        assert claims.act["act"]["sub"] == "earlier"
+        assert claims.may_act["sub"] == "deputy"
+        assert claims.raw["custom"]["list"][1]["deep"] is True
+        assert claims.to_dict()["custom"] == {"list": [1, {"deep": True}]}
+        assert claims.dpop_proof is None
+        assert claims.has_claim("gid") and claims.has_claim("gid", "grant-1")
+        assert not claims.has_claim("gid", "other") and not claims.has_claim("missing")
+
+    async def test_they_have_defaults(self, authorization_server: AuthorizationServer) -> None:
+        claims = await verified(authorization_server, authorization_server.token(RESOURCE, scope=None))
+        assert (claims.scopes, claims.agent_id, claims.agent_chain, claims.not_before) == ((), "", (), 0)
+        assert (claims.grant_id, claims.act, claims.may_act) == (None, None, None)
+
+    async def test_they_cannot_be_changed(self, authorization_server: AuthorizationServer) -> None:
+        token = authorization_server.token(RESOURCE, custom={"list": [1]})
+        claims = await verified(authorization_server, token)
+        with pytest.raises(AttributeError):
+            claims.sub = "somebody"  # type: ignore[misc]
+        with pytest.raises(TypeError):
+            claims.raw["sub"] = "somebody"  # type: ignore[index]
+        with pytest.raises(TypeError):
+            claims.raw["custom"]["x"] = 1
+        assert isinstance(claims.raw, Mapping)
+        assert claims.raw["custom"]["list"] == (1,)
+
+    async def test_neither_token_nor_claims_are_in_their_repr(self, authorization_server: AuthorizationServer) -> None:
+        token = authorization_server.token(RESOURCE, email="someone@example.com")
+        text = repr(await verified(authorization_server, token))
+        assert token not in text
+        assert "someone@example.com" not in text
+
+    async def test_missing_scopes_are_named_together(self, authorization_server: AuthorizationServer) -> None:
+        claims = await verified(authorization_server, authorization_server.token(RESOURCE, scope="a"))
+        claims.require_scope("a")
+        claims.require_scopes([])
+        with pytest.raises(InsufficientScopeError) as raised:
+            claims.require_scopes(["a", "b", "c"])
+        assert raised.value.required_scopes == ("a", "b", "c")
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("changes", "error"),
+        [
+            ({"exp": 1_700_000_000}, TokenExpiredError),
+            ({"aud": "https://other.example"}, InvalidClaimsError),
+            ({"aud": RESOURCE + "/"}, InvalidClaimsError),
+            ({"iss": "https://other.example"}, InvalidClaimsError),
+            ({"typ": "JWT"}, InvalidClaimsError),
+            ({"sub": 7}, InvalidClaimsError),
+            ({"exp": "soon"}, InvalidClaimsError),
+            ({"jti": None}, InvalidClaimsError),
+            ({"key": Key("key-1")}, InvalidSignatureError),
+            ({"key": Key("unknown")}, InvalidSignatureError),
+            ({"cnf": {"jkt": "x" * 43}}, DPoPNotSupportedError),
+        ],
+    )
+    async def test_a_bad_token_says_why(
+        self, authorization_server: AuthorizationServer, changes: dict[str, Any], error: type[DoorwardError]
+    ) -> None:
+        token = authorization_server.token(RESOURCE, **changes)
+        async with guard(authorization_server) as made:
+            with pytest.raises(error) as raised:
+                await made.verify(token)
+            assert doorward.http_status(raised.value) == 401
+            assert made.www_authenticate(raised.value).startswith("Bearer error=")
+            assert raised.value.reason
+
+    async def test_nothing_is_no_token(self, authorization_server: AuthorizationServer) -> None:
+        async with guard(authorization_server) as made:
+            for nothing in ("", "  "):
+                with pytest.raises(TokenMissingError) as raised:
+                    await made.verify(nothing)
+                assert "error=" not in made.www_authenticate(raised.value)
+            with pytest.raises(InvalidSignatureError):
+                await made.verify("nonsense")
+
+    async def test_an_outage_is_no_verdict(self, authorization_server: AuthorizationServer) -> None:
+        authorization_server.is_down = True
+        async with guard(authorization_server) as made:
+            with pytest.raises(JWKSFetchError) as raised:
+                await made.verify(authorization_server.token(RESOURCE))
+            status, headers = doorward.response_headers_for(raised.value)
+            assert status == 503
+            assert int(headers["Retry-After"]) >= 1
+
+    @pytest.mark.parametrize(
+        ("arguments", "options", "error", "text"),
+        [
+            (("not a url", RESOURCE), {}, InvalidIssuerError, "issuer"),
+            (("http://issuer.example", RESOURCE), {}, InvalidIssuerError, "issuer"),
+            (("https://issuer.example", "/mcp"), {}, InvalidResourceError, "resource"),
+            (("https://issuer.example", "https://mcp.example/mcp#x"), {}, InvalidResourceError, "resource"),
+            (("https://issuer.example", "//mcp.example/mcp"), {}, InvalidResourceError, "resource"),
+            (("https://issuer.example", RESOURCE), {"scopes": ["a b"]}, ValueError, "scope"),
+            (("https://issuer.example", RESOURCE), {"scopes": "a b"}, TypeError, "list"),
+            (("https://issuer.example", RESOURCE), {"clock_skew_seconds": 61}, ValueError, "60"),
+            (("https://issuer.example", RESOURCE), {"jwks_refresh_seconds": 0}, ValueError, "positive"),
+            (("https://issuer.example", RESOURCE), {"allowed_algorithms": ["HS256"]}, ValueError, "HS256"),
+            (("https://issuer.example", RESOURCE), {"allowed_algorithms": []}, ValueError, "algorithm"),
+        ],
+    )
+    def test_a_setting_that_cannot_be_used_is_named_at_once(
+        self, arguments: tuple[str, str], options: dict[str, Any], error: type[Exception], text: str
+    ) -> None:
+        with pytest.raises(error, match=text):
+            Guard(*arguments, **options)
+
+
+class TestDPoP:
+    async def test_the_proof_counts_once(self, authorization_server: AuthorizationServer) -> None:
+        key = Key()
+        token = authorization_server.bound_token(RESOURCE, key)
+        request = DPoPRequest("POST", RESOURCE, key.proof(token, RESOURCE))
+        async with guard(authorization_server, inbound_dpop=InboundDPoPOptions()) as made:
+            claims = await made.verify(token, request)
+            assert claims.dpop_proof is not None
+            assert claims.dpop_proof.jkt == key.thumbprint
+            with pytest.raises(DPoPReplayDetectedError):
+                await made.verify(token, request)
+
+    async def test_what_is_wrong_has_a_name(self, authorization_server: AuthorizationServer) -> None:
+        key = Key()
+        bound, unbound = authorization_server.bound_token(RESOURCE, key), authorization_server.token(RESOURCE)
+        proof = key.proof(bound, RESOURCE)
+        cases = [
+            (bound, None, DPoPProofMissingError),
+            (bound, DPoPRequest("GET", RESOURCE, proof), InvalidDPoPProofError),
+            (bound, DPoPRequest("POST", RESOURCE, Key().proof(bound, RESOURCE)), DPoPBindingMismatchError),
+            (unbound, DPoPRequest("POST", RESOURCE, key.proof(unbound, RESOURCE)), DPoPBindingMismatchError),
+        ]
+        async with guard(authorization_server, inbound_dpop=InboundDPoPOptions(required=True)) as made:
+            for token, request, error in cases:
+                with pytest.raises(error):
+                    await made.verify(token, request)
+            with pytest.raises(DPoPBindingMismatchError):
+                await made.verify(unbound)
+
+    async def test_a_nonce_is_handed_out(self, authorization_server: AuthorizationServer) -> None:
+        key = Key()
+        token = authorization_server.bound_token(RESOURCE, key)
+        async with guard(authorization_server, inbound_dpop=InboundDPoPOptions(require_nonce=True)) as made:
+            with pytest.raises(InvalidDPoPProofError) as raised:
+                await made.verify(token, DPoPRequest("POST", RESOURCE, key.proof(token, RESOURCE)))
+            proof = key.proof(token, RESOURCE, nonce=raised.value.nonce)
+            await made.verify(token, DPoPRequest("POST", RESOURCE, proof))
+
+
+class TestRevocation:
+    async def test_a_checker_of_ones_own_is_asked(self, authorization_server: AuthorizationServer) -> None:
+        revoked = authorization_server.token(RESOURCE, jti="revoked")
+
+        async def checker(claims: VerifiedClaims, token: str) -> bool:
+            await asyncio.sleep(0)
+            return claims.jti == "revoked" and token == revoked
+
+        async with guard(authorization_server, revocation_checker=checker) as made:
+            await made.verify(authorization_server.token(RESOURCE))
+            with pytest.raises(TokenRevokedError):
+                await made.verify(revoked)
+
+    @pytest.mark.parametrize("fail_closed", [False, True])
+    async def test_a_checker_that_fails(self, authorization_server: AuthorizationServer, fail_closed: bool) -> None:
+        async def checker(_claims: VerifiedClaims, _token: str) -> bool:
+            raise RuntimeError("no answer")
+
+        async with guard(authorization_server, revocation_checker=checker, fail_closed=fail_closed) as made:
+            if fail_closed:
+                with pytest.raises(DoorwardError) as raised:
+                    await made.verify(authorization_server.token(RESOURCE))
+                assert doorward.http_status(raised.value) == 503
+            else:
+                await made.verify(authorization_server.token(RESOURCE))
+
+    async def test_introspection(self, authorization_server: AuthorizationServer) -> None:
+        active = [True]
+        authorization_server.answers["/introspect"] = lambda _form: (200, {"active": active[0]})
+        async with guard(
+            authorization_server,
+            as_credentials=doorward.ASCredentials("rs", "secret"),
+            revocation_checker=doorward.IntrospectionRevocation(ttl_seconds=0),
+        ) as made:
+            token = authorization_server.token(RESOURCE)
+            await made.verify(token)
+            assert made.revocation_status().state == "asks"
+            active[0] = False
+            with pytest.raises(TokenRevokedError):
+                await made.verify(token)
+
+
+async def test_decisions_are_told(authorization_server: AuthorizationServer) -> None:
+    told: list[Any] = []
+    made = guard(authorization_server, tool_scopes={"write": ["w"]}, on_decision=told.append)
+    made.start()
+    token = authorization_server.token(RESOURCE)
+    await made.verify(token)
+    headers = [(b"authorization", f"Bearer {token}".encode())]
+    visit = made.core.admit("POST", b"/mcp", b"", headers, None)
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "write"}}
+    assert visit.authorize(json.dumps(call).encode())[0] == 403
+    (decision,) = told
+    assert (decision["allowed"], decision["reason"]) == (False, "insufficient_scope")
+    assert (decision["method"], decision["target"]) == ("tools/call", "write")
+    assert decision["claims"].sub == "user-1"
+    assert decision["needed_scopes"] == ["w"]
+    await made.aclose()
+
+
+class TestBridge:
+    """Between Rust futures and event loops."""
+
+    async def test_a_hundred_callers_share_one_fetch(self, authorization_server: AuthorizationServer) -> None:
+        async with guard(authorization_server) as made:
+            tokens = [authorization_server.token(RESOURCE, sub=f"user-{n}") for n in range(100)]
+            claims = await asyncio.gather(*(made.verify(token) for token in tokens))
+            assert [c.sub for c in claims] == [f"user-{n}" for n in range(100)]
+            assert authorization_server.requests.count(("GET", "/jwks")) == 1
+
+    async def test_the_loop_goes_on_while_keys_are_waited_for(self, authorization_server: AuthorizationServer) -> None:
+        release = asyncio.Event()
+
+        async def transport(_method: str, url: str, _headers: Any, _body: Any) -> Any:
+            await release.wait()
+            document = authorization_server.metadata
+            if url.endswith("/jwks"):
+                document = {"keys": [{**authorization_server.key.public, "kid": "key-1"}]}
+            return 200, {"content-type": "application/json"}, json.dumps(document).encode()
+
+        async with guard(authorization_server, transport=transport) as made:
+            waiting = asyncio.ensure_future(made.verify(authorization_server.token(RESOURCE)))
+            for _ in range(20):
+                await asyncio.sleep(0.001)
+            assert not waiting.done()
+            release.set()
+            assert (await waiting).sub == "user-1"
+
+    async def test_a_caller_that_gives_up_leaves_nothing_behind(
+        self, authorization_server: AuthorizationServer
+    ) -> None:
+        async def transport(*_: Any) -> Any:
+            await asyncio.Event().wait()
+
+        made = guard(authorization_server, transport=transport)
+        waiting = asyncio.ensure_future(made.verify(authorization_server.token(RESOURCE)))
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await made.aclose()
+        await made.aclose()
+        deadline = time.monotonic() + 20
+        while len(asyncio.all_tasks()) > 1 and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        assert len(asyncio.all_tasks()) == 1
+        with pytest.raises(RuntimeError, match="closed"):
+            await made.verify("x")
+
+    def test_one_guard_serves_several_loops(self, authorization_server: AuthorizationServer) -> None:
+        made = guard(authorization_server)
+
+        async def once(n: int) -> str:
+            return (await made.verify(authorization_server.token(RESOURCE, sub=f"user-{n}"))).sub
+
+        assert [asyncio.run(once(n)) for n in range(3)] == ["user-0", "user-1", "user-2"]
+        seen: list[str] = []
+        threads = [threading.Thread(target=lambda n=n: seen.append(asyncio.run(once(n)))) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(seen) == [f"user-{n}" for n in range(8)]
+
+    def test_a_loop_that_is_closed_early_is_no_harm(self, authorization_server: AuthorizationServer) -> None:
+        authorization_server.is_down = True
+        made = guard(authorization_server)
+        loop = asyncio.new_event_loop()
+
+        async def begin() -> None:
+            made.core.verify(authorization_server.token(RESOURCE))
+
+        loop.run_until_complete(begin())
+        loop.close()
+        authorization_server.is_down = False
+
+        async def later() -> VerifiedClaims:
+            for _ in range(100):
+                try:
+                    return await made.verify(authorization_server.token(RESOURCE))
+                except JWKSFetchError:
+                    await asyncio.sleep(0.1)
+            raise AssertionError("the guard did not heal")
+
+        assert asyncio.run(later()).sub == "user-1"
+
+    @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+    def test_a_forked_process_has_threads_of_its_own(self, authorization_server: AuthorizationServer) -> None:
+        if "fork" not in multiprocessing.get_all_start_methods():
+            pytest.skip("there is no fork here")
+
+        def check(result: Any) -> None:
+            async def once() -> str:
+                async with guard(authorization_server) as made:
+                    return (await made.verify(authorization_server.token(RESOURCE))).sub
+
+            result.put(asyncio.run(once()))
+
+        asyncio.run(verified(authorization_server, authorization_server.token(RESOURCE)))
+        context = multiprocessing.get_context("fork")
+        result = context.Queue()
+        child = context.Process(target=check, args=(result,))
+        child.start()
+        assert result.get(timeout=20) == "user-1"
+        child.join(20)
+        assert child.exitcode == 0
+
+    def test_without_a_loop_only_what_is_ready_comes_out(self, authorization_server: AuthorizationServer) -> None:
+        made = guard(authorization_server)
+        token = authorization_server.token(RESOURCE)
+        with pytest.raises(RuntimeError, match="no running event loop"):
+            made.core.verify(token)
+        asyncio.run(made.verify(token))
+        assert made.core.verify(token).sub == "user-1"

@@ -1,0 +1,198 @@
+//! Every example server, started as its README says: walked by clients with real tokens, and asked the same questions.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+
+use super::environment::{GENERATIONS, interpreter};
+use crate::e2e::walk::{Language, Script, read_steps, walk_with};
+use crate::e2e::world::{McpServer, TOOL_SCOPES, World, binary, build_packages};
+use crate::e2e::{CLIENTS, walk_all};
+use crate::install;
+use crate::process::{run_logged, tail};
+use crate::suite::Outcome;
+use crate::workspace::{e2e, root};
+
+const LIMIT: Duration = Duration::from_mins(4);
+
+/// The servers that have the tools of the contract: one for each way into Python.
+const SERVERS: [&str; 3] = ["fastmcp", "mcp", "asgi"];
+
+/// A smaller example, and what a person with a real token can do there.
+struct Tour {
+    program: Program,
+    scopes: &'static [&'static str],
+    /// `[tool, arguments, text of the answer]`; `null` for a call that is refused.
+    calls: fn() -> Value,
+}
+
+enum Program {
+    /// A file below `examples/python`.
+    Python(&'static str),
+    Rust(&'static str),
+}
+
+const TOURS: [Tour; 6] = [
+    Tour {
+        program: Program::Python("fastmcp/basic.py"),
+        scopes: &["mcp:echo"],
+        calls: || json!([["echo", { "text": "through the door" }, "through the door"]]),
+    },
+    Tour {
+        program: Program::Python("mcp/basic.py"),
+        scopes: &["mcp:echo"],
+        calls: || json!([["echo", { "text": "through the door" }, "through the door"]]),
+    },
+    Tour {
+        program: Program::Python("fastmcp/retrofit_after.py"),
+        scopes: &["mcp:tools"],
+        calls: || json!([["now", {}, "T"], ["dice", { "sides": 1 }, "1"]]),
+    },
+    Tour {
+        program: Program::Python("fastmcp/tool_scopes.py"),
+        scopes: &["notes:read", "notes:write"],
+        calls: notebook,
+    },
+    Tour {
+        program: Program::Rust("example-tool-scopes"),
+        scopes: &["notes:read", "notes:write"],
+        calls: notebook,
+    },
+    Tour {
+        program: Program::Rust("first-server"),
+        scopes: &["tools/read", "tools/write"],
+        calls: || json!([["whoami", {}, "through"], ["write", { "text": "ink" }, "wrote ink"]]),
+    },
+];
+
+/// `notes:admin` is not registered, so that nobody has it.
+fn notebook() -> Value {
+    json!([
+        ["add", { "text": "one" }, "1"],
+        ["add", { "text": "two" }, "2"],
+        ["remove", { "count": 1 }, "1"],
+        ["remove", { "count": 2 }, null],
+    ])
+}
+
+/// The examples that take bound tokens alone.
+const BOUND: [Program; 2] = [Program::Python("fastmcp/dpop.py"), Program::Rust("example-dpop")];
+
+pub(super) fn run() -> Result<Outcome> {
+    build_packages(&["example-guard", "example-embedded"])?;
+    let world = World::start("python")?;
+    let mut outcome = Outcome::default();
+    for generation in GENERATIONS {
+        for server in SERVERS {
+            let guarded = serve(&world, generation, server)?;
+            // Every client on the newest generation; one of each family on the others.
+            let clients = if generation == "v2" {
+                &CLIENTS[..]
+            } else {
+                &CLIENTS[1..2]
+            };
+            walk_all(&world, &guarded, clients, &mut outcome)?;
+        }
+    }
+    for tour in &TOURS {
+        outcome.add(take(&world, tour)?);
+    }
+    outcome.add(asked("identical_answers.py", &same_servers())?);
+    let bound = BOUND.iter().map(|program| (program.label(), program.words("v2")));
+    outcome.add(asked("bound_tokens.py", &bound.collect::<Vec<_>>())?);
+    Ok(outcome)
+}
+
+fn serve(world: &World, generation: &str, server: &str) -> Result<McpServer> {
+    let mut command = Command::new(interpreter(generation));
+    command
+        .arg(root().join(format!("examples/python/{server}/server.py")))
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    world.serve(
+        &format!("guarded-{server}-{generation}"),
+        command,
+        &TOOL_SCOPES,
+        "mcp:read",
+        true,
+    )
+}
+
+fn take(world: &World, tour: &Tour) -> Result<Outcome> {
+    let label = tour.program.label();
+    let words = tour.program.words("v2");
+    let Some((program, arguments)) = words.split_first() else {
+        bail!("{label} has no program")
+    };
+    let mut command = Command::new(program);
+    command.args(arguments).env("PYTHONDONTWRITEBYTECODE", "1");
+    let required = tour.scopes.first().copied().unwrap_or_default();
+    let server = world.serve(&label, command, tour.scopes, required, true)?;
+    let client = Script {
+        file: "tour.py",
+        language: Language::Python("v2"),
+    };
+    let calls = (tour.calls)().to_string();
+    walk_with(world, &server, &client, &[("E2E_CALLS", &calls)])
+}
+
+impl Program {
+    fn label(&self) -> String {
+        match self {
+            Self::Python(file) => file.trim_end_matches(".py").replace(['/', '_'], "-"),
+            Self::Rust(name) => (*name).to_owned(),
+        }
+    }
+
+    fn words(&self, generation: &str) -> Vec<PathBuf> {
+        match self {
+            Self::Python(file) => vec![interpreter(generation), root().join("examples/python").join(file)],
+            Self::Rust(name) => vec![binary(name)],
+        }
+    }
+}
+
+/// The reference, in Rust, first.
+fn same_servers() -> Vec<(String, Vec<PathBuf>)> {
+    let mut servers = vec![("rmcp".to_owned(), vec![binary("example-basic")])];
+    for generation in GENERATIONS {
+        for server in SERVERS {
+            let file = root().join(format!("examples/python/{server}/server.py"));
+            servers.push((
+                format!("{server}-{generation}"),
+                vec![interpreter(generation), file],
+            ));
+        }
+    }
+    servers
+}
+
+/// Runs a script that starts the servers itself, with an issuer of its own.
+fn asked(script: &str, servers: &[(String, Vec<PathBuf>)]) -> Result<Outcome> {
+    eprintln!("  {script}");
+    let folder = e2e().join("run/python").join(script);
+    fs::create_dir_all(&folder)?;
+    let servers: Vec<_> = servers
+        .iter()
+        .map(|(label, command)| json!({ "label": label, "command": command }))
+        .collect();
+    let mut command = Command::new(install::interpreter("v2"));
+    command
+        .current_dir(&folder)
+        .arg(root().join("e2e/python").join(script))
+        .env("BATTERY_SERVERS", Value::from(servers).to_string())
+        .env("BATTERY_TABLE", folder.join("answers"))
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    let (stdout, stderr) = (folder.join("steps.log"), folder.join("stderr.log"));
+    let ended = run_logged(&mut command, &stdout, &stderr, LIMIT)?;
+    let mut outcome = read_steps(&stdout, script)?;
+    if ended.is_none_or(|status| !status.success()) || outcome.passed == 0 {
+        outcome
+            .failures
+            .push(format!("{script} did not end well: {}", tail(&stderr)));
+    }
+    Ok(outcome)
+}
