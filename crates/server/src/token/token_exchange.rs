@@ -66,6 +66,10 @@ pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, T
         }
         ExchangeOutcome::ResourceGone => return Err(no_such_target()),
     }
+    tracing::info!(
+        client_id = client.client_id(), grant = %subject.grant.0, parent = %subject.claims.jti,
+        resource = %target.uri, "exchanged a token"
+    );
     Ok(TokenResponse::new(draft.sign(ctx)?, None).with_issued_token_type(asked.issued_token_type))
 }
 

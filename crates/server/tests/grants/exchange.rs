@@ -228,8 +228,34 @@ async fn the_caller_has_to_prove_itself_and_be_registered_for_it() {
         .exchange(app, scene.subject(), &[], &[])
         .await
         .assert_error("unauthorized_client");
-    let off = Scene::with(app_with(|_| {}).await).await;
-    access_token(&off.exchange(&[]).await);
+}
+
+#[tokio::test]
+async fn without_the_setting_nothing_is_exchanged() {
+    let app = app_with(|settings| settings.token_exchange.enabled = false).await;
+    let agent = machine(&app, json!({"grant_types": ["client_credentials"]})).await;
+    let token = access_token(&agent.own(&app, &[]).await);
+    agent
+        .exchange(&app, &token, &[], &[])
+        .await
+        .assert_error("unsupported_grant_type");
+    let would_be = json!({"client_id": agent.client_id, "subject_token": token});
+    let reply = admin(&app, "POST", "/admin/token-exchange/explain", would_be).await;
+    assert_eq!(reply.json()["rule"], "grant_disabled");
+    let metadata = app.browser().get("/.well-known/oauth-authorization-server").await;
+    let grants = metadata.json()["grant_types_supported"].clone();
+    assert!(!grants.as_array().unwrap().contains(&json!(EXCHANGE)));
+}
+
+/// The depth is the operator's.
+#[tokio::test]
+async fn the_settings_choose_how_long_a_chain_may_be() {
+    let scene = Scene::with(app_with(|settings| settings.token_exchange.max_depth = 1).await).await;
+    let token = access_token(&scene.exchange(&[]).await);
+    scene
+        .exchange(&[("subject_token", &token)])
+        .await
+        .assert_error("invalid_request");
 }
 
 /// TX-010, and self-exchange narrows.
