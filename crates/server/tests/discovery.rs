@@ -39,6 +39,10 @@ async fn the_document_says_what_the_server_does() {
         "authorization_endpoint": format!("{ISSUER}/oauth/authorize"),
         "token_endpoint": format!("{ISSUER}/oauth/token"),
         "registration_endpoint": format!("{ISSUER}/oauth/register"),
+        "pushed_authorization_request_endpoint": format!("{ISSUER}/oauth/par"),
+        "require_pushed_authorization_requests": false,
+        "device_authorization_endpoint": format!("{ISSUER}/oauth/device_authorization"),
+        "acr_values_supported": ["urn:doorward:acr:password"],
         "revocation_endpoint": format!("{ISSUER}/oauth/revoke"),
         "introspection_endpoint": format!("{ISSUER}/oauth/introspect"),
         "revocation_events_endpoint": format!("{ISSUER}/events/revocations"),
@@ -49,6 +53,7 @@ async fn the_document_says_what_the_server_does() {
         "grant_types_supported": [
             "authorization_code",
             "refresh_token",
+            "urn:ietf:params:oauth:grant-type:device_code",
             "client_credentials",
             "urn:ietf:params:oauth:grant-type:token-exchange",
         ],
@@ -142,7 +147,7 @@ async fn every_advertised_endpoint_exists() {
             assert!(exists(by_get) || exists(by_post), "{name}: {by_get} {by_post}");
             walked += 1;
         }
-        assert_eq!(walked, 7);
+        assert_eq!(walked, 9);
     }
 }
 

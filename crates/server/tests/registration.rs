@@ -375,7 +375,11 @@ async fn grants_that_are_not_for_everybody_cannot_be_registered() {
     );
     assert_eq!(
         register(&app, &body).await["grant_types"],
-        json!(["authorization_code", "refresh_token"])
+        json!([
+            "authorization_code",
+            "refresh_token",
+            "urn:ietf:params:oauth:grant-type:device_code"
+        ])
     );
     assert_refused(
         &app,
@@ -394,7 +398,7 @@ async fn grants_that_are_not_for_everybody_cannot_be_registered() {
 /// [DCR-003, META-006] What is not done is not promised.
 #[tokio::test]
 async fn bound_tokens_are_not_promised() {
-    let app = TestApp::new().await;
+    let app = TestApp::with(|settings| settings.dpop.enabled = false).await;
     let asked = register(&app, &with("dpop_bound_access_tokens", json!(true))).await;
     assert!(
         asked["dpop_bound_access_tokens"].as_bool() != Some(true),

@@ -61,7 +61,8 @@ async fn a_code_becomes_a_token_for_the_resource() {
     assert_eq!(body["expires_in"], 300);
     assert_eq!(body["scope"], "mcp:read");
     assert!(body["refresh_token"].as_str().unwrap().starts_with("dwr_"));
-    assert_eq!(body.as_object().unwrap().len(), 5, "{body}");
+    assert_eq!(body["refresh_token_expires_in"], 30 * 86_400);
+    assert_eq!(body.as_object().unwrap().len(), 6, "{body}");
 
     let claims = claims(&body);
     assert_eq!(claims["iss"], ISSUER);
@@ -329,7 +330,7 @@ async fn grants_that_are_not_advertised_do_not_work() {
     let grants = [
         "password",
         "client_credentials",
-        "urn:ietf:params:oauth:grant-type:device_code",
+        "urn:ietf:params:oauth:grant-type:saml2-bearer",
         "Authorization_Code",
         "x",
     ];
