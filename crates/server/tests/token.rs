@@ -328,8 +328,7 @@ async fn grants_that_are_not_advertised_do_not_work() {
     let scene = scene().await;
     let grants = [
         "password",
-        "client_credentials",
-        "urn:ietf:params:oauth:grant-type:device_code",
+        "urn:ietf:params:oauth:grant-type:saml2-bearer",
         "Authorization_Code",
         "x",
     ];
