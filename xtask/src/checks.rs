@@ -124,7 +124,7 @@ fn all_or_nothing(mut command: Command) -> Result<Outcome> {
     if status.success() {
         return Ok(Outcome {
             passed: 1,
-            failures: Vec::new(),
+            ..Outcome::default()
         });
     }
     Ok(Outcome::failure(format!("ended with {status}, see above")))

@@ -4,7 +4,6 @@
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::time::{Clock, UnixSeconds};
@@ -157,16 +156,14 @@ impl GovernorClock for Seconds {
         let now = self.clock.now();
         state.seconds = state.seconds.saturating_add(now.since(state.last).as_secs());
         state.last = now;
-        Nanos::new(
-            state
-                .seconds
-                .saturating_mul(Duration::from_secs(1).as_nanos() as u64),
-        )
+        Nanos::new(state.seconds.saturating_mul(1_000_000_000))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use doorward_oauth::time::{ManualClock, UnixSeconds};
 
     use super::*;

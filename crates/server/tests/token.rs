@@ -329,7 +329,6 @@ async fn grants_that_are_not_advertised_do_not_work() {
     let scene = scene().await;
     let grants = [
         "password",
-        "client_credentials",
         "urn:ietf:params:oauth:grant-type:saml2-bearer",
         "Authorization_Code",
         "x",

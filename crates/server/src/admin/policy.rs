@@ -86,26 +86,43 @@ impl From<ResourcePolicy> for PolicyBody {
 pub(super) struct PolicyChange {
     dpop_bound_access_tokens_required: Option<bool>,
     exchange_clients: Option<Vec<String>>,
-    #[serde(deserialize_with = "present")]
     #[schema(value_type = Option<u32>)]
-    access_ttl: Option<Option<u32>>,
-    #[serde(deserialize_with = "present")]
+    access_ttl: Member,
     #[schema(value_type = Option<u32>)]
-    refresh_idle_ttl: Option<Option<u32>>,
-    #[serde(deserialize_with = "present")]
+    refresh_idle_ttl: Member,
     #[schema(value_type = Option<u32>)]
-    refresh_absolute_ttl: Option<Option<u32>>,
-    #[serde(deserialize_with = "present")]
+    refresh_absolute_ttl: Member,
     #[schema(value_type = Option<u32>)]
-    max_auth_age: Option<Option<u32>>,
+    max_auth_age: Member,
     person_claims: Option<Vec<String>>,
     #[schema(value_type = Option<Object>)]
     claims: Option<Map<String, Value>>,
 }
 
-/// Tells `null` from nothing.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<u32>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+/// A number that may be left out, or be `null`.
+#[derive(Debug, Default, Clone, Copy, Serialize)]
+#[serde(untagged)]
+enum Member {
+    /// It stays as it is.
+    #[default]
+    LeftOut,
+    /// What it is from now on.
+    Is(Option<u32>),
+}
+
+impl Member {
+    const fn or(self, before: Option<u32>) -> Option<u32> {
+        match self {
+            Self::LeftOut => before,
+            Self::Is(value) => value,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Member {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::deserialize(deserializer).map(Self::Is)
+    }
 }
 
 impl PolicyChange {
@@ -117,10 +134,10 @@ impl PolicyChange {
                 .dpop_bound_access_tokens_required
                 .unwrap_or(before.dpop_bound_access_tokens_required),
             exchange_clients: self.exchange_clients.unwrap_or(before.exchange_clients),
-            access_ttl: self.access_ttl.unwrap_or(before.access_ttl),
-            refresh_idle_ttl: self.refresh_idle_ttl.unwrap_or(before.refresh_idle_ttl),
-            refresh_absolute_ttl: self.refresh_absolute_ttl.unwrap_or(before.refresh_absolute_ttl),
-            max_auth_age: self.max_auth_age.unwrap_or(before.max_auth_age),
+            access_ttl: self.access_ttl.or(before.access_ttl),
+            refresh_idle_ttl: self.refresh_idle_ttl.or(before.refresh_idle_ttl),
+            refresh_absolute_ttl: self.refresh_absolute_ttl.or(before.refresh_absolute_ttl),
+            max_auth_age: self.max_auth_age.or(before.max_auth_age),
             person_claims: self.person_claims.unwrap_or(before.person_claims),
             claims: self.claims.unwrap_or(before.claims),
         }

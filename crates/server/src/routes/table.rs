@@ -67,6 +67,7 @@ const GET_POST: &[&str] = &["GET", "POST"];
 /// prescribe, and all else is below that path.
 pub fn public_endpoints() -> Vec<Endpoint> {
     let mut endpoints = discovery_endpoints();
+    endpoints.extend(beginning_endpoints());
     endpoints.extend(oauth_endpoints());
     endpoints
 }
@@ -112,8 +113,9 @@ fn discovery_endpoints() -> Vec<Endpoint> {
     ]
 }
 
-fn oauth_endpoints() -> Vec<Endpoint> {
-    use Audience::{Operators, People, Programs};
+/// Where something begins.
+fn beginning_endpoints() -> Vec<Endpoint> {
+    use Audience::{People, Programs};
     vec![
         endpoint(
             GET_POST,
@@ -158,6 +160,12 @@ fn oauth_endpoints() -> Vec<Endpoint> {
             "A client's own registration, with its registration access token.",
             "RFC 7592",
         ),
+    ]
+}
+
+fn oauth_endpoints() -> Vec<Endpoint> {
+    use Audience::{Operators, People, Programs};
+    vec![
         endpoint(
             POST,
             REVOKE,

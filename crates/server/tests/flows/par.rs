@@ -112,7 +112,7 @@ async fn what_is_pushed_is_checked_at_once() {
     assert_eq!(reply.json()["error"], "invalid_client");
 }
 
-/// [PAR-005]: what stands beside the request_uri does not count.
+/// [PAR-005]: what stands beside the `request_uri` does not count.
 #[tokio::test]
 async fn the_front_channel_cannot_change_a_pushed_request() {
     let scene = scene().await;
@@ -182,7 +182,7 @@ async fn a_request_uri_of_a_confidential_client_is_opened_once() {
     assert_eq!(opened.count(), 1, "{statuses:?}");
 }
 
-/// A public client's request_uri may be opened again (a browser that reloads); it still gives one code.
+/// A public client's `request_uri` may be opened again (a browser that reloads); it still gives one code.
 #[tokio::test]
 async fn a_request_uri_of_a_public_client_gives_one_code() {
     let scene = scene().await;

@@ -34,7 +34,9 @@ impl Engine {
             settings.storage.url = sqlite(folder).into();
             return Self { _database: None };
         }
-        let database = cluster::empty_database().await.expect("PostgreSQL is not installed");
+        let database = cluster::empty_database()
+            .await
+            .expect("PostgreSQL is not installed");
         settings.storage.url = database.url().into();
         settings.keys.master_key = Some(MASTER_KEY.into());
         Self {

@@ -223,20 +223,17 @@ async fn register_own(
             stored.into_iter().collect(),
         )?
     };
-    match initial {
-        Some(initial) => {
-            let outcome = ctx
-                .store
-                .register_with_token(client.clone(), initial, ctx.now())
-                .await?;
-            if outcome == RegisterOutcome::TokenRefused {
-                return Err(token_refused());
-            }
+    if let Some(initial) = initial {
+        let outcome = ctx
+            .store
+            .register_with_token(client.clone(), initial, ctx.now())
+            .await?;
+        if outcome == RegisterOutcome::TokenRefused {
+            return Err(token_refused());
         }
-        None => {
-            count(ctx, info)?;
-            ctx.store.create_client(client.clone()).await?;
-        }
+    } else {
+        count(ctx, info)?;
+        ctx.store.create_client(client.clone()).await?;
     }
     Ok(Registered::of(ctx, &client, metadata, client_secret, Some(token)))
 }
@@ -251,7 +248,7 @@ fn has_secret(metadata: &EffectiveClient) -> bool {
 
 fn count(ctx: &Context, info: &RequestInfo) -> Result<(), TokenError> {
     let counted = ctx.clients.registrations.take(info.address);
-    Ok(counted.map_err(|TooMany(seconds)| too_many(seconds))?)
+    counted.map_err(|TooMany(seconds)| too_many(seconds))
 }
 
 /// The digest of the initial access token (RFC 7591 §3), if the request has one.

@@ -46,7 +46,7 @@ macro_rules! conformance {
                 a_refused_approval_changes_nothing, consent_grows_while_the_fingerprint_stays, consent_starts_afresh_with_a_new_fingerprint, what_is_declined_later_is_no_longer_remembered,
                 a_snapshot_is_kept_and_renewed, a_snapshot_never_touches_a_registered_client, a_snapshot_never_enables_a_disabled_client,
                 an_incoherent_approval_is_invalid;
-            codes: a_code_is_redeemed_once_and_its_token_recorded, a_code_without_refresh_policy_gives_no_generation,
+            codes: a_code_is_redeemed_once_and_its_token_recorded, the_keys_of_code_and_grant_are_kept, a_code_without_refresh_policy_gives_no_generation,
                 a_replayed_code_revokes_its_grant, fifty_parallel_redemptions_give_one_grant_which_then_ends,
                 an_expired_code_is_refused, an_unknown_code_is_unknown, a_code_is_refused_when_person_client_or_resource_is_gone,
                 a_code_of_a_revoked_grant_is_refused, a_burned_code_is_refused_and_its_grant_ended, a_token_id_is_used_once,
