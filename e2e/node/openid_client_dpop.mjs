@@ -65,7 +65,8 @@ await ifOffered("a public client's code and refresh token are bound", offered, a
   Object.assign(bound, { tokens: renewed, key });
   return challenges(since);
 });
-await ifOffered("a code that names a key wants that key", offered, async () => {
+// `dpop_jkt` has no member of its own; it came with requests that are sent in advance.
+await ifOffered("a code that names a key wants that key", { member: "pushed_authorization_request_endpoint" }, async () => {
   const key = await keyed(config);
   const { callback, checks } = await authorize(config, { more: { resource: BOUND_URL, dpop_jkt: key.thumbprint } });
   const other = await keyed(config);

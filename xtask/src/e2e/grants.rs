@@ -22,9 +22,6 @@ const fn python(generation: &'static str, file: &'static str) -> Script {
     }
 }
 
-/// With bound tokens; these run once more on a server that wants its own nonce in every proof.
-const BOUND: [Script; 2] = [node("openid_client_dpop.mjs"), node("client_v2_dpop.mjs")];
-
 pub(crate) fn run() -> Result<Outcome> {
     install::clients()?;
     install::tools()?;
@@ -39,9 +36,11 @@ fn clients() -> Result<Outcome> {
     let world = World::start("grants")?;
     let guarded = world.serve_rust()?;
     let bound = world.serve_bound()?;
-    let mut scripts = vec![node("openid_client.mjs"), node("mcp_remote_machine.mjs")];
-    scripts.extend(BOUND);
-    scripts.push(python("v1", "authlib_client.py"));
+    let mut scripts = vec![
+        node("openid_client.mjs"),
+        node("mcp_remote_machine.mjs"),
+        python("v1", "authlib_client.py"),
+    ];
     for generation in PYTHON_GENERATIONS {
         scripts.push(python(generation, "machine_clients.py"));
     }
@@ -49,17 +48,28 @@ fn clients() -> Result<Outcome> {
     for script in &scripts {
         outcome.add(check(&world, &guarded, &bound, script, &[])?);
     }
+    outcome.add(with_keys(&world, &guarded, &bound, &[])?);
     Ok(outcome)
 }
 
+/// On a server that wants its own nonce in every proof.
 fn with_nonces() -> Result<Outcome> {
     let world = World::start_with("grants-nonce", &[("DOORWARD_DPOP_REQUIRE_NONCE", "true")])?;
     let guarded = world.serve_rust()?;
     let bound = world.serve_bound()?;
-    let mut outcome = Outcome::default();
-    for script in &BOUND {
-        outcome.add(check(&world, &guarded, &bound, script, &[("E2E_NONCE", "1")])?);
-    }
+    with_keys(&world, &guarded, &bound, &[("E2E_NONCE", "1")])
+}
+
+/// The clients that hold keys of their own.
+fn with_keys(
+    world: &World,
+    guarded: &McpServer,
+    bound: &McpServer,
+    more: &[(&str, &str)],
+) -> Result<Outcome> {
+    let mut outcome = check(world, guarded, bound, &node("openid_client_dpop.mjs"), more)?;
+    // This one walks the whole road, as people's clients do.
+    outcome.add(walk_with(world, bound, &node("client_v2_dpop.mjs"), more)?);
     Ok(outcome)
 }
 
