@@ -89,7 +89,9 @@ impl Scene {
     async fn redeem(&self, digest: [u8; 32], id: GrantId) {
         let redeem = RedeemCode {
             digest,
+            replay_ends_grant: true,
             refresh: Some(POLICY),
+            dpop_jkt: None,
             issuance: issuance(id, NOW),
             now: NOW,
         };
@@ -220,6 +222,7 @@ fn resource() -> Resource {
         uri: RESOURCE.to_owned(),
         display_name: "MCP".to_owned(),
         scopes: Vec::new(),
+        policy: doorward_store::ResourcePolicy::default(),
         created_at: NOW,
         updated_at: NOW,
     }
@@ -233,6 +236,7 @@ fn client() -> Client {
         secrets: Vec::new(),
         fingerprint: "fingerprint".to_owned(),
         resource_server: None,
+        registration_token: None,
         disabled: false,
         created_at: NOW,
         updated_at: NOW,
@@ -274,6 +278,8 @@ fn grant(id: GrantId, user: UserId) -> Grant {
         refresh_salt: [7; 16],
         refresh_expires_at: None,
         last_used_at: NOW,
+        dpop_jkt: None,
+        more_resources: Vec::new(),
     }
 }
 
@@ -285,6 +291,7 @@ fn code(digest: [u8; 32], grant: GrantId) -> Code {
         redirect_uri: "http://127.0.0.1:7777/callback".to_owned(),
         code_challenge: "x".repeat(43),
         stay_connected: true,
+        dpop_jkt: None,
         expires_at: NOW + Duration::from_mins(1),
         redeemed_at: None,
     }
@@ -301,6 +308,7 @@ fn issuance(grant: GrantId, now: UnixSeconds) -> Issuance {
         issued_at: now,
         expires_at: now + Duration::from_mins(5),
         revoked_at: None,
+        parent: None,
     }
 }
 

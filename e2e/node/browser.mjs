@@ -5,11 +5,15 @@ import { appendFileSync } from "node:fs";
 const MAX_HOPS = 25;
 const cookies = new Map();
 
-/** Walks from an authorization URL to the client's callback URL, which is returned and not visited. */
-export async function walk(authorizationUrl) {
+/**
+ * Walks from an authorization URL to the client's callback URL, which is returned and not visited.
+ * `redirectUri` is for addresses that do not carry it (RFC 9126).
+ */
+export async function walk(authorizationUrl, redirectUri) {
   const pages = [];
   try {
-    const callback = await toCallback(new URL(authorizationUrl), pages);
+    const start = new URL(authorizationUrl);
+    const callback = await toCallback(start, new URL(redirectUri ?? start.searchParams.get("redirect_uri")), pages);
     record({ ok: true, pages, detail: callback.origin + callback.pathname });
     return callback;
   } catch (error) {
@@ -18,8 +22,35 @@ export async function walk(authorizationUrl) {
   }
 }
 
-async function toCallback(url, pages) {
-  const redirectUri = new URL(url.searchParams.get("redirect_uri"));
+/** Types the code that a device shows (RFC 8628 section 3.3) and decides. Returns what the last page says. */
+export async function enterDeviceCode(verificationUri, userCode) {
+  const pages = [];
+  try {
+    let here = new URL(verificationUri);
+    let answer = await request(here);
+    for (let hop = 0; hop < MAX_HOPS; hop++) {
+      while ([301, 302, 303, 307, 308].includes(answer.status)) {
+        here = new URL(answer.headers.get("location"), here);
+        answer = await request(here);
+      }
+      const html = await answer.text();
+      if (answer.status >= 500) throw new Error(`${here.pathname} answered ${answer.status}: ${html.slice(0, 400)}`);
+      if (pages.at(-1) === "consent") {
+        record({ ok: true, pages, detail: here.pathname });
+        return textOf(html);
+      }
+      const filled = answerPage(html, pages, userCode);
+      here = new URL(filled.action || here, here);
+      answer = await request(here, filled.fields);
+    }
+    throw new Error(`no end after ${MAX_HOPS} pages: ${pages}`);
+  } catch (error) {
+    record({ ok: false, pages, detail: String(error.message ?? error) });
+    throw error;
+  }
+}
+
+async function toCallback(url, redirectUri, pages) {
   let here = url;
   let answer = await request(here);
   for (let hop = 0; hop < MAX_HOPS; hop++) {
@@ -37,20 +68,26 @@ async function toCallback(url, pages) {
   throw new Error(`no callback after ${MAX_HOPS} pages: ${pages}`);
 }
 
-function answerPage(html, pages) {
+function answerPage(html, pages, userCode) {
   for (const form of formsOf(html)) {
     const named = new Set(form.controls.map((control) => control.name));
-    const page = named.has("password") ? "login" : named.has("decision") ? "consent" : undefined;
+    const page = pageOf(named);
     if (!page) continue;
     if (pages.at(-1) === page && pages.at(-2) === page) throw new Error(`the ${page} page came back: ${textOf(html)}`);
     pages.push(page);
-    return { action: form.action, fields: page === "login" ? login(form) : consent(form) };
+    return { action: form.action, fields: page === "consent" ? consent(form) : typedInto(form, userCode) };
   }
   throw new Error(`a page without a form to fill in: ${textOf(html)}`);
 }
 
-function login(form) {
-  const typed = { email: process.env.E2E_EMAIL, password: process.env.E2E_PASSWORD };
+function pageOf(named) {
+  if (named.has("password")) return "login";
+  if (named.has("decision")) return "consent";
+  return named.has("user_code") ? "device" : undefined;
+}
+
+function typedInto(form, userCode) {
+  const typed = { email: process.env.E2E_EMAIL, password: process.env.E2E_PASSWORD, user_code: userCode };
   const inputs = form.controls.filter((control) => !["submit", "checkbox", "radio"].includes(control.kind));
   const button = form.controls.find((control) => control.kind === "submit");
   return [...inputs, ...(button ? [button] : [])].map(({ name, value }) => [name, typed[name] ?? value]);

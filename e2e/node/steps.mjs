@@ -10,7 +10,17 @@ export const TOOLS = ["echo", "add", "whoami", ...(STEPS_UP ? ["write"] : [])];
 
 /** Runs the steps of one client. The first failing step ends the walk with exit code 1. */
 export function walker(client) {
+  const check = checker(client);
   return async function step(name, body) {
+    if (await check(name, body)) return;
+    await new Promise((resolve) => process.stdout.write("", resolve));
+    process.exit(1);
+  };
+}
+
+/** Runs checks that do not build on one another: a failing one is told, and the others run. */
+export function checker(client) {
+  return async function check(name, body) {
     const started = performance.now();
     const report = (ok, detail) => {
       const ms = Math.round(performance.now() - started);
@@ -18,13 +28,23 @@ export function walker(client) {
     };
     try {
       report(true, (await body()) ?? "");
+      return true;
     } catch (error) {
-      const cause = error.cause ? ` (${error.cause.message ?? error.cause})` : "";
+      const cause = error.cause ? ` (${reason(error.cause)})` : "";
       report(false, `${error.name}: ${error.message}${cause}${browserTrouble()}`.slice(0, 2000));
-      await new Promise((resolve) => process.stdout.write("", resolve));
-      process.exit(1);
+      process.exitCode = 1;
+      return false;
     }
   };
+}
+
+/** Says that a check was not run, because the server's metadata does not offer what it needs. */
+export function notOffered(client, name, needed) {
+  process.stdout.write(`${JSON.stringify({ client, step: name, offered: false, detail: needed })}\n`);
+}
+
+function reason(cause) {
+  return cause.message ?? (typeof cause === "object" ? JSON.stringify(cause) : cause);
 }
 
 export function expect(condition, otherwise) {

@@ -8,10 +8,10 @@ import { MemoryProvider } from "./provider.mjs";
  *   finish: (transport: object, answer: URLSearchParams) => Promise<void>,
  *   stepUp?: (transport: object, provider: MemoryProvider, scope: string) => Promise<void> }} sdk
  *   `stepUp` is the application's own way to a wider scope, for a client that finds none by itself.
+ * @param {MemoryProvider} provider
  */
-export async function takeTheRoad(label, sdk) {
+export async function takeTheRoad(label, sdk, provider = new MemoryProvider(label)) {
   const step = walker(label);
-  const provider = new MemoryProvider(label);
   const session = new Session(sdk, provider);
   await step("connect", () => session.connect());
   await afterConnecting(step, provider, session);

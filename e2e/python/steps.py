@@ -21,25 +21,43 @@ TOOLS = {"echo", "add", "whoami"} | ({"write"} if STEPS_UP else set())
 
 
 class Walk:
+    """Steps that build on one another: the first failing one ends the walk."""
+
+    goes_on = False
+
     def __init__(self, client: str) -> None:
         self.client = client
         self.detail = ""
+        self.failed = False
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Reports the block as one step. The first failing step ends the walk."""
+        """Reports the block as one step."""
         self.detail, started = "", time.monotonic()
         try:
             yield
         except BaseException as error:
             self.report(name, False, started, f"{type(error).__name__}: {flatten(error)}{browser_trouble()}")
-            os._exit(1)
+            if not self.goes_on:
+                os._exit(1)
+            self.failed = True
+            return
         self.report(name, True, started, self.detail)
 
     def report(self, name: str, ok: bool, started: float, detail: str) -> None:
         milliseconds = round((time.monotonic() - started) * 1000)
         line = {"client": self.client, "step": name, "ok": ok, "ms": milliseconds, "detail": detail}
         print(json.dumps(line), flush=True)
+
+
+class Checks(Walk):
+    """Steps that do not build on one another: all of them run."""
+
+    goes_on = True
+
+    def not_offered(self, name: str, needed: str) -> None:
+        """Says that a check was not run, because the server's metadata does not offer what it needs."""
+        print(json.dumps({"client": self.client, "step": name, "offered": False, "detail": needed}), flush=True)
 
 
 def flatten(error: BaseException) -> str:

@@ -46,6 +46,26 @@ pub(crate) fn unit() -> Result<Outcome> {
     let mut command = cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]);
     // `cargo test` alone skips the store's PostgreSQL suite where there is no server; here it must run.
     command.env("DOORWARD_TEST_POSTGRES", "required");
+    let mut outcome = run_tests(command)?;
+    outcome.add(endpoints_on_postgres()?);
+    Ok(outcome)
+}
+
+/// The endpoints' tests once more, on the other engine.
+fn endpoints_on_postgres() -> Result<Outcome> {
+    let mut command = cargo(&[
+        "test",
+        "--package",
+        "doorward-server",
+        "--test",
+        "*",
+        "--no-fail-fast",
+    ]);
+    command.env("DOORWARD_TEST_ENGINE", "postgres");
+    run_tests(command)
+}
+
+fn run_tests(mut command: Command) -> Result<Outcome> {
     let output = command
         .stderr(Stdio::inherit())
         .output()
@@ -104,7 +124,7 @@ fn all_or_nothing(mut command: Command) -> Result<Outcome> {
     if status.success() {
         return Ok(Outcome {
             passed: 1,
-            failures: Vec::new(),
+            ..Outcome::default()
         });
     }
     Ok(Outcome::failure(format!("ended with {status}, see above")))

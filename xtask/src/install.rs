@@ -17,6 +17,9 @@ pub(crate) const CHROMIUM: &str = "/usr/bin/chromium";
 /// The two generations of Python packages; each is a virtual environment.
 pub(crate) const PYTHON_GENERATIONS: [&str; 2] = ["v1", "v2"];
 
+/// The virtual environment of [`tools`].
+pub(crate) const TOOLS: &str = "tools";
+
 /// Installs the clients and servers of the end-to-end suites where they are missing or outdated.
 pub(crate) fn clients() -> Result<()> {
     venv()?;
@@ -26,6 +29,14 @@ pub(crate) fn clients() -> Result<()> {
         environment(&environment_home(generation), &[requirements])?;
     }
     npm()
+}
+
+/// Installs what is not of one generation of MCP's packages: schemathesis.
+pub(crate) fn tools() -> Result<()> {
+    environment(
+        &environment_home(TOOLS),
+        &[root().join("e2e/requirements-tools.txt")],
+    )
 }
 
 /// Debian's Python has no virtual environments by itself.

@@ -20,6 +20,8 @@ pub(crate) enum Suite {
     Deny,
     /// MCP clients written elsewhere, against the built server
     E2e,
+    /// Grants for programs, with OAuth clients written elsewhere, and what schemathesis makes of every endpoint
+    Grants,
     /// The guard for Python, FastMCP's own tests with it, every example, and the same answers from every framework
     Python,
     /// Login and consent in Chromium
@@ -29,13 +31,14 @@ pub(crate) enum Suite {
 }
 
 impl Suite {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Fmt,
         Self::Clippy,
         Self::Unit,
         Self::Deny,
         Self::Docs,
         Self::E2e,
+        Self::Grants,
         Self::Python,
         Self::Browser,
     ];
@@ -47,6 +50,7 @@ impl Suite {
             Self::Unit => "unit",
             Self::Deny => "deny",
             Self::E2e => "e2e",
+            Self::Grants => "grants",
             Self::Python => "python",
             Self::Browser => "browser",
             Self::Docs => "docs",
@@ -60,6 +64,7 @@ impl Suite {
             Self::Unit => checks::unit(),
             Self::Deny => checks::deny(),
             Self::E2e => e2e::run(),
+            Self::Grants => e2e::grants::run(),
             Self::Python => python::run(),
             Self::Browser => browser::run(),
             Self::Docs => docs::suite(),
@@ -67,24 +72,39 @@ impl Suite {
     }
 }
 
-/// What a suite found. `failures` has one line for each failed step.
+/// What a suite found, with one line for each failed step, and for each that the server does not offer yet.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) passed: usize,
     pub(crate) failures: Vec<String>,
+    pub(crate) not_offered: Vec<String>,
 }
 
 impl Outcome {
     pub(crate) fn failure(line: impl Into<String>) -> Self {
         Self {
-            passed: 0,
             failures: vec![line.into()],
+            ..Self::default()
         }
+    }
+
+    fn counts(&self) -> String {
+        let Self {
+            passed,
+            failures,
+            not_offered,
+        } = self;
+        let mut counts = format!("{passed} passed, {} failed", failures.len());
+        if !not_offered.is_empty() {
+            counts += &format!(", {} not offered", not_offered.len());
+        }
+        counts
     }
 
     pub(crate) fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failures.extend(other.failures);
+        self.not_offered.extend(other.not_offered);
     }
 }
 
@@ -99,16 +119,18 @@ pub(crate) fn run_suites(chosen: &[Suite]) -> ExitCode {
         for failure in &outcome.failures {
             println!("{}: {failure}", suite.name());
         }
+        for absent in &outcome.not_offered {
+            println!("{}: not offered: {absent}", suite.name());
+        }
         println!(
-            "{:8} {} passed, {} failed ({:.0} s)",
+            "{:8} {} ({:.0} s)",
             suite.name(),
-            outcome.passed,
-            outcome.failures.len(),
+            outcome.counts(),
             watch.elapsed().as_secs_f32()
         );
         total.add(outcome);
     }
-    println!("{} passed, {} failed", total.passed, total.failures.len());
+    println!("{}", total.counts());
     if total.failures.is_empty() {
         ExitCode::SUCCESS
     } else {

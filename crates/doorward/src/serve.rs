@@ -38,7 +38,7 @@ pub async fn run(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
 /// Brings the database to this version's schema and stops.
 pub async fn migrate(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
     let settings = load(arguments.config.as_deref())?;
-    let url = settings.storage.url.clone();
+    let url = settings.storage.url.to_string();
     doorward_server::migrate(&settings).await?;
     out::line(format!("{url} is at this version's schema."));
     Ok(ExitCode::SUCCESS)

@@ -147,6 +147,9 @@ pub struct EffectiveClient {
     /// Whether it always wants `DPoP`-bound access tokens (RFC 9449 §5.2).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dpop_bound_access_tokens: bool,
+    /// Whether it sends every authorization request in advance (RFC 9126 §6).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub require_pushed_authorization_requests: bool,
 }
 
 impl EffectiveClient {
@@ -206,6 +209,7 @@ pub fn derived_client_id(client: &EffectiveClient) -> String {
             .map(|scopes| sorted(scopes.iter().map(AsRef::as_ref).collect())),
         software: [&client.software_id, &client.software_version],
         dpop_bound_access_tokens: client.dpop_bound_access_tokens,
+        require_pushed_authorization_requests: client.require_pushed_authorization_requests,
     };
     format!("dwc_{}", digest(&identity))
 }
@@ -228,6 +232,9 @@ struct Identity<'a> {
     scope: Option<Vec<&'a str>>,
     software: [&'a Option<String>; 2],
     dpop_bound_access_tokens: bool,
+    /// Left out when it says nothing, so that the ids that were given out before there was such a member stay.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    require_pushed_authorization_requests: bool,
 }
 
 #[derive(Serialize)]

@@ -1,11 +1,13 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+pub mod assertion;
 pub mod challenge;
 pub mod claims;
 pub mod client;
 pub mod dpop;
 pub mod error;
+pub mod exchange;
 pub mod issuer;
 pub mod metadata;
 pub mod parameters;

@@ -26,6 +26,9 @@ pub struct AuthorizationServerMetadata {
     /// RFC 7662 §2.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub introspection_endpoint: Option<String>,
+    /// Doorward's own: server-sent events that tell resource servers what was revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revocation_events_endpoint: Option<String>,
     /// RFC 9126 §5.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pushed_authorization_request_endpoint: Option<String>,
@@ -55,9 +58,18 @@ pub struct AuthorizationServerMetadata {
     /// Client authentication at the revocation endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revocation_endpoint_auth_methods_supported: Option<Vec<String>>,
+    /// JWS algorithms of client assertions at the revocation endpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revocation_endpoint_auth_signing_alg_values_supported: Option<Vec<String>>,
     /// Client authentication at the introspection endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub introspection_endpoint_auth_methods_supported: Option<Vec<String>>,
+    /// JWS algorithms of client assertions at the introspection endpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub introspection_endpoint_auth_signing_alg_values_supported: Option<Vec<String>>,
+    /// Authentication context classes that a request can ask for (OpenID Connect Discovery §3, RFC 9470 §6.2).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acr_values_supported: Option<Vec<String>>,
     /// `["S256"]`. MCP clients refuse a document without it, in either spelling of the well-known path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code_challenge_methods_supported: Option<Vec<String>>,

@@ -7,22 +7,23 @@ use std::time::Duration;
 use axum::Router;
 use doorward_fetch::{FetchError, FetchPolicy, Fetcher};
 use doorward_oauth::issuer::{Issuer, IssuerError};
-use doorward_store::sqlite::{SqliteOptions, SqliteStore};
-use doorward_store::{Store, StoreError};
+use doorward_store::StoreError;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, AdminKeyOffer};
 use crate::clients::Directory;
 use crate::config::Settings;
 use crate::context::{Context, Parts};
+use crate::events::RevocationFeed;
 use crate::http::metrics::Metrics;
 use crate::keys::{KeyError, KeyRing, MasterKey, MasterKeyError, Secrets};
+use crate::limits::Limits;
 use crate::login::Passwords;
 use crate::resources::Resources;
-use crate::{jobs, routes};
+use crate::{jobs, routes, storage};
 
 /// A resource server may take a token for this long after its `exp`.
-const RESOURCE_SERVER_SKEW: Duration = Duration::from_mins(2);
+pub(crate) const RESOURCE_SERVER_SKEW: Duration = Duration::from_mins(2);
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -62,10 +63,7 @@ impl AuthorizationServer {
     /// Opens the database, the master key and the signing keys; makes what is missing on first start.
     pub async fn open(settings: Settings, parts: Parts) -> Result<Self, StartError> {
         let issuer = Issuer::parse(&settings.server.issuer)?;
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(
-            &settings.storage.url,
-            &SqliteOptions::default(),
-        )?);
+        let store = storage::open(&settings.storage.url).await?;
         // A key is made for an empty database only: another one would open nothing of what is there.
         let is_new = store.signing_keys().await?.is_empty();
         let master = master_key(&settings, &parts, is_new)?;
@@ -86,17 +84,24 @@ impl AuthorizationServer {
             ..FetchPolicy::default()
         };
         let fetcher = Fetcher::new(fetch_policy, Arc::clone(&parts.clock))?;
+        let metrics = Metrics::new();
         let context = Context {
+            limits: Limits::new(&settings.rate_limit, &parts.clock, &metrics),
             clients: Directory::new(
                 &settings,
                 &issuer,
                 Arc::clone(&store),
                 fetcher.clone(),
                 Arc::clone(&parts.clock),
+                &metrics,
             ),
             resources: Resources::new(Arc::clone(&store), Arc::clone(&parts.clock)),
+            revocations: Arc::new(RevocationFeed::new(
+                Arc::clone(&store),
+                settings.events.max_connections,
+            )),
             passwords: Passwords::new(Arc::clone(&parts.random)),
-            metrics: Metrics::new(),
+            metrics,
             settings,
             issuer,
             store,
@@ -132,12 +137,17 @@ impl AuthorizationServer {
 
     /// Waits for running writes and closes the database.
     pub async fn close(&self) -> Result<(), StoreError> {
+        self.context.revocations.stop();
         self.context.store.close().await
     }
 
-    /// Runs what runs by itself, until `stop`.
+    /// Runs what runs by itself, until `stop`; then ends the answers that would never end.
     pub async fn run_jobs(&self, stop: CancellationToken) {
-        jobs::run(self.context(), stop).await;
+        let feed = Arc::clone(&self.context.revocations);
+        tokio::join!(jobs::run(self.context(), stop.clone()), async {
+            stop.cancelled().await;
+            feed.stop();
+        });
     }
 }
 
@@ -166,7 +176,5 @@ fn default_master_key_file(storage_url: &str) -> PathBuf {
 
 /// Brings the database of these settings to this version's schema, without serving.
 pub async fn migrate(settings: &Settings) -> Result<(), StoreError> {
-    SqliteStore::open(&settings.storage.url, &SqliteOptions::default())?
-        .close()
-        .await
+    storage::open(&settings.storage.url).await?.close().await
 }

@@ -9,10 +9,14 @@ mod choice;
 mod cors;
 mod environment;
 mod error;
+mod events;
 mod file;
+mod flows;
+mod grants;
 mod keys;
 mod login;
 mod observability;
+mod rate_limit;
 mod reference;
 mod registration;
 mod section;
@@ -32,9 +36,13 @@ use std::path::Path;
 pub use admin::Admin;
 pub use cors::Cors;
 pub use error::{ConfigError, Problem};
+pub use events::Events;
+pub use flows::{Device, Par};
+pub use grants::{ClientCredentials, Dpop, TokenExchange};
 pub use keys::Keys;
 pub use login::Login;
 pub use observability::{LogFormat, LogLevel, Observability};
+pub use rate_limit::{Rate, RateLimit};
 pub use registration::{DynamicRegistration, Registration};
 pub use section::Key;
 use section::Section;
@@ -116,12 +124,26 @@ settings! {
     tokens: Tokens,
     /// How clients introduce themselves.
     registration: Registration,
+    /// Authorization requests that are sent in advance.
+    par: Par,
+    /// Signing in on another device.
+    device: Device,
+    /// Programs that get tokens for themselves.
+    client_credentials: ClientCredentials,
+    /// Tokens that are exchanged for others.
+    token_exchange: TokenExchange,
+    /// Tokens that are bound to a key.
+    dpop: Dpop,
     /// Signing in.
     login: Login,
     /// Browser sessions.
     session: Session,
+    /// How often may be asked.
+    rate_limit: RateLimit,
     /// Browser clients on other origins.
     cors: Cors,
+    /// The feed of revocations.
+    events: Events,
     /// Logs.
     observability: Observability,
 }

@@ -9,8 +9,10 @@ use doorward_store::Store;
 
 use crate::clients::Directory;
 use crate::config::Settings;
+use crate::events::RevocationFeed;
 use crate::http::metrics::Metrics;
 use crate::keys::{KeyRing, Secrets};
+use crate::limits::Limits;
 use crate::login::Passwords;
 use crate::random::{OsRandom, Random};
 use crate::resources::Resources;
@@ -58,6 +60,10 @@ pub struct Context {
     pub resources: Resources,
     /// Checks and makes password hashes, off the threads that answer requests.
     pub passwords: Passwords,
+    /// Tells resource servers what was revoked.
+    pub(crate) revocations: Arc<RevocationFeed>,
+    /// How often may be asked.
+    pub(crate) limits: Limits,
     /// Counts.
     pub metrics: Metrics,
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use doorward_jose::{base64url, sha256};
+use doorward_jose::{Algorithm, base64url, sha256};
+use doorward_oauth::assertion::AssertionRules;
 use doorward_oauth::client::TokenEndpointAuthMethod;
 use doorward_oauth::metadata::{AuthorizationServerMetadata, ProtectedResourceMetadata};
 use doorward_oauth::resource::ResourceUri;
@@ -16,8 +17,9 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::http::error::TokenError;
+use crate::login::acr;
 use crate::routes;
-use crate::token::GRANT_TYPES;
+use crate::token::grant_types;
 
 /// Documents may be cached for this long. Keys rotate less often than tokens live, and an unknown `kid`
 /// makes every careful client ask again.
@@ -107,27 +109,37 @@ fn scopes_supported(resources: &[Resource]) -> ScopeSet {
 
 fn metadata(ctx: &Context, scopes_supported: &ScopeSet) -> AuthorizationServerMetadata {
     let url = |path: &str| Some(format!("{}{path}", ctx.issuer.as_str()));
+    let assertions = Some(names(&AssertionRules::ALGORITHMS));
     AuthorizationServerMetadata {
         issuer: ctx.issuer.as_str().to_owned(),
         authorization_endpoint: url(routes::AUTHORIZE),
         token_endpoint: url(routes::TOKEN),
-        registration_endpoint: url(routes::REGISTER)
-            .filter(|_| ctx.settings.registration.dcr.is_open_to_strangers()),
+        registration_endpoint: url(routes::REGISTER).filter(|_| ctx.settings.registration.dcr.is_there()),
         revocation_endpoint: url(routes::REVOKE),
         introspection_endpoint: url(routes::INTROSPECT),
+        revocation_events_endpoint: url(routes::REVOCATION_EVENTS),
+        pushed_authorization_request_endpoint: url(routes::PAR).filter(|_| ctx.settings.par.enabled),
+        require_pushed_authorization_requests: ctx.settings.par.enabled.then_some(ctx.settings.par.required),
+        device_authorization_endpoint: url(routes::DEVICE_AUTHORIZATION)
+            .filter(|_| ctx.settings.device.enabled),
+        acr_values_supported: Some(acr::SUPPORTED.map(str::to_owned).to_vec()),
         jwks_uri: url(routes::JWKS),
         scopes_supported: Some(scopes_supported.iter().map(ToString::to_string).collect()),
         response_types_supported: vec!["code".to_owned()],
         response_modes_supported: Some(vec!["query".to_owned()]),
         grant_types_supported: Some(
-            GRANT_TYPES
-                .iter()
+            grant_types(&ctx.settings)
+                .into_iter()
                 .map(|grant| grant.as_str().to_owned())
                 .collect(),
         ),
         token_endpoint_auth_methods_supported: Some(methods(&AUTH_METHODS)),
+        token_endpoint_auth_signing_alg_values_supported: assertions.clone(),
+        dpop_signing_alg_values_supported: dpop_algorithms(ctx),
         revocation_endpoint_auth_methods_supported: Some(methods(&AUTH_METHODS)),
         introspection_endpoint_auth_methods_supported: Some(methods(&AUTH_METHODS[1..])),
+        revocation_endpoint_auth_signing_alg_values_supported: assertions.clone(),
+        introspection_endpoint_auth_signing_alg_values_supported: assertions.clone(),
         code_challenge_methods_supported: Some(vec!["S256".to_owned()]),
         authorization_response_iss_parameter_supported: Some(true),
         client_id_metadata_document_supported: Some(ctx.settings.registration.cimd),
@@ -136,11 +148,25 @@ fn metadata(ctx: &Context, scopes_supported: &ScopeSet) -> AuthorizationServerMe
 }
 
 /// `none` first: clients with a metadata document look for it.
-const AUTH_METHODS: [TokenEndpointAuthMethod; 3] = [
+const AUTH_METHODS: [TokenEndpointAuthMethod; 4] = [
     TokenEndpointAuthMethod::None,
     TokenEndpointAuthMethod::ClientSecretBasic,
     TokenEndpointAuthMethod::ClientSecretPost,
+    TokenEndpointAuthMethod::PrivateKeyJwt,
 ];
+
+fn names(algorithms: &[Algorithm]) -> Vec<String> {
+    algorithms
+        .iter()
+        .map(|algorithm| algorithm.as_str().to_owned())
+        .collect()
+}
+
+/// Which signatures a proof may have (RFC 9449 §5.1); absent where tokens are not bound.
+fn dpop_algorithms(ctx: &Context) -> Option<Vec<String>> {
+    let dpop = &ctx.settings.dpop;
+    dpop.enabled.then(|| names(&dpop.algorithms))
+}
 
 fn methods(methods: &[TokenEndpointAuthMethod]) -> Vec<String> {
     methods.iter().map(|method| method.as_str().to_owned()).collect()
@@ -154,6 +180,12 @@ fn resource_metadata(ctx: &Context, resource: &Resource) -> ProtectedResourceMet
         scopes_supported: Some(defaults.map(|scope| scope.name.clone()).collect()),
         bearer_methods_supported: Some(vec!["header".to_owned()]),
         resource_name: Some(resource.display_name.clone()),
+        dpop_signing_alg_values_supported: dpop_algorithms(ctx),
+        dpop_bound_access_tokens_required: ctx
+            .settings
+            .dpop
+            .enabled
+            .then_some(resource.policy.dpop_bound_access_tokens_required),
         ..ProtectedResourceMetadata::default()
     }
 }

@@ -15,7 +15,7 @@ use crate::clients::authentication::{AuthenticatedClient, authenticate};
 use crate::context::Context;
 use crate::http::error::TokenError;
 use crate::http::form;
-use crate::issue::own_token;
+use crate::issue::{own_token, token_type};
 
 /// RFC 7662 §2.2.
 #[derive(Debug, Serialize)]
@@ -68,7 +68,7 @@ async fn introspect(
     }
     Ok(Introspection {
         active: true,
-        token_type: Some("Bearer"),
+        token_type: Some(token_type(claims.cnf.as_ref())),
         claims: Some(claims),
     })
 }

@@ -14,15 +14,20 @@ use crate::clients::registration;
 use crate::context::Context;
 use crate::http::metrics::CONTENT_TYPE as METRICS_TYPE;
 use crate::http::{Envelope, cors, wrap_admin, wrap_public};
-use crate::{admin, authorize, discovery, introspect, login, pages, revoke, token};
+use crate::{admin, authorize, device, discovery, events, introspect, login, pages, revoke, token};
 
 pub use table::{Audience, Endpoint, admin_endpoints, public_endpoints};
 
 pub const AUTHORIZE: &str = "/oauth/authorize";
 pub const TOKEN: &str = "/oauth/token";
 pub const REGISTER: &str = "/oauth/register";
+pub const PAR: &str = "/oauth/par";
+pub const DEVICE_AUTHORIZATION: &str = "/oauth/device_authorization";
+pub const DEVICE: &str = "/device";
 pub const REVOKE: &str = "/oauth/revoke";
 pub const INTROSPECT: &str = "/oauth/introspect";
+/// Server-sent events; no standard names it.
+pub const REVOCATION_EVENTS: &str = "/events/revocations";
 pub const JWKS: &str = "/.well-known/jwks.json";
 pub const LOGIN: &str = "/login";
 pub const CONSENT: &str = "/consent";
@@ -36,7 +41,9 @@ const RESOURCE_METADATA: &str = "/.well-known/oauth-protected-resource";
 pub fn public(ctx: &Arc<Context>) -> Router {
     let below_issuer = Router::new()
         .merge(for_clients().layer(cors::layer(&ctx.settings.cors)))
-        .merge(for_people());
+        .merge(for_people())
+        // No browser asks for it, so no other origin may.
+        .route(REVOCATION_EVENTS, get(events::endpoint));
     let router = match ctx.issuer.path() {
         "" => below_issuer,
         path => Router::new().nest(path, below_issuer),
@@ -64,6 +71,14 @@ fn for_clients() -> Router<Arc<Context>> {
     Router::new()
         .route(TOKEN, post(token::endpoint))
         .route(REGISTER, post(registration::endpoint))
+        .route(
+            &format!("{REGISTER}/{{client_id}}"),
+            get(registration::management::get)
+                .put(registration::management::put)
+                .delete(registration::management::delete),
+        )
+        .route(PAR, post(authorize::par::endpoint))
+        .route(DEVICE_AUTHORIZATION, post(device::endpoint))
         .route(REVOKE, post(revoke::endpoint))
         .route(INTROSPECT, post(introspect::endpoint))
         .route(JWKS, get(discovery::jwks))
@@ -78,6 +93,7 @@ fn for_people() -> Router<Arc<Context>> {
             CONSENT,
             get(authorize::consent::get).post(authorize::consent::post),
         )
+        .route(DEVICE, get(device::get).post(device::post))
         .route(LOGOUT, get(login::logout::get).post(login::logout::post))
         .merge(pages::assets())
 }

@@ -123,7 +123,7 @@ async fn the_first_start_makes_an_admin_key_and_the_second_does_not() {
     use doorward_server::context::Parts;
     let folder = tempfile::tempdir().unwrap();
     let mut settings = Settings::default();
-    settings.storage.url = format!("sqlite://{}", folder.path().join("doorward.db").display());
+    let _engine = support::Engine::for_a_test(&mut settings, folder.path()).await;
     let mut first = AuthorizationServer::open(settings.clone(), Parts::system())
         .await
         .unwrap();

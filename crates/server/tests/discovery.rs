@@ -27,21 +27,43 @@ async fn the_document_says_what_the_server_does() {
     let reply = get(&app, METADATA).await;
     assert_eq!(reply.status, StatusCode::OK);
     assert_eq!(reply.header("content-type"), "application/json");
+    let methods = [
+        "none",
+        "client_secret_basic",
+        "client_secret_post",
+        "private_key_jwt",
+    ];
+    let assertions = ["ES256", "EdDSA", "ES384", "PS256", "RS256"];
     let expected = json!({
         "issuer": ISSUER,
         "authorization_endpoint": format!("{ISSUER}/oauth/authorize"),
         "token_endpoint": format!("{ISSUER}/oauth/token"),
         "registration_endpoint": format!("{ISSUER}/oauth/register"),
+        "pushed_authorization_request_endpoint": format!("{ISSUER}/oauth/par"),
+        "require_pushed_authorization_requests": false,
+        "device_authorization_endpoint": format!("{ISSUER}/oauth/device_authorization"),
+        "acr_values_supported": ["urn:doorward:acr:password"],
         "revocation_endpoint": format!("{ISSUER}/oauth/revoke"),
         "introspection_endpoint": format!("{ISSUER}/oauth/introspect"),
+        "revocation_events_endpoint": format!("{ISSUER}/events/revocations"),
         "jwks_uri": format!("{ISSUER}/.well-known/jwks.json"),
         "scopes_supported": ["mcp:read", "mcp:write", "offline_access"],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token"],
-        "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
-        "revocation_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
-        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "grant_types_supported": [
+            "authorization_code",
+            "refresh_token",
+            "urn:ietf:params:oauth:grant-type:device_code",
+            "client_credentials",
+            "urn:ietf:params:oauth:grant-type:token-exchange",
+        ],
+        "token_endpoint_auth_methods_supported": methods,
+        "token_endpoint_auth_signing_alg_values_supported": assertions,
+        "revocation_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint_auth_signing_alg_values_supported": assertions,
+        "introspection_endpoint_auth_methods_supported": methods[1..],
+        "introspection_endpoint_auth_signing_alg_values_supported": assertions,
+        "dpop_signing_alg_values_supported": ["ES256", "EdDSA", "RS256", "PS256"],
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
         "client_id_metadata_document_supported": true,
@@ -125,7 +147,7 @@ async fn every_advertised_endpoint_exists() {
             assert!(exists(by_get) || exists(by_post), "{name}: {by_get} {by_post}");
             walked += 1;
         }
-        assert_eq!(walked, 6);
+        assert_eq!(walked, 9);
     }
 }
 
@@ -270,6 +292,8 @@ async fn registered_resources_have_documents() {
         "scopes_supported": ["mcp:read", "mcp:write"],
         "bearer_methods_supported": ["header"],
         "resource_name": "The mcp server",
+        "dpop_signing_alg_values_supported": ["ES256", "EdDSA", "RS256", "PS256"],
+        "dpop_bound_access_tokens_required": false,
     });
     assert_eq!(document, expected);
     assert_eq!(

@@ -375,7 +375,11 @@ async fn grants_that_are_not_for_everybody_cannot_be_registered() {
     );
     assert_eq!(
         register(&app, &body).await["grant_types"],
-        json!(["authorization_code", "refresh_token"])
+        json!([
+            "authorization_code",
+            "refresh_token",
+            "urn:ietf:params:oauth:grant-type:device_code"
+        ])
     );
     assert_refused(
         &app,
@@ -391,17 +395,24 @@ async fn grants_that_are_not_for_everybody_cannot_be_registered() {
     .await;
 }
 
-/// [DCR-003, META-006] What is not done is not promised.
+/// [DCR-003, META-006] Bound tokens are promised where they are issued.
 #[tokio::test]
-async fn bound_tokens_are_not_promised() {
-    let app = TestApp::new().await;
-    let asked = register(&app, &with("dpop_bound_access_tokens", json!(true))).await;
-    assert!(
-        asked["dpop_bound_access_tokens"].as_bool() != Some(true),
-        "{asked}"
-    );
-    let plain = register(&app, &native()).await;
-    assert_eq!(asked["client_id"], plain["client_id"]);
+async fn bound_tokens_are_promised_where_they_are_issued() {
+    for enabled in [true, false] {
+        let app = TestApp::with(|settings| settings.dpop.enabled = enabled).await;
+        let asked = register(&app, &with("dpop_bound_access_tokens", json!(true))).await;
+        assert_eq!(
+            asked["dpop_bound_access_tokens"].as_bool() == Some(true),
+            enabled,
+            "{asked}"
+        );
+        let plain = register(&app, &native()).await;
+        assert_eq!(
+            asked["client_id"] == plain["client_id"],
+            !enabled,
+            "what counts makes another client"
+        );
+    }
 }
 
 /// [DCR-008, DCR-021]

@@ -61,7 +61,8 @@ async fn a_code_becomes_a_token_for_the_resource() {
     assert_eq!(body["expires_in"], 300);
     assert_eq!(body["scope"], "mcp:read");
     assert!(body["refresh_token"].as_str().unwrap().starts_with("dwr_"));
-    assert_eq!(body.as_object().unwrap().len(), 5, "{body}");
+    assert_eq!(body["refresh_token_expires_in"], 30 * 86_400);
+    assert_eq!(body.as_object().unwrap().len(), 6, "{body}");
 
     let claims = claims(&body);
     assert_eq!(claims["iss"], ISSUER);
@@ -328,8 +329,7 @@ async fn grants_that_are_not_advertised_do_not_work() {
     let scene = scene().await;
     let grants = [
         "password",
-        "client_credentials",
-        "urn:ietf:params:oauth:grant-type:device_code",
+        "urn:ietf:params:oauth:grant-type:saml2-bearer",
         "Authorization_Code",
         "x",
     ];
@@ -399,6 +399,10 @@ async fn a_client_without_the_refresh_grant_gets_no_refresh_token() {
 /// CODE-021, REF: what is stored opens nothing.
 #[tokio::test]
 async fn no_secret_is_in_the_database() {
+    // Reads the files of the embedded engine; what is stored is the same in both.
+    if support::Engine::is_postgres() {
+        return;
+    }
     let scene = scene().await;
     let body = scene.redeem(&[]).await.json();
     let unused = code(&scene.app, &scene.client_id).await;

@@ -15,25 +15,33 @@ mod operations;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod records;
+mod revocations;
 mod rules;
 mod sql;
 pub mod sqlite;
+mod turns;
 
 use async_trait::async_trait;
 pub use doorward_oauth::time::UnixSeconds;
 pub use error::StoreError;
 pub use operations::{
-    Approval, ApprovalOutcome, Approved, GrantFilter, LoginThrottle, Page, PageRequest, RedeemCode,
-    RedeemOutcome, RefreshPolicy, RotateOutcome, RotateRefresh, ThrottlePolicy,
+    Approval, ApprovalOutcome, Approved, ExchangeOutcome, ExchangeToken, GrantFilter, IssueOwn,
+    LoginThrottle, OwnOutcome, Page, PageRequest, PollOutcome, RedeemCode, RedeemOutcome, RefreshPolicy,
+    RegisterOutcome, RotateOutcome, RotateRefresh, Spend, ThrottlePolicy,
 };
 pub use records::{
-    AdminKey, Client, ClientId, ClientSecret, ClientSource, Code, Consent, Digest, EndReason, Grant, GrantId,
-    GrantState, Issuance, Resource, ResourceScope, SealedSecret, Session, SigningKeyRecord, SigningKeyState,
-    User, UserId,
+    AdminKey, Client, ClientId, ClientSecret, ClientSource, Code, Consent, DeviceAuthorization, Digest,
+    EndReason, Grant, GrantId, GrantState, InitialAccessToken, Issuance, Resource, ResourcePolicy,
+    ResourceScope, SealedSecret, Session, SigningKeyRecord, SigningKeyState, User, UserId,
 };
+pub use revocations::{Revocation, RevocationPage, Revoked};
+use tokio::sync::watch;
 
 /// The result of every operation.
 pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// Holds what [`Store::turn`] gave; it ends when this is dropped.
+pub type Turn = Box<dyn std::any::Any + Send>;
 
 /// What the authorization server remembers. Implementations: [`sqlite::SqliteStore`] for one process, and with
 /// the cargo feature `postgres` `postgres::PostgresStore` for several.
@@ -64,6 +72,23 @@ pub trait Store: Send + Sync + 'static {
     async fn clients(&self, page: PageRequest) -> Result<Page<Client>>;
     /// Replaces the client with the same id. [`StoreError::NotFound`] if there is none.
     async fn update_client(&self, client: Client) -> Result<()>;
+    /// Replaces a client that changed its own registration (RFC 7592): the same as [`Self::update_client`], and when the
+    /// fingerprint is another one, what it has not redeemed yet ends. [`StoreError::NotFound`] when the client is gone,
+    /// [`StoreError::Conflict`] when its registration token is not `presented` any more.
+    async fn update_registration(&self, client: Client, presented: &Digest, now: UnixSeconds) -> Result<()>;
+    /// Adds a client under a fresh id for one use of an initial access token.
+    async fn register_with_token(
+        &self,
+        client: Client,
+        token: &Digest,
+        now: UnixSeconds,
+    ) -> Result<RegisterOutcome>;
+    /// Adds an initial access token.
+    async fn create_initial_token(&self, token: InitialAccessToken) -> Result<()>;
+    /// Every initial access token, newest first; those that expired or are used up, too.
+    async fn initial_tokens(&self) -> Result<Vec<InitialAccessToken>>;
+    /// Removes an initial access token. Returns whether there was one.
+    async fn delete_initial_token(&self, id: uuid::Uuid) -> Result<bool>;
     /// Removes a client, ends its grants and forgets the consents. Returns the number of grants ended.
     async fn delete_client(&self, client_id: &str, now: UnixSeconds) -> Result<u64>;
 
@@ -123,6 +148,25 @@ pub trait Store: Send + Sync + 'static {
     /// Ends the grant of a code that was presented wrongly by its own client (a wrong `code_verifier`).
     /// An unknown code changes nothing.
     async fn burn_code(&self, digest: &Digest, now: UnixSeconds) -> Result<()>;
+    /// Remembers a device that waits. [`StoreError::Conflict`] when a live one has the same user code.
+    async fn begin_device(&self, device: DeviceAuthorization) -> Result<()>;
+    /// The device that waits under this user code; `None` when there is none, or when it expired.
+    async fn device_by_user_code(
+        &self,
+        user_code: &Digest,
+        now: UnixSeconds,
+    ) -> Result<Option<DeviceAuthorization>>;
+    /// The person says no. Returns whether that still counts: nobody has approved it before.
+    async fn deny_device(&self, digest: &Digest, now: UnixSeconds) -> Result<bool>;
+    /// A device asks whether somebody has decided; it has no code yet. `slower` is added to its wait when it asks too
+    /// soon.
+    async fn poll_device(
+        &self,
+        digest: &Digest,
+        client_id: &str,
+        slower: u32,
+        now: UnixSeconds,
+    ) -> Result<PollOutcome>;
     /// The grant with this id.
     async fn grant(&self, id: GrantId) -> Result<Option<Grant>>;
     /// Exchanges a refresh token generation for its successor, as `RefreshPolicy` says.
@@ -134,8 +178,27 @@ pub trait Store: Send + Sync + 'static {
     async fn revoke_grants(&self, filter: GrantFilter, reason: EndReason, now: UnixSeconds) -> Result<u64>;
     /// The record of an issued access token.
     async fn issuance(&self, jti: &str) -> Result<Option<Issuance>>;
-    /// Revokes one access token, not its grant. Returns whether there was one.
+    /// Records a token that a client gets for itself, under the client's own grant for that resource, which is made when
+    /// there is none. Re-checks that client and resource still stand.
+    async fn issue_own(&self, issue: IssueOwn) -> Result<OwnOutcome>;
+    /// Records a token that was exchanged for another one, under the grant of that one. Re-checks everything that the
+    /// subject token rests on, and the client that exchanges.
+    async fn exchange_token(&self, exchange: ExchangeToken) -> Result<ExchangeOutcome>;
+    /// Uses up things that count once, all or none. `false` when one of them was used up before.
+    async fn spend(&self, spends: &[Spend], now: UnixSeconds) -> Result<bool>;
+    /// Revokes one access token and those that were exchanged from it, not its grant. Returns whether there was one.
     async fn revoke_issuance(&self, jti: &str, now: UnixSeconds) -> Result<bool>;
+
+    // --- revocations ---------------------------------------------------------------------------
+    /// What was revoked after a position of the log, in order, at most `limit` entries; 0 is its beginning. An entry is
+    /// there as soon as the operation that revoked has answered, on every node.
+    async fn revocations(&self, after: u64, limit: u32) -> Result<RevocationPage>;
+    /// Forgets the beginning of the log up to the first entry that is not older than `before`, at most `limit` entries.
+    /// Returns how many. Pass a time before which every token has expired by now.
+    async fn forget_revocations(&self, before: UnixSeconds, limit: u32) -> Result<u64>;
+    /// Changes after every operation of this process that may have added to the log. Other processes' operations do
+    /// not show here.
+    fn revocation_signal(&self) -> watch::Receiver<u64>;
 
     // --- keys and secrets ----------------------------------------------------------------------
     /// Every signing key, newest first.
@@ -161,6 +224,10 @@ pub trait Store: Send + Sync + 'static {
     async fn add_admin_key(&self, key: AdminKey, only_if_none: bool) -> Result<bool>;
     /// The admin key with this digest.
     async fn admin_key(&self, digest: &Digest) -> Result<Option<AdminKey>>;
+
+    /// Waits until nobody else on any node does something under this name, and holds it as long as the value lives: for
+    /// changes that read a record, check the whole of it and write it back. Not to be taken again by who holds it.
+    async fn turn(&self, name: &'static str) -> Result<Turn>;
 
     // --- life ----------------------------------------------------------------------------------
     /// Removes what is past its use (codes, sessions, pending grants, throttles, issuances, clients

@@ -117,8 +117,13 @@ pub struct RefreshPolicy {
 pub struct RedeemCode {
     /// The code's digest.
     pub digest: Digest,
+    /// Whether a second redemption ends the grant (RFC 6749 §4.1.2). Not for a device code, which only its device has
+    /// seen: a device that polls again has lost an answer.
+    pub replay_ends_grant: bool,
     /// Whether the grant gets a refresh token (generation 1).
     pub refresh: Option<RefreshPolicy>,
+    /// The `DPoP` key that the grant's refresh tokens are bound to from now on.
+    pub dpop_jkt: Option<String>,
     /// The access token to be signed afterwards.
     pub issuance: Issuance,
     /// Now.
@@ -130,7 +135,7 @@ pub struct RedeemCode {
 pub enum RedeemOutcome {
     /// Once only. The grant as it stands now.
     Redeemed(Box<Grant>),
-    /// It was redeemed before: the grant has been ended.
+    /// It was redeemed before; see [`RedeemCode::replay_ends_grant`].
     Replayed,
     /// Expired, or its grant (in this state), person, client or resource is gone or disabled.
     Refused(GrantState),
@@ -173,6 +178,85 @@ pub enum RotateOutcome {
     Ended,
     /// No such grant or generation.
     Unknown,
+}
+
+/// Something that counts once: a proof of possession, a client assertion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spend {
+    /// Names it, and what it is.
+    pub digest: Digest,
+    /// From this second on it would be refused anyway, and need not be remembered.
+    pub until: UnixSeconds,
+}
+
+/// A token that a client gets for itself, after every check has passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssueOwn {
+    /// The client's own grant as it has to be: [`GrantState::Active`], of [`UserId::NOBODY`]. When there is one for the
+    /// same client, subject and resource, that one is used, with the scopes of this one.
+    pub grant: Grant,
+    /// The access token to be signed afterwards; its grant becomes the one that is used.
+    pub issuance: Issuance,
+    /// Now.
+    pub now: UnixSeconds,
+}
+
+/// What came of a token that a client gets for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnOutcome {
+    /// Recorded, under this grant.
+    Issued(GrantId),
+    /// The client was disabled or removed in the meantime.
+    ClientGone,
+    /// The resource was removed in the meantime.
+    ResourceGone,
+}
+
+/// An exchange of a token (RFC 8693), after every check has passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExchangeToken {
+    /// The access token to be signed afterwards. Its `parent` is the subject token; subject and grant are the same,
+    /// and it ends no later.
+    pub issuance: Issuance,
+    /// Now.
+    pub now: UnixSeconds,
+}
+
+/// What came of an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExchangeOutcome {
+    /// Recorded.
+    Issued,
+    /// The subject token was revoked or expired, or its grant ended, or the grant's person, client or resource is gone.
+    SubjectGone,
+    /// The client that exchanges was disabled or removed.
+    ClientGone,
+    /// The resource of the new token was removed.
+    ResourceGone,
+}
+
+/// What a device that polls is told (RFC 8628 §3.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PollOutcome {
+    /// Nobody has decided yet.
+    Pending,
+    /// Nobody has decided yet, and the device asked too soon: from now on it has to wait longer.
+    SlowDown,
+    /// The person said no.
+    Denied,
+    /// Nobody decided in time.
+    Expired,
+    /// No such code, or one of another client.
+    Unknown,
+}
+
+/// What came of a registration with an initial access token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RegisterOutcome {
+    /// The client is there.
+    Registered,
+    /// The token is unknown, expired or used up.
+    TokenRefused,
 }
 
 /// Which grants. Empty matches all.

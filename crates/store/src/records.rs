@@ -22,6 +22,16 @@ pub struct GrantId(pub Uuid);
 #[serde(transparent)]
 pub struct UserId(pub Uuid);
 
+impl UserId {
+    /// Nobody: in place of the person in a grant that is a client's own (`client_credentials`).
+    pub const NOBODY: Self = Self(Uuid::nil());
+
+    /// Whether this stands in place of a person.
+    pub fn is_nobody(self) -> bool {
+        self == Self::NOBODY
+    }
+}
+
 /// A protected resource: an MCP server whose tokens this server issues.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resource {
@@ -33,10 +43,40 @@ pub struct Resource {
     pub display_name: String,
     /// What can be asked for, in the operator's order.
     pub scopes: Vec<ResourceScope>,
+    /// What the operator demands of its tokens.
+    pub policy: ResourcePolicy,
     /// When it was added.
     pub created_at: UnixSeconds,
     /// When it was last changed.
     pub updated_at: UnixSeconds,
+}
+
+/// What the operator demands of a resource's tokens. The default demands nothing and lets nobody exchange.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ResourcePolicy {
+    /// Whether every token is bound to a `DPoP` key (RFC 9449).
+    pub dpop_bound_access_tokens_required: bool,
+    /// Clients that may get tokens of this resource in exchange for tokens of others (RFC 8693), by `client_id`.
+    pub exchange_clients: Vec<String>,
+    /// How long access tokens are good, in seconds; the server's setting where absent, as for the two below.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_ttl: Option<u32>,
+    /// How long refresh tokens stay good unused, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_idle_ttl: Option<u32>,
+    /// How long a grant can be refreshed in all, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_absolute_ttl: Option<u32>,
+    /// How long ago a person may have signed in when they allow something (RFC 9470), in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_auth_age: Option<u32>,
+    /// What of the person goes into the tokens: `email`, `name`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub person_claims: Vec<String>,
+    /// Claims that every token has, with their values.
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    pub claims: serde_json::Map<String, serde_json::Value>,
 }
 
 /// One scope of a resource.
@@ -85,6 +125,8 @@ pub struct Client {
     pub fingerprint: String,
     /// The slug of the resource that this client *is*: it may introspect that resource's tokens.
     pub resource_server: Option<String>,
+    /// SHA-256 of the token with which it manages its registration (RFC 7592), if it has one.
+    pub registration_token: Option<Digest>,
     /// A disabled client gets nothing.
     pub disabled: bool,
     /// When it was added.
@@ -196,6 +238,10 @@ pub enum EndReason {
     ResourceDeleted,
     /// The browser session ended before the code was redeemed.
     SessionEnded,
+    /// The client changed its redirect URIs, keys or name before the code was redeemed (RFC 7592).
+    ClientChanged,
+    /// Its refresh token was shown after it had been idle too long, or past its absolute end.
+    Expired,
 }
 
 /// "This subject lets this client use this resource with these scopes."
@@ -203,14 +249,16 @@ pub enum EndReason {
 pub struct Grant {
     /// The `gid` claim.
     pub id: GrantId,
-    /// Who allowed it.
+    /// Who allowed it; [`UserId::NOBODY`] for a client's own.
     pub user: UserId,
     /// The `sub` of its tokens.
     pub subject: String,
     /// Whom.
     pub client_id: ClientId,
-    /// On what: the resource's URI as registered.
+    /// On what: the resource's URI as registered. The first one, of several.
     pub resource: String,
+    /// The other resources of a grant that is on several (RFC 8707 §2), as registered.
+    pub more_resources: Vec<String>,
     /// What.
     pub scopes: ScopeSet,
     /// Where it stands.
@@ -235,6 +283,9 @@ pub struct Grant {
     pub refresh_expires_at: Option<UnixSeconds>,
     /// Last token issued.
     pub last_used_at: UnixSeconds,
+    /// The RFC 7638 thumbprint of the `DPoP` key that its refresh tokens are bound to: set when the code of a public
+    /// client is redeemed with a proof, and never changed.
+    pub dpop_jkt: Option<String>,
 }
 
 /// An authorization code; the code itself is not stored.
@@ -252,10 +303,56 @@ pub struct Code {
     pub code_challenge: String,
     /// Whether it may open refresh tokens; the person can say no.
     pub stay_connected: bool,
+    /// The thumbprint of the only `DPoP` key with which it can be redeemed (`dpop_jkt`, RFC 9449 §10).
+    pub dpop_jkt: Option<String>,
     /// When it stops working.
     pub expires_at: UnixSeconds,
     /// When it was redeemed, if it was.
     pub redeemed_at: Option<UnixSeconds>,
+}
+
+/// A device that waits for a person (RFC 8628). Who approves it makes a [`Code`] with the same digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceAuthorization {
+    /// SHA-256 of the device code.
+    pub digest: Digest,
+    /// What recognises the user code: a MAC, because the code is short.
+    pub user_code: Digest,
+    /// Who asks.
+    pub client_id: ClientId,
+    /// For what: resources' URIs as registered, at least one.
+    pub resources: Vec<String>,
+    /// What the person is asked to allow.
+    pub scopes: ScopeSet,
+    /// The client's fingerprint when it asked.
+    pub fingerprint: String,
+    /// The address that asked, as shown to the person.
+    pub address: String,
+    /// Seconds that the device has to wait between two polls; grows when it does not.
+    pub wait: u32,
+    /// Whether the person said no.
+    pub denied: bool,
+    /// When it asked.
+    pub created_at: UnixSeconds,
+    /// When both codes stop working.
+    pub expires_at: UnixSeconds,
+}
+
+/// A token with which clients may register where registration is not open (RFC 7591 §3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InitialAccessToken {
+    /// Names it.
+    pub id: Uuid,
+    /// SHA-256 of the token.
+    pub digest: Digest,
+    /// What it is for.
+    pub name: String,
+    /// How many registrations it is still good for; `None`: any number.
+    pub uses_left: Option<u32>,
+    /// When it was made.
+    pub created_at: UnixSeconds,
+    /// When it stops working, if it does.
+    pub expires_at: Option<UnixSeconds>,
 }
 
 /// The record of one access token.
@@ -269,7 +366,7 @@ pub struct Issuance {
     pub client_id: ClientId,
     /// `sub`.
     pub subject: String,
-    /// `aud`.
+    /// `aud`; several are separated by spaces, which no URI has.
     pub resource: String,
     /// `scope`.
     pub scopes: ScopeSet,
@@ -279,6 +376,8 @@ pub struct Issuance {
     pub expires_at: UnixSeconds,
     /// When this one token was revoked, if it was (RFC 7009 on an access token).
     pub revoked_at: Option<UnixSeconds>,
+    /// `jti` of the token that it was exchanged from (RFC 8693).
+    pub parent: Option<String>,
 }
 
 /// A private signing key, encrypted.

@@ -77,6 +77,6 @@ fn book() -> Result<Outcome> {
         .arg(target().join("book")))?;
     Ok(Outcome {
         passed: 1,
-        failures: Vec::new(),
+        ..Outcome::default()
     })
 }

@@ -1,5 +1,6 @@
 //! MCP clients that were written elsewhere, unmodified, against the built server: each walks the whole road.
 
+pub(crate) mod grants;
 pub(crate) mod http;
 pub(crate) mod walk;
 pub(crate) mod world;

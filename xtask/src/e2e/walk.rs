@@ -16,13 +16,15 @@ use crate::workspace::{e2e, root};
 
 const LIMIT: Duration = Duration::from_mins(3);
 
+#[derive(Clone, Copy)]
 pub(crate) struct Script {
     pub(crate) file: &'static str,
     pub(crate) language: Language,
 }
 
+#[derive(Clone, Copy)]
 pub(crate) enum Language {
-    /// With one generation of the Python packages.
+    /// With the Python packages of an environment: a generation of MCP's, or the tools.
     Python(&'static str),
     Node,
 }
@@ -124,18 +126,20 @@ pub(crate) fn read_steps(stdout: &Path, what: &str) -> Result<Outcome> {
         let Ok(step) = serde_json::from_str::<Value>(line) else {
             continue;
         };
-        match step["ok"].as_bool() {
-            Some(true) => outcome.passed += 1,
-            Some(false) => {
-                let text = |member: &str| step[member].as_str().unwrap_or_default().to_owned();
-                outcome.failures.push(format!(
-                    "{what} ({}): {}: {}",
-                    text("client"),
-                    text("step"),
-                    text("detail")
-                ));
-            }
-            None => {}
+        let text = |member: &str| step[member].as_str().unwrap_or_default().to_owned();
+        let told = || {
+            format!(
+                "{what} ({}): {}: {}",
+                text("client"),
+                text("step"),
+                text("detail")
+            )
+        };
+        match (step["ok"].as_bool(), step["offered"].as_bool()) {
+            (Some(true), _) => outcome.passed += 1,
+            (Some(false), _) => outcome.failures.push(told()),
+            (None, Some(false)) => outcome.not_offered.push(told()),
+            (None, _) => {}
         }
     }
     Ok(outcome)

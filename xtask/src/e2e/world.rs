@@ -15,7 +15,7 @@ use crate::workspace::{e2e, root, target};
 
 pub(super) const EMAIL: &str = "ada@example.com";
 pub(super) const PASSWORD: &str = "correct horse battery staple";
-const ADMIN_KEY: &str = "dwk_end-to-end-suite-0123456789abcdefghijklmnopqrstuv";
+pub(super) const ADMIN_KEY: &str = "dwk_end-to-end-suite-0123456789abcdefghijklmnopqrstuv";
 /// The scopes of the servers that every client walks on.
 pub(crate) const TOOL_SCOPES: [&str; 2] = ["mcp:read", "mcp:write"];
 const START_LIMIT: Duration = Duration::from_mins(1);
@@ -23,7 +23,7 @@ const START_LIMIT: Duration = Duration::from_mins(1);
 pub(crate) struct World {
     pub(crate) folder: PathBuf,
     pub(super) issuer: String,
-    admin_port: u16,
+    pub(super) admin_port: u16,
     _server: Running,
 }
 
@@ -39,6 +39,11 @@ pub(crate) struct McpServer {
 impl World {
     /// Builds and starts the authorization server with one person in it.
     pub(crate) fn start(suite: &str) -> Result<Self> {
+        Self::start_with(suite, &[])
+    }
+
+    /// The same, with more settings in the server's environment.
+    pub(crate) fn start_with(suite: &str, settings: &[(&str, &str)]) -> Result<Self> {
         build()?;
         let folder = e2e().join("run").join(suite);
         if folder.exists() {
@@ -58,7 +63,8 @@ impl World {
             .env(
                 "DOORWARD_STORAGE_URL",
                 format!("sqlite://{}", folder.join("doorward.db").display()),
-            );
+            )
+            .envs(settings.iter().copied());
         let server = start_until_ready(
             &mut command,
             &folder,
@@ -84,6 +90,13 @@ impl World {
             "mcp:read",
             true,
         )
+    }
+
+    /// The same, taking bound tokens alone (RFC 9449).
+    pub(crate) fn serve_bound(&self) -> Result<McpServer> {
+        let mut command = Command::new(binary("example-basic"));
+        command.env("DOORWARD_DPOP", "require");
+        self.serve("example-bound", command, &TOOL_SCOPES, "mcp:read", true)
     }
 
     /// A FastMCP server, which knows scopes of a tool but no HTTP 403 for them.

@@ -1,8 +1,11 @@
 //! `doorward admin client`.
 
+use std::path::PathBuf;
+
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::api::{Api, page_query, path};
 
@@ -39,10 +42,13 @@ pub enum Command {
         /// Its `client_id`.
         client_id: String,
     },
-    /// Makes a new secret; the old one keeps working for a day.
+    /// Makes a new secret; the old one keeps working for a while.
     RotateSecret {
         /// Its `client_id`.
         client_id: String,
+        /// For how many seconds the old one works; a day when absent, 0 to end it at once.
+        #[arg(long)]
+        overlap_seconds: Option<u64>,
     },
 }
 
@@ -54,9 +60,22 @@ pub struct Create {
     /// Where codes may be sent. May be repeated.
     #[arg(long = "redirect-uri")]
     redirect_uris: Vec<String>,
-    /// `none`, `client_secret_basic` or `client_secret_post`.
-    #[arg(long, default_value = "none")]
-    auth_method: String,
+    /// `none`, `client_secret_basic`, `client_secret_post` or `private_key_jwt`. When absent `none`, or for grants that
+    /// are for confidential clients `client_secret_basic`, or `private_key_jwt` with keys.
+    #[arg(long)]
+    auth_method: Option<String>,
+    /// The scopes it means to ask for, separated by spaces; the limit of `client_credentials`.
+    #[arg(long)]
+    scope: Option<String>,
+    /// A file with its public keys (a JWK set).
+    #[arg(long, conflicts_with = "jwks_uri")]
+    jwks: Option<PathBuf>,
+    /// Where its public keys are.
+    #[arg(long)]
+    jwks_uri: Option<String>,
+    /// It gets tokens that are bound to a `DPoP` key, and no others.
+    #[arg(long)]
+    require_dpop: bool,
     /// The grants it may use. May be repeated; `authorization_code` and `refresh_token` when absent.
     #[arg(long = "grant-type")]
     grant_types: Vec<String>,
@@ -76,27 +95,50 @@ pub struct Update {
     /// Where codes may be sent; replaces all. May be repeated.
     #[arg(long = "redirect-uri")]
     redirect_uris: Vec<String>,
+    /// The scopes it means to ask for, separated by spaces; the limit of `client_credentials`.
+    #[arg(long)]
+    scope: Option<String>,
     /// A disabled client gets nothing.
     #[arg(long)]
     disabled: Option<bool>,
+}
+
+impl Create {
+    /// What was said and no more: what a client may do by default depends on what it is.
+    fn into_json(self) -> anyhow::Result<Value> {
+        let mut body = json!({"client_name": self.name, "redirect_uris": self.redirect_uris});
+        let texts = [
+            ("token_endpoint_auth_method", self.auth_method),
+            ("scope", self.scope),
+            ("jwks_uri", self.jwks_uri),
+            ("resource_server", self.resource_server),
+        ];
+        for (name, text) in texts {
+            if let Some(text) = text {
+                body[name] = text.into();
+            }
+        }
+        if !self.grant_types.is_empty() {
+            body["grant_types"] = self.grant_types.into();
+        }
+        if self.require_dpop {
+            body["dpop_bound_access_tokens"] = true.into();
+        }
+        if let Some(path) = &self.jwks {
+            let text =
+                std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            body["jwks"] =
+                serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))?;
+        }
+        Ok(body)
+    }
 }
 
 /// Runs one command.
 pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
     let answer = match command {
         Command::Create(create) => {
-            let mut body = json!({
-                "client_name": create.name,
-                "redirect_uris": create.redirect_uris,
-                "token_endpoint_auth_method": create.auth_method,
-            });
-            // Absent, not empty: what a client may do by default depends on what it is.
-            if !create.grant_types.is_empty() {
-                body["grant_types"] = create.grant_types.into();
-            }
-            if let Some(slug) = create.resource_server {
-                body["resource_server"] = slug.into();
-            }
+            let body = create.into_json()?;
             api.call(Method::POST, "/admin/clients", Some(&body)).await?
         }
         Command::List { cursor, limit } => {
@@ -116,6 +158,9 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             if !update.redirect_uris.is_empty() {
                 body["redirect_uris"] = update.redirect_uris.into();
             }
+            if let Some(scope) = update.scope {
+                body["scope"] = scope.into();
+            }
             if let Some(disabled) = update.disabled {
                 body["disabled"] = disabled.into();
             }
@@ -132,9 +177,13 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             api.done("The client is gone and its grants have ended.");
             return Ok(());
         }
-        Command::RotateSecret { client_id } => {
+        Command::RotateSecret {
+            client_id,
+            overlap_seconds,
+        } => {
             let path = format!("{}/rotate-secret", path("/admin/clients", &client_id));
-            api.call(Method::POST, &path, None).await?
+            let body = overlap_seconds.map(|seconds| json!({"overlap_seconds": seconds}));
+            api.call(Method::POST, &path, body.as_ref()).await?
         }
     };
     api.print(&answer, &COLUMNS)

@@ -45,6 +45,37 @@ pub struct Create {
     /// A scope: `name|upstream scope|description`, with the middle empty for `mint`. May be repeated.
     #[arg(long = "scopes", value_parser = scope)]
     scopes: Vec<Value>,
+    #[command(flatten)]
+    policy: Policy,
+}
+
+/// What its tokens have to be.
+#[derive(Args)]
+struct Policy {
+    /// Whether every token is bound to a `DPoP` key of its client.
+    #[arg(long)]
+    require_dpop: Option<bool>,
+    /// A client that may get tokens of the resource in exchange for tokens of others, by `client_id`. May be repeated;
+    /// replaces all.
+    #[arg(long = "exchange-client")]
+    exchange_clients: Vec<String>,
+}
+
+impl Policy {
+    /// What was said; nothing when nothing was.
+    fn into_json(self) -> Option<Value> {
+        let mut policy = json!({});
+        if let Some(required) = self.require_dpop {
+            policy["dpop_bound_access_tokens_required"] = required.into();
+        }
+        if !self.exchange_clients.is_empty() {
+            policy["exchange_clients"] = self.exchange_clients.into();
+        }
+        policy
+            .as_object()
+            .is_some_and(|said| !said.is_empty())
+            .then_some(policy)
+    }
 }
 
 #[derive(Args)]
@@ -57,19 +88,24 @@ pub struct Update {
     /// The scopes from now on, `name|upstream scope|description`. May be repeated; replaces all.
     #[arg(long = "scopes", value_parser = scope)]
     scopes: Vec<Value>,
+    #[command(flatten)]
+    policy: Policy,
 }
 
 /// Runs one command.
 pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
     let answer = match command {
         Command::Create(create) => {
-            let body = json!({
+            let mut body = json!({
                 "slug": create.slug,
                 "uri": create.uri,
                 "backend_kind": create.backend_kind,
                 "display_name": create.display_name,
                 "scopes": create.scopes,
             });
+            if let Some(policy) = create.policy.into_json() {
+                body["policy"] = policy;
+            }
             api.call(Method::POST, "/admin/resources", Some(&body)).await?
         }
         Command::List => api.call(Method::GET, "/admin/resources", None).await?,
@@ -84,6 +120,9 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             }
             if !update.scopes.is_empty() {
                 body["scopes"] = update.scopes.into();
+            }
+            if let Some(policy) = update.policy.into_json() {
+                body["policy"] = policy;
             }
             api.call(
                 Method::PATCH,

@@ -38,6 +38,7 @@ impl RegistrationPolicy {
                 TokenEndpointAuthMethod::None,
                 TokenEndpointAuthMethod::ClientSecretBasic,
                 TokenEndpointAuthMethod::ClientSecretPost,
+                TokenEndpointAuthMethod::PrivateKeyJwt,
             ],
             default_auth_method: TokenEndpointAuthMethod::ClientSecretBasic,
             schemes: SchemePolicy::default(),
@@ -48,7 +49,10 @@ impl RegistrationPolicy {
     /// For client ID metadata documents, which cannot hold a secret: `none` unless the client says otherwise.
     pub fn metadata_document() -> Self {
         Self {
-            auth_methods: vec![TokenEndpointAuthMethod::None],
+            auth_methods: vec![
+                TokenEndpointAuthMethod::None,
+                TokenEndpointAuthMethod::PrivateKeyJwt,
+            ],
             default_auth_method: TokenEndpointAuthMethod::None,
             ..Self::dynamic()
         }
@@ -92,6 +96,9 @@ pub fn effective(
         software_id: text("software_id", metadata.software_id.as_deref())?,
         software_version: text("software_version", metadata.software_version.as_deref())?,
         dpop_bound_access_tokens: metadata.dpop_bound_access_tokens.unwrap_or(false),
+        require_pushed_authorization_requests: metadata
+            .require_pushed_authorization_requests
+            .unwrap_or(false),
     })
 }
 
@@ -132,8 +139,12 @@ fn grant_types(
     });
     let mut kept: Vec<GrantType> = Vec::new();
     for grant_type in asked {
-        // RFC 6749 §4.4: client credentials are for confidential clients.
-        let possible = grant_type != GrantType::ClientCredentials || method != TokenEndpointAuthMethod::None;
+        // RFC 6749 §4.4: client credentials are for confidential clients. So is the exchange of tokens (RFC 8693 §2.1).
+        let for_confidential = matches!(
+            grant_type,
+            GrantType::ClientCredentials | GrantType::TokenExchange
+        );
+        let possible = !for_confidential || method != TokenEndpointAuthMethod::None;
         if possible && policy.grant_types.contains(&grant_type) && !kept.contains(&grant_type) {
             kept.push(grant_type);
         }
@@ -149,7 +160,8 @@ fn grant_types(
     Ok(kept)
 }
 
-/// RFC 7591 §2.1: the response types and the grant types must fit together.
+/// RFC 7591 §2.1: the response types and the grant types must fit together. `code` is what a registration that says
+/// nothing asks for (§2), so where no grant needs it, it goes without a word: clients of the device grant send it.
 fn response_types(
     metadata: &ClientMetadata,
     uses_authorization_endpoint: bool,
@@ -160,12 +172,9 @@ fn response_types(
         .map(|types| types.iter().any(|name| name == "code"));
     match (asked, uses_authorization_endpoint) {
         (None | Some(true), true) => Ok(vec!["code".to_owned()]),
-        (None | Some(false), false) => Ok(Vec::new()),
+        (_, false) => Ok(Vec::new()),
         (Some(false), true) => Err(invalid(
             "The authorization_code grant needs response_types [code].",
-        )),
-        (Some(true), false) => Err(invalid(
-            "The response type code needs the grant type authorization_code.",
         )),
     }
 }

@@ -34,6 +34,7 @@ pub struct ClientMetadata {
     pub software_version: Option<String>,
     pub software_statement: Option<String>,
     pub dpop_bound_access_tokens: Option<bool>,
+    pub require_pushed_authorization_requests: Option<bool>,
     /// In a client ID metadata document: must equal the document's URL. Ignored in a registration.
     pub client_id: Option<String>,
     /// Whether a `client_secret` or `client_secret_expires_at` was sent. A metadata document must not have one; a
@@ -93,6 +94,8 @@ impl ClientMetadata {
             software_version: take.string("software_version")?,
             software_statement: take.string("software_statement")?,
             dpop_bound_access_tokens: take.member("dpop_bound_access_tokens", "true or false")?,
+            require_pushed_authorization_requests: take
+                .member("require_pushed_authorization_requests", "true or false")?,
             client_id: take.string("client_id")?,
             names_client_secret,
         })

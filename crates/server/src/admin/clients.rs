@@ -6,7 +6,8 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use doorward_oauth::client::{
-    ApplicationType, ClientMetadata, EffectiveClient, TokenEndpointAuthMethod, consent_fingerprint, effective,
+    ApplicationType, ClientMetadata, EffectiveClient, GrantType, TokenEndpointAuthMethod,
+    consent_fingerprint, effective,
 };
 use doorward_store::{Client, ClientSource};
 use http::StatusCode;
@@ -14,14 +15,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::error::{AdminError, Body, ErrorBody, Path, Query};
+use super::error::{AdminError, Body, ErrorBody, OptionalBody, Path, Query};
 use super::name;
 use super::page::{List, PageQuery};
 use crate::clients::secret;
 use crate::context::Context;
 
-/// How long the old secret works after a rotation.
+/// How long the old secret works after a rotation that does not say.
 const OVERLAP: Duration = Duration::from_hours(24);
+const LONGEST_OVERLAP: Duration = Duration::from_hours(30 * 24);
 
 /// A client to be.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -34,12 +36,15 @@ pub(super) struct NewClient {
     redirect_uris: Vec<String>,
     /// What it may use at the token endpoint. Default: `authorization_code` and `refresh_token`.
     grant_types: Option<Vec<String>>,
-    /// `none` (the default), `client_secret_basic` or `client_secret_post`.
+    /// `none`, `client_secret_basic`, `client_secret_post` or `private_key_jwt`. Default: `none`; for grants that are for
+    /// confidential clients `client_secret_basic`, or `private_key_jwt` when there are keys.
     token_endpoint_auth_method: Option<String>,
     /// `native` or `web`.
     application_type: Option<String>,
-    /// The scopes it means to ask for: a hint, not a limit.
+    /// The scopes it means to ask for: a hint where a person decides, the limit of `client_credentials`.
     scope: Option<String>,
+    /// Whether it gets tokens that are bound to a key, and no others (RFC 9449 §5.2).
+    dpop_bound_access_tokens: Option<bool>,
     /// Its public keys.
     #[schema(value_type = Option<Object>)]
     jwks: Option<Value>,
@@ -56,6 +61,8 @@ pub(super) struct NewClient {
 pub(super) struct ClientChange {
     client_name: Option<String>,
     redirect_uris: Option<Vec<String>>,
+    /// The scopes it means to ask for: a hint where a person decides, the limit of `client_credentials`.
+    scope: Option<String>,
     /// A disabled client gets nothing.
     disabled: Option<bool>,
 }
@@ -67,6 +74,9 @@ pub(super) struct ClientBody {
     /// Shown this once.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_secret: Option<String>,
+    /// Until when the secret before this one works, Unix seconds; only after a rotation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous_secret_expires_at: Option<i64>,
     /// `admin`, `dynamic` or `metadata_document`.
     #[schema(value_type = String)]
     source: ClientSource,
@@ -88,6 +98,7 @@ impl ClientBody {
         Self {
             client_id: client.client_id,
             client_secret,
+            previous_secret_expires_at: None,
             source: client.source,
             disabled: client.disabled,
             resource_server: client.resource_server,
@@ -129,7 +140,11 @@ pub(super) async fn create(
     }
     let resource_server = new.resource_server.clone();
     let metadata = checked(&ctx, new)?;
-    let secret = (!metadata.is_public()).then(|| secret::generate(ctx.random.as_ref()));
+    let has_secret = matches!(
+        metadata.token_endpoint_auth_method,
+        TokenEndpointAuthMethod::ClientSecretBasic | TokenEndpointAuthMethod::ClientSecretPost
+    );
+    let secret = has_secret.then(|| secret::generate(&ctx));
     let (client_secret, stored) = secret.unzip();
     let now = ctx.now();
     let client = Client {
@@ -139,6 +154,7 @@ pub(super) async fn create(
         metadata: to_json(&metadata)?,
         secrets: stored.into_iter().collect(),
         resource_server,
+        registration_token: None,
         disabled: false,
         created_at: now,
         updated_at: now,
@@ -157,7 +173,7 @@ pub(super) async fn get(
     Ok(Json(ClientBody::of(find(&ctx, &client_id).await?, None)))
 }
 
-/// Changes name or redirect URIs, or disables the client. Consent is asked again when people would see a
+/// Changes name, redirect URIs or scope, or disables the client. Consent is asked again when people would see a
 /// difference. What a client says of itself (a metadata document, a registration) is not changed here.
 #[utoipa::path(patch, path = "/admin/clients/{client_id}", params(("client_id" = String, Path)), request_body = ClientChange,
     responses((status = OK, body = ClientBody), (status = BAD_REQUEST, body = ErrorBody), (status = NOT_FOUND, body = ErrorBody)))]
@@ -167,13 +183,13 @@ pub(super) async fn update(
     Body(change): Body<ClientChange>,
 ) -> Result<Json<ClientBody>, AdminError> {
     let mut client = find(&ctx, &client_id).await?;
-    if change.client_name.is_some() || change.redirect_uris.is_some() {
+    if change.client_name.is_some() || change.redirect_uris.is_some() || change.scope.is_some() {
         if client.source != ClientSource::Admin {
             return Err(AdminError::Invalid(
                 "This client describes itself; an operator can only disable or remove it.".to_owned(),
             ));
         }
-        let metadata = changed(&ctx, &client, change.client_name, change.redirect_uris)?;
+        let metadata = changed(&ctx, &client, &change)?;
         client.fingerprint = consent_fingerprint(&metadata);
         client.metadata = to_json(&metadata)?;
     }
@@ -195,17 +211,33 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Makes a new secret. The one before works for another day, so that nothing has to change at one moment.
+/// How a secret is rotated.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Rotation {
+    /// For how many seconds the secret before still works: 0 to 2592000 (30 days). Default: a day.
+    overlap_seconds: Option<u64>,
+}
+
+/// Makes a new secret. The one before works for a while, so that nothing has to change at one moment.
 #[utoipa::path(post, path = "/admin/clients/{client_id}/rotate-secret", params(("client_id" = String, Path)),
+    request_body(content = Option<Rotation>),
     responses((status = OK, body = ClientBody), (status = BAD_REQUEST, body = ErrorBody), (status = NOT_FOUND, body = ErrorBody)))]
 pub(super) async fn rotate_secret(
     State(ctx): State<Arc<Context>>,
     Path(client_id): Path<String>,
+    OptionalBody(rotation): OptionalBody<Rotation>,
 ) -> Result<Json<ClientBody>, AdminError> {
+    let overlap = rotation.overlap_seconds.map_or(OVERLAP, Duration::from_secs);
+    if overlap > LONGEST_OVERLAP {
+        return Err(AdminError::Invalid(
+            "overlap_seconds must be at most 2592000 (30 days).".to_owned(),
+        ));
+    }
     let mut client = find(&ctx, &client_id).await?;
     if client.secrets.is_empty() {
         return Err(AdminError::Invalid(
-            "This client is public: it has no secret.".to_owned(),
+            "This client has no secret: it is public, or signs with its keys.".to_owned(),
         ));
     }
     let now = ctx.now();
@@ -215,13 +247,16 @@ pub(super) async fn rotate_secret(
     // Only the newest gets a second life; a third secret would make rotation a way to keep old ones.
     client.secrets.truncate(1);
     for secret in &mut client.secrets {
-        secret.expires_at = Some(now + OVERLAP);
+        secret.expires_at = Some(now + overlap);
     }
-    let (client_secret, stored) = secret::generate(ctx.random.as_ref());
+    let (client_secret, stored) = secret::generate(&ctx);
     client.secrets.insert(0, stored);
     client.updated_at = now;
     ctx.store.update_client(client.clone()).await?;
-    Ok(Json(ClientBody::of(client, Some(client_secret))))
+    Ok(Json(ClientBody {
+        previous_secret_expires_at: Some((now + overlap).seconds()),
+        ..ClientBody::of(client, Some(client_secret))
+    }))
 }
 
 async fn find(ctx: &Context, client_id: &str) -> Result<Client, AdminError> {
@@ -240,17 +275,26 @@ fn checked(ctx: &Context, new: NewClient) -> Result<EffectiveClient, AdminError>
     let grant_types = new
         .grant_types
         .unwrap_or_else(|| vec!["authorization_code".to_owned(), "refresh_token".to_owned()]);
+    let method = new
+        .token_endpoint_auth_method
+        .or_else(|| confidential_method(&grant_types, new.jwks.is_some() || new.jwks_uri.is_some()));
     let metadata = ClientMetadata::from_value(json!({
         "client_name": new.client_name,
         "redirect_uris": new.redirect_uris,
         "grant_types": grant_types,
-        "token_endpoint_auth_method": new.token_endpoint_auth_method,
+        "token_endpoint_auth_method": method,
         "application_type": new.application_type,
         "scope": new.scope,
         "jwks": new.jwks,
         "jwks_uri": new.jwks_uri,
+        "dpop_bound_access_tokens": new.dpop_bound_access_tokens,
     }))?;
-    let effective = effective(&metadata, &ctx.clients.registration)?;
+    let effective = effective(&metadata, &ctx.clients.by_operator)?;
+    if effective.dpop_bound_access_tokens && !ctx.settings.dpop.enabled {
+        return Err(AdminError::Invalid(
+            "No token is bound while dpop.enabled is false; switch it on first.".to_owned(),
+        ));
+    }
     // A stranger's registration drops what it cannot have; an operator wants to know.
     if effective.grant_types.len() != grant_types.len() {
         return Err(AdminError::Invalid(
@@ -259,6 +303,18 @@ fn checked(ctx: &Context, new: NewClient) -> Result<EffectiveClient, AdminError>
     }
     refuse_dropped_redirect_uris(&effective, new.redirect_uris.len())?;
     Ok(effective)
+}
+
+/// How a client authenticates that does not say, when its grants are for clients that do.
+fn confidential_method(grant_types: &[String], has_keys: bool) -> Option<String> {
+    let names = |grant_type: GrantType| grant_types.iter().any(|name| name == grant_type.as_str());
+    let needed = names(GrantType::ClientCredentials) || names(GrantType::TokenExchange);
+    let method = if has_keys {
+        TokenEndpointAuthMethod::PrivateKeyJwt
+    } else {
+        TokenEndpointAuthMethod::ClientSecretBasic
+    };
+    needed.then(|| method.as_str().to_owned())
 }
 
 /// A client that only asks about the tokens of the resource that it is.
@@ -281,29 +337,28 @@ fn resource_server(client_name: String) -> EffectiveClient {
         software_id: None,
         software_version: None,
         dpop_bound_access_tokens: false,
+        require_pushed_authorization_requests: false,
     }
 }
 
-fn changed(
-    ctx: &Context,
-    client: &Client,
-    client_name: Option<String>,
-    redirect_uris: Option<Vec<String>>,
-) -> Result<EffectiveClient, AdminError> {
+fn changed(ctx: &Context, client: &Client, change: &ClientChange) -> Result<EffectiveClient, AdminError> {
     let unreadable = |error: serde_json::Error| AdminError::Internal(error.to_string());
     let current: EffectiveClient = serde_json::from_str(&client.metadata).map_err(unreadable)?;
     if current.grant_types.is_empty() {
-        return changed_resource_server(current, client_name, redirect_uris);
+        return changed_resource_server(current, change);
     }
     let mut metadata = serde_json::to_value(current).map_err(unreadable)?;
-    if let Some(client_name) = client_name {
-        metadata["client_name"] = client_name.into();
+    if let Some(client_name) = &change.client_name {
+        metadata["client_name"] = client_name.as_str().into();
     }
-    let wanted = redirect_uris.as_ref().map(Vec::len);
-    if let Some(redirect_uris) = redirect_uris {
-        metadata["redirect_uris"] = redirect_uris.into();
+    if let Some(scope) = &change.scope {
+        metadata["scope"] = scope.as_str().into();
     }
-    let effective = effective(&ClientMetadata::from_value(metadata)?, &ctx.clients.registration)?;
+    let wanted = change.redirect_uris.as_ref().map(Vec::len);
+    if let Some(redirect_uris) = &change.redirect_uris {
+        metadata["redirect_uris"] = redirect_uris.clone().into();
+    }
+    let effective = effective(&ClientMetadata::from_value(metadata)?, &ctx.clients.by_operator)?;
     if let Some(wanted) = wanted {
         refuse_dropped_redirect_uris(&effective, wanted)?;
     }
@@ -313,20 +368,20 @@ fn changed(
 /// A client that has no grants is no registration that anybody could send: only its name can change.
 fn changed_resource_server(
     current: EffectiveClient,
-    client_name: Option<String>,
-    redirect_uris: Option<Vec<String>>,
+    change: &ClientChange,
 ) -> Result<EffectiveClient, AdminError> {
-    if redirect_uris.is_some_and(|uris| !uris.is_empty()) {
+    let has_uris = change.redirect_uris.as_ref().is_some_and(|uris| !uris.is_empty());
+    if has_uris || change.scope.is_some() {
         return Err(AdminError::Invalid(
-            "This client only introspects and has no redirect URIs; register another one to sign people in."
+            "This client only introspects: it has neither redirect URIs nor scopes; register another one."
                 .to_owned(),
         ));
     }
-    if let Some(client_name) = &client_name {
+    if let Some(client_name) = &change.client_name {
         name::check("client_name", client_name)?;
     }
     Ok(EffectiveClient {
-        client_name: client_name.or(current.client_name),
+        client_name: change.client_name.clone().or(current.client_name),
         ..current
     })
 }

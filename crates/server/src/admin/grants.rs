@@ -38,14 +38,19 @@ pub(super) struct Which {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct GrantBody {
     id: Uuid,
-    user: Uuid,
+    /// Absent for a client's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<Uuid>,
     subject: String,
     client_id: String,
     resource: String,
+    /// The other resources of a grant on several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    more_resources: Vec<String>,
     scope: String,
     #[schema(value_type = String)]
     state: GrantState,
-    /// Why it ended.
+    /// Why it ended. `expired`: its refresh tokens did, at `refresh_expires_at`; the record still says `active`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     end_reason: Option<EndReason>,
@@ -61,17 +66,20 @@ pub(super) struct GrantBody {
     refresh_expires_at: Option<i64>,
 }
 
-impl From<Grant> for GrantBody {
-    fn from(grant: Grant) -> Self {
+impl GrantBody {
+    fn of(grant: Grant, now: UnixSeconds) -> Self {
+        let has_expired =
+            grant.state == GrantState::Active && grant.refresh_expires_at.is_some_and(|end| end <= now);
         Self {
             id: grant.id.0,
-            user: grant.user.0,
+            user: (!grant.user.is_nobody()).then_some(grant.user.0),
             subject: grant.subject,
             client_id: grant.client_id,
             resource: grant.resource,
+            more_resources: grant.more_resources,
             scope: grant.scopes.to_string(),
             state: grant.state,
-            end_reason: grant.end_reason,
+            end_reason: grant.end_reason.or(has_expired.then_some(EndReason::Expired)),
             ended_at: grant.ended_at.map(UnixSeconds::seconds),
             created_at: grant.created_at.seconds(),
             last_used_at: grant.last_used_at.seconds(),
@@ -102,7 +110,9 @@ pub(super) async fn list(
         state: which.state,
     };
     let grants = ctx.store.grants(filter, page).await?;
-    Ok(Json(List::of(&ctx, "grants", grants, GrantBody::from)))
+    Ok(Json(List::of(&ctx, "grants", grants, |grant| {
+        GrantBody::of(grant, ctx.now())
+    })))
 }
 
 /// One grant.
@@ -113,7 +123,7 @@ pub(super) async fn get(
     Path(id): Path<Uuid>,
 ) -> Result<Json<GrantBody>, AdminError> {
     let grant = ctx.store.grant(GrantId(id)).await?.ok_or(UNKNOWN)?;
-    Ok(Json(grant.into()))
+    Ok(Json(GrantBody::of(grant, ctx.now())))
 }
 
 /// Ends a grant: its code, its refresh tokens, and (at introspection) its access tokens.

@@ -3,11 +3,14 @@
 mod clients;
 mod error;
 mod grants;
+mod initial_tokens;
 mod key;
 mod keys;
 mod name;
 mod page;
+mod policy;
 mod resources;
+mod token_exchange;
 mod users;
 
 use std::sync::Arc;
@@ -15,14 +18,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use tokio::sync::Mutex;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::error::AdminError;
 use crate::context::Context;
 
 pub use key::{AdminKeyOffer, ensure_admin_key};
@@ -31,7 +34,7 @@ pub use key::{AdminKeyOffer, ensure_admin_key};
 #[openapi(
     info(
         title = "Doorward admin API",
-        description = "Resources, clients, people, grants and signing keys. Send `Authorization: Bearer <admin key>`."
+        description = "Resources, clients, people, grants, token exchange and signing keys. Send `Authorization: Bearer <admin key>`."
     ),
     modifiers(&AdminKeyScheme),
     security(("admin_key" = []))
@@ -64,8 +67,11 @@ fn described() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(users::enable))
         .routes(routes!(grants::list))
         .routes(routes!(grants::get, grants::revoke))
+        .routes(routes!(initial_tokens::list, initial_tokens::create))
+        .routes(routes!(initial_tokens::delete))
         .routes(routes!(keys::list))
         .routes(routes!(keys::rotate))
+        .routes(routes!(token_exchange::explain))
 }
 
 /// The `OpenAPI` document of the admin API.
@@ -78,18 +84,19 @@ pub fn router(ctx: &Arc<Context>) -> Router {
     let (router, document) = described().split_for_parts();
     router
         .route("/admin/openapi.json", get(async move || axum::Json(document)))
-        .layer(from_fn_with_state(Arc::default(), one_change_at_a_time))
+        .layer(from_fn_with_state(Arc::clone(ctx), one_change_at_a_time))
         .layer(from_fn_with_state(Arc::clone(ctx), key::require_admin_key))
         .with_state(Arc::clone(ctx))
 }
 
-/// Most changes read a record, check the whole of it and write it back: two at once must not undo each other, or a
-/// person who has just been disabled is enabled by a new name. The embedded database has one process, so that a lock
-/// in it is enough.
-async fn one_change_at_a_time(State(turn): State<Arc<Mutex<()>>>, request: Request, next: Next) -> Response {
+/// Most changes read a record, check the whole of it and write it back: two at once, on whatever nodes, must not undo
+/// each other, or a person who has just been disabled is enabled by a new name.
+async fn one_change_at_a_time(State(ctx): State<Arc<Context>>, request: Request, next: Next) -> Response {
     if request.method().is_safe() {
         return next.run(request).await;
     }
-    let _turn = turn.lock().await;
-    next.run(request).await
+    match ctx.store.turn("admin").await {
+        Ok(_turn) => next.run(request).await,
+        Err(error) => AdminError::from(error).into_response(),
+    }
 }

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use super::error::{AdminError, Body, ErrorBody, Path};
 use super::name;
 use super::page::List;
+use super::policy::{self, PolicyBody, PolicyChange};
 use crate::context::Context;
 
 /// What a token for the resource is made of.
@@ -61,6 +62,9 @@ pub(super) struct NewResource {
     /// What can be asked for.
     #[serde(default)]
     scopes: Vec<ScopeBody>,
+    /// What its tokens have to be.
+    #[serde(default)]
+    policy: PolicyBody,
 }
 
 const fn mint() -> BackendKind {
@@ -73,6 +77,8 @@ const fn mint() -> BackendKind {
 pub(super) struct ResourceChange {
     display_name: Option<String>,
     scopes: Option<Vec<ScopeBody>>,
+    /// What its tokens have to be.
+    policy: Option<PolicyChange>,
 }
 
 /// A resource.
@@ -83,6 +89,7 @@ pub(super) struct ResourceBody {
     backend_kind: BackendKind,
     display_name: String,
     scopes: Vec<ScopeBody>,
+    policy: PolicyBody,
     /// Unix seconds.
     created_at: i64,
     /// Unix seconds.
@@ -103,6 +110,7 @@ impl From<Resource> for ResourceBody {
             backend_kind: BackendKind::Mint,
             display_name: resource.display_name,
             scopes: scopes.collect(),
+            policy: resource.policy.into(),
             created_at: resource.created_at.seconds(),
             updated_at: resource.updated_at.seconds(),
         }
@@ -145,6 +153,7 @@ pub(super) async fn create(
     }
     let now = ctx.now();
     let resource = Resource {
+        policy: policy::checked(&ctx, new.policy)?,
         display_name: display_name(new.display_name, &new.slug)?,
         scopes: scopes(new.scopes)?,
         slug: new.slug,
@@ -168,7 +177,7 @@ pub(super) async fn get(
     Ok(Json(resource.into()))
 }
 
-/// Changes name or scopes. A scope that is taken away is gone from the next token on.
+/// Changes name, scopes or policy. A scope that is taken away is gone from the next token on.
 #[utoipa::path(patch, path = "/admin/resources/{slug}", params(("slug" = String, Path)), request_body = ResourceChange,
     responses((status = OK, body = ResourceBody), (status = BAD_REQUEST, body = ErrorBody), (status = NOT_FOUND, body = ErrorBody)))]
 pub(super) async fn update(
@@ -182,6 +191,9 @@ pub(super) async fn update(
     }
     if let Some(changed) = change.scopes {
         resource.scopes = scopes(changed)?;
+    }
+    if let Some(changed) = change.policy {
+        resource.policy = policy::checked(&ctx, changed.of(resource.policy))?;
     }
     resource.updated_at = ctx.now();
     ctx.store.update_resource(resource.clone()).await?;

@@ -3,17 +3,20 @@
 use axum::response::Response;
 use doorward_jose::{base64url, sha256};
 use doorward_oauth::scope::{OFFLINE_ACCESS, ScopeSet};
+use doorward_oauth::time::UnixSeconds;
 use doorward_store::{Approval, ApprovalOutcome, Code, Consent, Grant, GrantId, GrantState, StoreError};
 use http::StatusCode;
 
 use super::pending::Pending;
 use super::remembered::{Remembered, comparable};
+use super::request::Answer;
 use super::response;
 use super::visit::resource_gone;
 use crate::clients::Client;
 use crate::context::Context;
 use crate::http::error::PageError;
 use crate::login::sessions::SignedIn;
+use crate::pages::{DeviceDonePage, HandOverPage};
 
 const PREFIX: &str = "dwa_";
 const PURPOSE: &str = "authorization-code";
@@ -78,6 +81,41 @@ impl<'a> Decision<'a> {
         )
     }
 
+    /// The record of the code. A device code was made before anybody approved it.
+    fn record_of_code(&self, code: &str, grant: GrantId, expires_at: UnixSeconds) -> Code {
+        let record = Code {
+            digest: sha256(code.as_bytes()),
+            grant,
+            client_id: self.pending.request.client_id.clone(),
+            redirect_uri: String::new(),
+            code_challenge: String::new(),
+            stay_connected: self.stay_connected,
+            dpop_jkt: None,
+            expires_at,
+            redeemed_at: None,
+        };
+        match &self.pending.request.answer {
+            Answer::Redirect {
+                redirect_uri,
+                code_challenge,
+                dpop_jkt,
+                ..
+            } => Code {
+                redirect_uri: redirect_uri.clone(),
+                code_challenge: code_challenge.as_str().to_owned(),
+                dpop_jkt: dpop_jkt.clone(),
+                ..record
+            },
+            Answer::Device {
+                digest, expires_at, ..
+            } => Code {
+                digest: *digest,
+                expires_at: *expires_at,
+                ..record
+            },
+        }
+    }
+
     fn approval(&self, ctx: &Context, code: &str) -> Approval {
         let now = ctx.now();
         let request = &self.pending.request;
@@ -88,6 +126,7 @@ impl<'a> Decision<'a> {
             subject: user.id.0.to_string(),
             client_id: request.client_id.clone(),
             resource: request.resource.clone(),
+            more_resources: request.more_resources.clone(),
             scopes: self.scopes.clone(),
             state: GrantState::Pending,
             end_reason: None,
@@ -100,22 +139,16 @@ impl<'a> Decision<'a> {
             refresh_salt: ctx.random.bytes(),
             refresh_expires_at: None,
             last_used_at: now,
+            dpop_jkt: None,
         };
-        let code = Code {
-            digest: sha256(code.as_bytes()),
-            grant: grant.id,
-            client_id: request.client_id.clone(),
-            redirect_uri: request.redirect_uri.clone(),
-            code_challenge: request.code_challenge.as_str().to_owned(),
-            stay_connected: self.stay_connected,
-            expires_at: now + ctx.settings.tokens.code_ttl.duration(),
-            redeemed_at: None,
-        };
+        let code = self.record_of_code(code, grant.id, now + ctx.settings.tokens.code_ttl.duration());
         let (consent, declined) = self.answer.clone().unzip();
+        // What somebody allowed on several resources together says nothing about one of them.
+        let consent = consent.filter(|_| request.more_resources.is_empty());
         let consent = consent.map(|scopes| Consent {
             scopes,
             fingerprint: self.client.fingerprint.clone(),
-            redirect_uris: vec![comparable(&request.redirect_uri)],
+            redirect_uris: request.redirect_uri().map(comparable).into_iter().collect(),
             granted_at: now,
         });
         Approval {
@@ -131,8 +164,18 @@ impl<'a> Decision<'a> {
     }
 }
 
-/// Records the decision and answers the client. Posted twice, it answers the same.
+/// Records the decision and answers the client.
 pub(crate) async fn approve(ctx: &Context, decision: &Decision<'_>) -> Result<Response, PageError> {
+    approve_and(ctx, decision, false).await
+}
+
+/// Records the decision and answers the client; with `hand_over` the person is shown the code instead, for a client that
+/// this browser does not reach. Posted twice, it answers the same.
+pub(crate) async fn approve_and(
+    ctx: &Context,
+    decision: &Decision<'_>,
+    hand_over: bool,
+) -> Result<Response, PageError> {
     let code = decision.code(ctx);
     let request = &decision.pending.request;
     let outcome = match ctx.store.approve(decision.approval(ctx, &code)).await {
@@ -149,7 +192,27 @@ pub(crate) async fn approve(ctx: &Context, decision: &Decision<'_>) -> Result<Re
                 client_id = %request.client_id, grant = %approved.grant.0, resource = %request.resource,
                 scope = %decision.scopes, asked = decision.answer.is_some(), fresh = approved.fresh, "authorized"
             );
-            response::success(ctx, request, &code)
+            match &request.answer {
+                Answer::Redirect {
+                    redirect_uri, state, ..
+                } if hand_over => {
+                    let page = HandOverPage {
+                        base: ctx.issuer.path().to_owned(),
+                        callback: response::success_location(ctx, redirect_uri, state.as_deref(), &code),
+                        code,
+                        seconds: ctx.settings.tokens.code_ttl.duration().as_secs(),
+                    };
+                    Ok(page.render_response(StatusCode::OK))
+                }
+                Answer::Redirect {
+                    redirect_uri, state, ..
+                } => response::success(ctx, redirect_uri, state.as_deref(), &code),
+                Answer::Device { .. } => Ok(DeviceDonePage::allowed(
+                    ctx.issuer.path(),
+                    decision.client.display_name(),
+                )
+                .render_response(StatusCode::OK)),
+            }
         }
         ApprovalOutcome::AlreadyRedeemed => Err(already_answered()),
         ApprovalOutcome::SignInAgain => Err(PageError::new(
@@ -165,7 +228,11 @@ pub(crate) async fn approve(ctx: &Context, decision: &Decision<'_>) -> Result<Re
 /// Whether an earlier answer to this request was the same one. Two different answers, after the back button,
 /// must not share a code: the second would get what the first allowed.
 async fn is_same(ctx: &Context, code: &str, decision: &Decision<'_>) -> Result<bool, PageError> {
-    let earlier = ctx.store.code(&sha256(code.as_bytes())).await?;
+    let digest = match &decision.pending.request.answer {
+        Answer::Device { digest, .. } => *digest,
+        Answer::Redirect { .. } => sha256(code.as_bytes()),
+    };
+    let earlier = ctx.store.code(&digest).await?;
     Ok(earlier.is_some_and(|(code, grant)| {
         grant.scopes == decision.scopes && code.stay_connected == decision.stay_connected
     }))
@@ -180,7 +247,7 @@ pub(crate) fn client_gone() -> PageError {
     )
 }
 
-fn already_answered() -> PageError {
+pub(crate) fn already_answered() -> PageError {
     PageError::new(
         StatusCode::CONFLICT,
         "You have answered already",

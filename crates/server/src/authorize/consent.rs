@@ -16,6 +16,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::approval::{self, Decision, client_gone};
 use super::remembered::Remembered;
+use super::request::Answer;
 use super::response;
 use super::visit::Visit;
 use crate::clients::Client;
@@ -25,7 +26,9 @@ use crate::http::error::PageError;
 use crate::http::form;
 use crate::http::request::RequestInfo;
 use crate::login::sessions::SignedIn;
-use crate::pages::{ConsentPage, ConsentScope, ConsentWarning};
+use crate::pages::{
+    ConsentDevice, ConsentPage, ConsentResource, ConsentScope, ConsentWarning, DeviceDonePage,
+};
 use crate::routes;
 
 /// `GET /consent?request=HANDLE`.
@@ -76,13 +79,14 @@ pub(crate) async fn post(
         return Err(foreign_form());
     }
     match parameters.require("decision")? {
-        "allow" => {
+        how @ ("allow" | "hand_over") => {
             let offered = visit.offered();
             let allowed = chosen(&offered, &parameters)?;
             let decision = Decision::made(&visit.pending, &visit.client, &signed_in, &offered, &allowed);
-            approval::approve(&ctx, &decision).await
+            let hand_over = how == "hand_over" && visit.may_hand_over();
+            approval::approve_and(&ctx, &decision, hand_over).await
         }
-        "deny" => visit.deny(&ctx),
+        "deny" => visit.deny(&ctx).await,
         "switch" => response::own_page(&ctx, routes::LOGIN, visit.handle),
         _ => Err(OAuthError::new(
             ErrorCode::InvalidRequest,
@@ -105,8 +109,12 @@ impl Visit<'_> {
 
     async fn consent_page(&self, ctx: &Context, signed_in: &SignedIn) -> Result<Response, PageError> {
         let request = &self.pending.request;
-        let resource = self.resource(ctx).await?;
-        let redirect_uri = RedirectUri::parse(&request.redirect_uri).map_err(|_| client_gone())?;
+        let targets = self.targets(ctx).await?;
+        let resource = targets.merged();
+        let redirect_uri = self.redirect_uri()?;
+        let earlier = Remembered::find(ctx, request, &self.client, &signed_in.user)
+            .await?
+            .scopes();
         let page = ConsentPage {
             base: ctx.issuer.path().to_owned(),
             request: self.handle.to_owned(),
@@ -114,18 +122,31 @@ impl Visit<'_> {
             client_name: self.client.display_name().to_owned(),
             verified: self.client.source == ClientSource::Admin,
             client_host: self.client.host(),
-            redirect_host: redirect_uri.host_for_display(),
-            resource_name: resource.display_name.clone(),
-            resource_uri: resource.uri.clone(),
+            redirect_host: redirect_uri
+                .as_ref()
+                .map(RedirectUri::host_for_display)
+                .unwrap_or_default(),
+            device: self.device(),
+            may_hand_over: self.may_hand_over(),
+            resources: targets
+                .iter()
+                .map(|resource| ConsentResource {
+                    name: resource.display_name.clone(),
+                    uri: resource.uri.clone(),
+                })
+                .collect(),
             account: signed_in.user.email.clone(),
             scopes: self
                 .offered()
                 .iter()
-                .map(|scope| described(&resource, scope.as_str()))
+                .map(|scope| described(&resource, &earlier, scope.as_str()))
                 .collect(),
-            warning: warning(&self.client, &redirect_uri),
+            warning: match &redirect_uri {
+                Some(redirect_uri) => warning(&self.client, redirect_uri),
+                None => Some(ConsentWarning::Device),
+            },
         };
-        Ok(page.render_response(StatusCode::OK, Some(&request.redirect_uri)))
+        Ok(page.render_response(StatusCode::OK, request.redirect_uri()))
     }
 
     /// What the person decides about: what was asked for, and staying connected when the client would get
@@ -140,11 +161,50 @@ impl Visit<'_> {
         offered
     }
 
-    fn deny(&self, ctx: &Context) -> Result<Response, PageError> {
+    async fn deny(&self, ctx: &Context) -> Result<Response, PageError> {
         let request = &self.pending.request;
         tracing::info!(client_id = %request.client_id, resource = %request.resource, "denied");
-        let error = OAuthError::new(ErrorCode::AccessDenied, "The person did not allow it.");
-        response::error(ctx, &request.redirect_uri, request.state.as_deref(), &error)
+        match &request.answer {
+            Answer::Redirect {
+                redirect_uri, state, ..
+            } => {
+                let error = OAuthError::new(ErrorCode::AccessDenied, "The person did not allow it.");
+                response::error(ctx, redirect_uri, state.as_deref(), &error)
+            }
+            Answer::Device { digest, .. } => {
+                if !ctx.store.deny_device(digest, ctx.now()).await? {
+                    return Err(approval::already_answered());
+                }
+                let page = DeviceDonePage::denied(ctx.issuer.path(), self.client.display_name());
+                Ok(page.render_response(StatusCode::OK))
+            }
+        }
+    }
+
+    fn redirect_uri(&self) -> Result<Option<RedirectUri>, PageError> {
+        let redirect_uri = self.pending.request.redirect_uri();
+        redirect_uri
+            .map(RedirectUri::parse)
+            .transpose()
+            .map_err(|_| client_gone())
+    }
+
+    fn device(&self) -> Option<ConsentDevice> {
+        match &self.pending.request.answer {
+            Answer::Device {
+                user_code, address, ..
+            } => Some(ConsentDevice {
+                user_code: user_code.clone(),
+                address: address.clone(),
+            }),
+            Answer::Redirect { .. } => None,
+        }
+    }
+
+    /// Whether the client could run on a machine that this browser does not reach: its redirect URI is on loopback.
+    fn may_hand_over(&self) -> bool {
+        let redirect_uri = self.redirect_uri().ok().flatten();
+        redirect_uri.is_some_and(|uri| uri.kind() == RedirectUriKind::Loopback)
     }
 }
 
@@ -167,12 +227,13 @@ fn chosen(offered: &ScopeSet, parameters: &Parameters) -> Result<ScopeSet, PageE
     Ok(chosen)
 }
 
-fn described(resource: &Resource, name: &str) -> ConsentScope {
+fn described(resource: &Resource, earlier: &ScopeSet, name: &str) -> ConsentScope {
     let known = resource.scopes.iter().find(|scope| scope.name == name);
     ConsentScope {
         name: name.to_owned(),
         description: known.map(|scope| scope.description.clone()).unwrap_or_default(),
         checked: true,
+        granted: earlier.contains(name),
     }
 }
 

@@ -13,9 +13,10 @@ use http::{HeaderMap, StatusCode, header};
 
 use super::approval::{self, Decision};
 use super::browser::Browser;
+use super::par;
 use super::pending::Pending;
 use super::remembered::Remembered;
-use super::request::{AuthorizationRequest, Refusal, ReturnTo};
+use super::request::{Answer, AuthorizationRequest, Refusal, ReturnTo};
 use super::response;
 use crate::clients::Client;
 use crate::context::Context;
@@ -40,8 +41,24 @@ pub(crate) async fn get(
         info.note_client(client_id);
     }
     let signed_in = sessions::current(&ctx, &headers).await?;
+    if let Some(pushed) = par::Pushed::of_request(&ctx, &parameters).await? {
+        let client = ctx
+            .clients
+            .resolve(&pushed.request.client_id, info.address)
+            .await?;
+        pushed.check_client(&client)?;
+        return proceed(
+            &ctx,
+            &headers,
+            pushed.request,
+            Some(pushed.id),
+            &client,
+            signed_in,
+        )
+        .await;
+    }
     match AuthorizationRequest::parse(&ctx, &info, &parameters).await {
-        Ok((request, client)) => proceed(&ctx, &headers, request, &client, signed_in).await,
+        Ok((request, client)) => proceed(&ctx, &headers, request, None, &client, signed_in).await,
         Err(Refusal::Page(error)) => Err(error),
         Err(Refusal::Client(return_to, error)) => refuse(&ctx, &return_to, error, false),
     }
@@ -71,40 +88,74 @@ async fn proceed(
     ctx: &Context,
     headers: &HeaderMap,
     request: AuthorizationRequest,
+    pushed_as: Option<String>,
     client: &Client,
     signed_in: Option<SignedIn>,
 ) -> Result<Response, PageError> {
     let session = signed_in.as_ref().map(|signed_in| &signed_in.session);
-    let pending = Pending::new(ctx, request, client.fingerprint.clone(), session);
+    let mut pending = Pending::new(ctx, request, client.fingerprint.clone(), session);
+    if let Some(id) = pushed_as {
+        pending.is_pushed_as(id);
+    }
     let signed_in = signed_in.filter(|signed_in| pending.accepts(&signed_in.session));
     let remembered = match &signed_in {
         Some(signed_in) => Remembered::find(ctx, &pending.request, client, &signed_in.user).await?,
         None => Remembered::default(),
     };
 
+    remember_scopes(ctx, &mut pending, &remembered).await?;
     if let Some(signed_in) = signed_in.as_ref().filter(|_| remembered.allows(&pending.request)) {
         return approval::approve(ctx, &Decision::repeated(&pending, client, signed_in, &remembered)).await;
     }
-    if pending.request.prompt.is_nothing() {
+    if pending.request.prompt.is_nothing()
+        && let Answer::Redirect {
+            redirect_uri, state, ..
+        } = pending.request.answer
+    {
         let error = silent_error(signed_in.is_some());
         let return_to = ReturnTo {
             source: client.source,
-            redirect_uri: pending.request.redirect_uri,
-            state: pending.request.state,
+            redirect_uri,
+            state,
         };
         return refuse(ctx, &return_to, error, remembered.knows_redirect_uri());
     }
+    ask(ctx, headers, &pending, signed_in.is_some())
+}
+
+/// Sends the person on to sign in, or to decide.
+pub(crate) fn ask(
+    ctx: &Context,
+    headers: &HeaderMap,
+    pending: &Pending,
+    is_signed_in: bool,
+) -> Result<Response, PageError> {
     let browser = Browser::of(ctx, headers)?;
-    let page = if signed_in.is_some() {
+    let page = if is_signed_in {
         routes::CONSENT
     } else {
         routes::LOGIN
     };
-    let mut response = response::own_page(ctx, page, &browser.handle(ctx, &pending)?)?;
+    let mut response = response::own_page(ctx, page, &browser.handle(ctx, pending)?)?;
     if let Some(cookie) = browser.tab_cookie(ctx) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
     Ok(browser.mark(ctx, response))
+}
+
+/// Lets a request for one more scope keep those that were allowed before.
+async fn remember_scopes(
+    ctx: &Context,
+    pending: &mut Pending,
+    remembered: &Remembered,
+) -> Result<(), PageError> {
+    if !ctx.settings.tokens.scope_memory {
+        return Ok(());
+    }
+    if let Some(resource) = ctx.resources.by_uri(&pending.request.resource).await? {
+        pending.request.scopes = remembered.with_earlier(&pending.request.scopes, &resource);
+    }
+    Ok(())
 }
 
 /// `prompt=none` (OpenID Connect Core §3.1.2.6).

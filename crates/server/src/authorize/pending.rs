@@ -60,6 +60,11 @@ impl Pending {
         }
     }
 
+    /// Gives the request the name under which it was pushed: however often it is opened, it gets one code.
+    pub(crate) fn is_pushed_as(&mut self, id: String) {
+        self.id = id;
+    }
+
     /// The request as it travels, for one browser.
     pub(crate) fn seal(&self, ctx: &Context, browser: &BrowserId) -> Result<String, PageError> {
         let plain = serde_json::to_vec(self).map_err(|error| PageError::internal(error.to_string()))?;

@@ -2,8 +2,8 @@
 //! the client as it was, a redirect URI that the person has seen, and no scope beyond those allowed.
 
 use doorward_oauth::redirect::RedirectUri;
-use doorward_oauth::scope::OFFLINE_ACCESS;
-use doorward_store::{Consent, User};
+use doorward_oauth::scope::{OFFLINE_ACCESS, Scope, ScopeSet};
+use doorward_store::{Consent, Resource, User};
 
 use super::request::AuthorizationRequest;
 use crate::clients::Client;
@@ -22,11 +22,16 @@ impl Remembered {
         client: &Client,
         user: &User,
     ) -> Result<Self, PageError> {
+        // A device is always asked about: whoever typed its code may have been talked into it (RFC 8628 §5.4). So are
+        // several resources at once.
+        let (Some(redirect_uri), true) = (request.redirect_uri(), request.more_resources.is_empty()) else {
+            return Ok(Self::default());
+        };
         let consent = ctx
             .store
             .consent(user.id, &request.client_id, &request.resource)
             .await?;
-        let seen = comparable(&request.redirect_uri);
+        let seen = comparable(redirect_uri);
         Ok(Self(consent.filter(|consent| {
             consent.fingerprint == client.fingerprint && consent.redirect_uris.contains(&seen)
         })))
@@ -44,6 +49,31 @@ impl Remembered {
                 .0
                 .as_ref()
                 .is_some_and(|consent| consent.scopes.contains_all(&request.scopes))
+    }
+
+    /// What the request asks for, and what the person allowed before: a client that asks for one more scope does not
+    /// lose the others. One that asks for none but those has chosen.
+    pub(crate) fn with_earlier(&self, requested: &ScopeSet, defined: &Resource) -> ScopeSet {
+        let Some(consent) = &self.0 else {
+            return requested.clone();
+        };
+        let adds = requested
+            .iter()
+            .any(|scope| scope.as_str() != OFFLINE_ACCESS && !consent.scopes.contains(scope.as_str()));
+        if !adds {
+            return requested.clone();
+        }
+        let is_defined = |scope: &&Scope| defined.scopes.iter().any(|known| known.name == scope.as_str());
+        let earlier: ScopeSet = consent.scopes.iter().filter(is_defined).cloned().collect();
+        requested.union(&earlier)
+    }
+
+    /// The scopes that the person allowed before.
+    pub(crate) fn scopes(&self) -> ScopeSet {
+        self.0
+            .as_ref()
+            .map(|consent| consent.scopes.clone())
+            .unwrap_or_default()
     }
 
     /// Whether the person lets the client stay connected: refresh tokens.

@@ -1,13 +1,15 @@
 //! An authorization request (OAuth 2.1 §4.1.1), read and checked in the order that decides where errors go:
 //! first who asks and where the answer would be sent, then everything else.
 
+use doorward_jose::base64url;
 use doorward_oauth::client::GrantType;
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::parameters::Parameters;
 use doorward_oauth::pkce::CodeChallenge;
 use doorward_oauth::redirect::RedirectUriKind;
 use doorward_oauth::scope::ScopeSet;
-use doorward_store::ClientSource;
+use doorward_oauth::time::UnixSeconds;
+use doorward_store::{ClientSource, Digest};
 use serde::{Deserialize, Serialize};
 
 use super::prompt::Prompt;
@@ -15,7 +17,8 @@ use crate::clients::Client;
 use crate::context::Context;
 use crate::http::error::PageError;
 use crate::http::request::RequestInfo;
-use crate::resources::select_scopes;
+use crate::login::acr;
+use crate::resources::{Targets, select_scopes};
 
 /// The longest `state`, in bytes.
 const MAX_STATE: usize = 2048;
@@ -24,7 +27,9 @@ const MAX_LOGIN_HINT: usize = 254;
 
 /// The parameters that are read and must not come twice. Unknown ones are ignored, however often they come
 /// (RFC 6749 §3.1); `resource` may repeat (RFC 8707 §2).
-const SINGLE: [&str; 11] = [
+const SINGLE: [&str; 13] = [
+    "acr_values",
+    "dpop_jkt",
     "response_type",
     "response_mode",
     "scope",
@@ -43,14 +48,12 @@ const SINGLE: [&str; 11] = [
 pub(crate) struct AuthorizationRequest {
     /// Who asks.
     pub(crate) client_id: String,
-    /// Where the answer goes, exactly as requested.
-    pub(crate) redirect_uri: String,
-    /// Given back byte for byte.
-    pub(crate) state: Option<String>,
-    /// PKCE, `S256`.
-    pub(crate) code_challenge: CodeChallenge,
-    /// The resource, as registered.
+    /// Where the answer goes.
+    pub(crate) answer: Answer,
+    /// The resource, as registered. The first one, of several.
     pub(crate) resource: String,
+    /// The other resources, as registered (RFC 8707 §2).
+    pub(crate) more_resources: Vec<String>,
     /// What the person is asked to allow.
     pub(crate) scopes: ScopeSet,
     /// What the person is to be shown.
@@ -59,6 +62,43 @@ pub(crate) struct AuthorizationRequest {
     pub(crate) max_age: Option<u32>,
     /// Goes into the e-mail field.
     pub(crate) login_hint: Option<String>,
+}
+
+/// Where the code goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    /// Through the browser, to the client's redirect URI.
+    Redirect {
+        /// Exactly as requested.
+        redirect_uri: String,
+        /// Given back byte for byte.
+        state: Option<String>,
+        /// PKCE, `S256`.
+        code_challenge: CodeChallenge,
+        /// The thumbprint of the only key that may redeem the code (RFC 9449 §10).
+        dpop_jkt: Option<String>,
+    },
+    /// To a device, which polls for it (RFC 8628).
+    Device {
+        /// SHA-256 of the device code.
+        digest: Digest,
+        /// As the device shows it.
+        user_code: String,
+        /// The address that asked.
+        address: String,
+        /// When both codes stop working.
+        expires_at: UnixSeconds,
+    },
+}
+
+impl AuthorizationRequest {
+    /// The redirect URI, exactly as requested; `None` when a device waits.
+    pub(crate) fn redirect_uri(&self) -> Option<&str> {
+        match &self.answer {
+            Answer::Redirect { redirect_uri, .. } => Some(redirect_uri),
+            Answer::Device { .. } => None,
+        }
+    }
 }
 
 /// Where an answer goes: known as soon as client and redirect URI have been checked.
@@ -98,13 +138,39 @@ impl AuthorizationRequest {
         let client_id = parameters.require("client_id")?;
         let client = ctx.clients.resolve(client_id, info.address).await?;
         let return_to = return_to(&client, parameters)?;
-        match check(ctx, parameters, &client, &return_to).await {
+        let checked = async {
+            refuse_front_channel(ctx, &client)?;
+            check(ctx, parameters, &client, &return_to).await
+        };
+        match checked.await {
             Ok(request) => Ok((request, client)),
             // A fault of ours is not the client's business.
             Err(error) if error.status() >= 500 => Err(error.into()),
             Err(error) => Err(Refusal::Client(return_to, error)),
         }
     }
+
+    /// Reads and checks a request that its client sends in advance (RFC 9126 §2.1): by the same rules, and every error
+    /// is the client's to be told.
+    pub(crate) async fn pushed(
+        ctx: &Context,
+        client: &Client,
+        parameters: &Parameters,
+    ) -> Result<Self, OAuthError> {
+        let return_to = return_to(client, parameters)?;
+        check(ctx, parameters, client, &return_to).await
+    }
+}
+
+/// RFC 9126 §5, §6: who has to send requests in advance does not get away without.
+fn refuse_front_channel(ctx: &Context, client: &Client) -> Result<(), OAuthError> {
+    let par = &ctx.settings.par;
+    if par.enabled && (par.required || client.metadata.require_pushed_authorization_requests) {
+        return Err(invalid_request(
+            "Authorization requests have to be pushed (RFC 9126): post the parameters to pushed_authorization_request_endpoint and send the request_uri.",
+        ));
+    }
+    Ok(())
 }
 
 fn return_to(client: &Client, parameters: &Parameters) -> Result<ReturnTo, OAuthError> {
@@ -154,27 +220,63 @@ async fn check(
         )));
     }
     check_kind(client, parameters)?;
+    check_acr_values(parameters)?;
     let code_challenge = code_challenge(parameters)?;
     let prompt = prompt(parameters)?;
     let max_age = max_age(parameters)?;
 
-    let requested: Vec<&str> = parameters.get_all("resource").collect();
-    let resource = ctx.resources.resolve(&requested).await?;
-    let scopes = select_scopes(&resource, parameters.get("scope")?)?;
+    let (targets, scopes) = what(ctx, parameters).await?;
     let login_hint = parameters.get("login_hint")?;
     Ok(AuthorizationRequest {
         client_id: client.client_id.clone(),
-        redirect_uri: to.redirect_uri.clone(),
-        state: to.state.clone(),
-        code_challenge,
-        resource: resource.uri.clone(),
+        answer: Answer::Redirect {
+            redirect_uri: to.redirect_uri.clone(),
+            state: to.state.clone(),
+            code_challenge,
+            dpop_jkt: dpop_jkt(parameters)?,
+        },
+        resource: targets.first().uri.clone(),
+        more_resources: targets.more_uris(),
         scopes,
         prompt,
-        max_age,
+        // Where the resource demands it of everybody, the shorter one counts.
+        max_age: max_age.into_iter().chain(targets.max_auth_age()).min(),
         login_hint: login_hint
             .filter(|hint| hint.len() <= MAX_LOGIN_HINT)
             .map(str::to_owned),
     })
+}
+
+/// The resources of a request, and the scopes that it asks for.
+pub(crate) async fn what(ctx: &Context, parameters: &Parameters) -> Result<(Targets, ScopeSet), OAuthError> {
+    let requested: Vec<&str> = parameters.get_all("resource").collect();
+    let targets = ctx.resources.resolve_all(&requested).await?;
+    let scopes = select_scopes(&targets.merged(), parameters.get("scope")?)?;
+    Ok((targets, scopes))
+}
+
+/// RFC 9449 §10: the SHA-256 thumbprint of a key.
+fn dpop_jkt(parameters: &Parameters) -> Result<Option<String>, OAuthError> {
+    let Some(value) = parameters.get("dpop_jkt")? else {
+        return Ok(None);
+    };
+    if value.len() == 43 && base64url::decode(value).is_ok_and(|digest| digest.len() == 32) {
+        return Ok(Some(value.to_owned()));
+    }
+    Err(invalid_request(
+        "The dpop_jkt must be the base64url-encoded SHA-256 thumbprint of a key (RFC 7638).",
+    ))
+}
+
+/// RFC 9470 §5: a class that cannot be reached here is refused rather than missed.
+fn check_acr_values(parameters: &Parameters) -> Result<(), OAuthError> {
+    match parameters.get("acr_values")? {
+        Some(wanted) if !acr::can_reach(wanted) => Err(OAuthError::new(
+            ErrorCode::UnmetAuthenticationRequirements,
+            "None of the acr_values can be reached here; see acr_values_supported in the server's metadata.",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// What is asked for, and whether this client may ask for it.
@@ -188,8 +290,8 @@ fn check_kind(client: &Client, parameters: &Parameters) -> Result<(), OAuthError
     }
     if parameters.get("request_uri")?.is_some() {
         return Err(OAuthError::new(
-            ErrorCode::RequestUriNotSupported,
-            "The parameter request_uri is not supported. Send the parameters in the query.",
+            ErrorCode::InvalidRequestUri,
+            "This request_uri is not one that was given out here. Push the request to pushed_authorization_request_endpoint (RFC 9126).",
         ));
     }
     if parameters.require("response_type")? != "code" {

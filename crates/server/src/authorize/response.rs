@@ -7,20 +7,25 @@ use http::{HeaderValue, StatusCode};
 
 use axum::response::{IntoResponse as _, Response};
 
-use super::request::AuthorizationRequest;
 use crate::context::Context;
 use crate::http::error::PageError;
 
 /// The code for the client (OAuth 2.1 §4.1.2).
 pub(crate) fn success(
     ctx: &Context,
-    request: &AuthorizationRequest,
+    redirect_uri: &str,
+    state: Option<&str>,
     code: &str,
 ) -> Result<Response, PageError> {
+    see_other(&success_location(ctx, redirect_uri, state, code))
+}
+
+/// The address with the code.
+pub(crate) fn success_location(ctx: &Context, redirect_uri: &str, state: Option<&str>, code: &str) -> String {
     let mut pairs = vec![("code", code)];
-    pairs.extend(request.state.as_deref().map(|state| ("state", state)));
+    pairs.extend(state.map(|state| ("state", state)));
     pairs.push(("iss", ctx.issuer.as_str()));
-    see_other(&redirect::location(&request.redirect_uri, &pairs))
+    redirect::location(redirect_uri, &pairs)
 }
 
 /// An error for the client (OAuth 2.1 §4.1.2.1).

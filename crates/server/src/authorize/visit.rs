@@ -14,6 +14,7 @@ use crate::http::csrf::BrowserId;
 use crate::http::error::PageError;
 use crate::http::request::RequestInfo;
 use crate::login::sessions::{self, SignedIn};
+use crate::resources::Targets;
 
 /// A pending request, in the browser that brought it.
 pub(crate) struct Visit<'a> {
@@ -57,13 +58,15 @@ impl<'a> Visit<'a> {
         Ok(signed_in.filter(|signed_in| self.pending.accepts(&signed_in.session)))
     }
 
-    /// The resource of the request.
-    pub(crate) async fn resource(&self, ctx: &Context) -> Result<Resource, PageError> {
+    /// The resources of the request.
+    pub(crate) async fn targets(&self, ctx: &Context) -> Result<Targets, PageError> {
+        let request = &self.pending.request;
         let resources = ctx.resources.all().await?;
-        let found = resources
-            .iter()
-            .find(|resource| resource.uri == self.pending.request.resource);
-        found.cloned().ok_or_else(resource_gone)
+        let uris = std::iter::once(&request.resource).chain(&request.more_resources);
+        let found: Option<Vec<Resource>> = uris
+            .map(|uri| resources.iter().find(|resource| resource.uri == *uri).cloned())
+            .collect();
+        found.and_then(Targets::new).ok_or_else(resource_gone)
     }
 }
 
@@ -72,7 +75,9 @@ async fn unchanged_client(ctx: &Context, info: &RequestInfo, pending: &Pending) 
     let request = &pending.request;
     let client = ctx.clients.resolve(&request.client_id, info.address).await?;
     let is_same = client.fingerprint == pending.fingerprint
-        && client.metadata.redirect_uri(&request.redirect_uri).is_some();
+        && request
+            .redirect_uri()
+            .is_none_or(|redirect_uri| client.metadata.redirect_uri(redirect_uri).is_some());
     if is_same { Ok(client) } else { Err(client_gone()) }
 }
 

@@ -1,4 +1,4 @@
-//! Client authentication (RFC 6749 §2.3): `none`, `client_secret_basic`, `client_secret_post`.
+//! Client authentication (RFC 6749 §2.3): `none`, `client_secret_basic`, `client_secret_post`, `private_key_jwt`.
 //!
 //! One method a request. Whatever is wrong with the credentials, the answer is the same: a stranger does not learn
 //! whether a client exists.
@@ -6,22 +6,27 @@
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use doorward_jose::{constant_time_eq, sha256};
+use doorward_jose::constant_time_eq;
+use doorward_oauth::assertion::{CLIENT_ASSERTION_TYPE, claimed_client_id};
 use doorward_oauth::client::{GrantType, TokenEndpointAuthMethod};
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::parameters::Parameters;
 use doorward_oauth::time::UnixSeconds;
+use doorward_store::{ClientSource, Digest, Spend};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
-use super::{Client, ClientError};
+use super::{Client, ClientError, assertion, secret};
 use crate::context::Context;
 use crate::http::error::TokenError;
+use crate::http::request::RequestInfo;
 
-/// A client that proved to be itself, as far as its registration asks for: only [`authenticate`] makes one.
+/// A client that proved to be itself, as far as its registration asks for: only this module makes one.
 #[derive(Debug, Clone)]
 pub(crate) struct AuthenticatedClient {
     client: Client,
+    /// The assertion that proved it, while it is not used up.
+    unspent: Option<Spend>,
 }
 
 impl AuthenticatedClient {
@@ -35,7 +40,7 @@ impl AuthenticatedClient {
         self.client.metadata.may_use(grant_type)
     }
 
-    /// Whether it proved a secret.
+    /// Whether it proved a secret or a key.
     pub(crate) fn is_confidential(&self) -> bool {
         !self.client.metadata.is_public()
     }
@@ -44,13 +49,43 @@ impl AuthenticatedClient {
     pub(crate) fn resource_server(&self) -> Option<&str> {
         self.client.resource_server.as_deref()
     }
+
+    /// How it became known.
+    pub(crate) fn source(&self) -> ClientSource {
+        self.client.source
+    }
+
+    /// The client, as registered.
+    pub(crate) fn registered(&self) -> &Client {
+        &self.client
+    }
+
+    /// The assertion that has to be used up before anything is given out for it.
+    pub(crate) fn unspent(&self) -> Option<Spend> {
+        self.unspent
+    }
 }
 
-/// Authenticates the client of a request to a client endpoint.
+/// Authenticates the client of a request to a client endpoint, and uses up its assertion.
 ///
 /// # Errors
 /// `invalid_request` when the request has credentials twice, `invalid_client` for everything else.
 pub(crate) async fn authenticate(
+    ctx: &Context,
+    headers: &HeaderMap,
+    parameters: &Parameters,
+) -> Result<AuthenticatedClient, TokenError> {
+    let client = authenticate_unspent(ctx, headers, parameters).await?;
+    spend(ctx, client.unspent).await?;
+    Ok(AuthenticatedClient {
+        unspent: None,
+        ..client
+    })
+}
+
+/// Authenticates the client of a request that has more to check before an assertion is used up. The caller spends
+/// [`AuthenticatedClient::unspent`].
+pub(crate) async fn authenticate_unspent(
     ctx: &Context,
     headers: &HeaderMap,
     parameters: &Parameters,
@@ -64,17 +99,63 @@ pub(crate) async fn authenticate(
             None
         }
     };
-    let proven = presented.proves(client.as_ref(), ctx.now());
-    client
-        .filter(|_| proven)
-        .map(|client| AuthenticatedClient { client })
-        .ok_or_else(|| failed().into())
+    presented.prove(ctx, client).await
+}
+
+/// Authenticates a client that need not be known yet: one with a metadata document, at an endpoint where something
+/// begins. The caller spends [`AuthenticatedClient::unspent`].
+pub(crate) async fn authenticate_stranger(
+    ctx: &Context,
+    info: &RequestInfo,
+    headers: &HeaderMap,
+    parameters: &Parameters,
+) -> Result<AuthenticatedClient, TokenError> {
+    let presented = Presented::read(headers, parameters)?;
+    let client = match ctx.clients.resolve(&presented.client_id, info.address).await {
+        Ok(client) => Some(client),
+        Err(ClientError::Store(error)) => return Err(error.into()),
+        Err(error @ ClientError::TooManyDocuments) => {
+            return Err(TokenError::come_back_after(
+                60,
+                OAuthError::new(ErrorCode::TemporarilyUnavailable, error.sentence()),
+            ));
+        }
+        Err(error) => {
+            tracing::debug!(client_id = ?presented.client_id, %error, "client authentication failed");
+            None
+        }
+    };
+    presented.prove(ctx, client).await
+}
+
+/// Uses up the assertion of a client, if it sent one.
+pub(crate) async fn spend_assertion(ctx: &Context, client: &AuthenticatedClient) -> Result<(), TokenError> {
+    spend(ctx, client.unspent).await
+}
+
+/// Uses up an assertion. One that was used before proves nothing.
+async fn spend(ctx: &Context, unspent: Option<Spend>) -> Result<(), TokenError> {
+    match unspent {
+        Some(assertion) if !ctx.store.spend(&[assertion], ctx.now()).await? => Err(replayed()),
+        _ => Ok(()),
+    }
+}
+
+/// The answer to an assertion that was used before.
+pub(crate) fn replayed() -> TokenError {
+    failed().with_internal("the assertion was used before").into()
 }
 
 /// What a request presents.
 struct Presented {
     client_id: String,
-    client_secret: Option<String>,
+    credential: Credential,
+}
+
+enum Credential {
+    None,
+    Secret(String),
+    Assertion(String),
 }
 
 impl Presented {
@@ -82,56 +163,123 @@ impl Presented {
         let basic = basic(headers)?;
         let client_id = parameters.get("client_id")?;
         let client_secret = parameters.get("client_secret")?;
-        if parameters.get("client_assertion")?.is_some() || parameters.get("client_assertion_type")?.is_some()
-        {
-            return Err(OAuthError::new(
-                ErrorCode::InvalidClient,
-                "Client assertions are not supported; see token_endpoint_auth_methods_supported in the server's metadata.",
+        let assertion = read_assertion(parameters)?;
+        let methods = [basic.is_some(), client_secret.is_some(), assertion.is_some()];
+        if methods.iter().filter(|there| **there).count() > 1 {
+            return Err(invalid_request(
+                "The client authenticates twice; use one of the Authorization header, client_secret and client_assertion.",
             ));
         }
         match (basic, client_id) {
-            (Some(_), _) if client_secret.is_some() => Err(invalid_request(
-                "The client authenticates twice; send the secret in the Authorization header or in the form.",
-            )),
             (Some(basic), Some(client_id)) if basic.client_id != client_id => Err(invalid_request(
                 "The client_id of the form is not the one of the Authorization header; send the same or one.",
             )),
             (Some(basic), _) => Ok(basic),
-            (None, Some(client_id)) => Ok(Self {
-                client_id: client_id.to_owned(),
-                client_secret: client_secret.map(str::to_owned),
-            }),
-            (None, None) => Err(OAuthError::new(
-                ErrorCode::InvalidClient,
-                "The request names no client; send client_id, and the client_secret if the client has one.",
-            )),
+            (None, client_id) => Self::of_form(client_id, client_secret, assertion),
         }
     }
 
-    fn proves(&self, client: Option<&Client>, now: UnixSeconds) -> bool {
-        // Made for unknown clients too, so that the time tells no more than the answer.
-        let digest = self
-            .client_secret
-            .as_deref()
-            .map(|secret| sha256(secret.as_bytes()));
-        let Some(client) = client else { return false };
-        match (client.metadata.token_endpoint_auth_method, digest) {
-            (TokenEndpointAuthMethod::None, None) => true,
-            // Either transport will do for a secret: libraries choose by their own taste.
-            (
-                TokenEndpointAuthMethod::ClientSecretBasic | TokenEndpointAuthMethod::ClientSecretPost,
-                Some(digest),
-            ) => {
-                let live = client
-                    .secrets
-                    .iter()
-                    .filter(|secret| secret.expires_at.is_none_or(|end| now < end));
-                live.fold(false, |found, secret| {
-                    found | constant_time_eq(&secret.digest, &digest)
-                })
-            }
-            _ => false,
+    fn of_form(
+        client_id: Option<&str>,
+        client_secret: Option<&str>,
+        assertion: Option<&str>,
+    ) -> Result<Self, OAuthError> {
+        // RFC 7523 §3: with an assertion, client_id may be left out.
+        let claimed = assertion.and_then(claimed_client_id);
+        let names_another = client_id.is_some_and(|client_id| claimed.as_deref() != Some(client_id));
+        if assertion.is_some() && (claimed.is_none() || names_another) {
+            return Err(failed().with_internal("the assertion is of another client"));
         }
+        let Some(client_id) = client_id.map(str::to_owned).or(claimed) else {
+            return Err(OAuthError::new(
+                ErrorCode::InvalidClient,
+                "The request names no client; send client_id, and the client_secret if the client has one.",
+            ));
+        };
+        let credential = match (client_secret, assertion) {
+            (Some(secret), _) => Credential::Secret(secret.to_owned()),
+            (None, Some(assertion)) => Credential::Assertion(assertion.to_owned()),
+            (None, None) => Credential::None,
+        };
+        Ok(Self {
+            client_id,
+            credential,
+        })
+    }
+
+    /// The client, if this proves that it is the one.
+    async fn prove(self, ctx: &Context, client: Option<Client>) -> Result<AuthenticatedClient, TokenError> {
+        if let Credential::Assertion(assertion) = self.credential {
+            return prove_by_assertion(ctx, client, &assertion).await;
+        }
+        // Made for unknown clients too, so that the time tells no more than the answer.
+        let digest = match &self.credential {
+            Credential::Secret(text) => Some(secret::digest(&ctx.secrets, text)),
+            _ => None,
+        };
+        client
+            .filter(|client| proves(client, digest, ctx.now()))
+            .map(|client| AuthenticatedClient {
+                client,
+                unspent: None,
+            })
+            .ok_or_else(|| failed().into())
+    }
+}
+
+/// `client_assertion`, with the one type that there is.
+fn read_assertion(parameters: &Parameters) -> Result<Option<&str>, OAuthError> {
+    match (
+        parameters.get("client_assertion")?,
+        parameters.get("client_assertion_type")?,
+    ) {
+        (None, None) => Ok(None),
+        (Some(assertion), Some(CLIENT_ASSERTION_TYPE)) => Ok(Some(assertion)),
+        _ => Err(OAuthError::new(
+            ErrorCode::InvalidClient,
+            "Send client_assertion together with client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer.",
+        )),
+    }
+}
+
+async fn prove_by_assertion(
+    ctx: &Context,
+    client: Option<Client>,
+    assertion: &str,
+) -> Result<AuthenticatedClient, TokenError> {
+    let signs = |client: &Client| {
+        client.metadata.token_endpoint_auth_method == TokenEndpointAuthMethod::PrivateKeyJwt
+    };
+    let client = client
+        .filter(signs)
+        .ok_or_else(|| failed().with_internal("no client that signs assertions"))?;
+    match assertion::verify(ctx, &client, assertion).await {
+        Ok(spend) => Ok(AuthenticatedClient {
+            client,
+            unspent: Some(spend),
+        }),
+        Err(error) => Err(failed().with_internal(error).into()),
+    }
+}
+
+/// Whether the digest of a secret, or nothing, is what the registration asks for.
+fn proves(client: &Client, digest: Option<Digest>, now: UnixSeconds) -> bool {
+    match (client.metadata.token_endpoint_auth_method, digest) {
+        (TokenEndpointAuthMethod::None, None) => true,
+        // Either transport will do for a secret: libraries choose by their own taste.
+        (
+            TokenEndpointAuthMethod::ClientSecretBasic | TokenEndpointAuthMethod::ClientSecretPost,
+            Some(digest),
+        ) => {
+            let live = client
+                .secrets
+                .iter()
+                .filter(|secret| secret.expires_at.is_none_or(|end| now < end));
+            live.fold(false, |found, secret| {
+                found | constant_time_eq(&secret.digest, &digest)
+            })
+        }
+        _ => false,
     }
 }
 
@@ -175,7 +323,11 @@ fn decode_basic(credentials: &str) -> Option<Presented> {
     // An empty secret is none: the way of some libraries to name a public client.
     Some(Presented {
         client_id,
-        client_secret: Some(client_secret).filter(|secret| !secret.is_empty()),
+        credential: if client_secret.is_empty() {
+            Credential::None
+        } else {
+            Credential::Secret(client_secret)
+        },
     })
 }
 
@@ -191,7 +343,7 @@ fn form_decode(text: &str) -> Option<String> {
 fn failed() -> OAuthError {
     OAuthError::new(
         ErrorCode::InvalidClient,
-        "Client authentication failed: check the client_id, and send the client_secret if and only if the client has one.",
+        "Client authentication failed: check the client_id, and authenticate as the client is registered: with its secret, a signed client_assertion, or nothing.",
     )
 }
 

@@ -1,4 +1,5 @@
 use base64::engine::general_purpose::STANDARD;
+use doorward_jose::sha256;
 use doorward_oauth::client::{ClientMetadata, RegistrationPolicy, effective};
 use doorward_store::{ClientSecret, ClientSource};
 use serde_json::json;
@@ -37,7 +38,13 @@ fn read(authorization: &[&str], form: &str) -> Result<(String, Option<String>), 
     }
     let parameters = Parameters::parse(form.as_bytes()).unwrap();
     match Presented::read(&headers, &parameters) {
-        Ok(presented) => Ok((presented.client_id, presented.client_secret)),
+        Ok(presented) => Ok((
+            presented.client_id,
+            match presented.credential {
+                Credential::None => None,
+                Credential::Secret(text) | Credential::Assertion(text) => Some(text),
+            },
+        )),
         Err(error) => Err(error.code),
     }
 }
@@ -48,11 +55,8 @@ fn presented(client_id: &str, client_secret: Option<&str>) -> Result<(String, Op
 }
 
 fn proves(client: Option<&Client>, secret: Option<&str>) -> bool {
-    Presented {
-        client_id: "c".to_owned(),
-        client_secret: secret.map(str::to_owned),
-    }
-    .proves(client, NOW)
+    let digest = secret.map(|secret| sha256(secret.as_bytes()));
+    client.is_some_and(|client| super::proves(client, digest, NOW))
 }
 
 #[test]
@@ -148,6 +152,17 @@ fn a_request_authenticates_in_one_way() {
     );
     assert_eq!(read(&[], ""), Err(ErrorCode::InvalidClient));
     assert_eq!(read(&[], "client_secret=s"), Err(ErrorCode::InvalidClient));
+    let assertion =
+        format!("client_assertion=a.eyJpc3MiOiJjIn0.z&client_assertion_type={CLIENT_ASSERTION_TYPE}");
+    assert_eq!(read(&[], &assertion), presented("c", Some("a.eyJpc3MiOiJjIn0.z")));
+    assert_eq!(read(&[&basic], &assertion), Err(ErrorCode::InvalidRequest));
+    for (other, error) in [
+        ("client_id=c&client_secret=s", ErrorCode::InvalidRequest),
+        ("client_id=other", ErrorCode::InvalidClient),
+        ("client_assertion=d", ErrorCode::InvalidRequest),
+    ] {
+        assert_eq!(read(&[], &format!("{assertion}&{other}")), Err(error), "{other}");
+    }
     assert_eq!(
         read(&[&basic], "client_assertion=x.y.z"),
         Err(ErrorCode::InvalidClient)

@@ -1,7 +1,9 @@
 //! Client ID Metadata Documents: the `client_id` is the URL of a JSON document in which the client describes
 //! itself. Nothing is stored for it until a person approves.
 
-use doorward_fetch::{Fetcher, Limits};
+use std::sync::Arc;
+
+use doorward_fetch::{FetchError, Fetched, Fetcher, Limits};
 use doorward_oauth::client::{ClientMetadata, EffectiveClient, RegistrationPolicy, effective};
 use url::Url;
 
@@ -41,17 +43,28 @@ impl Documents {
 
     pub(super) async fn resolve(&self, client_id: &str) -> Result<Client, ClientError> {
         self.check(client_id)?;
-        let limits = limits();
-        let document = self
-            .fetcher
-            .get_json(client_id, &limits)
-            .await
-            .map_err(ClientError::DocumentUnreachable)?;
+        let outcome = self.fetcher.get_json(client_id, &limits()).await;
+        self.understand(client_id, outcome)
+    }
+
+    /// As it is now, whatever the cache holds. The caller limits how often.
+    pub(super) async fn resolve_anew(&self, client_id: &str) -> Result<Client, ClientError> {
+        self.check(client_id)?;
+        let outcome = self.fetcher.get_json_fresh(client_id, &limits()).await;
+        self.understand(client_id, outcome)
+    }
+
+    fn understand(
+        &self,
+        client_id: &str,
+        outcome: Result<Arc<Fetched>, FetchError>,
+    ) -> Result<Client, ClientError> {
+        let document = outcome.map_err(ClientError::DocumentUnreachable)?;
         match read(client_id, &document.body, &self.policy) {
             Ok(metadata) => Ok(Client::from_document(client_id, metadata)),
             Err(error) => {
                 // An invalid document is not cached (draft §5.2): its owner sees the repair at once.
-                self.fetcher.distrust(client_id, &limits);
+                self.fetcher.distrust(client_id, &limits());
                 Err(error)
             }
         }

@@ -1,42 +1,48 @@
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
 use doorward_fetch::Fetcher;
-use doorward_oauth::client::{RegistrationPolicy, TokenEndpointAuthMethod};
+use doorward_jose::{Header, Jwk};
+use doorward_oauth::client::{GrantType, RegistrationPolicy, TokenEndpointAuthMethod};
 use doorward_oauth::issuer::Issuer;
 use doorward_oauth::redirect::{RedirectUri, SchemePolicy};
 use doorward_oauth::time::Clock;
 use doorward_store::{ClientSource, Store};
 
-use super::address_limit::AddressLimit;
 use super::cimd::Documents;
+use super::keys::KeySets;
 use super::{Client, ClientError};
 use crate::config::Settings;
+use crate::http::metrics::Metrics;
+use crate::limits::AddressLimit;
+use crate::token::grant_types;
 
 /// Longer client ids name nobody.
 const MAX_CLIENT_ID: usize = 2048;
 
-/// Vendors register for all their users from a few addresses; what one registers again is not counted. This bounds
-/// what a stranger can make the store keep: 600 clients at once, then 20 a minute.
-const REGISTRATIONS_AT_ONCE: NonZeroU32 = NonZeroU32::new(600).unwrap();
-const THEN_A_REGISTRATION_EVERY: Duration = Duration::from_secs(3);
-
-/// Bounds what a stranger can make this server ask of others: documents that are not in the cache.
-const FETCHES_AT_ONCE: NonZeroU32 = NonZeroU32::new(120).unwrap();
-const THEN_A_FETCH_EVERY: Duration = Duration::from_secs(1);
+/// The grants that a client can have without an operator: those in which a person decides.
+fn self_registered(settings: &Settings) -> Vec<GrantType> {
+    let mut grants = vec![GrantType::AuthorizationCode, GrantType::RefreshToken];
+    if settings.device.enabled {
+        grants.push(GrantType::DeviceCode);
+    }
+    grants
+}
 
 /// Resolves any `client_id`.
 pub struct Directory {
     store: Arc<dyn Store>,
     documents: Documents,
-    /// What may be registered, by clients themselves and by operators.
+    /// What clients may register themselves.
     pub(crate) registration: RegistrationPolicy,
+    /// What operators may register: every grant that is on.
+    pub(crate) by_operator: RegistrationPolicy,
     /// The redirect URIs of `registration.approved_redirects`.
     pub(super) approved_redirects: Vec<RedirectUri>,
     /// New registrations.
     pub(super) registrations: AddressLimit,
+    /// The keys of clients that publish them.
+    key_sets: KeySets,
     /// Documents that are fetched for somebody whom nobody knows yet.
     fetches: AddressLimit,
 }
@@ -48,6 +54,7 @@ impl Directory {
         store: Arc<dyn Store>,
         fetcher: Fetcher,
         clock: Arc<dyn Clock>,
+        metrics: &Metrics,
     ) -> Self {
         let schemes = SchemePolicy {
             allowed: settings.registration.redirect_schemes.clone(),
@@ -58,13 +65,16 @@ impl Directory {
             default_auth_method: TokenEndpointAuthMethod::None,
             schemes: schemes.clone(),
             allow_loopback_jwks_uri: in_development,
+            grant_types: self_registered(settings),
             ..RegistrationPolicy::dynamic()
         };
         let of_documents = RegistrationPolicy {
             schemes,
             allow_loopback_jwks_uri: in_development,
+            grant_types: self_registered(settings),
             ..RegistrationPolicy::metadata_document()
         };
+        let key_sets = KeySets::new(fetcher.clone(), Arc::clone(&clock));
         let documents = Documents {
             fetcher,
             policy: of_documents,
@@ -75,15 +85,21 @@ impl Directory {
         Self {
             store,
             documents,
+            key_sets,
+            by_operator: RegistrationPolicy {
+                grant_types: grant_types(settings),
+                ..registration.clone()
+            },
             registration,
             // The settings were checked at start: what does not parse approves nothing.
             approved_redirects: approved.filter_map(|uri| RedirectUri::parse(uri).ok()).collect(),
             registrations: AddressLimit::new(
+                "registration",
+                settings.rate_limit.registration,
                 Arc::clone(&clock),
-                REGISTRATIONS_AT_ONCE,
-                THEN_A_REGISTRATION_EVERY,
+                metrics.clone(),
             ),
-            fetches: AddressLimit::new(clock, FETCHES_AT_ONCE, THEN_A_FETCH_EVERY),
+            fetches: AddressLimit::new("cimd", settings.rate_limit.cimd, clock, metrics.clone()),
         }
     }
 
@@ -96,7 +112,7 @@ impl Directory {
                 self.documents.check(client_id)?;
                 if !self.documents.is_at_hand(client_id) {
                     self.fetches
-                        .count(address)
+                        .take(address)
                         .map_err(|_| ClientError::TooManyDocuments)?;
                 }
                 self.documents.resolve(client_id).await
@@ -120,6 +136,24 @@ impl Directory {
             }
             outcome => outcome,
         }
+    }
+
+    /// The key of this client for a JWT with this header. A client that has changed its keys is asked for them once in
+    /// a while, however often somebody names one that it does not have.
+    pub(super) async fn key(&self, client: &Client, header: &Header) -> Option<Jwk> {
+        if let Some(url) = &client.metadata.jwks_uri {
+            return self.key_sets.find(url, header).await;
+        }
+        let known = |client: &Client| client.metadata.jwks.as_ref()?.select(header).cloned();
+        if let Some(key) = known(client) {
+            return Some(key);
+        }
+        let may_have_changed =
+            client.source == ClientSource::MetadataDocument && self.key_sets.may_ask_again(&client.client_id);
+        if !may_have_changed {
+            return None;
+        }
+        known(&self.documents.resolve_anew(&client.client_id).await.ok()?)
     }
 
     async fn stored(&self, client_id: &str) -> Result<Option<Client>, ClientError> {

@@ -1,10 +1,11 @@
 //! Who is asking: one way to resolve a `client_id`, to register a client, and to authenticate it.
 
-mod address_limit;
+mod assertion;
 pub(crate) mod authentication;
 mod cimd;
 mod directory;
 mod error;
+mod keys;
 
 pub(crate) mod registration;
 pub(crate) mod secret;
@@ -73,6 +74,7 @@ impl Client {
             secrets: Vec::new(),
             fingerprint: self.fingerprint.clone(),
             resource_server: None,
+            registration_token: None,
             disabled: false,
             created_at: now,
             updated_at: now,

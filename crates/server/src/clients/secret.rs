@@ -1,16 +1,24 @@
-//! Client secrets: 256 random bits, shown once and stored as a digest.
+//! Client secrets: 256 random bits, shown once and stored as a keyed digest, so that neither a copy of the database
+//! nor time to try helps anybody.
 
-use doorward_jose::sha256;
-use doorward_store::ClientSecret;
+use doorward_store::{ClientSecret, Digest};
 
-use crate::random::Random;
+use crate::context::Context;
+use crate::keys::Secrets;
+
+const PURPOSE: &str = "client-secret";
 
 /// A new secret: the text for the client, and the record of it, which does not expire.
-pub(crate) fn generate(random: &dyn Random) -> (String, ClientSecret) {
-    let text = random.token("dwsec_");
+pub(crate) fn generate(ctx: &Context) -> (String, ClientSecret) {
+    let text = ctx.random.token("dwsec_");
     let record = ClientSecret {
-        digest: sha256(text.as_bytes()),
+        digest: digest(&ctx.secrets, &text),
         expires_at: None,
     };
     (text, record)
+}
+
+/// What is stored of a secret.
+pub(super) fn digest(secrets: &Secrets, text: &str) -> Digest {
+    secrets.mac(PURPOSE, &[text.as_bytes()])
 }

@@ -43,7 +43,14 @@ fn house_with(settings: &Settings) -> House {
     };
     let fetcher = Fetcher::new(policy, Arc::clone(&shared)).unwrap();
     let issuer = Issuer::parse("http://localhost:9000").unwrap();
-    let directory = Directory::new(settings, &issuer, Arc::clone(&store), fetcher, shared);
+    let directory = Directory::new(
+        settings,
+        &issuer,
+        Arc::clone(&store),
+        fetcher,
+        shared,
+        &crate::http::metrics::Metrics::new(),
+    );
     House {
         store,
         clock,
@@ -88,6 +95,7 @@ fn record(client_id: &str, source: ClientSource) -> doorward_store::Client {
         secrets: Vec::new(),
         fingerprint: consent_fingerprint(&metadata),
         resource_server: None,
+        registration_token: None,
         disabled: false,
         created_at: UnixSeconds(1),
         updated_at: UnixSeconds(1),

@@ -7,6 +7,7 @@ use doorward_oauth::redirect::{RedirectUri, SchemePolicy};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{DynamicRegistration, Problem, Settings, Span};
+use crate::storage::is_postgres;
 
 /// Reads the secrets that are named by a file.
 pub(super) fn resolve_secret_files(settings: &mut Settings, problems: &mut Vec<Problem>) {
@@ -44,17 +45,7 @@ pub(super) fn check(settings: &Settings, problems: &mut Vec<Problem>) {
             format!("{error}; write the public URL, such as `https://auth.example`"),
         );
     }
-    if settings
-        .storage
-        .url
-        .strip_prefix("sqlite://")
-        .is_none_or(str::is_empty)
-    {
-        refuse(
-            "storage.url",
-            "expected `sqlite://` and a path, such as `sqlite://data/doorward.db`".to_owned(),
-        );
-    }
+    check_storage(settings, &mut refuse);
     if settings.server.address == settings.admin.address && settings.server.address.port() != 0 {
         refuse(
             "admin.address",
@@ -62,6 +53,15 @@ pub(super) fn check(settings: &Settings, problems: &mut Vec<Problem>) {
         );
     }
     check_times(settings, &mut refuse);
+    if settings.dpop.algorithms.is_empty() {
+        refuse(
+            "dpop.algorithms",
+            "is empty; name at least one, or set `dpop.enabled = false`".to_owned(),
+        );
+    }
+    if !(1..=10).contains(&settings.token_exchange.max_depth) {
+        refuse("token_exchange.max_depth", "must be between 1 and 10".to_owned());
+    }
     check_lists(settings, &mut refuse);
     if settings.is_exposed() {
         check_secret(
@@ -79,6 +79,25 @@ pub(super) fn check(settings: &Settings, problems: &mut Vec<Problem>) {
         refuse(
             "keys.master_key",
             format!("is shorter than {SHORTEST_SECRET} characters"),
+        );
+    }
+}
+
+fn check_storage(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
+    let url = &settings.storage.url;
+    if is_postgres(url) {
+        if settings.keys.master_key.is_none() && settings.keys.master_key_file.is_none() {
+            refuse(
+                "keys.master_key_file",
+                "is needed with PostgreSQL: every node opens the database with the same key; `doorward init` makes one"
+                    .to_owned(),
+            );
+        }
+    } else if url.strip_prefix("sqlite://").is_none_or(str::is_empty) {
+        refuse(
+            "storage.url",
+            "expected `sqlite://` and a path, such as `sqlite://data/doorward.db`, or `postgres://user@host/database`"
+                .to_owned(),
         );
     }
 }
@@ -115,6 +134,36 @@ fn check_times(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
         tokens.refresh_retry_window,
         Span::seconds(0),
         Span::minutes(10),
+    );
+    between(
+        "events.connection_ttl",
+        settings.events.connection_ttl,
+        minute,
+        Span::days(1),
+    );
+    between(
+        "dpop.proof_lifetime",
+        settings.dpop.proof_lifetime,
+        Span::seconds(10),
+        Span::minutes(10),
+    );
+    between(
+        "par.request_ttl",
+        settings.par.request_ttl,
+        Span::seconds(5),
+        Span::minutes(10),
+    );
+    between(
+        "device.code_ttl",
+        settings.device.code_ttl,
+        minute,
+        Span::minutes(15),
+    );
+    between(
+        "device.interval",
+        settings.device.interval,
+        Span::seconds(1),
+        minute,
     );
     between("session.idle_ttl", session.idle_ttl, minute, session.absolute_ttl);
     between("login.first_wait", login.first_wait, second, login.longest_wait);

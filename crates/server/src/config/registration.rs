@@ -10,7 +10,7 @@ section! {
     pub struct Registration in "registration" {
         /// Whether a client may be named by the URL of its metadata document (Client ID Metadata Documents).
         cimd: bool = true,
-        /// Who may register at the registration endpoint (RFC 7591).
+        /// Who may register at the registration endpoint (RFC 7591). Who has an initial access token may whatever stands here, but for `admin_only`.
         dcr: DynamicRegistration = DynamicRegistration::Open,
         /// The private-use URI schemes that redirect URIs of native clients may have, besides reverse-domain schemes such as `com.example.app`.
         redirect_schemes: Vec<String> = SchemePolicy::default().allowed,
@@ -21,19 +21,21 @@ section! {
 
 choice! {
     /// Who may register at the registration endpoint.
-    pub enum DynamicRegistration as "`open`, `approved_redirects` or `admin_only`" {
+    pub enum DynamicRegistration as "`open`, `approved_redirects`, `initial_access_token` or `admin_only`" {
         /// Anybody, within the rules for redirect URIs.
         Open = "open",
         /// Anybody whose redirect URIs are all on the list.
         ApprovedRedirects = "approved_redirects",
+        /// Who has an initial access token of an operator.
+        InitialAccessToken = "initial_access_token",
         /// Nobody: operators add clients.
         AdminOnly = "admin_only",
     }
 }
 
 impl DynamicRegistration {
-    /// Whether the registration endpoint takes requests of strangers at all.
-    pub const fn is_open_to_strangers(self) -> bool {
+    /// Whether the registration endpoint takes requests at all.
+    pub const fn is_there(self) -> bool {
         !matches!(self, Self::AdminOnly)
     }
 }

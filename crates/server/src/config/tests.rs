@@ -69,6 +69,7 @@ fn other_values() -> Vec<(&'static str, &'static str, &'static str)> {
         ("tokens.refresh_absolute_ttl", r#""60d""#, "60d"),
         ("tokens.refresh_retry_window", r#""30s""#, "30s"),
         ("tokens.code_ttl", r#""2m""#, "2m"),
+        ("tokens.scope_memory", "false", "false"),
         ("registration.cimd", "false", "false"),
         ("registration.dcr", r#""admin_only""#, "admin_only"),
         ("registration.redirect_schemes", r#"["cursor"]"#, "cursor"),
@@ -77,17 +78,40 @@ fn other_values() -> Vec<(&'static str, &'static str, &'static str)> {
             r#"["https://a.example/cb"]"#,
             "https://a.example/cb",
         ),
+        ("par.enabled", "false", "false"),
+        ("par.required", "true", "true"),
+        ("par.request_ttl", r#""2m""#, "2m"),
+        ("device.enabled", "false", "false"),
+        ("device.code_ttl", r#""5m""#, "5m"),
+        ("device.interval", r#""10s""#, "10s"),
+        ("client_credentials.enabled", "false", "false"),
+        ("token_exchange.enabled", "false", "false"),
+        ("token_exchange.max_depth", "3", "3"),
+        ("dpop.enabled", "false", "false"),
+        ("dpop.algorithms", r#"["ES256", "EdDSA"]"#, "ES256, EdDSA"),
+        ("dpop.proof_lifetime", r#""2m""#, "2m"),
+        ("dpop.require_nonce", "true", "true"),
         ("login.free_attempts", "3", "3"),
         ("login.first_wait", r#""5s""#, "5s"),
         ("login.longest_wait", r#""5m""#, "5m"),
         ("login.forget_after", r#""2h""#, "2h"),
         ("session.idle_ttl", r#""1h""#, "1h"),
         ("session.absolute_ttl", r#""1d""#, "1d"),
+        ("rate_limit.token_address", r#""5/1m""#, "5/1m"),
+        ("rate_limit.token_client", r#""5/1m""#, "5/1m"),
+        ("rate_limit.token_account", r#""5/1m""#, "5/1m"),
+        ("rate_limit.registration", r#""5/1m""#, "5/1m"),
+        ("rate_limit.cimd", r#""5/1m""#, "5/1m"),
+        ("rate_limit.par", r#""5/1m""#, "5/1m"),
+        ("rate_limit.device_address", r#""5/1m""#, "5/1m"),
+        ("rate_limit.device_total", r#""off""#, "off"),
         (
             "cors.allowed_origins",
             r#"["https://app.example"]"#,
             "https://app.example",
         ),
+        ("events.max_connections", "7", "7"),
+        ("events.connection_ttl", r#""10m""#, "10m"),
         ("observability.log_format", r#""json""#, "json"),
         ("observability.log_level", r#""debug""#, "debug"),
     ]
@@ -202,7 +226,7 @@ fn a_secret_is_read_from_its_file_and_never_shown() {
 #[test]
 fn unknown_keys_are_refused_with_the_nearest_name_line_and_caret() {
     let text = refusal(
-        "[tokens]\ncode_ttl = \"60s\"\nacess_ttl = \"5m\"\n\n[dpop]\nenabled = true\n",
+        "[tokens]\ncode_ttl = \"60s\"\nacess_ttl = \"5m\"\n\n[dpob]\nenabled = true\n",
         &[],
     );
     insta::assert_snapshot!(text, @r#"
@@ -211,9 +235,9 @@ fn unknown_keys_are_refused_with_the_nearest_name_line_and_caret() {
       |
     3 | acess_ttl = "5m"
       | ^^^^^^^^^
-    FILE:5:2: there is no section `dpop`; there are server, admin, storage, keys, tokens, registration, login, session, cors, observability
+    FILE:5:2: there is no section `dpob`; did you mean `dpop`?
       |
-    5 | [dpop]
+    5 | [dpob]
       |  ^^^^
     "#);
 }
@@ -276,7 +300,7 @@ fn wrong_types_and_values_are_named() {
         ),
         (
             "[registration]\ndcr = \"closed\"",
-            "expected `open`, `approved_redirects` or `admin_only`",
+            "expected `open`, `approved_redirects`, `initial_access_token` or `admin_only`",
         ),
         (
             "[registration]\ndcr = \"approved_redirects\"",
@@ -312,7 +336,12 @@ fn wrong_types_and_values_are_named() {
             "[cors]\nallowed_origins = [\"https://app.example/\"]",
             "is no origin",
         ),
-        ("[storage]\nurl = \"postgres://db\"", "expected `sqlite://`"),
+        ("[storage]\nurl = \"mysql://db\"", "storage.url"),
+        ("[storage]\nurl = \"postgres://db\"", "is needed with PostgreSQL"),
+        ("[dpop]\nalgorithms = []", "name at least one"),
+        ("[dpop]\nalgorithms = [\"HS256\"]", "expected `ES256`"),
+        ("[dpop]\nproof_lifetime = \"1h\"", "it must be between"),
+        ("[token_exchange]\nmax_depth = 0", "must be between 1 and 10"),
         ("tokens = 5", "is a section"),
         ("[tokens", "FILE:1:"),
         ("[server]\nissuer = \"http://localhost:9000/\"", "server.issuer"),

@@ -16,5 +16,7 @@ section! {
         refresh_retry_window: Span = Span::seconds(120),
         /// How long an authorization code is good.
         code_ttl: Span = Span::seconds(60),
+        /// Whether a request for a new scope keeps the scopes that the same person allowed the same client on the same resource before; a request for none but those is taken at its word.
+        scope_memory: bool = true,
     }
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use doorward_jose::Algorithm;
 use ipnet::IpNet;
 use secrecy::SecretString;
 use toml::de::DeValue;
@@ -210,4 +211,5 @@ macro_rules! lists {
 lists! {
     String: "a list of strings",
     IpNet: "a list of networks such as `10.0.0.0/8`",
+    Algorithm: "a list of `ES256`, `EdDSA`, `RS256` and `PS256`",
 }

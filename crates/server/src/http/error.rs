@@ -17,12 +17,30 @@ use super::failure::{Failure, Form, code_for};
 /// An error of an endpoint that programs call: JSON as RFC 6749 §5.2, under the status of its code unless
 /// another is given.
 #[derive(Debug)]
-pub(crate) struct TokenError(pub(crate) OAuthError, pub(crate) Option<StatusCode>);
+pub(crate) struct TokenError {
+    error: OAuthError,
+    status: Option<StatusCode>,
+    /// Seconds.
+    retry_after: Option<u64>,
+}
 
 impl TokenError {
     /// The error under another status than its code's.
     pub(crate) const fn with_status(status: StatusCode, error: OAuthError) -> Self {
-        Self(error, Some(status))
+        Self {
+            error,
+            status: Some(status),
+            retry_after: None,
+        }
+    }
+
+    /// 429: nothing is wrong with the request, but it comes too often.
+    pub(crate) const fn come_back_after(seconds: u64, error: OAuthError) -> Self {
+        Self {
+            error,
+            status: Some(StatusCode::TOO_MANY_REQUESTS),
+            retry_after: Some(seconds),
+        }
     }
 
     /// Something broke in here.
@@ -135,7 +153,7 @@ impl From<ParametersError> for PageError {
 }
 
 impl From<TokenError> for PageError {
-    fn from(TokenError(error, status): TokenError) -> Self {
+    fn from(TokenError { error, status, .. }: TokenError) -> Self {
         let page = Self::from(error);
         Self {
             status: status.unwrap_or(page.status),
@@ -144,9 +162,19 @@ impl From<TokenError> for PageError {
     }
 }
 
+impl From<TokenError> for OAuthError {
+    fn from(error: TokenError) -> Self {
+        error.error
+    }
+}
+
 impl From<OAuthError> for TokenError {
     fn from(error: OAuthError) -> Self {
-        Self(error, None)
+        Self {
+            error,
+            status: None,
+            retry_after: None,
+        }
     }
 }
 
@@ -211,6 +239,7 @@ impl IntoResponse for PageError {
             message,
             internal: self.internal,
             store: self.store,
+            retry_after: None,
             form: Form::Page,
         }
         .into_response()
@@ -219,7 +248,11 @@ impl IntoResponse for PageError {
 
 impl IntoResponse for TokenError {
     fn into_response(self) -> Response {
-        let Self(error, status) = self;
+        let Self {
+            error,
+            status,
+            retry_after,
+        } = self;
         let status = status
             .or_else(|| StatusCode::from_u16(error.code.status()).ok())
             .unwrap_or(StatusCode::BAD_REQUEST);
@@ -230,6 +263,7 @@ impl IntoResponse for TokenError {
             store: is_store_fault(&error),
             message: error.description,
             internal: error.internal,
+            retry_after,
             form: Form::Json,
         }
         .into_response()

@@ -22,6 +22,8 @@ pub(super) struct Failure {
     pub(super) message: Cow<'static, str>,
     pub(super) internal: Option<String>,
     pub(super) store: bool,
+    /// Seconds; one second where nobody says more.
+    pub(super) retry_after: Option<u64>,
     pub(super) form: Form,
 }
 
@@ -47,6 +49,7 @@ impl Failure {
             message: message.into(),
             internal: None,
             store: false,
+            retry_after: None,
             form: Form::ByAccept,
         }
     }
@@ -88,7 +91,7 @@ impl Failure {
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
         );
         if comes_back && !headers.contains_key(RETRY_AFTER) {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            headers.insert(RETRY_AFTER, HeaderValue::from(self.retry_after.unwrap_or(1)));
         }
         // RFC 6749 §5.2: the scheme the client used is named in the answer to its failed authentication.
         if self.status == StatusCode::UNAUTHORIZED
@@ -98,6 +101,16 @@ impl Failure {
             headers.insert(
                 WWW_AUTHENTICATE,
                 HeaderValue::from_static("Basic realm=\"doorward\""),
+            );
+        }
+        // RFC 6750 §3.
+        if self.status == StatusCode::UNAUTHORIZED
+            && self.code == "invalid_token"
+            && !headers.contains_key(WWW_AUTHENTICATE)
+        {
+            headers.insert(
+                WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer error=\"invalid_token\""),
             );
         }
         *response.status_mut() = self.status;

@@ -8,6 +8,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
@@ -27,7 +28,10 @@ struct Inner {
     durations: Family<RouteLabels, Histogram>,
     tokens: Family<GrantTypeLabels, Counter>,
     logins: Family<OutcomeLabels, Counter>,
+    limited: Family<LimitLabels, Counter>,
     store_errors: Counter,
+    feed_connections: Gauge,
+    revocations_told: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -52,11 +56,17 @@ struct OutcomeLabels {
     outcome: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabels {
+    limit: &'static str,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("doorward");
         let requests = Family::default();
         let durations = Family::new_with_constructor((|| Histogram::new(DURATIONS)) as fn() -> Histogram);
+        let (feed_connections, revocations_told) = (Gauge::default(), Counter::default());
         let (tokens, logins, store_errors) = (Family::default(), Family::default(), Counter::default());
         registry.register("http_requests", "Requests answered", requests.clone());
         registry.register(
@@ -66,10 +76,26 @@ impl Default for Metrics {
         );
         registry.register("tokens_issued", "Access tokens issued", tokens.clone());
         registry.register("logins", "Sign-in attempts", logins.clone());
+        let limited = Family::default();
+        registry.register(
+            "requests_limited",
+            "Requests that came too often",
+            limited.clone(),
+        );
         registry.register(
             "store_errors",
             "Requests that failed in the store",
             store_errors.clone(),
+        );
+        registry.register(
+            "revocation_feed_connections",
+            "Connections that follow the feed of revocations",
+            feed_connections.clone(),
+        );
+        registry.register(
+            "revocation_feed_events",
+            "Revocations told on the feed, to each connection",
+            revocations_told.clone(),
         );
         Self(Arc::new(Inner {
             registry,
@@ -77,7 +103,10 @@ impl Default for Metrics {
             durations,
             tokens,
             logins,
+            limited,
             store_errors,
+            feed_connections,
+            revocations_told,
         }))
     }
 }
@@ -118,9 +147,25 @@ impl Metrics {
         self.0.logins.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
+    /// A request came too often for this limit of `[rate_limit]`.
+    pub(crate) fn limited(&self, limit: &'static str) {
+        self.0.limited.get_or_create(&LimitLabels { limit }).inc();
+    }
+
     /// A request failed in the store.
     pub(crate) fn store_error(&self) {
         self.0.store_errors.inc();
+    }
+
+    /// A connection to the feed of revocations, counted as long as the value lives.
+    pub(crate) fn feed_connection(&self) -> FeedConnection {
+        self.0.feed_connections.inc();
+        FeedConnection(self.clone())
+    }
+
+    /// So many revocations were told to one connection.
+    pub(crate) fn revocations_told(&self, number: u64) {
+        self.0.revocations_told.inc_by(number);
     }
 
     /// Everything, in the `OpenMetrics` text format.
@@ -128,5 +173,14 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.0.registry)?;
         Ok(text)
+    }
+}
+
+/// A connection to the feed of revocations.
+pub(crate) struct FeedConnection(Metrics);
+
+impl Drop for FeedConnection {
+    fn drop(&mut self) {
+        self.0.0.feed_connections.dec();
     }
 }

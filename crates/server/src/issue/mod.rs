@@ -4,12 +4,15 @@
 pub mod own_token;
 
 use doorward_jose::JoseError;
-use doorward_oauth::claims::{AccessTokenClaims, Audience, TYP};
+use doorward_oauth::claims::{AccessTokenClaims, Audience, Confirmation, TYP};
+use doorward_oauth::exchange::{Exchanged, MAY_ACT_CLAIM, PARENT_CLAIM};
 use doorward_oauth::scope::ScopeSet;
 use doorward_oauth::time::UnixSeconds;
-use doorward_store::{Grant, Issuance};
+use doorward_store::{Grant, GrantId, Issuance, User};
 
 use crate::context::Context;
+use crate::login::acr;
+use crate::resources::Targets;
 
 /// An access token that is not signed yet.
 pub struct Draft(AccessTokenClaims);
@@ -22,23 +25,100 @@ pub struct AccessToken {
     pub expires_in: i64,
     /// `scope`, as told to the client (RFC 6749 §5.1).
     pub scope: String,
+    /// `token_type`: `DPoP` when it is bound to a key (RFC 9449 §5), else `Bearer`.
+    pub token_type: &'static str,
 }
 
 impl Draft {
-    /// The access token of a person's grant (RFC 9068 §2.2), with these of its scopes; and its record, which
-    /// the store has to commit before the token is signed.
-    pub fn for_grant(ctx: &Context, grant: &Grant, scopes: ScopeSet, now: UnixSeconds) -> (Self, Issuance) {
+    /// The access token of a grant (RFC 9068 §2.2), with these of its scopes, bound to this key if there is one; and its
+    /// record, which the store has to commit before the token is signed.
+    pub fn for_grant(
+        ctx: &Context,
+        grant: &Grant,
+        targets: &Targets,
+        scopes: ScopeSet,
+        key_thumbprint: Option<&str>,
+        now: UnixSeconds,
+    ) -> (Self, Issuance) {
+        // Nobody signed in to a client's own grant.
+        let of_person = !grant.user.is_nobody();
         let issuance = Issuance {
             jti: ctx.random.uuid_v4().to_string(),
             grant: grant.id,
             client_id: grant.client_id.clone(),
             subject: grant.subject.clone(),
-            resource: grant.resource.clone(),
+            resource: targets.uris().join(" "),
             scopes,
             issued_at: now,
-            expires_at: now + ctx.settings.tokens.access_ttl.duration(),
+            expires_at: now + targets.access_ttl(ctx.settings.tokens.access_ttl.duration()),
             revoked_at: None,
+            parent: None,
         };
+        let claims = AccessTokenClaims {
+            iss: ctx.issuer.as_str().to_owned(),
+            sub: issuance.subject.clone(),
+            aud: audience(targets),
+            client_id: issuance.client_id.clone(),
+            scope: Some(issuance.scopes.clone()).filter(|scopes| !scopes.is_empty()),
+            jti: issuance.jti.clone(),
+            iat: issuance.issued_at,
+            exp: issuance.expires_at,
+            nbf: None,
+            gid: Some(grant.id.0.to_string()),
+            cnf: confirmation(key_thumbprint),
+            act: None,
+            auth_time: of_person.then_some(grant.authenticated_at),
+            amr: Some(grant.methods.clone()).filter(|methods| !methods.is_empty()),
+            extra: policy_claims(grant, targets),
+        };
+        (Self(claims), issuance)
+    }
+
+    /// Adds what the policies of the resources want to be told of the person.
+    #[must_use]
+    pub fn about(mut self, targets: &Targets, person: &User) -> Self {
+        for name in targets.iter().flat_map(|resource| &resource.policy.person_claims) {
+            let value = match name.as_str() {
+                "email" => &person.email,
+                "name" => &person.name,
+                _ => continue,
+            };
+            self.0.extra.insert(name.clone(), value.clone().into());
+        }
+        self
+    }
+
+    /// The access token that `client_id` gets in exchange for `subject` (RFC 8693), and its record. It hangs under the
+    /// same grant, and names its parent, so that what acted for whom can be followed from token to token.
+    pub fn exchanged(
+        ctx: &Context,
+        subject: &AccessTokenClaims,
+        grant: GrantId,
+        client_id: &str,
+        exchanged: Exchanged,
+        now: UnixSeconds,
+    ) -> (Self, Issuance) {
+        let issuance = Issuance {
+            jti: ctx.random.uuid_v4().to_string(),
+            grant,
+            client_id: client_id.to_owned(),
+            subject: subject.sub.clone(),
+            resource: exchanged.resource,
+            scopes: exchanged.scopes,
+            issued_at: now,
+            expires_at: exchanged.expires_at,
+            revoked_at: None,
+            parent: Some(subject.jti.clone()),
+        };
+        // Who may act for the subject does not change because somebody does.
+        let mut extra = serde_json::Map::new();
+        extra.extend(
+            subject
+                .extra
+                .get_key_value(MAY_ACT_CLAIM)
+                .map(|(name, value)| (name.clone(), value.clone())),
+        );
+        extra.insert(PARENT_CLAIM.to_owned(), subject.jti.clone().into());
         let claims = AccessTokenClaims {
             iss: ctx.issuer.as_str().to_owned(),
             sub: issuance.subject.clone(),
@@ -49,14 +129,21 @@ impl Draft {
             iat: issuance.issued_at,
             exp: issuance.expires_at,
             nbf: None,
-            gid: Some(grant.id.0.to_string()),
-            cnf: None,
-            act: None,
-            auth_time: Some(grant.authenticated_at),
-            amr: Some(grant.methods.clone()).filter(|methods| !methods.is_empty()),
-            extra: serde_json::Map::new(),
+            gid: Some(grant.0.to_string()),
+            cnf: confirmation(exchanged.key_thumbprint.as_deref()),
+            act: Some(exchanged.actor),
+            auth_time: subject.auth_time,
+            amr: subject.amr.clone(),
+            extra,
         };
         (Self(claims), issuance)
+    }
+
+    /// The same token under the grant that the store chose.
+    #[must_use]
+    pub fn under(mut self, grant: GrantId) -> Self {
+        self.0.gid = Some(grant.0.to_string());
+        self
     }
 
     /// Signs. Call it after the store has committed the record.
@@ -66,6 +153,36 @@ impl Draft {
             text: doorward_jose::sign(ctx.keys.signer().as_ref(), TYP, &claims)?,
             expires_in: claims.exp.seconds() - claims.iat.seconds(),
             scope: claims.scope.map(|scopes| scopes.to_string()).unwrap_or_default(),
+            token_type: token_type(claims.cnf.as_ref()),
         })
     }
+}
+
+/// How a token with this `cnf` is presented.
+pub const fn token_type(cnf: Option<&Confirmation>) -> &'static str {
+    match cnf {
+        Some(_) => "DPoP",
+        None => "Bearer",
+    }
+}
+
+/// One resource is a string, several are an array (RFC 7519 §4.1.3).
+fn audience(targets: &Targets) -> Audience {
+    Audience::several(targets.uris()).unwrap_or_else(|| Audience::from(targets.first().uri.clone()))
+}
+
+/// `acr` (RFC 9470), and what the operator adds to every token of a resource.
+fn policy_claims(grant: &Grant, targets: &Targets) -> serde_json::Map<String, serde_json::Value> {
+    let mut claims = serde_json::Map::new();
+    for resource in targets.iter() {
+        claims.extend(resource.policy.claims.clone());
+    }
+    if let Some(acr) = acr::of_methods(&grant.methods) {
+        claims.insert("acr".to_owned(), acr.into());
+    }
+    claims
+}
+
+fn confirmation(key_thumbprint: Option<&str>) -> Option<Confirmation> {
+    key_thumbprint.map(|jkt| Confirmation { jkt: jkt.to_owned() })
 }

@@ -28,10 +28,17 @@ pub async fn is_live(ctx: &Context, claims: &AccessTokenClaims) -> Result<bool, 
     if issuance.revoked_at.is_some() {
         return Ok(false);
     }
-    let client = ctx.store.client(&claims.client_id).await?;
-    if client.is_some_and(|client| client.disabled) {
+    let Some(grant) = ctx.store.grant(issuance.grant).await? else {
         return Ok(false);
-    }
-    let grant = ctx.store.grant(issuance.grant).await?;
-    Ok(grant.is_some_and(|grant| grant.state == GrantState::Active))
+    };
+    // An exchanged token rests on two clients: the one that holds it, and the one that the person allowed.
+    let exchanged = grant.client_id != claims.client_id;
+    let fallen = is_disabled(ctx, &claims.client_id).await?
+        || (exchanged && is_disabled(ctx, &grant.client_id).await?);
+    Ok(!fallen && grant.state == GrantState::Active)
+}
+
+async fn is_disabled(ctx: &Context, client_id: &str) -> Result<bool, StoreError> {
+    let client = ctx.store.client(client_id).await?;
+    Ok(client.is_some_and(|client| client.disabled))
 }

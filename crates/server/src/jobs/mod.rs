@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use doorward_store::StoreError;
 use tokio_util::sync::CancellationToken;
 
+use crate::authorization_server::RESOURCE_SERVER_SKEW;
 use crate::context::Context;
 
 /// How often expired rows are removed.
@@ -15,6 +17,9 @@ const RELOAD_KEYS_EVERY: Duration = Duration::from_secs(30);
 const RETAIN: Duration = Duration::from_hours(720);
 /// Rows of one kind removed in one transaction, so that nothing waits for the broom.
 const BATCH: u32 = 500;
+/// Revocations are remembered as long as a token may live that was issued before: as long as tokens live now, and this
+/// long in case they lived longer before a restart with other settings.
+const LEAST_REVOCATION_TIME: Duration = Duration::from_hours(1);
 
 /// Runs the jobs until `stop`.
 pub async fn run(ctx: Arc<Context>, stop: CancellationToken) {
@@ -39,6 +44,10 @@ async fn sweep_once(ctx: &Context) {
         tracing::warn!(%error, "old signing keys could not be removed; trying again later");
         return;
     }
+    if let Err(error) = forget_revocations(ctx).await {
+        tracing::warn!(%error, "old revocations could not be forgotten; trying again later");
+        return;
+    }
     loop {
         match ctx.store.sweep(ctx.now(), RETAIN, BATCH).await {
             Ok(0) => return,
@@ -49,4 +58,16 @@ async fn sweep_once(ctx: &Context) {
             }
         }
     }
+}
+
+async fn forget_revocations(ctx: &Context) -> Result<(), StoreError> {
+    let longest = ctx
+        .settings
+        .tokens
+        .access_ttl
+        .duration()
+        .max(LEAST_REVOCATION_TIME);
+    let before = ctx.now() - (longest + RESOURCE_SERVER_SKEW);
+    while ctx.store.forget_revocations(before, BATCH).await? > 0 {}
+    Ok(())
 }

@@ -174,8 +174,8 @@ impl Form {
             browser: visit.browser.clone(),
             handle: visit.handle.to_owned(),
             client_name: Some(visit.client.display_name().to_owned()),
-            resource_name: Some(visit.resource(ctx).await?.display_name),
-            redirect_uri: Some(visit.pending.request.redirect_uri.clone()),
+            resource_name: Some(visit.targets(ctx).await?.merged().display_name),
+            redirect_uri: visit.pending.request.redirect_uri().map(str::to_owned),
         })
     }
 

@@ -1,6 +1,8 @@
 //! Signing in and out.
 
+pub(crate) mod acr;
 mod endpoint;
+mod guess;
 mod known_browser;
 pub(crate) mod logout;
 mod passwords;
@@ -8,4 +10,5 @@ pub(crate) mod sessions;
 mod throttle;
 
 pub(crate) use endpoint::{get, post};
+pub(crate) use guess::Guess;
 pub(crate) use passwords::{PasswordError, Passwords};

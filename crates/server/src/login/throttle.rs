@@ -63,7 +63,7 @@ impl Attempt {
     }
 }
 
-fn policy(ctx: &Context) -> ThrottlePolicy {
+pub(super) fn policy(ctx: &Context) -> ThrottlePolicy {
     let settings = &ctx.settings.login;
     ThrottlePolicy {
         free_attempts: settings.free_attempts,

@@ -24,18 +24,38 @@ pub(crate) struct ConsentPage {
     pub(crate) verified: bool,
     /// The host of a `client_id` that is a URL.
     pub(crate) client_host: Option<String>,
-    /// Where the answer is sent: the redirect URI's host, or its scheme.
+    /// Where the answer is sent: the redirect URI's host, or its scheme; empty when a device waits.
     pub(crate) redirect_host: String,
-    /// The MCP server's name.
-    pub(crate) resource_name: String,
-    /// The MCP server's URI.
-    pub(crate) resource_uri: String,
+    /// The device that waits.
+    pub(crate) device: Option<ConsentDevice>,
+    /// Whether the code can be carried to a client that this browser cannot reach.
+    pub(crate) may_hand_over: bool,
+    /// The MCP servers.
+    pub(crate) resources: Vec<ConsentResource>,
     /// The e-mail address of the person who is signed in.
     pub(crate) account: String,
     /// What is asked for, in the order in which it is shown.
     pub(crate) scopes: Vec<ConsentScope>,
     /// What the person should know before saying yes.
     pub(crate) warning: Option<ConsentWarning>,
+}
+
+/// An MCP server.
+#[derive(Debug, Clone)]
+pub(crate) struct ConsentResource {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its URI.
+    pub(crate) uri: String,
+}
+
+/// A device that waits (RFC 8628 §3.3).
+#[derive(Debug, Clone)]
+pub(crate) struct ConsentDevice {
+    /// The code that it shows.
+    pub(crate) user_code: String,
+    /// The address that asked.
+    pub(crate) address: String,
 }
 
 /// One thing that is asked for.
@@ -47,6 +67,8 @@ pub(crate) struct ConsentScope {
     pub(crate) description: String,
     /// Whether it was granted before or is checked at first.
     pub(crate) checked: bool,
+    /// Whether it was granted before.
+    pub(crate) granted: bool,
 }
 
 impl ConsentScope {
@@ -68,6 +90,8 @@ pub(crate) enum ConsentWarning {
     LoopbackOnly,
     /// The answer goes to a private-use scheme, which any installed application could have claimed.
     PrivateUseScheme,
+    /// The answer goes to a device that this browser knows nothing about (RFC 8628 §5.4).
+    Device,
 }
 
 impl ConsentWarning {
@@ -80,6 +104,10 @@ impl ConsentWarning {
             Self::PrivateUseScheme => {
                 "The answer goes to an application installed on this device. \
                  Go on only if you have just started connecting it yourself."
+            }
+            Self::Device => {
+                "Another device asks for this. Go on only if it is yours, shows this code and you have just started it \
+                 yourself: nobody who writes or calls you needs it."
             }
         }
     }
@@ -97,11 +125,26 @@ impl ConsentPage {
     }
 
     #[cfg(test)]
+    pub(crate) fn of_device() -> Self {
+        Self {
+            redirect_host: String::new(),
+            device: Some(ConsentDevice {
+                user_code: "BDFG-HJKL".to_owned(),
+                address: "192.0.2.1".to_owned(),
+            }),
+            may_hand_over: false,
+            warning: Some(ConsentWarning::Device),
+            ..Self::sample()
+        }
+    }
+
+    #[cfg(test)]
     pub(crate) fn sample() -> Self {
         let scope = |name: &str, description: &str| ConsentScope {
             name: name.to_owned(),
             description: description.to_owned(),
             checked: true,
+            granted: false,
         };
         Self {
             base: String::new(),
@@ -111,8 +154,12 @@ impl ConsentPage {
             verified: false,
             client_host: Some("editor.example".to_owned()),
             redirect_host: "127.0.0.1".to_owned(),
-            resource_name: "Team files".to_owned(),
-            resource_uri: "https://files.example/mcp".to_owned(),
+            device: None,
+            may_hand_over: true,
+            resources: vec![ConsentResource {
+                name: "Team files".to_owned(),
+                uri: "https://files.example/mcp".to_owned(),
+            }],
             account: "ada@example.com".to_owned(),
             scopes: vec![
                 scope("files:read", "Read the team's files"),

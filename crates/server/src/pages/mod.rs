@@ -2,6 +2,7 @@
 
 mod assets;
 mod consent;
+mod device;
 mod display;
 mod error;
 mod login;
@@ -13,7 +14,8 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
 pub(crate) use assets::router as assets;
-pub(crate) use consent::{ConsentPage, ConsentScope, ConsentWarning};
+pub(crate) use consent::{ConsentDevice, ConsentPage, ConsentResource, ConsentScope, ConsentWarning};
+pub(crate) use device::{DeviceDonePage, DevicePage, HandOverPage};
 pub(crate) use error::ErrorPage;
 pub(crate) use login::LoginPage;
 pub(crate) use signed_in::{LoggedOutPage, SignedInPage};

@@ -22,19 +22,20 @@ fn pages_with(text: &str) -> Vec<(&'static str, String)> {
             name: t(),
             description: t(),
             checked: true,
+            granted: true,
         },
         ConsentScope {
             name: t(),
             description: String::new(),
             checked: false,
+            granted: false,
         },
     ];
     let consent = ConsentPage {
         client_name: t(),
         client_host: Some(t()),
         redirect_host: t(),
-        resource_name: t(),
-        resource_uri: t(),
+        resources: vec![ConsentResource { name: t(), uri: t() }],
         account: t(),
         request: t(),
         csrf_token: t(),
@@ -60,6 +61,24 @@ fn pages_with(text: &str) -> Vec<(&'static str, String)> {
                 message: t(),
                 error_id: t(),
                 ..ErrorPage::sample()
+            }),
+        ),
+        (
+            "device",
+            html(&DevicePage {
+                csrf_token: t(),
+                user_code: t(),
+                error: Some(t()),
+                ..DevicePage::sample()
+            }),
+        ),
+        ("device_done", html(&DeviceDonePage::denied("", text))),
+        (
+            "hand_over",
+            html(&HandOverPage {
+                callback: t(),
+                code: t(),
+                ..HandOverPage::sample()
             }),
         ),
         (
@@ -121,7 +140,10 @@ fn a_very_long_name_does_not_push_the_question_away() {
     let long = "x".repeat(100_000);
     let consent = ConsentPage {
         client_name: long.clone(),
-        resource_uri: long.clone(),
+        resources: vec![ConsentResource {
+            name: long.clone(),
+            uri: long.clone(),
+        }],
         redirect_host: long,
         ..ConsentPage::sample()
     };
@@ -136,6 +158,9 @@ fn no_page_has_script_inline_style_or_a_foreign_address() {
         html(&ErrorPage::sample()),
         html(&SignedInPage::sample()),
         html(&LoggedOutPage::sample()),
+        html(&DevicePage::sample()),
+        html(&DeviceDonePage::allowed("", "Example Editor")),
+        html(&HandOverPage::sample()),
     ];
     for page in pages {
         for forbidden in ["<script", "style=", "<style", " on", "autofocus", "javascript:"] {
@@ -148,7 +173,8 @@ fn no_page_has_script_inline_style_or_a_foreign_address() {
             !page.contains("=\"http"),
             "nothing is loaded from elsewhere: {page}"
         );
-        let inputs = page.matches("<input").count() - page.matches("type=\"hidden\"").count();
+        let inputs = page.matches("<input").count() + page.matches("<textarea").count()
+            - page.matches("type=\"hidden\"").count();
         assert_eq!(
             page.matches("<label for=").count(),
             inputs,
@@ -191,4 +217,11 @@ fn the_pages_look_as_agreed() {
     insta::assert_snapshot!("error", stable(&ErrorPage::sample()));
     insta::assert_snapshot!("signed_in", stable(&SignedInPage::sample()));
     insta::assert_snapshot!("logged_out", stable(&LoggedOutPage::sample()));
+    insta::assert_snapshot!("device", stable(&DevicePage::sample()));
+    insta::assert_snapshot!(
+        "device_done",
+        stable(&DeviceDonePage::allowed("", "Example Editor"))
+    );
+    insta::assert_snapshot!("hand_over", stable(&HandOverPage::sample()));
+    insta::assert_snapshot!("consent_device", stable(&ConsentPage::of_device()));
 }

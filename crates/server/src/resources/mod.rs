@@ -2,6 +2,7 @@
 //! resource is meant (RFC 8707) and which scopes that gives.
 
 mod scopes;
+mod targets;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,12 +12,16 @@ use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::resource::ResourceUri;
 use doorward_oauth::scope::{OFFLINE_ACCESS, ScopeSet};
 use doorward_oauth::time::{Clock, UnixSeconds};
-use doorward_store::{Resource, Store, StoreError};
+use doorward_store::{Grant, Resource, Store, StoreError};
 use tokio::sync::Mutex;
 
 use crate::http::error::store_fault;
 
 pub(crate) use scopes::select_scopes;
+pub(crate) use targets::Targets;
+
+/// Resources of one request.
+const MOST_RESOURCES: usize = 10;
 
 /// Keeps the registered resources. What this process changes is seen at once, what other nodes change within
 /// a second.
@@ -75,6 +80,16 @@ impl Resources {
             .cloned())
     }
 
+    /// The resource with this URI, byte for byte.
+    pub async fn by_uri(&self, uri: &str) -> Result<Option<Resource>, StoreError> {
+        Ok(self
+            .all()
+            .await?
+            .iter()
+            .find(|resource| resource.uri == uri)
+            .cloned())
+    }
+
     /// The resource that a request means (RFC 8707 §2). Without a `resource` parameter it is the only
     /// registered one; older clients do not send it.
     pub async fn resolve(&self, requested: &[&str]) -> Result<Resource, OAuthError> {
@@ -107,6 +122,33 @@ impl Resources {
             ));
         }
         Ok(resource.clone())
+    }
+
+    /// The resources that a request means, in its order.
+    pub(crate) async fn resolve_all(&self, requested: &[&str]) -> Result<Targets, OAuthError> {
+        if requested.len() > MOST_RESOURCES {
+            return Err(invalid_target(
+                "There are more than 10 resource parameters. Ask for fewer at a time.",
+            ));
+        }
+        let mut found = Vec::with_capacity(requested.len().max(1));
+        for one in requested {
+            found.push(self.resolve(std::slice::from_ref(one)).await?);
+        }
+        if found.is_empty() {
+            found.push(self.resolve(&[]).await?);
+        }
+        Targets::new(found).ok_or_else(|| invalid_target("There is no resource."))
+    }
+
+    /// The resources of a grant; `None` when one of them is gone.
+    pub(crate) async fn of_grant(&self, grant: &Grant) -> Result<Option<Targets>, StoreError> {
+        let resources = self.all().await?;
+        let uris = std::iter::once(&grant.resource).chain(&grant.more_resources);
+        let found: Option<Vec<Resource>> = uris
+            .map(|uri| resources.iter().find(|resource| resource.uri == *uri).cloned())
+            .collect();
+        Ok(found.and_then(Targets::new))
     }
 
     /// Of these scopes, those that the resource still has. `offline_access` stays.

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use doorward_oauth::time::ManualClock;
-use doorward_store::ResourceScope;
 use doorward_store::sqlite::{SqliteOptions, SqliteStore};
+use doorward_store::{ResourcePolicy, ResourceScope};
 
 use super::*;
 
@@ -42,6 +42,7 @@ fn resource(slug: &str, uri: &str) -> Resource {
         uri: uri.to_owned(),
         display_name: slug.to_owned(),
         scopes: vec![scope("read", true), scope("write", false), scope("list", true)],
+        policy: ResourcePolicy::default(),
         created_at: UnixSeconds(1),
         updated_at: UnixSeconds(1),
     }

@@ -2,8 +2,8 @@
 //! routers, path by path and method by method.
 
 use super::{
-    AUTHORIZE, CONSENT, INTROSPECT, JWKS, LOGIN, LOGOUT, OPENID_METADATA, REGISTER, RESOURCE_METADATA,
-    REVOKE, SERVER_METADATA, TOKEN,
+    AUTHORIZE, CONSENT, DEVICE, DEVICE_AUTHORIZATION, INTROSPECT, JWKS, LOGIN, LOGOUT, OPENID_METADATA, PAR,
+    REGISTER, RESOURCE_METADATA, REVOCATION_EVENTS, REVOKE, SERVER_METADATA, TOKEN,
 };
 
 /// Who calls an endpoint.
@@ -67,6 +67,7 @@ const GET_POST: &[&str] = &["GET", "POST"];
 /// prescribe, and all else is below that path.
 pub fn public_endpoints() -> Vec<Endpoint> {
     let mut endpoints = discovery_endpoints();
+    endpoints.extend(beginning_endpoints());
     endpoints.extend(oauth_endpoints());
     endpoints
 }
@@ -112,8 +113,9 @@ fn discovery_endpoints() -> Vec<Endpoint> {
     ]
 }
 
-fn oauth_endpoints() -> Vec<Endpoint> {
-    use Audience::{Operators, People, Programs};
+/// Where something begins.
+fn beginning_endpoints() -> Vec<Endpoint> {
+    use Audience::{People, Programs};
     vec![
         endpoint(
             GET_POST,
@@ -129,7 +131,41 @@ fn oauth_endpoints() -> Vec<Endpoint> {
             "Exchanges a code or a refresh token for an access token.",
             "OAuth 2.1 §3.2",
         ),
+        endpoint(
+            POST,
+            PAR,
+            Programs,
+            "Takes an authorization request in advance.",
+            "RFC 9126",
+        ),
+        endpoint(
+            POST,
+            DEVICE_AUTHORIZATION,
+            Programs,
+            "Gives a device the codes with which a person connects it elsewhere.",
+            "RFC 8628",
+        ),
+        endpoint(
+            GET_POST,
+            DEVICE,
+            People,
+            "Where a person types the code of a device.",
+            "RFC 8628",
+        ),
         endpoint(POST, REGISTER, Programs, "Registers a client.", "RFC 7591"),
+        endpoint(
+            &["GET", "PUT", "DELETE"],
+            "/oauth/register/{client_id}",
+            Programs,
+            "A client's own registration, with its registration access token.",
+            "RFC 7592",
+        ),
+    ]
+}
+
+fn oauth_endpoints() -> Vec<Endpoint> {
+    use Audience::{Operators, People, Programs};
+    vec![
         endpoint(
             POST,
             REVOKE,
@@ -143,6 +179,13 @@ fn oauth_endpoints() -> Vec<Endpoint> {
             Programs,
             "Says whether a token works, to its client and its resource server.",
             "RFC 7662",
+        ),
+        endpoint(
+            GET,
+            REVOCATION_EVENTS,
+            Programs,
+            "Tells resource servers what was revoked, as it happens. No CORS.",
+            "[Revocation feed](revocation-feed.md)",
         ),
         endpoint(GET_POST, LOGIN, People, "The sign-in page.", ""),
         endpoint(

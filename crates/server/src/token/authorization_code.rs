@@ -6,19 +6,22 @@ use doorward_oauth::pkce::{CodeChallenge, verifier_is_well_formed};
 use doorward_store::{Code, EndReason, Grant, GrantFilter, RedeemCode, RedeemOutcome};
 
 use super::refresh::RefreshToken;
-use super::{TokenResponse, check_resource, invalid_grant, unusable};
-use crate::clients::authentication::AuthenticatedClient;
+use super::{TokenRequest, TokenResponse, about_person, invalid_grant, narrowed, targets, unusable};
 use crate::context::Context;
+use crate::dpop;
 use crate::http::error::TokenError;
 use crate::issue::Draft;
+use crate::resources::Targets;
 
 const UNUSABLE: &str = "The code is unknown, expired or already used; start a new authorization request.";
 
-pub(super) async fn grant(
-    ctx: &Context,
-    client: &AuthenticatedClient,
-    parameters: &Parameters,
-) -> Result<TokenResponse, TokenError> {
+pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, TokenError> {
+    let TokenRequest {
+        ctx,
+        client,
+        parameters,
+        ..
+    } = *request;
     let digest = doorward_jose::sha256(parameters.require("code")?.as_bytes());
     let code_verifier = parameters.require("code_verifier")?;
 
@@ -32,15 +35,26 @@ pub(super) async fn grant(
     if code.redeemed_at.is_some() {
         return Err(replayed(ctx, &grant).await?);
     }
-    check_request(parameters, &code, &grant)?;
+    let all = targets(ctx, &grant).await?;
+    let targets = check_request(parameters, &code, &all)?;
+    check_key(request, &code, &targets)?;
     check_code_verifier(ctx, code_verifier, &code).await?;
 
     let now = ctx.now();
-    let (draft, issuance) = Draft::for_grant(ctx, &grant, grant.scopes.clone(), now);
+    let key_thumbprint = request.key_thumbprint();
+    let scopes = targets.still_defined(&grant.scopes);
+    let (draft, issuance) = Draft::for_grant(ctx, &grant, &targets, scopes, key_thumbprint, now);
+    let draft = about_person(ctx, draft, &targets, &grant).await?;
+    let policy = all.refresh_policy(ctx.refresh_policy());
+    request.spend().await?;
     let redeem = RedeemCode {
         digest,
-        refresh: (code.stay_connected && client.may_use(GrantType::RefreshToken))
-            .then(|| ctx.refresh_policy()),
+        replay_ends_grant: true,
+        refresh: (code.stay_connected && client.may_use(GrantType::RefreshToken)).then_some(policy),
+        // RFC 9449 §5: nothing else binds the refresh tokens of a client that cannot authenticate.
+        dpop_jkt: key_thumbprint
+            .filter(|_| !client.is_confidential())
+            .map(str::to_owned),
         issuance,
         now,
     };
@@ -58,11 +72,12 @@ pub(super) async fn grant(
     let token = draft.sign(ctx)?;
     let refresh_token =
         (grant.generation > 0).then(|| RefreshToken::derive(&grant, grant.generation, &ctx.secrets));
-    Ok(TokenResponse::new(token, refresh_token))
+    Ok(TokenResponse::new(token, refresh_token).with_refresh_expiry(&grant, policy, now))
 }
 
-/// What the request repeats must be what was authorized. Nothing is consumed when it is not.
-fn check_request(parameters: &Parameters, code: &Code, grant: &Grant) -> Result<(), TokenError> {
+/// What the request repeats must be what was authorized. Nothing is consumed when it is not. Gives the resources of this
+/// token.
+fn check_request(parameters: &Parameters, code: &Code, all: &Targets) -> Result<Targets, TokenError> {
     // OAuth 2.1 dropped the parameter here; when it is sent, it must be the same string.
     if parameters
         .get("redirect_uri")?
@@ -72,7 +87,18 @@ fn check_request(parameters: &Parameters, code: &Code, grant: &Grant) -> Result<
             "The redirect_uri is not the one of the authorization request.",
         ));
     }
-    check_resource(parameters, &grant.resource)
+    narrowed(parameters, all)
+}
+
+/// RFC 9449 §10: a code that was asked for with `dpop_jkt` is good for that key alone.
+fn check_key(request: &TokenRequest<'_>, code: &Code, targets: &Targets) -> Result<(), TokenError> {
+    request.check_bound(targets.iter())?;
+    if code.dpop_jkt.is_some() && code.dpop_jkt.as_deref() != request.key_thumbprint() {
+        return Err(dpop::invalid(
+            "The code was asked for with another key (dpop_jkt); send a DPoP proof made with that key.",
+        ));
+    }
+    Ok(())
 }
 
 /// RFC 7636 §4.6. A wrong `code_verifier` from the right client burns the code: whoever stole it gets one guess.

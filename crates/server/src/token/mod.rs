@@ -1,8 +1,12 @@
 //! `POST /oauth/token`: authenticate the client, read the request, and hand it to its grant.
 
 mod authorization_code;
+mod client_credentials;
+mod device_code;
 mod refresh;
 mod refresh_token;
+mod request;
+pub(crate) mod token_exchange;
 
 use std::sync::Arc;
 
@@ -13,16 +17,25 @@ use axum::response::{IntoResponse, Response};
 use doorward_oauth::client::GrantType;
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::parameters::Parameters;
+use doorward_oauth::time::UnixSeconds;
+use doorward_store::{Grant, RefreshPolicy};
 use http::HeaderMap;
 use serde::Serialize;
 
-use crate::clients::authentication::{AuthenticatedClient, authenticate};
+use crate::clients::authentication::{AuthenticatedClient, authenticate_unspent};
+use crate::config::Settings;
 use crate::context::Context;
+use crate::dpop;
+use crate::http::address::bucket;
 use crate::http::error::TokenError;
 use crate::http::form;
-use crate::issue::AccessToken;
+use crate::http::request::RequestInfo;
+use crate::issue::{AccessToken, Draft};
+use crate::resources::Targets;
+use crate::routes;
 
 pub use refresh::RefreshToken;
+pub(crate) use request::TokenRequest;
 
 /// RFC 6749 §5.1.
 #[derive(Debug, Serialize)]
@@ -32,43 +45,115 @@ pub struct TokenResponse {
     expires_in: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_token: Option<String>,
+    /// Seconds until the refresh token ends if it is not used (draft-ietf-oauth-refresh-token-expiration).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token_expires_in: Option<i64>,
     scope: String,
+    /// RFC 8693 §2.2.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issued_token_type: Option<&'static str>,
 }
 
 impl TokenResponse {
     fn new(token: AccessToken, refresh_token: Option<String>) -> Self {
         Self {
             access_token: token.text,
-            token_type: "Bearer",
+            token_type: token.token_type,
             expires_in: token.expires_in,
             refresh_token,
+            refresh_token_expires_in: None,
             scope: token.scope,
+            issued_token_type: None,
+        }
+    }
+
+    /// Tells when the refresh token ends: unused, or for good, whatever comes first.
+    fn with_refresh_expiry(self, grant: &Grant, policy: RefreshPolicy, now: UnixSeconds) -> Self {
+        let ends = grant
+            .refresh_expires_at
+            .map(|end| end.min(grant.generation_at + policy.idle_ttl));
+        Self {
+            refresh_token_expires_in: ends
+                .filter(|_| self.refresh_token.is_some())
+                .map(|end| end.seconds().saturating_sub(now.seconds()).max(0)),
+            ..self
+        }
+    }
+
+    fn with_issued_token_type(self, issued_token_type: &'static str) -> Self {
+        Self {
+            issued_token_type: Some(issued_token_type),
+            ..self
         }
     }
 }
 
 /// The grants of this server, by the values of `grant_type`.
-pub const GRANT_TYPES: [GrantType; 2] = [GrantType::AuthorizationCode, GrantType::RefreshToken];
-
-/// `POST /oauth/token` (RFC 6749 §3.2).
-pub async fn endpoint(
-    State(ctx): State<Arc<Context>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, TokenError> {
-    let parameters = form::parse(&headers, &body)?;
-    let client = authenticate(&ctx, &headers, &parameters).await?;
-    let response = grant(&ctx, &client, &parameters).await?;
-    Ok(([(http::header::CACHE_CONTROL, "no-store")], Json(response)).into_response())
+pub fn grant_types(settings: &Settings) -> Vec<GrantType> {
+    let mut grants = vec![GrantType::AuthorizationCode, GrantType::RefreshToken];
+    if settings.device.enabled {
+        grants.push(GrantType::DeviceCode);
+    }
+    if settings.client_credentials.enabled {
+        grants.push(GrantType::ClientCredentials);
+    }
+    if settings.token_exchange.enabled {
+        grants.push(GrantType::TokenExchange);
+    }
+    grants
 }
 
-async fn grant(
+/// `POST /oauth/token` (RFC 6749 §3.2).
+pub(crate) async fn endpoint(
+    State(ctx): State<Arc<Context>>,
+    info: RequestInfo,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let mut response = match answer(&ctx, &info, &headers, &body).await {
+        Ok(response) => ([(http::header::CACHE_CONTROL, "no-store")], Json(response)).into_response(),
+        Err(error) => error.into_response(),
+    };
+    dpop::offer_nonce(&ctx, &headers, &mut response);
+    response
+}
+
+async fn answer(
     ctx: &Context,
-    client: &AuthenticatedClient,
-    parameters: &Parameters,
+    info: &RequestInfo,
+    headers: &HeaderMap,
+    body: &Bytes,
 ) -> Result<TokenResponse, TokenError> {
+    ctx.limits.token_address.take(info.address)?;
+    let parameters = form::parse(headers, body)?;
+    let client = authenticate_unspent(ctx, headers, &parameters).await?;
+    info.note_client(client.client_id());
+    limit_client(ctx, info, &client)?;
+    let proof = dpop::read(ctx, headers, routes::TOKEN)?;
+    grant(&TokenRequest {
+        ctx,
+        client: &client,
+        parameters: &parameters,
+        proof: proof.as_ref(),
+    })
+    .await
+}
+
+/// A confidential client has one budget, a public one, whose name anybody can use, one for each address.
+fn limit_client(ctx: &Context, info: &RequestInfo, client: &AuthenticatedClient) -> Result<(), TokenError> {
+    let address = (!client.is_confidential()).then(|| bucket(info.address));
+    Ok(ctx.limits.token_client.take((client.client_id(), address))?)
+}
+
+async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, TokenError> {
+    let TokenRequest {
+        ctx,
+        client,
+        parameters,
+        ..
+    } = *request;
     let grant_type = parameters.require("grant_type")?;
-    let grant_type = GRANT_TYPES
+    let grant_type = grant_types(&ctx.settings)
         .into_iter()
         .find(|known| known.as_str() == grant_type)
         .ok_or_else(|| {
@@ -85,8 +170,11 @@ async fn grant(
         .into());
     }
     let response = match grant_type {
-        GrantType::RefreshToken => refresh_token::grant(ctx, client, parameters).await?,
-        _ => authorization_code::grant(ctx, client, parameters).await?,
+        GrantType::RefreshToken => refresh_token::grant(request).await?,
+        GrantType::DeviceCode => device_code::grant(request).await?,
+        GrantType::ClientCredentials => client_credentials::grant(request).await?,
+        GrantType::TokenExchange => token_exchange::grant(request).await?,
+        _ => authorization_code::grant(request).await?,
     };
     ctx.metrics.token_issued(grant_type.as_str());
     Ok(response)
@@ -104,17 +192,39 @@ fn unusable(description: &'static str, reason: impl std::fmt::Display) -> TokenE
         .into()
 }
 
-/// `resource` at the token endpoint (RFC 8707 §2.2): when sent, it names the resource of the grant.
-fn check_resource(parameters: &Parameters, granted: &str) -> Result<(), TokenError> {
-    let same = |requested: &str| {
-        doorward_oauth::resource::ResourceUri::parse(granted).is_ok_and(|granted| granted.matches(requested))
-    };
-    if parameters.get_all("resource").all(same) {
-        return Ok(());
+/// The resources of a grant.
+async fn targets(ctx: &Context, grant: &Grant) -> Result<Targets, TokenError> {
+    let found = ctx.resources.of_grant(grant).await?;
+    found.ok_or_else(|| {
+        unusable(
+            "The grant has ended; start a new authorization request.",
+            "one of its resources is gone",
+        )
+    })
+}
+
+/// `resource` at the token endpoint (RFC 8707 §2.2): when sent, it names resources of the grant, for this token alone.
+fn narrowed(parameters: &Parameters, targets: &Targets) -> Result<Targets, TokenError> {
+    let requested: Vec<&str> = parameters.get_all("resource").collect();
+    Ok(targets.narrowed(&requested)?)
+}
+
+/// Adds to a draft what its resources want to be told of the person.
+async fn about_person(
+    ctx: &Context,
+    draft: Draft,
+    targets: &Targets,
+    grant: &Grant,
+) -> Result<Draft, TokenError> {
+    let wanted = targets
+        .iter()
+        .any(|resource| !resource.policy.person_claims.is_empty());
+    if !wanted || grant.user.is_nobody() {
+        return Ok(draft);
     }
-    Err(OAuthError::new(
-        ErrorCode::InvalidTarget,
-        "The resource is not the one that was authorized; start a new authorization request for it.",
-    )
-    .into())
+    let person = ctx.store.user(grant.user).await?;
+    Ok(match person {
+        Some(person) => draft.about(targets, &person),
+        None => draft,
+    })
 }

@@ -7,19 +7,21 @@ use doorward_oauth::scope::ScopeSet;
 use doorward_store::{Grant, RotateOutcome, RotateRefresh};
 
 use super::refresh::RefreshToken;
-use super::{TokenResponse, check_resource, unusable};
-use crate::clients::authentication::AuthenticatedClient;
-use crate::context::Context;
+use super::{TokenRequest, TokenResponse, about_person, narrowed, targets, unusable};
+use crate::dpop;
 use crate::http::error::TokenError;
 use crate::issue::Draft;
+use crate::resources::Targets;
 
 const UNUSABLE: &str = "The refresh token is unknown, expired or revoked; start a new authorization request.";
 
-pub(super) async fn grant(
-    ctx: &Context,
-    client: &AuthenticatedClient,
-    parameters: &Parameters,
-) -> Result<TokenResponse, TokenError> {
+pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, TokenError> {
+    let TokenRequest {
+        ctx,
+        client,
+        parameters,
+        ..
+    } = *request;
     let presented = RefreshToken::parse(parameters.require("refresh_token")?)
         .ok_or_else(|| unusable(UNUSABLE, "malformed"))?;
     let grant = ctx
@@ -31,15 +33,22 @@ pub(super) async fn grant(
     if !presented.belongs_to(&grant, &ctx.secrets) || grant.client_id != client.client_id() {
         return Err(unusable(UNUSABLE, "not made here, or for another client"));
     }
-    check_resource(parameters, &grant.resource)?;
-    let scopes = narrowed(ctx, parameters, &grant).await?;
+    // A client that runs in circles; nothing is used up.
+    ctx.limits.token_account.take((grant.user.0, &grant.client_id))?;
+    let all = targets(ctx, &grant).await?;
+    let targets = narrowed(parameters, &all)?;
+    let scopes = narrowed_scopes(parameters, &grant, &targets)?;
+    check_key(request, &grant, &targets)?;
 
     let now = ctx.now();
-    let (draft, issuance) = Draft::for_grant(ctx, &grant, scopes, now);
+    let (draft, issuance) = Draft::for_grant(ctx, &grant, &targets, scopes, request.key_thumbprint(), now);
+    let draft = about_person(ctx, draft, &targets, &grant).await?;
+    let policy = all.refresh_policy(ctx.refresh_policy());
+    request.spend().await?;
     let rotate = RotateRefresh {
         grant: grant.id,
         generation: presented.generation,
-        policy: ctx.refresh_policy(),
+        policy,
         issuance,
         now,
     };
@@ -61,16 +70,28 @@ pub(super) async fn grant(
 
     let token = draft.sign(ctx)?;
     let refresh_token = RefreshToken::derive(&grant, successor, &ctx.secrets);
-    Ok(TokenResponse::new(token, Some(refresh_token)))
+    Ok(TokenResponse::new(token, Some(refresh_token)).with_refresh_expiry(&grant, policy, now))
+}
+
+/// RFC 9449 §5: what a public client got with a key, it refreshes with that key.
+fn check_key(request: &TokenRequest<'_>, grant: &Grant, targets: &Targets) -> Result<(), TokenError> {
+    request.check_bound(targets.iter())?;
+    if grant.dpop_jkt.is_some() && grant.dpop_jkt.as_deref() != request.key_thumbprint() {
+        return Err(dpop::invalid(
+            "The refresh token is bound to a key; send a DPoP proof made with that key.",
+        ));
+    }
+    Ok(())
 }
 
 /// The scopes of this access token: what was granted, less what the resource no longer has, less what the
 /// client does not ask for now (RFC 6749 §6). The grant keeps its own.
-async fn narrowed(ctx: &Context, parameters: &Parameters, grant: &Grant) -> Result<ScopeSet, TokenError> {
-    let granted = ctx
-        .resources
-        .still_defined(&grant.resource, &grant.scopes)
-        .await?;
+fn narrowed_scopes(
+    parameters: &Parameters,
+    grant: &Grant,
+    targets: &Targets,
+) -> Result<ScopeSet, TokenError> {
+    let granted = targets.still_defined(&grant.scopes);
     let Some(requested) = parameters.get("scope")? else {
         return Ok(granted);
     };

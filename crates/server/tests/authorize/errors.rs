@@ -109,8 +109,7 @@ async fn unknown_parameters_are_ignored_and_not_shown() {
         .add("foo", "1")
         .add("foo", "2")
         .add("foo[]", "a")
-        .add("{{7*7}}", "x")
-        .add("acr_values", "urn:unknown");
+        .add("{{7*7}}", "x");
     let page = app.browser().open(&odd.path()).await;
     assert_eq!(page.status, StatusCode::OK, "{page:?}");
     assert!(!page.body.contains("<script>1") && !page.body.contains("{{7*7}}"));
@@ -180,16 +179,8 @@ async fn request_objects_are_refused_not_ignored() {
         "request_not_supported",
     )
     .await;
-    for uri in [
-        "https://evil.example/r",
-        "http://169.254.169.254/",
-        "urn:ietf:params:oauth:request_uri:unknown",
-    ] {
-        assert_error(
-            |request| request.add("request_uri", uri),
-            "request_uri_not_supported",
-        )
-        .await;
+    for uri in ["https://evil.example/r", "http://169.254.169.254/"] {
+        assert_error(|request| request.add("request_uri", uri), "invalid_request_uri").await;
     }
 }
 

@@ -35,19 +35,6 @@ async fn an_unknown_resource_is_an_invalid_target() {
     }
 }
 
-/// [AUTHZ-010]
-#[tokio::test]
-async fn two_resources_are_one_too_many() {
-    let (app, request) = app_with_client().await;
-    app.add_resource("other", "https://other.example/mcp", &["other:read"])
-        .await;
-    let reply = app
-        .browser()
-        .get(&request.add("resource", "https://other.example/mcp").path())
-        .await;
-    reply.assert_error_redirect(REDIRECT, "invalid_target", Some("xyz"));
-}
-
 /// [RES-005, RES-006]
 #[tokio::test]
 async fn a_resource_is_known_by_its_aliases_and_named_as_registered() {

@@ -2,7 +2,7 @@
 
 use doorward_jose::base64url;
 use doorward_oauth::client::{
-    ClientMetadata, RegistrationPolicy, TokenEndpointAuthMethod, consent_fingerprint, effective,
+    ClientMetadata, GrantType, RegistrationPolicy, TokenEndpointAuthMethod, consent_fingerprint, effective,
 };
 use doorward_oauth::pkce::CodeChallenge;
 use doorward_store::{Client, ClientSource};
@@ -51,6 +51,16 @@ impl Authorization {
             pairs
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .to_vec(),
+        )
+    }
+
+    /// A request with these parameters and no others.
+    pub fn of(pairs: &[(&str, &str)]) -> Self {
+        Self(
+            pairs
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
         )
     }
 
@@ -117,6 +127,11 @@ impl TestApp {
     pub fn client(&self, client_id: &str, source: ClientSource, metadata: Value) -> Client {
         let policy = RegistrationPolicy {
             default_auth_method: TokenEndpointAuthMethod::None,
+            grant_types: vec![
+                GrantType::AuthorizationCode,
+                GrantType::RefreshToken,
+                GrantType::DeviceCode,
+            ],
             ..RegistrationPolicy::dynamic()
         };
         let metadata = effective(&ClientMetadata::from_value(metadata).unwrap(), &policy).unwrap();
@@ -127,6 +142,7 @@ impl TestApp {
             metadata: serde_json::to_string(&metadata).unwrap(),
             secrets: Vec::new(),
             resource_server: None,
+            registration_token: None,
             disabled: false,
             created_at: self.context.now(),
             updated_at: self.context.now(),

@@ -4,6 +4,7 @@
 #![allow(dead_code, unused_imports, reason = "each test program uses its part")]
 
 mod browser;
+mod engine;
 mod flow;
 mod html;
 
@@ -17,10 +18,13 @@ use doorward_server::AuthorizationServer;
 use doorward_server::config::Settings;
 use doorward_server::context::{Context, Parts};
 use doorward_server::random::OsRandom;
-use doorward_store::{EndReason, Grant, GrantFilter, PageRequest, Resource, ResourceScope, User, UserId};
+use doorward_store::{
+    EndReason, Grant, GrantFilter, PageRequest, Resource, ResourcePolicy, ResourceScope, User, UserId,
+};
 use tempfile::TempDir;
 
 pub use browser::{Browser, Reply};
+pub use engine::Engine;
 pub use flow::{Authorization, REDIRECT, VERIFIER, challenge_of, claims};
 pub use html::Form;
 
@@ -47,6 +51,9 @@ pub struct TestApp {
     pub admin: Router,
     /// The person.
     pub user: User,
+    _engine: Engine,
+    /// What the routers came from.
+    pub server: AuthorizationServer,
     _folder: TempDir,
 }
 
@@ -75,7 +82,7 @@ impl TestApp {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = Settings::default();
         ISSUER.clone_into(&mut settings.server.issuer);
-        settings.storage.url = format!("sqlite://{}", folder.path().join("doorward.db").display());
+        let engine = Engine::for_a_test(&mut settings, folder.path()).await;
         change(&mut settings);
         let clock = ManualClock::new(UnixSeconds(1_800_000_000));
         let parts = Parts {
@@ -92,6 +99,8 @@ impl TestApp {
             public: routers.public,
             admin: routers.admin,
             user,
+            _engine: engine,
+            server,
             _folder: folder,
         }
     }
@@ -130,6 +139,7 @@ impl TestApp {
             uri: uri.to_owned(),
             display_name: format!("The {slug} server"),
             scopes: scopes.iter().map(scope).collect(),
+            policy: ResourcePolicy::default(),
             created_at: self.clock.now(),
             updated_at: self.clock.now(),
         };

@@ -12,7 +12,8 @@ statements! {
     BY_REQUEST = "SELECT c.digest, c.grant_id, c.expires_at, c.redeemed_at, g.user_id, g.state FROM code c \
                   JOIN access_grant g ON g.id = c.grant_id WHERE c.request_id = $1";
     INSERT_CODE = "INSERT INTO code (digest, request_id, grant_id, session_id, client_id, redirect_uri, \
-                   code_challenge, stay_connected, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+                   code_challenge, stay_connected, expires_at, dpop_jkt) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 }
 
 /// Every check first, then every change.
@@ -59,7 +60,10 @@ async fn refusal(db: &Connection, approval: &Approval, news: bool) -> Fallible<O
         resources::hold(db, &grant.resource),
         clients::hold(db, &grant.client_id, news),
     );
-    let (person, session, resource, client) = (person?, session?, resource?, client?);
+    let (person, session, mut resource, client) = (person?, session?, resource?, client?);
+    for more in &grant.more_resources {
+        resource &= resources::hold(db, more).await?;
+    }
     if client.is_none() && approval.client.is_some() && !news {
         return Err(Fault::Contended(
             "a client was removed at its approval".to_owned(),
@@ -115,6 +119,7 @@ async fn insert_code(db: &Connection, approval: &Approval) -> Fallible<()> {
             &code.code_challenge,
             &code.stay_connected,
             &code.expires_at.0,
+            &code.dpop_jkt,
         ],
     )
     .await

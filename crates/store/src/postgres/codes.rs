@@ -13,31 +13,35 @@ use crate::rules::codes::{self, CLOCK_TOLERANCE, Found, Redemption};
 use crate::{Code, Digest, EndReason, Grant, GrantState, RedeemCode, RedeemOutcome, Result};
 
 macro_rules! activate {
-    () => {
-        "UPDATE access_grant AS g SET state = 'active', generation = $2, generation_at = $3, \
-         refresh_expires_at = $4, last_used_at = $3 WHERE g.id = $1 AND g.state = 'pending'"
+    ($dpop_jkt:literal) => {
+        concat!(
+            "UPDATE access_grant AS g SET state = 'active', generation = $2, generation_at = $3, \
+             refresh_expires_at = $4, last_used_at = $3, dpop_jkt = ",
+            $dpop_jkt,
+            " WHERE g.id = $1 AND g.state = 'pending'"
+        )
     };
 }
 
 statements! {
     BY_DIGEST = concat!(
         "SELECT ", grants::grant_columns!(), ", c.digest, c.grant_id, c.client_id, c.redirect_uri, \
-         c.code_challenge, c.stay_connected, c.expires_at, c.redeemed_at, ", grants::stands!(),
+         c.code_challenge, c.stay_connected, c.dpop_jkt, c.expires_at, c.redeemed_at, ", grants::stands!(),
         " FROM code c JOIN access_grant g ON g.id = c.grant_id WHERE c.digest = $1"
     );
     LOCK = "SELECT 1 FROM access_grant g WHERE g.id = (SELECT grant_id FROM code WHERE digest = $1) FOR UPDATE";
     /// All of a redemption, when nothing speaks against it; no row otherwise. $6: the latest time of approval.
     REDEEM_AT_ONCE = concat!(
-        "WITH activated AS (", activate!(), " AND g.created_at <= $6 \
+        "WITH activated AS (", activate!("$15"), " AND g.created_at <= $6 \
          AND EXISTS (SELECT 1 FROM code c WHERE c.digest = $5 AND c.grant_id = g.id AND c.redeemed_at IS NULL \
          AND c.expires_at > $3) AND ", grants::stands!(), " RETURNING ", grants::grant_columns!(), "), \
          redeemed AS (UPDATE code SET redeemed_at = $3 WHERE digest = $5 AND EXISTS (SELECT 1 FROM activated)), \
          recorded AS (INSERT INTO issuance (", issuances::columns!(), ") \
-         SELECT $7, $1, $8, $9, $10, $11, $12, $13, $14 FROM activated) \
+         SELECT $7, $1, $8, $9, $10, $11, $12, $13, $14, NULL FROM activated) \
          SELECT ", grants::grant_columns!(), " FROM activated g"
     );
     REDEEM = "UPDATE code SET redeemed_at = $2 WHERE digest = $1 AND redeemed_at IS NULL";
-    ACTIVATE = activate!();
+    ACTIVATE = activate!("$5");
 }
 
 pub(super) async fn find(db: &Connection, digest: &Digest) -> Fallible<Option<(Code, Grant)>> {
@@ -67,7 +71,7 @@ async fn redeem_at_once(db: &Connection, redeem: &RedeemCode) -> Fallible<Option
     let latest = (redeem.now + CLOCK_TOLERANCE).0;
     let scopes = issuance.scopes.to_string();
     let revoked_at = issuance.revoked_at.map(|time| time.0);
-    let params: [&(dyn ToSql + Sync); 14] = [
+    let params: [&(dyn ToSql + Sync); 15] = [
         &issuance.grant.0,
         &generation,
         &redeem.now.0,
@@ -82,6 +86,7 @@ async fn redeem_at_once(db: &Connection, redeem: &RedeemCode) -> Fallible<Option
         &issuance.issued_at.0,
         &issuance.expires_at.0,
         &revoked_at,
+        &redeem.dpop_jkt,
     ];
     row(db, REDEEM_AT_ONCE, &params, grants::read).await
 }
@@ -103,15 +108,22 @@ async fn redeem_by_steps(db: &Connection, redeem: &RedeemCode, lost: bool) -> Fa
             Ok(RedeemOutcome::Redeemed(Box::new(grant)))
         }
         Redemption::Replay => {
-            grants::end(db, grant.id, EndReason::CodeReplayed, redeem.now).await?;
+            if redeem.replay_ends_grant {
+                grants::end(db, grant.id, EndReason::CodeReplayed, redeem.now).await?;
+            }
             Ok(RedeemOutcome::Replayed)
         }
         Redemption::Activate(grant) => {
             run(db, REDEEM, &[&redeem.digest.as_slice(), &redeem.now.0]).await?;
             let refresh_expires_at = grant.refresh_expires_at.map(|time| time.0);
             let generation = i64::from(grant.generation);
-            let params: [&(dyn ToSql + Sync); 4] =
-                [&grant.id.0, &generation, &redeem.now.0, &refresh_expires_at];
+            let params: [&(dyn ToSql + Sync); 5] = [
+                &grant.id.0,
+                &generation,
+                &redeem.now.0,
+                &refresh_expires_at,
+                &grant.dpop_jkt,
+            ];
             run(db, ACTIVATE, &params).await?;
             issuances::insert(db, &redeem.issuance).await?;
             Ok(RedeemOutcome::Redeemed(grant))
@@ -137,6 +149,7 @@ async fn load(db: &Connection, digest: &Digest) -> Fallible<Option<Found>> {
             redirect_uri: columns.plain()?,
             code_challenge: columns.plain()?,
             stay_connected: columns.plain()?,
+            dpop_jkt: columns.plain()?,
             expires_at: columns.time()?,
             redeemed_at: columns.maybe_time()?,
         };

@@ -19,15 +19,16 @@ macro_rules! grant_columns {
     () => {
         "g.id, g.user_id, g.subject, g.client_id, g.resource, g.scopes, g.state, g.end_reason, g.ended_at, \
          g.created_at, g.authenticated_at, g.methods, g.generation, g.generation_at, g.refresh_salt, \
-         g.refresh_expires_at, g.last_used_at"
+         g.refresh_expires_at, g.last_used_at, g.dpop_jkt, g.more_resources"
     };
 }
 pub(super) use grant_columns;
 
-/// What has to stand for tokens to be issued from a grant named `g`.
+/// What has to stand for tokens to be issued from a grant named `g`: its person (if it has one), client and resource.
 macro_rules! stands {
     () => {
-        "EXISTS (SELECT 1 FROM person p WHERE p.id = g.user_id AND NOT p.disabled) \
+        "(g.user_id = '00000000-0000-0000-0000-000000000000' \
+         OR EXISTS (SELECT 1 FROM person p WHERE p.id = g.user_id AND NOT p.disabled)) \
          AND EXISTS (SELECT 1 FROM client k WHERE k.client_id = g.client_id AND NOT k.disabled) \
          AND EXISTS (SELECT 1 FROM resource r WHERE r.uri = g.resource)"
     };
@@ -38,14 +39,28 @@ pub(super) use stands;
 macro_rules! filter {
     () => {
         " AND ($1::uuid IS NULL OR g.user_id = $1) AND ($2::text IS NULL OR g.client_id = $2) \
-         AND ($3::text IS NULL OR g.resource = $3) AND ($4::text IS NULL OR g.state = $4)"
+         AND ($3::text IS NULL OR g.resource = $3 OR EXISTS (SELECT 1 FROM grant_further m \
+         WHERE m.grant_id = g.id AND m.resource = $3)) AND ($4::text IS NULL OR g.state = $4)"
+    };
+}
+
+/// The grants on a resource, by index.
+macro_rules! on_resource {
+    ($resource:literal) => {
+        concat!(
+            "id = ANY (ARRAY(SELECT o.id FROM access_grant o WHERE o.resource = ",
+            $resource,
+            " UNION ALL SELECT m.grant_id FROM grant_further m WHERE m.resource = ",
+            $resource,
+            "))"
+        )
     };
 }
 
 /// One way into the table: the key uses an index, the filter looks at the rows that it finds.
 /// Further parameters: $5 the id to begin below, $6 limit.
 macro_rules! page_by {
-    ($key:literal) => {
+    ($key:expr) => {
         concat!(
             "SELECT ",
             grant_columns!(),
@@ -59,7 +74,7 @@ macro_rules! page_by {
 
 /// Every live grant that matches, locked in the order of the ids. Further parameter: $5 this one.
 macro_rules! live_by {
-    ($key:literal) => {
+    ($key:expr) => {
         concat!(
             "SELECT g.id FROM access_grant g WHERE ",
             $key,
@@ -71,7 +86,7 @@ macro_rules! live_by {
 }
 
 macro_rules! end {
-    ($which:literal) => {
+    ($which:expr) => {
         concat!(
             "UPDATE access_grant SET state = 'ended', end_reason = $2, ended_at = $3 WHERE ",
             $which,
@@ -82,24 +97,27 @@ macro_rules! end {
 
 statements! {
     INSERT = "INSERT INTO access_grant (id, user_id, subject, client_id, resource, scopes, state, created_at, \
-              authenticated_at, methods, generation, generation_at, earlier, refresh_salt, last_used_at) \
-              VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, $9, 0, $7, '{}', $10, $11)";
+              authenticated_at, methods, generation, generation_at, earlier, refresh_salt, last_used_at, more_resources) \
+              VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, $9, 0, $7, '{}', $10, $11, $12)";
+    INSERT_RESOURCES = "INSERT INTO grant_further (grant_id, resource) SELECT $1, unnest($2::text[])";
     BY_ID = concat!("SELECT ", grant_columns!(), " FROM access_grant g WHERE g.id = $1");
     PAGE = page_by!("TRUE");
     PAGE_OF_USER = page_by!("g.user_id = $1");
     PAGE_OF_CLIENT = page_by!("g.client_id = $2");
-    PAGE_ON_RESOURCE = page_by!("g.resource = $3");
+    PAGE_ON_RESOURCE = page_by!(concat!("g.", on_resource!("$3")));
     LIVE scans = live_by!("TRUE");
     LIVE_ONE = live_by!("g.id = $5");
     LIVE_OF_USER = live_by!("g.user_id = $1");
     LIVE_OF_CLIENT = live_by!("g.client_id = $2");
-    LIVE_ON_RESOURCE = live_by!("g.resource = $3");
+    LIVE_ON_RESOURCE = live_by!(concat!("g.", on_resource!("$3")));
     END = end!("id = ANY ($1)");
     END_OF_USER = end!("user_id = $1");
     END_PENDING_OF_USER = end!("user_id = $1 AND state = 'pending'");
+    END_PENDING_OF_CLIENT = end!("client_id = $1 AND state = 'pending'");
     END_OF_CLIENT = end!("client_id = $1");
-    END_ON_RESOURCE = end!("resource = $1");
-    END_PENDING_OF_SESSION = end!("id = ANY (ARRAY(SELECT grant_id FROM code WHERE session_id = $1 AND redeemed_at IS NULL)) \
+    END_ON_RESOURCE = end!(on_resource!("$1"));
+    END_PENDING_OF_SESSION = end!("id = ANY (ARRAY(SELECT grant_id FROM code WHERE session_id = $1 AND redeemed_at IS NULL \
+                                   AND redirect_uri <> '')) \
                                    AND state = 'pending'");
 }
 
@@ -123,12 +141,15 @@ pub(super) fn read(columns: &mut Columns<'_>) -> Fallible<Grant> {
         refresh_salt: columns.bytes()?,
         refresh_expires_at: columns.maybe_time()?,
         last_used_at: columns.time()?,
+        dpop_jkt: columns.plain()?,
+        more_resources: columns.json()?,
     })
 }
 
 /// Adds a pending grant.
 pub(super) async fn insert(db: &Connection, grant: &Grant) -> Fallible<()> {
     let methods = json(&grant.methods)?;
+    let more_resources = json(&grant.more_resources)?;
     run(
         db,
         INSERT,
@@ -144,10 +165,14 @@ pub(super) async fn insert(db: &Connection, grant: &Grant) -> Fallible<()> {
             &methods,
             &grant.refresh_salt.as_slice(),
             &grant.last_used_at.0,
+            &more_resources,
         ],
     )
-    .await
-    .map(drop)
+    .await?;
+    if !grant.more_resources.is_empty() {
+        run(db, INSERT_RESOURCES, &[&grant.id.0, &grant.more_resources]).await?;
+    }
+    Ok(())
 }
 
 pub(super) async fn find(db: &Connection, id: GrantId) -> Fallible<Option<Grant>> {
@@ -240,6 +265,15 @@ pub(super) async fn end_pending_of_user(
     now: UnixSeconds,
 ) -> Fallible<u64> {
     end_by(db, END_PENDING_OF_USER, &user.0, reason, now).await
+}
+
+pub(super) async fn end_pending_of_client(
+    db: &Connection,
+    client_id: &str,
+    reason: EndReason,
+    now: UnixSeconds,
+) -> Fallible<u64> {
+    end_by(db, END_PENDING_OF_CLIENT, &client_id, reason, now).await
 }
 
 pub(super) async fn end_of_client(

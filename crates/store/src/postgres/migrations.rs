@@ -17,7 +17,12 @@ macro_rules! migration {
 }
 
 /// In order, without gaps. A released file is never edited: a new one is added.
-const MIGRATIONS: &[Migration] = &[migration!(1, "0001_initial")];
+const MIGRATIONS: &[Migration] = &[
+    migration!(1, "0001_initial"),
+    migration!(2, "0002_grants_of_clients"),
+    migration!(3, "0003_revocations"),
+    migration!(4, "0004_flows"),
+];
 
 /// "DWRD": one node at a time changes the schema.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(1146573380)";

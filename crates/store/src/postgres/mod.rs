@@ -8,16 +8,22 @@ mod approvals;
 mod clients;
 mod codes;
 mod consents;
+mod devices;
 mod errors;
+mod exchange;
 mod grants;
 mod issuances;
 mod keys;
 mod location;
 mod migrations;
 mod operations;
+mod own;
 mod refresh;
+mod registration;
 mod resources;
+mod revocations;
 mod sessions;
+mod spent;
 mod statements;
 mod sweep;
 mod throttle;
@@ -32,12 +38,14 @@ use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolConfig, RecyclingMetho
 
 use self::errors::Fault;
 use self::location::Location;
+use crate::revocations::Signal;
+use crate::turns::Turns;
 use crate::{Result, StoreError};
 
 /// How the engine uses its database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostgresOptions {
-    /// Connections at most. Default: 16.
+    /// Connections at most; whoever holds a [`Store::turn`](crate::Store::turn) needs a second one. Default: 16.
     pub connections: usize,
     /// Operations that may wait for a connection; one more is [`StoreError::Busy`] at once. Default: 4096.
     pub queue: usize,
@@ -69,6 +77,8 @@ impl Default for PostgresOptions {
 pub struct PostgresStore {
     pool: Pool,
     options: PostgresOptions,
+    turns: Turns,
+    revoked: Signal,
 }
 
 impl PostgresStore {
@@ -111,6 +121,8 @@ impl PostgresStore {
         let store = Self {
             pool,
             options: options.clone(),
+            turns: Turns::default(),
+            revoked: Signal::new(),
         };
         store.migrate().await?;
         Ok(store)

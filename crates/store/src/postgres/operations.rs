@@ -4,17 +4,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use doorward_oauth::time::UnixSeconds;
+use tokio::sync::watch;
+use uuid::Uuid;
 
 use super::{
-    PostgresStore, approvals, clients, codes, consents, grants, issuances, keys, refresh, resources,
-    sessions, sweep, throttle, users, work,
+    PostgresStore, approvals, clients, codes, consents, devices, exchange, grants, issuances, keys, own,
+    refresh, registration, resources, revocations, sessions, spent, sweep, throttle, users, work,
 };
 use crate::rules::sweep::kinds;
 use crate::{
-    AdminKey, Approval, ApprovalOutcome, Client, Code, Consent, Digest, EndReason, Grant, GrantFilter,
-    GrantId, Issuance, LoginThrottle, Page, PageRequest, RedeemCode, RedeemOutcome, Resource, Result,
-    RotateOutcome, RotateRefresh, SealedSecret, Session, SigningKeyRecord, Store, ThrottlePolicy, User,
-    UserId,
+    AdminKey, Approval, ApprovalOutcome, Client, Code, Consent, DeviceAuthorization, Digest, EndReason,
+    ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId, InitialAccessToken, Issuance, IssueOwn,
+    LoginThrottle, OwnOutcome, Page, PageRequest, PollOutcome, RedeemCode, RedeemOutcome, RegisterOutcome,
+    Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, SealedSecret, Session, SigningKeyRecord,
+    Spend, Store, ThrottlePolicy, Turn, User, UserId,
 };
 
 #[async_trait]
@@ -37,13 +40,17 @@ impl Store for PostgresStore {
 
     async fn update_resource(&self, resource: Resource) -> Result<()> {
         let resource = &resource;
-        self.transaction(|db| async move { resources::update(&db, resource).await })
-            .await
+        let outcome = self
+            .transaction(|db| async move { resources::update(&db, resource).await })
+            .await;
+        self.revoked.after(outcome)
     }
 
     async fn delete_resource(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
-        self.transaction(|db| async move { resources::delete(&db, slug, now).await })
-            .await
+        let outcome = self
+            .transaction(|db| async move { resources::delete(&db, slug, now).await })
+            .await;
+        self.revoked.after(outcome)
     }
 
     async fn create_client(&self, client: Client) -> Result<()> {
@@ -71,13 +78,50 @@ impl Store for PostgresStore {
 
     async fn update_client(&self, client: Client) -> Result<()> {
         let client = &client;
-        self.transaction(|db| async move { clients::update(&db, client).await })
+        let outcome = self
+            .transaction(|db| async move { clients::update(&db, client).await })
+            .await;
+        self.revoked.after(outcome)
+    }
+
+    async fn update_registration(&self, client: Client, presented: &Digest, now: UnixSeconds) -> Result<()> {
+        let client = &client;
+        self.transaction(|db| async move { registration::update(&db, client, presented, now).await })
+            .await
+    }
+
+    async fn register_with_token(
+        &self,
+        client: Client,
+        token: &Digest,
+        now: UnixSeconds,
+    ) -> Result<RegisterOutcome> {
+        let client = &client;
+        self.transaction(|db| async move { registration::register(&db, client, token, now).await })
+            .await
+    }
+
+    async fn create_initial_token(&self, token: InitialAccessToken) -> Result<()> {
+        let token = &token;
+        self.transaction(|db| async move { registration::create_token(&db, token).await })
+            .await
+    }
+
+    async fn initial_tokens(&self) -> Result<Vec<InitialAccessToken>> {
+        self.repeatable(|db| async move { registration::tokens(&db).await })
+            .await
+    }
+
+    async fn delete_initial_token(&self, id: Uuid) -> Result<bool> {
+        self.transaction(|db| async move { registration::delete_token(&db, id).await })
             .await
     }
 
     async fn delete_client(&self, client_id: &str, now: UnixSeconds) -> Result<u64> {
-        self.transaction(|db| async move { clients::delete(&db, client_id, now).await })
-            .await
+        let outcome = self
+            .transaction(|db| async move { clients::delete(&db, client_id, now).await })
+            .await;
+        self.revoked.after(outcome)
     }
 
     async fn create_user(&self, user: User) -> Result<()> {
@@ -104,13 +148,17 @@ impl Store for PostgresStore {
 
     async fn update_user(&self, user: User, now: UnixSeconds) -> Result<()> {
         let user = &user;
-        self.transaction(|db| async move { users::update(&db, user, now).await })
-            .await
+        let outcome = self
+            .transaction(|db| async move { users::update(&db, user, now).await })
+            .await;
+        self.revoked.after(outcome)
     }
 
     async fn delete_user(&self, id: UserId, now: UnixSeconds) -> Result<()> {
-        self.transaction(|db| async move { users::delete(&db, id, now).await })
-            .await
+        let outcome = self
+            .transaction(|db| async move { users::delete(&db, id, now).await })
+            .await;
+        self.revoked.after(outcome)
     }
 
     async fn begin_login(
@@ -179,11 +227,48 @@ impl Store for PostgresStore {
     }
 
     async fn redeem_code(&self, redeem: RedeemCode) -> Result<RedeemOutcome> {
-        codes::redeem(self, &redeem).await
+        let outcome = codes::redeem(self, &redeem).await;
+        if outcome == Ok(RedeemOutcome::Replayed) {
+            self.revoked.ring();
+        }
+        outcome
     }
 
     async fn burn_code(&self, digest: &Digest, now: UnixSeconds) -> Result<()> {
-        self.transaction(|db| async move { codes::burn(&db, digest, now).await })
+        let outcome = self
+            .transaction(|db| async move { codes::burn(&db, digest, now).await })
+            .await;
+        self.revoked.after(outcome)
+    }
+
+    async fn begin_device(&self, device: DeviceAuthorization) -> Result<()> {
+        let device = &device;
+        self.transaction(|db| async move { devices::begin(&db, device).await })
+            .await
+    }
+
+    async fn device_by_user_code(
+        &self,
+        user_code: &Digest,
+        now: UnixSeconds,
+    ) -> Result<Option<DeviceAuthorization>> {
+        self.repeatable(|db| async move { devices::by_user_code(&db, user_code, now).await })
+            .await
+    }
+
+    async fn deny_device(&self, digest: &Digest, now: UnixSeconds) -> Result<bool> {
+        self.transaction(|db| async move { devices::deny(&db, digest, now).await })
+            .await
+    }
+
+    async fn poll_device(
+        &self,
+        digest: &Digest,
+        client_id: &str,
+        slower: u32,
+        now: UnixSeconds,
+    ) -> Result<PollOutcome> {
+        self.transaction(|db| async move { devices::poll(&db, digest, client_id, slower, now).await })
             .await
     }
 
@@ -193,7 +278,11 @@ impl Store for PostgresStore {
     }
 
     async fn rotate_refresh(&self, rotate: RotateRefresh) -> Result<RotateOutcome> {
-        refresh::rotate(self, &rotate).await
+        let outcome = refresh::rotate(self, &rotate).await;
+        if outcome == Ok(RotateOutcome::Reused) {
+            self.revoked.ring();
+        }
+        outcome
     }
 
     async fn grants(&self, filter: GrantFilter, page: PageRequest) -> Result<Page<Grant>> {
@@ -205,8 +294,10 @@ impl Store for PostgresStore {
 
     async fn revoke_grants(&self, filter: GrantFilter, reason: EndReason, now: UnixSeconds) -> Result<u64> {
         let filter = &filter;
-        self.transaction(|db| async move { grants::revoke(&db, filter, reason, now).await })
-            .await
+        let outcome = self
+            .transaction(|db| async move { grants::revoke(&db, filter, reason, now).await })
+            .await;
+        self.revoked.after(outcome)
     }
 
     async fn issuance(&self, jti: &str) -> Result<Option<Issuance>> {
@@ -214,9 +305,40 @@ impl Store for PostgresStore {
             .await
     }
 
-    async fn revoke_issuance(&self, jti: &str, now: UnixSeconds) -> Result<bool> {
-        self.repeatable(|db| async move { issuances::revoke(&db, jti, now).await })
+    async fn issue_own(&self, issue: IssueOwn) -> Result<OwnOutcome> {
+        own::issue(self, &issue).await
+    }
+
+    async fn exchange_token(&self, exchange: ExchangeToken) -> Result<ExchangeOutcome> {
+        let exchange = &exchange;
+        self.transaction(|db| async move { exchange::exchange(&db, exchange).await })
             .await
+    }
+
+    async fn spend(&self, spends: &[Spend], now: UnixSeconds) -> Result<bool> {
+        self.transaction(|db| async move { spent::spend(&db, spends, now).await })
+            .await
+    }
+
+    async fn revoke_issuance(&self, jti: &str, now: UnixSeconds) -> Result<bool> {
+        let outcome = self
+            .transaction(|db| async move { issuances::revoke(&db, jti, now).await })
+            .await;
+        self.revoked.after(outcome)
+    }
+
+    async fn revocations(&self, after: u64, limit: u32) -> Result<RevocationPage> {
+        self.repeatable(|db| async move { revocations::list(&db, after, limit).await })
+            .await
+    }
+
+    async fn forget_revocations(&self, before: UnixSeconds, limit: u32) -> Result<u64> {
+        self.transaction(|db| async move { revocations::forget(&db, before, limit).await })
+            .await
+    }
+
+    fn revocation_signal(&self) -> watch::Receiver<u64> {
+        self.revoked.subscribe()
     }
 
     async fn signing_keys(&self) -> Result<Vec<SigningKeyRecord>> {
@@ -260,6 +382,13 @@ impl Store for PostgresStore {
     async fn admin_key(&self, digest: &Digest) -> Result<Option<AdminKey>> {
         self.repeatable(|db| async move { keys::admin_key(&db, digest).await })
             .await
+    }
+
+    async fn turn(&self, name: &'static str) -> Result<Turn> {
+        // First among this node's own callers, so that one connection at most waits for another node.
+        let turn = self.turns.take(name).await;
+        let held = self.hold_lock(name).await?;
+        Ok(Box::new((held, turn)))
     }
 
     async fn sweep(&self, now: UnixSeconds, retain: Duration, limit: u32) -> Result<u64> {

@@ -24,7 +24,7 @@ statements! {
          AND $3 - g.generation_at <= $4 AND g.refresh_expires_at > $3 AND ", grants::stands!(),
         " RETURNING ", grants::grant_columns!(), "), \
          recorded AS (INSERT INTO issuance (", issuances::columns!(), ") \
-         SELECT $7, $1, $8, $9, $10, $11, $12, $13, $14 FROM rotated) \
+         SELECT $7, $1, $8, $9, $10, $11, $12, $13, $14, NULL FROM rotated) \
          SELECT ", grants::grant_columns!(), " FROM rotated g"
     );
     BY_ID_TO_WRITE = concat!(

@@ -11,15 +11,16 @@ use crate::{EndReason, Resource, StoreError};
 
 macro_rules! columns {
     () => {
-        "slug, uri, display_name, scopes, created_at, updated_at"
+        "slug, uri, display_name, scopes, created_at, updated_at, policy"
     };
 }
 
 statements! {
-    INSERT = concat!("INSERT INTO resource (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6)");
+    INSERT = concat!("INSERT INTO resource (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7)");
     BY_SLUG = concat!("SELECT ", columns!(), " FROM resource WHERE slug = $1");
     ALL scans = concat!("SELECT ", columns!(), " FROM resource ORDER BY slug");
-    UPDATE = "UPDATE resource SET uri = $2, display_name = $3, scopes = $4, created_at = $5, updated_at = $6 WHERE slug = $1";
+    UPDATE = "UPDATE resource SET uri = $2, display_name = $3, scopes = $4, created_at = $5, updated_at = $6, policy = $7 \
+              WHERE slug = $1";
     DELETE = "DELETE FROM resource WHERE slug = $1 RETURNING uri";
     URI_OF = "SELECT uri FROM resource WHERE slug = $1 FOR UPDATE";
     HOLD = "SELECT 1 FROM resource WHERE uri = $1 FOR KEY SHARE";
@@ -34,6 +35,7 @@ fn read(columns: &mut Columns<'_>) -> Fallible<Resource> {
         scopes: columns.json()?,
         created_at: columns.time()?,
         updated_at: columns.time()?,
+        policy: columns.json()?,
     })
 }
 
@@ -91,12 +93,21 @@ async fn write(db: &Connection, sql: Sql, resource: &Resource) -> Fallible<u64> 
         scopes,
         created_at,
         updated_at,
+        policy,
     } = resource;
-    let scopes = json(scopes)?;
+    let (scopes, policy) = (json(scopes)?, json(policy)?);
     run(
         db,
         sql,
-        &[slug, uri, display_name, &scopes, &created_at.0, &updated_at.0],
+        &[
+            slug,
+            uri,
+            display_name,
+            &scopes,
+            &created_at.0,
+            &updated_at.0,
+            &policy,
+        ],
     )
     .await
 }

@@ -5,8 +5,9 @@ use deadpool_postgres::ClientWrapper;
 use super::statements::Sql;
 use super::template;
 use super::{
-    PostgresOptions, PostgresStore, approvals, clients, codes, consents, grants, issuances, keys, refresh,
-    resources, sessions, sweep, throttle, users, work,
+    PostgresOptions, PostgresStore, approvals, clients, codes, consents, devices, exchange, grants,
+    issuances, keys, own, refresh, registration, resources, revocations, sessions, spent, sweep, throttle,
+    users, work,
 };
 
 fn all() -> impl Iterator<Item = &'static Sql> {
@@ -15,12 +16,18 @@ fn all() -> impl Iterator<Item = &'static Sql> {
         clients::STATEMENTS,
         codes::STATEMENTS,
         consents::STATEMENTS,
+        exchange::STATEMENTS,
+        devices::STATEMENTS,
         grants::STATEMENTS,
         issuances::STATEMENTS,
         keys::STATEMENTS,
+        own::STATEMENTS,
         refresh::STATEMENTS,
+        registration::STATEMENTS,
         resources::STATEMENTS,
+        revocations::STATEMENTS,
         sessions::STATEMENTS,
+        spent::STATEMENTS,
         sweep::STATEMENTS,
         throttle::STATEMENTS,
         users::STATEMENTS,

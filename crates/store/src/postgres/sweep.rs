@@ -28,15 +28,21 @@ macro_rules! delete {
 }
 
 macro_rules! unused {
-    () => {
-        "NOT EXISTS (SELECT 1 FROM access_grant g WHERE g.client_id = k.client_id) \
-         AND NOT EXISTS (SELECT 1 FROM consent c WHERE c.client_id = k.client_id)"
+    ($past:literal) => {
+        concat!(
+            "NOT EXISTS (SELECT 1 FROM access_grant g WHERE g.client_id = k.client_id) \
+             AND NOT EXISTS (SELECT 1 FROM consent c WHERE c.client_id = k.client_id AND c.granted_at >= ",
+            $past,
+            ")"
+        )
     };
 }
 
 statements! {
     SESSIONS = delete!("session", "id", "expires_at < $1");
     THROTTLES = delete!("login_throttle", "key_digest", "forget_at < $1");
+    SPENT = delete!("spent", "digest", "expires_at < $1");
+    DEVICES = delete!("device_authorization", "digest", "expires_at < $1");
     ISSUANCES = delete!("issuance", "jti", "expires_at < $1");
     CODES = delete!("code", "digest", "expires_at < $1");
     ENDED_GRANTS = delete!("access_grant", "id", "state = 'ended' AND ended_at < $1");
@@ -49,9 +55,9 @@ statements! {
     );
     UNUSED_CLIENTS = concat!(
         "SELECT k.client_id FROM client k WHERE k.source = 'dynamic' AND k.updated_at < $1 AND NOT k.disabled AND ",
-        unused!(), " ORDER BY k.updated_at LIMIT $2 FOR UPDATE SKIP LOCKED"
+        unused!("$1"), " ORDER BY k.updated_at LIMIT $2 FOR UPDATE SKIP LOCKED"
     );
-    REMOVE_UNUSED_CLIENTS = concat!("DELETE FROM client k WHERE k.client_id = ANY ($1) AND ", unused!());
+    REMOVE_UNUSED_CLIENTS = concat!("DELETE FROM client k WHERE k.client_id = ANY ($1) AND ", unused!("$2"));
 }
 
 pub(super) async fn remove(db: &Connection, kind: Kind, past: UnixSeconds, limit: u32) -> Fallible<u64> {
@@ -68,13 +74,15 @@ async fn remove_unused_clients(db: &Connection, past: UnixSeconds, limit: i64) -
     if unused.is_empty() {
         return Ok(0);
     }
-    run(db, REMOVE_UNUSED_CLIENTS, &[&unused]).await
+    run(db, REMOVE_UNUSED_CLIENTS, &[&unused, &past.0]).await
 }
 
 const fn statement(kind: Kind) -> Option<Sql> {
     Some(match kind {
         Kind::Sessions => SESSIONS,
         Kind::Throttles => THROTTLES,
+        Kind::Spent => SPENT,
+        Kind::Devices => DEVICES,
         Kind::Issuances => ISSUANCES,
         Kind::Codes => CODES,
         Kind::EndedGrants => ENDED_GRANTS,

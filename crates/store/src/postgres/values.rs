@@ -56,6 +56,10 @@ impl<'row> Columns<'row> {
         self.plain().map(GrantId)
     }
 
+    pub(super) fn maybe_grant(&mut self) -> Fallible<Option<GrantId>> {
+        Ok(self.plain::<Option<uuid::Uuid>>()?.map(GrantId))
+    }
+
     pub(super) fn scopes(&mut self) -> Fallible<ScopeSet> {
         ScopeSet::parse(self.plain()?).map_err(|_| malformed("a malformed scope"))
     }

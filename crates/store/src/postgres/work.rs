@@ -133,6 +133,29 @@ impl PostgresStore {
         }
     }
 
+    /// A lock of all nodes, held as long as the value lives by a transaction that does nothing else.
+    pub(super) async fn hold_lock(&self, name: &str) -> Result<Held> {
+        let digest = crate::rules::sha256(name.as_bytes());
+        let mut tries = self.tries();
+        loop {
+            match self.attempt_lock(&digest).await {
+                Ok(held) => return Ok(held),
+                Err(fault) => tries.again(fault).await?,
+            }
+        }
+    }
+
+    async fn attempt_lock(&self, digest: &Digest) -> Fallible<Held> {
+        let db = self.connection().await?;
+        let held = Held(Open(Some(Arc::clone(&db))));
+        self.limited(async {
+            db.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+            lock(&db, &[*digest]).await
+        })
+        .await?;
+        Ok(held)
+    }
+
     /// A connection of the pool. [`StoreError::Busy`] when too many callers wait for one already.
     pub(super) async fn connection(&self) -> Fallible<Db> {
         if self.pool.status().waiting >= self.options.queue {
@@ -194,6 +217,9 @@ async fn begin(db: &Connection) -> Fallible<Mark> {
     begun?;
     mark
 }
+
+/// A lock that ends when this is dropped.
+pub(super) struct Held(#[expect(dead_code, reason = "held, never looked at")] Open);
 
 /// An open transaction; undone when it is dropped, also in the middle of a statement (a caller went away).
 struct Open(Option<Db>);

@@ -50,6 +50,7 @@ pub(crate) fn redeem(found: Found, redeem: &RedeemCode) -> Result<Redemption> {
     grant.generation_at = redeem.now;
     grant.refresh_expires_at = redeem.refresh.map(|policy| redeem.now + policy.absolute_ttl);
     grant.last_used_at = redeem.now;
+    grant.dpop_jkt.clone_from(&redeem.dpop_jkt);
     Ok(Redemption::Activate(Box::new(grant)))
 }
 

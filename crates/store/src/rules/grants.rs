@@ -11,7 +11,7 @@ pub(crate) fn matches(filter: &GrantFilter, grant: &Grant) -> bool {
         && filter
             .resource
             .as_ref()
-            .is_none_or(|resource| *resource == grant.resource)
+            .is_none_or(|resource| *resource == grant.resource || grant.more_resources.contains(resource))
         && filter.state.is_none_or(|state| state == grant.state)
 }
 

@@ -9,6 +9,8 @@ use doorward_oauth::time::UnixSeconds;
 pub(crate) enum Kind {
     Sessions,
     Throttles,
+    Spent,
+    Devices,
     Issuances,
     /// A redeemed code outlives its use, so that a replay is noticed.
     Codes,
@@ -23,11 +25,15 @@ pub(crate) enum Kind {
 
 /// One kind after the other, and the time before which rows are past use; the caller removes each in an
 /// operation of its own.
-pub(crate) fn kinds(now: UnixSeconds, retain: Duration) -> [(Kind, UnixSeconds); 9] {
+pub(crate) fn kinds(now: UnixSeconds, retain: Duration) -> [(Kind, UnixSeconds); 11] {
     let retained = now - retain;
+    // Long enough to tell a late device why.
+    let retained_briefly = now - Duration::from_hours(1);
     [
         (Kind::Sessions, now),
         (Kind::Throttles, now),
+        (Kind::Spent, now),
+        (Kind::Devices, retained_briefly),
         (Kind::Issuances, retained),
         (Kind::Codes, retained),
         (Kind::EndedGrants, retained),

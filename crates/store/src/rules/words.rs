@@ -42,6 +42,8 @@ words! {
         UserDisabled = "user_disabled",
         ResourceDeleted = "resource_deleted",
         SessionEnded = "session_ended",
+        ClientChanged = "client_changed",
+        Expired = "expired",
     }
     SigningKeyState { Active = "active", Previous = "previous" }
 }

@@ -12,7 +12,8 @@ statements! {
     BY_REQUEST = "SELECT c.digest, c.grant_id, c.expires_at, c.redeemed_at, g.user_id, g.state FROM code c \
                   JOIN access_grant g ON g.id = c.grant_id WHERE c.request_id = ?1";
     INSERT_CODE = "INSERT INTO code (digest, request_id, grant_id, session_id, client_id, redirect_uri, \
-                   code_challenge, stay_connected, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+                   code_challenge, stay_connected, expires_at, dpop_jkt) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 }
 
 /// Every check first, then every change.
@@ -48,8 +49,10 @@ fn refusal(db: &Connection, approval: &Approval) -> Result<Option<ApprovalOutcom
     if client_gone {
         return Ok(Some(ApprovalOutcome::ClientGone));
     }
-    if !resources::exists(db, &grant.resource)? {
-        return Ok(Some(ApprovalOutcome::ResourceGone));
+    for resource in std::iter::once(&grant.resource).chain(&grant.more_resources) {
+        if !resources::exists(db, resource)? {
+            return Ok(Some(ApprovalOutcome::ResourceGone));
+        }
     }
     Ok(None)
 }
@@ -86,6 +89,7 @@ fn insert_code(db: &Connection, approval: &Approval) -> Result<()> {
             code.code_challenge,
             code.stay_connected,
             code.expires_at.0,
+            code.dpop_jkt,
         ],
     )?;
     Ok(())

@@ -14,7 +14,8 @@ use crate::{Client, EndReason, Page, PageRequest, Result, StoreError};
 
 macro_rules! columns {
     () => {
-        "client_id, source, metadata, secrets, fingerprint, resource_server, disabled, created_at, updated_at"
+        "client_id, source, metadata, secrets, fingerprint, resource_server, disabled, created_at, updated_at, \
+         registration_token"
     };
 }
 
@@ -23,7 +24,7 @@ macro_rules! insert {
         concat!(
             "INSERT INTO client (",
             columns!(),
-            ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+            ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
         )
     };
 }
@@ -39,7 +40,7 @@ statements! {
     BY_ID = concat!("SELECT ", columns!(), " FROM client WHERE client_id = ?1");
     AFTER = concat!("SELECT ", columns!(), " FROM client WHERE client_id > ?1 ORDER BY client_id LIMIT ?2");
     UPDATE = "UPDATE client SET source = ?2, metadata = ?3, secrets = ?4, fingerprint = ?5, resource_server = ?6, \
-              disabled = ?7, created_at = ?8, updated_at = ?9 WHERE client_id = ?1";
+              disabled = ?7, created_at = ?8, updated_at = ?9, registration_token = ?10 WHERE client_id = ?1";
     DELETE = "DELETE FROM client WHERE client_id = ?1";
     TOUCH = "UPDATE client SET updated_at = ?2 WHERE client_id = ?1";
     STANDING = "SELECT disabled FROM client WHERE client_id = ?1";
@@ -57,6 +58,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Client> {
         disabled: columns.plain()?,
         created_at: columns.time()?,
         updated_at: columns.time()?,
+        registration_token: columns.plain()?,
     })
 }
 
@@ -125,6 +127,7 @@ fn write(db: &Connection, sql: Sql, client: &Client) -> Result<usize> {
             client.disabled,
             client.created_at.0,
             client.updated_at.0,
+            client.registration_token,
         ],
     )?)
 }

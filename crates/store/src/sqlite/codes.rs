@@ -12,13 +12,13 @@ use crate::{Code, Digest, EndReason, Grant, RedeemCode, RedeemOutcome, Result, S
 statements! {
     BY_DIGEST = concat!(
         "SELECT ", grants::grant_columns!(), ", c.digest, c.grant_id, c.client_id, c.redirect_uri, \
-         c.code_challenge, c.stay_connected, c.expires_at, c.redeemed_at, ", grants::stands!(),
+         c.code_challenge, c.stay_connected, c.dpop_jkt, c.expires_at, c.redeemed_at, ", grants::stands!(),
         " FROM code c JOIN access_grant g ON g.id = c.grant_id ", grants::joined_with_its_parties!(),
         " WHERE c.digest = ?1"
     );
     REDEEM = "UPDATE code SET redeemed_at = ?2 WHERE digest = ?1 AND redeemed_at IS NULL";
     ACTIVATE = "UPDATE access_grant SET state = 'active', generation = ?2, generation_at = ?3, \
-                refresh_expires_at = ?4, last_used_at = ?3 WHERE id = ?1 AND state = 'pending'";
+                refresh_expires_at = ?4, last_used_at = ?3, dpop_jkt = ?5 WHERE id = ?1 AND state = 'pending'";
 }
 
 pub(super) fn find(db: &Connection, digest: &Digest) -> Result<Option<(Code, Grant)>> {
@@ -33,7 +33,9 @@ pub(super) fn redeem(db: &Connection, redeem: &RedeemCode) -> Result<RedeemOutco
     match codes::redeem(found, redeem)? {
         Redemption::Refused(outcome) => Ok(outcome),
         Redemption::Replay => {
-            grants::end(db, id, EndReason::CodeReplayed, redeem.now)?;
+            if redeem.replay_ends_grant {
+                grants::end(db, id, EndReason::CodeReplayed, redeem.now)?;
+            }
             Ok(RedeemOutcome::Replayed)
         }
         Redemption::Activate(grant) => {
@@ -52,7 +54,8 @@ fn activate(db: &Connection, redeem: &RedeemCode, grant: &Grant) -> Result<()> {
             grant.id.0.as_bytes(),
             grant.generation,
             redeem.now.0,
-            grant.refresh_expires_at.map(|time| time.0)
+            grant.refresh_expires_at.map(|time| time.0),
+            grant.dpop_jkt
         ],
     )?;
     if (redeemed, activated) == (1, 1) {
@@ -81,6 +84,7 @@ fn load(db: &Connection, digest: &Digest) -> Result<Option<Found>> {
             redirect_uri: columns.plain()?,
             code_challenge: columns.plain()?,
             stay_connected: columns.plain()?,
+            dpop_jkt: columns.plain()?,
             expires_at: columns.time()?,
             redeemed_at: columns.maybe_time()?,
         };

@@ -18,16 +18,17 @@ macro_rules! grant_columns {
     () => {
         "g.id, g.user_id, g.subject, g.client_id, g.resource, g.scopes, g.state, g.end_reason, g.ended_at, \
          g.created_at, g.authenticated_at, g.methods, g.generation, g.generation_at, g.refresh_salt, \
-         g.refresh_expires_at, g.last_used_at"
+         g.refresh_expires_at, g.last_used_at, g.dpop_jkt, g.more_resources"
     };
 }
 pub(super) use grant_columns;
 
-/// One more column: whether everything stands that tokens of the grant rest on, its person, client and
-/// resource. Needs [`joined_with_its_parties`].
+/// One more column: whether everything stands that tokens of the grant rest on, its person (if it has one), client
+/// and resource. Needs [`joined_with_its_parties`].
 macro_rules! stands {
     () => {
-        "coalesce(p.disabled, 1) = 0 AND coalesce(k.disabled, 1) = 0 AND r.uri IS NOT NULL"
+        "(g.user_id = x'00000000000000000000000000000000' OR coalesce(p.disabled, 1) = 0) \
+         AND coalesce(k.disabled, 1) = 0 AND r.uri IS NOT NULL"
     };
 }
 pub(super) use stands;
@@ -41,17 +42,40 @@ macro_rules! joined_with_its_parties {
 }
 pub(super) use joined_with_its_parties;
 
+/// Whether a grant is on the resource ?3, if there is one.
+macro_rules! is_on {
+    () => {
+        "(?3 IS NULL OR g.resource = ?3 OR EXISTS (SELECT 1 FROM grant_further m \
+         WHERE m.grant_id = g.id AND m.resource = ?3))"
+    };
+}
+
+/// The grants on a resource, by index.
+macro_rules! on_resource {
+    ($resource:literal) => {
+        concat!(
+            "id IN (SELECT o.id FROM access_grant o WHERE o.resource = ",
+            $resource,
+            " UNION ALL SELECT m.grant_id FROM grant_further m WHERE m.resource = ",
+            $resource,
+            ")"
+        )
+    };
+}
+
 /// One way into the table: the first filter uses an index, the others look at the rows that it finds.
 /// Parameters: ?1 user, ?2 client, ?3 resource, ?4 state, ?5 the id to begin below, ?6 limit.
 macro_rules! page_by {
-    ($key:literal) => {
+    ($key:expr) => {
         concat!(
             "SELECT ",
             grant_columns!(),
             " FROM access_grant g WHERE ",
             $key,
             " AND (?1 IS NULL OR g.user_id = ?1) \
-             AND (?2 IS NULL OR g.client_id = ?2) AND (?3 IS NULL OR g.resource = ?3) \
+             AND (?2 IS NULL OR g.client_id = ?2) AND ",
+            is_on!(),
+            " \
              AND (?4 IS NULL OR g.state = ?4) AND g.id < ?5 ORDER BY g.id DESC LIMIT ?6"
         )
     };
@@ -59,17 +83,21 @@ macro_rules! page_by {
 
 /// Every live grant that matches. Parameters: ?1 user, ?2 client, ?3 resource, ?4 state, ?5 this one.
 macro_rules! live_by {
-    ($key:literal) => {
+    ($key:expr) => {
         concat!(
-            "SELECT g.id FROM access_grant g WHERE ", $key, " AND g.state <> 'ended' \
+            "SELECT g.id FROM access_grant g WHERE ",
+            $key,
+            " AND g.state <> 'ended' \
              AND (?1 IS NULL OR g.user_id = ?1) AND (?2 IS NULL OR g.client_id = ?2) \
-             AND (?3 IS NULL OR g.resource = ?3) AND (?4 IS NULL OR g.state = ?4) AND (?5 IS NULL OR g.id = ?5)"
+             AND ",
+            is_on!(),
+            " AND (?4 IS NULL OR g.state = ?4) AND (?5 IS NULL OR g.id = ?5)"
         )
     };
 }
 
 macro_rules! end {
-    ($which:literal) => {
+    ($which:expr) => {
         concat!(
             "UPDATE access_grant SET state = 'ended', end_reason = ?2, ended_at = ?3 WHERE ",
             $which,
@@ -80,24 +108,27 @@ macro_rules! end {
 
 statements! {
     INSERT = "INSERT INTO access_grant (id, user_id, subject, client_id, resource, scopes, state, created_at, \
-              authenticated_at, methods, generation, generation_at, earlier, refresh_salt, last_used_at) \
-              VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7, ?8, ?9, 0, ?7, x'', ?10, ?11)";
+              authenticated_at, methods, generation, generation_at, earlier, refresh_salt, last_used_at, more_resources) \
+              VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending', ?7, ?8, ?9, 0, ?7, x'', ?10, ?11, ?12)";
+    INSERT_RESOURCE = "INSERT INTO grant_further (grant_id, resource) VALUES (?1, ?2)";
     BY_ID = concat!("SELECT ", grant_columns!(), " FROM access_grant g WHERE g.id = ?1");
     PAGE = page_by!("TRUE");
     PAGE_OF_USER = page_by!("g.user_id = ?1");
     PAGE_OF_CLIENT = page_by!("g.client_id = ?2");
-    PAGE_ON_RESOURCE = page_by!("g.resource = ?3");
+    PAGE_ON_RESOURCE = page_by!(concat!("g.", on_resource!("?3")));
     LIVE scans = live_by!("TRUE");
     LIVE_ONE = live_by!("g.id = ?5");
     LIVE_OF_USER = live_by!("g.user_id = ?1");
     LIVE_OF_CLIENT = live_by!("g.client_id = ?2");
-    LIVE_ON_RESOURCE = live_by!("g.resource = ?3");
+    LIVE_ON_RESOURCE = live_by!(concat!("g.", on_resource!("?3")));
     END = end!("id = ?1");
     END_OF_USER = end!("user_id = ?1");
     END_PENDING_OF_USER = end!("user_id = ?1 AND state = 'pending'");
+    END_PENDING_OF_CLIENT = end!("client_id = ?1 AND state = 'pending'");
     END_OF_CLIENT = end!("client_id = ?1");
-    END_ON_RESOURCE = end!("resource = ?1");
-    END_PENDING_OF_SESSION = end!("id IN (SELECT grant_id FROM code WHERE session_id = ?1 AND redeemed_at IS NULL)");
+    END_ON_RESOURCE = end!(on_resource!("?1"));
+    END_PENDING_OF_SESSION = end!("id IN (SELECT grant_id FROM code WHERE session_id = ?1 AND redeemed_at IS NULL \
+                                   AND redirect_uri <> '')");
 }
 
 /// Reads [`grant_columns`].
@@ -120,6 +151,8 @@ pub(super) fn read(columns: &mut Columns<'_>) -> rusqlite::Result<Grant> {
         refresh_salt: columns.plain()?,
         refresh_expires_at: columns.maybe_time()?,
         last_used_at: columns.time()?,
+        dpop_jkt: columns.plain()?,
+        more_resources: columns.json()?,
     })
 }
 
@@ -143,8 +176,12 @@ pub(super) fn insert(db: &Connection, grant: &Grant) -> Result<()> {
             json(&grant.methods)?,
             grant.refresh_salt,
             grant.last_used_at.0,
+            json(&grant.more_resources)?,
         ],
     )?;
+    for resource in &grant.more_resources {
+        db.run(INSERT_RESOURCE, params![grant.id.0.as_bytes(), resource])?;
+    }
     Ok(())
 }
 
@@ -250,6 +287,15 @@ pub(super) fn end_pending_of_user(
     now: UnixSeconds,
 ) -> Result<u64> {
     end_by(db, END_PENDING_OF_USER, &user.0.as_bytes(), reason, now)
+}
+
+pub(super) fn end_pending_of_client(
+    db: &Connection,
+    client_id: &str,
+    reason: EndReason,
+    now: UnixSeconds,
+) -> Result<u64> {
+    end_by(db, END_PENDING_OF_CLIENT, &client_id, reason, now)
 }
 
 pub(super) fn end_of_client(

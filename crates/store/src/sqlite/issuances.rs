@@ -9,14 +9,20 @@ use crate::{Issuance, Result};
 
 macro_rules! columns {
     () => {
-        "jti, grant_id, client_id, subject, resource, scopes, issued_at, expires_at, revoked_at"
+        "jti, grant_id, client_id, subject, resource, scopes, issued_at, expires_at, revoked_at, parent"
+    };
+    // Of the table with this name.
+    ("i") => {
+        "i.jti, i.grant_id, i.client_id, i.subject, i.resource, i.scopes, i.issued_at, i.expires_at, i.revoked_at, i.parent"
     };
 }
+pub(super) use columns;
 
 statements! {
-    INSERT = concat!("INSERT INTO issuance (", columns!(), ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
+    INSERT = concat!("INSERT INTO issuance (", columns!(), ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)");
     BY_JTI = concat!("SELECT ", columns!(), " FROM issuance WHERE jti = ?1");
-    REVOKE = "UPDATE issuance SET revoked_at = coalesce(revoked_at, ?2) WHERE jti = ?1";
+    REVOKE = "WITH RECURSIVE tree (jti) AS (SELECT ?1 UNION SELECT i.jti FROM tree t JOIN issuance i ON i.parent = t.jti) \
+              UPDATE issuance SET revoked_at = coalesce(revoked_at, ?2) WHERE jti IN (SELECT jti FROM tree)";
 }
 
 pub(super) fn insert(db: &Connection, issuance: &Issuance) -> Result<()> {
@@ -32,29 +38,33 @@ pub(super) fn insert(db: &Connection, issuance: &Issuance) -> Result<()> {
             issuance.issued_at.0,
             issuance.expires_at.0,
             issuance.revoked_at.map(|time| time.0),
+            issuance.parent,
         ],
     )?;
     Ok(())
 }
 
 pub(super) fn find(db: &Connection, jti: &str) -> Result<Option<Issuance>> {
-    Ok(db.find(BY_JTI, [jti], |row| {
-        let mut columns = Columns::new(row);
-        Ok(Issuance {
-            jti: columns.plain()?,
-            grant: columns.grant()?,
-            client_id: columns.plain()?,
-            subject: columns.plain()?,
-            resource: columns.plain()?,
-            scopes: columns.scopes()?,
-            issued_at: columns.time()?,
-            expires_at: columns.time()?,
-            revoked_at: columns.maybe_time()?,
-        })
-    })?)
+    Ok(db.find(BY_JTI, [jti], |row| read(&mut Columns::new(row)))?)
 }
 
-/// Whether there is such a token; the first revocation's time stays.
+/// Reads [`columns`].
+pub(super) fn read(columns: &mut Columns<'_>) -> rusqlite::Result<Issuance> {
+    Ok(Issuance {
+        jti: columns.plain()?,
+        grant: columns.grant()?,
+        client_id: columns.plain()?,
+        subject: columns.plain()?,
+        resource: columns.plain()?,
+        scopes: columns.scopes()?,
+        issued_at: columns.time()?,
+        expires_at: columns.time()?,
+        revoked_at: columns.maybe_time()?,
+        parent: columns.plain()?,
+    })
+}
+
+/// Whether there is such a token; the first revocation's time stays. What was exchanged from it goes with it.
 pub(super) fn revoke(db: &Connection, jti: &str, now: UnixSeconds) -> Result<bool> {
-    Ok(db.run(REVOKE, params![jti, now.0])? == 1)
+    Ok(db.run(REVOKE, params![jti, now.0])? > 0)
 }

@@ -23,6 +23,9 @@ macro_rules! migration {
 const MIGRATIONS: &[Migration] = &[
     migration!(1, "0001_initial"),
     migration!(2, "0002_unused_clients"),
+    migration!(3, "0003_grants_of_clients"),
+    migration!(4, "0004_revocations"),
+    migration!(5, "0005_flows"),
 ];
 
 const CREATE_JOURNAL: &str = "CREATE TABLE IF NOT EXISTS schema_migration (

@@ -7,18 +7,24 @@ mod approvals;
 mod clients;
 mod codes;
 mod consents;
+mod devices;
 mod errors;
+mod exchange;
 mod grants;
 mod issuances;
 mod keys;
 mod location;
 mod migrations;
 mod operations;
+mod own;
 mod queue;
 mod readers;
 mod refresh;
+mod registration;
 mod resources;
+mod revocations;
 mod sessions;
+mod spent;
 mod statements;
 mod sweep;
 mod throttle;
@@ -37,6 +43,8 @@ use rusqlite::{Connection, OpenFlags};
 use self::location::{Location, LockedFile};
 use self::readers::Readers;
 use self::writer::Writer;
+use crate::revocations::Signal;
+use crate::turns::Turns;
 use crate::{Result, StoreError};
 
 /// How the embedded engine works.
@@ -69,6 +77,8 @@ pub struct SqliteStore {
     /// None for a database in memory: it has one connection, and the writer's thread reads too.
     readers: Option<Readers>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    turns: Turns,
+    revoked: Signal,
 }
 
 impl SqliteStore {
@@ -103,6 +113,8 @@ impl SqliteStore {
             writer: Writer::new(options.queue),
             readers: None,
             threads: Mutex::default(),
+            turns: Turns::default(),
+            revoked: Signal::new(),
         };
         let worker = store.writer.worker(db, None, options.batch.max(1));
         store.spawn("doorward-write", || worker.work())?;
@@ -127,6 +139,8 @@ impl SqliteStore {
             writer: Writer::new(options.queue),
             readers: Some(readers),
             threads: Mutex::default(),
+            turns: Turns::default(),
+            revoked: Signal::new(),
         };
         let worker = store
             .writer

@@ -4,18 +4,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use doorward_oauth::time::UnixSeconds;
+use tokio::sync::watch;
+use uuid::Uuid;
 
 use super::{
-    SqliteStore, approvals, clients, codes, consents, grants, issuances, join, keys, refresh, resources,
-    sessions, sweep, throttle, users, writer,
+    SqliteStore, approvals, clients, codes, consents, devices, exchange, grants, issuances, join, keys, own,
+    refresh, registration, resources, revocations, sessions, spent, sweep, throttle, users, writer,
 };
 use crate::rules::clients::is_touched;
 use crate::rules::sweep::kinds;
 use crate::{
-    AdminKey, Approval, ApprovalOutcome, Client, Code, Consent, Digest, EndReason, Grant, GrantFilter,
-    GrantId, Issuance, LoginThrottle, Page, PageRequest, RedeemCode, RedeemOutcome, Resource, Result,
-    RotateOutcome, RotateRefresh, SealedSecret, Session, SigningKeyRecord, Store, StoreError, ThrottlePolicy,
-    User, UserId,
+    AdminKey, Approval, ApprovalOutcome, Client, Code, Consent, DeviceAuthorization, Digest, EndReason,
+    ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId, InitialAccessToken, Issuance, IssueOwn,
+    LoginThrottle, OwnOutcome, Page, PageRequest, PollOutcome, RedeemCode, RedeemOutcome, RegisterOutcome,
+    Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, SealedSecret, Session, SigningKeyRecord,
+    Spend, Store, StoreError, ThrottlePolicy, Turn, User, UserId,
 };
 
 #[async_trait]
@@ -34,12 +37,14 @@ impl Store for SqliteStore {
     }
 
     async fn update_resource(&self, resource: Resource) -> Result<()> {
-        self.write(move |db| resources::update(db, &resource)).await
+        let outcome = self.write(move |db| resources::update(db, &resource)).await;
+        self.revoked.after(outcome)
     }
 
     async fn delete_resource(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
         let slug = slug.to_owned();
-        self.write(move |db| resources::delete(db, &slug, now)).await
+        let outcome = self.write(move |db| resources::delete(db, &slug, now)).await;
+        self.revoked.after(outcome)
     }
 
     async fn create_client(&self, client: Client) -> Result<()> {
@@ -65,12 +70,43 @@ impl Store for SqliteStore {
     }
 
     async fn update_client(&self, client: Client) -> Result<()> {
-        self.write(move |db| clients::update(db, &client)).await
+        let outcome = self.write(move |db| clients::update(db, &client)).await;
+        self.revoked.after(outcome)
+    }
+
+    async fn update_registration(&self, client: Client, presented: &Digest, now: UnixSeconds) -> Result<()> {
+        let presented = *presented;
+        self.write(move |db| registration::update(db, &client, &presented, now))
+            .await
+    }
+
+    async fn register_with_token(
+        &self,
+        client: Client,
+        token: &Digest,
+        now: UnixSeconds,
+    ) -> Result<RegisterOutcome> {
+        let token = *token;
+        self.write(move |db| registration::register(db, &client, &token, now))
+            .await
+    }
+
+    async fn create_initial_token(&self, token: InitialAccessToken) -> Result<()> {
+        self.write(move |db| registration::create_token(db, &token)).await
+    }
+
+    async fn initial_tokens(&self) -> Result<Vec<InitialAccessToken>> {
+        self.read(registration::tokens).await
+    }
+
+    async fn delete_initial_token(&self, id: Uuid) -> Result<bool> {
+        self.write(move |db| registration::delete_token(db, id)).await
     }
 
     async fn delete_client(&self, client_id: &str, now: UnixSeconds) -> Result<u64> {
         let client_id = client_id.to_owned();
-        self.write(move |db| clients::delete(db, &client_id, now)).await
+        let outcome = self.write(move |db| clients::delete(db, &client_id, now)).await;
+        self.revoked.after(outcome)
     }
 
     async fn create_user(&self, user: User) -> Result<()> {
@@ -91,11 +127,13 @@ impl Store for SqliteStore {
     }
 
     async fn update_user(&self, user: User, now: UnixSeconds) -> Result<()> {
-        self.write(move |db| users::update(db, &user, now)).await
+        let outcome = self.write(move |db| users::update(db, &user, now)).await;
+        self.revoked.after(outcome)
     }
 
     async fn delete_user(&self, id: UserId, now: UnixSeconds) -> Result<()> {
-        self.write(move |db| users::delete(db, id, now)).await
+        let outcome = self.write(move |db| users::delete(db, id, now)).await;
+        self.revoked.after(outcome)
     }
 
     async fn begin_login(
@@ -157,12 +195,48 @@ impl Store for SqliteStore {
     }
 
     async fn redeem_code(&self, redeem: RedeemCode) -> Result<RedeemOutcome> {
-        self.write(move |db| codes::redeem(db, &redeem)).await
+        let outcome = self.write(move |db| codes::redeem(db, &redeem)).await;
+        if outcome == Ok(RedeemOutcome::Replayed) {
+            self.revoked.ring();
+        }
+        outcome
     }
 
     async fn burn_code(&self, digest: &Digest, now: UnixSeconds) -> Result<()> {
         let digest = *digest;
-        self.write(move |db| codes::burn(db, &digest, now)).await
+        let outcome = self.write(move |db| codes::burn(db, &digest, now)).await;
+        self.revoked.after(outcome)
+    }
+
+    async fn begin_device(&self, device: DeviceAuthorization) -> Result<()> {
+        self.write(move |db| devices::begin(db, &device)).await
+    }
+
+    async fn device_by_user_code(
+        &self,
+        user_code: &Digest,
+        now: UnixSeconds,
+    ) -> Result<Option<DeviceAuthorization>> {
+        let user_code = *user_code;
+        self.read(move |db| devices::by_user_code(db, &user_code, now))
+            .await
+    }
+
+    async fn deny_device(&self, digest: &Digest, now: UnixSeconds) -> Result<bool> {
+        let digest = *digest;
+        self.write(move |db| devices::deny(db, &digest, now)).await
+    }
+
+    async fn poll_device(
+        &self,
+        digest: &Digest,
+        client_id: &str,
+        slower: u32,
+        now: UnixSeconds,
+    ) -> Result<PollOutcome> {
+        let (digest, client_id) = (*digest, client_id.to_owned());
+        self.write(move |db| devices::poll(db, &digest, &client_id, slower, now))
+            .await
     }
 
     async fn grant(&self, id: GrantId) -> Result<Option<Grant>> {
@@ -170,7 +244,11 @@ impl Store for SqliteStore {
     }
 
     async fn rotate_refresh(&self, rotate: RotateRefresh) -> Result<RotateOutcome> {
-        self.write(move |db| refresh::rotate(db, &rotate)).await
+        let outcome = self.write(move |db| refresh::rotate(db, &rotate)).await;
+        if outcome == Ok(RotateOutcome::Reused) {
+            self.revoked.ring();
+        }
+        outcome
     }
 
     async fn grants(&self, filter: GrantFilter, page: PageRequest) -> Result<Page<Grant>> {
@@ -178,8 +256,10 @@ impl Store for SqliteStore {
     }
 
     async fn revoke_grants(&self, filter: GrantFilter, reason: EndReason, now: UnixSeconds) -> Result<u64> {
-        self.write(move |db| grants::revoke(db, &filter, reason, now))
-            .await
+        let outcome = self
+            .write(move |db| grants::revoke(db, &filter, reason, now))
+            .await;
+        self.revoked.after(outcome)
     }
 
     async fn issuance(&self, jti: &str) -> Result<Option<Issuance>> {
@@ -187,9 +267,35 @@ impl Store for SqliteStore {
         self.read(move |db| issuances::find(db, &jti)).await
     }
 
+    async fn issue_own(&self, issue: IssueOwn) -> Result<OwnOutcome> {
+        self.write(move |db| own::issue(db, &issue)).await
+    }
+
+    async fn exchange_token(&self, exchange: ExchangeToken) -> Result<ExchangeOutcome> {
+        self.write(move |db| exchange::exchange(db, &exchange)).await
+    }
+
+    async fn spend(&self, spends: &[Spend], now: UnixSeconds) -> Result<bool> {
+        let spends = spends.to_vec();
+        self.write(move |db| spent::spend(db, &spends, now)).await
+    }
+
     async fn revoke_issuance(&self, jti: &str, now: UnixSeconds) -> Result<bool> {
         let jti = jti.to_owned();
-        self.write(move |db| issuances::revoke(db, &jti, now)).await
+        let outcome = self.write(move |db| issuances::revoke(db, &jti, now)).await;
+        self.revoked.after(outcome)
+    }
+
+    async fn revocations(&self, after: u64, limit: u32) -> Result<RevocationPage> {
+        self.read(move |db| revocations::list(db, after, limit)).await
+    }
+
+    async fn forget_revocations(&self, before: UnixSeconds, limit: u32) -> Result<u64> {
+        self.write(move |db| revocations::forget(db, before, limit)).await
+    }
+
+    fn revocation_signal(&self) -> watch::Receiver<u64> {
+        self.revoked.subscribe()
     }
 
     async fn signing_keys(&self) -> Result<Vec<SigningKeyRecord>> {
@@ -228,6 +334,11 @@ impl Store for SqliteStore {
     async fn admin_key(&self, digest: &Digest) -> Result<Option<AdminKey>> {
         let digest = *digest;
         self.read(move |db| keys::admin_key(db, &digest)).await
+    }
+
+    async fn turn(&self, name: &'static str) -> Result<Turn> {
+        // One process: nobody else has this file.
+        Ok(Box::new(self.turns.take(name).await))
     }
 
     async fn sweep(&self, now: UnixSeconds, retain: Duration, limit: u32) -> Result<u64> {

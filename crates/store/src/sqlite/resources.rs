@@ -11,15 +11,16 @@ use crate::{EndReason, Resource, Result, StoreError};
 
 macro_rules! columns {
     () => {
-        "slug, uri, display_name, scopes, created_at, updated_at"
+        "slug, uri, display_name, scopes, created_at, updated_at, policy"
     };
 }
 
 statements! {
-    INSERT = concat!("INSERT INTO resource (", columns!(), ") VALUES (?1, ?2, ?3, ?4, ?5, ?6)");
+    INSERT = concat!("INSERT INTO resource (", columns!(), ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
     BY_SLUG = concat!("SELECT ", columns!(), " FROM resource WHERE slug = ?1");
     ALL scans = concat!("SELECT ", columns!(), " FROM resource ORDER BY slug");
-    UPDATE = "UPDATE resource SET uri = ?2, display_name = ?3, scopes = ?4, created_at = ?5, updated_at = ?6 WHERE slug = ?1";
+    UPDATE = "UPDATE resource SET uri = ?2, display_name = ?3, scopes = ?4, created_at = ?5, updated_at = ?6, policy = ?7 \
+              WHERE slug = ?1";
     DELETE = "DELETE FROM resource WHERE slug = ?1";
     EXISTS = "SELECT EXISTS (SELECT 1 FROM resource WHERE uri = ?1)";
     FORGET_SERVERS = "UPDATE client SET resource_server = NULL WHERE resource_server = ?1";
@@ -34,6 +35,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Resource> {
         scopes: columns.json()?,
         created_at: columns.time()?,
         updated_at: columns.time()?,
+        policy: columns.json()?,
     })
 }
 
@@ -87,9 +89,18 @@ fn write(db: &Connection, sql: Sql, resource: &Resource) -> Result<usize> {
         scopes,
         created_at,
         updated_at,
+        policy,
     } = resource;
     Ok(db.run(
         sql,
-        params![slug, uri, display_name, json(scopes)?, created_at.0, updated_at.0],
+        params![
+            slug,
+            uri,
+            display_name,
+            json(scopes)?,
+            created_at.0,
+            updated_at.0,
+            json(policy)?
+        ],
     )?)
 }

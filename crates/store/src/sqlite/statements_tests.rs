@@ -4,8 +4,8 @@ use rusqlite::Connection;
 
 use super::statements::Sql;
 use super::{
-    approvals, clients, codes, consents, grants, issuances, keys, migrations, refresh, resources, sessions,
-    sweep, throttle, users, writer,
+    approvals, clients, codes, consents, devices, exchange, grants, issuances, keys, migrations, own,
+    refresh, registration, resources, revocations, sessions, spent, sweep, throttle, users, writer,
 };
 
 fn all() -> impl Iterator<Item = &'static Sql> {
@@ -14,13 +14,19 @@ fn all() -> impl Iterator<Item = &'static Sql> {
         clients::STATEMENTS,
         codes::STATEMENTS,
         consents::STATEMENTS,
+        exchange::STATEMENTS,
+        devices::STATEMENTS,
         grants::STATEMENTS,
         issuances::STATEMENTS,
         keys::STATEMENTS,
+        own::STATEMENTS,
         migrations::STATEMENTS,
         refresh::STATEMENTS,
+        registration::STATEMENTS,
         resources::STATEMENTS,
+        revocations::STATEMENTS,
         sessions::STATEMENTS,
+        spent::STATEMENTS,
         sweep::STATEMENTS,
         throttle::STATEMENTS,
         users::STATEMENTS,

@@ -29,6 +29,8 @@ macro_rules! delete {
 statements! {
     SESSIONS = delete!("session", "id", "expires_at < ?1");
     THROTTLES = delete!("login_throttle", "key_digest", "forget_at < ?1");
+    SPENT = delete!("spent", "digest", "expires_at < ?1");
+    DEVICES = delete!("device_authorization", "digest", "expires_at < ?1");
     ISSUANCES = delete!("issuance", "jti", "expires_at < ?1");
     CODES = delete!("code", "digest", "expires_at < ?1");
     ENDED_GRANTS = delete!("access_grant", "id", "state = 'ended' AND ended_at < ?1");
@@ -38,7 +40,7 @@ statements! {
     UNUSED_CLIENTS = "DELETE FROM client WHERE client_id IN (SELECT k.client_id FROM client k \
                       WHERE k.source = 'dynamic' AND k.updated_at < ?1 AND k.disabled = 0 \
                       AND NOT EXISTS (SELECT 1 FROM access_grant g WHERE g.client_id = k.client_id) \
-                      AND NOT EXISTS (SELECT 1 FROM consent c WHERE c.client_id = k.client_id) LIMIT ?2)";
+                      AND NOT EXISTS (SELECT 1 FROM consent c WHERE c.client_id = k.client_id AND c.granted_at >= ?1) LIMIT ?2)";
 }
 
 pub(super) fn remove(db: &Connection, kind: Kind, past: UnixSeconds, limit: u32) -> Result<u64> {
@@ -49,6 +51,8 @@ const fn statement(kind: Kind) -> Sql {
     match kind {
         Kind::Sessions => SESSIONS,
         Kind::Throttles => THROTTLES,
+        Kind::Spent => SPENT,
+        Kind::Devices => DEVICES,
         Kind::Issuances => ISSUANCES,
         Kind::Codes => CODES,
         Kind::EndedGrants => ENDED_GRANTS,

@@ -44,6 +44,11 @@ impl<'row> Columns<'row> {
         self.plain().map(|bytes| GrantId(Uuid::from_bytes(bytes)))
     }
 
+    pub(super) fn maybe_grant(&mut self) -> rusqlite::Result<Option<GrantId>> {
+        let bytes = self.plain::<Option<[u8; 16]>>()?;
+        Ok(bytes.map(|bytes| GrantId(Uuid::from_bytes(bytes))))
+    }
+
     pub(super) fn scopes(&mut self) -> rusqlite::Result<ScopeSet> {
         self.text(|text| ScopeSet::parse(text).map_err(|_| "a malformed scope".into()))
     }

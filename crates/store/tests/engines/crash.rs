@@ -195,7 +195,9 @@ async fn assert_works_only_once(scene: &Scene, answer: &Answered) {
             if scene.state(*grant).await == GrantState::Ended {
                 let again = RedeemCode {
                     digest: digest(2, *code),
+                    replay_ends_grant: true,
                     refresh: None,
+                    dpop_jkt: None,
                     issuance: issuance(*grant, at(4)),
                     now: at(4),
                 };

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
-use doorward_store::{ClientSource, EndReason, GrantFilter, GrantState, RedeemOutcome, StoreError};
+use doorward_store::{
+    ClientSource, EndReason, GrantFilter, GrantState, RedeemOutcome, RotateOutcome, StoreError,
+};
 
 use super::scene::{APP, Opened, POLICY, Scene, at, at_once, client, digest, issuance, redemption};
 
@@ -20,6 +22,27 @@ pub(crate) async fn a_code_is_redeemed_once_and_its_token_recorded(opened: Opene
     assert_eq!(stored, *grant);
     let recorded = scene.store.issuance(&redemption.issuance.jti).await.unwrap();
     assert_eq!(recorded, Some(redemption.issuance));
+}
+
+pub(crate) async fn the_keys_of_code_and_grant_are_kept(opened: Opened) {
+    let scene = Scene::new(opened).await;
+    let mut approval = scene.approval();
+    approval.code.dpop_jkt = Some("thumbprint".to_owned());
+    scene.approve(&approval).await;
+    let (code, grant) = scene.store.code(&approval.code.digest).await.unwrap().unwrap();
+    assert_eq!(
+        (code.dpop_jkt.as_deref(), grant.dpop_jkt),
+        (Some("thumbprint"), None)
+    );
+    let mut redemption = redemption(&approval, at(5));
+    redemption.dpop_jkt = Some("another".to_owned());
+    scene.store.redeem_code(redemption).await.unwrap();
+    let bound = scene.grant(approval.grant.id).await;
+    assert_eq!(bound.dpop_jkt.as_deref(), Some("another"));
+    let RotateOutcome::Rotated { grant, .. } = scene.rotate(bound.id, 1, at(6)).await else {
+        panic!("not rotated");
+    };
+    assert_eq!(grant.dpop_jkt.as_deref(), Some("another"));
 }
 
 pub(crate) async fn a_code_without_refresh_policy_gives_no_generation(opened: Opened) {

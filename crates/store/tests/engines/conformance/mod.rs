@@ -5,12 +5,19 @@
 pub(crate) mod approvals;
 pub(crate) mod clients;
 pub(crate) mod codes;
+pub(crate) mod devices;
+pub(crate) mod exchange;
 pub(crate) mod keys;
+pub(crate) mod own;
 pub(crate) mod refresh;
+pub(crate) mod registration;
 pub(crate) mod resources;
 pub(crate) mod revocation;
+pub(crate) mod revocations;
 pub(crate) mod scene;
 pub(crate) mod sessions;
+pub(crate) mod several;
+pub(crate) mod spent;
 pub(crate) mod sweep;
 pub(crate) mod throttle;
 pub(crate) mod users;
@@ -39,7 +46,7 @@ macro_rules! conformance {
                 a_refused_approval_changes_nothing, consent_grows_while_the_fingerprint_stays, consent_starts_afresh_with_a_new_fingerprint, what_is_declined_later_is_no_longer_remembered,
                 a_snapshot_is_kept_and_renewed, a_snapshot_never_touches_a_registered_client, a_snapshot_never_enables_a_disabled_client,
                 an_incoherent_approval_is_invalid;
-            codes: a_code_is_redeemed_once_and_its_token_recorded, a_code_without_refresh_policy_gives_no_generation,
+            codes: a_code_is_redeemed_once_and_its_token_recorded, the_keys_of_code_and_grant_are_kept, a_code_without_refresh_policy_gives_no_generation,
                 a_replayed_code_revokes_its_grant, fifty_parallel_redemptions_give_one_grant_which_then_ends,
                 an_expired_code_is_refused, an_unknown_code_is_unknown, a_code_is_refused_when_person_client_or_resource_is_gone,
                 a_code_of_a_revoked_grant_is_refused, a_burned_code_is_refused_and_its_grant_ended, a_token_id_is_used_once,
@@ -53,8 +60,30 @@ macro_rules! conformance {
             revocation: a_revoked_grant_rotates_no_more, after_a_revocation_answered_no_rotation_succeeds, filters_choose_the_grants_to_end,
                 an_ended_grant_keeps_its_first_reason, a_person_who_revokes_is_asked_again, one_token_can_be_revoked_alone,
                 grants_come_in_pages_newest_first;
+            revocations: whoever_revokes_a_grant_it_is_in_the_log, a_replayed_code_and_a_reused_refresh_token_are_in_the_log,
+                a_disabled_or_deleted_person_is_in_the_log, a_deleted_client_or_resource_is_in_the_log,
+                a_disabled_client_is_in_the_log_once, a_revoked_token_is_in_the_log_once,
+                a_pending_grant_that_ends_is_not_in_the_log, the_log_is_read_in_stretches,
+                only_the_beginning_of_the_log_is_forgotten, whoever_follows_the_log_is_told_at_once,
+                a_follower_of_fifty_parallel_revocations_misses_none;
+            own: a_client_has_one_grant_of_its_own_for_a_resource, fifty_first_tokens_at_once_share_one_grant,
+                after_its_grant_was_revoked_a_client_gets_another_one, a_client_or_resource_that_is_gone_gets_no_token_of_its_own,
+                an_incoherent_own_grant_is_invalid;
+            exchange: an_exchanged_token_hangs_under_its_parent, revoking_a_token_revokes_what_was_exchanged_from_it,
+                after_a_revocation_answered_nothing_lives_below, what_the_subject_rests_on_is_checked_again,
+                an_ended_or_expired_subject_cannot_be_exchanged, a_token_that_would_grow_is_invalid;
+            spent: a_thing_is_spent_once_until_it_would_be_refused_anyway, several_things_are_spent_together_or_not_at_all,
+                of_fifty_parallel_callers_one_spends, what_was_spent_is_forgotten_when_it_would_be_refused_anyway;
             keys: a_new_signing_key_retires_the_one_before, parallel_starts_agree_on_one_signing_key, retired_keys_are_deleted_when_their_time_came,
                 parallel_starts_agree_on_one_secret, only_the_first_admin_key_is_added_at_bootstrap;
+            devices: a_device_reads_back_by_its_user_code, a_user_code_is_free_again_when_it_expired, a_device_that_polls_too_soon_has_to_wait_longer,
+                polls_are_told_what_became_of_the_request, a_no_counts_until_somebody_says_yes, fifty_parallel_polls_get_one_token_and_the_grant_lives,
+                a_session_that_ends_leaves_the_device_its_code, a_device_is_swept_after_its_time;
+            registration: an_initial_token_reads_back_and_can_be_removed, a_token_for_one_use_registers_one_client_whoever_races,
+                an_expired_or_unknown_token_registers_nobody, a_client_that_changes_its_registration_loses_its_unredeemed_codes,
+                a_token_that_was_replaced_changes_nothing, one_change_at_a_time_holds_over_all_callers;
+            several: a_grant_on_several_resources_reads_back, removing_any_of_its_resources_ends_a_grant, a_filter_finds_a_grant_by_each_of_its_resources,
+                a_removed_second_resource_gets_no_approval;
             sweep: what_is_past_its_use_is_removed, what_is_in_use_stays, a_sweep_removes_at_most_its_limit, clients_that_registered_themselves_and_were_never_allowed_anything_are_removed;
         }
     };

@@ -17,6 +17,8 @@ pub(crate) async fn a_resource_reads_back_as_it_was_written(opened: Opened) {
     let mut renamed = files;
     "All files".clone_into(&mut renamed.display_name);
     renamed.scopes.clear();
+    renamed.policy.dpop_bound_access_tokens_required = true;
+    renamed.policy.exchange_clients = vec![APP.to_owned(), "https://agent.example/\u{e9}".to_owned()];
     store.update_resource(renamed.clone()).await.unwrap();
     assert_eq!(store.resource("files").await.unwrap(), Some(renamed));
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use doorward_oauth::scope::ScopeSet;
 use doorward_store::{
     Approval, ApprovalOutcome, Client, ClientSource, Code, Consent, Digest, Grant, GrantId, GrantState,
-    Issuance, RedeemCode, RedeemOutcome, RefreshPolicy, Resource, ResourceScope, RotateOutcome,
-    RotateRefresh, Session, Store, UnixSeconds, User, UserId,
+    Issuance, RedeemCode, RedeemOutcome, RefreshPolicy, Resource, ResourcePolicy, ResourceScope,
+    RotateOutcome, RotateRefresh, Session, Store, UnixSeconds, User, UserId,
 };
 use tokio::sync::Barrier;
 use uuid::Uuid;
@@ -68,6 +68,7 @@ pub(crate) fn resource(slug: &str, uri: &str) -> Resource {
         uri: uri.to_owned(),
         display_name: "Files".to_owned(),
         scopes: vec![scope("files:read", true), scope("files:write", false)],
+        policy: ResourcePolicy::default(),
         created_at: at(0),
         updated_at: at(0),
     }
@@ -81,6 +82,7 @@ pub(crate) fn client(client_id: &str, source: ClientSource) -> Client {
         secrets: Vec::new(),
         fingerprint: "fingerprint-1".to_owned(),
         resource_server: None,
+        registration_token: None,
         disabled: false,
         created_at: at(0),
         updated_at: at(0),
@@ -121,6 +123,7 @@ pub(crate) fn issuance(grant: GrantId, now: UnixSeconds) -> Issuance {
         issued_at: now,
         expires_at: now + Duration::from_mins(5),
         revoked_at: None,
+        parent: None,
     }
 }
 
@@ -200,6 +203,8 @@ impl Scene {
             refresh_salt,
             refresh_expires_at: None,
             last_used_at: at(0),
+            dpop_jkt: None,
+            more_resources: Vec::new(),
         };
         let code = Code {
             digest: digest(2, number),
@@ -208,6 +213,7 @@ impl Scene {
             redirect_uri: "http://127.0.0.1:5000/cb".to_owned(),
             code_challenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM".to_owned(),
             stay_connected: true,
+            dpop_jkt: None,
             expires_at: at(60),
             redeemed_at: None,
         };
@@ -283,7 +289,9 @@ pub(crate) fn redemption(approval: &Approval, now: UnixSeconds) -> RedeemCode {
     let issuance = issuance(approval.grant.id, now);
     RedeemCode {
         digest: approval.code.digest,
+        replay_ends_grant: true,
         refresh: Some(POLICY),
+        dpop_jkt: None,
         issuance,
         now,
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use doorward_store::postgres::{PostgresOptions, PostgresStore};
 use doorward_store::{
-    ApprovalOutcome, ClientSource, LoginThrottle, RedeemOutcome, RotateOutcome, Store, ThrottlePolicy,
+    ApprovalOutcome, ClientSource, EndReason, GrantFilter, LoginThrottle, RedeemOutcome, Revoked,
+    RotateOutcome, Store, ThrottlePolicy,
 };
 
 use super::cluster::{Database, empty_database};
@@ -275,4 +276,39 @@ async fn an_approved_client_is_never_swept() {
         let approved = answers.contains(&true);
         assert_eq!(nodes.of(1).client(&name).await.unwrap().is_some(), approved);
     }
+}
+
+/// Who has read a position of the log has seen all before it: one revocation at a time is given its position, and is
+/// committed before the next one is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_revocation_appears_before_one_that_was_already_read() {
+    let Some(nodes) = nodes().await else { return };
+    let (slow, fast) = (nodes.scene.active().await, nodes.scene.active().await);
+    let (client, connection) = tokio_postgres::connect(&nodes.url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    let driver = tokio::spawn(connection);
+    let revoke_slowly = format!(
+        "BEGIN; SET CONSTRAINTS ALL IMMEDIATE; UPDATE access_grant SET state = 'ended', end_reason = 'revoked_by_admin', \
+         ended_at = 1 WHERE id = '{}'",
+        slow.0
+    );
+    client.batch_execute(&revoke_slowly).await.unwrap();
+    let node = nodes.of(1);
+    let revoking = tokio::spawn(async move {
+        node.revoke_grants(GrantFilter::one(fast), EndReason::RevokedByAdmin, at(5))
+            .await
+    });
+    let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+    while client.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+        assert!(!revoking.is_finished(), "it did not wait");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(nodes.of(0).revocations(0, 10).await.unwrap().items, []);
+    client.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(revoking.await.unwrap(), Ok(1));
+    let log = nodes.of(0).revocations(0, 10).await.unwrap().items;
+    let seen: Vec<_> = log.into_iter().map(|entry| entry.revoked).collect();
+    assert_eq!(seen, [Revoked::Grant(slow), Revoked::Grant(fast)]);
+    driver.abort();
 }

@@ -1,0 +1,200 @@
+//! `/admin/token-exchange/explain`: whether an exchange would work, and which rule stops it.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use doorward_oauth::claims::Actor;
+use doorward_oauth::client::GrantType;
+use doorward_oauth::error::OAuthError;
+use doorward_oauth::parameters::Parameters;
+use doorward_oauth::scope::ScopeSet;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::error::{AdminError, Body, ErrorBody};
+use crate::clients::{Client, ClientError};
+use crate::context::Context;
+use crate::http::error::TokenError;
+use crate::token::{grant_types, token_exchange};
+
+/// An exchange as a client would ask for it.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WouldBe {
+    /// The client that would exchange.
+    client_id: String,
+    /// The access token that it would exchange. It is not used up and not kept.
+    subject_token: String,
+    /// The resource of the new token, by its URI. Without it and `audience`, the one of the subject token.
+    resource: Option<String>,
+    /// The same, by its URI or its slug.
+    audience: Option<String>,
+    /// The `scope` parameter.
+    scope: Option<String>,
+    /// The RFC 7638 thumbprint of the key of a `DPoP` proof that the client would send.
+    dpop_jkt: Option<String>,
+}
+
+/// What would come of it.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(super) struct Explanation {
+    /// Whether it would work.
+    allowed: bool,
+    /// The rule that stops it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<&'static str>,
+    /// The `error` that the client would get.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'static str>,
+    /// What to change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    /// What the new token would hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<WouldBeToken>,
+}
+
+/// A token that was not issued.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct WouldBeToken {
+    sub: String,
+    aud: String,
+    client_id: String,
+    scope: String,
+    /// Unix seconds.
+    exp: i64,
+    /// Who would act, and who acted before.
+    #[schema(value_type = Object)]
+    act: Actor,
+    /// The key it would be bound to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dpop_jkt: Option<String>,
+}
+
+impl Explanation {
+    fn stopped(rule: &'static str, error: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            rule: Some(rule),
+            error: Some(error),
+            message: Some(message.into()),
+            ..Self::default()
+        }
+    }
+}
+
+/// Says whether a token exchange (RFC 8693) would work, and which rule stops it.
+#[utoipa::path(post, path = "/admin/token-exchange/explain", request_body = WouldBe,
+    responses((status = OK, body = Explanation), (status = BAD_REQUEST, body = ErrorBody)))]
+pub(super) async fn explain(
+    State(ctx): State<Arc<Context>>,
+    Body(would_be): Body<WouldBe>,
+) -> Result<Json<Explanation>, AdminError> {
+    Ok(Json(explained(&ctx, &would_be).await?))
+}
+
+async fn explained(ctx: &Context, would_be: &WouldBe) -> Result<Explanation, AdminError> {
+    if !grant_types(&ctx.settings).contains(&GrantType::TokenExchange) {
+        return Ok(Explanation::stopped(
+            "grant_disabled",
+            "unsupported_grant_type",
+            "Token exchange is off; set token_exchange.enabled.",
+        ));
+    }
+    let client = match client(ctx, &would_be.client_id).await? {
+        Ok(client) => client,
+        Err(stopped) => return Ok(stopped),
+    };
+    let subject = fault(token_exchange::live_token(ctx, &would_be.subject_token).await)?;
+    let Some(subject) = subject.ok().flatten() else {
+        return Ok(unusable_subject());
+    };
+    let scope = would_be.scope.as_deref().map(ScopeSet::parse).transpose();
+    let Ok(scope) = scope else {
+        return Ok(Explanation::stopped(
+            "scope_malformed",
+            "invalid_scope",
+            "The scope is malformed: scope tokens separated by single spaces.",
+        ));
+    };
+    let target = match fault(token_exchange::target(ctx, &subject.claims, &named(would_be)?).await)? {
+        Ok(target) => target,
+        Err(message) => return Ok(Explanation::stopped("target_unknown", "invalid_target", message)),
+    };
+    let key = would_be.dpop_jkt.as_deref();
+    if key.is_none() && client.metadata.dpop_bound_access_tokens {
+        return Ok(Explanation::stopped(
+            "client_key_needed",
+            "invalid_dpop_proof",
+            "This client is registered for tokens that are bound to a key (dpop_bound_access_tokens); send a DPoP proof.",
+        ));
+    }
+    let decision = token_exchange::decide(ctx, &subject.claims, &client, key, &target, scope.as_ref()).await;
+    Ok(match fault(decision)? {
+        Ok(Ok(exchanged)) => Explanation {
+            allowed: true,
+            token: Some(WouldBeToken {
+                sub: subject.claims.sub,
+                aud: exchanged.resource,
+                client_id: client.client_id,
+                scope: exchanged.scopes.to_string(),
+                exp: exchanged.expires_at.seconds(),
+                act: exchanged.actor,
+                dpop_jkt: exchanged.key_thumbprint,
+            }),
+            ..Explanation::default()
+        },
+        Ok(Err(refusal)) => {
+            Explanation::stopped(refusal.as_str(), refusal.code().as_str(), refusal.to_string())
+        }
+        Err(message) => Explanation::stopped("unknown", "server_error", message),
+    })
+}
+
+fn unusable_subject() -> Explanation {
+    Explanation::stopped(
+        "subject_token",
+        "invalid_request",
+        "The subject_token is no access token of this server that works now: it expired, it or its grant was revoked, or one of its clients is disabled.",
+    )
+}
+
+/// The client, if it may use the grant.
+async fn client(ctx: &Context, client_id: &str) -> Result<Result<Client, Explanation>, AdminError> {
+    let client = match ctx.clients.resolve_approved(client_id).await {
+        Ok(client) => client,
+        Err(ClientError::Store(error)) => return Err(error.into()),
+        Err(error) => {
+            return Ok(Err(Explanation::stopped(
+                "client",
+                "invalid_client",
+                error.sentence(),
+            )));
+        }
+    };
+    if client.metadata.may_use(GrantType::TokenExchange) {
+        return Ok(Ok(client));
+    }
+    Ok(Err(Explanation::stopped(
+        "grant_type",
+        "unauthorized_client",
+        "The client is not registered for this grant_type; register it with the grant in grant_types.",
+    )))
+}
+
+fn named(would_be: &WouldBe) -> Result<Parameters, AdminError> {
+    let form = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(would_be.resource.iter().map(|resource| ("resource", resource)))
+        .extend_pairs(would_be.audience.iter().map(|audience| ("audience", audience)))
+        .finish();
+    Parameters::parse(form.as_bytes()).map_err(|error| AdminError::Invalid(format!("{error}.")))
+}
+
+/// A refusal is an answer here; a fault of the server stays one.
+fn fault<T>(outcome: Result<T, TokenError>) -> Result<Result<T, String>, AdminError> {
+    match outcome.map_err(OAuthError::from) {
+        Ok(value) => Ok(Ok(value)),
+        Err(error) if error.status() >= 500 => Err(AdminError::Internal(error.internal.unwrap_or_default())),
+        Err(error) => Ok(Err(error.description.into_owned())),
+    }
+}

@@ -1,0 +1,39 @@
+//! `[client_credentials]`, `[token_exchange]` and `[dpop]`
+
+use doorward_jose::Algorithm;
+use doorward_oauth::dpop::ProofRules;
+
+use super::Span;
+use super::section::section;
+
+section! {
+    /// The grant with which a registered program gets tokens for itself (RFC 6749 §4.4).
+    pub struct ClientCredentials in "client_credentials" {
+        /// Whether the grant is there.
+        enabled: bool = true,
+    }
+}
+
+section! {
+    /// The grant with which a program exchanges a token for a narrower one (RFC 8693).
+    pub struct TokenExchange in "token_exchange" {
+        /// Whether the grant is there.
+        enabled: bool = true,
+        /// How many clients may act for one another in one chain.
+        max_depth: u32 = 5,
+    }
+}
+
+section! {
+    /// Tokens that are bound to a key of the client (`DPoP`, RFC 9449).
+    pub struct Dpop in "dpop" {
+        /// Whether proofs are read and tokens bound; without it every token is a bearer token.
+        enabled: bool = true,
+        /// The signature algorithms of proofs.
+        algorithms: Vec<Algorithm> = ProofRules::ALGORITHMS.to_vec(),
+        /// How old a proof may be.
+        proof_lifetime: Span = Span::minutes(5),
+        /// Whether every proof needs a nonce of this server; it costs each client one more request in five minutes.
+        require_nonce: bool = false,
+    }
+}

@@ -1,0 +1,160 @@
+//! One listener: what the log holds after its cursor, then what is read, then heartbeats in between.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use doorward_store::{Revocation, StoreError};
+use futures_util::Stream;
+use futures_util::stream::unfold;
+use tokio::sync::{OwnedSemaphorePermit, broadcast};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::feed::{Batch, Closed, PAGE, RevocationFeed};
+use super::frames::{self, Cursor};
+use crate::http::metrics::{FeedConnection, Metrics};
+
+/// How often something is sent, at least.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+pub(super) struct Connection {
+    feed: Arc<RevocationFeed>,
+    live: broadcast::Receiver<Batch>,
+    log: String,
+    /// The last entry that was told.
+    position: u64,
+    stage: Stage,
+    until: Instant,
+    metrics: Metrics,
+    _slot: OwnedSemaphorePermit,
+    _counted: FeedConnection,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nothing was sent yet.
+    Opening { reset: bool },
+    /// Reads the log by itself.
+    Behind,
+    /// Is told.
+    Live,
+}
+
+impl Connection {
+    /// Begins after the cursor; at the beginning of what is kept without one, or with one that is not known.
+    pub(super) async fn open(
+        feed: &Arc<RevocationFeed>,
+        cursor: Option<&str>,
+        ttl: Duration,
+        metrics: &Metrics,
+    ) -> Result<Self, Closed> {
+        let (slot, live) = feed.listen().await?;
+        let newest = feed.store.revocations(u64::MAX, 1).await.map_err(Closed::Store)?;
+        let known = cursor.map(|cursor| {
+            Cursor::parse(cursor)
+                .filter(|cursor| cursor.log == newest.log)
+                .map(|cursor| cursor.position)
+                .filter(|position| (newest.forgotten..=newest.last).contains(position))
+        });
+        Ok(Self {
+            feed: Arc::clone(feed),
+            live,
+            position: known.flatten().unwrap_or(newest.forgotten),
+            log: newest.log,
+            stage: Stage::Opening {
+                reset: known == Some(None),
+            },
+            until: Instant::now() + ttl,
+            metrics: metrics.clone(),
+            _slot: slot,
+            _counted: metrics.feed_connection(),
+        })
+    }
+
+    /// The body of the answer.
+    pub(super) fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
+        unfold(self, |mut connection| async move {
+            let text = connection.next().await?;
+            Some((Ok(Bytes::from(text)), connection))
+        })
+    }
+
+    /// What to send next; `None` at the end.
+    async fn next(&mut self) -> Option<String> {
+        if let Stage::Opening { reset } = self.stage {
+            self.stage = Stage::Behind;
+            let mut text = frames::OPENING.to_owned();
+            if reset {
+                frames::reset(&mut text);
+            }
+            return Some(text);
+        }
+        let (stopped, until) = (self.feed.stopped.clone(), self.until);
+        tokio::select! {
+            biased;
+            () = stopped.cancelled() => None,
+            () = sleep_until(until) => None,
+            text = self.events() => text,
+            () = sleep(HEARTBEAT) => Some(frames::HEARTBEAT.to_owned()),
+        }
+    }
+
+    async fn events(&mut self) -> Option<String> {
+        loop {
+            if self.stage == Stage::Behind {
+                return match self.catch_up().await {
+                    Ok(text) => text,
+                    Err(error) => {
+                        tracing::debug!(%error, "a follower of revocations cannot catch up");
+                        None
+                    }
+                };
+            }
+            match self.live.recv().await {
+                Ok(batch) => {
+                    let text = self.tell(&batch);
+                    if !text.is_empty() {
+                        return Some(text);
+                    }
+                }
+                Err(broadcast::error::RecvError::Lagged(_)) => self.stage = Stage::Behind,
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    }
+
+    /// One page of the log. `None` when the log is another one.
+    async fn catch_up(&mut self) -> Result<Option<String>, StoreError> {
+        let page = self.feed.store.revocations(self.position, PAGE).await?;
+        if page.log != self.log {
+            return Ok(None);
+        }
+        let mut text = String::new();
+        if page.forgotten > self.position {
+            // It was so slow that what it has not heard is forgotten.
+            frames::reset(&mut text);
+            self.position = page.forgotten;
+        }
+        text.push_str(&self.tell(&page.items));
+        if page.items.len() < PAGE as usize {
+            self.stage = Stage::Live;
+            frames::ready(&mut text, &self.log, self.position);
+        }
+        Ok(Some(text))
+    }
+
+    fn tell(&mut self, entries: &[Revocation]) -> String {
+        let mut text = String::new();
+        let mut told = 0;
+        for entry in entries {
+            if entry.position > self.position {
+                frames::revocation(&mut text, &self.log, entry);
+                self.position = entry.position;
+                told += 1;
+            }
+        }
+        self.metrics.revocations_told(told);
+        text
+    }
+}

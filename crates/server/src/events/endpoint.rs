@@ -1,0 +1,67 @@
+//! The endpoint: who may listen, and from where on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use doorward_oauth::error::{ErrorCode, OAuthError};
+use doorward_oauth::parameters::Parameters;
+use http::{HeaderMap, HeaderName, StatusCode, header};
+
+use super::connection::Connection;
+use super::feed::Closed;
+use crate::clients::authentication::authenticate;
+use crate::context::Context;
+use crate::http::error::TokenError;
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// Proxies that collect answers before they pass them on are asked not to.
+const UNBUFFERED: (HeaderName, &str) = (HeaderName::from_static("x-accel-buffering"), "no");
+
+/// `GET /events/revocations`. For the clients that an operator registered as resource servers: to others the end of
+/// a grant is none of their business.
+pub(crate) async fn endpoint(
+    State(ctx): State<Arc<Context>>,
+    headers: HeaderMap,
+) -> Result<Response, TokenError> {
+    // Nothing in the query: a secret there ends up in logs.
+    let client = authenticate(&ctx, &headers, &Parameters::default()).await?;
+    if !client.is_confidential() || client.resource_server().is_none() {
+        return Err(TokenError::with_status(
+            StatusCode::FORBIDDEN,
+            OAuthError::new(
+                ErrorCode::UnauthorizedClient,
+                "The revocation feed is for resource servers; register a client with resource_server for this one.",
+            ),
+        ));
+    }
+    let cursor = headers
+        .get(LAST_EVENT_ID)
+        .map(|value| value.to_str().unwrap_or_default());
+    let connection = Connection::open(&ctx.revocations, cursor, life(&ctx), &ctx.metrics)
+        .await
+        .map_err(|closed| match closed {
+            Closed::Store(error) => TokenError::from(error),
+            Closed::Full => OAuthError::new(
+                ErrorCode::TemporarilyUnavailable,
+                "This server takes no more followers of revocations now; try again in a moment.",
+            )
+            .into(),
+        })?;
+    let head = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-store"),
+        UNBUFFERED,
+    ];
+    Ok((head, Body::from_stream(connection.into_stream())).into_response())
+}
+
+/// `events.connection_ttl`, up to an eighth shorter: those who came together after a restart need not come back
+/// together.
+fn life(ctx: &Context) -> Duration {
+    let [dice] = ctx.random.bytes::<1>();
+    let ttl = ctx.settings.events.connection_ttl.duration();
+    ttl.mul_f64(1.0 - f64::from(dice) / 2048.0)
+}

@@ -1,0 +1,130 @@
+//! Who reads the log for all who listen: one task while there is a connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorward_store::{Revocation, Store, StoreError};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, broadcast, watch};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// How often the log is read when nothing was heard: other nodes write it too.
+const POLL: Duration = Duration::from_millis(500);
+/// When the store cannot be read for this long, nobody is told any more that all is well.
+const BLIND: Duration = Duration::from_secs(3);
+/// Entries read at a time.
+pub(super) const PAGE: u32 = 256;
+/// Pages that a slow connection may lag behind before it reads the log by itself.
+const PAGES: usize = 64;
+
+pub(super) type Batch = Arc<Vec<Revocation>>;
+
+/// The feed of revocations of this node.
+pub(crate) struct RevocationFeed {
+    pub(super) store: Arc<dyn Store>,
+    slots: Arc<Semaphore>,
+    pub(super) stopped: CancellationToken,
+    reader: Mutex<Option<broadcast::Sender<Batch>>>,
+}
+
+/// Why nobody can listen now.
+pub(super) enum Closed {
+    /// Too many do, or the server is about to stop.
+    Full,
+    /// The log cannot be read.
+    Store(StoreError),
+}
+
+impl RevocationFeed {
+    pub(crate) fn new(store: Arc<dyn Store>, connections: u32) -> Self {
+        Self {
+            store,
+            slots: Arc::new(Semaphore::new(
+                usize::try_from(connections)
+                    .unwrap_or(usize::MAX)
+                    .min(Semaphore::MAX_PERMITS),
+            )),
+            stopped: CancellationToken::new(),
+            reader: Mutex::new(None),
+        }
+    }
+
+    /// Ends every connection, and takes no new ones.
+    pub(crate) fn stop(&self) {
+        self.stopped.cancel();
+    }
+
+    /// A slot, and all that is read from now on. What is in the log already has to be read after this.
+    pub(super) async fn listen(
+        self: &Arc<Self>,
+    ) -> Result<(OwnedSemaphorePermit, broadcast::Receiver<Batch>), Closed> {
+        let slot = Arc::clone(&self.slots).try_acquire_owned();
+        let slot = slot.map_err(|_| Closed::Full)?;
+        if self.stopped.is_cancelled() {
+            return Err(Closed::Full);
+        }
+        let mut reader = self.reader.lock().await;
+        if let Some(sender) = &*reader {
+            return Ok((slot, sender.subscribe()));
+        }
+        let signal = self.store.revocation_signal();
+        let newest = self.store.revocations(u64::MAX, 1).await.map_err(Closed::Store)?;
+        let (sender, receiver) = broadcast::channel(PAGES);
+        *reader = Some(sender.clone());
+        tokio::spawn(Arc::clone(self).read(sender, signal, newest.log, newest.last));
+        Ok((slot, receiver))
+    }
+
+    /// Reads on until nobody listens. Ends every connection when the log cannot be read, or is another one.
+    async fn read(
+        self: Arc<Self>,
+        sender: broadcast::Sender<Batch>,
+        mut signal: watch::Receiver<u64>,
+        log: String,
+        mut position: u64,
+    ) {
+        let mut read_at = Instant::now();
+        loop {
+            tokio::select! {
+                () = self.stopped.cancelled() => break,
+                () = sleep(POLL) => {}
+                Ok(()) = signal.changed() => {}
+            }
+            let mut reader = self.reader.lock().await;
+            if sender.receiver_count() == 0 {
+                *reader = None;
+                return;
+            }
+            drop(reader);
+            // A store that does not answer is as bad as one that answers with an error.
+            match timeout(BLIND, self.store.revocations(position, PAGE)).await {
+                Ok(Ok(page)) if page.log != log || page.last < position => {
+                    tracing::warn!("the database was replaced: every follower of revocations begins anew");
+                    break;
+                }
+                Ok(Ok(page)) => {
+                    read_at = Instant::now();
+                    if page.items.len() == PAGE as usize {
+                        // There is more: read on at once.
+                        signal.mark_changed();
+                    }
+                    if let Some(last) = page.items.last() {
+                        position = last.position;
+                        // Nobody listening any more is seen at the next turn.
+                        let _ = sender.send(Arc::new(page.items));
+                    }
+                }
+                Ok(Err(error)) if read_at.elapsed() < BLIND => {
+                    tracing::debug!(%error, "the log of revocations could not be read; trying again");
+                }
+                _ => {
+                    tracing::warn!(
+                        "the log of revocations cannot be read: its followers are told so by the end of their connections"
+                    );
+                    break;
+                }
+            }
+        }
+        *self.reader.lock().await = None;
+    }
+}

@@ -1,0 +1,10 @@
+//! `GET /events/revocations`: what was revoked, told as it happens to resource servers that check tokens without
+//! asking.
+
+mod connection;
+mod endpoint;
+mod feed;
+mod frames;
+
+pub(crate) use endpoint::endpoint;
+pub(crate) use feed::RevocationFeed;

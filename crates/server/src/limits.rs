@@ -1,0 +1,226 @@
+//! How often may be asked: by an address, by a client, for a person. Each node counts for itself, in memory that is
+//! bounded; what must hold over all nodes (sign-in attempts, user codes) is counted in the store.
+
+use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use doorward_oauth::error::{ErrorCode, OAuthError};
+use doorward_oauth::time::{Clock, UnixSeconds};
+use governor::clock::Clock as GovernorClock;
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::keyed::DefaultKeyedStateStore;
+use governor::{Quota, RateLimiter};
+
+use crate::config::{Rate, RateLimit};
+use crate::http::address::bucket;
+use crate::http::error::TokenError;
+use crate::http::metrics::Metrics;
+
+/// Keys remembered before those that have been quiet are forgotten.
+const KEYS: usize = 10_000;
+
+type Limiter = RateLimiter<u64, DefaultKeyedStateStore<u64>, Seconds, NoOpMiddleware<Nanos>>;
+
+/// The limits of `[rate_limit]`.
+pub(crate) struct Limits {
+    /// Requests to the token endpoint from one address.
+    pub(crate) token_address: AddressLimit,
+    /// Requests to the token endpoint by one client.
+    pub(crate) token_client: Limit,
+    /// Refreshes for one person by one client.
+    pub(crate) token_account: Limit,
+    /// Pushed authorization requests from one address.
+    pub(crate) par: AddressLimit,
+    /// Devices that begin to wait, from one address.
+    pub(crate) device_address: AddressLimit,
+    /// Devices that begin to wait.
+    pub(crate) device_total: Limit,
+}
+
+impl Limits {
+    pub(crate) fn new(settings: &RateLimit, clock: &Arc<dyn Clock>, metrics: &Metrics) -> Self {
+        let limit = |name, rate| Limit::new(name, rate, Arc::clone(clock), metrics.clone());
+        Self {
+            token_address: AddressLimit(limit("token_address", settings.token_address)),
+            token_client: limit("token_client", settings.token_client),
+            token_account: limit("token_account", settings.token_account),
+            par: AddressLimit(limit("par", settings.par)),
+            device_address: AddressLimit(limit("device_address", settings.device_address)),
+            device_total: limit("device_total", settings.device_total),
+        }
+    }
+}
+
+/// Too many: when to come back, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooMany(pub(crate) u64);
+
+impl From<TooMany> for TokenError {
+    /// Never `invalid_grant`: clients throw their tokens away on it.
+    fn from(TooMany(seconds): TooMany) -> Self {
+        Self::come_back_after(
+            seconds,
+            OAuthError::new(
+                ErrorCode::TemporarilyUnavailable,
+                "Too many requests; nothing was used up. Send it again after the time that Retry-After says.",
+            ),
+        )
+    }
+}
+
+/// A limit for each address.
+pub(crate) struct AddressLimit(Limit);
+
+impl AddressLimit {
+    pub(crate) fn new(name: &'static str, rate: Rate, clock: Arc<dyn Clock>, metrics: Metrics) -> Self {
+        Self(Limit::new(name, rate, clock, metrics))
+    }
+
+    /// Counts one.
+    pub(crate) fn take(&self, address: IpAddr) -> Result<(), TooMany> {
+        self.0.take(bucket(address))
+    }
+}
+
+/// So many at once, then one in every so many seconds, for each key.
+pub(crate) struct Limit {
+    name: &'static str,
+    /// `None`: no limit.
+    counter: Option<(Limiter, Seconds)>,
+    keys: RandomState,
+    metrics: Metrics,
+}
+
+impl Limit {
+    fn new(name: &'static str, rate: Rate, clock: Arc<dyn Clock>, metrics: Metrics) -> Self {
+        let counter = rate.quota().map(|(at_once, one_every)| {
+            let clock = Seconds::new(clock);
+            let quota = Quota::with_period(one_every)
+                .unwrap_or(Quota::per_second(at_once))
+                .allow_burst(at_once);
+            (RateLimiter::dashmap_with_clock(quota, clock.clone()), clock)
+        });
+        Self {
+            name,
+            counter,
+            keys: RandomState::new(),
+            metrics,
+        }
+    }
+
+    /// Counts one.
+    pub(crate) fn take(&self, key: impl Hash) -> Result<(), TooMany> {
+        let Some((limiter, clock)) = &self.counter else {
+            return Ok(());
+        };
+        if limiter.len() > KEYS {
+            limiter.retain_recent();
+        }
+        limiter.check_key(&self.keys.hash_one(key)).map_err(|refused| {
+            self.metrics.limited(self.name);
+            TooMany(refused.wait_time_from(clock.now()).as_secs().max(1))
+        })
+    }
+}
+
+/// The server's clock, for governor, that never goes back: what was counted before the clock was set back must not
+/// stand in the future, or whoever was here is shut out until then.
+#[derive(Clone)]
+struct Seconds {
+    clock: Arc<dyn Clock>,
+    state: Arc<Mutex<Elapsed>>,
+}
+
+struct Elapsed {
+    last: UnixSeconds,
+    seconds: u64,
+}
+
+impl Seconds {
+    fn new(clock: Arc<dyn Clock>) -> Self {
+        let last = clock.now();
+        Self {
+            clock,
+            state: Arc::new(Mutex::new(Elapsed { last, seconds: 0 })),
+        }
+    }
+}
+
+impl GovernorClock for Seconds {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        state.seconds = state.seconds.saturating_add(now.since(state.last).as_secs());
+        state.last = now;
+        Nanos::new(state.seconds.saturating_mul(1_000_000_000))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use doorward_oauth::time::{ManualClock, UnixSeconds};
+
+    use super::*;
+
+    fn limit(rate: &str, clock: &ManualClock) -> AddressLimit {
+        AddressLimit::new(
+            "test",
+            rate.parse().unwrap(),
+            Arc::new(clock.clone()),
+            Metrics::new(),
+        )
+    }
+
+    #[test]
+    fn an_address_without_end_is_slowed_down_and_others_are_not() {
+        let clock = ManualClock::new(UnixSeconds(1_800_000_000));
+        let limit = limit("600/30m", &clock);
+        let address: IpAddr = "192.0.2.1".parse().unwrap();
+        let admitted = (0..1000).filter(|_| limit.take(address).is_ok()).count();
+        assert_eq!(admitted, 600);
+        assert_eq!(limit.take(address), Err(TooMany(3)));
+        assert_eq!(limit.take("192.0.2.2".parse().unwrap()), Ok(()));
+        clock.advance(Duration::from_secs(3));
+        assert_eq!(limit.take(address), Ok(()));
+        assert!(limit.take(address).is_err());
+    }
+
+    /// RATE-003
+    #[test]
+    fn an_ipv6_subscriber_is_one_address() {
+        let clock = ManualClock::new(UnixSeconds(1_800_000_000));
+        let limit = limit("1/1m", &clock);
+        assert_eq!(limit.take("2001:db8:1:2::1".parse().unwrap()), Ok(()));
+        assert!(limit.take("2001:db8:1:2:ffff::9".parse().unwrap()).is_err());
+        assert_eq!(limit.take("2001:db8:1:3::1".parse().unwrap()), Ok(()));
+        assert_eq!(limit.take("203.0.113.9".parse().unwrap()), Ok(()));
+        assert!(limit.take("::ffff:203.0.113.9".parse().unwrap()).is_err());
+    }
+
+    /// RATE-005
+    #[test]
+    fn a_clock_that_is_set_back_shuts_nobody_out() {
+        let clock = ManualClock::new(UnixSeconds(1_800_000_000));
+        let limit = limit("2/6s", &clock);
+        let address: IpAddr = "192.0.2.1".parse().unwrap();
+        assert_eq!(limit.take(address), Ok(()));
+        clock.set(UnixSeconds(1_800_000_000 - 3600));
+        assert_eq!(limit.take(address), Ok(()));
+        assert_eq!(limit.take(address), Err(TooMany(3)));
+        clock.advance(Duration::from_secs(3));
+        assert_eq!(limit.take(address), Ok(()));
+    }
+
+    #[test]
+    fn no_limit_is_none() {
+        let clock = ManualClock::new(UnixSeconds(0));
+        let limit = limit("off", &clock);
+        assert!((0..100_000).all(|_| limit.take("192.0.2.1".parse().unwrap()).is_ok()));
+    }
+}

@@ -1,0 +1,61 @@
+//! How fast user codes can be tried (RFC 8628 §5.1): by the rules of signing in, for an address and for a browser. A
+//! right code gives the browser's attempts back, never the address's.
+
+use std::net::IpAddr;
+
+use doorward_jose::{base64url, sha256};
+use doorward_oauth::time::UnixSeconds;
+use doorward_store::{LoginThrottle, StoreError, ThrottlePolicy};
+
+use super::throttle::policy;
+use crate::context::Context;
+use crate::http::address;
+use crate::http::csrf::BrowserId;
+
+/// An address has this many times the free attempts of a browser.
+const ADDRESS_FACTOR: u32 = 6;
+/// Attempts of an address are counted in windows of this many seconds.
+const ADDRESS_WINDOW: i64 = 15 * 60;
+
+/// One attempt to name a device.
+pub(crate) struct Guess {
+    address: String,
+    browser: String,
+}
+
+impl Guess {
+    /// An attempt from a browser at an address.
+    pub(crate) fn new(browser: &BrowserId, address: IpAddr, now: UnixSeconds) -> Self {
+        let window = now.seconds().div_euclid(ADDRESS_WINDOW);
+        let browser = base64url::encode(&sha256(browser.as_str().as_bytes()));
+        Self {
+            address: format!("device:address:{}:{window}", address::bucket(address)),
+            browser: format!("device:browser:{browser}"),
+        }
+    }
+
+    /// Takes the attempt, before the code is looked at.
+    pub(crate) async fn begin(&self, ctx: &Context) -> Result<LoginThrottle, StoreError> {
+        let of_browser = policy(ctx);
+        let of_address = ThrottlePolicy {
+            free_attempts: of_browser.free_attempts.saturating_mul(ADDRESS_FACTOR),
+            ..of_browser
+        };
+        for (key, policy) in [(&self.address, of_address), (&self.browser, of_browser)] {
+            let outcome = ctx
+                .store
+                .begin_login(std::slice::from_ref(key), policy, ctx.now())
+                .await?;
+            if outcome != LoginThrottle::Allowed {
+                ctx.metrics.limited("user_code");
+                return Ok(outcome);
+            }
+        }
+        Ok(LoginThrottle::Allowed)
+    }
+
+    /// Gives the browser's attempts back.
+    pub(crate) async fn was_right(&self, ctx: &Context) -> Result<(), StoreError> {
+        ctx.store.clear_login(std::slice::from_ref(&self.browser)).await
+    }
+}

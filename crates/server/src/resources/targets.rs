@@ -1,0 +1,123 @@
+//! The resources of one request or grant: usually one, and with RFC 8707 several.
+
+use std::time::Duration;
+
+use doorward_oauth::error::{ErrorCode, OAuthError};
+use doorward_oauth::resource::ResourceUri;
+use doorward_oauth::scope::{OFFLINE_ACCESS, ScopeSet};
+use doorward_store::{RefreshPolicy, Resource};
+
+/// Resources, at least one, none of them twice. What their policies demand together is the strictest of each.
+#[derive(Debug, Clone)]
+pub(crate) struct Targets {
+    first: Resource,
+    others: Vec<Resource>,
+}
+
+impl Targets {
+    /// These resources; `None` when there are none.
+    pub(crate) fn new(resources: Vec<Resource>) -> Option<Self> {
+        let mut resources = resources.into_iter();
+        let first = resources.next()?;
+        let mut others: Vec<Resource> = Vec::new();
+        for resource in resources {
+            let known = resource.uri == first.uri || others.iter().any(|other| other.uri == resource.uri);
+            if !known {
+                others.push(resource);
+            }
+        }
+        Some(Self { first, others })
+    }
+
+    /// The first one.
+    pub(crate) fn first(&self) -> &Resource {
+        &self.first
+    }
+
+    /// Every one.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Resource> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    /// Their URIs, as registered.
+    pub(crate) fn uris(&self) -> Vec<String> {
+        self.iter().map(|resource| resource.uri.clone()).collect()
+    }
+
+    /// The URIs of all but the first.
+    pub(crate) fn more_uris(&self) -> Vec<String> {
+        self.others.iter().map(|resource| resource.uri.clone()).collect()
+    }
+
+    /// One resource that has the scopes of all: for what is about scopes only. Of two scopes with one name, the first
+    /// resource's words count.
+    pub(crate) fn merged(&self) -> Resource {
+        let mut merged = self.first.clone();
+        for scope in self.others.iter().flat_map(|resource| &resource.scopes) {
+            if merged.scopes.iter().all(|known| known.name != scope.name) {
+                merged.scopes.push(scope.clone());
+            }
+        }
+        merged
+    }
+
+    /// Of these scopes, those that one of the resources has. `offline_access` stays.
+    pub(crate) fn still_defined(&self, scopes: &ScopeSet) -> ScopeSet {
+        let is_defined = |scope: &str| {
+            scope == OFFLINE_ACCESS
+                || self
+                    .iter()
+                    .any(|resource| resource.scopes.iter().any(|known| known.name == scope))
+        };
+        let defined = scopes.iter().filter(|scope| is_defined(scope.as_str()));
+        defined.cloned().collect()
+    }
+
+    /// Those that the request names (RFC 8707 §2.2); all of them when it names none.
+    pub(crate) fn narrowed(&self, requested: &[&str]) -> Result<Self, OAuthError> {
+        let is_meant = |resource: &&Resource, requested: &str| {
+            ResourceUri::parse(&resource.uri).is_ok_and(|uri| uri.matches(requested))
+        };
+        let mut named = Vec::new();
+        for requested in requested {
+            let found = self.iter().find(|resource| is_meant(resource, requested));
+            named.push(found.cloned().ok_or_else(|| {
+                OAuthError::new(
+                    ErrorCode::InvalidTarget,
+                    "The resource is not one that was authorized; start a new authorization request for it.",
+                )
+            })?);
+        }
+        Ok(Self::new(named).unwrap_or_else(|| self.clone()))
+    }
+
+    /// How long an access token for them is good.
+    pub(crate) fn access_ttl(&self, default: Duration) -> Duration {
+        self.shortest(|resource| resource.policy.access_ttl, default)
+    }
+
+    /// How refresh tokens for them live.
+    pub(crate) fn refresh_policy(&self, default: RefreshPolicy) -> RefreshPolicy {
+        RefreshPolicy {
+            idle_ttl: self.shortest(|resource| resource.policy.refresh_idle_ttl, default.idle_ttl),
+            absolute_ttl: self.shortest(
+                |resource| resource.policy.refresh_absolute_ttl,
+                default.absolute_ttl,
+            ),
+            ..default
+        }
+    }
+
+    /// How long ago a person may have signed in (RFC 9470), in seconds.
+    pub(crate) fn max_auth_age(&self) -> Option<u32> {
+        self.iter()
+            .filter_map(|resource| resource.policy.max_auth_age)
+            .min()
+    }
+
+    /// The shortest of what the resources say; the default where none says anything.
+    fn shortest(&self, of: impl Fn(&Resource) -> Option<u32>, default: Duration) -> Duration {
+        let own = self.iter().filter_map(of).min();
+        own.map_or(default, |seconds| Duration::from_secs(seconds.into()))
+    }
+}

@@ -1,0 +1,106 @@
+//! `grant_type=urn:ietf:params:oauth:grant-type:device_code` (RFC 8628 §3.4). A device that was approved has a code
+//! with the digest of its device code; until then there is only a device that waits.
+
+use doorward_oauth::client::GrantType;
+use doorward_oauth::error::{ErrorCode, OAuthError};
+use doorward_store::{Code, Grant, PollOutcome, RedeemCode, RedeemOutcome};
+
+use super::refresh::RefreshToken;
+use super::{TokenRequest, TokenResponse, about_person, narrowed, targets, unusable};
+use crate::device;
+use crate::http::error::TokenError;
+use crate::issue::Draft;
+
+const UNUSABLE: &str =
+    "The device code is unknown, expired or already used; start a new device authorization request.";
+/// RFC 8628 §3.5.
+const SLOWER_BY: u32 = 5;
+
+pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, TokenError> {
+    let TokenRequest { ctx, parameters, .. } = *request;
+    let device_code = parameters.require("device_code")?;
+    if !device_code.starts_with(device::PREFIX) {
+        return Err(unusable(UNUSABLE, "malformed"));
+    }
+    let digest = doorward_jose::sha256(device_code.as_bytes());
+    match ctx.store.code(&digest).await? {
+        Some((code, grant)) => redeem(request, &code, &grant).await,
+        None => Err(poll(request, &digest).await?),
+    }
+}
+
+/// Nobody has said yes. The assertion and the proof of this question are used up too: neither is good for two.
+async fn poll(request: &TokenRequest<'_>, digest: &doorward_store::Digest) -> Result<TokenError, TokenError> {
+    let TokenRequest { ctx, client, .. } = *request;
+    request.spend().await?;
+    let outcome = ctx
+        .store
+        .poll_device(digest, client.client_id(), SLOWER_BY, ctx.now())
+        .await?;
+    let (code, sentence) = match outcome {
+        PollOutcome::Pending => (
+            ErrorCode::AuthorizationPending,
+            "Nobody has decided yet; ask again after the interval.",
+        ),
+        PollOutcome::SlowDown => (
+            ErrorCode::SlowDown,
+            "The question came too soon; wait five seconds longer from now on.",
+        ),
+        PollOutcome::Denied => (ErrorCode::AccessDenied, "The person did not allow it."),
+        PollOutcome::Expired => (
+            ErrorCode::ExpiredToken,
+            "Nobody decided in time; start a new device authorization request.",
+        ),
+        PollOutcome::Unknown => return Ok(unusable(UNUSABLE, "no such code, or one of another client")),
+    };
+    Ok(OAuthError::new(code, sentence).into())
+}
+
+async fn redeem(request: &TokenRequest<'_>, code: &Code, grant: &Grant) -> Result<TokenResponse, TokenError> {
+    let TokenRequest {
+        ctx,
+        client,
+        parameters,
+        ..
+    } = *request;
+    if code.client_id != client.client_id() {
+        return Err(unusable(UNUSABLE, "the code of another client"));
+    }
+    if code.redeemed_at.is_some() {
+        return Err(unusable(UNUSABLE, "the code was used before"));
+    }
+    let all = targets(ctx, grant).await?;
+    let targets = narrowed(parameters, &all)?;
+    request.check_bound(targets.iter())?;
+
+    let (now, key_thumbprint) = (ctx.now(), request.key_thumbprint());
+    let scopes = targets.still_defined(&grant.scopes);
+    let (draft, issuance) = Draft::for_grant(ctx, grant, &targets, scopes, key_thumbprint, now);
+    let draft = about_person(ctx, draft, &targets, grant).await?;
+    let policy = all.refresh_policy(ctx.refresh_policy());
+    request.spend().await?;
+    let redeem = RedeemCode {
+        digest: code.digest,
+        replay_ends_grant: false,
+        refresh: (code.stay_connected && client.may_use(GrantType::RefreshToken)).then_some(policy),
+        // RFC 9449 §5, as for any other code.
+        dpop_jkt: key_thumbprint
+            .filter(|_| !client.is_confidential())
+            .map(str::to_owned),
+        issuance,
+        now,
+    };
+    let grant = match ctx.store.redeem_code(redeem).await? {
+        RedeemOutcome::Redeemed(grant) => grant,
+        RedeemOutcome::Replayed => return Err(unusable(UNUSABLE, "the code was used before")),
+        RedeemOutcome::Refused(state) => {
+            let reason = format!("expired, or the grant ({state:?}), person, client or resource is gone");
+            return Err(unusable(UNUSABLE, reason));
+        }
+        RedeemOutcome::Unknown => return Err(unusable(UNUSABLE, "no such code")),
+    };
+    let token = draft.sign(ctx)?;
+    let refresh_token =
+        (grant.generation > 0).then(|| RefreshToken::derive(&grant, grant.generation, &ctx.secrets));
+    Ok(TokenResponse::new(token, refresh_token).with_refresh_expiry(&grant, policy, now))
+}

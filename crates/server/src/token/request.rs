@@ -1,0 +1,69 @@
+//! What a grant is given.
+
+use doorward_oauth::dpop::Proof;
+use doorward_oauth::parameters::Parameters;
+use doorward_store::{Resource, Spend};
+
+use crate::clients::authentication::{self, AuthenticatedClient};
+use crate::context::Context;
+use crate::dpop;
+use crate::http::error::TokenError;
+
+/// A request to the token endpoint: the client is authenticated, the proof of possession is good for it. Neither the
+/// client's assertion nor the proof is used up yet.
+#[derive(Clone, Copy)]
+pub(crate) struct TokenRequest<'r> {
+    pub(crate) ctx: &'r Context,
+    pub(crate) client: &'r AuthenticatedClient,
+    pub(crate) parameters: &'r Parameters,
+    pub(crate) proof: Option<&'r Proof>,
+}
+
+impl<'r> TokenRequest<'r> {
+    /// The thumbprint of the key that the client proved to have.
+    pub(crate) fn key_thumbprint(&self) -> Option<&'r str> {
+        self.proof.map(Proof::key_thumbprint)
+    }
+
+    /// Refuses a request without a proof where the client or the resource wants bound tokens (RFC 9449 §5.2).
+    pub(crate) fn check_bound<'a>(
+        &self,
+        resources: impl IntoIterator<Item = &'a Resource>,
+    ) -> Result<(), TokenError> {
+        if self.proof.is_some() {
+            return Ok(());
+        }
+        if self.client.registered().metadata.dpop_bound_access_tokens {
+            return Err(dpop::invalid(
+                "This client is registered for tokens that are bound to a key (dpop_bound_access_tokens); send a DPoP proof.",
+            ));
+        }
+        let mut resources = resources.into_iter();
+        if resources.any(|resource| resource.policy.dpop_bound_access_tokens_required) {
+            return Err(dpop::invalid(
+                "The resource takes tokens that are bound to a key; send a DPoP proof.",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Uses up what counts once: the last thing before a grant changes anything, after every check.
+    pub(crate) async fn spend(&self) -> Result<(), TokenError> {
+        let assertion = self.client.unspent();
+        let proof = self.proof.map(dpop::spend);
+        let spends: Vec<Spend> = assertion.into_iter().chain(proof).collect();
+        if spends.is_empty() || self.ctx.store.spend(&spends, self.ctx.now()).await? {
+            return Ok(());
+        }
+        // Nothing was used up. Of the two, the assertion comes first: without it nobody has asked.
+        let replayed_assertion = match assertion {
+            Some(assertion) => !self.ctx.store.spend(&[assertion], self.ctx.now()).await?,
+            None => false,
+        };
+        Err(if replayed_assertion {
+            authentication::replayed()
+        } else {
+            dpop::replayed()
+        })
+    }
+}

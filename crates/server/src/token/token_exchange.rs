@@ -1,0 +1,272 @@
+//! `grant_type=urn:ietf:params:oauth:grant-type:token-exchange` (RFC 8693): a program that was given a token gets a
+//! narrower one for itself. What it gets is decided in [`doorward_oauth::exchange`]; here is only where the facts come
+//! from.
+
+use doorward_oauth::claims::AccessTokenClaims;
+use doorward_oauth::error::{ErrorCode, OAuthError};
+use doorward_oauth::exchange::{
+    ACCESS_TOKEN_TYPE, Caller, ExchangeRules, Exchanged, JWT_TYPE, Refusal, Target,
+};
+use doorward_oauth::parameters::Parameters;
+use doorward_oauth::resource::ResourceUri;
+use doorward_oauth::scope::{Scope, ScopeSet};
+use doorward_store::{ExchangeOutcome, ExchangeToken, GrantId, Resource};
+use uuid::Uuid;
+
+use super::{TokenRequest, TokenResponse};
+use crate::clients::Client;
+use crate::context::Context;
+use crate::http::error::TokenError;
+use crate::issue::{Draft, own_token};
+
+pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, TokenError> {
+    let TokenRequest {
+        ctx,
+        client,
+        parameters,
+        ..
+    } = *request;
+    let asked = Asked::read(parameters)?;
+    request.check_bound(None)?;
+    let subject = live_token(ctx, asked.subject_token)
+        .await?
+        .ok_or_else(unusable_subject)?;
+    if let Some(actor_token) = asked.actor_token {
+        check_actor_token(request, asked.subject_token, actor_token).await?;
+    }
+    let target = target(ctx, &subject.claims, parameters).await?;
+    let exchanged = decide(
+        ctx,
+        &subject.claims,
+        client.registered(),
+        request.key_thumbprint(),
+        &target,
+        asked.scope.as_ref(),
+    )
+    .await?
+    .map_err(OAuthError::from)?;
+
+    let now = ctx.now();
+    let (draft, issuance) = Draft::exchanged(
+        ctx,
+        &subject.claims,
+        subject.grant,
+        client.client_id(),
+        exchanged,
+        now,
+    );
+    request.spend().await?;
+    match ctx.store.exchange_token(ExchangeToken { issuance, now }).await? {
+        ExchangeOutcome::Issued => {}
+        ExchangeOutcome::SubjectGone => return Err(unusable_subject()),
+        ExchangeOutcome::ClientGone => {
+            return Err(invalid_request(
+                "This client has been disabled; ask the operator to enable it.",
+            ));
+        }
+        ExchangeOutcome::ResourceGone => return Err(no_such_target()),
+    }
+    tracing::info!(
+        client_id = client.client_id(), grant = %subject.grant.0, parent = %subject.claims.jti,
+        resource = %target.uri, "exchanged a token"
+    );
+    Ok(TokenResponse::new(draft.sign(ctx)?, None).with_issued_token_type(asked.issued_token_type))
+}
+
+/// The parameters of RFC 8693 §2.1, but for the target.
+struct Asked<'p> {
+    subject_token: &'p str,
+    actor_token: Option<&'p str>,
+    scope: Option<ScopeSet>,
+    issued_token_type: &'static str,
+}
+
+impl<'p> Asked<'p> {
+    fn read(parameters: &'p Parameters) -> Result<Self, TokenError> {
+        let subject_token = parameters.require("subject_token")?;
+        own_token_type(parameters.require("subject_token_type")?).ok_or_else(|| {
+            invalid_request("The subject_token_type is not one that is exchanged here; send an access token of this server, as urn:ietf:params:oauth:token-type:access_token.")
+        })?;
+        let actor_token = parameters.get("actor_token")?;
+        match (actor_token, parameters.get("actor_token_type")?) {
+            (None, None) => {}
+            (Some(_), Some(actor_token_type)) if own_token_type(actor_token_type).is_some() => {}
+            _ => {
+                return Err(invalid_request(
+                    "Send actor_token together with actor_token_type=urn:ietf:params:oauth:token-type:access_token, or neither.",
+                ));
+            }
+        }
+        let issued_token_type = parameters
+            .get("requested_token_type")?
+            .map_or(Some(ACCESS_TOKEN_TYPE), own_token_type)
+            .ok_or_else(|| {
+                invalid_request("The requested_token_type is not issued here; ask for urn:ietf:params:oauth:token-type:access_token, or leave it out.")
+            })?;
+        let scope = parameters
+            .get("scope")?
+            .map(ScopeSet::parse)
+            .transpose()
+            .map_err(|_| {
+                OAuthError::new(
+                    ErrorCode::InvalidScope,
+                    "The scope is malformed: scope tokens separated by single spaces.",
+                )
+            })?;
+        Ok(Self {
+            subject_token,
+            actor_token,
+            scope,
+            issued_token_type,
+        })
+    }
+}
+
+/// An access token of this server goes by two names: what it is, and how it is written (RFC 8693 §3).
+fn own_token_type(name: &str) -> Option<&'static str> {
+    [ACCESS_TOKEN_TYPE, JWT_TYPE]
+        .into_iter()
+        .find(|known| *known == name)
+}
+
+/// A token of this server that works now, and its grant.
+pub(crate) struct LiveToken {
+    pub(crate) claims: AccessTokenClaims,
+    pub(crate) grant: GrantId,
+}
+
+pub(crate) async fn live_token(ctx: &Context, token: &str) -> Result<Option<LiveToken>, TokenError> {
+    let Some(claims) = own_token::read(ctx, token) else {
+        return Ok(None);
+    };
+    let grant = claims.gid.as_deref().and_then(|gid| Uuid::try_parse(gid).ok());
+    match grant {
+        Some(grant) if own_token::is_live(ctx, &claims).await? => Ok(Some(LiveToken {
+            claims,
+            grant: GrantId(grant),
+        })),
+        _ => Ok(None),
+    }
+}
+
+/// Who acts is the client that authenticated itself. An actor token may say so again, and nothing else: one of
+/// somebody else, or one with a chain of its own, would put actors into the new chain who did not act in it.
+async fn check_actor_token(
+    request: &TokenRequest<'_>,
+    subject_token: &str,
+    actor_token: &str,
+) -> Result<(), TokenError> {
+    let refused = || {
+        invalid_request(
+            "The actor_token must be a live access token that this client got for itself; leave it out, the client is the actor.",
+        )
+    };
+    let actor = live_token(request.ctx, actor_token)
+        .await?
+        .ok_or_else(refused)?
+        .claims;
+    let client_id = request.client.client_id();
+    let own = actor.client_id == client_id && actor.sub == client_id && actor.act.is_none();
+    let bound = actor.cnf.as_ref().map(|cnf| cnf.jkt.as_str());
+    let proven = bound.is_none() || bound == request.key_thumbprint();
+    if own && proven && actor_token != subject_token {
+        Ok(())
+    } else {
+        Err(refused())
+    }
+}
+
+/// The one resource that the request means: by `resource` (RFC 8707), by `audience` (its URI or its slug), or the one
+/// that the subject token is for.
+pub(crate) async fn target(
+    ctx: &Context,
+    subject: &AccessTokenClaims,
+    parameters: &Parameters,
+) -> Result<Resource, TokenError> {
+    let resources = ctx.resources.all().await?;
+    let matches = |resource: &Resource, named: &str| {
+        ResourceUri::parse(&resource.uri).is_ok_and(|uri| uri.matches(named))
+    };
+    let by_uri = |named: &str| resources.iter().find(|resource| matches(resource, named));
+    let by_name =
+        |named: &str| by_uri(named).or_else(|| resources.iter().find(|resource| resource.slug == named));
+    let mut named: Vec<Option<&Resource>> = parameters.get_all("resource").map(by_uri).collect();
+    named.extend(parameters.get_all("audience").map(by_name));
+    if named.is_empty() {
+        named = subject.aud.iter().map(by_uri).collect();
+    }
+    match named.as_slice() {
+        [Some(first), others @ ..]
+            if others
+                .iter()
+                .all(|other| other.is_some_and(|other| other.slug == first.slug)) =>
+        {
+            Ok((*first).clone())
+        }
+        _ => Err(no_such_target()),
+    }
+}
+
+/// The decision on facts of this moment: what the resources have, and how they want their tokens.
+pub(crate) async fn decide(
+    ctx: &Context,
+    subject: &AccessTokenClaims,
+    client: &Client,
+    key_thumbprint: Option<&str>,
+    target: &Resource,
+    requested: Option<&ScopeSet>,
+) -> Result<Result<Exchanged, Refusal>, TokenError> {
+    let own_resource = match client.resource_server.as_deref() {
+        Some(slug) => ctx.resources.by_slug(slug).await?.map(|resource| resource.uri),
+        None => None,
+    };
+    let mut held = ScopeSet::new();
+    for resource in subject.aud.iter() {
+        let defined = ctx.resources.still_defined(resource, &subject.scopes()).await?;
+        held = held.union(&defined);
+    }
+    let scopes = target
+        .scopes
+        .iter()
+        .filter_map(|scope| Scope::parse(&scope.name).ok())
+        .collect();
+    let rules = ExchangeRules {
+        max_depth: ctx.settings.token_exchange.max_depth as usize,
+        lifetime: ctx.settings.tokens.access_ttl.duration(),
+    };
+    Ok(rules.decide(
+        subject,
+        &held,
+        &Caller {
+            client_id: &client.client_id,
+            is_confidential: !client.metadata.is_public(),
+            resource: own_resource.as_deref(),
+            key_thumbprint,
+        },
+        &Target {
+            resource: &target.uri,
+            scopes: &scopes,
+            exchange_clients: &target.policy.exchange_clients,
+            must_be_bound: target.policy.dpop_bound_access_tokens_required,
+        },
+        requested,
+        ctx.now(),
+    ))
+}
+
+/// RFC 8693 §2.2.2: a token that is not valid for any reason.
+fn unusable_subject() -> TokenError {
+    invalid_request("The subject_token is no access token of this server that works now; get a new one.")
+}
+
+fn no_such_target() -> TokenError {
+    OAuthError::new(
+        ErrorCode::InvalidTarget,
+        "Name one registered resource by resource or audience; a token is for one resource.",
+    )
+    .into()
+}
+
+fn invalid_request(description: &'static str) -> TokenError {
+    OAuthError::new(ErrorCode::InvalidRequest, description).into()
+}

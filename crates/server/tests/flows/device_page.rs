@@ -1,0 +1,176 @@
+//! `/device`, where a person types a code, and the page that asks.
+
+use http::StatusCode;
+
+use crate::device::{app, begin, consent_page, decide, poll, text};
+use crate::support::{EMAIL, TestApp};
+
+async fn typed(app: &TestApp, browser: &crate::support::Browser, code: &str) -> crate::support::Reply {
+    let _ = app;
+    let page = browser.open("/device").await;
+    browser
+        .submit(&page.form("/device").set("user_code", code), None)
+        .await
+}
+
+/// [DEV-003]
+#[tokio::test]
+async fn the_page_needs_neither_a_session_nor_a_script() {
+    let app = app().await;
+    let page = app.browser().open("/device").await;
+    assert_eq!(page.status, StatusCode::OK);
+    let policy = page.header("content-security-policy");
+    assert!(
+        policy.contains("frame-ancestors 'none'") && policy.contains("default-src 'none'"),
+        "{policy}"
+    );
+    assert!(!page.body.contains("<script"));
+}
+
+/// The person sees client, resource, scopes and where the request came from, and is warned.
+#[tokio::test]
+async fn the_person_sees_who_asks_and_from_where() {
+    let app = app().await;
+    let device = begin(&app).await;
+    let page = consent_page(&app.browser(), &device).await;
+    let shown = page.text();
+    for expected in [
+        "Television",
+        "The mcp server",
+        "https://mcp.example/mcp",
+        "What mcp:read is for",
+        text(&device, "user_code"),
+        "Asked for from",
+        "Another device asks for this",
+        EMAIL,
+    ] {
+        assert!(shown.contains(expected), "{expected} in {shown}");
+    }
+    assert!(!shown.contains("Returns you to"));
+    assert!(!page.body.contains("hand_over"));
+}
+
+/// However the code is typed; never without asking, whatever was allowed before.
+#[tokio::test]
+async fn a_code_may_be_typed_as_people_type() {
+    let app = app().await;
+    let browser = app.signed_in().await;
+    for change in [
+        str::to_lowercase,
+        |code: &str| code.replace('-', " "),
+        |code: &str| code.replace('-', ""),
+    ] {
+        let device = begin(&app).await;
+        let reply = typed(&app, &browser, &change(text(&device, "user_code"))).await;
+        let page = browser.follow(reply).await;
+        let form = page.form("/consent");
+        browser.submit(&form, Some(("decision", "allow"))).await;
+        assert_eq!(poll(&app, &device).await.status, StatusCode::OK);
+    }
+}
+
+/// [DEV-014]
+#[tokio::test]
+async fn a_user_code_is_good_for_one_answer() {
+    let app = app().await;
+    let browser = app.signed_in().await;
+    for decision in ["allow", "deny"] {
+        let device = begin(&app).await;
+        let two_tabs = consent_page(&browser, &device).await;
+        decide(&browser, &device, decision).await;
+        let again = typed(&app, &browser, text(&device, "user_code")).await;
+        assert_eq!(again.status, StatusCode::BAD_REQUEST, "{again:?}");
+        if decision == "allow" {
+            let late = browser
+                .submit(&two_tabs.form("/consent"), Some(("decision", "deny")))
+                .await;
+            assert_eq!(late.status, StatusCode::CONFLICT, "{late:?}");
+            assert_eq!(poll(&app, &device).await.status, StatusCode::OK);
+        }
+    }
+}
+
+/// [DEV-011] [RATE-007]
+#[tokio::test]
+async fn codes_cannot_be_tried_without_end() {
+    let app = app().await;
+    let browser = app.browser();
+    let mut answers = Vec::new();
+    for _ in 0..20 {
+        answers.push(typed(&app, &browser, "BBBB-BBBB").await.status);
+    }
+    let tried = answers
+        .iter()
+        .filter(|status| **status == StatusCode::BAD_REQUEST)
+        .count();
+    assert_eq!(tried, 5, "{answers:?}");
+    assert!(
+        answers[5..]
+            .iter()
+            .all(|status| *status == StatusCode::TOO_MANY_REQUESTS)
+    );
+    let waiting = typed(&app, &browser, "BBBB-BBBB").await;
+    assert!(waiting.header("retry-after").parse::<u64>().unwrap() >= 1);
+    // Other browsers of the address share a larger budget, and a right code does not give it back.
+    let mut tried = 5;
+    loop {
+        let browser = app.browser();
+        if typed(&app, &browser, "BBBB-BBBB").await.status == StatusCode::TOO_MANY_REQUESTS {
+            break;
+        }
+        tried += 1;
+        assert!(tried <= 30);
+    }
+    let device = begin(&app).await;
+    let refused = typed(&app, &app.browser(), text(&device, "user_code")).await;
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+    app.wait(15 * 60 + 1);
+    let device = begin(&app).await;
+    assert_eq!(
+        typed(&app, &app.browser(), text(&device, "user_code"))
+            .await
+            .status,
+        StatusCode::SEE_OTHER
+    );
+}
+
+/// [DEV-016]
+#[tokio::test]
+async fn a_code_in_the_address_is_a_code_or_nothing() {
+    let app = app().await;
+    for hostile in [
+        "%22%3E%3Cscript%3Ealert(1)%3C/script%3E",
+        "%00",
+        "%7B%7B7*7%7D%7D",
+        "javascript:alert(1)",
+    ] {
+        let page = app.browser().get(&format!("/device?user_code={hostile}")).await;
+        assert_eq!(page.status, StatusCode::OK);
+        assert_eq!(page.form("/device").get("user_code"), Some(""), "{hostile}");
+    }
+    let device = begin(&app).await;
+    let code = text(&device, "user_code");
+    let page = app
+        .browser()
+        .get(&format!("/device?user_code={}", code.to_lowercase()))
+        .await;
+    assert_eq!(page.form("/device").get("user_code"), Some(code));
+}
+
+#[tokio::test]
+async fn a_form_of_another_page_does_not_count() {
+    let app = app().await;
+    let device = begin(&app).await;
+    let form = [("user_code", text(&device, "user_code")), ("csrf_token", "x")];
+    let reply = app.browser().post_pairs("/device", &[], &form).await;
+    assert_eq!(reply.status, StatusCode::FORBIDDEN);
+    let browser = app.browser();
+    let page = browser.open("/device").await;
+    let form = page.form("/device").set("user_code", text(&device, "user_code"));
+    let foreign = [
+        ("origin", "https://evil.example"),
+        ("sec-fetch-site", "cross-site"),
+    ];
+    let reply = browser.submit_with(&form, None, &foreign).await;
+    assert_eq!(reply.status, StatusCode::FORBIDDEN);
+}

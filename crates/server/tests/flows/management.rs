@@ -1,0 +1,406 @@
+//! Initial access tokens, and clients that manage their registration (RFC 7592).
+
+use doorward_server::config::DynamicRegistration;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::support::{ADMIN_KEY, Authorization, Browser, REDIRECT, Reply, TestApp};
+
+const REGISTER: &str = "/oauth/register";
+
+async fn app(policy: DynamicRegistration) -> TestApp {
+    TestApp::with(|settings| {
+        settings.admin.bootstrap_key = Some(ADMIN_KEY.into());
+        settings.registration.dcr = policy;
+    })
+    .await
+}
+
+fn metadata() -> Value {
+    json!({"client_name": "Managed", "redirect_uris": [REDIRECT], "token_endpoint_auth_method": "client_secret_post",
+        "grant_types": ["authorization_code", "refresh_token"]})
+}
+
+async fn send(app: &TestApp, method: &str, path: &str, token: Option<&str>, body: &Value) -> Reply {
+    let authorization = token.map(|token| format!("Bearer {token}"));
+    let mut headers = vec![("content-type", "application/json")];
+    headers.extend(authorization.as_deref().map(|value| ("authorization", value)));
+    let body = if body.is_null() {
+        String::new()
+    } else {
+        body.to_string()
+    };
+    app.browser().send(method, path, &headers, body).await
+}
+
+async fn admin(app: &TestApp, method: &str, path: &str, body: &Value) -> Reply {
+    let authorization = format!("Bearer {ADMIN_KEY}");
+    let headers = [
+        ("content-type", "application/json"),
+        ("authorization", &*authorization),
+    ];
+    let body = if body.is_null() {
+        String::new()
+    } else {
+        body.to_string()
+    };
+    Browser::new(app.admin.clone())
+        .send(method, path, &headers, body)
+        .await
+}
+
+async fn initial_token(app: &TestApp, body: &Value) -> Value {
+    let reply = admin(app, "POST", "/admin/initial-access-tokens", body).await;
+    assert_eq!(reply.status, StatusCode::CREATED, "{reply:?}");
+    reply.json()
+}
+
+fn text(value: &Value, member: &str) -> String {
+    value[member]
+        .as_str()
+        .unwrap_or_else(|| panic!("{member} in {value}"))
+        .to_owned()
+}
+
+/// A registered client: its id, its path and its token.
+struct Managed {
+    app: TestApp,
+    id: String,
+    path: String,
+    token: String,
+    secret: String,
+}
+
+async fn managed() -> Managed {
+    let app = app(DynamicRegistration::Open).await;
+    let reply = send(&app, "POST", REGISTER, None, &metadata()).await;
+    assert_eq!(reply.status, StatusCode::CREATED, "{reply:?}");
+    let body = reply.json();
+    let id = text(&body, "client_id");
+    assert_eq!(
+        text(&body, "registration_client_uri"),
+        format!("http://localhost:9000{REGISTER}/{id}")
+    );
+    Managed {
+        path: format!("{REGISTER}/{id}"),
+        token: text(&body, "registration_access_token"),
+        secret: text(&body, "client_secret"),
+        id,
+        app,
+    }
+}
+
+impl Managed {
+    async fn call(&self, method: &str, token: &str, body: &Value) -> Reply {
+        send(&self.app, method, &self.path, Some(token), body).await
+    }
+}
+
+/// [DCR-024] [DCR-029]
+#[tokio::test]
+async fn a_registration_is_read_with_its_own_token_which_changes() {
+    let client = managed().await;
+    let reply = client.call("GET", &client.token, &Value::Null).await;
+    assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
+    assert_eq!(reply.header("cache-control"), "no-store");
+    let body = reply.json();
+    assert_eq!(body["client_id"], client.id);
+    assert_eq!(body["client_name"], "Managed");
+    assert!(body.get("client_secret").is_none());
+    let next = text(&body, "registration_access_token");
+    assert_ne!(next, client.token);
+    assert_eq!(
+        client.call("GET", &client.token, &Value::Null).await.status,
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(
+        client.call("GET", &next, &Value::Null).await.status,
+        StatusCode::OK
+    );
+}
+
+/// [DCR-024]
+#[tokio::test]
+async fn nobody_else_gets_anything() {
+    let client = managed().await;
+    let other = send(&client.app, "POST", REGISTER, None, &metadata())
+        .await
+        .json();
+    let foreign = text(&other, "registration_access_token");
+    for token in [
+        None,
+        Some("wrong"),
+        Some(&*foreign),
+        Some(""),
+        Some(&*client.secret),
+    ] {
+        for method in ["GET", "PUT", "DELETE"] {
+            let body = if method == "PUT" { metadata() } else { Value::Null };
+            let reply = send(&client.app, method, &client.path, token, &body).await;
+            assert_eq!(
+                reply.status,
+                StatusCode::UNAUTHORIZED,
+                "{method} {token:?} {reply:?}"
+            );
+            assert_eq!(reply.json()["error"], "invalid_token");
+            assert!(
+                reply.header("www-authenticate").starts_with("Bearer"),
+                "{reply:?}"
+            );
+        }
+    }
+    let unknown = send(
+        &client.app,
+        "GET",
+        "/oauth/register/nobody",
+        Some(&client.token),
+        &Value::Null,
+    )
+    .await;
+    assert_eq!(unknown.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        client.call("GET", &client.token, &Value::Null).await.status,
+        StatusCode::OK
+    );
+}
+
+/// A public client's id is derived from what it registers: who registers the same gets the same, so nobody manages it.
+#[tokio::test]
+async fn a_derived_registration_is_nobodys_to_change() {
+    let app = app(DynamicRegistration::Open).await;
+    let public = json!({"redirect_uris": [REDIRECT]});
+    let body = send(&app, "POST", REGISTER, None, &public).await.json();
+    assert!(body.get("registration_access_token").is_none());
+    let path = format!("{REGISTER}/{}", text(&body, "client_id"));
+    let reply = send(&app, "DELETE", &path, Some("x"), &Value::Null).await;
+    assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
+}
+
+/// [DCR-025]
+#[tokio::test]
+async fn an_update_replaces_what_the_client_may_choose_and_no_more() {
+    let client = managed().await;
+    let with = |member: &str, value: Value| {
+        let mut body = metadata();
+        body[member] = value;
+        body
+    };
+    for (member, value) in [
+        ("client_id", json!("other")),
+        ("client_secret", json!("chosen-by-the-client")),
+        ("token_endpoint_auth_method", json!("none")),
+    ] {
+        let reply = client.call("PUT", &client.token, &with(member, value)).await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{member} {reply:?}");
+        assert_eq!(reply.json()["error"], "invalid_client_metadata", "{member}");
+    }
+    let mut body = with("client_name", json!("Renamed"));
+    body["client_id"] = json!(client.id);
+    body["client_secret"] = json!(client.secret);
+    body["grant_types"] = json!(["authorization_code", "client_credentials"]);
+    body["trusted"] = json!(true);
+    body["registration_access_token"] = json!("x");
+    let reply = client.call("PUT", &client.token, &body).await;
+    assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
+    let body = reply.json();
+    assert_eq!(body["client_name"], "Renamed");
+    assert_eq!(body["grant_types"], json!(["authorization_code"]));
+    assert_ne!(body["registration_access_token"], "x");
+}
+
+/// [DCR-026]
+#[tokio::test]
+async fn an_update_is_checked_like_a_registration() {
+    let client = managed().await;
+    for (member, value, error) in [
+        (
+            "redirect_uris",
+            json!(["javascript:alert(1)"]),
+            "invalid_redirect_uri",
+        ),
+        (
+            "redirect_uris",
+            json!(["http://10.0.0.1/cb"]),
+            "invalid_redirect_uri",
+        ),
+        ("redirect_uris", json!([]), "invalid_redirect_uri"),
+        (
+            "client_name",
+            json!("x".repeat(10_000)),
+            "invalid_client_metadata",
+        ),
+    ] {
+        let mut body = metadata();
+        body[member] = value;
+        let reply = client.call("PUT", &client.token, &body).await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{member}");
+        assert_eq!(reply.json()["error"], error, "{member}");
+    }
+    assert_eq!(
+        client.call("GET", &client.token, &Value::Null).await.status,
+        StatusCode::OK
+    );
+}
+
+/// [DCR-027]
+#[tokio::test]
+async fn another_redirect_uri_ends_unredeemed_codes_and_asks_again() {
+    let client = managed().await;
+    let request = Authorization::new(&client.id, REDIRECT);
+    let approved = client.app.approve(&client.app.browser(), &request).await;
+    let mut body = metadata();
+    body["redirect_uris"] = json!(["https://new.example/cb"]);
+    assert_eq!(
+        client.call("PUT", &client.token, &body).await.status,
+        StatusCode::OK
+    );
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("client_id", &*client.id),
+        ("client_secret", &*client.secret),
+        ("code", &*approved.param("code").unwrap()),
+        ("code_verifier", crate::support::VERIFIER),
+    ];
+    client.app.token(&form).await.assert_error("invalid_grant");
+    let request = Authorization::new(&client.id, "https://new.example/cb");
+    let page = client.app.signed_in().await.open(&request.path()).await;
+    assert!(page.body.contains("name=\"decision\""), "{page:?}");
+}
+
+/// [DCR-028]
+#[tokio::test]
+async fn a_client_that_removes_itself_takes_everything_along() {
+    let client = managed().await;
+    let approved = client
+        .app
+        .approve(&client.app.browser(), &Authorization::new(&client.id, REDIRECT))
+        .await;
+    let code = approved.param("code").unwrap();
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("client_id", &*client.id),
+        ("client_secret", &*client.secret),
+        ("code", &*code),
+        ("code_verifier", crate::support::VERIFIER),
+    ];
+    assert_eq!(client.app.token(&form).await.status, StatusCode::OK);
+    let reply = client.call("DELETE", &client.token, &Value::Null).await;
+    assert_eq!(reply.status, StatusCode::NO_CONTENT, "{reply:?}");
+    assert_eq!(
+        client.app.grants().await[0].state,
+        doorward_store::GrantState::Ended
+    );
+    assert_eq!(client.app.token(&form).await.status, StatusCode::UNAUTHORIZED);
+    client
+        .app
+        .browser()
+        .get(&Authorization::new(&client.id, REDIRECT).path())
+        .await
+        .assert_error_page();
+}
+
+/// [DCR-020]
+#[tokio::test]
+async fn registration_can_need_a_token_of_the_operator() {
+    let app = app(DynamicRegistration::InitialAccessToken).await;
+    let server = app
+        .browser()
+        .get("/.well-known/oauth-authorization-server")
+        .await
+        .json();
+    assert!(server["registration_endpoint"].is_string());
+    let once = initial_token(&app, &json!({"name": "A team", "uses": 1, "expires_in": 3600})).await;
+    let token = text(&once, "token");
+    for wrong in [None, Some("wrong"), Some(ADMIN_KEY)] {
+        let reply = send(&app, "POST", REGISTER, wrong, &metadata()).await;
+        assert_eq!(reply.status, StatusCode::UNAUTHORIZED, "{wrong:?}");
+        assert!(reply.header("www-authenticate").starts_with("Bearer"));
+    }
+    // A registration that is refused does not use the token up.
+    let bad = json!({"redirect_uris": ["javascript:x"]});
+    assert_eq!(
+        send(&app, "POST", REGISTER, Some(&token), &bad).await.status,
+        StatusCode::BAD_REQUEST
+    );
+    let public = json!({"redirect_uris": [REDIRECT]});
+    let reply = send(&app, "POST", REGISTER, Some(&token), &public).await;
+    assert_eq!(reply.status, StatusCode::CREATED, "{reply:?}");
+    // A public client that somebody vouched for has an id of its own, and manages it.
+    assert!(reply.json()["registration_access_token"].is_string());
+    assert_eq!(
+        send(&app, "POST", REGISTER, Some(&token), &public).await.status,
+        StatusCode::UNAUTHORIZED
+    );
+
+    let any = initial_token(&app, &json!({"name": "Any", "expires_in": 60})).await;
+    let token = text(&any, "token");
+    let listed = admin(&app, "GET", "/admin/initial-access-tokens", &Value::Null)
+        .await
+        .json();
+    assert_eq!(listed["items"].as_array().unwrap().len(), 2);
+    assert!(!listed.to_string().contains(&token));
+    app.wait(61);
+    assert_eq!(
+        send(&app, "POST", REGISTER, Some(&token), &public).await.status,
+        StatusCode::UNAUTHORIZED
+    );
+    let path = format!("/admin/initial-access-tokens/{}", text(&any, "id"));
+    assert_eq!(
+        admin(&app, "DELETE", &path, &Value::Null).await.status,
+        StatusCode::NO_CONTENT
+    );
+    assert_eq!(
+        admin(&app, "DELETE", &path, &Value::Null).await.status,
+        StatusCode::NOT_FOUND
+    );
+}
+
+#[tokio::test]
+async fn a_token_that_cannot_be_is_refused() {
+    let app = app(DynamicRegistration::Open).await;
+    for body in [
+        json!({"name": ""}),
+        json!({"name": "x", "uses": 0}),
+        json!({"name": "x", "uses": 10_001}),
+        json!({"name": "x", "expires_in": 0}),
+        json!({"name": "x", "other": 1}),
+    ] {
+        let reply = admin(&app, "POST", "/admin/initial-access-tokens", &body).await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{body}");
+    }
+    let closed = self::app(DynamicRegistration::AdminOnly).await;
+    let reply = admin(
+        &closed,
+        "POST",
+        "/admin/initial-access-tokens",
+        &json!({"name": "x"}),
+    )
+    .await;
+    assert_eq!(reply.status, StatusCode::BAD_REQUEST);
+}
+
+/// A token spares the address's budget: an operator stands for it.
+#[tokio::test]
+async fn a_token_of_the_operator_is_not_counted_for_the_address() {
+    let app = TestApp::with(|settings| {
+        settings.admin.bootstrap_key = Some(ADMIN_KEY.into());
+        settings.rate_limit.registration = "1/1h".parse().unwrap();
+    })
+    .await;
+    let token = text(&initial_token(&app, &json!({"name": "A vendor"})).await, "token");
+    assert_eq!(
+        send(&app, "POST", REGISTER, None, &metadata()).await.status,
+        StatusCode::CREATED
+    );
+    let limited = send(&app, "POST", REGISTER, None, &metadata()).await;
+    assert_eq!(limited.status, StatusCode::TOO_MANY_REQUESTS);
+    assert!(limited.header("retry-after").parse::<u64>().unwrap() > 3000);
+    for _ in 0..3 {
+        assert_eq!(
+            send(&app, "POST", REGISTER, Some(&token), &metadata())
+                .await
+                .status,
+            StatusCode::CREATED
+        );
+    }
+}

@@ -1,0 +1,14 @@
+//! The machine side of the token endpoint: client authentication, `client_credentials`, token exchange, bound tokens.
+//! Names in brackets are the rows of the security catalogue that a test covers.
+
+#![cfg(test)]
+
+mod assertions;
+mod credentials;
+mod dpop;
+mod exchange;
+mod machine;
+mod refusals;
+mod secrets;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,98 @@
+//! Devices that wait for a person.
+
+use doorward_oauth::time::UnixSeconds;
+
+use super::errors::Fallible;
+use super::statements::{Connection, find as row, run, statements};
+use crate::rules::devices::{Waiting, poll as poll_rule};
+use crate::rules::json;
+use crate::{DeviceAuthorization, Digest, PollOutcome};
+
+statements! {
+    INSERT = "INSERT INTO device_authorization (digest, user_code, client_id, resources, scopes, fingerprint, address, \
+              wait, denied, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+    /// A user code is free again as soon as its device has given up.
+    FORGET_EXPIRED = "DELETE FROM device_authorization WHERE user_code = $1 AND expires_at <= $2";
+    BY_USER_CODE = "SELECT digest, user_code, client_id, resources, scopes, fingerprint, address, wait, denied, \
+                    created_at, expires_at FROM device_authorization WHERE user_code = $1 AND expires_at > $2";
+    DENY = "UPDATE device_authorization SET denied = TRUE WHERE digest = $1 AND expires_at > $2 \
+            AND NOT EXISTS (SELECT 1 FROM code c WHERE c.digest = $1)";
+    WAITING = "SELECT client_id, wait, polled_at, denied, expires_at FROM device_authorization WHERE digest = $1 FOR UPDATE";
+    POLLED = "UPDATE device_authorization SET polled_at = $2, wait = $3 WHERE digest = $1";
+}
+
+pub(super) async fn begin(db: &Connection, device: &DeviceAuthorization) -> Fallible<()> {
+    let user_code = device.user_code.as_slice();
+    run(db, FORGET_EXPIRED, &[&user_code, &device.created_at.0]).await?;
+    let (resources, scopes) = (json(&device.resources)?, device.scopes.to_string());
+    run(
+        db,
+        INSERT,
+        &[
+            &device.digest.as_slice(),
+            &user_code,
+            &device.client_id,
+            &resources,
+            &scopes,
+            &device.fingerprint,
+            &device.address,
+            &i64::from(device.wait),
+            &device.denied,
+            &device.created_at.0,
+            &device.expires_at.0,
+        ],
+    )
+    .await
+    .map(drop)
+}
+
+pub(super) async fn by_user_code(
+    db: &Connection,
+    user_code: &Digest,
+    now: UnixSeconds,
+) -> Fallible<Option<DeviceAuthorization>> {
+    row(db, BY_USER_CODE, &[&user_code.as_slice(), &now.0], |columns| {
+        Ok(DeviceAuthorization {
+            digest: columns.bytes()?,
+            user_code: columns.bytes()?,
+            client_id: columns.plain()?,
+            resources: columns.json()?,
+            scopes: columns.scopes()?,
+            fingerprint: columns.plain()?,
+            address: columns.plain()?,
+            wait: columns.number()?,
+            denied: columns.plain()?,
+            created_at: columns.time()?,
+            expires_at: columns.time()?,
+        })
+    })
+    .await
+}
+
+pub(super) async fn deny(db: &Connection, digest: &Digest, now: UnixSeconds) -> Fallible<bool> {
+    Ok(run(db, DENY, &[&digest.as_slice(), &now.0]).await? == 1)
+}
+
+pub(super) async fn poll(
+    db: &Connection,
+    digest: &Digest,
+    client_id: &str,
+    slower: u32,
+    now: UnixSeconds,
+) -> Fallible<PollOutcome> {
+    let waiting = row(db, WAITING, &[&digest.as_slice()], |columns| {
+        Ok(Waiting {
+            client_id: columns.plain()?,
+            wait: columns.number()?,
+            polled_at: columns.maybe_time()?,
+            denied: columns.plain()?,
+            expires_at: columns.time()?,
+        })
+    })
+    .await?;
+    let (outcome, wait) = poll_rule(waiting, client_id, slower, now);
+    if let Some(wait) = wait {
+        run(db, POLLED, &[&digest.as_slice(), &now.0, &i64::from(wait)]).await?;
+    }
+    Ok(outcome)
+}

@@ -1,0 +1,90 @@
+//! Initial access tokens (RFC 7591 §3), and clients that change their own registration (RFC 7592).
+
+use doorward_oauth::time::UnixSeconds;
+use uuid::Uuid;
+
+use super::errors::Fallible;
+use super::statements::{Connection, list as rows, run, statements};
+use super::{clients, grants};
+use crate::{Client, Digest, EndReason, InitialAccessToken, RegisterOutcome, StoreError};
+
+statements! {
+    INSERT = "INSERT INTO initial_access_token (id, digest, name, uses_left, created_at, expires_at) \
+              VALUES ($1, $2, $3, $4, $5, $6)";
+    ALL scans = "SELECT id, digest, name, uses_left, created_at, expires_at FROM initial_access_token \
+                 ORDER BY created_at DESC, id";
+    DELETE = "DELETE FROM initial_access_token WHERE id = $1";
+    USE = "UPDATE initial_access_token SET uses_left = uses_left - 1 WHERE digest = $1 \
+           AND coalesce(uses_left, 1) > 0 AND (expires_at IS NULL OR expires_at > $2)";
+}
+
+pub(super) async fn create_token(db: &Connection, token: &InitialAccessToken) -> Fallible<()> {
+    run(
+        db,
+        INSERT,
+        &[
+            &token.id,
+            &token.digest.as_slice(),
+            &token.name,
+            &token.uses_left.map(i64::from),
+            &token.created_at.0,
+            &token.expires_at.map(|time| time.0),
+        ],
+    )
+    .await
+    .map(drop)
+}
+
+pub(super) async fn tokens(db: &Connection) -> Fallible<Vec<InitialAccessToken>> {
+    rows(db, ALL, &[], |columns| {
+        Ok(InitialAccessToken {
+            id: columns.plain()?,
+            digest: columns.bytes()?,
+            name: columns.plain()?,
+            uses_left: columns
+                .plain::<Option<i64>>()?
+                .map(|uses| u32::try_from(uses).unwrap_or(0)),
+            created_at: columns.time()?,
+            expires_at: columns.maybe_time()?,
+        })
+    })
+    .await
+}
+
+pub(super) async fn delete_token(db: &Connection, id: Uuid) -> Fallible<bool> {
+    Ok(run(db, DELETE, &[&id]).await? == 1)
+}
+
+/// The token is used up only with a client.
+pub(super) async fn register(
+    db: &Connection,
+    client: &Client,
+    token: &Digest,
+    now: UnixSeconds,
+) -> Fallible<RegisterOutcome> {
+    if run(db, USE, &[&token.as_slice(), &now.0]).await? == 0 {
+        return Ok(RegisterOutcome::TokenRefused);
+    }
+    clients::create(db, client).await?;
+    Ok(RegisterOutcome::Registered)
+}
+
+pub(super) async fn update(
+    db: &Connection,
+    client: &Client,
+    presented: &Digest,
+    now: UnixSeconds,
+) -> Fallible<()> {
+    clients::hold(db, &client.client_id, true).await?;
+    let before = clients::find(db, &client.client_id)
+        .await?
+        .ok_or(StoreError::NotFound)?;
+    if before.registration_token.as_ref() != Some(presented) || before.disabled {
+        return Err(StoreError::Conflict.into());
+    }
+    clients::update(db, client).await?;
+    if before.fingerprint != client.fingerprint {
+        grants::end_pending_of_client(db, &client.client_id, EndReason::ClientChanged, now).await?;
+    }
+    Ok(())
+}

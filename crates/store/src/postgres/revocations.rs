@@ -1,0 +1,54 @@
+//! The log of revocations, which triggers write at the commit.
+
+use doorward_oauth::time::UnixSeconds;
+
+use super::errors::Fallible;
+use super::statements::{Connection, get, list as rows, run, statements};
+use crate::RevocationPage;
+use crate::revocations::stored;
+use crate::rules::revocations::{Place, Row, page, past};
+
+statements! {
+    AFTER = "SELECT position, grant_id, jti, client_id, revoked_at FROM revocation WHERE position > $1 \
+             ORDER BY position LIMIT $2";
+    LOG = "SELECT name, forgotten, (SELECT max(position) FROM revocation) FROM revocation_log WHERE id = 1";
+    OLDEST = "SELECT position, revoked_at FROM revocation \
+              WHERE position > (SELECT forgotten FROM revocation_log WHERE id = 1) ORDER BY position LIMIT $1";
+    FORGET = "DELETE FROM revocation WHERE position <= $1";
+    FORGOTTEN = "UPDATE revocation_log SET forgotten = $1 WHERE id = 1 AND forgotten < $1";
+}
+
+/// The entries first: what is forgotten in between is then seen to be.
+pub(super) async fn list(db: &Connection, after: u64, limit: u32) -> Fallible<RevocationPage> {
+    let found = rows(db, AFTER, &[&stored(after), &i64::from(limit)], |columns| {
+        Ok(Row {
+            position: columns.plain()?,
+            grant: columns.maybe_grant()?,
+            jti: columns.plain()?,
+            client_id: columns.plain()?,
+            revoked_at: columns.time()?,
+        })
+    })
+    .await?;
+    let place = get(db, LOG, &[], |columns| {
+        Ok(Place {
+            log: columns.plain()?,
+            forgotten: columns.plain()?,
+            last: columns.plain()?,
+        })
+    })
+    .await?;
+    Ok(page(found, place)?)
+}
+
+pub(super) async fn forget(db: &Connection, before: UnixSeconds, limit: u32) -> Fallible<u64> {
+    let oldest = rows(db, OLDEST, &[&i64::from(limit)], |columns| {
+        Ok((columns.plain()?, columns.time()?))
+    })
+    .await?;
+    let Some(position) = past(&oldest, before) else {
+        return Ok(0);
+    };
+    run(db, FORGOTTEN, &[&position]).await?;
+    run(db, FORGET, &[&position]).await
+}

@@ -1,0 +1,74 @@
+//! The log of what was revoked, for those who check tokens without asking.
+//!
+//! The database itself writes it (triggers), in the transaction that revokes: whatever ends a grant, on whatever
+//! node, of whatever version, is in the log exactly when it happened.
+
+use doorward_oauth::time::UnixSeconds;
+use tokio::sync::watch;
+
+use crate::{ClientId, GrantId};
+
+/// What does not work any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Revoked {
+    /// Every token of this grant, those exchanged from its tokens included.
+    Grant(GrantId),
+    /// One access token, by its `jti`.
+    Token(String),
+    /// Every token of this client that was issued until then: the client was disabled, and its grants were not
+    /// ended.
+    Client(ClientId),
+}
+
+/// One entry of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revocation {
+    /// Its place in the log: greater than that of every entry committed before. Numbers may be left out.
+    pub position: u64,
+    /// What was revoked.
+    pub revoked: Revoked,
+    /// When.
+    pub revoked_at: UnixSeconds,
+}
+
+/// A stretch of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevocationPage {
+    /// Names the log: another database is another log, and positions of one say nothing about the other.
+    pub log: String,
+    /// Every entry up to this position is forgotten.
+    pub forgotten: u64,
+    /// The position of the newest entry; `forgotten` when there is none.
+    pub last: u64,
+    /// The entries, in order.
+    pub items: Vec<Revocation>,
+}
+
+/// Changes after every operation of this process that may have added to the log.
+#[derive(Debug)]
+pub(crate) struct Signal(watch::Sender<u64>);
+
+impl Signal {
+    pub(crate) fn new() -> Self {
+        Self(watch::Sender::new(0))
+    }
+
+    pub(crate) fn ring(&self) {
+        self.0.send_modify(|rings| *rings = rings.wrapping_add(1));
+    }
+
+    /// Rings, and gives back what was handed in: the outcome of an operation that may revoke.
+    pub(crate) fn after<T>(&self, outcome: T) -> T {
+        self.ring();
+        outcome
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.0.subscribe()
+    }
+}
+
+/// A position as the databases store it; greater than every real one when it does not fit.
+pub(crate) fn stored(position: u64) -> i64 {
+    i64::try_from(position).unwrap_or(i64::MAX)
+}

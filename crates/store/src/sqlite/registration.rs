@@ -1,0 +1,81 @@
+//! Initial access tokens (RFC 7591 §3), and clients that change their own registration (RFC 7592).
+
+use doorward_oauth::time::UnixSeconds;
+use rusqlite::{Connection, Row, params};
+use uuid::Uuid;
+
+use super::statements::{Run, statements};
+use super::values::Columns;
+use super::{clients, grants};
+use crate::{Client, Digest, EndReason, InitialAccessToken, RegisterOutcome, Result, StoreError};
+
+statements! {
+    INSERT = "INSERT INTO initial_access_token (id, digest, name, uses_left, created_at, expires_at) \
+              VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    ALL scans = "SELECT id, digest, name, uses_left, created_at, expires_at FROM initial_access_token \
+                 ORDER BY created_at DESC, id";
+    DELETE = "DELETE FROM initial_access_token WHERE id = ?1";
+    USE = "UPDATE initial_access_token SET uses_left = uses_left - 1 WHERE digest = ?1 \
+           AND coalesce(uses_left, 1) > 0 AND (expires_at IS NULL OR expires_at > ?2)";
+}
+
+pub(super) fn create_token(db: &Connection, token: &InitialAccessToken) -> Result<()> {
+    db.run(
+        INSERT,
+        params![
+            token.id.as_bytes(),
+            token.digest,
+            token.name,
+            token.uses_left,
+            token.created_at.0,
+            token.expires_at.map(|time| time.0),
+        ],
+    )?;
+    Ok(())
+}
+
+pub(super) fn tokens(db: &Connection) -> Result<Vec<InitialAccessToken>> {
+    Ok(db.list(ALL, [], read)?)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<InitialAccessToken> {
+    let mut columns = Columns::new(row);
+    Ok(InitialAccessToken {
+        id: columns.plain().map(Uuid::from_bytes)?,
+        digest: columns.plain()?,
+        name: columns.plain()?,
+        uses_left: columns.plain()?,
+        created_at: columns.time()?,
+        expires_at: columns.maybe_time()?,
+    })
+}
+
+pub(super) fn delete_token(db: &Connection, id: Uuid) -> Result<bool> {
+    Ok(db.run(DELETE, [id.as_bytes()])? == 1)
+}
+
+/// The token is used up only with a client.
+pub(super) fn register(
+    db: &Connection,
+    client: &Client,
+    token: &Digest,
+    now: UnixSeconds,
+) -> Result<RegisterOutcome> {
+    if db.run(USE, params![token, now.0])? == 0 {
+        return Ok(RegisterOutcome::TokenRefused);
+    }
+    clients::create(db, client)?;
+    Ok(RegisterOutcome::Registered)
+}
+
+pub(super) fn update(db: &Connection, client: &Client, presented: &Digest, now: UnixSeconds) -> Result<()> {
+    let before = clients::find(db, &client.client_id)?.ok_or(StoreError::NotFound)?;
+    if before.registration_token.as_ref() != Some(presented) || before.disabled {
+        return Err(StoreError::Conflict);
+    }
+    clients::update(db, client)?;
+    if before.fingerprint != client.fingerprint {
+        grants::end_pending_of_client(db, &client.client_id, EndReason::ClientChanged, now)?;
+    }
+    Ok(())
+}

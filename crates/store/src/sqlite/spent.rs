@@ -1,0 +1,31 @@
+//! What counts once.
+
+use doorward_oauth::time::UnixSeconds;
+use rusqlite::{Connection, params};
+
+use super::statements::{Run, statements};
+use crate::{Result, Spend};
+
+statements! {
+    IS_SPENT = "SELECT 1 FROM spent WHERE digest = ?1 AND expires_at > ?2";
+    SPEND = "INSERT INTO spent (digest, expires_at) VALUES (?1, ?2) \
+             ON CONFLICT (digest) DO UPDATE SET expires_at = excluded.expires_at";
+}
+
+/// All or none: the one writer looks at every one of them first.
+pub(super) fn spend(db: &Connection, spends: &[Spend], now: UnixSeconds) -> Result<bool> {
+    for (place, spend) in spends.iter().enumerate() {
+        let twice = spends[..place].iter().any(|other| other.digest == spend.digest);
+        if twice
+            || db
+                .find(IS_SPENT, params![spend.digest, now.0], |_| Ok(()))?
+                .is_some()
+        {
+            return Ok(false);
+        }
+    }
+    for spend in spends {
+        db.run(SPEND, params![spend.digest, spend.until.0])?;
+    }
+    Ok(true)
+}

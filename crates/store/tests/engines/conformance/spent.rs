@@ -1,0 +1,66 @@
+//! What counts once.
+
+use std::sync::Arc;
+
+use doorward_store::Spend;
+
+use super::scene::{Opened, Scene, at, at_once, digest, fresh};
+
+fn one(until: i64) -> Spend {
+    Spend {
+        digest: digest(9, fresh()),
+        until: at(until),
+    }
+}
+
+pub(crate) async fn a_thing_is_spent_once_until_it_would_be_refused_anyway(opened: Opened) {
+    let scene = Scene::new(opened).await;
+    let spend = [one(60)];
+    assert_eq!(scene.store.spend(&spend, at(0)).await, Ok(true));
+    for now in [0, 1, 59] {
+        assert_eq!(scene.store.spend(&spend, at(now)).await, Ok(false));
+    }
+    let again = [Spend {
+        until: at(120),
+        ..spend[0]
+    }];
+    assert_eq!(scene.store.spend(&again, at(60)).await, Ok(true));
+    assert_eq!(scene.store.spend(&again, at(119)).await, Ok(false));
+    assert_eq!(scene.store.spend(&[], at(0)).await, Ok(true));
+}
+
+pub(crate) async fn several_things_are_spent_together_or_not_at_all(opened: Opened) {
+    let scene = Scene::new(opened).await;
+    let (spent, fresh) = (one(60), one(60));
+    assert_eq!(scene.store.spend(&[spent], at(0)).await, Ok(true));
+    assert_eq!(scene.store.spend(&[fresh, spent], at(1)).await, Ok(false));
+    assert_eq!(scene.store.spend(&[spent, fresh], at(1)).await, Ok(false));
+    assert_eq!(scene.store.spend(&[fresh, fresh], at(1)).await, Ok(false));
+    assert_eq!(scene.store.spend(&[fresh], at(1)).await, Ok(true));
+}
+
+pub(crate) async fn of_fifty_parallel_callers_one_spends(opened: Opened) {
+    let scene = Arc::new(Scene::new(opened).await);
+    for _ in 0..10 {
+        let spends = [one(60), one(60)];
+        let answers = at_once(50, |caller| {
+            let scene = Arc::clone(&scene);
+            let mut spends = spends;
+            if caller % 2 == 0 {
+                spends.reverse();
+            }
+            async move { scene.store.spend(&spends, at(0)).await.unwrap() }
+        })
+        .await;
+        assert_eq!(answers.iter().filter(|spent| **spent).count(), 1);
+    }
+}
+
+pub(crate) async fn what_was_spent_is_forgotten_when_it_would_be_refused_anyway(opened: Opened) {
+    let scene = Scene::new(opened).await;
+    scene.store.spend(&[one(10), one(20)], at(0)).await.unwrap();
+    let retain = std::time::Duration::from_hours(1);
+    assert_eq!(scene.store.sweep(at(5), retain, 100).await, Ok(0));
+    assert_eq!(scene.store.sweep(at(11), retain, 100).await, Ok(1));
+    assert_eq!(scene.store.sweep(at(30), retain, 100).await, Ok(1));
+}

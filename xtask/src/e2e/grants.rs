@@ -1,0 +1,99 @@
+//! Grants for programs: OAuth clients that were written elsewhere, unmodified, against the built server, and
+//! schemathesis over everything that the server describes.
+
+use anyhow::Result;
+
+use super::walk::{Language, Script, walk_with};
+use super::world::{ADMIN_KEY, McpServer, World};
+use crate::install::{self, PYTHON_GENERATIONS, TOOLS};
+use crate::suite::Outcome;
+
+const fn node(file: &'static str) -> Script {
+    Script {
+        file,
+        language: Language::Node,
+    }
+}
+
+const fn python(generation: &'static str, file: &'static str) -> Script {
+    Script {
+        file,
+        language: Language::Python(generation),
+    }
+}
+
+pub(crate) fn run() -> Result<Outcome> {
+    install::clients()?;
+    install::tools()?;
+    let mut outcome = Outcome::default();
+    outcome.add(clients()?);
+    outcome.add(with_nonces()?);
+    outcome.add(schemas()?);
+    Ok(outcome)
+}
+
+fn clients() -> Result<Outcome> {
+    let world = World::start("grants")?;
+    let guarded = world.serve_rust()?;
+    let bound = world.serve_bound()?;
+    let mut scripts = vec![
+        node("openid_client.mjs"),
+        node("mcp_remote_machine.mjs"),
+        python("v1", "authlib_client.py"),
+    ];
+    for generation in PYTHON_GENERATIONS {
+        scripts.push(python(generation, "machine_clients.py"));
+    }
+    let mut outcome = Outcome::default();
+    for script in &scripts {
+        outcome.add(check(&world, &guarded, &bound, script, &[])?);
+    }
+    outcome.add(with_keys(&world, &guarded, &bound, &[])?);
+    Ok(outcome)
+}
+
+/// On a server that wants its own nonce in every proof.
+fn with_nonces() -> Result<Outcome> {
+    let world = World::start_with("grants-nonce", &[("DOORWARD_DPOP_REQUIRE_NONCE", "true")])?;
+    let guarded = world.serve_rust()?;
+    let bound = world.serve_bound()?;
+    with_keys(&world, &guarded, &bound, &[("E2E_NONCE", "1")])
+}
+
+/// The clients that hold keys of their own.
+fn with_keys(
+    world: &World,
+    guarded: &McpServer,
+    bound: &McpServer,
+    more: &[(&str, &str)],
+) -> Result<Outcome> {
+    let mut outcome = check(world, guarded, bound, &node("openid_client_dpop.mjs"), more)?;
+    // This one walks the whole road, as people's clients do.
+    outcome.add(walk_with(world, bound, &node("client_v2_dpop.mjs"), more)?);
+    Ok(outcome)
+}
+
+/// On a server of its own: what is generated deletes, disables and rotates as it comes.
+fn schemas() -> Result<Outcome> {
+    let world = World::start("grants-schemas")?;
+    let guarded = world.serve_rust()?;
+    check(&world, &guarded, &guarded, &python(TOOLS, "schemas.py"), &[])
+}
+
+/// One script, which may use the admin API.
+fn check(
+    world: &World,
+    guarded: &McpServer,
+    bound: &McpServer,
+    script: &Script,
+    more: &[(&str, &str)],
+) -> Result<Outcome> {
+    let admin = format!("http://localhost:{}", world.admin_port);
+    let mut environment = vec![
+        ("DOORWARD_ADMIN_URL", admin.as_str()),
+        ("DOORWARD_ADMIN_KEY", ADMIN_KEY),
+        ("E2E_BOUND_URL", bound.url.as_str()),
+    ];
+    environment.extend(more);
+    walk_with(world, guarded, script, &environment)
+}
