@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 #[derive(Clone, Default)]
 pub struct RawClaims {
     /// A JSON object that was read strictly, and so can be read again.
-    document: Box<[u8]>,
+    document: Vec<u8>,
     object: OnceLock<Map<String, Value>>,
 }
 
@@ -23,7 +23,7 @@ impl RawClaims {
     /// The claims in `document`, which was read by [`json::members`] before.
     pub(crate) fn checked(document: Vec<u8>) -> Self {
         Self {
-            document: document.into_boxed_slice(),
+            document,
             object: OnceLock::new(),
         }
     }
@@ -41,7 +41,7 @@ impl Deref for RawClaims {
 impl From<Map<String, Value>> for RawClaims {
     fn from(object: Map<String, Value>) -> Self {
         Self {
-            document: Box::default(),
+            document: Vec::new(),
             object: OnceLock::from(object),
         }
     }

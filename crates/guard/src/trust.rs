@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use doorward_jose::HeaderMemo;
 use doorward_oauth::issuer::{Issuer, IssuerError, IssuerRules};
 
 use crate::builder::{BuildError, GuardBuilder};
@@ -135,6 +136,7 @@ impl GuardBuilder {
             skew: self.skew,
             clock: self.clock.clone(),
             cache: TokenCache::new(self.token_cache),
+            headers: HeaderMemo::default(),
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_jose::{JoseError, Jws};
+use doorward_jose::{HeaderMemo, JoseError, Jws};
 use doorward_oauth::issuer::Issuer;
 use doorward_oauth::resource::ResourceUri;
 
@@ -187,8 +187,8 @@ impl Verifier {
 }
 
 /// A compact JWS with a strict header.
-pub(crate) fn parse(token: &str) -> Result<Jws<'_>, Rejection> {
-    Jws::parse(token).map_err(|error| match error {
+pub(crate) fn parse<'t>(token: &'t str, headers: &HeaderMemo) -> Result<Jws<'t>, Rejection> {
+    Jws::parse_with_memo(token, headers).map_err(|error| match error {
         JoseError::UnsupportedAlgorithm => Rejection::Algorithm,
         _ => Rejection::Malformed,
     })

@@ -7,7 +7,7 @@ use serde_json::{Map, Number, Value};
 
 use crate::JoseError;
 
-pub use members::{Member, Refused, members};
+pub use members::{Member, Refused, TextOrAny, members};
 
 mod members;
 

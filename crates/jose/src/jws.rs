@@ -1,11 +1,11 @@
 //! JWS compact serialisation (RFC 7515 §7.1), read.
 
-use std::fmt;
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{Algorithm, JoseError, Jwk, MAX_JWS_BYTES, base64url, json};
+use crate::{Algorithm, HeaderMemo, JoseError, Jwk, MAX_JWS_BYTES, base64url, json};
 
 /// The parts of the protected header that Doorward acts upon.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +58,8 @@ impl<'a> Compact<'a> {
 
     /// The `typ` of a header whose `alg` is this one.
     pub(crate) fn typ(&self, algorithm: &str) -> Result<Option<String>, JoseError> {
-        let members = Members::read(&base64url::decode(self.header)?, EmbeddedKey::Ignored)?;
+        let header = base64url::decode(self.header)?;
+        let members = Members::read(&header, EmbeddedKey::Ignored)?;
         if members.algorithm == algorithm {
             Ok(members.typ)
         } else {
@@ -69,7 +70,8 @@ impl<'a> Compact<'a> {
 
 /// A token that is parsed and NOT verified: nothing in it can be trusted yet. `Debug` shows the header alone.
 pub struct Jws<'a> {
-    header: Header,
+    header: Arc<Header>,
+    encoded_header: &'a str,
     signing_input: &'a str,
     payload: Vec<u8>,
     signature: Vec<u8>,
@@ -78,7 +80,7 @@ pub struct Jws<'a> {
 /// A token whose signature has been verified. Only [`Jws::verify`] makes one. `Debug` shows the header alone.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Verified {
-    header: Header,
+    header: Arc<Header>,
     payload: Vec<u8>,
 }
 
@@ -102,14 +104,41 @@ impl<'a> Jws<'a> {
         Self::parse_token(token, EmbeddedKey::Read)
     }
 
+    /// As [`Jws::parse`], for a verifier that remembers headers: one that is known letter for letter is not read again.
+    ///
+    /// # Errors
+    /// Those of [`Jws::parse`].
+    pub fn parse_with_memo(token: &'a str, memo: &HeaderMemo) -> Result<Self, JoseError> {
+        let parts = Compact::split(token)?;
+        match memo.find(parts.header) {
+            Some(header) => Self::of(&parts, header),
+            None => Self::parse(token),
+        }
+    }
+
     fn parse_token(token: &'a str, embedded_key: EmbeddedKey) -> Result<Self, JoseError> {
         let parts = Compact::split(token)?;
+        let header = base64url::decode(parts.header)?;
+        let header = Members::read(&header, embedded_key)?.into_header()?;
+        Self::of(&parts, Arc::new(header))
+    }
+
+    fn of(parts: &Compact<'a>, header: Arc<Header>) -> Result<Self, JoseError> {
         Ok(Self {
-            header: Members::read(&base64url::decode(parts.header)?, embedded_key)?.into_header()?,
+            header,
+            encoded_header: parts.header,
             signing_input: parts.signing_input,
             payload: parts.payload()?,
             signature: parts.signature()?,
         })
+    }
+
+    pub(crate) fn encoded_header(&self) -> &str {
+        self.encoded_header
+    }
+
+    pub(crate) fn shared_header(&self) -> Arc<Header> {
+        self.header.clone()
     }
 
     /// The header, not verified: for choosing a key.
@@ -144,9 +173,9 @@ impl<'a> Jws<'a> {
         )
     }
 
-    /// The header and the payload as received, for those who have verified the signature.
-    pub fn into_parts(self) -> (Header, Vec<u8>) {
-        (self.header, self.payload)
+    /// The payload as received, for those who have verified the signature.
+    pub fn into_payload(self) -> Vec<u8> {
+        self.payload
     }
 
     /// Verifies the signature over the bytes as received.
@@ -208,19 +237,19 @@ enum EmbeddedKey {
 
 /// The header's members that are looked at.
 #[derive(Default)]
-struct Members {
-    algorithm: String,
+struct Members<'h> {
+    algorithm: Cow<'h, str>,
     typ: Option<String>,
     key_id: Option<String>,
     jwk: Option<Jwk>,
 }
 
-impl Members {
-    fn read(document: &[u8], embedded_key: EmbeddedKey) -> Result<Self, JoseError> {
+impl<'h> Members<'h> {
+    fn read(document: &'h [u8], embedded_key: EmbeddedKey) -> Result<Self, JoseError> {
         let (mut members, mut algorithm, mut fault) = (Self::default(), None, None);
         json::members(document, |name, value| {
             match name {
-                "alg" => algorithm = Some(value.string()?.into_owned()),
+                "alg" => algorithm = Some(value.string()?),
                 "typ" => members.typ = Some(value.string()?.into_owned()),
                 "kid" => members.key_id = Some(value.string()?.into_owned()),
                 "jwk" if embedded_key == EmbeddedKey::Read => match Jwk::from_value(&value.any()?) {

@@ -3,6 +3,7 @@
 mod algorithm;
 pub mod base64url;
 mod error;
+mod header_memo;
 pub mod json;
 mod jwk;
 mod jwk_set;
@@ -15,6 +16,7 @@ mod signing;
 
 pub use algorithm::{Algorithm, ParseAlgorithmError};
 pub use error::JoseError;
+pub use header_memo::HeaderMemo;
 pub use jwk::Jwk;
 pub use jwk_set::JwkSet;
 pub use jws::{Header, Jws, Verified};

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_jose::{Algorithm, Header, JoseError, Jwk, JwkSet, SharedSecret};
+use doorward_jose::{Algorithm, Header, HeaderMemo, JoseError, Jwk, JwkSet, SharedSecret};
 use doorward_oauth::claims::typ_is_access_token;
 use doorward_oauth::scope::ScopeSet;
 use doorward_oauth::time::{Clock, UnixSeconds};
@@ -36,6 +36,7 @@ pub struct JwtVerifier {
     skew: Duration,
     clock: Arc<dyn Clock>,
     cache: TokenCache,
+    headers: HeaderMemo,
 }
 
 /// What signatures are checked with: public keys or one secret, never both.
@@ -120,7 +121,7 @@ impl JwtVerifier {
                 generation: 0,
             });
         }
-        let jws = parse(token)?;
+        let jws = parse(token, &self.headers)?;
         let header = jws.header();
         if !self.algorithms.contains(&header.algorithm) {
             return Err(Rejection::Algorithm.into());
@@ -128,11 +129,11 @@ impl JwtVerifier {
         check_type(header.typ.as_deref())?;
         let (key, generation) = self.key_for(header, now).await?;
         jws.verify_signature(&key).map_err(|_| Rejection::Signature)?;
-        let (header, payload) = jws.into_parts();
+        self.headers.remember(&jws);
         Ok(Signed {
-            payload,
-            key_id: header.key_id,
+            key_id: header.key_id.clone(),
             generation,
+            payload: jws.into_payload(),
         })
     }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_jose::{Algorithm, Jws};
+use doorward_jose::{Algorithm, HeaderMemo, Jws};
 use doorward_oauth::claims::typ_is_access_token;
 use doorward_oauth::issuer::Issuer;
 use doorward_oauth::resource::ResourceUri;
@@ -30,6 +30,7 @@ pub(crate) struct AccessTokenVerifier {
     pub(crate) skew: Duration,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) cache: TokenCache,
+    pub(crate) headers: HeaderMemo,
 }
 
 impl AccessTokenVerifier {
@@ -43,17 +44,17 @@ impl AccessTokenVerifier {
         {
             return Ok(claims);
         }
-        let jws = parse(token)?;
+        let jws = parse(token, &self.headers)?;
         self.check_header(&jws)?;
         let payload = Payload::read(jws.unverified_payload(), Dialect::AccessToken)?;
         let (index, trusted) = self.issuer_of(&payload)?;
         let key_id = jws.header().key_id.as_deref().ok_or(Rejection::NoKeyId)?;
         let (key, generation) = trusted.keys.find(now, |keys| keys.find(key_id).into()).await?;
         jws.verify_signature(&key).map_err(|_| Rejection::Signature)?;
+        self.headers.remember(&jws);
         let mut claims = self.check_claims(payload, now)?;
-        let (header, document) = jws.into_parts();
-        claims.key_id = header.key_id;
-        claims.raw = RawClaims::checked(document);
+        claims.key_id = Some(key_id.to_owned());
+        claims.raw = RawClaims::checked(jws.into_payload());
         let claims = Claims::from(claims);
         if let Some(digest) = digest {
             let issuer = index;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use doorward_jose::json::{self, Refused};
+use doorward_jose::json::{self, Refused, TextOrAny};
 use doorward_oauth::claims::{Actor, Confirmation, numeric_date};
 use doorward_oauth::scope::{Scope, ScopeSet};
 use doorward_oauth::time::UnixSeconds;
@@ -51,14 +51,14 @@ impl<'p> Payload<'p> {
         json::members(document, |name, value| {
             match name {
                 "iss" => {
-                    if let Value::String(issuer) = value.any()? {
-                        payload.issuer = Some(Cow::Owned(issuer));
+                    if let TextOrAny::Text(issuer) = value.text_or_any()? {
+                        payload.issuer = Some(issuer);
                     }
                 }
                 "sub" => payload.subject = Some(value.string()?),
                 "client_id" => payload.client_id = Some(value.string()?),
-                "aud" => payload.audience = one_or_many(value.any()?)?,
-                "scope" => payload.scope = Some(scopes(value.any()?, dialect)?),
+                "aud" => payload.audience = one_or_many(value.text_or_any()?)?,
+                "scope" => payload.scope = Some(scopes(value.text_or_any()?, dialect)?),
                 "jti" => payload.jti = Some(value.string()?),
                 "exp" => payload.expires_at = Some(date(value.any()?)?),
                 "iat" => payload.issued_at = Some(date(value.any()?)?),
@@ -67,10 +67,10 @@ impl<'p> Payload<'p> {
                 "gid" => payload.grant_id = Some(value.string()?),
                 "cnf" => payload.key_thumbprint = Some(typed::<Confirmation>(value.any()?)?.jkt),
                 "act" => payload.actor = Some(typed(value.any()?)?),
-                "amr" => drop(typed::<Vec<String>>(value.any()?)?),
+                "amr" => check_strings(&value.any()?)?,
                 "azp" if dialect == Dialect::AnyJwt => payload.authorized_party = Some(value.string()?),
                 "scp" if dialect == Dialect::AnyJwt => {
-                    payload.other_scope = Some(scopes(value.any()?, dialect)?);
+                    payload.other_scope = Some(scopes(value.text_or_any()?, dialect)?);
                 }
                 _ => value.skip()?,
             }
@@ -127,32 +127,41 @@ fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Refused> {
     serde_json::from_value(value).map_err(|_| Refused)
 }
 
+fn check_strings(value: &Value) -> Result<(), Refused> {
+    let list = value.as_array().ok_or(Refused)?;
+    if list.iter().all(Value::is_string) {
+        Ok(())
+    } else {
+        Err(Refused)
+    }
+}
+
 fn date(value: Value) -> Result<UnixSeconds, Refused> {
     numeric_date(value).map_err(|_| Refused)
 }
 
 /// RFC 7519 §4.1.3: a string or a list of them; an empty list is for nobody.
-fn one_or_many(value: Value) -> Result<Vec<String>, Refused> {
+fn one_or_many(value: TextOrAny<'_>) -> Result<Vec<String>, Refused> {
     match value {
-        Value::String(one) => Ok(vec![one]),
-        Value::Array(many) if !many.is_empty() => many
+        TextOrAny::Text(one) => Ok(vec![one.into_owned()]),
+        TextOrAny::Any(Value::Array(many)) if !many.is_empty() => many
             .into_iter()
             .map(|value| match value {
                 Value::String(text) => Ok(text),
                 _ => Err(Refused),
             })
             .collect(),
-        _ => Err(Refused),
+        TextOrAny::Any(_) => Err(Refused),
     }
 }
 
-fn scopes(value: Value, dialect: Dialect) -> Result<ScopeSet, Refused> {
+fn scopes(value: TextOrAny<'_>, dialect: Dialect) -> Result<ScopeSet, Refused> {
     match value {
-        Value::String(text) => ScopeSet::parse(&text).map_err(|_| Refused),
-        Value::Array(list) if dialect == Dialect::AnyJwt => list
+        TextOrAny::Text(text) => ScopeSet::parse(&text).map_err(|_| Refused),
+        TextOrAny::Any(Value::Array(list)) if dialect == Dialect::AnyJwt => list
             .iter()
             .map(|value| Scope::parse(value.as_str().ok_or(Refused)?).map_err(|_| Refused))
             .collect(),
-        _ => Err(Refused),
+        TextOrAny::Any(_) => Err(Refused),
     }
 }

@@ -17,6 +17,7 @@ mod login;
 mod metadata;
 mod revocation;
 mod rmcp_server;
+mod rows;
 mod scopes;
 mod sessions;
 mod streams;

@@ -1,13 +1,14 @@
 //! The default transport, over real sockets: development mode, proxy, timeouts, and the answers of row 31.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use doorward_guard::{Algorithm, BuildError, Clock, Guard, GuardBuilder, SystemClock, Timeouts, VerifyError};
 use doorward_jose::{SigningKey, sign};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use wiremock::matchers::path;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -223,16 +224,18 @@ async fn in_development_mode_no_other_private_address_is_reached() {
     }
 }
 
+type Change = fn(GuardBuilder) -> GuardBuilder;
+
 /// Every mistake is told when the guard is built, with what to change.
 #[test]
 fn a_setting_that_cannot_work_is_refused_with_its_remedy() {
-    let build = |change: fn(GuardBuilder) -> GuardBuilder| {
+    let build = |change: Change| {
         change(Guard::builder(ISSUER, RESOURCE))
             .build()
             .unwrap_err()
             .to_string()
     };
-    let rows: [(fn(GuardBuilder) -> GuardBuilder, &str); 11] = [
+    let rows: [(Change, &str); 11] = [
         (|builder| builder.issuer("http://as.example"), "dev_mode(true)"),
         (|builder| builder.issuer("/as"), "scheme"),
         (|builder| builder.issuer("https://as.example/#x"), "fragment"),

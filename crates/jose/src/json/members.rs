@@ -12,6 +12,15 @@ use crate::JoseError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused;
 
+/// A value that often is a string.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TextOrAny<'de> {
+    /// A string.
+    Text(Cow<'de, str>),
+    /// Anything else.
+    Any(Value),
+}
+
 /// The value of one member. Whoever gets it takes it in one of these forms.
 pub struct Member<'m, 'de>(&'m mut dyn Source<'de>);
 
@@ -22,6 +31,14 @@ impl<'de> Member<'_, 'de> {
     /// [`Refused`] for another type.
     pub fn string(self) -> Result<Cow<'de, str>, Refused> {
         self.0.string()
+    }
+
+    /// A string as [`Member::string`] gives it, or whatever else it is.
+    ///
+    /// # Errors
+    /// [`Refused`] when it breaks a rule of [`super`].
+    pub fn text_or_any(self) -> Result<TextOrAny<'de>, Refused> {
+        self.0.text_or_any()
     }
 
     /// Whatever it is.
@@ -51,7 +68,9 @@ pub fn members<'de>(
     mut read: impl FnMut(&str, Member<'_, 'de>) -> Result<(), Refused>,
 ) -> Result<(), JoseError> {
     let fault = Cell::new(JoseError::Malformed);
-    let mut deserializer = serde_json::Deserializer::from_slice(document);
+    // Once for all strings in it, instead of once for each.
+    let document = std::str::from_utf8(document).map_err(|_| JoseError::Malformed)?;
+    let mut deserializer = serde_json::Deserializer::from_str(document);
     let object = Object {
         read: &mut read,
         strict: Strict {
@@ -67,6 +86,7 @@ pub fn members<'de>(
 
 trait Source<'de> {
     fn string(&mut self) -> Result<Cow<'de, str>, Refused>;
+    fn text_or_any(&mut self) -> Result<TextOrAny<'de>, Refused>;
     fn any(&mut self) -> Result<Value, Refused>;
     fn skip(&mut self) -> Result<(), Refused>;
 }
@@ -80,6 +100,11 @@ struct Next<'f, A> {
 impl<'de, A: MapAccess<'de>> Source<'de> for Next<'_, A> {
     fn string(&mut self) -> Result<Cow<'de, str>, Refused> {
         self.map.next_value_seed(Text).map_err(|_| Refused)
+    }
+
+    fn text_or_any(&mut self) -> Result<TextOrAny<'de>, Refused> {
+        let seed = TextFirst(self.strict);
+        self.map.next_value_seed(seed).map_err(|_| Refused)
     }
 
     fn any(&mut self) -> Result<Value, Refused> {
@@ -104,17 +129,72 @@ impl<'de, R: FnMut(&str, Member<'_, 'de>) -> Result<(), Refused>> Visitor<'de> f
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
-        let mut names = Names::default();
+        let mut names = Names::new();
         let mut next = Next {
             map,
             strict: self.strict,
         };
         while let Some(name) = next.map.next_key_seed(Text)? {
-            names.check(&name, self.strict)?;
+            names.add(name.clone(), self.strict)?;
             (self.read)(&name, Member(&mut next)).map_err(|Refused| A::Error::custom("refused"))?;
-            names.keep(name);
         }
         Ok(())
+    }
+}
+
+/// Reads a string without copying it, and any other value as [`Strict`] does.
+#[derive(Clone, Copy)]
+struct TextFirst<'f>(Strict<'f>);
+
+impl<'de> DeserializeSeed<'de> for TextFirst<'_> {
+    type Value = TextOrAny<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<TextOrAny<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for TextFirst<'_> {
+    type Value = TextOrAny<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<TextOrAny<'de>, E> {
+        Ok(TextOrAny::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<TextOrAny<'de>, E> {
+        Ok(TextOrAny::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<TextOrAny<'de>, E> {
+        self.0.visit_unit().map(TextOrAny::Any)
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<TextOrAny<'de>, E> {
+        self.0.visit_bool(value).map(TextOrAny::Any)
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<TextOrAny<'de>, E> {
+        self.0.visit_u64(value).map(TextOrAny::Any)
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<TextOrAny<'de>, E> {
+        self.0.visit_i64(value).map(TextOrAny::Any)
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<TextOrAny<'de>, E> {
+        self.0.visit_f64(value).map(TextOrAny::Any)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<TextOrAny<'de>, A::Error> {
+        self.0.visit_seq(items).map(TextOrAny::Any)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<TextOrAny<'de>, A::Error> {
+        self.0.visit_map(members).map(TextOrAny::Any)
     }
 }
 
@@ -173,10 +253,9 @@ impl<'de> Visitor<'de> for Skip<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let inside = Self(self.0.inside()?);
-        let mut names = Names::default();
+        let mut names = Names::new();
         while let Some(name) = map.next_key_seed(Text)? {
-            names.check(&name, self.0)?;
-            names.keep(name);
+            names.add(name, self.0)?;
             map.next_value_seed(inside)?;
         }
         Ok(())
@@ -209,32 +288,58 @@ impl<'de> Visitor<'de> for Text {
     }
 }
 
-/// The names of one object so far. A few are compared one by one; many, which only an attacker sends, are hashed.
-#[derive(Default)]
+/// As many names as tokens have.
+const FEW: usize = 20;
+
+/// The names of one object so far. A few, without escapes, are kept on the stack; many, which only an attacker sends, are
+/// hashed.
 struct Names<'de> {
-    few: Vec<Cow<'de, str>>,
-    many: HashSet<Cow<'de, str>>,
+    few: [&'de str; FEW],
+    used: usize,
+    /// One bit for each name among the few. A name whose bit is not set is new.
+    seen: u64,
+    others: Option<HashSet<Cow<'de, str>>>,
 }
 
 impl<'de> Names<'de> {
-    const FEW: usize = 24;
+    fn new() -> Self {
+        Self {
+            few: [""; FEW],
+            used: 0,
+            seen: 0,
+            others: None,
+        }
+    }
 
-    /// Checks a name against those before it.
-    fn check<E: serde::de::Error>(&self, name: &str, strict: Strict<'_>) -> Result<(), E> {
-        if name.contains('\0') {
+    /// Remembers a name, unless it is there already or may be none.
+    fn add<E: serde::de::Error>(&mut self, name: Cow<'de, str>, strict: Strict<'_>) -> Result<(), E> {
+        // A NUL can only be written with an escape, and what is escaped is owned.
+        if matches!(&name, Cow::Owned(text) if text.contains('\0')) {
             return Err(strict.refuse(JoseError::Malformed));
         }
-        if self.few.iter().any(|known| known == name) || self.many.contains(name) {
-            return Err(strict.refuse(JoseError::DuplicateMember));
-        }
-        Ok(())
-    }
-
-    fn keep(&mut self, name: Cow<'de, str>) {
-        if self.few.len() < Self::FEW {
-            self.few.push(name);
+        let bit = bit_of(&name);
+        let is_known = self.seen & bit != 0 && self.few.iter().take(self.used).any(|known| *known == name);
+        let is_new = match (&name, self.few.get_mut(self.used)) {
+            _ if is_known => false,
+            (Cow::Borrowed(text), Some(place)) if self.others.is_none() => {
+                *place = text;
+                self.used += 1;
+                self.seen |= bit;
+                true
+            }
+            _ => self.others.get_or_insert_default().insert(name),
+        };
+        if is_new {
+            Ok(())
         } else {
-            self.many.insert(name);
+            Err(strict.refuse(JoseError::DuplicateMember))
         }
     }
+}
+
+/// One of 64 bits, by the ends of a name and its length.
+fn bit_of(name: &str) -> u64 {
+    let end = |byte: Option<u8>| byte.map_or(0, usize::from);
+    let sum = name.len() * 7 + end(name.bytes().next()) * 5 + end(name.bytes().next_back());
+    1 << (sum % 64)
 }

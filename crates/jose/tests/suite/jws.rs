@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use doorward_jose::{Algorithm, JoseError, Jws, MAX_JWS_BYTES, base64url, sign};
+use doorward_jose::{Algorithm, HeaderMemo, JoseError, Jws, MAX_JWS_BYTES, base64url, sign};
 use serde_json::{Value, json};
 
 use crate::support::{accepts, key, token};
@@ -219,4 +219,36 @@ fn debug_shows_nothing_that_could_be_replayed() {
         !shown.contains(&format!("{}, {}", signature[0], signature[1])),
         "{shown}"
     );
+}
+
+/// A remembered header is the one that is read, and none that is written otherwise takes its place.
+#[test]
+fn a_remembered_header_changes_nothing() {
+    let memo = HeaderMemo::default();
+    let claims = serde_json::json!({ "sub": "ada" });
+    for _ in 0..3 {
+        for algorithm in Algorithm::ALL {
+            let text = sign(key(algorithm), "at+jwt", &claims).unwrap();
+            let token = Jws::parse_with_memo(&text, &memo).unwrap();
+            assert_eq!(token.header(), Jws::parse(&text).unwrap().header());
+            token.verify_signature(key(algorithm).public_jwk()).unwrap();
+            memo.remember(&token);
+        }
+    }
+    let text = sign(key(Algorithm::Es256), "at+jwt", &claims).unwrap();
+    let (header, rest) = text.split_once('.').unwrap();
+    for (changed, fault) in [
+        (format!("{header}="), JoseError::Malformed),
+        (format!("{header}A"), JoseError::Malformed),
+        (header.to_ascii_lowercase(), JoseError::Malformed),
+        (String::new(), JoseError::Malformed),
+    ] {
+        let token = format!("{changed}.{rest}");
+        assert_eq!(
+            Jws::parse_with_memo(&token, &memo).unwrap_err(),
+            fault,
+            "{changed}"
+        );
+    }
+    assert!(!format!("{memo:?}").contains("ES256"));
 }

@@ -60,6 +60,13 @@ proptest! {
         let _ = Jwk::from_pem(&format!("-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----"));
     }
 
+    #[test]
+    fn base64url_is_read_as_others_read_it(text in "[A-Za-z0-9_-]{0,150}[A-Za-z0-9_=+/ -]{0,4}", bytes in vec(any::<u8>(), 0..200)) {
+        use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+        prop_assert_eq!(base64url::decode(&text).ok(), URL_SAFE_NO_PAD.decode(&text).ok());
+        prop_assert_eq!(base64url::decode(&base64url::encode(&bytes)), Ok(bytes));
+    }
+
     /// Both readers keep the same rules: what one refuses, the other refuses for the same reason.
     #[test]
     fn reading_member_by_member_is_reading_the_whole(

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_jose::{Algorithm, HmacAlgorithm, JoseError, Jwk, JwkSet, SharedSecret};
+use doorward_jose::{Algorithm, HeaderMemo, HmacAlgorithm, JoseError, Jwk, JwkSet, SharedSecret};
 use doorward_oauth::time::{Clock, SystemClock};
 
 use super::{JwtVerifier, KeyMaterial};
@@ -35,7 +35,7 @@ pub struct JwtVerifierBuilder {
 }
 
 struct Secret {
-    key: SharedSecret,
+    key: Box<SharedSecret>,
     is_short: bool,
     is_public_key: bool,
 }
@@ -82,7 +82,7 @@ impl JwtVerifierBuilder {
     pub fn shared_secret(mut self, algorithm: HmacAlgorithm, secret: impl AsRef<[u8]>) -> Self {
         let secret = secret.as_ref();
         self.secret = Some(Secret {
-            key: SharedSecret::new(algorithm, secret),
+            key: Box::new(SharedSecret::new(algorithm, secret)),
             is_short: secret.len() < SharedSecret::RECOMMENDED_BYTES,
             is_public_key: is_public_material(secret),
         });
@@ -235,6 +235,7 @@ impl JwtVerifierBuilder {
             skew: self.skew,
             clock: self.clock,
             cache: TokenCache::new(self.token_cache),
+            headers: HeaderMemo::default(),
         })
     }
 
@@ -258,7 +259,7 @@ impl JwtVerifierBuilder {
         if secret.is_short && !self.allow_short_secret {
             return Err(VerifierError::ShortSecret);
         }
-        Ok((KeyMaterial::Secret(Box::new(secret.key.clone())), Vec::new()))
+        Ok((KeyMaterial::Secret(secret.key.clone()), Vec::new()))
     }
 
     fn with_jwks_uri(&self, jwks_uri: &str) -> Result<(KeyMaterial, Vec<Algorithm>), VerifierError> {

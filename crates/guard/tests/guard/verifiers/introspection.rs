@@ -21,11 +21,14 @@ use crate::support::{ISSUER, RESOURCE};
 
 const NOW: i64 = 1_800_000_000;
 
+/// The form and the headers of a request.
+type Question = (String, Vec<(String, String)>);
+
 /// An authorization server that knows some opaque tokens.
 #[derive(Default)]
 struct Server {
     tokens: Mutex<HashMap<String, Value>>,
-    asked: Mutex<Vec<(String, Vec<(String, String)>)>>,
+    asked: Mutex<Vec<Question>>,
     down: AtomicBool,
 }
 

@@ -46,10 +46,14 @@ impl Setting {
 }
 
 async fn verdict(verifier: &JwtVerifier, token: &str) -> Result<Claims, Rejection> {
-    verifier.verify(token).await.map_err(|error| match error {
-        VerifyError::Rejected(rejection) => rejection,
-        other => panic!("{other}"),
-    })
+    let rejection = |error| match error {
+        VerifyError::Rejected(rejection) => Some(rejection),
+        _ => None,
+    };
+    verifier
+        .verify(token)
+        .await
+        .map_err(|error| rejection(error).unwrap())
 }
 
 #[tokio::test]
