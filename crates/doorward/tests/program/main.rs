@@ -9,6 +9,7 @@ mod dev;
 mod drain;
 mod init;
 mod issuer_path;
+mod revocation;
 mod secrets;
 mod serve;
 mod support;
