@@ -67,7 +67,10 @@ impl ServerHandler for Mail {
             }
             Err(error) => {
                 tracing::warn!(%error, "no token for the mail server");
-                Err(ErrorData::internal_error("the mail server cannot be reached now", None))
+                Err(ErrorData::internal_error(
+                    "the mail server cannot be reached now",
+                    None,
+                ))
             }
         }
     }
