@@ -213,7 +213,7 @@ where
     let is = |essence| has_essence(&parts.headers, essence);
     let (is_json, is_stream) = (is("application/json"), is("text/event-stream"));
     if !visit.filters_lists() || !(is_json || is_stream) {
-        let ended = visit.ended().filter(|_| is_stream);
+        let ended = if is_stream { visit.ended() } else { None };
         return Response::from_parts(parts, GuardBody::through(body, ended, None));
     }
     if parts.headers.contains_key(CONTENT_ENCODING) {

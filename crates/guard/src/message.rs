@@ -5,7 +5,6 @@
 //! a name that only differs in letter case (Go and .NET readers take `Method` for `method`) are refused, because
 //! two parsers could read them differently.
 
-use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -14,8 +13,10 @@ use serde_json::Value;
 pub(crate) mod encoding;
 pub(crate) mod headers;
 mod params;
+mod values;
 
 use params::Params;
+use values::{Checked, Members};
 
 /// More messages than this in one batch are refused.
 const MAX_BATCH: usize = 100;
@@ -199,7 +200,7 @@ impl<'de> Visitor<'de> for MessageVisitor {
         let mut message = Message::default();
         let mut params = Params::default();
         while let Some(member) = members.next(&mut map)? {
-            match member.as_str() {
+            match &*member {
                 "method" => message.method = Some(map.next_value()?),
                 "id" => message.id = Some(map.next_value::<RequestId>()?.0),
                 "params" => params = map.next_value()?,
@@ -235,27 +236,6 @@ impl<'de> Visitor<'de> for MessageVisitor {
     }
 }
 
-/// The member names of one object; a repeated one is an error.
-#[derive(Default)]
-struct Members(HashSet<String>);
-
-impl Members {
-    fn next<'de, A: MapAccess<'de>>(&mut self, map: &mut A) -> Result<Option<String>, A::Error> {
-        let Some(name) = map.next_key::<String>()? else {
-            return Ok(None);
-        };
-        // To some readers, a name ends at a NUL.
-        if name.contains('\0') {
-            return Err(A::Error::custom("a NUL in a member name"));
-        }
-        if self.0.insert(name.clone()) {
-            Ok(Some(name))
-        } else {
-            Err(A::Error::custom("a repeated member name"))
-        }
-    }
-}
-
 /// Whether a reader that does not mind letter case takes `name` for one of `known`, which it is not.
 fn resembles(name: &str, known: &[&str]) -> bool {
     if known.contains(&name) || name.len() > 32 {
@@ -275,66 +255,6 @@ impl<'de> Deserialize<'de> for RequestId {
             id @ (Value::String(_) | Value::Number(_) | Value::Null) => Ok(Self(id)),
             _ => Err(D::Error::custom("an id is a string or a number")),
         }
-    }
-}
-
-/// Any JSON value whose objects have no repeated member. Only a string's text is kept.
-enum Checked {
-    Text(String),
-    Other,
-}
-
-impl Checked {
-    fn into_text(self) -> Option<String> {
-        match self {
-            Self::Text(text) => Some(text),
-            Self::Other => None,
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Checked {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(CheckedVisitor)
-    }
-}
-
-struct CheckedVisitor;
-
-impl<'de> Visitor<'de> for CheckedVisitor {
-    type Value = Checked;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-    fn visit_bool<E>(self, _: bool) -> Result<Checked, E> {
-        Ok(Checked::Other)
-    }
-    fn visit_i64<E>(self, _: i64) -> Result<Checked, E> {
-        Ok(Checked::Other)
-    }
-    fn visit_u64<E>(self, _: u64) -> Result<Checked, E> {
-        Ok(Checked::Other)
-    }
-    fn visit_f64<E>(self, _: f64) -> Result<Checked, E> {
-        Ok(Checked::Other)
-    }
-    fn visit_unit<E>(self) -> Result<Checked, E> {
-        Ok(Checked::Other)
-    }
-    fn visit_str<E>(self, text: &str) -> Result<Checked, E> {
-        Ok(Checked::Text(text.to_owned()))
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Checked, A::Error> {
-        while seq.next_element::<Checked>()?.is_some() {}
-        Ok(Checked::Other)
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Checked, A::Error> {
-        let mut members = Members::default();
-        while members.next(&mut map)?.is_some() {
-            map.next_value::<Checked>()?;
-        }
-        Ok(Checked::Other)
     }
 }
 
