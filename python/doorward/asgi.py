@@ -152,10 +152,12 @@ def is_under(path: str, base: str) -> bool:
 
 
 def _route_path(scope: Scope) -> str:
-    """The path without the prefix that the application is mounted at, as routers see it."""
+    """The path without the prefix that the application is mounted at, exactly as Starlette's router sees it."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
-    return path[len(root) :] or "/" if root and is_under(path, root) else path
+    # Not `is_under`: a root path of "/" takes nothing off, and what is cut at another place would not be guarded.
+    is_mounted = bool(root) and (path == root or path.startswith(root + "/"))
+    return path[len(root) :] or "/" if is_mounted else path
 
 
 def _raw_path(scope: Scope) -> bytes:
@@ -169,7 +171,8 @@ def _raw_path(scope: Scope) -> bytes:
 def _content_length(headers: Headers) -> int | None:
     for name, value in headers:
         if name.lower() == b"content-length":
-            return int(value) if value.isdigit() else None
+            # Longer numbers than that are no lengths, and Python refuses to read some of them.
+            return int(value) if value.isdigit() and len(value) <= 19 else None
     return None
 
 

@@ -34,10 +34,11 @@ impl OwnedHead {
 
 /// `None` for what cannot be a header.
 pub(crate) fn header_map(headers: &AsgiHeaders) -> Option<HeaderMap> {
-    let mut map = HeaderMap::with_capacity(headers.len());
+    // More than the map can hold would make it panic.
+    let mut map = HeaderMap::try_with_capacity(headers.len()).ok()?;
     for (name, value) in headers {
         let name = HeaderName::from_bytes(name).ok()?;
-        map.append(name, HeaderValue::from_bytes(value).ok()?);
+        map.try_append(name, HeaderValue::from_bytes(value).ok()?).ok()?;
     }
     Some(map)
 }

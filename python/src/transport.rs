@@ -9,6 +9,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
@@ -140,7 +141,9 @@ fn read(result: &Bound<'_, PyAny>) -> PyResult<Answer> {
     for pair in pairs.try_iter()? {
         let (name, value): (String, String) = pair?.extract()?;
         if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
-            read.append(name, value);
+            // More than the map can hold is nothing that an authorization server says.
+            read.try_append(name, value)
+                .map_err(|_| PyValueError::new_err("too many headers"))?;
         }
     }
     Ok(Answer {
