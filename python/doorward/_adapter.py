@@ -82,10 +82,8 @@ def _protected_paths(app: Any) -> list[str]:
 class TokenChecker:
     """Says to a framework what the guard knows of a token."""
 
-    def __init__(self, guard: DoorwardResource, *, layer_decides: bool) -> None:
+    def __init__(self, guard: DoorwardResource) -> None:
         self._guard = guard
-        # Scopes of tools, and proofs, can only be checked by the layer that sees the whole request.
-        self._layer_decides = layer_decides
 
     async def check(self, token: str) -> _core.VerifiedClaims | None:
         """The claims of a good token; ``None`` for any other.
@@ -96,9 +94,11 @@ class TokenChecker:
         claims = claims_of(token)
         if claims is not None:
             return claims
-        if self._layer_decides:
+        # Scopes of tools, prompts and resources can only be checked by the layer that sees the whole request.
+        if self._guard.judges_messages:
             logger.warning(
-                "a request with a token did not pass the guard's layer, which checks the scopes of tools; it is refused"
+                "a request with a token did not pass the guard's layer, which checks the scopes of what is called; "
+                "it is refused"
             )
             return None
         try:

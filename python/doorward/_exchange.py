@@ -62,6 +62,10 @@ class Exchange:
         kind = message["type"]
         if self._complete:
             return
+        if kind == "http.response.body" and self._has_to_end:
+            # The application does not listen for the end, and would go on telling.
+            await self._finish()
+            return
         if kind == "http.response.start":
             await self._begin(message)
         elif kind == "http.response.body" and (self._start is not None or self._events is not None):
@@ -79,9 +83,17 @@ class Exchange:
             future.cancel()
         if waiting:
             await asyncio.wait(waiting)
-        if self._over is not None and self._over.done() and self._streams and not self._complete:
-            self._complete = True
-            await self._send({"type": "http.response.body", "body": b""})
+        if self._has_to_end and not self._complete:
+            await self._finish()
+
+    @property
+    def _has_to_end(self) -> bool:
+        """Whether this is a stream whose token has ended."""
+        return self._streams and self._over is not None and self._over.done()
+
+    async def _finish(self) -> None:
+        self._complete = True
+        await self._send({"type": "http.response.body", "body": b""})
 
     async def _begin(self, message: Message) -> None:
         headers: Headers = self._visit.leave(message["status"], list(message.get("headers", ())))

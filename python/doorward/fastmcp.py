@@ -153,7 +153,7 @@ async def doorward_auth(
         **options,
     )
     guard.start()
-    provider = _provider(guard, base, layer_decides=bool(tool_scopes))
+    provider = _provider(guard, base)
     return AuthResult({"auth": provider}, guard, client)
 
 
@@ -162,12 +162,12 @@ def require_scope(scope: str) -> None:
     current_claims().require_scope(scope)
 
 
-def _provider(guard: DoorwardResource, base_url: str, *, layer_decides: bool) -> Any:
+def _provider(guard: DoorwardResource, base_url: str) -> Any:
     from fastmcp.server.auth import AccessToken, AuthProvider
     from starlette.middleware import Middleware
     from starlette.routing import Route
 
-    checker = TokenChecker(guard, layer_decides=layer_decides)
+    checker = TokenChecker(guard)
 
     class DoorwardProvider(AuthProvider):
         """FastMCP's way to the guard. The decisions are made by the guard's own layer, before FastMCP's."""

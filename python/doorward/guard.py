@@ -77,6 +77,9 @@ class DoorwardResource:
     Made by :class:`Guard`, or by ``DoorwardClient.resource``.
     """
 
+    judges_messages = False
+    """Whether a token alone does not decide: what a request asks for counts as well."""
+
     def __init__(
         self, core: _core.Guard, issuer: str, resource: str, scopes: Sequence[str], required_scopes: Sequence[str]
     ) -> None:
@@ -296,6 +299,7 @@ class Guard(DoorwardResource):
             "clock": clock,
         }
         super().__init__(_core.Guard(issuer, resource, settings), issuer, resource, advertised or required, required)
+        self.judges_messages = bool(tool_scopes or prompt_scopes or resource_scopes or hide_unavailable)
 
     async def __aenter__(self) -> Guard:
         self.start()

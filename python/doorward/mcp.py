@@ -151,7 +151,7 @@ async def doorward_mcp_auth(
         **options,
     )
     guard.start()
-    verifier = DoorwardTokenVerifier(guard, layer_decides=bool(tool_scopes))
+    verifier = DoorwardTokenVerifier(guard)
     return AuthResult({"token_verifier": verifier, "auth": _auth_settings(guard)}, guard, client)
 
 
@@ -189,9 +189,9 @@ def secure_app(mcp: Any, **options: Any) -> Any:
 class DoorwardTokenVerifier:
     """The SDK's way to the guard. The decisions are made by the guard's own layer, before the SDK's."""
 
-    def __init__(self, guard: DoorwardResource, *, layer_decides: bool) -> None:
+    def __init__(self, guard: DoorwardResource) -> None:
         self.guard = guard
-        self._checker = TokenChecker(guard, layer_decides=layer_decides)
+        self._checker = TokenChecker(guard)
 
     async def verify_token(self, token: str) -> Any:
         """The SDK's ``AccessToken`` for a good token, else ``None``."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -112,6 +114,9 @@ class IntrospectionRevocation:
     negative_ttl_seconds: float = 300.0
     max_entries: int = 10_000
 
+    def __post_init__(self) -> None:
+        _check_times(ttl_seconds=self.ttl_seconds, negative_ttl_seconds=self.negative_ttl_seconds)
+
 
 @dataclass(frozen=True)
 class RevocationFeed:
@@ -128,6 +133,11 @@ class RevocationFeed:
     max_token_lifetime_seconds: float = 3600.0
     blind_after_seconds: float = 30.0
     refuse_while_blind: bool = False
+
+    def __post_init__(self) -> None:
+        _check_times(
+            max_token_lifetime_seconds=self.max_token_lifetime_seconds, blind_after_seconds=self.blind_after_seconds
+        )
 
 
 @dataclass(frozen=True)
@@ -147,7 +157,13 @@ class FetchSettings:
     allow_http: bool = False
     timeout: float | None = None
     ca_certificates: str | None = None
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)
+
+
+def _check_times(**times: float) -> None:
+    for name, seconds in times.items():
+        if not 0 <= seconds or not math.isfinite(seconds):
+            raise ValueError(f"{name} must be a number of seconds, not {seconds}")
 
 
 def credentials_for_core(credentials: ASCredentials | None) -> dict[str, Any] | None:
@@ -197,4 +213,18 @@ def revocation_for_core(
             "blind_after_seconds": checker.blind_after_seconds,
             "refuse_while_blind": checker.refuse_while_blind or fail_closed,
         }
-    return {"checker": checker, "fail_closed": fail_closed}
+    if not callable(checker):
+        raise TypeError("revocation_checker must be a function: await checker(claims, token)")
+    return {"checker": _awaitable(checker), "fail_closed": fail_closed}
+
+
+def _awaitable(checker: Callable[[VerifiedClaims, str], Any]) -> RevocationChecker:
+    """The checker, also where somebody forgot the ``async``: its answer must not count as a failure, which may pass."""
+    if inspect.iscoroutinefunction(checker):
+        return checker
+
+    async def asked(claims: VerifiedClaims, token: str) -> bool:
+        answer = checker(claims, token)
+        return bool(await answer if inspect.isawaitable(answer) else answer)
+
+    return asked

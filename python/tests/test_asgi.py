@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from starlette._utils import get_route_path
 from support import AuthorizationServer, Client, Key, serving
 
 from doorward import Guard, InboundDPoPOptions, TokenMissingError
@@ -280,8 +281,40 @@ async def test_a_body_that_does_not_arrive_is_answered_with_408(
     await guard.aclose()
 
 
+@pytest.mark.parametrize("root_path", ["", "/", "//", "/api", "/api/", "/mcp/"])
+async def test_no_root_path_opens_what_the_router_takes_for_the_guarded_path(root_path: str) -> None:
+    guard = Guard("https://issuer.example", "https://mcp.example/mcp")
+    routed: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        routed.append(get_route_path(scope))
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Any) -> None:
+        pass
+
+    layer = GuardMiddleware(app, guard, path="/mcp")
+    for path in ("/mcp", "//mcp", "/api/mcp", "/api//mcp", "/mcp/mcp", "/mcp//mcp", "/mcp/", "/", "", "/apimcp"):
+        scope = {"type": "http", "method": "GET", "path": path, "root_path": root_path, "headers": []}
+        await layer(scope, receive, send)
+    assert not [path for path in routed if path == "/mcp" or path.startswith("/mcp/")]
+    await guard.aclose()
+
+
+async def test_more_headers_than_a_request_can_have_are_refused() -> None:
+    guard = Guard("https://issuer.example", "https://mcp.example/mcp")
+    headers = [(b"x-%d" % number, b"") for number in range(40_000)]
+    answer = guard.core.admit("POST", b"/mcp", b"", headers, None)
+    assert isinstance(answer, tuple)
+    assert answer[0] == 400
+    await guard.aclose()
+
+
+@pytest.mark.parametrize("listens", [True, False])
 async def test_a_stream_ends_with_its_token(
-    authorization_server: AuthorizationServer, monkeypatch: pytest.MonkeyPatch
+    authorization_server: AuthorizationServer, monkeypatch: pytest.MonkeyPatch, listens: bool
 ) -> None:
     monkeypatch.setattr("doorward._exchange.STREAM_SECONDS", 0.0)
     resource = "http://127.0.0.1:8080/mcp"
@@ -294,7 +327,12 @@ async def test_a_stream_ends_with_its_token(
         headers = [(b"content-type", b"text/event-stream")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         now[0] += 1
-        assert (await receive())["type"] == "http.disconnect"
+        if listens:
+            assert (await receive())["type"] == "http.disconnect"
+            return
+        for _ in range(100):
+            await asyncio.sleep(0.001)
+            await send({"type": "http.response.body", "body": b"data: x\n\n", "more_body": True})
 
     layer = GuardMiddleware(stream, guard, path="/mcp")
     first = [{"type": "http.request", "body": b"", "more_body": False}]
@@ -317,5 +355,6 @@ async def test_a_stream_ends_with_its_token(
     }
     await asyncio.wait_for(layer(scope, receive, send), 10)
     assert sent[-1] == {"type": "http.response.body", "body": b""}
+    assert len(sent) < 50
     assert len(asyncio.all_tasks()) == 1
     await guard.aclose()

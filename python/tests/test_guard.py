@@ -35,6 +35,7 @@ from doorward import (
     TokenRevokedError,
     VerifiedClaims,
 )
+from doorward._adapter import TokenChecker
 
 RESOURCE = "http://127.0.0.1:8080/mcp"
 
@@ -231,6 +232,32 @@ class TestRevocation:
             with pytest.raises(TokenRevokedError):
                 await made.verify(revoked)
 
+    @pytest.mark.parametrize("wrapped", [False, True])
+    async def test_a_checker_that_is_no_coroutine_function_counts_as_well(
+        self, authorization_server: AuthorizationServer, wrapped: bool
+    ) -> None:
+        async def answer() -> bool:
+            return True
+
+        def checker(_claims: VerifiedClaims, _token: str) -> Any:
+            return answer() if wrapped else True
+
+        async with guard(authorization_server, revocation_checker=checker) as made:
+            with pytest.raises(TokenRevokedError):
+                await made.verify(authorization_server.token(RESOURCE))
+        with pytest.raises(TypeError, match="must be a function"):
+            guard(authorization_server, revocation_checker=True)
+
+    @pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan")])
+    def test_times_that_are_none_are_refused(self, seconds: float) -> None:
+        for make in (
+            lambda: doorward.RevocationFeed(max_token_lifetime_seconds=seconds),
+            lambda: doorward.RevocationFeed(blind_after_seconds=seconds),
+            lambda: doorward.IntrospectionRevocation(ttl_seconds=seconds),
+        ):
+            with pytest.raises(ValueError, match="must be a number of seconds"):
+                make()
+
     @pytest.mark.parametrize("fail_closed", [False, True])
     async def test_a_checker_that_fails(self, authorization_server: AuthorizationServer, fail_closed: bool) -> None:
         async def checker(_claims: VerifiedClaims, _token: str) -> bool:
@@ -392,3 +419,34 @@ class TestBridge:
             made.core.verify(token)
         asyncio.run(made.verify(token))
         assert made.core.verify(token).sub == "user-1"
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        {"tool_scopes": {"a": ["s"]}},
+        {"prompt_scopes": {"a": ["s"]}},
+        {"resource_scopes": {"a:b": ["s"]}},
+        {"hide_unavailable": True},
+    ],
+)
+async def test_a_request_that_missed_the_layer_is_refused_where_messages_are_judged(
+    authorization_server: AuthorizationServer, policy: dict[str, Any]
+) -> None:
+    token = authorization_server.token(RESOURCE)
+    async with guard(authorization_server) as plain, guard(authorization_server, **policy) as judging:
+        assert await TokenChecker(plain).check(token) is not None
+        assert await TokenChecker(judging).check(token) is None
+
+
+def test_no_secret_is_in_what_settings_show() -> None:
+    key = doorward.PrivateKey("secret-pem")
+    shown = repr(
+        [
+            key,
+            doorward.ASCredentials("client", "secret-1"),
+            doorward.ASCredentials("client", private_key=key),
+            doorward.FetchSettings(proxy="http://user:secret-2@proxy.example:3128"),
+        ]
+    )
+    assert "secret-" not in shown
