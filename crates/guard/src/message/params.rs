@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 use super::{Checked, Members, Others, resembles};
 
@@ -19,6 +19,8 @@ const MEMBERS: [&str; 7] = [
 const REFERENCE_MEMBERS: [&str; 3] = ["type", "name", "uri"];
 /// Of `notifications` (`subscriptions/listen`).
 const SUBSCRIPTIONS: &str = "resourceSubscriptions";
+/// More resources than this in one request are refused: each is matched with every pattern.
+const MAX_SUBSCRIPTIONS: usize = 1_000;
 
 #[derive(Default)]
 pub(super) struct Params {
@@ -219,6 +221,9 @@ impl<'de> Deserialize<'de> for Texts {
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Texts, A::Error> {
                 let mut texts = Vec::new();
                 while let Some(item) = seq.next_element::<Checked>()? {
+                    if texts.len() == MAX_SUBSCRIPTIONS {
+                        return Err(A::Error::custom("too many subscriptions"));
+                    }
                     texts.extend(item.into_text());
                 }
                 Ok(Texts(texts))

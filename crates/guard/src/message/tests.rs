@@ -231,6 +231,19 @@ fn a_batch_does_not_exist_in_the_mirroring_revision() {
 }
 
 /// JSON text with the names that matter, repeated now and then.
+#[test]
+fn a_request_names_a_bounded_number_of_resources() {
+    let listen = |count: usize| {
+        let uris = vec!["\"a:b\""; count].join(",");
+        let body = format!(
+            r#"{{"method":"subscriptions/listen","params":{{"notifications":{{"resourceSubscriptions":[{uris}]}}}}}}"#
+        );
+        Envelope::parse(body.as_bytes()).map(|envelope| envelope.messages[0].resources().count())
+    };
+    assert_eq!(listen(1_000), Ok(1_000));
+    assert_eq!(listen(1_001), Err(Malformed::NotAMessage));
+}
+
 fn json_text() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         Just(r#""tools/call""#.to_owned()),

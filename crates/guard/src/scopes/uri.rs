@@ -100,9 +100,15 @@ fn exact_form(parts: &[Part]) -> Option<String> {
     }
 }
 
-/// Whether the parts, one after the other, make up the text. At most text times parts steps.
+/// Whether the parts, one after the other, make up the text. At most text times parts steps, and only for a text that
+/// begins and ends as it must: a request may name very many.
 fn parts_match(parts: &[Part], text: &str) -> bool {
     let text = text.as_bytes();
+    let begins = !matches!(parts.first(), Some(Part::Literal(start)) if !text.starts_with(start.as_bytes()));
+    let ends = !matches!(parts.last(), Some(Part::Literal(end)) if !text.ends_with(end.as_bytes()));
+    if !begins || !ends {
+        return false;
+    }
     // The ends that the parts so far can have.
     let mut ends = vec![false; text.len() + 1];
     ends[0] = true;
@@ -275,6 +281,15 @@ mod tests {
         for bad in ["a{b", "a}b", "{a{b}}", "{}", "a{b}c}"] {
             assert_eq!(UriPattern::parse(bad), None, "{bad}");
         }
+    }
+
+    /// The ends of a pattern are looked at first; they may not share characters of the text.
+    #[test]
+    fn the_ends_of_a_pattern_do_not_overlap() {
+        assert!(!matches("aba{x*}aba", "ababa"));
+        assert!(matches("aba{x*}aba", "abaaba"));
+        assert!(!matches("x:{a}", "y:1"));
+        assert!(!matches("{+a}/x", "y:/z"));
     }
 
     #[test]
