@@ -98,8 +98,15 @@ fuzz_target!(|payload: &[u8]| {
             (None, Some(written)) => assert!(!is_good(written), "the guard refuses a good token"),
             (None, None) => {}
         }
-        let any = fixture.any_jwt.verify(&token).now_or_never().expect("the key is known");
-        assert!(read.is_none() || any.is_ok(), "what is good for a guard is good for a verifier");
+        let any = fixture
+            .any_jwt
+            .verify(&token)
+            .now_or_never()
+            .expect("the key is known");
+        assert!(
+            read.is_none() || any.is_ok(),
+            "what is good for a guard is good for a verifier"
+        );
         if let Ok(claims) = any {
             let ordinary: Value = serde_json::from_slice(payload).expect("the strict reader takes a subset");
             assert!(claims.audience.iter().any(|named| named == RESOURCE));

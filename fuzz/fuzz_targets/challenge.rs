@@ -31,14 +31,22 @@ fn build(text: &str, scopes: &ScopeSet) {
         .description(text)
         .scope(scopes)
         .resource_metadata(text);
-    let written = format!("{}, {}", challenge.to_header_value(), Challenge::dpop(["ES256"]).to_header_value());
+    let written = format!(
+        "{}, {}",
+        challenge.to_header_value(),
+        Challenge::dpop(["ES256"]).to_header_value()
+    );
     assert!(HeaderValue::from_str(&written).is_ok());
     if written.len() > MAX {
         return;
     }
     let again = Challenge::parse(&written);
     assert_eq!(again.len(), 2, "{written}");
-    assert_eq!(again[0].parameters().count(), challenge.parameters().count(), "{written}");
+    assert_eq!(
+        again[0].parameters().count(),
+        challenge.parameters().count(),
+        "{written}"
+    );
     assert_eq!(again[0].get("error"), Some("insufficient_scope"));
     assert_eq!(again[0].get("error_description"), Some(&*error_text(text)));
     let read = again[0].get("scope").map(ScopeSet::parse);

@@ -16,7 +16,10 @@ fn survives<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(docum
         return;
     };
     let written = serde_json::to_vec(&read).expect("metadata serialises");
-    assert_eq!(serde_json::from_slice::<T>(&written).expect("what was written"), read);
+    assert_eq!(
+        serde_json::from_slice::<T>(&written).expect("what was written"),
+        read
+    );
 }
 
 fuzz_target!(|document: &[u8]| {
@@ -26,7 +29,10 @@ fuzz_target!(|document: &[u8]| {
     let world = World::new(|builder| builder.client_auth(ClientAuth::basic("guard", "secret")));
     *world.server.metadata.lock().expect("not poisoned") = Some(document.to_vec().into());
     let verified = world.runtime.block_on(world.guard.verify(&world.token())).is_ok();
-    let introspected = world.runtime.block_on(world.guard.client().introspect("x")).is_ok();
+    let introspected = world
+        .runtime
+        .block_on(world.guard.client().introspect("x"))
+        .is_ok();
     let asked = world.server.asked.lock().expect("not poisoned").clone();
     let outside = asked.iter().filter(|url| !url.contains("/.well-known/"));
     for url in outside.clone() {

@@ -60,7 +60,11 @@ impl Fixture {
 
     /// What an accepted proof must be, to an ordinary reader.
     fn judge(&self, text: &str, proof: &Proof, nonces: bool) {
-        assert_eq!(self.verify(text, nonces).as_ref(), Some(proof), "accepted once more");
+        assert_eq!(
+            self.verify(text, nonces).as_ref(),
+            Some(proof),
+            "accepted once more"
+        );
         let parts: Vec<_> = text.split('.').collect();
         assert_eq!(parts.len(), 3);
         let decoded = parts.iter().map(|part| {
@@ -98,7 +102,10 @@ impl Fixture {
                 access_token,
                 nonces: None,
             };
-            assert!(self.rules.verify(text, &request, now).is_err(), "{method} {uri:?} {now:?}");
+            assert!(
+                self.rules.verify(text, &request, now).is_err(),
+                "{method} {uri:?} {now:?}"
+            );
         }
     }
 }
@@ -113,7 +120,9 @@ fn changed(good: &str, changes: &[u8]) -> String {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let Some((mode, rest)) = input.split_first() else { return };
+    let Some((mode, rest)) = input.split_first() else {
+        return;
+    };
     let fixture = &*FIXTURE;
     let key = fixture.key.public_jwk();
     let rest_with_words = || {
@@ -126,7 +135,10 @@ fuzz_target!(|input: &[u8]| {
         2 => signed(&fixture.key, fixture.header.as_bytes(), &rest_with_words()),
         _ => {
             let input = rest_with_words();
-            let end = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
+            let end = input
+                .iter()
+                .position(|byte| *byte == b'\n')
+                .unwrap_or(input.len());
             let (header, payload) = input.split_at(end);
             signed(&fixture.key, header, payload.get(1..).unwrap_or_default())
         }

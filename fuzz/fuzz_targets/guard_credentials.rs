@@ -82,7 +82,10 @@ fuzz_target!(|input: &[u8]| {
             }
             Err(answer) => {
                 let status = answer.status().as_u16();
-                assert!(matches!(status, 204 | 400 | 401 | 403 | 404 | 413 | 415), "{status}");
+                assert!(
+                    matches!(status, 204 | 400 | 401 | 403 | 404 | 413 | 415),
+                    "{status}"
+                );
                 let challenges: Vec<_> = answer
                     .headers()
                     .get_all("www-authenticate")

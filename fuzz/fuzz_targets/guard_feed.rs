@@ -139,7 +139,13 @@ fn follow(feed: &[u8], size: usize) -> Learned {
         world.guard.start();
         let is_malformed = || {
             let status = world.guard.revocation_status();
-            matches!(status, RevocationStatus::Disconnected { reason: FeedFault::Malformed, .. })
+            matches!(
+                status,
+                RevocationStatus::Disconnected {
+                    reason: FeedFault::Malformed,
+                    ..
+                }
+            )
         };
         while !all_read.load(Ordering::Relaxed) && !is_malformed() {
             tokio::task::yield_now().await;
@@ -157,7 +163,9 @@ fn follow(feed: &[u8], size: usize) -> Learned {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let Some((size, feed)) = input.split_first() else { return };
+    let Some((size, feed)) = input.split_first() else {
+        return;
+    };
     let feed = replaced(feed, b"NOW", NOW.to_string().as_bytes());
     if feed.len() <= MAX {
         assert_eq!(follow(&feed, usize::from(*size) + 1), Learned::read(&feed));

@@ -29,7 +29,10 @@ impl Fixture {
         });
         let mut headers = HeaderMap::new();
         let credentials = format!("Bearer {}", world.token());
-        headers.insert("authorization", HeaderValue::try_from(credentials).expect("ASCII"));
+        headers.insert(
+            "authorization",
+            HeaderValue::try_from(credentials).expect("ASCII"),
+        );
         let head = Head {
             method: &Method::POST,
             uri: &Uri::from_static("/mcp"),
@@ -81,7 +84,9 @@ fn event_data(stream: &[u8]) -> Vec<String> {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let (mut events, mut data) = (Vec::new(), String::new());
     // What the last line feed does not end is no line.
-    let lines = text.rsplit_once('\n').map_or("", |(lines, _)| lines);
+    let Some((lines, _)) = text.rsplit_once('\n') else {
+        return events;
+    };
     for line in lines.split('\n') {
         let (name, value) = line.split_once(':').unwrap_or((line, ""));
         if line.is_empty() {
@@ -99,7 +104,9 @@ thread_local! {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let Some((mode, answer)) = input.split_first() else { return };
+    let Some((mode, answer)) = input.split_first() else {
+        return;
+    };
     FIXTURE.with_borrow(|fixture| {
         if mode % 2 == 0 {
             let filtered = fixture.visit.filter_list(answer);

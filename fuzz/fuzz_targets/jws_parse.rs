@@ -34,7 +34,10 @@ fuzz_target!(|token: &str| {
         let parts: Vec<_> = token.split('.').collect();
         assert_eq!(parts.len(), 3);
     }
-    for jws in [parsed, Jws::parse_with_embedded_key(token)].into_iter().flatten() {
+    for jws in [parsed, Jws::parse_with_embedded_key(token)]
+        .into_iter()
+        .flatten()
+    {
         let _ = jws.peek_issuer();
         assert!(jws.verify(KEY.public_jwk()).is_err(), "nobody signed this");
         assert!(token.len() < 32 || !format!("{jws:?}").contains(token));

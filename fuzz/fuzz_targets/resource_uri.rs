@@ -9,7 +9,9 @@ use url::Url;
 
 /// The normal form of a target URI is its own, and lies where the URI does.
 fn target(text: &str) {
-    let Ok(target) = TargetUri::parse(text) else { return };
+    let Ok(target) = TargetUri::parse(text) else {
+        return;
+    };
     assert_eq!(TargetUri::parse(target.as_str()).as_ref(), Ok(&target));
     assert!(target.is(text) && target.is(target.as_str()));
     let standard = Url::parse(text).expect("the URL standard reads it, too");

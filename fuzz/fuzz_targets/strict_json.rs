@@ -17,7 +17,9 @@ fuzz_target!(|text: &[u8]| {
     let whole = json::from_slice::<Map<String, Value>>(text);
     let skipped = json::members(text, |_, value| value.skip());
     if text.trim_ascii_start().first() == Some(&b'{') {
-        assert_eq!(skipped, whole.map(drop), "both readers keep the same rules");
+        assert_eq!(skipped.is_ok(), whole.is_ok(), "both readers keep the same rules");
+        // What is no UTF-8 either has several faults, of which each names the first that it meets.
+        assert!(std::str::from_utf8(text).is_err() || skipped == whole.map(drop));
     }
     if let Ok(strict) = json::from_slice::<Value>(text) {
         let ordinary: Value = serde_json::from_slice(text).expect("the strict reader takes a subset");

@@ -95,7 +95,9 @@ impl Fetch for Server {
     ) -> BoxFuture<'a, Result<ByteStream, FetchFailure>> {
         self.note(request.url);
         let feed = self.feed.lock().expect("not poisoned").take();
-        Box::pin(std::future::ready(Ok(feed.unwrap_or_else(|| Box::pin(stream::pending())))))
+        Box::pin(std::future::ready(Ok(
+            feed.unwrap_or_else(|| Box::pin(stream::pending()))
+        )))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the suites need beyond Rust: system packages (as root), Python environments, npm packages, cargo-deny.
+//! What the suites need beyond Rust: system packages (as root), Python environments, npm packages, cargo-deny, cargo-fuzz.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use crate::process::{run, works};
 use crate::workspace::{e2e, root, target};
 
 const CARGO_DENY: &str = "0.20.2";
+const CARGO_FUZZ: &str = "0.13.2";
 
 /// The chromium package of Debian.
 pub(crate) const CHROMIUM: &str = "/usr/bin/chromium";
@@ -71,19 +72,25 @@ pub(crate) fn postgresql() -> Result<()> {
 }
 
 pub(crate) fn cargo_deny() -> Result<PathBuf> {
+    cargo_tool("cargo-deny", CARGO_DENY)
+}
+
+pub(crate) fn cargo_fuzz() -> Result<PathBuf> {
+    cargo_tool("cargo-fuzz", CARGO_FUZZ)
+}
+
+/// libFuzzer is written in C++.
+pub(crate) fn compiler_of_cpp() -> Result<()> {
+    system_packages(&[("g++", works("c++", &["--version"]))])
+}
+
+fn cargo_tool(name: &str, version: &str) -> Result<PathBuf> {
     let tools = target().join("tools");
-    let program = tools.join("bin/cargo-deny");
+    let program = tools.join("bin").join(name);
     if !works(&program, &["--version"]) {
-        eprintln!("installing cargo-deny {CARGO_DENY}");
+        eprintln!("installing {name} {version}");
         let mut cargo = Command::new("cargo");
-        cargo.args([
-            "install",
-            "cargo-deny",
-            "--quiet",
-            "--locked",
-            "--version",
-            CARGO_DENY,
-        ]);
+        cargo.args(["install", name, "--quiet", "--locked", "--version", version]);
         run(cargo.arg("--root").arg(&tools))?;
     }
     Ok(program)

@@ -10,6 +10,7 @@ mod browser;
 mod checks;
 mod docs;
 mod e2e;
+mod fuzz;
 mod install;
 mod process;
 mod python;

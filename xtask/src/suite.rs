@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::process::Stopwatch;
-use crate::{browser, checks, docs, e2e, python};
+use crate::{browser, checks, docs, e2e, fuzz, python};
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Suite {
@@ -26,16 +26,19 @@ pub(crate) enum Suite {
     Python,
     /// Login and consent in Chromium
     Browser,
+    /// Fuzz targets, a minute each (`DOORWARD_FUZZ_SECONDS`)
+    Fuzz,
     /// API documentation, generated pages, links, and the tutorial, which is run
     Docs,
 }
 
 impl Suite {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Fmt,
         Self::Clippy,
         Self::Unit,
         Self::Deny,
+        Self::Fuzz,
         Self::Docs,
         Self::E2e,
         Self::Grants,
@@ -54,6 +57,7 @@ impl Suite {
             Self::Python => "python",
             Self::Browser => "browser",
             Self::Docs => "docs",
+            Self::Fuzz => "fuzz",
         }
     }
 
@@ -68,6 +72,7 @@ impl Suite {
             Self::Python => python::run(),
             Self::Browser => browser::run(),
             Self::Docs => docs::suite(),
+            Self::Fuzz => fuzz::run_all(),
         }
     }
 }
