@@ -22,9 +22,9 @@ export function configured(clientId, authentication, metadata = {}) {
   return openid.discovery(new URL(ISSUER), clientId, metadata, authentication, SETUP);
 }
 
-/** A public client that registers itself (RFC 7591). */
-export function registered(metadata) {
-  return openid.dynamicClientRegistration(new URL(ISSUER), metadata, openid.None(), SETUP);
+/** A client that registers itself (RFC 7591). */
+export function registered(metadata, authentication = openid.None()) {
+  return openid.dynamicClientRegistration(new URL(ISSUER), metadata, authentication, SETUP);
 }
 
 /** A key pair for assertions, and its public half as clients register it. */

@@ -67,7 +67,7 @@ await ifOffered("code by PAR", { member: "pushed_authorization_request_endpoint"
   await taken(person.config, tokens);
 });
 await ifOffered("a confidential client's code by PAR", { member: "pushed_authorization_request_endpoint" }, async () => {
-  const client = await register({ client_name: `${label} web`, redirect_uris: [CALLBACK], application_type: "web", token_endpoint_auth_method: "client_secret_basic" });
+  const client = await register({ client_name: `${label} web`, redirect_uris: [CALLBACK], token_endpoint_auth_method: "client_secret_basic" });
   const config = await configured(client.client_id, openid.ClientSecretBasic(client.client_secret));
   await taken(config, await codeGrant(config, { pushed: true }));
   const stranger = await configured(client.client_id, openid.ClientSecretBasic("not the secret"));
@@ -205,8 +205,9 @@ await ifOffered("device grant", { member: "device_authorization_endpoint" }, asy
   return said.slice(0, 200);
 });
 // The library registers and has nothing for what comes after: these are requests as the standard words them.
-const wanted = { client_name: `${label} managed`, redirect_uris: [CALLBACK] };
-const managed = await registered(wanted);
+// A public client's registration is the same for everybody who sends it, so that nobody may change it.
+const wanted = { client_name: `${label} managed`, redirect_uris: [CALLBACK], token_endpoint_auth_method: "client_secret_basic" };
+const managed = await registered(wanted, openid.ClientSecretBasic());
 let registration = managed.clientMetadata();
 
 async function manage(method, body, token = registration.registration_access_token) {

@@ -25,6 +25,7 @@ use crate::visit::{self, Answer, BodyFault, Head, Visit};
 use crate::wait;
 
 mod body;
+mod unread;
 
 pub use body::GuardBody;
 
@@ -149,11 +150,14 @@ impl GuardLayer {
         B::Error: Into<BoxError>,
     {
         let (mut parts, body) = request.into_parts();
-        let mut visit = self.guard.admit(self.head(&parts)).await?;
+        let mut visit = match self.guard.admit(self.head(&parts)).await {
+            Ok(visit) => visit,
+            Err(answer) => return Err(unread::discard(answer, parts.version, body).await),
+        };
         visit.require(&self.route);
         let body = match read(body, visit.max_body()).await {
             Ok(body) => body,
-            Err(fault) => return Err(visit.refuse_body(fault)),
+            Err(fault) => return Err(unread::last(visit.refuse_body(fault), parts.version)),
         };
         visit.authorize(&body).await?;
         if let Some(token) = SubjectToken::of(&self.guard, &parts.headers) {
