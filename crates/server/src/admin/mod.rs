@@ -21,6 +21,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -76,12 +77,36 @@ fn described() -> OpenApiRouter<Arc<Context>> {
 
 /// The `OpenAPI` document of the admin API.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    described().into_openapi()
+    with_errors(described().into_openapi())
+}
+
+/// Every operation may also answer what no handler decides: no key, an unreadable body, a store that is away.
+fn with_errors(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+    let error = ResponseBuilder::new()
+        .description("Any other error")
+        .content(
+            "application/json",
+            ContentBuilder::new()
+                .schema(Some(Ref::from_schema_name("ErrorBody")))
+                .build(),
+        )
+        .build();
+    for item in document.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            operation
+                .responses
+                .responses
+                .insert("default".to_owned(), RefOr::T(error.clone()));
+        }
+    }
+    document
 }
 
 /// The admin API. Nothing in it answers without an admin key.
 pub fn router(ctx: &Arc<Context>) -> Router {
     let (router, document) = described().split_for_parts();
+    let document = with_errors(document);
     router
         .route("/admin/openapi.json", get(async move || axum::Json(document)))
         .layer(from_fn_with_state(Arc::clone(ctx), one_change_at_a_time))
