@@ -11,6 +11,8 @@ mod page;
 mod policy;
 mod resources;
 mod token_exchange;
+mod trusted_issuers;
+mod trusted_subjects;
 mod users;
 
 use std::sync::Arc;
@@ -35,7 +37,7 @@ pub use key::{AdminKeyOffer, ensure_admin_key};
 #[openapi(
     info(
         title = "Doorward admin API",
-        description = "Resources, clients, people, grants, token exchange and signing keys. Send `Authorization: Bearer <admin key>`."
+        description = "Resources, clients, people, grants, token exchange, trusted issuers and signing keys. Send `Authorization: Bearer <admin key>`."
     ),
     modifiers(&AdminKeyScheme),
     security(("admin_key" = []))
@@ -73,6 +75,17 @@ fn described() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(keys::list))
         .routes(routes!(keys::rotate))
         .routes(routes!(token_exchange::explain))
+        .routes(routes!(trusted_issuers::list, trusted_issuers::create))
+        .routes(routes!(
+            trusted_issuers::get,
+            trusted_issuers::update,
+            trusted_issuers::delete
+        ))
+        .routes(routes!(
+            trusted_subjects::list,
+            trusted_subjects::link,
+            trusted_subjects::unlink
+        ))
 }
 
 /// The `OpenAPI` document of the admin API.
