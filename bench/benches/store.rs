@@ -280,6 +280,7 @@ fn grant(id: GrantId, user: UserId) -> Grant {
         last_used_at: NOW,
         dpop_jkt: None,
         more_resources: Vec::new(),
+        trusted_issuer: None,
     }
 }
 

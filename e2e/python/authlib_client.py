@@ -9,10 +9,11 @@ from typing import Any
 
 import browser
 import httpx
+from assertion_keys import pem, private_key, public_jwk
 from authlib.integrations.base_client.errors import OAuthError
 from authlib.integrations.httpx_client import OAuth2Client
 from authlib.oauth2.rfc7523 import PrivateKeyJWT
-from machine import GRANT_EXCHANGE, pem, private_key, public_jwk, register
+from machine import GRANT_EXCHANGE, register
 from steps import MCP_URL, Checks, expect, metadata
 
 CALLBACK = "http://127.0.0.1:33445/callback"

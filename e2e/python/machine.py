@@ -1,4 +1,4 @@
-"""What the checks of grants for programs share: the admin API and keys that sign assertions."""
+"""What the checks of grants for programs share: the admin API."""
 
 from __future__ import annotations
 
@@ -6,10 +6,6 @@ import json
 import os
 import urllib.request
 from typing import Any
-
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from joserfc.jwk import import_key
 
 GRANT_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 GRANT_JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -28,25 +24,3 @@ def admin(method: str, path: str, body: object = None) -> Any:
 def register(**client: object) -> dict[str, Any]:
     """Registers a client as an operator does; what it is gets the scopes of the example servers."""
     return admin("POST", "clients", {"scope": "mcp:read mcp:write", **client})
-
-
-def pem(algorithm: str) -> str:
-    """A private key for assertions."""
-    key: Any
-    if algorithm == "ES256":
-        key = ec.generate_private_key(ec.SECP256R1())
-    elif algorithm == "Ed25519":
-        key = ed25519.Ed25519PrivateKey.generate()
-    else:
-        key = rsa.generate_private_key(65537, 2048)
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-
-
-def private_key(private: str, algorithm: str) -> Any:
-    """The same key, as Authlib wants it."""
-    return import_key(private, {"ES256": "EC", "Ed25519": "OKP"}.get(algorithm, "RSA"))
-
-
-def public_jwk(private: str, algorithm: str, **members: str) -> dict[str, Any]:
-    """The public half, as clients register it."""
-    return {**private_key(private, algorithm).as_dict(private=False), **members}

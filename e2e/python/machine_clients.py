@@ -12,8 +12,9 @@ from importlib.metadata import version
 from typing import Any
 
 import jwt
+from assertion_keys import pem, public_jwk
 from fastmcp import Client
-from machine import GRANT_JWT_BEARER, admin, pem, public_jwk, register
+from machine import GRANT_JWT_BEARER, admin, register
 from mcp.client.auth.extensions.client_credentials import (
     ClientCredentialsOAuthProvider,
     PrivateKeyJWTOAuthProvider,

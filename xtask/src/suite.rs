@@ -101,7 +101,7 @@ impl Outcome {
         } = self;
         let mut counts = format!("{passed} passed, {} failed", failures.len());
         if !not_offered.is_empty() {
-            counts += &format!(", {} not offered", not_offered.len());
+            counts = format!("{counts}, {} not offered", not_offered.len());
         }
         counts
     }

@@ -3,73 +3,49 @@
 //! An answer is told by its shape: `result` with `tools`, `prompts`, `resources` or `resourceTemplates`. Only items are cut
 //! out; every other byte stays as the server wrote it.
 
-use std::borrow::Cow;
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::claims::Claims;
 use crate::scopes::Hidden;
 use crate::terms::Terms;
 
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(borrow)]
-    result: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Lists<'a> {
-    #[serde(borrow)]
-    tools: Option<&'a RawValue>,
-    #[serde(borrow)]
-    prompts: Option<&'a RawValue>,
-    #[serde(borrow)]
-    resources: Option<&'a RawValue>,
-    #[serde(borrow)]
-    resource_templates: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Item<'a> {
-    #[serde(borrow)]
-    name: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    uri: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    uri_template: Option<Cow<'a, str>>,
-}
+/// Readers skip it at the beginning of a text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The body without the items that are hidden; `None` when there are none.
 pub(crate) fn filter(body: &[u8], hidden: &Hidden<'_>) -> Option<Bytes> {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    // Many readers put a replacement character where the UTF-8 is bad, and read on.
+    let text = String::from_utf8_lossy(body);
     let mut cuts = Vec::new();
-    match serde_json::from_slice::<Vec<&RawValue>>(body) {
+    match serde_json::from_str::<Vec<&RawValue>>(&text) {
         Ok(batch) => {
             for message in batch {
-                cut_message(body, message.get().as_bytes(), hidden, &mut cuts);
+                cut_message(&text, message.get(), hidden, &mut cuts);
             }
         }
-        Err(_) => cut_message(body, body, hidden, &mut cuts),
+        Err(_) => cut_message(&text, &text, hidden, &mut cuts),
     }
     if cuts.is_empty() {
         return None;
     }
     cuts.sort_unstable_by_key(|cut| cut.range.start);
-    let mut filtered = Vec::with_capacity(body.len());
+    let mut filtered = String::with_capacity(text.len());
     let mut kept_to = 0;
     for cut in cuts {
-        filtered.extend_from_slice(&body[kept_to..cut.range.start]);
-        filtered.push(b'[');
-        filtered.extend_from_slice(cut.kept.join(",").as_bytes());
-        filtered.push(b']');
+        filtered.push_str(&text[kept_to..cut.range.start]);
+        filtered.push('[');
+        filtered.push_str(&cut.kept.join(","));
+        filtered.push(']');
         kept_to = cut.range.end;
     }
-    filtered.extend_from_slice(&body[kept_to..]);
+    filtered.push_str(&text[kept_to..]);
     Some(filtered.into())
 }
 
@@ -79,34 +55,34 @@ struct Cut<'b> {
     kept: Vec<&'b str>,
 }
 
-fn cut_message<'b>(body: &[u8], message: &'b [u8], hidden: &Hidden<'_>, cuts: &mut Vec<Cut<'b>>) {
-    let Ok(Message { result: Some(result) }) = serde_json::from_slice(message) else {
-        return;
-    };
-    let Ok(lists) = serde_json::from_str::<Lists<'b>>(result.get()) else {
-        return;
-    };
-    let by_name =
-        |item: &Item<'_>, is_hidden: &dyn Fn(&str) -> bool| item.name.as_deref().is_some_and(is_hidden);
-    let by_uri = |item: &Item<'_>| {
-        let uri = item.uri.as_deref().or(item.uri_template.as_deref());
-        uri.is_some_and(|uri| hidden.resource(uri))
-    };
-    let mut cut = |list: Option<&'b RawValue>, is_hidden: &dyn Fn(&Item<'_>) -> bool| {
-        cuts.extend(list.and_then(|list| cut_list(body, list, is_hidden)));
-    };
-    cut(lists.tools, &|item| by_name(item, &|name| hidden.tool(name)));
-    cut(lists.prompts, &|item| by_name(item, &|name| hidden.prompt(name)));
-    cut(lists.resources, &by_uri);
-    cut(lists.resource_templates, &by_uri);
+/// A member that is repeated counts each time: readers differ in which one they take.
+fn cut_message<'b>(body: &str, message: &'b str, hidden: &Hidden<'_>, cuts: &mut Vec<Cut<'b>>) {
+    each_member(message, |name, result| {
+        if name == b"result" {
+            each_member(result.get(), |name, list| {
+                cuts.extend(cut_list(body, name, list, hidden));
+            });
+        }
+    });
 }
 
-fn cut_list<'b>(body: &[u8], list: &'b RawValue, is_hidden: &dyn Fn(&Item<'_>) -> bool) -> Option<Cut<'b>> {
+fn cut_list<'b>(body: &str, list_name: &[u8], list: &'b RawValue, hidden: &Hidden<'_>) -> Option<Cut<'b>> {
+    let is_hidden = |member: &[u8], named: &str| match (list_name, member) {
+        (b"tools", b"name") => hidden.tool(named),
+        (b"prompts", b"name") => hidden.prompt(named),
+        (b"resources" | b"resourceTemplates", b"uri" | b"uriTemplate") => hidden.resource(named),
+        _ => false,
+    };
     let items: Vec<&'b RawValue> = serde_json::from_str(list.get()).ok()?;
     let all = items.len();
     let is_kept = |item: &&RawValue| {
-        // What has no readable name cannot be called by one.
-        serde_json::from_str::<Item<'_>>(item.get()).map_or(true, |item| !is_hidden(&item))
+        let mut is_kept = true;
+        each_member(item.get(), |member, value| {
+            // What has no readable name cannot be called by one.
+            is_kept &=
+                !serde_json::from_str::<String>(value.get()).is_ok_and(|named| is_hidden(member, &named));
+        });
+        is_kept
     };
     let kept: Vec<_> = items.into_iter().filter(is_kept).map(RawValue::get).collect();
     // `list` is a part of `body`: it was read without copying.
@@ -115,6 +91,52 @@ fn cut_list<'b>(body: &[u8], list: &'b RawValue, is_hidden: &dyn Fn(&Item<'_>) -
         range: start..start + list.get().len(),
         kept,
     })
+}
+
+/// Calls `found` with every member of an object; other values have none.
+fn each_member<'b>(object: &'b str, found: impl FnMut(&[u8], &'b RawValue)) {
+    // What stops it is no JSON to any reader.
+    let _ = serde_json::Deserializer::from_str(object).deserialize_map(Members(found));
+}
+
+struct Members<F>(F);
+
+impl<'b, F: FnMut(&[u8], &'b RawValue)> Visitor<'b> for Members<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'b>>(mut self, mut members: A) -> Result<(), A::Error> {
+        while let Some(name) = members.next_key_seed(Name)? {
+            (self.0)(&name, members.next_value()?);
+        }
+        Ok(())
+    }
+}
+
+/// The name of a member. Bytes, because half of a surrogate pair is no text and would hide what follows.
+struct Name;
+
+impl<'b> DeserializeSeed<'b> for Name {
+    type Value = Vec<u8>;
+
+    fn deserialize<D: Deserializer<'b>>(self, deserializer: D) -> Result<Vec<u8>, D::Error> {
+        deserializer.deserialize_bytes(self)
+    }
+}
+
+impl Visitor<'_> for Name {
+    type Value = Vec<u8>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_bytes<E>(self, name: &[u8]) -> Result<Vec<u8>, E> {
+        Ok(name.to_vec())
+    }
 }
 
 /// An event of a stream is larger than the guard reads.
@@ -132,6 +154,12 @@ pub struct EventFilter {
     pending: Vec<u8>,
     /// Where in it the present line begins.
     line: usize,
+    /// Whether the last byte was a carriage return: a line feed behind it belongs to it.
+    after_return: bool,
+    /// Whether the last event went on as it was.
+    unchanged: bool,
+    /// Whether there was an event before.
+    begun: bool,
 }
 
 impl EventFilter {
@@ -142,28 +170,39 @@ impl EventFilter {
             max_event,
             pending: Vec::new(),
             line: 0,
+            after_return: false,
+            unchanged: true,
+            begun: false,
         }
     }
 
     /// Takes the next part of the stream and gives the events that are complete with it. They end with an empty line, and
-    /// lines with `LF` or `CRLF`. What is left when the stream has ended is no event.
+    /// lines with `LF`, `CRLF` or `CR`. What is left when the stream has ended is no event.
     ///
     /// # Errors
     /// [`EventTooLarge`] when an event is larger than the guard's largest body: the stream must end then.
     pub fn push(&mut self, part: &[u8]) -> Result<Bytes, EventTooLarge> {
         let mut complete = Vec::new();
-        for piece in part.split_inclusive(|byte| *byte == b'\n') {
-            if self.pending.len() + piece.len() > self.max_event {
-                return Err(EventTooLarge);
-            }
-            self.pending.extend_from_slice(piece);
-            if !piece.ends_with(b"\n") {
+        for &byte in part {
+            let ends_return = std::mem::take(&mut self.after_return);
+            if byte == b'\n' && ends_return && self.pending.is_empty() {
+                // Of the line that ended the event before.
+                complete.extend(self.unchanged.then_some(byte));
                 continue;
             }
-            let is_end = matches!(&self.pending[self.line..], b"\n" | b"\r\n");
-            self.line = self.pending.len();
-            if is_end {
-                self.flush(&mut complete);
+            if self.pending.len() == self.max_event {
+                return Err(EventTooLarge);
+            }
+            self.pending.push(byte);
+            if byte == b'\n' && ends_return {
+                self.line = self.pending.len();
+            } else if matches!(byte, b'\n' | b'\r') {
+                self.after_return = byte == b'\r';
+                let is_empty = self.line + 1 == self.pending.len();
+                self.line = self.pending.len();
+                if is_empty {
+                    self.flush(&mut complete);
+                }
             }
         }
         Ok(complete.into())
@@ -172,18 +211,19 @@ impl EventFilter {
     fn flush(&mut self, complete: &mut Vec<u8>) {
         let event = std::mem::take(&mut self.pending);
         self.line = 0;
-        match self.filtered(&event) {
-            Some(filtered) => complete.extend_from_slice(&filtered),
-            None => complete.extend_from_slice(&event),
-        }
+        let filtered = self.filtered(&event);
+        self.begun = true;
+        self.unchanged = filtered.is_none();
+        complete.extend_from_slice(&filtered.unwrap_or(event));
     }
 
     fn filtered(&self, event: &[u8]) -> Option<Vec<u8>> {
         let mut data = Vec::new();
         let mut others = Vec::new();
-        // A byte order mark may begin the stream; readers skip it.
-        let event = event.strip_prefix(b"\xef\xbb\xbf").unwrap_or(event);
-        // A lone CR ends a line as well, for those who read the stream.
+        let event = match event.strip_prefix(BYTE_ORDER_MARK) {
+            Some(event) if !self.begun => event,
+            _ => event,
+        };
         for line in event
             .split(|byte| matches!(byte, b'\n' | b'\r'))
             .filter(|line| !line.is_empty())

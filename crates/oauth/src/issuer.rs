@@ -158,7 +158,10 @@ impl Issuer {
         ];
         let path = self.path_without_slash();
         if !path.is_empty() {
-            urls.push(format!("{}{path}/.well-known/openid-configuration", self.origin()));
+            urls.push(format!(
+                "{}{path}/.well-known/openid-configuration",
+                self.origin()
+            ));
         }
         urls
     }

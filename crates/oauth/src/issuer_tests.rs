@@ -121,6 +121,12 @@ fn http_off_loopback_is_for_development_and_must_be_asked_for() {
     };
     let issuer = Issuer::parse_with("http://authserver:9000", rules).unwrap();
     assert!(!issuer.is_loopback());
-    assert_eq!(Issuer::parse("http://authserver:9000"), Err(IssuerError::NotHttps));
-    assert_eq!(Issuer::parse_with("ftp://authserver", rules), Err(IssuerError::NotHttps));
+    assert_eq!(
+        Issuer::parse("http://authserver:9000"),
+        Err(IssuerError::NotHttps)
+    );
+    assert_eq!(
+        Issuer::parse_with("ftp://authserver", rules),
+        Err(IssuerError::NotHttps)
+    );
 }

@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 
 pub mod assertion;
+pub mod bearer;
 pub mod challenge;
 pub mod claims;
 pub mod client;

@@ -20,6 +20,7 @@ use crate::keys::{KeyError, KeyRing, MasterKey, MasterKeyError, Secrets};
 use crate::limits::Limits;
 use crate::login::Passwords;
 use crate::resources::Resources;
+use crate::trust::IssuerKeys;
 use crate::{jobs, routes, storage};
 
 /// A resource server may take a token for this long after its `exp`.
@@ -95,6 +96,7 @@ impl AuthorizationServer {
                 Arc::clone(&parts.clock),
                 &metrics,
             ),
+            issuer_keys: IssuerKeys::new(fetcher.clone(), Arc::clone(&parts.clock)),
             resources: Resources::new(Arc::clone(&store), Arc::clone(&parts.clock)),
             revocations: Arc::new(RevocationFeed::new(
                 Arc::clone(&store),

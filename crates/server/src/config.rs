@@ -38,7 +38,7 @@ pub use cors::Cors;
 pub use error::{ConfigError, Problem};
 pub use events::Events;
 pub use flows::{Device, Par};
-pub use grants::{ClientCredentials, Dpop, TokenExchange};
+pub use grants::{ClientCredentials, Dpop, JwtBearer, TokenExchange};
 pub use keys::Keys;
 pub use login::Login;
 pub use observability::{LogFormat, LogLevel, Observability};
@@ -132,6 +132,8 @@ settings! {
     client_credentials: ClientCredentials,
     /// Tokens that are exchanged for others.
     token_exchange: TokenExchange,
+    /// Assertions of trusted issuers.
+    jwt_bearer: JwtBearer,
     /// Tokens that are bound to a key.
     dpop: Dpop,
     /// Signing in.

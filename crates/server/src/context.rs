@@ -16,6 +16,7 @@ use crate::limits::Limits;
 use crate::login::Passwords;
 use crate::random::{OsRandom, Random};
 use crate::resources::Resources;
+use crate::trust::IssuerKeys;
 
 /// Time and randomness, handed in so that every rule can be tested.
 #[derive(Clone)]
@@ -56,6 +57,8 @@ pub struct Context {
     pub fetcher: Fetcher,
     /// Resolves any `client_id`.
     pub clients: Directory,
+    /// The keys of issuers that are trusted.
+    pub(crate) issuer_keys: IssuerKeys,
     /// The registered resources.
     pub resources: Resources,
     /// Checks and makes password hashes, off the threads that answer requests.

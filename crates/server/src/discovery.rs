@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use doorward_jose::{Algorithm, base64url, sha256};
 use doorward_oauth::assertion::AssertionRules;
+use doorward_oauth::bearer::ID_JAG_PROFILE;
 use doorward_oauth::client::TokenEndpointAuthMethod;
 use doorward_oauth::metadata::{AuthorizationServerMetadata, ProtectedResourceMetadata};
 use doorward_oauth::resource::ResourceUri;
@@ -143,6 +144,11 @@ fn metadata(ctx: &Context, scopes_supported: &ScopeSet) -> AuthorizationServerMe
         code_challenge_methods_supported: Some(vec!["S256".to_owned()]),
         authorization_response_iss_parameter_supported: Some(true),
         client_id_metadata_document_supported: Some(ctx.settings.registration.cimd),
+        authorization_grant_profiles_supported: ctx
+            .settings
+            .jwt_bearer
+            .enabled
+            .then(|| vec![ID_JAG_PROFILE.to_owned()]),
         ..AuthorizationServerMetadata::default()
     }
 }

@@ -25,6 +25,7 @@ mod revoke;
 mod routes;
 mod storage;
 mod token;
+mod trust;
 
 pub use admin::{AdminKeyOffer, openapi as admin_openapi};
 pub use authorization_server::{AuthorizationServer, Routers, StartError, migrate};

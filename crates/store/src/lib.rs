@@ -25,14 +25,15 @@ use async_trait::async_trait;
 pub use doorward_oauth::time::UnixSeconds;
 pub use error::StoreError;
 pub use operations::{
-    Approval, ApprovalOutcome, Approved, ExchangeOutcome, ExchangeToken, GrantFilter, IssueOwn,
-    LoginThrottle, OwnOutcome, Page, PageRequest, PollOutcome, RedeemCode, RedeemOutcome, RefreshPolicy,
-    RegisterOutcome, RotateOutcome, RotateRefresh, Spend, ThrottlePolicy,
+    Approval, ApprovalOutcome, Approved, AssertedOutcome, ExchangeOutcome, ExchangeToken, GrantFilter,
+    IssueAsserted, IssueOwn, LoginThrottle, OwnOutcome, Page, PageRequest, PollOutcome, RedeemCode,
+    RedeemOutcome, RefreshPolicy, RegisterOutcome, RotateOutcome, RotateRefresh, Spend, ThrottlePolicy,
 };
 pub use records::{
     AdminKey, Client, ClientId, ClientSecret, ClientSource, Code, Consent, DeviceAuthorization, Digest,
-    EndReason, Grant, GrantId, GrantState, InitialAccessToken, Issuance, Resource, ResourcePolicy,
-    ResourceScope, SealedSecret, Session, SigningKeyRecord, SigningKeyState, User, UserId,
+    EndReason, Grant, GrantId, GrantState, InitialAccessToken, Issuance, LinkedSubject, Resource,
+    ResourcePolicy, ResourceScope, SealedSecret, Session, SigningKeyRecord, SigningKeyState, TrustedIssuer,
+    TrustedIssuerKind, User, UserId,
 };
 pub use revocations::{Revocation, RevocationPage, Revoked};
 use tokio::sync::watch;
@@ -134,6 +135,35 @@ pub trait Store: Send + Sync + 'static {
     /// Ends a session and the unredeemed codes made in it.
     async fn end_session(&self, id: &Digest, now: UnixSeconds) -> Result<()>;
 
+    // --- trusted issuers -----------------------------------------------------------------------
+    /// Adds an issuer. [`StoreError::Conflict`] if its slug, or its URL for this kind, is taken.
+    async fn create_trusted_issuer(&self, issuer: TrustedIssuer) -> Result<()>;
+    /// The issuer with this slug.
+    async fn trusted_issuer(&self, slug: &str) -> Result<Option<TrustedIssuer>>;
+    /// The issuer with this URL, byte for byte, whether disabled or not.
+    async fn trusted_issuer_by_url(
+        &self,
+        issuer: &str,
+        kind: TrustedIssuerKind,
+    ) -> Result<Option<TrustedIssuer>>;
+    /// Every issuer, ordered by slug.
+    async fn trusted_issuers(&self) -> Result<Vec<TrustedIssuer>>;
+    /// Replaces terms and standing of the issuer with the same slug. Disabling ends the grants on its word.
+    /// [`StoreError::NotFound`] if there is none.
+    async fn update_trusted_issuer(&self, issuer: TrustedIssuer) -> Result<()>;
+    /// Removes an issuer with its links and ends the grants on its word. Returns how many.
+    async fn delete_trusted_issuer(&self, slug: &str, now: UnixSeconds) -> Result<u64>;
+    /// Remembers whom an issuer means by a subject; `person`: who is added with the link, with the same id.
+    /// [`StoreError::Conflict`] when the subject is linked or the e-mail address taken, [`StoreError::NotFound`] when
+    /// there is no such issuer or person.
+    async fn link_subject(&self, link: LinkedSubject, person: Option<User>) -> Result<()>;
+    /// Whom an issuer means by a subject.
+    async fn linked_subject(&self, slug: &str, subject: &str) -> Result<Option<LinkedSubject>>;
+    /// A page of an issuer's links, ordered by subject.
+    async fn linked_subjects(&self, slug: &str, page: PageRequest) -> Result<Page<LinkedSubject>>;
+    /// Forgets a link and ends the person's grants on the word of this issuer. Returns whether there was one.
+    async fn unlink_subject(&self, slug: &str, subject: &str, now: UnixSeconds) -> Result<bool>;
+
     // --- grants --------------------------------------------------------------------------------
     /// What this person allowed this client on this resource before.
     async fn consent(&self, user: UserId, client_id: &str, resource: &str) -> Result<Option<Consent>>;
@@ -181,6 +211,9 @@ pub trait Store: Send + Sync + 'static {
     /// Records a token that a client gets for itself, under the client's own grant for that resource, which is made when
     /// there is none. Re-checks that client and resource still stand.
     async fn issue_own(&self, issue: IssueOwn) -> Result<OwnOutcome>;
+    /// Records a token on the word of a trusted issuer, under the grant for the same issuer, client, subject and resource,
+    /// which is made when there is none. Re-checks that issuer, person, client and resource still stand.
+    async fn issue_asserted(&self, issue: IssueAsserted) -> Result<AssertedOutcome>;
     /// Records a token that was exchanged for another one, under the grant of that one. Re-checks everything that the
     /// subject token rests on, and the client that exchanges.
     async fn exchange_token(&self, exchange: ExchangeToken) -> Result<ExchangeOutcome>;

@@ -212,6 +212,38 @@ pub enum OwnOutcome {
     ResourceGone,
 }
 
+/// A token on the word of a trusted issuer (RFC 7523 §2.1), after every check has passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssueAsserted {
+    /// The grant as it has to be: [`GrantState::Active`], with its trusted issuer, of a person and a client, or of
+    /// nobody and of no client. When there is one for the same issuer, client, subject and resource, that one is used,
+    /// with the scopes, the time and the methods of this one.
+    pub grant: Grant,
+    /// The access token to be signed afterwards; its grant becomes the one that is used.
+    pub issuance: Issuance,
+    /// When the issuer gave its word (`iat`), if it says so: a grant that ended since cannot be had again by it.
+    pub asserted_at: Option<UnixSeconds>,
+    /// Now.
+    pub now: UnixSeconds,
+}
+
+/// What came of a token on the word of a trusted issuer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AssertedOutcome {
+    /// Recorded, under this grant.
+    Issued(GrantId),
+    /// A grant for the same ended after the issuer had given its word.
+    EndedSince,
+    /// The issuer was disabled or removed in the meantime.
+    IssuerGone,
+    /// The person was disabled or removed in the meantime.
+    PersonGone,
+    /// The client was disabled or removed in the meantime.
+    ClientGone,
+    /// The resource was removed in the meantime.
+    ResourceGone,
+}
+
 /// An exchange of a token (RFC 8693), after every check has passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExchangeToken {

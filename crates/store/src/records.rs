@@ -242,6 +242,8 @@ pub enum EndReason {
     ClientChanged,
     /// Its refresh token was shown after it had been idle too long, or past its absolute end.
     Expired,
+    /// The issuer on whose word it rested is trusted no more, or no more with this person.
+    TrustEnded,
 }
 
 /// "This subject lets this client use this resource with these scopes."
@@ -286,6 +288,8 @@ pub struct Grant {
     /// The RFC 7638 thumbprint of the `DPoP` key that its refresh tokens are bound to: set when the code of a public
     /// client is redeemed with a proof, and never changed.
     pub dpop_jkt: Option<String>,
+    /// The slug of the [`TrustedIssuer`] on whose word it rests; `None` when nobody else's word was needed.
+    pub trusted_issuer: Option<String>,
 }
 
 /// An authorization code; the code itself is not stored.
@@ -353,6 +357,48 @@ pub struct InitialAccessToken {
     pub created_at: UnixSeconds,
     /// When it stops working, if it does.
     pub expires_at: Option<UnixSeconds>,
+}
+
+/// What a trusted issuer speaks about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrustedIssuerKind {
+    /// People who use a client: identity assertion grants (ID-JAG).
+    IdentityProvider,
+    /// Programs that have no client here: workload identity federation.
+    Workload,
+}
+
+/// An issuer whose signed assertions count here (RFC 7523 §2.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustedIssuer {
+    /// The operator's short name. Unique.
+    pub slug: String,
+    /// What it speaks about.
+    pub kind: TrustedIssuerKind,
+    /// The `iss` of its assertions, exactly. Unique together with the kind.
+    pub issuer: String,
+    /// Keys, algorithms, audiences and rules as JSON; `doorward_oauth::bearer::Terms`.
+    pub terms: String,
+    /// The word of a disabled issuer does not count.
+    pub disabled: bool,
+    /// When it was added.
+    pub created_at: UnixSeconds,
+    /// When it was last changed.
+    pub updated_at: UnixSeconds,
+}
+
+/// Whom a trusted issuer means by a subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkedSubject {
+    /// The issuer's slug.
+    pub trusted_issuer: String,
+    /// `sub`, as the issuer writes it.
+    pub subject: String,
+    /// The person.
+    pub user: UserId,
+    /// Since when.
+    pub created_at: UnixSeconds,
 }
 
 /// The record of one access token.

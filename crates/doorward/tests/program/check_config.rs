@@ -65,7 +65,7 @@ cimd = \"yes\"
        |
     10 | bootstrap_key = …
        |                 ^
-    doorward.toml:12:7: `registration.dcr`: expected `open`, `approved_redirects` or `admin_only`
+    doorward.toml:12:7: `registration.dcr`: expected `open`, `approved_redirects`, `initial_access_token` or `admin_only`
        |
     12 | dcr = "closed"
        |       ^^^^^^^^

@@ -89,13 +89,15 @@ impl Follower {
                 Err(_) => return End::new(FeedFault::Silent, "no sign of life"),
             };
             self.shared.hear();
-            if parser.push(&bytes, &mut events).is_err() {
-                return End::new(FeedFault::Malformed, "this is no event stream");
-            }
+            let read = parser.push(&bytes, &mut events);
+            // What came whole counts, whatever came behind it.
             for event in events.drain(..) {
                 if let Err(end) = self.take(event) {
                     return end;
                 }
+            }
+            if read.is_err() {
+                return End::new(FeedFault::Malformed, "this is no event stream");
             }
         }
     }

@@ -192,6 +192,67 @@ async fn a_byte_order_mark_hides_no_list() {
     assert_eq!(answer.body, "data: {\"result\":{\"tools\":[]}}\n\n");
 }
 
+/// What ordinary readers of JSON and of event streams forgive.
+#[tokio::test(start_paused = true)]
+async fn no_odd_spelling_hides_a_list_from_the_guard() {
+    let world = World::with(settings);
+    let get = async |response| {
+        through(&world, &world.token(), "POST", &list("tools/list"), response)
+            .await
+            .0
+            .body
+    };
+    for (body, expected) in [
+        // A member of another type beside the name.
+        (
+            r#"{"result":{"tools":[{"name":"write","uri":5}]}}"#,
+            r#"{"result":{"tools":[]}}"#,
+        ),
+        // Repeated members, of which readers take the first or the last.
+        (
+            r#"{"result":{"tools":[],"tools":[{"name":"write"}]}}"#,
+            r#"{"result":{"tools":[],"tools":[]}}"#,
+        ),
+        (
+            r#"{"result":1,"result":{"tools":[{"name":"write"}]}}"#,
+            r#"{"result":1,"result":{"tools":[]}}"#,
+        ),
+        (
+            r#"{"result":{"tools":[{"name":"x","name":"write"}]}}"#,
+            r#"{"result":{"tools":[]}}"#,
+        ),
+        // Half of a surrogate pair.
+        (
+            r#"{"\ud800":1,"result":{"tools":[{"name":"write"}]}}"#,
+            r#"{"\ud800":1,"result":{"tools":[]}}"#,
+        ),
+        (
+            "\u{feff}{\"result\":{\"tools\":[{\"name\":\"write\"}]}}",
+            r#"{"result":{"tools":[]}}"#,
+        ),
+    ] {
+        assert_eq!(get(json_response(body)).await, expected);
+        let event = format!("data: {body}\n\n");
+        // In the middle of a stream, a byte order mark is a part of its line.
+        if !body.starts_with('\u{feff}') {
+            assert_eq!(
+                get(events(vec![event.into_bytes()])).await,
+                format!("data: {expected}\n\n")
+            );
+        }
+    }
+    let bad_utf8 = b"data: {\"x\":\"\xff\",\"result\":{\"tools\":[{\"name\":\"write\"}]}}\n\n".to_vec();
+    let expected = "data: {\"x\":\"\u{fffd}\",\"result\":{\"tools\":[]}}\n\n";
+    assert_eq!(get(events(vec![bad_utf8])).await, expected);
+    // Empty lines that end with a carriage return alone end events, too.
+    let two = b"data: {\"result\":{\"tools\":[{\"name\":\"write\"}]}}\r\rdata: x\r\r".to_vec();
+    let expected = "data: {\"result\":{\"tools\":[]}}\n\ndata: x\r\r";
+    assert_eq!(get(events(vec![two])).await, expected);
+    let late_mark = "data: 1\n\n\u{feff}data: x\ndata: {\"result\":{\"tools\":[{\"name\":\"write\"}]}}\n\n";
+    let expected = "data: 1\n\n\u{feff}data: x\ndata: {\"result\":{\"tools\":[]}}\n\n";
+    assert_eq!(get(events(vec![late_mark.into()])).await, expected);
+}
+
 /// Fails safe: what the guard cannot look into does not pass.
 #[tokio::test(start_paused = true)]
 async fn lists_that_cannot_be_looked_into_do_not_pass() {

@@ -144,8 +144,9 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalB
         if bytes.is_empty() {
             return Ok(Self(T::default()));
         }
-        let Body(value) = Body::from_request(Request::from_parts(parts, bytes.into()), state).await?;
-        Ok(Self(value))
+        let Body(value) =
+            Body::<Option<T>>::from_request(Request::from_parts(parts, bytes.into()), state).await?;
+        Ok(Self(value.unwrap_or_default()))
     }
 }
 

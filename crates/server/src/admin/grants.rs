@@ -47,6 +47,9 @@ pub(super) struct GrantBody {
     /// The other resources of a grant on several.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     more_resources: Vec<String>,
+    /// The slug of the issuer on whose word it rests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trusted_issuer: Option<String>,
     scope: String,
     #[schema(value_type = String)]
     state: GrantState,
@@ -77,6 +80,7 @@ impl GrantBody {
             client_id: grant.client_id,
             resource: grant.resource,
             more_resources: grant.more_resources,
+            trusted_issuer: grant.trusted_issuer,
             scope: grant.scopes.to_string(),
             state: grant.state,
             end_reason: grant.end_reason.or(has_expired.then_some(EndReason::Expired)),

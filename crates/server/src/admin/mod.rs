@@ -11,6 +11,8 @@ mod page;
 mod policy;
 mod resources;
 mod token_exchange;
+mod trusted_issuers;
+mod trusted_subjects;
 mod users;
 
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -34,7 +37,7 @@ pub use key::{AdminKeyOffer, ensure_admin_key};
 #[openapi(
     info(
         title = "Doorward admin API",
-        description = "Resources, clients, people, grants, token exchange and signing keys. Send `Authorization: Bearer <admin key>`."
+        description = "Resources, clients, people, grants, token exchange, trusted issuers and signing keys. Send `Authorization: Bearer <admin key>`."
     ),
     modifiers(&AdminKeyScheme),
     security(("admin_key" = []))
@@ -72,16 +75,51 @@ fn described() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(keys::list))
         .routes(routes!(keys::rotate))
         .routes(routes!(token_exchange::explain))
+        .routes(routes!(trusted_issuers::list, trusted_issuers::create))
+        .routes(routes!(
+            trusted_issuers::get,
+            trusted_issuers::update,
+            trusted_issuers::delete
+        ))
+        .routes(routes!(
+            trusted_subjects::list,
+            trusted_subjects::link,
+            trusted_subjects::unlink
+        ))
 }
 
 /// The `OpenAPI` document of the admin API.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    described().into_openapi()
+    with_errors(described().into_openapi())
+}
+
+/// Every operation may also answer what no handler decides: no key, an unreadable body, a store that is away.
+fn with_errors(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+    let error = ResponseBuilder::new()
+        .description("Any other error")
+        .content(
+            "application/json",
+            ContentBuilder::new()
+                .schema(Some(Ref::from_schema_name("ErrorBody")))
+                .build(),
+        )
+        .build();
+    for item in document.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            operation
+                .responses
+                .responses
+                .insert("default".to_owned(), RefOr::T(error.clone()));
+        }
+    }
+    document
 }
 
 /// The admin API. Nothing in it answers without an admin key.
 pub fn router(ctx: &Arc<Context>) -> Router {
     let (router, document) = described().split_for_parts();
+    let document = with_errors(document);
     router
         .route("/admin/openapi.json", get(async move || axum::Json(document)))
         .layer(from_fn_with_state(Arc::clone(ctx), one_change_at_a_time))

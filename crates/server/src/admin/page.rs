@@ -18,6 +18,7 @@ pub(super) struct PageQuery {
     /// `next` of the page before.
     pub(super) cursor: Option<String>,
     /// Rows on a page, 1 to 200. Default 50.
+    #[param(minimum = 1, maximum = 200)]
     pub(super) limit: Option<u32>,
 }
 

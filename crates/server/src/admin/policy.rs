@@ -59,9 +59,11 @@ pub(super) struct PolicyBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_auth_age: Option<u32>,
     /// What of the person goes into the tokens: `email`, `name`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     person_claims: Vec<String>,
     /// Claims that every token has, with their values; at most 20, together 2 KiB, none that a token has of its own.
     #[schema(value_type = Object)]
+    #[serde(skip_serializing_if = "Map::is_empty")]
     claims: Map<String, Value>,
 }
 

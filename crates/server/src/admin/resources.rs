@@ -214,7 +214,7 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn check_slug(slug: &str) -> Result<(), AdminError> {
+pub(super) fn check_slug(slug: &str) -> Result<(), AdminError> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if (1..=64).contains(&slug.len()) && slug.chars().all(allowed) {
         return Ok(());

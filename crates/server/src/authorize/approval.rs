@@ -127,6 +127,7 @@ impl<'a> Decision<'a> {
             client_id: request.client_id.clone(),
             resource: request.resource.clone(),
             more_resources: request.more_resources.clone(),
+            trusted_issuer: None,
             scopes: self.scopes.clone(),
             state: GrantState::Pending,
             end_reason: None,

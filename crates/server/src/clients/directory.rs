@@ -142,7 +142,7 @@ impl Directory {
     /// a while, however often somebody names one that it does not have.
     pub(super) async fn key(&self, client: &Client, header: &Header) -> Option<Jwk> {
         if let Some(url) = &client.metadata.jwks_uri {
-            return self.key_sets.find(url, header).await;
+            return self.key_sets.find(url, header).await.ok();
         }
         let known = |client: &Client| client.metadata.jwks.as_ref()?.select(header).cloned();
         if let Some(key) = known(client) {

@@ -1,4 +1,4 @@
-//! The public keys of clients that sign assertions: from the registration, from `jwks_uri`, or from a metadata document.
+//! Public keys of others, fetched: of clients that sign assertions, of issuers that are trusted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use quick_cache::sync::Cache;
 const KEY_SETS: usize = 1000;
 /// An unknown `kid` makes this server ask again no more often than this.
 const COOLDOWN: Duration = Duration::from_secs(30);
-/// Keys that cannot be fetched any more are used for this long at most.
-const MAX_STALE: Duration = Duration::from_hours(24);
+/// What cannot be fetched any more is used for this long at most.
+pub(crate) const MAX_STALE: Duration = Duration::from_hours(24);
 
 /// Fetches key sets, and asks again when a key is missing.
-pub(super) struct KeySets {
+pub(crate) struct KeySets {
     fetcher: Fetcher,
     clock: Arc<dyn Clock>,
     known: Cache<String, Arc<Known>>,
@@ -29,8 +29,19 @@ struct Known {
     keys: JwkSet,
 }
 
+/// Why there is no key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoKey {
+    /// The set has none for this header.
+    #[error("there is no key for the signature")]
+    Unknown,
+    /// There is no set: it may be there in a moment.
+    #[error("the keys cannot be fetched or read")]
+    Unreachable,
+}
+
 impl KeySets {
-    pub(super) fn new(fetcher: Fetcher, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(fetcher: Fetcher, clock: Arc<dyn Clock>) -> Self {
         Self {
             fetcher,
             clock,
@@ -40,18 +51,20 @@ impl KeySets {
     }
 
     /// The key of the set at `url` for a token with this header.
-    pub(super) async fn find(&self, url: &str, header: &Header) -> Option<Jwk> {
-        if let Some(key) = self.present(url).await.and_then(|known| select(&known, header)) {
-            return Some(key);
+    pub(crate) async fn find(&self, url: &str, header: &Header) -> Result<Jwk, NoKey> {
+        let known = self.present(url).await;
+        if let Some(key) = known.as_deref().and_then(|known| select(known, header)) {
+            return Ok(key);
         }
         if !self.may_ask_again(url) {
-            return None;
+            return Err(known.map_or(NoKey::Unreachable, |_| NoKey::Unknown));
         }
         let document = self.fetcher.get_json_fresh(url, &limits()).await;
         let document = document
-            .inspect_err(|error| tracing::debug!(url, %error, "a client's keys could not be fetched"))
-            .ok()?;
-        select(&*self.read(url, document)?, header)
+            .inspect_err(|error| tracing::debug!(url, %error, "keys could not be fetched"))
+            .map_err(|_| NoKey::Unreachable)?;
+        let known = self.read(url, document).ok_or(NoKey::Unreachable)?;
+        select(&known, header).ok_or(NoKey::Unknown)
     }
 
     /// Whether something may be asked for again because a key is missing; counts as asking.
@@ -72,7 +85,7 @@ impl KeySets {
         match self.fetcher.get_json(url, &limits()).await {
             Ok(document) => self.read(url, document),
             Err(error) => {
-                tracing::debug!(url, %error, "a client's keys could not be fetched");
+                tracing::debug!(url, %error, "keys could not be fetched");
                 let age = |known: &Known| self.clock.now().since(known.document.fetched_at);
                 self.known.get(url).filter(|known| age(known) <= MAX_STALE)
             }
@@ -87,7 +100,7 @@ impl KeySets {
             return Some(known);
         }
         let keys = JwkSet::parse(&document.body)
-            .inspect_err(|error| tracing::debug!(url, %error, "a client's keys cannot be read"))
+            .inspect_err(|error| tracing::debug!(url, %error, "keys cannot be read"))
             .ok()?;
         let known = Arc::new(Known { document, keys });
         self.known.insert(url.to_owned(), Arc::clone(&known));
@@ -99,7 +112,7 @@ fn select(known: &Known, header: &Header) -> Option<Jwk> {
     known.keys.select(header).cloned()
 }
 
-fn limits() -> Limits {
+pub(crate) fn limits() -> Limits {
     Limits {
         max_body: MAX_JWK_SET_BYTES,
         ..Limits::default()

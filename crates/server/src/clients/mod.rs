@@ -5,7 +5,7 @@ pub(crate) mod authentication;
 mod cimd;
 mod directory;
 mod error;
-mod keys;
+pub(crate) mod keys;
 
 pub(crate) mod registration;
 pub(crate) mod secret;

@@ -1,4 +1,4 @@
-//! `[client_credentials]`, `[token_exchange]` and `[dpop]`
+//! `[client_credentials]`, `[token_exchange]`, `[jwt_bearer]` and `[dpop]`
 
 use doorward_jose::Algorithm;
 use doorward_oauth::dpop::ProofRules;
@@ -21,6 +21,14 @@ section! {
         enabled: bool = true,
         /// How many clients may act for one another in one chain.
         max_depth: u32 = 5,
+    }
+}
+
+section! {
+    /// The grant for assertions of trusted issuers about people and workloads (RFC 7523 §2.1).
+    pub struct JwtBearer in "jwt_bearer" {
+        /// Whether the grant is there. Without trusted issuers nobody gets anything by it.
+        enabled: bool = true,
     }
 }
 

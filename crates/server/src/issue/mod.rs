@@ -139,6 +139,21 @@ impl Draft {
         (Self(claims), issuance)
     }
 
+    /// The same token, and its record, with this end at the latest.
+    #[must_use]
+    pub fn ending_by(mut self, issuance: &mut Issuance, end: UnixSeconds) -> Self {
+        self.0.exp = self.0.exp.min(end);
+        issuance.expires_at = self.0.exp;
+        self
+    }
+
+    /// The same token with what somebody else says of when the person signed in, if anything.
+    #[must_use]
+    pub const fn authenticated_at(mut self, auth_time: Option<UnixSeconds>) -> Self {
+        self.0.auth_time = auth_time;
+        self
+    }
+
     /// The same token under the grant that the store chose.
     #[must_use]
     pub fn under(mut self, grant: GrantId) -> Self {

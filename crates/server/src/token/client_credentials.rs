@@ -110,6 +110,7 @@ fn own_grant(request: &TokenRequest<'_>, resource: &Resource, ceiling: ScopeSet)
         client_id: client.client_id().to_owned(),
         resource: resource.uri.clone(),
         more_resources: Vec::new(),
+        trusted_issuer: None,
         scopes: ceiling,
         state: GrantState::Active,
         end_reason: None,

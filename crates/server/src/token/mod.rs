@@ -3,6 +3,7 @@
 mod authorization_code;
 mod client_credentials;
 mod device_code;
+mod jwt_bearer;
 mod refresh;
 mod refresh_token;
 mod request;
@@ -100,6 +101,9 @@ pub fn grant_types(settings: &Settings) -> Vec<GrantType> {
     if settings.token_exchange.enabled {
         grants.push(GrantType::TokenExchange);
     }
+    if settings.jwt_bearer.enabled {
+        grants.push(GrantType::JwtBearer);
+    }
     grants
 }
 
@@ -126,6 +130,9 @@ async fn answer(
 ) -> Result<TokenResponse, TokenError> {
     ctx.limits.token_address.take(info.address)?;
     let parameters = form::parse(headers, body)?;
+    if jwt_bearer::is_of_workload(ctx, headers, &parameters)? {
+        return jwt_bearer::of_workload(ctx, info, headers, &parameters).await;
+    }
     let client = authenticate_unspent(ctx, headers, &parameters).await?;
     info.note_client(client.client_id());
     limit_client(ctx, info, &client)?;
@@ -174,6 +181,7 @@ async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, TokenError> 
         GrantType::DeviceCode => device_code::grant(request).await?,
         GrantType::ClientCredentials => client_credentials::grant(request).await?,
         GrantType::TokenExchange => token_exchange::grant(request).await?,
+        GrantType::JwtBearer => jwt_bearer::grant(request).await?,
         _ => authorization_code::grant(request).await?,
     };
     ctx.metrics.token_issued(grant_type.as_str());

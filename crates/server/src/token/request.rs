@@ -49,21 +49,28 @@ impl<'r> TokenRequest<'r> {
 
     /// Uses up what counts once: the last thing before a grant changes anything, after every check.
     pub(crate) async fn spend(&self) -> Result<(), TokenError> {
+        if self.spend_with(None).await? {
+            return Ok(());
+        }
+        Err(dpop::replayed())
+    }
+
+    /// As [`Self::spend`], together with something of the grant; `false` when that, or the proof, was used up before.
+    pub(crate) async fn spend_with(&self, more: Option<Spend>) -> Result<bool, TokenError> {
         let assertion = self.client.unspent();
         let proof = self.proof.map(dpop::spend);
-        let spends: Vec<Spend> = assertion.into_iter().chain(proof).collect();
+        let spends: Vec<Spend> = assertion.into_iter().chain(proof).chain(more).collect();
         if spends.is_empty() || self.ctx.store.spend(&spends, self.ctx.now()).await? {
-            return Ok(());
+            return Ok(true);
         }
         // Nothing was used up. Of the two, the assertion comes first: without it nobody has asked.
         let replayed_assertion = match assertion {
             Some(assertion) => !self.ctx.store.spend(&[assertion], self.ctx.now()).await?,
             None => false,
         };
-        Err(if replayed_assertion {
-            authentication::replayed()
-        } else {
-            dpop::replayed()
-        })
+        if replayed_assertion {
+            return Err(authentication::replayed());
+        }
+        Ok(false)
     }
 }

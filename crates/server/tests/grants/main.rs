@@ -8,6 +8,7 @@ mod credentials;
 mod dpop;
 mod exchange;
 mod machine;
+mod pushed;
 mod refusals;
 mod secrets;
 #[path = "../support/mod.rs"]

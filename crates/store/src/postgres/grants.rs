@@ -19,17 +19,19 @@ macro_rules! grant_columns {
     () => {
         "g.id, g.user_id, g.subject, g.client_id, g.resource, g.scopes, g.state, g.end_reason, g.ended_at, \
          g.created_at, g.authenticated_at, g.methods, g.generation, g.generation_at, g.refresh_salt, \
-         g.refresh_expires_at, g.last_used_at, g.dpop_jkt, g.more_resources"
+         g.refresh_expires_at, g.last_used_at, g.dpop_jkt, g.more_resources, g.trusted_issuer"
     };
 }
 pub(super) use grant_columns;
 
-/// What has to stand for tokens to be issued from a grant named `g`: its person (if it has one), client and resource.
+/// What has to stand for tokens to be issued from a grant named `g`: its person (if it has one), client (a workload
+/// has none) and resource. A grant on the word of an issuer ends with the trust.
 macro_rules! stands {
     () => {
         "(g.user_id = '00000000-0000-0000-0000-000000000000' \
          OR EXISTS (SELECT 1 FROM person p WHERE p.id = g.user_id AND NOT p.disabled)) \
-         AND EXISTS (SELECT 1 FROM client k WHERE k.client_id = g.client_id AND NOT k.disabled) \
+         AND (EXISTS (SELECT 1 FROM client k WHERE k.client_id = g.client_id AND NOT k.disabled) \
+         OR (g.trusted_issuer IS NOT NULL AND g.user_id = '00000000-0000-0000-0000-000000000000')) \
          AND EXISTS (SELECT 1 FROM resource r WHERE r.uri = g.resource)"
     };
 }
@@ -116,6 +118,9 @@ statements! {
     END_PENDING_OF_CLIENT = end!("client_id = $1 AND state = 'pending'");
     END_OF_CLIENT = end!("client_id = $1");
     END_ON_RESOURCE = end!(on_resource!("$1"));
+    END_OF_ISSUER = end!("trusted_issuer = $1");
+    END_OF_ISSUER_AND_USER = "UPDATE access_grant SET state = 'ended', end_reason = $3, ended_at = $4 \
+                              WHERE user_id = $2 AND trusted_issuer = $1 AND state <> 'ended'";
     END_PENDING_OF_SESSION = end!("id = ANY (ARRAY(SELECT grant_id FROM code WHERE session_id = $1 AND redeemed_at IS NULL \
                                    AND redirect_uri <> '')) \
                                    AND state = 'pending'");
@@ -143,6 +148,7 @@ pub(super) fn read(columns: &mut Columns<'_>) -> Fallible<Grant> {
         last_used_at: columns.time()?,
         dpop_jkt: columns.plain()?,
         more_resources: columns.json()?,
+        trusted_issuer: columns.plain()?,
     })
 }
 
@@ -292,6 +298,20 @@ pub(super) async fn end_on_resource(
     now: UnixSeconds,
 ) -> Fallible<u64> {
     end_by(db, END_ON_RESOURCE, &uri, reason, now).await
+}
+
+pub(super) async fn end_of_issuer(db: &Connection, slug: &str, now: UnixSeconds) -> Fallible<u64> {
+    end_by(db, END_OF_ISSUER, &slug, EndReason::TrustEnded, now).await
+}
+
+pub(super) async fn end_of_issuer_and_user(
+    db: &Connection,
+    slug: &str,
+    user: UserId,
+    now: UnixSeconds,
+) -> Fallible<u64> {
+    let reason = EndReason::TrustEnded.word();
+    run(db, END_OF_ISSUER_AND_USER, &[&slug, &user.0, &reason, &now.0]).await
 }
 
 /// Only what is still pending: a code may be redeemed in this moment, and its grant outlives the session.

@@ -22,6 +22,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(2, "0002_grants_of_clients"),
     migration!(3, "0003_revocations"),
     migration!(4, "0004_flows"),
+    migration!(5, "0005_trusted_issuers"),
 ];
 
 /// "DWRD": one node at a time changes the schema.

@@ -5,6 +5,7 @@
 //! client, grant, code, consent. A grant's row is the lock for all that hangs on it.
 
 mod approvals;
+mod asserted;
 mod clients;
 mod codes;
 mod consents;
@@ -28,6 +29,7 @@ mod statements;
 mod sweep;
 mod throttle;
 mod tls;
+mod trusted_issuers;
 mod users;
 mod values;
 mod work;

@@ -8,16 +8,18 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
-    PostgresStore, approvals, clients, codes, consents, devices, exchange, grants, issuances, keys, own,
-    refresh, registration, resources, revocations, sessions, spent, sweep, throttle, users, work,
+    PostgresStore, approvals, asserted, clients, codes, consents, devices, exchange, grants, issuances, keys,
+    own, refresh, registration, resources, revocations, sessions, spent, sweep, throttle, trusted_issuers,
+    users, work,
 };
 use crate::rules::sweep::kinds;
 use crate::{
-    AdminKey, Approval, ApprovalOutcome, Client, Code, Consent, DeviceAuthorization, Digest, EndReason,
-    ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId, InitialAccessToken, Issuance, IssueOwn,
-    LoginThrottle, OwnOutcome, Page, PageRequest, PollOutcome, RedeemCode, RedeemOutcome, RegisterOutcome,
-    Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, SealedSecret, Session, SigningKeyRecord,
-    Spend, Store, ThrottlePolicy, Turn, User, UserId,
+    AdminKey, Approval, ApprovalOutcome, AssertedOutcome, Client, Code, Consent, DeviceAuthorization, Digest,
+    EndReason, ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId, InitialAccessToken, Issuance,
+    IssueAsserted, IssueOwn, LinkedSubject, LoginThrottle, OwnOutcome, Page, PageRequest, PollOutcome,
+    RedeemCode, RedeemOutcome, RegisterOutcome, Resource, Result, RevocationPage, RotateOutcome,
+    RotateRefresh, SealedSecret, Session, SigningKeyRecord, Spend, Store, ThrottlePolicy, TrustedIssuer,
+    TrustedIssuerKind, Turn, User, UserId,
 };
 
 #[async_trait]
@@ -210,6 +212,70 @@ impl Store for PostgresStore {
             .await
     }
 
+    async fn create_trusted_issuer(&self, issuer: TrustedIssuer) -> Result<()> {
+        let issuer = &issuer;
+        self.transaction(|db| async move { trusted_issuers::create(&db, issuer).await })
+            .await
+    }
+
+    async fn trusted_issuer(&self, slug: &str) -> Result<Option<TrustedIssuer>> {
+        self.repeatable(|db| async move { trusted_issuers::find(&db, slug).await })
+            .await
+    }
+
+    async fn trusted_issuer_by_url(
+        &self,
+        issuer: &str,
+        kind: TrustedIssuerKind,
+    ) -> Result<Option<TrustedIssuer>> {
+        self.repeatable(|db| async move { trusted_issuers::find_by_url(&db, issuer, kind).await })
+            .await
+    }
+
+    async fn trusted_issuers(&self) -> Result<Vec<TrustedIssuer>> {
+        self.repeatable(|db| async move { trusted_issuers::list(&db).await })
+            .await
+    }
+
+    async fn update_trusted_issuer(&self, issuer: TrustedIssuer) -> Result<()> {
+        let issuer = &issuer;
+        let outcome = self
+            .transaction(|db| async move { trusted_issuers::update(&db, issuer).await })
+            .await;
+        self.revoked.after(outcome)
+    }
+
+    async fn delete_trusted_issuer(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
+        let outcome = self
+            .transaction(|db| async move { trusted_issuers::delete(&db, slug, now).await })
+            .await;
+        self.revoked.after(outcome)
+    }
+
+    async fn link_subject(&self, link: LinkedSubject, person: Option<User>) -> Result<()> {
+        let (link, person) = (&link, person.as_ref());
+        self.transaction(|db| async move { trusted_issuers::link(&db, link, person).await })
+            .await
+    }
+
+    async fn linked_subject(&self, slug: &str, subject: &str) -> Result<Option<LinkedSubject>> {
+        self.repeatable(|db| async move { trusted_issuers::find_link(&db, slug, subject).await })
+            .await
+    }
+
+    async fn linked_subjects(&self, slug: &str, page: PageRequest) -> Result<Page<LinkedSubject>> {
+        let page = &page;
+        self.repeatable(|db| async move { trusted_issuers::links(&db, slug, page).await })
+            .await
+    }
+
+    async fn unlink_subject(&self, slug: &str, subject: &str, now: UnixSeconds) -> Result<bool> {
+        let outcome = self
+            .transaction(|db| async move { trusted_issuers::unlink(&db, slug, subject, now).await })
+            .await;
+        self.revoked.after(outcome)
+    }
+
     async fn consent(&self, user: UserId, client_id: &str, resource: &str) -> Result<Option<Consent>> {
         self.repeatable(|db| async move { consents::find(&db, user, client_id, resource).await })
             .await
@@ -307,6 +373,12 @@ impl Store for PostgresStore {
 
     async fn issue_own(&self, issue: IssueOwn) -> Result<OwnOutcome> {
         own::issue(self, &issue).await
+    }
+
+    async fn issue_asserted(&self, issue: IssueAsserted) -> Result<AssertedOutcome> {
+        let issue = &issue;
+        self.transaction(|db| async move { asserted::issue(&db, issue).await })
+            .await
     }
 
     async fn exchange_token(&self, exchange: ExchangeToken) -> Result<ExchangeOutcome> {

@@ -5,14 +5,15 @@ use deadpool_postgres::ClientWrapper;
 use super::statements::Sql;
 use super::template;
 use super::{
-    PostgresOptions, PostgresStore, approvals, clients, codes, consents, devices, exchange, grants,
+    PostgresOptions, PostgresStore, approvals, asserted, clients, codes, consents, devices, exchange, grants,
     issuances, keys, own, refresh, registration, resources, revocations, sessions, spent, sweep, throttle,
-    users, work,
+    trusted_issuers, users, work,
 };
 
 fn all() -> impl Iterator<Item = &'static Sql> {
     [
         approvals::STATEMENTS,
+        asserted::STATEMENTS,
         clients::STATEMENTS,
         codes::STATEMENTS,
         consents::STATEMENTS,
@@ -30,6 +31,7 @@ fn all() -> impl Iterator<Item = &'static Sql> {
         spent::STATEMENTS,
         sweep::STATEMENTS,
         throttle::STATEMENTS,
+        trusted_issuers::STATEMENTS,
         users::STATEMENTS,
         work::STATEMENTS,
     ]

@@ -1,6 +1,7 @@
 //! What both engines decide in the same way, once a row is read and locked. No SQL, no I/O.
 
 pub(crate) mod approvals;
+pub(crate) mod asserted;
 pub(crate) mod clients;
 pub(crate) mod codes;
 pub(crate) mod consents;

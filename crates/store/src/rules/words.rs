@@ -1,6 +1,6 @@
 //! Values that are stored as words.
 
-use crate::{ClientSource, EndReason, GrantState, SigningKeyState};
+use crate::{ClientSource, EndReason, GrantState, SigningKeyState, TrustedIssuerKind};
 
 /// A value that is stored as a word.
 pub(crate) trait Word: Sized + Copy + 'static {
@@ -44,8 +44,10 @@ words! {
         SessionEnded = "session_ended",
         ClientChanged = "client_changed",
         Expired = "expired",
+        TrustEnded = "trust_ended",
     }
     SigningKeyState { Active = "active", Previous = "previous" }
+    TrustedIssuerKind { IdentityProvider = "identity_provider", Workload = "workload" }
 }
 
 #[cfg(test)]
@@ -66,5 +68,6 @@ mod tests {
         round_trip::<GrantState>();
         round_trip::<EndReason>();
         round_trip::<SigningKeyState>();
+        round_trip::<TrustedIssuerKind>();
     }
 }

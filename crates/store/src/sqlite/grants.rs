@@ -18,17 +18,19 @@ macro_rules! grant_columns {
     () => {
         "g.id, g.user_id, g.subject, g.client_id, g.resource, g.scopes, g.state, g.end_reason, g.ended_at, \
          g.created_at, g.authenticated_at, g.methods, g.generation, g.generation_at, g.refresh_salt, \
-         g.refresh_expires_at, g.last_used_at, g.dpop_jkt, g.more_resources"
+         g.refresh_expires_at, g.last_used_at, g.dpop_jkt, g.more_resources, g.trusted_issuer"
     };
 }
 pub(super) use grant_columns;
 
 /// One more column: whether everything stands that tokens of the grant rest on, its person (if it has one), client
-/// and resource. Needs [`joined_with_its_parties`].
+/// (a workload has none) and resource. A grant on the word of an issuer ends with the trust. Needs
+/// [`joined_with_its_parties`].
 macro_rules! stands {
     () => {
         "(g.user_id = x'00000000000000000000000000000000' OR coalesce(p.disabled, 1) = 0) \
-         AND coalesce(k.disabled, 1) = 0 AND r.uri IS NOT NULL"
+         AND (coalesce(k.disabled, 1) = 0 OR (g.trusted_issuer IS NOT NULL \
+         AND g.user_id = x'00000000000000000000000000000000')) AND r.uri IS NOT NULL"
     };
 }
 pub(super) use stands;
@@ -127,6 +129,9 @@ statements! {
     END_PENDING_OF_CLIENT = end!("client_id = ?1 AND state = 'pending'");
     END_OF_CLIENT = end!("client_id = ?1");
     END_ON_RESOURCE = end!(on_resource!("?1"));
+    END_OF_ISSUER = end!("trusted_issuer = ?1");
+    END_OF_ISSUER_AND_USER = "UPDATE access_grant SET state = 'ended', end_reason = ?3, ended_at = ?4 \
+                              WHERE user_id = ?2 AND trusted_issuer = ?1 AND state <> 'ended'";
     END_PENDING_OF_SESSION = end!("id IN (SELECT grant_id FROM code WHERE session_id = ?1 AND redeemed_at IS NULL \
                                    AND redirect_uri <> '')");
 }
@@ -153,6 +158,7 @@ pub(super) fn read(columns: &mut Columns<'_>) -> rusqlite::Result<Grant> {
         last_used_at: columns.time()?,
         dpop_jkt: columns.plain()?,
         more_resources: columns.json()?,
+        trusted_issuer: columns.plain()?,
     })
 }
 
@@ -314,6 +320,24 @@ pub(super) fn end_on_resource(
     now: UnixSeconds,
 ) -> Result<u64> {
     end_by(db, END_ON_RESOURCE, &uri, reason, now)
+}
+
+pub(super) fn end_of_issuer(db: &Connection, slug: &str, now: UnixSeconds) -> Result<u64> {
+    end_by(db, END_OF_ISSUER, &slug, EndReason::TrustEnded, now)
+}
+
+pub(super) fn end_of_issuer_and_user(
+    db: &Connection,
+    slug: &str,
+    user: UserId,
+    now: UnixSeconds,
+) -> Result<u64> {
+    let reason = EndReason::TrustEnded.word();
+    let ended = db.run(
+        END_OF_ISSUER_AND_USER,
+        params![slug, user.0.as_bytes(), reason, now.0],
+    )?;
+    Ok(ended as u64)
 }
 
 pub(super) fn end_pending_of_session(db: &Connection, session: &Digest, now: UnixSeconds) -> Result<()> {

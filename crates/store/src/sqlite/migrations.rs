@@ -26,6 +26,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(3, "0003_grants_of_clients"),
     migration!(4, "0004_revocations"),
     migration!(5, "0005_flows"),
+    migration!(6, "0006_trusted_issuers"),
 ];
 
 const CREATE_JOURNAL: &str = "CREATE TABLE IF NOT EXISTS schema_migration (

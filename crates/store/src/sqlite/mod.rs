@@ -4,6 +4,7 @@
 //! for it. Both queues are bounded: a full one is [`StoreError::Busy`] at once.
 
 mod approvals;
+mod asserted;
 mod clients;
 mod codes;
 mod consents;
@@ -28,6 +29,7 @@ mod spent;
 mod statements;
 mod sweep;
 mod throttle;
+mod trusted_issuers;
 mod users;
 mod values;
 mod writer;

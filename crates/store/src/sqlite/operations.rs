@@ -8,17 +8,19 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
-    SqliteStore, approvals, clients, codes, consents, devices, exchange, grants, issuances, join, keys, own,
-    refresh, registration, resources, revocations, sessions, spent, sweep, throttle, users, writer,
+    SqliteStore, approvals, asserted, clients, codes, consents, devices, exchange, grants, issuances, join,
+    keys, own, refresh, registration, resources, revocations, sessions, spent, sweep, throttle,
+    trusted_issuers, users, writer,
 };
 use crate::rules::clients::is_touched;
 use crate::rules::sweep::kinds;
 use crate::{
-    AdminKey, Approval, ApprovalOutcome, Client, Code, Consent, DeviceAuthorization, Digest, EndReason,
-    ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId, InitialAccessToken, Issuance, IssueOwn,
-    LoginThrottle, OwnOutcome, Page, PageRequest, PollOutcome, RedeemCode, RedeemOutcome, RegisterOutcome,
-    Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, SealedSecret, Session, SigningKeyRecord,
-    Spend, Store, StoreError, ThrottlePolicy, Turn, User, UserId,
+    AdminKey, Approval, ApprovalOutcome, AssertedOutcome, Client, Code, Consent, DeviceAuthorization, Digest,
+    EndReason, ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId, InitialAccessToken, Issuance,
+    IssueAsserted, IssueOwn, LinkedSubject, LoginThrottle, OwnOutcome, Page, PageRequest, PollOutcome,
+    RedeemCode, RedeemOutcome, RegisterOutcome, Resource, Result, RevocationPage, RotateOutcome,
+    RotateRefresh, SealedSecret, Session, SigningKeyRecord, Spend, Store, StoreError, ThrottlePolicy,
+    TrustedIssuer, TrustedIssuerKind, Turn, User, UserId,
 };
 
 #[async_trait]
@@ -179,6 +181,67 @@ impl Store for SqliteStore {
         self.write(move |db| sessions::end(db, &id, now)).await
     }
 
+    async fn create_trusted_issuer(&self, issuer: TrustedIssuer) -> Result<()> {
+        self.write(move |db| trusted_issuers::create(db, &issuer)).await
+    }
+
+    async fn trusted_issuer(&self, slug: &str) -> Result<Option<TrustedIssuer>> {
+        let slug = slug.to_owned();
+        self.read(move |db| trusted_issuers::find(db, &slug)).await
+    }
+
+    async fn trusted_issuer_by_url(
+        &self,
+        issuer: &str,
+        kind: TrustedIssuerKind,
+    ) -> Result<Option<TrustedIssuer>> {
+        let issuer = issuer.to_owned();
+        self.read(move |db| trusted_issuers::find_by_url(db, &issuer, kind))
+            .await
+    }
+
+    async fn trusted_issuers(&self) -> Result<Vec<TrustedIssuer>> {
+        self.read(trusted_issuers::list).await
+    }
+
+    async fn update_trusted_issuer(&self, issuer: TrustedIssuer) -> Result<()> {
+        let outcome = self.write(move |db| trusted_issuers::update(db, &issuer)).await;
+        self.revoked.after(outcome)
+    }
+
+    async fn delete_trusted_issuer(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
+        let slug = slug.to_owned();
+        let outcome = self
+            .write(move |db| trusted_issuers::delete(db, &slug, now))
+            .await;
+        self.revoked.after(outcome)
+    }
+
+    async fn link_subject(&self, link: LinkedSubject, person: Option<User>) -> Result<()> {
+        self.write(move |db| trusted_issuers::link(db, &link, person.as_ref()))
+            .await
+    }
+
+    async fn linked_subject(&self, slug: &str, subject: &str) -> Result<Option<LinkedSubject>> {
+        let (slug, subject) = (slug.to_owned(), subject.to_owned());
+        self.read(move |db| trusted_issuers::find_link(db, &slug, &subject))
+            .await
+    }
+
+    async fn linked_subjects(&self, slug: &str, page: PageRequest) -> Result<Page<LinkedSubject>> {
+        let slug = slug.to_owned();
+        self.read(move |db| trusted_issuers::links(db, &slug, &page))
+            .await
+    }
+
+    async fn unlink_subject(&self, slug: &str, subject: &str, now: UnixSeconds) -> Result<bool> {
+        let (slug, subject) = (slug.to_owned(), subject.to_owned());
+        let outcome = self
+            .write(move |db| trusted_issuers::unlink(db, &slug, &subject, now))
+            .await;
+        self.revoked.after(outcome)
+    }
+
     async fn consent(&self, user: UserId, client_id: &str, resource: &str) -> Result<Option<Consent>> {
         let (client_id, resource) = (client_id.to_owned(), resource.to_owned());
         self.read(move |db| consents::find(db, user, &client_id, &resource))
@@ -269,6 +332,10 @@ impl Store for SqliteStore {
 
     async fn issue_own(&self, issue: IssueOwn) -> Result<OwnOutcome> {
         self.write(move |db| own::issue(db, &issue)).await
+    }
+
+    async fn issue_asserted(&self, issue: IssueAsserted) -> Result<AssertedOutcome> {
+        self.write(move |db| asserted::issue(db, &issue)).await
     }
 
     async fn exchange_token(&self, exchange: ExchangeToken) -> Result<ExchangeOutcome> {

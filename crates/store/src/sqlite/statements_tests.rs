@@ -4,13 +4,15 @@ use rusqlite::Connection;
 
 use super::statements::Sql;
 use super::{
-    approvals, clients, codes, consents, devices, exchange, grants, issuances, keys, migrations, own,
-    refresh, registration, resources, revocations, sessions, spent, sweep, throttle, users, writer,
+    approvals, asserted, clients, codes, consents, devices, exchange, grants, issuances, keys, migrations,
+    own, refresh, registration, resources, revocations, sessions, spent, sweep, throttle, trusted_issuers,
+    users, writer,
 };
 
 fn all() -> impl Iterator<Item = &'static Sql> {
     [
         approvals::STATEMENTS,
+        asserted::STATEMENTS,
         clients::STATEMENTS,
         codes::STATEMENTS,
         consents::STATEMENTS,
@@ -29,6 +31,7 @@ fn all() -> impl Iterator<Item = &'static Sql> {
         spent::STATEMENTS,
         sweep::STATEMENTS,
         throttle::STATEMENTS,
+        trusted_issuers::STATEMENTS,
         users::STATEMENTS,
         writer::STATEMENTS,
     ]

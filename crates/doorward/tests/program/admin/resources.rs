@@ -11,15 +11,16 @@ async fn resources_are_created_listed_shown_changed_and_deleted() {
     let server = place.serve().await;
 
     let created = stable(&place.run(&CREATE).success(), &[]);
-    insta::assert_snapshot!(created, @r"
+    insta::assert_snapshot!(created, @r#"
     backend_kind  mint
     created_at    [time]
     display_name  my-server
+    policy        {"dpop_bound_access_tokens_required":false,"exchange_clients":[]}
     scopes        tools/read tools/write
     slug          my-server
     updated_at    [time]
     uri           http://localhost:8080/mcp
-    ");
+    "#);
     let shown = place.run(&["admin", "resource", "get", "my-server"]).success();
     assert_eq!(stable(&shown, &[]), created);
     insta::assert_snapshot!(place.run(&["admin", "resource", "list"]).success(), @r"

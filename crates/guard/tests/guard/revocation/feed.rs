@@ -225,6 +225,19 @@ async fn what_cannot_be_read_is_not_taken_for_a_feed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_revocation_counts_whatever_comes_behind_it() {
+    let (world, endpoints) = world(Revocation::feed());
+    world.guard.start();
+    pass(1).await;
+    // In one piece, with a line without end.
+    let endless = "x".repeat(10_000);
+    endpoints.send(format!("{}{endless}", revoked(&world, 1, "gid", "grant-1")));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(fault(&world), Some(FeedFault::Malformed));
+    assert_revoked(&world, &world.token()).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_task_outlives_the_guard() {
     let (world, endpoints) = world(Revocation::feed());
     world.guard.start();

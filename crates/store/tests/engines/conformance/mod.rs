@@ -20,6 +20,7 @@ pub(crate) mod several;
 pub(crate) mod spent;
 pub(crate) mod sweep;
 pub(crate) mod throttle;
+pub(crate) mod trusted_issuers;
 pub(crate) mod users;
 
 /// One test for each case, with `$open`: a function whose future gives `conformance::scene::Opened`, or an
@@ -84,6 +85,10 @@ macro_rules! conformance {
                 a_token_that_was_replaced_changes_nothing, one_change_at_a_time_holds_over_all_callers;
             several: a_grant_on_several_resources_reads_back, removing_any_of_its_resources_ends_a_grant, a_filter_finds_a_grant_by_each_of_its_resources,
                 a_removed_second_resource_gets_no_approval;
+            trusted_issuers: an_issuer_reads_back_as_it_was_written, a_taken_slug_or_issuer_url_is_a_conflict, a_subject_is_linked_to_one_person,
+                a_person_is_added_with_the_link_or_not_at_all, an_asserted_grant_is_used_again, fifty_first_tokens_on_one_word_share_one_grant,
+                what_ended_is_not_had_again_by_an_older_word, trust_that_ends_takes_its_grants_along,
+                a_word_about_what_is_gone_gives_no_token, an_incoherent_asserted_grant_is_invalid;
             sweep: what_is_past_its_use_is_removed, what_is_in_use_stays, a_sweep_removes_at_most_its_limit, clients_that_registered_themselves_and_were_never_allowed_anything_are_removed;
         }
     };

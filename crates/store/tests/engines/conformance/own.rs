@@ -39,6 +39,7 @@ fn own(now: i64) -> IssueOwn {
             refresh_expires_at: None,
             last_used_at: at(now),
             more_resources: Vec::new(),
+            trusted_issuer: None,
             dpop_jkt: None,
         },
         issuance,

@@ -205,6 +205,7 @@ impl Scene {
             last_used_at: at(0),
             dpop_jkt: None,
             more_resources: Vec::new(),
+            trusted_issuer: None,
         };
         let code = Code {
             digest: digest(2, number),

@@ -1,0 +1,340 @@
+//! Issuers whose word counts, whom they mean, and tokens on their word.
+
+use std::sync::Arc;
+
+use doorward_store::{
+    AssertedOutcome, ClientSource, EndReason, Grant, GrantFilter, GrantId, GrantState, IssueAsserted,
+    LinkedSubject, PageRequest, StoreError, TrustedIssuer, TrustedIssuerKind, User, UserId,
+};
+use uuid::Uuid;
+
+use super::scene::{APP, Opened, RESOURCE, Scene, at, at_once, client, fresh, issuance, person, scopes};
+
+const IDP: &str = "https://idp.example";
+
+fn issuer(slug: &str, kind: TrustedIssuerKind) -> TrustedIssuer {
+    TrustedIssuer {
+        slug: slug.to_owned(),
+        kind,
+        issuer: IDP.to_owned(),
+        terms: r#"{"rules":[]}"#.to_owned(),
+        disabled: false,
+        created_at: at(0),
+        updated_at: at(0),
+    }
+}
+
+fn link(subject: &str, user: UserId) -> LinkedSubject {
+    LinkedSubject {
+        trusted_issuer: "idp".to_owned(),
+        subject: subject.to_owned(),
+        user,
+        created_at: at(0),
+    }
+}
+
+async fn scene(opened: Opened) -> Scene {
+    let scene = Scene::new(opened).await;
+    let store = &scene.store;
+    let idp = issuer("idp", TrustedIssuerKind::IdentityProvider);
+    store.create_trusted_issuer(idp).await.unwrap();
+    let ci = issuer("ci", TrustedIssuerKind::Workload);
+    store.create_trusted_issuer(ci).await.unwrap();
+    scene
+}
+
+/// A token of the person, by the client; or of a workload.
+fn asserted(scene: &Scene, slug: &str, now: i64) -> IssueAsserted {
+    let number = fresh();
+    let time = uuid::Timestamp::from_unix_time(1_800_000_000 + u64::from(number), 0, 0, 0);
+    let id = GrantId(Uuid::new_v7(time));
+    let (user, subject, client_id) = match slug {
+        "ci" => (
+            UserId::NOBODY,
+            "workload:ci:job".to_owned(),
+            "workload:ci".to_owned(),
+        ),
+        _ => (scene.user.id, scene.user.id.0.to_string(), APP.to_owned()),
+    };
+    let mut issuance = issuance(id, at(now));
+    issuance.subject.clone_from(&subject);
+    issuance.client_id.clone_from(&client_id);
+    IssueAsserted {
+        grant: Grant {
+            id,
+            user,
+            subject,
+            client_id,
+            resource: RESOURCE.to_owned(),
+            scopes: scopes("files:read"),
+            state: GrantState::Active,
+            end_reason: None,
+            ended_at: None,
+            created_at: at(now),
+            authenticated_at: at(now),
+            methods: vec!["pwd".to_owned()],
+            generation: 0,
+            generation_at: at(now),
+            refresh_salt: [0; 16],
+            refresh_expires_at: None,
+            last_used_at: at(now),
+            dpop_jkt: None,
+            more_resources: Vec::new(),
+            trusted_issuer: Some(slug.to_owned()),
+        },
+        issuance,
+        asserted_at: Some(at(now)),
+        now: at(now),
+    }
+}
+
+async fn issued(scene: &Scene, issue: &IssueAsserted) -> GrantId {
+    match scene.store.issue_asserted(issue.clone()).await.unwrap() {
+        AssertedOutcome::Issued(id) => id,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) async fn an_issuer_reads_back_as_it_was_written(opened: Opened) {
+    let scene = scene(opened).await;
+    let store = &scene.store;
+    let idp = issuer("idp", TrustedIssuerKind::IdentityProvider);
+    let ci = issuer("ci", TrustedIssuerKind::Workload);
+    assert_eq!(store.trusted_issuer("idp").await, Ok(Some(idp.clone())));
+    assert_eq!(store.trusted_issuer("nobody").await, Ok(None));
+    assert_eq!(store.trusted_issuers().await, Ok(vec![ci.clone(), idp.clone()]));
+    for (kind, found) in [(TrustedIssuerKind::Workload, &ci), (idp.kind, &idp)] {
+        assert_eq!(
+            store.trusted_issuer_by_url(IDP, kind).await,
+            Ok(Some(found.clone()))
+        );
+    }
+    for other in [
+        "https://idp.example/",
+        "https://IDP.example",
+        "http://idp.example",
+        "",
+        "\0",
+    ] {
+        assert_eq!(store.trusted_issuer_by_url(other, idp.kind).await, Ok(None));
+    }
+    let changed = TrustedIssuer {
+        terms: r#"{"rules":[1]}"#.to_owned(),
+        updated_at: at(9),
+        ..idp
+    };
+    store.update_trusted_issuer(changed.clone()).await.unwrap();
+    assert_eq!(store.trusted_issuer("idp").await, Ok(Some(changed)));
+    let unknown = issuer("nobody", TrustedIssuerKind::Workload);
+    assert_eq!(
+        store.update_trusted_issuer(unknown).await,
+        Err(StoreError::NotFound)
+    );
+}
+
+pub(crate) async fn a_taken_slug_or_issuer_url_is_a_conflict(opened: Opened) {
+    let scene = scene(opened).await;
+    let mut same_slug = issuer("idp", TrustedIssuerKind::Workload);
+    same_slug.issuer = "https://other.example".to_owned();
+    let same_url = issuer("another", TrustedIssuerKind::IdentityProvider);
+    for taken in [same_slug, same_url] {
+        let outcome = scene.store.create_trusted_issuer(taken).await;
+        assert_eq!(outcome, Err(StoreError::Conflict));
+    }
+}
+
+pub(crate) async fn a_subject_is_linked_to_one_person(opened: Opened) {
+    let scene = scene(opened).await;
+    let store = &scene.store;
+    let linked = link("00u1", scene.user.id);
+    store.link_subject(linked.clone(), None).await.unwrap();
+    assert_eq!(
+        store.linked_subject("idp", "00u1").await,
+        Ok(Some(linked.clone()))
+    );
+    assert_eq!(
+        store.linked_subject("ci", "00u1").await,
+        Ok(None),
+        "another issuer's subject"
+    );
+    assert_eq!(store.linked_subject("idp", "00U1").await, Ok(None));
+    assert_eq!(store.link_subject(linked, None).await, Err(StoreError::Conflict));
+    let unknown = link("00u2", UserId(Uuid::from_u128(77)));
+    assert_eq!(store.link_subject(unknown, None).await, Err(StoreError::NotFound));
+    let mut nowhere = link("00u2", scene.user.id);
+    nowhere.trusted_issuer = "nobody".to_owned();
+    assert_eq!(store.link_subject(nowhere, None).await, Err(StoreError::NotFound));
+    store
+        .link_subject(link("00u2", scene.user.id), None)
+        .await
+        .unwrap();
+    let one = PageRequest {
+        after: None,
+        limit: 1,
+    };
+    let first = store.linked_subjects("idp", one).await.unwrap();
+    assert_eq!(first.items[0].subject, "00u1");
+    let rest = PageRequest {
+        after: first.next,
+        limit: 1,
+    };
+    assert_eq!(
+        store.linked_subjects("idp", rest).await.unwrap().items[0].subject,
+        "00u2"
+    );
+    store.delete_user(scene.user.id, at(1)).await.unwrap();
+    assert_eq!(store.linked_subject("idp", "00u1").await, Ok(None));
+}
+
+pub(crate) async fn a_person_is_added_with_the_link_or_not_at_all(opened: Opened) {
+    let scene = Arc::new(scene(opened).await);
+    let taken = person("ADA@example.com");
+    let outcome = scene
+        .store
+        .link_subject(link("00u1", taken.id), Some(taken.clone()))
+        .await;
+    assert_eq!(outcome, Err(StoreError::Conflict));
+    assert_eq!(scene.store.user(taken.id).await, Ok(None));
+    let outcomes = at_once(50, |caller| {
+        let scene = Arc::clone(&scene);
+        async move {
+            let person: User = person(&format!("{caller}@new.example"));
+            scene
+                .store
+                .link_subject(link("00u1", person.id), Some(person))
+                .await
+        }
+    })
+    .await;
+    assert_eq!(
+        outcomes.iter().filter(|outcome| outcome.is_ok()).count(),
+        1,
+        "{outcomes:?}"
+    );
+    let everybody = scene.store.users(PageRequest::default()).await.unwrap().items;
+    assert_eq!(everybody.len(), 2, "the losers added nobody");
+}
+
+pub(crate) async fn an_asserted_grant_is_used_again(opened: Opened) {
+    let scene = scene(opened).await;
+    for slug in ["idp", "ci"] {
+        let first = asserted(&scene, slug, 0);
+        let id = issued(&scene, &first).await;
+        assert_eq!(scene.grant(id).await, first.grant);
+        let mut later = asserted(&scene, slug, 5);
+        later.grant.scopes = scopes("files:read files:write");
+        later.grant.methods = vec!["otp".to_owned()];
+        assert_eq!(issued(&scene, &later).await, id);
+        let grant = scene.grant(id).await;
+        assert_eq!(
+            (grant.scopes, grant.methods),
+            (later.grant.scopes, later.grant.methods)
+        );
+        assert_eq!(grant.authenticated_at, at(5));
+        let recorded = scene.store.issuance(&later.issuance.jti).await.unwrap().unwrap();
+        assert_eq!(recorded.grant, id);
+    }
+}
+
+pub(crate) async fn fifty_first_tokens_on_one_word_share_one_grant(opened: Opened) {
+    let scene = Arc::new(scene(opened).await);
+    let ids = at_once(50, |_| {
+        let scene = Arc::clone(&scene);
+        async move { issued(&scene, &asserted(&scene, "idp", 0)).await }
+    })
+    .await;
+    assert!(ids.iter().all(|id| *id == ids[0]));
+}
+
+pub(crate) async fn what_ended_is_not_had_again_by_an_older_word(opened: Opened) {
+    let scene = scene(opened).await;
+    for slug in ["idp", "ci"] {
+        let id = issued(&scene, &asserted(&scene, slug, 0)).await;
+        let one = GrantFilter::one(id);
+        scene
+            .store
+            .revoke_grants(one, EndReason::RevokedByAdmin, at(10))
+            .await
+            .unwrap();
+        let mut older = asserted(&scene, slug, 11);
+        older.asserted_at = Some(at(10));
+        let outcome = scene.store.issue_asserted(older.clone()).await;
+        assert_eq!(outcome, Ok(AssertedOutcome::EndedSince));
+        assert_eq!(scene.store.issuance(&older.issuance.jti).await, Ok(None));
+        let newer = asserted(&scene, slug, 11);
+        assert_ne!(issued(&scene, &newer).await, id);
+    }
+}
+
+pub(crate) async fn trust_that_ends_takes_its_grants_along(opened: Opened) {
+    let scene = scene(opened).await;
+    let store = &scene.store;
+    let ended = async |id| {
+        let grant = scene.grant(id).await;
+        assert_eq!(grant.end_reason, Some(EndReason::TrustEnded), "{grant:?}");
+    };
+    store
+        .link_subject(link("00u1", scene.user.id), None)
+        .await
+        .unwrap();
+    let by_person = issued(&scene, &asserted(&scene, "idp", 0)).await;
+    let by_job = issued(&scene, &asserted(&scene, "ci", 0)).await;
+    let consented = scene.active().await;
+    assert_eq!(store.unlink_subject("idp", "00u1", at(1)).await, Ok(true));
+    assert_eq!(store.unlink_subject("idp", "00u1", at(1)).await, Ok(false));
+    ended(by_person).await;
+    assert_eq!(scene.state(by_job).await, GrantState::Active);
+    let again = issued(&scene, &asserted(&scene, "idp", 2)).await;
+    let mut disabled = issuer("idp", TrustedIssuerKind::IdentityProvider);
+    disabled.disabled = true;
+    disabled.updated_at = at(3);
+    store.update_trusted_issuer(disabled).await.unwrap();
+    ended(again).await;
+    let refused = store.issue_asserted(asserted(&scene, "idp", 4)).await;
+    assert_eq!(refused, Ok(AssertedOutcome::IssuerGone));
+    assert_eq!(store.delete_trusted_issuer("ci", at(5)).await, Ok(1));
+    ended(by_job).await;
+    let refused = store.issue_asserted(asserted(&scene, "ci", 6)).await;
+    assert_eq!(refused, Ok(AssertedOutcome::IssuerGone));
+    assert_eq!(
+        scene.state(consented).await,
+        GrantState::Active,
+        "it rests on nobody's word"
+    );
+}
+
+pub(crate) async fn a_word_about_what_is_gone_gives_no_token(opened: Opened) {
+    let scene = scene(opened).await;
+    let store = &scene.store;
+    let outcome = async |slug: &str| store.issue_asserted(asserted(&scene, slug, 9)).await.unwrap();
+    let mut app = client(APP, ClientSource::Dynamic);
+    app.disabled = true;
+    store.update_client(app).await.unwrap();
+    assert_eq!(outcome("idp").await, AssertedOutcome::ClientGone);
+    store
+        .update_client(client(APP, ClientSource::Dynamic))
+        .await
+        .unwrap();
+    let mut person = scene.user.clone();
+    person.disabled = true;
+    store.update_user(person, at(1)).await.unwrap();
+    assert_eq!(outcome("idp").await, AssertedOutcome::PersonGone);
+    store.delete_resource("files", at(2)).await.unwrap();
+    assert_eq!(outcome("ci").await, AssertedOutcome::ResourceGone);
+}
+
+pub(crate) async fn an_incoherent_asserted_grant_is_invalid(opened: Opened) {
+    let scene = scene(opened).await;
+    let mut on_no_word = asserted(&scene, "idp", 0);
+    on_no_word.grant.trusted_issuer = None;
+    let mut pending = asserted(&scene, "idp", 0);
+    pending.grant.state = GrantState::Pending;
+    let mut of_another = asserted(&scene, "ci", 0);
+    "somebody".clone_into(&mut of_another.issuance.subject);
+    for issue in [on_no_word, pending, of_another] {
+        assert!(matches!(
+            scene.store.issue_asserted(issue).await,
+            Err(StoreError::Invalid(_))
+        ));
+    }
+}
