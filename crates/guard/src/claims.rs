@@ -1,8 +1,9 @@
 //! What a verified token says.
 
+use std::any::Any;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use doorward_oauth::claims::Actor;
 use doorward_oauth::scope::{Scope, ScopeSet};
@@ -17,9 +18,15 @@ use crate::terms::Terms;
 /// The token itself is not here: it is for this server alone and must not travel on.
 #[derive(Clone)]
 pub struct Claims {
-    token: Arc<TokenClaims>,
+    token: Arc<Token>,
     /// Of the guard that let the token through.
     terms: Option<Arc<Terms>>,
+}
+
+struct Token {
+    claims: TokenClaims,
+    /// What was made of the claims for somebody else.
+    companion: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 /// What a token says.
@@ -102,7 +109,10 @@ impl TokenClaims {
 impl From<TokenClaims> for Claims {
     fn from(token: TokenClaims) -> Self {
         Self {
-            token: Arc::new(token),
+            token: Arc::new(Token {
+                claims: token,
+                companion: OnceLock::new(),
+            }),
             terms: None,
         }
     }
@@ -112,11 +122,19 @@ impl Deref for Claims {
     type Target = TokenClaims;
 
     fn deref(&self) -> &TokenClaims {
-        &self.token
+        &self.token.claims
     }
 }
 
 impl Claims {
+    /// What another language, or a framework, made of these claims, so that it is made once for each token and not for each
+    /// request. All clones share it, and so do the requests for which the guard remembers the token; when the token is
+    /// forgotten, it goes along. `None` when a companion of another type was there first.
+    pub fn companion<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Option<&T> {
+        let companion = self.token.companion.get_or_init(|| Box::new(make()));
+        companion.downcast_ref()
+    }
+
     /// The same claims, at the guard with these terms.
     pub(crate) fn under(mut self, terms: &Arc<Terms>) -> Self {
         self.terms = Some(Arc::clone(terms));
@@ -154,7 +172,7 @@ impl Claims {
 
 impl fmt::Debug for Claims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.token.fmt(f)
+        self.token.claims.fmt(f)
     }
 }
 
