@@ -412,6 +412,46 @@ class TestBridge:
         child.join(20)
         assert child.exitcode == 0
 
+    @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+    @pytest.mark.parametrize("has_keys", [True, False])
+    def test_a_guard_from_before_a_fork_still_learns_new_keys(
+        self, authorization_server: AuthorizationServer, has_keys: bool
+    ) -> None:
+        if "fork" not in multiprocessing.get_all_start_methods():
+            pytest.skip("there is no fork here")
+        made = guard(authorization_server)
+        authorization_server.is_down = not has_keys
+
+        async def begin() -> None:
+            made.start()
+            if has_keys:
+                await made.verify(authorization_server.token(RESOURCE))
+            else:
+                await asyncio.sleep(0.3)
+
+        asyncio.run(begin())
+        authorization_server.is_down = False
+        authorization_server.keys.append(Key("key-2"))
+        token = authorization_server.token(RESOURCE, key=authorization_server.keys[1])
+
+        def check(result: Any) -> None:
+            async def soon() -> str:
+                for _ in range(400):
+                    try:
+                        return (await made.verify(token)).kid
+                    except JWKSFetchError:
+                        await asyncio.sleep(0.02)
+                return "never"
+
+            result.put(asyncio.run(soon()))
+
+        context = multiprocessing.get_context("fork")
+        result = context.Queue()
+        child = context.Process(target=check, args=(result,))
+        child.start()
+        assert result.get(timeout=20) == "key-2"
+        child.join(20)
+
     def test_without_a_loop_only_what_is_ready_comes_out(self, authorization_server: AuthorizationServer) -> None:
         made = guard(authorization_server)
         token = authorization_server.token(RESOURCE)

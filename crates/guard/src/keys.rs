@@ -12,8 +12,8 @@ use doorward_jose::{Jwk, JwkSet};
 use doorward_oauth::time::{Clock, UnixSeconds};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
-use tokio::task::AbortHandle;
 
+use crate::wait::Background;
 pub(crate) use discovery::KeySource;
 
 mod discovery;
@@ -96,7 +96,6 @@ pub(crate) struct Keys {
     jitter: u64,
     current: ArcSwapOption<KeySet>,
     progress: watch::Sender<Progress>,
-    wake: Arc<Notify>,
     gate: Mutex<Gate>,
 }
 
@@ -111,7 +110,9 @@ struct Progress {
 
 #[derive(Default)]
 struct Gate {
-    task: Option<AbortHandle>,
+    task: Option<Background>,
+    /// Wakes the task before its time.
+    wake: Arc<Notify>,
     /// The attempt that those who miss a key wait for.
     asked: u64,
     cooling_until: Option<UnixSeconds>,
@@ -132,7 +133,6 @@ impl Keys {
             jitter,
             current: ArcSwapOption::empty(),
             progress: watch::Sender::new(progress),
-            wake: Arc::default(),
             gate: Mutex::default(),
         }
     }
@@ -143,8 +143,11 @@ impl Keys {
             return;
         };
         let mut gate = self.gate();
-        if gate.task.as_ref().is_none_or(AbortHandle::is_finished) {
-            gate.task = Some(runtime.spawn(run(Arc::downgrade(self))).abort_handle());
+        if !gate.task.as_ref().is_some_and(Background::is_running) {
+            // A new one: in a forked process, a task that is not there waits for the old one.
+            gate.wake = Arc::default();
+            let fetching = run(Arc::downgrade(self), Arc::clone(&gate.wake));
+            gate.task = Some(Background::spawn(&runtime, fetching));
         }
     }
 
@@ -218,7 +221,7 @@ impl Keys {
         // An attempt that is under way may have read the keys before the new one was there.
         gate.asked = progress.started + 1;
         gate.cooling_until = Some(now + self.policy.cooldown);
-        self.wake.notify_one();
+        gate.wake.notify_one();
         Some(gate.asked)
     }
 
@@ -315,17 +318,16 @@ impl Keys {
 impl Drop for Keys {
     fn drop(&mut self) {
         // The task finds nobody left and ends.
-        self.wake.notify_one();
+        self.gate().wake.notify_one();
     }
 }
 
-async fn run(keys: Weak<Keys>) {
+async fn run(keys: Weak<Keys>, wake: Arc<Notify>) {
     loop {
         let Some(strong) = keys.upgrade() else {
             return;
         };
         let pause = strong.attempt().await;
-        let wake = Arc::clone(&strong.wake);
         drop(strong);
         tokio::select! {
             () = tokio::time::sleep(pause) => {}

@@ -1,9 +1,11 @@
-//! Waiting that only needs a runtime when there is something to wait for.
+//! Waiting that only needs a runtime when there is something to wait for, and tasks in the background.
 
 use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::poll_immediate;
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
 
 /// The outcome of `future`, unless it takes longer than `limit`. What is there at once needs no timer, and so no tokio
 /// runtime: a caller in another language can have it inline.
@@ -12,5 +14,35 @@ pub(crate) async fn at_most<F: Future>(limit: Duration, future: F) -> Option<F::
     match poll_immediate(future.as_mut()).await {
         Some(outcome) => Some(outcome),
         None => tokio::time::timeout(limit, future).await.ok(),
+    }
+}
+
+/// A task in the background. Threads do not come along into a forked process: there it has ended.
+pub(crate) struct Background {
+    process: u32,
+    task: AbortHandle,
+}
+
+impl Background {
+    pub(crate) fn spawn(runtime: &Handle, future: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self {
+            process: std::process::id(),
+            task: runtime.spawn(future).abort_handle(),
+        }
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.is_of_this_process() && !self.task.is_finished()
+    }
+
+    pub(crate) fn abort(&self) {
+        // Another process' runtime is none to call.
+        if self.is_of_this_process() {
+            self.task.abort();
+        }
+    }
+
+    fn is_of_this_process(&self) -> bool {
+        self.process == std::process::id()
     }
 }

@@ -1,6 +1,6 @@
 //! The follower of the authorization server's feed of revocations: one task, one connection, bounded memory.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -8,7 +8,6 @@ use doorward_oauth::time::{Clock, UnixSeconds};
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
 
 use super::follow;
 use super::introspection::{Introspection, IntrospectionPolicy};
@@ -17,6 +16,7 @@ use super::status::{FeedFault, FeedMetrics, RevocationStatus};
 use crate::claims::Claims;
 use crate::client::OAuthClient;
 use crate::verify::{Rejection, VerifyError};
+use crate::wait::Background;
 
 /// How a guard follows the feed of revocations.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +71,9 @@ pub(crate) struct Feed {
     blind_after: Duration,
     max_token_lifetime: Duration,
     warned_of_lifetime: AtomicBool,
-    task: Mutex<Option<AbortHandle>>,
+    task: Mutex<Option<Background>>,
+    /// The process that the task runs in: a forked one has to follow by itself.
+    process: AtomicU32,
     seed: u64,
 }
 
@@ -119,6 +121,7 @@ impl Feed {
             max_token_lifetime: policy.max_token_lifetime,
             warned_of_lifetime: AtomicBool::new(false),
             task: Mutex::new(None),
+            process: AtomicU32::new(0),
             seed,
         }
     }
@@ -129,9 +132,12 @@ impl Feed {
             return;
         };
         let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
-        if task.as_ref().is_none_or(AbortHandle::is_finished) {
+        if !task.as_ref().is_some_and(Background::is_running) {
+            // What was connected, if anything, was another process' task.
+            self.shared.disconnect(FeedFault::Starting);
             let following = follow::run(Arc::clone(&self.shared), self.client.clone(), self.seed);
-            *task = Some(runtime.spawn(following).abort_handle());
+            *task = Some(Background::spawn(&runtime, following));
+            self.process.store(std::process::id(), Ordering::Release);
         }
     }
 
@@ -158,7 +164,8 @@ impl Feed {
     }
 
     fn is_blind(&self) -> bool {
-        if self.shared.connected.load(Ordering::Acquire) {
+        let is_here = self.process.load(Ordering::Acquire) == std::process::id();
+        if is_here && self.shared.connected.load(Ordering::Acquire) {
             let silence = self.shared.clock.now().since(self.shared.heard_at());
             if silence > follow::SILENCE * 2 {
                 // Not even the task noticed: its runtime is gone or stands still.
