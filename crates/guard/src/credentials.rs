@@ -76,6 +76,7 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
 }
 
 /// `b64token` of RFC 6750 §2.1.
+#[expect(clippy::needless_bitwise_bool, reason = "without branches, see below")]
 fn is_token(token: &str) -> bool {
     let body = token.trim_end_matches('=');
     // Without branches and to the end: compilers make vector instructions of it, and this is done with every request.
