@@ -27,19 +27,7 @@ impl GuardBuilder {
     /// A [`BuildError`] that says which setting to change.
     pub fn build(self) -> Result<Guard, BuildError> {
         let (issuer, issuers) = self.issuers()?;
-        let rules = ResourceRules {
-            query: true,
-            ..ResourceRules::default()
-        };
-        let resource =
-            ResourceUri::parse_with(&self.resource, rules).map_err(|reason| BuildError::Resource {
-                resource: self.resource.clone(),
-                reason,
-            })?;
-        let unroutable = |segment: &str| segment.starts_with([':', '*']) || segment.contains(['{', '}']);
-        if resource.path().split('/').any(unroutable) {
-            return Err(BuildError::ResourcePath(self.resource));
-        }
+        let resource = resource_uri(&self.resource)?;
         if self.algorithms.is_empty() {
             return Err(BuildError::NoAlgorithm);
         }
@@ -113,6 +101,23 @@ fn normal_origins(origins: &[String]) -> Result<Vec<String>, BuildError> {
         .iter()
         .map(|origin| origin::normalize(origin).ok_or_else(|| BuildError::Origin(origin.clone())))
         .collect()
+}
+
+fn resource_uri(resource: &str) -> Result<ResourceUri, BuildError> {
+    let rules = ResourceRules {
+        query: true,
+        ..ResourceRules::default()
+    };
+    let parsed = ResourceUri::parse_with(resource, rules).map_err(|reason| BuildError::Resource {
+        resource: resource.to_owned(),
+        reason,
+    })?;
+    // Routers take such segments for patterns.
+    let unroutable = |segment: &str| segment.starts_with([':', '*']) || segment.contains(['{', '}']);
+    if parsed.path().split('/').any(unroutable) {
+        return Err(BuildError::ResourcePath(resource.to_owned()));
+    }
+    Ok(parsed)
 }
 
 /// The scopes that a setting names.
