@@ -76,7 +76,7 @@ pub(super) struct TermsChange {
     jwks_uri: Option<String>,
     /// Its keys (RFC 7517 §5).
     jwks: Option<Value>,
-    /// Signature algorithms. Default: ES256, EdDSA, ES384, PS256, RS256.
+    /// Signature algorithms. Default: `ES256`, `EdDSA`, `ES384`, `PS256`, `RS256`.
     #[schema(value_type = Option<Vec<String>>)]
     algorithms: Option<Vec<Algorithm>>,
     /// The `aud` values that mean this server. Default: its issuer URL, with or without a slash at the end; for
@@ -106,6 +106,7 @@ pub(super) struct TrustedIssuerChange {
 
 /// A trusted issuer.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a member of the JSON")]
 pub(super) struct TrustedIssuerBody {
     slug: String,
     #[schema(value_type = String)]

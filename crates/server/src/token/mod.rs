@@ -182,7 +182,7 @@ async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, TokenError> 
         GrantType::ClientCredentials => client_credentials::grant(request).await?,
         GrantType::TokenExchange => token_exchange::grant(request).await?,
         GrantType::JwtBearer => jwt_bearer::grant(request).await?,
-        _ => authorization_code::grant(request).await?,
+        GrantType::AuthorizationCode => authorization_code::grant(request).await?,
     };
     ctx.metrics.token_issued(grant_type.as_str());
     Ok(response)

@@ -135,7 +135,7 @@ pub(crate) async fn an_issuer_reads_back_as_it_was_written(opened: Opened) {
 pub(crate) async fn a_taken_slug_or_issuer_url_is_a_conflict(opened: Opened) {
     let scene = scene(opened).await;
     let mut same_slug = issuer("idp", TrustedIssuerKind::Workload);
-    same_slug.issuer = "https://other.example".to_owned();
+    "https://other.example".clone_into(&mut same_slug.issuer);
     let same_url = issuer("another", TrustedIssuerKind::IdentityProvider);
     for taken in [same_slug, same_url] {
         let outcome = scene.store.create_trusted_issuer(taken).await;
@@ -162,7 +162,7 @@ pub(crate) async fn a_subject_is_linked_to_one_person(opened: Opened) {
     let unknown = link("00u2", UserId(Uuid::from_u128(77)));
     assert_eq!(store.link_subject(unknown, None).await, Err(StoreError::NotFound));
     let mut nowhere = link("00u2", scene.user.id);
-    nowhere.trusted_issuer = "nobody".to_owned();
+    "nobody".clone_into(&mut nowhere.trusted_issuer);
     assert_eq!(store.link_subject(nowhere, None).await, Err(StoreError::NotFound));
     store
         .link_subject(link("00u2", scene.user.id), None)
