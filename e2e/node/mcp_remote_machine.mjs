@@ -15,8 +15,8 @@ const proxy = join(dirname(here.resolve("mcp-remote/package.json")), "dist/proxy
 const label = `mcp-remote ${version}`;
 const ifOffered = offering(label, checker(label));
 
-/** The proxy, with a folder of its own. `onDiary` sees what it writes to its log. */
-async function start(name, settings, environment = {}, onDiary = () => {}) {
+/** Runs `body` with a client of the proxy, which has a folder of its own. `onDiary` sees what it writes to its log. */
+async function withProxy(name, settings, body, environment = {}, onDiary = () => {}) {
   const home = join(process.env.MCP_REMOTE_CONFIG_DIR, name);
   const transport = new StdioClientTransport({
     command: process.execPath,
@@ -32,11 +32,17 @@ async function start(name, settings, environment = {}, onDiary = () => {}) {
   const client = new Client({ name: "doorward-e2e", version: "1.0.0" });
   try {
     await client.connect(transport, { timeout: 45_000 });
+    return await body(client, home);
   } catch (error) {
     error.message += `\n${diary.slice(-1500)}`;
     throw error;
+  } finally {
+    await client.close();
   }
-  return { client, home };
+}
+
+async function echoes(client) {
+  expect((await text(client, "echo", { text: "through the door" })).includes("through the door"), "echo did not echo");
 }
 
 function stored(home) {
@@ -56,27 +62,34 @@ for (const method of ["client_secret_basic", "client_secret_post"]) {
     const registered = await register({ client_name: label, grant_types: ["client_credentials"], token_endpoint_auth_method: method });
     const credentials = JSON.stringify({ client_id: registered.client_id, client_secret: "${E2E_CLIENT_SECRET}" });
     const settings = ["--client-credentials", "--static-oauth-client-info", credentials];
-    const { client } = await start(method, settings, { E2E_CLIENT_SECRET: registered.client_secret });
-    expect((await text(client, "echo", { text: "through the door" })).includes("through the door"), "echo did not echo");
-    expect((await text(client, "whoami", {})).includes(registered.client_id), "whoami does not name the client");
-    await client.close();
+    const whoami = await withProxy(
+      method,
+      settings,
+      async (client) => {
+        await echoes(client);
+        return text(client, "whoami", {});
+      },
+      { E2E_CLIENT_SECRET: registered.client_secret },
+    );
+    expect(whoami.includes(registered.client_id), "whoami does not name the client");
     expect(browserWalks().length === 0, "a program opened the browser");
   });
 }
 await ifOffered("device grant", { member: "device_authorization_endpoint" }, async () => {
   let typed;
   const onDiary = (diary) => {
-    const [, address] = /visit:\s+(\S+)/.exec(diary) ?? [];
-    const [, code] = /enter the code:\s+(\S+)/.exec(diary) ?? [];
-    if (address && code) typed ??= enterDeviceCode(address, code);
+    // The code is in the address where the server gives one with it (`verification_uri_complete`).
+    const [, address] = /visit:[^]*?(http\S+)\n/.exec(diary) ?? [];
+    if (address) typed ??= enterDeviceCode(address, new URL(address).searchParams.get("user_code"));
   };
-  const { client, home } = await start("device", ["--device-code"], {}, onDiary);
-  await typed;
-  expect((await text(client, "echo", { text: "through the door" })).includes("through the door"), "echo did not echo");
-  await client.close();
+  const walked = async (client, home) => {
+    await typed;
+    await echoes(client);
+    return stored(home);
+  };
+  const tokens = await withProxy("device", ["--device-code"], walked, {}, onDiary);
   const pages = browserWalks().at(-1).pages.join();
   expect(pages === "device,login,consent", `the person saw ${pages}`);
-  const tokens = stored(home);
   expect(tokens?.refresh_token, `stored: ${tokens && Object.keys(tokens)}`);
   return claimsOf(tokens.access_token).client_id;
 });

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import urllib.error
 import urllib.request
 from typing import Any
 
@@ -16,8 +17,11 @@ def admin(method: str, path: str, body: object = None) -> Any:
     headers = {"Authorization": f"Bearer {os.environ['DOORWARD_ADMIN_KEY']}", "Content-Type": "application/json"}
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{os.environ['DOORWARD_ADMIN_URL']}/admin/{path}", data, headers, method=method)
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        text = answer.read()
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            text = answer.read()
+    except urllib.error.HTTPError as refusal:
+        raise AssertionError(f"{method} /admin/{path} answered {refusal.code}: {refusal.read().decode()}") from refusal
     return json.loads(text) if text else None
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -88,9 +91,9 @@ async def walk(session: Any, client_id: str) -> None:
     expect(not browser_walks(), "a program opened the browser")
 
 
-async def by_sdk(checks: Checks, name: str, made: tuple[str, Any], walked: Any = walk) -> None:
-    client_id, provider = made
+async def by_sdk(checks: Checks, name: str, make: Callable[[], tuple[str, Any]], walked: Any = walk) -> None:
     with checks.step(name):
+        client_id, provider = make()
         async with AsyncExitStack() as stack:
             session = await connect(stack, provider)
             await walked(session, client_id)
@@ -139,13 +142,18 @@ def identity() -> tuple[str, Any]:
     """An enterprise's identity provider vouches for a person (SEP-990): no browser, no consent page."""
     from mcp.client.auth.extensions.identity_assertion import IdentityAssertionOAuthProvider
 
-    idp, private = "https://idp.example", pem("ES256")
-    client = register(client_name="enterprise", grant_types=[GRANT_JWT_BEARER])
-    admin(
-        "POST",
-        "trusted-issuers",
-        {"issuer": idp, "jwks": {"keys": [public_jwk(private, "ES256", kid="idp", alg="ES256")]}},
+    slug, private = f"idp-{uuid.uuid4().hex[:8]}", pem("ES256")
+    idp = f"https://{slug}.example"
+    client = register(
+        client_name="enterprise", grant_types=[GRANT_JWT_BEARER], token_endpoint_auth_method="client_secret_post"
     )
+    jwks = {"keys": [public_jwk(private, "ES256", kid="idp", alg="ES256")]}
+    rule = {"name": "readers", "client_ids": [client["client_id"]], "resource": MCP_URL, "scope": "mcp:read"}
+    trusted = {"slug": slug, "kind": "identity_provider", "issuer": idp, "jwks": jwks, "rules": [rule]}
+    admin("POST", "trusted-issuers", trusted)
+    people = {person["email"]: person["id"] for person in admin("GET", "users")["items"]}
+    linked = {"subject": "ada-at-the-idp", "user": people[os.environ["E2E_EMAIL"]]}
+    admin("POST", f"trusted-issuers/{slug}/subjects", linked)
 
     async def assertion(audience: str, resource: str) -> str:
         now = int(time.time())
@@ -167,9 +175,16 @@ def identity() -> tuple[str, Any]:
 
 
 async def for_a_person(session: Any, client_id: str) -> None:
-    told = await call(session, "whoami", {})
-    expect(client_id in told, "whoami does not name the client")
-    expect(f'"sub": "{client_id}"' not in told, "the person is the client")
+    told = json.JSONDecoder().raw_decode(await call(session, "whoami", {}))[0]["claims"]
+    expect(told["client_id"] == client_id, "whoami does not name the client")
+    people = {person["id"] for person in admin("GET", "users")["items"]}
+    expect(told["sub"] in people, f"the token is for {told['sub']}")
+    try:
+        text = await call(session, "write", {"x": "ink"})
+    except Exception as refusal:
+        expect(not browser_walks(), f"the browser was opened after {refusal}")
+    else:
+        raise AssertionError(f"write ran with more than the rule allows: {text}")
 
 
 async def main() -> None:
@@ -179,13 +194,13 @@ async def main() -> None:
         return
     # The SDK 1.x posts the secret without the client_id that RFC 6749 section 2.3.1 wants beside it.
     for method in ("client_secret_basic", "client_secret_post")[:GENERATION]:
-        await by_sdk(checks, f"client credentials, {method}", with_secret("mcp:read", method))
+        await by_sdk(checks, f"client credentials, {method}", partial(with_secret, "mcp:read", method))
     # Without a scope of its own, the client asks for what the guard's metadata says.
-    await by_sdk(checks, "client credentials, no scope", with_secret(None, "client_secret_basic"))
+    await by_sdk(checks, "client credentials, no scope", partial(with_secret, None, "client_secret_basic"))
     for algorithm in ("ES256", "RS256", "PS256", "Ed25519"):
-        await by_sdk(checks, f"private key, {algorithm}", with_keys(algorithm))
+        await by_sdk(checks, f"private key, {algorithm}", partial(with_keys, algorithm))
     if GENERATION > 1 and GRANT_JWT_BEARER in GRANTS:
-        await by_sdk(checks, "identity assertion", identity(), for_a_person)
+        await by_sdk(checks, "identity assertion", identity, for_a_person)
     elif GENERATION > 1:
         checks.not_offered("identity assertion", GRANT_JWT_BEARER)
 

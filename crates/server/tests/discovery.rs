@@ -56,6 +56,7 @@ async fn the_document_says_what_the_server_does() {
             "urn:ietf:params:oauth:grant-type:device_code",
             "client_credentials",
             "urn:ietf:params:oauth:grant-type:token-exchange",
+            "urn:ietf:params:oauth:grant-type:jwt-bearer",
         ],
         "token_endpoint_auth_methods_supported": methods,
         "token_endpoint_auth_signing_alg_values_supported": assertions,
@@ -67,6 +68,7 @@ async fn the_document_says_what_the_server_does() {
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
         "client_id_metadata_document_supported": true,
+        "authorization_grant_profiles_supported": ["urn:ietf:params:oauth:grant-profile:id-jag"],
     });
     assert_eq!(reply.json(), expected);
     assert_eq!(get(&app, OPENID).await.json(), expected);

@@ -6,6 +6,7 @@ mod grant;
 mod key;
 mod resource;
 mod table;
+mod trusted_issuer;
 mod user;
 
 use std::process::ExitCode;
@@ -56,6 +57,9 @@ enum What {
     /// Who lets which client use what.
     #[command(subcommand)]
     Grant(grant::Command),
+    /// The issuers whose word about people or programs counts here.
+    #[command(subcommand)]
+    TrustedIssuer(trusted_issuer::Command),
     /// The keys that sign tokens.
     #[command(subcommand)]
     Key(key::Command),
@@ -69,6 +73,7 @@ pub async fn run(arguments: AdminArguments) -> anyhow::Result<ExitCode> {
         What::Client(command) => client::run(&api, command).await,
         What::User(command) => user::run(&api, command).await,
         What::Grant(command) => grant::run(&api, command).await,
+        What::TrustedIssuer(command) => trusted_issuer::run(&api, command).await,
         What::Key(command) => key::run(&api, command).await,
     }?;
     Ok(ExitCode::SUCCESS)

@@ -7,7 +7,7 @@ pub const MAX_PATTERN_LENGTH: usize = 512;
 /// The value that a claim has to have. In JSON a string, number or boolean, which the claim has to equal, or
 /// `{"glob": "…"}`. A claim that is an array matches when one of its members does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(try_from = "Value", untagged)]
 pub enum Pattern {
     /// The whole value, with wildcards.
     Glob(Glob),
@@ -16,10 +16,25 @@ pub enum Pattern {
 }
 
 /// A glob over the whole value: `*` stands for anything without `/` and `:`, `**` for anything. Case counts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Glob {
     glob: String,
+}
+
+impl TryFrom<Value> for Pattern {
+    type Error = &'static str;
+
+    fn try_from(value: Value) -> Result<Self, Self::Error> {
+        match value {
+            Value::String(_) | Value::Number(_) | Value::Bool(_) => Ok(Self::Exact(value)),
+            Value::Object(members) if members.len() == 1 => members
+                .get("glob")
+                .and_then(Value::as_str)
+                .map(Self::glob)
+                .ok_or("the one member of a pattern is glob, a text"),
+            _ => Err("a pattern is a text, a number, a boolean, or an object with glob"),
+        }
+    }
 }
 
 impl Pattern {

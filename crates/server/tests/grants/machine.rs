@@ -214,7 +214,7 @@ pub fn proof_with(app: &TestApp, key: &SigningKey, changes: Value) -> String {
     )
 }
 
-fn members(value: Value) -> serde_json::Map<String, Value> {
+pub fn members(value: Value) -> serde_json::Map<String, Value> {
     match value {
         Value::Object(members) => members,
         other => panic!("{other}"),
@@ -266,4 +266,16 @@ pub fn statuses(replies: &[Reply]) -> BTreeMap<u16, usize> {
         *counts.entry(reply.status.as_u16()).or_default() += 1;
     }
     counts
+}
+
+/// Signs with this `typ`, or with none, as Kubernetes does.
+pub fn sign_with(key: &SigningKey, typ: Option<&str>, claims: &Value) -> String {
+    let mut header = json!({"alg": key.algorithm().as_str(), "kid": key.public_jwk().key_id()});
+    if let Some(typ) = typ {
+        header["typ"] = typ.into();
+    }
+    let part = |value: &Value| base64url::encode(value.to_string().as_bytes());
+    let input = format!("{}.{}", part(&header), part(claims));
+    let signature = key.sign(input.as_bytes()).unwrap();
+    format!("{input}.{}", base64url::encode(&signature))
 }

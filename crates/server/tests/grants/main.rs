@@ -7,9 +7,14 @@ mod assertions;
 mod credentials;
 mod dpop;
 mod exchange;
+mod id_jag;
+mod issuer_keys;
 mod machine;
 mod pushed;
 mod refusals;
 mod secrets;
 #[path = "../support/mod.rs"]
 mod support;
+mod trusted;
+mod trusted_issuers;
+mod workloads;

@@ -5,6 +5,7 @@ mod grants_and_keys;
 mod people;
 mod refusals;
 mod resources;
+mod trusted_issuers;
 
 use serde_json::Value;
 

@@ -1,0 +1,249 @@
+//! `doorward admin trusted-issuer`.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand, ValueEnum};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::api::{Api, page_query, path};
+
+const COLUMNS: [&str; 4] = ["slug", "kind", "issuer", "disabled"];
+const LINK_COLUMNS: [&str; 2] = ["subject", "user"];
+const BASE: &str = "/admin/trusted-issuers";
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Trusts an issuer. Without rules its word is good for nothing.
+    Create(Create),
+    /// Lists the trusted issuers.
+    List,
+    /// Shows a trusted issuer with its rules.
+    Get {
+        /// Its short name.
+        slug: String,
+    },
+    /// Changes the terms on which an issuer is trusted.
+    Update(Update),
+    /// Disables an issuer: its word does not count, and the grants on it end.
+    Disable {
+        /// Its short name.
+        slug: String,
+    },
+    /// Lets the word of a disabled issuer count again.
+    Enable {
+        /// Its short name.
+        slug: String,
+    },
+    /// Trusts an issuer no more, forgets its links and ends the grants on its word.
+    Delete {
+        /// Its short name.
+        slug: String,
+    },
+    /// Says whom an identity provider means by a subject.
+    Link {
+        /// The issuer's short name.
+        slug: String,
+        /// `sub`, exactly as the issuer writes it.
+        subject: String,
+        /// The person's id.
+        #[arg(long)]
+        user: String,
+    },
+    /// Forgets whom a subject means, and ends that person's grants on the issuer's word.
+    Unlink {
+        /// The issuer's short name.
+        slug: String,
+        /// `sub`, exactly as the issuer writes it.
+        subject: String,
+    },
+    /// Lists whom an identity provider means.
+    Links {
+        /// The issuer's short name.
+        slug: String,
+        /// `next` of the page before.
+        #[arg(long)]
+        cursor: Option<String>,
+        /// Rows on a page.
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Kind {
+    /// People: ID-JAG.
+    IdentityProvider,
+    /// Programs: tokens of platforms.
+    Workload,
+}
+
+impl Kind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::IdentityProvider => "identity_provider",
+            Self::Workload => "workload",
+        }
+    }
+}
+
+#[derive(Args)]
+pub struct Create {
+    /// Short name: lower-case letters, digits and hyphens.
+    #[arg(long)]
+    slug: String,
+    /// What it speaks about.
+    #[arg(long, value_enum)]
+    kind: Kind,
+    /// The `iss` of its assertions, exactly.
+    #[arg(long)]
+    issuer: String,
+    #[command(flatten)]
+    terms: Terms,
+}
+
+#[derive(Args)]
+pub struct Update {
+    /// Its short name.
+    slug: String,
+    #[command(flatten)]
+    terms: Terms,
+}
+
+/// On what terms it is trusted.
+#[derive(Args)]
+struct Terms {
+    /// Where its keys are; without it, and without `--jwks`, its metadata says so.
+    #[arg(long)]
+    jwks_uri: Option<String>,
+    /// A file with its keys, a JWK Set.
+    #[arg(long)]
+    jwks: Option<PathBuf>,
+    /// A signature algorithm. May be repeated; replaces all.
+    #[arg(long = "algorithm")]
+    algorithms: Vec<String>,
+    /// An `aud` that means this server, instead of its own names. May be repeated; replaces all.
+    #[arg(long = "audience")]
+    audiences: Vec<String>,
+    /// Seconds that an assertion may be good for.
+    #[arg(long)]
+    max_lifetime: Option<u32>,
+    /// Whether each assertion counts once.
+    #[arg(long)]
+    single_use: Option<bool>,
+    /// Whether clients that cannot authenticate may show assertions about people.
+    #[arg(long)]
+    public_clients: Option<bool>,
+    /// Whether a person who is not known yet is added.
+    #[arg(long)]
+    provision: Option<bool>,
+    /// A rule as JSON: `{"name":"deploy","claims":{"sub":"…"},"resource":"SLUG","scope":"…"}`. May be repeated; replaces
+    /// all.
+    #[arg(long = "rule", value_parser = rule)]
+    rules: Vec<Value>,
+}
+
+impl Terms {
+    fn put_into(self, body: &mut Value) -> anyhow::Result<()> {
+        let mut put = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                body[name] = value;
+            }
+        };
+        let several = |values: Vec<Value>| (!values.is_empty()).then_some(Value::from(values));
+        let texts = |texts: Vec<String>| several(texts.into_iter().map(Value::from).collect());
+        put("jwks_uri", self.jwks_uri.map(Value::from));
+        if let Some(file) = self.jwks {
+            let unreadable = || format!("the key set {} could not be read", file.display());
+            let text = std::fs::read_to_string(&file).with_context(unreadable)?;
+            put(
+                "jwks",
+                Some(serde_json::from_str(&text).with_context(unreadable)?),
+            );
+        }
+        put("algorithms", texts(self.algorithms));
+        put("audiences", texts(self.audiences));
+        put("max_lifetime", self.max_lifetime.map(Value::from));
+        put("single_use", self.single_use.map(Value::from));
+        put("public_clients", self.public_clients.map(Value::from));
+        put("provision", self.provision.map(Value::from));
+        put("rules", several(self.rules));
+        Ok(())
+    }
+}
+
+/// Runs one command.
+pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
+    let answer = match command {
+        Command::Create(create) => {
+            let mut body = json!({
+                "slug": create.slug,
+                "kind": create.kind.as_str(),
+                "issuer": create.issuer,
+            });
+            create.terms.put_into(&mut body)?;
+            api.call(Method::POST, BASE, Some(&body)).await?
+        }
+        Command::List => api.call(Method::GET, BASE, None).await?,
+        Command::Get { slug } => api.call(Method::GET, &path(BASE, &slug), None).await?,
+        Command::Update(update) => {
+            let mut body = json!({});
+            update.terms.put_into(&mut body)?;
+            api.call(Method::PATCH, &path(BASE, &update.slug), Some(&body))
+                .await?
+        }
+        Command::Disable { slug } => set_disabled(api, &slug, true).await?,
+        Command::Enable { slug } => set_disabled(api, &slug, false).await?,
+        Command::Delete { slug } => {
+            api.call(Method::DELETE, &path(BASE, &slug), None).await?;
+            api.done("The issuer is trusted no more, and the grants on its word have ended.");
+            return Ok(());
+        }
+        link => return run_link(api, link).await,
+    };
+    api.print(&answer, &COLUMNS)
+}
+
+async fn set_disabled(api: &Api, slug: &str, disabled: bool) -> anyhow::Result<Value> {
+    let body = json!({"disabled": disabled});
+    api.call(Method::PATCH, &path(BASE, slug), Some(&body)).await
+}
+
+async fn run_link(api: &Api, command: Command) -> anyhow::Result<()> {
+    let answer = match command {
+        Command::Link { slug, subject, user } => {
+            let body = json!({"subject": subject, "user": user});
+            api.call(Method::POST, &subjects(&slug), Some(&body)).await?
+        }
+        Command::Unlink { slug, subject } => {
+            let query: String = url::form_urlencoded::Serializer::new(String::new())
+                .append_pair("subject", &subject)
+                .finish();
+            api.call(Method::DELETE, &format!("{}?{query}", subjects(&slug)), None)
+                .await?;
+            api.done("The link is forgotten, and the grants on it have ended.");
+            return Ok(());
+        }
+        Command::Links { slug, cursor, limit } => {
+            let query = page_query(cursor.as_deref(), limit, &[]);
+            api.call(Method::GET, &format!("{}{query}", subjects(&slug)), None)
+                .await?
+        }
+        _ => return Ok(()),
+    };
+    api.print(&answer, &LINK_COLUMNS)
+}
+
+fn subjects(slug: &str) -> String {
+    format!("{}/subjects", path(BASE, slug))
+}
+
+/// A rule is an object; what is in it, the server checks.
+fn rule(text: &str) -> Result<Value, String> {
+    match serde_json::from_str(text) {
+        Ok(rule @ Value::Object(_)) => Ok(rule),
+        Ok(_) => Err("a rule is a JSON object".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
