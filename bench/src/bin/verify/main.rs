@@ -33,16 +33,12 @@ struct Arguments {
 }
 
 fn main() -> Result<()> {
-    match Arguments::parse().fixtures {
-        Some(file) => {
-            let text = serde_json::to_string_pretty(&fixtures()?)?;
-            std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
-        }
-        None => {
-            println!("{}", serde_json::to_string(&measure()?)?);
-            Ok(())
-        }
+    if let Some(file) = Arguments::parse().fixtures {
+        let text = serde_json::to_string_pretty(&fixtures()?)?;
+        return std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()));
     }
+    println!("{}", serde_json::to_string(&measure()?)?);
+    Ok(())
 }
 
 fn generate(algorithm: Algorithm) -> Result<SigningKey> {

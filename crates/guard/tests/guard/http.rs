@@ -107,9 +107,9 @@ async fn after_a_refusal_the_connection_takes_the_next_request() {
 
 #[tokio::test]
 async fn a_refusal_that_does_not_wait_for_the_body_ends_the_connection_and_says_so() {
-    for (length, body) in [(2, "".as_bytes()), (1 << 20, &[b' '; 80 * 1024])] {
+    for (length, body) in [(2, Vec::new()), (1 << 20, vec![b' '; 80 * 1024])] {
         let mut connection = TcpStream::connect(serve().await).await.unwrap();
-        let answer = head_then_body(&mut connection, length, body).await;
+        let answer = head_then_body(&mut connection, length, &body).await;
         assert!(answer.starts_with("http/1.1 401"), "{answer}");
         assert!(answer.contains("connection: close"), "{answer}");
     }

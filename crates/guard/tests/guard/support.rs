@@ -76,9 +76,10 @@ impl FakeServer {
         *self.more.lock().unwrap() = Some(more);
     }
 
+    #[expect(clippy::expect_used, reason = "a test's helper fails like the test")]
     fn more(&self) -> Arc<dyn Fetch> {
-        let more = self.more.lock().unwrap();
-        more.clone().expect("nothing answers forms and streams here")
+        let more = self.more.lock().unwrap().clone();
+        more.expect("nothing answers forms and streams here")
     }
 
     pub(crate) fn set_down(&self, down: bool) {

@@ -182,8 +182,7 @@ async fn asked(issuer: &str, document: Option<String>) -> Vec<String> {
     guard.start();
     // Every attempt of the first second, before the first pause ends.
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-    let asked = fetch.asked.lock().unwrap().clone();
-    asked
+    fetch.asked.lock().unwrap().clone()
 }
 
 #[tokio::test(start_paused = true)]
