@@ -16,6 +16,7 @@ mod guard;
 mod http;
 mod json;
 mod jwt;
+mod log;
 mod network;
 mod revocation;
 mod runtime;
@@ -46,6 +47,7 @@ mod _core {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         use pyo3::types::PyModuleMethods as _;
+        crate::log::install();
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

@@ -31,6 +31,7 @@ pub(crate) fn handle() -> PyResult<Handle> {
         .enable_all()
         .build()?;
     let handle = runtime.handle().clone();
+    handle.spawn(crate::log::deliver());
     // The parent's runtime has no threads here that could be waited for.
     mem::forget(started.replace(Started { process, runtime }));
     Ok(handle)

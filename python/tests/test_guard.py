@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import multiprocessing
 import threading
 import time
@@ -490,3 +491,30 @@ def test_no_secret_is_in_what_settings_show() -> None:
         ]
     )
     assert "secret-" not in shown
+
+
+class TestLog:
+    async def test_the_id_of_an_error_leads_to_its_reason(
+        self, authorization_server: AuthorizationServer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        from starlette.applications import Starlette
+        from starlette.testclient import TestClient
+
+        from doorward.asgi import GuardMiddleware
+
+        token = authorization_server.token("http://127.0.0.1:8080/other")
+        async with guard(authorization_server) as made:
+            app = GuardMiddleware(Starlette(), guard=made)
+            with caplog.at_level(logging.INFO, "doorward"):
+                answer = await asyncio.to_thread(
+                    lambda: TestClient(app).post("/mcp", headers={"authorization": f"Bearer {token}"}, json={})
+                )
+                assert answer.status_code == 401
+                error_id = answer.json()["error_id"]
+                for _ in range(100):
+                    if error_id in caplog.text:
+                        break
+                    await asyncio.sleep(0.02)
+        assert error_id in caplog.text
+        assert "Audience" in caplog.text
+        assert token not in caplog.text

@@ -1,0 +1,148 @@
+//! What the guard logs, for Python's `logging`: `doorward.guard.keys` is the logger of `doorward_guard::keys`.
+//!
+//! An event may happen inside a poll and under locks, where waiting for the interpreter could stop both. So it is only put
+//! into a queue there, and a task of the runtime hands it to Python. A full queue drops events and says how many.
+
+use std::fmt::{self, Write as _};
+use std::mem;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+/// Events that wait for the interpreter.
+const QUEUE: usize = 1024;
+
+static SENDER: Mutex<Option<Sender<Line>>> = Mutex::new(None);
+static DROPPED: AtomicUsize = AtomicUsize::new(0);
+
+/// One event, as text.
+struct Line {
+    level: Level,
+    logger: String,
+    text: String,
+}
+
+/// Sends every event of the guard on. Called once, when the module is loaded.
+pub(crate) fn install() {
+    // Somebody else in this library's own copy of `tracing` is not possible.
+    drop(tracing::subscriber::set_global_default(Forward));
+}
+
+/// The task that hands events to Python, for the runtime that was just started.
+pub(crate) async fn deliver() {
+    let mut lines = queue();
+    while let Some(line) = lines.recv().await {
+        // Nobody is there to be told when the interpreter has ended.
+        let told = Python::try_attach(|py| tell(py, &line));
+        if told.is_none() {
+            return;
+        }
+    }
+}
+
+fn queue() -> Receiver<Line> {
+    let (sender, lines) = channel(QUEUE);
+    let mut current = SENDER.lock().unwrap_or_else(PoisonError::into_inner);
+    // After a fork the old queue belongs to a runtime that is not here.
+    mem::forget(current.replace(sender));
+    lines
+}
+
+/// What `logging` itself makes of it (a handler that raises, for example) is its own affair.
+fn tell(py: Python<'_>, line: &Line) {
+    static GET: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let told = GET.import(py, "logging", "getLogger").and_then(|get| {
+        let logger = get.call1((line.logger.as_str(),))?;
+        logger.call_method1("log", (number(line.level), "%s", line.text.as_str()))?;
+        match DROPPED.swap(0, Ordering::Relaxed) {
+            0 => Ok(()),
+            dropped => logger
+                .call_method1("log", (30, "%s more events were not logged", dropped))
+                .map(drop),
+        }
+    });
+    if let Err(error) = told {
+        error.write_unraisable(py, None);
+    }
+}
+
+/// Python's number of a level.
+fn number(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 40,
+        Level::WARN => 30,
+        Level::INFO => 20,
+        _ => 10,
+    }
+}
+
+/// Events of the guard, from `INFO` on. Spans have no counterpart in `logging`.
+struct Forward;
+
+impl Subscriber for Forward {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event() && *metadata.level() <= Level::INFO && metadata.target().starts_with("doorward")
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut text = Text::default();
+        event.record(&mut text);
+        let metadata = event.metadata();
+        let line = Line {
+            level: *metadata.level(),
+            logger: metadata
+                .target()
+                .replacen("doorward_", "doorward.", 1)
+                .replace("::", "."),
+            text: text.message + &text.fields,
+        };
+        let sender = SENDER.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if sender.is_none_or(|sender| sender.try_send(line).is_err()) {
+            DROPPED.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// The message, and the fields after it.
+#[derive(Default)]
+struct Text {
+    message: String,
+    fields: String,
+}
+
+impl Visit for Text {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            self.message.push_str(value);
+        } else {
+            self.record_debug(field, &value);
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        // Text in memory takes whatever is written.
+        let _written = if field.name() == "message" {
+            write!(self.message, "{value:?}")
+        } else {
+            write!(self.fields, " {}={value:?}", field.name())
+        };
+    }
+}
