@@ -516,5 +516,5 @@ class TestLog:
                         break
                     await asyncio.sleep(0.02)
         assert error_id in caplog.text
-        assert "Audience" in caplog.text
+        assert "token_audience" in caplog.text
         assert token not in caplog.text
