@@ -37,7 +37,10 @@ pub fn measure(key: &SigningKey) -> Result<f64> {
         std::future::ready(Ok::<_, Infallible>(response))
     });
     let guarded = guard.layer().layer(open);
-    ensure!(call(&guarded, &headers)? == 200, "the guard refuses a good request");
+    ensure!(
+        call(&guarded, &headers)? == 200,
+        "the guard refuses a good request"
+    );
     let measured = beside::measure(|| call(&guarded, &headers), || call(&open, &headers));
     Ok(measured.ours.median - measured.limit.median)
 }
@@ -69,5 +72,8 @@ where
     *request.uri_mut() = http::Uri::from_static("/mcp");
     *request.headers_mut() = headers.clone();
     let answered = service.clone().oneshot(request).now_or_never();
-    Ok(answered.context("the layer waits for something")??.status().as_u16())
+    Ok(answered
+        .context("the layer waits for something")??
+        .status()
+        .as_u16())
 }
