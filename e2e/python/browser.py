@@ -219,12 +219,13 @@ def open_url(url: str, deliver: bool) -> str:
     who = person()
     try:
         callback = who.walk(url)
+        # Before the client hears of it: it may look at the record at once.
+        record({"ok": True, "pages": who.pages, "detail": callback.split("?")[0]})
         if deliver:
             who.deliver(callback)
     except Exception as error:
         record({"ok": False, "pages": who.pages, "detail": str(error)})
         raise
-    record({"ok": True, "pages": who.pages, "detail": callback.split("?")[0]})
     return callback
 
 
