@@ -189,6 +189,16 @@ await ifOffered("self-exchange narrows", { grant: GRANT.exchange }, async () => 
   return isRefused(exchange(config, tokens, { scope: "mcp:write", resource: MCP_URL }), "invalid_scope", 400);
 });
 
+await ifOffered("an ID-JAG for another server", { member: "identity_chaining_requested_token_types_supported" }, async () => {
+  const { config, subject } = await chain();
+  const type = "urn:ietf:params:oauth:token-type:id-jag";
+  const audience = "https://other-server.example";
+  const tokens = await exchange(config, subject, { requested_token_type: type, audience, resource: "https://other.example/mcp" });
+  const { sub, aud } = claimsOf(tokens.access_token);
+  expect(tokens.issued_token_type === type && tokens.token_type === "n_a", JSON.stringify(tokens));
+  expect(sub === claimsOf(subject.access_token).sub && aud === audience, `sub ${sub}, aud ${aud}`);
+});
+
 // ---- devices and registrations ------------------------------------------------------------------------------------
 
 await ifOffered("device grant", { member: "device_authorization_endpoint" }, async () => {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -88,7 +89,7 @@ def people() -> None:
         checks.detail = token["scope"]
     with checks.step("a wrong verifier"):
         other, callback, _ = code(client)
-        attempt = lambda: other.fetch_token(TOKEN_ENDPOINT, authorization_response=callback, code_verifier="b" * 43)
+        attempt = partial(other.fetch_token, TOKEN_ENDPOINT, authorization_response=callback, code_verifier="b" * 43)
         checks.detail = refused("invalid_grant", attempt)
     with checks.step("refresh"):
         renewed = http.refresh_token(TOKEN_ENDPOINT, refresh_token=token["refresh_token"])
@@ -99,16 +100,14 @@ def people() -> None:
         http.revoke_token(
             str(METADATA["revocation_endpoint"]), token=renewed["refresh_token"], token_type_hint="refresh_token"
         ).raise_for_status()
-        attempt = lambda: http.refresh_token(TOKEN_ENDPOINT, refresh_token=renewed["refresh_token"])
+        attempt = partial(http.refresh_token, TOKEN_ENDPOINT, refresh_token=renewed["refresh_token"])
         checks.detail = refused("invalid_grant", attempt)
 
 
 def secrets() -> None:
     for method in ("client_secret_basic", "client_secret_post"):
         with checks.step(f"client credentials, {method}"):
-            client = register(
-                client_name=method, grant_types=["client_credentials"], token_endpoint_auth_method=method
-            )
+            client = register(client_name=method, grant_types=["client_credentials"], token_endpoint_auth_method=method)
             http = session(client)
             token = http.fetch_token(
                 TOKEN_ENDPOINT, grant_type="client_credentials", scope="mcp:read", resource=MCP_URL
@@ -121,7 +120,7 @@ def secrets() -> None:
             told = introspect(http, token["access_token"])
             expect(told == {"active": False}, str(told))
             stranger = session({**client, "client_secret": "not the secret"})
-            attempt = lambda: stranger.fetch_token(TOKEN_ENDPOINT, grant_type="client_credentials", resource=MCP_URL)
+            attempt = partial(stranger.fetch_token, TOKEN_ENDPOINT, grant_type="client_credentials", resource=MCP_URL)
             checks.detail = refused("invalid_client", attempt)
 
 
@@ -149,7 +148,7 @@ def assertions() -> None:
             expect(told["active"] and told["sub"] == client["client_id"], str(told))
             # Its own choice is an hour, which is too long for a proof of this moment.
             long = signing(client, private, algorithm)
-            checks.detail = refused("invalid_client", lambda: long.fetch_token(TOKEN_ENDPOINT, **wanted))
+            checks.detail = refused("invalid_client", partial(long.fetch_token, TOKEN_ENDPOINT, **wanted))
 
 
 def exchange() -> None:
@@ -163,7 +162,7 @@ def exchange() -> None:
         told = introspect(http, token["access_token"])
         expect(told["active"] and told["act"]["sub"] == client["client_id"], str(told))
         wider = {**narrow, "subject_token": token["access_token"]}
-        attempt = lambda: http.fetch_token(TOKEN_ENDPOINT, grant_type=GRANT_EXCHANGE, scope="mcp:write", **wider)
+        attempt = partial(http.fetch_token, TOKEN_ENDPOINT, grant_type=GRANT_EXCHANGE, scope="mcp:write", **wider)
         checks.detail = refused("invalid_scope", attempt)
 
 

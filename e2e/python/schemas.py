@@ -107,7 +107,9 @@ def with_live(node: Any, live: Live) -> Any:
 
 def only_live(form: dict[str, Any], live: Live) -> dict[str, Any]:
     """A request of a client that authenticates itself, so that what is wrong is found behind that."""
-    members = {name: {"enum": live[one["x-live"]]} if "x-live" in one else one for name, one in form["properties"].items()}
+    members = {
+        name: {"enum": live[one["x-live"]]} if "x-live" in one else one for name, one in form["properties"].items()
+    }
     proven = {name for name in ("client_id", "client_secret") if name in members}
     members |= {name: {"enum": live[name][:1]} for name in proven}
     required = sorted(proven | set(form.get("required", [])))

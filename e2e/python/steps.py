@@ -96,4 +96,3 @@ def metadata() -> dict[str, object]:
     well_known = f"{parts.scheme}://{parts.netloc}/.well-known/oauth-authorization-server{parts.path}"
     with urllib.request.urlopen(well_known, timeout=10) as answer:
         return json.load(answer)
-
