@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from doorward import _core
+from doorward._access_token import for_request
 from doorward._current import claims_of
 from doorward.asgi import ASGIApp, GuardMiddleware, Scope, is_under
 from doorward.errors import DoorwardError, JWKSFetchError, VerifierRuntimeError
@@ -102,7 +103,8 @@ class TokenChecker:
             )
             return None
         try:
-            return await self._guard.verify(token)
+            verified = self._guard.core.verify(token)
+            return verified if type(verified) is _core.VerifiedClaims else await verified
         except (JWKSFetchError, VerifierRuntimeError):
             raise
         except DoorwardError as error:
@@ -110,18 +112,24 @@ class TokenChecker:
             return None
 
 
-def access_token_fields(token: str, claims: _core.VerifiedClaims, resource: str) -> dict[str, Any]:
-    """The fields of a framework's ``AccessToken``."""
-    return {
-        "token": token,
-        "client_id": claims.client_id,
-        "scopes": list(claims.scopes),
-        # Frameworks look at the end again, without the clock skew that the guard allows.
-        "expires_at": max(claims.expires_at, int(time.time()) + 1),
-        "resource": resource,
-        "subject": claims.sub,
-        "claims": claims.to_dict(),
-    }
+def access_token(model: Any, token: str, claims: _core.VerifiedClaims, resource: str) -> Any:
+    """What a framework wants to know, as its own ``AccessToken``."""
+    # Frameworks look at the end again, without the clock skew that the guard allows.
+    expires_at = max(claims.expires_at, int(time.time()) + 1)
+
+    def make() -> Any:
+        fields = {
+            "token": token,
+            "client_id": claims.client_id,
+            "scopes": list(claims.scopes),
+            "expires_at": expires_at,
+            "resource": resource,
+            "subject": claims.sub,
+            "claims": claims.to_dict(),
+        }
+        return model(**known_fields(model, fields))
+
+    return for_request(model, claims, make, expires_at=expires_at)
 
 
 def known_fields(model: Any, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 from asyncio import Future
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 __version__: str
@@ -73,6 +73,8 @@ class VerifiedClaims:
         """Every claim of the token, as mappings and tuples that cannot be changed."""
     def to_dict(self) -> dict[str, Any]:
         """Every claim of the token, as a new dictionary."""
+    def keep(self, make: Callable[[], Any]) -> Any | None:
+        """What ``make`` returned for the token, kept as long as the token is remembered; ``None`` the first time."""
     def has_scope(self, scope: str) -> bool:
         """Whether the scope was granted."""
     def require_scope(self, scope: str) -> None:
@@ -135,7 +137,7 @@ class Client:
 @final
 class JwtVerifier:
     def __init__(self, settings: Mapping[str, Any]) -> None: ...
-    def verify(self, token: str) -> Any: ...
+    def verify(self, token: str) -> VerifiedClaims | Future[VerifiedClaims]: ...
 
 def challenge(
     scheme: str,

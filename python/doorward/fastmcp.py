@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from doorward._adapter import AuthResult, FrameworkLayer, TokenChecker, access_token_fields, known_fields
+from doorward._adapter import AuthResult, FrameworkLayer, TokenChecker, access_token
 from doorward._current import current_claims
 from doorward.asgi import metadata_app
 from doorward.client import DoorwardClient
@@ -189,8 +189,7 @@ def _provider(guard: DoorwardResource, base_url: str) -> Any:
                 raise _undecided(error) from error
             if claims is None:
                 return None
-            fields = access_token_fields(token, claims, guard.resource)
-            return AccessToken(**known_fields(AccessToken, fields))
+            return access_token(AccessToken, token, claims, guard.resource)
 
         def get_middleware(self) -> list[Any]:
             return [Middleware(FrameworkLayer, guard=guard), *super().get_middleware()]

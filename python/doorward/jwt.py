@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from doorward import _core
+from doorward._access_token import for_request
 from doorward._jwks import transport_over
 from doorward._key_pair import RSAKeyPair
 from doorward._token_verifier import AccessToken, TokenVerifier, access_token
@@ -108,21 +109,21 @@ class JWTVerifier(TokenVerifier):
         claims = await self._claims(token)
         if claims is None:
             return None
-        scopes = _granted(claims)
-        if not self._has_required(scopes):
+        access: AccessToken = for_request(AccessToken, claims, lambda: _as_access_token(token, claims.to_dict()))
+        if not self._has_required(access.scopes):
             _log.info("a token was refused: it lacks a required scope")
             return None
-        return _as_access_token(token, claims, scopes)
+        return access
 
     def _has_required(self, scopes: list[str]) -> bool:
-        return set(self.required_scopes or ()) <= set(scopes)
+        return not self.required_scopes or set(self.required_scopes) <= set(scopes)
 
-    async def _claims(self, token: str) -> dict[str, Any] | None:
+    async def _claims(self, token: str) -> _core.VerifiedClaims | None:
         if self._verifier is None:
             return None
         try:
             verified = self._verifier.verify(token)
-            return verified if isinstance(verified, dict) else await verified
+            return verified if type(verified) is _core.VerifiedClaims else await verified
         except DoorwardError as refused:
             _log.info("a token was refused: %s", refused)
         except UnicodeEncodeError:
@@ -226,14 +227,14 @@ def _granted(claims: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _as_access_token(token: str, claims: dict[str, Any], scopes: list[str]) -> AccessToken:
+def _as_access_token(token: str, claims: dict[str, Any]) -> AccessToken:
     subject = claims.get("sub")
     client_id = claims.get("client_id") or claims.get("azp") or subject or "unknown"
     expires_at = claims.get("exp")
     return access_token(
         token=token,
         client_id=str(client_id),
-        scopes=scopes,
+        scopes=_granted(claims),
         expires_at=None if expires_at is None else int(expires_at),
         subject=subject if isinstance(subject, str) else None,
         claims=claims,

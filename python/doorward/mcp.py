@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from doorward._adapter import AuthResult, FrameworkLayer, TokenChecker, access_token_fields, known_fields
+from doorward._adapter import AuthResult, FrameworkLayer, TokenChecker, access_token, known_fields
 from doorward._current import current_claims, current_request
 from doorward.client import DoorwardClient
 from doorward.consent import to_url_elicitation_required_error
@@ -204,8 +204,7 @@ class DoorwardTokenVerifier:
             return None
         if claims is None:
             return None
-        fields = access_token_fields(token, claims, self.guard.resource)
-        return AccessToken(**known_fields(AccessToken, fields))
+        return access_token(AccessToken, token, claims, self.guard.resource)
 
 
 def _guarding(make: Callable[..., Any], guard: DoorwardResource) -> Callable[..., Any]:

@@ -1,5 +1,7 @@
 //! `VerifiedClaims`: what a verified token says, to Python.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use doorward_guard::{Claims, Scope};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -13,15 +15,47 @@ use crate::{errors, json};
 #[pyclass(frozen, module = "doorward", name = "VerifiedClaims")]
 pub(crate) struct VerifiedClaims {
     claims: Claims,
+    /// Whether the token was seen before.
+    has_returned: bool,
     raw: PyOnceLock<Py<PyAny>>,
+}
+
+/// What Python made of the claims of a token, for as long as the token is remembered. Nothing of it leads back to the claims:
+/// they would keep each other.
+struct Companion {
+    /// Whether there was a request with the token before.
+    met: AtomicBool,
+    /// `raw`, never handed out.
+    raw: PyOnceLock<Py<PyDict>>,
+    kept: PyOnceLock<Py<PyAny>>,
+}
+
+impl Companion {
+    fn new() -> Self {
+        Self {
+            met: AtomicBool::new(false),
+            raw: PyOnceLock::new(),
+            kept: PyOnceLock::new(),
+        }
+    }
 }
 
 impl VerifiedClaims {
     pub(crate) fn new(claims: Claims) -> Self {
+        let has_returned = claims
+            .companion(Companion::new)
+            .is_some_and(|companion| companion.met.swap(true, Ordering::Relaxed));
         Self {
             claims,
+            has_returned,
             raw: PyOnceLock::new(),
         }
+    }
+
+    /// Only for tokens that come again: most of what is made for one request is never needed for another.
+    fn companion(&self) -> Option<&Companion> {
+        let companion = self.claims.companion(Companion::new);
+        companion.filter(|_| self.has_returned)
     }
 
     fn text(&self, claim: &str) -> Option<&str> {
@@ -145,7 +179,25 @@ impl VerifiedClaims {
 
     /// Every claim of the token, as a new dictionary.
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        json::to_dict(py, &self.claims.raw)
+        let Some(companion) = self.companion() else {
+            return json::to_dict(py, &self.claims.raw);
+        };
+        let raw = companion
+            .raw
+            .get_or_try_init(py, || json::to_dict(py, &self.claims.raw).map(Bound::unbind))?;
+        json::copy_of_dict(raw.bind(py))
+    }
+
+    /// What `make` returned for the token, made once and kept as long as the token is remembered; `None` for a token that comes
+    /// for the first time. It must not lead back to these claims. For adapters.
+    fn keep<'py>(&self, py: Python<'py>, make: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let Some(companion) = self.companion() else {
+            return Ok(None);
+        };
+        let kept = companion
+            .kept
+            .get_or_try_init(py, || make.call0().map(Bound::unbind))?;
+        Ok(Some(kept.bind(py).clone()))
     }
 
     /// Whether the scope was granted.

@@ -9,6 +9,7 @@ use doorward_oauth::resource::{ResourceRules, ResourceUri};
 use http::Method;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 
 use crate::audit::PyAuditHook;
 use crate::callback::EventLoop;
@@ -205,7 +206,10 @@ impl Guard {
     }
 
     /// `VerifiedClaims`, or a future of them.
-    fn verify(&self, py: Python<'_>, token: String) -> PyResult<Py<PyAny>> {
+    fn verify(&self, py: Python<'_>, token: PyBackedStr) -> PyResult<Py<PyAny>> {
+        if let Some(claims) = self.inner.remembered(&token) {
+            return Ok(Py::new(py, VerifiedClaims::new(claims))?.into_any());
+        }
         self.remember_loop(py);
         let guard = self.inner.clone();
         let dpop = self.dpop;
@@ -220,7 +224,7 @@ impl Guard {
     fn verify_dpop(
         &self,
         py: Python<'_>,
-        token: String,
+        token: PyBackedStr,
         proof: Option<String>,
         method: &str,
         url: &str,

@@ -30,6 +30,32 @@ pub(crate) fn to_dict<'py>(py: Python<'py>, members: &Map<String, Value>) -> PyR
     Ok(dict)
 }
 
+/// A dictionary of JSON values that shares nothing that can be changed with `dict`.
+pub(crate) fn copy_of_dict<'py>(dict: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
+    let copy = dict.copy()?;
+    for (name, value) in dict {
+        if let Some(copied) = copy_of_container(&value)? {
+            copy.set_item(name, copied)?;
+        }
+    }
+    Ok(copy)
+}
+
+/// `None` for what cannot be changed anyway.
+fn copy_of_container<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    if let Ok(dict) = value.cast_exact::<PyDict>() {
+        return Ok(Some(copy_of_dict(dict)?.into_any()));
+    }
+    let Ok(list) = value.cast_exact::<PyList>() else {
+        return Ok(None);
+    };
+    let copy = PyList::empty(value.py());
+    for item in list {
+        copy.append(copy_of_container(&item)?.unwrap_or(item))?;
+    }
+    Ok(Some(copy.into_any()))
+}
+
 /// An object that cannot be changed, however deep: mapping proxies and tuples.
 pub(crate) fn to_frozen_mapping<'py>(
     py: Python<'py>,

@@ -11,11 +11,13 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 use serde_json::json;
 
 use crate::callback::EventLoop;
+use crate::claims::VerifiedClaims;
 use crate::transport::PyTransport;
-use crate::{bridge, errors, json as python_json};
+use crate::{bridge, errors};
 
 /// What `doorward.jwt.JWTVerifier` was told, with every default filled in.
 #[derive(FromPyObject)]
@@ -50,25 +52,28 @@ impl JwtVerifier {
         })
     }
 
-    /// The claims as a dictionary, or a future of them.
-    fn verify(&self, py: Python<'_>, token: String) -> PyResult<Py<PyAny>> {
+    /// `VerifiedClaims`, or a future of them.
+    fn verify(&self, py: Python<'_>, token: PyBackedStr) -> PyResult<Py<PyAny>> {
+        if let Some(claims) = self.verifier.remembered(&token) {
+            return unbound(py, claims);
+        }
         self.event_loop.remember(py);
         let verifier = Arc::clone(&self.verifier);
         let judged = async move { verifier.verify(&token).await };
         bridge::run(py, judged, |py, judged| match judged {
-            Ok(claims) => unbound(py, &claims),
+            Ok(claims) => unbound(py, claims),
             Err(error) => Err(errors::verify(py, error, false)),
         })
     }
 }
 
 /// A token that is bound to a key is no bearer token (RFC 9449 §7.2), and nobody looks at proofs here.
-fn unbound(py: Python<'_>, claims: &Claims) -> PyResult<Py<PyAny>> {
+fn unbound(py: Python<'_>, claims: Claims) -> PyResult<Py<PyAny>> {
     if claims.key_thumbprint.is_some() {
         let message = "the access token is bound to a key; use doorward_auth to take such tokens";
         return Err(errors::make(py, "DPoPNotSupportedError", message, None));
     }
-    Ok(python_json::to_dict(py, &claims.raw)?.into_any().unbind())
+    Ok(Py::new(py, VerifiedClaims::new(claims))?.into_any())
 }
 
 impl Settings {

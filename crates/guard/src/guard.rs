@@ -99,6 +99,16 @@ impl Guard {
         Ok(claims.under(&guard.terms))
     }
 
+    /// The same, if nothing has to be waited for or checked again: the claims of a bearer token that is remembered and
+    /// still counts. `None` says nothing about the token; [`verify`](Self::verify) does. Needs no tokio runtime.
+    pub fn remembered(&self, token: &str) -> Option<Claims> {
+        let guard = &self.0;
+        let claims = guard.verifier.remembered(token)?;
+        guard.dpop.check_bearer(&claims).ok()?;
+        let passes = guard.revocations.surely_passes(&claims);
+        passes.then(|| claims.under(&guard.terms))
+    }
+
     /// Forgets that this token was verified: the next request with it is checked from the beginning.
     pub fn evict(&self, token: &str) {
         self.0.verifier.evict(token);

@@ -163,6 +163,13 @@ impl Keys {
         (age <= self.policy.max_stale).then(|| look(set))
     }
 
+    /// Whether somebody refreshes the keys, so that nobody has to begin.
+    pub(crate) fn are_fresh(&self, now: UnixSeconds) -> bool {
+        let set = self.current.load();
+        set.as_ref()
+            .is_some_and(|set| now.since(set.fetched_at) <= self.policy.refresh.saturating_mul(2))
+    }
+
     /// The generation of the keys in force, if they are not too old.
     pub(crate) fn generation(self: &Arc<Self>, now: UnixSeconds) -> Option<u64> {
         self.current(now, |set| set.generation)

@@ -149,6 +149,15 @@ impl Revocations {
         }
     }
 
+    /// Whether [`check`](Self::check) passes without anybody being asked or anything being begun.
+    pub(crate) fn surely_passes(&self, claims: &Claims) -> bool {
+        match self {
+            Self::Off => true,
+            Self::Feed(feed) => feed.surely_passes(claims),
+            Self::Introspection(_) | Self::Checker(_) => false,
+        }
+    }
+
     /// Completes when the token turns out to be revoked; `None` when nobody will tell.
     pub(crate) fn revoked(&self, claims: &Claims) -> Option<BoxFuture<'static, ()>> {
         match self {

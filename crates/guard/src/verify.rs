@@ -161,6 +161,15 @@ impl Verifier {
         }
     }
 
+    /// The claims of a token that was verified before and still counts.
+    pub(crate) fn remembered(&self, token: &str) -> Option<Claims> {
+        match &self.judge {
+            Judge::Issuers(verifier) => verifier.remembered(token),
+            // The first that accepts a token counts, and only asking them in order tells which that is.
+            Judge::Verifiers(_) => None,
+        }
+    }
+
     /// Forgets that a token was verified.
     pub(crate) fn evict(&self, token: &str) {
         match &self.judge {

@@ -146,7 +146,10 @@ mod tests {
             let name = |number: usize| format!("m{number}");
             assert!(!is_refused((0..size).map(name)), "{size}");
             for repeated in [0, size / 2, size - 1] {
-                assert!(is_refused((0..size).chain([repeated]).map(name)), "{size} {repeated}");
+                assert!(
+                    is_refused((0..size).chain([repeated]).map(name)),
+                    "{size} {repeated}"
+                );
                 // The same name, written in another way.
                 let escaped = format!("\\u006d{repeated}");
                 assert!(

@@ -73,13 +73,33 @@ impl JwtVerifier {
         }
     }
 
+    /// The same, if nothing has to be waited for or checked again: the claims of a token that is remembered and still
+    /// counts. `None` says nothing about the token; [`verify`](Self::verify) does. Needs no tokio runtime.
+    pub fn remembered(&self, token: &str) -> Option<Claims> {
+        let now = self.clock.now();
+        if let KeyMaterial::Fetched(keys) = &self.keys
+            && !keys.are_fresh(now)
+        {
+            return None;
+        }
+        let claims = self.look_up(&self.cache.digest(token)?, now)?;
+        claims
+            .scopes
+            .contains_all(&self.required_scopes)
+            .then_some(claims)
+    }
+
+    fn look_up(&self, digest: &[u8; 32], now: UnixSeconds) -> Option<Claims> {
+        self.cache.get(digest, now, |stamp| {
+            Some(stamp.generation) == self.generation(now)
+        })
+    }
+
     async fn check(&self, token: &str) -> Result<Claims, VerifyError> {
         let now = self.clock.now();
         let digest = self.cache.digest(token);
         if let Some(digest) = &digest
-            && let Some(claims) = self.cache.get(digest, now, |stamp| {
-                Some(stamp.generation) == self.generation(now)
-            })
+            && let Some(claims) = self.look_up(digest, now)
         {
             return Ok(claims);
         }

@@ -40,7 +40,7 @@ impl AccessTokenVerifier {
         let now = self.clock.now();
         let digest = self.cache.digest(token);
         if let Some(digest) = &digest
-            && let Some(claims) = self.remembered(digest, now)
+            && let Some(claims) = self.look_up(digest, now)
         {
             return Ok(claims);
         }
@@ -63,7 +63,15 @@ impl AccessTokenVerifier {
         Ok(claims)
     }
 
-    fn remembered(&self, digest: &[u8; 32], now: UnixSeconds) -> Option<Claims> {
+    /// The claims of a token that was verified before and still counts, as long as the keys are looked after.
+    pub(crate) fn remembered(&self, token: &str) -> Option<Claims> {
+        let now = self.clock.now();
+        let are_fresh = self.issuers.iter().all(|trusted| trusted.keys.are_fresh(now));
+        let digest = self.cache.digest(token).filter(|_| are_fresh)?;
+        self.look_up(&digest, now)
+    }
+
+    fn look_up(&self, digest: &[u8; 32], now: UnixSeconds) -> Option<Claims> {
         self.cache.get(digest, now, |stamp| {
             self.issuers
                 .get(stamp.issuer)
