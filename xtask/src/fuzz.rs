@@ -16,7 +16,7 @@ use crate::suite::Outcome;
 use crate::workspace::{root, target};
 
 /// How long each target runs, in seconds.
-const SECONDS: &str = "DOORWARD_FUZZ_SECONDS";
+const SECONDS: &str = "FUZZ_SECONDS";
 const USUAL_SECONDS: u64 = 60;
 /// Targets that run at the same time.
 const AT_ONCE: usize = 2;

@@ -26,7 +26,7 @@ pub(crate) enum Suite {
     Python,
     /// Login and consent in Chromium
     Browser,
-    /// Fuzz targets, a minute each (`DOORWARD_FUZZ_SECONDS`)
+    /// Fuzz targets, a minute each (`FUZZ_SECONDS`)
     Fuzz,
     /// API documentation, generated pages, links, and the tutorial, which is run
     Docs,
