@@ -26,6 +26,14 @@ fn claims_survive_a_round_trip() {
 }
 
 #[test]
+fn a_number_of_many_digits_keeps_its_value() {
+    let text = full().to_string().replace("\"x\"", &format!("1{}.5", "69".repeat(45)));
+    let read: AccessTokenClaims = serde_json::from_str(&text).unwrap();
+    let again: AccessTokenClaims = serde_json::from_str(&serde_json::to_string(&read).unwrap()).unwrap();
+    assert_eq!(again, read);
+}
+
+#[test]
 fn optional_claims_may_be_absent() {
     let mandatory = ["iss", "sub", "aud", "client_id", "jti", "iat", "exp"];
     let mut claims = full();
