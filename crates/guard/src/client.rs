@@ -38,6 +38,7 @@ mod events;
 mod form;
 mod guard;
 mod lru;
+mod pauses;
 mod random;
 mod request;
 mod request_state;

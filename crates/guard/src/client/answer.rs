@@ -9,6 +9,7 @@ use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use serde_json::{Map, Value};
 
+use super::breaker::MAX_PAUSE;
 use super::consent::ConsentRequired;
 use super::error::{ClientError, Refusal};
 use crate::fetch::FormResponse;
@@ -102,10 +103,10 @@ pub(crate) fn printable(text: &str) -> String {
     error_text(&short).into_owned()
 }
 
-/// `Retry-After` in seconds (RFC 9110 §10.2.3). A date is not read: it would need the server's clock to be right.
+/// `Retry-After` in seconds (RFC 9110 §10.2.3), within bounds. A date is not read: it would need the server's clock to be right.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+    Some(Duration::from_secs(seconds).min(MAX_PAUSE))
 }
 
 #[cfg(test)]
@@ -205,6 +206,10 @@ mod tests {
         busy.headers.insert(RETRY_AFTER, HeaderValue::from_static("120"));
         let error = success(&busy, false).err().unwrap();
         assert_eq!(error.retry_after(), Some(Duration::from_mins(2)));
+        busy.headers
+            .insert(RETRY_AFTER, HeaderValue::from_static("99999999"));
+        let error = success(&busy, false).err().unwrap();
+        assert_eq!(error.retry_after(), Some(Duration::from_mins(5)));
         for unreadable in ["-1", "soon", "1.5", "Sat, 21 Nov 2026 10:00:00 GMT"] {
             busy.headers
                 .insert(RETRY_AFTER, HeaderValue::from_static(unreadable));

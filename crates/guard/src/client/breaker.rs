@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use doorward_oauth::time::{Clock, UnixSeconds};
 
-/// The longest time for which a server's `Retry-After` is obeyed, and the longest cooldown.
+/// The longest time for which the `Retry-After` of a server that fails is obeyed, and the longest cooldown.
 pub(crate) const MAX_PAUSE: Duration = Duration::from_mins(5);
 /// A probe keeps its place for this long: longer than any exchange may take.
 const PROBE_LEASE: Duration = Duration::from_mins(1);
@@ -154,14 +154,6 @@ impl Permit<'_> {
             Some(time) => self.breaker.open(&mut state, time.min(MAX_PAUSE)),
             None if outages >= policy.threshold => self.breaker.open(&mut state, policy.cooldown),
             None => state.circuit = Circuit::Closed { outages },
-        }
-    }
-
-    /// The server is well and asks to be left alone for a while (`429`).
-    pub(crate) fn paused(self, time: Duration) {
-        let mut state = self.breaker.state();
-        if self.counts(&state) {
-            self.breaker.open(&mut state, time.min(MAX_PAUSE));
         }
     }
 

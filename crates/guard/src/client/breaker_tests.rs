@@ -130,7 +130,7 @@ fn retry_after_is_respected_within_bounds() {
         Duration::from_secs(90)
     );
     clock.advance(Duration::from_secs(90));
-    breaker.enter().unwrap().paused(Duration::from_hours(48));
+    breaker.enter().unwrap().failed(Some(Duration::from_hours(48)));
     assert_eq!(breaker.enter().err().unwrap().retry_after, MAX_PAUSE);
     clock.advance(MAX_PAUSE);
     breaker.enter().unwrap().failed(Some(Duration::ZERO));

@@ -16,6 +16,7 @@ use super::call::Inner;
 use super::dpop::Proofs;
 use super::endpoints::Endpoints;
 use super::error::ClientError;
+use super::pauses::Pauses;
 use super::request_state::{RequestStateKey, RequestStates};
 use crate::fetch::{Fetch, HttpFetch, Timeouts, Transport};
 
@@ -102,6 +103,7 @@ impl ClientSettings {
             endpoints: Endpoints::new(issuer.clone(), fetch.clone(), clock.clone()),
             breaker: Breaker::new("token", self.breaker, clock.clone()),
             introspection_breaker: Breaker::new("introspection", self.breaker, clock.clone()),
+            pauses: Pauses::new(clock.clone()),
             cache: Arc::new(TokenCache::new(self.cached_tokens, self.lifetimes)),
             proofs: self.dpop.map(Proofs::new),
             require_bound_tokens: self.require_bound_tokens,

@@ -14,6 +14,7 @@ use super::dpop::{DPOP, Proofs};
 use super::endpoints::{Endpoint, Endpoints};
 use super::error::ClientError;
 use super::form::Form;
+use super::pauses::Pauses;
 use super::request_state::RequestStates;
 use super::token::{Expected, TokenResponse};
 use crate::fetch::{Fetch, FetchFailure, FormRequest, FormResponse};
@@ -33,6 +34,7 @@ pub(crate) struct Inner {
     pub(crate) breaker: Breaker,
     /// Its own, so that a token endpoint that fails does not keep revoked tokens alive, nor the reverse.
     pub(crate) introspection_breaker: Breaker,
+    pub(crate) pauses: Pauses,
     pub(crate) cache: Arc<TokenCache>,
     pub(crate) proofs: Option<Proofs>,
     pub(crate) require_bound_tokens: bool,
@@ -72,13 +74,21 @@ impl Inner {
             Endpoint::Introspection => &self.introspection_breaker,
             Endpoint::Token | Endpoint::Revocation | Endpoint::RevocationEvents => &self.breaker,
         };
-        let permit = breaker.enter().map_err(|open| ClientError::CircuitOpen {
-            retry_after: open.retry_after,
-        })?;
+        let circuit_open = |retry_after| ClientError::CircuitOpen { retry_after };
+        let call = self.pauses.enter(endpoint, form).map_err(circuit_open)?;
+        let permit = breaker.enter().map_err(|open| circuit_open(open.retry_after))?;
         let outcome = match self.send(endpoint, form).await {
             Ok(answer) => read(&answer),
             Err(error) => Err(error),
         };
+        match &outcome {
+            Err(ClientError::Server {
+                status: 429,
+                retry_after,
+            }) => self.pauses.refused_by_server(&call, *retry_after),
+            Err(error) if error.code().is_none() => {}
+            _ => self.pauses.answered(&call),
+        }
         settle(permit, outcome.as_ref().err());
         outcome
     }
@@ -136,17 +146,12 @@ fn settle(permit: Permit<'_>, error: Option<&ClientError>) {
     match error {
         Some(ClientError::Transport(failure)) if failure.is_outage() => permit.failed(None),
         Some(ClientError::Server {
-            status: 429,
-            retry_after: Some(time),
-        }) => permit.paused(*time),
-        Some(ClientError::Server {
             status: 500..,
             retry_after,
         }) => permit.failed(*retry_after),
         // Nothing was learnt about the server's health.
         Some(
             ClientError::Transport(_)
-            | ClientError::Server { .. }
             | ClientError::Metadata(_)
             | ClientError::NoEndpoint(_)
             | ClientError::Protocol(_)
@@ -154,7 +159,7 @@ fn settle(permit: Permit<'_>, error: Option<&ClientError>) {
             | ClientError::Signing(_)
             | ClientError::CircuitOpen { .. },
         ) => drop(permit),
-        // It answered as the standard says, if only to refuse.
+        // It answered as the standard says, if only to refuse. A `429` is no outage either: see `pauses`.
         _ => permit.answered(),
     }
 }

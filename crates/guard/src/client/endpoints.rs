@@ -35,7 +35,10 @@ pub(crate) enum Endpoint {
 }
 
 impl Endpoint {
-    const fn member(self) -> &'static str {
+    /// How many there are; they count from 0.
+    pub(crate) const COUNT: usize = 4;
+
+    pub(crate) const fn member(self) -> &'static str {
         match self {
             Self::Token => "token_endpoint",
             Self::Introspection => "introspection_endpoint",

@@ -54,11 +54,12 @@ pub enum ClientError {
     Server {
         /// The HTTP status.
         status: u16,
-        /// What it said about trying again.
+        /// What it said about trying again; at most 5 min.
         retry_after: Option<Duration>,
     },
-    /// Nothing was sent: the server failed too often just now, or asked to be left alone.
-    #[error("the authorization server fails; nothing is sent to it for {} s", retry_after.as_secs())]
+    /// Nothing was sent: the server failed too often just now, or said `429` to this call, and the time that it asked for
+    /// is not over.
+    #[error("the authorization server fails or its limit is reached; this is not sent to it for {} s", retry_after.as_secs())]
     CircuitOpen {
         /// When it is worth trying again.
         retry_after: Duration,

@@ -195,14 +195,10 @@ async fn ending_too_many_requests() {
     ));
     circuit.recovers().await;
 
+    // The server is well: others need not wait for what it said to this call.
     let circuit = Circuit::half_open().await;
     circuit.script.then(Act::RetryAfter(429, "12"));
     assert!(circuit.exchange().await.is_err());
-    assert!(matches!(
-        circuit.exchange().await,
-        Err(ClientError::CircuitOpen { .. })
-    ));
-    circuit.clock.advance(Duration::from_secs(12));
     circuit.recovers().await;
 }
 
@@ -315,7 +311,8 @@ async fn no_sequence_of_endings_keeps_the_circuit_open() {
             2 => Act::Answer(502, json!({})),
             3 => Act::Answer(400, json!({"error": "invalid_grant"})),
             4 => Act::Garbage,
-            5 => Act::RetryAfter(503, "9999999"),
+            5 if round % 2 == 0 => Act::RetryAfter(503, "9999999"),
+            5 => Act::RetryAfter(429, "9999999"),
             6 => Act::Refused,
             _ => Act::Hang,
         };

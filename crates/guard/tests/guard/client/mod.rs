@@ -5,6 +5,7 @@ mod credentials;
 mod dpop;
 mod endings;
 mod exchange;
+mod limits;
 mod metadata;
 mod rmcp_consent;
 mod support;
