@@ -32,6 +32,7 @@ from doorward.options import (
     RevocationFeed,
     Transport,
 )
+from doorward.replays import ReplayStore, UsedProof
 
 __all__ = [
     "ACCESS_TOKEN_ALGORITHMS",
@@ -47,12 +48,14 @@ __all__ = [
     "IntrospectionResponse",
     "IntrospectionRevocation",
     "PrivateKey",
+    "ReplayStore",
     "RevocationChecker",
     "RevocationFeed",
     "RevocationStatus",
     "TokenExchangeOptions",
     "TokenResponse",
     "Transport",
+    "UsedProof",
     "VerifiedClaims",
     "VerifiedDPoPProof",
     "__version__",

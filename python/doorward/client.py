@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
@@ -43,6 +43,7 @@ class ClientSettings:
     cache_max_entries: int
     circuit_breaker_threshold: int
     circuit_breaker_cooldown_seconds: float
+    request_state_keys: tuple[bytes, ...] = field(repr=False)
     transport: Transport | None
     clock: Callable[[], float] | None
 
@@ -64,6 +65,7 @@ class DoorwardClient:
                 "cache_max_entries": settings.cache_max_entries,
                 "circuit_breaker_threshold": settings.circuit_breaker_threshold,
                 "circuit_breaker_cooldown_seconds": settings.circuit_breaker_cooldown_seconds,
+                "request_state_keys": list(settings.request_state_keys),
                 "network": network_for_core(settings.dev_mode, settings.fetch_settings),
                 "transport": settings.transport,
                 "clock": settings.clock,
@@ -86,6 +88,7 @@ class DoorwardClient:
         cache_max_entries: int = 10_000,
         circuit_breaker_threshold: int = 5,
         circuit_breaker_cooldown_seconds: float = 30.0,
+        request_state_keys: Iterable[bytes] = (),
         transport: Transport | None = None,
         clock: Callable[[], float] | None = None,
     ) -> DoorwardClient:
@@ -106,6 +109,8 @@ class DoorwardClient:
             cache_max_entries: How many tokens are kept.
             circuit_breaker_threshold: After how many failures in a row the authorization server is left alone.
             circuit_breaker_cooldown_seconds: For how long.
+            request_state_keys: What seals the ``requestState`` that clients bring back after a consent, 32 random bytes each:
+                the first seals, all open. For several processes that answer for each other. Default: one of this process.
             transport: How the authorization server is reached instead: ``await transport(method, url, headers, body)``
                 returns ``(status, headers, body)``.
             clock: Says what time it is, in seconds since 1970.
@@ -126,6 +131,7 @@ class DoorwardClient:
             cache_max_entries=cache_max_entries,
             circuit_breaker_threshold=circuit_breaker_threshold,
             circuit_breaker_cooldown_seconds=circuit_breaker_cooldown_seconds,
+            request_state_keys=tuple(request_state_keys),
             transport=transport,
             clock=clock,
         )

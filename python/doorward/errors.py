@@ -192,11 +192,15 @@ class AuthError(DoorwardError):
 
 
 class ConsentRequiredError(AuthError):
-    """A person has to consent at ``consent_url`` before the authorization server issues the token."""
+    """A person has to consent at ``consent_url`` before the authorization server issues the token.
+
+    ``description`` is what the authorization server says to the person.
+    """
 
     service_id: str
     cause_detail: str
     consent_url: str | None
+    description: str | None
 
     def __init__(
         self,
@@ -207,6 +211,7 @@ class ConsentRequiredError(AuthError):
         service_id: str = "unknown_service",
         cause_detail: str = "",
         consent_url: str | None = None,
+        description: str | None = None,
         reason: str | None = None,
         retry_after: int | None = None,
     ) -> None:
@@ -214,6 +219,7 @@ class ConsentRequiredError(AuthError):
         self.service_id = service_id
         self.cause_detail = cause_detail
         self.consent_url = consent_url
+        self.description = description
 
     def describe(self) -> str:
         """For the person who is asked: what, for which service, and why."""

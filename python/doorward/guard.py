@@ -12,7 +12,6 @@ from doorward.challenges import www_authenticate, www_authenticate_challenges
 from doorward.errors import TokenMissingError
 from doorward.options import (
     ACCESS_TOKEN_ALGORITHMS,
-    SUPPORTED_DPOP_ALGORITHMS,
     ASCredentials,
     FetchSettings,
     InboundDPoPOptions,
@@ -21,6 +20,7 @@ from doorward.options import (
     RevocationFeed,
     Transport,
     credentials_for_core,
+    dpop_for_core,
     network_for_core,
     revocation_for_core,
 )
@@ -213,12 +213,17 @@ class Guard(DoorwardResource):
         root_metadata: Whether the resource metadata is served at the root of the host as well.
         allowed_origins: Origins of web pages that may call this server.
         bind_sessions: Whether an MCP session can only be used by the principal that began it.
+        end_streams_with_token: Whether event streams end with the token that opened them, or when it is revoked.
+        max_login_age_seconds: How long ago the person may have signed in (``auth_time``). Else the answer is 401
+            ``insufficient_user_authentication`` (RFC 9470). Default: it does not matter.
+        acr_values: In which ways the person may have signed in (``acr``), the most wanted first. Default: likewise.
         more_issuers: Other authorization servers whose tokens are accepted as well.
         as_credentials: What this program proves to the authorization server who it is with.
         revocation_checker: How the guard learns that a token was revoked before its end: an ``IntrospectionRevocation``, a
             ``RevocationFeed``, or ``await checker(claims, token)``, which is true for revoked tokens and asked with every
             request. Default: not at all.
-        fail_closed: Where that cannot be told, requests are answered with 503. Default: they pass.
+        fail_closed: Where that cannot be told, requests are answered with 503. Default: they pass, and the log says so. That is
+            what programs expect that come from other libraries; new ones should set it.
         on_decision: Is told of every decision: a mapping with ``allowed``, ``method``, ``target``, ``claims``, ``reason``,
             ``needed_scopes``, ``error_id`` and ``at``. Must not block.
         dev_mode: Whether an authorization server off this machine may use ``http``.
@@ -256,6 +261,9 @@ class Guard(DoorwardResource):
         root_metadata: bool = True,
         allowed_origins: Iterable[str] = (),
         bind_sessions: bool = True,
+        end_streams_with_token: bool = True,
+        max_login_age_seconds: int | None = None,
+        acr_values: Iterable[str] = (),
         more_issuers: Iterable[str] = (),
         as_credentials: ASCredentials | None = None,
         revocation_checker: RevocationChecker | IntrospectionRevocation | RevocationFeed | None = None,
@@ -290,11 +298,14 @@ class Guard(DoorwardResource):
             "root_metadata": root_metadata,
             "allowed_origins": _words("allowed_origins", allowed_origins),
             "bind_sessions": bind_sessions,
+            "end_streams_with_token": end_streams_with_token,
+            "max_login_age_seconds": max_login_age_seconds,
+            "acr_values": _words("acr_values", acr_values),
             "credentials": credentials_for_core(as_credentials),
             "revocation": revocation_for_core(revocation_checker, fail_closed),
             "on_decision": on_decision,
             "network": network_for_core(dev_mode, fetch_settings),
-            "dpop": None if inbound_dpop is None else _dpop(inbound_dpop),
+            "dpop": dpop_for_core(inbound_dpop),
             "transport": transport,
             "clock": clock,
         }
@@ -314,15 +325,3 @@ def _words(name: str, words: Iterable[str] | None) -> list[str]:
 
 def _named(setting: str, scopes: Mapping[str, Iterable[str]] | None) -> dict[str, list[str]]:
     return {name: _words(f"{setting}[{name!r}]", words) for name, words in (scopes or {}).items()}
-
-
-def _dpop(options: InboundDPoPOptions) -> dict[str, Any]:
-    algorithms = options.allowed_proof_algorithms
-    return {
-        "required": options.required,
-        "max_proof_age_seconds": options.max_proof_age_seconds,
-        "clock_skew_seconds": options.clock_skew_seconds,
-        "allowed_proof_algorithms": list(SUPPORTED_DPOP_ALGORITHMS if algorithms is None else algorithms),
-        "require_nonce": options.require_nonce,
-        "replay_capacity": options.replay_capacity,
-    }

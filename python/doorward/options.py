@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from doorward.replays import ReplayStore, insert_for_core
+
 if TYPE_CHECKING:
     from doorward._core import VerifiedClaims
 
@@ -57,8 +59,12 @@ class InboundDPoPOptions:
         clock_skew_seconds: How far ahead the clock of a client may be.
         allowed_proof_algorithms: The signature algorithms of proofs; default ``SUPPORTED_DPOP_ALGORITHMS``.
         require_nonce: Proofs need a nonce of this server, so that they cannot be made in advance.
-        replay_capacity: How many proofs are remembered until they are too old to be replayed. When it is full, further
-            ones are answered with 503.
+        replay_capacity: How many proofs are remembered until they are too old to be replayed, in this process. When it is
+            full, further ones are answered with 503.
+        nonce_keys: What nonces are made with, for several processes that must take each other's: 32 random bytes, and the
+            key before, whose nonces still count. Default: random ones of this process.
+        replay_per_key: How many of these one key may have. Default: a quarter.
+        replay_store: Where proofs are remembered instead, for several processes that serve one resource.
     """
 
     required: bool = False
@@ -67,6 +73,9 @@ class InboundDPoPOptions:
     allowed_proof_algorithms: Sequence[str] | None = None
     require_nonce: bool = False
     replay_capacity: int = 1_000_000
+    nonce_keys: Sequence[bytes] = field(default=(), repr=False)
+    replay_per_key: int | None = None
+    replay_store: ReplayStore | None = None
 
 
 @dataclass(frozen=True)
@@ -164,6 +173,24 @@ def _check_times(**times: float) -> None:
     for name, seconds in times.items():
         if not 0 <= seconds or not math.isfinite(seconds):
             raise ValueError(f"{name} must be a number of seconds, not {seconds}")
+
+
+def dpop_for_core(options: InboundDPoPOptions | None) -> dict[str, Any] | None:
+    """As the core takes them."""
+    if options is None:
+        return None
+    algorithms = options.allowed_proof_algorithms
+    return {
+        "required": options.required,
+        "max_proof_age_seconds": options.max_proof_age_seconds,
+        "clock_skew_seconds": options.clock_skew_seconds,
+        "allowed_proof_algorithms": list(SUPPORTED_DPOP_ALGORITHMS if algorithms is None else algorithms),
+        "require_nonce": options.require_nonce,
+        "nonce_keys": list(options.nonce_keys),
+        "replay_capacity": options.replay_capacity,
+        "replay_per_key": options.replay_per_key,
+        "replay_store": insert_for_core(options.replay_store),
+    }
 
 
 def credentials_for_core(credentials: ASCredentials | None) -> dict[str, Any] | None:

@@ -52,6 +52,10 @@ impl VerifiedClaims {
         }
     }
 
+    pub(crate) fn inner(&self) -> &Claims {
+        &self.claims
+    }
+
     /// Only for tokens that come again: most of what is made for one request is never needed for another.
     fn companion(&self) -> Option<&Companion> {
         let companion = self.claims.companion(Companion::new);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use doorward_guard::client::{
     ClientAuth, ClientCredentialsRequest, ClientError, ExchangeRequest, IntrospectionResponse, OAuthClient,
-    TokenResponse, TokenType,
+    RequestStateKey, TokenResponse, TokenType,
 };
 use doorward_jose::SigningKey;
 use futures_util::FutureExt as _;
@@ -31,6 +31,7 @@ struct Settings {
     cache_max_entries: usize,
     circuit_breaker_threshold: u32,
     circuit_breaker_cooldown_seconds: f64,
+    request_state_keys: Vec<Vec<u8>>,
     network: Network,
     transport: Option<Py<PyAny>>,
     clock: Option<Py<PyAny>>,
@@ -108,6 +109,11 @@ impl Client {
         if let Some(key) = settings.dpop {
             builder = builder.dpop(key.read()?);
         }
+        for key in settings.request_state_keys {
+            let key = <[u8; 32]>::try_from(key)
+                .map_err(|_| PyValueError::new_err("request_state_keys are of 32 random bytes each"))?;
+            builder = builder.request_state_key(RequestStateKey::new(key));
+        }
         if let Some(callable) = settings.clock {
             builder = builder.clock(Arc::new(PyClock(callable)));
         }
@@ -179,6 +185,10 @@ impl Client {
 }
 
 impl Client {
+    pub(crate) fn inner(&self) -> &OAuthClient {
+        &self.inner
+    }
+
     fn run<T: Send + 'static>(
         &self,
         py: Python<'_>,

@@ -176,6 +176,7 @@ fn client_arguments<'py>(py: Python<'py>, error: &ClientError) -> PyResult<Bound
             arguments.set_item("service_id", &consent.service)?;
             arguments.set_item("cause_detail", consent.cause.as_deref().unwrap_or_default())?;
             arguments.set_item("consent_url", consent.consent_url.as_deref())?;
+            arguments.set_item("description", consent.description.as_deref())?;
         }
         ClientError::Server { status, .. } => {
             arguments.set_item("code", "server_error")?;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_guard::{Algorithm, DpopPolicy, GuardBuilder, Head, RevocationStatus};
+use doorward_guard::{Algorithm, GuardBuilder, Head, RevocationStatus};
 use doorward_oauth::resource::{ResourceRules, ResourceUri};
 use http::Method;
 use pyo3::exceptions::PyValueError;
@@ -16,6 +16,7 @@ use crate::callback::EventLoop;
 use crate::claims::VerifiedClaims;
 use crate::client::Credentials;
 use crate::clock::PyClock;
+use crate::dpop::DpopOptions;
 use crate::http::{AsgiHeaders, OwnedHead, answer_to_python, bad_request};
 use crate::network::Network;
 use crate::revocation::RevocationOptions;
@@ -46,6 +47,9 @@ pub(crate) struct Settings {
     root_metadata: bool,
     allowed_origins: Vec<String>,
     bind_sessions: bool,
+    end_streams_with_token: bool,
+    max_login_age_seconds: Option<u64>,
+    acr_values: Vec<String>,
     dpop: Option<DpopOptions>,
     credentials: Option<Credentials>,
     revocation: Option<RevocationOptions>,
@@ -53,18 +57,6 @@ pub(crate) struct Settings {
     network: Network,
     transport: Option<Py<PyAny>>,
     clock: Option<Py<PyAny>>,
-}
-
-/// `InboundDPoPOptions`.
-#[derive(FromPyObject)]
-#[pyo3(from_item_all)]
-struct DpopOptions {
-    required: bool,
-    max_proof_age_seconds: u64,
-    clock_skew_seconds: u64,
-    allowed_proof_algorithms: Vec<String>,
-    require_nonce: bool,
-    replay_capacity: usize,
 }
 
 impl Settings {
@@ -79,7 +71,9 @@ impl Settings {
             .max_body(self.max_body)
             .root_metadata(self.root_metadata)
             .allowed_origins(self.allowed_origins)
-            .bind_sessions(self.bind_sessions);
+            .bind_sessions(self.bind_sessions)
+            .end_streams_with_token(self.end_streams_with_token)
+            .require_acr(self.acr_values);
         for (tool, scopes) in self.tool_scopes {
             builder = builder.tool_scopes(tool, scopes);
         }
@@ -104,8 +98,11 @@ impl Settings {
         if let Some(url) = self.resource_documentation {
             builder = builder.resource_documentation(url);
         }
+        if let Some(seconds) = self.max_login_age_seconds {
+            builder = builder.require_recent_login(Duration::from_secs(seconds));
+        }
         if let Some(options) = self.dpop {
-            builder = options.apply(builder)?;
+            builder = options.apply(builder, event_loop)?;
         }
         if let Some(url) = self.resource_metadata_url {
             builder = builder.resource_metadata_url(url);
@@ -129,26 +126,7 @@ impl Settings {
     }
 }
 
-impl DpopOptions {
-    fn apply(self, builder: GuardBuilder) -> PyResult<GuardBuilder> {
-        let policy = if self.required {
-            DpopPolicy::Require
-        } else {
-            DpopPolicy::Accept
-        };
-        Ok(builder
-            .dpop(policy)
-            .dpop_window(
-                Duration::from_secs(self.max_proof_age_seconds),
-                Duration::from_secs(self.clock_skew_seconds),
-            )
-            .dpop_algorithms(algorithms(&self.allowed_proof_algorithms)?)
-            .dpop_nonces(self.require_nonce)
-            .dpop_replay_capacity(self.replay_capacity))
-    }
-}
-
-fn algorithms(names: &[String]) -> PyResult<Vec<Algorithm>> {
+pub(crate) fn algorithms(names: &[String]) -> PyResult<Vec<Algorithm>> {
     let parse = |name: &String| {
         name.parse().map_err(|_| {
             PyValueError::new_err(format!(
@@ -175,6 +153,7 @@ impl Guard {
     fn new(py: Python<'_>, issuer: String, resource: String, settings: Settings) -> PyResult<Self> {
         let event_loop = EventLoop::default();
         let calls_python = settings.transport.is_some()
+            || settings.dpop.as_ref().is_some_and(DpopOptions::calls_python)
             || matches!(settings.revocation, Some(RevocationOptions::Checker { .. }));
         let dpop = settings.dpop.is_some();
         // What is wrong with it, the builder says.

@@ -11,6 +11,8 @@ mod challenge;
 mod claims;
 mod client;
 mod clock;
+mod consent;
+mod dpop;
 mod errors;
 mod guard;
 mod http;
@@ -35,6 +37,8 @@ mod _core {
     use crate::claims::{VerifiedClaims, VerifiedDPoPProof};
     #[pymodule_export]
     use crate::client::Client;
+    #[pymodule_export]
+    use crate::consent::{consent_answer, refused_request_state};
     #[pymodule_export]
     use crate::guard::Guard;
     #[pymodule_export]

@@ -45,6 +45,18 @@ pub struct ConsentRequired {
 }
 
 impl ConsentRequired {
+    /// For frameworks that bring their own errors: `consent_required` about `service`, without cause, page or description.
+    /// A page that is set is taken as it is.
+    pub fn new(service: impl Into<String>) -> Self {
+        Self {
+            service: service.into(),
+            cause: None,
+            consent_url: None,
+            description: None,
+            code: "consent_required",
+        }
+    }
+
     pub(crate) fn read(code: &str, members: &Map<String, Value>, issuer_is_loopback: bool) -> Self {
         let text = |name| {
             let text = members.get(name).and_then(Value::as_str)?;
