@@ -49,6 +49,11 @@ pub enum VerifierError {
     /// An issuer, audience or token without a character.
     #[error("an empty {0} matches nothing; leave it out or say which")]
     Empty(&'static str),
+    /// Nothing says which tokens are for this resource, or two things do.
+    #[error(
+        "an IntrospectionVerifier needs `audience(..)`, the resource that tokens are for; where the server answers for this resource alone, say `any_audience()` instead"
+    )]
+    Audience,
     /// A scope is no scope token.
     #[error("the scope `{scope}` cannot be used: {reason}")]
     Scope {

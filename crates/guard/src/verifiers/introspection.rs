@@ -1,5 +1,7 @@
 //! Opaque tokens: the authorization server says what they are (RFC 7662).
 
+mod kind;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +29,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// signatures: a request then waits for nobody.
 pub struct IntrospectionVerifier {
     client: OAuthClient,
+    /// Of which a token names one; empty for any, where the operator said so.
     audiences: Vec<String>,
     required_scopes: ScopeSet,
     skew: Duration,
@@ -49,6 +52,7 @@ impl IntrospectionVerifier {
         IntrospectionVerifierBuilder {
             client,
             audiences: Vec::new(),
+            any_audience: false,
             required_scopes: Vec::new(),
             skew: Duration::from_mins(1),
             ttl: Duration::from_secs(10),
@@ -98,6 +102,7 @@ impl IntrospectionVerifier {
         if response.issuer.as_deref().is_some_and(|named| named != issuer) {
             return Err(Rejection::Issuer);
         }
+        kind::check(&response, !self.audiences.is_empty())?;
         if !self.audiences.is_empty() && !response.audience.iter().any(|aud| self.audiences.contains(aud)) {
             return Err(Rejection::Audience);
         }
@@ -168,6 +173,7 @@ impl fmt::Debug for IntrospectionVerifier {
 pub struct IntrospectionVerifierBuilder {
     client: OAuthClient,
     audiences: Vec<String>,
+    any_audience: bool,
     required_scopes: Vec<String>,
     skew: Duration,
     ttl: Duration,
@@ -177,11 +183,20 @@ pub struct IntrospectionVerifierBuilder {
 }
 
 impl IntrospectionVerifierBuilder {
-    /// An audience of which a token must name at least one. Repeated calls add audiences. Default: any, and tokens of which
-    /// the server names none. Leave it out only where the server answers for this resource alone.
+    /// An audience of which a token must name at least one. Repeated calls add audiences. There must be one, or
+    /// [`any_audience`](Self::any_audience).
     #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audiences.push(audience.into());
+        self
+    }
+
+    /// Takes tokens for any audience, and those of which the server names none: for a server that says `active` to this
+    /// client only for tokens that are for it. What is no access token for sure is refused then: the server has to say
+    /// `token_type` `Bearer` or `DPoP`.
+    #[must_use]
+    pub fn any_audience(mut self) -> Self {
+        self.any_audience = true;
         self
     }
 
@@ -222,6 +237,9 @@ impl IntrospectionVerifierBuilder {
     pub fn build(self) -> Result<IntrospectionVerifier, VerifierError> {
         if self.audiences.iter().any(String::is_empty) {
             return Err(VerifierError::Empty("audience"));
+        }
+        if self.audiences.is_empty() != self.any_audience {
+            return Err(VerifierError::Audience);
         }
         Ok(IntrospectionVerifier {
             required_scopes: scope_set(&self.required_scopes)?,

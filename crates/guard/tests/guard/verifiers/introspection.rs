@@ -109,13 +109,88 @@ impl Setting {
             .unwrap();
         IntrospectionVerifier::builder(client).clock(self.clock.clone())
     }
+
+    fn verifier(&self) -> IntrospectionVerifier {
+        self.builder().audience(RESOURCE).build().unwrap()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_tokens_than_access_tokens_are_refused() {
+    let setting = Setting::new();
+    let strict = setting.verifier();
+    let any = setting.builder().any_audience().build().unwrap();
+    let refused = Err(VerifyError::Rejected(Rejection::Type));
+    for (changes, expected) in [
+        (json!({}), Ok(())),
+        (json!({"token_type": "bearer"}), Ok(())),
+        (json!({"token_type": "DPoP"}), Ok(())),
+        (json!({"typ": "Bearer"}), Ok(())),
+        (json!({"typ": "at+jwt", "token_use": "access_token"}), Ok(())),
+        (json!({"token_type": "refresh_token"}), refused),
+        (json!({"token_type": "N_A"}), refused),
+        (json!({"token_type": ""}), refused),
+        (
+            json!({"token_type": "urn:ietf:params:oauth:token-type:id_token"}),
+            refused,
+        ),
+        // Keycloak, Hydra, Cognito: all of them active.
+        (json!({"typ": "Refresh"}), refused),
+        (json!({"typ": "Offline"}), refused),
+        (json!({"typ": "ID"}), refused),
+        (json!({"typ": 5}), refused),
+        (json!({"token_use": "refresh_token"}), refused),
+        (json!({"token_use": "id"}), refused),
+        (json!({"at_hash": "x"}), refused),
+        (json!({"c_hash": "x"}), refused),
+        (
+            json!({"token_type": "DPoP", "cnf": null}),
+            Err(VerifyError::Rejected(Rejection::Claims)),
+        ),
+    ] {
+        setting.server.set("token", changed(&changes));
+        for verifier in [&strict, &any] {
+            verifier.evict("token");
+            let outcome = verifier.verify_token("token").await.map(drop);
+            assert_eq!(outcome, expected, "{changes}");
+        }
+    }
+    // A refresh token of a server that says as little as it can: no type, no audience.
+    let bare = changed(&json!({"token_type": null, "aud": null}));
+    setting.server.set("token", bare);
+    for (verifier, expected) in [(&strict, Rejection::Audience), (&any, Rejection::Type)] {
+        verifier.evict("token");
+        assert_eq!(
+            verifier.verify_token("token").await.map(drop),
+            Err(VerifyError::Rejected(expected))
+        );
+    }
+    // Which resource it is for is enough, where it is told.
+    setting.server.set("token", changed(&json!({"token_type": null})));
+    strict.evict("token");
+    assert!(strict.verify_token("token").await.is_ok());
+}
+
+#[test]
+fn which_tokens_are_for_this_resource_must_be_said() {
+    let setting = Setting::new();
+    for builder in [
+        setting.builder(),
+        setting.builder().audience(RESOURCE).any_audience(),
+    ] {
+        let error = builder.build().unwrap_err().to_string();
+        assert!(
+            error.contains("`audience(..)`") && error.contains("`any_audience()`"),
+            "{error}"
+        );
+    }
 }
 
 fn active() -> Value {
     json!({
         "active": true, "sub": "alice", "client_id": "client-1", "scope": "read write", "aud": RESOURCE,
         "exp": NOW + 300, "iat": NOW, "jti": "t-1", "gid": "g-1", "iss": ISSUER, "cnf": {"jkt": "k"},
-        "act": {"sub": "agent"}, "department": "r&d",
+        "act": {"sub": "agent"}, "department": "r&d", "token_type": "Bearer",
     })
 }
 
@@ -174,6 +249,7 @@ async fn what_the_server_says_is_checked() {
         (json!({"iss": "https://other.example"}), Err(Rejection::Issuer)),
         (json!({"aud": "https://other.example"}), Err(Rejection::Audience)),
         (json!({"aud": null}), Err(Rejection::Audience)),
+        (json!({"aud": []}), Err(Rejection::Audience)),
         (json!({"exp": NOW - 60}), Err(Rejection::Expired)),
         (json!({"nbf": NOW + 61}), Err(Rejection::NotYetValid)),
         (json!({"scope": "a\"b"}), Err(Rejection::Claims)),
@@ -201,7 +277,7 @@ async fn what_the_server_says_is_checked() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_counts_for_a_short_while() {
     let setting = Setting::new();
-    let verifier = setting.builder().build().unwrap();
+    let verifier = setting.verifier();
     let answers = join_all((0..50).map(|_| verifier.verify_token("good"))).await;
     assert!(answers.iter().all(Result::is_ok));
     assert_eq!(setting.server.questions(), 1, "many callers, one question");
@@ -231,7 +307,7 @@ async fn an_answer_counts_for_a_short_while() {
 #[tokio::test(start_paused = true)]
 async fn remembered_answers_can_be_forgotten() {
     let setting = Setting::new();
-    let verifier = setting.builder().build().unwrap();
+    let verifier = setting.verifier();
     for forget in [
         |verifier: &IntrospectionVerifier| verifier.evict("good"),
         |verifier: &IntrospectionVerifier| verifier.forget_grant("g-1"),
@@ -252,6 +328,7 @@ async fn without_a_time_to_live_every_request_asks() {
     let setting = Setting::new();
     let verifier = setting
         .builder()
+        .audience(RESOURCE)
         .cache_ttl(Duration::ZERO, Duration::ZERO)
         .build()
         .unwrap();
@@ -266,7 +343,7 @@ async fn without_a_time_to_live_every_request_asks() {
 async fn an_outage_is_no_verdict_and_ends() {
     let setting = Setting::new();
     setting.server.set("good", changed(&json!({"cnf": null})));
-    let guard = guard_of(setting.builder().build().unwrap());
+    let guard = guard_of(setting.verifier());
     setting.server.down.store(true, Ordering::SeqCst);
     assert_eq!(ping(&guard, "good").await.0, StatusCode::SERVICE_UNAVAILABLE);
     setting.server.down.store(false, Ordering::SeqCst);
@@ -277,7 +354,7 @@ async fn an_outage_is_no_verdict_and_ends() {
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_a_token_is_not_asked_about() {
     let setting = Setting::new();
-    let verifier = setting.builder().build().unwrap();
+    let verifier = setting.verifier();
     for token in ["", &"x".repeat(16 * 1024 + 1)] {
         assert_eq!(
             verifier.verify_token(token).await.unwrap_err(),
@@ -286,5 +363,12 @@ async fn what_cannot_be_a_token_is_not_asked_about() {
     }
     assert_eq!(setting.server.questions(), 0);
     assert!(setting.builder().audience("").build().is_err());
-    assert!(setting.builder().required_scopes(["a b"]).build().is_err());
+    assert!(
+        setting
+            .builder()
+            .audience(RESOURCE)
+            .required_scopes(["a b"])
+            .build()
+            .is_err()
+    );
 }
