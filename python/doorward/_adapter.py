@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from doorward import _core
@@ -57,13 +57,17 @@ class AuthResult(Mapping[str, Any]):
 class FrameworkLayer(GuardMiddleware):
     """The guard before an application of an MCP framework, which says itself where it wants a token."""
 
-    def __init__(self, app: ASGIApp, guard: DoorwardResource) -> None:
+    def __init__(
+        self, app: ASGIApp, guard: DoorwardResource, prepare: Callable[[Any], None] = lambda _app: None
+    ) -> None:
         super().__init__(app, guard, keep_authorization=True)
         self._bases: list[str] | None = None
+        self._prepare = prepare
 
     def guarded_at(self, scope: Scope, path: str) -> str | None:
         """Where the MCP endpoint is that a path belongs to."""
         if self._bases is None:
+            self._prepare(scope["app"])
             self._bases = _protected_paths(scope["app"])
         return next((base for base in self._bases if is_under(path, base)), None)
 

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from doorward._adapter import AuthResult, FrameworkLayer, TokenChecker, access_token
 from doorward._current import current_claims
+from doorward._fastmcp_middleware import install, with_consent
 from doorward.asgi import metadata_app
 from doorward.client import DoorwardClient
 from doorward.consent import to_url_elicitation_required_error
-from doorward.errors import ConsentRequiredError, DoorwardError
+from doorward.errors import DoorwardError
 from doorward.options import (
     ASCredentials,
     FetchSettings,
@@ -68,6 +69,7 @@ async def doorward_auth(
     cache_max_entries: int = 10_000,
     circuit_breaker_threshold: int = 5,
     circuit_breaker_cooldown_seconds: float = 30.0,
+    request_state_keys: Iterable[bytes] = (),
     dev_mode: bool | None = None,
     fetch_settings: FetchSettings | None = None,
     transport: Transport | None = None,
@@ -103,6 +105,8 @@ async def doorward_auth(
         cache_max_entries: How many verified tokens, and how many tokens of ``auth.client``, are remembered.
         circuit_breaker_threshold: After how many failures in a row the authorization server is left alone.
         circuit_breaker_cooldown_seconds: For how long.
+        request_state_keys: What seals the ``requestState`` of a client that is sent to a person's consent, 32 random bytes each:
+            the first seals, all open. For several processes that answer for each other. Default: one of this process.
         dev_mode: Whether an authorization server off this machine may use ``http``.
             Default: what ``DOORWARD_DEV_MODE`` says.
         fetch_settings: How the authorization server is reached; decides instead of ``dev_mode``.
@@ -111,7 +115,7 @@ async def doorward_auth(
         clock: Says what time it is, in seconds since 1970.
         revocation_checker: How the guard learns that a token was revoked before its end: ``IntrospectionRevocation``,
             ``RevocationFeed``, or ``await checker(claims, token)``.
-        fail_closed: Where that cannot be told, requests are answered with 503. Default: they pass.
+        fail_closed: Where that cannot be told, requests are answered with 503. Default: they pass, and the log says so.
         resource_metadata_url: Where challenges say that the metadata is, if it is served somewhere else.
         **options: Further options of :class:`doorward.Guard`.
 
@@ -135,6 +139,7 @@ async def doorward_auth(
         cache_max_entries=cache_max_entries,
         circuit_breaker_threshold=circuit_breaker_threshold,
         circuit_breaker_cooldown_seconds=circuit_breaker_cooldown_seconds,
+        request_state_keys=request_state_keys,
         transport=transport,
         clock=clock,
     )
@@ -153,7 +158,7 @@ async def doorward_auth(
         **options,
     )
     guard.start()
-    provider = _provider(guard, base)
+    provider = _provider(guard, client, base)
     return AuthResult({"auth": provider}, guard, client)
 
 
@@ -162,12 +167,15 @@ def require_scope(scope: str) -> None:
     current_claims().require_scope(scope)
 
 
-def _provider(guard: DoorwardResource, base_url: str) -> Any:
+def _provider(guard: DoorwardResource, client: DoorwardClient, base_url: str) -> Any:
     from fastmcp.server.auth import AccessToken, AuthProvider
     from starlette.middleware import Middleware
     from starlette.routing import Route
 
     checker = TokenChecker(guard)
+
+    def prepare(app: Any) -> None:
+        install(app.state.fastmcp_server, guard, client)
 
     class DoorwardProvider(AuthProvider):
         """FastMCP's way to the guard. The decisions are made by the guard's own layer, before FastMCP's."""
@@ -177,6 +185,7 @@ def _provider(guard: DoorwardResource, base_url: str) -> Any:
             known = inspect.signature(super().__init__).parameters
             super().__init__(**{name: value for name, value in wanted.items() if name in known})
             self.guard = guard
+            self.client = client
 
         @property
         def scopes_supported(self) -> list[str]:
@@ -192,7 +201,7 @@ def _provider(guard: DoorwardResource, base_url: str) -> Any:
             return access_token(AccessToken, token, claims, guard.resource)
 
         def get_middleware(self) -> list[Any]:
-            return [Middleware(FrameworkLayer, guard=guard), *super().get_middleware()]
+            return [Middleware(FrameworkLayer, guard=guard, prepare=prepare), *super().get_middleware()]
 
         def get_routes(self, mcp_path: str | None = None) -> list[Any]:
             set_mcp_path = getattr(super(), "set_mcp_path", None)
@@ -205,20 +214,16 @@ def _provider(guard: DoorwardResource, base_url: str) -> Any:
 
 
 async def consent_middleware(context: Any, call_next: Callable[[Any], Any]) -> Any:
-    """Middleware for a FastMCP server, 3.x or 4.x, whose tools exchange tokens: ``mcp.add_middleware(consent_middleware)``.
+    """Makes a missing consent reach the client as what it understands. Need not be added to a server with ``doorward_auth``.
 
-    FastMCP turns every error of a tool into a result. A missing consent must reach the client as the error ``-32042``
-    of the protocol instead, so that it opens the page. A tool need not catch :class:`ConsentRequiredError` itself.
+    FastMCP turns every error of a tool into a result; a client must be told of the page in the way of its revision instead.
+    :func:`doorward_auth` sees to that by itself, from the first request on. This function is for servers that take the
+    calls of others, and for those that already have it.
     """
-    try:
+    client = getattr(getattr(context.fastmcp_context.fastmcp, "auth", None), "client", None)
+    if client is None or context.method != "tools/call":
         return await call_next(context)
-    except Exception as error:
-        reason = error.__cause__ if isinstance(error.__cause__, ConsentRequiredError) else error
-        if isinstance(reason, ConsentRequiredError):
-            asking = to_url_elicitation_required_error(reason)
-            if asking is not None:
-                raise asking from None
-        raise
+    return await with_consent(client, context, call_next)
 
 
 def _undecided(error: DoorwardError) -> Exception:

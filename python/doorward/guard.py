@@ -88,6 +88,7 @@ class DoorwardResource:
         self.resource = resource
         self.scopes = tuple(scopes)
         self.required_scopes = tuple(required_scopes)
+        self.tool_scopes: Mapping[str, Sequence[str]] = {}
 
     @property
     def core(self) -> _core.Guard:
@@ -310,6 +311,7 @@ class Guard(DoorwardResource):
             "clock": clock,
         }
         super().__init__(_core.Guard(issuer, resource, settings), issuer, resource, advertised or required, required)
+        self.tool_scopes = settings["tool_scopes"]
         self.judges_messages = bool(tool_scopes or prompt_scopes or resource_scopes or hide_unavailable)
 
     async def __aenter__(self) -> Guard:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from doorward._adapter import AuthResult, FrameworkLayer, TokenChecker, access_token, known_fields
+from doorward._consent import ToolCall, answer, check_state, consent_of, let_errors_through
 from doorward._current import current_claims, current_request
 from doorward.client import DoorwardClient
 from doorward.consent import to_url_elicitation_required_error
@@ -69,6 +70,7 @@ async def doorward_mcp_auth(
     cache_max_entries: int = 10_000,
     circuit_breaker_threshold: int = 5,
     circuit_breaker_cooldown_seconds: float = 30.0,
+    request_state_keys: Iterable[bytes] = (),
     dev_mode: bool | None = None,
     fetch_settings: FetchSettings | None = None,
     transport: Transport | None = None,
@@ -104,6 +106,8 @@ async def doorward_mcp_auth(
         cache_max_entries: How many verified tokens, and how many tokens of ``auth.client``, are remembered.
         circuit_breaker_threshold: After how many failures in a row the authorization server is left alone.
         circuit_breaker_cooldown_seconds: For how long.
+        request_state_keys: What seals the ``requestState`` of a client that is sent to a person's consent, 32 random bytes each:
+            the first seals, all open. For several processes that answer for each other. Default: one of this process.
         dev_mode: Whether an authorization server off this machine may use ``http``.
             Default: what ``DOORWARD_DEV_MODE`` says.
         fetch_settings: How the authorization server is reached; decides instead of ``dev_mode``.
@@ -112,7 +116,7 @@ async def doorward_mcp_auth(
         clock: Says what time it is, in seconds since 1970.
         revocation_checker: How the guard learns that a token was revoked before its end: ``IntrospectionRevocation``,
             ``RevocationFeed``, or ``await checker(claims, token)``.
-        fail_closed: Where that cannot be told, requests are answered with 503. Default: they pass.
+        fail_closed: Where that cannot be told, requests are answered with 503. Default: they pass, and the log says so.
         resource_metadata_url: Where challenges say that the metadata is, if it is served somewhere else.
         **options: Further options of :class:`doorward.Guard`.
 
@@ -133,6 +137,7 @@ async def doorward_mcp_auth(
         cache_max_entries=cache_max_entries,
         circuit_breaker_threshold=circuit_breaker_threshold,
         circuit_breaker_cooldown_seconds=circuit_breaker_cooldown_seconds,
+        request_state_keys=request_state_keys,
         transport=transport,
         clock=clock,
     )
@@ -151,7 +156,7 @@ async def doorward_mcp_auth(
         **options,
     )
     guard.start()
-    verifier = DoorwardTokenVerifier(guard)
+    verifier = DoorwardTokenVerifier(guard, client)
     return AuthResult({"token_verifier": verifier, "auth": _auth_settings(guard)}, guard, client)
 
 
@@ -167,10 +172,16 @@ def get_current_request() -> Any | None:
 
 
 def install_request_context(mcp: Any) -> None:
-    """Puts the guard before every application that the server makes. Harmless when it is there already."""
+    """Puts the guard before every application that the server makes. Harmless when it is there already.
+
+    A ``ConsentRequiredError`` of a tool then reaches the client in the way of its revision: as the error ``-32042``, or as an
+    ``input_required`` result.
+    """
     verifier = getattr(mcp, "_token_verifier", None)
     if not isinstance(verifier, DoorwardTokenVerifier):
         raise TypeError("this server was not made with **await doorward_mcp_auth(...)")
+    if verifier.client is not None:
+        _ask_for_consent(mcp, verifier.client)
     for factory in ("streamable_http_app", "sse_app"):
         make = getattr(mcp, factory, None)
         if make is not None and not hasattr(make, "__doorward__"):
@@ -189,8 +200,9 @@ def secure_app(mcp: Any, **options: Any) -> Any:
 class DoorwardTokenVerifier:
     """The SDK's way to the guard. The decisions are made by the guard's own layer, before the SDK's."""
 
-    def __init__(self, guard: DoorwardResource) -> None:
+    def __init__(self, guard: DoorwardResource, client: DoorwardClient | None = None) -> None:
         self.guard = guard
+        self.client = client
         self._checker = TokenChecker(guard)
 
     async def verify_token(self, token: str) -> Any:
@@ -217,6 +229,41 @@ def _guarding(make: Callable[..., Any], guard: DoorwardResource) -> Callable[...
 
     guarded.__doorward__ = True  # type: ignore[attr-defined]
     return guarded
+
+
+def _ask_for_consent(mcp: Any, client: DoorwardClient) -> None:
+    tools = mcp._tool_manager
+    call_tool = tools.call_tool
+    if hasattr(call_tool, "__doorward__"):
+        return
+    let_errors_through(getattr(mcp, "_mcp_server", None))
+
+    @functools.wraps(call_tool)
+    async def asking(name: str, arguments: dict[str, Any], context: Any = None, *args: Any, **kwargs: Any) -> Any:
+        request = _request_context(context)
+        if request is None:
+            return await call_tool(name, arguments, context, *args, **kwargs)
+        call = ToolCall.of(request, name, arguments)
+        check_state(client, call)
+        try:
+            return await call_tool(name, arguments, context, *args, **kwargs)
+        except Exception as error:
+            consent = consent_of(error)
+            asked = None if consent is None else answer(client, consent, call)
+            if asked is None:
+                raise
+            return asked
+
+    asking.__doorward__ = True  # type: ignore[attr-defined]
+    tools.call_tool = asking
+
+
+def _request_context(context: Any) -> Any | None:
+    """The SDK's request context, where a request is being handled."""
+    try:
+        return None if context is None else context.request_context
+    except (LookupError, ValueError):
+        return None
 
 
 def _auth_settings(guard: DoorwardResource) -> Any:

@@ -1,0 +1,209 @@
+"""A tool that needs a person's consent first, and what its MCP client is answered."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from doorward import _core
+from doorward._current import current_claims
+from doorward.errors import ConsentRequiredError, TokenMissingError
+
+if TYPE_CHECKING:
+    from doorward.client import DoorwardClient
+
+logger = logging.getLogger("doorward")
+
+_URL_ELICITATION_REQUIRED = -32042
+_INVALID_PARAMS = -32602
+_INPUT = "consent"
+"""The key of the one input request, as the core names it."""
+
+_UNSAID = "2025-11-25"
+"""Clients that do not say which revision they speak get what the last one with a handshake has."""
+
+_REFUSED_STATE = "The requestState is not valid. Send the request without it."
+
+_answers: ContextVar[list[Exception] | None] = ContextVar("doorward_answers", default=None)
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A call of a tool, as it came over the wire."""
+
+    protocol_version: str
+    params: Mapping[str, Any]
+    url_elicitation: bool | None
+
+    @classmethod
+    def of(cls, context: Any, name: str, arguments: Mapping[str, Any] | None) -> ToolCall:
+        """The call with the SDK's request context ``context``, of either generation."""
+        # A tool may call others. The client only knows the call that it made itself, and repeats that one.
+        wire = getattr(getattr(context, "_srctx", context), "params", None)
+        params = wire if isinstance(wire, Mapping) else {"name": name, "arguments": dict(arguments or {})}
+        return cls(_protocol_version(context), params, _url_elicitation(context))
+
+    @property
+    def state(self) -> str | None:
+        """The ``requestState`` that the client brought back."""
+        state = self.params.get("requestState")
+        return state if isinstance(state, str) else None
+
+    @property
+    def is_declined(self) -> bool:
+        """Whether the person was asked and did not agree."""
+        answers = self.params.get("inputResponses")
+        answer = answers.get(_INPUT) if isinstance(answers, Mapping) else None
+        return isinstance(answer, Mapping) and answer.get("action") in ("decline", "cancel")
+
+    def to_json(self) -> str:
+        """The parameters. What differs from one try to the next does not count."""
+        kept = {name: value for name, value in self.params.items() if name in ("name", "arguments")}
+        return json.dumps(kept)
+
+
+def consent_of(error: BaseException) -> ConsentRequiredError | None:
+    """The missing consent that an error comes from: frameworks wrap what tools raise, and tools call others."""
+    return next((cause for cause in _causes(error) if isinstance(cause, ConsentRequiredError)), None)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    for _ in range(16):
+        if error is None:
+            return
+        yield error
+        error = error.__cause__
+
+
+def check_state(client: DoorwardClient, call: ToolCall) -> None:
+    """Refuses a ``requestState`` of ours that was made for another person, client or call, or too long ago.
+
+    Those of other makers are their own affair: a tool may have one for itself.
+    """
+    state = call.state
+    if state is None:
+        return
+    try:
+        claims = current_claims()
+    except TokenMissingError:
+        return
+    reason = _core.refused_request_state(client.core, claims, state, "tools/call", call.to_json())
+    if reason is not None and reason != "not_ours":
+        logger.info("request state refused: %s", reason)
+        raise mcp_error({"code": _INVALID_PARAMS, "message": _REFUSED_STATE})
+
+
+def answer(client: DoorwardClient, consent: ConsentRequiredError, call: ToolCall) -> Any | None:
+    """What the client is answered: an ``InputRequiredResult`` or, raised, an error of the protocol.
+
+    ``None`` outside a guarded request.
+    """
+    try:
+        claims = current_claims()
+    except TokenMissingError:
+        return None
+    member, value = _core.consent_answer(
+        client.core,
+        claims,
+        {
+            "service": consent.service_id,
+            "cause": consent.cause_detail or None,
+            "consent_url": consent.consent_url,
+            "description": consent.description,
+        },
+        {
+            "protocol_version": call.protocol_version,
+            "method": "tools/call",
+            "params": call.to_json(),
+            # Whoever has declined is not asked again and again.
+            "url_elicitation": False if call.is_declined else call.url_elicitation,
+        },
+    )
+    if member == "result":
+        from mcp_types import InputRequiredResult
+
+        return InputRequiredResult.model_validate(value)
+    error = mcp_error(value)
+    told = _answers.get()
+    if told is not None:
+        told.append(error)
+    raise error from consent
+
+
+def mcp_error(error: Mapping[str, Any]) -> Exception:
+    """An error of the protocol as the SDK's exception, in either generation."""
+    from mcp.shared import exceptions
+
+    code, message, data = error["code"], error["message"], error.get("data")
+    special = getattr(exceptions, "UrlElicitationRequiredError", None)
+    if code == _URL_ELICITATION_REQUIRED and special is not None:
+        from mcp.types import ElicitRequestURLParams
+
+        pages = [ElicitRequestURLParams.model_validate(page) for page in data["elicitations"]]
+        return special(pages, message=message)
+    if hasattr(exceptions, "MCPError"):
+        return exceptions.MCPError(code=code, message=message, data=data)
+    from mcp.types import ErrorData
+
+    return exceptions.McpError(ErrorData(code=code, message=message, data=data))
+
+
+def let_errors_through(lowlevel: Any) -> None:
+    """Makes a server of the SDK's first generation answer with the errors that :func:`answer` raised.
+
+    Some of its versions turn every error of a tool into a result.
+    """
+    handlers = getattr(lowlevel, "request_handlers", None)
+    if handlers is None:
+        return
+    from mcp.types import CallToolRequest
+
+    handle = handlers.get(CallToolRequest)
+    if handle is None or hasattr(handle, "__doorward__"):
+        return
+
+    async def handler(request: Any) -> Any:
+        told: list[Exception] = []
+        token = _answers.set(told)
+        try:
+            result = await handle(request)
+        finally:
+            _answers.reset(token)
+        # A tool that got over the missing consent of another has a result.
+        failed = getattr(getattr(result, "root", None), "isError", False)
+        if failed and told:
+            raise told[-1]
+        return result
+
+    handler.__doorward__ = True  # type: ignore[attr-defined]
+    handlers[CallToolRequest] = handler
+
+
+def _protocol_version(context: Any) -> str:
+    version = getattr(context, "protocol_version", None)
+    if isinstance(version, str):
+        return version
+    headers = getattr(getattr(context, "request", None), "headers", None)
+    said = headers.get("mcp-protocol-version") if headers is not None else None
+    handshake = getattr(_client_params(context), "protocolVersion", None)
+    return str(said or handshake or _UNSAID)
+
+
+def _url_elicitation(context: Any) -> bool | None:
+    """``None`` where it cannot be told: without sessions, clients of older revisions have said it only once."""
+    session = getattr(context, "session", None)
+    capabilities = getattr(session, "client_capabilities", None)
+    if capabilities is None:
+        capabilities = getattr(_client_params(context), "capabilities", None)
+    if capabilities is None:
+        return None
+    elicitation = getattr(capabilities, "elicitation", None)
+    return elicitation is not None and getattr(elicitation, "url", None) is not None
+
+
+def _client_params(context: Any) -> Any:
+    return getattr(getattr(context, "session", None), "client_params", None)
