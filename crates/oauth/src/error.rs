@@ -62,8 +62,6 @@ error_codes! {
     AccountSelectionRequired = "account_selection_required", 400;
     /// RFC 9101 §7.
     RequestNotSupported = "request_not_supported", 400;
-    /// RFC 9101 §7.
-    RequestUriNotSupported = "request_uri_not_supported", 400;
     /// RFC 9101 §7, RFC 9126 §4.
     InvalidRequestUri = "invalid_request_uri", 400;
     /// RFC 9470 §5.
