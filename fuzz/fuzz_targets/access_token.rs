@@ -103,8 +103,11 @@ fuzz_target!(|payload: &[u8]| {
             .verify(&token)
             .now_or_never()
             .expect("the key is known");
+        // A verifier of any JWT reads two members more, and their types must be right.
+        let reads_more =
+            |claims: &AccessTokenClaims| ["scp", "azp"].iter().any(|name| claims.extra.contains_key(*name));
         assert!(
-            read.is_none() || any.is_ok(),
+            read.is_none() || any.is_ok() || written.as_ref().is_some_and(reads_more),
             "what is good for a guard is good for a verifier"
         );
         if let Ok(claims) = any {
