@@ -16,6 +16,7 @@ from doorward.errors import (
     JWKSFetchError,
     MetadataFetchError,
     MissingMetadataEndpointError,
+    ReplayStoreUnavailableError,
     RevocationUnavailableError,
     TokenExpiredError,
     TokenMissingError,
@@ -37,6 +38,7 @@ _UNAVAILABLE = (
     JWKSFetchError,
     MetadataFetchError,
     MissingMetadataEndpointError,
+    ReplayStoreUnavailableError,
     RevocationUnavailableError,
     CircuitOpenError,
 )

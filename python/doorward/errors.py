@@ -31,6 +31,7 @@ __all__ = [
     "MetadataFetchError",
     "MissingMetadataEndpointError",
     "ProtocolError",
+    "ReplayStoreUnavailableError",
     "RevocationUnavailableError",
     "ServerError",
     "TokenExpiredError",
@@ -113,6 +114,10 @@ class VerifierRuntimeError(DoorwardError):
 
 class RevocationUnavailableError(VerifierRuntimeError):
     """Nobody can tell whether the access token was revoked."""
+
+
+class ReplayStoreUnavailableError(VerifierRuntimeError):
+    """Nobody can tell whether the proof was used before, or there is no room to remember it."""
 
 
 class ProtocolError(DoorwardError):

@@ -312,7 +312,8 @@ class Guard(DoorwardResource):
         }
         super().__init__(_core.Guard(issuer, resource, settings), issuer, resource, advertised or required, required)
         self.tool_scopes = settings["tool_scopes"]
-        self.judges_messages = bool(tool_scopes or prompt_scopes or resource_scopes or hide_unavailable)
+        by_message = tool_scopes or prompt_scopes or resource_scopes or hide_unavailable
+        self.judges_messages = bool(by_message or max_login_age_seconds is not None or settings["acr_values"])
 
     async def __aenter__(self) -> Guard:
         self.start()

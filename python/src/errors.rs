@@ -97,6 +97,10 @@ pub(crate) fn denied(py: Python<'_>, denied: &Denied) -> PyErr {
         Reason::ProofMissing => ("DPoPProofMissingError", "the proof is missing"),
         Reason::ProofRepeated => ("DPoPMultipleProofsError", "more than one proof was sent"),
         Reason::ProofReplayed => ("DPoPReplayDetectedError", "the proof was used before"),
+        Reason::ProofsUncheckable => (
+            "ReplayStoreUnavailableError",
+            "nobody can tell whether the proof was used before",
+        ),
         Reason::Proof(_) => ("InvalidDPoPProofError", "the proof is not valid for this request"),
         _ => (
             "VerifierRuntimeError",
