@@ -17,6 +17,7 @@ use crate::target::{Target, address_is_allowed};
 
 /// Longer entity tags are not worth keeping.
 const MAX_ETAG: usize = 256;
+const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 
 pub(crate) enum Answer {
     /// 304: the document that the entity tag names, for this long again.
@@ -75,11 +76,10 @@ pub(crate) async fn post(
     form: &FormRequest<'_>,
     limits: &Limits,
 ) -> Result<FormAnswer, FetchError> {
-    let content_type = HeaderValue::from_static("application/x-www-form-urlencoded");
     let mut headers: HeaderMap = form.headers.iter().cloned().collect();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    headers.insert(CONTENT_TYPE, content_type);
+    headers.insert(CONTENT_TYPE, FORM);
     let mut response = route
         .client
         .post(target.url.clone())
@@ -110,9 +110,14 @@ pub(crate) async fn open(
     let mut headers: HeaderMap = request.headers.iter().cloned().collect();
     headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    let response = route
-        .client
-        .get(target.url.clone())
+    let asking = match request.form {
+        None => route.client.get(target.url.clone()),
+        Some(form) => {
+            headers.insert(CONTENT_TYPE, FORM);
+            route.client.post(target.url.clone()).body(form.to_owned())
+        }
+    };
+    let response = asking
         .headers(headers)
         .send()
         .await

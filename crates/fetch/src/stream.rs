@@ -9,13 +9,16 @@ use reqwest::Response;
 
 use crate::error::FetchError;
 
-/// What to ask for, and how long to wait. `Debug` does not show the headers, which carry secrets.
+/// What to ask for, and how long to wait. `Debug` shows neither headers nor form: both carry secrets.
 #[derive(Clone, Copy)]
 pub struct StreamRequest<'a> {
     /// Where; the same rules as for documents hold.
     pub url: &'a str,
     /// Headers besides `Accept`, `Accept-Encoding`, `Host` and `User-Agent`.
     pub headers: &'a [(HeaderName, HeaderValue)],
+    /// A form to ask with, encoded as `application/x-www-form-urlencoded`: the request is then a `POST`. Usually none, and
+    /// a `GET`.
+    pub form: Option<&'a str>,
     /// How long until the head of the answer is there, waiting for a free slot included.
     pub head_timeout: Duration,
     /// The longest time without a byte of the body.

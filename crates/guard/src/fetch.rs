@@ -61,13 +61,16 @@ pub trait Fetch: Send + Sync {
 /// The body of an answer, in pieces of any size. Dropping it ends the connection.
 pub type ByteStream = BoxStream<'static, Result<Bytes, FetchFailure>>;
 
-/// What to ask for. `Debug` does not show the headers, which carry secrets.
+/// What to ask for. `Debug` shows neither headers nor form: both carry secrets.
 #[derive(Clone)]
 pub struct StreamRequest<'a> {
     /// Where.
     pub url: &'a str,
     /// Headers besides `Accept: text/event-stream`, which the transport sets.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// A form to ask with, encoded as `application/x-www-form-urlencoded`: the request is then a `POST` with that
+    /// `Content-Type`. Without one it is a `GET`.
+    pub form: Option<&'a str>,
 }
 
 impl fmt::Debug for StreamRequest<'_> {

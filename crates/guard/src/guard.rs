@@ -28,6 +28,8 @@ pub struct Guard(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) client: OAuthClient,
+    /// Of the further issuers, in their order.
+    pub(crate) more_clients: Vec<OAuthClient>,
     pub(crate) verifier: Verifier,
     pub(crate) metadata: Metadata,
     pub(crate) root_metadata: bool,
@@ -99,14 +101,19 @@ impl Guard {
         Ok(claims.under(&guard.terms))
     }
 
-    /// The same, if nothing has to be waited for or checked again: the claims of a bearer token that is remembered and
-    /// still counts. `None` says nothing about the token; [`verify`](Self::verify) does. Needs no tokio runtime.
-    pub fn remembered(&self, token: &str) -> Option<Claims> {
+    /// The same, if nobody has to be asked or waited for: the keys are there, and so is what is known of revocations. Needs no
+    /// tokio runtime. `None` says nothing about the token; [`verify`](Self::verify) does.
+    pub fn verify_at_once(&self, token: &str) -> Option<Result<Claims, VerifyError>> {
         let guard = &self.0;
-        let claims = guard.verifier.remembered(token)?;
-        guard.dpop.check_bearer(&claims).ok()?;
+        let claims = match guard.verifier.verify_at_once(token)? {
+            Ok(claims) => claims,
+            Err(error) => return Some(Err(error)),
+        };
+        if let Err(rejection) = guard.dpop.check_bearer(&claims) {
+            return Some(Err(rejection.into()));
+        }
         let passes = guard.revocations.surely_passes(&claims);
-        passes.then(|| claims.under(&guard.terms))
+        passes.then(|| Ok(claims.under(&guard.terms)))
     }
 
     /// Forgets that this token was verified: the next request with it is checked from the beginning.

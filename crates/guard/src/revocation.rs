@@ -61,11 +61,14 @@ pub enum Revocation {
     #[default]
     Off,
     /// It follows the authorization server's feed: a token is refused within two seconds after its grant ended, and no
-    /// request waits for it. Needs [`client_auth`](GuardBuilder::client_auth) with a secret, of a client that the server knows
-    /// as this resource server. Speaks for the tokens of the guard's own issuer.
+    /// request waits for it. Needs [`client_auth`](GuardBuilder::client_auth) of a client that the server knows as this
+    /// resource server; any method but a public client's will do.
+    ///
+    /// A guard with [several issuers](GuardBuilder::issuer) follows each for which it has credentials: the first, and those
+    /// that [`issuer_client_auth`](GuardBuilder::issuer_client_auth) names. Each has a follower and a memory of its own, and
+    /// a [status](Guard::revocation_statuses). Tokens of the others count until they expire.
     Feed(FeedPolicy),
-    /// It asks the authorization server (RFC 7662). Needs [`client_auth`](GuardBuilder::client_auth). Speaks for the tokens
-    /// of the guard's own issuer.
+    /// It asks the authorization server (RFC 7662): that of the token, if the guard has credentials for it, as above.
     Introspection(IntrospectionPolicy),
     /// It asks this.
     Checker(Arc<dyn RevocationChecker>),
@@ -86,41 +89,35 @@ impl Revocation {
 /// What the builder's choice became.
 pub(crate) enum Revocations {
     Off,
-    Feed(Feed),
-    Introspection(Introspection),
+    /// One for each issuer that is followed.
+    Feeds(Vec<Feed>),
+    /// One for each issuer that can be asked.
+    Introspections(Vec<Introspection>),
     Checker(Arc<dyn RevocationChecker>),
 }
 
 impl Revocations {
-    /// `seed` only spreads the reconnects of several processes.
+    /// `clients` are those of the issuers, the guard's own first. `seed` only spreads the reconnects of several processes.
     pub(crate) fn new(
         choice: Revocation,
-        client: &OAuthClient,
+        clients: &[OAuthClient],
         clock: &Arc<dyn Clock>,
         seed: u64,
     ) -> Result<Self, BuildError> {
-        let (client, clock) = (client.clone(), Arc::clone(clock));
         Ok(match choice {
             Revocation::Off => Self::Off,
             Revocation::Feed(policy) => {
-                if !client.auth().is_some_and(ClientAuth::has_secret) {
-                    return Err(BuildError::Revocation(
-                        "the feed of revocations needs a client with a secret; register one for this resource server and give it with `client_auth(ClientAuth::basic(..))`",
-                    ));
-                }
                 if policy.max_entries == 0 {
                     return Err(BuildError::Revocation(
                         "the feed of revocations needs `max_entries` of at least 1",
                     ));
                 }
-                if matches!(policy.while_blind, WhileBlind::Ask(_)) {
-                    may_introspect(&client)?;
-                }
-                Self::Feed(Feed::new(policy, client, clock, seed))
+                let feed = |client| Feed::new(policy.clone(), client, Arc::clone(clock), seed);
+                Self::Feeds(may_ask(clients)?.into_iter().map(feed).collect())
             }
             Revocation::Introspection(policy) => {
-                may_introspect(&client)?;
-                Self::Introspection(Introspection::new(policy, client, clock))
+                let introspection = |client| Introspection::new(policy, client, Arc::clone(clock));
+                Self::Introspections(may_ask(clients)?.into_iter().map(introspection).collect())
             }
             Revocation::Checker(checker) => Self::Checker(checker),
         })
@@ -128,8 +125,8 @@ impl Revocations {
 
     /// Begins to follow, if that is the choice.
     pub(crate) fn start(&self) {
-        if let Self::Feed(feed) = self {
-            feed.start();
+        if let Self::Feeds(feeds) = self {
+            feeds.iter().for_each(Feed::start);
         }
     }
 
@@ -137,8 +134,16 @@ impl Revocations {
     pub(crate) async fn check(&self, claims: &Claims, token: &str) -> Result<(), VerifyError> {
         match self {
             Self::Off => Ok(()),
-            Self::Feed(feed) => feed.check(claims, token).await,
-            Self::Introspection(introspection) => introspection.check(claims, token).await,
+            Self::Feeds(feeds) => match feeds.iter().find(|feed| claims.issuer == feed.issuer()) {
+                Some(feed) => feed.check(claims, token).await,
+                None => Ok(()),
+            },
+            Self::Introspections(servers) => {
+                match servers.iter().find(|server| claims.issuer == server.issuer()) {
+                    Some(server) => server.check(claims, token).await,
+                    None => Ok(()),
+                }
+            }
             Self::Checker(checker) => match checker.is_revoked(claims, token).await {
                 Ok(false) => Ok(()),
                 Ok(true) => Err(Rejection::Revoked.into()),
@@ -153,38 +158,90 @@ impl Revocations {
     pub(crate) fn surely_passes(&self, claims: &Claims) -> bool {
         match self {
             Self::Off => true,
-            Self::Feed(feed) => feed.surely_passes(claims),
-            Self::Introspection(_) | Self::Checker(_) => false,
+            Self::Feeds(feeds) => {
+                let feed = feeds.iter().find(|feed| claims.issuer == feed.issuer());
+                feed.is_none_or(|feed| feed.surely_passes(claims))
+            }
+            Self::Introspections(_) | Self::Checker(_) => false,
         }
     }
 
     /// Completes when the token turns out to be revoked; `None` when nobody will tell.
     pub(crate) fn revoked(&self, claims: &Claims) -> Option<BoxFuture<'static, ()>> {
         match self {
-            Self::Off | Self::Introspection(_) => None,
-            Self::Feed(feed) => Some(feed.revoked(claims)),
+            Self::Off | Self::Introspections(_) => None,
+            Self::Feeds(feeds) => {
+                let feed = feeds.iter().find(|feed| claims.issuer == feed.issuer());
+                feed.map(|feed| feed.revoked(claims))
+            }
             Self::Checker(checker) => checker.revoked(claims),
         }
     }
 
-    /// The counts of the follower, if there is one.
+    /// How the revocations of this issuer are learnt of.
+    fn status_of(&self, issuer: &str) -> RevocationStatus {
+        match self {
+            Self::Off => RevocationStatus::Off,
+            Self::Feeds(feeds) => {
+                let feed = feeds.iter().find(|feed| feed.issuer() == issuer);
+                feed.map_or(RevocationStatus::Off, Feed::status)
+            }
+            Self::Introspections(servers) => {
+                if servers.iter().any(|server| server.issuer() == issuer) {
+                    RevocationStatus::Asks
+                } else {
+                    RevocationStatus::Off
+                }
+            }
+            Self::Checker(_) => RevocationStatus::Asks,
+        }
+    }
+
+    /// The worst of the followers, if there are any.
+    fn status(&self) -> RevocationStatus {
+        match self {
+            Self::Off => RevocationStatus::Off,
+            Self::Feeds(feeds) => feeds
+                .iter()
+                .map(Feed::status)
+                .reduce(RevocationStatus::worse)
+                .unwrap_or(RevocationStatus::Off),
+            Self::Introspections(_) | Self::Checker(_) => RevocationStatus::Asks,
+        }
+    }
+
+    /// The counts of the followers together, if there are any.
     pub(crate) fn feed_metrics(&self) -> Option<FeedMetrics> {
         match self {
-            Self::Feed(feed) => Some(feed.metrics()),
+            Self::Feeds(feeds) => feeds.iter().map(Feed::metrics).reduce(FeedMetrics::and),
             _ => None,
         }
     }
 }
 
-/// RFC 7662 §2.1: the endpoint must know who asks.
-fn may_introspect(client: &OAuthClient) -> Result<(), BuildError> {
-    match client.auth() {
-        None | Some(ClientAuth::Public { .. }) => Err(BuildError::Revocation(
-            "introspection needs a client that authenticates; register one for this resource server and give it with `client_auth`",
-        )),
-        Some(_) => Ok(()),
+/// The clients of issuers that can be followed and asked. RFC 7662 §2.1: the endpoint must know who asks.
+fn may_ask(clients: &[OAuthClient]) -> Result<Vec<OAuthClient>, BuildError> {
+    let may_ask = |client: &&OAuthClient| client.auth().is_some_and(ClientAuth::is_confidential);
+    let (first, others) = clients.split_first().ok_or(NO_CLIENT)?;
+    if !may_ask(&first) {
+        return Err(NO_CLIENT);
     }
+    for other in others {
+        match other.auth() {
+            None => tracing::warn!(
+                issuer = other.issuer(),
+                "tokens of this issuer count until they expire, revoked or not; give `issuer_client_auth` a client of it"
+            ),
+            Some(_) if !may_ask(&other) => return Err(NO_CLIENT),
+            Some(_) => {}
+        }
+    }
+    Ok(clients.iter().filter(may_ask).cloned().collect())
 }
+
+const NO_CLIENT: BuildError = BuildError::Revocation(
+    "the feed of revocations and introspection need a client that authenticates; register one for this resource server and give it with `client_auth`, for another issuer with `issuer_client_auth`",
+);
 
 impl Inner {
     /// The last question about a token that is otherwise good. A revoked one is not remembered as verified any more.
@@ -198,13 +255,20 @@ impl Inner {
 }
 
 impl Guard {
-    /// How the guard learns of revocations, and whether it is connected.
+    /// How the guard learns of revocations, and whether it is connected: to all the issuers that it follows. While it is
+    /// not, this is the status of the one that it was without for longest.
     pub fn revocation_status(&self) -> RevocationStatus {
-        match &self.0.revocations {
-            Revocations::Off => RevocationStatus::Off,
-            Revocations::Feed(feed) => feed.status(),
-            Revocations::Introspection(_) | Revocations::Checker(_) => RevocationStatus::Asks,
-        }
+        self.0.revocations.status()
+    }
+
+    /// The same for each issuer, the first one first. [`RevocationStatus::Off`] for one whose revocations the guard does not
+    /// learn of, because it has no [credentials](GuardBuilder::issuer_client_auth) there.
+    pub fn revocation_statuses(&self) -> Vec<(&str, RevocationStatus)> {
+        let issuers = self.0.verifier.issuers.iter();
+        let status = |issuer: &str| self.0.revocations.status_of(issuer);
+        issuers
+            .map(|issuer| (issuer.as_str(), status(issuer.as_str())))
+            .collect()
     }
 }
 

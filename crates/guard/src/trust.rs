@@ -6,6 +6,7 @@ use doorward_jose::HeaderMemo;
 use doorward_oauth::issuer::{Issuer, IssuerError, IssuerRules};
 
 use crate::builder::{BuildError, GuardBuilder};
+use crate::client::ClientAuth;
 use crate::fetch::{Fetch, HttpFetch, Timeouts, Transport};
 use crate::keys::{KeySource, Keys};
 use crate::token_cache::TokenCache;
@@ -16,6 +17,8 @@ use crate::verify::{AccessTokenVerifier, Judge, TrustedIssuer};
 pub(crate) struct TrustSettings {
     /// Besides the one that the builder was made with.
     more_issuers: Vec<String>,
+    /// How the guard authenticates to them, by issuer.
+    pub(crate) issuer_auth: Vec<(String, ClientAuth)>,
     pub(crate) verifiers: Vec<Arc<dyn TokenVerifier>>,
     transport: Transport,
 }

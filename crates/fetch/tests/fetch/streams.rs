@@ -11,13 +11,19 @@ use crate::support::{clock, endless, fetcher, server};
 const STREAM_HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: Text/Event-Stream; charset=utf-8\r\n\r\n";
 
 async fn open(url: &str) -> Result<EventStream, FetchError> {
+    open_with(url, None).await
+}
+
+async fn open_with(url: &str, form: Option<&str>) -> Result<EventStream, FetchError> {
     let request = StreamRequest {
         url,
+        form,
         headers: &[(AUTHORIZATION, HeaderValue::from_static("Basic c2VjcmV0"))],
         head_timeout: Duration::from_millis(300),
         idle_timeout: Duration::from_millis(300),
     };
-    assert!(!format!("{request:?}").contains("c2VjcmV0"));
+    let shown = format!("{request:?}");
+    assert!(!shown.contains("c2VjcmV0") && !shown.contains("client_assertion"));
     fetcher(&clock()).get_stream(request).await
 }
 
@@ -57,6 +63,26 @@ async fn the_headers_of_the_caller_are_sent_and_the_end_is_told() {
     assert_eq!(request.headers["authorization"], "Basic c2VjcmV0");
     assert_eq!(request.headers["accept"], "text/event-stream");
     assert_eq!(request.headers["accept-encoding"], "identity");
+}
+
+/// For clients whose credentials belong into a form.
+#[tokio::test]
+async fn a_stream_can_be_asked_for_with_a_form() {
+    let answer = ResponseTemplate::new(200).set_body_raw("data: 1\n\n", "text/event-stream");
+    let server = server(answer).await;
+    let form = "client_id=a&client_assertion=b.c.d";
+    let mut stream = open_with(&server.uri(), Some(form)).await.unwrap();
+    assert_eq!(&*stream.chunk().await.unwrap().unwrap(), b"data: 1\n\n");
+    let request = &server.received_requests().await.unwrap()[0];
+    assert_eq!(
+        (request.method.as_str(), &*request.body),
+        ("POST", form.as_bytes())
+    );
+    assert_eq!(
+        request.headers["content-type"],
+        "application/x-www-form-urlencoded"
+    );
+    assert_eq!(request.headers["accept"], "text/event-stream");
 }
 
 #[tokio::test]

@@ -48,6 +48,7 @@ impl GuardBuilder {
         // Only to tell processes and refusals apart.
         let seed = RandomState::new().hash_one(&self.resource);
         let judge = self.judge(&issuers, &resource, &fetch, seed);
+        let more_clients = self.more_clients(&issuers, &fetch)?;
         let metadata_url = match self.metadata_url {
             Some(url) if may_be_named(&url, true) => url,
             Some(url) => return Err(BuildError::MetadataUrl(url)),
@@ -60,6 +61,7 @@ impl GuardBuilder {
             login: self.login,
         });
         let client = self.client.build(issuer, fetch.clone(), self.clock.clone())?;
+        let all_clients: Vec<_> = std::iter::once(&client).chain(&more_clients).cloned().collect();
         let metadata = Metadata::new(
             &issuers,
             &resource,
@@ -68,9 +70,10 @@ impl GuardBuilder {
             self.documentation,
             &self.dpop,
         );
-        let revocations = Revocations::new(self.revocation, &client, &self.clock, seed)?;
+        let revocations = Revocations::new(self.revocation, &all_clients, &self.clock, seed)?;
         Ok(Guard(Arc::new(Inner {
             client,
+            more_clients,
             metadata,
             root_metadata: self.root_metadata,
             origins: Origins::new(resource.origin(), origins),

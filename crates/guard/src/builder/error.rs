@@ -81,6 +81,11 @@ pub enum BuildError {
     /// A setting of the guard's own client cannot be used.
     #[error("the guard's OAuth client cannot be built: {0}")]
     Client(#[from] ClientBuildError),
+    /// Credentials for an issuer that the guard does not have.
+    #[error(
+        "`issuer_client_auth` names `{0}`, which is not one of the further issuers; write it as in `issuer(..)`, and use `client_auth` for the first one"
+    )]
+    IssuerAuth(String),
     /// The guard cannot learn of revocations in the way that was chosen. The text says what to change.
     #[error("{0}")]
     Revocation(&'static str),

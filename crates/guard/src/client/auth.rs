@@ -90,19 +90,18 @@ impl ClientAuth {
         }
     }
 
-    /// The header for a request without a form. A server that knows the secret takes it in either way.
-    pub(crate) fn header(&self) -> Result<HeaderValue, ClientError> {
+    /// The header for a request that needs no form otherwise. A server that knows the secret takes it in either way; what
+    /// has no secret has no such header.
+    pub(crate) fn header(&self) -> Result<Option<HeaderValue>, ClientError> {
         match self {
-            Self::Basic { id, secret } | Self::Post { id, secret } => basic_header(id, secret),
-            Self::PrivateKeyJwt { .. } | Self::Public { .. } => Err(ClientError::Request(
-                "this call needs a client with a secret; give `client_auth` a `ClientAuth::basic`",
-            )),
+            Self::Basic { id, secret } | Self::Post { id, secret } => basic_header(id, secret).map(Some),
+            Self::PrivateKeyJwt { .. } | Self::Public { .. } => Ok(None),
         }
     }
 
-    /// Whether there is a secret to show.
-    pub(crate) fn has_secret(&self) -> bool {
-        matches!(self, Self::Basic { .. } | Self::Post { .. })
+    /// Whether the client proves who it is.
+    pub(crate) fn is_confidential(&self) -> bool {
+        !matches!(self, Self::Public { .. })
     }
 
     pub(crate) fn is_complete(&self) -> bool {

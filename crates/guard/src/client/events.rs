@@ -5,6 +5,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::endpoints::Endpoint;
 use super::error::ClientError;
+use super::form::Form;
 use super::{ClientAuth, OAuthClient};
 use crate::fetch::{ByteStream, StreamRequest};
 
@@ -22,11 +23,19 @@ impl OAuthClient {
         let auth = self.0.auth.as_ref().ok_or(ClientError::Request(
             "the feed of revocations needs `client_auth`",
         ))?;
-        let mut headers = vec![(AUTHORIZATION, auth.header()?)];
+        let (mut form, mut headers) = (Form::default(), Vec::new());
+        match auth.header()? {
+            Some(header) => headers.push((AUTHORIZATION, header)),
+            None => auth.apply(&self.0.issuer, self.0.clock.now(), &mut form, &mut headers)?,
+        }
         if let Some(cursor) = cursor.and_then(|cursor| HeaderValue::from_str(cursor).ok()) {
             headers.push((LAST_EVENT_ID, cursor));
         }
-        let request = StreamRequest { url: &url, headers };
+        let request = StreamRequest {
+            url: &url,
+            headers,
+            form: Some(form.as_str()).filter(|form| !form.is_empty()),
+        };
         self.0
             .fetch
             .get_stream(request)

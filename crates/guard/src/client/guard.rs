@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use doorward_jose::SigningKey;
+use doorward_oauth::issuer::Issuer;
 
-use super::{ClientAuth, OAuthClient, RequestStateKey};
-use crate::builder::GuardBuilder;
+use super::{ClientAuth, ClientSettings, OAuthClient, RequestStateKey};
+use crate::builder::{BuildError, GuardBuilder};
+use crate::fetch::Fetch;
 use crate::guard::Guard;
 
 impl GuardBuilder {
@@ -15,6 +17,37 @@ impl GuardBuilder {
     pub fn client_auth(mut self, auth: ClientAuth) -> Self {
         self.client.auth = Some(auth);
         self
+    }
+
+    /// How the guard authenticates to another of its [issuers](Self::issuer), when it follows that one's revocations or asks
+    /// it about tokens. Credentials of one issuer are never shown to another. Default: not at all.
+    #[must_use]
+    pub fn issuer_client_auth(mut self, issuer: impl Into<String>, auth: ClientAuth) -> Self {
+        self.trust.issuer_auth.push((issuer.into(), auth));
+        self
+    }
+
+    /// Clients of all issuers but the first one.
+    pub(crate) fn more_clients(
+        &self,
+        issuers: &[Issuer],
+        fetch: &Arc<dyn Fetch>,
+    ) -> Result<Vec<OAuthClient>, BuildError> {
+        let others = issuers.get(1..).unwrap_or_default();
+        let is_other = |named: &str| others.iter().any(|issuer| issuer.as_str() == named);
+        let known = &self.trust.issuer_auth;
+        if let Some((stranger, _)) = known.iter().find(|(named, _)| !is_other(named)) {
+            return Err(BuildError::IssuerAuth(stranger.clone()));
+        }
+        let client = |issuer: &Issuer| {
+            let auth = known.iter().rfind(|(named, _)| named == issuer.as_str());
+            let settings = ClientSettings {
+                auth: auth.map(|(_, auth)| auth.clone()),
+                ..self.client.clone()
+            };
+            settings.build(issuer.clone(), fetch.clone(), self.clock.clone())
+        };
+        Ok(others.iter().map(client).collect::<Result<_, _>>()?)
     }
 
     /// Binds the tokens that the guard gets to this key (RFC 9449). Default: off.
@@ -34,8 +67,14 @@ impl GuardBuilder {
 }
 
 impl Guard {
-    /// The guard as a client of its authorization server: for tools that call other services.
+    /// The guard as a client of its authorization server, the first one: for tools that call other services.
     pub fn client(&self) -> &OAuthClient {
         &self.0.client
+    }
+
+    /// The same for any of its issuers, with the credentials that it has there. `None` for a stranger.
+    pub fn client_of(&self, issuer: &str) -> Option<&OAuthClient> {
+        let mut clients = std::iter::once(&self.0.client).chain(&self.0.more_clients);
+        clients.find(|client| client.issuer() == issuer)
     }
 }

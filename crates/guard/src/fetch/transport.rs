@@ -184,6 +184,7 @@ impl Fetch for HttpFetch {
             let request = doorward_fetch::StreamRequest {
                 url: request.url,
                 headers: &request.headers,
+                form: request.form,
                 head_timeout: self.timeouts.form,
                 idle_timeout: STREAM_SILENCE,
             };

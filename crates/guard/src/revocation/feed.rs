@@ -18,7 +18,7 @@ use crate::client::OAuthClient;
 use crate::verify::{Rejection, VerifyError};
 use crate::wait::Background;
 
-/// How a guard follows the feed of revocations.
+/// How a guard follows the feed of revocations, or each of them where it has several issuers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedPolicy {
     /// The longest time that an access token of the issuer lives (Doorward's `tokens.access_ttl`): a revocation is
@@ -141,12 +141,13 @@ impl Feed {
         }
     }
 
+    /// Whose revocations these are. The others' tokens are not for this feed to judge.
+    pub(crate) fn issuer(&self) -> &str {
+        self.client.issuer()
+    }
+
     /// Completes at once, unless the guard is blind and asks.
     pub(crate) async fn check(&self, claims: &Claims, token: &str) -> Result<(), VerifyError> {
-        if claims.issuer != self.client.issuer() {
-            // Another server's; this one's feed does not speak of it.
-            return Ok(());
-        }
         self.warn_of_lifetime(claims);
         if self.shared.memory().holds(claims) {
             return Err(Rejection::Revoked.into());
@@ -168,7 +169,7 @@ impl Feed {
         let is_followed = self.process.load(Ordering::Acquire) == std::process::id()
             && self.shared.connected.load(Ordering::Acquire)
             && self.shared.clock.now().since(self.shared.heard_at()) <= follow::SILENCE * 2;
-        is_followed && claims.issuer == self.client.issuer() && !self.shared.memory().holds(claims)
+        is_followed && !self.shared.memory().holds(claims)
     }
 
     fn is_blind(&self) -> bool {
@@ -208,9 +209,8 @@ impl Feed {
     pub(crate) fn revoked(&self, claims: &Claims) -> BoxFuture<'static, ()> {
         let (shared, claims) = (Arc::clone(&self.shared), claims.clone());
         let mut changes = shared.changes.subscribe();
-        let of_this_issuer = claims.issuer == self.client.issuer();
         Box::pin(async move {
-            while !(of_this_issuer && shared.memory().holds(&claims)) {
+            while !shared.memory().holds(&claims) {
                 // `shared` holds the sender.
                 let _ = changes.changed().await;
             }

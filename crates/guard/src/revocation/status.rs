@@ -24,6 +24,26 @@ pub enum RevocationStatus {
     },
 }
 
+impl RevocationStatus {
+    /// Of two followers the one that says less, and has said so for longer.
+    pub(super) fn worse(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Disconnected { since: one, .. }, Self::Disconnected { since: another, .. }) => {
+                if another < one { other } else { self }
+            }
+            (Self::Disconnected { .. }, _) => self,
+            (_, Self::Disconnected { .. }) => other,
+            (Self::Connected { since: one }, Self::Connected { since: another }) => {
+                // Everything is heard since the last one is heard.
+                Self::Connected {
+                    since: one.max(another),
+                }
+            }
+            _ => self,
+        }
+    }
+}
+
 /// Why a guard is not connected to the feed of revocations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -66,11 +86,11 @@ impl FeedFault {
     }
 }
 
-/// What the follower of the feed counted. Part of [`MetricsSnapshot`](crate::MetricsSnapshot).
+/// What the followers of feeds counted together. Part of [`MetricsSnapshot`](crate::MetricsSnapshot).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FeedMetrics {
-    /// Whether the guard has heard everything: 1 in a gauge, else 0.
+    /// Whether the guard has heard everything, of every issuer that it follows: 1 in a gauge, else 0.
     pub connected: bool,
     /// Revocations remembered now.
     pub remembered: usize,
@@ -78,4 +98,15 @@ pub struct FeedMetrics {
     pub heard: u64,
     /// How often the connection was lost, or could not be made.
     pub disconnects: u64,
+}
+
+impl FeedMetrics {
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            connected: self.connected && other.connected,
+            remembered: self.remembered + other.remembered,
+            heard: self.heard + other.heard,
+            disconnects: self.disconnects + other.disconnects,
+        }
+    }
 }

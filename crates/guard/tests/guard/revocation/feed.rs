@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use doorward_guard::client::ClientAuth;
 use doorward_guard::{
-    BuildError, FeedFault, FeedPolicy, FetchFailure, Guard, Revocation, RevocationStatus, UnixSeconds,
-    VerifyError,
+    Algorithm, BuildError, FeedFault, FeedPolicy, FetchFailure, Guard, Revocation, RevocationStatus,
+    UnixSeconds, VerifyError,
 };
+use doorward_jose::SigningKey;
 use http::StatusCode;
 use serde_json::json;
 
@@ -317,5 +318,11 @@ fn a_feed_without_credentials_is_refused_when_the_guard_is_built() {
         let error = build(auth, revocation).unwrap_err();
         assert!(matches!(error, BuildError::Revocation(_)), "{error:?}");
     }
-    assert!(build(Some(ClientAuth::post("guard", "secret")), Revocation::feed()).is_ok());
+    let key = std::sync::Arc::new(SigningKey::generate(Algorithm::Es256).unwrap());
+    for auth in [
+        ClientAuth::post("guard", "secret"),
+        ClientAuth::private_key_jwt("guard", key),
+    ] {
+        assert!(build(Some(auth), Revocation::feed()).is_ok());
+    }
 }

@@ -1,6 +1,8 @@
 //! How a guard learns of revocations: the feed, and asking. The authorization server is a fake on virtual time.
 
 mod blind;
+mod credentials;
 mod feed;
 mod introspection;
+mod issuers;
 mod support;

@@ -18,12 +18,23 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use crate::support::{AS_METADATA, Behaviour, ISSUER, JWKS, World, ping_message};
 
 pub(crate) const FEED: &str = "https://as.example/events/revocations";
-const INTROSPECT: &str = "https://as.example/introspect";
+pub(crate) const INTROSPECT: &str = "https://as.example/introspect";
+
+const AUTHORIZATION: &str = "Basic Z3VhcmQ6c2VjcmV0";
 
 /// What the endpoints answer, and what they were asked.
-#[derive(Default)]
 pub(crate) struct FakeEndpoints {
+    feed: &'static str,
+    introspect: &'static str,
+    /// What a request without credentials in its form must have.
+    authorization: &'static str,
     state: Mutex<State>,
+}
+
+impl Default for FakeEndpoints {
+    fn default() -> Self {
+        Self::at(FEED, INTROSPECT, AUTHORIZATION)
+    }
 }
 
 #[derive(Default)]
@@ -32,6 +43,8 @@ struct State {
     connection: Option<UnboundedSender<Bytes>>,
     /// `Last-Event-ID` of every attempt.
     cursors: Vec<Option<String>>,
+    /// The forms that the feed was asked with.
+    feed_forms: Vec<String>,
     /// What a new connection is answered with instead of a stream.
     refusal: Option<FetchFailure>,
     /// What a new connection begins with.
@@ -43,6 +56,23 @@ struct State {
 }
 
 impl FakeEndpoints {
+    /// Those of a server that knows the guard by this header.
+    pub(crate) fn at(feed: &'static str, introspect: &'static str, authorization: &'static str) -> Self {
+        Self {
+            feed,
+            introspect,
+            authorization,
+            state: Mutex::new(State {
+                opening: "retry: 1000\n\nid: log-0\nevent: ready\ndata: {}\n\n".to_owned(),
+                ..State::default()
+            }),
+        }
+    }
+
+    pub(crate) fn feed_forms(&self) -> Vec<String> {
+        self.state().feed_forms.clone()
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
@@ -102,8 +132,10 @@ impl Fetch for FakeEndpoints {
         request: FormRequest<'a>,
     ) -> BoxFuture<'a, Result<FormResponse, FetchFailure>> {
         Box::pin(async move {
-            assert_eq!(request.url, INTROSPECT);
-            assert_eq!(request.headers[0].1, "Basic Z3VhcmQ6c2VjcmV0");
+            assert_eq!(request.url, self.introspect);
+            if !request.body.contains("client_assertion=") {
+                assert_eq!(request.headers[0].1, self.authorization);
+            }
             let answer = {
                 let mut state = self.state();
                 state.forms.push(request.body.to_owned());
@@ -130,13 +162,15 @@ impl Fetch for FakeEndpoints {
         request: StreamRequest<'a>,
     ) -> BoxFuture<'a, Result<ByteStream, FetchFailure>> {
         Box::pin(async move {
-            assert_eq!(request.url, FEED);
+            assert_eq!(request.url, self.feed);
             let header = |name: &str| {
                 let found = request.headers.iter().find(|(header, _)| header == name);
                 found.map(|(_, value)| value.to_str().unwrap().to_owned())
             };
-            assert_eq!(header("authorization").as_deref(), Some("Basic Z3VhcmQ6c2VjcmV0"));
+            let expected = Some(self.authorization).filter(|_| request.form.is_none());
+            assert_eq!(header("authorization").as_deref(), expected);
             let mut state = self.state();
+            state.feed_forms.extend(request.form.map(str::to_owned));
             state.cursors.push(header("last-event-id"));
             if let Some(refusal) = &state.refusal {
                 return Err(refusal.clone());
@@ -154,11 +188,12 @@ impl Fetch for FakeEndpoints {
 
 /// A guard with credentials that learns of revocations in this way.
 pub(crate) fn world(revocation: Revocation) -> (World, Arc<FakeEndpoints>) {
-    let world = World::with(|builder| {
-        builder
-            .client_auth(ClientAuth::basic("guard", "secret"))
-            .revocation(revocation)
-    });
+    world_with(ClientAuth::basic("guard", "secret"), revocation)
+}
+
+/// The same with other credentials.
+pub(crate) fn world_with(auth: ClientAuth, revocation: Revocation) -> (World, Arc<FakeEndpoints>) {
+    let world = World::with(|builder| builder.client_auth(auth).revocation(revocation));
     let metadata = json!({
         "issuer": ISSUER,
         "jwks_uri": JWKS,
@@ -167,7 +202,6 @@ pub(crate) fn world(revocation: Revocation) -> (World, Arc<FakeEndpoints>) {
     });
     world.server.publish(AS_METADATA, Behaviour::Json(metadata));
     let endpoints = Arc::new(FakeEndpoints::default());
-    endpoints.open_with("retry: 1000\n\nid: log-0\nevent: ready\ndata: {}\n\n");
     world.server.answer_by(endpoints.clone());
     (world, endpoints)
 }
