@@ -6,7 +6,7 @@ use doorward_guard::{Claims, Scope};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{IntoPyDict as _, PyDict, PyTuple};
+use pyo3::types::{PyDict, PyTuple};
 use serde_json::Value;
 
 use crate::{errors, json};
@@ -219,17 +219,7 @@ impl VerifiedClaims {
         if scopes.iter().all(|scope| self.claims.has_scope(scope)) {
             return Ok(());
         }
-        let message = format!(
-            "the access token does not have every scope that this needs: {}",
-            scopes.join(" ")
-        );
-        let arguments = [("required_scopes", PyTuple::new(py, scopes)?)].into_py_dict(py)?;
-        Err(errors::make(
-            py,
-            "InsufficientScopeError",
-            &message,
-            Some(&arguments),
-        ))
+        Err(errors::insufficient_scope(py, scopes))
     }
 
     /// Whether the token has the claim, or has it with this value.

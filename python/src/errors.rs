@@ -5,7 +5,7 @@ use doorward_guard::{BuildError, Denied, Reason, Rejection, VerifyError};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{IntoPyDict as _, PyDict};
+use pyo3::types::{IntoPyDict as _, PyDict, PyTuple};
 
 /// The exception class `name` of `doorward.errors`, made with a message and keyword arguments.
 pub(crate) fn make<'py>(
@@ -122,6 +122,20 @@ pub(crate) fn denied(py: Python<'_>, denied: &Denied) -> PyErr {
         return error;
     }
     make(py, class, message, Some(&arguments))
+}
+
+/// The token lacks one of these scopes.
+pub(crate) fn insufficient_scope(py: Python<'_>, scopes: Vec<String>) -> PyErr {
+    let message = format!(
+        "the access token does not have every scope that this needs: {}",
+        scopes.join(" ")
+    );
+    let arguments =
+        PyTuple::new(py, scopes).and_then(|scopes| [("required_scopes", scopes)].into_py_dict(py));
+    match arguments {
+        Ok(arguments) => make(py, "InsufficientScopeError", &message, Some(&arguments)),
+        Err(error) => error,
+    }
 }
 
 /// Why a guard cannot be built.

@@ -1,6 +1,7 @@
 //! Which scopes a request needs, and whether those of a token are enough.
 
 mod builder;
+mod named;
 mod uri;
 
 use std::borrow::Cow;
@@ -12,6 +13,7 @@ use doorward_oauth::scope::ScopeSet;
 
 use crate::message::Message;
 pub(crate) use builder::ScopeSettings;
+pub use named::Named;
 use uri::{UriPattern, Variants};
 
 /// The scopes of one protected resource.

@@ -1,0 +1,47 @@
+//! Scopes of what a request does not name itself.
+
+use doorward_oauth::scope::ScopeSet;
+
+use super::ScopePolicy;
+use crate::claims::Claims;
+use crate::guard::Guard;
+
+/// Something that has scopes of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Named<'n> {
+    /// A tool by its name.
+    Tool(&'n str),
+    /// A prompt by its name.
+    Prompt(&'n str),
+    /// A resource by its URI.
+    Resource(&'n str),
+}
+
+impl Guard {
+    /// Whether a token may call, get or read something that its request does not name: a tool that another tool calls. What
+    /// the request itself names was checked before it reached the server.
+    ///
+    /// # Errors
+    /// Everything that is needed, with the scopes of every request.
+    pub fn check_scopes(&self, claims: &Claims, named: Named<'_>) -> Result<(), ScopeSet> {
+        self.0.terms.scopes.check_named(&claims.scopes, named)
+    }
+}
+
+impl ScopePolicy {
+    fn check_named(&self, granted: &ScopeSet, named: Named<'_>) -> Result<(), ScopeSet> {
+        let own: Vec<&ScopeSet> = match named {
+            Named::Tool(name) => self.tools.get(name).into_iter().collect(),
+            Named::Prompt(name) => self.prompts.get(name).into_iter().collect(),
+            Named::Resource(uri) => self.of_resource(uri).collect(),
+        };
+        let granted = self.hierarchy.all(granted);
+        if own.iter().all(|scopes| granted.contains_all(scopes)) {
+            return Ok(());
+        }
+        let mut needed = self.required.clone();
+        needed.extend(own.into_iter().flatten().cloned());
+        Err(needed)
+    }
+}
