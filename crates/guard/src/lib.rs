@@ -63,5 +63,6 @@ pub use revocation::{
     Fail, FeedFault, FeedMetrics, FeedPolicy, IntrospectionPolicy, Revocation, RevocationChecker,
     RevocationStatus, RevocationUnavailable, WhileBlind,
 };
+pub use scopes::Named;
 pub use verify::{Rejection, VerifyError};
 pub use visit::{Answer, BodyFault, Denied, Head, Visit};
