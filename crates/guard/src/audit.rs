@@ -61,7 +61,7 @@ impl<F: Fn(&Decision<'_>) + Send + Sync> AuditHook for F {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Scene<'s> {
     pub(crate) claims: Option<&'s Claims>,
-    pub(crate) messages: &'s [Message],
+    pub(crate) messages: &'s [Message<'s>],
 }
 
 /// Tells the hook of each message, or once of a request without any.

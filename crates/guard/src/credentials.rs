@@ -1,7 +1,9 @@
 //! The access token in a request (RFC 6750 §2.1, RFC 9110 §11.6.2).
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, Uri};
+
+use crate::fields::{Field, Fields};
 
 /// What a request brings along.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,14 +20,12 @@ pub(crate) enum Credentials<'a> {
 
 /// Reads the `Authorization` header. Tokens anywhere else do not count (OAuth 2.1 §5.1), and beside the header
 /// they are an error. `dpop` says whether the scheme `DPoP` is known.
-pub(crate) fn read<'a>(headers: &'a HeaderMap, uri: &Uri, dpop: bool) -> Credentials<'a> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let Some(value) = values.next() else {
-        return Credentials::None;
+pub(crate) fn read<'a>(fields: &Fields<'a>, uri: &Uri, dpop: bool) -> Credentials<'a> {
+    let value = match fields.authorization {
+        Field::Absent => return Credentials::None,
+        Field::Once(value) => value,
+        Field::Repeated(_) => return Credentials::Malformed,
     };
-    if values.next().is_some() {
-        return Credentials::Malformed;
-    }
     // The value of a header holds no control characters, so that what is left to ask for is ASCII.
     let Ok(value) = str::from_utf8(value.as_bytes()) else {
         return Credentials::Malformed;
@@ -45,7 +45,7 @@ pub(crate) fn read<'a>(headers: &'a HeaderMap, uri: &Uri, dpop: bool) -> Credent
         return Credentials::None;
     };
     match rest.strip_prefix(' ') {
-        Some(token) if is_token(token) && !has_other_token(token, headers, uri) => presented(token),
+        Some(token) if is_token(token) && !has_other_token(token, fields, uri) => presented(token),
         _ => Credentials::Malformed,
     }
 }
@@ -89,13 +89,15 @@ fn is_token(token: &str) -> bool {
 }
 
 /// A token in the query (this one under any name: the query goes on to the service), or a body that could hold one.
-fn has_other_token(token: &str, headers: &HeaderMap, uri: &Uri) -> bool {
+fn has_other_token(token: &str, fields: &Fields<'_>, uri: &Uri) -> bool {
     let in_query = uri.query().is_some_and(|query| {
         url::form_urlencoded::parse(query.as_bytes())
             .any(|(name, value)| name == "access_token" || value == token)
     });
-    let form = headers
-        .get(CONTENT_TYPE)
+    let form = fields
+        .content_type
+        .first()
+        .filter(|content_type| *content_type != "application/json")
         .and_then(|value| value.to_str().ok())
         .is_some_and(|content_type| {
             let essence = content_type.split(';').next().unwrap_or_default();
@@ -117,7 +119,7 @@ mod tests {
         for value in values {
             headers.append(AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
         }
-        format!("{:?}", read(&headers, &Uri::from_static(uri), false))
+        format!("{:?}", read(&Fields::of(&headers), &Uri::from_static(uri), false))
     }
 
     /// RS-004 and RS-005 of the catalogue.

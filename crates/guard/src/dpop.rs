@@ -13,9 +13,10 @@ use std::time::Duration;
 use doorward_oauth::dpop::{NonceAge, Proof, ProofContext, ProofError, ProofRules, TargetUri};
 use doorward_oauth::resource::ResourceUri;
 use doorward_oauth::time::UnixSeconds;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 
 use crate::claims::Claims;
+use crate::fields::{Field, Fields};
 use crate::refusal::Refusal;
 use crate::verify::Rejection;
 use crate::visit::Head;
@@ -89,13 +90,13 @@ impl Dpop {
         scheme: Scheme,
         token: &str,
         claims: &Claims,
-        head: &Head<'_>,
+        (head, fields): (&Head<'_>, &Fields<'_>),
         now: UnixSeconds,
     ) -> Result<Option<Proof>, Refusal> {
         let bound_to = match (scheme, &claims.key_thumbprint) {
             (Scheme::Bearer, _) => {
                 self.check_bearer(claims).map_err(Refusal::InvalidToken)?;
-                let has_proof = head.headers.contains_key(DPOP);
+                let has_proof = fields.dpop.is_there();
                 return if has_proof {
                     Err(Refusal::InvalidToken(Rejection::NotSenderConstrained))
                 } else {
@@ -105,7 +106,7 @@ impl Dpop {
             (Scheme::Dpop, None) => return Err(Refusal::InvalidToken(Rejection::NotSenderConstrained)),
             (Scheme::Dpop, Some(thumbprint)) => thumbprint,
         };
-        let proof = the_proof(head.headers)?;
+        let proof = the_proof(fields.dpop)?;
         let path = head.public_path(&self.resource_path);
         let request = (head.method.as_str(), &*path);
         self.check_proof(proof, token, bound_to, request, now).map(Some)
@@ -172,12 +173,11 @@ impl Dpop {
 }
 
 /// RFC 9449 §4.3, check 1.
-fn the_proof(headers: &HeaderMap) -> Result<&str, ProofFault> {
-    let mut values = headers.get_all(DPOP).iter();
-    match (values.next(), values.next()) {
-        (None, _) => Err(ProofFault::Missing),
-        (Some(_), Some(_)) => Err(ProofFault::Several),
-        (Some(value), None) => value
+fn the_proof(field: Field<'_>) -> Result<&str, ProofFault> {
+    match field {
+        Field::Absent => Err(ProofFault::Missing),
+        Field::Repeated(_) => Err(ProofFault::Several),
+        Field::Once(value) => value
             .to_str()
             .map_err(|_| ProofFault::Invalid(ProofError::Malformed)),
     }

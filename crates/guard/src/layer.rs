@@ -12,7 +12,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body::Body;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::Full;
 use tower_layer::Layer;
 use tower_service::Service;
 use tracing::Instrument as _;
@@ -89,8 +89,11 @@ impl<S> Layer<S> for GuardLayer {
 
     fn layer(&self, inner: S) -> GuardService<S> {
         GuardService {
-            layer: self.clone(),
-            inner,
+            shared: Arc::new(Shared {
+                layer: self.clone(),
+                inner,
+            }),
+            ready: None,
         }
     }
 }
@@ -100,15 +103,32 @@ impl<S> Layer<S> for GuardLayer {
 /// Takes requests with any body. The service inside gets the body whole, because the guard reads it to see which
 /// tools are called; [`Claims`](crate::Claims) are among the request's extensions, `Authorization` and `DPoP` are not
 /// among its headers. Event streams in its answers end with the token.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct GuardService<S> {
+    shared: Arc<Shared<S>>,
+    /// The clone that is polled until it is ready, and takes the next call.
+    ready: Option<S>,
+}
+
+#[derive(Debug)]
+struct Shared<S> {
     layer: GuardLayer,
+    /// Only cloned, once for each request.
     inner: S,
+}
+
+impl<S> Clone for GuardService<S> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            ready: None,
+        }
+    }
 }
 
 impl<S, B, R> Service<Request<B>> for GuardService<S>
 where
-    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + 'static,
+    S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone + Send + Sync + 'static,
     S::Future: Send,
     B: Body + Send + 'static,
     B::Data: Send,
@@ -121,21 +141,23 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
+        let shared = &self.shared;
+        let inner = self.ready.get_or_insert_with(|| shared.inner.clone());
+        inner.poll_ready(context)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let layer = self.layer.clone();
-        // The service that was polled ready is the one to call.
-        let clone = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let shared = Arc::clone(&self.shared);
+        // The clone that was polled ready is the one to call.
+        let inner = self.ready.take();
         Box::pin(async move {
-            let (request, visit) = match layer.admit(request).await {
+            let (request, visit) = match shared.layer.admit(request).await {
                 Ok(admitted) => admitted,
                 Err(answer) => return Ok(answer.map(GuardBody::whole)),
             };
             let claims = visit.claims();
             let span = tracing::debug_span!("guarded_request", client_id = %claims.client_id, grant_id = claims.grant_id);
+            let mut inner = inner.unwrap_or_else(|| shared.inner.clone());
             let response = inner.call(request).instrument(span).await?;
             Ok(leave(&visit, response).await)
         })
@@ -194,12 +216,8 @@ where
     B: Body,
     B::Error: Into<BoxError>,
 {
-    match wait::at_most(BODY_TIMEOUT, Limited::new(body, max).collect()).await {
-        Some(Ok(body)) => Ok(body.to_bytes()),
-        Some(Err(error)) if error.is::<LengthLimitError>() => Err(BodyFault::TooLarge),
-        Some(Err(_)) => Err(BodyFault::Unreadable),
-        None => Err(BodyFault::TooSlow),
-    }
+    let whole = wait::at_most(BODY_TIMEOUT, body::read(body, max)).await;
+    whole.unwrap_or(Err(BodyFault::TooSlow))
 }
 
 /// The answer of the service, on its way out.
@@ -210,7 +228,8 @@ where
 {
     let (mut parts, body) = response.into_parts();
     visit.leave(parts.status, &mut parts.headers);
-    let is = |essence| has_essence(&parts.headers, essence);
+    let essence = essence(&parts.headers);
+    let is = |wanted: &str| essence.is_some_and(|essence| essence.eq_ignore_ascii_case(wanted));
     let (is_json, is_stream) = (is("application/json"), is("text/event-stream"));
     if !visit.filters_lists() || !(is_json || is_stream) {
         let ended = if is_stream { visit.ended() } else { None };
@@ -231,12 +250,10 @@ where
     Response::from_parts(parts, GuardBody::whole(body))
 }
 
-fn has_essence(headers: &HeaderMap, essence: &str) -> bool {
-    headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .is_some_and(|value| value.trim().eq_ignore_ascii_case(essence))
+/// The media type without its parameters (RFC 9110 §8.3.1).
+fn essence(headers: &HeaderMap) -> Option<&str> {
+    let media_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    media_type.split(';').next().map(str::trim)
 }
 
 /// A list that cannot be looked into may hold what the token may not call.

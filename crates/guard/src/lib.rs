@@ -12,6 +12,7 @@ mod credentials;
 mod discovery;
 mod dpop;
 mod fetch;
+mod fields;
 mod guard;
 mod keys;
 mod layer;

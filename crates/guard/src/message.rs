@@ -5,6 +5,7 @@
 //! a name that only differs in letter case (Go and .NET readers take `Method` for `method`) are refused, because
 //! two parsers could read them differently.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -16,7 +17,7 @@ mod params;
 mod values;
 
 use params::Params;
-use values::{Checked, Members};
+use values::{Checked, Members, Text};
 
 /// More messages than this in one batch are refused.
 const MAX_BATCH: usize = 100;
@@ -24,34 +25,34 @@ const MAX_BATCH: usize = 100;
 /// The members of a JSON-RPC message.
 const MESSAGE_MEMBERS: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
 
-/// The messages of one HTTP request.
+/// The messages of one HTTP request, whose text lies in its body as far as nothing is escaped there.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Envelope {
-    pub(crate) messages: Vec<Message>,
+pub(crate) struct Envelope<'b> {
+    pub(crate) messages: Vec<Message<'b>>,
     /// Whether the body was an array.
     pub(crate) batch: bool,
 }
 
 /// The members of one JSON-RPC message that decide about access.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Message {
+pub(crate) struct Message<'b> {
     /// Absent in a response.
-    pub(crate) method: Option<String>,
+    pub(crate) method: Option<Cow<'b, str>>,
     /// The request's id, to be echoed in an error.
     pub(crate) id: Option<Value>,
     /// `params.name`, `params.uri` or `params.taskId`: what `Mcp-Name` mirrors for this method.
-    pub(crate) target: Option<String>,
+    pub(crate) target: Option<Cow<'b, str>>,
     /// What else is named that has scopes of its own: see [`prompts`](Self::prompts) and [`resources`](Self::resources).
-    others: Others,
+    others: Others<'b>,
     /// `params._meta["io.modelcontextprotocol/protocolVersion"]`
-    pub(crate) protocol_version: Option<String>,
+    pub(crate) protocol_version: Option<Cow<'b, str>>,
 }
 
 /// Prompts and resources that are named elsewhere than in the target.
 #[derive(Debug, Default, PartialEq)]
-struct Others {
-    prompt: Option<String>,
-    resources: Vec<String>,
+struct Others<'b> {
+    prompt: Option<Cow<'b, str>>,
+    resources: Vec<Cow<'b, str>>,
 }
 
 /// Why a body is not an MCP message.
@@ -63,7 +64,7 @@ pub(crate) enum Malformed {
     NotAMessage,
 }
 
-impl Message {
+impl Message<'_> {
     /// The tool that this message calls.
     pub(crate) fn tool(&self) -> Option<&str> {
         match self.method.as_deref() {
@@ -90,7 +91,7 @@ impl Message {
             }
             _ => None,
         };
-        let others = self.others.resources.iter().map(String::as_str);
+        let others = self.others.resources.iter().map(AsRef::as_ref);
         target.into_iter().chain(others)
     }
 
@@ -103,10 +104,12 @@ impl Message {
     }
 }
 
-impl Envelope {
+impl<'b> Envelope<'b> {
     /// Reads a whole request body.
-    pub(crate) fn parse(body: &[u8]) -> Result<Self, Malformed> {
-        serde_json::from_slice(body).map_err(|error| {
+    pub(crate) fn parse(body: &'b [u8]) -> Result<Self, Malformed> {
+        // At once for all of it, instead of string by string.
+        let body = str::from_utf8(body).map_err(|_| Malformed::NotJson)?;
+        serde_json::from_str(body).map_err(|error| {
             if error.is_data() {
                 Malformed::NotAMessage
             } else {
@@ -144,22 +147,22 @@ fn needs_target(method: &str) -> bool {
     matches!(method, "tools/call" | "prompts/get" | "resources/read")
 }
 
-impl<'de> Deserialize<'de> for Envelope {
+impl<'de> Deserialize<'de> for Envelope<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct EnvelopeVisitor;
         impl<'de> Visitor<'de> for EnvelopeVisitor {
-            type Value = Envelope;
+            type Value = Envelope<'de>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a JSON-RPC message or a batch of them")
             }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Envelope, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Envelope<'de>, A::Error> {
                 let message = MessageVisitor.visit_map(map)?;
                 Ok(Envelope {
                     messages: vec![message],
                     batch: false,
                 })
             }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Envelope, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Envelope<'de>, A::Error> {
                 let mut messages = Vec::new();
                 while let Some(message) = seq.next_element::<Message>()? {
                     if messages.len() == MAX_BATCH {
@@ -180,7 +183,7 @@ impl<'de> Deserialize<'de> for Envelope {
     }
 }
 
-impl<'de> Deserialize<'de> for Message {
+impl<'de> Deserialize<'de> for Message<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(MessageVisitor)
     }
@@ -189,19 +192,19 @@ impl<'de> Deserialize<'de> for Message {
 struct MessageVisitor;
 
 impl<'de> Visitor<'de> for MessageVisitor {
-    type Value = Message;
+    type Value = Message<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON-RPC message")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Message, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Message<'de>, A::Error> {
         let mut members = Members::default();
         let mut message = Message::default();
         let mut params = Params::default();
         while let Some(member) = members.next(&mut map)? {
             match &*member {
-                "method" => message.method = Some(map.next_value()?),
+                "method" => message.method = Some(map.next_value::<Text>()?.0),
                 "id" => message.id = Some(map.next_value::<RequestId>()?.0),
                 "params" => params = map.next_value()?,
                 other if resembles(other, &MESSAGE_MEMBERS) => {

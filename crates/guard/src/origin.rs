@@ -2,10 +2,12 @@
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, VARY,
 };
 use http::{HeaderMap, HeaderValue, Method};
 use url::Url;
+
+use crate::fields::{Field, Fields};
 
 /// The origins whose pages may call the MCP server.
 #[derive(Debug)]
@@ -28,12 +30,11 @@ impl Origins {
         Self(std::iter::once(own.to_owned()).chain(others).collect())
     }
 
-    pub(crate) fn check(&self, headers: &HeaderMap) -> Checked {
-        let mut values = headers.get_all(ORIGIN).iter();
-        match (values.next(), values.next()) {
-            (None, _) => Checked::Absent,
-            (Some(value), None) if self.allows(value) => Checked::Allowed(value.clone()),
-            _ => Checked::Refused,
+    pub(crate) fn check(&self, origin: Field<'_>) -> Checked {
+        match origin {
+            Field::Absent => Checked::Absent,
+            Field::Once(value) if self.allows(value) => Checked::Allowed(value.clone()),
+            Field::Once(_) | Field::Repeated(_) => Checked::Refused,
         }
     }
 
@@ -58,10 +59,8 @@ pub(crate) fn normalize(origin: &str) -> Option<String> {
 }
 
 /// Whether the request is a CORS preflight (Fetch standard, "CORS-preflight request").
-pub(crate) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
-    method == Method::OPTIONS
-        && headers.contains_key(ORIGIN)
-        && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+pub(crate) fn is_preflight(method: &Method, fields: &Fields<'_>) -> bool {
+    method == Method::OPTIONS && fields.origin.is_there() && fields.access_control_request_method.is_there()
 }
 
 /// The answer to a preflight.
@@ -89,6 +88,8 @@ pub(crate) fn allow(headers: &mut HeaderMap, origin: HeaderValue) {
 
 #[cfg(test)]
 mod tests {
+    use http::header::ORIGIN;
+
     use super::*;
 
     fn check(values: &[&str]) -> Checked {
@@ -97,7 +98,7 @@ mod tests {
             headers.append(ORIGIN, HeaderValue::from_str(value).unwrap());
         }
         let others = normalize("http://LOCALHOST:3000/").into_iter();
-        Origins::new("https://mcp.example", others).check(&headers)
+        Origins::new("https://mcp.example", others).check(Fields::of(&headers).origin)
     }
 
     /// RS-047 of the catalogue.

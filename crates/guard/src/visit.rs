@@ -111,16 +111,18 @@ impl Visit {
     }
 
     /// The body is read whatever the method: a service may look at it.
-    async fn decide(&mut self, body: &[u8], messages: &mut Vec<Message>) -> Result<(), Refusal> {
+    async fn decide<'b>(&mut self, body: &'b [u8], messages: &mut Vec<Message<'b>>) -> Result<(), Refusal> {
         if body.len() > self.max_body() {
             return Err(Refusal::BodyTooLarge);
         }
         if self.method == Method::POST || !body.is_empty() {
             let envelope = Envelope::parse(body).map_err(Refusal::Message)?;
             let checked = self.mirrored.check(&envelope);
-            let id = envelope.id().cloned();
+            let mismatch = checked.map_err(|_| Refusal::HeaderMismatch {
+                id: envelope.id().cloned(),
+            });
             *messages = envelope.messages;
-            checked.map_err(|_| Refusal::HeaderMismatch { id })?;
+            mismatch?;
         }
         let scopes = &self.guard.terms.scopes;
         scopes

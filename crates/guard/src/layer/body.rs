@@ -1,14 +1,17 @@
 //! The bodies of answers.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt, LengthLimitError};
 use pin_project_lite::pin_project;
 
+use super::BoxError;
 use crate::lists::EventFilter;
+use crate::visit::BodyFault;
 
 pin_project! {
     /// The body of an answer: the guard's own, or that of the service behind it.
@@ -33,6 +36,43 @@ struct Watch {
     /// Completes when the stream must end.
     ended: Option<BoxFuture<'static, ()>>,
     filter: Option<EventFilter>,
+}
+
+/// The whole of a body of at most `max` bytes. One that comes in one piece, as most do, is not copied.
+pub(super) async fn read<B>(body: B, max: usize) -> Result<Bytes, BodyFault>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    let mut body = pin!(body);
+    let mut whole = Bytes::new();
+    let mut pieces = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(mut piece) = frame.map_err(fault)?.into_data() else {
+            // Trailers say nothing that counts.
+            continue;
+        };
+        let length = piece.remaining();
+        if length > max - whole.len() - pieces.len() {
+            return Err(BodyFault::TooLarge);
+        }
+        if whole.is_empty() && pieces.is_empty() {
+            whole = piece.copy_to_bytes(length);
+        } else {
+            pieces.put(std::mem::take(&mut whole));
+            pieces.put(piece);
+        }
+    }
+    Ok(if pieces.is_empty() { whole } else { pieces.freeze() })
+}
+
+/// What is before the guard may have a limit of its own.
+fn fault(error: impl Into<BoxError>) -> BodyFault {
+    if error.into().is::<LengthLimitError>() {
+        BodyFault::TooLarge
+    } else {
+        BodyFault::Unreadable
+    }
 }
 
 impl<R> GuardBody<R> {

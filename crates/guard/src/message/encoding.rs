@@ -3,9 +3,16 @@
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ToStrError};
 
+use crate::fields::{Field, Fields};
+
 /// Whether the headers say nothing else than UTF-8 (RFC 8259 §8.1). The guard reads the body so, and nobody behind it may
 /// be told to read it as something else: in another character set, or decompressed, the same bytes can be another message.
-pub(crate) fn is_plain(headers: &HeaderMap) -> bool {
+pub(crate) fn is_plain(fields: &Fields<'_>, headers: &HeaderMap) -> bool {
+    if let (Field::Absent, Field::Once(content_type)) = (fields.content_encoding, fields.content_type)
+        && content_type == "application/json"
+    {
+        return true;
+    }
     let texts = |name| headers.get_all(name).iter().map(http::HeaderValue::to_str);
     texts(CONTENT_ENCODING).all(is_identity) && texts(CONTENT_TYPE).all(is_utf8)
 }

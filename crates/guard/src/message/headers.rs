@@ -1,13 +1,10 @@
 //! The mirrored headers of the 2026-07-28 transport (SEP-2243) against the body.
 
 use doorward_jose::base64url;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderValue;
 
 use super::{Envelope, Message, needs_target};
-
-pub(crate) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-pub(crate) const METHOD: HeaderName = HeaderName::from_static("mcp-method");
-pub(crate) const NAME: HeaderName = HeaderName::from_static("mcp-name");
+use crate::fields::{Field, Fields};
 
 /// The first revision whose requests mirror method and name.
 const MIRRORING_SINCE: &str = "2026-07-28";
@@ -18,8 +15,18 @@ pub(crate) struct HeaderMismatch;
 
 /// What the headers of a request say about its message. Two values of one are a contradiction in themselves.
 #[derive(Debug)]
-pub(crate) struct Mirrored {
-    version: Single,
+pub(crate) enum Mirrored {
+    /// Nothing: the request is of an older revision.
+    Nothing,
+    /// The revision, in a way that nobody can read.
+    Unreadable,
+    Announced(Box<Announced>),
+}
+
+/// What a request of the mirroring revisions says.
+#[derive(Debug)]
+pub(crate) struct Announced {
+    version: String,
     method: Single,
     name: Single,
 }
@@ -27,11 +34,20 @@ pub(crate) struct Mirrored {
 type Single = Result<Option<HeaderValue>, HeaderMismatch>;
 
 impl Mirrored {
-    pub(crate) fn read(headers: &HeaderMap) -> Self {
-        Self {
-            version: single(headers, &PROTOCOL_VERSION),
-            method: single(headers, &METHOD),
-            name: single(headers, &NAME),
+    pub(crate) fn read(fields: &Fields<'_>) -> Self {
+        let version = match fields.protocol_version {
+            Field::Absent => return Self::Nothing,
+            Field::Repeated(_) => return Self::Unreadable,
+            Field::Once(version) => version.to_str(),
+        };
+        match version {
+            Err(_) => Self::Unreadable,
+            Ok(version) if version < MIRRORING_SINCE => Self::Nothing,
+            Ok(version) => Self::Announced(Box::new(Announced {
+                version: version.to_owned(),
+                method: single(fields.method),
+                name: single(fields.name),
+            })),
         }
     }
 
@@ -39,36 +55,39 @@ impl Mirrored {
     ///
     /// Requests of older revisions have no mirrored headers and pass: nothing here decides by a header.
     pub(crate) fn check(&self, envelope: &Envelope) -> Result<(), HeaderMismatch> {
-        let version = text(&self.version)?;
-        let Some(version) = version.filter(|version| *version >= MIRRORING_SINCE) else {
-            // A body of the mirroring revision that comes without its headers: whoever routes by them sees another request.
-            let mut in_bodies = envelope
-                .messages
-                .iter()
-                .filter_map(|m| m.protocol_version.as_deref());
-            return if in_bodies.any(|version| version >= MIRRORING_SINCE) {
-                Err(HeaderMismatch)
-            } else {
-                Ok(())
-            };
+        let announced = match self {
+            Self::Announced(announced) => announced,
+            Self::Unreadable => return Err(HeaderMismatch),
+            Self::Nothing => {
+                // A body of the mirroring revision that comes without its headers: whoever routes by them sees another
+                // request.
+                let mut in_bodies = envelope
+                    .messages
+                    .iter()
+                    .filter_map(|m| m.protocol_version.as_deref());
+                return if in_bodies.any(|version| version >= MIRRORING_SINCE) {
+                    Err(HeaderMismatch)
+                } else {
+                    Ok(())
+                };
+            }
         };
-        let [message] = envelope.messages.as_slice() else {
-            return Err(HeaderMismatch);
-        };
-        if envelope.batch {
-            return Err(HeaderMismatch);
+        match envelope.messages.as_slice() {
+            [message] if !envelope.batch => announced.check(message),
+            _ => Err(HeaderMismatch),
         }
-        self.check_message(version, message)
     }
+}
 
-    fn check_message(&self, version: &str, message: &Message) -> Result<(), HeaderMismatch> {
+impl Announced {
+    fn check(&self, message: &Message<'_>) -> Result<(), HeaderMismatch> {
         let Some(method) = message.method.as_deref() else {
             return Ok(());
         };
         if message
             .protocol_version
             .as_deref()
-            .is_some_and(|in_body| in_body != version)
+            .is_some_and(|in_body| in_body != self.version)
         {
             return Err(HeaderMismatch);
         }
@@ -86,12 +105,11 @@ impl Mirrored {
     }
 }
 
-fn single(headers: &HeaderMap, name: &HeaderName) -> Single {
-    let mut values = headers.get_all(name).iter();
-    let first = values.next();
-    match values.next() {
-        Some(_) => Err(HeaderMismatch),
-        None => Ok(first.cloned()),
+fn single(field: Field<'_>) -> Single {
+    match field {
+        Field::Absent => Ok(None),
+        Field::Once(value) => Ok(Some(value.clone())),
+        Field::Repeated(_) => Err(HeaderMismatch),
     }
 }
 

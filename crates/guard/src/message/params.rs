@@ -1,5 +1,6 @@
 //! The parameters that decide about access.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -23,38 +24,41 @@ const SUBSCRIPTIONS: &str = "resourceSubscriptions";
 const MAX_SUBSCRIPTIONS: usize = 1_000;
 
 #[derive(Default)]
-pub(super) struct Params {
-    pub(super) name: Option<String>,
-    pub(super) uri: Option<String>,
-    pub(super) task_id: Option<String>,
-    pub(super) protocol_version: Option<String>,
+pub(super) struct Params<'b> {
+    pub(super) name: Option<Cow<'b, str>>,
+    pub(super) uri: Option<Cow<'b, str>>,
+    pub(super) task_id: Option<Cow<'b, str>>,
+    pub(super) protocol_version: Option<Cow<'b, str>>,
     /// `ref`. Its `type` is not looked at: whichever way a server tells prompts from resources, the scopes are asked for.
-    pub(super) reference: Others,
+    pub(super) reference: Others<'b>,
     /// `notifications`
-    pub(super) subscriptions: Others,
+    pub(super) subscriptions: Others<'b>,
     /// Whether a name was there that only differs in letter case from one that counts.
     pub(super) look_alike: bool,
 }
 
-impl<'de> Deserialize<'de> for Params {
+impl<'de> Deserialize<'de> for Params<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Object(Self::default()))
     }
 }
 
 /// An object whose members are known one by one.
-trait Known: Default {
+trait Known<'de>: Default {
     /// Whether another kind of value may stand in its place, which then says nothing.
     const LOOSE: bool = false;
 
-    fn member<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error>;
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error>;
 }
 
 /// Reads one: `null` is as good as nothing, a repeated member is an error.
 struct Object<K>(K);
 
-impl<K: Known> Object<K> {
-    fn other<E: serde::de::Error>(self, what: &str) -> Result<K, E> {
+impl<K> Object<K> {
+    fn other<'de, E: serde::de::Error>(self, what: &str) -> Result<K, E>
+    where
+        K: Known<'de>,
+    {
         if K::LOOSE {
             Ok(self.0)
         } else {
@@ -66,7 +70,7 @@ impl<K: Known> Object<K> {
     }
 }
 
-impl<'de, K: Known> Visitor<'de> for Object<K> {
+impl<'de, K: Known<'de>> Visitor<'de> for Object<K> {
     type Value = K;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -111,8 +115,8 @@ impl<'de, K: Known> Visitor<'de> for Object<K> {
     }
 }
 
-impl Known for Params {
-    fn member<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+impl<'de> Known<'de> for Params<'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         match name {
             "name" => self.name = map.next_value::<Checked>()?.into_text(),
             "uri" => self.uri = map.next_value::<Checked>()?.into_text(),
@@ -142,19 +146,19 @@ impl Known for Params {
 
 struct Read<K>(K);
 
-impl<'de, K: Known> Deserialize<'de> for Read<K> {
+impl<'de, K: Known<'de>> Deserialize<'de> for Read<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Object(K::default())).map(Self)
     }
 }
 
 #[derive(Default)]
-struct Meta {
-    protocol_version: Option<String>,
+struct Meta<'b> {
+    protocol_version: Option<Cow<'b, str>>,
 }
 
-impl Known for Meta {
-    fn member<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+impl<'de> Known<'de> for Meta<'de> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         let value = map.next_value::<Checked>()?;
         if name == "io.modelcontextprotocol/protocolVersion" {
             self.protocol_version = value.into_text();
@@ -164,16 +168,16 @@ impl Known for Meta {
 }
 
 #[derive(Default)]
-struct Reference {
-    name: Option<String>,
-    uri: Option<String>,
+struct Reference<'b> {
+    name: Option<Cow<'b, str>>,
+    uri: Option<Cow<'b, str>>,
     look_alike: bool,
 }
 
-impl Known for Reference {
+impl<'de> Known<'de> for Reference<'de> {
     const LOOSE: bool = true;
 
-    fn member<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         let value = map.next_value::<Checked>()?;
         match name {
             "name" => self.name = value.into_text(),
@@ -185,15 +189,15 @@ impl Known for Reference {
 }
 
 #[derive(Default)]
-struct Filter {
-    resources: Vec<String>,
+struct Filter<'b> {
+    resources: Vec<Cow<'b, str>>,
     look_alike: bool,
 }
 
-impl Known for Filter {
+impl<'de> Known<'de> for Filter<'de> {
     const LOOSE: bool = true;
 
-    fn member<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         if name == SUBSCRIPTIONS {
             self.resources = map.next_value::<Texts>()?.0;
         } else {
@@ -205,20 +209,20 @@ impl Known for Filter {
 }
 
 /// The strings of an array; `null` has none.
-struct Texts(Vec<String>);
+struct Texts<'b>(Vec<Cow<'b, str>>);
 
-impl<'de> Deserialize<'de> for Texts {
+impl<'de> Deserialize<'de> for Texts<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct TextsVisitor;
         impl<'de> Visitor<'de> for TextsVisitor {
-            type Value = Texts;
+            type Value = Texts<'de>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an array")
             }
-            fn visit_unit<E: serde::de::Error>(self) -> Result<Texts, E> {
+            fn visit_unit<E: serde::de::Error>(self) -> Result<Texts<'de>, E> {
                 Ok(Texts(Vec::new()))
             }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Texts, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Texts<'de>, A::Error> {
                 let mut texts = Vec::new();
                 while let Some(item) = seq.next_element::<Checked>()? {
                     if texts.len() == MAX_SUBSCRIPTIONS {

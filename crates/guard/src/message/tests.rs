@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use super::headers::{HeaderMismatch, Mirrored};
 use super::{Envelope, Malformed};
+use crate::fields::Fields;
 
 fn check(headers: &HeaderMap, envelope: &Envelope) -> Result<(), HeaderMismatch> {
-    Mirrored::read(headers).check(envelope)
+    Mirrored::read(&Fields::of(headers)).check(envelope)
 }
 
 fn tools(body: &str) -> Result<Vec<String>, Malformed> {
@@ -187,7 +188,8 @@ fn mirrored_headers_must_equal_the_body() {
 #[test]
 fn the_revision_in_the_body_must_equal_the_header() {
     let body = json!({"method": "ping", "params": {"_meta": {"io.modelcontextprotocol/protocolVersion": "2025-11-25"}}});
-    let envelope = Envelope::parse(body.to_string().as_bytes()).unwrap();
+    let body = body.to_string();
+    let envelope = Envelope::parse(body.as_bytes()).unwrap();
     let pairs = headers(&[("mcp-protocol-version", "2026-07-28"), ("mcp-method", "ping")]);
     assert_eq!(check(&pairs, &envelope), Err(HeaderMismatch));
 }
@@ -196,7 +198,8 @@ fn the_revision_in_the_body_must_equal_the_header() {
 #[test]
 fn a_body_of_the_mirroring_revision_needs_its_headers() {
     let body = json!({"method": "ping", "params": {"_meta": {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}}});
-    let envelope = Envelope::parse(body.to_string().as_bytes()).unwrap();
+    let body = body.to_string();
+    let envelope = Envelope::parse(body.as_bytes()).unwrap();
     for pairs in [
         &[][..],
         &[("mcp-protocol-version", "2025-11-25")],

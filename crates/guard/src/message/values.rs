@@ -6,14 +6,16 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// Objects with more members than this remember their names in a set.
-const FEW: usize = 16;
+/// Objects with more members than this remember the others in a set.
+const FEW: usize = 8;
 
 /// The member names of one object; a repeated one is an error.
 #[derive(Default)]
 pub(super) struct Members<'de> {
-    few: Vec<Cow<'de, str>>,
-    many: HashSet<Cow<'de, str>>,
+    /// The first ones, if they stand in the document as they are: most objects need no memory for their names.
+    few: [&'de str; FEW],
+    count: usize,
+    others: HashSet<Cow<'de, str>>,
 }
 
 impl<'de> Members<'de> {
@@ -25,7 +27,7 @@ impl<'de> Members<'de> {
         if name.contains('\0') {
             return Err(A::Error::custom("a NUL in a member name"));
         }
-        if self.insert(name.clone()) {
+        if self.insert(&name) {
             Ok(Some(name))
         } else {
             Err(A::Error::custom("a repeated member name"))
@@ -33,20 +35,23 @@ impl<'de> Members<'de> {
     }
 
     /// Whether the name is new.
-    fn insert(&mut self, name: Cow<'de, str>) -> bool {
-        if self.few.contains(&name) {
+    fn insert(&mut self, name: &Cow<'de, str>) -> bool {
+        if self.few[..self.count].contains(&&**name) {
             return false;
         }
-        if self.few.len() < FEW {
-            self.few.push(name);
-            return true;
+        match name {
+            Cow::Borrowed(name) if self.count < FEW => {
+                self.few[self.count] = name;
+                self.count += 1;
+                self.others.is_empty() || !self.others.contains(*name)
+            }
+            name => self.others.insert(name.clone()),
         }
-        self.many.insert(name)
     }
 }
 
 /// A string, of the document itself where nothing in it is escaped.
-struct Text<'de>(Cow<'de, str>);
+pub(super) struct Text<'de>(pub(super) Cow<'de, str>);
 
 impl<'de> Deserialize<'de> for Text<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -73,10 +78,10 @@ pub(super) enum Checked<'de> {
     Other,
 }
 
-impl Checked<'_> {
-    pub(super) fn into_text(self) -> Option<String> {
+impl<'de> Checked<'de> {
+    pub(super) fn into_text(self) -> Option<Cow<'de, str>> {
         match self {
-            Self::Text(text) => Some(text.into_owned()),
+            Self::Text(text) => Some(text),
             Self::Other => None,
         }
     }

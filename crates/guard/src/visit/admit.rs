@@ -6,22 +6,20 @@ use std::sync::Arc;
 use bytes::Bytes;
 use doorward_oauth::dpop::Proof;
 use doorward_oauth::scope::ScopeSet;
-use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode};
 
-use super::{Answer, Head, SESSION_ID, Visit};
+use super::{Answer, Head, Visit};
 use crate::audit::{Scene, Verdict, report};
 use crate::claims::Claims;
 use crate::credentials::{self, Credentials};
 use crate::dpop::Scheme;
+use crate::fields::{Field, Fields};
 use crate::guard::{Guard, Inner};
 use crate::message::encoding;
 use crate::message::headers::Mirrored;
 use crate::origin::{self, Checked};
 use crate::refusal::Refusal;
 use crate::sessions::Principal;
-
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 impl Guard {
     /// The first half of the way of a request: all that its head tells. Next are [`Visit::authorize`] with the body,
@@ -33,16 +31,17 @@ impl Guard {
     /// The finished answer, when the request may not go on: a refusal, or the answer to a CORS preflight.
     pub async fn admit(&self, head: Head<'_>) -> Result<Visit, Answer> {
         let guard = &self.0;
-        let page = match guard.origins.check(head.headers) {
+        let fields = Fields::of(head.headers);
+        let page = match guard.origins.check(fields.origin) {
             Checked::Refused => return Err(guard.refuse(&Refusal::Origin, Scene::default())),
-            Checked::Allowed(origin) if origin::is_preflight(head.method, head.headers) => {
+            Checked::Allowed(origin) if origin::is_preflight(head.method, &fields) => {
                 return Err(preflight(origin));
             }
             Checked::Allowed(origin) => Some(origin),
             Checked::Absent => None,
         };
         let mut known = None;
-        match guard.admit(&head, &mut known).await {
+        match guard.admit(&head, &fields, &mut known).await {
             Ok(Good {
                 claims,
                 session,
@@ -53,7 +52,7 @@ impl Guard {
                 claims,
                 session,
                 page,
-                mirrored: Mirrored::read(head.headers),
+                mirrored: Mirrored::read(&fields),
                 route: ScopeSet::new(),
                 proof,
                 next_nonce: None,
@@ -88,9 +87,14 @@ struct Good {
 impl Inner {
     /// The checks that need the head alone, in order. `known` is set as soon as the token turns out to be good: who was
     /// refused later is known.
-    async fn admit(&self, head: &Head<'_>, known: &mut Option<Claims>) -> Result<Good, Refusal> {
+    async fn admit(
+        &self,
+        head: &Head<'_>,
+        fields: &Fields<'_>,
+        known: &mut Option<Claims>,
+    ) -> Result<Good, Refusal> {
         // The token first: who has none makes nobody check proofs.
-        let (scheme, token) = match credentials::read(head.headers, head.uri, self.dpop.is_on()) {
+        let (scheme, token) = match credentials::read(fields, head.uri, self.dpop.is_on()) {
             Credentials::None => return Err(Refusal::NoCredentials),
             Credentials::Malformed => return Err(Refusal::MalformedCredentials),
             Credentials::Bearer(token) => (Scheme::Bearer, token),
@@ -99,16 +103,16 @@ impl Inner {
         let claims = self.verifier.verify(token).await?;
         let claims = known.insert(claims.under(&self.terms));
         let now = self.clock.now();
-        let proof = self.dpop.check(scheme, token, claims, head, now)?;
+        let proof = self.dpop.check(scheme, token, claims, (head, fields), now)?;
         self.check_revocation(claims, token).await?;
         self.terms.login.check(claims, now).map_err(Refusal::Login)?;
-        let session = self.check_session(head.headers, claims)?;
-        if !encoding::is_plain(head.headers) {
+        let session = self.check_session(fields, claims)?;
+        if !encoding::is_plain(fields, head.headers) {
             return Err(Refusal::Encoding);
         }
-        let announced = head
-            .headers
-            .get(CONTENT_LENGTH)
+        let announced = fields
+            .content_length
+            .first()
             .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         if announced.is_some_and(|length| length > self.max_body as u64) {
             return Err(Refusal::BodyTooLarge);
@@ -121,21 +125,20 @@ impl Inner {
     }
 
     /// A session id is no credential: it only works with a token of the principal that began the session.
-    fn check_session(&self, headers: &HeaderMap, claims: &Claims) -> Result<Option<Vec<u8>>, Refusal> {
+    fn check_session(&self, fields: &Fields<'_>, claims: &Claims) -> Result<Option<Vec<u8>>, Refusal> {
         let Some(sessions) = &self.sessions else {
             return Ok(None);
         };
-        let mut values = headers.get_all(SESSION_ID).iter();
-        match (values.next(), values.next()) {
+        match fields.session_id {
             // An event id is a handle to a stream. Without a session, nobody can tell whose.
-            (None, _) if headers.contains_key(LAST_EVENT_ID) => Err(Refusal::ForeignSession),
-            (None, _) => Ok(None),
-            (Some(id), None)
+            Field::Absent if fields.last_event_id.is_there() => Err(Refusal::ForeignSession),
+            Field::Absent => Ok(None),
+            Field::Once(id)
                 if sessions.belongs_to(id.as_bytes(), Principal::of(claims), self.clock.now()) =>
             {
                 Ok(Some(id.as_bytes().to_vec()))
             }
-            _ => Err(Refusal::ForeignSession),
+            Field::Once(_) | Field::Repeated(_) => Err(Refusal::ForeignSession),
         }
     }
 
