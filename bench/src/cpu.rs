@@ -1,5 +1,6 @@
 //! Processor time, as Linux accounts for it.
 
+use std::collections::HashMap;
 use std::fs;
 use std::time::Duration;
 
@@ -25,8 +26,69 @@ pub fn of_process(id: u32) -> anyhow::Result<Duration> {
     Ok(Duration::from_secs(1) * (user + system) / TICKS_PER_SECOND)
 }
 
+/// The time that each thread of a process has been running, to the nanosecond: finer than [`of_process`], for short runs.
+pub struct Threads(HashMap<u32, Duration>);
+
+impl Threads {
+    /// As they are now.
+    pub fn of_process(id: u32) -> anyhow::Result<Self> {
+        let folder = format!("/proc/{id}/task");
+        let mut threads = HashMap::new();
+        for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {folder}"))? {
+            let entry = entry?;
+            // A thread may end meanwhile.
+            let Ok(text) = fs::read_to_string(entry.path().join("schedstat")) else {
+                continue;
+            };
+            let thread = entry.file_name().to_str().and_then(|id| id.parse().ok());
+            let running = text
+                .split(' ')
+                .next()
+                .and_then(|nanoseconds| nanoseconds.parse().ok());
+            let (thread, running) = thread
+                .zip(running)
+                .with_context(|| format!("{folder} has another form"))?;
+            threads.insert(thread, Duration::from_nanos(running));
+        }
+        Ok(Self(threads))
+    }
+
+    /// What they have run since then.
+    pub fn since(&self, earlier: &Self) -> Duration {
+        let of_one = |(thread, now): (&u32, &Duration)| {
+            let before = earlier.0.get(thread).copied().unwrap_or_default();
+            now.saturating_sub(before)
+        };
+        self.0.iter().map(of_one).sum()
+    }
+}
+
 /// The time that the calling thread has been running, to the nanosecond.
 pub fn of_this_thread() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn every_thread_of_a_process_counts() {
+        let id = std::process::id();
+        let before = Threads::of_process(id).unwrap();
+        let (done, wait) = std::sync::mpsc::channel::<()>();
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        let worker = thread::spawn(move || {
+            while of_this_thread() < Duration::from_millis(30) {}
+            ready.send(()).unwrap();
+            let _ = wait.recv();
+        });
+        is_ready.recv().unwrap();
+        assert!(Threads::of_process(id).unwrap().since(&before) >= Duration::from_millis(25));
+        drop(done);
+        worker.join().unwrap();
+    }
 }

@@ -39,7 +39,7 @@ impl Plan {
         while let Some(outcome) = workers.join_next().await {
             outcome??;
         }
-        let cpu_seconds = server.cpu()?.saturating_sub(before).as_secs_f64();
+        let cpu_seconds = server.cpu()?.since(&before).as_secs_f64();
         ensure!(cpu_seconds > 0.0, "too few calls to be measured; raise --calls");
         let calls = u32::try_from(self.calls).context("too many calls")?;
         Ok(f64::from(calls) / cpu_seconds)

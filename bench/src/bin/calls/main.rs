@@ -39,10 +39,10 @@ enum Command {
         #[arg(long, value_name = "FILE", default_value = "bench/peers/fastmcp_server.py")]
         fastmcp_server: PathBuf,
         /// How often each server is measured
-        #[arg(long, default_value_t = 5)]
+        #[arg(long, default_value_t = 21)]
         rounds: usize,
         /// Calls in a round
-        #[arg(long, default_value_t = 3000)]
+        #[arg(long, default_value_t = 2000)]
         calls: usize,
         /// Connections
         #[arg(long, default_value_t = 8)]
@@ -93,7 +93,8 @@ async fn main() -> Result<()> {
     }
 }
 
-/// Every server is up the whole time and measured in turn, so that a machine that slows down slows all of them.
+/// Every server is up the whole time and measured in turn, there and back, so that a machine that slows down slows all
+/// of them. Many short rounds: who else uses the machine spoils some, and not their median.
 async fn run(kinds: &[Kind], fixtures: &std::path::Path, plan: &load::Plan, rounds: usize) -> Result<()> {
     let mut servers = Vec::new();
     for kind in kinds {
@@ -102,8 +103,14 @@ async fn run(kinds: &[Kind], fixtures: &std::path::Path, plan: &load::Plan, roun
         plan.run(&server).await?;
         servers.push((server, Vec::new()));
     }
-    for _ in 0..rounds {
-        for (server, figures) in &mut servers {
+    for round in 0..rounds {
+        for position in 0..servers.len() {
+            let index = if round % 2 == 0 {
+                position
+            } else {
+                servers.len() - 1 - position
+            };
+            let (server, figures) = &mut servers[index];
             figures.push(plan.run(server).await?);
         }
     }
@@ -116,6 +123,7 @@ async fn run(kinds: &[Kind], fixtures: &std::path::Path, plan: &load::Plan, roun
         report.push(json!({
             "server": kind.name(),
             "calls_per_cpu_second": { "median": rate.median, "min": rate.min, "max": rate.max },
+            "cpu_microseconds": 1e6 / rate.median,
             "ratio": ratios.map(|ratio| json!({ "median": ratio.median, "min": ratio.min, "max": ratio.max })),
         }));
     }

@@ -130,7 +130,7 @@ impl Server {
     }
 
     /// The processor time that it has used.
-    pub fn cpu(&self) -> Result<Duration> {
-        cpu::of_process(self.id)
+    pub fn cpu(&self) -> Result<cpu::Threads> {
+        cpu::Threads::of_process(self.id)
     }
 }
