@@ -166,15 +166,19 @@ impl Feed {
 
     /// Whether [`check`](Self::check) passes without anybody being asked or anything being begun.
     pub(crate) fn surely_passes(&self, claims: &Claims) -> bool {
-        let is_followed = self.process.load(Ordering::Acquire) == std::process::id()
-            && self.shared.connected.load(Ordering::Acquire)
+        let is_followed = self.is_connected()
             && self.shared.clock.now().since(self.shared.heard_at()) <= follow::SILENCE * 2;
         is_followed && !self.shared.memory().holds(claims)
     }
 
+    /// Whether everything was heard, by a task of this process.
+    fn is_connected(&self) -> bool {
+        self.process.load(Ordering::Acquire) == std::process::id()
+            && self.shared.connected.load(Ordering::Acquire)
+    }
+
     fn is_blind(&self) -> bool {
-        let is_here = self.process.load(Ordering::Acquire) == std::process::id();
-        if is_here && self.shared.connected.load(Ordering::Acquire) {
+        if self.is_connected() {
             let silence = self.shared.clock.now().since(self.shared.heard_at());
             if silence > follow::SILENCE * 2 {
                 // Not even the task noticed: its runtime is gone or stands still.
@@ -193,12 +197,20 @@ impl Feed {
     }
 
     pub(crate) fn status(&self) -> RevocationStatus {
-        *self.shared.status.read().unwrap_or_else(PoisonError::into_inner)
+        let status = *self.shared.status.read().unwrap_or_else(PoisonError::into_inner);
+        match status {
+            // Another process' task is: this one was forked and has not begun.
+            RevocationStatus::Connected { .. } if !self.is_connected() => RevocationStatus::Disconnected {
+                since: self.shared.heard_at(),
+                reason: FeedFault::Starting,
+            },
+            status => status,
+        }
     }
 
     pub(crate) fn metrics(&self) -> FeedMetrics {
         FeedMetrics {
-            connected: self.shared.connected.load(Ordering::Acquire),
+            connected: self.is_connected(),
             remembered: self.shared.memory().len(),
             heard: self.shared.heard.load(Ordering::Relaxed),
             disconnects: self.shared.disconnects.load(Ordering::Relaxed),

@@ -1,12 +1,8 @@
-//! Keys and refusals over real HTTP on loopback, in real time.
-
-use std::time::Duration;
+//! Keys over real HTTP on loopback.
 
 use doorward_guard::{Algorithm, Guard, VerifyError};
 use doorward_jose::{SigningKey, sign};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
 use wiremock::matchers::path;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -69,48 +65,5 @@ async fn the_default_fetch_takes_nothing_but_json_of_a_decent_size() {
             matches!(refused, Err(VerifyError::KeysUnavailable { .. })),
             "{refused:?}"
         );
-    }
-}
-
-/// A server on loopback with nothing but the guard in it.
-async fn serve() -> std::net::SocketAddr {
-    let guard = Guard::builder("http://localhost:9000", RESOURCE).build().unwrap();
-    let app = axum::Router::new()
-        .route("/mcp", axum::routing::post(async || "reached"))
-        .layer(guard.layer());
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    address
-}
-
-/// Sends the head of a request, and the body when the server had the time to answer. Returns the answer's head.
-async fn head_then_body(connection: &mut TcpStream, length: usize, body: &[u8]) -> String {
-    let head = format!("POST /mcp HTTP/1.1\r\nhost: localhost:8080\r\ncontent-length: {length}\r\n\r\n");
-    connection.write_all(head.as_bytes()).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    connection.write_all(body).await.unwrap();
-    let mut answer = vec![0; 4096];
-    let read = connection.read(&mut answer).await.unwrap();
-    String::from_utf8_lossy(&answer[..read]).to_ascii_lowercase()
-}
-
-#[tokio::test]
-async fn after_a_refusal_the_connection_takes_the_next_request() {
-    let mut connection = TcpStream::connect(serve().await).await.unwrap();
-    for _ in 0..3 {
-        let answer = head_then_body(&mut connection, 2, b"{}").await;
-        assert!(answer.starts_with("http/1.1 401"), "{answer}");
-        assert!(!answer.contains("connection: close"), "{answer}");
-    }
-}
-
-#[tokio::test]
-async fn a_refusal_that_does_not_wait_for_the_body_ends_the_connection_and_says_so() {
-    for (length, body) in [(2, Vec::new()), (1 << 20, vec![b' '; 80 * 1024])] {
-        let mut connection = TcpStream::connect(serve().await).await.unwrap();
-        let answer = head_then_body(&mut connection, length, &body).await;
-        assert!(answer.starts_with("http/1.1 401"), "{answer}");
-        assert!(answer.contains("connection: close"), "{answer}");
     }
 }

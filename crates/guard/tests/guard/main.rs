@@ -7,6 +7,7 @@ mod audit;
 mod browser;
 mod client;
 mod conformance;
+mod connections;
 mod credentials;
 mod dpop;
 mod http;

@@ -13,6 +13,7 @@ use doorward_oauth::time::{ManualClock, UnixSeconds};
 use futures_util::future::BoxFuture;
 use http::HeaderMap;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
@@ -138,6 +139,8 @@ pub(crate) enum Act {
     Outage,
     Refused,
     Hang,
+    /// Answers when it is told to.
+    Wait(Arc<Notify>),
     Panic,
 }
 
@@ -220,7 +223,7 @@ impl Fetch for Script {
             } else {
                 json!({"active": true})
             };
-            let (status, headers, body) = match act.unwrap_or(Act::Answer(200, usual)) {
+            let (status, headers, body) = match act.unwrap_or(Act::Answer(200, usual.clone())) {
                 Act::Answer(status, body) => (status, HeaderMap::new(), body.to_string()),
                 Act::RetryAfter(status, time) => {
                     let headers = [(http::header::RETRY_AFTER, http::HeaderValue::from_static(time))];
@@ -230,6 +233,10 @@ impl Fetch for Script {
                 Act::Outage => return Err(FetchFailure::new("connection refused")),
                 Act::Refused => return Err(FetchFailure::refused("not a public address")),
                 Act::Hang => std::future::pending().await,
+                Act::Wait(gate) => {
+                    gate.notified().await;
+                    (200, HeaderMap::new(), usual.to_string())
+                }
                 #[expect(clippy::panic, reason = "what is tested")]
                 Act::Panic => {
                     // Time for others to join.

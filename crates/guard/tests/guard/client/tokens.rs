@@ -1,10 +1,12 @@
 //! Client credentials: the request, the cache, one request for many callers (row 50).
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use doorward_guard::client::{ClientCredentialsRequest, ClientError, TokenType};
 use serde_json::json;
+use tokio::sync::{Barrier, Notify};
 use wiremock::ResponseTemplate;
 
 use crate::client::support::{Act, Script, Server, clock, form, own, scripted, text, token, value};
@@ -148,23 +150,25 @@ async fn the_cache_can_be_turned_off() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_callers_make_one_request() {
-    let server = Server::start().await;
-    let slow = ResponseTemplate::new(200)
-        .set_body_json(token("t", 300))
-        .set_delay(Duration::from_millis(100));
-    server.on("/token", slow).await;
-    let client = server.client();
+    let (script, clock) = (Arc::new(Script::default()), clock());
+    let (gate, start) = (Arc::new(Notify::new()), Arc::new(Barrier::new(51)));
+    script.then(Act::Wait(gate.clone()));
+    let client = scripted(&script, &clock);
     let callers: Vec<_> = (0..50)
         .map(|_| {
-            let client = client.clone();
-            tokio::spawn(async move { own(&client).await })
+            let (client, start) = (client.clone(), start.clone());
+            tokio::spawn(async move {
+                start.wait().await;
+                own(&client).await
+            })
         })
         .collect();
+    start.wait().await;
+    gate.notify_one();
     for caller in callers {
         assert_eq!(text(&caller.await.unwrap().unwrap()), "t");
     }
-    assert_eq!(server.hits("/token").await, 1);
-    assert_eq!(server.hits("/.well-known/oauth-authorization-server").await, 1);
+    assert_eq!((script.sent(), script.asked.load(Ordering::SeqCst)), (1, 1));
 }
 
 #[tokio::test]
@@ -185,23 +189,17 @@ async fn callers_share_a_failure_and_the_next_one_asks_again() {
 /// The caller who began the request goes away; those who joined get their token.
 #[tokio::test]
 async fn a_caller_who_goes_away_does_not_end_the_request_for_the_others() {
-    let server = Server::start().await;
-    let slow = ResponseTemplate::new(200)
-        .set_body_json(token("t", 300))
-        .set_delay(Duration::from_millis(50));
-    server.on("/token", slow).await;
-    let client = server.client();
-    let mut first = Box::pin(own(&client));
-    let second = own(&client);
+    let (script, clock) = (Arc::new(Script::default()), clock());
+    let gate = Arc::new(Notify::new());
+    script.then(Act::Wait(gate.clone()));
+    let client = scripted(&script, &clock);
+    let (mut first, mut second) = (Box::pin(own(&client)), Box::pin(own(&client)));
     assert!(futures_util::poll!(&mut first).is_pending());
-    let second = {
-        let mut second = Box::pin(second);
-        assert!(futures_util::poll!(&mut second).is_pending());
-        drop(first);
-        second
-    };
+    assert!(futures_util::poll!(&mut second).is_pending());
+    drop(first);
+    gate.notify_one();
     assert_eq!(text(&second.await.unwrap()), "t");
-    assert_eq!(server.hits("/token").await, 1);
+    assert_eq!(script.sent(), 1);
 }
 
 #[tokio::test]
