@@ -139,8 +139,12 @@ class DoorwardResource:
         return self.core.metadata_paths
 
     def revocation_status(self) -> RevocationStatus:
-        """How well this guard knows what was revoked."""
+        """How well this guard knows what was revoked; of several issuers that it follows, what it knows least of."""
         return RevocationStatus(*self.core.revocation_status())
+
+    def revocation_statuses(self) -> dict[str, RevocationStatus]:
+        """The same for each issuer. ``off`` for one that the guard has no credentials for."""
+        return {issuer: RevocationStatus(*status) for issuer, status in self.core.revocation_statuses()}
 
     def prm_response(self) -> dict[str, Any]:
         """The resource metadata (RFC 9728 §2)."""
@@ -220,6 +224,8 @@ class Guard(DoorwardResource):
         acr_values: In which ways the person may have signed in (``acr``), the most wanted first. Default: likewise.
         more_issuers: Other authorization servers whose tokens are accepted as well.
         as_credentials: What this program proves to the authorization server who it is with.
+        issuer_credentials: The same for ``more_issuers``, by issuer, so that their revocations are followed as well. The
+            credentials of one are never shown to another.
         revocation_checker: How the guard learns that a token was revoked before its end: an ``IntrospectionRevocation``, a
             ``RevocationFeed``, or ``await checker(claims, token)``, which is true for revoked tokens and asked with every
             request. Default: not at all.
@@ -267,6 +273,7 @@ class Guard(DoorwardResource):
         acr_values: Iterable[str] = (),
         more_issuers: Iterable[str] = (),
         as_credentials: ASCredentials | None = None,
+        issuer_credentials: Mapping[str, ASCredentials] | None = None,
         revocation_checker: RevocationChecker | IntrospectionRevocation | RevocationFeed | None = None,
         fail_closed: bool = False,
         on_decision: Callable[[Mapping[str, Any]], None] | None = None,
@@ -303,6 +310,9 @@ class Guard(DoorwardResource):
             "max_login_age_seconds": max_login_age_seconds,
             "acr_values": _words("acr_values", acr_values),
             "credentials": credentials_for_core(as_credentials),
+            "issuer_credentials": {
+                named: credentials_for_core(credentials) for named, credentials in (issuer_credentials or {}).items()
+            },
             "revocation": revocation_for_core(revocation_checker, fail_closed),
             "on_decision": on_decision,
             "network": network_for_core(dev_mode, fetch_settings),

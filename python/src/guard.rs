@@ -36,6 +36,7 @@ pub(crate) struct Settings {
     scope_hierarchy: HashMap<String, Vec<String>>,
     hide_unavailable: bool,
     more_issuers: Vec<String>,
+    issuer_credentials: HashMap<String, Credentials>,
     algorithms: Vec<String>,
     clock_skew_seconds: u64,
     jwks_refresh_seconds: u64,
@@ -88,6 +89,9 @@ impl Settings {
         }
         for issuer in self.more_issuers {
             builder = builder.issuer(issuer);
+        }
+        for (issuer, credentials) in self.issuer_credentials {
+            builder = builder.issuer_client_auth(issuer, credentials.auth()?);
         }
         builder = self
             .network
@@ -268,15 +272,14 @@ impl Guard {
     }
 
     /// How well the guard knows what was revoked: `(state, since, reason)`.
-    fn revocation_status(&self) -> (&'static str, Option<i64>, Option<&'static str>) {
-        match self.inner.revocation_status() {
-            RevocationStatus::Asks => ("asks", None, None),
-            RevocationStatus::Connected { since } => ("connected", Some(since.0), None),
-            RevocationStatus::Disconnected { since, reason } => {
-                ("disconnected", Some(since.0), Some(reason.as_str()))
-            }
-            _ => ("off", None, None),
-        }
+    fn revocation_status(&self) -> Status {
+        status(self.inner.revocation_status())
+    }
+
+    /// The same for each issuer.
+    fn revocation_statuses(&self) -> Vec<(&str, Status)> {
+        let statuses = self.inner.revocation_statuses().into_iter();
+        statuses.map(|(issuer, of)| (issuer, status(of))).collect()
     }
 
     /// Where clients find the resource metadata.
@@ -307,6 +310,20 @@ impl Guard {
         if let Some(event_loop) = &self.event_loop {
             event_loop.remember(py);
         }
+    }
+}
+
+/// `(state, since, reason)`
+type Status = (&'static str, Option<i64>, Option<&'static str>);
+
+fn status(status: RevocationStatus) -> Status {
+    match status {
+        RevocationStatus::Asks => ("asks", None, None),
+        RevocationStatus::Connected { since } => ("connected", Some(since.0), None),
+        RevocationStatus::Disconnected { since, reason } => {
+            ("disconnected", Some(since.0), Some(reason.as_str()))
+        }
+        _ => ("off", None, None),
     }
 }
 

@@ -64,6 +64,8 @@ class AuthorizationServer:
         self.keys = [self.key]
         self.requests: list[tuple[str, str]] = []
         self.forms: list[tuple[str, dict[str, list[str]], dict[str, str]]] = []
+        self.more_metadata: dict[str, Any] = {}
+        self.streams: dict[str, Callable[[BaseHTTPRequestHandler, dict[str, list[str]]], None]] = {}
         self.answers: dict[str, Callable[[dict[str, list[str]]], tuple[int, dict[str, Any]]]] = {}
         self.is_down = False
         outer = self
@@ -80,6 +82,8 @@ class AuthorizationServer:
                 elif self.path == "/jwks":
                     keys = [{**key.public, "kid": key.kid, "alg": "ES256", "use": "sig"} for key in outer.keys]
                     self.reply(200, {"keys": keys})
+                elif self.path in outer.streams:
+                    outer.streams[self.path](self, {})
                 else:
                     self.reply(404, {})
 
@@ -88,6 +92,9 @@ class AuthorizationServer:
                 form = parse_qs(body)
                 outer.requests.append(("POST", self.path))
                 outer.forms.append((self.path, form, {k.lower(): v for k, v in self.headers.items()}))
+                if self.path in outer.streams:
+                    outer.streams[self.path](self, form)
+                    return
                 answer = outer.answers.get(self.path)
                 status, document = answer(form) if answer else (404, {})
                 self.reply(status, document)
@@ -115,6 +122,7 @@ class AuthorizationServer:
             "token_endpoint": f"{self.issuer}/token",
             "introspection_endpoint": f"{self.issuer}/introspect",
             "revocation_endpoint": f"{self.issuer}/revoke",
+            **self.more_metadata,
         }
 
     def token(self, resource: str, key: Key | None = None, typ: str = "at+jwt", **changes: Any) -> str:
