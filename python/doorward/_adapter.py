@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 from doorward import _core
-from doorward._access_token import for_request
+from doorward._access_token import access_tokens
 from doorward._current import claims_of
-from doorward.asgi import ASGIApp, GuardMiddleware, Scope, is_under
+from doorward.asgi import SESSION_ID, ASGIApp, GuardMiddleware, Message, Scope, Send, is_under, route_path
 from doorward.errors import DoorwardError, JWKSFetchError, VerifierRuntimeError
 
 if TYPE_CHECKING:
@@ -62,26 +64,71 @@ class FrameworkLayer(GuardMiddleware):
     ) -> None:
         super().__init__(app, guard, keep_authorization=True)
         self._bases: list[str] | None = None
+        self._mounts: list[str] = []
         self._prepare = prepare
 
     def guarded_at(self, scope: Scope, path: str) -> str | None:
         """Where the MCP endpoint is that a path belongs to."""
         if self._bases is None:
             self._prepare(scope["app"])
-            self._bases = _protected_paths(scope["app"])
+            self._bases, self._mounts = _protected_paths(scope["app"])
+        if any(is_under(path, mount) for mount in self._mounts):
+            # Not where the resource is: proofs are made for this path itself.
+            return ""
         return next((base for base in self._bases if is_under(path, base)), None)
 
+    def session_of(self, scope: Scope) -> bytes | None:
+        """The session of a message in the HTTP+SSE transport, which names it in its address."""
+        path = route_path(scope)
+        if not any(is_under(path, mount) for mount in self._mounts):
+            return None
+        # Read as the SDK reads it. Several are together nobody's.
+        query = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+        named = [value for name, value in query if name == "session_id"]
+        return " ".join(named).encode() if named else None
 
-def _protected_paths(app: Any) -> list[str]:
-    """The paths whose endpoints the framework wraps in its own demand for a token."""
+    def watched(self, scope: Scope, visit: _core.Visit, send: Send) -> Send:
+        """Learns from the beginning of a stream which session it is, in the HTTP+SSE transport."""
+        return _learning(visit, send) if self._mounts and scope["method"] == "GET" else send
+
+
+_ADDRESS = re.compile(rb"[?&]session_id=([0-9A-Za-z_-]+)[&\r\n]")
+_FIRST_EVENT = 4096
+"""What is looked through for the address of the session, at most."""
+
+
+def _learning(visit: _core.Visit, send: Send) -> Send:
+    """The HTTP+SSE transport tells the address for messages in the first event of its stream, before anybody can use it."""
+    seen: bytes | None = b""
+
+    async def learn(message: Message) -> None:
+        nonlocal seen
+        if seen is not None and message["type"] == "http.response.body":
+            seen += message.get("body", b"")[:_FIRST_EVENT]
+            found = _ADDRESS.search(seen)
+            if found is not None:
+                visit.leave(200, [(SESSION_ID, found[1])])
+            if found is not None or len(seen) >= _FIRST_EVENT:
+                seen = None
+        await send(message)
+
+    return learn
+
+
+def _protected_paths(app: Any) -> tuple[list[str], list[str]]:
+    """The paths whose endpoints the framework wraps in its own demand for a token; those of the routes, and those that are
+    mounted: the latter take the messages of the HTTP+SSE transport.
+    """
     from mcp.server.auth.middleware.bearer_auth import RequireAuthMiddleware
+    from starlette.routing import Mount
 
-    paths = []
+    routes: list[str] = []
+    mounts: list[str] = []
     for route in app.routes:
         endpoints = (getattr(route, "endpoint", None), getattr(route, "app", None))
         if any(isinstance(endpoint, RequireAuthMiddleware) for endpoint in endpoints):
-            paths.append(route.path.rstrip("/") or "/")
-    return paths
+            (mounts if isinstance(route, Mount) else routes).append(route.path.rstrip("/") or "/")
+    return routes, mounts
 
 
 class TokenChecker:
@@ -120,20 +167,7 @@ def access_token(model: Any, token: str, claims: _core.VerifiedClaims, resource:
     """What a framework wants to know, as its own ``AccessToken``."""
     # Frameworks look at the end again, without the clock skew that the guard allows.
     expires_at = max(claims.expires_at, int(time.time()) + 1)
-
-    def make() -> Any:
-        fields = {
-            "token": token,
-            "client_id": claims.client_id,
-            "scopes": list(claims.scopes),
-            "expires_at": expires_at,
-            "resource": resource,
-            "subject": claims.sub,
-            "claims": claims.to_dict(),
-        }
-        return model(**known_fields(model, fields))
-
-    return for_request(model, claims, make, expires_at=expires_at)
+    return access_tokens(model, resource).make(claims, token, expires_at)
 
 
 def known_fields(model: Any, fields: Mapping[str, Any]) -> dict[str, Any]:

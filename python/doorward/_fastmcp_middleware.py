@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from doorward._consent import ToolCall, answer, check_state, consent_of, let_errors_through
 from doorward._current import current_claims
-from doorward.errors import TokenMissingError
+from doorward.errors import InsufficientScopeError, TokenMissingError
 
 if TYPE_CHECKING:
     from doorward.client import DoorwardClient
     from doorward.guard import DoorwardResource
+
+_HEX = frozenset("0123456789abcdef")
 
 
 def install(server: Any, guard: DoorwardResource, client: DoorwardClient) -> None:
@@ -26,22 +28,29 @@ def _middleware(guard: DoorwardResource, client: DoorwardClient) -> Any:
     from fastmcp.server.middleware import Middleware
 
     class DoorwardMiddleware(Middleware):
-        """Comes before every call of a tool, also those that tools make by name."""
+        """Comes before everything that is called, also by tools that call others by name."""
 
         doorward_guard = guard
 
         async def on_call_tool(self, context: Any, call_next: Callable[[Any], Any]) -> Any:
-            _check_scopes(guard, context.message.name)
+            name: str = context.message.name
+            for known in {name, _local_name(name)}:
+                check_scopes(guard, "tool", known)
             return await with_consent(client, context, call_next)
+
+        async def on_get_prompt(self, context: Any, call_next: Callable[[Any], Any]) -> Any:
+            check_scopes(guard, "prompt", context.message.name)
+            return await call_next(context)
+
+        async def on_read_resource(self, context: Any, call_next: Callable[[Any], Any]) -> Any:
+            check_scopes(guard, "resource", str(context.message.uri))
+            return await call_next(context)
 
     return DoorwardMiddleware()
 
 
-def _check_scopes(guard: DoorwardResource, tool: str) -> None:
-    """The scopes of the tool. The guard's own layer has checked what the request names; a tool may call others."""
-    needed = guard.tool_scopes.get(tool)
-    if not needed:
-        return
+def check_scopes(guard: DoorwardResource, kind: str, name: str) -> None:
+    """Whether the token of the request may use this. The guard's own layer has checked what the request names."""
     try:
         claims = current_claims()
     except TokenMissingError:
@@ -49,7 +58,18 @@ def _check_scopes(guard: DoorwardResource, tool: str) -> None:
             raise
         # In the same process, or over standard input: there are no tokens.
         return
-    claims.require_scopes(needed)
+    try:
+        guard.require_named(claims, kind, name)
+    except InsufficientScopeError as error:
+        from fastmcp.exceptions import PromptError, ResourceError, ToolError
+
+        raise {"tool": ToolError, "prompt": PromptError, "resource": ResourceError}[kind](str(error)) from error
+
+
+def _local_name(name: str) -> str:
+    """The tool's own name, where FastMCP 4 lets applications call it by a digest before it."""
+    digest, _, local = name.partition("_")
+    return local if local and set(digest) <= _HEX else name
 
 
 def _is_over_http() -> bool:

@@ -30,6 +30,8 @@ ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers: TypeAlias = "list[tuple[bytes, bytes]]"
 Answer: TypeAlias = "tuple[int, Headers, bytes]"
 
+SESSION_ID = b"mcp-session-id"
+
 
 def require_scope(scope: str) -> None:
     """Raises ``InsufficientScopeError`` unless the token of the current request has the scope."""
@@ -76,7 +78,7 @@ class GuardMiddleware:
             await self.app(scope, receive, send)
             return
         core = self.guard.core
-        path = _route_path(scope)
+        path = route_path(scope)
         if kind == "http":
             metadata = core.metadata_answer(scope["method"], path)
             if metadata is not None:
@@ -98,12 +100,22 @@ class GuardMiddleware:
             return ""
         return self._path if is_under(path, self._path) else None
 
+    def session_of(self, scope: Scope) -> bytes | None:
+        """The MCP session that a request names elsewhere than in its header."""
+        return None
+
+    def watched(self, scope: Scope, visit: _core.Visit, send: Send) -> Send:
+        """What the answer goes through on its way out."""
+        return send
+
     async def _guarded(
         self, core: _core.Guard, served_at: str | None, scope: Scope, receive: Receive, send: Send
     ) -> None:
         headers: Headers = scope["headers"]
         query = scope.get("query_string", b"")
-        admitted = core.admit(scope["method"], _raw_path(scope), query, headers, served_at)
+        session = self.session_of(scope)
+        known = headers if session is None else [*headers, (SESSION_ID, session)]
+        admitted = core.admit(scope["method"], _raw_path(scope), query, known, served_at)
         visit = await admitted if asyncio.isfuture(admitted) else admitted
         if isinstance(visit, tuple):
             await _answer(send, visit)
@@ -125,7 +137,7 @@ class GuardMiddleware:
         if token:
             inner["headers"].append((b"authorization", b"Bearer " + token))
         inner["state"] = {**(scope.get("state") or {}), CLAIMS: claims}
-        exchange = Exchange(visit, body, receive, send)
+        exchange = Exchange(visit, body, receive, self.watched(scope, visit, send))
         with entered(claims, token.decode("ascii")):
             try:
                 await self.app(inner, exchange.receive, exchange.send)
@@ -151,7 +163,7 @@ def is_under(path: str, base: str) -> bool:
     return path == base or base == "/" or path.startswith(base + "/")
 
 
-def _route_path(scope: Scope) -> str:
+def route_path(scope: Scope) -> str:
     """The path without the prefix that the application is mounted at, exactly as Starlette's router sees it."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "")

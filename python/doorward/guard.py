@@ -88,7 +88,6 @@ class DoorwardResource:
         self.resource = resource
         self.scopes = tuple(scopes)
         self.required_scopes = tuple(required_scopes)
-        self.tool_scopes: Mapping[str, Sequence[str]] = {}
 
     @property
     def core(self) -> _core.Guard:
@@ -125,6 +124,18 @@ class DoorwardResource:
         return claims
 
     verify_token = verify
+
+    def require_named(self, claims: _core.VerifiedClaims, kind: str, name: str) -> None:
+        """Raises ``InsufficientScopeError`` unless a token may use something that its request does not name.
+
+        What the request itself names was checked before it reached the server; a tool may call others.
+
+        Args:
+            claims: The claims of the token.
+            kind: ``tool``, ``prompt`` or ``resource``.
+            name: Its name, or the URI of the resource.
+        """
+        self.core.require_named(claims, kind, name)
 
     @property
     def resource_metadata_url(self) -> str:
@@ -321,7 +332,6 @@ class Guard(DoorwardResource):
             "clock": clock,
         }
         super().__init__(_core.Guard(issuer, resource, settings), issuer, resource, advertised or required, required)
-        self.tool_scopes = settings["tool_scopes"]
         by_message = tool_scopes or prompt_scopes or resource_scopes or hide_unavailable
         self.judges_messages = bool(by_message or max_login_age_seconds is not None or settings["acr_values"])
 

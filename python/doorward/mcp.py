@@ -19,7 +19,7 @@ from doorward._consent import ToolCall, answer, check_state, consent_of, let_err
 from doorward._current import current_claims, current_request
 from doorward.client import DoorwardClient
 from doorward.consent import to_url_elicitation_required_error
-from doorward.errors import DoorwardError
+from doorward.errors import DoorwardError, InsufficientScopeError
 from doorward.options import (
     ASCredentials,
     FetchSettings,
@@ -181,7 +181,7 @@ def install_request_context(mcp: Any) -> None:
     if not isinstance(verifier, DoorwardTokenVerifier):
         raise TypeError("this server was not made with **await doorward_mcp_auth(...)")
     if verifier.client is not None:
-        _ask_for_consent(mcp, verifier.client)
+        _watch_tools(mcp, verifier.guard, verifier.client)
     for factory in ("streamable_http_app", "sse_app"):
         make = getattr(mcp, factory, None)
         if make is not None and not hasattr(make, "__doorward__"):
@@ -231,7 +231,8 @@ def _guarding(make: Callable[..., Any], guard: DoorwardResource) -> Callable[...
     return guarded
 
 
-def _ask_for_consent(mcp: Any, client: DoorwardClient) -> None:
+def _watch_tools(mcp: Any, guard: DoorwardResource, client: DoorwardClient) -> None:
+    """Comes before every call of a tool, also those that tools make by name, and asks for consents that are missing."""
     tools = mcp._tool_manager
     call_tool = tools.call_tool
     if hasattr(call_tool, "__doorward__"):
@@ -239,10 +240,15 @@ def _ask_for_consent(mcp: Any, client: DoorwardClient) -> None:
     let_errors_through(getattr(mcp, "_mcp_server", None))
 
     @functools.wraps(call_tool)
-    async def asking(name: str, arguments: dict[str, Any], context: Any = None, *args: Any, **kwargs: Any) -> Any:
+    async def watched(name: str, arguments: dict[str, Any], context: Any = None, *args: Any, **kwargs: Any) -> Any:
         request = _request_context(context)
-        if request is None:
+        if request is None or getattr(request, "request", None) is None:
+            # In the same process, or over standard input: there are no tokens.
             return await call_tool(name, arguments, context, *args, **kwargs)
+        try:
+            guard.require_named(current_claims(), "tool", name)
+        except InsufficientScopeError as error:
+            raise _missing_scope()(str(error)) from error
         call = ToolCall.of(request, name, arguments)
         check_state(client, call)
         try:
@@ -254,8 +260,8 @@ def _ask_for_consent(mcp: Any, client: DoorwardClient) -> None:
                 raise
             return asked
 
-    asking.__doorward__ = True  # type: ignore[attr-defined]
-    tools.call_tool = asking
+    watched.__doorward__ = True  # type: ignore[attr-defined]
+    tools.call_tool = watched
 
 
 def _request_context(context: Any) -> Any | None:

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_guard::{Algorithm, GuardBuilder, Head, RevocationStatus};
+use doorward_guard::{Algorithm, GuardBuilder, Head, Named, RevocationStatus};
 use doorward_oauth::resource::{ResourceRules, ResourceUri};
 use http::Method;
 use pyo3::exceptions::PyValueError;
@@ -190,17 +190,18 @@ impl Guard {
 
     /// `VerifiedClaims`, or a future of them.
     fn verify(&self, py: Python<'_>, token: PyBackedStr) -> PyResult<Py<PyAny>> {
-        if let Some(claims) = self.inner.remembered(&token) {
-            return Ok(Py::new(py, VerifiedClaims::new(claims))?.into_any());
+        let dpop = self.dpop;
+        let finish = move |py: Python<'_>, verified| match verified {
+            Ok(claims) => Ok(Py::new(py, VerifiedClaims::new(claims))?.into_any()),
+            Err(error) => Err(errors::verify(py, error, dpop)),
+        };
+        if let Some(verified) = self.inner.verify_at_once(&token) {
+            return finish(py, verified);
         }
         self.remember_loop(py);
         let guard = self.inner.clone();
-        let dpop = self.dpop;
         let verified = async move { guard.verify(&token).await };
-        bridge::run(py, verified, move |py, verified| match verified {
-            Ok(claims) => Ok(Py::new(py, VerifiedClaims::new(claims))?.into_any()),
-            Err(error) => Err(errors::verify(py, error, dpop)),
-        })
+        bridge::run(py, verified, finish)
     }
 
     /// The same for a token that came with a proof, which is spent.
@@ -269,6 +270,25 @@ impl Guard {
         };
         let answer = self.inner.metadata_answer(&method, path);
         answer.map(|answer| answer_to_python(py, &answer)).transpose()
+    }
+
+    /// Raises `InsufficientScopeError` unless the token may use a `tool`, `prompt` or `resource` that its request does not
+    /// name.
+    fn require_named(&self, py: Python<'_>, claims: &VerifiedClaims, kind: &str, name: &str) -> PyResult<()> {
+        let named = match kind {
+            "tool" => Named::Tool(name),
+            "prompt" => Named::Prompt(name),
+            "resource" => Named::Resource(name),
+            _ => return Err(PyValueError::new_err("nothing that has scopes")),
+        };
+        let needed = match self.inner.check_scopes(claims.inner(), named) {
+            Ok(()) => return Ok(()),
+            Err(needed) => needed,
+        };
+        Err(errors::insufficient_scope(
+            py,
+            needed.iter().map(|scope| scope.as_str().to_owned()).collect(),
+        ))
     }
 
     /// How well the guard knows what was revoked: `(state, since, reason)`.
