@@ -1,6 +1,7 @@
 //! How a guard is put together.
 
 mod build;
+mod checks;
 mod error;
 
 use std::sync::Arc;

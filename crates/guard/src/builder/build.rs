@@ -28,6 +28,7 @@ impl GuardBuilder {
     pub fn build(self) -> Result<Guard, BuildError> {
         let (issuer, issuers) = self.issuers()?;
         let resource = resource_uri(&self.resource)?;
+        self.check_values()?;
         if self.algorithms.is_empty() {
             return Err(BuildError::NoAlgorithm);
         }

@@ -58,9 +58,32 @@ pub enum BuildError {
         #[source]
         reason: ScopeError,
     },
+    /// A tool, prompt, resource or scope is named, and no scope with it: nothing would be protected.
+    #[error(
+        "`{setting}` names `{name}` without a scope, which protects nothing; say which scopes, or leave `{name}` out"
+    )]
+    NoScopes {
+        /// The method of the builder.
+        setting: &'static str,
+        /// As given.
+        name: String,
+    },
     /// `offline_access` asks the authorization server for refresh tokens; a resource does not deal with it.
     #[error("`offline_access` is not a scope of a resource; leave it out, clients ask for it by themselves")]
     OfflineAccess,
+    /// The page for developers is not at a URL.
+    #[error(
+        "`resource_documentation` cannot be `{0}`; write an absolute http or https URL without a fragment"
+    )]
+    Documentation(String),
+    /// A way of signing in that no token could name, or no challenge.
+    #[error(
+        "`require_acr` cannot ask for `{0}`; write a value of `acr` without spaces, such as urn:mace:incommon:iap:silver"
+    )]
+    Acr(String),
+    /// A limit that lets nothing pass.
+    #[error("`{0}` must be more than zero; leave it out for the default")]
+    Zero(&'static str),
     /// An allowed origin is no origin.
     #[error("the origin `{0}` cannot be used; write it like https://app.example or http://localhost:3000")]
     Origin(String),

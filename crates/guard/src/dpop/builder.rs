@@ -62,6 +62,12 @@ impl DpopSettings {
         if max_age.as_secs() == 0 || max_age > MAX_WINDOW || max_ahead > MAX_WINDOW {
             return Err(BuildError::DpopWindow);
         }
+        if self.replay_capacity == 0 {
+            return Err(BuildError::Zero("dpop_replay_capacity"));
+        }
+        if self.replay_per_key == Some(0) {
+            return Err(BuildError::Zero("dpop_replay_per_key"));
+        }
         let nonces = match self.nonce_keys.take() {
             _ if !self.nonces => None,
             Some((current, previous)) => {

@@ -27,15 +27,15 @@ impl ScopeSettings {
         for (pattern, scopes) in &self.resources {
             let parsed =
                 UriPattern::parse(pattern).ok_or_else(|| BuildError::ResourcePattern(pattern.clone()))?;
-            resources.push((parsed, scope_set(scopes)?));
+            resources.push((parsed, some_scopes("resource_scopes", pattern, scopes)?));
         }
         Ok(ScopePolicy {
             required,
-            tools: by_name(&self.tools)?,
-            prompts: by_name(&self.prompts)?,
+            tools: by_name("tool_scopes", &self.tools)?,
+            prompts: by_name("prompt_scopes", &self.prompts)?,
             resources,
             hierarchy: Hierarchy {
-                table: by_name(&self.implied)?,
+                table: by_name("implies", &self.implied)?,
                 hook: self.hook,
             },
             hide_unavailable: self.hide_unavailable,
@@ -44,12 +44,22 @@ impl ScopeSettings {
 }
 
 /// Repeated entries for one name add up.
-fn by_name(entries: &Named) -> Result<HashMap<String, ScopeSet>, BuildError> {
+fn by_name(setting: &'static str, entries: &Named) -> Result<HashMap<String, ScopeSet>, BuildError> {
     let mut names: HashMap<String, ScopeSet> = HashMap::new();
     for (name, scopes) in entries {
-        names.entry(name.clone()).or_default().extend(scope_set(scopes)?);
+        let scopes = some_scopes(setting, name, scopes)?;
+        names.entry(name.clone()).or_default().extend(scopes);
     }
     Ok(names)
+}
+
+/// At least one.
+fn some_scopes(setting: &'static str, name: &str, scopes: &[String]) -> Result<ScopeSet, BuildError> {
+    if scopes.is_empty() {
+        let name = name.to_owned();
+        return Err(BuildError::NoScopes { setting, name });
+    }
+    scope_set(scopes)
 }
 
 fn entry<S: Into<String>>(

@@ -16,6 +16,7 @@ mod keys;
 mod lists;
 mod login;
 mod metadata;
+mod mistakes;
 mod revocation;
 mod rmcp_server;
 mod rows;
