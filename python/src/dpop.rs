@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_guard::{
-    DpopPolicy, GuardBuilder, Insertion, ReplayStore, ReplayStoreUnavailable, UnixSeconds, UsedProof,
+    Algorithm, DpopPolicy, GuardBuilder, Insertion, ReplayStore, ReplayStoreUnavailable, UnixSeconds,
+    UsedProof,
 };
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -35,6 +36,26 @@ impl DpopOptions {
         self.replay_store.is_some()
     }
 
+    pub(crate) fn algorithms(&self) -> PyResult<Vec<Algorithm>> {
+        algorithms(&self.allowed_proof_algorithms)
+    }
+
+    pub(crate) fn max_age(&self) -> u64 {
+        self.max_proof_age_seconds
+    }
+
+    pub(crate) fn max_ahead(&self) -> u64 {
+        self.clock_skew_seconds
+    }
+
+    pub(crate) fn requires_nonce(&self) -> bool {
+        self.require_nonce
+    }
+
+    pub(crate) fn nonce_keys(&self) -> PyResult<Option<NonceKeys>> {
+        keys(&self.nonce_keys)
+    }
+
     pub(crate) fn apply(self, builder: GuardBuilder, event_loop: &EventLoop) -> PyResult<GuardBuilder> {
         let policy = if self.required {
             DpopPolicy::Require
@@ -47,13 +68,13 @@ impl DpopOptions {
                 Duration::from_secs(self.max_proof_age_seconds),
                 Duration::from_secs(self.clock_skew_seconds),
             )
-            .dpop_algorithms(algorithms(&self.allowed_proof_algorithms)?)
+            .dpop_algorithms(self.algorithms()?)
             .dpop_nonces(self.require_nonce)
             .dpop_replay_capacity(self.replay_capacity);
         if let Some(proofs) = self.replay_per_key {
             builder = builder.dpop_replay_per_key(proofs);
         }
-        if let Some((current, previous)) = keys(&self.nonce_keys)? {
+        if let Some((current, previous)) = self.nonce_keys()? {
             builder = builder.dpop_nonce_keys(current, previous);
         }
         Ok(match self.replay_store {
@@ -67,7 +88,7 @@ impl DpopOptions {
 }
 
 /// The key that makes nonces, and the one whose nonces still count.
-type NonceKeys = ([u8; 32], Option<[u8; 32]>);
+pub(crate) type NonceKeys = ([u8; 32], Option<[u8; 32]>);
 
 fn keys(given: &[Vec<u8>]) -> PyResult<Option<NonceKeys>> {
     let unusable = || PyValueError::new_err("nonce_keys are one or two keys of 32 random bytes each");

@@ -21,6 +21,7 @@ mod jwt;
 mod log;
 mod network;
 mod revocation;
+mod proof;
 mod runtime;
 mod transport;
 mod visit;
@@ -47,6 +48,8 @@ mod _core {
     use crate::runtime::shut_down;
     #[pymodule_export]
     use crate::visit::{EventFilter, Visit};
+    use crate::proof::check_proof;
+    #[pymodule_export]
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -1,0 +1,200 @@
+//! `_core.AccessTokens`: access tokens as MCP frameworks want them, one for each request.
+//!
+//! To have pydantic make and validate one costs a good part of what the signature costs. Everything in them was checked
+//! already, so a plain model is put together as it stands after its validation.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use doorward_guard::TokenClaims;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PySet, PyString, PyType};
+
+use crate::claims::VerifiedClaims;
+use crate::json;
+
+/// The fields of one token's access token but the token itself, for as long as the token is remembered; never handed out.
+pub(crate) struct Fields {
+    maker: usize,
+    values: Py<PyDict>,
+}
+
+/// Makes the access tokens of one framework for one resource.
+#[pyclass(frozen, module = "doorward._core")]
+pub(crate) struct AccessTokens {
+    /// Tells makers apart.
+    id: usize,
+    kind: Py<PyType>,
+    has_resource: bool,
+    has_subject: bool,
+    has_claims: bool,
+    resource: Option<Py<PyString>>,
+    model: Option<PlainModel>,
+}
+
+#[pymethods]
+impl AccessTokens {
+    /// `kind` is the class, of which this version has the fields called `names`. `setters` put the four slots of a pydantic
+    /// model in place: its values, the names of the fields that were set, what is extra and what is private; `None` for
+    /// a class that wants to be called.
+    #[new]
+    fn new(
+        kind: Bound<'_, PyType>,
+        names: Vec<String>,
+        resource: Option<Py<PyString>>,
+        setters: Option<[Py<PyAny>; 4]>,
+    ) -> PyResult<Self> {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let py = kind.py();
+        let has = |wanted: &str| names.iter().any(|name| name == wanted);
+        let model = setters.map(|setters| {
+            let given = names
+                .iter()
+                .filter(|name| *name != "resource" || resource.is_some());
+            PlainModel::new(&kind, &PySet::new(py, given)?, setters)
+        });
+        Ok(Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            has_resource: has("resource"),
+            has_subject: has("subject"),
+            has_claims: has("claims"),
+            resource,
+            model: model.transpose()?,
+            kind: kind.unbind(),
+        })
+    }
+
+    /// The access token for these claims. `expires_at` is the token's own end by default.
+    #[pyo3(name = "make", signature = (claims, token, expires_at = None))]
+    fn make_for<'py>(
+        &self,
+        claims: &VerifiedClaims,
+        token: &Bound<'py, PyString>,
+        expires_at: Option<i64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.make(claims, token, expires_at)
+    }
+}
+
+impl AccessTokens {
+    /// The access token. It shares nothing that can be changed: not every framework leaves it alone, FastMCP's OAuth proxy
+    /// writes into its claims.
+    pub(crate) fn make<'py>(
+        &self,
+        claims: &VerifiedClaims,
+        token: &Bound<'py, PyString>,
+        expires_at: Option<i64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = token.py();
+        let values = self.values(py, claims)?;
+        values.set_item(intern!(py, "token"), token)?;
+        if let Some(expires_at) = expires_at {
+            values.set_item(intern!(py, "expires_at"), expires_at)?;
+        }
+        match &self.model {
+            Some(model) => model.make(&values),
+            None => {
+                if self.has_resource && self.resource.is_none() {
+                    values.del_item(intern!(py, "resource"))?;
+                }
+                self.kind.bind(py).call((), Some(&values))
+            }
+        }
+    }
+
+    /// All fields; that of the token is `None`.
+    fn values<'py>(&self, py: Python<'py>, claims: &VerifiedClaims) -> PyResult<Bound<'py, PyDict>> {
+        let Some(companion) = claims.companion() else {
+            return self.fresh_values(py, claims);
+        };
+        let kept = companion.fields.get_or_try_init(py, || {
+            let values = self.fresh_values(py, claims)?.unbind();
+            Ok::<_, PyErr>(Fields {
+                maker: self.id,
+                values,
+            })
+        })?;
+        if kept.maker == self.id {
+            json::copy_of_dict(kept.values.bind(py))
+        } else {
+            self.fresh_values(py, claims)
+        }
+    }
+
+    /// In the order in which the frameworks have them.
+    fn fresh_values<'py>(&self, py: Python<'py>, claims: &VerifiedClaims) -> PyResult<Bound<'py, PyDict>> {
+        let all = claims.fresh_dict(py)?;
+        let token = claims.inner();
+        let values = PyDict::new(py);
+        values.set_item(intern!(py, "token"), py.None())?;
+        // Not always the claim of that name.
+        let client_id = text(&all, intern!(py, "client_id"))?;
+        let client_id = client_id.filter(|claim| claim.to_str().is_ok_and(|claim| claim == token.client_id));
+        let client_id = client_id.unwrap_or_else(|| PyString::new(py, &token.client_id));
+        values.set_item(intern!(py, "client_id"), client_id)?;
+        let scopes = match text(&all, intern!(py, "scope"))? {
+            Some(scope) => PyList::new(py, scope.to_str()?.split_ascii_whitespace().collect::<Vec<_>>())?,
+            None => PyList::new(py, token.scopes.iter().map(AsRef::<str>::as_ref))?,
+        };
+        values.set_item(intern!(py, "scopes"), scopes)?;
+        let end = (token.expires_at != TokenClaims::NEVER).then_some(token.expires_at.0);
+        values.set_item(intern!(py, "expires_at"), end)?;
+        if self.has_resource {
+            values.set_item(intern!(py, "resource"), &self.resource)?;
+        }
+        if self.has_subject {
+            values.set_item(intern!(py, "subject"), text(&all, intern!(py, "sub"))?)?;
+        }
+        if self.has_claims {
+            values.set_item(intern!(py, "claims"), all)?;
+        }
+        Ok(values)
+    }
+}
+
+/// A claim that is a string.
+fn text<'py>(
+    claims: &Bound<'py, PyDict>,
+    name: &Bound<'py, PyString>,
+) -> PyResult<Option<Bound<'py, PyString>>> {
+    let claim = claims.get_item(name)?;
+    Ok(claim.and_then(|claim| claim.cast_into().ok()))
+}
+
+/// A pydantic model that does nothing when it is made but to check its fields.
+struct PlainModel {
+    kind: Py<PyType>,
+    new: Py<PyAny>,
+    /// Copies the names of the fields that are set; the values of the others are the defaults.
+    copy_given: Py<PyAny>,
+    set_values: Py<PyAny>,
+    set_given: Py<PyAny>,
+    set_extra: Py<PyAny>,
+    set_private: Py<PyAny>,
+}
+
+impl PlainModel {
+    fn new(kind: &Bound<'_, PyType>, given: &Bound<'_, PySet>, setters: [Py<PyAny>; 4]) -> PyResult<Self> {
+        let [set_values, set_given, set_extra, set_private] = setters;
+        Ok(Self {
+            new: kind.getattr("__new__")?.unbind(),
+            kind: kind.clone().unbind(),
+            copy_given: given.getattr("copy")?.unbind(),
+            set_values,
+            set_given,
+            set_extra,
+            set_private,
+        })
+    }
+
+    /// As pydantic leaves a model whose fields are good.
+    fn make<'py>(&self, values: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
+        let py = values.py();
+        let model = self.new.bind(py).call1((&self.kind,))?;
+        self.set_values.call1(py, (&model, values))?;
+        self.set_given.call1(py, (&model, self.copy_given.call0(py)?))?;
+        self.set_extra.call1(py, (&model, py.None()))?;
+        self.set_private.call1(py, (&model, py.None()))?;
+        Ok(model)
+    }
+}
