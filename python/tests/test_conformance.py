@@ -163,6 +163,23 @@ async def test_metadata_of_servers_is_used_or_discarded_as_the_vectors_say(case:
             assert case["jwks_uri"] in asked
 
 
+@each("metadata.json", METADATA["discovery"])
+async def test_metadata_is_looked_for_where_the_vectors_say_in_their_order(case: dict[str, Any]) -> None:
+    asked: list[str] = []
+    all_asked = asyncio.Event()
+
+    async def transport(_method: str, url: str, _headers: Any, _body: Any) -> Any:
+        asked.append(url)
+        if len(asked) >= len(case["urls"]):
+            all_asked.set()
+        return 404, {}, b""
+
+    async with Guard(case["issuer"], "https://mcp.example/mcp", transport=transport):
+        await asyncio.wait_for(all_asked.wait(), 5)
+        await asyncio.sleep(0.05)
+        assert asked == case["urls"]
+
+
 def made(settings: dict[str, Any]) -> Guard:
     return Guard(
         settings.get("issuer", "https://as.example"),
