@@ -140,19 +140,41 @@ pub(crate) fn insufficient_scope(py: Python<'_>, scopes: Vec<String>) -> PyErr {
 
 /// Why a guard cannot be built.
 pub(crate) fn build(py: Python<'_>, error: &BuildError) -> PyErr {
+    let message = in_python(error.to_string());
     let class = match error {
         BuildError::Issuer { .. } | BuildError::InsecureIssuer(_) => "InvalidIssuerError",
         BuildError::Resource { .. } | BuildError::ResourcePath(_) => "InvalidResourceError",
-        _ => return PyValueError::new_err(error.to_string()),
+        _ => return PyValueError::new_err(message),
     };
-    make(py, class, &error.to_string(), None)
+    make(py, class, &message, None)
+}
+
+/// What settings are called here that have another name in Rust, as messages quote them.
+const NAMES: [(&str, &str); 10] = [
+    ("`dev_mode(true)`", "`dev_mode=True`"),
+    ("`client_auth`", "`as_credentials`"),
+    ("`issuer_client_auth`", "`issuer_credentials`"),
+    ("`issuer(..)`", "`more_issuers`"),
+    ("`implies`", "`scope_hierarchy`"),
+    ("`require_acr`", "`acr_values`"),
+    ("`dpop_replay_capacity`", "`replay_capacity`"),
+    ("`dpop_replay_per_key`", "`replay_per_key`"),
+    ("`dpop_nonce_keys`", "`nonce_keys`"),
+    ("`request_state_key`", "`request_state_keys`"),
+];
+
+fn in_python(message: String) -> String {
+    NAMES
+        .iter()
+        .fold(message, |message, (rust, python)| message.replace(rust, python))
 }
 
 /// Why a client cannot be built.
 pub(crate) fn client_build(py: Python<'_>, error: &ClientBuildError) -> PyErr {
+    let message = in_python(error.to_string());
     match error {
-        ClientBuildError::Issuer { .. } => make(py, "InvalidIssuerError", &error.to_string(), None),
-        _ => PyValueError::new_err(error.to_string()),
+        ClientBuildError::Issuer { .. } => make(py, "InvalidIssuerError", &message, None),
+        _ => PyValueError::new_err(message),
     }
 }
 

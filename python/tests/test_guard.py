@@ -27,8 +27,6 @@ from doorward import (
     InsufficientScopeError,
     InvalidClaimsError,
     InvalidDPoPProofError,
-    InvalidIssuerError,
-    InvalidResourceError,
     InvalidSignatureError,
     JWKSFetchError,
     TokenExpiredError,
@@ -157,28 +155,6 @@ class TestErrors:
             status, headers = doorward.response_headers_for(raised.value)
             assert status == 503
             assert int(headers["Retry-After"]) >= 1
-
-    @pytest.mark.parametrize(
-        ("arguments", "options", "error", "text"),
-        [
-            (("not a url", RESOURCE), {}, InvalidIssuerError, "issuer"),
-            (("http://issuer.example", RESOURCE), {}, InvalidIssuerError, "issuer"),
-            (("https://issuer.example", "/mcp"), {}, InvalidResourceError, "resource"),
-            (("https://issuer.example", "https://mcp.example/mcp#x"), {}, InvalidResourceError, "resource"),
-            (("https://issuer.example", "//mcp.example/mcp"), {}, InvalidResourceError, "resource"),
-            (("https://issuer.example", RESOURCE), {"scopes": ["a b"]}, ValueError, "scope"),
-            (("https://issuer.example", RESOURCE), {"scopes": "a b"}, TypeError, "list"),
-            (("https://issuer.example", RESOURCE), {"clock_skew_seconds": 61}, ValueError, "60"),
-            (("https://issuer.example", RESOURCE), {"jwks_refresh_seconds": 0}, ValueError, "positive"),
-            (("https://issuer.example", RESOURCE), {"allowed_algorithms": ["HS256"]}, ValueError, "HS256"),
-            (("https://issuer.example", RESOURCE), {"allowed_algorithms": []}, ValueError, "algorithm"),
-        ],
-    )
-    def test_a_setting_that_cannot_be_used_is_named_at_once(
-        self, arguments: tuple[str, str], options: dict[str, Any], error: type[Exception], text: str
-    ) -> None:
-        with pytest.raises(error, match=text):
-            Guard(*arguments, **options)
 
 
 class TestDPoP:
