@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["AccessToken", "TokenVerifier", "access_token"]
+__all__ = ["AccessToken", "TokenVerifier"]
 
 if TYPE_CHECKING:
     from fastmcp.server.auth import AccessToken
@@ -43,11 +42,3 @@ class TokenVerifier(_Base):
             self.required_scopes = required_scopes or []
         else:
             super().__init__(base_url=base_url, required_scopes=required_scopes)
-
-
-_FIELDS = frozenset(getattr(AccessToken, "model_fields", None) or inspect.signature(AccessToken).parameters)
-
-
-def access_token(**values: Any) -> AccessToken:
-    """An `AccessToken` with what this version of the framework knows of."""
-    return AccessToken(**{name: value for name, value in values.items() if name in _FIELDS})

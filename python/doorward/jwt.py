@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from doorward import _core
-from doorward._access_token import for_request
+from doorward._access_token import access_tokens
+from doorward._coroutine import as_coroutine_function
 from doorward._jwks import transport_over
 from doorward._key_pair import RSAKeyPair
-from doorward._token_verifier import AccessToken, TokenVerifier, access_token
+from doorward._token_verifier import AccessToken, TokenVerifier
 from doorward.errors import DoorwardError
 
 if TYPE_CHECKING:
@@ -95,40 +96,37 @@ class JWTVerifier(TokenVerifier):
                     "refresh_interval": float(jwks_refresh_interval),
                     "public_addresses_only": ssrf_safe,
                     "transport": transport_over(http_client) if jwks_uri and not ssrf_safe else None,
-                }
+                },
+                access_tokens(AccessToken),
             )
         except ValueError as error:
             _log.error("no token will be accepted: %s", error)
 
-    async def verify_token(self, token: str) -> AccessToken | None:
+    @as_coroutine_function
+    def verify_token(self, token: str) -> Coroutine[Any, Any, AccessToken | None]:
         """The verified token, or `None` when it does not count."""
-        return await self.load_access_token(token)
+        return self.load_access_token(token)
 
     async def load_access_token(self, token: str) -> AccessToken | None:
         """The verified token, or `None` when it does not count."""
-        claims = await self._claims(token)
-        if claims is None:
+        if self._verifier is None:
             return None
-        access: AccessToken = for_request(AccessToken, claims, lambda: _as_access_token(token, claims.to_dict()))
-        if not self._has_required(access.scopes):
+        try:
+            verified = self._verifier.verify(token)
+            access: AccessToken = verified if type(verified) is AccessToken else await verified
+        except DoorwardError as refused:
+            _log.info("a token was refused: %s", refused)
+            return None
+        except UnicodeEncodeError:
+            _log.info("a token was refused: it is no text")
+            return None
+        if self.required_scopes and not self._has_required(access.scopes):
             _log.info("a token was refused: it lacks a required scope")
             return None
         return access
 
     def _has_required(self, scopes: list[str]) -> bool:
-        return not self.required_scopes or set(self.required_scopes) <= set(scopes)
-
-    async def _claims(self, token: str) -> _core.VerifiedClaims | None:
-        if self._verifier is None:
-            return None
-        try:
-            verified = self._verifier.verify(token)
-            return verified if type(verified) is _core.VerifiedClaims else await verified
-        except DoorwardError as refused:
-            _log.info("a token was refused: %s", refused)
-        except UnicodeEncodeError:
-            _log.info("a token was refused: it is no text")
-        return None
+        return set(self.required_scopes) <= set(scopes)
 
 
 class BearerAuthProvider(JWTVerifier):
@@ -215,27 +213,3 @@ def _listed(value: str | Sequence[str] | None) -> list[str]:
 def _scopes(given: list[str] | str | None) -> list[str] | None:
     """Scopes as a list; a string has them separated by spaces or commas."""
     return given.replace(",", " ").split() if isinstance(given, str) else given
-
-
-def _granted(claims: Mapping[str, Any]) -> list[str]:
-    """`scope` (RFC 8693 §4.2) or, where that is missing, the `scp` of some identity providers."""
-    value = claims.get("scope", claims.get("scp"))
-    if isinstance(value, str):
-        return value.split()
-    if isinstance(value, list):
-        return [scope for scope in value if isinstance(scope, str)]
-    return []
-
-
-def _as_access_token(token: str, claims: dict[str, Any]) -> AccessToken:
-    subject = claims.get("sub")
-    client_id = claims.get("client_id") or claims.get("azp") or subject or "unknown"
-    expires_at = claims.get("exp")
-    return access_token(
-        token=token,
-        client_id=str(client_id),
-        scopes=_granted(claims),
-        expires_at=None if expires_at is None else int(expires_at),
-        subject=subject if isinstance(subject, str) else None,
-        claims=claims,
-    )

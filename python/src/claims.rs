@@ -9,6 +9,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple};
 use serde_json::Value;
 
+use crate::access_token::Fields;
 use crate::{errors, json};
 
 /// The claims of a verified access token. Cannot be changed.
@@ -22,12 +23,13 @@ pub(crate) struct VerifiedClaims {
 
 /// What Python made of the claims of a token, for as long as the token is remembered. Nothing of it leads back to the claims:
 /// they would keep each other.
-struct Companion {
+pub(crate) struct Companion {
     /// Whether there was a request with the token before.
     met: AtomicBool,
     /// `raw`, never handed out.
     raw: PyOnceLock<Py<PyDict>>,
-    kept: PyOnceLock<Py<PyAny>>,
+    /// Of the access token of one framework.
+    pub(crate) fields: PyOnceLock<Fields>,
 }
 
 impl Companion {
@@ -35,7 +37,7 @@ impl Companion {
         Self {
             met: AtomicBool::new(false),
             raw: PyOnceLock::new(),
-            kept: PyOnceLock::new(),
+            fields: PyOnceLock::new(),
         }
     }
 }
@@ -56,8 +58,16 @@ impl VerifiedClaims {
         &self.claims
     }
 
+    /// Every claim, straight from the token where it came as text.
+    pub(crate) fn fresh_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        match self.claims.raw.as_json() {
+            Some(document) => json::object(py, document),
+            None => json::to_dict(py, &self.claims.raw),
+        }
+    }
+
     /// Only for tokens that come again: most of what is made for one request is never needed for another.
-    fn companion(&self) -> Option<&Companion> {
+    pub(crate) fn companion(&self) -> Option<&Companion> {
         let companion = self.claims.companion(Companion::new);
         companion.filter(|_| self.has_returned)
     }
@@ -184,24 +194,12 @@ impl VerifiedClaims {
     /// Every claim of the token, as a new dictionary.
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let Some(companion) = self.companion() else {
-            return json::to_dict(py, &self.claims.raw);
+            return self.fresh_dict(py);
         };
         let raw = companion
             .raw
-            .get_or_try_init(py, || json::to_dict(py, &self.claims.raw).map(Bound::unbind))?;
+            .get_or_try_init(py, || self.fresh_dict(py).map(Bound::unbind))?;
         json::copy_of_dict(raw.bind(py))
-    }
-
-    /// What `make` returned for the token, made once and kept as long as the token is remembered; `None` for a token that comes
-    /// for the first time. It must not lead back to these claims. For adapters.
-    fn keep<'py>(&self, py: Python<'py>, make: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let Some(companion) = self.companion() else {
-            return Ok(None);
-        };
-        let kept = companion
-            .kept
-            .get_or_try_init(py, || make.call0().map(Bound::unbind))?;
-        Ok(Some(kept.bind(py).clone()))
     }
 
     /// Whether the scope was granted.

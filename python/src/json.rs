@@ -1,9 +1,14 @@
 //! JSON as Python values.
 
-use pyo3::IntoPyObjectExt as _;
+use std::fmt::{self, Display};
+
+use pyo3::IntoPyObjectExt;
+use pyo3::exceptions::PyValueError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyList, PyTuple};
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 /// A value that can be changed: dictionaries and lists.
@@ -28,6 +33,126 @@ pub(crate) fn to_dict<'py>(py: Python<'py>, members: &Map<String, Value>) -> PyR
         dict.set_item(name, to_python(py, value)?)?;
     }
     Ok(dict)
+}
+
+/// The members of an object that was read strictly before, straight from its text.
+pub(crate) fn object<'py>(py: Python<'py>, document: &[u8]) -> PyResult<Bound<'py, PyDict>> {
+    let refused = |error: &dyn Display| PyValueError::new_err(error.to_string());
+    // Once for all strings in it, instead of once for each.
+    let document = str::from_utf8(document).map_err(|error| refused(&error))?;
+    let mut deserializer = serde_json::Deserializer::from_str(document);
+    let object = AsPython(py)
+        .deserialize(&mut deserializer)
+        .map_err(|error| refused(&error))?;
+    Ok(object.cast_into()?)
+}
+
+/// Makes Python values while it reads.
+#[derive(Clone, Copy)]
+struct AsPython<'py>(Python<'py>);
+
+impl<'py> AsPython<'py> {
+    fn value<E: de::Error>(self, value: impl IntoPyObjectExt<'py>) -> Result<Bound<'py, PyAny>, E> {
+        value.into_bound_py_any(self.0).map_err(E::custom)
+    }
+}
+
+impl<'de, 'py> DeserializeSeed<'de> for AsPython<'py> {
+    type Value = Bound<'py, PyAny>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, 'py> Visitor<'de> for AsPython<'py> {
+    type Value = Bound<'py, PyAny>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(self.0.None().into_bound(self.0))
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Self::Value, E> {
+        self.value(value)
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Self::Value, E> {
+        self.value(value)
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Self::Value, E> {
+        self.value(value)
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Self::Value, E> {
+        self.value(value)
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Self::Value, E> {
+        self.value(value)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let list = PyList::empty(self.0);
+        while let Some(item) = items.next_element_seed(self)? {
+            list.append(item).map_err(de::Error::custom)?;
+        }
+        Ok(list.into_any())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let dict = PyDict::new(self.0);
+        while let Some(name) = members.next_key_seed(Name(self.0))? {
+            let value = members.next_value_seed(self)?;
+            dict.set_item(name, value).map_err(de::Error::custom)?;
+        }
+        Ok(dict.into_any())
+    }
+}
+
+/// The name of a member. Those that nearly every token has are made once.
+struct Name<'py>(Python<'py>);
+
+impl<'de, 'py> DeserializeSeed<'de> for Name<'py> {
+    type Value = Bound<'py, PyString>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'py> Visitor<'_> for Name<'py> {
+    type Value = Bound<'py, PyString>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a member")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        let py = self.0;
+        let usual = match name {
+            "iss" => intern!(py, "iss"),
+            "sub" => intern!(py, "sub"),
+            "aud" => intern!(py, "aud"),
+            "exp" => intern!(py, "exp"),
+            "nbf" => intern!(py, "nbf"),
+            "iat" => intern!(py, "iat"),
+            "jti" => intern!(py, "jti"),
+            "azp" => intern!(py, "azp"),
+            "gid" => intern!(py, "gid"),
+            "amr" => intern!(py, "amr"),
+            "scp" => intern!(py, "scp"),
+            "scope" => intern!(py, "scope"),
+            "client_id" => intern!(py, "client_id"),
+            "auth_time" => intern!(py, "auth_time"),
+            other => return Ok(PyString::new(py, other)),
+        };
+        Ok(usual.clone())
+    }
 }
 
 /// A dictionary of JSON values that shares nothing that can be changed with `dict`.

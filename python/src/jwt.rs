@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use doorward_fetch::{FetchPolicy, Fetcher, Limits};
 use doorward_guard::verifiers::{JwtVerifier as Verifier, JwtVerifierBuilder};
-use doorward_guard::{Algorithm, Claims, Clock, Document, Fetch, FetchFailure, SystemClock};
+use doorward_guard::{Algorithm, Claims, Clock, Document, Fetch, FetchFailure, SystemClock, VerifyError};
 use doorward_jose::{HmacAlgorithm, JoseError, Signer as _, SigningKey, base64url};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedStr;
+use pyo3::types::PyString;
 use serde_json::json;
 
+use crate::access_token::AccessTokens;
 use crate::callback::EventLoop;
 use crate::claims::VerifiedClaims;
 use crate::transport::PyTransport;
@@ -37,43 +38,54 @@ struct Settings {
 #[pyclass(frozen, module = "doorward._core")]
 pub(crate) struct JwtVerifier {
     verifier: Arc<Verifier>,
+    tokens: Py<AccessTokens>,
     event_loop: EventLoop,
 }
 
 #[pymethods]
 impl JwtVerifier {
     #[new]
-    fn new(settings: Settings) -> PyResult<Self> {
+    fn new(settings: Settings, tokens: Py<AccessTokens>) -> PyResult<Self> {
         let event_loop = EventLoop::default();
         let verifier = settings.build(&event_loop)?;
         Ok(Self {
             verifier: Arc::new(verifier),
+            tokens,
             event_loop,
         })
     }
 
-    /// `VerifiedClaims`, or a future of them.
-    fn verify(&self, py: Python<'_>, token: PyBackedStr) -> PyResult<Py<PyAny>> {
-        if let Some(claims) = self.verifier.remembered(&token) {
-            return unbound(py, claims);
+    /// The framework's access token, or a future of it.
+    fn verify(&self, py: Python<'_>, token: Bound<'_, PyString>) -> PyResult<Py<PyAny>> {
+        let text = token.to_str()?;
+        if let Some(judged) = self.verifier.verify_at_once(text) {
+            return access_token(self.tokens.get(), judged, &token);
         }
         self.event_loop.remember(py);
-        let verifier = Arc::clone(&self.verifier);
-        let judged = async move { verifier.verify(&token).await };
-        bridge::run(py, judged, |py, judged| match judged {
-            Ok(claims) => unbound(py, claims),
-            Err(error) => Err(errors::verify(py, error, false)),
+        let (verifier, tokens) = (Arc::clone(&self.verifier), self.tokens.clone_ref(py));
+        let (text, token) = (text.to_owned(), token.unbind());
+        let judged = async move { verifier.verify(&text).await };
+        bridge::run(py, judged, move |py, judged| {
+            access_token(tokens.get(), judged, token.bind(py))
         })
     }
 }
 
-/// A token that is bound to a key is no bearer token (RFC 9449 §7.2), and nobody looks at proofs here.
-fn unbound(py: Python<'_>, claims: Claims) -> PyResult<Py<PyAny>> {
+fn access_token(
+    tokens: &AccessTokens,
+    judged: Result<Claims, VerifyError>,
+    token: &Bound<'_, PyString>,
+) -> PyResult<Py<PyAny>> {
+    let py = token.py();
+    let claims = judged.map_err(|error| errors::verify(py, error, false))?;
+    // A token that is bound to a key is no bearer token (RFC 9449 §7.2), and nobody looks at proofs here.
     if claims.key_thumbprint.is_some() {
         let message = "the access token is bound to a key; use doorward_auth to take such tokens";
         return Err(errors::make(py, "DPoPNotSupportedError", message, None));
     }
-    Ok(Py::new(py, VerifiedClaims::new(claims))?.into_any())
+    tokens
+        .make(&VerifiedClaims::new(claims), token, None)
+        .map(Bound::unbind)
 }
 
 impl Settings {

@@ -4,6 +4,7 @@
     reason = "arguments of functions for Python arrive owned"
 )]
 
+mod access_token;
 mod audit;
 mod bridge;
 mod callback;
@@ -20,8 +21,8 @@ mod json;
 mod jwt;
 mod log;
 mod network;
-mod revocation;
 mod proof;
+mod revocation;
 mod runtime;
 mod transport;
 mod visit;
@@ -32,6 +33,8 @@ use pyo3::prelude::*;
 mod _core {
     use super::{Bound, PyModule, PyResult};
 
+    #[pymodule_export]
+    use crate::access_token::AccessTokens;
     #[pymodule_export]
     use crate::challenge::challenge;
     #[pymodule_export]
@@ -45,11 +48,11 @@ mod _core {
     #[pymodule_export]
     use crate::jwt::{JwtVerifier, generate_rsa_key_pair, sign_rs256};
     #[pymodule_export]
+    use crate::proof::check_proof;
+    #[pymodule_export]
     use crate::runtime::shut_down;
     #[pymodule_export]
     use crate::visit::{EventFilter, Visit};
-    use crate::proof::check_proof;
-    #[pymodule_export]
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -166,13 +166,31 @@ impl Keys {
     /// Whether somebody refreshes the keys, so that nobody has to begin.
     pub(crate) fn are_fresh(&self, now: UnixSeconds) -> bool {
         let set = self.current.load();
-        set.as_ref()
-            .is_some_and(|set| now.since(set.fetched_at) <= self.policy.refresh.saturating_mul(2))
+        set.as_ref().is_some_and(|set| self.is_fresh(set, now))
+    }
+
+    fn is_fresh(&self, set: &KeySet, now: UnixSeconds) -> bool {
+        now.since(set.fetched_at) <= self.policy.refresh.saturating_mul(2)
     }
 
     /// The generation of the keys in force, if they are not too old.
     pub(crate) fn generation(self: &Arc<Self>, now: UnixSeconds) -> Option<u64> {
         self.current(now, |set| set.generation)
+    }
+
+    /// The key that `choose` finds among keys that somebody refreshes, and their generation. Whoever gets none has to
+    /// [wait](Self::find).
+    pub(crate) fn at_hand(
+        &self,
+        now: UnixSeconds,
+        choose: impl FnOnce(&JwkSet) -> Choice<'_>,
+    ) -> Option<(Jwk, u64)> {
+        let set = self.current.load();
+        let set = set.as_ref()?;
+        match choose(&set.keys) {
+            Choice::Found(key) if self.is_fresh(set, now) => Some((key.clone(), set.generation)),
+            _ => None,
+        }
     }
 
     /// The key that `choose` finds, and the generation of the keys that it is among. Waits for at most one fetch, which it

@@ -27,6 +27,12 @@ impl RawClaims {
             object: OnceLock::new(),
         }
     }
+
+    /// The object as the token has it, for those who build something else of it than a [`Map`]: JSON in UTF-8, without
+    /// members of the same name and nested no deeper than 32 levels. `None` for claims that did not come as text.
+    pub fn as_json(&self) -> Option<&[u8]> {
+        (!self.document.is_empty()).then_some(&*self.document)
+    }
 }
 
 impl Deref for RawClaims {

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_jose::{Algorithm, Header, HeaderMemo, JoseError, Jwk, JwkSet, SharedSecret};
+use doorward_jose::{Algorithm, Header, HeaderMemo, JoseError, Jwk, JwkSet, Jws, SharedSecret};
 use doorward_oauth::claims::typ_is_access_token;
 use doorward_oauth::scope::ScopeSet;
 use doorward_oauth::time::{Clock, UnixSeconds};
@@ -46,6 +46,14 @@ enum KeyMaterial {
     Secret(Box<SharedSecret>),
 }
 
+/// A token whose header is good.
+enum Unverified<'t> {
+    /// The key for it has yet to be found.
+    Jws(Jws<'t>),
+    /// Verified with the secret.
+    Secret(Signed),
+}
+
 /// A token whose signature is good.
 struct Signed {
     payload: Vec<u8>,
@@ -65,7 +73,12 @@ impl JwtVerifier {
     /// # Errors
     /// Those of [`TokenVerifier::verify_token`], and [`Rejection::Scope`] when one of the required scopes is missing.
     pub async fn verify(&self, token: &str) -> Result<Claims, VerifyError> {
-        let claims = self.check(token).await?;
+        self.check(token)
+            .await
+            .and_then(|claims| self.with_scopes(claims))
+    }
+
+    fn with_scopes(&self, claims: Claims) -> Result<Claims, VerifyError> {
         if claims.scopes.contains_all(&self.required_scopes) {
             Ok(claims)
         } else {
@@ -73,20 +86,38 @@ impl JwtVerifier {
         }
     }
 
-    /// The same, if nothing has to be waited for or checked again: the claims of a token that is remembered and still
-    /// counts. `None` says nothing about the token; [`verify`](Self::verify) does. Needs no tokio runtime.
-    pub fn remembered(&self, token: &str) -> Option<Claims> {
+    /// The same, if nothing has to be waited for or begun: the key is there. Needs no tokio runtime. `None` says nothing about
+    /// the token; [`verify`](Self::verify) does.
+    pub fn verify_at_once(&self, token: &str) -> Option<Result<Claims, VerifyError>> {
         let now = self.clock.now();
         if let KeyMaterial::Fetched(keys) = &self.keys
             && !keys.are_fresh(now)
         {
             return None;
         }
-        let claims = self.look_up(&self.cache.digest(token)?, now)?;
-        claims
-            .scopes
-            .contains_all(&self.required_scopes)
-            .then_some(claims)
+        let digest = self.cache.digest(token);
+        let remembered = digest.as_ref().and_then(|digest| self.look_up(digest, now));
+        let checked = match remembered {
+            Some(claims) => Ok(claims),
+            None => self.check_at_once(token, digest, now).transpose()?,
+        };
+        Some(checked.and_then(|claims| self.with_scopes(claims)))
+    }
+
+    fn check_at_once(
+        &self,
+        token: &str,
+        digest: Option<[u8; 32]>,
+        now: UnixSeconds,
+    ) -> Result<Option<Claims>, VerifyError> {
+        let signed = match self.read(token)? {
+            Unverified::Secret(signed) => signed,
+            Unverified::Jws(jws) => match self.key_at_hand(jws.header(), now) {
+                Some((key, generation)) => self.check_signature(jws, &key, generation)?,
+                None => return Ok(None),
+            },
+        };
+        self.keep(signed, digest, now).map(Some)
     }
 
     fn look_up(&self, digest: &[u8; 32], now: UnixSeconds) -> Option<Claims> {
@@ -103,7 +134,23 @@ impl JwtVerifier {
         {
             return Ok(claims);
         }
-        let signed = self.check_signature(token, now).await?;
+        let signed = match self.read(token)? {
+            Unverified::Secret(signed) => signed,
+            Unverified::Jws(jws) => {
+                let (key, generation) = self.key_for(jws.header(), now).await?;
+                self.check_signature(jws, &key, generation)?
+            }
+        };
+        self.keep(signed, digest, now)
+    }
+
+    /// The claims of a token with a good signature, if they are good; remembered.
+    fn keep(
+        &self,
+        signed: Signed,
+        digest: Option<[u8; 32]>,
+        now: UnixSeconds,
+    ) -> Result<Claims, VerifyError> {
         let payload = Payload::read(&signed.payload, Dialect::AnyJwt)?;
         let mut claims = self.check_claims(payload, now)?;
         claims.key_id = signed.key_id;
@@ -127,7 +174,8 @@ impl JwtVerifier {
         }
     }
 
-    async fn check_signature(&self, token: &str, now: UnixSeconds) -> Result<Signed, VerifyError> {
+    /// A token whose header is good. The one secret needs no looking for, so with it the signature is good as well.
+    fn read<'t>(&self, token: &'t str) -> Result<Unverified<'t>, VerifyError> {
         if let KeyMaterial::Secret(secret) = &self.keys {
             let read = secret.verify(token).map_err(|error| match error {
                 JoseError::BadSignature => Rejection::Signature,
@@ -135,23 +183,25 @@ impl JwtVerifier {
                 _ => Rejection::Malformed,
             })?;
             check_type(read.typ.as_deref())?;
-            return Ok(Signed {
+            return Ok(Unverified::Secret(Signed {
                 payload: read.payload,
                 key_id: None,
                 generation: 0,
-            });
+            }));
         }
         let jws = parse(token, &self.headers)?;
-        let header = jws.header();
-        if !self.algorithms.contains(&header.algorithm) {
+        if !self.algorithms.contains(&jws.header().algorithm) {
             return Err(Rejection::Algorithm.into());
         }
-        check_type(header.typ.as_deref())?;
-        let (key, generation) = self.key_for(header, now).await?;
-        jws.verify_signature(&key).map_err(|_| Rejection::Signature)?;
+        check_type(jws.header().typ.as_deref())?;
+        Ok(Unverified::Jws(jws))
+    }
+
+    fn check_signature(&self, jws: Jws<'_>, key: &Jwk, generation: u64) -> Result<Signed, VerifyError> {
+        jws.verify_signature(key).map_err(|_| Rejection::Signature)?;
         self.headers.remember(&jws);
         Ok(Signed {
-            key_id: header.key_id.clone(),
+            key_id: jws.header().key_id.clone(),
             generation,
             payload: jws.into_payload(),
         })
@@ -159,23 +209,26 @@ impl JwtVerifier {
 
     async fn key_for(&self, header: &Header, now: UnixSeconds) -> Result<(Jwk, u64), VerifyError> {
         match &self.keys {
+            KeyMaterial::Fetched(keys) => Ok(keys.find(now, |set| choose(set, header)).await?),
+            _ => self
+                .key_at_hand(header, now)
+                .ok_or_else(|| Rejection::UnknownKey.into()),
+        }
+    }
+
+    /// `None` is the last word where keys are known from the beginning.
+    fn key_at_hand(&self, header: &Header, now: UnixSeconds) -> Option<(Jwk, u64)> {
+        match &self.keys {
             KeyMaterial::Known(set) => {
                 let key = match set.keys.as_slice() {
                     // With one key there is nothing to choose, whatever it is called.
                     [only] => only,
-                    _ => set.select(header).ok_or(Rejection::UnknownKey)?,
+                    _ => set.select(header)?,
                 };
-                Ok((key.clone(), 0))
+                Some((key.clone(), 0))
             }
-            // Another fetch would not tell which key a token without `kid` means, so it costs none.
-            KeyMaterial::Fetched(keys) => Ok(keys
-                .find(now, |set| match set.select(header) {
-                    Some(key) => Choice::Found(key),
-                    None if header.key_id.is_some() => Choice::Missing,
-                    None => Choice::Unnamed,
-                })
-                .await?),
-            KeyMaterial::Secret(_) => Err(Rejection::Algorithm.into()),
+            KeyMaterial::Fetched(keys) => keys.at_hand(now, |set| choose(set, header)),
+            KeyMaterial::Secret(_) => None,
         }
     }
 
@@ -201,6 +254,15 @@ impl JwtVerifier {
             .find(|name| !name.is_empty())
             .unwrap_or_else(|| "unknown".to_owned());
         Ok(payload.into_claims(subject, client_id))
+    }
+}
+
+/// Another fetch would not tell which key a token without `kid` means, so it costs none.
+fn choose<'k>(set: &'k JwkSet, header: &Header) -> Choice<'k> {
+    match set.select(header) {
+        Some(key) => Choice::Found(key),
+        None if header.key_id.is_some() => Choice::Missing,
+        None => Choice::Unnamed,
     }
 }
 

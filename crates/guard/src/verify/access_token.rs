@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_jose::{Algorithm, HeaderMemo, Jws};
+use doorward_jose::{Algorithm, HeaderMemo, Jwk, Jws};
 use doorward_oauth::claims::typ_is_access_token;
 use doorward_oauth::issuer::Issuer;
 use doorward_oauth::resource::ResourceUri;
@@ -44,31 +44,75 @@ impl AccessTokenVerifier {
         {
             return Ok(claims);
         }
+        let jws = self.read(token)?;
+        let payload = Payload::read(jws.unverified_payload(), Dialect::AccessToken)?;
+        let (issuer, trusted) = self.issuer_of(&payload)?;
+        let key_id = key_id(&jws)?;
+        let (key, generation) = trusted.keys.find(now, |keys| keys.find(key_id).into()).await?;
+        let claims = self.judge(&jws, payload, &key, now)?;
+        Ok(self.keep(claims, jws, Stamp { issuer, generation }, digest))
+    }
+
+    /// The same, if nothing has to be waited for or begun; needs no runtime. `None` says nothing about the token.
+    pub(crate) fn verify_at_once(&self, token: &str) -> Option<Result<Claims, VerifyError>> {
+        let now = self.clock.now();
+        if !self.issuers.iter().all(|trusted| trusted.keys.are_fresh(now)) {
+            return None;
+        }
+        let digest = self.cache.digest(token);
+        if let Some(digest) = &digest
+            && let Some(claims) = self.look_up(digest, now)
+        {
+            return Some(Ok(claims));
+        }
+        self.check_at_once(token, digest, now).transpose()
+    }
+
+    fn check_at_once(
+        &self,
+        token: &str,
+        digest: Option<[u8; 32]>,
+        now: UnixSeconds,
+    ) -> Result<Option<Claims>, VerifyError> {
+        let jws = self.read(token)?;
+        let payload = Payload::read(jws.unverified_payload(), Dialect::AccessToken)?;
+        let (issuer, trusted) = self.issuer_of(&payload)?;
+        let key_id = key_id(&jws)?;
+        let Some((key, generation)) = trusted.keys.at_hand(now, |keys| keys.find(key_id).into()) else {
+            return Ok(None);
+        };
+        let claims = self.judge(&jws, payload, &key, now)?;
+        Ok(Some(self.keep(claims, jws, Stamp { issuer, generation }, digest)))
+    }
+
+    /// A token of which nothing but its form and header are known.
+    fn read<'t>(&self, token: &'t str) -> Result<Jws<'t>, Rejection> {
         let jws = parse(token, &self.headers)?;
         self.check_header(&jws)?;
-        let payload = Payload::read(jws.unverified_payload(), Dialect::AccessToken)?;
-        let (index, trusted) = self.issuer_of(&payload)?;
-        let key_id = jws.header().key_id.as_deref().ok_or(Rejection::NoKeyId)?;
-        let (key, generation) = trusted.keys.find(now, |keys| keys.find(key_id).into()).await?;
-        jws.verify_signature(&key).map_err(|_| Rejection::Signature)?;
-        self.headers.remember(&jws);
-        let mut claims = self.check_claims(payload, now)?;
-        claims.key_id = Some(key_id.to_owned());
+        Ok(jws)
+    }
+
+    /// All that the key tells, and the claims.
+    fn judge(
+        &self,
+        jws: &Jws<'_>,
+        payload: Payload<'_>,
+        key: &Jwk,
+        now: UnixSeconds,
+    ) -> Result<TokenClaims, VerifyError> {
+        jws.verify_signature(key).map_err(|_| Rejection::Signature)?;
+        self.headers.remember(jws);
+        Ok(self.check_claims(payload, now)?)
+    }
+
+    fn keep(&self, mut claims: TokenClaims, jws: Jws<'_>, stamp: Stamp, digest: Option<[u8; 32]>) -> Claims {
+        claims.key_id = jws.header().key_id.clone();
         claims.raw = RawClaims::checked(jws.into_payload());
         let claims = Claims::from(claims);
         if let Some(digest) = digest {
-            let issuer = index;
-            self.cache.put(digest, Stamp { issuer, generation }, &claims);
+            self.cache.put(digest, stamp, &claims);
         }
-        Ok(claims)
-    }
-
-    /// The claims of a token that was verified before and still counts, as long as the keys are looked after.
-    pub(crate) fn remembered(&self, token: &str) -> Option<Claims> {
-        let now = self.clock.now();
-        let are_fresh = self.issuers.iter().all(|trusted| trusted.keys.are_fresh(now));
-        let digest = self.cache.digest(token).filter(|_| are_fresh)?;
-        self.look_up(&digest, now)
+        claims
     }
 
     fn look_up(&self, digest: &[u8; 32], now: UnixSeconds) -> Option<Claims> {
@@ -119,6 +163,10 @@ impl AccessTokenVerifier {
         payload.check_times(now, self.skew)?;
         Ok(payload.into_claims(subject, client_id))
     }
+}
+
+fn key_id<'j>(jws: &'j Jws<'_>) -> Result<&'j str, Rejection> {
+    jws.header().key_id.as_deref().ok_or(Rejection::NoKeyId)
 }
 
 /// A string that must be there and say something.
