@@ -85,7 +85,7 @@ def expect(label: str, step: str, seen: Any, expected: Any) -> None:
 
 
 def check(server: Server, issuer: str) -> None:
-    token = World(server, issuer).token()
+    token = World(server, issuer).token(scope="mcp:read mail.read")
     session = Session(server, token)
     Exchanging.asked.clear()
     Exchanging.answer = (200, GRANTED)

@@ -77,6 +77,10 @@ impl Suite {
     }
 }
 
+/// What the server is known not to offer yet, as a part of the line that says so. Everything else that a check asked for in
+/// vain is a failure.
+const ABSENT: [&str; 1] = ["an ID-JAG for another server"];
+
 /// What a suite found, with one line for each failed step, and for each that the server does not offer yet.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
@@ -91,6 +95,17 @@ impl Outcome {
             failures: vec![line.into()],
             ..Self::default()
         }
+    }
+
+    /// What was not offered and is not known to be absent has failed: a suite must not pass because less is there.
+    fn judge_absences(&mut self, known: &[&str]) {
+        let (expected, missing) = std::mem::take(&mut self.not_offered)
+            .into_iter()
+            .partition(|line| known.iter().any(|absent| line.contains(absent)));
+        self.not_offered = expected;
+        let missing: Vec<String> = missing;
+        self.failures
+            .extend(missing.into_iter().map(|line| format!("not offered: {line}")));
     }
 
     fn counts(&self) -> String {
@@ -118,9 +133,10 @@ pub(crate) fn run_suites(chosen: &[Suite]) -> ExitCode {
     for suite in chosen {
         let watch = Stopwatch::start();
         // A suite that cannot run is a failed suite, never a skipped one.
-        let outcome = suite
+        let mut outcome = suite
             .run()
             .unwrap_or_else(|error| Outcome::failure(format!("{error:#}")));
+        outcome.judge_absences(&ABSENT);
         for failure in &outcome.failures {
             println!("{}: {failure}", suite.name());
         }
@@ -140,5 +156,22 @@ pub(crate) fn run_suites(chosen: &[Suite]) -> ExitCode {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Outcome;
+
+    #[test]
+    fn what_is_not_offered_has_failed_unless_it_is_known() {
+        let mut outcome = Outcome {
+            passed: 3,
+            failures: vec!["a step".to_owned()],
+            not_offered: vec!["client: known thing: x".to_owned(), "client: other: x".to_owned()],
+        };
+        outcome.judge_absences(&["known thing"]);
+        assert_eq!(outcome.not_offered, ["client: known thing: x"]);
+        assert_eq!(outcome.failures, ["a step", "not offered: client: other: x"]);
     }
 }

@@ -26,7 +26,7 @@ async def main() -> None:
     auth = await doorward_auth(
         issuer=os.environ["DOORWARD_ISSUER"],
         base_url=os.environ["DOORWARD_BASE_URL"],
-        required_scopes=["mcp:read"],
+        required_scopes=["mcp:read", "mail.read"],
         as_credentials=ASCredentials(
             os.environ.get("DOORWARD_CLIENT_ID", "mail-tools"), os.environ["DOORWARD_CLIENT_SECRET"]
         ),

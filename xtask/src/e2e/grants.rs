@@ -3,8 +3,8 @@
 
 use anyhow::Result;
 
-use super::walk::{Language, Script, walk_with};
-use super::world::{ADMIN_KEY, McpServer, World};
+use super::walk::{Language, Script, walk_as_operator, walk_with};
+use super::world::{McpServer, World};
 use crate::install::{self, PYTHON_GENERATIONS, TOOLS};
 use crate::suite::Outcome;
 
@@ -88,12 +88,7 @@ fn check(
     script: &Script,
     more: &[(&str, &str)],
 ) -> Result<Outcome> {
-    let admin = format!("http://localhost:{}", world.admin_port);
-    let mut environment = vec![
-        ("DOORWARD_ADMIN_URL", admin.as_str()),
-        ("DOORWARD_ADMIN_KEY", ADMIN_KEY),
-        ("E2E_BOUND_URL", bound.url.as_str()),
-    ];
+    let mut environment = vec![("E2E_BOUND_URL", bound.url.as_str())];
     environment.extend(more);
-    walk_with(world, guarded, script, &environment)
+    walk_as_operator(world, guarded, script, &environment)
 }

@@ -20,11 +20,12 @@ pub(crate) fn status(port: u16, path: &str) -> Option<u16> {
     exchange(port, &head).ok().map(|(status, _)| status)
 }
 
-/// Creates something through the admin API.
-pub(super) fn create(port: u16, path: &str, key: &str, body: &Value) -> Result<()> {
+/// Creates something through the admin API, and says what it became.
+pub(super) fn create(port: u16, path: &str, key: &str, body: &Value) -> Result<Value> {
     let body = body.to_string();
+    // HTTP/1.0: the answer is not cut into chunks.
     let request = format!(
-        "POST {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\
+        "POST {path} HTTP/1.0\r\nHost: localhost:{port}\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
@@ -32,7 +33,7 @@ pub(super) fn create(port: u16, path: &str, key: &str, body: &Value) -> Result<(
     if !(200..300).contains(&status) {
         bail!("POST {path} answered {status}: {answer}");
     }
-    Ok(())
+    serde_json::from_str(&answer).with_context(|| format!("POST {path} answered no JSON"))
 }
 
 fn exchange(port: u16, request: &str) -> Result<(u16, String)> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::Value;
 
-use super::world::{EMAIL, McpServer, PASSWORD, World};
+use super::world::{ADMIN_KEY, EMAIL, McpServer, PASSWORD, World};
 use crate::install;
 use crate::process::{run_logged, tail};
 use crate::suite::Outcome;
@@ -58,6 +58,22 @@ impl Script {
 /// Runs a client's script in a home of its own. Clients open the browser through `BROWSER`, as on a desktop.
 pub(crate) fn walk(world: &World, server: &McpServer, script: &Script) -> Result<Outcome> {
     walk_with(world, server, script, &[])
+}
+
+/// The same for a script that uses the admin API, too.
+pub(crate) fn walk_as_operator(
+    world: &World,
+    server: &McpServer,
+    script: &Script,
+    environment: &[(&str, &str)],
+) -> Result<Outcome> {
+    let admin = format!("http://localhost:{}", world.admin_port);
+    let mut all = vec![
+        ("DOORWARD_ADMIN_URL", admin.as_str()),
+        ("DOORWARD_ADMIN_KEY", ADMIN_KEY),
+    ];
+    all.extend(environment);
+    walk_with(world, server, script, &all)
 }
 
 /// The same, with more in the script's environment.

@@ -5,8 +5,8 @@ use std::process::Command;
 use std::time::Duration;
 use std::{fs, thread};
 
-use anyhow::{Result, bail};
-use serde_json::json;
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
 
 use super::http;
 use crate::install;
@@ -33,7 +33,21 @@ pub(crate) struct McpServer {
     pub(super) url: String,
     /// Whether a missing tool scope is answered with HTTP 403, so that clients can step up.
     pub(super) steps_up: bool,
-    _running: Running,
+    /// The client that it is at the authorization server, if it has one.
+    pub(crate) client_id: Option<String>,
+    /// `None` where the authorization server's program is the MCP server too.
+    _running: Option<Running>,
+}
+
+/// What an MCP server is registered as.
+pub(crate) struct Registration<'r> {
+    pub(crate) label: &'r str,
+    pub(crate) scopes: &'r [&'r str],
+    /// What it asks of every request.
+    pub(crate) required: &'r str,
+    pub(crate) steps_up: bool,
+    /// The grant types of its own client at the authorization server; `None` for no client.
+    pub(crate) client: Option<&'r [&'r str]>,
 }
 
 impl World {
@@ -45,6 +59,13 @@ impl World {
     /// The same, with more settings in the server's environment.
     pub(crate) fn start_with(suite: &str, settings: &[(&str, &str)]) -> Result<Self> {
         build()?;
+        let mut command = Command::new(binary("doorward"));
+        command.arg("serve").envs(settings.iter().copied());
+        Self::start_program(suite, command)
+    }
+
+    /// A program that is an authorization server with the settings of `doorward serve`.
+    pub(crate) fn start_program(suite: &str, mut command: Command) -> Result<Self> {
         let folder = e2e().join("run").join(suite);
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
@@ -52,9 +73,7 @@ impl World {
         fs::create_dir_all(&folder)?;
         let (port, admin_port) = (http::free_port()?, http::free_port()?);
         let issuer = format!("http://localhost:{port}");
-        let mut command = Command::new(binary("doorward"));
         command
-            .arg("serve")
             .current_dir(&folder)
             .env("DOORWARD_SERVER_ISSUER", &issuer)
             .env("DOORWARD_SERVER_ADDRESS", format!("127.0.0.1:{port}"))
@@ -63,8 +82,7 @@ impl World {
             .env(
                 "DOORWARD_STORAGE_URL",
                 format!("sqlite://{}", folder.join("doorward.db").display()),
-            )
-            .envs(settings.iter().copied());
+            );
         let server = start_until_ready(
             &mut command,
             &folder,
@@ -122,36 +140,90 @@ impl World {
     pub(crate) fn serve(
         &self,
         label: &str,
-        mut command: Command,
+        command: Command,
         scopes: &[&str],
         required: &str,
         steps_up: bool,
     ) -> Result<McpServer> {
+        let registration = Registration {
+            label,
+            scopes,
+            required,
+            steps_up,
+            client: None,
+        };
+        self.serve_as(&registration, command)
+    }
+
+    /// The same, for a server that may be a client of the authorization server as well.
+    pub(crate) fn serve_as(
+        &self,
+        registration: &Registration<'_>,
+        mut command: Command,
+    ) -> Result<McpServer> {
         let port = http::free_port()?;
         let base_url = format!("http://localhost:{port}");
         let url = format!("{base_url}/mcp");
-        let scopes: Vec<_> = scopes
+        let client = self.register(registration, &url)?;
+        if let Some((client_id, secret)) = &client {
+            command
+                .env("DOORWARD_CLIENT_ID", client_id)
+                .env("DOORWARD_CLIENT_SECRET", secret);
+        }
+        command
+            .current_dir(&self.folder)
+            .env("DOORWARD_ISSUER", &self.issuer)
+            .env("DOORWARD_BASE_URL", &base_url)
+            .env("DOORWARD_SCOPES", registration.required)
+            .env("PORT", port.to_string());
+        let ready = [(port, "/.well-known/oauth-protected-resource/mcp")];
+        let running = start_until_ready(&mut command, &self.folder, registration.label, &ready)?;
+        Ok(McpServer {
+            label: registration.label.to_owned(),
+            url,
+            steps_up: registration.steps_up,
+            client_id: client.map(|(client_id, _)| client_id),
+            _running: Some(running),
+        })
+    }
+
+    /// The MCP server that is part of the authorization server's program, at `/mcp`.
+    pub(crate) fn embedded(&self, registration: &Registration<'_>) -> Result<McpServer> {
+        let url = format!("{}/mcp", self.issuer);
+        self.register(registration, &url)?;
+        Ok(McpServer {
+            label: registration.label.to_owned(),
+            url,
+            steps_up: registration.steps_up,
+            client_id: None,
+            _running: None,
+        })
+    }
+
+    /// Name and secret of its client, if it has one.
+    fn register(&self, registration: &Registration<'_>, url: &str) -> Result<Option<(String, String)>> {
+        let create = |path, body: &Value| http::create(self.admin_port, path, ADMIN_KEY, body);
+        let label = registration.label;
+        let scopes: Vec<_> = registration
+            .scopes
             .iter()
             .map(|scope| json!({ "name": scope, "description": format!("Use what needs {scope}") }))
             .collect();
         let resource = json!({
             "slug": label, "uri": url, "backend_kind": "mint", "display_name": label, "scopes": scopes,
         });
-        http::create(self.admin_port, "/admin/resources", ADMIN_KEY, &resource)?;
-        command
-            .current_dir(&self.folder)
-            .env("DOORWARD_ISSUER", &self.issuer)
-            .env("DOORWARD_BASE_URL", &base_url)
-            .env("DOORWARD_SCOPES", required)
-            .env("PORT", port.to_string());
-        let ready = [(port, "/.well-known/oauth-protected-resource/mcp")];
-        let running = start_until_ready(&mut command, &self.folder, label, &ready)?;
-        Ok(McpServer {
-            label: label.to_owned(),
-            url,
-            steps_up,
-            _running: running,
-        })
+        create("/admin/resources", &resource)?;
+        let Some(grant_types) = registration.client else {
+            return Ok(None);
+        };
+        let mut client = json!({ "client_name": label, "resource_server": label });
+        if !grant_types.is_empty() {
+            client["grant_types"] = json!(grant_types);
+        }
+        let client = create("/admin/clients", &client)?;
+        let text = |member: &str| client[member].as_str().map(str::to_owned);
+        let known = text("client_id").zip(text("client_secret"));
+        Ok(Some(known.context("the client has no name or no secret")?))
     }
 }
 

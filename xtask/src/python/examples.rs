@@ -9,8 +9,8 @@ use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use super::environment::{GENERATIONS, interpreter};
-use crate::e2e::walk::{Language, Script, read_steps, walk_with};
-use crate::e2e::world::{McpServer, TOOL_SCOPES, World, binary, build_packages};
+use crate::e2e::walk::{Language, Script, read_steps, walk_as_operator, walk_with};
+use crate::e2e::world::{McpServer, Registration, TOOL_SCOPES, World, binary, build_packages};
 use crate::e2e::{CLIENTS, walk_all};
 use crate::install;
 use crate::process::{run_logged, tail};
@@ -82,13 +82,23 @@ fn notebook() -> Value {
 /// The examples whose tool gets a token for another service, beside each generation of FastMCP that hands on what the
 /// client must be told.
 const EXCHANGING: [(Program, &str); 3] = [
-    (Program::Rust("example-exchange"), ""),
+    (Program::Rust("example-exchange"), "v2"),
     (Program::Python("fastmcp/exchange.py"), "v1"),
     (Program::Python("fastmcp/exchange.py"), "v2"),
 ];
 
+/// The grants of a server that exchanges tokens.
+const EXCHANGE: [&str; 1] = ["urn:ietf:params:oauth:grant-type:token-exchange"];
+
 /// The examples that take bound tokens alone.
 const BOUND: [Program; 2] = [Program::Python("fastmcp/dpop.py"), Program::Rust("example-dpop")];
+
+const fn script(file: &'static str) -> Script {
+    Script {
+        file,
+        language: Language::Python("v2"),
+    }
+}
 
 pub(super) fn run() -> Result<Outcome> {
     build_packages(&["example-guard", "example-embedded"])?;
@@ -108,6 +118,16 @@ pub(super) fn run() -> Result<Outcome> {
     }
     for tour in &TOURS {
         outcome.add(take(&world, tour)?);
+    }
+    outcome.add(embedded()?);
+    for program in &BOUND {
+        outcome.add(bound(&world, program)?);
+    }
+    for (program, generation) in &EXCHANGING {
+        outcome.add(exchanged(&world, program, generation)?);
+    }
+    for generation in GENERATIONS {
+        outcome.add(cut_at_once(&world, generation)?);
     }
     outcome.add(asked("identical_answers.py", &same_servers())?);
     let bound = BOUND.iter().map(|program| (program.label(), program.words("v2")));
@@ -138,20 +158,74 @@ fn serve(world: &World, generation: &str, server: &str) -> Result<McpServer> {
 
 fn take(world: &World, tour: &Tour) -> Result<Outcome> {
     let label = tour.program.label();
-    let words = tour.program.words("v2");
-    let Some((program, arguments)) = words.split_first() else {
-        bail!("{label} has no program")
-    };
-    let mut command = Command::new(program);
-    command.args(arguments).env("PYTHONDONTWRITEBYTECODE", "1");
     let required = tour.scopes.first().copied().unwrap_or_default();
-    let server = world.serve(&label, command, tour.scopes, required, true)?;
-    let client = Script {
-        file: "tour.py",
-        language: Language::Python("v2"),
+    let server = world.serve(&label, tour.program.command("v2")?, tour.scopes, required, true)?;
+    walk_through(world, &server, &(tour.calls)())
+}
+
+fn walk_through(world: &World, server: &McpServer, calls: &Value) -> Result<Outcome> {
+    walk_with(
+        world,
+        server,
+        &script("tour.py"),
+        &[("E2E_CALLS", &calls.to_string())],
+    )
+}
+
+/// The example that is the authorization server and the MCP server in one program.
+fn embedded() -> Result<Outcome> {
+    let world = World::start_program("python-embedded", Command::new(binary("example-embedded")))?;
+    let server = world.embedded(&Registration {
+        label: "example-embedded",
+        scopes: &["mcp:read"],
+        required: "mcp:read",
+        steps_up: true,
+        client: None,
+    })?;
+    walk_through(&world, &server, &json!([["whoami", {}, "through"]]))
+}
+
+/// With bound tokens of the authorization server.
+fn bound(world: &World, program: &Program) -> Result<Outcome> {
+    let label = format!("{}-walked", program.label());
+    let server = world.serve(&label, program.command("v2")?, &["mcp:read"], "mcp:read", true)?;
+    walk_as_operator(world, &server, &script("bound_walk.py"), &[])
+}
+
+/// With an exchange at the authorization server, for a person who signs in.
+fn exchanged(world: &World, program: &Program, generation: &str) -> Result<Outcome> {
+    let registration = Registration {
+        label: &format!("{}-walked{generation}", program.label()),
+        scopes: &["mcp:read", "mail.read"],
+        required: "mcp:read mail.read",
+        steps_up: true,
+        client: Some(&EXCHANGE),
     };
-    let calls = (tour.calls)().to_string();
-    walk_with(world, &server, &client, &[("E2E_CALLS", &calls)])
+    let server = world.serve_as(&registration, program.command(generation)?)?;
+    let client_id = server.client_id.as_deref().unwrap_or_default();
+    walk_as_operator(
+        world,
+        &server,
+        &script("exchange_walk.py"),
+        &[("E2E_CLIENT_ID", client_id)],
+    )
+}
+
+/// A grant that is revoked while somebody uses it, before a guard that follows the server's revocations.
+fn cut_at_once(world: &World, generation: &str) -> Result<Outcome> {
+    let mut command = Command::new(interpreter(generation));
+    command
+        .arg(root().join("e2e/python/following_server.py"))
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    let registration = Registration {
+        label: &format!("following-{generation}"),
+        scopes: &["mcp:read"],
+        required: "mcp:read",
+        steps_up: true,
+        client: Some(&[]),
+    };
+    let server = world.serve_as(&registration, command)?;
+    walk_as_operator(world, &server, &script("cut_at_once.py"), &[])
 }
 
 impl Program {
@@ -160,6 +234,16 @@ impl Program {
             Self::Python(file) => file.trim_end_matches(".py").replace(['/', '_'], "-"),
             Self::Rust(name) => (*name).to_owned(),
         }
+    }
+
+    fn command(&self, generation: &str) -> Result<Command> {
+        let words = self.words(generation);
+        let Some((program, arguments)) = words.split_first() else {
+            bail!("{} has no program", self.label())
+        };
+        let mut command = Command::new(program);
+        command.args(arguments).env("PYTHONDONTWRITEBYTECODE", "1");
+        Ok(command)
     }
 
     fn words(&self, generation: &str) -> Vec<PathBuf> {

@@ -88,7 +88,7 @@ async fn main() -> anyhow::Result<()> {
 
     // doorward:begin
     let guard = Guard::builder(issuer, format!("{base_url}/mcp"))
-        .required_scopes(["mcp:read"])
+        .required_scopes(["mcp:read", "mail.read"])
         .client_auth(ClientAuth::basic(client_id, secret))
         .build()?;
     // doorward:end
