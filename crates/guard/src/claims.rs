@@ -156,14 +156,23 @@ impl Claims {
     /// handlers it becomes an MCP error. Prefer [`GuardBuilder::tool_scopes`](crate::GuardBuilder::tool_scopes)
     /// where the tool alone decides: only that reaches MCP clients as the HTTP `403` that makes them ask for more.
     pub fn require_scope(&self, scope: &str) -> Result<(), MissingScope> {
-        if self.has_scope(scope) {
+        self.require_scopes([scope])
+    }
+
+    /// Checks that all of these scopes were granted; of none, nothing is checked.
+    ///
+    /// # Errors
+    /// [`MissingScope`], as for [`require_scope`](Self::require_scope), which names all of them at once.
+    pub fn require_scopes<'s>(&self, scopes: impl IntoIterator<Item = &'s str>) -> Result<(), MissingScope> {
+        let scopes: Vec<_> = scopes.into_iter().collect();
+        if scopes.iter().all(|scope| self.has_scope(scope)) {
             return Ok(());
         }
-        let missing = Scope::parse(scope).into_iter().collect();
+        let needed = scopes.iter().flat_map(|scope| Scope::parse(scope)).collect();
         Err(MissingScope {
             needed: match &self.terms {
-                Some(terms) => terms.scopes.needed(&missing),
-                None => missing,
+                Some(terms) => terms.scopes.needed(&needed),
+                None => needed,
             },
             terms: self.terms.clone(),
         })

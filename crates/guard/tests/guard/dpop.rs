@@ -42,7 +42,7 @@ impl Bound {
         self.token_with(&json!({}))
     }
 
-    fn token_with(&self, changes: &Value) -> String {
+    pub(crate) fn token_with(&self, changes: &Value) -> String {
         let mut changes = changes.clone();
         changes["cnf"] = json!({"jkt": self.key.public_jwk().thumbprint()});
         self.world.token_with(&changes)

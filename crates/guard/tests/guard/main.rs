@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod acceptance;
 mod audit;
 mod browser;
 mod client;

@@ -5,4 +5,4 @@ mod credentials;
 mod feed;
 mod introspection;
 mod issuers;
-mod support;
+pub(crate) mod support;

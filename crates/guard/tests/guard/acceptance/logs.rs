@@ -1,0 +1,182 @@
+//! Rows 9 and 46: what is in the log, and what is not.
+
+use std::fmt::{Debug, Write as _};
+use std::sync::{Arc, Mutex};
+
+use doorward_guard::{DpopPolicy, Fail, IntrospectionPolicy, Revocation};
+use http::StatusCode;
+use serde_json::json;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+use crate::dpop::Bound;
+use crate::revocation::support::world as revoking_world;
+use crate::support::{call, ping_message, post};
+
+/// Everything that is logged on this thread, down to the last detail.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<(Level, String)>>>);
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        write!(self.0, "{}={value:?} ", field.name()).unwrap();
+    }
+}
+
+impl Log {
+    fn add(&self, level: Level, write: impl FnOnce(&mut Line)) {
+        let mut line = Line(String::new());
+        write(&mut line);
+        self.0.lock().unwrap().push((level, line.0));
+    }
+
+    fn all(&self) -> String {
+        let lines = self.0.lock().unwrap();
+        lines.iter().map(|(_, line)| format!("{line}\n")).collect()
+    }
+
+    fn has(&self, level: Level, words: &str) -> bool {
+        let lines = self.0.lock().unwrap();
+        lines
+            .iter()
+            .any(|(at, line)| *at == level && line.contains(words))
+    }
+}
+
+impl Subscriber for Log {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        self.add(*span.metadata().level(), |line| span.record(line));
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, values: &Record<'_>) {
+        self.add(Level::TRACE, |line| values.record(line));
+    }
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        self.add(*event.metadata().level(), |line| event.record(line));
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// Row 9: what a stranger wrote into token, proof, headers and body is in no answer and no line of the log.
+#[tokio::test(start_paused = true)]
+async fn row_9_nothing_that_a_stranger_wrote_is_repeated() {
+    const MARK: &str = "MARKMARK";
+    let log = Log::default();
+    let _logging = tracing::subscriber::set_default(log.clone());
+    let client = Bound::with(DpopPolicy::Accept, |it| it.dpop_nonces(true));
+    let world = &client.world;
+    let hostile = format!("{MARK}\", error=\"x\\\\\u{e9}");
+    let claims = |name: &str| world.token_with(&json!({ name: hostile }));
+    let bound = client.token();
+    let mut requests = Vec::new();
+    for name in [
+        "iss",
+        "aud",
+        "sub",
+        "client_id",
+        "jti",
+        "scope",
+        "exp",
+        "iat",
+        "nbf",
+        "cnf",
+        "act",
+        "gid",
+    ] {
+        // In a token that is refused for something else as well.
+        let mut changes = json!({"aud": "https://other.example"});
+        changes[name] = json!(hostile);
+        requests.push(("Bearer", world.token_with(&changes), None));
+        requests.push(("Bearer", claims(name), None));
+    }
+    for name in ["jti", "htm", "htu", "iat", "ath", "nonce"] {
+        requests.push((
+            "DPoP",
+            bound.clone(),
+            Some(client.proof_with(&bound, &json!({ name: hostile }))),
+        ));
+    }
+    requests.push(("DPoP", bound.clone(), Some(format!("{MARK}.{MARK}.{MARK}"))));
+    requests.push(("Bearer", format!("{MARK}.{MARK}.{MARK}"), None));
+    requests.push((MARK, bound.clone(), None));
+    let mut secrets = vec![MARK.to_owned()];
+    for (scheme, token, proof) in requests {
+        let mut request = post().header("authorization", format!("{scheme} {token}"));
+        request = request.header("mcp-session-id", MARK).header("mcp-name", MARK);
+        if let Some(proof) = &proof {
+            request = request.header("dpop", proof);
+        }
+        let answer = world.send(request, call(MARK).to_string()).await;
+        assert!(answer.status.is_client_error(), "{}", answer.body);
+        for (name, value) in &answer.headers {
+            assert!(!value.to_str().unwrap().contains(MARK), "{name}: {value:?}");
+        }
+        assert!(!answer.body.contains(MARK), "{}", answer.body);
+        let parts = [Some(token), proof].into_iter().flatten();
+        secrets.extend(parts.filter_map(|text| Some(text.rsplit_once('.')?.1.to_owned())));
+    }
+    assert_eq!(world.runs(), 0);
+    let logged = log.all();
+    assert!(
+        logged.contains("refused") || logged.contains("reason"),
+        "{logged}"
+    );
+    for secret in secrets {
+        assert!(!logged.contains(&secret), "{secret}\n{logged}");
+    }
+}
+
+/// Row 46: who lets tokens pass that nobody could be asked about says so.
+#[tokio::test(start_paused = true)]
+async fn row_46_an_open_door_is_in_the_log() {
+    let log = Log::default();
+    let _logging = tracing::subscriber::set_default(log.clone());
+    let policy = IntrospectionPolicy {
+        fail: Fail::Open,
+        ..IntrospectionPolicy::default()
+    };
+    let (world, _) = revoking_world(Revocation::Introspection(policy));
+    assert_eq!(world.ping(&world.token()).await, StatusCode::OK);
+    assert!(
+        log.has(Level::WARN, "could not be asked about an access token"),
+        "{}",
+        log.all()
+    );
+    assert!(log.has(Level::WARN, "open"), "{}", log.all());
+}
+
+/// A good request leaves neither token nor proof in the log either.
+#[tokio::test(start_paused = true)]
+async fn row_9_good_tokens_are_not_in_the_log() {
+    let log = Log::default();
+    let _logging = tracing::subscriber::set_default(log.clone());
+    let client = Bound::new(DpopPolicy::Accept);
+    let (bearer, bound) = (client.world.token(), client.token());
+    let proof = client.proof(&bound);
+    assert_eq!(client.world.ping(&bearer).await, StatusCode::OK);
+    let request = post()
+        .header("authorization", format!("DPoP {bound}"))
+        .header("dpop", &proof);
+    let answer = client.world.send(request, ping_message().to_string()).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let logged = log.all();
+    for text in [&bearer, &bound, &proof] {
+        for part in text.split('.') {
+            assert!(!logged.contains(part), "{logged}");
+        }
+    }
+}
