@@ -429,6 +429,7 @@ impl Issue {
             record: IssueAsserted {
                 grant,
                 issuance,
+                client: None,
                 asserted_at: None,
                 now,
             },

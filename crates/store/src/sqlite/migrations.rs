@@ -27,6 +27,8 @@ const MIGRATIONS: &[Migration] = &[
     migration!(4, "0004_revocations"),
     migration!(5, "0005_flows"),
     migration!(6, "0006_trusted_issuers"),
+    migration!(7, "0007_assertion_audiences"),
+    migration!(8, "0008_signing_key_times"),
 ];
 
 const CREATE_JOURNAL: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
