@@ -74,6 +74,7 @@ fn described() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(initial_tokens::delete))
         .routes(routes!(keys::list))
         .routes(routes!(keys::rotate))
+        .routes(routes!(keys::revoke))
         .routes(routes!(token_exchange::explain))
         .routes(routes!(trusted_issuers::list, trusted_issuers::create))
         .routes(routes!(

@@ -7,6 +7,7 @@ use doorward_store::StoreError;
 use tokio_util::sync::CancellationToken;
 
 use crate::authorization_server::RESOURCE_SERVER_SKEW;
+use crate::config::Tokens;
 use crate::context::Context;
 
 /// How often expired rows are removed.
@@ -17,9 +18,6 @@ const RELOAD_KEYS_EVERY: Duration = Duration::from_secs(30);
 const RETAIN: Duration = Duration::from_hours(720);
 /// Rows of one kind removed in one transaction, so that nothing waits for the broom.
 const BATCH: u32 = 500;
-/// Revocations are remembered as long as a token may live that was issued before: as long as tokens live now, and this
-/// long in case they lived longer before a restart with other settings.
-const LEAST_REVOCATION_TIME: Duration = Duration::from_hours(1);
 
 /// Runs the jobs until `stop`.
 pub async fn run(ctx: Arc<Context>, stop: CancellationToken) {
@@ -50,8 +48,8 @@ async fn sweep_once(ctx: &Context) {
     }
     loop {
         match ctx.store.sweep(ctx.now(), RETAIN, BATCH).await {
-            Ok(0) => return,
-            Ok(rows) => tracing::debug!(rows, "removed what is past its use"),
+            Ok(swept) if swept.total() == 0 => return,
+            Ok(swept) => tracing::debug!(rows = swept.total(), "removed what is past its use"),
             Err(error) => {
                 tracing::warn!(%error, "expired rows could not be removed; trying again later");
                 return;
@@ -60,14 +58,9 @@ async fn sweep_once(ctx: &Context) {
     }
 }
 
+/// A revocation is remembered as long as a token may live that was issued before it.
 async fn forget_revocations(ctx: &Context) -> Result<(), StoreError> {
-    let longest = ctx
-        .settings
-        .tokens
-        .access_ttl
-        .duration()
-        .max(LEAST_REVOCATION_TIME);
-    let before = ctx.now() - (longest + RESOURCE_SERVER_SKEW);
+    let before = ctx.now() - (Tokens::LONGEST_ACCESS_TTL.duration() + RESOURCE_SERVER_SKEW);
     while ctx.store.forget_revocations(before, BATCH).await? > 0 {}
     Ok(())
 }

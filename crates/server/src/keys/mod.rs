@@ -4,10 +4,11 @@ mod error;
 mod master;
 mod private_file;
 mod ring;
+mod sealed;
 mod secrets;
 
 pub use error::KeyError;
 pub use master::{MasterKey, MasterKeyError};
 pub use private_file::write_private_file;
-pub use ring::KeyRing;
+pub use ring::{KeyRing, KeySchedule, KeyStatus};
 pub use secrets::Secrets;

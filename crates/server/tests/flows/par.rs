@@ -280,5 +280,5 @@ async fn strangers_cost_no_row() {
         std::time::Duration::from_secs(1),
         1000,
     );
-    assert_eq!(swept.await, Ok(0));
+    assert_eq!(swept.await.unwrap().total(), 0);
 }
