@@ -365,6 +365,33 @@ async fn who_comes_back_too_late_or_from_elsewhere_is_told_to_begin_anew() {
     follower.expect_grant(&gids[2]).await;
 }
 
+/// The policy of a resource may let its tokens live for a day, whatever `tokens.access_ttl` says.
+#[tokio::test]
+async fn a_revocation_is_remembered_as_long_as_any_token_may_live() {
+    let scene = scene().await;
+    for _ in 0..2 {
+        let connected = scene.connect().await;
+        scene
+            .admin("DELETE", &format!("/admin/grants/{}", connected.gid), Value::Null)
+            .await;
+        scene.app.wait(100);
+    }
+    // The first was a day and three minutes ago, the second a bit less than a day and two minutes.
+    scene.app.wait(24 * 3600 - 20);
+    let stop = tokio_util::sync::CancellationToken::new();
+    let store = &scene.app.context.store;
+    let swept = async {
+        while store.revocations(0, 10).await.unwrap().items.len() == 2 {
+            tokio::task::yield_now().await;
+        }
+        stop.cancel();
+    };
+    let jobs = scene.app.server.run_jobs(stop.clone());
+    let both = async { tokio::join!(jobs, swept) };
+    tokio::time::timeout(Duration::from_secs(20), both).await.unwrap();
+    assert_eq!(store.revocations(0, 10).await.unwrap().items.len(), 1);
+}
+
 #[tokio::test]
 async fn only_resource_servers_may_listen() {
     let scene = scene().await;

@@ -60,8 +60,9 @@ pub struct Create {
     /// Where codes may be sent. May be repeated.
     #[arg(long = "redirect-uri")]
     redirect_uris: Vec<String>,
-    /// `none`, `client_secret_basic`, `client_secret_post` or `private_key_jwt`. When absent `none`, or for grants that
-    /// are for confidential clients `client_secret_basic`, or `private_key_jwt` with keys.
+    /// `none`, `client_secret_basic`, `client_secret_post` or `private_key_jwt`. When absent `none`; with
+    /// `client_credentials`, token exchange or JWT bearer among its grants `client_secret_basic`, or `private_key_jwt` with
+    /// keys.
     #[arg(long)]
     auth_method: Option<String>,
     /// The scopes it means to ask for, separated by spaces; the limit of `client_credentials`.

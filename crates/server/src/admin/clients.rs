@@ -6,8 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use doorward_oauth::client::{
-    ApplicationType, ClientMetadata, EffectiveClient, GrantType, TokenEndpointAuthMethod,
-    consent_fingerprint, effective,
+    ApplicationType, ClientMetadata, EffectiveClient, TokenEndpointAuthMethod, consent_fingerprint, effective,
 };
 use doorward_store::{Client, ClientSource};
 use http::StatusCode;
@@ -36,8 +35,9 @@ pub(super) struct NewClient {
     redirect_uris: Vec<String>,
     /// What it may use at the token endpoint. Default: `authorization_code` and `refresh_token`.
     grant_types: Option<Vec<String>>,
-    /// `none`, `client_secret_basic`, `client_secret_post` or `private_key_jwt`. Default: `none`; for grants that are for
-    /// confidential clients `client_secret_basic`, or `private_key_jwt` when there are keys.
+    /// `none`, `client_secret_basic`, `client_secret_post` or `private_key_jwt`. Default: `none`; with
+    /// `client_credentials`, token exchange or JWT bearer among its grants `client_secret_basic`, or `private_key_jwt` when
+    /// there are keys.
     token_endpoint_auth_method: Option<String>,
     /// `native` or `web`.
     application_type: Option<String>,
@@ -275,14 +275,11 @@ fn checked(ctx: &Context, new: NewClient) -> Result<EffectiveClient, AdminError>
     let grant_types = new
         .grant_types
         .unwrap_or_else(|| vec!["authorization_code".to_owned(), "refresh_token".to_owned()]);
-    let method = new
-        .token_endpoint_auth_method
-        .or_else(|| confidential_method(&grant_types, new.jwks.is_some() || new.jwks_uri.is_some()));
     let metadata = ClientMetadata::from_value(json!({
         "client_name": new.client_name,
         "redirect_uris": new.redirect_uris,
         "grant_types": grant_types,
-        "token_endpoint_auth_method": method,
+        "token_endpoint_auth_method": new.token_endpoint_auth_method,
         "application_type": new.application_type,
         "scope": new.scope,
         "jwks": new.jwks,
@@ -303,18 +300,6 @@ fn checked(ctx: &Context, new: NewClient) -> Result<EffectiveClient, AdminError>
     }
     refuse_dropped_redirect_uris(&effective, new.redirect_uris.len())?;
     Ok(effective)
-}
-
-/// How a client authenticates that does not say, when its grants are for clients that do.
-fn confidential_method(grant_types: &[String], has_keys: bool) -> Option<String> {
-    let names = |grant_type: GrantType| grant_types.iter().any(|name| name == grant_type.as_str());
-    let needed = names(GrantType::ClientCredentials) || names(GrantType::TokenExchange);
-    let method = if has_keys {
-        TokenEndpointAuthMethod::PrivateKeyJwt
-    } else {
-        TokenEndpointAuthMethod::ClientSecretBasic
-    };
-    needed.then(|| method.as_str().to_owned())
 }
 
 /// A client that only asks about the tokens of the resource that it is.

@@ -154,6 +154,27 @@ async fn only_a_client_that_authenticates_shows_an_id_jag() {
     );
 }
 
+/// JWTB-005: who registers a client for assertions and says nothing of authentication gets one with a secret.
+#[tokio::test]
+async fn a_client_for_assertions_is_confidential_unless_somebody_says_otherwise() {
+    let app = app().await;
+    let client = machine(&app, json!({"grant_types": [JWT_BEARER_GRANT]})).await;
+    assert!(client.secret.is_some());
+    let shown = admin(
+        &app,
+        "GET",
+        &format!("/admin/clients/{}", client.client_id),
+        Value::Null,
+    )
+    .await;
+    assert_eq!(shown.json()["token_endpoint_auth_method"], "client_secret_basic");
+    let keys =
+        json!({"grant_types": [JWT_BEARER_GRANT], "jwks": {"keys": [key(Algorithm::Es256).public_jwk()]}});
+    assert_eq!(machine(&app, keys).await.secret, None);
+    let idp = provider(&app, json!({})).await;
+    access_token(&idp.show(&app, &client, json!({})).await);
+}
+
 /// JWTB-007, B.2: shown again by the same client until it ends.
 #[tokio::test]
 async fn an_assertion_may_be_shown_again_by_its_client_alone() {
