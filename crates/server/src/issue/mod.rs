@@ -1,6 +1,7 @@
 //! The one place where tokens are made. A token is drafted before the store commits its record, and
 //! signed after: nothing is signed that is not recorded, and nothing is recorded half.
 
+pub(crate) mod id_jag;
 pub mod own_token;
 
 use doorward_jose::JoseError;

@@ -2,17 +2,20 @@
 //! narrower one for itself. What it gets is decided in [`doorward_oauth::exchange`]; here is only where the facts come
 //! from.
 
+mod asked;
+pub(crate) mod id_jag;
+
 use doorward_oauth::claims::AccessTokenClaims;
 use doorward_oauth::error::{ErrorCode, OAuthError};
-use doorward_oauth::exchange::{
-    ACCESS_TOKEN_TYPE, Caller, ExchangeRules, Exchanged, JWT_TYPE, Refusal, Target,
-};
+use doorward_oauth::exchange::{Caller, ExchangeRules, Exchanged, Refusal, Target};
 use doorward_oauth::parameters::Parameters;
 use doorward_oauth::resource::ResourceUri;
 use doorward_oauth::scope::{Scope, ScopeSet};
 use doorward_store::{ExchangeOutcome, ExchangeToken, GrantId, Resource};
 use uuid::Uuid;
 
+use self::asked::Asked;
+pub(crate) use self::asked::{RequestedType, SubjectType};
 use super::{TokenRequest, TokenResponse};
 use crate::clients::Client;
 use crate::context::Context;
@@ -20,13 +23,24 @@ use crate::http::error::TokenError;
 use crate::issue::{Draft, own_token};
 
 pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, TokenError> {
+    let asked = Asked::read(&request.ctx.settings, request.parameters)?;
+    match asked.wanted {
+        RequestedType::IdJag => id_jag::grant(request, &asked).await,
+        RequestedType::AccessToken(name) => exchange(request, &asked, name).await,
+    }
+}
+
+async fn exchange(
+    request: &TokenRequest<'_>,
+    asked: &Asked<'_>,
+    issued_token_type: &'static str,
+) -> Result<TokenResponse, TokenError> {
     let TokenRequest {
         ctx,
         client,
         parameters,
         ..
     } = *request;
-    let asked = Asked::read(parameters)?;
     request.check_bound(None)?;
     let subject = live_token(ctx, asked.subject_token)
         .await?
@@ -59,74 +73,14 @@ pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, T
     match ctx.store.exchange_token(ExchangeToken { issuance, now }).await? {
         ExchangeOutcome::Issued => {}
         ExchangeOutcome::SubjectGone => return Err(unusable_subject()),
-        ExchangeOutcome::ClientGone => {
-            return Err(invalid_request(
-                "This client has been disabled; ask the operator to enable it.",
-            ));
-        }
+        ExchangeOutcome::ClientGone => return Err(client_gone()),
         ExchangeOutcome::ResourceGone => return Err(no_such_target()),
     }
     tracing::info!(
         client_id = client.client_id(), grant = %subject.grant.0, parent = %subject.claims.jti,
         resource = %target.uri, "exchanged a token"
     );
-    Ok(TokenResponse::new(draft.sign(ctx)?, None).with_issued_token_type(asked.issued_token_type))
-}
-
-/// The parameters of RFC 8693 §2.1, but for the target.
-struct Asked<'p> {
-    subject_token: &'p str,
-    actor_token: Option<&'p str>,
-    scope: Option<ScopeSet>,
-    issued_token_type: &'static str,
-}
-
-impl<'p> Asked<'p> {
-    fn read(parameters: &'p Parameters) -> Result<Self, TokenError> {
-        let subject_token = parameters.require("subject_token")?;
-        own_token_type(parameters.require("subject_token_type")?).ok_or_else(|| {
-            invalid_request("The subject_token_type is not one that is exchanged here; send an access token of this server, as urn:ietf:params:oauth:token-type:access_token.")
-        })?;
-        let actor_token = parameters.get("actor_token")?;
-        match (actor_token, parameters.get("actor_token_type")?) {
-            (None, None) => {}
-            (Some(_), Some(actor_token_type)) if own_token_type(actor_token_type).is_some() => {}
-            _ => {
-                return Err(invalid_request(
-                    "Send actor_token together with actor_token_type=urn:ietf:params:oauth:token-type:access_token, or neither.",
-                ));
-            }
-        }
-        let issued_token_type = parameters
-            .get("requested_token_type")?
-            .map_or(Some(ACCESS_TOKEN_TYPE), own_token_type)
-            .ok_or_else(|| {
-                invalid_request("The requested_token_type is not issued here; ask for urn:ietf:params:oauth:token-type:access_token, or leave it out.")
-            })?;
-        let scope = parameters
-            .get("scope")?
-            .map(ScopeSet::parse)
-            .transpose()
-            .map_err(|_| {
-                OAuthError::new(
-                    ErrorCode::InvalidScope,
-                    "The scope is malformed: scope tokens separated by single spaces.",
-                )
-            })?;
-        Ok(Self {
-            subject_token,
-            actor_token,
-            scope,
-            issued_token_type,
-        })
-    }
-}
-
-/// An access token of this server goes by two names: what it is, and how it is written (RFC 8693 §3).
-fn own_token_type(name: &str) -> Option<&'static str> {
-    [ACCESS_TOKEN_TYPE, JWT_TYPE]
-        .into_iter()
-        .find(|known| *known == name)
+    Ok(TokenResponse::new(draft.sign(ctx)?, None).with_issued_token_type(issued_token_type))
 }
 
 /// A token of this server that works now, and its grant.
@@ -216,10 +170,7 @@ pub(crate) async fn decide(
     target: &Resource,
     requested: Option<&ScopeSet>,
 ) -> Result<Result<Exchanged, Refusal>, TokenError> {
-    let own_resource = match client.resource_server.as_deref() {
-        Some(slug) => ctx.resources.by_slug(slug).await?.map(|resource| resource.uri),
-        None => None,
-    };
+    let own_resource = own_resource(ctx, client).await?;
     let mut held = ScopeSet::new();
     for resource in subject.aud.iter() {
         let defined = ctx.resources.still_defined(resource, &subject.scopes()).await?;
@@ -237,12 +188,7 @@ pub(crate) async fn decide(
     Ok(rules.decide(
         subject,
         &held,
-        &Caller {
-            client_id: &client.client_id,
-            is_confidential: !client.metadata.is_public(),
-            resource: own_resource.as_deref(),
-            key_thumbprint,
-        },
+        &caller(client, own_resource.as_deref(), key_thumbprint),
         &Target {
             resource: &target.uri,
             scopes: &scopes,
@@ -252,6 +198,27 @@ pub(crate) async fn decide(
         requested,
         ctx.now(),
     ))
+}
+
+/// The resource that a client is.
+async fn own_resource(ctx: &Context, client: &Client) -> Result<Option<String>, TokenError> {
+    let Some(slug) = client.resource_server.as_deref() else {
+        return Ok(None);
+    };
+    Ok(ctx.resources.by_slug(slug).await?.map(|resource| resource.uri))
+}
+
+fn caller<'c>(client: &'c Client, resource: Option<&'c str>, key_thumbprint: Option<&'c str>) -> Caller<'c> {
+    Caller {
+        client_id: &client.client_id,
+        is_confidential: !client.metadata.is_public(),
+        resource,
+        key_thumbprint,
+    }
+}
+
+fn client_gone() -> TokenError {
+    invalid_request("This client has been disabled; ask the operator to enable it.")
 }
 
 /// RFC 8693 §2.2.2: a token that is not valid for any reason.
