@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 use super::error::{AdminError, Body, ErrorBody, OptionalBody, Path, Query};
 use super::name;
 use super::page::{List, PageQuery};
+use super::words;
 use crate::clients::secret;
 use crate::context::Context;
 
@@ -34,12 +35,15 @@ pub(super) struct NewClient {
     #[serde(default)]
     redirect_uris: Vec<String>,
     /// What it may use at the token endpoint. Default: `authorization_code` and `refresh_token`.
+    #[schema(schema_with = words::grant_types, required = false)]
     grant_types: Option<Vec<String>>,
     /// `none`, `client_secret_basic`, `client_secret_post` or `private_key_jwt`. Default: `none`; with
     /// `client_credentials`, token exchange or JWT bearer among its grants `client_secret_basic`, or `private_key_jwt` when
     /// there are keys.
+    #[schema(schema_with = words::auth_method, required = false)]
     token_endpoint_auth_method: Option<String>,
-    /// `native` or `web`.
+    /// Whether it runs on a person's machine. Default: what its redirect URIs look like.
+    #[schema(schema_with = words::application_type, required = false)]
     application_type: Option<String>,
     /// The scopes it means to ask for: a hint where a person decides, the limit of `client_credentials`.
     scope: Option<String>,
@@ -77,8 +81,8 @@ pub(super) struct ClientBody {
     /// Until when the secret before this one works, Unix seconds; only after a rotation.
     #[serde(skip_serializing_if = "Option::is_none")]
     previous_secret_expires_at: Option<i64>,
-    /// `admin`, `dynamic` or `metadata_document`.
-    #[schema(value_type = String)]
+    /// How it became known.
+    #[schema(schema_with = words::client_source)]
     source: ClientSource,
     disabled: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -216,6 +220,7 @@ pub(super) async fn delete(
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Rotation {
     /// For how many seconds the secret before still works: 0 to 2592000 (30 days). Default: a day.
+    #[schema(maximum = 2_592_000)]
     overlap_seconds: Option<u64>,
 }
 

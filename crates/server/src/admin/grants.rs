@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::error::{AdminError, ErrorBody, Path, Query};
 use super::page::{List, PageQuery};
+use super::words;
 use crate::context::Context;
 
 /// Which grants.
@@ -25,12 +26,13 @@ pub(super) struct Which {
     client_id: Option<String>,
     /// On this resource (its URI).
     resource: Option<String>,
-    /// `pending`, `active` or `ended`.
-    #[param(value_type = Option<String>)]
+    /// That stand so.
+    #[param(schema_with = words::grant_state, required = false)]
     state: Option<GrantState>,
     /// `next` of the page before.
     cursor: Option<String>,
     /// Rows on a page, 1 to 200. Default 50.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
 }
 
@@ -51,11 +53,11 @@ pub(super) struct GrantBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     trusted_issuer: Option<String>,
     scope: String,
-    #[schema(value_type = String)]
+    #[schema(schema_with = words::grant_state)]
     state: GrantState,
     /// Why it ended. `expired`: its refresh tokens did, at `refresh_expires_at`; the record still says `active`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(schema_with = words::end_reason, required = false)]
     end_reason: Option<EndReason>,
     /// Unix seconds.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -14,6 +14,7 @@ mod token_exchange;
 mod trusted_issuers;
 mod trusted_subjects;
 mod users;
+mod words;
 
 use std::sync::Arc;
 
