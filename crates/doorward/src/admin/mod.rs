@@ -1,6 +1,7 @@
 //! `doorward admin`: every command is one call of the admin API; nothing here touches the database.
 
 mod api;
+mod assertion_audience;
 mod client;
 mod grant;
 mod key;
@@ -60,6 +61,9 @@ enum What {
     /// The issuers whose word about people or programs counts here.
     #[command(subcommand)]
     TrustedIssuer(trusted_issuer::Command),
+    /// The other authorization servers to which this one vouches for people.
+    #[command(subcommand)]
+    AssertionAudience(assertion_audience::Command),
     /// The keys that sign tokens.
     #[command(subcommand)]
     Key(key::Command),
@@ -74,6 +78,7 @@ pub async fn run(arguments: AdminArguments) -> anyhow::Result<ExitCode> {
         What::User(command) => user::run(&api, command).await,
         What::Grant(command) => grant::run(&api, command).await,
         What::TrustedIssuer(command) => trusted_issuer::run(&api, command).await,
+        What::AssertionAudience(command) => assertion_audience::run(&api, command).await,
         What::Key(command) => key::run(&api, command).await,
     }?;
     Ok(ExitCode::SUCCESS)

@@ -32,6 +32,10 @@ pub struct Terms {
     /// Whether a person who is not known yet is added.
     #[serde(default)]
     pub provision: bool,
+    /// Clients that may exchange the issuer's ID tokens (RFC 8693), by their `client_id` here, each with the one that it
+    /// has at the issuer; nobody else may.
+    #[serde(default)]
+    pub id_token_clients: BTreeMap<String, String>,
     /// What is allowed; what several rules allow adds up.
     #[serde(default)]
     pub rules: Vec<Rule>,

@@ -1,5 +1,6 @@
 //! The operators' API. Every route is registered through [`router`], behind one check of the admin key.
 
+mod assertion_audiences;
 mod clients;
 mod error;
 mod grants;
@@ -38,7 +39,7 @@ pub use key::{AdminKeyOffer, ensure_admin_key};
 #[openapi(
     info(
         title = "Doorward admin API",
-        description = "Resources, clients, people, grants, token exchange, trusted issuers and signing keys. Send `Authorization: Bearer <admin key>`."
+        description = "Resources, clients, people, grants, token exchange, trusted issuers, assertion audiences and signing keys. Send `Authorization: Bearer <admin key>`."
     ),
     modifiers(&AdminKeyScheme),
     security(("admin_key" = []))
@@ -82,6 +83,12 @@ fn described() -> OpenApiRouter<Arc<Context>> {
             trusted_issuers::get,
             trusted_issuers::update,
             trusted_issuers::delete
+        ))
+        .routes(routes!(assertion_audiences::list, assertion_audiences::create))
+        .routes(routes!(
+            assertion_audiences::get,
+            assertion_audiences::update,
+            assertion_audiences::delete
         ))
         .routes(routes!(
             trusted_subjects::list,

@@ -5,7 +5,7 @@ pub(crate) mod id_jag;
 pub mod own_token;
 
 use doorward_jose::JoseError;
-use doorward_oauth::claims::{AccessTokenClaims, Audience, Confirmation, TYP};
+use doorward_oauth::claims::{AccessTokenClaims, Actor, Audience, Confirmation, TYP};
 use doorward_oauth::exchange::{Exchanged, MAY_ACT_CLAIM, PARENT_CLAIM};
 use doorward_oauth::scope::ScopeSet;
 use doorward_oauth::time::UnixSeconds;
@@ -152,6 +152,13 @@ impl Draft {
     #[must_use]
     pub const fn authenticated_at(mut self, auth_time: Option<UnixSeconds>) -> Self {
         self.0.auth_time = auth_time;
+        self
+    }
+
+    /// The same token with who acts for its subject.
+    #[must_use]
+    pub fn acted_by(mut self, actor: Actor) -> Self {
+        self.0.act = Some(actor);
         self
     }
 

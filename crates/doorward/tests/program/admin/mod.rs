@@ -1,5 +1,6 @@
 //! `doorward admin`, against a running server.
 
+mod assertion_audiences;
 mod clients;
 mod grants_and_keys;
 mod people;

@@ -1,7 +1,7 @@
 //! The parameters of RFC 8693 §2.1, but for the target.
 
 use doorward_oauth::error::{ErrorCode, OAuthError};
-use doorward_oauth::exchange::{ACCESS_TOKEN_TYPE, JWT_TYPE, REFRESH_TOKEN_TYPE};
+use doorward_oauth::exchange::{ACCESS_TOKEN_TYPE, ID_TOKEN_TYPE, JWT_TYPE, REFRESH_TOKEN_TYPE};
 use doorward_oauth::id_jag::ID_JAG_TYPE;
 use doorward_oauth::parameters::Parameters;
 use doorward_oauth::scope::ScopeSet;
@@ -25,6 +25,8 @@ pub(crate) enum SubjectType {
     AccessToken,
     /// For an ID-JAG alone.
     RefreshToken,
+    /// Of an identity provider that is trusted with this; for an access token alone.
+    IdToken,
 }
 
 /// What may be asked for.
@@ -39,6 +41,7 @@ impl SubjectType {
     pub(crate) fn of(name: &str) -> Option<Self> {
         match name {
             REFRESH_TOKEN_TYPE => Some(Self::RefreshToken),
+            ID_TOKEN_TYPE => Some(Self::IdToken),
             name => own_token_type(name).map(|_| Self::AccessToken),
         }
     }
@@ -55,7 +58,12 @@ impl RequestedType {
 
     /// Whether this is given for that.
     pub(crate) fn is_for(self, shown: SubjectType) -> bool {
-        shown == SubjectType::AccessToken || self == Self::IdJag
+        match shown {
+            SubjectType::AccessToken => true,
+            SubjectType::RefreshToken => self == Self::IdJag,
+            // The word of somebody else is not passed on.
+            SubjectType::IdToken => self != Self::IdJag,
+        }
     }
 }
 
@@ -80,7 +88,7 @@ impl<'p> Asked<'p> {
         })?;
         if !wanted.is_for(shown) {
             return Err(invalid_request(
-                "A refresh token is exchanged for an ID-JAG alone; send an access token, or use grant_type=refresh_token.",
+                "A refresh token is exchanged for an ID-JAG alone, and an ID token for an access token; send an access token of this server.",
             ));
         }
         let scope = parameters

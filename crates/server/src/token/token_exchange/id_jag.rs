@@ -99,6 +99,7 @@ impl Subject {
         match shown {
             SubjectType::AccessToken => Self::of_access_token(ctx, token).await,
             SubjectType::RefreshToken => Self::of_refresh_token(ctx, token, client_id).await,
+            SubjectType::IdToken => Ok(None),
         }
     }
 

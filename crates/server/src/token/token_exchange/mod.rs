@@ -4,18 +4,19 @@
 
 mod asked;
 pub(crate) mod id_jag;
+mod id_token;
+mod target;
 
 use doorward_oauth::claims::AccessTokenClaims;
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::exchange::{Caller, ExchangeRules, Exchanged, Refusal, Target};
-use doorward_oauth::parameters::Parameters;
-use doorward_oauth::resource::ResourceUri;
 use doorward_oauth::scope::{Scope, ScopeSet};
 use doorward_store::{ExchangeOutcome, ExchangeToken, GrantId, Resource};
 use uuid::Uuid;
 
 use self::asked::Asked;
 pub(crate) use self::asked::{RequestedType, SubjectType};
+pub(crate) use self::target::target;
 use super::{TokenRequest, TokenResponse};
 use crate::clients::Client;
 use crate::context::Context;
@@ -26,6 +27,9 @@ pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, T
     let asked = Asked::read(&request.ctx.settings, request.parameters)?;
     match asked.wanted {
         RequestedType::IdJag => id_jag::grant(request, &asked).await,
+        RequestedType::AccessToken(name) if asked.shown == SubjectType::IdToken => {
+            id_token::grant(request, &asked, name).await
+        }
         RequestedType::AccessToken(name) => exchange(request, &asked, name).await,
     }
 }
@@ -127,37 +131,6 @@ async fn check_actor_token(
         Ok(())
     } else {
         Err(refused())
-    }
-}
-
-/// The one resource that the request means: by `resource` (RFC 8707), by `audience` (its URI or its slug), or the one
-/// that the subject token is for.
-pub(crate) async fn target(
-    ctx: &Context,
-    subject: &AccessTokenClaims,
-    parameters: &Parameters,
-) -> Result<Resource, TokenError> {
-    let resources = ctx.resources.all().await?;
-    let matches = |resource: &Resource, named: &str| {
-        ResourceUri::parse(&resource.uri).is_ok_and(|uri| uri.matches(named))
-    };
-    let by_uri = |named: &str| resources.iter().find(|resource| matches(resource, named));
-    let by_name =
-        |named: &str| by_uri(named).or_else(|| resources.iter().find(|resource| resource.slug == named));
-    let mut named: Vec<Option<&Resource>> = parameters.get_all("resource").map(by_uri).collect();
-    named.extend(parameters.get_all("audience").map(by_name));
-    if named.is_empty() {
-        named = subject.aud.iter().map(by_uri).collect();
-    }
-    match named.as_slice() {
-        [Some(first), others @ ..]
-            if others
-                .iter()
-                .all(|other| other.is_some_and(|other| other.slug == first.slug)) =>
-        {
-            Ok((*first).clone())
-        }
-        _ => Err(no_such_target()),
     }
 }
 
