@@ -103,6 +103,11 @@ pub enum Refusal {
     /// The subject token is bound to a key that was not proven.
     #[error("The subject_token is bound to a key; send a DPoP proof made with that key.")]
     WrongKey,
+    /// The target demands a recent sign-in (RFC 9470).
+    #[error(
+        "The resource demands a recent sign-in, and the person of the subject_token signed in too long ago; have them sign in again and exchange the token that they get then."
+    )]
+    SignInTooOld,
     /// The target wants bound tokens.
     #[error("The resource takes tokens that are bound to a key; send a DPoP proof.")]
     KeyNeeded,
@@ -140,6 +145,7 @@ impl Refusal {
             Self::TargetNotAllowed => "target_not_allowed",
             Self::NotEntitled => "not_entitled",
             Self::ChainTooLong => "chain_too_long",
+            Self::SignInTooOld => "sign_in_too_old",
             Self::WrongKey => "wrong_key",
             Self::KeyNeeded => "key_needed",
             Self::ScopeNotHeld => "scope_not_held",
@@ -159,7 +165,8 @@ impl Refusal {
             | Self::NotTheActor
             | Self::NotEntitled
             | Self::ChainTooLong
-            | Self::NotSignedInHere => ErrorCode::InvalidRequest,
+            | Self::NotSignedInHere
+            | Self::SignInTooOld => ErrorCode::InvalidRequest,
             Self::TargetNotAllowed | Self::AudienceNotAllowed | Self::ResourceNeeded => {
                 ErrorCode::InvalidTarget
             }

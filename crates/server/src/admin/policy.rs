@@ -31,7 +31,7 @@ const OWN_CLAIMS: [&str; 21] = [
     "acr",
     "azp",
     "sid",
-    "parent",
+    "parent_jti",
     "email",
     "name",
 ];

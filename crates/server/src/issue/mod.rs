@@ -9,7 +9,7 @@ use doorward_oauth::claims::{AccessTokenClaims, Actor, Audience, Confirmation, T
 use doorward_oauth::exchange::{Exchanged, MAY_ACT_CLAIM, PARENT_CLAIM};
 use doorward_oauth::scope::ScopeSet;
 use doorward_oauth::time::UnixSeconds;
-use doorward_store::{Grant, GrantId, Issuance, User};
+use doorward_store::{Grant, GrantId, Issuance, Resource, User};
 
 use crate::context::Context;
 use crate::login::acr;
@@ -86,6 +86,13 @@ impl Draft {
             };
             self.0.extra.insert(name.clone(), value.clone().into());
         }
+        self
+    }
+
+    /// Adds the claims that an operator wants in every token of this resource.
+    #[must_use]
+    pub fn with_claims_of(mut self, resource: &Resource) -> Self {
+        self.0.extra.extend(resource.policy.claims.clone());
         self
     }
 

@@ -38,8 +38,8 @@ use crate::routes;
 pub use refresh::RefreshToken;
 pub(crate) use request::TokenRequest;
 
-/// RFC 6749 §5.1.
-#[derive(Debug, Serialize)]
+/// RFC 6749 §5.1. No `Debug`: it is made of secrets.
+#[derive(Serialize)]
 pub struct TokenResponse {
     access_token: String,
     token_type: &'static str,

@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod assertions;
+mod attacks;
 mod credentials;
 mod dpop;
 mod exchange;

@@ -7,6 +7,8 @@ pub(crate) mod id_jag;
 mod id_token;
 mod target;
 
+use std::time::Duration;
+
 use doorward_oauth::claims::AccessTokenClaims;
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::exchange::{Caller, ExchangeRules, Exchanged, Refusal, Target};
@@ -73,6 +75,7 @@ async fn exchange(
         exchanged,
         now,
     );
+    let draft = draft.with_claims_of(&target);
     request.spend().await?;
     match ctx.store.exchange_token(ExchangeToken { issuance, now }).await? {
         ExchangeOutcome::Issued => {}
@@ -156,9 +159,12 @@ pub(crate) async fn decide(
         .collect();
     let rules = ExchangeRules {
         max_depth: ctx.settings.token_exchange.max_depth as usize,
-        lifetime: ctx.settings.tokens.access_ttl.duration(),
+        lifetime: target.policy.access_ttl.map_or_else(
+            || ctx.settings.tokens.access_ttl.duration(),
+            |seconds| Duration::from_secs(seconds.into()),
+        ),
     };
-    Ok(rules.decide(
+    let decision = rules.decide(
         subject,
         &held,
         &caller(client, own_resource.as_deref(), key_thumbprint),
@@ -170,7 +176,22 @@ pub(crate) async fn decide(
         },
         requested,
         ctx.now(),
-    ))
+    );
+    Ok(decision.and_then(|exchanged| check_recent(ctx, subject, target).map(|()| exchanged)))
+}
+
+/// RFC 9470: who gets at another resource that demands a recent sign-in has to show one, as if they had gone there
+/// themselves. Programs, which are no UUIDs, do not sign in.
+fn check_recent(ctx: &Context, subject: &AccessTokenClaims, target: &Resource) -> Result<(), Refusal> {
+    let (Some(max_age), Ok(_person)) = (target.policy.max_auth_age, Uuid::try_parse(&subject.sub)) else {
+        return Ok(());
+    };
+    let max_age = Duration::from_secs(max_age.into());
+    let signed_in = subject.auth_time;
+    if subject.aud.contains(&target.uri) || signed_in.is_some_and(|at| ctx.now().since(at) <= max_age) {
+        return Ok(());
+    }
+    Err(Refusal::SignInTooOld)
 }
 
 /// The resource that a client is.
