@@ -107,15 +107,15 @@ async fn nothing_that_was_exchanged_during_a_revocation_lives_on() {
     for _ in 0..5 {
         let subject = person(&app, &client_id, "mcp:read").await;
         let subject = subject["access_token"].as_str().unwrap();
-        let exchanges = join_all((0..30).map(|_| agent.exchange(&app, subject, &[], &[])));
+        let at_once = join_all((0..30).map(|_| agent.exchange(&app, subject, &[], &[])));
         let revocation = async {
             tokio::task::yield_now().await;
             let form = [("token", subject), ("client_id", &*client_id)];
             app.browser().post_pairs("/oauth/revoke", &[], &form).await
         };
-        let (exchanged, revoked) = tokio::join!(exchanges, revocation);
+        let (replies, revoked) = tokio::join!(at_once, revocation);
         assert_eq!(revoked.status, StatusCode::OK);
-        for reply in exchanged {
+        for reply in replies {
             if reply.status == StatusCode::OK {
                 let state = agent.introspect(&app, &access_token(&reply)).await;
                 assert_eq!(state, json!({"active": false}));
