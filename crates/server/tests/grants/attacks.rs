@@ -24,6 +24,7 @@ async fn rows(app: &TestApp) -> u64 {
         .sweep(end_of_time, second, 10_000)
         .await
         .unwrap()
+        .total()
 }
 
 /// A token for another resource is one of that resource: with its lifetime and its claims.
