@@ -49,6 +49,8 @@ pub(super) struct NewClient {
     scope: Option<String>,
     /// Whether it gets tokens that are bound to a key, and no others (RFC 9449 §5.2).
     dpop_bound_access_tokens: Option<bool>,
+    /// Whether it has to send its authorization requests in advance (RFC 9126 §6).
+    require_pushed_authorization_requests: Option<bool>,
     /// Its public keys.
     #[schema(value_type = Option<Object>)]
     jwks: Option<Value>,
@@ -67,8 +69,33 @@ pub(super) struct ClientChange {
     redirect_uris: Option<Vec<String>>,
     /// The scopes it means to ask for: a hint where a person decides, the limit of `client_credentials`.
     scope: Option<String>,
+    /// Its public keys, in place of those before and of `jwks_uri`.
+    #[schema(value_type = Option<Object>)]
+    jwks: Option<Value>,
+    /// Where its public keys are, in place of `jwks`.
+    jwks_uri: Option<String>,
+    /// Whether it gets tokens that are bound to a key, and no others (RFC 9449 §5.2).
+    dpop_bound_access_tokens: Option<bool>,
+    /// Whether it has to send its authorization requests in advance (RFC 9126 §6).
+    require_pushed_authorization_requests: Option<bool>,
     /// A disabled client gets nothing.
     disabled: Option<bool>,
+}
+
+impl ClientChange {
+    /// Whether it is about what the client says of itself.
+    fn describes(&self) -> bool {
+        self.client_name.is_some() || self.redirect_uris.is_some() || self.is_about_grants()
+    }
+
+    /// Whether it is about what only a client has that gets tokens.
+    fn is_about_grants(&self) -> bool {
+        self.scope.is_some()
+            || self.jwks.is_some()
+            || self.jwks_uri.is_some()
+            || self.dpop_bound_access_tokens.is_some()
+            || self.require_pushed_authorization_requests.is_some()
+    }
 }
 
 /// A client.
@@ -177,7 +204,7 @@ pub(super) async fn get(
     Ok(Json(ClientBody::of(find(&ctx, &client_id).await?, None)))
 }
 
-/// Changes name, redirect URIs or scope, or disables the client. Consent is asked again when people would see a
+/// Changes name, redirect URIs, scope, keys or demands, or disables the client. Consent is asked again when people would see a
 /// difference. What a client says of itself (a metadata document, a registration) is not changed here.
 #[utoipa::path(patch, path = "/admin/clients/{client_id}", params(("client_id" = String, Path)), request_body = ClientChange,
     responses((status = OK, body = ClientBody), (status = BAD_REQUEST, body = ErrorBody), (status = NOT_FOUND, body = ErrorBody)))]
@@ -187,7 +214,7 @@ pub(super) async fn update(
     Body(change): Body<ClientChange>,
 ) -> Result<Json<ClientBody>, AdminError> {
     let mut client = find(&ctx, &client_id).await?;
-    if change.client_name.is_some() || change.redirect_uris.is_some() || change.scope.is_some() {
+    if change.describes() {
         if client.source != ClientSource::Admin {
             return Err(AdminError::Invalid(
                 "This client describes itself; an operator can only disable or remove it.".to_owned(),
@@ -290,13 +317,10 @@ fn checked(ctx: &Context, new: NewClient) -> Result<EffectiveClient, AdminError>
         "jwks": new.jwks,
         "jwks_uri": new.jwks_uri,
         "dpop_bound_access_tokens": new.dpop_bound_access_tokens,
+        "require_pushed_authorization_requests": new.require_pushed_authorization_requests,
     }))?;
     let effective = effective(&metadata, &ctx.clients.by_operator)?;
-    if effective.dpop_bound_access_tokens && !ctx.settings.dpop.enabled {
-        return Err(AdminError::Invalid(
-            "No token is bound while dpop.enabled is false; switch it on first.".to_owned(),
-        ));
-    }
+    refuse_what_is_off(ctx, &effective)?;
     // A stranger's registration drops what it cannot have; an operator wants to know.
     if effective.grant_types.len() != grant_types.len() {
         return Err(AdminError::Invalid(
@@ -344,11 +368,22 @@ fn changed(ctx: &Context, client: &Client, change: &ClientChange) -> Result<Effe
     if let Some(scope) = &change.scope {
         metadata["scope"] = scope.as_str().into();
     }
+    if change.jwks.is_some() || change.jwks_uri.is_some() {
+        metadata["jwks"] = change.jwks.clone().unwrap_or_default();
+        metadata["jwks_uri"] = change.jwks_uri.clone().into();
+    }
+    if let Some(required) = change.dpop_bound_access_tokens {
+        metadata["dpop_bound_access_tokens"] = required.into();
+    }
+    if let Some(required) = change.require_pushed_authorization_requests {
+        metadata["require_pushed_authorization_requests"] = required.into();
+    }
     let wanted = change.redirect_uris.as_ref().map(Vec::len);
     if let Some(redirect_uris) = &change.redirect_uris {
         metadata["redirect_uris"] = redirect_uris.clone().into();
     }
     let effective = effective(&ClientMetadata::from_value(metadata)?, &ctx.clients.by_operator)?;
+    refuse_what_is_off(ctx, &effective)?;
     if let Some(wanted) = wanted {
         refuse_dropped_redirect_uris(&effective, wanted)?;
     }
@@ -361,9 +396,9 @@ fn changed_resource_server(
     change: &ClientChange,
 ) -> Result<EffectiveClient, AdminError> {
     let has_uris = change.redirect_uris.as_ref().is_some_and(|uris| !uris.is_empty());
-    if has_uris || change.scope.is_some() {
+    if has_uris || change.is_about_grants() {
         return Err(AdminError::Invalid(
-            "This client only introspects: it has neither redirect URIs nor scopes; register another one."
+            "This client only introspects: it has no redirect URIs, scopes or keys; register another one."
                 .to_owned(),
         ));
     }
@@ -374,6 +409,17 @@ fn changed_resource_server(
         client_name: change.client_name.clone().or(current.client_name),
         ..current
     })
+}
+
+fn refuse_what_is_off(ctx: &Context, effective: &EffectiveClient) -> Result<(), AdminError> {
+    let sentence = if effective.dpop_bound_access_tokens && !ctx.settings.dpop.enabled {
+        "No token is bound while dpop.enabled is false; switch it on first."
+    } else if effective.require_pushed_authorization_requests && !ctx.settings.par.enabled {
+        "No request can be sent in advance while par.enabled is false; switch it on first."
+    } else {
+        return Ok(());
+    };
+    Err(AdminError::Invalid(sentence.to_owned()))
 }
 
 fn refuse_dropped_redirect_uris(effective: &EffectiveClient, wanted: usize) -> Result<(), AdminError> {

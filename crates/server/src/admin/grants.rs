@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::error::{AdminError, ErrorBody, Path, Query};
+use super::error::{AdminError, Body, ErrorBody, Path, Query};
 use super::page::{List, PageQuery};
 use super::words;
 use crate::context::Context;
@@ -145,4 +145,49 @@ pub(super) async fn revoke(
         .revoke_grants(GrantFilter::one(id), EndReason::RevokedByAdmin, ctx.now())
         .await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Which grants end: those of which all that is said is true.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WhichEnd {
+    /// Of this person.
+    user: Option<Uuid>,
+    /// Of this client.
+    client_id: Option<String>,
+    /// On this resource (its URI).
+    resource: Option<String>,
+}
+
+/// What came of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct EndedBody {
+    /// How many grants have ended.
+    ended: u64,
+}
+
+/// Ends every grant of a person, of a client or on a resource, as one. What they allowed is asked about again.
+#[utoipa::path(post, path = "/admin/grants/revoke", request_body = WhichEnd,
+    responses((status = OK, body = EndedBody), (status = BAD_REQUEST, body = ErrorBody)))]
+pub(super) async fn revoke_all(
+    State(ctx): State<Arc<Context>>,
+    Body(which): Body<WhichEnd>,
+) -> Result<Json<EndedBody>, AdminError> {
+    if which.user.is_none() && which.client_id.is_none() && which.resource.is_none() {
+        return Err(AdminError::Invalid(
+            "Say whose grants end: user, client_id or resource.".to_owned(),
+        ));
+    }
+    let filter = GrantFilter {
+        id: None,
+        user: which.user.map(UserId),
+        client_id: which.client_id,
+        resource: which.resource,
+        state: None,
+    };
+    let ended = ctx
+        .store
+        .revoke_grants(filter, EndReason::RevokedByAdmin, ctx.now())
+        .await?;
+    Ok(Json(EndedBody { ended }))
 }

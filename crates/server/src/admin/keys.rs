@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::error::{AdminError, ErrorBody, OptionalBody, Path};
 use super::page::List;
+use super::words;
 use crate::context::Context;
 use crate::keys::KeyStatus;
 
@@ -23,6 +24,7 @@ pub(super) struct KeyBody {
     algorithm: String,
     /// `next` is published and will sign; `active` signs; `previous` is published until its last token expired; none of
     /// the tokens of a `revoked` one counts.
+    #[schema(schema_with = words::key_state)]
     state: &'static str,
     /// Unix seconds; when it was made and published.
     created_at: i64,

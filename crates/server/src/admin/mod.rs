@@ -71,6 +71,7 @@ fn described() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(users::disable))
         .routes(routes!(users::enable))
         .routes(routes!(grants::list))
+        .routes(routes!(grants::revoke_all))
         .routes(routes!(grants::get, grants::revoke))
         .routes(routes!(initial_tokens::list, initial_tokens::create))
         .routes(routes!(initial_tokens::delete))

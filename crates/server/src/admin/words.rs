@@ -62,6 +62,11 @@ pub(super) fn algorithms() -> RefOr<Schema> {
     RefOr::T(array.into())
 }
 
+/// Where a signing key stands.
+pub(super) fn key_state() -> RefOr<Schema> {
+    RefOr::T(one_of(&["next", "active", "previous", "revoked"]).into())
+}
+
 /// Grant types (RFC 7591 §2).
 pub(super) fn grant_types() -> RefOr<Schema> {
     RefOr::T(ArrayBuilder::new().items(one_of(GrantType::ALL)).into())

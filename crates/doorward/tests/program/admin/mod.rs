@@ -2,8 +2,10 @@
 
 mod assertion_audiences;
 mod clients;
+mod coverage;
 mod grants_and_keys;
 mod people;
+mod policies;
 mod refusals;
 mod resources;
 mod trusted_issuers;
