@@ -165,6 +165,11 @@ fn key_schedule(settings: &Settings) -> KeySchedule {
     }
 }
 
+/// The master key of a database that is there.
+pub(crate) fn existing_master_key(settings: &Settings, parts: &Parts) -> Result<MasterKey, StartError> {
+    Ok(master_key(settings, parts, false)?)
+}
+
 /// The master key of the settings, and the other one beside it while it is changed.
 fn master_key(settings: &Settings, parts: &Parts, may_create: bool) -> Result<MasterKey, MasterKeyError> {
     let keys = &settings.keys;

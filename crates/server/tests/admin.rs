@@ -533,7 +533,7 @@ async fn keys_rotate_and_private_parts_stay_inside() {
     let members: Vec<&String> = keys["items"][0].as_object().unwrap().keys().collect();
     assert_eq!(
         members,
-        ["algorithm", "created_at", "key_id", "signs_from", "state"]
+        ["algorithm", "created_at", "key_id", "starts_at", "state"]
     );
 }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::api::{Api, path};
 
-const COLUMNS: [&str; 5] = ["key_id", "algorithm", "state", "signs_from", "stops_at"];
+const COLUMNS: [&str; 5] = ["key_id", "algorithm", "state", "starts_at", "stops_at"];
 
 #[derive(Subcommand)]
 pub enum Command {

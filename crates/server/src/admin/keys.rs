@@ -28,8 +28,8 @@ pub(super) struct KeyBody {
     state: &'static str,
     /// Unix seconds; when it was made and published.
     created_at: i64,
-    /// Unix seconds.
-    signs_from: i64,
+    /// Unix seconds; when it starts signing, or started.
+    starts_at: i64,
     /// Unix seconds; when it stops signing, or stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
     stops_at: Option<i64>,
@@ -47,7 +47,7 @@ impl From<KeyStatus> for KeyBody {
                 SigningKeyState::Revoked => "revoked",
             },
             created_at: status.record.created_at.seconds(),
-            signs_from: status.record.signs_from.seconds(),
+            starts_at: status.record.signs_from.seconds(),
             stops_at: status.stops_at.map(doorward_store::UnixSeconds::seconds),
         }
     }

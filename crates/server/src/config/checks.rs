@@ -179,6 +179,12 @@ fn check_times(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
         Span::seconds(1),
         minute,
     );
+    between(
+        "storage.retention",
+        settings.storage.retention,
+        Span::days(2),
+        Span::days(3660),
+    );
     between("session.idle_ttl", session.idle_ttl, minute, session.absolute_ttl);
     between("login.first_wait", login.first_wait, second, login.longest_wait);
     between("login.longest_wait", login.longest_wait, second, Span::hours(1));

@@ -57,6 +57,7 @@ fn other_values() -> Vec<(&'static str, &'static str, &'static str)> {
             "BOOTSTRAP_FILE",
         ),
         ("storage.url", r#""sqlite://other.db""#, "sqlite://other.db"),
+        ("storage.retention", r#""60d""#, "60d"),
         ("keys.algorithm", r#""EdDSA""#, "EdDSA"),
         ("keys.rotation", r#""off""#, "off"),
         ("keys.publish_ahead", r#""30m""#, "30m"),

@@ -3,6 +3,7 @@
 
 #![cfg(test)]
 
+mod master;
 mod nodes;
 mod rotation;
 mod several;

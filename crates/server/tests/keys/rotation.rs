@@ -34,7 +34,7 @@ async fn a_new_key_is_published_before_it_signs() {
         (&next["state"], &next["stops_at"]),
         (&json!("next"), &Value::Null)
     );
-    assert_eq!(next["signs_from"], json!(place.clock.now().0 + 900));
+    assert_eq!(next["starts_at"], json!(place.clock.now().0 + 900));
     let second = next["key_id"].as_str().unwrap().to_owned();
     assert_eq!(node.published().await, [first[0].clone(), second.clone()]);
     assert_eq!(states(&node).await, ["next", "active"]);

@@ -6,6 +6,7 @@
 mod approvals;
 mod asserted;
 mod assertion_audiences;
+pub mod backup;
 mod clients;
 mod codes;
 mod consents;

@@ -62,8 +62,8 @@ async fn keys_are_listed_rotated_and_revoked() {
     let second = text(&rotated, "key_id");
     let listed = place.run(&["admin", "key", "list"]).success();
     insta::assert_snapshot!(stable(&listed, &[(&first, "[first]"), (&second, "[second]")]), @r"
-    KEY_ID                                       ALGORITHM  STATE   SIGNS_FROM            STOPS_AT
-    [second]  ES256      next    [time]  -
+    KEY_ID                                       ALGORITHM  STATE   STARTS_AT             STOPS_AT
+    [second]  ES256      next    [time]  
     [first]  ES256      active  [time]  [time]
     ");
     let jwks = http()
@@ -96,8 +96,15 @@ async fn keys_are_listed_rotated_and_revoked() {
     let now = place.run(&["admin", "key", "rotate", "--now", "--json"]).json();
     assert_eq!(now["state"], "active");
     let states = place.run(&["admin", "key", "list", "--json"]).json();
-    let states: Vec<_> = states["items"].as_array().unwrap().iter().map(|key| text(key, "state")).collect();
+    let states: Vec<_> = states["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| text(key, "state"))
+        .collect();
     assert_eq!(states, ["active", "previous", "revoked"]);
-    let complaint = place.run(&["admin", "key", "revoke", "nobody"]).one_line_failure();
+    let complaint = place
+        .run(&["admin", "key", "revoke", "nobody"])
+        .one_line_failure();
     assert!(complaint.starts_with("There is no such record"), "{complaint}");
 }
