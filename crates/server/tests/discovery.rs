@@ -69,6 +69,7 @@ async fn the_document_says_what_the_server_does() {
         "authorization_response_iss_parameter_supported": true,
         "client_id_metadata_document_supported": true,
         "authorization_grant_profiles_supported": ["urn:ietf:params:oauth:grant-profile:id-jag"],
+        "identity_chaining_requested_token_types_supported": ["urn:ietf:params:oauth:token-type:id-jag"],
     });
     assert_eq!(reply.json(), expected);
     assert_eq!(get(&app, OPENID).await.json(), expected);
