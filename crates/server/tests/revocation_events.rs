@@ -523,6 +523,38 @@ async fn there_are_only_so_many_connections_and_each_gives_its_place_back() {
     );
 }
 
+/// A resource server that an operator disabled hears of that, and of nothing after it.
+#[tokio::test]
+async fn a_connection_ends_with_its_client() {
+    let scene = scene().await;
+    let pair = scene.resource_server.strip_prefix("Basic ").unwrap();
+    let pair = base64::engine::general_purpose::STANDARD.decode(pair).unwrap();
+    let client_id = String::from_utf8(pair)
+        .unwrap()
+        .split(':')
+        .next()
+        .unwrap()
+        .to_owned();
+    let path = format!("/admin/clients/{client_id}");
+    let mut follower = scene.follow().await;
+    scene.admin("PATCH", &path, json!({"disabled": true})).await;
+    assert_eq!(follower.expect("revocation").await.data["client_id"], *client_id);
+    assert!(follower.event().await.is_none());
+    // Enabled again, it hears of the past like everybody.
+    scene.admin("PATCH", &path, json!({"disabled": false})).await;
+    let mut follower = scene.follow_after(None).await;
+    assert_eq!(follower.expect("revocation").await.data["client_id"], *client_id);
+    follower.expect("ready").await;
+    let connected = scene.connect().await;
+    scene
+        .revoke(&connected, connected.body["refresh_token"].as_str().unwrap())
+        .await;
+    follower.expect_grant(&connected.gid).await;
+    scene.admin("DELETE", &path, Value::Null).await;
+    assert_eq!(follower.expect("revocation").await.data["client_id"], *client_id);
+    assert!(follower.event().await.is_none());
+}
+
 #[tokio::test]
 async fn connections_end_when_the_server_stops() {
     let scene = scene().await;

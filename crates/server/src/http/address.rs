@@ -77,6 +77,15 @@ pub(crate) fn bucket(address: IpAddr) -> IpAddr {
     }
 }
 
+/// The /48 of an IPv6 address: what a site gets (RFC 6177), and hosters give away.
+pub(crate) fn site(address: IpAddr) -> Option<IpAddr> {
+    let IpAddr::V6(address) = address.to_canonical() else {
+        return None;
+    };
+    let [a, b, c, ..] = address.segments();
+    Some(IpAddr::V6(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
