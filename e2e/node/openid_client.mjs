@@ -190,13 +190,28 @@ await ifOffered("self-exchange narrows", { grant: GRANT.exchange }, async () => 
 });
 
 await ifOffered("an ID-JAG for another server", { member: "identity_chaining_requested_token_types_supported" }, async () => {
-  const { config, subject } = await chain();
   const type = "urn:ietf:params:oauth:token-type:id-jag";
-  const audience = "https://other-server.example";
-  const tokens = await exchange(config, subject, { requested_token_type: type, audience, resource: "https://other.example/mcp" });
-  const { sub, aud } = claimsOf(tokens.access_token);
+  const wanted = { client_name: `${label} desktop`, redirect_uris: [CALLBACK], grant_types: ["authorization_code", "refresh_token", GRANT.exchange], token_endpoint_auth_method: "client_secret_basic" };
+  const client = await register(wanted);
+  const config = await configured(client.client_id, openid.ClientSecretBasic(client.client_secret));
+  const slug = `other-${crypto.randomUUID().slice(0, 8)}`;
+  const [audience, resource] = [`https://${slug}.example`, `https://${slug}.example/mcp`];
+  const rule = { name: "desktop", client_ids: [client.client_id], resource, scope: "chat.read" };
+  await admin("POST", "assertion-audiences", { slug, issuer: audience, client_names: { [client.client_id]: "desktop" }, rules: [rule] });
+
+  const subject = await codeGrant(config, { scope: "mcp:read offline_access" });
+  const ask = (more) => exchange(config, subject, { requested_token_type: type, audience, resource, ...more });
+  const tokens = await ask({ scope: "chat.read chat.write" });
+  const said = claimsOf(tokens.access_token);
   expect(tokens.issued_token_type === type && tokens.token_type === "n_a", JSON.stringify(tokens));
-  expect(sub === claimsOf(subject.access_token).sub && aud === audience, `sub ${sub}, aud ${aud}`);
+  expect(tokens.scope === "chat.read" && tokens.refresh_token === undefined, JSON.stringify(tokens));
+  expect(said.sub === claimsOf(subject.access_token).sub && said.aud === audience, `sub ${said.sub}, aud ${said.aud}`);
+  expect(said.client_id === "desktop" && said.resource === resource && said.exp - said.iat <= 300, JSON.stringify(said));
+  await ask({ subject_token: subject.refresh_token, subject_token_type: "urn:ietf:params:oauth:token-type:refresh_token" });
+  await isRefused(ask({ audience: "https://nobody.example" }), "invalid_target", 400);
+  await isRefused(ask({ resource: "https://elsewhere.example/mcp" }), "invalid_target", 400);
+  await openid.tokenRevocation(config, subject.refresh_token);
+  return isRefused(ask({}), "invalid_request", 400);
 });
 
 // ---- devices and registrations ------------------------------------------------------------------------------------

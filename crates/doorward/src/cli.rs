@@ -6,6 +6,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::admin::AdminArguments;
+use crate::maintenance::{BackupArguments, KeysCommand, RestoreArguments};
 use crate::out;
 
 /// The authorization plane for the Model Context Protocol.
@@ -30,6 +31,13 @@ pub enum Command {
     CheckConfig(ConfigArguments),
     /// Brings the database to this version's schema.
     Migrate(ConfigArguments),
+    /// Copies the database to a file and checks the copy, also while a server runs (SQLite).
+    Backup(BackupArguments),
+    /// Checks a copy and puts it in the place of the database; no server may run (SQLite).
+    Restore(RestoreArguments),
+    /// Works on the master key.
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Asks a running server whether it is ready; exits 0 if so.
     Healthcheck(HealthcheckArguments),
     /// Prints a completion script for a shell.

@@ -8,6 +8,7 @@ mod healthcheck;
 mod http_client;
 mod init;
 mod logging;
+mod maintenance;
 mod out;
 mod reference;
 mod serve;
@@ -39,6 +40,9 @@ fn run(cli: cli::Cli) -> anyhow::Result<ExitCode> {
         Command::Admin(arguments) => block_on(admin::run(arguments)),
         Command::Healthcheck(arguments) => block_on(healthcheck::run(arguments)),
         Command::Migrate(arguments) => block_on(serve::migrate(arguments)),
+        Command::Backup(arguments) => block_on(maintenance::backup(arguments)),
+        Command::Restore(arguments) => block_on(maintenance::restore(arguments)),
+        Command::Keys(command) => block_on(maintenance::keys(command)),
         Command::Init(arguments) => init::run(&arguments),
         Command::CheckConfig(arguments) => check_config::run(&arguments),
         Command::Completions { shell } => {

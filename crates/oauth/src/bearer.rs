@@ -29,6 +29,8 @@ pub const ID_JAG_TYP: &str = "oauth-id-jag+jwt";
 pub const ID_JAG_PROFILE: &str = "urn:ietf:params:oauth:grant-profile:id-jag";
 /// The longest `sub` that is taken, in bytes.
 pub const MAX_SUBJECT_BYTES: usize = 1024;
+/// How long an ID token may be good. What is given for it ends no later.
+pub const MAX_ID_TOKEN_LIFETIME: Duration = Duration::from_hours(24);
 /// How far clocks may be apart. `exp` gets nothing of it.
 pub const MAX_SKEW: Duration = Duration::from_mins(1);
 
@@ -39,6 +41,8 @@ pub enum Kind {
     IdJag,
     /// A program.
     Workload,
+    /// A person who signed in to a client: an ID token (OpenID Connect Core §2), as the subject of a token exchange.
+    IdToken,
 }
 
 impl Kind {
@@ -108,7 +112,7 @@ pub struct Assertion {
     pub expires_at: UnixSeconds,
     /// The thumbprint of the key that whoever shows it has to prove (RFC 7800, RFC 9449 §6).
     pub key_thumbprint: Option<String>,
-    /// What an ID-JAG says besides.
+    /// What an ID-JAG or an ID token says besides.
     pub person: Option<Person>,
     /// Every claim, for the rules.
     pub claims: Map<String, Value>,
@@ -141,6 +145,43 @@ pub struct Person {
     /// Shown on pages.
     #[serde(default, deserialize_with = "present")]
     pub name: Option<String>,
+}
+
+/// What is read of an ID token. The nonce is between the provider and the client.
+#[derive(Deserialize)]
+struct Identity {
+    #[serde(default, deserialize_with = "present")]
+    azp: Option<String>,
+    #[serde(default, deserialize_with = "optional_numeric_date")]
+    auth_time: Option<UnixSeconds>,
+    #[serde(default, deserialize_with = "present")]
+    amr: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "present")]
+    email: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    email_verified: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    name: Option<String>,
+}
+
+impl Identity {
+    /// The client that the token was made for is the one audience that it has, and its `azp` if it has one (OpenID
+    /// Connect Core §3.1.3.7).
+    fn of_client(self, client_id: &str) -> Result<Person, BearerError> {
+        if self.azp.is_some_and(|azp| azp != client_id) {
+            return Err(BearerError::Audience);
+        }
+        Ok(Person {
+            client_id: client_id.to_owned(),
+            resource: None,
+            scope: None,
+            auth_time: self.auth_time,
+            amr: self.amr,
+            email: self.email,
+            email_verified: self.email_verified,
+            name: self.name,
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -178,7 +219,8 @@ impl Assertion {
 }
 
 /// Checks an assertion of `issuer`, signed with `key`. `audiences`: the names of this server, of which the assertion has
-/// to give exactly one and nobody else's, so that nobody who gets one can pass it on.
+/// to give exactly one and nobody else's, so that nobody who gets one can pass it on. Of an ID token they are the names of
+/// the client that shows it.
 ///
 /// # Errors
 /// The first rule that the assertion breaks.
@@ -206,21 +248,27 @@ pub fn verify(
         return Err(BearerError::Subject);
     }
     let mut named = base.aud.iter();
-    if !named.next().is_some_and(|aud| audiences.contains(&aud)) || named.next().is_some() {
+    let audience = named.next().filter(|aud| audiences.contains(aud));
+    let (Some(audience), None) = (audience, named.next()) else {
         return Err(BearerError::Audience);
-    }
-    check_time(&base, terms.max_lifetime(), now)?;
+    };
+    let max_lifetime = match kind {
+        Kind::IdToken => MAX_ID_TOKEN_LIFETIME,
+        Kind::IdJag | Kind::Workload => terms.max_lifetime(),
+    };
+    check_time(&base, max_lifetime, now)?;
     let counted = kind == Kind::IdJag || terms.single_use;
     match &base.jti {
         Some(jti) if !usable(jti, MAX_JTI_BYTES) => return Err(BearerError::Jti),
         None if counted => return Err(BearerError::Jti),
         _ => {}
     }
-    if kind == Kind::IdJag && base.iat.is_none() {
+    if kind != Kind::Workload && base.iat.is_none() {
         return Err(BearerError::Claims);
     }
     let person = match kind {
         Kind::IdJag => Some(typed(&claims)?),
+        Kind::IdToken => Some(typed::<Identity>(&claims)?.of_client(audience)?),
         Kind::Workload => None,
     };
     Ok(Assertion {

@@ -279,6 +279,58 @@ fn a_machine_needs_a_secret_and_no_redirect_uri() {
     assert!(machine.response_types.is_empty());
 }
 
+/// RFC 7591 §2: who says nothing has a secret, where the grant is for clients that prove who they are.
+#[test]
+fn silence_makes_no_public_client_of_a_machine() {
+    let mut policy = RegistrationPolicy {
+        default_auth_method: TokenEndpointAuthMethod::None,
+        ..RegistrationPolicy::dynamic()
+    };
+    let machines = [
+        GrantType::ClientCredentials,
+        GrantType::TokenExchange,
+        GrantType::JwtBearer,
+    ];
+    let method = |policy: &RegistrationPolicy, document: &Value| {
+        let metadata = ClientMetadata::from_value(document.clone()).unwrap();
+        effective(&metadata, policy).map(|client| client.token_endpoint_auth_method)
+    };
+    for grant_type in machines {
+        let mut document = typical();
+        document
+            .as_object_mut()
+            .unwrap()
+            .remove("token_endpoint_auth_method");
+        document["grant_types"] = json!(["authorization_code", grant_type.as_str()]);
+        // A grant that the client does not get changes nothing.
+        assert_eq!(method(&policy, &document), Ok(TokenEndpointAuthMethod::None));
+        policy.grant_types.push(grant_type);
+        assert_eq!(
+            method(&policy, &document),
+            Ok(TokenEndpointAuthMethod::ClientSecretBasic),
+            "{grant_type:?}"
+        );
+        document["jwks"] = json!({"keys": [es256_jwk()]});
+        assert_eq!(
+            method(&policy, &document),
+            Ok(TokenEndpointAuthMethod::PrivateKeyJwt)
+        );
+        document["token_endpoint_auth_method"] = json!("none");
+        assert_eq!(method(&policy, &document), Ok(TokenEndpointAuthMethod::None));
+        // A metadata document holds no secret, and nothing of the kind is made up for it.
+        let mut of_documents = RegistrationPolicy::metadata_document();
+        of_documents.grant_types.push(grant_type);
+        document
+            .as_object_mut()
+            .unwrap()
+            .remove("token_endpoint_auth_method");
+        assert_eq!(
+            method(&of_documents, &document),
+            Ok(TokenEndpointAuthMethod::None)
+        );
+    }
+}
+
 #[test]
 fn an_unsupported_authentication_method_names_those_that_work() {
     let error = with("token_endpoint_auth_method", json!("tls_client_auth")).unwrap_err();

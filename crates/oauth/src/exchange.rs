@@ -17,6 +17,10 @@ use crate::time::UnixSeconds;
 pub const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
 /// `urn:ietf:params:oauth:token-type:jwt` (RFC 8693 §3).
 pub const JWT_TYPE: &str = "urn:ietf:params:oauth:token-type:jwt";
+/// `urn:ietf:params:oauth:token-type:refresh_token` (RFC 8693 §3).
+pub const REFRESH_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:refresh_token";
+/// `urn:ietf:params:oauth:token-type:id_token` (RFC 8693 §3).
+pub const ID_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:id_token";
 /// The claim that names the token from which this one was exchanged, by its `jti`.
 pub const PARENT_CLAIM: &str = "parent_jti";
 /// The claim that names who may act for the subject (RFC 8693 §4.4).
@@ -99,6 +103,11 @@ pub enum Refusal {
     /// The subject token is bound to a key that was not proven.
     #[error("The subject_token is bound to a key; send a DPoP proof made with that key.")]
     WrongKey,
+    /// The target demands a recent sign-in (RFC 9470).
+    #[error(
+        "The resource demands a recent sign-in, and the person of the subject_token signed in too long ago; have them sign in again and exchange the token that they get then."
+    )]
+    SignInTooOld,
     /// The target wants bound tokens.
     #[error("The resource takes tokens that are bound to a key; send a DPoP proof.")]
     KeyNeeded,
@@ -108,6 +117,22 @@ pub enum Refusal {
     /// Nothing of what the subject token allows exists at the target.
     #[error("The resource has none of the scopes that the subject_token has.")]
     NoScopeLeft,
+    /// Nobody signed in here for the subject token: it is a client's own, or another issuer vouched for the person.
+    #[error("An ID-JAG speaks of people who signed in here, and nobody did for the subject_token.")]
+    NotSignedInHere,
+    /// No rule of the other server's terms is for this client and this resource.
+    #[error(
+        "This client may not get ID-JAGs for this resource of this audience; an operator adds a rule to the assertion audience."
+    )]
+    AudienceNotAllowed,
+    /// Several resources of the other server are allowed.
+    #[error("This client may use several resources of this audience; name one by resource.")]
+    ResourceNeeded,
+    /// No rule allows anything of what was asked for.
+    #[error(
+        "No rule allows this client any of these scopes at this audience; ask its operator for one that does."
+    )]
+    NoScopeAllowed,
 }
 
 impl Refusal {
@@ -120,10 +145,15 @@ impl Refusal {
             Self::TargetNotAllowed => "target_not_allowed",
             Self::NotEntitled => "not_entitled",
             Self::ChainTooLong => "chain_too_long",
+            Self::SignInTooOld => "sign_in_too_old",
             Self::WrongKey => "wrong_key",
             Self::KeyNeeded => "key_needed",
             Self::ScopeNotHeld => "scope_not_held",
             Self::NoScopeLeft => "no_scope_left",
+            Self::NotSignedInHere => "not_signed_in_here",
+            Self::AudienceNotAllowed => "audience_not_allowed",
+            Self::ResourceNeeded => "resource_needed",
+            Self::NoScopeAllowed => "no_scope_allowed",
         }
     }
 
@@ -131,12 +161,17 @@ impl Refusal {
     pub const fn code(self) -> ErrorCode {
         match self {
             Self::PublicClient => ErrorCode::UnauthorizedClient,
-            Self::Expired | Self::NotTheActor | Self::NotEntitled | Self::ChainTooLong => {
-                ErrorCode::InvalidRequest
+            Self::Expired
+            | Self::NotTheActor
+            | Self::NotEntitled
+            | Self::ChainTooLong
+            | Self::NotSignedInHere
+            | Self::SignInTooOld => ErrorCode::InvalidRequest,
+            Self::TargetNotAllowed | Self::AudienceNotAllowed | Self::ResourceNeeded => {
+                ErrorCode::InvalidTarget
             }
-            Self::TargetNotAllowed => ErrorCode::InvalidTarget,
             Self::WrongKey | Self::KeyNeeded => ErrorCode::InvalidDpopProof,
-            Self::ScopeNotHeld | Self::NoScopeLeft => ErrorCode::InvalidScope,
+            Self::ScopeNotHeld | Self::NoScopeLeft | Self::NoScopeAllowed => ErrorCode::InvalidScope,
         }
     }
 }
@@ -220,7 +255,7 @@ fn check_entitled(
 }
 
 /// RFC 8693 §4.4. A `may_act` that is there and cannot be read names nobody.
-fn may_act(claims: &Map<String, Value>, issuer: &str, client_id: &str) -> bool {
+pub(crate) fn may_act(claims: &Map<String, Value>, issuer: &str, client_id: &str) -> bool {
     let Some(may_act) = claims.get(MAY_ACT_CLAIM) else {
         return true;
     };

@@ -9,6 +9,7 @@ pub mod client;
 pub mod dpop;
 pub mod error;
 pub mod exchange;
+pub mod id_jag;
 pub mod issuer;
 pub mod metadata;
 pub mod parameters;

@@ -88,6 +88,9 @@ pub struct AuthorizationServerMetadata {
     /// Identity Assertion Authorization Grant §7.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authorization_grant_profiles_supported: Option<Vec<String>>,
+    /// Which tokens for other servers a token exchange gives (Identity Assertion Authorization Grant §6).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity_chaining_requested_token_types_supported: Option<Vec<String>>,
     /// RFC 9728 §4.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protected_resources: Option<Vec<String>>,

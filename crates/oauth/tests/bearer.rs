@@ -254,7 +254,7 @@ fn terms_read_back() {
 }
 
 #[test]
-fn a_request_beyond_the_assertion_is_refused_and_beyond_the_rules_cut() {
+fn a_request_beyond_assertion_or_rules_is_cut_until_nothing_is_left() {
     let set = |text: &str| ScopeSet::parse(text).unwrap();
     let (allowed, defined) = (set("read"), set("read write admin"));
     let narrowed = |asserted: Option<&str>, requested: Option<&str>| {
@@ -269,6 +269,11 @@ fn a_request_beyond_the_assertion_is_refused_and_beyond_the_rules_cut() {
     assert_eq!(
         narrowed(Some("read write"), Some("read offline_access")),
         Ok(set("read"))
+    );
+    assert_eq!(
+        narrowed(Some("read"), Some("read write")),
+        Ok(set("read")),
+        "B.2.7"
     );
     assert_eq!(narrowed(None, None), Ok(set("read")));
     assert_eq!(narrowed(None, Some("read admin")), Ok(set("read")));

@@ -380,6 +380,7 @@ fn every_refusal_has_a_word_a_code_and_a_sentence() {
         (Refusal::TargetNotAllowed, ErrorCode::InvalidTarget),
         (Refusal::NotEntitled, ErrorCode::InvalidRequest),
         (Refusal::ChainTooLong, ErrorCode::InvalidRequest),
+        (Refusal::SignInTooOld, ErrorCode::InvalidRequest),
         (Refusal::WrongKey, ErrorCode::InvalidDpopProof),
         (Refusal::KeyNeeded, ErrorCode::InvalidDpopProof),
         (Refusal::ScopeNotHeld, ErrorCode::InvalidScope),

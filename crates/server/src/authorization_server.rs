@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, AdminKeyOffer};
 use crate::clients::Directory;
-use crate::config::Settings;
+use crate::config::{Settings, Tokens};
 use crate::context::{Context, Parts};
 use crate::events::RevocationFeed;
 use crate::http::metrics::Metrics;
-use crate::keys::{KeyError, KeyRing, MasterKey, MasterKeyError, Secrets};
+use crate::keys::{KeyError, KeyRing, KeySchedule, MasterKey, MasterKeyError, Secrets};
 use crate::limits::Limits;
 use crate::login::Passwords;
 use crate::resources::Resources;
@@ -25,6 +25,9 @@ use crate::{jobs, routes, storage};
 
 /// A resource server may take a token for this long after its `exp`.
 pub(crate) const RESOURCE_SERVER_SKEW: Duration = Duration::from_mins(2);
+
+/// How far the clocks of nodes may be apart, and how late a node may see what another one did.
+const NODE_SKEW: Duration = Duration::from_mins(1);
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -69,14 +72,12 @@ impl AuthorizationServer {
         let is_new = store.signing_keys().await?.is_empty();
         let master = master_key(&settings, &parts, is_new)?;
         let secrets = Secrets::open_store(store.as_ref(), &master, Arc::clone(&parts.random)).await?;
-        let keep_previous = settings.tokens.access_ttl.duration() + RESOURCE_SERVER_SKEW;
         let keys = KeyRing::open(
             Arc::clone(&store),
             master,
             Arc::clone(&parts.clock),
             Arc::clone(&parts.random),
-            settings.keys.algorithm,
-            keep_previous,
+            key_schedule(&settings),
         )
         .await?;
         let first_admin_key = admin::ensure_admin_key(store.as_ref(), &settings, &parts).await?;
@@ -153,11 +154,43 @@ impl AuthorizationServer {
     }
 }
 
-/// The master key of the settings; else of its file, beside the database when none is named.
-fn master_key(settings: &Settings, parts: &Parts, may_create: bool) -> Result<MasterKey, MasterKeyError> {
-    if let Some(text) = &settings.keys.master_key {
-        return MasterKey::from_setting(text);
+/// When signing keys come and go. A key outlives its last token: no node signs with it for longer than it takes to read
+/// the keys again, and nobody takes a token for longer than the longest lifetime and the skew of resource servers.
+fn key_schedule(settings: &Settings) -> KeySchedule {
+    KeySchedule {
+        algorithm: settings.keys.algorithm,
+        rotation: settings.keys.rotation.duration(),
+        publish_ahead: settings.keys.publish_ahead.duration(),
+        keep_previous: Tokens::LONGEST_ACCESS_TTL.duration() + RESOURCE_SERVER_SKEW + NODE_SKEW,
     }
+}
+
+/// The master key of a database that is there.
+pub(crate) fn existing_master_key(settings: &Settings, parts: &Parts) -> Result<MasterKey, StartError> {
+    Ok(master_key(settings, parts, false)?)
+}
+
+/// The master key of the settings, and the other one beside it while it is changed.
+fn master_key(settings: &Settings, parts: &Parts, may_create: bool) -> Result<MasterKey, MasterKeyError> {
+    let keys = &settings.keys;
+    let key = match &keys.master_key {
+        Some(text) => MasterKey::from_setting(text)?,
+        None => master_key_of_file(settings, parts, may_create)?,
+    };
+    let other = match (&keys.other_master_key, &keys.other_master_key_file) {
+        (Some(text), _) => MasterKey::from_setting(text)?,
+        (None, Some(path)) => MasterKey::load(path)?,
+        (None, None) => return Ok(key),
+    };
+    Ok(key.beside(other))
+}
+
+/// From its file, beside the database when none is named.
+fn master_key_of_file(
+    settings: &Settings,
+    parts: &Parts,
+    may_create: bool,
+) -> Result<MasterKey, MasterKeyError> {
     let beside_database = default_master_key_file(&settings.storage.url);
     let path = settings
         .keys

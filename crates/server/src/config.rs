@@ -38,8 +38,8 @@ pub use cors::Cors;
 pub use error::{ConfigError, Problem};
 pub use events::Events;
 pub use flows::{Device, Par};
-pub use grants::{ClientCredentials, Dpop, JwtBearer, TokenExchange};
-pub use keys::Keys;
+pub use grants::{ClientAuthentication, ClientCredentials, Dpop, JwtBearer, TokenExchange};
+pub use keys::{Keys, Rotation};
 pub use login::Login;
 pub use observability::{LogFormat, LogLevel, Observability};
 pub use rate_limit::{Rate, RateLimit};
@@ -128,6 +128,8 @@ settings! {
     par: Par,
     /// Signing in on another device.
     device: Device,
+    /// How clients prove who they are.
+    client_authentication: ClientAuthentication,
     /// Programs that get tokens for themselves.
     client_credentials: ClientCredentials,
     /// Tokens that are exchanged for others.

@@ -9,6 +9,7 @@ use doorward_jose::{Algorithm, base64url, sha256};
 use doorward_oauth::assertion::AssertionRules;
 use doorward_oauth::bearer::ID_JAG_PROFILE;
 use doorward_oauth::client::TokenEndpointAuthMethod;
+use doorward_oauth::id_jag::ID_JAG_TYPE;
 use doorward_oauth::metadata::{AuthorizationServerMetadata, ProtectedResourceMetadata};
 use doorward_oauth::resource::ResourceUri;
 use doorward_oauth::scope::{OFFLINE_ACCESS, Scope, ScopeSet};
@@ -149,6 +150,9 @@ fn metadata(ctx: &Context, scopes_supported: &ScopeSet) -> AuthorizationServerMe
             .jwt_bearer
             .enabled
             .then(|| vec![ID_JAG_PROFILE.to_owned()]),
+        identity_chaining_requested_token_types_supported: (ctx.settings.token_exchange.enabled
+            && ctx.settings.token_exchange.id_jag)
+            .then(|| vec![ID_JAG_TYPE.to_owned()]),
         ..AuthorizationServerMetadata::default()
     }
 }

@@ -4,6 +4,7 @@ pub mod config;
 pub mod context;
 pub mod http;
 pub mod keys;
+pub mod maintenance;
 pub mod random;
 
 mod admin;

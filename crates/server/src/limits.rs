@@ -3,6 +3,7 @@
 
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use doorward_oauth::error::{ErrorCode, OAuthError};
@@ -90,6 +91,8 @@ pub(crate) struct Limit {
     /// `None`: no limit.
     counter: Option<(Limiter, Seconds)>,
     keys: RandomState,
+    /// How many keys there may be before the quiet ones are looked for again.
+    tidy_at: AtomicUsize,
     metrics: Metrics,
 }
 
@@ -106,6 +109,7 @@ impl Limit {
             name,
             counter,
             keys: RandomState::new(),
+            tidy_at: AtomicUsize::new(KEYS),
             metrics,
         }
     }
@@ -115,8 +119,11 @@ impl Limit {
         let Some((limiter, clock)) = &self.counter else {
             return Ok(());
         };
-        if limiter.len() > KEYS {
+        if limiter.len() > self.tidy_at.load(Ordering::Relaxed) {
             limiter.retain_recent();
+            // Not again for every request of a flood from everywhere: that would be what it is after.
+            let next = limiter.len().saturating_mul(2).max(KEYS);
+            self.tidy_at.store(next, Ordering::Relaxed);
         }
         limiter.check_key(&self.keys.hash_one(key)).map_err(|refused| {
             self.metrics.limited(self.name);
@@ -215,6 +222,22 @@ mod tests {
         assert_eq!(limit.take(address), Err(TooMany(3)));
         clock.advance(Duration::from_secs(3));
         assert_eq!(limit.take(address), Ok(()));
+    }
+
+    #[test]
+    fn quiet_keys_are_forgotten_and_looked_for_now_and_then() {
+        let clock = ManualClock::new(UnixSeconds(1_800_000_000));
+        let AddressLimit(limit) = limit("1/1h", &clock);
+        let number = u32::try_from(KEYS).unwrap();
+        let take = |from: u32, to: u32| (from..to).for_each(|key| assert_eq!(limit.take(key), Ok(())));
+        take(0, 2 * number);
+        assert_eq!(limit.tidy_at.load(Ordering::Relaxed), 2 * (KEYS + 1));
+        let known = || limit.counter.as_ref().unwrap().0.len();
+        assert_eq!(known(), 2 * KEYS, "nobody was quiet");
+        clock.advance(Duration::from_hours(2));
+        take(2 * number, 2 * number + 5);
+        assert!(known() < 10, "{}", known());
+        assert_eq!(limit.tidy_at.load(Ordering::Relaxed), KEYS);
     }
 
     #[test]

@@ -528,10 +528,13 @@ async fn keys_rotate_and_private_parts_stay_inside() {
     assert_eq!(keys["items"][0]["key_id"], rotated["key_id"]);
     assert_eq!(
         (&keys["items"][1]["key_id"], &keys["items"][1]["state"]),
-        (&first, &json!("previous"))
+        (&first, &json!("active"))
     );
     let members: Vec<&String> = keys["items"][0].as_object().unwrap().keys().collect();
-    assert_eq!(members, ["algorithm", "created_at", "key_id", "state"]);
+    assert_eq!(
+        members,
+        ["algorithm", "created_at", "key_id", "starts_at", "state"]
+    );
 }
 
 /// A client that describes itself is not rewritten behind its back.

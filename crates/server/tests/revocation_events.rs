@@ -365,6 +365,33 @@ async fn who_comes_back_too_late_or_from_elsewhere_is_told_to_begin_anew() {
     follower.expect_grant(&gids[2]).await;
 }
 
+/// The policy of a resource may let its tokens live for a day, whatever `tokens.access_ttl` says.
+#[tokio::test]
+async fn a_revocation_is_remembered_as_long_as_any_token_may_live() {
+    let scene = scene().await;
+    for _ in 0..2 {
+        let connected = scene.connect().await;
+        scene
+            .admin("DELETE", &format!("/admin/grants/{}", connected.gid), Value::Null)
+            .await;
+        scene.app.wait(100);
+    }
+    // The first was a day and three minutes ago, the second a bit less than a day and two minutes.
+    scene.app.wait(24 * 3600 - 20);
+    let stop = tokio_util::sync::CancellationToken::new();
+    let store = &scene.app.context.store;
+    let swept = async {
+        while store.revocations(0, 10).await.unwrap().items.len() == 2 {
+            tokio::task::yield_now().await;
+        }
+        stop.cancel();
+    };
+    let jobs = scene.app.server.run_jobs(stop.clone());
+    let both = async { tokio::join!(jobs, swept) };
+    tokio::time::timeout(Duration::from_secs(20), both).await.unwrap();
+    assert_eq!(store.revocations(0, 10).await.unwrap().items.len(), 1);
+}
+
 #[tokio::test]
 async fn only_resource_servers_may_listen() {
     let scene = scene().await;
@@ -494,6 +521,38 @@ async fn there_are_only_so_many_connections_and_each_gives_its_place_back() {
             .await
             .ends_with(" 1")
     );
+}
+
+/// A resource server that an operator disabled hears of that, and of nothing after it.
+#[tokio::test]
+async fn a_connection_ends_with_its_client() {
+    let scene = scene().await;
+    let pair = scene.resource_server.strip_prefix("Basic ").unwrap();
+    let pair = base64::engine::general_purpose::STANDARD.decode(pair).unwrap();
+    let client_id = String::from_utf8(pair)
+        .unwrap()
+        .split(':')
+        .next()
+        .unwrap()
+        .to_owned();
+    let path = format!("/admin/clients/{client_id}");
+    let mut follower = scene.follow().await;
+    scene.admin("PATCH", &path, json!({"disabled": true})).await;
+    assert_eq!(follower.expect("revocation").await.data["client_id"], *client_id);
+    assert!(follower.event().await.is_none());
+    // Enabled again, it hears of the past like everybody.
+    scene.admin("PATCH", &path, json!({"disabled": false})).await;
+    let mut follower = scene.follow_after(None).await;
+    assert_eq!(follower.expect("revocation").await.data["client_id"], *client_id);
+    follower.expect("ready").await;
+    let connected = scene.connect().await;
+    scene
+        .revoke(&connected, connected.body["refresh_token"].as_str().unwrap())
+        .await;
+    follower.expect_grant(&connected.gid).await;
+    scene.admin("DELETE", &path, Value::Null).await;
+    assert_eq!(follower.expect("revocation").await.data["client_id"], *client_id);
+    assert!(follower.event().await.is_none());
 }
 
 #[tokio::test]

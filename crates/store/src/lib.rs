@@ -17,6 +17,7 @@ pub mod postgres;
 mod records;
 mod revocations;
 mod rules;
+pub mod signing_keys;
 mod sql;
 pub mod sqlite;
 mod turns;
@@ -26,14 +27,15 @@ pub use doorward_oauth::time::UnixSeconds;
 pub use error::StoreError;
 pub use operations::{
     Approval, ApprovalOutcome, Approved, AssertedOutcome, ExchangeOutcome, ExchangeToken, GrantFilter,
-    IssueAsserted, IssueOwn, LoginThrottle, OwnOutcome, Page, PageRequest, PollOutcome, RedeemCode,
-    RedeemOutcome, RefreshPolicy, RegisterOutcome, RotateOutcome, RotateRefresh, Spend, ThrottlePolicy,
+    IdJagOutcome, IssueAsserted, IssueIdJag, IssueOwn, LoginThrottle, OwnOutcome, Page, PageRequest,
+    PollOutcome, RedeemCode, RedeemOutcome, RefreshPolicy, RefreshShown, RegisterOutcome, RotateOutcome,
+    RotateRefresh, Spend, Swept, ThrottlePolicy,
 };
 pub use records::{
-    AdminKey, Client, ClientId, ClientSecret, ClientSource, Code, Consent, DeviceAuthorization, Digest,
-    EndReason, Grant, GrantId, GrantState, InitialAccessToken, Issuance, LinkedSubject, Resource,
-    ResourcePolicy, ResourceScope, SealedSecret, Session, SigningKeyRecord, SigningKeyState, TrustedIssuer,
-    TrustedIssuerKind, User, UserId,
+    AdminKey, AssertionAudience, Client, ClientId, ClientSecret, ClientSource, Code, Consent,
+    DeviceAuthorization, Digest, EndReason, Grant, GrantId, GrantState, InitialAccessToken, Issuance,
+    LinkedSubject, Reseal, Resource, ResourcePolicy, ResourceScope, Sealed, SealedKind, SealedSecret,
+    Session, SigningKeyRecord, TrustedIssuer, TrustedIssuerKind, User, UserId,
 };
 pub use revocations::{Revocation, RevocationPage, Revoked};
 use tokio::sync::watch;
@@ -164,6 +166,20 @@ pub trait Store: Send + Sync + 'static {
     /// Forgets a link and ends the person's grants on the word of this issuer. Returns whether there was one.
     async fn unlink_subject(&self, slug: &str, subject: &str, now: UnixSeconds) -> Result<bool>;
 
+    // --- assertion audiences -------------------------------------------------------------------
+    /// Adds an audience. [`StoreError::Conflict`] if its slug or its issuer is taken.
+    async fn create_assertion_audience(&self, audience: AssertionAudience) -> Result<()>;
+    /// The audience with this slug.
+    async fn assertion_audience(&self, slug: &str) -> Result<Option<AssertionAudience>>;
+    /// The audience with this issuer, byte for byte, whether disabled or not.
+    async fn assertion_audience_by_url(&self, issuer: &str) -> Result<Option<AssertionAudience>>;
+    /// Every audience, ordered by slug.
+    async fn assertion_audiences(&self) -> Result<Vec<AssertionAudience>>;
+    /// Replaces terms and standing of the audience with the same slug. [`StoreError::NotFound`] if there is none.
+    async fn update_assertion_audience(&self, audience: AssertionAudience) -> Result<()>;
+    /// Removes an audience. Returns whether there was one.
+    async fn delete_assertion_audience(&self, slug: &str) -> Result<bool>;
+
     // --- grants --------------------------------------------------------------------------------
     /// What this person allowed this client on this resource before.
     async fn consent(&self, user: UserId, client_id: &str, resource: &str) -> Result<Option<Consent>>;
@@ -217,6 +233,9 @@ pub trait Store: Send + Sync + 'static {
     /// Records a token that was exchanged for another one, under the grant of that one. Re-checks everything that the
     /// subject token rests on, and the client that exchanges.
     async fn exchange_token(&self, exchange: ExchangeToken) -> Result<ExchangeOutcome>;
+    /// Records an identity assertion for another server, under the grant of the token that was shown for it. Re-checks
+    /// everything that this token rests on, the client that asks, and the audience.
+    async fn issue_id_jag(&self, issue: IssueIdJag) -> Result<IdJagOutcome>;
     /// Uses up things that count once, all or none. `false` when one of them was used up before.
     async fn spend(&self, spends: &[Spend], now: UnixSeconds) -> Result<bool>;
     /// Revokes one access token and those that were exchanged from it, not its grant. Returns whether there was one.
@@ -236,17 +255,28 @@ pub trait Store: Send + Sync + 'static {
     // --- keys and secrets ----------------------------------------------------------------------
     /// Every signing key, newest first.
     async fn signing_keys(&self) -> Result<Vec<SigningKeyRecord>>;
-    /// Adds a signing key as the active one; the active one before becomes `Previous`. With
-    /// `only_if_none` nothing happens when there is an active key already (several nodes starting at once).
-    /// Returns every key, newest first.
+    /// Adds a signing key if `newest` is still the newest one (`None`: there is none): of several callers who decided on
+    /// what they read, one adds. Returns every key, newest first.
     async fn add_signing_key(
         &self,
         key: SigningKeyRecord,
-        only_if_none: bool,
+        newest: Option<&str>,
+    ) -> Result<Vec<SigningKeyRecord>>;
+    /// Withdraws a signing key, if one is named, and when that is the one that signs, or none is named, lets another
+    /// one sign from now on: the one that waits, else `spare`. Returns every key, newest first.
+    /// [`StoreError::NotFound`] when there is no such key.
+    async fn replace_signing_key(
+        &self,
+        revoked: Option<&str>,
+        spare: SigningKeyRecord,
         now: UnixSeconds,
     ) -> Result<Vec<SigningKeyRecord>>;
-    /// Removes previous keys that retired before `before`. Returns how many.
+    /// Removes keys that stopped signing, or were withdrawn, before `before`. Returns how many.
     async fn delete_signing_keys(&self, before: UnixSeconds) -> Result<u64>;
+    /// What is encrypted under the master key, in the order of the names, at most `limit`, after this name.
+    async fn sealed(&self, kind: SealedKind, after: &str, limit: u32) -> Result<Vec<Sealed>>;
+    /// Stores other ciphertexts, each only where the one before is still stored. Returns how many.
+    async fn reseal(&self, changes: Vec<Reseal>) -> Result<u64>;
     /// The server secret of this purpose; stores `proposed` when there is none. Every node gets the same.
     async fn secret(&self, purpose: &str, proposed: SealedSecret) -> Result<SealedSecret>;
     /// The secret of this purpose, if it is there.
@@ -261,13 +291,15 @@ pub trait Store: Send + Sync + 'static {
     /// Waits until nobody else on any node does something under this name, and holds it as long as the value lives: for
     /// changes that read a record, check the whole of it and write it back. Not to be taken again by who holds it.
     async fn turn(&self, name: &'static str) -> Result<Turn>;
+    /// The same, when nobody else has it now; `None` when somebody does: for jobs that one node at a time does.
+    async fn try_turn(&self, name: &'static str) -> Result<Option<Turn>>;
 
     // --- life ----------------------------------------------------------------------------------
     /// Removes what is past its use (codes, sessions, pending grants, throttles, issuances, clients
     /// that registered themselves and that nobody allowed anything), at most
-    /// `limit` rows a kind. Returns the number of rows removed. `retain` says how long what has ended is
+    /// `limit` rows a kind. Returns what it removed. `retain` says how long what has ended is
     /// remembered (replays are noticed that long): longer than access tokens live.
-    async fn sweep(&self, now: UnixSeconds, retain: std::time::Duration, limit: u32) -> Result<u64>;
+    async fn sweep(&self, now: UnixSeconds, retain: std::time::Duration, limit: u32) -> Result<Swept>;
     /// Answers when the store can read and write.
     async fn ping(&self) -> Result<()>;
     /// Waits for running writes and closes.

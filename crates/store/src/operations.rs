@@ -221,6 +221,8 @@ pub struct IssueAsserted {
     pub grant: Grant,
     /// The access token to be signed afterwards; its grant becomes the one that is used.
     pub issuance: Issuance,
+    /// For CIMD clients: the snapshot to keep.
+    pub client: Option<Client>,
     /// When the issuer gave its word (`iat`), if it says so: a grant that ended since cannot be had again by it.
     pub asserted_at: Option<UnixSeconds>,
     /// Now.
@@ -265,6 +267,44 @@ pub enum ExchangeOutcome {
     ClientGone,
     /// The resource of the new token was removed.
     ResourceGone,
+}
+
+/// An identity assertion (ID-JAG) for another authorization server, after every check has passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssueIdJag {
+    /// The assertion to be signed afterwards; its resource is the other server's issuer. Its `parent` is the access token
+    /// that was shown for it, or there is none and a refresh token was. Subject and grant are the same, and it ends no
+    /// later.
+    pub issuance: Issuance,
+    /// The refresh token that was shown for it.
+    pub refresh: Option<RefreshShown>,
+    /// The slug of the [`AssertionAudience`](crate::AssertionAudience).
+    pub audience: String,
+    /// Now.
+    pub now: UnixSeconds,
+}
+
+/// A refresh token that is shown and stays as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefreshShown {
+    /// The generation that the token names; only the present one counts.
+    pub generation: u32,
+    /// How refresh tokens live.
+    pub policy: RefreshPolicy,
+}
+
+/// What came of an identity assertion for another server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdJagOutcome {
+    /// Recorded.
+    Issued,
+    /// What was shown was revoked, replaced or expired, or its grant ended, or the grant's person, client or resource is
+    /// gone.
+    SubjectGone,
+    /// The client that asks was disabled or removed.
+    ClientGone,
+    /// The other server was disabled or removed.
+    AudienceGone,
 }
 
 /// What a device that polls is told (RFC 8628 §3.5).
@@ -313,5 +353,26 @@ impl GrantFilter {
             id: Some(id),
             ..Self::default()
         }
+    }
+}
+
+/// What a sweep removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Swept(pub(crate) Vec<(&'static str, u64)>);
+
+impl Swept {
+    /// The name of each kind of row, and how many of it.
+    pub fn kinds(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.0.iter().copied()
+    }
+
+    /// All of them together.
+    pub fn total(&self) -> u64 {
+        self.kinds().map(|(_, rows)| rows).sum()
+    }
+
+    /// Whether `limit` rows of some kind were removed, so that there may be more.
+    pub fn may_have_left(&self, limit: u32) -> bool {
+        self.kinds().any(|(_, rows)| rows >= u64::from(limit))
     }
 }

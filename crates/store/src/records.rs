@@ -388,6 +388,23 @@ pub struct TrustedIssuer {
     pub updated_at: UnixSeconds,
 }
 
+/// Another authorization server, which gets identity assertions (ID-JAG) of this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssertionAudience {
+    /// The operator's short name. Unique.
+    pub slug: String,
+    /// Its issuer, exactly: the `aud` of its assertions. Unique.
+    pub issuer: String,
+    /// Lifetime, claims and rules as JSON; `doorward_oauth::id_jag::AudienceTerms`.
+    pub terms: String,
+    /// A disabled one gets nothing.
+    pub disabled: bool,
+    /// When it was added.
+    pub created_at: UnixSeconds,
+    /// When it was last changed.
+    pub updated_at: UnixSeconds,
+}
+
 /// Whom a trusted issuer means by a subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkedSubject {
@@ -435,27 +452,51 @@ pub struct SigningKeyRecord {
     pub algorithm: String,
     /// PKCS#8, encrypted under the master key.
     pub sealed_private_key: Vec<u8>,
-    /// Where it stands.
-    pub state: SigningKeyState,
-    /// When it was made.
+    /// When it was made, and published.
     pub created_at: UnixSeconds,
-    /// When it stopped signing, if it did.
-    pub retired_at: Option<UnixSeconds>,
-}
-
-/// Where a signing key stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SigningKeyState {
-    /// Signs.
-    Active,
-    /// Published only, until its last token expired.
-    Previous,
+    /// From when on it signs, until a newer one does.
+    pub signs_from: UnixSeconds,
+    /// When it was withdrawn, if it was.
+    pub revoked_at: Option<UnixSeconds>,
 }
 
 /// A server secret, encrypted under the master key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedSecret(pub Vec<u8>);
+
+/// What is encrypted under the master key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SealedKind {
+    /// The private part of a signing key; its name is the key id.
+    SigningKey,
+    /// A server secret; its name is the purpose.
+    ServerSecret,
+}
+
+impl SealedKind {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::SigningKey, Self::ServerSecret];
+}
+
+/// Something that is encrypted under the master key, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// What it is.
+    pub kind: SealedKind,
+    /// Which one of its kind.
+    pub name: String,
+    /// The ciphertext.
+    pub bytes: Vec<u8>,
+}
+
+/// Another ciphertext for something sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reseal {
+    /// What is stored, as it was read.
+    pub before: Sealed,
+    /// The ciphertext to store instead.
+    pub after: Vec<u8>,
+}
 
 /// An operator's key.
 #[derive(Debug, Clone, PartialEq, Eq)]

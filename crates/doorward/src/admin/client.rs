@@ -1,6 +1,6 @@
 //! `doorward admin client`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -60,8 +60,9 @@ pub struct Create {
     /// Where codes may be sent. May be repeated.
     #[arg(long = "redirect-uri")]
     redirect_uris: Vec<String>,
-    /// `none`, `client_secret_basic`, `client_secret_post` or `private_key_jwt`. When absent `none`, or for grants that
-    /// are for confidential clients `client_secret_basic`, or `private_key_jwt` with keys.
+    /// `none`, `client_secret_basic`, `client_secret_post` or `private_key_jwt`. When absent `none`; with
+    /// `client_credentials`, token exchange or JWT bearer among its grants `client_secret_basic`, or `private_key_jwt` with
+    /// keys.
     #[arg(long)]
     auth_method: Option<String>,
     /// The scopes it means to ask for, separated by spaces; the limit of `client_credentials`.
@@ -76,6 +77,12 @@ pub struct Create {
     /// It gets tokens that are bound to a `DPoP` key, and no others.
     #[arg(long)]
     require_dpop: bool,
+    /// It has to send its authorization requests in advance (PAR).
+    #[arg(long)]
+    require_par: bool,
+    /// `native` or `web`; what its redirect URIs look like when absent.
+    #[arg(long)]
+    application_type: Option<String>,
     /// The grants it may use. May be repeated; `authorization_code` and `refresh_token` when absent.
     #[arg(long = "grant-type")]
     grant_types: Vec<String>,
@@ -98,6 +105,18 @@ pub struct Update {
     /// The scopes it means to ask for, separated by spaces; the limit of `client_credentials`.
     #[arg(long)]
     scope: Option<String>,
+    /// A file with its public keys from now on (a JWK set).
+    #[arg(long, conflicts_with = "jwks_uri")]
+    jwks: Option<PathBuf>,
+    /// Where its public keys are from now on.
+    #[arg(long)]
+    jwks_uri: Option<String>,
+    /// Whether it gets tokens that are bound to a `DPoP` key, and no others.
+    #[arg(long)]
+    require_dpop: Option<bool>,
+    /// Whether it has to send its authorization requests in advance (PAR).
+    #[arg(long)]
+    require_par: Option<bool>,
     /// A disabled client gets nothing.
     #[arg(long)]
     disabled: Option<bool>,
@@ -112,6 +131,7 @@ impl Create {
             ("scope", self.scope),
             ("jwks_uri", self.jwks_uri),
             ("resource_server", self.resource_server),
+            ("application_type", self.application_type),
         ];
         for (name, text) in texts {
             if let Some(text) = text {
@@ -124,14 +144,44 @@ impl Create {
         if self.require_dpop {
             body["dpop_bound_access_tokens"] = true.into();
         }
-        if let Some(path) = &self.jwks {
-            let text =
-                std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-            body["jwks"] =
-                serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))?;
+        if self.require_par {
+            body["require_pushed_authorization_requests"] = true.into();
+        }
+        if let Some(file) = &self.jwks {
+            body["jwks"] = key_set(file)?;
         }
         Ok(body)
     }
+}
+
+impl Update {
+    /// What was said and no more.
+    fn into_json(self) -> anyhow::Result<Value> {
+        let mut body = json!({});
+        let mut put = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                body[name] = value;
+            }
+        };
+        put("client_name", self.name.map(Value::from));
+        let uris = (!self.redirect_uris.is_empty()).then_some(self.redirect_uris);
+        put("redirect_uris", uris.map(Value::from));
+        put("scope", self.scope.map(Value::from));
+        put("jwks", self.jwks.as_deref().map(key_set).transpose()?);
+        put("jwks_uri", self.jwks_uri.map(Value::from));
+        put("dpop_bound_access_tokens", self.require_dpop.map(Value::from));
+        put(
+            "require_pushed_authorization_requests",
+            self.require_par.map(Value::from),
+        );
+        put("disabled", self.disabled.map(Value::from));
+        Ok(body)
+    }
+}
+
+fn key_set(file: &Path) -> anyhow::Result<Value> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is no JSON", file.display()))
 }
 
 /// Runs one command.
@@ -151,25 +201,9 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
                 .await?
         }
         Command::Update(update) => {
-            let mut body = json!({});
-            if let Some(name) = update.name {
-                body["client_name"] = name.into();
-            }
-            if !update.redirect_uris.is_empty() {
-                body["redirect_uris"] = update.redirect_uris.into();
-            }
-            if let Some(scope) = update.scope {
-                body["scope"] = scope.into();
-            }
-            if let Some(disabled) = update.disabled {
-                body["disabled"] = disabled.into();
-            }
-            api.call(
-                Method::PATCH,
-                &path("/admin/clients", &update.client_id),
-                Some(&body),
-            )
-            .await?
+            let path = path("/admin/clients", &update.client_id);
+            let body = update.into_json()?;
+            api.call(Method::PATCH, &path, Some(&body)).await?
         }
         Command::Delete { client_id } => {
             api.call(Method::DELETE, &path("/admin/clients", &client_id), None)

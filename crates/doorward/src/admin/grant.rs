@@ -1,7 +1,8 @@
 //! `doorward admin grant`.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use reqwest::Method;
+use serde_json::json;
 
 use super::api::{Api, page_query, path};
 
@@ -29,6 +30,42 @@ pub enum Command {
         /// Its id: the `gid` claim of its tokens.
         id: String,
     },
+    /// Ends every grant of a person, of a client, on a resource, or of all that is said together.
+    RevokeAll(RevokeAll),
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = true)]
+pub struct RevokeAll {
+    /// Of this person (id).
+    #[arg(long)]
+    user: Option<String>,
+    /// Of this client.
+    #[arg(long)]
+    client_id: Option<String>,
+    /// On this resource (URI).
+    #[arg(long)]
+    resource: Option<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum State {
+    /// Allowed; its code has not been redeemed.
+    Pending,
+    /// Tokens were issued.
+    Active,
+    /// Over.
+    Ended,
+}
+
+impl State {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::Ended => "ended",
+        }
+    }
 }
 
 #[derive(Args)]
@@ -42,9 +79,9 @@ pub struct List {
     /// On this resource (URI).
     #[arg(long)]
     resource: Option<String>,
-    /// `pending`, `active` or `ended`.
-    #[arg(long)]
-    state: Option<String>,
+    /// That stand so.
+    #[arg(long, value_enum)]
+    state: Option<State>,
     /// `next` of the page before.
     #[arg(long)]
     cursor: Option<String>,
@@ -61,7 +98,7 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
                 ("user", list.user.as_deref()),
                 ("client_id", list.client_id.as_deref()),
                 ("resource", list.resource.as_deref()),
-                ("state", list.state.as_deref()),
+                ("state", list.state.map(State::as_str)),
             ];
             let query = page_query(list.cursor.as_deref(), list.limit, &filters);
             api.call(Method::GET, &format!("/admin/grants{query}"), None)
@@ -75,6 +112,11 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
                 "The grant has ended: its refresh tokens are dead, its access tokens expire within minutes.",
             );
             return Ok(());
+        }
+        Command::RevokeAll(all) => {
+            let body = json!({"user": all.user, "client_id": all.client_id, "resource": all.resource});
+            api.call(Method::POST, "/admin/grants/revoke", Some(&body))
+                .await?
         }
     };
     api.print(&answer, &COLUMNS)

@@ -1,11 +1,16 @@
 //! `doorward admin`: every command is one call of the admin API; nothing here touches the database.
 
 mod api;
+mod assertion_audience;
 mod client;
 mod grant;
+mod initial_token;
+mod input;
 mod key;
+mod policy;
 mod resource;
 mod table;
+mod token_exchange;
 mod trusted_issuer;
 mod user;
 
@@ -57,9 +62,18 @@ enum What {
     /// Who lets which client use what.
     #[command(subcommand)]
     Grant(grant::Command),
+    /// The tokens with which clients register where not everybody may.
+    #[command(subcommand)]
+    InitialToken(initial_token::Command),
+    /// Tokens that are exchanged for others.
+    #[command(subcommand)]
+    TokenExchange(token_exchange::Command),
     /// The issuers whose word about people or programs counts here.
     #[command(subcommand)]
     TrustedIssuer(trusted_issuer::Command),
+    /// The other authorization servers to which this one vouches for people.
+    #[command(subcommand)]
+    AssertionAudience(assertion_audience::Command),
     /// The keys that sign tokens.
     #[command(subcommand)]
     Key(key::Command),
@@ -73,7 +87,10 @@ pub async fn run(arguments: AdminArguments) -> anyhow::Result<ExitCode> {
         What::Client(command) => client::run(&api, command).await,
         What::User(command) => user::run(&api, command).await,
         What::Grant(command) => grant::run(&api, command).await,
+        What::InitialToken(command) => initial_token::run(&api, command).await,
+        What::TokenExchange(command) => token_exchange::run(&api, command).await,
         What::TrustedIssuer(command) => trusted_issuer::run(&api, command).await,
+        What::AssertionAudience(command) => assertion_audience::run(&api, command).await,
         What::Key(command) => key::run(&api, command).await,
     }?;
     Ok(ExitCode::SUCCESS)

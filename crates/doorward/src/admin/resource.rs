@@ -1,10 +1,12 @@
 //! `doorward admin resource`.
 
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::api::{Api, path};
+use super::policy::Policy;
 
 const COLUMNS: [&str; 4] = ["slug", "uri", "display_name", "scopes"];
 
@@ -45,37 +47,11 @@ pub struct Create {
     /// A scope: `name|upstream scope|description`, with the middle empty for `mint`. May be repeated.
     #[arg(long = "scopes", value_parser = scope)]
     scopes: Vec<Value>,
+    /// The name of one of the scopes that only a request that names it gets. May be repeated.
+    #[arg(long = "on-request", value_name = "SCOPE", requires = "scopes")]
+    on_request: Vec<String>,
     #[command(flatten)]
     policy: Policy,
-}
-
-/// What its tokens have to be.
-#[derive(Args)]
-struct Policy {
-    /// Whether every token is bound to a `DPoP` key of its client.
-    #[arg(long)]
-    require_dpop: Option<bool>,
-    /// A client that may get tokens of the resource in exchange for tokens of others, by `client_id`. May be repeated;
-    /// replaces all.
-    #[arg(long = "exchange-client")]
-    exchange_clients: Vec<String>,
-}
-
-impl Policy {
-    /// What was said; nothing when nothing was.
-    fn into_json(self) -> Option<Value> {
-        let mut policy = json!({});
-        if let Some(required) = self.require_dpop {
-            policy["dpop_bound_access_tokens_required"] = required.into();
-        }
-        if !self.exchange_clients.is_empty() {
-            policy["exchange_clients"] = self.exchange_clients.into();
-        }
-        policy
-            .as_object()
-            .is_some_and(|said| !said.is_empty())
-            .then_some(policy)
-    }
 }
 
 #[derive(Args)]
@@ -88,6 +64,9 @@ pub struct Update {
     /// The scopes from now on, `name|upstream scope|description`. May be repeated; replaces all.
     #[arg(long = "scopes", value_parser = scope)]
     scopes: Vec<Value>,
+    /// The name of one of the scopes that only a request that names it gets. May be repeated.
+    #[arg(long = "on-request", value_name = "SCOPE", requires = "scopes")]
+    on_request: Vec<String>,
     #[command(flatten)]
     policy: Policy,
 }
@@ -101,7 +80,7 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
                 "uri": create.uri,
                 "backend_kind": create.backend_kind,
                 "display_name": create.display_name,
-                "scopes": create.scopes,
+                "scopes": with_defaults(create.scopes, &create.on_request)?,
             });
             if let Some(policy) = create.policy.into_json() {
                 body["policy"] = policy;
@@ -119,7 +98,7 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
                 body["display_name"] = name.into();
             }
             if !update.scopes.is_empty() {
-                body["scopes"] = update.scopes.into();
+                body["scopes"] = with_defaults(update.scopes, &update.on_request)?.into();
             }
             if let Some(policy) = update.policy.into_json() {
                 body["policy"] = policy;
@@ -139,6 +118,17 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
         }
     };
     api.print(&answer, &COLUMNS)
+}
+
+/// Every scope is one that a request without `scope` gets, but for those that have to be named.
+fn with_defaults(mut scopes: Vec<Value>, on_request: &[String]) -> anyhow::Result<Vec<Value>> {
+    for name in on_request {
+        let scope = scopes.iter_mut().find(|scope| scope["name"] == name.as_str());
+        let scope =
+            scope.with_context(|| format!("--on-request {name}: there is no such scope among --scopes"))?;
+        scope["default"] = false.into();
+    }
+    Ok(scopes)
 }
 
 /// `name|upstream scope|description`; the last two may be missing or empty.

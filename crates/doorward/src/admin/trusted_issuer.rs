@@ -138,6 +138,9 @@ struct Terms {
     /// Whether a person who is not known yet is added.
     #[arg(long)]
     provision: Option<bool>,
+    /// A client that may exchange ID tokens of the issuer: `CLIENT_ID_HERE=CLIENT_ID_THERE`. May be repeated; replaces all.
+    #[arg(long = "id-token-client")]
+    id_token_clients: Vec<String>,
     /// A rule as JSON: `{"name":"deploy","claims":{"sub":"…"},"resource":"SLUG","scope":"…"}`. May be repeated; replaces
     /// all.
     #[arg(long = "rule", value_parser = rule)]
@@ -168,6 +171,10 @@ impl Terms {
         put("single_use", self.single_use.map(Value::from));
         put("public_clients", self.public_clients.map(Value::from));
         put("provision", self.provision.map(Value::from));
+        if !self.id_token_clients.is_empty() {
+            let names = names("--id-token-client", self.id_token_clients)?;
+            put("id_token_clients", Some(names));
+        }
         put("rules", several(self.rules));
         Ok(())
     }
@@ -239,8 +246,20 @@ fn subjects(slug: &str) -> String {
     format!("{}/subjects", path(BASE, slug))
 }
 
+/// Names of clients here and elsewhere. A `client_id` can be a URL with a query: its other name follows the last sign.
+pub fn names(option: &str, pairs: Vec<String>) -> anyhow::Result<Value> {
+    let mut names = serde_json::Map::new();
+    for pair in pairs {
+        let (here, there) = pair
+            .rsplit_once('=')
+            .with_context(|| format!("a {option} is written CLIENT_ID_HERE=CLIENT_ID_THERE"))?;
+        names.insert(here.to_owned(), there.into());
+    }
+    Ok(names.into())
+}
+
 /// A rule is an object; what is in it, the server checks.
-fn rule(text: &str) -> Result<Value, String> {
+pub fn rule(text: &str) -> Result<Value, String> {
     match serde_json::from_str(text) {
         Ok(rule @ Value::Object(_)) => Ok(rule),
         Ok(_) => Err("a rule is a JSON object".to_owned()),

@@ -1,13 +1,11 @@
 //! `doorward admin user`.
 
-use std::io::{BufRead as _, IsTerminal as _};
-
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::json;
 
 use super::api::{Api, page_query, path};
+use super::input;
 
 const COLUMNS: [&str; 4] = ["id", "email", "name", "disabled"];
 
@@ -128,14 +126,6 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
     api.print(&answer, &COLUMNS)
 }
 
-/// From the terminal without showing it, else a line of standard input: never an argument, which other users
-/// of the machine can see.
 fn read_password() -> anyhow::Result<String> {
-    let unreadable = "the password could not be read from standard input";
-    if std::io::stdin().is_terminal() {
-        return rpassword::prompt_password("Password (12 characters or more): ").context(unreadable);
-    }
-    let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line).context(unreadable)?;
-    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+    input::secret("Password (12 characters or more): ", "the password")
 }

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod admin;
+mod backup;
 mod check_config;
 mod crash;
 mod dev;

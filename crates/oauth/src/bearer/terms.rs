@@ -32,6 +32,10 @@ pub struct Terms {
     /// Whether a person who is not known yet is added.
     #[serde(default)]
     pub provision: bool,
+    /// Clients that may exchange the issuer's ID tokens (RFC 8693), by their `client_id` here, each with the one that it
+    /// has at the issuer; nobody else may.
+    #[serde(default)]
+    pub id_token_clients: BTreeMap<String, String>,
     /// What is allowed; what several rules allow adds up.
     #[serde(default)]
     pub rules: Vec<Rule>,
@@ -143,19 +147,20 @@ impl Rule {
 /// Why no scope is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum ScopeRefusal {
-    /// More was asked for than the assertion has.
-    #[error("The assertion does not have all of these scopes; ask for scopes that it has.")]
+    /// The assertion has nothing of what was asked for.
+    #[error("The assertion has none of these scopes; ask for scopes that it has.")]
     BeyondAssertion,
     /// No rule allows anything of it.
     #[error("No rule of this server allows any of these scopes; ask its operator for one that does.")]
     NothingLeft,
 }
 
-/// The scopes of the token: what was asked for, or else what the assertion has, as far as the rules allow it and the
-/// resource has it. `asserted`: `None` when the issuer leaves it open. There is nothing to refresh.
+/// The scopes of the token: what assertion and request have in common, as far as the rules allow it and the resource has
+/// it. `asserted`: `None` when the issuer leaves it open; `requested`: `None` when the client does. There is nothing to
+/// refresh.
 ///
 /// # Errors
-/// When more is asked for than is asserted, and when nothing is left.
+/// When nothing is left.
 pub fn narrow(
     allowed: &ScopeSet,
     asserted: Option<&ScopeSet>,
@@ -166,12 +171,17 @@ pub fn narrow(
         let scopes = scopes.iter().filter(|scope| scope.as_str() != OFFLINE_ACCESS);
         scopes.cloned().collect()
     });
-    if let (Some(asserted), Some(requested)) = (asserted, &requested)
-        && !asserted.contains_all(requested)
-    {
-        return Err(ScopeRefusal::BeyondAssertion);
-    }
-    let wanted = requested.as_ref().or(asserted).unwrap_or(allowed);
+    let wanted = match (requested, asserted) {
+        (Some(requested), Some(asserted)) => {
+            let common = requested.intersection(asserted);
+            if common.is_empty() && !requested.is_empty() {
+                return Err(ScopeRefusal::BeyondAssertion);
+            }
+            common
+        }
+        (Some(one), None) => one,
+        (None, one) => one.unwrap_or(allowed).clone(),
+    };
     let scopes = wanted.intersection(allowed).intersection(defined);
     if scopes.is_empty() && !(wanted.is_empty() && defined.is_empty()) {
         return Err(ScopeRefusal::NothingLeft);

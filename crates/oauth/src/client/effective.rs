@@ -21,7 +21,8 @@ pub struct RegistrationPolicy {
     pub grant_types: Vec<GrantType>,
     /// Authentication methods that clients may have; others are refused.
     pub auth_methods: Vec<TokenEndpointAuthMethod>,
-    /// The method of a client that names none.
+    /// The method of a client that names none. Not of one that may have a secret and asks for a grant in which a client
+    /// proves who it is: that has `client_secret_basic` (RFC 7591 §2), or `private_key_jwt` where it sends keys.
     pub default_auth_method: TokenEndpointAuthMethod,
     /// Private-use schemes.
     pub schemes: SchemePolicy,
@@ -107,7 +108,7 @@ fn auth_method(
     policy: &RegistrationPolicy,
 ) -> Result<TokenEndpointAuthMethod, OAuthError> {
     let method = match &metadata.token_endpoint_auth_method {
-        None => Some(policy.default_auth_method),
+        None => Some(default_auth_method(metadata, policy)),
         Some(name) => name
             .parse()
             .ok()
@@ -120,6 +121,34 @@ fn auth_method(
             supported.join(", ")
         ))
     })
+}
+
+/// Silence must not make a public client of one that gets tokens by what it is, and not by what a person decides.
+fn default_auth_method(metadata: &ClientMetadata, policy: &RegistrationPolicy) -> TokenEndpointAuthMethod {
+    let has_keys = metadata.jwks.is_some() || metadata.jwks_uri.is_some();
+    let method = if has_keys {
+        TokenEndpointAuthMethod::PrivateKeyJwt
+    } else {
+        TokenEndpointAuthMethod::ClientSecretBasic
+    };
+    let wants = |grant_type: GrantType| {
+        let mut names = metadata.grant_types.iter().flatten();
+        policy.grant_types.contains(&grant_type) && names.any(|name| name == grant_type.as_str())
+    };
+    let proves_itself = [
+        GrantType::ClientCredentials,
+        GrantType::TokenExchange,
+        GrantType::JwtBearer,
+    ];
+    // A metadata document cannot hold a secret.
+    let may_have_secret = policy
+        .auth_methods
+        .contains(&TokenEndpointAuthMethod::ClientSecretBasic);
+    if may_have_secret && policy.auth_methods.contains(&method) && proves_itself.into_iter().any(wants) {
+        method
+    } else {
+        policy.default_auth_method
+    }
 }
 
 fn grant_types(

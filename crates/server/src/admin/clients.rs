@@ -6,8 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use doorward_oauth::client::{
-    ApplicationType, ClientMetadata, EffectiveClient, GrantType, TokenEndpointAuthMethod,
-    consent_fingerprint, effective,
+    ApplicationType, ClientMetadata, EffectiveClient, TokenEndpointAuthMethod, consent_fingerprint, effective,
 };
 use doorward_store::{Client, ClientSource};
 use http::StatusCode;
@@ -18,6 +17,7 @@ use utoipa::ToSchema;
 use super::error::{AdminError, Body, ErrorBody, OptionalBody, Path, Query};
 use super::name;
 use super::page::{List, PageQuery};
+use super::words;
 use crate::clients::secret;
 use crate::context::Context;
 
@@ -35,16 +35,22 @@ pub(super) struct NewClient {
     #[serde(default)]
     redirect_uris: Vec<String>,
     /// What it may use at the token endpoint. Default: `authorization_code` and `refresh_token`.
+    #[schema(schema_with = words::grant_types, required = false)]
     grant_types: Option<Vec<String>>,
-    /// `none`, `client_secret_basic`, `client_secret_post` or `private_key_jwt`. Default: `none`; for grants that are for
-    /// confidential clients `client_secret_basic`, or `private_key_jwt` when there are keys.
+    /// `none`, `client_secret_basic`, `client_secret_post` or `private_key_jwt`. Default: `none`; with
+    /// `client_credentials`, token exchange or JWT bearer among its grants `client_secret_basic`, or `private_key_jwt` when
+    /// there are keys.
+    #[schema(schema_with = words::auth_method, required = false)]
     token_endpoint_auth_method: Option<String>,
-    /// `native` or `web`.
+    /// Whether it runs on a person's machine. Default: what its redirect URIs look like.
+    #[schema(schema_with = words::application_type, required = false)]
     application_type: Option<String>,
     /// The scopes it means to ask for: a hint where a person decides, the limit of `client_credentials`.
     scope: Option<String>,
     /// Whether it gets tokens that are bound to a key, and no others (RFC 9449 §5.2).
     dpop_bound_access_tokens: Option<bool>,
+    /// Whether it has to send its authorization requests in advance (RFC 9126 §6).
+    require_pushed_authorization_requests: Option<bool>,
     /// Its public keys.
     #[schema(value_type = Option<Object>)]
     jwks: Option<Value>,
@@ -63,8 +69,33 @@ pub(super) struct ClientChange {
     redirect_uris: Option<Vec<String>>,
     /// The scopes it means to ask for: a hint where a person decides, the limit of `client_credentials`.
     scope: Option<String>,
+    /// Its public keys, in place of those before and of `jwks_uri`.
+    #[schema(value_type = Option<Object>)]
+    jwks: Option<Value>,
+    /// Where its public keys are, in place of `jwks`.
+    jwks_uri: Option<String>,
+    /// Whether it gets tokens that are bound to a key, and no others (RFC 9449 §5.2).
+    dpop_bound_access_tokens: Option<bool>,
+    /// Whether it has to send its authorization requests in advance (RFC 9126 §6).
+    require_pushed_authorization_requests: Option<bool>,
     /// A disabled client gets nothing.
     disabled: Option<bool>,
+}
+
+impl ClientChange {
+    /// Whether it is about what the client says of itself.
+    fn describes(&self) -> bool {
+        self.client_name.is_some() || self.redirect_uris.is_some() || self.is_about_grants()
+    }
+
+    /// Whether it is about what only a client has that gets tokens.
+    fn is_about_grants(&self) -> bool {
+        self.scope.is_some()
+            || self.jwks.is_some()
+            || self.jwks_uri.is_some()
+            || self.dpop_bound_access_tokens.is_some()
+            || self.require_pushed_authorization_requests.is_some()
+    }
 }
 
 /// A client.
@@ -77,8 +108,8 @@ pub(super) struct ClientBody {
     /// Until when the secret before this one works, Unix seconds; only after a rotation.
     #[serde(skip_serializing_if = "Option::is_none")]
     previous_secret_expires_at: Option<i64>,
-    /// `admin`, `dynamic` or `metadata_document`.
-    #[schema(value_type = String)]
+    /// How it became known.
+    #[schema(schema_with = words::client_source)]
     source: ClientSource,
     disabled: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -173,7 +204,7 @@ pub(super) async fn get(
     Ok(Json(ClientBody::of(find(&ctx, &client_id).await?, None)))
 }
 
-/// Changes name, redirect URIs or scope, or disables the client. Consent is asked again when people would see a
+/// Changes name, redirect URIs, scope, keys or demands, or disables the client. Consent is asked again when people would see a
 /// difference. What a client says of itself (a metadata document, a registration) is not changed here.
 #[utoipa::path(patch, path = "/admin/clients/{client_id}", params(("client_id" = String, Path)), request_body = ClientChange,
     responses((status = OK, body = ClientBody), (status = BAD_REQUEST, body = ErrorBody), (status = NOT_FOUND, body = ErrorBody)))]
@@ -183,7 +214,7 @@ pub(super) async fn update(
     Body(change): Body<ClientChange>,
 ) -> Result<Json<ClientBody>, AdminError> {
     let mut client = find(&ctx, &client_id).await?;
-    if change.client_name.is_some() || change.redirect_uris.is_some() || change.scope.is_some() {
+    if change.describes() {
         if client.source != ClientSource::Admin {
             return Err(AdminError::Invalid(
                 "This client describes itself; an operator can only disable or remove it.".to_owned(),
@@ -216,6 +247,7 @@ pub(super) async fn delete(
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Rotation {
     /// For how many seconds the secret before still works: 0 to 2592000 (30 days). Default: a day.
+    #[schema(maximum = 2_592_000)]
     overlap_seconds: Option<u64>,
 }
 
@@ -275,26 +307,20 @@ fn checked(ctx: &Context, new: NewClient) -> Result<EffectiveClient, AdminError>
     let grant_types = new
         .grant_types
         .unwrap_or_else(|| vec!["authorization_code".to_owned(), "refresh_token".to_owned()]);
-    let method = new
-        .token_endpoint_auth_method
-        .or_else(|| confidential_method(&grant_types, new.jwks.is_some() || new.jwks_uri.is_some()));
     let metadata = ClientMetadata::from_value(json!({
         "client_name": new.client_name,
         "redirect_uris": new.redirect_uris,
         "grant_types": grant_types,
-        "token_endpoint_auth_method": method,
+        "token_endpoint_auth_method": new.token_endpoint_auth_method,
         "application_type": new.application_type,
         "scope": new.scope,
         "jwks": new.jwks,
         "jwks_uri": new.jwks_uri,
         "dpop_bound_access_tokens": new.dpop_bound_access_tokens,
+        "require_pushed_authorization_requests": new.require_pushed_authorization_requests,
     }))?;
     let effective = effective(&metadata, &ctx.clients.by_operator)?;
-    if effective.dpop_bound_access_tokens && !ctx.settings.dpop.enabled {
-        return Err(AdminError::Invalid(
-            "No token is bound while dpop.enabled is false; switch it on first.".to_owned(),
-        ));
-    }
+    refuse_what_is_off(ctx, &effective)?;
     // A stranger's registration drops what it cannot have; an operator wants to know.
     if effective.grant_types.len() != grant_types.len() {
         return Err(AdminError::Invalid(
@@ -303,18 +329,6 @@ fn checked(ctx: &Context, new: NewClient) -> Result<EffectiveClient, AdminError>
     }
     refuse_dropped_redirect_uris(&effective, new.redirect_uris.len())?;
     Ok(effective)
-}
-
-/// How a client authenticates that does not say, when its grants are for clients that do.
-fn confidential_method(grant_types: &[String], has_keys: bool) -> Option<String> {
-    let names = |grant_type: GrantType| grant_types.iter().any(|name| name == grant_type.as_str());
-    let needed = names(GrantType::ClientCredentials) || names(GrantType::TokenExchange);
-    let method = if has_keys {
-        TokenEndpointAuthMethod::PrivateKeyJwt
-    } else {
-        TokenEndpointAuthMethod::ClientSecretBasic
-    };
-    needed.then(|| method.as_str().to_owned())
 }
 
 /// A client that only asks about the tokens of the resource that it is.
@@ -354,11 +368,22 @@ fn changed(ctx: &Context, client: &Client, change: &ClientChange) -> Result<Effe
     if let Some(scope) = &change.scope {
         metadata["scope"] = scope.as_str().into();
     }
+    if change.jwks.is_some() || change.jwks_uri.is_some() {
+        metadata["jwks"] = change.jwks.clone().unwrap_or_default();
+        metadata["jwks_uri"] = change.jwks_uri.clone().into();
+    }
+    if let Some(required) = change.dpop_bound_access_tokens {
+        metadata["dpop_bound_access_tokens"] = required.into();
+    }
+    if let Some(required) = change.require_pushed_authorization_requests {
+        metadata["require_pushed_authorization_requests"] = required.into();
+    }
     let wanted = change.redirect_uris.as_ref().map(Vec::len);
     if let Some(redirect_uris) = &change.redirect_uris {
         metadata["redirect_uris"] = redirect_uris.clone().into();
     }
     let effective = effective(&ClientMetadata::from_value(metadata)?, &ctx.clients.by_operator)?;
+    refuse_what_is_off(ctx, &effective)?;
     if let Some(wanted) = wanted {
         refuse_dropped_redirect_uris(&effective, wanted)?;
     }
@@ -371,9 +396,9 @@ fn changed_resource_server(
     change: &ClientChange,
 ) -> Result<EffectiveClient, AdminError> {
     let has_uris = change.redirect_uris.as_ref().is_some_and(|uris| !uris.is_empty());
-    if has_uris || change.scope.is_some() {
+    if has_uris || change.is_about_grants() {
         return Err(AdminError::Invalid(
-            "This client only introspects: it has neither redirect URIs nor scopes; register another one."
+            "This client only introspects: it has no redirect URIs, scopes or keys; register another one."
                 .to_owned(),
         ));
     }
@@ -384,6 +409,17 @@ fn changed_resource_server(
         client_name: change.client_name.clone().or(current.client_name),
         ..current
     })
+}
+
+fn refuse_what_is_off(ctx: &Context, effective: &EffectiveClient) -> Result<(), AdminError> {
+    let sentence = if effective.dpop_bound_access_tokens && !ctx.settings.dpop.enabled {
+        "No token is bound while dpop.enabled is false; switch it on first."
+    } else if effective.require_pushed_authorization_requests && !ctx.settings.par.enabled {
+        "No request can be sent in advance while par.enabled is false; switch it on first."
+    } else {
+        return Ok(());
+    };
+    Err(AdminError::Invalid(sentence.to_owned()))
 }
 
 fn refuse_dropped_redirect_uris(effective: &EffectiveClient, wanted: usize) -> Result<(), AdminError> {

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::error::{AdminError, ErrorBody, Path, Query};
+use super::error::{AdminError, Body, ErrorBody, Path, Query};
 use super::page::{List, PageQuery};
+use super::words;
 use crate::context::Context;
 
 /// Which grants.
@@ -25,12 +26,13 @@ pub(super) struct Which {
     client_id: Option<String>,
     /// On this resource (its URI).
     resource: Option<String>,
-    /// `pending`, `active` or `ended`.
-    #[param(value_type = Option<String>)]
+    /// That stand so.
+    #[param(schema_with = words::grant_state, required = false)]
     state: Option<GrantState>,
     /// `next` of the page before.
     cursor: Option<String>,
     /// Rows on a page, 1 to 200. Default 50.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
 }
 
@@ -51,11 +53,11 @@ pub(super) struct GrantBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     trusted_issuer: Option<String>,
     scope: String,
-    #[schema(value_type = String)]
+    #[schema(schema_with = words::grant_state)]
     state: GrantState,
     /// Why it ended. `expired`: its refresh tokens did, at `refresh_expires_at`; the record still says `active`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(schema_with = words::end_reason, required = false)]
     end_reason: Option<EndReason>,
     /// Unix seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -143,4 +145,49 @@ pub(super) async fn revoke(
         .revoke_grants(GrantFilter::one(id), EndReason::RevokedByAdmin, ctx.now())
         .await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Which grants end: those of which all that is said is true.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WhichEnd {
+    /// Of this person.
+    user: Option<Uuid>,
+    /// Of this client.
+    client_id: Option<String>,
+    /// On this resource (its URI).
+    resource: Option<String>,
+}
+
+/// What came of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct EndedBody {
+    /// How many grants have ended.
+    ended: u64,
+}
+
+/// Ends every grant of a person, of a client or on a resource, as one. What they allowed is asked about again.
+#[utoipa::path(post, path = "/admin/grants/revoke", request_body = WhichEnd,
+    responses((status = OK, body = EndedBody), (status = BAD_REQUEST, body = ErrorBody)))]
+pub(super) async fn revoke_all(
+    State(ctx): State<Arc<Context>>,
+    Body(which): Body<WhichEnd>,
+) -> Result<Json<EndedBody>, AdminError> {
+    if which.user.is_none() && which.client_id.is_none() && which.resource.is_none() {
+        return Err(AdminError::Invalid(
+            "Say whose grants end: user, client_id or resource.".to_owned(),
+        ));
+    }
+    let filter = GrantFilter {
+        id: None,
+        user: which.user.map(UserId),
+        client_id: which.client_id,
+        resource: which.resource,
+        state: None,
+    };
+    let ended = ctx
+        .store
+        .revoke_grants(filter, EndReason::RevokedByAdmin, ctx.now())
+        .await?;
+    Ok(Json(EndedBody { ended }))
 }

@@ -24,8 +24,10 @@ pub(super) struct NewInitialToken {
     /// What it is for.
     name: String,
     /// How many clients may register with it, 1 to 10000; any number when absent.
+    #[schema(minimum = 1, maximum = 10_000)]
     uses: Option<u32>,
     /// Seconds that it works, at most a year; for ever when absent.
+    #[schema(minimum = 1, maximum = 31_622_400)]
     expires_in: Option<u32>,
 }
 

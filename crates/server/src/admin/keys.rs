@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use doorward_store::{SigningKeyRecord, SigningKeyState};
+use doorward_store::signing_keys::SigningKeyState;
 use http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::error::{AdminError, ErrorBody};
+use super::error::{AdminError, ErrorBody, OptionalBody, Path};
 use super::page::List;
+use super::words;
 use crate::context::Context;
+use crate::keys::KeyStatus;
 
 /// A signing key.
 #[derive(Debug, Serialize, ToSchema)]
@@ -20,44 +22,77 @@ pub(super) struct KeyBody {
     key_id: String,
     /// JWA name.
     algorithm: String,
-    /// `active` signs; `previous` is published until its last token expired.
+    /// `next` is published and will sign; `active` signs; `previous` is published until its last token expired; none of
+    /// the tokens of a `revoked` one counts.
+    #[schema(schema_with = words::key_state)]
     state: &'static str,
-    /// Unix seconds.
+    /// Unix seconds; when it was made and published.
     created_at: i64,
-    /// Unix seconds; when it stopped signing.
+    /// Unix seconds; when it starts signing, or started.
+    starts_at: i64,
+    /// Unix seconds; when it stops signing, or stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
-    retired_at: Option<i64>,
+    stops_at: Option<i64>,
 }
 
-impl From<SigningKeyRecord> for KeyBody {
-    fn from(record: SigningKeyRecord) -> Self {
+impl From<KeyStatus> for KeyBody {
+    fn from(status: KeyStatus) -> Self {
         Self {
-            key_id: record.key_id,
-            algorithm: record.algorithm,
-            state: match record.state {
+            key_id: status.record.key_id,
+            algorithm: status.record.algorithm,
+            state: match status.state {
+                SigningKeyState::Next => "next",
                 SigningKeyState::Active => "active",
                 SigningKeyState::Previous => "previous",
+                SigningKeyState::Revoked => "revoked",
             },
-            created_at: record.created_at.seconds(),
-            retired_at: record.retired_at.map(doorward_store::UnixSeconds::seconds),
+            created_at: status.record.created_at.seconds(),
+            starts_at: status.record.signs_from.seconds(),
+            stops_at: status.stops_at.map(doorward_store::UnixSeconds::seconds),
         }
     }
+}
+
+/// How to rotate.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RotateBody {
+    /// Whether the new key signs at once. Verifiers that have not asked for the keys meanwhile refuse its tokens until they do.
+    #[serde(default)]
+    now: bool,
 }
 
 /// Every signing key, newest first.
 #[utoipa::path(get, path = "/admin/keys", responses((status = OK, body = List<KeyBody>)))]
 pub(super) async fn list(State(ctx): State<Arc<Context>>) -> Json<List<KeyBody>> {
     Json(List::whole(
-        ctx.keys.records().into_iter().map(KeyBody::from).collect(),
+        ctx.keys.statuses().into_iter().map(KeyBody::from).collect(),
     ))
 }
 
-/// Makes a new signing key. The one before stays published until its last token expired.
-#[utoipa::path(post, path = "/admin/keys/rotate",
+/// Makes the next signing key, if none waits already. It signs when it has been published for `keys.publish_ahead`; the one
+/// before stays published until its last token expired.
+#[utoipa::path(post, path = "/admin/keys/rotate", request_body = RotateBody,
     responses((status = CREATED, body = KeyBody), (status = SERVICE_UNAVAILABLE, body = ErrorBody)))]
 pub(super) async fn rotate(
     State(ctx): State<Arc<Context>>,
+    OptionalBody(body): OptionalBody<RotateBody>,
 ) -> Result<(StatusCode, Json<KeyBody>), AdminError> {
-    let record = ctx.keys.rotate().await?;
-    Ok((StatusCode::CREATED, Json(record.into())))
+    let key = if body.now {
+        ctx.keys.rotate_now().await?
+    } else {
+        ctx.keys.rotate().await?
+    };
+    Ok((StatusCode::CREATED, Json(key.into())))
+}
+
+/// Withdraws a signing key that others may have: it is published no more, and its tokens count no more. When it signs,
+/// another one does at once. Answers with the key that signs.
+#[utoipa::path(post, path = "/admin/keys/{key_id}/revoke",
+    responses((status = OK, body = KeyBody), (status = NOT_FOUND, body = ErrorBody)))]
+pub(super) async fn revoke(
+    State(ctx): State<Arc<Context>>,
+    Path(key_id): Path<String>,
+) -> Result<Json<KeyBody>, AdminError> {
+    Ok(Json(ctx.keys.revoke(&key_id).await?.into()))
 }

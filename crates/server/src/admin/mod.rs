@@ -1,5 +1,6 @@
 //! The operators' API. Every route is registered through [`router`], behind one check of the admin key.
 
+mod assertion_audiences;
 mod clients;
 mod error;
 mod grants;
@@ -14,6 +15,7 @@ mod token_exchange;
 mod trusted_issuers;
 mod trusted_subjects;
 mod users;
+mod words;
 
 use std::sync::Arc;
 
@@ -37,7 +39,7 @@ pub use key::{AdminKeyOffer, ensure_admin_key};
 #[openapi(
     info(
         title = "Doorward admin API",
-        description = "Resources, clients, people, grants, token exchange, trusted issuers and signing keys. Send `Authorization: Bearer <admin key>`."
+        description = "Resources, clients, people, grants, token exchange, trusted issuers, assertion audiences and signing keys. Send `Authorization: Bearer <admin key>`."
     ),
     modifiers(&AdminKeyScheme),
     security(("admin_key" = []))
@@ -69,17 +71,25 @@ fn described() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(users::disable))
         .routes(routes!(users::enable))
         .routes(routes!(grants::list))
+        .routes(routes!(grants::revoke_all))
         .routes(routes!(grants::get, grants::revoke))
         .routes(routes!(initial_tokens::list, initial_tokens::create))
         .routes(routes!(initial_tokens::delete))
         .routes(routes!(keys::list))
         .routes(routes!(keys::rotate))
+        .routes(routes!(keys::revoke))
         .routes(routes!(token_exchange::explain))
         .routes(routes!(trusted_issuers::list, trusted_issuers::create))
         .routes(routes!(
             trusted_issuers::get,
             trusted_issuers::update,
             trusted_issuers::delete
+        ))
+        .routes(routes!(assertion_audiences::list, assertion_audiences::create))
+        .routes(routes!(
+            assertion_audiences::get,
+            assertion_audiences::update,
+            assertion_audiences::delete
         ))
         .routes(routes!(
             trusted_subjects::list,

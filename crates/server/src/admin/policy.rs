@@ -6,10 +6,11 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::error::AdminError;
+use super::words;
 use crate::context::Context;
 
 /// What can be told of a person.
-const PERSON_CLAIMS: [&str; 2] = ["email", "name"];
+pub(super) const PERSON_CLAIMS: [&str; 2] = ["email", "name"];
 /// What a token says about itself, which no policy may say otherwise (RFC 7519 §4.1, RFC 8693 §4, RFC 9068 §2.2).
 const OWN_CLAIMS: [&str; 21] = [
     "iss",
@@ -30,12 +31,14 @@ const OWN_CLAIMS: [&str; 21] = [
     "acr",
     "azp",
     "sid",
-    "parent",
+    "parent_jti",
     "email",
     "name",
 ];
 const MOST_CLAIMS: usize = 20;
 const LONGEST_CLAIMS: usize = 2048;
+/// [`Tokens::LONGEST_ACCESS_TTL`](crate::config::Tokens::LONGEST_ACCESS_TTL), in seconds.
+const LONGEST_ACCESS_TTL: u32 = 86_400;
 const YEAR: u32 = 366 * 86_400;
 
 /// What an operator demands of a resource's tokens.
@@ -48,18 +51,23 @@ pub(super) struct PolicyBody {
     exchange_clients: Vec<String>,
     /// How long access tokens are good, in seconds, 10 to 86400; `tokens.access_ttl` when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 10, maximum = 86_400)]
     access_ttl: Option<u32>,
     /// How long refresh tokens stay good unused, in seconds; `tokens.refresh_idle_ttl` when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 60, maximum = 31_622_400)]
     refresh_idle_ttl: Option<u32>,
     /// How long a grant can be refreshed in all, in seconds; `tokens.refresh_absolute_ttl` when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 60, maximum = 31_622_400)]
     refresh_absolute_ttl: Option<u32>,
     /// How long ago a person may have signed in when they allow something (RFC 9470), in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 31_622_400)]
     max_auth_age: Option<u32>,
     /// What of the person goes into the tokens: `email`, `name`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(schema_with = words::person_claims, required = false)]
     person_claims: Vec<String>,
     /// Claims that every token has, with their values; at most 20, together 2 KiB, none that a token has of its own.
     #[schema(value_type = Object)]
@@ -88,14 +96,15 @@ impl From<ResourcePolicy> for PolicyBody {
 pub(super) struct PolicyChange {
     dpop_bound_access_tokens_required: Option<bool>,
     exchange_clients: Option<Vec<String>>,
-    #[schema(value_type = Option<u32>)]
+    #[schema(value_type = Option<u32>, minimum = 10, maximum = 86_400)]
     access_ttl: Member,
-    #[schema(value_type = Option<u32>)]
+    #[schema(value_type = Option<u32>, minimum = 60, maximum = 31_622_400)]
     refresh_idle_ttl: Member,
-    #[schema(value_type = Option<u32>)]
+    #[schema(value_type = Option<u32>, minimum = 60, maximum = 31_622_400)]
     refresh_absolute_ttl: Member,
-    #[schema(value_type = Option<u32>)]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 31_622_400)]
     max_auth_age: Member,
+    #[schema(schema_with = words::person_claims, required = false)]
     person_claims: Option<Vec<String>>,
     #[schema(value_type = Option<Object>)]
     claims: Option<Map<String, Value>>,
@@ -157,7 +166,7 @@ pub(super) fn checked(ctx: &Context, body: PolicyBody) -> Result<ResourcePolicy,
         return refuse("exchange_clients must be at most 100 client ids.");
     }
     let outside = |value: Option<u32>, least, most| value.is_some_and(|value| value < least || value > most);
-    if outside(body.access_ttl, 10, 86_400) {
+    if outside(body.access_ttl, 10, LONGEST_ACCESS_TTL) {
         return refuse("access_ttl must be between 10 and 86400 seconds.");
     }
     if outside(body.refresh_idle_ttl, 60, YEAR) || outside(body.refresh_absolute_ttl, 60, YEAR) {

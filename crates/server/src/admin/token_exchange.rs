@@ -7,6 +7,8 @@ use axum::extract::State;
 use doorward_oauth::claims::Actor;
 use doorward_oauth::client::GrantType;
 use doorward_oauth::error::OAuthError;
+use doorward_oauth::exchange::Refusal;
+use doorward_oauth::id_jag::Wanted;
 use doorward_oauth::parameters::Parameters;
 use doorward_oauth::scope::ScopeSet;
 use serde::{Deserialize, Serialize};
@@ -16,7 +18,8 @@ use super::error::{AdminError, Body, ErrorBody};
 use crate::clients::{Client, ClientError};
 use crate::context::Context;
 use crate::http::error::TokenError;
-use crate::token::{grant_types, token_exchange};
+use crate::token::grant_types;
+use crate::token::token_exchange::{self, RequestedType, SubjectType, id_jag};
 
 /// An exchange as a client would ask for it.
 #[derive(Deserialize, ToSchema)]
@@ -24,11 +27,15 @@ use crate::token::{grant_types, token_exchange};
 pub(super) struct WouldBe {
     /// The client that would exchange.
     client_id: String,
-    /// The access token that it would exchange. It is not used up and not kept.
+    /// The token that it would exchange. It is not used up and not kept.
     subject_token: String,
+    /// The `subject_token_type`. Default: an access token.
+    subject_token_type: Option<String>,
+    /// The `requested_token_type`. Default: an access token.
+    requested_token_type: Option<String>,
     /// The resource of the new token, by its URI. Without it and `audience`, the one of the subject token.
     resource: Option<String>,
-    /// The same, by its URI or its slug.
+    /// The same, by its URI or its slug; of an ID-JAG the issuer of the other server.
     audience: Option<String>,
     /// The `scope` parameter.
     scope: Option<String>,
@@ -65,8 +72,12 @@ pub(super) struct WouldBeToken {
     /// Unix seconds.
     exp: i64,
     /// Who would act, and who acted before.
-    #[schema(value_type = Object)]
-    act: Actor,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    act: Option<Actor>,
+    /// Of an ID-JAG: the resource of the other server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource: Option<String>,
     /// The key it would be bound to.
     #[serde(skip_serializing_if = "Option::is_none")]
     dpop_jkt: Option<String>,
@@ -80,6 +91,10 @@ impl Explanation {
             message: Some(message.into()),
             ..Self::default()
         }
+    }
+
+    fn refused(refusal: Refusal) -> Self {
+        Self::stopped(refusal.as_str(), refusal.code().as_str(), refusal.to_string())
     }
 }
 
@@ -105,21 +120,9 @@ async fn explained(ctx: &Context, would_be: &WouldBe) -> Result<Explanation, Adm
         Ok(client) => client,
         Err(stopped) => return Ok(stopped),
     };
-    let subject = fault(token_exchange::live_token(ctx, &would_be.subject_token).await)?;
-    let Some(subject) = subject.ok().flatten() else {
-        return Ok(unusable_subject());
-    };
-    let scope = would_be.scope.as_deref().map(ScopeSet::parse).transpose();
-    let Ok(scope) = scope else {
-        return Ok(Explanation::stopped(
-            "scope_malformed",
-            "invalid_scope",
-            "The scope is malformed: scope tokens separated by single spaces.",
-        ));
-    };
-    let target = match fault(token_exchange::target(ctx, &subject.claims, &named(would_be)?).await)? {
-        Ok(target) => target,
-        Err(message) => return Ok(Explanation::stopped("target_unknown", "invalid_target", message)),
+    let (shown, wanted) = match types(ctx, would_be) {
+        Ok(types) => types,
+        Err(stopped) => return Ok(stopped),
     };
     let key = would_be.dpop_jkt.as_deref();
     if key.is_none() && client.metadata.dpop_bound_access_tokens {
@@ -129,7 +132,58 @@ async fn explained(ctx: &Context, would_be: &WouldBe) -> Result<Explanation, Adm
             "This client is registered for tokens that are bound to a key (dpop_bound_access_tokens); send a DPoP proof.",
         ));
     }
-    let decision = token_exchange::decide(ctx, &subject.claims, &client, key, &target, scope.as_ref()).await;
+    let scope = would_be.scope.as_deref().map(ScopeSet::parse).transpose();
+    let Ok(scope) = scope else {
+        return Ok(Explanation::stopped(
+            "scope_malformed",
+            "invalid_scope",
+            "The scope is malformed: scope tokens separated by single spaces.",
+        ));
+    };
+    match wanted {
+        RequestedType::IdJag => explain_id_jag(ctx, would_be, &client, shown, scope.as_ref()).await,
+        RequestedType::AccessToken(_) => explain_exchange(ctx, would_be, client, scope.as_ref()).await,
+    }
+}
+
+/// What is shown and what is asked for, where the one is given for the other.
+fn types(ctx: &Context, would_be: &WouldBe) -> Result<(SubjectType, RequestedType), Explanation> {
+    let shown = would_be.subject_token_type.as_deref();
+    let shown = shown.map_or(Some(SubjectType::AccessToken), SubjectType::of);
+    if shown == Some(SubjectType::IdToken) {
+        return Err(Explanation::stopped(
+            "token_type",
+            "invalid_request",
+            "What an ID token is worth is up to the terms of its issuer (id_token_clients and rules), and is not explained here; the log says why one is refused.",
+        ));
+    }
+    let wanted = RequestedType::of(&ctx.settings, would_be.requested_token_type.as_deref());
+    match (shown, wanted) {
+        (Some(shown), Some(wanted)) if wanted.is_for(shown) => Ok((shown, wanted)),
+        _ => Err(Explanation::stopped(
+            "token_type",
+            "invalid_request",
+            "Access tokens of this server are exchanged for access tokens; they and refresh tokens for ID-JAGs, where token_exchange.id_jag is on.",
+        )),
+    }
+}
+
+async fn explain_exchange(
+    ctx: &Context,
+    would_be: &WouldBe,
+    client: Client,
+    scope: Option<&ScopeSet>,
+) -> Result<Explanation, AdminError> {
+    let subject = fault(token_exchange::live_token(ctx, &would_be.subject_token).await)?;
+    let Some(subject) = subject.ok().flatten() else {
+        return Ok(unusable_subject());
+    };
+    let target = match fault(token_exchange::target(ctx, &subject.claims, &named(would_be)?).await)? {
+        Ok(target) => target,
+        Err(message) => return Ok(Explanation::stopped("target_unknown", "invalid_target", message)),
+    };
+    let key = would_be.dpop_jkt.as_deref();
+    let decision = token_exchange::decide(ctx, &subject.claims, &client, key, &target, scope).await;
     Ok(match fault(decision)? {
         Ok(Ok(exchanged)) => Explanation {
             allowed: true,
@@ -139,14 +193,67 @@ async fn explained(ctx: &Context, would_be: &WouldBe) -> Result<Explanation, Adm
                 client_id: client.client_id,
                 scope: exchanged.scopes.to_string(),
                 exp: exchanged.expires_at.seconds(),
-                act: exchanged.actor,
+                act: Some(exchanged.actor),
+                resource: None,
                 dpop_jkt: exchanged.key_thumbprint,
             }),
             ..Explanation::default()
         },
-        Ok(Err(refusal)) => {
-            Explanation::stopped(refusal.as_str(), refusal.code().as_str(), refusal.to_string())
+        Ok(Err(refusal)) => Explanation::refused(refusal),
+        Err(message) => Explanation::stopped("unknown", "server_error", message),
+    })
+}
+
+async fn explain_id_jag(
+    ctx: &Context,
+    would_be: &WouldBe,
+    client: &Client,
+    shown: SubjectType,
+    scope: Option<&ScopeSet>,
+) -> Result<Explanation, AdminError> {
+    let read = id_jag::Subject::read(ctx, shown, &would_be.subject_token, &client.client_id).await;
+    let Some(subject) = fault(read)?.ok().flatten() else {
+        return Ok(unusable_subject());
+    };
+    let (audience, terms) = match fault(id_jag::audience(ctx, &named(would_be)?).await)? {
+        Ok(Some(found)) => found,
+        Ok(None) => {
+            return Ok(Explanation::stopped(
+                "audience_unknown",
+                "invalid_target",
+                "No assertion audience has this issuer, or it is disabled.",
+            ));
         }
+        Err(message) => {
+            return Ok(Explanation::stopped(
+                "audience_needed",
+                "invalid_request",
+                message,
+            ));
+        }
+    };
+    let wanted = Wanted {
+        resource: would_be.resource.as_deref(),
+        scope,
+    };
+    let key = would_be.dpop_jkt.as_deref();
+    let decision = id_jag::decide(ctx, &terms, &subject, client, key, wanted).await;
+    Ok(match fault(decision)? {
+        Ok(Ok(allowed)) => Explanation {
+            allowed: true,
+            token: Some(WouldBeToken {
+                sub: subject.grant.subject,
+                aud: audience.issuer,
+                client_id: allowed.client_id,
+                scope: allowed.scopes.to_string(),
+                exp: allowed.expires_at.seconds(),
+                act: allowed.actor,
+                resource: Some(allowed.resource),
+                dpop_jkt: allowed.key_thumbprint,
+            }),
+            ..Explanation::default()
+        },
+        Ok(Err(refusal)) => Explanation::refused(refusal),
         Err(message) => Explanation::stopped("unknown", "server_error", message),
     })
 }
@@ -155,7 +262,7 @@ fn unusable_subject() -> Explanation {
     Explanation::stopped(
         "subject_token",
         "invalid_request",
-        "The subject_token is no access token of this server that works now: it expired, it or its grant was revoked, or one of its clients is disabled.",
+        "The subject_token is no token of this server that works now: it expired, it or its grant was revoked, or one of its clients is disabled; or it is a refresh token of another client, or one that was replaced.",
     )
 }
 

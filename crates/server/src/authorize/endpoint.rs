@@ -46,7 +46,7 @@ pub(crate) async fn get(
             .clients
             .resolve(&pushed.request.client_id, info.address)
             .await?;
-        pushed.check_client(&client)?;
+        pushed.open_for(&ctx, &client).await?;
         return proceed(
             &ctx,
             &headers,

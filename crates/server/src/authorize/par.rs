@@ -181,25 +181,26 @@ impl Pushed {
             .and_then(|plain| serde_json::from_slice::<Self>(&plain).ok())
             .filter(|pushed| ctx.now() < pushed.expires_at)
             .ok_or_else(unusable)?;
-        if pushed.is_authenticated {
-            let once = Spend {
-                digest: sha256(format!("pushed-request\0{}", pushed.id).as_bytes()),
-                until: pushed.expires_at,
-            };
-            if !ctx.store.spend(&[once], ctx.now()).await? {
-                return Err(unusable().into());
-            }
-        }
         Ok(Some(pushed))
     }
 
-    /// A client that has changed since is not the one that was checked.
-    pub(crate) fn check_client(&self, client: &Client) -> Result<(), PageError> {
-        if client.fingerprint == self.fingerprint {
-            Ok(())
-        } else {
-            Err(unusable().into())
+    /// Opens the request for good, once it is known that it leads somewhere. A client that has changed since is not the
+    /// one that was checked.
+    pub(crate) async fn open_for(&self, ctx: &Context, client: &Client) -> Result<(), PageError> {
+        if client.fingerprint != self.fingerprint {
+            return Err(unusable().into());
         }
+        if !self.is_authenticated {
+            return Ok(());
+        }
+        let once = Spend {
+            digest: sha256(format!("pushed-request\0{}", self.id).as_bytes()),
+            until: self.expires_at,
+        };
+        if ctx.store.spend(&[once], ctx.now()).await? {
+            return Ok(());
+        }
+        Err(unusable().into())
     }
 }
 

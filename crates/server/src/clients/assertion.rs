@@ -27,7 +27,15 @@ pub(super) async fn verify(ctx: &Context, client: &Client, assertion: &str) -> R
     let issuer = ctx.issuer.as_str();
     let (with_slash, token_endpoint) = (format!("{issuer}/"), format!("{issuer}{}", routes::TOKEN));
     let audiences = [issuer, &with_slash, &token_endpoint];
-    let proven = AssertionRules::default().verify(&jws, &key, &client.client_id, &audiences, ctx.now())?;
+    let rules = AssertionRules {
+        max_lifetime: ctx
+            .settings
+            .client_authentication
+            .max_assertion_lifetime
+            .duration(),
+        ..AssertionRules::default()
+    };
+    let proven = rules.verify(&jws, &key, &client.client_id, &audiences, ctx.now())?;
     Ok(Spend {
         digest: doorward_jose::sha256(&[b"client-assertion\0", proven.replay_id().as_slice()].concat()),
         until: proven.expires_at(),

@@ -91,14 +91,10 @@ pub(crate) async fn authenticate_unspent(
     parameters: &Parameters,
 ) -> Result<AuthenticatedClient, TokenError> {
     let presented = Presented::read(headers, parameters)?;
-    let client = match ctx.clients.resolve_approved(&presented.client_id).await {
-        Ok(client) => Some(client),
-        Err(ClientError::Store(error)) => return Err(error.into()),
-        Err(error) => {
-            tracing::debug!(client_id = ?presented.client_id, %error, "client authentication failed");
-            None
-        }
-    };
+    let client = known(
+        &presented,
+        ctx.clients.resolve_approved(&presented.client_id).await,
+    )?;
     presented.prove(ctx, client).await
 }
 
@@ -111,21 +107,43 @@ pub(crate) async fn authenticate_stranger(
     parameters: &Parameters,
 ) -> Result<AuthenticatedClient, TokenError> {
     let presented = Presented::read(headers, parameters)?;
-    let client = match ctx.clients.resolve(&presented.client_id, info.address).await {
-        Ok(client) => Some(client),
-        Err(ClientError::Store(error)) => return Err(error.into()),
-        Err(error @ ClientError::TooManyDocuments) => {
-            return Err(TokenError::come_back_after(
-                60,
-                OAuthError::new(ErrorCode::TemporarilyUnavailable, error.sentence()),
-            ));
-        }
+    let client = known(
+        &presented,
+        ctx.clients.resolve(&presented.client_id, info.address).await,
+    )?;
+    presented.prove(ctx, client).await
+}
+
+/// As [`authenticate_unspent`], and a client with a metadata document need not have been approved by anybody.
+pub(crate) async fn authenticate_newcomer(
+    ctx: &Context,
+    info: &RequestInfo,
+    headers: &HeaderMap,
+    parameters: &Parameters,
+) -> Result<AuthenticatedClient, TokenError> {
+    let presented = Presented::read(headers, parameters)?;
+    let found = ctx
+        .clients
+        .resolve_newcomer(&presented.client_id, info.address)
+        .await;
+    let client = known(&presented, found)?;
+    presented.prove(ctx, client).await
+}
+
+/// The client, if there is one; who is not there fails as who proves nothing.
+fn known(presented: &Presented, found: Result<Client, ClientError>) -> Result<Option<Client>, TokenError> {
+    match found {
+        Ok(client) => Ok(Some(client)),
+        Err(ClientError::Store(error)) => Err(error.into()),
+        Err(error @ ClientError::TooManyDocuments) => Err(TokenError::come_back_after(
+            60,
+            OAuthError::new(ErrorCode::TemporarilyUnavailable, error.sentence()),
+        )),
         Err(error) => {
             tracing::debug!(client_id = ?presented.client_id, %error, "client authentication failed");
-            None
+            Ok(None)
         }
-    };
-    presented.prove(ctx, client).await
+    }
 }
 
 /// Uses up the assertion of a client, if it sent one.

@@ -68,10 +68,15 @@ impl Directory {
             grant_types: self_registered(settings),
             ..RegistrationPolicy::dynamic()
         };
+        let mut of_document = self_registered(settings);
+        if settings.jwt_bearer.enabled {
+            // Who may use it is up to the rules of the issuer.
+            of_document.push(GrantType::JwtBearer);
+        }
         let of_documents = RegistrationPolicy {
             schemes,
             allow_loopback_jwks_uri: in_development,
-            grant_types: self_registered(settings),
+            grant_types: of_document,
             ..RegistrationPolicy::metadata_document()
         };
         let key_sets = KeySets::new(fetcher.clone(), Arc::clone(&clock));
@@ -134,6 +139,19 @@ impl Directory {
                 tracing::debug!(client_id = ?client_id, %error, "using the snapshot of a client metadata document");
                 Ok(snapshot)
             }
+            outcome => outcome,
+        }
+    }
+
+    /// The client with this id, whether anybody approved it or not: by [`Self::resolve_approved`] where it is known, else
+    /// by its metadata document.
+    pub(crate) async fn resolve_newcomer(
+        &self,
+        client_id: &str,
+        address: IpAddr,
+    ) -> Result<Client, ClientError> {
+        match self.resolve_approved(client_id).await {
+            Err(ClientError::Unknown) => self.resolve(client_id, address).await,
             outcome => outcome,
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_fetch::{Fetched, Fetcher, Limits};
+use doorward_fetch::{FetchError, Fetched, Fetcher, Limits};
 use doorward_jose::{Header, Jwk, JwkSet, MAX_JWK_SET_BYTES};
 use doorward_oauth::time::{Clock, UnixSeconds};
 use quick_cache::sync::Cache;
@@ -12,6 +12,8 @@ use quick_cache::sync::Cache;
 const KEY_SETS: usize = 1000;
 /// An unknown `kid` makes this server ask again no more often than this.
 const COOLDOWN: Duration = Duration::from_secs(30);
+/// What must not be stored is asked for again no more often than this, however many want it.
+const PAUSE: Duration = Duration::from_secs(10);
 /// What cannot be fetched any more is used for this long at most.
 pub(crate) const MAX_STALE: Duration = Duration::from_hours(24);
 
@@ -21,6 +23,43 @@ pub(crate) struct KeySets {
     clock: Arc<dyn Clock>,
     known: Cache<String, Arc<Known>>,
     asked: Cache<String, UnixSeconds>,
+    answers: Answers,
+}
+
+/// When documents were answered that no cache may keep: strangers, who make this server ask, could otherwise make it ask
+/// without end.
+pub(crate) struct Answers {
+    clock: Arc<dyn Clock>,
+    last: Cache<String, UnixSeconds>,
+}
+
+impl Answers {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            last: Cache::new(KEY_SETS),
+        }
+    }
+
+    /// The document at `url` from the cache or its server. `None`: it was answered a moment ago, and is not to be kept.
+    pub(crate) async fn get_json(
+        &self,
+        fetcher: &Fetcher,
+        url: &str,
+    ) -> Option<Result<Arc<Fetched>, FetchError>> {
+        let is_cached = fetcher.is_cached(url, &limits());
+        let now = self.clock.now();
+        let lately = |answered: UnixSeconds| answered <= now && now.since(answered) < PAUSE;
+        if !is_cached && self.last.get(url).is_some_and(lately) {
+            return None;
+        }
+        // Those who come at the same time share one request; the pause begins with its answer.
+        let outcome = fetcher.get_json(url, &limits()).await;
+        if !is_cached {
+            self.last.insert(url.to_owned(), self.clock.now());
+        }
+        Some(outcome)
+    }
 }
 
 /// A key set as it was fetched.
@@ -44,6 +83,7 @@ impl KeySets {
     pub(crate) fn new(fetcher: Fetcher, clock: Arc<dyn Clock>) -> Self {
         Self {
             fetcher,
+            answers: Answers::new(Arc::clone(&clock)),
             clock,
             known: Cache::new(KEY_SETS),
             asked: Cache::new(KEY_SETS),
@@ -82,14 +122,13 @@ impl KeySets {
 
     /// The set as the cache has it, or the last one that could be fetched.
     async fn present(&self, url: &str) -> Option<Arc<Known>> {
-        match self.fetcher.get_json(url, &limits()).await {
-            Ok(document) => self.read(url, document),
-            Err(error) => {
-                tracing::debug!(url, %error, "keys could not be fetched");
-                let age = |known: &Known| self.clock.now().since(known.document.fetched_at);
-                self.known.get(url).filter(|known| age(known) <= MAX_STALE)
-            }
+        match self.answers.get_json(&self.fetcher, url).await {
+            Some(Ok(document)) => return self.read(url, document),
+            Some(Err(error)) => tracing::debug!(url, %error, "keys could not be fetched"),
+            None => {}
         }
+        let age = |known: &Known| self.clock.now().since(known.document.fetched_at);
+        self.known.get(url).filter(|known| age(known) <= MAX_STALE)
     }
 
     /// Reads a document once.

@@ -6,7 +6,7 @@ use doorward_oauth::issuer::Issuer;
 use doorward_oauth::redirect::{RedirectUri, SchemePolicy};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{DynamicRegistration, Problem, Settings, Span};
+use super::{DynamicRegistration, Problem, Settings, Span, Tokens};
 use crate::storage::is_postgres;
 
 /// Reads the secrets that are named by a file.
@@ -27,10 +27,17 @@ pub(super) fn resolve_secret_files(settings: &mut Settings, problems: &mut Vec<P
             )),
         }
     }
-    if settings.keys.master_key.is_some() && settings.keys.master_key_file.is_some() {
+    let keys = &settings.keys;
+    if keys.master_key.is_some() && keys.master_key_file.is_some() {
         problems.push(Problem::new(
             "keys.master_key_file",
             "set either `master_key` or `master_key_file`, not both",
+        ));
+    }
+    if keys.other_master_key.is_some() && keys.other_master_key_file.is_some() {
+        problems.push(Problem::new(
+            "keys.other_master_key_file",
+            "set either `other_master_key` or `other_master_key_file`, not both",
         ));
     }
 }
@@ -53,6 +60,7 @@ pub(super) fn check(settings: &Settings, problems: &mut Vec<Problem>) {
         );
     }
     check_times(settings, &mut refuse);
+    check_rotation(settings, &mut refuse);
     if settings.dpop.algorithms.is_empty() {
         refuse(
             "dpop.algorithms",
@@ -115,7 +123,7 @@ fn check_times(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
         "tokens.access_ttl",
         tokens.access_ttl,
         Span::seconds(10),
-        Span::days(1),
+        Tokens::LONGEST_ACCESS_TTL,
     );
     between(
         "tokens.code_ttl",
@@ -142,6 +150,12 @@ fn check_times(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
         Span::days(1),
     );
     between(
+        "client_authentication.max_assertion_lifetime",
+        settings.client_authentication.max_assertion_lifetime,
+        minute,
+        Span::hours(1),
+    );
+    between(
         "dpop.proof_lifetime",
         settings.dpop.proof_lifetime,
         Span::seconds(10),
@@ -165,6 +179,12 @@ fn check_times(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
         Span::seconds(1),
         minute,
     );
+    between(
+        "storage.retention",
+        settings.storage.retention,
+        Span::days(2),
+        Span::days(3660),
+    );
     between("session.idle_ttl", session.idle_ttl, minute, session.absolute_ttl);
     between("login.first_wait", login.first_wait, second, login.longest_wait);
     between("login.longest_wait", login.longest_wait, second, Span::hours(1));
@@ -176,6 +196,28 @@ fn check_times(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
     );
     if login.free_attempts == 0 {
         refuse("login.free_attempts", "must be at least 1".to_owned());
+    }
+}
+
+/// A key has to be known everywhere before it signs, and to sign for longer than that.
+fn check_rotation(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
+    let keys = &settings.keys;
+    let (least, most) = (Span::minutes(10), Span::days(30));
+    if keys.publish_ahead < least || keys.publish_ahead > most {
+        let message = format!("is {}; it must be between {least} and {most}", keys.publish_ahead);
+        refuse("keys.publish_ahead", message);
+    }
+    let ahead = keys.publish_ahead.duration();
+    if keys
+        .rotation
+        .duration()
+        .is_some_and(|rotation| rotation < ahead * 2)
+    {
+        let message = format!(
+            "is {}; it must be at least twice `keys.publish_ahead` ({}), or `off`",
+            keys.rotation, keys.publish_ahead
+        );
+        refuse("keys.rotation", message);
     }
 }
 

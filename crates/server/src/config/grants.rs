@@ -1,10 +1,18 @@
-//! `[client_credentials]`, `[token_exchange]`, `[jwt_bearer]` and `[dpop]`
+//! `[client_authentication]`, `[client_credentials]`, `[token_exchange]`, `[jwt_bearer]` and `[dpop]`
 
 use doorward_jose::Algorithm;
 use doorward_oauth::dpop::ProofRules;
 
 use super::Span;
 use super::section::section;
+
+section! {
+    /// How clients prove who they are.
+    pub struct ClientAuthentication in "client_authentication" {
+        /// How long a client assertion (`private_key_jwt`) may be good when it comes, at most an hour. Short, because each is remembered until it ends; some libraries sign for an hour unless told otherwise.
+        max_assertion_lifetime: Span = Span::minutes(5),
+    }
+}
 
 section! {
     /// The grant with which a registered program gets tokens for itself (RFC 6749 §4.4).
@@ -21,6 +29,8 @@ section! {
         enabled: bool = true,
         /// How many clients may act for one another in one chain.
         max_depth: u32 = 5,
+        /// Whether the server vouches to others for people who signed in here (ID-JAG). Without assertion audiences nobody gets anything by it.
+        id_jag: bool = true,
     }
 }
 

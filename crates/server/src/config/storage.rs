@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 
+use super::Span;
 use super::section::section;
 use super::value::{Value, quoted};
 
@@ -11,6 +12,8 @@ section! {
     pub struct Storage in "storage" {
         /// The database: `sqlite://` and a path (relative to the working directory, or absolute with a third slash), for one process; or `postgres://user:password@host/database?sslmode=require`, for one or several.
         url: DatabaseUrl = DatabaseUrl::from("sqlite://data/doorward.db"),
+        /// How long what has ended or expired is kept, for operators who ask why: grants, codes, the records of tokens, signing keys; and clients that registered themselves and were never allowed anything.
+        retention: Span = Span::days(30),
     }
 }
 

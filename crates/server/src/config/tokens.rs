@@ -20,3 +20,9 @@ section! {
         scope_memory: bool = true,
     }
 }
+
+impl Tokens {
+    /// The longest that any access token can be good, by these settings and by the policies of resources. What has to
+    /// outlast every token lasts this long, whatever settings and policies say now: they may have said more before.
+    pub const LONGEST_ACCESS_TTL: Span = Span::days(1);
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use doorward_store::{Revocation, StoreError};
+use doorward_store::{Revocation, Revoked, StoreError};
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use tokio::sync::{OwnedSemaphorePermit, broadcast};
@@ -22,6 +22,12 @@ pub(super) struct Connection {
     feed: Arc<RevocationFeed>,
     live: broadcast::Receiver<Batch>,
     log: String,
+    /// Who listens.
+    client_id: String,
+    /// The log's last entry when the client proved who it is.
+    opened_at: u64,
+    /// Whether it may hear no more.
+    over: bool,
     /// The last entry that was told.
     position: u64,
     stage: Stage,
@@ -45,6 +51,7 @@ impl Connection {
     /// Begins after the cursor; at the beginning of what is kept without one, or with one that is not known.
     pub(super) async fn open(
         feed: &Arc<RevocationFeed>,
+        client_id: &str,
         cursor: Option<&str>,
         ttl: Duration,
         metrics: &Metrics,
@@ -60,6 +67,9 @@ impl Connection {
         Ok(Self {
             feed: Arc::clone(feed),
             live,
+            client_id: client_id.to_owned(),
+            opened_at: newest.last,
+            over: false,
             position: known.flatten().unwrap_or(newest.forgotten),
             log: newest.log,
             stage: Stage::Opening {
@@ -82,6 +92,9 @@ impl Connection {
 
     /// What to send next; `None` at the end.
     async fn next(&mut self) -> Option<String> {
+        if self.over {
+            return None;
+        }
         if let Stage::Opening { reset } = self.stage {
             self.stage = Stage::Behind;
             let mut text = frames::OPENING.to_owned();
@@ -151,6 +164,10 @@ impl Connection {
             if entry.position > self.position {
                 frames::revocation(&mut text, &self.log, entry);
                 self.position = entry.position;
+                // Disabled or removed since: the last thing that it hears is its own end.
+                let is_its_own =
+                    matches!(&entry.revoked, Revoked::Client(client_id) if *client_id == self.client_id);
+                self.over |= is_its_own && entry.position > self.opened_at;
                 told += 1;
             }
         }

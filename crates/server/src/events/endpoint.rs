@@ -40,16 +40,22 @@ pub(crate) async fn endpoint(
     let cursor = headers
         .get(LAST_EVENT_ID)
         .map(|value| value.to_str().unwrap_or_default());
-    let connection = Connection::open(&ctx.revocations, cursor, life(&ctx), &ctx.metrics)
-        .await
-        .map_err(|closed| match closed {
-            Closed::Store(error) => TokenError::from(error),
-            Closed::Full => OAuthError::new(
-                ErrorCode::TemporarilyUnavailable,
-                "This server takes no more followers of revocations now; try again in a moment.",
-            )
-            .into(),
-        })?;
+    let connection = Connection::open(
+        &ctx.revocations,
+        client.client_id(),
+        cursor,
+        life(&ctx),
+        &ctx.metrics,
+    )
+    .await
+    .map_err(|closed| match closed {
+        Closed::Store(error) => TokenError::from(error),
+        Closed::Full => OAuthError::new(
+            ErrorCode::TemporarilyUnavailable,
+            "This server takes no more followers of revocations now; try again in a moment.",
+        )
+        .into(),
+    })?;
     let head = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
 /// How many `X-Forwarded-For` entries are looked at, from the right.
@@ -26,17 +26,21 @@ impl TrustedProxies {
     /// strangers; what cannot be read ends the search at the proxy that passed it on.
     pub(crate) fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut nearest = peer.to_canonical();
-        let lines: Vec<&str> = headers
+        // Byte by byte: a line that a stranger made unreadable further left must not hide what a proxy added to it.
+        let lines: Vec<&[u8]> = headers
             .get_all("x-forwarded-for")
             .iter()
-            .filter_map(|line| line.to_str().ok())
+            .map(HeaderValue::as_bytes)
             .collect();
-        let hops = lines.iter().rev().flat_map(|line| line.rsplit(','));
+        let hops = lines
+            .iter()
+            .rev()
+            .flat_map(|line| line.rsplit(|byte| *byte == b','));
         for hop in hops.take(MOST_HOPS) {
             if !self.contains(nearest) {
                 break;
             }
-            match parse(hop) {
+            match std::str::from_utf8(hop).ok().and_then(parse) {
                 Some(address) => nearest = address,
                 None => break,
             }
@@ -71,6 +75,15 @@ pub(crate) fn bucket(address: IpAddr) -> IpAddr {
         }
         v4 @ IpAddr::V4(_) => v4,
     }
+}
+
+/// The /48 of an IPv6 address: what a site gets (RFC 6177), and hosters give away.
+pub(crate) fn site(address: IpAddr) -> Option<IpAddr> {
+    let IpAddr::V6(address) = address.to_canonical() else {
+        return None;
+    };
+    let [a, b, c, ..] = address.segments();
+    Some(IpAddr::V6(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0)))
 }
 
 #[cfg(test)]
@@ -110,6 +123,24 @@ mod tests {
     fn an_entry_that_cannot_be_read_ends_the_search() {
         assert_eq!(client("10.0.0.1", &["198.51.100.1, <b>"]), "10.0.0.1");
         assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
+    }
+
+    /// RATE-002
+    #[test]
+    fn bytes_that_are_no_text_hide_nothing() {
+        let proxies = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
+        let client = |lines: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append("x-forwarded-for", HeaderValue::from_bytes(line).unwrap());
+            }
+            let peer = "10.0.0.1".parse().unwrap();
+            proxies.client_address(peer, &headers).to_string()
+        };
+        assert_eq!(client(&[b"\xff, 198.51.100.1"]), "198.51.100.1");
+        assert_eq!(client(&[b"1.2.3.4", b"\xff, 198.51.100.1"]), "198.51.100.1");
+        assert_eq!(client(&[b"1.2.3.4", b"\xff"]), "10.0.0.1");
+        assert_eq!(client(&[b"1.2.3.4", b""]), "10.0.0.1");
     }
 
     #[test]

@@ -43,6 +43,14 @@ impl TokenError {
         }
     }
 
+    /// The same under the other code, where it has the one.
+    pub(crate) fn with_code(mut self, one: ErrorCode, other: ErrorCode) -> Self {
+        if self.error.code == one {
+            self.error.code = other;
+        }
+        self
+    }
+
     /// Something broke in here.
     pub(crate) fn internal(internal: impl std::fmt::Display) -> Self {
         OAuthError::new(ErrorCode::ServerError, OUR_FAULT)

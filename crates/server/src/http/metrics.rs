@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::StatusCode;
+use doorward_oauth::time::UnixSeconds;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -32,6 +34,55 @@ struct Inner {
     store_errors: Counter,
     feed_connections: Gauge,
     revocations_told: Counter,
+    jobs: JobMetrics,
+}
+
+/// What runs by itself.
+#[derive(Default)]
+struct JobMetrics {
+    runs: Family<JobLabels, Counter>,
+    done_at: Family<JobNameLabels, Gauge>,
+    removed: Family<RemovedLabels, Counter>,
+    signing_key_age: Gauge,
+}
+
+impl JobMetrics {
+    fn registered(registry: &mut Registry) -> Self {
+        let jobs = Self::default();
+        registry.register("job_runs", "Runs of what runs by itself", jobs.runs.clone());
+        registry.register(
+            "job_done_timestamp_seconds",
+            "When a job was done for the last time",
+            jobs.done_at.clone(),
+        );
+        registry.register(
+            "rows_removed",
+            "Rows that were past their use",
+            jobs.removed.clone(),
+        );
+        registry.register(
+            "signing_key_age_seconds",
+            "How long the key that signs has been signing",
+            jobs.signing_key_age.clone(),
+        );
+        jobs
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct JobLabels {
+    job: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct JobNameLabels {
+    job: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RemovedLabels {
+    kind: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -97,7 +148,9 @@ impl Default for Metrics {
             "Revocations told on the feed, to each connection",
             revocations_told.clone(),
         );
+        let jobs = JobMetrics::registered(&mut registry);
         Self(Arc::new(Inner {
+            jobs,
             registry,
             requests,
             durations,
@@ -166,6 +219,28 @@ impl Metrics {
     /// So many revocations were told to one connection.
     pub(crate) fn revocations_told(&self, number: u64) {
         self.0.revocations_told.inc_by(number);
+    }
+
+    /// A job ran.
+    pub(crate) fn job(&self, job: &'static str, now: UnixSeconds, done: bool) {
+        let outcome = if done { "ok" } else { "failed" };
+        self.0.jobs.runs.get_or_create(&JobLabels { job, outcome }).inc();
+        if done {
+            let labels = JobNameLabels { job };
+            self.0.jobs.done_at.get_or_create(&labels).set(now.seconds());
+        }
+    }
+
+    /// So many rows were past their use.
+    pub(crate) fn removed(&self, kind: &'static str, rows: u64) {
+        let labels = RemovedLabels { kind };
+        self.0.jobs.removed.get_or_create(&labels).inc_by(rows);
+    }
+
+    /// How long the key that signs has been signing.
+    pub(crate) fn signing_key_age(&self, age: Duration) {
+        let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
+        self.0.jobs.signing_key_age.set(seconds);
     }
 
     /// Everything, in the `OpenMetrics` text format.

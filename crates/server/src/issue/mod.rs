@@ -1,14 +1,15 @@
 //! The one place where tokens are made. A token is drafted before the store commits its record, and
 //! signed after: nothing is signed that is not recorded, and nothing is recorded half.
 
+pub(crate) mod id_jag;
 pub mod own_token;
 
 use doorward_jose::JoseError;
-use doorward_oauth::claims::{AccessTokenClaims, Audience, Confirmation, TYP};
+use doorward_oauth::claims::{AccessTokenClaims, Actor, Audience, Confirmation, TYP};
 use doorward_oauth::exchange::{Exchanged, MAY_ACT_CLAIM, PARENT_CLAIM};
 use doorward_oauth::scope::ScopeSet;
 use doorward_oauth::time::UnixSeconds;
-use doorward_store::{Grant, GrantId, Issuance, User};
+use doorward_store::{Grant, GrantId, Issuance, Resource, User};
 
 use crate::context::Context;
 use crate::login::acr;
@@ -88,6 +89,13 @@ impl Draft {
         self
     }
 
+    /// Adds the claims that an operator wants in every token of this resource.
+    #[must_use]
+    pub fn with_claims_of(mut self, resource: &Resource) -> Self {
+        self.0.extra.extend(resource.policy.claims.clone());
+        self
+    }
+
     /// The access token that `client_id` gets in exchange for `subject` (RFC 8693), and its record. It hangs under the
     /// same grant, and names its parent, so that what acted for whom can be followed from token to token.
     pub fn exchanged(
@@ -151,6 +159,13 @@ impl Draft {
     #[must_use]
     pub const fn authenticated_at(mut self, auth_time: Option<UnixSeconds>) -> Self {
         self.0.auth_time = auth_time;
+        self
+    }
+
+    /// The same token with who acts for its subject.
+    #[must_use]
+    pub fn acted_by(mut self, actor: Actor) -> Self {
+        self.0.act = Some(actor);
         self
     }
 

@@ -31,10 +31,14 @@ pub async fn is_live(ctx: &Context, claims: &AccessTokenClaims) -> Result<bool, 
     let Some(grant) = ctx.store.grant(issuance.grant).await? else {
         return Ok(false);
     };
-    // An exchanged token rests on two clients: the one that holds it, and the one that the person allowed.
+    // An exchanged token rests on two clients: the one that holds it, and the one that the person allowed. The grant
+    // ends with its own client, so that one that is not there is none: a workload has no client.
     let exchanged = grant.client_id != claims.client_id;
-    let fallen = is_disabled(ctx, &claims.client_id).await?
-        || (exchanged && is_disabled(ctx, &grant.client_id).await?);
+    let fallen = match ctx.store.client(&claims.client_id).await? {
+        Some(client) => client.disabled,
+        None => exchanged,
+    };
+    let fallen = fallen || (exchanged && is_disabled(ctx, &grant.client_id).await?);
     Ok(!fallen && grant.state == GrantState::Active)
 }
 

@@ -1,73 +1,59 @@
-//! What runs by itself.
+//! What runs by itself: looking after the keys, on every node, and removing what is past its use, on one at a time.
+
+mod keys;
+mod retention;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_store::StoreError;
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::authorization_server::RESOURCE_SERVER_SKEW;
 use crate::context::Context;
 
 /// How often expired rows are removed.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
-/// How often the signing keys are read again: another node may have rotated them.
-const RELOAD_KEYS_EVERY: Duration = Duration::from_secs(30);
-/// Ended and expired rows are kept this long, for operators who ask why.
-const RETAIN: Duration = Duration::from_hours(720);
-/// Rows of one kind removed in one transaction, so that nothing waits for the broom.
-const BATCH: u32 = 500;
-/// Revocations are remembered as long as a token may live that was issued before: as long as tokens live now, and this
-/// long in case they lived longer before a restart with other settings.
-const LEAST_REVOCATION_TIME: Duration = Duration::from_hours(1);
+/// How often the signing keys are read again: another node may have rotated or withdrawn them.
+const LOOK_AT_KEYS_EVERY: Duration = Duration::from_secs(1);
 
-/// Runs the jobs until `stop`.
+/// Runs the jobs until `stop`; what one of them is doing at that moment is left where it is, to be done by the next run.
 pub async fn run(ctx: Arc<Context>, stop: CancellationToken) {
-    let mut sweep = tokio::time::interval(SWEEP_EVERY);
-    let mut reload_keys = tokio::time::interval(RELOAD_KEYS_EVERY);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = sweep.tick() => sweep_once(&ctx).await,
-            _ = reload_keys.tick() => {
-                if let Err(error) = ctx.keys.reload().await {
-                    tracing::error!(%error, "the signing keys could not be read again");
-                }
-            }
-        }
+    let jobs = async { tokio::join!(look_after_keys(&ctx), remove_what_is_past(&ctx)) };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        _ = jobs => {}
     }
 }
 
-async fn sweep_once(ctx: &Context) {
-    // Long after their last token expired; until then they are what `GET /admin/keys` tells of the past.
-    if let Err(error) = ctx.store.delete_signing_keys(ctx.now() - RETAIN).await {
-        tracing::warn!(%error, "old signing keys could not be removed; trying again later");
-        return;
-    }
-    if let Err(error) = forget_revocations(ctx).await {
-        tracing::warn!(%error, "old revocations could not be forgotten; trying again later");
-        return;
-    }
+async fn look_after_keys(ctx: &Context) {
+    let mut ticks = every(LOOK_AT_KEYS_EVERY);
+    let mut failed = false;
     loop {
-        match ctx.store.sweep(ctx.now(), RETAIN, BATCH).await {
-            Ok(0) => return,
-            Ok(rows) => tracing::debug!(rows, "removed what is past its use"),
-            Err(error) => {
-                tracing::warn!(%error, "expired rows could not be removed; trying again later");
-                return;
-            }
+        ticks.tick().await;
+        let looked = keys::look(ctx).await;
+        // Once, not every second as long as the database is away.
+        if let (Err(error), false) = (&looked, failed) {
+            tracing::error!(%error, "the signing keys could not be read again");
         }
+        failed = looked.is_err();
+        ctx.metrics.job("keys", ctx.now(), looked.is_ok());
     }
 }
 
-async fn forget_revocations(ctx: &Context) -> Result<(), StoreError> {
-    let longest = ctx
-        .settings
-        .tokens
-        .access_ttl
-        .duration()
-        .max(LEAST_REVOCATION_TIME);
-    let before = ctx.now() - (longest + RESOURCE_SERVER_SKEW);
-    while ctx.store.forget_revocations(before, BATCH).await? > 0 {}
-    Ok(())
+async fn remove_what_is_past(ctx: &Context) {
+    let mut ticks = every(SWEEP_EVERY);
+    loop {
+        ticks.tick().await;
+        let swept = retention::run(ctx).await;
+        if let Err(error) = &swept {
+            tracing::warn!(%error, "what is past its use could not be removed; trying again later");
+        }
+        ctx.metrics.job("retention", ctx.now(), swept.is_ok());
+    }
+}
+
+fn every(period: Duration) -> tokio::time::Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }

@@ -52,7 +52,11 @@ pub enum MasterKeyError {
 }
 
 /// The key that encrypts signing keys and server secrets.
-pub struct MasterKey(LessSafeKey);
+pub struct MasterKey {
+    key: LessSafeKey,
+    /// Opens what the key does not, while it is changed.
+    other: Option<LessSafeKey>,
+}
 
 impl std::fmt::Debug for MasterKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -110,17 +114,39 @@ impl MasterKey {
     fn from_text(text: &str) -> Result<Self, MasterKeyError> {
         let bytes = Zeroizing::new(base64url::decode(text).map_err(|_| MasterKeyError::Malformed)?);
         let key = UnboundKey::new(&AES_256_GCM_SIV, &bytes).map_err(|_| MasterKeyError::Malformed)?;
-        Ok(Self(LessSafeKey::new(key)))
+        Ok(Self {
+            key: LessSafeKey::new(key),
+            other: None,
+        })
+    }
+
+    /// The same key, which also opens what was sealed under another one.
+    #[must_use]
+    pub fn beside(self, other: Self) -> Self {
+        Self {
+            key: self.key,
+            other: Some(other.key),
+        }
     }
 
     /// Encrypts `plain`; `purpose` must be given again to open it.
     pub fn seal(&self, random: &dyn Random, purpose: &str, plain: &[u8]) -> Vec<u8> {
-        seal(&self.0, random, purpose.as_bytes(), plain)
+        seal(&self.key, random, purpose.as_bytes(), plain)
     }
 
-    /// Decrypts what [`MasterKey::seal`] made for the same purpose under the same key.
+    /// Decrypts what [`MasterKey::seal`] made for the same purpose under this key, or under the one beside it.
     pub fn open(&self, purpose: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        open(&self.0, purpose.as_bytes(), sealed).map(Zeroizing::new)
+        let purpose = purpose.as_bytes();
+        open(&self.key, purpose, sealed)
+            .or_else(|| open(self.other.as_ref()?, purpose, sealed))
+            .map(Zeroizing::new)
+    }
+
+    /// Whether this key itself sealed it, not the one beside it.
+    pub fn has_sealed(&self, purpose: &str, sealed: &[u8]) -> bool {
+        open(&self.key, purpose.as_bytes(), sealed)
+            .map(Zeroizing::new)
+            .is_some()
     }
 }
 

@@ -3,11 +3,15 @@
 mod error;
 mod master;
 mod private_file;
+mod reseal;
 mod ring;
+mod sealed;
 mod secrets;
 
 pub use error::KeyError;
 pub use master::{MasterKey, MasterKeyError};
 pub use private_file::write_private_file;
-pub use ring::KeyRing;
+pub(crate) use reseal::opens_all;
+pub use reseal::{MasterKeyChange, Resealed};
+pub use ring::{KeyRing, KeySchedule, KeyStatus};
 pub use secrets::Secrets;

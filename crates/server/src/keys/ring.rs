@@ -1,16 +1,31 @@
-//! The signing keys: one that signs, and those before it that are still published.
+//! The signing keys: the one that signs, the one that will, and those before that are still published.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use doorward_jose::{Algorithm, Jwk, JwkSet, Signer, SigningKey};
+use doorward_jose::{Algorithm, Jwk, JwkSet, Signer};
 use doorward_oauth::time::{Clock, UnixSeconds};
-use doorward_store::{SigningKeyRecord, SigningKeyState, Store};
+use doorward_store::signing_keys::{SigningKeyState, next, signer, state, stops_at};
+use doorward_store::{SigningKeyRecord, Store};
 use tokio::sync::Mutex;
 
+use super::sealed::{self, Usable};
 use super::{KeyError, MasterKey};
 use crate::random::Random;
+
+/// When keys come and go.
+#[derive(Debug, Clone, Copy)]
+pub struct KeySchedule {
+    /// The algorithm of new keys.
+    pub algorithm: Algorithm,
+    /// How long a key signs before another one takes over; `None`: until somebody rotates it.
+    pub rotation: Option<Duration>,
+    /// How long a key is published before it signs.
+    pub publish_ahead: Duration,
+    /// How long a key is published after it stopped signing: as long as any of its tokens may be taken.
+    pub keep_previous: Duration,
+}
 
 /// Signs access tokens and publishes what verifies them.
 pub struct KeyRing {
@@ -21,107 +36,216 @@ pub struct KeyRing {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-    algorithm: Algorithm,
-    /// How long a key is published after it stopped signing.
-    keep_previous: Duration,
+    schedule: KeySchedule,
 }
 
+/// The keys as they were read at some moment.
 struct Ring {
-    active: Arc<SigningKey>,
-    /// Active first, then the previous ones that may still verify a live token.
-    published: JwkSet,
+    /// Those that are published, newest first, never none.
+    keys: Vec<Published>,
+    jwks: JwkSet,
     records: Vec<SigningKeyRecord>,
+    /// How each of the records stood.
+    standing: Vec<Standing>,
+}
+
+struct Published {
+    signs_from: UnixSeconds,
+    usable: Usable,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Standing {
+    state: SigningKeyState,
+    published: bool,
+}
+
+/// A signing key as operators see it.
+#[derive(Debug, Clone)]
+pub struct KeyStatus {
+    /// What is stored.
+    pub record: SigningKeyRecord,
+    /// Where it stands now.
+    pub state: SigningKeyState,
+    /// When it stops signing, or stopped, if that is known.
+    pub stops_at: Option<UnixSeconds>,
 }
 
 impl KeyRing {
-    /// Reads the keys from the store; makes the first one when there is none, and a new one when the
-    /// algorithm of the settings has changed.
-    ///
-    /// `keep_previous` is at least the lifetime of an access token and the skew of a resource server.
+    /// Reads the keys from the store; makes the first one when there is none, and the next one when the algorithm of
+    /// the settings has changed.
     pub async fn open(
         store: Arc<dyn Store>,
         master: MasterKey,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
-        algorithm: Algorithm,
-        keep_previous: Duration,
+        schedule: KeySchedule,
     ) -> Result<Self, KeyError> {
-        let mut records = store.signing_keys().await?;
-        let active_algorithm = records
-            .iter()
-            .find(|record| record.state == SigningKeyState::Active)
-            .map(|record| record.algorithm.clone());
-        if active_algorithm.as_deref() != Some(algorithm.as_str()) {
-            let fresh = generate(algorithm, &master, random.as_ref(), clock.now()).await?;
-            records = store
-                .add_signing_key(fresh, active_algorithm.is_none(), clock.now())
-                .await?;
-        }
-        let ring = Ring::build(records, &master, clock.now(), keep_previous)?;
-        Ok(Self {
+        let records = store.signing_keys().await?;
+        let ring = if records.is_empty() {
+            let first = clock.now();
+            let fresh = sealed::generate(schedule.algorithm, &master, random.as_ref(), first, first).await?;
+            let records = store.add_signing_key(fresh, None).await?;
+            Ring::build(records, &master, clock.now(), schedule.keep_previous)?
+        } else {
+            Ring::build(records, &master, clock.now(), schedule.keep_previous)?
+        };
+        let keys = Self {
             ring: ArcSwap::from_pointee(ring),
             changing: Mutex::new(()),
             master,
             store,
             clock,
             random,
-            algorithm,
-            keep_previous,
-        })
+            schedule,
+        };
+        let newest = keys.newest().map(|record| record.algorithm);
+        if newest.as_deref() != Some(schedule.algorithm.as_str()) {
+            keys.rotate().await?;
+        }
+        Ok(keys)
     }
 
-    /// The key that signs.
+    /// The key that signs now.
     pub fn signer(&self) -> Arc<dyn Signer> {
-        Arc::clone(&self.ring.load().active) as Arc<dyn Signer>
+        let ring = self.ring.load();
+        let now = self.clock.now();
+        // Before any of them (the clock was set back) it is the oldest.
+        let key = ring.keys.iter().find(|key| key.signs_from <= now);
+        let key = key.or(ring.keys.last()).unwrap_or(&ring.keys[0]);
+        Arc::clone(&key.usable.signer)
     }
 
     /// What `jwks_uri` answers.
     pub fn jwks(&self) -> JwkSet {
-        self.ring.load().published.clone()
+        self.ring.load().jwks.clone()
     }
 
     /// The published key with this id.
     pub fn verification_key(&self, key_id: &str) -> Option<Jwk> {
-        self.ring.load().published.find(key_id).cloned()
+        self.ring.load().jwks.find(key_id).cloned()
     }
 
     /// What the store holds, newest first.
-    pub fn records(&self) -> Vec<SigningKeyRecord> {
-        self.ring.load().records.clone()
+    pub fn statuses(&self) -> Vec<KeyStatus> {
+        let (ring, now) = (self.ring.load(), self.clock.now());
+        let status = |(place, record): (usize, &SigningKeyRecord)| KeyStatus {
+            record: record.clone(),
+            state: state(&ring.records, place, now),
+            stops_at: stops_at(&ring.records, place),
+        };
+        ring.records.iter().enumerate().map(status).collect()
     }
 
-    /// Makes a new signing key; the one before stays published until its last token expired.
-    pub async fn rotate(&self) -> Result<SigningKeyRecord, KeyError> {
-        let fresh = generate(
-            self.algorithm,
-            &self.master,
-            self.random.as_ref(),
-            self.clock.now(),
-        )
-        .await?;
-        let _changing = self.changing.lock().await;
-        let records = self
-            .store
-            .add_signing_key(fresh.clone(), false, self.clock.now())
-            .await?;
-        self.replace(records)?;
-        Ok(fresh)
+    /// How long the key that signs has been signing.
+    pub fn age(&self) -> Duration {
+        let now = self.clock.now();
+        let ring = self.ring.load();
+        signer(&ring.records, now).map_or(Duration::ZERO, |key| now.since(key.signs_from))
     }
 
-    /// Reads the keys again: another node may have rotated them, and a previous one may have had its time.
+    /// The next key: the one that is published already, or a new one, which signs when it has been published long enough.
+    pub async fn rotate(&self) -> Result<KeyStatus, KeyError> {
+        let signs_from = self.clock.now() + self.schedule.publish_ahead;
+        self.add_next(signs_from).await
+    }
+
+    /// Lets another key sign at once, also though not every verifier may have it: the one that is published already, or
+    /// a new one.
+    pub async fn rotate_now(&self) -> Result<KeyStatus, KeyError> {
+        self.replace_signer(None).await
+    }
+
+    /// Withdraws a key: it is published no more, and none of its tokens counts here. When it is the one that signs,
+    /// another one does at once. Returns the key that signs.
+    pub async fn revoke(&self, key_id: &str) -> Result<KeyStatus, KeyError> {
+        self.replace_signer(Some(key_id)).await
+    }
+
+    /// Adds the next key when the one that signs will soon have had its time.
+    pub async fn rotate_when_due(&self) -> Result<(), KeyError> {
+        let now = self.clock.now();
+        let due = {
+            let ring = self.ring.load();
+            let waiting = next(&ring.records, now).is_some();
+            let since = signer(&ring.records, now).map(|key| key.signs_from);
+            match (self.schedule.rotation, since) {
+                (Some(rotation), Some(since)) if !waiting => Some(since + rotation),
+                _ => None,
+            }
+        };
+        let earliest = now + self.schedule.publish_ahead;
+        match due {
+            Some(due) if due <= earliest => self.add_next(earliest).await.map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads the keys again: another node may have changed them, and a previous one may have had its time.
     pub async fn reload(&self) -> Result<(), KeyError> {
         let _changing = self.changing.lock().await;
         let records = self.store.signing_keys().await?;
-        let ring = self.ring.load();
-        if records != ring.records || ring.publishes_too_much(self.clock.now(), self.keep_previous) {
-            self.replace(records)?;
-        }
-        Ok(())
+        self.take(records)
     }
 
-    fn replace(&self, records: Vec<SigningKeyRecord>) -> Result<(), KeyError> {
-        let ring = Ring::build(records, &self.master, self.clock.now(), self.keep_previous)?;
-        self.ring.store(Arc::new(ring));
+    /// The newest key that was not withdrawn.
+    fn newest(&self) -> Option<SigningKeyRecord> {
+        let ring = self.ring.load();
+        ring.records.iter().find(|key| key.revoked_at.is_none()).cloned()
+    }
+
+    async fn add_next(&self, signs_from: UnixSeconds) -> Result<KeyStatus, KeyError> {
+        let _changing = self.changing.lock().await;
+        let mut records = self.store.signing_keys().await?;
+        let algorithm = self.schedule.algorithm;
+        loop {
+            let now = self.clock.now();
+            if let Some(next) = next(&records, now).filter(|next| next.algorithm == algorithm.as_str()) {
+                let key_id = next.key_id.clone();
+                self.take(records)?;
+                return self.status(&key_id);
+            }
+            // One that waits with another algorithm has its time first, or the two change places at once.
+            let after = next(&records, now).map_or(signs_from, |next| next.signs_from.max(signs_from));
+            let fresh = sealed::generate(algorithm, &self.master, self.random.as_ref(), now, after).await?;
+            let newest = records.first().map(|newest| newest.key_id.clone());
+            tracing::info!(
+                key_id = fresh.key_id,
+                signs_from = after.0,
+                "the next signing key"
+            );
+            // Whoever was quicker, here or on another node, has added the next one.
+            records = self.store.add_signing_key(fresh, newest.as_deref()).await?;
+        }
+    }
+
+    async fn replace_signer(&self, revoked: Option<&str>) -> Result<KeyStatus, KeyError> {
+        let now = self.clock.now();
+        let random = self.random.as_ref();
+        let spare = sealed::generate(self.schedule.algorithm, &self.master, random, now, now).await?;
+        let _changing = self.changing.lock().await;
+        let records = self.store.replace_signing_key(revoked, spare, now).await?;
+        let signs = signer(&records, now).ok_or(KeyError::NoActiveKey)?.key_id.clone();
+        self.take(records)?;
+        tracing::warn!(key_id = signs, revoked, "this signing key signs from now on");
+        self.status(&signs)
+    }
+
+    fn status(&self, key_id: &str) -> Result<KeyStatus, KeyError> {
+        let mut statuses = self.statuses().into_iter();
+        statuses
+            .find(|status| status.record.key_id == key_id)
+            .ok_or(KeyError::NoActiveKey)
+    }
+
+    /// Takes over what was read, when that changes anything. Only with `changing` held.
+    fn take(&self, records: Vec<SigningKeyRecord>) -> Result<(), KeyError> {
+        let (now, keep) = (self.clock.now(), self.schedule.keep_previous);
+        let ring = self.ring.load();
+        if records != ring.records || standing(&records, now, keep) != ring.standing {
+            let ring = Ring::build(records, &self.master, now, keep)?;
+            self.ring.store(Arc::new(ring));
+        }
         Ok(())
     }
 }
@@ -131,79 +255,42 @@ impl Ring {
         records: Vec<SigningKeyRecord>,
         master: &MasterKey,
         now: UnixSeconds,
-        keep_previous: Duration,
+        keep: Duration,
     ) -> Result<Self, KeyError> {
-        let mut active = None;
-        let mut keys = Vec::new();
-        for record in records
-            .iter()
-            .filter(|record| is_published(record, now, keep_previous))
-        {
-            let key = read(record, master)?;
-            if record.state == SigningKeyState::Active && active.is_none() {
-                keys.insert(0, key.public_jwk().clone());
-                active = Some(Arc::new(key));
-            } else {
-                keys.push(key.public_jwk().clone());
+        let standing = standing(&records, now, keep);
+        let (mut keys, mut public) = (Vec::new(), Vec::new());
+        for (record, standing) in records.iter().zip(&standing) {
+            if !standing.published {
+                continue;
             }
+            let usable = sealed::open(record, master)?;
+            let first = standing.state == SigningKeyState::Active;
+            // For those who take the first key whatever a token names.
+            public.insert(if first { 0 } else { public.len() }, usable.public.clone());
+            let signs_from = record.signs_from;
+            keys.push(Published { signs_from, usable });
         }
-        let active = active.ok_or(KeyError::NoActiveKey)?;
+        if keys.is_empty() {
+            return Err(KeyError::NoActiveKey);
+        }
         Ok(Self {
-            active,
-            published: JwkSet { keys },
+            keys,
+            jwks: JwkSet { keys: public },
             records,
+            standing,
         })
     }
-
-    /// Whether a key is still published that has had its time.
-    fn publishes_too_much(&self, now: UnixSeconds, keep_previous: Duration) -> bool {
-        let due = self
-            .records
-            .iter()
-            .filter(|record| is_published(record, now, keep_previous))
-            .count();
-        self.published.keys.len() > due
-    }
 }
 
-fn is_published(record: &SigningKeyRecord, now: UnixSeconds, keep_previous: Duration) -> bool {
-    match record.state {
-        SigningKeyState::Active => true,
-        SigningKeyState::Previous => record
-            .retired_at
-            .is_some_and(|retired| retired + keep_previous > now),
-    }
-}
-
-fn purpose(key_id: &str) -> String {
-    format!("signing-key {key_id}")
-}
-
-fn read(record: &SigningKeyRecord, master: &MasterKey) -> Result<SigningKey, KeyError> {
-    let algorithm: Algorithm = record
-        .algorithm
-        .parse()
-        .map_err(|_| KeyError::UnknownAlgorithm(record.algorithm.clone()))?;
-    let pkcs8 = master
-        .open(&purpose(&record.key_id), &record.sealed_private_key)
-        .ok_or(KeyError::WrongMasterKey)?;
-    Ok(SigningKey::from_pkcs8(algorithm, &pkcs8)?)
-}
-
-async fn generate(
-    algorithm: Algorithm,
-    master: &MasterKey,
-    random: &dyn Random,
-    now: UnixSeconds,
-) -> Result<SigningKeyRecord, KeyError> {
-    // An RSA key takes a good part of a second to find: off the threads that answer requests.
-    let key = tokio::task::spawn_blocking(move || SigningKey::generate(algorithm)).await??;
-    Ok(SigningKeyRecord {
-        key_id: key.key_id().to_owned(),
-        algorithm: algorithm.as_str().to_owned(),
-        sealed_private_key: master.seal(random, &purpose(key.key_id()), &key.to_pkcs8()?),
-        state: SigningKeyState::Active,
-        created_at: now,
-        retired_at: None,
-    })
+fn standing(records: &[SigningKeyRecord], now: UnixSeconds, keep: Duration) -> Vec<Standing> {
+    let standing = |place| {
+        let state = state(records, place, now);
+        let published = match state {
+            SigningKeyState::Next | SigningKeyState::Active => true,
+            SigningKeyState::Previous => stops_at(records, place).is_some_and(|stopped| stopped + keep > now),
+            SigningKeyState::Revoked => false,
+        };
+        Standing { state, published }
+    };
+    (0..records.len()).map(standing).collect()
 }

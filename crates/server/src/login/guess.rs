@@ -14,11 +14,14 @@ use crate::http::csrf::BrowserId;
 
 /// An address has this many times the free attempts of a browser.
 const ADDRESS_FACTOR: u32 = 6;
+/// The /48 of an IPv6 address has this many times the free attempts of an address.
+const SITE_FACTOR: u32 = 16;
 /// Attempts of an address are counted in windows of this many seconds.
 const ADDRESS_WINDOW: i64 = 15 * 60;
 
 /// One attempt to name a device.
 pub(crate) struct Guess {
+    site: Option<String>,
     address: String,
     browser: String,
 }
@@ -29,6 +32,7 @@ impl Guess {
         let window = now.seconds().div_euclid(ADDRESS_WINDOW);
         let browser = base64url::encode(&sha256(browser.as_str().as_bytes()));
         Self {
+            site: address::site(address).map(|site| format!("device:site:{site}:{window}")),
             address: format!("device:address:{}:{window}", address::bucket(address)),
             browser: format!("device:browser:{browser}"),
         }
@@ -41,7 +45,13 @@ impl Guess {
             free_attempts: of_browser.free_attempts.saturating_mul(ADDRESS_FACTOR),
             ..of_browser
         };
-        for (key, policy) in [(&self.address, of_address), (&self.browser, of_browser)] {
+        let of_site = ThrottlePolicy {
+            free_attempts: of_address.free_attempts.saturating_mul(SITE_FACTOR),
+            ..of_browser
+        };
+        let site = self.site.iter().map(|site| (site, of_site));
+        let of_both = [(&self.address, of_address), (&self.browser, of_browser)];
+        for (key, policy) in site.chain(of_both) {
             let outcome = ctx
                 .store
                 .begin_login(std::slice::from_ref(key), policy, ctx.now())

@@ -6,6 +6,7 @@ mod targets;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use doorward_oauth::error::{ErrorCode, OAuthError};
@@ -20,6 +21,8 @@ use crate::http::error::store_fault;
 pub(crate) use scopes::select_scopes;
 pub(crate) use targets::Targets;
 
+/// How old a snapshot may be that is used while somebody else reads a new one.
+const TOLERATED_AGE: Duration = Duration::from_secs(1);
 /// Resources of one request.
 const MOST_RESOURCES: usize = 10;
 
@@ -60,9 +63,11 @@ impl Resources {
         }
         let _reading = match (known, self.reading.try_lock()) {
             (_, Ok(reading)) => reading,
-            // Somebody is reading already: what was true a moment ago will do.
-            (Some(snapshot), Err(_)) => return Ok(Arc::clone(&snapshot.resources)),
-            (None, Err(_)) => self.reading.lock().await,
+            // Somebody is reading already: what was true a moment ago will do, what was true before a quiet hour not.
+            (Some(snapshot), Err(_)) if self.clock.now().since(snapshot.read_at) <= TOLERATED_AGE => {
+                return Ok(Arc::clone(&snapshot.resources));
+            }
+            (_, Err(_)) => self.reading.lock().await,
         };
         if let Some(snapshot) = self.unchanged().filter(|snapshot| self.is_recent(snapshot)) {
             return Ok(Arc::clone(&snapshot.resources));

@@ -88,7 +88,25 @@ impl Targets {
                 )
             })?);
         }
-        Ok(Self::new(named).unwrap_or_else(|| self.clone()))
+        let meant = Self::new(named).unwrap_or_else(|| self.clone());
+        if meant.agree_on_claims() {
+            return Ok(meant);
+        }
+        Err(OAuthError::new(
+            ErrorCode::InvalidTarget,
+            "The resources want different things said in their tokens, so that no token is good for all of them; send one of them as resource.",
+        ))
+    }
+
+    /// Whether what the operator has said in the tokens of one is nothing else in those of another.
+    fn agree_on_claims(&self) -> bool {
+        let mut said = serde_json::Map::new();
+        self.iter()
+            .flat_map(|resource| &resource.policy.claims)
+            .all(|(name, value)| {
+                said.insert(name.clone(), value.clone())
+                    .is_none_or(|other| other == *value)
+            })
     }
 
     /// How long an access token for them is good.

@@ -200,3 +200,25 @@ fn what_clients_add_by_habit_asks_for_nothing() {
         "write offline_access"
     );
 }
+
+#[tokio::test]
+async fn what_was_true_before_a_quiet_hour_is_never_used_beside_somebody_who_reads() {
+    let house = house(&["https://a.example/mcp"]).await;
+    assert_eq!(house.resources.all().await.unwrap().len(), 1);
+    // Another node removes it.
+    house.store.delete_resource("r0", UnixSeconds(1)).await.unwrap();
+    let reading = house.resources.reading.lock().await;
+    house.clock.advance(Duration::from_secs(1));
+    assert_eq!(
+        house.resources.all().await.unwrap().len(),
+        1,
+        "a second is nothing"
+    );
+    house.clock.advance(Duration::from_hours(1));
+    let both = async {
+        tokio::task::yield_now().await;
+        drop(reading);
+    };
+    let (seen, ()) = tokio::join!(house.resources.all(), both);
+    assert_eq!(seen.unwrap().len(), 0);
+}

@@ -29,14 +29,17 @@ pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, T
     }
 }
 
-/// Nobody has said yes. The assertion and the proof of this question are used up too: neither is good for two.
+/// Nobody has said yes. The assertion and the proof of this question are used up too: neither is good for two. A code that
+/// nobody has uses nothing up, since what is used up has to be remembered.
 async fn poll(request: &TokenRequest<'_>, digest: &doorward_store::Digest) -> Result<TokenError, TokenError> {
     let TokenRequest { ctx, client, .. } = *request;
-    request.spend().await?;
     let outcome = ctx
         .store
         .poll_device(digest, client.client_id(), SLOWER_BY, ctx.now())
         .await?;
+    if outcome != PollOutcome::Unknown {
+        request.spend().await?;
+    }
     let (code, sentence) = match outcome {
         PollOutcome::Pending => (
             ErrorCode::AuthorizationPending,

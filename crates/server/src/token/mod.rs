@@ -23,7 +23,7 @@ use doorward_store::{Grant, RefreshPolicy};
 use http::HeaderMap;
 use serde::Serialize;
 
-use crate::clients::authentication::{AuthenticatedClient, authenticate_unspent};
+use crate::clients::authentication::{AuthenticatedClient, authenticate_newcomer, authenticate_unspent};
 use crate::config::Settings;
 use crate::context::Context;
 use crate::dpop;
@@ -38,8 +38,8 @@ use crate::routes;
 pub use refresh::RefreshToken;
 pub(crate) use request::TokenRequest;
 
-/// RFC 6749 §5.1.
-#[derive(Debug, Serialize)]
+/// RFC 6749 §5.1. No `Debug`: it is made of secrets.
+#[derive(Serialize)]
 pub struct TokenResponse {
     access_token: String,
     token_type: &'static str,
@@ -133,7 +133,12 @@ async fn answer(
     if jwt_bearer::is_of_workload(ctx, headers, &parameters)? {
         return jwt_bearer::of_workload(ctx, info, headers, &parameters).await;
     }
-    let client = authenticate_unspent(ctx, headers, &parameters).await?;
+    // Where an identity provider vouches for people, nobody has to have approved the client before.
+    let client = if jwt_bearer::is_id_jag(ctx, &parameters)? {
+        authenticate_newcomer(ctx, info, headers, &parameters).await?
+    } else {
+        authenticate_unspent(ctx, headers, &parameters).await?
+    };
     info.note_client(client.client_id());
     limit_client(ctx, info, &client)?;
     let proof = dpop::read(ctx, headers, routes::TOKEN)?;

@@ -21,6 +21,8 @@ pub(crate) enum NotTrusted {
     Type,
     #[error("nobody trusts the assertion's issuer with this")]
     Issuer,
+    #[error("this client may not exchange ID tokens of their issuer (id_token_clients)")]
+    Client,
     #[error("the issuer's terms cannot be read: {0}")]
     Terms(String),
     #[error(transparent)]
@@ -50,17 +52,56 @@ pub(crate) async fn verify(ctx: &Context, assertion: &str, kind: Kind) -> Result
     if Kind::of_typ(jws.header().typ.as_deref()) != Some(kind) {
         return Err(NotTrusted::Type);
     }
+    let (issuer, terms) = trusted(ctx, &jws, kind).await?;
+    let audiences = match terms.audiences.as_slice() {
+        [] => own_names(ctx, kind),
+        named => named.to_vec(),
+    };
+    check(ctx, &jws, kind, issuer, terms, &audiences).await
+}
+
+/// Checks an ID token that this client shows (RFC 8693). It was made for the client, and the issuer's terms let the client
+/// exchange it.
+pub(crate) async fn verify_id_token(
+    ctx: &Context,
+    token: &str,
+    client_id: &str,
+) -> Result<Trusted, NotTrusted> {
+    let jws = Jws::parse(token).map_err(|_| NotTrusted::Malformed)?;
+    // OpenID Connect says nothing of `typ`; what says that it is something else is something else.
+    if Kind::of_typ(jws.header().typ.as_deref()) != Some(Kind::Workload) {
+        return Err(NotTrusted::Type);
+    }
+    let (issuer, terms) = trusted(ctx, &jws, Kind::IdToken).await?;
+    let Some(known_as) = terms.id_token_clients.get(client_id).cloned() else {
+        return Err(NotTrusted::Client);
+    };
+    check(ctx, &jws, Kind::IdToken, issuer, terms, &[known_as]).await
+}
+
+/// The issuer that a JWT names, if it is trusted with this, and on what terms.
+async fn trusted(ctx: &Context, jws: &Jws<'_>, kind: Kind) -> Result<(TrustedIssuer, Terms), NotTrusted> {
     let named = jws.peek_issuer().ok_or(NotTrusted::Issuer)?;
     let role = match kind {
-        Kind::IdJag => TrustedIssuerKind::IdentityProvider,
+        Kind::IdJag | Kind::IdToken => TrustedIssuerKind::IdentityProvider,
         Kind::Workload => TrustedIssuerKind::Workload,
     };
     let issuer = ctx.store.trusted_issuer_by_url(&named, role).await?;
     let issuer = issuer
         .filter(|issuer| !issuer.disabled)
         .ok_or(NotTrusted::Issuer)?;
-    let terms: Terms =
-        serde_json::from_str(&issuer.terms).map_err(|error| NotTrusted::Terms(error.to_string()))?;
+    let terms = serde_json::from_str(&issuer.terms).map_err(|error| NotTrusted::Terms(error.to_string()))?;
+    Ok((issuer, terms))
+}
+
+async fn check(
+    ctx: &Context,
+    jws: &Jws<'_>,
+    kind: Kind,
+    issuer: TrustedIssuer,
+    terms: Terms,
+    audiences: &[String],
+) -> Result<Trusted, NotTrusted> {
     if !terms.algorithms.contains(&jws.header().algorithm) {
         return Err(BearerError::Algorithm.into());
     }
@@ -68,12 +109,8 @@ pub(crate) async fn verify(ctx: &Context, assertion: &str, kind: Kind) -> Result
         .issuer_keys
         .find(&issuer.issuer, &terms.keys, jws.header())
         .await?;
-    let own = own_names(ctx, kind);
-    let audiences: Vec<&str> = match terms.audiences.as_slice() {
-        [] => own.iter().map(String::as_str).collect(),
-        named => named.iter().map(String::as_str).collect(),
-    };
-    let assertion = bearer::verify(&jws, &key, kind, &issuer.issuer, &terms, &audiences, ctx.now())?;
+    let audiences: Vec<&str> = audiences.iter().map(String::as_str).collect();
+    let assertion = bearer::verify(jws, &key, kind, &issuer.issuer, &terms, &audiences, ctx.now())?;
     Ok(Trusted {
         issuer,
         terms,

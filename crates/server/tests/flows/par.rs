@@ -182,6 +182,28 @@ async fn a_request_uri_of_a_confidential_client_is_opened_once() {
     assert_eq!(opened.count(), 1, "{statuses:?}");
 }
 
+/// What leads nowhere at the moment is not used up.
+#[tokio::test]
+async fn a_request_uri_survives_that_its_client_is_away() {
+    let app = TestApp::new().await;
+    let (client_id, basic) = confidential(&app, REDIRECT).await;
+    let request = Authorization::new(&client_id, REDIRECT);
+    let reply = app
+        .browser()
+        .post(PAR, &[("authorization", &*basic)], request.encoded())
+        .await;
+    let request_uri = reply.json()["request_uri"].as_str().unwrap().to_owned();
+    let path = Authorization::of(&[("client_id", &client_id), ("request_uri", &request_uri)]).path();
+    app.disable_client(&client_id).await;
+    assert!(app.browser().get(&path).await.status.is_client_error());
+    let store = &app.context.store;
+    let mut client = store.client(&client_id).await.unwrap().unwrap();
+    client.disabled = false;
+    store.update_client(client).await.unwrap();
+    assert_eq!(app.browser().get(&path).await.status, StatusCode::SEE_OTHER);
+    assert!(app.browser().get(&path).await.status.is_client_error(), "once");
+}
+
 /// A public client's `request_uri` may be opened again (a browser that reloads); it still gives one code.
 #[tokio::test]
 async fn a_request_uri_of_a_public_client_gives_one_code() {
@@ -280,5 +302,5 @@ async fn strangers_cost_no_row() {
         std::time::Duration::from_secs(1),
         1000,
     );
-    assert_eq!(swept.await, Ok(0));
+    assert_eq!(swept.await.unwrap().total(), 0);
 }

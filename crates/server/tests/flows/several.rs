@@ -144,3 +144,32 @@ async fn a_grant_ends_with_any_of_its_resources() {
         .await
         .assert_error("invalid_grant");
 }
+
+/// A claim that the operator of one resource had put into its tokens must not be taken for another one's.
+#[tokio::test]
+async fn resources_that_want_different_claims_share_no_token() {
+    let (app, client) = app().await;
+    let store = &app.context.store;
+    for (slug, role) in [("mcp", "admin"), ("mail", "guest")] {
+        let mut resource = store.resource(slug).await.unwrap().unwrap();
+        resource.policy.claims.insert("role".to_owned(), role.into());
+        resource.policy.claims.insert("tenant".to_owned(), "one".into());
+        store.update_resource(resource).await.unwrap();
+    }
+    app.context.resources.changed();
+    let code = code(&app, &client).await;
+    redeem(&app, &client, &code, &[])
+        .await
+        .assert_error("invalid_target");
+    let body = redeem(&app, &client, &code, &[MAIL]).await.json();
+    let claims_of_mail = claims(&body);
+    assert_eq!(
+        (&claims_of_mail["role"], &claims_of_mail["tenant"]),
+        (&json!("guest"), &json!("one"))
+    );
+    refresh(&app, &client, &body, &[])
+        .await
+        .assert_error("invalid_target");
+    let body = refresh(&app, &client, &body, &[RESOURCE]).await.json();
+    assert_eq!(claims(&body)["role"], "admin");
+}

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use doorward_jose::{Algorithm, SigningKey};
 use doorward_oauth::assertion::AssertionRules;
+use doorward_server::config::Span;
 use http::StatusCode;
 use serde_json::json;
 use wiremock::matchers::path;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::machine::{
-    JWT_BEARER, TOKEN, access_token, app, assert_unauthenticated, assertion, assertion_claims, key, machine,
-    own_by_assertion, signing_machine, statuses,
+    JWT_BEARER, TOKEN, access_token, app, app_with, assert_unauthenticated, assertion, assertion_claims, key,
+    machine, own_by_assertion, signing_machine, statuses,
 };
 use crate::support::{ISSUER, RESOURCE, TestApp};
 
@@ -67,6 +68,26 @@ async fn an_assertion_that_does_not_hold_proves_nothing() {
         let reply = own_by_assertion(&app, garbage, &[]).await;
         assert!(reply.status.is_client_error(), "{reply:?}");
     }
+}
+
+/// Some libraries sign for an hour: the operator may let them. What was used is remembered for as long.
+#[tokio::test]
+async fn how_long_an_assertion_may_be_good_is_the_operators_to_say() {
+    let app =
+        app_with(|settings| settings.client_authentication.max_assertion_lifetime = Span::hours(1)).await;
+    let key = key(Algorithm::Es256);
+    let machine = signing_machine(&app, &key).await;
+    let now = app.context.now().seconds();
+    let mut claims = assertion_claims(&app, &machine.client_id);
+    claims["iat"] = json!(now);
+    claims["exp"] = json!(now + 3600);
+    let signed = assertion(&key, &claims);
+    access_token(&own_by_assertion(&app, &signed, &[]).await);
+    app.wait(3500);
+    assert_unauthenticated(&own_by_assertion(&app, &signed, &[]).await);
+    claims["jti"] = json!("for-two-hours");
+    claims["exp"] = json!(now + 3500 + 7200);
+    assert_unauthenticated(&own_by_assertion(&app, &assertion(&key, &claims), &[]).await);
 }
 
 /// CAUTH-021: issuer, issuer with a slash, token endpoint.

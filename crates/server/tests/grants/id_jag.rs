@@ -1,13 +1,17 @@
 //! ID-JAG: what an identity provider says of a person (section JWTB of the catalogue).
 
 use doorward_jose::{Algorithm, sign};
+use doorward_server::AuthorizationServer;
+use doorward_server::context::Parts;
 use doorward_store::{EndReason, GrantFilter, GrantState, PageRequest};
 use futures_util::future::join_all;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::machine::{TOKEN, access_token, admin, app, app_with, key, machine, proof, statuses};
-use crate::support::{EMAIL, ISSUER, RESOURCE, claims};
+use crate::machine::{
+    Machine, TOKEN, access_token, admin, app, app_with, key, machine, proof, set_policy, statuses,
+};
+use crate::support::{Browser, EMAIL, Engine, ISSUER, RESOURCE, Reply, claims};
 use crate::trusted::{IDP, JWT_BEARER_GRANT, assert_error, desktop, provider, show, show_alone, trust};
 
 /// JWTB-001.
@@ -154,6 +158,27 @@ async fn only_a_client_that_authenticates_shows_an_id_jag() {
     );
 }
 
+/// JWTB-005: who registers a client for assertions and says nothing of authentication gets one with a secret.
+#[tokio::test]
+async fn a_client_for_assertions_is_confidential_unless_somebody_says_otherwise() {
+    let app = app().await;
+    let client = machine(&app, json!({"grant_types": [JWT_BEARER_GRANT]})).await;
+    assert!(client.secret.is_some());
+    let shown = admin(
+        &app,
+        "GET",
+        &format!("/admin/clients/{}", client.client_id),
+        Value::Null,
+    )
+    .await;
+    assert_eq!(shown.json()["token_endpoint_auth_method"], "client_secret_basic");
+    let keys =
+        json!({"grant_types": [JWT_BEARER_GRANT], "jwks": {"keys": [key(Algorithm::Es256).public_jwk()]}});
+    assert_eq!(machine(&app, keys).await.secret, None);
+    let idp = provider(&app, json!({})).await;
+    access_token(&idp.show(&app, &client, json!({})).await);
+}
+
 /// JWTB-007, B.2: shown again by the same client until it ends.
 #[tokio::test]
 async fn an_assertion_may_be_shown_again_by_its_client_alone() {
@@ -192,6 +217,72 @@ async fn of_fifty_callers_with_one_single_use_assertion_one_gets_a_token() {
     access_token(&show(&app, &client, &jag, &[]).await);
 }
 
+/// JWTB-007: single use is remembered by the store, whichever process is asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_assertion_counts_once_over_restarts_and_nodes() {
+    let app = app().await;
+    let idp = provider(&app, json!({"single_use": true})).await;
+    let client = desktop(&app).await;
+    let (used, raced) = (
+        idp.jag(&app, &client, json!({})),
+        idp.jag(&app, &client, json!({})),
+    );
+    access_token(&show(&app, &client, &used, &[]).await);
+    let parts = Parts {
+        clock: app.context.clock.clone(),
+        random: app.context.random.clone(),
+    };
+    let settings = app.context.settings.clone();
+    if Engine::is_postgres() {
+        let other = AuthorizationServer::open(settings, parts).await.unwrap();
+        let nodes = [app.public.clone(), other.routers().public];
+        assert_error(&show_at(&nodes[1], &client, &used).await, "invalid_grant");
+        let replies = join_all((0..50).map(|caller| show_at(&nodes[caller % 2], &client, &raced))).await;
+        assert_eq!(statuses(&replies), [(200, 1), (400, 49)].into());
+    } else {
+        assert_eq!(app.server.close().await, Ok(()));
+        let again = AuthorizationServer::open(settings, parts).await.unwrap();
+        let router = again.routers().public;
+        assert_error(&show_at(&router, &client, &used).await, "invalid_grant");
+        let replies = join_all((0..50).map(|_| show_at(&router, &client, &raced))).await;
+        assert_eq!(statuses(&replies), [(200, 1), (400, 49)].into());
+    }
+}
+
+/// Shows an assertion to one of several processes.
+async fn show_at(router: &axum::Router, client: &Machine, assertion: &str) -> Reply {
+    let form = [
+        client.credentials(),
+        vec![("grant_type", JWT_BEARER_GRANT), ("assertion", assertion)],
+    ];
+    Browser::new(router.clone())
+        .post_pairs(TOKEN, &[], &form.concat())
+        .await
+}
+
+/// RFC 9470: the provider has to say that the person signed in lately.
+#[tokio::test]
+async fn a_resource_that_wants_a_recent_sign_in_gets_one() {
+    let app = app().await;
+    let (idp, client) = (provider(&app, json!({})).await, desktop(&app).await);
+    set_policy(&app, "mcp", json!({"max_auth_age": 60})).await;
+    let now = app.context.now().seconds();
+    for (auth_time, taken) in [
+        (Value::Null, false),
+        (json!(now - 61), false),
+        (json!(now - 60), true),
+        (json!(now), true),
+    ] {
+        let reply = idp.show(&app, &client, json!({"auth_time": auth_time})).await;
+        if taken {
+            assert_eq!(claims(&reply.json())["auth_time"], auth_time);
+        } else {
+            assert_error(&reply, "invalid_grant");
+            assert!(reply.body.contains("recent sign-in"), "{reply:?}");
+        }
+    }
+}
+
 /// JWTB-009, JWTB-023.
 #[tokio::test]
 async fn scopes_are_what_assertion_request_and_rules_have_in_common() {
@@ -203,6 +294,7 @@ async fn scopes_are_what_assertion_request_and_rules_have_in_common() {
     for (asserted, requested, granted) in [
         (json!("mcp:read mcp:write"), "", Ok("mcp:read")),
         (json!("mcp:read"), "mcp:read offline_access", Ok("mcp:read")),
+        (json!("mcp:read"), "mcp:read mcp:admin", Ok("mcp:read")),
         (Value::Null, "", Ok("mcp:read")),
         (Value::Null, "mcp:read mcp:write", Ok("mcp:read")),
         (json!("mcp:read"), "mcp:admin", Err("invalid_scope")),

@@ -4,12 +4,15 @@
 #![cfg(test)]
 
 mod assertions;
+mod attacks;
 mod credentials;
 mod dpop;
 mod exchange;
 mod id_jag;
+mod id_tokens;
 mod issuer_keys;
 mod machine;
+mod newcomers;
 mod pushed;
 mod refusals;
 mod secrets;
@@ -17,4 +20,5 @@ mod secrets;
 mod support;
 mod trusted;
 mod trusted_issuers;
+mod vouching;
 mod workloads;

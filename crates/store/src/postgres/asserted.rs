@@ -2,14 +2,14 @@
 
 use tokio_postgres::types::ToSql;
 
-use super::errors::Fallible;
+use super::errors::{Fallible, Fault};
 use super::statements::{Connection, find as row, get, run, statements};
 use super::values::only;
 use super::work::lock;
 use super::{clients, issuances, resources, trusted_issuers, users};
 use crate::rules::asserted::{Standing, refuse_incoherent};
 use crate::rules::{json, sha256};
-use crate::{AssertedOutcome, Grant, Issuance, IssueAsserted};
+use crate::{AssertedOutcome, Client, Grant, Issuance, IssueAsserted};
 
 statements! {
     FIND = "SELECT g.id, g.scopes, g.last_used_at, g.authenticated_at FROM access_grant g \
@@ -26,7 +26,8 @@ statements! {
 
 pub(super) async fn issue(db: &Connection, issue: &IssueAsserted) -> Fallible<AssertedOutcome> {
     refuse_incoherent(issue)?;
-    if let Some(refused) = gone(db, &issue.grant).await? {
+    let news = news(db, issue).await?;
+    if let Some(refused) = gone(db, issue, news.is_some()).await? {
         return Ok(refused);
     }
     let grant = &issue.grant;
@@ -38,6 +39,9 @@ pub(super) async fn issue(db: &Connection, issue: &IssueAsserted) -> Fallible<As
     let standing = find(db, grant).await?;
     if ended_since(db, issue).await? {
         return Ok(AssertedOutcome::EndedSince);
+    }
+    if let Some(snapshot) = news {
+        clients::keep_snapshot(db, snapshot).await?;
     }
     let id = if let Some(standing) = standing {
         if standing.needs_touch(issue) {
@@ -56,7 +60,17 @@ pub(super) async fn issue(db: &Connection, issue: &IssueAsserted) -> Fallible<As
     Ok(AssertedOutcome::Issued(id))
 }
 
-async fn gone(db: &Connection, grant: &Grant) -> Fallible<Option<AssertedOutcome>> {
+/// The snapshot of the client, where it is another one than the stored one.
+async fn news<'i>(db: &Connection, issue: &'i IssueAsserted) -> Fallible<Option<&'i Client>> {
+    let Some(snapshot) = &issue.client else {
+        return Ok(None);
+    };
+    let stored = clients::find(db, &snapshot.client_id).await?;
+    Ok(Some(snapshot).filter(|snapshot| clients::is_news(stored.as_ref(), snapshot)))
+}
+
+async fn gone(db: &Connection, issue: &IssueAsserted, news: bool) -> Fallible<Option<AssertedOutcome>> {
+    let grant = &issue.grant;
     let of_person = !grant.user.is_nobody();
     if of_person && !users::hold(db, grant.user).await? {
         return Ok(Some(AssertedOutcome::PersonGone));
@@ -64,8 +78,16 @@ async fn gone(db: &Connection, grant: &Grant) -> Fallible<Option<AssertedOutcome
     if !resources::hold(db, &grant.resource).await? {
         return Ok(Some(AssertedOutcome::ResourceGone));
     }
-    if of_person && clients::hold(db, &grant.client_id, false).await? != Some(false) {
-        return Ok(Some(AssertedOutcome::ClientGone));
+    if of_person {
+        let disabled = clients::hold(db, &grant.client_id, news).await?;
+        if disabled.is_none() && issue.client.is_some() && !news {
+            return Err(Fault::Contended(
+                "a client was removed at its first token".to_owned(),
+            ));
+        }
+        if disabled.unwrap_or(issue.client.is_none()) {
+            return Ok(Some(AssertedOutcome::ClientGone));
+        }
     }
     let issuer = grant.trusted_issuer.as_deref().unwrap_or_default();
     if !trusted_issuers::hold(db, issuer).await? {

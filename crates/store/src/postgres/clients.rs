@@ -41,6 +41,8 @@ statements! {
     AFTER = concat!("SELECT ", columns!(), " FROM client WHERE client_id > $1 ORDER BY client_id LIMIT $2");
     UPDATE = "UPDATE client SET source = $2, metadata = $3, secrets = $4, fingerprint = $5, resource_server = $6, \
               disabled = $7, created_at = $8, updated_at = $9, registration_token = $10 WHERE client_id = $1";
+    /// Tells guards, who know of the tokens that the client got under the grants of others.
+    DISABLE = "UPDATE client SET disabled = TRUE, updated_at = greatest(updated_at, $2) WHERE client_id = $1 AND NOT disabled";
     DELETE = "DELETE FROM client WHERE client_id = $1";
     TOUCH = "UPDATE client SET updated_at = greatest(updated_at, $2) WHERE client_id = $1";
     HOLD = "SELECT disabled FROM client WHERE client_id = $1 FOR SHARE";
@@ -134,6 +136,7 @@ pub(super) async fn update(db: &Connection, client: &Client) -> Fallible<()> {
 }
 
 pub(super) async fn delete(db: &Connection, client_id: &str, now: UnixSeconds) -> Fallible<u64> {
+    run(db, DISABLE, &[&client_id, &now.0]).await?;
     run(db, DELETE, &[&client_id]).await?;
     let ended = grants::end_of_client(db, client_id, EndReason::ClientDeleted, now).await?;
     consents::forget_client(db, client_id).await?;

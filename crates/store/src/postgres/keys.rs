@@ -3,22 +3,26 @@
 use doorward_oauth::time::UnixSeconds;
 
 use super::errors::{Fallible, Fault};
-use super::statements::{Connection, find as row, get, list, run, statements};
+use super::statements::{Connection, Params, find as row, get, list, run, statements};
 use super::values::only;
-use crate::rules::words::Word;
-use crate::{AdminKey, Digest, SealedSecret, SigningKeyRecord, SigningKeyState};
+use crate::rules::keys::{Successor, may_follow, stopped_before, successor};
+use crate::{AdminKey, Digest, Reseal, Sealed, SealedKind, SealedSecret, SigningKeyRecord};
 
 statements! {
     /// Signing keys and admin keys change one at a time; readers do not wait.
     LOCK_SIGNING_KEYS = "LOCK TABLE signing_key IN SHARE ROW EXCLUSIVE MODE";
     LOCK_ADMIN_KEYS = "LOCK TABLE admin_key IN SHARE ROW EXCLUSIVE MODE";
-    SIGNING_KEYS scans = "SELECT key_id, algorithm, sealed_private_key, state, created_at, retired_at \
+    SIGNING_KEYS scans = "SELECT key_id, algorithm, sealed_private_key, created_at, signs_from, revoked_at \
                           FROM signing_key ORDER BY ordinal DESC";
-    HAS_ACTIVE = "SELECT EXISTS (SELECT 1 FROM signing_key WHERE state = 'active')";
-    RETIRE = "UPDATE signing_key SET state = 'previous', retired_at = $1 WHERE state = 'active'";
-    ADD_SIGNING_KEY = "INSERT INTO signing_key (key_id, algorithm, sealed_private_key, state, created_at) \
-                       VALUES ($1, $2, $3, $4, $5)";
-    DELETE_RETIRED scans = "DELETE FROM signing_key WHERE state = 'previous' AND retired_at < $1";
+    ADD_SIGNING_KEY = "INSERT INTO signing_key (key_id, algorithm, sealed_private_key, created_at, signs_from, revoked_at) \
+                       VALUES ($1, $2, $3, $4, $5, $6)";
+    REVOKE = "UPDATE signing_key SET revoked_at = $2 WHERE key_id = $1 AND revoked_at IS NULL";
+    BRING_FORWARD = "UPDATE signing_key SET signs_from = $2 WHERE key_id = $1";
+    DELETE_SIGNING_KEYS = "DELETE FROM signing_key WHERE key_id = ANY ($1)";
+    SEALED_KEYS = "SELECT key_id, sealed_private_key FROM signing_key WHERE key_id > $1 ORDER BY key_id LIMIT $2";
+    SEALED_SECRETS = "SELECT purpose, sealed FROM server_secret WHERE purpose > $1 ORDER BY purpose LIMIT $2";
+    RESEAL_KEY = "UPDATE signing_key SET sealed_private_key = $3 WHERE key_id = $1 AND sealed_private_key = $2";
+    RESEAL_SECRET = "UPDATE server_secret SET sealed = $3 WHERE purpose = $1 AND sealed = $2";
     SECRET = "SELECT sealed FROM server_secret WHERE purpose = $1";
     PROPOSE_SECRET = "INSERT INTO server_secret (purpose, sealed) VALUES ($1, $2) ON CONFLICT (purpose) DO NOTHING";
     HAS_ADMIN_KEY scans = "SELECT EXISTS (SELECT 1 FROM admin_key)";
@@ -32,43 +36,105 @@ pub(super) async fn signing_keys(db: &Connection) -> Fallible<Vec<SigningKeyReco
             key_id: columns.plain()?,
             algorithm: columns.plain()?,
             sealed_private_key: columns.plain()?,
-            state: columns.word()?,
             created_at: columns.time()?,
-            retired_at: columns.maybe_time()?,
+            signs_from: columns.time()?,
+            revoked_at: columns.maybe_time()?,
         })
     })
     .await
 }
 
+/// The keys as they stand until this transaction ends.
+async fn locked_signing_keys(db: &Connection) -> Fallible<Vec<SigningKeyRecord>> {
+    run(db, LOCK_SIGNING_KEYS, &[]).await?;
+    signing_keys(db).await
+}
+
 pub(super) async fn add_signing_key(
     db: &Connection,
     key: &SigningKeyRecord,
-    only_if_none: bool,
+    newest: Option<&str>,
+) -> Fallible<Vec<SigningKeyRecord>> {
+    let keys = locked_signing_keys(db).await?;
+    if !may_follow(&keys, newest) {
+        return Ok(keys);
+    }
+    add(db, key).await?;
+    signing_keys(db).await
+}
+
+async fn add(db: &Connection, key: &SigningKeyRecord) -> Fallible<()> {
+    let values: Params<'_> = &[
+        &key.key_id,
+        &key.algorithm,
+        &key.sealed_private_key,
+        &key.created_at.0,
+        &key.signs_from.0,
+        &key.revoked_at.map(|time| time.0),
+    ];
+    run(db, ADD_SIGNING_KEY, values).await.map(drop)
+}
+
+pub(super) async fn replace_signing_key(
+    db: &Connection,
+    revoked: Option<&str>,
+    spare: &SigningKeyRecord,
     now: UnixSeconds,
 ) -> Fallible<Vec<SigningKeyRecord>> {
-    run(db, LOCK_SIGNING_KEYS, &[]).await?;
-    let has_active: bool = get(db, HAS_ACTIVE, &[], only).await?;
-    if !(only_if_none && has_active) {
-        run(db, RETIRE, &[&now.0]).await?;
-        let active = SigningKeyState::Active.word();
-        run(
-            db,
-            ADD_SIGNING_KEY,
-            &[
-                &key.key_id,
-                &key.algorithm,
-                &key.sealed_private_key,
-                &active,
-                &key.created_at.0,
-            ],
-        )
-        .await?;
+    let keys = locked_signing_keys(db).await?;
+    let successor = successor(&keys, revoked, now)?;
+    if let Some(revoked) = revoked {
+        run(db, REVOKE, &[&revoked, &now.0]).await?;
+    }
+    match successor {
+        Successor::None => {}
+        Successor::Waiting(key_id) => {
+            run(db, BRING_FORWARD, &[&key_id, &now.0]).await?;
+        }
+        Successor::Spare => add(db, spare).await?,
     }
     signing_keys(db).await
 }
 
 pub(super) async fn delete_signing_keys(db: &Connection, before: UnixSeconds) -> Fallible<u64> {
-    run(db, DELETE_RETIRED, &[&before.0]).await
+    let keys = signing_keys(db).await?;
+    let past: Vec<&str> = stopped_before(&keys, before).collect();
+    if past.is_empty() {
+        return Ok(0);
+    }
+    run(db, DELETE_SIGNING_KEYS, &[&past]).await
+}
+
+pub(super) async fn sealed(
+    db: &Connection,
+    kind: SealedKind,
+    after: &str,
+    limit: u32,
+) -> Fallible<Vec<Sealed>> {
+    let statement = match kind {
+        SealedKind::SigningKey => SEALED_KEYS,
+        SealedKind::ServerSecret => SEALED_SECRETS,
+    };
+    list(db, statement, &[&after, &i64::from(limit)], |columns| {
+        Ok(Sealed {
+            kind,
+            name: columns.plain()?,
+            bytes: columns.plain()?,
+        })
+    })
+    .await
+}
+
+pub(super) async fn reseal(db: &Connection, changes: &[Reseal]) -> Fallible<u64> {
+    let mut changed = 0;
+    for Reseal { before, after } in changes {
+        let statement = match before.kind {
+            SealedKind::SigningKey => RESEAL_KEY,
+            SealedKind::ServerSecret => RESEAL_SECRET,
+        };
+        changed += run(db, statement, &[&before.name, &before.bytes, after]).await?;
+    }
+    Ok(changed)
 }
 
 pub(super) async fn find_secret(db: &Connection, purpose: &str) -> Fallible<Option<SealedSecret>> {

@@ -23,6 +23,8 @@ const MIGRATIONS: &[Migration] = &[
     migration!(3, "0003_revocations"),
     migration!(4, "0004_flows"),
     migration!(5, "0005_trusted_issuers"),
+    migration!(6, "0006_assertion_audiences"),
+    migration!(7, "0007_signing_key_times"),
 ];
 
 /// "DWRD": one node at a time changes the schema.

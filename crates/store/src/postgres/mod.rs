@@ -6,6 +6,7 @@
 
 mod approvals;
 mod asserted;
+mod assertion_audiences;
 mod clients;
 mod codes;
 mod consents;
@@ -13,6 +14,7 @@ mod devices;
 mod errors;
 mod exchange;
 mod grants;
+mod id_jag;
 mod issuances;
 mod keys;
 mod location;

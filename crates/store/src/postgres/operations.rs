@@ -8,18 +8,19 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
-    PostgresStore, approvals, asserted, clients, codes, consents, devices, exchange, grants, issuances, keys,
-    own, refresh, registration, resources, revocations, sessions, spent, sweep, throttle, trusted_issuers,
-    users, work,
+    PostgresStore, approvals, asserted, assertion_audiences, clients, codes, consents, devices, exchange,
+    grants, id_jag, issuances, keys, own, refresh, registration, resources, revocations, sessions, spent,
+    sweep, throttle, trusted_issuers, users, work,
 };
 use crate::rules::sweep::kinds;
 use crate::{
-    AdminKey, Approval, ApprovalOutcome, AssertedOutcome, Client, Code, Consent, DeviceAuthorization, Digest,
-    EndReason, ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId, InitialAccessToken, Issuance,
-    IssueAsserted, IssueOwn, LinkedSubject, LoginThrottle, OwnOutcome, Page, PageRequest, PollOutcome,
-    RedeemCode, RedeemOutcome, RegisterOutcome, Resource, Result, RevocationPage, RotateOutcome,
-    RotateRefresh, SealedSecret, Session, SigningKeyRecord, Spend, Store, ThrottlePolicy, TrustedIssuer,
-    TrustedIssuerKind, Turn, User, UserId,
+    AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, Client, Code, Consent,
+    DeviceAuthorization, Digest, EndReason, ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId,
+    IdJagOutcome, InitialAccessToken, Issuance, IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject,
+    LoginThrottle, OwnOutcome, Page, PageRequest, PollOutcome, RedeemCode, RedeemOutcome, RegisterOutcome,
+    Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed, SealedKind, SealedSecret,
+    Session, SigningKeyRecord, Spend, Store, Swept, ThrottlePolicy, TrustedIssuer, TrustedIssuerKind, Turn,
+    User, UserId,
 };
 
 #[async_trait]
@@ -276,6 +277,38 @@ impl Store for PostgresStore {
         self.revoked.after(outcome)
     }
 
+    async fn create_assertion_audience(&self, audience: AssertionAudience) -> Result<()> {
+        let audience = &audience;
+        self.transaction(|db| async move { assertion_audiences::create(&db, audience).await })
+            .await
+    }
+
+    async fn assertion_audience(&self, slug: &str) -> Result<Option<AssertionAudience>> {
+        self.repeatable(|db| async move { assertion_audiences::find(&db, slug).await })
+            .await
+    }
+
+    async fn assertion_audience_by_url(&self, issuer: &str) -> Result<Option<AssertionAudience>> {
+        self.repeatable(|db| async move { assertion_audiences::find_by_url(&db, issuer).await })
+            .await
+    }
+
+    async fn assertion_audiences(&self) -> Result<Vec<AssertionAudience>> {
+        self.repeatable(|db| async move { assertion_audiences::list(&db).await })
+            .await
+    }
+
+    async fn update_assertion_audience(&self, audience: AssertionAudience) -> Result<()> {
+        let audience = &audience;
+        self.transaction(|db| async move { assertion_audiences::update(&db, audience).await })
+            .await
+    }
+
+    async fn delete_assertion_audience(&self, slug: &str) -> Result<bool> {
+        self.transaction(|db| async move { assertion_audiences::delete(&db, slug).await })
+            .await
+    }
+
     async fn consent(&self, user: UserId, client_id: &str, resource: &str) -> Result<Option<Consent>> {
         self.repeatable(|db| async move { consents::find(&db, user, client_id, resource).await })
             .await
@@ -387,6 +420,12 @@ impl Store for PostgresStore {
             .await
     }
 
+    async fn issue_id_jag(&self, issue: IssueIdJag) -> Result<IdJagOutcome> {
+        let issue = &issue;
+        self.transaction(|db| async move { id_jag::issue(&db, issue).await })
+            .await
+    }
+
     async fn spend(&self, spends: &[Spend], now: UnixSeconds) -> Result<bool> {
         self.transaction(|db| async move { spent::spend(&db, spends, now).await })
             .await
@@ -421,11 +460,32 @@ impl Store for PostgresStore {
     async fn add_signing_key(
         &self,
         key: SigningKeyRecord,
-        only_if_none: bool,
-        now: UnixSeconds,
+        newest: Option<&str>,
     ) -> Result<Vec<SigningKeyRecord>> {
         let key = &key;
-        self.transaction(|db| async move { keys::add_signing_key(&db, key, only_if_none, now).await })
+        self.transaction(|db| async move { keys::add_signing_key(&db, key, newest).await })
+            .await
+    }
+
+    async fn replace_signing_key(
+        &self,
+        revoked: Option<&str>,
+        spare: SigningKeyRecord,
+        now: UnixSeconds,
+    ) -> Result<Vec<SigningKeyRecord>> {
+        let spare = &spare;
+        self.transaction(|db| async move { keys::replace_signing_key(&db, revoked, spare, now).await })
+            .await
+    }
+
+    async fn sealed(&self, kind: SealedKind, after: &str, limit: u32) -> Result<Vec<Sealed>> {
+        self.repeatable(|db| async move { keys::sealed(&db, kind, after, limit).await })
+            .await
+    }
+
+    async fn reseal(&self, changes: Vec<Reseal>) -> Result<u64> {
+        let changes = &changes;
+        self.transaction(|db| async move { keys::reseal(&db, changes).await })
             .await
     }
 
@@ -463,14 +523,23 @@ impl Store for PostgresStore {
         Ok(Box::new((held, turn)))
     }
 
-    async fn sweep(&self, now: UnixSeconds, retain: Duration, limit: u32) -> Result<u64> {
-        let mut removed = 0;
+    async fn try_turn(&self, name: &'static str) -> Result<Option<Turn>> {
+        let Some(turn) = self.turns.try_take(name) else {
+            return Ok(None);
+        };
+        let held = self.try_lock(name).await?;
+        Ok(held.map(|held| Box::new((held, turn)) as Turn))
+    }
+
+    async fn sweep(&self, now: UnixSeconds, retain: Duration, limit: u32) -> Result<Swept> {
+        let mut swept = Swept::default();
         for (kind, past) in kinds(now, retain) {
-            removed += self
+            let removed = self
                 .transaction(|db| async move { sweep::remove(&db, kind, past, limit).await })
                 .await?;
+            swept.0.push((kind.name(), removed));
         }
-        Ok(removed)
+        Ok(swept)
     }
 
     async fn ping(&self) -> Result<()> {

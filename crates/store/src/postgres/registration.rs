@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::errors::Fallible;
 use super::statements::{Connection, list as rows, run, statements};
 use super::{clients, grants};
+use crate::rules::clients::keeping;
 use crate::{Client, Digest, EndReason, InitialAccessToken, RegisterOutcome, StoreError};
 
 statements! {
@@ -82,7 +83,7 @@ pub(super) async fn update(
     if before.registration_token.as_ref() != Some(presented) || before.disabled {
         return Err(StoreError::Conflict.into());
     }
-    clients::update(db, client).await?;
+    clients::update(db, &keeping(&before, client)).await?;
     if before.fingerprint != client.fingerprint {
         grants::end_pending_of_client(db, &client.client_id, EndReason::ClientChanged, now).await?;
     }

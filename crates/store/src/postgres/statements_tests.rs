@@ -5,21 +5,23 @@ use deadpool_postgres::ClientWrapper;
 use super::statements::Sql;
 use super::template;
 use super::{
-    PostgresOptions, PostgresStore, approvals, asserted, clients, codes, consents, devices, exchange, grants,
-    issuances, keys, own, refresh, registration, resources, revocations, sessions, spent, sweep, throttle,
-    trusted_issuers, users, work,
+    PostgresOptions, PostgresStore, approvals, asserted, assertion_audiences, clients, codes, consents,
+    devices, exchange, grants, id_jag, issuances, keys, own, refresh, registration, resources, revocations,
+    sessions, spent, sweep, throttle, trusted_issuers, users, work,
 };
 
 fn all() -> impl Iterator<Item = &'static Sql> {
     [
         approvals::STATEMENTS,
         asserted::STATEMENTS,
+        assertion_audiences::STATEMENTS,
         clients::STATEMENTS,
         codes::STATEMENTS,
         consents::STATEMENTS,
         exchange::STATEMENTS,
         devices::STATEMENTS,
         grants::STATEMENTS,
+        id_jag::STATEMENTS,
         issuances::STATEMENTS,
         keys::STATEMENTS,
         own::STATEMENTS,

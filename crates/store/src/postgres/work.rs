@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::PostgresStore;
 use super::errors::{Fallible, Fault};
 use super::statements::{Connection, get, list, run, statements};
+use super::values::only;
 use crate::{Digest, Result, StoreError};
 
 statements! {
@@ -21,6 +22,7 @@ statements! {
     MARK = "SELECT pg_current_xact_id()::text, left(pg_walfile_name(pg_current_wal_lsn()), 8)";
     FATE = "SELECT pg_xact_status($1::text::xid8), left(pg_walfile_name(pg_current_wal_lsn()), 8)";
     LOCK = "SELECT pg_advisory_xact_lock(number) FROM unnest($1::bigint[]) AS number";
+    TRY_LOCK = "SELECT pg_try_advisory_xact_lock($1)";
     BEAT = "UPDATE heartbeat SET beats = beats + 1 WHERE id = 1 AND EXISTS (SELECT 1 FROM schema_migration)";
 }
 
@@ -154,6 +156,30 @@ impl PostgresStore {
         })
         .await?;
         Ok(held)
+    }
+
+    /// The same lock, when nobody has it now.
+    pub(super) async fn try_lock(&self, name: &str) -> Result<Option<Held>> {
+        let digest = crate::rules::sha256(name.as_bytes());
+        let mut tries = self.tries();
+        loop {
+            match self.attempt_try_lock(&digest).await {
+                Ok(held) => return Ok(held),
+                Err(fault) => tries.again(fault).await?,
+            }
+        }
+    }
+
+    async fn attempt_try_lock(&self, digest: &Digest) -> Fallible<Option<Held>> {
+        let db = self.connection().await?;
+        let held = Held(Open(Some(Arc::clone(&db))));
+        let locked = self
+            .limited(async {
+                db.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+                get(&db, TRY_LOCK, &[&number(digest)], only).await
+            })
+            .await?;
+        Ok(if locked { Some(held) } else { None })
     }
 
     /// A connection of the pool. [`StoreError::Busy`] when too many callers wait for one already.

@@ -13,3 +13,20 @@ const TOUCH_EVERY: Duration = Duration::from_hours(24);
 pub(crate) fn is_touched(stored: &Client, now: UnixSeconds) -> bool {
     stored.source == ClientSource::Dynamic && now.since(stored.updated_at) >= TOUCH_EVERY
 }
+
+/// The client with its own changes to its registration, and nothing that an operator changed in the meantime undone: its
+/// secrets are rotated by operators alone; the client gives them up, or gets its first one.
+pub(crate) fn keeping(before: &Client, changed: &Client) -> Client {
+    let secrets = if before.secrets.is_empty() || changed.secrets.is_empty() {
+        &changed.secrets
+    } else {
+        &before.secrets
+    };
+    Client {
+        source: before.source,
+        secrets: secrets.clone(),
+        resource_server: before.resource_server.clone(),
+        created_at: before.created_at,
+        ..changed.clone()
+    }
+}

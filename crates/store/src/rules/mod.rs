@@ -8,6 +8,8 @@ pub(crate) mod consents;
 pub(crate) mod devices;
 pub(crate) mod exchange;
 pub(crate) mod grants;
+pub(crate) mod id_jag;
+pub(crate) mod keys;
 pub(crate) mod own;
 pub(crate) mod pages;
 pub(crate) mod refresh;

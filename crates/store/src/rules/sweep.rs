@@ -23,6 +23,25 @@ pub(crate) enum Kind {
     UnusedClients,
 }
 
+impl Kind {
+    /// As operators read it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Sessions => "sessions",
+            Self::Throttles => "login_throttles",
+            Self::Spent => "spent",
+            Self::Devices => "device_requests",
+            Self::Issuances => "issuances",
+            Self::Codes => "codes",
+            Self::EndedGrants => "ended_grants",
+            Self::PendingGrants => "pending_grants",
+            Self::ExpiredGrants => "expired_grants",
+            Self::GrantsWithoutRefresh => "grants_without_refresh",
+            Self::UnusedClients => "unused_clients",
+        }
+    }
+}
+
 /// One kind after the other, and the time before which rows are past use; the caller removes each in an
 /// operation of its own.
 pub(crate) fn kinds(now: UnixSeconds, retain: Duration) -> [(Kind, UnixSeconds); 11] {

@@ -1,6 +1,6 @@
 //! Values that are stored as words.
 
-use crate::{ClientSource, EndReason, GrantState, SigningKeyState, TrustedIssuerKind};
+use crate::{ClientSource, EndReason, GrantState, TrustedIssuerKind};
 
 /// A value that is stored as a word.
 pub(crate) trait Word: Sized + Copy + 'static {
@@ -46,7 +46,6 @@ words! {
         Expired = "expired",
         TrustEnded = "trust_ended",
     }
-    SigningKeyState { Active = "active", Previous = "previous" }
     TrustedIssuerKind { IdentityProvider = "identity_provider", Workload = "workload" }
 }
 
@@ -67,7 +66,6 @@ mod tests {
         round_trip::<ClientSource>();
         round_trip::<GrantState>();
         round_trip::<EndReason>();
-        round_trip::<SigningKeyState>();
         round_trip::<TrustedIssuerKind>();
     }
 }

@@ -27,6 +27,9 @@ pub(super) fn issue(db: &Connection, issue: &IssueAsserted) -> Result<AssertedOu
     if let Some(refused) = refusal(db, issue)? {
         return Ok(refused);
     }
+    if let Some(client) = &issue.client {
+        clients::keep_snapshot(db, client)?;
+    }
     let grant = &issue.grant;
     let id = if let Some(standing) = find(db, grant)? {
         if standing.needs_touch(issue) {
@@ -55,7 +58,7 @@ fn refusal(db: &Connection, issue: &IssueAsserted) -> Result<Option<AssertedOutc
         if users::find(db, grant.user)?.is_none_or(|person| person.disabled) {
             return Ok(Some(AssertedOutcome::PersonGone));
         }
-        if clients::is_disabled(db, &grant.client_id)? != Some(false) {
+        if clients::is_disabled(db, &grant.client_id)?.unwrap_or(issue.client.is_none()) {
             return Ok(Some(AssertedOutcome::ClientGone));
         }
     }

@@ -5,17 +5,23 @@ use rusqlite::{Connection, params};
 
 use super::statements::{Run, statements};
 use super::values::Columns;
-use crate::rules::words::Word;
-use crate::{AdminKey, Digest, Result, SealedSecret, SigningKeyRecord, SigningKeyState, StoreError};
+use crate::rules::keys::{Successor, may_follow, stopped_before, successor};
+use crate::{
+    AdminKey, Digest, Reseal, Result, Sealed, SealedKind, SealedSecret, SigningKeyRecord, StoreError,
+};
 
 statements! {
-    SIGNING_KEYS scans = "SELECT key_id, algorithm, sealed_private_key, state, created_at, retired_at \
+    SIGNING_KEYS scans = "SELECT key_id, algorithm, sealed_private_key, created_at, signs_from, revoked_at \
                           FROM signing_key ORDER BY ordinal DESC";
-    HAS_ACTIVE = "SELECT EXISTS (SELECT 1 FROM signing_key WHERE state = 'active')";
-    RETIRE = "UPDATE signing_key SET state = 'previous', retired_at = ?1 WHERE state = 'active'";
-    ADD_SIGNING_KEY = "INSERT INTO signing_key (key_id, algorithm, sealed_private_key, state, created_at, retired_at) \
-                       VALUES (?1, ?2, ?3, ?4, ?5, NULL)";
-    DELETE_RETIRED scans = "DELETE FROM signing_key WHERE state = 'previous' AND retired_at < ?1";
+    ADD_SIGNING_KEY = "INSERT INTO signing_key (key_id, algorithm, sealed_private_key, created_at, signs_from, revoked_at) \
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    REVOKE = "UPDATE signing_key SET revoked_at = ?2 WHERE key_id = ?1 AND revoked_at IS NULL";
+    BRING_FORWARD = "UPDATE signing_key SET signs_from = ?2 WHERE key_id = ?1";
+    DELETE_SIGNING_KEY = "DELETE FROM signing_key WHERE key_id = ?1";
+    SEALED_KEYS = "SELECT key_id, sealed_private_key FROM signing_key WHERE key_id > ?1 ORDER BY key_id LIMIT ?2";
+    SEALED_SECRETS = "SELECT purpose, sealed FROM server_secret WHERE purpose > ?1 ORDER BY purpose LIMIT ?2";
+    RESEAL_KEY = "UPDATE signing_key SET sealed_private_key = ?3 WHERE key_id = ?1 AND sealed_private_key = ?2";
+    RESEAL_SECRET = "UPDATE server_secret SET sealed = ?3 WHERE purpose = ?1 AND sealed = ?2";
     SECRET = "SELECT sealed FROM server_secret WHERE purpose = ?1";
     PROPOSE_SECRET = "INSERT INTO server_secret (purpose, sealed) VALUES (?1, ?2) ON CONFLICT (purpose) DO NOTHING";
     HAS_ADMIN_KEY scans = "SELECT EXISTS (SELECT 1 FROM admin_key)";
@@ -30,9 +36,9 @@ pub(super) fn signing_keys(db: &Connection) -> Result<Vec<SigningKeyRecord>> {
             key_id: columns.plain()?,
             algorithm: columns.plain()?,
             sealed_private_key: columns.plain()?,
-            state: columns.word()?,
             created_at: columns.time()?,
-            retired_at: columns.maybe_time()?,
+            signs_from: columns.time()?,
+            revoked_at: columns.maybe_time()?,
         })
     })?)
 }
@@ -40,29 +46,86 @@ pub(super) fn signing_keys(db: &Connection) -> Result<Vec<SigningKeyRecord>> {
 pub(super) fn add_signing_key(
     db: &Connection,
     key: &SigningKeyRecord,
-    only_if_none: bool,
+    newest: Option<&str>,
+) -> Result<Vec<SigningKeyRecord>> {
+    let keys = signing_keys(db)?;
+    if !may_follow(&keys, newest) {
+        return Ok(keys);
+    }
+    add(db, key)?;
+    signing_keys(db)
+}
+
+fn add(db: &Connection, key: &SigningKeyRecord) -> Result<()> {
+    db.run(
+        ADD_SIGNING_KEY,
+        params![
+            key.key_id,
+            key.algorithm,
+            key.sealed_private_key,
+            key.created_at.0,
+            key.signs_from.0,
+            key.revoked_at.map(|time| time.0)
+        ],
+    )?;
+    Ok(())
+}
+
+pub(super) fn replace_signing_key(
+    db: &Connection,
+    revoked: Option<&str>,
+    spare: &SigningKeyRecord,
     now: UnixSeconds,
 ) -> Result<Vec<SigningKeyRecord>> {
-    let has_active = db.find(HAS_ACTIVE, [], |row| row.get(0))?.unwrap_or(false);
-    if !(only_if_none && has_active) {
-        db.run(RETIRE, [now.0])?;
-        let active = SigningKeyState::Active.word();
-        db.run(
-            ADD_SIGNING_KEY,
-            params![
-                key.key_id,
-                key.algorithm,
-                key.sealed_private_key,
-                active,
-                key.created_at.0
-            ],
-        )?;
+    let keys = signing_keys(db)?;
+    let successor = successor(&keys, revoked, now)?;
+    if let Some(revoked) = revoked {
+        db.run(REVOKE, params![revoked, now.0])?;
+    }
+    match successor {
+        Successor::None => {}
+        Successor::Waiting(key_id) => {
+            db.run(BRING_FORWARD, params![key_id, now.0])?;
+        }
+        Successor::Spare => add(db, spare)?,
     }
     signing_keys(db)
 }
 
 pub(super) fn delete_signing_keys(db: &Connection, before: UnixSeconds) -> Result<u64> {
-    Ok(db.run(DELETE_RETIRED, [before.0])? as u64)
+    let keys = signing_keys(db)?;
+    let mut removed = 0;
+    for key_id in stopped_before(&keys, before) {
+        removed += db.run(DELETE_SIGNING_KEY, [key_id])? as u64;
+    }
+    Ok(removed)
+}
+
+pub(super) fn sealed(db: &Connection, kind: SealedKind, after: &str, limit: u32) -> Result<Vec<Sealed>> {
+    let statement = match kind {
+        SealedKind::SigningKey => SEALED_KEYS,
+        SealedKind::ServerSecret => SEALED_SECRETS,
+    };
+    Ok(db.list(statement, params![after, limit], |row| {
+        let mut columns = Columns::new(row);
+        Ok(Sealed {
+            kind,
+            name: columns.plain()?,
+            bytes: columns.plain()?,
+        })
+    })?)
+}
+
+pub(super) fn reseal(db: &Connection, changes: &[Reseal]) -> Result<u64> {
+    let mut changed = 0;
+    for Reseal { before, after } in changes {
+        let statement = match before.kind {
+            SealedKind::SigningKey => RESEAL_KEY,
+            SealedKind::ServerSecret => RESEAL_SECRET,
+        };
+        changed += db.run(statement, params![before.name, before.bytes, after])? as u64;
+    }
+    Ok(changed)
 }
 
 pub(super) fn find_secret(db: &Connection, purpose: &str) -> Result<Option<SealedSecret>> {

@@ -42,7 +42,7 @@ fn scheme(url: &str) -> &str {
     url.split_once("://").map_or(url, |(scheme, _)| scheme)
 }
 
-fn unusable(message: String) -> StoreError {
+pub(super) fn unusable(message: String) -> StoreError {
     StoreError::Unusable(message)
 }
 
@@ -56,6 +56,14 @@ pub(super) struct LockedFile {
 impl LockedFile {
     /// Creates the directory and the file if need be (mode 0600), and takes the lock.
     pub(super) fn take(path: &Path) -> Result<Self> {
+        let locked = Self::take_place(path)?;
+        // Only now: whoever closes a database file gives up every POSIX lock that its process holds on it.
+        create_database(&locked.path)?;
+        Ok(locked)
+    }
+
+    /// Takes the lock, and leaves the file as it is, or is not.
+    pub(super) fn take_place(path: &Path) -> Result<Self> {
         let path = prepare_path(path).map_err(|error| {
             unusable(format!(
                 "{} cannot be used as the database: {error}",
@@ -86,8 +94,6 @@ impl LockedFile {
                 )));
             }
         }
-        // Only now: whoever closes a database file gives up every POSIX lock that its process holds on it.
-        create_database(&path)?;
         Ok(Self { path, lock })
     }
 
@@ -143,25 +149,25 @@ fn create_database(path: &Path) -> Result<()> {
 
 /// A new file survives a power cut only when its directory was synchronised too.
 #[cfg(unix)]
-fn sync_directory(path: &Path) -> io::Result<()> {
-    path.parent()
-        .map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(not(unix))]
-fn sync_directory(_: &Path) -> io::Result<()> {
+pub(super) fn sync_directory(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
 /// `doorward.db` + `.lock` = `doorward.db.lock`, + `-wal` = `doorward.db-wal`.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
 }
 
 #[cfg(unix)]
-fn private() -> OpenOptions {
+pub(super) fn private() -> OpenOptions {
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = OpenOptions::new();
     options.mode(0o600);
@@ -169,7 +175,7 @@ fn private() -> OpenOptions {
 }
 
 #[cfg(not(unix))]
-fn private() -> OpenOptions {
+pub(super) fn private() -> OpenOptions {
     OpenOptions::new()
 }
 

@@ -27,6 +27,8 @@ const MIGRATIONS: &[Migration] = &[
     migration!(4, "0004_revocations"),
     migration!(5, "0005_flows"),
     migration!(6, "0006_trusted_issuers"),
+    migration!(7, "0007_assertion_audiences"),
+    migration!(8, "0008_signing_key_times"),
 ];
 
 const CREATE_JOURNAL: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
@@ -64,8 +66,25 @@ fn apply(db: &mut Connection, migrations: &[Migration]) -> Result<()> {
     Ok(transaction.commit()?)
 }
 
+/// The last schema step of a database that this program knows, and how many it would add. Changes nothing.
+pub(super) fn known(db: &Connection) -> Result<(String, usize)> {
+    refuse_strangers(db)?;
+    let empty = || StoreError::Unusable("it is empty".to_owned());
+    if application_id(db)? == 0 {
+        return Err(empty());
+    }
+    let applied = db.list(APPLIED, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let missing = pending(MIGRATIONS, &applied)?.len();
+    let (_, last, _) = applied.last().ok_or_else(empty)?;
+    Ok((last.clone(), missing))
+}
+
+fn application_id(db: &Connection) -> rusqlite::Result<i32> {
+    db.pragma_query_value(None, "application_id", |row| row.get(0))
+}
+
 fn refuse_strangers(db: &Connection) -> Result<()> {
-    let id: i32 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let id = application_id(db)?;
     let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if id == APPLICATION_ID || (id == 0 && tables == 0) {
         return Ok(());

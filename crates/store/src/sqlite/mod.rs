@@ -5,6 +5,8 @@
 
 mod approvals;
 mod asserted;
+mod assertion_audiences;
+pub mod backup;
 mod clients;
 mod codes;
 mod consents;
@@ -12,6 +14,7 @@ mod devices;
 mod errors;
 mod exchange;
 mod grants;
+mod id_jag;
 mod issuances;
 mod keys;
 mod location;

@@ -8,19 +8,20 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
-    SqliteStore, approvals, asserted, clients, codes, consents, devices, exchange, grants, issuances, join,
-    keys, own, refresh, registration, resources, revocations, sessions, spent, sweep, throttle,
-    trusted_issuers, users, writer,
+    SqliteStore, approvals, asserted, assertion_audiences, clients, codes, consents, devices, exchange,
+    grants, id_jag, issuances, join, keys, own, refresh, registration, resources, revocations, sessions,
+    spent, sweep, throttle, trusted_issuers, users, writer,
 };
 use crate::rules::clients::is_touched;
 use crate::rules::sweep::kinds;
 use crate::{
-    AdminKey, Approval, ApprovalOutcome, AssertedOutcome, Client, Code, Consent, DeviceAuthorization, Digest,
-    EndReason, ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId, InitialAccessToken, Issuance,
-    IssueAsserted, IssueOwn, LinkedSubject, LoginThrottle, OwnOutcome, Page, PageRequest, PollOutcome,
-    RedeemCode, RedeemOutcome, RegisterOutcome, Resource, Result, RevocationPage, RotateOutcome,
-    RotateRefresh, SealedSecret, Session, SigningKeyRecord, Spend, Store, StoreError, ThrottlePolicy,
-    TrustedIssuer, TrustedIssuerKind, Turn, User, UserId,
+    AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, Client, Code, Consent,
+    DeviceAuthorization, Digest, EndReason, ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId,
+    IdJagOutcome, InitialAccessToken, Issuance, IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject,
+    LoginThrottle, OwnOutcome, Page, PageRequest, PollOutcome, RedeemCode, RedeemOutcome, RegisterOutcome,
+    Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed, SealedKind, SealedSecret,
+    Session, SigningKeyRecord, Spend, Store, StoreError, Swept, ThrottlePolicy, TrustedIssuer,
+    TrustedIssuerKind, Turn, User, UserId,
 };
 
 #[async_trait]
@@ -242,6 +243,36 @@ impl Store for SqliteStore {
         self.revoked.after(outcome)
     }
 
+    async fn create_assertion_audience(&self, audience: AssertionAudience) -> Result<()> {
+        self.write(move |db| assertion_audiences::create(db, &audience))
+            .await
+    }
+
+    async fn assertion_audience(&self, slug: &str) -> Result<Option<AssertionAudience>> {
+        let slug = slug.to_owned();
+        self.read(move |db| assertion_audiences::find(db, &slug)).await
+    }
+
+    async fn assertion_audience_by_url(&self, issuer: &str) -> Result<Option<AssertionAudience>> {
+        let issuer = issuer.to_owned();
+        self.read(move |db| assertion_audiences::find_by_url(db, &issuer))
+            .await
+    }
+
+    async fn assertion_audiences(&self) -> Result<Vec<AssertionAudience>> {
+        self.read(assertion_audiences::list).await
+    }
+
+    async fn update_assertion_audience(&self, audience: AssertionAudience) -> Result<()> {
+        self.write(move |db| assertion_audiences::update(db, &audience))
+            .await
+    }
+
+    async fn delete_assertion_audience(&self, slug: &str) -> Result<bool> {
+        let slug = slug.to_owned();
+        self.write(move |db| assertion_audiences::delete(db, &slug)).await
+    }
+
     async fn consent(&self, user: UserId, client_id: &str, resource: &str) -> Result<Option<Consent>> {
         let (client_id, resource) = (client_id.to_owned(), resource.to_owned());
         self.read(move |db| consents::find(db, user, &client_id, &resource))
@@ -342,6 +373,10 @@ impl Store for SqliteStore {
         self.write(move |db| exchange::exchange(db, &exchange)).await
     }
 
+    async fn issue_id_jag(&self, issue: IssueIdJag) -> Result<IdJagOutcome> {
+        self.write(move |db| id_jag::issue(db, &issue)).await
+    }
+
     async fn spend(&self, spends: &[Spend], now: UnixSeconds) -> Result<bool> {
         let spends = spends.to_vec();
         self.write(move |db| spent::spend(db, &spends, now)).await
@@ -372,11 +407,31 @@ impl Store for SqliteStore {
     async fn add_signing_key(
         &self,
         key: SigningKeyRecord,
-        only_if_none: bool,
+        newest: Option<&str>,
+    ) -> Result<Vec<SigningKeyRecord>> {
+        let newest = newest.map(str::to_owned);
+        self.write(move |db| keys::add_signing_key(db, &key, newest.as_deref()))
+            .await
+    }
+
+    async fn replace_signing_key(
+        &self,
+        revoked: Option<&str>,
+        spare: SigningKeyRecord,
         now: UnixSeconds,
     ) -> Result<Vec<SigningKeyRecord>> {
-        self.write(move |db| keys::add_signing_key(db, &key, only_if_none, now))
+        let revoked = revoked.map(str::to_owned);
+        self.write(move |db| keys::replace_signing_key(db, revoked.as_deref(), &spare, now))
             .await
+    }
+
+    async fn sealed(&self, kind: SealedKind, after: &str, limit: u32) -> Result<Vec<Sealed>> {
+        let after = after.to_owned();
+        self.read(move |db| keys::sealed(db, kind, &after, limit)).await
+    }
+
+    async fn reseal(&self, changes: Vec<Reseal>) -> Result<u64> {
+        self.write(move |db| keys::reseal(db, &changes)).await
     }
 
     async fn delete_signing_keys(&self, before: UnixSeconds) -> Result<u64> {
@@ -408,12 +463,17 @@ impl Store for SqliteStore {
         Ok(Box::new(self.turns.take(name).await))
     }
 
-    async fn sweep(&self, now: UnixSeconds, retain: Duration, limit: u32) -> Result<u64> {
-        let mut removed = 0;
+    async fn try_turn(&self, name: &'static str) -> Result<Option<Turn>> {
+        Ok(self.turns.try_take(name).map(|turn| Box::new(turn) as Turn))
+    }
+
+    async fn sweep(&self, now: UnixSeconds, retain: Duration, limit: u32) -> Result<Swept> {
+        let mut swept = Swept::default();
         for (kind, past) in kinds(now, retain) {
-            removed += self.write(move |db| sweep::remove(db, kind, past, limit)).await?;
+            let removed = self.write(move |db| sweep::remove(db, kind, past, limit)).await?;
+            swept.0.push((kind.name(), removed));
         }
-        Ok(removed)
+        Ok(swept)
     }
 
     async fn ping(&self) -> Result<()> {

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::statements::{Run, statements};
 use super::values::Columns;
 use super::{clients, grants};
+use crate::rules::clients::keeping;
 use crate::{Client, Digest, EndReason, InitialAccessToken, RegisterOutcome, Result, StoreError};
 
 statements! {
@@ -73,7 +74,7 @@ pub(super) fn update(db: &Connection, client: &Client, presented: &Digest, now: 
     if before.registration_token.as_ref() != Some(presented) || before.disabled {
         return Err(StoreError::Conflict);
     }
-    clients::update(db, client)?;
+    clients::update(db, &keeping(&before, client))?;
     if before.fingerprint != client.fingerprint {
         grants::end_pending_of_client(db, &client.client_id, EndReason::ClientChanged, now)?;
     }

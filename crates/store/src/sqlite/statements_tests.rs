@@ -4,21 +4,23 @@ use rusqlite::Connection;
 
 use super::statements::Sql;
 use super::{
-    approvals, asserted, clients, codes, consents, devices, exchange, grants, issuances, keys, migrations,
-    own, refresh, registration, resources, revocations, sessions, spent, sweep, throttle, trusted_issuers,
-    users, writer,
+    approvals, asserted, assertion_audiences, clients, codes, consents, devices, exchange, grants, id_jag,
+    issuances, keys, migrations, own, refresh, registration, resources, revocations, sessions, spent, sweep,
+    throttle, trusted_issuers, users, writer,
 };
 
 fn all() -> impl Iterator<Item = &'static Sql> {
     [
         approvals::STATEMENTS,
         asserted::STATEMENTS,
+        assertion_audiences::STATEMENTS,
         clients::STATEMENTS,
         codes::STATEMENTS,
         consents::STATEMENTS,
         exchange::STATEMENTS,
         devices::STATEMENTS,
         grants::STATEMENTS,
+        id_jag::STATEMENTS,
         issuances::STATEMENTS,
         keys::STATEMENTS,
         own::STATEMENTS,

@@ -51,7 +51,7 @@ async fn grants_are_listed_and_revoked() {
 }
 
 #[tokio::test]
-async fn keys_are_listed_and_rotated_and_the_old_one_stays_published() {
+async fn keys_are_listed_rotated_and_revoked() {
     let place = Place::new();
     let server = place.serve().await;
     let first = text(
@@ -62,9 +62,9 @@ async fn keys_are_listed_and_rotated_and_the_old_one_stays_published() {
     let second = text(&rotated, "key_id");
     let listed = place.run(&["admin", "key", "list"]).success();
     insta::assert_snapshot!(stable(&listed, &[(&first, "[first]"), (&second, "[second]")]), @r"
-    KEY_ID                                       ALGORITHM  STATE     CREATED_AT
-    [second]  ES256      active    [time]
-    [first]  ES256      previous  [time]
+    KEY_ID                                       ALGORITHM  STATE   STARTS_AT             STOPS_AT
+    [second]  ES256      next    [time]  
+    [first]  ES256      active  [time]  [time]
     ");
     let jwks = http()
         .get(format!("{}/.well-known/jwks.json", server.issuer))
@@ -78,7 +78,7 @@ async fn keys_are_listed_and_rotated_and_the_old_one_stays_published() {
         .iter()
         .map(|key| text(key, "kid"))
         .collect();
-    assert_eq!(ids, [second, first]);
+    assert_eq!(ids, [first.clone(), second.clone()]);
     assert!(
         jwks["keys"]
             .as_array()
@@ -87,4 +87,24 @@ async fn keys_are_listed_and_rotated_and_the_old_one_stays_published() {
             .all(|key| key.get("d").is_none()),
         "{jwks}"
     );
+
+    let revoked = place.run(&["admin", "key", "revoke", &first, "--json"]).json();
+    assert_eq!(
+        (&revoked["key_id"], &revoked["state"]),
+        (&second.as_str().into(), &"active".into())
+    );
+    let now = place.run(&["admin", "key", "rotate", "--now", "--json"]).json();
+    assert_eq!(now["state"], "active");
+    let states = place.run(&["admin", "key", "list", "--json"]).json();
+    let states: Vec<_> = states["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| text(key, "state"))
+        .collect();
+    assert_eq!(states, ["active", "previous", "revoked"]);
+    let complaint = place
+        .run(&["admin", "key", "revoke", "nobody"])
+        .one_line_failure();
+    assert!(complaint.starts_with("There is no such record"), "{complaint}");
 }

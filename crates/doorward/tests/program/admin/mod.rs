@@ -1,8 +1,11 @@
 //! `doorward admin`, against a running server.
 
+mod assertion_audiences;
 mod clients;
+mod coverage;
 mod grants_and_keys;
 mod people;
+mod policies;
 mod refusals;
 mod resources;
 mod trusted_issuers;

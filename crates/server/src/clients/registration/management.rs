@@ -70,8 +70,10 @@ pub(crate) async fn put(
     client.fingerprint = consent_fingerprint(&metadata);
     client.metadata = serde_json::to_string(&metadata).map_err(TokenError::internal)?;
     client.updated_at = ctx.now();
-    tracing::info!(client_id = %client.client_id, address = %info.address, "a client changed its registration");
-    replace(&ctx, client, metadata, presented, shown).await
+    let client_id = client.client_id.clone();
+    let response = replace(&ctx, client, metadata, presented, shown).await?;
+    tracing::info!(client_id, address = %info.address, "a client changed its registration");
+    Ok(response)
 }
 
 /// RFC 7592 §2.3: the client is gone, and everything with it.

@@ -111,6 +111,10 @@ pub(crate) async fn endpoint(
         return Err(closed());
     }
     let initial = initial_token(&headers)?;
+    if initial.is_some() {
+        // Its holder is not counted as a stranger who registers; whoever tries tokens is.
+        ctx.limits.token_address.take(info.address)?;
+    }
     if policy == DynamicRegistration::InitialAccessToken && initial.is_none() {
         return Err(token_refused());
     }

@@ -1,17 +1,19 @@
 use std::sync::Arc;
 
-use doorward_store::{AdminKey, SealedSecret, SigningKeyRecord, SigningKeyState, StoreError};
+use doorward_store::signing_keys::signer;
+use doorward_store::{AdminKey, Reseal, SealedKind, SealedSecret, SigningKeyRecord, StoreError, UnixSeconds};
 
 use super::scene::{Opened, at, at_once, digest};
 
-fn key(number: i64) -> SigningKeyRecord {
+/// Made at the beginning, and signs from then on or later.
+fn key(number: i64, signs_from: UnixSeconds) -> SigningKeyRecord {
     SigningKeyRecord {
         key_id: format!("key-{number}"),
         algorithm: "ES256".to_owned(),
-        sealed_private_key: vec![0, 255, 7],
-        state: SigningKeyState::Active,
-        created_at: at(number),
-        retired_at: None,
+        sealed_private_key: vec![0, 255, u8::try_from(number).unwrap()],
+        created_at: at(0),
+        signs_from,
+        revoked_at: None,
     }
 }
 
@@ -23,62 +25,208 @@ fn admin_key(number: u32) -> AdminKey {
     }
 }
 
-pub(crate) async fn a_new_signing_key_retires_the_one_before(opened: Opened) {
+pub(crate) async fn a_signing_key_is_added_by_who_saw_the_newest(opened: Opened) {
     let store = opened.store;
     assert_eq!(store.signing_keys().await.unwrap(), []);
+    let (first, second) = (key(1, at(0)), key(2, at(600)));
     assert_eq!(
-        store.add_signing_key(key(1), true, at(1)).await.unwrap(),
-        [key(1)]
+        store.add_signing_key(first.clone(), None).await.unwrap(),
+        [first.clone()]
     );
+    // Somebody who has not seen it adds nothing, and sees it now.
     assert_eq!(
-        store.add_signing_key(key(2), true, at(2)).await.unwrap(),
-        [key(1)]
+        store.add_signing_key(second.clone(), None).await.unwrap(),
+        [first.clone()]
     );
-    let retired = SigningKeyRecord {
-        state: SigningKeyState::Previous,
-        retired_at: Some(at(3)),
-        ..key(1)
-    };
+    let both = store
+        .add_signing_key(second.clone(), Some("key-1"))
+        .await
+        .unwrap();
+    assert_eq!(both, [second.clone(), first]);
     assert_eq!(
-        store.add_signing_key(key(3), false, at(3)).await.unwrap(),
-        [key(3), retired.clone()]
-    );
-    assert_eq!(store.signing_keys().await.unwrap(), [key(3), retired]);
-    assert_eq!(
-        store.add_signing_key(key(3), false, at(4)).await,
+        store.add_signing_key(second, Some("key-2")).await,
         Err(StoreError::Conflict)
     );
-    assert_eq!(store.signing_keys().await.unwrap()[0], key(3));
+    assert_eq!(store.signing_keys().await.unwrap(), both);
 }
 
-pub(crate) async fn parallel_starts_agree_on_one_signing_key(opened: Opened) {
+pub(crate) async fn parallel_callers_agree_on_one_signing_key(opened: Opened) {
     let store = opened.store;
+    for newest in [None, Some(0)] {
+        let newest = match newest {
+            None => None,
+            Some(_) => Some(store.signing_keys().await.unwrap()[0].key_id.clone()),
+        };
+        let round = if newest.is_some() { 100 } else { 0 };
+        let seen = at_once(50, |caller| {
+            let (store, newest) = (Arc::clone(&store), newest.clone());
+            let mine = key(round + i64::try_from(caller).unwrap(), at(round));
+            async move { store.add_signing_key(mine, newest.as_deref()).await.unwrap() }
+        })
+        .await;
+        assert!(seen.iter().all(|keys| keys == &seen[0]));
+        assert_eq!(seen[0].len(), if newest.is_some() { 2 } else { 1 });
+    }
+}
+
+pub(crate) async fn a_waiting_key_takes_the_place_of_a_revoked_one(opened: Opened) {
+    let store = opened.store;
+    store.add_signing_key(key(1, at(0)), None).await.unwrap();
+    store
+        .add_signing_key(key(2, at(600)), Some("key-1"))
+        .await
+        .unwrap();
+    let keys = store
+        .replace_signing_key(Some("key-1"), key(3, at(10)), at(10))
+        .await
+        .unwrap();
+    let revoked = SigningKeyRecord {
+        revoked_at: Some(at(10)),
+        ..key(1, at(0))
+    };
+    assert_eq!(keys, [key(2, at(10)), revoked.clone()]);
+    assert_eq!(signer(&keys, at(10)), Some(&keys[0]));
+    // Again, and for a key that does not sign: nothing changes but that it is withdrawn.
+    let again = store
+        .replace_signing_key(Some("key-1"), key(4, at(20)), at(20))
+        .await;
+    assert_eq!(again.unwrap(), keys);
+    // Without one that waits it is the spare one.
+    let keys = store
+        .replace_signing_key(Some("key-2"), key(5, at(30)), at(30))
+        .await;
+    let revoked_too = SigningKeyRecord {
+        revoked_at: Some(at(30)),
+        ..key(2, at(10))
+    };
+    assert_eq!(keys.unwrap(), [key(5, at(30)), revoked_too, revoked]);
+    assert_eq!(
+        store
+            .replace_signing_key(Some("nobody"), key(6, at(40)), at(40))
+            .await,
+        Err(StoreError::NotFound)
+    );
+}
+
+pub(crate) async fn a_key_that_waits_can_be_revoked_or_brought_forward(opened: Opened) {
+    let store = opened.store;
+    store.add_signing_key(key(1, at(0)), None).await.unwrap();
+    store
+        .add_signing_key(key(2, at(600)), Some("key-1"))
+        .await
+        .unwrap();
+    let keys = store
+        .replace_signing_key(Some("key-2"), key(9, at(10)), at(10))
+        .await
+        .unwrap();
+    assert_eq!(keys.len(), 2);
+    assert_eq!(signer(&keys, at(9999)), Some(&key(1, at(0))));
+    store
+        .add_signing_key(key(3, at(600)), Some("key-2"))
+        .await
+        .unwrap();
+    let keys = store
+        .replace_signing_key(None, key(9, at(20)), at(20))
+        .await
+        .unwrap();
+    assert_eq!(keys[0], key(3, at(20)));
+    let keys = store
+        .replace_signing_key(None, key(9, at(30)), at(30))
+        .await
+        .unwrap();
+    assert_eq!(keys[0], key(9, at(30)));
+    assert_eq!(keys[1], key(3, at(20)));
+}
+
+pub(crate) async fn of_fifty_who_revoke_a_key_one_brings_its_successor(opened: Opened) {
+    let store = opened.store;
+    store.add_signing_key(key(1, at(0)), None).await.unwrap();
     let seen = at_once(50, |caller| {
         let store = Arc::clone(&store);
+        let spare = key(100 + i64::try_from(caller).unwrap(), at(5));
         async move {
             store
-                .add_signing_key(key(i64::try_from(caller).unwrap()), true, at(0))
+                .replace_signing_key(Some("key-1"), spare, at(5))
                 .await
                 .unwrap()
         }
     })
     .await;
-    assert!(seen.iter().all(|keys| keys.len() == 1 && keys == &seen[0]));
+    assert!(seen.iter().all(|keys| keys.len() == 2 && keys == &seen[0]));
 }
 
-pub(crate) async fn retired_keys_are_deleted_when_their_time_came(opened: Opened) {
+pub(crate) async fn keys_are_deleted_when_their_time_came(opened: Opened) {
     let store = opened.store;
+    let mut newest = None;
     for number in 1..=3 {
+        let key = key(number, at(number * 10));
         store
-            .add_signing_key(key(number), false, at(number * 10))
+            .add_signing_key(key.clone(), newest.as_deref())
             .await
             .unwrap();
+        newest = Some(key.key_id);
     }
-    // Key 1 retired at 20, key 2 at 30.
+    // Key 1 stopped at 20, key 2 at 30.
     assert_eq!(store.delete_signing_keys(at(20)).await, Ok(0));
     assert_eq!(store.delete_signing_keys(at(30)).await, Ok(1));
     assert_eq!(store.delete_signing_keys(at(9999)).await, Ok(1));
-    assert_eq!(store.signing_keys().await.unwrap(), [key(3)]);
+    assert_eq!(store.signing_keys().await.unwrap(), [key(3, at(30))]);
+}
+
+pub(crate) async fn what_is_sealed_is_listed_and_sealed_anew_once(opened: Opened) {
+    let store = opened.store;
+    let mut newest = None;
+    for number in 1..=3 {
+        let key = key(number, at(0));
+        store
+            .add_signing_key(key.clone(), newest.as_deref())
+            .await
+            .unwrap();
+        newest = Some(key.key_id);
+    }
+    for purpose in ["b", "a"] {
+        store.secret(purpose, SealedSecret(vec![7])).await.unwrap();
+    }
+    let keys = store.sealed(SealedKind::SigningKey, "", 2).await.unwrap();
+    assert_eq!(
+        keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(),
+        ["key-1", "key-2"]
+    );
+    let rest = store.sealed(SealedKind::SigningKey, "key-2", 2).await.unwrap();
+    assert_eq!(rest.len(), 1);
+    let secrets = store.sealed(SealedKind::ServerSecret, "", 9).await.unwrap();
+    assert_eq!(secrets[0].name, "a");
+    let changes: Vec<Reseal> = keys
+        .into_iter()
+        .chain(secrets)
+        .map(|before| Reseal {
+            after: vec![9, 9],
+            before,
+        })
+        .collect();
+    assert_eq!(store.reseal(changes.clone()).await, Ok(4));
+    // What another one has changed meanwhile stays as it is.
+    assert_eq!(store.reseal(changes).await, Ok(0));
+    let stored = store.signing_keys().await.unwrap();
+    assert_eq!(stored[0], key(3, at(0)));
+    assert_eq!(stored[1].sealed_private_key, [9, 9]);
+    assert_eq!(
+        store.find_secret("a").await.unwrap(),
+        Some(SealedSecret(vec![9, 9]))
+    );
+}
+
+pub(crate) async fn a_turn_is_had_by_one_at_a_time(opened: Opened) {
+    let store = opened.store;
+    let held = store.try_turn("job").await.unwrap();
+    assert!(held.is_some());
+    assert!(store.try_turn("job").await.unwrap().is_none());
+    assert!(store.try_turn("another").await.unwrap().is_some());
+    drop(held);
+    let again = store.turn("job").await.unwrap();
+    assert!(store.try_turn("job").await.unwrap().is_none());
+    drop(again);
+    drop(store.turn("job").await.unwrap());
 }
 
 pub(crate) async fn parallel_starts_agree_on_one_secret(opened: Opened) {

@@ -7,6 +7,7 @@ pub(crate) mod clients;
 pub(crate) mod codes;
 pub(crate) mod devices;
 pub(crate) mod exchange;
+pub(crate) mod id_jag;
 pub(crate) mod keys;
 pub(crate) mod own;
 pub(crate) mod refresh;
@@ -75,7 +76,9 @@ macro_rules! conformance {
                 an_ended_or_expired_subject_cannot_be_exchanged, a_token_that_would_grow_is_invalid;
             spent: a_thing_is_spent_once_until_it_would_be_refused_anyway, several_things_are_spent_together_or_not_at_all,
                 of_fifty_parallel_callers_one_spends, what_was_spent_is_forgotten_when_it_would_be_refused_anyway;
-            keys: a_new_signing_key_retires_the_one_before, parallel_starts_agree_on_one_signing_key, retired_keys_are_deleted_when_their_time_came,
+            keys: a_signing_key_is_added_by_who_saw_the_newest, parallel_callers_agree_on_one_signing_key, a_waiting_key_takes_the_place_of_a_revoked_one,
+                a_key_that_waits_can_be_revoked_or_brought_forward, of_fifty_who_revoke_a_key_one_brings_its_successor, keys_are_deleted_when_their_time_came,
+                what_is_sealed_is_listed_and_sealed_anew_once, a_turn_is_had_by_one_at_a_time,
                 parallel_starts_agree_on_one_secret, only_the_first_admin_key_is_added_at_bootstrap;
             devices: a_device_reads_back_by_its_user_code, a_user_code_is_free_again_when_it_expired, a_device_that_polls_too_soon_has_to_wait_longer,
                 polls_are_told_what_became_of_the_request, a_no_counts_until_somebody_says_yes, fifty_parallel_polls_get_one_token_and_the_grant_lives,
@@ -88,7 +91,9 @@ macro_rules! conformance {
             trusted_issuers: an_issuer_reads_back_as_it_was_written, a_taken_slug_or_issuer_url_is_a_conflict, a_subject_is_linked_to_one_person,
                 a_person_is_added_with_the_link_or_not_at_all, an_asserted_grant_is_used_again, fifty_first_tokens_on_one_word_share_one_grant,
                 what_ended_is_not_had_again_by_an_older_word, trust_that_ends_takes_its_grants_along,
-                a_word_about_what_is_gone_gives_no_token, an_incoherent_asserted_grant_is_invalid;
+                a_word_about_what_is_gone_gives_no_token, a_snapshot_of_the_client_is_kept_with_its_first_token, an_incoherent_asserted_grant_is_invalid;
+            id_jag: an_audience_reads_back_as_it_was_written, an_assertion_hangs_under_what_was_shown_for_it, only_the_present_refresh_token_counts,
+                what_an_assertion_rests_on_is_checked_again, after_a_revocation_answered_no_assertion_is_recorded, an_assertion_that_would_grow_is_invalid;
             sweep: what_is_past_its_use_is_removed, what_is_in_use_stays, a_sweep_removes_at_most_its_limit, clients_that_registered_themselves_and_were_never_allowed_anything_are_removed;
         }
     };

@@ -3,7 +3,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use doorward_store::{
-    Client, ClientSource, EndReason, GrantState, InitialAccessToken, RegisterOutcome, StoreError,
+    Client, ClientSecret, ClientSource, EndReason, GrantState, InitialAccessToken, RegisterOutcome,
+    StoreError,
 };
 use uuid::Uuid;
 
@@ -135,6 +136,38 @@ pub(crate) async fn a_token_that_was_replaced_changes_nothing(opened: Opened) {
         ..client
     };
     assert_eq!(update(unknown, digest(32, 1)).await, Err(StoreError::NotFound));
+    // What an operator changed after the client was read stays.
+    let secret = |number| ClientSecret {
+        digest: digest(33, number),
+        expires_at: None,
+    };
+    let rotated = Client {
+        secrets: vec![secret(2), secret(1)],
+        resource_server: Some("files".to_owned()),
+        ..replaced.clone()
+    };
+    scene.store.update_client(rotated.clone()).await.unwrap();
+    let stale = Client {
+        secrets: vec![secret(1)],
+        registration_token: Some(digest(32, 3)),
+        ..replaced.clone()
+    };
+    assert_eq!(update(stale.clone(), digest(32, 2)).await, Ok(()));
+    let expected = Client {
+        registration_token: Some(digest(32, 3)),
+        ..rotated
+    };
+    assert_eq!(scene.store.client(APP).await.unwrap(), Some(expected.clone()));
+    let without = Client {
+        secrets: Vec::new(),
+        ..stale
+    };
+    assert_eq!(update(without, digest(32, 3)).await, Ok(()));
+    let kept = scene.store.client(APP).await.unwrap().unwrap();
+    assert_eq!(
+        (kept.secrets, kept.resource_server),
+        (Vec::new(), expected.resource_server)
+    );
     // DCR-025: a disabled client does not enable itself.
     let disabled = Client {
         disabled: true,

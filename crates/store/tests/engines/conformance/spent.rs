@@ -60,7 +60,28 @@ pub(crate) async fn what_was_spent_is_forgotten_when_it_would_be_refused_anyway(
     let scene = Scene::new(opened).await;
     scene.store.spend(&[one(10), one(20)], at(0)).await.unwrap();
     let retain = std::time::Duration::from_hours(1);
-    assert_eq!(scene.store.sweep(at(5), retain, 100).await, Ok(0));
-    assert_eq!(scene.store.sweep(at(11), retain, 100).await, Ok(1));
-    assert_eq!(scene.store.sweep(at(30), retain, 100).await, Ok(1));
+    assert_eq!(
+        scene
+            .store
+            .sweep(at(5), retain, 100)
+            .await
+            .map(|swept| swept.total()),
+        Ok(0)
+    );
+    assert_eq!(
+        scene
+            .store
+            .sweep(at(11), retain, 100)
+            .await
+            .map(|swept| swept.total()),
+        Ok(1)
+    );
+    assert_eq!(
+        scene
+            .store
+            .sweep(at(30), retain, 100)
+            .await
+            .map(|swept| swept.total()),
+        Ok(1)
+    );
 }

@@ -34,7 +34,7 @@ pub(crate) async fn what_is_past_its_use_is_removed(opened: Opened) {
         Ok(LoginThrottle::Allowed)
     );
 
-    let removed = scene.store.sweep(at(YEAR), RETAIN, 100).await.unwrap();
+    let removed = scene.store.sweep(at(YEAR), RETAIN, 100).await.unwrap().total();
     // 1 session, 1 throttle, 2 issuances, 3 codes, 3 grants, and the client, which nobody uses any more.
     assert_eq!(removed, 11);
     assert_eq!(
@@ -45,7 +45,14 @@ pub(crate) async fn what_is_past_its_use_is_removed(opened: Opened) {
     for id in [redeemed.grant.id, pending.grant.id, ended] {
         assert_eq!(scene.store.grant(id).await.unwrap(), None);
     }
-    assert_eq!(scene.store.sweep(at(YEAR), RETAIN, 100).await, Ok(0));
+    assert_eq!(
+        scene
+            .store
+            .sweep(at(YEAR), RETAIN, 100)
+            .await
+            .map(|swept| swept.total()),
+        Ok(0)
+    );
     assert!(scene.store.user(scene.user.id).await.unwrap().is_some());
 }
 
@@ -96,9 +103,21 @@ pub(crate) async fn clients_that_registered_themselves_and_were_never_allowed_an
 pub(crate) async fn what_is_in_use_stays(opened: Opened) {
     let scene = Scene::new(opened).await;
     let (active, pending) = (scene.active().await, scene.approved().await);
-    assert_eq!(scene.store.sweep(at(999), RETAIN, 100).await, Ok(0));
+    assert_eq!(
+        scene
+            .store
+            .sweep(at(999), RETAIN, 100)
+            .await
+            .map(|swept| swept.total()),
+        Ok(0)
+    );
     // The session and the access token end; a redeemed code goes after its retention, its grant lives on.
-    let removed = scene.store.sweep(at(2 * 86_400), RETAIN, 100).await.unwrap();
+    let removed = scene
+        .store
+        .sweep(at(2 * 86_400), RETAIN, 100)
+        .await
+        .unwrap()
+        .total();
     assert_eq!(removed, 1 + 1 + 2 + 1);
     assert_eq!(scene.store.grant(pending.grant.id).await.unwrap(), None);
     assert_eq!(scene.state(active).await, GrantState::Active);
@@ -111,10 +130,17 @@ pub(crate) async fn a_sweep_removes_at_most_its_limit(opened: Opened) {
         scene.approved().await;
     }
     // Of each kind: a session, three codes, and three pending grants with a code each that went along.
-    assert_eq!(scene.store.sweep(at(YEAR), RETAIN, 3).await, Ok(1 + 3 + 3));
+    assert_eq!(
+        scene
+            .store
+            .sweep(at(YEAR), RETAIN, 3)
+            .await
+            .map(|swept| swept.total()),
+        Ok(1 + 3 + 3)
+    );
     let mut total = 7;
     loop {
-        let removed = scene.store.sweep(at(YEAR), RETAIN, 3).await.unwrap();
+        let removed = scene.store.sweep(at(YEAR), RETAIN, 3).await.unwrap().total();
         if removed == 0 {
             break;
         }

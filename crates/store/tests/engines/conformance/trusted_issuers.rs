@@ -83,6 +83,7 @@ fn asserted(scene: &Scene, slug: &str, now: i64) -> IssueAsserted {
             trusted_issuer: Some(slug.to_owned()),
         },
         issuance,
+        client: None,
         asserted_at: Some(at(now)),
         now: at(now),
     }
@@ -321,6 +322,41 @@ pub(crate) async fn a_word_about_what_is_gone_gives_no_token(opened: Opened) {
     assert_eq!(outcome("idp").await, AssertedOutcome::PersonGone);
     store.delete_resource("files", at(2)).await.unwrap();
     assert_eq!(outcome("ci").await, AssertedOutcome::ResourceGone);
+}
+
+pub(crate) async fn a_snapshot_of_the_client_is_kept_with_its_first_token(opened: Opened) {
+    let scene = Arc::new(scene(opened).await);
+    let store = &scene.store;
+    let shown = |name: &str| {
+        let mut issue = asserted(&scene, "idp", 1);
+        let mut snapshot = client("https://app.example/client.json", ClientSource::MetadataDocument);
+        snapshot.metadata = format!(r#"{{"client_name":"{name}"}}"#);
+        issue.grant.client_id.clone_from(&snapshot.client_id);
+        issue.issuance.client_id.clone_from(&snapshot.client_id);
+        issue.client = Some(snapshot);
+        issue
+    };
+    let mut unknown = shown("App");
+    unknown.client = None;
+    let refused = store.issue_asserted(unknown).await;
+    assert_eq!(refused, Ok(AssertedOutcome::ClientGone));
+    let first = shown("App");
+    let all = (0..50).map(|_| shown("App")).collect::<Vec<_>>();
+    at_once(50, |caller| {
+        let (scene, issue) = (Arc::clone(&scene), all[caller].clone());
+        async move { issued(&scene, &issue).await }
+    })
+    .await;
+    let id = first.grant.client_id.clone();
+    assert_eq!(store.client(&id).await, Ok(first.client.clone()));
+    let renamed = shown("Renamed");
+    issued(&scene, &renamed).await;
+    assert_eq!(store.client(&id).await, Ok(renamed.client.clone()));
+    let mut disabled = renamed.client.unwrap();
+    disabled.disabled = true;
+    store.update_client(disabled).await.unwrap();
+    let refused = store.issue_asserted(shown("App")).await;
+    assert_eq!(refused, Ok(AssertedOutcome::ClientGone));
 }
 
 pub(crate) async fn an_incoherent_asserted_grant_is_invalid(opened: Opened) {

@@ -2,17 +2,23 @@
 //! narrower one for itself. What it gets is decided in [`doorward_oauth::exchange`]; here is only where the facts come
 //! from.
 
+mod asked;
+pub(crate) mod id_jag;
+mod id_token;
+mod target;
+
+use std::time::Duration;
+
 use doorward_oauth::claims::AccessTokenClaims;
 use doorward_oauth::error::{ErrorCode, OAuthError};
-use doorward_oauth::exchange::{
-    ACCESS_TOKEN_TYPE, Caller, ExchangeRules, Exchanged, JWT_TYPE, Refusal, Target,
-};
-use doorward_oauth::parameters::Parameters;
-use doorward_oauth::resource::ResourceUri;
+use doorward_oauth::exchange::{Caller, ExchangeRules, Exchanged, Refusal, Target};
 use doorward_oauth::scope::{Scope, ScopeSet};
 use doorward_store::{ExchangeOutcome, ExchangeToken, GrantId, Resource};
 use uuid::Uuid;
 
+use self::asked::Asked;
+pub(crate) use self::asked::{RequestedType, SubjectType};
+pub(crate) use self::target::target;
 use super::{TokenRequest, TokenResponse};
 use crate::clients::Client;
 use crate::context::Context;
@@ -20,13 +26,27 @@ use crate::http::error::TokenError;
 use crate::issue::{Draft, own_token};
 
 pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, TokenError> {
+    let asked = Asked::read(&request.ctx.settings, request.parameters)?;
+    match asked.wanted {
+        RequestedType::IdJag => id_jag::grant(request, &asked).await,
+        RequestedType::AccessToken(name) if asked.shown == SubjectType::IdToken => {
+            id_token::grant(request, &asked, name).await
+        }
+        RequestedType::AccessToken(name) => exchange(request, &asked, name).await,
+    }
+}
+
+async fn exchange(
+    request: &TokenRequest<'_>,
+    asked: &Asked<'_>,
+    issued_token_type: &'static str,
+) -> Result<TokenResponse, TokenError> {
     let TokenRequest {
         ctx,
         client,
         parameters,
         ..
     } = *request;
-    let asked = Asked::read(parameters)?;
     request.check_bound(None)?;
     let subject = live_token(ctx, asked.subject_token)
         .await?
@@ -55,78 +75,19 @@ pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, T
         exchanged,
         now,
     );
+    let draft = draft.with_claims_of(&target);
     request.spend().await?;
     match ctx.store.exchange_token(ExchangeToken { issuance, now }).await? {
         ExchangeOutcome::Issued => {}
         ExchangeOutcome::SubjectGone => return Err(unusable_subject()),
-        ExchangeOutcome::ClientGone => {
-            return Err(invalid_request(
-                "This client has been disabled; ask the operator to enable it.",
-            ));
-        }
+        ExchangeOutcome::ClientGone => return Err(client_gone()),
         ExchangeOutcome::ResourceGone => return Err(no_such_target()),
     }
     tracing::info!(
         client_id = client.client_id(), grant = %subject.grant.0, parent = %subject.claims.jti,
         resource = %target.uri, "exchanged a token"
     );
-    Ok(TokenResponse::new(draft.sign(ctx)?, None).with_issued_token_type(asked.issued_token_type))
-}
-
-/// The parameters of RFC 8693 §2.1, but for the target.
-struct Asked<'p> {
-    subject_token: &'p str,
-    actor_token: Option<&'p str>,
-    scope: Option<ScopeSet>,
-    issued_token_type: &'static str,
-}
-
-impl<'p> Asked<'p> {
-    fn read(parameters: &'p Parameters) -> Result<Self, TokenError> {
-        let subject_token = parameters.require("subject_token")?;
-        own_token_type(parameters.require("subject_token_type")?).ok_or_else(|| {
-            invalid_request("The subject_token_type is not one that is exchanged here; send an access token of this server, as urn:ietf:params:oauth:token-type:access_token.")
-        })?;
-        let actor_token = parameters.get("actor_token")?;
-        match (actor_token, parameters.get("actor_token_type")?) {
-            (None, None) => {}
-            (Some(_), Some(actor_token_type)) if own_token_type(actor_token_type).is_some() => {}
-            _ => {
-                return Err(invalid_request(
-                    "Send actor_token together with actor_token_type=urn:ietf:params:oauth:token-type:access_token, or neither.",
-                ));
-            }
-        }
-        let issued_token_type = parameters
-            .get("requested_token_type")?
-            .map_or(Some(ACCESS_TOKEN_TYPE), own_token_type)
-            .ok_or_else(|| {
-                invalid_request("The requested_token_type is not issued here; ask for urn:ietf:params:oauth:token-type:access_token, or leave it out.")
-            })?;
-        let scope = parameters
-            .get("scope")?
-            .map(ScopeSet::parse)
-            .transpose()
-            .map_err(|_| {
-                OAuthError::new(
-                    ErrorCode::InvalidScope,
-                    "The scope is malformed: scope tokens separated by single spaces.",
-                )
-            })?;
-        Ok(Self {
-            subject_token,
-            actor_token,
-            scope,
-            issued_token_type,
-        })
-    }
-}
-
-/// An access token of this server goes by two names: what it is, and how it is written (RFC 8693 §3).
-fn own_token_type(name: &str) -> Option<&'static str> {
-    [ACCESS_TOKEN_TYPE, JWT_TYPE]
-        .into_iter()
-        .find(|known| *known == name)
+    Ok(TokenResponse::new(draft.sign(ctx)?, None).with_issued_token_type(issued_token_type))
 }
 
 /// A token of this server that works now, and its grant.
@@ -176,37 +137,6 @@ async fn check_actor_token(
     }
 }
 
-/// The one resource that the request means: by `resource` (RFC 8707), by `audience` (its URI or its slug), or the one
-/// that the subject token is for.
-pub(crate) async fn target(
-    ctx: &Context,
-    subject: &AccessTokenClaims,
-    parameters: &Parameters,
-) -> Result<Resource, TokenError> {
-    let resources = ctx.resources.all().await?;
-    let matches = |resource: &Resource, named: &str| {
-        ResourceUri::parse(&resource.uri).is_ok_and(|uri| uri.matches(named))
-    };
-    let by_uri = |named: &str| resources.iter().find(|resource| matches(resource, named));
-    let by_name =
-        |named: &str| by_uri(named).or_else(|| resources.iter().find(|resource| resource.slug == named));
-    let mut named: Vec<Option<&Resource>> = parameters.get_all("resource").map(by_uri).collect();
-    named.extend(parameters.get_all("audience").map(by_name));
-    if named.is_empty() {
-        named = subject.aud.iter().map(by_uri).collect();
-    }
-    match named.as_slice() {
-        [Some(first), others @ ..]
-            if others
-                .iter()
-                .all(|other| other.is_some_and(|other| other.slug == first.slug)) =>
-        {
-            Ok((*first).clone())
-        }
-        _ => Err(no_such_target()),
-    }
-}
-
 /// The decision on facts of this moment: what the resources have, and how they want their tokens.
 pub(crate) async fn decide(
     ctx: &Context,
@@ -216,10 +146,7 @@ pub(crate) async fn decide(
     target: &Resource,
     requested: Option<&ScopeSet>,
 ) -> Result<Result<Exchanged, Refusal>, TokenError> {
-    let own_resource = match client.resource_server.as_deref() {
-        Some(slug) => ctx.resources.by_slug(slug).await?.map(|resource| resource.uri),
-        None => None,
-    };
+    let own_resource = own_resource(ctx, client).await?;
     let mut held = ScopeSet::new();
     for resource in subject.aud.iter() {
         let defined = ctx.resources.still_defined(resource, &subject.scopes()).await?;
@@ -232,17 +159,15 @@ pub(crate) async fn decide(
         .collect();
     let rules = ExchangeRules {
         max_depth: ctx.settings.token_exchange.max_depth as usize,
-        lifetime: ctx.settings.tokens.access_ttl.duration(),
+        lifetime: target.policy.access_ttl.map_or_else(
+            || ctx.settings.tokens.access_ttl.duration(),
+            |seconds| Duration::from_secs(seconds.into()),
+        ),
     };
-    Ok(rules.decide(
+    let decision = rules.decide(
         subject,
         &held,
-        &Caller {
-            client_id: &client.client_id,
-            is_confidential: !client.metadata.is_public(),
-            resource: own_resource.as_deref(),
-            key_thumbprint,
-        },
+        &caller(client, own_resource.as_deref(), key_thumbprint),
         &Target {
             resource: &target.uri,
             scopes: &scopes,
@@ -251,7 +176,43 @@ pub(crate) async fn decide(
         },
         requested,
         ctx.now(),
-    ))
+    );
+    Ok(decision.and_then(|exchanged| check_recent(ctx, subject, target).map(|()| exchanged)))
+}
+
+/// RFC 9470: who gets at another resource that demands a recent sign-in has to show one, as if they had gone there
+/// themselves. Programs, which are no UUIDs, do not sign in.
+fn check_recent(ctx: &Context, subject: &AccessTokenClaims, target: &Resource) -> Result<(), Refusal> {
+    let (Some(max_age), Ok(_person)) = (target.policy.max_auth_age, Uuid::try_parse(&subject.sub)) else {
+        return Ok(());
+    };
+    let max_age = Duration::from_secs(max_age.into());
+    let signed_in = subject.auth_time;
+    if subject.aud.contains(&target.uri) || signed_in.is_some_and(|at| ctx.now().since(at) <= max_age) {
+        return Ok(());
+    }
+    Err(Refusal::SignInTooOld)
+}
+
+/// The resource that a client is.
+async fn own_resource(ctx: &Context, client: &Client) -> Result<Option<String>, TokenError> {
+    let Some(slug) = client.resource_server.as_deref() else {
+        return Ok(None);
+    };
+    Ok(ctx.resources.by_slug(slug).await?.map(|resource| resource.uri))
+}
+
+fn caller<'c>(client: &'c Client, resource: Option<&'c str>, key_thumbprint: Option<&'c str>) -> Caller<'c> {
+    Caller {
+        client_id: &client.client_id,
+        is_confidential: !client.metadata.is_public(),
+        resource,
+        key_thumbprint,
+    }
+}
+
+fn client_gone() -> TokenError {
+    invalid_request("This client has been disabled; ask the operator to enable it.")
 }
 
 /// RFC 8693 §2.2.2: a token that is not valid for any reason.

@@ -1,0 +1,128 @@
+//! `doorward admin assertion-audience`.
+
+use clap::{Args, Subcommand};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::api::{Api, path};
+use super::trusted_issuer::{names, rule};
+
+const COLUMNS: [&str; 3] = ["slug", "issuer", "disabled"];
+const BASE: &str = "/admin/assertion-audiences";
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Vouches to another authorization server. Without rules nobody gets an assertion for it.
+    Create(Create),
+    /// Lists the servers that get assertions.
+    List,
+    /// Shows such a server with its rules.
+    Get {
+        /// Its short name.
+        slug: String,
+    },
+    /// Changes the terms on which it gets assertions.
+    Update(Update),
+    /// Gives no assertions for it until it is enabled.
+    Disable {
+        /// Its short name.
+        slug: String,
+    },
+    /// Gives assertions for it again.
+    Enable {
+        /// Its short name.
+        slug: String,
+    },
+    /// Vouches to it no more.
+    Delete {
+        /// Its short name.
+        slug: String,
+    },
+}
+
+#[derive(Args)]
+pub struct Create {
+    /// Short name: lower-case letters, digits and hyphens.
+    #[arg(long)]
+    slug: String,
+    /// Its issuer, exactly.
+    #[arg(long)]
+    issuer: String,
+    #[command(flatten)]
+    terms: Terms,
+}
+
+#[derive(Args)]
+pub struct Update {
+    /// Its short name.
+    slug: String,
+    #[command(flatten)]
+    terms: Terms,
+}
+
+/// On what terms it gets assertions.
+#[derive(Args)]
+struct Terms {
+    /// Seconds that an assertion is good.
+    #[arg(long)]
+    lifetime: Option<u32>,
+    /// What it is told of the person: `email`, `name`. May be repeated; replaces all.
+    #[arg(long = "person-claim")]
+    person_claims: Vec<String>,
+    /// What it calls a client: `CLIENT_ID_HERE=CLIENT_ID_THERE`. May be repeated; replaces all.
+    #[arg(long = "client-name")]
+    client_names: Vec<String>,
+    /// A rule as JSON: `{"name":"all","client_ids":["…"],"resource":"URI","scope":"…"}`. May be repeated; replaces all.
+    #[arg(long = "rule", value_parser = rule)]
+    rules: Vec<Value>,
+}
+
+impl Terms {
+    fn put_into(self, body: &mut Value) -> anyhow::Result<()> {
+        if let Some(lifetime) = self.lifetime {
+            body["lifetime"] = lifetime.into();
+        }
+        if !self.person_claims.is_empty() {
+            body["person_claims"] = self.person_claims.into();
+        }
+        if !self.client_names.is_empty() {
+            body["client_names"] = names("--client-name", self.client_names)?;
+        }
+        if !self.rules.is_empty() {
+            body["rules"] = self.rules.into();
+        }
+        Ok(())
+    }
+}
+
+/// Runs one command.
+pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
+    let answer = match command {
+        Command::Create(create) => {
+            let mut body = json!({"slug": create.slug, "issuer": create.issuer});
+            create.terms.put_into(&mut body)?;
+            api.call(Method::POST, BASE, Some(&body)).await?
+        }
+        Command::List => api.call(Method::GET, BASE, None).await?,
+        Command::Get { slug } => api.call(Method::GET, &path(BASE, &slug), None).await?,
+        Command::Update(update) => {
+            let mut body = json!({});
+            update.terms.put_into(&mut body)?;
+            api.call(Method::PATCH, &path(BASE, &update.slug), Some(&body))
+                .await?
+        }
+        Command::Disable { slug } => set_disabled(api, &slug, true).await?,
+        Command::Enable { slug } => set_disabled(api, &slug, false).await?,
+        Command::Delete { slug } => {
+            api.call(Method::DELETE, &path(BASE, &slug), None).await?;
+            api.done("The server gets no assertions any more.");
+            return Ok(());
+        }
+    };
+    api.print(&answer, &COLUMNS)
+}
+
+async fn set_disabled(api: &Api, slug: &str, disabled: bool) -> anyhow::Result<Value> {
+    let body = json!({"disabled": disabled});
+    api.call(Method::PATCH, &path(BASE, slug), Some(&body)).await
+}

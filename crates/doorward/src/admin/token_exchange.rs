@@ -1,0 +1,58 @@
+//! `doorward admin token-exchange`.
+
+use clap::{Args, Subcommand};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::api::Api;
+use super::input;
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Says whether an exchange would work, and which rule stops it. Nothing is issued. The subject token is read from
+    /// standard input.
+    Explain(Explain),
+}
+
+#[derive(Args)]
+pub struct Explain {
+    /// The client that would exchange.
+    #[arg(long)]
+    client_id: String,
+    /// The resource of the new token, by its URI; without it and `--audience`, the one of the subject token.
+    #[arg(long)]
+    resource: Option<String>,
+    /// The same, by its URI or its slug.
+    #[arg(long)]
+    audience: Option<String>,
+    /// The scopes that would be asked for, separated by spaces.
+    #[arg(long)]
+    scope: Option<String>,
+    /// The thumbprint of the key of a `DPoP` proof that the client would send.
+    #[arg(long)]
+    dpop_jkt: Option<String>,
+}
+
+/// Runs one command.
+pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
+    let Command::Explain(explain) = command;
+    let mut body = json!({
+        "client_id": explain.client_id,
+        "subject_token": input::secret("Subject token: ", "the subject token")?,
+    });
+    let members = [
+        ("resource", explain.resource),
+        ("audience", explain.audience),
+        ("scope", explain.scope),
+        ("dpop_jkt", explain.dpop_jkt),
+    ];
+    for (name, value) in members {
+        if let Some(value) = value {
+            body[name] = Value::from(value);
+        }
+    }
+    let answer = api
+        .call(Method::POST, "/admin/token-exchange/explain", Some(&body))
+        .await?;
+    api.print(&answer, &[])
+}

@@ -1,0 +1,265 @@
+//! `doorward backup`, `doorward restore` and `doorward keys`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::{Browser, Client, Place, Server, Tokens, eventually, http};
+
+async fn published(server: &Server) -> Value {
+    let url = format!("{}/.well-known/jwks.json", server.issuer);
+    http().get(url).send().await.unwrap().json().await.unwrap()
+}
+
+fn people(place: &Place) -> usize {
+    let list = place.run(&["admin", "user", "list", "--json"]).json();
+    list["items"].as_array().unwrap().len()
+}
+
+fn add_person(place: &Place, email: &str) {
+    let create = ["admin", "user", "create", "--email", email];
+    place
+        .run_with_input(&create, "a tall ship and a star\n")
+        .success();
+}
+
+/// Names of the files in a folder.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !name.ends_with(".out") && !name.ends_with(".err"))
+        .collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn a_running_server_is_copied_and_the_copy_takes_its_place() {
+    let place = Place::new();
+    let server = place.serve().await;
+    place.populate();
+    let keys = published(&server).await;
+    let told = place.run(&["backup", "copy.db"]).success();
+    assert!(
+        told.starts_with("Wrote copy.db (") && told.contains("the master key opens it"),
+        "{told}"
+    );
+    let copy = place.folder().join("copy.db");
+    assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+    // What happens afterwards is not in it.
+    add_person(&place, "late@example.com");
+    assert_eq!(people(&place), 2);
+
+    let refused = place.run(&["restore", "copy.db", "--replace"]).one_line_failure();
+    assert!(refused.contains("another process uses"), "{refused}");
+    assert_eq!(server.stop().code, Some(0));
+    let refused = place.run(&["restore", "copy.db"]).one_line_failure();
+    assert!(refused.contains("exists already; --replace"), "{refused}");
+
+    let told = place.run(&["restore", "copy.db", "--replace"]).success();
+    assert!(told.contains("doorward.db.replaced-1"), "{told}");
+    let server = place.serve().await;
+    assert_eq!(people(&place), 1);
+    assert_eq!(published(&server).await, keys);
+    assert_eq!(server.stop().code, Some(0));
+
+    // And back: what was replaced is a whole database.
+    let data = place.folder().join("data");
+    assert_eq!(
+        names(&data),
+        [
+            "doorward.db",
+            "doorward.db.lock",
+            "doorward.db.replaced-1",
+            "master.key"
+        ]
+    );
+    place
+        .run(&["restore", "data/doorward.db.replaced-1", "--replace"])
+        .success();
+    let _server = place.serve().await;
+    assert_eq!(people(&place), 2);
+}
+
+/// [CRASH-004]
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_of_a_busy_server_are_whole() {
+    let place = Place::new();
+    let server = place.serve().await;
+    place.populate();
+    let client = Client::register(&server, "Busy").await;
+    let callback = Browser::new().approve(&client.authorization_url()).await;
+    let code = callback
+        .query_pairs()
+        .find(|(name, _)| name == "code")
+        .unwrap()
+        .1
+        .into_owned();
+    let mut tokens = Tokens::of(client.redeem(&code).await.unwrap());
+    let load = tokio::spawn(async move {
+        while let Ok(answer) = client.refresh(&tokens.refresh).await {
+            tokens = Tokens::of(answer);
+        }
+    });
+    for number in 0..5 {
+        let answered = server.process.stderr().matches("/oauth/token").count();
+        let file = format!("copy-{number}.db");
+        place.run(&["backup", &file]).success();
+        eventually("the server goes on", || async {
+            (server.process.stderr().matches("/oauth/token").count() > answered).then_some(())
+        })
+        .await;
+    }
+    // Killed in the midst of it, at any moment: the file is whole or not there.
+    for number in 0..8 {
+        let file = format!("killed-{number}.db");
+        let mut process = place.start(&["backup", &file], "");
+        std::thread::sleep(std::time::Duration::from_millis(5 * number));
+        process.kill();
+    }
+    assert_eq!(server.stop().code, Some(0));
+    load.await.unwrap();
+    for name in names(place.folder()).iter().filter(|name| name.ends_with(".db")) {
+        let other = Place::new().set("DOORWARD_KEYS_MASTER_KEY_FILE", &text(&place, "data/master.key"));
+        other.run(&["restore", &text(&place, name)]).success();
+        let _server = other.serve().await;
+        assert_eq!(people(&other), 1, "{name}");
+    }
+}
+
+fn text(place: &Place, name: &str) -> String {
+    place.folder().join(name).to_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn what_cannot_be_copied_or_restored_is_said_and_nothing_is_changed() {
+    let place = Place::new();
+    // There is nothing yet.
+    let refused = place.run(&["backup", "copy.db"]).one_line_failure();
+    assert!(
+        refused.contains("there is no database at data/doorward.db"),
+        "{refused}"
+    );
+    assert!(names(place.folder()).is_empty());
+    assert_eq!(place.serve().await.stop().code, Some(0));
+    place.run(&["backup", "copy.db"]).success();
+    let refused = place.run(&["backup", "copy.db"]).one_line_failure();
+    assert!(refused.contains("copy.db exists already"), "{refused}");
+    let refused = place.run(&["backup", "no/such/folder.db"]).one_line_failure();
+    assert!(
+        refused.contains("no/such/folder.db") && refused.contains("No such file"),
+        "{refused}"
+    );
+
+    let good = fs::read(place.folder().join("copy.db")).unwrap();
+    let mut damaged = good.clone();
+    let middle = damaged.len() / 2;
+    for byte in &mut damaged[middle..middle + 4096] {
+        *byte = 0x55;
+    }
+    let write = |name: &str, bytes: &[u8]| fs::write(place.folder().join(name), bytes).unwrap();
+    write("damaged.db", &damaged);
+    write("short.db", &good[..good.len() / 3]);
+    write(
+        "text.db",
+        b"this is no database, however long it may be: not even a header that SQLite would know, at all",
+    );
+    write("empty.db", b"");
+    write("journal.db", &good);
+    write("journal.db-wal", b"something");
+    let before = names(&place.folder().join("data"));
+    let database = fs::read(place.folder().join("data/doorward.db")).unwrap();
+    for (file, reason) in [
+        ("damaged.db", "damaged.db cannot be used"),
+        ("short.db", "short.db cannot be used"),
+        ("text.db", "file is not a database"),
+        ("empty.db", "it is empty"),
+        ("journal.db", "make one with `doorward backup`"),
+        ("missing.db", "there is no file missing.db"),
+    ] {
+        let refused = place.run(&["restore", file, "--replace"]).one_line_failure();
+        assert!(refused.contains(reason), "{file}: {refused}");
+    }
+    // A copy that the master key does not open is of no use.
+    place.run(&["keys", "new-master", "other.key"]).success();
+    let other = Place::new()
+        .set(
+            "DOORWARD_STORAGE_URL",
+            &format!("sqlite://{}", text(&place, "data/doorward.db")),
+        )
+        .set("DOORWARD_KEYS_MASTER_KEY_FILE", &text(&place, "other.key"));
+    for arguments in [
+        &["restore", &text(&place, "copy.db"), "--replace"][..],
+        &["backup", "copy.db"],
+    ] {
+        let refused = other.run(arguments).one_line_failure();
+        assert!(refused.contains("sealed under another master key"), "{refused}");
+    }
+    assert!(names(other.folder()).is_empty());
+    assert_eq!(names(&place.folder().join("data")), before);
+    assert_eq!(
+        fs::read(place.folder().join("data/doorward.db")).unwrap(),
+        database
+    );
+
+    let postgres = Place::new()
+        .set(
+            "DOORWARD_STORAGE_URL",
+            "postgres://ada:s3cr3t@127.0.0.1:1/doorward",
+        )
+        .set("DOORWARD_KEYS_MASTER_KEY_FILE", &text(&place, "other.key"));
+    for arguments in [&["restore", "x.db"], &["backup", "x.db"]] {
+        let refused = postgres.run(arguments).one_line_failure();
+        assert!(
+            refused.contains("pg_dump") && !refused.contains("s3cr3t"),
+            "{refused}"
+        );
+    }
+}
+
+/// [KEY-008]
+#[tokio::test]
+async fn the_master_key_is_changed_and_everything_still_works() {
+    let place = Place::new();
+    let server = place.serve().await;
+    place.populate();
+    let keys = published(&server).await;
+    place.run(&["admin", "key", "rotate"]).success();
+    assert_eq!(server.stop().code, Some(0));
+    let refused = place.run(&["keys", "rotate-master"]).one_line_failure();
+    assert!(refused.contains("keys.other_master_key_file"), "{refused}");
+
+    place.run(&["keys", "new-master", "new.key"]).success();
+    let refused = place.run(&["keys", "new-master", "new.key"]).one_line_failure();
+    assert!(refused.contains("new.key"), "{refused}");
+    let place = place
+        .set("DOORWARD_KEYS_MASTER_KEY_FILE", "new.key")
+        .set("DOORWARD_KEYS_OTHER_MASTER_KEY_FILE", "data/master.key");
+    // Servers that hold both run before, and are not disturbed.
+    let server = place.serve().await;
+    let refused = place.run(&["keys", "rotate-master"]).one_line_failure();
+    assert!(refused.contains("another process uses"), "{refused}");
+    assert_eq!(server.stop().code, Some(0));
+
+    let told = place.run(&["keys", "rotate-master"]).success();
+    assert!(
+        told.starts_with("Everything is sealed under the master key now: 3 of 3"),
+        "{told}"
+    );
+    let told = place.run(&["keys", "rotate-master"]).success();
+    assert!(told.contains("0 of 3"), "{told}");
+    let place = place.without("DOORWARD_KEYS_OTHER_MASTER_KEY_FILE");
+    let server = place.serve().await;
+    let after = published(&server).await;
+    assert_eq!(after["keys"][0], keys["keys"][0]);
+    Browser::new()
+        .approve(&Client::register(&server, "App").await.authorization_url())
+        .await;
+    assert_eq!(server.stop().code, Some(0));
+    let place = place.set("DOORWARD_KEYS_MASTER_KEY_FILE", "data/master.key");
+    let refused = place.run(&["serve"]).stderr;
+    assert!(refused.contains("sealed under another master key"), "{refused}");
+}

@@ -1,0 +1,46 @@
+//! Removes what is past its use, a little at a time, on one node at a time.
+
+use doorward_store::StoreError;
+
+use crate::authorization_server::RESOURCE_SERVER_SKEW;
+use crate::config::Tokens;
+use crate::context::Context;
+
+/// Rows of one kind removed in one transaction, so that nothing waits for the broom.
+const BATCH: u32 = 500;
+
+/// One run, to its end; nothing when another node is at it.
+pub(super) async fn run(ctx: &Context) -> Result<(), StoreError> {
+    let Some(_turn) = ctx.store.try_turn("retention").await? else {
+        return Ok(());
+    };
+    let retain = ctx.settings.storage.retention.duration();
+    // Long after their last token expired; until then they are what `GET /admin/keys` tells of the past.
+    let keys = ctx.store.delete_signing_keys(ctx.now() - retain).await?;
+    ctx.metrics.removed("signing_keys", keys);
+    forget_revocations(ctx).await?;
+    loop {
+        let swept = ctx.store.sweep(ctx.now(), retain, BATCH).await?;
+        for (kind, rows) in swept.kinds() {
+            ctx.metrics.removed(kind, rows);
+        }
+        if swept.total() > 0 {
+            tracing::debug!(rows = swept.total(), "removed what is past its use");
+        }
+        if !swept.may_have_left(BATCH) {
+            return Ok(());
+        }
+    }
+}
+
+/// A revocation is remembered as long as a token may live that was issued before it.
+async fn forget_revocations(ctx: &Context) -> Result<(), StoreError> {
+    let before = ctx.now() - (Tokens::LONGEST_ACCESS_TTL.duration() + RESOURCE_SERVER_SKEW);
+    loop {
+        let rows = ctx.store.forget_revocations(before, BATCH).await?;
+        ctx.metrics.removed("revocations", rows);
+        if rows < u64::from(BATCH) {
+            return Ok(());
+        }
+    }
+}

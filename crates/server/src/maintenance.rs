@@ -1,0 +1,121 @@
+//! What an operator does to the database beside serving it: copies, and a change of the master key.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use doorward_store::StoreError;
+use doorward_store::sqlite::backup::{self, Inspection, Restored};
+
+use crate::authorization_server::{StartError, existing_master_key};
+use crate::config::Settings;
+use crate::context::Parts;
+use crate::keys::{MasterKey, MasterKeyChange, Resealed, opens_all};
+use crate::storage;
+
+/// Why something was not done. Nothing of it was, except where the variant says so.
+#[derive(Debug, thiserror::Error)]
+pub enum MaintenanceError {
+    /// The keys or the master key.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The database, or a copy of it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// PostgreSQL makes its own copies.
+    #[error(
+        "the database is PostgreSQL, which copies itself: use pg_dump and pg_restore, or continuous archiving, and keep the master key apart from the copies"
+    )]
+    NotAFile,
+    /// The settings name one master key only.
+    #[error(
+        "keys.other_master_key_file (or keys.other_master_key) is not set: it names the master key so far, and keys.master_key_file the new one"
+    )]
+    NoOtherKey,
+}
+
+/// Copies the database of these settings to a new file, also while a server uses it.
+///
+/// # Errors
+/// [`MaintenanceError`], with the fix. A copy that the master key of the settings does not open is not kept.
+pub async fn backup(settings: &Settings, file: &Path, parts: Parts) -> Result<Inspection, MaintenanceError> {
+    let url = sqlite_url(settings)?;
+    backup::existing(&url)?;
+    let master = existing_master_key(settings, &parts)?;
+    let file = file.to_owned();
+    blocking(move || backup::backup(&url, &file, |found| fits(&master, found))).await
+}
+
+/// Puts a copy in the place of the database of these settings.
+///
+/// # Errors
+/// [`MaintenanceError`], with the fix.
+pub async fn restore(
+    settings: &Settings,
+    file: &Path,
+    replace: bool,
+    parts: Parts,
+) -> Result<Restored, MaintenanceError> {
+    let url = sqlite_url(settings)?;
+    let master = existing_master_key(settings, &parts)?;
+    let file = file.to_owned();
+    blocking(move || backup::restore(&url, &file, replace, |found| fits(&master, found))).await
+}
+
+/// Seals everything in the database under the master key of these settings that is still sealed under the other one. May be
+/// stopped and begun again at any time, also while servers run that have both keys.
+///
+/// # Errors
+/// [`MaintenanceError`], with the fix. What was sealed anew before it stays so.
+pub async fn rotate_master_key(settings: &Settings, parts: Parts) -> Result<Resealed, MaintenanceError> {
+    let keys = &settings.keys;
+    if keys.other_master_key.is_none() && keys.other_master_key_file.is_none() {
+        return Err(MaintenanceError::NoOtherKey);
+    }
+    if !storage::is_postgres(&settings.storage.url) {
+        backup::existing(&settings.storage.url)?;
+    }
+    let master = existing_master_key(settings, &parts)?;
+    let store = storage::open(&settings.storage.url).await?;
+    let done = reseal(Arc::clone(&store), master, &parts).await;
+    store.close().await?;
+    done
+}
+
+async fn reseal(
+    store: Arc<dyn doorward_store::Store>,
+    master: MasterKey,
+    parts: &Parts,
+) -> Result<Resealed, MaintenanceError> {
+    let change = MasterKeyChange::begin(store, master, Arc::clone(&parts.random)).await;
+    let mut change = change.map_err(StartError::from)?;
+    let mut resealed = Resealed::default();
+    while let Some(progress) = change.step().await.map_err(StartError::from)? {
+        resealed = progress;
+    }
+    Ok(resealed)
+}
+
+fn sqlite_url(settings: &Settings) -> Result<String, MaintenanceError> {
+    if storage::is_postgres(&settings.storage.url) {
+        return Err(MaintenanceError::NotAFile);
+    }
+    Ok(settings.storage.url.to_string())
+}
+
+fn fits(master: &MasterKey, found: &Inspection) -> Result<(), StoreError> {
+    if opens_all(master, &found.sealed) {
+        return Ok(());
+    }
+    Err(StoreError::Unusable(
+        "the copy was sealed under another master key than that of these settings (keys.master_key_file); put the right one there"
+            .to_owned(),
+    ))
+}
+
+/// Off the threads that answer requests: it reads the whole file.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, MaintenanceError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    Ok(done.map_err(|error| StoreError::Internal(error.to_string()))??)
+}

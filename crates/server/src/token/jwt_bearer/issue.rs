@@ -1,0 +1,155 @@
+//! Tokens on an issuer's word: their grant, their record, and assertions that count once.
+
+use doorward_oauth::bearer::Allowed;
+use doorward_oauth::scope::ScopeSet;
+use doorward_store::{
+    AssertedOutcome, Client, Grant, GrantId, GrantState, IssueAsserted, Resource, Spend, UserId,
+};
+
+use super::NOT_TAKEN;
+use crate::context::Context;
+use crate::dpop;
+use crate::http::error::TokenError;
+use crate::issue::Draft;
+use crate::resources::Targets;
+use crate::token::{TokenResponse, unusable};
+use crate::trust::Trusted;
+
+const REPLAYED: &str = "The assertion was used before, and each counts once; get a new one.";
+/// Methods of an `amr` that are taken over, and their longest name.
+const MOST_METHODS: usize = 16;
+const LONGEST_METHOD: usize = 64;
+
+/// The grant as it has to be. When there is one already, the store uses that.
+pub(in crate::token) fn new_grant(
+    ctx: &Context,
+    trusted: &Trusted,
+    user: UserId,
+    subject: String,
+    client_id: &str,
+    resource: &Resource,
+    scopes: &ScopeSet,
+) -> Grant {
+    let now = ctx.now();
+    let asserted = &trusted.assertion;
+    let about = asserted.person.as_ref();
+    let signed_in_at = about.and_then(|about| about.auth_time).or(asserted.issued_at);
+    let methods = about.and_then(|about| about.amr.clone()).unwrap_or_default();
+    let harmless = |method: &String| {
+        !method.is_empty() && method.len() <= LONGEST_METHOD && method.chars().all(|c| c.is_ascii_graphic())
+    };
+    Grant {
+        id: GrantId(ctx.random.uuid_v7(ctx.clock.as_ref())),
+        user,
+        subject,
+        client_id: client_id.to_owned(),
+        resource: resource.uri.clone(),
+        more_resources: Vec::new(),
+        scopes: scopes.clone(),
+        state: GrantState::Active,
+        end_reason: None,
+        ended_at: None,
+        created_at: now,
+        authenticated_at: signed_in_at.unwrap_or(now),
+        methods: methods.into_iter().filter(harmless).take(MOST_METHODS).collect(),
+        generation: 0,
+        generation_at: now,
+        refresh_salt: ctx.random.bytes(),
+        refresh_expires_at: None,
+        last_used_at: now,
+        dpop_jkt: None,
+        trusted_issuer: Some(trusted.issuer.slug.clone()),
+    }
+}
+
+/// A token that is not signed, and what the store has to record before it is.
+pub(in crate::token) struct Issue {
+    pub(in crate::token) draft: Draft,
+    pub(in crate::token) record: IssueAsserted,
+}
+
+impl Issue {
+    pub(in crate::token) fn draft(
+        ctx: &Context,
+        grant: Grant,
+        targets: &Targets,
+        scopes: ScopeSet,
+        key_thumbprint: Option<&str>,
+        allowed: &Allowed,
+    ) -> Self {
+        let now = ctx.now();
+        let (mut draft, mut issuance) = Draft::for_grant(ctx, &grant, targets, scopes, key_thumbprint, now);
+        if let Some(lifetime) = allowed.token_lifetime {
+            draft = draft.ending_by(&mut issuance, now + lifetime);
+        }
+        Self {
+            draft,
+            record: IssueAsserted {
+                grant,
+                issuance,
+                client: None,
+                asserted_at: None,
+                now,
+            },
+        }
+    }
+
+    /// With what is to be remembered of a client that has a metadata document and may not be known yet.
+    pub(in crate::token) fn with_snapshot(mut self, client: Option<Client>) -> Self {
+        self.record.client = client;
+        self
+    }
+}
+
+/// What makes an assertion count once, where it does.
+pub(in crate::token) fn single_use(trusted: &Trusted) -> Option<Spend> {
+    let replay_id = trusted
+        .assertion
+        .replay_id()
+        .filter(|_| trusted.terms.single_use)?;
+    Some(Spend {
+        digest: doorward_jose::sha256(&[b"assertion-grant\0", replay_id.as_slice()].concat()),
+        until: trusted.assertion.expires_at,
+    })
+}
+
+/// Which of two things was used up before: the assertion, or else the proof.
+pub(in crate::token) async fn spent(ctx: &Context, trusted: &Trusted) -> Result<TokenError, TokenError> {
+    match single_use(trusted) {
+        Some(assertion) if !ctx.store.spend(&[assertion], ctx.now()).await? => {
+            Ok(unusable(REPLAYED, "the assertion was used before"))
+        }
+        _ => Ok(dpop::replayed()),
+    }
+}
+
+/// Records and signs.
+pub(in crate::token) async fn record(
+    ctx: &Context,
+    trusted: &Trusted,
+    allowed: &Allowed,
+    draft: Draft,
+    record: IssueAsserted,
+) -> Result<TokenResponse, TokenError> {
+    let issue = IssueAsserted {
+        asserted_at: trusted.assertion.issued_at,
+        ..record
+    };
+    let (client_id, subject) = (issue.grant.client_id.clone(), issue.grant.subject.clone());
+    let resource = issue.grant.resource.clone();
+    let why = match ctx.store.issue_asserted(issue).await? {
+        AssertedOutcome::Issued(id) => {
+            tracing::info!(
+                trusted_issuer = trusted.issuer.slug, rules = ?allowed.rules, client_id, subject,
+                grant = %id.0, resource, "issued a token on an issuer's word"
+            );
+            return Ok(TokenResponse::new(draft.under(id).sign(ctx)?, None));
+        }
+        AssertedOutcome::EndedSince => "a grant for the same ended after the assertion was made",
+        AssertedOutcome::IssuerGone => "the issuer has been disabled or removed",
+        AssertedOutcome::PersonGone => "the person has been disabled or removed",
+        AssertedOutcome::ClientGone => "the client has been disabled or removed",
+        AssertedOutcome::ResourceGone => "the resource has been removed",
+    };
+    Err(unusable(NOT_TAKEN, why))
+}

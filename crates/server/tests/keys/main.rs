@@ -1,0 +1,11 @@
+//! The keys that sign tokens: how they come, are known before they sign, and go.
+//! Names in brackets are the rows of the security catalogue that a test covers.
+
+#![cfg(test)]
+
+mod master;
+mod nodes;
+mod rotation;
+mod several;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,280 @@
+//! Copies of a database: made while a server uses it, looked at, and put in its place again. A copy counts only when it has
+//! been read from end to end.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+
+use super::location::{Location, LockedFile, beside, private, sync_directory, unusable};
+use super::{keys, migrations};
+use crate::{Result, Sealed, SealedKind, StoreError};
+
+/// How long to wait for a server that starts or stops at that moment.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is in a database file that was read from end to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspection {
+    /// The last schema step that it has.
+    pub schema: String,
+    /// How many schema steps this program would add.
+    pub steps_behind: usize,
+    /// Everything that is encrypted under the master key.
+    pub sealed: Vec<Sealed>,
+    /// The size in bytes.
+    pub bytes: u64,
+}
+
+/// A database that was put in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restored {
+    /// What it holds.
+    pub inspection: Inspection,
+    /// Where it is now.
+    pub path: PathBuf,
+    /// Where the database is that was there before, if there was one.
+    pub replaced: Option<PathBuf>,
+}
+
+/// Writes the database of `url`, as it is at one moment, to a new file (mode 0600), also while a server uses it; the server
+/// does not wait. The file is there when the copy is whole and was checked, or not at all.
+///
+/// `check` is told what is in the copy and may refuse it.
+///
+/// # Errors
+///
+/// [`StoreError::Unusable`], with the reason; nothing is left then but what a killed process leaves, a file whose name ends
+/// in `.unfinished`.
+pub fn backup(url: &str, file: &Path, check: impl FnOnce(&Inspection) -> Result<()>) -> Result<Inspection> {
+    let source = existing(url)?;
+    if file.exists() {
+        return Err(unusable(format!(
+            "{} exists already; move it away or name another file",
+            file.display()
+        )));
+    }
+    let unfinished = beside(file, &format!(".{}.unfinished", std::process::id()));
+    let copied = copy_database(&source, &unfinished)
+        .and_then(|()| inspect(&unfinished))
+        .and_then(|inspection| check(&inspection).map(|()| inspection))
+        .and_then(|inspection| {
+            publish(&unfinished, file).map_err(|error| cannot("written", file, &error))?;
+            Ok(inspection)
+        });
+    // After a success the same file has two names.
+    let _ = fs::remove_file(&unfinished);
+    copied
+}
+
+/// Reads a database file from end to end.
+///
+/// # Errors
+///
+/// [`StoreError::Unusable`] when it is damaged, not a database of this program, or written by a newer one.
+pub fn inspect(file: &Path) -> Result<Inspection> {
+    read_whole(file).map_err(|error| refused(file, &error))
+}
+
+/// Puts a copy in the place of the database of `url`, which no server may use now. With `replace` the database that is
+/// there is kept beside it under another name; without, it is a reason to refuse. `check` is told what is in the copy and
+/// may refuse it; nothing is changed then.
+///
+/// # Errors
+///
+/// [`StoreError::Unusable`], with the reason.
+pub fn restore(
+    url: &str,
+    file: &Path,
+    replace: bool,
+    check: impl FnOnce(&Inspection) -> Result<()>,
+) -> Result<Restored> {
+    let Location::File(path) = Location::parse(url)? else {
+        return Err(unusable("a database in memory cannot be restored".to_owned()));
+    };
+    if !file.is_file() {
+        return Err(unusable(format!("there is no file {}", file.display())));
+    }
+    let journal = beside(file, "-wal");
+    if fs::metadata(&journal).is_ok_and(|journal| journal.len() > 0) {
+        return Err(unusable(format!(
+            "{} has a journal beside it ({}), so it is no whole copy: make one with `doorward backup`",
+            file.display(),
+            journal.display()
+        )));
+    }
+    // Before anything is made: a wrong file leaves no trace.
+    inspect(file)?;
+    let lock = LockedFile::take_place(&path)?;
+    let path = lock.path.clone();
+    if path.exists() && !replace {
+        return Err(unusable(format!(
+            "{} exists already; --replace keeps it under another name and puts the copy in its place",
+            path.display()
+        )));
+    }
+    let unfinished = beside(&path, ".restoring");
+    let restored = copy_file(file, &unfinished)
+        .map_err(|error| cannot("copied", file, &error))
+        .and_then(|()| inspect(&unfinished))
+        .and_then(|inspection| check(&inspection).map(|()| inspection))
+        .and_then(|inspection| {
+            let replaced = swap(&unfinished, &path).map_err(|error| cannot("replaced", &path, &error))?;
+            Ok(Restored {
+                inspection,
+                path: path.clone(),
+                replaced,
+            })
+        });
+    let _ = fs::remove_file(&unfinished);
+    drop(lock);
+    restored
+}
+
+/// The database file of a URL.
+///
+/// # Errors
+///
+/// [`StoreError::Unusable`] when there is none.
+pub fn existing(url: &str) -> Result<PathBuf> {
+    match Location::parse(url)? {
+        Location::File(path) if path.is_file() => Ok(path),
+        Location::File(path) => Err(unusable(format!(
+            "there is no database at {} (storage.url)",
+            path.display()
+        ))),
+        Location::Memory => Err(unusable("a database in memory has no file".to_owned())),
+    }
+}
+
+/// One read transaction: the writer goes on meanwhile (WAL), and the copy is of one moment.
+fn copy_database(source: &Path, target: &Path) -> Result<()> {
+    let failed = |error: rusqlite::Error| refused(source, &error.into());
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let from = Connection::open_with_flags(source, flags).map_err(failed)?;
+    from.busy_timeout(PATIENCE).map_err(failed)?;
+    from.pragma_update(None, "query_only", true).map_err(failed)?;
+    migrations::known(&from).map_err(|error| refused(source, &error))?;
+    private()
+        .create_new(true)
+        .write(true)
+        .open(target)
+        .map_err(|error| cannot("written", target, &error))?;
+    let mut to = Connection::open_with_flags(target, flags).map_err(failed)?;
+    let step = Backup::new(&from, &mut to)
+        .and_then(|backup| backup.step(-1))
+        .map_err(failed)?;
+    if step != StepResult::Done {
+        return Err(unusable(format!(
+            "{} is locked by another process; try again",
+            source.display()
+        )));
+    }
+    // One file that needs no other beside it.
+    to.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))
+        .map_err(failed)?;
+    to.close().map_err(|(_, error)| failed(error))
+}
+
+fn read_whole(file: &Path) -> Result<Inspection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(file, flags)?;
+    db.busy_timeout(PATIENCE)?;
+    let (schema, steps_behind) = migrations::known(&db)?;
+    let found: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if found != "ok" {
+        return Err(StoreError::Unusable(format!("it is damaged: {found}")));
+    }
+    let orphans = db.prepare("PRAGMA foreign_key_check")?.exists([])?;
+    if orphans {
+        return Err(StoreError::Unusable(
+            "it is damaged: rows name others that are not there".to_owned(),
+        ));
+    }
+    let mut sealed = Vec::new();
+    for kind in SealedKind::ALL {
+        sealed.extend(keys::sealed(&db, kind, "", u32::MAX)?);
+    }
+    let bytes = fs::metadata(file).map_or(0, |metadata| metadata.len());
+    Ok(Inspection {
+        schema,
+        steps_behind,
+        sealed,
+        bytes,
+    })
+}
+
+fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+    let mut source = File::open(from)?;
+    // Of a process that was killed, whose lock is gone.
+    match fs::remove_file(to) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut target = private().create_new(true).write(true).open(to)?;
+    io::copy(&mut source, &mut target)?;
+    target.sync_all()
+}
+
+/// Gives the finished copy its name; unlike a rename, a link replaces nothing.
+fn publish(unfinished: &Path, file: &Path) -> io::Result<()> {
+    File::open(unfinished)?.sync_all()?;
+    fs::hard_link(unfinished, file)?;
+    sync_directory(file)
+}
+
+/// At no moment is there no database: a server that starts then would make an empty one.
+fn swap(new: &Path, path: &Path) -> io::Result<Option<PathBuf>> {
+    let replaced = if path.exists() {
+        settle(path);
+        Some(put_aside(path)?)
+    } else {
+        None
+    };
+    let _ = fs::remove_file(beside(path, "-shm"));
+    fs::rename(new, path)?;
+    sync_directory(path)?;
+    Ok(replaced)
+}
+
+/// Moves the journal into the database. What cannot be read any more keeps it.
+fn settle(path: &Path) {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let settled = Connection::open_with_flags(path, flags)
+        .and_then(|db| db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE;"));
+    if let Err(error) = settled {
+        tracing::warn!(%error, "the database that is replaced cannot be read");
+    }
+}
+
+fn put_aside(path: &Path) -> io::Result<PathBuf> {
+    let mut number = 1;
+    let replaced = loop {
+        let name = beside(path, &format!(".replaced-{number}"));
+        match fs::hard_link(path, &name) {
+            Ok(()) => break name,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(error),
+        }
+    };
+    let journal = beside(path, "-wal");
+    if journal.exists() {
+        fs::rename(&journal, beside(&replaced, "-wal"))?;
+    }
+    Ok(replaced)
+}
+
+fn cannot(what: &str, path: &Path, error: &io::Error) -> StoreError {
+    unusable(format!("{} cannot be {what}: {error}", path.display()))
+}
+
+fn refused(path: &Path, error: &StoreError) -> StoreError {
+    let why = match error {
+        StoreError::Unusable(why) | StoreError::Unavailable(why) | StoreError::Internal(why) => why.clone(),
+        other => other.to_string(),
+    };
+    unusable(format!("{} cannot be used: {why}", path.display()))
+}
