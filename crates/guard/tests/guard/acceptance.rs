@@ -78,8 +78,10 @@ async fn row_2_the_metadata_is_where_the_resource_says() {
     }
 }
 
+type Settings = fn(GuardBuilder) -> GuardBuilder;
+
 /// Every kind of refusal that has a challenge.
-async fn refusals(settings: fn(GuardBuilder) -> GuardBuilder) -> (World, Vec<Answer>) {
+async fn refusals(settings: Settings) -> (World, Vec<Answer>) {
     let client = Bound::with(DpopPolicy::Accept, |builder| {
         settings(builder.dpop_nonces(true).require_acr(["gold"]))
     });
@@ -115,7 +117,7 @@ async fn refusals(settings: fn(GuardBuilder) -> GuardBuilder) -> (World, Vec<Ans
 async fn row_6_every_challenge_leads_to_the_metadata() {
     let usual = format!("https://mcp.example{WELL_KNOWN}/mcp");
     let elsewhere = "https://elsewhere.example/prm?x=1";
-    let settings: [(fn(GuardBuilder) -> GuardBuilder, &str); 2] = [
+    let settings: [(Settings, &str); 2] = [
         (|it| it, &usual),
         (
             |it| it.resource_metadata_url("https://elsewhere.example/prm?x=1"),

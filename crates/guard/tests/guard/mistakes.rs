@@ -95,10 +95,21 @@ fn a_resource_that_is_none_is_refused() {
 }
 
 /// What is wrong with a setting, and words of the message.
+type Mistake<'m> = (fn(GuardBuilder) -> GuardBuilder, &'m [&'m str]);
+
+fn assert_refused(mistakes: &[Mistake<'_>]) {
+    for (number, (change, words)) in mistakes.iter().enumerate() {
+        let message = message(change(Guard::builder(ISSUER, RESOURCE)));
+        for word in *words {
+            assert!(message.contains(word), "{number}: {message}");
+        }
+        assert!(!message.contains("secret`"), "{message}");
+    }
+}
+
 #[test]
-fn settings_that_cannot_work_are_refused() {
-    type Change = fn(GuardBuilder) -> GuardBuilder;
-    let wrong: &[(Change, &[&str])] = &[
+fn scopes_that_are_none_or_protect_nothing_are_refused() {
+    assert_refused(&[
         (|it| it.scopes([""]), &["at least one character"]),
         (|it| it.scopes(["a b"]), &["`a b`"]),
         (
@@ -124,6 +135,12 @@ fn settings_that_cannot_work_are_refused() {
         (|it| it.resource_scopes("x:{y", ["a"]), &["notes://{id}/body"]),
         (|it| it.implies("admin", [""; 0]), &["`implies` names `admin`"]),
         (|it| it.implies("admin", ["a b"]), &["`a b`"]),
+    ]);
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused() {
+    assert_refused(&[
         (|it| it.allowed_origins(["*"]), &["`*`", "https://app.example"]),
         (
             |it| it.allowed_origins(["https://app.example/path"]),
@@ -157,6 +174,12 @@ fn settings_that_cannot_work_are_refused() {
         (|it| it.session_limits(1, Duration::ZERO), &["`session_limits`"]),
         (|it| it.require_acr([""]), &["`require_acr`"]),
         (|it| it.require_acr(["a b"]), &["`a b`", "without spaces"]),
+    ]);
+}
+
+#[test]
+fn settings_of_proofs_that_cannot_work_are_refused() {
+    assert_refused(&[
         (
             |it| it.dpop(DpopPolicy::Accept).dpop_algorithms([]),
             &["at least one signature algorithm"],
@@ -175,6 +198,12 @@ fn settings_that_cannot_work_are_refused() {
         ),
         (|it| it.dpop_replay_capacity(0), &["`dpop_replay_capacity`"]),
         (|it| it.dpop_replay_per_key(0), &["`dpop_replay_per_key`"]),
+    ]);
+}
+
+#[test]
+fn ways_to_the_server_that_cannot_work_are_refused() {
+    assert_refused(&[
         (
             |it| it.client_auth(ClientAuth::basic("", "secret")),
             &["client_id"],
@@ -217,14 +246,7 @@ fn settings_that_cannot_work_are_refused() {
             &["HTTP client", "certificate"],
         ),
         (|it| it.root_certificates(""), &["HTTP client", "certificate"]),
-    ];
-    for (number, (change, words)) in wrong.iter().enumerate() {
-        let message = message(change(Guard::builder(ISSUER, RESOURCE)));
-        for word in *words {
-            assert!(message.contains(word), "{number}: {message}");
-        }
-        assert!(!message.contains("secret`"), "{message}");
-    }
+    ]);
 }
 
 /// Not by chance: the same settings, right.

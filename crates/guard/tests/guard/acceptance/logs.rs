@@ -35,7 +35,8 @@ impl Log {
 
     fn all(&self) -> String {
         let lines = self.0.lock().unwrap();
-        lines.iter().map(|(_, line)| format!("{line}\n")).collect()
+        let lines: Vec<_> = lines.iter().map(|(_, line)| line.as_str()).collect();
+        lines.join("\n")
     }
 
     fn has(&self, level: Level, words: &str) -> bool {
