@@ -1,6 +1,6 @@
 //! Scopes of prompts and resources, of routes, and scopes that contain others.
 
-use doorward_guard::{GuardBuilder, ScopeSet};
+use doorward_guard::{GuardBuilder, Named, ScopeSet};
 use http::StatusCode;
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt, service_fn};
@@ -201,4 +201,38 @@ fn a_pattern_with_open_braces_is_refused_at_once() {
         .resource_scopes("notes://{id", ["x"])
         .build();
     assert!(built.unwrap_err().to_string().contains("notes://{id}/body"));
+}
+
+/// A tool may call others by name, which no request shows.
+#[tokio::test(start_paused = true)]
+async fn what_a_request_does_not_name_can_be_asked_about() {
+    let world = World::with(|builder| settings(builder).implies("mcp:all", ["mcp:write", "mcp:notes"]));
+    let claims = |scope: &str| {
+        let token = world.token_with(&json!({"scope": scope}));
+        let guard = world.guard.clone();
+        async move { guard.verify(&token).await.unwrap() }
+    };
+    let (little, much) = (claims("mcp:read").await, claims("mcp:read mcp:all").await);
+    for (named, needed) in [
+        (Named::Tool("write"), "mcp:read mcp:write"),
+        (Named::Resource("NOTES://7/body?x"), "mcp:read mcp:notes"),
+    ] {
+        let refused = world.guard.check_scopes(&little, named).unwrap_err();
+        assert_eq!(refused.to_string(), needed);
+        assert_eq!(world.guard.check_scopes(&much, named), Ok(()));
+    }
+    for named in [
+        Named::Tool("echo"),
+        Named::Tool("review"),
+        Named::Prompt("write"),
+        Named::Resource("write"),
+    ] {
+        assert_eq!(world.guard.check_scopes(&little, named), Ok(()), "{named:?}");
+    }
+    assert!(
+        world
+            .guard
+            .check_scopes(&much, Named::Prompt("review"))
+            .is_err()
+    );
 }
