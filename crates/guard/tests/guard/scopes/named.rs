@@ -229,10 +229,5 @@ async fn what_a_request_does_not_name_can_be_asked_about() {
     ] {
         assert_eq!(world.guard.check_scopes(&little, named), Ok(()), "{named:?}");
     }
-    assert!(
-        world
-            .guard
-            .check_scopes(&much, Named::Prompt("review"))
-            .is_err()
-    );
+    assert!(world.guard.check_scopes(&much, Named::Prompt("review")).is_err());
 }
