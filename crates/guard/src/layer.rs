@@ -151,10 +151,12 @@ where
         // The clone that was polled ready is the one to call.
         let inner = self.ready.take();
         Box::pin(async move {
-            let (request, visit) = match shared.layer.admit(request).await {
+            let (mut parts, body) = request.into_parts();
+            let (visit, body) = match shared.layer.admit(&mut parts, body).await {
                 Ok(admitted) => admitted,
                 Err(answer) => return Ok(answer.map(GuardBody::whole)),
             };
+            let request = Request::from_parts(parts, Full::new(body));
             let claims = visit.claims();
             let span = tracing::debug_span!("guarded_request", client_id = %claims.client_id, grant_id = claims.grant_id);
             let mut inner = inner.unwrap_or_else(|| shared.inner.clone());
@@ -165,14 +167,13 @@ where
 }
 
 impl GuardLayer {
-    /// All checks, in order. What comes out may reach the service.
-    async fn admit<B>(&self, request: Request<B>) -> Result<(Request<Full<Bytes>>, Visit), Answer>
+    /// All checks, in order. What is left, and comes out, may reach the service.
+    async fn admit<B>(&self, parts: &mut Parts, body: B) -> Result<(Visit, Bytes), Answer>
     where
         B: Body,
         B::Error: Into<BoxError>,
     {
-        let (mut parts, body) = request.into_parts();
-        let mut visit = match self.guard.admit(self.head(&parts)).await {
+        let mut visit = match self.guard.admit(self.head(parts)).await {
             Ok(visit) => visit,
             Err(answer) => return Err(unread::discard(answer, parts.version, body).await),
         };
@@ -187,7 +188,7 @@ impl GuardLayer {
         }
         visit.strip(&mut parts.headers);
         parts.extensions.insert(visit.claims().clone());
-        Ok((Request::from_parts(parts, Full::new(body)), visit))
+        Ok((visit, body))
     }
 
     fn head<'r>(&'r self, parts: &'r Parts) -> Head<'r> {

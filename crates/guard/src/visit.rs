@@ -60,7 +60,9 @@ pub struct Visit {
     /// What the route needs besides.
     route: ScopeSet,
     /// To be spent.
-    proof: Option<Proof>,
+    proof: Option<Box<Proof>>,
+    /// Whether there is one to take out of the headers.
+    has_proof: bool,
     next_nonce: Option<HeaderValue>,
     /// Whether the answer may be, or hold, a list.
     lists: bool,
@@ -154,7 +156,9 @@ impl Visit {
     /// on.
     pub fn strip(&self, headers: &mut HeaderMap) {
         credentials::strip(headers);
-        headers.remove(DPOP);
+        if self.has_proof {
+            headers.remove(DPOP);
+        }
         if self.filters_lists() {
             // What is compressed cannot be looked into.
             headers.remove(http::header::ACCEPT_ENCODING);
