@@ -5,6 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 
 /// `USER_HZ`, the unit of `/proc/PID/stat`: 100 on every Linux that this program runs on.
@@ -67,6 +68,36 @@ impl Threads {
 pub fn of_this_thread() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap_or_default()
+}
+
+/// The core that the measured processes have for themselves.
+#[derive(Debug, Clone, Copy)]
+pub struct OwnCore(Option<usize>);
+
+impl OwnCore {
+    /// Leaves the first core to the processes that are measured; the calling thread keeps the others. Whoever wakes the other
+    /// does not push it aside then. Does nothing on a machine with one core.
+    pub fn leave() -> anyhow::Result<Self> {
+        let mut others = sched_getaffinity(None)?;
+        let mut cores = (0..CpuSet::MAX_CPU).filter(|core| others.is_set(*core));
+        let (Some(first), Some(_)) = (cores.next(), cores.next()) else {
+            return Ok(Self(None));
+        };
+        others.unset(first);
+        sched_setaffinity(None, &others)?;
+        Ok(Self(Some(first)))
+    }
+
+    /// Gives it to a process that was started just now, before it has more threads than one.
+    pub fn give_to(self, process: u32) -> anyhow::Result<()> {
+        let Some(core) = self.0 else {
+            return Ok(());
+        };
+        let process = i32::try_from(process).ok().and_then(Pid::from_raw);
+        let mut own = CpuSet::new();
+        own.set(core);
+        Ok(sched_setaffinity(Some(process.context("no process")?), &own)?)
+    }
 }
 
 #[cfg(test)]

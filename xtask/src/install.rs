@@ -48,6 +48,10 @@ pub(crate) fn venv() -> Result<()> {
     )])
 }
 
+pub(crate) fn npm_program() -> Result<()> {
+    system_packages(&[("npm", works("npm", &["--version"]))])
+}
+
 pub(crate) fn chromium() -> Result<()> {
     system_packages(&[
         ("chromium", Path::new(CHROMIUM).exists()),

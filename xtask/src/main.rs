@@ -38,7 +38,8 @@ enum Chore {
         #[arg(long, value_enum, value_delimiter = ',', value_name = "SUITE")]
         only: Vec<Suite>,
     },
-    /// Measures the check of an access token beside the bare signature and other libraries, and prints a report
+    /// Measures the check of an access token beside the bare signature and other libraries, guarded tool calls and the
+    /// server under load, and prints a report
     Bench,
     /// Writes the pages of the book that come from the code
     Docs,

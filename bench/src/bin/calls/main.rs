@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use doorward_bench::cpu::OwnCore;
 use doorward_bench::spread::Spread;
 use serde_json::json;
 
@@ -77,11 +78,13 @@ async fn main() -> Result<()> {
         } => {
             let mut kinds = vec![Kind::Rmcp { guarded: false }, Kind::Rmcp { guarded: true }];
             if let Some(python) = python {
-                kinds.extend(["none", "pass", "stock", "doorward"].map(|auth| Kind::Fastmcp {
-                    python: python.clone(),
-                    program: fastmcp_server.clone(),
-                    auth,
-                }));
+                kinds.extend(
+                    ["none", "pass", "stock", "doorward", "guard"].map(|auth| Kind::Fastmcp {
+                        python: python.clone(),
+                        program: fastmcp_server.clone(),
+                        auth,
+                    }),
+                );
             }
             let plan = load::Plan {
                 token: servers::Fixtures::read(&fixtures)?.token()?,
@@ -96,9 +99,10 @@ async fn main() -> Result<()> {
 /// Every server is up the whole time and measured in turn, there and back, so that a machine that slows down slows all
 /// of them. Many short rounds: who else uses the machine spoils some, and not their median.
 async fn run(kinds: &[Kind], fixtures: &std::path::Path, plan: &load::Plan, rounds: usize) -> Result<()> {
+    let core = OwnCore::leave()?;
     let mut servers = Vec::new();
     for kind in kinds {
-        let server = kind.start(fixtures).await?;
+        let server = kind.start(fixtures, core).await?;
         // Keys are fetched, caches filled, code compiled.
         plan.run(&server).await?;
         servers.push((server, Vec::new()));

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use doorward_bench::cpu;
+use doorward_bench::cpu::{OwnCore, Threads};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -41,7 +41,8 @@ pub enum Kind {
     Fastmcp {
         python: PathBuf,
         program: PathBuf,
-        /// `none`, `pass` (a verifier that lets everything through), `stock` or `doorward`.
+        /// `none`, `pass` (a verifier that lets everything through), `stock` or `doorward` (the verifiers of tokens), or
+        /// `guard`.
         auth: &'static str,
     },
 }
@@ -95,10 +96,11 @@ impl Kind {
     }
 
     /// Starts it and waits until it listens.
-    pub async fn start(&self, fixtures: &Path) -> Result<Server> {
+    pub async fn start(&self, fixtures: &Path, core: OwnCore) -> Result<Server> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let mut child = self.command(port, fixtures)?.spawn()?;
         let id = child.id().context("the server ended at once")?;
+        core.give_to(id)?;
         let started = Instant::now();
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_err() {
             if let Some(status) = child.try_wait()? {
@@ -130,7 +132,7 @@ impl Server {
     }
 
     /// The processor time that it has used.
-    pub fn cpu(&self) -> Result<cpu::Threads> {
-        cpu::Threads::of_process(self.id)
+    pub fn cpu(&self) -> Result<Threads> {
+        Threads::of_process(self.id)
     }
 }

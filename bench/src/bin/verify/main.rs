@@ -3,9 +3,16 @@
 //! Measures the Rust side and prints one JSON object of nanoseconds of processor time a call. With `--fixtures FILE` it
 //! writes the keys and tokens that programs in other languages measure themselves with.
 
-#![expect(clippy::print_stdout, reason = "a command-line tool talks to its terminal")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line tool talks to its terminal"
+)]
 
+mod dpop;
 mod layer;
+mod raw;
+mod replay;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -30,10 +37,18 @@ struct Arguments {
     /// Write keys and tokens for other programs here, and measure nothing
     #[arg(long, value_name = "FILE")]
     fixtures: Option<PathBuf>,
+    /// Measure nothing but the bare signature check, over the tokens of this file
+    #[arg(long, value_name = "FILE")]
+    raw: Option<PathBuf>,
 }
 
 fn main() -> Result<()> {
-    if let Some(file) = Arguments::parse().fixtures {
+    let arguments = Arguments::parse();
+    if let Some(file) = arguments.raw {
+        println!("{}", serde_json::to_string(&raw::measure(&file)?)?);
+        return Ok(());
+    }
+    if let Some(file) = arguments.fixtures {
         let text = serde_json::to_string_pretty(&fixtures()?)?;
         return std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()));
     }
@@ -67,6 +82,13 @@ fn measure() -> Result<BTreeMap<&'static str, f64>> {
     figures.insert(
         "the layer around a tool call, token seen before",
         layer::measure(&generate(Algorithm::Es256)?)?,
+    );
+    let dpop = dpop::measure()?;
+    figures.insert("raw ES256, the tokens of the pairs", dpop.raw);
+    figures.insert("guard ES256, token and proof", dpop.pair);
+    figures.insert(
+        "replay store, a million live proofs, insertion",
+        replay::measure()?.median,
     );
     Ok(figures)
 }
