@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Generator, MutableMapping
+from types import CoroutineType, coroutine
 from typing import Any, TypeAlias
 
 Message: TypeAlias = MutableMapping[str, Any]
@@ -21,33 +22,75 @@ class BodyError(Exception):
         self.fault = fault
 
 
-async def read(receive: Receive, limit: int, announced: int | None) -> bytes:
+async def read(receive: Receive, limit: int) -> bytes:
     """The whole body, of at most ``limit`` bytes.
 
     Raises:
         BodyError: It is larger, takes too long, or the client has gone.
     """
-    if announced is not None and announced > limit:
-        raise BodyError("too_large")
+    awaited = receive()
+    if isinstance(awaited, CoroutineType):
+        # Most bodies are there when they are asked for, and need no deadline.
+        try:
+            pending = awaited.send(None)
+        except StopIteration as done:
+            message: Message = done.value
+            if not message.get("more_body", False):
+                return _chunk(message, limit)
+            awaited = _at_hand(message)
+        else:
+            awaited = _rest(awaited, pending)
+    return await _read_in_time(awaited, receive, limit)
+
+
+async def _read_in_time(awaited: Awaitable[Message], receive: Receive, limit: int) -> bytes:
+    """The body that begins with the message that is awaited."""
     with _Deadline(BODY_SECONDS) as deadline:
         chunks: list[bytes] = []
-        size = 0
+        left = limit
         while True:
             try:
-                message = await receive()
+                message = await awaited
             except asyncio.CancelledError:
                 if deadline.passed():
                     raise BodyError("too_slow") from None
                 raise
-            if message["type"] != "http.request":
-                raise BodyError("unreadable")
-            chunk = message.get("body", b"")
-            size += len(chunk)
-            if size > limit:
-                raise BodyError("too_large")
+            chunk = _chunk(message, left)
+            left -= len(chunk)
             chunks.append(chunk)
             if not message.get("more_body", False):
                 return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            awaited = receive()
+
+
+def _chunk(message: Message, limit: int) -> bytes:
+    if message["type"] != "http.request":
+        raise BodyError("unreadable")
+    chunk: bytes = message.get("body", b"")
+    if len(chunk) > limit:
+        raise BodyError("too_large")
+    return chunk
+
+
+async def _at_hand(message: Message) -> Message:
+    return message
+
+
+@coroutine
+def _rest(begun: CoroutineType[Any, Any, Message], pending: Any) -> Generator[Any, Any, Message]:
+    """Awaits a coroutine that was begun, and waits for what is ``pending``."""
+    while True:
+        try:
+            value = yield pending
+        except BaseException as error:
+            step, argument = begun.throw, error
+        else:
+            step, argument = begun.send, value
+        try:
+            pending = step(argument)
+        except StopIteration as done:
+            message: Message = done.value
+            return message
 
 
 class _Deadline:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any
 
 from doorward import _core
@@ -17,14 +15,14 @@ CLAIMS = "doorward.claims"
 _visit: ContextVar[tuple[_core.VerifiedClaims, str] | None] = ContextVar("doorward_visit", default=None)
 
 
-@contextmanager
-def entered(claims: _core.VerifiedClaims, token: str) -> Iterator[None]:
-    """While the application answers a request with these claims. ``token`` is empty where nobody needs it."""
-    before = _visit.set((claims, token))
-    try:
-        yield
-    finally:
-        _visit.reset(before)
+def enter(claims: _core.VerifiedClaims, token: str) -> Token[tuple[_core.VerifiedClaims, str] | None]:
+    """From here on the application answers a request with these claims. ``token`` is empty where nobody needs it."""
+    return _visit.set((claims, token))
+
+
+def leave(entered: Token[tuple[_core.VerifiedClaims, str] | None]) -> None:
+    """The request is answered."""
+    _visit.reset(entered)
 
 
 def claims_of(token: str) -> _core.VerifiedClaims | None:

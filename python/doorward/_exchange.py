@@ -25,22 +25,24 @@ logger = logging.getLogger("doorward")
 class Exchange:
     """One request that the guard let through, and its answer."""
 
+    # In the class, since most exchanges need nothing of it.
+    _start: Message | None = None
+    _size = 0
+    _events: _core.EventFilter | None = None
+    _streams = False
+    _complete = False
+    _over: asyncio.Future[None] | None = None
+    _receiving: asyncio.Task[Message] | None = None
+    _timer: asyncio.TimerHandle | None = None
+    _ended: asyncio.Future[Any] | None = None
+
     def __init__(self, visit: _core.Visit, body: bytes, receive: Receive, send: Send) -> None:
         self._visit = visit
         self._body: bytes | None = body
         self._receive = receive
         self._send = send
         self._filters = visit.filters_lists
-        self._start: Message | None = None
         self._parts: list[bytes] = []
-        self._size = 0
-        self._events: _core.EventFilter | None = None
-        self._streams = False
-        self._complete = False
-        self._over: asyncio.Future[None] | None = None
-        self._receiving: asyncio.Task[Message] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._ended: asyncio.Future[Any] | None = None
 
     async def receive(self) -> Message:
         """The body once more, in one piece; what comes after it is the server's, or the end of the stream."""
@@ -76,6 +78,8 @@ class Exchange:
 
     async def close(self) -> None:
         """When the application has returned. A stream that was ended by the guard is ended properly."""
+        if self._timer is None and self._receiving is None:
+            return
         if self._timer is not None:
             self._timer.cancel()
         waiting = [future for future in (self._receiving, self._ended) if future is not None and not future.done()]

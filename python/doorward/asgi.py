@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote
 
 from doorward import _body, _core
-from doorward._current import CLAIMS, current_claims, entered
+from doorward._current import CLAIMS, current_claims, enter, leave
 from doorward._exchange import Exchange
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class GuardMiddleware:
             await _answer(send, visit)
             return
         try:
-            body = await _body.read(receive, visit.max_body, _content_length(headers))
+            body = await _body.read(receive, visit.max_body)
         except _body.BodyError as error:
             await _answer(send, visit.refuse_body(error.fault))
             return
@@ -131,18 +131,18 @@ class GuardMiddleware:
             await _answer(send, refusal)
             return
         claims = visit.claims
-        token = _token(headers) if self._keep_authorization else b""
-        inner = dict(scope)
-        inner["headers"] = visit.strip(headers)
-        if token:
-            inner["headers"].append((b"authorization", b"Bearer " + token))
-        inner["state"] = {**(scope.get("state") or {}), CLAIMS: claims}
+        stripped, token = visit.strip(headers, self._keep_authorization)
+        state = {**(scope.get("state") or {}), CLAIMS: claims}
+        inner = {**scope, "headers": stripped, "state": state}
         exchange = Exchange(visit, body, receive, self.watched(scope, visit, send))
-        with entered(claims, token.decode("ascii")):
+        entered = enter(claims, token)
+        try:
+            await self.app(inner, exchange.receive, exchange.send)
+        finally:
             try:
-                await self.app(inner, exchange.receive, exchange.send)
-            finally:
                 await exchange.close()
+            finally:
+                leave(entered)
 
 
 def metadata_app(guard: DoorwardResource) -> ASGIApp:
@@ -178,22 +178,6 @@ def _raw_path(scope: Scope) -> bytes:
     if raw:
         return raw.partition(b"?")[0]
     return quote(scope["path"], safe="/:@!$&'()*+,;=-._~%").encode("ascii")
-
-
-def _content_length(headers: Headers) -> int | None:
-    for name, value in headers:
-        if name.lower() == b"content-length":
-            # Longer numbers than that are no lengths, and Python refuses to read some of them.
-            return int(value) if value.isdigit() and len(value) <= 19 else None
-    return None
-
-
-def _token(headers: Headers) -> bytes:
-    """The token of a request that the guard let through: there is exactly one."""
-    for name, value in headers:
-        if name.lower() == b"authorization":
-            return value.partition(b" ")[2]
-    return b""
 
 
 async def _answer(send: Send, answer: Answer) -> None:

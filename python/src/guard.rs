@@ -245,16 +245,18 @@ impl Guard {
         };
         let guard = self.inner.clone();
         let admitted = async move {
-            let head = Head {
-                method: &head.method,
-                uri: &head.uri,
-                headers: &head.headers,
-                served_at: served_at.as_deref(),
-            };
-            guard.admit(head).await
+            let admitted = guard
+                .admit(Head {
+                    method: &head.method,
+                    uri: &head.uri,
+                    headers: &head.headers,
+                    served_at: served_at.as_deref(),
+                })
+                .await;
+            (admitted, head.headers)
         };
-        bridge::run(py, admitted, |py, admitted| match admitted {
-            Ok(visit) => Ok(Py::new(py, Visit::new(visit))?.into_any()),
+        bridge::run(py, admitted, |py, (admitted, headers)| match admitted {
+            Ok(visit) => Ok(Py::new(py, Visit::new(visit, headers))?.into_any()),
             Err(answer) => answer_to_python(py, &answer),
         })
     }

@@ -3,11 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use doorward_guard::{BodyFault, Claims};
-use http::StatusCode;
+use http::header::{AUTHORIZATION, HeaderName};
+use http::{HeaderMap, StatusCode};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList};
+use pyo3::types::{PyBytes, PyList, PyString};
 
 use crate::bridge;
 use crate::claims::VerifiedClaims;
@@ -18,13 +19,16 @@ use crate::http::{AsgiHeaders, answer_to_python, header_map, headers_to_python};
 pub(crate) struct Visit {
     claims: Claims,
     max_body: usize,
+    /// Of the request, until they are stripped.
+    headers: Mutex<Option<HeaderMap>>,
     /// Away while it is being judged.
     inner: Arc<Mutex<Option<doorward_guard::Visit>>>,
 }
 
 impl Visit {
-    pub(crate) fn new(visit: doorward_guard::Visit) -> Self {
+    pub(crate) fn new(visit: doorward_guard::Visit, headers: HeaderMap) -> Self {
         Self {
+            headers: Mutex::new(Some(headers)),
             claims: visit.claims().clone(),
             max_body: visit.max_body(),
             inner: Arc::new(Mutex::new(Some(visit))),
@@ -85,11 +89,32 @@ impl Visit {
         answer_to_python(py, &answer)
     }
 
-    /// The headers without token and proof.
-    fn strip<'py>(&self, py: Python<'py>, headers: AsgiHeaders) -> PyResult<Bound<'py, PyList>> {
-        let mut headers = header_map(&headers).ok_or_else(not_headers)?;
-        self.with(|visit| visit.strip(&mut headers))?;
-        headers_to_python(py, &headers)
+    /// The headers, which are those of the request, without token and proof; and the token. It is among the headers again, as a
+    /// bearer token, and not empty, when somebody wants to `keep` it. Once only.
+    fn strip<'py>(
+        &self,
+        py: Python<'py>,
+        headers: Vec<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)>,
+        keep: bool,
+    ) -> PyResult<(Bound<'py, PyList>, Bound<'py, PyString>)> {
+        let taken = self.headers.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut left = taken.ok_or_else(|| PyRuntimeError::new_err("the headers were stripped before"))?;
+        let credentials = left.get(AUTHORIZATION).filter(|_| keep).cloned();
+        self.with(|visit| visit.strip(&mut left))?;
+        let list = PyList::empty(py);
+        for header in headers {
+                let is_left = HeaderName::from_bytes(header.0.as_bytes()).is_ok_and(|name| left.contains_key(name));
+            if is_left {
+                list.append(header)?;
+            }
+        }
+        let token = credentials.as_ref().and_then(|value| value.to_str().ok()?.split_once(' '));
+        let token = token.map_or("", |(_, token)| token);
+        if !token.is_empty() {
+            let value = format!("Bearer {token}");
+            list.append((PyBytes::new(py, b"authorization"), PyBytes::new(py, value.as_bytes())))?;
+        }
+        Ok((list, PyString::new(py, token)))
     }
 
     /// The headers of the answer, completed.
