@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 from typing import Any
 
 from fastmcp import FastMCP
-from verify import public_pem
+import issuer
+from issuer import public_pem
 
 
 def provider(name: str, fixtures: dict[str, Any]) -> Any:
@@ -35,13 +37,32 @@ def provider(name: str, fixtures: dict[str, Any]) -> Any:
             import doorward.jwt
 
             return doorward.jwt.JWTVerifier(**settings)
+        case "guard":
+            return asyncio.run(guard(fixtures))
         case _:
             return None
 
 
+async def guard(fixtures: dict[str, Any]) -> Any:
+    """The whole guard: scopes of tools, challenges, metadata."""
+    from doorward.fastmcp import doorward_auth
+
+    async def transport(_method: str, url: str, _headers: Any, _body: Any) -> tuple[int, list[Any], bytes]:
+        return 200, [("content-type", "application/json")], json.dumps(issuer.document(fixtures, url)).encode()
+
+    auth = await doorward_auth(
+        issuer=fixtures["issuer"],
+        base_url=fixtures["resource"].removesuffix("/mcp"),
+        scopes=["tools/read"],
+        tool_scopes={"echo": ["tools/read"]},
+        transport=transport,
+    )
+    return auth["auth"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--auth", choices=["none", "pass", "stock", "doorward"], required=True)
+    parser.add_argument("--auth", choices=["none", "pass", "stock", "doorward", "guard"], required=True)
     parser.add_argument("--fixtures", required=True)
     parser.add_argument("--port", type=int, required=True)
     arguments = parser.parse_args()
