@@ -358,3 +358,61 @@ async def test_a_stream_ends_with_its_token(
     assert len(sent) < 50
     assert len(asyncio.all_tasks()) == 1
     await guard.aclose()
+
+
+async def test_parallel_requests_keep_their_own_claims(authorization_server: AuthorizationServer) -> None:
+    """Row 62: two hundred at once, good and bad ones. What is around a request must not leak into another."""
+    resource = "http://127.0.0.1:8080/mcp"
+    waiting = asyncio.Event()
+    inside = 0
+
+    async def app(_scope: Any, receive: Any, send: Any) -> None:
+        nonlocal inside
+        before = current_claims().sub
+        await receive()
+        inside += 1
+        # All are inside before the first one goes on.
+        if inside == 150:
+            waiting.set()
+        await waiting.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": f"{before} {current_claims().sub}".encode()})
+
+    async with Guard(authorization_server.issuer, resource) as made:
+        guarded_app = GuardMiddleware(app, made, path="/mcp")
+
+        async def request(number: int) -> None:
+            is_good = number % 4 != 0
+            audience = resource if is_good else "https://other.example"
+            token = authorization_server.token(audience, sub=f"user-{number}")
+            headers = [
+                (b"authorization", f"Bearer {token}".encode()),
+                (b"content-type", b"application/json"),
+                (b"host", b"127.0.0.1:8080"),
+            ]
+            scope = {
+                "type": "http",
+                "method": "POST",
+                "path": "/mcp",
+                "raw_path": b"/mcp",
+                "query_string": b"",
+                "root_path": "",
+                "headers": headers,
+                "state": {},
+            }
+            sent: list[Any] = []
+            body = json.dumps({"jsonrpc": "2.0", "id": number, "method": "ping"}).encode()
+
+            async def receive() -> Any:
+                return {"type": "http.request", "body": body}
+
+            async def send(message: Any) -> None:
+                sent.append(message)
+
+            await guarded_app(scope, receive, send)
+            assert sent[0]["status"] == (200 if is_good else 401)
+            if is_good:
+                assert sent[1]["body"].decode() == f"user-{number} user-{number}"
+
+        await asyncio.wait_for(asyncio.gather(*(request(number) for number in range(200))), 30)
+    assert inside == 150
