@@ -124,4 +124,5 @@ def main() -> None:
     raise SystemExit(checks.failed)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -138,18 +138,21 @@ def mcp_error(error: Mapping[str, Any]) -> Exception:
     """An error of the protocol as the SDK's exception, in either generation."""
     from mcp.shared import exceptions
 
+    made: Exception
     code, message, data = error["code"], error["message"], error.get("data")
     special = getattr(exceptions, "UrlElicitationRequiredError", None)
     if code == _URL_ELICITATION_REQUIRED and special is not None:
         from mcp.types import ElicitRequestURLParams
 
-        pages = [ElicitRequestURLParams.model_validate(page) for page in data["elicitations"]]
-        return special(pages, message=message)
-    if hasattr(exceptions, "MCPError"):
-        return exceptions.MCPError(code=code, message=message, data=data)
-    from mcp.types import ErrorData
+        pages = [ElicitRequestURLParams.model_validate(page) for page in error["data"]["elicitations"]]
+        made = special(pages, message=message)
+    elif hasattr(exceptions, "MCPError"):
+        made = exceptions.MCPError(code=code, message=message, data=data)
+    else:
+        from mcp.types import ErrorData
 
-    return exceptions.McpError(ErrorData(code=code, message=message, data=data))
+        made = exceptions.McpError(ErrorData(code=code, message=message, data=data))
+    return made
 
 
 def let_errors_through(lowlevel: Any) -> None:

@@ -142,7 +142,9 @@ def code_of(error: BaseException) -> int | None:
     return getattr(getattr(error, "error", None), "code", None)
 
 
-def test_clients_with_a_handshake_get_the_error_32042(framework: str, authorization_server: AuthorizationServer) -> None:
+def test_clients_with_a_handshake_get_the_error_32042(
+    framework: str, authorization_server: AuthorizationServer
+) -> None:
     mail = Mail(authorization_server)
     with mail_server(framework, authorization_server) as client:
         token = authorization_server.token(client.server.resource)
@@ -159,7 +161,7 @@ def test_clients_with_a_handshake_get_the_error_32042(framework: str, authorizat
 
 
 def test_who_cannot_open_pages_is_not_sent_to_one(framework: str, authorization_server: AuthorizationServer) -> None:
-    mail = Mail(authorization_server)
+    Mail(authorization_server)
     with mail_server(framework, authorization_server) as client:
         token = authorization_server.token(client.server.resource)
         for is_modern in [False] if ModernClient is None else [False, True]:

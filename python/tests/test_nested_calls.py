@@ -71,7 +71,9 @@ def fastmcp_server(auth: Any) -> Any:
 
 
 @contextmanager
-def on_fastmcp(server: AuthorizationServer, made: Any = fastmcp_server, seen: list[Any] | None = None) -> Iterator[Client]:
+def on_fastmcp(
+    server: AuthorizationServer, made: Any = fastmcp_server, seen: list[Any] | None = None
+) -> Iterator[Client]:
     async def make(base_url: str) -> tuple[Any, Any]:
         auth = await doorward_auth(server.issuer, base_url, dev_mode=True, **SCOPES)
         mcp = made(auth)

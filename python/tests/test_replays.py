@@ -172,8 +172,6 @@ async def test_a_store_that_fails_lets_nothing_through(
         assert store.was_cancelled
 
 
-
-
 async def over_http(guard: Guard, token: str, proof: str) -> tuple[int, Any, bytes]:
     sent: list[Any] = []
 

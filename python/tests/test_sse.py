@@ -145,7 +145,9 @@ def test_nobody_else_speaks_in_a_session(framework: str, authorization_server: A
                     refused = client.http.post(f"{base}?{query}", json=call("whoami"), headers=other)
                     assert refused.status_code == 404, query
             # A session of the other transport, or none, is no way either.
-            both = client.http.post(session.address, json=call("whoami"), headers={**mine, "mcp-session-id": identifier})
+            both = client.http.post(
+                session.address, json=call("whoami"), headers={**mine, "mcp-session-id": identifier}
+            )
             assert both.status_code == 404
             assert client.http.post(base, json=call("whoami"), headers=others[0]).status_code == 400
             unknown = client.http.post(f"{base}?session_id={'0' * 32}", json=call("whoami"), headers=mine)

@@ -120,6 +120,7 @@ pub(super) fn run() -> Result<Outcome> {
         outcome.add(take(&world, tour)?);
     }
     outcome.add(embedded()?);
+    outcome.add(fastapi(&world)?);
     for program in &BOUND {
         outcome.add(bound(&world, program)?);
     }
@@ -183,6 +184,28 @@ fn embedded() -> Result<Outcome> {
         client: None,
     })?;
     walk_through(&world, &server, &json!([["whoami", {}, "through"]]))
+}
+
+/// One guarded route of an application; and the retrofit before it was one.
+fn fastapi(world: &World) -> Result<Outcome> {
+    let program = Program::Python("asgi/fastapi_app.py");
+    let server = world.serve(
+        &program.label(),
+        program.command("v2")?,
+        &["mcp:read"],
+        "mcp:read",
+        true,
+    )?;
+    let mut outcome = walk_as_operator(world, &server, &script("fastapi_walk.py"), &[])?;
+    let before = root().join("examples/python/fastmcp/retrofit_before.py");
+    let before = before.display().to_string();
+    outcome.add(walk_with(
+        world,
+        &server,
+        &script("before_retrofit.py"),
+        &[("E2E_PROGRAM", &before)],
+    )?);
+    Ok(outcome)
 }
 
 /// With bound tokens of the authorization server.
