@@ -43,8 +43,9 @@ class ToolCall:
     def of(cls, context: Any, name: str, arguments: Mapping[str, Any] | None) -> ToolCall:
         """The call with the SDK's request context ``context``, of either generation."""
         # A tool may call others. The client only knows the call that it made itself, and repeats that one.
-        wire = getattr(getattr(context, "_srctx", context), "params", None)
-        params = wire if isinstance(wire, Mapping) else {"name": name, "arguments": dict(arguments or {})}
+        params = _wire_params(context)
+        if params is None:
+            params = {"name": name, "arguments": dict(arguments or {})}
         return cls(_protocol_version(context), params, _url_elicitation(context))
 
     @property
@@ -64,6 +65,18 @@ class ToolCall:
         """The parameters. What differs from one try to the next does not count."""
         kept = {name: value for name, value in self.params.items() if name in ("name", "arguments")}
         return json.dumps(kept)
+
+
+def brings_state(context: Any) -> bool:
+    """Whether the client brought a ``requestState`` back."""
+    params = _wire_params(context)
+    return params is not None and "requestState" in params
+
+
+def _wire_params(context: Any) -> Mapping[str, Any] | None:
+    """The parameters as they came; ``None`` where the SDK keeps them to itself."""
+    params = getattr(getattr(context, "_srctx", context), "params", None)
+    return params if isinstance(params, Mapping) else None
 
 
 def consent_of(error: BaseException) -> ConsentRequiredError | None:

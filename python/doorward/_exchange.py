@@ -102,7 +102,11 @@ class Exchange:
     async def _begin(self, message: Message) -> None:
         headers: Headers = self._visit.leave(message["status"], list(message.get("headers", ())))
         message = {**message, "headers": headers}
-        content_type = next((value for name, value in headers if name == b"content-type"), b"")
+        content_type = b""
+        for name, value in headers:
+            if name == b"content-type":
+                content_type = value
+                break
         essence = content_type.partition(b";")[0].strip().lower()
         self._streams = essence == b"text/event-stream"
         if self._streams:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from doorward._consent import ToolCall, answer, check_state, consent_of, let_errors_through
+from doorward._consent import ToolCall, answer, brings_state, check_state, consent_of, let_errors_through
 from doorward._current import current_claims
 from doorward.errors import InsufficientScopeError, TokenMissingError
 
@@ -87,13 +87,16 @@ async def with_consent(client: DoorwardClient, context: Any, call_next: Callable
     request = getattr(context.fastmcp_context, "request_context", None)
     if request is None:
         return await call_next(context)
-    call = ToolCall.of(request, context.message.name, context.message.arguments)
-    check_state(client, call)
+    # Looked at more closely only when something has come back, or something has to be asked.
+    if brings_state(request):
+        check_state(client, ToolCall.of(request, context.message.name, context.message.arguments))
     try:
         return await call_next(context)
     except Exception as error:
         consent = consent_of(error)
-        asking = None if consent is None else answer(client, consent, call)
+        if consent is None:
+            raise
+        asking = answer(client, consent, ToolCall.of(request, context.message.name, context.message.arguments))
         if asking is None:
             raise
         from fastmcp.tools.base import InputRequiredToolResult
