@@ -64,6 +64,7 @@ pub(crate) struct Dpop {
     /// Of the resource, from the settings: what a request says about its host is the client's word.
     origin: String,
     resource_path: String,
+    require_content_digest: bool,
     nonces: Option<NonceSource>,
     replays: Arc<dyn ReplayStore>,
 }
@@ -145,6 +146,12 @@ impl Dpop {
         }
     }
 
+    /// What the proof says of the body, if it says anything or has to.
+    pub(crate) fn check_content(&self, proof: &Proof, body: &[u8]) -> Result<(), ProofFault> {
+        let checked = proof.check_content(body, self.require_content_digest);
+        checked.map_err(ProofFault::Invalid)
+    }
+
     /// Lets a proof count, once. The last of all checks: what is refused for another reason spends nothing.
     pub(crate) async fn spend(&self, proof: &Proof, now: UnixSeconds) -> Result<(), DpopRefusal> {
         let until = proof.acceptable_until();
@@ -188,6 +195,7 @@ impl Dpop {
         let DpopSettings {
             policy,
             rules,
+            require_content_digest,
             replay_store,
             replay_capacity,
             replay_per_key,
@@ -196,6 +204,7 @@ impl Dpop {
         Self {
             policy,
             rules,
+            require_content_digest,
             origin: resource.origin().to_owned(),
             resource_path: resource.path().to_owned(),
             nonces,

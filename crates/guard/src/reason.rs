@@ -97,6 +97,7 @@ const fn proof_error(error: ProofError) -> &'static str {
         ProofError::Stale => "proof_stale",
         ProofError::FromTheFuture => "proof_from_the_future",
         ProofError::AccessToken => "proof_access_token",
+        ProofError::Content => "proof_content",
         ProofError::Nonce(_) => "proof_nonce",
         _ => "proof",
     }

@@ -131,6 +131,7 @@ impl Visit {
             .check(&self.claims.scopes, &self.route, messages)
             .map_err(|needed| Refusal::InsufficientScope { needed })?;
         if let Some(proof) = self.proof.take() {
+            self.guard.dpop.check_content(&proof, body)?;
             let now = self.guard.clock.now();
             self.guard.dpop.spend(&proof, now).await?;
             self.next_nonce = self.guard.dpop.next_nonce(&proof, now);

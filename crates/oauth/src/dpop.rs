@@ -22,6 +22,7 @@
 //! assert_eq!(rules.verify(proof, &request, UnixSeconds(1_562_263_000)), Err(ProofError::Stale));
 //! ```
 
+mod content;
 mod nonce;
 mod target;
 
@@ -88,6 +89,10 @@ pub enum ProofError {
     /// `ath` is missing or belongs to another access token (check 12 a).
     #[error("the proof is for another access token")]
     AccessToken,
+    /// `content_digest` is of another body, is missing where it is required, or cannot be read. See
+    /// [`Proof::check_content`].
+    #[error("the proof is for another body")]
+    Content,
     /// The nonce is not one that the server gave out lately (check 10). Everything else is good.
     #[error("the proof's nonce {0}")]
     Nonce(NonceError),
@@ -166,6 +171,7 @@ pub struct Proof {
     issued_at: UnixSeconds,
     acceptable_until: UnixSeconds,
     nonce_age: Option<NonceAge>,
+    content_digest: Option<String>,
 }
 
 impl Proof {
@@ -221,6 +227,8 @@ struct ProofClaims {
     ath: Option<String>,
     #[serde(default, deserialize_with = "present")]
     nonce: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    content_digest: Option<String>,
 }
 
 impl ProofRules {
@@ -266,6 +274,7 @@ impl ProofRules {
             issued_at: claims.iat,
             acceptable_until: claims.iat + self.max_age + Duration::from_secs(1),
             nonce_age,
+            content_digest: claims.content_digest,
         })
     }
 

@@ -17,6 +17,7 @@ const MAX_WINDOW: Duration = Duration::from_hours(1);
 pub(crate) struct DpopSettings {
     pub(super) policy: DpopPolicy,
     pub(super) rules: ProofRules,
+    pub(super) require_content_digest: bool,
     nonces: bool,
     nonce_keys: Option<(NonceKey, Option<NonceKey>)>,
     pub(super) replay_capacity: usize,
@@ -29,6 +30,7 @@ impl Default for DpopSettings {
         Self {
             policy: DpopPolicy::Off,
             rules: ProofRules::default(),
+            require_content_digest: false,
             nonces: false,
             nonce_keys: None,
             replay_capacity: 1_000_000,
@@ -104,6 +106,14 @@ impl GuardBuilder {
     pub fn dpop_window(mut self, max_age: Duration, max_ahead: Duration) -> Self {
         self.dpop.rules.max_age = max_age;
         self.dpop.rules.max_ahead = max_ahead;
+        self
+    }
+
+    /// Whether a proof must say of which body it is (`content_digest`, the SHA-256 in the form of RFC 9530: a draft of MCP's
+    /// profile of `DPoP` has it). One that says so is checked in any case. Default: `false`; few clients send it.
+    #[must_use]
+    pub fn dpop_content_digest(mut self, require: bool) -> Self {
+        self.dpop.require_content_digest = require;
         self
     }
 

@@ -43,6 +43,7 @@ mod text {
     pub(super) const ONE: &str = "Send exactly one DPoP proof, made for this request, in the DPoP header.";
     pub(super) const INVALID: &str = "The DPoP proof is not valid for this request. Make one with the key of the access \
          token, for this method, this URI and this token.";
+    pub(super) const CONTENT: &str = "The DPoP proof must be made for the body of this request: put the SHA-256 of the body into content_digest.";
     pub(super) const TIME: &str =
         "The time in the DPoP proof is not about now. Make a new proof, and check the clock of the client.";
     pub(super) const REPLAYED: &str = "The DPoP proof was used before. Make a new one for every request.";
@@ -75,6 +76,7 @@ impl ProofFault {
         match self {
             Self::Missing | Self::Several => text::ONE,
             Self::Invalid(ProofError::Stale | ProofError::FromTheFuture) => text::TIME,
+            Self::Invalid(ProofError::Content) => text::CONTENT,
             Self::Invalid(_) => text::INVALID,
             Self::Replayed => text::REPLAYED,
         }

@@ -12,7 +12,7 @@ use crate::verify::Rejection;
 
 impl Guard {
     /// Verifies a token together with a proof (RFC 9449), for servers that do not speak HTTP here. `path` is the one of the
-    /// public URL. The proof is spent: it counts once. Scopes are not looked at.
+    /// public URL. The proof is spent: it counts once. Scopes are not looked at, nor what it says of a body.
     ///
     /// # Errors
     /// [`Denied`], which says why, and whether a nonce is all that is missing.

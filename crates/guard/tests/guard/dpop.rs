@@ -1,5 +1,6 @@
 //! Tokens that are bound to a key of the client (RFC 9449).
 
+mod content;
 mod modes;
 mod nonces;
 #[cfg(feature = "postgres")]
