@@ -65,6 +65,8 @@ class InboundDPoPOptions:
             key before, whose nonces still count. Default: random ones of this process.
         replay_per_key: How many of these one key may have. Default: a quarter.
         replay_store: Where proofs are remembered instead, for several processes that serve one resource.
+        require_content_digest: A proof must say of which body it is (``content_digest``). One that says so is checked in
+            any case.
     """
 
     required: bool = False
@@ -76,6 +78,7 @@ class InboundDPoPOptions:
     nonce_keys: Sequence[bytes] = field(default=(), repr=False)
     replay_per_key: int | None = None
     replay_store: ReplayStore | None = None
+    require_content_digest: bool = False
 
 
 @dataclass(frozen=True)
@@ -186,6 +189,7 @@ def dpop_for_core(options: InboundDPoPOptions | None) -> dict[str, Any] | None:
         "clock_skew_seconds": options.clock_skew_seconds,
         "allowed_proof_algorithms": list(SUPPORTED_DPOP_ALGORITHMS if algorithms is None else algorithms),
         "require_nonce": options.require_nonce,
+        "require_content_digest": options.require_content_digest,
         "nonce_keys": list(options.nonce_keys),
         "replay_capacity": options.replay_capacity,
         "replay_per_key": options.replay_per_key,

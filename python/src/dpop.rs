@@ -25,6 +25,7 @@ pub(crate) struct DpopOptions {
     clock_skew_seconds: u64,
     allowed_proof_algorithms: Vec<String>,
     require_nonce: bool,
+    require_content_digest: bool,
     nonce_keys: Vec<Vec<u8>>,
     replay_capacity: usize,
     replay_per_key: Option<usize>,
@@ -70,6 +71,7 @@ impl DpopOptions {
             )
             .dpop_algorithms(self.algorithms()?)
             .dpop_nonces(self.require_nonce)
+            .dpop_content_digest(self.require_content_digest)
             .dpop_replay_capacity(self.replay_capacity);
         if let Some(proofs) = self.replay_per_key {
             builder = builder.dpop_replay_per_key(proofs);

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import json
 import logging
 import multiprocessing
@@ -185,6 +187,30 @@ class TestDPoP:
                     await made.verify(token, request)
             with pytest.raises(DPoPBindingMismatchError):
                 await made.verify(unbound)
+
+    def test_proofs_may_have_to_name_their_body(self, authorization_server: AuthorizationServer) -> None:
+        from starlette.applications import Starlette
+        from starlette.routing import Route
+        from starlette.testclient import TestClient
+
+        async def inside(_request: Any) -> Any:
+            from starlette.responses import PlainTextResponse
+
+            return PlainTextResponse("inside")
+
+        key = Key()
+        token = authorization_server.bound_token(RESOURCE, key)
+        options = InboundDPoPOptions(require_content_digest=True)
+        app = guard(authorization_server, inbound_dpop=options).protect(
+            Starlette(routes=[Route("/mcp", inside, methods=["POST"])])
+        )
+        body = b'{"jsonrpc":"2.0","id":1,"method":"ping"}'
+        good = f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
+        with TestClient(app, base_url="http://127.0.0.1:8080") as client:
+            for digest, status in ((good, 200), (good.replace("=:", "=:A", 1), 401), (None, 401)):
+                proof = key.proof(token, RESOURCE, content_digest=digest)
+                headers = {"authorization": f"DPoP {token}", "dpop": proof, "content-type": "application/json"}
+                assert client.post("/mcp", content=body, headers=headers).status_code == status
 
     async def test_a_nonce_is_handed_out(self, authorization_server: AuthorizationServer) -> None:
         key = Key()
