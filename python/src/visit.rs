@@ -103,16 +103,22 @@ impl Visit {
         self.with(|visit| visit.strip(&mut left))?;
         let list = PyList::empty(py);
         for header in headers {
-                let is_left = HeaderName::from_bytes(header.0.as_bytes()).is_ok_and(|name| left.contains_key(name));
+            let is_left =
+                HeaderName::from_bytes(header.0.as_bytes()).is_ok_and(|name| left.contains_key(name));
             if is_left {
                 list.append(header)?;
             }
         }
-        let token = credentials.as_ref().and_then(|value| value.to_str().ok()?.split_once(' '));
+        let token = credentials
+            .as_ref()
+            .and_then(|value| value.to_str().ok()?.split_once(' '));
         let token = token.map_or("", |(_, token)| token);
         if !token.is_empty() {
             let value = format!("Bearer {token}");
-            list.append((PyBytes::new(py, b"authorization"), PyBytes::new(py, value.as_bytes())))?;
+            list.append((
+                PyBytes::new(py, b"authorization"),
+                PyBytes::new(py, value.as_bytes()),
+            ))?;
         }
         Ok((list, PyString::new(py, token)))
     }
