@@ -45,7 +45,8 @@ def _setters(kind: type[Any]) -> list[Any] | None:
     setters = [_slot(kind, name).__set__ for name in _SLOTS]
     # What else a class may do when it is made, it does to this one.
     example = {name: _FIELDS[name] for name in kind.model_fields}
-    validated, plain = kind(**example), kind.__new__(kind)
+    validated = kind(**example)
+    plain: Any = object.__new__(kind)
     for setter, value in zip(setters, (example, set(example), None, None), strict=True):
         setter(plain, value)
     is_same = all(getattr(validated, name) == getattr(plain, name) for name in _SLOTS)

@@ -79,13 +79,15 @@ async def _at_hand(message: Message) -> Message:
 @coroutine
 def _rest(begun: CoroutineType[Any, Any, Message], pending: Any) -> Generator[Any, Any, Message]:
     """Awaits a coroutine that was begun, and waits for what is ``pending``."""
+    step: Callable[[Any], Any]
     while True:
+        argument: Any
         try:
-            value = yield pending
+            argument = yield pending
+            step = begun.send
         except BaseException as error:
-            step, argument = begun.throw, error
-        else:
-            step, argument = begun.send, value
+            argument = error
+            step = begun.throw
         try:
             pending = step(argument)
         except StopIteration as done:
