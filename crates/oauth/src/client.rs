@@ -275,5 +275,9 @@ fn digest(value: &impl Serialize) -> String {
 }
 
 #[cfg(test)]
+#[path = "client_identity_tests.rs"]
+mod identity_tests;
+
+#[cfg(test)]
 #[path = "client_tests.rs"]
 mod tests;
