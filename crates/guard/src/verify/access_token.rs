@@ -106,7 +106,7 @@ impl AccessTokenVerifier {
     }
 
     fn keep(&self, mut claims: TokenClaims, jws: Jws<'_>, stamp: Stamp, digest: Option<[u8; 32]>) -> Claims {
-        claims.key_id = jws.header().key_id.clone();
+        claims.key_id.clone_from(&jws.header().key_id);
         claims.raw = RawClaims::checked(jws.into_payload());
         let claims = Claims::from(claims);
         if let Some(digest) = digest {
