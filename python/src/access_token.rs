@@ -91,15 +91,13 @@ impl AccessTokens {
         if let Some(expires_at) = expires_at {
             values.set_item(intern!(py, "expires_at"), expires_at)?;
         }
-        match &self.model {
-            Some(model) => model.make(&values),
-            None => {
-                if self.has_resource && self.resource.is_none() {
-                    values.del_item(intern!(py, "resource"))?;
-                }
-                self.kind.bind(py).call((), Some(&values))
-            }
+        if let Some(model) = &self.model {
+            return model.make(&values);
         }
+        if self.has_resource && self.resource.is_none() {
+            values.del_item(intern!(py, "resource"))?;
+        }
+        self.kind.bind(py).call((), Some(&values))
     }
 
     /// All fields; that of the token is `None`.

@@ -97,8 +97,8 @@ impl Visit {
         headers: Vec<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)>,
         keep: bool,
     ) -> PyResult<(Bound<'py, PyList>, Bound<'py, PyString>)> {
-        let taken = self.headers.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let mut left = taken.ok_or_else(|| PyRuntimeError::new_err("the headers were stripped before"))?;
+        let unread = self.headers.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut left = unread.ok_or_else(|| PyRuntimeError::new_err("the headers were stripped before"))?;
         let credentials = left.get(AUTHORIZATION).filter(|_| keep).cloned();
         self.with(|visit| visit.strip(&mut left))?;
         let list = PyList::empty(py);
