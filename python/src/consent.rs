@@ -12,6 +12,7 @@ use crate::{errors, json};
 /// `ConsentRequiredError`
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
+#[expect(clippy::struct_field_names, reason = "Python's names")]
 pub(crate) struct Consent {
     service: String,
     cause: Option<String>,

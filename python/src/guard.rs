@@ -27,6 +27,7 @@ use crate::{bridge, errors, json, runtime};
 /// What `doorward.Guard` was told, checked and with every default filled in.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
+#[expect(clippy::struct_excessive_bools, reason = "as many as Python's arguments")]
 pub(crate) struct Settings {
     scopes: Vec<String>,
     required_scopes: Vec<String>,
