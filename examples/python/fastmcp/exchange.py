@@ -21,7 +21,7 @@ async def main() -> None:
     """Serve until interrupted."""
     # doorward:begin
     from doorward import ASCredentials
-    from doorward.fastmcp import consent_middleware, doorward_auth
+    from doorward.fastmcp import doorward_auth
 
     auth = await doorward_auth(
         issuer=os.environ["DOORWARD_ISSUER"],
@@ -34,7 +34,6 @@ async def main() -> None:
     )
     # doorward:end
     mcp = FastMCP("mail-tools", **auth)
-    mcp.add_middleware(consent_middleware)
 
     @mcp.tool()
     async def inbox() -> dict[str, str | int | None]:

@@ -79,10 +79,10 @@ fn notebook() -> Value {
     ])
 }
 
-/// The examples whose tool gets a token for another service, beside each generation of FastMCP that hands on what the
-/// client must be told.
-const EXCHANGING: [(Program, &str); 3] = [
+/// The examples whose tool gets a token for another service, beside each generation of FastMCP.
+const EXCHANGING: [(Program, &str); 4] = [
     (Program::Rust("example-exchange"), "v2"),
+    (Program::Python("fastmcp/exchange.py"), "v0"),
     (Program::Python("fastmcp/exchange.py"), "v1"),
     (Program::Python("fastmcp/exchange.py"), "v2"),
 ];
