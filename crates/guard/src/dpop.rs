@@ -10,6 +10,7 @@ mod replay;
 use std::sync::Arc;
 use std::time::Duration;
 
+use doorward_jose::HeaderMemo;
 use doorward_oauth::dpop::{NonceAge, Proof, ProofContext, ProofError, ProofRules, TargetUri};
 use doorward_oauth::resource::ResourceUri;
 use doorward_oauth::time::UnixSeconds;
@@ -33,6 +34,8 @@ pub use replay::{Insertion, MemoryReplayStore, ReplayStore, ReplayStoreUnavailab
 pub(crate) const DPOP: HeaderName = HeaderName::from_static("dpop");
 /// The header with the server's nonce (RFC 9449 §8.1, §9).
 pub(crate) const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+/// Clients whose keys are remembered, about: a power of two.
+const REMEMBERED_KEYS: usize = 1024;
 /// How long a shared replay store may take.
 const REPLAY_WAIT: Duration = Duration::from_secs(2);
 
@@ -67,6 +70,8 @@ pub(crate) struct Dpop {
     require_content_digest: bool,
     nonces: Option<NonceSource>,
     replays: Arc<dyn ReplayStore>,
+    /// Of proofs that were good, with their keys.
+    headers: HeaderMemo,
 }
 
 impl Dpop {
@@ -131,7 +136,7 @@ impl Dpop {
             access_token: Some(token),
             nonces: nonces.as_ref(),
         };
-        let verified = self.rules.verify(proof, &context, now);
+        let verified = self.rules.verify_with_memo(proof, &context, now, &self.headers);
         let verified = verified.map_err(|error| match (error, &self.nonces) {
             (ProofError::Nonce(error), Some(source)) => DpopRefusal::Nonce {
                 error,
@@ -208,6 +213,7 @@ impl Dpop {
             origin: resource.origin().to_owned(),
             resource_path: resource.path().to_owned(),
             nonces,
+            headers: HeaderMemo::with_places(REMEMBERED_KEYS),
             replays: replay_store.unwrap_or_else(|| {
                 Arc::new(match replay_per_key {
                     Some(per_key) => MemoryReplayStore::with_limits(replay_capacity, per_key),

@@ -6,21 +6,34 @@ use arc_swap::ArcSwapOption;
 
 use crate::{Header, Jws};
 
+/// Enough for the keys of an issuer.
 const PLACES: usize = 4;
 
 /// The headers of tokens that were verified. The tokens of an issuer have the same header, letter for letter, until it
 /// changes its key, so reading it once is enough.
 ///
-/// Holds four headers, each in the one place that its text belongs to.
-#[derive(Default)]
-pub struct HeaderMemo([ArcSwapOption<Known>; PLACES]);
+/// Holds a fixed number of headers, each in the one place that its text belongs to. One memo must not serve tokens that are
+/// parsed in different ways.
+pub struct HeaderMemo(Box<[ArcSwapOption<Known>]>);
 
 struct Known {
     text: Box<str>,
     header: Arc<Header>,
 }
 
+impl Default for HeaderMemo {
+    /// With four places.
+    fn default() -> Self {
+        Self::with_places(PLACES)
+    }
+}
+
 impl HeaderMemo {
+    /// With so many places, at least one. For proofs that carry the key of one of many clients (RFC 9449 §4.2).
+    pub fn with_places(places: usize) -> Self {
+        Self((0..places.max(1)).map(|_| ArcSwapOption::empty()).collect())
+    }
+
     /// Remembers the header of a token whose signature was verified: a stranger's header must not push out one that is
     /// needed.
     pub fn remember(&self, token: &Jws<'_>) {
@@ -41,12 +54,10 @@ impl HeaderMemo {
     }
 
     fn place(&self, text: &str) -> &ArcSwapOption<Known> {
-        let sum = text
-            .bytes()
-            .rev()
-            .take(8)
-            .fold(text.len(), |sum, byte| sum + usize::from(byte));
-        &self.0[sum % PLACES]
+        // The end tells keys apart: a `kid`, or a coordinate.
+        let mix = |sum: usize, byte: u8| sum.wrapping_mul(31).wrapping_add(usize::from(byte));
+        let sum = text.bytes().rev().take(32).fold(text.len(), mix);
+        &self.0[sum % self.0.len()]
     }
 }
 

@@ -116,6 +116,19 @@ impl<'a> Jws<'a> {
         }
     }
 
+    /// As [`Jws::parse_with_embedded_key`], for a verifier that remembers headers: the proofs of one key have the same one,
+    /// letter for letter, and its key is not read again.
+    ///
+    /// # Errors
+    /// Those of [`Jws::parse_with_embedded_key`].
+    pub fn parse_with_embedded_key_and_memo(token: &'a str, memo: &HeaderMemo) -> Result<Self, JoseError> {
+        let parts = Compact::split(token)?;
+        match memo.find(parts.header) {
+            Some(header) => Self::of(&parts, header),
+            None => Self::parse_with_embedded_key(token),
+        }
+    }
+
     fn parse_token(token: &'a str, embedded_key: EmbeddedKey) -> Result<Self, JoseError> {
         let parts = Compact::split(token)?;
         let header = base64url::decode(parts.header)?;

@@ -26,12 +26,14 @@ mod content;
 mod nonce;
 mod target;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use doorward_jose::{Algorithm, JoseError, Jws, base64url};
-use serde::Deserialize;
+use doorward_jose::json::{self, Refused};
+use doorward_jose::{Algorithm, HeaderMemo, JoseError, Jws, base64url};
+use serde_json::Value;
 
-use crate::claims::{numeric_date, optional_numeric_date, present};
+use crate::claims::numeric_date;
 use crate::error::ErrorCode;
 use crate::time::UnixSeconds;
 
@@ -212,23 +214,51 @@ impl Proof {
 }
 
 /// RFC 9449 §4.2. Unknown claims are ignored.
-#[derive(Deserialize)]
-struct ProofClaims {
-    jti: String,
-    htm: String,
-    htu: String,
-    #[serde(deserialize_with = "numeric_date")]
+struct ProofClaims<'p> {
+    jti: Cow<'p, str>,
+    htm: Cow<'p, str>,
+    htu: Cow<'p, str>,
     iat: UnixSeconds,
-    #[serde(default, deserialize_with = "optional_numeric_date")]
     nbf: Option<UnixSeconds>,
-    #[serde(default, deserialize_with = "optional_numeric_date")]
     exp: Option<UnixSeconds>,
-    #[serde(default, deserialize_with = "present")]
-    ath: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    nonce: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    content_digest: Option<String>,
+    ath: Option<Cow<'p, str>>,
+    nonce: Option<Cow<'p, str>>,
+    content_digest: Option<Cow<'p, str>>,
+}
+
+impl<'p> ProofClaims<'p> {
+    fn read(payload: &'p [u8]) -> Result<Self, ProofError> {
+        let date = |value: Value| numeric_date(value).map(Some).map_err(|_| Refused);
+        let (mut jti, mut htm, mut htu, mut iat) = (None, None, None, None);
+        let (mut nbf, mut exp, mut ath, mut nonce, mut content_digest) = (None, None, None, None, None);
+        json::members(payload, |name, value| {
+            match name {
+                "jti" => jti = Some(value.string()?),
+                "htm" => htm = Some(value.string()?),
+                "htu" => htu = Some(value.string()?),
+                "iat" => iat = date(value.any()?)?,
+                "nbf" => nbf = date(value.any()?)?,
+                "exp" => exp = date(value.any()?)?,
+                "ath" => ath = Some(value.string()?),
+                "nonce" => nonce = Some(value.string()?),
+                "content_digest" => content_digest = Some(value.string()?),
+                _ => value.skip()?,
+            }
+            Ok(())
+        })
+        .map_err(|_| ProofError::Claims)?;
+        Ok(Self {
+            jti: jti.ok_or(ProofError::Claims)?,
+            htm: htm.ok_or(ProofError::Claims)?,
+            htu: htu.ok_or(ProofError::Claims)?,
+            iat: iat.ok_or(ProofError::Claims)?,
+            nbf,
+            exp,
+            ath,
+            nonce,
+            content_digest,
+        })
+    }
 }
 
 impl ProofRules {
@@ -244,6 +274,33 @@ impl ProofRules {
         now: UnixSeconds,
     ) -> Result<Proof, ProofError> {
         let jws = Jws::parse_with_embedded_key(proof).map_err(ProofError::of_parsing)?;
+        self.check(&jws, request, now)
+    }
+
+    /// As [`verify`](Self::verify), for a server that remembers the headers of good proofs, and with them the keys: reading a
+    /// key takes some microseconds.
+    ///
+    /// # Errors
+    /// Those of [`verify`](Self::verify).
+    pub fn verify_with_memo(
+        &self,
+        proof: &str,
+        request: &ProofContext<'_>,
+        now: UnixSeconds,
+        headers: &HeaderMemo,
+    ) -> Result<Proof, ProofError> {
+        let jws = Jws::parse_with_embedded_key_and_memo(proof, headers).map_err(ProofError::of_parsing)?;
+        let proof = self.check(&jws, request, now)?;
+        headers.remember(&jws);
+        Ok(proof)
+    }
+
+    fn check(
+        &self,
+        jws: &Jws<'_>,
+        request: &ProofContext<'_>,
+        now: UnixSeconds,
+    ) -> Result<Proof, ProofError> {
         let header = jws.header();
         if header.typ.as_deref() != Some(TYP) {
             return Err(ProofError::Type);
@@ -252,11 +309,12 @@ impl ProofRules {
             return Err(ProofError::Algorithm);
         }
         let key = header.jwk.as_ref().ok_or(ProofError::NoKey)?;
-        let verified = jws.verify(key).map_err(|error| match error {
+        jws.verify_signature(key).map_err(|error| match error {
             JoseError::BadSignature => ProofError::Signature,
             _ => ProofError::Key,
         })?;
-        let claims: ProofClaims = verified.claims().map_err(|_| ProofError::Claims)?;
+        // Verified above.
+        let claims = ProofClaims::read(jws.unverified_payload())?;
         check_jti(&claims.jti)?;
         check_request(&claims, request)?;
         self.check_time(&claims, now)?;
@@ -270,15 +328,15 @@ impl ProofRules {
         };
         Ok(Proof {
             key_thumbprint: key.thumbprint().to_owned(),
-            jti: claims.jti,
+            jti: claims.jti.into_owned(),
             issued_at: claims.iat,
             acceptable_until: claims.iat + self.max_age + Duration::from_secs(1),
             nonce_age,
-            content_digest: claims.content_digest,
+            content_digest: claims.content_digest.map(Cow::into_owned),
         })
     }
 
-    fn check_time(&self, claims: &ProofClaims, now: UnixSeconds) -> Result<(), ProofError> {
+    fn check_time(&self, claims: &ProofClaims<'_>, now: UnixSeconds) -> Result<(), ProofError> {
         // A proof need have neither `exp` nor `nbf`; one that has them means them (RFC 7519 §4.1.4, §4.1.5).
         let expired = claims.exp.is_some_and(|exp| now >= exp + self.max_ahead);
         if now > claims.iat + self.max_age || expired {
@@ -300,7 +358,7 @@ fn check_jti(jti: &str) -> Result<(), ProofError> {
     }
 }
 
-fn check_request(claims: &ProofClaims, request: &ProofContext<'_>) -> Result<(), ProofError> {
+fn check_request(claims: &ProofClaims<'_>, request: &ProofContext<'_>) -> Result<(), ProofError> {
     // Methods are case-sensitive (RFC 9110 §9.1).
     if claims.htm != request.method {
         return Err(ProofError::Method);
