@@ -9,6 +9,7 @@ mod http_client;
 mod init;
 mod logging;
 mod maintenance;
+mod notify;
 mod out;
 mod reference;
 mod serve;

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::time::{Clock, UnixSeconds};
 use governor::clock::Clock as GovernorClock;
@@ -52,6 +53,16 @@ impl Limits {
             device_total: limit("device_total", settings.device_total),
         }
     }
+
+    /// Other limits from now on. One that stays the same goes on counting.
+    pub(crate) fn change(&self, settings: &RateLimit) {
+        self.token_address.change(settings.token_address);
+        self.token_client.change(settings.token_client);
+        self.token_account.change(settings.token_account);
+        self.par.change(settings.par);
+        self.device_address.change(settings.device_address);
+        self.device_total.change(settings.device_total);
+    }
 }
 
 /// Too many: when to come back, in seconds.
@@ -83,47 +94,77 @@ impl AddressLimit {
     pub(crate) fn take(&self, address: IpAddr) -> Result<(), TooMany> {
         self.0.take(bucket(address))
     }
+
+    /// Another limit from now on.
+    pub(crate) fn change(&self, rate: Rate) {
+        self.0.change(rate);
+    }
 }
 
 /// So many at once, then one in every so many seconds, for each key.
 pub(crate) struct Limit {
     name: &'static str,
-    /// `None`: no limit.
-    counter: Option<(Limiter, Seconds)>,
+    counter: ArcSwap<Counter>,
+    clock: Arc<dyn Clock>,
     keys: RandomState,
-    /// How many keys there may be before the quiet ones are looked for again.
-    tidy_at: AtomicUsize,
     metrics: Metrics,
 }
 
-impl Limit {
-    fn new(name: &'static str, rate: Rate, clock: Arc<dyn Clock>, metrics: Metrics) -> Self {
-        let counter = rate.quota().map(|(at_once, one_every)| {
-            let clock = Seconds::new(clock);
+/// What a limit has counted.
+struct Counter {
+    rate: Rate,
+    /// `None`: no limit.
+    limiter: Option<(Limiter, Seconds)>,
+    /// How many keys there may be before the quiet ones are looked for again.
+    tidy_at: AtomicUsize,
+}
+
+impl Counter {
+    fn new(rate: Rate, clock: &Arc<dyn Clock>) -> Self {
+        let limiter = rate.quota().map(|(at_once, one_every)| {
+            let clock = Seconds::new(Arc::clone(clock));
             let quota = Quota::with_period(one_every)
                 .unwrap_or(Quota::per_second(at_once))
                 .allow_burst(at_once);
             (RateLimiter::dashmap_with_clock(quota, clock.clone()), clock)
         });
         Self {
-            name,
-            counter,
-            keys: RandomState::new(),
+            rate,
+            limiter,
             tidy_at: AtomicUsize::new(KEYS),
+        }
+    }
+}
+
+impl Limit {
+    fn new(name: &'static str, rate: Rate, clock: Arc<dyn Clock>, metrics: Metrics) -> Self {
+        Self {
+            name,
+            counter: ArcSwap::from_pointee(Counter::new(rate, &clock)),
+            clock,
+            keys: RandomState::new(),
             metrics,
+        }
+    }
+
+    /// Another limit from now on.
+    fn change(&self, rate: Rate) {
+        if self.counter.load().rate != rate {
+            self.counter.store(Arc::new(Counter::new(rate, &self.clock)));
         }
     }
 
     /// Counts one.
     pub(crate) fn take(&self, key: impl Hash) -> Result<(), TooMany> {
-        let Some((limiter, clock)) = &self.counter else {
+        let counter = self.counter.load();
+        let Some((limiter, clock)) = &counter.limiter else {
             return Ok(());
         };
-        if limiter.len() > self.tidy_at.load(Ordering::Relaxed) {
+        if limiter.len() > counter.tidy_at.load(Ordering::Relaxed) {
             limiter.retain_recent();
             // Not again for every request of a flood from everywhere: that would be what it is after.
             let next = limiter.len().saturating_mul(2).max(KEYS);
-            self.tidy_at.store(next, Ordering::Relaxed);
+            counter.tidy_at.store(next, Ordering::Relaxed);
         }
         limiter.check_key(&self.keys.hash_one(key)).map_err(|refused| {
             self.metrics.limited(self.name);
@@ -238,6 +279,22 @@ mod tests {
         take(2 * number, 2 * number + 5);
         assert!(known() < 10, "{}", known());
         assert_eq!(limit.tidy_at.load(Ordering::Relaxed), KEYS);
+    }
+
+    #[test]
+    fn a_limit_that_changes_counts_afresh_and_one_that_stays_goes_on() {
+        let clock = ManualClock::new(UnixSeconds(1_800_000_000));
+        let limit = limit("2/1h", &clock);
+        let address: IpAddr = "192.0.2.1".parse().unwrap();
+        assert_eq!(limit.take(address), Ok(()));
+        limit.change("2/1h".parse().unwrap());
+        assert_eq!(limit.take(address), Ok(()));
+        assert!(limit.take(address).is_err());
+        limit.change("1/1m".parse().unwrap());
+        assert_eq!(limit.take(address), Ok(()));
+        assert_eq!(limit.take(address), Err(TooMany(60)));
+        limit.change(Rate::OFF);
+        assert_eq!(limit.take(address), Ok(()));
     }
 
     #[test]

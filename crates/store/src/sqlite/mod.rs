@@ -242,8 +242,15 @@ fn refusal(path: &Path, error: StoreError) -> StoreError {
         StoreError::Unusable(why) | StoreError::Unavailable(why) | StoreError::Internal(why) => why,
         other => other.to_string(),
     };
+    // SQLite's words for a file that it cannot read.
+    let is_damaged = why.contains("malformed") || why.contains("not a database");
+    let fix = if is_damaged {
+        "; if storage.url is right, it is damaged: restore a backup (`doorward restore`)"
+    } else {
+        ""
+    };
     StoreError::Unusable(format!(
-        "{} cannot be used as the database: {why}",
+        "{} cannot be used as the database: {why}{fix}",
         path.display()
     ))
 }
