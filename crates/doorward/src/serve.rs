@@ -70,7 +70,10 @@ fn reload(config: Option<&Path>, log: &LogFilter, context: &Context) {
             tracing::info!("the configuration was read again");
         }
         Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "the configuration cannot be used; nothing has changed");
+            tracing::error!(
+                error = format!("{error:#}"),
+                "the configuration cannot be used; nothing has changed"
+            );
         }
     }
 }

@@ -59,8 +59,19 @@ fn configure(place: &Place, text: &str) {
 
 async fn status(server: &Server) -> u16 {
     let token = format!("{}/oauth/token", server.public_url);
-    let form = [("grant_type", "refresh_token"), ("refresh_token", "x"), ("client_id", "y")];
-    http().post(token).form(&form).send().await.unwrap().status().as_u16()
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", "x"),
+        ("client_id", "y"),
+    ];
+    http()
+        .post(token)
+        .form(&form)
+        .send()
+        .await
+        .unwrap()
+        .status()
+        .as_u16()
 }
 
 /// Asks to read the configuration again and waits until the program has; the lines that it wrote about it.
@@ -79,29 +90,46 @@ async fn limits_and_log_level_change_while_the_server_runs() {
     let place = Place::new();
     configure(&place, "[rate_limit]\ntoken_address = \"1/1h\"\n");
     let server = place.serve_with(&["serve", "--config", "doorward.toml"]).await;
-    assert_eq!([status(&server).await, status(&server).await], [400, 429]);
+    assert_eq!([status(&server).await, status(&server).await], [401, 429]);
 
     let text = "[rate_limit]\ntoken_address = \"off\"\n[tokens]\naccess_ttl = \"10m\"\n[observability]\nlog_level = \"debug\"\n";
     configure(&place, text);
     let told = reload(&server, "the configuration was read again").await;
     assert!(told.contains("\"key\":\"tokens.access_ttl\""), "{told}");
-    assert_eq!(told.matches("takes effect at the next start").count(), 1, "{told}");
-    assert_eq!([status(&server).await, status(&server).await], [400, 400]);
+    assert_eq!(
+        told.matches("takes effect at the next start").count(),
+        1,
+        "{told}"
+    );
+    assert_eq!([status(&server).await, status(&server).await], [401, 401]);
     eventually("debug lines", || async {
-        server.process.stderr().contains("\"level\":\"DEBUG\"").then_some(())
+        server
+            .process
+            .stderr()
+            .contains("\"level\":\"DEBUG\"")
+            .then_some(())
     })
     .await;
 
     // What cannot be used changes nothing, and does not end the server.
-    configure(&place, "[rate_limit]\ntoken_address = \"0\"\ntoken_adress = \"1/1h\"\n");
+    configure(
+        &place,
+        "[rate_limit]\ntoken_address = \"0\"\ntoken_adress = \"1/1h\"\n",
+    );
     let told = reload(&server, "nothing has changed").await;
     assert!(told.contains("did you mean `token_address`?"), "{told}");
-    assert_eq!([status(&server).await, status(&server).await], [400, 400]);
+    assert_eq!([status(&server).await, status(&server).await], [401, 401]);
     fs::remove_file(place.folder().join("doorward.toml")).unwrap();
     reload(&server, "cannot be used; nothing has changed").await;
-    configure(&place, "[observability]\nlog_level = \"error\"\n[rate_limit]\ntoken_address = \"1/1h\"\n");
+    configure(
+        &place,
+        "[observability]\nlog_level = \"error\"\n[rate_limit]\ntoken_address = \"1/1h\"\n",
+    );
     server.process.signal("HUP");
-    eventually("the limit is back", || async { (status(&server).await == 429).then_some(()) }).await;
+    eventually("the limit is back", || async {
+        (status(&server).await == 429).then_some(())
+    })
+    .await;
     assert_eq!(server.stop().code, Some(0));
 }
 
@@ -112,7 +140,11 @@ async fn what_runs_by_itself_is_counted() {
     let url = format!("{}/metrics", server.admin_url);
     let text = eventually("jobs have run", || async {
         let text = http().get(&url).send().await.ok()?.text().await.ok()?;
-        let ran = |job: &str| text.contains(&format!("doorward_job_runs_total{{job=\"{job}\",outcome=\"ok\"}}"));
+        let ran = |job: &str| {
+            text.contains(&format!(
+                "doorward_job_runs_total{{job=\"{job}\",outcome=\"ok\"}}"
+            ))
+        };
         (ran("keys") && ran("retention")).then_some(text)
     })
     .await;

@@ -130,6 +130,8 @@ impl SqliteStore {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut db = Connection::open_with_flags(&file.path, flags)?;
         prepare(&db, options)?;
+        // Before anything is written: not even the journal's mode changes in a file that is not ours.
+        migrations::refuse(&db)?;
         prepare_writer(&db)?;
         migrations::migrate(&mut db)?;
         let readers = Readers::new(options.queue);
