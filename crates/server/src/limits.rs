@@ -272,13 +272,16 @@ mod tests {
         let number = u32::try_from(KEYS).unwrap();
         let take = |from: u32, to: u32| (from..to).for_each(|key| assert_eq!(limit.take(key), Ok(())));
         take(0, 2 * number);
-        assert_eq!(limit.tidy_at.load(Ordering::Relaxed), 2 * (KEYS + 1));
-        let known = || limit.counter.as_ref().unwrap().0.len();
+        assert_eq!(
+            limit.counter.load().tidy_at.load(Ordering::Relaxed),
+            2 * (KEYS + 1)
+        );
+        let known = || limit.counter.load().limiter.as_ref().unwrap().0.len();
         assert_eq!(known(), 2 * KEYS, "nobody was quiet");
         clock.advance(Duration::from_hours(2));
         take(2 * number, 2 * number + 5);
         assert!(known() < 10, "{}", known());
-        assert_eq!(limit.tidy_at.load(Ordering::Relaxed), KEYS);
+        assert_eq!(limit.counter.load().tidy_at.load(Ordering::Relaxed), KEYS);
     }
 
     #[test]

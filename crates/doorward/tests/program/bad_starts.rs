@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use crate::support::{Place, cluster};
 
-/// Every file below a folder with its content.
+/// Every file below a folder with its content, but for what SQLite and the lock keep beside a database.
 fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten() {
@@ -15,7 +15,7 @@ fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
         let name = path.display().to_string();
         if path.is_dir() {
             files.extend(contents(&path));
-        } else if !name.ends_with(".lock") && !name.ends_with("-shm") && !name.ends_with("-wal") {
+        } else if !["lock", "db-shm", "db-wal"].contains(&name.rsplit('.').next().unwrap_or_default()) {
             files.push((name, fs::read(&path).unwrap()));
         }
     }
