@@ -97,8 +97,9 @@ impl Reader {
             "" => command.trim().to_owned(),
             program => world::binary(program).display().to_string(),
         };
-        let script =
-            format!("set -aeu\n. \"$READER_STATE/environment\"\ncd \"$(cat \"$READER_STATE/cwd\")\"\nexec {command}\n");
+        let script = format!(
+            "set -aeu\n. \"$READER_STATE/environment\"\ncd \"$(cat \"$READER_STATE/cwd\")\"\nexec {command}\n"
+        );
         let (stdout, stderr) = self.logs(number);
         let mut server = Running::start(&mut self.shell(&script), &stdout, &stderr)?;
         let (port, path) = port_and_path(url)?;

@@ -136,7 +136,11 @@ async fn device(server: &Server, http: &reqwest::Client, browser: &Browser, secr
     let client: Value = sent.json().await.unwrap();
     let id = client["client_id"].as_str().unwrap();
     let form = [("client_id", id), ("resource", RESOURCE)];
-    let sent = post("/oauth/device_authorization").form(&form).send().await.unwrap();
+    let sent = post("/oauth/device_authorization")
+        .form(&form)
+        .send()
+        .await
+        .unwrap();
     let began: Value = sent.json().await.unwrap();
     let text = |member: &str| began[member].as_str().unwrap_or_else(|| panic!("{began}"));
     secrets.add("device code", text("device_code"));

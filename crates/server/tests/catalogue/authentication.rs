@@ -76,9 +76,8 @@ async fn both_halves_of_basic_credentials_are_percent_decoded() {
     let client = confidential(&app).await;
     let secret = client.secret.clone().unwrap();
     let encoded = |text: &str| {
-        text.bytes()
-            .map(|byte| format!("%{byte:02X}"))
-            .collect::<String>()
+        let bytes = text.bytes().map(|byte| format!("%{byte:02X}"));
+        bytes.collect::<Vec<_>>().concat()
     };
     let ask = async |id: &str, secret: &str| {
         let header = format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")));
