@@ -65,6 +65,14 @@ pub(crate) fn curl() -> Result<()> {
     system_packages(&[("curl", works("curl", &["--version"]))])
 }
 
+/// The how-to pages sign with it, and a person without a browser is played in Python.
+pub(crate) fn openssl() -> Result<()> {
+    system_packages(&[
+        ("openssl", works("openssl", &["version"])),
+        ("python3", works("python3", &["--version"])),
+    ])
+}
+
 /// The server programs of PostgreSQL; the store's tests start their own server with them.
 pub(crate) fn postgresql() -> Result<()> {
     let in_debians_place = fs::read_dir("/usr/lib/postgresql")

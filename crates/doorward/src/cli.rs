@@ -24,7 +24,7 @@ pub enum Command {
     /// Runs everything on this machine with a demo MCP server, and walks one real client through it.
     Dev(DevArguments),
     /// Operator's commands, over the admin API.
-    Admin(AdminArguments),
+    Admin(Box<AdminArguments>),
     /// Writes a commented configuration and fresh secrets.
     Init(InitArguments),
     /// Reads the configuration as `serve` would and prints what is in force.

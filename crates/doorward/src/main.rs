@@ -9,6 +9,7 @@ mod http_client;
 mod init;
 mod logging;
 mod maintenance;
+mod notify;
 mod out;
 mod reference;
 mod serve;
@@ -37,7 +38,7 @@ fn run(cli: cli::Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Serve(arguments) => block_on(serve::run(arguments)),
         Command::Dev(arguments) => block_on(dev::run(arguments)),
-        Command::Admin(arguments) => block_on(admin::run(arguments)),
+        Command::Admin(arguments) => block_on(admin::run(*arguments)),
         Command::Healthcheck(arguments) => block_on(healthcheck::run(arguments)),
         Command::Migrate(arguments) => block_on(serve::migrate(arguments)),
         Command::Backup(arguments) => block_on(maintenance::backup(arguments)),

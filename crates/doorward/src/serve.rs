@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use axum::Router;
 use doorward_server::config::Settings;
-use doorward_server::context::Parts;
+use doorward_server::context::{Context, Parts};
 use doorward_server::http::serve::{ServeLimits, serve};
 use doorward_server::{AdminKeyOffer, AuthorizationServer, Routers};
 use tokio::net::TcpListener;
@@ -14,6 +14,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::ConfigArguments;
+use crate::logging::LogFilter;
+use crate::notify::ServiceManager;
 use crate::{logging, out};
 
 /// What `doorward init` writes when no other name is given.
@@ -22,8 +24,9 @@ const CONFIGURATION: &str = "doorward.toml";
 /// Runs the authorization server until SIGTERM or SIGINT; then answers what has begun, and stops.
 pub async fn run(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
     let settings = load(arguments.config.as_deref())?;
-    logging::start(&settings.observability);
+    let log = logging::start(&settings.observability);
     let stop = stop_on_signal()?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let running = start(settings, &stop).await?;
     if let Some(key) = &running.first_admin_key {
         out::line(
@@ -31,8 +34,48 @@ pub async fn run(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
         );
         out::line(key.expose());
     }
-    running.until_stopped().await?;
+    let manager = ServiceManager::from_environment();
+    let context = running.server.context();
+    let life = async {
+        manager.ready();
+        loop {
+            tokio::select! {
+                () = manager.watch() => {}
+                Some(()) = hangup.recv() => {
+                    manager.reloading();
+                    reload(arguments.config.as_deref(), &log, &context);
+                    manager.ready();
+                }
+                () = stop.cancelled() => break manager.stopping(),
+            }
+        }
+        // What has begun is answered in a time that is bounded, and the service manager waits for it.
+        manager.watch().await;
+    };
+    tokio::select! {
+        stopped = running.until_stopped() => stopped?,
+        () = life => {}
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Reads the configuration again and takes over what can change in a running server. What cannot be used changes nothing.
+fn reload(config: Option<&Path>, log: &LogFilter, context: &Context) {
+    match load(config) {
+        Ok(settings) => {
+            log.change(&settings.observability);
+            for key in context.reload(&settings) {
+                tracing::warn!(key, "this setting has changed and takes effect at the next start");
+            }
+            tracing::info!("the configuration was read again");
+        }
+        Err(error) => {
+            tracing::error!(
+                error = format!("{error:#}"),
+                "the configuration cannot be used; nothing has changed"
+            );
+        }
+    }
 }
 
 /// Brings the database to this version's schema and stops.

@@ -26,6 +26,7 @@ fn terms() -> Terms {
         single_use: false,
         public_clients: false,
         provision: false,
+        id_token_clients: std::collections::BTreeMap::new(),
         rules: vec![rule(json!({}), "read write")],
     }
 }
@@ -79,6 +80,36 @@ fn the_typ_says_what_an_assertion_is_about() {
     }
     for typ in ["at+jwt", "dpop+jwt", "logout+jwt", "secevent+jwt", "", "id-jag"] {
         assert_eq!(Kind::of_typ(Some(typ)), None, "{typ}");
+    }
+}
+
+/// TX-025. The `aud` is the client's name at the provider.
+#[test]
+fn an_id_token_is_for_one_client_and_a_day_at_most() {
+    let with = |name: &str, value: Value| {
+        let mut claims = with(name, value);
+        for of_an_id_jag in ["client_id", "jti", "scope", "resource"] {
+            claims.as_object_mut().unwrap().remove(of_an_id_jag);
+        }
+        check(Kind::IdToken, &claims)
+    };
+    assert_eq!(with("azp", json!(SERVER)), Ok(()));
+    assert_eq!(
+        with("exp", json!(NOW.0 + 86_400)),
+        Ok(()),
+        "more than an assertion may be"
+    );
+    for (name, value, error) in [
+        ("azp", json!("another"), BearerError::Audience),
+        ("aud", json!([SERVER, "another"]), BearerError::Audience),
+        ("aud", json!("another"), BearerError::Audience),
+        ("exp", json!(NOW.0 + 90_000), BearerError::TooLong),
+        ("exp", json!(NOW.0), BearerError::Stale),
+        ("iat", Value::Null, BearerError::Claims),
+        ("auth_time", json!("today"), BearerError::Claims),
+        ("sub", json!(""), BearerError::Subject),
+    ] {
+        assert_eq!(with(name, value.clone()), Err(error), "{name}: {value}");
     }
 }
 

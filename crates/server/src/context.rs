@@ -77,6 +77,20 @@ impl Context {
         self.clock.now()
     }
 
+    /// Takes over what can change while the server runs, `[rate_limit]`; returns the other keys whose value is not the one
+    /// that the server runs with. (The log is the program's own.)
+    pub fn reload(&self, settings: &Settings) -> Vec<String> {
+        self.limits.change(&settings.rate_limit);
+        self.clients.change_limits(&settings.rate_limit);
+        let changes = |name: &str| name.starts_with("rate_limit.") || name == "observability.log_level";
+        let running = self.settings.in_force();
+        let differs = settings.in_force().into_iter().zip(running);
+        differs
+            .filter(|((name, value, _), (_, before, _))| value != before && !changes(name))
+            .map(|((name, ..), _)| name)
+            .collect()
+    }
+
     /// How refresh tokens live, from `tokens.*`.
     pub fn refresh_policy(&self) -> doorward_store::RefreshPolicy {
         doorward_store::RefreshPolicy {

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::time::{Clock, UnixSeconds};
 use governor::clock::Clock as GovernorClock;
@@ -15,10 +16,12 @@ use governor::state::keyed::DefaultKeyedStateStore;
 use governor::{Quota, RateLimiter};
 
 use crate::config::{Rate, RateLimit};
-use crate::http::address::bucket;
+use crate::http::address::{bucket, site};
 use crate::http::error::TokenError;
 use crate::http::metrics::Metrics;
 
+/// A site has this many times the budget of a subscriber.
+const SITE_FACTOR: u32 = 16;
 /// Keys remembered before those that have been quiet are forgotten.
 const KEYS: usize = 10_000;
 
@@ -43,14 +46,25 @@ pub(crate) struct Limits {
 impl Limits {
     pub(crate) fn new(settings: &RateLimit, clock: &Arc<dyn Clock>, metrics: &Metrics) -> Self {
         let limit = |name, rate| Limit::new(name, rate, Arc::clone(clock), metrics.clone());
+        let of_address = |name, rate| AddressLimit::new(name, rate, Arc::clone(clock), metrics.clone());
         Self {
-            token_address: AddressLimit(limit("token_address", settings.token_address)),
+            token_address: of_address("token_address", settings.token_address),
             token_client: limit("token_client", settings.token_client),
             token_account: limit("token_account", settings.token_account),
-            par: AddressLimit(limit("par", settings.par)),
-            device_address: AddressLimit(limit("device_address", settings.device_address)),
+            par: of_address("par", settings.par),
+            device_address: of_address("device_address", settings.device_address),
             device_total: limit("device_total", settings.device_total),
         }
+    }
+
+    /// Other limits from now on. One that stays the same goes on counting.
+    pub(crate) fn change(&self, settings: &RateLimit) {
+        self.token_address.change(settings.token_address);
+        self.token_client.change(settings.token_client);
+        self.token_account.change(settings.token_account);
+        self.par.change(settings.par);
+        self.device_address.change(settings.device_address);
+        self.device_total.change(settings.device_total);
     }
 }
 
@@ -71,59 +85,101 @@ impl From<TooMany> for TokenError {
     }
 }
 
-/// A limit for each address.
-pub(crate) struct AddressLimit(Limit);
+/// A limit for each address, and a wider one for the /48 that holds an IPv6 address: whoever has one of those has 65,536
+/// addresses by the narrow count.
+pub(crate) struct AddressLimit {
+    subscriber: Limit,
+    site: Limit,
+}
 
 impl AddressLimit {
     pub(crate) fn new(name: &'static str, rate: Rate, clock: Arc<dyn Clock>, metrics: Metrics) -> Self {
-        Self(Limit::new(name, rate, clock, metrics))
+        Self {
+            subscriber: Limit::new(name, rate, Arc::clone(&clock), metrics.clone()),
+            site: Limit::new(name, rate.times(SITE_FACTOR), clock, metrics),
+        }
     }
 
     /// Counts one.
     pub(crate) fn take(&self, address: IpAddr) -> Result<(), TooMany> {
-        self.0.take(bucket(address))
+        self.subscriber.take(bucket(address))?;
+        match site(address) {
+            Some(site) => self.site.take(site),
+            None => Ok(()),
+        }
+    }
+
+    /// Another limit from now on.
+    pub(crate) fn change(&self, rate: Rate) {
+        self.subscriber.change(rate);
+        self.site.change(rate.times(SITE_FACTOR));
     }
 }
 
 /// So many at once, then one in every so many seconds, for each key.
 pub(crate) struct Limit {
     name: &'static str,
-    /// `None`: no limit.
-    counter: Option<(Limiter, Seconds)>,
+    counter: ArcSwap<Counter>,
+    clock: Arc<dyn Clock>,
     keys: RandomState,
-    /// How many keys there may be before the quiet ones are looked for again.
-    tidy_at: AtomicUsize,
     metrics: Metrics,
 }
 
-impl Limit {
-    fn new(name: &'static str, rate: Rate, clock: Arc<dyn Clock>, metrics: Metrics) -> Self {
-        let counter = rate.quota().map(|(at_once, one_every)| {
-            let clock = Seconds::new(clock);
+/// What a limit has counted.
+struct Counter {
+    rate: Rate,
+    /// `None`: no limit.
+    limiter: Option<(Limiter, Seconds)>,
+    /// How many keys there may be before the quiet ones are looked for again.
+    tidy_at: AtomicUsize,
+}
+
+impl Counter {
+    fn new(rate: Rate, clock: &Arc<dyn Clock>) -> Self {
+        let limiter = rate.quota().map(|(at_once, one_every)| {
+            let clock = Seconds::new(Arc::clone(clock));
             let quota = Quota::with_period(one_every)
                 .unwrap_or(Quota::per_second(at_once))
                 .allow_burst(at_once);
             (RateLimiter::dashmap_with_clock(quota, clock.clone()), clock)
         });
         Self {
-            name,
-            counter,
-            keys: RandomState::new(),
+            rate,
+            limiter,
             tidy_at: AtomicUsize::new(KEYS),
+        }
+    }
+}
+
+impl Limit {
+    fn new(name: &'static str, rate: Rate, clock: Arc<dyn Clock>, metrics: Metrics) -> Self {
+        Self {
+            name,
+            counter: ArcSwap::from_pointee(Counter::new(rate, &clock)),
+            clock,
+            keys: RandomState::new(),
             metrics,
+        }
+    }
+
+    /// Another limit from now on.
+    fn change(&self, rate: Rate) {
+        if self.counter.load().rate != rate {
+            self.counter.store(Arc::new(Counter::new(rate, &self.clock)));
         }
     }
 
     /// Counts one.
     pub(crate) fn take(&self, key: impl Hash) -> Result<(), TooMany> {
-        let Some((limiter, clock)) = &self.counter else {
+        let counter = self.counter.load();
+        let Some((limiter, clock)) = &counter.limiter else {
             return Ok(());
         };
-        if limiter.len() > self.tidy_at.load(Ordering::Relaxed) {
+        if limiter.len() > counter.tidy_at.load(Ordering::Relaxed) {
             limiter.retain_recent();
             // Not again for every request of a flood from everywhere: that would be what it is after.
             let next = limiter.len().saturating_mul(2).max(KEYS);
-            self.tidy_at.store(next, Ordering::Relaxed);
+            counter.tidy_at.store(next, Ordering::Relaxed);
         }
         limiter.check_key(&self.keys.hash_one(key)).map_err(|refused| {
             self.metrics.limited(self.name);
@@ -210,6 +266,27 @@ mod tests {
         assert!(limit.take("::ffff:203.0.113.9".parse().unwrap()).is_err());
     }
 
+    /// RATE-003: somebody with a whole site has more than a subscriber, and not 65,536 times as much.
+    #[test]
+    fn an_ipv6_site_has_the_budget_of_sixteen_subscribers() {
+        let clock = ManualClock::new(UnixSeconds(1_800_000_000));
+        let limit = limit("2/1m", &clock);
+        let admitted = (0..200_u16)
+            .flat_map(|network| [network; 3])
+            .filter(|network| {
+                let address = std::net::Ipv6Addr::new(0x2001, 0xdb8, 1, *network, 0, 0, 0, 1);
+                limit.take(address.into()).is_ok()
+            })
+            .count();
+        assert_eq!(admitted, 32);
+        assert_eq!(
+            limit.take("2001:db8:2::1".parse().unwrap()),
+            Ok(()),
+            "another site"
+        );
+        assert_eq!(limit.take("192.0.2.1".parse().unwrap()), Ok(()));
+    }
+
     /// RATE-005
     #[test]
     fn a_clock_that_is_set_back_shuts_nobody_out() {
@@ -227,17 +304,36 @@ mod tests {
     #[test]
     fn quiet_keys_are_forgotten_and_looked_for_now_and_then() {
         let clock = ManualClock::new(UnixSeconds(1_800_000_000));
-        let AddressLimit(limit) = limit("1/1h", &clock);
+        let AddressLimit {
+            subscriber: limit, ..
+        } = limit("1/1h", &clock);
         let number = u32::try_from(KEYS).unwrap();
         let take = |from: u32, to: u32| (from..to).for_each(|key| assert_eq!(limit.take(key), Ok(())));
         take(0, 2 * number);
-        assert_eq!(limit.tidy_at.load(Ordering::Relaxed), 2 * (KEYS + 1));
-        let known = || limit.counter.as_ref().unwrap().0.len();
+        let tidy_at = || limit.counter.load().tidy_at.load(Ordering::Relaxed);
+        assert_eq!(tidy_at(), 2 * (KEYS + 1));
+        let known = || limit.counter.load().limiter.as_ref().unwrap().0.len();
         assert_eq!(known(), 2 * KEYS, "nobody was quiet");
         clock.advance(Duration::from_hours(2));
         take(2 * number, 2 * number + 5);
         assert!(known() < 10, "{}", known());
-        assert_eq!(limit.tidy_at.load(Ordering::Relaxed), KEYS);
+        assert_eq!(tidy_at(), KEYS);
+    }
+
+    #[test]
+    fn a_limit_that_changes_counts_afresh_and_one_that_stays_goes_on() {
+        let clock = ManualClock::new(UnixSeconds(1_800_000_000));
+        let limit = limit("2/1h", &clock);
+        let address: IpAddr = "192.0.2.1".parse().unwrap();
+        assert_eq!(limit.take(address), Ok(()));
+        limit.change("2/1h".parse().unwrap());
+        assert_eq!(limit.take(address), Ok(()));
+        assert!(limit.take(address).is_err());
+        limit.change("1/1m".parse().unwrap());
+        assert_eq!(limit.take(address), Ok(()));
+        assert_eq!(limit.take(address), Err(TooMany(60)));
+        limit.change(Rate::OFF);
+        assert_eq!(limit.take(address), Ok(()));
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub fn public(ctx: &Arc<Context>) -> Router {
         .merge(for_clients().layer(cors::layer(&ctx.settings.cors)))
         .merge(for_people())
         // No browser asks for it, so no other origin may.
-        .route(REVOCATION_EVENTS, get(events::endpoint));
+        .route(REVOCATION_EVENTS, get(events::endpoint).post(events::posted));
     let router = match ctx.issuer.path() {
         "" => below_issuer,
         path => Router::new().nest(path, below_issuer),

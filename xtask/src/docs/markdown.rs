@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-/// A fenced code block, and the comment on the line above it, if there is one.
+/// A fenced code block, and the comment on the line above it, if there is one. Or what a comment over several lines
+/// hides from the reader, when it begins with `test:setup`; its language is `sh`.
 pub(super) struct Block<'a> {
     pub(super) comment: Option<&'a str>,
     pub(super) language: &'a str,
@@ -13,8 +14,23 @@ pub(super) struct Block<'a> {
 pub(super) fn blocks(page: &str) -> Vec<Block<'_>> {
     let mut blocks = Vec::new();
     let mut open: Option<Block<'_>> = None;
+    let mut hidden = false;
     let mut above = "";
     for line in page.lines() {
+        if open.is_none() && line.trim() == "<!-- test:setup" {
+            hidden = true;
+            open = Some(Block {
+                comment: Some("test:setup"),
+                language: "sh",
+                text: String::new(),
+            });
+            continue;
+        }
+        if hidden && line.trim() == "-->" {
+            hidden = false;
+            blocks.extend(open.take());
+            continue;
+        }
         match (&mut open, line.trim_start().strip_prefix("```")) {
             (None, Some(language)) => {
                 let comment = above
@@ -145,6 +161,18 @@ mod tests {
         assert_eq!(blocks[0].comment, Some("test:x"));
         assert_eq!(blocks[0].language, "sh");
         assert_eq!(blocks[0].text, "# no heading\n[no](no.md)\n");
+    }
+
+    #[test]
+    fn a_comment_can_hide_commands() {
+        let page = "text\n<!-- test:setup\none\ntwo\n-->\n```json\n{}\n```\n";
+        let blocks = blocks(page);
+        assert_eq!(blocks.len(), 2);
+        assert_eq!(
+            (blocks[0].comment, &*blocks[0].text),
+            (Some("test:setup"), "one\ntwo\n")
+        );
+        assert_eq!((blocks[1].comment, blocks[1].language), (None, "json"));
     }
 
     #[test]

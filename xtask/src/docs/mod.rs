@@ -1,7 +1,10 @@
-//! The book: pages that come from the code, links that lead somewhere, and a tutorial that is run.
+//! The book: pages that come from the code, links that lead somewhere, and a tutorial and how-tos that are run.
 
+mod how_to;
 mod links;
 mod markdown;
+mod reader;
+mod shown;
 mod tutorial;
 
 use std::fs;
@@ -36,6 +39,7 @@ pub(crate) fn suite() -> Result<Outcome> {
     outcome.add(generated_pages()?);
     outcome.add(links::check(&root())?);
     outcome.add(tutorial::run()?);
+    outcome.add(how_to::run()?);
     if works("mdbook", &["--version"]) {
         outcome.add(book()?);
     }

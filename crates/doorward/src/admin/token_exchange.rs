@@ -28,6 +28,12 @@ pub struct Explain {
     /// The scopes that would be asked for, separated by spaces.
     #[arg(long)]
     scope: Option<String>,
+    /// What would be asked for, such as `urn:ietf:params:oauth:token-type:id-jag`; an access token when absent.
+    #[arg(long)]
+    requested_token_type: Option<String>,
+    /// What the token of standard input is, when it is no access token.
+    #[arg(long)]
+    subject_token_type: Option<String>,
     /// The thumbprint of the key of a `DPoP` proof that the client would send.
     #[arg(long)]
     dpop_jkt: Option<String>,
@@ -44,6 +50,8 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
         ("resource", explain.resource),
         ("audience", explain.audience),
         ("scope", explain.scope),
+        ("requested_token_type", explain.requested_token_type),
+        ("subject_token_type", explain.subject_token_type),
         ("dpop_jkt", explain.dpop_jkt),
     ];
     for (name, value) in members {

@@ -4,12 +4,14 @@
 
 mod admin;
 mod backup;
+mod bad_starts;
 mod check_config;
 mod crash;
 mod dev;
 mod drain;
 mod init;
 mod issuer_path;
+mod life;
 mod revocation;
 mod secrets;
 mod serve;

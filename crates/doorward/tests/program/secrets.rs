@@ -121,9 +121,45 @@ async fn everything(server: &Server, name: &str, http: reqwest::Client, secrets:
         .header("content-type", "application/json");
     assert!(no_json.send().await.unwrap().status().is_client_error());
 
+    device(server, &http, &browser, secrets).await;
     for cookie in browser.cookies() {
         secrets.add("cookie", cookie);
     }
+}
+
+/// What a device and its person carry about, in the form and in the address.
+async fn device(server: &Server, http: &reqwest::Client, browser: &Browser, secrets: &mut Secrets) {
+    const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
+    let post = |path: &str| http.post(format!("{}{path}", server.issuer));
+    let metadata = json!({"client_name": "Television", "grant_types": [GRANT]});
+    let sent = post("/oauth/register").json(&metadata).send().await.unwrap();
+    let client: Value = sent.json().await.unwrap();
+    let id = client["client_id"].as_str().unwrap();
+    let form = [("client_id", id), ("resource", RESOURCE)];
+    let sent = post("/oauth/device_authorization")
+        .form(&form)
+        .send()
+        .await
+        .unwrap();
+    let began: Value = sent.json().await.unwrap();
+    let text = |member: &str| began[member].as_str().unwrap_or_else(|| panic!("{began}"));
+    secrets.add("device code", text("device_code"));
+    secrets.add("user code", text("user_code"));
+    secrets.add("user code", text("user_code").replace('-', ""));
+    let form = [
+        ("client_id", id),
+        ("grant_type", GRANT),
+        ("device_code", text("device_code")),
+    ];
+    let asked = post("/oauth/token").form(&form).send().await.unwrap();
+    assert_eq!(asked.status(), 400);
+    let page = browser.open(text("verification_uri_complete")).await.unwrap();
+    assert!(page.status.is_success(), "{page:?}");
+    let next = browser
+        .submit(&page, &[("user_code", text("user_code"))])
+        .await
+        .unwrap();
+    assert!(next.status.is_success(), "{next:?}");
 }
 
 async fn sign_in_wrong_then_right(browser: &Browser, client: &Client, secrets: &mut Secrets) {
@@ -241,6 +277,7 @@ async fn confidential(place: &Place, server: &Server, http: &reqwest::Client, se
     assert_eq!(request.send().await.unwrap().status(), 400);
 }
 
+/// CAUTH-017, DEV-014, and every other case that says so of the log.
 #[tokio::test]
 async fn no_secret_is_logged_at_any_level() {
     let place = Place::new().set("DOORWARD_LOG", "trace");

@@ -122,7 +122,7 @@ async fn explained(ctx: &Context, would_be: &WouldBe) -> Result<Explanation, Adm
     };
     let (shown, wanted) = match types(ctx, would_be) {
         Ok(types) => types,
-        Err(stopped) => return Ok(stopped),
+        Err(why) => return Ok(Explanation::stopped("token_type", "invalid_request", why)),
     };
     let key = would_be.dpop_jkt.as_deref();
     if key.is_none() && client.metadata.dpop_bound_access_tokens {
@@ -147,24 +147,20 @@ async fn explained(ctx: &Context, would_be: &WouldBe) -> Result<Explanation, Adm
 }
 
 /// What is shown and what is asked for, where the one is given for the other.
-fn types(ctx: &Context, would_be: &WouldBe) -> Result<(SubjectType, RequestedType), Explanation> {
+fn types(ctx: &Context, would_be: &WouldBe) -> Result<(SubjectType, RequestedType), &'static str> {
     let shown = would_be.subject_token_type.as_deref();
     let shown = shown.map_or(Some(SubjectType::AccessToken), SubjectType::of);
     if shown == Some(SubjectType::IdToken) {
-        return Err(Explanation::stopped(
-            "token_type",
-            "invalid_request",
+        return Err(
             "What an ID token is worth is up to the terms of its issuer (id_token_clients and rules), and is not explained here; the log says why one is refused.",
-        ));
+        );
     }
     let wanted = RequestedType::of(&ctx.settings, would_be.requested_token_type.as_deref());
     match (shown, wanted) {
         (Some(shown), Some(wanted)) if wanted.is_for(shown) => Ok((shown, wanted)),
-        _ => Err(Explanation::stopped(
-            "token_type",
-            "invalid_request",
+        _ => Err(
             "Access tokens of this server are exchanged for access tokens; they and refresh tokens for ID-JAGs, where token_exchange.id_jag is on.",
-        )),
+        ),
     }
 }
 

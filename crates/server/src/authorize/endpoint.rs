@@ -41,7 +41,7 @@ pub(crate) async fn get(
         info.note_client(client_id);
     }
     let signed_in = sessions::current(&ctx, &headers).await?;
-    if let Some(pushed) = par::Pushed::of_request(&ctx, &parameters).await? {
+    if let Some(pushed) = par::Pushed::of_request(&ctx, &parameters)? {
         let client = ctx
             .clients
             .resolve(&pushed.request.client_id, info.address)

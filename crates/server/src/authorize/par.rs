@@ -162,10 +162,7 @@ fn seal(
 impl Pushed {
     /// The request that a `request_uri` of ours stands for; `None` when there is none. All that stands beside it but
     /// `client_id` is ignored (RFC 9126 §4).
-    pub(crate) async fn of_request(
-        ctx: &Context,
-        parameters: &Parameters,
-    ) -> Result<Option<Self>, PageError> {
+    pub(crate) fn of_request(ctx: &Context, parameters: &Parameters) -> Result<Option<Self>, PageError> {
         let sealed = match parameters.get("request_uri")? {
             Some(uri) => uri.strip_prefix(PREFIX),
             None => return Ok(None),

@@ -12,7 +12,7 @@ use doorward_store::{ClientSource, Store};
 use super::cimd::Documents;
 use super::keys::KeySets;
 use super::{Client, ClientError};
-use crate::config::Settings;
+use crate::config::{RateLimit, Settings};
 use crate::http::metrics::Metrics;
 use crate::limits::AddressLimit;
 use crate::token::grant_types;
@@ -48,6 +48,12 @@ pub struct Directory {
 }
 
 impl Directory {
+    /// Other limits from now on.
+    pub(crate) fn change_limits(&self, settings: &RateLimit) {
+        self.registrations.change(settings.registration);
+        self.fetches.change(settings.cimd);
+    }
+
     pub(crate) fn new(
         settings: &Settings,
         issuer: &Issuer,

@@ -10,7 +10,7 @@ use super::section::section;
 use super::value::{Value, quoted};
 
 section! {
-    /// How often one address, client or person may ask; answered with 429 and `Retry-After`, never with `invalid_grant`. `100/1m` is a hundred at once and then one for each hundredth of a minute; `off` is no limit. Each node counts for itself, except for sign-in attempts and user codes, which all nodes count together; an IPv6 address counts as its /64.
+    /// How often one address, client or person may ask; answered with 429 and `Retry-After`, never with `invalid_grant`. `100/1m` is a hundred at once and then one for each hundredth of a minute; `off` is no limit. Each node counts for itself, except for sign-in attempts and user codes, which all nodes count together; an IPv6 address counts as its /64, and all of a /48 together have sixteen times as much.
     pub struct RateLimit in "rate_limit" {
         /// Requests to the token endpoint from one address. Vendors refresh for all their users from a few addresses.
         token_address: Rate = Rate::new(3000, Span::minutes(1)),
@@ -43,6 +43,15 @@ impl Rate {
     pub const fn new(number: u32, per: Span) -> Self {
         match NonZeroU32::new(number) {
             Some(number) => Self(Some((number, per))),
+            None => Self::OFF,
+        }
+    }
+
+    /// So many times as much in the same time.
+    #[must_use]
+    pub const fn times(self, factor: u32) -> Self {
+        match self.0 {
+            Some((number, per)) => Self::new(number.get().saturating_mul(factor), per),
             None => Self::OFF,
         }
     }

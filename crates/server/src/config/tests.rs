@@ -97,6 +97,7 @@ fn other_values() -> Vec<(&'static str, &'static str, &'static str)> {
         ("client_credentials.enabled", "false", "false"),
         ("token_exchange.enabled", "false", "false"),
         ("token_exchange.max_depth", "3", "3"),
+        ("token_exchange.id_jag", "false", "false"),
         ("jwt_bearer.enabled", "false", "false"),
         ("dpop.enabled", "false", "false"),
         ("dpop.algorithms", r#"["ES256", "EdDSA"]"#, "ES256, EdDSA"),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use doorward_oauth::error::{ErrorCode, OAuthError};
@@ -15,6 +15,7 @@ use super::feed::Closed;
 use crate::clients::authentication::authenticate;
 use crate::context::Context;
 use crate::http::error::TokenError;
+use crate::http::form;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Proxies that collect answers before they pass them on are asked not to.
@@ -27,7 +28,25 @@ pub(crate) async fn endpoint(
     headers: HeaderMap,
 ) -> Result<Response, TokenError> {
     // Nothing in the query: a secret there ends up in logs.
-    let client = authenticate(&ctx, &headers, &Parameters::default()).await?;
+    follow(&ctx, &headers, &Parameters::default()).await
+}
+
+/// `POST /events/revocations`: the same, for clients whose credentials are parameters (`client_secret_post`,
+/// `private_key_jwt`). The form holds nothing else.
+pub(crate) async fn posted(
+    State(ctx): State<Arc<Context>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, TokenError> {
+    follow(&ctx, &headers, &form::parse(&headers, &body)?).await
+}
+
+async fn follow(
+    ctx: &Arc<Context>,
+    headers: &HeaderMap,
+    parameters: &Parameters,
+) -> Result<Response, TokenError> {
+    let client = authenticate(ctx, headers, parameters).await?;
     if !client.is_confidential() || client.resource_server().is_none() {
         return Err(TokenError::with_status(
             StatusCode::FORBIDDEN,
@@ -44,7 +63,7 @@ pub(crate) async fn endpoint(
         &ctx.revocations,
         client.client_id(),
         cursor,
-        life(&ctx),
+        life(ctx),
         &ctx.metrics,
     )
     .await

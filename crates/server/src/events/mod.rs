@@ -6,5 +6,5 @@ mod endpoint;
 mod feed;
 mod frames;
 
-pub(crate) use endpoint::endpoint;
+pub(crate) use endpoint::{endpoint, posted};
 pub(crate) use feed::RevocationFeed;

@@ -150,7 +150,6 @@ impl Default for Metrics {
         );
         let jobs = JobMetrics::registered(&mut registry);
         Self(Arc::new(Inner {
-            jobs,
             registry,
             requests,
             durations,
@@ -160,6 +159,7 @@ impl Default for Metrics {
             store_errors,
             feed_connections,
             revocations_told,
+            jobs,
         }))
     }
 }

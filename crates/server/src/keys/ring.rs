@@ -214,8 +214,13 @@ impl KeyRing {
                 signs_from = after.0,
                 "the next signing key"
             );
-            // Whoever was quicker, here or on another node, has added the next one.
+            let key_id = fresh.key_id.clone();
             records = self.store.add_signing_key(fresh, newest.as_deref()).await?;
+            if records.first().is_some_and(|newest| newest.key_id == key_id) {
+                self.take(records)?;
+                return self.status(&key_id);
+            }
+            // Somebody was quicker, here or on another node: look again.
         }
     }
 

@@ -181,7 +181,7 @@ fn oauth_endpoints() -> Vec<Endpoint> {
             "RFC 7662",
         ),
         endpoint(
-            GET,
+            GET_POST,
             REVOCATION_EVENTS,
             Programs,
             "Tells resource servers what was revoked, as it happens. No CORS.",

@@ -404,3 +404,71 @@ async fn a_token_of_the_operator_is_not_counted_for_the_address() {
         );
     }
 }
+
+/// [DCR-024]: a registration access token is good for one answer, whoever comes at the same time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_fifty_callers_with_one_registration_token_one_gets_the_next() {
+    let managed = managed().await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..50 {
+        let (browser, path) = (managed.app.browser(), managed.path.clone());
+        let authorization = format!("Bearer {}", managed.token);
+        tasks.spawn(async move {
+            let headers = [
+                ("authorization", &*authorization),
+                ("content-type", "application/json"),
+            ];
+            let (method, body) = if number % 2 == 0 {
+                ("GET", String::new())
+            } else {
+                ("PUT", metadata().to_string())
+            };
+            browser.send(method, &path, &headers, body).await
+        });
+    }
+    let replies = tasks.join_all().await;
+    let good: Vec<_> = replies
+        .iter()
+        .filter(|reply| reply.status == StatusCode::OK)
+        .collect();
+    assert_eq!(good.len(), 1);
+    assert!(
+        replies
+            .iter()
+            .all(|reply| matches!(reply.status.as_u16(), 200 | 401)),
+        "{replies:?}"
+    );
+    let next = text(&good[0].json(), "registration_access_token");
+    assert_eq!(
+        managed.call("GET", &next, &Value::Null).await.status,
+        StatusCode::OK
+    );
+}
+
+/// An initial access token registers as many clients as it was made for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_fifty_callers_with_one_initial_token_as_many_register_as_it_says() {
+    let app = app(DynamicRegistration::InitialAccessToken).await;
+    let body = json!({"name": "A vendor", "uses": 3});
+    let made = admin(&app, "POST", "/admin/initial-access-tokens", &body).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
+    let authorization = format!("Bearer {}", text(&made.json(), "token"));
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let (browser, authorization) = (app.browser(), authorization.clone());
+        tasks.spawn(async move {
+            let headers = [
+                ("authorization", &*authorization),
+                ("content-type", "application/json"),
+            ];
+            browser
+                .send("POST", REGISTER, &headers, metadata().to_string())
+                .await
+                .status
+        });
+    }
+    let statuses = tasks.join_all().await;
+    let good = statuses.iter().filter(|status| **status == StatusCode::CREATED);
+    assert_eq!(good.count(), 3, "{statuses:?}");
+    assert_eq!(app.number_of_clients().await, 3);
+}

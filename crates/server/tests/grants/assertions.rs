@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
 use doorward_jose::{Algorithm, SigningKey};
 use doorward_oauth::assertion::AssertionRules;
 use doorward_server::config::Span;
-use http::StatusCode;
+use http::{HeaderValue, Request, StatusCode, header};
 use serde_json::json;
+use tower::ServiceExt as _;
+use url::form_urlencoded;
 use wiremock::matchers::path;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -68,6 +71,49 @@ async fn an_assertion_that_does_not_hold_proves_nothing() {
         let reply = own_by_assertion(&app, garbage, &[]).await;
         assert!(reply.status.is_client_error(), "{reply:?}");
     }
+}
+
+/// The feed is a stream that does not end: only its head is looked at.
+async fn follow_by_form(app: &TestApp, form: &[(&str, &str)]) -> (StatusCode, Option<HeaderValue>) {
+    let form = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(form)
+        .finish();
+    let request = Request::post("/events/revocations")
+        .header(header::HOST, "localhost:9000")
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(Body::from(form))
+        .unwrap();
+    let answer = app.public.clone().oneshot(request).await.unwrap();
+    (
+        answer.status(),
+        answer.headers().get(header::CONTENT_TYPE).cloned(),
+    )
+}
+
+/// Each connection takes an assertion of its own (CAUTH-026), and a resource server alone may follow.
+#[tokio::test]
+async fn a_resource_server_that_signs_follows_the_revocations_by_form() {
+    let app = app().await;
+    let key = key(Algorithm::Es256);
+    let keys = json!({"keys": [key.public_jwk()]});
+    let server = machine(&app, json!({"jwks": keys, "resource_server": "mcp"})).await;
+    let signed = assertion(&key, &assertion_claims(&app, &server.client_id));
+    let form = [
+        ("client_assertion_type", JWT_BEARER),
+        ("client_assertion", &*signed),
+    ];
+    let stream = Some(HeaderValue::from_static("text/event-stream"));
+    assert_eq!(follow_by_form(&app, &form).await, (StatusCode::OK, stream));
+    assert_eq!(follow_by_form(&app, &form).await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(follow_by_form(&app, &[]).await.0, StatusCode::UNAUTHORIZED);
+
+    let other = signing_machine(&app, &key).await;
+    let signed = assertion(&key, &assertion_claims(&app, &other.client_id));
+    let form = [
+        ("client_assertion_type", JWT_BEARER),
+        ("client_assertion", &*signed),
+    ];
+    assert_eq!(follow_by_form(&app, &form).await.0, StatusCode::FORBIDDEN);
 }
 
 /// Some libraries sign for an hour: the operator may let them. What was used is remembered for as long.

@@ -6,8 +6,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::machine::{
-    ACCESS_TOKEN, Machine, SEARCH, access_token, app, fresh, key, machine, set_policy, sign_with,
-    statuses,
+    ACCESS_TOKEN, Machine, SEARCH, access_token, app, fresh, key, machine, set_policy, sign_with, statuses,
 };
 use crate::support::{EMAIL, RESOURCE, Reply, TestApp, claims};
 use crate::trusted::{IDP, Trusted, assert_error, merge, provider, trust};

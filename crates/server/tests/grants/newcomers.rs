@@ -65,7 +65,7 @@ impl Newcomer {
     }
 }
 
-async fn jag(app: &TestApp, idp: &Trusted, newcomer: &Newcomer) -> String {
+fn jag(app: &TestApp, idp: &Trusted, newcomer: &Newcomer) -> String {
     idp.jag(app, &newcomer.client(), json!({}))
 }
 
@@ -76,7 +76,7 @@ async fn a_client_that_nobody_approved_shows_an_id_jag() {
     let newcomer = Newcomer::new(json!({})).await;
     let idp = provider(&app, json!({})).await;
     assert_eq!(app.context.store.client(&newcomer.url).await, Ok(None));
-    let assertions = join_all((0..50).map(|_| jag(&app, &idp, &newcomer))).await;
+    let assertions: Vec<_> = (0..50).map(|_| jag(&app, &idp, &newcomer)).collect();
     let replies = join_all(assertions.iter().map(|jag| newcomer.show(&app, jag))).await;
     assert_eq!(statuses(&replies), [(200, 50)].into());
     assert_eq!(newcomer.asked().await, 1, "its document is fetched once");
@@ -90,7 +90,7 @@ async fn a_client_that_nobody_approved_shows_an_id_jag() {
     assert_eq!(app.grants().await.len(), 1);
     app.disable_client(&newcomer.url).await;
     assert_error(
-        &newcomer.show(&app, &jag(&app, &idp, &newcomer).await).await,
+        &newcomer.show(&app, &jag(&app, &idp, &newcomer)).await,
         "invalid_client",
     );
 }
@@ -102,7 +102,7 @@ async fn a_public_newcomer_needs_the_operators_word() {
     let public = Newcomer::new(json!({"token_endpoint_auth_method": "none", "jwks": null})).await;
     let idp = provider(&app, json!({})).await;
     let client = public.client();
-    let attempt = async || show(&app, &client, &jag(&app, &idp, &public).await, &[]).await;
+    let attempt = async || show(&app, &client, &jag(&app, &idp, &public), &[]).await;
     assert_error(&attempt().await, "unauthorized_client");
     idp.change(&app, json!({"public_clients": true})).await;
     access_token(&attempt().await);
@@ -111,7 +111,7 @@ async fn a_public_newcomer_needs_the_operators_word() {
     idp.change(&app, json!({"rules": others})).await;
     assert_error(&attempt().await, "invalid_grant");
     let silent = Newcomer::new(json!({"grant_types": ["authorization_code"]})).await;
-    let reply = silent.show(&app, &jag(&app, &idp, &silent).await).await;
+    let reply = silent.show(&app, &jag(&app, &idp, &silent)).await;
     assert_error(&reply, "unauthorized_client");
 }
 
@@ -121,7 +121,7 @@ async fn a_newcomer_that_proves_nothing_leaves_nothing() {
     let app = app().await;
     let newcomer = Newcomer::new(json!({})).await;
     let idp = provider(&app, json!({})).await;
-    let good = jag(&app, &idp, &newcomer).await;
+    let good = jag(&app, &idp, &newcomer);
     let imposter = Newcomer {
         key: key(Algorithm::Es256),
         url: newcomer.url.clone(),
@@ -151,7 +151,7 @@ async fn a_newcomer_that_proves_nothing_leaves_nothing() {
     assert_eq!(unknown.asked().await, 0);
     let off = app_with(|settings| settings.registration.cimd = false).await;
     let idp = provider(&off, json!({})).await;
-    let reply = unknown.show(&off, &jag(&off, &idp, &unknown).await).await;
+    let reply = unknown.show(&off, &jag(&off, &idp, &unknown)).await;
     assert_eq!(
         (reply.status, unknown.asked().await),
         (StatusCode::UNAUTHORIZED, 0)

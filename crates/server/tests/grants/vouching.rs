@@ -169,8 +169,8 @@ async fn what_one_server_vouches_for_another_one_takes() {
         .linked_subject("first", here["sub"].as_str().unwrap());
     let person = person.await.unwrap().unwrap().user;
     assert_eq!(token["sub"], person.0.to_string());
-    let taken = there.context.store.user(person).await.unwrap().unwrap();
-    assert_eq!(taken.name, format!("The person {EMAIL}"));
+    let added = there.context.store.user(person).await.unwrap().unwrap();
+    assert_eq!(added.name, format!("The person {EMAIL}"));
 
     // By refresh token too, as clients do when the access token is old.
     let by_refresh = [

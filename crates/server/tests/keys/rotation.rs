@@ -108,7 +108,7 @@ async fn a_revoked_key_and_its_tokens_end_at_once() {
     assert_eq!(signs["state"], "active");
     let signs = signs["key_id"].as_str().unwrap().to_owned();
     assert_ne!(signs, stolen);
-    assert_eq!(node.published().await, [signs.clone()]);
+    assert_eq!(node.published().await, std::slice::from_ref(&signs));
     assert!(!node.says_active(&program, &token).await);
     let fresh = node.token(&program).await;
     assert_eq!(key_of(&fresh), signs);
@@ -134,7 +134,7 @@ async fn when_the_key_that_signs_is_revoked_the_next_one_signs() {
     let stolen = node.published().await.remove(0);
     let next = node.context.keys.rotate().await.unwrap().record.key_id;
     node.context.keys.revoke(&stolen).await.unwrap();
-    assert_eq!(node.published().await, [next.clone()]);
+    assert_eq!(node.published().await, std::slice::from_ref(&next));
     assert_eq!(node.context.keys.signer().key_id(), next);
     // And when the next one is revoked before its time, nothing else changes.
     let waiting = node.context.keys.rotate().await.unwrap().record.key_id;

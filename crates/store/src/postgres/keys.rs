@@ -126,15 +126,15 @@ pub(super) async fn sealed(
 }
 
 pub(super) async fn reseal(db: &Connection, changes: &[Reseal]) -> Fallible<u64> {
-    let mut changed = 0;
+    let mut resealed = 0;
     for Reseal { before, after } in changes {
         let statement = match before.kind {
             SealedKind::SigningKey => RESEAL_KEY,
             SealedKind::ServerSecret => RESEAL_SECRET,
         };
-        changed += run(db, statement, &[&before.name, &before.bytes, after]).await?;
+        resealed += run(db, statement, &[&before.name, &before.bytes, after]).await?;
     }
-    Ok(changed)
+    Ok(resealed)
 }
 
 pub(super) async fn find_secret(db: &Connection, purpose: &str) -> Fallible<Option<SealedSecret>> {

@@ -141,7 +141,7 @@ pub(super) async fn try_out(pool: &Pool) -> Result<()> {
         None if is_tls(&error) => "check sslmode and sslrootcert in the URL",
         _ => {
             return Err(StoreError::Unavailable(format!(
-                "the PostgreSQL server cannot be reached: {why}"
+                "the PostgreSQL server cannot be reached: {why}; is it running, and are host and port of storage.url right?"
             )));
         }
     };

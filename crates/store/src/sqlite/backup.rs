@@ -186,7 +186,9 @@ fn read_whole(file: &Path) -> Result<Inspection> {
     let (schema, steps_behind) = migrations::known(&db)?;
     let found: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if found != "ok" {
-        return Err(StoreError::Unusable(format!("it is damaged: {found}")));
+        // The first line names the database, the second one what is wrong with it.
+        let what = found.lines().last().unwrap_or_default();
+        return Err(StoreError::Unusable(format!("it is damaged: {what}")));
     }
     let orphans = db.prepare("PRAGMA foreign_key_check")?.exists([])?;
     if orphans {

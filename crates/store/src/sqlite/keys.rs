@@ -117,15 +117,15 @@ pub(super) fn sealed(db: &Connection, kind: SealedKind, after: &str, limit: u32)
 }
 
 pub(super) fn reseal(db: &Connection, changes: &[Reseal]) -> Result<u64> {
-    let mut changed = 0;
+    let mut resealed = 0;
     for Reseal { before, after } in changes {
         let statement = match before.kind {
             SealedKind::SigningKey => RESEAL_KEY,
             SealedKind::ServerSecret => RESEAL_SECRET,
         };
-        changed += db.run(statement, params![before.name, before.bytes, after])? as u64;
+        resealed += db.run(statement, params![before.name, before.bytes, after])? as u64;
     }
-    Ok(changed)
+    Ok(resealed)
 }
 
 pub(super) fn find_secret(db: &Connection, purpose: &str) -> Result<Option<SealedSecret>> {

@@ -83,6 +83,15 @@ fn application_id(db: &Connection) -> rusqlite::Result<i32> {
     db.pragma_query_value(None, "application_id", |row| row.get(0))
 }
 
+/// Refuses a database that this program does not understand. Changes nothing.
+pub(super) fn refuse(db: &Connection) -> Result<()> {
+    refuse_strangers(db)?;
+    if application_id(db)? == APPLICATION_ID {
+        known(db)?;
+    }
+    Ok(())
+}
+
 fn refuse_strangers(db: &Connection) -> Result<()> {
     let id = application_id(db)?;
     let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;

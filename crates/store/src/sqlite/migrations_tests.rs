@@ -103,3 +103,23 @@ fn the_embedded_migrations_are_numbered_without_gaps() {
         assert!(migration.name.starts_with(&format!("{:04}_", migration.version)));
     }
 }
+
+/// Keys of a database from before they had times of their own.
+#[test]
+fn the_signing_key_that_signed_signs_on_and_the_one_before_has_stopped() {
+    let mut db = database();
+    apply(&mut db, &MIGRATIONS[..7]).unwrap();
+    db.execute_batch(
+        "INSERT INTO signing_key (key_id, algorithm, sealed_private_key, state, created_at, retired_at)
+         VALUES ('first', 'ES256', x'01', 'previous', 100, 200), ('second', 'ES256', x'02', 'active', 200, NULL)",
+    )
+    .unwrap();
+    migrate(&mut db).unwrap();
+    let keys = crate::sqlite::keys::signing_keys(&db).unwrap();
+    let now = doorward_oauth::time::UnixSeconds(300);
+    assert_eq!(crate::signing_keys::signer(&keys, now).unwrap().key_id, "second");
+    assert_eq!(
+        crate::signing_keys::stops_at(&keys, 1),
+        Some(doorward_oauth::time::UnixSeconds(200))
+    );
+}

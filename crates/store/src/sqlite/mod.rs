@@ -130,6 +130,8 @@ impl SqliteStore {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut db = Connection::open_with_flags(&file.path, flags)?;
         prepare(&db, options)?;
+        // Before anything is written: not even the journal's mode changes in a file that is not ours.
+        migrations::refuse(&db)?;
         prepare_writer(&db)?;
         migrations::migrate(&mut db)?;
         let readers = Readers::new(options.queue);
@@ -242,8 +244,15 @@ fn refusal(path: &Path, error: StoreError) -> StoreError {
         StoreError::Unusable(why) | StoreError::Unavailable(why) | StoreError::Internal(why) => why,
         other => other.to_string(),
     };
+    // SQLite's words for a file that it cannot read.
+    let is_damaged = why.contains("malformed") || why.contains("not a database");
+    let fix = if is_damaged {
+        "; if storage.url is right, it is damaged: restore a backup (`doorward restore`)"
+    } else {
+        ""
+    };
     StoreError::Unusable(format!(
-        "{} cannot be used as the database: {why}",
+        "{} cannot be used as the database: {why}{fix}",
         path.display()
     ))
 }

@@ -63,7 +63,7 @@ async fn keys_are_listed_rotated_and_revoked() {
     let listed = place.run(&["admin", "key", "list"]).success();
     insta::assert_snapshot!(stable(&listed, &[(&first, "[first]"), (&second, "[second]")]), @r"
     KEY_ID                                       ALGORITHM  STATE   STARTS_AT             STOPS_AT
-    [second]  ES256      next    [time]  
+    [second]  ES256      next    [time]  -
     [first]  ES256      active  [time]  [time]
     ");
     let jwks = http()

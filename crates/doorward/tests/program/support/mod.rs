@@ -2,6 +2,8 @@
 
 mod browser;
 mod client;
+#[path = "../../../../store/tests/engines/postgres/cluster.rs"]
+pub(crate) mod cluster;
 mod place;
 mod process;
 

@@ -20,6 +20,7 @@ pub(super) struct Asked<'p> {
 
 /// What may be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "the standard's own names")]
 pub(crate) enum SubjectType {
     /// An access token of this server goes by two names: what it is, and how it is written (RFC 8693 §3).
     AccessToken,

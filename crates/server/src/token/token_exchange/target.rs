@@ -60,6 +60,8 @@ fn one(named: &[Option<&Resource>]) -> Option<Resource> {
     let [Some(first), others @ ..] = named else {
         return None;
     };
-    let is_first = |other: &Option<&Resource>| other.is_some_and(|other| other.slug == first.slug);
-    others.iter().all(is_first).then(|| (*first).clone())
+    let all_the_same = others
+        .iter()
+        .all(|other| other.is_some_and(|other| other.slug == first.slug));
+    all_the_same.then(|| (*first).clone())
 }

@@ -237,14 +237,14 @@ pub(crate) async fn an_assertion_that_would_grow_is_invalid(opened: Opened) {
     for issue in [
         changed(of(&token), later),
         changed(of(&token), |issue| {
-            "somebody".clone_into(&mut issue.issuance.subject)
+            "somebody".clone_into(&mut issue.issuance.subject);
         }),
         changed(by_refresh(), later),
         changed(by_refresh(), |issue| {
-            "somebody".clone_into(&mut issue.issuance.subject)
+            "somebody".clone_into(&mut issue.issuance.subject);
         }),
         changed(by_refresh(), |issue| {
-            "agent".clone_into(&mut issue.issuance.client_id)
+            "agent".clone_into(&mut issue.issuance.client_id);
         }),
         IssueIdJag {
             refresh: by_refresh().refresh,

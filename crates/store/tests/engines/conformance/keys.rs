@@ -31,12 +31,12 @@ pub(crate) async fn a_signing_key_is_added_by_who_saw_the_newest(opened: Opened)
     let (first, second) = (key(1, at(0)), key(2, at(600)));
     assert_eq!(
         store.add_signing_key(first.clone(), None).await.unwrap(),
-        [first.clone()]
+        std::slice::from_ref(&first)
     );
     // Somebody who has not seen it adds nothing, and sees it now.
     assert_eq!(
         store.add_signing_key(second.clone(), None).await.unwrap(),
-        [first.clone()]
+        std::slice::from_ref(&first)
     );
     let both = store
         .add_signing_key(second.clone(), Some("key-1"))

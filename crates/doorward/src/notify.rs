@@ -1,0 +1,77 @@
+//! Tells the service manager how the server is (`sd_notify(3)`): a datagram to the socket that it names, or nothing.
+
+use std::ffi::OsStr;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
+
+/// The service manager, if it wants to be told.
+#[derive(Clone, Default)]
+pub struct ServiceManager {
+    address: Option<SocketAddr>,
+    watchdog: Option<Duration>,
+}
+
+impl ServiceManager {
+    /// As `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID` say.
+    pub fn from_environment() -> Self {
+        let address = std::env::var_os("NOTIFY_SOCKET").and_then(|name| address(&name));
+        let number = |name| std::env::var(name).ok()?.parse::<u64>().ok();
+        let of_another = number("WATCHDOG_PID").is_some_and(|pid| pid != u64::from(std::process::id()));
+        let watchdog = number("WATCHDOG_USEC").filter(|usec| *usec > 0 && !of_another);
+        Self {
+            address,
+            watchdog: watchdog.map(Duration::from_micros),
+        }
+    }
+
+    /// The server answers.
+    pub fn ready(&self) {
+        self.tell("READY=1\nSTATUS=answering");
+    }
+
+    /// The configuration is being read again.
+    pub fn reloading(&self) {
+        self.tell("RELOADING=1\nSTATUS=reading the configuration");
+    }
+
+    /// The server answers what has begun, and nothing new.
+    pub fn stopping(&self) {
+        self.tell("STOPPING=1\nSTATUS=answering what has begun");
+    }
+
+    /// Says that the program still runs, twice in the time after which it would be taken for stuck; never returns when it
+    /// need not be said. Not whether the database answers: to start again would not help.
+    pub async fn watch(&self) {
+        let Some(period) = self.watchdog else {
+            return std::future::pending().await;
+        };
+        let mut ticks = tokio::time::interval(period / 2);
+        loop {
+            ticks.tick().await;
+            self.tell("WATCHDOG=1");
+        }
+    }
+
+    fn tell(&self, text: &str) {
+        let Some(address) = &self.address else { return };
+        let told = UnixDatagram::unbound().and_then(|socket| {
+            // A service manager that is stuck does not hold up the server.
+            socket.set_nonblocking(true)?;
+            socket.send_to_addr(text.as_bytes(), address)
+        });
+        if let Err(error) = told {
+            tracing::warn!(%error, "the service manager could not be told");
+        }
+    }
+}
+
+/// A path, or with `@` in front a name in the abstract namespace.
+fn address(name: &OsStr) -> Option<SocketAddr> {
+    match name.as_bytes() {
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name).ok(),
+        [b'/', ..] => SocketAddr::from_pathname(name).ok(),
+        _ => None,
+    }
+}

@@ -1,0 +1,112 @@
+use std::time::Duration;
+
+use doorward_oauth::time::{ManualClock, UnixSeconds};
+use doorward_store::{Digest, Spend};
+
+use super::*;
+use crate::AuthorizationServer;
+use crate::config::{Settings, Span};
+use crate::context::Parts;
+use crate::random::OsRandom;
+
+/// A server, its clock, and the folder of its database.
+async fn server() -> (AuthorizationServer, ManualClock, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = Settings::default();
+    let path = folder.path().join("doorward.db");
+    settings.storage.url = format!("sqlite://{}", path.display()).into();
+    settings.storage.retention = Span::days(10);
+    let clock = ManualClock::new(UnixSeconds(1_800_000_000));
+    let parts = Parts {
+        clock: Arc::new(clock.clone()),
+        random: Arc::new(OsRandom::default()),
+    };
+    (
+        AuthorizationServer::open(settings, parts).await.unwrap(),
+        clock,
+        folder,
+    )
+}
+
+/// So many things that count once, for a minute from now.
+async fn spend(ctx: &Context, number: u16) {
+    for number in 0..number {
+        let mut digest = Digest::default();
+        digest[..2].copy_from_slice(&number.to_be_bytes());
+        let spend = Spend {
+            digest,
+            until: ctx.now() + Duration::from_mins(1),
+        };
+        assert!(ctx.store.spend(&[spend], ctx.now()).await.unwrap());
+    }
+}
+
+fn removed(ctx: &Context, kind: &str) -> u64 {
+    let text = ctx.metrics.encode().unwrap();
+    let name = format!("doorward_rows_removed_total{{kind=\"{kind}\"}} ");
+    let number = text.lines().find_map(|line| line.strip_prefix(&name));
+    number.map_or(0, |number| number.parse().unwrap())
+}
+
+/// More than a batch.
+#[tokio::test]
+async fn what_is_past_its_use_is_removed_to_the_last_row_and_counted() {
+    let (server, clock, _folder) = server().await;
+    let ctx = server.context();
+    spend(&ctx, 1201).await;
+    retention::run(&ctx).await.unwrap();
+    assert_eq!(removed(&ctx, "spent"), 0);
+    clock.advance(Duration::from_mins(2));
+    retention::run(&ctx).await.unwrap();
+    assert_eq!(removed(&ctx, "spent"), 1201);
+}
+
+#[tokio::test]
+async fn one_node_at_a_time_removes() {
+    let (server, clock, _folder) = server().await;
+    let ctx = server.context();
+    spend(&ctx, 3).await;
+    clock.advance(Duration::from_mins(2));
+    let another = ctx.store.turn("retention").await.unwrap();
+    retention::run(&ctx).await.unwrap();
+    assert_eq!(removed(&ctx, "spent"), 0);
+    drop(another);
+    retention::run(&ctx).await.unwrap();
+    assert_eq!(removed(&ctx, "spent"), 3);
+}
+
+#[tokio::test]
+async fn old_signing_keys_are_forgotten_after_the_retention() {
+    let (server, clock, _folder) = server().await;
+    let ctx = server.context();
+    ctx.keys.rotate_now().await.unwrap();
+    clock.advance(Duration::from_hours(10 * 24));
+    retention::run(&ctx).await.unwrap();
+    keys::look(&ctx).await.unwrap();
+    assert_eq!(ctx.keys.statuses().len(), 2);
+    clock.advance(Duration::from_secs(1));
+    retention::run(&ctx).await.unwrap();
+    keys::look(&ctx).await.unwrap();
+    assert_eq!(ctx.keys.statuses().len(), 1);
+    assert_eq!(removed(&ctx, "signing_keys"), 1);
+}
+
+/// A store that is away is told of once, and counted.
+#[tokio::test]
+async fn a_job_that_fails_says_so() {
+    let (server, _clock, _folder) = server().await;
+    let ctx = server.context();
+    ctx.store.close().await.unwrap();
+    assert!(retention::run(&ctx).await.is_err());
+    assert!(keys::look(&ctx).await.is_err());
+    ctx.metrics.job("keys", ctx.now(), false);
+    let text = ctx.metrics.encode().unwrap();
+    assert!(
+        text.contains("doorward_job_runs_total{job=\"keys\",outcome=\"failed\"} 1"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("doorward_job_done_timestamp_seconds{job=\"keys\"}"),
+        "{text}"
+    );
+}
