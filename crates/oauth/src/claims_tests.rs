@@ -27,7 +27,9 @@ fn claims_survive_a_round_trip() {
 
 #[test]
 fn a_number_of_many_digits_keeps_its_value() {
-    let text = full().to_string().replace("\"x\"", &format!("1{}.5", "69".repeat(45)));
+    let text = full()
+        .to_string()
+        .replace("\"x\"", &format!("1{}.5", "69".repeat(45)));
     let read: AccessTokenClaims = serde_json::from_str(&text).unwrap();
     let again: AccessTokenClaims = serde_json::from_str(&serde_json::to_string(&read).unwrap()).unwrap();
     assert_eq!(again, read);

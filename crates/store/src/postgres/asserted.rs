@@ -26,15 +26,16 @@ statements! {
 
 pub(super) async fn issue(db: &Connection, issue: &IssueAsserted) -> Fallible<AssertedOutcome> {
     refuse_incoherent(issue)?;
+    let grant = &issue.grant;
+    // Two first tokens at once: the second one finds the grant of the first. Before any row is locked: whoever waits
+    // here with the client's row in hand would stop the one that is about to write it.
+    let issuer = grant.trusted_issuer.as_deref().unwrap_or_default();
+    let name = [issuer, &grant.client_id, &grant.subject, &grant.resource].join("\0");
+    lock(db, &[sha256(name.as_bytes())]).await?;
     let news = news(db, issue).await?;
     if let Some(refused) = gone(db, issue, news.is_some()).await? {
         return Ok(refused);
     }
-    let grant = &issue.grant;
-    // Two first tokens at once: the second one finds the grant of the first.
-    let issuer = grant.trusted_issuer.as_deref().unwrap_or_default();
-    let name = [issuer, &grant.client_id, &grant.subject, &grant.resource].join("\0");
-    lock(db, &[sha256(name.as_bytes())]).await?;
     // First the live one, locked: whoever ends it was before, and shows below, or waits.
     let standing = find(db, grant).await?;
     if ended_since(db, issue).await? {
