@@ -27,7 +27,7 @@ impl<'de> Members<'de> {
         if name.contains('\0') {
             return Err(A::Error::custom("a NUL in a member name"));
         }
-        if self.insert(&name) {
+        if self.insert(name.clone()) {
             Ok(Some(name))
         } else {
             Err(A::Error::custom("a repeated member name"))
@@ -35,17 +35,17 @@ impl<'de> Members<'de> {
     }
 
     /// Whether the name is new.
-    fn insert(&mut self, name: &Cow<'de, str>) -> bool {
-        if self.few[..self.count].contains(&&**name) {
+    fn insert(&mut self, name: Cow<'de, str>) -> bool {
+        if self.few[..self.count].contains(&&*name) {
             return false;
         }
         match name {
             Cow::Borrowed(name) if self.count < FEW => {
                 self.few[self.count] = name;
                 self.count += 1;
-                self.others.is_empty() || !self.others.contains(*name)
+                self.others.is_empty() || !self.others.contains(name)
             }
-            name => self.others.insert(name.clone()),
+            name => self.others.insert(name),
         }
     }
 }
