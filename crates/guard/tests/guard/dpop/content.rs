@@ -1,4 +1,4 @@
-//! `content_digest`: a proof that is for one body (a draft of MCP's profile of DPoP; RFC 9530).
+//! `content_digest`: a proof that is for one body (a draft of MCP's profile of `DPoP`; RFC 9530).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
