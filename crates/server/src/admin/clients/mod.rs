@@ -1,21 +1,21 @@
 //! `/admin/clients`: clients that an operator registers, and all the others.
 
+mod metadata;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use doorward_oauth::client::{
-    ApplicationType, ClientMetadata, EffectiveClient, TokenEndpointAuthMethod, consent_fingerprint, effective,
-};
+use doorward_oauth::client::{EffectiveClient, TokenEndpointAuthMethod, consent_fingerprint};
 use doorward_store::{Client, ClientSource};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::ToSchema;
 
+use self::metadata::{changed, checked};
 use super::error::{AdminError, Body, ErrorBody, OptionalBody, Path, Query};
-use super::name;
 use super::page::{List, PageQuery};
 use super::words;
 use crate::clients::secret;
@@ -297,136 +297,4 @@ async fn find(ctx: &Context, client_id: &str) -> Result<Client, AdminError> {
 
 fn to_json(metadata: &EffectiveClient) -> Result<String, AdminError> {
     serde_json::to_string(metadata).map_err(|error| AdminError::Internal(error.to_string()))
-}
-
-fn checked(ctx: &Context, new: NewClient) -> Result<EffectiveClient, AdminError> {
-    if new.resource_server.is_some() && new.redirect_uris.is_empty() && new.grant_types.is_none() {
-        name::check("client_name", &new.client_name)?;
-        return Ok(resource_server(new.client_name));
-    }
-    let grant_types = new
-        .grant_types
-        .unwrap_or_else(|| vec!["authorization_code".to_owned(), "refresh_token".to_owned()]);
-    let metadata = ClientMetadata::from_value(json!({
-        "client_name": new.client_name,
-        "redirect_uris": new.redirect_uris,
-        "grant_types": grant_types,
-        "token_endpoint_auth_method": new.token_endpoint_auth_method,
-        "application_type": new.application_type,
-        "scope": new.scope,
-        "jwks": new.jwks,
-        "jwks_uri": new.jwks_uri,
-        "dpop_bound_access_tokens": new.dpop_bound_access_tokens,
-        "require_pushed_authorization_requests": new.require_pushed_authorization_requests,
-    }))?;
-    let effective = effective(&metadata, &ctx.clients.by_operator)?;
-    refuse_what_is_off(ctx, &effective)?;
-    // A stranger's registration drops what it cannot have; an operator wants to know.
-    if effective.grant_types.len() != grant_types.len() {
-        return Err(AdminError::Invalid(
-            "A grant type is unknown here, or not possible with this token_endpoint_auth_method; see grant_types_supported in the metadata.".to_owned(),
-        ));
-    }
-    refuse_dropped_redirect_uris(&effective, new.redirect_uris.len())?;
-    Ok(effective)
-}
-
-/// A client that only asks about the tokens of the resource that it is.
-fn resource_server(client_name: String) -> EffectiveClient {
-    EffectiveClient {
-        redirect_uris: Vec::new(),
-        application_type: ApplicationType::Web,
-        token_endpoint_auth_method: TokenEndpointAuthMethod::ClientSecretBasic,
-        grant_types: Vec::new(),
-        response_types: Vec::new(),
-        client_name: Some(client_name),
-        client_uri: None,
-        logo_uri: None,
-        policy_uri: None,
-        tos_uri: None,
-        contacts: Vec::new(),
-        scope: None,
-        jwks: None,
-        jwks_uri: None,
-        software_id: None,
-        software_version: None,
-        dpop_bound_access_tokens: false,
-        require_pushed_authorization_requests: false,
-    }
-}
-
-fn changed(ctx: &Context, client: &Client, change: &ClientChange) -> Result<EffectiveClient, AdminError> {
-    let unreadable = |error: serde_json::Error| AdminError::Internal(error.to_string());
-    let current: EffectiveClient = serde_json::from_str(&client.metadata).map_err(unreadable)?;
-    if current.grant_types.is_empty() {
-        return changed_resource_server(current, change);
-    }
-    let mut metadata = serde_json::to_value(current).map_err(unreadable)?;
-    if let Some(client_name) = &change.client_name {
-        metadata["client_name"] = client_name.as_str().into();
-    }
-    if let Some(scope) = &change.scope {
-        metadata["scope"] = scope.as_str().into();
-    }
-    if change.jwks.is_some() || change.jwks_uri.is_some() {
-        metadata["jwks"] = change.jwks.clone().unwrap_or_default();
-        metadata["jwks_uri"] = change.jwks_uri.clone().into();
-    }
-    if let Some(required) = change.dpop_bound_access_tokens {
-        metadata["dpop_bound_access_tokens"] = required.into();
-    }
-    if let Some(required) = change.require_pushed_authorization_requests {
-        metadata["require_pushed_authorization_requests"] = required.into();
-    }
-    let wanted = change.redirect_uris.as_ref().map(Vec::len);
-    if let Some(redirect_uris) = &change.redirect_uris {
-        metadata["redirect_uris"] = redirect_uris.clone().into();
-    }
-    let effective = effective(&ClientMetadata::from_value(metadata)?, &ctx.clients.by_operator)?;
-    refuse_what_is_off(ctx, &effective)?;
-    if let Some(wanted) = wanted {
-        refuse_dropped_redirect_uris(&effective, wanted)?;
-    }
-    Ok(effective)
-}
-
-/// A client that has no grants is no registration that anybody could send: only its name can change.
-fn changed_resource_server(
-    current: EffectiveClient,
-    change: &ClientChange,
-) -> Result<EffectiveClient, AdminError> {
-    let has_uris = change.redirect_uris.as_ref().is_some_and(|uris| !uris.is_empty());
-    if has_uris || change.is_about_grants() {
-        return Err(AdminError::Invalid(
-            "This client only introspects: it has no redirect URIs, scopes or keys; register another one."
-                .to_owned(),
-        ));
-    }
-    if let Some(client_name) = &change.client_name {
-        name::check("client_name", client_name)?;
-    }
-    Ok(EffectiveClient {
-        client_name: change.client_name.clone().or(current.client_name),
-        ..current
-    })
-}
-
-fn refuse_what_is_off(ctx: &Context, effective: &EffectiveClient) -> Result<(), AdminError> {
-    let sentence = if effective.dpop_bound_access_tokens && !ctx.settings.dpop.enabled {
-        "No token is bound while dpop.enabled is false; switch it on first."
-    } else if effective.require_pushed_authorization_requests && !ctx.settings.par.enabled {
-        "No request can be sent in advance while par.enabled is false; switch it on first."
-    } else {
-        return Ok(());
-    };
-    Err(AdminError::Invalid(sentence.to_owned()))
-}
-
-fn refuse_dropped_redirect_uris(effective: &EffectiveClient, wanted: usize) -> Result<(), AdminError> {
-    if effective.redirect_uris.len() == wanted {
-        return Ok(());
-    }
-    Err(AdminError::Invalid(
-        "A redirect URI is there twice or cannot be used: https, http on loopback, or an allowed private-use scheme.".to_owned(),
-    ))
 }
