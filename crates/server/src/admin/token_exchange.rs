@@ -18,8 +18,8 @@ use super::error::{AdminError, Body, ErrorBody};
 use crate::clients::{Client, ClientError};
 use crate::context::Context;
 use crate::http::error::TokenError;
-use crate::token::grant_types;
 use crate::token::token_exchange::{self, RequestedType, SubjectType, id_jag};
+use crate::token::{SCOPE_MALFORMED, grant_types};
 
 /// An exchange as a client would ask for it.
 #[derive(Deserialize, ToSchema)]
@@ -137,7 +137,7 @@ async fn explained(ctx: &Context, would_be: &WouldBe) -> Result<Explanation, Adm
         return Ok(Explanation::stopped(
             "scope_malformed",
             "invalid_scope",
-            "The scope is malformed: scope tokens separated by single spaces.",
+            SCOPE_MALFORMED,
         ));
     };
     match wanted {

@@ -74,6 +74,9 @@ pub struct KeyStatus {
 impl KeyRing {
     /// Reads the keys from the store; makes the first one when there is none, and the next one when the algorithm of
     /// the settings has changed.
+    ///
+    /// # Errors
+    /// [`KeyError`]: the store fails, or a published key cannot be opened or used.
     pub async fn open(
         store: Arc<dyn Store>,
         master: MasterKey,
@@ -81,15 +84,13 @@ impl KeyRing {
         random: Arc<dyn Random>,
         schedule: KeySchedule,
     ) -> Result<Self, KeyError> {
-        let records = store.signing_keys().await?;
-        let ring = if records.is_empty() {
+        let mut records = store.signing_keys().await?;
+        if records.is_empty() {
             let first = clock.now();
             let fresh = sealed::generate(schedule.algorithm, &master, random.as_ref(), first, first).await?;
-            let records = store.add_signing_key(fresh, None).await?;
-            Ring::build(records, &master, clock.now(), schedule.keep_previous)?
-        } else {
-            Ring::build(records, &master, clock.now(), schedule.keep_previous)?
-        };
+            records = store.add_signing_key(fresh, None).await?;
+        }
+        let ring = Ring::build(records, &master, clock.now(), schedule.keep_previous)?;
         let keys = Self {
             ring: ArcSwap::from_pointee(ring),
             changing: Mutex::new(()),

@@ -18,6 +18,7 @@ use axum::response::{IntoResponse, Response};
 use doorward_oauth::client::GrantType;
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::parameters::Parameters;
+use doorward_oauth::scope::ScopeSet;
 use doorward_oauth::time::UnixSeconds;
 use doorward_store::{Grant, RefreshPolicy};
 use http::HeaderMap;
@@ -194,6 +195,15 @@ async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, TokenError> 
 }
 
 /// `invalid_grant` (RFC 6749 §5.2), always 400.
+/// What is said of a `scope` that cannot be read (RFC 6749 §3.3).
+pub(crate) const SCOPE_MALFORMED: &str = "The scope is malformed: scope tokens separated by single spaces.";
+
+/// The `scope` that a request asks for, if it asks for one.
+fn requested_scope(parameters: &Parameters) -> Result<Option<ScopeSet>, TokenError> {
+    let requested = parameters.get("scope")?.map(ScopeSet::parse).transpose();
+    Ok(requested.map_err(|_| OAuthError::new(ErrorCode::InvalidScope, SCOPE_MALFORMED))?)
+}
+
 fn invalid_grant(description: &'static str) -> TokenError {
     OAuthError::new(ErrorCode::InvalidGrant, description).into()
 }

@@ -7,7 +7,7 @@ use doorward_oauth::scope::ScopeSet;
 use doorward_store::{Grant, RotateOutcome, RotateRefresh};
 
 use super::refresh::RefreshToken;
-use super::{TokenRequest, TokenResponse, about_person, narrowed, targets, unusable};
+use super::{TokenRequest, TokenResponse, about_person, narrowed, requested_scope, targets, unusable};
 use crate::dpop;
 use crate::http::error::TokenError;
 use crate::issue::Draft;
@@ -92,15 +92,9 @@ fn narrowed_scopes(
     targets: &Targets,
 ) -> Result<ScopeSet, TokenError> {
     let granted = targets.still_defined(&grant.scopes);
-    let Some(requested) = parameters.get("scope")? else {
+    let Some(requested) = requested_scope(parameters)? else {
         return Ok(granted);
     };
-    let requested = ScopeSet::parse(requested).map_err(|_| {
-        OAuthError::new(
-            ErrorCode::InvalidScope,
-            "The scope is malformed: scope tokens separated by single spaces.",
-        )
-    })?;
     if !granted.contains_all(&requested) {
         return Err(OAuthError::new(
             ErrorCode::InvalidScope,

@@ -17,7 +17,7 @@ use http::StatusCode;
 
 pub(super) use self::id_jag::{check_recent, grant, is_shown as is_id_jag};
 pub(super) use self::workload::{grant as of_workload, is_shown as is_of_workload};
-use super::unusable;
+use super::{requested_scope, unusable};
 use crate::clients::keys::NoKey;
 use crate::dpop;
 use crate::http::error::TokenError;
@@ -80,19 +80,12 @@ pub(super) fn scopes(
     parameters: &Parameters,
     resource: &Resource,
 ) -> Result<ScopeSet, TokenError> {
-    let refused = |description: String| OAuthError::new(ErrorCode::InvalidScope, description);
-    let requested = parameters
-        .get("scope")?
-        .map(ScopeSet::parse)
-        .transpose()
-        .map_err(|_| {
-            refused("The scope is malformed: scope tokens separated by single spaces.".to_owned())
-        })?;
+    let requested = requested_scope(parameters)?;
     let defined: ScopeSet = resource
         .scopes
         .iter()
         .filter_map(|scope| Scope::parse(&scope.name).ok())
         .collect();
     narrow(&allowed.scopes, asserted, requested.as_ref(), &defined)
-        .map_err(|refusal| refused(refusal.to_string()).into())
+        .map_err(|refusal| OAuthError::new(ErrorCode::InvalidScope, refusal.to_string()).into())
 }

@@ -1,6 +1,5 @@
 //! The parameters of RFC 8693 §2.1, but for the target.
 
-use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::exchange::{ACCESS_TOKEN_TYPE, ID_TOKEN_TYPE, JWT_TYPE, REFRESH_TOKEN_TYPE};
 use doorward_oauth::id_jag::ID_JAG_TYPE;
 use doorward_oauth::parameters::Parameters;
@@ -9,6 +8,7 @@ use doorward_oauth::scope::ScopeSet;
 use super::invalid_request;
 use crate::config::Settings;
 use crate::http::error::TokenError;
+use crate::token::requested_scope;
 
 pub(super) struct Asked<'p> {
     pub(super) subject_token: &'p str,
@@ -92,21 +92,11 @@ impl<'p> Asked<'p> {
                 "A refresh token is exchanged for an ID-JAG alone, and an ID token for an access token; send an access token of this server.",
             ));
         }
-        let scope = parameters
-            .get("scope")?
-            .map(ScopeSet::parse)
-            .transpose()
-            .map_err(|_| {
-                OAuthError::new(
-                    ErrorCode::InvalidScope,
-                    "The scope is malformed: scope tokens separated by single spaces.",
-                )
-            })?;
         Ok(Self {
             subject_token,
             shown,
             actor_token,
-            scope,
+            scope: requested_scope(parameters)?,
             wanted,
         })
     }
