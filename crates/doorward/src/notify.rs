@@ -1,7 +1,6 @@
 //! Tells the service manager how the server is (`sd_notify(3)`): a datagram to the socket that it names, or nothing.
 
 use std::ffi::OsStr;
-use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
@@ -67,10 +66,14 @@ impl ServiceManager {
     }
 }
 
-/// A path, or with `@` in front a name in the abstract namespace.
+/// A path, or with `@` in front a name in the abstract namespace, which Linux alone has.
 fn address(name: &OsStr) -> Option<SocketAddr> {
     match name.as_bytes() {
-        [b'@', name @ ..] => SocketAddr::from_abstract_name(name).ok(),
+        #[cfg(target_os = "linux")]
+        [b'@', name @ ..] => {
+            use std::os::linux::net::SocketAddrExt as _;
+            SocketAddr::from_abstract_name(name).ok()
+        }
         [b'/', ..] => SocketAddr::from_pathname(name).ok(),
         _ => None,
     }
