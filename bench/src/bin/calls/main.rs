@@ -10,12 +10,14 @@ mod rmcp_server;
 mod servers;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use doorward_bench::cpu::OwnCore;
 use doorward_bench::spread::Spread;
 use serde_json::json;
+use tokio::time::{Instant, sleep};
 
 use crate::servers::Kind;
 
@@ -96,6 +98,9 @@ async fn main() -> Result<()> {
     }
 }
 
+/// How long a server may take until it answers calls.
+const START: Duration = Duration::from_secs(30);
+
 /// Every server is up the whole time and measured in turn, there and back, so that a machine that slows down slows all
 /// of them. Many short rounds: who else uses the machine spoils some, and not their median.
 async fn run(kinds: &[Kind], fixtures: &std::path::Path, plan: &load::Plan, rounds: usize) -> Result<()> {
@@ -103,8 +108,14 @@ async fn run(kinds: &[Kind], fixtures: &std::path::Path, plan: &load::Plan, roun
     let mut servers = Vec::new();
     for kind in kinds {
         let server = kind.start(fixtures, core).await?;
-        // Keys are fetched, caches filled, code compiled.
-        plan.run(&server).await?;
+        // Keys are fetched, caches filled, code compiled. A server that has no keys yet says so (`503`) until it has them.
+        let started = Instant::now();
+        while let Err(error) = plan.run(&server).await {
+            if started.elapsed() > START {
+                return Err(error);
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
         servers.push((server, Vec::new()));
     }
     for round in 0..rounds {
