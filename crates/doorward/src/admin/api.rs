@@ -21,7 +21,7 @@ impl Api {
     pub fn new(url: &str, key: SecretString, json: bool) -> anyhow::Result<Self> {
         if key.expose_secret().is_empty() {
             bail!(
-                "no admin key: set DOORWARD_ADMIN_KEY to admin.bootstrap_key of the configuration, or to the key that was printed at first start"
+                "no admin key: set DOORWARD_ADMIN_KEY to admin.bootstrap_key of the configuration, or to the key that was printed at first start (`doorward dev` prints where its own is)"
             );
         }
         if !url.starts_with("http://") && !url.starts_with("https://") {

@@ -67,7 +67,7 @@ pub async fn run(arguments: DevArguments) -> anyhow::Result<ExitCode> {
     if arguments.once {
         stop.cancel();
     } else {
-        out::line(paste::lines(&place, &person));
+        out::line(paste::lines(&place, &person, &arguments.data_dir));
         stop.cancelled().await;
         out::line("Stopping.");
     }

@@ -1,11 +1,18 @@
 //! What to paste into the clients that people use.
 
+use std::path::Path;
+
 use super::Place;
 use super::setup::Person;
 
-/// The lines for Claude Code, VS Code, Cursor and Inspector.
-pub fn lines(place: &Place, person: &Person) -> String {
-    let Place { issuer, mcp_url, .. } = place;
+/// The lines for Claude Code, VS Code, Cursor and Inspector, and for operators.
+pub fn lines(place: &Place, person: &Person, data_dir: &Path) -> String {
+    let Place {
+        issuer,
+        admin_url,
+        mcp_url,
+    } = place;
+    let admin_key = data_dir.join("admin.key");
     let Person { email, password } = person;
     format!(
         "
@@ -20,6 +27,8 @@ Inspector     npx @modelcontextprotocol/inspector --server-url {mcp_url} --trans
 
 Issuer        {issuer}
 Metadata      {issuer}/.well-known/oauth-authorization-server
-Stop          Ctrl-C"
+Operators     export DOORWARD_ADMIN_URL={admin_url} DOORWARD_ADMIN_KEY=$(cat '{}')   then: doorward admin --help
+Stop          Ctrl-C",
+        admin_key.display()
     )
 }

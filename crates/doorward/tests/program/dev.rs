@@ -117,6 +117,11 @@ fn two_runs_at_once_in_one_folder_do_not_disturb_each_other() {
         )),
         "{said}"
     );
+    let key_file = said.split_once("DOORWARD_ADMIN_KEY=$(cat '").expect(&said).1;
+    let key_file = key_file.split_once('\'').expect(&said).0;
+    let key =
+        std::fs::read_to_string(place.folder().join(key_file)).expect("the operator's key is where it says");
+    assert!(key.starts_with("dwk_"), "no operator's key");
 
     let second = dev(&place, free_ports());
     assert_eq!(second.code, Some(1), "{second:?}");

@@ -97,7 +97,7 @@ async fn a_wrong_or_missing_key_and_a_silent_server_are_told_apart() {
     let place = place.set("DOORWARD_ADMIN_KEY", "dwk_wrong");
     insta::assert_snapshot!(place.run(&list).one_line_failure(), @"the server refuses this admin key; set DOORWARD_ADMIN_KEY to the one that was printed at first start, or to admin.bootstrap_key");
     let place = place.without("DOORWARD_ADMIN_KEY");
-    insta::assert_snapshot!(place.run(&list).one_line_failure(), @"no admin key: set DOORWARD_ADMIN_KEY to admin.bootstrap_key of the configuration, or to the key that was printed at first start");
+    insta::assert_snapshot!(place.run(&list).one_line_failure(), @"no admin key: set DOORWARD_ADMIN_KEY to admin.bootstrap_key of the configuration, or to the key that was printed at first start (`doorward dev` prints where its own is)");
     drop(server);
 
     let port = free_port();
