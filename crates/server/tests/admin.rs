@@ -23,17 +23,7 @@ async fn operator() -> Operator {
 
 impl Operator {
     async fn call(&self, method: &str, path: &str, body: Value) -> Reply {
-        let authorization = format!("Bearer {ADMIN_KEY}");
-        let headers = [
-            ("content-type", "application/json"),
-            ("authorization", &*authorization),
-        ];
-        let body = if body.is_null() {
-            String::new()
-        } else {
-            body.to_string()
-        };
-        self.admin.send(method, path, &headers, body).await
+        self.admin.administer(method, path, &body).await
     }
 
     async fn get(&self, path: &str) -> Value {

@@ -129,17 +129,8 @@ async fn basic(app: &TestApp, body: Value) -> String {
 }
 
 async fn admin(app: &TestApp, method: &str, path: &str, body: Value) -> Reply {
-    let headers = [
-        ("content-type", "application/json"),
-        ("authorization", &*format!("Bearer {ADMIN_KEY}")),
-    ];
-    let body = if body.is_null() {
-        String::new()
-    } else {
-        body.to_string()
-    };
     support::Browser::new(app.admin.clone())
-        .send(method, path, &headers, body)
+        .administer(method, path, &body)
         .await
 }
 

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::api::{Api, path};
-use super::trusted_issuer::{names, rule};
+use super::other_servers::{names, rule, set_disabled};
 
 const COLUMNS: [&str; 3] = ["slug", "issuer", "disabled"];
 const BASE: &str = "/admin/assertion-audiences";
@@ -111,8 +111,8 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             api.call(Method::PATCH, &path(BASE, &update.slug), Some(&body))
                 .await?
         }
-        Command::Disable { slug } => set_disabled(api, &slug, true).await?,
-        Command::Enable { slug } => set_disabled(api, &slug, false).await?,
+        Command::Disable { slug } => set_disabled(api, BASE, &slug, true).await?,
+        Command::Enable { slug } => set_disabled(api, BASE, &slug, false).await?,
         Command::Delete { slug } => {
             api.call(Method::DELETE, &path(BASE, &slug), None).await?;
             api.done("The server gets no assertions any more.");
@@ -120,9 +120,4 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
         }
     };
     api.print(&answer, &COLUMNS)
-}
-
-async fn set_disabled(api: &Api, slug: &str, disabled: bool) -> anyhow::Result<Value> {
-    let body = json!({"disabled": disabled});
-    api.call(Method::PATCH, &path(BASE, slug), Some(&body)).await
 }

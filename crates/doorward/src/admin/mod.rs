@@ -7,6 +7,7 @@ mod grant;
 mod initial_token;
 mod input;
 mod key;
+mod other_servers;
 mod policy;
 mod resource;
 mod table;

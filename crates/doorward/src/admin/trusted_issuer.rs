@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::api::{Api, page_query, path};
+use super::other_servers::{names, rule, set_disabled};
 
 const COLUMNS: [&str; 4] = ["slug", "kind", "issuer", "disabled"];
 const LINK_COLUMNS: [&str; 2] = ["subject", "user"];
@@ -200,8 +201,8 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             api.call(Method::PATCH, &path(BASE, &update.slug), Some(&body))
                 .await?
         }
-        Command::Disable { slug } => set_disabled(api, &slug, true).await?,
-        Command::Enable { slug } => set_disabled(api, &slug, false).await?,
+        Command::Disable { slug } => set_disabled(api, BASE, &slug, true).await?,
+        Command::Enable { slug } => set_disabled(api, BASE, &slug, false).await?,
         Command::Delete { slug } => {
             api.call(Method::DELETE, &path(BASE, &slug), None).await?;
             api.done("The issuer is trusted no more, and the grants on its word have ended.");
@@ -210,11 +211,6 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
         link => return run_link(api, link).await,
     };
     api.print(&answer, &COLUMNS)
-}
-
-async fn set_disabled(api: &Api, slug: &str, disabled: bool) -> anyhow::Result<Value> {
-    let body = json!({"disabled": disabled});
-    api.call(Method::PATCH, &path(BASE, slug), Some(&body)).await
 }
 
 async fn run_link(api: &Api, command: Command) -> anyhow::Result<()> {
@@ -244,25 +240,4 @@ async fn run_link(api: &Api, command: Command) -> anyhow::Result<()> {
 
 fn subjects(slug: &str) -> String {
     format!("{}/subjects", path(BASE, slug))
-}
-
-/// Names of clients here and elsewhere. A `client_id` can be a URL with a query: its other name follows the last sign.
-pub fn names(option: &str, pairs: Vec<String>) -> anyhow::Result<Value> {
-    let mut names = serde_json::Map::new();
-    for pair in pairs {
-        let (here, there) = pair
-            .rsplit_once('=')
-            .with_context(|| format!("a {option} is written CLIENT_ID_HERE=CLIENT_ID_THERE"))?;
-        names.insert(here.to_owned(), there.into());
-    }
-    Ok(names.into())
-}
-
-/// A rule is an object; what is in it, the server checks.
-pub fn rule(text: &str) -> Result<Value, String> {
-    match serde_json::from_str(text) {
-        Ok(rule @ Value::Object(_)) => Ok(rule),
-        Ok(_) => Err("a rule is a JSON object".to_owned()),
-        Err(error) => Err(error.to_string()),
-    }
 }

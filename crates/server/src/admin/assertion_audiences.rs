@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use doorward_oauth::id_jag::{AudienceRule, AudienceTerms, MAX_LIFETIME, PERSON_CLAIMS};
+use doorward_oauth::id_jag::{AudienceRule, AudienceTerms, MAX_LIFETIME};
 use doorward_oauth::resource::ResourceUri;
-use doorward_oauth::scope::ScopeSet;
 use doorward_store::AssertionAudience;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -15,14 +14,14 @@ use utoipa::ToSchema;
 
 use super::error::{AdminError, Body, ErrorBody, Path};
 use super::name;
+use super::other_servers::{
+    MOST_CLIENTS, MOST_RULES, check_client_names, check_issuer, read_terms, rule_scope, write_terms,
+};
 use super::page::List;
+use super::policy::check_person_claims;
 use super::resources::check_slug;
-use super::trusted_issuers::check_issuer;
 use super::words;
 use crate::context::Context;
-
-const MOST_RULES: usize = 100;
-const MOST_CLIENTS: usize = 100;
 
 /// One thing that clients may ask for. What several rules allow adds up.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -96,7 +95,7 @@ pub(super) struct AssertionAudienceBody {
 
 impl AssertionAudienceBody {
     fn of(audience: AssertionAudience) -> Result<Self, AdminError> {
-        let terms = read_terms(&audience)?;
+        let terms: AudienceTerms = read_terms(&audience.terms)?;
         let rules = terms.rules.into_iter().map(|rule| AudienceRuleBody {
             name: rule.name,
             client_ids: rule.client_ids,
@@ -184,7 +183,7 @@ pub(super) async fn update(
     Body(change): Body<AssertionAudienceChange>,
 ) -> Result<Json<AssertionAudienceBody>, AdminError> {
     let before = ctx.store.assertion_audience(&slug).await?.ok_or(UNKNOWN)?;
-    let terms = change.terms.of(read_terms(&before)?)?;
+    let terms = change.terms.of(read_terms(&before.terms)?)?;
     let audience = AssertionAudience {
         terms: write_terms(&terms)?,
         disabled: change.disabled.unwrap_or(before.disabled),
@@ -234,39 +233,21 @@ impl AudienceTermsChange {
     }
 }
 
-fn invalid(sentence: impl Into<String>) -> AdminError {
-    AdminError::Invalid(sentence.into())
-}
-
-fn read_terms(audience: &AssertionAudience) -> Result<AudienceTerms, AdminError> {
-    serde_json::from_str(&audience.terms).map_err(|error| AdminError::Internal(error.to_string()))
-}
-
-fn write_terms(terms: &AudienceTerms) -> Result<String, AdminError> {
-    serde_json::to_string(terms).map_err(|error| AdminError::Internal(error.to_string()))
-}
-
 fn check_terms(terms: &AudienceTerms) -> Result<(), AdminError> {
     if !(30..=MAX_LIFETIME).contains(&terms.lifetime) {
-        return Err(invalid("lifetime must be between 30 and 300 seconds."));
+        return Err(AdminError::invalid(
+            "lifetime must be between 30 and 300 seconds.",
+        ));
     }
-    let known = |name: &String| PERSON_CLAIMS.contains(&name.as_str());
-    if terms.person_claims.len() > PERSON_CLAIMS.len() || !terms.person_claims.iter().all(known) {
-        return Err(invalid("person_claims may be `email` and `name`."));
-    }
-    let names = &terms.client_names;
-    let usable = |(here, there): (&String, &String)| name::is_client_id(here) && name::is_client_id(there);
-    if names.len() > MOST_CLIENTS || !names.iter().all(usable) {
-        return Err(invalid(format!(
-            "client_names are at most {MOST_CLIENTS}, each the client_id here with the client_id there."
-        )));
-    }
-    Ok(())
+    check_person_claims(&terms.person_claims)?;
+    check_client_names("client_names", &terms.client_names, "there")
 }
 
 fn read_rules(bodies: Vec<AudienceRuleBody>) -> Result<Vec<AudienceRule>, AdminError> {
     if bodies.len() > MOST_RULES {
-        return Err(invalid(format!("An audience has at most {MOST_RULES} rules.")));
+        return Err(AdminError::invalid(format!(
+            "An audience has at most {MOST_RULES} rules."
+        )));
     }
     bodies.into_iter().map(read_rule).collect()
 }
@@ -276,21 +257,19 @@ fn read_rule(body: AudienceRuleBody) -> Result<AudienceRule, AdminError> {
     let clients = &body.client_ids;
     let usable = clients.iter().all(|client_id| name::is_client_id(client_id));
     if clients.is_empty() || clients.len() > MOST_CLIENTS || !usable {
-        return Err(invalid(format!(
+        return Err(AdminError::invalid(format!(
             "A rule names 1 to {MOST_CLIENTS} client_ids, or \"*\" for any."
         )));
     }
     ResourceUri::parse(&body.resource).map_err(|error| {
-        invalid(format!(
+        AdminError::invalid(format!(
             "A rule's resource is the URI that it has at the other server: {error}."
         ))
     })?;
-    let scopes = ScopeSet::parse(&body.scope)
-        .map_err(|_| invalid("A rule's scope must be scope tokens separated by single spaces."))?;
     Ok(AudienceRule {
+        scopes: rule_scope(&body.scope)?,
         name: body.name,
         client_ids: body.client_ids,
         resource: body.resource,
-        scopes,
     })
 }

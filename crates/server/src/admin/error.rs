@@ -36,6 +36,13 @@ pub(super) enum AdminError {
     Internal(String),
 }
 
+impl AdminError {
+    /// Input that cannot be used; the sentence says how to fix it.
+    pub(super) fn invalid(sentence: impl Into<String>) -> Self {
+        Self::Invalid(sentence.into())
+    }
+}
+
 /// The body of every error.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ErrorBody {

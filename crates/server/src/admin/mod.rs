@@ -8,6 +8,7 @@ mod initial_tokens;
 mod key;
 mod keys;
 mod name;
+mod other_servers;
 mod page;
 mod policy;
 mod resources;

@@ -1,5 +1,6 @@
 //! The policy of a resource, as operators write it.
 
+use doorward_oauth::id_jag::PERSON_CLAIMS;
 use doorward_store::ResourcePolicy;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -7,10 +8,9 @@ use utoipa::ToSchema;
 
 use super::error::AdminError;
 use super::words;
+use crate::config::Tokens;
 use crate::context::Context;
 
-/// What can be told of a person.
-pub(super) const PERSON_CLAIMS: [&str; 2] = ["email", "name"];
 /// What a token says about itself, which no policy may say otherwise (RFC 7519 §4.1, RFC 8693 §4, RFC 9068 §2.2).
 const OWN_CLAIMS: [&str; 21] = [
     "iss",
@@ -37,9 +37,8 @@ const OWN_CLAIMS: [&str; 21] = [
 ];
 const MOST_CLAIMS: usize = 20;
 const LONGEST_CLAIMS: usize = 2048;
-/// [`Tokens::LONGEST_ACCESS_TTL`](crate::config::Tokens::LONGEST_ACCESS_TTL), in seconds.
-const LONGEST_ACCESS_TTL: u32 = 86_400;
-const YEAR: u32 = 366 * 86_400;
+const LONGEST_ACCESS_TTL: u64 = Tokens::LONGEST_ACCESS_TTL.duration().as_secs();
+const YEAR: u64 = 366 * 86_400;
 
 /// What an operator demands of a resource's tokens.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -165,9 +164,13 @@ pub(super) fn checked(ctx: &Context, body: PolicyBody) -> Result<ResourcePolicy,
     if body.exchange_clients.len() > 100 || !body.exchange_clients.iter().all(usable) {
         return refuse("exchange_clients must be at most 100 client ids.");
     }
-    let outside = |value: Option<u32>, least, most| value.is_some_and(|value| value < least || value > most);
+    let outside = |value: Option<u32>, least, most| {
+        value.is_some_and(|value| !(least..=most).contains(&u64::from(value)))
+    };
     if outside(body.access_ttl, 10, LONGEST_ACCESS_TTL) {
-        return refuse("access_ttl must be between 10 and 86400 seconds.");
+        return refuse(&format!(
+            "access_ttl must be between 10 and {LONGEST_ACCESS_TTL} seconds."
+        ));
     }
     if outside(body.refresh_idle_ttl, 60, YEAR) || outside(body.refresh_absolute_ttl, 60, YEAR) {
         return refuse("refresh_idle_ttl and refresh_absolute_ttl must be between 60 seconds and a year.");
@@ -175,14 +178,7 @@ pub(super) fn checked(ctx: &Context, body: PolicyBody) -> Result<ResourcePolicy,
     if outside(body.max_auth_age, 1, YEAR) {
         return refuse("max_auth_age must be between a second and a year.");
     }
-    if body.person_claims.len() > PERSON_CLAIMS.len()
-        || !body
-            .person_claims
-            .iter()
-            .all(|name| PERSON_CLAIMS.contains(&name.as_str()))
-    {
-        return refuse("person_claims may be `email` and `name`.");
-    }
+    check_person_claims(&body.person_claims)?;
     let length = Value::Object(body.claims.clone()).to_string().len();
     if body.claims.len() > MOST_CLAIMS || length > LONGEST_CLAIMS {
         return refuse("claims may be at most 20, and together 2 KiB.");
@@ -206,4 +202,13 @@ pub(super) fn checked(ctx: &Context, body: PolicyBody) -> Result<ResourcePolicy,
         person_claims: body.person_claims,
         claims: body.claims,
     })
+}
+
+/// Checks what of a person is to be told.
+pub(super) fn check_person_claims(names: &[String]) -> Result<(), AdminError> {
+    let known = |name: &String| PERSON_CLAIMS.contains(&name.as_str());
+    if names.len() > PERSON_CLAIMS.len() || !names.iter().all(known) {
+        return Err(AdminError::invalid("person_claims may be `email` and `name`."));
+    }
+    Ok(())
 }

@@ -3,12 +3,11 @@
 
 use doorward_jose::Algorithm;
 use doorward_oauth::client::{ApplicationType, GrantType, TokenEndpointAuthMethod};
+use doorward_oauth::id_jag::PERSON_CLAIMS;
 use doorward_store::{ClientSource, EndReason, GrantState, TrustedIssuerKind};
 use serde::Serialize;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
-
-use super::policy::PERSON_CLAIMS;
 
 const STATES: [GrantState; 3] = [GrantState::Pending, GrantState::Active, GrantState::Ended];
 

@@ -34,18 +34,8 @@ async fn send(app: &TestApp, method: &str, path: &str, token: Option<&str>, body
 }
 
 async fn admin(app: &TestApp, method: &str, path: &str, body: &Value) -> Reply {
-    let authorization = format!("Bearer {ADMIN_KEY}");
-    let headers = [
-        ("content-type", "application/json"),
-        ("authorization", &*authorization),
-    ];
-    let body = if body.is_null() {
-        String::new()
-    } else {
-        body.to_string()
-    };
     Browser::new(app.admin.clone())
-        .send(method, path, &headers, body)
+        .administer(method, path, body)
         .await
 }
 

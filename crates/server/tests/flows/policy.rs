@@ -4,16 +4,11 @@ use doorward_store::ClientSource;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::{ADMIN_KEY, Authorization, Browser, EMAIL, REDIRECT, Reply, TestApp, claims};
+use crate::support::{Authorization, Browser, EMAIL, REDIRECT, Reply, TestApp, claims};
 
 async fn admin(app: &TestApp, method: &str, path: &str, body: &Value) -> Reply {
-    let authorization = format!("Bearer {ADMIN_KEY}");
-    let headers = [
-        ("content-type", "application/json"),
-        ("authorization", &*authorization),
-    ];
     Browser::new(app.admin.clone())
-        .send(method, path, &headers, body.to_string())
+        .administer(method, path, body)
         .await
 }
 

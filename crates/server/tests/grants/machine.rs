@@ -44,18 +44,8 @@ pub async fn app_with(change: impl FnOnce(&mut Settings)) -> TestApp {
 
 /// Calls the admin API.
 pub async fn admin(app: &TestApp, method: &str, path: &str, body: Value) -> Reply {
-    let authorization = format!("Bearer {ADMIN_KEY}");
-    let headers = [
-        ("content-type", "application/json"),
-        ("authorization", &*authorization),
-    ];
-    let body = if body.is_null() {
-        String::new()
-    } else {
-        body.to_string()
-    };
     Browser::new(app.admin.clone())
-        .send(method, path, &headers, body)
+        .administer(method, path, &body)
         .await
 }
 

@@ -91,18 +91,8 @@ pub struct Node {
 
 impl Node {
     pub async fn admin(&self, method: &str, path: &str, body: Value) -> Reply {
-        let authorization = format!("Bearer {ADMIN_KEY}");
-        let headers = [
-            ("content-type", "application/json"),
-            ("authorization", &*authorization),
-        ];
-        let body = if body.is_null() {
-            String::new()
-        } else {
-            body.to_string()
-        };
         Browser::new(self.admin.clone())
-            .send(method, path, &headers, body)
+            .administer(method, path, &body)
             .await
     }
 

@@ -8,11 +8,12 @@ use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
+use serde_json::Value;
 use tower::ServiceExt as _;
 use url::Url;
 
 use super::html::{self, Form};
-use super::{ISSUER, PASSWORD};
+use super::{ADMIN_KEY, ISSUER, PASSWORD};
 
 /// A browser with its cookies.
 pub struct Browser {
@@ -105,6 +106,21 @@ impl Browser {
         let mut all = vec![("content-type", "application/x-www-form-urlencoded")];
         all.extend_from_slice(headers);
         self.send("POST", path, &all, body).await
+    }
+
+    /// Calls the operators' API with [`ADMIN_KEY`] and a JSON body; `null` is no body.
+    pub async fn administer(&self, method: &str, path: &str, body: &Value) -> Reply {
+        let authorization = format!("Bearer {ADMIN_KEY}");
+        let headers = [
+            ("content-type", "application/json"),
+            ("authorization", &*authorization),
+        ];
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        self.send(method, path, &headers, body).await
     }
 
     /// Posts a form with these fields.

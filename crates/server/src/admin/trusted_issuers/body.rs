@@ -10,6 +10,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::admin::error::AdminError;
+use crate::admin::other_servers::read_terms;
 use crate::admin::words;
 
 /// One thing that an issuer's word allows. What several rules allow adds up.
@@ -123,7 +124,7 @@ pub(in crate::admin) struct TrustedIssuerBody {
 
 impl TrustedIssuerBody {
     pub(super) fn of(issuer: TrustedIssuer) -> Result<Self, AdminError> {
-        let terms = read_terms(&issuer)?;
+        let terms = read_terms::<Terms>(&issuer.terms)?;
         let (jwks_uri, jwks) = match terms.keys {
             KeySource::Discovery => (None, None),
             KeySource::JwksUri(url) => (Some(url), None),
@@ -156,12 +157,4 @@ impl TrustedIssuerBody {
             updated_at: issuer.updated_at.seconds(),
         })
     }
-}
-
-pub(super) fn read_terms(issuer: &TrustedIssuer) -> Result<Terms, AdminError> {
-    serde_json::from_str(&issuer.terms).map_err(|error| AdminError::Internal(error.to_string()))
-}
-
-pub(super) fn write_terms(terms: &Terms) -> Result<String, AdminError> {
-    serde_json::to_string(terms).map_err(|error| AdminError::Internal(error.to_string()))
 }

@@ -13,9 +13,9 @@ use doorward_oauth::bearer::{KeySource, Terms};
 use doorward_store::{TrustedIssuer, TrustedIssuerKind};
 use http::StatusCode;
 
-use self::body::{NewTrustedIssuer, TrustedIssuerBody, TrustedIssuerChange, read_terms, write_terms};
-pub(super) use self::terms::check_issuer;
+use self::body::{NewTrustedIssuer, TrustedIssuerBody, TrustedIssuerChange};
 use super::error::{AdminError, Body, ErrorBody, Path};
+use super::other_servers::{check_issuer, read_terms, write_terms};
 use super::page::List;
 use super::resources::check_slug;
 use crate::context::Context;
@@ -100,7 +100,10 @@ pub(super) async fn update(
     Body(change): Body<TrustedIssuerChange>,
 ) -> Result<Json<TrustedIssuerBody>, AdminError> {
     let before = ctx.store.trusted_issuer(&slug).await?.ok_or(UNKNOWN)?;
-    let terms = change.terms.of(&ctx, before.kind, read_terms(&before)?).await?;
+    let terms = change
+        .terms
+        .of(&ctx, before.kind, read_terms(&before.terms)?)
+        .await?;
     let issuer = TrustedIssuer {
         terms: write_terms(&terms)?,
         disabled: change.disabled.unwrap_or(before.disabled),

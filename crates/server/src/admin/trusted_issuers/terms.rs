@@ -2,20 +2,17 @@
 
 use doorward_jose::JwkSet;
 use doorward_oauth::bearer::{KeySource, Pattern, Rule, Terms};
-use doorward_oauth::issuer::{Issuer, IssuerRules};
 use doorward_oauth::resource::ResourceUri;
-use doorward_oauth::scope::ScopeSet;
 use doorward_store::TrustedIssuerKind;
 use serde_json::Value;
 
 use super::body::{RuleBody, TermsChange};
 use crate::admin::error::AdminError;
 use crate::admin::name;
+use crate::admin::other_servers::{MOST_CLIENTS, MOST_RULES, check_client_names, rule_scope};
 use crate::context::Context;
 
-const MOST_RULES: usize = 100;
 const MOST_CLAIMS: usize = 20;
-const MOST_CLIENTS: usize = 100;
 
 impl TermsChange {
     pub(super) async fn of(
@@ -44,28 +41,6 @@ impl TermsChange {
     }
 }
 
-fn invalid(sentence: impl Into<String>) -> AdminError {
-    AdminError::Invalid(sentence.into())
-}
-
-/// Providers publish their issuer as it is, some with a slash at the end; `http` on loopback in development only.
-pub(in crate::admin) fn check_issuer(ctx: &Context, text: &str) -> Result<(), AdminError> {
-    let rules = IssuerRules {
-        trailing_slash: true,
-        http_anywhere: false,
-    };
-    let issuer = Issuer::parse_with(text, rules).map_err(|error| invalid(format!("issuer: {error}.")))?;
-    if !issuer.is_https() && !ctx.issuer.is_loopback() {
-        return Err(invalid("issuer: it must begin with https://."));
-    }
-    if text == ctx.issuer.as_str() {
-        return Err(invalid(
-            "issuer: that is this server itself; exchange its tokens instead.",
-        ));
-    }
-    Ok(())
-}
-
 fn key_source(
     ctx: &Context,
     jwks_uri: Option<String>,
@@ -74,22 +49,22 @@ fn key_source(
 ) -> Result<KeySource, AdminError> {
     match (jwks_uri, jwks) {
         (None, None) => Ok(before),
-        (Some(_), Some(_)) => Err(invalid("Give jwks_uri or jwks, not both.")),
+        (Some(_), Some(_)) => Err(AdminError::invalid("Give jwks_uri or jwks, not both.")),
         // An empty one goes back to discovery.
         (Some(url), None) if url.is_empty() => Ok(KeySource::Discovery),
         (Some(text), None) => {
-            let url = url::Url::parse(&text).map_err(|_| invalid("jwks_uri is no URL."))?;
+            let url = url::Url::parse(&text).map_err(|_| AdminError::invalid("jwks_uri is no URL."))?;
             // The guarded fetcher has the last word; this is for the operator.
             let in_development = ctx.issuer.is_loopback() && is_loopback(&url);
             if url.scheme() != "https" && !(in_development && url.scheme() == "http") {
-                return Err(invalid("jwks_uri must begin with https://."));
+                return Err(AdminError::invalid("jwks_uri must begin with https://."));
             }
             Ok(KeySource::JwksUri(text))
         }
         (None, Some(keys)) => {
             let usable = JwkSet::from_value(&keys).is_ok_and(|set| !set.keys.is_empty());
             if !usable || keys.to_string().len() > doorward_jose::MAX_JWK_SET_BYTES {
-                return Err(invalid(
+                return Err(AdminError::invalid(
                     "jwks must be a JWK Set of at most 64 KiB with at least one usable public key.",
                 ));
             }
@@ -109,7 +84,9 @@ fn is_loopback(url: &url::Url) -> bool {
 
 fn check_terms(kind: TrustedIssuerKind, terms: &Terms) -> Result<(), AdminError> {
     if terms.algorithms.is_empty() {
-        return Err(invalid("algorithms must name at least one algorithm."));
+        return Err(AdminError::invalid(
+            "algorithms must name at least one algorithm.",
+        ));
     }
     if terms.audiences.len() > 10
         || terms
@@ -117,23 +94,20 @@ fn check_terms(kind: TrustedIssuerKind, terms: &Terms) -> Result<(), AdminError>
             .iter()
             .any(|aud| aud.is_empty() || aud.len() > 2048)
     {
-        return Err(invalid(
+        return Err(AdminError::invalid(
             "audiences must be at most 10 texts of at most 2048 bytes.",
         ));
     }
     if !(30..=86_400).contains(&terms.max_lifetime) {
-        return Err(invalid("max_lifetime must be between 30 and 86400 seconds."));
+        return Err(AdminError::invalid(
+            "max_lifetime must be between 30 and 86400 seconds.",
+        ));
     }
     let clients = &terms.id_token_clients;
-    let usable = |(here, there): (&String, &String)| name::is_client_id(here) && name::is_client_id(there);
-    if clients.len() > MOST_CLIENTS || !clients.iter().all(usable) {
-        return Err(invalid(format!(
-            "id_token_clients are at most {MOST_CLIENTS}, each the client_id here with the client_id at the issuer."
-        )));
-    }
+    check_client_names("id_token_clients", clients, "at the issuer")?;
     let about_people = terms.provision || terms.public_clients || !clients.is_empty();
     if kind == TrustedIssuerKind::Workload && about_people {
-        return Err(invalid(
+        return Err(AdminError::invalid(
             "provision, public_clients and id_token_clients are for identity providers: a workload is no person and has no client.",
         ));
     }
@@ -146,7 +120,9 @@ async fn read_rules(
     bodies: Vec<RuleBody>,
 ) -> Result<Vec<Rule>, AdminError> {
     if bodies.len() > MOST_RULES {
-        return Err(invalid(format!("An issuer has at most {MOST_RULES} rules.")));
+        return Err(AdminError::invalid(format!(
+            "An issuer has at most {MOST_RULES} rules."
+        )));
     }
     let resources = ctx.resources.all().await?;
     let find = |named: &str| {
@@ -158,11 +134,11 @@ async fn read_rules(
     let mut rules = Vec::with_capacity(bodies.len());
     for body in bodies {
         check_rule(kind, &body)?;
-        let resource = find(&body.resource)
-            .ok_or_else(|| invalid("A rule's resource must be the slug or URI of a registered resource."))?;
+        let resource = find(&body.resource).ok_or_else(|| {
+            AdminError::invalid("A rule's resource must be the slug or URI of a registered resource.")
+        })?;
         rules.push(Rule {
-            scopes: ScopeSet::parse(&body.scope)
-                .map_err(|_| invalid("A rule's scope must be scope tokens separated by single spaces."))?,
+            scopes: rule_scope(&body.scope)?,
             name: body.name,
             client_ids: body.client_ids,
             claims: body.claims,
@@ -177,12 +153,14 @@ fn check_rule(kind: TrustedIssuerKind, rule: &RuleBody) -> Result<(), AdminError
     name::check("A rule's name", &rule.name)?;
     let usable = |client_id: &String| !client_id.is_empty() && client_id.len() <= 2048;
     if rule.client_ids.len() > MOST_CLIENTS || !rule.client_ids.iter().all(usable) {
-        return Err(invalid(format!("A rule has at most {MOST_CLIENTS} client_ids.")));
+        return Err(AdminError::invalid(format!(
+            "A rule has at most {MOST_CLIENTS} client_ids."
+        )));
     }
     let usable =
         |(name, pattern): (&String, &Pattern)| !name.is_empty() && name.len() <= 256 && pattern.is_usable();
     if rule.claims.len() > MOST_CLAIMS || !rule.claims.iter().all(usable) {
-        return Err(invalid(format!(
+        return Err(AdminError::invalid(format!(
             "A rule has at most {MOST_CLAIMS} claims, each a text, number or boolean, or {{\"glob\": \"…\"}}, not empty and of at most 512 characters."
         )));
     }
@@ -190,19 +168,23 @@ fn check_rule(kind: TrustedIssuerKind, rule: &RuleBody) -> Result<(), AdminError
         .token_lifetime
         .is_some_and(|seconds| !(10..=86_400).contains(&seconds))
     {
-        return Err(invalid("token_lifetime must be between 10 and 86400 seconds."));
+        return Err(AdminError::invalid(
+            "token_lifetime must be between 10 and 86400 seconds.",
+        ));
     }
     match kind {
-        TrustedIssuerKind::IdentityProvider if rule.client_ids.is_empty() => Err(invalid(
+        TrustedIssuerKind::IdentityProvider if rule.client_ids.is_empty() => Err(AdminError::invalid(
             "A rule of an identity provider names its client_ids, or \"*\" for any.",
         )),
-        TrustedIssuerKind::Workload if !rule.client_ids.is_empty() => {
-            Err(invalid("A workload has no client; leave client_ids out."))
-        }
-        // Everybody can have a token of a public platform.
-        TrustedIssuerKind::Workload if rule.claims.values().all(Pattern::matches_all) => Err(invalid(
-            "A rule for workloads says what their claims have to be, at least one, such as sub.",
+        TrustedIssuerKind::Workload if !rule.client_ids.is_empty() => Err(AdminError::invalid(
+            "A workload has no client; leave client_ids out.",
         )),
+        // Everybody can have a token of a public platform.
+        TrustedIssuerKind::Workload if rule.claims.values().all(Pattern::matches_all) => {
+            Err(AdminError::invalid(
+                "A rule for workloads says what their claims have to be, at least one, such as sub.",
+            ))
+        }
         _ => Ok(()),
     }
 }
