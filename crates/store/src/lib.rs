@@ -10,6 +10,7 @@
 
 #![deny(missing_docs)]
 
+mod audit;
 mod error;
 mod operations;
 #[cfg(feature = "postgres")]
@@ -23,6 +24,7 @@ pub mod sqlite;
 mod turns;
 
 use async_trait::async_trait;
+pub use audit::{Actor, ActorKind, AuditAction, AuditEntry, AuditEvent, AuditFilter, Origin};
 pub use doorward_oauth::time::UnixSeconds;
 pub use error::StoreError;
 pub use operations::{
@@ -293,6 +295,19 @@ pub trait Store: Send + Sync + 'static {
     async fn turn(&self, name: &'static str) -> Result<Turn>;
     /// The same, when nobody else has it now; `None` when somebody does: for jobs that one node at a time does.
     async fn try_turn(&self, name: &'static str) -> Result<Option<Turn>>;
+
+    // --- audit ---------------------------------------------------------------------------------
+    /// This store as somebody uses it: what changes through it is written down as `origin`'s doing, in the transaction of
+    /// the change. What changes through the store itself is not written down.
+    fn acting(&self, origin: Origin) -> Box<dyn Store>;
+    /// Writes down what is no operation of the store: a refusal, after the fact.
+    async fn record(&self, event: AuditEvent) -> Result<()>;
+    /// What was changed, refused and issued, newest first.
+    async fn audit_entries(&self, filter: AuditFilter, page: PageRequest) -> Result<Page<AuditEntry>>;
+    /// The event with this id.
+    async fn audit_event(&self, id: uuid::Uuid) -> Result<Option<AuditEvent>>;
+    /// Forgets at most `limit` events from before this time. Returns how many.
+    async fn forget_audit_events(&self, before: UnixSeconds, limit: u32) -> Result<u64>;
 
     // --- life ----------------------------------------------------------------------------------
     /// Removes what is past its use (codes, sessions, pending grants, throttles, issuances, clients

@@ -70,8 +70,8 @@ pub(super) async fn create(db: &Connection, client: &Client) -> Fallible<()> {
     write(db, INSERT, client).await.map(drop)
 }
 
-/// The stored client wins; a registration storm writes one row.
-pub(super) async fn register(db: &Connection, client: &Client) -> Fallible<Client> {
+/// The stored client wins; a registration storm writes one row. Whether this is the one that did.
+pub(super) async fn register(db: &Connection, client: &Client) -> Fallible<(Client, bool)> {
     if let Some(mut stored) = find(db, &client.client_id).await? {
         if is_touched(&stored, client.updated_at) {
             if run(db, TOUCH, &[&client.client_id, &client.updated_at.0]).await? == 0 {
@@ -79,10 +79,11 @@ pub(super) async fn register(db: &Connection, client: &Client) -> Fallible<Clien
             }
             stored.updated_at = client.updated_at;
         }
-        return Ok(stored);
+        return Ok((stored, false));
     }
-    write(db, REGISTER, client).await?;
-    find(db, &client.client_id).await?.ok_or_else(removed)
+    let is_new = write(db, REGISTER, client).await? == 1;
+    let stored = find(db, &client.client_id).await?.ok_or_else(removed)?;
+    Ok((stored, is_new))
 }
 
 /// By somebody else in this moment: it is registered again.

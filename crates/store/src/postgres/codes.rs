@@ -9,6 +9,7 @@ use tokio_postgres::types::ToSql;
 use super::errors::{Fallible, Fault};
 use super::statements::{Connection, find as row, run, statements};
 use super::{PostgresStore, grants, issuances};
+use crate::rules::audit;
 use crate::rules::codes::{self, CLOCK_TOLERANCE, Found, Redemption};
 use crate::{Code, Digest, EndReason, Grant, GrantState, RedeemCode, RedeemOutcome, Result};
 
@@ -60,7 +61,11 @@ pub(super) async fn redeem(store: &PostgresStore, redeem: &RedeemCode) -> Result
         Err(Fault::Contended(_) | Fault::Lost(_)) => true,
     };
     store
-        .transaction(|db| async move { redeem_by_steps(&db, redeem, lost).await })
+        .act(|db| async move {
+            let outcome = redeem_by_steps(&db, redeem, lost).await?;
+            let draft = audit::redeemed(redeem, &outcome);
+            Ok((outcome, draft))
+        })
         .await
 }
 
@@ -131,12 +136,19 @@ async fn redeem_by_steps(db: &Connection, redeem: &RedeemCode, lost: bool) -> Fa
     }
 }
 
-pub(super) async fn burn(db: &Connection, digest: &Digest, now: UnixSeconds) -> Fallible<()> {
+/// The grant that ended by that, and why.
+pub(super) async fn burn(
+    db: &Connection,
+    digest: &Digest,
+    now: UnixSeconds,
+) -> Fallible<Option<(Grant, EndReason)>> {
     row(db, LOCK, &[&digest.as_slice()], |_| Ok(())).await?;
-    if let Some(Found { code, grant, .. }) = load(db, digest).await? {
-        grants::end(db, grant.id, codes::burn_reason(&code), now).await?;
-    }
-    Ok(())
+    let Some(Found { code, grant, .. }) = load(db, digest).await? else {
+        return Ok(None);
+    };
+    let reason = codes::burn_reason(&code);
+    let ended = grants::end(db, grant.id, reason, now).await?;
+    Ok((ended > 0).then_some((grant, reason)))
 }
 
 async fn load(db: &Connection, digest: &Digest) -> Fallible<Option<Found>> {

@@ -4,6 +4,7 @@ use doorward_oauth::time::UnixSeconds;
 
 use super::errors::Fallible;
 use super::statements::{Connection, find as row, run, statements};
+use super::values::only;
 use crate::rules::devices::{Waiting, poll as poll_rule};
 use crate::rules::json;
 use crate::{DeviceAuthorization, Digest, PollOutcome};
@@ -16,7 +17,7 @@ statements! {
     BY_USER_CODE = "SELECT digest, user_code, client_id, resources, scopes, fingerprint, address, wait, denied, \
                     created_at, expires_at FROM device_authorization WHERE user_code = $1 AND expires_at > $2";
     DENY = "UPDATE device_authorization SET denied = TRUE WHERE digest = $1 AND expires_at > $2 \
-            AND NOT EXISTS (SELECT 1 FROM code c WHERE c.digest = $1)";
+            AND NOT EXISTS (SELECT 1 FROM code c WHERE c.digest = $1) RETURNING client_id";
     WAITING = "SELECT client_id, wait, polled_at, denied, expires_at FROM device_authorization WHERE digest = $1 FOR UPDATE";
     POLLED = "UPDATE device_authorization SET polled_at = $2, wait = $3 WHERE digest = $1";
 }
@@ -69,8 +70,9 @@ pub(super) async fn by_user_code(
     .await
 }
 
-pub(super) async fn deny(db: &Connection, digest: &Digest, now: UnixSeconds) -> Fallible<bool> {
-    Ok(run(db, DENY, &[&digest.as_slice(), &now.0]).await? == 1)
+/// Whose device it is, if that still counts.
+pub(super) async fn deny(db: &Connection, digest: &Digest, now: UnixSeconds) -> Fallible<Option<String>> {
+    row(db, DENY, &[&digest.as_slice(), &now.0], only).await
 }
 
 pub(super) async fn poll(

@@ -25,6 +25,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(5, "0005_trusted_issuers"),
     migration!(6, "0006_assertion_audiences"),
     migration!(7, "0007_signing_key_times"),
+    migration!(8, "0008_audit"),
 ];
 
 /// "DWRD": one node at a time changes the schema.

@@ -7,6 +7,7 @@
 mod approvals;
 mod asserted;
 mod assertion_audiences;
+mod audit;
 mod clients;
 mod codes;
 mod consents;
@@ -14,6 +15,7 @@ mod devices;
 mod errors;
 mod exchange;
 mod grants;
+mod handle;
 mod id_jag;
 mod issuances;
 mod keys;
@@ -41,6 +43,7 @@ use std::time::Duration;
 use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolConfig, RecyclingMethod, Runtime, Timeouts};
 
 use self::errors::Fault;
+pub use self::handle::PostgresStore;
 use self::location::Location;
 use crate::revocations::Signal;
 use crate::turns::Turns;
@@ -77,29 +80,18 @@ impl Default for PostgresOptions {
     }
 }
 
-/// The engine for several nodes.
-pub struct PostgresStore {
+/// What every handle of the engine shares. Nothing outside of the engine uses it.
+#[doc(hidden)]
+pub struct Engine {
     pool: Pool,
     options: PostgresOptions,
     turns: Turns,
     revoked: Signal,
 }
 
-impl PostgresStore {
-    /// Opens `postgres://user:password@host:port/database?sslmode=…` and brings the schema up to date; nodes that
-    /// start at the same time wait for each other.
-    ///
-    /// Beside what libpq knows (`host` as a socket directory, several hosts, `target_session_attrs=read-write`,
-    /// `application_name`, `options`), `sslmode` is `disable`, `prefer`, `require` or `verify-full`. Whenever TLS is
-    /// used, the server's certificate and name are verified, against `sslrootcert` (a PEM file) or the system's
-    /// authorities. Without `sslmode`: none on a socket or on loopback, `require` elsewhere. `sslcert` and `sslkey`
-    /// (PEM files) name a client certificate.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Unusable`], with the reason, when the URL, the credentials or the database are not right;
-    /// [`StoreError::Unavailable`] when the server cannot be reached now.
-    pub async fn open(url: &str, options: &PostgresOptions) -> Result<Self> {
+impl Engine {
+    /// See [`PostgresStore::open`].
+    async fn open(url: &str, options: &PostgresOptions) -> Result<Self> {
         let location = Location::parse(url, options)?;
         let manager = Manager::from_config(
             location.config,

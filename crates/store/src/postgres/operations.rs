@@ -8,27 +8,32 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
-    PostgresStore, approvals, asserted, assertion_audiences, clients, codes, consents, devices, exchange,
-    grants, id_jag, issuances, keys, own, refresh, registration, resources, revocations, sessions, spent,
-    sweep, throttle, trusted_issuers, users, work,
+    PostgresStore, approvals, asserted, assertion_audiences, audit as events, clients, codes, consents,
+    devices, exchange, grants, id_jag, issuances, keys, own, refresh, registration, resources, revocations,
+    sessions, spent, sweep, throttle, trusted_issuers, users, work,
 };
+use crate::rules::audit;
+use crate::rules::clients::is_touched;
 use crate::rules::sweep::kinds;
 use crate::{
-    AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, Client, Code, Consent,
-    DeviceAuthorization, Digest, EndReason, ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId,
-    IdJagOutcome, InitialAccessToken, Issuance, IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject,
-    LoginThrottle, OwnOutcome, Page, PageRequest, PollOutcome, RedeemCode, RedeemOutcome, RegisterOutcome,
-    Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed, SealedKind, SealedSecret,
-    Session, SigningKeyRecord, Spend, Store, Swept, ThrottlePolicy, TrustedIssuer, TrustedIssuerKind, Turn,
-    User, UserId,
+    AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, AuditAction, AuditEntry,
+    AuditEvent, AuditFilter, Client, Code, Consent, DeviceAuthorization, Digest, EndReason, ExchangeOutcome,
+    ExchangeToken, Grant, GrantFilter, GrantId, IdJagOutcome, InitialAccessToken, Issuance, IssueAsserted,
+    IssueIdJag, IssueOwn, LinkedSubject, LoginThrottle, Origin, OwnOutcome, Page, PageRequest, PollOutcome,
+    RedeemCode, RedeemOutcome, RegisterOutcome, Reseal, Resource, Result, RevocationPage, RotateOutcome,
+    RotateRefresh, Sealed, SealedKind, SealedSecret, Session, SigningKeyRecord, Spend, Store, Swept,
+    ThrottlePolicy, TrustedIssuer, TrustedIssuerKind, Turn, User, UserId,
 };
 
 #[async_trait]
 impl Store for PostgresStore {
     async fn create_resource(&self, resource: Resource) -> Result<()> {
         let resource = &resource;
-        self.transaction(|db| async move { resources::create(&db, resource).await })
-            .await
+        self.act(|db| async move {
+            resources::create(&db, resource).await?;
+            Ok(((), audit::resource(AuditAction::ResourceCreated, resource)))
+        })
+        .await
     }
 
     async fn resource(&self, slug: &str) -> Result<Option<Resource>> {
@@ -44,28 +49,48 @@ impl Store for PostgresStore {
     async fn update_resource(&self, resource: Resource) -> Result<()> {
         let resource = &resource;
         let outcome = self
-            .transaction(|db| async move { resources::update(&db, resource).await })
+            .act(|db| async move {
+                let before = resources::find(&db, &resource.slug).await?;
+                resources::update(&db, resource).await?;
+                Ok(((), audit::resource_updated(before.as_ref(), resource)))
+            })
             .await;
         self.revoked.after(outcome)
     }
 
     async fn delete_resource(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
         let outcome = self
-            .transaction(|db| async move { resources::delete(&db, slug, now).await })
+            .act(|db| async move {
+                let before = resources::find(&db, slug).await?;
+                let ended = resources::delete(&db, slug, now).await?;
+                Ok((ended, audit::resource_deleted(before.as_ref(), ended)))
+            })
             .await;
         self.revoked.after(outcome)
     }
 
     async fn create_client(&self, client: Client) -> Result<()> {
         let client = &client;
-        self.transaction(|db| async move { clients::create(&db, client).await })
-            .await
+        self.act(|db| async move {
+            clients::create(&db, client).await?;
+            Ok(((), audit::client(AuditAction::ClientCreated, client)))
+        })
+        .await
     }
 
     async fn register_client(&self, client: Client) -> Result<Client> {
         let client = &client;
-        self.repeatable(|db| async move { clients::register(&db, client).await })
-            .await
+        // Most registrations repeat an earlier one.
+        let stored = self.client(&client.client_id).await?;
+        if let Some(stored) = stored.filter(|stored| !is_touched(stored, client.updated_at)) {
+            return Ok(stored);
+        }
+        self.act(|db| async move {
+            let (stored, is_new) = clients::register(&db, client).await?;
+            let draft = audit::registered(!is_new, &stored);
+            Ok((stored, draft))
+        })
+        .await
     }
 
     async fn client(&self, client_id: &str) -> Result<Option<Client>> {
@@ -82,15 +107,23 @@ impl Store for PostgresStore {
     async fn update_client(&self, client: Client) -> Result<()> {
         let client = &client;
         let outcome = self
-            .transaction(|db| async move { clients::update(&db, client).await })
+            .act(|db| async move {
+                let before = clients::find(&db, &client.client_id).await?;
+                clients::update(&db, client).await?;
+                Ok(((), audit::client_updated(before.as_ref(), client)))
+            })
             .await;
         self.revoked.after(outcome)
     }
 
     async fn update_registration(&self, client: Client, presented: &Digest, now: UnixSeconds) -> Result<()> {
         let client = &client;
-        self.transaction(|db| async move { registration::update(&db, client, presented, now).await })
-            .await
+        self.act(|db| async move {
+            let before = clients::find(&db, &client.client_id).await?;
+            registration::update(&db, client, presented, now).await?;
+            Ok(((), audit::registration_updated(before.as_ref(), client)))
+        })
+        .await
     }
 
     async fn register_with_token(
@@ -100,14 +133,21 @@ impl Store for PostgresStore {
         now: UnixSeconds,
     ) -> Result<RegisterOutcome> {
         let client = &client;
-        self.transaction(|db| async move { registration::register(&db, client, token, now).await })
-            .await
+        self.act(|db| async move {
+            let outcome = registration::register(&db, client, token, now).await?;
+            let registered = outcome == RegisterOutcome::Registered;
+            Ok((outcome, audit::registered_with_token(registered, client)))
+        })
+        .await
     }
 
     async fn create_initial_token(&self, token: InitialAccessToken) -> Result<()> {
         let token = &token;
-        self.transaction(|db| async move { registration::create_token(&db, token).await })
-            .await
+        self.act(|db| async move {
+            registration::create_token(&db, token).await?;
+            Ok(((), audit::initial_token(AuditAction::InitialTokenCreated, token)))
+        })
+        .await
     }
 
     async fn initial_tokens(&self) -> Result<Vec<InitialAccessToken>> {
@@ -116,21 +156,31 @@ impl Store for PostgresStore {
     }
 
     async fn delete_initial_token(&self, id: Uuid) -> Result<bool> {
-        self.transaction(|db| async move { registration::delete_token(&db, id).await })
-            .await
+        self.act(|db| async move {
+            let existed = registration::delete_token(&db, id).await?;
+            Ok((existed, audit::initial_token_deleted(id, existed)))
+        })
+        .await
     }
 
     async fn delete_client(&self, client_id: &str, now: UnixSeconds) -> Result<u64> {
         let outcome = self
-            .transaction(|db| async move { clients::delete(&db, client_id, now).await })
+            .act(|db| async move {
+                let before = clients::find(&db, client_id).await?;
+                let ended = clients::delete(&db, client_id, now).await?;
+                Ok((ended, audit::client_deleted(client_id, before.is_some(), ended)))
+            })
             .await;
         self.revoked.after(outcome)
     }
 
     async fn create_user(&self, user: User) -> Result<()> {
         let user = &user;
-        self.transaction(|db| async move { users::create(&db, user).await })
-            .await
+        self.act(|db| async move {
+            users::create(&db, user).await?;
+            Ok(((), audit::user(AuditAction::UserCreated, user)))
+        })
+        .await
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>> {
@@ -152,14 +202,22 @@ impl Store for PostgresStore {
     async fn update_user(&self, user: User, now: UnixSeconds) -> Result<()> {
         let user = &user;
         let outcome = self
-            .transaction(|db| async move { users::update(&db, user, now).await })
+            .act(|db| async move {
+                let before = users::find(&db, user.id).await?;
+                users::update(&db, user, now).await?;
+                Ok(((), audit::user_updated(before.as_ref(), user)))
+            })
             .await;
         self.revoked.after(outcome)
     }
 
     async fn delete_user(&self, id: UserId, now: UnixSeconds) -> Result<()> {
         let outcome = self
-            .transaction(|db| async move { users::delete(&db, id, now).await })
+            .act(|db| async move {
+                let before = users::find(&db, id).await?;
+                users::delete(&db, id, now).await?;
+                Ok(((), audit::user_deleted(before.as_ref())))
+            })
             .await;
         self.revoked.after(outcome)
     }
@@ -181,8 +239,11 @@ impl Store for PostgresStore {
 
     async fn create_session(&self, session: Session, replaces: Option<Digest>) -> Result<()> {
         let session = &session;
-        self.transaction(|db| async move { sessions::create(&db, session, replaces.as_ref()).await })
-            .await
+        self.act(|db| async move {
+            sessions::create(&db, session, replaces.as_ref()).await?;
+            Ok(((), audit::session_started(session)))
+        })
+        .await
     }
 
     async fn session(
@@ -209,14 +270,23 @@ impl Store for PostgresStore {
     }
 
     async fn end_session(&self, id: &Digest, now: UnixSeconds) -> Result<()> {
-        self.transaction(|db| async move { sessions::end(&db, id, now).await })
-            .await
+        self.act(|db| async move {
+            let user = sessions::end(&db, id, now).await?;
+            Ok(((), audit::session_ended(user)))
+        })
+        .await
     }
 
     async fn create_trusted_issuer(&self, issuer: TrustedIssuer) -> Result<()> {
         let issuer = &issuer;
-        self.transaction(|db| async move { trusted_issuers::create(&db, issuer).await })
-            .await
+        self.act(|db| async move {
+            trusted_issuers::create(&db, issuer).await?;
+            Ok((
+                (),
+                audit::trusted_issuer(AuditAction::TrustedIssuerCreated, issuer),
+            ))
+        })
+        .await
     }
 
     async fn trusted_issuer(&self, slug: &str) -> Result<Option<TrustedIssuer>> {
@@ -241,22 +311,33 @@ impl Store for PostgresStore {
     async fn update_trusted_issuer(&self, issuer: TrustedIssuer) -> Result<()> {
         let issuer = &issuer;
         let outcome = self
-            .transaction(|db| async move { trusted_issuers::update(&db, issuer).await })
+            .act(|db| async move {
+                let before = trusted_issuers::find(&db, &issuer.slug).await?;
+                trusted_issuers::update(&db, issuer).await?;
+                Ok(((), audit::trusted_issuer_updated(before.as_ref(), issuer)))
+            })
             .await;
         self.revoked.after(outcome)
     }
 
     async fn delete_trusted_issuer(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
         let outcome = self
-            .transaction(|db| async move { trusted_issuers::delete(&db, slug, now).await })
+            .act(|db| async move {
+                let before = trusted_issuers::find(&db, slug).await?;
+                let ended = trusted_issuers::delete(&db, slug, now).await?;
+                Ok((ended, audit::trusted_issuer_deleted(before.as_ref(), ended)))
+            })
             .await;
         self.revoked.after(outcome)
     }
 
     async fn link_subject(&self, link: LinkedSubject, person: Option<User>) -> Result<()> {
         let (link, person) = (&link, person.as_ref());
-        self.transaction(|db| async move { trusted_issuers::link(&db, link, person).await })
-            .await
+        self.act(|db| async move {
+            trusted_issuers::link(&db, link, person).await?;
+            Ok(((), audit::subject_linked(link, person.is_some())))
+        })
+        .await
     }
 
     async fn linked_subject(&self, slug: &str, subject: &str) -> Result<Option<LinkedSubject>> {
@@ -272,15 +353,26 @@ impl Store for PostgresStore {
 
     async fn unlink_subject(&self, slug: &str, subject: &str, now: UnixSeconds) -> Result<bool> {
         let outcome = self
-            .transaction(|db| async move { trusted_issuers::unlink(&db, slug, subject, now).await })
+            .act(|db| async move {
+                let before = trusted_issuers::find_link(&db, slug, subject).await?;
+                let existed = trusted_issuers::unlink(&db, slug, subject, now).await?;
+                let before = before.filter(|_| existed);
+                Ok((existed, audit::subject_unlinked(slug, subject, before.as_ref())))
+            })
             .await;
         self.revoked.after(outcome)
     }
 
     async fn create_assertion_audience(&self, audience: AssertionAudience) -> Result<()> {
         let audience = &audience;
-        self.transaction(|db| async move { assertion_audiences::create(&db, audience).await })
-            .await
+        self.act(|db| async move {
+            assertion_audiences::create(&db, audience).await?;
+            Ok((
+                (),
+                audit::assertion_audience(AuditAction::AssertionAudienceCreated, audience),
+            ))
+        })
+        .await
     }
 
     async fn assertion_audience(&self, slug: &str) -> Result<Option<AssertionAudience>> {
@@ -300,13 +392,20 @@ impl Store for PostgresStore {
 
     async fn update_assertion_audience(&self, audience: AssertionAudience) -> Result<()> {
         let audience = &audience;
-        self.transaction(|db| async move { assertion_audiences::update(&db, audience).await })
-            .await
+        self.act(|db| async move {
+            let before = assertion_audiences::find(&db, &audience.slug).await?;
+            assertion_audiences::update(&db, audience).await?;
+            Ok(((), audit::assertion_audience_updated(before.as_ref(), audience)))
+        })
+        .await
     }
 
     async fn delete_assertion_audience(&self, slug: &str) -> Result<bool> {
-        self.transaction(|db| async move { assertion_audiences::delete(&db, slug).await })
-            .await
+        self.act(|db| async move {
+            let existed = assertion_audiences::delete(&db, slug).await?;
+            Ok((existed, audit::assertion_audience_deleted(slug, existed)))
+        })
+        .await
     }
 
     async fn consent(&self, user: UserId, client_id: &str, resource: &str) -> Result<Option<Consent>> {
@@ -316,8 +415,12 @@ impl Store for PostgresStore {
 
     async fn approve(&self, approval: Approval) -> Result<ApprovalOutcome> {
         let approval = &approval;
-        self.transaction(|db| async move { approvals::approve(&db, approval).await })
-            .await
+        self.act(|db| async move {
+            let outcome = approvals::approve(&db, approval).await?;
+            let draft = audit::approved(approval, &outcome);
+            Ok((outcome, draft))
+        })
+        .await
     }
 
     async fn code(&self, digest: &Digest) -> Result<Option<(Code, Grant)>> {
@@ -335,7 +438,10 @@ impl Store for PostgresStore {
 
     async fn burn_code(&self, digest: &Digest, now: UnixSeconds) -> Result<()> {
         let outcome = self
-            .transaction(|db| async move { codes::burn(&db, digest, now).await })
+            .act(|db| async move {
+                let ended = codes::burn(&db, digest, now).await?;
+                Ok(((), audit::burned(ended.as_ref())))
+            })
             .await;
         self.revoked.after(outcome)
     }
@@ -356,8 +462,11 @@ impl Store for PostgresStore {
     }
 
     async fn deny_device(&self, digest: &Digest, now: UnixSeconds) -> Result<bool> {
-        self.transaction(|db| async move { devices::deny(&db, digest, now).await })
-            .await
+        self.act(|db| async move {
+            let client_id = devices::deny(&db, digest, now).await?;
+            Ok((client_id.is_some(), audit::device_denied(client_id.as_deref())))
+        })
+        .await
     }
 
     async fn poll_device(
@@ -394,7 +503,15 @@ impl Store for PostgresStore {
     async fn revoke_grants(&self, filter: GrantFilter, reason: EndReason, now: UnixSeconds) -> Result<u64> {
         let filter = &filter;
         let outcome = self
-            .transaction(|db| async move { grants::revoke(&db, filter, reason, now).await })
+            .act(|db| async move {
+                let one = match filter.id {
+                    Some(id) => grants::find(&db, id).await?,
+                    None => None,
+                };
+                let ended = grants::revoke(&db, filter, reason, now).await?;
+                let draft = audit::grants_ended(filter, one.as_ref(), reason, ended);
+                Ok((ended, draft))
+            })
             .await;
         self.revoked.after(outcome)
     }
@@ -427,13 +544,20 @@ impl Store for PostgresStore {
     }
 
     async fn spend(&self, spends: &[Spend], now: UnixSeconds) -> Result<bool> {
-        self.transaction(|db| async move { spent::spend(&db, spends, now).await })
-            .await
+        self.act(|db| async move {
+            let spent = spent::spend(&db, spends, now).await?;
+            Ok((spent, audit::spent(spent)))
+        })
+        .await
     }
 
     async fn revoke_issuance(&self, jti: &str, now: UnixSeconds) -> Result<bool> {
         let outcome = self
-            .transaction(|db| async move { issuances::revoke(&db, jti, now).await })
+            .act(|db| async move {
+                let before = issuances::find(&db, jti).await?;
+                let existed = issuances::revoke(&db, jti, now).await?;
+                Ok((existed, audit::token_revoked(before.as_ref(), existed)))
+            })
             .await;
         self.revoked.after(outcome)
     }
@@ -463,8 +587,12 @@ impl Store for PostgresStore {
         newest: Option<&str>,
     ) -> Result<Vec<SigningKeyRecord>> {
         let key = &key;
-        self.transaction(|db| async move { keys::add_signing_key(&db, key, newest).await })
-            .await
+        self.act(|db| async move {
+            let keys = keys::add_signing_key(&db, key, newest).await?;
+            let draft = audit::signing_key_added(key, &keys);
+            Ok((keys, draft))
+        })
+        .await
     }
 
     async fn replace_signing_key(
@@ -474,8 +602,12 @@ impl Store for PostgresStore {
         now: UnixSeconds,
     ) -> Result<Vec<SigningKeyRecord>> {
         let spare = &spare;
-        self.transaction(|db| async move { keys::replace_signing_key(&db, revoked, spare, now).await })
-            .await
+        self.act(|db| async move {
+            let keys = keys::replace_signing_key(&db, revoked, spare, now).await?;
+            let draft = audit::signing_key_replaced(revoked, spare, &keys);
+            Ok((keys, draft))
+        })
+        .await
     }
 
     async fn sealed(&self, kind: SealedKind, after: &str, limit: u32) -> Result<Vec<Sealed>> {
@@ -485,19 +617,29 @@ impl Store for PostgresStore {
 
     async fn reseal(&self, changes: Vec<Reseal>) -> Result<u64> {
         let changes = &changes;
-        self.transaction(|db| async move { keys::reseal(&db, changes).await })
-            .await
+        self.act(|db| async move {
+            let changed = keys::reseal(&db, changes).await?;
+            Ok((changed, audit::resealed(changed)))
+        })
+        .await
     }
 
     async fn delete_signing_keys(&self, before: UnixSeconds) -> Result<u64> {
-        self.transaction(|db| async move { keys::delete_signing_keys(&db, before).await })
-            .await
+        self.act(|db| async move {
+            let removed = keys::delete_signing_keys(&db, before).await?;
+            Ok((removed, audit::signing_keys_deleted(removed)))
+        })
+        .await
     }
 
     async fn secret(&self, purpose: &str, proposed: SealedSecret) -> Result<SealedSecret> {
         let proposed = &proposed;
-        self.repeatable(|db| async move { keys::secret(&db, purpose, proposed).await })
-            .await
+        self.act(|db| async move {
+            let secret = keys::secret(&db, purpose, proposed).await?;
+            let draft = audit::secret_created(purpose, secret == *proposed);
+            Ok((secret, draft))
+        })
+        .await
     }
 
     async fn find_secret(&self, purpose: &str) -> Result<Option<SealedSecret>> {
@@ -507,8 +649,11 @@ impl Store for PostgresStore {
 
     async fn add_admin_key(&self, key: AdminKey, only_if_none: bool) -> Result<bool> {
         let key = &key;
-        self.transaction(|db| async move { keys::add_admin_key(&db, key, only_if_none).await })
-            .await
+        self.act(|db| async move {
+            let added = keys::add_admin_key(&db, key, only_if_none).await?;
+            Ok((added, audit::admin_key_added(key, added)))
+        })
+        .await
     }
 
     async fn admin_key(&self, digest: &Digest) -> Result<Option<AdminKey>> {
@@ -529,6 +674,32 @@ impl Store for PostgresStore {
         };
         let held = self.try_lock(name).await?;
         Ok(held.map(|held| Box::new((held, turn)) as Turn))
+    }
+
+    fn acting(&self, origin: Origin) -> Box<dyn Store> {
+        self.in_the_hands_of(origin)
+    }
+
+    async fn record(&self, event: AuditEvent) -> Result<()> {
+        let event = &audit::checked(event);
+        self.repeatable(|db| async move { events::record(&db, event).await })
+            .await
+    }
+
+    async fn audit_entries(&self, filter: AuditFilter, page: PageRequest) -> Result<Page<AuditEntry>> {
+        let (filter, page) = (&filter, &page);
+        self.repeatable(|db| async move { events::list(&db, filter, page).await })
+            .await
+    }
+
+    async fn audit_event(&self, id: Uuid) -> Result<Option<AuditEvent>> {
+        self.repeatable(|db| async move { events::find(&db, id).await })
+            .await
+    }
+
+    async fn forget_audit_events(&self, before: UnixSeconds, limit: u32) -> Result<u64> {
+        self.transaction(|db| async move { events::forget(&db, before, limit).await })
+            .await
     }
 
     async fn sweep(&self, now: UnixSeconds, retain: Duration, limit: u32) -> Result<Swept> {

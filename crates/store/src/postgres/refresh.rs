@@ -8,6 +8,7 @@ use super::errors::{Fallible, Fault};
 use super::statements::{Connection, find as row, run, statements};
 use super::values::Columns;
 use super::{PostgresStore, grants, issuances};
+use crate::rules::audit;
 use crate::rules::refresh::{self, Earlier, REMEMBERED, Rotation, refuse_incoherent, rotated};
 use crate::{EndReason, Grant, GrantState, Result, RotateOutcome, RotateRefresh};
 
@@ -49,7 +50,11 @@ pub(super) async fn rotate(store: &PostgresStore, rotate: &RotateRefresh) -> Res
         Err(Fault::Contended(_) | Fault::Lost(_)) => true,
     };
     store
-        .transaction(|db| async move { rotate_by_steps(&db, rotate, lost).await })
+        .act(|db| async move {
+            let outcome = rotate_by_steps(&db, rotate, lost).await?;
+            let draft = audit::rotated(rotate, &outcome);
+            Ok((outcome, draft))
+        })
         .await
 }
 

@@ -21,7 +21,7 @@ statements! {
     /// It cannot end meanwhile, but its use can be written down.
     HOLD = "SELECT expires_at FROM session WHERE id = $1 AND user_id = $2 FOR KEY SHARE";
     TOUCH = "UPDATE session SET last_seen_at = $2 WHERE id = $1 AND last_seen_at < $2";
-    DELETE = "DELETE FROM session WHERE id = $1";
+    DELETE = "DELETE FROM session WHERE id = $1 RETURNING user_id";
     DELETE_OF_USER = "DELETE FROM session WHERE user_id = $1";
 }
 
@@ -82,9 +82,11 @@ pub(super) async fn touch(db: &Connection, id: &Digest, now: UnixSeconds) -> Fal
     run(db, TOUCH, &[&id.as_slice(), &now.0]).await.map(drop)
 }
 
-pub(super) async fn end(db: &Connection, id: &Digest, now: UnixSeconds) -> Fallible<()> {
-    run(db, DELETE, &[&id.as_slice()]).await?;
-    grants::end_pending_of_session(db, id, now).await
+/// Whose it was, if there was one.
+pub(super) async fn end(db: &Connection, id: &Digest, now: UnixSeconds) -> Fallible<Option<UserId>> {
+    let user = row(db, DELETE, &[&id.as_slice()], |columns| columns.user()).await?;
+    grants::end_pending_of_session(db, id, now).await?;
+    Ok(user)
 }
 
 pub(super) async fn end_of_user(db: &Connection, user: UserId) -> Fallible<()> {

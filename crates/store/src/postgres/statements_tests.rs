@@ -5,9 +5,9 @@ use deadpool_postgres::ClientWrapper;
 use super::statements::Sql;
 use super::template;
 use super::{
-    PostgresOptions, PostgresStore, approvals, asserted, assertion_audiences, clients, codes, consents,
-    devices, exchange, grants, id_jag, issuances, keys, own, refresh, registration, resources, revocations,
-    sessions, spent, sweep, throttle, trusted_issuers, users, work,
+    PostgresOptions, PostgresStore, approvals, asserted, assertion_audiences, audit, clients, codes,
+    consents, devices, exchange, grants, id_jag, issuances, keys, own, refresh, registration, resources,
+    revocations, sessions, spent, sweep, throttle, trusted_issuers, users, work,
 };
 
 fn all() -> impl Iterator<Item = &'static Sql> {
@@ -15,6 +15,7 @@ fn all() -> impl Iterator<Item = &'static Sql> {
         approvals::STATEMENTS,
         asserted::STATEMENTS,
         assertion_audiences::STATEMENTS,
+        audit::STATEMENTS,
         clients::STATEMENTS,
         codes::STATEMENTS,
         consents::STATEMENTS,

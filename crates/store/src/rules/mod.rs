@@ -2,6 +2,8 @@
 
 pub(crate) mod approvals;
 pub(crate) mod asserted;
+pub(crate) mod audit;
+pub(crate) mod audit_pages;
 pub(crate) mod clients;
 pub(crate) mod codes;
 pub(crate) mod consents;

@@ -1,6 +1,6 @@
 //! Values that are stored as words.
 
-use crate::{ClientSource, EndReason, GrantState, TrustedIssuerKind};
+use crate::{ActorKind, AuditAction, ClientSource, EndReason, GrantState, TrustedIssuerKind};
 
 /// A value that is stored as a word.
 pub(crate) trait Word: Sized + Copy + 'static {
@@ -47,6 +47,69 @@ words! {
         TrustEnded = "trust_ended",
     }
     TrustedIssuerKind { IdentityProvider = "identity_provider", Workload = "workload" }
+    ActorKind {
+        System = "system",
+        AdminKey = "admin_key",
+        Client = "client",
+        PublicClient = "public_client",
+        Person = "person",
+        Anyone = "anyone",
+    }
+    AuditAction {
+        ResourceCreated = "resource.created",
+        ResourceUpdated = "resource.updated",
+        ResourceDeleted = "resource.deleted",
+        ClientCreated = "client.created",
+        ClientRegistered = "client.registered",
+        ClientUpdated = "client.updated",
+        ClientSecretsChanged = "client.secrets_changed",
+        ClientDisabled = "client.disabled",
+        ClientEnabled = "client.enabled",
+        ClientDeleted = "client.deleted",
+        UserCreated = "user.created",
+        UserUpdated = "user.updated",
+        UserPasswordChanged = "user.password_changed",
+        UserDisabled = "user.disabled",
+        UserEnabled = "user.enabled",
+        UserDeleted = "user.deleted",
+        SessionStarted = "session.started",
+        SessionEnded = "session.ended",
+        LoginRefused = "login.refused",
+        ConsentRefused = "consent.refused",
+        TrustedIssuerCreated = "trusted_issuer.created",
+        TrustedIssuerUpdated = "trusted_issuer.updated",
+        TrustedIssuerDisabled = "trusted_issuer.disabled",
+        TrustedIssuerEnabled = "trusted_issuer.enabled",
+        TrustedIssuerDeleted = "trusted_issuer.deleted",
+        SubjectLinked = "trusted_issuer.subject_linked",
+        SubjectUnlinked = "trusted_issuer.subject_unlinked",
+        AssertionAudienceCreated = "assertion_audience.created",
+        AssertionAudienceUpdated = "assertion_audience.updated",
+        AssertionAudienceDisabled = "assertion_audience.disabled",
+        AssertionAudienceEnabled = "assertion_audience.enabled",
+        AssertionAudienceDeleted = "assertion_audience.deleted",
+        GrantApproved = "grant.approved",
+        GrantEnded = "grant.ended",
+        CodeReplayed = "code.replayed",
+        CodeBurned = "code.burned",
+        DeviceDenied = "device.denied",
+        RefreshTokenReused = "refresh_token.reused",
+        AssertionReplayed = "assertion.replayed",
+        TokenIssued = "token.issued",
+        TokenExchanged = "token.exchanged",
+        TokenRevoked = "token.revoked",
+        RequestRefused = "request.refused",
+        InitialTokenCreated = "initial_token.created",
+        InitialTokenDeleted = "initial_token.deleted",
+        AdminKeyCreated = "admin_key.created",
+        SigningKeyCreated = "signing_key.created",
+        SigningKeyRotated = "signing_key.rotated",
+        SigningKeyRevoked = "signing_key.revoked",
+        SigningKeyDeleted = "signing_key.deleted",
+        ServerSecretCreated = "server_secret.created",
+        MasterKeyChanged = "master_key.changed",
+        DatabaseRestored = "database.restored",
+    }
 }
 
 #[cfg(test)]
@@ -67,5 +130,7 @@ mod tests {
         round_trip::<GrantState>();
         round_trip::<EndReason>();
         round_trip::<TrustedIssuerKind>();
+        round_trip::<ActorKind>();
+        round_trip::<AuditAction>();
     }
 }

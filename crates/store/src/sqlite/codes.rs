@@ -66,11 +66,14 @@ fn activate(db: &Connection, redeem: &RedeemCode, grant: &Grant) -> Result<()> {
     ))
 }
 
-pub(super) fn burn(db: &Connection, digest: &Digest, now: UnixSeconds) -> Result<()> {
-    if let Some(Found { code, grant, .. }) = load(db, digest)? {
-        grants::end(db, grant.id, codes::burn_reason(&code), now)?;
-    }
-    Ok(())
+/// The grant that ended by that, and why.
+pub(super) fn burn(db: &Connection, digest: &Digest, now: UnixSeconds) -> Result<Option<(Grant, EndReason)>> {
+    let Some(Found { code, grant, .. }) = load(db, digest)? else {
+        return Ok(None);
+    };
+    let reason = codes::burn_reason(&code);
+    let ended = grants::end(db, grant.id, reason, now)?;
+    Ok((ended > 0).then_some((grant, reason)))
 }
 
 fn load(db: &Connection, digest: &Digest) -> Result<Option<Found>> {

@@ -17,7 +17,7 @@ statements! {
     BY_USER_CODE = "SELECT digest, user_code, client_id, resources, scopes, fingerprint, address, wait, denied, \
                     created_at, expires_at FROM device_authorization WHERE user_code = ?1 AND expires_at > ?2";
     DENY = "UPDATE device_authorization SET denied = 1 WHERE digest = ?1 AND expires_at > ?2 \
-            AND NOT EXISTS (SELECT 1 FROM code c WHERE c.digest = ?1)";
+            AND NOT EXISTS (SELECT 1 FROM code c WHERE c.digest = ?1) RETURNING client_id";
     WAITING = "SELECT client_id, wait, polled_at, denied, expires_at FROM device_authorization WHERE digest = ?1";
     POLLED = "UPDATE device_authorization SET polled_at = ?2, wait = ?3 WHERE digest = ?1";
 }
@@ -68,8 +68,9 @@ fn read(row: &Row<'_>) -> rusqlite::Result<DeviceAuthorization> {
     })
 }
 
-pub(super) fn deny(db: &Connection, digest: &Digest, now: UnixSeconds) -> Result<bool> {
-    Ok(db.run(DENY, params![digest, now.0])? == 1)
+/// Whose device it is, if that still counts.
+pub(super) fn deny(db: &Connection, digest: &Digest, now: UnixSeconds) -> Result<Option<String>> {
+    Ok(db.find(DENY, params![digest, now.0], |row| row.get(0))?)
 }
 
 pub(super) fn poll(

@@ -29,6 +29,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(6, "0006_trusted_issuers"),
     migration!(7, "0007_assertion_audiences"),
     migration!(8, "0008_signing_key_times"),
+    migration!(9, "0009_audit"),
 ];
 
 const CREATE_JOURNAL: &str = "CREATE TABLE IF NOT EXISTS schema_migration (

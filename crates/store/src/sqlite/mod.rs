@@ -6,6 +6,7 @@
 mod approvals;
 mod asserted;
 mod assertion_audiences;
+mod audit;
 pub mod backup;
 mod clients;
 mod codes;
@@ -14,6 +15,7 @@ mod devices;
 mod errors;
 mod exchange;
 mod grants;
+mod handle;
 mod id_jag;
 mod issuances;
 mod keys;
@@ -45,6 +47,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+pub use self::handle::SqliteStore;
 use self::location::{Location, LockedFile};
 use self::readers::Readers;
 use self::writer::Writer;
@@ -76,8 +79,9 @@ impl Default for SqliteOptions {
     }
 }
 
-/// The embedded engine.
-pub struct SqliteStore {
+/// What every handle of the embedded engine shares. Nothing outside of the engine uses it.
+#[doc(hidden)]
+pub struct Engine {
     writer: Writer,
     /// None for a database in memory: it has one connection, and the writer's thread reads too.
     readers: Option<Readers>,
@@ -86,15 +90,9 @@ pub struct SqliteStore {
     revoked: Signal,
 }
 
-impl SqliteStore {
-    /// Opens `sqlite://path/to/file.db` (relative), `sqlite:///path/to/file.db` (absolute), a plain path, or
-    /// `sqlite::memory:`; creates directory and file (mode 0600) if need be and brings the schema up to date.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Unusable`], with the reason, when another process has the database, or when the file is not
-    /// one that this program understands.
-    pub fn open(url: &str, options: &SqliteOptions) -> Result<Self> {
+impl Engine {
+    /// See [`SqliteStore::open`].
+    fn open(url: &str, options: &SqliteOptions) -> Result<Self> {
         match Location::parse(url)? {
             Location::Memory => Self::in_memory(options),
             Location::File(path) => {
@@ -103,11 +101,6 @@ impl SqliteStore {
                 Self::on_disk(file, options).map_err(|error| refusal(&path, error))
             }
         }
-    }
-
-    /// A database that ends with this value: for tests.
-    pub fn temporary() -> Result<Self> {
-        Self::in_memory(&SqliteOptions::default())
     }
 
     fn in_memory(options: &SqliteOptions) -> Result<Self> {
@@ -201,7 +194,7 @@ impl SqliteStore {
     }
 }
 
-impl Drop for SqliteStore {
+impl Drop for Engine {
     fn drop(&mut self) {
         join(self.stop());
     }

@@ -8,26 +8,31 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
-    SqliteStore, approvals, asserted, assertion_audiences, clients, codes, consents, devices, exchange,
-    grants, id_jag, issuances, join, keys, own, refresh, registration, resources, revocations, sessions,
-    spent, sweep, throttle, trusted_issuers, users, writer,
+    SqliteStore, approvals, asserted, assertion_audiences, audit as events, clients, codes, consents,
+    devices, exchange, grants, id_jag, issuances, join, keys, own, refresh, registration, resources,
+    revocations, sessions, spent, sweep, throttle, trusted_issuers, users, writer,
 };
+use crate::rules::audit;
 use crate::rules::clients::is_touched;
 use crate::rules::sweep::kinds;
 use crate::{
-    AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, Client, Code, Consent,
-    DeviceAuthorization, Digest, EndReason, ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId,
-    IdJagOutcome, InitialAccessToken, Issuance, IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject,
-    LoginThrottle, OwnOutcome, Page, PageRequest, PollOutcome, RedeemCode, RedeemOutcome, RegisterOutcome,
-    Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed, SealedKind, SealedSecret,
-    Session, SigningKeyRecord, Spend, Store, StoreError, Swept, ThrottlePolicy, TrustedIssuer,
-    TrustedIssuerKind, Turn, User, UserId,
+    AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, AuditAction, AuditEntry,
+    AuditEvent, AuditFilter, Client, Code, Consent, DeviceAuthorization, Digest, EndReason, ExchangeOutcome,
+    ExchangeToken, Grant, GrantFilter, GrantId, IdJagOutcome, InitialAccessToken, Issuance, IssueAsserted,
+    IssueIdJag, IssueOwn, LinkedSubject, LoginThrottle, Origin, OwnOutcome, Page, PageRequest, PollOutcome,
+    RedeemCode, RedeemOutcome, RegisterOutcome, Reseal, Resource, Result, RevocationPage, RotateOutcome,
+    RotateRefresh, Sealed, SealedKind, SealedSecret, Session, SigningKeyRecord, Spend, Store, StoreError,
+    Swept, ThrottlePolicy, TrustedIssuer, TrustedIssuerKind, Turn, User, UserId,
 };
 
 #[async_trait]
 impl Store for SqliteStore {
     async fn create_resource(&self, resource: Resource) -> Result<()> {
-        self.write(move |db| resources::create(db, &resource)).await
+        self.act(move |db| {
+            resources::create(db, &resource)?;
+            Ok(((), audit::resource(AuditAction::ResourceCreated, &resource)))
+        })
+        .await
     }
 
     async fn resource(&self, slug: &str) -> Result<Option<Resource>> {
@@ -40,18 +45,34 @@ impl Store for SqliteStore {
     }
 
     async fn update_resource(&self, resource: Resource) -> Result<()> {
-        let outcome = self.write(move |db| resources::update(db, &resource)).await;
+        let outcome = self
+            .act(move |db| {
+                let before = resources::find(db, &resource.slug)?;
+                resources::update(db, &resource)?;
+                Ok(((), audit::resource_updated(before.as_ref(), &resource)))
+            })
+            .await;
         self.revoked.after(outcome)
     }
 
     async fn delete_resource(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
         let slug = slug.to_owned();
-        let outcome = self.write(move |db| resources::delete(db, &slug, now)).await;
+        let outcome = self
+            .act(move |db| {
+                let before = resources::find(db, &slug)?;
+                let ended = resources::delete(db, &slug, now)?;
+                Ok((ended, audit::resource_deleted(before.as_ref(), ended)))
+            })
+            .await;
         self.revoked.after(outcome)
     }
 
     async fn create_client(&self, client: Client) -> Result<()> {
-        self.write(move |db| clients::create(db, &client)).await
+        self.act(move |db| {
+            clients::create(db, &client)?;
+            Ok(((), audit::client(AuditAction::ClientCreated, &client)))
+        })
+        .await
     }
 
     async fn register_client(&self, client: Client) -> Result<Client> {
@@ -60,7 +81,13 @@ impl Store for SqliteStore {
         if let Some(stored) = stored.filter(|stored| !is_touched(stored, client.updated_at)) {
             return Ok(stored);
         }
-        self.write(move |db| clients::register(db, &client)).await
+        self.act(move |db| {
+            let existed = clients::is_disabled(db, &client.client_id)?.is_some();
+            let stored = clients::register(db, &client)?;
+            let draft = audit::registered(existed, &stored);
+            Ok((stored, draft))
+        })
+        .await
     }
 
     async fn client(&self, client_id: &str) -> Result<Option<Client>> {
@@ -73,14 +100,24 @@ impl Store for SqliteStore {
     }
 
     async fn update_client(&self, client: Client) -> Result<()> {
-        let outcome = self.write(move |db| clients::update(db, &client)).await;
+        let outcome = self
+            .act(move |db| {
+                let before = clients::find(db, &client.client_id)?;
+                clients::update(db, &client)?;
+                Ok(((), audit::client_updated(before.as_ref(), &client)))
+            })
+            .await;
         self.revoked.after(outcome)
     }
 
     async fn update_registration(&self, client: Client, presented: &Digest, now: UnixSeconds) -> Result<()> {
         let presented = *presented;
-        self.write(move |db| registration::update(db, &client, &presented, now))
-            .await
+        self.act(move |db| {
+            let before = clients::find(db, &client.client_id)?;
+            registration::update(db, &client, &presented, now)?;
+            Ok(((), audit::registration_updated(before.as_ref(), &client)))
+        })
+        .await
     }
 
     async fn register_with_token(
@@ -90,12 +127,20 @@ impl Store for SqliteStore {
         now: UnixSeconds,
     ) -> Result<RegisterOutcome> {
         let token = *token;
-        self.write(move |db| registration::register(db, &client, &token, now))
-            .await
+        self.act(move |db| {
+            let outcome = registration::register(db, &client, &token, now)?;
+            let registered = outcome == RegisterOutcome::Registered;
+            Ok((outcome, audit::registered_with_token(registered, &client)))
+        })
+        .await
     }
 
     async fn create_initial_token(&self, token: InitialAccessToken) -> Result<()> {
-        self.write(move |db| registration::create_token(db, &token)).await
+        self.act(move |db| {
+            registration::create_token(db, &token)?;
+            Ok(((), audit::initial_token(AuditAction::InitialTokenCreated, &token)))
+        })
+        .await
     }
 
     async fn initial_tokens(&self) -> Result<Vec<InitialAccessToken>> {
@@ -103,17 +148,31 @@ impl Store for SqliteStore {
     }
 
     async fn delete_initial_token(&self, id: Uuid) -> Result<bool> {
-        self.write(move |db| registration::delete_token(db, id)).await
+        self.act(move |db| {
+            let existed = registration::delete_token(db, id)?;
+            Ok((existed, audit::initial_token_deleted(id, existed)))
+        })
+        .await
     }
 
     async fn delete_client(&self, client_id: &str, now: UnixSeconds) -> Result<u64> {
         let client_id = client_id.to_owned();
-        let outcome = self.write(move |db| clients::delete(db, &client_id, now)).await;
+        let outcome = self
+            .act(move |db| {
+                let before = clients::find(db, &client_id)?;
+                let ended = clients::delete(db, &client_id, now)?;
+                Ok((ended, audit::client_deleted(&client_id, before.is_some(), ended)))
+            })
+            .await;
         self.revoked.after(outcome)
     }
 
     async fn create_user(&self, user: User) -> Result<()> {
-        self.write(move |db| users::create(db, &user)).await
+        self.act(move |db| {
+            users::create(db, &user)?;
+            Ok(((), audit::user(AuditAction::UserCreated, &user)))
+        })
+        .await
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>> {
@@ -130,12 +189,24 @@ impl Store for SqliteStore {
     }
 
     async fn update_user(&self, user: User, now: UnixSeconds) -> Result<()> {
-        let outcome = self.write(move |db| users::update(db, &user, now)).await;
+        let outcome = self
+            .act(move |db| {
+                let before = users::find(db, user.id)?;
+                users::update(db, &user, now)?;
+                Ok(((), audit::user_updated(before.as_ref(), &user)))
+            })
+            .await;
         self.revoked.after(outcome)
     }
 
     async fn delete_user(&self, id: UserId, now: UnixSeconds) -> Result<()> {
-        let outcome = self.write(move |db| users::delete(db, id, now)).await;
+        let outcome = self
+            .act(move |db| {
+                let before = users::find(db, id)?;
+                users::delete(db, id, now)?;
+                Ok(((), audit::user_deleted(before.as_ref())))
+            })
+            .await;
         self.revoked.after(outcome)
     }
 
@@ -156,8 +227,11 @@ impl Store for SqliteStore {
     }
 
     async fn create_session(&self, session: Session, replaces: Option<Digest>) -> Result<()> {
-        self.write(move |db| sessions::create(db, &session, replaces.as_ref()))
-            .await
+        self.act(move |db| {
+            sessions::create(db, &session, replaces.as_ref())?;
+            Ok(((), audit::session_started(&session)))
+        })
+        .await
     }
 
     async fn session(
@@ -179,11 +253,22 @@ impl Store for SqliteStore {
 
     async fn end_session(&self, id: &Digest, now: UnixSeconds) -> Result<()> {
         let id = *id;
-        self.write(move |db| sessions::end(db, &id, now)).await
+        self.act(move |db| {
+            let user = sessions::end(db, &id, now)?;
+            Ok(((), audit::session_ended(user)))
+        })
+        .await
     }
 
     async fn create_trusted_issuer(&self, issuer: TrustedIssuer) -> Result<()> {
-        self.write(move |db| trusted_issuers::create(db, &issuer)).await
+        self.act(move |db| {
+            trusted_issuers::create(db, &issuer)?;
+            Ok((
+                (),
+                audit::trusted_issuer(AuditAction::TrustedIssuerCreated, &issuer),
+            ))
+        })
+        .await
     }
 
     async fn trusted_issuer(&self, slug: &str) -> Result<Option<TrustedIssuer>> {
@@ -206,21 +291,34 @@ impl Store for SqliteStore {
     }
 
     async fn update_trusted_issuer(&self, issuer: TrustedIssuer) -> Result<()> {
-        let outcome = self.write(move |db| trusted_issuers::update(db, &issuer)).await;
+        let outcome = self
+            .act(move |db| {
+                let before = trusted_issuers::find(db, &issuer.slug)?;
+                trusted_issuers::update(db, &issuer)?;
+                Ok(((), audit::trusted_issuer_updated(before.as_ref(), &issuer)))
+            })
+            .await;
         self.revoked.after(outcome)
     }
 
     async fn delete_trusted_issuer(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
         let slug = slug.to_owned();
         let outcome = self
-            .write(move |db| trusted_issuers::delete(db, &slug, now))
+            .act(move |db| {
+                let before = trusted_issuers::find(db, &slug)?;
+                let ended = trusted_issuers::delete(db, &slug, now)?;
+                Ok((ended, audit::trusted_issuer_deleted(before.as_ref(), ended)))
+            })
             .await;
         self.revoked.after(outcome)
     }
 
     async fn link_subject(&self, link: LinkedSubject, person: Option<User>) -> Result<()> {
-        self.write(move |db| trusted_issuers::link(db, &link, person.as_ref()))
-            .await
+        self.act(move |db| {
+            trusted_issuers::link(db, &link, person.as_ref())?;
+            Ok(((), audit::subject_linked(&link, person.is_some())))
+        })
+        .await
     }
 
     async fn linked_subject(&self, slug: &str, subject: &str) -> Result<Option<LinkedSubject>> {
@@ -238,14 +336,24 @@ impl Store for SqliteStore {
     async fn unlink_subject(&self, slug: &str, subject: &str, now: UnixSeconds) -> Result<bool> {
         let (slug, subject) = (slug.to_owned(), subject.to_owned());
         let outcome = self
-            .write(move |db| trusted_issuers::unlink(db, &slug, &subject, now))
+            .act(move |db| {
+                let before = trusted_issuers::find_link(db, &slug, &subject)?;
+                let existed = trusted_issuers::unlink(db, &slug, &subject, now)?;
+                Ok((existed, audit::subject_unlinked(&slug, &subject, before.as_ref())))
+            })
             .await;
         self.revoked.after(outcome)
     }
 
     async fn create_assertion_audience(&self, audience: AssertionAudience) -> Result<()> {
-        self.write(move |db| assertion_audiences::create(db, &audience))
-            .await
+        self.act(move |db| {
+            assertion_audiences::create(db, &audience)?;
+            Ok((
+                (),
+                audit::assertion_audience(AuditAction::AssertionAudienceCreated, &audience),
+            ))
+        })
+        .await
     }
 
     async fn assertion_audience(&self, slug: &str) -> Result<Option<AssertionAudience>> {
@@ -264,13 +372,21 @@ impl Store for SqliteStore {
     }
 
     async fn update_assertion_audience(&self, audience: AssertionAudience) -> Result<()> {
-        self.write(move |db| assertion_audiences::update(db, &audience))
-            .await
+        self.act(move |db| {
+            let before = assertion_audiences::find(db, &audience.slug)?;
+            assertion_audiences::update(db, &audience)?;
+            Ok(((), audit::assertion_audience_updated(before.as_ref(), &audience)))
+        })
+        .await
     }
 
     async fn delete_assertion_audience(&self, slug: &str) -> Result<bool> {
         let slug = slug.to_owned();
-        self.write(move |db| assertion_audiences::delete(db, &slug)).await
+        self.act(move |db| {
+            let existed = assertion_audiences::delete(db, &slug)?;
+            Ok((existed, audit::assertion_audience_deleted(&slug, existed)))
+        })
+        .await
     }
 
     async fn consent(&self, user: UserId, client_id: &str, resource: &str) -> Result<Option<Consent>> {
@@ -280,7 +396,12 @@ impl Store for SqliteStore {
     }
 
     async fn approve(&self, approval: Approval) -> Result<ApprovalOutcome> {
-        self.write(move |db| approvals::approve(db, &approval)).await
+        self.act(move |db| {
+            let outcome = approvals::approve(db, &approval)?;
+            let draft = audit::approved(&approval, &outcome);
+            Ok((outcome, draft))
+        })
+        .await
     }
 
     async fn code(&self, digest: &Digest) -> Result<Option<(Code, Grant)>> {
@@ -289,7 +410,13 @@ impl Store for SqliteStore {
     }
 
     async fn redeem_code(&self, redeem: RedeemCode) -> Result<RedeemOutcome> {
-        let outcome = self.write(move |db| codes::redeem(db, &redeem)).await;
+        let outcome = self
+            .act(move |db| {
+                let outcome = codes::redeem(db, &redeem)?;
+                let draft = audit::redeemed(&redeem, &outcome);
+                Ok((outcome, draft))
+            })
+            .await;
         if outcome == Ok(RedeemOutcome::Replayed) {
             self.revoked.ring();
         }
@@ -298,7 +425,12 @@ impl Store for SqliteStore {
 
     async fn burn_code(&self, digest: &Digest, now: UnixSeconds) -> Result<()> {
         let digest = *digest;
-        let outcome = self.write(move |db| codes::burn(db, &digest, now)).await;
+        let outcome = self
+            .act(move |db| {
+                let ended = codes::burn(db, &digest, now)?;
+                Ok(((), audit::burned(ended.as_ref())))
+            })
+            .await;
         self.revoked.after(outcome)
     }
 
@@ -318,7 +450,11 @@ impl Store for SqliteStore {
 
     async fn deny_device(&self, digest: &Digest, now: UnixSeconds) -> Result<bool> {
         let digest = *digest;
-        self.write(move |db| devices::deny(db, &digest, now)).await
+        self.act(move |db| {
+            let client_id = devices::deny(db, &digest, now)?;
+            Ok((client_id.is_some(), audit::device_denied(client_id.as_deref())))
+        })
+        .await
     }
 
     async fn poll_device(
@@ -338,7 +474,13 @@ impl Store for SqliteStore {
     }
 
     async fn rotate_refresh(&self, rotate: RotateRefresh) -> Result<RotateOutcome> {
-        let outcome = self.write(move |db| refresh::rotate(db, &rotate)).await;
+        let outcome = self
+            .act(move |db| {
+                let outcome = refresh::rotate(db, &rotate)?;
+                let draft = audit::rotated(&rotate, &outcome);
+                Ok((outcome, draft))
+            })
+            .await;
         if outcome == Ok(RotateOutcome::Reused) {
             self.revoked.ring();
         }
@@ -351,7 +493,12 @@ impl Store for SqliteStore {
 
     async fn revoke_grants(&self, filter: GrantFilter, reason: EndReason, now: UnixSeconds) -> Result<u64> {
         let outcome = self
-            .write(move |db| grants::revoke(db, &filter, reason, now))
+            .act(move |db| {
+                let one = filter.id.map(|id| grants::find(db, id)).transpose()?.flatten();
+                let ended = grants::revoke(db, &filter, reason, now)?;
+                let draft = audit::grants_ended(&filter, one.as_ref(), reason, ended);
+                Ok((ended, draft))
+            })
             .await;
         self.revoked.after(outcome)
     }
@@ -379,12 +526,22 @@ impl Store for SqliteStore {
 
     async fn spend(&self, spends: &[Spend], now: UnixSeconds) -> Result<bool> {
         let spends = spends.to_vec();
-        self.write(move |db| spent::spend(db, &spends, now)).await
+        self.act(move |db| {
+            let spent = spent::spend(db, &spends, now)?;
+            Ok((spent, audit::spent(spent)))
+        })
+        .await
     }
 
     async fn revoke_issuance(&self, jti: &str, now: UnixSeconds) -> Result<bool> {
         let jti = jti.to_owned();
-        let outcome = self.write(move |db| issuances::revoke(db, &jti, now)).await;
+        let outcome = self
+            .act(move |db| {
+                let before = issuances::find(db, &jti)?;
+                let existed = issuances::revoke(db, &jti, now)?;
+                Ok((existed, audit::token_revoked(before.as_ref(), existed)))
+            })
+            .await;
         self.revoked.after(outcome)
     }
 
@@ -410,8 +567,12 @@ impl Store for SqliteStore {
         newest: Option<&str>,
     ) -> Result<Vec<SigningKeyRecord>> {
         let newest = newest.map(str::to_owned);
-        self.write(move |db| keys::add_signing_key(db, &key, newest.as_deref()))
-            .await
+        self.act(move |db| {
+            let keys = keys::add_signing_key(db, &key, newest.as_deref())?;
+            let draft = audit::signing_key_added(&key, &keys);
+            Ok((keys, draft))
+        })
+        .await
     }
 
     async fn replace_signing_key(
@@ -421,8 +582,12 @@ impl Store for SqliteStore {
         now: UnixSeconds,
     ) -> Result<Vec<SigningKeyRecord>> {
         let revoked = revoked.map(str::to_owned);
-        self.write(move |db| keys::replace_signing_key(db, revoked.as_deref(), &spare, now))
-            .await
+        self.act(move |db| {
+            let keys = keys::replace_signing_key(db, revoked.as_deref(), &spare, now)?;
+            let draft = audit::signing_key_replaced(revoked.as_deref(), &spare, &keys);
+            Ok((keys, draft))
+        })
+        .await
     }
 
     async fn sealed(&self, kind: SealedKind, after: &str, limit: u32) -> Result<Vec<Sealed>> {
@@ -431,16 +596,29 @@ impl Store for SqliteStore {
     }
 
     async fn reseal(&self, changes: Vec<Reseal>) -> Result<u64> {
-        self.write(move |db| keys::reseal(db, &changes)).await
+        self.act(move |db| {
+            let changed = keys::reseal(db, &changes)?;
+            Ok((changed, audit::resealed(changed)))
+        })
+        .await
     }
 
     async fn delete_signing_keys(&self, before: UnixSeconds) -> Result<u64> {
-        self.write(move |db| keys::delete_signing_keys(db, before)).await
+        self.act(move |db| {
+            let removed = keys::delete_signing_keys(db, before)?;
+            Ok((removed, audit::signing_keys_deleted(removed)))
+        })
+        .await
     }
 
     async fn secret(&self, purpose: &str, proposed: SealedSecret) -> Result<SealedSecret> {
         let purpose = purpose.to_owned();
-        self.write(move |db| keys::secret(db, &purpose, &proposed)).await
+        self.act(move |db| {
+            let secret = keys::secret(db, &purpose, &proposed)?;
+            let draft = audit::secret_created(&purpose, secret == proposed);
+            Ok((secret, draft))
+        })
+        .await
     }
 
     async fn find_secret(&self, purpose: &str) -> Result<Option<SealedSecret>> {
@@ -449,8 +627,11 @@ impl Store for SqliteStore {
     }
 
     async fn add_admin_key(&self, key: AdminKey, only_if_none: bool) -> Result<bool> {
-        self.write(move |db| keys::add_admin_key(db, &key, only_if_none))
-            .await
+        self.act(move |db| {
+            let added = keys::add_admin_key(db, &key, only_if_none)?;
+            Ok((added, audit::admin_key_added(&key, added)))
+        })
+        .await
     }
 
     async fn admin_key(&self, digest: &Digest) -> Result<Option<AdminKey>> {
@@ -465,6 +646,27 @@ impl Store for SqliteStore {
 
     async fn try_turn(&self, name: &'static str) -> Result<Option<Turn>> {
         Ok(self.turns.try_take(name).map(|turn| Box::new(turn) as Turn))
+    }
+
+    fn acting(&self, origin: Origin) -> Box<dyn Store> {
+        self.in_the_hands_of(origin)
+    }
+
+    async fn record(&self, event: AuditEvent) -> Result<()> {
+        let event = audit::checked(event);
+        self.write(move |db| events::insert(db, &event)).await
+    }
+
+    async fn audit_entries(&self, filter: AuditFilter, page: PageRequest) -> Result<Page<AuditEntry>> {
+        self.read(move |db| events::list(db, &filter, &page)).await
+    }
+
+    async fn audit_event(&self, id: Uuid) -> Result<Option<AuditEvent>> {
+        self.read(move |db| events::find(db, id)).await
+    }
+
+    async fn forget_audit_events(&self, before: UnixSeconds, limit: u32) -> Result<u64> {
+        self.write(move |db| events::forget(db, before, limit)).await
     }
 
     async fn sweep(&self, now: UnixSeconds, retain: Duration, limit: u32) -> Result<Swept> {

@@ -21,7 +21,7 @@ statements! {
     IS_LIVE = "SELECT EXISTS (SELECT 1 FROM session s JOIN person p ON p.id = s.user_id \
                WHERE s.id = ?1 AND s.user_id = ?2 AND s.expires_at > ?3 AND p.disabled = 0)";
     TOUCH = "UPDATE session SET last_seen_at = ?2 WHERE id = ?1 AND last_seen_at < ?2";
-    DELETE = "DELETE FROM session WHERE id = ?1";
+    DELETE = "DELETE FROM session WHERE id = ?1 RETURNING user_id";
     DELETE_OF_USER = "DELETE FROM session WHERE user_id = ?1";
 }
 
@@ -81,9 +81,11 @@ pub(super) fn touch(db: &Connection, id: &Digest, now: UnixSeconds) -> Result<()
     Ok(())
 }
 
-pub(super) fn end(db: &Connection, id: &Digest, now: UnixSeconds) -> Result<()> {
-    db.run(DELETE, [id])?;
-    grants::end_pending_of_session(db, id, now)
+/// Whose it was, if there was one.
+pub(super) fn end(db: &Connection, id: &Digest, now: UnixSeconds) -> Result<Option<UserId>> {
+    let user = db.find(DELETE, [id], |row| Columns::new(row).user())?;
+    grants::end_pending_of_session(db, id, now)?;
+    Ok(user)
 }
 
 pub(super) fn end_of_user(db: &Connection, user: UserId) -> Result<()> {

@@ -4,9 +4,9 @@ use rusqlite::Connection;
 
 use super::statements::Sql;
 use super::{
-    approvals, asserted, assertion_audiences, clients, codes, consents, devices, exchange, grants, id_jag,
-    issuances, keys, migrations, own, refresh, registration, resources, revocations, sessions, spent, sweep,
-    throttle, trusted_issuers, users, writer,
+    approvals, asserted, assertion_audiences, audit, clients, codes, consents, devices, exchange, grants,
+    id_jag, issuances, keys, migrations, own, refresh, registration, resources, revocations, sessions, spent,
+    sweep, throttle, trusted_issuers, users, writer,
 };
 
 fn all() -> impl Iterator<Item = &'static Sql> {
@@ -14,6 +14,7 @@ fn all() -> impl Iterator<Item = &'static Sql> {
         approvals::STATEMENTS,
         asserted::STATEMENTS,
         assertion_audiences::STATEMENTS,
+        audit::STATEMENTS,
         clients::STATEMENTS,
         codes::STATEMENTS,
         consents::STATEMENTS,

@@ -1,0 +1,234 @@
+//! What was changed or refused.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use doorward_oauth::time::UnixSeconds;
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use super::errors::Fallible;
+use super::statements::{Connection, find as row, list as rows, run, statements};
+use super::values::{Columns, only};
+use super::work::Db;
+use super::{PostgresStore, issuances};
+use crate::rules::audit::Draft;
+use crate::rules::audit_pages::{Bounds, is_enough, merged, wanted_issuances, wants_events};
+use crate::rules::json;
+use crate::rules::words::Word;
+use crate::{AuditEntry, AuditEvent, AuditFilter, Page, PageRequest, Result};
+
+macro_rules! columns {
+    () => {
+        "e.id, e.at, e.action, e.refusal, e.actor_kind, e.actor, e.client_id, e.grant_id, e.subject, e.resource, \
+         e.target, e.request_id, e.address, e.detail"
+    };
+}
+
+/// One way into the table: the first filter uses an index, the others look at the rows that it finds.
+macro_rules! page_by {
+    ($key:literal) => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM audit_event e WHERE ",
+            $key,
+            " AND (e.at, e.id) < ($1::bigint, $2::uuid) AND e.at <= $1 AND e.at >= $3 AND e.at <= $4 \
+             AND ($5::text IS NULL OR e.action = $5) AND ($6::boolean IS NULL OR (e.refusal IS NULL) = $6) \
+             AND ($7::text IS NULL OR e.actor_kind = $7) AND ($8::text IS NULL OR e.actor = $8) \
+             AND ($9::text IS NULL OR e.client_id = $9) AND ($10::uuid IS NULL OR e.grant_id = $10) \
+             AND ($11::text IS NULL OR e.subject = $11) AND ($12::text IS NULL OR e.resource = $12) \
+             AND ($13::text IS NULL OR e.request_id = $13) ORDER BY e.at DESC, e.id DESC LIMIT $14"
+        )
+    };
+}
+
+statements! {
+    INSERT = "INSERT INTO audit_event (id, at, action, refusal, actor_kind, actor, client_id, grant_id, subject, resource, \
+              target, request_id, address, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+    /// Again after a lost answer.
+    RECORD = "INSERT INTO audit_event (id, at, action, refusal, actor_kind, actor, client_id, grant_id, subject, resource, \
+              target, request_id, address, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
+              ON CONFLICT DO NOTHING";
+    BY_ID = concat!("SELECT ", columns!(), " FROM audit_event e WHERE e.id = $1");
+    PAGE = page_by!("TRUE");
+    PAGE_OF_CLIENT = page_by!("e.client_id = $9");
+    PAGE_OF_GRANT = page_by!("e.grant_id = $10");
+    PAGE_OF_SUBJECT = page_by!("e.subject = $11");
+    PAGE_OF_REQUEST = page_by!("e.request_id = $13");
+    /// $5 the stretch's first second, $6 when the last token of it expires.
+    ISSUED = concat!(
+        "SELECT ", issuances::columns!(), " FROM issuance WHERE expires_at > $5 AND expires_at <= $6 AND issued_at >= $5 \
+         AND (issued_at, jti) < ($1::bigint, $2::text) AND issued_at >= $3 AND issued_at <= $4 \
+         AND ($7::boolean IS NULL OR (parent IS NOT NULL) = $7) AND ($8::text IS NULL OR client_id = $8) \
+         AND ($9::uuid IS NULL OR grant_id = $9) AND ($10::text IS NULL OR subject = $10) \
+         AND ($11::text IS NULL OR strpos(' ' || resource || ' ', ' ' || $11 || ' ') > 0) \
+         ORDER BY issued_at DESC, jti DESC LIMIT $12"
+    );
+    NEWEST = "SELECT expires_at FROM issuance ORDER BY expires_at DESC LIMIT 1";
+    FORGET = "DELETE FROM audit_event WHERE (id, at) IN (SELECT id, at FROM audit_event WHERE at < $1 ORDER BY at LIMIT $2)";
+}
+
+impl PostgresStore {
+    /// Runs a change, and writes down what it was in its own transaction, when somebody is known to do it.
+    pub(super) async fn act<T, F>(&self, work: impl Fn(Db) -> F) -> Result<T>
+    where
+        F: Future<Output = Fallible<(T, Option<Draft>)>>,
+    {
+        let work = &work;
+        self.transaction(|db| async move {
+            let (outcome, draft) = work(Arc::clone(&db)).await?;
+            self.note(&db, draft).await?;
+            Ok(outcome)
+        })
+        .await
+    }
+
+    /// Writes an event into the transaction that this connection is in.
+    pub(super) async fn note(&self, db: &Connection, draft: Option<Draft>) -> Fallible<()> {
+        let event = self.origin.as_ref().and_then(|origin| draft?.by(origin));
+        match event {
+            Some(event) => insert(db, &event).await,
+            None => Ok(()),
+        }
+    }
+}
+
+async fn insert(db: &Connection, event: &AuditEvent) -> Fallible<()> {
+    write(db, INSERT, event).await
+}
+
+/// May run twice.
+pub(super) async fn record(db: &Connection, event: &AuditEvent) -> Fallible<()> {
+    write(db, RECORD, event).await
+}
+
+async fn write(db: &Connection, sql: super::statements::Sql, event: &AuditEvent) -> Fallible<()> {
+    let detail = json(&event.detail)?;
+    let params: [&(dyn ToSql + Sync); 14] = [
+        &event.id,
+        &event.at.0,
+        &event.action.word(),
+        &event.refusal,
+        &event.actor.word(),
+        &event.actor_id,
+        &event.client_id,
+        &event.grant.map(|grant| grant.0),
+        &event.subject,
+        &event.resource,
+        &event.target,
+        &event.request_id,
+        &event.address,
+        &detail,
+    ];
+    run(db, sql, &params).await.map(drop)
+}
+
+fn read(columns: &mut Columns<'_>) -> Fallible<AuditEvent> {
+    Ok(AuditEvent {
+        id: columns.plain()?,
+        at: columns.time()?,
+        action: columns.word()?,
+        refusal: columns.plain()?,
+        actor: columns.word()?,
+        actor_id: columns.plain()?,
+        client_id: columns.plain()?,
+        grant: columns.maybe_grant()?,
+        subject: columns.plain()?,
+        resource: columns.plain()?,
+        target: columns.plain()?,
+        request_id: columns.plain()?,
+        address: columns.plain()?,
+        detail: columns.json()?,
+    })
+}
+
+pub(super) async fn find(db: &Connection, id: Uuid) -> Fallible<Option<AuditEvent>> {
+    row(db, BY_ID, &[&id], read).await
+}
+
+pub(super) async fn list(
+    db: &Connection,
+    filter: &AuditFilter,
+    request: &PageRequest,
+) -> Fallible<Page<AuditEntry>> {
+    let bounds = Bounds::new(filter, request)?;
+    let mut lines = Vec::new();
+    if wants_events(filter) {
+        lines = events(db, filter, &bounds).await?;
+    }
+    lines.extend(issued(db, filter, &bounds).await?);
+    Ok(merged(lines, request))
+}
+
+async fn events(db: &Connection, filter: &AuditFilter, bounds: &Bounds) -> Fallible<Vec<AuditEntry>> {
+    let sql = match filter {
+        AuditFilter {
+            request_id: Some(_), ..
+        } => PAGE_OF_REQUEST,
+        AuditFilter { grant: Some(_), .. } => PAGE_OF_GRANT,
+        AuditFilter { subject: Some(_), .. } => PAGE_OF_SUBJECT,
+        AuditFilter {
+            client_id: Some(_), ..
+        } => PAGE_OF_CLIENT,
+        _ => PAGE,
+    };
+    let params: [&(dyn ToSql + Sync); 14] = [
+        &bounds.at,
+        &bounds.event(),
+        &bounds.since,
+        &bounds.until,
+        &filter.action.map(Word::word),
+        &filter.done,
+        &filter.actor.map(Word::word),
+        &filter.actor_id,
+        &filter.client_id,
+        &filter.grant.map(|grant| grant.0),
+        &filter.subject,
+        &filter.resource,
+        &filter.request_id,
+        &i64::from(bounds.rows),
+    ];
+    rows(db, sql, &params, |columns| {
+        Ok(AuditEntry::Event(Box::new(read(columns)?)))
+    })
+    .await
+}
+
+async fn issued(db: &Connection, filter: &AuditFilter, bounds: &Bounds) -> Fallible<Vec<AuditEntry>> {
+    let Some(wanted) = wanted_issuances(filter) else {
+        return Ok(Vec::new());
+    };
+    let Some(newest) = row(db, NEWEST, &[], only::<i64>).await? else {
+        return Ok(Vec::new());
+    };
+    let mut found = Vec::new();
+    for first in bounds.stretches(newest) {
+        let params: [&(dyn ToSql + Sync); 12] = [
+            &bounds.at,
+            &bounds.id,
+            &bounds.since,
+            &bounds.until,
+            &first,
+            &bounds.last_expiry(newest, filter),
+            &wanted.exchanged,
+            &wanted.client_id,
+            &filter.grant.map(|grant| grant.0),
+            &filter.subject,
+            &filter.resource,
+            &i64::from(bounds.rows),
+        ];
+        found = rows(db, ISSUED, &params, |columns| {
+            Ok(AuditEntry::Issued(Box::new(issuances::read(columns)?)))
+        })
+        .await?;
+        if is_enough(found.len(), bounds) {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+pub(super) async fn forget(db: &Connection, before: UnixSeconds, limit: u32) -> Fallible<u64> {
+    run(db, FORGET, &[&before.0, &i64::from(limit)]).await
+}

@@ -1,0 +1,52 @@
+//! The engine for several nodes as its callers hold it.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use super::{Engine, PostgresOptions};
+use crate::{Origin, Result, Store};
+
+/// The engine for several nodes.
+pub struct PostgresStore {
+    engine: Arc<Engine>,
+    /// Who changes something through this handle; nothing is written down where nobody is named.
+    pub(super) origin: Option<Arc<Origin>>,
+}
+
+impl PostgresStore {
+    /// Opens `postgres://user:password@host:port/database?sslmode=…` and brings the schema up to date; nodes that
+    /// start at the same time wait for each other.
+    ///
+    /// Beside what libpq knows (`host` as a socket directory, several hosts, `target_session_attrs=read-write`,
+    /// `application_name`, `options`), `sslmode` is `disable`, `prefer`, `require` or `verify-full`. Whenever TLS is
+    /// used, the server's certificate and name are verified, against `sslrootcert` (a PEM file) or the system's
+    /// authorities. Without `sslmode`: none on a socket or on loopback, `require` elsewhere. `sslcert` and `sslkey`
+    /// (PEM files) name a client certificate.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unusable`], with the reason, when the URL, the credentials or the database are not right;
+    /// [`StoreError::Unavailable`] when the server cannot be reached now.
+    pub async fn open(url: &str, options: &PostgresOptions) -> Result<Self> {
+        Ok(Self {
+            engine: Arc::new(Engine::open(url, options).await?),
+            origin: None,
+        })
+    }
+
+    /// The same engine in other hands.
+    pub(super) fn in_the_hands_of(&self, origin: Origin) -> Box<dyn Store> {
+        Box::new(Self {
+            engine: Arc::clone(&self.engine),
+            origin: Some(Arc::new(origin)),
+        })
+    }
+}
+
+impl Deref for PostgresStore {
+    type Target = Engine;
+
+    fn deref(&self) -> &Engine {
+        &self.engine
+    }
+}
