@@ -7,10 +7,11 @@ use std::time::Duration;
 use axum::Router;
 use doorward_fetch::{FetchError, FetchPolicy, Fetcher};
 use doorward_oauth::issuer::{Issuer, IssuerError};
-use doorward_store::StoreError;
+use doorward_store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, AdminKeyOffer};
+use crate::audit::{self, Recorder};
 use crate::clients::Directory;
 use crate::config::{Settings, Tokens};
 use crate::context::{Context, Parts};
@@ -71,7 +72,12 @@ impl AuthorizationServer {
         // A key is made for an empty database only: another one would open nothing of what is there.
         let is_new = store.signing_keys().await?.is_empty();
         let master = master_key(&settings, &parts, is_new)?;
-        let secrets = Secrets::open_store(store.as_ref(), &master, Arc::clone(&parts.random)).await?;
+        let secrets = Secrets::open_store(
+            acting(&store, &parts).as_ref(),
+            &master,
+            Arc::clone(&parts.random),
+        )
+        .await?;
         let keys = KeyRing::open(
             Arc::clone(&store),
             master,
@@ -80,7 +86,8 @@ impl AuthorizationServer {
             key_schedule(&settings),
         )
         .await?;
-        let first_admin_key = admin::ensure_admin_key(store.as_ref(), &settings, &parts).await?;
+        let first_admin_key =
+            admin::ensure_admin_key(acting(&store, &parts).as_ref(), &settings, &parts).await?;
         let fetch_policy = FetchPolicy {
             allow_loopback_http: issuer.is_loopback(),
             ..FetchPolicy::default()
@@ -104,6 +111,12 @@ impl AuthorizationServer {
                 settings.events.max_connections,
             )),
             passwords: Passwords::new(Arc::clone(&parts.random)),
+            audit: Arc::new(Recorder::new(
+                Arc::clone(&store),
+                Arc::clone(&parts.clock),
+                Arc::clone(&parts.random),
+                metrics.clone(),
+            )),
             metrics,
             settings,
             issuer,
@@ -141,6 +154,7 @@ impl AuthorizationServer {
     /// Waits for running writes and closes the database.
     pub async fn close(&self) -> Result<(), StoreError> {
         self.context.revocations.stop();
+        self.context.audit.settled().await;
         self.context.store.close().await
     }
 
@@ -152,6 +166,11 @@ impl AuthorizationServer {
             feed.stop();
         });
     }
+}
+
+/// The store in the server's own hands.
+fn acting(store: &Arc<dyn Store>, parts: &Parts) -> Box<dyn Store> {
+    store.acting(audit::system(parts.random.as_ref(), parts.clock.as_ref()))
 }
 
 /// When signing keys come and go. A key outlives its last token: no node signs with it for longer than it takes to read

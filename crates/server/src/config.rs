@@ -4,6 +4,7 @@
 //! documents it. Reading, the reference page, the commented file and `check-config` all come from there.
 
 mod admin;
+mod audit;
 mod checks;
 mod choice;
 mod cors;
@@ -34,6 +35,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use admin::Admin;
+pub use audit::Audit;
 pub use cors::Cors;
 pub use error::{ConfigError, Problem};
 pub use events::Events;
@@ -148,6 +150,8 @@ settings! {
     cors: Cors,
     /// The feed of revocations.
     events: Events,
+    /// What was changed and refused.
+    audit: Audit,
     /// Logs.
     observability: Observability,
 }

@@ -7,6 +7,7 @@ use doorward_oauth::issuer::Issuer;
 use doorward_oauth::time::{Clock, SystemClock, UnixSeconds};
 use doorward_store::Store;
 
+use crate::audit::Recorder;
 use crate::clients::Directory;
 use crate::config::Settings;
 use crate::events::RevocationFeed;
@@ -67,6 +68,8 @@ pub struct Context {
     pub(crate) revocations: Arc<RevocationFeed>,
     /// How often may be asked.
     pub(crate) limits: Limits,
+    /// Writes down what is refused.
+    pub audit: Arc<Recorder>,
     /// Counts.
     pub metrics: Metrics,
 }

@@ -15,6 +15,7 @@ use crate::clients::authentication::{AuthenticatedClient, authenticate};
 use crate::context::Context;
 use crate::http::error::TokenError;
 use crate::http::form;
+use crate::http::request::RequestInfo;
 use crate::issue::{own_token, token_type};
 
 /// RFC 7662 §2.2.
@@ -38,11 +39,12 @@ impl Introspection {
 /// `POST /oauth/introspect`.
 pub async fn endpoint(
     State(ctx): State<Arc<Context>>,
+    info: RequestInfo,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, TokenError> {
     let parameters = form::parse(&headers, &body)?;
-    let client = authenticate(&ctx, &headers, &parameters).await?;
+    let client = authenticate(&ctx, &info, &headers, &parameters).await?;
     // RFC 7662 §2.1: without proof of who asks, anybody could scan for live tokens.
     if !client.is_confidential() {
         return Err(OAuthError::new(

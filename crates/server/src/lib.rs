@@ -8,6 +8,7 @@ pub mod maintenance;
 pub mod random;
 
 mod admin;
+mod audit;
 mod authorization_server;
 mod authorize;
 mod clients;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use doorward_store::StoreError;
 use doorward_store::sqlite::backup::{self, Inspection, Restored};
 
+use crate::audit;
 use crate::authorization_server::{StartError, existing_master_key};
 use crate::config::Settings;
 use crate::context::Parts;
@@ -86,7 +87,9 @@ async fn reseal(
     master: MasterKey,
     parts: &Parts,
 ) -> Result<Resealed, MaintenanceError> {
-    let change = MasterKeyChange::begin(store, master, Arc::clone(&parts.random)).await;
+    let origin = audit::system(parts.random.as_ref(), parts.clock.as_ref());
+    let acting = Arc::from(store.acting(origin));
+    let change = MasterKeyChange::begin(acting, master, Arc::clone(&parts.random)).await;
     let mut change = change.map_err(StartError::from)?;
     let mut resealed = Resealed::default();
     while let Some(progress) = change.step().await.map_err(StartError::from)? {

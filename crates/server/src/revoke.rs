@@ -6,34 +6,42 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use doorward_store::{EndReason, GrantFilter};
+use doorward_store::{EndReason, GrantFilter, Store};
 use http::{HeaderMap, StatusCode};
 
 use crate::clients::authentication::{AuthenticatedClient, authenticate};
 use crate::context::Context;
 use crate::http::error::TokenError;
 use crate::http::form;
+use crate::http::request::RequestInfo;
 use crate::issue::own_token;
 use crate::token::RefreshToken;
 
 /// `POST /oauth/revoke`. `token_type_hint` is not needed: the two kinds do not look alike.
 pub async fn endpoint(
     State(ctx): State<Arc<Context>>,
+    info: RequestInfo,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, TokenError> {
     let parameters = form::parse(&headers, &body)?;
-    let client = authenticate(&ctx, &headers, &parameters).await?;
+    let client = authenticate(&ctx, &info, &headers, &parameters).await?;
     let token = parameters.require("token")?;
+    let acting = ctx.acting(&info, client.actor());
     if RefreshToken::looks_like(token) {
-        revoke_grant(&ctx, &client, token).await?;
+        revoke_grant(&ctx, acting.as_ref(), &client, token).await?;
     } else {
-        revoke_access_token(&ctx, &client, token).await?;
+        revoke_access_token(&ctx, acting.as_ref(), &client, token).await?;
     }
     Ok((StatusCode::OK, [(http::header::CACHE_CONTROL, "no-store")]).into_response())
 }
 
-async fn revoke_grant(ctx: &Context, client: &AuthenticatedClient, token: &str) -> Result<(), TokenError> {
+async fn revoke_grant(
+    ctx: &Context,
+    acting: &dyn Store,
+    client: &AuthenticatedClient,
+    token: &str,
+) -> Result<(), TokenError> {
     let Some(presented) = RefreshToken::parse(token) else {
         return Ok(());
     };
@@ -44,7 +52,7 @@ async fn revoke_grant(ctx: &Context, client: &AuthenticatedClient, token: &str) 
     if !presented.belongs_to(&grant, &ctx.secrets) || grant.client_id != client.client_id() {
         return Ok(());
     }
-    ctx.store
+    acting
         .revoke_grants(GrantFilter::one(grant.id), EndReason::RevokedByClient, ctx.now())
         .await?;
     Ok(())
@@ -52,12 +60,13 @@ async fn revoke_grant(ctx: &Context, client: &AuthenticatedClient, token: &str) 
 
 async fn revoke_access_token(
     ctx: &Context,
+    acting: &dyn Store,
     client: &AuthenticatedClient,
     token: &str,
 ) -> Result<(), TokenError> {
     if let Some(claims) = own_token::read(ctx, token).filter(|claims| claims.client_id == client.client_id())
     {
-        ctx.store.revoke_issuance(&claims.jti, ctx.now()).await?;
+        acting.revoke_issuance(&claims.jti, ctx.now()).await?;
     }
     Ok(())
 }

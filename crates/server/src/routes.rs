@@ -134,6 +134,7 @@ fn envelope(ctx: &Context) -> Envelope {
         Arc::clone(&ctx.random),
         ctx.metrics.clone(),
     )
+    .recording(Arc::clone(&ctx.audit))
 }
 
 /// The process runs.

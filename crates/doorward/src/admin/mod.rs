@@ -2,6 +2,7 @@
 
 mod api;
 mod assertion_audience;
+mod audit;
 mod client;
 mod grant;
 mod initial_token;
@@ -78,6 +79,9 @@ enum What {
     /// The keys that sign tokens.
     #[command(subcommand)]
     Key(key::Command),
+    /// What was changed and refused, by whom.
+    #[command(subcommand)]
+    Audit(audit::Command),
 }
 
 /// Runs one command.
@@ -93,6 +97,7 @@ pub async fn run(arguments: AdminArguments) -> anyhow::Result<ExitCode> {
         What::TrustedIssuer(command) => trusted_issuer::run(&api, command).await,
         What::AssertionAudience(command) => assertion_audience::run(&api, command).await,
         What::Key(command) => key::run(&api, command).await,
+        What::Audit(command) => audit::run(&api, command).await,
     }?;
     Ok(ExitCode::SUCCESS)
 }

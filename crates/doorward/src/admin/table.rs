@@ -52,7 +52,7 @@ pub fn record(record: &Value) -> String {
 fn member(name: &str, value: &Value) -> String {
     let moment = value
         .as_i64()
-        .filter(|_| name.ends_with("_at"))
+        .filter(|_| name == "at" || name.ends_with("_at"))
         .and_then(|seconds| Timestamp::from_second(seconds).ok());
     moment.map_or_else(|| cell(value), |moment| moment.to_string())
 }

@@ -12,6 +12,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::by::By;
 use super::error::{AdminError, Body, ErrorBody, Path};
 use super::name;
 use super::other_servers::{
@@ -134,6 +135,7 @@ pub(super) async fn list(
     responses((status = CREATED, body = AssertionAudienceBody), (status = BAD_REQUEST, body = ErrorBody), (status = CONFLICT, body = ErrorBody)))]
 pub(super) async fn create(
     State(ctx): State<Arc<Context>>,
+    by: By,
     Body(new): Body<NewAssertionAudience>,
 ) -> Result<(StatusCode, Json<AssertionAudienceBody>), AdminError> {
     check_slug(&new.slug)?;
@@ -153,7 +155,7 @@ pub(super) async fn create(
         created_at: now,
         updated_at: now,
     };
-    ctx.store.create_assertion_audience(audience.clone()).await?;
+    by.store(&ctx).create_assertion_audience(audience.clone()).await?;
     tracing::info!(
         assertion_audience = audience.slug,
         issuer = audience.issuer,
@@ -179,6 +181,7 @@ pub(super) async fn get(
     responses((status = OK, body = AssertionAudienceBody), (status = BAD_REQUEST, body = ErrorBody), (status = NOT_FOUND, body = ErrorBody)))]
 pub(super) async fn update(
     State(ctx): State<Arc<Context>>,
+    by: By,
     Path(slug): Path<String>,
     Body(change): Body<AssertionAudienceChange>,
 ) -> Result<Json<AssertionAudienceBody>, AdminError> {
@@ -190,7 +193,7 @@ pub(super) async fn update(
         updated_at: ctx.now(),
         ..before
     };
-    ctx.store.update_assertion_audience(audience.clone()).await?;
+    by.store(&ctx).update_assertion_audience(audience.clone()).await?;
     tracing::info!(
         assertion_audience = audience.slug,
         disabled = audience.disabled,
@@ -205,9 +208,10 @@ pub(super) async fn update(
     responses((status = NO_CONTENT), (status = NOT_FOUND, body = ErrorBody)))]
 pub(super) async fn delete(
     State(ctx): State<Arc<Context>>,
+    by: By,
     Path(slug): Path<String>,
 ) -> Result<StatusCode, AdminError> {
-    if !ctx.store.delete_assertion_audience(&slug).await? {
+    if !by.store(&ctx).delete_assertion_audience(&slug).await? {
         return Err(UNKNOWN);
     }
     tracing::info!(

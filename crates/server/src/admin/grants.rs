@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::by::By;
 use super::error::{AdminError, Body, ErrorBody, Path, Query};
 use super::page::{List, PageQuery};
 use super::words;
@@ -137,11 +138,12 @@ pub(super) async fn get(
     responses((status = NO_CONTENT), (status = NOT_FOUND, body = ErrorBody)))]
 pub(super) async fn revoke(
     State(ctx): State<Arc<Context>>,
+    by: By,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, AdminError> {
     let id = GrantId(id);
     ctx.store.grant(id).await?.ok_or(UNKNOWN)?;
-    ctx.store
+    by.store(&ctx)
         .revoke_grants(GrantFilter::one(id), EndReason::RevokedByAdmin, ctx.now())
         .await?;
     Ok(StatusCode::NO_CONTENT)
@@ -171,6 +173,7 @@ pub(super) struct EndedBody {
     responses((status = OK, body = EndedBody), (status = BAD_REQUEST, body = ErrorBody)))]
 pub(super) async fn revoke_all(
     State(ctx): State<Arc<Context>>,
+    by: By,
     Body(which): Body<WhichEnd>,
 ) -> Result<Json<EndedBody>, AdminError> {
     if which.user.is_none() && which.client_id.is_none() && which.resource.is_none() {
@@ -185,8 +188,8 @@ pub(super) async fn revoke_all(
         resource: which.resource,
         state: None,
     };
-    let ended = ctx
-        .store
+    let ended = by
+        .store(&ctx)
         .revoke_grants(filter, EndReason::RevokedByAdmin, ctx.now())
         .await?;
     Ok(Json(EndedBody { ended }))

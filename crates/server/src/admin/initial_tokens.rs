@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::by::By;
 use super::error::{AdminError, Body, ErrorBody, Path};
 use super::name;
 use super::page::List;
@@ -81,6 +82,7 @@ pub(super) async fn list(
     responses((status = CREATED, body = InitialTokenBody), (status = BAD_REQUEST, body = ErrorBody)))]
 pub(super) async fn create(
     State(ctx): State<Arc<Context>>,
+    by: By,
     Body(new): Body<NewInitialToken>,
 ) -> Result<(StatusCode, Json<InitialTokenBody>), AdminError> {
     if ctx.settings.registration.dcr == DynamicRegistration::AdminOnly {
@@ -115,7 +117,7 @@ pub(super) async fn create(
             .expires_in
             .map(|seconds| now + std::time::Duration::from_secs(seconds.into())),
     };
-    ctx.store.create_initial_token(record.clone()).await?;
+    by.store(&ctx).create_initial_token(record.clone()).await?;
     Ok((
         StatusCode::CREATED,
         Json(InitialTokenBody::of(record, Some(token))),
@@ -127,9 +129,10 @@ pub(super) async fn create(
     responses((status = NO_CONTENT), (status = NOT_FOUND, body = ErrorBody)))]
 pub(super) async fn delete(
     State(ctx): State<Arc<Context>>,
+    by: By,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, AdminError> {
-    if ctx.store.delete_initial_token(id).await? {
+    if by.store(&ctx).delete_initial_token(id).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(AdminError::NotFound(

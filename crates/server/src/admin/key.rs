@@ -6,13 +6,17 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use doorward_jose::{constant_time_eq, sha256};
-use doorward_store::{AdminKey, Store, StoreError};
+use doorward_store::{Actor, AdminKey, Store, StoreError};
 use http::{HeaderMap, header};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::error::AdminError;
 use crate::config::Settings;
 use crate::context::{Context, Parts};
+use crate::http::request::RequestInfo;
+
+/// What the audit list calls `admin.bootstrap_key`.
+const BOOTSTRAP: &str = "bootstrap";
 
 /// An admin key that was just made: show it to the operator, it cannot be read again.
 #[derive(Debug)]
@@ -47,16 +51,22 @@ pub async fn ensure_admin_key(
 /// Lets a request pass that carries an admin key.
 pub(super) async fn require_admin_key(
     State(ctx): State<Arc<Context>>,
-    request: Request,
+    info: RequestInfo,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, AdminError> {
     let digest = presented(request.headers())
         .map(|key| sha256(key.as_bytes()))
         .ok_or(AdminError::Unauthenticated)?;
-    if is_bootstrap_key(&ctx, &digest) || ctx.store.admin_key(&digest).await?.is_some() {
-        return Ok(next.run(request).await);
-    }
-    Err(AdminError::Unauthenticated)
+    let name = if is_bootstrap_key(&ctx, &digest) {
+        Some(BOOTSTRAP.to_owned())
+    } else {
+        ctx.store.admin_key(&digest).await?.map(|key| key.name)
+    };
+    let actor = Actor::AdminKey(name.ok_or(AdminError::Unauthenticated)?);
+    info.note_actor(actor.clone());
+    request.extensions_mut().insert(actor);
+    Ok(next.run(request).await)
 }
 
 /// The key of exactly one `Authorization: Bearer` header.

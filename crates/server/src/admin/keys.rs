@@ -9,6 +9,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::by::By;
 use super::error::{AdminError, ErrorBody, OptionalBody, Path};
 use super::page::List;
 use super::words;
@@ -76,12 +77,13 @@ pub(super) async fn list(State(ctx): State<Arc<Context>>) -> Json<List<KeyBody>>
     responses((status = CREATED, body = KeyBody), (status = SERVICE_UNAVAILABLE, body = ErrorBody)))]
 pub(super) async fn rotate(
     State(ctx): State<Arc<Context>>,
+    by: By,
     OptionalBody(body): OptionalBody<RotateBody>,
 ) -> Result<(StatusCode, Json<KeyBody>), AdminError> {
     let key = if body.now {
-        ctx.keys.rotate_now().await?
+        ctx.keys.rotate_now_by(by.store(&ctx).as_ref()).await?
     } else {
-        ctx.keys.rotate().await?
+        ctx.keys.rotate_by(by.store(&ctx).as_ref()).await?
     };
     Ok((StatusCode::CREATED, Json(key.into())))
 }
@@ -92,7 +94,10 @@ pub(super) async fn rotate(
     responses((status = OK, body = KeyBody), (status = NOT_FOUND, body = ErrorBody)))]
 pub(super) async fn revoke(
     State(ctx): State<Arc<Context>>,
+    by: By,
     Path(key_id): Path<String>,
 ) -> Result<Json<KeyBody>, AdminError> {
-    Ok(Json(ctx.keys.revoke(&key_id).await?.into()))
+    Ok(Json(
+        ctx.keys.revoke_by(by.store(&ctx).as_ref(), &key_id).await?.into(),
+    ))
 }

@@ -1,6 +1,8 @@
 //! The operators' API. Every route is registered through [`router`], behind one check of the admin key.
 
 mod assertion_audiences;
+mod audit;
+mod by;
 mod clients;
 mod error;
 mod grants;
@@ -40,7 +42,7 @@ pub use key::{AdminKeyOffer, ensure_admin_key};
 #[openapi(
     info(
         title = "Doorward admin API",
-        description = "Resources, clients, people, grants, token exchange, trusted issuers, assertion audiences and signing keys. Send `Authorization: Bearer <admin key>`."
+        description = "Resources, clients, people, grants, token exchange, trusted issuers, assertion audiences, signing keys and the audit list. Send `Authorization: Bearer <admin key>`."
     ),
     modifiers(&AdminKeyScheme),
     security(("admin_key" = []))
@@ -79,6 +81,8 @@ fn described() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(keys::list))
         .routes(routes!(keys::rotate))
         .routes(routes!(keys::revoke))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::get))
         .routes(routes!(token_exchange::explain))
         .routes(routes!(trusted_issuers::list, trusted_issuers::create))
         .routes(routes!(

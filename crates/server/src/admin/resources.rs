@@ -11,6 +11,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::by::By;
 use super::error::{AdminError, Body, ErrorBody, Path};
 use super::name;
 use super::page::List;
@@ -134,6 +135,7 @@ pub(super) async fn list(State(ctx): State<Arc<Context>>) -> Result<Json<List<Re
     responses((status = CREATED, body = ResourceBody), (status = BAD_REQUEST, body = ErrorBody), (status = CONFLICT, body = ErrorBody)))]
 pub(super) async fn create(
     State(ctx): State<Arc<Context>>,
+    by: By,
     Body(new): Body<NewResource>,
 ) -> Result<(StatusCode, Json<ResourceBody>), AdminError> {
     // The kind is read by its type: `mint` is the only one yet.
@@ -161,7 +163,7 @@ pub(super) async fn create(
         created_at: now,
         updated_at: now,
     };
-    ctx.store.create_resource(resource.clone()).await?;
+    by.store(&ctx).create_resource(resource.clone()).await?;
     ctx.resources.changed();
     Ok((StatusCode::CREATED, Json(resource.into())))
 }
@@ -182,6 +184,7 @@ pub(super) async fn get(
     responses((status = OK, body = ResourceBody), (status = BAD_REQUEST, body = ErrorBody), (status = NOT_FOUND, body = ErrorBody)))]
 pub(super) async fn update(
     State(ctx): State<Arc<Context>>,
+    by: By,
     Path(slug): Path<String>,
     Body(change): Body<ResourceChange>,
 ) -> Result<Json<ResourceBody>, AdminError> {
@@ -196,7 +199,7 @@ pub(super) async fn update(
         resource.policy = policy::checked(&ctx, changed.of(resource.policy))?;
     }
     resource.updated_at = ctx.now();
-    ctx.store.update_resource(resource.clone()).await?;
+    by.store(&ctx).update_resource(resource.clone()).await?;
     ctx.resources.changed();
     Ok(Json(resource.into()))
 }
@@ -206,10 +209,11 @@ pub(super) async fn update(
     responses((status = NO_CONTENT), (status = NOT_FOUND, body = ErrorBody)))]
 pub(super) async fn delete(
     State(ctx): State<Arc<Context>>,
+    by: By,
     Path(slug): Path<String>,
 ) -> Result<StatusCode, AdminError> {
     ctx.store.resource(&slug).await?.ok_or(UNKNOWN)?;
-    ctx.store.delete_resource(&slug, ctx.now()).await?;
+    by.store(&ctx).delete_resource(&slug, ctx.now()).await?;
     ctx.resources.changed();
     Ok(StatusCode::NO_CONTENT)
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::by::By;
 use super::error::{AdminError, Body, ErrorBody, Path, Query};
 use super::page::{List, PageQuery};
 use crate::context::Context;
@@ -80,6 +81,7 @@ pub(super) async fn list(
     responses((status = CREATED, body = SubjectBody), (status = BAD_REQUEST, body = ErrorBody), (status = NOT_FOUND, body = ErrorBody), (status = CONFLICT, body = ErrorBody)))]
 pub(super) async fn link(
     State(ctx): State<Arc<Context>>,
+    by: By,
     Path(slug): Path<String>,
     Body(new): Body<NewSubject>,
 ) -> Result<(StatusCode, Json<SubjectBody>), AdminError> {
@@ -107,7 +109,7 @@ pub(super) async fn link(
         user: UserId(new.user),
         created_at: ctx.now(),
     };
-    ctx.store.link_subject(link.clone(), None).await?;
+    by.store(&ctx).link_subject(link.clone(), None).await?;
     tracing::info!(trusted_issuer = link.trusted_issuer, user = %new.user, "a subject was linked to a person");
     Ok((StatusCode::CREATED, Json(link.into())))
 }
@@ -117,10 +119,15 @@ pub(super) async fn link(
     responses((status = NO_CONTENT), (status = BAD_REQUEST, body = ErrorBody), (status = NOT_FOUND, body = ErrorBody)))]
 pub(super) async fn unlink(
     State(ctx): State<Arc<Context>>,
+    by: By,
     Path(slug): Path<String>,
     Query(which): Query<WhichSubject>,
 ) -> Result<StatusCode, AdminError> {
-    if !ctx.store.unlink_subject(&slug, &which.subject, ctx.now()).await? {
+    if !by
+        .store(&ctx)
+        .unlink_subject(&slug, &which.subject, ctx.now())
+        .await?
+    {
         return Err(AdminError::NotFound(
             "This issuer has no link for this subject; list the links to see what there is.",
         ));

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::by::By;
 use super::error::{AdminError, Body, ErrorBody, Path, Query};
 use super::name;
 use super::page::{List, PageQuery};
@@ -84,6 +85,7 @@ pub(super) async fn list(
     responses((status = CREATED, body = UserBody), (status = BAD_REQUEST, body = ErrorBody), (status = CONFLICT, body = ErrorBody)))]
 pub(super) async fn create(
     State(ctx): State<Arc<Context>>,
+    by: By,
     Body(new): Body<NewUser>,
 ) -> Result<(StatusCode, Json<UserBody>), AdminError> {
     check_email(&new.email)?;
@@ -99,7 +101,7 @@ pub(super) async fn create(
         created_at: now,
         updated_at: now,
     };
-    ctx.store.create_user(user.clone()).await?;
+    by.store(&ctx).create_user(user.clone()).await?;
     Ok((StatusCode::CREATED, Json(user.into())))
 }
 
@@ -118,6 +120,7 @@ pub(super) async fn get(
     responses((status = OK, body = UserBody), (status = BAD_REQUEST, body = ErrorBody), (status = NOT_FOUND, body = ErrorBody), (status = CONFLICT, body = ErrorBody)))]
 pub(super) async fn update(
     State(ctx): State<Arc<Context>>,
+    by: By,
     Path(id): Path<Uuid>,
     Body(change): Body<UserChange>,
 ) -> Result<Json<UserBody>, AdminError> {
@@ -133,7 +136,7 @@ pub(super) async fn update(
     if let Some(password) = change.password {
         user.password_hash = Some(ctx.passwords.hash(&password).await?);
     }
-    Ok(Json(save(&ctx, user).await?))
+    Ok(Json(save(&ctx, &by, user).await?))
 }
 
 /// Removes a person with sessions, consents and grants.
@@ -141,10 +144,11 @@ pub(super) async fn update(
     responses((status = NO_CONTENT), (status = NOT_FOUND, body = ErrorBody)))]
 pub(super) async fn delete(
     State(ctx): State<Arc<Context>>,
+    by: By,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, AdminError> {
     find(&ctx, id).await?;
-    ctx.store.delete_user(UserId(id), ctx.now()).await?;
+    by.store(&ctx).delete_user(UserId(id), ctx.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -153,13 +157,14 @@ pub(super) async fn delete(
     responses((status = OK, body = UserBody), (status = NOT_FOUND, body = ErrorBody)))]
 pub(super) async fn disable(
     State(ctx): State<Arc<Context>>,
+    by: By,
     Path(id): Path<Uuid>,
 ) -> Result<Json<UserBody>, AdminError> {
     let user = User {
         disabled: true,
         ..find(&ctx, id).await?
     };
-    Ok(Json(save(&ctx, user).await?))
+    Ok(Json(save(&ctx, &by, user).await?))
 }
 
 /// Lets a disabled person sign in again. What ended stays ended.
@@ -167,25 +172,26 @@ pub(super) async fn disable(
     responses((status = OK, body = UserBody), (status = NOT_FOUND, body = ErrorBody)))]
 pub(super) async fn enable(
     State(ctx): State<Arc<Context>>,
+    by: By,
     Path(id): Path<Uuid>,
 ) -> Result<Json<UserBody>, AdminError> {
     let user = User {
         disabled: false,
         ..find(&ctx, id).await?
     };
-    Ok(Json(save(&ctx, user).await?))
+    Ok(Json(save(&ctx, &by, user).await?))
 }
 
 async fn find(ctx: &Context, id: Uuid) -> Result<User, AdminError> {
     ctx.store.user(UserId(id)).await?.ok_or(UNKNOWN)
 }
 
-async fn save(ctx: &Context, user: User) -> Result<UserBody, AdminError> {
+async fn save(ctx: &Context, by: &By, user: User) -> Result<UserBody, AdminError> {
     let user = User {
         updated_at: ctx.now(),
         ..user
     };
-    ctx.store.update_user(user.clone(), ctx.now()).await?;
+    by.store(ctx).update_user(user.clone(), ctx.now()).await?;
     Ok(user.into())
 }
 

@@ -4,7 +4,7 @@
 use doorward_jose::Algorithm;
 use doorward_oauth::client::{ApplicationType, GrantType, TokenEndpointAuthMethod};
 use doorward_oauth::id_jag::PERSON_CLAIMS;
-use doorward_store::{ClientSource, EndReason, GrantState, TrustedIssuerKind};
+use doorward_store::{ActorKind, AuditAction, ClientSource, EndReason, GrantState, TrustedIssuerKind};
 use serde::Serialize;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
@@ -53,6 +53,23 @@ pub(super) fn client_source() -> RefOr<Schema> {
 /// [`TrustedIssuerKind`].
 pub(super) fn trusted_issuer_kind() -> RefOr<Schema> {
     RefOr::T(one_of(&KINDS).into())
+}
+
+/// What can happen.
+pub(super) fn audit_action() -> RefOr<Schema> {
+    let words: Vec<&str> = AuditAction::all().map(|(_, word)| word).collect();
+    RefOr::T(one_of(&words).into())
+}
+
+/// Whether it was done.
+pub(super) fn audit_outcome() -> RefOr<Schema> {
+    RefOr::T(one_of(&["done", "refused"]).into())
+}
+
+/// Who can do something.
+pub(super) fn actor_kind() -> RefOr<Schema> {
+    let words: Vec<&str> = ActorKind::all().map(|(_, word)| word).collect();
+    RefOr::T(one_of(&words).into())
 }
 
 /// Signature algorithms (JWA names).

@@ -4,7 +4,9 @@ use axum::response::Response;
 use doorward_jose::{base64url, sha256};
 use doorward_oauth::scope::{OFFLINE_ACCESS, ScopeSet};
 use doorward_oauth::time::UnixSeconds;
-use doorward_store::{Approval, ApprovalOutcome, Code, Consent, Grant, GrantId, GrantState, StoreError};
+use doorward_store::{
+    Actor, Approval, ApprovalOutcome, Code, Consent, Grant, GrantId, GrantState, StoreError,
+};
 use http::StatusCode;
 
 use super::pending::Pending;
@@ -15,6 +17,7 @@ use super::visit::resource_gone;
 use crate::clients::Client;
 use crate::context::Context;
 use crate::http::error::PageError;
+use crate::http::request::RequestInfo;
 use crate::login::sessions::SignedIn;
 use crate::pages::{DeviceDonePage, HandOverPage};
 
@@ -166,20 +169,26 @@ impl<'a> Decision<'a> {
 }
 
 /// Records the decision and answers the client.
-pub(crate) async fn approve(ctx: &Context, decision: &Decision<'_>) -> Result<Response, PageError> {
-    approve_and(ctx, decision, false).await
+pub(crate) async fn approve(
+    ctx: &Context,
+    info: &RequestInfo,
+    decision: &Decision<'_>,
+) -> Result<Response, PageError> {
+    approve_and(ctx, info, decision, false).await
 }
 
 /// Records the decision and answers the client; with `hand_over` the person is shown the code instead, for a client that
 /// this browser does not reach. Posted twice, it answers the same.
 pub(crate) async fn approve_and(
     ctx: &Context,
+    info: &RequestInfo,
     decision: &Decision<'_>,
     hand_over: bool,
 ) -> Result<Response, PageError> {
     let code = decision.code(ctx);
     let request = &decision.pending.request;
-    let outcome = match ctx.store.approve(decision.approval(ctx, &code)).await {
+    let acting = ctx.acting(info, Actor::Person(decision.signed_in.user.id));
+    let outcome = match acting.approve(decision.approval(ctx, &code)).await {
         // Somebody else answered it in this browser.
         Err(StoreError::Conflict) => return Err(already_answered()),
         outcome => outcome?,

@@ -11,7 +11,7 @@ use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::parameters::Parameters;
 use doorward_oauth::redirect::{RedirectUri, RedirectUriKind};
 use doorward_oauth::scope::{OFFLINE_ACCESS, Scope, ScopeSet};
-use doorward_store::{ClientSource, Resource};
+use doorward_store::{Actor, AuditAction, ClientSource, Resource};
 use http::{HeaderMap, StatusCode};
 
 use super::approval::{self, Decision, client_gone};
@@ -19,6 +19,7 @@ use super::remembered::Remembered;
 use super::request::Answer;
 use super::response;
 use super::visit::Visit;
+use crate::audit::Refusal;
 use crate::clients::Client;
 use crate::context::Context;
 use crate::http::csrf;
@@ -47,6 +48,7 @@ pub(crate) async fn get(
     if remembered.allows(&visit.pending.request) {
         return approval::approve(
             &ctx,
+            &info,
             &Decision::repeated(&visit.pending, &visit.client, &signed_in, &remembered),
         )
         .await;
@@ -84,9 +86,9 @@ pub(crate) async fn post(
             let allowed = chosen(&offered, &parameters)?;
             let decision = Decision::made(&visit.pending, &visit.client, &signed_in, &offered, &allowed);
             let hand_over = how == "hand_over" && visit.may_hand_over();
-            approval::approve_and(&ctx, &decision, hand_over).await
+            approval::approve_and(&ctx, &info, &decision, hand_over).await
         }
-        "deny" => visit.deny(&ctx).await,
+        "deny" => visit.deny(&ctx, &info, &signed_in).await,
         "switch" => response::own_page(&ctx, routes::LOGIN, visit.handle),
         _ => Err(OAuthError::new(
             ErrorCode::InvalidRequest,
@@ -161,18 +163,32 @@ impl Visit<'_> {
         offered
     }
 
-    async fn deny(&self, ctx: &Context) -> Result<Response, PageError> {
+    async fn deny(
+        &self,
+        ctx: &Context,
+        info: &RequestInfo,
+        signed_in: &SignedIn,
+    ) -> Result<Response, PageError> {
         let request = &self.pending.request;
+        let actor = Actor::Person(signed_in.user.id);
         tracing::info!(client_id = %request.client_id, resource = %request.resource, "denied");
         match &request.answer {
             Answer::Redirect {
                 redirect_uri, state, ..
             } => {
+                let refusal = Refusal {
+                    user: Some(signed_in.user.id),
+                    client_id: Some(request.client_id.clone()),
+                    resource: Some(request.resource.clone()),
+                    ..Refusal::default()
+                };
+                let action = AuditAction::ConsentRefused;
+                ctx.audit.refuse(info, &actor, action, "access_denied", refusal);
                 let error = OAuthError::new(ErrorCode::AccessDenied, "The person did not allow it.");
                 response::error(ctx, redirect_uri, state.as_deref(), &error)
             }
             Answer::Device { digest, .. } => {
-                if !ctx.store.deny_device(digest, ctx.now()).await? {
+                if !ctx.acting(info, actor).deny_device(digest, ctx.now()).await? {
                     return Err(approval::already_answered());
                 }
                 let page = DeviceDonePage::denied(ctx.issuer.path(), self.client.display_name());

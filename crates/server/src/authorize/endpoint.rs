@@ -49,6 +49,7 @@ pub(crate) async fn get(
         pushed.open_for(&ctx, &client).await?;
         return proceed(
             &ctx,
+            &info,
             &headers,
             pushed.request,
             Some(pushed.id),
@@ -58,7 +59,7 @@ pub(crate) async fn get(
         .await;
     }
     match AuthorizationRequest::parse(&ctx, &info, &parameters).await {
-        Ok((request, client)) => proceed(&ctx, &headers, request, None, &client, signed_in).await,
+        Ok((request, client)) => proceed(&ctx, &info, &headers, request, None, &client, signed_in).await,
         Err(Refusal::Page(error)) => Err(error),
         Err(Refusal::Client(return_to, error)) => refuse(&ctx, &return_to, error, false),
     }
@@ -86,6 +87,7 @@ pub(crate) async fn post(
 
 async fn proceed(
     ctx: &Context,
+    info: &RequestInfo,
     headers: &HeaderMap,
     request: AuthorizationRequest,
     pushed_as: Option<String>,
@@ -105,7 +107,12 @@ async fn proceed(
 
     remember_scopes(ctx, &mut pending, &remembered).await?;
     if let Some(signed_in) = signed_in.as_ref().filter(|_| remembered.allows(&pending.request)) {
-        return approval::approve(ctx, &Decision::repeated(&pending, client, signed_in, &remembered)).await;
+        return approval::approve(
+            ctx,
+            info,
+            &Decision::repeated(&pending, client, signed_in, &remembered),
+        )
+        .await;
     }
     if pending.request.prompt.is_nothing()
         && let Answer::Redirect {

@@ -12,7 +12,7 @@ use doorward_oauth::client::{GrantType, TokenEndpointAuthMethod};
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::parameters::Parameters;
 use doorward_oauth::time::UnixSeconds;
-use doorward_store::{ClientSource, Digest, Spend};
+use doorward_store::{Actor, ClientSource, Digest, Spend};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
@@ -38,6 +38,16 @@ impl AuthenticatedClient {
     /// Whether it is registered for this grant type.
     pub(crate) fn may_use(&self, grant_type: GrantType) -> bool {
         self.client.metadata.may_use(grant_type)
+    }
+
+    /// Who it is in the audit list.
+    pub(crate) fn actor(&self) -> Actor {
+        let client_id = self.client_id().to_owned();
+        if self.is_confidential() {
+            Actor::Client(client_id)
+        } else {
+            Actor::PublicClient(client_id)
+        }
     }
 
     /// Whether it proved a secret or a key.
@@ -72,11 +82,13 @@ impl AuthenticatedClient {
 /// `invalid_request` when the request has credentials twice, `invalid_client` for everything else.
 pub(crate) async fn authenticate(
     ctx: &Context,
+    info: &RequestInfo,
     headers: &HeaderMap,
     parameters: &Parameters,
 ) -> Result<AuthenticatedClient, TokenError> {
     let client = authenticate_unspent(ctx, headers, parameters).await?;
-    spend(ctx, client.unspent).await?;
+    spend_assertion(ctx, info, &client).await?;
+    info.note_actor(client.actor());
     Ok(AuthenticatedClient {
         unspent: None,
         ..client
@@ -147,16 +159,21 @@ fn known(presented: &Presented, found: Result<Client, ClientError>) -> Result<Op
 }
 
 /// Uses up the assertion of a client, if it sent one.
-pub(crate) async fn spend_assertion(ctx: &Context, client: &AuthenticatedClient) -> Result<(), TokenError> {
-    spend(ctx, client.unspent).await
-}
-
-/// Uses up an assertion. One that was used before proves nothing.
-async fn spend(ctx: &Context, unspent: Option<Spend>) -> Result<(), TokenError> {
-    match unspent {
-        Some(assertion) if !ctx.store.spend(&[assertion], ctx.now()).await? => Err(replayed()),
-        _ => Ok(()),
+/// One that was used before proves nothing.
+pub(crate) async fn spend_assertion(
+    ctx: &Context,
+    info: &RequestInfo,
+    client: &AuthenticatedClient,
+) -> Result<(), TokenError> {
+    let Some(assertion) = client.unspent else {
+        return Ok(());
+    };
+    let acting = ctx.acting(info, client.actor());
+    if acting.spend(&[assertion], ctx.now()).await? {
+        return Ok(());
     }
+    info.note_told();
+    Err(replayed())
 }
 
 /// The answer to an assertion that was used before.

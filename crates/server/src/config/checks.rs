@@ -126,6 +126,12 @@ fn check_times(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
         Tokens::LONGEST_ACCESS_TTL,
     );
     between(
+        "audit.retention",
+        settings.audit.retention,
+        Span::hours(1),
+        Span::days(3660),
+    );
+    between(
         "tokens.code_ttl",
         tokens.code_ttl,
         Span::seconds(5),

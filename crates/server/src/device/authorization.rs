@@ -59,6 +59,7 @@ pub(crate) async fn endpoint(
     let parameters = form::parse(&headers, &body)?;
     let client = authenticate_stranger(&ctx, &info, &headers, &parameters).await?;
     info.note_client(client.client_id());
+    info.note_actor(client.actor());
     if !client.may_use(GrantType::DeviceCode) {
         return Err(OAuthError::new(
             ErrorCode::UnauthorizedClient,
@@ -70,7 +71,7 @@ pub(crate) async fn endpoint(
     // Only what is stored is counted: a request that is refused costs nothing.
     ctx.limits.device_address.take(info.address)?;
     ctx.limits.device_total.take(())?;
-    spend_assertion(&ctx, &client).await?;
+    spend_assertion(&ctx, &info, &client).await?;
     let response = begin(&ctx, &info, &client, &targets, scopes).await?;
     Ok(([(CACHE_CONTROL, "no-store")], Json(response)).into_response())
 }

@@ -16,6 +16,7 @@ use crate::clients::authentication::authenticate;
 use crate::context::Context;
 use crate::http::error::TokenError;
 use crate::http::form;
+use crate::http::request::RequestInfo;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Proxies that collect answers before they pass them on are asked not to.
@@ -25,28 +26,31 @@ const UNBUFFERED: (HeaderName, &str) = (HeaderName::from_static("x-accel-bufferi
 /// a grant is none of their business.
 pub(crate) async fn endpoint(
     State(ctx): State<Arc<Context>>,
+    info: RequestInfo,
     headers: HeaderMap,
 ) -> Result<Response, TokenError> {
     // Nothing in the query: a secret there ends up in logs.
-    follow(&ctx, &headers, &Parameters::default()).await
+    follow(&ctx, &info, &headers, &Parameters::default()).await
 }
 
 /// `POST /events/revocations`: the same, for clients whose credentials are parameters (`client_secret_post`,
 /// `private_key_jwt`). The form holds nothing else.
 pub(crate) async fn posted(
     State(ctx): State<Arc<Context>>,
+    info: RequestInfo,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, TokenError> {
-    follow(&ctx, &headers, &form::parse(&headers, &body)?).await
+    follow(&ctx, &info, &headers, &form::parse(&headers, &body)?).await
 }
 
 async fn follow(
     ctx: &Arc<Context>,
+    info: &RequestInfo,
     headers: &HeaderMap,
     parameters: &Parameters,
 ) -> Result<Response, TokenError> {
-    let client = authenticate(ctx, headers, parameters).await?;
+    let client = authenticate(ctx, info, headers, parameters).await?;
     if !client.is_confidential() || client.resource_server().is_none() {
         return Err(TokenError::with_status(
             StatusCode::FORBIDDEN,

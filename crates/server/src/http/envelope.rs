@@ -11,6 +11,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use doorward_store::AuditAction;
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
@@ -19,6 +20,7 @@ use super::failure::{Asked, Failure};
 use super::headers;
 use super::metrics::Metrics;
 use super::request::RequestInfo;
+use crate::audit::{Recorder, Refusal};
 use crate::random::Random;
 
 /// What the outermost layer needs.
@@ -30,6 +32,8 @@ pub(crate) struct Envelope {
     pub(super) https: bool,
     /// The issuer's path, for links on error pages; `None` on a server without pages.
     pub(super) pages: Option<String>,
+    /// Writes down what is refused; a router that is tested without a server has none.
+    pub(super) recorder: Option<Arc<Recorder>>,
 }
 
 /// The layer.
@@ -62,6 +66,9 @@ pub(super) async fn seal(State(envelope): State<Envelope>, mut request: Request,
         envelope.metrics.store_error();
     }
     log(&info, method, route, &response, seconds, failure.as_ref());
+    if let (Some(recorder), Some(failure)) = (&envelope.recorder, &failure) {
+        write_down(recorder, &info, method, route, failure);
+    }
     response
 }
 
@@ -91,6 +98,19 @@ fn unexplained(response: &Response) -> Option<Failure> {
         .unwrap_or_default();
     let bare = response.body().size_hint().exact() == Some(0) || kind.starts_with("text/plain");
     ((status.is_client_error() || status.is_server_error()) && bare).then(|| Failure::from_status(status))
+}
+
+/// What a proven caller was refused. A fault of the server is no refusal.
+fn write_down(recorder: &Recorder, info: &RequestInfo, method: &str, route: &str, failure: &Failure) {
+    let Some(actor) = info.untold().filter(|_| failure.status.is_client_error()) else {
+        return;
+    };
+    let refusal = Refusal {
+        target: Some(format!("{method} {route}")),
+        status: Some(failure.status.as_u16()),
+        ..Refusal::default()
+    };
+    recorder.refuse(info, actor, AuditAction::RequestRefused, &failure.code, refusal);
 }
 
 /// Methods as a label: a stranger's invention does not become a time series.

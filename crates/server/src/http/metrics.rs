@@ -32,6 +32,7 @@ struct Inner {
     logins: Family<OutcomeLabels, Counter>,
     limited: Family<LimitLabels, Counter>,
     store_errors: Counter,
+    audit_dropped: Counter,
     feed_connections: Gauge,
     revocations_told: Counter,
     jobs: JobMetrics,
@@ -138,6 +139,12 @@ impl Default for Metrics {
             "Requests that failed in the store",
             store_errors.clone(),
         );
+        let audit_dropped = Counter::default();
+        registry.register(
+            "audit_events_dropped",
+            "Refusals that could not be written down",
+            audit_dropped.clone(),
+        );
         registry.register(
             "revocation_feed_connections",
             "Connections that follow the feed of revocations",
@@ -157,6 +164,7 @@ impl Default for Metrics {
             logins,
             limited,
             store_errors,
+            audit_dropped,
             feed_connections,
             revocations_told,
             jobs,
@@ -203,6 +211,11 @@ impl Metrics {
     /// A request came too often for this limit of `[rate_limit]`.
     pub(crate) fn limited(&self, limit: &'static str) {
         self.0.limited.get_or_create(&LimitLabels { limit }).inc();
+    }
+
+    /// A refusal was not written down: too many waited, or the store was away.
+    pub(crate) fn audit_dropped(&self) {
+        self.0.audit_dropped.inc();
     }
 
     /// A request failed in the store.

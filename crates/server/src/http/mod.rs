@@ -26,6 +26,7 @@ pub(crate) use envelope::Envelope;
 use self::address::TrustedProxies;
 use self::limits::Limits;
 use self::metrics::Metrics;
+use crate::audit::Recorder;
 use crate::config::Settings;
 use crate::random::Random;
 
@@ -43,6 +44,15 @@ impl Envelope {
             proxies: TrustedProxies::new(settings.server.trusted_proxies.clone()),
             https: issuer.is_https(),
             pages: Some(issuer.path().to_owned()),
+            recorder: None,
+        }
+    }
+
+    /// The same, and what is refused is written down.
+    pub(crate) fn recording(self, recorder: Arc<Recorder>) -> Self {
+        Self {
+            recorder: Some(recorder),
+            ..self
         }
     }
 }

@@ -2,11 +2,13 @@
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use doorward_store::Actor;
 
 use crate::random::Random;
 
@@ -17,7 +19,15 @@ pub(crate) struct RequestInfo {
     pub(crate) id: Arc<str>,
     /// The client's address, behind trusted proxies.
     pub(crate) address: IpAddr,
-    client_id: Arc<OnceLock<String>>,
+    noted: Arc<Noted>,
+}
+
+/// What the endpoint finds out.
+#[derive(Debug, Default)]
+struct Noted {
+    client_id: OnceLock<String>,
+    actor: OnceLock<Actor>,
+    told: AtomicBool,
 }
 
 impl RequestInfo {
@@ -26,18 +36,38 @@ impl RequestInfo {
         Self {
             id: id.into(),
             address,
-            client_id: Arc::default(),
+            noted: Arc::default(),
         }
     }
 
     /// Puts the client into the request's log line.
     pub(crate) fn note_client(&self, client_id: &str) {
         // The first note stands: later ones come from code that resolves the same client again.
-        let _ = self.client_id.set(client_id.chars().take(256).collect());
+        let _ = self.noted.client_id.set(client_id.chars().take(256).collect());
+    }
+
+    /// Notes who asks, once that is proven: what they are refused is written down.
+    pub(crate) fn note_actor(&self, actor: Actor) {
+        if actor.is_proven() {
+            let _ = self.noted.actor.set(actor);
+        }
+    }
+
+    /// Notes that the store has written down why this request is refused.
+    pub(crate) fn note_told(&self) {
+        self.noted.told.store(true, Ordering::Relaxed);
+    }
+
+    /// Who was refused, when that is still to be written down.
+    pub(super) fn untold(&self) -> Option<&Actor> {
+        self.noted
+            .actor
+            .get()
+            .filter(|_| !self.noted.told.load(Ordering::Relaxed))
     }
 
     pub(super) fn client_id(&self) -> Option<&str> {
-        self.client_id.get().map(String::as_str)
+        self.noted.client_id.get().map(String::as_str)
     }
 }
 
@@ -63,7 +93,7 @@ impl<S: Sync> FromRequestParts<S> for RequestInfo {
         Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(|| Self {
             id: "unknown".into(),
             address: Ipv4Addr::UNSPECIFIED.into(),
-            client_id: Arc::default(),
+            noted: Arc::default(),
         }))
     }
 }

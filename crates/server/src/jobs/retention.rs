@@ -16,9 +16,10 @@ pub(super) async fn run(ctx: &Context) -> Result<(), StoreError> {
     };
     let retain = ctx.settings.storage.retention.duration();
     // Long after their last token expired; until then they are what `GET /admin/keys` tells of the past.
-    let keys = ctx.store.delete_signing_keys(ctx.now() - retain).await?;
+    let keys = ctx.as_system().delete_signing_keys(ctx.now() - retain).await?;
     ctx.metrics.removed("signing_keys", keys);
     forget_revocations(ctx).await?;
+    forget_audit_events(ctx).await?;
     loop {
         let swept = ctx.store.sweep(ctx.now(), retain, BATCH).await?;
         for (kind, rows) in swept.kinds() {
@@ -28,6 +29,18 @@ pub(super) async fn run(ctx: &Context) -> Result<(), StoreError> {
             tracing::debug!(rows = swept.total(), "removed what is past its use");
         }
         if !swept.may_have_left(BATCH) {
+            return Ok(());
+        }
+    }
+}
+
+/// What was done and refused is remembered for `audit.retention`.
+async fn forget_audit_events(ctx: &Context) -> Result<(), StoreError> {
+    let before = ctx.now() - ctx.settings.audit.retention.duration();
+    loop {
+        let rows = ctx.store.forget_audit_events(before, BATCH).await?;
+        ctx.metrics.removed("audit_events", rows);
+        if rows < u64::from(BATCH) {
             return Ok(());
         }
     }

@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 
 use super::sealed::{self, Usable};
 use super::{KeyError, MasterKey};
+use crate::audit;
 use crate::random::Random;
 
 /// When keys come and go.
@@ -88,7 +89,8 @@ impl KeyRing {
         if records.is_empty() {
             let first = clock.now();
             let fresh = sealed::generate(schedule.algorithm, &master, random.as_ref(), first, first).await?;
-            records = store.add_signing_key(fresh, None).await?;
+            let acting = store.acting(audit::system(random.as_ref(), clock.as_ref()));
+            records = acting.add_signing_key(fresh, None).await?;
         }
         let ring = Ring::build(records, &master, clock.now(), schedule.keep_previous)?;
         let keys = Self {
@@ -147,20 +149,35 @@ impl KeyRing {
 
     /// The next key: the one that is published already, or a new one, which signs when it has been published long enough.
     pub async fn rotate(&self) -> Result<KeyStatus, KeyError> {
+        self.rotate_by(self.system().as_ref()).await
+    }
+
+    /// The same, by who has the store in hand.
+    pub(crate) async fn rotate_by(&self, acting: &dyn Store) -> Result<KeyStatus, KeyError> {
         let signs_from = self.clock.now() + self.schedule.publish_ahead;
-        self.add_next(signs_from).await
+        self.add_next(acting, signs_from).await
     }
 
     /// Lets another key sign at once, also though not every verifier may have it: the one that is published already, or
     /// a new one.
     pub async fn rotate_now(&self) -> Result<KeyStatus, KeyError> {
-        self.replace_signer(None).await
+        self.rotate_now_by(self.system().as_ref()).await
+    }
+
+    /// The same, by who has the store in hand.
+    pub(crate) async fn rotate_now_by(&self, acting: &dyn Store) -> Result<KeyStatus, KeyError> {
+        self.replace_signer(acting, None).await
     }
 
     /// Withdraws a key: it is published no more, and none of its tokens counts here. When it is the one that signs,
     /// another one does at once. Returns the key that signs.
     pub async fn revoke(&self, key_id: &str) -> Result<KeyStatus, KeyError> {
-        self.replace_signer(Some(key_id)).await
+        self.revoke_by(self.system().as_ref(), key_id).await
+    }
+
+    /// The same, by who has the store in hand.
+    pub(crate) async fn revoke_by(&self, acting: &dyn Store, key_id: &str) -> Result<KeyStatus, KeyError> {
+        self.replace_signer(acting, Some(key_id)).await
     }
 
     /// Adds the next key when the one that signs will soon have had its time.
@@ -177,7 +194,7 @@ impl KeyRing {
         };
         let earliest = now + self.schedule.publish_ahead;
         match due {
-            Some(due) if due <= earliest => self.add_next(earliest).await.map(drop),
+            Some(due) if due <= earliest => self.add_next(self.system().as_ref(), earliest).await.map(drop),
             _ => Ok(()),
         }
     }
@@ -195,7 +212,12 @@ impl KeyRing {
         ring.records.iter().find(|key| key.revoked_at.is_none()).cloned()
     }
 
-    async fn add_next(&self, signs_from: UnixSeconds) -> Result<KeyStatus, KeyError> {
+    fn system(&self) -> Box<dyn Store> {
+        let origin = audit::system(self.random.as_ref(), self.clock.as_ref());
+        self.store.acting(origin)
+    }
+
+    async fn add_next(&self, acting: &dyn Store, signs_from: UnixSeconds) -> Result<KeyStatus, KeyError> {
         let _changing = self.changing.lock().await;
         let mut records = self.store.signing_keys().await?;
         let algorithm = self.schedule.algorithm;
@@ -216,7 +238,7 @@ impl KeyRing {
                 "the next signing key"
             );
             let key_id = fresh.key_id.clone();
-            records = self.store.add_signing_key(fresh, newest.as_deref()).await?;
+            records = acting.add_signing_key(fresh, newest.as_deref()).await?;
             if records.first().is_some_and(|newest| newest.key_id == key_id) {
                 self.take(records)?;
                 return self.status(&key_id);
@@ -225,12 +247,12 @@ impl KeyRing {
         }
     }
 
-    async fn replace_signer(&self, revoked: Option<&str>) -> Result<KeyStatus, KeyError> {
+    async fn replace_signer(&self, acting: &dyn Store, revoked: Option<&str>) -> Result<KeyStatus, KeyError> {
         let now = self.clock.now();
         let random = self.random.as_ref();
         let spare = sealed::generate(self.schedule.algorithm, &self.master, random, now, now).await?;
         let _changing = self.changing.lock().await;
-        let records = self.store.replace_signing_key(revoked, spare, now).await?;
+        let records = acting.replace_signing_key(revoked, spare, now).await?;
         let signs = signer(&records, now).ok_or(KeyError::NoActiveKey)?.key_id.clone();
         self.take(records)?;
         tracing::warn!(key_id = signs, revoked, "this signing key signs from now on");

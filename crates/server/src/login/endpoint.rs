@@ -96,7 +96,7 @@ pub(crate) async fn post(
         own_page(&ctx, routes::CONSENT, handle)?
     };
     for cookie in [
-        sessions::start(&ctx, &headers, &user).await?,
+        sessions::start(&ctx, &info, &headers, &user).await?,
         known_browser::cookie(&ctx, &form.browser, &user),
     ] {
         response.headers_mut().append(header::SET_COOKIE, cookie);
@@ -127,9 +127,13 @@ async fn sign_in(
     let attempt = Attempt::new(email, info.address, known.as_deref(), ctx.now());
     if let LoginThrottle::Wait(seconds) = attempt.begin(ctx).await? {
         ctx.metrics.login("throttled");
+        if let Some(user) = &user {
+            ctx.audit.login_refused(info, user.id, "throttled");
+        }
         return Ok(Outcome::Wait(seconds));
     }
     // A disabled person is checked like one who is not there: against nothing, in the same time.
+    let account = user.as_ref().map(|user| (user.id, user.disabled));
     let user = user.filter(|user| !user.disabled);
     let hash = user.as_ref().and_then(|user| user.password_hash.as_deref());
     let is_right = match ctx.passwords.verify(password, hash).await {
@@ -140,6 +144,10 @@ async fn sign_in(
     };
     let Some(user) = user.filter(|_| is_right) else {
         ctx.metrics.login("refused");
+        if let Some((account, disabled)) = account {
+            let why = if disabled { "disabled" } else { "wrong_password" };
+            ctx.audit.login_refused(info, account, why);
+        }
         tracing::info!(address = %info.address, "a sign-in was refused");
         return Ok(Outcome::Refused);
     };

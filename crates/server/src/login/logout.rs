@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::http::csrf;
 use crate::http::error::PageError;
 use crate::http::form;
+use crate::http::request::RequestInfo;
 use crate::pages::LoggedOutPage;
 
 /// What the CSRF token of the form is for.
@@ -30,6 +31,7 @@ pub(crate) async fn get(State(ctx): State<Arc<Context>>, headers: HeaderMap) -> 
 /// `POST /logout`.
 pub(crate) async fn post(
     State(ctx): State<Arc<Context>>,
+    info: RequestInfo,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, PageError> {
@@ -39,7 +41,7 @@ pub(crate) async fn post(
     if !csrf::same_origin(&headers, &ctx.issuer) || !csrf::check(&ctx.secrets, &browser, FORM, token) {
         return Err(foreign_form());
     }
-    let cookie = sessions::end(&ctx, &headers).await?;
+    let cookie = sessions::end(&ctx, &info, &headers).await?;
     let mut response = logged_out(&ctx);
     response.headers_mut().append(header::SET_COOKIE, cookie);
     Ok(response)

@@ -1,12 +1,13 @@
 //! Signed-in browsers: a random cookie here, its digest in the store.
 
 use doorward_jose::{base64url, sha256};
-use doorward_store::{Digest, Session, StoreError, User};
+use doorward_store::{Actor, Digest, Session, StoreError, User};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::context::Context;
 use crate::http::cookies::{Cookie, CookiePolicy};
 use crate::http::error::PageError;
+use crate::http::request::RequestInfo;
 
 /// `amr` of a password (RFC 8176 §2).
 const PASSWORD: &str = "pwd";
@@ -32,7 +33,12 @@ pub(crate) async fn current(ctx: &Context, headers: &HeaderMap) -> Result<Option
 
 /// Signs a person in who has just proven who it is by password. The session is a new one, whatever the
 /// browser sent, and the one before ends (session fixation). Returns the cookie to set.
-pub(crate) async fn start(ctx: &Context, headers: &HeaderMap, user: &User) -> Result<HeaderValue, PageError> {
+pub(crate) async fn start(
+    ctx: &Context,
+    info: &RequestInfo,
+    headers: &HeaderMap,
+    user: &User,
+) -> Result<HeaderValue, PageError> {
     let value = ctx.random.token("");
     let now = ctx.now();
     let lifetime = ctx.settings.session.absolute_ttl.duration();
@@ -45,7 +51,8 @@ pub(crate) async fn start(ctx: &Context, headers: &HeaderMap, user: &User) -> Re
         expires_at: now + lifetime,
     };
     let session_id = session.id;
-    match ctx.store.create_session(session, id(ctx, headers)?).await {
+    let acting = ctx.acting(info, Actor::Person(user.id));
+    match acting.create_session(session, id(ctx, headers)?).await {
         // Disabled or removed since the password was checked.
         Err(StoreError::NotFound) => return Err(account_gone()),
         outcome => outcome?,
@@ -53,16 +60,23 @@ pub(crate) async fn start(ctx: &Context, headers: &HeaderMap, user: &User) -> Re
     // A new password ends the sessions that are there. This one may have come just after, with the old password.
     let now_stored = ctx.store.user(user.id).await?.and_then(|user| user.password_hash);
     if now_stored != user.password_hash {
-        ctx.store.end_session(&session_id, now).await?;
+        acting.end_session(&session_id, now).await?;
         return Err(account_gone());
     }
     Ok(policy(ctx).set(Cookie::Session, &value, Some(lifetime)))
 }
 
 /// Signs the browser out. Returns the cookie to set.
-pub(crate) async fn end(ctx: &Context, headers: &HeaderMap) -> Result<HeaderValue, PageError> {
+pub(crate) async fn end(
+    ctx: &Context,
+    info: &RequestInfo,
+    headers: &HeaderMap,
+) -> Result<HeaderValue, PageError> {
     if let Some(id) = id(ctx, headers)? {
-        ctx.store.end_session(&id, ctx.now()).await?;
+        // Whose session it was says the event itself.
+        let by = current(ctx, headers).await?;
+        let actor = by.map_or(Actor::Anyone, |signed_in| Actor::Person(signed_in.user.id));
+        ctx.acting(info, actor).end_session(&id, ctx.now()).await?;
     }
     Ok(policy(ctx).clear(Cookie::Session))
 }

@@ -7,7 +7,6 @@ use doorward_store::{Code, EndReason, Grant, GrantFilter, RedeemCode, RedeemOutc
 
 use super::refresh::RefreshToken;
 use super::{TokenRequest, TokenResponse, about_person, invalid_grant, narrowed, targets, unusable};
-use crate::context::Context;
 use crate::dpop;
 use crate::http::error::TokenError;
 use crate::issue::Draft;
@@ -33,12 +32,12 @@ pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, T
         return Err(unusable(UNUSABLE, "the code of another client"));
     }
     if code.redeemed_at.is_some() {
-        return Err(replayed(ctx, &grant).await?);
+        return Err(replayed(request, &grant).await?);
     }
     let all = targets(ctx, &grant).await?;
     let targets = check_request(parameters, &code, &all)?;
     check_key(request, &code, &targets)?;
-    check_code_verifier(ctx, code_verifier, &code).await?;
+    check_code_verifier(request, code_verifier, &code).await?;
 
     let now = ctx.now();
     let key_thumbprint = request.key_thumbprint();
@@ -58,10 +57,10 @@ pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, T
         issuance,
         now,
     };
-    let grant = match ctx.store.redeem_code(redeem).await? {
+    let grant = match request.acting().redeem_code(redeem).await? {
         RedeemOutcome::Redeemed(grant) => grant,
         // It was redeemed while this request was being checked; the store has ended the grant.
-        RedeemOutcome::Replayed => return Err(told_of_replay(&grant)),
+        RedeemOutcome::Replayed => return Err(told_of_replay(request, &grant)),
         RedeemOutcome::Refused(state) => {
             let reason = format!("expired, or the grant ({state:?}), person, client or resource is gone");
             return Err(unusable(UNUSABLE, reason));
@@ -102,7 +101,11 @@ fn check_key(request: &TokenRequest<'_>, code: &Code, targets: &Targets) -> Resu
 }
 
 /// RFC 7636 §4.6. A wrong `code_verifier` from the right client burns the code: whoever stole it gets one guess.
-async fn check_code_verifier(ctx: &Context, code_verifier: &str, code: &Code) -> Result<(), TokenError> {
+async fn check_code_verifier(
+    request: &TokenRequest<'_>,
+    code_verifier: &str,
+    code: &Code,
+) -> Result<(), TokenError> {
     if !verifier_is_well_formed(code_verifier) {
         return Err(invalid_grant(
             "The code_verifier must be 43 to 128 characters of A-Z a-z 0-9 - . _ ~ (RFC 7636).",
@@ -113,7 +116,11 @@ async fn check_code_verifier(ctx: &Context, code_verifier: &str, code: &Code) ->
     if matches {
         return Ok(());
     }
-    ctx.store.burn_code(&code.digest, ctx.now()).await?;
+    request
+        .acting()
+        .burn_code(&code.digest, request.ctx.now())
+        .await?;
+    request.info.note_told();
     Err(invalid_grant(
         "The code_verifier does not match the code_challenge; start a new authorization request.",
     ))
@@ -121,14 +128,23 @@ async fn check_code_verifier(ctx: &Context, code_verifier: &str, code: &Code) ->
 
 /// RFC 6749 §4.1.2: a code that comes back was stolen by one of the two; everything made from it ends,
 /// whatever else the second request says.
-async fn replayed(ctx: &Context, grant: &Grant) -> Result<TokenError, TokenError> {
-    ctx.store
-        .revoke_grants(GrantFilter::one(grant.id), EndReason::CodeReplayed, ctx.now())
+async fn replayed(request: &TokenRequest<'_>, grant: &Grant) -> Result<TokenError, TokenError> {
+    let now = request.ctx.now();
+    let ended = request
+        .acting()
+        .revoke_grants(GrantFilter::one(grant.id), EndReason::CodeReplayed, now)
         .await?;
-    Ok(told_of_replay(grant))
+    if ended == 0 {
+        return Ok(unusable(
+            UNUSABLE,
+            "the code was used before, and its grant has ended",
+        ));
+    }
+    Ok(told_of_replay(request, grant))
 }
 
-fn told_of_replay(grant: &Grant) -> TokenError {
+fn told_of_replay(request: &TokenRequest<'_>, grant: &Grant) -> TokenError {
+    request.info.note_told();
     tracing::warn!(grant = %grant.id.0, client_id = %grant.client_id, "a code was replayed; its grant has been ended");
     unusable(UNUSABLE, "the code was used before")
 }

@@ -93,7 +93,7 @@ async fn redeem(request: &TokenRequest<'_>, code: &Code, grant: &Grant) -> Resul
         issuance,
         now,
     };
-    let grant = match ctx.store.redeem_code(redeem).await? {
+    let grant = match request.acting().redeem_code(redeem).await? {
         RedeemOutcome::Redeemed(grant) => grant,
         RedeemOutcome::Replayed => return Err(unusable(UNUSABLE, "the code was used before")),
         RedeemOutcome::Refused(state) => {

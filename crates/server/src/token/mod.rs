@@ -141,10 +141,12 @@ async fn answer(
         authenticate_unspent(ctx, headers, &parameters).await?
     };
     info.note_client(client.client_id());
+    info.note_actor(client.actor());
     limit_client(ctx, info, &client)?;
     let proof = dpop::read(ctx, headers, routes::TOKEN)?;
     grant(&TokenRequest {
         ctx,
+        info,
         client: &client,
         parameters: &parameters,
         proof: proof.as_ref(),

@@ -52,9 +52,10 @@ pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, T
         issuance,
         now,
     };
-    let (grant, successor) = match ctx.store.rotate_refresh(rotate).await? {
+    let (grant, successor) = match request.acting().rotate_refresh(rotate).await? {
         RotateOutcome::Rotated { grant, successor, .. } => (grant, successor),
         RotateOutcome::Reused => {
+            request.info.note_told();
             tracing::warn!(grant = %grant.id.0, client_id = %grant.client_id, "an old refresh token came back; its grant has been ended");
             return Err(unusable(UNUSABLE, "older than the retry window"));
         }

@@ -2,24 +2,31 @@
 
 use doorward_oauth::dpop::Proof;
 use doorward_oauth::parameters::Parameters;
-use doorward_store::{Resource, Spend};
+use doorward_store::{Resource, Spend, Store};
 
 use crate::clients::authentication::{self, AuthenticatedClient};
 use crate::context::Context;
 use crate::dpop;
 use crate::http::error::TokenError;
+use crate::http::request::RequestInfo;
 
 /// A request to the token endpoint: the client is authenticated, the proof of possession is good for it. Neither the
 /// client's assertion nor the proof is used up yet.
 #[derive(Clone, Copy)]
 pub(crate) struct TokenRequest<'r> {
     pub(crate) ctx: &'r Context,
+    pub(crate) info: &'r RequestInfo,
     pub(crate) client: &'r AuthenticatedClient,
     pub(crate) parameters: &'r Parameters,
     pub(crate) proof: Option<&'r Proof>,
 }
 
 impl<'r> TokenRequest<'r> {
+    /// The store in the client's hands.
+    pub(crate) fn acting(&self) -> Box<dyn Store> {
+        self.ctx.acting(self.info, self.client.actor())
+    }
+
     /// The thumbprint of the key that the client proved to have.
     pub(crate) fn key_thumbprint(&self) -> Option<&'r str> {
         self.proof.map(Proof::key_thumbprint)
@@ -65,10 +72,11 @@ impl<'r> TokenRequest<'r> {
         }
         // Nothing was used up. Of the two, the assertion comes first: without it nobody has asked.
         let replayed_assertion = match assertion {
-            Some(assertion) => !self.ctx.store.spend(&[assertion], self.ctx.now()).await?,
+            Some(assertion) => !self.acting().spend(&[assertion], self.ctx.now()).await?,
             None => false,
         };
         if replayed_assertion {
+            self.info.note_told();
             return Err(authentication::replayed());
         }
         Ok(false)

@@ -86,7 +86,7 @@ impl PostgresStore {
 
     /// Writes an event into the transaction that this connection is in.
     pub(super) async fn note(&self, db: &Connection, draft: Option<Draft>) -> Fallible<()> {
-        let event = self.origin.as_ref().and_then(|origin| draft?.by(origin));
+        let event = self.hands.as_ref().and_then(|hands| hands.event(draft));
         match event {
             Some(event) => insert(db, &event).await,
             None => Ok(()),

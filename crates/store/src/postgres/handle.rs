@@ -4,13 +4,14 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::{Engine, PostgresOptions};
+use crate::rules::audit::Hands;
 use crate::{Origin, Result, Store};
 
 /// The engine for several nodes.
 pub struct PostgresStore {
     engine: Arc<Engine>,
     /// Who changes something through this handle; nothing is written down where nobody is named.
-    pub(super) origin: Option<Arc<Origin>>,
+    pub(super) hands: Option<Arc<Hands>>,
 }
 
 impl PostgresStore {
@@ -30,7 +31,7 @@ impl PostgresStore {
     pub async fn open(url: &str, options: &PostgresOptions) -> Result<Self> {
         Ok(Self {
             engine: Arc::new(Engine::open(url, options).await?),
-            origin: None,
+            hands: None,
         })
     }
 
@@ -38,7 +39,7 @@ impl PostgresStore {
     pub(super) fn in_the_hands_of(&self, origin: Origin) -> Box<dyn Store> {
         Box::new(Self {
             engine: Arc::clone(&self.engine),
-            origin: Some(Arc::new(origin)),
+            hands: Some(Arc::new(Hands::new(origin))),
         })
     }
 }

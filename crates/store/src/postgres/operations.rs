@@ -73,7 +73,7 @@ impl Store for PostgresStore {
         let client = &client;
         self.act(|db| async move {
             clients::create(&db, client).await?;
-            Ok(((), audit::client(AuditAction::ClientCreated, client)))
+            Ok(((), audit::client_created(client)))
         })
         .await
     }

@@ -1,18 +1,47 @@
 //! What is written down of an operation: composed here for both engines, out of the operation and its outcome.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use super::clients::keeping;
 use super::words::Word as _;
 use crate::{
     Actor, AdminKey, Approval, ApprovalOutcome, AssertionAudience, AuditAction, AuditEvent, Client,
-    EndReason, Grant, GrantFilter, GrantId, InitialAccessToken, Issuance, LinkedSubject, Origin, RedeemCode,
-    RedeemOutcome, Resource, RotateOutcome, RotateRefresh, Session, SigningKeyRecord, TrustedIssuer, User,
-    UserId,
+    ClientSource, EndReason, Grant, GrantFilter, GrantId, InitialAccessToken, Issuance, LinkedSubject,
+    Origin, RedeemCode, RedeemOutcome, Resource, RotateOutcome, RotateRefresh, Session, SigningKeyRecord,
+    TrustedIssuer, User, UserId,
 };
 
 /// Text of others, for example a client's name, is cut off here.
 const LONGEST_TEXT: usize = 1024;
+
+/// Whose hands a store is in.
+#[derive(Debug)]
+pub(crate) struct Hands {
+    origin: Origin,
+    /// How many events were made in them: each has an id of its own.
+    events: AtomicU32,
+}
+
+impl Hands {
+    pub(crate) const fn new(origin: Origin) -> Self {
+        Self {
+            origin,
+            events: AtomicU32::new(0),
+        }
+    }
+
+    /// The event of a draft, if there is one to be written.
+    pub(crate) fn event(&self, draft: Option<Draft>) -> Option<AuditEvent> {
+        let event = draft?.by(&self.origin)?;
+        let before = self.events.fetch_add(1, Ordering::Relaxed);
+        // The last bits of a UUID of version 7 are random.
+        let id = Uuid::from_u128(event.id.as_u128().wrapping_add(before.into()));
+        Some(AuditEvent { id, ..event })
+    }
+}
 
 /// An event to be, but for who and when.
 #[derive(Debug)]
@@ -83,7 +112,7 @@ impl Draft {
     }
 
     /// The event. `None` for what a stranger was refused.
-    pub(crate) fn by(self, origin: &Origin) -> Option<AuditEvent> {
+    fn by(self, origin: &Origin) -> Option<AuditEvent> {
         if self.refusal.is_some() && !self.proven && !origin.actor.is_proven() {
             return None;
         }
@@ -170,9 +199,18 @@ pub(crate) fn resource_deleted(before: Option<&Resource>, ended: u64) -> Drafted
     Some(draft.with("grants_ended", ended))
 }
 
-pub(crate) fn client(action: AuditAction, client: &Client) -> Drafted {
+fn client(action: AuditAction, client: &Client) -> Drafted {
     let draft = Draft::new(action).client(&client.client_id);
     Some(draft.with("source", client.source.word()))
+}
+
+/// One that registered itself was not created by an operator.
+pub(crate) fn client_created(created: &Client) -> Drafted {
+    let action = match created.source {
+        ClientSource::Dynamic => AuditAction::ClientRegistered,
+        ClientSource::Admin | ClientSource::MetadataDocument => AuditAction::ClientCreated,
+    };
+    client(action, created)
 }
 
 pub(crate) fn client_updated(before: Option<&Client>, after: &Client) -> Drafted {
@@ -215,7 +253,7 @@ pub(crate) fn initial_token(action: AuditAction, token: &InitialAccessToken) -> 
     Some(draft.with("name", token.name.as_str()))
 }
 
-pub(crate) fn initial_token_deleted(id: uuid::Uuid, existed: bool) -> Drafted {
+pub(crate) fn initial_token_deleted(id: Uuid, existed: bool) -> Drafted {
     existed.then(|| Draft::new(AuditAction::InitialTokenDeleted).target(&id.to_string()))
 }
 

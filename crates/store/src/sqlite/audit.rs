@@ -57,7 +57,7 @@ statements! {
          AND (?11 IS NULL OR instr(' ' || resource || ' ', ' ' || ?11 || ' ') > 0) \
          ORDER BY issued_at DESC, jti DESC LIMIT ?12"
     );
-    NEWEST = "SELECT expires_at FROM issuance ORDER BY expires_at DESC LIMIT 1";
+    NEWEST scans = "SELECT expires_at FROM issuance ORDER BY expires_at DESC LIMIT 1";
     FORGET = "DELETE FROM audit_event WHERE id IN (SELECT id FROM audit_event WHERE at < ?1 ORDER BY at LIMIT ?2)";
 }
 
@@ -67,10 +67,10 @@ impl SqliteStore {
         &self,
         work: impl FnOnce(&Connection) -> Result<(T, Option<Draft>)> + Send + 'static,
     ) -> Result<T> {
-        let origin = self.origin.clone();
+        let hands = self.hands.clone();
         self.write(move |db| {
             let (outcome, draft) = work(db)?;
-            let event = origin.and_then(|origin| draft?.by(&origin));
+            let event = hands.and_then(|hands| hands.event(draft));
             if let Some(event) = event {
                 insert(db, &event)?;
             }

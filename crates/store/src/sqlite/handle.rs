@@ -4,13 +4,14 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::{Engine, SqliteOptions};
+use crate::rules::audit::Hands;
 use crate::{Origin, Result, Store};
 
 /// The embedded engine.
 pub struct SqliteStore {
     engine: Arc<Engine>,
     /// Who changes something through this handle; nothing is written down where nobody is named.
-    pub(super) origin: Option<Arc<Origin>>,
+    pub(super) hands: Option<Arc<Hands>>,
 }
 
 impl SqliteStore {
@@ -37,7 +38,7 @@ impl SqliteStore {
     fn new(engine: Engine) -> Self {
         Self {
             engine: Arc::new(engine),
-            origin: None,
+            hands: None,
         }
     }
 
@@ -45,7 +46,7 @@ impl SqliteStore {
     pub(super) fn in_the_hands_of(&self, origin: Origin) -> Box<dyn Store> {
         Box::new(Self {
             engine: Arc::clone(&self.engine),
-            origin: Some(Arc::new(origin)),
+            hands: Some(Arc::new(Hands::new(origin))),
         })
     }
 }

@@ -70,7 +70,7 @@ impl Store for SqliteStore {
     async fn create_client(&self, client: Client) -> Result<()> {
         self.act(move |db| {
             clients::create(db, &client)?;
-            Ok(((), audit::client(AuditAction::ClientCreated, &client)))
+            Ok(((), audit::client_created(&client)))
         })
         .await
     }

@@ -81,6 +81,8 @@ const COMMANDS: &[&[&str]] = &[
     &["assertion-audience", "get", "{slug}"],
     &["assertion-audience", "update", "{slug}", "--rule", "{}"],
     &["assertion-audience", "delete", "{slug}"],
+    &["audit", "list", "--since", "24h", "--action", "client.created"],
+    &["audit", "get", "{id}"],
 ];
 
 #[test]

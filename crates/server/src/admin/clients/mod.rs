@@ -15,6 +15,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use self::metadata::{changed, checked};
+use super::by::By;
 use super::error::{AdminError, Body, ErrorBody, OptionalBody, Path, Query};
 use super::page::{List, PageQuery};
 use super::words;
@@ -160,6 +161,7 @@ pub(super) async fn list(
     responses((status = CREATED, body = ClientBody), (status = BAD_REQUEST, body = ErrorBody)))]
 pub(super) async fn create(
     State(ctx): State<Arc<Context>>,
+    by: By,
     Body(new): Body<NewClient>,
 ) -> Result<(StatusCode, Json<ClientBody>), AdminError> {
     if let Some(slug) = &new.resource_server {
@@ -190,7 +192,7 @@ pub(super) async fn create(
         created_at: now,
         updated_at: now,
     };
-    ctx.store.create_client(client.clone()).await?;
+    by.store(&ctx).create_client(client.clone()).await?;
     Ok((StatusCode::CREATED, Json(ClientBody::of(client, client_secret))))
 }
 
@@ -210,6 +212,7 @@ pub(super) async fn get(
     responses((status = OK, body = ClientBody), (status = BAD_REQUEST, body = ErrorBody), (status = NOT_FOUND, body = ErrorBody)))]
 pub(super) async fn update(
     State(ctx): State<Arc<Context>>,
+    by: By,
     Path(client_id): Path<String>,
     Body(change): Body<ClientChange>,
 ) -> Result<Json<ClientBody>, AdminError> {
@@ -226,7 +229,7 @@ pub(super) async fn update(
     }
     client.disabled = change.disabled.unwrap_or(client.disabled);
     client.updated_at = ctx.now();
-    ctx.store.update_client(client.clone()).await?;
+    by.store(&ctx).update_client(client.clone()).await?;
     Ok(Json(ClientBody::of(client, None)))
 }
 
@@ -235,10 +238,11 @@ pub(super) async fn update(
     responses((status = NO_CONTENT), (status = NOT_FOUND, body = ErrorBody)))]
 pub(super) async fn delete(
     State(ctx): State<Arc<Context>>,
+    by: By,
     Path(client_id): Path<String>,
 ) -> Result<StatusCode, AdminError> {
     find(&ctx, &client_id).await?;
-    ctx.store.delete_client(&client_id, ctx.now()).await?;
+    by.store(&ctx).delete_client(&client_id, ctx.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -257,6 +261,7 @@ pub(super) struct Rotation {
     responses((status = OK, body = ClientBody), (status = BAD_REQUEST, body = ErrorBody), (status = NOT_FOUND, body = ErrorBody)))]
 pub(super) async fn rotate_secret(
     State(ctx): State<Arc<Context>>,
+    by: By,
     Path(client_id): Path<String>,
     OptionalBody(rotation): OptionalBody<Rotation>,
 ) -> Result<Json<ClientBody>, AdminError> {
@@ -284,7 +289,7 @@ pub(super) async fn rotate_secret(
     let (client_secret, stored) = secret::generate(&ctx);
     client.secrets.insert(0, stored);
     client.updated_at = now;
-    ctx.store.update_client(client.clone()).await?;
+    by.store(&ctx).update_client(client.clone()).await?;
     Ok(Json(ClientBody {
         previous_secret_expires_at: Some((now + overlap).seconds()),
         ..ClientBody::of(client, Some(client_secret))

@@ -14,6 +14,7 @@ use doorward_store::{TrustedIssuer, TrustedIssuerKind};
 use http::StatusCode;
 
 use self::body::{NewTrustedIssuer, TrustedIssuerBody, TrustedIssuerChange};
+use super::by::By;
 use super::error::{AdminError, Body, ErrorBody, Path};
 use super::other_servers::{check_issuer, read_terms, write_terms};
 use super::page::List;
@@ -41,6 +42,7 @@ pub(super) async fn list(
     responses((status = CREATED, body = TrustedIssuerBody), (status = BAD_REQUEST, body = ErrorBody), (status = CONFLICT, body = ErrorBody)))]
 pub(super) async fn create(
     State(ctx): State<Arc<Context>>,
+    by: By,
     Body(new): Body<NewTrustedIssuer>,
 ) -> Result<(StatusCode, Json<TrustedIssuerBody>), AdminError> {
     check_slug(&new.slug)?;
@@ -70,7 +72,7 @@ pub(super) async fn create(
         created_at: now,
         updated_at: now,
     };
-    ctx.store.create_trusted_issuer(issuer.clone()).await?;
+    by.store(&ctx).create_trusted_issuer(issuer.clone()).await?;
     tracing::info!(
         trusted_issuer = issuer.slug,
         issuer = issuer.issuer,
@@ -96,6 +98,7 @@ pub(super) async fn get(
     responses((status = OK, body = TrustedIssuerBody), (status = BAD_REQUEST, body = ErrorBody), (status = NOT_FOUND, body = ErrorBody)))]
 pub(super) async fn update(
     State(ctx): State<Arc<Context>>,
+    by: By,
     Path(slug): Path<String>,
     Body(change): Body<TrustedIssuerChange>,
 ) -> Result<Json<TrustedIssuerBody>, AdminError> {
@@ -110,7 +113,7 @@ pub(super) async fn update(
         updated_at: ctx.now(),
         ..before
     };
-    ctx.store.update_trusted_issuer(issuer.clone()).await?;
+    by.store(&ctx).update_trusted_issuer(issuer.clone()).await?;
     tracing::info!(
         trusted_issuer = issuer.slug,
         disabled = issuer.disabled,
@@ -125,10 +128,11 @@ pub(super) async fn update(
     responses((status = NO_CONTENT), (status = NOT_FOUND, body = ErrorBody)))]
 pub(super) async fn delete(
     State(ctx): State<Arc<Context>>,
+    by: By,
     Path(slug): Path<String>,
 ) -> Result<StatusCode, AdminError> {
     ctx.store.trusted_issuer(&slug).await?.ok_or(UNKNOWN)?;
-    let grants = ctx.store.delete_trusted_issuer(&slug, ctx.now()).await?;
+    let grants = by.store(&ctx).delete_trusted_issuer(&slug, ctx.now()).await?;
     tracing::info!(trusted_issuer = slug, grants, "an issuer is trusted no more");
     Ok(StatusCode::NO_CONTENT)
 }

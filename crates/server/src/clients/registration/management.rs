@@ -10,7 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use doorward_jose::{constant_time_eq, sha256};
 use doorward_oauth::client::{EffectiveClient, consent_fingerprint};
 use doorward_oauth::error::{ErrorCode, OAuthError};
-use doorward_store::{Client, ClientSource, Digest, StoreError};
+use doorward_store::{Actor, Client, ClientSource, Digest, Store, StoreError};
 use http::header::CACHE_CONTROL;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
@@ -37,7 +37,8 @@ pub(crate) async fn get(
 ) -> Result<Response, TokenError> {
     let (client, presented) = authorized(&ctx, &info, &client_id, &headers).await?;
     let metadata = metadata_of(&client)?;
-    replace(&ctx, client, metadata, presented, None).await
+    let acting = ctx.acting(&info, Actor::Client(client.client_id.clone()));
+    replace(&ctx, acting.as_ref(), client, metadata, presented, None).await
 }
 
 /// RFC 7592 §2.2: the whole registration, read and checked like a new one. What the client cannot choose (its id, its
@@ -71,7 +72,8 @@ pub(crate) async fn put(
     client.metadata = serde_json::to_string(&metadata).map_err(TokenError::internal)?;
     client.updated_at = ctx.now();
     let client_id = client.client_id.clone();
-    let response = replace(&ctx, client, metadata, presented, shown).await?;
+    let acting = ctx.acting(&info, Actor::Client(client_id.clone()));
+    let response = replace(&ctx, acting.as_ref(), client, metadata, presented, shown).await?;
     tracing::info!(client_id, address = %info.address, "a client changed its registration");
     Ok(response)
 }
@@ -84,7 +86,8 @@ pub(crate) async fn delete(
     headers: HeaderMap,
 ) -> Result<Response, TokenError> {
     let (client, _) = authorized(&ctx, &info, &client_id, &headers).await?;
-    let ended = ctx.store.delete_client(&client.client_id, ctx.now()).await?;
+    let acting = ctx.acting(&info, Actor::Client(client.client_id.clone()));
+    let ended = acting.delete_client(&client.client_id, ctx.now()).await?;
     tracing::info!(client_id = %client.client_id, address = %info.address, grants = ended, "a client removed itself");
     Ok((StatusCode::NO_CONTENT, [(CACHE_CONTROL, "no-store")]).into_response())
 }
@@ -109,12 +112,14 @@ async fn authorized(
         return Err(token_refused());
     }
     info.note_client(&client.client_id);
+    info.note_actor(Actor::Client(client.client_id.clone()));
     Ok((client, presented))
 }
 
 /// Writes the client with another token, if the presented one is still its own.
 async fn replace(
     ctx: &Context,
+    acting: &dyn Store,
     client: Client,
     metadata: EffectiveClient,
     presented: Digest,
@@ -125,8 +130,7 @@ async fn replace(
         registration_token: Some(digest),
         ..client
     };
-    match ctx
-        .store
+    match acting
         .update_registration(client.clone(), &presented, ctx.now())
         .await
     {

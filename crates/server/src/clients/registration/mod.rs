@@ -15,7 +15,7 @@ use doorward_oauth::client::{
     effective,
 };
 use doorward_oauth::error::{ErrorCode, OAuthError};
-use doorward_store::{ClientSecret, ClientSource, Digest, RegisterOutcome};
+use doorward_store::{Actor, ClientSecret, ClientSource, Digest, RegisterOutcome};
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
@@ -196,7 +196,7 @@ async fn register_public(
         count(ctx, info)?;
     }
     let stored = ctx
-        .store
+        .acting(info, Actor::Anyone)
         .register_client(record(ctx, client_id, &metadata, Vec::new())?)
         .await?;
     if stored.disabled {
@@ -229,7 +229,7 @@ async fn register_own(
     };
     if let Some(initial) = initial {
         let outcome = ctx
-            .store
+            .acting(info, Actor::Anyone)
             .register_with_token(client.clone(), initial, ctx.now())
             .await?;
         if outcome == RegisterOutcome::TokenRefused {
@@ -237,7 +237,9 @@ async fn register_own(
         }
     } else {
         count(ctx, info)?;
-        ctx.store.create_client(client.clone()).await?;
+        ctx.acting(info, Actor::Anyone)
+            .create_client(client.clone())
+            .await?;
     }
     Ok(Registered::of(ctx, &client, metadata, client_secret, Some(token)))
 }

@@ -59,7 +59,7 @@ pub(in crate::token) async fn grant(request: &TokenRequest<'_>) -> Result<TokenR
     check_recent(ctx, &targets, about)?;
     let allowed = allowed(&trusted, Some(client.client_id()), &resource)?;
     let scopes = scopes(&allowed, about.scope.as_ref(), parameters, &resource)?;
-    let person = person(ctx, &trusted, about).await?;
+    let person = person(ctx, request.acting().as_ref(), &trusted, about).await?;
 
     let subject = person.id.0.to_string();
     let grant = new_grant(
@@ -76,7 +76,7 @@ pub(in crate::token) async fn grant(request: &TokenRequest<'_>) -> Result<TokenR
     let draft = issue.draft.authenticated_at(about.auth_time);
     let draft = about_person(ctx, draft, &targets, &issue.record.grant).await?;
     if !request.spend_with(single_use(&trusted)).await? {
-        return Err(spent(ctx, &trusted).await?);
+        return Err(spent(ctx, request.info, client.actor(), &trusted).await?);
     }
     record(ctx, &trusted, &allowed, draft, issue.record).await
 }

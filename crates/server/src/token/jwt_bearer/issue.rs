@@ -3,13 +3,14 @@
 use doorward_oauth::bearer::Allowed;
 use doorward_oauth::scope::ScopeSet;
 use doorward_store::{
-    AssertedOutcome, Client, Grant, GrantId, GrantState, IssueAsserted, Resource, Spend, UserId,
+    Actor, AssertedOutcome, Client, Grant, GrantId, GrantState, IssueAsserted, Resource, Spend, UserId,
 };
 
 use super::NOT_TAKEN;
 use crate::context::Context;
 use crate::dpop;
 use crate::http::error::TokenError;
+use crate::http::request::RequestInfo;
 use crate::issue::Draft;
 use crate::resources::Targets;
 use crate::token::{TokenResponse, unusable};
@@ -114,9 +115,15 @@ pub(in crate::token) fn single_use(trusted: &Trusted) -> Option<Spend> {
 }
 
 /// Which of two things was used up before: the assertion, or else the proof.
-pub(in crate::token) async fn spent(ctx: &Context, trusted: &Trusted) -> Result<TokenError, TokenError> {
+pub(in crate::token) async fn spent(
+    ctx: &Context,
+    info: &RequestInfo,
+    actor: Actor,
+    trusted: &Trusted,
+) -> Result<TokenError, TokenError> {
     match single_use(trusted) {
-        Some(assertion) if !ctx.store.spend(&[assertion], ctx.now()).await? => {
+        Some(assertion) if !ctx.acting(info, actor).spend(&[assertion], ctx.now()).await? => {
+            info.note_told();
             Ok(unusable(REPLAYED, "the assertion was used before"))
         }
         _ => Ok(dpop::replayed()),

@@ -1,7 +1,7 @@
 //! Whom an issuer means.
 
 use doorward_oauth::bearer::Person;
-use doorward_store::{LinkedSubject, StoreError, User, UserId};
+use doorward_store::{LinkedSubject, Store, StoreError, User, UserId};
 
 use super::NOT_TAKEN;
 use crate::context::Context;
@@ -12,6 +12,7 @@ use crate::trust::Trusted;
 /// Whom the issuer means: by its own name and subject, never by the e-mail address.
 pub(in crate::token) async fn person(
     ctx: &Context,
+    acting: &dyn Store,
     trusted: &Trusted,
     about: &Person,
 ) -> Result<User, TokenError> {
@@ -46,7 +47,7 @@ pub(in crate::token) async fn person(
         user: id,
         created_at: now,
     };
-    match ctx.store.link_subject(link, Some(user.clone())).await {
+    match acting.link_subject(link, Some(user.clone())).await {
         Ok(()) => {
             tracing::info!(user = %id.0, trusted_issuer = slug, "added a person on an issuer's word");
             Ok(user)

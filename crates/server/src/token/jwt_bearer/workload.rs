@@ -4,7 +4,7 @@ use doorward_oauth::bearer::Kind;
 use doorward_oauth::client::GrantType;
 use doorward_oauth::dpop::Proof;
 use doorward_oauth::parameters::Parameters;
-use doorward_store::{Spend, UserId};
+use doorward_store::{Actor, Spend, UserId};
 use http::{HeaderMap, header};
 
 use super::issue::{Issue, new_grant, record, single_use, spent};
@@ -55,6 +55,8 @@ pub(in crate::token) async fn grant(
         .map_err(refused)?;
     let client_id = format!("workload:{}", trusted.issuer.slug);
     info.note_client(&client_id);
+    let actor = Actor::Client(client_id.clone());
+    info.note_actor(actor.clone());
     ctx.limits
         .token_client
         .take((client_id.as_str(), Some(bucket(info.address))))?;
@@ -91,7 +93,7 @@ pub(in crate::token) async fn grant(
         .chain(single_use(&trusted))
         .collect();
     if !spends.is_empty() && !ctx.store.spend(&spends, ctx.now()).await? {
-        return Err(spent(ctx, &trusted).await?);
+        return Err(spent(ctx, info, actor, &trusted).await?);
     }
     let response = record(ctx, &trusted, &allowed, issue.draft, issue.record).await?;
     ctx.metrics.token_issued(GrantType::JwtBearer.as_str());

@@ -55,7 +55,7 @@ async fn exchange(request: &TokenRequest<'_>, asked: &Asked<'_>) -> Result<Token
     check_recent(ctx, &targets, about)?;
     let allowed = allowed(&trusted, Some(client_id), &resource)?;
     let scopes = scopes(&allowed, None, parameters, &resource)?;
-    let person = person(ctx, &trusted, about).await?;
+    let person = person(ctx, request.acting().as_ref(), &trusted, about).await?;
 
     let subject = person.id.0.to_string();
     let grant = new_grant(ctx, &trusted, person.id, subject, client_id, &resource, &scopes);
@@ -73,7 +73,7 @@ async fn exchange(request: &TokenRequest<'_>, asked: &Asked<'_>) -> Result<Token
         });
     let draft = about_person(ctx, draft, &targets, &issue.record.grant).await?;
     if !request.spend_with(single_use(&trusted)).await? {
-        return Err(spent(ctx, &trusted).await?);
+        return Err(spent(ctx, request.info, client.actor(), &trusted).await?);
     }
     record(ctx, &trusted, &allowed, draft, issue.record).await
 }

@@ -6,7 +6,7 @@ use doorward_store::{AdminKey, Reseal, SealedKind, SealedSecret, SigningKeyRecor
 use super::scene::{Opened, at, at_once, digest};
 
 /// Made at the beginning, and signs from then on or later.
-fn key(number: i64, signs_from: UnixSeconds) -> SigningKeyRecord {
+pub(super) fn key(number: i64, signs_from: UnixSeconds) -> SigningKeyRecord {
     SigningKeyRecord {
         key_id: format!("key-{number}"),
         algorithm: "ES256".to_owned(),
@@ -17,7 +17,7 @@ fn key(number: i64, signs_from: UnixSeconds) -> SigningKeyRecord {
     }
 }
 
-fn admin_key(number: u32) -> AdminKey {
+pub(super) fn admin_key(number: u32) -> AdminKey {
     AdminKey {
         digest: digest(4, number),
         name: format!("key {number}"),

@@ -3,6 +3,7 @@
 //! An engine's test file says how to open an empty store and calls [`conformance!`]; each case becomes a test.
 
 pub(crate) mod approvals;
+pub(crate) mod audit;
 pub(crate) mod clients;
 pub(crate) mod codes;
 pub(crate) mod devices;
@@ -94,6 +95,11 @@ macro_rules! conformance {
                 a_word_about_what_is_gone_gives_no_token, a_snapshot_of_the_client_is_kept_with_its_first_token, an_incoherent_asserted_grant_is_invalid;
             id_jag: an_audience_reads_back_as_it_was_written, an_assertion_hangs_under_what_was_shown_for_it, only_the_present_refresh_token_counts,
                 what_an_assertion_rests_on_is_checked_again, after_a_revocation_answered_no_assertion_is_recorded, an_assertion_that_would_grow_is_invalid;
+            audit: a_change_is_told_with_who_made_it, what_is_undone_leaves_no_event_and_no_change,
+                of_fifty_who_redeem_a_code_forty_nine_are_told_as_refused, of_fifty_who_spend_a_thing_forty_nine_are_told_as_refused,
+                a_stranger_who_is_refused_costs_no_row, a_repeated_registration_is_told_once,
+                the_list_is_whole_and_in_order_page_by_page, filters_choose_the_lines, events_are_forgotten_a_little_at_a_time,
+                a_long_text_is_cut, every_operation_that_changes_something_is_told;
             sweep: what_is_past_its_use_is_removed, what_is_in_use_stays, a_sweep_removes_at_most_its_limit, clients_that_registered_themselves_and_were_never_allowed_anything_are_removed;
         }
     };

@@ -12,7 +12,7 @@ use super::scene::{APP, Opened, RESOURCE, Scene, at, at_once, client, fresh, iss
 
 const IDP: &str = "https://idp.example";
 
-fn issuer(slug: &str, kind: TrustedIssuerKind) -> TrustedIssuer {
+pub(super) fn issuer(slug: &str, kind: TrustedIssuerKind) -> TrustedIssuer {
     TrustedIssuer {
         slug: slug.to_owned(),
         kind,
@@ -24,7 +24,7 @@ fn issuer(slug: &str, kind: TrustedIssuerKind) -> TrustedIssuer {
     }
 }
 
-fn link(subject: &str, user: UserId) -> LinkedSubject {
+pub(super) fn link(subject: &str, user: UserId) -> LinkedSubject {
     LinkedSubject {
         trusted_issuer: "idp".to_owned(),
         subject: subject.to_owned(),
