@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use doorward_store::StoreError;
 use doorward_store::sqlite::backup::{self, Inspection, Restored};
+use doorward_store::{AuditAction, StoreError};
 
 use crate::audit;
 use crate::authorization_server::{StartError, existing_master_key};
@@ -58,8 +58,23 @@ pub async fn restore(
 ) -> Result<Restored, MaintenanceError> {
     let url = sqlite_url(settings)?;
     let master = existing_master_key(settings, &parts)?;
-    let file = file.to_owned();
-    blocking(move || backup::restore(&url, &file, replace, |found| fits(&master, found))).await
+    let (file, place) = (file.to_owned(), url.clone());
+    let restored =
+        blocking(move || backup::restore(&url, &file, replace, |found| fits(&master, found))).await?;
+    // What was done stays done, whether or not it could be told.
+    if let Err(error) = tell_of_restore(&place, &parts).await {
+        tracing::warn!(%error, "the restore is missing in the audit list");
+    }
+    Ok(restored)
+}
+
+async fn tell_of_restore(url: &str, parts: &Parts) -> Result<(), StoreError> {
+    let action = AuditAction::DatabaseRestored;
+    let event = audit::own_event(action, parts.random.as_ref(), parts.clock.as_ref());
+    let store = storage::open(url).await?;
+    let told = store.record(event).await;
+    store.close().await?;
+    told
 }
 
 /// Seals everything in the database under the master key of these settings that is still sealed under the other one. May be

@@ -7,7 +7,7 @@
 mod recorder;
 
 use doorward_oauth::time::Clock;
-use doorward_store::{Actor, Origin, Store};
+use doorward_store::{Actor, ActorKind, AuditAction, AuditEvent, Origin, Store};
 
 pub use recorder::Recorder;
 pub(crate) use recorder::Refusal;
@@ -32,6 +32,26 @@ impl Context {
     pub(crate) fn as_system(&self) -> Box<dyn Store> {
         self.store
             .acting(system(self.random.as_ref(), self.clock.as_ref()))
+    }
+}
+
+/// Something that the server itself did, beside the operations of the store.
+pub(crate) fn own_event(action: AuditAction, random: &dyn Random, clock: &dyn Clock) -> AuditEvent {
+    AuditEvent {
+        id: random.uuid_v7(clock),
+        at: clock.now(),
+        action,
+        refusal: None,
+        actor: ActorKind::System,
+        actor_id: None,
+        client_id: None,
+        grant: None,
+        subject: None,
+        resource: None,
+        target: None,
+        request_id: None,
+        address: None,
+        detail: serde_json::Map::new(),
     }
 }
 

@@ -124,6 +124,7 @@ fn other_values() -> Vec<(&'static str, &'static str, &'static str)> {
         ),
         ("events.max_connections", "7", "7"),
         ("events.connection_ttl", r#""10m""#, "10m"),
+        ("audit.retention", r#""30d""#, "30d"),
         ("observability.log_format", r#""json""#, "json"),
         ("observability.log_level", r#""debug""#, "debug"),
     ]

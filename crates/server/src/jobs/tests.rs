@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use doorward_oauth::time::{ManualClock, UnixSeconds};
-use doorward_store::{Digest, Spend};
+use doorward_store::{AuditFilter, Digest, PageRequest, SealedSecret, Spend};
 
 use super::*;
 use crate::AuthorizationServer;
@@ -109,4 +109,27 @@ async fn a_job_that_fails_says_so() {
         !text.contains("doorward_job_done_timestamp_seconds{job=\"keys\"}"),
         "{text}"
     );
+}
+
+/// Of the audit list, for `audit.retention`; more than a batch.
+#[tokio::test]
+async fn audit_events_are_removed_after_their_time_to_the_last_one_and_counted() {
+    let (server, clock, _folder) = server().await;
+    let ctx = server.context();
+    let at_start = 3;
+    for number in 0..600 {
+        let proposed = SealedSecret(vec![1]);
+        let purpose = format!("purpose-{number}");
+        ctx.as_system().secret(&purpose, proposed).await.unwrap();
+    }
+    clock.advance(Duration::from_hours(90 * 24));
+    retention::run(&ctx).await.unwrap();
+    assert_eq!(removed(&ctx, "audit_events"), 0);
+    clock.advance(Duration::from_secs(1));
+    retention::run(&ctx).await.unwrap();
+    assert_eq!(removed(&ctx, "audit_events"), 600 + at_start);
+    let left = ctx
+        .store
+        .audit_entries(AuditFilter::default(), PageRequest::default());
+    assert_eq!(left.await.unwrap().items, []);
 }

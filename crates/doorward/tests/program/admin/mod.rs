@@ -1,6 +1,7 @@
 //! `doorward admin`, against a running server.
 
 mod assertion_audiences;
+mod audit;
 mod clients;
 mod coverage;
 mod grants_and_keys;

@@ -1,0 +1,39 @@
+//! `doorward admin audit`.
+
+use super::text;
+use crate::support::Place;
+
+#[tokio::test]
+async fn what_was_done_is_listed_and_shown() {
+    let place = Place::new();
+    let _server = place.serve().await;
+    place.populate();
+    let list = [
+        "admin",
+        "audit",
+        "list",
+        "--actor",
+        "admin_key",
+        "--since",
+        "1h",
+        "--json",
+    ];
+    let listed = place.run(&list).json();
+    let first = &listed["items"][0];
+    assert_eq!(first["outcome"], "done", "{listed}");
+    let shown = place
+        .run(&["admin", "audit", "get", &text(first, "id")])
+        .success();
+    assert!(shown.contains(&text(first, "action")), "{shown}");
+    let is_time = |line: &str| line.starts_with("at ") && line.ends_with('Z');
+    assert!(shown.lines().any(is_time), "{shown}");
+    let table = place
+        .run(&["admin", "audit", "list", "--action", "resource.created"])
+        .success();
+    assert!(table.starts_with("AT "), "{table}");
+    assert!(table.contains("resource.created"), "{table}");
+    let none = ["admin", "audit", "list", "--until", "2020-01-01T00:00:00Z"];
+    assert_eq!(place.run(&none).success().trim(), "(none)");
+    let wrong = place.run(&["admin", "audit", "list", "--since", "yesterday"]);
+    assert!(wrong.failure().contains("how long ago"));
+}
