@@ -162,7 +162,6 @@ pub(super) async fn create(
         updated_at: now,
     };
     ctx.store.create_resource(resource.clone()).await?;
-    ctx.resources.changed();
     Ok((StatusCode::CREATED, Json(resource.into())))
 }
 
@@ -197,7 +196,6 @@ pub(super) async fn update(
     }
     resource.updated_at = ctx.now();
     ctx.store.update_resource(resource.clone()).await?;
-    ctx.resources.changed();
     Ok(Json(resource.into()))
 }
 
@@ -210,7 +208,6 @@ pub(super) async fn delete(
 ) -> Result<StatusCode, AdminError> {
     ctx.store.resource(&slug).await?.ok_or(UNKNOWN)?;
     ctx.store.delete_resource(&slug, ctx.now()).await?;
-    ctx.resources.changed();
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -4,31 +4,32 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use doorward_oauth::time::UnixSeconds;
-use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
     PostgresStore, approvals, asserted, assertion_audiences, clients, codes, consents, devices, exchange,
-    grants, id_jag, issuances, keys, own, refresh, registration, resources, revocations, sessions, spent,
-    sweep, throttle, trusted_issuers, users, work,
+    grants, id_jag, issuances, keys, own, refresh, registration, resources, revocations,
+    sessions, spent, sweep, throttle, trusted_issuers, users, work,
 };
 use crate::rules::sweep::kinds;
 use crate::{
-    AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, Client, Code, Consent,
-    DeviceAuthorization, Digest, EndReason, ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId,
-    IdJagOutcome, InitialAccessToken, Issuance, IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject,
-    LoginThrottle, OwnOutcome, Page, PageRequest, PollOutcome, RedeemCode, RedeemOutcome, RegisterOutcome,
-    Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed, SealedKind, SealedSecret,
-    Session, SigningKeyRecord, Spend, Store, Swept, ThrottlePolicy, TrustedIssuer, TrustedIssuerKind, Turn,
-    User, UserId,
+    AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, Change, Changes, Client, Code,
+    Consent, DeviceAuthorization, Digest, EndReason, ExchangeOutcome, ExchangeToken, Grant, GrantFilter,
+    GrantId, IdJagOutcome, InitialAccessToken, Issuance, IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject,
+    LoginThrottle, OwnOutcome, Page, PageRequest, PollOutcome, RedeemCode,
+    RedeemOutcome, RegisterOutcome, Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh,
+    Sealed, SealedKind, SealedSecret, Session, SigningKeyRecord, Spend, Store, Swept, ThrottlePolicy,
+    TrustedIssuer, TrustedIssuerKind, Turn, User, UserId,
 };
 
 #[async_trait]
 impl Store for PostgresStore {
     async fn create_resource(&self, resource: Resource) -> Result<()> {
         let resource = &resource;
-        self.transaction(|db| async move { resources::create(&db, resource).await })
-            .await
+        let outcome = self
+            .transaction(|db| async move { resources::create(&db, resource).await })
+            .await;
+        self.changes.after(Change::Resources, outcome)
     }
 
     async fn resource(&self, slug: &str) -> Result<Option<Resource>> {
@@ -46,14 +47,16 @@ impl Store for PostgresStore {
         let outcome = self
             .transaction(|db| async move { resources::update(&db, resource).await })
             .await;
-        self.revoked.after(outcome)
+        self.changes.tell(Change::Resources);
+        self.changes.after(Change::Revocations, outcome)
     }
 
     async fn delete_resource(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
         let outcome = self
             .transaction(|db| async move { resources::delete(&db, slug, now).await })
             .await;
-        self.revoked.after(outcome)
+        self.changes.tell(Change::Resources);
+        self.changes.after(Change::Revocations, outcome)
     }
 
     async fn create_client(&self, client: Client) -> Result<()> {
@@ -84,13 +87,16 @@ impl Store for PostgresStore {
         let outcome = self
             .transaction(|db| async move { clients::update(&db, client).await })
             .await;
-        self.revoked.after(outcome)
+        self.changes.tell(Change::Clients);
+        self.changes.after(Change::Revocations, outcome)
     }
 
     async fn update_registration(&self, client: Client, presented: &Digest, now: UnixSeconds) -> Result<()> {
         let client = &client;
-        self.transaction(|db| async move { registration::update(&db, client, presented, now).await })
-            .await
+        let outcome = self
+            .transaction(|db| async move { registration::update(&db, client, presented, now).await })
+            .await;
+        self.changes.after(Change::Clients, outcome)
     }
 
     async fn register_with_token(
@@ -124,7 +130,8 @@ impl Store for PostgresStore {
         let outcome = self
             .transaction(|db| async move { clients::delete(&db, client_id, now).await })
             .await;
-        self.revoked.after(outcome)
+        self.changes.tell(Change::Clients);
+        self.changes.after(Change::Revocations, outcome)
     }
 
     async fn create_user(&self, user: User) -> Result<()> {
@@ -154,14 +161,14 @@ impl Store for PostgresStore {
         let outcome = self
             .transaction(|db| async move { users::update(&db, user, now).await })
             .await;
-        self.revoked.after(outcome)
+        self.changes.after(Change::Revocations, outcome)
     }
 
     async fn delete_user(&self, id: UserId, now: UnixSeconds) -> Result<()> {
         let outcome = self
             .transaction(|db| async move { users::delete(&db, id, now).await })
             .await;
-        self.revoked.after(outcome)
+        self.changes.after(Change::Revocations, outcome)
     }
 
     async fn begin_login(
@@ -215,8 +222,10 @@ impl Store for PostgresStore {
 
     async fn create_trusted_issuer(&self, issuer: TrustedIssuer) -> Result<()> {
         let issuer = &issuer;
-        self.transaction(|db| async move { trusted_issuers::create(&db, issuer).await })
-            .await
+        let outcome = self
+            .transaction(|db| async move { trusted_issuers::create(&db, issuer).await })
+            .await;
+        self.changes.after(Change::Policies, outcome)
     }
 
     async fn trusted_issuer(&self, slug: &str) -> Result<Option<TrustedIssuer>> {
@@ -243,14 +252,16 @@ impl Store for PostgresStore {
         let outcome = self
             .transaction(|db| async move { trusted_issuers::update(&db, issuer).await })
             .await;
-        self.revoked.after(outcome)
+        self.changes.tell(Change::Policies);
+        self.changes.after(Change::Revocations, outcome)
     }
 
     async fn delete_trusted_issuer(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
         let outcome = self
             .transaction(|db| async move { trusted_issuers::delete(&db, slug, now).await })
             .await;
-        self.revoked.after(outcome)
+        self.changes.tell(Change::Policies);
+        self.changes.after(Change::Revocations, outcome)
     }
 
     async fn link_subject(&self, link: LinkedSubject, person: Option<User>) -> Result<()> {
@@ -274,13 +285,15 @@ impl Store for PostgresStore {
         let outcome = self
             .transaction(|db| async move { trusted_issuers::unlink(&db, slug, subject, now).await })
             .await;
-        self.revoked.after(outcome)
+        self.changes.after(Change::Revocations, outcome)
     }
 
     async fn create_assertion_audience(&self, audience: AssertionAudience) -> Result<()> {
         let audience = &audience;
-        self.transaction(|db| async move { assertion_audiences::create(&db, audience).await })
-            .await
+        let outcome = self
+            .transaction(|db| async move { assertion_audiences::create(&db, audience).await })
+            .await;
+        self.changes.after(Change::Policies, outcome)
     }
 
     async fn assertion_audience(&self, slug: &str) -> Result<Option<AssertionAudience>> {
@@ -300,13 +313,17 @@ impl Store for PostgresStore {
 
     async fn update_assertion_audience(&self, audience: AssertionAudience) -> Result<()> {
         let audience = &audience;
-        self.transaction(|db| async move { assertion_audiences::update(&db, audience).await })
-            .await
+        let outcome = self
+            .transaction(|db| async move { assertion_audiences::update(&db, audience).await })
+            .await;
+        self.changes.after(Change::Policies, outcome)
     }
 
     async fn delete_assertion_audience(&self, slug: &str) -> Result<bool> {
-        self.transaction(|db| async move { assertion_audiences::delete(&db, slug).await })
-            .await
+        let outcome = self
+            .transaction(|db| async move { assertion_audiences::delete(&db, slug).await })
+            .await;
+        self.changes.after(Change::Policies, outcome)
     }
 
     async fn consent(&self, user: UserId, client_id: &str, resource: &str) -> Result<Option<Consent>> {
@@ -328,7 +345,7 @@ impl Store for PostgresStore {
     async fn redeem_code(&self, redeem: RedeemCode) -> Result<RedeemOutcome> {
         let outcome = codes::redeem(self, &redeem).await;
         if outcome == Ok(RedeemOutcome::Replayed) {
-            self.revoked.ring();
+            self.changes.tell(Change::Revocations);
         }
         outcome
     }
@@ -337,7 +354,7 @@ impl Store for PostgresStore {
         let outcome = self
             .transaction(|db| async move { codes::burn(&db, digest, now).await })
             .await;
-        self.revoked.after(outcome)
+        self.changes.after(Change::Revocations, outcome)
     }
 
     async fn begin_device(&self, device: DeviceAuthorization) -> Result<()> {
@@ -379,7 +396,7 @@ impl Store for PostgresStore {
     async fn rotate_refresh(&self, rotate: RotateRefresh) -> Result<RotateOutcome> {
         let outcome = refresh::rotate(self, &rotate).await;
         if outcome == Ok(RotateOutcome::Reused) {
-            self.revoked.ring();
+            self.changes.tell(Change::Revocations);
         }
         outcome
     }
@@ -396,7 +413,7 @@ impl Store for PostgresStore {
         let outcome = self
             .transaction(|db| async move { grants::revoke(&db, filter, reason, now).await })
             .await;
-        self.revoked.after(outcome)
+        self.changes.after(Change::Revocations, outcome)
     }
 
     async fn issuance(&self, jti: &str) -> Result<Option<Issuance>> {
@@ -435,7 +452,7 @@ impl Store for PostgresStore {
         let outcome = self
             .transaction(|db| async move { issuances::revoke(&db, jti, now).await })
             .await;
-        self.revoked.after(outcome)
+        self.changes.after(Change::Revocations, outcome)
     }
 
     async fn revocations(&self, after: u64, limit: u32) -> Result<RevocationPage> {
@@ -446,10 +463,6 @@ impl Store for PostgresStore {
     async fn forget_revocations(&self, before: UnixSeconds, limit: u32) -> Result<u64> {
         self.transaction(|db| async move { revocations::forget(&db, before, limit).await })
             .await
-    }
-
-    fn revocation_signal(&self) -> watch::Receiver<u64> {
-        self.revoked.subscribe()
     }
 
     async fn signing_keys(&self) -> Result<Vec<SigningKeyRecord>> {
@@ -463,8 +476,10 @@ impl Store for PostgresStore {
         newest: Option<&str>,
     ) -> Result<Vec<SigningKeyRecord>> {
         let key = &key;
-        self.transaction(|db| async move { keys::add_signing_key(&db, key, newest).await })
-            .await
+        let outcome = self
+            .transaction(|db| async move { keys::add_signing_key(&db, key, newest).await })
+            .await;
+        self.changes.after(Change::SigningKeys, outcome)
     }
 
     async fn replace_signing_key(
@@ -474,8 +489,10 @@ impl Store for PostgresStore {
         now: UnixSeconds,
     ) -> Result<Vec<SigningKeyRecord>> {
         let spare = &spare;
-        self.transaction(|db| async move { keys::replace_signing_key(&db, revoked, spare, now).await })
-            .await
+        let outcome = self
+            .transaction(|db| async move { keys::replace_signing_key(&db, revoked, spare, now).await })
+            .await;
+        self.changes.after(Change::SigningKeys, outcome)
     }
 
     async fn sealed(&self, kind: SealedKind, after: &str, limit: u32) -> Result<Vec<Sealed>> {
@@ -485,13 +502,17 @@ impl Store for PostgresStore {
 
     async fn reseal(&self, changes: Vec<Reseal>) -> Result<u64> {
         let changes = &changes;
-        self.transaction(|db| async move { keys::reseal(&db, changes).await })
-            .await
+        let outcome = self
+            .transaction(|db| async move { keys::reseal(&db, changes).await })
+            .await;
+        self.changes.after(Change::SigningKeys, outcome)
     }
 
     async fn delete_signing_keys(&self, before: UnixSeconds) -> Result<u64> {
-        self.transaction(|db| async move { keys::delete_signing_keys(&db, before).await })
-            .await
+        let outcome = self
+            .transaction(|db| async move { keys::delete_signing_keys(&db, before).await })
+            .await;
+        self.changes.after(Change::SigningKeys, outcome)
     }
 
     async fn secret(&self, purpose: &str, proposed: SealedSecret) -> Result<SealedSecret> {
@@ -542,11 +563,16 @@ impl Store for PostgresStore {
         Ok(swept)
     }
 
+    fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
     async fn ping(&self) -> Result<()> {
         self.repeatable(|db| async move { work::beat(&db).await }).await
     }
 
     async fn close(&self) -> Result<()> {
+        self.listener.stop();
         self.shut().await;
         Ok(())
     }

@@ -38,7 +38,7 @@ mod values;
 mod writer;
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ use rusqlite::{Connection, OpenFlags};
 use self::location::{Location, LockedFile};
 use self::readers::Readers;
 use self::writer::Writer;
-use crate::revocations::Signal;
+use crate::changes::Changes;
 use crate::turns::Turns;
 use crate::{Result, StoreError};
 
@@ -83,7 +83,7 @@ pub struct SqliteStore {
     readers: Option<Readers>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     turns: Turns,
-    revoked: Signal,
+    changes: Arc<Changes>,
 }
 
 impl SqliteStore {
@@ -119,9 +119,11 @@ impl SqliteStore {
             readers: None,
             threads: Mutex::default(),
             turns: Turns::default(),
-            revoked: Signal::new(),
+            changes: Arc::new(Changes::of_one_process()),
         };
-        let worker = store.writer.worker(db, None, options.batch.max(1));
+        let worker = store
+            .writer
+            .worker(db, None, options.batch.max(1), &store.changes)?;
         store.spawn("doorward-write", || worker.work())?;
         Ok(store)
     }
@@ -147,11 +149,11 @@ impl SqliteStore {
             readers: Some(readers),
             threads: Mutex::default(),
             turns: Turns::default(),
-            revoked: Signal::new(),
+            changes: Arc::new(Changes::of_one_process()),
         };
         let worker = store
             .writer
-            .worker(db, Some(file.identity()?), options.batch.max(1));
+            .worker(db, Some(file.identity()?), options.batch.max(1), &store.changes)?;
         store.spawn("doorward-write", move || {
             worker.work();
             drop(file);

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use doorward_oauth::time::UnixSeconds;
-use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
@@ -15,13 +14,13 @@ use super::{
 use crate::rules::clients::is_touched;
 use crate::rules::sweep::kinds;
 use crate::{
-    AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, Client, Code, Consent,
+    AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, Changes, Client, Code, Consent,
     DeviceAuthorization, Digest, EndReason, ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId,
     IdJagOutcome, InitialAccessToken, Issuance, IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject,
-    LoginThrottle, OwnOutcome, Page, PageRequest, PollOutcome, RedeemCode, RedeemOutcome, RegisterOutcome,
-    Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed, SealedKind, SealedSecret,
-    Session, SigningKeyRecord, Spend, Store, StoreError, Swept, ThrottlePolicy, TrustedIssuer,
-    TrustedIssuerKind, Turn, User, UserId,
+    LoginThrottle, OwnOutcome, Page, PageRequest, PollOutcome, RedeemCode,
+    RedeemOutcome, RegisterOutcome, Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh,
+    Sealed, SealedKind, SealedSecret, Session, SigningKeyRecord, Spend, Store, StoreError, Swept,
+    ThrottlePolicy, TrustedIssuer, TrustedIssuerKind, Turn, User, UserId,
 };
 
 #[async_trait]
@@ -40,14 +39,12 @@ impl Store for SqliteStore {
     }
 
     async fn update_resource(&self, resource: Resource) -> Result<()> {
-        let outcome = self.write(move |db| resources::update(db, &resource)).await;
-        self.revoked.after(outcome)
+        self.write(move |db| resources::update(db, &resource)).await
     }
 
     async fn delete_resource(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
         let slug = slug.to_owned();
-        let outcome = self.write(move |db| resources::delete(db, &slug, now)).await;
-        self.revoked.after(outcome)
+        self.write(move |db| resources::delete(db, &slug, now)).await
     }
 
     async fn create_client(&self, client: Client) -> Result<()> {
@@ -73,8 +70,7 @@ impl Store for SqliteStore {
     }
 
     async fn update_client(&self, client: Client) -> Result<()> {
-        let outcome = self.write(move |db| clients::update(db, &client)).await;
-        self.revoked.after(outcome)
+        self.write(move |db| clients::update(db, &client)).await
     }
 
     async fn update_registration(&self, client: Client, presented: &Digest, now: UnixSeconds) -> Result<()> {
@@ -108,8 +104,7 @@ impl Store for SqliteStore {
 
     async fn delete_client(&self, client_id: &str, now: UnixSeconds) -> Result<u64> {
         let client_id = client_id.to_owned();
-        let outcome = self.write(move |db| clients::delete(db, &client_id, now)).await;
-        self.revoked.after(outcome)
+        self.write(move |db| clients::delete(db, &client_id, now)).await
     }
 
     async fn create_user(&self, user: User) -> Result<()> {
@@ -130,13 +125,11 @@ impl Store for SqliteStore {
     }
 
     async fn update_user(&self, user: User, now: UnixSeconds) -> Result<()> {
-        let outcome = self.write(move |db| users::update(db, &user, now)).await;
-        self.revoked.after(outcome)
+        self.write(move |db| users::update(db, &user, now)).await
     }
 
     async fn delete_user(&self, id: UserId, now: UnixSeconds) -> Result<()> {
-        let outcome = self.write(move |db| users::delete(db, id, now)).await;
-        self.revoked.after(outcome)
+        self.write(move |db| users::delete(db, id, now)).await
     }
 
     async fn begin_login(
@@ -206,16 +199,13 @@ impl Store for SqliteStore {
     }
 
     async fn update_trusted_issuer(&self, issuer: TrustedIssuer) -> Result<()> {
-        let outcome = self.write(move |db| trusted_issuers::update(db, &issuer)).await;
-        self.revoked.after(outcome)
+        self.write(move |db| trusted_issuers::update(db, &issuer)).await
     }
 
     async fn delete_trusted_issuer(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
         let slug = slug.to_owned();
-        let outcome = self
-            .write(move |db| trusted_issuers::delete(db, &slug, now))
-            .await;
-        self.revoked.after(outcome)
+        self.write(move |db| trusted_issuers::delete(db, &slug, now))
+            .await
     }
 
     async fn link_subject(&self, link: LinkedSubject, person: Option<User>) -> Result<()> {
@@ -237,10 +227,8 @@ impl Store for SqliteStore {
 
     async fn unlink_subject(&self, slug: &str, subject: &str, now: UnixSeconds) -> Result<bool> {
         let (slug, subject) = (slug.to_owned(), subject.to_owned());
-        let outcome = self
-            .write(move |db| trusted_issuers::unlink(db, &slug, &subject, now))
-            .await;
-        self.revoked.after(outcome)
+        self.write(move |db| trusted_issuers::unlink(db, &slug, &subject, now))
+            .await
     }
 
     async fn create_assertion_audience(&self, audience: AssertionAudience) -> Result<()> {
@@ -289,17 +277,12 @@ impl Store for SqliteStore {
     }
 
     async fn redeem_code(&self, redeem: RedeemCode) -> Result<RedeemOutcome> {
-        let outcome = self.write(move |db| codes::redeem(db, &redeem)).await;
-        if outcome == Ok(RedeemOutcome::Replayed) {
-            self.revoked.ring();
-        }
-        outcome
+        self.write(move |db| codes::redeem(db, &redeem)).await
     }
 
     async fn burn_code(&self, digest: &Digest, now: UnixSeconds) -> Result<()> {
         let digest = *digest;
-        let outcome = self.write(move |db| codes::burn(db, &digest, now)).await;
-        self.revoked.after(outcome)
+        self.write(move |db| codes::burn(db, &digest, now)).await
     }
 
     async fn begin_device(&self, device: DeviceAuthorization) -> Result<()> {
@@ -338,11 +321,7 @@ impl Store for SqliteStore {
     }
 
     async fn rotate_refresh(&self, rotate: RotateRefresh) -> Result<RotateOutcome> {
-        let outcome = self.write(move |db| refresh::rotate(db, &rotate)).await;
-        if outcome == Ok(RotateOutcome::Reused) {
-            self.revoked.ring();
-        }
-        outcome
+        self.write(move |db| refresh::rotate(db, &rotate)).await
     }
 
     async fn grants(&self, filter: GrantFilter, page: PageRequest) -> Result<Page<Grant>> {
@@ -350,10 +329,8 @@ impl Store for SqliteStore {
     }
 
     async fn revoke_grants(&self, filter: GrantFilter, reason: EndReason, now: UnixSeconds) -> Result<u64> {
-        let outcome = self
-            .write(move |db| grants::revoke(db, &filter, reason, now))
-            .await;
-        self.revoked.after(outcome)
+        self.write(move |db| grants::revoke(db, &filter, reason, now))
+            .await
     }
 
     async fn issuance(&self, jti: &str) -> Result<Option<Issuance>> {
@@ -384,8 +361,7 @@ impl Store for SqliteStore {
 
     async fn revoke_issuance(&self, jti: &str, now: UnixSeconds) -> Result<bool> {
         let jti = jti.to_owned();
-        let outcome = self.write(move |db| issuances::revoke(db, &jti, now)).await;
-        self.revoked.after(outcome)
+        self.write(move |db| issuances::revoke(db, &jti, now)).await
     }
 
     async fn revocations(&self, after: u64, limit: u32) -> Result<RevocationPage> {
@@ -394,10 +370,6 @@ impl Store for SqliteStore {
 
     async fn forget_revocations(&self, before: UnixSeconds, limit: u32) -> Result<u64> {
         self.write(move |db| revocations::forget(db, before, limit)).await
-    }
-
-    fn revocation_signal(&self) -> watch::Receiver<u64> {
-        self.revoked.subscribe()
     }
 
     async fn signing_keys(&self) -> Result<Vec<SigningKeyRecord>> {
@@ -474,6 +446,10 @@ impl Store for SqliteStore {
             swept.0.push((kind.name(), removed));
         }
         Ok(swept)
+    }
+
+    fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     async fn ping(&self) -> Result<()> {
