@@ -15,8 +15,10 @@ use crate::audit::{self, Recorder};
 use crate::clients::Directory;
 use crate::config::{Settings, Tokens};
 use crate::context::{Context, Parts};
+use crate::discovery::ServerMetadata;
 use crate::events::RevocationFeed;
 use crate::http::metrics::Metrics;
+use crate::issue::live_tokens::LiveTokens;
 use crate::keys::{KeyError, KeyRing, KeySchedule, MasterKey, MasterKeyError, Secrets};
 use crate::limits::Limits;
 use crate::login::Passwords;
@@ -105,7 +107,9 @@ impl AuthorizationServer {
                 &metrics,
             ),
             issuer_keys: IssuerKeys::new(fetcher.clone(), Arc::clone(&parts.clock)),
-            resources: Resources::new(Arc::clone(&store), Arc::clone(&parts.clock)),
+            server_metadata: ServerMetadata::default(),
+            live_tokens: LiveTokens::new(Arc::clone(&store)),
+            resources: Resources::new(Arc::clone(&store)),
             revocations: Arc::new(RevocationFeed::new(
                 Arc::clone(&store),
                 settings.events.max_connections,

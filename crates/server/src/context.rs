@@ -10,8 +10,10 @@ use doorward_store::Store;
 use crate::audit::Recorder;
 use crate::clients::Directory;
 use crate::config::Settings;
+use crate::discovery::ServerMetadata;
 use crate::events::RevocationFeed;
 use crate::http::metrics::Metrics;
+use crate::issue::live_tokens::LiveTokens;
 use crate::keys::{KeyRing, Secrets};
 use crate::limits::Limits;
 use crate::login::Passwords;
@@ -60,6 +62,10 @@ pub struct Context {
     pub clients: Directory,
     /// The keys of issuers that are trusted.
     pub(crate) issuer_keys: IssuerKeys,
+    /// What the server says about itself.
+    pub(crate) server_metadata: ServerMetadata,
+    /// Tokens of ours that were seen to work a moment ago.
+    pub(crate) live_tokens: LiveTokens,
     /// The registered resources.
     pub resources: Resources,
     /// Checks and makes password hashes, off the threads that answer requests.

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use doorward_jose::{Algorithm, base64url, sha256};
+use doorward_jose::Algorithm;
 use doorward_oauth::assertion::AssertionRules;
 use doorward_oauth::bearer::ID_JAG_PROFILE;
 use doorward_oauth::client::TokenEndpointAuthMethod;
@@ -14,31 +15,47 @@ use doorward_oauth::metadata::{AuthorizationServerMetadata, ProtectedResourceMet
 use doorward_oauth::resource::ResourceUri;
 use doorward_oauth::scope::{OFFLINE_ACCESS, Scope, ScopeSet};
 use doorward_store::Resource;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
 use crate::context::Context;
+use crate::http::document::Document;
 use crate::http::error::TokenError;
 use crate::login::acr;
 use crate::routes;
 use crate::token::grant_types;
 
-/// Documents may be cached for this long. Keys rotate less often than tokens live, and an unknown `kid`
-/// makes every careful client ask again.
-const CACHE: &str = "public, max-age=300";
+/// The metadata, made once for the resources of which it names the scopes.
+#[derive(Default)]
+pub(crate) struct ServerMetadata(ArcSwapOption<(Arc<[Resource]>, Document)>);
+
+impl ServerMetadata {
+    fn of(&self, ctx: &Context, resources: &Arc<[Resource]>) -> Result<Document, TokenError> {
+        if let Some(made) = &*self.0.load()
+            && Arc::ptr_eq(&made.0, resources)
+        {
+            return Ok(made.1.clone());
+        }
+        let document =
+            Document::of(&metadata(ctx, &scopes_supported(resources))).map_err(TokenError::internal)?;
+        self.0
+            .store(Some(Arc::new((Arc::clone(resources), document.clone()))));
+        Ok(document)
+    }
+}
 
 /// `GET /.well-known/oauth-authorization-server` and its twins.
 pub async fn server_metadata(
     State(ctx): State<Arc<Context>>,
     headers: HeaderMap,
 ) -> Result<Response, TokenError> {
-    let scopes_supported = scopes_supported(&ctx.resources.all().await?);
-    Ok(document(&headers, &metadata(&ctx, &scopes_supported)))
+    let resources = ctx.resources.all().await?;
+    Ok(ctx.server_metadata.of(&ctx, &resources)?.answer(&headers))
 }
 
 /// `GET /.well-known/jwks.json`.
 pub async fn jwks(State(ctx): State<Arc<Context>>, headers: HeaderMap) -> Response {
-    document(&headers, &ctx.keys.jwks())
+    ctx.keys.document().await.answer(&headers)
 }
 
 /// `GET /.well-known/oauth-protected-resource[/…]`: the document of a registered resource, for MCP servers
@@ -78,23 +95,12 @@ fn has_path(resource: &Resource, path: &str) -> bool {
     ResourceUri::parse(&resource.uri).is_ok_and(|uri| uri.path().strip_prefix('/') == Some(path))
 }
 
-/// A document that may be cached, and that is not sent again to who has it (RFC 9110 §13.1.2).
-fn document<T: Serialize>(headers: &HeaderMap, document: &T) -> Response {
-    let Ok(body) = serde_json::to_vec(document) else {
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    };
-    let tag = format!("\"{}\"", base64url::encode(&sha256(&body)[..12]));
-    let known = headers.get_all(header::IF_NONE_MATCH).iter().any(|tags| {
-        tags.to_str().is_ok_and(|tags| {
-            tags.split(',')
-                .any(|known| known.trim().trim_start_matches("W/") == tag)
-        })
-    });
-    let cache = [(header::CACHE_CONTROL, CACHE.to_owned()), (header::ETAG, tag)];
-    if known {
-        return (StatusCode::NOT_MODIFIED, cache).into_response();
+/// The answer with a document of the moment.
+fn document<T: Serialize>(headers: &HeaderMap, value: &T) -> Response {
+    match Document::of(value) {
+        Ok(document) => document.answer(headers),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
-    (cache, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 /// Every scope that can be asked for, in the order of the resources, and `offline_access`, which clients add

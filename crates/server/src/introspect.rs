@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use doorward_oauth::claims::AccessTokenClaims;
+use doorward_oauth::claims::{AccessTokenClaims, Audience};
 use doorward_oauth::error::{ErrorCode, OAuthError};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue, header};
 use serde::Serialize;
 
 use crate::clients::authentication::{AuthenticatedClient, authenticate};
@@ -16,24 +15,19 @@ use crate::context::Context;
 use crate::http::error::TokenError;
 use crate::http::form;
 use crate::http::request::RequestInfo;
+use crate::issue::live_tokens::LiveToken;
 use crate::issue::{own_token, token_type};
+
+/// RFC 7662 §2.2: of a token that does not work, nothing else is said.
+const INACTIVE: Bytes = Bytes::from_static(br#"{"active":false}"#);
 
 /// RFC 7662 §2.2.
 #[derive(Debug, Serialize)]
-struct Introspection {
+struct Introspection<'a> {
     active: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token_type: Option<&'static str>,
+    token_type: &'static str,
     #[serde(flatten)]
-    claims: Option<AccessTokenClaims>,
-}
-
-impl Introspection {
-    const INACTIVE: Self = Self {
-        active: false,
-        token_type: None,
-        claims: None,
-    };
+    claims: &'a AccessTokenClaims,
 }
 
 /// `POST /oauth/introspect`.
@@ -53,40 +47,68 @@ pub async fn endpoint(
         )
         .into());
     }
-    let answer = introspect(&ctx, &client, parameters.require("token")?).await?;
-    Ok(([(http::header::CACHE_CONTROL, "no-store")], Json(answer)).into_response())
+    let body = introspect(&ctx, &client, parameters.require("token")?).await?;
+    let head = [
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+    ];
+    Ok((head, body).into_response())
 }
 
-async fn introspect(
-    ctx: &Context,
-    client: &AuthenticatedClient,
-    token: &str,
-) -> Result<Introspection, TokenError> {
-    let Some(claims) = own_token::read(ctx, token) else {
-        return Ok(Introspection::INACTIVE);
-    };
-    if !may_see(ctx, client, &claims).await? || !own_token::is_live(ctx, &claims).await? {
-        return Ok(Introspection::INACTIVE);
+async fn introspect(ctx: &Context, client: &AuthenticatedClient, token: &str) -> Result<Bytes, TokenError> {
+    let digest = doorward_jose::sha256(token.as_bytes());
+    let moment = ctx.live_tokens.catch_up().await?;
+    if let Some(known) = moment.and_then(|moment| ctx.live_tokens.get(&digest, moment, ctx.now()))
+        && ctx.keys.publishes(&known.key_id)
+    {
+        let visible = may_see(ctx, client, &known.client_id, &known.audience).await?;
+        return Ok(if visible { known.answer.clone() } else { INACTIVE });
     }
-    Ok(Introspection {
+    let Some((claims, key_id)) = own_token::read_with_key(ctx, token) else {
+        return Ok(INACTIVE);
+    };
+    if !may_see(ctx, client, &claims.client_id, &claims.aud).await? {
+        return Ok(INACTIVE);
+    }
+    let Some(grant) = own_token::live_grant(ctx, &claims).await? else {
+        return Ok(INACTIVE);
+    };
+    let answer = Introspection {
         active: true,
-        token_type: Some(token_type(claims.cnf.as_ref())),
-        claims: Some(claims),
-    })
+        token_type: token_type(claims.cnf.as_ref()),
+        claims: &claims,
+    };
+    let answer = Bytes::from(serde_json::to_vec(&answer).map_err(TokenError::internal)?);
+    if let Some(moment) = moment {
+        let token = LiveToken {
+            answer: answer.clone(),
+            expires_at: claims.exp,
+            audience: claims.aud,
+            client_id: claims.client_id,
+            key_id,
+            jti: claims.jti,
+            grant: grant.id,
+            granted_to: grant.client_id,
+        };
+        ctx.live_tokens.keep(digest, moment, token);
+    }
+    Ok(answer)
 }
 
 /// The token's own client, and the client that is its resource server.
 async fn may_see(
     ctx: &Context,
     client: &AuthenticatedClient,
-    claims: &AccessTokenClaims,
+    client_id: &str,
+    audience: &Audience,
 ) -> Result<bool, TokenError> {
-    if claims.client_id == client.client_id() {
+    if client_id == client.client_id() {
         return Ok(true);
     }
     let Some(slug) = client.resource_server() else {
         return Ok(false);
     };
-    let resource = ctx.resources.by_slug(slug).await?;
-    Ok(resource.is_some_and(|resource| claims.aud.contains(&resource.uri)))
+    let resources = ctx.resources.all().await?;
+    let resource = resources.iter().find(|resource| resource.slug == slug);
+    Ok(resource.is_some_and(|resource| audience.contains(&resource.uri)))
 }

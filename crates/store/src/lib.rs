@@ -11,6 +11,7 @@
 #![deny(missing_docs)]
 
 mod audit;
+mod changes;
 mod error;
 mod operations;
 #[cfg(feature = "postgres")]
@@ -25,6 +26,7 @@ mod turns;
 
 use async_trait::async_trait;
 pub use audit::{Actor, ActorKind, AuditAction, AuditEntry, AuditEvent, AuditFilter, Origin};
+pub use changes::{Change, Changes, STALE_AFTER, Version};
 pub use doorward_oauth::time::UnixSeconds;
 pub use error::StoreError;
 pub use operations::{
@@ -40,7 +42,6 @@ pub use records::{
     Session, SigningKeyRecord, TrustedIssuer, TrustedIssuerKind, User, UserId,
 };
 pub use revocations::{Revocation, RevocationPage, Revoked};
-use tokio::sync::watch;
 
 /// The result of every operation.
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -250,9 +251,6 @@ pub trait Store: Send + Sync + 'static {
     /// Forgets the beginning of the log up to the first entry that is not older than `before`, at most `limit` entries.
     /// Returns how many. Pass a time before which every token has expired by now.
     async fn forget_revocations(&self, before: UnixSeconds, limit: u32) -> Result<u64>;
-    /// Changes after every operation of this process that may have added to the log. Other processes' operations do
-    /// not show here.
-    fn revocation_signal(&self) -> watch::Receiver<u64>;
 
     // --- keys and secrets ----------------------------------------------------------------------
     /// Every signing key, newest first.
@@ -310,6 +308,8 @@ pub trait Store: Send + Sync + 'static {
     async fn forget_audit_events(&self, before: UnixSeconds, limit: u32) -> Result<u64>;
 
     // --- life ----------------------------------------------------------------------------------
+    /// What has changed: for those who keep in memory what they have read.
+    fn changes(&self) -> &Changes;
     /// Removes what is past its use (codes, sessions, pending grants, throttles, issuances, clients
     /// that registered themselves and that nobody allowed anything), at most
     /// `limit` rows a kind. Returns what it removed. `retain` says how long what has ended is

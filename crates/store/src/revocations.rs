@@ -4,7 +4,6 @@
 //! node, of whatever version, is in the log exactly when it happened.
 
 use doorward_oauth::time::UnixSeconds;
-use tokio::sync::watch;
 
 use crate::{ClientId, GrantId};
 
@@ -42,30 +41,6 @@ pub struct RevocationPage {
     pub last: u64,
     /// The entries, in order.
     pub items: Vec<Revocation>,
-}
-
-/// Changes after every operation of this process that may have added to the log.
-#[derive(Debug)]
-pub(crate) struct Signal(watch::Sender<u64>);
-
-impl Signal {
-    pub(crate) fn new() -> Self {
-        Self(watch::Sender::new(0))
-    }
-
-    pub(crate) fn ring(&self) {
-        self.0.send_modify(|rings| *rings = rings.wrapping_add(1));
-    }
-
-    /// Rings, and gives back what was handed in: the outcome of an operation that may revoke.
-    pub(crate) fn after<T>(&self, outcome: T) -> T {
-        self.ring();
-        outcome
-    }
-
-    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
-        self.0.subscribe()
-    }
 }
 
 /// A position as the databases store it; greater than every real one when it does not fit.

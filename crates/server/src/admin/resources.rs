@@ -164,7 +164,6 @@ pub(super) async fn create(
         updated_at: now,
     };
     by.store(&ctx).create_resource(resource.clone()).await?;
-    ctx.resources.changed();
     Ok((StatusCode::CREATED, Json(resource.into())))
 }
 
@@ -200,7 +199,6 @@ pub(super) async fn update(
     }
     resource.updated_at = ctx.now();
     by.store(&ctx).update_resource(resource.clone()).await?;
-    ctx.resources.changed();
     Ok(Json(resource.into()))
 }
 
@@ -214,7 +212,6 @@ pub(super) async fn delete(
 ) -> Result<StatusCode, AdminError> {
     ctx.store.resource(&slug).await?.ok_or(UNKNOWN)?;
     by.store(&ctx).delete_resource(&slug, ctx.now()).await?;
-    ctx.resources.changed();
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -167,7 +167,7 @@ fn types(ctx: &Context, would_be: &WouldBe) -> Result<(SubjectType, RequestedTyp
 async fn explain_exchange(
     ctx: &Context,
     would_be: &WouldBe,
-    client: Client,
+    client: Arc<Client>,
     scope: Option<&ScopeSet>,
 ) -> Result<Explanation, AdminError> {
     let subject = fault(token_exchange::live_token(ctx, &would_be.subject_token).await)?;
@@ -186,7 +186,7 @@ async fn explain_exchange(
             token: Some(WouldBeToken {
                 sub: subject.claims.sub,
                 aud: exchanged.resource,
-                client_id: client.client_id,
+                client_id: client.client_id.clone(),
                 scope: exchanged.scopes.to_string(),
                 exp: exchanged.expires_at.seconds(),
                 act: Some(exchanged.actor),
@@ -263,7 +263,7 @@ fn unusable_subject() -> Explanation {
 }
 
 /// The client, if it may use the grant.
-async fn client(ctx: &Context, client_id: &str) -> Result<Result<Client, Explanation>, AdminError> {
+async fn client(ctx: &Context, client_id: &str) -> Result<Result<Arc<Client>, Explanation>, AdminError> {
     let client = match ctx.clients.resolve_approved(client_id).await {
         Ok(client) => client,
         Err(ClientError::Store(error)) => return Err(error.into()),

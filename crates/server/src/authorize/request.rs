@@ -1,6 +1,8 @@
 //! An authorization request (OAuth 2.1 §4.1.1), read and checked in the order that decides where errors go:
 //! first who asks and where the answer would be sent, then everything else.
 
+use std::sync::Arc;
+
 use doorward_jose::base64url;
 use doorward_oauth::client::GrantType;
 use doorward_oauth::error::{ErrorCode, OAuthError};
@@ -133,7 +135,7 @@ impl AuthorizationRequest {
         ctx: &Context,
         info: &RequestInfo,
         parameters: &Parameters,
-    ) -> Result<(Self, Client), Refusal> {
+    ) -> Result<(Self, Arc<Client>), Refusal> {
         // Who asks, and where the answer would go: as long as these are not certain, nothing is sent anywhere.
         let client_id = parameters.require("client_id")?;
         let client = ctx.clients.resolve(client_id, info.address).await?;

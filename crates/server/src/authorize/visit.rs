@@ -1,6 +1,8 @@
 //! A pending request on one of our pages, opened from its handle. The handle alone says what is asked for:
 //! nothing else in a query or form is looked at.
 
+use std::sync::Arc;
+
 use doorward_oauth::parameters::Parameters;
 use doorward_store::Resource;
 use http::{HeaderMap, StatusCode};
@@ -25,7 +27,7 @@ pub(crate) struct Visit<'a> {
     /// The request.
     pub(crate) pending: Pending,
     /// The client, as it is now.
-    pub(crate) client: Client,
+    pub(crate) client: Arc<Client>,
 }
 
 impl<'a> Visit<'a> {
@@ -71,7 +73,11 @@ impl<'a> Visit<'a> {
 }
 
 /// The client as it is now: the request of one that has changed since is not decided.
-async fn unchanged_client(ctx: &Context, info: &RequestInfo, pending: &Pending) -> Result<Client, PageError> {
+async fn unchanged_client(
+    ctx: &Context,
+    info: &RequestInfo,
+    pending: &Pending,
+) -> Result<Arc<Client>, PageError> {
     let request = &pending.request;
     let client = ctx.clients.resolve(&request.client_id, info.address).await?;
     let is_same = client.fingerprint == pending.fingerprint

@@ -3,6 +3,8 @@
 //! One method a request. Whatever is wrong with the credentials, the answer is the same: a stranger does not learn
 //! whether a client exists.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -24,7 +26,7 @@ use crate::http::request::RequestInfo;
 /// A client that proved to be itself, as far as its registration asks for: only this module makes one.
 #[derive(Debug, Clone)]
 pub(crate) struct AuthenticatedClient {
-    client: Client,
+    client: Arc<Client>,
     /// The assertion that proved it, while it is not used up.
     unspent: Option<Spend>,
 }
@@ -143,7 +145,10 @@ pub(crate) async fn authenticate_newcomer(
 }
 
 /// The client, if there is one; who is not there fails as who proves nothing.
-fn known(presented: &Presented, found: Result<Client, ClientError>) -> Result<Option<Client>, TokenError> {
+fn known(
+    presented: &Presented,
+    found: Result<Arc<Client>, ClientError>,
+) -> Result<Option<Arc<Client>>, TokenError> {
     match found {
         Ok(client) => Ok(Some(client)),
         Err(ClientError::Store(error)) => Err(error.into()),
@@ -243,7 +248,11 @@ impl Presented {
     }
 
     /// The client, if this proves that it is the one.
-    async fn prove(self, ctx: &Context, client: Option<Client>) -> Result<AuthenticatedClient, TokenError> {
+    async fn prove(
+        self,
+        ctx: &Context,
+        client: Option<Arc<Client>>,
+    ) -> Result<AuthenticatedClient, TokenError> {
         if let Credential::Assertion(assertion) = self.credential {
             return prove_by_assertion(ctx, client, &assertion).await;
         }
@@ -279,10 +288,10 @@ fn read_assertion(parameters: &Parameters) -> Result<Option<&str>, OAuthError> {
 
 async fn prove_by_assertion(
     ctx: &Context,
-    client: Option<Client>,
+    client: Option<Arc<Client>>,
     assertion: &str,
 ) -> Result<AuthenticatedClient, TokenError> {
-    let signs = |client: &Client| {
+    let signs = |client: &Arc<Client>| {
         client.metadata.token_endpoint_auth_method == TokenEndpointAuthMethod::PrivateKeyJwt
     };
     let client = client

@@ -7,7 +7,8 @@ use doorward_oauth::client::{GrantType, RegistrationPolicy, TokenEndpointAuthMet
 use doorward_oauth::issuer::Issuer;
 use doorward_oauth::redirect::{RedirectUri, SchemePolicy};
 use doorward_oauth::time::Clock;
-use doorward_store::{ClientSource, Store};
+use doorward_store::{Change, ClientSource, Store, StoreError, Version};
+use quick_cache::sync::Cache;
 
 use super::cimd::Documents;
 use super::keys::KeySets;
@@ -17,6 +18,8 @@ use crate::http::metrics::Metrics;
 use crate::limits::AddressLimit;
 use crate::token::grant_types;
 
+/// Clients that are kept as they were read.
+const KEPT: usize = 1024;
 /// Longer client ids name nobody.
 const MAX_CLIENT_ID: usize = 2048;
 
@@ -32,6 +35,8 @@ fn self_registered(settings: &Settings) -> Vec<GrantType> {
 /// Resolves any `client_id`.
 pub struct Directory {
     store: Arc<dyn Store>,
+    /// Clients that are on record and enabled, and what was current before each was read.
+    kept: Cache<String, (Version, Arc<Client>)>,
     documents: Documents,
     /// What clients may register themselves.
     pub(crate) registration: RegistrationPolicy,
@@ -95,6 +100,7 @@ impl Directory {
         let approved = settings.registration.approved_redirects.iter();
         Self {
             store,
+            kept: Cache::new(KEPT),
             documents,
             key_sets,
             by_operator: RegistrationPolicy {
@@ -116,7 +122,7 @@ impl Directory {
 
     /// The client with this id, as it is now, for a request from `address`. What an operator registered comes first,
     /// also under a URL; a URL that nobody registered is the address of a metadata document.
-    pub(crate) async fn resolve(&self, client_id: &str, address: IpAddr) -> Result<Client, ClientError> {
+    pub(crate) async fn resolve(&self, client_id: &str, address: IpAddr) -> Result<Arc<Client>, ClientError> {
         match self.stored(client_id).await? {
             Some(client) if client.source != ClientSource::MetadataDocument => Ok(client),
             _ => {
@@ -126,7 +132,7 @@ impl Directory {
                         .take(address)
                         .map_err(|_| ClientError::TooManyDocuments)?;
                 }
-                self.documents.resolve(client_id).await
+                self.documents.resolve(client_id).await.map(Arc::new)
             }
         }
     }
@@ -134,7 +140,7 @@ impl Directory {
     /// The client with this id, for a request about what a person approved before: while its metadata document
     /// cannot be fetched, the snapshot of the last approval holds. A withdrawn document withdraws the client. One that
     /// nobody ever approved has nothing here, so its document is not asked for.
-    pub(crate) async fn resolve_approved(&self, client_id: &str) -> Result<Client, ClientError> {
+    pub(crate) async fn resolve_approved(&self, client_id: &str) -> Result<Arc<Client>, ClientError> {
         let snapshot = match self.stored(client_id).await? {
             None => return Err(ClientError::Unknown),
             Some(client) if client.source != ClientSource::MetadataDocument => return Ok(client),
@@ -145,7 +151,7 @@ impl Directory {
                 tracing::debug!(client_id = ?client_id, %error, "using the snapshot of a client metadata document");
                 Ok(snapshot)
             }
-            outcome => outcome,
+            outcome => outcome.map(Arc::new),
         }
     }
 
@@ -155,7 +161,7 @@ impl Directory {
         &self,
         client_id: &str,
         address: IpAddr,
-    ) -> Result<Client, ClientError> {
+    ) -> Result<Arc<Client>, ClientError> {
         match self.resolve_approved(client_id).await {
             Err(ClientError::Unknown) => self.resolve(client_id, address).await,
             outcome => outcome,
@@ -180,14 +186,35 @@ impl Directory {
         known(&self.documents.resolve_anew(&client.client_id).await.ok()?)
     }
 
-    async fn stored(&self, client_id: &str) -> Result<Option<Client>, ClientError> {
+    /// Whether this client is on record and enabled; `None` when it is not on record.
+    pub(crate) async fn is_enabled(&self, client_id: &str) -> Result<Option<bool>, StoreError> {
+        match self.stored(client_id).await {
+            Ok(client) => Ok(client.map(|_| true)),
+            Err(ClientError::Store(error)) => Err(error),
+            Err(ClientError::Unknown) => Ok(None),
+            Err(_) => Ok(Some(false)),
+        }
+    }
+
+    async fn stored(&self, client_id: &str) -> Result<Option<Arc<Client>>, ClientError> {
         if client_id.is_empty() || client_id.len() > MAX_CLIENT_ID {
             return Err(ClientError::Unknown);
         }
-        match self.store.client(client_id).await? {
-            Some(record) if record.disabled => Err(ClientError::Disabled),
-            Some(record) => Client::from_record(record).map(Some),
-            None => Ok(None),
+        let version = self.store.changes().version(Change::Clients);
+        if let Some((read_at, client)) = self.kept.get(client_id)
+            && Some(read_at) == version
+        {
+            return Ok(Some(client));
         }
+        let client = match self.store.client(client_id).await? {
+            Some(record) if record.disabled => return Err(ClientError::Disabled),
+            Some(record) => Arc::new(Client::from_record(record)?),
+            None => return Ok(None),
+        };
+        if let Some(version) = version {
+            let kept = (version, Arc::clone(&client));
+            self.kept.insert(client_id.to_owned(), kept);
+        }
+        Ok(Some(client))
     }
 }

@@ -21,7 +21,7 @@ struct House {
 }
 
 impl House {
-    async fn resolve(&self, client_id: &str) -> Result<Client, ClientError> {
+    async fn resolve(&self, client_id: &str) -> Result<Arc<Client>, ClientError> {
         self.directory
             .resolve(client_id, "192.0.2.1".parse().unwrap())
             .await
@@ -201,7 +201,7 @@ async fn a_change_of_name_or_redirect_uris_changes_the_fingerprint() {
         changed[member] = value;
         serve(&server, &changed).await;
         house.clock.advance(Duration::from_hours(25));
-        fingerprints.push(house.resolve(&client_id).await.unwrap().fingerprint);
+        fingerprints.push(house.resolve(&client_id).await.unwrap().fingerprint.clone());
     }
     fingerprints.dedup();
     assert_eq!(fingerprints.len(), 3);

@@ -11,7 +11,7 @@ use futures_util::stream::unfold;
 use tokio::sync::{OwnedSemaphorePermit, broadcast};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::feed::{Batch, Closed, PAGE, RevocationFeed};
+use super::feed::{Closed, News, PAGE, RevocationFeed};
 use super::frames::{self, Cursor};
 use crate::http::metrics::{FeedConnection, Metrics};
 
@@ -20,7 +20,7 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 
 pub(super) struct Connection {
     feed: Arc<RevocationFeed>,
-    live: broadcast::Receiver<Batch>,
+    live: broadcast::Receiver<News>,
     log: String,
     /// Who listens.
     client_id: String,
@@ -125,8 +125,9 @@ impl Connection {
                 };
             }
             match self.live.recv().await {
-                Ok(batch) => {
-                    let text = self.tell(&batch);
+                Ok(News::Keys) => return Some(frames::KEYS.to_owned()),
+                Ok(News::Revoked(entries)) => {
+                    let text = self.tell(&entries);
                     if !text.is_empty() {
                         return Some(text);
                     }

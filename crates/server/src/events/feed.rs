@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_store::{Revocation, Store, StoreError};
+use doorward_store::{Change, Revocation, Store, StoreError};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, broadcast, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// How often the log is read when nothing was heard: other nodes write it too.
-const POLL: Duration = Duration::from_millis(500);
+/// How often the log is read when nothing was heard: whoever listens is told that it can be.
+const POLL: Duration = Duration::from_secs(1);
 /// When the store cannot be read for this long, nobody is told any more that all is well.
 const BLIND: Duration = Duration::from_secs(3);
 /// Entries read at a time.
@@ -17,14 +17,21 @@ pub(super) const PAGE: u32 = 256;
 /// Pages that a slow connection may lag behind before it reads the log by itself.
 const PAGES: usize = 64;
 
-pub(super) type Batch = Arc<Vec<Revocation>>;
+/// What all who listen are told.
+#[derive(Debug, Clone)]
+pub(super) enum News {
+    /// The log has grown.
+    Revoked(Arc<Vec<Revocation>>),
+    /// A signing key came or went.
+    Keys,
+}
 
 /// The feed of revocations of this node.
 pub(crate) struct RevocationFeed {
     pub(super) store: Arc<dyn Store>,
     slots: Arc<Semaphore>,
     pub(super) stopped: CancellationToken,
-    reader: Mutex<Option<broadcast::Sender<Batch>>>,
+    reader: Mutex<Option<broadcast::Sender<News>>>,
 }
 
 /// Why nobody can listen now.
@@ -57,7 +64,7 @@ impl RevocationFeed {
     /// A slot, and all that is read from now on. What is in the log already has to be read after this.
     pub(super) async fn listen(
         self: &Arc<Self>,
-    ) -> Result<(OwnedSemaphorePermit, broadcast::Receiver<Batch>), Closed> {
+    ) -> Result<(OwnedSemaphorePermit, broadcast::Receiver<News>), Closed> {
         let slot = Arc::clone(&self.slots).try_acquire_owned();
         let slot = slot.map_err(|_| Closed::Full)?;
         if self.stopped.is_cancelled() {
@@ -67,19 +74,21 @@ impl RevocationFeed {
         if let Some(sender) = &*reader {
             return Ok((slot, sender.subscribe()));
         }
-        let signal = self.store.revocation_signal();
+        let signal = self.store.changes().subscribe(Change::Revocations);
+        let keys = self.store.changes().subscribe(Change::SigningKeys);
         let newest = self.store.revocations(u64::MAX, 1).await.map_err(Closed::Store)?;
         let (sender, receiver) = broadcast::channel(PAGES);
         *reader = Some(sender.clone());
-        tokio::spawn(Arc::clone(self).read(sender, signal, newest.log, newest.last));
+        tokio::spawn(Arc::clone(self).read(sender, signal, keys, newest.log, newest.last));
         Ok((slot, receiver))
     }
 
     /// Reads on until nobody listens. Ends every connection when the log cannot be read, or is another one.
     async fn read(
         self: Arc<Self>,
-        sender: broadcast::Sender<Batch>,
+        sender: broadcast::Sender<News>,
         mut signal: watch::Receiver<u64>,
+        mut keys: watch::Receiver<u64>,
         log: String,
         mut position: u64,
     ) {
@@ -89,6 +98,11 @@ impl RevocationFeed {
                 () = self.stopped.cancelled() => break,
                 () = sleep(POLL) => {}
                 Ok(()) = signal.changed() => {}
+                Ok(()) = keys.changed() => {
+                    // Nobody listening any more is seen at the next turn.
+                    let _ = sender.send(News::Keys);
+                    continue;
+                }
             }
             let mut reader = self.reader.lock().await;
             if sender.receiver_count() == 0 {
@@ -111,7 +125,7 @@ impl RevocationFeed {
                     if let Some(last) = page.items.last() {
                         position = last.position;
                         // Nobody listening any more is seen at the next turn.
-                        let _ = sender.send(Arc::new(page.items));
+                        let _ = sender.send(News::Revoked(Arc::new(page.items)));
                     }
                 }
                 Ok(Err(error)) if read_at.elapsed() < BLIND => {

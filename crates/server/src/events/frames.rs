@@ -42,6 +42,9 @@ pub(super) const OPENING: &str = "retry: 1000\n\n";
 /// Keeps the connection alive, and proves that it is.
 pub(super) const HEARTBEAT: &str = ": alive\n\n";
 
+/// A signing key came or went: whoever keeps the key set reads it again.
+pub(super) const KEYS: &str = "event: keys\ndata: {}\n\n";
+
 /// The place that the client named is unknown here. The whole log that is kept follows.
 pub(super) fn reset(text: &mut String) {
     text.push_str("event: reset\ndata: {}\n\n");

@@ -4,6 +4,7 @@ pub(crate) mod address;
 pub(crate) mod cookies;
 pub(crate) mod cors;
 pub(crate) mod csrf;
+pub(crate) mod document;
 mod envelope;
 pub(crate) mod error;
 mod failure;

@@ -2,6 +2,7 @@
 //! signed after: nothing is signed that is not recorded, and nothing is recorded half.
 
 pub(crate) mod id_jag;
+pub(crate) mod live_tokens;
 pub mod own_token;
 
 use doorward_jose::JoseError;

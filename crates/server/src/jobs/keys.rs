@@ -5,7 +5,7 @@ use crate::keys::KeyError;
 
 /// One look. Of several nodes that find a key to be due at the same time, one makes it.
 pub(super) async fn look(ctx: &Context) -> Result<(), KeyError> {
-    ctx.keys.reload().await?;
+    ctx.keys.keep_up().await?;
     ctx.keys.rotate_when_due().await?;
     ctx.metrics.signing_key_age(ctx.keys.age());
     Ok(())

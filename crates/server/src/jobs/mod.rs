@@ -6,6 +6,7 @@ mod retention;
 use std::sync::Arc;
 use std::time::Duration;
 
+use doorward_store::Change;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +14,7 @@ use crate::context::Context;
 
 /// How often expired rows are removed.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
-/// How often the signing keys are read again: another node may have rotated or withdrawn them.
+/// How often the signing keys are looked at, when nobody has changed them: their times come and go.
 const LOOK_AT_KEYS_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs the jobs until `stop`; what one of them is doing at that moment is left where it is, to be done by the next run.
@@ -27,9 +28,13 @@ pub async fn run(ctx: Arc<Context>, stop: CancellationToken) {
 
 async fn look_after_keys(ctx: &Context) {
     let mut ticks = every(LOOK_AT_KEYS_EVERY);
+    let mut changes = ctx.store.changes().subscribe(Change::SigningKeys);
     let mut failed = false;
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            Ok(()) = changes.changed() => {}
+        }
         let looked = keys::look(ctx).await;
         // Once, not every second as long as the database is away.
         if let (Err(error), false) = (&looked, failed) {

@@ -23,6 +23,9 @@ pub enum KeyError {
     /// A key cannot be made or read.
     #[error("a signing key cannot be used: {0}")]
     Jose(#[from] JoseError),
+    /// The public keys cannot be written down.
+    #[error("the key set cannot be made: {0}")]
+    Document(#[from] serde_json::Error),
     /// The task that makes a key ended before it had one: it panicked, or the program is stopping.
     #[error("no signing key was made: {0}")]
     Generation(#[from] tokio::task::JoinError),

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use doorward_jose::{Algorithm, Jwk, JwkSet, Signer};
 use doorward_oauth::time::{Clock, UnixSeconds};
 use doorward_store::signing_keys::{SigningKeyState, next, signer, state, stops_at};
-use doorward_store::{SigningKeyRecord, Store};
+use doorward_store::{Change, SigningKeyRecord, Store, Version};
 use tokio::sync::Mutex;
 
 use super::sealed::{self, Usable};
 use super::{KeyError, MasterKey};
 use crate::audit;
+use crate::http::document::Document;
 use crate::random::Random;
 
 /// When keys come and go.
@@ -33,6 +34,8 @@ pub struct KeyRing {
     ring: ArcSwap<Ring>,
     /// Held from reading the store to replacing the ring: what was read first must not replace what was read last.
     changing: Mutex<()>,
+    /// What the ring was read at, if that is known.
+    read_at: ArcSwapOption<Version>,
     master: MasterKey,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -45,6 +48,8 @@ struct Ring {
     /// Those that are published, newest first, never none.
     keys: Vec<Published>,
     jwks: JwkSet,
+    /// The same as `jwks_uri` answers it.
+    document: Arc<Document>,
     records: Vec<SigningKeyRecord>,
     /// How each of the records stood.
     standing: Vec<Standing>,
@@ -96,6 +101,7 @@ impl KeyRing {
         let keys = Self {
             ring: ArcSwap::from_pointee(ring),
             changing: Mutex::new(()),
+            read_at: ArcSwapOption::empty(),
             master,
             store,
             clock,
@@ -119,9 +125,19 @@ impl KeyRing {
         Arc::clone(&key.usable.signer)
     }
 
-    /// What `jwks_uri` answers.
-    pub fn jwks(&self) -> JwkSet {
-        self.ring.load().jwks.clone()
+    /// What `jwks_uri` answers: as the store has it, or as it was read last when the store does not answer.
+    pub(crate) async fn document(&self) -> Arc<Document> {
+        if !self.is_current()
+            && let Err(error) = self.reload().await
+        {
+            tracing::debug!(%error, "the key set is told as it was read before");
+        }
+        Arc::clone(&self.ring.load().document)
+    }
+
+    /// Whether this key is published.
+    pub(crate) fn publishes(&self, key_id: &str) -> bool {
+        self.ring.load().jwks.find(key_id).is_some()
     }
 
     /// The published key with this id.
@@ -202,8 +218,27 @@ impl KeyRing {
     /// Reads the keys again: another node may have changed them, and a previous one may have had its time.
     pub async fn reload(&self) -> Result<(), KeyError> {
         let _changing = self.changing.lock().await;
+        let version = self.store.changes().version(Change::SigningKeys);
         let records = self.store.signing_keys().await?;
+        self.take(records)?;
+        self.read_at.store(version.map(Arc::new));
+        Ok(())
+    }
+
+    /// Takes what time changes, and what other nodes do, if they did anything.
+    pub(crate) async fn keep_up(&self) -> Result<(), KeyError> {
+        if !self.is_current() {
+            return self.reload().await;
+        }
+        let _changing = self.changing.lock().await;
+        let records = self.ring.load().records.clone();
         self.take(records)
+    }
+
+    /// Whether nobody has changed the keys since they were read.
+    fn is_current(&self) -> bool {
+        let version = self.store.changes().version(Change::SigningKeys);
+        version.is_some() && version == self.read_at.load().as_deref().copied()
     }
 
     /// The newest key that was not withdrawn.
@@ -301,9 +336,11 @@ impl Ring {
         if keys.is_empty() {
             return Err(KeyError::NoActiveKey);
         }
+        let jwks = JwkSet { keys: public };
         Ok(Self {
             keys,
-            jwks: JwkSet { keys: public },
+            document: Arc::new(Document::of(&jwks)?),
+            jwks,
             records,
             standing,
         })

@@ -5,15 +5,12 @@ mod scopes;
 mod targets;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::resource::ResourceUri;
 use doorward_oauth::scope::{OFFLINE_ACCESS, ScopeSet};
-use doorward_oauth::time::{Clock, UnixSeconds};
-use doorward_store::{Grant, Resource, Store, StoreError};
+use doorward_store::{Change, Grant, Resource, Store, StoreError, Version};
 use tokio::sync::Mutex;
 
 use crate::http::error::store_fault;
@@ -21,58 +18,50 @@ use crate::http::error::store_fault;
 pub(crate) use scopes::select_scopes;
 pub(crate) use targets::Targets;
 
-/// How old a snapshot may be that is used while somebody else reads a new one.
-const TOLERATED_AGE: Duration = Duration::from_secs(1);
 /// Resources of one request.
 const MOST_RESOURCES: usize = 10;
 
-/// Keeps the registered resources. What this process changes is seen at once, what other nodes change within
-/// a second.
+/// Keeps the registered resources, as long as the store says that nobody has changed them.
 pub struct Resources {
     store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
     snapshot: ArcSwapOption<Snapshot>,
-    /// Moves with every change made through this process.
-    generation: AtomicU64,
     reading: Mutex<()>,
 }
 
 struct Snapshot {
     resources: Arc<[Resource]>,
-    generation: u64,
-    read_at: UnixSeconds,
+    /// What was current before they were read.
+    version: Version,
 }
 
 impl Resources {
     /// Reads nothing yet.
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(store: Arc<dyn Store>) -> Self {
         Self {
             store,
-            clock,
             snapshot: ArcSwapOption::empty(),
-            generation: AtomicU64::new(0),
             reading: Mutex::new(()),
         }
     }
 
     /// Every resource, ordered by slug.
     pub async fn all(&self) -> Result<Arc<[Resource]>, StoreError> {
-        let known = self.unchanged();
-        if let Some(snapshot) = known.as_ref().filter(|snapshot| self.is_recent(snapshot)) {
-            return Ok(Arc::clone(&snapshot.resources));
+        if let Some(resources) = self.unchanged() {
+            return Ok(resources);
         }
-        let _reading = match (known, self.reading.try_lock()) {
-            (_, Ok(reading)) => reading,
-            // Somebody is reading already: what was true a moment ago will do, what was true before a quiet hour not.
-            (Some(snapshot), Err(_)) if self.clock.now().since(snapshot.read_at) <= TOLERATED_AGE => {
-                return Ok(Arc::clone(&snapshot.resources));
-            }
-            (_, Err(_)) => self.reading.lock().await,
-        };
-        if let Some(snapshot) = self.unchanged().filter(|snapshot| self.is_recent(snapshot)) {
-            return Ok(Arc::clone(&snapshot.resources));
+        // One reads for all who wait.
+        let _reading = self.reading.lock().await;
+        if let Some(resources) = self.unchanged() {
+            return Ok(resources);
         }
-        self.read().await
+        let version = self.store.changes().version(Change::Resources);
+        let resources: Arc<[Resource]> = self.store.resources().await?.into();
+        let snapshot = version.map(|version| Snapshot {
+            resources: Arc::clone(&resources),
+            version,
+        });
+        self.snapshot.store(snapshot.map(Arc::new));
+        Ok(resources)
     }
 
     /// The resource with this slug.
@@ -171,33 +160,11 @@ impl Resources {
             .collect())
     }
 
-    /// Resources were added, changed or removed through this process.
-    pub fn changed(&self) {
-        self.generation.fetch_add(1, Ordering::SeqCst);
-    }
-
-    fn unchanged(&self) -> Option<Arc<Snapshot>> {
-        let generation = self.generation.load(Ordering::SeqCst);
-        self.snapshot
-            .load_full()
-            .filter(|snapshot| snapshot.generation == generation)
-    }
-
-    fn is_recent(&self, snapshot: &Snapshot) -> bool {
-        snapshot.read_at == self.clock.now()
-    }
-
-    async fn read(&self) -> Result<Arc<[Resource]>, StoreError> {
-        // Taken before reading: a change in between makes the snapshot one that does not count.
-        let generation = self.generation.load(Ordering::SeqCst);
-        let read_at = self.clock.now();
-        let resources: Arc<[Resource]> = self.store.resources().await?.into();
-        self.snapshot.store(Some(Arc::new(Snapshot {
-            resources: Arc::clone(&resources),
-            generation,
-            read_at,
-        })));
-        Ok(resources)
+    fn unchanged(&self) -> Option<Arc<[Resource]>> {
+        let version = self.store.changes().version(Change::Resources)?;
+        let snapshot = self.snapshot.load();
+        let snapshot = snapshot.as_ref().filter(|snapshot| snapshot.version == version)?;
+        Some(Arc::clone(&snapshot.resources))
     }
 }
 

@@ -1,6 +1,4 @@
-use std::time::Duration;
-
-use doorward_oauth::time::ManualClock;
+use doorward_oauth::time::UnixSeconds;
 use doorward_store::sqlite::{SqliteOptions, SqliteStore};
 use doorward_store::{ResourcePolicy, ResourceScope};
 
@@ -8,12 +6,10 @@ use super::*;
 
 struct House {
     store: Arc<dyn Store>,
-    clock: ManualClock,
     resources: Resources,
 }
 
 async fn house(uris: &[&str]) -> House {
-    let clock = ManualClock::new(UnixSeconds(1_800_000_000));
     let store: Arc<dyn Store> =
         Arc::new(SqliteStore::open("sqlite::memory:", &SqliteOptions::default()).unwrap());
     for (number, uri) in uris.iter().enumerate() {
@@ -22,12 +18,8 @@ async fn house(uris: &[&str]) -> House {
             .await
             .unwrap();
     }
-    let resources = Resources::new(Arc::clone(&store), Arc::new(clock.clone()));
-    House {
-        store,
-        clock,
-        resources,
-    }
+    let resources = Resources::new(Arc::clone(&store));
+    House { store, resources }
 }
 
 fn resource(slug: &str, uri: &str) -> Resource {
@@ -121,25 +113,24 @@ async fn several_resources_are_refused_and_one_said_twice_is_one() {
 }
 
 #[tokio::test]
-async fn own_changes_are_seen_at_once_and_those_of_other_nodes_within_a_second() {
+async fn a_change_is_seen_at_once() {
     let house = house(&["https://a.example/mcp"]).await;
-    assert_eq!(house.resources.all().await.unwrap().len(), 1);
-    house
-        .store
-        .create_resource(resource("other-node", "https://b.example/mcp"))
-        .await
-        .unwrap();
-    assert_eq!(house.resources.all().await.unwrap().len(), 1);
-    house.clock.advance(Duration::from_secs(1));
+    let before = house.resources.all().await.unwrap();
+    assert_eq!(before.len(), 1);
+    assert!(
+        Arc::ptr_eq(&before, &house.resources.all().await.unwrap()),
+        "kept in memory"
+    );
+    let another = resource("another", "https://b.example/mcp");
+    house.store.create_resource(another).await.unwrap();
     assert_eq!(house.resources.all().await.unwrap().len(), 2);
     house
         .store
-        .delete_resource("other-node", house.clock.now())
+        .delete_resource("another", UnixSeconds(1))
         .await
         .unwrap();
-    house.resources.changed();
     assert_eq!(house.resources.all().await.unwrap().len(), 1);
-    assert_eq!(house.resources.by_slug("other-node").await.unwrap(), None);
+    assert_eq!(house.resources.by_slug("another").await.unwrap(), None);
     assert!(house.resources.by_slug("r0").await.unwrap().is_some());
 }
 
@@ -199,26 +190,4 @@ fn what_clients_add_by_habit_asks_for_nothing() {
         selected(Some("openid write offline_access")).unwrap(),
         "write offline_access"
     );
-}
-
-#[tokio::test]
-async fn what_was_true_before_a_quiet_hour_is_never_used_beside_somebody_who_reads() {
-    let house = house(&["https://a.example/mcp"]).await;
-    assert_eq!(house.resources.all().await.unwrap().len(), 1);
-    // Another node removes it.
-    house.store.delete_resource("r0", UnixSeconds(1)).await.unwrap();
-    let reading = house.resources.reading.lock().await;
-    house.clock.advance(Duration::from_secs(1));
-    assert_eq!(
-        house.resources.all().await.unwrap().len(),
-        1,
-        "a second is nothing"
-    );
-    house.clock.advance(Duration::from_hours(1));
-    let both = async {
-        tokio::task::yield_now().await;
-        drop(reading);
-    };
-    let (seen, ()) = tokio::join!(house.resources.all(), both);
-    assert_eq!(seen.unwrap().len(), 0);
 }

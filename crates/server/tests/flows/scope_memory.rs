@@ -76,7 +76,6 @@ async fn what_was_allowed_elsewhere_does_not_count() {
     let request = Authorization::new(&client, REDIRECT)
         .set("scope", "mcp:write")
         .set("resource", "https://mail.example/mcp");
-    app.context.resources.changed();
     let browser = app.signed_in().await;
     let page = browser.open(&request.path()).await;
     let reply = browser

@@ -11,7 +11,6 @@ const MAIL: &str = "https://mail.example/mcp";
 async fn app() -> (TestApp, String) {
     let app = TestApp::new().await;
     app.add_resource("mail", MAIL, &["mail:send", "mcp:read"]).await;
-    app.context.resources.changed();
     let client = app.add_client(ClientSource::Admin, &[REDIRECT]).await;
     (app, client)
 }
@@ -139,7 +138,6 @@ async fn a_grant_ends_with_any_of_its_resources() {
         .delete_resource("mail", app.context.now())
         .await
         .unwrap();
-    app.context.resources.changed();
     refresh(&app, &client, &body, &[])
         .await
         .assert_error("invalid_grant");
@@ -156,7 +154,6 @@ async fn resources_that_want_different_claims_share_no_token() {
         resource.policy.claims.insert("tenant".to_owned(), "one".into());
         store.update_resource(resource).await.unwrap();
     }
-    app.context.resources.changed();
     let code = code(&app, &client).await;
     redeem(&app, &client, &code, &[])
         .await

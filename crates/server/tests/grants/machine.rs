@@ -38,7 +38,6 @@ pub async fn app_with(change: impl FnOnce(&mut Settings)) -> TestApp {
     .await;
     app.add_resource("search", SEARCH, &["mcp:read", "search:run"])
         .await;
-    app.context.resources.changed();
     app
 }
 

@@ -117,7 +117,6 @@ async fn other_server(keys: Value) -> TestApp {
     there
         .add_resource("chat", CHAT, &["chat.read", "chat.write"])
         .await;
-    there.context.resources.changed();
     let mut body = json!({
         "slug": "first", "kind": "identity_provider", "issuer": ISSUER, "provision": true,
         "rules": [{"name": "all", "client_ids": ["*"], "resource": "chat", "scope": "chat.read"}],

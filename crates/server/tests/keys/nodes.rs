@@ -114,7 +114,6 @@ impl Node {
             updated_at: self.context.now(),
         };
         self.context.store.create_resource(resource).await.unwrap();
-        self.context.resources.changed();
         let metadata =
             json!({"client_name": "Program", "grant_types": ["client_credentials"], "scope": "mcp:read"});
         let reply = self.admin("POST", "/admin/clients", metadata).await;

@@ -1,54 +1,110 @@
 //! The schema, in numbered steps that are part of the program.
 
-use deadpool_postgres::ClientWrapper;
+use deadpool_postgres::{ClientWrapper, Transaction};
+
+use tokio::time::{Duration, Instant, sleep};
 
 use super::errors::{Fallible, Fault};
 use crate::StoreError;
-use crate::rules::schema::{Migration, checksum, pending};
+use crate::rules::schema::{Applied, Migration, checksum, difference, migration};
 
-macro_rules! migration {
-    ($version:literal, $name:literal) => {
-        Migration {
-            version: $version,
-            name: $name,
-            sql: include_str!(concat!("../../migrations/postgres/", $name, ".sql")),
-        }
-    };
-}
-
-/// In order, without gaps. A released file is never edited: a new one is added.
+/// In order, without gaps. A released file is never edited: a new one is added, marked `breaks_older` when programs
+/// without it go wrong on a database with it (a test reads the files for that).
 const MIGRATIONS: &[Migration] = &[
-    migration!(1, "0001_initial"),
-    migration!(2, "0002_grants_of_clients"),
-    migration!(3, "0003_revocations"),
-    migration!(4, "0004_flows"),
-    migration!(5, "0005_trusted_issuers"),
-    migration!(6, "0006_assertion_audiences"),
-    migration!(7, "0007_signing_key_times"),
-    migration!(8, "0008_audit"),
+    migration!("postgres", 1, "0001_initial"),
+    migration!("postgres", 2, "0002_grants_of_clients"),
+    migration!("postgres", 3, "0003_revocations"),
+    migration!("postgres", 4, "0004_flows"),
+    migration!("postgres", 5, "0005_trusted_issuers"),
+    migration!("postgres", 6, "0006_assertion_audiences"),
+    migration!("postgres", 7, "0007_signing_key_times", breaks_older),
+    migration!("postgres", 8, "0008_change_count"),
+    migration!("postgres", 9, "0009_audit"),
 ];
 
 /// "DWRD": one node at a time changes the schema.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(1146573380)";
 /// Waiting for another node's steps is no slow statement.
-const PATIENCE: &str = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0";
+const PATIENCE: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; \
+     SET LOCAL idle_in_transaction_session_timeout = 0";
+/// A step that waits for a table makes everybody wait who comes after it: it gives up soon, lets them pass, and tries again.
+const IMPATIENCE: &str = "SET LOCAL lock_timeout = '500ms'";
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long the steps are tried again.
+const TRY_FOR: Duration = Duration::from_mins(2);
 const HAS_JOURNAL: &str = "SELECT to_regclass('schema_migration') IS NOT NULL, \
      EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')), \
      current_setting('server_encoding')";
-const CREATE_JOURNAL: &str =
-    "CREATE TABLE schema_migration (version BIGINT PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL)";
-const APPLIED: &str = "SELECT version, name, sha256 FROM schema_migration ORDER BY version";
-const RECORD: &str = "INSERT INTO schema_migration (version, name, sha256) VALUES ($1, $2, $3)";
+const CREATE_JOURNAL: &str = "CREATE TABLE schema_migration (version BIGINT PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL, \
+     breaks_older BOOLEAN NOT NULL DEFAULT TRUE)";
+const HAS_BREAKS_OLDER: &str = "SELECT EXISTS (SELECT 1 FROM pg_attribute \
+     WHERE attrelid = to_regclass('schema_migration') AND attname = 'breaks_older')";
+/// Steps from before the journal had the column were made without a promise to older programs.
+const ADD_BREAKS_OLDER: &str =
+    "ALTER TABLE schema_migration ADD COLUMN breaks_older BOOLEAN NOT NULL DEFAULT TRUE";
+const APPLIED: &str = "SELECT version, name, sha256, breaks_older FROM schema_migration ORDER BY version";
+const RECORD: &str =
+    "INSERT INTO schema_migration (version, name, sha256, breaks_older) VALUES ($1, $2, $3, $4)";
 
 /// Brings the database to this program's schema; refuses a database that it does not understand.
 pub(super) async fn migrate(db: &mut ClientWrapper) -> Fallible<()> {
-    apply(db, MIGRATIONS).await
+    apply(db, MIGRATIONS, TRY_FOR).await
 }
 
-async fn apply(db: &mut ClientWrapper, migrations: &[Migration]) -> Fallible<()> {
+async fn apply(db: &mut ClientWrapper, migrations: &[Migration], try_for: Duration) -> Fallible<()> {
+    let until = Instant::now() + try_for;
+    loop {
+        match attempt(db, migrations).await {
+            Err(Fault::Contended(why)) if Instant::now() + PAUSE < until => {
+                tracing::info!(why, "a schema step waits until others are done with its table");
+                sleep(PAUSE).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// All or nothing.
+async fn attempt(db: &mut ClientWrapper, migrations: &[Migration]) -> Fallible<()> {
     let transaction = db.transaction().await?;
     transaction.batch_execute(PATIENCE).await?;
     transaction.batch_execute(LOCK).await?;
+    prepare_journal(&transaction).await?;
+    let mut applied = Vec::new();
+    for row in transaction.query(APPLIED, &[]).await? {
+        applied.push(Applied {
+            version: row.try_get(0)?,
+            name: row.try_get(1)?,
+            sha256: row.try_get(2)?,
+            breaks_older: row.try_get(3)?,
+        });
+    }
+    let difference = difference(migrations, &applied)?;
+    difference.tell();
+    for migration in difference.pending {
+        tracing::info!(migration = migration.name, "changing the database schema");
+        transaction
+            .batch_execute(migration.sql)
+            .await
+            .map_err(|error| refused(migration.name, &error))?;
+        transaction
+            .execute(
+                RECORD,
+                &[
+                    &migration.version,
+                    &migration.name,
+                    &checksum(migration.sql),
+                    &migration.breaks_older,
+                ],
+            )
+            .await?;
+    }
+    Ok(transaction.commit().await?)
+}
+
+/// The journal is there and has every column, or this is no database for this program.
+async fn prepare_journal(transaction: &Transaction<'_>) -> Fallible<()> {
+    transaction.batch_execute(IMPATIENCE).await?;
     let state = transaction.query_one(HAS_JOURNAL, &[]).await?;
     let (journal, tables, encoding): (bool, bool, &str) =
         (state.try_get(0)?, state.try_get(1)?, state.try_get(2)?);
@@ -69,24 +125,14 @@ async fn apply(db: &mut ClientWrapper, migrations: &[Migration]) -> Fallible<()>
             .await
             .map_err(|error| refused("the first", &error))?;
     }
-    let mut applied = Vec::new();
-    for row in transaction.query(APPLIED, &[]).await? {
-        applied.push((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?));
-    }
-    for migration in pending(migrations, &applied)? {
-        tracing::info!(migration = migration.name, "changing the database schema");
+    let complete = transaction.query_one(HAS_BREAKS_OLDER, &[]).await?;
+    if !complete.try_get::<_, bool>(0)? {
         transaction
-            .batch_execute(migration.sql)
+            .batch_execute(ADD_BREAKS_OLDER)
             .await
-            .map_err(|error| refused(migration.name, &error))?;
-        transaction
-            .execute(
-                RECORD,
-                &[&migration.version, &migration.name, &checksum(migration.sql)],
-            )
-            .await?;
+            .map_err(|error| refused("the journal's", &error))?;
     }
-    Ok(transaction.commit().await?)
+    Ok(())
 }
 
 fn refused(step: &str, error: &tokio_postgres::Error) -> Fault {
@@ -94,6 +140,12 @@ fn refused(step: &str, error: &tokio_postgres::Error) -> Fault {
         return Fault::Lost(super::errors::describe(error));
     };
     let code = database.code().code();
+    if matches!(code, "55P03" | "40P01") {
+        return Fault::Contended(format!(
+            "schema step {step}: {} ({code}); what holds the lock? (pg_stat_activity)",
+            database.message()
+        ));
+    }
     let fix = match code {
         "42501" => "; let the user of the URL own the schema",
         "3F000" => "; create the schema first",

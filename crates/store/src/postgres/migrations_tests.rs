@@ -1,26 +1,66 @@
 use super::super::cluster;
 use super::*;
+use crate::rules::schema::tests::assert_honest;
 
 const FIRST: Migration = Migration {
     version: 1,
     name: "0001_first",
     sql: "CREATE TABLE a (x BIGINT);",
+    breaks_older: true,
 };
 const SECOND: Migration = Migration {
     version: 2,
     name: "0002_second",
     sql: "CREATE TABLE b (x BIGINT);",
+    breaks_older: true,
 };
 const EDITED: Migration = Migration {
     version: 1,
     name: "0001_first",
     sql: "CREATE TABLE a (y BIGINT);",
+    breaks_older: true,
 };
 const BROKEN: Migration = Migration {
     version: 2,
     name: "0002_broken",
     sql: "CREATE TABLE c (x BIGINT); CREATE NONSENSE;",
+    breaks_older: true,
 };
+
+/// Keeps programs working that do not know it.
+const KIND: Migration = Migration {
+    version: 3,
+    name: "0003_kind",
+    sql: "CREATE TABLE d (x BIGINT);",
+    breaks_older: false,
+};
+const LOCKING: Migration = Migration {
+    version: 2,
+    name: "0002_locking",
+    sql: "ALTER TABLE a ADD COLUMN y BIGINT;",
+    breaks_older: false,
+};
+const LOCKING_TOO: Migration = Migration {
+    version: 3,
+    name: "0003_locking_too",
+    sql: "ALTER TABLE a ADD COLUMN z BIGINT;",
+    breaks_older: false,
+};
+/// Steps whose text looks like breaking and which are not: name, and why.
+const LOOKED_AT: &[(&str, &str)] = &[
+    (
+        "0002_grants_of_clients",
+        "the index holds grants without a person, which older programs do not make",
+    ),
+    (
+        "0005_trusted_issuers",
+        "the index holds grants with an issuer, which older programs do not make",
+    ),
+];
+
+async fn with(db: &mut ClientWrapper, migrations: &[Migration]) -> Fallible<()> {
+    apply(db, migrations, TRY_FOR).await
+}
 
 async fn connection(database: &cluster::Database) -> ClientWrapper {
     let (client, connection) = tokio_postgres::connect(&database.url(), tokio_postgres::NoTls)
@@ -54,9 +94,9 @@ async fn migrations_run_once_and_in_order() {
         return;
     };
     let mut db = connection(&database).await;
-    apply(&mut db, &[FIRST]).await.unwrap();
-    apply(&mut db, &[FIRST]).await.unwrap();
-    apply(&mut db, &[FIRST, SECOND]).await.unwrap();
+    with(&mut db, &[FIRST]).await.unwrap();
+    with(&mut db, &[FIRST]).await.unwrap();
+    with(&mut db, &[FIRST, SECOND]).await.unwrap();
     assert_eq!(tables(&db).await, ["a", "b", "schema_migration"]);
 }
 
@@ -66,11 +106,11 @@ async fn edited_newer_and_missing_steps_are_refused() {
         return;
     };
     let mut db = connection(&database).await;
-    apply(&mut db, &[FIRST]).await.unwrap();
-    assert!(refusal(apply(&mut db, &[EDITED]).await).contains("was edited"));
-    apply(&mut db, &[FIRST, SECOND]).await.unwrap();
-    assert!(refusal(apply(&mut db, &[FIRST]).await).contains("0002_second"));
-    assert!(refusal(apply(&mut db, &[SECOND]).await).contains("another way"));
+    with(&mut db, &[FIRST]).await.unwrap();
+    assert!(refusal(with(&mut db, &[EDITED]).await).contains("was edited"));
+    with(&mut db, &[FIRST, SECOND]).await.unwrap();
+    assert!(refusal(with(&mut db, &[FIRST]).await).contains("0002_second"));
+    assert!(refusal(with(&mut db, &[SECOND]).await).contains("another way"));
 }
 
 #[tokio::test]
@@ -79,10 +119,10 @@ async fn a_failed_migration_leaves_nothing_behind() {
         return;
     };
     let mut db = connection(&database).await;
-    apply(&mut db, &[FIRST]).await.unwrap();
-    assert!(refusal(apply(&mut db, &[FIRST, BROKEN]).await).contains("0002_broken"));
+    with(&mut db, &[FIRST]).await.unwrap();
+    assert!(refusal(with(&mut db, &[FIRST, BROKEN]).await).contains("0002_broken"));
     assert_eq!(tables(&db).await, ["a", "schema_migration"]);
-    apply(&mut db, &[FIRST, SECOND]).await.unwrap();
+    with(&mut db, &[FIRST, SECOND]).await.unwrap();
 }
 
 #[tokio::test]
@@ -99,9 +139,85 @@ async fn another_programs_database_is_refused() {
 }
 
 #[test]
-fn the_embedded_migrations_are_numbered_without_gaps() {
-    for (index, migration) in MIGRATIONS.iter().enumerate() {
-        assert_eq!(migration.version, i64::try_from(index).unwrap() + 1);
-        assert!(migration.name.starts_with(&format!("{:04}_", migration.version)));
+fn the_embedded_migrations_are_numbered_and_say_whether_they_break_older_programs() {
+    assert_honest(MIGRATIONS, LOOKED_AT);
+}
+
+#[tokio::test]
+async fn a_newer_step_that_keeps_older_programs_working_is_no_reason_to_refuse() {
+    let Some(database) = cluster::empty_database().await else {
+        return;
+    };
+    let mut db = connection(&database).await;
+    with(&mut db, &[FIRST, SECOND, KIND]).await.unwrap();
+    with(&mut db, &[FIRST, SECOND]).await.unwrap();
+    assert!(refusal(with(&mut db, &[FIRST]).await).contains("0002_second"));
+    assert_eq!(tables(&db).await, ["a", "b", "d", "schema_migration"]);
+    with(&mut db, &[FIRST, SECOND, KIND]).await.unwrap();
+}
+
+/// Every version whose program is not shut out by a breaking step that came after it.
+#[tokio::test]
+async fn the_versions_before_can_start_again_after_an_upgrade() {
+    let Some(database) = cluster::empty_database().await else {
+        return;
+    };
+    let mut db = connection(&database).await;
+    migrate(&mut db).await.unwrap();
+    for have in 1..MIGRATIONS.len() {
+        let breaks = MIGRATIONS[have..].iter().any(|step| step.breaks_older);
+        assert_eq!(
+            with(&mut db, &MIGRATIONS[..have]).await.is_err(),
+            breaks,
+            "{have}"
+        );
     }
+}
+
+/// A database of the time before the journal said so: its steps promise nothing.
+#[tokio::test]
+async fn a_journal_without_promises_gets_the_column_and_promises_nothing() {
+    let Some(database) = cluster::empty_database().await else {
+        return;
+    };
+    let mut db = connection(&database).await;
+    with(&mut db, &[FIRST, SECOND]).await.unwrap();
+    db.batch_execute("ALTER TABLE schema_migration DROP COLUMN breaks_older")
+        .await
+        .unwrap();
+    assert!(refusal(with(&mut db, &[FIRST]).await).contains("cannot work with"));
+    with(&mut db, &[FIRST, SECOND, KIND]).await.unwrap();
+    with(&mut db, &[FIRST, SECOND]).await.unwrap();
+}
+
+/// Whoever reads for long makes a step wait; the step makes others wait for half a second at most, and comes again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_step_that_waits_for_a_table_lets_others_pass() {
+    let Some(database) = cluster::empty_database().await else {
+        return;
+    };
+    let mut db = connection(&database).await;
+    with(&mut db, &[FIRST]).await.unwrap();
+    let (reader, other) = (connection(&database).await, connection(&database).await);
+    reader.batch_execute("BEGIN; SELECT * FROM a").await.unwrap();
+    let step = tokio::spawn(async move { with(&mut db, &[FIRST, LOCKING]).await });
+    let mut longest = Duration::ZERO;
+    for _ in 0..40 {
+        let start = Instant::now();
+        other.batch_execute("INSERT INTO a VALUES (1)").await.unwrap();
+        longest = longest.max(start.elapsed());
+        sleep(Duration::from_millis(50)).await;
+    }
+    assert!(longest < Duration::from_secs(2), "{longest:?}");
+    assert!(!step.is_finished(), "nothing was locked");
+    reader.batch_execute("COMMIT").await.unwrap();
+    step.await.unwrap().unwrap();
+
+    let mut db = connection(&database).await;
+    reader.batch_execute("BEGIN; SELECT * FROM a").await.unwrap();
+    let gave_up = apply(&mut db, &[FIRST, LOCKING, LOCKING_TOO], Duration::ZERO).await;
+    assert!(
+        matches!(&gave_up, Err(Fault::Contended(why)) if why.contains("pg_stat_activity")),
+        "{gave_up:?}"
+    );
 }

@@ -8,6 +8,7 @@ mod approvals;
 mod asserted;
 mod assertion_audiences;
 mod audit;
+mod changes;
 mod clients;
 mod codes;
 mod consents;
@@ -38,21 +39,22 @@ mod users;
 mod values;
 mod work;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolConfig, RecyclingMethod, Runtime, Timeouts};
 
+use self::changes::Listener;
 use self::errors::Fault;
 pub use self::handle::PostgresStore;
 use self::location::Location;
-use crate::revocations::Signal;
 use crate::turns::Turns;
-use crate::{Result, StoreError};
+use crate::{Changes, Result, StoreError};
 
 /// How the engine uses its database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostgresOptions {
-    /// Connections at most; whoever holds a [`Store::turn`](crate::Store::turn) needs a second one. Default: 16.
+    /// Connections at most, and one that hears what other nodes change; whoever holds a [`Store::turn`](crate::Store::turn) needs a second one. Default: 16.
     pub connections: usize,
     /// Operations that may wait for a connection; one more is [`StoreError::Busy`] at once. Default: 4096.
     pub queue: usize,
@@ -86,13 +88,15 @@ pub struct Engine {
     pool: Pool,
     options: PostgresOptions,
     turns: Turns,
-    revoked: Signal,
+    changes: Arc<Changes>,
+    listener: Listener,
 }
 
 impl Engine {
     /// See [`PostgresStore::open`].
     async fn open(url: &str, options: &PostgresOptions) -> Result<Self> {
         let location = Location::parse(url, options)?;
+        let (config, tls) = (location.config.clone(), location.tls.clone());
         let manager = Manager::from_config(
             location.config,
             location.tls,
@@ -114,23 +118,24 @@ impl Engine {
             .build()
             .map_err(|error| StoreError::Internal(error.to_string()))?;
         location::try_out(&pool).await?;
-        let store = Self {
+        migrate(&pool).await?;
+        let changes = Arc::new(Changes::of_several());
+        Ok(Self {
             pool,
             options: options.clone(),
             turns: Turns::default(),
-            revoked: Signal::new(),
-        };
-        store.migrate().await?;
-        Ok(store)
+            listener: Listener::start(config, tls, Arc::clone(&changes)),
+            changes,
+        })
     }
+}
 
-    async fn migrate(&self) -> Result<()> {
-        let mut object = match self.pool.get().await {
-            Ok(object) => object,
-            Err(error) => return Err(at_start(error.into())),
-        };
-        migrations::migrate(&mut object).await.map_err(at_start)
-    }
+async fn migrate(pool: &Pool) -> Result<()> {
+    let mut object = match pool.get().await {
+        Ok(object) => object,
+        Err(error) => return Err(at_start(error.into())),
+    };
+    migrations::migrate(&mut object).await.map_err(at_start)
 }
 
 /// At the start nothing is tried again.

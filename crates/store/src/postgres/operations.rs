@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use doorward_oauth::time::UnixSeconds;
-use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
@@ -17,23 +16,25 @@ use crate::rules::clients::is_touched;
 use crate::rules::sweep::kinds;
 use crate::{
     AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, AuditAction, AuditEntry,
-    AuditEvent, AuditFilter, Client, Code, Consent, DeviceAuthorization, Digest, EndReason, ExchangeOutcome,
-    ExchangeToken, Grant, GrantFilter, GrantId, IdJagOutcome, InitialAccessToken, Issuance, IssueAsserted,
-    IssueIdJag, IssueOwn, LinkedSubject, LoginThrottle, Origin, OwnOutcome, Page, PageRequest, PollOutcome,
-    RedeemCode, RedeemOutcome, RegisterOutcome, Reseal, Resource, Result, RevocationPage, RotateOutcome,
-    RotateRefresh, Sealed, SealedKind, SealedSecret, Session, SigningKeyRecord, Spend, Store, Swept,
-    ThrottlePolicy, TrustedIssuer, TrustedIssuerKind, Turn, User, UserId,
+    AuditEvent, AuditFilter, Change, Changes, Client, Code, Consent, DeviceAuthorization, Digest, EndReason,
+    ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId, IdJagOutcome, InitialAccessToken, Issuance,
+    IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject, LoginThrottle, Origin, OwnOutcome, Page, PageRequest,
+    PollOutcome, RedeemCode, RedeemOutcome, RegisterOutcome, Reseal, Resource, Result, RevocationPage,
+    RotateOutcome, RotateRefresh, Sealed, SealedKind, SealedSecret, Session, SigningKeyRecord, Spend, Store,
+    Swept, ThrottlePolicy, TrustedIssuer, TrustedIssuerKind, Turn, User, UserId,
 };
 
 #[async_trait]
 impl Store for PostgresStore {
     async fn create_resource(&self, resource: Resource) -> Result<()> {
         let resource = &resource;
-        self.act(|db| async move {
-            resources::create(&db, resource).await?;
-            Ok(((), audit::resource(AuditAction::ResourceCreated, resource)))
-        })
-        .await
+        let outcome = self
+            .act(|db| async move {
+                resources::create(&db, resource).await?;
+                Ok(((), audit::resource(AuditAction::ResourceCreated, resource)))
+            })
+            .await;
+        self.changes.after(Change::Resources, outcome)
     }
 
     async fn resource(&self, slug: &str) -> Result<Option<Resource>> {
@@ -55,7 +56,8 @@ impl Store for PostgresStore {
                 Ok(((), audit::resource_updated(before.as_ref(), resource)))
             })
             .await;
-        self.revoked.after(outcome)
+        self.changes.tell(Change::Resources);
+        self.changes.after(Change::Revocations, outcome)
     }
 
     async fn delete_resource(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
@@ -66,7 +68,8 @@ impl Store for PostgresStore {
                 Ok((ended, audit::resource_deleted(before.as_ref(), ended)))
             })
             .await;
-        self.revoked.after(outcome)
+        self.changes.tell(Change::Resources);
+        self.changes.after(Change::Revocations, outcome)
     }
 
     async fn create_client(&self, client: Client) -> Result<()> {
@@ -113,17 +116,20 @@ impl Store for PostgresStore {
                 Ok(((), audit::client_updated(before.as_ref(), client)))
             })
             .await;
-        self.revoked.after(outcome)
+        self.changes.tell(Change::Clients);
+        self.changes.after(Change::Revocations, outcome)
     }
 
     async fn update_registration(&self, client: Client, presented: &Digest, now: UnixSeconds) -> Result<()> {
         let client = &client;
-        self.act(|db| async move {
-            let before = clients::find(&db, &client.client_id).await?;
-            registration::update(&db, client, presented, now).await?;
-            Ok(((), audit::registration_updated(before.as_ref(), client)))
-        })
-        .await
+        let outcome = self
+            .act(|db| async move {
+                let before = clients::find(&db, &client.client_id).await?;
+                registration::update(&db, client, presented, now).await?;
+                Ok(((), audit::registration_updated(before.as_ref(), client)))
+            })
+            .await;
+        self.changes.after(Change::Clients, outcome)
     }
 
     async fn register_with_token(
@@ -171,7 +177,8 @@ impl Store for PostgresStore {
                 Ok((ended, audit::client_deleted(client_id, before.is_some(), ended)))
             })
             .await;
-        self.revoked.after(outcome)
+        self.changes.tell(Change::Clients);
+        self.changes.after(Change::Revocations, outcome)
     }
 
     async fn create_user(&self, user: User) -> Result<()> {
@@ -208,7 +215,7 @@ impl Store for PostgresStore {
                 Ok(((), audit::user_updated(before.as_ref(), user)))
             })
             .await;
-        self.revoked.after(outcome)
+        self.changes.after(Change::Revocations, outcome)
     }
 
     async fn delete_user(&self, id: UserId, now: UnixSeconds) -> Result<()> {
@@ -219,7 +226,7 @@ impl Store for PostgresStore {
                 Ok(((), audit::user_deleted(before.as_ref())))
             })
             .await;
-        self.revoked.after(outcome)
+        self.changes.after(Change::Revocations, outcome)
     }
 
     async fn begin_login(
@@ -279,14 +286,16 @@ impl Store for PostgresStore {
 
     async fn create_trusted_issuer(&self, issuer: TrustedIssuer) -> Result<()> {
         let issuer = &issuer;
-        self.act(|db| async move {
-            trusted_issuers::create(&db, issuer).await?;
-            Ok((
-                (),
-                audit::trusted_issuer(AuditAction::TrustedIssuerCreated, issuer),
-            ))
-        })
-        .await
+        let outcome = self
+            .act(|db| async move {
+                trusted_issuers::create(&db, issuer).await?;
+                Ok((
+                    (),
+                    audit::trusted_issuer(AuditAction::TrustedIssuerCreated, issuer),
+                ))
+            })
+            .await;
+        self.changes.after(Change::Policies, outcome)
     }
 
     async fn trusted_issuer(&self, slug: &str) -> Result<Option<TrustedIssuer>> {
@@ -317,7 +326,8 @@ impl Store for PostgresStore {
                 Ok(((), audit::trusted_issuer_updated(before.as_ref(), issuer)))
             })
             .await;
-        self.revoked.after(outcome)
+        self.changes.tell(Change::Policies);
+        self.changes.after(Change::Revocations, outcome)
     }
 
     async fn delete_trusted_issuer(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
@@ -328,7 +338,8 @@ impl Store for PostgresStore {
                 Ok((ended, audit::trusted_issuer_deleted(before.as_ref(), ended)))
             })
             .await;
-        self.revoked.after(outcome)
+        self.changes.tell(Change::Policies);
+        self.changes.after(Change::Revocations, outcome)
     }
 
     async fn link_subject(&self, link: LinkedSubject, person: Option<User>) -> Result<()> {
@@ -360,19 +371,21 @@ impl Store for PostgresStore {
                 Ok((existed, audit::subject_unlinked(slug, subject, before.as_ref())))
             })
             .await;
-        self.revoked.after(outcome)
+        self.changes.after(Change::Revocations, outcome)
     }
 
     async fn create_assertion_audience(&self, audience: AssertionAudience) -> Result<()> {
         let audience = &audience;
-        self.act(|db| async move {
-            assertion_audiences::create(&db, audience).await?;
-            Ok((
-                (),
-                audit::assertion_audience(AuditAction::AssertionAudienceCreated, audience),
-            ))
-        })
-        .await
+        let outcome = self
+            .act(|db| async move {
+                assertion_audiences::create(&db, audience).await?;
+                Ok((
+                    (),
+                    audit::assertion_audience(AuditAction::AssertionAudienceCreated, audience),
+                ))
+            })
+            .await;
+        self.changes.after(Change::Policies, outcome)
     }
 
     async fn assertion_audience(&self, slug: &str) -> Result<Option<AssertionAudience>> {
@@ -392,20 +405,24 @@ impl Store for PostgresStore {
 
     async fn update_assertion_audience(&self, audience: AssertionAudience) -> Result<()> {
         let audience = &audience;
-        self.act(|db| async move {
-            let before = assertion_audiences::find(&db, &audience.slug).await?;
-            assertion_audiences::update(&db, audience).await?;
-            Ok(((), audit::assertion_audience_updated(before.as_ref(), audience)))
-        })
-        .await
+        let outcome = self
+            .act(|db| async move {
+                let before = assertion_audiences::find(&db, &audience.slug).await?;
+                assertion_audiences::update(&db, audience).await?;
+                Ok(((), audit::assertion_audience_updated(before.as_ref(), audience)))
+            })
+            .await;
+        self.changes.after(Change::Policies, outcome)
     }
 
     async fn delete_assertion_audience(&self, slug: &str) -> Result<bool> {
-        self.act(|db| async move {
-            let existed = assertion_audiences::delete(&db, slug).await?;
-            Ok((existed, audit::assertion_audience_deleted(slug, existed)))
-        })
-        .await
+        let outcome = self
+            .act(|db| async move {
+                let existed = assertion_audiences::delete(&db, slug).await?;
+                Ok((existed, audit::assertion_audience_deleted(slug, existed)))
+            })
+            .await;
+        self.changes.after(Change::Policies, outcome)
     }
 
     async fn consent(&self, user: UserId, client_id: &str, resource: &str) -> Result<Option<Consent>> {
@@ -431,7 +448,7 @@ impl Store for PostgresStore {
     async fn redeem_code(&self, redeem: RedeemCode) -> Result<RedeemOutcome> {
         let outcome = codes::redeem(self, &redeem).await;
         if outcome == Ok(RedeemOutcome::Replayed) {
-            self.revoked.ring();
+            self.changes.tell(Change::Revocations);
         }
         outcome
     }
@@ -443,7 +460,7 @@ impl Store for PostgresStore {
                 Ok(((), audit::burned(ended.as_ref())))
             })
             .await;
-        self.revoked.after(outcome)
+        self.changes.after(Change::Revocations, outcome)
     }
 
     async fn begin_device(&self, device: DeviceAuthorization) -> Result<()> {
@@ -488,7 +505,7 @@ impl Store for PostgresStore {
     async fn rotate_refresh(&self, rotate: RotateRefresh) -> Result<RotateOutcome> {
         let outcome = refresh::rotate(self, &rotate).await;
         if outcome == Ok(RotateOutcome::Reused) {
-            self.revoked.ring();
+            self.changes.tell(Change::Revocations);
         }
         outcome
     }
@@ -513,7 +530,7 @@ impl Store for PostgresStore {
                 Ok((ended, draft))
             })
             .await;
-        self.revoked.after(outcome)
+        self.changes.after(Change::Revocations, outcome)
     }
 
     async fn issuance(&self, jti: &str) -> Result<Option<Issuance>> {
@@ -559,7 +576,7 @@ impl Store for PostgresStore {
                 Ok((existed, audit::token_revoked(before.as_ref(), existed)))
             })
             .await;
-        self.revoked.after(outcome)
+        self.changes.after(Change::Revocations, outcome)
     }
 
     async fn revocations(&self, after: u64, limit: u32) -> Result<RevocationPage> {
@@ -570,10 +587,6 @@ impl Store for PostgresStore {
     async fn forget_revocations(&self, before: UnixSeconds, limit: u32) -> Result<u64> {
         self.transaction(|db| async move { revocations::forget(&db, before, limit).await })
             .await
-    }
-
-    fn revocation_signal(&self) -> watch::Receiver<u64> {
-        self.revoked.subscribe()
     }
 
     async fn signing_keys(&self) -> Result<Vec<SigningKeyRecord>> {
@@ -587,12 +600,14 @@ impl Store for PostgresStore {
         newest: Option<&str>,
     ) -> Result<Vec<SigningKeyRecord>> {
         let key = &key;
-        self.act(|db| async move {
-            let keys = keys::add_signing_key(&db, key, newest).await?;
-            let draft = audit::signing_key_added(key, &keys);
-            Ok((keys, draft))
-        })
-        .await
+        let outcome = self
+            .act(|db| async move {
+                let keys = keys::add_signing_key(&db, key, newest).await?;
+                let draft = audit::signing_key_added(key, &keys);
+                Ok((keys, draft))
+            })
+            .await;
+        self.changes.after(Change::SigningKeys, outcome)
     }
 
     async fn replace_signing_key(
@@ -602,12 +617,14 @@ impl Store for PostgresStore {
         now: UnixSeconds,
     ) -> Result<Vec<SigningKeyRecord>> {
         let spare = &spare;
-        self.act(|db| async move {
-            let keys = keys::replace_signing_key(&db, revoked, spare, now).await?;
-            let draft = audit::signing_key_replaced(revoked, spare, &keys);
-            Ok((keys, draft))
-        })
-        .await
+        let outcome = self
+            .act(|db| async move {
+                let keys = keys::replace_signing_key(&db, revoked, spare, now).await?;
+                let draft = audit::signing_key_replaced(revoked, spare, &keys);
+                Ok((keys, draft))
+            })
+            .await;
+        self.changes.after(Change::SigningKeys, outcome)
     }
 
     async fn sealed(&self, kind: SealedKind, after: &str, limit: u32) -> Result<Vec<Sealed>> {
@@ -617,19 +634,23 @@ impl Store for PostgresStore {
 
     async fn reseal(&self, changes: Vec<Reseal>) -> Result<u64> {
         let changes = &changes;
-        self.act(|db| async move {
-            let changed = keys::reseal(&db, changes).await?;
-            Ok((changed, audit::resealed(changed)))
-        })
-        .await
+        let outcome = self
+            .act(|db| async move {
+                let changed = keys::reseal(&db, changes).await?;
+                Ok((changed, audit::resealed(changed)))
+            })
+            .await;
+        self.changes.after(Change::SigningKeys, outcome)
     }
 
     async fn delete_signing_keys(&self, before: UnixSeconds) -> Result<u64> {
-        self.act(|db| async move {
-            let removed = keys::delete_signing_keys(&db, before).await?;
-            Ok((removed, audit::signing_keys_deleted(removed)))
-        })
-        .await
+        let outcome = self
+            .act(|db| async move {
+                let removed = keys::delete_signing_keys(&db, before).await?;
+                Ok((removed, audit::signing_keys_deleted(removed)))
+            })
+            .await;
+        self.changes.after(Change::SigningKeys, outcome)
     }
 
     async fn secret(&self, purpose: &str, proposed: SealedSecret) -> Result<SealedSecret> {
@@ -713,11 +734,16 @@ impl Store for PostgresStore {
         Ok(swept)
     }
 
+    fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
     async fn ping(&self) -> Result<()> {
         self.repeatable(|db| async move { work::beat(&db).await }).await
     }
 
     async fn close(&self) -> Result<()> {
+        self.listener.stop();
         self.shut().await;
         Ok(())
     }

@@ -6,36 +6,94 @@ use super::sha256;
 use crate::{Result, StoreError};
 
 /// A numbered step that is part of the program. A released one is never edited: a new one is added.
+#[derive(Debug)]
 pub(crate) struct Migration {
     pub(crate) version: i64,
     pub(crate) name: &'static str,
     pub(crate) sql: &'static str,
+    /// Whether a program that does not know the step goes wrong on a database that has it. The journal says so, for
+    /// nodes of the version before, which run on during a rolling upgrade and may start again.
+    pub(crate) breaks_older: bool,
 }
 
-/// A step of the database: version, name, SHA-256.
-pub(crate) type Applied = (i64, String, String);
+/// One of an engine's steps, from its file. `breaks_older` behind the name: programs without it have to stop first.
+macro_rules! migration {
+    ($engine:literal, $version:literal, $name:literal) => {
+        $crate::rules::schema::migration!($engine, $version, $name, false)
+    };
+    ($engine:literal, $version:literal, $name:literal, breaks_older) => {
+        $crate::rules::schema::migration!($engine, $version, $name, true)
+    };
+    ($engine:literal, $version:literal, $name:literal, $breaks_older:literal) => {
+        $crate::rules::schema::Migration {
+            version: $version,
+            name: $name,
+            sql: include_str!(concat!("../../migrations/", $engine, "/", $name, ".sql")),
+            breaks_older: $breaks_older,
+        }
+    };
+}
+pub(crate) use migration;
 
-/// The migrations still to run; an error when what ran is not what this program has.
-pub(crate) fn pending<'m>(migrations: &'m [Migration], applied: &[Applied]) -> Result<&'m [Migration]> {
-    for (index, (version, name, sha256)) in applied.iter().enumerate() {
-        let Some(known) = migrations.get(index) else {
+/// A step of the database, from its journal.
+#[derive(Debug)]
+pub(crate) struct Applied {
+    pub(crate) version: i64,
+    pub(crate) name: String,
+    pub(crate) sha256: String,
+    pub(crate) breaks_older: bool,
+}
+
+/// What lies between a database and this program.
+#[derive(Debug)]
+pub(crate) struct Difference<'m, 'a> {
+    /// Steps of this program that the database has not got.
+    pub(crate) pending: &'m [Migration],
+    /// Steps of the database that this program does not know, and that keep it working.
+    pub(crate) newer: &'a [Applied],
+}
+
+impl Difference<'_, '_> {
+    /// Says so in the log when the database is ahead.
+    pub(crate) fn tell(&self) {
+        if let Some(last) = self.newer.last() {
+            tracing::warn!(
+                steps = self.newer.len(),
+                last = last.name,
+                "the database has schema steps of a newer version; they keep this version working: finish the upgrade of this node"
+            );
+        }
+    }
+}
+
+/// What has to be done to a database; an error when this program cannot work on it.
+pub(crate) fn difference<'m, 'a>(
+    migrations: &'m [Migration],
+    applied: &'a [Applied],
+) -> Result<Difference<'m, 'a>> {
+    for (step, known) in applied.iter().zip(migrations) {
+        if step.version != known.version || step.name != known.name {
             return Err(StoreError::Unusable(format!(
-                "the database has schema step {name}, which this program does not know: run a newer version, or restore a backup from before the upgrade"
-            )));
-        };
-        if *version != known.version || name != known.name {
-            return Err(StoreError::Unusable(format!(
-                "the database went another way: it has schema step {name} where this program has {}",
-                known.name
+                "the database went another way: it has schema step {} where this program has {}",
+                step.name, known.name
             )));
         }
-        if *sha256 != checksum(known.sql) {
+        if step.sha256 != checksum(known.sql) {
             return Err(StoreError::Unusable(format!(
-                "schema step {name} was edited after the database was made with it: restore the file and add a new step instead"
+                "schema step {} was edited after the database was made with it: restore the file and add a new step instead",
+                step.name
             )));
         }
     }
-    Ok(&migrations[applied.len()..])
+    let newer = applied.get(migrations.len()..).unwrap_or_default();
+    if let Some(step) = newer.iter().find(|step| step.breaks_older) {
+        return Err(StoreError::Unusable(format!(
+            "the database has schema step {}, which this program does not know and cannot work with: run a newer version, or restore a backup from before the upgrade",
+            step.name
+        )));
+    }
+    let pending = migrations.get(applied.len()..).unwrap_or_default();
+    Ok(Difference { pending, newer })
 }
 
 /// SHA-256 in hexadecimal; line ends as in the repository, whatever the checkout did to them.
@@ -48,3 +106,7 @@ pub(crate) fn checksum(sql: &str) -> String {
             text
         })
 }
+
+#[cfg(test)]
+#[path = "schema_tests.rs"]
+pub(crate) mod tests;

@@ -3,41 +3,39 @@
 use rusqlite::Connection;
 
 use super::statements::{Run, statements};
-use crate::rules::schema::{Migration, checksum, pending};
+use crate::rules::schema::{Applied, Migration, checksum, difference, migration};
 use crate::{Result, StoreError};
 
 /// Marks the file as Doorward's (`PRAGMA application_id`): "DWRD".
 const APPLICATION_ID: i32 = 0x4457_5244;
 
-macro_rules! migration {
-    ($version:literal, $name:literal) => {
-        Migration {
-            version: $version,
-            name: $name,
-            sql: include_str!(concat!("../../migrations/sqlite/", $name, ".sql")),
-        }
-    };
-}
-
-/// In order, without gaps. A released file is never edited: a new one is added.
+/// In order, without gaps. A released file is never edited: a new one is added, marked `breaks_older` when programs
+/// without it go wrong on a database with it (a test reads the files for that).
 const MIGRATIONS: &[Migration] = &[
-    migration!(1, "0001_initial"),
-    migration!(2, "0002_unused_clients"),
-    migration!(3, "0003_grants_of_clients"),
-    migration!(4, "0004_revocations"),
-    migration!(5, "0005_flows"),
-    migration!(6, "0006_trusted_issuers"),
-    migration!(7, "0007_assertion_audiences"),
-    migration!(8, "0008_signing_key_times"),
-    migration!(9, "0009_audit"),
+    migration!("sqlite", 1, "0001_initial"),
+    migration!("sqlite", 2, "0002_unused_clients"),
+    migration!("sqlite", 3, "0003_grants_of_clients"),
+    migration!("sqlite", 4, "0004_revocations"),
+    migration!("sqlite", 5, "0005_flows"),
+    migration!("sqlite", 6, "0006_trusted_issuers"),
+    migration!("sqlite", 7, "0007_assertion_audiences"),
+    migration!("sqlite", 8, "0008_signing_key_times", breaks_older),
+    migration!("sqlite", 9, "0009_change_count"),
+    migration!("sqlite", 10, "0010_audit"),
 ];
 
 const CREATE_JOURNAL: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
-    version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL) STRICT";
+    version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL,
+    breaks_older INTEGER NOT NULL DEFAULT 1) STRICT";
+/// Steps from before the journal had the column were made without a promise to older programs.
+const ADD_BREAKS_OLDER: &str =
+    "ALTER TABLE schema_migration ADD COLUMN breaks_older INTEGER NOT NULL DEFAULT 1";
 
 statements! {
-    APPLIED scans = "SELECT version, name, sha256 FROM schema_migration ORDER BY version";
-    RECORD = "INSERT INTO schema_migration (version, name, sha256) VALUES (?1, ?2, ?3)";
+    APPLIED scans = "SELECT version, name, sha256, breaks_older FROM schema_migration ORDER BY version";
+    APPLIED_BEFORE scans = "SELECT version, name, sha256, 1 FROM schema_migration ORDER BY version";
+    HAS_BREAKS_OLDER scans = "SELECT count(*) FROM pragma_table_info('schema_migration') WHERE name = 'breaks_older'";
+    RECORD = "INSERT INTO schema_migration (version, name, sha256, breaks_older) VALUES (?1, ?2, ?3, ?4)";
 }
 
 /// Brings the database to this program's schema; refuses a database that it does not understand.
@@ -49,8 +47,13 @@ fn apply(db: &mut Connection, migrations: &[Migration]) -> Result<()> {
     let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)?;
     refuse_strangers(&transaction)?;
     transaction.execute_batch(CREATE_JOURNAL)?;
-    let applied = transaction.list(APPLIED, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    for migration in pending(migrations, &applied)? {
+    if !has_breaks_older(&transaction)? {
+        transaction.execute_batch(ADD_BREAKS_OLDER)?;
+    }
+    let applied = journal(&transaction)?;
+    let difference = difference(migrations, &applied)?;
+    difference.tell();
+    for migration in difference.pending {
         tracing::info!(migration = migration.name, "changing the database schema");
         transaction
             .execute_batch(migration.sql)
@@ -60,7 +63,12 @@ fn apply(db: &mut Connection, migrations: &[Migration]) -> Result<()> {
             })?;
         transaction.run(
             RECORD,
-            (migration.version, migration.name, checksum(migration.sql)),
+            (
+                migration.version,
+                migration.name,
+                checksum(migration.sql),
+                migration.breaks_older,
+            ),
         )?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -74,10 +82,33 @@ pub(super) fn known(db: &Connection) -> Result<(String, usize)> {
     if application_id(db)? == 0 {
         return Err(empty());
     }
-    let applied = db.list(APPLIED, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    let missing = pending(MIGRATIONS, &applied)?.len();
-    let (_, last, _) = applied.last().ok_or_else(empty)?;
-    Ok((last.clone(), missing))
+    let applied = journal(db)?;
+    let missing = difference(MIGRATIONS, &applied)?.pending.len();
+    let last = applied.last().ok_or_else(empty)?;
+    Ok((last.name.clone(), missing))
+}
+
+fn journal(db: &Connection) -> Result<Vec<Applied>> {
+    let applied = if has_breaks_older(db)? {
+        APPLIED
+    } else {
+        APPLIED_BEFORE
+    };
+    let applied = db.list(applied, [], |row| {
+        Ok(Applied {
+            version: row.get(0)?,
+            name: row.get(1)?,
+            sha256: row.get(2)?,
+            breaks_older: row.get(3)?,
+        })
+    })?;
+    Ok(applied)
+}
+
+fn has_breaks_older(db: &Connection) -> Result<bool> {
+    Ok(db
+        .find(HAS_BREAKS_OLDER, [], |row| row.get::<_, i64>(0))?
+        .is_some_and(|columns| columns > 0))
 }
 
 fn application_id(db: &Connection) -> rusqlite::Result<i32> {

@@ -1,25 +1,49 @@
 use super::*;
+use crate::rules::schema::tests::assert_honest;
 
 const FIRST: Migration = Migration {
     version: 1,
     name: "0001_first",
     sql: "CREATE TABLE a (x INTEGER) STRICT;",
+    breaks_older: true,
 };
 const SECOND: Migration = Migration {
     version: 2,
     name: "0002_second",
     sql: "CREATE TABLE b (x INTEGER) STRICT;",
+    breaks_older: true,
 };
 const EDITED: Migration = Migration {
     version: 1,
     name: "0001_first",
     sql: "CREATE TABLE a (y INTEGER) STRICT;",
+    breaks_older: true,
 };
 const BROKEN: Migration = Migration {
     version: 2,
     name: "0002_broken",
     sql: "CREATE TABLE c (x INTEGER) STRICT; CREATE NONSENSE;",
+    breaks_older: true,
 };
+
+/// Keeps programs working that do not know it.
+const KIND: Migration = Migration {
+    version: 3,
+    name: "0003_kind",
+    sql: "CREATE TABLE d (x INTEGER) STRICT;",
+    breaks_older: false,
+};
+/// Steps whose text looks like breaking and which are not: name, and why.
+const LOOKED_AT: &[(&str, &str)] = &[
+    (
+        "0003_grants_of_clients",
+        "the index holds grants without a person, which older programs do not make",
+    ),
+    (
+        "0006_trusted_issuers",
+        "the index holds grants with an issuer, which older programs do not make",
+    ),
+];
 
 fn database() -> Connection {
     Connection::open_in_memory().unwrap()
@@ -97,11 +121,46 @@ fn line_ends_do_not_count_as_an_edit() {
 }
 
 #[test]
-fn the_embedded_migrations_are_numbered_without_gaps() {
-    for (index, migration) in MIGRATIONS.iter().enumerate() {
-        assert_eq!(migration.version, i64::try_from(index).unwrap() + 1);
-        assert!(migration.name.starts_with(&format!("{:04}_", migration.version)));
+fn the_embedded_migrations_are_numbered_and_say_whether_they_break_older_programs() {
+    assert_honest(MIGRATIONS, LOOKED_AT);
+}
+
+#[test]
+fn a_newer_step_that_keeps_older_programs_working_is_no_reason_to_refuse() {
+    let mut db = database();
+    apply(&mut db, &[FIRST, SECOND, KIND]).unwrap();
+    apply(&mut db, &[FIRST, SECOND]).unwrap();
+    assert!(refusal(apply(&mut db, &[FIRST])).contains("0002_second"));
+    assert_eq!(tables(&db), ["a", "b", "d", "schema_migration"]);
+    apply(&mut db, &[FIRST, SECOND, KIND]).unwrap();
+}
+
+/// Every version whose program is not shut out by a breaking step that came after it.
+#[test]
+fn the_versions_before_can_start_again_after_an_upgrade() {
+    let mut db = database();
+    migrate(&mut db).unwrap();
+    for have in 1..MIGRATIONS.len() {
+        let breaks = MIGRATIONS[have..].iter().any(|step| step.breaks_older);
+        assert_eq!(apply(&mut db, &MIGRATIONS[..have]).is_err(), breaks, "{have}");
     }
+}
+
+/// A database of the time before the journal said so: its steps promise nothing.
+#[test]
+fn a_journal_without_promises_gets_the_column_and_promises_nothing() {
+    let mut db = database();
+    migrate(&mut db).unwrap();
+    db.execute_batch("ALTER TABLE schema_migration DROP COLUMN breaks_older")
+        .unwrap();
+    // Looking at it changes nothing.
+    let (last, missing) = known(&db).unwrap();
+    assert_eq!((last.as_str(), missing), (MIGRATIONS.last().unwrap().name, 0));
+    assert!(!has_breaks_older(&db).unwrap());
+    assert!(refusal(apply(&mut db, &MIGRATIONS[..1])).contains("cannot work with"));
+    migrate(&mut db).unwrap();
+    assert!(has_breaks_older(&db).unwrap());
+    assert!(journal(&db).unwrap().iter().all(|step| step.breaks_older));
 }
 
 /// Keys of a database from before they had times of their own.

@@ -40,7 +40,7 @@ mod values;
 mod writer;
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ pub use self::handle::SqliteStore;
 use self::location::{Location, LockedFile};
 use self::readers::Readers;
 use self::writer::Writer;
-use crate::revocations::Signal;
+use crate::changes::Changes;
 use crate::turns::Turns;
 use crate::{Result, StoreError};
 
@@ -87,7 +87,7 @@ pub struct Engine {
     readers: Option<Readers>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     turns: Turns,
-    revoked: Signal,
+    changes: Arc<Changes>,
 }
 
 impl Engine {
@@ -112,9 +112,11 @@ impl Engine {
             readers: None,
             threads: Mutex::default(),
             turns: Turns::default(),
-            revoked: Signal::new(),
+            changes: Arc::new(Changes::of_one_process()),
         };
-        let worker = store.writer.worker(db, None, options.batch.max(1));
+        let worker = store
+            .writer
+            .worker(db, None, options.batch.max(1), &store.changes)?;
         store.spawn("doorward-write", || worker.work())?;
         Ok(store)
     }
@@ -140,11 +142,11 @@ impl Engine {
             readers: Some(readers),
             threads: Mutex::default(),
             turns: Turns::default(),
-            revoked: Signal::new(),
+            changes: Arc::new(Changes::of_one_process()),
         };
         let worker = store
             .writer
-            .worker(db, Some(file.identity()?), options.batch.max(1));
+            .worker(db, Some(file.identity()?), options.batch.max(1), &store.changes)?;
         store.spawn("doorward-write", move || {
             worker.work();
             drop(file);

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use doorward_oauth::time::UnixSeconds;
-use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
@@ -17,12 +16,12 @@ use crate::rules::clients::is_touched;
 use crate::rules::sweep::kinds;
 use crate::{
     AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, AuditAction, AuditEntry,
-    AuditEvent, AuditFilter, Client, Code, Consent, DeviceAuthorization, Digest, EndReason, ExchangeOutcome,
-    ExchangeToken, Grant, GrantFilter, GrantId, IdJagOutcome, InitialAccessToken, Issuance, IssueAsserted,
-    IssueIdJag, IssueOwn, LinkedSubject, LoginThrottle, Origin, OwnOutcome, Page, PageRequest, PollOutcome,
-    RedeemCode, RedeemOutcome, RegisterOutcome, Reseal, Resource, Result, RevocationPage, RotateOutcome,
-    RotateRefresh, Sealed, SealedKind, SealedSecret, Session, SigningKeyRecord, Spend, Store, StoreError,
-    Swept, ThrottlePolicy, TrustedIssuer, TrustedIssuerKind, Turn, User, UserId,
+    AuditEvent, AuditFilter, Changes, Client, Code, Consent, DeviceAuthorization, Digest, EndReason,
+    ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId, IdJagOutcome, InitialAccessToken, Issuance,
+    IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject, LoginThrottle, Origin, OwnOutcome, Page, PageRequest,
+    PollOutcome, RedeemCode, RedeemOutcome, RegisterOutcome, Reseal, Resource, Result, RevocationPage,
+    RotateOutcome, RotateRefresh, Sealed, SealedKind, SealedSecret, Session, SigningKeyRecord, Spend, Store,
+    StoreError, Swept, ThrottlePolicy, TrustedIssuer, TrustedIssuerKind, Turn, User, UserId,
 };
 
 #[async_trait]
@@ -45,26 +44,22 @@ impl Store for SqliteStore {
     }
 
     async fn update_resource(&self, resource: Resource) -> Result<()> {
-        let outcome = self
-            .act(move |db| {
-                let before = resources::find(db, &resource.slug)?;
-                resources::update(db, &resource)?;
-                Ok(((), audit::resource_updated(before.as_ref(), &resource)))
-            })
-            .await;
-        self.revoked.after(outcome)
+        self.act(move |db| {
+            let before = resources::find(db, &resource.slug)?;
+            resources::update(db, &resource)?;
+            Ok(((), audit::resource_updated(before.as_ref(), &resource)))
+        })
+        .await
     }
 
     async fn delete_resource(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
         let slug = slug.to_owned();
-        let outcome = self
-            .act(move |db| {
-                let before = resources::find(db, &slug)?;
-                let ended = resources::delete(db, &slug, now)?;
-                Ok((ended, audit::resource_deleted(before.as_ref(), ended)))
-            })
-            .await;
-        self.revoked.after(outcome)
+        self.act(move |db| {
+            let before = resources::find(db, &slug)?;
+            let ended = resources::delete(db, &slug, now)?;
+            Ok((ended, audit::resource_deleted(before.as_ref(), ended)))
+        })
+        .await
     }
 
     async fn create_client(&self, client: Client) -> Result<()> {
@@ -100,14 +95,12 @@ impl Store for SqliteStore {
     }
 
     async fn update_client(&self, client: Client) -> Result<()> {
-        let outcome = self
-            .act(move |db| {
-                let before = clients::find(db, &client.client_id)?;
-                clients::update(db, &client)?;
-                Ok(((), audit::client_updated(before.as_ref(), &client)))
-            })
-            .await;
-        self.revoked.after(outcome)
+        self.act(move |db| {
+            let before = clients::find(db, &client.client_id)?;
+            clients::update(db, &client)?;
+            Ok(((), audit::client_updated(before.as_ref(), &client)))
+        })
+        .await
     }
 
     async fn update_registration(&self, client: Client, presented: &Digest, now: UnixSeconds) -> Result<()> {
@@ -157,14 +150,12 @@ impl Store for SqliteStore {
 
     async fn delete_client(&self, client_id: &str, now: UnixSeconds) -> Result<u64> {
         let client_id = client_id.to_owned();
-        let outcome = self
-            .act(move |db| {
-                let before = clients::find(db, &client_id)?;
-                let ended = clients::delete(db, &client_id, now)?;
-                Ok((ended, audit::client_deleted(&client_id, before.is_some(), ended)))
-            })
-            .await;
-        self.revoked.after(outcome)
+        self.act(move |db| {
+            let before = clients::find(db, &client_id)?;
+            let ended = clients::delete(db, &client_id, now)?;
+            Ok((ended, audit::client_deleted(&client_id, before.is_some(), ended)))
+        })
+        .await
     }
 
     async fn create_user(&self, user: User) -> Result<()> {
@@ -189,25 +180,21 @@ impl Store for SqliteStore {
     }
 
     async fn update_user(&self, user: User, now: UnixSeconds) -> Result<()> {
-        let outcome = self
-            .act(move |db| {
-                let before = users::find(db, user.id)?;
-                users::update(db, &user, now)?;
-                Ok(((), audit::user_updated(before.as_ref(), &user)))
-            })
-            .await;
-        self.revoked.after(outcome)
+        self.act(move |db| {
+            let before = users::find(db, user.id)?;
+            users::update(db, &user, now)?;
+            Ok(((), audit::user_updated(before.as_ref(), &user)))
+        })
+        .await
     }
 
     async fn delete_user(&self, id: UserId, now: UnixSeconds) -> Result<()> {
-        let outcome = self
-            .act(move |db| {
-                let before = users::find(db, id)?;
-                users::delete(db, id, now)?;
-                Ok(((), audit::user_deleted(before.as_ref())))
-            })
-            .await;
-        self.revoked.after(outcome)
+        self.act(move |db| {
+            let before = users::find(db, id)?;
+            users::delete(db, id, now)?;
+            Ok(((), audit::user_deleted(before.as_ref())))
+        })
+        .await
     }
 
     async fn begin_login(
@@ -291,26 +278,22 @@ impl Store for SqliteStore {
     }
 
     async fn update_trusted_issuer(&self, issuer: TrustedIssuer) -> Result<()> {
-        let outcome = self
-            .act(move |db| {
-                let before = trusted_issuers::find(db, &issuer.slug)?;
-                trusted_issuers::update(db, &issuer)?;
-                Ok(((), audit::trusted_issuer_updated(before.as_ref(), &issuer)))
-            })
-            .await;
-        self.revoked.after(outcome)
+        self.act(move |db| {
+            let before = trusted_issuers::find(db, &issuer.slug)?;
+            trusted_issuers::update(db, &issuer)?;
+            Ok(((), audit::trusted_issuer_updated(before.as_ref(), &issuer)))
+        })
+        .await
     }
 
     async fn delete_trusted_issuer(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
         let slug = slug.to_owned();
-        let outcome = self
-            .act(move |db| {
-                let before = trusted_issuers::find(db, &slug)?;
-                let ended = trusted_issuers::delete(db, &slug, now)?;
-                Ok((ended, audit::trusted_issuer_deleted(before.as_ref(), ended)))
-            })
-            .await;
-        self.revoked.after(outcome)
+        self.act(move |db| {
+            let before = trusted_issuers::find(db, &slug)?;
+            let ended = trusted_issuers::delete(db, &slug, now)?;
+            Ok((ended, audit::trusted_issuer_deleted(before.as_ref(), ended)))
+        })
+        .await
     }
 
     async fn link_subject(&self, link: LinkedSubject, person: Option<User>) -> Result<()> {
@@ -335,14 +318,12 @@ impl Store for SqliteStore {
 
     async fn unlink_subject(&self, slug: &str, subject: &str, now: UnixSeconds) -> Result<bool> {
         let (slug, subject) = (slug.to_owned(), subject.to_owned());
-        let outcome = self
-            .act(move |db| {
-                let before = trusted_issuers::find_link(db, &slug, &subject)?;
-                let existed = trusted_issuers::unlink(db, &slug, &subject, now)?;
-                Ok((existed, audit::subject_unlinked(&slug, &subject, before.as_ref())))
-            })
-            .await;
-        self.revoked.after(outcome)
+        self.act(move |db| {
+            let before = trusted_issuers::find_link(db, &slug, &subject)?;
+            let existed = trusted_issuers::unlink(db, &slug, &subject, now)?;
+            Ok((existed, audit::subject_unlinked(&slug, &subject, before.as_ref())))
+        })
+        .await
     }
 
     async fn create_assertion_audience(&self, audience: AssertionAudience) -> Result<()> {
@@ -410,28 +391,21 @@ impl Store for SqliteStore {
     }
 
     async fn redeem_code(&self, redeem: RedeemCode) -> Result<RedeemOutcome> {
-        let outcome = self
-            .act(move |db| {
-                let outcome = codes::redeem(db, &redeem)?;
-                let draft = audit::redeemed(&redeem, &outcome);
-                Ok((outcome, draft))
-            })
-            .await;
-        if outcome == Ok(RedeemOutcome::Replayed) {
-            self.revoked.ring();
-        }
-        outcome
+        self.act(move |db| {
+            let outcome = codes::redeem(db, &redeem)?;
+            let draft = audit::redeemed(&redeem, &outcome);
+            Ok((outcome, draft))
+        })
+        .await
     }
 
     async fn burn_code(&self, digest: &Digest, now: UnixSeconds) -> Result<()> {
         let digest = *digest;
-        let outcome = self
-            .act(move |db| {
-                let ended = codes::burn(db, &digest, now)?;
-                Ok(((), audit::burned(ended.as_ref())))
-            })
-            .await;
-        self.revoked.after(outcome)
+        self.act(move |db| {
+            let ended = codes::burn(db, &digest, now)?;
+            Ok(((), audit::burned(ended.as_ref())))
+        })
+        .await
     }
 
     async fn begin_device(&self, device: DeviceAuthorization) -> Result<()> {
@@ -474,17 +448,12 @@ impl Store for SqliteStore {
     }
 
     async fn rotate_refresh(&self, rotate: RotateRefresh) -> Result<RotateOutcome> {
-        let outcome = self
-            .act(move |db| {
-                let outcome = refresh::rotate(db, &rotate)?;
-                let draft = audit::rotated(&rotate, &outcome);
-                Ok((outcome, draft))
-            })
-            .await;
-        if outcome == Ok(RotateOutcome::Reused) {
-            self.revoked.ring();
-        }
-        outcome
+        self.act(move |db| {
+            let outcome = refresh::rotate(db, &rotate)?;
+            let draft = audit::rotated(&rotate, &outcome);
+            Ok((outcome, draft))
+        })
+        .await
     }
 
     async fn grants(&self, filter: GrantFilter, page: PageRequest) -> Result<Page<Grant>> {
@@ -492,15 +461,13 @@ impl Store for SqliteStore {
     }
 
     async fn revoke_grants(&self, filter: GrantFilter, reason: EndReason, now: UnixSeconds) -> Result<u64> {
-        let outcome = self
-            .act(move |db| {
-                let one = filter.id.map(|id| grants::find(db, id)).transpose()?.flatten();
-                let ended = grants::revoke(db, &filter, reason, now)?;
-                let draft = audit::grants_ended(&filter, one.as_ref(), reason, ended);
-                Ok((ended, draft))
-            })
-            .await;
-        self.revoked.after(outcome)
+        self.act(move |db| {
+            let one = filter.id.map(|id| grants::find(db, id)).transpose()?.flatten();
+            let ended = grants::revoke(db, &filter, reason, now)?;
+            let draft = audit::grants_ended(&filter, one.as_ref(), reason, ended);
+            Ok((ended, draft))
+        })
+        .await
     }
 
     async fn issuance(&self, jti: &str) -> Result<Option<Issuance>> {
@@ -535,14 +502,12 @@ impl Store for SqliteStore {
 
     async fn revoke_issuance(&self, jti: &str, now: UnixSeconds) -> Result<bool> {
         let jti = jti.to_owned();
-        let outcome = self
-            .act(move |db| {
-                let before = issuances::find(db, &jti)?;
-                let existed = issuances::revoke(db, &jti, now)?;
-                Ok((existed, audit::token_revoked(before.as_ref(), existed)))
-            })
-            .await;
-        self.revoked.after(outcome)
+        self.act(move |db| {
+            let before = issuances::find(db, &jti)?;
+            let existed = issuances::revoke(db, &jti, now)?;
+            Ok((existed, audit::token_revoked(before.as_ref(), existed)))
+        })
+        .await
     }
 
     async fn revocations(&self, after: u64, limit: u32) -> Result<RevocationPage> {
@@ -551,10 +516,6 @@ impl Store for SqliteStore {
 
     async fn forget_revocations(&self, before: UnixSeconds, limit: u32) -> Result<u64> {
         self.write(move |db| revocations::forget(db, before, limit)).await
-    }
-
-    fn revocation_signal(&self) -> watch::Receiver<u64> {
-        self.revoked.subscribe()
     }
 
     async fn signing_keys(&self) -> Result<Vec<SigningKeyRecord>> {
@@ -676,6 +637,10 @@ impl Store for SqliteStore {
             swept.0.push((kind.name(), removed));
         }
         Ok(swept)
+    }
+
+    fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     async fn ping(&self) -> Result<()> {

@@ -13,7 +13,8 @@ use tokio::sync::oneshot;
 use super::location::FileIdentity;
 use super::queue::Queue;
 use super::statements::{Run, statements};
-use crate::{Result, StoreError};
+use crate::changes::Pending;
+use crate::{Change, Changes, Result, StoreError};
 
 statements! {
     BEGIN = "BEGIN IMMEDIATE";
@@ -128,14 +129,37 @@ impl Writer {
     }
 
     /// What the writer's thread does until the queue is closed and empty.
-    pub(super) fn worker(&self, db: Connection, file: Option<FileIdentity>, batch: usize) -> Worker {
-        Worker {
+    pub(super) fn worker(
+        &self,
+        mut db: Connection,
+        file: Option<FileIdentity>,
+        batch: usize,
+        changes: &Arc<Changes>,
+    ) -> Result<Worker> {
+        let pending = Arc::new(Pending::default());
+        note_changes(&mut db, &pending)?;
+        Ok(Worker {
             queue: Arc::clone(&self.queue),
             db,
             file,
             batch,
-        }
+            pending,
+            changes: Arc::clone(changes),
+        })
     }
+}
+
+/// Notes what the triggers of the database count. They write into tables that SQLite tells of row by row.
+fn note_changes(db: &mut Connection, pending: &Arc<Pending>) -> Result<()> {
+    let pending = Arc::clone(pending);
+    let note = move |_, _: &str, table: &str, row: i64| match table {
+        "change_count" => Change::of(row)
+            .into_iter()
+            .for_each(|change| pending.note(change)),
+        "revocation" => pending.note(Change::Revocations),
+        _ => {}
+    };
+    Ok(db.update_hook(Some(note))?)
 }
 
 pub(super) struct Worker {
@@ -143,6 +167,9 @@ pub(super) struct Worker {
     db: Connection,
     file: Option<FileIdentity>,
     batch: usize,
+    /// What the transaction that runs has changed.
+    pending: Arc<Pending>,
+    changes: Arc<Changes>,
 }
 
 impl Worker {
@@ -164,6 +191,8 @@ impl Worker {
                 tracing::warn!(%error, operations = batch.len(), "a transaction was not committed");
                 self.roll_back();
             }
+            // Before anybody is answered; also after a commit that failed, of which nobody knows what is on the disk.
+            self.pending.take().for_each(|change| self.changes.tell(change));
             answer_all(batch, &committed);
         }
         // Leaves one file behind instead of three, and fresh statistics for the next start.

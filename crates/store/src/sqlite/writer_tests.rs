@@ -118,7 +118,9 @@ async fn operations_that_wait_together_share_one_commit() {
     db.commit_hook(Some(count)).unwrap();
     let waiting = put_many(&writer, 100);
     until_waiting(&writer, 100).await;
-    let worker = writer.worker(db, None, 256);
+    let worker = writer
+        .worker(db, None, 256, &Arc::new(Changes::of_one_process()))
+        .unwrap();
     std::thread::spawn(|| worker.work());
     for answer in waiting {
         answer.await.unwrap().unwrap();
@@ -137,7 +139,9 @@ async fn when_the_commit_fails_nobody_is_told_that_anything_happened() {
         .unwrap();
     let waiting = put_many(&writer, 10);
     until_waiting(&writer, 10).await;
-    let worker = writer.worker(db, None, 256);
+    let worker = writer
+        .worker(db, None, 256, &Arc::new(Changes::of_one_process()))
+        .unwrap();
     std::thread::spawn(|| worker.work());
     for answer in waiting {
         assert!(matches!(answer.await.unwrap(), Err(StoreError::Unavailable(_))));

@@ -4,6 +4,7 @@
 
 pub(crate) mod approvals;
 pub(crate) mod audit;
+pub(crate) mod changes;
 pub(crate) mod clients;
 pub(crate) mod codes;
 pub(crate) mod devices;
@@ -69,6 +70,7 @@ macro_rules! conformance {
                 a_pending_grant_that_ends_is_not_in_the_log, the_log_is_read_in_stretches,
                 only_the_beginning_of_the_log_is_forgotten, whoever_follows_the_log_is_told_at_once,
                 a_follower_of_fifty_parallel_revocations_misses_none;
+            changes: a_change_is_known_before_it_is_answered, each_way_to_end_a_grant_is_a_change_of_the_log;
             own: a_client_has_one_grant_of_its_own_for_a_resource, fifty_first_tokens_at_once_share_one_grant,
                 after_its_grant_was_revoked_a_client_gets_another_one, a_client_or_resource_that_is_gone_gets_no_token_of_its_own,
                 an_incoherent_own_grant_is_invalid;

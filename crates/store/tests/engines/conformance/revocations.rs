@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_store::{
-    Client, ClientSource, EndReason, GrantFilter, GrantId, GrantState, RedeemOutcome, Resource, Revocation,
-    RevocationPage, Revoked, RotateOutcome, Store, UnixSeconds, User,
+    Change, Client, ClientSource, EndReason, GrantFilter, GrantId, GrantState, RedeemOutcome, Resource,
+    Revocation, RevocationPage, Revoked, RotateOutcome, Store, UnixSeconds, User,
 };
 
 use super::scene::{APP, Opened, RESOURCE, Scene, at, at_once, client, redemption, resource};
@@ -239,7 +239,7 @@ pub(crate) async fn only_the_beginning_of_the_log_is_forgotten(opened: Opened) {
 pub(crate) async fn whoever_follows_the_log_is_told_at_once(opened: Opened) {
     let scene = Scene::new(opened).await;
     let id = scene.active().await;
-    let mut signal = scene.store.revocation_signal();
+    let mut signal = scene.store.changes().subscribe(Change::Revocations);
     signal.mark_unchanged();
     scene.rotated(id, 1, at(1)).await;
     assert!(!signal.has_changed().unwrap());
@@ -276,7 +276,7 @@ pub(crate) async fn a_follower_of_fifty_parallel_revocations_misses_none(opened:
 
 async fn follow(store: &dyn Store, entries: usize) -> Vec<Revocation> {
     let (mut position, mut seen) = (0, Vec::new());
-    let mut signal = store.revocation_signal();
+    let mut signal = store.changes().subscribe(Change::Revocations);
     while seen.len() < entries {
         signal.mark_unchanged();
         let page = store.revocations(position, 7).await.unwrap();

@@ -4,6 +4,7 @@ mod cluster;
 mod limits;
 mod nodes;
 mod outage;
+mod spread;
 mod template;
 mod tls;
 

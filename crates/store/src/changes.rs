@@ -1,0 +1,206 @@
+//! What tells that something has changed which others may have kept in memory.
+//!
+//! The database itself counts the changes (triggers), in the transaction that makes them, so that no way to change
+//! something is forgotten. A version is taken before something is read, and what was read may be used as long as the
+//! version is the same.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// What has another node changed this long ago is known here, or nothing that was kept is used.
+pub const STALE_AFTER: Duration = Duration::from_secs(1);
+
+/// What changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Change {
+    /// The log of revocations has grown.
+    Revocations,
+    /// A client was changed or removed; not: added, not: registered once more as it is.
+    Clients,
+    /// A resource was added, changed or removed.
+    Resources,
+    /// A signing key was added, withdrawn, encrypted anew or removed.
+    SigningKeys,
+    /// A trusted issuer or an assertion audience was added, changed or removed.
+    Policies,
+}
+
+impl Change {
+    /// All of them, in the order of [`Self::number`].
+    pub const ALL: [Self; 5] = [
+        Self::Revocations,
+        Self::Clients,
+        Self::Resources,
+        Self::SigningKeys,
+        Self::Policies,
+    ];
+
+    /// The row of the table `change_count`; the log of revocations needs none and is 0.
+    const fn number(self) -> usize {
+        match self {
+            Self::Revocations => 0,
+            Self::Clients => 1,
+            Self::Resources => 2,
+            Self::SigningKeys => 3,
+            Self::Policies => 4,
+        }
+    }
+
+    /// The kind with this number; `None` for one that a newer version counts.
+    pub(crate) fn of(number: i64) -> Option<Self> {
+        let number = usize::try_from(number).ok()?;
+        Self::ALL.get(number).copied()
+    }
+}
+
+/// Of one kind, at one moment. Equal versions: nothing of the kind has changed in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Version(u64);
+
+/// What has changed, as far as this process knows.
+#[derive(Debug)]
+pub struct Changes {
+    versions: [watch::Sender<u64>; Change::ALL.len()],
+    known: Known,
+}
+
+/// Whether all changes are known.
+#[derive(Debug)]
+enum Known {
+    /// Nobody else changes anything.
+    Always,
+    /// Those that were made before this moment, if the database was ever asked.
+    Before(Mutex<Option<Instant>>),
+}
+
+impl Changes {
+    /// For a database that is this process's own.
+    pub(crate) fn of_one_process() -> Self {
+        Self::new(Known::Always)
+    }
+
+    /// For a database that others change too: nothing is known until [`Self::confirm`].
+    #[cfg(feature = "postgres")]
+    pub(crate) fn of_several() -> Self {
+        Self::new(Known::Before(Mutex::new(None)))
+    }
+
+    fn new(known: Known) -> Self {
+        Self {
+            versions: std::array::from_fn(|_| watch::Sender::new(0)),
+            known,
+        }
+    }
+
+    /// The version of a kind: what was read while it was this one still holds, or has been changed by another node less
+    /// than [`STALE_AFTER`] ago. What this process itself changes has another version before the operation answers.
+    /// `None` when nobody knows, because the database did not answer for that long: then nothing that was read before
+    /// may be used.
+    pub fn version(&self, change: Change) -> Option<Version> {
+        let known = match &self.known {
+            Known::Always => true,
+            Known::Before(moment) => {
+                let moment = *moment.lock().unwrap_or_else(PoisonError::into_inner);
+                moment.is_some_and(|moment| !is_stale(moment, Instant::now()))
+            }
+        };
+        known.then(|| Version(*self.versions[change.number()].borrow()))
+    }
+
+    /// Changes with the version of a kind.
+    pub fn subscribe(&self, change: Change) -> watch::Receiver<u64> {
+        self.versions[change.number()].subscribe()
+    }
+
+    /// Something of this kind has changed, or may have.
+    pub(crate) fn tell(&self, change: Change) {
+        self.versions[change.number()].send_modify(|version| *version = version.wrapping_add(1));
+    }
+
+    /// Tells, and gives back what was handed in: the outcome of an operation that may change this.
+    pub(crate) fn after<T>(&self, change: Change, outcome: T) -> T {
+        self.tell(change);
+        outcome
+    }
+
+    /// Every change that was made before this moment has been told.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn confirm(&self, moment: Instant) {
+        if let Known::Before(known) = &self.known {
+            *known.lock().unwrap_or_else(PoisonError::into_inner) = Some(moment);
+        }
+    }
+}
+
+fn is_stale(known_at: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(known_at) > STALE_AFTER
+}
+
+/// Changes that are not committed yet.
+#[derive(Debug, Default)]
+pub(crate) struct Pending(AtomicU8);
+
+impl Pending {
+    pub(crate) fn note(&self, change: Change) {
+        self.0.fetch_or(1 << change.number(), Ordering::Relaxed);
+    }
+
+    /// Takes all of them out.
+    pub(crate) fn take(&self) -> impl Iterator<Item = Change> + use<> {
+        let noted = self.0.swap(0, Ordering::Relaxed);
+        Change::ALL
+            .into_iter()
+            .filter(move |change| noted & (1 << change.number()) != 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_of_the_database() {
+        for (number, change) in Change::ALL.into_iter().enumerate() {
+            assert_eq!(change.number(), number);
+            assert_eq!(Change::of(i64::try_from(number).unwrap()), Some(change));
+        }
+        assert_eq!(Change::of(5), None);
+        assert_eq!(Change::of(-1), None);
+    }
+
+    #[test]
+    fn what_is_pending_is_told_once() {
+        let pending = Pending::default();
+        pending.note(Change::Policies);
+        pending.note(Change::Revocations);
+        assert_eq!(
+            pending.take().collect::<Vec<_>>(),
+            [Change::Revocations, Change::Policies]
+        );
+        assert_eq!(pending.take().count(), 0);
+    }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn nothing_is_known_before_the_database_was_asked_nor_a_second_later() {
+        let changes = Changes::of_several();
+        assert_eq!(changes.version(Change::Clients), None);
+        let now = Instant::now();
+        changes.confirm(now);
+        let version = changes.version(Change::Clients);
+        assert!(version.is_some());
+        changes.tell(Change::Resources);
+        assert_eq!(changes.version(Change::Clients), version);
+        changes.tell(Change::Clients);
+        assert_ne!(changes.version(Change::Clients), version);
+        assert!(!is_stale(now, now + STALE_AFTER));
+        assert!(is_stale(now, now + STALE_AFTER + Duration::from_millis(1)));
+        changes.confirm(now.checked_sub(Duration::from_mins(1)).unwrap());
+        assert_eq!(changes.version(Change::Clients), None);
+    }
+}

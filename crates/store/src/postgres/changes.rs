@@ -1,0 +1,147 @@
+//! Hears what other nodes change: notifications on a connection of its own, and the counts of the database, asked for
+//! on the same connection, for what no notification told of (one was lost, or a pooler swallows them all).
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_postgres::{AsyncMessage, Client, Config, SimpleQueryMessage};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::errors::describe;
+use crate::{Change, Changes};
+
+/// How often the counts are asked for: twice as often as it takes for what is kept to be stale.
+const ASK_EVERY: Duration = Duration::from_millis(500);
+/// A server that takes longer for an answer is given up.
+const PATIENCE: Duration = Duration::from_secs(3);
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+const LISTEN: &str = "LISTEN doorward_change";
+/// Simple statements, which pass every pooler.
+const COUNTS: &str =
+    "SELECT id, count FROM change_count UNION ALL SELECT 0, coalesce(max(position), 0) FROM revocation";
+
+/// A task that listens until this is dropped.
+pub(super) struct Listener(JoinHandle<()>);
+
+impl Listener {
+    pub(super) fn start(config: Config, tls: MakeRustlsConnect, changes: Arc<Changes>) -> Self {
+        let mut ear = Ear {
+            config,
+            tls,
+            changes,
+            counts: HashMap::new(),
+            heard: false,
+        };
+        Self(tokio::spawn(async move { ear.listen().await }))
+    }
+
+    /// Listens no more.
+    pub(super) fn stop(&self) {
+        self.0.abort();
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+struct Ear {
+    config: Config,
+    tls: MakeRustlsConnect,
+    changes: Arc<Changes>,
+    /// What was counted when it was asked last.
+    counts: HashMap<i64, i64>,
+    /// Whether the present connection has answered.
+    heard: bool,
+}
+
+impl Ear {
+    async fn listen(&mut self) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let why = self.connection().await;
+            if std::mem::take(&mut self.heard) {
+                tracing::warn!(why, "the connection that hears of changes is gone");
+                pause = FIRST_PAUSE;
+            } else {
+                tracing::debug!(why, "no connection that hears of changes");
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// One connection, to its end; returns why it ended.
+    async fn connection(&mut self) -> String {
+        let connecting = timeout(PATIENCE, self.config.connect(self.tls.clone()));
+        let (client, mut connection) = match connecting.await {
+            Ok(Ok(both)) => both,
+            Ok(Err(error)) => return describe(&error),
+            Err(_) => return "no connection in time".to_owned(),
+        };
+        let changes = Arc::clone(&self.changes);
+        let notifications = async {
+            loop {
+                match poll_fn(|context| connection.poll_message(context)).await {
+                    Some(Ok(AsyncMessage::Notification(notification))) => {
+                        let number = notification.payload().parse().ok();
+                        if let Some(change) = number.and_then(Change::of) {
+                            changes.tell(change);
+                        }
+                    }
+                    Some(Ok(_)) => {}
+                    Some(Err(error)) => return describe(&error),
+                    None => return "closed".to_owned(),
+                }
+            }
+        };
+        tokio::select! {
+            why = notifications => why,
+            why = self.ask(&client) => why,
+        }
+    }
+
+    async fn ask(&mut self, client: &Client) -> String {
+        // Without it the counts have to do.
+        if let Err(error) = client.batch_execute(LISTEN).await {
+            return describe(&error);
+        }
+        loop {
+            let asked_at = Instant::now();
+            match timeout(PATIENCE, client.simple_query(COUNTS)).await {
+                Ok(Ok(rows)) => self.compare(&rows),
+                Ok(Err(error)) => return describe(&error),
+                Err(_) => return "no answer in time".to_owned(),
+            }
+            self.changes.confirm(asked_at);
+            self.heard = true;
+            sleep(ASK_EVERY).await;
+        }
+    }
+
+    /// Tells of every kind whose count is another one than before; of each at the first time.
+    fn compare(&mut self, rows: &[SimpleQueryMessage]) {
+        for row in rows {
+            let SimpleQueryMessage::Row(row) = row else {
+                continue;
+            };
+            let number = |column| row.get(column).and_then(|text| text.parse::<i64>().ok());
+            let (Some(id), Some(count)) = (number(0), number(1)) else {
+                continue;
+            };
+            if self.counts.insert(id, count) != Some(count)
+                && let Some(change) = Change::of(id)
+            {
+                self.changes.tell(change);
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What one node changes, the other one hears.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorward_store::{Change, ClientSource, EndReason, GrantFilter, STALE_AFTER, Store, Version};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::nodes::{Nodes, nodes};
+use crate::conformance::changes::version;
+use crate::conformance::scene::{APP, at, client, resource};
+
+/// A connection of a stranger to the database of the nodes.
+async fn sql(nodes: &Nodes, text: &str) -> Vec<i64> {
+    let (client, connection) = tokio_postgres::connect(&nodes.url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    let driver = tokio::spawn(connection);
+    let rows = client.query(text, &[]).await.unwrap();
+    driver.abort();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+/// Both nodes have asked for the counts, and the last change has been told by both ways.
+async fn settled(store: &Arc<dyn Store>, change: Change) -> Version {
+    let mut before = version(&**store, change).await;
+    loop {
+        sleep(STALE_AFTER).await;
+        let now = version(&**store, change).await;
+        if now == before {
+            return now;
+        }
+        before = now;
+    }
+}
+
+/// How long the node takes to know of a change that another one makes now.
+async fn heard_after(node: &Arc<dyn Store>, change: Change, doing: impl Future<Output = ()>) -> Duration {
+    settled(node, change).await;
+    let mut versions = node.changes().subscribe(change);
+    versions.mark_unchanged();
+    let begun = Instant::now();
+    doing.await;
+    timeout(Duration::from_secs(30), versions.changed())
+        .await
+        .unwrap()
+        .unwrap();
+    begun.elapsed()
+}
+
+const LISTENERS: &str = "FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%change_count%' \
+                         AND pid <> pg_backend_pid()";
+
+/// By notification: polls come every half second, and of five changes each would have to come right before one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn another_node_hears_of_a_change_at_once() {
+    let Some(nodes) = nodes().await else { return };
+    let (here, there) = (nodes.of(0), nodes.of(1));
+    let mut slowest = Duration::ZERO;
+    for name in ["a", "b", "c"] {
+        let resource = resource(name, &format!("https://{name}.example/mcp"));
+        let took = heard_after(&there, Change::Resources, async {
+            here.create_resource(resource).await.unwrap();
+        });
+        slowest = slowest.max(took.await);
+    }
+    let id = nodes.scene.active().await;
+    let took = heard_after(&there, Change::Revocations, async {
+        let reason = EndReason::RevokedByAdmin;
+        here.revoke_grants(GrantFilter::one(id), reason, at(1))
+            .await
+            .unwrap();
+    });
+    slowest = slowest.max(took.await);
+    let mut app = here.client(APP).await.unwrap().unwrap();
+    app.disabled = true;
+    let took = heard_after(&there, Change::Clients, async {
+        here.update_client(app).await.unwrap();
+    });
+    slowest = slowest.max(took.await);
+    assert!(slowest < Duration::from_millis(400), "{slowest:?}");
+}
+
+/// As behind a pooler that takes turns with connections.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn without_notifications_another_node_knows_within_a_second() {
+    let Some(nodes) = nodes().await else { return };
+    let (here, there) = (nodes.of(0), nodes.of(1));
+    settled(&there, Change::Resources).await;
+    sql(&nodes, "ALTER TABLE resource DISABLE TRIGGER resource_changed").await;
+    for name in ["a", "b", "c"] {
+        let took = heard_after(&there, Change::Resources, async {
+            // Counted, and nobody is told.
+            let resource = resource(name, &format!("https://{name}.example/mcp"));
+            here.create_resource(resource).await.unwrap();
+            sql(&nodes, "UPDATE change_count SET count = count + 1 WHERE id = 2").await;
+        });
+        let took = took.await;
+        assert!(took <= STALE_AFTER, "{took:?}");
+    }
+}
+
+/// While nobody hears anything, what is kept is not used; afterwards everything counts as changed that was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_node_that_was_cut_off_knows_that_it_knows_nothing() {
+    let Some(nodes) = nodes().await else { return };
+    let (here, there) = (nodes.of(0), nodes.of(1));
+    let before = settled(&there, Change::Clients).await;
+    let cut = format!(
+        "WITH listeners AS MATERIALIZED (SELECT pid {LISTENERS}) \
+         SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM listeners"
+    );
+    assert_eq!(sql(&nodes, &cut).await, [2]);
+    let mut app = here.client(APP).await.unwrap().unwrap();
+    app.disabled = true;
+    here.update_client(app).await.unwrap();
+    let begun = Instant::now();
+    loop {
+        match there.changes().version(Change::Clients) {
+            Some(version) if version != before => break,
+            Some(_) => assert!(
+                begun.elapsed() <= STALE_AFTER,
+                "an old version counts for too long"
+            ),
+            None => {}
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A client that registers once more, and one that is added, are no change to those who remember clients.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_nobody_remembers_is_no_change() {
+    let Some(nodes) = nodes().await else { return };
+    let counts = "SELECT count FROM change_count ORDER BY id";
+    let before = sql(&nodes, counts).await;
+    let store = nodes.of(0);
+    let mut dynamic = client("dwc_again", ClientSource::Dynamic);
+    store.register_client(dynamic.clone()).await.unwrap();
+    dynamic.updated_at = at(10 * 86_400);
+    let again = store.register_client(dynamic.clone()).await.unwrap();
+    assert_eq!(again.updated_at, dynamic.updated_at);
+    let id = nodes.scene.active().await;
+    nodes.scene.rotated(id, 1, at(1)).await;
+    assert_eq!(sql(&nodes, counts).await, before);
+    assert_eq!(before.len(), 4);
+}
