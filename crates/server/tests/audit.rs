@@ -373,7 +373,8 @@ async fn only_what_proven_clients_are_refused_is_told() {
     let above = ask(&secret, "mcp:write").await;
     above.assert_error("invalid_scope");
     let error_id = above.json()["error_id"].as_str().unwrap().to_owned();
-    ask("wrong", "mcp:read").await.assert_error("invalid_client");
+    let wrong = ask("wrong", "mcp:read").await;
+    assert_eq!(wrong.status, StatusCode::UNAUTHORIZED, "{wrong:?}");
     let public = app.add_client(ClientSource::Dynamic, &[REDIRECT]).await;
     let guess = [
         ("grant_type", "authorization_code"),
