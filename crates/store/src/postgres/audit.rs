@@ -71,21 +71,22 @@ statements! {
 
 impl PostgresStore {
     /// Runs a change, and writes down what it was in its own transaction, when somebody is known to do it.
-    pub(super) async fn act<T, F>(&self, work: impl Fn(Db) -> F) -> Result<T>
+    pub(super) async fn act<T, D, F>(&self, work: impl Fn(Db) -> F) -> Result<T>
     where
-        F: Future<Output = Fallible<(T, Option<Draft>)>>,
+        F: Future<Output = Fallible<(T, D)>>,
+        D: Into<Option<Draft>>,
     {
         let work = &work;
         self.transaction(|db| async move {
             let (outcome, draft) = work(Arc::clone(&db)).await?;
-            self.note(&db, draft).await?;
+            self.note(&db, draft.into()).await?;
             Ok(outcome)
         })
         .await
     }
 
     /// Writes an event into the transaction that this connection is in.
-    pub(super) async fn note(&self, db: &Connection, draft: Option<Draft>) -> Fallible<()> {
+    async fn note(&self, db: &Connection, draft: Option<Draft>) -> Fallible<()> {
         let event = self.hands.as_ref().and_then(|hands| hands.event(draft));
         match event {
             Some(event) => insert(db, &event).await,

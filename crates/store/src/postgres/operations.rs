@@ -636,8 +636,8 @@ impl Store for PostgresStore {
         let changes = &changes;
         let outcome = self
             .act(|db| async move {
-                let changed = keys::reseal(&db, changes).await?;
-                Ok((changed, audit::resealed(changed)))
+                let resealed = keys::reseal(&db, changes).await?;
+                Ok((resealed, audit::resealed(resealed)))
             })
             .await;
         self.changes.after(Change::SigningKeys, outcome)

@@ -84,7 +84,7 @@ pub(super) async fn touch(db: &Connection, id: &Digest, now: UnixSeconds) -> Fal
 
 /// Whose it was, if there was one.
 pub(super) async fn end(db: &Connection, id: &Digest, now: UnixSeconds) -> Fallible<Option<UserId>> {
-    let user = row(db, DELETE, &[&id.as_slice()], |columns| columns.user()).await?;
+    let user = row(db, DELETE, &[&id.as_slice()], only).await?.map(UserId);
     grants::end_pending_of_session(db, id, now).await?;
     Ok(user)
 }

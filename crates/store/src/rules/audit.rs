@@ -174,15 +174,15 @@ pub(crate) fn checked(event: AuditEvent) -> AuditEvent {
 
 type Drafted = Option<Draft>;
 
-pub(crate) fn resource(action: AuditAction, resource: &Resource) -> Drafted {
+pub(crate) fn resource(action: AuditAction, resource: &Resource) -> Draft {
     let draft = Draft::new(action).target(&resource.slug);
-    Some(Draft {
+    Draft {
         resource: Some(resource.uri.clone()),
         ..draft
-    })
+    }
 }
 
-pub(crate) fn resource_updated(before: Option<&Resource>, after: &Resource) -> Drafted {
+pub(crate) fn resource_updated(before: Option<&Resource>, after: &Resource) -> Draft {
     let changed = before.map(|before| {
         changes(&[
             ("uri", before.uri != after.uri),
@@ -191,21 +191,21 @@ pub(crate) fn resource_updated(before: Option<&Resource>, after: &Resource) -> D
             ("policy", before.policy != after.policy),
         ])
     });
-    resource(AuditAction::ResourceUpdated, after).map(|draft| draft.with("changed", changed))
+    resource(AuditAction::ResourceUpdated, after).with("changed", changed)
 }
 
 pub(crate) fn resource_deleted(before: Option<&Resource>, ended: u64) -> Drafted {
-    let draft = resource(AuditAction::ResourceDeleted, before?)?;
+    let draft = resource(AuditAction::ResourceDeleted, before?);
     Some(draft.with("grants_ended", ended))
 }
 
-fn client(action: AuditAction, client: &Client) -> Drafted {
+fn client(action: AuditAction, client: &Client) -> Draft {
     let draft = Draft::new(action).client(&client.client_id);
-    Some(draft.with("source", client.source.word()))
+    draft.with("source", client.source.word())
 }
 
 /// One that registered itself was not created by an operator.
-pub(crate) fn client_created(created: &Client) -> Drafted {
+pub(crate) fn client_created(created: &Client) -> Draft {
     let action = match created.source {
         ClientSource::Dynamic => AuditAction::ClientRegistered,
         ClientSource::Admin | ClientSource::MetadataDocument => AuditAction::ClientCreated,
@@ -213,7 +213,7 @@ pub(crate) fn client_created(created: &Client) -> Drafted {
     client(action, created)
 }
 
-pub(crate) fn client_updated(before: Option<&Client>, after: &Client) -> Drafted {
+pub(crate) fn client_updated(before: Option<&Client>, after: &Client) -> Draft {
     let Some(before) = before else {
         return client(AuditAction::ClientUpdated, after);
     };
@@ -234,13 +234,13 @@ pub(crate) fn client_updated(before: Option<&Client>, after: &Client) -> Drafted
         _ if changed == ["secrets"] => AuditAction::ClientSecretsChanged,
         _ => AuditAction::ClientUpdated,
     };
-    client(action, after).map(|draft| draft.with("changed", changed))
+    client(action, after).with("changed", changed)
 }
 
 /// A client that changed its own registration (RFC 7592).
 pub(crate) fn registration_updated(before: Option<&Client>, after: &Client) -> Drafted {
     let before = before?;
-    client_updated(Some(before), &keeping(before, after))
+    Some(client_updated(Some(before), &keeping(before, after)))
 }
 
 pub(crate) fn client_deleted(client_id: &str, existed: bool, ended: u64) -> Drafted {
@@ -248,20 +248,20 @@ pub(crate) fn client_deleted(client_id: &str, existed: bool, ended: u64) -> Draf
     (existed || ended > 0).then(|| draft.with("grants_ended", ended))
 }
 
-pub(crate) fn initial_token(action: AuditAction, token: &InitialAccessToken) -> Drafted {
+pub(crate) fn initial_token(action: AuditAction, token: &InitialAccessToken) -> Draft {
     let draft = Draft::new(action).target(&token.id.to_string());
-    Some(draft.with("name", token.name.as_str()))
+    draft.with("name", token.name.as_str())
 }
 
 pub(crate) fn initial_token_deleted(id: Uuid, existed: bool) -> Drafted {
     existed.then(|| Draft::new(AuditAction::InitialTokenDeleted).target(&id.to_string()))
 }
 
-pub(crate) fn user(action: AuditAction, user: &User) -> Drafted {
-    Some(Draft::new(action).person(user.id))
+pub(crate) fn user(action: AuditAction, user: &User) -> Draft {
+    Draft::new(action).person(user.id)
 }
 
-pub(crate) fn user_updated(before: Option<&User>, after: &User) -> Drafted {
+pub(crate) fn user_updated(before: Option<&User>, after: &User) -> Draft {
     let Some(before) = before else {
         return user(AuditAction::UserUpdated, after);
     };
@@ -277,28 +277,28 @@ pub(crate) fn user_updated(before: Option<&User>, after: &User) -> Drafted {
         _ if changed == ["password"] => AuditAction::UserPasswordChanged,
         _ => AuditAction::UserUpdated,
     };
-    user(action, after).map(|draft| draft.with("changed", changed))
+    user(action, after).with("changed", changed)
 }
 
 pub(crate) fn user_deleted(before: Option<&User>) -> Drafted {
-    user(AuditAction::UserDeleted, before?)
+    Some(user(AuditAction::UserDeleted, before?))
 }
 
-pub(crate) fn session_started(session: &Session) -> Drafted {
+pub(crate) fn session_started(session: &Session) -> Draft {
     let draft = Draft::new(AuditAction::SessionStarted).person(session.user);
-    Some(draft.with("methods", session.methods.clone()))
+    draft.with("methods", session.methods.clone())
 }
 
 pub(crate) fn session_ended(user: Option<UserId>) -> Drafted {
     Some(Draft::new(AuditAction::SessionEnded).person(user?))
 }
 
-pub(crate) fn trusted_issuer(action: AuditAction, issuer: &TrustedIssuer) -> Drafted {
+pub(crate) fn trusted_issuer(action: AuditAction, issuer: &TrustedIssuer) -> Draft {
     let draft = Draft::new(action).target(&issuer.slug);
-    Some(draft.with("issuer", issuer.issuer.as_str()))
+    draft.with("issuer", issuer.issuer.as_str())
 }
 
-pub(crate) fn trusted_issuer_updated(before: Option<&TrustedIssuer>, after: &TrustedIssuer) -> Drafted {
+pub(crate) fn trusted_issuer_updated(before: Option<&TrustedIssuer>, after: &TrustedIssuer) -> Draft {
     let action = match (before.is_some_and(|before| before.disabled), after.disabled) {
         (false, true) => AuditAction::TrustedIssuerDisabled,
         (true, false) => AuditAction::TrustedIssuerEnabled,
@@ -308,19 +308,18 @@ pub(crate) fn trusted_issuer_updated(before: Option<&TrustedIssuer>, after: &Tru
 }
 
 pub(crate) fn trusted_issuer_deleted(before: Option<&TrustedIssuer>, ended: u64) -> Drafted {
-    let draft = trusted_issuer(AuditAction::TrustedIssuerDeleted, before?)?;
+    let draft = trusted_issuer(AuditAction::TrustedIssuerDeleted, before?);
     Some(draft.with("grants_ended", ended))
 }
 
-pub(crate) fn subject_linked(link: &LinkedSubject, person_added: bool) -> Drafted {
+pub(crate) fn subject_linked(link: &LinkedSubject, person_added: bool) -> Draft {
     let draft = Draft::new(AuditAction::SubjectLinked)
         .person(link.user)
         .target(&link.trusted_issuer);
-    Some(
-        draft
-            .with("subject", bounded(link.subject.clone()))
-            .with("person_added", person_added),
-    )
+
+    draft
+        .with("subject", bounded(link.subject.clone()))
+        .with("person_added", person_added)
 }
 
 pub(crate) fn subject_unlinked(slug: &str, subject: &str, before: Option<&LinkedSubject>) -> Drafted {
@@ -330,15 +329,15 @@ pub(crate) fn subject_unlinked(slug: &str, subject: &str, before: Option<&Linked
     Some(draft.with("subject", bounded(subject.to_owned())))
 }
 
-pub(crate) fn assertion_audience(action: AuditAction, audience: &AssertionAudience) -> Drafted {
+pub(crate) fn assertion_audience(action: AuditAction, audience: &AssertionAudience) -> Draft {
     let draft = Draft::new(action).target(&audience.slug);
-    Some(draft.with("issuer", audience.issuer.as_str()))
+    draft.with("issuer", audience.issuer.as_str())
 }
 
 pub(crate) fn assertion_audience_updated(
     before: Option<&AssertionAudience>,
     after: &AssertionAudience,
-) -> Drafted {
+) -> Draft {
     let action = match (before.is_some_and(|before| before.disabled), after.disabled) {
         (false, true) => AuditAction::AssertionAudienceDisabled,
         (true, false) => AuditAction::AssertionAudienceEnabled,
@@ -479,13 +478,13 @@ pub(crate) fn signing_key_replaced(
     revoked: Option<&str>,
     spare: &SigningKeyRecord,
     keys: &[SigningKeyRecord],
-) -> Drafted {
+) -> Draft {
     let brought = keys.iter().any(|key| key.key_id == spare.key_id);
     let draft = match revoked {
         Some(key_id) => Draft::new(AuditAction::SigningKeyRevoked).target(key_id),
         None => Draft::new(AuditAction::SigningKeyRotated),
     };
-    Some(draft.with("created", brought.then_some(spare.key_id.as_str())))
+    draft.with("created", brought.then_some(spare.key_id.as_str()))
 }
 
 pub(crate) fn signing_keys_deleted(removed: u64) -> Drafted {
@@ -515,13 +514,10 @@ fn changes(fields: &[(&'static str, bool)]) -> Vec<&'static str> {
 
 /// Whether a registration added this client (and did not find it).
 pub(crate) fn registered(existed: bool, stored: &Client) -> Drafted {
-    if existed {
-        return None;
-    }
-    client(AuditAction::ClientRegistered, stored)
+    (!existed).then(|| client(AuditAction::ClientRegistered, stored))
 }
 
 pub(crate) fn registered_with_token(registered: bool, added: &Client) -> Drafted {
-    let draft = client(AuditAction::ClientRegistered, added)?;
+    let draft = client(AuditAction::ClientRegistered, added);
     registered.then(|| draft.with("initial_token", true))
 }

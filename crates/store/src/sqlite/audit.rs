@@ -63,14 +63,14 @@ statements! {
 
 impl SqliteStore {
     /// Runs a change, and writes down what it was in its own transaction, when somebody is known to do it.
-    pub(super) async fn act<T: Send + 'static>(
+    pub(super) async fn act<T: Send + 'static, D: Into<Option<Draft>>>(
         &self,
-        work: impl FnOnce(&Connection) -> Result<(T, Option<Draft>)> + Send + 'static,
+        work: impl FnOnce(&Connection) -> Result<(T, D)> + Send + 'static,
     ) -> Result<T> {
         let hands = self.hands.clone();
         self.write(move |db| {
             let (outcome, draft) = work(db)?;
-            let event = hands.and_then(|hands| hands.event(draft));
+            let event = hands.and_then(|hands| hands.event(draft.into()));
             if let Some(event) = event {
                 insert(db, &event)?;
             }

@@ -558,8 +558,8 @@ impl Store for SqliteStore {
 
     async fn reseal(&self, changes: Vec<Reseal>) -> Result<u64> {
         self.act(move |db| {
-            let changed = keys::reseal(db, &changes)?;
-            Ok((changed, audit::resealed(changed)))
+            let resealed = keys::reseal(db, &changes)?;
+            Ok((resealed, audit::resealed(resealed)))
         })
         .await
     }
