@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+pub use doorward_store::Ended;
 use doorward_store::StoreError;
 use doorward_store::sqlite::backup::{self, Inspection, Restored};
 
@@ -45,7 +46,8 @@ pub async fn backup(settings: &Settings, file: &Path, parts: Parts) -> Result<In
     blocking(move || backup::backup(&url, &file, |found| fits(&master, found))).await
 }
 
-/// Puts a copy in the place of the database of these settings.
+/// Puts a copy in the place of the database of these settings. `end_grants`: as [`end_grants`] does it, before anybody can
+/// use the copy.
 ///
 /// # Errors
 /// [`MaintenanceError`], with the fix.
@@ -53,12 +55,29 @@ pub async fn restore(
     settings: &Settings,
     file: &Path,
     replace: bool,
+    end_grants: bool,
     parts: Parts,
 ) -> Result<Restored, MaintenanceError> {
     let url = sqlite_url(settings)?;
     let master = existing_master_key(settings, &parts)?;
     let file = file.to_owned();
-    blocking(move || backup::restore(&url, &file, replace, |found| fits(&master, found))).await
+    let end_at = end_grants.then(|| parts.clock.now());
+    blocking(move || backup::restore(&url, &file, replace, end_at, |found| fits(&master, found))).await
+}
+
+/// Ends everything that was given out: grants, sessions, codes, devices that wait; and what counts once and was made before
+/// is refused. For a database that was put back to an earlier state, which does not know what was used since.
+///
+/// # Errors
+/// [`MaintenanceError`], with the fix. What was ended before it stays so; the same again does the rest.
+pub async fn end_grants(settings: &Settings, parts: Parts) -> Result<Ended, MaintenanceError> {
+    if !storage::is_postgres(&settings.storage.url) {
+        backup::existing(&settings.storage.url)?;
+    }
+    let store = storage::open(&settings.storage).await?;
+    let ended = store.end_everything(parts.clock.now()).await;
+    store.close().await?;
+    Ok(ended?)
 }
 
 /// Seals everything in the database under the master key of these settings that is still sealed under the other one. May be
@@ -75,7 +94,7 @@ pub async fn rotate_master_key(settings: &Settings, parts: Parts) -> Result<Rese
         backup::existing(&settings.storage.url)?;
     }
     let master = existing_master_key(settings, &parts)?;
-    let store = storage::open(&settings.storage.url).await?;
+    let store = storage::open(&settings.storage).await?;
     let done = reseal(Arc::clone(&store), master, &parts).await;
     store.close().await?;
     done
@@ -86,7 +105,7 @@ async fn reseal(
     master: MasterKey,
     parts: &Parts,
 ) -> Result<Resealed, MaintenanceError> {
-    let change = MasterKeyChange::begin(store, master, Arc::clone(&parts.random)).await;
+    let change = MasterKeyChange::begin(store, Arc::new(master), Arc::clone(&parts.random)).await;
     let mut change = change.map_err(StartError::from)?;
     let mut resealed = Resealed::default();
     while let Some(progress) = change.step().await.map_err(StartError::from)? {

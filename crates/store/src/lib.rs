@@ -28,7 +28,7 @@ pub use changes::{Change, Changes, STALE_AFTER, Version};
 pub use doorward_oauth::time::UnixSeconds;
 pub use error::StoreError;
 pub use operations::{
-    Approval, ApprovalOutcome, Approved, AssertedOutcome, ExchangeOutcome, ExchangeToken, GrantFilter,
+    Approval, ApprovalOutcome, Approved, AssertedOutcome, Ended, ExchangeOutcome, ExchangeToken, GrantFilter,
     IdJagOutcome, IssueAsserted, IssueIdJag, IssueOwn, LoginThrottle, OwnOutcome, Page, PageRequest,
     PollOutcome, RedeemCode, RedeemOutcome, RefreshPolicy, RefreshShown, RegisterOutcome, RotateOutcome,
     RotateRefresh, Spend, Swept, ThrottlePolicy,
@@ -223,6 +223,12 @@ pub trait Store: Send + Sync + 'static {
     /// Ends every live grant that matches, with its codes and refresh tokens. Returns how many. When the
     /// person or an operator does it, the remembered consent goes too: the client has to ask again.
     async fn revoke_grants(&self, filter: GrantFilter, reason: EndReason, now: UnixSeconds) -> Result<u64>;
+    /// Ends everything that was given out: every grant with its codes and refresh tokens, every session, every device
+    /// that waits; forgets consents, and initial access tokens that count their uses; refuses from now on what counts
+    /// once and was made before `now`; begins another log of revocations. For a database that was put back to an
+    /// earlier state: it does not know what was used and revoked since. In several transactions, the grants last: a call
+    /// that is stopped in the middle is made again.
+    async fn end_everything(&self, now: UnixSeconds) -> Result<Ended>;
     /// The record of an issued access token.
     async fn issuance(&self, jti: &str) -> Result<Option<Issuance>>;
     /// Records a token that a client gets for itself, under the client's own grant for that resource, which is made when

@@ -10,8 +10,10 @@ mod assertion_audiences;
 mod changes;
 mod clients;
 mod codes;
+mod connection;
 mod consents;
 mod devices;
+mod ending;
 mod errors;
 mod exchange;
 mod grants;
@@ -43,6 +45,7 @@ use std::time::Duration;
 use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolConfig, RecyclingMethod, Runtime, Timeouts};
 
 use self::changes::Listener;
+use self::connection::Pooled;
 use self::errors::Fault;
 use self::location::Location;
 use crate::turns::Turns;
@@ -64,6 +67,10 @@ pub struct PostgresOptions {
     /// How long an operation is tried again when others were in the way or the connection was lost, before it is
     /// [`StoreError::Unavailable`]. Default: 3 s.
     pub retry_for: Duration,
+    /// Whether a pooler in transaction mode (`PgBouncer`) stands between here and the server. Statements are then not
+    /// prepared under names, and settings go with each transaction instead of with the session, so that one statement
+    /// alone runs under the limits of its role. Default: `false`.
+    pub transaction_pooler: bool,
 }
 
 impl Default for PostgresOptions {
@@ -75,6 +82,7 @@ impl Default for PostgresOptions {
             connect_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(10),
             retry_for: Duration::from_secs(3),
+            transaction_pooler: false,
         }
     }
 }
@@ -83,6 +91,7 @@ impl Default for PostgresOptions {
 pub struct PostgresStore {
     pool: Pool,
     options: PostgresOptions,
+    pooled: Option<Arc<Pooled>>,
     turns: Turns,
     changes: Arc<Changes>,
     listener: Listener,
@@ -131,8 +140,9 @@ impl PostgresStore {
         Ok(Self {
             pool,
             options: options.clone(),
+            pooled: options.transaction_pooler.then(|| Arc::new(Pooled::new(options))),
             turns: Turns::default(),
-            listener: Listener::start(config, tls, Arc::clone(&changes)),
+            listener: Listener::start(config, tls, options.transaction_pooler, Arc::clone(&changes)),
             changes,
         })
     }

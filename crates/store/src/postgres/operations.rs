@@ -7,19 +7,19 @@ use doorward_oauth::time::UnixSeconds;
 use uuid::Uuid;
 
 use super::{
-    PostgresStore, approvals, asserted, assertion_audiences, clients, codes, consents, devices, exchange,
-    grants, id_jag, issuances, keys, own, refresh, registration, resources, revocations,
-    sessions, spent, sweep, throttle, trusted_issuers, users, work,
+    PostgresStore, approvals, asserted, assertion_audiences, clients, codes, consents, devices, ending,
+    exchange, grants, id_jag, issuances, keys, own, refresh, registration, resources, revocations, sessions,
+    spent, sweep, throttle, trusted_issuers, users, work,
 };
 use crate::rules::sweep::kinds;
 use crate::{
     AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, Change, Changes, Client, Code,
-    Consent, DeviceAuthorization, Digest, EndReason, ExchangeOutcome, ExchangeToken, Grant, GrantFilter,
-    GrantId, IdJagOutcome, InitialAccessToken, Issuance, IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject,
-    LoginThrottle, OwnOutcome, Page, PageRequest, PollOutcome, RedeemCode,
-    RedeemOutcome, RegisterOutcome, Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh,
-    Sealed, SealedKind, SealedSecret, Session, SigningKeyRecord, Spend, Store, Swept, ThrottlePolicy,
-    TrustedIssuer, TrustedIssuerKind, Turn, User, UserId,
+    Consent, DeviceAuthorization, Digest, EndReason, Ended, ExchangeOutcome, ExchangeToken, Grant,
+    GrantFilter, GrantId, IdJagOutcome, InitialAccessToken, Issuance, IssueAsserted, IssueIdJag, IssueOwn,
+    LinkedSubject, LoginThrottle, OwnOutcome, Page, PageRequest, PollOutcome, RedeemCode, RedeemOutcome,
+    RegisterOutcome, Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed,
+    SealedKind, SealedSecret, Session, SigningKeyRecord, Spend, Store, Swept, ThrottlePolicy, TrustedIssuer,
+    TrustedIssuerKind, Turn, User, UserId,
 };
 
 #[async_trait]
@@ -446,6 +446,22 @@ impl Store for PostgresStore {
     async fn spend(&self, spends: &[Spend], now: UnixSeconds) -> Result<bool> {
         self.transaction(|db| async move { spent::spend(&db, spends, now).await })
             .await
+    }
+
+    async fn end_everything(&self, now: UnixSeconds) -> Result<Ended> {
+        let mut ended = self
+            .transaction(|db| async move { ending::begin(&db, now).await })
+            .await?;
+        let mut after = Some(GrantId(Uuid::nil()));
+        while let Some(start) = after {
+            let (grants, last) = self
+                .transaction(|db| async move { ending::grants(&db, start, now).await })
+                .await?;
+            ended.grants += grants;
+            after = last;
+        }
+        self.changes.tell(Change::Revocations);
+        Ok(ended)
     }
 
     async fn revoke_issuance(&self, jti: &str, now: UnixSeconds) -> Result<bool> {

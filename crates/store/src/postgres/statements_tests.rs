@@ -6,8 +6,8 @@ use super::statements::Sql;
 use super::template;
 use super::{
     PostgresOptions, PostgresStore, approvals, asserted, assertion_audiences, clients, codes, consents,
-    devices, exchange, grants, id_jag, issuances, keys, own, refresh, registration, resources, revocations,
-    sessions, spent, sweep, throttle, trusted_issuers, users, work,
+    devices, ending, exchange, grants, id_jag, issuances, keys, own, refresh, registration, resources,
+    revocations, sessions, spent, sweep, throttle, trusted_issuers, users, work,
 };
 
 fn all() -> impl Iterator<Item = &'static Sql> {
@@ -20,6 +20,7 @@ fn all() -> impl Iterator<Item = &'static Sql> {
         consents::STATEMENTS,
         exchange::STATEMENTS,
         devices::STATEMENTS,
+        ending::STATEMENTS,
         grants::STATEMENTS,
         id_jag::STATEMENTS,
         issuances::STATEMENTS,

@@ -7,20 +7,20 @@ use doorward_oauth::time::UnixSeconds;
 use uuid::Uuid;
 
 use super::{
-    SqliteStore, approvals, asserted, assertion_audiences, clients, codes, consents, devices, exchange,
-    grants, id_jag, issuances, join, keys, own, refresh, registration, resources, revocations, sessions,
-    spent, sweep, throttle, trusted_issuers, users, writer,
+    SqliteStore, approvals, asserted, assertion_audiences, clients, codes, consents, devices, ending,
+    exchange, grants, id_jag, issuances, join, keys, own, refresh, registration, resources, revocations,
+    sessions, spent, sweep, throttle, trusted_issuers, users, writer,
 };
 use crate::rules::clients::is_touched;
 use crate::rules::sweep::kinds;
 use crate::{
     AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, Changes, Client, Code, Consent,
-    DeviceAuthorization, Digest, EndReason, ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId,
-    IdJagOutcome, InitialAccessToken, Issuance, IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject,
-    LoginThrottle, OwnOutcome, Page, PageRequest, PollOutcome, RedeemCode,
-    RedeemOutcome, RegisterOutcome, Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh,
-    Sealed, SealedKind, SealedSecret, Session, SigningKeyRecord, Spend, Store, StoreError, Swept,
-    ThrottlePolicy, TrustedIssuer, TrustedIssuerKind, Turn, User, UserId,
+    DeviceAuthorization, Digest, EndReason, Ended, ExchangeOutcome, ExchangeToken, Grant, GrantFilter,
+    GrantId, IdJagOutcome, InitialAccessToken, Issuance, IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject,
+    LoginThrottle, OwnOutcome, Page, PageRequest, PollOutcome, RedeemCode, RedeemOutcome, RegisterOutcome,
+    Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed, SealedKind, SealedSecret,
+    Session, SigningKeyRecord, Spend, Store, StoreError, Swept, ThrottlePolicy, TrustedIssuer,
+    TrustedIssuerKind, Turn, User, UserId,
 };
 
 #[async_trait]
@@ -357,6 +357,17 @@ impl Store for SqliteStore {
     async fn spend(&self, spends: &[Spend], now: UnixSeconds) -> Result<bool> {
         let spends = spends.to_vec();
         self.write(move |db| spent::spend(db, &spends, now)).await
+    }
+
+    async fn end_everything(&self, now: UnixSeconds) -> Result<Ended> {
+        let mut ended = self.write(move |db| ending::begin(db, now)).await?;
+        let mut after = Some(GrantId(Uuid::nil()));
+        while let Some(start) = after {
+            let (grants, last) = self.write(move |db| ending::grants(db, start, now)).await?;
+            ended.grants += grants;
+            after = last;
+        }
+        Ok(ended)
     }
 
     async fn revoke_issuance(&self, jti: &str, now: UnixSeconds) -> Result<bool> {

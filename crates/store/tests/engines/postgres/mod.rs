@@ -1,9 +1,11 @@
 //! PostgreSQL: the conformance suite, several nodes, and a server that dies.
 
 mod cluster;
+mod half_open;
 mod limits;
 mod nodes;
 mod outage;
+mod pgbouncer;
 mod spread;
 mod template;
 mod tls;
