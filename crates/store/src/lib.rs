@@ -40,6 +40,7 @@ pub use records::{
     Session, SigningKeyRecord, TrustedIssuer, TrustedIssuerKind, User, UserId,
 };
 pub use revocations::{Revocation, RevocationPage, Revoked};
+pub use rules::partitions::{Partitioned, PartitionsKept};
 
 /// The result of every operation.
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -306,6 +307,15 @@ pub trait Store: Send + Sync + 'static {
     /// `limit` rows a kind. Returns what it removed. `retain` says how long what has ended is
     /// remembered (replays are noticed that long): longer than access tokens live.
     async fn sweep(&self, now: UnixSeconds, retain: std::time::Duration, limit: u32) -> Result<Swept>;
+    /// For a table that is cut by time: makes partitions for the time to come, and drops those in which everything is past
+    /// its use for `retain`. What cannot be done without making others wait is left to the next call. Call it on one
+    /// node at a time. An engine without partitions has nothing to do.
+    async fn keep_partitions(
+        &self,
+        of: Partitioned,
+        now: UnixSeconds,
+        retain: std::time::Duration,
+    ) -> Result<PartitionsKept>;
     /// Answers when the store can read and write.
     async fn ping(&self) -> Result<()>;
     /// Waits for running writes and closes.

@@ -117,7 +117,10 @@ fn session_settings(config: &mut Config, options: &PostgresOptions) {
     let statement = options.statement_timeout.as_millis();
     // A node that stops in the middle of a transaction (paused, cut off) must not hold its locks for long.
     let idle = statement * 2;
-    let timeouts = format!("-c statement_timeout={statement} -c idle_in_transaction_session_timeout={idle}");
+    // One plan a statement: partitions are chosen when it runs, and planning it anew each time would cost more than it.
+    let timeouts = format!(
+        "-c statement_timeout={statement} -c idle_in_transaction_session_timeout={idle} -c plan_cache_mode=force_generic_plan"
+    );
     let all = match config.get_options() {
         // The operator's own come last: they win.
         Some(own) => format!("{timeouts} {own}"),

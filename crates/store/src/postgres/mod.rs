@@ -24,6 +24,7 @@ mod location;
 mod migrations;
 mod operations;
 mod own;
+mod partitions;
 mod refresh;
 mod registration;
 mod resources;
@@ -167,6 +168,9 @@ fn at_start(fault: Fault) -> StoreError {
 #[cfg(test)]
 #[path = "../../tests/engines/postgres/cluster.rs"]
 mod cluster;
+#[cfg(test)]
+#[path = "plans_tests.rs"]
+mod plans_tests;
 #[cfg(test)]
 #[path = "statements_tests.rs"]
 mod statements_tests;

@@ -8,18 +8,18 @@ use uuid::Uuid;
 
 use super::{
     PostgresStore, approvals, asserted, assertion_audiences, clients, codes, consents, devices, ending,
-    exchange, grants, id_jag, issuances, keys, own, refresh, registration, resources, revocations, sessions,
-    spent, sweep, throttle, trusted_issuers, users, work,
+    exchange, grants, id_jag, issuances, keys, own, partitions, refresh, registration, resources,
+    revocations, sessions, spent, sweep, throttle, trusted_issuers, users, work,
 };
 use crate::rules::sweep::kinds;
 use crate::{
     AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, Change, Changes, Client, Code,
     Consent, DeviceAuthorization, Digest, EndReason, Ended, ExchangeOutcome, ExchangeToken, Grant,
     GrantFilter, GrantId, IdJagOutcome, InitialAccessToken, Issuance, IssueAsserted, IssueIdJag, IssueOwn,
-    LinkedSubject, LoginThrottle, OwnOutcome, Page, PageRequest, PollOutcome, RedeemCode, RedeemOutcome,
-    RegisterOutcome, Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed,
-    SealedKind, SealedSecret, Session, SigningKeyRecord, Spend, Store, Swept, ThrottlePolicy, TrustedIssuer,
-    TrustedIssuerKind, Turn, User, UserId,
+    LinkedSubject, LoginThrottle, OwnOutcome, Page, PageRequest, Partitioned, PartitionsKept, PollOutcome,
+    RedeemCode, RedeemOutcome, RegisterOutcome, Reseal, Resource, Result, RevocationPage, RotateOutcome,
+    RotateRefresh, Sealed, SealedKind, SealedSecret, Session, SigningKeyRecord, Spend, Store, Swept,
+    ThrottlePolicy, TrustedIssuer, TrustedIssuerKind, Turn, User, UserId,
 };
 
 #[async_trait]
@@ -581,6 +581,15 @@ impl Store for PostgresStore {
 
     fn changes(&self) -> &Changes {
         &self.changes
+    }
+
+    async fn keep_partitions(
+        &self,
+        of: Partitioned,
+        now: UnixSeconds,
+        retain: Duration,
+    ) -> Result<PartitionsKept> {
+        partitions::keep(self, of, now, retain).await
     }
 
     async fn ping(&self) -> Result<()> {

@@ -6,11 +6,11 @@ use super::statements::Sql;
 use super::template;
 use super::{
     PostgresOptions, PostgresStore, approvals, asserted, assertion_audiences, clients, codes, consents,
-    devices, ending, exchange, grants, id_jag, issuances, keys, own, refresh, registration, resources,
-    revocations, sessions, spent, sweep, throttle, trusted_issuers, users, work,
+    devices, ending, exchange, grants, id_jag, issuances, keys, own, partitions, refresh, registration,
+    resources, revocations, sessions, spent, sweep, throttle, trusted_issuers, users, work,
 };
 
-fn all() -> impl Iterator<Item = &'static Sql> {
+pub(super) fn all() -> impl Iterator<Item = &'static Sql> {
     [
         approvals::STATEMENTS,
         asserted::STATEMENTS,
@@ -26,6 +26,7 @@ fn all() -> impl Iterator<Item = &'static Sql> {
         issuances::STATEMENTS,
         keys::STATEMENTS,
         own::STATEMENTS,
+        partitions::STATEMENTS,
         refresh::STATEMENTS,
         registration::STATEMENTS,
         resources::STATEMENTS,
@@ -67,7 +68,7 @@ async fn plan(db: &ClientWrapper, sql: &Sql) -> Vec<String> {
         .collect()
 }
 
-fn has_plan(sql: &Sql) -> bool {
+pub(super) fn has_plan(sql: &Sql) -> bool {
     !sql.text().starts_with("LOCK")
 }
 

@@ -17,10 +17,10 @@ use crate::{
     AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, Changes, Client, Code, Consent,
     DeviceAuthorization, Digest, EndReason, Ended, ExchangeOutcome, ExchangeToken, Grant, GrantFilter,
     GrantId, IdJagOutcome, InitialAccessToken, Issuance, IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject,
-    LoginThrottle, OwnOutcome, Page, PageRequest, PollOutcome, RedeemCode, RedeemOutcome, RegisterOutcome,
-    Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed, SealedKind, SealedSecret,
-    Session, SigningKeyRecord, Spend, Store, StoreError, Swept, ThrottlePolicy, TrustedIssuer,
-    TrustedIssuerKind, Turn, User, UserId,
+    LoginThrottle, OwnOutcome, Page, PageRequest, Partitioned, PartitionsKept, PollOutcome, RedeemCode,
+    RedeemOutcome, RegisterOutcome, Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh,
+    Sealed, SealedKind, SealedSecret, Session, SigningKeyRecord, Spend, Store, StoreError, Swept,
+    ThrottlePolicy, TrustedIssuer, TrustedIssuerKind, Turn, User, UserId,
 };
 
 #[async_trait]
@@ -461,6 +461,10 @@ impl Store for SqliteStore {
 
     fn changes(&self) -> &Changes {
         &self.changes
+    }
+
+    async fn keep_partitions(&self, _: Partitioned, _: UnixSeconds, _: Duration) -> Result<PartitionsKept> {
+        Ok(PartitionsKept::default())
     }
 
     async fn ping(&self) -> Result<()> {

@@ -5,6 +5,7 @@ mod half_open;
 mod limits;
 mod nodes;
 mod outage;
+mod partitions;
 mod pgbouncer;
 mod spread;
 mod template;
