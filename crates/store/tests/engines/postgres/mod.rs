@@ -10,6 +10,7 @@ mod pgbouncer;
 mod spread;
 mod template;
 mod tls;
+mod upgrade;
 
 use std::sync::Arc;
 

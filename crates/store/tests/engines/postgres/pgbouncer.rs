@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use doorward_store::postgres::{PostgresOptions, PostgresStore};
-use doorward_store::{RotateOutcome, Store};
+use doorward_store::{RotateOutcome, Store, StoreError};
 
 use super::cluster::{Cluster, Database, UNPRIVILEGED, is_root, missing_program, shared, unprivileged};
 use super::template;
@@ -131,6 +131,22 @@ pub(crate) async fn opened() -> Option<Opened> {
 }
 
 crate::conformance::conformance!(crate::postgres::pgbouncer::opened);
+
+/// Without the setting, the start says which.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn without_the_setting_the_start_names_it() {
+    let Some(database) = template::database().await else {
+        return;
+    };
+    let Some(pooler) = tokio::task::spawn_blocking(pooler).await.unwrap() else {
+        return;
+    };
+    let refused = PostgresStore::open(&pooler.url(&database), &PostgresOptions::default()).await;
+    assert!(matches!(
+        refused,
+        Err(StoreError::Unusable(why)) if why.contains("set storage.transaction_pooler = true")
+    ));
+}
 
 /// An empty database: the schema's steps pass the pooler too. And more callers than sessions share what there is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
