@@ -73,14 +73,18 @@ pub(crate) fn openssl() -> Result<()> {
     ])
 }
 
-/// The server programs of PostgreSQL; the store's tests start their own server with them.
+/// The server programs of PostgreSQL, and PgBouncer; the store's tests start their own with them.
 pub(crate) fn postgresql() -> Result<()> {
     let in_debians_place = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
         .flatten()
         .any(|version| version.path().join("bin/initdb").exists());
-    system_packages(&[("postgresql", in_debians_place || works("initdb", &["--version"]))])
+    let pooler = works("pgbouncer", &["--version"]) || Path::new("/usr/sbin/pgbouncer").exists();
+    system_packages(&[
+        ("postgresql", in_debians_place || works("initdb", &["--version"])),
+        ("pgbouncer", pooler),
+    ])
 }
 
 pub(crate) fn cargo_deny() -> Result<PathBuf> {

@@ -35,6 +35,8 @@ pub enum Command {
     Backup(BackupArguments),
     /// Checks a copy and puts it in the place of the database; no server may run (SQLite).
     Restore(RestoreArguments),
+    /// Ends every grant, session and code, after the database was put back to an earlier state (a restored copy, a point in time).
+    EndGrants(ConfigArguments),
     /// Works on the master key.
     #[command(subcommand)]
     Keys(KeysCommand),

@@ -43,6 +43,7 @@ fn run(cli: cli::Cli) -> anyhow::Result<ExitCode> {
         Command::Migrate(arguments) => block_on(serve::migrate(arguments)),
         Command::Backup(arguments) => block_on(maintenance::backup(arguments)),
         Command::Restore(arguments) => block_on(maintenance::restore(arguments)),
+        Command::EndGrants(arguments) => block_on(maintenance::end_grants(arguments)),
         Command::Keys(command) => block_on(maintenance::keys(command)),
         Command::Init(arguments) => init::run(&arguments),
         Command::CheckConfig(arguments) => check_config::run(&arguments),

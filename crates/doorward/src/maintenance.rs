@@ -1,4 +1,4 @@
-//! `doorward backup`, `doorward restore` and `doorward keys`: work on the database itself.
+//! `doorward backup`, `doorward restore`, `doorward end-grants` and `doorward keys`: work on the database itself.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use doorward_server::context::Parts;
 use doorward_server::keys::MasterKey;
-use doorward_server::maintenance;
+use doorward_server::maintenance::{self, Ended};
 use doorward_server::random::OsRandom;
 
 use crate::cli::ConfigArguments;
@@ -27,6 +27,9 @@ pub struct RestoreArguments {
     /// Replaces the database that is there, and keeps it beside the new one under another name.
     #[arg(long)]
     replace: bool,
+    /// Ends every grant, session and code that the copy has, so that nothing that was used or revoked after it was made works again.
+    #[arg(long)]
+    end_grants: bool,
     #[command(flatten)]
     config: ConfigArguments,
 }
@@ -59,8 +62,13 @@ pub async fn backup(arguments: BackupArguments) -> anyhow::Result<ExitCode> {
 /// Puts a copy in the place of the database.
 pub async fn restore(arguments: RestoreArguments) -> anyhow::Result<ExitCode> {
     let settings = serve::load(arguments.config.config.as_deref())?;
-    let restored =
-        maintenance::restore(&settings, &arguments.file, arguments.replace, Parts::system()).await?;
+    let RestoreArguments {
+        file,
+        replace,
+        end_grants,
+        ..
+    } = &arguments;
+    let restored = maintenance::restore(&settings, file, *replace, *end_grants, Parts::system()).await?;
     out::line(format!(
         "{} is {} now: read from end to end, its schema is {}, and the master key opens it.",
         restored.path.display(),
@@ -68,15 +76,42 @@ pub async fn restore(arguments: RestoreArguments) -> anyhow::Result<ExitCode> {
         restored.inspection.schema
     ));
     if restored.inspection.steps_behind > 0 {
-        out::line("`doorward serve` brings it to this version's schema.");
+        out::line("It was brought to this version's schema.");
     }
     if let Some(replaced) = &restored.replaced {
         out::line(format!("The database before is {}.", replaced.display()));
     }
-    out::line(
-        "Whatever happened after the copy was made is undone: revoke again what was revoked since, and expect clients to sign in again.",
-    );
+    match &restored.ended {
+        Some(ended) => say_ended(ended),
+        None => out::line(
+            "Whatever happened after the copy was made is undone: refresh tokens, codes, assertions and proofs that were used since, and grants and sessions that were ended since, may work again. `doorward end-grants` ends them all before the server starts; without it, revoke again what was revoked.",
+        ),
+    }
+    say_secrets();
     Ok(ExitCode::SUCCESS)
+}
+
+/// Ends everything that was given out.
+pub async fn end_grants(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
+    let settings = serve::load(arguments.config.as_deref())?;
+    let ended = maintenance::end_grants(&settings, Parts::system()).await?;
+    say_ended(&ended);
+    say_secrets();
+    Ok(ExitCode::SUCCESS)
+}
+
+fn say_ended(ended: &Ended) {
+    out::line(format!(
+        "Ended: {} grants with their codes and refresh tokens, {} sessions, {} waiting devices; forgotten: {} consents, {} initial access tokens that count their uses. Proofs and assertions from before now are refused.",
+        ended.grants, ended.sessions, ended.devices, ended.consents, ended.initial_tokens
+    ));
+}
+
+/// What no command can know.
+fn say_secrets() {
+    out::line(
+        "Passwords, client secrets, registration and admin keys that were replaced after the state of this database work again: replace them again.",
+    );
 }
 
 /// Works on the keys.

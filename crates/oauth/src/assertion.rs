@@ -88,6 +88,7 @@ impl Default for AssertionRules {
 pub struct Assertion {
     client_id: String,
     jti: String,
+    issued_at: Option<UnixSeconds>,
     expires_at: UnixSeconds,
 }
 
@@ -182,8 +183,18 @@ impl AssertionRules {
         Ok(Assertion {
             client_id: claims.iss,
             jti: claims.jti,
+            issued_at: claims.iat,
             expires_at: claims.exp,
         })
+    }
+
+    /// When an assertion that holds was made, at the earliest: by its `iat` and a clock that is ahead, or as long before its
+    /// `exp` as is allowed.
+    pub fn made_at(&self, assertion: &Assertion) -> UnixSeconds {
+        match assertion.issued_at {
+            Some(iat) => iat - self.max_skew,
+            None => assertion.expires_at - (self.max_lifetime + self.max_skew),
+        }
     }
 
     fn check_time(&self, claims: &Claims, now: UnixSeconds) -> Result<(), AssertionError> {

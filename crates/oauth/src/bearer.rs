@@ -118,6 +118,17 @@ pub struct Assertion {
     pub claims: Map<String, Value>,
 }
 
+impl Assertion {
+    /// When it was made, at the earliest: by its `iat` and a clock that is ahead, or as long before its `exp` as the terms
+    /// allow.
+    pub fn made_at(&self, terms: &Terms) -> UnixSeconds {
+        match self.issued_at {
+            Some(iat) => iat - MAX_SKEW,
+            None => self.expires_at - (terms.max_lifetime() + MAX_SKEW),
+        }
+    }
+}
+
 /// What an ID-JAG says of the person, the client and the request. Its `act` is the provider's word about others, and
 /// counts for nothing: who acts is the client that authenticated itself.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

@@ -70,7 +70,7 @@ impl AuthorizationServer {
     /// Opens the database, the master key and the signing keys; makes what is missing on first start.
     pub async fn open(settings: Settings, parts: Parts) -> Result<Self, StartError> {
         let issuer = Issuer::parse(&settings.server.issuer)?;
-        let store = storage::open(&settings.storage.url).await?;
+        let store = storage::open(&settings.storage).await?;
         // A key is made for an empty database only: another one would open nothing of what is there.
         let is_new = store.signing_keys().await?.is_empty();
         let master = master_key(&settings, &parts, is_new)?;
@@ -234,5 +234,5 @@ fn default_master_key_file(storage_url: &str) -> PathBuf {
 
 /// Brings the database of these settings to this version's schema, without serving.
 pub async fn migrate(settings: &Settings) -> Result<(), StoreError> {
-    storage::open(&settings.storage.url).await?.close().await
+    storage::open(&settings.storage).await?.close().await
 }

@@ -74,6 +74,7 @@ pub(crate) fn spend(proof: &Proof) -> Spend {
     Spend {
         digest: doorward_jose::sha256(&[b"dpop-proof\0", proof.replay_id().as_slice()].concat()),
         until: proof.acceptable_until(),
+        made_at: proof.issued_at() - ProofRules::default().max_ahead,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+pub use doorward_store::Ended;
 use doorward_store::sqlite::backup::{self, Inspection, Restored};
 use doorward_store::{AuditAction, StoreError};
 
@@ -46,7 +47,8 @@ pub async fn backup(settings: &Settings, file: &Path, parts: Parts) -> Result<In
     blocking(move || backup::backup(&url, &file, |found| fits(&master, found))).await
 }
 
-/// Puts a copy in the place of the database of these settings.
+/// Puts a copy in the place of the database of these settings. `end_grants`: as [`end_grants`] does it, before anybody can
+/// use the copy.
 ///
 /// # Errors
 /// [`MaintenanceError`], with the fix.
@@ -54,27 +56,46 @@ pub async fn restore(
     settings: &Settings,
     file: &Path,
     replace: bool,
+    end_grants: bool,
     parts: Parts,
 ) -> Result<Restored, MaintenanceError> {
     let url = sqlite_url(settings)?;
     let master = existing_master_key(settings, &parts)?;
-    let (file, place) = (file.to_owned(), url.clone());
+    let (file, end_at) = (file.to_owned(), end_grants.then(|| parts.clock.now()));
     let restored =
-        blocking(move || backup::restore(&url, &file, replace, |found| fits(&master, found))).await?;
+        blocking(move || backup::restore(&url, &file, replace, end_at, |found| fits(&master, found))).await?;
     // What was done stays done, whether or not it could be told.
-    if let Err(error) = tell_of_restore(&place, &parts).await {
+    if let Err(error) = tell_of_restore(settings, &parts).await {
         tracing::warn!(%error, "the restore is missing in the audit list");
     }
     Ok(restored)
 }
 
-async fn tell_of_restore(url: &str, parts: &Parts) -> Result<(), StoreError> {
+async fn tell_of_restore(settings: &Settings, parts: &Parts) -> Result<(), StoreError> {
     let action = AuditAction::DatabaseRestored;
     let event = audit::own_event(action, parts.random.as_ref(), parts.clock.as_ref());
-    let store = storage::open(url).await?;
+    let store = storage::open(&settings.storage).await?;
     let told = store.record(event).await;
     store.close().await?;
     told
+}
+
+/// Ends everything that was given out: grants, sessions, codes, devices that wait; and what counts once and was made before
+/// is refused. For a database that was put back to an earlier state, which does not know what was used since.
+///
+/// # Errors
+/// [`MaintenanceError`], with the fix. What was ended before it stays so; the same again does the rest.
+pub async fn end_grants(settings: &Settings, parts: Parts) -> Result<Ended, MaintenanceError> {
+    if !storage::is_postgres(&settings.storage.url) {
+        backup::existing(&settings.storage.url)?;
+    }
+    let store = storage::open(&settings.storage).await?;
+    let ended = store
+        .acting(audit::system(parts.random.as_ref(), parts.clock.as_ref()))
+        .end_everything(parts.clock.now())
+        .await;
+    store.close().await?;
+    Ok(ended?)
 }
 
 /// Seals everything in the database under the master key of these settings that is still sealed under the other one. May be
@@ -91,7 +112,7 @@ pub async fn rotate_master_key(settings: &Settings, parts: Parts) -> Result<Rese
         backup::existing(&settings.storage.url)?;
     }
     let master = existing_master_key(settings, &parts)?;
-    let store = storage::open(&settings.storage.url).await?;
+    let store = storage::open(&settings.storage).await?;
     let done = reseal(Arc::clone(&store), master, &parts).await;
     store.close().await?;
     done
@@ -104,7 +125,7 @@ async fn reseal(
 ) -> Result<Resealed, MaintenanceError> {
     let origin = audit::system(parts.random.as_ref(), parts.clock.as_ref());
     let acting = Arc::from(store.acting(origin));
-    let change = MasterKeyChange::begin(acting, master, Arc::clone(&parts.random)).await;
+    let change = MasterKeyChange::begin(acting, Arc::new(master), Arc::clone(&parts.random)).await;
     let mut change = change.map_err(StartError::from)?;
     let mut resealed = Resealed::default();
     while let Some(progress) = change.step().await.map_err(StartError::from)? {

@@ -38,12 +38,12 @@ impl dyn Random + '_ {
         format!("{prefix}{}", base64url::encode(&self.bytes::<32>()))
     }
 
-    /// A UUID that says nothing: for names that others see (`sub`, `jti`).
+    /// A UUID that says nothing: for names that others see (`sub`).
     pub fn uuid_v4(&self) -> Uuid {
         Builder::from_random_bytes(self.bytes()).into_uuid()
     }
 
-    /// A UUID that sorts by time: for rows.
+    /// A UUID that sorts by time: for rows, and for `jti`, which stands beside `iat` anyway. 74 random bits.
     pub fn uuid_v7(&self, clock: &dyn Clock) -> Uuid {
         let millis = u64::try_from(clock.now().0).unwrap_or(0).saturating_mul(1000);
         Builder::from_unix_timestamp_millis(millis, &self.bytes()).into_uuid()

@@ -6,16 +6,58 @@ use doorward_store::postgres::{PostgresOptions, PostgresStore};
 use doorward_store::sqlite::{SqliteOptions, SqliteStore};
 use doorward_store::{Store, StoreError};
 
+use crate::config::Storage;
+
 /// Opens the database and brings it to this version's schema.
-pub(crate) async fn open(url: &str) -> Result<Arc<dyn Store>, StoreError> {
+pub(crate) async fn open(settings: &Storage) -> Result<Arc<dyn Store>, StoreError> {
+    let url = &settings.url;
     Ok(if is_postgres(url) {
-        Arc::new(PostgresStore::open(url, &PostgresOptions::default()).await?)
+        Arc::new(PostgresStore::open(url, &options(settings)).await?)
     } else {
         Arc::new(SqliteStore::open(url, &SqliteOptions::default())?)
     })
 }
 
+fn options(settings: &Storage) -> PostgresOptions {
+    PostgresOptions {
+        connections: usize::try_from(settings.connections).unwrap_or(usize::MAX),
+        wait: settings.connection_wait.duration(),
+        connect_timeout: settings.connect_timeout.duration(),
+        statement_timeout: settings.statement_timeout.duration(),
+        transaction_pooler: settings.transaction_pooler,
+        ..PostgresOptions::default()
+    }
+}
+
 /// Whether the URL names a PostgreSQL database; every other one names a SQLite file.
 pub(crate) fn is_postgres(url: &str) -> bool {
     url.starts_with("postgres://") || url.starts_with("postgresql://")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Span;
+
+    #[test]
+    fn every_setting_reaches_the_engine() {
+        let settings = Storage {
+            connections: 3,
+            connection_wait: Span::seconds(4),
+            connect_timeout: Span::seconds(6),
+            statement_timeout: Span::seconds(7),
+            transaction_pooler: true,
+            ..Storage::default()
+        };
+        let wanted = PostgresOptions {
+            connections: 3,
+            wait: Span::seconds(4).duration(),
+            connect_timeout: Span::seconds(6).duration(),
+            statement_timeout: Span::seconds(7).duration(),
+            transaction_pooler: true,
+            ..PostgresOptions::default()
+        };
+        assert_eq!(options(&settings), wanted);
+        assert_eq!(options(&Storage::default()), PostgresOptions::default());
+    }
 }

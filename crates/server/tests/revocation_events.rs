@@ -562,6 +562,14 @@ async fn connections_end_when_the_server_stops() {
 }
 
 #[tokio::test]
+async fn followers_are_told_when_a_signing_key_comes_or_goes() {
+    let scene = scene().await;
+    let mut follower = scene.follow().await;
+    scene.app.context.keys.rotate_now().await.unwrap();
+    follower.expect("keys").await;
+}
+
+#[tokio::test]
 async fn followers_are_not_told_that_all_is_well_when_the_log_cannot_be_read() {
     let scene = scene().await;
     let mut follower = scene.follow().await;

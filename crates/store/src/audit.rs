@@ -128,6 +128,7 @@ pub enum AuditAction {
     AssertionAudienceDeleted,
     GrantApproved,
     GrantEnded,
+    EverythingEnded,
     CodeReplayed,
     CodeBurned,
     DeviceDenied,

@@ -30,7 +30,7 @@ pub use changes::{Change, Changes, STALE_AFTER, Version};
 pub use doorward_oauth::time::UnixSeconds;
 pub use error::StoreError;
 pub use operations::{
-    Approval, ApprovalOutcome, Approved, AssertedOutcome, ExchangeOutcome, ExchangeToken, GrantFilter,
+    Approval, ApprovalOutcome, Approved, AssertedOutcome, Ended, ExchangeOutcome, ExchangeToken, GrantFilter,
     IdJagOutcome, IssueAsserted, IssueIdJag, IssueOwn, LoginThrottle, OwnOutcome, Page, PageRequest,
     PollOutcome, RedeemCode, RedeemOutcome, RefreshPolicy, RefreshShown, RegisterOutcome, RotateOutcome,
     RotateRefresh, Spend, Swept, ThrottlePolicy,
@@ -42,6 +42,7 @@ pub use records::{
     Session, SigningKeyRecord, TrustedIssuer, TrustedIssuerKind, User, UserId,
 };
 pub use revocations::{Revocation, RevocationPage, Revoked};
+pub use rules::partitions::{Partitioned, PartitionsKept};
 
 /// The result of every operation.
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -225,6 +226,12 @@ pub trait Store: Send + Sync + 'static {
     /// Ends every live grant that matches, with its codes and refresh tokens. Returns how many. When the
     /// person or an operator does it, the remembered consent goes too: the client has to ask again.
     async fn revoke_grants(&self, filter: GrantFilter, reason: EndReason, now: UnixSeconds) -> Result<u64>;
+    /// Ends everything that was given out: every grant with its codes and refresh tokens, every session, every device
+    /// that waits; forgets consents, and initial access tokens that count their uses; refuses from now on what counts
+    /// once and was made before `now`; begins another log of revocations. For a database that was put back to an
+    /// earlier state: it does not know what was used and revoked since. In several transactions, the grants last: a call
+    /// that is stopped in the middle is made again.
+    async fn end_everything(&self, now: UnixSeconds) -> Result<Ended>;
     /// The record of an issued access token.
     async fn issuance(&self, jti: &str) -> Result<Option<Issuance>>;
     /// Records a token that a client gets for itself, under the client's own grant for that resource, which is made when
@@ -315,6 +322,15 @@ pub trait Store: Send + Sync + 'static {
     /// `limit` rows a kind. Returns what it removed. `retain` says how long what has ended is
     /// remembered (replays are noticed that long): longer than access tokens live.
     async fn sweep(&self, now: UnixSeconds, retain: std::time::Duration, limit: u32) -> Result<Swept>;
+    /// For a table that is cut by time: makes partitions for the time to come, and drops those in which everything is past
+    /// its use for `retain`. What cannot be done without making others wait is left to the next call. Call it on one
+    /// node at a time. An engine without partitions has nothing to do.
+    async fn keep_partitions(
+        &self,
+        of: Partitioned,
+        now: UnixSeconds,
+        retain: std::time::Duration,
+    ) -> Result<PartitionsKept>;
     /// Answers when the store can read and write.
     async fn ping(&self) -> Result<()>;
     /// Waits for running writes and closes.

@@ -187,6 +187,26 @@ pub struct Spend {
     pub digest: Digest,
     /// From this second on it would be refused anyway, and need not be remembered.
     pub until: UnixSeconds,
+    /// When it was made, at the earliest. What was made before everything was ended ([`Store::end_everything`]) counts
+    /// as used up: nobody knows any more.
+    ///
+    /// [`Store::end_everything`]: crate::Store::end_everything
+    pub made_at: UnixSeconds,
+}
+
+/// What [`Store::end_everything`](crate::Store::end_everything) ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// Grants that were pending or active.
+    pub grants: u64,
+    /// Sessions of people.
+    pub sessions: u64,
+    /// Devices that waited for a person.
+    pub devices: u64,
+    /// What people had allowed before, and would not have been asked again.
+    pub consents: u64,
+    /// Initial access tokens that count their uses.
+    pub initial_tokens: u64,
 }
 
 /// A token that a client gets for itself, after every check has passed.

@@ -245,12 +245,30 @@ async fn the_master_key_is_changed_and_everything_still_works() {
     let place = place
         .set("DOORWARD_KEYS_MASTER_KEY_FILE", "new.key")
         .set("DOORWARD_KEYS_OTHER_MASTER_KEY_FILE", "data/master.key");
-    // Servers that hold both run before, and are not disturbed.
+    // A copy from before, for the command that needs no server.
+    std::fs::copy(
+        place.folder().join("data/doorward.db"),
+        place.folder().join("before.db"),
+    )
+    .unwrap();
+    // A server that holds both does it by itself.
     let server = place.serve().await;
+    eventually("everything is sealed under the new key", || async {
+        let log = server.process.stderr();
+        let line = log
+            .lines()
+            .find(|line| line.contains("everything is sealed under"))?;
+        assert!(line.contains("\"changed\":3"), "{line}");
+        Some(())
+    })
+    .await;
     let refused = place.run(&["keys", "rotate-master"]).one_line_failure();
     assert!(refused.contains("another process uses"), "{refused}");
     assert_eq!(server.stop().code, Some(0));
+    let told = place.run(&["keys", "rotate-master"]).success();
+    assert!(told.contains("0 of 3"), "{told}");
 
+    place.run(&["restore", "before.db", "--replace"]).success();
     let told = place.run(&["keys", "rotate-master"]).success();
     assert!(
         told.starts_with("Everything is sealed under the master key now: 3 of 3"),

@@ -146,8 +146,15 @@ async fn a_database_of_a_newer_version_or_of_another_program() {
     database(&place).execute_batch(future).unwrap();
     refuses(
         &place,
-        "schema step 9999_future, which this program does not know: run a newer version, or restore a backup from before the upgrade",
+        "schema step 9999_future, which this program does not know and cannot work with: run a newer version, or restore a backup from before the upgrade",
     );
+    // One that keeps this version working is said in the log.
+    database(&place)
+        .execute_batch("UPDATE schema_migration SET breaks_older = 0 WHERE version = 9999")
+        .unwrap();
+    let stopped = place.serve().await.stop();
+    assert_eq!(stopped.code, Some(0));
+    assert!(stopped.stderr.contains("9999_future"), "{}", stopped.stderr);
     database(&place)
         .execute_batch("DELETE FROM schema_migration WHERE version = 9999")
         .unwrap();
@@ -228,8 +235,11 @@ async fn a_postgresql_server_that_refuses() {
     cluster::execute(&url, future).await;
     refuses(
         &place,
-        "schema step 9999_future, which this program does not know: run a newer version",
+        "schema step 9999_future, which this program does not know and cannot work with: run a newer version",
     );
+    let kind = "UPDATE schema_migration SET breaks_older = false WHERE version = 9999";
+    cluster::execute(&url, kind).await;
+    assert_eq!(place.serve().await.stop().code, Some(0));
     cluster::execute(&url, "DELETE FROM schema_migration WHERE version = 9999").await;
     let wrong = place.set("DOORWARD_KEYS_MASTER_KEY_FILE", "another.key");
     let refused = wrong.run(&["serve"]).one_line_failure();

@@ -9,6 +9,7 @@ mod check_config;
 mod crash;
 mod dev;
 mod drain;
+mod earlier_state;
 mod init;
 mod issuer_path;
 mod life;

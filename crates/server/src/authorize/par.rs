@@ -193,6 +193,7 @@ impl Pushed {
         let once = Spend {
             digest: sha256(format!("pushed-request\0{}", self.id).as_bytes()),
             until: self.expires_at,
+            made_at: self.expires_at - ctx.settings.par.request_ttl.duration(),
         };
         if ctx.store.spend(&[once], ctx.now()).await? {
             return Ok(());

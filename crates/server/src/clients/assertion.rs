@@ -39,5 +39,6 @@ pub(super) async fn verify(ctx: &Context, client: &Client, assertion: &str) -> R
     Ok(Spend {
         digest: doorward_jose::sha256(&[b"client-assertion\0", proven.replay_id().as_slice()].concat()),
         until: proven.expires_at(),
+        made_at: rules.made_at(&proven),
     })
 }

@@ -93,6 +93,10 @@ pub(super) fn check(settings: &Settings, problems: &mut Vec<Problem>) {
 
 fn check_storage(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
     let url = &settings.storage.url;
+    // A job holds one while it works on another.
+    if !(2..=1000).contains(&settings.storage.connections) {
+        refuse("storage.connections", "must be between 2 and 1000".to_owned());
+    }
     if is_postgres(url) {
         if settings.keys.master_key.is_none() && settings.keys.master_key_file.is_none() {
             refuse(
@@ -191,6 +195,13 @@ fn check_times(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
         Span::days(2),
         Span::days(3660),
     );
+    for (key, value) in [
+        ("storage.connection_wait", settings.storage.connection_wait),
+        ("storage.connect_timeout", settings.storage.connect_timeout),
+        ("storage.statement_timeout", settings.storage.statement_timeout),
+    ] {
+        between(key, value, second, minute);
+    }
     between("session.idle_ttl", session.idle_ttl, minute, session.absolute_ttl);
     between("login.first_wait", login.first_wait, second, login.longest_wait);
     between("login.longest_wait", login.longest_wait, second, Span::hours(1));

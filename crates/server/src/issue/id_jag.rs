@@ -22,7 +22,7 @@ impl IdJagDraft {
         client_id: &str,
     ) -> (Self, Issuance) {
         let issuance = Issuance {
-            jti: ctx.random.uuid_v4().to_string(),
+            jti: ctx.random.uuid_v7(ctx.clock.as_ref()).to_string(),
             grant: grant.id,
             client_id: client_id.to_owned(),
             subject: grant.subject.clone(),

@@ -45,7 +45,7 @@ impl Draft {
         // Nobody signed in to a client's own grant.
         let of_person = !grant.user.is_nobody();
         let issuance = Issuance {
-            jti: ctx.random.uuid_v4().to_string(),
+            jti: ctx.random.uuid_v7(ctx.clock.as_ref()).to_string(),
             grant: grant.id,
             client_id: grant.client_id.clone(),
             subject: grant.subject.clone(),
@@ -108,7 +108,7 @@ impl Draft {
         now: UnixSeconds,
     ) -> (Self, Issuance) {
         let issuance = Issuance {
-            jti: ctx.random.uuid_v4().to_string(),
+            jti: ctx.random.uuid_v7(ctx.clock.as_ref()).to_string(),
             grant,
             client_id: client_id.to_owned(),
             subject: subject.sub.clone(),

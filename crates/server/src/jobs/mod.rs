@@ -1,6 +1,8 @@
-//! What runs by itself: looking after the keys, on every node, and removing what is past its use, on one at a time.
+//! What runs by itself: looking after the keys, on every node, removing what is past its use, on one at a time, and a change
+//! of the master key, once.
 
 mod keys;
+mod master_key;
 mod retention;
 
 use std::sync::Arc;
@@ -19,7 +21,13 @@ const LOOK_AT_KEYS_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs the jobs until `stop`; what one of them is doing at that moment is left where it is, to be done by the next run.
 pub async fn run(ctx: Arc<Context>, stop: CancellationToken) {
-    let jobs = async { tokio::join!(look_after_keys(&ctx), remove_what_is_past(&ctx)) };
+    let jobs = async {
+        tokio::join!(
+            look_after_keys(&ctx),
+            remove_what_is_past(&ctx),
+            master_key::change(&ctx)
+        )
+    };
     tokio::select! {
         () = stop.cancelled() => {}
         _ = jobs => {}

@@ -1,6 +1,6 @@
 //! Removes what is past its use, a little at a time, on one node at a time.
 
-use doorward_store::StoreError;
+use doorward_store::{Partitioned, StoreError};
 
 use crate::authorization_server::RESOURCE_SERVER_SKEW;
 use crate::config::Tokens;
@@ -20,6 +20,12 @@ pub(super) async fn run(ctx: &Context) -> Result<(), StoreError> {
     ctx.metrics.removed("signing_keys", keys);
     forget_revocations(ctx).await?;
     forget_audit_events(ctx).await?;
+    // Before the sweep, which has less to do then.
+    let kept = ctx
+        .store
+        .keep_partitions(Partitioned::Issuances, ctx.now(), retain)
+        .await?;
+    ctx.metrics.removed("issuance_partitions", kept.dropped);
     loop {
         let swept = ctx.store.sweep(ctx.now(), retain, BATCH).await?;
         for (kind, rows) in swept.kinds() {

@@ -36,6 +36,7 @@ async fn spend(ctx: &Context, number: u16) {
         let spend = Spend {
             digest,
             until: ctx.now() + Duration::from_mins(1),
+            made_at: ctx.now(),
         };
         assert!(ctx.store.spend(&[spend], ctx.now()).await.unwrap());
     }

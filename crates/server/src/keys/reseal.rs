@@ -23,7 +23,7 @@ pub struct Resealed {
 /// Seals everything anew under the master key, a batch at a time.
 pub struct MasterKeyChange {
     store: Arc<dyn Store>,
-    master: MasterKey,
+    master: Arc<MasterKey>,
     random: Arc<dyn Random>,
     batch: u32,
     kinds: std::slice::Iter<'static, SealedKind>,
@@ -39,7 +39,7 @@ impl MasterKeyChange {
     /// [`KeyError::WrongMasterKey`] when neither key opens something, [`KeyError::Store`].
     pub async fn begin(
         store: Arc<dyn Store>,
-        master: MasterKey,
+        master: Arc<MasterKey>,
         random: Arc<dyn Random>,
     ) -> Result<Self, KeyError> {
         let mut change = Self {

@@ -11,7 +11,7 @@ use doorward_store::{Change, SigningKeyRecord, Store, Version};
 use tokio::sync::Mutex;
 
 use super::sealed::{self, Usable};
-use super::{KeyError, MasterKey};
+use super::{KeyError, MasterKey, MasterKeyChange, Resealed};
 use crate::audit;
 use crate::http::document::Document;
 use crate::random::Random;
@@ -36,7 +36,7 @@ pub struct KeyRing {
     changing: Mutex<()>,
     /// What the ring was read at, if that is known.
     read_at: ArcSwapOption<Version>,
-    master: MasterKey,
+    master: Arc<MasterKey>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -78,6 +78,20 @@ pub struct KeyStatus {
 }
 
 impl KeyRing {
+    /// Seals everything anew under the master key that is still sealed under the other one.
+    ///
+    /// # Errors
+    /// [`KeyError`]; what was sealed anew before it stays so.
+    pub async fn reseal(&self) -> Result<Resealed, KeyError> {
+        let (store, master) = (Arc::from(self.system()), Arc::clone(&self.master));
+        let mut change = MasterKeyChange::begin(store, master, Arc::clone(&self.random)).await?;
+        let mut resealed = Resealed::default();
+        while let Some(progress) = change.step().await? {
+            resealed = progress;
+        }
+        Ok(resealed)
+    }
+
     /// Reads the keys from the store; makes the first one when there is none, and the next one when the algorithm of
     /// the settings has changed.
     ///
@@ -102,7 +116,7 @@ impl KeyRing {
             ring: ArcSwap::from_pointee(ring),
             changing: Mutex::new(()),
             read_at: ArcSwapOption::empty(),
-            master,
+            master: Arc::new(master),
             store,
             clock,
             random,

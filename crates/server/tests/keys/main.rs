@@ -3,6 +3,7 @@
 
 #![cfg(test)]
 
+mod kept;
 mod master;
 mod nodes;
 mod rotation;

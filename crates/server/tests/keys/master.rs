@@ -39,7 +39,7 @@ async fn sealed_under_the_old(place: &Place) -> Vec<String> {
 async fn change(node: &Node, batch: u32) -> MasterKeyChange {
     let store = Arc::clone(&node.context.store);
     let random = Arc::new(OsRandom::default());
-    let change = MasterKeyChange::begin(store, key(NEW).beside(key(OLD)), random).await;
+    let change = MasterKeyChange::begin(store, Arc::new(key(NEW).beside(key(OLD))), random).await;
     change.unwrap().in_batches_of(batch)
 }
 
@@ -101,7 +101,7 @@ async fn a_wrong_master_key_changes_nothing() {
     assert_eq!(node.published().await, published);
     let stored = node.context.store.signing_keys().await.unwrap();
     let random = Arc::new(OsRandom::default());
-    let wrong = MasterKeyChange::begin(Arc::clone(&node.context.store), key(NEW), random).await;
+    let wrong = MasterKeyChange::begin(Arc::clone(&node.context.store), Arc::new(key(NEW)), random).await;
     assert!(matches!(wrong.map(drop), Err(KeyError::WrongMasterKey)));
     assert_eq!(node.context.store.signing_keys().await.unwrap(), stored);
 }

@@ -128,15 +128,20 @@ impl Node {
 
     /// A token for the program itself.
     pub async fn token(&self, program: &Program) -> String {
+        let reply = self.ask_for_token(program).await;
+        assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
+        reply.json()["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// What the program is answered that asks for a token.
+    pub async fn ask_for_token(&self, program: &Program) -> Reply {
         let form = [
             ("grant_type", "client_credentials"),
             ("resource", RESOURCE),
             ("client_id", &program.client_id),
             ("client_secret", &program.secret),
         ];
-        let reply = self.browser().post_pairs("/oauth/token", &[], &form).await;
-        assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
-        reply.json()["access_token"].as_str().unwrap().to_owned()
+        self.browser().post_pairs("/oauth/token", &[], &form).await
     }
 
     /// Whether the server says that the token works.

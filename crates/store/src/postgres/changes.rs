@@ -30,10 +30,13 @@ const COUNTS: &str =
 pub(super) struct Listener(JoinHandle<()>);
 
 impl Listener {
-    pub(super) fn start(config: Config, tls: MakeRustlsConnect, changes: Arc<Changes>) -> Self {
+    /// `pooled`: a pooler in transaction mode stands in between, whose sessions are everybody's; what they listen to is not
+    /// for us to say, and no notification would come.
+    pub(super) fn start(config: Config, tls: MakeRustlsConnect, pooled: bool, changes: Arc<Changes>) -> Self {
         let mut ear = Ear {
             config,
             tls,
+            pooled,
             changes,
             counts: HashMap::new(),
             heard: false,
@@ -56,6 +59,7 @@ impl Drop for Listener {
 struct Ear {
     config: Config,
     tls: MakeRustlsConnect,
+    pooled: bool,
     changes: Arc<Changes>,
     /// What was counted when it was asked last.
     counts: HashMap<i64, i64>,
@@ -111,7 +115,9 @@ impl Ear {
 
     async fn ask(&mut self, client: &Client) -> String {
         // Without it the counts have to do.
-        if let Err(error) = client.batch_execute(LISTEN).await {
+        if !self.pooled
+            && let Err(error) = client.batch_execute(LISTEN).await
+        {
             return describe(&error);
         }
         loop {

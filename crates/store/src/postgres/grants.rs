@@ -46,6 +46,14 @@ macro_rules! filter {
     };
 }
 
+/// The filter but for its id and its resource. Parameters: $1 user, $2 client, $4 state.
+macro_rules! rest_of_filter {
+    () => {
+        " AND ($1::uuid IS NULL OR g.user_id = $1) AND ($2::text IS NULL OR g.client_id = $2) \
+         AND ($4::text IS NULL OR g.state = $4)"
+    };
+}
+
 /// The grants on a resource, by index.
 macro_rules! on_resource {
     ($resource:literal) => {
@@ -106,7 +114,13 @@ statements! {
     PAGE = page_by!("TRUE");
     PAGE_OF_USER = page_by!("g.user_id = $1");
     PAGE_OF_CLIENT = page_by!("g.client_id = $2");
-    PAGE_ON_RESOURCE = page_by!(concat!("g.", on_resource!("$3")));
+    /// The two ways to be on a resource, a page's worth of each.
+    PAGE_ON_RESOURCE = concat!(
+        "SELECT ", grant_columns!(), " FROM ((SELECT g.* FROM access_grant g WHERE g.resource = $3", rest_of_filter!(),
+        " AND g.id < $5 ORDER BY g.id DESC LIMIT $6) UNION ALL \
+         (SELECT g.* FROM grant_further o JOIN access_grant g ON g.id = o.grant_id WHERE o.resource = $3", rest_of_filter!(),
+        " AND o.grant_id < $5 ORDER BY o.grant_id DESC LIMIT $6)) g ORDER BY g.id DESC LIMIT $6"
+    );
     LIVE scans = live_by!("TRUE");
     LIVE_ONE = live_by!("g.id = $5");
     LIVE_OF_USER = live_by!("g.user_id = $1");

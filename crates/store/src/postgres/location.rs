@@ -1,6 +1,7 @@
 //! `postgres://…`: what the connections are made with.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use deadpool_postgres::{Pool, PoolError};
 use tokio_postgres::Config;
@@ -97,22 +98,35 @@ fn decode(text: &str) -> Result<String> {
 }
 
 fn settings(config: &mut Config, options: &PostgresOptions) {
+    // A pooler refuses start parameters that it does not know, and its sessions are not ours to set up.
+    if !options.transaction_pooler {
+        session_settings(config, options);
+    }
+    config.connect_timeout(options.connect_timeout);
+    config.tcp_user_timeout(options.statement_timeout);
+    // A peer that is gone without a word is noticed in a minute also where nothing is sent.
+    config.keepalives_idle(Duration::from_secs(30));
+    config.keepalives_interval(Duration::from_secs(10));
+    config.keepalives_retries(3);
+    if config.get_application_name().is_none() {
+        config.application_name("doorward");
+    }
+}
+
+fn session_settings(config: &mut Config, options: &PostgresOptions) {
     let statement = options.statement_timeout.as_millis();
     // A node that stops in the middle of a transaction (paused, cut off) must not hold its locks for long.
     let idle = statement * 2;
-    let timeouts = format!("-c statement_timeout={statement} -c idle_in_transaction_session_timeout={idle}");
+    // One plan a statement: partitions are chosen when it runs, and planning it anew each time would cost more than it.
+    let timeouts = format!(
+        "-c statement_timeout={statement} -c idle_in_transaction_session_timeout={idle} -c plan_cache_mode=force_generic_plan"
+    );
     let all = match config.get_options() {
         // The operator's own come last: they win.
         Some(own) => format!("{timeouts} {own}"),
         None => timeouts,
     };
     config.options(all);
-    config.connect_timeout(options.connect_timeout);
-    config.tcp_user_timeout(options.statement_timeout);
-    config.keepalives_idle(std::time::Duration::from_secs(30));
-    if config.get_application_name().is_none() {
-        config.application_name("doorward");
-    }
 }
 
 fn is_local(config: &Config) -> bool {
@@ -137,6 +151,10 @@ pub(super) async fn try_out(pool: &Pool) -> Result<()> {
     let fix = match error.code().map(tokio_postgres::error::SqlState::code) {
         Some("28P01" | "28000") => "check user and password in the URL",
         Some("3D000") => "create the database first",
+        // PgBouncer refuses start parameters that it does not know.
+        Some("08P01") if why.contains("startup parameter") => {
+            "behind PgBouncer, set storage.transaction_pooler = true"
+        }
         Some(code) if !code.starts_with("57") && !code.starts_with("53") => "check the URL",
         None if is_tls(&error) => "check sslmode and sslrootcert in the URL",
         _ => {

@@ -19,7 +19,9 @@ const MIGRATIONS: &[Migration] = &[
     migration!("postgres", 6, "0006_assertion_audiences"),
     migration!("postgres", 7, "0007_signing_key_times", breaks_older),
     migration!("postgres", 8, "0008_change_count"),
-    migration!("postgres", 9, "0009_audit"),
+    migration!("postgres", 9, "0009_growth"),
+    migration!("postgres", 10, "0010_ended_before"),
+    migration!("postgres", 11, "0011_audit"),
 ];
 
 /// "DWRD": one node at a time changes the schema.

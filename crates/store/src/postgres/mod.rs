@@ -11,8 +11,10 @@ mod audit;
 mod changes;
 mod clients;
 mod codes;
+mod connection;
 mod consents;
 mod devices;
+mod ending;
 mod errors;
 mod exchange;
 mod grants;
@@ -24,6 +26,7 @@ mod location;
 mod migrations;
 mod operations;
 mod own;
+mod partitions;
 mod refresh;
 mod registration;
 mod resources;
@@ -45,6 +48,7 @@ use std::time::Duration;
 use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolConfig, RecyclingMethod, Runtime, Timeouts};
 
 use self::changes::Listener;
+use self::connection::Pooled;
 use self::errors::Fault;
 pub use self::handle::PostgresStore;
 use self::location::Location;
@@ -67,6 +71,10 @@ pub struct PostgresOptions {
     /// How long an operation is tried again when others were in the way or the connection was lost, before it is
     /// [`StoreError::Unavailable`]. Default: 3 s.
     pub retry_for: Duration,
+    /// Whether a pooler in transaction mode (`PgBouncer`) stands between here and the server. Statements are then not
+    /// prepared under names, and settings go with each transaction instead of with the session, so that one statement
+    /// alone runs under the limits of its role. Default: `false`.
+    pub transaction_pooler: bool,
 }
 
 impl Default for PostgresOptions {
@@ -78,6 +86,7 @@ impl Default for PostgresOptions {
             connect_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(10),
             retry_for: Duration::from_secs(3),
+            transaction_pooler: false,
         }
     }
 }
@@ -87,6 +96,7 @@ impl Default for PostgresOptions {
 pub struct Engine {
     pool: Pool,
     options: PostgresOptions,
+    pooled: Option<Arc<Pooled>>,
     turns: Turns,
     changes: Arc<Changes>,
     listener: Listener,
@@ -123,8 +133,9 @@ impl Engine {
         Ok(Self {
             pool,
             options: options.clone(),
+            pooled: options.transaction_pooler.then(|| Arc::new(Pooled::new(options))),
             turns: Turns::default(),
-            listener: Listener::start(config, tls, Arc::clone(&changes)),
+            listener: Listener::start(config, tls, options.transaction_pooler, Arc::clone(&changes)),
             changes,
         })
     }
@@ -149,6 +160,9 @@ fn at_start(fault: Fault) -> StoreError {
 #[cfg(test)]
 #[path = "../../tests/engines/postgres/cluster.rs"]
 mod cluster;
+#[cfg(test)]
+#[path = "plans_tests.rs"]
+mod plans_tests;
 #[cfg(test)]
 #[path = "statements_tests.rs"]
 mod statements_tests;

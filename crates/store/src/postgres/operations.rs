@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::{
     PostgresStore, approvals, asserted, assertion_audiences, audit as events, clients, codes, consents,
-    devices, exchange, grants, id_jag, issuances, keys, own, refresh, registration, resources, revocations,
-    sessions, spent, sweep, throttle, trusted_issuers, users, work,
+    devices, ending, exchange, grants, id_jag, issuances, keys, own, partitions, refresh, registration,
+    resources, revocations, sessions, spent, sweep, throttle, trusted_issuers, users, work,
 };
 use crate::rules::audit;
 use crate::rules::clients::is_touched;
@@ -17,11 +17,12 @@ use crate::rules::sweep::kinds;
 use crate::{
     AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, AuditAction, AuditEntry,
     AuditEvent, AuditFilter, Change, Changes, Client, Code, Consent, DeviceAuthorization, Digest, EndReason,
-    ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId, IdJagOutcome, InitialAccessToken, Issuance,
-    IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject, LoginThrottle, Origin, OwnOutcome, Page, PageRequest,
-    PollOutcome, RedeemCode, RedeemOutcome, RegisterOutcome, Reseal, Resource, Result, RevocationPage,
-    RotateOutcome, RotateRefresh, Sealed, SealedKind, SealedSecret, Session, SigningKeyRecord, Spend, Store,
-    Swept, ThrottlePolicy, TrustedIssuer, TrustedIssuerKind, Turn, User, UserId,
+    Ended, ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId, IdJagOutcome, InitialAccessToken,
+    Issuance, IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject, LoginThrottle, Origin, OwnOutcome, Page,
+    PageRequest, Partitioned, PartitionsKept, PollOutcome, RedeemCode, RedeemOutcome, RegisterOutcome,
+    Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed, SealedKind, SealedSecret,
+    Session, SigningKeyRecord, Spend, Store, Swept, ThrottlePolicy, TrustedIssuer, TrustedIssuerKind, Turn,
+    User, UserId,
 };
 
 #[async_trait]
@@ -568,6 +569,22 @@ impl Store for PostgresStore {
         .await
     }
 
+    async fn end_everything(&self, now: UnixSeconds) -> Result<Ended> {
+        let mut ended = self
+            .act(|db| async move { Ok((ending::begin(&db, now).await?, audit::everything_ended())) })
+            .await?;
+        let mut after = Some(GrantId(Uuid::nil()));
+        while let Some(start) = after {
+            let (grants, last) = self
+                .transaction(|db| async move { ending::grants(&db, start, now).await })
+                .await?;
+            ended.grants += grants;
+            after = last;
+        }
+        self.changes.tell(Change::Revocations);
+        Ok(ended)
+    }
+
     async fn revoke_issuance(&self, jti: &str, now: UnixSeconds) -> Result<bool> {
         let outcome = self
             .act(|db| async move {
@@ -736,6 +753,15 @@ impl Store for PostgresStore {
 
     fn changes(&self) -> &Changes {
         &self.changes
+    }
+
+    async fn keep_partitions(
+        &self,
+        of: Partitioned,
+        now: UnixSeconds,
+        retain: Duration,
+    ) -> Result<PartitionsKept> {
+        partitions::keep(self, of, now, retain).await
     }
 
     async fn ping(&self) -> Result<()> {

@@ -1,18 +1,20 @@
 //! The way in which this engine runs the statements of [`crate::sql`].
 
-use deadpool_postgres::ClientWrapper;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::Row;
+use tokio_postgres::types::{ToSql, Type};
 
-pub(super) use crate::sql::{Sql, statements};
-
+pub(super) use super::connection::Connection;
 use super::errors::Fallible;
 use super::values::Columns;
+pub(super) use crate::sql::{Sql, statements};
 
-pub(super) type Connection = ClientWrapper;
 pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
 /// Runs a statement that gives no rows, prepared once a connection; the number of rows changed.
 pub(super) async fn run(db: &Connection, sql: Sql, params: Params<'_>) -> Fallible<u64> {
+    if let Some(types) = db.types(sql).await? {
+        return Ok(db.execute_typed(sql.text(), &typed(params, &types)).await?);
+    }
     let statement = db.prepare_cached(sql.text()).await?;
     Ok(db.execute(&statement, params).await?)
 }
@@ -24,8 +26,12 @@ pub(super) async fn find<T>(
     params: Params<'_>,
     read: impl FnOnce(&mut Columns<'_>) -> Fallible<T>,
 ) -> Fallible<Option<T>> {
-    let statement = db.prepare_cached(sql.text()).await?;
-    let row = db.query_opt(&statement, params).await?;
+    let row = if let Some(types) = db.types(sql).await? {
+        db.query_typed_opt(sql.text(), &typed(params, &types)).await?
+    } else {
+        let statement = db.prepare_cached(sql.text()).await?;
+        db.query_opt(&statement, params).await?
+    };
     row.map(|row| read(&mut Columns::new(&row))).transpose()
 }
 
@@ -36,8 +42,12 @@ pub(super) async fn get<T>(
     params: Params<'_>,
     read: impl FnOnce(&mut Columns<'_>) -> Fallible<T>,
 ) -> Fallible<T> {
-    let statement = db.prepare_cached(sql.text()).await?;
-    let row = db.query_one(&statement, params).await?;
+    let row = if let Some(types) = db.types(sql).await? {
+        db.query_typed_one(sql.text(), &typed(params, &types)).await?
+    } else {
+        let statement = db.prepare_cached(sql.text()).await?;
+        db.query_one(&statement, params).await?
+    };
     read(&mut Columns::new(&row))
 }
 
@@ -48,7 +58,16 @@ pub(super) async fn list<T>(
     params: Params<'_>,
     mut read: impl FnMut(&mut Columns<'_>) -> Fallible<T>,
 ) -> Fallible<Vec<T>> {
-    let statement = db.prepare_cached(sql.text()).await?;
-    let rows = db.query(&statement, params).await?;
+    let rows: Vec<Row> = if let Some(types) = db.types(sql).await? {
+        db.query_typed(sql.text(), &typed(params, &types)).await?
+    } else {
+        let statement = db.prepare_cached(sql.text()).await?;
+        db.query(&statement, params).await?
+    };
     rows.iter().map(|row| read(&mut Columns::new(row))).collect()
+}
+
+/// Each parameter with its type; the server has said how many there are.
+fn typed<'a>(params: Params<'a>, types: &[Type]) -> Vec<(&'a (dyn ToSql + Sync), Type)> {
+    params.iter().copied().zip(types.iter().cloned()).collect()
 }

@@ -6,11 +6,11 @@ use super::statements::Sql;
 use super::template;
 use super::{
     PostgresOptions, PostgresStore, approvals, asserted, assertion_audiences, audit, clients, codes,
-    consents, devices, exchange, grants, id_jag, issuances, keys, own, refresh, registration, resources,
-    revocations, sessions, spent, sweep, throttle, trusted_issuers, users, work,
+    consents, devices, ending, exchange, grants, id_jag, issuances, keys, own, partitions, refresh,
+    registration, resources, revocations, sessions, spent, sweep, throttle, trusted_issuers, users, work,
 };
 
-fn all() -> impl Iterator<Item = &'static Sql> {
+pub(super) fn all() -> impl Iterator<Item = &'static Sql> {
     [
         approvals::STATEMENTS,
         asserted::STATEMENTS,
@@ -21,11 +21,13 @@ fn all() -> impl Iterator<Item = &'static Sql> {
         consents::STATEMENTS,
         exchange::STATEMENTS,
         devices::STATEMENTS,
+        ending::STATEMENTS,
         grants::STATEMENTS,
         id_jag::STATEMENTS,
         issuances::STATEMENTS,
         keys::STATEMENTS,
         own::STATEMENTS,
+        partitions::STATEMENTS,
         refresh::STATEMENTS,
         registration::STATEMENTS,
         resources::STATEMENTS,
@@ -67,7 +69,7 @@ async fn plan(db: &ClientWrapper, sql: &Sql) -> Vec<String> {
         .collect()
 }
 
-fn has_plan(sql: &Sql) -> bool {
+pub(super) fn has_plan(sql: &Sql) -> bool {
     !sql.text().starts_with("LOCK")
 }
 

@@ -43,7 +43,8 @@ statements! {
     THROTTLES = delete!("login_throttle", "key_digest", "forget_at < $1");
     SPENT = delete!("spent", "digest", "expires_at < $1");
     DEVICES = delete!("device_authorization", "digest", "expires_at < $1");
-    ISSUANCES = delete!("issuance", "jti", "expires_at < $1");
+    /// The others go with their partitions.
+    ISSUANCES = delete!("issuance_default", "jti", "expires_at < $1");
     CODES = delete!("code", "digest", "expires_at < $1");
     ENDED_GRANTS = delete!("access_grant", "id", "state = 'ended' AND ended_at < $1");
     PENDING_GRANTS = delete!("access_grant", "id", "state = 'pending' AND created_at < $1");

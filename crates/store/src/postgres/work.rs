@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use deadpool_postgres::Object;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::PostgresStore;
@@ -27,7 +26,7 @@ statements! {
 }
 
 /// A connection as an operation sees it. Clones go when the operation ends.
-pub(super) type Db = Arc<Object>;
+pub(super) type Db = Arc<Connection>;
 
 impl PostgresStore {
     /// Runs what may run twice without a difference: reads, and writes that say what is, not what changes.
@@ -151,7 +150,7 @@ impl PostgresStore {
         let db = self.connection().await?;
         let held = Held(Open(Some(Arc::clone(&db))));
         self.limited(async {
-            db.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+            db.begin().await?;
             lock(&db, &[*digest]).await
         })
         .await?;
@@ -175,7 +174,7 @@ impl PostgresStore {
         let held = Held(Open(Some(Arc::clone(&db))));
         let locked = self
             .limited(async {
-                db.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+                db.begin().await?;
                 get(&db, TRY_LOCK, &[&number(digest)], only).await
             })
             .await?;
@@ -187,7 +186,8 @@ impl PostgresStore {
         if self.pool.status().waiting >= self.options.queue {
             return Err(Fault::Refused(StoreError::Busy));
         }
-        Ok(Arc::new(self.pool.get().await?))
+        let object = self.pool.get().await?;
+        Ok(Arc::new(Connection::new(object, self.pooled.clone())))
     }
 
     /// Lets running operations end, and takes no new ones.
@@ -203,9 +203,11 @@ impl PostgresStore {
     /// this one is for a server or a network that died without a word.
     async fn limited<T>(&self, work: impl Future<Output = Fallible<T>>) -> Fallible<T> {
         let limit = self.options.statement_timeout + Duration::from_secs(2);
-        timeout(limit, work)
-            .await
-            .unwrap_or_else(|_| Err(Fault::Lost("the database does not answer".to_owned())))
+        timeout(limit, work).await.unwrap_or_else(|_| {
+            // Whoever is behind this connection is behind the others too: each of them would cost somebody as long.
+            self.pool.retain(|_, _| false);
+            Err(Fault::Lost("the database does not answer".to_owned()))
+        })
     }
 
     fn tries(&self) -> Tries {
@@ -232,7 +234,7 @@ async fn begin(db: &Connection) -> Fallible<Mark> {
     // One round trip for both. Prepared before: the driver sends in the order of the first poll.
     let (begun, mark) = tokio::join!(
         biased;
-        async { Ok::<_, Fault>(db.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED").await?) },
+        db.begin(),
         get(db, MARK, &[], |columns| {
             Ok(Mark {
                 transaction: columns.plain()?,
@@ -269,8 +271,8 @@ impl Drop for Open {
 
 /// Closes the connection instead of giving it back to the pool.
 fn discard(db: Db) {
-    if let Some(object) = Arc::into_inner(db) {
-        drop(Object::take(object));
+    if let Some(connection) = Arc::into_inner(db) {
+        connection.discard();
     }
 }
 

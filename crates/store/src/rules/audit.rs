@@ -451,6 +451,11 @@ pub(crate) fn grants_ended(
     Some(draft.with("reason", reason.word()).with("grants_ended", ended))
 }
 
+/// After the database was put back to an earlier state: everything that was given out. It begins with this.
+pub(crate) fn everything_ended() -> Draft {
+    Draft::new(AuditAction::EverythingEnded)
+}
+
 pub(crate) fn spent(spent: bool) -> Drafted {
     (!spent).then(|| Draft::new(AuditAction::AssertionReplayed).refused("used_before"))
 }

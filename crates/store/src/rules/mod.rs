@@ -14,6 +14,7 @@ pub(crate) mod id_jag;
 pub(crate) mod keys;
 pub(crate) mod own;
 pub(crate) mod pages;
+pub(crate) mod partitions;
 pub(crate) mod refresh;
 pub(crate) mod revocations;
 pub(crate) mod schema;

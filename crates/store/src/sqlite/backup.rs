@@ -10,8 +10,8 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
 use super::location::{Location, LockedFile, beside, private, sync_directory, unusable};
-use super::{keys, migrations};
-use crate::{Result, Sealed, SealedKind, StoreError};
+use super::{ending, keys, migrations};
+use crate::{Ended, Result, Sealed, SealedKind, StoreError, UnixSeconds};
 
 /// How long to wait for a server that starts or stops at that moment.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -38,6 +38,8 @@ pub struct Restored {
     pub path: PathBuf,
     /// Where the database is that was there before, if there was one.
     pub replaced: Option<PathBuf>,
+    /// What was ended in it.
+    pub ended: Option<Ended>,
 }
 
 /// Writes the database of `url`, as it is at one moment, to a new file (mode 0600), also while a server uses it; the server
@@ -80,8 +82,9 @@ pub fn inspect(file: &Path) -> Result<Inspection> {
 }
 
 /// Puts a copy in the place of the database of `url`, which no server may use now. With `replace` the database that is
-/// there is kept beside it under another name; without, it is a reason to refuse. `check` is told what is in the copy and
-/// may refuse it; nothing is changed then.
+/// there is kept beside it under another name; without, it is a reason to refuse. With `end_at` everything that the copy
+/// had given out ends at that time ([`Store::end_everything`](crate::Store::end_everything)) before anybody can use it.
+/// `check` is told what is in the copy and may refuse it; nothing is changed then.
 ///
 /// # Errors
 ///
@@ -90,6 +93,7 @@ pub fn restore(
     url: &str,
     file: &Path,
     replace: bool,
+    end_at: Option<UnixSeconds>,
     check: impl FnOnce(&Inspection) -> Result<()>,
 ) -> Result<Restored> {
     let Location::File(path) = Location::parse(url)? else {
@@ -122,11 +126,13 @@ pub fn restore(
         .and_then(|()| inspect(&unfinished))
         .and_then(|inspection| check(&inspection).map(|()| inspection))
         .and_then(|inspection| {
+            let ended = begin_anew(&unfinished, end_at).map_err(|error| refused(&unfinished, &error))?;
             let replaced = swap(&unfinished, &path).map_err(|error| cannot("replaced", &path, &error))?;
             Ok(Restored {
                 inspection,
                 path: path.clone(),
                 replaced,
+                ended,
             })
         });
     let _ = fs::remove_file(&unfinished);
@@ -207,6 +213,28 @@ fn read_whole(file: &Path) -> Result<Inspection> {
         sealed,
         bytes,
     })
+}
+
+/// Another log of revocations, since the positions of the one in the copy are given again; and, when it is asked for, an
+/// end to everything.
+fn begin_anew(file: &Path, end_at: Option<UnixSeconds>) -> Result<Option<Ended>> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut db = Connection::open_with_flags(file, flags)?;
+    migrations::migrate(&mut db)?;
+    let transaction = db.transaction()?;
+    let ended = match end_at {
+        Some(now) => Some(ending::everything(&transaction, now)?),
+        None => {
+            ending::begin_log(&transaction)?;
+            None
+        }
+    };
+    transaction.commit()?;
+    db.close().map_err(|(_, error)| error)?;
+    File::open(file)
+        .and_then(|file| file.sync_all())
+        .map_err(|error| cannot("written", file, &error))?;
+    Ok(ended)
 }
 
 fn copy_file(from: &Path, to: &Path) -> io::Result<()> {

@@ -16,7 +16,10 @@ use crate::{Digest, EndReason, Grant, GrantFilter, GrantId, Page, PageRequest, R
 /// The columns that [`read`] reads, of a table named `g`.
 macro_rules! grant_columns {
     () => {
-        "g.id, g.user_id, g.subject, g.client_id, g.resource, g.scopes, g.state, g.end_reason, g.ended_at, \
+        concat!("g.id, ", $crate::sqlite::grants::grant_columns!("behind the id"))
+    };
+    ("behind the id") => {
+        "g.user_id, g.subject, g.client_id, g.resource, g.scopes, g.state, g.end_reason, g.ended_at, \
          g.created_at, g.authenticated_at, g.methods, g.generation, g.generation_at, g.refresh_salt, \
          g.refresh_expires_at, g.last_used_at, g.dpop_jkt, g.more_resources, g.trusted_issuer"
     };
@@ -62,6 +65,13 @@ macro_rules! on_resource {
             $resource,
             ")"
         )
+    };
+}
+
+/// The filter but for resource and id. Parameters: ?1 user, ?2 client, ?4 state.
+macro_rules! matches_the_rest {
+    () => {
+        "(?1 IS NULL OR g.user_id = ?1) AND (?2 IS NULL OR g.client_id = ?2) AND (?4 IS NULL OR g.state = ?4)"
     };
 }
 
@@ -117,7 +127,13 @@ statements! {
     PAGE = page_by!("TRUE");
     PAGE_OF_USER = page_by!("g.user_id = ?1");
     PAGE_OF_CLIENT = page_by!("g.client_id = ?2");
-    PAGE_ON_RESOURCE = page_by!(concat!("g.", on_resource!("?3")));
+    /// The two ways to be on a resource, merged as they are read.
+    PAGE_ON_RESOURCE = concat!(
+        "SELECT ", grant_columns!(), " FROM access_grant g WHERE g.resource = ?3 AND ", matches_the_rest!(),
+        " AND g.id < ?5 UNION ALL SELECT o.grant_id, ", grant_columns!("behind the id"),
+        " FROM grant_further o JOIN access_grant g ON g.id = o.grant_id WHERE o.resource = ?3 AND ", matches_the_rest!(),
+        " AND o.grant_id < ?5 ORDER BY 1 DESC LIMIT ?6"
+    );
     LIVE scans = live_by!("TRUE");
     LIVE_ONE = live_by!("g.id = ?5");
     LIVE_OF_USER = live_by!("g.user_id = ?1");

@@ -21,7 +21,8 @@ const MIGRATIONS: &[Migration] = &[
     migration!("sqlite", 7, "0007_assertion_audiences"),
     migration!("sqlite", 8, "0008_signing_key_times", breaks_older),
     migration!("sqlite", 9, "0009_change_count"),
-    migration!("sqlite", 10, "0010_audit"),
+    migration!("sqlite", 10, "0010_ended_before"),
+    migration!("sqlite", 11, "0011_audit"),
 ];
 
 const CREATE_JOURNAL: &str = "CREATE TABLE IF NOT EXISTS schema_migration (

@@ -12,6 +12,7 @@ mod clients;
 mod codes;
 mod consents;
 mod devices;
+mod ending;
 mod errors;
 mod exchange;
 mod grants;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     SqliteStore, approvals, asserted, assertion_audiences, audit as events, clients, codes, consents,
-    devices, exchange, grants, id_jag, issuances, join, keys, own, refresh, registration, resources,
+    devices, ending, exchange, grants, id_jag, issuances, join, keys, own, refresh, registration, resources,
     revocations, sessions, spent, sweep, throttle, trusted_issuers, users, writer,
 };
 use crate::rules::audit;
@@ -16,12 +16,13 @@ use crate::rules::clients::is_touched;
 use crate::rules::sweep::kinds;
 use crate::{
     AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, AuditAction, AuditEntry,
-    AuditEvent, AuditFilter, Changes, Client, Code, Consent, DeviceAuthorization, Digest, EndReason,
+    AuditEvent, AuditFilter, Changes, Client, Code, Consent, DeviceAuthorization, Digest, EndReason, Ended,
     ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId, IdJagOutcome, InitialAccessToken, Issuance,
     IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject, LoginThrottle, Origin, OwnOutcome, Page, PageRequest,
-    PollOutcome, RedeemCode, RedeemOutcome, RegisterOutcome, Reseal, Resource, Result, RevocationPage,
-    RotateOutcome, RotateRefresh, Sealed, SealedKind, SealedSecret, Session, SigningKeyRecord, Spend, Store,
-    StoreError, Swept, ThrottlePolicy, TrustedIssuer, TrustedIssuerKind, Turn, User, UserId,
+    Partitioned, PartitionsKept, PollOutcome, RedeemCode, RedeemOutcome, RegisterOutcome, Reseal, Resource,
+    Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed, SealedKind, SealedSecret, Session,
+    SigningKeyRecord, Spend, Store, StoreError, Swept, ThrottlePolicy, TrustedIssuer, TrustedIssuerKind,
+    Turn, User, UserId,
 };
 
 #[async_trait]
@@ -500,6 +501,19 @@ impl Store for SqliteStore {
         .await
     }
 
+    async fn end_everything(&self, now: UnixSeconds) -> Result<Ended> {
+        let mut ended = self
+            .act(move |db| Ok((ending::begin(db, now)?, audit::everything_ended())))
+            .await?;
+        let mut after = Some(GrantId(Uuid::nil()));
+        while let Some(start) = after {
+            let (grants, last) = self.write(move |db| ending::grants(db, start, now)).await?;
+            ended.grants += grants;
+            after = last;
+        }
+        Ok(ended)
+    }
+
     async fn revoke_issuance(&self, jti: &str, now: UnixSeconds) -> Result<bool> {
         let jti = jti.to_owned();
         self.act(move |db| {
@@ -641,6 +655,10 @@ impl Store for SqliteStore {
 
     fn changes(&self) -> &Changes {
         &self.changes
+    }
+
+    async fn keep_partitions(&self, _: Partitioned, _: UnixSeconds, _: Duration) -> Result<PartitionsKept> {
+        Ok(PartitionsKept::default())
     }
 
     async fn ping(&self) -> Result<()> {

@@ -7,6 +7,7 @@ use super::statements::{Run, statements};
 use crate::{Result, Spend};
 
 statements! {
+    ENDED_BEFORE = "SELECT ended_before FROM revocation_log WHERE id = 1";
     IS_SPENT = "SELECT 1 FROM spent WHERE digest = ?1 AND expires_at > ?2";
     SPEND = "INSERT INTO spent (digest, expires_at) VALUES (?1, ?2) \
              ON CONFLICT (digest) DO UPDATE SET expires_at = excluded.expires_at";
@@ -14,7 +15,13 @@ statements! {
 
 /// All or none: the one writer looks at every one of them first.
 pub(super) fn spend(db: &Connection, spends: &[Spend], now: UnixSeconds) -> Result<bool> {
+    let ended_before = db
+        .find(ENDED_BEFORE, [], |row| row.get(0))?
+        .map_or(UnixSeconds(0), UnixSeconds);
     for (place, spend) in spends.iter().enumerate() {
+        if spend.made_at <= ended_before {
+            return Ok(false);
+        }
         let twice = spends[..place].iter().any(|other| other.digest == spend.digest);
         if twice
             || db

@@ -4,9 +4,9 @@ use rusqlite::Connection;
 
 use super::statements::Sql;
 use super::{
-    approvals, asserted, assertion_audiences, audit, clients, codes, consents, devices, exchange, grants,
-    id_jag, issuances, keys, migrations, own, refresh, registration, resources, revocations, sessions, spent,
-    sweep, throttle, trusted_issuers, users, writer,
+    approvals, asserted, assertion_audiences, audit, clients, codes, consents, devices, ending, exchange,
+    grants, id_jag, issuances, keys, migrations, own, refresh, registration, resources, revocations,
+    sessions, spent, sweep, throttle, trusted_issuers, users, writer,
 };
 
 fn all() -> impl Iterator<Item = &'static Sql> {
@@ -20,6 +20,7 @@ fn all() -> impl Iterator<Item = &'static Sql> {
         consents::STATEMENTS,
         exchange::STATEMENTS,
         devices::STATEMENTS,
+        ending::STATEMENTS,
         grants::STATEMENTS,
         id_jag::STATEMENTS,
         issuances::STATEMENTS,

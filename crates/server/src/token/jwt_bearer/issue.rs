@@ -111,6 +111,7 @@ pub(in crate::token) fn single_use(trusted: &Trusted) -> Option<Spend> {
     Some(Spend {
         digest: doorward_jose::sha256(&[b"assertion-grant\0", replay_id.as_slice()].concat()),
         until: trusted.assertion.expires_at,
+        made_at: trusted.assertion.made_at(&trusted.terms),
     })
 }
 

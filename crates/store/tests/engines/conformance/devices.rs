@@ -7,7 +7,7 @@ use doorward_store::{
 
 use super::scene::{APP, Opened, RESOURCE, Scene, at, at_once, digest, fresh, redemption, scopes};
 
-pub(super) fn device(user_code: Digest) -> DeviceAuthorization {
+pub(crate) fn device(user_code: Digest) -> DeviceAuthorization {
     DeviceAuthorization {
         digest: digest(20, fresh()),
         user_code,

@@ -8,6 +8,7 @@ pub(crate) mod changes;
 pub(crate) mod clients;
 pub(crate) mod codes;
 pub(crate) mod devices;
+pub(crate) mod ending;
 pub(crate) mod exchange;
 pub(crate) mod id_jag;
 pub(crate) mod keys;
@@ -86,6 +87,8 @@ macro_rules! conformance {
             devices: a_device_reads_back_by_its_user_code, a_user_code_is_free_again_when_it_expired, a_device_that_polls_too_soon_has_to_wait_longer,
                 polls_are_told_what_became_of_the_request, a_no_counts_until_somebody_says_yes, fifty_parallel_polls_get_one_token_and_the_grant_lives,
                 a_session_that_ends_leaves_the_device_its_code, a_device_is_swept_after_its_time;
+            ending: nothing_that_was_given_out_is_usable_any_more, every_grant_ends_however_many_there_are,
+                what_was_made_before_counts_as_used_up;
             registration: an_initial_token_reads_back_and_can_be_removed, a_token_for_one_use_registers_one_client_whoever_races,
                 an_expired_or_unknown_token_registers_nobody, a_client_that_changes_its_registration_loses_its_unredeemed_codes,
                 a_token_that_was_replaced_changes_nothing, one_change_at_a_time_holds_over_all_callers;

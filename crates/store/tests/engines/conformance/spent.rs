@@ -10,6 +10,7 @@ pub(super) fn one(until: i64) -> Spend {
     Spend {
         digest: digest(9, fresh()),
         until: at(until),
+        made_at: at(0),
     }
 }
 

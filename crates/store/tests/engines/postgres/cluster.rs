@@ -6,8 +6,8 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 /// `required` makes a missing server a failure instead of a skip.
@@ -46,7 +46,8 @@ impl Cluster {
     /// Its data; not running yet.
     pub(crate) fn make() -> Option<Self> {
         let Some(binaries) = find_binaries() else {
-            missing();
+            let why = "no `postgres` and `initdb` in PATH or /usr/lib/postgresql/*/bin";
+            missing_program("postgresql", why);
             return None;
         };
         let directory = tempfile::Builder::new()
@@ -153,21 +154,23 @@ fn find_binaries() -> Option<PathBuf> {
     Some(program.parent().unwrap().to_owned())
 }
 
-fn missing() {
-    static SAID: OnceLock<()> = OnceLock::new();
-    let why = "no `postgres` and `initdb` in PATH or /usr/lib/postgresql/*/bin";
+/// Says loudly that tests are skipped, once a package; or fails, as the setting wants it.
+pub(crate) fn missing_program(package: &'static str, why: &str) {
+    static SAID: Mutex<Vec<&str>> = Mutex::new(Vec::new());
     assert!(
         std::env::var(SETTING).as_deref() != Ok("required"),
         "{SETTING}=required, but {why}"
     );
-    SAID.get_or_init(|| {
-        let skipped = format!(
-            "\n*** SKIPPED: the tests on PostgreSQL ({why}). Install `postgresql`, or set {SETTING}=required to \
-             fail here.\n\n"
-        );
-        // Not `eprintln!`, which is captured as long as a test passes.
-        std::io::stderr().write_all(skipped.as_bytes()).unwrap();
-    });
+    let mut said = SAID.lock().unwrap();
+    if said.contains(&package) {
+        return;
+    }
+    said.push(package);
+    let skipped = format!(
+        "\n*** SKIPPED: tests on PostgreSQL ({why}). Install `{package}`, or set {SETTING}=required to fail here.\n\n"
+    );
+    // Not `eprintln!`, which is captured as long as a test passes.
+    std::io::stderr().write_all(skipped.as_bytes()).unwrap();
 }
 
 pub(crate) fn is_root() -> bool {
@@ -175,7 +178,7 @@ pub(crate) fn is_root() -> bool {
 }
 
 /// A command that does not run as root.
-fn unprivileged(program: &Path) -> Command {
+pub(crate) fn unprivileged(program: &Path) -> Command {
     let mut command = if is_root() {
         let mut command = Command::new("setpriv");
         command

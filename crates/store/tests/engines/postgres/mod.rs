@@ -1,12 +1,16 @@
 //! PostgreSQL: the conformance suite, several nodes, and a server that dies.
 
 mod cluster;
+mod half_open;
 mod limits;
 mod nodes;
 mod outage;
+mod partitions;
+mod pgbouncer;
 mod spread;
 mod template;
 mod tls;
+mod upgrade;
 
 use std::sync::Arc;
 

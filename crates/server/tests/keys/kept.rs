@@ -1,0 +1,203 @@
+//! What a node keeps in memory counts as long as nothing has changed: here at once, on other nodes within a second.
+
+use std::time::{Duration, Instant};
+
+use doorward_jose::Jws;
+use doorward_oauth::claims::AccessTokenClaims;
+use doorward_store::{EndReason, GrantFilter, STALE_AFTER};
+use http::StatusCode;
+
+use crate::nodes::{Node, Place, Program, key_of};
+use crate::support::Engine;
+
+/// Ways to end a token, each by the node that is given.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Token,
+    Grant,
+    Client,
+}
+
+impl End {
+    async fn happen(self, node: &Node, program: &Program, token: &str) {
+        let (store, now) = (&node.context.store, node.context.now());
+        match self {
+            Self::Token => {
+                let key = node
+                    .context
+                    .keys
+                    .verification_key(&key_of(token))
+                    .expect("a published key");
+                let verified = Jws::parse(token).unwrap().verify(&key).unwrap();
+                let claims: AccessTokenClaims = verified.claims().unwrap();
+                assert!(store.revoke_issuance(&claims.jti, now).await.unwrap());
+            }
+            Self::Grant => {
+                let all = GrantFilter::default();
+                let reason = EndReason::RevokedByAdmin;
+                assert_eq!(store.revoke_grants(all, reason, now).await.unwrap(), 1);
+            }
+            Self::Client => {
+                let mut client = store.client(&program.client_id).await.unwrap().unwrap();
+                client.disabled = true;
+                store.update_client(client).await.unwrap();
+            }
+        }
+    }
+}
+
+/// Two nodes.
+async fn two(place: &Place) -> [Node; 2] {
+    [place.node().await, place.node().await]
+}
+
+/// Another client that may see the token: its own asks otherwise, and may be disabled.
+async fn guard_of(node: &Node) -> Program {
+    let body = serde_json::json!({"client_name": "Guard", "resource_server": "mcp"});
+    let reply = node.admin("POST", "/admin/clients", body).await;
+    assert_eq!(reply.status, StatusCode::CREATED, "{reply:?}");
+    let body = reply.json();
+    Program {
+        client_id: body["client_id"].as_str().unwrap().to_owned(),
+        secret: body["client_secret"].as_str().unwrap().to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_was_seen_to_work_is_inactive_as_soon_as_its_end_was_answered() {
+    for end in [End::Token, End::Grant, End::Client] {
+        let place = Place::new().await;
+        let node = place.node().await;
+        let (program, guard) = (node.program().await, guard_of(&node).await);
+        let token = node.token(&program).await;
+        for _ in 0..3 {
+            assert!(node.says_active(&guard, &token).await);
+        }
+        end.happen(&node, &program, &token).await;
+        assert!(!node.says_active(&guard, &token).await, "{end:?}");
+        assert!(!node.says_active(&guard, &token).await, "{end:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_ended_with_another_grant_does_not_end_a_token_that_was_seen_to_work() {
+    let place = Place::new().await;
+    let node = place.node().await;
+    let (program, guard) = (node.program().await, guard_of(&node).await);
+    let (first, second) = (node.token(&program).await, node.token(&program).await);
+    assert!(node.says_active(&guard, &first).await);
+    assert!(node.says_active(&guard, &second).await);
+    End::Token.happen(&node, &program, &first).await;
+    assert!(!node.says_active(&guard, &first).await);
+    assert!(node.says_active(&guard, &second).await);
+}
+
+#[tokio::test]
+async fn a_token_that_was_seen_to_work_ends_with_its_time_and_its_key() {
+    let place = Place::new().await;
+    let node = place.node().await;
+    let (program, guard) = (node.program().await, guard_of(&node).await);
+    let token = node.token(&program).await;
+    assert!(node.says_active(&guard, &token).await);
+    node.context.keys.revoke(&key_of(&token)).await.unwrap();
+    assert!(!node.says_active(&guard, &token).await);
+
+    let token = node.token(&program).await;
+    assert!(node.says_active(&guard, &token).await);
+    place.wait(86_400);
+    assert!(!node.says_active(&guard, &token).await);
+}
+
+#[tokio::test]
+async fn who_may_not_see_a_token_learns_nothing_from_what_others_asked() {
+    let place = Place::new().await;
+    let node = place.node().await;
+    let (program, guard) = (node.program().await, guard_of(&node).await);
+    let body = serde_json::json!({"client_name": "Stranger", "grant_types": ["client_credentials"]});
+    let reply = node.admin("POST", "/admin/clients", body).await;
+    let body = reply.json();
+    let stranger = Program {
+        client_id: body["client_id"].as_str().unwrap().to_owned(),
+        secret: body["client_secret"].as_str().unwrap().to_owned(),
+    };
+    let token = node.token(&program).await;
+    assert!(node.says_active(&guard, &token).await);
+    assert!(!node.says_active(&stranger, &token).await);
+    assert!(node.says_active(&program, &token).await);
+}
+
+#[tokio::test]
+async fn a_client_without_its_secret_or_disabled_gets_nothing_as_soon_as_that_was_answered() {
+    let place = Place::new().await;
+    let node = place.node().await;
+    let program = node.program().await;
+    node.token(&program).await;
+    let store = &node.context.store;
+    let client = store.client(&program.client_id).await.unwrap().unwrap();
+    let mut without = client.clone();
+    without.secrets.clear();
+    store.update_client(without).await.unwrap();
+    assert_eq!(
+        node.ask_for_token(&program).await.status,
+        StatusCode::UNAUTHORIZED
+    );
+    store.update_client(client.clone()).await.unwrap();
+    node.token(&program).await;
+    let mut disabled = client;
+    disabled.disabled = true;
+    store.update_client(disabled).await.unwrap();
+    assert_eq!(
+        node.ask_for_token(&program).await.status,
+        StatusCode::UNAUTHORIZED
+    );
+}
+
+/// Asks until it is so; how long that took.
+async fn until(what: impl AsyncFn() -> bool) -> Duration {
+    let begun = Instant::now();
+    while !what().await {
+        assert!(begun.elapsed() < Duration::from_secs(20), "never");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    begun.elapsed()
+}
+
+/// Only PostgreSQL has several nodes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_node_ends_another_one_refuses_within_a_second() {
+    if !Engine::is_postgres() {
+        return;
+    }
+    for end in [End::Token, End::Grant, End::Client] {
+        let place = Place::new().await;
+        let [here, there] = two(&place).await;
+        let (program, guard) = (here.program().await, guard_of(&here).await);
+        let token = here.token(&program).await;
+        until(async || there.says_active(&guard, &token).await).await;
+        assert!(there.says_active(&guard, &token).await);
+        end.happen(&here, &program, &token).await;
+        let took = until(async || !there.says_active(&guard, &token).await).await;
+        assert!(took <= STALE_AFTER, "{end:?}: {took:?}");
+        if matches!(end, End::Client) {
+            let took =
+                until(async || there.ask_for_token(&program).await.status == StatusCode::UNAUTHORIZED).await;
+            assert!(took <= STALE_AFTER, "{took:?}");
+        }
+    }
+}
+
+/// Only PostgreSQL has several nodes. Without waiting for the look that a node takes every second by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_one_node_withdraws_another_one_publishes_no_more_within_a_second() {
+    if !Engine::is_postgres() {
+        return;
+    }
+    let place = Place::new().await;
+    let [here, there] = two(&place).await;
+    let program = here.program().await;
+    let withdrawn = key_of(&here.token(&program).await);
+    assert!(there.published().await.contains(&withdrawn));
+    here.context.keys.revoke(&withdrawn).await.unwrap();
+    let took = until(async || !there.published().await.contains(&withdrawn)).await;
+    assert!(took <= STALE_AFTER, "{took:?}");
+}

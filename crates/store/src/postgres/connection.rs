@@ -1,0 +1,115 @@
+//! A connection as an operation sees it, straight to the server or through a pooler.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use deadpool_postgres::{ClientWrapper, Object};
+use tokio_postgres::types::Type;
+
+use super::PostgresOptions;
+use super::errors::Fallible;
+use crate::sql::Sql;
+
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
+/// What a pooler in transaction mode changes: every transaction, and every statement outside of one, may run in another
+/// session of the server. So nothing is prepared under a name, and no setting is made for a session.
+#[derive(Debug)]
+pub(super) struct Pooled {
+    /// How a transaction begins, with the settings that a session would have.
+    begin: String,
+    /// The types of the parameters of each statement, as the server told them once. As many as there are statements.
+    types: RwLock<HashMap<&'static str, Arc<[Type]>>>,
+}
+
+impl Pooled {
+    pub(super) fn new(options: &PostgresOptions) -> Self {
+        let statement = options.statement_timeout.as_millis();
+        Self {
+            begin: format!(
+                "{BEGIN}; SET LOCAL statement_timeout = {statement}; SET LOCAL idle_in_transaction_session_timeout = {}",
+                statement * 2
+            ),
+            types: RwLock::default(),
+        }
+    }
+
+    fn known(&self, sql: Sql) -> Option<Arc<[Type]>> {
+        let types = self.types.read().unwrap_or_else(PoisonError::into_inner);
+        types.get(sql.text()).map(Arc::clone)
+    }
+
+    fn learn(&self, sql: Sql, types: Arc<[Type]>) {
+        let mut known = self.types.write().unwrap_or_else(PoisonError::into_inner);
+        known.insert(sql.text(), types);
+    }
+}
+
+/// A connection of the pool, for one operation.
+pub(super) struct Connection {
+    object: Object,
+    pooled: Option<Arc<Pooled>>,
+    in_transaction: AtomicBool,
+}
+
+impl Connection {
+    pub(super) fn new(object: Object, pooled: Option<Arc<Pooled>>) -> Self {
+        Self {
+            object,
+            pooled,
+            in_transaction: AtomicBool::new(false),
+        }
+    }
+
+    /// Begins the transaction that this connection was taken for.
+    pub(super) async fn begin(&self) -> Fallible<()> {
+        self.in_transaction.store(true, Ordering::Relaxed);
+        let begin = self.pooled.as_ref().map_or(BEGIN, |pooled| pooled.begin.as_str());
+        Ok(self.object.batch_execute(begin).await?)
+    }
+
+    /// The types of the parameters, where a statement has to be sent with them: behind a pooler. `None`: it is prepared.
+    pub(super) async fn types(&self, sql: Sql) -> Fallible<Option<Arc<[Type]>>> {
+        let Some(pooled) = &self.pooled else {
+            return Ok(None);
+        };
+        if let Some(types) = pooled.known(sql) {
+            return Ok(Some(types));
+        }
+        let types = self.ask_types(sql).await?;
+        pooled.learn(sql, Arc::clone(&types));
+        Ok(Some(types))
+    }
+
+    /// In a transaction, so that the name of the statement is given and taken back in one session.
+    async fn ask_types(&self, sql: Sql) -> Fallible<Arc<[Type]>> {
+        if self.in_transaction.load(Ordering::Relaxed) {
+            return self.describe(sql).await;
+        }
+        self.object.batch_execute(BEGIN).await?;
+        let types = self.describe(sql).await;
+        self.object.batch_execute("ROLLBACK").await?;
+        types
+    }
+
+    async fn describe(&self, sql: Sql) -> Fallible<Arc<[Type]>> {
+        // Its end takes the name back.
+        let statement = self.object.prepare(sql.text()).await?;
+        Ok(statement.params().into())
+    }
+
+    /// Closes it instead of giving it back to the pool.
+    pub(super) fn discard(self) {
+        drop(Object::take(self.object));
+    }
+}
+
+impl Deref for Connection {
+    type Target = ClientWrapper;
+
+    fn deref(&self) -> &ClientWrapper {
+        &self.object
+    }
+}

@@ -1,0 +1,51 @@
+//! Ends everything that was given out, after the database was put back to an earlier state.
+
+use doorward_oauth::time::UnixSeconds;
+use uuid::Uuid;
+
+use super::errors::Fallible;
+use super::statements::{Connection, list, run, statements};
+use super::values::only;
+use crate::rules::words::Word;
+use crate::{EndReason, Ended, GrantId};
+
+/// Grants in one transaction.
+const BATCH: i64 = 200;
+
+statements! {
+    BEGIN_ANEW = "UPDATE revocation_log SET name = left(md5(gen_random_uuid()::text), 16), ended_before = $1 WHERE id = 1";
+    SESSIONS scans = "DELETE FROM session";
+    DEVICES scans = "DELETE FROM device_authorization";
+    CONSENTS scans = "DELETE FROM consent";
+    INITIAL_TOKENS scans = "DELETE FROM initial_access_token WHERE uses_left IS NOT NULL";
+    LIVE = "SELECT id FROM access_grant WHERE id > $1 AND state <> 'ended' ORDER BY id LIMIT $2";
+    END = "UPDATE access_grant SET state = 'ended', end_reason = $3, ended_at = $4 \
+           WHERE id > $1 AND id <= $2 AND state <> 'ended'";
+}
+
+/// All but the grants.
+pub(super) async fn begin(db: &Connection, now: UnixSeconds) -> Fallible<Ended> {
+    run(db, BEGIN_ANEW, &[&now.0]).await?;
+    Ok(Ended {
+        grants: 0,
+        sessions: run(db, SESSIONS, &[]).await?,
+        devices: run(db, DEVICES, &[]).await?,
+        consents: run(db, CONSENTS, &[]).await?,
+        initial_tokens: run(db, INITIAL_TOKENS, &[]).await?,
+    })
+}
+
+/// A batch of grants after this one; how many were ended, and the last of them, `None` when there was none.
+pub(super) async fn grants(
+    db: &Connection,
+    after: GrantId,
+    now: UnixSeconds,
+) -> Fallible<(u64, Option<GrantId>)> {
+    let live = list(db, LIVE, &[&after.0, &BATCH], only::<Uuid>).await?;
+    let Some(last) = live.last() else {
+        return Ok((0, None));
+    };
+    let reason = EndReason::RevokedByAdmin.word();
+    let ended = run(db, END, &[&after.0, last, &reason, &now.0]).await?;
+    Ok((ended, Some(GrantId(*last))))
+}

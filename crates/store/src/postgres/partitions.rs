@@ -1,0 +1,188 @@
+//! Tables in partitions by time: made ahead, and dropped when everything in them is past its use.
+//!
+//! What comes when its partition was not made in time is in the default partition, and is swept there row by row. No lock is
+//! waited for longer than a moment, because everybody else waits behind it; the next run tries again.
+
+use std::time::Duration;
+
+use deadpool_postgres::Transaction;
+use deadpool_postgres::tokio_postgres::Error;
+use deadpool_postgres::tokio_postgres::error::SqlState;
+use doorward_oauth::time::UnixSeconds;
+
+use super::PostgresStore;
+use super::errors::{Fallible, Fault};
+use super::statements::{get, list, statements};
+use super::values::only;
+use crate::rules::partitions::{Days, missing, uuid_prefix};
+use crate::{Partitioned, PartitionsKept, Result, StoreError};
+
+/// To look through a large default partition takes time, and holds up nobody.
+const PATIENCE: &str = "SET LOCAL statement_timeout = '10min'; SET LOCAL lock_timeout = '250ms'";
+
+statements! {
+    /// The partitions by their names, which this program gives them: the table's, and the days.
+    DAYS = "SELECT (to_date(d[1], 'YYYYMMDD') - DATE '1970-01-01')::bigint, (to_date(d[2], 'YYYYMMDD') - DATE '1970-01-01')::bigint \
+            FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid, \
+            regexp_match(c.relname::text, '_(\\d{8})_(\\d{8})$') AS d \
+            WHERE i.inhparent = to_regclass($1) AND d IS NOT NULL ORDER BY 1";
+    NAME = "SELECT $1::text || to_char(DATE '1970-01-01' + $2::bigint::int, '_YYYYMMDD') || to_char(DATE '1970-01-01' + $3::bigint::int, '_YYYYMMDD')";
+}
+
+/// How a table is cut.
+struct Cut {
+    table: &'static str,
+    /// What the partitions are ranges of.
+    key: &'static str,
+    /// The SQL literal with which a day begins.
+    bound: fn(i64) -> String,
+    /// Until when a row is of use; there is an index.
+    until: &'static str,
+}
+
+const fn cut(of: Partitioned) -> Cut {
+    match of {
+        Partitioned::Issuances => Cut {
+            table: "issuance",
+            key: "jti",
+            bound: |day| format!("'{}'", uuid_prefix(day)),
+            until: "expires_at",
+        },
+    }
+}
+
+pub(super) async fn keep(
+    store: &PostgresStore,
+    of: Partitioned,
+    now: UnixSeconds,
+    retain: Duration,
+) -> Result<PartitionsKept> {
+    let cut = &cut(of);
+    let existing = store
+        .repeatable(|db| async move {
+            list(&db, DAYS, &[&cut.table], |columns| {
+                Ok(Days {
+                    from: columns.plain()?,
+                    to: columns.plain()?,
+                })
+            })
+            .await
+        })
+        .await?;
+    let mut kept = PartitionsKept::default();
+    for days in missing(&existing, now, retain) {
+        if !done(make(store, cut, days).await)? {
+            // In their order: the next one would leave a hole.
+            break;
+        }
+        kept.made += 1;
+    }
+    let past = now - retain;
+    for days in existing.into_iter().filter(|days| days.are_before(past)) {
+        kept.dropped += u64::from(done(remove(store, cut, days, past).await)?);
+    }
+    Ok(kept)
+}
+
+/// Whether it was done; somebody in the way is no failure.
+fn done(outcome: Fallible<bool>) -> Result<bool> {
+    match outcome {
+        Ok(done) => Ok(done),
+        Err(Fault::Contended(why)) => {
+            tracing::debug!(why, "a partition has to wait");
+            Ok(false)
+        }
+        Err(Fault::Refused(error)) => Err(error),
+        Err(Fault::Lost(why)) => Err(StoreError::Unavailable(why)),
+    }
+}
+
+/// In two transactions. From the first one on the default partition takes no rows of these days, which lie ahead; so that the
+/// second one can look through it while others write to it, however large it is, and locks it for the moment of attaching.
+async fn make(store: &PostgresStore, cut: &Cut, days: Days) -> Fallible<bool> {
+    let Cut {
+        table, key, bound, ..
+    } = cut;
+    let name = name(store, cut, days).await?;
+    let (from, to) = (bound(days.from), bound(days.to));
+    let mut db = store.pool.get().await?;
+
+    let reserved = begin(&mut db).await?;
+    run(
+        &reserved,
+        &format!(
+            "ALTER TABLE {table}_default DROP CONSTRAINT IF EXISTS {name}, \
+         ADD CONSTRAINT {name} CHECK ({key} < {from} OR {key} >= {to}) NOT VALID"
+        ),
+    )
+    .await?;
+    reserved.commit().await?;
+
+    let attached = begin(&mut db).await?;
+    run(
+        &attached,
+        &format!(
+            "CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS); \
+         WITH moved AS (DELETE FROM {table}_default WHERE {key} >= {from} AND {key} < {to} RETURNING *) \
+         INSERT INTO {name} SELECT * FROM moved; \
+         ALTER TABLE {table}_default VALIDATE CONSTRAINT {name}; \
+         ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({from}) TO ({to}); \
+         ALTER TABLE {table}_default DROP CONSTRAINT {name}"
+        ),
+    )
+    .await?;
+    attached.commit().await?;
+    tracing::info!(partition = name, "made a partition");
+    Ok(true)
+}
+
+/// Only when nothing in it is of use any more: a row can have an id of another time.
+async fn remove(store: &PostgresStore, cut: &Cut, days: Days, past: UnixSeconds) -> Fallible<bool> {
+    let name = name(store, cut, days).await?;
+    let in_use = format!(
+        "SELECT coalesce(max({}) >= {}, FALSE) FROM {name}",
+        cut.until, past.0
+    );
+    let mut db = store.pool.get().await?;
+    if db.query_one(&in_use, &[]).await?.try_get(0)? {
+        return Ok(false);
+    }
+    let dropped = begin(&mut db).await?;
+    // First what everybody locks first, so that nobody waits in a circle.
+    run(
+        &dropped,
+        &format!("LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE", cut.table),
+    )
+    .await?;
+    if dropped.query_one(&in_use, &[]).await?.try_get(0)? {
+        return Ok(false);
+    }
+    run(&dropped, &format!("DROP TABLE {name}")).await?;
+    dropped.commit().await?;
+    tracing::info!(
+        partition = name,
+        "dropped a partition whose rows are past their use"
+    );
+    Ok(true)
+}
+
+async fn name(store: &PostgresStore, cut: &Cut, days: Days) -> Fallible<String> {
+    store
+        .attempt(|db| async move { get(&db, NAME, &[&cut.table, &days.from, &days.to], only).await })
+        .await
+}
+
+async fn begin(db: &mut deadpool_postgres::Object) -> Fallible<Transaction<'_>> {
+    let transaction = db.transaction().await?;
+    transaction.batch_execute(PATIENCE).await?;
+    Ok(transaction)
+}
+
+async fn run(transaction: &Transaction<'_>, sql: &str) -> Fallible<()> {
+    transaction.batch_execute(sql).await.map_err(|error: Error| {
+        if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) {
+            return Fault::Contended("others use the table".to_owned());
+        }
+        error.into()
+    })
+}

@@ -1,0 +1,244 @@
+//! What the planner does with every statement when the tables have grown: it reads by an index, and sorts nothing whose
+//! length grows with what is stored.
+
+use std::time::Duration;
+
+use deadpool_postgres::ClientWrapper;
+use serde_json::Value;
+
+use super::statements::Sql;
+use super::statements_tests::{all, has_plan};
+use super::template;
+use super::{PostgresOptions, PostgresStore};
+use crate::{Partitioned, Store as _, UnixSeconds};
+
+/// Enough that no table fits into a few pages. A hundred grants a client, ten a person, and a thousand a resource.
+const GROWN: &str = "
+    INSERT INTO resource (slug, uri, display_name, scopes, created_at, updated_at)
+        SELECT 'r' || i, 'https://r' || i, 'R', '[]', i, i FROM generate_series(1, 2000) i;
+    INSERT INTO client (client_id, source, metadata, secrets, fingerprint, disabled, created_at, updated_at)
+        SELECT 'c' || i, 'dynamic', repeat('m', 300), '[]', 'f', FALSE, i, i FROM generate_series(1, 5000) i;
+    INSERT INTO person (id, email, email_key, name, disabled, created_at, updated_at)
+        SELECT md5('p' || i)::uuid, 'e' || i, 'e' || i, 'Ada', FALSE, i, i FROM generate_series(1, 5000) i;
+    INSERT INTO session (id, user_id, authenticated_at, methods, last_seen_at, expires_at)
+        SELECT sha256(('s' || i)::bytea), md5('p' || i)::uuid, i, '[]', i, i FROM generate_series(1, 5000) i;
+    INSERT INTO login_throttle (key_digest, attempts, last_at, forget_at)
+        SELECT sha256(('t' || i)::bytea), 1, i, i FROM generate_series(1, 5000) i;
+    INSERT INTO spent (digest, expires_at) SELECT sha256(('x' || i)::bytea), i FROM generate_series(1, 5000) i;
+    INSERT INTO consent (user_id, client_id, resource, scopes, fingerprint, redirect_uris, granted_at)
+        SELECT md5('p' || 1 + i % 5000)::uuid, 'c' || 1 + i % 500, 'https://r' || 1 + i % 50, 's', 'f', '[]', i
+        FROM generate_series(1, 50000) i ON CONFLICT DO NOTHING;
+    INSERT INTO access_grant (id, user_id, subject, client_id, resource, scopes, state, end_reason, ended_at, created_at,
+        authenticated_at, methods, generation, generation_at, earlier, refresh_salt, refresh_expires_at, last_used_at, trusted_issuer)
+        SELECT lpad(to_hex(i), 32, '0')::uuid,
+            CASE WHEN i % 20 = 0 THEN '00000000-0000-0000-0000-000000000000' ELSE md5('p' || 1 + i % 5000) END::uuid,
+            'p' || i, 'c' || 1 + i % 500, 'https://r' || 1 + i % 50, 's',
+            (ARRAY['pending', 'ended', 'active', 'active', 'active', 'active'])[1 + i % 6],
+            CASE WHEN i % 6 = 1 THEN 'expired' END, CASE WHEN i % 6 = 1 THEN i END, i, i, '[]', 1, i, '{}',
+            decode(left(md5(i::text), 32), 'hex'), CASE WHEN i % 10 > 0 THEN i END, i,
+            CASE WHEN i % 30 = 0 THEN 'i' || i % 900 END
+        FROM generate_series(1, 50000) i;
+    INSERT INTO grant_further (grant_id, resource)
+        SELECT lpad(to_hex(i), 32, '0')::uuid, 'https://r' || 51 + i % 50 FROM generate_series(1, 20000) i;
+    INSERT INTO code (digest, request_id, grant_id, session_id, client_id, redirect_uri, code_challenge, stay_connected,
+        expires_at, redeemed_at)
+        SELECT sha256(('d' || i)::bytea), sha256(('q' || i)::bytea), lpad(to_hex(i), 32, '0')::uuid,
+            sha256(('s' || 1 + i % 5000)::bytea), 'c' || 1 + i % 500, 'u', 'x', TRUE, i, CASE WHEN i % 9 > 0 THEN i END
+        FROM generate_series(1, 50000) i;
+    INSERT INTO issuance (jti, grant_id, client_id, subject, resource, scopes, issued_at, expires_at, parent)
+        SELECT lpad(to_hex(((1799900000 + i * 30)::bigint * 1000) >> 16), 8, '0') || '-'
+                || lpad(to_hex(((1799900000 + i * 30)::bigint * 1000) & 65535), 4, '0') || '-7' || left(md5(i::text), 20),
+            lpad(to_hex(i), 32, '0')::uuid, 'c' || 1 + i % 500, 'p', 'https://r', 's', i, 1799900000 + i * 30,
+            CASE WHEN i % 10 = 0 THEN 'parent' || i END
+        FROM generate_series(1, 50000) i;
+    INSERT INTO device_authorization (digest, user_code, client_id, resources, scopes, fingerprint, address, wait, denied,
+        created_at, expires_at)
+        SELECT sha256(('d' || i)::bytea), sha256(('u' || i)::bytea), 'c' || 1 + i % 500, '[]', 's', 'f', 'a', 5, FALSE, i, i
+        FROM generate_series(1, 5000) i;
+    INSERT INTO trusted_issuer (slug, kind, issuer, terms, disabled, created_at, updated_at)
+        SELECT 'i' || i, 'identity_provider', 'https://i' || i, '{}', FALSE, i, i FROM generate_series(1, 2000) i;
+    INSERT INTO linked_subject (trusted_issuer, subject, user_id, created_at)
+        SELECT 'i' || 1 + i % 900, 's' || i, md5('p' || i)::uuid, i FROM generate_series(1, 5000) i;
+    INSERT INTO assertion_audience (slug, issuer, terms, disabled, created_at, updated_at)
+        SELECT 'a' || i, 'https://a' || i, '{}', FALSE, i, i FROM generate_series(1, 2000) i;
+    INSERT INTO initial_access_token (id, digest, name, created_at)
+        SELECT md5('t' || i)::uuid, sha256(('t' || i)::bytea), 't', i FROM generate_series(1, 2000) i;
+    INSERT INTO admin_key (digest, name, created_at)
+        SELECT sha256(('a' || i)::bytea), 'a', i FROM generate_series(1, 2000) i;
+    INSERT INTO revocation (jti, revoked_at) SELECT 'j' || i, i FROM generate_series(1, 20000) i;
+    ANALYZE;
+";
+/// Tables that stay small whatever is stored, and one-row tables.
+const SMALL: &[&str] = &[
+    "signing_key",
+    "server_secret",
+    "heartbeat",
+    "revocation_log",
+    "schema_migration",
+    "change_count",
+    "pg_class",
+    "pg_inherits",
+    "pg_attribute",
+];
+
+/// What is wrong with a plan, from its root down.
+fn faults(node: &Value, found: &mut Vec<String>) {
+    let text = |name: &str| node[name].as_str().unwrap_or_default();
+    let rows = node["Plan Rows"].as_f64().unwrap_or_default();
+    let kind = text("Node Type");
+    match kind {
+        "Seq Scan" if !SMALL.contains(&text("Relation Name")) => {
+            found.push(format!("reads all of {}", text("Relation Name")));
+        }
+        // A page's rows, or a device's: not what grows.
+        "Sort" | "Incremental Sort" if rows > 2000.0 => found.push(format!("sorts {rows} rows")),
+        "Hash" if rows > 2000.0 => found.push(format!("puts {rows} rows into a hash table")),
+        _ => {}
+    }
+    for child in node["Plans"].as_array().into_iter().flatten() {
+        faults(child, found);
+    }
+}
+
+async fn plan(db: &ClientWrapper, sql: &Sql) -> Value {
+    let parameters = db.prepare(sql.text()).await.unwrap().params().len();
+    let nulls = vec!["NULL"; parameters].join(", ");
+    let call = if parameters == 0 {
+        String::new()
+    } else {
+        format!("({nulls})")
+    };
+    db.batch_execute(&format!("PREPARE planned AS {}", sql.text()))
+        .await
+        .unwrap();
+    let plan = explain(db, &format!("EXPLAIN (FORMAT JSON) EXECUTE planned{call}")).await;
+    db.batch_execute("DEALLOCATE planned").await.unwrap();
+    plan
+}
+
+async fn explain(db: &ClientWrapper, sql: &str) -> Value {
+    let rows = db.simple_query(sql).await.unwrap();
+    let text = rows.iter().find_map(|row| match row {
+        tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    let plans: Value = serde_json::from_str(text.unwrap()).unwrap();
+    plans[0]["Plan"].clone()
+}
+
+/// A store with partitions and many rows, and what has to live as long as it.
+async fn grown() -> Option<(PostgresStore, super::cluster::Database)> {
+    let database = template::database().await?;
+    let store = PostgresStore::open(&database.url(), &PostgresOptions::default())
+        .await
+        .unwrap();
+    let month = Duration::from_hours(30 * 24);
+    store
+        .keep_partitions(Partitioned::Issuances, UnixSeconds(1_800_000_000), month)
+        .await
+        .unwrap();
+    let db = store.pool.get().await.unwrap();
+    db.batch_execute(GROWN).await.unwrap();
+    drop(db);
+    Some((store, database))
+}
+
+/// With the settings of the server as they are; plans are for unknown values, as the program has them made.
+#[tokio::test]
+async fn statements_find_their_rows_by_an_index_in_tables_that_have_grown() {
+    let Some((store, _database)) = grown().await else {
+        return;
+    };
+    let db = store.pool.get().await.unwrap();
+    let mut all_found = Vec::new();
+    for sql in all().filter(|sql| has_plan(sql) && !sql.scans) {
+        let mut found = Vec::new();
+        faults(&plan(&db, sql).await, &mut found);
+        all_found.extend(found.into_iter().map(|fault| format!("{} {fault}", sql.name)));
+    }
+    assert_eq!(all_found, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_plan_that_grows_with_the_tables_is_noticed() {
+    let Some((store, _database)) = grown().await else {
+        return;
+    };
+    let db = store.pool.get().await.unwrap();
+    for (sql, fault) in [
+        (
+            "SELECT 1 FROM access_grant WHERE subject = $1",
+            "reads all of access_grant",
+        ),
+        (
+            "SELECT 1 FROM access_grant WHERE client_id > $1 ORDER BY created_at LIMIT 5",
+            "sorts",
+        ),
+        (
+            "SELECT count(*) FROM code c JOIN access_grant g ON g.id = c.grant_id WHERE c.client_id > $1",
+            "into a hash table",
+        ),
+    ] {
+        let mut found = Vec::new();
+        faults(&plan(&db, &Sql::new("BAD", false, sql)).await, &mut found);
+        assert!(
+            found.iter().any(|found| found.contains(fault)),
+            "{sql}: {found:?}"
+        );
+    }
+}
+
+/// Whatever is on it, a page is read and no more.
+#[tokio::test]
+async fn a_page_of_the_grants_on_a_resource_reads_one_page() {
+    let Some((store, _database)) = grown().await else {
+        return;
+    };
+    let db = store.pool.get().await.unwrap();
+    let sql = all().find(|sql| sql.name == "PAGE_ON_RESOURCE").unwrap();
+    db.batch_execute(&format!("PREPARE page AS {}", sql.text()))
+        .await
+        .unwrap();
+    for resource in ["https://r7", "https://r57"] {
+        let page = format!(
+            "EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE page (NULL, NULL, '{resource}', NULL, \
+             'ffffffff-ffff-ffff-ffff-ffffffffffff', 51)"
+        );
+        let root = explain(&db, &page).await;
+        assert_eq!(root["Actual Rows"], 51, "{root:#}");
+        let mut most = 0.0_f64;
+        visit(&root, &mut |node| {
+            let rows = node["Actual Rows"].as_f64().unwrap() * node["Actual Loops"].as_f64().unwrap();
+            most = most.max(rows + node["Rows Removed by Filter"].as_f64().unwrap_or_default());
+        });
+        assert!(most < 200.0, "{most}: {root:#}");
+    }
+}
+
+fn visit(node: &Value, look: &mut impl FnMut(&Value)) {
+    look(node);
+    for child in node["Plans"].as_array().into_iter().flatten() {
+        visit(child, look);
+    }
+}
+
+/// One partition is looked into for a token, chosen when the statement runs.
+#[tokio::test]
+async fn a_token_is_looked_for_in_its_partition_alone() {
+    let Some((store, _database)) = grown().await else {
+        return;
+    };
+    let db = store.pool.get().await.unwrap();
+    db.batch_execute("PREPARE token AS SELECT * FROM issuance WHERE jti = $1")
+        .await
+        .unwrap();
+    let sql = "EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE token('01a318d5-9800-7000-8000-000000000000')";
+    let root = explain(&db, sql).await;
+    let partitions = root["Plans"].as_array().map_or(0, Vec::len);
+    assert_eq!(
+        (root["Node Type"].as_str(), partitions),
+        (Some("Append"), 1),
+        "{root:#}"
+    );
+    assert_eq!(root["Subplans Removed"], 3);
+}
