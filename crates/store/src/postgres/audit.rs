@@ -56,8 +56,8 @@ statements! {
     PAGE_OF_GRANT = page_by!("e.grant_id = $10");
     PAGE_OF_SUBJECT = page_by!("e.subject = $11");
     PAGE_OF_REQUEST = page_by!("e.request_id = $13");
-    /// $5 the stretch's first second, $6 when the last token of it expires.
-    ISSUED = concat!(
+    /// Sorts what was issued in a stretch of time: $5 the stretch's first second, $6 when the last token of it expires.
+    ISSUED scans = concat!(
         "SELECT ", issuances::columns!(), " FROM issuance WHERE expires_at > $5 AND expires_at <= $6 AND issued_at >= $5 \
          AND (issued_at, jti) < ($1::bigint, $2::text) AND issued_at >= $3 AND issued_at <= $4 \
          AND ($7::boolean IS NULL OR (parent IS NOT NULL) = $7) AND ($8::text IS NULL OR client_id = $8) \
@@ -66,7 +66,8 @@ statements! {
          ORDER BY issued_at DESC, jti DESC LIMIT $12"
     );
     NEWEST = "SELECT expires_at FROM issuance ORDER BY expires_at DESC LIMIT 1";
-    FORGET = "DELETE FROM audit_event WHERE (id, at) IN (SELECT id, at FROM audit_event WHERE at < $1 ORDER BY at LIMIT $2)";
+    FORGET = "DELETE FROM audit_event WHERE at < $1 \
+              AND id = ANY (ARRAY(SELECT id FROM audit_event WHERE at < $1 ORDER BY at LIMIT $2))";
 }
 
 impl PostgresStore {

@@ -65,6 +65,10 @@ const GROWN: &str = "
         SELECT md5('t' || i)::uuid, sha256(('t' || i)::bytea), 't', i FROM generate_series(1, 2000) i;
     INSERT INTO admin_key (digest, name, created_at)
         SELECT sha256(('a' || i)::bytea), 'a', i FROM generate_series(1, 2000) i;
+    INSERT INTO audit_event (id, at, action, actor_kind, client_id, grant_id, subject, request_id, detail)
+        SELECT md5('v' || i)::uuid, i, 'token.revoked', 'system', 'c' || 1 + i % 5000, md5('g' || i)::uuid,
+            'p' || 1 + i % 5000, 'q' || i, '{}'
+        FROM generate_series(1, 50000) i;
     INSERT INTO revocation (jti, revoked_at) SELECT 'j' || i, i FROM generate_series(1, 20000) i;
     ANALYZE;
 ";
