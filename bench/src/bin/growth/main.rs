@@ -28,7 +28,7 @@ use crate::report::{Curve, Size};
 use crate::sqlite::File;
 use crate::world::World;
 
-/// Measures the store at several sizes. Needs about 1.3 KB of disk a grant, and the same again while it fills.
+/// Measures the store at several sizes. Needs about 1.5 KB of disk a grant.
 #[derive(Parser)]
 struct Arguments {
     /// How many grants.

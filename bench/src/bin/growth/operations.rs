@@ -216,11 +216,11 @@ impl Scene {
         Ok(())
     }
 
-    /// A token of the last hours: every second grant has one.
+    /// A token of the last hours, of a grant that is in use.
     fn recent(&self, number: u64) -> u64 {
         let recent = (self.world.grants / 40).max(1);
         let token = self.world.grants - 1 - hash(25, number) % recent;
-        token - u64::from(token.is_multiple_of(2))
+        token - u64::from(token.is_multiple_of(50))
     }
 
     async fn exchange(&self, number: u64) -> Result<()> {
