@@ -20,7 +20,7 @@ section! {
         connect_timeout: Span = Span::seconds(5),
         /// PostgreSQL: the longest that one statement may run, waiting for locks included. A server that has not answered two seconds later is taken for gone.
         statement_timeout: Span = Span::seconds(10),
-        /// PostgreSQL: whether a pooler in transaction mode (PgBouncer) stands before the database. See [Behind PgBouncer](../how-to/deploy.md#behind-pgbouncer).
+        /// PostgreSQL: whether a pooler in transaction mode, such as `PgBouncer`, stands before the database.
         transaction_pooler: bool = false,
         /// How long what has ended or expired is kept, for operators who ask why: grants, codes, the records of tokens, signing keys; and clients that registered themselves and were never allowed anything.
         retention: Span = Span::days(30),

@@ -144,9 +144,12 @@ async fn remove(store: &PostgresStore, cut: &Cut, days: Days, past: UnixSeconds)
         cut.until, past.0
     );
     let mut db = store.pool.get().await?;
-    if db.query_one(&in_use, &[]).await?.try_get(0)? {
+    // In a transaction, so that a pooler keeps the statement's name in one session.
+    let looked = begin(&mut db).await?;
+    if looked.query_one(&in_use, &[]).await?.try_get(0)? {
         return Ok(false);
     }
+    looked.commit().await?;
     let dropped = begin(&mut db).await?;
     // First what everybody locks first, so that nobody waits in a circle.
     run(

@@ -222,13 +222,10 @@ fn begin_anew(file: &Path, end_at: Option<UnixSeconds>) -> Result<Option<Ended>>
     let mut db = Connection::open_with_flags(file, flags)?;
     migrations::migrate(&mut db)?;
     let transaction = db.transaction()?;
-    let ended = match end_at {
-        Some(now) => Some(ending::everything(&transaction, now)?),
-        None => {
-            ending::begin_log(&transaction)?;
-            None
-        }
-    };
+    let ended = end_at
+        .map(|now| ending::everything(&transaction, now))
+        .transpose()?;
+    ending::begin_log(&transaction)?;
     transaction.commit()?;
     db.close().map_err(|(_, error)| error)?;
     File::open(file)

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use doorward_store::postgres::{PostgresOptions, PostgresStore};
 use doorward_store::{Store as _, StoreError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::time::Instant;
 
 use super::template::database;
 use crate::conformance::scene::at_once;

@@ -1,4 +1,4 @@
-//! Behind PgBouncer in transaction mode, with the lines of the book: everything works as without it.
+//! Behind `PgBouncer` in transaction mode, with the lines of the book: everything works as without it.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -44,6 +44,16 @@ fn program() -> Option<PathBuf> {
         .find(|program| program.exists())
 }
 
+fn keep(program: &Path, directory: &Path) -> Child {
+    unprivileged(Path::new("/bin/sh"))
+        .args(["-c", KEEPER, "sh"])
+        .args([program, directory])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
 impl Pooler {
     fn start(cluster: &Cluster) -> Option<Self> {
         let Some(program) = program() else {
@@ -77,13 +87,7 @@ impl Pooler {
             let owner = Some(UNPRIVILEGED);
             std::os::unix::fs::chown(&directory, owner, owner).unwrap();
         }
-        let keeper = unprivileged(Path::new("/bin/sh"))
-            .args(["-c", KEEPER, "sh"])
-            .args([&program, &directory])
-            .stdin(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let keeper = keep(&program, &directory);
         for _ in 0..200 {
             if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
                 return Some(Self {
