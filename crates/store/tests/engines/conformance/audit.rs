@@ -189,6 +189,7 @@ pub(crate) async fn of_fifty_who_spend_a_thing_forty_nine_are_told_as_refused(op
 fn spent_once() -> doorward_store::Spend {
     doorward_store::Spend {
         digest: digest(77, 1),
+        made_at: at(0),
         until: at(60),
     }
 }
