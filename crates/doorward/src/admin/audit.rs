@@ -52,10 +52,10 @@ pub struct List {
     /// Whether it was.
     #[arg(long, value_enum)]
     outcome: Option<Outcome>,
-    /// By what kind of actor: admin_key, client, public_client, person, system, anyone.
+    /// By what kind of actor: `admin_key`, client, `public_client`, person, system, anyone.
     #[arg(long)]
     actor: Option<String>,
-    /// By which one: the name of an admin key, a client_id, the id of a person.
+    /// By which one: the name of an admin key, a `client_id`, the id of a person.
     #[arg(long)]
     actor_id: Option<String>,
     /// About this client.

@@ -36,7 +36,7 @@ pub(super) struct Which {
     /// What kind of actor.
     #[param(schema_with = words::actor_kind, required = false)]
     actor: Option<String>,
-    /// Which one: the name of an admin key, a client_id, the id of a person.
+    /// Which one: the name of an admin key, a `client_id`, the id of a person.
     actor_id: Option<String>,
     /// About this client.
     client_id: Option<String>,
@@ -110,7 +110,7 @@ pub(super) struct AuditBody {
     /// What kind of actor. Of a token it is its client, whether or not it can prove who it is.
     #[schema(schema_with = words::actor_kind)]
     actor: &'static str,
-    /// The name of the admin key, the client_id, the id of the person.
+    /// The name of the admin key, the `client_id`, the id of the person.
     #[serde(skip_serializing_if = "Option::is_none")]
     actor_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
