@@ -231,6 +231,11 @@ impl Keys {
         Ok(found)
     }
 
+    /// Fetches again: the issuer says that its keys have changed.
+    pub(crate) fn renew(&self) {
+        self.gate().wake.notify_one();
+    }
+
     /// Asks for a fetch because a key is missing: the number of the attempt to wait for, or `None` while that is
     /// not allowed.
     fn ask(&self) -> Option<u64> {

@@ -10,6 +10,7 @@ use crate::builder::{BuildError, GuardBuilder};
 use crate::claims::Claims;
 use crate::client::{ClientAuth, OAuthClient};
 use crate::guard::{Guard, Inner};
+use crate::keys::Keys;
 use crate::verify::{Rejection, VerifyError};
 
 mod events;
@@ -121,6 +122,15 @@ impl Revocations {
             }
             Revocation::Checker(checker) => Self::Checker(checker),
         })
+    }
+
+    /// The keys of an issuer, which its feed tells of.
+    pub(crate) fn watch_keys(&self, issuer: &str, keys: &Arc<Keys>) {
+        if let Self::Feeds(feeds) = self
+            && let Some(feed) = feeds.iter().find(|feed| feed.issuer() == issuer)
+        {
+            feed.watch_keys(keys);
+        }
     }
 
     /// Begins to follow, if that is the choice.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// What has another node changed this long ago is known here, or nothing that was kept is used.
+/// What another node changed this long ago is known here, or nothing that was kept is used.
 pub const STALE_AFTER: Duration = Duration::from_secs(1);
 
 /// What changes.
@@ -75,6 +75,10 @@ enum Known {
     /// Nobody else changes anything.
     Always,
     /// Those that were made before this moment, if the database was ever asked.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(dead_code, reason = "without it, databases are of one process")
+    )]
     Before(Mutex<Option<Instant>>),
 }
 
@@ -123,6 +127,7 @@ impl Changes {
     }
 
     /// Tells, and gives back what was handed in: the outcome of an operation that may change this.
+    #[cfg(feature = "postgres")]
     pub(crate) fn after<T>(&self, change: Change, outcome: T) -> T {
         self.tell(change);
         outcome

@@ -17,7 +17,7 @@ use crate::refusal::ErrorIds;
 use crate::revocation::Revocations;
 use crate::sessions::Sessions;
 use crate::terms::Terms;
-use crate::verify::Verifier;
+use crate::verify::{Judge, Verifier};
 
 impl GuardBuilder {
     /// Checks the settings and makes the guard. Does no I/O: the keys are fetched in the background, when they are
@@ -72,6 +72,11 @@ impl GuardBuilder {
             &self.dpop,
         );
         let revocations = Revocations::new(self.revocation, &all_clients, &self.clock, seed)?;
+        if let Judge::Issuers(verifier) = &judge {
+            for trusted in &verifier.issuers {
+                revocations.watch_keys(trusted.issuer.as_str(), &trusted.keys);
+            }
+        }
         Ok(Guard(Arc::new(Inner {
             client,
             more_clients,

@@ -1,7 +1,7 @@
 //! The follower of the authorization server's feed of revocations: one task, one connection, bounded memory.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use doorward_oauth::time::{Clock, UnixSeconds};
@@ -15,6 +15,7 @@ use super::memory::{Memory, Noted, Notice};
 use super::status::{FeedFault, FeedMetrics, RevocationStatus};
 use crate::claims::Claims;
 use crate::client::OAuthClient;
+use crate::keys::Keys;
 use crate::verify::{Rejection, VerifyError};
 use crate::wait::Background;
 
@@ -87,6 +88,8 @@ pub(super) struct Shared {
     /// When something was last heard.
     heard_at: AtomicI64,
     changes: watch::Sender<u64>,
+    /// The issuer's keys, if the guard checks signatures itself.
+    keys: OnceLock<Arc<Keys>>,
     heard: AtomicU64,
     disconnects: AtomicU64,
 }
@@ -109,6 +112,7 @@ impl Feed {
             connected: AtomicBool::new(false),
             heard_at: AtomicI64::new(now.0),
             changes: watch::Sender::new(0),
+            keys: OnceLock::new(),
             heard: AtomicU64::new(0),
             disconnects: AtomicU64::new(0),
         };
@@ -124,6 +128,11 @@ impl Feed {
             process: AtomicU32::new(0),
             seed,
         }
+    }
+
+    /// The keys that the feed tells of.
+    pub(super) fn watch_keys(&self, keys: &Arc<Keys>) {
+        let _ = self.shared.keys.set(Arc::clone(keys));
     }
 
     /// Begins to follow, if a runtime is there to do it and nobody does it yet.
@@ -251,6 +260,13 @@ impl Drop for Feed {
 }
 
 impl Shared {
+    /// The issuer's keys have changed: one that was withdrawn must not count until the next time that they are fetched.
+    pub(super) fn renew_keys(&self) {
+        if let Some(keys) = self.keys.get() {
+            keys.renew();
+        }
+    }
+
     fn memory(&self) -> RwLockReadGuard<'_, Memory> {
         self.memory.read().unwrap_or_else(PoisonError::into_inner)
     }

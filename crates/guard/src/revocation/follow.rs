@@ -132,6 +132,7 @@ impl Follower {
                 self.shared.disconnect(FeedFault::CatchingUp);
             }
             "ready" if !self.ready => self.become_ready(),
+            "keys" => self.shared.renew_keys(),
             _ => {}
         }
         if !event.id.is_empty() && event.id.len() <= MAX_CURSOR {
@@ -143,6 +144,10 @@ impl Follower {
     fn become_ready(&mut self) {
         self.ready = true;
         self.shared.connect();
+        if self.attempts > 1 {
+            // They may have changed while nobody could tell.
+            self.shared.renew_keys();
+        }
         if self.failures > 0 || self.attempts == 1 {
             tracing::info!(
                 issuer = self.client.issuer(),

@@ -139,9 +139,12 @@ impl KeyRing {
         Arc::clone(&key.usable.signer)
     }
 
-    /// What `jwks_uri` answers: as the store has it, or as it was read last when the store does not answer.
+    /// What `jwks_uri` answers: as the store has it. While it does not answer, as it was read last, and at once: who
+    /// verifies tokens need not be hurt.
     pub(crate) async fn document(&self) -> Arc<Document> {
-        if !self.is_current()
+        let known = self.store.changes().version(Change::SigningKeys).is_some();
+        if known
+            && !self.is_current()
             && let Err(error) = self.reload().await
         {
             tracing::debug!(%error, "the key set is told as it was read before");

@@ -49,6 +49,9 @@ impl Resources {
         if let Some(resources) = self.unchanged() {
             return Ok(resources);
         }
+        if self.store.changes().version(Change::Resources).is_none() {
+            return Ok(self.store.resources().await?.into());
+        }
         // One reads for all who wait.
         let _reading = self.reading.lock().await;
         if let Some(resources) = self.unchanged() {

@@ -85,6 +85,8 @@ impl Ear {
 
     /// One connection, to its end; returns why it ended.
     async fn connection(&mut self) -> String {
+        // Another server may count from another number, after a failover to one that had not got everything.
+        self.counts.clear();
         let connecting = timeout(PATIENCE, self.config.connect(self.tls.clone()));
         let (client, mut connection) = match connecting.await {
             Ok(Ok(both)) => both,

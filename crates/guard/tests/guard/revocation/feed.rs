@@ -63,6 +63,22 @@ async fn a_revoked_grant_is_refused_as_soon_as_the_feed_tells() {
     ));
 }
 
+/// A key that was withdrawn must not count until the guard would ask for the keys by itself.
+#[tokio::test(start_paused = true)]
+async fn the_keys_are_fetched_again_when_the_feed_tells_that_they_changed() {
+    let (world, endpoints) = world(Revocation::feed());
+    let token = world.token();
+    assert_eq!(world.ping(&token).await, StatusCode::OK);
+    assert_eq!(world.server.key_fetches(), 1);
+    let next = SigningKey::generate(Algorithm::Es256).unwrap();
+    world.server.publish_keys(&[&next]);
+    assert_eq!(world.ping(&token).await, StatusCode::OK);
+    assert!(endpoints.send("event: keys\ndata: {}\n\n"));
+    pass(1).await;
+    assert_eq!(world.server.key_fetches(), 2);
+    assert_eq!(world.ping(&token).await, StatusCode::UNAUTHORIZED);
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_token_a_client_or_a_person_can_be_revoked() {
     let (world, endpoints) = world(Revocation::feed());

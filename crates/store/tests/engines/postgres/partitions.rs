@@ -242,7 +242,7 @@ async fn a_long_reader_is_not_waited_for() {
         .batch_execute("BEGIN; SELECT count(*) FROM issuance")
         .await
         .unwrap();
-    let started = std::time::Instant::now();
+    let started = tokio::time::Instant::now();
     assert_eq!(cut.keep(at(40 * DAY)).await, PartitionsKept::default());
     assert!(started.elapsed() < Duration::from_secs(3));
     cut.issue(at(40 * DAY)).await;
