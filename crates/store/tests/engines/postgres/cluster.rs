@@ -29,7 +29,7 @@ const SETTINGS: &str = "\nlisten_addresses = ''\nmax_connections = 300\nshared_b
 
 /// A running server.
 pub(crate) struct Cluster {
-    binaries: PathBuf,
+    pub(crate) binaries: PathBuf,
     pub(crate) directory: PathBuf,
     pub(crate) port: u16,
     pub(crate) keeper: Option<Child>,
@@ -175,7 +175,7 @@ pub(crate) fn is_root() -> bool {
 }
 
 /// A command that does not run as root.
-fn unprivileged(program: &Path) -> Command {
+pub(crate) fn unprivileged(program: &Path) -> Command {
     let mut command = if is_root() {
         let mut command = Command::new("setpriv");
         command

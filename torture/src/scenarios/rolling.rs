@@ -1,0 +1,58 @@
+//! What operators do while everybody works: replace nodes, replace keys. Nothing may fail.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use http::Method;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::{Plan, settle};
+use crate::ledger::Tally;
+use crate::load::Rules;
+use crate::site::{Engine, Site};
+use crate::world::Admin;
+
+/// One node after another is asked to end (SIGTERM) and replaced by a new process.
+pub(super) async fn restart(mut plan: Plan) -> anyhow::Result<Tally> {
+    let mut site = plan.site(Engine::Postgres, 3).await?;
+    let load = plan.load(&site, 16, Rules::default()).await?;
+    for _ in 0..plan.number(5, 1) {
+        for node in 0..site.nodes.len() {
+            load.progress(100, Duration::from_secs(60)).await?;
+            plan.some_time(0, 300).await;
+            site.nodes[node].stop().await?;
+            plan.some_time(0, 500).await;
+            site.nodes[node].start().await?;
+        }
+    }
+    let tally = settle(load, &site).await?;
+    ensure!(tally.troubled() == 0, "requests failed: {tally:?}");
+    Ok(tally)
+}
+
+/// Signing keys rotate by command, each published before it signs, and every token that was ever answered is good at
+/// every node at any time.
+pub(super) async fn keys(plan: Plan) -> anyhow::Result<Tally> {
+    let mut site = Site::new(&plan.program, Engine::Postgres)?;
+    site.set("DOORWARD_KEYS_PUBLISH_AHEAD", "3s");
+    site.add_nodes(3).await?;
+    let load = plan.load(&site, 16, Rules::default()).await?;
+    let rotations = plan.number(8, 2);
+    for rotation in 0..rotations {
+        let admin = Admin::of(&site, rotation % site.nodes.len())?;
+        admin.call(Method::POST, "/admin/keys/rotate", json!({})).await?;
+        sleep(Duration::from_millis(4500)).await;
+    }
+    let keys = Admin::of(&site, 0)?
+        .call(Method::GET, "/admin/keys", Value::Null)
+        .await?;
+    let keys = keys["items"].as_array().map_or(0, Vec::len);
+    ensure!(
+        keys == rotations + 1,
+        "{keys} signing keys after {rotations} rotations"
+    );
+    let tally = settle(load, &site).await?;
+    ensure!(tally.troubled() == 0, "requests failed: {tally:?}");
+    Ok(tally)
+}
