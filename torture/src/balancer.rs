@@ -256,7 +256,6 @@ impl Balancer {
         }
     }
 
-
     /// Sends it to one of the nodes that are ready, or, when none is, to any.
     pub async fn send(&self, ask: &Ask, random: &mut Random) -> Result<Answer, Failure> {
         let mut nodes: Vec<usize> = (0..self.upstreams.len()).collect();

@@ -14,7 +14,7 @@ use crate::node::{free_address, run, signal};
 
 /// The database that the nodes use.
 const NAME: &str = "doorward";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A PostgreSQL server, on a port of its own. It is lost to the system's end, not to its own: `fsync` is off.
 pub struct Database {

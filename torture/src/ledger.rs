@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::balancer::Answer;
@@ -110,7 +109,7 @@ impl Once {
 
 /// Whether the answer says that grant, code or token is over.
 pub fn is_invalid_grant(answer: &Answer) -> bool {
-    answer.status.as_u16() == 400 && answer.json()["error"] == Value::from("invalid_grant")
+    answer.status.as_u16() == 400 && answer.json()["error"] == "invalid_grant"
 }
 
 /// What was counted.

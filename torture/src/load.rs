@@ -1,6 +1,6 @@
 //! Clients in a closed loop that go on whatever happens, and remember what they were told.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,11 +11,12 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use crate::balancer::{Answer, Ask, Balancer, Failure};
+use crate::clock::true_time;
 use crate::ledger::{Once, Story, Tally, Violation};
 use crate::random::Random;
 use crate::site::Site;
 use crate::walk::Walker;
-use crate::world::World;
+use crate::world::{World, claims};
 
 /// How long a client goes on asking before that is a violation: longer than any fault lasts.
 const PATIENCE: Duration = Duration::from_secs(150);
@@ -31,6 +32,7 @@ pub struct Shared {
     stop: AtomicBool,
     answered: AtomicU64,
     flows: AtomicU64,
+    offset: AtomicI64,
     once: Mutex<Once>,
     violations: Mutex<Vec<String>>,
     violated: AtomicU64,
@@ -39,7 +41,7 @@ pub struct Shared {
 /// What a fault allows.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
-    /// The wall clock jumps: codes and access tokens may have expired.
+    /// The wall clock jumps: codes may have expired.
     pub clock_jumps: bool,
     /// How many grants a client leaves alive to come back to; the older ones are checked and let go.
     pub kept: usize,
@@ -84,6 +86,7 @@ impl Load {
             stop: AtomicBool::new(false),
             answered: AtomicU64::new(0),
             flows: AtomicU64::new(0),
+            offset: AtomicI64::new(0),
             once: Mutex::default(),
             violations: Mutex::default(),
             violated: AtomicU64::new(0),
@@ -160,6 +163,22 @@ impl Shared {
     /// Whether the clients are to come to an end.
     pub fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    /// How far the clock of a node is ahead of the true time, in seconds.
+    pub fn offset(&self) -> i64 {
+        self.offset.load(Ordering::Relaxed)
+    }
+
+    /// The clock of a node is about to be set, or was.
+    pub fn set_offset(&self, offset: i64) {
+        self.offset.store(offset, Ordering::Relaxed);
+    }
+
+    /// Whether a token may have expired for some node.
+    pub fn may_have_expired(&self, token: &str) -> bool {
+        let expires = claims(token).and_then(|claims| claims["exp"].as_i64());
+        expires.is_none_or(|expires| expires - 10 <= true_time() + self.offset())
     }
 
     /// How long the run has lasted.

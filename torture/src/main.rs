@@ -10,6 +10,7 @@
 )]
 
 mod balancer;
+mod clock;
 #[expect(
     dead_code,
     clippy::panic,

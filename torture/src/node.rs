@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use crate::balancer::{Ask, Balancer};
 
 /// Longer than any start or drain takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// A node: where it listens, how it is started, and its process while it runs.

@@ -16,7 +16,7 @@ use crate::world::Admin;
 /// How often memory is looked at.
 const LOOK: Duration = Duration::from_secs(10);
 /// How often signing keys rotate.
-const ROTATE: u32 = 12;
+const ROTATE: u32 = 66;
 /// What memory may grow by in an hour once everything has warmed up, in MiB: what an allocator holds back now and then.
 const GROWTH: f64 = 8.0;
 /// What open files may differ by: connections come and go.
@@ -31,7 +31,7 @@ struct Look {
 /// Runs it.
 pub async fn run(plan: Plan, engine: Engine, time: Duration) -> anyhow::Result<()> {
     let mut site = Site::new(&plan.program, engine)?;
-    site.set("DOORWARD_KEYS_PUBLISH_AHEAD", "5s");
+    site.set("DOORWARD_KEYS_PUBLISH_AHEAD", "10m");
     let nodes = if engine == Engine::Postgres { 2 } else { 1 };
     site.add_nodes(nodes).await?;
     println!(

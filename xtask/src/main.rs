@@ -15,6 +15,7 @@ mod install;
 mod process;
 mod python;
 mod suite;
+mod torture;
 mod workspace;
 
 use std::process::ExitCode;
@@ -41,6 +42,22 @@ enum Chore {
     /// Measures the check of an access token beside the bare signature and other libraries, guarded tool calls and the
     /// server under load, and prints a report
     Bench,
+    /// Breaks nodes, databases, disks, clocks and networks under load, and holds the server to what it answered
+    Torture {
+        /// What `doorward-torture` takes: `--only kill9-sqlite,failover-postgres`, `--seed 7`, `--engine sqlite`, `--minutes 60`,
+        /// `--short`, `--list`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTION")]
+        options: Vec<String>,
+    },
+    /// A long mixed load, after which memory and open files must be flat and every answer still true
+    Soak {
+        /// How long
+        #[arg(long, default_value_t = 60)]
+        minutes: u64,
+        /// `sqlite` or `postgres`
+        #[arg(long, default_value = "sqlite")]
+        engine: String,
+    },
     /// Writes the pages of the book that come from the code
     Docs,
 }
@@ -50,6 +67,8 @@ fn main() -> ExitCode {
         Chore::Test { only } if only.is_empty() => run_suites(&Suite::ALL),
         Chore::Test { only } => run_suites(&only),
         Chore::Bench => done(bench::run_all()),
+        Chore::Torture { options } => done(torture::run_all(&options)),
+        Chore::Soak { minutes, engine } => done(torture::soak(minutes, &engine)),
         Chore::Docs => done(docs::regenerate()),
     }
 }

@@ -1,18 +1,19 @@
-//! The wall clock jumps, as after a repair of the machine's time: libfaketime, which reads the offset from a file.
+//! The wall clock jumps, as after a repair of the machine's time.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
+use http::Method;
 
 use super::{Plan, settle};
-use crate::ledger::Tally;
-use crate::load::Rules;
-use crate::node::Node;
+use crate::clock::{Clock, true_time};
+use crate::ledger::{Tally, Tokens};
+use crate::load::{Load, Rules};
 use crate::site::{Engine, Site};
+use crate::world::{World, basic, claims};
 
 /// Offsets in seconds, one after the other; the last is that of the start.
-const JUMPS: [i32; 6] = [3600, 0, -3600, 0, 3600, -3600];
+const JUMPS: [i64; 6] = [3600, 0, -3600, 0, 3600, -3600];
 
 pub(super) async fn sqlite(plan: Plan) -> anyhow::Result<Tally> {
     jump(plan, Engine::Sqlite, 1).await
@@ -40,50 +41,30 @@ async fn jump(mut plan: Plan, engine: Engine, nodes: usize) -> anyhow::Result<Ta
     };
     let load = plan.load(&site, 12, rules).await?;
     for offset in JUMPS {
+        // Before the jump forth, and after the one back: no token counts as good that has expired for a node.
+        load.shared.set_offset(offset.max(load.shared.offset()));
         clock.set(offset)?;
-        load.progress(200, Duration::from_secs(60)).await?;
+        load.shared.set_offset(offset.max(0));
+        shows(&load, offset).await?;
+        load.progress(200, Duration::from_mins(1)).await?;
         plan.some_time(1000, 3000).await;
     }
     clock.set(0)?;
+    load.shared.set_offset(0);
     settle(load, &site).await
 }
 
-struct Clock {
-    file: PathBuf,
-    library: PathBuf,
-}
-
-impl Clock {
-    fn new(site: &Site) -> anyhow::Result<Self> {
-        let clock = Self {
-            file: site.folder().join("clock"),
-            library: library().context("libfaketime is not installed")?,
-        };
-        clock.set(0)?;
-        Ok(clock)
-    }
-
-    /// So many seconds from the true time. Replaced, never half written.
-    fn set(&self, offset: i32) -> anyhow::Result<()> {
-        let fresh = self.file.with_extension("new");
-        std::fs::write(&fresh, format!("{offset:+}\n"))?;
-        Ok(std::fs::rename(fresh, &self.file)?)
-    }
-
-    fn give_to(&self, node: &mut Node) -> anyhow::Result<()> {
-        let text = |path: &Path| path.to_str().map(str::to_owned).context("a path that is no text");
-        node.set("LD_PRELOAD", &text(&self.library)?);
-        node.set("FAKETIME_TIMESTAMP_FILE", &text(&self.file)?);
-        node.set("FAKETIME_NO_CACHE", "1");
-        // As a true clock that is set: what measures spans of time goes on.
-        node.set("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-        Ok(())
-    }
-}
-
-fn library() -> Option<PathBuf> {
-    let homes = std::fs::read_dir("/usr/lib").ok()?.flatten();
-    homes
-        .map(|home| home.path().join("faketime/libfaketimeMT.so.1"))
-        .find(|library| library.exists())
+/// The first node's tokens are of its own time.
+async fn shows(load: &Load, offset: i64) -> anyhow::Result<()> {
+    let admin = load.shared.world.admin();
+    let client = admin
+        .call(Method::POST, "/admin/clients", World::program())
+        .await?;
+    let ask = World::client_credentials(&basic(&client)?);
+    let answer = load.shared.balancer.send_to(0, &ask).await;
+    let tokens = answer.ok().as_ref().and_then(Tokens::of).context("no token")?;
+    let issued = claims(&tokens.access).and_then(|claims| claims["iat"].as_i64());
+    let off = issued.context("no iat")? - true_time() - offset;
+    ensure!(off.abs() < 30, "the clock was not set: {off} s off");
+    Ok(())
 }

@@ -30,7 +30,7 @@ pub(super) async fn full(mut plan: Plan) -> anyhow::Result<Tally> {
         public_pages(&load).await?;
         let during = load.answered() - before;
         disk.clear()?;
-        load.progress(100, Duration::from_secs(60)).await?;
+        load.progress(100, Duration::from_mins(1)).await?;
         eprintln!("  {during} requests were answered on a full disk");
     }
     let tally = settle(load, &site).await?;

@@ -27,7 +27,7 @@ pub(super) async fn sqlite(plan: Plan) -> anyhow::Result<Tally> {
         stands(&load, Duration::from_secs(*seconds)).await?;
         other.execute_batch("ROLLBACK")?;
         drop(other);
-        load.progress(100, Duration::from_secs(60)).await?;
+        load.progress(100, Duration::from_mins(1)).await?;
     }
     let tally = settle(load, &site).await?;
     if plan.short {
@@ -51,7 +51,7 @@ pub(super) async fn postgres(plan: Plan) -> anyhow::Result<Tally> {
             .await?;
         stands(&load, Duration::from_secs(seconds)).await?;
         transaction.rollback().await?;
-        load.progress(100, Duration::from_secs(60)).await?;
+        load.progress(100, Duration::from_mins(1)).await?;
     }
     settle(load, &site).await
 }

@@ -56,6 +56,7 @@ macro_rules! scenarios {
 
 /// All of them.
 pub const SCENARIOS: &[Scenario] = scenarios! {
+    "forgetful-sqlite" Sqlite true crash::forgetful, "the suite itself: a server that lost answers is found out";
     "kill9-sqlite" Sqlite true crash::sqlite, "the only node dies at random moments";
     "kill9-postgres" Postgres true crash::postgres, "one of two nodes dies at random moments";
     "start-together" Postgres true nodes::start_together, "eight nodes start at once on an empty database";
@@ -100,7 +101,7 @@ impl Plan {
     /// So many clients on it, which have got to work.
     pub async fn load(&self, site: &Site, clients: usize, rules: Rules) -> anyhow::Result<Load> {
         let load = Load::begin(site, clients, self.seed, rules).await?;
-        load.progress(50, Duration::from_secs(60)).await?;
+        load.progress(50, Duration::from_mins(1)).await?;
         Ok(load)
     }
 
@@ -114,7 +115,7 @@ impl Plan {
 /// Holds the server to what it answered; and no node may have panicked.
 pub async fn settle(load: Load, site: &Site) -> anyhow::Result<Tally> {
     // As at the start: it goes on.
-    load.progress(50, Duration::from_secs(60)).await?;
+    load.progress(50, Duration::from_mins(1)).await?;
     let outcome = load.verify().await?;
     ensure!(outcome.verified > 0, "there was nothing to verify");
     for node in &site.nodes {

@@ -24,7 +24,6 @@ const RESOURCE_PAGE: &str = "/.well-known/oauth-protected-resource/mcp";
 /// Two nodes, the second one behind a network that can fail.
 async fn behind_proxy(plan: &Plan) -> anyhow::Result<(Site, Proxy)> {
     let mut site = Site::new(&plan.program, Engine::Postgres)?;
-    site.set("DOORWARD_KEYS_PUBLISH_AHEAD", "2s");
     site.add_nodes(1).await?;
     let database = site.database()?;
     let proxy = Proxy::start(database.address).await?;
@@ -52,11 +51,11 @@ pub(super) async fn silence(plan: Plan) -> anyhow::Result<Tally> {
     let (site, proxy) = behind_proxy(&plan).await?;
     let load = plan.load(&site, 12, Rules::default()).await?;
     proxy.silence();
-    load.progress(500, Duration::from_secs(60)).await?;
+    load.progress(500, Duration::from_mins(1)).await?;
     sleep(Duration::from_secs(15)).await;
     proxy.mute(true);
     proxy.silence();
-    load.progress(500, Duration::from_secs(60)).await?;
+    load.progress(500, Duration::from_mins(1)).await?;
     sleep(Duration::from_secs(20)).await;
     proxy.mute(false);
     // The node comes back by itself, on new connections.

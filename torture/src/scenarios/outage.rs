@@ -21,7 +21,7 @@ pub(super) async fn restart(mut plan: Plan) -> anyhow::Result<Tally> {
         let away = plan.time(Duration::from_secs(6), Duration::from_secs(1));
         sleep(plan.random.between(Duration::ZERO, away)).await;
         site.database()?.restart();
-        load.progress(100, Duration::from_secs(60)).await?;
+        load.progress(100, Duration::from_mins(1)).await?;
     }
     settle(load, &site).await
 }
@@ -50,7 +50,7 @@ pub(super) async fn storm(plan: Plan) -> anyhow::Result<Tally> {
     let mut site = Site::on(&plan.program, Some(database))?;
     site.add_nodes(2).await?;
     let load = Load::begin(&site, 500, plan.seed, Rules::default()).await?;
-    load.progress(3000, Duration::from_secs(120)).await?;
+    load.progress(3000, Duration::from_mins(2)).await?;
     let operator = site.database()?.connect().await?;
     operator
         .batch_execute("DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'others') THEN CREATE ROLE others LOGIN; END IF; END $$")

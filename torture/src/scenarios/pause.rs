@@ -16,7 +16,7 @@ pub(super) async fn sqlite(plan: Plan) -> anyhow::Result<Tally> {
 
 /// For a minute: longer than anything waits for it, and than a code lives.
 pub(super) async fn postgres(plan: Plan) -> anyhow::Result<Tally> {
-    let time = plan.time(Duration::from_secs(60), Duration::from_secs(3));
+    let time = plan.time(Duration::from_mins(1), Duration::from_secs(3));
     pause(plan, Engine::Postgres, 3, time).await
 }
 
@@ -25,12 +25,12 @@ async fn pause(mut plan: Plan, engine: Engine, nodes: usize, time: Duration) -> 
     let load = plan.load(&site, 12, Rules::default()).await?;
     let node = plan.random.below(nodes);
     site.nodes[node].signal("STOP")?;
-    if nodes > 1 {
+    if nodes > 1 && !plan.short {
         // The others go on, whatever the one that stands still has locked in the database.
-        load.progress(200, Duration::from_secs(60)).await?;
+        load.progress(200, Duration::from_mins(1)).await?;
     }
     sleep(time).await;
     site.nodes[node].signal("CONT")?;
-    load.progress(200, Duration::from_secs(60)).await?;
+    load.progress(200, Duration::from_mins(1)).await?;
     settle(load, &site).await
 }

@@ -1,0 +1,71 @@
+//! `cargo xtask torture`, `cargo xtask soak`, and the suite `faults`, which is the quick part of them.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+
+use crate::install;
+use crate::process::run;
+use crate::suite::Outcome;
+use crate::workspace::{root, target};
+
+/// Every fault.
+pub(crate) fn run_all(options: &[String]) -> Result<()> {
+    run(program()?.args(options))
+}
+
+/// A long load.
+pub(crate) fn soak(minutes: u64, engine: &str) -> Result<()> {
+    run(program()?.args(["--soak", &minutes.to_string(), "--engine", engine]))
+}
+
+/// The quick ones: each line of the table is a step.
+pub(crate) fn suite() -> Result<Outcome> {
+    let output = program()?
+        .arg("--short")
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot start the torture")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut outcome = Outcome::default();
+    for line in text.lines() {
+        let mut cells = line.split('|').map(str::trim).skip(1);
+        let (Some(name), Some(seed), Some(state)) = (cells.next(), cells.next(), cells.next()) else {
+            continue;
+        };
+        match state {
+            "good" => outcome.passed += 1,
+            "FAILED" => outcome
+                .failures
+                .push(format!("{name} with seed {seed}, see above")),
+            _ => {}
+        }
+    }
+    if !output.status.success() && outcome.failures.is_empty() {
+        outcome
+            .failures
+            .push(format!("the torture ended with {}", output.status));
+    }
+    Ok(outcome)
+}
+
+/// The built program beside the built server.
+fn program() -> Result<Command> {
+    install::postgresql()?;
+    install::libfaketime()?;
+    let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    build
+        .current_dir(root())
+        .args([
+            "build",
+            "--quiet",
+            "-p",
+            "doorward",
+            "-p",
+            "doorward-torture",
+            "--bins",
+        ])
+        .env("CARGO_TARGET_DIR", target());
+    run(&mut build)?;
+    Ok(Command::new(target().join("debug/doorward-torture")))
+}
