@@ -40,6 +40,8 @@ impl Database {
         run(Command::new("cp").arg("-a").arg(&data).arg(folder))?;
         std::fs::remove_dir_all(&data)?;
         std::os::unix::fs::symlink(folder.join("data"), &data)?;
+        // Neither `initdb`, as it was told, nor the copy did.
+        run(Command::new("sync").arg("-f").arg(folder))?;
         Self::create(cluster, settings)
     }
 

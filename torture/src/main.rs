@@ -55,6 +55,9 @@ struct Arguments {
     /// The server program; by default `doorward` beside this program.
     #[arg(long)]
     server: Option<PathBuf>,
+    /// The version before, for `rolling-restart`: its nodes are the ones that are replaced.
+    #[arg(long)]
+    previous: Option<PathBuf>,
     /// These scenarios only.
     #[arg(long, value_delimiter = ',', value_name = "SCENARIO")]
     only: Vec<String>,
@@ -106,8 +109,14 @@ async fn main() -> anyhow::Result<ExitCode> {
     );
     let program = std::fs::canonicalize(program)?;
     let seed = arguments.seed.unwrap_or_else(fresh_seed);
+    let previous = arguments
+        .previous
+        .as_ref()
+        .map(std::fs::canonicalize)
+        .transpose()?;
     let plan = |seed| Plan {
         program: program.clone(),
+        previous: previous.clone(),
         random: Random::new(seed, 0),
         seed,
         short: arguments.short,
@@ -148,10 +157,15 @@ fn chosen(arguments: &Arguments) -> anyhow::Result<Vec<&'static Scenario>> {
 
 async fn one(scenario: &Scenario, plan: Plan) -> Row {
     let (began, seed) = (Instant::now(), plan.seed);
-    let result = match timeout(LIMIT, (scenario.run)(plan)).await {
-        Ok(Ok(tally)) => Ok(tally),
-        Ok(Err(error)) => Err(format!("{error:#}")),
-        Err(_) => Err(format!("not done after {} s", LIMIT.as_secs())),
+    let mut running = tokio::spawn((scenario.run)(plan));
+    let result = match timeout(LIMIT, &mut running).await {
+        Ok(Ok(Ok(tally))) => Ok(tally),
+        Ok(Ok(Err(error))) => Err(format!("{error:#}")),
+        Ok(Err(panicked)) => Err(panicked.to_string()),
+        Err(_) => {
+            running.abort();
+            Err(format!("not done after {} s", LIMIT.as_secs()))
+        }
     };
     let took = began.elapsed();
     match &result {

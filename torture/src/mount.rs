@@ -31,19 +31,38 @@ impl Mount {
         Ok(mount)
     }
 
-    /// One that can be stopped: ext4 in a file.
+    /// One that can be stopped and lose its power: ext4 in a file.
     pub fn stoppable(megabytes: u64) -> anyhow::Result<Self> {
         let mut mount = Self::nothing()?;
-        let image = mount.folder.path().join("image");
-        fs::File::create(&image)?.set_len(megabytes << 20)?;
-        run(Command::new("mkfs.ext4").arg("-q").arg(&image))?;
-        let mut command = Command::new("mount");
-        command.args(["-o", "loop"]).arg(&image).arg(mount.path());
-        run(&mut command)
-            .context("a file system cannot be mounted; this scenario needs the rights of root")?;
-        mount.mounted = true;
+        fs::File::create(mount.image())?.set_len(megabytes << 20)?;
+        run(Command::new("mkfs.ext4").arg("-q").arg(mount.image()))?;
+        mount.attach()?;
         run(Command::new("chmod").arg("0777").arg(mount.path()))?;
         Ok(mount)
+    }
+
+    fn attach(&mut self) -> anyhow::Result<()> {
+        let mut command = Command::new("mount");
+        command.args(["-o", "loop"]).arg(self.image()).arg(self.path());
+        run(&mut command)
+            .context("a file system cannot be mounted; this scenario needs the rights of root")?;
+        self.mounted = true;
+        Ok(())
+    }
+
+    /// What was written and not yet forced to the disk is gone, as when the power fails. Whoever wrote to a disk from
+    /// [`Self::stoppable`] has been killed before.
+    pub fn lose_power(&mut self) -> anyhow::Result<()> {
+        // The image holds what has reached the disk; the rest is still in the system's memory.
+        let rescued = self.image().with_extension("rescued");
+        run(Command::new("cp")
+            .arg("--sparse=always")
+            .arg(self.image())
+            .arg(&rescued))?;
+        run(Command::new("umount").arg(self.path()))?;
+        self.mounted = false;
+        fs::rename(rescued, self.image())?;
+        self.attach()
     }
 
     fn nothing() -> anyhow::Result<Self> {
@@ -84,6 +103,10 @@ impl Mount {
     /// Writes go on.
     pub fn thaw(&self) -> anyhow::Result<()> {
         freeze("-u", &self.path())
+    }
+
+    fn image(&self) -> PathBuf {
+        self.folder.path().join("image")
     }
 
     fn ballast(&self) -> PathBuf {

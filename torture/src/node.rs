@@ -59,6 +59,11 @@ impl Node {
         })
     }
 
+    /// From its next start it is this program.
+    pub fn replace(&mut self, program: &Path) {
+        program.clone_into(&mut self.program);
+    }
+
     /// Adds to its environment; counts from its next start.
     pub fn set(&mut self, name: &str, value: &str) {
         self.environment.retain(|(known, _)| known != name);

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use axum::Router;
+use doorward_oauth::time::UnixSeconds;
 use doorward_server::config::Settings;
 use doorward_server::context::{Context, Parts};
 use doorward_server::http::serve::{ServeLimits, serve};
@@ -20,6 +21,9 @@ use crate::{logging, out};
 
 /// What `doorward init` writes when no other name is given.
 const CONFIGURATION: &str = "doorward.toml";
+
+/// 2026-01-01, 00:00 UTC: the program is younger.
+const WRITTEN: UnixSeconds = UnixSeconds(1_767_225_600);
 
 /// Runs the authorization server until SIGTERM or SIGINT; then answers what has begun, and stops.
 pub async fn run(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
@@ -134,7 +138,9 @@ pub async fn start(settings: Settings, stop: &CancellationToken) -> anyhow::Resu
     let admin = TcpListener::bind(admin_address)
         .await
         .with_context(|| format!("cannot listen on {admin_address} (admin.address)"))?;
-    let mut server = AuthorizationServer::open(settings, Parts::system()).await?;
+    let parts = Parts::system();
+    refuse_an_unset_clock(parts.clock.now())?;
+    let mut server = AuthorizationServer::open(settings, parts).await?;
     let first_admin_key = server.take_first_admin_key();
     let Routers {
         public: public_router,
@@ -148,6 +154,16 @@ pub async fn start(settings: Settings, stop: &CancellationToken) -> anyhow::Resu
         stop: stop.clone(),
         first_admin_key,
     })
+}
+
+/// A machine whose clock was never set (no battery, no network yet) says 1970: its tokens would be of that time, and keys
+/// and grants would be too young or too old for ever after.
+fn refuse_an_unset_clock(now: UnixSeconds) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        now >= WRITTEN,
+        "the clock of this machine is not set, it stands before this program was written; set it, and start again"
+    );
+    Ok(())
 }
 
 impl Running {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use http::Method;
 
 use super::{Plan, settle};
@@ -22,6 +22,23 @@ pub(super) async fn sqlite(plan: Plan) -> anyhow::Result<Tally> {
 /// Only one node's clock jumps; the other one's does not.
 pub(super) async fn postgres(plan: Plan) -> anyhow::Result<Tally> {
     jump(plan, Engine::Postgres, 2).await
+}
+
+/// A machine without a clock of its own starts in 1970: nothing is issued then, and the operator is told.
+pub(super) async fn unset(plan: Plan) -> anyhow::Result<Tally> {
+    let mut site = Site::new(&plan.program, Engine::Sqlite)?;
+    let clock = Clock::new(&site)?;
+    clock.set(10 - true_time())?;
+    let mut node = site.prepare()?;
+    clock.give_to(&mut node)?;
+    let Err(refused) = node.start().await else {
+        bail!("the server starts in 1970");
+    };
+    ensure!(refused.to_string().contains("clock"), "{refused}");
+    clock.set(0)?;
+    node.start().await?;
+    site.nodes.push(node);
+    settle(plan.load(&site, 4, Rules::default()).await?, &site).await
 }
 
 async fn jump(mut plan: Plan, engine: Engine, nodes: usize) -> anyhow::Result<Tally> {

@@ -4,12 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
+use http::Method;
+use serde_json::{Value, json};
 
 use super::{Plan, settle};
 use crate::ledger::Tally;
 use crate::load::Rules;
 use crate::site::Engine;
+use crate::world::Admin;
 
 pub(super) async fn sqlite(plan: Plan) -> anyhow::Result<Tally> {
     crash(plan, Engine::Sqlite, 1).await
@@ -17,6 +20,32 @@ pub(super) async fn sqlite(plan: Plan) -> anyhow::Result<Tally> {
 
 pub(super) async fn postgres(plan: Plan) -> anyhow::Result<Tally> {
     crash(plan, Engine::Postgres, 2).await
+}
+
+/// The node dies while operators rotate its keys: some key signs, exactly one, and every token is good by what is published.
+pub(super) async fn rotation(mut plan: Plan) -> anyhow::Result<Tally> {
+    let mut site = plan.site(Engine::Sqlite, 1).await?;
+    let load = plan.load(&site, 8, Rules::default()).await?;
+    for _ in 0..plan.number(25, 4) {
+        let admin = Admin::of(&site, 0)?;
+        let rotating = tokio::spawn(async move {
+            let body = json!({ "now": true });
+            while admin.ask(Method::POST, "/admin/keys/rotate", &body).await.is_ok() {}
+        });
+        plan.some_time(0, 100).await;
+        site.nodes[0].kill()?;
+        rotating.await?;
+        site.nodes[0].start().await?;
+        let keys = Admin::of(&site, 0)?;
+        let keys = keys.call(Method::GET, "/admin/keys", Value::Null).await?;
+        let active = |key: &&Value| key["state"] == "active";
+        let active = keys["items"]
+            .as_array()
+            .map_or(0, |keys| keys.iter().filter(active).count());
+        ensure!(active == 1, "{active} keys sign: {keys}");
+        load.progress(20, Duration::from_mins(1)).await?;
+    }
+    settle(load, &site).await
 }
 
 /// The suite itself: a server that forgets what it answered is found out. Its database is put back to what it was some time

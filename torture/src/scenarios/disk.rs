@@ -14,6 +14,9 @@ use crate::load::Rules;
 use crate::mount::Mount;
 use crate::site::{Engine, Site};
 
+/// The database servers of the other scenarios do not care for their disk.
+const DURABLE: &str = "fsync = on\nfull_page_writes = on";
+
 /// The disk under the embedded database is full: 503, and after there is room again everything goes on by itself.
 pub(super) async fn full(mut plan: Plan) -> anyhow::Result<Tally> {
     let disk = Mount::small(48)?;
@@ -42,6 +45,39 @@ pub(super) async fn full(mut plan: Plan) -> anyhow::Result<Tally> {
     Ok(tally)
 }
 
+/// The power fails: what was not forced to the disk is gone.
+pub(super) async fn power_sqlite(mut plan: Plan) -> anyhow::Result<Tally> {
+    let mut disk = Mount::stoppable(128)?;
+    let mut site = on_disk(&plan, &disk)?;
+    site.add_nodes(1).await?;
+    let load = plan.load(&site, 12, Rules::default()).await?;
+    for _ in 0..plan.number(10, 2) {
+        load.progress(10 + plan.random.below(150) as u64, Duration::from_mins(1))
+            .await?;
+        site.nodes[0].kill()?;
+        disk.lose_power()?;
+        site.nodes[0].start().await?;
+    }
+    settle(load, &site).await
+}
+
+/// The same with the database server, which forces what it answers to the disk as it is installed.
+pub(super) async fn power_postgres(mut plan: Plan) -> anyhow::Result<Tally> {
+    let mut disk = Mount::stoppable(1024)?;
+    let database = Database::start_in(&disk.path(), DURABLE)?;
+    let mut site = Site::on(&plan.program, Some(database))?;
+    site.add_nodes(2).await?;
+    let load = plan.load(&site, 12, Rules::default()).await?;
+    for _ in 0..plan.number(4, 1) {
+        load.progress(10 + plan.random.below(300) as u64, Duration::from_mins(1))
+            .await?;
+        site.database()?.kill().await?;
+        disk.lose_power()?;
+        site.database()?.restart();
+    }
+    settle(load, &site).await
+}
+
 /// The disk stands still for up to a second, over and over.
 pub(super) async fn slow_sqlite(plan: Plan) -> anyhow::Result<Tally> {
     let disk = Mount::stoppable(256)?;
@@ -53,8 +89,7 @@ pub(super) async fn slow_sqlite(plan: Plan) -> anyhow::Result<Tally> {
 /// The same under the database server's files.
 pub(super) async fn slow_postgres(plan: Plan) -> anyhow::Result<Tally> {
     let disk = Mount::stoppable(1024)?;
-    // Without `fsync` the server would not notice.
-    let database = Database::start_in(&disk.path(), "fsync = on")?;
+    let database = Database::start_in(&disk.path(), DURABLE)?;
     let mut site = Site::on(&plan.program, Some(database))?;
     site.add_nodes(2).await?;
     slow(plan, &site, &disk).await

@@ -25,6 +25,8 @@ use crate::site::{Engine, Site};
 /// What a run is given.
 pub struct Plan {
     pub program: PathBuf,
+    /// The version before, from which nodes are upgraded.
+    pub previous: Option<PathBuf>,
     pub random: Random,
     pub seed: u64,
     pub short: bool,
@@ -59,6 +61,9 @@ pub const SCENARIOS: &[Scenario] = scenarios! {
     "forgetful-sqlite" Sqlite true crash::forgetful, "the suite itself: a server that lost answers is found out";
     "kill9-sqlite" Sqlite true crash::sqlite, "the only node dies at random moments";
     "kill9-postgres" Postgres true crash::postgres, "one of two nodes dies at random moments";
+    "kill9-rotation" Sqlite true crash::rotation, "the only node dies while its signing keys rotate";
+    "power-sqlite" Sqlite true disk::power_sqlite, "the power fails: what was not forced to the disk is gone";
+    "power-postgres" Postgres false disk::power_postgres, "the same under the database server";
     "start-together" Postgres true nodes::start_together, "eight nodes start at once on an empty database";
     "restart-postgres" Postgres true outage::restart, "the database dies and comes back";
     "failover-postgres" Postgres false outage::failover, "the database dies for good, its standby takes over";
@@ -72,11 +77,12 @@ pub const SCENARIOS: &[Scenario] = scenarios! {
     "pause-postgres" Postgres true pause::postgres, "one of three nodes stands still";
     "clock-sqlite" Sqlite false clock::sqlite, "the clock jumps an hour ahead and back";
     "clock-postgres" Postgres false clock::postgres, "one node's clock jumps, the other's does not";
+    "clock-unset" Sqlite true clock::unset, "a start in 1970 is refused";
     "silence-postgres" Postgres false network::silence, "half-open: connections to the database say nothing any more";
     "cut-postgres" Postgres true network::cut, "connections to the database are cut";
     "notify-postgres" Postgres false network::notifications, "what tells nodes of changes is lost";
     "flows-postgres" Postgres true nodes::flows, "three nodes, one picked at random for each request: no failure";
-    "rolling-restart" Postgres true rolling::restart, "one node after another is replaced: no failure";
+    "rolling-restart" Postgres true rolling::restart, "one node after another is replaced, by another version with --previous: no failure";
     "rolling-keys" Postgres true rolling::keys, "signing keys rotate: no failure";
 };
 

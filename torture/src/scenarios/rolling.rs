@@ -19,7 +19,9 @@ const AHEAD: Duration = Duration::from_mins(10);
 
 /// One node after another is asked to end (SIGTERM) and replaced by a new process.
 pub(super) async fn restart(mut plan: Plan) -> anyhow::Result<Tally> {
-    let mut site = plan.site(Engine::Postgres, 3).await?;
+    let first = plan.previous.as_ref().unwrap_or(&plan.program);
+    let mut site = Site::new(first, Engine::Postgres)?;
+    site.add_nodes(3).await?;
     let load = plan.load(&site, 16, Rules::default()).await?;
     for _ in 0..plan.number(5, 1) {
         for node in 0..site.nodes.len() {
@@ -27,6 +29,7 @@ pub(super) async fn restart(mut plan: Plan) -> anyhow::Result<Tally> {
             plan.some_time(0, 300).await;
             site.nodes[node].stop().await?;
             plan.some_time(0, 500).await;
+            site.nodes[node].replace(&plan.program);
             site.nodes[node].start().await?;
         }
     }
