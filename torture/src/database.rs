@@ -40,9 +40,10 @@ impl Database {
         run(Command::new("cp").arg("-a").arg(&data).arg(folder))?;
         std::fs::remove_dir_all(&data)?;
         std::os::unix::fs::symlink(folder.join("data"), &data)?;
+        let database = Self::create(cluster, settings)?;
         // Neither `initdb`, as it was told, nor the copy did.
         run(Command::new("sync").arg("-f").arg(folder))?;
-        Self::create(cluster, settings)
+        Ok(database)
     }
 
     fn create(cluster: Cluster, settings: &str) -> anyhow::Result<Self> {

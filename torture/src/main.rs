@@ -37,11 +37,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{anyhow, ensure};
 use clap::Parser;
 use tokio::time::{Instant, timeout};
 
 use crate::ledger::Tally;
+use crate::mount::NotHere;
 use crate::random::Random;
 use crate::scenarios::{Plan, SCENARIOS, Scenario};
 use crate::site::Engine;
@@ -86,7 +87,14 @@ struct Row {
     name: String,
     seed: u64,
     took: Duration,
-    result: Result<Tally, String>,
+    fate: Fate,
+}
+
+enum Fate {
+    Good(Tally),
+    Failed,
+    /// The system does not allow it to be tried.
+    NotHere,
 }
 
 #[tokio::main]
@@ -159,29 +167,36 @@ async fn one(scenario: &Scenario, plan: Plan) -> Row {
     let (began, seed) = (Instant::now(), plan.seed);
     let mut running = tokio::spawn((scenario.run)(plan));
     let result = match timeout(LIMIT, &mut running).await {
-        Ok(Ok(Ok(tally))) => Ok(tally),
-        Ok(Ok(Err(error))) => Err(format!("{error:#}")),
-        Ok(Err(panicked)) => Err(panicked.to_string()),
+        Ok(Ok(result)) => result,
+        Ok(Err(panicked)) => Err(panicked.into()),
         Err(_) => {
             running.abort();
-            Err(format!("not done after {} s", LIMIT.as_secs()))
+            Err(anyhow!("not done after {} s", LIMIT.as_secs()))
         }
     };
-    let took = began.elapsed();
-    match &result {
-        Ok(_) => eprintln!("{:20} good ({:.0} s)", scenario.name, took.as_secs_f64()),
-        Err(why) => eprintln!(
-            "{:20} FAILED ({:.0} s), repeat with --only {} --seed {seed}\n{why}",
-            scenario.name,
-            took.as_secs_f64(),
-            scenario.name
-        ),
-    }
+    let (name, took) = (scenario.name, began.elapsed());
+    let seconds = took.as_secs_f64();
+    let fate = match result {
+        Ok(tally) => {
+            eprintln!("{name:20} good ({seconds:.0} s)");
+            Fate::Good(tally)
+        }
+        Err(error) if error.is::<NotHere>() => {
+            eprintln!("{name:20} NOT TRIED: {error}");
+            Fate::NotHere
+        }
+        Err(error) => {
+            eprintln!(
+                "{name:20} FAILED ({seconds:.0} s), repeat with --only {name} --seed {seed}\n{error:#}"
+            );
+            Fate::Failed
+        }
+    };
     Row {
-        name: scenario.name.to_owned(),
+        name: name.to_owned(),
         seed,
         took,
-        result,
+        fate,
     }
 }
 
@@ -191,9 +206,10 @@ fn report(rows: &[Row]) -> ExitCode {
     );
     println!("|---|---|---|---|---|---|---|---|---|---|---|");
     for row in rows {
-        let (state, tally) = match &row.result {
-            Ok(tally) => ("good", tally.clone()),
-            Err(_) => ("FAILED", Tally::default()),
+        let (state, tally) = match &row.fate {
+            Fate::Good(tally) => ("good", tally.clone()),
+            Fate::Failed => ("FAILED", Tally::default()),
+            Fate::NotHere => ("not tried", Tally::default()),
         };
         println!(
             "| {} | {} | {state} | {:.0} | {} | {} | {} | {} | {} | {:.2} | {:.2} |",
@@ -209,8 +225,13 @@ fn report(rows: &[Row]) -> ExitCode {
             tally.slowest.as_secs_f64()
         );
     }
-    let failed = rows.iter().filter(|row| row.result.is_err()).count();
-    println!("{} passed, {failed} failed", rows.len() - failed);
+    let count = |of: fn(&Fate) -> bool| rows.iter().filter(|row| of(&row.fate)).count();
+    let failed = count(|fate| matches!(fate, Fate::Failed));
+    println!(
+        "{} passed, {failed} failed, {} not tried",
+        count(|fate| matches!(fate, Fate::Good(_))),
+        count(|fate| matches!(fate, Fate::NotHere))
+    );
     if failed == 0 {
         ExitCode::SUCCESS
     } else {

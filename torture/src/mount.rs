@@ -1,14 +1,31 @@
 //! Disks of our own, which can be filled and stopped. Needs the rights of root.
 
-use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{fmt, fs};
 
-use anyhow::Context as _;
 use tempfile::TempDir;
 
 use crate::node::run;
+
+/// The system does not let this program do what the scenario needs.
+#[derive(Debug)]
+pub struct NotHere(String);
+
+impl fmt::Display for NotHere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotHere {}
+
+fn not_here(error: &anyhow::Error) -> NotHere {
+    NotHere(format!(
+        "a file system cannot be mounted, which takes the rights of root: {error:#}"
+    ))
+}
 
 /// A file system that goes with this value.
 pub struct Mount {
@@ -25,8 +42,7 @@ impl Mount {
         command
             .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
             .arg(mount.path());
-        run(&mut command)
-            .context("a file system cannot be mounted; this scenario needs the rights of root")?;
+        run(&mut command).map_err(|error| not_here(&error))?;
         mount.mounted = true;
         Ok(mount)
     }
@@ -44,8 +60,7 @@ impl Mount {
     fn attach(&mut self) -> anyhow::Result<()> {
         let mut command = Command::new("mount");
         command.args(["-o", "loop"]).arg(self.image()).arg(self.path());
-        run(&mut command)
-            .context("a file system cannot be mounted; this scenario needs the rights of root")?;
+        run(&mut command).map_err(|error| not_here(&error))?;
         self.mounted = true;
         Ok(())
     }

@@ -82,9 +82,9 @@ impl Suite {
     }
 }
 
-/// What the server is known not to offer yet, as a part of the line that says so. Everything else that a check asked for in
-/// vain is a failure.
-const ABSENT: [&str; 0] = [];
+/// What the server is known not to offer yet, or the system not to allow everywhere, as a part of the line that says so.
+/// Everything else that a check asked for in vain is a failure.
+const ABSENT: [&str; 1] = [torture::CANNOT_MOUNT];
 
 /// What a suite found, with one line for each failed step, and for each that the server does not offer yet.
 #[derive(Debug, Default)]

@@ -9,6 +9,9 @@ use crate::process::run;
 use crate::suite::Outcome;
 use crate::workspace::{root, target};
 
+/// Why a disk of our own cannot be tried: known, and told each time.
+pub(crate) const CANNOT_MOUNT: &str = "no file system can be mounted here";
+
 /// Every fault.
 pub(crate) fn run_all(options: &[String]) -> Result<()> {
     run(program()?.args(options))
@@ -38,6 +41,8 @@ pub(crate) fn suite() -> Result<Outcome> {
             "FAILED" => outcome
                 .failures
                 .push(format!("{name} with seed {seed}, see above")),
+            // Only what takes the rights of root.
+            "not tried" => outcome.not_offered.push(format!("{name}: {CANNOT_MOUNT}")),
             _ => {}
         }
     }

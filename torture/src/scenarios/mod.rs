@@ -129,3 +129,19 @@ pub async fn settle(load: Load, site: &Site) -> anyhow::Result<Tally> {
     }
     Ok(outcome.tally)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::SCENARIOS;
+
+    #[test]
+    fn the_book_names_every_scenario_and_no_other() {
+        let page = include_str!("../../../docs/src/reference/faults.md");
+        let rows = page.lines().filter_map(|line| {
+            let (name, _) = line.strip_prefix("| [`")?.split_once('`')?;
+            Some((name, line.contains("| quick")))
+        });
+        let ours = SCENARIOS.iter().map(|scenario| (scenario.name, scenario.short));
+        assert!(rows.eq(ours));
+    }
+}
