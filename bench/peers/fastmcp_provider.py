@@ -11,6 +11,7 @@ from fastmcp.server.auth.providers.in_memory import InMemoryOAuthProvider
 
 
 def main() -> None:
+    """Serves until it is killed."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     port = parser.parse_args().port

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from doorward._adapter import AuthResult, FrameworkLayer, TokenChecker, access_token
+from doorward._adapter import AuthResult, FrameworkLayer, TokenChecker, access_token, signing_in
 from doorward._current import current_claims
 from doorward._fastmcp_middleware import install, with_consent
 from doorward.asgi import metadata_app
@@ -201,7 +201,9 @@ def _provider(guard: DoorwardResource, client: DoorwardClient, base_url: str) ->
             return access_token(AccessToken, token, claims, guard.resource)
 
         def get_middleware(self) -> list[Any]:
-            return [Middleware(FrameworkLayer, guard=guard, prepare=prepare), *super().get_middleware()]
+            checks = super().get_middleware()
+            sign_in = signing_in(self, checks, AccessToken, guard.resource)
+            return [Middleware(FrameworkLayer, guard=guard, prepare=prepare, checks=checks, sign_in=sign_in)]
 
         def get_routes(self, mcp_path: str | None = None) -> list[Any]:
             set_mcp_path = getattr(super(), "set_mcp_path", None)

@@ -64,15 +64,15 @@ impl AccessTokens {
         })
     }
 
-    /// The access token for these claims. `expires_at` is the token's own end by default.
-    #[pyo3(name = "make", signature = (claims, token, expires_at = None))]
+    /// The access token for these claims. It ends with the token, but not before `lasts_until`.
+    #[pyo3(name = "make", signature = (claims, token, lasts_until = None))]
     fn make_for<'py>(
         &self,
         claims: &VerifiedClaims,
         token: &Bound<'py, PyString>,
-        expires_at: Option<i64>,
+        lasts_until: Option<i64>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.make(claims, token, expires_at)
+        self.make(claims, token, lasts_until)
     }
 }
 
@@ -83,13 +83,13 @@ impl AccessTokens {
         &self,
         claims: &VerifiedClaims,
         token: &Bound<'py, PyString>,
-        expires_at: Option<i64>,
+        lasts_until: Option<i64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = token.py();
         let values = self.values(py, claims)?;
         values.set_item(intern!(py, "token"), token)?;
-        if let Some(expires_at) = expires_at {
-            values.set_item(intern!(py, "expires_at"), expires_at)?;
+        if let Some(end) = lasts_until.filter(|end| *end > claims.inner().expires_at.0) {
+            values.set_item(intern!(py, "expires_at"), end)?;
         }
         if let Some(model) = &self.model {
             return model.make(&values);
