@@ -62,6 +62,7 @@ impl Plan {
         &self,
         subjects: &[Subject],
         cluster: Option<&Arc<Cluster>>,
+        missing: &mut Vec<(String, String)>,
     ) -> anyhow::Result<(Vec<Limit>, Vec<Measurement>)> {
         let folder = tempfile::TempDir::new()?;
         let mut database = RawDatabase::create(folder.path())?;
@@ -85,10 +86,14 @@ impl Plan {
                     if subject.role == Role::Peer && concurrency > self.peer_concurrency {
                         continue;
                     }
-                    for scenario in subject.scenarios(&self.scenarios) {
-                        self.supply(subject, scenario).await?;
-                        let limits = self.limits(scenario);
-                        of_round.push(closed_loop(subject, scenario, concurrency, limits, round).await?);
+                    match self.all_of(subject, concurrency, round).await {
+                        Ok(measured) => of_round.extend(measured),
+                        // A peer that fails spoils nobody else's figures.
+                        Err(error) if subject.role == Role::Peer => {
+                            let what = format!("{}, {concurrency} connections, round {round}", subject.name);
+                            missing.push((what, format!("{error:#}")));
+                        }
+                        Err(error) => return Err(error.context(subject.name)),
                     }
                 }
             }
@@ -98,6 +103,21 @@ impl Plan {
             }
         }
         Ok((limits, measurements))
+    }
+
+    async fn all_of(
+        &self,
+        subject: &Subject,
+        concurrency: usize,
+        round: usize,
+    ) -> anyhow::Result<Vec<Measurement>> {
+        let mut measurements = Vec::new();
+        for scenario in subject.scenarios(&self.scenarios) {
+            self.supply(subject, scenario).await?;
+            let limits = self.limits(scenario);
+            measurements.push(closed_loop(subject, scenario, concurrency, limits, round).await?);
+        }
+        Ok(measurements)
     }
 
     /// At this part of the highest rate that was measured: what waiting comes to on a server that is busy, not full.

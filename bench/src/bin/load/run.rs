@@ -55,7 +55,9 @@ pub async fn all(arguments: &Arguments) -> anyhow::Result<Report> {
     let machine = machine::describe(&program, version.as_deref());
     let mut missing = Vec::new();
     let servers = start(arguments, &program, cluster.as_ref(), &mut missing).await?;
-    let (limits, measurements) = plan.run(&servers.subjects, cluster.as_ref()).await?;
+    let (limits, measurements) = plan
+        .run(&servers.subjects, cluster.as_ref(), &mut missing)
+        .await?;
     let figures = Figures { limits, measurements };
     let open = if arguments.part > 0.0 {
         let highest = highest(&figures, &servers.subjects, &plan.scenarios);

@@ -98,6 +98,10 @@ impl Installation {
             .env("DOORWARD_ADMIN_ADDRESS", self.admin.to_string())
             .env("DOORWARD_ADMIN_BOOTSTRAP_KEY", &self.admin_key)
             .env("DOORWARD_STORAGE_URL", url)
+            .env(
+                "DOORWARD_KEYS_MASTER_KEY_FILE",
+                self.folder.path().join("master.key"),
+            )
             .env("DOORWARD_OBSERVABILITY_LOG_LEVEL", &self.log_level);
         Process::start(
             command,
@@ -133,7 +137,11 @@ fn grow_sqlite(file: &Path, grants: u64) -> anyhow::Result<()> {
     let db = Sqlite::open(file)?;
     db.execute_batch("PRAGMA synchronous = OFF; PRAGMA cache_size = -262144;")?;
     let copies = [
-        ("access_grant", "id", "substr(id, 1, 6) || randomblob(10)"),
+        (
+            "access_grant",
+            "id",
+            "CAST(substr(id, 1, 6) || randomblob(10) AS BLOB)",
+        ),
         ("issuance", "jti", "lower(hex(randomblob(16)))"),
     ];
     for (table, key, fresh) in copies {
