@@ -197,7 +197,7 @@ class TokenChecker:
             return None
 
 
-def signing_in(provider: Any, checks: Sequence[Any], model: Any, resource: str) -> SignIn | None:
+def signing_in(provider: Any, checks: Sequence[Any], tokens: _core.AccessTokens) -> SignIn | None:
     """What a framework's own checks do with a good token, without asking the ``provider`` about it again.
 
     ``None`` when they are not the usual ones: then nobody knows what else they do.
@@ -213,10 +213,9 @@ def signing_in(provider: Any, checks: Sequence[Any], model: Any, resource: str) 
     is_usual = type(backend) is BearerAuthBackend and backend.token_verifier is provider
     if not is_usual or getattr(backend, "resource_server_url", None) is not None:
         return None
-    tokens = access_tokens(model, resource)
 
     def sign_in(scope: Scope, claims: _core.VerifiedClaims, token: str) -> Callable[[], None]:
-        access = _lasting(tokens, token, claims)
+        access = lasting(tokens, token, claims)
         scope["auth"] = AuthCredentials(access.scopes)
         scope["user"] = user = AuthenticatedUser(access)
         return partial(auth_context_var.reset, auth_context_var.set(user))
@@ -226,11 +225,13 @@ def signing_in(provider: Any, checks: Sequence[Any], model: Any, resource: str) 
 
 def access_token(model: Any, token: str, claims: _core.VerifiedClaims, resource: str) -> Any:
     """What a framework wants to know, as its own ``AccessToken``."""
-    return _lasting(access_tokens(model, resource), token, claims)
+    return lasting(access_tokens(model, resource), token, claims)
 
 
-def _lasting(tokens: _core.AccessTokens, token: str, claims: _core.VerifiedClaims) -> Any:
-    # Frameworks look at the end again, without the clock skew that the guard allows.
+def lasting(tokens: _core.AccessTokens, token: str, claims: _core.VerifiedClaims) -> Any:
+    """The access token, as good as it is now. Frameworks look at the end again, without the clock skew that
+    the guard allows.
+    """
     return tokens.make(claims, token, int(time.time()) + 1)
 
 

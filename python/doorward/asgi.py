@@ -120,20 +120,18 @@ class GuardMiddleware:
         session = self.session_of(scope)
         known = headers if session is None else [*headers, (SESSION_ID, session)]
         admitted = core.admit(scope["method"], _raw_path(scope), scope.get("query_string", b""), known, served_at)
-        visit = admitted if type(admitted) in _AT_ONCE else await admitted
-        if type(visit) is tuple:
+        visit = admitted if isinstance(admitted, (_core.Visit, tuple)) else await admitted
+        if isinstance(visit, tuple):
             await _answer(send, visit)
             return
         try:
-            body = _body.read(receive, visit.max_body)
-            if type(body) is not bytes:
-                body = await body
+            read = _body.read(receive, visit.max_body)
+            body = read if isinstance(read, bytes) else await read
         except _body.BodyError as error:
             await _answer(send, visit.refuse_body(error.fault))
             return
-        refusal = visit.authorize(body)
-        if refusal is not None:
-            refusal = refusal if type(refusal) is tuple else await refusal
+        judged = visit.authorize(body)
+        refusal = judged if judged is None or isinstance(judged, tuple) else await judged
         if refusal is not None:
             await _answer(send, refusal)
             return
@@ -154,10 +152,6 @@ class GuardMiddleware:
                 if sign_out is not None:
                     sign_out()
                 leave(entered)
-
-
-_AT_ONCE = frozenset({_core.Visit, tuple})
-"""What the guard returns where it need not wait."""
 
 
 def metadata_app(guard: DoorwardResource) -> ASGIApp:
