@@ -78,7 +78,7 @@ const provider = new Provider(issuer, {
       id_token_signed_response_alg: 'ES256',
     },
   ],
-  scopes: ['openid', 'offline_access', 'tools/read', 'tools/write'],
+  scopes: ['openid', 'offline_access'],
   findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
   // Consent is remembered.
   async loadExistingGrant(ctx) {

@@ -69,10 +69,16 @@ impl FromStr for Peer {
             script.is_some() == (kind != Kind::Authgent),
             "{name} is a program of its own, or a program and its script: see the help"
         );
+        // They run in a folder of their own. A name without a folder is looked for in PATH.
+        let program = if program.contains('/') {
+            std::path::absolute(program)?
+        } else {
+            program.into()
+        };
         Ok(Self {
             kind,
-            program: program.into(),
-            script,
+            program,
+            script: script.map(std::path::absolute).transpose()?,
         })
     }
 }

@@ -11,6 +11,7 @@ use crate::growth::Size;
 use crate::measure::Measurement;
 use crate::process::Memory;
 use crate::server::Engine;
+use crate::subject::Role;
 
 /// A server of ours when nothing is asked of it.
 pub struct Idle {
@@ -35,15 +36,18 @@ pub struct Report {
 }
 
 impl Report {
-    /// Requests to Doorward that were not answered as they should be, and the first such answer.
-    pub fn errors(&self) -> (usize, Option<&str>) {
+    /// All that was measured, in any way.
+    pub fn measurements(&self) -> impl Iterator<Item = &Measurement> {
         let sizes = self.growth.iter().flat_map(|(_, sizes)| sizes);
-        let all = (self.figures.measurements.iter())
+        (self.figures.measurements.iter())
             .chain(self.open.iter().map(|(measured, _)| measured))
             .chain(sizes.flat_map(|size| &size.measurements))
-            .filter(|measured| measured.role != crate::subject::Role::Peer);
+    }
+
+    /// Requests to Doorward that were not answered as they should be, and the first such answer.
+    pub fn errors(&self) -> (usize, Option<&str>) {
         let (mut count, mut first) = (0, None);
-        for measured in all {
+        for measured in self.measurements().filter(|measured| measured.role != Role::Peer) {
             count += measured.errors;
             first = first.or(measured.first_error.as_deref());
         }

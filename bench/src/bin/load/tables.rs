@@ -58,14 +58,22 @@ fn by_size(spread: Spread) -> String {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_summary(f)?;
+        writeln!(f, "\n### Requests\n\n{}", self.requests_table()?)?;
+        self.write_open_loop(f)?;
+        self.write_growth(f)?;
+        self.write_failures(f)
+    }
+}
+
+impl Report {
+    fn write_summary(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "Medians over the rounds (minimum–maximum).\n")?;
-        if let Some(machine) = self.machine.as_object() {
-            for (name, value) in machine {
-                let value = value
-                    .as_str()
-                    .map_or_else(|| value.to_string(), ToOwned::to_owned);
-                writeln!(f, "* {}: {value}", name.replace('_', " "))?;
-            }
+        for (name, value) in self.machine.as_object().into_iter().flatten() {
+            let value = value
+                .as_str()
+                .map_or_else(|| value.to_string(), ToOwned::to_owned);
+            writeln!(f, "* {}: {value}", name.replace('_', " "))?;
         }
         writeln!(f, "\n### Aims\n\n| | wanted | found | |\n|---|---|--:|---|")?;
         for Aim {
@@ -84,73 +92,96 @@ impl fmt::Display for Report {
         }
         writeln!(f, "\n### Start and memory\n")?;
         for idle in &self.idle {
+            let name = idle.engine.subject();
+            let (first, later) = (milliseconds(&idle.first_starts), milliseconds(&idle.later_starts));
             writeln!(
                 f,
-                "* {}: ready after {:.1} ms with a new database, {:.1} ms with one that is there\n* {0}, idle: {}\n* {0}, after the load: {}",
-                idle.engine.subject(),
-                milliseconds(&idle.first_starts),
-                milliseconds(&idle.later_starts),
-                idle.before,
-                idle.loaded
+                "* {name}, start to ready: {first:.1} ms with a new database, {later:.1} ms with one that is there"
             )?;
-        }
-        writeln!(f, "\n### Requests\n\n{}", self.requests_table()?)?;
-        if !self.open.is_empty() {
             writeln!(
                 f,
-                "### At {:.0} % of the highest rate, open loop\n\n| request | server | sent a second | CPU µs | p50 ms | p99 ms | p99 by p50 | errors |\n|---|---|--:|--:|--:|--:|--:|--:|",
-                self.part * 100.0
+                "* {name}, idle: {}\n* {name}, after the load: {}",
+                idle.before, idle.loaded
             )?;
         }
-        self.open_rows().iter().try_for_each(|row| writeln!(f, "{row}"))?;
-        if !self.growth.is_empty() {
-            writeln!(
-                f,
-                "\n### As grants grow\n\n| request | server | grants | CPU µs | database CPU µs | p99 ms |\n|---|---|--:|--:|--:|--:|"
-            )?;
+        Ok(())
+    }
+
+    fn write_open_loop(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.open.is_empty() {
+            return Ok(());
         }
+        writeln!(
+            f,
+            "### At {:.0} % of the highest rate, open loop\n\n\
+             | request | server | sent a second | CPU µs | p50 ms | p99 ms | p99 by p50 | errors |\n\
+             |---|---|--:|--:|--:|--:|--:|--:|",
+            self.part * 100.0
+        )?;
+        self.open_rows().iter().try_for_each(|row| writeln!(f, "{row}"))
+    }
+
+    fn write_growth(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.growth.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            f,
+            "\n### As grants grow\n\n| request | server | grants | CPU µs | database CPU µs | p99 ms |\n|---|---|--:|--:|--:|--:|"
+        )?;
         for (engine, sizes) in &self.growth {
-            for size in sizes {
-                for row in Row::of(&size.measurements) {
-                    let database = row
-                        .database_us()
-                        .map_or_else(String::new, |figure| format!("{figure:.1}"));
-                    let (cpu, p99) = (
-                        row.over(Measurement::cpu_us),
-                        row.over(|round| round.latency.p99).median,
-                    );
-                    writeln!(
-                        f,
-                        "| {} | {} | {} | {cpu:.1} | {database} | {p99:.2} |",
-                        row.scenario.name(),
-                        engine.subject(),
-                        size.grants
-                    )?;
-                }
+            let rows = sizes.iter().flat_map(|size| {
+                Row::of(&size.measurements)
+                    .into_iter()
+                    .map(|row| (size.grants, row))
+            });
+            for (grants, row) in rows {
+                let database = row
+                    .database_us()
+                    .map_or_else(String::new, |figure| format!("{figure:.1}"));
+                let (cpu, p99) = (
+                    row.over(Measurement::cpu_us),
+                    row.over(|round| round.latency.p99).median,
+                );
+                let (scenario, engine) = (row.scenario.name(), engine.subject());
+                writeln!(
+                    f,
+                    "| {scenario} | {engine} | {grants} | {cpu:.1} | {database} | {p99:.2} |"
+                )?;
             }
         }
-        if !self.missing.is_empty() {
-            writeln!(f, "\n### Not measured\n")?;
+        Ok(())
+    }
+
+    fn write_failures(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let wrong: Vec<&Measurement> = self
+            .measurements()
+            .filter(|measured| measured.errors > 0)
+            .collect();
+        if self.missing.is_empty() && wrong.is_empty() {
+            return Ok(());
         }
+        writeln!(f, "\n### Not measured, or answered wrongly\n")?;
         for (what, why) in &self.missing {
             writeln!(f, "* {what}: {}", why.replace('\n', " "))?;
         }
-        let wrong = self
-            .figures
-            .measurements
-            .iter()
-            .filter(|measured| measured.errors > 0);
         for measured in wrong {
             let why = measured
                 .first_error
                 .as_deref()
                 .unwrap_or_default()
                 .replace('\n', " ");
-            let (scenario, subject) = (measured.scenario.name(), measured.subject);
+            let Measurement {
+                subject,
+                concurrency,
+                round,
+                errors,
+                ..
+            } = measured;
+            let what = measured.scenario.name();
             writeln!(
                 f,
-                "* errors of {scenario}, {subject}, {} connections: {why}",
-                measured.concurrency
+                "* {what}, {subject}, {concurrency} connections, round {round}: {errors} errors, the first: {why}"
             )?;
         }
         Ok(())
