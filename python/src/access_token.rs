@@ -57,7 +57,15 @@ impl AccessTokens {
         });
         let blank = PyDict::new(py);
         // In the order in which the frameworks have them.
-        for name in ["token", "client_id", "scopes", "expires_at", "resource", "subject", "claims"] {
+        for name in [
+            "token",
+            "client_id",
+            "scopes",
+            "expires_at",
+            "resource",
+            "subject",
+            "claims",
+        ] {
             let is_usual = !matches!(name, "resource" | "subject" | "claims");
             if is_usual || has(name) {
                 blank.set_item(PyString::intern(py, name), py.None())?;
