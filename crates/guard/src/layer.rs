@@ -123,6 +123,10 @@ struct Shared<S> {
 }
 
 impl<S: Clone> Shared<S> {
+    #[expect(
+        clippy::unnecessary_box_returns,
+        reason = "it moves often, and services are large"
+    )]
     fn take(&self) -> Box<S> {
         let spare = self.spare.try_lock().ok().and_then(|mut spare| spare.take());
         spare.unwrap_or_else(|| Box::new(self.inner.clone()))

@@ -107,7 +107,7 @@ impl Message<'_> {
 
 impl<'b> Message<'b> {
     /// Adds what the parameters say. The error is why the message could be read in two ways, or not at all.
-    fn complete(mut self, params: Params<'b>) -> Result<Self, &'static str> {
+    fn complete(&mut self, params: Params<'b>) -> Result<(), &'static str> {
         if let Some(method) = self.method.as_deref() {
             if params.look_alike && (target_member(method).is_some() || names_others(method)) {
                 return Err("a parameter name in another letter case");
@@ -128,7 +128,7 @@ impl<'b> Message<'b> {
             }
         }
         self.protocol_version = params.protocol_version;
-        Ok(self)
+        Ok(())
     }
 }
 
@@ -255,7 +255,8 @@ impl<'de> Visitor<'de> for MessageVisitor {
                 }
             }
         }
-        message.complete(params).map_err(A::Error::custom)
+        message.complete(params).map_err(A::Error::custom)?;
+        Ok(message)
     }
 }
 

@@ -162,7 +162,8 @@ impl Visit {
             claims: Some(&self.claims),
             messages: &[],
         };
-        self.guard.refuse_page(&refusal, scene, self.page.as_deref().cloned())
+        self.guard
+            .refuse_page(&refusal, scene, self.page.as_deref().cloned())
     }
 
     /// Takes token and proof out of the headers: they are for this server alone, and nothing behind the guard can pass them

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::params::Params;
+use super::values::Checked;
 use super::{MESSAGE_MEMBERS, Message, params};
 
 /// Longer bodies are left to the strict reader, whose start is nothing beside their length.
@@ -39,7 +40,8 @@ pub(super) fn read(body: &str) -> Option<Message<'_>> {
         Some(())
     })?;
     reader.next().is_none().then_some(())?;
-    message.complete(params).ok()
+    message.complete(params).ok()?;
+    Some(message)
 }
 
 /// What is left of the text.
@@ -57,11 +59,11 @@ impl<'b> Reader<'b> {
         }
         self.members(|reader, name| {
             match name {
-                "name" => params.name = reader.value(MAX_DEPTH)?.map(Cow::Borrowed),
-                "uri" => params.uri = reader.value(MAX_DEPTH)?.map(Cow::Borrowed),
-                "taskId" => params.task_id = reader.value(MAX_DEPTH)?.map(Cow::Borrowed),
+                "name" => params.name = reader.value(MAX_DEPTH)?.into_text(),
+                "uri" => params.uri = reader.value(MAX_DEPTH)?.into_text(),
+                "taskId" => params.task_id = reader.value(MAX_DEPTH)?.into_text(),
                 "arguments" => drop(reader.value(MAX_DEPTH)?),
-                "_meta" => params.protocol_version = reader.protocol_version()?,
+                "_meta" => params.protocol_version = reader.protocol_version()?.into_text(),
                 // Rare, and with rules of their own.
                 "ref" | "notifications" => return None,
                 other => reader.other(other, &params::MEMBERS)?,
@@ -72,8 +74,8 @@ impl<'b> Reader<'b> {
     }
 
     /// Of `_meta`.
-    fn protocol_version(&mut self) -> Option<Option<Cow<'b, str>>> {
-        let mut version = None;
+    fn protocol_version(&mut self) -> Option<Checked<'b>> {
+        let mut version = Checked::Other;
         match self.next()? {
             b'{' => self.at += 1,
             _ => return self.word("null").map(|()| version),
@@ -81,7 +83,7 @@ impl<'b> Reader<'b> {
         self.members(|reader, name| {
             let value = reader.value(MAX_DEPTH)?;
             if name == params::PROTOCOL_VERSION {
-                version = value.map(Cow::Borrowed);
+                version = value;
             }
             Some(())
         })?;
@@ -105,10 +107,10 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// Any value; its text, if it is a string.
-    fn value(&mut self, depth: usize) -> Option<Option<&'b str>> {
+    /// Any value.
+    fn value(&mut self, depth: usize) -> Option<Checked<'b>> {
         match self.next()? {
-            b'"' => return self.text().map(Some),
+            b'"' => return self.text().map(|text| Checked::Text(Cow::Borrowed(text))),
             b'{' => {
                 let depth = depth.checked_sub(1)?;
                 self.at += 1;
@@ -125,7 +127,7 @@ impl<'b> Reader<'b> {
             b'n' => self.word("null")?,
             _ => return None,
         }
-        Some(None)
+        Some(Checked::Other)
     }
 
     /// The members of an object that has been opened. No name comes twice.
@@ -175,9 +177,7 @@ impl<'b> Reader<'b> {
     fn text(&mut self) -> Option<&'b str> {
         self.expect(b'"')?;
         let rest = self.text.get(self.at..)?;
-        let length = rest
-            .bytes()
-            .position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
+        let length = plain_length(rest.as_bytes())?;
         if rest.as_bytes()[length] != b'"' {
             return None;
         }
@@ -215,3 +215,27 @@ impl<'b> Reader<'b> {
         }
     }
 }
+
+/// How many bytes there are before the first quotation mark, backslash or control character.
+fn plain_length(text: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
+    // Sets the high bit of the first byte below `limit`, and maybe of some after it.
+    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGH_BITS;
+    let (words, rest) = text.as_chunks();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let ends = below(word, 0x20)
+            | below(word ^ (ONES * u64::from(b'"')), 1)
+            | below(word ^ (ONES * u64::from(b'\\')), 1);
+        if ends != 0 {
+            return Some(index * 8 + ends.trailing_zeros() as usize / 8);
+        }
+    }
+    let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    rest.iter().position(ends).map(|at| words.len() * 8 + at)
+}
+
+#[cfg(test)]
+#[path = "quick_tests.rs"]
+mod tests;
