@@ -177,10 +177,19 @@ impl Running {
             ..
         } = self;
         let limits = ServeLimits::default();
+        let (context, close) = (server.context(), CancellationToken::new());
+        // First whoever sends requests here notices; then nobody loses one on a connection that closes.
+        let leaving = async {
+            stop.cancelled().await;
+            context.leave();
+            tokio::time::sleep(context.settings.server.shutdown_delay.duration()).await;
+            close.cancel();
+        };
         tokio::join!(
-            serve(public.0, public.1, limits, stop.clone()),
-            serve(admin.0, admin.1, limits, stop.clone()),
-            server.run_jobs(stop),
+            leaving,
+            serve(public.0, public.1, limits, close.clone()),
+            serve(admin.0, admin.1, limits, close.clone()),
+            server.run_jobs(stop.clone()),
         );
         server.close().await?;
         tracing::info!("stopped");

@@ -21,6 +21,8 @@ const AHEAD: Duration = Duration::from_mins(10);
 pub(super) async fn restart(mut plan: Plan) -> anyhow::Result<Tally> {
     let first = plan.previous.as_ref().unwrap_or(&plan.program);
     let mut site = Site::new(first, Engine::Postgres)?;
+    // Longer than a look of the balancer takes.
+    site.set("DOORWARD_SERVER_SHUTDOWN_DELAY", "2s");
     site.add_nodes(3).await?;
     let load = plan.load(&site, 16, Rules::default()).await?;
     for _ in 0..plan.number(5, 1) {
