@@ -82,6 +82,8 @@ const provider = new Provider(issuer, {
   findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
   // Consent is remembered.
   async loadExistingGrant(ctx) {
+    const known = ctx.oidc.session.grantIdFor(ctx.oidc.client.clientId);
+    if (known) return ctx.oidc.provider.Grant.find(known);
     const grant = new ctx.oidc.provider.Grant({
       clientId: ctx.oidc.client.clientId,
       accountId: ctx.oidc.session.accountId,
@@ -92,6 +94,7 @@ const provider = new Provider(issuer, {
     return grant;
   },
   issueRefreshToken: () => true,
+  expiresWithSession: () => false,
   rotateRefreshToken: true,
   pkce: { required: () => true },
   ttl: { AccessToken: 300, ClientCredentials: 300, RefreshToken: 86400, Session: 86400, Grant: 86400, Interaction: 600 },
