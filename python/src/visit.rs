@@ -95,14 +95,12 @@ impl Visit {
         } else {
             visit.authorize(&body).now_or_never()
         };
-        match judged {
-            Some(judgement) => judgement_to_python(py, judgement),
-            None => {
-                let visit = place.take().ok_or_else(busy)?;
-                drop(place);
-                self.authorize_waiting(py, visit, body)
-            }
+        if let Some(judgement) = judged {
+            return judgement_to_python(py, judgement);
         }
+        let visit = place.take().ok_or_else(busy)?;
+        drop(place);
+        self.authorize_waiting(py, visit, body)
     }
 
     /// The answer to a request whose body could not be read: `too_large`, `too_slow` or `unreadable`.
@@ -243,7 +241,7 @@ fn seen_by_the_guard(headers: &Bound<'_, PyList>) -> PyResult<(Option<HeaderValu
         let name = name.as_bytes();
         if media_type.is_none() && name.eq_ignore_ascii_case(b"content-type") {
             media_type = Some(Kind::of(value.as_bytes()));
-        } else if session.is_none() && name.eq_ignore_ascii_case(SESSION_ID.as_str().as_bytes()) {
+        } else if session.is_none() && name.eq_ignore_ascii_case(b"mcp-session-id") {
             session = Some(HeaderValue::from_bytes(value.as_bytes()).map_err(|_| not_headers())?);
         }
     }
