@@ -213,7 +213,7 @@ pub mod tests {
     }
 
     pub fn figures() -> Figures {
-        let of_round = |round, factor| {
+        let of_round = |round: usize, factor: u64| {
             [
                 measurement("floor", Role::Floor, Scenario::Sign, round, 30 * factor),
                 measurement("ours", Role::Ours, Scenario::Refresh, round, 60 * factor),
