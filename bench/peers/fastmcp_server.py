@@ -7,12 +7,13 @@ import asyncio
 import json
 from typing import Any
 
-from fastmcp import FastMCP
 import issuer
+from fastmcp import FastMCP
 from issuer import public_pem
 
 
 def provider(name: str, fixtures: dict[str, Any]) -> Any:
+    """The check of this name."""
     from fastmcp.server.auth import AccessToken, TokenVerifier
     from fastmcp.server.auth.providers.jwt import JWTVerifier
 
@@ -57,10 +58,12 @@ async def guard(fixtures: dict[str, Any]) -> Any:
         tool_scopes={"echo": ["tools/read"]},
         transport=transport,
     )
+    await issuer.keys_of(auth.guard, fixtures)
     return auth["auth"]
 
 
 def main() -> None:
+    """Serves until it is killed."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--auth", choices=["none", "pass", "stock", "doorward", "guard"], required=True)
     parser.add_argument("--fixtures", required=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import itertools
@@ -74,7 +75,20 @@ def served(fixtures: dict[str, Any]) -> Iterator[str]:
         thread.join()
 
 
+async def keys_of(guard: Any, fixtures: dict[str, Any]) -> None:
+    """Waits until a `doorward.Guard` has the keys of the fixtures."""
+    from doorward.errors import JWKSFetchError
+
+    while True:
+        try:
+            await guard.verify(fixtures["tokens"][-1])
+            return
+        except JWKSFetchError:
+            await asyncio.sleep(0.01)
+
+
 def encode(data: bytes) -> str:
+    """Base64url without padding (RFC 7515 §2)."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 

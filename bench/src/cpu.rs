@@ -9,25 +9,60 @@ use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 
 /// `USER_HZ`, the unit of `/proc/PID/stat`: 100 on every Linux that this program runs on.
-const TICKS_PER_SECOND: u32 = 100;
+const TICKS_PER_SECOND: u64 = 100;
 
-/// The user and system time that a process has used, all its threads together. Counted in ticks of 10 ms.
-pub fn of_process(id: u32) -> anyhow::Result<Duration> {
-    let path = format!("/proc/{id}/stat");
-    let stat = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    // The second field is the program's name, which may hold anything, in parentheses.
-    let (_, fields) = stat
-        .rsplit_once(')')
-        .with_context(|| format!("{path} has another form"))?;
-    let mut fields = fields.split_ascii_whitespace().skip(11);
-    let mut ticks = || fields.next().and_then(|field| field.parse::<u32>().ok());
-    let (user, system) = ticks()
-        .zip(ticks())
-        .with_context(|| format!("{path} has another form"))?;
-    Ok(Duration::from_secs(1) * (user + system) / TICKS_PER_SECOND)
+/// The user and system time of a process, its threads, and of every process that it started, ended ones included once
+/// they were waited for. Counted in ticks of 10 ms.
+pub fn of_tree(root: u32) -> anyhow::Result<Duration> {
+    let mut processes = HashMap::new();
+    for entry in fs::read_dir("/proc").context("cannot read /proc")? {
+        let name = entry?.file_name();
+        // A process may end meanwhile.
+        if let Some(id) = name.to_str().and_then(|name| name.parse::<u32>().ok())
+            && let Ok(stat) = fs::read_to_string(format!("/proc/{id}/stat"))
+        {
+            let process =
+                Process::parse(&stat).with_context(|| format!("/proc/{id}/stat has another form"))?;
+            processes.insert(id, process);
+        }
+    }
+    anyhow::ensure!(processes.contains_key(&root), "process {root} has ended");
+    let mut ticks = 0;
+    let mut tree = vec![root];
+    while let Some(id) = tree.pop() {
+        ticks += processes.get(&id).map_or(0, |process| process.ticks);
+        let children = processes.iter().filter(|(_, process)| process.parent == id);
+        tree.extend(children.map(|(child, _)| *child));
+    }
+    Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
 }
 
-/// The time that each thread of a process has been running, to the nanosecond: finer than [`of_process`], for short runs.
+/// What `/proc/PID/stat` says about a process.
+#[derive(Debug, PartialEq)]
+struct Process {
+    parent: u32,
+    /// Its own and those of its children that it waited for.
+    ticks: u64,
+}
+
+impl Process {
+    fn parse(stat: &str) -> Option<Self> {
+        // The second field is the program's name, which may hold anything, in parentheses.
+        let (_, fields) = stat.rsplit_once(')')?;
+        let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
+        let mut ticks = 0;
+        for field in fields.get(11..15)? {
+            // The times of the children are signed.
+            ticks += u64::try_from(field.parse::<i64>().ok()?).unwrap_or_default();
+        }
+        Some(Self {
+            parent: fields.get(1)?.parse().ok()?,
+            ticks,
+        })
+    }
+}
+
+/// The time that each thread of a process has been running, to the nanosecond: finer than [`of_tree`], for short runs.
 pub struct Threads(HashMap<u32, Duration>);
 
 impl Threads {
@@ -105,6 +140,39 @@ mod tests {
     use std::thread;
 
     use super::*;
+
+    #[test]
+    fn times_are_found_behind_any_name() {
+        let stat = "7 (a) b (c)) S 3 7 7 0 -1 4194304 1 2 3 4 10 20 30 40 20 0 1 0 5 6 7";
+        let process = Process::parse(stat).unwrap();
+        assert_eq!(
+            process,
+            Process {
+                parent: 3,
+                ticks: 100
+            }
+        );
+        assert_eq!(Process::parse("7 (sh) S 3"), None);
+    }
+
+    #[test]
+    fn what_a_process_started_counts_as_its_own() {
+        let busy = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done";
+        let mut shell = std::process::Command::new("sh")
+            .args(["-c", &format!("sh -c '{busy}'; {busy}; read line")])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut used = Duration::ZERO;
+        while used < Duration::from_millis(20) {
+            thread::sleep(Duration::from_millis(5));
+            used = of_tree(shell.id()).unwrap();
+        }
+        drop(shell.stdin.take());
+        let id = shell.id();
+        shell.wait().unwrap();
+        assert!(of_tree(id).is_err(), "an ended process has no time");
+    }
 
     #[test]
     fn every_thread_of_a_process_counts() {

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, ParsedPublicKey,
+};
 use rusqlite::{Connection, params};
 use tokio::time::Instant;
 
@@ -65,6 +67,21 @@ pub fn es256_signatures(time: Duration) -> anyhow::Result<Rate> {
             .map_err(|_| anyhow!("no signature"))?;
         std::hint::black_box(signature);
         Ok(())
+    })
+}
+
+/// Checks of one ES256 signature by aws-lc-rs, with nothing around them, on one core.
+pub fn es256_checks(time: Duration) -> anyhow::Result<Rate> {
+    let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| anyhow!("no key"))?;
+    let signature = key
+        .sign(&SystemRandom::new(), &SIGNING_INPUT)
+        .map_err(|_| anyhow!("no signature"))?;
+    let public = ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.public_key().as_ref())
+        .map_err(|_| anyhow!("no public key"))?;
+    Rate::measure(time, || {
+        public
+            .verify_sig(&SIGNING_INPUT, signature.as_ref())
+            .map_err(|_| anyhow!("a good signature is refused"))
     })
 }
 
@@ -129,6 +146,7 @@ mod tests {
         let moment = Duration::from_millis(5);
         assert!(database.commits(moment, 3).unwrap().per_second() > 0.0);
         assert!(es256_signatures(moment).unwrap().count > 0);
+        assert!(es256_checks(moment).unwrap().count > 0);
         let rows: u32 = database
             .db
             .query_row("SELECT count(*) FROM record", [], |row| row.get(0))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import parse_qsl
 
 from doorward import _core
@@ -56,13 +57,37 @@ class AuthResult(Mapping[str, Any]):
         await self.aclose()
 
 
+SignIn: TypeAlias = Callable[[Scope, _core.VerifiedClaims, str], Callable[[], None]]
+"""Tells a framework whose request this is."""
+
+
 class FrameworkLayer(GuardMiddleware):
-    """The guard before an application of an MCP framework, which says itself where it wants a token."""
+    """The guard before an application of an MCP framework, which says itself where it wants a token.
+
+    Args:
+        app: The application behind the guard.
+        guard: The guard.
+        prepare: Is told of the application with the first request.
+        checks: The framework's own middleware, which asks the guard about tokens.
+        sign_in: What the checks would come to for a request that the guard has let through. Only others go through them
+            then.
+    """
 
     def __init__(
-        self, app: ASGIApp, guard: DoorwardResource, prepare: Callable[[Any], None] = lambda _app: None
+        self,
+        app: ASGIApp,
+        guard: DoorwardResource,
+        prepare: Callable[[Any], None] = lambda _app: None,
+        checks: Sequence[Any] = (),
+        sign_in: SignIn | None = None,
     ) -> None:
-        super().__init__(app, guard, keep_authorization=True)
+        checked = app
+        for check in reversed(checks):
+            checked = check.cls(checked, *check.args, **check.kwargs)
+        super().__init__(checked, guard, keep_authorization=True)
+        if sign_in is not None:
+            self._behind = app
+        self._sign_in = sign_in
         self._bases: list[str] | None = None
         self._mounts: list[str] = []
         self._prepare = prepare
@@ -72,20 +97,29 @@ class FrameworkLayer(GuardMiddleware):
         if self._bases is None:
             self._prepare(scope["app"])
             self._bases, self._mounts = _protected_paths(scope["app"])
-        if any(is_under(path, mount) for mount in self._mounts):
+        if self._is_mounted(path):
             # Not where the resource is: proofs are made for this path itself.
             return ""
-        return next((base for base in self._bases if is_under(path, base)), None)
+        for base in self._bases:
+            if is_under(path, base):
+                return base
+        return None
 
     def session_of(self, scope: Scope) -> bytes | None:
         """The session of a message in the HTTP+SSE transport, which names it in its address."""
-        path = route_path(scope)
-        if not any(is_under(path, mount) for mount in self._mounts):
+        if not self._mounts or not self._is_mounted(route_path(scope)):
             return None
         # Read as the SDK reads it. Several are together nobody's.
         query = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
         named = [value for name, value in query if name == "session_id"]
         return " ".join(named).encode() if named else None
+
+    def sign_in(self, scope: Scope, claims: _core.VerifiedClaims, token: str) -> Callable[[], None] | None:
+        """As the framework's own checks would."""
+        return None if self._sign_in is None else self._sign_in(scope, claims, token)
+
+    def _is_mounted(self, path: str) -> bool:
+        return any(is_under(path, mount) for mount in self._mounts) if self._mounts else False
 
     def watched(self, scope: Scope, visit: _core.Visit, send: Send) -> Send:
         """Learns from the beginning of a stream which session it is, in the HTTP+SSE transport."""
@@ -163,11 +197,42 @@ class TokenChecker:
             return None
 
 
+def signing_in(provider: Any, checks: Sequence[Any], tokens: _core.AccessTokens) -> SignIn | None:
+    """What a framework's own checks do with a good token, without asking the ``provider`` about it again.
+
+    ``None`` when they are not the usual ones: then nobody knows what else they do.
+    """
+    from mcp.server.auth.middleware.auth_context import AuthContextMiddleware, auth_context_var
+    from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser, BearerAuthBackend
+    from starlette.authentication import AuthCredentials
+    from starlette.middleware.authentication import AuthenticationMiddleware
+
+    if [check.cls for check in checks] != [AuthenticationMiddleware, AuthContextMiddleware]:
+        return None
+    backend = checks[0].kwargs.get("backend")
+    is_usual = type(backend) is BearerAuthBackend and backend.token_verifier is provider
+    if not is_usual or getattr(backend, "resource_server_url", None) is not None:
+        return None
+
+    def sign_in(scope: Scope, claims: _core.VerifiedClaims, token: str) -> Callable[[], None]:
+        access = lasting(tokens, token, claims)
+        scope["auth"] = AuthCredentials(access.scopes)
+        scope["user"] = user = AuthenticatedUser(access)
+        return partial(auth_context_var.reset, auth_context_var.set(user))
+
+    return sign_in
+
+
 def access_token(model: Any, token: str, claims: _core.VerifiedClaims, resource: str) -> Any:
     """What a framework wants to know, as its own ``AccessToken``."""
-    # Frameworks look at the end again, without the clock skew that the guard allows.
-    expires_at = max(claims.expires_at, int(time.time()) + 1)
-    return access_tokens(model, resource).make(claims, token, expires_at)
+    return lasting(access_tokens(model, resource), token, claims)
+
+
+def lasting(tokens: _core.AccessTokens, token: str, claims: _core.VerifiedClaims) -> Any:
+    """The access token, as good as it is now. Frameworks look at the end again, without the clock skew that
+    the guard allows.
+    """
+    return tokens.make(claims, token, int(time.time()) + 1)
 
 
 def known_fields(model: Any, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,8 +22,8 @@ class BodyError(Exception):
         self.fault = fault
 
 
-async def read(receive: Receive, limit: int) -> bytes:
-    """The whole body, of at most ``limit`` bytes.
+def read(receive: Receive, limit: int) -> bytes | Awaitable[bytes]:
+    """The whole body, of at most ``limit`` bytes; or what has to be awaited for it.
 
     Raises:
         BodyError: It is larger, takes too long, or the client has gone.
@@ -36,11 +36,11 @@ async def read(receive: Receive, limit: int) -> bytes:
         except StopIteration as done:
             message: Message = done.value
             if not message.get("more_body", False):
-                return _chunk(message, limit)
+                return bytes(_chunk(message, limit))
             awaited = _at_hand(message)
         else:
             awaited = _rest(awaited, pending)
-    return await _read_in_time(awaited, receive, limit)
+    return _read_in_time(awaited, receive, limit)
 
 
 async def _read_in_time(awaited: Awaitable[Message], receive: Receive, limit: int) -> bytes:

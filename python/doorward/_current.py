@@ -45,24 +45,22 @@ def current_claims() -> _core.VerifiedClaims:
 
 def current_request() -> Any | None:
     """The HTTP request of the MCP message that is being handled, where the SDK says it."""
+    message = _first_generation_message()
+    return None if message is None else getattr(message, "request", None)
+
+
+def _first_generation_message() -> Any | None:
     # Sessions of the SDK's first generation handle every message in the context of the request that began the session,
     # so that context variables are those of that request; only the message itself knows the right one.
     server = sys.modules.get("mcp.server.lowlevel.server")
     context = getattr(server, "request_ctx", None)
-    message = context.get(None) if isinstance(context, ContextVar) else None
-    return None if message is None else getattr(message, "request", None)
-
-
-def is_first_generation_message() -> bool:
-    """Whether a message of the SDK's first generation is being handled."""
-    server = sys.modules.get("mcp.server.lowlevel.server")
-    context = getattr(server, "request_ctx", None)
-    return isinstance(context, ContextVar) and context.get(None) is not None
+    return context.get(None) if isinstance(context, ContextVar) else None
 
 
 def _of_mcp_request() -> _core.VerifiedClaims | None:
-    if is_first_generation_message():
-        scope = getattr(current_request(), "scope", None)
+    message = _first_generation_message()
+    if message is not None:
+        scope = getattr(getattr(message, "request", None), "scope", None)
         state = (scope or {}).get("state") or {}
         claims: _core.VerifiedClaims | None = state.get(CLAIMS)
         return claims

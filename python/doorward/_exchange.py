@@ -27,6 +27,7 @@ class Exchange:
 
     # In the class, since most exchanges need nothing of it.
     _start: Message | None = None
+    _parts: list[bytes]
     _size = 0
     _events: _core.EventFilter | None = None
     _streams = False
@@ -36,13 +37,12 @@ class Exchange:
     _timer: asyncio.TimerHandle | None = None
     _ended: asyncio.Future[Any] | None = None
 
-    def __init__(self, visit: _core.Visit, body: bytes, receive: Receive, send: Send) -> None:
+    def __init__(self, visit: _core.Visit, body: bytes, filters: bool, receive: Receive, send: Send) -> None:
         self._visit = visit
         self._body: bytes | None = body
+        self._filters = filters
         self._receive = receive
         self._send = send
-        self._filters = visit.filters_lists
-        self._parts: list[bytes] = []
 
     async def receive(self) -> Message:
         """The body once more, in one piece; what comes after it is the server's, or the end of the stream."""
@@ -76,10 +76,13 @@ class Exchange:
             self._complete = kind == "http.response.body" and not message.get("more_body", False)
             await self._send(message)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is something to close."""
+        return self._timer is not None or self._receiving is not None
+
     async def close(self) -> None:
         """When the application has returned. A stream that was ended by the guard is ended properly."""
-        if self._timer is None and self._receiving is None:
-            return
         if self._timer is not None:
             self._timer.cancel()
         waiting = [future for future in (self._receiving, self._ended) if future is not None and not future.done()]
@@ -100,28 +103,33 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": b""})
 
     async def _begin(self, message: Message) -> None:
-        headers: Headers = self._visit.leave(message["status"], list(message.get("headers", ())))
-        message = {**message, "headers": headers}
-        content_type = b""
-        for name, value in headers:
-            if name == b"content-type":
-                content_type = value
-                break
-        essence = content_type.partition(b";")[0].strip().lower()
-        self._streams = essence == b"text/event-stream"
+        given = message.get("headers", ())
+        headers, kind = self._visit.leave(message["status"], given if type(given) is list else list(given))
+        if headers is not given:
+            message = {**message, "headers": headers}
+        if kind is not None and (self._filters or kind == "events"):
+            await self._begin_to_watch(message, kind)
+        else:
+            await self._send(message)
+
+    async def _begin_to_watch(self, message: Message, kind: str) -> None:
+        """The answer is an event stream, or of the kind that holds lists."""
+        headers: Headers = message["headers"]
+        self._streams = kind == "events"
         if self._streams:
             self._timer = asyncio.get_running_loop().call_later(STREAM_SECONDS, self._watch)
-        if not self._filters or essence not in (b"application/json", b"text/event-stream"):
+        if not self._filters:
             await self._send(message)
-        elif any(name == b"content-encoding" for name, _ in headers):
+        elif any(name.lower() == b"content-encoding" for name, _ in headers):
             await self._withhold()
         else:
-            message["headers"] = [header for header in headers if header[0] != b"content-length"]
+            left = [header for header in headers if header[0].lower() != b"content-length"]
+            message = {**message, "headers": left}
             if self._streams:
                 self._events = self._visit.event_filter()
                 await self._send(message)
             else:
-                self._start = message
+                self._start, self._parts = message, []
 
     async def _filter(self, message: Message) -> None:
         part: bytes = message.get("body", b"")

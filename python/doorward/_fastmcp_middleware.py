@@ -32,18 +32,23 @@ def _middleware(guard: DoorwardResource, client: DoorwardClient) -> Any:
 
         doorward_guard = guard
 
-        async def on_call_tool(self, context: Any, call_next: Callable[[Any], Any]) -> Any:
-            name: str = context.message.name
-            for known in {name, _local_name(name)}:
-                check_scopes(guard, "tool", known)
-            return await with_consent(client, context, call_next)
-
-        async def on_get_prompt(self, context: Any, call_next: Callable[[Any], Any]) -> Any:
-            check_scopes(guard, "prompt", context.message.name)
-            return await call_next(context)
-
-        async def on_read_resource(self, context: Any, call_next: Callable[[Any], Any]) -> Any:
-            check_scopes(guard, "resource", str(context.message.uri))
+        async def __call__(self, context: Any, call_next: Callable[[Any], Any]) -> Any:
+            # Not over FastMCP's hooks: several coroutines for each message, of which one call of a tool needs none.
+            method = context.method
+            if isinstance(context.message, dict):
+                # FastMCP 4 tells of what it could not read, after the fact: nothing is called.
+                return await call_next(context)
+            if method == "tools/call":
+                name: str = context.message.name
+                check_scopes(guard, "tool", name)
+                local = _local_name(name)
+                if local != name:
+                    check_scopes(guard, "tool", local)
+                return await with_consent(client, context, call_next)
+            if method == "prompts/get":
+                check_scopes(guard, "prompt", context.message.name)
+            elif method == "resources/read":
+                check_scopes(guard, "resource", str(context.message.uri))
             return await call_next(context)
 
     return DoorwardMiddleware()

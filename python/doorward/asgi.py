@@ -8,7 +8,6 @@ application finds the claims with :func:`current_claims` or in ``scope["state"][
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote
@@ -67,6 +66,8 @@ class GuardMiddleware:
     ) -> None:
         self.app = app
         self.guard = guard
+        self._behind = app
+        """Where requests go that the guard lets through."""
         self._path = None if path is None else "/" + path.strip("/")
         self._public = frozenset(public)
         self._keep_authorization = keep_authorization
@@ -79,7 +80,7 @@ class GuardMiddleware:
             return
         core = self.guard.core
         path = route_path(scope)
-        if kind == "http":
+        if kind == "http" and path.startswith("/.well-known/"):
             metadata = core.metadata_answer(scope["method"], path)
             if metadata is not None:
                 await _answer(send, metadata)
@@ -108,40 +109,48 @@ class GuardMiddleware:
         """What the answer goes through on its way out."""
         return send
 
+    def sign_in(self, scope: Scope, claims: _core.VerifiedClaims, token: str) -> Callable[[], None] | None:
+        """Tells the application in its own way whose request this is. What it returns is called when that is answered."""
+        return None
+
     async def _guarded(
         self, core: _core.Guard, served_at: str | None, scope: Scope, receive: Receive, send: Send
     ) -> None:
         headers: Headers = scope["headers"]
-        query = scope.get("query_string", b"")
         session = self.session_of(scope)
         known = headers if session is None else [*headers, (SESSION_ID, session)]
-        admitted = core.admit(scope["method"], _raw_path(scope), query, known, served_at)
-        visit = await admitted if asyncio.isfuture(admitted) else admitted
+        admitted = core.admit(scope["method"], _raw_path(scope), scope.get("query_string", b""), known, served_at)
+        visit = admitted if isinstance(admitted, (_core.Visit, tuple)) else await admitted
         if isinstance(visit, tuple):
             await _answer(send, visit)
             return
         try:
-            body = await _body.read(receive, visit.max_body)
+            read = _body.read(receive, visit.max_body)
+            body = read if isinstance(read, bytes) else await read
         except _body.BodyError as error:
             await _answer(send, visit.refuse_body(error.fault))
             return
         judged = visit.authorize(body)
-        refusal = await judged if asyncio.isfuture(judged) else judged
+        refusal = judged if judged is None or isinstance(judged, tuple) else await judged
         if refusal is not None:
             await _answer(send, refusal)
             return
-        claims = visit.claims
-        stripped, token = visit.strip(headers, self._keep_authorization)
-        state = {**(scope.get("state") or {}), CLAIMS: claims}
-        inner = {**scope, "headers": stripped, "state": state}
-        exchange = Exchange(visit, body, receive, self.watched(scope, visit, send))
+        claims, stripped, token, filters = visit.pass_on(headers, self._keep_authorization)
+        state = scope.get("state")
+        inner = {**scope, "headers": stripped, "state": {**state, CLAIMS: claims} if state else {CLAIMS: claims}}
+        exchange = Exchange(visit, body, filters, receive, self.watched(scope, visit, send))
         entered = enter(claims, token)
+        sign_out = None
         try:
-            await self.app(inner, exchange.receive, exchange.send)
+            sign_out = self.sign_in(inner, claims, token)
+            await self._behind(inner, exchange.receive, exchange.send)
         finally:
             try:
-                await exchange.close()
+                if exchange.is_open:
+                    await exchange.close()
             finally:
+                if sign_out is not None:
+                    sign_out()
                 leave(entered)
 
 

@@ -13,7 +13,8 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from doorward._adapter import AuthResult, FrameworkLayer, TokenChecker, access_token
+from doorward._access_token import access_tokens
+from doorward._adapter import AuthResult, FrameworkLayer, TokenChecker, lasting, signing_in
 from doorward._current import current_claims
 from doorward._fastmcp_middleware import install, with_consent
 from doorward.asgi import metadata_app
@@ -173,6 +174,7 @@ def _provider(guard: DoorwardResource, client: DoorwardClient, base_url: str) ->
     from starlette.routing import Route
 
     checker = TokenChecker(guard)
+    tokens = access_tokens(AccessToken, guard.resource)
 
     def prepare(app: Any) -> None:
         install(app.state.fastmcp_server, guard, client)
@@ -196,12 +198,12 @@ def _provider(guard: DoorwardResource, client: DoorwardClient, base_url: str) ->
                 claims = await checker.check(token)
             except DoorwardError as error:
                 raise _undecided(error) from error
-            if claims is None:
-                return None
-            return access_token(AccessToken, token, claims, guard.resource)
+            return None if claims is None else lasting(tokens, token, claims)
 
         def get_middleware(self) -> list[Any]:
-            return [Middleware(FrameworkLayer, guard=guard, prepare=prepare), *super().get_middleware()]
+            checks = super().get_middleware()
+            sign_in = signing_in(self, checks, tokens)
+            return [Middleware(FrameworkLayer, guard=guard, prepare=prepare, checks=checks, sign_in=sign_in)]
 
         def get_routes(self, mcp_path: str | None = None) -> list[Any]:
             set_mcp_path = getattr(super(), "set_mcp_path", None)

@@ -29,6 +29,8 @@ pub(crate) struct AccessTokens {
     has_subject: bool,
     has_claims: bool,
     resource: Option<Py<PyString>>,
+    /// Every field, without a value where tokens have their own: to fill in a copy is cheaper than to let it grow.
+    blank: Py<PyDict>,
     model: Option<PlainModel>,
 }
 
@@ -53,8 +55,28 @@ impl AccessTokens {
                 .filter(|name| *name != "resource" || resource.is_some());
             PlainModel::new(&kind, &PySet::new(py, given)?, setters)
         });
+        let blank = PyDict::new(py);
+        // In the order in which the frameworks have them.
+        for name in [
+            "token",
+            "client_id",
+            "scopes",
+            "expires_at",
+            "resource",
+            "subject",
+            "claims",
+        ] {
+            let is_usual = !matches!(name, "resource" | "subject" | "claims");
+            if is_usual || has(name) {
+                blank.set_item(PyString::intern(py, name), py.None())?;
+            }
+        }
+        if has("resource") {
+            blank.set_item(intern!(py, "resource"), &resource)?;
+        }
         Ok(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
+            blank: blank.unbind(),
             has_resource: has("resource"),
             has_subject: has("subject"),
             has_claims: has("claims"),
@@ -64,15 +86,15 @@ impl AccessTokens {
         })
     }
 
-    /// The access token for these claims. `expires_at` is the token's own end by default.
-    #[pyo3(name = "make", signature = (claims, token, expires_at = None))]
+    /// The access token for these claims. It ends with the token, but not before `lasts_until`.
+    #[pyo3(name = "make", signature = (claims, token, lasts_until = None))]
     fn make_for<'py>(
         &self,
         claims: &VerifiedClaims,
         token: &Bound<'py, PyString>,
-        expires_at: Option<i64>,
+        lasts_until: Option<i64>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.make(claims, token, expires_at)
+        self.make(claims, token, lasts_until)
     }
 }
 
@@ -83,13 +105,13 @@ impl AccessTokens {
         &self,
         claims: &VerifiedClaims,
         token: &Bound<'py, PyString>,
-        expires_at: Option<i64>,
+        lasts_until: Option<i64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = token.py();
         let values = self.values(py, claims)?;
         values.set_item(intern!(py, "token"), token)?;
-        if let Some(expires_at) = expires_at {
-            values.set_item(intern!(py, "expires_at"), expires_at)?;
+        if let Some(end) = lasts_until.filter(|end| *end > claims.inner().expires_at.0) {
+            values.set_item(intern!(py, "expires_at"), end)?;
         }
         if let Some(model) = &self.model {
             return model.make(&values);
@@ -119,12 +141,11 @@ impl AccessTokens {
         }
     }
 
-    /// In the order in which the frameworks have them.
+    /// The same, made anew.
     fn fresh_values<'py>(&self, py: Python<'py>, claims: &VerifiedClaims) -> PyResult<Bound<'py, PyDict>> {
         let all = claims.fresh_dict(py)?;
         let token = claims.inner();
-        let values = PyDict::new(py);
-        values.set_item(intern!(py, "token"), py.None())?;
+        let values = self.blank.bind(py).copy()?;
         // Not always the claim of that name.
         let client_id = text(&all, intern!(py, "client_id"))?;
         let client_id = client_id.filter(|claim| claim.to_str().is_ok_and(|claim| claim == token.client_id));
@@ -137,9 +158,6 @@ impl AccessTokens {
         values.set_item(intern!(py, "scopes"), scopes)?;
         let end = (token.expires_at != TokenClaims::NEVER).then_some(token.expires_at.0);
         values.set_item(intern!(py, "expires_at"), end)?;
-        if self.has_resource {
-            values.set_item(intern!(py, "resource"), &self.resource)?;
-        }
         if self.has_subject {
             values.set_item(intern!(py, "subject"), text(&all, intern!(py, "sub"))?)?;
         }

@@ -284,14 +284,11 @@ impl Guard {
             "resource" => Named::Resource(name),
             _ => return Err(PyValueError::new_err("nothing that has scopes")),
         };
-        let needed = match self.inner.check_scopes(claims.inner(), named) {
-            Ok(()) => return Ok(()),
-            Err(needed) => needed,
-        };
-        Err(errors::insufficient_scope(
-            py,
-            needed.iter().map(|scope| scope.as_str().to_owned()).collect(),
-        ))
+        let checked = self.inner.check_scopes(claims.inner(), named);
+        checked.map_err(|missing| {
+            let needed = missing.needed().iter().map(|scope| scope.as_str().to_owned());
+            errors::insufficient_scope(py, needed.collect())
+        })
     }
 
     /// How well the guard knows what was revoked: `(state, since, reason)`.

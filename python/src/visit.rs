@@ -1,18 +1,23 @@
 //! `_core.Visit`: a request on its way through the guard.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use doorward_guard::{BodyFault, Claims};
-use http::header::{AUTHORIZATION, HeaderName};
+use doorward_guard::{Answer, BodyFault, Claims};
+use futures_util::FutureExt as _;
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList, PyString};
 
 use crate::bridge;
 use crate::claims::VerifiedClaims;
-use crate::http::{AsgiHeaders, answer_to_python, header_map, headers_to_python};
+use crate::http::{answer_to_python, header_map, headers_to_python};
+
+const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// A request whose head is good.
 #[pyclass(frozen, module = "doorward._core")]
@@ -35,9 +40,37 @@ impl Visit {
         }
     }
 
+    fn place(&self) -> MutexGuard<'_, Option<doorward_guard::Visit>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn with<T>(&self, look: impl FnOnce(&doorward_guard::Visit) -> T) -> PyResult<T> {
-        let visit = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        visit.as_ref().map(look).ok_or_else(busy)
+        self.place().as_ref().map(look).ok_or_else(busy)
+    }
+
+    /// Judges the body when a shared replay store may have to be asked.
+    fn authorize_waiting(
+        &self,
+        py: Python<'_>,
+        mut visit: doorward_guard::Visit,
+        body: PyBackedBytes,
+    ) -> PyResult<Py<PyAny>> {
+        let place = Arc::clone(&self.inner);
+        let judged = async move {
+            let judgement = visit.authorize(&body).await;
+            (visit, judgement)
+        };
+        bridge::run(py, judged, move |py, (visit, judgement)| {
+            *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(visit);
+            judgement_to_python(py, judgement)
+        })
+    }
+}
+
+fn judgement_to_python(py: Python<'_>, judgement: Result<(), Answer>) -> PyResult<Py<PyAny>> {
+    match judgement {
+        Ok(()) => Ok(py.None()),
+        Err(answer) => answer_to_python(py, &answer),
     }
 }
 
@@ -47,12 +80,6 @@ fn busy() -> PyErr {
 
 #[pymethods]
 impl Visit {
-    /// Whose token it is.
-    #[getter]
-    fn claims(&self) -> VerifiedClaims {
-        VerifiedClaims::new(self.claims.clone())
-    }
-
     /// The largest body, in bytes.
     #[getter]
     fn max_body(&self) -> usize {
@@ -60,21 +87,20 @@ impl Visit {
     }
 
     /// Judges the whole body: `None`, the answer of a refusal, or a future of either.
-    fn authorize(&self, py: Python<'_>, body: Vec<u8>) -> PyResult<Py<PyAny>> {
-        let place = Arc::clone(&self.inner);
-        let taken = place.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let mut visit = taken.ok_or_else(busy)?;
-        let judged = async move {
-            let judgement = visit.authorize(&body).await;
-            (visit, judgement)
+    fn authorize(&self, py: Python<'_>, body: PyBackedBytes) -> PyResult<Py<PyAny>> {
+        let mut place = self.place();
+        let visit = place.as_mut().ok_or_else(busy)?;
+        let judged = if visit.has_proof_to_spend() {
+            None
+        } else {
+            visit.authorize(&body).now_or_never()
         };
-        bridge::run(py, judged, move |py, (visit, judgement)| {
-            *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(visit);
-            match judgement {
-                Ok(()) => Ok(py.None()),
-                Err(answer) => answer_to_python(py, &answer),
-            }
-        })
+        if let Some(judgement) = judged {
+            return judgement_to_python(py, judgement);
+        }
+        let visit = place.take().ok_or_else(busy)?;
+        drop(place);
+        self.authorize_waiting(py, visit, body)
     }
 
     /// The answer to a request whose body could not be read: `too_large`, `too_slow` or `unreadable`.
@@ -89,30 +115,40 @@ impl Visit {
         answer_to_python(py, &answer)
     }
 
-    /// The headers, which are those of the request, without token and proof; and the token. It is among the headers again, as a
-    /// bearer token, and not empty, when somebody wants to `keep` it. Once only.
-    fn strip<'py>(
+    /// What goes on to the application: the claims; the headers, which are those of the request, without token and proof;
+    /// the token, which is among the headers again, as a bearer token, and not empty, when somebody wants to `keep` it; and
+    /// whether lists in the answer must be looked into. Once only.
+    fn pass_on<'py>(
         &self,
         py: Python<'py>,
-        headers: Vec<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)>,
+        headers: Bound<'py, PyAny>,
         keep: bool,
-    ) -> PyResult<(Bound<'py, PyList>, Bound<'py, PyString>)> {
+    ) -> PyResult<(VerifiedClaims, Bound<'py, PyAny>, Bound<'py, PyString>, bool)> {
         let unread = self.headers.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let mut left = unread.ok_or_else(|| PyRuntimeError::new_err("the headers were stripped before"))?;
+        let mut left = unread.ok_or_else(|| PyRuntimeError::new_err("the headers were passed on before"))?;
         let credentials = left.get(AUTHORIZATION).filter(|_| keep).cloned();
-        self.with(|visit| visit.strip(&mut left))?;
+        let before = left.len();
+        let filters = self.with(|visit| {
+            visit.strip(&mut left);
+            visit.filters_lists()
+        })?;
+        let claims = VerifiedClaims::new(self.claims.clone());
+        let text = credentials.as_ref().and_then(|value| value.to_str().ok());
+        let (scheme, token) = text.and_then(|value| value.split_once(' ')).unwrap_or_default();
+        let given = PyString::new(py, token);
+        // Nothing but the token was taken out, and it is to be there again as it was.
+        if scheme == "Bearer" && !token.is_empty() && left.len() + 1 == before {
+            return Ok((claims, headers, given, filters));
+        }
         let list = PyList::empty(py);
-        for header in headers {
+        for header in headers.try_iter()? {
+            let header: (Bound<'py, PyBytes>, Bound<'py, PyBytes>) = header?.extract()?;
             let is_left =
                 HeaderName::from_bytes(header.0.as_bytes()).is_ok_and(|name| left.contains_key(name));
             if is_left {
                 list.append(header)?;
             }
         }
-        let token = credentials
-            .as_ref()
-            .and_then(|value| value.to_str().ok()?.split_once(' '));
-        let token = token.map_or("", |(_, token)| token);
         if !token.is_empty() {
             let value = format!("Bearer {token}");
             list.append((
@@ -120,21 +156,31 @@ impl Visit {
                 PyBytes::new(py, value.as_bytes()),
             ))?;
         }
-        Ok((list, PyString::new(py, token)))
+        Ok((claims, list.into_any(), given, filters))
     }
 
-    /// The headers of the answer, completed.
-    fn leave<'py>(&self, py: Python<'py>, status: u16, headers: AsgiHeaders) -> PyResult<Bound<'py, PyList>> {
-        let mut headers = header_map(&headers).ok_or_else(not_headers)?;
+    /// The headers of the answer, completed, which are the same list when nothing was missing; and what kind of answer it
+    /// is: `json`, `events`, or `None` for any other.
+    fn leave<'py>(
+        &self,
+        py: Python<'py>,
+        status: u16,
+        headers: Bound<'py, PyList>,
+    ) -> PyResult<(Bound<'py, PyList>, Option<Bound<'py, PyString>>)> {
         let status = StatusCode::from_u16(status).map_err(|_| PyValueError::new_err("no HTTP status"))?;
-        self.with(|visit| visit.leave(status, &mut headers))?;
-        headers_to_python(py, &headers)
-    }
-
-    /// Whether lists in the answer must be looked into.
-    #[getter]
-    fn filters_lists(&self) -> PyResult<bool> {
-        self.with(doorward_guard::Visit::filters_lists)
+        let (session, kind) = seen_by_the_guard(&headers)?;
+        let kind = kind.map(|kind| kind.to_python(py).clone());
+        if self.with(doorward_guard::Visit::adds_headers)? {
+            let mut map = header_map(&headers.extract()?).ok_or_else(not_headers)?;
+            self.with(|visit| visit.leave(status, &mut map))?;
+            return Ok((headers_to_python(py, &map)?, kind));
+        }
+        let mut map = HeaderMap::new();
+        if let Some(session) = session {
+            map.insert(SESSION_ID, session);
+        }
+        self.with(|visit| visit.leave(status, &mut map))?;
+        Ok((headers, kind))
     }
 
     /// A JSON answer without what the token may not call; `None` when it stays as it is.
@@ -157,6 +203,49 @@ impl Visit {
             .map(|ended| bridge::run(py, ended, |py, ()| true.into_py_any(py)))
             .transpose()
     }
+}
+
+/// An answer that the guard may have to look into.
+#[derive(Clone, Copy)]
+enum Kind {
+    Json,
+    Events,
+}
+
+impl Kind {
+    /// By the media type without its parameters (RFC 9110 §8.3.1).
+    fn of(media_type: &[u8]) -> Option<Self> {
+        let essence = media_type.split(|byte| *byte == b';').next()?.trim_ascii();
+        if essence.eq_ignore_ascii_case(b"application/json") {
+            Some(Self::Json)
+        } else if essence.eq_ignore_ascii_case(b"text/event-stream") {
+            Some(Self::Events)
+        } else {
+            None
+        }
+    }
+
+    fn to_python(self, py: Python<'_>) -> &Bound<'_, PyString> {
+        match self {
+            Self::Json => intern!(py, "json"),
+            Self::Events => intern!(py, "events"),
+        }
+    }
+}
+
+/// The session that an answer names, and what kind of answer it is. Nothing is made of the other headers.
+fn seen_by_the_guard(headers: &Bound<'_, PyList>) -> PyResult<(Option<HeaderValue>, Option<Kind>)> {
+    let (mut session, mut media_type) = (None, None);
+    for header in headers {
+        let (name, value): (Bound<'_, PyBytes>, Bound<'_, PyBytes>) = header.extract()?;
+        let name = name.as_bytes();
+        if media_type.is_none() && name.eq_ignore_ascii_case(b"content-type") {
+            media_type = Some(Kind::of(value.as_bytes()));
+        } else if session.is_none() && name.eq_ignore_ascii_case(b"mcp-session-id") {
+            session = Some(HeaderValue::from_bytes(value.as_bytes()).map_err(|_| not_headers())?);
+        }
+    }
+    Ok((session, media_type.flatten()))
 }
 
 fn not_headers() -> PyErr {

@@ -312,6 +312,52 @@ async def test_more_headers_than_a_request_can_have_are_refused() -> None:
     await guard.aclose()
 
 
+@pytest.mark.parametrize(
+    ("headers", "kind"),
+    [
+        ([(b"content-type", b"application/json")], "json"),
+        ([(b"X-Other", b"1"), (b"Content-Type", b"Text/Event-Stream; charset=utf-8")], "events"),
+        ([(b"content-type", b"text/plain"), (b"content-type", b"application/json")], None),
+        ([], None),
+    ],
+)
+async def test_the_head_of_an_answer_stays_as_it_is(
+    authorization_server: AuthorizationServer, headers: list[tuple[bytes, bytes]], kind: str | None
+) -> None:
+    resource = "http://127.0.0.1:8080/mcp"
+    guard = Guard(authorization_server.issuer, resource, dev_mode=True)
+    token = authorization_server.token(resource)
+    await guard.verify(token)
+    given = [(b"accept", b"*/*"), (b"authorization", b"Bearer " + token.encode())]
+    visit = guard.core.admit("POST", b"/mcp", b"", given, None)
+    assert visit.authorize(json.dumps(PING).encode()) is None
+    claims, stripped, seen, filters = visit.pass_on(given, True)
+    assert (claims.sub, stripped, seen, filters) == ("user-1", given, token, False)
+    completed, said = visit.leave(200, headers)
+    assert completed is headers
+    assert said == kind
+    with pytest.raises(RuntimeError):
+        visit.pass_on(given, True)
+    await guard.aclose()
+
+
+@pytest.mark.parametrize("keep", [True, False])
+async def test_copies_of_the_token_are_taken_out(authorization_server: AuthorizationServer, keep: bool) -> None:
+    resource = "http://127.0.0.1:8080/mcp"
+    guard = Guard(authorization_server.issuer, resource, dev_mode=True)
+    token = authorization_server.token(resource)
+    await guard.verify(token)
+    bearer = (b"authorization", b"Bearer " + token.encode())
+    for credentials, copies in ((b"Bearer ", [(b"X-Copied", token.encode())]), (b"bearer ", []), (b"Bearer ", [])):
+        given = [(b"accept", b"*/*"), (b"Authorization", credentials + token.encode()), *copies]
+        visit = guard.core.admit("POST", b"/mcp", b"", given, None)
+        _, stripped, seen, _ = visit.pass_on(given, keep)
+        left = [(name.lower(), value) for name, value in stripped]
+        assert sorted(left) == sorted([(b"accept", b"*/*"), *([bearer] if keep else [])])
+        assert seen == (token if keep else "")
+    await guard.aclose()
+
+
 @pytest.mark.parametrize("listens", [True, False])
 async def test_a_stream_ends_with_its_token(
     authorization_server: AuthorizationServer, monkeypatch: pytest.MonkeyPatch, listens: bool

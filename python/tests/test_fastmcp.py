@@ -181,6 +181,64 @@ def test_other_routes_stay_open(authorization_server: AuthorizationServer) -> No
         assert client.http.get(health, headers={"authorization": f"Bearer {token}"}).text == "well"
 
 
+def test_fastmcps_own_checks_are_left_to_routes_that_are_open(
+    authorization_server: AuthorizationServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mcp.server.auth.middleware.bearer_auth import BearerAuthBackend
+
+    asked: list[str] = []
+    authenticate = BearerAuthBackend.authenticate
+
+    async def counted(self: Any, conn: Any) -> Any:
+        asked.append(conn.url.path)
+        return await authenticate(self, conn)
+
+    monkeypatch.setattr(BearerAuthBackend, "authenticate", counted)
+
+    def extra(mcp: Any) -> None:
+        @mcp.custom_route("/me", methods=["GET"])
+        async def me(request: Any) -> Any:
+            from starlette.responses import PlainTextResponse
+
+            token = getattr(request.user, "access_token", None)
+            return PlainTextResponse("nobody" if token is None else token.claims["sub"])
+
+    with fastmcp(authorization_server, extra) as client:
+        token = authorization_server.token(client.server.resource)
+        seen = structured(client.call(token, "whoami", {}, client.session(token)))
+        assert (seen["sub"], seen["client_id"]) == ("user-1", "client-1")
+        assert asked == []
+        me = f"{client.server.base_url}/me"
+        assert client.http.get(me).text == "nobody"
+        assert client.http.get(me, headers={"authorization": f"Bearer {token}"}).text == "user-1"
+        assert asked == ["/me", "/me"]
+
+
+def test_a_framework_that_checks_in_another_way_is_asked(
+    authorization_server: AuthorizationServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fastmcp.server.auth import AuthProvider
+    from starlette.middleware import Middleware
+
+    passed: list[str] = []
+
+    class Another:
+        def __init__(self, app: Any) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "http":
+                passed.append(scope["path"])
+            await self.app(scope, receive, send)
+
+    usual = AuthProvider.get_middleware
+    monkeypatch.setattr(AuthProvider, "get_middleware", lambda self: [Middleware(Another), *usual(self)])
+    with fastmcp(authorization_server) as client:
+        token = authorization_server.token(client.server.resource)
+        assert structured(client.call(token, "whoami", {}, client.session(token)))["sub"] == "user-1"
+        assert set(passed) == {"/mcp"}
+
+
 def test_the_server_starts_without_the_authorization_server_and_heals(
     authorization_server: AuthorizationServer,
 ) -> None:

@@ -1,118 +1,160 @@
-//! `cargo xtask bench`: what a check costs, beside the bare signature and beside other libraries, and what the server does
-//! under load, in one run.
+//! `cargo xtask bench`: what a check costs, beside the bare signature and beside other libraries, what a guarded tool call
+//! costs, and what the server does under load beside other servers and the physical limits, in one run.
 
 mod machine;
+mod programs;
 mod report;
 
+use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
 use serde_json::Value;
 
+use self::programs::Programs;
 use self::report::Round;
-use crate::install;
-use crate::process::run;
-use crate::python::environment::{install_wheel, wheel};
-use crate::workspace::{root, target};
+use crate::process::Stopwatch;
+use crate::workspace::target;
 
-/// Rounds; every program runs once in each, one after the other.
-const ROUNDS: usize = 3;
-/// About how many seconds of processor time each figure of a round takes.
-const SECONDS: &str = "1.0";
-/// Rounds of the server's load.
-const LOAD_ROUNDS: &str = "3";
+/// What can be measured by itself.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Stage {
+    /// Checks of a token, ours and those of other libraries
+    Checks,
+    /// Guarded tool calls
+    Calls,
+    /// The server under load
+    Server,
+}
 
-/// Measures and prints the report. Nothing else should run on the machine meanwhile.
-pub(crate) fn run_all() -> Result<()> {
+impl Stage {
+    const ALL: [Self; 3] = [Self::Checks, Self::Calls, Self::Server];
+}
+
+/// How long everything takes.
+pub(crate) struct Effort {
+    /// Rounds of checks; every program runs once in each, one after the other.
+    checks: usize,
+    /// About how many seconds of processor time each figure of a round of checks takes.
+    seconds: &'static str,
+    /// Arguments of the program that calls tools.
+    calls: &'static [&'static str],
+    /// Arguments of the program that puts the server under load.
+    load: &'static [&'static str],
+}
+
+const FULL: Effort = Effort {
+    checks: 3,
+    seconds: "1.0",
+    calls: &[],
+    load: &["--rounds", "5", "--grants", "1000,10000,100000,1000000"],
+};
+
+const QUICK: Effort = Effort {
+    checks: 1,
+    seconds: "0.05",
+    calls: &["--rounds", "3", "--calls", "200"],
+    load: &[
+        "--rounds",
+        "1",
+        "--requests",
+        "200",
+        "--seconds",
+        "0.5",
+        "--concurrency",
+        "1,16",
+        "--starts",
+        "2",
+        "--people",
+        "2",
+        "--grants",
+        "1000,3000",
+    ],
+};
+
+/// Measures, writes the report and prints it. Nothing else should run on the machine meanwhile.
+///
+/// A stage that fails does not keep the others from being measured; the report says why it is not there.
+pub(crate) fn run(only: &[Stage], quick: bool, built: Option<&Path>) -> Result<()> {
+    let stages = if only.is_empty() { &Stage::ALL } else { only };
+    let effort = if quick { QUICK } else { FULL };
     let home = target().join("bench");
     fs::create_dir_all(&home)?;
-    let programs = Programs::install(&home)?;
-    let fixtures = home.join("fixtures.json");
-    run(Command::new(&programs.verify).arg("--fixtures").arg(&fixtures))?;
-    let machine = machine::describe(&programs)?;
-    let mut rounds = Vec::new();
-    for number in 1..=ROUNDS {
-        eprintln!("checks, round {number} of {ROUNDS}");
-        let mut round = Round::new();
-        for mut command in programs.checks(&fixtures) {
-            let figures: Round = serde_json::from_value(answer(&mut command)?)?;
-            round.extend(figures);
-        }
-        rounds.push(round);
+    let watch = Stopwatch::start();
+    let programs = Programs::install(&home, stages, built)?;
+    let mut report = "# Report of `cargo xtask bench`\n\n".to_owned();
+    if quick {
+        report += "A quick run: it shows that the suite works, not what anything costs.\n\n";
     }
-    eprintln!("tool calls");
-    let calls = answer(&mut programs.calls(&fixtures))?;
-    eprintln!("the server under load");
-    let load = said(Command::new(&programs.load).args(["--rounds", LOAD_ROUNDS]))?;
-    println!("## Machine\n\n{machine}");
-    println!("## Checks of a token\n\n{}", report::checks(&rounds)?);
-    println!("## Tool calls\n\n{}", report::calls(&calls)?);
-    println!("## The server under load\n\n{}", load.trim());
+    write!(report, "## Machine\n\n{}", machine::describe(&programs)?)?;
+    let mut failed = Vec::new();
+    for stage in stages {
+        progress(&format!(
+            "{} (after {} s)",
+            stage.title(),
+            watch.elapsed().as_secs()
+        ));
+        let text = stage.measure(&programs, &effort).unwrap_or_else(|error| {
+            failed.push(stage.title());
+            format!("Failed: {error:#}")
+        });
+        write!(report, "\n## {}\n\n{}\n", stage.title(), text.trim())?;
+    }
+    if !programs.missing.is_empty() {
+        report += "\n## Not installed\n\n";
+    }
+    for (name, why) in &programs.missing {
+        writeln!(report, "* {name}: {why}")?;
+    }
+    let file = home.join("report.md");
+    fs::write(&file, &report).with_context(|| format!("cannot write {}", file.display()))?;
+    println!("{report}");
+    progress(&format!(
+        "the report is in {} (after {} s)",
+        file.display(),
+        watch.elapsed().as_secs()
+    ));
+    ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
     Ok(())
 }
 
-/// What is measured with.
-struct Programs {
-    verify: PathBuf,
-    calls: PathBuf,
-    load: PathBuf,
-    python: PathBuf,
-    peers: PathBuf,
-    node: PathBuf,
+impl Stage {
+    fn title(self) -> &'static str {
+        match self {
+            Self::Checks => "Checks of a token",
+            Self::Calls => "Tool calls",
+            Self::Server => "The server under load",
+        }
+    }
+
+    fn measure(self, programs: &Programs, effort: &Effort) -> Result<String> {
+        match self {
+            Self::Checks => {
+                let mut rounds = Vec::new();
+                for number in 1..=effort.checks {
+                    progress(&format!("checks, round {number} of {}", effort.checks));
+                    let mut round = Round::new();
+                    for mut command in programs.checks(effort.seconds)? {
+                        let figures: Round = serde_json::from_value(answer(&mut command)?)?;
+                        round.extend(figures);
+                    }
+                    rounds.push(round);
+                }
+                report::checks(&rounds)
+            }
+            Self::Calls => report::calls(&answer(programs.calls()?.args(effort.calls))?),
+            // It prints a part of the report, and to the terminal where it is.
+            Self::Server => said(programs.load().args(effort.load)),
+        }
+    }
 }
 
-impl Programs {
-    fn install(home: &Path) -> Result<Self> {
-        let mut cargo = Command::new("cargo");
-        cargo.current_dir(root()).args(["build", "--release", "--quiet"]);
-        run(cargo.args(["-p", "doorward", "-p", "doorward-bench", "--bins"]))?;
-        install::npm_program()?;
-        let peers = root().join("bench/peers");
-        install::venv()?;
-        let environment = home.join("python");
-        install::environment(&environment, &[peers.join("requirements.txt")])?;
-        let python = environment.join("bin/python");
-        install_wheel(&python, &wheel("dist", &home.join("wheels"))?)?;
-        let node = home.join("node");
-        node_packages(&node, &peers)?;
-        let release = target().join("release");
-        Ok(Self {
-            verify: release.join("verify"),
-            calls: release.join("calls"),
-            load: release.join("load"),
-            python,
-            peers,
-            node,
-        })
-    }
-
-    /// One round of checks: Rust, the bare signatures that the others are held against, Python, Node.
-    fn checks(&self, fixtures: &Path) -> [Command; 4] {
-        let rust = Command::new(&self.verify);
-        let mut raw = Command::new(&self.verify);
-        raw.arg("--raw").arg(fixtures);
-        let mut python = Command::new(&self.python);
-        python
-            .arg(self.peers.join("verify.py"))
-            .arg(fixtures)
-            .arg(SECONDS)
-            .arg(&self.verify);
-        let mut node = Command::new("node");
-        node.arg(self.node.join("verify.mjs")).arg(fixtures).arg(SECONDS);
-        [rust, raw, python, node]
-    }
-
-    fn calls(&self, fixtures: &Path) -> Command {
-        let mut command = Command::new(&self.calls);
-        command.arg("run").arg("--fixtures").arg(fixtures);
-        command.arg("--python").arg(&self.python);
-        command
-            .arg("--fastmcp-server")
-            .arg(self.peers.join("fastmcp_server.py"));
-        command
-    }
+/// For whoever waits.
+fn progress(what: &str) {
+    eprintln!("bench: {what}");
 }
 
 /// The JSON that a program prints.
@@ -120,30 +162,33 @@ fn answer(command: &mut Command) -> Result<Value> {
     Ok(serde_json::from_str(&said(command)?)?)
 }
 
-/// What a program prints.
+/// What a program prints; what it says of itself goes to the terminal. When it fails after it printed something, that is
+/// shown too: hours may be in it.
 fn said(command: &mut Command) -> Result<String> {
+    let name = command.get_program().to_string_lossy().into_owned();
     let output = command
+        .stderr(Stdio::inherit())
         .output()
-        .with_context(|| format!("cannot start {}", command.get_program().to_string_lossy()))?;
+        .with_context(|| format!("cannot start {name}"))?;
+    let text = String::from_utf8(output.stdout)?;
     if !output.status.success() {
-        bail!(
-            "{} failed: {}",
-            command.get_program().to_string_lossy(),
-            String::from_utf8_lossy(&output.stderr)
-        );
+        bail!("{name} ended with {}\n\n{text}", output.status);
     }
-    Ok(String::from_utf8(output.stdout)?)
+    Ok(text)
 }
 
-/// Modules find their packages from where they lie, so that the script lies beside them.
-fn node_packages(home: &Path, peers: &Path) -> Result<()> {
-    let package = peers.join("package.json");
-    install::once(home, &fs::read_to_string(&package)?, || {
-        fs::copy(&package, home.join("package.json"))?;
-        run(Command::new("npm")
-            .args(["install", "--silent"])
-            .current_dir(home))
-    })?;
-    fs::copy(peers.join("verify.mjs"), home.join("verify.mjs"))?;
-    Ok(())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_program_is_named_with_what_it_had_measured() {
+        let error = said(Command::new("sh").args(["-c", "echo figures; exit 3"])).unwrap_err();
+        let text = format!("{error:#}");
+        assert!(
+            text.starts_with("sh ended with exit status: 3") && text.ends_with("figures\n"),
+            "{text}"
+        );
+        assert_eq!(said(Command::new("echo").arg("it")).unwrap(), "it\n");
+    }
 }

@@ -87,6 +87,16 @@ pub(crate) fn postgresql() -> Result<()> {
     ])
 }
 
+/// Clocks that can be set for one program.
+pub(crate) fn libfaketime() -> Result<()> {
+    let in_debians_place = fs::read_dir("/usr/lib")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|home| home.path().join("faketime/libfaketimeMT.so.1").exists());
+    system_packages(&[("libfaketime", in_debians_place)])
+}
+
 pub(crate) fn cargo_deny() -> Result<PathBuf> {
     cargo_tool("cargo-deny", CARGO_DENY)
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::process::Stopwatch;
-use crate::{browser, checks, docs, e2e, fuzz, python};
+use crate::{browser, checks, docs, e2e, fuzz, python, torture};
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Suite {
@@ -26,6 +26,8 @@ pub(crate) enum Suite {
     Python,
     /// Login and consent in Chromium
     Browser,
+    /// Nodes, databases, disks, clocks and networks that fail under load; the quick part of `cargo xtask torture`
+    Faults,
     /// Fuzz targets, a minute each (`FUZZ_SECONDS`)
     Fuzz,
     /// API documentation, generated pages, links, and the tutorial, which is run
@@ -33,7 +35,7 @@ pub(crate) enum Suite {
 }
 
 impl Suite {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Fmt,
         Self::Clippy,
         Self::Unit,
@@ -44,6 +46,7 @@ impl Suite {
         Self::Grants,
         Self::Python,
         Self::Browser,
+        Self::Faults,
     ];
 
     fn name(self) -> &'static str {
@@ -56,6 +59,7 @@ impl Suite {
             Self::Grants => "grants",
             Self::Python => "python",
             Self::Browser => "browser",
+            Self::Faults => "faults",
             Self::Docs => "docs",
             Self::Fuzz => "fuzz",
         }
@@ -71,15 +75,16 @@ impl Suite {
             Self::Grants => e2e::grants::run(),
             Self::Python => python::run(),
             Self::Browser => browser::run(),
+            Self::Faults => torture::suite(),
             Self::Docs => docs::suite(),
             Self::Fuzz => fuzz::run_all(),
         }
     }
 }
 
-/// What the server is known not to offer yet, as a part of the line that says so. Everything else that a check asked for in
-/// vain is a failure.
-const ABSENT: [&str; 0] = [];
+/// What the server is known not to offer yet, or the system not to allow everywhere, as a part of the line that says so.
+/// Everything else that a check asked for in vain is a failure.
+const ABSENT: [&str; 1] = [torture::CANNOT_MOUNT];
 
 /// What a suite found, with one line for each failed step, and for each that the server does not offer yet.
 #[derive(Debug, Default)]

@@ -58,6 +58,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "doorward-jose",
         ],
     ),
+    ("doorward-torture", &["doorward-jose"]),
     ("xtask", &[]),
 ];
 

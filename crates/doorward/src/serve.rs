@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use axum::Router;
+use doorward_oauth::time::UnixSeconds;
 use doorward_server::config::Settings;
 use doorward_server::context::{Context, Parts};
 use doorward_server::http::serve::{ServeLimits, serve};
@@ -20,6 +21,9 @@ use crate::{logging, out};
 
 /// What `doorward init` writes when no other name is given.
 const CONFIGURATION: &str = "doorward.toml";
+
+/// 2026-01-01, 00:00 UTC: the program is younger.
+const WRITTEN: UnixSeconds = UnixSeconds(1_767_225_600);
 
 /// Runs the authorization server until SIGTERM or SIGINT; then answers what has begun, and stops.
 pub async fn run(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
@@ -134,7 +138,9 @@ pub async fn start(settings: Settings, stop: &CancellationToken) -> anyhow::Resu
     let admin = TcpListener::bind(admin_address)
         .await
         .with_context(|| format!("cannot listen on {admin_address} (admin.address)"))?;
-    let mut server = AuthorizationServer::open(settings, Parts::system()).await?;
+    let parts = Parts::system();
+    refuse_an_unset_clock(parts.clock.now())?;
+    let mut server = AuthorizationServer::open(settings, parts).await?;
     let first_admin_key = server.take_first_admin_key();
     let Routers {
         public: public_router,
@@ -150,6 +156,16 @@ pub async fn start(settings: Settings, stop: &CancellationToken) -> anyhow::Resu
     })
 }
 
+/// A machine whose clock was never set (no battery, no network yet) says 1970: its tokens would be of that time, and keys
+/// and grants would be too young or too old for ever after.
+fn refuse_an_unset_clock(now: UnixSeconds) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        now >= WRITTEN,
+        "the clock of this machine is not set, it stands before this program was written; set it, and start again"
+    );
+    Ok(())
+}
+
 impl Running {
     /// Answers requests until the token is cancelled, then drains.
     pub async fn until_stopped(self) -> anyhow::Result<()> {
@@ -161,10 +177,19 @@ impl Running {
             ..
         } = self;
         let limits = ServeLimits::default();
+        let (context, close) = (server.context(), CancellationToken::new());
+        // First whoever sends requests here notices; then nobody loses one on a connection that closes.
+        let leaving = async {
+            stop.cancelled().await;
+            context.leave();
+            tokio::time::sleep(context.settings.server.shutdown_delay.duration()).await;
+            close.cancel();
+        };
         tokio::join!(
-            serve(public.0, public.1, limits, stop.clone()),
-            serve(admin.0, admin.1, limits, stop.clone()),
-            server.run_jobs(stop),
+            leaving,
+            serve(public.0, public.1, limits, close.clone()),
+            serve(admin.0, admin.1, limits, close.clone()),
+            server.run_jobs(stop.clone()),
         );
         server.close().await?;
         tracing::info!("stopped");

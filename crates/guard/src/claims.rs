@@ -169,13 +169,11 @@ impl Claims {
             return Ok(());
         }
         let needed = scopes.iter().flat_map(|scope| Scope::parse(scope)).collect();
-        Err(MissingScope {
-            needed: match &self.terms {
-                Some(terms) => terms.scopes.needed(&needed),
-                None => needed,
-            },
-            terms: self.terms.clone(),
-        })
+        let needed = match &self.terms {
+            Some(terms) => terms.scopes.needed(&needed),
+            None => needed,
+        };
+        Err(MissingScope::new(needed, self.terms.clone()))
     }
 }
 
@@ -200,7 +198,7 @@ impl fmt::Debug for TokenClaims {
     }
 }
 
-/// The token lacks a scope. See [`Claims::require_scope`].
+/// The token lacks a scope. See [`Claims::require_scope`] and [`Guard::check_scopes`](crate::Guard::check_scopes).
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the access token does not have every scope that this needs: {needed}")]
 pub struct MissingScope {
@@ -209,6 +207,10 @@ pub struct MissingScope {
 }
 
 impl MissingScope {
+    pub(crate) fn new(needed: ScopeSet, terms: Option<Arc<Terms>>) -> Self {
+        Self { needed, terms }
+    }
+
     /// Every scope that the operation needs, those that were granted included.
     pub fn needed(&self) -> &ScopeSet {
         &self.needed

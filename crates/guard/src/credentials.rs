@@ -1,5 +1,7 @@
 //! The access token in a request (RFC 6750 §2.1, RFC 9110 §11.6.2).
 
+use std::fmt;
+
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Uri};
 
@@ -11,11 +13,33 @@ pub(crate) enum Credentials<'a> {
     /// Nothing that this server takes: no header, or another scheme.
     None,
     /// `Authorization: Bearer …`
-    Bearer(&'a str),
+    Bearer(Token<'a>),
     /// `Authorization: DPoP …` (RFC 9449 §7.1)
-    Dpop(&'a str),
+    Dpop(Token<'a>),
     /// RFC 6750 §3.1 `invalid_request`: a repeated or malformed header, or more than one way at a time.
     Malformed,
+}
+
+/// What stands in the place of a token. Whether it has the form of one is only looked at when it is to be read: the bytes of
+/// a token that was verified before need not be looked at again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Token<'a>(&'a [u8]);
+
+impl<'a> Token<'a> {
+    pub(crate) fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The token, if it has the form of one (`b64token` of RFC 6750 §2.1).
+    pub(crate) fn text(self) -> Option<&'a str> {
+        is_token(self.0).then(|| str::from_utf8(self.0).ok()).flatten()
+    }
+}
+
+impl fmt::Debug for Token<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(redacted)")
+    }
 }
 
 /// Reads the `Authorization` header. Tokens anywhere else do not count (OAuth 2.1 §5.1), and beside the header
@@ -38,9 +62,8 @@ pub(crate) fn read<'a>(fields: &Fields<'a>, uri: &Uri, dpop: bool) -> Credential
     } else {
         return Credentials::Malformed;
     };
-    let token = rest.strip_prefix(b" ").filter(|token| is_token(token));
-    match token.and_then(|token| str::from_utf8(token).ok()) {
-        Some(token) if !has_other_token(token, fields, uri) => presented(token),
+    match rest.strip_prefix(b" ") {
+        Some(token) if !has_other_token(token, fields, uri) => presented(Token(token)),
         _ => Credentials::Malformed,
     }
 }
@@ -87,10 +110,10 @@ fn is_token(token: &[u8]) -> bool {
 }
 
 /// A token in the query (this one under any name: the query goes on to the service), or a body that could hold one.
-fn has_other_token(token: &str, fields: &Fields<'_>, uri: &Uri) -> bool {
+fn has_other_token(token: &[u8], fields: &Fields<'_>, uri: &Uri) -> bool {
     let in_query = uri.query().is_some_and(|query| {
         url::form_urlencoded::parse(query.as_bytes())
-            .any(|(name, value)| name == "access_token" || value == token)
+            .any(|(name, value)| name == "access_token" || value.as_bytes() == token)
     });
     let form = fields
         .content_type
@@ -117,7 +140,13 @@ mod tests {
         for value in values {
             headers.append(AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
         }
-        format!("{:?}", read(&Fields::of(&headers), &Uri::from_static(uri), false))
+        match read(&Fields::of(&headers), &Uri::from_static(uri), false) {
+            Credentials::Bearer(token) => match token.text() {
+                Some(token) => format!("Bearer({token:?})"),
+                None => "Malformed".to_owned(),
+            },
+            other => format!("{other:?}"),
+        }
     }
 
     /// RS-004 and RS-005 of the catalogue.

@@ -17,6 +17,7 @@ use doorward_oauth::time::UnixSeconds;
 use http::{HeaderName, HeaderValue};
 
 use crate::claims::Claims;
+use crate::credentials::Token;
 use crate::fields::{Field, Fields};
 use crate::refusal::Refusal;
 use crate::verify::Rejection;
@@ -94,7 +95,7 @@ impl Dpop {
     pub(crate) fn check(
         &self,
         scheme: Scheme,
-        token: &str,
+        token: Token<'_>,
         claims: &Claims,
         (head, fields): (&Head<'_>, &Fields<'_>),
         now: UnixSeconds,
@@ -113,6 +114,7 @@ impl Dpop {
             (Scheme::Dpop, Some(thumbprint)) => thumbprint,
         };
         let proof = the_proof(fields.dpop)?;
+        let token = token.text().ok_or(Refusal::MalformedCredentials)?;
         let path = head.public_path(&self.resource_path);
         let request = (head.method.as_str(), &*path);
         self.check_proof(proof, token, bound_to, request, now).map(Some)

@@ -1,13 +1,14 @@
 //! The guard as a tower layer.
 
 use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use doorward_oauth::scope::ScopeSet;
+use futures_util::future::poll_immediate;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode, Uri};
@@ -22,12 +23,12 @@ use crate::client::SubjectToken;
 use crate::guard::Guard;
 use crate::refusal::json_response;
 use crate::visit::{self, Answer, BodyFault, Head, Visit};
-use crate::wait;
 
 mod body;
 mod unread;
 
 pub use body::GuardBody;
+use body::Partly;
 
 /// The longest time that a body may take to arrive: an open request holds memory here.
 const BODY_TIMEOUT: Duration = Duration::from_mins(1);
@@ -92,6 +93,7 @@ impl<S> Layer<S> for GuardLayer {
             shared: Arc::new(Shared {
                 layer: self.clone(),
                 inner,
+                spare: Mutex::new(None),
             }),
             ready: None,
         }
@@ -107,14 +109,34 @@ impl<S> Layer<S> for GuardLayer {
 pub struct GuardService<S> {
     shared: Arc<Shared<S>>,
     /// The clone that is polled until it is ready, and takes the next call.
-    ready: Option<S>,
+    ready: Option<Box<S>>,
 }
 
 #[derive(Debug)]
 struct Shared<S> {
     layer: GuardLayer,
-    /// Only cloned, once for each request.
+    /// Only cloned.
     inner: S,
+    /// A clone that has taken its call. The next request has it, which costs less than another clone: MCP servers hold their
+    /// settings.
+    spare: Mutex<Option<Box<S>>>,
+}
+
+impl<S: Clone> Shared<S> {
+    #[expect(
+        clippy::unnecessary_box_returns,
+        reason = "it moves often, and services are large"
+    )]
+    fn take(&self) -> Box<S> {
+        let spare = self.spare.try_lock().ok().and_then(|mut spare| spare.take());
+        spare.unwrap_or_else(|| Box::new(self.inner.clone()))
+    }
+
+    fn put_back(&self, inner: Box<S>) {
+        if let Ok(mut spare) = self.spare.try_lock() {
+            *spare = Some(inner);
+        }
+    }
 }
 
 impl<S> Clone for GuardService<S> {
@@ -142,7 +164,7 @@ where
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         let shared = &self.shared;
-        let inner = self.ready.get_or_insert_with(|| shared.inner.clone());
+        let inner = self.ready.get_or_insert_with(|| shared.take());
         inner.poll_ready(context)
     }
 
@@ -150,17 +172,23 @@ where
         let shared = Arc::clone(&self.shared);
         // The clone that was polled ready is the one to call.
         let inner = self.ready.take();
+        // Taken apart outside of the future, which would have room for both, the whole and the parts. It is made for every
+        // request, so its size matters: what few requests wait for is boxed apart.
+        let (mut parts, body) = request.into_parts();
         Box::pin(async move {
-            let (mut parts, body) = request.into_parts();
             let (visit, body) = match shared.layer.admit(&mut parts, body).await {
                 Ok(admitted) => admitted,
                 Err(answer) => return Ok(answer.map(GuardBody::whole)),
             };
-            let request = Request::from_parts(parts, Full::new(body));
             let claims = visit.claims();
             let span = tracing::debug_span!("guarded_request", client_id = %claims.client_id, grant_id = claims.grant_id);
-            let mut inner = inner.unwrap_or_else(|| shared.inner.clone());
-            let response = inner.call(request).instrument(span).await?;
+            let answering = {
+                let mut inner = inner.unwrap_or_else(|| shared.take());
+                let answering = inner.call(Request::from_parts(parts, Full::new(body)));
+                shared.put_back(inner);
+                answering
+            };
+            let response = answering.instrument(span).await?;
             Ok(leave(&visit, response).await)
         })
     }
@@ -175,7 +203,7 @@ impl GuardLayer {
     {
         let mut visit = match self.guard.admit(self.head(parts)).await {
             Ok(visit) => visit,
-            Err(answer) => return Err(unread::discard(answer, parts.version, body).await),
+            Err(answer) => return Err(Box::pin(unread::discard(answer, parts.version, body)).await),
         };
         visit.require(&self.route);
         let body = match read(body, visit.max_body()).await {
@@ -217,30 +245,46 @@ where
     B: Body,
     B::Error: Into<BoxError>,
 {
-    let whole = wait::at_most(BODY_TIMEOUT, body::read(body, max)).await;
-    whole.unwrap_or(Err(BodyFault::TooSlow))
+    let mut body = pin!(body);
+    let mut read = Partly::new(max);
+    // Most bodies are there together with their heads.
+    match poll_immediate(read.rest(body.as_mut())).await {
+        Some(whole) => whole,
+        None => Box::pin(tokio::time::timeout(BODY_TIMEOUT, read.rest(body)))
+            .await
+            .unwrap_or(Err(BodyFault::TooSlow)),
+    }
 }
 
 /// The answer of the service, on its way out.
-async fn leave<R>(visit: &Visit, response: Response<R>) -> Response<GuardBody<R>>
+async fn leave<R>(visit: &Visit, mut response: Response<R>) -> Response<GuardBody<R>>
+where
+    R: Body<Data = Bytes>,
+    R::Error: Into<BoxError>,
+{
+    let status = response.status();
+    visit.leave(status, response.headers_mut());
+    let media_type = MediaType::of(response.headers());
+    if visit.filters_lists() && media_type != MediaType::Other {
+        return Box::pin(leave_out(visit, response, media_type)).await;
+    }
+    let is_stream = media_type == MediaType::EventStream;
+    let ended = if is_stream { visit.ended() } else { None };
+    response.map(|body| GuardBody::through(body, ended, None))
+}
+
+/// An answer that may hold a list, without what the token may not call.
+async fn leave_out<R>(visit: &Visit, response: Response<R>, media_type: MediaType) -> Response<GuardBody<R>>
 where
     R: Body<Data = Bytes>,
     R::Error: Into<BoxError>,
 {
     let (mut parts, body) = response.into_parts();
-    visit.leave(parts.status, &mut parts.headers);
-    let essence = essence(&parts.headers);
-    let is = |wanted: &str| essence.is_some_and(|essence| essence.eq_ignore_ascii_case(wanted));
-    let (is_json, is_stream) = (is("application/json"), is("text/event-stream"));
-    if !visit.filters_lists() || !(is_json || is_stream) {
-        let ended = if is_stream { visit.ended() } else { None };
-        return Response::from_parts(parts, GuardBody::through(body, ended, None));
-    }
     if parts.headers.contains_key(CONTENT_ENCODING) {
         return withheld(visit);
     }
     parts.headers.remove(CONTENT_LENGTH);
-    if is_stream {
+    if media_type == MediaType::EventStream {
         let body = GuardBody::through(body, visit.ended(), Some(visit.event_filter()));
         return Response::from_parts(parts, body);
     }
@@ -251,10 +295,34 @@ where
     Response::from_parts(parts, GuardBody::whole(body))
 }
 
-/// The media type without its parameters (RFC 9110 §8.3.1).
-fn essence(headers: &HeaderMap) -> Option<&str> {
-    let media_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-    media_type.split(';').next().map(str::trim)
+/// What an answer is, as far as it matters here.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum MediaType {
+    Json,
+    EventStream,
+    Other,
+}
+
+impl MediaType {
+    /// By the media type without its parameters (RFC 9110 §8.3.1).
+    fn of(headers: &HeaderMap) -> Self {
+        let Some(value) = headers.get(CONTENT_TYPE) else {
+            return Self::Other;
+        };
+        // As nearly every answer has it.
+        if value == "application/json" {
+            return Self::Json;
+        }
+        let text = value.to_str().unwrap_or_default();
+        let essence = text.split(';').next().unwrap_or_default().trim();
+        if essence.eq_ignore_ascii_case("application/json") {
+            Self::Json
+        } else if essence.eq_ignore_ascii_case("text/event-stream") {
+            Self::EventStream
+        } else {
+            Self::Other
+        }
+    }
 }
 
 /// A list that cannot be looked into may hold what the token may not call.

@@ -14,6 +14,7 @@ use serde_json::Value;
 pub(crate) mod encoding;
 pub(crate) mod headers;
 mod params;
+mod quick;
 mod values;
 
 use params::Params;
@@ -104,11 +105,50 @@ impl Message<'_> {
     }
 }
 
+impl<'b> Message<'b> {
+    /// Adds what the parameters say. The error is why the message could be read in two ways, or not at all.
+    fn complete(&mut self, params: Params<'b>) -> Result<(), &'static str> {
+        if let Some(method) = self.method.as_deref() {
+            if params.look_alike && (target_member(method).is_some() || names_others(method)) {
+                return Err("a parameter name in another letter case");
+            }
+            self.target = match target_member(method) {
+                Some("name") => params.name,
+                Some("uri") => params.uri,
+                Some(_) => params.task_id,
+                None => None,
+            };
+            self.others = match method {
+                "completion/complete" => params.reference,
+                "subscriptions/listen" => params.subscriptions,
+                _ => Others::default(),
+            };
+            if needs_target(method) && self.target.is_none() {
+                return Err("the request does not say what it is for");
+            }
+        }
+        self.protocol_version = params.protocol_version;
+        Ok(())
+    }
+}
+
 impl<'b> Envelope<'b> {
     /// Reads a whole request body.
     pub(crate) fn parse(body: &'b [u8]) -> Result<Self, Malformed> {
         // At once for all of it, instead of string by string.
         let body = str::from_utf8(body).map_err(|_| Malformed::NotJson)?;
+        if let Some(message) = quick::read(body) {
+            let envelope = Self {
+                messages: vec![message],
+                batch: false,
+            };
+            debug_assert_eq!(Self::parse_strictly(body).as_ref(), Ok(&envelope));
+            return Ok(envelope);
+        }
+        Self::parse_strictly(body)
+    }
+
+    fn parse_strictly(body: &'b str) -> Result<Self, Malformed> {
         serde_json::from_str(body).map_err(|error| {
             if error.is_data() {
                 Malformed::NotAMessage
@@ -215,26 +255,7 @@ impl<'de> Visitor<'de> for MessageVisitor {
                 }
             }
         }
-        if let Some(method) = message.method.as_deref() {
-            if params.look_alike && (target_member(method).is_some() || names_others(method)) {
-                return Err(A::Error::custom("a parameter name in another letter case"));
-            }
-            message.target = match target_member(method) {
-                Some("name") => params.name,
-                Some("uri") => params.uri,
-                Some(_) => params.task_id,
-                None => None,
-            };
-            message.others = match method {
-                "completion/complete" => params.reference,
-                "subscriptions/listen" => params.subscriptions,
-                _ => Others::default(),
-            };
-            if needs_target(method) && message.target.is_none() {
-                return Err(A::Error::custom("the request does not say what it is for"));
-            }
-        }
-        message.protocol_version = params.protocol_version;
+        message.complete(params).map_err(A::Error::custom)?;
         Ok(message)
     }
 }

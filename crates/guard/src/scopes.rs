@@ -5,7 +5,7 @@ mod named;
 mod uri;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ use uri::{UriPattern, Variants};
 pub(crate) struct ScopePolicy {
     /// What every request needs.
     required: ScopeSet,
-    tools: HashMap<String, ScopeSet>,
-    prompts: HashMap<String, ScopeSet>,
+    tools: BTreeMap<String, ScopeSet>,
+    prompts: BTreeMap<String, ScopeSet>,
     resources: Vec<(UriPattern, ScopeSet)>,
     hierarchy: Hierarchy,
     /// Whether lists leave out what the token may not call.
@@ -33,7 +33,7 @@ type Implied = dyn Fn(&ScopeSet) -> ScopeSet + Send + Sync;
 /// Which scopes contain others.
 #[derive(Default)]
 struct Hierarchy {
-    table: HashMap<String, ScopeSet>,
+    table: BTreeMap<String, ScopeSet>,
     hook: Option<Arc<Implied>>,
 }
 

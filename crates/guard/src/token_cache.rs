@@ -5,9 +5,12 @@ use quick_cache::sync::Cache;
 
 use crate::claims::Claims;
 
+/// SHA-256 of a token.
+pub(crate) type Digest = [u8; 32];
+
 /// Bounded, by the SHA-256 of the token. An entry counts until the token's `exp` (no skew on top) and only for the
 /// keys that verified it: a key that was withdrawn takes its tokens along.
-pub(crate) struct TokenCache(Option<Cache<[u8; 32], Entry>>);
+pub(crate) struct TokenCache(Option<Cache<Digest, Entry>>);
 
 #[derive(Clone)]
 struct Entry {
@@ -29,15 +32,15 @@ impl TokenCache {
     }
 
     /// What the token is remembered by; `None` when nothing is remembered.
-    pub(crate) fn digest(&self, token: &str) -> Option<[u8; 32]> {
+    pub(crate) fn digest(&self, token: impl AsRef<[u8]>) -> Option<Digest> {
         self.0.as_ref()?;
-        Some(doorward_jose::sha256(token.as_bytes()))
+        Some(doorward_jose::sha256(token.as_ref()))
     }
 
     /// The claims of a token that has not ended and whose keys `are_current`.
     pub(crate) fn get(
         &self,
-        digest: &[u8; 32],
+        digest: &Digest,
         now: UnixSeconds,
         are_current: impl FnOnce(Stamp) -> bool,
     ) -> Option<Claims> {
@@ -45,7 +48,7 @@ impl TokenCache {
         (now < entry.claims.expires_at && are_current(entry.stamp)).then_some(entry.claims)
     }
 
-    pub(crate) fn put(&self, digest: [u8; 32], stamp: Stamp, claims: &Claims) {
+    pub(crate) fn put(&self, digest: Digest, stamp: Stamp, claims: &Claims) {
         if let Some(cache) = &self.0 {
             let claims = claims.clone();
             cache.insert(digest, Entry { claims, stamp });

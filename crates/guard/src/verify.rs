@@ -6,9 +6,11 @@ use std::time::Duration;
 use doorward_jose::{HeaderMemo, JoseError, Jws};
 use doorward_oauth::issuer::Issuer;
 use doorward_oauth::resource::ResourceUri;
+use doorward_oauth::time::UnixSeconds;
 
 use crate::claims::Claims;
 use crate::keys::KeyError;
+use crate::token_cache::Digest;
 use crate::verifiers::{self, TokenVerifier};
 
 pub(crate) use access_token::{AccessTokenVerifier, TrustedIssuer};
@@ -161,7 +163,29 @@ impl Verifier {
         }
     }
 
-    /// The same, if nothing has to be waited for or begun.
+    /// The first half of [`verify`](Self::verify): a token that was verified before. Else what to tell the
+    /// [second](Self::verify_new).
+    pub(crate) fn recall(&self, token: &[u8], now: UnixSeconds) -> Result<Claims, Option<Digest>> {
+        match &self.judge {
+            Judge::Issuers(verifier) => verifier.recall(token, now),
+            Judge::Verifiers(_) => Err(None),
+        }
+    }
+
+    /// The second half.
+    pub(crate) async fn verify_new(
+        &self,
+        token: &str,
+        digest: Option<Digest>,
+        now: UnixSeconds,
+    ) -> Result<Claims, VerifyError> {
+        match &self.judge {
+            Judge::Issuers(verifier) => verifier.verify_new(token, digest, now).await,
+            Judge::Verifiers(verifiers) => verifiers::first_to_accept(verifiers, token).await,
+        }
+    }
+
+    /// Both, if nothing has to be waited for or begun.
     pub(crate) fn verify_at_once(&self, token: &str) -> Option<Result<Claims, VerifyError>> {
         match &self.judge {
             Judge::Issuers(verifier) => verifier.verify_at_once(token),

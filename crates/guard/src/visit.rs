@@ -55,7 +55,7 @@ pub struct Visit {
     claims: Claims,
     session: Option<Vec<u8>>,
     /// The page that sent the request.
-    page: Option<HeaderValue>,
+    page: Option<Box<HeaderValue>>,
     mirrored: Mirrored,
     /// What the route needs besides.
     route: ScopeSet,
@@ -63,7 +63,7 @@ pub struct Visit {
     proof: Option<Box<Proof>>,
     /// Whether there is one to take out of the headers.
     has_proof: bool,
-    next_nonce: Option<HeaderValue>,
+    next_nonce: Option<Box<HeaderValue>>,
     /// Whether the answer may be, or hold, a list.
     lists: bool,
 }
@@ -82,6 +82,11 @@ impl Visit {
     /// Scopes that the route of this request needs besides.
     pub fn require(&mut self, scopes: &ScopeSet) {
         self.route.extend(scopes.iter().cloned());
+    }
+
+    /// Whether [`authorize`](Self::authorize) may have to wait: there is a proof to be spent. Else it completes at once.
+    pub fn has_proof_to_spend(&self) -> bool {
+        self.proof.is_some()
     }
 
     /// The second half: what the whole body asks for. Spends the proof, last: what is refused for another reason spends
@@ -108,7 +113,7 @@ impl Visit {
                 self.lists |= messages.iter().any(Message::asks_for_a_list);
                 Ok(())
             }
-            Err(refusal) => Err(guard.refuse_page(&refusal, scene, self.page.clone())),
+            Err(refusal) => Err(guard.refuse_page(&refusal, scene, self.page.as_deref().cloned())),
         }
     }
 
@@ -131,11 +136,18 @@ impl Visit {
             .check(&self.claims.scopes, &self.route, messages)
             .map_err(|needed| Refusal::InsufficientScope { needed })?;
         if let Some(proof) = self.proof.take() {
-            self.guard.dpop.check_content(&proof, body)?;
-            let now = self.guard.clock.now();
-            self.guard.dpop.spend(&proof, now).await?;
-            self.next_nonce = self.guard.dpop.next_nonce(&proof, now);
+            // Boxed: most requests have none.
+            Box::pin(self.spend(&proof, body)).await?;
         }
+        Ok(())
+    }
+
+    async fn spend(&mut self, proof: &Proof, body: &[u8]) -> Result<(), Refusal> {
+        let dpop = &self.guard.dpop;
+        dpop.check_content(proof, body)?;
+        let now = self.guard.clock.now();
+        dpop.spend(proof, now).await?;
+        self.next_nonce = dpop.next_nonce(proof, now).map(Box::new);
         Ok(())
     }
 
@@ -150,7 +162,8 @@ impl Visit {
             claims: Some(&self.claims),
             messages: &[],
         };
-        self.guard.refuse_page(&refusal, scene, self.page.clone())
+        self.guard
+            .refuse_page(&refusal, scene, self.page.as_deref().cloned())
     }
 
     /// Takes token and proof out of the headers: they are for this server alone, and nothing behind the guard can pass them
@@ -179,11 +192,17 @@ impl Visit {
             }
         }
         if let Some(nonce) = &self.next_nonce {
-            headers.insert(DPOP_NONCE, nonce.clone());
+            headers.insert(DPOP_NONCE, HeaderValue::clone(nonce));
         }
         if let Some(origin) = &self.page {
-            origin::allow(headers, origin.clone());
+            origin::allow(headers, HeaderValue::clone(origin));
         }
+    }
+
+    /// Whether [`leave`](Self::leave) adds to the head of the answer. Where it does not, it looks at nothing in it but
+    /// `Mcp-Session-Id`.
+    pub fn adds_headers(&self) -> bool {
+        self.next_nonce.is_some() || self.page.is_some()
     }
 
     /// Whether the answer may hold a list that must pass [`filter_list`](Self::filter_list) (JSON) or

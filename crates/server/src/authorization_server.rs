@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::Router;
@@ -129,6 +130,7 @@ impl AuthorizationServer {
             random: parts.random,
             keys,
             secrets,
+            leaving: AtomicBool::new(false),
             fetcher,
         };
         Ok(Self {

@@ -1,6 +1,7 @@
 //! What every handler is given: the keepers, the settings, and time and randomness.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use doorward_fetch::Fetcher;
 use doorward_oauth::issuer::Issuer;
@@ -56,6 +57,8 @@ pub struct Context {
     pub keys: KeyRing,
     /// Seals handles, derives codes and refresh tokens.
     pub secrets: Secrets,
+    /// Set when the process was asked to end.
+    pub(crate) leaving: AtomicBool,
     /// Fetches what clients name.
     pub fetcher: Fetcher,
     /// Resolves any `client_id`.
@@ -98,6 +101,11 @@ impl Context {
             .filter(|((name, value, _), (_, before, _))| value != before && !changes(name))
             .map(|((name, ..), _)| name)
             .collect()
+    }
+
+    /// The process was asked to end: from now on it is not ready.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
     }
 
     /// How refresh tokens live, from `tokens.*`.

@@ -3,6 +3,7 @@
 mod table;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::extract::State;
@@ -144,6 +145,9 @@ async fn livez() -> &'static str {
 
 /// The store answers, so that requests can be.
 async fn readyz(State(ctx): State<Arc<Context>>) -> Response {
+    if ctx.leaving.load(Ordering::Relaxed) {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the server ends").into_response();
+    }
     match ctx.store.ping().await {
         Ok(()) => "ready".into_response(),
         Err(error) => {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
@@ -13,13 +14,16 @@ use crate::workspace::root;
 /// Crates whose versions matter to the figures.
 const CRATES: [&str; 6] = ["aws-lc-rs", "aws-lc-sys", "axum", "hyper", "jsonwebtoken", "rmcp"];
 /// Python packages, likewise.
-const PACKAGES: [&str; 7] = [
+const PACKAGES: [&str; 10] = [
+    "authgent-server",
     "authplane-sdk",
     "cryptography",
+    "fastapi",
     "fastmcp",
     "joserfc",
     "mcp",
     "PyJWT",
+    "SQLAlchemy",
     "uvicorn",
 ];
 
@@ -38,11 +42,17 @@ pub(super) fn describe(programs: &Programs) -> Result<String> {
     line("compiler", &said(Command::new("rustc").arg("--version")))?;
     line("crates", &crates()?)?;
     line("Python", &said(Command::new(&programs.python).arg("--version")))?;
-    line("packages", &packages(programs))?;
+    line("packages", &packages(&programs.python))?;
+    line(
+        "authgent-server",
+        &packages(&programs.authgent.join("bin/python")),
+    )?;
     line("Node", &said(Command::new("node").arg("--version")))?;
-    let jose = read(programs.node.join("node_modules/jose/package.json"));
-    let jose: Value = serde_json::from_str(&jose).unwrap_or_default();
-    line("jose", jose["version"].as_str().unwrap_or("unknown"))?;
+    for package in ["jose", "oidc-provider"] {
+        let text = read(programs.node.join(format!("node_modules/{package}/package.json")));
+        let text: Value = serde_json::from_str(&text).unwrap_or_default();
+        line(package, text["version"].as_str().unwrap_or("unknown"))?;
+    }
     Ok(text)
 }
 
@@ -64,8 +74,8 @@ fn crates() -> Result<String> {
     Ok(versions.join(", "))
 }
 
-fn packages(programs: &Programs) -> String {
-    let mut pip = Command::new(&programs.python);
+fn packages(python: &Path) -> String {
+    let mut pip = Command::new(python);
     let listed = said(pip.args([
         "-m",
         "pip",
@@ -91,7 +101,7 @@ fn field(path: &str, name: &str) -> String {
     line.unwrap_or("unknown").trim().to_owned()
 }
 
-fn read(path: impl AsRef<std::path::Path>) -> String {
+fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 /// The machine, the versions and the load before anything started.
-pub fn describe(program: &Path) -> Value {
+pub fn describe(program: &Path, postgres: Option<&str>) -> Value {
     json!({
         "processor": field("/proc/cpuinfo", "model name"),
         "cores": std::thread::available_parallelism().map_or(0, usize::from),
@@ -18,6 +18,7 @@ pub fn describe(program: &Path) -> Value {
         "doorward": run(&program.display().to_string(), "--version"),
         "doorward_bytes": fs::metadata(program).map_or(0, |file| file.len()),
         "sqlite": rusqlite::version(),
+        "postgres": postgres,
     })
 }
 

@@ -1,38 +1,43 @@
-//! Starts the real server, sets it up, puts it under load and prints what it did, beside the physical limits
-//! measured in the same rounds.
+//! Starts the real server, sets it up, puts it under load and prints what it did, beside the physical limits and beside
+//! other authorization servers measured in the same rounds.
 //!
-//! The load comes from one thread, over keep-alive connections, in a closed loop. On a machine with few cores
-//! client and server share them, so requests a second of wall time say what both do together; requests a
-//! second of *server processor time* say what the server costs.
+//! The load comes from one thread, over keep-alive connections. On a machine with few cores client and server share them,
+//! so requests a second of wall time say what both do together; requests a second of *server processor time* say what the
+//! server costs.
 
 #![expect(clippy::print_stdout, reason = "a program that prints figures")]
 
+mod aims;
+mod doorward;
+mod figures;
+mod floor_server;
+mod growth;
 mod http;
+mod latency;
 mod machine;
 mod measure;
+mod peers;
+mod pool;
+mod postgres;
+mod process;
 mod report;
+mod rounds;
+mod run;
 mod scenario;
 mod server;
+mod subject;
+mod tables;
 mod world;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
-use clap::{Parser, ValueEnum as _};
-use doorward_bench::floor::{self, RawDatabase};
+use anyhow::ensure;
+use clap::Parser;
 
-use crate::measure::{Measurement, run};
-use crate::report::{Floors, Report};
+use crate::peers::Peer;
 use crate::scenario::Scenario;
-use crate::server::{Installation, Memory, Server};
-use crate::world::World;
-
-/// How long each physical limit is measured in a round.
-const FLOOR: Duration = Duration::from_millis(400);
-/// Before memory is looked at, so that what a start leaves behind is gone.
-const SETTLE: Duration = Duration::from_secs(1);
+use crate::server::Engine;
 
 /// Puts `doorward serve` under load.
 #[derive(Parser)]
@@ -40,18 +45,36 @@ struct Arguments {
     /// The server program; by default `doorward` beside this program.
     #[arg(long)]
     server: Option<PathBuf>,
+    /// What keeps the data; several are measured in turn. `PostgreSQL` is started and thrown away.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "sqlite")]
+    engine: Vec<Engine>,
+    /// Another server to measure: authgent=PROGRAM, oidc-provider=NODE,SCRIPT or fastmcp=PYTHON,SCRIPT (scripts in bench/peers).
+    #[arg(long, value_name = "NAME=PROGRAM[,SCRIPT]")]
+    peer: Vec<Peer>,
     /// Rounds; each measures everything once.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Requests of each kind, at each concurrency, in each round; eight times as many of those that only read memory.
+    /// Requests of each kind, at each concurrency, in each round, at most; several times as many of those that only read memory.
     #[arg(long, default_value_t = 4000)]
     requests: usize,
+    /// Seconds for the same, at most.
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
     /// Connections.
     #[arg(long, value_delimiter = ',', default_value = "1,16,64")]
     concurrency: Vec<usize>,
+    /// Connections to other servers, at most.
+    #[arg(long, default_value_t = 16)]
+    peer_concurrency: usize,
     /// Kinds of requests; all by default.
     #[arg(long, value_delimiter = ',')]
     only: Vec<Scenario>,
+    /// The part of the highest rate at which waiting is measured (open loop); 0 leaves it out.
+    #[arg(long, default_value_t = 0.7)]
+    part: f64,
+    /// Numbers of grants at which requests are measured besides; none by default.
+    #[arg(long, value_delimiter = ',')]
+    grants: Vec<u64>,
     /// People who sign in.
     #[arg(long, default_value_t = 8)]
     people: usize,
@@ -64,153 +87,55 @@ struct Arguments {
     /// Prints JSON instead of tables.
     #[arg(long)]
     json: bool,
+    /// Serves what costs least, for this program itself.
+    #[arg(long, hide = true, value_name = "PORT")]
+    floor_server: Option<u16>,
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let program = match arguments.server.clone() {
-        Some(program) => program,
-        None => std::env::current_exe()?.with_file_name("doorward"),
-    };
-    ensure!(
-        program.is_file(),
-        "{} is not there: build it first, or name it with --server",
-        program.display()
-    );
-    let machine = machine::describe(&program);
-
-    let (first_starts, later_starts) = time_starts(&arguments, &program).await?;
-    let installation = Installation::new(&program, &arguments.log_level)?;
-    let server = installation.start().await?;
-    tokio::time::sleep(SETTLE).await;
-    let idle = server.memory()?;
-    let world = Arc::new(World::set_up(&installation, arguments.people).await?);
-
-    let (floors, measurements) = rounds(&arguments, &installation, &world, &server).await?;
-    tokio::time::sleep(SETTLE).await;
-    let loaded = server.memory()?;
-    server.stop().await?;
-
-    let report = Report {
-        machine,
-        first_starts,
-        later_starts,
-        idle,
-        loaded,
-        floors,
-        measurements,
-    };
+    if let Some(port) = arguments.floor_server {
+        return floor_server::serve(port);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let report = runtime.block_on(run::all(&arguments))?;
     if arguments.json {
         println!("{:#}", report.to_json());
     } else {
         println!("{report}");
     }
-    let errors = report.errors();
+    let (errors, first) = report.errors();
     ensure!(
         errors == 0,
-        "{errors} requests were not answered as they should be"
+        "{errors} requests were not answered as they should be, the first: {}",
+        first.unwrap_or_default()
     );
     Ok(())
 }
 
-/// Starts with a new database each, and as many with one that is there.
-async fn time_starts(
-    arguments: &Arguments,
-    program: &std::path::Path,
-) -> anyhow::Result<(Vec<Duration>, Vec<Duration>)> {
-    let (mut first, mut later) = (Vec::new(), Vec::new());
-    for _ in 0..arguments.starts {
-        let installation = Installation::new(program, &arguments.log_level)?;
-        for times in [&mut first, &mut later] {
-            let server = installation.start().await?;
-            times.push(server.ready_after);
-            server.stop().await?;
-        }
-    }
-    Ok((first, later))
-}
-
-/// Interleaved: each round measures the limits and then everything once, so that a machine that slows down for
-/// a while spoils a round and not a figure.
-async fn rounds(
-    arguments: &Arguments,
-    installation: &Installation,
-    world: &Arc<World>,
-    server: &Server,
-) -> anyhow::Result<(Vec<Floors>, Vec<Measurement>)> {
-    let scenarios = if arguments.only.is_empty() {
-        Scenario::value_variants()
-    } else {
-        arguments.only.as_slice()
-    };
-    let mut database = RawDatabase::create(installation.folder())?;
-    let (mut floors, mut measurements) = (Vec::new(), Vec::new());
-    for round in 0..=arguments.rounds {
-        let measured = Floors {
-            signatures: floor::es256_signatures(FLOOR)?,
-            single_commits: database.commits(FLOOR, 1)?,
-            hundred_commits: database.commits(FLOOR, 100)?,
-        };
-        let mut of_round = Vec::new();
-        for concurrency in &arguments.concurrency {
-            for scenario in scenarios {
-                supply(arguments, world, server, *scenario).await?;
-                let requests = arguments.requests * scenario.weight();
-                of_round.push(run(world, server, *scenario, *concurrency, requests).await?);
-            }
-        }
-        // The first round warms up.
-        if round > 0 {
-            floors.push(measured);
-            measurements.extend(of_round);
-        }
-    }
-    Ok((floors, measurements))
-}
-
-/// Makes what a kind of request uses up, where the rounds have not made it already.
-async fn supply(
-    arguments: &Arguments,
-    world: &Arc<World>,
-    server: &Server,
-    scenario: Scenario,
-) -> anyhow::Result<()> {
-    let mut missing = Vec::new();
-    let mut needed = Some(scenario);
-    while let Some(scenario) = needed.take() {
-        if let Some((maker, there)) = scenario.supply(world)
-            && there < arguments.requests
-        {
-            missing.push(maker);
-            needed = Some(maker);
-        }
-    }
-    for maker in missing.into_iter().rev() {
-        let made = run(world, server, maker, 16, arguments.requests).await?;
+impl Arguments {
+    fn plan(&self) -> anyhow::Result<rounds::Plan> {
+        use clap::ValueEnum as _;
         ensure!(
-            made.errors == 0,
-            "preparing failed: {}",
-            made.first_error.context("no reason")?
+            self.seconds > 0.0 && self.rounds > 0 && self.requests > 0 && !self.concurrency.contains(&0),
+            "rounds, requests, seconds and connections are more than zero"
         );
-    }
-    Ok(())
-}
-
-/// Bytes as megabytes.
-fn megabytes(bytes: u64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-    let bytes = bytes as f64;
-    bytes / 1e6
-}
-
-impl std::fmt::Display for Memory {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let [resident, own, peak] = [self.resident, self.own, self.peak].map(megabytes);
-        write!(
-            f,
-            "{resident:.1} MB resident, of which {own:.1} MB its own; {peak:.1} MB at most; {} threads",
-            self.threads
-        )
+        let time = Duration::from_secs_f64(self.seconds);
+        Ok(rounds::Plan {
+            rounds: self.rounds,
+            requests: self.requests,
+            time,
+            concurrency: self.concurrency.clone(),
+            peer_concurrency: self.peer_concurrency,
+            scenarios: if self.only.is_empty() {
+                Scenario::value_variants().to_vec()
+            } else {
+                // The floors are always there.
+                [&[Scenario::Constant, Scenario::Sign], self.only.as_slice()].concat()
+            },
+            floor: Duration::from_millis(400).min(time),
+        })
     }
 }

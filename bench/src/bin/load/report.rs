@@ -1,261 +1,275 @@
-//! What was measured, as tables and as JSON.
+//! What was measured, and as JSON.
 
-use std::fmt;
 use std::time::Duration;
 
-use doorward_bench::floor::Rate;
 use doorward_bench::spread::Spread;
 use serde_json::{Value, json};
 
+use crate::aims::{self, Aim};
+use crate::figures::{Figures, Row};
+use crate::growth::Size;
 use crate::measure::Measurement;
-use crate::scenario::Scenario;
-use crate::server::Memory;
+use crate::process::Memory;
+use crate::server::Engine;
+use crate::subject::Role;
 
-/// The physical limits of one round.
-#[derive(Debug, Clone, Copy)]
-pub struct Floors {
-    /// ES256 signatures by aws-lc-rs on one core.
-    pub signatures: Rate,
-    /// Durable transactions of one row.
-    pub single_commits: Rate,
-    /// Durable transactions of a hundred rows.
-    pub hundred_commits: Rate,
+/// A server of ours when nothing is asked of it.
+pub struct Idle {
+    pub engine: Engine,
+    pub first_starts: Vec<Duration>,
+    pub later_starts: Vec<Duration>,
+    pub before: Memory,
+    pub loaded: Memory,
 }
 
 /// Everything.
 pub struct Report {
     pub machine: Value,
-    pub first_starts: Vec<Duration>,
-    pub later_starts: Vec<Duration>,
-    pub idle: Memory,
-    pub loaded: Memory,
-    pub floors: Vec<Floors>,
-    pub measurements: Vec<Measurement>,
+    pub idle: Vec<Idle>,
+    pub figures: Figures,
+    /// At a part of the highest rate, which is in the second place.
+    pub open: Vec<(Measurement, f64)>,
+    pub part: f64,
+    pub growth: Vec<(Engine, Vec<Size>)>,
+    /// What could not be measured, and why.
+    pub missing: Vec<(String, String)>,
 }
 
 impl Report {
-    /// Requests that were not answered as they should be.
-    pub fn errors(&self) -> usize {
-        self.measurements
-            .iter()
-            .map(|measurement| measurement.errors)
-            .sum()
+    /// All that was measured, in any way.
+    pub fn measurements(&self) -> impl Iterator<Item = &Measurement> {
+        let sizes = self.growth.iter().flat_map(|(_, sizes)| sizes);
+        (self.figures.measurements.iter())
+            .chain(self.open.iter().map(|(measured, _)| measured))
+            .chain(sizes.flat_map(|size| &size.measurements))
+    }
+
+    /// Requests to Doorward that were not answered as they should be, and the first such answer.
+    pub fn errors(&self) -> (usize, Option<&str>) {
+        let (mut count, mut first) = (0, None);
+        for measured in self.measurements().filter(|measured| measured.role != Role::Peer) {
+            count += measured.errors;
+            first = first.or(measured.first_error.as_deref());
+        }
+        (count, first)
+    }
+
+    /// All that the project wants, as far as it was measured.
+    pub fn aims(&self) -> Vec<Aim> {
+        let most = self.figures.rows().iter().map(|row| row.concurrency).max();
+        let mut aims = aims::of_requests(&self.figures, most.unwrap_or_default());
+        for (name, ratio) in self.open_rows().iter().map(OpenRow::tail) {
+            aims.push(Aim::at_most(name, "p99 ≤ 5 times p50", 5.0, ratio.median));
+        }
+        for (engine, sizes) in &self.growth {
+            for (scenario, costs) in growth_costs(sizes) {
+                let what = format!("{scenario}, {}, as grants grow", engine.subject());
+                aims.extend(
+                    aims::slope(&costs).map(|slope| Aim::at_most(what, "≤ 0.15 between sizes", 0.15, slope)),
+                );
+            }
+        }
+        if let Some(idle) = self.idle.first() {
+            let start = milliseconds(&idle.first_starts).median;
+            let bytes = self.machine["doorward_bytes"].as_f64().unwrap_or(f64::NAN);
+            aims.extend([
+                Aim::at_most("memory, idle, MB", "≤ 25", 25.0, megabytes(idle.before.resident)),
+                Aim::at_most("start to ready, new database, ms", "≤ 80", 80.0, start),
+                Aim::at_most("program file, MB", "≤ 30", 30.0, bytes / 1e6),
+            ]);
+        }
+        aims
     }
 
     /// Everything as JSON.
     pub fn to_json(&self) -> Value {
-        let rows: Vec<Value> = self.rows().iter().map(Row::to_json).collect();
+        let rows: Vec<Value> = (self.figures.rows().iter())
+            .map(|row| self.row_to_json(row))
+            .collect();
+        let aims: Vec<Value> = (self.aims().iter())
+            .map(|aim| json!({ "what": aim.what, "wanted": aim.wanted, "found": aim.found, "reached": aim.reached }))
+            .collect();
+        let growth: Vec<Value> = (self.growth.iter())
+            .flat_map(|(engine, sizes)| {
+                sizes.iter().flat_map(move |size| {
+                    Row::of(&size.measurements).into_iter().map(move |row| {
+                        json!({ "subject": engine.subject(), "grants": size.grants, "kind": row.scenario.name(),
+                            "server_cpu_us": spread(row.over(Measurement::cpu_us)), "database_cpu_us": row.database_us().map(spread) })
+                    })
+                })
+            })
+            .collect();
         json!({
             "machine": self.machine,
-            "start_ms": { "new_database": spread(milliseconds(&self.first_starts)), "old_database": spread(milliseconds(&self.later_starts)) },
-            "memory_bytes": {
-                "idle": memory(self.idle),
-                "after_load": memory(self.loaded),
-            },
-            "limits": {
-                "es256_signatures_per_core_second": spread(self.floor(|floors| floors.signatures.per_cpu_second())),
-                "commits_of_1_per_second": spread(self.floor(|floors| floors.single_commits.per_second())),
-                "commits_of_1_per_cpu_second": spread(self.floor(|floors| floors.single_commits.per_cpu_second())),
-                "commits_of_100_per_second": spread(self.floor(|floors| floors.hundred_commits.per_second())),
-                "rows_in_100s_per_cpu_second": spread(self.floor(|floors| floors.hundred_commits.per_cpu_second() * 100.0)),
-            },
+            "idle": self.idle.iter().map(Idle::to_json).collect::<Vec<_>>(),
+            "limits": self.limits().iter().map(|(name, figure)| json!({ "what": name, "figure": spread(*figure) })).collect::<Vec<_>>(),
             "requests": rows,
+            "at_part": { "part": self.part, "requests": self.open_rows().iter().map(OpenRow::to_json).collect::<Vec<_>>() },
+            "growth": growth,
+            "aims": aims,
+            "missing": self.missing,
         })
     }
 
-    fn floor(&self, of: impl Fn(&Floors) -> f64) -> Spread {
-        Spread::of(self.floors.iter().map(of))
+    fn row_to_json(&self, row: &Row<'_>) -> Value {
+        let cores = |of: fn(&Measurement) -> Duration| {
+            spread(row.over(|round| of(round).as_secs_f64() / round.wall.as_secs_f64()))
+        };
+        json!({
+            "kind": row.scenario.name(),
+            "subject": row.subject,
+            "concurrency": row.concurrency,
+            "rounds": row.rounds.len(),
+            "requests_per_second": spread(row.over(Measurement::per_second)),
+            "requests_per_server_cpu_second": spread(row.over(Measurement::per_cpu_second)),
+            "server_cpu_us": spread(row.over(Measurement::cpu_us)),
+            "database_cpu_us": row.database_us().map(spread),
+            "server_cores": cores(|round| round.used.server),
+            "client_cores": cores(|round| round.used.client),
+            "p50_ms": spread(row.over(|round| round.latency.p50)),
+            "p90_ms": spread(row.over(|round| round.latency.p90)),
+            "p99_ms": spread(row.over(|round| round.latency.p99)),
+            "max_ms": spread(row.over(|round| round.latency.max)),
+            "beside_floor": self.figures.beside_floor(row).map(spread),
+            "beside_pgbench": self.beside_pgbench(row).map(spread),
+            "errors": row.errors(),
+            "first_error": row.rounds.iter().find_map(|round| round.first_error.clone()),
+        })
     }
 
-    /// One for each kind of request and concurrency, in the order of the first round.
-    fn rows(&self) -> Vec<Row<'_>> {
-        let mut rows: Vec<Row<'_>> = Vec::new();
-        for measurement in &self.measurements {
-            let key = (measurement.scenario, measurement.concurrency);
-            match rows.iter_mut().find(|row| row.key() == key) {
-                Some(row) => row.rounds.push(measurement),
-                None => rows.push(Row {
-                    rounds: vec![measurement],
-                    scenario: key.0,
-                    concurrency: key.1,
-                    floors: self.floors.clone(),
-                }),
-            }
+    /// Only where the same disk work is done by the same database.
+    pub fn beside_pgbench(&self, row: &Row<'_>) -> Option<Spread> {
+        let comparable = row.subject == Engine::Postgres.subject() && row.scenario.commits();
+        comparable.then(|| self.figures.beside_pgbench(row)).flatten()
+    }
+
+    /// The physical limits.
+    pub fn limits(&self) -> Vec<(String, Spread)> {
+        let limits = &self.figures.limits;
+        let of = |figure: fn(&crate::rounds::Limit) -> f64| Spread::of(limits.iter().map(figure));
+        let mut rows = vec![
+            (
+                "ES256 signatures, a CPU second".to_owned(),
+                of(|limit| limit.signatures.per_cpu_second()),
+            ),
+            (
+                "ES256 checks, a CPU second".to_owned(),
+                of(|limit| limit.checks.per_cpu_second()),
+            ),
+            (
+                "durable SQLite transactions of one row, a second".to_owned(),
+                of(|limit| limit.single_commits.per_second()),
+            ),
+            (
+                "the same, CPU µs each".to_owned(),
+                of(|limit| 1e6 / limit.single_commits.per_cpu_second()),
+            ),
+            (
+                "durable SQLite transactions of 100 rows, a second".to_owned(),
+                of(|limit| limit.hundred_commits.per_second()),
+            ),
+            (
+                "the same, CPU µs a row".to_owned(),
+                of(|limit| 1e4 / limit.hundred_commits.per_cpu_second()),
+            ),
+        ];
+        let connections: Vec<usize> = limits.first().map_or_else(Vec::new, |limit| {
+            limit
+                .transactions
+                .iter()
+                .map(|(connections, _)| *connections)
+                .collect()
+        });
+        for connections in connections {
+            let rates = limits.iter().filter_map(|limit| limit.transactions(connections));
+            rows.push((
+                format!("pgbench, {connections} connections, transactions a second"),
+                Spread::of(rates.map(|transactions| transactions.per_second)),
+            ));
         }
         rows
     }
+
+    pub fn open_rows(&self) -> Vec<OpenRow<'_>> {
+        let rows = Row::of(self.open.iter().map(|(measured, _)| measured));
+        let rate_of = |row: &Row<'_>| {
+            let same =
+                |measured: &Measurement| (measured.subject, measured.scenario) == (row.subject, row.scenario);
+            let found = self.open.iter().find(|(measured, _)| same(measured));
+            found.map_or(f64::NAN, |(_, rate)| *rate)
+        };
+        rows.into_iter()
+            .map(|row| OpenRow {
+                rate: rate_of(&row),
+                row,
+            })
+            .collect()
+    }
 }
 
-/// The rounds of one kind of request at one concurrency.
-struct Row<'r> {
-    scenario: Scenario,
-    concurrency: usize,
-    rounds: Vec<&'r Measurement>,
-    floors: Vec<Floors>,
+/// An open loop at a fixed rate.
+pub struct OpenRow<'r> {
+    pub rate: f64,
+    pub row: Row<'r>,
 }
 
-impl Row<'_> {
-    fn key(&self) -> (Scenario, usize) {
-        (self.scenario, self.concurrency)
-    }
-
-    fn over(&self, of: impl Fn(&Measurement) -> f64) -> Spread {
-        Spread::of(self.rounds.iter().map(|round| of(round)))
-    }
-
-    /// Round by round beside the limit of the same round.
-    fn beside(&self, of: impl Fn(&Measurement) -> f64, limit: impl Fn(&Floors) -> f64) -> Spread {
-        Spread::of(
-            self.rounds
-                .iter()
-                .zip(&self.floors)
-                .map(|(round, floors)| of(round) / limit(floors)),
-        )
-    }
-
-    fn cpu_microseconds(&self) -> Spread {
-        self.over(|round| 1e6 / round.per_cpu_second())
-    }
-
-    /// Tokens a second of server processor time beside bare signatures a second of processor time.
-    fn beside_signatures(&self) -> Option<Spread> {
-        let wanted = self.scenario.issues_tokens();
-        wanted.then(|| {
-            self.beside(Measurement::per_cpu_second, |floors| {
-                floors.signatures.per_cpu_second()
-            })
-        })
-    }
-
-    /// Requests a second beside bare durable transactions of one row a second.
-    fn beside_commits(&self) -> Option<Spread> {
-        let wanted = self.scenario.commits();
-        wanted.then(|| {
-            self.beside(Measurement::per_second, |floors| {
-                floors.single_commits.per_second()
-            })
-        })
-    }
-
-    fn errors(&self) -> usize {
-        self.rounds.iter().map(|round| round.errors).sum()
+impl OpenRow<'_> {
+    /// p99 by p50, round by round.
+    pub fn tail(&self) -> (String, Spread) {
+        let name = format!("{}, {}, open loop", self.row.scenario.name(), self.row.subject);
+        (name, self.row.over(|round| round.latency.p99 / round.latency.p50))
     }
 
     fn to_json(&self) -> Value {
         json!({
-            "kind": self.scenario.name(),
-            "concurrency": self.concurrency,
-            "rounds": self.rounds.len(),
-            "requests_per_second": spread(self.over(Measurement::per_second)),
-            "requests_per_server_cpu_second": spread(self.over(Measurement::per_cpu_second)),
-            "server_cpu_us": spread(self.cpu_microseconds()),
-            "server_cores": spread(self.over(|round| round.server_cpu.as_secs_f64() / round.wall.as_secs_f64())),
-            "client_cores": spread(self.over(|round| round.client_cpu.as_secs_f64() / round.wall.as_secs_f64())),
-            "p50_ms": spread(self.over(|round| round.percentile(0.5))),
-            "p90_ms": spread(self.over(|round| round.percentile(0.9))),
-            "p99_ms": spread(self.over(|round| round.percentile(0.99))),
-            "max_ms": spread(self.over(|round| round.percentile(1.0))),
-            "per_cpu_second_beside_es256": self.beside_signatures().map(spread),
-            "per_second_beside_commits": self.beside_commits().map(spread),
-            "errors": self.errors(),
-            "first_error": self.rounds.iter().find_map(|round| round.first_error.clone()),
+            "kind": self.row.scenario.name(), "subject": self.row.subject, "rate": self.rate,
+            "p50_ms": spread(self.row.over(|round| round.latency.p50)),
+            "p99_ms": spread(self.row.over(|round| round.latency.p99)),
+            "p99_by_p50": spread(self.tail().1),
+            "server_cpu_us": spread(self.row.over(Measurement::cpu_us)),
+            "errors": self.row.errors(),
         })
     }
 }
 
-fn milliseconds(times: &[Duration]) -> Spread {
+impl Idle {
+    fn to_json(&self) -> Value {
+        let memory = |memory: Memory| json!({ "resident": memory.resident, "own": memory.own, "peak": memory.peak, "threads": memory.threads });
+        json!({
+            "subject": self.engine.subject(),
+            "start_ms": { "new_database": spread(milliseconds(&self.first_starts)), "old_database": spread(milliseconds(&self.later_starts)) },
+            "memory_bytes": { "idle": memory(self.before), "after_load": memory(self.loaded) },
+        })
+    }
+}
+
+/// Medians of a kind's processor time, server and database together, at each size.
+fn growth_costs(sizes: &[Size]) -> Vec<(&'static str, Vec<f64>)> {
+    let mut costs: Vec<(&'static str, Vec<f64>)> = Vec::new();
+    for row in sizes.iter().flat_map(|size| Row::of(&size.measurements)) {
+        let database = row.database_us().map_or(0.0, |figure| figure.median);
+        let cost = row.over(Measurement::cpu_us).median + database;
+        match costs.iter_mut().find(|(name, _)| *name == row.scenario.name()) {
+            Some((_, costs)) => costs.push(cost),
+            None => costs.push((row.scenario.name(), vec![cost])),
+        }
+    }
+    costs
+}
+
+/// In milliseconds.
+pub fn milliseconds(times: &[Duration]) -> Spread {
     Spread::of(times.iter().map(|time| time.as_secs_f64() * 1e3))
 }
 
-fn memory(memory: Memory) -> Value {
-    json!({ "resident": memory.resident, "own": memory.own, "peak": memory.peak, "threads": memory.threads })
+/// Bytes as megabytes.
+pub fn megabytes(bytes: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    let bytes = bytes as f64;
+    bytes / 1e6
 }
 
 fn spread(spread: Spread) -> Value {
     let rounded = |figure: f64| (figure * 1e4).round() / 1e4;
     json!({ "median": rounded(spread.median), "min": rounded(spread.min), "max": rounded(spread.max) })
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:#}\n", self.machine)?;
-        writeln!(f, "Medians over the rounds (minimum–maximum).\n")?;
-        writeln!(
-            f,
-            "start to ready, new database   {:.1} ms",
-            milliseconds(&self.first_starts)
-        )?;
-        writeln!(
-            f,
-            "start to ready, old database   {:.1} ms",
-            milliseconds(&self.later_starts)
-        )?;
-        writeln!(f, "memory, idle                   {}", self.idle)?;
-        writeln!(f, "memory, after the load         {}\n", self.loaded)?;
-        writeln!(
-            f,
-            "ES256 signatures a core second {:.0}",
-            self.floor(|floors| floors.signatures.per_cpu_second())
-        )?;
-        writeln!(
-            f,
-            "durable commits of 1 row       {:.0} a second",
-            self.floor(|floors| floors.single_commits.per_second())
-        )?;
-        writeln!(
-            f,
-            "durable commits of 100 rows    {:.0} a second",
-            self.floor(|floors| floors.hundred_commits.per_second())
-        )?;
-        writeln!(
-            f,
-            "rows in commits of 100         {:.0} a second of processor time\n",
-            self.floor(|floors| floors.hundred_commits.per_cpu_second() * 100.0)
-        )?;
-        writeln!(
-            f,
-            "| request | conns | a second | a server CPU second | CPU µs | p50 ms | p90 ms | p99 ms | max ms | to ES256 | to commits | errors |"
-        )?;
-        writeln!(f, "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")?;
-        self.rows().iter().try_for_each(|row| writeln!(f, "{row}"))?;
-        writeln!(
-            f,
-            "\nto ES256: tokens a server CPU second beside bare signatures a core second."
-        )?;
-        write!(
-            f,
-            "to commits: requests a second beside bare durable commits of one row a second."
-        )?;
-        for error in self
-            .measurements
-            .iter()
-            .filter_map(|measurement| measurement.first_error.as_ref())
-        {
-            write!(f, "\nerror: {error}")?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Row<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ratio = |ratio: Option<Spread>| ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}"));
-        let median = |part: f64| self.over(|round| round.percentile(part)).median;
-        write!(
-            f,
-            "| {} | {} | {:.0} | {:.0} | {:.0} | {:.2} | {:.2} | {:.2} | {:.1} | {} | {} | {} |",
-            self.scenario.name(),
-            self.concurrency,
-            self.over(Measurement::per_second),
-            self.over(Measurement::per_cpu_second),
-            self.cpu_microseconds(),
-            median(0.5),
-            median(0.9),
-            median(0.99),
-            median(1.0),
-            ratio(self.beside_signatures()),
-            ratio(self.beside_commits()),
-            self.errors(),
-        )
-    }
 }

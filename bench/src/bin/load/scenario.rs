@@ -1,4 +1,4 @@
-//! What can be asked of the server, each as a single request whose answer is checked.
+//! What can be asked of a server, each with its answer checked.
 
 use anyhow::{Context as _, bail, ensure};
 use clap::ValueEnum;
@@ -6,134 +6,214 @@ use http::StatusCode;
 use http::header::AUTHORIZATION;
 use serde_json::Value;
 
-use crate::http::{Answer, Connection, encode};
-use crate::world::{World, code_of, text};
-
-/// Tokens that are kept for later requests, at most.
-const KEPT: usize = 20_000;
+use crate::http::{Answer, Connection};
+use crate::world::{Call, World, code_of, redemption, refresh, text};
 
 /// One kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Scenario {
+    /// A constant answer of a server that does nothing else.
+    Constant,
+    /// A signed token of a server that does nothing else.
+    Sign,
     /// `GET /livez`: what every request costs before anything is done.
     Livez,
     /// Authorization server metadata.
     Metadata,
     /// The key set.
     Jwks,
-    /// Introspection of a live token by its resource server.
-    Introspection,
+    /// A token for a program itself; the record of it is durable before the answer.
+    ClientCredentials,
     /// An authorization request of a signed-in person, on remembered consent: a grant and a code, durable.
     Authorize,
     /// A code for tokens.
-    Exchange,
+    Code,
+    /// The whole flow: an authorization request, then its code for tokens.
+    Flow,
     /// A refresh token for its successor and an access token.
     Refresh,
+    /// An access token for a narrower one (RFC 8693).
+    TokenExchange,
+    /// Introspection of a live token by its resource server.
+    Introspection,
 }
 
 impl Scenario {
     /// As in the tables.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Constant => "constant answer",
+            Self::Sign => "sign a token",
             Self::Livez => "livez",
             Self::Metadata => "metadata",
             Self::Jwks => "jwks",
-            Self::Introspection => "introspection",
+            Self::ClientCredentials => "client_credentials",
             Self::Authorize => "authorize",
-            Self::Exchange => "exchange",
+            Self::Code => "code for tokens",
+            Self::Flow => "whole flow",
             Self::Refresh => "refresh",
+            Self::TokenExchange => "token exchange",
+            Self::Introspection => "introspection",
         }
     }
 
     /// How many times as many requests of this kind make a run that is long enough to be measured.
     pub fn weight(self) -> usize {
         match self {
-            Self::Livez | Self::Metadata | Self::Jwks => 8,
+            Self::Constant | Self::Livez | Self::Metadata | Self::Jwks => 8,
+            Self::Sign => 4,
             _ => 1,
         }
     }
 
-    /// Whether every request of this kind signs a token and commits its record.
-    pub fn issues_tokens(self) -> bool {
-        matches!(self, Self::Exchange | Self::Refresh)
+    /// What it stands beside: the floor of the same round.
+    pub fn floor(self) -> Option<Self> {
+        match self {
+            Self::Constant | Self::Sign => None,
+            Self::Livez | Self::Metadata | Self::Jwks => Some(Self::Constant),
+            _ => Some(Self::Sign),
+        }
     }
 
     /// Whether every request of this kind waits for a commit.
     pub fn commits(self) -> bool {
-        self.issues_tokens() || self == Self::Authorize
+        matches!(
+            self,
+            Self::ClientCredentials
+                | Self::Authorize
+                | Self::Code
+                | Self::Flow
+                | Self::Refresh
+                | Self::TokenExchange
+        )
+    }
+
+    /// Whether the server has it.
+    pub fn is_offered(self, world: &World) -> bool {
+        let offers = &world.offers;
+        let people = offers.authorize.is_some() && offers.token.is_some();
+        match self {
+            Self::Constant => offers.constant.is_some(),
+            Self::Sign => offers.sign.is_some(),
+            Self::Livez => offers.health.is_some(),
+            Self::Metadata => offers.metadata.is_some(),
+            Self::Jwks => offers.jwks.is_some(),
+            Self::ClientCredentials => offers.client_credentials.is_some(),
+            Self::Authorize | Self::Code | Self::Flow | Self::Refresh => people,
+            Self::TokenExchange => people && offers.token_exchange.is_some(),
+            Self::Introspection => people && offers.introspection.is_some(),
+        }
     }
 
     /// Which kind makes what this one uses up, and how much of it there is.
     pub fn supply(self, world: &World) -> Option<(Self, usize)> {
         match self {
-            Self::Exchange => Some((Self::Authorize, world.codes.len())),
-            Self::Refresh => Some((Self::Exchange, world.refresh_tokens.len())),
-            Self::Introspection => Some((Self::Exchange, world.access_tokens.len())),
+            Self::Code => Some((Self::Authorize, world.codes.len())),
+            Self::Refresh => Some((Self::Flow, world.refresh_tokens.len())),
+            Self::Introspection | Self::TokenExchange => Some((Self::Flow, world.access_tokens.len())),
             _ => None,
         }
     }
 
-    /// Sends one request and checks its answer.
+    /// Whether its supply is used up, and not only used.
+    pub fn uses_up(self) -> bool {
+        self == Self::Code
+    }
+
+    /// Sends one request (of the whole flow two) and checks the answer.
     pub async fn request(self, world: &World, connection: &mut Connection) -> anyhow::Result<()> {
+        let offers = &world.offers;
         match self {
-            Self::Livez => expect(&connection.get("/livez", None).await?, "ok"),
-            Self::Metadata => expect(
-                &connection
-                    .get("/.well-known/oauth-authorization-server", None)
-                    .await?,
-                "\"token_endpoint\"",
-            ),
-            Self::Jwks => expect(&connection.get("/.well-known/jwks.json", None).await?, "\"keys\""),
-            Self::Introspection => introspect(world, connection).await,
-            Self::Authorize => authorize(world, connection).await,
-            Self::Exchange => {
+            Self::Constant => get(connection, offers.constant, "  ").await,
+            Self::Livez => get(connection, offers.health, "ok").await,
+            Self::Metadata => get(connection, offers.metadata, "\"token_endpoint\"").await,
+            Self::Jwks => get(connection, offers.jwks, "\"keys\"").await,
+            Self::Sign => post(connection, offers.sign.as_ref(), &[], "\"access_token\"").await,
+            Self::ClientCredentials => {
+                let call = offers.client_credentials.as_ref();
+                post(connection, call, &[], "\"access_token\"").await
+            }
+            Self::Introspection => {
+                let token = world.access_tokens.next().context("there are no access tokens")?;
+                let call = offers.introspection.as_ref();
+                post(connection, call, &[("token", &token)], "\"active\":true").await
+            }
+            Self::TokenExchange => {
+                let token = world.access_tokens.next().context("there are no access tokens")?;
+                let call = offers.token_exchange.as_ref();
+                let subject = [("subject_token", token.as_str())];
+                post(connection, call, &subject, "\"access_token\"").await
+            }
+            Self::Authorize => {
+                world.codes.put(authorize(world, connection).await?);
+                Ok(())
+            }
+            Self::Code => {
                 let code = world.codes.take().context("no codes are left")?;
-                let answer = connection
-                    .post("/oauth/token", world.redemption(&code), None)
-                    .await?;
-                keep_tokens(world, &answer)
+                redeem(world, connection, &code).await
+            }
+            Self::Flow => {
+                let code = authorize(world, connection).await?;
+                redeem(world, connection, &code).await
             }
             Self::Refresh => {
+                let call = offers.token.as_ref().context("not offered")?;
                 let token = world
                     .refresh_tokens
                     .take()
                     .context("no refresh tokens are left")?;
-                let answer = connection
-                    .post("/oauth/token", world.refresh(&token), None)
-                    .await?;
-                keep_tokens(world, &answer)
+                let form = refresh(call, &token);
+                keep_tokens(world, &connection.post(call.path, form, None).await?)
             }
         }
     }
 }
 
-async fn introspect(world: &World, connection: &mut Connection) -> anyhow::Result<()> {
-    let token = world.access_tokens.next().context("there are no access tokens")?;
-    let form = encode(&[("token", &token)]);
-    let answer = connection
-        .post(
-            "/oauth/introspect",
-            form,
-            Some((AUTHORIZATION, &world.introspector)),
-        )
-        .await?;
-    expect(&answer, "\"active\":true")
+async fn authorize(world: &World, connection: &mut Connection) -> anyhow::Result<String> {
+    let path = world.offers.authorize.as_ref().context("not offered")?;
+    let browser = world.browsers.next().context("nobody is signed in")?;
+    let answer = connection.get(path, Some(&browser)).await?;
+    code_of(&answer).with_context(|| format!("no code: {}", answer.summary()))
 }
 
-async fn authorize(world: &World, connection: &mut Connection) -> anyhow::Result<()> {
-    let browser = world.browser().context("nobody is signed in")?;
-    let answer = connection.get(&world.authorize, Some(&browser)).await?;
-    let code = code_of(&answer).with_context(|| format!("no code: {}", answer.summary()))?;
-    world.codes.put(code, KEPT);
-    Ok(())
+async fn redeem(world: &World, connection: &mut Connection, code: &str) -> anyhow::Result<()> {
+    let call = world.offers.token.as_ref().context("not offered")?;
+    let form = redemption(call, code);
+    keep_tokens(world, &connection.post(call.path, form, None).await?)
 }
 
 fn keep_tokens(world: &World, answer: &Answer) -> anyhow::Result<()> {
     ensure!(answer.status == StatusCode::OK, "no tokens: {}", answer.summary());
     let tokens: Value = serde_json::from_slice(&answer.body)?;
-    world.refresh_tokens.put(text(&tokens, "refresh_token")?, KEPT);
-    world.access_tokens.put(text(&tokens, "access_token")?, KEPT);
+    world.refresh_tokens.put(text(&tokens, "refresh_token")?);
+    world.access_tokens.put(text(&tokens, "access_token")?);
     Ok(())
+}
+
+async fn get(connection: &mut Connection, path: Option<&str>, content: &str) -> anyhow::Result<()> {
+    expect(
+        &connection.get(path.context("not offered")?, None).await?,
+        content,
+    )
+}
+
+async fn post(
+    connection: &mut Connection,
+    call: Option<&Call>,
+    fields: &[(&str, &str)],
+    content: &str,
+) -> anyhow::Result<()> {
+    let call = call.context("not offered")?;
+    let form = if fields.is_empty() {
+        call.form.clone()
+    } else {
+        call.with(fields)
+    };
+    let header = call
+        .authorization
+        .as_ref()
+        .map(|authorization| (AUTHORIZATION, authorization));
+    expect(&connection.post(call.path, form, header).await?, content)
 }
 
 fn expect(answer: &Answer, content: &str) -> anyhow::Result<()> {

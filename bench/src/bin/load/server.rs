@@ -1,69 +1,78 @@
-//! The server under load: the real program as a child process, with its default settings, on free ports and
-//! with a data folder of its own.
+//! Doorward under load: the real program with its default settings, on free ports, on a database of its own.
 
-use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 use base64::Engine as _;
-use doorward_bench::cpu;
+use clap::ValueEnum;
+use rusqlite::Connection as Sqlite;
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::process::Command;
 
-use crate::http::Connection;
+use crate::postgres::Cluster;
+use crate::process::Process;
 
-/// Longer than any start takes.
-const START: Duration = Duration::from_secs(20);
-/// How often a starting server is asked whether it is ready.
-const ASK: Duration = Duration::from_micros(200);
-/// Longer than the server takes to drain.
-const STOP: Duration = Duration::from_secs(15);
+/// The limits count as always, and are not reached: all of the load comes from one address.
+const OUT_OF_REACH: &str = "1000000/1s";
+
+/// What keeps the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// The embedded database.
+    Sqlite,
+    /// A throw-away `PostgreSQL` server.
+    Postgres,
+}
+
+impl Engine {
+    /// As in the tables.
+    pub fn subject(self) -> &'static str {
+        match self {
+            Self::Sqlite => "Doorward, SQLite",
+            Self::Postgres => "Doorward, PostgreSQL",
+        }
+    }
+}
+
+/// Where the data is.
+enum Storage {
+    Sqlite(PathBuf),
+    Postgres { cluster: Arc<Cluster>, database: String },
+}
 
 /// What is started, and where it keeps its data.
 pub struct Installation {
     program: PathBuf,
     log_level: String,
     folder: TempDir,
+    storage: Storage,
     pub public: SocketAddr,
     pub admin: SocketAddr,
     pub admin_key: String,
 }
 
-/// A running server.
-pub struct Server {
-    child: Child,
-    id: u32,
-    /// From its start to its first ready answer.
-    pub ready_after: Duration,
-}
-
-/// What a process holds, in bytes.
-#[derive(Debug, Clone, Copy)]
-pub struct Memory {
-    /// In physical memory now.
-    pub resident: u64,
-    /// Of that, what is not the program file and other files.
-    pub own: u64,
-    /// At most, since the process began.
-    pub peak: u64,
-    /// Threads.
-    pub threads: u64,
-}
-
 impl Installation {
-    /// A new, empty one.
-    pub fn new(program: &Path, log_level: &str) -> anyhow::Result<Self> {
+    /// A new, empty one: in `cluster`, or embedded.
+    pub fn new(program: &Path, log_level: &str, cluster: Option<&Arc<Cluster>>) -> anyhow::Result<Self> {
         let mut key = [0; 32];
         aws_lc_rs::rand::fill(&mut key).map_err(|_| anyhow!("no randomness"))?;
         // Both are held until both are known, so that they differ.
         let (public, admin) = (free_port()?, free_port()?);
+        let folder = TempDir::new()?;
+        let storage = match cluster {
+            None => Storage::Sqlite(folder.path().join("doorward.db")),
+            Some(cluster) => Storage::Postgres {
+                database: cluster.new_database()?,
+                cluster: Arc::clone(cluster),
+            },
+        };
         Ok(Self {
             program: program.to_owned(),
             log_level: log_level.to_owned(),
-            folder: TempDir::new()?,
+            folder,
+            storage,
             public: public.local_addr()?,
             admin: admin.local_addr()?,
             admin_key: format!(
@@ -73,114 +82,102 @@ impl Installation {
         })
     }
 
-    /// Where the data is.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
     /// The issuer.
     pub fn issuer(&self) -> String {
         format!("http://{}", self.public)
     }
 
     /// Starts the server and waits until it is ready. The log goes to a file.
-    pub async fn start(&self) -> anyhow::Result<Server> {
-        let log = File::options().create(true).append(true).open(self.log())?;
+    pub async fn start(&self) -> anyhow::Result<Process> {
+        let url = match &self.storage {
+            Storage::Sqlite(file) => format!("sqlite://{}", file.display()),
+            Storage::Postgres { cluster, database } => cluster.url(database),
+        };
         let mut command = Command::new(&self.program);
-        let inherited = std::env::vars_os().map(|(name, _)| name);
-        for name in inherited.filter(|name| name.to_string_lossy().starts_with("DOORWARD_")) {
-            command.env_remove(name);
-        }
         command
             .arg("serve")
             .env("DOORWARD_SERVER_ISSUER", self.issuer())
             .env("DOORWARD_SERVER_ADDRESS", self.public.to_string())
             .env("DOORWARD_ADMIN_ADDRESS", self.admin.to_string())
             .env("DOORWARD_ADMIN_BOOTSTRAP_KEY", &self.admin_key)
+            .env("DOORWARD_STORAGE_URL", url)
             .env(
-                "DOORWARD_STORAGE_URL",
-                format!("sqlite://{}", self.folder().join("doorward.db").display()),
+                "DOORWARD_KEYS_MASTER_KEY_FILE",
+                self.folder.path().join("master.key"),
             )
-            .env("DOORWARD_OBSERVABILITY_LOG_LEVEL", &self.log_level)
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .kill_on_drop(true);
-        let started = Instant::now();
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot start {}", self.program.display()))?;
-        let id = child.id().context("the server ended at once")?;
-        let mut server = Server {
-            child,
-            id,
-            ready_after: Duration::ZERO,
-        };
-        timeout(START, self.until_ready(&mut server))
-            .await
-            .context("the server did not become ready")??;
-        server.ready_after = started.elapsed();
-        Ok(server)
-    }
-
-    async fn until_ready(&self, server: &mut Server) -> anyhow::Result<()> {
-        loop {
-            if let Some(status) = server.child.try_wait()? {
-                bail!(
-                    "the server ended with {status}: {}",
-                    fs::read_to_string(self.log()).unwrap_or_default()
-                );
-            }
-            if let Ok(mut connection) = Connection::open(self.public).await
-                && connection
-                    .get("/readyz", None)
-                    .await
-                    .is_ok_and(|answer| answer.status.is_success())
-            {
-                return Ok(());
-            }
-            sleep(ASK).await;
+            .env("DOORWARD_OBSERVABILITY_LOG_LEVEL", &self.log_level);
+        for limit in ["TOKEN_ADDRESS", "TOKEN_CLIENT", "TOKEN_ACCOUNT"] {
+            command.env(format!("DOORWARD_RATE_LIMIT_{limit}"), OUT_OF_REACH);
         }
+        Process::start(
+            command,
+            self.public,
+            "/readyz",
+            &self.folder.path().join("server.log"),
+        )
+        .await
     }
 
-    fn log(&self) -> PathBuf {
-        self.folder().join("server.log")
+    /// Makes grants and records of tokens out of those that are there, until there are so many grants. The server must
+    /// not run. The copies lie between the grants that are used, so that neighbours in use are far apart in the data.
+    pub fn grow(&self, grants: u64) -> anyhow::Result<()> {
+        match &self.storage {
+            Storage::Sqlite(file) => grow_sqlite(file, grants),
+            Storage::Postgres { cluster, database } => cluster.grow(database, grants),
+        }
     }
 }
 
-fn free_port() -> anyhow::Result<TcpListener> {
+/// A port that nobody has.
+pub fn free_port() -> anyhow::Result<TcpListener> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?)
 }
 
-impl Server {
-    /// The processor time that the server has used.
-    pub fn cpu(&self) -> anyhow::Result<Duration> {
-        cpu::of_process(self.id)
-    }
+/// Rows that one statement adds at most.
+const BATCH: i64 = 100_000;
+/// Grants of people that are copied.
+const SOURCES: u64 = 1000;
 
-    /// What the server holds.
-    pub fn memory(&self) -> anyhow::Result<Memory> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.id))?;
-        let field = |name: &str| {
-            let line = status
-                .lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            let number = line.and_then(|line| line.split_ascii_whitespace().next()?.parse::<u64>().ok());
-            number.with_context(|| format!("the process status has no {name}"))
+fn grow_sqlite(file: &Path, grants: u64) -> anyhow::Result<()> {
+    let grants = i64::try_from(grants).context("too many grants")?;
+    let db = Sqlite::open(file)?;
+    db.execute_batch("PRAGMA synchronous = OFF; PRAGMA cache_size = -262144;")?;
+    let copies = [
+        (
+            "access_grant",
+            "id",
+            "CAST(substr(id, 1, 6) || randomblob(10) AS BLOB)",
+        ),
+        ("issuance", "jti", "lower(hex(randomblob(16)))"),
+    ];
+    for (table, key, fresh) in copies {
+        let columns: String = db.query_row(
+            "SELECT group_concat('\"' || name || '\"', ', ') FROM pragma_table_info(?1) WHERE name <> ?2",
+            [table, key],
+            |row| row.get(0),
+        )?;
+        let persons = if table == "access_grant" {
+            "WHERE state = 'active' AND user_id <> zeroblob(16)"
+        } else {
+            ""
         };
-        Ok(Memory {
-            resident: field("VmRSS")? * 1024,
-            own: field("RssAnon")? * 1024,
-            peak: field("VmHWM")? * 1024,
-            threads: field("Threads")?,
-        })
+        loop {
+            let there: i64 = db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?;
+            if there >= grants {
+                break;
+            }
+            let made = db.execute(
+                &format!(
+                    "INSERT INTO {table} ({key}, {columns}) \
+                     SELECT {fresh}, {columns} FROM (SELECT * FROM {table} {persons} LIMIT {SOURCES}), \
+                     (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {SOURCES}) SELECT i FROM n) \
+                     LIMIT ?1"
+                ),
+                [BATCH.min(grants - there)],
+            )?;
+            anyhow::ensure!(made > 0, "there is nothing to copy in {table}");
+        }
     }
-
-    /// Asks the server to end (SIGTERM) and waits until it has.
-    pub async fn stop(mut self) -> anyhow::Result<()> {
-        Command::new("kill").arg(self.id.to_string()).status().await?;
-        timeout(STOP, self.child.wait())
-            .await
-            .context("the server does not stop")??;
-        Ok(())
-    }
+    db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE);")
+        .context("cannot finish the copies")
 }

@@ -39,7 +39,7 @@ pub struct Create {
     #[arg(long)]
     uri: String,
     /// Where its tokens come from. `mint`, made by this server, is the only kind so far.
-    #[arg(long, default_value = "mint")]
+    #[arg(long, default_value = "mint", value_parser = ["mint"])]
     backend_kind: String,
     /// Shown to people; the slug when absent.
     #[arg(long)]

@@ -237,7 +237,7 @@ fn a_file_that_is_not_there_is_named_once() {
     let refused = Place::bare()
         .run(&["check-config", "--config", "nope.toml"])
         .one_line_failure();
-    insta::assert_snapshot!(refused, @"cannot read the configuration nope.toml: No such file or directory (os error 2)");
+    insta::assert_snapshot!(refused, @"cannot read the configuration nope.toml (name the file with --config, or write one with `doorward init`): No such file or directory (os error 2)");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The bodies of answers.
 
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -26,7 +26,7 @@ pin_project! {
     enum Kind<R> {
         Whole { body: Bytes },
         Through { #[pin] body: R },
-        Stream { #[pin] body: R, watch: Watch },
+        Stream { #[pin] body: R, watch: Box<Watch> },
         Ended,
     }
 }
@@ -38,32 +38,57 @@ struct Watch {
     filter: Option<EventFilter>,
 }
 
-/// The whole of a body of at most `max` bytes. One that comes in one piece, as most do, is not copied.
-pub(super) async fn read<B>(body: B, max: usize) -> Result<Bytes, BodyFault>
-where
-    B: Body,
-    B::Error: Into<BoxError>,
-{
-    let mut body = pin!(body);
-    let mut whole = Bytes::new();
-    let mut pieces = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(mut piece) = frame.map_err(fault)?.into_data() else {
-            // Trailers say nothing that counts.
-            continue;
-        };
-        let length = piece.remaining();
-        if length > max - whole.len() - pieces.len() {
-            return Err(BodyFault::TooLarge);
-        }
-        if whole.is_empty() && pieces.is_empty() {
-            whole = piece.copy_to_bytes(length);
-        } else {
-            pieces.put(std::mem::take(&mut whole));
-            pieces.put(piece);
+/// What has come in of a body of at most `max` bytes. One that comes in one piece, as most do, is not copied.
+pub(super) struct Partly {
+    max: usize,
+    whole: Bytes,
+    pieces: BytesMut,
+}
+
+impl Partly {
+    pub(super) fn new(max: usize) -> Self {
+        Self {
+            max,
+            whole: Bytes::new(),
+            pieces: BytesMut::new(),
         }
     }
-    Ok(if pieces.is_empty() { whole } else { pieces.freeze() })
+
+    /// The body, when the rest of it has come in. Can be dropped before, and called again.
+    pub(super) async fn rest<B>(&mut self, mut body: Pin<&mut B>) -> Result<Bytes, BodyFault>
+    where
+        B: Body,
+        B::Error: Into<BoxError>,
+    {
+        while !body.is_end_stream()
+            && let Some(frame) = body.frame().await
+        {
+            // Trailers say nothing that counts.
+            if let Ok(piece) = frame.map_err(fault)?.into_data() {
+                self.add(piece)?;
+            }
+        }
+        let pieces = std::mem::take(&mut self.pieces);
+        Ok(if pieces.is_empty() {
+            std::mem::take(&mut self.whole)
+        } else {
+            pieces.freeze()
+        })
+    }
+
+    fn add(&mut self, mut piece: impl Buf) -> Result<(), BodyFault> {
+        let length = piece.remaining();
+        if length > self.max - self.whole.len() - self.pieces.len() {
+            return Err(BodyFault::TooLarge);
+        }
+        if self.whole.is_empty() && self.pieces.is_empty() {
+            self.whole = piece.copy_to_bytes(length);
+        } else {
+            self.pieces.put(std::mem::take(&mut self.whole));
+            self.pieces.put(piece);
+        }
+        Ok(())
+    }
 }
 
 /// What is before the guard may have a limit of its own.
@@ -90,7 +115,7 @@ impl<R> GuardBody<R> {
         let kind = if ended.is_none() && filter.is_none() {
             Kind::Through { body }
         } else {
-            let watch = Watch { ended, filter };
+            let watch = Box::new(Watch { ended, filter });
             Kind::Stream { body, watch }
         };
         Self { kind }

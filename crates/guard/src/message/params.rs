@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Vis
 
 use super::{Checked, Members, Others, resembles};
 
-const MEMBERS: [&str; 7] = [
+pub(super) const MEMBERS: [&str; 7] = [
     "name",
     "uri",
     "taskId",
@@ -16,6 +16,8 @@ const MEMBERS: [&str; 7] = [
     "ref",
     "notifications",
 ];
+/// Of `_meta`.
+pub(super) const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 /// Of `ref` (`completion/complete`).
 const REFERENCE_MEMBERS: [&str; 3] = ["type", "name", "uri"];
 /// Of `notifications` (`subscriptions/listen`).
@@ -160,7 +162,7 @@ struct Meta<'b> {
 impl<'de> Known<'de> for Meta<'de> {
     fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         let value = map.next_value::<Checked>()?;
-        if name == "io.modelcontextprotocol/protocolVersion" {
+        if name == PROTOCOL_VERSION {
             self.protocol_version = value.into_text();
         }
         Ok(())

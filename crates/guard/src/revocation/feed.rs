@@ -177,7 +177,11 @@ impl Feed {
     pub(crate) fn surely_passes(&self, claims: &Claims) -> bool {
         let is_followed = self.is_connected()
             && self.shared.clock.now().since(self.shared.heard_at()) <= follow::SILENCE * 2;
-        is_followed && !self.shared.memory().holds(claims)
+        let passes = is_followed && !self.shared.memory().holds(claims);
+        if passes {
+            self.warn_of_lifetime(claims);
+        }
+        passes
     }
 
     /// Whether everything was heard, by a task of this process.

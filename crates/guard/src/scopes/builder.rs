@@ -1,6 +1,6 @@
 //! The settings for scopes.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use doorward_oauth::scope::ScopeSet;
@@ -44,8 +44,8 @@ impl ScopeSettings {
 }
 
 /// Repeated entries for one name add up.
-fn by_name(setting: &'static str, entries: &Named) -> Result<HashMap<String, ScopeSet>, BuildError> {
-    let mut names: HashMap<String, ScopeSet> = HashMap::new();
+fn by_name(setting: &'static str, entries: &Named) -> Result<BTreeMap<String, ScopeSet>, BuildError> {
+    let mut names: BTreeMap<String, ScopeSet> = BTreeMap::new();
     for (name, scopes) in entries {
         let scopes = some_scopes(setting, name, scopes)?;
         names.entry(name.clone()).or_default().extend(scopes);

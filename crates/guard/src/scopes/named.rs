@@ -1,9 +1,11 @@
 //! Scopes of what a request does not name itself.
 
+use std::sync::Arc;
+
 use doorward_oauth::scope::ScopeSet;
 
 use super::ScopePolicy;
-use crate::claims::Claims;
+use crate::claims::{Claims, MissingScope};
 use crate::guard::Guard;
 
 /// Something that has scopes of its own.
@@ -23,9 +25,12 @@ impl Guard {
     /// the request itself names was checked before it reached the server.
     ///
     /// # Errors
-    /// Everything that is needed, with the scopes of every request.
-    pub fn check_scopes(&self, claims: &Claims, named: Named<'_>) -> Result<(), ScopeSet> {
-        self.0.terms.scopes.check_named(&claims.scopes, named)
+    /// [`MissingScope`] with everything that is needed, the scopes of every request included. What becomes of it is as for
+    /// [`Claims::require_scope`].
+    pub fn check_scopes(&self, claims: &Claims, named: Named<'_>) -> Result<(), MissingScope> {
+        let terms = &self.0.terms;
+        let checked = terms.scopes.check_named(&claims.scopes, named);
+        checked.map_err(|needed| MissingScope::new(needed, Some(Arc::clone(terms))))
     }
 }
 

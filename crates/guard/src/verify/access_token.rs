@@ -15,7 +15,7 @@ use super::{Rejection, VerifyError, parse};
 use crate::claims::{Claims, TokenClaims};
 use crate::keys::Keys;
 use crate::raw_claims::RawClaims;
-use crate::token_cache::{Stamp, TokenCache};
+use crate::token_cache::{Digest, Stamp, TokenCache};
 
 /// An issuer and its keys. Whether one of several can be reached matters to its own tokens alone.
 pub(crate) struct TrustedIssuer {
@@ -38,12 +38,27 @@ impl AccessTokenVerifier {
     /// came with its proof is another question (RFC 9449 §7), not asked here.
     pub(crate) async fn verify(&self, token: &str) -> Result<Claims, VerifyError> {
         let now = self.clock.now();
-        let digest = self.cache.digest(token);
-        if let Some(digest) = &digest
-            && let Some(claims) = self.look_up(digest, now)
-        {
-            return Ok(claims);
+        match self.recall(token.as_bytes(), now) {
+            Ok(claims) => Ok(claims),
+            Err(digest) => self.verify_new(token, digest, now).await,
         }
+    }
+
+    /// The claims of a token that was verified before; else what it will be remembered by. Whoever is remembered has passed every
+    /// check of its characters.
+    pub(crate) fn recall(&self, token: &[u8], now: UnixSeconds) -> Result<Claims, Option<Digest>> {
+        let digest = self.cache.digest(token);
+        let claims = digest.as_ref().and_then(|digest| self.look_up(digest, now));
+        claims.ok_or(digest)
+    }
+
+    /// Verifies a token that is not [remembered](Self::recall).
+    pub(crate) async fn verify_new(
+        &self,
+        token: &str,
+        digest: Option<Digest>,
+        now: UnixSeconds,
+    ) -> Result<Claims, VerifyError> {
         let jws = self.read(token)?;
         let payload = Payload::read(jws.unverified_payload(), Dialect::AccessToken)?;
         let (issuer, trusted) = self.issuer_of(&payload)?;
@@ -59,19 +74,16 @@ impl AccessTokenVerifier {
         if !self.issuers.iter().all(|trusted| trusted.keys.are_fresh(now)) {
             return None;
         }
-        let digest = self.cache.digest(token);
-        if let Some(digest) = &digest
-            && let Some(claims) = self.look_up(digest, now)
-        {
-            return Some(Ok(claims));
+        match self.recall(token.as_bytes(), now) {
+            Ok(claims) => Some(Ok(claims)),
+            Err(digest) => self.check_at_once(token, digest, now).transpose(),
         }
-        self.check_at_once(token, digest, now).transpose()
     }
 
     fn check_at_once(
         &self,
         token: &str,
-        digest: Option<[u8; 32]>,
+        digest: Option<Digest>,
         now: UnixSeconds,
     ) -> Result<Option<Claims>, VerifyError> {
         let jws = self.read(token)?;
@@ -105,7 +117,7 @@ impl AccessTokenVerifier {
         Ok(self.check_claims(payload, now)?)
     }
 
-    fn keep(&self, mut claims: TokenClaims, jws: Jws<'_>, stamp: Stamp, digest: Option<[u8; 32]>) -> Claims {
+    fn keep(&self, mut claims: TokenClaims, jws: Jws<'_>, stamp: Stamp, digest: Option<Digest>) -> Claims {
         claims.key_id.clone_from(&jws.header().key_id);
         claims.raw = RawClaims::checked(jws.into_payload());
         let claims = Claims::from(claims);
@@ -115,7 +127,7 @@ impl AccessTokenVerifier {
         claims
     }
 
-    fn look_up(&self, digest: &[u8; 32], now: UnixSeconds) -> Option<Claims> {
+    fn look_up(&self, digest: &Digest, now: UnixSeconds) -> Option<Claims> {
         self.cache.get(digest, now, |stamp| {
             self.issuers
                 .get(stamp.issuer)

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use doorward_oauth::dpop::Proof;
 use doorward_oauth::scope::ScopeSet;
+use doorward_oauth::time::UnixSeconds;
 use http::{HeaderValue, Method, Response, StatusCode};
 
 use super::{Answer, Head, Visit};
 use crate::audit::{Scene, Verdict, report};
 use crate::claims::Claims;
-use crate::credentials::{self, Credentials};
+use crate::credentials::{self, Credentials, Token};
 use crate::dpop::Scheme;
 use crate::fields::{Field, Fields};
 use crate::guard::{Guard, Inner};
@@ -40,28 +41,27 @@ impl Guard {
             Checked::Allowed(origin) => Some(origin),
             Checked::Absent => None,
         };
-        let mut known = None;
-        match guard.admit(&head, &fields, &mut known).await {
-            Ok(Good {
-                claims,
-                session,
-                proof,
-            }) => Ok(Visit {
+        let (credentials, claims) = match guard.identify(&head, &fields).await {
+            Ok(identified) => identified,
+            Err(refusal) => return Err(guard.refuse_page(&refusal, Scene::default(), page)),
+        };
+        match guard.examine(&head, &fields, credentials, &claims).await {
+            Ok(Good { session, proof }) => Ok(Visit {
                 guard: Arc::clone(guard),
                 method: head.method.clone(),
                 claims,
                 session,
-                page,
+                page: page.map(Box::new),
                 mirrored: Mirrored::read(&fields),
                 route: ScopeSet::new(),
                 has_proof: fields.dpop.is_there(),
-                proof: proof.map(Box::new),
+                proof,
                 next_nonce: None,
                 lists: *head.method == Method::GET,
             }),
             Err(refusal) => {
                 let scene = Scene {
-                    claims: known.as_ref(),
+                    claims: Some(&claims),
                     messages: &[],
                 };
                 Err(guard.refuse_page(&refusal, scene, page))
@@ -78,35 +78,64 @@ impl Guard {
     }
 }
 
-/// What is known of a request with a good head.
+/// What a request with a good head has besides its token.
 struct Good {
-    claims: Claims,
     session: Option<Vec<u8>>,
-    proof: Option<Proof>,
+    proof: Option<Box<Proof>>,
+}
+
+/// How the token came, and when it was found to be good.
+#[derive(Clone, Copy)]
+struct Presented<'r> {
+    scheme: Scheme,
+    token: Token<'r>,
+    at: UnixSeconds,
 }
 
 impl Inner {
-    /// The checks that need the head alone, in order. `known` is set as soon as the token turns out to be good: who was
-    /// refused later is known.
-    async fn admit(
+    /// Whose request it is. The token first: who has none makes nobody check proofs.
+    async fn identify<'r>(
         &self,
         head: &Head<'_>,
-        fields: &Fields<'_>,
-        known: &mut Option<Claims>,
-    ) -> Result<Good, Refusal> {
-        // The token first: who has none makes nobody check proofs.
+        fields: &Fields<'r>,
+    ) -> Result<(Presented<'r>, Claims), Refusal> {
         let (scheme, token) = match credentials::read(fields, head.uri, self.dpop.is_on()) {
             Credentials::None => return Err(Refusal::NoCredentials),
             Credentials::Malformed => return Err(Refusal::MalformedCredentials),
             Credentials::Bearer(token) => (Scheme::Bearer, token),
             Credentials::Dpop(token) => (Scheme::Dpop, token),
         };
-        let claims = self.verifier.verify(token).await?;
-        let claims = known.insert(claims.under(&self.terms));
-        let now = self.clock.now();
-        let proof = self.dpop.check(scheme, token, claims, (head, fields), now)?;
-        self.check_revocation(claims, token).await?;
-        self.terms.login.check(claims, now).map_err(Refusal::Login)?;
+        let mut at = self.clock.now();
+        let claims = match self.verifier.recall(token.as_bytes(), at) {
+            Ok(claims) => claims,
+            Err(digest) => {
+                let token = token.text().ok_or(Refusal::MalformedCredentials)?;
+                // Boxed, as all that happens to few requests: it would make the future of each one larger.
+                let claims = Box::pin(self.verifier.verify_new(token, digest, at)).await?;
+                at = self.clock.now();
+                claims
+            }
+        };
+        Ok((Presented { scheme, token, at }, claims.under(&self.terms)))
+    }
+
+    /// What else the head tells, in order.
+    async fn examine(
+        &self,
+        head: &Head<'_>,
+        fields: &Fields<'_>,
+        Presented { scheme, token, at }: Presented<'_>,
+        claims: &Claims,
+    ) -> Result<Good, Refusal> {
+        let proof = self
+            .dpop
+            .check(scheme, token, claims, (head, fields), at)?
+            .map(Box::new);
+        if !self.revocations.surely_passes(claims) {
+            let token = token.text().ok_or(Refusal::MalformedCredentials)?;
+            Box::pin(self.check_revocation(claims, token)).await?;
+        }
+        self.terms.login.check(claims, at).map_err(Refusal::Login)?;
         let session = self.check_session(fields, claims)?;
         if !encoding::is_plain(fields, head.headers) {
             return Err(Refusal::Encoding);
@@ -118,11 +147,7 @@ impl Inner {
         if announced.is_some_and(|length| length > self.max_body as u64) {
             return Err(Refusal::BodyTooLarge);
         }
-        Ok(Good {
-            claims: claims.clone(),
-            session,
-            proof,
-        })
+        Ok(Good { session, proof })
     }
 
     /// A session id is no credential: it only works with a token of the principal that began the session.

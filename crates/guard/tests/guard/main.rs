@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod acceptance;
+mod at_once;
 mod audit;
 mod browser;
 mod client;

@@ -2,6 +2,7 @@
 
 use axum::Router;
 use axum::body::Body;
+use doorward_guard::Scope;
 use http::StatusCode;
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::model::{CallToolResult, ContentBlock};
@@ -35,6 +36,25 @@ impl Demo {
             "{} {authorization}",
             claims.subject
         ))]))
+    }
+
+    #[tool(description = "all that the token says")]
+    async fn claims(&self, context: RequestContext<RoleServer>) -> Result<CallToolResult, ErrorData> {
+        let claims = doorward_guard::rmcp::claims(&context)?;
+        let raw = |name| claims.raw.get(name).cloned().unwrap_or_default();
+        let seen = json!({
+            "sub": claims.subject,
+            "client_id": claims.client_id,
+            "scopes": claims.scopes.iter().map(Scope::as_str).collect::<Vec<_>>(),
+            "agent_id": raw("agent_id"),
+            "agent_chain": raw("agent_chain"),
+            "actors": claims.actors().map(|actor| actor.sub.clone()).collect::<Vec<_>>(),
+            "custom": raw("https://example.com/tenant"),
+            "absent": raw("absent"),
+        });
+        Ok(CallToolResult::success(vec![ContentBlock::text(
+            seen.to_string(),
+        )]))
     }
 
     #[tool(description = "needs mcp:write, and says so itself")]
@@ -132,6 +152,38 @@ async fn a_stateless_server_works_the_same() {
     message["params"]["arguments"] = json!({"text": "hello"});
     let written = send(&app, &writer, None, &message).await;
     assert!(written.body.contains("hello"), "{}", written.body);
+}
+
+/// Row 58: tool code can read `sub`, `client_id`, scopes, `agent_id`, `agent_chain` and every other claim.
+#[tokio::test(start_paused = true)]
+async fn row_58_tools_read_every_claim() {
+    let world = World::new();
+    let config = StreamableHttpServerConfig::default()
+        .with_legacy_session_mode(false)
+        .with_json_response(true);
+    let app = world.guard.protect("/mcp", service(config));
+    let token = world.token_with(&json!({
+        "scope": "mcp:read extra",
+        "agent_id": "agent-7",
+        "agent_chain": ["agent-7", "planner"],
+        "act": {"sub": "agent-7", "act": {"sub": "planner"}},
+        "https://example.com/tenant": {"id": 7},
+    }));
+    let told = send(&app, &token, None, &call("claims")).await;
+    assert_eq!(told.status, StatusCode::OK, "{}", told.body);
+    let text = told.json()["result"]["content"][0]["text"].clone();
+    let seen: Value = serde_json::from_str(text.as_str().unwrap()).unwrap();
+    let expected = json!({
+        "sub": "alice",
+        "client_id": "client-1",
+        "scopes": ["mcp:read", "extra"],
+        "agent_id": "agent-7",
+        "agent_chain": ["agent-7", "planner"],
+        "actors": ["agent-7", "planner"],
+        "custom": {"id": 7},
+        "absent": null,
+    });
+    assert_eq!(seen, expected);
 }
 
 /// Without a guard there are no claims, and the handler fails closed.

@@ -123,6 +123,8 @@ fn check_times(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
     };
     let second = Span::seconds(1);
     let minute = Span::minutes(1);
+    let delay = settings.server.shutdown_delay;
+    between("server.shutdown_delay", delay, Span::seconds(0), Span::minutes(5));
     between(
         "tokens.access_ttl",
         tokens.access_ttl,

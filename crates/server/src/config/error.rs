@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file could not be read.
-    #[error("cannot read the configuration {path}: {source}", path = path.display())]
+    #[error("cannot read the configuration {path}{fix}: {source}", path = path.display(), fix = fix(source))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -47,6 +47,13 @@ impl fmt::Display for Problem {
             Some(excerpt) => write!(formatter, "\n{excerpt}"),
             None => Ok(()),
         }
+    }
+}
+
+fn fix(unreadable: &std::io::Error) -> &'static str {
+    match unreadable.kind() {
+        std::io::ErrorKind::NotFound => " (name the file with --config, or write one with `doorward init`)",
+        _ => "",
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use doorward_oauth::issuer::Issuer;
 use ipnet::IpNet;
 
+use super::Span;
 use super::section::section;
 
 section! {
@@ -16,6 +17,8 @@ section! {
         address: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 9000)),
         /// The proxies whose `X-Forwarded-For` is believed; from anybody else the header is ignored.
         trusted_proxies: Vec<IpNet> = Vec::new(),
+        /// How long the server goes on after it was asked to end, while `/readyz` says 503: so long a load balancer may take to notice, and no request is lost on a connection that closes.
+        shutdown_delay: Span = Span::seconds(0),
     }
 }
 

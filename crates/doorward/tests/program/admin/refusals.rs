@@ -45,7 +45,18 @@ async fn a_refused_command_says_why_in_one_line() {
         "--backend-kind",
         "brew",
     ];
-    assert!(refused(&kind).starts_with("400 "));
+    let complaint = place.run(&kind).stderr;
+    assert!(complaint.contains("[possible values: mint]"), "{complaint}");
+    let grant_type = [
+        "admin",
+        "client",
+        "create",
+        "--name",
+        "Robot",
+        "--grant-type",
+        "client_credential",
+    ];
+    insta::assert_snapshot!(refused(&grant_type), @"400 There is no grant type 'client_credential' here; see grant_types_supported in the metadata.");
     insta::assert_snapshot!(refused(&["admin", "client", "get", "nope"]), @"404 There is no client with this id; list the clients to see what there is.");
     for (what, verb, id) in [
         ("resource", "delete", "nope"),

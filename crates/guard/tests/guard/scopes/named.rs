@@ -1,5 +1,6 @@
 //! Scopes of prompts and resources, of routes, and scopes that contain others.
 
+use axum::response::IntoResponse as _;
 use doorward_guard::{GuardBuilder, Named, ScopeSet};
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -218,8 +219,13 @@ async fn what_a_request_does_not_name_can_be_asked_about() {
         (Named::Resource("NOTES://7/body?x"), "mcp:read mcp:notes"),
     ] {
         let refused = world.guard.check_scopes(&little, named).unwrap_err();
-        assert_eq!(refused.to_string(), needed);
-        assert_eq!(world.guard.check_scopes(&much, named), Ok(()));
+        assert_eq!(refused.needed().to_string(), needed);
+        assert!(world.guard.check_scopes(&much, named).is_ok());
+        // In a handler it answers with the challenge for all of it.
+        let answer = refused.into_response();
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+        let challenge = answer.headers()["www-authenticate"].to_str().unwrap();
+        assert!(challenge.contains(&format!("scope=\"{needed}\"")), "{challenge}");
     }
     for named in [
         Named::Tool("echo"),
@@ -227,7 +233,7 @@ async fn what_a_request_does_not_name_can_be_asked_about() {
         Named::Prompt("write"),
         Named::Resource("write"),
     ] {
-        assert_eq!(world.guard.check_scopes(&little, named), Ok(()), "{named:?}");
+        assert!(world.guard.check_scopes(&little, named).is_ok(), "{named:?}");
     }
     assert!(world.guard.check_scopes(&much, Named::Prompt("review")).is_err());
 }

@@ -1,7 +1,7 @@
 //! What an operator says of a client, and whether it can be so.
 
 use doorward_oauth::client::{
-    ApplicationType, ClientMetadata, EffectiveClient, TokenEndpointAuthMethod, effective,
+    ApplicationType, ClientMetadata, EffectiveClient, GrantType, TokenEndpointAuthMethod, effective,
 };
 use doorward_store::Client;
 use serde_json::json;
@@ -20,6 +20,7 @@ pub(super) fn checked(ctx: &Context, new: NewClient) -> Result<EffectiveClient, 
     let grant_types = new
         .grant_types
         .unwrap_or_else(|| vec!["authorization_code".to_owned(), "refresh_token".to_owned()]);
+    refuse_unknown_grant_types(ctx, &grant_types)?;
     let metadata = ClientMetadata::from_value(json!({
         "client_name": new.client_name,
         "redirect_uris": new.redirect_uris,
@@ -35,13 +36,29 @@ pub(super) fn checked(ctx: &Context, new: NewClient) -> Result<EffectiveClient, 
     let effective = effective(&metadata, &ctx.clients.by_operator)?;
     refuse_what_is_off(ctx, &effective)?;
     // A stranger's registration drops what it cannot have; an operator wants to know.
-    if effective.grant_types.len() != grant_types.len() {
-        return Err(AdminError::Invalid(
-            "A grant type is unknown here, or not possible with this token_endpoint_auth_method; see grant_types_supported in the metadata.".to_owned(),
-        ));
+    if let Some(dropped) = other_than(&grant_types, &effective.grant_types) {
+        return Err(AdminError::Invalid(format!(
+            "The grant type {dropped:?} is not possible with this token_endpoint_auth_method."
+        )));
     }
     refuse_dropped_redirect_uris(&effective, new.redirect_uris.len())?;
     Ok(effective)
+}
+
+fn refuse_unknown_grant_types(ctx: &Context, asked: &[String]) -> Result<(), AdminError> {
+    match other_than(asked, &ctx.clients.by_operator.grant_types) {
+        Some(unknown) => Err(AdminError::Invalid(format!(
+            "There is no grant type {unknown:?} here; see grant_types_supported in the metadata."
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The first that is none of these.
+fn other_than<'a>(asked: &'a [String], these: &[GrantType]) -> Option<&'a String> {
+    asked
+        .iter()
+        .find(|asked| !these.iter().any(|one| one.as_str() == asked.as_str()))
 }
 
 /// A client that only asks about the tokens of the resource that it is.

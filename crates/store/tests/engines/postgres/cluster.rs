@@ -29,7 +29,7 @@ const SETTINGS: &str = "\nlisten_addresses = ''\nmax_connections = 300\nshared_b
 
 /// A running server.
 pub(crate) struct Cluster {
-    binaries: PathBuf,
+    pub(crate) binaries: PathBuf,
     pub(crate) directory: PathBuf,
     pub(crate) port: u16,
     pub(crate) keeper: Option<Child>,

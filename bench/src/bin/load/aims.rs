@@ -1,0 +1,134 @@
+//! What the project wants to reach, and whether this run did.
+
+use crate::figures::{Figures, Row};
+use crate::measure::Measurement;
+use crate::scenario::Scenario;
+use crate::server::Engine;
+
+/// One aim.
+#[derive(Debug, PartialEq)]
+pub struct Aim {
+    pub what: String,
+    pub wanted: &'static str,
+    pub found: String,
+    pub reached: bool,
+}
+
+impl Aim {
+    pub fn at_least(what: impl Into<String>, wanted: &'static str, least: f64, found: f64) -> Self {
+        Self {
+            what: what.into(),
+            wanted,
+            found: format!("{found:.2}"),
+            reached: found >= least,
+        }
+    }
+
+    pub fn at_most(what: impl Into<String>, wanted: &'static str, most: f64, found: f64) -> Self {
+        Self {
+            what: what.into(),
+            wanted,
+            found: format!("{found:.2}"),
+            reached: found <= most,
+        }
+    }
+}
+
+/// Those about requests, at the highest number of connections. What was not measured is left out.
+pub fn of_requests(figures: &Figures, concurrency: usize) -> Vec<Aim> {
+    let sqlite = Engine::Sqlite.subject();
+    let postgres = Engine::Postgres.subject();
+    let row = |subject, scenario| figures.row(subject, scenario, concurrency);
+    let beside_floor = |row: &Row<'_>| Some(figures.beside_floor(row)?.median);
+    let mut aims = Vec::new();
+    for (scenario, wanted, least) in [
+        (
+            Scenario::ClientCredentials,
+            "≥ 0.50 of the sign-only server, a CPU second",
+            0.5,
+        ),
+        (
+            Scenario::Refresh,
+            "≥ 0.40 of the sign-only server, a CPU second",
+            0.4,
+        ),
+        (
+            Scenario::Metadata,
+            "≥ 0.70 of the constant answer, a CPU second",
+            0.7,
+        ),
+        (Scenario::Jwks, "≥ 0.70 of the constant answer, a CPU second", 0.7),
+    ] {
+        let found = row(sqlite, scenario).and_then(|row| beside_floor(&row));
+        aims.extend(found.map(|found| Aim::at_least(named(scenario, sqlite), wanted, least, found)));
+    }
+    let pgbench = row(postgres, Scenario::Refresh).and_then(|row| figures.beside_pgbench(&row));
+    aims.extend(pgbench.map(|found| {
+        let what = named(Scenario::Refresh, postgres);
+        Aim::at_least(what, "≥ 0.60 of pgbench, a second", 0.6, found.median)
+    }));
+    let flow = row(sqlite, Scenario::Flow).and_then(|row| figures.beside_other(&row, Scenario::Refresh));
+    aims.extend(flow.map(|found| {
+        let what = named(Scenario::Flow, sqlite);
+        Aim::at_most(what, "≤ 4 times the CPU of a refresh", 4.0, found.median)
+    }));
+    if let Some(row) = row(sqlite, Scenario::Introspection) {
+        let what = named(Scenario::Introspection, sqlite);
+        let cpu = row.over(Measurement::cpu_us).median;
+        aims.push(Aim::at_most(&what, "≤ 15 µs CPU", 15.0, cpu));
+        let check = figures.beside_check(&row);
+        aims.extend(
+            check.map(|found| Aim::at_most(what, "else ≤ 1.3 bare checks of a signature", 1.3, found.median)),
+        );
+    }
+    aims
+}
+
+/// How far the dearest of these is from the cheapest, as a part of the cheapest.
+pub fn slope(costs: &[f64]) -> Option<f64> {
+    let least = costs.iter().copied().min_by(f64::total_cmp)?;
+    let most = costs.iter().copied().max_by(f64::total_cmp)?;
+    Some(most / least - 1.0)
+}
+
+fn named(scenario: Scenario, subject: &str) -> String {
+    format!("{}, {subject}", scenario.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::figures::tests::{limit, measurement};
+    use crate::subject::Role;
+
+    #[test]
+    fn an_aim_is_reached_at_its_bound() {
+        assert!(Aim::at_least("it", "", 0.5, 0.5).reached);
+        assert!(!Aim::at_least("it", "", 0.5, 0.49).reached);
+        assert!(Aim::at_most("it", "", 4.0, 4.0).reached);
+        assert!(!Aim::at_most("it", "", 4.0, 4.01).reached);
+    }
+
+    #[test]
+    fn only_what_was_measured_has_an_aim() {
+        let figures = Figures {
+            limits: vec![limit(1000.0)],
+            measurements: vec![
+                measurement("floor", Role::Floor, Scenario::Sign, 1, 30),
+                measurement(Engine::Sqlite.subject(), Role::Ours, Scenario::Refresh, 1, 100),
+                measurement(Engine::Postgres.subject(), Role::Ours, Scenario::Refresh, 1, 100),
+            ],
+        };
+        let aims = of_requests(&figures, 16);
+        let found: Vec<_> = aims.iter().map(|aim| (aim.found.as_str(), aim.reached)).collect();
+        assert_eq!(found, [("0.30", false), ("1.00", true)]);
+        assert_eq!(of_requests(&figures, 64), []);
+    }
+
+    #[test]
+    fn the_slope_is_between_the_ends() {
+        let slope = slope(&[100.0, 120.0, 110.0]).unwrap();
+        assert!((slope - 0.2).abs() < 1e-9);
+        assert_eq!(super::slope(&[]), None);
+    }
+}

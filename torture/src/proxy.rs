@@ -1,0 +1,140 @@
+//! A network that fails: between a node and its database.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+use crate::node::free_address;
+
+/// Passes bytes on, as long as it is told to.
+pub struct Proxy {
+    pub address: SocketAddr,
+    wires: Arc<Mutex<Vec<Arc<Wire>>>>,
+    /// New connections are taken and then left alone.
+    mute: Arc<AtomicBool>,
+    accepting: JoinHandle<()>,
+}
+
+/// One connection.
+#[derive(Default)]
+struct Wire {
+    /// Says nothing any more, in either direction, and stays open.
+    silent: AtomicBool,
+    /// Has asked to be notified (`LISTEN`).
+    listens: AtomicBool,
+    running: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Proxy {
+    /// In front of this address.
+    pub async fn start(target: SocketAddr) -> anyhow::Result<Self> {
+        let address = free_address()?;
+        let listener = TcpListener::bind(address).await?;
+        let wires: Arc<Mutex<Vec<Arc<Wire>>>> = Arc::default();
+        let mute: Arc<AtomicBool> = Arc::default();
+        let (all, muted) = (Arc::clone(&wires), Arc::clone(&mute));
+        let accepting = tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                let wire = Arc::new(Wire::default());
+                wire.silent
+                    .store(muted.load(Ordering::Relaxed), Ordering::Relaxed);
+                let carried = Arc::clone(&wire);
+                let running = tokio::spawn(async move {
+                    if let Ok(far) = TcpStream::connect(target).await {
+                        carry(near, far, &carried).await;
+                    }
+                });
+                *wire.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
+                all.lock().unwrap_or_else(PoisonError::into_inner).push(wire);
+            }
+        });
+        Ok(Self {
+            address,
+            wires,
+            mute,
+            accepting,
+        })
+    }
+
+    /// All connections that are open go silent: nobody is told that they are of no use.
+    pub fn silence(&self) {
+        self.each(|wire| wire.silent.store(true, Ordering::Relaxed));
+    }
+
+    /// So do those that are made from now on, or not.
+    pub fn mute(&self, mute: bool) {
+        self.mute.store(mute, Ordering::Relaxed);
+    }
+
+    /// Silences the connections that wait for notifications, and says how many there were.
+    pub fn silence_listeners(&self) -> usize {
+        let mut silenced = 0;
+        self.each(|wire| {
+            if wire.listens.load(Ordering::Relaxed) {
+                wire.silent.store(true, Ordering::Relaxed);
+                silenced += 1;
+            }
+        });
+        silenced
+    }
+
+    /// Cuts every connection.
+    pub fn cut(&self) {
+        self.each(Wire::end);
+        self.wires.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn each(&self, mut each: impl FnMut(&Wire)) {
+        for wire in self.wires.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            each(wire);
+        }
+    }
+}
+
+impl Wire {
+    fn end(&self) {
+        if let Some(running) = self.running.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            running.abort();
+        }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        self.cut();
+    }
+}
+
+/// Both ways, until one side ends.
+async fn carry(near: TcpStream, far: TcpStream, wire: &Wire) {
+    let _ = (near.set_nodelay(true), far.set_nodelay(true));
+    let (from_near, to_near) = near.into_split();
+    let (from_far, to_far) = far.into_split();
+    tokio::select! {
+        () = pass(from_near, to_far, wire) => {}
+        () = pass(from_far, to_near, wire) => {}
+    }
+}
+
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, wire: &Wire) {
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        let bytes = &buffer[..length];
+        if bytes.windows(7).any(|word| word == b"LISTEN ") {
+            wire.listens.store(true, Ordering::Relaxed);
+        }
+        if wire.silent.load(Ordering::Relaxed) {
+            // Swallowed, and the connection stays open for ever.
+            std::future::pending::<()>().await;
+        }
+        if to.write_all(bytes).await.is_err() {
+            return;
+        }
+    }
+}

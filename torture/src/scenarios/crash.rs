@@ -1,0 +1,103 @@
+//! `kill -9` of a node at random moments under load.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{bail, ensure};
+use http::Method;
+use serde_json::{Value, json};
+
+use super::{Plan, settle};
+use crate::ledger::Tally;
+use crate::load::Rules;
+use crate::site::Engine;
+use crate::world::Admin;
+
+pub(super) async fn sqlite(plan: Plan) -> anyhow::Result<Tally> {
+    crash(plan, Engine::Sqlite, 1).await
+}
+
+pub(super) async fn postgres(plan: Plan) -> anyhow::Result<Tally> {
+    crash(plan, Engine::Postgres, 2).await
+}
+
+/// The node dies while operators rotate its keys: some key signs, exactly one, and every token is good by what is published.
+pub(super) async fn rotation(mut plan: Plan) -> anyhow::Result<Tally> {
+    let mut site = plan.site(Engine::Sqlite, 1).await?;
+    let load = plan.load(&site, 8, Rules::default()).await?;
+    for _ in 0..plan.number(25, 4) {
+        let admin = Admin::of(&site, 0)?;
+        let rotating = tokio::spawn(async move {
+            let body = json!({ "now": true });
+            while admin.ask(Method::POST, "/admin/keys/rotate", &body).await.is_ok() {}
+        });
+        plan.some_time(0, 100).await;
+        site.nodes[0].kill()?;
+        rotating.await?;
+        site.nodes[0].start().await?;
+        let keys = Admin::of(&site, 0)?;
+        let keys = keys.call(Method::GET, "/admin/keys", Value::Null).await?;
+        let active = |key: &&Value| key["state"] == "active";
+        let active = keys["items"]
+            .as_array()
+            .map_or(0, |keys| keys.iter().filter(active).count());
+        ensure!(active == 1, "{active} keys sign: {keys}");
+        load.progress(20, Duration::from_mins(1)).await?;
+    }
+    settle(load, &site).await
+}
+
+/// The suite itself: a server that forgets what it answered is found out. Its database is put back to what it was some time
+/// ago, as by a disk that lost its last writes.
+pub(super) async fn forgetful(plan: Plan) -> anyhow::Result<Tally> {
+    let mut site = plan.site(Engine::Sqlite, 1).await?;
+    let load = plan.load(&site, 8, Rules::default()).await?;
+    site.nodes[0].kill()?;
+    let (file, copy) = (site.sqlite_file(), site.folder().join("copy.db"));
+    // What lies beside the file is a part of it.
+    for part in PARTS {
+        copy_part(&file, &copy, part)?;
+    }
+    site.nodes[0].start().await?;
+    load.progress(300, Duration::from_mins(1)).await?;
+    site.nodes[0].kill()?;
+    for part in PARTS {
+        copy_part(&copy, &file, part)?;
+    }
+    site.nodes[0].start().await?;
+    match settle(load, &site).await {
+        Err(error) if error.to_string().contains("violations") => Ok(Tally::default()),
+        Err(other) => Err(other.context("a forgetful server should be found out by its answers")),
+        Ok(tally) => bail!("a server that forgot 300 answers was not found out: {tally:?}"),
+    }
+}
+
+const PARTS: [&str; 2] = ["", "-wal"];
+
+fn copy_part(from: &Path, to: &Path, part: &str) -> anyhow::Result<()> {
+    let named = |path: &Path| PathBuf::from(format!("{}{part}", path.display()));
+    let (from, to) = (named(from), named(to));
+    if from.exists() {
+        fs::copy(from, to)?;
+    } else if to.exists() {
+        fs::remove_file(to)?;
+    }
+    Ok(())
+}
+
+async fn crash(mut plan: Plan, engine: Engine, nodes: usize) -> anyhow::Result<Tally> {
+    let mut site = plan.site(engine, nodes).await?;
+    let load = plan.load(&site, 12, Rules::default()).await?;
+    for _ in 0..plan.number(25, 4) {
+        // The moment follows from how far the load has come, not only from the time.
+        load.progress(10 + plan.random.below(150) as u64, Duration::from_mins(1))
+            .await?;
+        plan.some_time(0, 50).await;
+        let node = plan.random.below(nodes);
+        site.nodes[node].kill()?;
+        plan.some_time(0, 300).await;
+        site.nodes[node].start().await?;
+    }
+    settle(load, &site).await
+}

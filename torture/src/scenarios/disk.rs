@@ -1,0 +1,116 @@
+//! No room, and no haste.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use rusqlite::Connection;
+use tokio::time::sleep;
+
+use super::lock::public_pages;
+use super::{Plan, settle};
+use crate::database::Database;
+use crate::ledger::Tally;
+use crate::load::Rules;
+use crate::mount::Mount;
+use crate::site::{Engine, Site};
+
+/// The database servers of the other scenarios do not care for their disk.
+const DURABLE: &str = "fsync = on\nfull_page_writes = on";
+
+/// The disk under the embedded database is full: 503, and after there is room again everything goes on by itself.
+pub(super) async fn full(mut plan: Plan) -> anyhow::Result<Tally> {
+    let disk = Mount::small(48)?;
+    let mut site = on_disk(&plan, &disk)?;
+    site.add_nodes(1).await?;
+    let load = plan.load(&site, 12, Rules::default()).await?;
+    for _ in 0..plan.number(5, 1) {
+        disk.fill()?;
+        sleep(Duration::from_millis(500)).await;
+        // What was in the files already can still be overwritten; then nothing is answered any more but 503.
+        let before = load.answered();
+        public_pages(&load).await?;
+        plan.some_time(1000, 2000).await;
+        public_pages(&load).await?;
+        let during = load.answered() - before;
+        disk.clear()?;
+        load.progress(100, Duration::from_mins(1)).await?;
+        eprintln!("  {during} requests were answered on a full disk");
+    }
+    let tally = settle(load, &site).await?;
+    ensure!(tally.unavailable > 0, "the disk was not full enough: {tally:?}");
+    site.nodes[0].stop().await?;
+    let database = Connection::open(site.sqlite_file())?;
+    let integrity: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
+    ensure!(integrity == "ok", "the database is damaged: {integrity}");
+    Ok(tally)
+}
+
+/// The power fails: what was not forced to the disk is gone.
+pub(super) async fn power_sqlite(mut plan: Plan) -> anyhow::Result<Tally> {
+    let mut disk = Mount::stoppable(128)?;
+    let mut site = on_disk(&plan, &disk)?;
+    site.add_nodes(1).await?;
+    let load = plan.load(&site, 12, Rules::default()).await?;
+    for _ in 0..plan.number(10, 2) {
+        load.progress(10 + plan.random.below(150) as u64, Duration::from_mins(1))
+            .await?;
+        site.nodes[0].kill()?;
+        disk.lose_power()?;
+        site.nodes[0].start().await?;
+    }
+    settle(load, &site).await
+}
+
+/// The same with the database server, which forces what it answers to the disk as it is installed.
+pub(super) async fn power_postgres(mut plan: Plan) -> anyhow::Result<Tally> {
+    let mut disk = Mount::stoppable(1024)?;
+    let database = Database::start_in(&disk.path(), DURABLE)?;
+    let mut site = Site::on(&plan.program, Some(database))?;
+    site.add_nodes(2).await?;
+    let load = plan.load(&site, 12, Rules::default()).await?;
+    for _ in 0..plan.number(4, 1) {
+        load.progress(10 + plan.random.below(300) as u64, Duration::from_mins(1))
+            .await?;
+        site.database()?.kill().await?;
+        disk.lose_power()?;
+        site.database()?.restart();
+    }
+    settle(load, &site).await
+}
+
+/// The disk stands still for up to a second, over and over.
+pub(super) async fn slow_sqlite(plan: Plan) -> anyhow::Result<Tally> {
+    let disk = Mount::stoppable(256)?;
+    let mut site = on_disk(&plan, &disk)?;
+    site.add_nodes(1).await?;
+    slow(plan, &site, &disk).await
+}
+
+/// The same under the database server's files.
+pub(super) async fn slow_postgres(plan: Plan) -> anyhow::Result<Tally> {
+    let disk = Mount::stoppable(1024)?;
+    let database = Database::start_in(&disk.path(), DURABLE)?;
+    let mut site = Site::on(&plan.program, Some(database))?;
+    site.add_nodes(2).await?;
+    slow(plan, &site, &disk).await
+}
+
+async fn slow(mut plan: Plan, site: &Site, disk: &Mount) -> anyhow::Result<Tally> {
+    let load = plan.load(site, 12, Rules::default()).await?;
+    for _ in 0..plan.number(15, 3) {
+        disk.freeze()?;
+        plan.some_time(50, 1000).await;
+        disk.thaw()?;
+        plan.some_time(50, 500).await;
+    }
+    let tally = settle(load, site).await?;
+    ensure!(tally.troubled() == 0, "a slow disk is waited for: {tally:?}");
+    Ok(tally)
+}
+
+fn on_disk(plan: &Plan, disk: &Mount) -> anyhow::Result<Site> {
+    let mut site = Site::new(&plan.program, Engine::Sqlite)?;
+    let file = disk.path().join("doorward.db");
+    site.set("DOORWARD_STORAGE_URL", &format!("sqlite://{}", file.display()));
+    Ok(site)
+}

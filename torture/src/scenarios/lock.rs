@@ -1,0 +1,79 @@
+//! Somebody else holds the database.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use rusqlite::Connection;
+use tokio::time::sleep;
+
+use super::{Plan, settle};
+use crate::balancer::Ask;
+use crate::ledger::Tally;
+use crate::load::{Load, Rules};
+use crate::random::Random;
+use crate::site::Engine;
+
+/// Another process holds `BEGIN EXCLUSIVE` for a second, which nobody notices, and for ten, which is answered with 503.
+pub(super) async fn sqlite(plan: Plan) -> anyhow::Result<Tally> {
+    let site = plan.site(Engine::Sqlite, 1).await?;
+    let load = plan.load(&site, 12, Rules::default()).await?;
+    let times: &[u64] = if plan.short { &[1] } else { &[1, 10, 1, 10] };
+    for seconds in times {
+        let other = Connection::open(site.sqlite_file())?;
+        other.busy_timeout(Duration::from_secs(10))?;
+        other
+            .execute_batch("BEGIN EXCLUSIVE")
+            .context("the lock was not given")?;
+        stands(&load, Duration::from_secs(*seconds)).await?;
+        other.execute_batch("ROLLBACK")?;
+        drop(other);
+        load.progress(100, Duration::from_mins(1)).await?;
+    }
+    let tally = settle(load, &site).await?;
+    if plan.short {
+        ensure!(
+            tally.troubled() == 0,
+            "a lock of a second is waited for: {tally:?}"
+        );
+    }
+    Ok(tally)
+}
+
+/// Another session locks the tables of all grants.
+pub(super) async fn postgres(plan: Plan) -> anyhow::Result<Tally> {
+    let mut site = plan.site(Engine::Postgres, 2).await?;
+    let load = plan.load(&site, 12, Rules::default()).await?;
+    let mut other = site.database()?.connect().await?;
+    for seconds in [1, 10, 1, 15] {
+        let transaction = other.transaction().await?;
+        transaction
+            .batch_execute("LOCK TABLE access_grant, code, issuance IN ACCESS EXCLUSIVE MODE")
+            .await?;
+        stands(&load, Duration::from_secs(seconds)).await?;
+        transaction.rollback().await?;
+        load.progress(100, Duration::from_mins(1)).await?;
+    }
+    settle(load, &site).await
+}
+
+/// What does not need the database is answered meanwhile.
+async fn stands(load: &Load, time: Duration) -> anyhow::Result<()> {
+    sleep(time / 2).await;
+    public_pages(load).await?;
+    sleep(time / 2).await;
+    Ok(())
+}
+
+/// Metadata and keys come, whatever the database does.
+pub(super) async fn public_pages(load: &Load) -> anyhow::Result<()> {
+    for path in [
+        "/.well-known/jwks.json",
+        "/.well-known/oauth-authorization-server",
+    ] {
+        let mut random = Random::new(0, 0);
+        let answer = load.shared.balancer.send(&Ask::get(path), &mut random).await;
+        let good = answer.as_ref().is_ok_and(|answer| answer.status.is_success());
+        ensure!(good, "{path} while the database is away: {answer:?}");
+    }
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! The faults, each by its name.
+
+mod clock;
+mod crash;
+mod disk;
+mod lock;
+mod network;
+mod nodes;
+mod outage;
+mod pause;
+mod rolling;
+
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::time::Duration;
+
+use anyhow::ensure;
+use tokio::time::sleep;
+
+use crate::ledger::Tally;
+use crate::load::{Load, Rules};
+use crate::random::Random;
+use crate::site::{Engine, Site};
+
+/// What a run is given.
+pub struct Plan {
+    pub program: PathBuf,
+    /// The version before, from which nodes are upgraded.
+    pub previous: Option<PathBuf>,
+    pub random: Random,
+    pub seed: u64,
+    pub short: bool,
+}
+
+type Run = fn(Plan) -> Pin<Box<dyn Future<Output = anyhow::Result<Tally>> + Send>>;
+
+/// A fault.
+pub struct Scenario {
+    pub name: &'static str,
+    pub what: &'static str,
+    pub engine: Engine,
+    /// Whether it is among the quick ones.
+    pub short: bool,
+    pub run: Run,
+}
+
+macro_rules! scenarios {
+    ($($name:literal $engine:ident $short:literal $run:path, $what:literal;)*) => {
+        &[$(Scenario {
+            name: $name,
+            what: $what,
+            engine: Engine::$engine,
+            short: $short,
+            run: |plan| Box::pin($run(plan)),
+        }),*]
+    };
+}
+
+/// All of them.
+pub const SCENARIOS: &[Scenario] = scenarios! {
+    "forgetful-sqlite" Sqlite true crash::forgetful, "the suite itself: a server that lost answers is found out";
+    "kill9-sqlite" Sqlite true crash::sqlite, "the only node dies at random moments";
+    "kill9-postgres" Postgres true crash::postgres, "one of two nodes dies at random moments";
+    "kill9-rotation" Sqlite true crash::rotation, "the only node dies while its signing keys rotate";
+    "power-sqlite" Sqlite true disk::power_sqlite, "the power fails: what was not forced to the disk is gone";
+    "power-postgres" Postgres false disk::power_postgres, "the same under the database server";
+    "start-together" Postgres true nodes::start_together, "eight nodes start at once on an empty database";
+    "restart-postgres" Postgres true outage::restart, "the database dies and comes back";
+    "failover-postgres" Postgres false outage::failover, "the database dies for good, its standby takes over";
+    "storm-postgres" Postgres false outage::storm, "500 clients at once, and others take all of the database's connections";
+    "lock-sqlite" Sqlite true lock::sqlite, "another process locks the database";
+    "lock-postgres" Postgres false lock::postgres, "another session locks the tables";
+    "disk-full-sqlite" Sqlite true disk::full, "no room on the disk, and then room again";
+    "disk-slow-sqlite" Sqlite false disk::slow_sqlite, "the disk stops for up to a second, over and over";
+    "disk-slow-postgres" Postgres false disk::slow_postgres, "the same under the database server";
+    "pause-sqlite" Sqlite true pause::sqlite, "the only node stands still";
+    "pause-postgres" Postgres true pause::postgres, "one of three nodes stands still";
+    "clock-sqlite" Sqlite false clock::sqlite, "the clock jumps an hour ahead and back";
+    "clock-postgres" Postgres false clock::postgres, "one node's clock jumps, the other's does not";
+    "clock-unset" Sqlite true clock::unset, "a start in 1970 is refused";
+    "silence-postgres" Postgres false network::silence, "half-open: connections to the database say nothing any more";
+    "cut-postgres" Postgres true network::cut, "connections to the database are cut";
+    "notify-postgres" Postgres false network::notifications, "what tells nodes of changes is lost";
+    "flows-postgres" Postgres true nodes::flows, "three nodes, one picked at random for each request: no failure";
+    "rolling-restart" Postgres true rolling::restart, "one node after another is replaced, by another version with --previous: no failure";
+    "rolling-keys" Postgres true rolling::keys, "signing keys rotate: no failure";
+};
+
+impl Plan {
+    /// The longer time, or the short run's.
+    pub fn time(&self, long: Duration, short: Duration) -> Duration {
+        if self.short { short } else { long }
+    }
+
+    /// The higher number, or the short run's.
+    pub fn number(&self, long: usize, short: usize) -> usize {
+        if self.short { short } else { long }
+    }
+
+    /// A site with so many nodes.
+    pub async fn site(&self, engine: Engine, nodes: usize) -> anyhow::Result<Site> {
+        let mut site = Site::new(&self.program, engine)?;
+        site.add_nodes(nodes).await?;
+        Ok(site)
+    }
+
+    /// So many clients on it, which have got to work.
+    pub async fn load(&self, site: &Site, clients: usize, rules: Rules) -> anyhow::Result<Load> {
+        let load = Load::begin(site, clients, self.seed, rules).await?;
+        load.progress(50, Duration::from_mins(1)).await?;
+        Ok(load)
+    }
+
+    /// Waits a random time.
+    pub async fn some_time(&mut self, least: u64, most: u64) {
+        let least = Duration::from_millis(least);
+        sleep(self.random.between(least, Duration::from_millis(most))).await;
+    }
+}
+
+/// Holds the server to what it answered; and no node may have panicked.
+pub async fn settle(load: Load, site: &Site) -> anyhow::Result<Tally> {
+    // As at the start: it goes on.
+    load.progress(50, Duration::from_mins(1)).await?;
+    let outcome = load.verify().await?;
+    ensure!(outcome.verified > 0, "there was nothing to verify");
+    for node in &site.nodes {
+        ensure!(node.panics() == 0, "a node panicked");
+    }
+    Ok(outcome.tally)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SCENARIOS;
+
+    #[test]
+    fn the_book_names_every_scenario_and_no_other() {
+        let page = include_str!("../../../docs/src/reference/faults.md");
+        let rows = page.lines().filter_map(|line| {
+            let (name, _) = line.strip_prefix("| [`")?.split_once('`')?;
+            Some((name, line.contains("| quick")))
+        });
+        let ours = SCENARIOS.iter().map(|scenario| (scenario.name, scenario.short));
+        assert!(rows.eq(ours));
+    }
+}

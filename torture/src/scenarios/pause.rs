@@ -1,0 +1,36 @@
+//! A node stands still (SIGSTOP), and goes on as if nothing had been.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::{Plan, settle};
+use crate::ledger::Tally;
+use crate::load::Rules;
+use crate::site::Engine;
+
+pub(super) async fn sqlite(plan: Plan) -> anyhow::Result<Tally> {
+    let time = plan.time(Duration::from_secs(20), Duration::from_secs(3));
+    pause(plan, Engine::Sqlite, 1, time).await
+}
+
+/// For a minute: longer than anything waits for it, and than a code lives.
+pub(super) async fn postgres(plan: Plan) -> anyhow::Result<Tally> {
+    let time = plan.time(Duration::from_mins(1), Duration::from_secs(3));
+    pause(plan, Engine::Postgres, 3, time).await
+}
+
+async fn pause(mut plan: Plan, engine: Engine, nodes: usize, time: Duration) -> anyhow::Result<Tally> {
+    let mut site = plan.site(engine, nodes).await?;
+    let load = plan.load(&site, 12, Rules::default()).await?;
+    let node = plan.random.below(nodes);
+    site.nodes[node].signal("STOP")?;
+    if nodes > 1 && !plan.short {
+        // The others go on, whatever the one that stands still has locked in the database.
+        load.progress(200, Duration::from_mins(1)).await?;
+    }
+    sleep(time).await;
+    site.nodes[node].signal("CONT")?;
+    load.progress(200, Duration::from_mins(1)).await?;
+    settle(load, &site).await
+}

@@ -1,0 +1,92 @@
+//! `cargo xtask torture`, `cargo xtask soak`, and the suite `faults`, which is the quick part of them.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+
+use crate::install;
+use crate::process::run;
+use crate::suite::Outcome;
+use crate::workspace::{root, target};
+
+/// Why a disk of our own cannot be tried: known, and told each time.
+pub(crate) const CANNOT_MOUNT: &str = "no file system can be mounted here";
+
+/// Every fault.
+pub(crate) fn run_all(options: &[String]) -> Result<()> {
+    run(program("release")?.args(options))
+}
+
+/// A long load.
+pub(crate) fn soak(minutes: u64, engine: &str) -> Result<()> {
+    run(program("release")?.args(["--soak", &minutes.to_string(), "--engine", engine]))
+}
+
+/// The quick ones: each line of the table is a step.
+pub(crate) fn suite() -> Result<Outcome> {
+    let output = program("dev")?
+        .arg("--short")
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot start the torture")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut outcome = counted(&text);
+    if !output.status.success() && outcome.failures.is_empty() {
+        outcome
+            .failures
+            .push(format!("the torture ended with {}", output.status));
+    }
+    Ok(outcome)
+}
+
+/// The lines of the table.
+fn counted(text: &str) -> Outcome {
+    let mut outcome = Outcome::default();
+    for line in text.lines() {
+        let mut cells = line.split('|').map(str::trim).skip(1);
+        let (Some(name), Some(seed), Some(state)) = (cells.next(), cells.next(), cells.next()) else {
+            continue;
+        };
+        match state {
+            "good" => outcome.passed += 1,
+            "FAILED" => outcome
+                .failures
+                .push(format!("{name} with seed {seed}, see above")),
+            // Only what takes the rights of root.
+            "not tried" => outcome.not_offered.push(format!("{name}: {CANNOT_MOUNT}")),
+            _ => {}
+        }
+    }
+    outcome
+}
+
+/// The built program beside the built server: `release` for ten thousand flows and more, `dev` where tests build it anyway.
+fn program(profile: &str) -> Result<Command> {
+    install::postgresql()?;
+    install::libfaketime()?;
+    let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    build
+        .current_dir(root())
+        .args(["build", "--quiet", "--profile", profile, "--bins"])
+        .args(["-p", "doorward", "-p", "doorward-torture"])
+        .env("CARGO_TARGET_DIR", target());
+    run(&mut build)?;
+    let folder = if profile == "dev" { "debug" } else { profile };
+    Ok(Command::new(target().join(folder).join("doorward-torture")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::counted;
+
+    #[test]
+    fn each_line_of_the_table_is_a_step() {
+        let outcome = counted(
+            "| scenario | seed | | s |\n|---|---|---|---|\n| kill9-sqlite | 7 | good | 6 |\n| flows | 7 | FAILED | 9 |\n\
+             | disk-full | 7 | not tried | 0 |\n1 passed, 1 failed, 1 not tried\n",
+        );
+        assert_eq!(outcome.passed, 1);
+        assert_eq!(outcome.failures, ["flows with seed 7, see above"]);
+        assert_eq!(outcome.not_offered.len(), 1);
+    }
+}
