@@ -269,6 +269,7 @@ impl Scene {
         let spend = Spend {
             digest: bytes(29, number),
             until: NOW + Duration::from_mins(5),
+            made_at: NOW,
         };
         ensure!(self.store.spend(&[spend], NOW).await?, "spent before");
         Ok(())

@@ -1,11 +1,12 @@
 //! What a node keeps in memory counts as long as nothing has changed: here at once, on other nodes within a second.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use doorward_jose::Jws;
 use doorward_oauth::claims::AccessTokenClaims;
 use doorward_store::{EndReason, GrantFilter, STALE_AFTER};
 use http::StatusCode;
+use tokio::time::Instant;
 
 use crate::nodes::{Node, Place, Program, key_of};
 use crate::support::Engine;

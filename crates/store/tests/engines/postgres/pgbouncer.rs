@@ -87,18 +87,24 @@ impl Pooler {
             let owner = Some(UNPRIVILEGED);
             std::os::unix::fs::chown(&directory, owner, owner).unwrap();
         }
-        let keeper = keep(&program, &directory);
-        for _ in 0..200 {
-            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return Some(Self {
-                    port,
-                    _keeper: keeper,
-                });
-            }
+        let pooler = Self {
+            port,
+            _keeper: keep(&program, &directory),
+        };
+        assert!(
+            pooler.answers(),
+            "PgBouncer does not start: {}",
+            std::fs::read_to_string(directory.join("pgbouncer.log")).unwrap_or_default()
+        );
+        Some(pooler)
+    }
+
+    /// Within ten seconds.
+    fn answers(&self) -> bool {
+        (0..200).any(|_| {
             std::thread::sleep(Duration::from_millis(50));
-        }
-        let log = std::fs::read_to_string(directory.join("pgbouncer.log")).unwrap_or_default();
-        panic!("PgBouncer does not start: {log}");
+            std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok()
+        })
     }
 
     fn url(&self, database: &Database) -> String {
