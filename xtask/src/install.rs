@@ -73,7 +73,7 @@ pub(crate) fn openssl() -> Result<()> {
     ])
 }
 
-/// The server programs of PostgreSQL, and PgBouncer; the store's tests start their own with them.
+/// The server programs of PostgreSQL, and `PgBouncer`; the store's tests start their own with them.
 pub(crate) fn postgresql() -> Result<()> {
     let in_debians_place = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
