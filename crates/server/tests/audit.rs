@@ -11,7 +11,7 @@ mod support;
 use std::path::Path;
 
 use doorward_server::config::DynamicRegistration;
-use doorward_store::ClientSource;
+use doorward_store::{AuditFilter, ClientSource, PageRequest};
 use http::StatusCode;
 use serde_json::{Value, json};
 use support::{ADMIN_KEY, Authorization, Browser, EMAIL, PASSWORD, REDIRECT, RESOURCE, Reply, TestApp};
@@ -59,13 +59,14 @@ async fn what_the_server_did_at_its_start_is_told_as_its_own() {
     let page = own
         .context
         .store
-        .audit_entries(Default::default(), Default::default())
+        .audit_entries(AuditFilter::default(), PageRequest::default())
         .await;
     assert_eq!(page.unwrap().items.len(), 3, "with the first admin key");
 }
 
 /// ADMIN-009: who, what, when, from where, with what outcome.
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "every operation once")]
 async fn everything_that_an_operator_does_is_told() {
     let app = TestApp::with(|settings| {
         settings.admin.bootstrap_key = Some(ADMIN_KEY.into());
@@ -504,7 +505,7 @@ async fn no_secret_is_told() {
     let stored = app
         .context
         .store
-        .audit_entries(Default::default(), Default::default())
+        .audit_entries(AuditFilter::default(), PageRequest::default())
         .await
         .unwrap();
     let all = format!("{} {stored:?}", Value::from(lines));

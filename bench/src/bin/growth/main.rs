@@ -17,10 +17,10 @@ mod world;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum as _};
+use tokio::time::Instant;
 
 use crate::operations::{Operation, Scene};
 use crate::postgres::Database;

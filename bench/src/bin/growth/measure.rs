@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
 use doorward_bench::cpu::Threads;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::operations::{Operation, Scene};
 

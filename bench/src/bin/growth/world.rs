@@ -104,7 +104,7 @@ pub fn bytes<const N: usize>(kind: u64, number: u64) -> [u8; N] {
     bytes
 }
 
-/// SplitMix64's last step.
+/// The last step of `SplitMix64`.
 pub fn hash(kind: u64, number: u64) -> u64 {
     let mut z = number
         .wrapping_add(kind.wrapping_mul(0xd1b5_4a32_d192_ed03))

@@ -43,11 +43,11 @@ statements! {
     INSERT = "INSERT INTO audit_event (id, at, action, refusal, actor_kind, actor, client_id, grant_id, subject, resource, \
               target, request_id, address, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
     BY_ID = concat!("SELECT ", columns!(), " FROM audit_event e WHERE e.id = ?1");
-    PAGE = page_by!("TRUE");
-    PAGE_OF_CLIENT = page_by!("e.client_id = ?9");
-    PAGE_OF_GRANT = page_by!("e.grant_id = ?10");
-    PAGE_OF_SUBJECT = page_by!("e.subject = ?11");
-    PAGE_OF_REQUEST = page_by!("e.request_id = ?13");
+    ENTRIES = page_by!("TRUE");
+    ENTRIES_OF_CLIENT = page_by!("e.client_id = ?9");
+    ENTRIES_OF_GRANT = page_by!("e.grant_id = ?10");
+    ENTRIES_OF_SUBJECT = page_by!("e.subject = ?11");
+    ENTRIES_OF_REQUEST = page_by!("e.request_id = ?13");
     /// ?5 the stretch's first second, ?6 when the last token of it expires.
     ISSUED scans = concat!(
         "SELECT ", issuances::columns!(), " FROM issuance WHERE expires_at > ?5 AND expires_at <= ?6 AND issued_at >= ?5 \
@@ -141,13 +141,13 @@ fn events(db: &Connection, filter: &AuditFilter, bounds: &Bounds) -> Result<Vec<
     let sql = match filter {
         AuditFilter {
             request_id: Some(_), ..
-        } => PAGE_OF_REQUEST,
-        AuditFilter { grant: Some(_), .. } => PAGE_OF_GRANT,
-        AuditFilter { subject: Some(_), .. } => PAGE_OF_SUBJECT,
+        } => ENTRIES_OF_REQUEST,
+        AuditFilter { grant: Some(_), .. } => ENTRIES_OF_GRANT,
+        AuditFilter { subject: Some(_), .. } => ENTRIES_OF_SUBJECT,
         AuditFilter {
             client_id: Some(_), ..
-        } => PAGE_OF_CLIENT,
-        _ => PAGE,
+        } => ENTRIES_OF_CLIENT,
+        _ => ENTRIES,
     };
     let event = bounds.event();
     let params = params![
