@@ -31,7 +31,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// All of them, in the order of [`Self::number`].
+    /// All of them, in the order of their numbers.
     pub const ALL: [Self; 5] = [
         Self::Revocations,
         Self::Clients,

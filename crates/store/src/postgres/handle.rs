@@ -26,8 +26,8 @@ impl PostgresStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unusable`], with the reason, when the URL, the credentials or the database are not right;
-    /// [`StoreError::Unavailable`] when the server cannot be reached now.
+    /// [`StoreError::Unusable`](crate::StoreError::Unusable), with the reason, when the URL, the credentials or the database are not right;
+    /// [`StoreError::Unavailable`](crate::StoreError::Unavailable) when the server cannot be reached now.
     pub async fn open(url: &str, options: &PostgresOptions) -> Result<Self> {
         Ok(Self {
             engine: Arc::new(Engine::open(url, options).await?),
