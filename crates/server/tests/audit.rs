@@ -399,6 +399,146 @@ async fn only_what_proven_clients_are_refused_is_told() {
     assert_eq!(refused["request_id"], error_id.as_str());
 }
 
+/// A client that an operator made, with a secret: its name and its secret.
+async fn machine(app: &TestApp) -> [(&'static str, String); 2] {
+    let body = json!({"client_name": "M", "grant_types": ["client_credentials"], "scope": "mcp:read"});
+    credentials(&done(&admin(app, "POST", "/admin/clients", body).await))
+}
+
+fn credentials(client: &Value) -> [(&'static str, String); 2] {
+    ["client_id", "client_secret"].map(|member| (member, client[member].as_str().unwrap().to_owned()))
+}
+
+/// Posts what the endpoint refuses, and gives the answer's status.
+async fn refused(app: &TestApp, path: &str, client: &[(&str, String)], more: &[(&str, &str)]) -> StatusCode {
+    let mut form: Vec<(&str, &str)> = client.iter().map(|(name, value)| (*name, &**value)).collect();
+    form.extend(more);
+    app.browser().post_pairs(path, &[], &form).await.status
+}
+
+/// Everybody can have a secret who asks for one: a client that let itself in is a stranger to the list.
+#[tokio::test]
+async fn a_client_that_registered_itself_costs_no_row_however_it_is_refused() {
+    let app = TestApp::with_admin_key().await;
+    let metadata = json!({"redirect_uris": [REDIRECT], "token_endpoint_auth_method": "client_secret_post"});
+    let headers = [("content-type", "application/json")];
+    let client = app
+        .browser()
+        .send("POST", "/oauth/register", &headers, metadata.to_string())
+        .await;
+    let client = done(&client);
+    let own = credentials(&client);
+    for _ in 0..5 {
+        for path in ["/oauth/revoke", "/oauth/introspect", "/oauth/token", "/oauth/par"] {
+            assert_eq!(
+                refused(&app, path, &own, &[]).await,
+                StatusCode::BAD_REQUEST,
+                "{path}"
+            );
+        }
+        let device = refused(&app, "/oauth/device_authorization", &own, &[]).await;
+        assert_eq!(device, StatusCode::BAD_REQUEST);
+    }
+    // Its registration: read, which changes the token alone, and refused.
+    let path = format!("/oauth/register/{}", own[0].1);
+    let mut token = client["registration_access_token"].as_str().unwrap().to_owned();
+    for body in [Value::Null, Value::Null, json!({"redirect_uris": []})] {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", &*bearer), ("content-type", "application/json")];
+        let (method, text) = match body {
+            Value::Null => ("GET", String::new()),
+            body => ("PUT", body.to_string()),
+        };
+        let reply = app.browser().send(method, &path, &headers, text).await;
+        if method == "PUT" {
+            assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{reply:?}");
+        } else {
+            let next = done(&reply);
+            next["registration_access_token"]
+                .as_str()
+                .unwrap()
+                .clone_into(&mut token);
+        }
+    }
+    assert_eq!(words(&told(&app, "").await, "action"), ["client.registered"]);
+}
+
+/// A client in a loop costs a row a minute for each thing that it does wrong.
+#[tokio::test]
+async fn the_same_refusal_of_a_client_is_told_once_a_minute() {
+    let app = TestApp::with_admin_key().await;
+    let (one, other) = (machine(&app).await, machine(&app).await);
+    for _ in 0..20 {
+        refused(&app, "/oauth/revoke", &one, &[]).await;
+        refused(&app, "/oauth/introspect", &one, &[]).await;
+        refused(&app, "/oauth/token", &one, &[]).await;
+        refused(&app, "/oauth/token", &one, &[("grant_type", "moon")]).await;
+        refused(&app, "/oauth/revoke", &other, &[]).await;
+    }
+    let lines = told(&app, "&action=request.refused").await;
+    let mut targets: Vec<(String, String)> = words(&lines, "target")
+        .into_iter()
+        .zip(words(&lines, "reason"))
+        .collect();
+    targets.sort();
+    let expected = [
+        ("POST /oauth/introspect", "invalid_request"),
+        ("POST /oauth/revoke", "invalid_request"),
+        ("POST /oauth/revoke", "invalid_request"),
+        ("POST /oauth/token", "invalid_request"),
+        ("POST /oauth/token", "unsupported_grant_type"),
+    ];
+    assert_eq!(targets, expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
+    app.wait(60);
+    refused(&app, "/oauth/revoke", &one, &[]).await;
+    assert_eq!(told(&app, "&action=request.refused").await.len(), 6);
+}
+
+/// Who is told to come later can come at once again: that is counted, and no row.
+#[tokio::test]
+async fn who_comes_too_often_costs_no_row() {
+    let app = TestApp::with(|settings| {
+        settings.admin.bootstrap_key = Some(ADMIN_KEY.into());
+        settings.rate_limit.token_client = "1/1h".parse().unwrap();
+    })
+    .await;
+    let one = machine(&app).await;
+    let form = [("grant_type", "client_credentials"), ("resource", RESOURCE)];
+    assert_eq!(refused(&app, "/oauth/token", &one, &form).await, StatusCode::OK);
+    for _ in 0..3 {
+        let status = refused(&app, "/oauth/token", &one, &form).await;
+        assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+    }
+    assert_eq!(told(&app, "&outcome=refused").await, Vec::<Value>::new());
+}
+
+/// A caller's `X-Request-Id` could be that of somebody else's request.
+#[tokio::test]
+async fn no_caller_chooses_the_id_that_a_line_has() {
+    let app = TestApp::with_admin_key().await;
+    let bearer = format!("Bearer {ADMIN_KEY}");
+    let chosen = "0f5d1c9e-7b1a-4f7e-9a55-0c2f6a1e9b11";
+    let headers = [
+        ("authorization", &*bearer),
+        ("content-type", "application/json"),
+        ("x-request-id", chosen),
+    ];
+    let body = |slug: &str| json!({"slug": slug, "uri": format!("https://{slug}.example/mcp")}).to_string();
+    let operator = Browser::new(app.admin.clone());
+    let mut ids = Vec::new();
+    for slug in ["two", "two", "three"] {
+        let reply = operator
+            .send("POST", "/admin/resources", &headers, body(slug))
+            .await;
+        ids.push(reply.header("x-request-id").to_owned());
+    }
+    let mut lines = words(&told(&app, "").await, "request_id");
+    lines.sort();
+    assert!(!lines.contains(&chosen.to_owned()), "{lines:?}");
+    ids.sort();
+    assert_eq!(lines, ids, "as in the answers");
+}
+
 /// A throttled account costs a row a minute, not one for each attempt.
 #[tokio::test]
 async fn attempts_on_a_throttled_account_are_told_once_a_minute() {

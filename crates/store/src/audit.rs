@@ -21,6 +21,8 @@ pub enum Actor {
     AdminKey(String),
     /// A client that proved a secret or a key.
     Client(ClientId),
+    /// A client that proved a secret or a key that it made known itself, without an operator: anybody can be one.
+    SelfRegisteredClient(ClientId),
     /// A client that has nothing to prove itself by: it is said to be this one.
     PublicClient(ClientId),
     /// A person who is signed in.
@@ -36,7 +38,7 @@ pub enum ActorKind {
     System,
     /// [`Actor::AdminKey`]
     AdminKey,
-    /// [`Actor::Client`]
+    /// [`Actor::Client`] or [`Actor::SelfRegisteredClient`]
     Client,
     /// [`Actor::PublicClient`]
     PublicClient,
@@ -52,7 +54,7 @@ impl Actor {
         match self {
             Self::System => ActorKind::System,
             Self::AdminKey(_) => ActorKind::AdminKey,
-            Self::Client(_) => ActorKind::Client,
+            Self::Client(_) | Self::SelfRegisteredClient(_) => ActorKind::Client,
             Self::PublicClient(_) => ActorKind::PublicClient,
             Self::Person(_) => ActorKind::Person,
             Self::Anyone => ActorKind::Anyone,
@@ -62,16 +64,30 @@ impl Actor {
     /// Which one of its kind; `None` where there is no telling.
     pub fn id(&self) -> Option<String> {
         match self {
-            Self::AdminKey(id) | Self::Client(id) | Self::PublicClient(id) => Some(id.clone()),
+            Self::AdminKey(id)
+            | Self::Client(id)
+            | Self::SelfRegisteredClient(id)
+            | Self::PublicClient(id) => Some(id.clone()),
             Self::Person(id) => Some(id.0.to_string()),
             Self::System | Self::Anyone => None,
         }
     }
 
-    /// Whether it proved who it is. What strangers are refused is not written down: it would cost them nothing, and a
-    /// row each.
+    /// The client that acts, if it is one.
+    pub const fn client_id(&self) -> Option<&ClientId> {
+        match self {
+            Self::Client(id) | Self::SelfRegisteredClient(id) | Self::PublicClient(id) => Some(id),
+            Self::System | Self::AdminKey(_) | Self::Person(_) | Self::Anyone => None,
+        }
+    }
+
+    /// Whether it proved to be somebody whom an operator let in. What strangers are refused is not written down: it
+    /// would cost them nothing, and a row each.
     pub const fn is_proven(&self) -> bool {
-        !matches!(self, Self::PublicClient(_) | Self::Anyone)
+        !matches!(
+            self,
+            Self::SelfRegisteredClient(_) | Self::PublicClient(_) | Self::Anyone
+        )
     }
 }
 
@@ -152,6 +168,27 @@ pub enum AuditAction {
     DatabaseRestored,
 }
 
+/// A value as it is stored: a newer program may have written a word that this one does not know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stored<T> {
+    /// One that this program knows.
+    Known(T),
+    /// The word of one that it does not know.
+    Unknown(String),
+}
+
+impl<T> From<T> for Stored<T> {
+    fn from(value: T) -> Self {
+        Self::Known(value)
+    }
+}
+
+impl<T: PartialEq> PartialEq<T> for Stored<T> {
+    fn eq(&self, other: &T) -> bool {
+        matches!(self, Self::Known(value) if value == other)
+    }
+}
+
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEvent {
@@ -160,11 +197,11 @@ pub struct AuditEvent {
     /// When.
     pub at: UnixSeconds,
     /// What.
-    pub action: AuditAction,
+    pub action: Stored<AuditAction>,
     /// Why it was not done; `None`: it was.
     pub refusal: Option<String>,
     /// Who.
-    pub actor: ActorKind,
+    pub actor: Stored<ActorKind>,
     /// Which one of its kind.
     pub actor_id: Option<String>,
     /// The client that it is about.
@@ -272,5 +309,23 @@ impl ActorKind {
     /// The kind with this word.
     pub fn from_word(word: &str) -> Option<Self> {
         crate::rules::words::Word::from_word(word)
+    }
+}
+
+#[expect(
+    private_bounds,
+    reason = "the words are the engines' own; these types have them"
+)]
+impl<T: crate::rules::words::Word> Stored<T> {
+    /// Its word, as the admin API shows it.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Known(value) => value.word(),
+            Self::Unknown(word) => word,
+        }
+    }
+
+    pub(crate) fn from_word(word: &str) -> Self {
+        T::from_word(word).map_or_else(|| Self::Unknown(word.to_owned()), Self::Known)
     }
 }

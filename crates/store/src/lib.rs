@@ -25,7 +25,7 @@ pub mod sqlite;
 mod turns;
 
 use async_trait::async_trait;
-pub use audit::{Actor, ActorKind, AuditAction, AuditEntry, AuditEvent, AuditFilter, Origin};
+pub use audit::{Actor, ActorKind, AuditAction, AuditEntry, AuditEvent, AuditFilter, Origin, Stored};
 pub use changes::{Change, Changes, STALE_AFTER, Version};
 pub use doorward_oauth::time::UnixSeconds;
 pub use error::StoreError;

@@ -101,7 +101,7 @@ pub(super) struct AuditBody {
     /// Unix seconds.
     at: i64,
     #[schema(schema_with = words::audit_action)]
-    action: &'static str,
+    action: String,
     #[schema(schema_with = words::audit_outcome)]
     outcome: &'static str,
     /// Why it was refused.
@@ -109,7 +109,7 @@ pub(super) struct AuditBody {
     reason: Option<String>,
     /// What kind of actor. Of a token it is its client, whether or not it can prove who it is.
     #[schema(schema_with = words::actor_kind)]
-    actor: &'static str,
+    actor: String,
     /// The name of the admin key, the `client_id`, the id of the person.
     #[serde(skip_serializing_if = "Option::is_none")]
     actor_id: Option<String>,
@@ -142,10 +142,10 @@ impl From<AuditEvent> for AuditBody {
         Self {
             id: event.id.to_string(),
             at: event.at.seconds(),
-            action: event.action.as_str(),
+            action: event.action.as_str().to_owned(),
             outcome: if event.refusal.is_none() { DONE } else { REFUSED },
             reason: event.refusal,
-            actor: event.actor.as_str(),
+            actor: event.actor.as_str().to_owned(),
             actor_id: event.actor_id,
             client_id: event.client_id,
             grant: event.grant.map(|grant| grant.0),
@@ -177,10 +177,10 @@ impl From<Issuance> for AuditBody {
         Self {
             id: issuance.jti,
             at: issuance.issued_at.seconds(),
-            action: action.as_str(),
+            action: action.as_str().to_owned(),
             outcome: DONE,
             reason: None,
-            actor: ActorKind::Client.as_str(),
+            actor: ActorKind::Client.as_str().to_owned(),
             actor_id: Some(issuance.client_id.clone()),
             client_id: Some(issuance.client_id),
             grant: Some(issuance.grant.0),

@@ -4,6 +4,7 @@
 //! event in the transaction of the change. What a proven caller is refused changes nothing, so the
 //! [`Recorder`] writes it when the answer is on its way.
 
+mod once;
 mod recorder;
 
 use doorward_oauth::time::Clock;
@@ -40,9 +41,9 @@ pub(crate) fn own_event(action: AuditAction, random: &dyn Random, clock: &dyn Cl
     AuditEvent {
         id: random.uuid_v7(clock),
         at: clock.now(),
-        action,
+        action: action.into(),
         refusal: None,
-        actor: ActorKind::System,
+        actor: ActorKind::System.into(),
         actor_id: None,
         client_id: None,
         grant: None,

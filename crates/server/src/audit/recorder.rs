@@ -3,20 +3,20 @@
 use std::sync::Arc;
 
 use doorward_oauth::time::Clock;
-use doorward_store::{Actor, AuditAction, AuditEvent, Store, UserId};
-use quick_cache::sync::Cache;
+use doorward_store::{Actor, ActorKind, AuditAction, AuditEvent, Store, UserId};
 use tokio::sync::Semaphore;
 
+use super::once::OnceAMinute;
 use crate::http::metrics::Metrics;
 use crate::http::request::RequestInfo;
 use crate::random::Random;
 
-/// Refusals that may wait to be written at a time. One more is counted and lost: no request waits for it.
+/// Refusals of each queue that may wait to be written at a time. One more is counted and lost: no request waits for it.
 const MOST_WAITING: u32 = 256;
 /// Accounts of which it is remembered when a throttled attempt was last written down.
 const THROTTLED_ACCOUNTS: usize = 1024;
-/// One throttled attempt on an account is written down in so many seconds: they cost who makes them nothing.
-const THROTTLED_EVERY: i64 = 60;
+/// Refusals of which it is remembered when they were last written down.
+const REPEATED_REFUSALS: usize = 4096;
 
 /// What was refused.
 #[derive(Debug, Default)]
@@ -39,9 +39,17 @@ pub struct Recorder {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     metrics: Metrics,
-    waiting: Arc<Semaphore>,
-    throttled: Cache<UserId, i64>,
+    /// Places for what clients are refused.
+    of_clients: Arc<Semaphore>,
+    /// Places for what operators and people are refused, and for attempts to sign in: no client takes them.
+    of_people: Arc<Semaphore>,
+    /// Attempts on a throttled account cost who makes them nothing.
+    throttled: OnceAMinute<UserId>,
+    refused: OnceAMinute<Repeated>,
 }
+
+/// What makes a refusal the same as another one: who, what they asked for or whom it is about, and why.
+type Repeated = (ActorKind, Option<String>, Option<String>, String);
 
 impl Recorder {
     pub(crate) fn new(
@@ -55,12 +63,14 @@ impl Recorder {
             clock,
             random,
             metrics,
-            waiting: Arc::new(Semaphore::new(MOST_WAITING as usize)),
-            throttled: Cache::new(THROTTLED_ACCOUNTS),
+            of_clients: Arc::new(Semaphore::new(MOST_WAITING as usize)),
+            of_people: Arc::new(Semaphore::new(MOST_WAITING as usize)),
+            throttled: OnceAMinute::new(THROTTLED_ACCOUNTS),
+            refused: OnceAMinute::new(REPEATED_REFUSALS),
         }
     }
 
-    /// Hands a refusal over to be written. Never waits.
+    /// Hands a refusal over to be written, the same of the same actor once a minute. Never waits.
     pub(crate) fn refuse(
         &self,
         info: &RequestInfo,
@@ -69,10 +79,17 @@ impl Recorder {
         why: &str,
         refusal: Refusal,
     ) {
-        let Ok(place) = Arc::clone(&self.waiting).try_acquire_owned() else {
+        let places = match actor.client_id() {
+            Some(_) => &self.of_clients,
+            None => &self.of_people,
+        };
+        let Ok(place) = Arc::clone(places).try_acquire_owned() else {
             self.metrics.audit_dropped();
             return;
         };
+        if !self.is_first(actor, why, &refusal) {
+            return;
+        }
         let event = self.event(info, actor, action, why, refusal);
         let (store, metrics) = (Arc::clone(&self.store), self.metrics.clone());
         tokio::spawn(async move {
@@ -86,7 +103,7 @@ impl Recorder {
 
     /// An attempt to sign in to an account that is there.
     pub(crate) fn login_refused(&self, info: &RequestInfo, user: UserId, why: &'static str) {
-        if why == "throttled" && !self.is_first(user) {
+        if why == "throttled" && !self.throttled.is_first(&user, self.clock.now()) {
             return;
         }
         let refusal = Refusal {
@@ -98,19 +115,18 @@ impl Recorder {
 
     /// Waits until everything that was handed over is written.
     pub async fn settled(&self) {
-        drop(self.waiting.acquire_many(MOST_WAITING).await);
+        drop(self.of_clients.acquire_many(MOST_WAITING).await);
+        drop(self.of_people.acquire_many(MOST_WAITING).await);
     }
 
-    fn is_first(&self, user: UserId) -> bool {
-        let now = self.clock.now().seconds();
-        let again = self
-            .throttled
-            .get(&user)
-            .is_some_and(|at| (0..THROTTLED_EVERY).contains(&(now - at)));
-        if !again {
-            self.throttled.insert(user, now);
+    /// Attempts to sign in have waits of their own, and nobody who makes them is known.
+    fn is_first(&self, actor: &Actor, why: &str, refusal: &Refusal) -> bool {
+        if *actor == Actor::Anyone {
+            return true;
         }
-        !again
+        let about = refusal.target.as_ref().or(refusal.client_id.as_ref());
+        let repeated = (actor.kind(), actor.id(), about.cloned(), why.to_owned());
+        self.refused.is_first(&repeated, self.clock.now())
     }
 
     fn event(
@@ -121,10 +137,6 @@ impl Recorder {
         why: &str,
         refusal: Refusal,
     ) -> AuditEvent {
-        let acting_client = match actor {
-            Actor::Client(client_id) | Actor::PublicClient(client_id) => Some(client_id.clone()),
-            _ => None,
-        };
         let mut detail = serde_json::Map::new();
         if let Some(status) = refusal.status {
             detail.insert("status".to_owned(), status.into());
@@ -132,11 +144,11 @@ impl Recorder {
         AuditEvent {
             id: self.random.uuid_v7(self.clock.as_ref()),
             at: self.clock.now(),
-            action,
+            action: action.into(),
             refusal: Some(why.to_owned()),
-            actor: actor.kind(),
+            actor: actor.kind().into(),
             actor_id: actor.id(),
-            client_id: refusal.client_id.or(acting_client),
+            client_id: refusal.client_id.or_else(|| actor.client_id().cloned()),
             grant: None,
             subject: refusal.user.map(|user| user.0.to_string()),
             resource: refusal.resource,
@@ -147,3 +159,7 @@ impl Recorder {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "recorder_tests.rs"]
+mod tests;

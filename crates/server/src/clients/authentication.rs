@@ -45,10 +45,10 @@ impl AuthenticatedClient {
     /// Who it is in the audit list.
     pub(crate) fn actor(&self) -> Actor {
         let client_id = self.client_id().to_owned();
-        if self.is_confidential() {
-            Actor::Client(client_id)
-        } else {
-            Actor::PublicClient(client_id)
+        match self.source() {
+            _ if !self.is_confidential() => Actor::PublicClient(client_id),
+            ClientSource::Admin => Actor::Client(client_id),
+            ClientSource::Dynamic | ClientSource::MetadataDocument => Actor::SelfRegisteredClient(client_id),
         }
     }
 

@@ -203,3 +203,24 @@ fn a_rotated_secret_works_until_its_overlap_ends() {
     assert!(proves(Some(&client), Some("old")));
     assert!(!proves(Some(&client), Some("older")));
 }
+
+/// What a client has that let itself in proves nothing to the audit list, a secret or a key of its own included.
+#[test]
+fn only_a_client_of_an_operator_is_proven() {
+    for (method, source, proven) in [
+        ("client_secret_basic", ClientSource::Admin, true),
+        ("client_secret_basic", ClientSource::Dynamic, false),
+        ("client_secret_basic", ClientSource::MetadataDocument, false),
+        ("none", ClientSource::Admin, false),
+        ("none", ClientSource::Dynamic, false),
+    ] {
+        let authenticated = AuthenticatedClient {
+            client: Arc::new(Client {
+                source,
+                ..client(method, &[])
+            }),
+            unspent: None,
+        };
+        assert_eq!(authenticated.actor().is_proven(), proven, "{method} {source:?}");
+    }
+}

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::body::HttpBody as _;
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderValue, Method};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use doorward_store::AuditAction;
@@ -100,11 +100,13 @@ fn unexplained(response: &Response) -> Option<Failure> {
     ((status.is_client_error() || status.is_server_error()) && bare).then(|| Failure::from_status(status))
 }
 
-/// What a proven caller was refused. A fault of the server is no refusal.
+/// What a proven caller was refused. A fault of the server is no refusal, and to be told to come later costs no row: who
+/// comes too often would make as many.
 fn write_down(recorder: &Recorder, info: &RequestInfo, method: &str, route: &str, failure: &Failure) {
-    let Some(actor) = info.untold().filter(|_| failure.status.is_client_error()) else {
+    if !failure.status.is_client_error() || failure.status == StatusCode::TOO_MANY_REQUESTS {
         return;
-    };
+    }
+    let Some(actor) = info.untold() else { return };
     let refusal = Refusal {
         target: Some(format!("{method} {route}")),
         status: Some(failure.status.as_u16()),
@@ -147,18 +149,19 @@ fn log(
 ) {
     let status = response.status().as_u16();
     let client_id = info.client_id();
+    let caller_request_id = info.callers_id();
     let error = failure.map(|failure| failure.code.as_ref());
     let internal = failure.and_then(|failure| failure.internal.as_deref());
     let ms = (seconds * 1e6).round() / 1e3;
     if status >= 500 {
         tracing::error!(
             target: "doorward::request",
-            request_id = %info.id, method, route, status, ms, client_id, error, internal, "request failed",
+            request_id = %info.id, caller_request_id, method, route, status, ms, client_id, error, internal, "request failed",
         );
     } else {
         tracing::info!(
             target: "doorward::request",
-            request_id = %info.id, method, route, status, ms, client_id, error, internal, "request",
+            request_id = %info.id, caller_request_id, method, route, status, ms, client_id, error, internal, "request",
         );
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct RequestInfo {
     pub(crate) id: Arc<str>,
     /// The client's address, behind trusted proxies.
     pub(crate) address: IpAddr,
+    /// The caller's own `X-Request-Id`. It names nothing: anybody can send any, the same one twice.
+    callers_id: Option<Arc<str>>,
     noted: Arc<Noted>,
 }
 
@@ -31,11 +33,11 @@ struct Noted {
 }
 
 impl RequestInfo {
-    pub(super) fn new(headers: &HeaderMap, address: IpAddr, random: &dyn Random) -> Self {
-        let id = given_id(headers).unwrap_or_else(|| hex(random.bytes::<8>()));
+    pub(crate) fn new(headers: &HeaderMap, address: IpAddr, random: &dyn Random) -> Self {
         Self {
-            id: id.into(),
+            id: hex(random.bytes::<8>()).into(),
             address,
+            callers_id: callers_id(headers),
             noted: Arc::default(),
         }
     }
@@ -46,7 +48,8 @@ impl RequestInfo {
         let _ = self.noted.client_id.set(client_id.chars().take(256).collect());
     }
 
-    /// Notes who asks, once that is proven: what they are refused is written down.
+    /// Notes who asks, once that is proven: what they are refused is written down. Who let themselves in (a client that
+    /// registered itself) proves nothing by a secret of their own.
     pub(crate) fn note_actor(&self, actor: Actor) {
         if actor.is_proven() {
             let _ = self.noted.actor.set(actor);
@@ -66,19 +69,23 @@ impl RequestInfo {
             .filter(|_| !self.noted.told.load(Ordering::Relaxed))
     }
 
+    pub(super) fn callers_id(&self) -> Option<&str> {
+        self.callers_id.as_deref()
+    }
+
     pub(super) fn client_id(&self) -> Option<&str> {
         self.noted.client_id.get().map(String::as_str)
     }
 }
 
-/// The caller's own `X-Request-Id`, if it is harmless in a log and on a page.
-fn given_id(headers: &HeaderMap) -> Option<String> {
+/// The caller's own `X-Request-Id`, if it is harmless in a log.
+fn callers_id(headers: &HeaderMap) -> Option<Arc<str>> {
     let id = headers.get("x-request-id")?.to_str().ok()?;
     let harmless = (8..=64).contains(&id.len())
         && id
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    harmless.then(|| id.to_owned())
+    harmless.then(|| id.into())
 }
 
 fn hex(bytes: [u8; 8]) -> String {
@@ -93,6 +100,7 @@ impl<S: Sync> FromRequestParts<S> for RequestInfo {
         Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(|| Self {
             id: "unknown".into(),
             address: Ipv4Addr::UNSPECIFIED.into(),
+            callers_id: None,
             noted: Arc::default(),
         }))
     }

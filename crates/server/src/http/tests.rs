@@ -212,13 +212,13 @@ async fn a_wrong_method_is_answered_with_the_right_ones() {
 }
 
 #[tokio::test]
-async fn a_callers_request_id_is_kept_only_when_it_is_harmless() {
+async fn no_caller_chooses_the_id_of_a_request() {
     let (router, _) = public("https://auth.example");
     let good = "0f5d1c9e-7b1a-4f7e-9a55-0c2f6a1e9b11";
     let long = "a".repeat(10_000);
-    for (given, kept) in [(good, good), ("\"><script>", ID), ("short", ID), (&long, ID)] {
+    for given in [good, "\"><script>", "short", &long] {
         let (_, headers, _) = send(&router, request("GET", "/whoami", &[("x-request-id", given)])).await;
-        assert_eq!(headers["x-request-id"], kept);
+        assert_eq!(headers["x-request-id"], ID);
     }
 }
 

@@ -110,9 +110,9 @@ async fn write(db: &Connection, sql: super::statements::Sql, event: &AuditEvent)
     let params: [&(dyn ToSql + Sync); 14] = [
         &event.id,
         &event.at.0,
-        &event.action.word(),
+        &event.action.as_str(),
         &event.refusal,
-        &event.actor.word(),
+        &event.actor.as_str(),
         &event.actor_id,
         &event.client_id,
         &event.grant.map(|grant| grant.0),
@@ -130,9 +130,9 @@ fn read(columns: &mut Columns<'_>) -> Fallible<AuditEvent> {
     Ok(AuditEvent {
         id: columns.plain()?,
         at: columns.time()?,
-        action: columns.word()?,
+        action: columns.stored_word()?,
         refusal: columns.plain()?,
-        actor: columns.word()?,
+        actor: columns.stored_word()?,
         actor_id: columns.plain()?,
         client_id: columns.plain()?,
         grant: columns.maybe_grant()?,

@@ -22,6 +22,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("postgres", 9, "0009_growth"),
     migration!("postgres", 10, "0010_ended_before"),
     migration!("postgres", 11, "0011_audit"),
+    migration!("postgres", 12, "0012_registration_tokens"),
 ];
 
 /// "DWRD": one node at a time changes the schema.

@@ -127,10 +127,15 @@ impl Store for PostgresStore {
             .act(|db| async move {
                 let before = clients::find(&db, &client.client_id).await?;
                 registration::update(&db, client, presented, now).await?;
-                Ok(((), audit::registration_updated(before.as_ref(), client)))
+                let draft = audit::registration_updated(before.as_ref(), client);
+                Ok((draft.is_some(), draft))
             })
             .await;
-        self.changes.after(Change::Clients, outcome)
+        // Nobody keeps the registration access token.
+        if outcome != Ok(false) {
+            self.changes.tell(Change::Clients);
+        }
+        outcome.map(drop)
     }
 
     async fn register_with_token(

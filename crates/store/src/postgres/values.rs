@@ -8,7 +8,7 @@ use tokio_postgres::types::{FromSql, FromSqlOwned};
 
 use super::errors::{Fallible, Fault};
 use crate::rules::words::Word;
-use crate::{GrantId, StoreError, UserId};
+use crate::{GrantId, Stored, StoreError, UserId};
 
 /// Reads the columns of a row from left to right, in the order of the `SELECT`.
 pub(super) struct Columns<'row> {
@@ -70,6 +70,11 @@ impl<'row> Columns<'row> {
 
     pub(super) fn word<T: Word>(&mut self) -> Fallible<T> {
         T::from_word(self.plain()?).ok_or_else(|| malformed("an unknown word"))
+    }
+
+    /// A word that a newer program may have written.
+    pub(super) fn stored_word<T: Word>(&mut self) -> Fallible<Stored<T>> {
+        Ok(Stored::from_word(self.plain()?))
     }
 
     pub(super) fn maybe_word<T: Word>(&mut self) -> Fallible<Option<T>> {

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::clients::keeping;
+use super::clients::{is_rotation_alone, keeping};
 use super::words::Word as _;
 use crate::{
-    Actor, AdminKey, Approval, ApprovalOutcome, AssertionAudience, AuditAction, AuditEvent, Client,
-    ClientSource, EndReason, Grant, GrantFilter, GrantId, InitialAccessToken, Issuance, LinkedSubject,
-    Origin, RedeemCode, RedeemOutcome, Resource, RotateOutcome, RotateRefresh, Session, SigningKeyRecord,
-    TrustedIssuer, User, UserId,
+    AdminKey, Approval, ApprovalOutcome, AssertionAudience, AuditAction, AuditEvent, Client, ClientSource,
+    EndReason, Grant, GrantFilter, GrantId, InitialAccessToken, Issuance, LinkedSubject, Origin, RedeemCode,
+    RedeemOutcome, Resource, RotateOutcome, RotateRefresh, Session, SigningKeyRecord, TrustedIssuer, User,
+    UserId,
 };
 
 /// Text of others, for example a client's name, is cut off here.
@@ -119,13 +119,13 @@ impl Draft {
         Some(AuditEvent {
             id: origin.event,
             at: origin.at,
-            action: self.action,
+            action: self.action.into(),
             refusal: self.refusal.map(str::to_owned),
-            actor: origin.actor.kind(),
+            actor: origin.actor.kind().into(),
             actor_id: origin.actor.id().map(bounded),
             client_id: self
                 .client_id
-                .or_else(|| acting_client(&origin.actor))
+                .or_else(|| origin.actor.client_id().cloned())
                 .map(bounded),
             grant: self.grant,
             subject: self.subject.map(bounded),
@@ -135,13 +135,6 @@ impl Draft {
             address: origin.address.map(|address| address.to_string()),
             detail: self.detail,
         })
-    }
-}
-
-fn acting_client(actor: &Actor) -> Option<String> {
-    match actor {
-        Actor::Client(client_id) | Actor::PublicClient(client_id) => Some(client_id.clone()),
-        _ => None,
     }
 }
 
@@ -237,9 +230,12 @@ pub(crate) fn client_updated(before: Option<&Client>, after: &Client) -> Draft {
     client(action, after).with("changed", changed)
 }
 
-/// A client that changed its own registration (RFC 7592).
+/// A client that changed its own registration (RFC 7592). Who only reads it gets another token too: that is no change.
 pub(crate) fn registration_updated(before: Option<&Client>, after: &Client) -> Drafted {
     let before = before?;
+    if is_rotation_alone(before, after) {
+        return None;
+    }
     Some(client_updated(Some(before), &keeping(before, after)))
 }
 

@@ -30,3 +30,13 @@ pub(crate) fn keeping(before: &Client, changed: &Client) -> Client {
         ..changed.clone()
     }
 }
+
+/// Whether a client's own change leaves everything but its registration access token as it is.
+pub(crate) fn is_rotation_alone(before: &Client, changed: &Client) -> bool {
+    let as_before = Client {
+        registration_token: before.registration_token,
+        updated_at: before.updated_at,
+        ..keeping(before, changed)
+    };
+    as_before == *before
+}

@@ -86,9 +86,9 @@ pub(super) fn insert(db: &Connection, event: &AuditEvent) -> Result<()> {
         params![
             event.id.as_bytes(),
             event.at.0,
-            event.action.word(),
+            event.action.as_str(),
             event.refusal,
-            event.actor.word(),
+            event.actor.as_str(),
             event.actor_id,
             event.client_id,
             event.grant.map(|grant| *grant.0.as_bytes()),
@@ -108,9 +108,9 @@ fn read(row: &Row<'_>) -> rusqlite::Result<AuditEvent> {
     Ok(AuditEvent {
         id: columns.plain().map(Uuid::from_bytes)?,
         at: columns.time()?,
-        action: columns.word()?,
+        action: columns.stored_word()?,
         refusal: columns.plain()?,
-        actor: columns.word()?,
+        actor: columns.stored_word()?,
         actor_id: columns.plain()?,
         client_id: columns.plain()?,
         grant: columns.maybe_grant()?,

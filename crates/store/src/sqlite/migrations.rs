@@ -23,6 +23,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("sqlite", 9, "0009_change_count"),
     migration!("sqlite", 10, "0010_ended_before"),
     migration!("sqlite", 11, "0011_audit"),
+    migration!("sqlite", 12, "0012_registration_tokens"),
 ];
 
 const CREATE_JOURNAL: &str = "CREATE TABLE IF NOT EXISTS schema_migration (

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::rules::words::Word;
-use crate::{GrantId, UserId};
+use crate::{GrantId, Stored, UserId};
 
 /// Reads the columns of a row from left to right, in the order of the `SELECT`.
 pub(super) struct Columns<'row> {
@@ -59,6 +59,11 @@ impl<'row> Columns<'row> {
 
     pub(super) fn word<T: Word>(&mut self) -> rusqlite::Result<T> {
         self.text(|text| T::from_word(text).ok_or_else(|| "an unknown word".into()))
+    }
+
+    /// A word that a newer program may have written.
+    pub(super) fn stored_word<T: Word>(&mut self) -> rusqlite::Result<Stored<T>> {
+        self.text(|text| Ok(Stored::from_word(text)))
     }
 
     pub(super) fn maybe_word<T: Word>(&mut self) -> rusqlite::Result<Option<T>> {

@@ -37,7 +37,7 @@ pub(crate) async fn get(
 ) -> Result<Response, TokenError> {
     let (client, presented) = authorized(&ctx, &info, &client_id, &headers).await?;
     let metadata = metadata_of(&client)?;
-    let acting = ctx.acting(&info, Actor::Client(client.client_id.clone()));
+    let acting = ctx.acting(&info, Actor::SelfRegisteredClient(client.client_id.clone()));
     replace(&ctx, acting.as_ref(), client, metadata, presented, None).await
 }
 
@@ -72,7 +72,7 @@ pub(crate) async fn put(
     client.metadata = serde_json::to_string(&metadata).map_err(TokenError::internal)?;
     client.updated_at = ctx.now();
     let client_id = client.client_id.clone();
-    let acting = ctx.acting(&info, Actor::Client(client_id.clone()));
+    let acting = ctx.acting(&info, Actor::SelfRegisteredClient(client_id.clone()));
     let response = replace(&ctx, acting.as_ref(), client, metadata, presented, shown).await?;
     tracing::info!(client_id, address = %info.address, "a client changed its registration");
     Ok(response)
@@ -86,7 +86,7 @@ pub(crate) async fn delete(
     headers: HeaderMap,
 ) -> Result<Response, TokenError> {
     let (client, _) = authorized(&ctx, &info, &client_id, &headers).await?;
-    let acting = ctx.acting(&info, Actor::Client(client.client_id.clone()));
+    let acting = ctx.acting(&info, Actor::SelfRegisteredClient(client.client_id.clone()));
     let ended = acting.delete_client(&client.client_id, ctx.now()).await?;
     tracing::info!(client_id = %client.client_id, address = %info.address, grants = ended, "a client removed itself");
     Ok((StatusCode::NO_CONTENT, [(CACHE_CONTROL, "no-store")]).into_response())
@@ -112,7 +112,6 @@ async fn authorized(
         return Err(token_refused());
     }
     info.note_client(&client.client_id);
-    info.note_actor(Actor::Client(client.client_id.clone()));
     Ok((client, presented))
 }
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_store::{
-    Actor, ActorKind, AuditAction, AuditEntry, AuditEvent, AuditFilter, ClientSecret, ClientSource, Digest,
-    EndReason, GrantFilter, InitialAccessToken, Origin, PageRequest, RedeemOutcome, Reseal, Sealed,
-    SealedKind, SealedSecret, Store, StoreError, TrustedIssuerKind, UserId,
+    Actor, ActorKind, AuditAction, AuditEntry, AuditEvent, AuditFilter, Change, ClientSecret, ClientSource,
+    Digest, EndReason, GrantFilter, InitialAccessToken, Origin, PageRequest, RedeemOutcome, Reseal, Sealed,
+    SealedKind, SealedSecret, Store, StoreError, Stored, TrustedIssuerKind, UserId,
 };
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ use super::scene::{
     APP, Opened, RESOURCE, Scene, at, at_once, client, digest, fresh, person, redemption, resource, rotation,
     session,
 };
-use super::{devices, id_jag, keys, spent, trusted_issuers};
+use super::{changes, devices, id_jag, keys, spent, trusted_issuers};
 
 /// A fresh origin, at a second of the test.
 fn origin(actor: Actor, second: i64) -> Origin {
@@ -62,11 +62,11 @@ async fn events(store: &Arc<dyn Store>) -> Vec<AuditEvent> {
     events.collect()
 }
 
-async fn actions(store: &Arc<dyn Store>) -> Vec<&'static str> {
+async fn actions(store: &Arc<dyn Store>) -> Vec<String> {
     events(store)
         .await
         .iter()
-        .map(|event| event.action.as_str())
+        .map(|event| event.action.as_str().to_owned())
         .collect()
 }
 
@@ -81,9 +81,9 @@ pub(crate) async fn a_change_is_told_with_who_made_it(opened: Opened) {
     let expected = AuditEvent {
         id: by.event,
         at: at(7),
-        action: AuditAction::ResourceCreated,
+        action: AuditAction::ResourceCreated.into(),
         refusal: None,
-        actor: ActorKind::AdminKey,
+        actor: ActorKind::AdminKey.into(),
         actor_id: Some("first start".to_owned()),
         client_id: None,
         grant: None,
@@ -159,10 +159,8 @@ pub(crate) async fn of_fifty_who_redeem_a_code_forty_nine_are_told_as_refused(op
         assert_eq!(event.action, AuditAction::CodeReplayed);
         assert_eq!(event.refusal.as_deref(), Some("used_before"));
         assert_eq!(event.grant, Some(approval.grant.id));
-        assert_eq!(
-            (event.actor, event.client_id.as_deref()),
-            (ActorKind::PublicClient, Some(APP))
-        );
+        assert_eq!(event.actor, ActorKind::PublicClient);
+        assert_eq!(event.client_id.as_deref(), Some(APP));
     }
 }
 
@@ -198,7 +196,11 @@ pub(crate) async fn a_stranger_who_is_refused_costs_no_row(opened: Opened) {
     let scene = Scene::new(opened).await;
     let spend = [spent::one(60)];
     scene.store.spend(&spend, at(0)).await.unwrap();
-    for actor in [Actor::Anyone, Actor::PublicClient(APP.to_owned())] {
+    for actor in [
+        Actor::Anyone,
+        Actor::PublicClient(APP.to_owned()),
+        Actor::SelfRegisteredClient(APP.to_owned()),
+    ] {
         let by = scene.store.acting(origin(actor, 0));
         assert_eq!(by.spend(&spend, at(0)).await, Ok(false));
         // Neither does what is not there.
@@ -436,7 +438,7 @@ pub(crate) async fn a_long_text_is_cut(opened: Opened) {
         .unwrap();
     let event = AuditEvent {
         id: Uuid::from_u128(u128::from(fresh())),
-        action: AuditAction::RequestRefused,
+        action: AuditAction::RequestRefused.into(),
         refusal: Some("invalid_scope".to_owned()),
         target: Some("ü".repeat(5000)),
         client_id: Some("a\0b".to_owned()),
@@ -446,6 +448,56 @@ pub(crate) async fn a_long_text_is_cut(opened: Opened) {
     let stored = store.audit_event(event.id).await.unwrap().unwrap();
     assert_eq!(stored.target.unwrap().len(), 1024);
     assert_eq!(stored.client_id.as_deref(), Some("a\u{fffd}b"));
+}
+
+/// Written by a newer program: the page is whole, and says the word as it is.
+pub(crate) async fn a_word_that_a_newer_program_wrote_is_read_as_text(opened: Opened) {
+    let store = opened.store;
+    acting(&store).create_user(person("a@example.com")).await.unwrap();
+    let event = AuditEvent {
+        id: Uuid::from_u128(u128::from(fresh())),
+        action: Stored::Unknown("moon.landed".to_owned()),
+        actor: Stored::Unknown("astronaut".to_owned()),
+        ..events(&store).await.remove(0)
+    };
+    store.record(event.clone()).await.unwrap();
+    assert_eq!(store.audit_event(event.id).await.unwrap(), Some(event.clone()));
+    let all = events(&store).await;
+    assert_eq!(all.len(), 2);
+    assert!(all.contains(&event));
+    assert_eq!(
+        (event.action.as_str(), event.actor.as_str()),
+        ("moon.landed", "astronaut")
+    );
+}
+
+/// A client that reads its registration gets another token for it (RFC 7592 §2.1): nothing that anybody keeps in memory,
+/// and no line of the list.
+pub(crate) async fn a_rotated_registration_token_is_no_change(opened: Opened) {
+    let store = opened.store;
+    let mut own = client("dynamic", ClientSource::Dynamic);
+    own.registration_token = Some(digest(6, 1));
+    store.create_client(own.clone()).await.unwrap();
+    let version = async || changes::version(&*store, Change::Clients).await;
+    let before = version().await;
+    for token in 2..5 {
+        own.registration_token = Some(digest(6, token));
+        own.updated_at = at(token.into());
+        let by = acting(&store);
+        by.update_registration(own.clone(), &digest(6, token - 1), at(0))
+            .await
+            .unwrap();
+    }
+    assert_eq!(store.client("dynamic").await.unwrap(), Some(own.clone()));
+    assert_eq!(events(&store).await, []);
+    assert_eq!(version().await, before);
+    r#"{"client_name":"B"}"#.clone_into(&mut own.metadata);
+    acting(&store)
+        .update_registration(own, &digest(6, 4), at(9))
+        .await
+        .unwrap();
+    assert_eq!(actions(&store).await, ["client.updated"]);
+    assert_ne!(version().await, before);
 }
 
 /// Operations that read.
@@ -547,6 +599,7 @@ pub(crate) async fn every_operation_that_changes_something_is_told(opened: Opene
     let mut dynamic = client("dynamic", ClientSource::Dynamic);
     dynamic.registration_token = Some(digest(6, 1));
     tells!(register_client(dynamic.clone()) => "client.registered");
+    r#"{"client_name":"B"}"#.clone_into(&mut dynamic.metadata);
     tells!(update_registration(dynamic.clone(), &digest(6, 1), at(0)) => "client.updated");
     let initial = initial_token(8);
     tells!(create_initial_token(initial.clone()) => "initial_token.created");

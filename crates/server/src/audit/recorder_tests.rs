@@ -1,0 +1,69 @@
+use std::net::{IpAddr, Ipv4Addr};
+
+use doorward_oauth::time::{ManualClock, UnixSeconds};
+use doorward_store::sqlite::{SqliteOptions, SqliteStore};
+use doorward_store::{AuditFilter, PageRequest};
+use http::HeaderMap;
+
+use super::*;
+use crate::random::OsRandom;
+
+fn recorder() -> Recorder {
+    Recorder::new(
+        Arc::new(SqliteStore::open("sqlite::memory:", &SqliteOptions::default()).unwrap()),
+        Arc::new(ManualClock::new(UnixSeconds(1_800_000_000))),
+        Arc::new(OsRandom::default()),
+        Metrics::new(),
+    )
+}
+
+async fn told(recorder: &Recorder) -> Vec<String> {
+    recorder.settled().await;
+    let page = recorder
+        .store
+        .audit_entries(AuditFilter::default(), PageRequest::default())
+        .await
+        .unwrap();
+    let mut actors: Vec<String> = page
+        .items
+        .into_iter()
+        .filter_map(|line| match line {
+            doorward_store::AuditEntry::Event(event) => Some(event.actor.as_str().to_owned()),
+            doorward_store::AuditEntry::Issued(_) => None,
+        })
+        .collect();
+    actors.sort();
+    actors
+}
+
+/// Clients that are refused faster than the database writes lose lines of their own alone.
+#[tokio::test]
+async fn a_flood_of_clients_leaves_room_for_operators_people_and_attempts_to_sign_in() {
+    let recorder = recorder();
+    let info = RequestInfo::new(
+        &HeaderMap::new(),
+        IpAddr::V4(Ipv4Addr::LOCALHOST),
+        recorder.random.as_ref(),
+    );
+    let taken = Arc::clone(&recorder.of_clients);
+    let taken = taken.acquire_many(MOST_WAITING).await.unwrap();
+    let refuse = |actor: Actor| {
+        let refusal = Refusal::default();
+        recorder.refuse(&info, &actor, AuditAction::RequestRefused, "invalid_request", refusal);
+    };
+    let someone = UserId(uuid::Uuid::nil());
+    refuse(Actor::Client("machine".to_owned()));
+    refuse(Actor::AdminKey("first start".to_owned()));
+    refuse(Actor::Person(someone));
+    recorder.login_refused(&info, someone, "wrong_password");
+    recorder.login_refused(&info, someone, "wrong_password");
+    drop(taken);
+    assert_eq!(told(&recorder).await, ["admin_key", "anyone", "anyone", "person"]);
+    // What was lost is not taken for written.
+    refuse(Actor::Client("machine".to_owned()));
+    refuse(Actor::Client("machine".to_owned()));
+    assert_eq!(
+        told(&recorder).await,
+        ["admin_key", "anyone", "anyone", "client", "person"]
+    );
+}
