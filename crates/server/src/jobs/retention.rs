@@ -42,7 +42,13 @@ pub(super) async fn run(ctx: &Context) -> Result<(), StoreError> {
 
 /// What was done and refused is remembered for `audit.retention`.
 async fn forget_audit_events(ctx: &Context) -> Result<(), StoreError> {
-    let before = ctx.now() - ctx.settings.audit.retention.duration();
+    let retain = ctx.settings.audit.retention.duration();
+    let kept = ctx
+        .store
+        .keep_partitions(Partitioned::AuditEvents, ctx.now(), retain)
+        .await?;
+    ctx.metrics.removed("audit_event_partitions", kept.dropped);
+    let before = ctx.now() - retain;
     loop {
         let rows = ctx.store.forget_audit_events(before, BATCH).await?;
         ctx.metrics.removed("audit_events", rows);

@@ -1,9 +1,12 @@
 //! A connection as an operation sees it, straight to the server or through a pooler.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::ops::Deref;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::task::{Context, Waker};
 
 use deadpool_postgres::{ClientWrapper, Object};
 use tokio_postgres::types::Type;
@@ -88,9 +91,11 @@ impl Connection {
         if self.in_transaction.load(Ordering::Relaxed) {
             return self.describe(sql).await;
         }
+        let mut asking = Asking(Some(self));
         self.object.batch_execute(BEGIN).await?;
         let types = self.describe(sql).await;
         self.object.batch_execute("ROLLBACK").await?;
+        asking.0 = None;
         types
     }
 
@@ -100,9 +105,27 @@ impl Connection {
         Ok(statement.params().into())
     }
 
+    /// Undoes the transaction without waiting for the answer.
+    pub(super) fn roll_back(&self) {
+        // The first poll queues it before whatever the next user of this connection sends.
+        let rollback = pin!(self.object.batch_execute("ROLLBACK"));
+        let _ = rollback.poll(&mut Context::from_waker(Waker::noop()));
+    }
+
     /// Closes it instead of giving it back to the pool.
     pub(super) fn discard(self) {
         drop(Object::take(self.object));
+    }
+}
+
+/// The transaction of a question, which ends also when whoever asks goes away in the middle.
+struct Asking<'a>(Option<&'a Connection>);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0 {
+            connection.roll_back();
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use deadpool_postgres::tokio_postgres::error::SqlState;
 use tokio_postgres::Error;
 
 use crate::StoreError;
+use crate::rules::partitions;
 
 /// Why an attempt came to nothing.
 #[derive(Debug)]
@@ -36,8 +37,17 @@ impl From<Error> for Fault {
         };
         // Never the detail: it quotes the row.
         let why = format!("{} ({})", database.message(), database.code().code());
+        if database.code() == &SqlState::CHECK_VIOLATION && is_of_partitions(database.constraint()) {
+            return Self::Contended(why);
+        }
         by_state(database.code(), why)
     }
+}
+
+/// Whether a row was on its way into a partition that was no longer, or not yet, the one of its time: the table's own rules
+/// have names that say something else.
+fn is_of_partitions(constraint: Option<&str>) -> bool {
+    constraint.is_none_or(partitions::is_name)
 }
 
 fn by_state(state: &SqlState, why: String) -> Fault {
@@ -107,6 +117,15 @@ mod tests {
 
     fn fault(code: &str) -> Fault {
         by_state(&SqlState::from_code(code), String::new())
+    }
+
+    #[test]
+    fn a_row_that_meets_a_change_of_partitions_is_tried_again() {
+        assert!(is_of_partitions(None));
+        assert!(is_of_partitions(Some("issuance_20270117_20270121")));
+        for rule in ["heartbeat_id_check", "20270117_20270121", "a_20270117_2027012x"] {
+            assert!(!is_of_partitions(Some(rule)), "{rule}");
+        }
     }
 
     #[test]

@@ -146,7 +146,9 @@ async fn migrate(pool: &Pool) -> Result<()> {
         Ok(object) => object,
         Err(error) => return Err(at_start(error.into())),
     };
-    migrations::migrate(&mut object).await.map_err(at_start)
+    migrations::migrate(&mut object).await.map_err(at_start)?;
+    partitions::recover(&mut object).await;
+    Ok(())
 }
 
 /// At the start nothing is tried again.

@@ -5,20 +5,28 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::Transaction;
 use deadpool_postgres::tokio_postgres::Error;
 use deadpool_postgres::tokio_postgres::error::SqlState;
+use deadpool_postgres::{Object, Transaction};
 use doorward_oauth::time::UnixSeconds;
 
 use super::PostgresStore;
 use super::errors::{Fallible, Fault};
 use super::statements::{get, list, statements};
 use super::values::only;
-use crate::rules::partitions::{Days, missing, uuid_prefix};
+use crate::rules::partitions::{Days, begin_of, missing, uuid_prefix};
 use crate::{Partitioned, PartitionsKept, Result, StoreError};
 
 /// To look through a large default partition takes time, and holds up nobody.
 const PATIENCE: &str = "SET LOCAL statement_timeout = '10min'; SET LOCAL lock_timeout = '250ms'";
+
+/// While rows move, nobody else writes to the default partition, so that no revocation waits for a row that is elsewhere when
+/// its turn comes. Shorter than others are ready to wait.
+const MOVING: &str = "SET LOCAL statement_timeout = '5s'; LOCK TABLE";
+
+/// What keeps the rows of some days out of the default partition.
+const RESERVATIONS: &str = "SELECT conname::text FROM pg_constraint \
+    WHERE conrelid = to_regclass($1::text || '_default') AND contype = 'c' AND conname::text ~ ('^' || $1::text || '_\\d{8}_\\d{8}$')";
 
 statements! {
     /// The partitions by their names, which this program gives them: the table's, and the days.
@@ -48,6 +56,19 @@ const fn cut(of: Partitioned) -> Cut {
             bound: |day| format!("'{}'", uuid_prefix(day)),
             until: "expires_at",
         },
+        Partitioned::AuditEvents => Cut {
+            table: "audit_event",
+            key: "at",
+            bound: |day| begin_of(day).to_string(),
+            until: "at",
+        },
+    }
+}
+
+/// What a run left that ended in its middle, before this node serves anybody: the days may have begun since.
+pub(super) async fn recover(db: &mut Object) {
+    for of in [Partitioned::Issuances, Partitioned::AuditEvents] {
+        released(unreserve(db, &cut(of)).await, &cut(of));
     }
 }
 
@@ -58,6 +79,8 @@ pub(super) async fn keep(
     retain: Duration,
 ) -> Result<PartitionsKept> {
     let cut = &cut(of);
+    // Before anything else, and whatever becomes of the rest.
+    let free = released(release(store, cut).await, cut);
     let existing = store
         .repeatable(|db| async move {
             list(&db, DAYS, &[&cut.table], |columns| {
@@ -71,7 +94,7 @@ pub(super) async fn keep(
         .await?;
     let mut kept = PartitionsKept::default();
     for days in missing(&existing, now, retain) {
-        if !done(make(store, cut, days).await)? {
+        if !free || !done(make(store, cut, days).await)? {
             // In their order: the next one would leave a hole.
             break;
         }
@@ -99,41 +122,102 @@ fn done(outcome: Fallible<bool>) -> Result<bool> {
 
 /// In two transactions. From the first one on the default partition takes no rows of these days, which lie ahead; so that the
 /// second one can look through it while others write to it, however large it is, and locks it for the moment of attaching.
+/// When the second one fails, the first one is taken back: those days come.
 async fn make(store: &PostgresStore, cut: &Cut, days: Days) -> Fallible<bool> {
+    let name = name(store, cut, days).await?;
+    let made = async {
+        let mut db = store.pool.get().await?;
+        reserve(&mut db, cut, days, &name).await?;
+        attach(&mut db, cut, days, &name).await
+    }
+    .await;
+    if let Err(fault) = made {
+        released(release(store, cut).await, cut);
+        return Err(fault);
+    }
+    tracing::info!(partition = name, "made a partition");
+    Ok(true)
+}
+
+async fn reserve(db: &mut Object, cut: &Cut, days: Days, name: &str) -> Fallible<()> {
     let Cut {
         table, key, bound, ..
     } = cut;
-    let name = name(store, cut, days).await?;
     let (from, to) = (bound(days.from), bound(days.to));
-    let mut db = store.pool.get().await?;
-
-    let reserved = begin(&mut db).await?;
+    let reserved = begin(db).await?;
     run(
         &reserved,
         &format!(
-            "ALTER TABLE {table}_default DROP CONSTRAINT IF EXISTS {name}, \
-         ADD CONSTRAINT {name} CHECK ({key} < {from} OR {key} >= {to}) NOT VALID"
+            "ALTER TABLE {table}_default \
+             ADD CONSTRAINT {name} CHECK ({key} < {from} OR {key} >= {to}) NOT VALID"
         ),
     )
     .await?;
-    reserved.commit().await?;
+    Ok(reserved.commit().await?)
+}
 
-    let attached = begin(&mut db).await?;
+async fn attach(db: &mut Object, cut: &Cut, days: Days, name: &str) -> Fallible<()> {
+    let Cut {
+        table, key, bound, ..
+    } = cut;
+    let (from, to) = (bound(days.from), bound(days.to));
+    let theirs = format!("{key} >= {from} AND {key} < {to}");
+    let attached = begin(db).await?;
+    // There can be fewer of them later, but no more.
+    let any = format!("SELECT EXISTS (SELECT FROM {table}_default WHERE {theirs})");
+    if attached.query_one(&any, &[]).await?.try_get(0)? {
+        run(&attached, &format!("{MOVING} {table}_default IN EXCLUSIVE MODE")).await?;
+    }
     run(
         &attached,
         &format!(
             "CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS); \
-         WITH moved AS (DELETE FROM {table}_default WHERE {key} >= {from} AND {key} < {to} RETURNING *) \
-         INSERT INTO {name} SELECT * FROM moved; \
-         ALTER TABLE {table}_default VALIDATE CONSTRAINT {name}; \
-         ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({from}) TO ({to}); \
-         ALTER TABLE {table}_default DROP CONSTRAINT {name}"
+             WITH moved AS (DELETE FROM {table}_default WHERE {theirs} RETURNING *) \
+             INSERT INTO {name} SELECT * FROM moved; \
+             ALTER TABLE {table}_default VALIDATE CONSTRAINT {name}; \
+             ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({from}) TO ({to}); \
+             ALTER TABLE {table}_default DROP CONSTRAINT {name}"
         ),
     )
     .await?;
-    attached.commit().await?;
-    tracing::info!(partition = name, "made a partition");
-    Ok(true)
+    Ok(attached.commit().await?)
+}
+
+async fn release(store: &PostgresStore, cut: &Cut) -> Fallible<()> {
+    unreserve(&mut store.pool.get().await?, cut).await
+}
+
+/// Has the default partition take rows of all days that no other partition takes.
+async fn unreserve(db: &mut Object, cut: &Cut) -> Fallible<()> {
+    let table = cut.table;
+    let freed = begin(db).await?;
+    let mut drops = Vec::new();
+    for reservation in freed.query(RESERVATIONS, &[&table]).await? {
+        let name: String = reservation.try_get(0)?;
+        drops.push(format!("DROP CONSTRAINT IF EXISTS {name}"));
+    }
+    if drops.is_empty() {
+        return Ok(());
+    }
+    run(
+        &freed,
+        &format!("ALTER TABLE {table}_default {}", drops.join(", ")),
+    )
+    .await?;
+    Ok(freed.commit().await?)
+}
+
+/// Whether nothing is reserved any more. If not there is time: the next run tries it again, and so does the next start.
+fn released(outcome: Fallible<()>, cut: &Cut) -> bool {
+    if let Err(fault) = &outcome {
+        let table = cut.table;
+        tracing::warn!(
+            table,
+            ?fault,
+            "days that a partition was to be made for stay reserved"
+        );
+    }
+    outcome.is_ok()
 }
 
 /// Only when nothing in it is of use any more: a row can have an id of another time.
@@ -182,10 +266,15 @@ async fn begin(db: &mut deadpool_postgres::Object) -> Fallible<Transaction<'_>> 
 }
 
 async fn run(transaction: &Transaction<'_>, sql: &str) -> Fallible<()> {
-    transaction.batch_execute(sql).await.map_err(|error: Error| {
-        if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) {
-            return Fault::Contended("others use the table".to_owned());
-        }
-        error.into()
-    })
+    transaction
+        .batch_execute(sql)
+        .await
+        .map_err(|error: Error| match error.code() {
+            Some(&SqlState::LOCK_NOT_AVAILABLE) => Fault::Contended("others use the table".to_owned()),
+            // A reservation is gone, or a partition there already.
+            Some(&SqlState::UNDEFINED_OBJECT | &SqlState::DUPLICATE_TABLE | &SqlState::DUPLICATE_OBJECT) => {
+                Fault::Contended("another node is at it".to_owned())
+            }
+            _ => error.into(),
+        })
 }

@@ -2,9 +2,7 @@
 //! lost, and never twice to the same effect.
 
 use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Waker};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
@@ -24,6 +22,11 @@ statements! {
     TRY_LOCK = "SELECT pg_try_advisory_xact_lock($1)";
     BEAT = "UPDATE heartbeat SET beats = beats + 1 WHERE id = 1 AND EXISTS (SELECT 1 FROM schema_migration)";
 }
+
+/// For a transaction that idles as long as somebody has a turn. A machine that went away without a word is noticed by its
+/// silence instead.
+const HOLDING: &str = "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL tcp_keepalives_idle = 10; \
+     SET LOCAL tcp_keepalives_interval = 5; SET LOCAL tcp_keepalives_count = 3";
 
 /// A connection as an operation sees it. Clones go when the operation ends.
 pub(super) type Db = Arc<Connection>;
@@ -151,6 +154,7 @@ impl PostgresStore {
         let held = Held(Open(Some(Arc::clone(&db))));
         self.limited(async {
             db.begin().await?;
+            db.batch_execute(HOLDING).await?;
             lock(&db, &[*digest]).await
         })
         .await?;
@@ -175,6 +179,7 @@ impl PostgresStore {
         let locked = self
             .limited(async {
                 db.begin().await?;
+                db.batch_execute(HOLDING).await?;
                 get(&db, TRY_LOCK, &[&number(digest)], only).await
             })
             .await?;
@@ -262,9 +267,7 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         if let Some(db) = &self.0 {
-            // The first poll queues it before whatever the next user of this connection sends.
-            let rollback = pin!(db.batch_execute("ROLLBACK"));
-            let _ = rollback.poll(&mut Context::from_waker(Waker::noop()));
+            db.roll_back();
         }
     }
 }

@@ -5,14 +5,17 @@ use std::time::Duration;
 use doorward_oauth::time::UnixSeconds;
 
 const DAY: i64 = 86_400;
-/// A partition is not made for a time that has begun, on whatever node's clock: its rows may be elsewhere by then.
-const MARGIN: i64 = 2 * 3600;
+/// A partition is not made for a time that has begun, on whatever node's clock: its rows may be elsewhere by then. And while
+/// one is made, the default partition takes nothing of its days: there is a day to put that right when it failed.
+const MARGIN: i64 = DAY;
 
 /// A table that is cut by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Partitioned {
     /// The records of access tokens.
     Issuances,
+    /// What was changed or refused.
+    AuditEvents,
 }
 
 /// What [`Store::keep_partitions`](crate::Store::keep_partitions) did.
@@ -36,6 +39,17 @@ impl Days {
     pub(crate) const fn are_before(self, time: UnixSeconds) -> bool {
         self.to.saturating_mul(DAY) <= time.0
     }
+}
+
+/// Whether a name is that of a partition, or of what reserves its days: a table's, and the days (`issuance_20270117_20270121`).
+pub(crate) fn is_name(name: &str) -> bool {
+    let mut parts = name.rsplitn(3, '_');
+    let mut is_day = || {
+        parts
+            .next()
+            .is_some_and(|day| day.len() == 8 && day.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    is_day() && is_day() && parts.next().is_some()
 }
 
 /// The first second of a day.
@@ -78,7 +92,7 @@ mod tests {
         assert_eq!(
             made.first(),
             Some(&Days {
-                from: 20_834,
+                from: 20_835,
                 to: 20_839
             })
         );
@@ -96,7 +110,8 @@ mod tests {
     }
 
     #[test]
-    fn no_partition_is_made_for_a_time_that_has_begun_on_some_clock() {
+    fn no_partition_is_made_for_a_time_that_begins_within_a_day() {
+        assert_eq!(missing(&[], UnixSeconds(20_833 * DAY - 1), MONTH)[0].from, 20_834);
         let late = UnixSeconds(20_834 * DAY - MARGIN);
         assert_eq!(missing(&[], late, MONTH)[0].from, 20_835);
         let long_ago = [Days {

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use doorward_store::postgres::{PostgresOptions, PostgresStore};
 use doorward_store::{
-    GrantId, Issuance, Partitioned, PartitionsKept, RotateOutcome, RotateRefresh, Store, UnixSeconds,
+    ActorKind, AuditAction, AuditEntry, AuditEvent, AuditFilter, GrantId, Issuance, PageRequest, Partitioned,
+    PartitionsKept, RotateOutcome, RotateRefresh, Store, StoreError, UnixSeconds,
 };
 use tokio_postgres::{Client, NoTls};
+use uuid::Uuid;
 
 use super::cluster::Database;
 use super::template::database;
@@ -57,11 +59,21 @@ impl Cut {
             .unwrap()
     }
 
+    async fn keep_events(&self, now: UnixSeconds) -> PartitionsKept {
+        self.store()
+            .keep_partitions(Partitioned::AuditEvents, now, MONTH)
+            .await
+            .unwrap()
+    }
+
     /// A token of the grant, with an id of its time.
     async fn issue(&self, now: UnixSeconds) -> String {
+        self.try_issue(now).await.unwrap()
+    }
+
+    async fn try_issue(&self, now: UnixSeconds) -> Result<String, StoreError> {
         let jti = id_of(now);
-        let generation = self.generation.fetch_add(1, Ordering::Relaxed);
-        let rotate = rotation(self.grant, generation, now);
+        let rotate = rotation(self.grant, self.generation.load(Ordering::Relaxed), now);
         let issuance = Issuance {
             jti: jti.clone(),
             ..rotate.issuance
@@ -69,10 +81,80 @@ impl Cut {
         let rotated = self
             .store()
             .rotate_refresh(RotateRefresh { issuance, ..rotate })
-            .await
-            .unwrap();
+            .await?;
         assert!(matches!(rotated, RotateOutcome::Rotated { .. }), "{rotated:?}");
-        jti
+        self.generation.fetch_add(1, Ordering::Relaxed);
+        Ok(jti)
+    }
+
+    /// What a run leaves at [`at`] `0` that ends between its two transactions.
+    async fn reserve(&self) {
+        let midnight = |days| id_of(at((days * DAY) - at(0).0 % DAY))[..13].to_owned();
+        let reserved = format!(
+            "ALTER TABLE issuance_default ADD CONSTRAINT issuance_20270117_20270121 \
+             CHECK (jti < '{}' OR jti >= '{}') NOT VALID",
+            midnight(2),
+            midnight(6)
+        );
+        self.connection().await.batch_execute(&reserved).await.unwrap();
+        assert_eq!(self.reservations().await, 1);
+    }
+
+    async fn reservations(&self) -> i64 {
+        let sql = "SELECT count(*) FROM pg_constraint WHERE conrelid = 'issuance_default'::regclass AND contype = 'c'";
+        let db = self.connection().await;
+        db.query_one(sql, &[]).await.unwrap().get(0)
+    }
+
+    /// Somebody who has the table locked.
+    async fn locked(&self, sql: &str) -> Client {
+        let client = self.connection().await;
+        client.batch_execute(&format!("BEGIN; {sql}")).await.unwrap();
+        client
+    }
+
+    /// An event of its time.
+    async fn record(&self, now: UnixSeconds) -> Uuid {
+        let id = id_of(now).parse().unwrap();
+        let event = AuditEvent {
+            id,
+            at: now,
+            action: AuditAction::ResourceCreated.into(),
+            refusal: None,
+            actor: ActorKind::AdminKey.into(),
+            actor_id: None,
+            client_id: None,
+            grant: None,
+            subject: None,
+            resource: None,
+            target: None,
+            request_id: None,
+            address: None,
+            detail: serde_json::Map::new(),
+        };
+        self.store().record(event).await.unwrap();
+        id
+    }
+
+    /// Newest first, over pages of two.
+    async fn events(&self) -> Vec<Uuid> {
+        let (mut events, mut after) = (Vec::new(), None);
+        loop {
+            let filter = AuditFilter {
+                longest_token: Duration::from_hours(24),
+                ..AuditFilter::default()
+            };
+            let page = PageRequest { after, limit: 2 };
+            let page = self.store().audit_entries(filter, page).await.unwrap();
+            events.extend(page.items.into_iter().filter_map(|entry| match entry {
+                AuditEntry::Event(event) => Some(event.id),
+                AuditEntry::Issued(_) => None,
+            }));
+            after = page.next;
+            if after.is_none() {
+                return events;
+            }
+        }
     }
 
     async fn is_there(&self, jti: &str) -> bool {
@@ -87,11 +169,15 @@ impl Cut {
 
     /// Partition by partition, the default one last, how many rows there are in it.
     async fn rows(&self) -> Vec<(String, i64)> {
+        self.rows_of("issuance").await
+    }
+
+    async fn rows_of(&self, table: &str) -> Vec<(String, i64)> {
         let db = self.connection().await;
         let sql = "SELECT c.relname::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
-                   WHERE i.inhparent = 'issuance'::regclass ORDER BY 1";
+                   WHERE i.inhparent = to_regclass($1) ORDER BY 1";
         let mut rows = Vec::new();
-        for partition in db.query(sql, &[]).await.unwrap() {
+        for partition in db.query(sql, &[&table]).await.unwrap() {
             let name: String = partition.get(0);
             let count = db
                 .query_one(&format!("SELECT count(*) FROM {name}"), &[])
@@ -128,7 +214,7 @@ async fn partitions_are_made_ahead_once_and_hold_the_tokens_of_their_time() {
     assert_eq!(rows.len(), 4);
     // The first token of the grant has no id of its time.
     assert_eq!(rows.last().unwrap(), &("issuance_default".to_owned(), 2));
-    assert_eq!(rows[0], ("issuance_20270116_20270121".to_owned(), 1));
+    assert_eq!(rows[0], ("issuance_20270117_20270121".to_owned(), 1));
 }
 
 #[tokio::test]
@@ -250,4 +336,133 @@ async fn a_long_reader_is_not_waited_for() {
     let kept = cut.keep(at(40 * DAY)).await;
     assert!(kept.made > 0 && kept.dropped > 0, "{kept:?}");
     assert_eq!(cut.keep(at(40 * DAY)).await, made(0));
+}
+
+/// [CRASH] The days come, and nobody finished what was begun: the next run puts it right.
+#[tokio::test]
+async fn a_reservation_left_by_a_crash_ends_with_the_next_run() {
+    let Some(cut) = Cut::new().await else { return };
+    cut.reserve().await;
+    assert!(matches!(
+        cut.try_issue(at(3 * DAY)).await,
+        Err(StoreError::Unavailable(_))
+    ));
+    assert!(cut.keep(at(3 * DAY)).await.made > 0);
+    assert_eq!(cut.reservations().await, 0);
+    let jti = cut.issue(at(3 * DAY)).await;
+    assert!(cut.is_there(&jti).await);
+}
+
+/// [CRASH] As after a restore of a dump that was made in the middle.
+#[tokio::test]
+async fn a_reservation_left_by_a_crash_ends_with_the_next_start() {
+    let Some(cut) = Cut::new().await else { return };
+    cut.reserve().await;
+    let started = PostgresStore::open(&cut.url, &PostgresOptions::default()).await;
+    assert_eq!(cut.reservations().await, 0);
+    cut.issue(at(3 * DAY)).await;
+    started.unwrap().close().await.unwrap();
+}
+
+/// [CRASH] A start does not wait for a dump that runs, and does not fail for it.
+#[tokio::test]
+async fn a_reservation_that_a_reader_holds_stops_no_start_and_goes_after_it() {
+    let Some(cut) = Cut::new().await else { return };
+    cut.reserve().await;
+    let dump = cut
+        .locked("LOCK TABLE issuance_default IN ACCESS SHARE MODE")
+        .await;
+    let started = PostgresStore::open(&cut.url, &PostgresOptions::default()).await;
+    started.unwrap().close().await.unwrap();
+    // Nothing more is begun meanwhile.
+    assert_eq!(cut.keep(at(0)).await, made(0));
+    assert_eq!(cut.reservations().await, 1);
+    dump.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(cut.keep(at(0)).await, made(3));
+    assert_eq!(cut.reservations().await, 0);
+}
+
+/// [CRASH] Those who are in the way of the first transaction, and of the second one alone.
+#[tokio::test]
+async fn a_blocked_attach_leaves_no_reservation_behind() {
+    let Some(cut) = Cut::new().await else { return };
+    for lock in [
+        "LOCK TABLE issuance IN ACCESS SHARE MODE",
+        "LOCK TABLE ONLY issuance IN SHARE UPDATE EXCLUSIVE MODE",
+    ] {
+        let blocker = cut.locked(lock).await;
+        assert_eq!(cut.keep(at(0)).await, made(0), "{lock}");
+        assert_eq!(cut.reservations().await, 0, "{lock}");
+        cut.issue(at(3 * DAY)).await;
+        blocker.batch_execute("COMMIT").await.unwrap();
+    }
+    assert_eq!(cut.keep(at(0)).await, made(3));
+    assert_eq!(cut.rows().await[0].1, 2);
+}
+
+/// Whoever waits for a row that moves finds it where it is then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_revocation_finds_the_row_that_moves_meanwhile() {
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'issuance'::regclass";
+    for _ in 0..20 {
+        let Some(cut) = Cut::new().await else { return };
+        let cut = Arc::new(cut);
+        let jti = cut.issue(at(3 * DAY)).await;
+        let looker = cut.connection().await;
+        let blocker = cut
+            .locked("LOCK TABLE ONLY issuance IN SHARE UPDATE EXCLUSIVE MODE")
+            .await;
+        let kept = tokio::spawn({
+            let cut = Arc::clone(&cut);
+            async move { cut.keep(at(0)).await }
+        });
+        // It has moved the row, and waits to attach its partition.
+        while !kept.is_finished() && looker.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 0 {}
+        let revoked = tokio::spawn({
+            let (cut, jti) = (Arc::clone(&cut), jti.clone());
+            async move { cut.store().revoke_issuance(&jti, at(1)).await }
+        });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        blocker.batch_execute("COMMIT").await.unwrap();
+        assert!(revoked.await.unwrap().unwrap());
+        let recorded = cut.store().issuance(&jti).await.unwrap().unwrap();
+        assert_eq!(recorded.revoked_at, Some(at(1)));
+        // Otherwise it gave up too early to prove anything.
+        if kept.await.unwrap() == made(3) {
+            return;
+        }
+    }
+    panic!("no row ever moved");
+}
+
+#[tokio::test]
+async fn audit_events_have_partitions_that_are_made_ahead_and_dropped_whole() {
+    let Some(cut) = Cut::new().await else { return };
+    assert_eq!(cut.keep_events(at(0)).await, made(3));
+    assert_eq!(cut.keep_events(at(0)).await, made(0));
+    let (today, soon, later) = (
+        cut.record(at(0)).await,
+        cut.record(at(3 * DAY)).await,
+        cut.record(at(8 * DAY)).await,
+    );
+    let rows = cut.rows_of("audit_event").await;
+    assert_eq!(rows[0], ("audit_event_20270117_20270121".to_owned(), 1));
+    assert_eq!(rows[1].1, 1);
+    assert_eq!(rows.last().unwrap(), &("audit_event_default".to_owned(), 1));
+    assert_eq!(cut.events().await, [later, soon, today]);
+    assert_eq!(cut.keep_events(at(33 * DAY)).await.dropped, 0);
+    assert_eq!(cut.keep_events(at(37 * DAY)).await.dropped, 1);
+    assert_eq!(cut.events().await, [later, today]);
+    // In the default partition they go one by one.
+    assert_eq!(cut.store().forget_audit_events(at(7 * DAY), 10).await.unwrap(), 1);
+    assert_eq!(cut.events().await, [later]);
+}
+
+#[tokio::test]
+async fn an_audit_event_of_days_ahead_moves_into_their_partition() {
+    let Some(cut) = Cut::new().await else { return };
+    let ahead = cut.record(at(3 * DAY)).await;
+    assert_eq!(cut.keep_events(at(0)).await, made(3));
+    assert_eq!(cut.rows_of("audit_event").await[0].1, 1);
+    assert_eq!(cut.events().await, [ahead]);
 }

@@ -1,9 +1,12 @@
 //! Behind `PgBouncer` in transaction mode, with the lines of the book: everything works as without it.
 
+use std::future::Future;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::{Child, Stdio};
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use doorward_store::postgres::{PostgresOptions, PostgresStore};
@@ -118,9 +121,13 @@ fn pooler() -> Option<&'static Pooler> {
 }
 
 async fn pooled(database: &Database) -> Option<PostgresStore> {
+    pooled_by(database, 8).await
+}
+
+async fn pooled_by(database: &Database, connections: usize) -> Option<PostgresStore> {
     let pooler = tokio::task::spawn_blocking(pooler).await.unwrap()?;
     let options = PostgresOptions {
-        connections: 8,
+        connections,
         transaction_pooler: true,
         ..PostgresOptions::default()
     };
@@ -198,4 +205,47 @@ async fn the_schema_is_made_through_a_pooler_and_nodes_share_its_sessions() {
     assert_eq!(client.query_one(left, &[]).await.unwrap().get::<_, i64>(0), 0);
     driver.abort();
     second.close().await.unwrap();
+}
+
+/// [CRASH] Whoever goes away while the types of a statement are asked for leaves no transaction to the next one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_follows_an_abandoned_operation_is_durable() {
+    let Some(database) = template::database().await else {
+        return;
+    };
+    let Some(store) = pooled_by(&database, 1).await else {
+        return;
+    };
+    let scene = Scene::new(Opened {
+        store: Arc::new(store),
+        keep: Box::new(()),
+    })
+    .await;
+    let (client, connection) = tokio_postgres::connect(&database.url(), tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    let driver = tokio::spawn(connection);
+    let grant = scene.active().await;
+    // From here on the types of its statements are known.
+    let first = scene
+        .store
+        .rotate_refresh(rotation(grant, 1, at(1)))
+        .await
+        .unwrap();
+    assert!(matches!(first, RotateOutcome::Rotated { .. }));
+    {
+        let abandoned = pin!(scene.store.audit_event(uuid::Uuid::nil()));
+        assert!(
+            abandoned
+                .poll(&mut Context::from_waker(Waker::noop()))
+                .is_pending()
+        );
+    }
+    let rotate = rotation(grant, 2, at(2));
+    let jti = rotate.issuance.jti.clone();
+    let second = scene.store.rotate_refresh(rotate).await.unwrap();
+    assert!(matches!(second, RotateOutcome::Rotated { .. }));
+    let kept = "SELECT count(*) FROM issuance WHERE jti = $1";
+    assert_eq!(client.query_one(kept, &[&jti]).await.unwrap().get::<_, i64>(0), 1);
+    driver.abort();
 }
