@@ -108,8 +108,8 @@ impl Fetcher {
         self.cached(&Key::new(url, limits)).is_some()
     }
 
-    /// Like [`Fetcher::get_json`], but asks the server whatever the cache holds (for example because a key
-    /// is missing in a key set). It joins a request that is under way. The caller limits how often.
+    /// Like [`Fetcher::get_json`], but asks the server whatever the cache holds, and any cache on the way (for example
+    /// because a key is missing in a key set). It joins a request that is under way. The caller limits how often.
     ///
     /// # Errors
     /// As [`Fetcher::get_json`].
@@ -186,21 +186,21 @@ impl Fetcher {
             }
             flights
                 .entry(key.clone())
-                .or_insert_with(|| self.start_flight(key, target, *limits))
+                .or_insert_with(|| self.start_flight(key, target, *limits, !use_cache))
                 .clone()
         };
         flight.await
     }
 
     /// Runs on its own, so that the first caller may go away without ending it for the others.
-    fn start_flight(&self, key: Key, target: Target, limits: Limits) -> Flight {
+    fn start_flight(&self, key: Key, target: Target, limits: Limits, fresh: bool) -> Flight {
         let inner = self.inner.clone();
         let landing = Landing {
             inner: inner.clone(),
             key: key.clone(),
         };
         let task = tokio::spawn(async move {
-            let outcome = inner.fly(&key, &target, &limits).await;
+            let outcome = inner.fly(&key, &target, &limits, fresh).await;
             if let Err(error) = &outcome {
                 tracing::debug!(url = %target.url, %error, "fetch failed");
             }
@@ -235,9 +235,10 @@ impl Drop for Landing {
 
 impl Inner {
     /// Asks, and stores the answer.
-    async fn fly(&self, key: &Key, target: &Target, limits: &Limits) -> Outcome {
+    async fn fly(&self, key: &Key, target: &Target, limits: &Limits, fresh: bool) -> Outcome {
         let known = self.cache.peek(key).and_then(|entry| entry.document);
-        let answer = tokio::time::timeout(limits.timeout, self.ask(target, known.as_deref(), limits)).await;
+        let asking = self.ask(target, known.as_deref(), limits, fresh);
+        let answer = tokio::time::timeout(limits.timeout, asking).await;
         let now = self.clock.now();
         match answer.unwrap_or(Err(FetchError::Timeout)) {
             Ok(answer) => self.keep(key, answer, known.as_deref(), now),
@@ -256,11 +257,12 @@ impl Inner {
         target: &Target,
         known: Option<&Fetched>,
         limits: &Limits,
+        fresh: bool,
     ) -> Result<Answer, FetchError> {
         let _slots = self.slots(target).await?;
         let etag = known.and_then(|document| document.etag.as_deref());
         let route = self.clients.route(target).await?;
-        request::get(route, &self.policy, target, etag, limits).await
+        request::get(route, &self.policy, target, etag, fresh, limits).await
     }
 
     fn keep(&self, key: &Key, answer: Answer, known: Option<&Fetched>, now: UnixSeconds) -> Outcome {

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use reqwest::Response;
 
@@ -34,6 +36,7 @@ pub(crate) async fn get(
     policy: &FetchPolicy,
     target: &Target,
     etag: Option<&str>,
+    fresh: bool,
     limits: &Limits,
 ) -> Result<Answer, FetchError> {
     let mut request = route
@@ -43,6 +46,10 @@ pub(crate) async fn get(
         .header(ACCEPT_ENCODING, "identity");
     if let Some(etag) = etag {
         request = request.header(IF_NONE_MATCH, etag);
+    }
+    if fresh {
+        // RFC 9111 §5.2.1.4: no cache on the way answers by itself.
+        request = request.header(CACHE_CONTROL, "no-cache");
     }
     let response = request
         .send()

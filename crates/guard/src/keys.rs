@@ -4,6 +4,7 @@
 //! they get old, tries again with growing pauses when it fails, and can be asked to look at once because a token
 //! names a key that is not there. Nobody but the server's own answer ever replaces keys, and a failure never does.
 
+use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -49,6 +50,9 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 /// The longest pause after failures: short while requests are being turned away.
 const MAX_PAUSE_WITHOUT_KEYS: Duration = Duration::from_secs(4);
 const MAX_PAUSE_WITH_KEYS: Duration = Duration::from_secs(30);
+/// How long after the issuer told of other keys each of its nodes has them: a node that a load balancer chose may know
+/// of them up to a second later than the one that told.
+const SETTLED: Duration = Duration::from_millis(1500);
 
 /// Keys that were fetched together.
 #[derive(Debug)]
@@ -113,6 +117,8 @@ struct Gate {
     task: Option<Background>,
     /// Wakes the task before its time.
     wake: Arc<Notify>,
+    /// Tells the task that the keys have changed.
+    changed: Arc<Notify>,
     /// The attempt that those who miss a key wait for.
     asked: u64,
     cooling_until: Option<UnixSeconds>,
@@ -146,7 +152,12 @@ impl Keys {
         if !gate.task.as_ref().is_some_and(Background::is_running) {
             // A new one: in a forked process, a task that is not there waits for the old one.
             gate.wake = Arc::default();
-            let fetching = run(Arc::downgrade(self), Arc::clone(&gate.wake));
+            gate.changed = Arc::default();
+            let fetching = run(
+                Arc::downgrade(self),
+                Arc::clone(&gate.wake),
+                Arc::clone(&gate.changed),
+            );
             gate.task = Some(Background::spawn(&runtime, fetching));
         }
     }
@@ -231,9 +242,9 @@ impl Keys {
         Ok(found)
     }
 
-    /// Fetches again: the issuer says that its keys have changed.
+    /// Fetches again, and once more when every node of the issuer has them: it says that its keys have changed.
     pub(crate) fn renew(&self) {
-        self.gate().wake.notify_one();
+        self.gate().changed.notify_one();
     }
 
     /// Asks for a fetch because a key is missing: the number of the attempt to wait for, or `None` while that is
@@ -352,7 +363,8 @@ impl Drop for Keys {
     }
 }
 
-async fn run(keys: Weak<Keys>, wake: Arc<Notify>) {
+async fn run(keys: Weak<Keys>, wake: Arc<Notify>, changed: Arc<Notify>) {
+    let mut settled = None;
     loop {
         let Some(strong) = keys.upgrade() else {
             return;
@@ -362,6 +374,13 @@ async fn run(keys: Weak<Keys>, wake: Arc<Notify>) {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = wake.notified() => {}
+            () = changed.notified() => settled = Some(Box::pin(tokio::time::sleep(SETTLED))),
+            () = async {
+                match &mut settled {
+                    Some(until) => until.await,
+                    None => pending().await,
+                }
+            } => settled = None,
         }
     }
 }

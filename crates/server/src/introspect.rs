@@ -57,6 +57,8 @@ pub async fn endpoint(
 
 async fn introspect(ctx: &Context, client: &AuthenticatedClient, token: &str) -> Result<Bytes, TokenError> {
     let digest = doorward_jose::sha256(token.as_bytes());
+    // Before anything that rests on a key: it may have been withdrawn on another node.
+    ctx.keys.catch_up().await?;
     let moment = ctx.live_tokens.catch_up().await?;
     if let Some(known) = moment.and_then(|moment| ctx.live_tokens.get(&digest, moment, ctx.now()))
         && ctx.keys.publishes(&known.key_id)

@@ -64,8 +64,8 @@ async fn revoke_access_token(
     client: &AuthenticatedClient,
     token: &str,
 ) -> Result<(), TokenError> {
-    if let Some(claims) = own_token::read(ctx, token).filter(|claims| claims.client_id == client.client_id())
-    {
+    let claims = own_token::read(ctx, token).await?;
+    if let Some(claims) = claims.filter(|claims| claims.client_id == client.client_id()) {
         acting.revoke_issuance(&claims.jti, ctx.now()).await?;
     }
     Ok(())

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use base64::Engine as _;
-use doorward_store::ClientSource;
+use doorward_store::{Change, ClientSource, STALE_AFTER};
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
@@ -135,6 +135,20 @@ async fn admin(app: &TestApp, method: &str, path: &str, body: Value) -> Reply {
 }
 
 impl Scene {
+    /// Until the changes that made this scene have been heard: a database of several nodes tells of them once more
+    /// when it is asked, and each time that it could not be asked before.
+    async fn settled(&self) {
+        let changes = self.app.context.store.changes();
+        let mut keys = changes.subscribe(Change::SigningKeys);
+        let known = || changes.version(Change::SigningKeys).is_some();
+        while support::Engine::is_postgres()
+            && (tokio::time::timeout(2 * STALE_AFTER, keys.changed())
+                .await
+                .is_ok()
+                || !known())
+        {}
+    }
+
     async fn answer(&self, headers: &[(&str, &str)]) -> http::Response<Body> {
         let mut request = Request::get(FEED).header(header::HOST, "localhost:9000");
         for (name, value) in headers {
@@ -434,6 +448,7 @@ async fn the_answer_is_an_event_stream_that_nobody_keeps_and_no_other_origin_rea
 #[tokio::test]
 async fn a_quiet_connection_is_kept_alive_and_ends_when_its_time_has_come() {
     let scene = scene().await;
+    scene.settled().await;
     let mut follower = scene.follow().await;
     let time = StoppedTime::new();
     for _ in 0..3 {
@@ -475,7 +490,7 @@ impl StoppedTime {
     /// Lets time pass, and then the store's threads answer what began with it.
     async fn pass(&self, time: Duration) {
         tokio::time::advance(time).await;
-        let answered = tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(30)));
+        let answered = tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(100)));
         answered.await.unwrap();
         let Self(_running) = self;
     }
@@ -622,7 +637,14 @@ async fn a_great_many_revocations_reach_a_follower_in_order() {
         store.update_client(client.clone()).await.unwrap();
     }
     for number in 0..600 {
-        let event = follower.expect("revocation").await;
+        // Whoever lags is told of keys and, at the end of what it reads by itself, that it is ready.
+        let event = loop {
+            let event = follower.event().await.expect("the feed ended");
+            if !matches!(&*event.kind, "keys" | "ready") {
+                break event;
+            }
+        };
+        assert_eq!(event.kind, "revocation", "{event:?}");
         assert_eq!(event.data["revoked_at"], number * 2);
     }
 }

@@ -12,6 +12,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+#[cfg(feature = "postgres")]
+use crate::Result;
+
 /// What another node changed this long ago is known here, or nothing that was kept is used.
 pub const STALE_AFTER: Duration = Duration::from_secs(1);
 
@@ -130,6 +133,15 @@ impl Changes {
     #[cfg(feature = "postgres")]
     pub(crate) fn after<T>(&self, change: Change, outcome: T) -> T {
         self.tell(change);
+        outcome
+    }
+
+    /// The same for an operation that counts what it changes: with none, nothing has.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn after_any(&self, change: Change, outcome: Result<u64>) -> Result<u64> {
+        if !matches!(outcome, Ok(0)) {
+            self.tell(change);
+        }
         outcome
     }
 

@@ -61,6 +61,26 @@ async fn a_stale_document_is_revalidated_by_its_entity_tag() {
     );
 }
 
+/// RFC 9111 §5.2.1.4: a shared cache must not answer who wants to know how things are now.
+#[tokio::test]
+async fn whoever_asks_afresh_is_answered_by_no_cache_on_the_way() {
+    let server = MockServer::start().await;
+    Mock::given(header("cache-control", "no-cache"))
+        .respond_with(json(r#"{"v":2}"#))
+        .with_priority(1)
+        .mount(&server)
+        .await;
+    Mock::given(any())
+        .respond_with(json(r#"{"v":1}"#))
+        .mount(&server)
+        .await;
+    let (fetcher, url) = (fetcher(&clock()), format!("{}/c.json", server.uri()));
+    let cached = fetcher.get_json(&url, &Limits::default()).await.unwrap();
+    assert_eq!(&cached.body[..], br#"{"v":1}"#);
+    let fresh = fetcher.get_json_fresh(&url, &Limits::default()).await.unwrap();
+    assert_eq!(&fresh.body[..], br#"{"v":2}"#);
+}
+
 #[tokio::test]
 async fn a_failure_is_remembered_for_a_few_seconds_only() {
     let server = MockServer::start().await;

@@ -132,7 +132,11 @@ impl Connection {
                         return Some(text);
                     }
                 }
-                Err(broadcast::error::RecvError::Lagged(_)) => self.stage = Stage::Behind,
+                Err(broadcast::error::RecvError::Lagged(_)) => {
+                    // The log tells what was missed of revocations, and nothing of the keys.
+                    self.stage = Stage::Behind;
+                    return Some(frames::KEYS.to_owned());
+                }
                 Err(broadcast::error::RecvError::Closed) => return None,
             }
         }

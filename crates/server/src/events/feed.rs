@@ -142,3 +142,33 @@ impl RevocationFeed {
         *self.reader.lock().await = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use doorward_store::sqlite::{SqliteOptions, SqliteStore};
+    use futures_util::StreamExt;
+
+    use super::*;
+    use crate::events::connection::Connection;
+    use crate::events::frames;
+    use crate::http::metrics::Metrics;
+
+    #[tokio::test]
+    async fn who_lagged_behind_is_told_that_the_keys_may_have_changed() {
+        let store = SqliteStore::open("sqlite::memory:", &SqliteOptions::default()).unwrap();
+        let feed = Arc::new(RevocationFeed::new(Arc::new(store), 1));
+        let minute = Duration::from_mins(1);
+        let connection = Connection::open(&feed, "guard", None, minute, &Metrics::new()).await;
+        let mut events = Box::pin(connection.ok().unwrap().into_stream());
+        assert_eq!(events.next().await.unwrap().unwrap(), frames::OPENING);
+        let ready = events.next().await.unwrap().unwrap();
+
+        let sender = feed.reader.lock().await.clone().unwrap();
+        sender.send(News::Keys).unwrap();
+        for _ in 0..PAGES {
+            sender.send(News::Revoked(Arc::default())).unwrap();
+        }
+        assert_eq!(events.next().await.unwrap().unwrap(), frames::KEYS);
+        assert_eq!(events.next().await.unwrap().unwrap(), ready);
+    }
+}

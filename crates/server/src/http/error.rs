@@ -7,12 +7,12 @@ use std::borrow::Cow;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use doorward_jose::JoseError;
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::parameters::{Duplicate, ParametersError};
 use doorward_store::StoreError;
 
 use super::failure::{Failure, Form, code_for};
+use crate::keys::KeyError;
 
 /// An error of an endpoint that programs call: JSON as RFC 6749 §5.2, under the status of its code unless
 /// another is given.
@@ -198,10 +198,19 @@ impl From<ParametersError> for TokenError {
     }
 }
 
-/// A token that cannot be signed: the key is at fault, not the request.
-impl From<JoseError> for TokenError {
-    fn from(error: JoseError) -> Self {
-        Self::internal(error.to_string())
+/// A key cannot be used, or nobody knows whether it may be: the request is not at fault.
+impl From<KeyError> for TokenError {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Store(error) => error.into(),
+            KeyError::Jose(error) => Self::internal(error),
+            error => OAuthError::new(
+                ErrorCode::TemporarilyUnavailable,
+                "The server's signing keys cannot be used at the moment; try again in a moment.",
+            )
+            .with_internal(error)
+            .into(),
+        }
     }
 }
 

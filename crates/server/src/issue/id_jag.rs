@@ -1,11 +1,11 @@
 //! Identity assertions for other authorization servers. Drafted, recorded and signed like an access token.
 
-use doorward_jose::JoseError;
 use doorward_oauth::id_jag::{Allowed, IdJagClaims, NOT_APPLICABLE, TYP};
 use doorward_store::{Grant, Issuance, User};
 
 use super::{AccessToken, confirmation};
 use crate::context::Context;
+use crate::keys::KeyError;
 use crate::login::acr;
 
 /// An ID-JAG that is not signed yet.
@@ -63,10 +63,11 @@ impl IdJagDraft {
     }
 
     /// Signs. Call it after the store has committed the record.
-    pub(crate) fn sign(self, ctx: &Context) -> Result<AccessToken, JoseError> {
+    pub(crate) async fn sign(self, ctx: &Context) -> Result<AccessToken, KeyError> {
         let Self(claims) = self;
+        let signer = ctx.keys.current_signer().await?;
         Ok(AccessToken {
-            text: doorward_jose::sign(ctx.keys.signer().as_ref(), TYP, &claims)?,
+            text: doorward_jose::sign(signer.as_ref(), TYP, &claims)?,
             expires_in: claims.exp.seconds() - claims.iat.seconds(),
             scope: claims.scope.map(|scopes| scopes.to_string()).unwrap_or_default(),
             token_type: NOT_APPLICABLE,

@@ -5,7 +5,6 @@ pub(crate) mod id_jag;
 pub(crate) mod live_tokens;
 pub mod own_token;
 
-use doorward_jose::JoseError;
 use doorward_oauth::claims::{AccessTokenClaims, Actor, Audience, Confirmation, TYP};
 use doorward_oauth::exchange::{Exchanged, MAY_ACT_CLAIM, PARENT_CLAIM};
 use doorward_oauth::scope::ScopeSet;
@@ -13,6 +12,7 @@ use doorward_oauth::time::UnixSeconds;
 use doorward_store::{Grant, GrantId, Issuance, Resource, User};
 
 use crate::context::Context;
+use crate::keys::KeyError;
 use crate::login::acr;
 use crate::resources::Targets;
 
@@ -178,10 +178,11 @@ impl Draft {
     }
 
     /// Signs. Call it after the store has committed the record.
-    pub fn sign(self, ctx: &Context) -> Result<AccessToken, JoseError> {
+    pub async fn sign(self, ctx: &Context) -> Result<AccessToken, KeyError> {
         let Self(claims) = self;
+        let signer = ctx.keys.current_signer().await?;
         Ok(AccessToken {
-            text: doorward_jose::sign(ctx.keys.signer().as_ref(), TYP, &claims)?,
+            text: doorward_jose::sign(signer.as_ref(), TYP, &claims)?,
             expires_in: claims.exp.seconds() - claims.iat.seconds(),
             scope: claims.scope.map(|scopes| scopes.to_string()).unwrap_or_default(),
             token_type: token_type(claims.cnf.as_ref()),

@@ -5,13 +5,15 @@ use doorward_oauth::claims::{AccessTokenClaims, typ_is_access_token};
 use doorward_store::{Grant, GrantState, StoreError};
 
 use crate::context::Context;
+use crate::keys::KeyError;
 
 /// The claims of a token that this server signed, live or expired. `None` for anything else.
-pub fn read(ctx: &Context, token: &str) -> Option<AccessTokenClaims> {
-    read_with_key(ctx, token).map(|(claims, _)| claims)
+pub async fn read(ctx: &Context, token: &str) -> Result<Option<AccessTokenClaims>, KeyError> {
+    ctx.keys.catch_up().await?;
+    Ok(read_with_key(ctx, token).map(|(claims, _)| claims))
 }
 
-/// The same, with the id of the key that signed it.
+/// The same, with the id of the key that signed it, as far as the keys have been caught up with.
 pub fn read_with_key(ctx: &Context, token: &str) -> Option<(AccessTokenClaims, String)> {
     let jws = Jws::parse(token).ok()?;
     if !jws.header().typ.as_deref().is_some_and(typ_is_access_token) {

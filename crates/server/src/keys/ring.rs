@@ -1,6 +1,7 @@
 //! The signing keys: the one that signs, the one that will, and those before that are still published.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -36,6 +37,10 @@ pub struct KeyRing {
     changing: Mutex<()>,
     /// What the ring was read at, if that is known.
     read_at: ArcSwapOption<Version>,
+    /// How often it was begun to read the store for everybody.
+    reads: AtomicU64,
+    /// The last of these that succeeded.
+    read: AtomicU64,
     master: Arc<MasterKey>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -45,7 +50,7 @@ pub struct KeyRing {
 
 /// The keys as they were read at some moment.
 struct Ring {
-    /// Those that are published, newest first, never none.
+    /// Those that are published and can be opened here, newest first, never none.
     keys: Vec<Published>,
     jwks: JwkSet,
     /// The same as `jwks_uri` answers it.
@@ -53,8 +58,11 @@ struct Ring {
     records: Vec<SigningKeyRecord>,
     /// How each of the records stood.
     standing: Vec<Standing>,
+    /// The places of the records that should be published and cannot be opened.
+    sealed: Vec<usize>,
 }
 
+#[derive(Clone)]
 struct Published {
     signs_from: UnixSeconds,
     usable: Usable,
@@ -111,11 +119,14 @@ impl KeyRing {
             let acting = store.acting(audit::system(random.as_ref(), clock.as_ref()));
             records = acting.add_signing_key(fresh, None).await?;
         }
-        let ring = Ring::build(records, &master, clock.now(), schedule.keep_previous)?;
+        let ring = Ring::build(records, &master, clock.now(), schedule.keep_previous, &[])?;
+        ring.check(&master)?;
         let keys = Self {
             ring: ArcSwap::from_pointee(ring),
             changing: Mutex::new(()),
             read_at: ArcSwapOption::empty(),
+            reads: AtomicU64::new(0),
+            read: AtomicU64::new(0),
             master: Arc::new(master),
             store,
             clock,
@@ -139,13 +150,19 @@ impl KeyRing {
         Arc::clone(&key.usable.signer)
     }
 
+    /// The same, of the keys as the store has them now: one that another node withdrew signs nothing more.
+    pub(crate) async fn current_signer(&self) -> Result<Arc<dyn Signer>, KeyError> {
+        self.catch_up().await?;
+        Ok(self.signer())
+    }
+
     /// What `jwks_uri` answers: as the store has it. While it does not answer, as it was read last, and at once: who
     /// verifies tokens need not be hurt.
     pub(crate) async fn document(&self) -> Arc<Document> {
         let known = self.store.changes().version(Change::SigningKeys).is_some();
         if known
             && !self.is_current()
-            && let Err(error) = self.reload().await
+            && let Err(error) = self.catch_up().await
         {
             tracing::debug!(%error, "the key set is told as it was read before");
         }
@@ -233,12 +250,39 @@ impl KeyRing {
     }
 
     /// Reads the keys again: another node may have changed them, and a previous one may have had its time.
+    ///
+    /// # Errors
+    /// [`KeyError`]; when a published key cannot be opened, everything else has been taken.
     pub async fn reload(&self) -> Result<(), KeyError> {
+        let changing = self.changing.lock().await;
+        self.read().await?;
+        drop(changing);
+        self.ring.load().check(&self.master)
+    }
+
+    /// Reads the keys again unless nobody has changed them. Whoever relies on a key calls this first: after an error
+    /// nobody knows whether it was withdrawn.
+    pub(crate) async fn catch_up(&self) -> Result<(), KeyError> {
+        if self.is_current() {
+            return Ok(());
+        }
+        let begun = self.reads.load(Ordering::Acquire);
         let _changing = self.changing.lock().await;
+        // While the versions are unknown everybody comes here: those who waited share what was read meanwhile.
+        if self.read.load(Ordering::Acquire) > begun || self.is_current() {
+            return Ok(());
+        }
+        self.read().await
+    }
+
+    /// Only with `changing` held.
+    async fn read(&self) -> Result<(), KeyError> {
+        let number = self.reads.fetch_add(1, Ordering::AcqRel) + 1;
         let version = self.store.changes().version(Change::SigningKeys);
         let records = self.store.signing_keys().await?;
         self.take(records)?;
         self.read_at.store(version.map(Arc::new));
+        self.read.store(number, Ordering::Release);
         Ok(())
     }
 
@@ -247,9 +291,11 @@ impl KeyRing {
         if !self.is_current() {
             return self.reload().await;
         }
-        let _changing = self.changing.lock().await;
+        let changing = self.changing.lock().await;
         let records = self.ring.load().records.clone();
-        self.take(records)
+        self.take(records)?;
+        drop(changing);
+        self.ring.load().check(&self.master)
     }
 
     /// Whether nobody has changed the keys since they were read.
@@ -323,7 +369,7 @@ impl KeyRing {
         let (now, keep) = (self.clock.now(), self.schedule.keep_previous);
         let ring = self.ring.load();
         if records != ring.records || standing(&records, now, keep) != ring.standing {
-            let ring = Ring::build(records, &self.master, now, keep)?;
+            let ring = Ring::build(records, &self.master, now, keep, &ring.keys)?;
             self.ring.store(Arc::new(ring));
         }
         Ok(())
@@ -331,19 +377,33 @@ impl KeyRing {
 }
 
 impl Ring {
+    /// A key that cannot be opened stays as it was in `before`, or is left out: it must keep no other from going.
     fn build(
         records: Vec<SigningKeyRecord>,
         master: &MasterKey,
         now: UnixSeconds,
         keep: Duration,
+        before: &[Published],
     ) -> Result<Self, KeyError> {
         let standing = standing(&records, now, keep);
-        let (mut keys, mut public) = (Vec::new(), Vec::new());
-        for (record, standing) in records.iter().zip(&standing) {
+        let (mut keys, mut public, mut sealed) = (Vec::new(), Vec::new(), Vec::new());
+        for (place, (record, standing)) in records.iter().zip(&standing).enumerate() {
             if !standing.published {
                 continue;
             }
-            let usable = sealed::open(record, master)?;
+            let usable = match sealed::open(record, master) {
+                Ok(usable) => usable,
+                Err(error) => {
+                    sealed.push(place);
+                    let opened = before
+                        .iter()
+                        .find(|key| key.usable.signer.key_id() == record.key_id);
+                    let key_id = &record.key_id;
+                    tracing::error!(%error, key_id, kept = opened.is_some(), "a published signing key cannot be opened");
+                    let Some(opened) = opened else { continue };
+                    opened.usable.clone()
+                }
+            };
             let first = standing.state == SigningKeyState::Active;
             // For those who take the first key whatever a token names.
             public.insert(if first { 0 } else { public.len() }, usable.public.clone());
@@ -351,6 +411,9 @@ impl Ring {
             keys.push(Published { signs_from, usable });
         }
         if keys.is_empty() {
+            for place in sealed {
+                sealed::open(&records[place], master)?;
+            }
             return Err(KeyError::NoActiveKey);
         }
         let jwks = JwkSet { keys: public };
@@ -360,7 +423,14 @@ impl Ring {
             jwks,
             records,
             standing,
+            sealed,
         })
+    }
+
+    /// Whether every key that should be published can be opened.
+    fn check(&self, master: &MasterKey) -> Result<(), KeyError> {
+        let mut sealed = self.sealed.iter().map(|place| &self.records[*place]);
+        sealed.try_for_each(|record| sealed::open(record, master).map(drop))
     }
 }
 

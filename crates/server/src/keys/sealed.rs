@@ -11,6 +11,7 @@ use super::{KeyError, MasterKey};
 use crate::random::Random;
 
 /// A key that can sign, and what verifies its signatures.
+#[derive(Clone)]
 pub(super) struct Usable {
     pub(super) signer: Arc<dyn Signer>,
     pub(super) public: Jwk,

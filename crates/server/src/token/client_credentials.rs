@@ -46,7 +46,7 @@ pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, T
             .into());
         }
     };
-    Ok(TokenResponse::new(draft.under(id).sign(ctx)?, None))
+    Ok(TokenResponse::new(draft.under(id).sign(ctx).await?, None))
 }
 
 /// Confidential, and registered by an operator: nobody registers itself into somebody else's resources.

@@ -69,7 +69,7 @@ pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, T
         RotateOutcome::Unknown => return Err(unusable(UNUSABLE, "a generation that was never given out")),
     };
 
-    let token = draft.sign(ctx)?;
+    let token = draft.sign(ctx).await?;
     let refresh_token = RefreshToken::derive(&grant, successor, &ctx.secrets);
     Ok(TokenResponse::new(token, Some(refresh_token)).with_refresh_expiry(&grant, policy, now))
 }

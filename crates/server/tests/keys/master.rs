@@ -105,3 +105,29 @@ async fn a_wrong_master_key_changes_nothing() {
     assert!(matches!(wrong.map(drop), Err(KeyError::WrongMasterKey)));
     assert_eq!(node.context.store.signing_keys().await.unwrap(), stored);
 }
+
+/// [KEY-004]: on a node that has not got every master key.
+#[tokio::test]
+async fn a_withdrawn_key_goes_although_another_one_cannot_be_opened() {
+    let place = Place::new().await;
+    let node = place.try_node(with(&place, OLD, None)).await.unwrap();
+    let keys = &node.context.keys;
+    let stolen = node.published().await.remove(0);
+    let kept = keys.rotate_now().await.unwrap().record.key_id;
+    // What a node does that has the new master key.
+    let mut unknown = keys.statuses()[0].record.clone();
+    unknown.key_id = "sealed-elsewhere".to_owned();
+    unknown.signs_from = unknown.signs_from + std::time::Duration::from_mins(15);
+    let store = &node.context.store;
+    let (spare, now) = (unknown.clone(), unknown.created_at);
+    store.add_signing_key(unknown, Some(&kept)).await.unwrap();
+    store
+        .replace_signing_key(Some(&stolen), spare, now)
+        .await
+        .unwrap();
+
+    assert_eq!(node.published().await, std::slice::from_ref(&kept));
+    assert!(matches!(keys.reload().await, Err(KeyError::WrongMasterKey)));
+    assert!(keys.verification_key(&stolen).is_none());
+    assert_eq!(keys.signer().key_id(), kept);
+}

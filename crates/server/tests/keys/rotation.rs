@@ -126,6 +126,33 @@ async fn a_revoked_key_and_its_tokens_end_at_once() {
     assert_eq!(keys(&node).await.len(), 2);
 }
 
+/// [KEY-004]: as another node does it, of which only the store tells.
+#[tokio::test]
+async fn a_key_that_was_withdrawn_in_the_store_signs_nothing_and_counts_for_nothing() {
+    let place = Place::new().await;
+    let node = place.node().await;
+    let program = node.program().await;
+    let stolen = node.published().await.remove(0);
+    let token = node.token(&program).await;
+    // Twice: the second answer comes from memory.
+    assert!(node.says_active(&program, &token).await);
+    assert!(node.says_active(&program, &token).await);
+    let next = node.context.keys.rotate().await.unwrap().record;
+
+    let mut spare = next.clone();
+    spare.key_id = "spare".to_owned();
+    let store = &node.context.store;
+    let now = place.clock.now();
+    store
+        .replace_signing_key(Some(&stolen), spare, now)
+        .await
+        .unwrap();
+    assert!(!node.says_active(&program, &token).await);
+    let fresh = node.token(&program).await;
+    assert_eq!(key_of(&fresh), next.key_id);
+    assert!(node.says_active(&program, &fresh).await);
+}
+
 /// The one that waits is known to the most.
 #[tokio::test]
 async fn when_the_key_that_signs_is_revoked_the_next_one_signs() {

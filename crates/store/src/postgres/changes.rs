@@ -117,10 +117,12 @@ impl Ear {
 
     async fn ask(&mut self, client: &Client) -> String {
         // Without it the counts have to do.
-        if !self.pooled
-            && let Err(error) = client.batch_execute(LISTEN).await
-        {
-            return describe(&error);
+        if !self.pooled {
+            match timeout(PATIENCE, client.batch_execute(LISTEN)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return describe(&error),
+                Err(_) => return "no answer in time".to_owned(),
+            }
         }
         loop {
             let asked_at = Instant::now();

@@ -662,7 +662,7 @@ impl Store for PostgresStore {
                 Ok((resealed, audit::resealed(resealed)))
             })
             .await;
-        self.changes.after(Change::SigningKeys, outcome)
+        self.changes.after_any(Change::SigningKeys, outcome)
     }
 
     async fn delete_signing_keys(&self, before: UnixSeconds) -> Result<u64> {
@@ -672,7 +672,7 @@ impl Store for PostgresStore {
                 Ok((removed, audit::signing_keys_deleted(removed)))
             })
             .await;
-        self.changes.after(Change::SigningKeys, outcome)
+        self.changes.after_any(Change::SigningKeys, outcome)
     }
 
     async fn secret(&self, purpose: &str, proposed: SealedSecret) -> Result<SealedSecret> {

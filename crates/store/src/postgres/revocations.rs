@@ -11,7 +11,9 @@ use crate::rules::revocations::{Place, Row, page, past};
 statements! {
     AFTER = "SELECT position, grant_id, jti, client_id, revoked_at FROM revocation WHERE position > $1 \
              ORDER BY position LIMIT $2";
-    LOG = "SELECT name, forgotten, (SELECT max(position) FROM revocation) FROM revocation_log WHERE id = 1";
+    /// The log's name holds the history that its positions belong to: after a failover to a standby that had not got
+    /// everything, a position that was told may be given again, to another revocation.
+    LOG = "SELECT name || left(pg_walfile_name(pg_current_wal_lsn()), 8), forgotten, (SELECT max(position) FROM revocation) FROM revocation_log WHERE id = 1";
     OLDEST = "SELECT position, revoked_at FROM revocation \
               WHERE position > (SELECT forgotten FROM revocation_log WHERE id = 1) ORDER BY position LIMIT $1";
     FORGET = "DELETE FROM revocation WHERE position <= $1";

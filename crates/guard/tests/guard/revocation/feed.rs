@@ -79,6 +79,25 @@ async fn the_keys_are_fetched_again_when_the_feed_tells_that_they_changed() {
     assert_eq!(world.ping(&token).await, StatusCode::UNAUTHORIZED);
 }
 
+/// A node that a load balancer chose may hear of a change later than the one that told of it.
+#[tokio::test(start_paused = true)]
+async fn keys_that_changed_are_fetched_once_more_when_every_node_has_them() {
+    let (world, endpoints) = world(Revocation::feed());
+    let token = world.token();
+    assert_eq!(world.ping(&token).await, StatusCode::OK);
+    assert!(endpoints.send("event: keys\ndata: {}\n\n"));
+    pass(1).await;
+    assert_eq!(world.server.key_fetches(), 2);
+    assert_eq!(world.ping(&token).await, StatusCode::OK);
+    let next = SigningKey::generate(Algorithm::Es256).unwrap();
+    world.server.publish_keys(&[&next]);
+    pass(1).await;
+    assert_eq!(world.server.key_fetches(), 3);
+    pass(20).await;
+    assert_eq!(world.server.key_fetches(), 3);
+    assert_eq!(world.ping(&token).await, StatusCode::UNAUTHORIZED);
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_token_a_client_or_a_person_can_be_revoked() {
     let (world, endpoints) = world(Revocation::feed());

@@ -151,7 +151,7 @@ pub(in crate::token) async fn record(
                 trusted_issuer = trusted.issuer.slug, rules = ?allowed.rules, client_id, subject,
                 grant = %id.0, resource, "issued a token on an issuer's word"
             );
-            return Ok(TokenResponse::new(draft.under(id).sign(ctx)?, None));
+            return Ok(TokenResponse::new(draft.under(id).sign(ctx).await?, None));
         }
         AssertedOutcome::EndedSince => "a grant for the same ended after the assertion was made",
         AssertedOutcome::IssuerGone => "the issuer has been disabled or removed",

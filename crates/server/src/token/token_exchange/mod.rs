@@ -87,7 +87,7 @@ async fn exchange(
         client_id = client.client_id(), grant = %subject.grant.0, parent = %subject.claims.jti,
         resource = %target.uri, "exchanged a token"
     );
-    Ok(TokenResponse::new(draft.sign(ctx)?, None).with_issued_token_type(issued_token_type))
+    Ok(TokenResponse::new(draft.sign(ctx).await?, None).with_issued_token_type(issued_token_type))
 }
 
 /// A token of this server that works now, and its grant.
@@ -97,7 +97,7 @@ pub(crate) struct LiveToken {
 }
 
 pub(crate) async fn live_token(ctx: &Context, token: &str) -> Result<Option<LiveToken>, TokenError> {
-    let Some(claims) = own_token::read(ctx, token) else {
+    let Some(claims) = own_token::read(ctx, token).await? else {
         return Ok(None);
     };
     let grant = claims.gid.as_deref().and_then(|gid| Uuid::try_parse(gid).ok());

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use doorward_store::{
-    AssertionAudience, Change, ClientSource, EndReason, GrantFilter, SigningKeyRecord, Store, TrustedIssuer,
-    TrustedIssuerKind, Version,
+    AssertionAudience, Change, ClientSource, EndReason, GrantFilter, STALE_AFTER, SigningKeyRecord, Store,
+    TrustedIssuer, TrustedIssuerKind, Version,
 };
 
 use super::scene::{APP, Opened, Scene, at, client, issuance, resource, rotation};
@@ -67,6 +67,12 @@ pub(crate) async fn a_change_is_known_before_it_is_answered(opened: Opened) {
         SigningKeys,
         store.replace_signing_key(Some("first"), key("second"), at(1))
     );
+    // Of what is done every minute and finds nothing to do, nobody is told: every guard would ask for the keys again.
+    tokio::time::sleep(2 * STALE_AFTER).await;
+    let before = version(&**store, Change::SigningKeys).await;
+    assert_eq!(store.delete_signing_keys(at(0)).await.unwrap(), 0);
+    assert_eq!(store.reseal(Vec::new()).await.unwrap(), 0);
+    assert_eq!(version(&**store, Change::SigningKeys).await, before);
 
     let mut issuer = TrustedIssuer {
         slug: "idp".to_owned(),
