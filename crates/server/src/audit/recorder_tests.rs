@@ -49,7 +49,13 @@ async fn a_flood_of_clients_leaves_room_for_operators_people_and_attempts_to_sig
     let taken = taken.acquire_many(MOST_WAITING).await.unwrap();
     let refuse = |actor: Actor| {
         let refusal = Refusal::default();
-        recorder.refuse(&info, &actor, AuditAction::RequestRefused, "invalid_request", refusal);
+        recorder.refuse(
+            &info,
+            &actor,
+            AuditAction::RequestRefused,
+            "invalid_request",
+            refusal,
+        );
     };
     let someone = UserId(uuid::Uuid::nil());
     refuse(Actor::Client("machine".to_owned()));

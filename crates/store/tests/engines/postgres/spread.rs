@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::nodes::{Nodes, nodes};
 use crate::conformance::changes::version;
-use crate::conformance::scene::{APP, at, client, resource};
+use crate::conformance::scene::{APP, at, client, digest, resource};
 
 /// A connection of a stranger to the database of the nodes.
 async fn sql(nodes: &Nodes, text: &str) -> Vec<i64> {
@@ -129,7 +129,7 @@ async fn a_node_that_was_cut_off_knows_that_it_knows_nothing() {
     }
 }
 
-/// A client that registers once more, and one that is added, are no change to those who remember clients.
+/// A client that registers once more, one that is added, and one that reads its registration are no change to those who remember clients.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_nobody_remembers_is_no_change() {
     let Some(nodes) = nodes().await else { return };
@@ -141,8 +141,24 @@ async fn what_nobody_remembers_is_no_change() {
     dynamic.updated_at = at(10 * 86_400);
     let again = store.register_client(dynamic.clone()).await.unwrap();
     assert_eq!(again.updated_at, dynamic.updated_at);
+    let mut managed = client("dwc_managed", ClientSource::Dynamic);
+    managed.registration_token = Some(digest(6, 1));
+    store.register_client(managed.clone()).await.unwrap();
+    managed.registration_token = Some(digest(6, 2));
+    let read = digest(6, 1);
+    store
+        .update_registration(managed.clone(), &read, at(1))
+        .await
+        .unwrap();
     let id = nodes.scene.active().await;
     nodes.scene.rotated(id, 1, at(1)).await;
     assert_eq!(sql(&nodes, counts).await, before);
     assert_eq!(before.len(), 4);
+    "changed".clone_into(&mut managed.fingerprint);
+    let changed = digest(6, 2);
+    store
+        .update_registration(managed, &changed, at(2))
+        .await
+        .unwrap();
+    assert_ne!(sql(&nodes, counts).await, before);
 }
