@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -57,8 +59,8 @@ class AuthResult(Mapping[str, Any]):
         await self.aclose()
 
 
-SignIn: TypeAlias = Callable[[Scope, _core.VerifiedClaims, str], Callable[[], None]]
-"""Tells a framework whose request this is."""
+SignIn: TypeAlias = Callable[[Scope, _core.VerifiedClaims, str], "Callable[[], None] | None"]
+"""Tells a framework whose request this is; ``None`` where the framework must see for itself."""
 
 
 class FrameworkLayer(GuardMiddleware):
@@ -69,8 +71,8 @@ class FrameworkLayer(GuardMiddleware):
         guard: The guard.
         prepare: Is told of the application with the first request.
         checks: The framework's own middleware, which asks the guard about tokens.
-        sign_in: What the checks would come to for a request that the guard has let through. Only others go through them
-            then.
+        sign_in: What the checks would come to for a request that the guard has let through. Such a request goes through
+            them only if it does not say.
     """
 
     def __init__(
@@ -197,30 +199,63 @@ class TokenChecker:
             return None
 
 
-def signing_in(provider: Any, checks: Sequence[Any], tokens: _core.AccessTokens) -> SignIn | None:
+def signing_in(
+    provider: Any, usual: type, verify_token: Any, checks: Sequence[Any], tokens: _core.AccessTokens
+) -> SignIn | None:
     """What a framework's own checks do with a good token, without asking the ``provider`` about it again.
 
-    ``None`` when they are not the usual ones: then nobody knows what else they do.
+    ``None`` when they are not the usual ones: then nobody knows what else they do. They are asked as well for every
+    request that comes while somebody has put a method of his own in the place of one of theirs or of the provider's.
+
+    Args:
+        provider: What the checks ask.
+        usual: The class that the provider is of, unless somebody has made one of his own from it.
+        verify_token: That method of the usual class, as it was defined.
+        checks: The framework's middleware.
+        tokens: Makes the framework's access tokens.
     """
     from mcp.server.auth.middleware.auth_context import AuthContextMiddleware, auth_context_var
     from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser, BearerAuthBackend
     from starlette.authentication import AuthCredentials
     from starlette.middleware.authentication import AuthenticationMiddleware
 
-    if [check.cls for check in checks] != [AuthenticationMiddleware, AuthContextMiddleware]:
+    classes = [AuthenticationMiddleware, AuthContextMiddleware]
+    if type(provider) is not usual or [check.cls for check in checks] != classes:
         return None
     backend = checks[0].kwargs.get("backend")
     is_usual = type(backend) is BearerAuthBackend and backend.token_verifier is provider
     if not is_usual or getattr(backend, "resource_server_url", None) is not None:
         return None
+    authenticate = BearerAuthBackend.authenticate
+    check_user, set_user = AuthenticationMiddleware.__call__, AuthContextMiddleware.__call__
+    owners = (BearerAuthBackend, authenticate), *zip(classes, (check_user, set_user), strict=True)
+    if not all(_is_of_its_module(owner, method) for owner, method in owners):
+        return None
+    of_provider, of_backend = vars(provider), vars(backend)
 
-    def sign_in(scope: Scope, claims: _core.VerifiedClaims, token: str) -> Callable[[], None]:
+    def sign_in(scope: Scope, claims: _core.VerifiedClaims, token: str) -> Callable[[], None] | None:
+        if (
+            "verify_token" in of_provider
+            or "authenticate" in of_backend
+            or usual.verify_token is not verify_token  # type: ignore[attr-defined]
+            or BearerAuthBackend.authenticate is not authenticate
+            or AuthenticationMiddleware.__call__ is not check_user
+            or AuthContextMiddleware.__call__ is not set_user
+        ):
+            return None
         access = lasting(tokens, token, claims)
         scope["auth"] = AuthCredentials(access.scopes)
         scope["user"] = user = AuthenticatedUser(access)
         return partial(auth_context_var.reset, auth_context_var.set(user))
 
     return sign_in
+
+
+def _is_of_its_module(owner: type, method: Any) -> bool:
+    """Whether a method was defined where its class was. What somebody has put in its place was not, whatever it is
+    called; and this does not depend on who was imported first.
+    """
+    return type(method) is FunctionType and method.__globals__ is vars(sys.modules[owner.__module__])
 
 
 def access_token(model: Any, token: str, claims: _core.VerifiedClaims, resource: str) -> Any:

@@ -67,7 +67,7 @@ class GuardMiddleware:
         self.app = app
         self.guard = guard
         self._behind = app
-        """Where requests go that the guard lets through."""
+        """Where requests go whose user the application has been told of."""
         self._path = None if path is None else "/" + path.strip("/")
         self._public = frozenset(public)
         self._keep_authorization = keep_authorization
@@ -110,7 +110,9 @@ class GuardMiddleware:
         return send
 
     def sign_in(self, scope: Scope, claims: _core.VerifiedClaims, token: str) -> Callable[[], None] | None:
-        """Tells the application in its own way whose request this is. What it returns is called when that is answered."""
+        """Tells the application in its own way whose request this is. What it returns is called when that is answered;
+        ``None`` where the application was not told.
+        """
         return None
 
     async def _guarded(
@@ -143,7 +145,8 @@ class GuardMiddleware:
         sign_out = None
         try:
             sign_out = self.sign_in(inner, claims, token)
-            await self._behind(inner, exchange.receive, exchange.send)
+            behind = self.app if sign_out is None else self._behind
+            await behind(inner, exchange.receive, exchange.send)
         finally:
             try:
                 if exchange.is_open:

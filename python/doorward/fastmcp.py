@@ -202,7 +202,7 @@ def _provider(guard: DoorwardResource, client: DoorwardClient, base_url: str) ->
 
         def get_middleware(self) -> list[Any]:
             checks = super().get_middleware()
-            sign_in = signing_in(self, checks, tokens)
+            sign_in = signing_in(self, DoorwardProvider, verify_token, checks, tokens)
             return [Middleware(FrameworkLayer, guard=guard, prepare=prepare, checks=checks, sign_in=sign_in)]
 
         def get_routes(self, mcp_path: str | None = None) -> list[Any]:
@@ -212,6 +212,7 @@ def _provider(guard: DoorwardResource, client: DoorwardClient, base_url: str) ->
             answer = metadata_app(guard)
             return [Route(path, endpoint=answer) for path in guard.metadata_paths]
 
+    verify_token = DoorwardProvider.verify_token
     return DoorwardProvider()
 
 

@@ -1,8 +1,8 @@
 //! `_core.challenge`: a `WWW-Authenticate` value.
 
-use doorward_oauth::challenge::Challenge;
-use doorward_oauth::error::{ErrorCode, error_text};
-use doorward_oauth::scope::ScopeSet;
+use doorward_guard::oauth::challenge::Challenge;
+use doorward_guard::oauth::error::{ErrorCode, error_text};
+use doorward_guard::oauth::scope::ScopeSet;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 

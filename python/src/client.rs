@@ -7,7 +7,7 @@ use doorward_guard::client::{
     ClientAuth, ClientCredentialsRequest, ClientError, ExchangeRequest, IntrospectionResponse, OAuthClient,
     RequestStateKey, TokenResponse, TokenType,
 };
-use doorward_jose::SigningKey;
+use doorward_guard::jose::SigningKey;
 use futures_util::FutureExt as _;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;

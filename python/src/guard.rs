@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use doorward_guard::oauth::resource::{ResourceRules, ResourceUri};
 use doorward_guard::{Algorithm, GuardBuilder, Head, Named, RevocationStatus};
-use doorward_oauth::resource::{ResourceRules, ResourceUri};
 use http::Method;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_fetch::{FetchPolicy, Fetcher, Limits};
+use doorward_guard::fetch::{FetchPolicy, Fetcher, Limits};
+use doorward_guard::jose::{HmacAlgorithm, JoseError, Signer as _, SigningKey, base64url};
 use doorward_guard::verifiers::{JwtVerifier as Verifier, JwtVerifierBuilder};
 use doorward_guard::{Algorithm, Claims, Clock, Document, Fetch, FetchFailure, SystemClock, VerifyError};
-use doorward_jose::{HmacAlgorithm, JoseError, Signer as _, SigningKey, base64url};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use pyo3::exceptions::PyValueError;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use doorward_guard::{Reason, UnixSeconds};
-use doorward_oauth::dpop::{
+use doorward_guard::oauth::dpop::{
     NONCE_LIFETIME, NonceAge, NonceKey, Nonces, ProofContext, ProofError, ProofRules, TargetUri,
 };
+use doorward_guard::{Reason, UnixSeconds};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{IntoPyDict as _, PyBytes, PyDict};
@@ -49,7 +49,7 @@ pub(crate) fn check_proof<'py>(
     checked.set_item("jkt", proof.key_thumbprint())?;
     checked.set_item("jti", proof.jti())?;
     checked.set_item("id", PyBytes::new(py, &proof.replay_id()))?;
-    let key = doorward_jose::sha256(proof.key_thumbprint().as_bytes());
+    let key = doorward_guard::jose::sha256(proof.key_thumbprint().as_bytes());
     checked.set_item("key", PyBytes::new(py, &key))?;
     checked.set_item("until", proof.acceptable_until().0)?;
     let ageing = nonces.filter(|_| proof.nonce_age() == Some(NonceAge::Ageing));

@@ -137,7 +137,8 @@ impl Visit {
         let (scheme, token) = text.and_then(|value| value.split_once(' ')).unwrap_or_default();
         let given = PyString::new(py, token);
         // Nothing but the token was taken out, and it is to be there again as it was.
-        if scheme == "Bearer" && !token.is_empty() && left.len() + 1 == before {
+        let is_same = scheme == "Bearer" && !token.is_empty() && left.len() + 1 == before;
+        if is_same && names_authorization(&headers)? {
             return Ok((claims, headers, given, filters));
         }
         let list = PyList::empty(py);
@@ -233,12 +234,27 @@ impl Kind {
     }
 }
 
-/// The session that an answer names, and what kind of answer it is. Nothing is made of the other headers.
+/// Whether the token is under the name that ASGI gives it, in lower case. Servers see to that, applications rely on it.
+fn names_authorization(headers: &Bound<'_, PyAny>) -> PyResult<bool> {
+    for header in headers.try_iter()? {
+        let (name, _): (Bound<'_, PyBytes>, Bound<'_, PyBytes>) = header?.extract()?;
+        if name.as_bytes() == b"authorization" {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The session that an answer names, and what kind of answer it is. Nothing is made of the other headers, but all of them
+/// must be such.
 fn seen_by_the_guard(headers: &Bound<'_, PyList>) -> PyResult<(Option<HeaderValue>, Option<Kind>)> {
     let (mut session, mut media_type) = (None, None);
     for header in headers {
         let (name, value): (Bound<'_, PyBytes>, Bound<'_, PyBytes>) = header.extract()?;
         let name = name.as_bytes();
+        if !is_name(name) || !is_value(value.as_bytes()) {
+            return Err(not_headers());
+        }
         if media_type.is_none() && name.eq_ignore_ascii_case(b"content-type") {
             media_type = Some(Kind::of(value.as_bytes()));
         } else if session.is_none() && name.eq_ignore_ascii_case(b"mcp-session-id") {
@@ -246,6 +262,22 @@ fn seen_by_the_guard(headers: &Bound<'_, PyList>) -> PyResult<(Option<HeaderValu
         }
     }
     Ok((session, media_type.flatten()))
+}
+
+/// RFC 9110 §5.1: a token (§5.6.2).
+fn is_name(name: &[u8]) -> bool {
+    let is_token = |byte: &u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
+    };
+    !name.is_empty() && name.iter().all(is_token)
+}
+
+/// RFC 9110 §5.5: no control characters but the tab. Line breaks would end the header, and begin another one.
+fn is_value(value: &[u8]) -> bool {
+    value
+        .iter()
+        .all(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f))
 }
 
 fn not_headers() -> PyErr {

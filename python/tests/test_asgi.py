@@ -462,3 +462,77 @@ async def test_parallel_requests_keep_their_own_claims(authorization_server: Aut
 
         await asyncio.wait_for(asyncio.gather(*(request(number) for number in range(200))), 30)
     assert inside == 150
+
+
+BAD_HEADERS = [
+    *((b"x-note", b"a" + bytes([byte]) + b"b") for byte in (*range(0x09), *range(0x0A, 0x20), 0x7F)),
+    *((b"x" + bad + b"note", b"a") for bad in (b"\r\n", b"\n", b"\r", b"\0", b" ", b":", b"\x7f", b"\xe4")),
+    (b"", b"a"),
+]
+
+
+def test_an_answer_with_what_cannot_be_headers_becomes_500(authorization_server: AuthorizationServer) -> None:
+    headers: list[tuple[bytes, bytes]] = []
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await echo(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    def wrap(app: Any, guard: Guard) -> Any:
+        inner = GuardMiddleware(app, guard, path="/mcp")
+
+        async def recording(scope: Any, receive: Any, send: Any) -> None:
+            async def record(message: Any) -> None:
+                sent.append(message)
+                await send(message)
+
+            await inner(scope, receive, record if scope["type"] == "http" else send)
+
+        return recording
+
+    with guarded(authorization_server, app, wrap) as client:
+        url = client.server.resource
+        authorization = {"authorization": f"Bearer {authorization_server.token(url)}"}
+        for bad in BAD_HEADERS:
+            headers[:] = [(b"content-type", b"application/json"), bad]
+            assert client.http.get(url, headers=authorization).status_code == 500, bad
+            # Not the server's own doing.
+            assert sent == [], bad
+        headers[:] = [(b"content-length", b"2"), (b"X-Note!", b"tab\tand \xe4"), (b"x-empty", b"")]
+        good = client.http.get(url, headers=authorization)
+        assert (good.status_code, good.headers["x-empty"]) == (200, "")
+        assert good.headers["x-note!"].startswith("tab\tand ")
+
+
+@pytest.mark.parametrize("name", [b"Authorization", b"AUTHORIZATION"])
+def test_a_token_that_is_kept_is_under_the_name_in_lower_case(
+    authorization_server: AuthorizationServer, name: bytes
+) -> None:
+    """Whatever name the server before the guard gave it."""
+    seen: list[Any] = []
+
+    def wrap(app: Any, guard: Guard) -> Any:
+        async def looking(scope: Any, receive: Any, send: Any) -> None:
+            seen.append(scope.get("headers"))
+            await app(scope, receive, send)
+
+        inner = GuardMiddleware(looking, guard, path="/mcp", keep_authorization=True)
+
+        async def renaming(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "http":
+                given = scope["headers"]
+                scope["headers"] = [(name if known == b"authorization" else known, value) for known, value in given]
+            await inner(scope, receive, send)
+
+        return renaming
+
+    with guarded(authorization_server, wrap=wrap) as client:
+        token = authorization_server.token(client.server.resource)
+        answer = client.http.get(client.server.resource, headers={"authorization": f"Bearer {token}"})
+        assert answer.status_code == 200
+        kept = [pair for pair in seen[-1] if pair[0].lower() == b"authorization"]
+        assert kept == [(b"authorization", f"Bearer {token}".encode())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -184,16 +185,16 @@ def test_other_routes_stay_open(authorization_server: AuthorizationServer) -> No
 def test_fastmcps_own_checks_are_left_to_routes_that_are_open(
     authorization_server: AuthorizationServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mcp.server.auth.middleware.bearer_auth import BearerAuthBackend
+    from doorward._adapter import TokenChecker
 
     asked: list[str] = []
-    authenticate = BearerAuthBackend.authenticate
+    check = TokenChecker.check
 
-    async def counted(self: Any, conn: Any) -> Any:
-        asked.append(conn.url.path)
-        return await authenticate(self, conn)
+    async def counted(self: TokenChecker, token: str) -> Any:
+        asked.append(token)
+        return await check(self, token)
 
-    monkeypatch.setattr(BearerAuthBackend, "authenticate", counted)
+    monkeypatch.setattr(TokenChecker, "check", counted)
 
     def extra(mcp: Any) -> None:
         @mcp.custom_route("/me", methods=["GET"])
@@ -211,7 +212,84 @@ def test_fastmcps_own_checks_are_left_to_routes_that_are_open(
         me = f"{client.server.base_url}/me"
         assert client.http.get(me).text == "nobody"
         assert client.http.get(me, headers={"authorization": f"Bearer {token}"}).text == "user-1"
-        assert asked == ["/me", "/me"]
+        assert asked == [token]
+
+
+async def refuse(*_: Any) -> None:
+    """Every token, as a provider would that knows of users who are banned."""
+
+
+def of_another_class(mcp: Any) -> None:
+    class Mine(type(mcp.auth)):  # type: ignore[misc]
+        verify_token = refuse
+
+    mcp.auth = Mine()
+
+
+def on_the_instance(mcp: Any) -> None:
+    mcp.auth.verify_token = refuse
+
+
+def on_the_class(mcp: Any) -> None:
+    type(mcp.auth).verify_token = refuse
+
+
+@pytest.mark.parametrize("override", [of_another_class, on_the_instance, on_the_class])
+def test_a_token_that_an_overridden_verify_token_refuses_gets_401(
+    authorization_server: AuthorizationServer, override: Callable[[Any], None]
+) -> None:
+    with fastmcp(authorization_server, override) as client:
+        response = client.initialize(authorization_server.token(client.server.resource))
+        assert response.status_code == 401
+        assert "error" in response.json()
+
+
+def test_a_verify_token_that_is_overridden_while_the_server_runs_is_asked(
+    authorization_server: AuthorizationServer,
+) -> None:
+    made: list[Any] = []
+    with fastmcp(authorization_server, made.append) as client:
+        token = authorization_server.token(client.server.resource)
+        assert client.initialize(token).status_code == 200
+        on_the_instance(made[0])
+        assert client.initialize(token).status_code == 401
+
+
+@pytest.mark.parametrize("runs", [False, True], ids=["before_the_server_is_made", "while_it_runs"])
+@pytest.mark.parametrize("place", ["backend", "authentication", "context"])
+def test_checks_that_somebody_has_patched_are_asked(
+    authorization_server: AuthorizationServer, monkeypatch: pytest.MonkeyPatch, place: str, runs: bool
+) -> None:
+    from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
+    from mcp.server.auth.middleware.bearer_auth import BearerAuthBackend
+    from starlette.middleware.authentication import AuthenticationMiddleware
+
+    owner, name = {
+        "backend": (BearerAuthBackend, "authenticate"),
+        "authentication": (AuthenticationMiddleware, "__call__"),
+        "context": (AuthContextMiddleware, "__call__"),
+    }[place]
+    usual = getattr(owner, name)
+    asked: list[str] = []
+
+    # Called as the one that it takes the place of.
+    @functools.wraps(usual)
+    async def patched(*arguments: Any) -> Any:
+        asked.append(name)
+        return await usual(*arguments)
+
+    if not runs:
+        monkeypatch.setattr(owner, name, patched)
+    with fastmcp(authorization_server) as client:
+        token = authorization_server.token(client.server.resource)
+        if runs:
+            assert client.initialize(token).status_code == 200
+            assert asked == []
+            monkeypatch.setattr(owner, name, patched)
+        # The start of the application goes through them as well.
+        asked.clear()
+        assert client.initialize(token).status_code == 200
+        assert asked == [name]
 
 
 def test_a_framework_that_checks_in_another_way_is_asked(

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use doorward_fetch::FetchError;
+pub use doorward_fetch::{FetchPolicy, Fetcher, Limits};
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use http::{HeaderMap, HeaderName, HeaderValue};

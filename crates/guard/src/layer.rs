@@ -36,6 +36,11 @@ const BODY_TIMEOUT: Duration = Duration::from_mins(1);
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Puts the guard before a service. Made by [`Guard::layer`].
+///
+/// The service is cloned when there is no clone to spare. A clone serves one request after the other: as soon as its `call`
+/// has returned a future, it is polled ready again for the next request, which may be that of another user. So what a
+/// service keeps in itself after a call is met by whichever request comes next. Keep what belongs to one request in the
+/// request's extensions, or in the future.
 #[derive(Debug, Clone)]
 pub struct GuardLayer {
     guard: Guard,

@@ -11,9 +11,10 @@ pub mod client;
 mod credentials;
 mod discovery;
 mod dpop;
-mod fetch;
+pub mod fetch;
 mod fields;
 mod guard;
+pub mod jose;
 mod keys;
 mod layer;
 mod lists;
@@ -21,6 +22,7 @@ mod login;
 mod message;
 mod metadata;
 mod metrics;
+pub mod oauth;
 mod origin;
 mod raw_claims;
 mod reason;
@@ -50,6 +52,7 @@ pub use doorward_oauth::time::{Clock, SystemClock, UnixSeconds};
 pub use dpop::{DpopPolicy, Insertion, MemoryReplayStore, ReplayStore, ReplayStoreUnavailable, UsedProof};
 #[cfg(feature = "postgres")]
 pub use dpop::{PostgresReplayError, PostgresReplayStore};
+#[doc(inline)]
 pub use fetch::{
     ByteStream, Document, Fetch, FetchFailure, FormRequest, FormResponse, StreamRequest, Timeouts,
 };

@@ -59,7 +59,7 @@ pub struct Visit {
     mirrored: Mirrored,
     /// What the route needs besides.
     route: ScopeSet,
-    /// To be spent.
+    /// To be spent. It stays afterwards: whoever asks again has a proof that was used.
     proof: Option<Box<Proof>>,
     /// Whether there is one to take out of the headers.
     has_proof: bool,
@@ -84,13 +84,17 @@ impl Visit {
         self.route.extend(scopes.iter().cloned());
     }
 
-    /// Whether [`authorize`](Self::authorize) may have to wait: there is a proof to be spent. Else it completes at once.
+    /// Whether [`authorize`](Self::authorize) may have to wait: there is a proof to be spent. Else it completes at once. Stays
+    /// `true` when it was spent.
     pub fn has_proof_to_spend(&self) -> bool {
         self.proof.is_some()
     }
 
     /// The second half: what the whole body asks for. Spends the proof, last: what is refused for another reason spends
     /// nothing.
+    ///
+    /// To be asked once. A request with a proof never passes a second time; one that broke off, or for which the replay store
+    /// could not be asked, may be asked for again, and spends its proof then.
     ///
     /// Completes at once, without a tokio runtime, unless a shared replay store must be waited for.
     ///
@@ -135,19 +139,11 @@ impl Visit {
         scopes
             .check(&self.claims.scopes, &self.route, messages)
             .map_err(|needed| Refusal::InsufficientScope { needed })?;
-        if let Some(proof) = self.proof.take() {
+        if let Some(proof) = &self.proof {
             // Boxed: most requests have none.
-            Box::pin(self.spend(&proof, body)).await?;
+            let spent = Box::pin(spend(&self.guard, proof, body)).await;
+            self.next_nonce = spent?.map(Box::new);
         }
-        Ok(())
-    }
-
-    async fn spend(&mut self, proof: &Proof, body: &[u8]) -> Result<(), Refusal> {
-        let dpop = &self.guard.dpop;
-        dpop.check_content(proof, body)?;
-        let now = self.guard.clock.now();
-        dpop.spend(proof, now).await?;
-        self.next_nonce = dpop.next_nonce(proof, now).map(Box::new);
         Ok(())
     }
 
@@ -249,6 +245,15 @@ impl Visit {
             None => expired,
         })
     }
+}
+
+/// Lets the proof of a request count, and gives the nonce that goes with the answer.
+async fn spend(guard: &Inner, proof: &Proof, body: &[u8]) -> Result<Option<HeaderValue>, Refusal> {
+    let dpop = &guard.dpop;
+    dpop.check_content(proof, body)?;
+    let now = guard.clock.now();
+    dpop.spend(proof, now).await?;
+    Ok(dpop.next_nonce(proof, now))
 }
 
 impl fmt::Debug for Visit {

@@ -67,6 +67,10 @@ fn what_is_unusual_is_left_to_the_strict_reader() {
         r#"{"method":1}"#,
         r#"{"method":null}"#,
         r#"{"Method":"tools/call"}"#,
+        r#"{"PARAMS":{"name":"write"}}"#,
+        "{\"param\u{17f}\":{\"name\":\"write\"}}",
+        r#"{"method":"tools/list","method":"tools/call"}"#,
+        r#"{"method":"tools/list","Method":"tools/call"}"#,
         r#"{"params":[]}"#,
         r#"{"params":"x"}"#,
         r#"{"method":"tools/call"}"#,
@@ -114,6 +118,10 @@ fn pieces() -> impl Strategy<Value = String> {
         "\\",
         " ",
         "\"method\":",
+        "\"Method\":",
+        "\"method\":\"tools/list\",\"method\":",
+        "\"PARAMS\":{",
+        "\"param\u{17f}\":{",
         "\"id\":",
         "\"params\":{",
         "\"name\":",
@@ -158,6 +166,7 @@ fn messages() -> impl Strategy<Value = String> {
         "result",
         "Name",
         "PARAMS",
+        "param\u{17f}",
         "x",
         "io.modelcontextprotocol/protocolVersion",
     ]);
@@ -187,11 +196,13 @@ fn messages() -> impl Strategy<Value = String> {
             }),
         ]
     });
-    prop::collection::vec(
-        (prop::sample::select(vec!["method", "id", "params", "x"]), value),
-        0..4,
-    )
-    .prop_map(|members| {
+    let name = prop_oneof![
+        6 => prop::sample::select(vec!["method", "id", "params", "x"]),
+        // Look alike: the last one is `params` with U+017F, whose upper case is S.
+        1 => prop::sample::select(vec!["Method", "PARAMS", "param\u{17f}"]),
+    ];
+    // Names come more than once as well.
+    prop::collection::vec((name, value), 0..5).prop_map(|members| {
         let members: Vec<_> = members
             .iter()
             .map(|(name, value)| format!("\"{name}\":{value}"))

@@ -1,7 +1,15 @@
 //! The way of a request without a framework.
 
-use doorward_guard::{DpopPolicy, Head, Reason, Rejection};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use doorward_guard::{
+    DpopPolicy, Head, Insertion, Reason, Rejection, ReplayStore, ReplayStoreUnavailable, UnixSeconds,
+    UsedProof,
+};
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use serde_json::json;
 
@@ -98,6 +106,89 @@ async fn a_refused_request_is_answered_whole_and_spends_no_proof() {
             .await
             .is_ok()
     );
+}
+
+/// However the first answer came to be: the same visit has nothing but a used proof left.
+#[tokio::test(start_paused = true)]
+async fn a_spent_proof_asked_twice_is_refused_twice() {
+    let client = Bound::new(DpopPolicy::Accept);
+    let token = client.token();
+    let proof = client.proof(&token);
+    let uri = Uri::from_static("/mcp");
+    let pairs = [("authorization", &*format!("DPoP {token}")), ("dpop", &*proof)];
+    let request_headers = headers(&pairs);
+    let guard = &client.world.guard;
+    let body = ping_message().to_string();
+    let mut first = guard.admit(head(&uri, &request_headers)).await.unwrap();
+    let mut replayed = guard.admit(head(&uri, &request_headers)).await.unwrap();
+    assert!(first.authorize(body.as_bytes()).await.is_ok());
+    for visit in [&mut replayed, &mut first] {
+        for _ in 0..2 {
+            assert!(visit.has_proof_to_spend());
+            let answer = visit.authorize(body.as_bytes()).await.unwrap_err();
+            assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+        }
+    }
+}
+
+/// Answers after a while, if at all.
+#[derive(Default)]
+struct Slow {
+    known: Mutex<Vec<[u8; 32]>>,
+    down: AtomicBool,
+}
+
+impl ReplayStore for Slow {
+    fn insert(
+        &self,
+        proof: UsedProof,
+        _now: UnixSeconds,
+    ) -> BoxFuture<'_, Result<Insertion, ReplayStoreUnavailable>> {
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            if self.down.load(Ordering::Relaxed) {
+                let retry_after = Duration::from_secs(7);
+                return Err(ReplayStoreUnavailable { retry_after });
+            }
+            let mut known = self.known.lock().unwrap();
+            if known.contains(&proof.id) {
+                return Ok(Insertion::Replayed);
+            }
+            known.push(proof.id);
+            Ok(Insertion::New)
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_a_cancelled_or_failed_authorize_spends_the_proof() {
+    let store = Arc::new(Slow::default());
+    let client = Bound::with(DpopPolicy::Accept, |it| it.dpop_replay_store(store.clone()));
+    let token = client.token();
+    let guard = &client.world.guard;
+    let uri = Uri::from_static("/mcp");
+    let body = ping_message().to_string();
+    for (turn, fails) in [false, true].into_iter().enumerate() {
+        let proof = client.proof(&token);
+        let pairs = [("authorization", &*format!("DPoP {token}")), ("dpop", &*proof)];
+        let request_headers = headers(&pairs);
+        let mut visit = guard.admit(head(&uri, &request_headers)).await.unwrap();
+        if fails {
+            store.down.store(true, Ordering::Relaxed);
+            let answer = visit.authorize(body.as_bytes()).await.unwrap_err();
+            assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+            store.down.store(false, Ordering::Relaxed);
+        } else {
+            assert!(visit.authorize(body.as_bytes()).now_or_never().is_none());
+        }
+        assert!(visit.has_proof_to_spend());
+        assert_eq!(store.known.lock().unwrap().len(), turn);
+        assert!(visit.authorize(body.as_bytes()).await.is_ok());
+        assert_eq!(store.known.lock().unwrap().len(), turn + 1);
+        let mut again = guard.admit(head(&uri, &request_headers)).await.unwrap();
+        let replayed = again.authorize(body.as_bytes()).await.unwrap_err();
+        assert_eq!(replayed.status(), StatusCode::UNAUTHORIZED);
+    }
 }
 
 #[tokio::test(start_paused = true)]
