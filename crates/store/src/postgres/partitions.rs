@@ -209,15 +209,16 @@ async fn unreserve(db: &mut Object, cut: &Cut) -> Fallible<()> {
 
 /// Whether nothing is reserved any more. If not there is time: the next run tries it again, and so does the next start.
 fn released(outcome: Fallible<()>, cut: &Cut) -> bool {
-    if let Err(fault) = &outcome {
+    if let Err(fault) = outcome {
         let table = cut.table;
         tracing::warn!(
             table,
             ?fault,
             "days that a partition was to be made for stay reserved"
         );
+        return false;
     }
-    outcome.is_ok()
+    true
 }
 
 /// Only when nothing in it is of use any more: a row can have an id of another time.

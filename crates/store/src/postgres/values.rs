@@ -8,7 +8,7 @@ use tokio_postgres::types::{FromSql, FromSqlOwned};
 
 use super::errors::{Fallible, Fault};
 use crate::rules::words::Word;
-use crate::{GrantId, Stored, StoreError, UserId};
+use crate::{GrantId, StoreError, Stored, UserId};
 
 /// Reads the columns of a row from left to right, in the order of the `SELECT`.
 pub(super) struct Columns<'row> {

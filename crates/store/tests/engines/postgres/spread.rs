@@ -156,9 +156,6 @@ async fn what_nobody_remembers_is_no_change() {
     assert_eq!(before.len(), 4);
     "changed".clone_into(&mut managed.fingerprint);
     let changed = digest(6, 2);
-    store
-        .update_registration(managed, &changed, at(2))
-        .await
-        .unwrap();
+    store.update_registration(managed, &changed, at(2)).await.unwrap();
     assert_ne!(sql(&nodes, counts).await, before);
 }
