@@ -3,6 +3,7 @@
 mod error;
 mod master;
 mod private_file;
+mod published;
 mod reseal;
 mod ring;
 mod sealed;

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use doorward_jose::{Algorithm, Jwk, JwkSet, Signer};
+use doorward_jose::{Algorithm, Jwk, Signer};
 use doorward_oauth::time::{Clock, UnixSeconds};
 use doorward_store::signing_keys::{SigningKeyState, next, signer, state, stops_at};
 use doorward_store::{Change, SigningKeyRecord, Store, Version};
 use tokio::sync::Mutex;
 
-use super::sealed::{self, Usable};
+use super::published::{Ring, standing};
+use super::sealed;
 use super::{KeyError, MasterKey, MasterKeyChange, Resealed};
 use crate::audit;
 use crate::http::document::Document;
@@ -46,32 +47,6 @@ pub struct KeyRing {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     schedule: KeySchedule,
-}
-
-/// The keys as they were read at some moment.
-struct Ring {
-    /// Those that are published and can be opened here, newest first, never none.
-    keys: Vec<Published>,
-    jwks: JwkSet,
-    /// The same as `jwks_uri` answers it.
-    document: Arc<Document>,
-    records: Vec<SigningKeyRecord>,
-    /// How each of the records stood.
-    standing: Vec<Standing>,
-    /// The places of the records that should be published and cannot be opened.
-    sealed: Vec<usize>,
-}
-
-#[derive(Clone)]
-struct Published {
-    signs_from: UnixSeconds,
-    usable: Usable,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Standing {
-    state: SigningKeyState,
-    published: bool,
 }
 
 /// A signing key as operators see it.
@@ -374,75 +349,4 @@ impl KeyRing {
         }
         Ok(())
     }
-}
-
-impl Ring {
-    /// A key that cannot be opened stays as it was in `before`, or is left out: it must keep no other from going.
-    fn build(
-        records: Vec<SigningKeyRecord>,
-        master: &MasterKey,
-        now: UnixSeconds,
-        keep: Duration,
-        before: &[Published],
-    ) -> Result<Self, KeyError> {
-        let standing = standing(&records, now, keep);
-        let (mut keys, mut public, mut sealed) = (Vec::new(), Vec::new(), Vec::new());
-        for (place, (record, standing)) in records.iter().zip(&standing).enumerate() {
-            if !standing.published {
-                continue;
-            }
-            let usable = match sealed::open(record, master) {
-                Ok(usable) => usable,
-                Err(error) => {
-                    sealed.push(place);
-                    let opened = before
-                        .iter()
-                        .find(|key| key.usable.signer.key_id() == record.key_id);
-                    let key_id = &record.key_id;
-                    tracing::error!(%error, key_id, kept = opened.is_some(), "a published signing key cannot be opened");
-                    let Some(opened) = opened else { continue };
-                    opened.usable.clone()
-                }
-            };
-            let first = standing.state == SigningKeyState::Active;
-            // For those who take the first key whatever a token names.
-            public.insert(if first { 0 } else { public.len() }, usable.public.clone());
-            let signs_from = record.signs_from;
-            keys.push(Published { signs_from, usable });
-        }
-        if keys.is_empty() {
-            for place in sealed {
-                sealed::open(&records[place], master)?;
-            }
-            return Err(KeyError::NoActiveKey);
-        }
-        let jwks = JwkSet { keys: public };
-        Ok(Self {
-            keys,
-            document: Arc::new(Document::of(&jwks)?),
-            jwks,
-            records,
-            standing,
-            sealed,
-        })
-    }
-
-    /// Whether every key that should be published can be opened.
-    fn check(&self, master: &MasterKey) -> Result<(), KeyError> {
-        let mut sealed = self.sealed.iter().map(|place| &self.records[*place]);
-        sealed.try_for_each(|record| sealed::open(record, master).map(drop))
-    }
-}
-
-fn standing(records: &[SigningKeyRecord], now: UnixSeconds, keep: Duration) -> Vec<Standing> {
-    let standing = |place| {
-        let state = state(records, place, now);
-        let published = match state {
-            SigningKeyState::Next | SigningKeyState::Active => true,
-            SigningKeyState::Previous => stops_at(records, place).is_some_and(|stopped| stopped + keep > now),
-            SigningKeyState::Revoked => false,
-        };
-        Standing { state, published }
-    };
-    (0..records.len()).map(standing).collect()
 }
