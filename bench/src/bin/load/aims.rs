@@ -84,8 +84,11 @@ pub fn of_requests(figures: &Figures, concurrency: usize) -> Vec<Aim> {
     aims
 }
 
-/// How far the dearest of these is from the cheapest, as a part of the cheapest.
+/// How far the dearest of these is from the cheapest, as a part of the cheapest. One alone says nothing.
 pub fn slope(costs: &[f64]) -> Option<f64> {
+    if costs.len() < 2 {
+        return None;
+    }
     let least = costs.iter().copied().min_by(f64::total_cmp)?;
     let most = costs.iter().copied().max_by(f64::total_cmp)?;
     Some(most / least - 1.0)
@@ -130,5 +133,6 @@ mod tests {
         let slope = slope(&[100.0, 120.0, 110.0]).unwrap();
         assert!((slope - 0.2).abs() < 1e-9);
         assert_eq!(super::slope(&[]), None);
+        assert_eq!(super::slope(&[100.0]), None);
     }
 }
