@@ -2,17 +2,39 @@
 import { spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 
 import { walk } from "./browser.mjs";
 import { expect, ISSUER, MCP_URL, walker, wellKnown } from "./steps.mjs";
 
-const PORT = 33666;
+const PORT = await freePort();
 const CHECKS = ["authorization-server-metadata", "authorization-server-metadata-cimd", "authorization-code-grant"];
 const manifest = createRequire(import.meta.url).resolve("@modelcontextprotocol/conformance/package.json");
 const suite = join(dirname(manifest), "dist/index.js");
 const results = join(process.env.HOME, "conformance");
 const step = walker(`conformance ${JSON.parse(readFileSync(manifest, "utf8")).version}`);
+
+function freePort() {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/** The suite prints the URL and listens for the answer in its own time. */
+async function deliver(callback) {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      return await fetch(callback);
+    } catch (error) {
+      if (error.cause?.code !== "ECONNREFUSED" || tries === 100) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
 
 async function register() {
   const metadata = await (await fetch(wellKnown())).json();
@@ -40,7 +62,7 @@ function runSuite(clientId) {
   const hear = (chunk) => {
     said += chunk;
     for (const [url] of said.matchAll(/^https?:\/\/\S+[?&]code_challenge=\S+(?=\n)/gm)) {
-      if (!seen.has(url)) visits.push(seen.add(url) && walk(url).then((callback) => fetch(callback)));
+      if (!seen.has(url)) visits.push(seen.add(url) && walk(url).then(deliver));
     }
   };
   child.stdout.on("data", hear);
