@@ -10,11 +10,12 @@ use doorward_fuzz::keys::replaced;
 use doorward_fuzz::world::{NOW, World};
 use doorward_guard::client::ClientAuth;
 use doorward_guard::{FeedFault, Revocation, RevocationStatus};
+use doorward_jose::json::from_slice;
 use futures_util::StreamExt;
 use futures_util::stream;
 use libfuzzer_sys::fuzz_target;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 /// How long a revocation is remembered by default: a token's lifetime, and what clocks may differ.
 const KEEP: i64 = 3_600 + 120;
@@ -28,6 +29,14 @@ struct Notice {
     sub: Option<String>,
     client_id: Option<String>,
     revoked_at: Option<i64>,
+}
+
+impl Notice {
+    /// An object, and nothing that could be taken for one.
+    fn read(data: &str) -> Option<Self> {
+        let members = from_slice::<Map<String, Value>>(data.as_bytes()).ok()?;
+        serde_json::from_value(Value::Object(members)).ok()
+    }
 }
 
 /// What a plain reader learns.
@@ -83,9 +92,9 @@ impl Learned {
         match kind {
             "ready" => self.connected = true,
             "reset" => self.connected = false,
-            "revocation" => match serde_json::from_str::<Notice>(data) {
-                Ok(notice) => self.note(&notice),
-                Err(_) => self.stop(),
+            "revocation" => match Notice::read(data) {
+                Some(notice) => self.note(&notice),
+                None => self.stop(),
             },
             _ => {}
         }

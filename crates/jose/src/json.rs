@@ -24,6 +24,15 @@ pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JoseError> {
     serde_json::from_value(value(bytes)?).map_err(|_| JoseError::Malformed)
 }
 
+/// Reads one JSON object into the struct `T`. Where [`from_slice`] would fill the members of a struct from the items of
+/// an array, one after the other, this refuses it.
+///
+/// # Errors
+/// Those of [`from_slice`], and [`JoseError::Malformed`] for JSON that is no object.
+pub fn object_from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JoseError> {
+    serde_json::from_value(Value::Object(object(bytes)?)).map_err(|_| JoseError::Malformed)
+}
+
 /// Reads one JSON text that must be an object.
 pub(crate) fn object(bytes: &[u8]) -> Result<Map<String, Value>, JoseError> {
     match value(bytes)? {

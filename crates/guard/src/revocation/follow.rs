@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use doorward_jose::json;
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
@@ -105,7 +106,7 @@ impl Follower {
     fn take(&mut self, event: Event) -> Result<(), End> {
         match event.kind.as_str() {
             "revocation" => {
-                let notice: Notice = serde_json::from_str(&event.data)
+                let notice: Notice = json::object_from_slice(event.data.as_bytes())
                     .map_err(|_| End::new(FeedFault::Malformed, "a revocation cannot be read"))?;
                 match self.shared.note(notice) {
                     Noted::Remembered | Noted::Past => {}

@@ -237,6 +237,8 @@ async fn what_cannot_be_read_is_not_taken_for_a_feed() {
     let garbage = [
         "event: revocation\ndata: {\"gid\":7}\n\n".to_owned(),
         "event: revocation\ndata: \n\n".to_owned(),
+        "event: revocation\ndata: [\"grant-1\"]\n\n".to_owned(),
+        "event: revocation\ndata: {\"gid\":\"grant-1\",\"gid\":\"grant-2\"}\n\n".to_owned(),
         "x".repeat(9000),
     ];
     for text in garbage {
