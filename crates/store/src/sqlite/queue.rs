@@ -13,6 +13,8 @@ pub(super) struct Queue<T> {
 
 struct State<T> {
     waiting: VecDeque<T>,
+    /// Threads that wait for work. Waking nobody is a system call too.
+    idle: usize,
     closed: bool,
 }
 
@@ -20,6 +22,7 @@ impl<T> Queue<T> {
     pub(super) fn new(capacity: usize) -> Self {
         let state = State {
             waiting: VecDeque::new(),
+            idle: 0,
             closed: false,
         };
         Self {
@@ -39,8 +42,12 @@ impl<T> Queue<T> {
             return Err(StoreError::Busy);
         }
         state.waiting.push_back(item);
+        // Whoever waits counts itself with the lock held, and looks again before it waits.
+        let somebody_waits = state.idle > 0;
         drop(state);
-        self.ready.notify_one();
+        if somebody_waits {
+            self.ready.notify_one();
+        }
         Ok(())
     }
 
@@ -48,7 +55,9 @@ impl<T> Queue<T> {
     pub(super) fn take(&self, most: usize) -> Vec<T> {
         let mut state = self.lock();
         while state.waiting.is_empty() && !state.closed {
+            state.idle += 1;
             state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
         }
         let count = state.waiting.len().min(most);
         state.waiting.drain(..count).collect()
