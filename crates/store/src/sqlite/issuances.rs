@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::statements::{Run, statements};
 use super::values::Columns;
-use crate::{Issuance, Result};
+use crate::{GrantId, Issuance, Result};
 
 macro_rules! columns {
     () => {
@@ -26,11 +26,16 @@ statements! {
 }
 
 pub(super) fn insert(db: &Connection, issuance: &Issuance) -> Result<()> {
+    insert_under(db, issuance.grant, issuance)
+}
+
+/// The record of a token under the grant that was chosen for it.
+pub(super) fn insert_under(db: &Connection, grant: GrantId, issuance: &Issuance) -> Result<()> {
     db.run(
         INSERT,
         params![
             issuance.jti,
-            issuance.grant.0.as_bytes(),
+            grant.0.as_bytes(),
             issuance.client_id,
             issuance.subject,
             issuance.resource,
