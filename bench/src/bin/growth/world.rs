@@ -63,7 +63,7 @@ impl World {
     /// The token with this number, of the grant with this number; each next one is a little younger.
     pub fn token(&self, number: u64) -> (String, i64) {
         let issued_at = NOW.0 - signed(ISSUED_OVER - ISSUED_OVER * number / self.grants);
-        (token_id(issued_at, &bytes(5, number)), issued_at)
+        (token_id(issued_at, 0, &bytes(5, number)), issued_at)
     }
 }
 
@@ -78,10 +78,13 @@ pub struct OfGrant {
     pub ended: bool,
 }
 
-/// As the server makes them.
-pub fn token_id(issued_at: i64, random: &[u8; 10]) -> String {
-    let millis = u64::try_from(issued_at).unwrap_or(0) * 1000;
-    Builder::from_unix_timestamp_millis(millis, random)
+/// As the server makes them: at a place in their second, of which there are four million.
+pub fn token_id(issued_at: i64, place: u32, random: &[u8; 10]) -> String {
+    let millis = u64::try_from(issued_at).unwrap_or(0) * 1000 + u64::from(place >> 12);
+    let [.., high, low] = place.to_be_bytes();
+    let mut random = *random;
+    random[..2].copy_from_slice(&[high, low]);
+    Builder::from_unix_timestamp_millis(millis, &random)
         .into_uuid()
         .to_string()
 }
