@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use doorward_oauth::parameters::Parameters;
-use doorward_store::Resource;
 use http::{HeaderMap, StatusCode};
 
 use super::approval::client_gone;
@@ -63,12 +62,8 @@ impl<'a> Visit<'a> {
     /// The resources of the request.
     pub(crate) async fn targets(&self, ctx: &Context) -> Result<Targets, PageError> {
         let request = &self.pending.request;
-        let resources = ctx.resources.all().await?;
         let uris = std::iter::once(&request.resource).chain(&request.more_resources);
-        let found: Option<Vec<Resource>> = uris
-            .map(|uri| resources.iter().find(|resource| resource.uri == *uri).cloned())
-            .collect();
-        found.and_then(Targets::new).ok_or_else(resource_gone)
+        ctx.resources.named(uris).await?.ok_or_else(resource_gone)
     }
 }
 

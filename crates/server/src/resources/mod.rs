@@ -29,9 +29,24 @@ pub struct Resources {
 }
 
 struct Snapshot {
-    resources: Arc<[Resource]>,
+    registered: Arc<Registered>,
     /// What was current before they were read.
     version: Version,
+}
+
+/// Every resource, ordered by slug: together, and each by itself for requests to hold.
+struct Registered {
+    all: Arc<[Resource]>,
+    each: Vec<Arc<Resource>>,
+}
+
+impl Registered {
+    fn of(resources: Vec<Resource>) -> Arc<Self> {
+        Arc::new(Self {
+            each: resources.iter().cloned().map(Arc::new).collect(),
+            all: resources.into(),
+        })
+    }
 }
 
 impl Resources {
@@ -46,25 +61,29 @@ impl Resources {
 
     /// Every resource, ordered by slug.
     pub async fn all(&self) -> Result<Arc<[Resource]>, StoreError> {
-        if let Some(resources) = self.unchanged() {
-            return Ok(resources);
+        Ok(Arc::clone(&self.registered().await?.all))
+    }
+
+    async fn registered(&self) -> Result<Arc<Registered>, StoreError> {
+        if let Some(registered) = self.unchanged() {
+            return Ok(registered);
         }
         if self.store.changes().version(Change::Resources).is_none() {
-            return Ok(self.store.resources().await?.into());
+            return Ok(Registered::of(self.store.resources().await?));
         }
         // One reads for all who wait.
         let _reading = self.reading.lock().await;
-        if let Some(resources) = self.unchanged() {
-            return Ok(resources);
+        if let Some(registered) = self.unchanged() {
+            return Ok(registered);
         }
         let version = self.store.changes().version(Change::Resources);
-        let resources: Arc<[Resource]> = self.store.resources().await?.into();
+        let registered = Registered::of(self.store.resources().await?);
         let snapshot = version.map(|version| Snapshot {
-            resources: Arc::clone(&resources),
+            registered: Arc::clone(&registered),
             version,
         });
         self.snapshot.store(snapshot.map(Arc::new));
-        Ok(resources)
+        Ok(registered)
     }
 
     /// The resource with this slug.
@@ -89,23 +108,22 @@ impl Resources {
 
     /// The resource that a request means (RFC 8707 §2). Without a `resource` parameter it is the only
     /// registered one; older clients do not send it.
-    pub async fn resolve(&self, requested: &[&str]) -> Result<Resource, OAuthError> {
-        let resources = self.all().await.map_err(|error| {
+    pub async fn resolve(&self, requested: &[&str]) -> Result<Arc<Resource>, OAuthError> {
+        let registered = self.registered().await.map_err(|error| {
             store_fault(
                 &error,
                 "The server could not look up its resources; try again in a moment.",
             )
         })?;
+        let resources = &registered.each;
         let [first, others @ ..] = requested else {
-            return only(&resources).ok_or_else(|| {
+            return only(resources).ok_or_else(|| {
                 invalid_target("There is no resource parameter; add it with the MCP server's URL (RFC 8707).")
             });
         };
-        let found = resources.iter().find_map(|resource| {
-            let uri = ResourceUri::parse(&resource.uri).ok()?;
-            uri.matches(first).then_some((resource, uri))
-        });
-        let Some((resource, uri)) = found else {
+        // Most clients send it byte for byte.
+        let same = resources.iter().find(|resource| resource.uri == *first);
+        let Some(resource) = same.or_else(|| resources.iter().find(|resource| means(resource, first))) else {
             // The log shows what was sent: a slash or a port is what people look for.
             let sent: String = first.chars().take(200).collect();
             return Err(invalid_target(
@@ -113,12 +131,12 @@ impl Resources {
             )
             .with_internal(format!("requested {sent:?}")));
         };
-        if others.iter().any(|other| !uri.matches(other)) {
+        if others.iter().any(|other| !means(resource, other)) {
             return Err(invalid_target(
                 "Only one resource can be authorized at a time; send one resource parameter.",
             ));
         }
-        Ok(resource.clone())
+        Ok(Arc::clone(resource))
     }
 
     /// The resources that a request means, in its order.
@@ -140,9 +158,17 @@ impl Resources {
 
     /// The resources of a grant; `None` when one of them is gone.
     pub(crate) async fn of_grant(&self, grant: &Grant) -> Result<Option<Targets>, StoreError> {
-        let resources = self.all().await?;
-        let uris = std::iter::once(&grant.resource).chain(&grant.more_resources);
-        let found: Option<Vec<Resource>> = uris
+        self.named(std::iter::once(&grant.resource).chain(&grant.more_resources))
+            .await
+    }
+
+    /// The resources with these URIs, byte for byte; `None` when one of them is gone.
+    pub(crate) async fn named<'u>(
+        &self,
+        uris: impl Iterator<Item = &'u String>,
+    ) -> Result<Option<Targets>, StoreError> {
+        let resources = &self.registered().await?.each;
+        let found: Option<Vec<Arc<Resource>>> = uris
             .map(|uri| resources.iter().find(|resource| resource.uri == *uri).cloned())
             .collect();
         Ok(found.and_then(Targets::new))
@@ -163,18 +189,23 @@ impl Resources {
             .collect())
     }
 
-    fn unchanged(&self) -> Option<Arc<[Resource]>> {
+    fn unchanged(&self) -> Option<Arc<Registered>> {
         let version = self.store.changes().version(Change::Resources)?;
         let snapshot = self.snapshot.load();
         let snapshot = snapshot.as_ref().filter(|snapshot| snapshot.version == version)?;
-        Some(Arc::clone(&snapshot.resources))
+        Some(Arc::clone(&snapshot.registered))
     }
 }
 
+/// Whether this is one of the spellings of a resource.
+fn means(resource: &Resource, requested: &str) -> bool {
+    ResourceUri::parse(&resource.uri).is_ok_and(|uri| uri.matches(requested))
+}
+
 /// The resource, when there is exactly one.
-fn only(resources: &[Resource]) -> Option<Resource> {
+fn only(resources: &[Arc<Resource>]) -> Option<Arc<Resource>> {
     match resources {
-        [only] => Some(only.clone()),
+        [only] => Some(Arc::clone(only)),
         _ => None,
     }
 }

@@ -1,25 +1,27 @@
 //! The resources of one request or grant: usually one, and with RFC 8707 several.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_oauth::error::{ErrorCode, OAuthError};
-use doorward_oauth::resource::ResourceUri;
 use doorward_oauth::scope::{OFFLINE_ACCESS, ScopeSet};
 use doorward_store::{RefreshPolicy, Resource};
+
+use super::means;
 
 /// Resources, at least one, none of them twice. What their policies demand together is the strictest of each.
 #[derive(Debug, Clone)]
 pub(crate) struct Targets {
-    first: Resource,
-    others: Vec<Resource>,
+    first: Arc<Resource>,
+    others: Vec<Arc<Resource>>,
 }
 
 impl Targets {
     /// These resources; `None` when there are none.
-    pub(crate) fn new(resources: Vec<Resource>) -> Option<Self> {
+    pub(crate) fn new(resources: Vec<Arc<Resource>>) -> Option<Self> {
         let mut resources = resources.into_iter();
         let first = resources.next()?;
-        let mut others: Vec<Resource> = Vec::new();
+        let mut others: Vec<Arc<Resource>> = Vec::new();
         for resource in resources {
             let known = resource.uri == first.uri || others.iter().any(|other| other.uri == resource.uri);
             if !known {
@@ -36,6 +38,10 @@ impl Targets {
 
     /// Every one.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Resource> {
+        self.shared().map(Arc::as_ref)
+    }
+
+    fn shared(&self) -> impl Iterator<Item = &Arc<Resource>> {
         std::iter::once(&self.first).chain(&self.others)
     }
 
@@ -52,7 +58,7 @@ impl Targets {
     /// One resource that has the scopes of all: for what is about scopes only. Of two scopes with one name, the first
     /// resource's words count.
     pub(crate) fn merged(&self) -> Resource {
-        let mut merged = self.first.clone();
+        let mut merged = Resource::clone(&self.first);
         for scope in self.others.iter().flat_map(|resource| &resource.scopes) {
             if merged.scopes.iter().all(|known| known.name != scope.name) {
                 merged.scopes.push(scope.clone());
@@ -75,12 +81,9 @@ impl Targets {
 
     /// Those that the request names (RFC 8707 §2.2); all of them when it names none.
     pub(crate) fn narrowed(&self, requested: &[&str]) -> Result<Self, OAuthError> {
-        let is_meant = |resource: &&Resource, requested: &str| {
-            ResourceUri::parse(&resource.uri).is_ok_and(|uri| uri.matches(requested))
-        };
         let mut named = Vec::new();
         for requested in requested {
-            let found = self.iter().find(|resource| is_meant(resource, requested));
+            let found = self.shared().find(|resource| means(resource, requested));
             named.push(found.cloned().ok_or_else(|| {
                 OAuthError::new(
                     ErrorCode::InvalidTarget,
@@ -100,6 +103,9 @@ impl Targets {
 
     /// Whether what the operator has said in the tokens of one is nothing else in those of another.
     fn agree_on_claims(&self) -> bool {
+        if self.others.is_empty() {
+            return true;
+        }
         let mut said = serde_json::Map::new();
         self.iter()
             .flat_map(|resource| &resource.policy.claims)

@@ -45,7 +45,7 @@ async fn resolved(house: &House, requested: &[&str]) -> Result<String, ErrorCode
         .resources
         .resolve(requested)
         .await
-        .map(|resource| resource.slug)
+        .map(|resource| resource.slug.clone())
         .map_err(|error| error.code)
 }
 

@@ -1,6 +1,8 @@
 //! `grant_type=client_credentials` (OAuth 2.1 §4.2): a program gets a token for itself. No person, no refresh token,
 //! and a `sub` that is the `client_id`, which no person's is.
 
+use std::sync::Arc;
+
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::scope::{OFFLINE_ACCESS, ScopeSet};
 use doorward_store::{ClientSource, Grant, GrantId, GrantState, IssueOwn, OwnOutcome, Resource, UserId};
@@ -15,11 +17,11 @@ pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, T
     check_client(request)?;
     let resources: Vec<&str> = parameters.get_all("resource").collect();
     let resource = ctx.resources.resolve(&resources).await?;
-    request.check_bound(Some(&resource))?;
+    request.check_bound(Some(resource.as_ref()))?;
     let ceiling = ceiling(request, &resource);
     let scopes = scopes(&resource, &ceiling, parameters.get("scope")?)?;
 
-    let Some(targets) = Targets::new(vec![resource.clone()]) else {
+    let Some(targets) = Targets::new(vec![Arc::clone(&resource)]) else {
         return Err(TokenError::internal("a request without a resource"));
     };
     let grant = own_grant(request, &resource, ceiling);

@@ -1,5 +1,7 @@
 //! What an identity provider says of a person.
 
+use std::sync::Arc;
+
 use doorward_oauth::bearer::{Kind, Person};
 use doorward_oauth::client::GrantType;
 use doorward_oauth::error::{ErrorCode, OAuthError};
@@ -54,7 +56,7 @@ pub(in crate::token) async fn grant(request: &TokenRequest<'_>) -> Result<TokenR
     }
     check_key(asserted, request.key_thumbprint())?;
     let resource = resource_of_person(ctx, about, parameters).await?;
-    request.check_bound(Some(&resource))?;
+    request.check_bound(Some(resource.as_ref()))?;
     let targets = one_target(&resource)?;
     check_recent(ctx, &targets, about)?;
     let allowed = allowed(&trusted, Some(client.client_id()), &resource)?;
@@ -86,7 +88,7 @@ async fn resource_of_person(
     ctx: &Context,
     about: &Person,
     parameters: &Parameters,
-) -> Result<Resource, TokenError> {
+) -> Result<Arc<Resource>, TokenError> {
     let requested: Vec<&str> = parameters.get_all("resource").collect();
     let Some(asserted) = &about.resource else {
         if ctx.resources.all().await?.len() > 1 {

@@ -8,6 +8,8 @@ pub(super) mod issue;
 pub(super) mod person;
 mod workload;
 
+use std::sync::Arc;
+
 use doorward_oauth::bearer::{Allowed, Assertion, narrow};
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::parameters::Parameters;
@@ -55,8 +57,9 @@ pub(super) fn check_key(assertion: &Assertion, proven: Option<&str>) -> Result<(
     }
 }
 
-pub(super) fn one_target(resource: &Resource) -> Result<Targets, TokenError> {
-    Targets::new(vec![resource.clone()]).ok_or_else(|| TokenError::internal("a request without a resource"))
+pub(super) fn one_target(resource: &Arc<Resource>) -> Result<Targets, TokenError> {
+    Targets::new(vec![Arc::clone(resource)])
+        .ok_or_else(|| TokenError::internal("a request without a resource"))
 }
 
 /// Denied by default.

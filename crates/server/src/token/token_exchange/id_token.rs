@@ -1,6 +1,8 @@
 //! An ID token as the subject: an identity provider that is trusted with it says who signed in to the client, and the rules
 //! of its terms say what that is worth here. As with an ID-JAG the person is found by `iss` and `sub` alone.
 
+use std::sync::Arc;
+
 use doorward_oauth::claims::Actor;
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::exchange::Refusal;
@@ -49,8 +51,8 @@ async fn exchange(request: &TokenRequest<'_>, asked: &Asked<'_>) -> Result<Token
         check_actor_token(request, asked.subject_token, actor_token).await?;
     }
     check_key(&trusted.assertion, request.key_thumbprint())?;
-    let resource = target_of_foreign(ctx, parameters).await?;
-    request.check_bound(Some(&resource))?;
+    let resource = Arc::new(target_of_foreign(ctx, parameters).await?);
+    request.check_bound(Some(resource.as_ref()))?;
     let targets = one_target(&resource)?;
     check_recent(ctx, &targets, about)?;
     let allowed = allowed(&trusted, Some(client_id), &resource)?;
