@@ -1,6 +1,7 @@
 //! Things that one answer brought and a later request takes.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ pub struct Pool<T> {
     most: usize,
     /// How long one of them is good.
     good_for: Duration,
+    turn: AtomicUsize,
 }
 
 impl<T> Pool<T> {
@@ -20,6 +22,7 @@ impl<T> Pool<T> {
             items: Mutex::new(VecDeque::new()),
             most,
             good_for,
+            turn: AtomicUsize::new(0),
         }
     }
 
@@ -60,6 +63,20 @@ impl<T: Clone> Pool<T> {
         items.push_back((since, item.clone()));
         Some(item)
     }
+
+    /// One of the first `of` that are good, in turn; they stay where they are.
+    pub fn one_of_the_first(&self, of: usize) -> Option<T> {
+        let mut items = self.items();
+        while items
+            .front()
+            .is_some_and(|(since, _)| since.elapsed() >= self.good_for)
+        {
+            items.pop_front();
+        }
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let (_, item) = items.get(turn % items.len().min(of).max(1))?;
+        Some(item.clone())
+    }
 }
 
 #[cfg(test)]
@@ -78,6 +95,18 @@ mod tests {
             (Some(2), Some(3), Some(2))
         );
         assert_eq!((pool.take(), pool.take()), (Some(3), None));
+    }
+
+    #[test]
+    fn a_few_come_again_and_again() {
+        let pool = Pool::new(3, Duration::from_mins(1));
+        assert_eq!(pool.one_of_the_first(2), None);
+        for item in [1, 2, 3] {
+            pool.put(item);
+        }
+        let taken: Vec<_> = (0..4).map(|_| pool.one_of_the_first(2).unwrap()).collect();
+        assert!(taken == [1, 2, 1, 2] || taken == [2, 1, 2, 1], "{taken:?}");
+        assert_eq!(pool.len(), 3);
     }
 
     #[test]

@@ -24,7 +24,7 @@ const SETTLE: Duration = Duration::from_secs(1);
 const OPEN: [Scenario; 3] = [
     Scenario::ClientCredentials,
     Scenario::Refresh,
-    Scenario::Introspection,
+    Scenario::IntrospectionAgain,
 ];
 
 /// One server of ours that runs, and what it was before the load.

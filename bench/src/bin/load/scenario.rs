@@ -9,6 +9,9 @@ use serde_json::Value;
 use crate::http::{Answer, Connection};
 use crate::world::{Call, World, code_of, redemption, refresh, text};
 
+/// Tokens that are asked about again and again.
+const SEEN_BEFORE: usize = 256;
+
 /// One kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Scenario {
@@ -34,8 +37,10 @@ pub enum Scenario {
     Refresh,
     /// An access token for a narrower one (RFC 8693).
     TokenExchange,
-    /// Introspection of a live token by its resource server.
+    /// Introspection by its resource server of a live token that nobody has asked about before.
     Introspection,
+    /// The same of one of a few tokens, again and again.
+    IntrospectionAgain,
 }
 
 impl Scenario {
@@ -53,7 +58,8 @@ impl Scenario {
             Self::Flow => "whole flow",
             Self::Refresh => "refresh",
             Self::TokenExchange => "token exchange",
-            Self::Introspection => "introspection",
+            Self::Introspection => "introspection, new token",
+            Self::IntrospectionAgain => "introspection, seen before",
         }
     }
 
@@ -101,7 +107,7 @@ impl Scenario {
             Self::ClientCredentials => offers.client_credentials.is_some(),
             Self::Authorize | Self::Code | Self::Flow | Self::Refresh => people,
             Self::TokenExchange => people && offers.token_exchange.is_some(),
-            Self::Introspection => people && offers.introspection.is_some(),
+            Self::Introspection | Self::IntrospectionAgain => people && offers.introspection.is_some(),
         }
     }
 
@@ -110,14 +116,16 @@ impl Scenario {
         match self {
             Self::Code => Some((Self::Authorize, world.codes.len())),
             Self::Refresh => Some((Self::Flow, world.refresh_tokens.len())),
-            Self::Introspection | Self::TokenExchange => Some((Self::Flow, world.access_tokens.len())),
+            Self::Introspection | Self::IntrospectionAgain | Self::TokenExchange => {
+                Some((Self::Flow, world.access_tokens.len()))
+            }
             _ => None,
         }
     }
 
     /// Whether its supply is used up, and not only used.
     pub fn uses_up(self) -> bool {
-        self == Self::Code
+        matches!(self, Self::Code | Self::Introspection)
     }
 
     /// Sends one request (of the whole flow two) and checks the answer.
@@ -133,10 +141,10 @@ impl Scenario {
                 let call = offers.client_credentials.as_ref();
                 post(connection, call, &[], "\"access_token\"").await
             }
-            Self::Introspection => {
-                let token = world.access_tokens.next().context("there are no access tokens")?;
-                let call = offers.introspection.as_ref();
-                post(connection, call, &[("token", &token)], "\"active\":true").await
+            Self::Introspection => introspect(world, connection, world.access_tokens.take()).await,
+            Self::IntrospectionAgain => {
+                let token = world.access_tokens.one_of_the_first(SEEN_BEFORE);
+                introspect(world, connection, token).await
             }
             Self::TokenExchange => {
                 let token = world.access_tokens.next().context("there are no access tokens")?;
@@ -167,6 +175,12 @@ impl Scenario {
             }
         }
     }
+}
+
+async fn introspect(world: &World, connection: &mut Connection, token: Option<String>) -> anyhow::Result<()> {
+    let token = token.context("there are no access tokens")?;
+    let call = world.offers.introspection.as_ref();
+    post(connection, call, &[("token", &token)], "\"active\":true").await
 }
 
 async fn authorize(world: &World, connection: &mut Connection) -> anyhow::Result<String> {
