@@ -37,10 +37,9 @@ impl Template {
     /// Of an object that was read strictly before into `claims`. `None` where it is not of the usual form: no white space, no
     /// escapes; strings, numbers, flags and lists of strings.
     pub(crate) fn of(document: &str, claims: &Bound<'_, PyDict>) -> Option<Self> {
-        let claims = json::copy_of_dict(claims).ok()?;
         let mut reader = Reader::of(document)?;
         let mut members = Vec::with_capacity(claims.len());
-        for (name, value) in &claims {
+        for (name, value) in claims {
             let begin = reader.position;
             reader.byte(if begin == 0 { b'{' } else { b',' })?;
             reader.string()?;
@@ -51,10 +50,12 @@ impl Template {
                 name: name.cast_into().ok()?.unbind(),
                 text: document.get(begin..reader.position)?.into(),
                 start,
-                list: value.cast_into().ok().map(Bound::unbind),
+                list: value.cast::<PyList>().ok().map(|list| copy(list).unbind()),
             });
         }
         reader.end()?;
+        // Many documents get no further than their first bytes.
+        let claims = json::copy_of_dict(claims).ok()?;
         let scope = json::text(&claims, intern!(claims.py(), "scope")).ok()?;
         let scope = scope.and_then(|scope| Scope::of(&scope).ok());
         Some(Self {
