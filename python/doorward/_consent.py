@@ -1,10 +1,10 @@
-"""A tool that needs a person's consent first, and what its MCP client is answered."""
+"""A tool, prompt or resource that needs a person's consent first, and what its MCP client is answered."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,25 +28,31 @@ _UNSAID = "2025-11-25"
 
 _REFUSED_STATE = "The requestState is not valid. Send the request without it."
 
+_SAID = {"tools/call": ("name", "arguments"), "prompts/get": ("name", "arguments"), "resources/read": ("uri",)}
+"""What a request is, by its method: what differs from one try to the next does not count."""
+
 _answers: ContextVar[list[Exception] | None] = ContextVar("doorward_answers", default=None)
+
+_inside: ContextVar[bool] = ContextVar("doorward_inside", default=False)
+"""Whether something further out sees to what is missing here."""
 
 
 @dataclass(frozen=True)
-class ToolCall:
-    """A call of a tool, as it came over the wire."""
+class Call:
+    """What a client asks for, as it came over the wire."""
 
     protocol_version: str
+    method: str
+    """Empty where the SDK keeps the request to itself: its first generation, without ``input_required`` results."""
     params: Mapping[str, Any]
     url_elicitation: bool | None
 
     @classmethod
-    def of(cls, context: Any, name: str, arguments: Mapping[str, Any] | None) -> ToolCall:
+    def of(cls, context: Any) -> Call:
         """The call with the SDK's request context ``context``, of either generation."""
-        # A tool may call others. The client only knows the call that it made itself, and repeats that one.
         params = _wire_params(context)
-        if params is None:
-            params = {"name": name, "arguments": dict(arguments or {})}
-        return cls(_protocol_version(context), params, _url_elicitation(context))
+        method = "" if params is None else str(_sdk_context(context).method)
+        return cls(_protocol_version(context), method, params or {}, _url_elicitation(context))
 
     @property
     def state(self) -> str | None:
@@ -62,9 +68,46 @@ class ToolCall:
         return isinstance(answer, Mapping) and answer.get("action") in ("decline", "cancel")
 
     def to_json(self) -> str:
-        """The parameters. What differs from one try to the next does not count."""
-        kept = {name: value for name, value in self.params.items() if name in ("name", "arguments")}
-        return json.dumps(kept)
+        """The parameters that make the request what it is."""
+        said = _SAID.get(self.method, ())
+        return json.dumps({name: value for name, value in self.params.items() if name in said})
+
+
+async def with_consent(
+    client: DoorwardClient,
+    context: Any,
+    run: Callable[[], Awaitable[Any]],
+    as_result: Callable[[str, Any], Any] = lambda _method, asking: asking,
+) -> Any:
+    """What ``run`` comes to; where it lacks a person's consent, what the client needs to ask for it.
+
+    Args:
+        client: The client of the authorization server that consent is missing at.
+        context: The SDK's request context, of either generation.
+        run: Calls the tool, renders the prompt or reads the resource.
+        as_result: The framework's own result for a method and an ``InputRequiredResult``.
+    """
+    if _inside.get():
+        # Tools, prompts and resources may use others. The client only knows what it asked for itself, and repeats
+        # that: it is answered there.
+        return await run()
+    # Looked at more closely only when something has come back, or something has to be asked.
+    if brings_state(context):
+        check_state(client, Call.of(context))
+    entered = _inside.set(True)
+    try:
+        return await run()
+    except Exception as error:
+        consent = consent_of(error)
+        if consent is None:
+            raise
+        call = Call.of(context)
+        asking = answer(client, consent, call)
+        if asking is None:
+            raise
+        return as_result(call.method, asking)
+    finally:
+        _inside.reset(entered)
 
 
 def brings_state(context: Any) -> bool:
@@ -75,8 +118,13 @@ def brings_state(context: Any) -> bool:
 
 def _wire_params(context: Any) -> Mapping[str, Any] | None:
     """The parameters as they came; ``None`` where the SDK keeps them to itself."""
-    params = getattr(getattr(context, "_srctx", context), "params", None)
+    params = getattr(_sdk_context(context), "params", None)
     return params if isinstance(params, Mapping) else None
+
+
+def _sdk_context(context: Any) -> Any:
+    """The SDK's own request context: FastMCP has one around it since 4.0."""
+    return getattr(context, "_srctx", context)
 
 
 def consent_of(error: BaseException) -> ConsentRequiredError | None:
@@ -89,10 +137,18 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         if error is None:
             return
         yield error
-        error = error.__cause__
+        error = error.__cause__ or _repeated(error)
 
 
-def check_state(client: DoorwardClient, call: ToolCall) -> None:
+def _repeated(error: BaseException) -> BaseException | None:
+    """What an error comes from that does not say so, but repeats its text: those of prompts and resources in the SDK's
+    first generation.
+    """
+    context = None if error.__suppress_context__ else error.__context__
+    return context if context is not None and str(error).endswith(str(context)) else None
+
+
+def check_state(client: DoorwardClient, call: Call) -> None:
     """Refuses a ``requestState`` of ours that was made for another person, client or call, or too long ago.
 
     Those of other makers are their own affair: a tool may have one for itself.
@@ -104,13 +160,13 @@ def check_state(client: DoorwardClient, call: ToolCall) -> None:
         claims = current_claims()
     except TokenMissingError:
         return
-    reason = _core.refused_request_state(client.core, claims, state, "tools/call", call.to_json())
+    reason = _core.refused_request_state(client.core, claims, state, call.method, call.to_json())
     if reason is not None and reason != "not_ours":
         logger.info("request state refused: %s", reason)
         raise mcp_error({"code": _INVALID_PARAMS, "message": _REFUSED_STATE})
 
 
-def answer(client: DoorwardClient, consent: ConsentRequiredError, call: ToolCall) -> Any | None:
+def answer(client: DoorwardClient, consent: ConsentRequiredError, call: Call) -> Any | None:
     """What the client is answered: an ``InputRequiredResult`` or, raised, an error of the protocol.
 
     ``None`` outside a guarded request.
@@ -130,7 +186,7 @@ def answer(client: DoorwardClient, consent: ConsentRequiredError, call: ToolCall
         },
         {
             "protocol_version": call.protocol_version,
-            "method": "tools/call",
+            "method": call.method,
             "params": call.to_json(),
             # Whoever has declined is not asked again and again.
             "url_elicitation": False if call.is_declined else call.url_elicitation,
@@ -171,22 +227,29 @@ def mcp_error(error: Mapping[str, Any]) -> Exception:
 def let_errors_through(lowlevel: Any) -> None:
     """Makes a server of the SDK's first generation answer with the errors that :func:`answer` raised.
 
-    Some of its versions turn every error of a tool into a result.
+    Some of its versions turn every error of a tool into a result, and middleware turns errors into others.
     """
     handlers = getattr(lowlevel, "request_handlers", None)
     if handlers is None:
         return
-    from mcp.types import CallToolRequest
+    from mcp.types import CallToolRequest, GetPromptRequest, ReadResourceRequest
 
-    handle = handlers.get(CallToolRequest)
-    if handle is None or hasattr(handle, "__doorward__"):
-        return
+    for request in (CallToolRequest, GetPromptRequest, ReadResourceRequest):
+        handle = handlers.get(request)
+        if handle is not None and not hasattr(handle, "__doorward__"):
+            handlers[request] = _telling(handle)
 
+
+def _telling(handle: Callable[[Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[Any]]:
     async def handler(request: Any) -> Any:
         told: list[Exception] = []
         token = _answers.set(told)
         try:
             result = await handle(request)
+        except Exception:
+            if told:
+                raise told[-1]  # noqa: B904  (an answer says itself what it comes from)
+            raise
         finally:
             _answers.reset(token)
         # A tool that got over the missing consent of another has a result.
@@ -196,7 +259,7 @@ def let_errors_through(lowlevel: Any) -> None:
         return result
 
     handler.__doorward__ = True  # type: ignore[attr-defined]
-    handlers[CallToolRequest] = handler
+    return handler
 
 
 def _protocol_version(context: Any) -> str:

@@ -45,11 +45,12 @@ def current_claims() -> _core.VerifiedClaims:
 
 def current_request() -> Any | None:
     """The HTTP request of the MCP message that is being handled, where the SDK says it."""
-    message = _first_generation_message()
+    message = first_generation_message()
     return None if message is None else getattr(message, "request", None)
 
 
-def _first_generation_message() -> Any | None:
+def first_generation_message() -> Any | None:
+    """The request context of the message that is being handled, in the SDK's first generation."""
     # Sessions of the SDK's first generation handle every message in the context of the request that began the session,
     # so that context variables are those of that request; only the message itself knows the right one.
     server = sys.modules.get("mcp.server.lowlevel.server")
@@ -58,7 +59,7 @@ def _first_generation_message() -> Any | None:
 
 
 def _of_mcp_request() -> _core.VerifiedClaims | None:
-    message = _first_generation_message()
+    message = first_generation_message()
     if message is not None:
         scope = getattr(getattr(message, "request", None), "scope", None)
         state = (scope or {}).get("state") or {}

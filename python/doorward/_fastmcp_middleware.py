@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from doorward._consent import ToolCall, answer, brings_state, check_state, consent_of, let_errors_through
+from doorward import _consent
+from doorward._consent import let_errors_through
 from doorward._current import current_claims
 from doorward.errors import InsufficientScopeError, TokenMissingError
 
@@ -14,6 +17,13 @@ if TYPE_CHECKING:
     from doorward.guard import DoorwardResource
 
 _HEX = frozenset("0123456789abcdef")
+
+_ASKING = {
+    "tools/call": ("fastmcp.tools.base", "InputRequiredToolResult"),
+    "prompts/get": ("fastmcp.prompts.base", "InputRequiredPromptResult"),
+    "resources/read": ("fastmcp.resources.base", "InputRequiredResourceResult"),
+}
+"""The methods of which a person's consent may be missing, and FastMCP's results that ask for something."""
 
 
 def install(server: Any, guard: DoorwardResource, client: DoorwardClient) -> None:
@@ -44,12 +54,11 @@ def _middleware(guard: DoorwardResource, client: DoorwardClient) -> Any:
                 local = _local_name(name)
                 if local != name:
                     check_scopes(guard, "tool", local)
-                return await with_consent(client, context, call_next)
-            if method == "prompts/get":
+            elif method == "prompts/get":
                 check_scopes(guard, "prompt", context.message.name)
             elif method == "resources/read":
                 check_scopes(guard, "resource", str(context.message.uri))
-            return await call_next(context)
+            return await with_consent(client, context, call_next)
 
     return DoorwardMiddleware()
 
@@ -87,23 +96,14 @@ def _is_over_http() -> bool:
     return True
 
 
-async def with_consent(client: DoorwardClient, context: Any, call_next: Callable[[Any], Any]) -> Any:
-    """The result of a tool; where it lacks a person's consent, what its client needs to ask for it."""
-    request = getattr(context.fastmcp_context, "request_context", None)
+def with_consent(client: DoorwardClient, context: Any, call_next: Callable[[Any], Awaitable[Any]]) -> Awaitable[Any]:
+    """What comes of a message; where a person's consent is missing, what its client needs to ask for it."""
+    request = getattr(context.fastmcp_context, "request_context", None) if context.method in _ASKING else None
     if request is None:
-        return await call_next(context)
-    # Looked at more closely only when something has come back, or something has to be asked.
-    if brings_state(request):
-        check_state(client, ToolCall.of(request, context.message.name, context.message.arguments))
-    try:
-        return await call_next(context)
-    except Exception as error:
-        consent = consent_of(error)
-        if consent is None:
-            raise
-        asking = answer(client, consent, ToolCall.of(request, context.message.name, context.message.arguments))
-        if asking is None:
-            raise
-        from fastmcp.tools.base import InputRequiredToolResult
+        return call_next(context)
+    return _consent.with_consent(client, request, partial(call_next, context), _as_result)
 
-        return InputRequiredToolResult(asking)
+
+def _as_result(method: str, asking: Any) -> Any:
+    module, name = _ASKING[method]
+    return getattr(import_module(module), name)(asking)

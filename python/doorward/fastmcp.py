@@ -219,12 +219,13 @@ def _provider(guard: DoorwardResource, client: DoorwardClient, base_url: str) ->
 async def consent_middleware(context: Any, call_next: Callable[[Any], Any]) -> Any:
     """Makes a missing consent reach the client as what it understands. Need not be added to a server with ``doorward_auth``.
 
-    FastMCP turns every error of a tool into a result; a client must be told of the page in the way of its revision instead.
+    FastMCP turns every error of a tool into a result, and those of prompts and resources into errors of its own; a client must
+    be told of the page in the way of its revision instead.
     :func:`doorward_auth` sees to that by itself, from the first request on. This function is for servers that take the
     calls of others, and for those that already have it.
     """
     client = getattr(getattr(context.fastmcp_context.fastmcp, "auth", None), "client", None)
-    if client is None or context.method != "tools/call":
+    if client is None:
         return await call_next(context)
     return await with_consent(client, context, call_next)
 

@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from doorward._adapter import AuthResult, FrameworkLayer, TokenChecker, access_token, known_fields
-from doorward._consent import ToolCall, answer, check_state, consent_of, let_errors_through
 from doorward._current import current_claims, current_request
+from doorward._mcp_watch import missing_scope, watch
 from doorward.client import DoorwardClient
 from doorward.consent import to_url_elicitation_required_error
-from doorward.errors import DoorwardError, InsufficientScopeError
+from doorward.errors import DoorwardError
 from doorward.options import (
     ASCredentials,
     FetchSettings,
@@ -163,7 +163,7 @@ async def doorward_mcp_auth(
 def require_scope(scope: str) -> None:
     """Inside a tool: raises ``PermissionError`` unless the token of the request has the scope."""
     if not _granted(scope):
-        raise _missing_scope()(f"Missing required scope: {scope}")
+        raise missing_scope()(f"Missing required scope: {scope}")
 
 
 def get_current_request() -> Any | None:
@@ -174,14 +174,14 @@ def get_current_request() -> Any | None:
 def install_request_context(mcp: Any) -> None:
     """Puts the guard before every application that the server makes. Harmless when it is there already.
 
-    A ``ConsentRequiredError`` of a tool then reaches the client in the way of its revision: as the error ``-32042``, or as an
-    ``input_required`` result.
+    A ``ConsentRequiredError`` of a tool, prompt or resource then reaches the client in the way of its revision: as the error
+    ``-32042``, or as an ``input_required`` result.
     """
     verifier = getattr(mcp, "_token_verifier", None)
     if not isinstance(verifier, DoorwardTokenVerifier):
         raise TypeError("this server was not made with **await doorward_mcp_auth(...)")
     if verifier.client is not None:
-        _watch_tools(mcp, verifier.guard, verifier.client)
+        watch(mcp, verifier.guard, verifier.client)
     for factory in ("streamable_http_app", "sse_app"):
         make = getattr(mcp, factory, None)
         if make is not None and not hasattr(make, "__doorward__"):
@@ -231,47 +231,6 @@ def _guarding(make: Callable[..., Any], guard: DoorwardResource) -> Callable[...
     return guarded
 
 
-def _watch_tools(mcp: Any, guard: DoorwardResource, client: DoorwardClient) -> None:
-    """Comes before every call of a tool, also those that tools make by name, and asks for consents that are missing."""
-    tools = mcp._tool_manager
-    call_tool = tools.call_tool
-    if hasattr(call_tool, "__doorward__"):
-        return
-    let_errors_through(getattr(mcp, "_mcp_server", None))
-
-    @functools.wraps(call_tool)
-    async def watched(name: str, arguments: dict[str, Any], context: Any = None, *args: Any, **kwargs: Any) -> Any:
-        request = _request_context(context)
-        if request is None or getattr(request, "request", None) is None:
-            # In the same process, or over standard input: there are no tokens.
-            return await call_tool(name, arguments, context, *args, **kwargs)
-        try:
-            guard.require_named(current_claims(), "tool", name)
-        except InsufficientScopeError as error:
-            raise _missing_scope()(str(error)) from error
-        call = ToolCall.of(request, name, arguments)
-        check_state(client, call)
-        try:
-            return await call_tool(name, arguments, context, *args, **kwargs)
-        except Exception as error:
-            consent = consent_of(error)
-            asked = None if consent is None else answer(client, consent, call)
-            if asked is None:
-                raise
-            return asked
-
-    watched.__doorward__ = True  # type: ignore[attr-defined]
-    tools.call_tool = watched
-
-
-def _request_context(context: Any) -> Any | None:
-    """The SDK's request context, where a request is being handled."""
-    try:
-        return None if context is None else context.request_context
-    except (LookupError, ValueError):
-        return None
-
-
 def _auth_settings(guard: DoorwardResource) -> Any:
     from mcp.server.auth.settings import AuthSettings
 
@@ -282,17 +241,6 @@ def _auth_settings(guard: DoorwardResource) -> Any:
         "validate_token_resource": True,
     }
     return AuthSettings(**known_fields(AuthSettings, wanted))
-
-
-@functools.cache
-def _missing_scope() -> type[PermissionError]:
-    """A ``PermissionError`` whose text the SDK shows to the client: it hides those of other exceptions since 2.0."""
-    try:
-        from mcp.server.mcpserver.exceptions import ToolError
-    except ImportError:
-        from mcp.server.fastmcp.exceptions import ToolError
-
-    return type("MissingScopeError", (PermissionError, ToolError), {"__doc__": "The token lacks a scope."})
 
 
 def _granted(scope: str) -> bool:

@@ -1,6 +1,6 @@
 //! JSON as Python values.
 
-use std::fmt::{self, Display};
+use std::fmt;
 
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyValueError;
@@ -36,15 +36,27 @@ pub(crate) fn to_dict<'py>(py: Python<'py>, members: &Map<String, Value>) -> PyR
 }
 
 /// The members of an object that was read strictly before, straight from its text.
-pub(crate) fn object<'py>(py: Python<'py>, document: &[u8]) -> PyResult<Bound<'py, PyDict>> {
-    let refused = |error: &dyn Display| PyValueError::new_err(error.to_string());
-    // Once for all strings in it, instead of once for each.
-    let document = str::from_utf8(document).map_err(|error| refused(&error))?;
+pub(crate) fn object<'py>(py: Python<'py>, document: &str) -> PyResult<Bound<'py, PyDict>> {
     let mut deserializer = serde_json::Deserializer::from_str(document);
     let object = AsPython(py)
         .deserialize(&mut deserializer)
-        .map_err(|error| refused(&error))?;
+        .map_err(|error| PyValueError::new_err(error.to_string()))?;
     Ok(object.cast_into()?)
+}
+
+/// A member that is a string.
+pub(crate) fn text<'py>(
+    members: &Bound<'py, PyDict>,
+    name: &Bound<'py, PyString>,
+) -> PyResult<Option<Bound<'py, PyString>>> {
+    let member = members.get_item(name)?;
+    Ok(member.and_then(|member| member.cast_into().ok()))
+}
+
+/// The words of a text.
+pub(crate) fn words<'py>(text: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyList>> {
+    let words: Vec<_> = text.to_str()?.split_ascii_whitespace().collect();
+    PyList::new(text.py(), words)
 }
 
 /// Makes Python values while it reads.

@@ -24,6 +24,7 @@ mod network;
 mod proof;
 mod revocation;
 mod runtime;
+mod template;
 mod transport;
 mod visit;
 

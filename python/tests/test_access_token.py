@@ -89,6 +89,47 @@ async def test_a_changed_access_token_changes_no_other(key_pair: RSAKeyPair) -> 
         access.__pydantic_fields_set__.clear()
 
 
+ALIKE = [
+    '{"aud":["one","two"],"client_id":"program","exp":4102444800,"iat":0,"scope":"read write","sub":"someone"}',
+    '{"aud":["one","two"],"client_id":"another","exp":4102444801,"iat":10,"scope":"read","sub":"schönes Café"}',
+    '{"aud":["one"],"client_id":"program","exp":4102444800,"iat":0,"scope":"read write","sub":"someone"}',
+    '{"aud":["three"],"client_id":"program","exp":4102444800,"iat":0,"scope":"","sub":""}',
+    '{"aud":"one","client_id":"program","exp":4102444800,"iat":0,"scope":"read write ","sub":"someone "}',
+    '{"aud":["one","two"],"client_id":"program","exp":41024448000,"iat":7,"scope":"read write","sub":"someone"}',
+    '{"aud":["one","two"],"client_id":"program","exp":4102444800,"iat":0,"scope":"read write"}',
+    '{"aud":["one","two"],"client_id":"program","exp":4102444800,"iat":0,"scope":"read","sub":"someone","x":null}',
+    '{"client_id":"program","aud":["one","two"],"exp":4102444800,"iat":0,"scope":"read write","sub":"someone"}',
+    '{"aud":["one","two"],"client_id":"program","exp":4102444800,"iat":0,"scope":"read write","sub":"\\u0073omeone"}',
+    '{"aud":["one","two"],"client_id":"program","exp":4102444800,"iat":0,"scope":"read write","sub":"a\\"b"}',
+    '{ "aud":["one", "two"], "client_id":"program", "exp":4102444800, "iat":0, "scope":"read", "sub":"someone" }',
+    '{"aud":["one","two"],"exp":4102444800,"more":{"sub":"a,b"},"n":1.5,"m":1e3,"l":[1,[true]],"sub":"someone"}',
+    '{"aud":["one","two"],"exp":4102444800,"more":null,"n":18446744073709551615,"m":10,"l":true,"sub":"someone"}',
+    '{"aud":["one","two"],"exp":4102444800,"more":false,"n":99999999999999999,"m":1.0,"l":["]","}"],"sub":"x"}',
+    '{"aud":["one","two"],"exp":4102444800,"more":-5,"n":9999999999999999999,"m":12.25,"l":[],"sub":"x"}',
+]
+"""Claims of tokens that have much in common, or little that shows."""
+
+
+@pytest.mark.parametrize("first", ALIKE)
+async def test_claims_do_not_depend_on_the_tokens_before(key_pair: RSAKeyPair, first: str) -> None:
+    access_tokens.cache_clear()
+    verifier = JWTVerifier(public_key=key_pair.public_key)
+    private_key = key_pair.private_key.get_secret_value()
+    for document in [first, *ALIKE, *ALIKE]:
+        claims = json.loads(document)
+        access = await verifier.verify_token(_core.sign_rs256(private_key, document, None))
+        assert access is not None
+        # With the order of the members, and with numbers of the same type.
+        assert repr(access.claims) == repr(claims)
+        assert access.scopes == claims.get("scope", "").split()
+        assert access.client_id == claims.get("client_id", claims.get("sub"))
+        access.scopes.append("admin")
+        for value in access.claims.values():
+            if isinstance(value, list):
+                value.append("changed")
+        access.claims["changed"] = True
+
+
 class Odd(BaseModel):
     token: str
     client_id: str

@@ -1,4 +1,4 @@
-"""A tool that lacks a person's consent, and what real clients are told, by their revision."""
+"""Tools, prompts and resources that lack a person's consent, and what real clients are told, by their revision."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -21,8 +22,9 @@ from doorward.fastmcp import consent_middleware, doorward_auth
 from doorward.mcp import doorward_mcp_auth, secure_app
 
 try:
-    from mcp.server.mcpserver import MCPServer
+    from mcp.server.mcpserver import Context, MCPServer
 except ImportError:
+    from mcp.server.fastmcp import Context
     from mcp.server.fastmcp import FastMCP as MCPServer
 
 try:
@@ -77,10 +79,28 @@ def mail_server(framework: str, server: AuthorizationServer, **options: Any) -> 
         if framework == "fastmcp, with the middleware":
             mcp.add_middleware(consent_middleware)
 
-        @mcp.tool()
         async def inbox(box: str = "in") -> str:
             await auth.client.exchange(TokenExchangeOptions("subject", scope="mail.read"))
             return f"three letters in {box}"
+
+        mcp.tool()(inbox)
+        mcp.prompt()(inbox)
+        mcp.resource("mail://boxes/{box}")(inbox)
+
+        @mcp.resource("mail://inbox")
+        async def the_inbox() -> str:
+            return await inbox()
+
+        async def reader(ctx: Any, uri: str) -> str:
+            return str(await ctx.read_resource(uri))
+
+        async def caller(ctx: Any) -> str:
+            more = (ctx,) if framework == "sdk" and not hasattr(mcp, "get_context") else ()
+            return str(await mcp.call_tool("inbox", {}, *more))
+
+        for tool in (reader, caller):
+            tool.__annotations__["ctx"] = Context if framework == "sdk" else fastmcp.Context
+            mcp.tool()(tool)
 
         @mcp.tool()
         async def careful() -> str:
@@ -124,8 +144,70 @@ class Person:
         return await self.sdk(context, params)
 
 
-def call_with(client: Client, token: str, person: Person | None, modern_client: bool) -> Any:
-    """Calls ``inbox`` with FastMCP's client."""
+async def called(session: Any) -> str:
+    answered = await session.call_tool("inbox", {})
+    return answered.content[0].text
+
+
+async def rendered(session: Any) -> str:
+    answered = await session.get_prompt("inbox", {})
+    return answered.messages[0].content.text
+
+
+def reading(uri: str) -> Callable[[Any], Awaitable[str]]:
+    async def read(session: Any) -> str:
+        answered = await session.read_resource(uri)
+        return getattr(answered, "contents", answered)[0].text
+
+    return read
+
+
+async def called_to_call(session: Any) -> str:
+    answered = await session.call_tool("caller", {})
+    return answered.content[0].text
+
+
+async def called_to_read(session: Any) -> str:
+    answered = await session.call_tool("reader", {"uri": "mail://boxes/in"})
+    return answered.content[0].text
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Something that needs consent: how clients ask for it, and what the request is."""
+
+    ask: Callable[[Any], Awaitable[str]]
+    method: str = ""
+    is_named: bool = True
+
+    def params(self, box: str) -> dict[str, Any]:
+        return {"name": "inbox", "arguments": {"box": box}} if self.is_named else {"uri": f"mail://boxes/{box}"}
+
+
+KINDS = {
+    "tool": Kind(called, "tools/call"),
+    "prompt": Kind(rendered, "prompts/get"),
+    "template": Kind(reading("mail://boxes/in"), "resources/read", is_named=False),
+    "resource": Kind(reading("mail://inbox")),
+    "tool that reads": Kind(called_to_read),
+    "tool that calls": Kind(called_to_call),
+}
+
+
+METHODS = [name for name, kind in KINDS.items() if kind.method]
+"""One for each method."""
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: Any) -> Kind:
+    is_fastmcp = request.node.callspec.params.get("framework") != "sdk"
+    if request.param == "tool that calls" and is_fastmcp and not hasattr(fastmcp.FastMCP, "call_tool"):
+        pytest.skip("tools of FastMCP 2 do not call others by name")
+    return KINDS[request.param]
+
+
+def call_with(client: Client, token: str, person: Person | None, modern_client: bool, kind: Kind) -> Any:
+    """Asks with FastMCP's client."""
 
     async def main() -> Any:
         transport = StreamableHttpTransport(client.server.resource, headers={"authorization": f"Bearer {token}"})
@@ -133,7 +215,7 @@ def call_with(client: Client, token: str, person: Person | None, modern_client: 
         if ModernClient is not None:
             more["mode"] = MODERN if modern_client else "legacy"
         async with fastmcp.Client(transport, **more) as session:
-            return str((await session.call_tool("inbox", {})).content[0].text)
+            return await kind.ask(session)
 
     return asyncio.run(asyncio.wait_for(main(), 20))
 
@@ -143,13 +225,13 @@ def code_of(error: BaseException) -> int | None:
 
 
 def test_clients_with_a_handshake_get_the_error_32042(
-    framework: str, authorization_server: AuthorizationServer
+    framework: str, kind: Kind, authorization_server: AuthorizationServer
 ) -> None:
     mail = Mail(authorization_server)
     with mail_server(framework, authorization_server) as client:
         token = authorization_server.token(client.server.resource)
         with pytest.raises(Exception, match="Connect your mailbox") as raised:
-            call_with(client, token, Person(mail), modern_client=False)
+            call_with(client, token, Person(mail), False, kind)
         assert code_of(raised.value) == -32042
         data = raised.value.error.data
         (page,) = data["elicitations"]
@@ -157,26 +239,32 @@ def test_clients_with_a_handshake_get_the_error_32042(
         assert page["message"] == "Connect your mailbox (mail: no grant)"
         assert page["elicitationId"]
         mail.is_connected = True
-        assert call_with(client, token, Person(mail), modern_client=False) == "three letters in in"
+        assert "three letters in in" in call_with(client, token, Person(mail), False, kind)
 
 
-def test_who_cannot_open_pages_is_not_sent_to_one(framework: str, authorization_server: AuthorizationServer) -> None:
+@pytest.mark.parametrize("kind", METHODS, indirect=True)
+def test_who_cannot_open_pages_is_not_sent_to_one(
+    framework: str, kind: Kind, authorization_server: AuthorizationServer
+) -> None:
     Mail(authorization_server)
     with mail_server(framework, authorization_server) as client:
         token = authorization_server.token(client.server.resource)
         for is_modern in [False] if ModernClient is None else [False, True]:
             with pytest.raises(Exception, match="Connect your mailbox") as raised:
-                call_with(client, token, None, modern_client=is_modern)
+                call_with(client, token, None, is_modern, kind)
             assert code_of(raised.value) in (None, -32600)
             assert PAGE not in str(raised.value)
 
 
-def test_without_a_page_there_is_nothing_to_open(framework: str, authorization_server: AuthorizationServer) -> None:
+@pytest.mark.parametrize("kind", METHODS, indirect=True)
+def test_without_a_page_there_is_nothing_to_open(
+    framework: str, kind: Kind, authorization_server: AuthorizationServer
+) -> None:
     mail = Mail(authorization_server, page=None)
     with mail_server(framework, authorization_server) as client:
         token = authorization_server.token(client.server.resource)
         with pytest.raises(Exception, match="Connect your mailbox") as raised:
-            call_with(client, token, Person(mail), modern_client=False)
+            call_with(client, token, Person(mail), False, kind)
         assert code_of(raised.value) in (None, -32600)
 
 
@@ -190,19 +278,23 @@ def test_a_tool_may_do_without(framework: str, authorization_server: Authorizati
 
 @modern
 def test_from_2026_07_28_on_clients_are_sent_to_the_page_and_come_back(
-    framework: str, authorization_server: AuthorizationServer
+    framework: str, kind: Kind, authorization_server: AuthorizationServer
 ) -> None:
     mail = Mail(authorization_server)
     person = Person(mail)
     with mail_server(framework, authorization_server) as client:
         token = authorization_server.token(client.server.resource)
-        assert call_with(client, token, person, modern_client=True) == "three letters in in"
+        assert "three letters in in" in call_with(client, token, person, True, kind)
     assert person.opened == [(PAGE, "Connect your mailbox (mail: no grant)")]
     assert mail.asked == 2
 
 
 @modern
-def test_the_official_client_is_sent_to_the_page_too(framework: str, authorization_server: AuthorizationServer) -> None:
+@pytest.mark.parametrize("framework", ["fastmcp", "sdk"], indirect=True)
+@pytest.mark.parametrize("kind", METHODS, indirect=True)
+def test_the_official_client_is_sent_to_the_page_too(
+    framework: str, kind: Kind, authorization_server: AuthorizationServer
+) -> None:
     import httpx2
     from mcp.client.streamable_http import streamable_http_client
 
@@ -215,56 +307,64 @@ def test_the_official_client_is_sent_to_the_page_too(framework: str, authorizati
             async with httpx2.AsyncClient(headers={"authorization": f"Bearer {token}"}) as http:
                 transport = streamable_http_client(client.server.resource, http_client=http)
                 async with ModernClient(transport, mode=MODERN, elicitation_callback=person.sdk) as session:
-                    return await session.call_tool("inbox", {"box": "out"})
+                    return await kind.ask(session)
 
-        result = asyncio.run(asyncio.wait_for(main(), 20))
-    assert "three letters in out" in str(result.content)
+        assert "three letters in in" in asyncio.run(asyncio.wait_for(main(), 20))
     assert [url for url, _ in person.opened] == [PAGE]
 
 
 @modern
-@pytest.mark.parametrize("action", ["decline", "cancel"])
+@pytest.mark.parametrize(
+    ("kind", "action"),
+    [("tool", "decline"), ("tool", "cancel"), ("prompt", "decline"), ("template", "cancel")],
+    indirect=["kind"],
+)
 def test_who_declines_is_not_asked_again(
-    framework: str, action: str, authorization_server: AuthorizationServer
+    framework: str, kind: Kind, action: str, authorization_server: AuthorizationServer
 ) -> None:
     mail = Mail(authorization_server)
     person = Person(mail, action)
     with mail_server(framework, authorization_server) as client:
         token = authorization_server.token(client.server.resource)
         with pytest.raises(Exception, match="Connect your mailbox"):
-            call_with(client, token, person, modern_client=True)
+            call_with(client, token, person, True, kind)
     assert len(person.opened) == 1
 
 
 class Raw:
-    """Calls of 2026-07-28, message by message."""
+    """Requests of 2026-07-28, message by message."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, kind: Kind) -> None:
         self.client = client
+        self.kind = kind
 
-    def __call__(self, token: str, state: str | None = None, **arguments: str) -> dict[str, Any]:
+    def __call__(self, token: str, state: str | None = None, box: str = "in") -> dict[str, Any]:
         capabilities = {"elicitation": {"form": {}, "url": {}}}
         meta = {
             "io.modelcontextprotocol/protocolVersion": MODERN,
             "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
             "io.modelcontextprotocol/clientCapabilities": capabilities,
         }
-        params: dict[str, Any] = {"name": "inbox", "arguments": arguments, "_meta": meta}
+        method = self.kind.method
+        params: dict[str, Any] = {**self.kind.params(box), "_meta": meta}
+        name = params.get("name") or params["uri"]
         if state is not None:
             params |= {"requestState": state, "inputResponses": {"consent": {"action": "accept"}}}
-        message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
-        headers = {"mcp_protocol_version": MODERN, "mcp_method": "tools/call", "mcp_name": "inbox"}
-        return result_of(self.client.post(token, message, **headers))
+        message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        return result_of(
+            self.client.post(token, message, mcp_protocol_version=MODERN, mcp_method=method, mcp_name=name)
+        )
 
 
 @modern
 @pytest.mark.parametrize("framework", ["fastmcp", "sdk"], indirect=True)
+@pytest.mark.parametrize("kind", METHODS, indirect=True)
 def test_a_state_counts_for_its_person_and_call_alone(
-    framework: str, authorization_server: AuthorizationServer
+    framework: str, kind: Kind, authorization_server: AuthorizationServer
 ) -> None:
     mail = Mail(authorization_server)
     with mail_server(framework, authorization_server) as client:
-        call = Raw(client)
+        call = Raw(client, kind)
         resource = client.server.resource
         token = authorization_server.token(resource)
         asked = call(token)["result"]
@@ -294,8 +394,9 @@ def test_a_state_counts_for_its_person_and_call_alone(
 
 @modern
 @pytest.mark.parametrize("framework", ["fastmcp", "sdk"])
+@pytest.mark.parametrize("kind", METHODS, indirect=True)
 def test_the_guards_own_seal_holds_where_the_frameworks_is_open(
-    framework: str, authorization_server: AuthorizationServer, monkeypatch: pytest.MonkeyPatch
+    framework: str, kind: Kind, authorization_server: AuthorizationServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mcp.server.request_state import RequestStateBoundary
 
@@ -311,25 +412,30 @@ def test_the_guards_own_seal_holds_where_the_frameworks_is_open(
         mail_server(framework, authorization_server, **options) as client,
         mail_server(framework, authorization_server) as strange,
     ):
-        call = Raw(client)
+        call = Raw(client, kind)
         resource = client.server.resource
         token = authorization_server.token(resource, exp=int(time.time()) + 3600)
         state = call(token)["result"]["requestState"]
         mail.is_connected = True
+        before = mail.asked
+        # A prompt may have the name and the arguments of a tool.
+        others = [Raw(client, other) for name, other in KINDS.items() if name in METHODS and other != kind]
         for refused in (
             call(authorization_server.token(resource, sub="user-2"), state),
             call(token, state, box="other"),
+            *(other(token, state) for other in others),
         ):
             assert refused["error"] == {
                 "code": -32602,
                 "message": "The requestState is not valid. Send the request without it.",
             }
+        assert mail.asked == before
         assert "three letters" in str(call(token, state)["result"])
         clock["ahead"] = 601.0
         assert call(token, state)["error"]["code"] == -32602
         # What this server did not make is nobody's: the tool may have made it.
         other = authorization_server.token(strange.server.resource)
-        assert "three letters" in str(Raw(strange)(other, state)["result"])
+        assert "three letters" in str(Raw(strange, kind)(other, state)["result"])
 
 
 async def test_processes_with_one_key_take_each_others_states(authorization_server: AuthorizationServer) -> None:

@@ -17,8 +17,9 @@ from doorward.fastmcp import doorward_auth
 from doorward.mcp import doorward_mcp_auth, secure_app
 
 try:
-    from mcp.server.mcpserver import MCPServer
+    from mcp.server.mcpserver import Context, MCPServer
 except ImportError:
+    from mcp.server.fastmcp import Context
     from mcp.server.fastmcp import FastMCP as MCPServer
 
 SCOPES: dict[str, Any] = {
@@ -168,34 +169,67 @@ def test_the_middleware_is_added_once(authorization_server: AuthorizationServer)
         assert len(servers[0].middleware) == before + 1
 
 
-def test_tools_of_the_official_sdk_that_call_others(authorization_server: AuthorizationServer) -> None:
+@pytest.mark.parametrize(
+    ("tool", "arguments", "text"),
+    [
+        ("by_name", {"name": "write", "arguments": {"x": "1"}}, "wrote 1"),
+        ("resource", {"uri": "notes://7"}, "note 7"),
+        ("prompt", {"name": "review"}, "look closely"),
+    ],
+)
+@pytest.mark.parametrize("hands_context_on", [True, False])
+def test_what_a_tool_of_the_official_sdk_uses_needs_its_scopes_too(
+    tool: str, arguments: dict[str, Any], text: str, hands_context_on: bool, authorization_server: AuthorizationServer
+) -> None:
+    is_first_generation = hasattr(MCPServer, "get_context")
+    if is_first_generation and hands_context_on:
+        pytest.skip("this SDK finds the context itself")
+
     async def make(base_url: str) -> tuple[Any, Any]:
-        resource = base_url + "/mcp"
-        auth = await doorward_mcp_auth(authorization_server.issuer, resource, dev_mode=True, **SCOPES)
+        auth = await doorward_mcp_auth(authorization_server.issuer, base_url + "/mcp", dev_mode=True, **SCOPES)
         mcp: Any = MCPServer("nested", **auth)
+
+        def more(ctx: Any) -> dict[str, Any]:
+            return {"context": ctx} if hands_context_on else {}
 
         @mcp.tool()
         def write(x: str) -> str:
             return f"wrote {x}"
 
         @mcp.tool()
-        async def by_name(name: str, x: str) -> str:
-            return str(await mcp._tool_manager.call_tool(name, {"x": x}, mcp.get_context()))
-
-        @mcp.tool()
         def read() -> str:
             return "read it"
 
+        @mcp.tool()
+        async def by_name(ctx: Context, name: str, arguments: dict[str, Any]) -> str:
+            return str(await mcp.call_tool(name, arguments, **more(ctx)))
+
+        @mcp.tool()
+        async def resource(ctx: Context, uri: str) -> str:
+            return str(await (ctx.read_resource(uri) if hands_context_on else mcp.read_resource(uri)))
+
+        @mcp.tool()
+        async def prompt(ctx: Context, name: str) -> str:
+            return str(await mcp.get_prompt(name, **more(ctx)))
+
+        @mcp.resource("notes://{name}")
+        def note(name: str) -> str:
+            return f"note {name}"
+
+        @mcp.prompt()
+        def review() -> str:
+            return "look closely"
+
         return secure_app(mcp), auth.aclose
 
-    if not hasattr(MCPServer, "get_context"):
-        pytest.skip("tools of this SDK get their context, and hand it on")
     with serving(make) as running:
         client = Client(running)
         little = authorization_server.token(client.server.resource)
-        went_well, said = answer(client, little, "by_name", name="write", x="1")
+        went_well, said = answer(client, little, tool, **arguments)
         assert not went_well
-        assert "wrote" not in said
-        assert answer(client, little, "read")[0]
+        assert text not in said
+        assert answer(client, little, "by_name", name="read", arguments={})[0]
         much = authorization_server.token(client.server.resource, scope="mcp:admin")
-        assert "wrote 1" in answer(client, much, "by_name", name="write", x="1")[1]
+        went_well, said = answer(client, much, tool, **arguments)
+        assert went_well, said
+        assert text in said

@@ -17,10 +17,14 @@ const UNSAID: &str = "2025-11-25";
 
 /// What a handler answers when an exchange needs a person's consent first: by the request's revision the MCP error
 /// `-32042`, or a result that asks the client to open the page and to come back with `requestState`. A client that did
-/// not declare that it can open pages gets a plain error.
+/// not declare that it can open pages gets a plain error, and so does one that comes back from a person who did not
+/// agree.
 ///
-/// `params` are the parameters of the request, such as
-/// [`CallToolRequestParams`](::rmcp::model::CallToolRequestParams), for `method`, such as `tools/call`.
+/// `params` are the parameters of the request for `method`: `tools/call`
+/// ([`CallToolRequestParams`](::rmcp::model::CallToolRequestParams)), `prompts/get`
+/// ([`GetPromptRequestParams`](::rmcp::model::GetPromptRequestParams)) or `resources/read`
+/// ([`ReadResourceRequestParams`](::rmcp::model::ReadResourceRequestParams)). The handlers of all three can return the
+/// result (`.map(Into::into)`); for any other method it is a plain error.
 ///
 /// # Errors
 /// Every answer but the result.
@@ -32,12 +36,18 @@ pub fn ask_for_consent(
     params: &impl Serialize,
 ) -> Result<InputRequiredResult, ErrorData> {
     let version = context.protocol_version();
+    let params = as_json(params)?;
     let call = McpCall {
         protocol_version: version.as_ref().map_or(UNSAID, |version| version.as_str()),
         method,
-        params: &as_json(params)?,
+        params: &params,
         principal: &principal(context)?,
-        url_elicitation: declares_url_elicitation(context),
+        // Whoever has declined is not asked again and again.
+        url_elicitation: if is_declined(&params) {
+            Some(false)
+        } else {
+            declares_url_elicitation(context)
+        },
     };
     let answer = client.consent_answer(consent, &call).map_err(|error| {
         tracing::error!(%error, "consent could not be asked for");
@@ -87,6 +97,12 @@ pub fn open_request_state(
             None,
         )
     })
+}
+
+/// Whether the person was asked and did not agree.
+fn is_declined(params: &Value) -> bool {
+    let action = &params["inputResponses"][INPUT]["action"];
+    matches!(action.as_str(), Some("decline" | "cancel"))
 }
 
 /// `None` where it cannot be told: without sessions, rmcp stands in for the clients of older revisions, which say what

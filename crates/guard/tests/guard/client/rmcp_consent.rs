@@ -1,149 +1,18 @@
-//! Row 57 with a real MCP server: a tool that exchanges the caller's token, and what the client is told when a person
-//! has to agree first.
+//! Row 57 with a real MCP server: a tool, a prompt and a resource that exchange the caller's token, and what the client is
+//! told when a person has to agree first.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
-use doorward_guard::client::{ACCESS_TOKEN_TYPE, ClientAuth, ClientError, ExchangeRequest, SubjectToken};
-use doorward_guard::rmcp::{ask_for_consent, open_request_state, subject_token};
-use doorward_guard::{Document, Fetch, FetchFailure, FormRequest, FormResponse, Guard};
-use doorward_jose::{Algorithm, SigningKey, sign};
-use futures_util::future::BoxFuture;
-use http::HeaderMap;
-use rmcp::model::{CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock};
-use rmcp::service::RequestContext;
-use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
-use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
-use rmcp::{ErrorData, RoleServer, ServerHandler};
+use axum::body::Body;
+use doorward_guard::Guard;
+use doorward_guard::client::{ClientAuth, SubjectToken};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+use crate::client::rmcp_mail::{AuthServer, guarded};
 use crate::client::support::{ISSUER, clock};
 use crate::support::{Answer, RESOURCE, answer};
-
-/// Knows one key, and answers every exchange with what it was told last.
-struct AuthServer {
-    key: SigningKey,
-    exchange: Mutex<(u16, Value)>,
-    forms: Mutex<Vec<String>>,
-}
-
-impl AuthServer {
-    fn wants_consent() -> Arc<Self> {
-        let refusal = json!({
-            "error": "consent_required",
-            "error_description": "Connect your mail",
-            "service_id": "mail",
-            "consent_url": "https://as.example/connect/mail",
-        });
-        Arc::new(Self {
-            key: SigningKey::generate(Algorithm::Es256).unwrap(),
-            exchange: Mutex::new((400, refusal)),
-            forms: Mutex::default(),
-        })
-    }
-
-    fn has_consent(&self) {
-        *self.exchange.lock().unwrap() = (
-            200,
-            json!({"access_token": "for-mail", "token_type": "Bearer", "issued_token_type": ACCESS_TOKEN_TYPE}),
-        );
-    }
-
-    fn token(&self, subject: &str) -> String {
-        let claims = json!({
-            "iss": ISSUER, "sub": subject, "aud": RESOURCE, "client_id": "app", "jti": subject,
-            "iat": 1_800_000_000, "exp": 1_800_000_300,
-        });
-        sign(&self.key, "at+jwt", &claims).unwrap()
-    }
-}
-
-impl Fetch for AuthServer {
-    fn get_json<'a>(&'a self, url: &'a str, _: usize) -> BoxFuture<'a, Result<Document, FetchFailure>> {
-        let body = if url.ends_with("/jwks") {
-            json!({"keys": [self.key.public_jwk()]})
-        } else {
-            json!({
-                "issuer": ISSUER,
-                "jwks_uri": format!("{ISSUER}/jwks"),
-                "token_endpoint": format!("{ISSUER}/token"),
-            })
-        };
-        let document = Document {
-            body: Bytes::from(body.to_string()),
-            fresh_for: None,
-        };
-        Box::pin(std::future::ready(Ok(document)))
-    }
-
-    fn post_form<'a>(
-        &'a self,
-        request: FormRequest<'a>,
-    ) -> BoxFuture<'a, Result<FormResponse, FetchFailure>> {
-        self.forms.lock().unwrap().push(request.body.to_owned());
-        let (status, body) = self.exchange.lock().unwrap().clone();
-        Box::pin(std::future::ready(Ok(FormResponse {
-            status,
-            headers: HeaderMap::new(),
-            body: Bytes::from(body.to_string()),
-        })))
-    }
-}
-
-#[derive(Clone)]
-struct Mail(Guard);
-
-impl ServerHandler for Mail {
-    async fn call_tool(
-        &self,
-        request: CallToolRequestParams,
-        context: RequestContext<RoleServer>,
-    ) -> Result<CallToolResponse, ErrorData> {
-        let client = self.0.client();
-        if let Some(state) = &request.request_state {
-            let service = open_request_state(client, &context, "tools/call", &request, state)?;
-            assert_eq!(service, b"mail");
-        }
-        let token = subject_token(&context)?;
-        assert!(!format!("{token:?}").contains('.'));
-        let exchange = ExchangeRequest::for_caller(token).resource("https://mail.example");
-        match client.exchange(&exchange).await {
-            Ok(token) => {
-                let headers = client
-                    .headers_for(&token, "GET", "https://mail.example/inbox")
-                    .unwrap();
-                let text = headers["authorization"].to_str().unwrap();
-                Ok(CallToolResult::success(vec![ContentBlock::text(text)]).into())
-            }
-            Err(ClientError::ConsentRequired(consent)) => {
-                ask_for_consent(client, &consent, &context, "tools/call", &request).map(Into::into)
-            }
-            Err(error) => Err(ErrorData::internal_error(error.to_string(), None)),
-        }
-    }
-}
-
-fn guarded(server: &Arc<AuthServer>, sessions: bool) -> Router {
-    let guard = Guard::builder(ISSUER, RESOURCE)
-        .client_auth(ClientAuth::basic("mcp-server", "secret"))
-        .clock(Arc::new(clock()))
-        .fetch(server.clone())
-        .build()
-        .unwrap();
-    let mail = Mail(guard.clone());
-    let config = StreamableHttpServerConfig::default()
-        .with_legacy_session_mode(sessions)
-        .with_json_response(true)
-        .with_allowed_hosts(["mcp.example"]);
-    let service = StreamableHttpService::new(
-        move || Ok(mail.clone()),
-        LocalSessionManager::default().into(),
-        config,
-    );
-    guard.protect("/mcp", service)
-}
 
 async fn send(app: &Router, token: &str, headers: &[(&str, &str)], message: &Value) -> Answer {
     let mut request = http::Request::post("/mcp")
@@ -165,12 +34,19 @@ fn message(answer: &Answer) -> Value {
     serde_json::from_str(text.unwrap_or(&answer.body)).unwrap()
 }
 
-fn inbox() -> Value {
-    json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "inbox", "arguments": {"n": 1}}})
+/// What may be answered with `input_required`.
+const METHODS: [&str; 3] = ["tools/call", "prompts/get", "resources/read"];
+
+fn inbox(method: &str, n: u8) -> Value {
+    let params = match method {
+        "resources/read" => json!({"uri": format!("mail://inbox/{n}")}),
+        _ => json!({"name": "inbox", "arguments": {"n": n}}),
+    };
+    json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
 }
 
-/// A session of the revision 2025-11-25 whose client declares these capabilities; what a call is answered.
-async fn in_a_session(capabilities: Value) -> Value {
+/// A session of the revision 2025-11-25 whose client declares these capabilities; what the methods are answered.
+async fn in_a_session(capabilities: Value) -> Vec<Value> {
     let server = AuthServer::wants_consent();
     let app = guarded(&server, true);
     let alice = server.token("alice");
@@ -186,7 +62,11 @@ async fn in_a_session(capabilities: Value) -> Value {
     ];
     let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
     send(&app, &alice, &headers, &ready).await;
-    message(&send(&app, &alice, &headers, &inbox()).await)
+    let mut told = Vec::new();
+    for method in METHODS {
+        told.push(message(&send(&app, &alice, &headers, &inbox(method, 1)).await));
+    }
+    told
 }
 
 fn assert_is_32042(told: &Value) {
@@ -204,7 +84,9 @@ fn assert_is_32042(told: &Value) {
 
 #[tokio::test]
 async fn in_a_session_consent_is_the_error_32042() {
-    assert_is_32042(&in_a_session(json!({"elicitation": {"url": {}}})).await);
+    for told in in_a_session(json!({"elicitation": {"url": {}}})).await {
+        assert_is_32042(&told);
+    }
 }
 
 #[tokio::test]
@@ -214,9 +96,10 @@ async fn a_client_that_cannot_open_pages_gets_a_plain_error() {
         json!({"elicitation": {}}),
         json!({"elicitation": {"form": {}}}),
     ] {
-        let told = in_a_session(capabilities).await;
-        assert_eq!(told["error"]["code"], -32600, "{told}");
-        assert!(!told.to_string().contains("https://"));
+        for told in in_a_session(capabilities).await {
+            assert_eq!(told["error"]["code"], -32600, "{told}");
+            assert!(!told.to_string().contains("https://"));
+        }
     }
 }
 
@@ -227,13 +110,15 @@ async fn without_sessions_consent_is_the_error_32042() {
     let app = guarded(&server, false);
     for version in ["2025-11-25", "2025-06-18"] {
         let headers = [("mcp-protocol-version", version)];
-        let told = send(&app, &server.token("alice"), &headers, &inbox()).await;
-        assert_is_32042(&message(&told));
+        for method in METHODS {
+            let told = send(&app, &server.token("alice"), &headers, &inbox(method, 1)).await;
+            assert_is_32042(&message(&told));
+        }
     }
 }
 
-fn modern(capabilities: &Value) -> Value {
-    let mut call = inbox();
+fn modern(method: &str, n: u8, capabilities: &Value) -> Value {
+    let mut call = inbox(method, n);
     call["params"]["_meta"] = json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
@@ -242,54 +127,72 @@ fn modern(capabilities: &Value) -> Value {
     call
 }
 
-const MODERN: [(&str, &str); 3] = [
-    ("mcp-protocol-version", "2026-07-28"),
-    ("mcp-method", "tools/call"),
-    ("mcp-name", "inbox"),
-];
+/// What comes of a request of 2026-07-28.
+async fn ask(app: &Router, token: &str, call: &Value) -> Value {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let params = &call["params"];
+    let name = text(params.get("name").unwrap_or(&params["uri"]));
+    let method = text(&call["method"]);
+    let headers = [
+        ("mcp-protocol-version", "2026-07-28"),
+        ("mcp-method", &method),
+        ("mcp-name", &name),
+    ];
+    message(&send(app, token, &headers, call).await)
+}
+
+fn brought_back(call: &Value, state: &Value, action: &str) -> Value {
+    let mut retry = call.clone();
+    retry["id"] = json!(2);
+    retry["params"]["requestState"] = state.clone();
+    retry["params"]["inputResponses"] = json!({"consent": {"action": action}});
+    retry
+}
 
 #[tokio::test]
 async fn from_2026_07_28_on_the_client_comes_back_with_the_request_state() {
-    let server = AuthServer::wants_consent();
-    let app = guarded(&server, false);
-    let (alice, mallory) = (server.token("alice"), server.token("mallory"));
-    let call = modern(&json!({"elicitation": {"url": {}}}));
-    let told = message(&send(&app, &alice, &MODERN, &call).await);
-    let result = &told["result"];
-    assert_eq!(result["resultType"], "input_required", "{told}");
-    let request = &result["inputRequests"]["consent"];
-    assert_eq!(request["method"], "elicitation/create");
-    assert_eq!(request["params"]["mode"], "url");
-    assert_eq!(request["params"]["url"], "https://as.example/connect/mail");
-    assert_eq!(request["params"]["message"], "Connect your mail (mail)");
+    for method in METHODS {
+        let server = AuthServer::wants_consent();
+        let app = guarded(&server, false);
+        let (alice, mallory) = (server.token("alice"), server.token("mallory"));
+        let capabilities = json!({"elicitation": {"url": {}}});
+        let call = modern(method, 1, &capabilities);
+        let told = ask(&app, &alice, &call).await;
+        let result = &told["result"];
+        assert_eq!(result["resultType"], "input_required", "{told}");
+        let request = &result["inputRequests"]["consent"];
+        assert_eq!(request["method"], "elicitation/create");
+        assert_eq!(request["params"]["mode"], "url");
+        assert_eq!(request["params"]["url"], "https://as.example/connect/mail");
+        assert_eq!(request["params"]["message"], "Connect your mail (mail)");
 
-    server.has_consent();
-    let mut retry = call.clone();
-    retry["id"] = json!(2);
-    retry["params"]["requestState"] = result["requestState"].clone();
-    retry["params"]["inputResponses"] = json!({"consent": {"action": "accept"}});
-    let exchanges = || server.forms.lock().unwrap().len();
-    let before = exchanges();
-    let stolen = message(&send(&app, &mallory, &MODERN, &retry).await);
-    assert_eq!(stolen["error"]["code"], -32602, "{stolen}");
-    let mut other = retry.clone();
-    other["params"]["arguments"]["n"] = json!(2);
-    let moved = message(&send(&app, &alice, &MODERN, &other).await);
-    assert_eq!(moved["error"]["code"], -32602, "{moved}");
-    let mut forged = retry.clone();
-    forged["params"]["requestState"] = json!("AAAA");
-    let refused = message(&send(&app, &alice, &MODERN, &forged).await);
-    assert_eq!(refused["error"]["code"], -32602, "{refused}");
-    assert_eq!(exchanges(), before, "nothing is exchanged for a bad state");
+        server.has_consent();
+        let back = |call: &Value, state: &Value| brought_back(call, state, "accept");
+        let state = &result["requestState"];
+        let exchanges = || server.forms.lock().unwrap().len();
+        let before = exchanges();
+        let stolen = ask(&app, &mallory, &back(&call, state)).await;
+        assert_eq!(stolen["error"]["code"], -32602, "{stolen}");
+        let moved = ask(&app, &alice, &back(&modern(method, 2, &capabilities), state)).await;
+        assert_eq!(moved["error"]["code"], -32602, "{moved}");
+        for other in METHODS.into_iter().filter(|other| *other != method) {
+            // A prompt may have the name and the arguments of a tool.
+            let moved = ask(&app, &alice, &back(&modern(other, 1, &capabilities), state)).await;
+            assert_eq!(moved["error"]["code"], -32602, "{moved}");
+        }
+        let refused = ask(&app, &alice, &back(&call, &json!("AAAA"))).await;
+        assert_eq!(refused["error"]["code"], -32602, "{refused}");
+        assert_eq!(exchanges(), before, "nothing is exchanged for a bad state");
 
-    let done = message(&send(&app, &alice, &MODERN, &retry).await);
-    assert_eq!(done["result"]["content"][0]["text"], "Bearer for-mail", "{done}");
-    let form = server.forms.lock().unwrap().last().unwrap().clone();
-    let form: Vec<(String, String)> = url::form_urlencoded::parse(form.as_bytes())
-        .into_owned()
-        .collect();
-    assert!(form.contains(&("subject_token".to_owned(), alice)));
-    assert!(form.contains(&("resource".to_owned(), "https://mail.example".to_owned())));
+        let done = ask(&app, &alice, &back(&call, state)).await;
+        assert!(done["result"].to_string().contains("Bearer for-mail"), "{done}");
+        let form = server.forms.lock().unwrap().last().unwrap().clone();
+        let form: Vec<(String, String)> = url::form_urlencoded::parse(form.as_bytes())
+            .into_owned()
+            .collect();
+        assert!(form.contains(&("subject_token".to_owned(), alice)));
+        assert!(form.contains(&("resource".to_owned(), "https://mail.example".to_owned())));
+    }
 }
 
 #[tokio::test]
@@ -297,8 +200,28 @@ async fn from_2026_07_28_on_nothing_is_asked_that_was_not_declared() {
     let server = AuthServer::wants_consent();
     let app = guarded(&server, false);
     for capabilities in [json!({}), json!({"elicitation": {"form": {}}})] {
-        let told = message(&send(&app, &server.token("alice"), &MODERN, &modern(&capabilities)).await);
-        assert_eq!(told["error"]["code"], -32600, "{told}");
+        for method in METHODS {
+            let told = ask(&app, &server.token("alice"), &modern(method, 1, &capabilities)).await;
+            assert_eq!(told["error"]["code"], -32600, "{told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_declines_is_not_asked_again() {
+    let server = AuthServer::wants_consent();
+    let app = guarded(&server, false);
+    let alice = server.token("alice");
+    for method in METHODS {
+        let call = modern(method, 1, &json!({"elicitation": {"url": {}}}));
+        let told = ask(&app, &alice, &call).await;
+        let state = &told["result"]["requestState"];
+        for action in ["decline", "cancel"] {
+            let told = ask(&app, &alice, &brought_back(&call, state, action)).await;
+            assert_eq!(told["error"]["code"], -32600, "{told}");
+        }
+        let told = ask(&app, &alice, &brought_back(&call, state, "accept")).await;
+        assert_eq!(told["result"]["resultType"], "input_required", "{told}");
     }
 }
 
