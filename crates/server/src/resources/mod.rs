@@ -163,7 +163,8 @@ impl Resources {
             .collect())
     }
 
-    fn unchanged(&self) -> Option<Arc<[Resource]>> {
+    /// They, when the store is known to have no others.
+    pub(crate) fn unchanged(&self) -> Option<Arc<[Resource]>> {
         let version = self.store.changes().version(Change::Resources)?;
         let snapshot = self.snapshot.load();
         let snapshot = snapshot.as_ref().filter(|snapshot| snapshot.version == version)?;
