@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{StatusCode, header};
 
+use crate::authorization_server::Routers;
 use crate::clients::registration;
 use crate::context::Context;
 use crate::http::metrics::CONTENT_TYPE as METRICS_TYPE;
@@ -40,6 +41,24 @@ const RESOURCE_METADATA: &str = "/.well-known/oauth-protected-resource";
 
 /// The public router.
 pub fn public(ctx: &Arc<Context>) -> Router {
+    wrap_public(public_routes(ctx), envelope(ctx).with_shortcuts(shortcuts(ctx)))
+}
+
+/// The operators' router.
+pub fn admin(ctx: &Arc<Context>) -> Router {
+    wrap_admin(admin_routes(ctx), envelope(ctx))
+}
+
+/// The routers without what is around them, for tests of what they serve: these show their paths (`Debug`).
+#[doc(hidden)]
+pub fn bare_routers(ctx: &Arc<Context>) -> Routers {
+    Routers {
+        public: public_routes(ctx),
+        admin: admin_routes(ctx),
+    }
+}
+
+fn public_routes(ctx: &Arc<Context>) -> Router {
     let below_issuer = Router::new()
         .merge(for_clients().layer(cors::layer(&ctx.settings.cors)))
         .merge(for_people())
@@ -49,22 +68,20 @@ pub fn public(ctx: &Arc<Context>) -> Router {
         "" => below_issuer,
         path => Router::new().nest(path, below_issuer),
     };
-    let router = router
+    router
         .merge(well_known(ctx.issuer.path()).layer(cors::layer(&ctx.settings.cors)))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
-        .with_state(Arc::clone(ctx));
-    wrap_public(router, envelope(ctx).with_shortcuts(shortcuts(ctx)))
+        .with_state(Arc::clone(ctx))
 }
 
-/// The operators' router.
-pub fn admin(ctx: &Arc<Context>) -> Router {
+fn admin_routes(ctx: &Arc<Context>) -> Router {
     let open = Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .with_state(Arc::clone(ctx));
-    wrap_admin(open.merge(admin::router(ctx)), envelope(ctx))
+    open.merge(admin::router(ctx))
 }
 
 /// What programs call, from any origin.

@@ -80,3 +80,6 @@ impl Shortcut {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
