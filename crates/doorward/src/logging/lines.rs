@@ -15,7 +15,7 @@ use tracing_subscriber::fmt::MakeWriter;
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// With so many bytes waiting, whoever logs writes them out, and so waits for whoever reads them.
-const MOST_WAITING: usize = 64 * 1024;
+const MOST_WAITING: usize = 256 * 1024;
 
 /// Where lines are gathered; clones share it.
 pub(super) struct Lines<W>(Arc<Shared<W>>);

@@ -62,12 +62,15 @@ impl Default for ServeLimits {
             idle_time: Duration::from_secs(75),
             answer_time: Duration::from_mins(1),
             header_bytes: 32 * 1024,
-            header_count: 100,
+            header_count: HYPERS_HEADER_COUNT,
             connections: 8192,
             drain_time: Duration::from_secs(8),
         }
     }
 }
+
+/// The most headers that hyper takes when it is not told.
+const HYPERS_HEADER_COUNT: usize = 100;
 
 /// Requests at a time on one HTTP/2 connection.
 const STREAMS: u32 = 100;
@@ -152,8 +155,11 @@ fn builder(limits: &ServeLimits) -> Builder<TokioExecutor> {
         .http1()
         // The watch below is stricter than hyper's clock, which costs a timer for each request.
         .header_read_timeout(None)
-        .max_buf_size(limits.header_bytes.max(8192))
-        .max_headers(limits.header_count);
+        .max_buf_size(limits.header_bytes.max(8192));
+    // Room for a number of its own costs hyper more than for this one, with every request.
+    if limits.header_count != HYPERS_HEADER_COUNT {
+        builder.http1().max_headers(limits.header_count);
+    }
     builder
         .http2()
         .timer(TokioTimer::new())
