@@ -182,8 +182,11 @@ mod tests {
     #[test]
     fn lines_of_one_moment_are_written_at_once_in_their_order() {
         let (lines, written) = lines();
+        let mut expected = String::new();
         for number in 0..1000 {
-            log_and_wait(&lines, &format!("{number}\n"));
+            let line = format!("{number}\n");
+            log_and_wait(&lines, &line);
+            expected.push_str(&line);
         }
         let mut text = String::new();
         let mut times = 0;
@@ -191,7 +194,6 @@ mod tests {
             text.push_str(&written.recv_timeout(SOON).unwrap());
             times += 1;
         }
-        let expected: String = (0..1000).map(|number| format!("{number}\n")).collect();
         assert_eq!(text, expected);
         assert!(times < 500, "{times}");
     }
