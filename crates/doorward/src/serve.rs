@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::ConfigArguments;
-use crate::logging::LogFilter;
+use crate::logging::Log;
 use crate::notify::ServiceManager;
 use crate::{logging, out};
 
@@ -64,7 +64,7 @@ pub async fn run(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Reads the configuration again and takes over what can change in a running server. What cannot be used changes nothing.
-fn reload(config: Option<&Path>, log: &LogFilter, context: &Context) {
+fn reload(config: Option<&Path>, log: &Log, context: &Context) {
     match load(config) {
         Ok(settings) => {
             log.change(&settings.observability);

@@ -22,24 +22,34 @@ use crate::context::Context;
 use crate::http::document::Document;
 use crate::http::error::TokenError;
 use crate::login::acr;
+use crate::resources::Resources;
 use crate::routes;
 use crate::token::grant_types;
 
 /// The metadata, made once for the resources of which it names the scopes.
 #[derive(Default)]
-pub(crate) struct ServerMetadata(ArcSwapOption<(Arc<[Resource]>, Document)>);
+pub(crate) struct ServerMetadata(ArcSwapOption<(Arc<[Resource]>, Arc<Document>)>);
 
 impl ServerMetadata {
-    fn of(&self, ctx: &Context, resources: &Arc<[Resource]>) -> Result<Document, TokenError> {
-        if let Some(made) = &*self.0.load()
-            && Arc::ptr_eq(&made.0, resources)
-        {
-            return Ok(made.1.clone());
+    /// The document, when it is made and current.
+    pub(crate) fn at_hand(&self, resources: &Resources) -> Option<Arc<Document>> {
+        self.made_of(&resources.all_unchanged()?)
+    }
+
+    fn made_of(&self, resources: &Arc<[Resource]>) -> Option<Arc<Document>> {
+        let made = self.0.load();
+        let made = made.as_ref().filter(|made| Arc::ptr_eq(&made.0, resources))?;
+        Some(Arc::clone(&made.1))
+    }
+
+    fn of(&self, ctx: &Context, resources: &Arc<[Resource]>) -> Result<Arc<Document>, TokenError> {
+        if let Some(document) = self.made_of(resources) {
+            return Ok(document);
         }
-        let document =
-            Document::of(&metadata(ctx, &scopes_supported(resources))).map_err(TokenError::internal)?;
+        let document = Document::of(&metadata(ctx, &scopes_supported(resources))).map(Arc::new);
+        let document = document.map_err(TokenError::internal)?;
         self.0
-            .store(Some(Arc::new((Arc::clone(resources), document.clone()))));
+            .store(Some(Arc::new((Arc::clone(resources), Arc::clone(&document)))));
         Ok(document)
     }
 }

@@ -31,4 +31,6 @@ mod trust;
 
 pub use admin::{AdminKeyOffer, openapi as admin_openapi};
 pub use authorization_server::{AuthorizationServer, Routers, StartError, migrate};
+#[doc(hidden)]
+pub use routes::bare_routers;
 pub use routes::{Audience, Endpoint, admin_endpoints, public_endpoints};

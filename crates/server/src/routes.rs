@@ -11,10 +11,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{StatusCode, header};
 
+use crate::authorization_server::Routers;
 use crate::clients::registration;
 use crate::context::Context;
 use crate::http::metrics::CONTENT_TYPE as METRICS_TYPE;
-use crate::http::{Envelope, cors, wrap_admin, wrap_public};
+use crate::http::{Envelope, Shortcut, cors, wrap_admin, wrap_public};
 use crate::{admin, authorize, device, discovery, events, introspect, login, pages, revoke, token};
 
 pub use table::{Audience, Endpoint, admin_endpoints, public_endpoints};
@@ -40,6 +41,24 @@ const RESOURCE_METADATA: &str = "/.well-known/oauth-protected-resource";
 
 /// The public router.
 pub fn public(ctx: &Arc<Context>) -> Router {
+    wrap_public(public_routes(ctx), envelope(ctx).with_shortcuts(shortcuts(ctx)))
+}
+
+/// The operators' router.
+pub fn admin(ctx: &Arc<Context>) -> Router {
+    wrap_admin(admin_routes(ctx), envelope(ctx))
+}
+
+/// The routers without what is around them, for tests of what they serve: these show their paths (`Debug`).
+#[doc(hidden)]
+pub fn bare_routers(ctx: &Arc<Context>) -> Routers {
+    Routers {
+        public: public_routes(ctx),
+        admin: admin_routes(ctx),
+    }
+}
+
+fn public_routes(ctx: &Arc<Context>) -> Router {
     let below_issuer = Router::new()
         .merge(for_clients().layer(cors::layer(&ctx.settings.cors)))
         .merge(for_people())
@@ -49,22 +68,20 @@ pub fn public(ctx: &Arc<Context>) -> Router {
         "" => below_issuer,
         path => Router::new().nest(path, below_issuer),
     };
-    let router = router
+    router
         .merge(well_known(ctx.issuer.path()).layer(cors::layer(&ctx.settings.cors)))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
-        .with_state(Arc::clone(ctx));
-    wrap_public(router, envelope(ctx), &ctx.issuer)
+        .with_state(Arc::clone(ctx))
 }
 
-/// The operators' router.
-pub fn admin(ctx: &Arc<Context>) -> Router {
+fn admin_routes(ctx: &Arc<Context>) -> Router {
     let open = Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .with_state(Arc::clone(ctx));
-    wrap_admin(open.merge(admin::router(ctx)), envelope(ctx))
+    open.merge(admin::router(ctx))
 }
 
 /// What programs call, from any origin.
@@ -102,30 +119,41 @@ fn for_people() -> Router<Arc<Context>> {
 /// RFC 8414 §3.1 and its OpenID twins: with the issuer's path inserted, in front of it for OpenID, and at
 /// the root.
 fn well_known(issuer_path: &str) -> Router<Arc<Context>> {
-    let mut router = Router::new()
-        .route(SERVER_METADATA, get(discovery::server_metadata))
-        .route(OPENID_METADATA, get(discovery::server_metadata))
+    let router = Router::new()
         .route(RESOURCE_METADATA, get(discovery::protected_resource))
         .route(
             &format!("{RESOURCE_METADATA}/{{*path}}"),
             get(discovery::protected_resource),
         );
+    metadata_paths(issuer_path).iter().fold(router, |router, path| {
+        router.route(path, get(discovery::server_metadata))
+    })
+}
+
+fn metadata_paths(issuer_path: &str) -> Vec<String> {
+    let mut paths = vec![SERVER_METADATA.to_owned(), OPENID_METADATA.to_owned()];
     if !issuer_path.is_empty() {
-        router = router
-            .route(
-                &format!("{SERVER_METADATA}{issuer_path}"),
-                get(discovery::server_metadata),
-            )
-            .route(
-                &format!("{OPENID_METADATA}{issuer_path}"),
-                get(discovery::server_metadata),
-            )
-            .route(
-                &format!("{issuer_path}{OPENID_METADATA}"),
-                get(discovery::server_metadata),
-            );
+        paths.extend([
+            format!("{SERVER_METADATA}{issuer_path}"),
+            format!("{OPENID_METADATA}{issuer_path}"),
+            format!("{issuer_path}{OPENID_METADATA}"),
+        ]);
     }
-    router
+    paths
+}
+
+/// The documents that every client and every resource server asks for.
+fn shortcuts(ctx: &Arc<Context>) -> Vec<Shortcut> {
+    let issuer_path = ctx.issuer.path();
+    let keys = Arc::clone(ctx);
+    let mut shortcuts = vec![Shortcut::new(format!("{issuer_path}{JWKS}"), move || {
+        keys.keys.document_at_hand()
+    })];
+    shortcuts.extend(metadata_paths(issuer_path).into_iter().map(|path| {
+        let ctx = Arc::clone(ctx);
+        Shortcut::new(path, move || ctx.server_metadata.at_hand(&ctx.resources))
+    }));
+    shortcuts
 }
 
 fn envelope(ctx: &Context) -> Envelope {

@@ -208,6 +208,29 @@ async fn a_document_that_did_not_change_is_not_sent_again() {
     }
 }
 
+/// The documents are answered from memory, and what an operator changes is in the next answer.
+#[tokio::test]
+async fn a_document_that_changed_is_told_at_once() {
+    let app = TestApp::new().await;
+    for _ in 0..3 {
+        let scopes = get(&app, METADATA).await.json()["scopes_supported"].clone();
+        assert_eq!(scopes, json!(["mcp:read", "mcp:write", "offline_access"]));
+        assert_eq!(get(&app, JWKS).await.json()["keys"].as_array().unwrap().len(), 1);
+    }
+    app.add_resource("second", "https://second.example/mcp", &["second:all"])
+        .await;
+    app.context.keys.rotate_now().await.unwrap();
+    for path in [METADATA, OPENID] {
+        let scopes = get(&app, path).await.json()["scopes_supported"].clone();
+        assert_eq!(
+            scopes,
+            json!(["mcp:read", "mcp:write", "second:all", "offline_access"]),
+            "{path}"
+        );
+    }
+    assert_eq!(get(&app, JWKS).await.json()["keys"].as_array().unwrap().len(), 2);
+}
+
 /// META-009.
 #[tokio::test]
 async fn the_key_set_holds_public_keys_only() {

@@ -41,9 +41,9 @@ async fn told(recorder: &Recorder) -> Vec<String> {
 async fn a_flood_of_clients_leaves_room_for_operators_people_and_attempts_to_sign_in() {
     let recorder = recorder();
     let info = RequestInfo::new(
+        "0707070707070707".into(),
         &HeaderMap::new(),
         IpAddr::V4(Ipv4Addr::LOCALHOST),
-        recorder.random.as_ref(),
     );
     let taken = Arc::clone(&recorder.of_clients);
     let taken = taken.acquire_many(MOST_WAITING).await.unwrap();

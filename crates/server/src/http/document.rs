@@ -30,6 +30,10 @@ impl Document {
         })
     }
 
+    pub(super) fn body(&self) -> Bytes {
+        self.body.clone()
+    }
+
     /// The answer, which may be cached, and which is not sent again to who has it (RFC 9110 §13.1.2).
     pub(crate) fn answer(&self, headers: &HeaderMap) -> Response {
         let known = headers.get_all(header::IF_NONE_MATCH).iter().any(|tags| {

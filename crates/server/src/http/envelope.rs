@@ -1,32 +1,42 @@
-//! The outermost layer: gives a request its id and address, and an answer its headers, its error text, its
+//! What is around the router: gives a request its id and address, and an answer its headers, its error text, its
 //! log line and its place in the metrics. Nothing that a handler does, a panic included, gets past it.
+//!
+//! One service, and no stack of layers: each layer of a router is a copy of everything below it and a boxed future, for
+//! every request.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use axum::Router;
 use axum::body::HttpBody as _;
-use axum::extract::{ConnectInfo, MatchedPath, Request, State};
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderValue, Method, StatusCode};
-use axum::middleware::Next;
+use axum::extract::{ConnectInfo, Request};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use doorward_store::AuditAction;
 use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Either, Ready, ready};
 use tokio::time::Instant;
+use tower::Service;
 
 use super::address::TrustedProxies;
 use super::failure::{Asked, Failure};
 use super::headers;
+use super::host::AllowedHosts;
+use super::limits::Limits;
 use super::metrics::Metrics;
-use super::request::RequestInfo;
+use super::request::{RequestIds, RequestInfo, callers_id};
+use super::shortcut::Shortcut;
 use crate::audit::{Recorder, Refusal};
-use crate::random::Random;
 
-/// What the outermost layer needs.
-#[derive(Clone)]
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What is needed around the router.
 pub(crate) struct Envelope {
-    pub(super) random: Arc<dyn Random>,
+    pub(super) ids: RequestIds,
     pub(super) metrics: Metrics,
     pub(super) proxies: TrustedProxies,
     pub(super) https: bool,
@@ -34,42 +44,133 @@ pub(crate) struct Envelope {
     pub(super) pages: Option<String>,
     /// Writes down what is refused; a router that is tested without a server has none.
     pub(super) recorder: Option<Arc<Recorder>>,
+    /// Against DNS rebinding.
+    pub(super) hosts: AllowedHosts,
+    pub(super) limits: Limits,
+    /// Around the router.
+    pub(super) shortcuts: Vec<Shortcut>,
 }
 
-/// The layer.
-pub(super) async fn seal(State(envelope): State<Envelope>, mut request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let peer = request
-        .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .map(|info| info.0.ip());
-    let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    let address = envelope.proxies.client_address(peer, request.headers());
-    let info = RequestInfo::new(request.headers(), address, envelope.random.as_ref());
-    let asked = Asked::new(request.headers());
-    let method = method_label(request.method());
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
-    request.extensions_mut().insert(info.clone());
+/// A router in its envelope.
+#[derive(Clone)]
+pub(super) struct Sealed {
+    envelope: Arc<Envelope>,
+    router: Router,
+}
 
-    let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
-        Ok(response) => response,
-        Err(panic) => Failure::panicked(panic_text(panic.as_ref())).into_response(),
-    };
-    let failure = finish(&mut response, asked, &info, &envelope);
+impl Sealed {
+    /// The router is to note its routes ([`RequestInfo::note_route`]).
+    pub(super) fn new(envelope: Envelope, router: Router) -> Self {
+        Self {
+            envelope: Arc::new(envelope),
+            router,
+        }
+    }
+}
 
-    let seconds = started.elapsed().as_secs_f64();
-    envelope
-        .metrics
-        .request(route, method, response.status(), seconds);
-    if failure.as_ref().is_some_and(|failure| failure.store) {
-        envelope.metrics.store_error();
+impl Service<Request> for Sealed {
+    type Response = Response;
+    type Error = Infallible;
+    type Future =
+        Either<Ready<Result<Response, Infallible>>, BoxFuture<'static, Result<Response, Infallible>>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
-    log(&info, method, route, &response, seconds, failure.as_ref());
-    if let (Some(recorder), Some(failure)) = (&envelope.recorder, &failure) {
-        write_down(recorder, &info, method, route, failure);
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        if let Some(response) = self.envelope.known_answer(&request) {
+            return Either::Left(ready(Ok(response)));
+        }
+        let (envelope, router) = (Arc::clone(&self.envelope), self.router.clone());
+        Either::Right(Box::pin(async move { Ok(envelope.seal(request, router).await) }))
     }
-    response
+}
+
+impl Envelope {
+    fn shortcut(&self, request: &Request) -> Option<&Shortcut> {
+        self.shortcuts.iter().find(|shortcut| shortcut.leads(request))
+    }
+
+    /// The answer to a request for a document, when the router has given it before.
+    fn known_answer(&self, request: &Request) -> Option<Response> {
+        let shortcut = self.shortcut(request)?;
+        let started = Instant::now();
+        if !self.hosts.allow(request) {
+            return None;
+        }
+        let (mut response, kept) = shortcut.answer()?;
+        let id = self.ids.next();
+        set_request_id(&mut response, &id);
+        let seconds = started.elapsed().as_secs_f64();
+        kept.count.add(seconds);
+        let line = Line {
+            id: &id,
+            callers_id: callers_id(request.headers()),
+            client_id: None,
+            method: "GET",
+            route: &kept.route,
+            seconds,
+        };
+        line.log(StatusCode::OK, None);
+        Some(response)
+    }
+
+    async fn seal(&self, mut request: Request, router: Router) -> Response {
+        let started = Instant::now();
+        let peer = request
+            .extensions()
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|info| info.0.ip());
+        let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let address = self.proxies.client_address(peer, request.headers());
+        let info = RequestInfo::new(self.ids.next(), request.headers(), address);
+        let shortcut = self
+            .shortcut(&request)
+            .and_then(|shortcut| Some((shortcut, shortcut.document()?)));
+        let asked = Asked::new(request.headers());
+        let method = method_label(request.method());
+        request.extensions_mut().insert(info.clone());
+
+        let mut response = match AssertUnwindSafe(self.answer(request, router))
+            .catch_unwind()
+            .await
+        {
+            Ok(response) => response,
+            Err(panic) => Failure::panicked(panic_text(panic.as_ref())).into_response(),
+        };
+        let failure = finish(&mut response, asked, &info, self);
+
+        let seconds = started.elapsed().as_secs_f64();
+        let route = info.route();
+        self.metrics.request(route, method, response.status(), seconds);
+        if failure.as_ref().is_some_and(|failure| failure.store) {
+            self.metrics.store_error();
+        }
+        if let (Some((shortcut, document)), None) = (shortcut, &failure) {
+            shortcut.keep(document, &response, route, &self.metrics);
+        }
+        let line = Line {
+            id: &info.id,
+            callers_id: info.callers_id(),
+            client_id: info.client_id(),
+            method,
+            route,
+            seconds,
+        };
+        line.log(response.status(), failure.as_ref());
+        if let (Some(recorder), Some(failure)) = (&self.recorder, &failure) {
+            write_down(recorder, &info, method, route, failure);
+        }
+        response
+    }
+
+    async fn answer(&self, request: Request, router: Router) -> Response {
+        if !self.hosts.allow(&request) {
+            return Failure::from_status(StatusCode::MISDIRECTED_REQUEST).into_response();
+        }
+        self.limits.answer(request, router).await
+    }
 }
 
 /// Completes an error, then the headers.
@@ -82,10 +183,14 @@ fn finish(response: &mut Response, asked: Asked, info: &RequestInfo, envelope: &
         failure.render(response, asked, &info.id, envelope.pages.as_deref());
     }
     headers::complete(response.headers_mut(), envelope.https);
-    if let Ok(id) = HeaderValue::from_str(&info.id) {
-        response.headers_mut().insert("x-request-id", id);
-    }
+    set_request_id(response, &info.id);
     failure
+}
+
+fn set_request_id(response: &mut Response, id: &str) {
+    if let Ok(id) = HeaderValue::from_str(id) {
+        response.headers_mut().insert(X_REQUEST_ID, id);
+    }
 }
 
 /// An error that a library made: its text, if any, is not ours to pass on.
@@ -96,7 +201,11 @@ fn unexplained(response: &Response) -> Option<Failure> {
         .get(CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok())
         .unwrap_or_default();
-    let bare = response.body().size_hint().exact() == Some(0) || kind.starts_with("text/plain");
+    // The body of an answer to HEAD is gone, and its length is still there.
+    let length = response.headers().get(CONTENT_LENGTH);
+    let is_empty =
+        response.body().size_hint().exact() == Some(0) && length.is_none_or(|length| length == "0");
+    let bare = is_empty || kind.starts_with("text/plain");
     ((status.is_client_error() || status.is_server_error()) && bare).then(|| Failure::from_status(status))
 }
 
@@ -139,29 +248,38 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 
 /// One event a request: never query strings, bodies, cookies or credentials. What strangers wrote is
 /// escaped (`?`).
-fn log(
-    info: &RequestInfo,
-    method: &str,
-    route: &str,
-    response: &Response,
+struct Line<'a> {
+    id: &'a str,
+    callers_id: Option<&'a str>,
+    client_id: Option<&'a str>,
+    method: &'static str,
+    route: &'a str,
     seconds: f64,
-    failure: Option<&Failure>,
-) {
-    let status = response.status().as_u16();
-    let client_id = info.client_id();
-    let caller_request_id = info.callers_id();
-    let error = failure.map(|failure| failure.code.as_ref());
-    let internal = failure.and_then(|failure| failure.internal.as_deref());
-    let ms = (seconds * 1e6).round() / 1e3;
-    if status >= 500 {
-        tracing::error!(
-            target: "doorward::request",
-            request_id = %info.id, caller_request_id, method, route, status, ms, client_id, error, internal, "request failed",
-        );
-    } else {
-        tracing::info!(
-            target: "doorward::request",
-            request_id = %info.id, caller_request_id, method, route, status, ms, client_id, error, internal, "request",
-        );
+}
+
+impl Line<'_> {
+    fn log(&self, status: StatusCode, failure: Option<&Failure>) {
+        let Self {
+            method,
+            route,
+            client_id,
+            ..
+        } = *self;
+        let status = status.as_u16();
+        let (request_id, caller_request_id) = (self.id, self.callers_id);
+        let error = failure.map(|failure| failure.code.as_ref());
+        let internal = failure.and_then(|failure| failure.internal.as_deref());
+        let ms = (self.seconds * 1e6).round() / 1e3;
+        if status >= 500 {
+            tracing::error!(
+                target: "doorward::request",
+                %request_id, caller_request_id, method, route, status, ms, client_id, error, internal, "request failed",
+            );
+        } else {
+            tracing::info!(
+                target: "doorward::request",
+                %request_id, caller_request_id, method, route, status, ms, client_id, error, internal, "request",
+            );
+        }
     }
 }

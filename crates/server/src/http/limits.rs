@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::{Body, HttpBody as _};
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::CONNECTION;
 use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use tower::Service as _;
 
 use super::failure::Failure;
 
@@ -37,34 +38,37 @@ impl Limits {
     };
 }
 
-/// The layer: reads the whole body before the handler runs, so that no handler waits for a slow sender.
-pub(super) async fn enforce(State(limits): State<Limits>, request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
-    let body = match read(body, &limits).await {
-        Ok(body) => body,
-        Err(status) => return refuse(status),
-    };
-    let answer = tokio::time::timeout(limits.handler_time, next.run(Request::from_parts(parts, body)));
-    match answer.await {
-        Ok(response) => response,
-        Err(_) => Failure::from_status(StatusCode::SERVICE_UNAVAILABLE).into_response(),
+impl Limits {
+    /// The router's answer. The whole body is read first, so that no handler waits for a slow sender.
+    pub(super) async fn answer(&self, request: Request, mut router: Router) -> Response {
+        let (parts, body) = request.into_parts();
+        let body = match self.read(body).await {
+            Ok(body) => body,
+            Err(status) => return refuse(status),
+        };
+        let answer = router.call(Request::from_parts(parts, body));
+        match tokio::time::timeout(self.handler_time, answer).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            Err(_) => Failure::from_status(StatusCode::SERVICE_UNAVAILABLE).into_response(),
+        }
     }
-}
 
-async fn read(body: Body, limits: &Limits) -> Result<Body, StatusCode> {
-    if body.is_end_stream() {
-        return Ok(Body::empty());
-    }
-    // Known too large: refused before a byte is read, and before `100 Continue` asks for it.
-    if usize::try_from(body.size_hint().lower()).map_or(true, |length| length > limits.body) {
-        return Err(StatusCode::PAYLOAD_TOO_LARGE);
-    }
-    let collected = Limited::new(body, limits.body).collect();
-    match tokio::time::timeout(limits.body_time, collected).await {
-        Ok(Ok(collected)) => Ok(Body::from(collected.to_bytes())),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(StatusCode::PAYLOAD_TOO_LARGE),
-        Ok(Err(_)) => Err(StatusCode::BAD_REQUEST),
-        Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
+    async fn read(&self, body: Body) -> Result<Body, StatusCode> {
+        if body.is_end_stream() {
+            return Ok(body);
+        }
+        // Known too large: refused before a byte is read, and before `100 Continue` asks for it.
+        if usize::try_from(body.size_hint().lower()).map_or(true, |length| length > self.body) {
+            return Err(StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        let collected = Limited::new(body, self.body).collect();
+        match tokio::time::timeout(self.body_time, collected).await {
+            Ok(Ok(collected)) => Ok(Body::from(collected.to_bytes())),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(StatusCode::PAYLOAD_TOO_LARGE),
+            Ok(Err(_)) => Err(StatusCode::BAD_REQUEST),
+            Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
+        }
     }
 }
 

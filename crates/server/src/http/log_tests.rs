@@ -64,11 +64,7 @@ async fn log_of_a_request(json: bool) -> String {
         Arc::new(OsRandom::default()),
         Metrics::new(),
     );
-    let router = wrap_public(
-        Router::new().route("/oauth/token", post(handler)),
-        envelope,
-        &issuer,
-    );
+    let router = wrap_public(Router::new().route("/oauth/token", post(handler)), envelope);
     let request = Request::post("/oauth/token?code=canary-query")
         .header("authorization", "Basic canary-authorization")
         .header("cookie", "doorward_session=canary-cookie")

@@ -186,16 +186,20 @@ impl Metrics {
 
     /// An answered request. `route` is the path as the router matched it.
     pub(crate) fn request(&self, route: &str, method: &'static str, status: StatusCode, seconds: f64) {
+        self.requests(route, method, status).add(seconds);
+    }
+
+    /// Where the requests are counted that are answered so.
+    pub(super) fn requests(&self, route: &str, method: &'static str, status: StatusCode) -> RequestCount {
         let labels = RequestLabels {
             route: route.to_owned(),
             method,
             status: status.as_u16(),
         };
-        self.0.requests.get_or_create(&labels).inc();
-        self.0
-            .durations
-            .get_or_create(&RouteLabels { route: labels.route })
-            .observe(seconds);
+        let number = self.0.requests.get_or_create(&labels).clone();
+        let labels = RouteLabels { route: labels.route };
+        let durations = self.0.durations.get_or_create(&labels).clone();
+        RequestCount { number, durations }
     }
 
     /// An access token was issued by this grant type.
@@ -261,6 +265,20 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.0.registry)?;
         Ok(text)
+    }
+}
+
+/// Requests of one route, method and status.
+pub(super) struct RequestCount {
+    number: Counter,
+    durations: Histogram,
+}
+
+impl RequestCount {
+    /// One more, which took so long.
+    pub(super) fn add(&self, seconds: f64) {
+        self.number.inc();
+        self.durations.observe(seconds);
     }
 }
 

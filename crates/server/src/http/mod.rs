@@ -15,18 +15,24 @@ pub(crate) mod limits;
 pub mod metrics;
 pub(crate) mod request;
 pub mod serve;
+mod shortcut;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::extract::Request;
 use doorward_oauth::issuer::Issuer;
+use tower::util::MapRequestLayer;
 
 pub(crate) use envelope::Envelope;
+pub(crate) use shortcut::Shortcut;
 
 use self::address::TrustedProxies;
+use self::envelope::Sealed;
+use self::host::AllowedHosts;
 use self::limits::Limits;
 use self::metrics::Metrics;
+use self::request::{RequestIds, RequestInfo};
 use crate::audit::Recorder;
 use crate::config::Settings;
 use crate::random::Random;
@@ -40,12 +46,15 @@ impl Envelope {
         metrics: Metrics,
     ) -> Self {
         Self {
-            random,
+            ids: RequestIds::new(random),
             metrics,
             proxies: TrustedProxies::new(settings.server.trusted_proxies.clone()),
             https: issuer.is_https(),
             pages: Some(issuer.path().to_owned()),
             recorder: None,
+            hosts: AllowedHosts::for_issuer(issuer),
+            limits: Limits::FORMS,
+            shortcuts: Vec::new(),
         }
     }
 
@@ -56,29 +65,38 @@ impl Envelope {
             ..self
         }
     }
+
+    /// The same, with a short way to these documents.
+    pub(crate) fn with_shortcuts(self, shortcuts: Vec<Shortcut>) -> Self {
+        Self { shortcuts, ..self }
+    }
 }
 
-/// Puts everything of this room around the public router: outermost the envelope, then the guard against
-/// DNS rebinding, then the limits.
-pub(crate) fn wrap_public(router: Router, envelope: Envelope, issuer: &Issuer) -> Router {
-    let hosts = host::AllowedHosts::for_issuer(issuer);
-    router
-        .fallback(failure::not_found)
-        .layer(from_fn_with_state(Limits::FORMS, limits::enforce))
-        .layer(from_fn_with_state(hosts, host::check))
-        .layer(from_fn_with_state(envelope, envelope::seal))
+/// Puts everything of this room around the public router: the envelope, within it the guard against DNS rebinding, then
+/// the limits.
+pub(crate) fn wrap_public(router: Router, envelope: Envelope) -> Router {
+    seal(router, envelope)
 }
 
-/// The same for the operators' router, which has no pages: every error is JSON, whoever asks.
+/// The same for the operators' router, which has no pages: every error is JSON, whoever asks. It is asked under any name.
 pub(crate) fn wrap_admin(router: Router, envelope: Envelope) -> Router {
     let envelope = Envelope {
         pages: None,
+        hosts: AllowedHosts::Any,
+        limits: Limits::JSON,
         ..envelope
     };
-    router
+    seal(router, envelope)
+}
+
+fn seal(router: Router, envelope: Envelope) -> Router {
+    let router = router
         .fallback(failure::not_found)
-        .layer(from_fn_with_state(Limits::JSON, limits::enforce))
-        .layer(from_fn_with_state(envelope, envelope::seal))
+        .layer(MapRequestLayer::new(|request: Request| {
+            RequestInfo::note_route(&request);
+            request
+        }));
+    Router::new().fallback_service(Sealed::new(envelope, router))
 }
 
 #[cfg(test)]

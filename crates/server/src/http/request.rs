@@ -3,9 +3,9 @@
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, MatchedPath, Request};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use doorward_store::Actor;
@@ -27,19 +27,33 @@ pub(crate) struct RequestInfo {
 /// What the endpoint finds out.
 #[derive(Debug, Default)]
 struct Noted {
+    route: OnceLock<MatchedPath>,
     client_id: OnceLock<String>,
     actor: OnceLock<Actor>,
     told: AtomicBool,
 }
 
 impl RequestInfo {
-    pub(crate) fn new(headers: &HeaderMap, address: IpAddr, random: &dyn Random) -> Self {
+    pub(crate) fn new(id: Arc<str>, headers: &HeaderMap, address: IpAddr) -> Self {
         Self {
-            id: hex(random.bytes::<8>()).into(),
+            id,
             address,
-            callers_id: callers_id(headers),
+            callers_id: callers_id(headers).map(Into::into),
             noted: Arc::default(),
         }
+    }
+
+    /// Notes the route that the router has found for this request.
+    pub(super) fn note_route(request: &Request) {
+        let extensions = request.extensions();
+        if let (Some(info), Some(route)) = (extensions.get::<Self>(), extensions.get::<MatchedPath>()) {
+            let _ = info.noted.route.set(route.clone());
+        }
+    }
+
+    /// The path as the router has it.
+    pub(super) fn route(&self) -> &str {
+        self.noted.route.get().map_or("unmatched", MatchedPath::as_str)
     }
 
     /// Puts the client into the request's log line.
@@ -79,17 +93,54 @@ impl RequestInfo {
 }
 
 /// The caller's own `X-Request-Id`, if it is harmless in a log.
-fn callers_id(headers: &HeaderMap) -> Option<Arc<str>> {
+pub(super) fn callers_id(headers: &HeaderMap) -> Option<&str> {
     let id = headers.get("x-request-id")?.to_str().ok()?;
     let harmless = (8..=64).contains(&id.len())
         && id
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    harmless.then(|| id.into())
+    harmless.then_some(id)
 }
 
-fn hex(bytes: [u8; 8]) -> String {
-    format!("{:016x}", u64::from_be_bytes(bytes))
+/// Makes the names of requests, of randomness that is taken for many at a time.
+pub(super) struct RequestIds {
+    random: Arc<dyn Random>,
+    left: Mutex<Vec<[u8; 8]>>,
+}
+
+impl RequestIds {
+    /// Names for which randomness is taken at a time.
+    const MANY: usize = 64;
+
+    pub(super) fn new(random: Arc<dyn Random>) -> Self {
+        Self {
+            random,
+            left: Mutex::default(),
+        }
+    }
+
+    /// The next one: 16 hexadecimal digits.
+    pub(super) fn next(&self) -> Arc<str> {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        if left.is_empty() {
+            let mut bytes = [[0; 8]; Self::MANY];
+            self.random.fill(bytes.as_flattened_mut());
+            left.extend_from_slice(&bytes);
+        }
+        let bytes = left.pop().unwrap_or_default();
+        drop(left);
+        hex(bytes)
+    }
+}
+
+fn hex(bytes: [u8; 8]) -> Arc<str> {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0; 16];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    str::from_utf8(&text).unwrap_or_default().into()
 }
 
 impl<S: Sync> FromRequestParts<S> for RequestInfo {

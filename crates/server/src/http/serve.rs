@@ -3,27 +3,32 @@
 //! hyper bounds the headers only when it has a timer, and nothing bounds a connection that is silent before
 //! it has chosen a protocol; so each connection is watched from here.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
-use self::activity::{Activity, Watched};
+use self::activity::{Activity, Overdue, Watched};
 
 mod activity;
 #[cfg(test)]
@@ -57,12 +62,15 @@ impl Default for ServeLimits {
             idle_time: Duration::from_secs(75),
             answer_time: Duration::from_mins(1),
             header_bytes: 32 * 1024,
-            header_count: 100,
+            header_count: HYPERS_HEADER_COUNT,
             connections: 8192,
             drain_time: Duration::from_secs(8),
         }
     }
 }
+
+/// The most headers that hyper takes when it is not told.
+const HYPERS_HEADER_COUNT: usize = 100;
 
 /// Requests at a time on one HTTP/2 connection.
 const STREAMS: u32 = 100;
@@ -70,12 +78,31 @@ const STREAMS: u32 = 100;
 /// How long a connection that is told to go has to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// Whether there are as many connections as there may be.
+#[derive(Debug, Default)]
+struct Crowd {
+    is_there: AtomicBool,
+    came: Notify,
+}
+
+impl Crowd {
+    fn is_there(&self) -> bool {
+        self.is_there.load(Ordering::Acquire)
+    }
+
+    fn set(&self, is_there: bool) {
+        if self.is_there.swap(is_there, Ordering::AcqRel) != is_there && is_there {
+            self.came.notify_waiters();
+        }
+    }
+}
+
 /// Serves the router until `shutdown`, then lets running requests finish, at most `drain_time` long.
 pub async fn serve(listener: TcpListener, router: Router, limits: ServeLimits, shutdown: CancellationToken) {
     let slots = Arc::new(Semaphore::new(limits.connections));
     let connections = TaskTracker::new();
     let builder = Arc::new(builder(&limits));
-    let crowd = watch::Sender::new(false);
+    let crowd = Arc::new(Crowd::default());
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
@@ -85,9 +112,9 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ServeLimits, s
             continue;
         };
         let (builder, router, shutdown) = (Arc::clone(&builder), router.clone(), shutdown.clone());
-        let crowded = crowd.subscribe();
+        let crowd = Arc::clone(&crowd);
         connections.spawn(async move {
-            connection(stream, peer, &builder, router, limits, crowded, shutdown).await;
+            connection(stream, peer, &builder, router, limits, &crowd, &shutdown).await;
             drop(slot);
         });
     }
@@ -105,11 +132,11 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ServeLimits, s
 async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
-    crowd: &watch::Sender<bool>,
+    crowd: &Crowd,
 ) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
     // The last slot is kept free for who comes next: a few strangers that only hold connections open must not shut
     // everybody else out.
-    crowd.send_replace(slots.available_permits() <= 1);
+    crowd.set(slots.available_permits() <= 1);
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, peer)) => Some((stream, peer, slot)),
@@ -126,11 +153,13 @@ fn builder(limits: &ServeLimits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
-        .timer(TokioTimer::new())
-        // hyper starts this clock when a connection falls idle; the watch below is the stricter one.
-        .header_read_timeout(limits.idle_time)
-        .max_buf_size(limits.header_bytes.max(8192))
-        .max_headers(limits.header_count);
+        // The watch below is stricter than hyper's clock, which costs a timer for each request.
+        .header_read_timeout(None)
+        .max_buf_size(limits.header_bytes.max(8192));
+    // Room for a number of its own costs hyper more than for this one, with every request.
+    if limits.header_count != HYPERS_HEADER_COUNT {
+        builder.http1().max_headers(limits.header_count);
+    }
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -147,8 +176,8 @@ async fn connection(
     builder: &Builder<TokioExecutor>,
     router: Router,
     limits: ServeLimits,
-    crowded: watch::Receiver<bool>,
-    shutdown: CancellationToken,
+    crowd: &Crowd,
+    shutdown: &CancellationToken,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
@@ -167,14 +196,32 @@ async fn connection(
         }
     });
     let mut conversation = pin!(builder.serve_connection(io, service));
+    let mut overdue = Overdue::new(Arc::clone(&activity), limits);
+    // A connection is polled with every request, and these are asked only when they have something to say.
+    let mut news = FuturesUnordered::from_iter([told_to_go(crowd, shutdown)]);
     let farewell = tokio::select! {
+        biased;
         // Faults of the client's side of the wire; there is nobody to tell.
         _ = conversation.as_mut() => return,
-        () = shutdown.cancelled() => limits.drain_time,
-        () = activity.overdue(&limits, crowded) => FAREWELL,
+        Some(()) = news.next() => limits.drain_time,
+        () = poll_fn(|context| match overdue.poll_unpin(context) {
+            Poll::Pending if crowd.is_there() && activity.is_idle() => Poll::Ready(()),
+            poll => poll,
+        }) => FAREWELL,
     };
     conversation.as_mut().graceful_shutdown();
     if timeout(farewell, conversation).await.is_err() {
         tracing::debug!("a connection was cut off");
+    }
+}
+
+/// Until the shutdown. Wakes the connection when there are too many, so that it looks whether it is idle.
+async fn told_to_go(crowd: &Crowd, shutdown: &CancellationToken) {
+    let mut shutdown = pin!(shutdown.cancelled());
+    loop {
+        tokio::select! {
+            () = shutdown.as_mut() => return,
+            () = crowd.came.notified() => {}
+        }
     }
 }

@@ -69,7 +69,7 @@ fn public(issuer: &str) -> (Router, Metrics) {
     settings.server.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
     let metrics = Metrics::new();
     let envelope = Envelope::new(&settings, &issuer, Arc::new(Sevens), metrics.clone());
-    (wrap_public(routes(), envelope, &issuer), metrics)
+    (wrap_public(routes(), envelope), metrics)
 }
 
 async fn send(router: &Router, request: Request<Body>) -> (StatusCode, HeaderMap, String) {

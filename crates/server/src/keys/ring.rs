@@ -144,6 +144,11 @@ impl KeyRing {
         Arc::clone(&self.ring.load().document)
     }
 
+    /// The same, when the store is known to have it.
+    pub(crate) fn document_at_hand(&self) -> Option<Arc<Document>> {
+        self.is_current().then(|| Arc::clone(&self.ring.load().document))
+    }
+
     /// Whether this key is published.
     pub(crate) fn publishes(&self, key_id: &str) -> bool {
         self.ring.load().jwks.find(key_id).is_some()

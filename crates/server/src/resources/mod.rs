@@ -189,6 +189,11 @@ impl Resources {
             .collect())
     }
 
+    /// All of them, when the store is known to have no others.
+    pub(crate) fn all_unchanged(&self) -> Option<Arc<[Resource]>> {
+        self.unchanged().map(|registered| Arc::clone(&registered.all))
+    }
+
     fn unchanged(&self) -> Option<Arc<Registered>> {
         let version = self.store.changes().version(Change::Resources)?;
         let snapshot = self.snapshot.load();

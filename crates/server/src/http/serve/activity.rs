@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, HttpBody};
 use bytes::Bytes;
@@ -12,8 +12,7 @@ use hyper::body::{Frame, SizeHint};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::ServeLimits;
 
@@ -23,7 +22,8 @@ pub(super) struct Activity {
     running: AtomicUsize,
     /// Bytes came (or the connection is new) and have not become a request yet.
     request_is_due: AtomicBool,
-    changed: Notify,
+    /// Another number after everything that happens.
+    changes: AtomicUsize,
 }
 
 impl Default for Activity {
@@ -31,51 +31,97 @@ impl Default for Activity {
         Self {
             running: AtomicUsize::new(0),
             request_is_due: AtomicBool::new(true),
-            changed: Notify::new(),
+            changes: AtomicUsize::new(0),
         }
     }
 }
 
 impl Activity {
-    /// Returns when the client has let us wait too long: for the rest of a request, or for the next one. The next one
-    /// is not waited for at all while it is crowded. While requests run, for it to take something of their answers.
-    pub(super) async fn overdue(&self, limits: &ServeLimits, mut crowded: watch::Receiver<bool>) {
-        loop {
-            let changed = self.changed.notified();
-            let is_running = self.running.load(Ordering::Acquire) > 0;
-            let request_is_due = self.request_is_due.load(Ordering::Acquire);
-            if is_running {
-                if timeout(limits.answer_time, changed).await.is_err() {
-                    return;
-                }
-            } else if request_is_due {
-                if timeout(limits.header_time, changed).await.is_err() {
-                    return;
-                }
-            } else {
-                tokio::select! {
-                    () = changed => {}
-                    () = sleep(limits.idle_time) => return,
-                    // Whoever crowds may be gone with the listener; then the drain ends this connection.
-                    Ok(_) = crowded.wait_for(|is_crowded| *is_crowded) => return,
-                }
-            }
-        }
-    }
-
     /// A whole request head has come.
     pub(super) fn request_started(self: &Arc<Self>) -> Running {
         self.running.fetch_add(1, Ordering::AcqRel);
         self.request_is_due.store(false, Ordering::Release);
-        self.changed.notify_one();
+        self.changed();
         Running(Arc::clone(self))
     }
 
+    /// Nothing runs and nothing is due.
+    pub(super) fn is_idle(&self) -> bool {
+        self.running.load(Ordering::Acquire) == 0 && !self.request_is_due.load(Ordering::Acquire)
+    }
+
     fn bytes_came(&self) {
-        let idle = self.running.load(Ordering::Acquire) == 0;
+        let nothing_runs = self.running.load(Ordering::Acquire) == 0;
         // Only the first bytes start the clock: a byte now and then does not buy time.
-        if idle && !self.request_is_due.swap(true, Ordering::AcqRel) {
-            self.changed.notify_one();
+        if nothing_runs && !self.request_is_due.swap(true, Ordering::AcqRel) {
+            self.changed();
+        }
+    }
+
+    fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How long the client may leave it at this.
+    fn patience(&self, limits: &ServeLimits) -> std::time::Duration {
+        if self.running.load(Ordering::Acquire) > 0 {
+            limits.answer_time
+        } else if self.request_is_due.load(Ordering::Acquire) {
+            limits.header_time
+        } else {
+            limits.idle_time
+        }
+    }
+}
+
+/// Ready when the client has let us wait too long: for the rest of a request, or for the next one. While requests run, for
+/// it to take something of their answers.
+///
+/// It is polled in one task with the connection, after it, so that it sees what has changed without being woken. The
+/// timer is moved only when it would ring too late: a connection that is busy moves it once in a while, and not with every
+/// request.
+#[derive(Debug)]
+pub(super) struct Overdue {
+    activity: Arc<Activity>,
+    limits: ServeLimits,
+    seen: usize,
+    deadline: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Overdue {
+    pub(super) fn new(activity: Arc<Activity>, limits: ServeLimits) -> Self {
+        let seen = activity.changes.load(Ordering::Acquire);
+        let timer = Box::pin(sleep(activity.patience(&limits)));
+        Self {
+            activity,
+            limits,
+            seen,
+            deadline: timer.deadline(),
+            timer,
+        }
+    }
+}
+
+impl Future for Overdue {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let now_seen = this.activity.changes.load(Ordering::Acquire);
+        if this.seen != now_seen {
+            this.seen = now_seen;
+            this.deadline = Instant::now() + this.activity.patience(&this.limits);
+            if this.deadline < this.timer.deadline() {
+                this.timer.as_mut().reset(this.deadline);
+            }
+        }
+        loop {
+            ready!(this.timer.as_mut().poll(context));
+            if this.timer.deadline() >= this.deadline {
+                return Poll::Ready(());
+            }
+            this.timer.as_mut().reset(this.deadline);
         }
     }
 }
@@ -86,19 +132,21 @@ pub(super) struct Running(Arc<Activity>);
 
 impl Running {
     /// Keeps the request running until the body is sent.
-    pub(super) fn until_end_of(self, body: Body) -> Body {
-        Body::new(Tracked { body, running: self })
+    pub(super) fn until_end_of(self, body: Body) -> Tracked {
+        Tracked { body, running: self }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::AcqRel);
-        self.0.changed.notify_one();
+        self.0.changed();
     }
 }
 
-struct Tracked {
+/// The body of an answer that is under way.
+#[derive(Debug)]
+pub(super) struct Tracked {
     body: Body,
     running: Running,
 }
@@ -113,7 +161,7 @@ impl HttpBody for Tracked {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(context);
         if frame.is_ready() {
-            self.running.0.changed.notify_one();
+            self.running.0.changed();
         }
         frame
     }

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 
-use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use futures_util::stream::{pending, unfold};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -10,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::*;
-use crate::http::limits::{self, Limits};
+use crate::http::limits::Limits;
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -48,8 +47,11 @@ async fn start(change: impl FnOnce(&mut ServeLimits)) -> Server {
             "/stuck",
             get(|| async { Body::from_stream(pending::<Result<String, Infallible>>()) }),
         )
-        .route("/trickle", get(trickle))
-        .layer(from_fn_with_state(limits, limits::enforce));
+        .route("/trickle", get(trickle));
+    let router = Router::new().fallback_service(tower::service_fn(move |request| {
+        let router = router.clone();
+        async move { Ok::<_, Infallible>(limits.answer(request, router).await) }
+    }));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = CancellationToken::new();

@@ -1,0 +1,245 @@
+//! Events as JSON, one a line, without the detours of a general formatter: there is one for every request.
+
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::format::{Format, Json, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+/// The same lines as those of the general formatter, which writes the events of spans.
+pub(super) struct JsonLines {
+    general: Format<Json>,
+    second: Mutex<Second>,
+}
+
+impl JsonLines {
+    pub(super) fn new() -> Self {
+        Self {
+            general: Format::default().json().flatten_event(true),
+            second: Mutex::new(Second::default()),
+        }
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for JsonLines
+where
+    S: Subscriber + for<'lookup> LookupSpan<'lookup>,
+    N: for<'writer> FormatFields<'writer> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        if event.parent().is_some() || context.lookup_current().is_some() {
+            return self.general.format_event(context, writer, event);
+        }
+        let mut line = Line(Vec::with_capacity(384));
+        line.bytes(b"{\"timestamp\":\"");
+        self.timestamp(&mut line);
+        line.bytes(b"\",\"level\":\"");
+        line.bytes(event.metadata().level().as_str().as_bytes());
+        line.bytes(b"\"");
+        event.record(&mut line);
+        line.entry("target", event.metadata().target());
+        line.bytes(b"}\n");
+        writer.write_str(std::str::from_utf8(&line.0).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// The text of the current second: it is the same for many lines.
+#[derive(Default)]
+struct Second {
+    since_epoch: u64,
+    text: String,
+}
+
+impl JsonLines {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the time of a log line is the system's, whatever clock the server was handed"
+    )]
+    fn timestamp(&self, line: &mut Line) {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or(Duration::ZERO);
+        let mut second = self
+            .second
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if second.since_epoch != now.as_secs() || second.text.is_empty() {
+            second.since_epoch = now.as_secs();
+            second.text.clear();
+            let seconds = i64::try_from(now.as_secs()).unwrap_or_default();
+            let time = jiff::Timestamp::from_second(seconds).unwrap_or_default();
+            let _ = write!(second.text, "{}", time.strftime("%Y-%m-%dT%H:%M:%S"));
+        }
+        line.bytes(second.text.as_bytes());
+        drop(second);
+        let micros = now.subsec_micros();
+        let mut fraction = *b".000000Z";
+        let mut rest = micros;
+        for digit in fraction[1..7].iter_mut().rev() {
+            *digit += u8::try_from(rest % 10).unwrap_or_default();
+            rest /= 10;
+        }
+        line.bytes(&fraction);
+    }
+}
+
+/// A line that is being written.
+struct Line(Vec<u8>);
+
+impl Line {
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// Another member of the object. Names of fields are Rust's, and hold nothing that is escaped.
+    fn name(&mut self, name: &str) {
+        self.bytes(b",\"");
+        self.bytes(name.as_bytes());
+        self.bytes(b"\":");
+    }
+
+    fn entry(&mut self, name: &str, value: impl Serialize) {
+        self.name(name);
+        // What is written here can be JSON, and the memory takes it.
+        let _ = serde_json::to_writer(&mut self.0, &value);
+    }
+}
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.name(field.name());
+        self.bytes(b"\"");
+        let _ = write!(Escaped(&mut self.0), "{value:?}");
+        self.bytes(b"\"");
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.entry(field.name(), value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.entry(field.name(), value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.entry(field.name(), value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.entry(field.name(), value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.entry(field.name(), value);
+    }
+}
+
+/// The inside of a JSON string (RFC 8259 §7).
+struct Escaped<'a>(&'a mut Vec<u8>);
+
+impl fmt::Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            match byte {
+                b'"' => self.0.extend_from_slice(b"\\\""),
+                b'\\' => self.0.extend_from_slice(b"\\\\"),
+                b'\n' => self.0.extend_from_slice(b"\\n"),
+                b'\r' => self.0.extend_from_slice(b"\\r"),
+                b'\t' => self.0.extend_from_slice(b"\\t"),
+                0x08 => self.0.extend_from_slice(b"\\b"),
+                0x0c => self.0.extend_from_slice(b"\\f"),
+                0..=0x1f => write!(self.0, "\\u{byte:04x}").map_err(|_| fmt::Error)?,
+                _ => self.0.push(byte),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use serde_json::Value;
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Captured(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Captured {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Captured {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
+    }
+
+    fn events() {
+        let missing: Option<&str> = None;
+        let evil = "a\"b\\c\r\n\t\u{8}\u{c}\u{1b}\u{7f}é\u{2028}";
+        tracing::info!(
+            target: "doorward::request",
+            request_id = %"0c91a451e3dd1f14", missing, method = "GET", status = 200_u16, ms = 0.125, "request",
+        );
+        tracing::warn!(evil, shown = %evil, debugged = ?evil, number = -7_i64, flag = true, "{evil}");
+        tracing::error!(ms = f64::NAN, large = u64::MAX, tiny = 1e-7, whole = 3.0, "");
+        tracing::info_span!("span", depth = 1).in_scope(|| tracing::info!(within = true, "in a span"));
+    }
+
+    /// The lines without their times, which are checked here.
+    fn lines(captured: &Captured) -> Vec<String> {
+        let text = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+        let mut lines = Vec::new();
+        for line in text.lines() {
+            let event: Value = serde_json::from_str(line).unwrap();
+            let time = event["timestamp"].as_str().unwrap();
+            time.parse::<jiff::Timestamp>().unwrap();
+            assert_eq!(time.len(), "2026-11-21T00:46:50.171589Z".len());
+            lines.push(line.replace(time, "now"));
+        }
+        lines
+    }
+
+    #[test]
+    fn lines_are_those_of_the_general_formatter_byte_for_byte() {
+        let (ours, theirs) = (Captured::default(), Captured::default());
+        let subscriber = || tracing_subscriber::fmt().json();
+        let general = subscriber()
+            .flatten_event(true)
+            .with_writer(theirs.clone())
+            .finish();
+        tracing::subscriber::with_default(general, events);
+        let own = subscriber()
+            .event_format(JsonLines::new())
+            .with_writer(ours.clone())
+            .finish();
+        tracing::subscriber::with_default(own, events);
+        assert_eq!(lines(&ours), lines(&theirs));
+        assert_eq!(lines(&ours).len(), 4);
+    }
+}
