@@ -2,14 +2,12 @@
 
 use serde_json::Value;
 
-use crate::support::{Browser, Reply, TestApp};
+use crate::support::{Reply, TestApp};
 
 /// Calls the operators' API a second after the call before, so that the order of the list is the order of the calls.
 pub(crate) async fn admin(app: &TestApp, method: &str, path: &str, body: Value) -> Reply {
     app.wait(1);
-    Browser::new(app.admin.clone())
-        .administer(method, path, &body)
-        .await
+    app.administer(method, path, &body).await
 }
 
 #[track_caller]

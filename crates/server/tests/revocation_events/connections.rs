@@ -8,7 +8,7 @@ use http::StatusCode;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
-use crate::follower::{Follower, basic, scene, scene_with};
+use crate::follower::{Follower, scene, scene_with};
 use crate::support::REDIRECT;
 
 #[tokio::test]
@@ -20,7 +20,7 @@ async fn only_resource_servers_may_listen() {
         "redirect_uris": [REDIRECT],
         "token_endpoint_auth_method": "client_secret_basic",
     });
-    let other = basic(&scene.app, other).await;
+    let other = scene.app.confidential(&other).await;
     let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
     let public = format!("Basic {}", encode(&format!("{public}:")));
     let wrong = format!("Basic {}", encode("nobody:nothing"));

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use base64::Engine as _;
 use doorward_store::ClientSource;
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use crate::support::{ADMIN_KEY, Authorization, Browser, REDIRECT, Reply, TestApp, claims};
+use crate::support::{ADMIN_KEY, Authorization, REDIRECT, Reply, TestApp, claims};
 
 const FEED: &str = "/events/revocations";
 
@@ -147,12 +146,12 @@ impl Scene {
     }
 
     pub(crate) async fn admin(&self, method: &str, path: &str, body: Value) {
-        let reply = admin(&self.app, method, path, body).await;
+        let reply = self.app.administer(method, path, &body).await;
         assert!(reply.status.is_success(), "{reply:?}");
     }
 
     pub(crate) async fn metric(&self, name: &str) -> String {
-        let metrics = admin(&self.app, "GET", "/metrics", Value::Null).await.body;
+        let metrics = self.app.administer("GET", "/metrics", &Value::Null).await.body;
         let line = metrics.lines().find(|line| line.starts_with(&format!("{name} ")));
         line.unwrap_or_else(|| panic!("no {name}")).to_owned()
     }
@@ -176,25 +175,8 @@ pub(crate) async fn scene_with(change: impl FnOnce(&mut doorward_server::config:
         change(settings);
     })
     .await;
-    let resource_server = basic(&app, json!({"client_name": "Guard", "resource_server": "mcp"})).await;
+    let resource_server = app
+        .confidential(&json!({"client_name": "Guard", "resource_server": "mcp"}))
+        .await;
     Scene { app, resource_server }
-}
-
-/// Registers a client over the admin API; its `Authorization` header.
-pub(crate) async fn basic(app: &TestApp, body: Value) -> String {
-    let client = admin(app, "POST", "/admin/clients", body).await;
-    assert_eq!(client.status, StatusCode::CREATED, "{client:?}");
-    let client = client.json();
-    let pair = format!(
-        "{}:{}",
-        client["client_id"].as_str().unwrap(),
-        client["client_secret"].as_str().unwrap()
-    );
-    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
-}
-
-pub(crate) async fn admin(app: &TestApp, method: &str, path: &str, body: Value) -> Reply {
-    Browser::new(app.admin.clone())
-        .administer(method, path, &body)
-        .await
 }
