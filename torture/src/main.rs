@@ -24,6 +24,8 @@ mod ledger;
 mod load;
 mod mount;
 mod node;
+#[path = "../../bench/src/bin/load/pages.rs"]
+mod pages;
 mod proxy;
 mod random;
 mod scenarios;

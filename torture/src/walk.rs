@@ -9,8 +9,9 @@ use tokio::time::{Instant, sleep};
 use crate::balancer::{Answer, Ask};
 use crate::ledger::{Ending, Story, Tally, Tokens, Violation, is_invalid_grant};
 use crate::load::{Insisted, Shared};
+use crate::pages::{basic, text};
 use crate::random::Random;
-use crate::world::{World, basic, code_of, text};
+use crate::world::{World, code_of};
 
 /// When a code may have expired: `tokens.code_ttl` is a minute.
 const CODE_AGES: Duration = Duration::from_secs(50);

@@ -2,12 +2,13 @@
 
 use anyhow::{Context as _, ensure};
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderValue, Method};
 use serde_json::{Value, json};
 
 use crate::balancer::{Answer, Ask, Balancer, Failure};
+use crate::pages::{Cookies, basic, field, text};
 use crate::random::Random;
 use crate::site::Site;
 
@@ -154,27 +155,6 @@ impl World {
     }
 }
 
-/// `Basic` credentials of a client that was created just now.
-pub fn basic(client: &Value) -> anyhow::Result<HeaderValue> {
-    let pair = format!(
-        "{}:{}",
-        text(client, "client_id")?,
-        text(client, "client_secret")?
-    );
-    Ok(HeaderValue::from_str(&format!(
-        "Basic {}",
-        STANDARD.encode(pair)
-    ))?)
-}
-
-/// A text member of an object.
-pub fn text(object: &Value, name: &str) -> anyhow::Result<String> {
-    let value = object[name].as_str();
-    Ok(value
-        .with_context(|| format!("no {name} in {object}"))?
-        .to_owned())
-}
-
 /// The code in a redirect to the client.
 pub fn code_of(answer: &Answer) -> Option<String> {
     let (_, query) = answer.location()?.strip_prefix(REDIRECT_URI)?.split_once('?')?;
@@ -216,19 +196,19 @@ async fn sign_in(
         site,
         balancer,
         random: Random::new(0, 0),
-        cookies: Vec::new(),
+        cookies: Cookies::default(),
     };
     let page = browser.walk(Ask::get(authorize)).await?;
     let form = [
-        ("request", field(&page, "request")?),
-        ("csrf_token", field(&page, "csrf_token")?),
+        ("request", field(page.text(), "request")?),
+        ("csrf_token", field(page.text(), "csrf_token")?),
         ("email", email),
         ("password", PASSWORD),
     ];
     let page = browser.walk(Ask::form("/login", &form)).await?;
     let mut form = vec![
-        ("request", field(&page, "request")?),
-        ("csrf_token", field(&page, "csrf_token")?),
+        ("request", field(page.text(), "request")?),
+        ("csrf_token", field(page.text(), "csrf_token")?),
         ("decision", "allow"),
     ];
     // Every box that the page offers ticked; without the last one there are no refresh tokens.
@@ -244,14 +224,14 @@ async fn sign_in(
         "no code after consent: {}",
         answer.summary()
     );
-    browser.header()
+    browser.cookies.header()
 }
 
 struct Browser<'s> {
     site: &'s Site,
     balancer: &'s Balancer,
     random: Random,
-    cookies: Vec<(String, String)>,
+    cookies: Cookies,
 }
 
 impl Browser<'_> {
@@ -259,20 +239,13 @@ impl Browser<'_> {
     async fn walk(&mut self, mut ask: Ask) -> anyhow::Result<Answer> {
         let own = format!("http://{}", self.site.host.to_str()?);
         loop {
-            if !self.cookies.is_empty() {
-                ask = ask.with(COOKIE, &self.header()?);
+            let cookies = self.cookies.header()?;
+            if !cookies.is_empty() {
+                ask = ask.with(COOKIE, &cookies);
             }
             let sent = self.balancer.send(&ask, &mut self.random).await;
             let answer = sent.map_err(|failure| anyhow::anyhow!("{failure:?}"))?;
-            for cookie in answer.headers.get_all(SET_COOKIE) {
-                let (name, rest) = cookie
-                    .to_str()?
-                    .split_once('=')
-                    .context("a cookie without a value")?;
-                let value = rest.split(';').next().unwrap_or_default();
-                self.cookies.retain(|(known, _)| known != name);
-                self.cookies.push((name.to_owned(), value.to_owned()));
-            }
+            self.cookies.keep(&answer.headers)?;
             let path = answer
                 .location()
                 .map(|location| location.strip_prefix(&own).unwrap_or(location));
@@ -282,24 +255,4 @@ impl Browser<'_> {
             }
         }
     }
-
-    fn header(&self) -> anyhow::Result<HeaderValue> {
-        let pairs: Vec<_> = self
-            .cookies
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        Ok(HeaderValue::from_str(&pairs.join("; "))?)
-    }
-}
-
-/// The value of a hidden field. Handles and tokens hold nothing that a page escapes.
-fn field<'p>(page: &'p Answer, name: &str) -> anyhow::Result<&'p str> {
-    let start = format!("name=\"{name}\" value=\"");
-    let found = page
-        .text()
-        .split_once(&start)
-        .and_then(|(_, rest)| rest.split_once('"'));
-    let (value, _) = found.with_context(|| format!("the page has no field {name}: {}", page.summary()))?;
-    Ok(value)
 }

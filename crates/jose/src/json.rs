@@ -8,29 +8,30 @@ use serde_json::{Map, Number, Value};
 use crate::JoseError;
 
 pub use members::{Member, Refused, TextOrAny, members};
+pub use objects::objects;
 
 mod members;
+mod objects;
 
 /// The deepest nesting of objects and arrays that is read.
 pub const MAX_DEPTH: usize = 32;
 
-/// Reads one JSON text into `T`.
+/// Reads one JSON text into `T`. A struct in it, at any depth, is an object.
 ///
 /// # Errors
 /// [`JoseError::DuplicateMember`], [`JoseError::TooDeep`], and [`JoseError::Malformed`] for everything that is not JSON
 /// (RFC 8259: invalid UTF-8, lone surrogates, a byte order mark, trailing data, numbers out of range), for a member
 /// name with a NUL in it, or for JSON that does not fit `T`.
 pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JoseError> {
-    serde_json::from_value(value(bytes)?).map_err(|_| JoseError::Malformed)
+    from_value(value(bytes)?)
 }
 
-/// Reads one JSON object into the struct `T`. Where [`from_slice`] would fill the members of a struct from the items of
-/// an array, one after the other, this refuses it.
+/// Reads a value that is parsed already into `T`. A struct in it, at any depth, is an object.
 ///
 /// # Errors
-/// Those of [`from_slice`], and [`JoseError::Malformed`] for JSON that is no object.
-pub fn object_from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JoseError> {
-    serde_json::from_value(Value::Object(object(bytes)?)).map_err(|_| JoseError::Malformed)
+/// [`JoseError::Malformed`] for JSON that does not fit `T`.
+pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, JoseError> {
+    objects(value).map_err(|_| JoseError::Malformed)
 }
 
 /// Reads one JSON text that must be an object.

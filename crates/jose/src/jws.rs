@@ -221,7 +221,7 @@ impl Verified {
     /// Those of [`json::from_slice`].
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, JoseError> {
         let claims = json::object(&self.payload)?;
-        serde_json::from_value(Value::Object(claims)).map_err(|_| JoseError::Malformed)
+        json::from_value(Value::Object(claims))
     }
 }
 

@@ -141,7 +141,7 @@ struct Named {
 pub fn claimed_client_id(assertion: &str) -> Option<String> {
     let payload = assertion.split('.').nth(1)?;
     let payload = doorward_jose::base64url::decode(payload).ok()?;
-    doorward_jose::json::object_from_slice::<Named>(&payload).ok()?.iss
+    doorward_jose::json::from_slice::<Named>(&payload).ok()?.iss
 }
 
 impl AssertionRules {

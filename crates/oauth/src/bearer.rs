@@ -10,7 +10,7 @@ mod terms;
 
 use std::time::Duration;
 
-use doorward_jose::{Jwk, Jws, sha256};
+use doorward_jose::{Jwk, Jws, json, sha256};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -295,7 +295,7 @@ pub fn verify(
 }
 
 fn typed<T: DeserializeOwned>(claims: &Map<String, Value>) -> Result<T, BearerError> {
-    serde_json::from_value(Value::Object(claims.clone())).map_err(|_| BearerError::Claims)
+    json::from_value(Value::Object(claims.clone())).map_err(|_| BearerError::Claims)
 }
 
 fn check_time(base: &Base, max_lifetime: Duration, now: UnixSeconds) -> Result<(), BearerError> {

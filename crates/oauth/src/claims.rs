@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use doorward_jose::json::objects;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -69,7 +70,7 @@ pub struct AccessTokenClaims {
     /// The key the sender must prove (RFC 7800 §3.1).
     #[serde(
         default,
-        deserialize_with = "present",
+        deserialize_with = "present_object",
         skip_serializing_if = "Option::is_none"
     )]
     pub cnf: Option<Confirmation>,
@@ -221,6 +222,13 @@ pub(crate) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
+}
+
+/// The same for a struct, whoever reads it: an array is not one.
+fn present_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    objects(deserializer).map(Some)
 }
 
 pub(crate) fn optional_numeric_date<'de, D: Deserializer<'de>>(

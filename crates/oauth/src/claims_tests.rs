@@ -111,6 +111,7 @@ fn a_wrong_type_is_an_error_never_absent() {
                 json!({"jkt": 1}),
                 json!({"jkt": "k", "x5t#S256": "y"}),
                 json!({"x5t#S256": "y"}),
+                json!(["k"]),
             ],
         ),
         (
@@ -121,6 +122,9 @@ fn a_wrong_type_is_an_error_never_absent() {
                 json!({}),
                 json!({"sub": 1}),
                 json!({"sub": "a", "act": null}),
+                json!(["agent"]),
+                json!(["agent", null, null, null, {}]),
+                json!({"sub": "a", "act": ["b"]}),
             ],
         ),
         ("auth_time", vec![json!("900"), json!(null)]),

@@ -163,6 +163,7 @@ fn an_id_jag_has_every_claim_and_one_audience() {
         ("scope", json!(["read"]), BearerError::Claims),
         ("resource", json!([]), BearerError::Claims),
         ("cnf", json!({"x5t#S256": "abc"}), BearerError::Claims),
+        ("cnf", json!(["abc"]), BearerError::Claims),
     ] {
         assert_eq!(
             check(Kind::IdJag, &with(name, value.clone())),

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use doorward_store::ClientSource;
 use http::StatusCode;
 use serde_json::{Value, json};
-use support::{ADMIN_KEY, Authorization, REDIRECT, RESOURCE, Reply, TestApp};
+use support::{Authorization, REDIRECT, RESOURCE, Reply, TestApp};
 
 struct Scene {
     app: TestApp,
@@ -26,7 +26,9 @@ async fn scene() -> Scene {
         .approve(&app.browser(), &Authorization::new(&client_id, REDIRECT))
         .await;
     let body = app.redeem(&client_id, &reply).await.json();
-    let resource_server = confidential(&app, json!({"client_name": "Guard", "resource_server": "mcp"})).await;
+    let resource_server = app
+        .confidential(&json!({"client_name": "Guard", "resource_server": "mcp"}))
+        .await;
     Scene {
         client_id,
         access_token: body["access_token"].as_str().unwrap().to_owned(),
@@ -34,26 +36,6 @@ async fn scene() -> Scene {
         resource_server,
         app,
     }
-}
-
-/// Registers a client over the admin API; its `Authorization` header.
-async fn confidential(app: &TestApp, body: Value) -> String {
-    let headers = [
-        ("content-type", "application/json"),
-        ("authorization", &*format!("Bearer {ADMIN_KEY}")),
-    ];
-    let admin = support::Browser::new(app.admin.clone());
-    let client = admin
-        .send("POST", "/admin/clients", &headers, body.to_string())
-        .await;
-    assert_eq!(client.status, StatusCode::CREATED, "{client:?}");
-    let client = client.json();
-    let pair = format!(
-        "{}:{}",
-        client["client_id"].as_str().unwrap(),
-        client["client_secret"].as_str().unwrap()
-    );
-    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
 }
 
 impl Scene {
@@ -196,7 +178,7 @@ async fn the_tokens_of_others_look_inactive() {
         json!({"client_name": "Other client", "redirect_uris": [REDIRECT], "token_endpoint_auth_method": "client_secret_basic"}),
     ];
     for stranger in strangers {
-        let authorization = confidential(&scene.app, stranger).await;
+        let authorization = scene.app.confidential(&stranger).await;
         let reply = scene
             .post(
                 "/oauth/introspect",
@@ -213,7 +195,7 @@ async fn the_tokens_of_others_look_inactive() {
 async fn a_confidential_client_sees_its_own_token() {
     let scene = scene().await;
     let client = json!({"client_name": "Own", "redirect_uris": [REDIRECT], "token_endpoint_auth_method": "client_secret_basic"});
-    let authorization = confidential(&scene.app, client).await;
+    let authorization = scene.app.confidential(&client).await;
     let pair = base64::engine::general_purpose::STANDARD
         .decode(authorization.trim_start_matches("Basic "))
         .unwrap();

@@ -9,8 +9,9 @@ use super::{Plan, settle};
 use crate::clock::{Clock, true_time};
 use crate::ledger::{Tally, Tokens};
 use crate::load::{Load, Rules};
+use crate::pages::basic;
 use crate::site::{Engine, Site};
-use crate::world::{World, basic, claims};
+use crate::world::{World, claims};
 
 /// Offsets in seconds, one after the other; the last is that of the start.
 const JUMPS: [i64; 6] = [3600, 0, -3600, 0, 3600, -3600];

@@ -11,9 +11,10 @@ use super::{Plan, settle};
 use crate::balancer::Ask;
 use crate::ledger::{Tally, Tokens};
 use crate::load::Rules;
+use crate::pages::{basic, text};
 use crate::proxy::Proxy;
 use crate::site::{Engine, Site};
-use crate::world::{Admin, World, basic, text};
+use crate::world::{Admin, World};
 
 /// How soon a change is known at every node, whatever was lost.
 const BOUND: Duration = Duration::from_secs(6);

@@ -2,7 +2,6 @@
 //! authorization passes on the remembered consent.
 
 use anyhow::{Context as _, bail, ensure};
-use base64::Engine as _;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request};
@@ -10,6 +9,7 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 
 use crate::http::{Answer, Connection, encode};
+use crate::pages::{basic, field};
 use crate::server::Installation;
 use crate::world::{Call, Cookies, Offers, REDIRECT_URI, RESOURCE, World, authorization, code_of, text};
 
@@ -31,10 +31,10 @@ pub async fn set_up(installation: &Installation, people: usize) -> anyhow::Resul
     let client = json!({ "client_name": "Load", "redirect_uris": [REDIRECT_URI], "token_endpoint_auth_method": "none" });
     let client_id = text(&admin.create("clients", client).await?, "client_id")?;
     let machine = json!({ "client_name": "Machine", "grant_types": ["client_credentials"], "scope": SCOPE });
-    let machine = credentials(&admin.create("clients", machine).await?)?;
+    let machine = basic(&admin.create("clients", machine).await?)?;
     let resource_server =
         json!({ "client_name": "MCP server", "resource_server": "mcp", "grant_types": [EXCHANGE] });
-    let resource_server = credentials(&admin.create("clients", resource_server).await?)?;
+    let resource_server = basic(&admin.create("clients", resource_server).await?)?;
     let authorize = authorization("/oauth/authorize", &client_id, SCOPE, Some(RESOURCE));
     let world = World::new(
         installation.public,
@@ -86,39 +86,32 @@ fn offers(client_id: &str, authorize: String, machine: HeaderValue, resource_ser
     }
 }
 
-/// As RFC 6749 §2.3.1 sends them. Neither part has a character that is escaped.
-pub fn credentials(client: &Value) -> anyhow::Result<HeaderValue> {
-    let both = format!(
-        "{}:{}",
-        text(client, "client_id")?,
-        text(client, "client_secret")?
-    );
-    let both = base64::engine::general_purpose::STANDARD.encode(both);
-    Ok(HeaderValue::from_str(&format!("Basic {both}"))?)
-}
-
 /// A person's first authorization: login, then consent. Returns the cookies of the browser.
 async fn sign_in(installation: &Installation, authorize: &str, email: &str) -> anyhow::Result<HeaderValue> {
     let mut connection = Connection::open(installation.public).await?;
     let issuer = installation.issuer();
     let mut cookies = Cookies::default();
 
-    let answer = cookies.keep(connection.get(authorize, None).await?)?;
+    let answer = connection.get(authorize, None).await?;
+    cookies.keep(&answer.headers)?;
     let path = own_path(&answer, &issuer)?;
-    let page = cookies.keep(connection.get(&path, Some(&cookies.header()?)).await?)?;
+    let page = connection.get(&path, Some(&cookies.header()?)).await?;
+    cookies.keep(&page.headers)?;
     let form = [
-        ("request", field(&page, "request")?),
-        ("csrf_token", field(&page, "csrf_token")?),
+        ("request", field(page.text(), "request")?),
+        ("csrf_token", field(page.text(), "csrf_token")?),
         ("email", email),
         ("password", PASSWORD),
     ];
     let header = (http::header::COOKIE, &cookies.header()?);
-    let answer = cookies.keep(connection.post("/login", encode(&form), Some(header)).await?)?;
+    let answer = connection.post("/login", encode(&form), Some(header)).await?;
+    cookies.keep(&answer.headers)?;
     let path = own_path(&answer, &issuer)?;
-    let page = cookies.keep(connection.get(&path, Some(&cookies.header()?)).await?)?;
+    let page = connection.get(&path, Some(&cookies.header()?)).await?;
+    cookies.keep(&page.headers)?;
     let mut form = vec![
-        ("request", field(&page, "request")?),
-        ("csrf_token", field(&page, "csrf_token")?),
+        ("request", field(page.text(), "request")?),
+        ("csrf_token", field(page.text(), "csrf_token")?),
         ("decision", "allow"),
     ];
     // Every box that the page offers ticked; without the last one there are no refresh tokens.
@@ -132,17 +125,6 @@ async fn sign_in(installation: &Installation, authorize: &str, email: &str) -> a
         answer.summary()
     );
     cookies.header()
-}
-
-/// The value of a hidden field. Handles and tokens hold nothing that a page escapes.
-fn field<'p>(page: &'p Answer, name: &str) -> anyhow::Result<&'p str> {
-    let start = format!("name=\"{name}\" value=\"");
-    let found = page
-        .text()
-        .split_once(&start)
-        .and_then(|(_, rest)| rest.split_once('"'));
-    let (value, _) = found.with_context(|| format!("the page has no field {name}: {}", page.summary()))?;
-    Ok(value)
 }
 
 fn own_path(answer: &Answer, issuer: &str) -> anyhow::Result<String> {

@@ -8,6 +8,14 @@
 #![expect(clippy::print_stdout, reason = "a program that prints figures")]
 
 mod aims;
+#[expect(
+    dead_code,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "shared with the store's tests, which use more of it and may panic"
+)]
+#[path = "../../../../crates/store/tests/engines/postgres/cluster.rs"]
+mod cluster;
 mod doorward;
 mod figures;
 mod floor_server;
@@ -16,6 +24,7 @@ mod http;
 mod latency;
 mod machine;
 mod measure;
+mod pages;
 mod peers;
 mod pool;
 mod postgres;

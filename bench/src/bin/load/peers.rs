@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::doorward::credentials;
 use crate::http::Connection;
+use crate::pages::basic;
 use crate::process::Process;
 use crate::server::free_port;
 use crate::world::{Call, Cookies, Offers, REDIRECT_URI, RESOURCE, World, authorization, code_of, text};
@@ -153,7 +153,7 @@ impl Peer {
             }
             Kind::OidcProvider => {
                 let machine = json!({ "client_id": "machine", "client_secret": "a-secret-of-the-machine-that-nobody-guesses" });
-                let machine = credentials(&machine)?;
+                let machine = basic(&machine)?;
                 let scope = "openid offline_access tools/read tools/write";
                 let grant = ("grant_type", "client_credentials");
                 Offers {
@@ -221,7 +221,8 @@ async fn sign_in(address: SocketAddr, authorize: &str) -> anyhow::Result<HeaderV
     let mut cookies = Cookies::default();
     let mut path = authorize.to_owned();
     for _ in 0..REDIRECTS {
-        let answer = cookies.keep(connection.get(&path, Some(&cookies.header()?)).await?)?;
+        let answer = connection.get(&path, Some(&cookies.header()?)).await?;
+        cookies.keep(&answer.headers)?;
         if code_of(&answer).is_some() {
             return cookies.header();
         }

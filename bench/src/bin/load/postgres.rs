@@ -1,30 +1,18 @@
 //! A throw-away `PostgreSQL` server, durable as one in use is, and `pgbench` on it as the physical limit.
 
-use std::fmt::Write as _;
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use doorward_bench::cpu;
-use tempfile::TempDir;
 
-/// `initdb` and the server refuse to run as root.
-const UNPRIVILEGED: u32 = 65534;
-/// Lives as long as its standard input: when this process ends, however it ends, so does the server.
-const KEEPER: &str = r#"
-    "$1/postgres" -D "$2/data" >"$2/log" 2>&1 </dev/null &
-    server=$!
-    cat >/dev/null
-    kill -INT "$server"
-    wait "$server"
-"#;
-/// All that differs from a new server's own settings: only a socket, and room for the pools. Commits are durable.
-const SETTINGS: &str = "\nlisten_addresses = ''\nmax_connections = 300\nshared_buffers = 256MB\n\
-     logging_collector = off\n";
+use crate::cluster;
+
+/// All that differs from a new server's own settings, besides what the tests' server has: room for the pools, and commits
+/// that are durable.
+const SETTINGS: &str = "\nshared_buffers = 256MB\nfsync = on\nfull_page_writes = on\n";
 /// What `pgbench` works on: as many rows as `ROWS`, and a table that it adds to.
 const TABLES: &str = "
     CREATE TABLE account (id BIGINT PRIMARY KEY, generation BIGINT NOT NULL, used_at BIGINT NOT NULL, filler TEXT NOT NULL)
@@ -42,13 +30,10 @@ COMMIT;
 ";
 /// The database of `pgbench`.
 const LIMIT: &str = "pgbench_limit";
-const PORT: &str = "5432";
 
 /// A running server, gone with this value.
 pub struct Cluster {
-    binaries: PathBuf,
-    folder: TempDir,
-    keeper: Child,
+    server: cluster::Cluster,
     databases: AtomicU32,
 }
 
@@ -62,67 +47,33 @@ pub struct Transactions {
 impl Cluster {
     /// A new server with data of its own.
     pub fn start() -> anyhow::Result<Self> {
-        let binaries = find_binaries()?;
-        let folder = tempfile::Builder::new().prefix("dw-pg-").tempdir()?;
-        if is_root()? {
-            std::os::unix::fs::chown(&folder, Some(UNPRIVILEGED), Some(UNPRIVILEGED))?;
-        }
-        let mut initdb = unprivileged(&binaries.join("initdb"))?;
-        initdb
-            .args(["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C"])
-            .args(["--username=doorward", "-D"])
-            .arg(folder.path().join("data"));
-        said(&mut initdb)?;
-        let mut settings = OpenOptions::new()
-            .append(true)
-            .open(folder.path().join("data/postgresql.conf"))?;
-        settings.write_all(SETTINGS.as_bytes())?;
-        writeln!(
-            settings,
-            "unix_socket_directories = '{}'",
-            folder.path().display()
-        )?;
-        let keeper = unprivileged(Path::new("/bin/sh"))?
-            .args(["-c", KEEPER, "sh"])
-            .args([binaries.as_path(), folder.path()])
-            .stdin(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
+        let mut server = cluster::Cluster::make().context("install PostgreSQL")?;
+        ensure!(
+            server.binaries.join("pgbench").exists(),
+            "there is no `pgbench` in {}: install postgresql",
+            server.binaries.display()
+        );
+        server.configure("postgresql.conf", SETTINGS);
+        server.run();
         let cluster = Self {
-            binaries,
-            folder,
-            keeper,
+            server,
             databases: AtomicU32::new(0),
         };
-        cluster.until_ready()?;
         cluster.sql("postgres", &format!("CREATE DATABASE {LIMIT}"))?;
         cluster.sql(LIMIT, TABLES)?;
         std::fs::write(cluster.script(), SCRIPT)?;
         Ok(cluster)
     }
 
-    fn until_ready(&self) -> anyhow::Result<()> {
-        for _ in 0..600 {
-            let answer = self.program("pg_isready").arg("-q").status()?;
-            if answer.success() {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        bail!(
-            "PostgreSQL does not start: {}",
-            std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
-        )
-    }
-
     /// The server's version.
     pub fn version(&self) -> anyhow::Result<String> {
-        said(Command::new(self.binaries.join("postgres")).arg("--version"))
+        said(Command::new(self.server.binaries.join("postgres")).arg("--version"))
     }
 
     /// The processor time of the server, all its processes together.
     pub fn cpu(&self) -> anyhow::Result<Duration> {
-        cpu::of_tree(self.keeper.id())
+        let keeper = self.server.keeper.as_ref().context("the server does not run")?;
+        cpu::of_tree(keeper.id())
     }
 
     /// A new database.
@@ -134,12 +85,7 @@ impl Cluster {
 
     /// A database as the server's setting names it.
     pub fn url(&self, database: &str) -> String {
-        let mut socket = String::new();
-        for byte in self.folder.path().as_os_str().as_encoded_bytes() {
-            // Writing into a text does not fail.
-            let _ = write!(socket, "%{byte:02X}");
-        }
-        format!("postgres://doorward@{socket}/{database}")
+        self.server.url(database)
     }
 
     /// The physical limit: the transaction above, for so long, over so many connections.
@@ -203,24 +149,16 @@ impl Cluster {
     }
 
     fn program(&self, name: &str) -> Command {
-        let mut command = Command::new(self.binaries.join(name));
+        let mut command = Command::new(self.server.binaries.join(name));
         command
-            .env("PGHOST", self.folder.path())
-            .env("PGPORT", PORT)
+            .env("PGHOST", &self.server.directory)
+            .env("PGPORT", self.server.port.to_string())
             .env("PGUSER", "doorward");
         command
     }
 
     fn script(&self) -> PathBuf {
-        self.folder.path().join("limit.sql")
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        drop(self.keeper.stdin.take());
-        // Nothing can be done about a keeper that cannot be waited for.
-        let _ = self.keeper.wait();
+        self.server.directory.join("limit.sql")
     }
 }
 
@@ -235,44 +173,6 @@ impl Transactions {
             mean_ms: figure("latency average = ")?,
         })
     }
-}
-
-fn find_binaries() -> anyhow::Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut versions: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
-        .collect();
-    versions.sort();
-    let folder = versions
-        .into_iter()
-        .rev()
-        .chain(std::env::split_paths(&path))
-        .find(|folder| ["postgres", "initdb", "pgbench"].iter().all(|name| folder.join(name).exists()))
-        .context("there are no `postgres`, `initdb` and `pgbench` in /usr/lib/postgresql/*/bin or PATH: install postgresql")?;
-    Ok(folder)
-}
-
-fn is_root() -> anyhow::Result<bool> {
-    Ok(said(Command::new("id").arg("-u"))? == "0")
-}
-
-/// A command that does not run as root.
-fn unprivileged(program: &Path) -> anyhow::Result<Command> {
-    let mut command = if is_root()? {
-        let mut command = Command::new("setpriv");
-        command
-            .arg(format!("--reuid={UNPRIVILEGED}"))
-            .arg(format!("--regid={UNPRIVILEGED}"))
-            .args(["--clear-groups", "--"])
-            .arg(program);
-        command
-    } else {
-        Command::new(program)
-    };
-    command.current_dir("/").env("LC_ALL", "C").env("HOME", "/");
-    Ok(command)
 }
 
 /// What a command prints.

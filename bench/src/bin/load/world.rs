@@ -3,14 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use doorward_oauth::pkce::CodeChallenge;
 use http::HeaderValue;
-use http::header::SET_COOKIE;
-use serde_json::Value;
 
 use crate::http::{Answer, encode};
 use crate::pool::Pool;
+
+pub use crate::pages::{Cookies, text};
 
 pub const RESOURCE: &str = "https://mcp.example.com/mcp";
 pub const REDIRECT_URI: &str = "http://127.0.0.1:7777/callback";
@@ -138,45 +137,4 @@ pub fn code_of(answer: &Answer) -> Option<String> {
     pairs
         .find(|(name, _)| name == "code")
         .map(|(_, code)| code.into_owned())
-}
-
-/// A text member of an object.
-pub fn text(object: &Value, name: &str) -> anyhow::Result<String> {
-    let value = object[name]
-        .as_str()
-        .with_context(|| format!("the answer has no {name}"))?;
-    Ok(value.to_owned())
-}
-
-/// A browser's cookies.
-#[derive(Default)]
-pub struct Cookies(Vec<(String, String)>);
-
-impl Cookies {
-    /// Takes over what an answer sets.
-    pub fn keep(&mut self, answer: Answer) -> anyhow::Result<Answer> {
-        for cookie in answer.headers.get_all(SET_COOKIE) {
-            let (name, rest) = cookie
-                .to_str()?
-                .split_once('=')
-                .context("a cookie without a value")?;
-            let value = rest.split(';').next().unwrap_or_default();
-            self.0.retain(|(known, _)| known != name);
-            // One that was taken back has no value.
-            if !value.is_empty() {
-                self.0.push((name.to_owned(), value.to_owned()));
-            }
-        }
-        Ok(answer)
-    }
-
-    /// As a browser sends them.
-    pub fn header(&self) -> anyhow::Result<HeaderValue> {
-        let pairs: Vec<String> = self
-            .0
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        Ok(HeaderValue::from_str(&pairs.join("; "))?)
-    }
 }

@@ -106,7 +106,7 @@ impl Follower {
     fn take(&mut self, event: Event) -> Result<(), End> {
         match event.kind.as_str() {
             "revocation" => {
-                let notice: Notice = json::object_from_slice(event.data.as_bytes())
+                let notice: Notice = json::from_slice(event.data.as_bytes())
                     .map_err(|_| End::new(FeedFault::Malformed, "a revocation cannot be read"))?;
                 match self.shared.note(notice) {
                     Noted::Remembered | Noted::Past => {}

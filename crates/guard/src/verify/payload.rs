@@ -124,7 +124,7 @@ pub(crate) fn owned(text: Option<Cow<'_, str>>) -> String {
 }
 
 fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Refused> {
-    serde_json::from_value(value).map_err(|_| Refused)
+    json::from_value(value).map_err(|_| Refused)
 }
 
 fn check_strings(value: &Value) -> Result<(), Refused> {

@@ -26,6 +26,11 @@ fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
     headers
 }
 
+/// A bound token and a proof.
+fn bound(token: &str, proof: &str) -> HeaderMap {
+    headers(&[("authorization", &format!("DPoP {token}")), ("dpop", proof)])
+}
+
 fn head<'r>(uri: &'r Uri, headers: &'r HeaderMap) -> Head<'r> {
     Head {
         method: POST,
@@ -43,18 +48,18 @@ fn a_good_request_completes_at_once_without_a_runtime() {
         .start_paused(true)
         .build()
         .unwrap();
-    let (client, bearer, bound, proof) = runtime.block_on(async {
+    let (client, bearer, token, proof) = runtime.block_on(async {
         let client = Bound::new(DpopPolicy::Accept);
         // Fetches the keys.
         assert_eq!(client.world.ping(&client.world.token()).await, StatusCode::OK);
-        let (bearer, bound) = (client.world.token_with(&json!({"jti": "t-2"})), client.token());
-        let proof = client.proof(&bound);
-        (client, bearer, bound, proof)
+        let (bearer, token) = (client.world.token_with(&json!({"jti": "t-2"})), client.token());
+        let proof = client.proof(&token);
+        (client, bearer, token, proof)
     });
     let guard = &client.world.guard;
     let uri = Uri::from_static("/mcp");
     let bearer_headers = headers(&[("authorization", &format!("Bearer {bearer}"))]);
-    let dpop_headers = headers(&[("authorization", &format!("DPoP {bound}")), ("dpop", &proof)]);
+    let dpop_headers = bound(&token, &proof);
     for request_headers in [&bearer_headers, &dpop_headers] {
         let admitted = guard.admit(head(&uri, request_headers)).now_or_never().unwrap();
         let mut visit = admitted.unwrap();
@@ -81,10 +86,8 @@ fn a_good_request_completes_at_once_without_a_runtime() {
 async fn a_refused_request_is_answered_whole_and_spends_no_proof() {
     let client = Bound::new(DpopPolicy::Accept);
     let token = client.token();
-    let proof = client.proof(&token);
+    let request_headers = bound(&token, &client.proof(&token));
     let uri = Uri::from_static("/mcp");
-    let pairs = [("authorization", &*format!("DPoP {token}")), ("dpop", &*proof)];
-    let request_headers = headers(&pairs);
     let guard = &client.world.guard;
     for _ in 0..2 {
         let mut visit = guard.admit(head(&uri, &request_headers)).await.unwrap();
@@ -113,10 +116,8 @@ async fn a_refused_request_is_answered_whole_and_spends_no_proof() {
 async fn a_spent_proof_asked_twice_is_refused_twice() {
     let client = Bound::new(DpopPolicy::Accept);
     let token = client.token();
-    let proof = client.proof(&token);
+    let request_headers = bound(&token, &client.proof(&token));
     let uri = Uri::from_static("/mcp");
-    let pairs = [("authorization", &*format!("DPoP {token}")), ("dpop", &*proof)];
-    let request_headers = headers(&pairs);
     let guard = &client.world.guard;
     let body = ping_message().to_string();
     let mut first = guard.admit(head(&uri, &request_headers)).await.unwrap();
@@ -169,9 +170,7 @@ async fn a_retry_after_a_cancelled_or_failed_authorize_spends_the_proof() {
     let uri = Uri::from_static("/mcp");
     let body = ping_message().to_string();
     for (turn, fails) in [false, true].into_iter().enumerate() {
-        let proof = client.proof(&token);
-        let pairs = [("authorization", &*format!("DPoP {token}")), ("dpop", &*proof)];
-        let request_headers = headers(&pairs);
+        let request_headers = bound(&token, &client.proof(&token));
         let mut visit = guard.admit(head(&uri, &request_headers)).await.unwrap();
         if fails {
             store.down.store(true, Ordering::Relaxed);

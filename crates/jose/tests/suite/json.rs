@@ -2,8 +2,9 @@
 
 use doorward_jose::{
     JoseError,
-    json::{MAX_DEPTH, from_slice, members},
+    json::{MAX_DEPTH, from_slice, from_value, members, objects},
 };
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 fn read(text: &str) -> Result<Value, JoseError> {
@@ -115,4 +116,85 @@ fn a_member_of_another_type_is_malformed() {
     })
     .unwrap();
     assert_eq!(read, [("a".to_owned(), "x".into()), ("b".to_owned(), "y".into())]);
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+struct Plain {
+    a: u8,
+    b: Option<String>,
+}
+
+#[derive(Debug, Default, PartialEq, Deserialize)]
+struct Flattened {
+    #[serde(default, deserialize_with = "objects")]
+    aside: Vec<Plain>,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+enum Either {
+    Nothing,
+    Wrapped(Plain),
+    Pair(u8, Plain),
+    Members { plain: Plain },
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+struct Wrapped(Plain);
+
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct Whole {
+    number: f64,
+    letter: char,
+    nothing: (),
+    pair: (u8, Option<Box<Plain>>),
+    list: Vec<Plain>,
+    map: std::collections::BTreeMap<String, Plain>,
+    any: Value,
+    either: Option<Either>,
+    wrapped: Option<Wrapped>,
+    #[serde(flatten)]
+    flattened: Flattened,
+}
+
+#[test]
+fn a_struct_is_an_object_at_every_depth() {
+    let plain = json!({"a": 1, "b": null, "unknown": [1]});
+    let places = |plain: &Value| {
+        [
+            json!({"number": 1, "letter": "x", "nothing": null, "pair": [7, plain]}),
+            json!({"list": [plain, plain], "any": [1, {"x": [plain]}]}),
+            json!({"map": {"x": plain}}),
+            json!({"either": "Nothing", "list": [plain]}),
+            json!({"either": {"Wrapped": plain}}),
+            json!({"either": {"Pair": [1, plain]}}),
+            json!({"either": {"Members": {"plain": plain}}}),
+            json!({"wrapped": plain}),
+            json!({"aside": [plain]}),
+        ]
+    };
+    for value in places(&plain) {
+        let read: Whole = from_value(value.clone()).unwrap();
+        assert_eq!(read, serde_json::from_value(value.clone()).unwrap(), "{value}");
+        assert_eq!(from_slice(value.to_string().as_bytes()), Ok(read));
+    }
+    for value in places(&json!([1, null])) {
+        assert_eq!(
+            from_value::<Whole>(value.clone()),
+            Err(JoseError::Malformed),
+            "{value}"
+        );
+        let text = value.to_string();
+        assert_eq!(
+            from_slice::<Whole>(text.as_bytes()),
+            Err(JoseError::Malformed),
+            "{text}"
+        );
+    }
+    let members = json!({"Members": [plain]}).to_string();
+    assert!(serde_json::from_str::<Either>(&members).is_ok());
+    let mut deserializer = serde_json::Deserializer::from_str(&members);
+    assert!(objects::<Either, _>(&mut deserializer).is_err());
+    let said = objects::<Plain, _>(json!([1, null])).unwrap_err().to_string();
+    assert!(said.contains("expected an object"), "{said}");
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use doorward_jose::json::objects;
 use doorward_oauth::id_jag::{AudienceRule, AudienceTerms, MAX_LIFETIME};
 use doorward_oauth::resource::ResourceUri;
 use doorward_store::AssertionAudience;
@@ -63,6 +64,7 @@ pub(super) struct AudienceTermsChange {
     /// What it calls clients, by their `client_id` here. A client that is not here has one name at both.
     client_names: Option<BTreeMap<String, String>>,
     /// Who may ask for what; nobody without rules.
+    #[serde(default, deserialize_with = "objects")]
     rules: Option<Vec<AudienceRuleBody>>,
 }
 

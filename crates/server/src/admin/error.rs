@@ -5,12 +5,13 @@ use axum::body::Bytes;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
+use doorward_jose::json::objects;
 use doorward_oauth::error::OAuthError;
 use doorward_store::StoreError;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::http::error::PageError;
@@ -118,13 +119,15 @@ impl IntoResponse for AdminError {
 }
 
 /// A JSON body. Unknown members are refused by the types themselves.
-pub(super) struct Body<T>(pub(super) T);
+#[derive(Deserialize)]
+#[serde(transparent, bound(deserialize = "T: Deserialize<'de>"))]
+pub(super) struct Body<T>(#[serde(deserialize_with = "objects")] pub(super) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = AdminError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, AdminError> {
-        let Json(value) = Json::<T>::from_request(request, state)
+        let Json(body) = Json::<Self>::from_request(request, state)
             .await
             .map_err(|rejection| {
                 let status = match rejection {
@@ -133,7 +136,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
                 };
                 AdminError::Unreadable(status, rejection.body_text())
             })?;
-        Ok(Self(value))
+        Ok(body)
     }
 }
 

@@ -62,7 +62,7 @@ impl IssuerKeys {
             issuer.trim_end_matches('/')
         );
         let read = |body: &[u8]| {
-            let metadata: Metadata = doorward_jose::json::object_from_slice(body).ok()?;
+            let metadata: Metadata = doorward_jose::json::from_slice(body).ok()?;
             (metadata.issuer == issuer).then_some(metadata.jwks_uri)
         };
         let document = self.answers.get_json(&self.fetcher, &url).await;

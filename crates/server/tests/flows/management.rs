@@ -4,7 +4,7 @@ use doorward_server::config::DynamicRegistration;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::{ADMIN_KEY, Authorization, Browser, REDIRECT, Reply, TestApp};
+use crate::support::{ADMIN_KEY, Authorization, REDIRECT, Reply, TestApp};
 
 const REGISTER: &str = "/oauth/register";
 
@@ -33,14 +33,8 @@ async fn send(app: &TestApp, method: &str, path: &str, token: Option<&str>, body
     app.browser().send(method, path, &headers, body).await
 }
 
-async fn admin(app: &TestApp, method: &str, path: &str, body: &Value) -> Reply {
-    Browser::new(app.admin.clone())
-        .administer(method, path, body)
-        .await
-}
-
 async fn initial_token(app: &TestApp, body: &Value) -> Value {
-    let reply = admin(app, "POST", "/admin/initial-access-tokens", body).await;
+    let reply = app.administer("POST", "/admin/initial-access-tokens", body).await;
     assert_eq!(reply.status, StatusCode::CREATED, "{reply:?}");
     reply.json()
 }
@@ -324,7 +318,8 @@ async fn registration_can_need_a_token_of_the_operator() {
 
     let any = initial_token(&app, &json!({"name": "Any", "expires_in": 60})).await;
     let token = text(&any, "token");
-    let listed = admin(&app, "GET", "/admin/initial-access-tokens", &Value::Null)
+    let listed = app
+        .administer("GET", "/admin/initial-access-tokens", &Value::Null)
         .await
         .json();
     assert_eq!(listed["items"].as_array().unwrap().len(), 2);
@@ -336,11 +331,11 @@ async fn registration_can_need_a_token_of_the_operator() {
     );
     let path = format!("/admin/initial-access-tokens/{}", text(&any, "id"));
     assert_eq!(
-        admin(&app, "DELETE", &path, &Value::Null).await.status,
+        app.administer("DELETE", &path, &Value::Null).await.status,
         StatusCode::NO_CONTENT
     );
     assert_eq!(
-        admin(&app, "DELETE", &path, &Value::Null).await.status,
+        app.administer("DELETE", &path, &Value::Null).await.status,
         StatusCode::NOT_FOUND
     );
 }
@@ -355,17 +350,15 @@ async fn a_token_that_cannot_be_is_refused() {
         json!({"name": "x", "expires_in": 0}),
         json!({"name": "x", "other": 1}),
     ] {
-        let reply = admin(&app, "POST", "/admin/initial-access-tokens", &body).await;
+        let reply = app
+            .administer("POST", "/admin/initial-access-tokens", &body)
+            .await;
         assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{body}");
     }
     let closed = self::app(DynamicRegistration::AdminOnly).await;
-    let reply = admin(
-        &closed,
-        "POST",
-        "/admin/initial-access-tokens",
-        &json!({"name": "x"}),
-    )
-    .await;
+    let reply = closed
+        .administer("POST", "/admin/initial-access-tokens", &json!({"name": "x"}))
+        .await;
     assert_eq!(reply.status, StatusCode::BAD_REQUEST);
 }
 
@@ -440,7 +433,9 @@ async fn of_fifty_callers_with_one_registration_token_one_gets_the_next() {
 async fn of_fifty_callers_with_one_initial_token_as_many_register_as_it_says() {
     let app = app(DynamicRegistration::InitialAccessToken).await;
     let body = json!({"name": "A vendor", "uses": 3});
-    let made = admin(&app, "POST", "/admin/initial-access-tokens", &body).await;
+    let made = app
+        .administer("POST", "/admin/initial-access-tokens", &body)
+        .await;
     assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
     let authorization = format!("Bearer {}", text(&made.json(), "token"));
     let mut tasks = tokio::task::JoinSet::new();

@@ -4,17 +4,13 @@ use doorward_store::ClientSource;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::{Authorization, Browser, EMAIL, REDIRECT, Reply, TestApp, claims};
-
-async fn admin(app: &TestApp, method: &str, path: &str, body: &Value) -> Reply {
-    Browser::new(app.admin.clone())
-        .administer(method, path, body)
-        .await
-}
+use crate::support::{Authorization, EMAIL, REDIRECT, TestApp, claims};
 
 async fn app(policy: Value) -> (TestApp, String) {
     let app = TestApp::with_admin_key().await;
-    let reply = admin(&app, "PATCH", "/admin/resources/mcp", &json!({"policy": policy})).await;
+    let reply = app
+        .administer("PATCH", "/admin/resources/mcp", &json!({"policy": policy}))
+        .await;
     assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
     let client = app.add_client(ClientSource::Admin, &[REDIRECT]).await;
     (app, client)
@@ -47,7 +43,7 @@ async fn a_resource_has_its_own_lifetimes() {
     app.wait(100);
     refresh(&second).await.assert_error("invalid_grant");
     // Why is told by the admin API.
-    let grants = admin(&app, "GET", "/admin/grants", &Value::Null).await.json();
+    let grants = app.administer("GET", "/admin/grants", &Value::Null).await.json();
     assert_eq!(grants["items"][0]["end_reason"], "expired", "{grants}");
 }
 
@@ -139,10 +135,13 @@ async fn a_policy_that_cannot_hold_is_refused_and_nothing_changes() {
         json!({"claims": []}),
         json!({"unknown": true}),
     ] {
-        let reply = admin(&app, "PATCH", "/admin/resources/mcp", &json!({"policy": policy})).await;
+        let reply = app
+            .administer("PATCH", "/admin/resources/mcp", &json!({"policy": policy}))
+            .await;
         assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{policy} {reply:?}");
     }
-    let resource = admin(&app, "GET", "/admin/resources/mcp", &Value::Null)
+    let resource = app
+        .administer("GET", "/admin/resources/mcp", &Value::Null)
         .await
         .json();
     assert_eq!(resource["policy"]["access_ttl"], 60);

@@ -9,7 +9,7 @@ use doorward_store::Resource;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::{ADMIN_KEY, Browser, EMAIL, ISSUER, RESOURCE, Reply, TestApp};
+use crate::support::{ADMIN_KEY, EMAIL, ISSUER, RESOURCE, Reply, TestApp};
 
 pub const TOKEN: &str = "/oauth/token";
 pub const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -43,9 +43,7 @@ pub async fn app_with(change: impl FnOnce(&mut Settings)) -> TestApp {
 
 /// Calls the admin API.
 pub async fn admin(app: &TestApp, method: &str, path: &str, body: Value) -> Reply {
-    Browser::new(app.admin.clone())
-        .administer(method, path, &body)
-        .await
+    app.administer(method, path, &body).await
 }
 
 /// A registered program.

@@ -5,10 +5,12 @@
 
 mod assertions;
 mod attacks;
+mod audiences;
 mod credentials;
 mod dpop;
 mod exchange;
 mod id_jag;
+mod id_jag_tokens;
 mod id_tokens;
 mod issuer_keys;
 mod machine;

@@ -9,8 +9,7 @@ use wiremock::matchers::path;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::machine::{
-    ACCESS_TOKEN, EXCHANGE, Machine, access_token, admin, app, app_with, key, machine, members, proof,
-    statuses,
+    ACCESS_TOKEN, EXCHANGE, Machine, access_token, admin, app, key, machine, members, proof, statuses,
 };
 use crate::support::{
     ADMIN_KEY, Authorization, EMAIL, ISSUER, REDIRECT, RESOURCE, Reply, TestApp, VERIFIER, claims,
@@ -18,21 +17,25 @@ use crate::support::{
 use crate::trusted::{JWT_BEARER_GRANT, assert_error, desktop, provider, show};
 
 pub const ID_JAG: &str = "urn:ietf:params:oauth:token-type:id-jag";
-const REFRESH_TOKEN: &str = "urn:ietf:params:oauth:token-type:refresh_token";
-const OTHER: &str = "http://localhost:9100";
-const CHAT: &str = "https://chat.example/mcp";
-const AUDIENCES: &str = "/admin/assertion-audiences";
+
+pub(crate) const REFRESH_TOKEN: &str = "urn:ietf:params:oauth:token-type:refresh_token";
+
+pub(crate) const OTHER: &str = "http://localhost:9100";
+
+pub(crate) const CHAT: &str = "https://chat.example/mcp";
+
+pub(crate) const AUDIENCES: &str = "/admin/assertion-audiences";
 
 /// A confidential client in which a person signed in, and another server to which this one vouches.
-struct Scene {
-    app: TestApp,
-    client: Machine,
+pub(crate) struct Scene {
+    pub(crate) app: TestApp,
+    pub(crate) client: Machine,
     /// The person's token response.
-    response: Value,
+    pub(crate) response: Value,
 }
 
 /// A client that people use, and that may exchange tokens.
-async fn web_client(app: &TestApp) -> Machine {
+pub(crate) async fn web_client(app: &TestApp) -> Machine {
     let metadata = json!({
         "grant_types": ["authorization_code", "refresh_token", EXCHANGE],
         "redirect_uris": [REDIRECT], "token_endpoint_auth_method": "client_secret_post",
@@ -57,11 +60,11 @@ async fn sign_in(app: &TestApp, client: &Machine) -> Value {
 }
 
 impl Scene {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(app().await).await
     }
 
-    async fn with(app: TestApp) -> Self {
+    pub(crate) async fn with(app: TestApp) -> Self {
         let client = web_client(&app).await;
         let rule = json!({"name": "chat", "client_ids": [client.client_id], "resource": CHAT, "scope": "chat.read chat.write"});
         let body = json!({"slug": "chat", "issuer": OTHER, "rules": [rule]});
@@ -75,16 +78,21 @@ impl Scene {
         }
     }
 
-    fn token(&self) -> &str {
+    pub(crate) fn token(&self) -> &str {
         self.response["access_token"].as_str().unwrap()
     }
 
-    fn refresh_token(&self) -> &str {
+    pub(crate) fn refresh_token(&self) -> &str {
         self.response["refresh_token"].as_str().unwrap()
     }
 
     /// Asks for an ID-JAG as this client; an empty value leaves a parameter out.
-    async fn ask_as(&self, client: &Machine, changes: &[(&str, &str)], headers: &[(&str, &str)]) -> Reply {
+    pub(crate) async fn ask_as(
+        &self,
+        client: &Machine,
+        changes: &[(&str, &str)],
+        headers: &[(&str, &str)],
+    ) -> Reply {
         let all = [
             &[
                 ("requested_token_type", ID_JAG),
@@ -97,11 +105,11 @@ impl Scene {
         client.exchange(&self.app, self.token(), &all, headers).await
     }
 
-    async fn ask(&self, changes: &[(&str, &str)]) -> Reply {
+    pub(crate) async fn ask(&self, changes: &[(&str, &str)]) -> Reply {
         self.ask_as(&self.client, changes, &[]).await
     }
 
-    async fn change(&self, changes: Value) {
+    pub(crate) async fn change(&self, changes: Value) {
         let reply = admin(&self.app, "PATCH", &format!("{AUDIENCES}/chat"), changes).await;
         assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
     }
@@ -472,153 +480,4 @@ async fn after_the_grant_is_revoked_nobody_is_vouched_for() {
         }
     }
     assert_error(&scene.ask(&[]).await, "invalid_request");
-}
-
-/// `POST /admin/token-exchange/explain` says what the token endpoint does, and why.
-#[tokio::test]
-async fn an_operator_is_told_which_rule_stops_an_id_jag() {
-    let scene = Scene::new().await;
-    let app = &scene.app;
-    let other = web_client(app).await;
-    let explain = async |changes: Value| {
-        let mut body = json!({
-            "client_id": scene.client.client_id, "subject_token": scene.token(), "requested_token_type": ID_JAG,
-            "audience": OTHER, "resource": CHAT,
-        });
-        for (name, value) in members(changes) {
-            body[name] = value;
-        }
-        let reply = admin(app, "POST", "/admin/token-exchange/explain", body).await;
-        assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
-        reply.json()
-    };
-    let allowed = explain(json!({"scope": "chat.read"})).await;
-    let real = claims(&scene.ask(&[("scope", "chat.read")]).await.json());
-    assert_eq!(allowed["allowed"], true, "{allowed}");
-    for name in ["sub", "aud", "client_id", "scope", "exp", "resource", "act"] {
-        assert_eq!(allowed["token"].get(name), real.get(name), "{name}");
-    }
-    let by_refresh = json!({"subject_token": scene.refresh_token(), "subject_token_type": REFRESH_TOKEN});
-    assert_eq!(explain(by_refresh).await["allowed"], true);
-    for (changes, rule, error) in [
-        (
-            json!({"client_id": other.client_id}),
-            "not_entitled",
-            "invalid_request",
-        ),
-        (
-            json!({"audience": "https://nobody.example"}),
-            "audience_unknown",
-            "invalid_target",
-        ),
-        (json!({"audience": null}), "audience_needed", "invalid_request"),
-        (
-            json!({"resource": RESOURCE}),
-            "audience_not_allowed",
-            "invalid_target",
-        ),
-        (json!({"scope": "mcp:read"}), "no_scope_allowed", "invalid_scope"),
-        (
-            json!({"subject_token": "x.y.z"}),
-            "subject_token",
-            "invalid_request",
-        ),
-        (
-            json!({"subject_token_type": "bogus"}),
-            "token_type",
-            "invalid_request",
-        ),
-    ] {
-        let answer = explain(changes.clone()).await;
-        assert_eq!(
-            (&answer["allowed"], &answer["rule"], &answer["error"]),
-            (&json!(false), &json!(rule), &json!(error)),
-            "{changes}: {answer}"
-        );
-        assert!(answer["message"].as_str().unwrap().len() > 20);
-    }
-}
-
-/// Told by the metadata, when it is there.
-#[tokio::test]
-async fn the_metadata_says_that_the_server_vouches_while_it_does() {
-    const MEMBER: &str = "identity_chaining_requested_token_types_supported";
-    let metadata = async |app: &TestApp| {
-        let reply = app
-            .browser()
-            .open("/.well-known/oauth-authorization-server")
-            .await;
-        reply.json().get(MEMBER).cloned()
-    };
-    assert_eq!(metadata(&app().await).await, Some(json!([ID_JAG])));
-    let off = Scene::with(app_with(|settings| settings.token_exchange.id_jag = false).await).await;
-    assert_eq!(metadata(&off.app).await, None);
-    assert_error(&off.ask(&[]).await, "invalid_request");
-    let neither = app_with(|settings| settings.token_exchange.enabled = false).await;
-    assert_eq!(metadata(&neither).await, None);
-}
-
-#[tokio::test]
-async fn an_audience_is_made_read_changed_and_removed() {
-    let app = app().await;
-    let new = json!({"slug": "chat", "issuer": OTHER});
-    let made = admin(&app, "POST", AUDIENCES, new.clone()).await;
-    assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
-    let body = made.json();
-    assert_eq!((&body["lifetime"], &body["rules"]), (&json!(300), &json!([])));
-    let one = format!("{AUDIENCES}/chat");
-    assert_eq!(admin(&app, "GET", &one, Value::Null).await.json(), body);
-    let all = admin(&app, "GET", AUDIENCES, Value::Null).await.json();
-    assert_eq!(all["items"], json!([body]));
-    let rule = json!({"name": "r", "client_ids": ["a"], "resource": CHAT, "scope": "chat.read"});
-    let change = json!({"rules": [rule], "client_names": {"a": "b"}});
-    let changed = admin(&app, "PATCH", &one, change).await.json();
-    assert_eq!(
-        (&changed["rules"], &changed["client_names"]["a"]),
-        (&json!([rule]), &json!("b"))
-    );
-    let again = admin(&app, "PATCH", &one, json!({"lifetime": 60})).await.json();
-    assert_eq!(
-        (&again["rules"], &again["lifetime"]),
-        (&json!([rule]), &json!(60))
-    );
-    assert_eq!(
-        admin(&app, "POST", AUDIENCES, new).await.status,
-        StatusCode::CONFLICT
-    );
-    let with_rule = |changes: Value| {
-        let mut rule = rule.clone();
-        crate::trusted::merge(&mut rule, changes);
-        json!({"rules": [rule]})
-    };
-    for refused in [
-        json!({"lifetime": 301}),
-        json!({"lifetime": 0}),
-        json!({"person_claims": ["sub"]}),
-        json!({"client_names": {"": "b"}}),
-        json!({"unknown": 1}),
-        json!({"issuer": "https://elsewhere.example"}),
-        with_rule(json!({"client_ids": []})),
-        with_rule(json!({"client_ids": null})),
-        with_rule(json!({"resource": "chat"})),
-        with_rule(json!({"scope": "a\"b"})),
-        with_rule(json!({"name": ""})),
-    ] {
-        let reply = admin(&app, "PATCH", &one, refused.clone()).await;
-        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{refused}: {reply:?}");
-    }
-    assert_eq!(admin(&app, "GET", &one, Value::Null).await.json(), again);
-    for issuer in [ISSUER, "http://other.example", "https://other.example?x"] {
-        let reply = admin(&app, "POST", AUDIENCES, json!({"slug": "x", "issuer": issuer})).await;
-        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{issuer}");
-    }
-    for status in [StatusCode::NO_CONTENT, StatusCode::NOT_FOUND] {
-        assert_eq!(admin(&app, "DELETE", &one, Value::Null).await.status, status);
-    }
-    for method in ["GET", "PATCH"] {
-        assert_eq!(
-            admin(&app, method, &one, json!({})).await.status,
-            StatusCode::NOT_FOUND
-        );
-    }
 }

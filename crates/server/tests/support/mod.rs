@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version};
 use axum::Router;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use doorward_oauth::time::{Clock as _, ManualClock, UnixSeconds};
 use doorward_server::AuthorizationServer;
 use doorward_server::config::Settings;
@@ -21,6 +23,8 @@ use doorward_server::random::OsRandom;
 use doorward_store::{
     EndReason, Grant, GrantFilter, PageRequest, Resource, ResourcePolicy, ResourceScope, User, UserId,
 };
+use http::StatusCode;
+use serde_json::Value;
 use tempfile::TempDir;
 
 pub use browser::{Browser, Reply};
@@ -108,6 +112,23 @@ impl TestApp {
     /// A browser without cookies.
     pub fn browser(&self) -> Browser {
         Browser::new(self.public.clone())
+    }
+
+    /// Calls the operators' API, as [`Browser::administer`] does.
+    pub async fn administer(&self, method: &str, path: &str, body: &Value) -> Reply {
+        Browser::new(self.admin.clone())
+            .administer(method, path, body)
+            .await
+    }
+
+    /// Registers a client with a secret, as an operator does; its `Authorization` header.
+    pub async fn confidential(&self, body: &Value) -> String {
+        let reply = self.administer("POST", "/admin/clients", body).await;
+        assert_eq!(reply.status, StatusCode::CREATED, "{reply:?}");
+        let client = reply.json();
+        let (id, secret) = (&client["client_id"], &client["client_secret"]);
+        let pair = format!("{}:{}", id.as_str().unwrap(), secret.as_str().unwrap());
+        format!("Basic {}", STANDARD.encode(pair))
     }
 
     /// A browser in which [`EMAIL`] is signed in.

@@ -7,7 +7,7 @@ use deadpool_postgres::ClientWrapper;
 use serde_json::Value;
 
 use super::statements::Sql;
-use super::statements_tests::{all, has_plan};
+use super::statements_tests::{self, all, has_plan};
 use super::template;
 use super::{PostgresOptions, PostgresStore};
 use crate::{Partitioned, Store as _, UnixSeconds};
@@ -105,28 +105,16 @@ fn faults(node: &Value, found: &mut Vec<String>) {
 }
 
 async fn plan(db: &ClientWrapper, sql: &Sql) -> Value {
-    let parameters = db.prepare(sql.text()).await.unwrap().params().len();
-    let nulls = vec!["NULL"; parameters].join(", ");
-    let call = if parameters == 0 {
-        String::new()
-    } else {
-        format!("({nulls})")
-    };
-    db.batch_execute(&format!("PREPARE planned AS {}", sql.text()))
-        .await
-        .unwrap();
-    let plan = explain(db, &format!("EXPLAIN (FORMAT JSON) EXECUTE planned{call}")).await;
-    db.batch_execute("DEALLOCATE planned").await.unwrap();
-    plan
+    root(&statements_tests::plan(db, sql, "EXPLAIN (FORMAT JSON)").await)
 }
 
 async fn explain(db: &ClientWrapper, sql: &str) -> Value {
-    let rows = db.simple_query(sql).await.unwrap();
-    let text = rows.iter().find_map(|row| match row {
-        tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0),
-        _ => None,
-    });
-    let plans: Value = serde_json::from_str(text.unwrap()).unwrap();
+    root(&statements_tests::lines(db, sql).await)
+}
+
+/// The root of a plan that was asked for as JSON.
+fn root(lines: &[String]) -> Value {
+    let plans: Value = serde_json::from_str(&lines.concat()).unwrap();
     plans[0]["Plan"].clone()
 }
 

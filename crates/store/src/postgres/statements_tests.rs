@@ -44,8 +44,8 @@ pub(super) fn all() -> impl Iterator<Item = &'static Sql> {
     .flatten()
 }
 
-/// The plan of a statement for unknown values, by a planner that reads whole tables only when it has to.
-async fn plan(db: &ClientWrapper, sql: &Sql) -> Vec<String> {
+/// The plan of a statement for unknown values, in the lines of this kind of `EXPLAIN`.
+pub(super) async fn plan(db: &ClientWrapper, sql: &Sql, explain: &str) -> Vec<String> {
     let parameters = db.prepare(sql.text()).await.unwrap().params().len();
     let nulls = vec!["NULL"; parameters].join(", ");
     let call = if parameters == 0 {
@@ -56,11 +56,14 @@ async fn plan(db: &ClientWrapper, sql: &Sql) -> Vec<String> {
     db.batch_execute(&format!("PREPARE planned AS {}", sql.text()))
         .await
         .unwrap();
-    let rows = db
-        .simple_query(&format!("EXPLAIN (COSTS OFF) EXECUTE planned{call}"))
-        .await
-        .unwrap();
+    let lines = lines(db, &format!("{explain} EXECUTE planned{call}")).await;
     db.batch_execute("DEALLOCATE planned").await.unwrap();
+    lines
+}
+
+/// The first column of what a query answers.
+pub(super) async fn lines(db: &ClientWrapper, query: &str) -> Vec<String> {
+    let rows = db.simple_query(query).await.unwrap();
     rows.iter()
         .filter_map(|row| match row {
             tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
@@ -82,6 +85,7 @@ async fn every_statement_prepares_and_finds_its_rows_by_an_index() {
         .await
         .unwrap();
     let db = store.pool.get().await.unwrap();
+    // A planner that reads whole tables only when it has to.
     db.batch_execute("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan")
         .await
         .unwrap();
@@ -91,7 +95,7 @@ async fn every_statement_prepares_and_finds_its_rows_by_an_index() {
         }
     }
     for sql in all().filter(|sql| has_plan(sql) && !sql.scans) {
-        let scans: Vec<_> = plan(&db, sql)
+        let scans: Vec<_> = plan(&db, sql, "EXPLAIN (COSTS OFF)")
             .await
             .into_iter()
             .filter(|line| line.contains("Seq Scan"))

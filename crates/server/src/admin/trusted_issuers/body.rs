@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use doorward_jose::Algorithm;
+use doorward_jose::json::objects;
 use doorward_oauth::bearer::{KeySource, Pattern, Terms};
 use doorward_store::{TrustedIssuer, TrustedIssuerKind};
 use serde::{Deserialize, Serialize};
@@ -79,6 +80,7 @@ pub(in crate::admin) struct TermsChange {
     /// issuer. For identity providers. Default: none.
     pub(super) id_token_clients: Option<BTreeMap<String, String>>,
     /// What is allowed; nothing without rules.
+    #[serde(default, deserialize_with = "objects")]
     pub(super) rules: Option<Vec<RuleBody>>,
 }
 

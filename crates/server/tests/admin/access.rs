@@ -1,0 +1,131 @@
+//! Who gets in, and what is not for operators alone.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::operator::operator;
+use crate::support::{ADMIN_KEY, Browser, Engine};
+
+/// ADMIN-001: every operation of the document.
+#[tokio::test]
+async fn nothing_answers_without_an_admin_key() {
+    let operator = operator().await;
+    let document = serde_json::to_value(doorward_server::admin_openapi()).unwrap();
+    let mut asked = 0;
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let path = path
+            .replace("{id}", "0197b0a0-0000-7000-8000-000000000000")
+            .replace(['{', '}'], "");
+        for method in operations.as_object().unwrap().keys() {
+            for authorization in [
+                "",
+                "Bearer wrong",
+                "Basic eDp5",
+                &format!("Bearer {ADMIN_KEY}x"),
+                &format!("Basic {ADMIN_KEY}"),
+            ] {
+                let headers: &[(&str, &str)] = if authorization.is_empty() {
+                    &[]
+                } else {
+                    &[("authorization", authorization)]
+                };
+                let reply = operator
+                    .admin
+                    .send(&method.to_uppercase(), &path, headers, String::new())
+                    .await;
+                assert_eq!(
+                    reply.status,
+                    StatusCode::UNAUTHORIZED,
+                    "{method} {path} {authorization}"
+                );
+                assert_eq!(reply.header("www-authenticate"), "Bearer realm=\"admin\"");
+                asked += 1;
+            }
+        }
+    }
+    assert!(asked >= 100, "{asked}");
+    assert_eq!(
+        operator.admin.get("/admin/openapi.json").await.status,
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(
+        operator.admin.get("/admin/nothing").await.status,
+        StatusCode::NOT_FOUND
+    );
+    let twice = [
+        ("authorization", &*format!("Bearer {ADMIN_KEY}")),
+        ("authorization", "Bearer x"),
+    ];
+    assert_eq!(
+        operator.admin.get_with("/admin/keys", &twice).await.status,
+        StatusCode::UNAUTHORIZED
+    );
+}
+
+/// The first start makes a key, shows it once, and keeps its digest.
+#[tokio::test]
+async fn the_first_start_makes_an_admin_key_and_the_second_does_not() {
+    use doorward_server::AuthorizationServer;
+    use doorward_server::config::Settings;
+    use doorward_server::context::Parts;
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = Settings::default();
+    let _engine = Engine::for_a_test(&mut settings, folder.path()).await;
+    let mut first = AuthorizationServer::open(settings.clone(), Parts::system())
+        .await
+        .unwrap();
+    let key = first.take_first_admin_key().unwrap();
+    assert!(first.take_first_admin_key().is_none());
+    assert!(!format!("{key:?}").contains(key.expose()));
+    first.close().await.unwrap();
+
+    let mut second = AuthorizationServer::open(settings, Parts::system())
+        .await
+        .unwrap();
+    assert!(second.take_first_admin_key().is_none());
+    let admin = Browser::new(second.routers().admin);
+    let authorization = format!("Bearer {}", key.expose());
+    assert_eq!(
+        admin
+            .get_with("/admin/keys", &[("authorization", &authorization)])
+            .await
+            .status,
+        StatusCode::OK
+    );
+}
+
+#[tokio::test]
+async fn metrics_are_there_for_scraping() {
+    let operator = operator().await;
+    operator.app.browser().get("/.well-known/jwks.json").await;
+    let metrics = operator.admin.get("/metrics").await;
+    assert_eq!(metrics.status, StatusCode::OK);
+    assert!(
+        metrics.body.contains("/.well-known/jwks.json"),
+        "{}",
+        metrics.body
+    );
+    assert_eq!(
+        operator.app.browser().get("/metrics").await.status,
+        StatusCode::NOT_FOUND,
+        "not for the public"
+    );
+}
+
+#[tokio::test]
+async fn keys_rotate_and_private_parts_stay_inside() {
+    let operator = operator().await;
+    let first = operator.get("/admin/keys").await["items"][0]["key_id"].clone();
+    let rotated = operator.create("/admin/keys/rotate", Value::Null).await;
+    let keys = operator.get("/admin/keys").await;
+    assert_eq!(keys["items"][0]["key_id"], rotated["key_id"]);
+    assert_eq!(
+        (&keys["items"][1]["key_id"], &keys["items"][1]["state"]),
+        (&first, &json!("active"))
+    );
+    let members: Vec<&String> = keys["items"][0].as_object().unwrap().keys().collect();
+    assert_eq!(
+        members,
+        ["algorithm", "created_at", "key_id", "starts_at", "state"]
+    );
+}

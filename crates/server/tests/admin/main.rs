@@ -1,0 +1,11 @@
+//! The operators' API: the catalogue's section ADMIN as far as it is built, and what an operator expects.
+
+#![cfg(test)]
+
+mod access;
+mod clients;
+mod input;
+mod operator;
+mod records;
+#[path = "../support/mod.rs"]
+mod support;

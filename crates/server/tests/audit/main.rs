@@ -1,0 +1,10 @@
+//! `/admin/audit`: everything that was changed or refused is told, with who and from where, and without secrets.
+
+#![cfg(test)]
+
+mod clients;
+mod everywhere;
+mod operators;
+#[path = "../support/mod.rs"]
+mod support;
+mod told;

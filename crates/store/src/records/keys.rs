@@ -1,0 +1,71 @@
+//! Keys and secrets of the server and of operators.
+
+use doorward_oauth::time::UnixSeconds;
+
+use super::Digest;
+
+/// A private signing key, encrypted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigningKeyRecord {
+    /// RFC 7638 thumbprint.
+    pub key_id: String,
+    /// JWA name, for example `ES256`.
+    pub algorithm: String,
+    /// PKCS#8, encrypted under the master key.
+    pub sealed_private_key: Vec<u8>,
+    /// When it was made, and published.
+    pub created_at: UnixSeconds,
+    /// From when on it signs, until a newer one does.
+    pub signs_from: UnixSeconds,
+    /// When it was withdrawn, if it was.
+    pub revoked_at: Option<UnixSeconds>,
+}
+
+/// A server secret, encrypted under the master key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedSecret(pub Vec<u8>);
+
+/// What is encrypted under the master key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SealedKind {
+    /// The private part of a signing key; its name is the key id.
+    SigningKey,
+    /// A server secret; its name is the purpose.
+    ServerSecret,
+}
+
+impl SealedKind {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::SigningKey, Self::ServerSecret];
+}
+
+/// Something that is encrypted under the master key, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// What it is.
+    pub kind: SealedKind,
+    /// Which one of its kind.
+    pub name: String,
+    /// The ciphertext.
+    pub bytes: Vec<u8>,
+}
+
+/// Another ciphertext for something sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reseal {
+    /// What is stored, as it was read.
+    pub before: Sealed,
+    /// The ciphertext to store instead.
+    pub after: Vec<u8>,
+}
+
+/// An operator's key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminKey {
+    /// SHA-256 of the key.
+    pub digest: Digest,
+    /// What it is for.
+    pub name: String,
+    /// When it was made.
+    pub created_at: UnixSeconds,
+}

@@ -1,0 +1,127 @@
+//! What happens to grants, and to what was given out under them.
+
+use super::{Draft, Drafted, bounded};
+use crate::rules::words::Word as _;
+use crate::{
+    Approval, ApprovalOutcome, AuditAction, EndReason, Grant, GrantFilter, Issuance, RedeemCode,
+    RedeemOutcome, RotateOutcome, RotateRefresh,
+};
+
+/// What came of an earlier identical post was written down then.
+pub(crate) fn approved(approval: &Approval, outcome: &ApprovalOutcome) -> Drafted {
+    let draft = Draft::new(AuditAction::GrantApproved).of_grant(&approval.grant);
+    match outcome {
+        ApprovalOutcome::Approved(approved) if approved.fresh => Some(
+            draft
+                .with("scope", bounded(approval.grant.scopes.to_string()))
+                .with("more_resources", approval.grant.more_resources.clone())
+                .with("asked", approval.consent.is_some())
+                .with("device", approval.code.redirect_uri.is_empty()),
+        ),
+        ApprovalOutcome::Approved(_) => None,
+        ApprovalOutcome::AlreadyRedeemed => Some(draft.refused("already_redeemed")),
+        ApprovalOutcome::SignInAgain => Some(draft.refused("signed_out")),
+        ApprovalOutcome::ClientGone => Some(draft.refused("client_gone")),
+        ApprovalOutcome::ResourceGone => Some(draft.refused("resource_gone")),
+    }
+}
+
+/// A redeemed code is told of by its token.
+pub(crate) fn redeemed(redeem: &RedeemCode, outcome: &RedeemOutcome) -> Drafted {
+    if !redeem.replay_ends_grant || *outcome != RedeemOutcome::Replayed {
+        return None;
+    }
+    let draft = Draft::new(AuditAction::CodeReplayed)
+        .refused("used_before")
+        .proven();
+    Some(of_issuance(draft, &redeem.issuance))
+}
+
+/// A code that its own client presented wrongly; `ended`: the grant, when it ended by that.
+pub(crate) fn burned(ended: Option<&(Grant, EndReason)>) -> Drafted {
+    let (grant, reason) = ended?;
+    let action = match reason {
+        EndReason::CodeReplayed => AuditAction::CodeReplayed,
+        _ => AuditAction::CodeBurned,
+    };
+    let why = match reason {
+        EndReason::CodeReplayed => "used_before",
+        _ => "code_verifier",
+    };
+    Some(Draft::new(action).of_grant(grant).refused(why).proven())
+}
+
+pub(crate) fn device_denied(client_id: Option<&str>) -> Drafted {
+    Some(
+        Draft::new(AuditAction::DeviceDenied)
+            .client(client_id?)
+            .refused("access_denied"),
+    )
+}
+
+/// A rotation is told of by its token.
+pub(crate) fn rotated(rotate: &RotateRefresh, outcome: &RotateOutcome) -> Drafted {
+    if *outcome != RotateOutcome::Reused {
+        return None;
+    }
+    let draft = Draft::new(AuditAction::RefreshTokenReused).refused("older_than_retry_window");
+    Some(of_issuance(
+        draft.proven().with("generation", rotate.generation),
+        &rotate.issuance,
+    ))
+}
+
+fn of_issuance(draft: Draft, issuance: &Issuance) -> Draft {
+    Draft {
+        grant: Some(issuance.grant),
+        subject: Some(issuance.subject.clone()),
+        resource: Some(issuance.resource.clone()),
+        ..draft.client(&issuance.client_id)
+    }
+}
+
+/// `one`: the grant, when the filter names one.
+pub(crate) fn grants_ended(
+    filter: &GrantFilter,
+    one: Option<&Grant>,
+    reason: EndReason,
+    ended: u64,
+) -> Drafted {
+    if ended == 0 {
+        return None;
+    }
+    let draft = match reason {
+        EndReason::CodeReplayed => Draft::new(AuditAction::CodeReplayed)
+            .refused("used_before")
+            .proven(),
+        _ => Draft::new(AuditAction::GrantEnded),
+    };
+    let draft = match one {
+        Some(grant) => draft.of_grant(grant),
+        None => Draft {
+            client_id: filter.client_id.clone(),
+            resource: filter.resource.clone(),
+            subject: filter.user.map(|user| user.0.to_string()),
+            ..draft
+        },
+    };
+    Some(draft.with("reason", reason.word()).with("grants_ended", ended))
+}
+
+/// After the database was put back to an earlier state: everything that was given out. It begins with this.
+pub(crate) fn everything_ended() -> Draft {
+    Draft::new(AuditAction::EverythingEnded)
+}
+
+pub(crate) fn spent(spent: bool) -> Drafted {
+    (!spent).then(|| Draft::new(AuditAction::AssertionReplayed).refused("used_before"))
+}
+
+pub(crate) fn token_revoked(before: Option<&Issuance>, existed: bool) -> Drafted {
+    // Who revokes a token again changes nothing.
+    let issuance = before.filter(|issuance| existed && issuance.revoked_at.is_none())?;
+    Some(of_issuance(
+        Draft::new(AuditAction::TokenRevoked).target(&issuance.jti),
+        issuance,
+    ))
+}

@@ -1,0 +1,43 @@
+//! What happens to keys and secrets of the server and of operators.
+
+use super::{Draft, Drafted};
+use crate::{AdminKey, AuditAction, SigningKeyRecord};
+
+pub(crate) fn signing_key_added(key: &SigningKeyRecord, keys: &[SigningKeyRecord]) -> Drafted {
+    let added = keys.iter().any(|known| known.key_id == key.key_id);
+    let draft = Draft::new(AuditAction::SigningKeyCreated).target(&key.key_id);
+    added.then(|| {
+        draft
+            .with("algorithm", key.algorithm.as_str())
+            .with("signs_from", key.signs_from.0)
+    })
+}
+
+pub(crate) fn signing_key_replaced(
+    revoked: Option<&str>,
+    spare: &SigningKeyRecord,
+    keys: &[SigningKeyRecord],
+) -> Draft {
+    let brought = keys.iter().any(|key| key.key_id == spare.key_id);
+    let draft = match revoked {
+        Some(key_id) => Draft::new(AuditAction::SigningKeyRevoked).target(key_id),
+        None => Draft::new(AuditAction::SigningKeyRotated),
+    };
+    draft.with("created", brought.then_some(spare.key_id.as_str()))
+}
+
+pub(crate) fn signing_keys_deleted(removed: u64) -> Drafted {
+    (removed > 0).then(|| Draft::new(AuditAction::SigningKeyDeleted).with("keys", removed))
+}
+
+pub(crate) fn resealed(changed: u64) -> Drafted {
+    (changed > 0).then(|| Draft::new(AuditAction::MasterKeyChanged).with("resealed", changed))
+}
+
+pub(crate) fn secret_created(purpose: &str, created: bool) -> Drafted {
+    created.then(|| Draft::new(AuditAction::ServerSecretCreated).target(purpose))
+}
+
+pub(crate) fn admin_key_added(key: &AdminKey, added: bool) -> Drafted {
+    added.then(|| Draft::new(AuditAction::AdminKeyCreated).target(&key.name))
+}

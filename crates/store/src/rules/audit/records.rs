@@ -1,0 +1,209 @@
+//! What happens to records: resources, clients, people and their sessions, other servers.
+
+use uuid::Uuid;
+
+use super::{Draft, Drafted, bounded};
+use crate::rules::clients::{is_rotation_alone, keeping};
+use crate::rules::words::Word as _;
+use crate::{
+    AssertionAudience, AuditAction, Client, ClientSource, InitialAccessToken, LinkedSubject, Resource,
+    Session, TrustedIssuer, User, UserId,
+};
+
+pub(crate) fn resource(action: AuditAction, resource: &Resource) -> Draft {
+    let draft = Draft::new(action).target(&resource.slug);
+    Draft {
+        resource: Some(resource.uri.clone()),
+        ..draft
+    }
+}
+
+pub(crate) fn resource_updated(before: Option<&Resource>, after: &Resource) -> Draft {
+    let changed = before.map(|before| {
+        changes(&[
+            ("uri", before.uri != after.uri),
+            ("display_name", before.display_name != after.display_name),
+            ("scopes", before.scopes != after.scopes),
+            ("policy", before.policy != after.policy),
+        ])
+    });
+    resource(AuditAction::ResourceUpdated, after).with("changed", changed)
+}
+
+pub(crate) fn resource_deleted(before: Option<&Resource>, ended: u64) -> Drafted {
+    let draft = resource(AuditAction::ResourceDeleted, before?);
+    Some(draft.with("grants_ended", ended))
+}
+
+fn client(action: AuditAction, client: &Client) -> Draft {
+    let draft = Draft::new(action).client(&client.client_id);
+    draft.with("source", client.source.word())
+}
+
+/// One that registered itself was not created by an operator.
+pub(crate) fn client_created(created: &Client) -> Draft {
+    let action = match created.source {
+        ClientSource::Dynamic => AuditAction::ClientRegistered,
+        ClientSource::Admin | ClientSource::MetadataDocument => AuditAction::ClientCreated,
+    };
+    client(action, created)
+}
+
+pub(crate) fn client_updated(before: Option<&Client>, after: &Client) -> Draft {
+    let Some(before) = before else {
+        return client(AuditAction::ClientUpdated, after);
+    };
+    let others = [
+        ("metadata", before.metadata != after.metadata),
+        ("resource_server", before.resource_server != after.resource_server),
+        (
+            "registration_token",
+            before.registration_token != after.registration_token,
+        ),
+        ("secrets", before.secrets != after.secrets),
+        ("disabled", before.disabled != after.disabled),
+    ];
+    let changed = changes(&others);
+    let action = match (before.disabled, after.disabled) {
+        (false, true) => AuditAction::ClientDisabled,
+        (true, false) => AuditAction::ClientEnabled,
+        _ if changed == ["secrets"] => AuditAction::ClientSecretsChanged,
+        _ => AuditAction::ClientUpdated,
+    };
+    client(action, after).with("changed", changed)
+}
+
+/// A client that changed its own registration (RFC 7592). Who only reads it gets another token too: that is no change.
+pub(crate) fn registration_updated(before: Option<&Client>, after: &Client) -> Drafted {
+    let before = before?;
+    if is_rotation_alone(before, after) {
+        return None;
+    }
+    Some(client_updated(Some(before), &keeping(before, after)))
+}
+
+pub(crate) fn client_deleted(client_id: &str, existed: bool, ended: u64) -> Drafted {
+    let draft = Draft::new(AuditAction::ClientDeleted).client(client_id);
+    (existed || ended > 0).then(|| draft.with("grants_ended", ended))
+}
+
+/// Whether a registration added this client (and did not find it).
+pub(crate) fn registered(existed: bool, stored: &Client) -> Drafted {
+    (!existed).then(|| client(AuditAction::ClientRegistered, stored))
+}
+
+pub(crate) fn registered_with_token(registered: bool, added: &Client) -> Drafted {
+    let draft = client(AuditAction::ClientRegistered, added);
+    registered.then(|| draft.with("initial_token", true))
+}
+
+pub(crate) fn initial_token(action: AuditAction, token: &InitialAccessToken) -> Draft {
+    let draft = Draft::new(action).target(&token.id.to_string());
+    draft.with("name", token.name.as_str())
+}
+
+pub(crate) fn initial_token_deleted(id: Uuid, existed: bool) -> Drafted {
+    existed.then(|| Draft::new(AuditAction::InitialTokenDeleted).target(&id.to_string()))
+}
+
+pub(crate) fn user(action: AuditAction, user: &User) -> Draft {
+    Draft::new(action).person(user.id)
+}
+
+pub(crate) fn user_updated(before: Option<&User>, after: &User) -> Draft {
+    let Some(before) = before else {
+        return user(AuditAction::UserUpdated, after);
+    };
+    let changed = changes(&[
+        ("email", before.email != after.email),
+        ("name", before.name != after.name),
+        ("password", before.password_hash != after.password_hash),
+        ("disabled", before.disabled != after.disabled),
+    ]);
+    let action = match (before.disabled, after.disabled) {
+        (false, true) => AuditAction::UserDisabled,
+        (true, false) => AuditAction::UserEnabled,
+        _ if changed == ["password"] => AuditAction::UserPasswordChanged,
+        _ => AuditAction::UserUpdated,
+    };
+    user(action, after).with("changed", changed)
+}
+
+pub(crate) fn user_deleted(before: Option<&User>) -> Drafted {
+    Some(user(AuditAction::UserDeleted, before?))
+}
+
+pub(crate) fn session_started(session: &Session) -> Draft {
+    let draft = Draft::new(AuditAction::SessionStarted).person(session.user);
+    draft.with("methods", session.methods.clone())
+}
+
+pub(crate) fn session_ended(user: Option<UserId>) -> Drafted {
+    Some(Draft::new(AuditAction::SessionEnded).person(user?))
+}
+
+pub(crate) fn trusted_issuer(action: AuditAction, issuer: &TrustedIssuer) -> Draft {
+    let draft = Draft::new(action).target(&issuer.slug);
+    draft.with("issuer", issuer.issuer.as_str())
+}
+
+pub(crate) fn trusted_issuer_updated(before: Option<&TrustedIssuer>, after: &TrustedIssuer) -> Draft {
+    let action = match (before.is_some_and(|before| before.disabled), after.disabled) {
+        (false, true) => AuditAction::TrustedIssuerDisabled,
+        (true, false) => AuditAction::TrustedIssuerEnabled,
+        _ => AuditAction::TrustedIssuerUpdated,
+    };
+    trusted_issuer(action, after)
+}
+
+pub(crate) fn trusted_issuer_deleted(before: Option<&TrustedIssuer>, ended: u64) -> Drafted {
+    let draft = trusted_issuer(AuditAction::TrustedIssuerDeleted, before?);
+    Some(draft.with("grants_ended", ended))
+}
+
+pub(crate) fn subject_linked(link: &LinkedSubject, person_added: bool) -> Draft {
+    let draft = Draft::new(AuditAction::SubjectLinked)
+        .person(link.user)
+        .target(&link.trusted_issuer);
+
+    draft
+        .with("subject", bounded(link.subject.clone()))
+        .with("person_added", person_added)
+}
+
+pub(crate) fn subject_unlinked(slug: &str, subject: &str, before: Option<&LinkedSubject>) -> Drafted {
+    let draft = Draft::new(AuditAction::SubjectUnlinked)
+        .person(before?.user)
+        .target(slug);
+    Some(draft.with("subject", bounded(subject.to_owned())))
+}
+
+pub(crate) fn assertion_audience(action: AuditAction, audience: &AssertionAudience) -> Draft {
+    let draft = Draft::new(action).target(&audience.slug);
+    draft.with("issuer", audience.issuer.as_str())
+}
+
+pub(crate) fn assertion_audience_updated(
+    before: Option<&AssertionAudience>,
+    after: &AssertionAudience,
+) -> Draft {
+    let action = match (before.is_some_and(|before| before.disabled), after.disabled) {
+        (false, true) => AuditAction::AssertionAudienceDisabled,
+        (true, false) => AuditAction::AssertionAudienceEnabled,
+        _ => AuditAction::AssertionAudienceUpdated,
+    };
+    assertion_audience(action, after)
+}
+
+pub(crate) fn assertion_audience_deleted(slug: &str, existed: bool) -> Drafted {
+    existed.then(|| Draft::new(AuditAction::AssertionAudienceDeleted).target(slug))
+}
+
+/// The names of what changed.
+fn changes(fields: &[(&'static str, bool)]) -> Vec<&'static str> {
+    fields
+        .iter()
+        .filter(|(_, changed)| *changed)
+        .map(|(name, _)| *name)
+        .collect()
+}
