@@ -58,8 +58,18 @@ impl Follower {
         }
     }
 
-    /// The next event; heartbeats and `retry` are passed over.
+    /// The next event. Heartbeats and `retry` are passed over, and `keys`, which comes at any time: also to whoever lags, and
+    /// whenever PostgreSQL has not said for a while what changed.
     pub(crate) async fn event(&mut self) -> Option<Event> {
+        loop {
+            let event = self.any_event().await?;
+            if event.kind != "keys" {
+                return Some(event);
+            }
+        }
+    }
+
+    async fn any_event(&mut self) -> Option<Event> {
         loop {
             let event = Event::read(&self.block().await?);
             if !event.kind.is_empty() {
@@ -69,7 +79,11 @@ impl Follower {
     }
 
     pub(crate) async fn expect(&mut self, kind: &str) -> Event {
-        let event = self.event().await.expect("the feed ended");
+        let event = match kind {
+            "keys" => self.any_event().await,
+            _ => self.event().await,
+        };
+        let event = event.expect("the feed ended");
         assert_eq!(event.kind, kind, "{event:?}");
         event
     }
