@@ -33,8 +33,10 @@ _SAID = {"tools/call": ("name", "arguments"), "prompts/get": ("name", "arguments
 
 _answers: ContextVar[list[Exception] | None] = ContextVar("doorward_answers", default=None)
 
-_inside: ContextVar[bool] = ContextVar("doorward_inside", default=False)
-"""Whether something further out sees to what is missing here."""
+_seen_to: ContextVar[Any] = ContextVar("doorward_seen_to", default=None)
+"""The request for which something further out sees to what is missing. Others may be answered in the same context: an
+application that a tool calls in its process, and all later messages of a session that it opens there.
+"""
 
 
 @dataclass(frozen=True)
@@ -87,14 +89,15 @@ async def with_consent(
         run: Calls the tool, renders the prompt or reads the resource.
         as_result: The framework's own result for a method and an ``InputRequiredResult``.
     """
-    if _inside.get():
+    request = _request_of(context)
+    if _seen_to.get() is request:
         # Tools, prompts and resources may use others. The client only knows what it asked for itself, and repeats
         # that: it is answered there.
         return await run()
     # Looked at more closely only when something has come back, or something has to be asked.
     if brings_state(context):
         check_state(client, Call.of(context))
-    entered = _inside.set(True)
+    entered = _seen_to.set(request)
     try:
         return await run()
     except Exception as error:
@@ -107,7 +110,7 @@ async def with_consent(
             raise
         return as_result(call.method, asking)
     finally:
-        _inside.reset(entered)
+        _seen_to.reset(entered)
 
 
 def brings_state(context: Any) -> bool:
@@ -120,6 +123,12 @@ def _wire_params(context: Any) -> Mapping[str, Any] | None:
     """The parameters as they came; ``None`` where the SDK keeps them to itself."""
     params = getattr(_sdk_context(context), "params", None)
     return params if isinstance(params, Mapping) else None
+
+
+def _request_of(context: Any) -> Any:
+    """What is the same for everything that is done for one HTTP request, and for nothing else."""
+    request = getattr(context, "request", None)
+    return context if request is None else getattr(request, "scope", request)
 
 
 def _sdk_context(context: Any) -> Any:
@@ -145,7 +154,9 @@ def _repeated(error: BaseException) -> BaseException | None:
     first generation.
     """
     context = None if error.__suppress_context__ else error.__context__
-    return context if context is not None and str(error).endswith(str(context)) else None
+    text = str(context)
+    # An error without a text is repeated by none.
+    return context if context is not None and text and str(error).endswith(text) else None
 
 
 def check_state(client: DoorwardClient, call: Call) -> None:

@@ -186,12 +186,13 @@ impl<'j> Reader<'j> {
         match self.rest().first()? {
             b'"' => self.string().map(drop),
             b'[' => self.skip_strings(),
-            b'{' => None,
-            _ => {
+            b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => {
                 let is_end = |byte: &u8| matches!(byte, b',' | b'}');
                 self.position += self.rest().iter().position(is_end)?;
                 Some(())
             }
+            // White space would hide what comes behind it.
+            _ => None,
         }
     }
 
