@@ -1,8 +1,7 @@
 //! The embedded engine: one SQLite file, one process.
 //!
 //! One thread writes and commits for everybody who waits (see `writer`); a few threads read and never wait
-//! for it. Both queues are bounded: a full one is [`StoreError::Busy`] at once. What is found by its key is read on the
-//! caller's own thread (see `lookups`).
+//! for it. Both queues are bounded: a full one is [`StoreError::Busy`] at once.
 
 mod approvals;
 mod asserted;
@@ -22,7 +21,6 @@ mod id_jag;
 mod issuances;
 mod keys;
 mod location;
-mod lookups;
 mod migrations;
 mod operations;
 mod own;
@@ -52,7 +50,6 @@ use rusqlite::{Connection, OpenFlags};
 
 pub use self::handle::SqliteStore;
 use self::location::{Location, LockedFile};
-use self::lookups::LookUps;
 use self::readers::Readers;
 use self::writer::Writer;
 use crate::changes::Changes;
@@ -89,7 +86,6 @@ pub struct Engine {
     writer: Writer,
     /// None for a database in memory: it has one connection, and the writer's thread reads too.
     readers: Option<Readers>,
-    look_ups: LookUps,
     threads: Mutex<Vec<JoinHandle<()>>>,
     turns: Turns,
     changes: Arc<Changes>,
@@ -115,7 +111,6 @@ impl Engine {
         let store = Self {
             writer: Writer::new(options.queue),
             readers: None,
-            look_ups: LookUps::new(Vec::new()),
             threads: Mutex::default(),
             turns: Turns::default(),
             changes: Arc::new(Changes::of_one_process()),
@@ -136,23 +131,16 @@ impl Engine {
         prepare_writer(&db)?;
         migrations::migrate(&mut db)?;
         let readers = Readers::new(options.queue);
-        let for_reading = || -> Result<Connection> {
-            let db = Connection::open_with_flags(&file.path, flags)?;
-            prepare(&db, options)?;
-            // What is kept here is thrown away whenever somebody has written.
-            db.execute_batch("PRAGMA query_only = TRUE; PRAGMA cache_size = -2048;")?;
-            Ok(db)
-        };
         let mut questions = Vec::new();
         for _ in 0..options.readers.max(1) {
-            questions.push(readers.worker(for_reading()?));
+            let db = Connection::open_with_flags(&file.path, flags)?;
+            prepare(&db, options)?;
+            db.pragma_update(None, "query_only", true)?;
+            questions.push(readers.worker(db));
         }
-        let look_ups = (0..lookups::connections()).map(|_| for_reading());
-        let look_ups = LookUps::new(look_ups.collect::<Result<_>>()?);
         let store = Self {
             writer: Writer::new(options.queue),
             readers: Some(readers),
-            look_ups,
             threads: Mutex::default(),
             turns: Turns::default(),
             changes: Arc::new(Changes::of_one_process()),
@@ -195,21 +183,9 @@ impl Engine {
         }
     }
 
-    /// For what is found by its key, a few rows: on the caller's thread, where that can be.
-    async fn look_up<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        match self.look_ups.run(work) {
-            Ok(outcome) => outcome,
-            Err(work) => self.read(work).await,
-        }
-    }
-
     /// Takes no more work in. What waits is still done.
     fn stop(&self) -> Vec<JoinHandle<()>> {
         self.writer.close();
-        self.look_ups.close();
         if let Some(readers) = &self.readers {
             readers.close();
         }
@@ -235,10 +211,6 @@ fn join(threads: Vec<JoinHandle<()>>) {
     }
 }
 
-/// Bytes of the file that are read through a memory map, as far as SQLite allows it: 1 TiB as it is compiled here, 2 GiB
-/// by itself.
-const MAPPED: i64 = 1 << 40;
-
 /// What every connection needs.
 fn prepare(db: &Connection, options: &SqliteOptions) -> Result<()> {
     db.busy_timeout(options.busy_timeout)?;
@@ -246,9 +218,7 @@ fn prepare(db: &Connection, options: &SqliteOptions) -> Result<()> {
     // One plan a statement, whatever is bound: without it every cached statement is compiled again at every
     // use, a seventh of a refresh (docs/performance.md).
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    db.execute_batch("PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;")?;
-    // Pages are read where the kernel has them, without a system call and a copy for each.
-    db.pragma_update(None, "mmap_size", MAPPED)?;
+    db.execute_batch("PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;")?;
     Ok(())
 }
 
@@ -261,9 +231,7 @@ fn prepare_writer(db: &Connection) -> rusqlite::Result<()> {
             "the file system allows no write-ahead log: readers will wait for the writer"
         );
     }
-    db.execute_batch(
-        "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384;",
-    )
+    db.execute_batch("PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;")
 }
 
 /// At the start every error means: not with this database.

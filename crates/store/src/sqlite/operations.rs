@@ -37,7 +37,7 @@ impl Store for SqliteStore {
 
     async fn resource(&self, slug: &str) -> Result<Option<Resource>> {
         let slug = slug.to_owned();
-        self.look_up(move |db| resources::find(db, &slug)).await
+        self.read(move |db| resources::find(db, &slug)).await
     }
 
     async fn resources(&self) -> Result<Vec<Resource>> {
@@ -88,7 +88,7 @@ impl Store for SqliteStore {
 
     async fn client(&self, client_id: &str) -> Result<Option<Client>> {
         let client_id = client_id.to_owned();
-        self.look_up(move |db| clients::find(db, &client_id)).await
+        self.read(move |db| clients::find(db, &client_id)).await
     }
 
     async fn clients(&self, page: PageRequest) -> Result<Page<Client>> {
@@ -168,12 +168,12 @@ impl Store for SqliteStore {
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>> {
-        self.look_up(move |db| users::find(db, id)).await
+        self.read(move |db| users::find(db, id)).await
     }
 
     async fn user_by_email(&self, email: &str) -> Result<Option<User>> {
         let email = email.to_owned();
-        self.look_up(move |db| users::find_by_email(db, &email)).await
+        self.read(move |db| users::find_by_email(db, &email)).await
     }
 
     async fn users(&self, page: PageRequest) -> Result<Page<User>> {
@@ -229,7 +229,7 @@ impl Store for SqliteStore {
         now: UnixSeconds,
     ) -> Result<Option<(Session, User)>> {
         let id = *id;
-        let Some((session, user, touch)) = self.look_up(move |db| sessions::find(db, &id, idle, now)).await?
+        let Some((session, user, touch)) = self.read(move |db| sessions::find(db, &id, idle, now)).await?
         else {
             return Ok(None);
         };
@@ -261,7 +261,7 @@ impl Store for SqliteStore {
 
     async fn trusted_issuer(&self, slug: &str) -> Result<Option<TrustedIssuer>> {
         let slug = slug.to_owned();
-        self.look_up(move |db| trusted_issuers::find(db, &slug)).await
+        self.read(move |db| trusted_issuers::find(db, &slug)).await
     }
 
     async fn trusted_issuer_by_url(
@@ -270,7 +270,7 @@ impl Store for SqliteStore {
         kind: TrustedIssuerKind,
     ) -> Result<Option<TrustedIssuer>> {
         let issuer = issuer.to_owned();
-        self.look_up(move |db| trusted_issuers::find_by_url(db, &issuer, kind))
+        self.read(move |db| trusted_issuers::find_by_url(db, &issuer, kind))
             .await
     }
 
@@ -307,7 +307,7 @@ impl Store for SqliteStore {
 
     async fn linked_subject(&self, slug: &str, subject: &str) -> Result<Option<LinkedSubject>> {
         let (slug, subject) = (slug.to_owned(), subject.to_owned());
-        self.look_up(move |db| trusted_issuers::find_link(db, &slug, &subject))
+        self.read(move |db| trusted_issuers::find_link(db, &slug, &subject))
             .await
     }
 
@@ -340,12 +340,12 @@ impl Store for SqliteStore {
 
     async fn assertion_audience(&self, slug: &str) -> Result<Option<AssertionAudience>> {
         let slug = slug.to_owned();
-        self.look_up(move |db| assertion_audiences::find(db, &slug)).await
+        self.read(move |db| assertion_audiences::find(db, &slug)).await
     }
 
     async fn assertion_audience_by_url(&self, issuer: &str) -> Result<Option<AssertionAudience>> {
         let issuer = issuer.to_owned();
-        self.look_up(move |db| assertion_audiences::find_by_url(db, &issuer))
+        self.read(move |db| assertion_audiences::find_by_url(db, &issuer))
             .await
     }
 
@@ -373,7 +373,7 @@ impl Store for SqliteStore {
 
     async fn consent(&self, user: UserId, client_id: &str, resource: &str) -> Result<Option<Consent>> {
         let (client_id, resource) = (client_id.to_owned(), resource.to_owned());
-        self.look_up(move |db| consents::find(db, user, &client_id, &resource))
+        self.read(move |db| consents::find(db, user, &client_id, &resource))
             .await
     }
 
@@ -388,7 +388,7 @@ impl Store for SqliteStore {
 
     async fn code(&self, digest: &Digest) -> Result<Option<(Code, Grant)>> {
         let digest = *digest;
-        self.look_up(move |db| codes::find(db, &digest)).await
+        self.read(move |db| codes::find(db, &digest)).await
     }
 
     async fn redeem_code(&self, redeem: RedeemCode) -> Result<RedeemOutcome> {
@@ -419,7 +419,7 @@ impl Store for SqliteStore {
         now: UnixSeconds,
     ) -> Result<Option<DeviceAuthorization>> {
         let user_code = *user_code;
-        self.look_up(move |db| devices::by_user_code(db, &user_code, now))
+        self.read(move |db| devices::by_user_code(db, &user_code, now))
             .await
     }
 
@@ -445,7 +445,7 @@ impl Store for SqliteStore {
     }
 
     async fn grant(&self, id: GrantId) -> Result<Option<Grant>> {
-        self.look_up(move |db| grants::find(db, id)).await
+        self.read(move |db| grants::find(db, id)).await
     }
 
     async fn rotate_refresh(&self, rotate: RotateRefresh) -> Result<RotateOutcome> {
@@ -473,7 +473,7 @@ impl Store for SqliteStore {
 
     async fn issuance(&self, jti: &str) -> Result<Option<Issuance>> {
         let jti = jti.to_owned();
-        self.look_up(move |db| issuances::find(db, &jti)).await
+        self.read(move |db| issuances::find(db, &jti)).await
     }
 
     async fn issue_own(&self, issue: IssueOwn) -> Result<OwnOutcome> {
@@ -598,7 +598,7 @@ impl Store for SqliteStore {
 
     async fn find_secret(&self, purpose: &str) -> Result<Option<SealedSecret>> {
         let purpose = purpose.to_owned();
-        self.look_up(move |db| keys::find_secret(db, &purpose)).await
+        self.read(move |db| keys::find_secret(db, &purpose)).await
     }
 
     async fn add_admin_key(&self, key: AdminKey, only_if_none: bool) -> Result<bool> {
@@ -611,7 +611,7 @@ impl Store for SqliteStore {
 
     async fn admin_key(&self, digest: &Digest) -> Result<Option<AdminKey>> {
         let digest = *digest;
-        self.look_up(move |db| keys::admin_key(db, &digest)).await
+        self.read(move |db| keys::admin_key(db, &digest)).await
     }
 
     async fn turn(&self, name: &'static str) -> Result<Turn> {
