@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import pytest
 from support import AuthorizationServer, Client, result_of, serving
 
@@ -109,6 +110,20 @@ def mail_server(framework: str, server: AuthorizationServer, **options: Any) -> 
             except ConsentRequiredError:
                 return "no mailbox yet"
             return "letters"
+
+        @mcp.tool()
+        async def careless() -> str:
+            try:
+                raise ConsentRequiredError(service_id="mail", consent_url=PAGE)
+            except ConsentRequiredError:
+                raise RuntimeError("the mailbox is locked")  # noqa: B904  (as people write it)
+
+        @mcp.tool()
+        async def gateway(headers: dict[str, str]) -> str:
+            call = {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "inbox", "arguments": {}}}
+            in_process = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=in_process, base_url=base_url) as http:
+                return (await http.post("/mcp", json=call, headers=headers)).text
 
         app = secure_app(mcp) if framework == "sdk" else mcp.http_app(path="/mcp")
         return app, auth.aclose
@@ -274,6 +289,27 @@ def test_a_tool_may_do_without(framework: str, authorization_server: Authorizati
         token = authorization_server.token(client.server.resource)
         answered = result_of(client.call(token, "careful", {}, client.session(token)))
         assert "no mailbox yet" in str(answered["result"])
+
+
+def test_another_error_is_no_missing_consent(framework: str, authorization_server: AuthorizationServer) -> None:
+    with mail_server(framework, authorization_server) as client:
+        token = authorization_server.token(client.server.resource)
+        answered = result_of(client.call(token, "careless", {}, client.session(token)))
+        assert answered["result"]["isError"]
+        assert PAGE not in str(answered)
+
+
+def test_a_request_that_a_tool_sends_in_its_process_is_answered_by_itself(
+    framework: str, authorization_server: AuthorizationServer
+) -> None:
+    Mail(authorization_server)
+    with mail_server(framework, authorization_server) as client:
+        token = authorization_server.token(client.server.resource)
+        session = client.session(token)
+        accept = {"accept": "application/json, text/event-stream"}
+        headers = {"authorization": f"Bearer {token}", **accept, **client.session(token)}
+        answered = result_of(client.call(token, "gateway", {"headers": headers}, session))
+        assert "-32042" in str(answered["result"])
 
 
 @modern

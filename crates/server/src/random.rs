@@ -73,8 +73,8 @@ impl dyn Random + '_ {
     }
 
     /// A UUID that sorts by time, and within a second mostly in the order of making (RFC 9562 §6.2): for rows, which then
-    /// lie side by side, and for `jti`, which stands beside `iat` anyway. 62 random bits; how many were made in between
-    /// does not show exactly.
+    /// lie side by side, and for `jti`, which stands beside `iat` anyway. 62 random bits. How many ids
+    /// were made in between can be estimated from two of one second, and not counted.
     pub fn uuid_v7(&self, clock: &dyn Clock) -> Uuid {
         let second = u64::try_from(clock.now().0).unwrap_or(0);
         let mut bytes = self.bytes::<10>();

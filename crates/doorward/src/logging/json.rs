@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::format::{Format, Json, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// The same lines as those of the general formatter, which writes the events of spans.
+/// The same lines as those of the general formatter, which writes the events of spans and of the crate `log`.
 pub(super) struct JsonLines {
     general: Format<Json>,
     second: Mutex<Second>,
@@ -38,7 +38,9 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        if event.parent().is_some() || context.lookup_current().is_some() {
+        // What comes through the crate `log` has its target among its fields.
+        let is_foreign = event.metadata().target() == "log";
+        if is_foreign || event.parent().is_some() || context.lookup_current().is_some() {
             return self.general.format_event(context, writer, event);
         }
         let mut line = Line(Vec::with_capacity(384));

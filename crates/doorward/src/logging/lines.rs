@@ -87,9 +87,23 @@ impl<W: Write> Shared<W> {
         let Out { to, lines } = &mut *out;
         mem::swap(&mut *lock(&self.waiting), lines);
         // There is nobody to tell that nobody reads the log.
-        let _ = to.write_all(lines).and_then(|()| to.flush());
+        let _ = write_all(to, lines).and_then(|()| to.flush());
         lines.clear();
     }
+}
+
+/// As [`Write::write_all`], and waits where a pipe was made not to.
+fn write_all(to: &mut impl Write, mut lines: &[u8]) -> io::Result<()> {
+    while !lines.is_empty() {
+        match to.write(lines) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => lines = lines.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(PAUSE),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -208,6 +222,33 @@ mod tests {
             text.push_str(&more);
         }
         assert_eq!(text, "1\n2\n");
+    }
+
+    #[test]
+    fn a_pipe_that_is_full_for_a_while_gets_every_line_whole() {
+        /// Takes three bytes every other time.
+        struct Full(mpsc::Sender<String>, bool);
+        impl Write for Full {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.1 = !self.1;
+                if self.1 {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                let taken = &bytes[..bytes.len().min(3)];
+                let _ = self.0.send(String::from_utf8(taken.to_vec()).unwrap());
+                Ok(taken.len())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let (told, written) = mpsc::channel();
+        let lines = Lines::new(Full(told, false));
+        lines.make_writer().write_all(b"first line\n").unwrap();
+        lines.make_writer().write_all(b"second line\n").unwrap();
+        let text: String = written.try_iter().collect();
+        assert_eq!(text, "first line\nsecond line\n");
     }
 
     #[test]

@@ -26,7 +26,7 @@ use super::address::TrustedProxies;
 use super::failure::{Asked, Failure};
 use super::headers;
 use super::host::AllowedHosts;
-use super::limits::Limits;
+use super::limits::{Limits, refuse};
 use super::metrics::Metrics;
 use super::request::{RequestIds, RequestInfo, callers_id};
 use super::shortcut::Shortcut;
@@ -167,7 +167,7 @@ impl Envelope {
 
     async fn answer(&self, request: Request, router: Router) -> Response {
         if !self.hosts.allow(&request) {
-            return Failure::from_status(StatusCode::MISDIRECTED_REQUEST).into_response();
+            return refuse(request, router, StatusCode::MISDIRECTED_REQUEST).await;
         }
         self.limits.answer(request, router).await
     }

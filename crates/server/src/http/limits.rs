@@ -12,6 +12,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tower::Service as _;
 
 use super::failure::Failure;
+use super::route::Refused;
 
 /// The bounds.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +45,13 @@ impl Limits {
         let (parts, body) = request.into_parts();
         let body = match self.read(body).await {
             Ok(body) => body,
-            Err(status) => return refuse(status),
+            Err(status) => {
+                let mut response = refuse(Request::from_parts(parts, Body::empty()), router, status).await;
+                // The rest of the body is not worth reading: the connection ends with the answer.
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+                return response;
+            }
         };
         let answer = router.call(Request::from_parts(parts, body));
         match tokio::time::timeout(self.handler_time, answer).await {
@@ -72,11 +79,11 @@ impl Limits {
     }
 }
 
-/// The rest of the body is not worth reading: the connection ends with the answer.
-fn refuse(status: StatusCode) -> Response {
-    let mut response = Failure::from_status(status).into_response();
-    response
-        .headers_mut()
-        .insert(CONNECTION, HeaderValue::from_static("close"));
-    response
+/// Refuses a request on its route, before its endpoint.
+pub(super) async fn refuse(mut request: Request, mut router: Router, status: StatusCode) -> Response {
+    request.extensions_mut().insert(Refused(status));
+    match router.call(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
 }

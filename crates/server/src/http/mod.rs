@@ -14,15 +14,14 @@ mod host;
 pub(crate) mod limits;
 pub mod metrics;
 pub(crate) mod request;
+mod route;
 pub mod serve;
 mod shortcut;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
 use doorward_oauth::issuer::Issuer;
-use tower::util::MapRequestLayer;
 
 pub(crate) use envelope::Envelope;
 pub(crate) use shortcut::Shortcut;
@@ -32,7 +31,8 @@ use self::envelope::Sealed;
 use self::host::AllowedHosts;
 use self::limits::Limits;
 use self::metrics::Metrics;
-use self::request::{RequestIds, RequestInfo};
+use self::request::RequestIds;
+use self::route::NoteRouteLayer;
 use crate::audit::Recorder;
 use crate::config::Settings;
 use crate::random::Random;
@@ -90,12 +90,7 @@ pub(crate) fn wrap_admin(router: Router, envelope: Envelope) -> Router {
 }
 
 fn seal(router: Router, envelope: Envelope) -> Router {
-    let router = router
-        .fallback(failure::not_found)
-        .layer(MapRequestLayer::new(|request: Request| {
-            RequestInfo::note_route(&request);
-            request
-        }));
+    let router = router.fallback(failure::not_found).layer(NoteRouteLayer);
     Router::new().fallback_service(Sealed::new(envelope, router))
 }
 

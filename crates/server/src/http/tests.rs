@@ -374,3 +374,23 @@ async fn a_body_that_is_too_large_is_refused_before_the_handler() {
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
     assert!(body.contains("invalid_request"), "{body}");
 }
+
+#[tokio::test]
+async fn what_is_refused_before_its_endpoint_is_counted_on_its_route() {
+    let (router, metrics) = public("https://auth.example");
+    let too_large = |path: &str| Request::post(path).body(Body::from(vec![b'a'; 65_537])).unwrap();
+    let (status, headers, _) = send(&router, too_large("/sink")).await;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(headers[header::CONNECTION], "close");
+    send(&router, too_large("/nowhere")).await;
+    let elsewhere = request("GET", "/page", &[("host", "evil.example")]);
+    assert_eq!(send(&router, elsewhere).await.0, StatusCode::MISDIRECTED_REQUEST);
+    let text = metrics.encode().unwrap();
+    for counted in [
+        r#"route="/sink",method="POST",status="413"} 1"#,
+        r#"route="unmatched",method="POST",status="413"} 1"#,
+        r#"route="/page",method="GET",status="421"} 1"#,
+    ] {
+        assert!(text.contains(counted), "{counted}: {text}");
+    }
+}
