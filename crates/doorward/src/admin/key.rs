@@ -20,7 +20,8 @@ pub enum Command {
     },
     /// Withdraws a signing key that others may have. Its tokens count no more; when it signs, another one does at once.
     Revoke {
-        /// The key's id (`kid`).
+        /// The key's id (`kid`), which may begin with a hyphen.
+        #[arg(allow_hyphen_values = true)]
         key_id: String,
     },
 }

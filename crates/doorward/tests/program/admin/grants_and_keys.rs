@@ -88,6 +88,9 @@ async fn keys_are_listed_rotated_and_revoked() {
         "{jwks}"
     );
 
+    // One id in 64 begins with a hyphen.
+    let unknown = place.run(&["admin", "key", "revoke", "-FbQ", "--json"]);
+    assert!(unknown.stderr.contains("signing key"), "{unknown:?}");
     let revoked = place.run(&["admin", "key", "revoke", &first, "--json"]).json();
     assert_eq!(
         (&revoked["key_id"], &revoked["state"]),
