@@ -90,7 +90,7 @@ async fn keys_are_listed_rotated_and_revoked() {
 
     // One id in 64 begins with a hyphen.
     let unknown = place.run(&["admin", "key", "revoke", "-FbQ", "--json"]);
-    assert!(unknown.stderr.contains("signing key"), "{unknown:?}");
+    assert!(!unknown.stderr.contains("unexpected argument"), "{unknown:?}");
     let revoked = place.run(&["admin", "key", "revoke", &first, "--json"]).json();
     assert_eq!(
         (&revoked["key_id"], &revoked["state"]),
