@@ -26,9 +26,10 @@ use super::address::TrustedProxies;
 use super::failure::{Asked, Failure};
 use super::headers;
 use super::host::AllowedHosts;
-use super::limits::{Limits, refuse};
+use super::limits::Limits;
 use super::metrics::Metrics;
 use super::request::{RequestIds, RequestInfo, callers_id};
+use super::route::Endpoints;
 use super::shortcut::Shortcut;
 use crate::audit::{Recorder, Refusal};
 
@@ -55,15 +56,14 @@ pub(crate) struct Envelope {
 #[derive(Clone)]
 pub(super) struct Sealed {
     envelope: Arc<Envelope>,
-    router: Router,
+    endpoints: Endpoints,
 }
 
 impl Sealed {
-    /// The router is to note its routes ([`RequestInfo::note_route`]).
     pub(super) fn new(envelope: Envelope, router: Router) -> Self {
         Self {
             envelope: Arc::new(envelope),
-            router,
+            endpoints: Endpoints::new(router),
         }
     }
 }
@@ -82,8 +82,10 @@ impl Service<Request> for Sealed {
         if let Some(response) = self.envelope.known_answer(&request) {
             return Either::Left(ready(Ok(response)));
         }
-        let (envelope, router) = (Arc::clone(&self.envelope), self.router.clone());
-        Either::Right(Box::pin(async move { Ok(envelope.seal(request, router).await) }))
+        let (envelope, endpoints) = (Arc::clone(&self.envelope), self.endpoints.clone());
+        Either::Right(Box::pin(
+            async move { Ok(envelope.seal(request, endpoints).await) },
+        ))
     }
 }
 
@@ -116,7 +118,7 @@ impl Envelope {
         Some(response)
     }
 
-    async fn seal(&self, mut request: Request, router: Router) -> Response {
+    async fn seal(&self, mut request: Request, endpoints: Endpoints) -> Response {
         let started = Instant::now();
         let peer = request
             .extensions()
@@ -132,7 +134,7 @@ impl Envelope {
         let method = method_label(request.method());
         request.extensions_mut().insert(info.clone());
 
-        let mut response = match AssertUnwindSafe(self.answer(request, router))
+        let mut response = match AssertUnwindSafe(self.answer(request, endpoints))
             .catch_unwind()
             .await
         {
@@ -165,11 +167,11 @@ impl Envelope {
         response
     }
 
-    async fn answer(&self, request: Request, router: Router) -> Response {
+    async fn answer(&self, request: Request, endpoints: Endpoints) -> Response {
         if !self.hosts.allow(&request) {
-            return refuse(request, router, StatusCode::MISDIRECTED_REQUEST).await;
+            return endpoints.refuse(request, StatusCode::MISDIRECTED_REQUEST).await;
         }
-        self.limits.answer(request, router).await
+        self.limits.answer(request, endpoints).await
     }
 }
 

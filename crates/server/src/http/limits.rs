@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::Request;
 use axum::http::header::CONNECTION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use tower::Service as _;
 
 use super::failure::Failure;
-use super::route::Refused;
+use super::route::Endpoints;
 
 /// The bounds.
 #[derive(Debug, Clone, Copy)]
@@ -40,23 +38,23 @@ impl Limits {
 }
 
 impl Limits {
-    /// The router's answer. The whole body is read first, so that no handler waits for a slow sender.
-    pub(super) async fn answer(&self, request: Request, mut router: Router) -> Response {
+    /// The endpoint's answer. The whole body is read first, so that no handler waits for a slow sender.
+    pub(super) async fn answer(&self, request: Request, endpoints: Endpoints) -> Response {
         let (parts, body) = request.into_parts();
         let body = match self.read(body).await {
             Ok(body) => body,
             Err(status) => {
-                let mut response = refuse(Request::from_parts(parts, Body::empty()), router, status).await;
+                let request = Request::from_parts(parts, Body::empty());
+                let mut response = endpoints.refuse(request, status).await;
                 // The rest of the body is not worth reading: the connection ends with the answer.
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(CONNECTION, close);
                 return response;
             }
         };
-        let answer = router.call(Request::from_parts(parts, body));
+        let answer = endpoints.answer(Request::from_parts(parts, body));
         match tokio::time::timeout(self.handler_time, answer).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(never)) => match never {},
+            Ok(response) => response,
             Err(_) => Failure::from_status(StatusCode::SERVICE_UNAVAILABLE).into_response(),
         }
     }
@@ -76,14 +74,5 @@ impl Limits {
             Ok(Err(_)) => Err(StatusCode::BAD_REQUEST),
             Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
         }
-    }
-}
-
-/// Refuses a request on its route, before its endpoint.
-pub(super) async fn refuse(mut request: Request, mut router: Router, status: StatusCode) -> Response {
-    request.extensions_mut().insert(Refused(status));
-    match router.call(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
     }
 }

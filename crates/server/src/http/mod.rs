@@ -32,7 +32,6 @@ use self::host::AllowedHosts;
 use self::limits::Limits;
 use self::metrics::Metrics;
 use self::request::RequestIds;
-use self::route::NoteRouteLayer;
 use crate::audit::Recorder;
 use crate::config::Settings;
 use crate::random::Random;
@@ -90,7 +89,7 @@ pub(crate) fn wrap_admin(router: Router, envelope: Envelope) -> Router {
 }
 
 fn seal(router: Router, envelope: Envelope) -> Router {
-    let router = router.fallback(failure::not_found).layer(NoteRouteLayer);
+    let router = router.fallback(failure::not_found);
     Router::new().fallback_service(Sealed::new(envelope, router))
 }
 

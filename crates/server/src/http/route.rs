@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::task::{Context, Poll};
 
+use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
@@ -13,13 +14,38 @@ use tower::{Layer, Service};
 use super::failure::Failure;
 use super::request::RequestInfo;
 
-/// Among a request's extensions: it is refused with this status, and reaches no endpoint.
+/// A router with this around each of its endpoints.
+#[derive(Debug, Clone)]
+pub(in crate::http) struct Endpoints(Router);
+
+impl Endpoints {
+    /// What is added to the router later is not among them.
+    pub(super) fn new(router: Router) -> Self {
+        Self(router.layer(NoteRouteLayer))
+    }
+
+    /// The answer of the endpoint.
+    pub(super) async fn answer(mut self, request: Request) -> Response {
+        match self.0.call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+
+    /// Refuses a request on its route. It reaches no endpoint.
+    pub(super) async fn refuse(self, mut request: Request, status: StatusCode) -> Response {
+        request.extensions_mut().insert(Refused(status));
+        self.answer(request).await
+    }
+}
+
+/// Among a request's extensions: it is refused with this status.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Refused(pub(super) StatusCode);
+struct Refused(StatusCode);
 
 /// Makes [`NoteRoute`].
 #[derive(Debug, Clone, Copy)]
-pub(super) struct NoteRouteLayer;
+struct NoteRouteLayer;
 
 impl<S> Layer<S> for NoteRouteLayer {
     type Service = NoteRoute<S>;
@@ -31,7 +57,7 @@ impl<S> Layer<S> for NoteRouteLayer {
 
 /// An endpoint with this around it.
 #[derive(Debug, Clone)]
-pub(super) struct NoteRoute<S>(S);
+struct NoteRoute<S>(S);
 
 impl<S> Service<Request> for NoteRoute<S>
 where

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::http::limits::Limits;
+use crate::http::route::Endpoints;
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -48,9 +49,10 @@ async fn start(change: impl FnOnce(&mut ServeLimits)) -> Server {
             get(|| async { Body::from_stream(pending::<Result<String, Infallible>>()) }),
         )
         .route("/trickle", get(trickle));
+    let endpoints = Endpoints::new(router);
     let router = Router::new().fallback_service(tower::service_fn(move |request| {
-        let router = router.clone();
-        async move { Ok::<_, Infallible>(limits.answer(request, router).await) }
+        let endpoints = endpoints.clone();
+        async move { Ok::<_, Infallible>(limits.answer(request, endpoints).await) }
     }));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
