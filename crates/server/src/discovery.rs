@@ -22,27 +22,27 @@ use crate::context::Context;
 use crate::http::document::Document;
 use crate::http::error::TokenError;
 use crate::login::acr;
-use crate::resources::Resources;
+use crate::resources::{Registered, Resources};
 use crate::routes;
 use crate::token::grant_types;
 
 /// The metadata, made once for the resources of which it names the scopes.
 #[derive(Default)]
-pub(crate) struct ServerMetadata(ArcSwapOption<(Arc<[Resource]>, Arc<Document>)>);
+pub(crate) struct ServerMetadata(ArcSwapOption<(Registered, Arc<Document>)>);
 
 impl ServerMetadata {
     /// The document, when it is made and current.
     pub(crate) fn at_hand(&self, resources: &Resources) -> Option<Arc<Document>> {
-        self.made_of(&resources.all_unchanged()?)
+        self.made_of(&resources.unchanged()?)
     }
 
-    fn made_of(&self, resources: &Arc<[Resource]>) -> Option<Arc<Document>> {
+    fn made_of(&self, resources: &Registered) -> Option<Arc<Document>> {
         let made = self.0.load();
         let made = made.as_ref().filter(|made| Arc::ptr_eq(&made.0, resources))?;
         Some(Arc::clone(&made.1))
     }
 
-    fn of(&self, ctx: &Context, resources: &Arc<[Resource]>) -> Result<Arc<Document>, TokenError> {
+    fn of(&self, ctx: &Context, resources: &Registered) -> Result<Arc<Document>, TokenError> {
         if let Some(document) = self.made_of(resources) {
             return Ok(document);
         }
@@ -115,7 +115,7 @@ fn document<T: Serialize>(headers: &HeaderMap, value: &T) -> Response {
 
 /// Every scope that can be asked for, in the order of the resources, and `offline_access`, which clients add
 /// only when it is listed here (SEP-2207).
-fn scopes_supported(resources: &[Resource]) -> ScopeSet {
+fn scopes_supported(resources: &[Arc<Resource>]) -> ScopeSet {
     let names = resources
         .iter()
         .flat_map(|resource| resource.scopes.iter().map(|scope| scope.name.as_str()));

@@ -29,25 +29,13 @@ pub struct Resources {
 }
 
 struct Snapshot {
-    registered: Arc<Registered>,
+    resources: Registered,
     /// What was current before they were read.
     version: Version,
 }
 
-/// Every resource, ordered by slug: together, and each by itself for requests to hold.
-struct Registered {
-    all: Arc<[Resource]>,
-    each: Vec<Arc<Resource>>,
-}
-
-impl Registered {
-    fn of(resources: Vec<Resource>) -> Arc<Self> {
-        Arc::new(Self {
-            each: resources.iter().cloned().map(Arc::new).collect(),
-            all: resources.into(),
-        })
-    }
-}
+/// Every resource, ordered by slug. Requests hold those that they are about.
+pub type Registered = Arc<[Arc<Resource>]>;
 
 impl Resources {
     /// Reads nothing yet.
@@ -60,34 +48,35 @@ impl Resources {
     }
 
     /// Every resource, ordered by slug.
-    pub async fn all(&self) -> Result<Arc<[Resource]>, StoreError> {
-        Ok(Arc::clone(&self.registered().await?.all))
-    }
-
-    async fn registered(&self) -> Result<Arc<Registered>, StoreError> {
-        if let Some(registered) = self.unchanged() {
-            return Ok(registered);
+    pub async fn all(&self) -> Result<Registered, StoreError> {
+        if let Some(resources) = self.unchanged() {
+            return Ok(resources);
         }
         if self.store.changes().version(Change::Resources).is_none() {
-            return Ok(Registered::of(self.store.resources().await?));
+            return self.read().await;
         }
         // One reads for all who wait.
         let _reading = self.reading.lock().await;
-        if let Some(registered) = self.unchanged() {
-            return Ok(registered);
+        if let Some(resources) = self.unchanged() {
+            return Ok(resources);
         }
         let version = self.store.changes().version(Change::Resources);
-        let registered = Registered::of(self.store.resources().await?);
+        let resources = self.read().await?;
         let snapshot = version.map(|version| Snapshot {
-            registered: Arc::clone(&registered),
+            resources: Arc::clone(&resources),
             version,
         });
         self.snapshot.store(snapshot.map(Arc::new));
-        Ok(registered)
+        Ok(resources)
+    }
+
+    async fn read(&self) -> Result<Registered, StoreError> {
+        let resources = self.store.resources().await?;
+        Ok(resources.into_iter().map(Arc::new).collect())
     }
 
     /// The resource with this slug.
-    pub async fn by_slug(&self, slug: &str) -> Result<Option<Resource>, StoreError> {
+    pub async fn by_slug(&self, slug: &str) -> Result<Option<Arc<Resource>>, StoreError> {
         Ok(self
             .all()
             .await?
@@ -97,7 +86,7 @@ impl Resources {
     }
 
     /// The resource with this URI, byte for byte.
-    pub async fn by_uri(&self, uri: &str) -> Result<Option<Resource>, StoreError> {
+    pub async fn by_uri(&self, uri: &str) -> Result<Option<Arc<Resource>>, StoreError> {
         Ok(self
             .all()
             .await?
@@ -109,15 +98,14 @@ impl Resources {
     /// The resource that a request means (RFC 8707 §2). Without a `resource` parameter it is the only
     /// registered one; older clients do not send it.
     pub async fn resolve(&self, requested: &[&str]) -> Result<Arc<Resource>, OAuthError> {
-        let registered = self.registered().await.map_err(|error| {
+        let resources = self.all().await.map_err(|error| {
             store_fault(
                 &error,
                 "The server could not look up its resources; try again in a moment.",
             )
         })?;
-        let resources = &registered.each;
         let [first, others @ ..] = requested else {
-            return only(resources).ok_or_else(|| {
+            return only(&resources).ok_or_else(|| {
                 invalid_target("There is no resource parameter; add it with the MCP server's URL (RFC 8707).")
             });
         };
@@ -167,7 +155,7 @@ impl Resources {
         &self,
         uris: impl Iterator<Item = &'u String>,
     ) -> Result<Option<Targets>, StoreError> {
-        let resources = &self.registered().await?.each;
+        let resources = self.all().await?;
         let found: Option<Vec<Arc<Resource>>> = uris
             .map(|uri| resources.iter().find(|resource| resource.uri == *uri).cloned())
             .collect();
@@ -190,15 +178,11 @@ impl Resources {
     }
 
     /// All of them, when the store is known to have no others.
-    pub(crate) fn all_unchanged(&self) -> Option<Arc<[Resource]>> {
-        self.unchanged().map(|registered| Arc::clone(&registered.all))
-    }
-
-    fn unchanged(&self) -> Option<Arc<Registered>> {
+    pub(crate) fn unchanged(&self) -> Option<Registered> {
         let version = self.store.changes().version(Change::Resources)?;
         let snapshot = self.snapshot.load();
         let snapshot = snapshot.as_ref().filter(|snapshot| snapshot.version == version)?;
-        Some(Arc::clone(&snapshot.registered))
+        Some(Arc::clone(&snapshot.resources))
     }
 }
 

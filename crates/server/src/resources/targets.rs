@@ -17,6 +17,14 @@ pub(crate) struct Targets {
 }
 
 impl Targets {
+    /// This resource alone.
+    pub(crate) fn one(resource: Arc<Resource>) -> Self {
+        Self {
+            first: resource,
+            others: Vec::new(),
+        }
+    }
+
     /// These resources; `None` when there are none.
     pub(crate) fn new(resources: Vec<Arc<Resource>>) -> Option<Self> {
         let mut resources = resources.into_iter();

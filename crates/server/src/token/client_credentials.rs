@@ -21,9 +21,7 @@ pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, T
     let ceiling = ceiling(request, &resource);
     let scopes = scopes(&resource, &ceiling, parameters.get("scope")?)?;
 
-    let Some(targets) = Targets::new(vec![Arc::clone(&resource)]) else {
-        return Err(TokenError::internal("a request without a resource"));
-    };
+    let targets = Targets::one(Arc::clone(&resource));
     let grant = own_grant(request, &resource, ceiling);
     let (draft, issuance) =
         Draft::for_grant(ctx, &grant, &targets, scopes, request.key_thumbprint(), ctx.now());

@@ -11,7 +11,7 @@ use doorward_store::Resource;
 
 use super::issue::{Issue, new_grant, record, single_use, spent};
 use super::person::person;
-use super::{NOT_TAKEN, allowed, check_key, one_target, refused, scopes};
+use super::{NOT_TAKEN, allowed, check_key, refused, scopes};
 use crate::context::Context;
 use crate::http::error::TokenError;
 use crate::resources::Targets;
@@ -57,7 +57,7 @@ pub(in crate::token) async fn grant(request: &TokenRequest<'_>) -> Result<TokenR
     check_key(asserted, request.key_thumbprint())?;
     let resource = resource_of_person(ctx, about, parameters).await?;
     request.check_bound(Some(resource.as_ref()))?;
-    let targets = one_target(&resource)?;
+    let targets = Targets::one(Arc::clone(&resource));
     check_recent(ctx, &targets, about)?;
     let allowed = allowed(&trusted, Some(client.client_id()), &resource)?;
     let scopes = scopes(&allowed, about.scope.as_ref(), parameters, &resource)?;

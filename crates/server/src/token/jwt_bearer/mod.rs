@@ -8,8 +8,6 @@ pub(super) mod issue;
 pub(super) mod person;
 mod workload;
 
-use std::sync::Arc;
-
 use doorward_oauth::bearer::{Allowed, Assertion, narrow};
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::parameters::Parameters;
@@ -23,7 +21,6 @@ use super::{requested_scope, unusable};
 use crate::clients::keys::NoKey;
 use crate::dpop;
 use crate::http::error::TokenError;
-use crate::resources::Targets;
 use crate::trust::{NotTrusted, Trusted};
 
 /// One sentence for everything that is wrong with an assertion.
@@ -55,11 +52,6 @@ pub(super) fn check_key(assertion: &Assertion, proven: Option<&str>) -> Result<(
         )),
         _ => Ok(()),
     }
-}
-
-pub(super) fn one_target(resource: &Arc<Resource>) -> Result<Targets, TokenError> {
-    Targets::new(vec![Arc::clone(resource)])
-        .ok_or_else(|| TokenError::internal("a request without a resource"))
 }
 
 /// Denied by default.

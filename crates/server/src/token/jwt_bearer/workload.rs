@@ -1,5 +1,7 @@
 //! What a platform says of a program.
 
+use std::sync::Arc;
+
 use doorward_oauth::bearer::Kind;
 use doorward_oauth::client::GrantType;
 use doorward_oauth::dpop::Proof;
@@ -8,12 +10,13 @@ use doorward_store::{Actor, Spend, UserId};
 use http::{HeaderMap, header};
 
 use super::issue::{Issue, new_grant, record, single_use, spent};
-use super::{allowed, check_key, one_target, refused, scopes};
+use super::{allowed, check_key, refused, scopes};
 use crate::context::Context;
 use crate::dpop;
 use crate::http::address::bucket;
 use crate::http::error::TokenError;
 use crate::http::request::RequestInfo;
+use crate::resources::Targets;
 use crate::routes;
 use crate::token::TokenResponse;
 use crate::trust;
@@ -70,7 +73,7 @@ pub(in crate::token) async fn grant(
             "The resource takes tokens that are bound to a key; send a DPoP proof.",
         ));
     }
-    let targets = one_target(&resource)?;
+    let targets = Targets::one(Arc::clone(&resource));
     let allowed = allowed(&trusted, None, &resource)?;
     let scopes = scopes(&allowed, None, parameters, &resource)?;
 

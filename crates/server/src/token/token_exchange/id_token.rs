@@ -11,9 +11,10 @@ use super::asked::Asked;
 use super::check_actor_token;
 use super::target::target_of_foreign;
 use crate::http::error::TokenError;
+use crate::resources::Targets;
 use crate::token::jwt_bearer::issue::{Issue, new_grant, record, single_use, spent};
 use crate::token::jwt_bearer::person::person;
-use crate::token::jwt_bearer::{allowed, check_key, check_recent, one_target, refused, scopes};
+use crate::token::jwt_bearer::{allowed, check_key, check_recent, refused, scopes};
 use crate::token::{TokenRequest, TokenResponse, about_person};
 use crate::trust;
 
@@ -51,9 +52,9 @@ async fn exchange(request: &TokenRequest<'_>, asked: &Asked<'_>) -> Result<Token
         check_actor_token(request, asked.subject_token, actor_token).await?;
     }
     check_key(&trusted.assertion, request.key_thumbprint())?;
-    let resource = Arc::new(target_of_foreign(ctx, parameters).await?);
+    let resource = target_of_foreign(ctx, parameters).await?;
     request.check_bound(Some(resource.as_ref()))?;
-    let targets = one_target(&resource)?;
+    let targets = Targets::one(Arc::clone(&resource));
     check_recent(ctx, &targets, about)?;
     let allowed = allowed(&trusted, Some(client_id), &resource)?;
     let scopes = scopes(&allowed, None, parameters, &resource)?;

@@ -199,7 +199,11 @@ async fn own_resource(ctx: &Context, client: &Client) -> Result<Option<String>, 
     let Some(slug) = client.resource_server.as_deref() else {
         return Ok(None);
     };
-    Ok(ctx.resources.by_slug(slug).await?.map(|resource| resource.uri))
+    Ok(ctx
+        .resources
+        .by_slug(slug)
+        .await?
+        .map(|resource| resource.uri.clone()))
 }
 
 fn caller<'c>(client: &'c Client, resource: Option<&'c str>, key_thumbprint: Option<&'c str>) -> Caller<'c> {

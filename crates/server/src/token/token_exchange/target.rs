@@ -1,5 +1,7 @@
 //! Which resource of this server a request means.
 
+use std::sync::Arc;
+
 use doorward_oauth::claims::AccessTokenClaims;
 use doorward_oauth::parameters::Parameters;
 use doorward_oauth::resource::ResourceUri;
@@ -15,7 +17,7 @@ pub(crate) async fn target(
     ctx: &Context,
     subject: &AccessTokenClaims,
     parameters: &Parameters,
-) -> Result<Resource, TokenError> {
+) -> Result<Arc<Resource>, TokenError> {
     let resources = ctx.resources.all().await?;
     let mut named = named(&resources, parameters);
     if named.is_empty() {
@@ -28,7 +30,7 @@ pub(crate) async fn target(
 pub(super) async fn target_of_foreign(
     ctx: &Context,
     parameters: &Parameters,
-) -> Result<Resource, TokenError> {
+) -> Result<Arc<Resource>, TokenError> {
     let resources = ctx.resources.all().await?;
     let mut named = named(&resources, parameters);
     if named.is_empty() {
@@ -37,7 +39,7 @@ pub(super) async fn target_of_foreign(
     one(&named).ok_or_else(no_such_target)
 }
 
-fn named<'r>(resources: &'r [Resource], parameters: &Parameters) -> Vec<Option<&'r Resource>> {
+fn named<'r>(resources: &'r [Arc<Resource>], parameters: &Parameters) -> Vec<Option<&'r Arc<Resource>>> {
     let by_name = |named: &str| {
         by_uri(resources, named).or_else(|| resources.iter().find(|resource| resource.slug == named))
     };
@@ -49,19 +51,19 @@ fn named<'r>(resources: &'r [Resource], parameters: &Parameters) -> Vec<Option<&
         .collect()
 }
 
-fn by_uri<'r>(resources: &'r [Resource], named: &str) -> Option<&'r Resource> {
+fn by_uri<'r>(resources: &'r [Arc<Resource>], named: &str) -> Option<&'r Arc<Resource>> {
     let is_meant =
-        |resource: &&Resource| ResourceUri::parse(&resource.uri).is_ok_and(|uri| uri.matches(named));
+        |resource: &&Arc<Resource>| ResourceUri::parse(&resource.uri).is_ok_and(|uri| uri.matches(named));
     resources.iter().find(is_meant)
 }
 
 /// The one that all of them are.
-fn one(named: &[Option<&Resource>]) -> Option<Resource> {
+fn one(named: &[Option<&Arc<Resource>>]) -> Option<Arc<Resource>> {
     let [Some(first), others @ ..] = named else {
         return None;
     };
     let all_the_same = others
         .iter()
         .all(|other| other.is_some_and(|other| other.slug == first.slug));
-    all_the_same.then(|| (*first).clone())
+    all_the_same.then(|| Arc::clone(first))
 }
