@@ -4,11 +4,10 @@
 
 mod support;
 
-use base64::Engine as _;
 use doorward_store::ClientSource;
 use http::StatusCode;
 use serde_json::{Value, json};
-use support::{Authorization, REDIRECT, RESOURCE, Reply, TestApp};
+use support::{Authorization, REDIRECT, RESOURCE, Reply, TestApp, client_id};
 
 struct Scene {
     app: TestApp,
@@ -196,15 +195,7 @@ async fn a_confidential_client_sees_its_own_token() {
     let scene = scene().await;
     let client = json!({"client_name": "Own", "redirect_uris": [REDIRECT], "token_endpoint_auth_method": "client_secret_basic"});
     let authorization = scene.app.confidential(&client).await;
-    let pair = base64::engine::general_purpose::STANDARD
-        .decode(authorization.trim_start_matches("Basic "))
-        .unwrap();
-    let client_id = String::from_utf8(pair)
-        .unwrap()
-        .split(':')
-        .next()
-        .unwrap()
-        .to_owned();
+    let client_id = client_id(&authorization);
     let reply = scene
         .app
         .approve(&scene.app.browser(), &Authorization::new(&client_id, REDIRECT))

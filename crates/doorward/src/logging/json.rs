@@ -85,14 +85,7 @@ impl JsonLines {
         }
         line.bytes(second.text.as_bytes());
         drop(second);
-        let micros = now.subsec_micros();
-        let mut fraction = *b".000000Z";
-        let mut rest = micros;
-        for digit in fraction[1..7].iter_mut().rev() {
-            *digit += u8::try_from(rest % 10).unwrap_or_default();
-            rest /= 10;
-        }
-        line.bytes(&fraction);
+        let _ = write!(line.0, ".{:06}Z", now.subsec_micros());
     }
 }
 
@@ -105,14 +98,10 @@ impl Line {
     }
 
     /// Another member of the object. Names of fields are Rust's, and hold nothing that is escaped.
-    fn name(&mut self, name: &str) {
+    fn entry(&mut self, name: &str, value: impl Serialize) {
         self.bytes(b",\"");
         self.bytes(name.as_bytes());
         self.bytes(b"\":");
-    }
-
-    fn entry(&mut self, name: &str, value: impl Serialize) {
-        self.name(name);
         // What is written here can be JSON, and the memory takes it.
         let _ = serde_json::to_writer(&mut self.0, &value);
     }
@@ -120,10 +109,7 @@ impl Line {
 
 impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.name(field.name());
-        self.bytes(b"\"");
-        let _ = write!(Escaped(&mut self.0), "{value:?}");
-        self.bytes(b"\"");
+        self.entry(field.name(), format_args!("{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
@@ -144,28 +130,6 @@ impl Visit for Line {
 
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.entry(field.name(), value);
-    }
-}
-
-/// The inside of a JSON string (RFC 8259 §7).
-struct Escaped<'a>(&'a mut Vec<u8>);
-
-impl fmt::Write for Escaped<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for byte in text.bytes() {
-            match byte {
-                b'"' => self.0.extend_from_slice(b"\\\""),
-                b'\\' => self.0.extend_from_slice(b"\\\\"),
-                b'\n' => self.0.extend_from_slice(b"\\n"),
-                b'\r' => self.0.extend_from_slice(b"\\r"),
-                b'\t' => self.0.extend_from_slice(b"\\t"),
-                0x08 => self.0.extend_from_slice(b"\\b"),
-                0x0c => self.0.extend_from_slice(b"\\f"),
-                0..=0x1f => write!(self.0, "\\u{byte:04x}").map_err(|_| fmt::Error)?,
-                _ => self.0.push(byte),
-            }
-        }
-        Ok(())
     }
 }
 

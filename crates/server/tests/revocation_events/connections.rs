@@ -9,7 +9,7 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
 use crate::follower::{Follower, scene, scene_with};
-use crate::support::REDIRECT;
+use crate::support::{REDIRECT, client_id};
 
 #[tokio::test]
 async fn only_resource_servers_may_listen() {
@@ -150,14 +150,7 @@ async fn there_are_only_so_many_connections_and_each_gives_its_place_back() {
 #[tokio::test]
 async fn a_connection_ends_with_its_client() {
     let scene = scene().await;
-    let pair = scene.resource_server.strip_prefix("Basic ").unwrap();
-    let pair = base64::engine::general_purpose::STANDARD.decode(pair).unwrap();
-    let client_id = String::from_utf8(pair)
-        .unwrap()
-        .split(':')
-        .next()
-        .unwrap()
-        .to_owned();
+    let client_id = client_id(&scene.resource_server);
     let path = format!("/admin/clients/{client_id}");
     let mut follower = scene.follow().await;
     scene.admin("PATCH", &path, json!({"disabled": true})).await;

@@ -256,3 +256,10 @@ fn cheap_hash(password: &str) -> String {
         .unwrap()
         .to_string()
 }
+
+/// Whose header that of [`TestApp::confidential`] is.
+pub fn client_id(authorization: &str) -> String {
+    let pair = STANDARD.decode(authorization.trim_start_matches("Basic "));
+    let pair = String::from_utf8(pair.unwrap()).unwrap();
+    pair.split_once(':').unwrap().0.to_owned()
+}
