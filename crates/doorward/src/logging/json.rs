@@ -152,6 +152,12 @@ struct Escaped<'a>(&'a mut Vec<u8>);
 
 impl fmt::Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        // Nearly everything that is logged is written as it is.
+        let is_plain = |byte| byte >= 0x20 && byte != b'"' && byte != b'\\';
+        if text.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
+            self.0.extend_from_slice(text.as_bytes());
+            return Ok(());
+        }
         for byte in text.bytes() {
             match byte {
                 b'"' => self.0.extend_from_slice(b"\\\""),

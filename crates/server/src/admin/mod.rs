@@ -63,7 +63,7 @@ impl Modify for AdminKeyScheme {
 }
 
 /// One list, of which both are made: the routes with their description, which therefore cannot drift from them, and the
-/// routes alone. The description is as large as everything else that a server holds when it idles, and few ask for it.
+/// routes alone. A server need not hold the description, for which few ask.
 macro_rules! endpoints {
     ($($($module:ident::$handler:ident),+;)+) => {
         fn described() -> OpenApiRouter<Arc<Context>> {
