@@ -91,6 +91,36 @@ fn malformed_input_is_refused() {
     assert_eq!(Parameters::parse(b"a=\xff"), Err(ParametersError::NotUtf8));
 }
 
+/// Bytes are looked at many at a time.
+#[test]
+fn what_is_coded_is_found_wherever_it_stands() {
+    for before in 0..80 {
+        for after in 0..40 {
+            let (start, end) = ("a".repeat(before), "z".repeat(after));
+            let text = format!("{start}={start}+%2b{end}&&{end}%41={start}&x");
+            let parameters = parse(&text);
+            let expected = [
+                (start.clone(), format!("{start} +{end}")),
+                (format!("{end}A"), start.clone()),
+                ("x".to_owned(), String::new()),
+            ];
+            let found: Vec<_> = parameters
+                .iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect();
+            assert_eq!(found, expected, "{text}");
+            for broken in ["%", "%4", "%4g"] {
+                let text = format!("{start}={start}{end}{broken}");
+                assert_eq!(
+                    Parameters::parse(text.as_bytes()),
+                    Err(ParametersError::BadPercentEncoding),
+                    "{text}"
+                );
+            }
+        }
+    }
+}
+
 /// AUTHZ-017
 #[test]
 fn input_is_bounded() {

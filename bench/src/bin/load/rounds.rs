@@ -150,8 +150,29 @@ impl Plan {
         Ok(measurements)
     }
 
-    /// Makes what a kind of request uses, where the rounds have not made it already.
+    /// Makes what a kind of request uses, where the rounds have not made it already, and sends what has to have been
+    /// sent before.
     pub async fn supply(&self, subject: &Subject, scenario: Scenario) -> anyhow::Result<()> {
+        self.make(subject, scenario).await?;
+        let requests = scenario.rehearsal();
+        if requests > 0 {
+            let limits = Limits {
+                requests,
+                time: self.time.max(Duration::from_secs(5)),
+            };
+            let sent = closed_loop(subject, scenario, 16, limits, 0).await?;
+            let first = sent.first_error.unwrap_or_default();
+            ensure!(
+                subject.role == Role::Peer || sent.errors == 0,
+                "rehearsing {} of {} failed: {first}",
+                scenario.name(),
+                subject.name,
+            );
+        }
+        Ok(())
+    }
+
+    async fn make(&self, subject: &Subject, scenario: Scenario) -> anyhow::Result<()> {
         let Some((maker, there)) = scenario.supply(&subject.world) else {
             return Ok(());
         };

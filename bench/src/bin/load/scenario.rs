@@ -123,6 +123,14 @@ impl Scenario {
         }
     }
 
+    /// How many requests are sent before any is measured: a token was seen before when it was asked about once.
+    pub fn rehearsal(self) -> usize {
+        match self {
+            Self::IntrospectionAgain => SEEN_BEFORE,
+            _ => 0,
+        }
+    }
+
     /// Whether its supply is used up, and not only used.
     pub fn uses_up(self) -> bool {
         matches!(self, Self::Code | Self::Introspection)

@@ -26,10 +26,11 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{MethodFilter, get, on};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
-use utoipa::{Modify, OpenApi};
+use utoipa::{Modify, OpenApi, Path as _};
+use utoipa_axum::PathItemExt;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -61,46 +62,60 @@ impl Modify for AdminKeyScheme {
     }
 }
 
-/// The routes with their description, which therefore cannot drift from them.
-fn described() -> OpenApiRouter<Arc<Context>> {
-    OpenApiRouter::with_openapi(Document::openapi())
-        .routes(routes!(resources::list, resources::create))
-        .routes(routes!(resources::get, resources::update, resources::delete))
-        .routes(routes!(clients::list, clients::create))
-        .routes(routes!(clients::get, clients::update, clients::delete))
-        .routes(routes!(clients::rotate_secret))
-        .routes(routes!(users::list, users::create))
-        .routes(routes!(users::get, users::update, users::delete))
-        .routes(routes!(users::disable))
-        .routes(routes!(users::enable))
-        .routes(routes!(grants::list))
-        .routes(routes!(grants::revoke_all))
-        .routes(routes!(grants::get, grants::revoke))
-        .routes(routes!(initial_tokens::list, initial_tokens::create))
-        .routes(routes!(initial_tokens::delete))
-        .routes(routes!(keys::list))
-        .routes(routes!(keys::rotate))
-        .routes(routes!(keys::revoke))
-        .routes(routes!(audit::list))
-        .routes(routes!(audit::get))
-        .routes(routes!(token_exchange::explain))
-        .routes(routes!(trusted_issuers::list, trusted_issuers::create))
-        .routes(routes!(
-            trusted_issuers::get,
-            trusted_issuers::update,
-            trusted_issuers::delete
-        ))
-        .routes(routes!(assertion_audiences::list, assertion_audiences::create))
-        .routes(routes!(
-            assertion_audiences::get,
-            assertion_audiences::update,
-            assertion_audiences::delete
-        ))
-        .routes(routes!(
-            trusted_subjects::list,
-            trusted_subjects::link,
-            trusted_subjects::unlink
-        ))
+/// One list, of which both are made: the routes with their description, which therefore cannot drift from them, and the
+/// routes alone. A server need not hold the description, for which few ask.
+macro_rules! endpoints {
+    ($($($module:ident::$handler:ident),+;)+) => {
+        fn described() -> OpenApiRouter<Arc<Context>> {
+            OpenApiRouter::with_openapi(Document::openapi())$(.routes(routes!($($module::$handler),+)))+
+        }
+
+        fn endpoints() -> Router<Arc<Context>> {
+            utoipa_axum::paste! {
+                Router::new()$($(
+                    .route(
+                        &$module::[<__path_ $handler>]::path(),
+                        on(methods::<$module::[<__path_ $handler>]>(), $module::$handler),
+                    )
+                )+)+
+            }
+        }
+    };
+}
+
+endpoints! {
+    resources::list, resources::create;
+    resources::get, resources::update, resources::delete;
+    clients::list, clients::create;
+    clients::get, clients::update, clients::delete;
+    clients::rotate_secret;
+    users::list, users::create;
+    users::get, users::update, users::delete;
+    users::disable;
+    users::enable;
+    grants::list;
+    grants::revoke_all;
+    grants::get, grants::revoke;
+    initial_tokens::list, initial_tokens::create;
+    initial_tokens::delete;
+    keys::list;
+    keys::rotate;
+    keys::revoke;
+    audit::list;
+    audit::get;
+    token_exchange::explain;
+    trusted_issuers::list, trusted_issuers::create;
+    trusted_issuers::get, trusted_issuers::update, trusted_issuers::delete;
+    assertion_audiences::list, assertion_audiences::create;
+    assertion_audiences::get, assertion_audiences::update, assertion_audiences::delete;
+    trusted_subjects::list, trusted_subjects::link, trusted_subjects::unlink;
+}
+
+/// The methods that an endpoint describes itself with.
+fn methods<E: utoipa::Path>() -> MethodFilter {
+    let methods = E::methods();
+    let filters = methods.iter().map(PathItemExt::to_method_filter);
+    filters.reduce(MethodFilter::or).unwrap_or(MethodFilter::GET)
 }
 
 /// The `OpenAPI` document of the admin API.
@@ -133,10 +148,8 @@ fn with_errors(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenA
 
 /// The admin API. Nothing in it answers without an admin key.
 pub fn router(ctx: &Arc<Context>) -> Router {
-    let (router, document) = described().split_for_parts();
-    let document = with_errors(document);
-    router
-        .route("/admin/openapi.json", get(async move || axum::Json(document)))
+    endpoints()
+        .route("/admin/openapi.json", get(async || axum::Json(openapi())))
         .layer(from_fn_with_state(Arc::clone(ctx), one_change_at_a_time))
         .layer(from_fn_with_state(Arc::clone(ctx), key::require_admin_key))
         .with_state(Arc::clone(ctx))

@@ -79,24 +79,27 @@ impl Service<Request> for Sealed {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        if let Some(response) = self.envelope.known_answer(&request) {
+        // Looked for once: few requests have one.
+        let shortcut = self.envelope.shortcut(&request);
+        if let Some(response) = shortcut.and_then(|at| self.envelope.known_answer(&request, at)) {
             return Either::Left(ready(Ok(response)));
         }
         let (envelope, endpoints) = (Arc::clone(&self.envelope), self.endpoints.clone());
-        Either::Right(Box::pin(
-            async move { Ok(envelope.seal(request, endpoints).await) },
-        ))
+        Either::Right(Box::pin(async move {
+            Ok(envelope.seal(request, endpoints, shortcut).await)
+        }))
     }
 }
 
 impl Envelope {
-    fn shortcut(&self, request: &Request) -> Option<&Shortcut> {
-        self.shortcuts.iter().find(|shortcut| shortcut.leads(request))
+    /// Which of the shortcuts leads to what is asked for.
+    fn shortcut(&self, request: &Request) -> Option<usize> {
+        self.shortcuts.iter().position(|shortcut| shortcut.leads(request))
     }
 
     /// The answer to a request for a document, when the router has given it before.
-    fn known_answer(&self, request: &Request) -> Option<Response> {
-        let shortcut = self.shortcut(request)?;
+    fn known_answer(&self, request: &Request, shortcut: usize) -> Option<Response> {
+        let shortcut = self.shortcuts.get(shortcut)?;
         let started = Instant::now();
         if !self.hosts.allow(request) {
             return None;
@@ -118,7 +121,7 @@ impl Envelope {
         Some(response)
     }
 
-    async fn seal(&self, mut request: Request, endpoints: Endpoints) -> Response {
+    async fn seal(&self, mut request: Request, endpoints: Endpoints, shortcut: Option<usize>) -> Response {
         let started = Instant::now();
         let peer = request
             .extensions()
@@ -127,8 +130,8 @@ impl Envelope {
         let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let address = self.proxies.client_address(peer, request.headers());
         let info = RequestInfo::new(self.ids.next(), request.headers(), address);
-        let shortcut = self
-            .shortcut(&request)
+        let shortcut = shortcut
+            .and_then(|at| self.shortcuts.get(at))
             .and_then(|shortcut| Some((shortcut, shortcut.document()?)));
         let asked = Asked::new(request.headers());
         let method = method_label(request.method());
