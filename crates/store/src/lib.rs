@@ -33,7 +33,7 @@ pub use operations::{
     Approval, ApprovalOutcome, Approved, AssertedOutcome, Ended, ExchangeOutcome, ExchangeToken, GrantFilter,
     IdJagOutcome, IssueAsserted, IssueIdJag, IssueOwn, LoginThrottle, OwnOutcome, Page, PageRequest,
     PollOutcome, RedeemCode, RedeemOutcome, RefreshPolicy, RefreshShown, RegisterOutcome, RotateOutcome,
-    RotateRefresh, Spend, Swept, ThrottlePolicy,
+    RotateRefresh, Spend, Swept, ThrottlePolicy, UseRefresh,
 };
 pub use records::{
     AdminKey, AssertionAudience, Client, ClientId, ClientSecret, ClientSource, Code, Consent,
@@ -221,6 +221,15 @@ pub trait Store: Send + Sync + 'static {
     async fn grant(&self, id: GrantId) -> Result<Option<Grant>>;
     /// Exchanges a refresh token generation for its successor, as `RefreshPolicy` says.
     async fn rotate_refresh(&self, rotate: RotateRefresh) -> Result<RotateOutcome>;
+    /// Reads a grant, lets `decide` look at it, and does [`Self::rotate_refresh`] as that says; `None` when there is no
+    /// such grant (and `decide` was not asked) or `decide` wants nothing. One operation where the engine can.
+    async fn use_refresh(&self, grant: GrantId, decide: UseRefresh) -> Result<Option<RotateOutcome>> {
+        let grant = self.grant(grant).await?;
+        match grant.and_then(|grant| decide(&grant)) {
+            Some(rotate) => self.rotate_refresh(rotate).await.map(Some),
+            None => Ok(None),
+        }
+    }
     /// Grants that match, newest first.
     async fn grants(&self, filter: GrantFilter, page: PageRequest) -> Result<Page<Grant>>;
     /// Ends every live grant that matches, with its codes and refresh tokens. Returns how many. When the

@@ -180,6 +180,10 @@ pub enum RotateOutcome {
     Unknown,
 }
 
+/// Looks at the grant that a refresh token names, and says how the token is used; `None`: not at all. It runs where the
+/// grant was read, so it waits for nothing.
+pub type UseRefresh = Box<dyn FnOnce(&Grant) -> Option<RotateRefresh> + Send>;
+
 /// Something that counts once: a proof of possession, a client assertion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spend {

@@ -33,6 +33,10 @@ const RETENTION: Duration = Duration::from_hours(30 * 24);
 pub enum Operation {
     /// A refresh token for the next one, and its access token's record.
     RotateRefresh,
+    /// The same as the token endpoint asks for it: the grant is read and looked at, then its refresh token is used.
+    Refresh,
+    /// The same, when something has to be used up in between: the grant is read first, by itself.
+    RefreshBySteps,
     /// A person's approval: a grant and its code.
     Approve,
     /// A code for a token.
@@ -87,6 +91,8 @@ impl Scene {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         match operation {
             Operation::RotateRefresh => self.rotate(number).await?,
+            Operation::Refresh => self.refresh(number).await?,
+            Operation::RefreshBySteps => self.refresh_by_steps(number).await?,
             Operation::Approve => self.approve(number).await?,
             Operation::RedeemCode => self.redeem(number).await?,
             Operation::IssueOwn => self.issue_own(number).await?,
@@ -110,6 +116,26 @@ impl Scene {
     }
 
     async fn rotate(&self, number: u64) -> Result<()> {
+        is_rotation(&self.store.rotate_refresh(self.rotation(number)).await?)
+    }
+
+    async fn refresh(&self, number: u64) -> Result<()> {
+        let rotate = self.rotation(number);
+        let used = self
+            .store
+            .use_refresh(rotate.grant, Box::new(|_| Some(rotate)))
+            .await?;
+        is_rotation(&used.context("no such grant")?)
+    }
+
+    async fn refresh_by_steps(&self, number: u64) -> Result<()> {
+        let rotate = self.rotation(number);
+        self.store.grant(rotate.grant).await?.context("no such grant")?;
+        is_rotation(&self.store.rotate_refresh(rotate).await?)
+    }
+
+    /// The next use of the refresh token of any grant.
+    fn rotation(&self, number: u64) -> RotateRefresh {
         let number = self.any_grant(number);
         let grant = self.world.grant(number);
         let before = {
@@ -119,20 +145,13 @@ impl Scene {
             *count - 1
         };
         let now = NOW + Duration::from_secs(PAUSE * u64::from(before));
-        let rotate = RotateRefresh {
+        RotateRefresh {
             grant: grant.id,
             generation: grant.generation + before,
             policy: POLICY,
             issuance: issuance(grant.id, grant.client, grant.resource, now),
             now,
-        };
-        let outcome = self.store.rotate_refresh(rotate).await?;
-        ensure!(
-            // Two callers may have met at the same grant.
-            matches!(outcome, RotateOutcome::Rotated { .. } | RotateOutcome::Unknown),
-            "{outcome:?}"
-        );
-        Ok(())
+        }
     }
 
     async fn approve(&self, number: u64) -> Result<()> {
@@ -370,6 +389,13 @@ fn place() -> u32 {
 )]
 fn random() -> [u8; 10] {
     bytes(Uuid::new_v4().as_u64_pair().0, 32)
+}
+
+/// Two callers may have met at the same grant.
+fn is_rotation(outcome: &RotateOutcome) -> Result<()> {
+    let expected = matches!(outcome, RotateOutcome::Rotated { .. } | RotateOutcome::Unknown);
+    ensure!(expected, "{outcome:?}");
+    Ok(())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -146,8 +146,7 @@ impl Resources {
 
     /// The resources of a grant; `None` when one of them is gone.
     pub(crate) async fn of_grant(&self, grant: &Grant) -> Result<Option<Targets>, StoreError> {
-        self.named(std::iter::once(&grant.resource).chain(&grant.more_resources))
-            .await
+        Ok(Targets::of_grant(&self.all().await?, grant))
     }
 
     /// The resources with these URIs, byte for byte; `None` when one of them is gone.
@@ -155,11 +154,7 @@ impl Resources {
         &self,
         uris: impl Iterator<Item = &'u String>,
     ) -> Result<Option<Targets>, StoreError> {
-        let resources = self.all().await?;
-        let found: Option<Vec<Arc<Resource>>> = uris
-            .map(|uri| resources.iter().find(|resource| resource.uri == *uri).cloned())
-            .collect();
-        Ok(found.and_then(Targets::new))
+        Ok(Targets::named(&self.all().await?, uris))
     }
 
     /// Of these scopes, those that the resource still has. `offline_access` stays.

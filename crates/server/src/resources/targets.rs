@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::scope::{OFFLINE_ACCESS, ScopeSet};
-use doorward_store::{RefreshPolicy, Resource};
+use doorward_store::{Grant, RefreshPolicy, Resource};
 
 use super::means;
 
@@ -37,6 +37,25 @@ impl Targets {
             }
         }
         Some(Self { first, others })
+    }
+
+    /// The resources of a grant, of all that there are; `None` when one of them is gone.
+    pub(crate) fn of_grant(resources: &[Arc<Resource>], grant: &Grant) -> Option<Self> {
+        Self::named(
+            resources,
+            std::iter::once(&grant.resource).chain(&grant.more_resources),
+        )
+    }
+
+    /// The resources with these URIs, byte for byte; `None` when one of them is gone.
+    pub(super) fn named<'u>(
+        resources: &[Arc<Resource>],
+        uris: impl Iterator<Item = &'u String>,
+    ) -> Option<Self> {
+        let found: Option<Vec<Arc<Resource>>> = uris
+            .map(|uri| resources.iter().find(|resource| resource.uri == *uri).cloned())
+            .collect();
+        found.and_then(Self::new)
     }
 
     /// The first one.

@@ -124,7 +124,7 @@ pub(crate) async fn endpoint(
 }
 
 async fn answer(
-    ctx: &Context,
+    ctx: &Arc<Context>,
     info: &RequestInfo,
     headers: &HeaderMap,
     body: &Bytes,
@@ -219,7 +219,10 @@ fn unusable(description: &'static str, reason: impl std::fmt::Display) -> TokenE
 
 /// The resources of a grant.
 async fn targets(ctx: &Context, grant: &Grant) -> Result<Targets, TokenError> {
-    let found = ctx.resources.of_grant(grant).await?;
+    of_grant(ctx.resources.of_grant(grant).await?)
+}
+
+fn of_grant(found: Option<Targets>) -> Result<Targets, TokenError> {
     found.ok_or_else(|| {
         unusable(
             "The grant has ended; start a new authorization request.",

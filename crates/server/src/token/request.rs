@@ -1,5 +1,7 @@
 //! What a grant is given.
 
+use std::sync::Arc;
+
 use doorward_oauth::dpop::Proof;
 use doorward_oauth::parameters::Parameters;
 use doorward_store::{Resource, Spend, Store};
@@ -14,7 +16,7 @@ use crate::http::request::RequestInfo;
 /// client's assertion nor the proof is used up yet.
 #[derive(Clone, Copy)]
 pub(crate) struct TokenRequest<'r> {
-    pub(crate) ctx: &'r Context,
+    pub(crate) ctx: &'r Arc<Context>,
     pub(crate) info: &'r RequestInfo,
     pub(crate) client: &'r AuthenticatedClient,
     pub(crate) parameters: &'r Parameters,
@@ -52,6 +54,11 @@ impl<'r> TokenRequest<'r> {
             ));
         }
         Ok(())
+    }
+
+    /// Whether [`Self::spend`] has something to use up.
+    pub(crate) fn spends(&self) -> bool {
+        self.proof.is_some() || self.client.unspent().is_some()
     }
 
     /// Uses up what counts once: the last thing before a grant changes anything, after every check.

@@ -132,6 +132,7 @@ fn every_change_in_the_source_names_who_makes_it() {
         "burn_code",
         "deny_device",
         "rotate_refresh",
+        "use_refresh",
         "revoke_grants",
         "revoke_issuance",
         "add_signing_key",

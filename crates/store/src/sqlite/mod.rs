@@ -231,7 +231,11 @@ fn prepare_writer(db: &Connection) -> rusqlite::Result<()> {
             "the file system allows no write-ahead log: readers will wait for the writer"
         );
     }
-    db.execute_batch("PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;")
+    // A page that many transactions write goes into the database once for all of the log: 16 MB of it, which one part of
+    // the log's index covers (docs/performance.md).
+    db.execute_batch(
+        "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 4000;",
+    )
 }
 
 /// At the start every error means: not with this database.

@@ -22,7 +22,7 @@ use crate::{
     Partitioned, PartitionsKept, PollOutcome, RedeemCode, RedeemOutcome, RegisterOutcome, Reseal, Resource,
     Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed, SealedKind, SealedSecret, Session,
     SigningKeyRecord, Spend, Store, StoreError, Swept, ThrottlePolicy, TrustedIssuer, TrustedIssuerKind,
-    Turn, User, UserId,
+    Turn, UseRefresh, User, UserId,
 };
 
 #[async_trait]
@@ -453,6 +453,17 @@ impl Store for SqliteStore {
             let outcome = refresh::rotate(db, &rotate)?;
             let draft = audit::rotated(&rotate, &outcome);
             Ok((outcome, draft))
+        })
+        .await
+    }
+
+    async fn use_refresh(&self, grant: GrantId, decide: UseRefresh) -> Result<Option<RotateOutcome>> {
+        self.act(move |db| {
+            let Some((rotate, outcome)) = refresh::rotate_as(db, grant, decide)? else {
+                return Ok((None, None));
+            };
+            let draft = audit::rotated(&rotate, &outcome);
+            Ok((Some(outcome), draft))
         })
         .await
     }

@@ -6,7 +6,7 @@ use super::statements::{Run, statements};
 use super::values::Columns;
 use super::{grants, issuances};
 use crate::rules::refresh::{self, Earlier, Rotation, refuse_incoherent, rotated};
-use crate::{EndReason, Grant, Result, RotateOutcome, RotateRefresh, StoreError};
+use crate::{EndReason, Grant, GrantId, Result, RotateOutcome, RotateRefresh, StoreError, UseRefresh};
 
 statements! {
     BY_ID = concat!(
@@ -20,9 +20,37 @@ statements! {
 
 pub(super) fn rotate(db: &Connection, rotate: &RotateRefresh) -> Result<RotateOutcome> {
     refuse_incoherent(rotate)?;
-    let Some((grant, earlier, stands)) = load(db, rotate)? else {
-        return Ok(RotateOutcome::Unknown);
+    match load(db, rotate.grant)? {
+        Some(loaded) => rotate_loaded(db, loaded, rotate),
+        None => Ok(RotateOutcome::Unknown),
+    }
+}
+
+/// The same with a rotation that is made for the grant as it is; the grant is read once.
+pub(super) fn rotate_as(
+    db: &Connection,
+    grant: GrantId,
+    decide: UseRefresh,
+) -> Result<Option<(RotateRefresh, RotateOutcome)>> {
+    let Some(loaded) = load(db, grant)? else {
+        return Ok(None);
     };
+    let Some(rotate) = decide(&loaded.0) else {
+        return Ok(None);
+    };
+    refuse_incoherent(&rotate)?;
+    if rotate.grant != grant {
+        return Err(StoreError::Invalid("the rotation is of another grant"));
+    }
+    let outcome = rotate_loaded(db, loaded, &rotate)?;
+    Ok(Some((rotate, outcome)))
+}
+
+fn rotate_loaded(
+    db: &Connection,
+    (grant, earlier, stands): Loaded,
+    rotate: &RotateRefresh,
+) -> Result<RotateOutcome> {
     let id = grant.id;
     let (grant, retry) = match refresh::rotate(grant, earlier, stands, rotate)? {
         Rotation::Refused(outcome) => return Ok(outcome),
@@ -63,8 +91,11 @@ fn move_on(db: &Connection, grant: &Grant, earlier: &Earlier, rotate: &RotateRef
     }
 }
 
-fn load(db: &Connection, rotate: &RotateRefresh) -> Result<Option<(Grant, Earlier, bool)>> {
-    Ok(db.find(BY_ID, [rotate.grant.0.as_bytes()], |row| {
+/// The grant, what is remembered of its generations, and whether everything stands that it rests on.
+type Loaded = (Grant, Earlier, bool);
+
+fn load(db: &Connection, grant: GrantId) -> Result<Option<Loaded>> {
+    Ok(db.find(BY_ID, [grant.0.as_bytes()], |row| {
         let mut columns = Columns::new(row);
         let grant = grants::read(&mut columns)?;
         let earlier = Earlier::from_bytes(&columns.plain::<Vec<u8>>()?);

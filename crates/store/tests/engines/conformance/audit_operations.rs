@@ -162,6 +162,12 @@ pub(crate) async fn every_operation_that_changes_something_is_told(opened: Opene
         scene.rotate(grant, generation, at(1)).await;
     }
     tells!(rotate_refresh(rotation(grant, 1, at(5000))) => "refresh_token.reused");
+    let grant = scene.active().await;
+    for generation in 1..4 {
+        scene.rotate(grant, generation, at(1)).await;
+    }
+    let reuse = rotation(grant, 1, at(5000));
+    tells!(use_refresh(grant, Box::new(|_| Some(reuse))) => "refresh_token.reused");
     let token = scene.approved().await;
     let redeemed = redemption(&token, at(0));
     scene.store.redeem_code(redeemed.clone()).await.unwrap();

@@ -104,6 +104,92 @@ pub(crate) async fn fifty_parallel_callers_get_one_successor(opened: Opened) {
     assert_eq!(scene.state(id).await, GrantState::Active);
 }
 
+pub(crate) async fn a_use_sees_the_grant_as_it_stands(opened: Opened) {
+    let scene = Scene::new(opened).await;
+    let id = scene.active().await;
+    for generation in 1..=3 {
+        let rotate = rotation(id, generation, at(i64::from(generation) * 10));
+        let recorded = rotate.issuance.clone();
+        let before = scene.grant(id).await;
+        let used = scene.store.use_refresh(
+            id,
+            Box::new(move |grant| {
+                assert_eq!(*grant, before);
+                Some(rotate)
+            }),
+        );
+        let Ok(Some(RotateOutcome::Rotated {
+            grant,
+            successor,
+            retry,
+        })) = used.await
+        else {
+            panic!("generation {generation} does not rotate");
+        };
+        assert_eq!((successor, retry), (generation + 1, false));
+        assert_eq!(scene.grant(id).await, *grant);
+        let found = scene.store.issuance(&recorded.jti).await.unwrap();
+        assert_eq!(found, Some(recorded));
+    }
+    // What rotate_refresh refuses, a use is refused too, and an old generation ends the grant.
+    let mut outcomes = Vec::new();
+    for (generation, now) in [(9, 40), (1, 500), (4, 501)] {
+        let decide = Box::new(move |_: &_| Some(rotation(id, generation, at(now))));
+        outcomes.push(scene.store.use_refresh(id, decide).await.unwrap().unwrap());
+    }
+    assert_eq!(
+        outcomes,
+        [
+            RotateOutcome::Unknown,
+            RotateOutcome::Reused,
+            RotateOutcome::Ended
+        ]
+    );
+    assert_eq!(
+        scene.grant(id).await.end_reason,
+        Some(EndReason::RefreshTokenReused)
+    );
+}
+
+pub(crate) async fn a_use_that_wants_nothing_changes_nothing(opened: Opened) {
+    let scene = Scene::new(opened).await;
+    let id = scene.active().await;
+    let before = scene.grant(id).await;
+    assert_eq!(scene.store.use_refresh(id, Box::new(|_| None)).await, Ok(None));
+    let nowhere = scene.approval().grant.id;
+    let unasked = Box::new(|_: &_| panic!("there is no such grant"));
+    assert_eq!(scene.store.use_refresh(nowhere, unasked).await, Ok(None));
+    let mut incoherent = rotation(id, 1, at(5));
+    incoherent.issuance.grant = nowhere;
+    let incoherent = Box::new(move |_: &_| Some(incoherent));
+    assert!(matches!(
+        scene.store.use_refresh(id, incoherent).await,
+        Err(StoreError::Invalid(_))
+    ));
+    assert_eq!(scene.grant(id).await, before);
+}
+
+pub(crate) async fn fifty_parallel_uses_get_one_successor(opened: Opened) {
+    let scene = Arc::new(Scene::new(opened).await);
+    let id = scene.active().await;
+    for generation in 1..=5 {
+        let answers = at_once(50, |_| {
+            let scene = Arc::clone(&scene);
+            async move {
+                let decide = Box::new(move |_: &_| Some(rotation(id, generation, at(10))));
+                match scene.store.use_refresh(id, decide).await {
+                    Ok(Some(RotateOutcome::Rotated { successor, retry, .. })) => (successor, retry),
+                    other => panic!("{other:?}"),
+                }
+            }
+        })
+        .await;
+        assert!(answers.iter().all(|(successor, _)| *successor == generation + 1));
+        assert_eq!(answers.iter().filter(|(_, retry)| !retry).count(), 1);
+        assert_eq!(scene.grant(id).await.generation, generation + 1);
+    }
+}
+
 pub(crate) async fn unknown_generations_change_nothing(opened: Opened) {
     let scene = Scene::new(opened).await;
     let id = scene.active().await;
