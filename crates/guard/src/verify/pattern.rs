@@ -97,10 +97,9 @@ impl Pattern {
         })
     }
 
-    /// The claims of another token. `None` says nothing about them.
-    fn read<'p>(self: &Arc<Self>, document: &'p str) -> Option<(Payload<'p>, Likeness)> {
+    /// Puts the claims of another token into an empty payload. `None` says nothing about them.
+    fn read<'p>(self: &Arc<Self>, document: &'p str, payload: &mut Payload<'p>) -> Option<Likeness> {
         let known = self.document.as_bytes();
-        let mut payload = Payload::default();
         let mut likeness = Likeness {
             pattern: Arc::clone(self),
             changes: [Change::default(); MAX_CHANGES],
@@ -119,7 +118,7 @@ impl Pattern {
             likeness.note(at, start, reader.position())?;
         }
         reader.end()?;
-        Some((payload.whole(), likeness))
+        Some(likeness)
     }
 }
 
@@ -173,19 +172,24 @@ impl Patterns {
     /// The claims in a payload, and what they are like, if they are like something.
     pub(crate) fn read<'p>(&self, document: &'p [u8]) -> Result<(Payload<'p>, Option<Likeness>), Rejection> {
         let text = str::from_utf8(document).map_err(|_| Rejection::Claims)?;
-        let found = self
-            .places
-            .iter()
-            .find_map(|place| place.load().as_ref()?.read(text));
-        let Some((payload, likeness)) = found else {
+        let mut payload = Payload::default();
+        let likeness = self.places.iter().find_map(|place| {
+            let likeness = place.load().as_ref()?.read(text, &mut payload);
+            if likeness.is_none() {
+                payload = Payload::default();
+            }
+            likeness
+        });
+        if likeness.is_none() {
             return Ok((Payload::read(document, self.dialect)?, None));
-        };
+        }
+        payload.close();
         debug_assert_eq!(
             Payload::read(document, self.dialect).map(|strict| format!("{strict:?}")),
             Ok(format!("{payload:?}")),
             "the two readers differ"
         );
-        Ok((payload, Some(likeness)))
+        Ok((payload, likeness))
     }
 
     /// Remembers claims of a token that was verified and was like nothing.

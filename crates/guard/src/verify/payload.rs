@@ -52,7 +52,8 @@ impl<'p> Payload<'p> {
             Ok(())
         })
         .map_err(|_| Rejection::Claims)?;
-        Ok(payload.whole())
+        payload.close();
+        Ok(payload)
     }
 
     pub(super) fn put(&mut self, claim: Claim<'p>) {
@@ -77,9 +78,9 @@ impl<'p> Payload<'p> {
     }
 
     /// When every claim was put in.
-    pub(super) fn whole(mut self) -> Self {
-        self.scope = self.scope.or(self.other_scope.take());
-        self
+    pub(super) fn close(&mut self) {
+        let other = self.other_scope.take();
+        self.scope = self.scope.take().or(other);
     }
 
     /// Whether the token counts now.
