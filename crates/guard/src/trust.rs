@@ -132,7 +132,7 @@ impl GuardBuilder {
                 keys: Arc::new(Keys::new(source, self.keys, self.clock.clone(), seed)),
             }
         };
-        Judge::Issuers(AccessTokenVerifier {
+        Judge::Issuers(Box::new(AccessTokenVerifier {
             issuers: issuers.iter().map(trusted).collect(),
             resource: resource.clone(),
             algorithms: self.algorithms.clone(),
@@ -141,6 +141,6 @@ impl GuardBuilder {
             cache: TokenCache::new(self.token_cache),
             headers: HeaderMemo::default(),
             patterns: Patterns::new(Dialect::AccessToken),
-        })
+        }))
     }
 }

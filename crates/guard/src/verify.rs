@@ -137,7 +137,7 @@ pub(crate) struct Verifier {
 
 pub(crate) enum Judge {
     /// The guard itself, with the keys of the issuers.
-    Issuers(AccessTokenVerifier),
+    Issuers(Box<AccessTokenVerifier>),
     /// These, in order.
     Verifiers(Vec<Arc<dyn TokenVerifier>>),
 }

@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use aws_lc_rs::{digest::Digest, signature::ParsedPublicKey};
+use aws_lc_rs::{
+    digest::{Digest, SHA256},
+    signature::ParsedPublicKey,
+};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
@@ -172,15 +175,16 @@ impl Jwk {
             .map_err(|_| JoseError::BadSignature)
     }
 
-    /// The same, where the hash of the signing input is known.
+    /// The same, where the SHA-256 of the signing input is known.
     pub(crate) fn verify_digest(
         &self,
         algorithm: Algorithm,
-        signing_input: &Digest,
+        signing_input: &[u8; 32],
         signature: &[u8],
     ) -> Result<(), JoseError> {
+        let digest = Digest::import_less_safe(signing_input, &SHA256).map_err(|_| JoseError::BadSignature)?;
         self.verifier(algorithm)?
-            .verify_digest_sig(signing_input, signature)
+            .verify_digest_sig(&digest, signature)
             .map_err(|_| JoseError::BadSignature)
     }
 

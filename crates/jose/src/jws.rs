@@ -2,7 +2,6 @@
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
-use aws_lc_rs::digest::Digest;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -76,7 +75,7 @@ pub struct Jws<'a> {
     has_known_header: bool,
     signing_input: &'a str,
     /// SHA-256 of it, if it is known.
-    digest: Option<Digest>,
+    digest: Option<[u8; 32]>,
     payload: Vec<u8>,
     signature: Vec<u8>,
 }

@@ -87,17 +87,17 @@ impl AccessTokenVerifier {
         }
         match self.recall(token.as_bytes(), now) {
             Ok(claims) => Some(Ok(claims)),
-            Err(hashed) => self.check_at_once(token, hashed, now).transpose(),
+            Err(hashed) => self.check_at_once(token, hashed.as_ref(), now).transpose(),
         }
     }
 
     fn check_at_once(
         &self,
         token: &str,
-        hashed: Option<HashedToken<'_>>,
+        hashed: Option<&HashedToken<'_>>,
         now: UnixSeconds,
     ) -> Result<Option<Claims>, VerifyError> {
-        let jws = self.read(token, hashed.as_ref())?;
+        let jws = self.read(token, hashed)?;
         let (payload, likeness) = self.patterns.read(jws.unverified_payload())?;
         let (issuer, trusted) = self.issuer_of(&payload)?;
         let key_id = key_id(&jws)?;
@@ -110,7 +110,7 @@ impl AccessTokenVerifier {
             jws,
             likeness,
             Stamp { issuer, generation },
-            hashed.as_ref(),
+            hashed,
         )))
     }
 
