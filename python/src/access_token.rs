@@ -6,14 +6,13 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use doorward_guard::TokenClaims;
+use pyo3::IntoPyObjectExt as _;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PySet, PyString, PyType};
 
 use crate::claims::VerifiedClaims;
 use crate::json;
-use crate::template::Template;
 
 /// The fields of one token's access token but the token itself, for as long as the token is remembered; never handed out.
 pub(crate) struct Fields {
@@ -34,8 +33,6 @@ pub(crate) struct AccessTokens {
     /// Every field, without a value where tokens have their own: to fill in a copy is cheaper than to let it grow.
     blank: Py<PyDict>,
     model: Option<PlainModel>,
-    /// The claims of the first token whose form allows it.
-    template: PyOnceLock<Template>,
 }
 
 #[pymethods]
@@ -86,7 +83,6 @@ impl AccessTokens {
             has_claims: has("claims"),
             resource,
             model: model.transpose()?,
-            template: PyOnceLock::new(),
             kind: kind.unbind(),
         })
     }
@@ -149,53 +145,33 @@ impl AccessTokens {
     /// The same, made anew.
     fn fresh_values<'py>(&self, py: Python<'py>, claims: &VerifiedClaims) -> PyResult<Bound<'py, PyDict>> {
         let token = claims.inner();
-        let all = match token
-            .raw
-            .as_json()
-            .and_then(|document| str::from_utf8(document).ok())
-        {
-            Some(document) => self.claims_in(py, document)?,
-            None => claims.fresh_dict(py)?,
-        };
+        let all = claims.filled(py)?;
         let values = self.blank.bind(py).copy()?;
         // Not always the claim of that name.
-        let client_id = json::text(&all, intern!(py, "client_id"))?;
-        let client_id = client_id.filter(|claim| claim.to_str().is_ok_and(|claim| claim == token.client_id));
+        let client_id = all
+            .client_id
+            .filter(|claim| claim.to_str().is_ok_and(|claim| claim == token.client_id));
         let client_id = client_id.unwrap_or_else(|| PyString::new(py, &token.client_id));
         values.set_item(intern!(py, "client_id"), client_id)?;
-        let scopes = match json::text(&all, intern!(py, "scope"))? {
-            Some(scope) => match self.template.get(py).and_then(|kept| kept.scopes(&scope)) {
-                Some(scopes) => scopes,
-                None => json::words(&scope)?,
-            },
+        let scopes = match all.scopes {
+            Some(scopes) => scopes,
             None => PyList::new(py, token.scopes.iter().map(AsRef::<str>::as_ref))?,
         };
         values.set_item(intern!(py, "scopes"), scopes)?;
-        let end = (token.expires_at != TokenClaims::NEVER).then_some(token.expires_at.0);
-        values.set_item(intern!(py, "expires_at"), end)?;
+        if token.expires_at != TokenClaims::NEVER {
+            let end = match all.end {
+                Some(end) => end,
+                None => token.expires_at.0.into_bound_py_any(py)?,
+            };
+            values.set_item(intern!(py, "expires_at"), end)?;
+        }
         if self.has_subject {
-            values.set_item(intern!(py, "subject"), json::text(&all, intern!(py, "sub"))?)?;
+            values.set_item(intern!(py, "subject"), all.subject)?;
         }
         if self.has_claims {
-            values.set_item(intern!(py, "claims"), all)?;
+            values.set_item(intern!(py, "claims"), all.claims)?;
         }
         Ok(values)
-    }
-
-    /// Every claim, from its text.
-    fn claims_in<'py>(&self, py: Python<'py>, document: &str) -> PyResult<Bound<'py, PyDict>> {
-        let template = self.template.get(py);
-        if let Some(claims) = template.and_then(|template| template.fill(py, document)) {
-            return Ok(claims);
-        }
-        let claims = json::object(py, document)?;
-        if template.is_none()
-            && let Some(template) = Template::of(document, &claims)
-        {
-            // Another thread's is as good.
-            drop(self.template.set(py, template));
-        }
-        Ok(claims)
     }
 }
 

@@ -10,6 +10,7 @@ use pyo3::types::{PyDict, PyTuple};
 use serde_json::Value;
 
 use crate::access_token::Fields;
+use crate::template::{Filled, Template};
 use crate::{errors, json};
 
 /// The claims of a verified access token. Cannot be changed.
@@ -58,14 +59,20 @@ impl VerifiedClaims {
         &self.claims
     }
 
-    /// Every claim, straight from the token where it came as text.
-    pub(crate) fn fresh_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+    /// Every claim, as a new dictionary, and those of them that an access token repeats.
+    pub(crate) fn filled<'py>(&self, py: Python<'py>) -> PyResult<Filled<'py>> {
+        if let Some(alike) = self.claims.raw.alike()
+            && let Some(template) = Template::of(py, &alike)?
+        {
+            return template.fill(py, &alike);
+        }
         let document = self.claims.raw.as_json();
         // Once for all strings in it, instead of once for each.
-        match document.and_then(|document| str::from_utf8(document).ok()) {
-            Some(document) => json::object(py, document),
-            None => json::to_dict(py, &self.claims.raw),
-        }
+        let claims = match document.and_then(|document| str::from_utf8(document).ok()) {
+            Some(document) => json::object(py, document)?,
+            None => json::to_dict(py, &self.claims.raw)?,
+        };
+        Filled::of(claims)
     }
 
     /// Only for tokens that come again: most of what is made for one request is never needed for another.
@@ -196,11 +203,11 @@ impl VerifiedClaims {
     /// Every claim of the token, as a new dictionary.
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let Some(companion) = self.companion() else {
-            return self.fresh_dict(py);
+            return Ok(self.filled(py)?.claims);
         };
         let raw = companion
             .raw
-            .get_or_try_init(py, || self.fresh_dict(py).map(Bound::unbind))?;
+            .get_or_try_init(py, || Ok::<_, PyErr>(self.filled(py)?.claims.unbind()))?;
         json::copy_of_dict(raw.bind(py))
     }
 

@@ -179,7 +179,7 @@ pub(crate) fn copy_of_dict<'py>(dict: &Bound<'py, PyDict>) -> PyResult<Bound<'py
 }
 
 /// `None` for what cannot be changed anyway.
-fn copy_of_container<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+pub(crate) fn copy_of_container<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     if let Ok(dict) = value.cast_exact::<PyDict>() {
         return Ok(Some(copy_of_dict(dict)?.into_any()));
     }

@@ -1,211 +1,173 @@
 //! Claims of a token as a copy of another's.
 //!
-//! The tokens of an issuer have the same members in the same order, and many of the same values: issuer, audience, often
-//! client and scope. So the claims of one token are kept, with the text of each member. Another token's are a copy of them in
-//! which only those members are replaced whose text differs: no name and no repeated value is read or made again.
+//! The guard knows in what a token's claims differ from those of another token of their form
+//! ([`AlikeClaims`](doorward_guard::AlikeClaims)). What Python makes of that other token's claims is kept beside them. A token's
+//! own are a copy in which only the members that differ are replaced: no name and no repeated value is read or made again.
 
+use doorward_guard::AlikeClaims;
 use pyo3::IntoPyObjectExt;
+use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString};
 
 use crate::json;
 
+/// A [`Template`], once somebody wants it.
+struct Companion(PyOnceLock<Template>);
+
 /// The claims of a token, never handed out.
 pub(crate) struct Template {
     claims: Py<PyDict>,
-    members: Vec<Member>,
-    scope: Option<Scope>,
+    names: Vec<Py<PyString>>,
+    /// The values that can be changed and must not be shared, by their place in the order.
+    containers: Vec<(usize, Py<PyAny>)>,
+    subject: Known,
+    client_id: Known,
+    end: Known,
+    scope: Known,
+    /// The words of it.
+    scopes: Option<Py<PyList>>,
 }
 
-struct Member {
-    name: Py<PyString>,
-    /// What stands before it, its name and its value.
-    text: Box<str>,
-    /// How much of that is no value.
-    start: usize,
-    /// The value, where it can be changed and must not be shared.
-    list: Option<Py<PyList>>,
+/// A member that is looked for by itself.
+struct Known {
+    place: Option<usize>,
+    /// `None` for what is no string.
+    text: Option<Py<PyString>>,
 }
 
-struct Scope {
-    text: Py<PyString>,
-    each: Py<PyList>,
+/// The claims of one token.
+pub(crate) struct Filled<'py> {
+    pub(crate) claims: Bound<'py, PyDict>,
+    /// `sub`, if it is a string; and so on.
+    pub(crate) subject: Option<Bound<'py, PyString>>,
+    pub(crate) client_id: Option<Bound<'py, PyString>>,
+    /// `exp`, if it is new and so a whole number.
+    pub(crate) end: Option<Bound<'py, PyAny>>,
+    /// The words of `scope`, if it is a string.
+    pub(crate) scopes: Option<Bound<'py, PyList>>,
 }
 
 impl Template {
-    /// Of an object that was read strictly before into `claims`. `None` where it is not of the usual form: no white space, no
-    /// escapes; strings, numbers, flags and lists of strings.
-    pub(crate) fn of(document: &str, claims: &Bound<'_, PyDict>) -> Option<Self> {
-        let mut reader = Reader::of(document)?;
-        let mut members = Vec::with_capacity(claims.len());
-        for (name, value) in claims {
-            let begin = reader.position;
-            reader.byte(if begin == 0 { b'{' } else { b',' })?;
-            reader.string()?;
-            reader.byte(b':')?;
-            let start = reader.position - begin;
-            reader.skip_value()?;
-            members.push(Member {
-                name: name.cast_into().ok()?.unbind(),
-                text: document.get(begin..reader.position)?.into(),
-                start,
-                list: value.cast::<PyList>().ok().map(|list| copy(list).unbind()),
-            });
-        }
-        reader.end()?;
-        // Many documents get no further than their first bytes.
-        let claims = json::copy_of_dict(claims).ok()?;
-        let scope = json::text(&claims, intern!(claims.py(), "scope")).ok()?;
-        let scope = scope.and_then(|scope| Scope::of(&scope).ok());
-        Some(Self {
-            claims: claims.unbind(),
-            members,
-            scope,
-        })
+    /// The template for these claims. `None` when something else was made of them.
+    pub(crate) fn of<'c>(py: Python<'_>, alike: &AlikeClaims<'c>) -> PyResult<Option<&'c Self>> {
+        let Some(Companion(kept)) = alike.companion(|| Companion(PyOnceLock::new())) else {
+            return Ok(None);
+        };
+        kept.get_or_try_init(py, || Self::new(py, alike.known_json()))
+            .map(Some)
     }
 
-    /// The claims of another token, which were read strictly before. `None` when they have other members, or values that are
-    /// not of the usual form.
-    pub(crate) fn fill<'py>(&self, py: Python<'py>, document: &str) -> Option<Bound<'py, PyDict>> {
-        let mut reader = Reader::of(document)?;
-        let claims = self.claims.bind(py).copy().ok()?;
-        for member in &self.members {
-            if reader.member(&member.text) {
-                if let Some(list) = &member.list {
-                    claims.set_item(&member.name, copy(list.bind(py))).ok()?;
-                }
-            } else {
-                reader.word(member.text.get(..member.start)?)?;
-                claims.set_item(&member.name, reader.value(py)?).ok()?;
+    fn new(py: Python<'_>, document: &str) -> PyResult<Self> {
+        let claims = json::object(py, document)?;
+        let (mut names, mut containers) = (Vec::new(), Vec::new());
+        for (place, (name, value)) in claims.iter().enumerate() {
+            names.push(name.cast_into::<PyString>()?.unbind());
+            if value.is_instance_of::<PyDict>() || value.is_instance_of::<PyList>() {
+                containers.push((place, value.unbind()));
             }
         }
-        reader.end()?;
-        Some(claims)
-    }
-
-    /// The scopes in `scope`, if the template's claims have the very same string.
-    pub(crate) fn scopes<'py>(&self, scope: &Bound<'py, PyString>) -> Option<Bound<'py, PyList>> {
-        let kept = self.scope.as_ref().filter(|kept| scope.is(&kept.text))?;
-        Some(copy(kept.each.bind(scope.py())))
-    }
-}
-
-impl Scope {
-    fn of(text: &Bound<'_, PyString>) -> PyResult<Self> {
+        let scope = Known::new(&claims, "scope")?;
+        let words = scope.text.as_ref().map(|scope| json::words(scope.bind(py)));
         Ok(Self {
-            each: json::words(text)?.unbind(),
-            text: text.clone().unbind(),
+            subject: Known::new(&claims, "sub")?,
+            client_id: Known::new(&claims, "client_id")?,
+            end: Known::new(&claims, "exp")?,
+            scope,
+            scopes: words.transpose()?.map(Bound::unbind),
+            claims: claims.unbind(),
+            names,
+            containers,
+        })
+    }
+
+    /// The claims of a token that is like this one.
+    pub(crate) fn fill<'py>(&self, py: Python<'py>, alike: &AlikeClaims<'_>) -> PyResult<Filled<'py>> {
+        let claims = self.claims.bind(py).copy()?;
+        for (place, container) in &self.containers {
+            let copied = json::copy_of_container(container.bind(py))?;
+            claims.set_item(self.name(*place)?, copied)?;
+        }
+        let (mut subject, mut client_id) = (self.subject.text(py), self.client_id.text(py));
+        let mut end = None;
+        let mut scopes = self.scopes.as_ref().map(|scopes| {
+            let scopes = scopes.bind(py);
+            scopes.get_slice(0, scopes.len())
+        });
+        for (place, text) in alike.changes() {
+            let value = plain(py, text)?;
+            claims.set_item(self.name(place)?, &value)?;
+            if self.subject.is_at(place) {
+                subject = value.cast_into().ok();
+            } else if self.client_id.is_at(place) {
+                client_id = value.cast_into().ok();
+            } else if self.end.is_at(place) {
+                end = Some(value);
+            } else if self.scope.is_at(place) {
+                let words = value.cast_into().ok().map(|scope| json::words(&scope));
+                scopes = words.transpose()?;
+            }
+        }
+        Ok(Filled {
+            claims,
+            subject,
+            client_id,
+            end,
+            scopes,
+        })
+    }
+
+    fn name(&self, place: usize) -> PyResult<&Py<PyString>> {
+        let name = self.names.get(place);
+        name.ok_or_else(|| PyValueError::new_err("the claims have another form"))
+    }
+}
+
+impl<'py> Filled<'py> {
+    /// Those of a token that is like no other.
+    pub(crate) fn of(claims: Bound<'py, PyDict>) -> PyResult<Self> {
+        let py = claims.py();
+        let scope = json::text(&claims, intern!(py, "scope"))?;
+        Ok(Self {
+            subject: json::text(&claims, intern!(py, "sub"))?,
+            client_id: json::text(&claims, intern!(py, "client_id"))?,
+            end: None,
+            scopes: scope.map(|scope| json::words(&scope)).transpose()?,
+            claims,
         })
     }
 }
 
-fn copy<'py>(list: &Bound<'py, PyList>) -> Bound<'py, PyList> {
-    list.get_slice(0, list.len())
-}
-
-/// Reads a document that is known to be JSON.
-struct Reader<'j> {
-    document: &'j str,
-    position: usize,
-}
-
-impl<'j> Reader<'j> {
-    /// `None` for a document with escapes.
-    fn of(document: &'j str) -> Option<Self> {
-        (!document.as_bytes().contains(&b'\\')).then_some(Self {
-            document,
-            position: 0,
-        })
-    }
-
-    fn rest(&self) -> &'j [u8] {
-        let rest = self.document.as_bytes().get(self.position..);
-        rest.unwrap_or_default()
-    }
-
-    /// Whether this member comes next, to its end.
-    fn member(&mut self, text: &str) -> bool {
-        let after = self.rest().strip_prefix(text.as_bytes());
-        let is_next = after.is_some_and(|after| matches!(after.first(), Some(b',' | b'}')));
-        if is_next {
-            self.position += text.len();
-        }
-        is_next
-    }
-
-    fn word(&mut self, text: &str) -> Option<()> {
-        self.rest().strip_prefix(text.as_bytes())?;
-        self.position += text.len();
-        Some(())
-    }
-
-    fn byte(&mut self, wanted: u8) -> Option<()> {
-        (*self.rest().first()? == wanted).then(|| self.position += 1)
-    }
-
-    fn end(&mut self) -> Option<()> {
-        self.byte(b'}')?;
-        self.rest().is_empty().then_some(())
-    }
-
-    fn string(&mut self) -> Option<&'j str> {
-        self.byte(b'"')?;
-        let start = self.position;
-        let length = self.rest().iter().position(|byte| *byte == b'"')?;
-        self.position += length + 1;
-        self.document.get(start..start + length)
-    }
-
-    fn value<'py>(&mut self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        if self.rest().first() == Some(&b'"') {
-            return Some(PyString::new(py, self.string()?).into_any());
-        }
-        self.whole_number()?.into_bound_py_any(py).ok()
-    }
-
-    /// Whatever else a number may have is found behind it, where it is not expected.
-    fn whole_number(&mut self) -> Option<u64> {
-        /// More might not fit.
-        const DIGITS: usize = 19;
-        let digits = self.rest().iter().take_while(|byte| byte.is_ascii_digit());
-        let length = digits.count();
-        if length == 0 || length > DIGITS {
-            return None;
-        }
-        let digits = self.rest().get(..length)?;
-        self.position += length;
-        Some(
-            digits
-                .iter()
-                .fold(0, |number, digit| number * 10 + u64::from(digit - b'0')),
-        )
-    }
-
-    fn skip_value(&mut self) -> Option<()> {
-        match self.rest().first()? {
-            b'"' => self.string().map(drop),
-            b'[' => self.skip_strings(),
-            b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => {
-                let is_end = |byte: &u8| matches!(byte, b',' | b'}');
-                self.position += self.rest().iter().position(is_end)?;
-                Some(())
-            }
-            // White space would hide what comes behind it.
-            _ => None,
-        }
-    }
-
-    fn skip_strings(&mut self) -> Option<()> {
-        self.byte(b'[')?;
-        if self.byte(b']').is_some() {
-            return Some(());
-        }
-        loop {
-            self.string()?;
-            if self.byte(b',').is_none() {
-                return self.byte(b']');
+impl Known {
+    fn new(claims: &Bound<'_, PyDict>, wanted: &str) -> PyResult<Self> {
+        let mut known = Self {
+            place: None,
+            text: None,
+        };
+        for (place, (name, value)) in claims.iter().enumerate() {
+            if name.cast::<PyString>()?.to_str()? == wanted {
+                known.place = Some(place);
+                known.text = value.cast_into().ok().map(Bound::unbind);
             }
         }
+        Ok(known)
+    }
+
+    fn is_at(&self, place: usize) -> bool {
+        self.place == Some(place)
+    }
+
+    fn text<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyString>> {
+        self.text.as_ref().map(|text| text.bind(py).clone())
+    }
+}
+
+/// A value of which the guard says that it is a string without escapes or a whole number.
+fn plain<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
+    match text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+        Some(text) => Ok(PyString::new(py, text).into_any()),
+        None => text.parse::<u64>()?.into_bound_py_any(py),
     }
 }

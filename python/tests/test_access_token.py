@@ -135,6 +135,23 @@ async def test_claims_do_not_depend_on_the_tokens_before(key_pair: RSAKeyPair, f
         access.claims["changed"] = True
 
 
+async def test_claims_of_many_forms_are_those_of_their_tokens(key_pair: RSAKeyPair) -> None:
+    """More forms than are remembered, each of many tokens, in turn."""
+    verifier = JWTVerifier(public_key=key_pair.public_key)
+    private_key = key_pair.private_key.get_secret_value()
+    for number in range(100):
+        for form in range(6):
+            claims: dict[str, Any] = {f"c{other}": other for other in range(form)}
+            claims |= {"sub": f"s{number}", "exp": 4102444800 + number % 2, "jti": str(number)}
+            claims["roles"] = ["one", {"two": [number % 3]}]
+            document = json.dumps(claims, separators=(",", ":"))
+            access = await verifier.verify_token(_core.sign_rs256(private_key, document, None))
+            assert access is not None
+            assert repr(access.claims) == repr(claims)
+            assert (access.client_id, access.expires_at) == (claims["sub"], claims["exp"])
+            access.claims["roles"][1]["two"].append("changed")
+
+
 class Odd(BaseModel):
     token: str
     client_id: str

@@ -61,7 +61,7 @@ pub use layer::{GuardBody, GuardLayer, GuardService};
 pub use lists::{EventFilter, EventTooLarge};
 pub use metadata::MetadataService;
 pub use metrics::MetricsSnapshot;
-pub use raw_claims::RawClaims;
+pub use raw_claims::{AlikeClaims, RawClaims};
 pub use reason::Reason;
 pub use revocation::{
     Fail, FeedFault, FeedMetrics, FeedPolicy, IntrospectionPolicy, Revocation, RevocationChecker,

@@ -1,12 +1,13 @@
 //! Tokens that were verified a moment ago.
 
+use doorward_jose::HashedToken;
 use doorward_oauth::time::UnixSeconds;
 use quick_cache::sync::Cache;
 
 use crate::claims::Claims;
 
 /// SHA-256 of a token.
-pub(crate) type Digest = [u8; 32];
+type Digest = [u8; 32];
 
 /// Bounded, by the SHA-256 of the token. An entry counts until the token's `exp` (no skew on top) and only for the
 /// keys that verified it: a key that was withdrawn takes its tokens along.
@@ -32,33 +33,33 @@ impl TokenCache {
     }
 
     /// What the token is remembered by; `None` when nothing is remembered.
-    pub(crate) fn digest(&self, token: impl AsRef<[u8]>) -> Option<Digest> {
+    pub(crate) fn hashed<'t>(&self, token: &'t [u8]) -> Option<HashedToken<'t>> {
         self.0.as_ref()?;
-        Some(doorward_jose::sha256(token.as_ref()))
+        Some(HashedToken::new(token))
     }
 
     /// The claims of a token that has not ended and whose keys `are_current`.
     pub(crate) fn get(
         &self,
-        digest: &Digest,
+        token: &HashedToken<'_>,
         now: UnixSeconds,
         are_current: impl FnOnce(Stamp) -> bool,
     ) -> Option<Claims> {
-        let entry = self.0.as_ref()?.get(digest)?;
+        let entry = self.0.as_ref()?.get(token.sha256())?;
         (now < entry.claims.expires_at && are_current(entry.stamp)).then_some(entry.claims)
     }
 
-    pub(crate) fn put(&self, digest: Digest, stamp: Stamp, claims: &Claims) {
+    pub(crate) fn put(&self, token: &HashedToken<'_>, stamp: Stamp, claims: &Claims) {
         if let Some(cache) = &self.0 {
             let claims = claims.clone();
-            cache.insert(digest, Entry { claims, stamp });
+            cache.insert(*token.sha256(), Entry { claims, stamp });
         }
     }
 
     /// Forgets one token.
     pub(crate) fn evict(&self, token: &str) {
-        if let (Some(cache), Some(digest)) = (&self.0, self.digest(token)) {
-            cache.remove(&digest);
+        if let Some(cache) = &self.0 {
+            cache.remove(&doorward_jose::sha256(token.as_bytes()));
         }
     }
 

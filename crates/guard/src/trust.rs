@@ -11,7 +11,7 @@ use crate::fetch::{Fetch, HttpFetch, Timeouts, Transport};
 use crate::keys::{KeySource, Keys};
 use crate::token_cache::TokenCache;
 use crate::verifiers::TokenVerifier;
-use crate::verify::{AccessTokenVerifier, Judge, TrustedIssuer};
+use crate::verify::{AccessTokenVerifier, Dialect, Judge, Patterns, TrustedIssuer};
 
 #[derive(Default)]
 pub(crate) struct TrustSettings {
@@ -132,7 +132,7 @@ impl GuardBuilder {
                 keys: Arc::new(Keys::new(source, self.keys, self.clock.clone(), seed)),
             }
         };
-        Judge::Issuers(AccessTokenVerifier {
+        Judge::Issuers(Box::new(AccessTokenVerifier {
             issuers: issuers.iter().map(trusted).collect(),
             resource: resource.clone(),
             algorithms: self.algorithms.clone(),
@@ -140,6 +140,7 @@ impl GuardBuilder {
             clock: self.clock.clone(),
             cache: TokenCache::new(self.token_cache),
             headers: HeaderMemo::default(),
-        })
+            patterns: Patterns::new(Dialect::AccessToken),
+        }))
     }
 }

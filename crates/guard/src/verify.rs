@@ -3,21 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_jose::{HeaderMemo, JoseError, Jws};
+use doorward_jose::{HashedToken, HeaderMemo, JoseError, Jws};
 use doorward_oauth::issuer::Issuer;
 use doorward_oauth::resource::ResourceUri;
 use doorward_oauth::time::UnixSeconds;
 
 use crate::claims::Claims;
 use crate::keys::KeyError;
-use crate::token_cache::Digest;
 use crate::verifiers::{self, TokenVerifier};
 
 pub(crate) use access_token::{AccessTokenVerifier, TrustedIssuer};
+pub(crate) use pattern::{Likeness, Patterns};
 pub(crate) use payload::{Dialect, Payload, owned};
 
 mod access_token;
+mod claim;
+mod pattern;
 mod payload;
+mod plain;
 
 /// Why a token is not accepted. For logs and metrics, never for the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +137,7 @@ pub(crate) struct Verifier {
 
 pub(crate) enum Judge {
     /// The guard itself, with the keys of the issuers.
-    Issuers(AccessTokenVerifier),
+    Issuers(Box<AccessTokenVerifier>),
     /// These, in order.
     Verifiers(Vec<Arc<dyn TokenVerifier>>),
 }
@@ -165,7 +168,11 @@ impl Verifier {
 
     /// The first half of [`verify`](Self::verify): a token that was verified before. Else what to tell the
     /// [second](Self::verify_new).
-    pub(crate) fn recall(&self, token: &[u8], now: UnixSeconds) -> Result<Claims, Option<Digest>> {
+    pub(crate) fn recall<'t>(
+        &self,
+        token: &'t [u8],
+        now: UnixSeconds,
+    ) -> Result<Claims, Option<HashedToken<'t>>> {
         match &self.judge {
             Judge::Issuers(verifier) => verifier.recall(token, now),
             Judge::Verifiers(_) => Err(None),
@@ -176,11 +183,11 @@ impl Verifier {
     pub(crate) async fn verify_new(
         &self,
         token: &str,
-        digest: Option<Digest>,
+        hashed: Option<HashedToken<'_>>,
         now: UnixSeconds,
     ) -> Result<Claims, VerifyError> {
         match &self.judge {
-            Judge::Issuers(verifier) => verifier.verify_new(token, digest, now).await,
+            Judge::Issuers(verifier) => verifier.verify_new(token, hashed, now).await,
             Judge::Verifiers(verifiers) => verifiers::first_to_accept(verifiers, token).await,
         }
     }
@@ -220,8 +227,16 @@ impl Verifier {
 }
 
 /// A compact JWS with a strict header.
-pub(crate) fn parse<'t>(token: &'t str, headers: &HeaderMemo) -> Result<Jws<'t>, Rejection> {
-    Jws::parse_with_memo(token, headers).map_err(|error| match error {
+pub(crate) fn parse<'t>(
+    token: &'t str,
+    hashed: Option<&HashedToken<'_>>,
+    headers: &HeaderMemo,
+) -> Result<Jws<'t>, Rejection> {
+    let parsed = match hashed {
+        Some(hashed) => Jws::parse_hashed(token, hashed, headers),
+        None => Jws::parse_with_memo(token, headers),
+    };
+    parsed.map_err(|error| match error {
         JoseError::UnsupportedAlgorithm => Rejection::Algorithm,
         _ => Rejection::Malformed,
     })

@@ -54,6 +54,11 @@ impl Algorithm {
             Self::EdDsa => "EdDSA",
         }
     }
+
+    /// Whether what is signed is SHA-256 of the signing input.
+    pub(crate) const fn hashes_with_sha256(self) -> bool {
+        matches!(self, Self::Es256 | Self::Rs256 | Self::Ps256)
+    }
 }
 
 impl fmt::Display for Algorithm {

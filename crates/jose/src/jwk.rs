@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use aws_lc_rs::signature::ParsedPublicKey;
+use aws_lc_rs::{
+    digest::{Digest, SHA256},
+    signature::ParsedPublicKey,
+};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
@@ -167,17 +170,31 @@ impl Jwk {
         signing_input: &[u8],
         signature: &[u8],
     ) -> Result<(), JoseError> {
+        self.verifier(algorithm)?
+            .verify_sig(signing_input, signature)
+            .map_err(|_| JoseError::BadSignature)
+    }
+
+    /// The same, where the SHA-256 of the signing input is known.
+    pub(crate) fn verify_digest(
+        &self,
+        algorithm: Algorithm,
+        signing_input: &[u8; 32],
+        signature: &[u8],
+    ) -> Result<(), JoseError> {
+        let digest = Digest::import_less_safe(signing_input, &SHA256).map_err(|_| JoseError::BadSignature)?;
+        self.verifier(algorithm)?
+            .verify_digest_sig(&digest, signature)
+            .map_err(|_| JoseError::BadSignature)
+    }
+
+    fn verifier(&self, algorithm: Algorithm) -> Result<&ParsedPublicKey, JoseError> {
         if !self.is_for_verification() {
             return Err(JoseError::NotForVerification);
         }
-        let (_, key) = self
-            .0
-            .verifiers
-            .iter()
-            .find(|(fitting, _)| *fitting == algorithm)
-            .ok_or(JoseError::AlgorithmMismatch)?;
-        key.verify_sig(signing_input, signature)
-            .map_err(|_| JoseError::BadSignature)
+        let verifiers = &self.0.verifiers;
+        let fitting = verifiers.iter().find(|(fitting, _)| *fitting == algorithm);
+        fitting.map(|(_, key)| key).ok_or(JoseError::AlgorithmMismatch)
     }
 }
 

@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, sync::Arc};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{Algorithm, HeaderMemo, JoseError, Jwk, MAX_JWS_BYTES, base64url, json};
+use crate::{Algorithm, HashedToken, HeaderMemo, JoseError, Jwk, MAX_JWS_BYTES, base64url, json};
 
 /// The parts of the protected header that Doorward acts upon.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +72,10 @@ impl<'a> Compact<'a> {
 pub struct Jws<'a> {
     header: Arc<Header>,
     encoded_header: &'a str,
+    has_known_header: bool,
     signing_input: &'a str,
+    /// SHA-256 of it, if it is known.
+    digest: Option<[u8; 32]>,
     payload: Vec<u8>,
     signature: Vec<u8>,
 }
@@ -111,9 +114,25 @@ impl<'a> Jws<'a> {
     pub fn parse_with_memo(token: &'a str, memo: &HeaderMemo) -> Result<Self, JoseError> {
         let parts = Compact::split(token)?;
         match memo.find(parts.header) {
-            Some(header) => Self::of(&parts, header),
+            Some(header) => Self::with_known_header(&parts, header),
             None => Self::parse(token),
         }
+    }
+
+    /// As [`Jws::parse_with_memo`], for a token of which a hash was needed before: most of it serves the signature as well.
+    ///
+    /// # Errors
+    /// Those of [`Jws::parse`].
+    pub fn parse_hashed(
+        token: &'a str,
+        hashed: &HashedToken<'_>,
+        memo: &HeaderMemo,
+    ) -> Result<Self, JoseError> {
+        let jws = Self::parse_with_memo(token, memo)?;
+        Ok(Self {
+            digest: hashed.signing_input_of(token),
+            ..jws
+        })
     }
 
     /// As [`Jws::parse_with_embedded_key`], for a verifier that remembers headers: the proofs of one key have the same one,
@@ -124,7 +143,7 @@ impl<'a> Jws<'a> {
     pub fn parse_with_embedded_key_and_memo(token: &'a str, memo: &HeaderMemo) -> Result<Self, JoseError> {
         let parts = Compact::split(token)?;
         match memo.find(parts.header) {
-            Some(header) => Self::of(&parts, header),
+            Some(header) => Self::with_known_header(&parts, header),
             None => Self::parse_with_embedded_key(token),
         }
     }
@@ -136,11 +155,21 @@ impl<'a> Jws<'a> {
         Self::of(&parts, Arc::new(header))
     }
 
+    fn with_known_header(parts: &Compact<'a>, header: Arc<Header>) -> Result<Self, JoseError> {
+        let jws = Self::of(parts, header)?;
+        Ok(Self {
+            has_known_header: true,
+            ..jws
+        })
+    }
+
     fn of(parts: &Compact<'a>, header: Arc<Header>) -> Result<Self, JoseError> {
         Ok(Self {
             header,
             encoded_header: parts.header,
+            has_known_header: false,
             signing_input: parts.signing_input,
+            digest: None,
             payload: parts.payload()?,
             signature: parts.signature()?,
         })
@@ -148,6 +177,11 @@ impl<'a> Jws<'a> {
 
     pub(crate) fn encoded_header(&self) -> &str {
         self.encoded_header
+    }
+
+    /// Whether the header came from a memo.
+    pub(crate) fn has_known_header(&self) -> bool {
+        self.has_known_header
     }
 
     pub(crate) fn shared_header(&self) -> Arc<Header> {
@@ -179,11 +213,13 @@ impl<'a> Jws<'a> {
     /// # Errors
     /// Those of [`Jwk::verify`].
     pub fn verify_signature(&self, key: &Jwk) -> Result<(), JoseError> {
-        key.verify(
-            self.header.algorithm,
-            self.signing_input.as_bytes(),
-            &self.signature,
-        )
+        let algorithm = self.header.algorithm;
+        match &self.digest {
+            Some(digest) if algorithm.hashes_with_sha256() => {
+                key.verify_digest(algorithm, digest, &self.signature)
+            }
+            _ => key.verify(algorithm, self.signing_input.as_bytes(), &self.signature),
+        }
     }
 
     /// The payload as received, for those who have verified the signature.

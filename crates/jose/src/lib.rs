@@ -3,6 +3,7 @@
 mod algorithm;
 pub mod base64url;
 mod error;
+mod hashed_token;
 mod header_memo;
 pub mod json;
 mod jwk;
@@ -16,6 +17,7 @@ mod signing;
 
 pub use algorithm::{Algorithm, ParseAlgorithmError};
 pub use error::JoseError;
+pub use hashed_token::HashedToken;
 pub use header_memo::HeaderMemo;
 pub use jwk::Jwk;
 pub use jwk_set::JwkSet;

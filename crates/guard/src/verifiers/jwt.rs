@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_jose::{Algorithm, Header, HeaderMemo, JoseError, Jwk, JwkSet, Jws, SharedSecret};
+use doorward_jose::{Algorithm, HashedToken, Header, HeaderMemo, JoseError, Jwk, JwkSet, Jws, SharedSecret};
 use doorward_oauth::claims::typ_is_access_token;
 use doorward_oauth::scope::ScopeSet;
 use doorward_oauth::time::{Clock, UnixSeconds};
@@ -17,7 +17,7 @@ use crate::claims::{Claims, TokenClaims};
 use crate::keys::{Choice, Keys};
 use crate::raw_claims::RawClaims;
 use crate::token_cache::{Stamp, TokenCache};
-use crate::verify::{Dialect, Payload, Rejection, VerifyError, owned, parse};
+use crate::verify::{Patterns, Payload, Rejection, VerifyError, owned, parse};
 
 pub use builder::JwtVerifierBuilder;
 
@@ -37,6 +37,7 @@ pub struct JwtVerifier {
     clock: Arc<dyn Clock>,
     cache: TokenCache,
     headers: HeaderMemo,
+    patterns: Patterns,
 }
 
 /// What signatures are checked with: public keys or one secret, never both.
@@ -95,11 +96,11 @@ impl JwtVerifier {
         {
             return None;
         }
-        let digest = self.cache.digest(token);
-        let remembered = digest.as_ref().and_then(|digest| self.look_up(digest, now));
+        let hashed = self.cache.hashed(token.as_bytes());
+        let remembered = hashed.as_ref().and_then(|hashed| self.look_up(hashed, now));
         let checked = match remembered {
             Some(claims) => Ok(claims),
-            None => self.check_at_once(token, digest, now).transpose()?,
+            None => self.check_at_once(token, hashed.as_ref(), now).transpose()?,
         };
         Some(checked.and_then(|claims| self.with_scopes(claims)))
     }
@@ -107,61 +108,64 @@ impl JwtVerifier {
     fn check_at_once(
         &self,
         token: &str,
-        digest: Option<[u8; 32]>,
+        hashed: Option<&HashedToken<'_>>,
         now: UnixSeconds,
     ) -> Result<Option<Claims>, VerifyError> {
-        let signed = match self.read(token)? {
+        let signed = match self.read(token, hashed)? {
             Unverified::Secret(signed) => signed,
             Unverified::Jws(jws) => match self.key_at_hand(jws.header(), now) {
                 Some((key, generation)) => self.check_signature(jws, &key, generation)?,
                 None => return Ok(None),
             },
         };
-        self.keep(signed, digest, now).map(Some)
+        self.keep(signed, hashed, now).map(Some)
     }
 
-    fn look_up(&self, digest: &[u8; 32], now: UnixSeconds) -> Option<Claims> {
-        self.cache.get(digest, now, |stamp| {
+    fn look_up(&self, hashed: &HashedToken<'_>, now: UnixSeconds) -> Option<Claims> {
+        self.cache.get(hashed, now, |stamp| {
             Some(stamp.generation) == self.generation(now)
         })
     }
 
     async fn check(&self, token: &str) -> Result<Claims, VerifyError> {
         let now = self.clock.now();
-        let digest = self.cache.digest(token);
-        if let Some(digest) = &digest
-            && let Some(claims) = self.look_up(digest, now)
+        let hashed = self.cache.hashed(token.as_bytes());
+        if let Some(hashed) = &hashed
+            && let Some(claims) = self.look_up(hashed, now)
         {
             return Ok(claims);
         }
-        let signed = match self.read(token)? {
+        let signed = match self.read(token, hashed.as_ref())? {
             Unverified::Secret(signed) => signed,
             Unverified::Jws(jws) => {
                 let (key, generation) = self.key_for(jws.header(), now).await?;
                 self.check_signature(jws, &key, generation)?
             }
         };
-        self.keep(signed, digest, now)
+        self.keep(signed, hashed.as_ref(), now)
     }
 
     /// The claims of a token with a good signature, if they are good; remembered.
     fn keep(
         &self,
         signed: Signed,
-        digest: Option<[u8; 32]>,
+        hashed: Option<&HashedToken<'_>>,
         now: UnixSeconds,
     ) -> Result<Claims, VerifyError> {
-        let payload = Payload::read(&signed.payload, Dialect::AnyJwt)?;
+        let (payload, likeness) = self.patterns.read(&signed.payload)?;
         let mut claims = self.check_claims(payload, now)?;
+        if likeness.is_none() {
+            self.patterns.remember(&signed.payload);
+        }
         claims.key_id = signed.key_id;
-        claims.raw = RawClaims::checked(signed.payload);
+        claims.raw = RawClaims::checked(signed.payload, likeness);
         let claims = Claims::from(claims);
-        if let Some(digest) = digest {
+        if let Some(hashed) = hashed {
             let stamp = Stamp {
                 issuer: 0,
                 generation: signed.generation,
             };
-            self.cache.put(digest, stamp, &claims);
+            self.cache.put(hashed, stamp, &claims);
         }
         Ok(claims)
     }
@@ -175,7 +179,11 @@ impl JwtVerifier {
     }
 
     /// A token whose header is good. The one secret needs no looking for, so with it the signature is good as well.
-    fn read<'t>(&self, token: &'t str) -> Result<Unverified<'t>, VerifyError> {
+    fn read<'t>(
+        &self,
+        token: &'t str,
+        hashed: Option<&HashedToken<'_>>,
+    ) -> Result<Unverified<'t>, VerifyError> {
         if let KeyMaterial::Secret(secret) = &self.keys {
             let read = secret.verify(token).map_err(|error| match error {
                 JoseError::BadSignature => Rejection::Signature,
@@ -189,7 +197,7 @@ impl JwtVerifier {
                 generation: 0,
             }));
         }
-        let jws = parse(token, &self.headers)?;
+        let jws = parse(token, hashed, &self.headers)?;
         if !self.algorithms.contains(&jws.header().algorithm) {
             return Err(Rejection::Algorithm.into());
         }

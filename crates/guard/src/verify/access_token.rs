@@ -4,18 +4,18 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_jose::{Algorithm, HeaderMemo, Jwk, Jws};
+use doorward_jose::{Algorithm, HashedToken, HeaderMemo, Jwk, Jws};
 use doorward_oauth::claims::typ_is_access_token;
 use doorward_oauth::issuer::Issuer;
 use doorward_oauth::resource::ResourceUri;
 use doorward_oauth::time::{Clock, UnixSeconds};
 
-use super::payload::{Dialect, Payload, owned};
-use super::{Rejection, VerifyError, parse};
+use super::payload::{Payload, owned};
+use super::{Likeness, Patterns, Rejection, VerifyError, parse};
 use crate::claims::{Claims, TokenClaims};
 use crate::keys::Keys;
 use crate::raw_claims::RawClaims;
-use crate::token_cache::{Digest, Stamp, TokenCache};
+use crate::token_cache::{Stamp, TokenCache};
 
 /// An issuer and its keys. Whether one of several can be reached matters to its own tokens alone.
 pub(crate) struct TrustedIssuer {
@@ -31,6 +31,7 @@ pub(crate) struct AccessTokenVerifier {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) cache: TokenCache,
     pub(crate) headers: HeaderMemo,
+    pub(crate) patterns: Patterns,
 }
 
 impl AccessTokenVerifier {
@@ -40,32 +41,42 @@ impl AccessTokenVerifier {
         let now = self.clock.now();
         match self.recall(token.as_bytes(), now) {
             Ok(claims) => Ok(claims),
-            Err(digest) => self.verify_new(token, digest, now).await,
+            Err(hashed) => self.verify_new(token, hashed, now).await,
         }
     }
 
     /// The claims of a token that was verified before; else what it will be remembered by. Whoever is remembered has passed every
     /// check of its characters.
-    pub(crate) fn recall(&self, token: &[u8], now: UnixSeconds) -> Result<Claims, Option<Digest>> {
-        let digest = self.cache.digest(token);
-        let claims = digest.as_ref().and_then(|digest| self.look_up(digest, now));
-        claims.ok_or(digest)
+    pub(crate) fn recall<'t>(
+        &self,
+        token: &'t [u8],
+        now: UnixSeconds,
+    ) -> Result<Claims, Option<HashedToken<'t>>> {
+        let hashed = self.cache.hashed(token);
+        let claims = hashed.as_ref().and_then(|hashed| self.look_up(hashed, now));
+        claims.ok_or(hashed)
     }
 
     /// Verifies a token that is not [remembered](Self::recall).
     pub(crate) async fn verify_new(
         &self,
         token: &str,
-        digest: Option<Digest>,
+        hashed: Option<HashedToken<'_>>,
         now: UnixSeconds,
     ) -> Result<Claims, VerifyError> {
-        let jws = self.read(token)?;
-        let payload = Payload::read(jws.unverified_payload(), Dialect::AccessToken)?;
+        let jws = self.read(token, hashed.as_ref())?;
+        let (payload, likeness) = self.patterns.read(jws.unverified_payload())?;
         let (issuer, trusted) = self.issuer_of(&payload)?;
         let key_id = key_id(&jws)?;
         let (key, generation) = trusted.keys.find(now, |keys| keys.find(key_id).into()).await?;
         let claims = self.judge(&jws, payload, &key, now)?;
-        Ok(self.keep(claims, jws, Stamp { issuer, generation }, digest))
+        Ok(self.keep(
+            claims,
+            jws,
+            likeness,
+            Stamp { issuer, generation },
+            hashed.as_ref(),
+        ))
     }
 
     /// The same, if nothing has to be waited for or begun; needs no runtime. `None` says nothing about the token.
@@ -76,30 +87,36 @@ impl AccessTokenVerifier {
         }
         match self.recall(token.as_bytes(), now) {
             Ok(claims) => Some(Ok(claims)),
-            Err(digest) => self.check_at_once(token, digest, now).transpose(),
+            Err(hashed) => self.check_at_once(token, hashed.as_ref(), now).transpose(),
         }
     }
 
     fn check_at_once(
         &self,
         token: &str,
-        digest: Option<Digest>,
+        hashed: Option<&HashedToken<'_>>,
         now: UnixSeconds,
     ) -> Result<Option<Claims>, VerifyError> {
-        let jws = self.read(token)?;
-        let payload = Payload::read(jws.unverified_payload(), Dialect::AccessToken)?;
+        let jws = self.read(token, hashed)?;
+        let (payload, likeness) = self.patterns.read(jws.unverified_payload())?;
         let (issuer, trusted) = self.issuer_of(&payload)?;
         let key_id = key_id(&jws)?;
         let Some((key, generation)) = trusted.keys.at_hand(now, |keys| keys.find(key_id).into()) else {
             return Ok(None);
         };
         let claims = self.judge(&jws, payload, &key, now)?;
-        Ok(Some(self.keep(claims, jws, Stamp { issuer, generation }, digest)))
+        Ok(Some(self.keep(
+            claims,
+            jws,
+            likeness,
+            Stamp { issuer, generation },
+            hashed,
+        )))
     }
 
     /// A token of which nothing but its form and header are known.
-    fn read<'t>(&self, token: &'t str) -> Result<Jws<'t>, Rejection> {
-        let jws = parse(token, &self.headers)?;
+    fn read<'t>(&self, token: &'t str, hashed: Option<&HashedToken<'_>>) -> Result<Jws<'t>, Rejection> {
+        let jws = parse(token, hashed, &self.headers)?;
         self.check_header(&jws)?;
         Ok(jws)
     }
@@ -117,18 +134,28 @@ impl AccessTokenVerifier {
         Ok(self.check_claims(payload, now)?)
     }
 
-    fn keep(&self, mut claims: TokenClaims, jws: Jws<'_>, stamp: Stamp, digest: Option<Digest>) -> Claims {
+    fn keep(
+        &self,
+        mut claims: TokenClaims,
+        jws: Jws<'_>,
+        likeness: Option<Likeness>,
+        stamp: Stamp,
+        hashed: Option<&HashedToken<'_>>,
+    ) -> Claims {
+        if likeness.is_none() {
+            self.patterns.remember(jws.unverified_payload());
+        }
         claims.key_id.clone_from(&jws.header().key_id);
-        claims.raw = RawClaims::checked(jws.into_payload());
+        claims.raw = RawClaims::checked(jws.into_payload(), likeness);
         let claims = Claims::from(claims);
-        if let Some(digest) = digest {
-            self.cache.put(digest, stamp, &claims);
+        if let Some(hashed) = hashed {
+            self.cache.put(hashed, stamp, &claims);
         }
         claims
     }
 
-    fn look_up(&self, digest: &Digest, now: UnixSeconds) -> Option<Claims> {
-        self.cache.get(digest, now, |stamp| {
+    fn look_up(&self, hashed: &HashedToken<'_>, now: UnixSeconds) -> Option<Claims> {
+        self.cache.get(hashed, now, |stamp| {
             self.issuers
                 .get(stamp.issuer)
                 .is_some_and(|trusted| trusted.keys.generation(now) == Some(stamp.generation))

@@ -2,14 +2,13 @@
 
 use std::borrow::Cow;
 
-use doorward_jose::json::{self, Refused, TextOrAny};
-use doorward_oauth::claims::{Actor, Confirmation, numeric_date};
-use doorward_oauth::scope::{Scope, ScopeSet};
+use doorward_jose::json;
+use doorward_oauth::claims::Actor;
+use doorward_oauth::scope::ScopeSet;
 use doorward_oauth::time::UnixSeconds;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::Rejection;
+use super::claim::Claim;
 use crate::claims::TokenClaims;
 use crate::raw_claims::RawClaims;
 
@@ -49,36 +48,39 @@ impl<'p> Payload<'p> {
     pub(crate) fn read(document: &'p [u8], dialect: Dialect) -> Result<Self, Rejection> {
         let mut payload = Self::default();
         json::members(document, |name, value| {
-            match name {
-                "iss" => {
-                    if let TextOrAny::Text(issuer) = value.text_or_any()? {
-                        payload.issuer = Some(issuer);
-                    }
-                }
-                "sub" => payload.subject = Some(value.string()?),
-                "client_id" => payload.client_id = Some(value.string()?),
-                "aud" => payload.audience = one_or_many(value.text_or_any()?)?,
-                "scope" => payload.scope = Some(scopes(value.text_or_any()?, dialect)?),
-                "jti" => payload.jti = Some(value.string()?),
-                "exp" => payload.expires_at = Some(date(value.any()?)?),
-                "iat" => payload.issued_at = Some(date(value.any()?)?),
-                "nbf" => payload.not_before = Some(date(value.any()?)?),
-                "auth_time" => payload.auth_time = Some(date(value.any()?)?),
-                "gid" => payload.grant_id = Some(value.string()?),
-                "cnf" => payload.key_thumbprint = Some(typed::<Confirmation>(value.any()?)?.jkt),
-                "act" => payload.actor = Some(typed(value.any()?)?),
-                "amr" => check_strings(&value.any()?)?,
-                "azp" if dialect == Dialect::AnyJwt => payload.authorized_party = Some(value.string()?),
-                "scp" if dialect == Dialect::AnyJwt => {
-                    payload.other_scope = Some(scopes(value.text_or_any()?, dialect)?);
-                }
-                _ => value.skip()?,
-            }
+            payload.put(Claim::read(name, value, dialect)?);
             Ok(())
         })
         .map_err(|_| Rejection::Claims)?;
-        payload.scope = payload.scope.or(payload.other_scope.take());
+        payload.close();
         Ok(payload)
+    }
+
+    pub(super) fn put(&mut self, claim: Claim<'p>) {
+        match claim {
+            Claim::Issuer(issuer) => self.issuer = issuer,
+            Claim::Subject(subject) => self.subject = Some(subject),
+            Claim::ClientId(client_id) => self.client_id = Some(client_id),
+            Claim::AuthorizedParty(party) => self.authorized_party = Some(party),
+            Claim::TokenId(jti) => self.jti = Some(jti),
+            Claim::GrantId(grant_id) => self.grant_id = Some(grant_id),
+            Claim::Audience(audience) => self.audience = audience,
+            Claim::Scope(scopes) => self.scope = Some(scopes),
+            Claim::OtherScope(scopes) => self.other_scope = Some(scopes),
+            Claim::ExpiresAt(date) => self.expires_at = Some(date),
+            Claim::IssuedAt(date) => self.issued_at = Some(date),
+            Claim::NotBefore(date) => self.not_before = Some(date),
+            Claim::AuthTime(date) => self.auth_time = Some(date),
+            Claim::KeyThumbprint(thumbprint) => self.key_thumbprint = Some(thumbprint),
+            Claim::Actor(actor) => self.actor = Some(*actor),
+            Claim::Checked | Claim::Other => {}
+        }
+    }
+
+    /// When every claim was put in.
+    pub(super) fn close(&mut self) {
+        let other = self.other_scope.take();
+        self.scope = self.scope.take().or(other);
     }
 
     /// Whether the token counts now.
@@ -121,47 +123,4 @@ impl<'p> Payload<'p> {
 
 pub(crate) fn owned(text: Option<Cow<'_, str>>) -> String {
     text.map(Cow::into_owned).unwrap_or_default()
-}
-
-fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Refused> {
-    json::from_value(value).map_err(|_| Refused)
-}
-
-fn check_strings(value: &Value) -> Result<(), Refused> {
-    let list = value.as_array().ok_or(Refused)?;
-    if list.iter().all(Value::is_string) {
-        Ok(())
-    } else {
-        Err(Refused)
-    }
-}
-
-fn date(value: Value) -> Result<UnixSeconds, Refused> {
-    numeric_date(value).map_err(|_| Refused)
-}
-
-/// RFC 7519 §4.1.3: a string or a list of them; an empty list is for nobody.
-fn one_or_many(value: TextOrAny<'_>) -> Result<Vec<String>, Refused> {
-    match value {
-        TextOrAny::Text(one) => Ok(vec![one.into_owned()]),
-        TextOrAny::Any(Value::Array(many)) if !many.is_empty() => many
-            .into_iter()
-            .map(|value| match value {
-                Value::String(text) => Ok(text),
-                _ => Err(Refused),
-            })
-            .collect(),
-        TextOrAny::Any(_) => Err(Refused),
-    }
-}
-
-fn scopes(value: TextOrAny<'_>, dialect: Dialect) -> Result<ScopeSet, Refused> {
-    match value {
-        TextOrAny::Text(text) => ScopeSet::parse(&text).map_err(|_| Refused),
-        TextOrAny::Any(Value::Array(list)) if dialect == Dialect::AnyJwt => list
-            .iter()
-            .map(|value| Scope::parse(value.as_str().ok_or(Refused)?).map_err(|_| Refused))
-            .collect(),
-        TextOrAny::Any(_) => Err(Refused),
-    }
 }

@@ -108,10 +108,10 @@ impl Inner {
         let mut at = self.clock.now();
         let claims = match self.verifier.recall(token.as_bytes(), at) {
             Ok(claims) => claims,
-            Err(digest) => {
+            Err(hashed) => {
                 let token = token.text().ok_or(Refusal::MalformedCredentials)?;
                 // Boxed, as all that happens to few requests: it would make the future of each one larger.
-                let claims = Box::pin(self.verifier.verify_new(token, digest, at)).await?;
+                let claims = Box::pin(self.verifier.verify_new(token, hashed, at)).await?;
                 at = self.clock.now();
                 claims
             }

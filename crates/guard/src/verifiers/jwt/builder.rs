@@ -13,6 +13,7 @@ use crate::fetch::{Fetch, HttpFetch, Timeouts, Transport, may_be_named};
 use crate::keys::{KeyPolicy, KeySource, Keys};
 use crate::token_cache::TokenCache;
 use crate::verifiers::{VerifierError, scope_set};
+use crate::verify::{Dialect, Patterns};
 
 const MAX_SKEW: Duration = Duration::from_mins(1);
 
@@ -236,6 +237,7 @@ impl JwtVerifierBuilder {
             clock: self.clock,
             cache: TokenCache::new(self.token_cache),
             headers: HeaderMemo::default(),
+            patterns: Patterns::new(Dialect::AnyJwt),
         })
     }
 
