@@ -4,7 +4,7 @@
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use doorward_oauth::error::{ErrorCode, OAuthError};
@@ -41,6 +41,8 @@ pub(crate) struct Limits {
     pub(crate) device_address: AddressLimit,
     /// Devices that begin to wait.
     pub(crate) device_total: Limit,
+    /// Refresh tokens that were never given out.
+    pub(crate) made_up: MadeUp,
 }
 
 impl Limits {
@@ -54,6 +56,7 @@ impl Limits {
             par: of_address("par", settings.par),
             device_address: of_address("device_address", settings.device_address),
             device_total: limit("device_total", settings.device_total),
+            made_up: MadeUp::default(),
         }
     }
 
@@ -113,6 +116,36 @@ impl AddressLimit {
     pub(crate) fn change(&self, rate: Rate) {
         self.subscriber.change(rate);
         self.site.change(rate.times(SITE_FACTOR));
+    }
+}
+
+/// Tokens that somebody made up, in this minute. They refuse nobody: a lookup for one is a page from the disk, and when many
+/// come, they are looked up where nobody waits for it.
+#[derive(Default)]
+pub(crate) struct MadeUp(Mutex<(i64, u32)>);
+
+impl MadeUp {
+    const MANY: u32 = 60;
+
+    /// One more.
+    pub(crate) fn note(&self, now: UnixSeconds) {
+        let mut counted = self.counted(now);
+        counted.1 = counted.1.saturating_add(1);
+    }
+
+    /// Whether so many came that more are to be expected.
+    pub(crate) fn are_many(&self, now: UnixSeconds) -> bool {
+        self.counted(now).1 >= Self::MANY
+    }
+
+    /// The minute and its count.
+    fn counted(&self, now: UnixSeconds) -> MutexGuard<'_, (i64, u32)> {
+        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let minute = now.0.div_euclid(60);
+        if counted.0 != minute {
+            *counted = (minute, 0);
+        }
+        counted
     }
 }
 
@@ -238,6 +271,17 @@ mod tests {
             Arc::new(clock.clone()),
             Metrics::new(),
         )
+    }
+
+    #[test]
+    fn made_up_tokens_are_many_until_the_minute_is_over() {
+        let (made_up, now) = (MadeUp::default(), UnixSeconds(1_800_000_000));
+        for _ in 0..MadeUp::MANY {
+            assert!(!made_up.are_many(now));
+            made_up.note(now);
+        }
+        assert!(made_up.are_many(now + Duration::from_secs(59)));
+        assert!(!made_up.are_many(now + Duration::from_secs(60)));
     }
 
     #[test]

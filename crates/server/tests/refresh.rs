@@ -80,6 +80,35 @@ async fn what_is_not_a_refresh_token_is_refused_and_ends_nothing() {
     assert_eq!(scene.refresh(first).await.status, StatusCode::OK);
 }
 
+/// Whether many came before or not: then they are looked up elsewhere.
+#[tokio::test]
+async fn however_many_are_made_up_who_has_one_refreshes() {
+    let scene = scene().await;
+    let mut known = scene.first.clone();
+    for round in 0..80 {
+        let made_up = format!("{}{round:02}", &known[..known.len() - 2]);
+        if made_up != known {
+            scene.refresh(&made_up).await.assert_error("invalid_grant");
+        }
+        known = token_of(&scene.refresh(&known).await);
+    }
+}
+
+#[tokio::test]
+async fn more_than_ten_resources_are_refused_and_use_nothing_up() {
+    let scene = scene().await;
+    for (count, error) in [(10, None), (11, Some("invalid_target"))] {
+        let reply = scene
+            .refresh_with(&scene.first, &vec![("resource", RESOURCE); count])
+            .await;
+        match error {
+            None => assert_eq!(reply.status, StatusCode::OK, "{reply:?}"),
+            Some(error) => reply.assert_error(error),
+        }
+    }
+    assert_eq!(scene.refresh(&scene.first).await.status, StatusCode::OK);
+}
+
 /// REF-003.
 #[tokio::test]
 async fn another_client_cannot_use_a_refresh_token_nor_spoil_it() {

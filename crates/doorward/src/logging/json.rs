@@ -109,7 +109,7 @@ impl Line {
 
 impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.entry(field.name(), format_args!("{value:?}"));
+        self.entry(field.name(), format_args!("{}", Shown(value)));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
@@ -130,6 +130,16 @@ impl Visit for Line {
 
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.entry(field.name(), value);
+    }
+}
+
+/// What a value says of itself, up to where it fails: a line without that end is better than none.
+struct Shown<'a>(&'a dyn fmt::Debug);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let _ = write!(f, "{:?}", self.0);
+        Ok(())
     }
 }
 
@@ -189,6 +199,28 @@ mod tests {
             lines.push(line.replace(time, "now"));
         }
         lines
+    }
+
+    #[test]
+    fn a_value_that_cannot_say_what_it_is_costs_nobody_the_line() {
+        struct Mute;
+        impl fmt::Debug for Mute {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("so far")?;
+                Err(fmt::Error)
+            }
+        }
+        let captured = Captured::default();
+        let subscriber = tracing_subscriber::fmt().json();
+        let own = subscriber
+            .event_format(JsonLines::new())
+            .with_writer(captured.clone());
+        tracing::subscriber::with_default(own.finish(), || tracing::info!(mute = ?Mute, "told"));
+        let line: Value = serde_json::from_str(&lines(&captured)[0]).unwrap();
+        assert_eq!(
+            (&line["mute"], &line["message"]),
+            (&"so far".into(), &"told".into())
+        );
     }
 
     #[test]

@@ -129,11 +129,7 @@ impl Resources {
 
     /// The resources that a request means, in its order.
     pub(crate) async fn resolve_all(&self, requested: &[&str]) -> Result<Targets, OAuthError> {
-        if requested.len() > MOST_RESOURCES {
-            return Err(invalid_target(
-                "There are more than 10 resource parameters. Ask for fewer at a time.",
-            ));
-        }
+        refuse_too_many(requested)?;
         let mut found = Vec::with_capacity(requested.len().max(1));
         for one in requested {
             found.push(self.resolve(std::slice::from_ref(one)).await?);
@@ -192,6 +188,16 @@ fn only(resources: &[Arc<Resource>]) -> Option<Arc<Resource>> {
         [only] => Some(Arc::clone(only)),
         _ => None,
     }
+}
+
+/// Each resource parameter is compared with every resource.
+pub(crate) fn refuse_too_many(requested: &[&str]) -> Result<(), OAuthError> {
+    if requested.len() > MOST_RESOURCES {
+        return Err(invalid_target(
+            "There are more than 10 resource parameters. Ask for fewer at a time.",
+        ));
+    }
+    Ok(())
 }
 
 fn invalid_target(description: &'static str) -> OAuthError {

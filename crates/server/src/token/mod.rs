@@ -33,7 +33,7 @@ use crate::http::error::TokenError;
 use crate::http::form;
 use crate::http::request::RequestInfo;
 use crate::issue::{AccessToken, Draft};
-use crate::resources::Targets;
+use crate::resources::{Targets, refuse_too_many};
 use crate::routes;
 
 pub use refresh::RefreshToken;
@@ -233,8 +233,14 @@ fn of_grant(found: Option<Targets>) -> Result<Targets, TokenError> {
 
 /// `resource` at the token endpoint (RFC 8707 §2.2): when sent, it names resources of the grant, for this token alone.
 fn narrowed(parameters: &Parameters, targets: &Targets) -> Result<Targets, TokenError> {
+    Ok(targets.narrowed(&requested_resources(parameters)?)?)
+}
+
+/// The resources that the client names (RFC 8707 §2.2).
+fn requested_resources(parameters: &Parameters) -> Result<Vec<&str>, TokenError> {
     let requested: Vec<&str> = parameters.get_all("resource").collect();
-    Ok(targets.narrowed(&requested)?)
+    refuse_too_many(&requested)?;
+    Ok(requested)
 }
 
 /// Adds to a draft what its resources want to be told of the person.

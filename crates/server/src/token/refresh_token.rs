@@ -4,14 +4,18 @@
 use std::sync::Arc;
 
 use doorward_oauth::error::{ErrorCode, OAuthError};
-use doorward_oauth::parameters::Parameters;
 use doorward_oauth::scope::ScopeSet;
 use doorward_oauth::time::UnixSeconds;
 use doorward_store::{Grant, GrantId, RefreshPolicy, Resource, RotateOutcome, RotateRefresh};
 use tokio::sync::oneshot;
 
 use super::refresh::RefreshToken;
-use super::{TokenRequest, TokenResponse, about_person, narrowed, of_grant, requested_scope, unusable};
+use super::request::check_unbound;
+use super::{
+    TokenRequest, TokenResponse, about_person, of_grant, requested_resources, requested_scope, unusable,
+};
+use crate::clients::authentication::AuthenticatedClient;
+use crate::context::Context;
 use crate::dpop;
 use crate::http::error::TokenError;
 use crate::issue::Draft;
@@ -20,14 +24,11 @@ use crate::resources::{Registered, Targets};
 const UNUSABLE: &str = "The refresh token is unknown, expired or revoked; start a new authorization request.";
 
 pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, TokenError> {
-    let TokenRequest { ctx, parameters, .. } = *request;
-    let presented = RefreshToken::parse(parameters.require("refresh_token")?)
-        .ok_or_else(|| unusable(UNUSABLE, "malformed"))?;
-    let resources = ctx.resources.all().await?;
-    let (prepared, outcome) = if request.spends() {
-        by_steps(request, &presented, &resources).await?
+    let usage = Usage::read(request).await?;
+    let (prepared, outcome) = if usage.takes_steps(request) {
+        by_steps(request, &usage).await?
     } else {
-        at_once(request, presented, resources).await?
+        at_once(request, usage).await?
     };
     let (grant, successor) = match outcome {
         RotateOutcome::Rotated { grant, successor, .. } => (grant, successor),
@@ -47,9 +48,8 @@ pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, T
         RotateOutcome::Unknown => return Err(unusable(UNUSABLE, "a generation that was never given out")),
     };
 
-    // A person who cannot be read now costs the client a repetition, with the same refresh token.
-    let draft = about_person(ctx, prepared.draft, &prepared.targets, &grant).await?;
-    let token = draft.sign(ctx).await?;
+    let ctx = request.ctx;
+    let token = prepared.draft.sign(ctx).await?;
     let refresh_token = RefreshToken::derive(&grant, successor, &ctx.secrets);
     let response = TokenResponse::new(token, Some(refresh_token));
     Ok(response.with_refresh_expiry(&grant, prepared.policy, prepared.now))
@@ -65,25 +65,113 @@ struct Prepared {
     now: UnixSeconds,
 }
 
-/// The grant is read and checked in the operation that uses it.
-async fn at_once(
-    request: &TokenRequest<'_>,
+/// What a client wants with a refresh token, as far as that can be read without the grant: small, since it may wait in line.
+struct Usage {
+    ctx: Arc<Context>,
+    client: AuthenticatedClient,
+    /// Of the key that the client proved to have.
+    key_thumbprint: Option<String>,
     presented: RefreshToken,
-    resources: Registered,
-) -> Result<(Prepared, RotateOutcome), TokenError> {
-    let (tell, told) = oneshot::channel();
-    let grant = presented.grant;
-    let (ctx, info) = (Arc::clone(request.ctx), request.info.clone());
-    let (client, parameters) = (request.client.clone(), request.parameters.clone());
-    let decide = move |grant: &Grant| {
-        let request = TokenRequest {
-            ctx: &ctx,
-            info: &info,
-            client: &client,
-            parameters: &parameters,
-            proof: None,
+    scope: Option<ScopeSet>,
+    /// Those that the client names.
+    resources: Vec<String>,
+    registered: Registered,
+}
+
+impl Usage {
+    async fn read(request: &TokenRequest<'_>) -> Result<Self, TokenError> {
+        let TokenRequest { ctx, parameters, .. } = *request;
+        let presented = RefreshToken::parse(parameters.require("refresh_token")?)
+            .ok_or_else(|| unusable(UNUSABLE, "malformed"))?;
+        let resources = requested_resources(parameters)?;
+        Ok(Self {
+            ctx: Arc::clone(ctx),
+            client: request.client.clone(),
+            key_thumbprint: request.key_thumbprint().map(str::to_owned),
+            presented,
+            scope: requested_scope(parameters)?,
+            resources: resources.into_iter().map(str::to_owned).collect(),
+            registered: ctx.resources.all().await?,
+        })
+    }
+
+    /// Whether the grant is read by itself first: something has to be used up, or read, before its token is used; or so many
+    /// made-up tokens came that they are kept from the one who writes.
+    fn takes_steps(&self, request: &TokenRequest<'_>) -> bool {
+        let tells_of_person = |resource: &Arc<Resource>| !resource.policy.person_claims.is_empty();
+        request.spends()
+            || self.registered.iter().any(tells_of_person)
+            || self.ctx.limits.made_up.are_many(self.ctx.now())
+    }
+
+    /// Every check that needs the grant, and what is to be done when they pass.
+    fn prepare(&self, grant: &Grant) -> Result<(Prepared, RotateRefresh), TokenError> {
+        let ctx = &self.ctx;
+        // A token that another client presents is left alone: its owner can still use it.
+        if !self.presented.belongs_to(grant, &ctx.secrets) {
+            ctx.limits.made_up.note(ctx.now());
+            return Err(not_made_here());
+        }
+        if grant.client_id != self.client.client_id() {
+            return Err(not_made_here());
+        }
+        // A client that runs in circles; nothing is used up.
+        ctx.limits.token_account.take((grant.user.0, &grant.client_id))?;
+        let all = of_grant(Targets::of_grant(&self.registered, grant))?;
+        let named: Vec<&str> = self.resources.iter().map(String::as_str).collect();
+        let targets = all.narrowed(&named)?;
+        let scopes = narrowed_scopes(self.scope.as_ref(), grant, &targets)?;
+        self.check_key(grant, &targets)?;
+
+        let (now, policy) = (ctx.now(), all.refresh_policy(ctx.refresh_policy()));
+        let key_thumbprint = self.key_thumbprint.as_deref();
+        let (draft, issuance) = Draft::for_grant(ctx, grant, &targets, scopes, key_thumbprint, now);
+        let rotate = RotateRefresh {
+            grant: grant.id,
+            generation: self.presented.generation,
+            policy,
+            issuance,
+            now,
         };
-        let (prepared, rotate) = match prepare(&request, &presented, &resources, grant) {
+        let prepared = Prepared {
+            grant: grant.id,
+            draft,
+            targets,
+            policy,
+            now,
+        };
+        Ok((prepared, rotate))
+    }
+
+    /// RFC 9449 §5: what a public client got with a key, it refreshes with that key.
+    fn check_key(&self, grant: &Grant, targets: &Targets) -> Result<(), TokenError> {
+        if self.key_thumbprint.is_none() {
+            check_unbound(&self.client, targets.iter())?;
+        }
+        if grant.dpop_jkt.is_some() && grant.dpop_jkt != self.key_thumbprint {
+            return Err(dpop::invalid(
+                "The refresh token is bound to a key; send a DPoP proof made with that key.",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn no_such_grant(ctx: &Context) -> TokenError {
+    ctx.limits.made_up.note(ctx.now());
+    unusable(UNUSABLE, "no such grant")
+}
+
+fn not_made_here() -> TokenError {
+    unusable(UNUSABLE, "not made here, or for another client")
+}
+
+/// The grant is read and checked in the operation that uses it.
+async fn at_once(request: &TokenRequest<'_>, usage: Usage) -> Result<(Prepared, RotateOutcome), TokenError> {
+    let (tell, told) = oneshot::channel();
+    let grant = usage.presented.grant;
+    let decide = move |grant: &Grant| {
+        let (prepared, rotate) = match usage.prepare(grant) {
             Ok((prepared, rotate)) => (Ok(prepared), Some(rotate)),
             Err(error) => (Err(error), None),
         };
@@ -91,98 +179,42 @@ async fn at_once(
         tell.send(prepared).is_ok().then_some(rotate).flatten()
     };
     let outcome = request.acting().use_refresh(grant, Box::new(decide)).await?;
-    let prepared = told.await.map_err(|_| no_such_grant())??;
+    let prepared = told.await.map_err(|_| no_such_grant(request.ctx))??;
     Ok((prepared, outcome.unwrap_or(RotateOutcome::Unknown)))
 }
 
 /// The grant is read and checked, then what counts once is used up, then the refresh token is used.
 async fn by_steps(
     request: &TokenRequest<'_>,
-    presented: &RefreshToken,
-    resources: &[Arc<Resource>],
+    usage: &Usage,
 ) -> Result<(Prepared, RotateOutcome), TokenError> {
-    let grant = request.ctx.store.grant(presented.grant).await?;
-    let grant = grant.ok_or_else(no_such_grant)?;
-    let (prepared, rotate) = prepare(request, presented, resources, &grant)?;
+    let ctx = request.ctx;
+    let grant = ctx.store.grant(usage.presented.grant).await?;
+    let grant = grant.ok_or_else(|| no_such_grant(ctx))?;
+    let (mut prepared, rotate) = usage.prepare(&grant)?;
+    prepared.draft = about_person(ctx, prepared.draft, &prepared.targets, &grant).await?;
     request.spend().await?;
     Ok((prepared, request.acting().rotate_refresh(rotate).await?))
-}
-
-fn no_such_grant() -> TokenError {
-    unusable(UNUSABLE, "no such grant")
-}
-
-/// Every check that needs the grant, and what is to be done when they pass.
-fn prepare(
-    request: &TokenRequest<'_>,
-    presented: &RefreshToken,
-    resources: &[Arc<Resource>],
-    grant: &Grant,
-) -> Result<(Prepared, RotateRefresh), TokenError> {
-    let TokenRequest {
-        ctx,
-        client,
-        parameters,
-        ..
-    } = *request;
-    // A token that another client presents is left alone: its owner can still use it.
-    if !presented.belongs_to(grant, &ctx.secrets) || grant.client_id != client.client_id() {
-        return Err(unusable(UNUSABLE, "not made here, or for another client"));
-    }
-    // A client that runs in circles; nothing is used up.
-    ctx.limits.token_account.take((grant.user.0, &grant.client_id))?;
-    let all = of_grant(Targets::of_grant(resources, grant))?;
-    let targets = narrowed(parameters, &all)?;
-    let scopes = narrowed_scopes(parameters, grant, &targets)?;
-    check_key(request, grant, &targets)?;
-
-    let (now, policy) = (ctx.now(), all.refresh_policy(ctx.refresh_policy()));
-    let (draft, issuance) = Draft::for_grant(ctx, grant, &targets, scopes, request.key_thumbprint(), now);
-    let rotate = RotateRefresh {
-        grant: grant.id,
-        generation: presented.generation,
-        policy,
-        issuance,
-        now,
-    };
-    let prepared = Prepared {
-        grant: grant.id,
-        draft,
-        targets,
-        policy,
-        now,
-    };
-    Ok((prepared, rotate))
-}
-
-/// RFC 9449 §5: what a public client got with a key, it refreshes with that key.
-fn check_key(request: &TokenRequest<'_>, grant: &Grant, targets: &Targets) -> Result<(), TokenError> {
-    request.check_bound(targets.iter())?;
-    if grant.dpop_jkt.is_some() && grant.dpop_jkt.as_deref() != request.key_thumbprint() {
-        return Err(dpop::invalid(
-            "The refresh token is bound to a key; send a DPoP proof made with that key.",
-        ));
-    }
-    Ok(())
 }
 
 /// The scopes of this access token: what was granted, less what the resource no longer has, less what the
 /// client does not ask for now (RFC 6749 §6). The grant keeps its own.
 fn narrowed_scopes(
-    parameters: &Parameters,
+    requested: Option<&ScopeSet>,
     grant: &Grant,
     targets: &Targets,
 ) -> Result<ScopeSet, TokenError> {
     let granted = targets.still_defined(&grant.scopes);
-    let Some(requested) = requested_scope(parameters)? else {
+    let Some(requested) = requested else {
         return Ok(granted);
     };
-    if !granted.contains_all(&requested) {
+    // More names than were granted need not be looked up one by one.
+    if requested.len() > granted.len() || !granted.contains_all(requested) {
         return Err(OAuthError::new(
             ErrorCode::InvalidScope,
             "A refresh cannot add scopes; ask for them in a new authorization request.",
         )
         .into());
     }
-    Ok(requested)
+    Ok(requested.clone())
 }

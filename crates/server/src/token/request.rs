@@ -39,21 +39,10 @@ impl<'r> TokenRequest<'r> {
         &self,
         resources: impl IntoIterator<Item = &'a Resource>,
     ) -> Result<(), TokenError> {
-        if self.proof.is_some() {
-            return Ok(());
+        match self.proof {
+            Some(_) => Ok(()),
+            None => check_unbound(self.client, resources),
         }
-        if self.client.registered().metadata.dpop_bound_access_tokens {
-            return Err(dpop::invalid(
-                "This client is registered for tokens that are bound to a key (dpop_bound_access_tokens); send a DPoP proof.",
-            ));
-        }
-        let mut resources = resources.into_iter();
-        if resources.any(|resource| resource.policy.dpop_bound_access_tokens_required) {
-            return Err(dpop::invalid(
-                "The resource takes tokens that are bound to a key; send a DPoP proof.",
-            ));
-        }
-        Ok(())
     }
 
     /// Whether [`Self::spend`] has something to use up.
@@ -88,4 +77,23 @@ impl<'r> TokenRequest<'r> {
         }
         Ok(false)
     }
+}
+
+/// Refuses tokens that are bound to no key where the client or the resource wants bound ones (RFC 9449 §5.2).
+pub(crate) fn check_unbound<'a>(
+    client: &AuthenticatedClient,
+    resources: impl IntoIterator<Item = &'a Resource>,
+) -> Result<(), TokenError> {
+    if client.registered().metadata.dpop_bound_access_tokens {
+        return Err(dpop::invalid(
+            "This client is registered for tokens that are bound to a key (dpop_bound_access_tokens); send a DPoP proof.",
+        ));
+    }
+    let mut resources = resources.into_iter();
+    if resources.any(|resource| resource.policy.dpop_bound_access_tokens_required) {
+        return Err(dpop::invalid(
+            "The resource takes tokens that are bound to a key; send a DPoP proof.",
+        ));
+    }
+    Ok(())
 }

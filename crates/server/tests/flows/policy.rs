@@ -70,6 +70,25 @@ async fn claims_are_added_as_the_operator_says() {
     assert_eq!(claims["acr"], "urn:doorward:acr:password");
 }
 
+#[tokio::test]
+async fn a_refreshed_token_says_what_is_known_of_the_person_now() {
+    let (app, client) = app(json!({"person_claims": ["email", "name"]})).await;
+    let first = token(&app, &client).await;
+    let person = format!("/admin/users/{}", app.user.id.0);
+    let renamed = app.administer("PATCH", &person, &json!({"name": "Ada"})).await;
+    assert_eq!(renamed.status, StatusCode::OK, "{renamed:?}");
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("client_id", &*client),
+        ("refresh_token", first["refresh_token"].as_str().unwrap()),
+    ];
+    let claims = claims(&app.token(&form).await.json());
+    assert_eq!(
+        (&claims["email"], &claims["name"]),
+        (&EMAIL.into(), &"Ada".into())
+    );
+}
+
 /// [RFC 9470 §5]
 #[tokio::test]
 async fn a_resource_can_want_a_recent_sign_in() {

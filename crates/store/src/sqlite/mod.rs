@@ -205,6 +205,10 @@ impl Drop for Engine {
 
 fn join(threads: Vec<JoinHandle<()>>) {
     for thread in threads {
+        // What an operation held was the last of the engine's owners: its own thread ends by itself.
+        if thread.thread().id() == std::thread::current().id() {
+            continue;
+        }
         if thread.join().is_err() {
             tracing::error!("a thread of the store panicked");
         }
