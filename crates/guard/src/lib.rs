@@ -61,7 +61,9 @@ pub use layer::{GuardBody, GuardLayer, GuardService};
 pub use lists::{EventFilter, EventTooLarge};
 pub use metadata::MetadataService;
 pub use metrics::MetricsSnapshot;
-pub use raw_claims::{AlikeClaims, RawClaims};
+#[doc(hidden)]
+pub use raw_claims::AlikeClaims;
+pub use raw_claims::RawClaims;
 pub use reason::Reason;
 pub use revocation::{
     Fail, FeedFault, FeedMetrics, FeedPolicy, IntrospectionPolicy, Revocation, RevocationChecker,

@@ -27,19 +27,29 @@ pub struct RawClaims {
 /// some with the same text.
 ///
 /// The tokens of an issuer are alike. Who builds something of claims can build it once for what they have in common.
-#[derive(Debug, Clone, Copy)]
+#[doc(hidden)]
+#[derive(Clone, Copy)]
 pub struct AlikeClaims<'c> {
     document: &'c str,
     likeness: &'c Likeness,
 }
 
+impl fmt::Debug for AlikeClaims<'_> {
+    /// What is in the claims may be personal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AlikeClaims").finish_non_exhaustive()
+    }
+}
+
 impl<'c> AlikeClaims<'c> {
-    /// The claims of the other token, as [`RawClaims::as_json`] has them: the same text for every token that is like it.
+    /// The claims of the other token, as [`RawClaims::as_json`] has them: the same text for every token that is like it. They are
+    /// somebody else's: never to be handed out, written to a log or decided by.
     pub fn known_json(&self) -> &'c str {
         self.likeness.known_document()
     }
 
-    /// What another language, or a framework, made of the other token's claims, so that it is made once for all that are like it.
+    /// What another language, or a framework, made of the other token's claims, so that it is made once for all that are like it:
+    /// `make` uses [`Self::known_json`] and nothing of this token.
     /// `None` when a companion of another type was there first.
     pub fn companion<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Option<&'c T> {
         self.likeness.companion(make)
@@ -62,7 +72,8 @@ impl RawClaims {
         }
     }
 
-    /// What they are like. `None` for claims of another form than the usual one, and the first of their form.
+    /// What they are like, for bindings to other languages. `None` for claims of another form than the usual one, and the first of their form.
+    #[doc(hidden)]
     pub fn alike(&self) -> Option<AlikeClaims<'_>> {
         Some(AlikeClaims {
             likeness: self.likeness.as_ref()?,

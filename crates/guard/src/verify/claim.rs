@@ -101,15 +101,15 @@ impl<'p> Claim<'p> {
     }
 
     /// The same claim with the same value; `text` is what stands between its first and its last letter.
-    pub(super) fn again<'q>(&self, text: &'q str) -> Claim<'q> {
-        match self {
-            Self::Issuer(Some(_)) => Claim::Issuer(Some(text.into())),
+    pub(super) fn again<'q>(&self, text: Option<&'q str>) -> Option<Claim<'q>> {
+        Some(match self {
+            Self::Issuer(Some(_)) => Claim::Issuer(Some(text?.into())),
             Self::Issuer(None) => Claim::Issuer(None),
-            Self::Subject(_) => Claim::Subject(text.into()),
-            Self::ClientId(_) => Claim::ClientId(text.into()),
-            Self::AuthorizedParty(_) => Claim::AuthorizedParty(text.into()),
-            Self::TokenId(_) => Claim::TokenId(text.into()),
-            Self::GrantId(_) => Claim::GrantId(text.into()),
+            Self::Subject(_) => Claim::Subject(text?.into()),
+            Self::ClientId(_) => Claim::ClientId(text?.into()),
+            Self::AuthorizedParty(_) => Claim::AuthorizedParty(text?.into()),
+            Self::TokenId(_) => Claim::TokenId(text?.into()),
+            Self::GrantId(_) => Claim::GrantId(text?.into()),
             Self::Audience(audience) => Claim::Audience(audience.clone()),
             Self::Scope(scopes) => Claim::Scope(scopes.clone()),
             Self::OtherScope(scopes) => Claim::OtherScope(scopes.clone()),
@@ -121,7 +121,7 @@ impl<'p> Claim<'p> {
             Self::Actor(actor) => Claim::Actor(actor.clone()),
             Self::Checked => Claim::Checked,
             Self::Other => Claim::Other,
-        }
+        })
     }
 
     /// The same claim, for as long as anybody wants it.

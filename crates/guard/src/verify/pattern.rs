@@ -110,7 +110,7 @@ impl Pattern {
             let start = reader.position() + (member.value - member.start);
             if reader.member(known.get(member.start..member.end)?) {
                 let text = document.get(start + 1..reader.position() - 1);
-                payload.put(member.claim.again(text.unwrap_or_default()));
+                payload.put(member.claim.again(text)?);
                 continue;
             }
             reader.word(known.get(member.start..member.value)?)?;
@@ -153,7 +153,9 @@ impl Likeness {
     }
 }
 
-/// The patterns of one verifier.
+/// The patterns of one verifier. They are claims of tokens that were verified, and stay when their token has ended or its grant was
+/// revoked, until other tokens take their place. How long a token takes to be refused may say whether a member that is no string and
+/// no whole number is that of a pattern (microseconds, of a whole value, and not of whose token).
 pub(crate) struct Patterns {
     places: [ArcSwapOption<Pattern>; PLACES],
     misses: AtomicUsize,
@@ -184,9 +186,10 @@ impl Patterns {
             return Ok((Payload::read(document, self.dialect)?, None));
         }
         payload.close();
-        debug_assert_eq!(
-            Payload::read(document, self.dialect).map(|strict| format!("{strict:?}")),
-            Ok(format!("{payload:?}")),
+        // Not `debug_assert_eq`, which would print the claims.
+        debug_assert!(
+            Payload::read(document, self.dialect)
+                .is_ok_and(|strict| format!("{strict:?}") == format!("{payload:?}")),
             "the two readers differ"
         );
         Ok((payload, likeness))

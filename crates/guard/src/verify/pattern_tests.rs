@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 use doorward_oauth::time::UnixSeconds;
 
 use super::*;
+use crate::raw_claims::RawClaims;
 
 const DIALECTS: [Dialect; 2] = [Dialect::AccessToken, Dialect::AnyJwt];
 
@@ -160,6 +161,18 @@ fn too_many_differences_are_another_form() {
     assert!(is_like(&patterns, &form(1)) && !is_like(&patterns, &form(2)));
 }
 
+#[test]
+fn debug_shows_nobodys_claims() {
+    let patterns = knowing(&usual(), Dialect::AccessToken);
+    let other = usual().replace("alice", "bob");
+    let (_, likeness) = patterns.read(other.as_bytes()).unwrap();
+    let raw = RawClaims::checked(other.clone().into_bytes(), likeness);
+    let alike = raw.alike().unwrap();
+    assert_eq!(alike.known_json(), usual());
+    let shown = format!("{alike:?} {raw:?}");
+    assert!(!shown.contains("alice") && !shown.contains("bob"), "{shown}");
+}
+
 /// Names that count and one that does not.
 const NAMES: [&str; 16] = [
     "iss",
@@ -185,6 +198,8 @@ fn value() -> impl Strategy<Value = Value> {
         6 => "[a-c ]{0,3}".prop_map(Value::from),
         6 => (0..3_u64).prop_map(Value::from),
         2 => any::<u64>().prop_map(Value::from),
+        // On both sides of 18 digits.
+        1 => (999_999_999_999_999_998..1_000_000_000_000_000_002_u64).prop_map(Value::from),
         1 => any::<String>().prop_map(Value::from),
         1 => (-2..2_i64).prop_map(Value::from),
         1 => Just(json!(1.5)),
