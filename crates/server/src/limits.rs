@@ -281,7 +281,7 @@ mod tests {
             made_up.note(now);
         }
         assert!(made_up.are_many(now + Duration::from_secs(59)));
-        assert!(!made_up.are_many(now + Duration::from_secs(60)));
+        assert!(!made_up.are_many(now + Duration::from_mins(1)));
     }
 
     #[test]
