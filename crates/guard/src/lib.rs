@@ -24,6 +24,7 @@ mod metadata;
 mod metrics;
 pub mod oauth;
 mod origin;
+mod plain_text;
 mod raw_claims;
 mod reason;
 mod refusal;

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::params::Params;
 use super::values::Checked;
 use super::{MESSAGE_MEMBERS, Message, params};
+use crate::plain_text;
 
 /// Longer bodies are left to the strict reader, whose start is nothing beside their length.
 const MAX_LENGTH: usize = 4096;
@@ -177,12 +178,9 @@ impl<'b> Reader<'b> {
     fn text(&mut self) -> Option<&'b str> {
         self.expect(b'"')?;
         let rest = self.text.get(self.at..)?;
-        let length = plain_length(rest.as_bytes())?;
-        if rest.as_bytes()[length] != b'"' {
-            return None;
-        }
-        self.at += length + 1;
-        rest.get(..length)
+        let text = plain_text::before_quote(rest)?;
+        self.at += text.len() + 1;
+        Some(text)
     }
 
     /// An integer. Whoever goes on after it finds no fraction and no exponent: neither is a comma or an end.
@@ -214,26 +212,6 @@ impl<'b> Reader<'b> {
             }
         }
     }
-}
-
-/// How many bytes there are before the first quotation mark, backslash or control character.
-fn plain_length(text: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
-    // Sets the high bit of the first byte below `limit`, and maybe of some after it.
-    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGH_BITS;
-    let (words, rest) = text.as_chunks();
-    for (index, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let ends = below(word, 0x20)
-            | below(word ^ (ONES * u64::from(b'"')), 1)
-            | below(word ^ (ONES * u64::from(b'\\')), 1);
-        if ends != 0 {
-            return Some(index * 8 + ends.trailing_zeros() as usize / 8);
-        }
-    }
-    let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-    rest.iter().position(ends).map(|at| words.len() * 8 + at)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! JSON of the form that issuers write: no white space, and no escapes where it matters.
 
 use super::claim::Plain;
+use crate::plain_text;
 
 /// Reads plain values one after the other; whatever is not of the usual form is `None`.
 pub(super) struct Reader<'j> {
@@ -59,13 +60,12 @@ impl<'j> Reader<'j> {
         }
     }
 
-    /// A string without escapes. Control characters must not be in it (RFC 8259 §7).
+    /// A string without escapes.
     pub(super) fn string(&mut self) -> Option<&'j str> {
         self.byte(b'"')?;
-        let length = length_of_text(self.rest())?;
-        let start = self.position;
-        self.position += length + 1;
-        self.document.get(start..start + length)
+        let text = plain_text::before_quote(self.document.get(self.position..)?)?;
+        self.position += text.len() + 1;
+        Some(text)
     }
 
     /// Whatever else a number may have is found behind it, where it is not expected.
@@ -107,35 +107,4 @@ impl<'j> Reader<'j> {
             }
         }
     }
-}
-
-const ONES: u64 = u64::from_le_bytes([1; 8]);
-const TOPS: u64 = ONES << 7;
-
-/// The length of the text before a quotation mark, if no escape and no control character is in it.
-fn length_of_text(bytes: &[u8]) -> Option<usize> {
-    let (words, tail) = bytes.as_chunks::<8>();
-    let mut length = 0;
-    for word in words {
-        let marks = marks_in(u64::from_le_bytes(*word));
-        if marks != 0 {
-            let place = length + (marks.trailing_zeros() / 8) as usize;
-            return (bytes.get(place) == Some(&b'"')).then_some(place);
-        }
-        length += 8;
-    }
-    let place = tail
-        .iter()
-        .position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
-    (tail.get(place) == Some(&b'"')).then_some(length + place)
-}
-
-/// The top bit of the first byte that is a quotation mark, a backslash or a control character. Bits above it mean nothing.
-const fn marks_in(word: u64) -> u64 {
-    let quotes = word ^ (ONES * b'"' as u64);
-    let slashes = word ^ (ONES * b'\\' as u64);
-    let quote = quotes.wrapping_sub(ONES) & !quotes;
-    let slash = slashes.wrapping_sub(ONES) & !slashes;
-    let control = word.wrapping_sub(ONES * 0x20) & !word;
-    (quote | slash | control) & TOPS
 }
