@@ -181,8 +181,7 @@ pub enum RotateOutcome {
 }
 
 /// Looks at the grant that a refresh token names, and says how the token is used; `None`: not at all. It runs where the
-/// grant was read, which may be the thread of the
-/// one writer: it does little, and waits for no input or output.
+/// grant was read, which may be the thread of the one writer: it does little, and waits for no input or output.
 pub type UseRefresh = Box<dyn FnOnce(&Grant) -> Option<RotateRefresh> + Send>;
 
 /// Something that counts once: a proof of possession, a client assertion.
