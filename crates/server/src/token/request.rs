@@ -89,6 +89,13 @@ pub(crate) fn check_unbound<'a>(
             "This client is registered for tokens that are bound to a key (dpop_bound_access_tokens); send a DPoP proof.",
         ));
     }
+    check_wants_no_key(resources)
+}
+
+/// Refuses tokens that are bound to no key where a resource wants bound ones.
+pub(crate) fn check_wants_no_key<'a>(
+    resources: impl IntoIterator<Item = &'a Resource>,
+) -> Result<(), TokenError> {
     let mut resources = resources.into_iter();
     if resources.any(|resource| resource.policy.dpop_bound_access_tokens_required) {
         return Err(dpop::invalid(

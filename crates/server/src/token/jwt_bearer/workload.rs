@@ -19,6 +19,7 @@ use crate::http::request::RequestInfo;
 use crate::resources::Targets;
 use crate::routes;
 use crate::token::TokenResponse;
+use crate::token::request::check_wants_no_key;
 use crate::trust;
 
 /// Whether a request is of somebody who has no client and means to have none.
@@ -68,10 +69,8 @@ pub(in crate::token) async fn grant(
     check_key(&trusted.assertion, thumbprint)?;
     let requested: Vec<&str> = parameters.get_all("resource").collect();
     let resource = ctx.resources.resolve(&requested).await?;
-    if proof.is_none() && resource.policy.dpop_bound_access_tokens_required {
-        return Err(dpop::invalid(
-            "The resource takes tokens that are bound to a key; send a DPoP proof.",
-        ));
+    if proof.is_none() {
+        check_wants_no_key(Some(resource.as_ref()))?;
     }
     let targets = Targets::one(Arc::clone(&resource));
     let allowed = allowed(&trusted, None, &resource)?;
