@@ -23,6 +23,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("postgres", 10, "0010_ended_before"),
     migration!("postgres", 11, "0011_audit"),
     migration!("postgres", 12, "0012_registration_tokens"),
+    migration!("postgres", 13, "0013_transaction_marks"),
 ];
 
 /// "DWRD": one node at a time changes the schema.

@@ -753,6 +753,10 @@ impl Store for PostgresStore {
                 .await?;
             swept.0.push((kind.name(), removed));
         }
+        let marks = self
+            .repeatable(|db| async move { work::forget_marks(&db, limit).await })
+            .await?;
+        swept.0.push(("transaction_marks", marks));
         Ok(swept)
     }
 

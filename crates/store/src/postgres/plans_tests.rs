@@ -69,6 +69,7 @@ const GROWN: &str = "
         SELECT md5('v' || i)::uuid, i, 'token.revoked', 'system', 'c' || 1 + i % 5000, md5('g' || i)::uuid,
             'p' || 1 + i % 5000, 'q' || i, '{}'
         FROM generate_series(1, 50000) i;
+    INSERT INTO transaction_mark (made_at, id) SELECT i, md5('m' || i)::uuid FROM generate_series(1, 20000) i;
     INSERT INTO revocation (jti, revoked_at) SELECT 'j' || i, i FROM generate_series(1, 20000) i;
     ANALYZE;
 ";

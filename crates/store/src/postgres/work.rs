@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
+use uuid::Uuid;
 
 use super::PostgresStore;
 use super::errors::{Fallible, Fault};
@@ -14,10 +15,16 @@ use super::values::only;
 use crate::{Digest, Result, StoreError};
 
 statements! {
-    /// Names the transaction, and the history that the name belongs to: after a failover to a standby that had
-    /// not got everything, the same name may be given again.
-    MARK = "SELECT pg_current_xact_id()::text, left(pg_walfile_name(pg_current_wal_lsn()), 8)";
-    FATE = "SELECT pg_xact_status($1::text::xid8), left(pg_walfile_name(pg_current_wal_lsn()), 8)";
+    /// Leaves a row that is there exactly when the transaction was committed; gives its time and the transaction's number.
+    MARK = "INSERT INTO transaction_mark DEFAULT VALUES RETURNING made_at, id, pg_current_xact_id()::text";
+    /// Whether a transaction of this number runs; no answer from a standby. "Committed" would not do: a server that crashed
+    /// gives the numbers again whose transactions had not reached its log.
+    IN_PROGRESS = "SELECT CASE WHEN pg_is_in_recovery() THEN NULL WHEN $1::text::xid8 >= pg_current_xact_id() THEN FALSE \
+                   ELSE pg_xact_status($1::text::xid8) IS NOT DISTINCT FROM 'in progress' END";
+    IS_MARKED = "SELECT EXISTS (SELECT 1 FROM transaction_mark WHERE made_at = $1 AND id = $2)";
+    /// Long after the last question about them, by a clock that may jump by an hour. A mark is never updated: it stays in its place.
+    FORGET = "DELETE FROM transaction_mark WHERE ctid = ANY (ARRAY(SELECT ctid FROM transaction_mark \
+              WHERE made_at < extract(epoch FROM now())::bigint - 7200 ORDER BY made_at LIMIT $1 FOR UPDATE SKIP LOCKED))";
     LOCK = "SELECT pg_advisory_xact_lock(number) FROM unnest($1::bigint[]) AS number";
     TRY_LOCK = "SELECT pg_try_advisory_xact_lock($1)";
     BEAT = "UPDATE heartbeat SET beats = beats + 1 WHERE id = 1 AND EXISTS (SELECT 1 FROM schema_migration)";
@@ -115,25 +122,14 @@ impl PostgresStore {
     async fn fate(&self, mark: &Mark, why: String) -> Fallible<()> {
         let mut tries = self.tries();
         loop {
-            let status = self
-                .attempt(|db| async move {
-                    get(&db, FATE, &[&mark.transaction], |columns| {
-                        Ok((columns.plain::<Option<String>>()?, columns.plain::<String>()?))
-                    })
-                    .await
-                })
-                .await;
-            match status {
-                Ok((status, history)) if history == mark.history => match status.as_deref() {
-                    Some("committed") => return Ok(()),
-                    Some("aborted") => return Err(Fault::Contended(why)),
-                    // Its connection is gone but its server process still works on it.
-                    Some("in progress") => tries.again(Fault::Contended(why.clone())).await?,
-                    _ => return Err(unknown(&why)),
-                },
-                Ok(_) | Err(Fault::Refused(_)) => return Err(unknown(&why)),
-                Err(fault) => tries.again(fault).await.map_err(|_| unknown(&why))?,
-            }
+            let fault = match self.attempt(|db| async move { mark.fate(&db).await }).await {
+                Ok(Fate::Committed) => return Ok(()),
+                Ok(Fate::Undone) => return Err(Fault::Contended(why)),
+                // Its connection is gone but its server process still works on it.
+                Ok(Fate::InProgress) => Fault::Contended(why.clone()),
+                Err(fault) => fault,
+            };
+            tries.again(fault).await.map_err(|_| unknown(&why))?;
         }
     }
 
@@ -229,10 +225,31 @@ fn unknown(why: &str) -> Fault {
     )))
 }
 
-/// A transaction's name.
+/// What a transaction leaves behind, and its number.
 struct Mark {
+    made_at: i64,
+    id: Uuid,
     transaction: String,
-    history: String,
+}
+
+/// What became of a transaction.
+enum Fate {
+    Committed,
+    Undone,
+    InProgress,
+}
+
+impl Mark {
+    async fn fate(&self, db: &Connection) -> Fallible<Fate> {
+        match get(db, IN_PROGRESS, &[&self.transaction], only::<Option<bool>>).await? {
+            None => return Err(Fault::Lost("the database is a standby".to_owned())),
+            Some(true) => return Ok(Fate::InProgress),
+            Some(false) => {}
+        }
+        // A statement of its own, which sees what ended before it.
+        let marked = get(db, IS_MARKED, &[&self.made_at, &self.id], only).await?;
+        Ok(if marked { Fate::Committed } else { Fate::Undone })
+    }
 }
 
 async fn begin(db: &Connection) -> Fallible<Mark> {
@@ -242,13 +259,19 @@ async fn begin(db: &Connection) -> Fallible<Mark> {
         db.begin(),
         get(db, MARK, &[], |columns| {
             Ok(Mark {
+                made_at: columns.plain()?,
+                id: columns.plain()?,
                 transaction: columns.plain()?,
-                history: columns.plain()?,
             })
         })
     );
     begun?;
     mark
+}
+
+/// Removes the marks of transactions that nobody asks about any more.
+pub(super) async fn forget_marks(db: &Connection, limit: u32) -> Fallible<u64> {
+    run(db, FORGET, &[&i64::from(limit)]).await
 }
 
 /// A lock that ends when this is dropped.

@@ -12,7 +12,7 @@ use doorward_store::{ClientSource, GrantState, RedeemOutcome, RotateOutcome, Sto
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 
-use super::cluster::{Cluster, execute};
+use super::cluster::{Cluster, execute, unprivileged};
 use super::template::database;
 use crate::conformance::scene::{Opened, Scene, at, client, fresh, redemption, rotation};
 
@@ -149,10 +149,105 @@ async fn lost_answers_do_nothing_twice() {
     assert!(lost > 20, "only {lost} answers were lost");
 }
 
-/// Between the nodes and the server: loses one answer in thirty-seven once it may.
+/// PostgreSQL gives the number of a transaction again when a crash took all that its log knew of it. What another one did
+/// under this number must not be taken for the first one's commit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_commit_lost_in_a_crash_is_not_mistaken_for_the_next_one_of_its_number() {
+    let Some(mut cluster) = Cluster::make() else {
+        return;
+    };
+    // Nothing reaches the log before it has to.
+    cluster.configure("postgresql.conf", "wal_writer_delay = 10s\nautovacuum = off\n");
+    cluster.run();
+    execute(&cluster.url("postgres"), "CREATE DATABASE doorward").await;
+    let proxy = Proxy::start(&cluster.directory.join(".s.PGSQL.5432")).await;
+    let url = format!("postgres://doorward@127.0.0.1:{}/doorward", proxy.port);
+    let store = PostgresStore::open(&url, &options(Duration::from_secs(30))).await;
+    let opened = Opened {
+        store: Arc::new(store.unwrap()),
+        keep: Box::new(()),
+    };
+    let scene = Arc::new(Scene::new(opened).await);
+    proxy.hold.store(true, Ordering::Relaxed);
+    let caller = tokio::spawn({
+        let scene = Arc::clone(&scene);
+        async move { scene.approved().await }
+    });
+    let (number, cluster) = tokio::task::spawn_blocking(move || {
+        let number = loop {
+            let held = "SELECT backend_xid FROM pg_stat_activity WHERE state = 'idle in transaction' AND backend_xid IS NOT NULL";
+            if let Ok(number) = ask(&cluster, "doorward", held).parse::<u64>() {
+                break number;
+            }
+        };
+        kill(&mut cluster);
+        cluster.run();
+        // Others come first.
+        while ask(&cluster, "doorward", "SELECT pg_current_xact_id()").parse::<u64>().unwrap() < number {}
+        assert_eq!(ask(&cluster, "doorward", &format!("SELECT pg_xact_status('{number}')")), "committed");
+        (number, cluster)
+    })
+    .await
+    .unwrap();
+    proxy.hold.store(false, Ordering::Relaxed);
+    let approval = caller.await.unwrap();
+    let redeemed = scene.store.redeem_code(redemption(&approval, at(1))).await;
+    assert!(
+        matches!(redeemed, Ok(RedeemOutcome::Redeemed(_))),
+        "{number}: {redeemed:?}"
+    );
+    drop(cluster);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_sweep_forgets_the_marks_of_transactions_that_nobody_asks_about_any_more() {
+    let Some(database) = database().await else { return };
+    let url = database.url();
+    let store = PostgresStore::open(&url, &PostgresOptions::default())
+        .await
+        .unwrap();
+    let scene = Scene::new(Opened {
+        store: Arc::new(store),
+        keep: Box::new(()),
+    })
+    .await;
+    scene.approved().await;
+    let count = || -> u32 {
+        let query = "SELECT count(*) FROM transaction_mark";
+        ask(database.cluster, &database.name, query).parse().unwrap()
+    };
+    let recent = count();
+    assert!(recent > 0);
+    let long_ago = "INSERT INTO transaction_mark SELECT extract(epoch FROM now()) - 7300, gen_random_uuid() FROM generate_series(1, 30)";
+    execute(&url, long_ago).await;
+    let sweep = async || {
+        let swept = scene.store.sweep(at(0), Duration::from_hours(24), 20).await;
+        let swept = swept.unwrap();
+        let marks = swept.kinds().find(|(name, _)| *name == "transaction_marks");
+        marks.unwrap().1
+    };
+    // Its own transactions leave marks too.
+    assert_eq!([sweep().await, sweep().await, sweep().await], [20, 10, 0]);
+    assert!(count() >= recent);
+}
+
+/// What a query answers to an operator, in one column of one row.
+fn ask(cluster: &Cluster, database: &str, query: &str) -> String {
+    let answer = unprivileged(&cluster.binaries.join("psql"))
+        .args(["-X", "-A", "-t", "-h"])
+        .arg(&cluster.directory)
+        .args(["-U", "doorward", "-d", database, "-c", query])
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&answer.stdout).trim().to_owned()
+}
+
+/// Between the nodes and the server: loses one answer in thirty-seven once it may. Holds each
+/// COMMIT back, and every new connection, as long as it is told to.
 struct Proxy {
     port: u16,
     cut: Arc<AtomicBool>,
+    hold: Arc<AtomicBool>,
     lost: Arc<AtomicU32>,
 }
 
@@ -162,14 +257,20 @@ impl Proxy {
         let proxy = Self {
             port: listener.local_addr().unwrap().port(),
             cut: Arc::default(),
+            hold: Arc::default(),
             lost: Arc::default(),
         };
         let (cut, lost) = (Arc::clone(&proxy.cut), Arc::clone(&proxy.lost));
+        let hold = Arc::clone(&proxy.hold);
         let (socket, answers) = (socket.to_owned(), Arc::new(AtomicU32::new(0)));
         tokio::spawn(async move {
             while let Ok((node, _)) = listener.accept().await {
+                while hold.load(Ordering::Relaxed) {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
                 let server = UnixStream::connect(&socket).await.unwrap();
                 let (cut, lost, answers) = (Arc::clone(&cut), Arc::clone(&lost), Arc::clone(&answers));
+                let hold = Arc::clone(&hold);
                 tokio::spawn(async move {
                     let is_lost = || {
                         let now = cut.load(Ordering::Relaxed)
@@ -177,7 +278,7 @@ impl Proxy {
                         lost.fetch_add(u32::from(now), Ordering::Relaxed);
                         now
                     };
-                    forward(node, server, is_lost).await;
+                    forward(node, server, hold, is_lost).await;
                 });
             }
         });
@@ -185,10 +286,21 @@ impl Proxy {
     }
 }
 
-async fn forward(node: TcpStream, server: UnixStream, is_lost: impl Fn() -> bool) {
+async fn forward(node: TcpStream, server: UnixStream, hold: Arc<AtomicBool>, is_lost: impl Fn() -> bool) {
     let (mut from_node, mut to_node) = node.into_split();
     let (mut from_server, mut to_server) = server.into_split();
-    let questions = tokio::spawn(async move { tokio::io::copy(&mut from_node, &mut to_server).await });
+    let questions = tokio::spawn(async move {
+        let mut buffer = vec![0; 64 * 1024];
+        while let Ok(length @ 1..) = from_node.read(&mut buffer).await {
+            let question = &buffer[..length];
+            if hold.load(Ordering::Relaxed) && question.windows(7).any(|window| window == b"COMMIT\0") {
+                std::future::pending::<()>().await;
+            }
+            if to_server.write_all(question).await.is_err() {
+                break;
+            }
+        }
+    });
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = from_server.read(&mut buffer).await {
         if is_lost() || to_node.write_all(&buffer[..length]).await.is_err() {
