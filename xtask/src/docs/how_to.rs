@@ -1,4 +1,4 @@
-//! Runs the how-to of each grant: every `sh` block, in order, against a server of the page's own, and compares what the
+//! Runs the how-to of each grant, and other pages of the same kind: every `sh` block, in order, against a server of the page's own, and compares what the
 //! commands print with the `json` block below.
 //!
 //! A comment `test:run` above a block may take values from its output into variables: `test:run NAME=member`. A comment
@@ -17,18 +17,19 @@ use crate::install;
 use crate::suite::Outcome;
 use crate::workspace::root;
 
-const PAGES: [&str; 11] = [
-    "authorization-code",
-    "machines",
-    "token-exchange",
-    "enterprise",
-    "vouch-for-people",
-    "workloads",
-    "devices",
-    "pushed-requests",
-    "dpop",
-    "register-clients",
-    "revoke",
+const PAGES: [&str; 12] = [
+    "docs/src/how-to/authorization-code.md",
+    "docs/src/how-to/machines.md",
+    "docs/src/how-to/token-exchange.md",
+    "docs/src/how-to/enterprise.md",
+    "docs/src/how-to/vouch-for-people.md",
+    "docs/src/how-to/workloads.md",
+    "docs/src/how-to/devices.md",
+    "docs/src/how-to/pushed-requests.md",
+    "docs/src/how-to/dpop.md",
+    "docs/src/how-to/register-clients.md",
+    "docs/src/how-to/revoke.md",
+    "examples/rust/guard/README.md",
 ];
 const MARK: &str = "test:run";
 const SETUP: &str = "test:setup";
@@ -49,11 +50,10 @@ pub(super) fn run() -> Result<Outcome> {
     install::openssl()?;
     let mut outcome = Outcome::default();
     for page in PAGES {
-        let file = format!("docs/src/how-to/{page}.md");
-        let text = fs::read_to_string(root().join(&file))?;
+        let text = fs::read_to_string(root().join(page))?;
         match follow(page, &text) {
             Ok(blocks) => outcome.passed += blocks,
-            Err(error) => outcome.failures.push(format!("{file}: {error:#}")),
+            Err(error) => outcome.failures.push(format!("{page}: {error:#}")),
         }
     }
     Ok(outcome)
@@ -61,7 +61,7 @@ pub(super) fn run() -> Result<Outcome> {
 
 /// Does what a page says; how many blocks that were.
 fn follow(page: &str, text: &str) -> Result<usize> {
-    let mut reader = Reader::new(&format!("how-to-{page}"))?;
+    let mut reader = Reader::new(&page.replace(['/', '.'], "-"))?;
     reader.set("DOORWARD_ADMIN_BOOTSTRAP_KEY", ADMIN_KEY.to_owned());
     reader.set("DOORWARD_ADMIN_KEY", ADMIN_KEY.to_owned());
     reader.set("E2E_EMAIL", EMAIL.to_owned());

@@ -58,7 +58,11 @@ impl Report {
     pub fn aims(&self) -> Vec<Aim> {
         let most = self.figures.rows().iter().map(|row| row.concurrency).max();
         let mut aims = aims::of_requests(&self.figures, most.unwrap_or_default());
-        for (name, ratio) in self.open_rows().iter().map(OpenRow::tail) {
+        let rows = self.open_rows();
+        let ours = rows
+            .iter()
+            .filter(|open| open.row.rounds.iter().all(|round| round.role == Role::Ours));
+        for (name, ratio) in ours.map(OpenRow::tail) {
             aims.push(Aim::at_most(name, "p99 ≤ 5 times p50", 5.0, ratio.median));
         }
         for (engine, sizes) in &self.growth {

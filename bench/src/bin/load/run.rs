@@ -20,7 +20,8 @@ use crate::{Arguments, doorward, floor_server, growth, machine};
 
 /// Before memory is looked at, so that what a start leaves behind is gone.
 const SETTLE: Duration = Duration::from_secs(1);
-/// What is measured at a part of the highest rate.
+/// What is measured at a part of the highest rate: of the floor, and of Doorward's servers.
+const FLOORS: [Scenario; 2] = [Scenario::Constant, Scenario::Sign];
 const OPEN: [Scenario; 3] = [
     Scenario::ClientCredentials,
     Scenario::Refresh,
@@ -198,14 +199,19 @@ async fn time_starts(
     Ok((first, later))
 }
 
-/// The highest rates of Doorward's servers.
+/// The highest rates of Doorward's servers, and before them those of the floor: how long requests wait at a part of a rate
+/// is the machine's as well, and the client's.
 fn highest(
     figures: &Figures,
     subjects: &[Subject],
     wanted: &[Scenario],
 ) -> Vec<(&'static str, Scenario, f64)> {
-    let ours = subjects.iter().filter(|subject| subject.role == Role::Ours);
-    ours.flat_map(|subject| OPEN.map(|scenario| (subject.name, scenario)))
+    let of = |role, scenarios: &'static [Scenario]| {
+        let subjects = subjects.iter().filter(move |subject| subject.role == role);
+        subjects.flat_map(move |subject| scenarios.iter().map(|scenario| (subject.name, *scenario)))
+    };
+    of(Role::Floor, &FLOORS)
+        .chain(of(Role::Ours, &OPEN))
         .filter(|(_, scenario)| wanted.contains(scenario))
         .filter_map(|(name, scenario)| Some((name, scenario, figures.highest_rate(name, scenario)?)))
         .collect()
