@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from doorward import _core
+from doorward._words import words
 from doorward.guard import Guard
 from doorward.oauth import IntrospectionResponse, TokenExchangeOptions, TokenResponse
 from doorward.options import (
@@ -193,7 +194,7 @@ class DoorwardClient:
         Raises:
             DoorwardError: The authorization server refused, or could not be asked.
         """
-        outcome = self.core.client_credentials(list(scopes or ()), list(resources or ()))
+        outcome = self.core.client_credentials(words("scopes", scopes), words("resources", resources))
         return TokenResponse(**await _now(outcome))
 
     async def exchange(self, options: TokenExchangeOptions) -> TokenResponse:

@@ -17,6 +17,7 @@ from doorward._access_token import access_tokens
 from doorward._adapter import AuthResult, FrameworkLayer, TokenChecker, lasting, signing_in
 from doorward._current import current_claims
 from doorward._fastmcp_middleware import install, with_consent
+from doorward._words import words
 from doorward.asgi import metadata_app
 from doorward.client import DoorwardClient
 from doorward.consent import to_url_elicitation_required_error
@@ -123,9 +124,13 @@ async def doorward_auth(
     Raises:
         ValueError: A setting cannot be used; the message says what to change.
     """
-    advertised = list(scopes or ())
+    advertised = words("scopes", scopes)
     path = "/" + mcp_path.strip("/")
+    if "?" in base_url or "#" in base_url:
+        raise ValueError("base_url must have no query and no fragment: write the address of this server alone")
     base = base_url.rstrip("/")
+    if mcp_path.strip("/") and base.endswith(path):
+        logger.warning("base_url already ends with mcp_path: tokens are for %s", base + path)
     resource = base if path == "/" and not mcp_path.strip("/") else base + path
     client = await DoorwardClient.create(
         issuer,

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from doorward import _core
+from doorward._words import words
 from doorward.challenges import www_authenticate, www_authenticate_challenges
 from doorward.errors import TokenMissingError
 from doorward.options import (
@@ -295,8 +296,8 @@ class Guard(DoorwardResource):
     ) -> None:
         if jwks_refresh_seconds <= 0:
             raise ValueError("jwks_refresh_seconds must be positive")
-        required = _words("required_scopes", required_scopes)
-        advertised = _words("scopes", scopes)
+        required = words("required_scopes", required_scopes)
+        advertised = words("scopes", scopes)
         settings: dict[str, Any] = {
             "scopes": advertised,
             "required_scopes": required,
@@ -305,7 +306,7 @@ class Guard(DoorwardResource):
             "resource_scopes": _named("resource_scopes", resource_scopes),
             "scope_hierarchy": _named("scope_hierarchy", scope_hierarchy),
             "hide_unavailable": hide_unavailable,
-            "more_issuers": _words("more_issuers", more_issuers),
+            "more_issuers": words("more_issuers", more_issuers),
             "algorithms": list(ACCESS_TOKEN_ALGORITHMS if allowed_algorithms is None else allowed_algorithms),
             "clock_skew_seconds": clock_skew_seconds,
             "jwks_refresh_seconds": jwks_refresh_seconds,
@@ -315,11 +316,11 @@ class Guard(DoorwardResource):
             "resource_documentation": resource_documentation,
             "resource_metadata_url": resource_metadata_url,
             "root_metadata": root_metadata,
-            "allowed_origins": _words("allowed_origins", allowed_origins),
+            "allowed_origins": words("allowed_origins", allowed_origins),
             "bind_sessions": bind_sessions,
             "end_streams_with_token": end_streams_with_token,
             "max_login_age_seconds": max_login_age_seconds,
-            "acr_values": _words("acr_values", acr_values),
+            "acr_values": words("acr_values", acr_values),
             "credentials": credentials_for_core(as_credentials),
             "issuer_credentials": {
                 named: credentials_for_core(credentials) for named, credentials in (issuer_credentials or {}).items()
@@ -340,11 +341,5 @@ class Guard(DoorwardResource):
         return self
 
 
-def _words(name: str, words: Iterable[str] | None) -> list[str]:
-    if isinstance(words, str):
-        raise TypeError(f"{name} must be a list of strings, not one string: write [{words!r}]")
-    return list(words or ())
-
-
 def _named(setting: str, scopes: Mapping[str, Iterable[str]] | None) -> dict[str, list[str]]:
-    return {name: _words(f"{setting}[{name!r}]", words) for name, words in (scopes or {}).items()}
+    return {name: words(f"{setting}[{name!r}]", given) for name, given in (scopes or {}).items()}

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from doorward._adapter import AuthResult, FrameworkLayer, TokenChecker, access_token, known_fields
 from doorward._current import current_claims, current_request
 from doorward._mcp_watch import missing_scope, watch
+from doorward._words import words
 from doorward.client import DoorwardClient
 from doorward.consent import to_url_elicitation_required_error
 from doorward.errors import DoorwardError
@@ -123,7 +124,7 @@ async def doorward_mcp_auth(
     Raises:
         ValueError: A setting cannot be used; the message says what to change.
     """
-    advertised = list(scopes or ())
+    advertised = words("scopes", scopes)
     client = await DoorwardClient.create(
         issuer,
         auth=as_credentials,

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from doorward._words import words
+
 __all__ = [
     "GRANT_TYPE_TOKEN_EXCHANGE",
     "TOKEN_TYPE_ACCESS_TOKEN",
@@ -45,6 +47,10 @@ class TokenExchangeOptions:
     def __post_init__(self) -> None:
         if not self.subject_token:
             raise ValueError("a token exchange needs a subject_token")
+        if not isinstance(self.scope, str):
+            raise TypeError("scope must be one string, with spaces between the scopes")
+        words("resources", self.resources)
+        words("audiences", self.audiences)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 import doorward
-from doorward import ASCredentials, DoorwardClient, Guard, InboundDPoPOptions
+from doorward import ASCredentials, DoorwardClient, Guard, InboundDPoPOptions, TokenExchangeOptions
 from doorward.errors import InvalidIssuerError, InvalidResourceError
 
 ISSUER = "https://as.example"
@@ -134,3 +135,47 @@ def test_an_issuer_over_http_is_for_development(monkeypatch: pytest.MonkeyPatch)
         Guard("http://as.internal", RESOURCE, dev_mode=False)
     monkeypatch.setenv("DOORWARD_DEV_MODE", "true")
     Guard("http://as.internal", RESOURCE)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "connect", "where"),
+    [
+        ("doorward.fastmcp", "doorward_auth", {"base_url": "https://mcp.example"}),
+        ("doorward.mcp", "doorward_mcp_auth", {"resource": RESOURCE}),
+    ],
+)
+def test_one_string_is_no_list_of_scopes_for_an_adapter_either(
+    adapter: str, connect: str, where: dict[str, str]
+) -> None:
+    with pytest.raises(TypeError, match=r"write \['mcp:echo'\]"):
+        asyncio.run(getattr(pytest.importorskip(adapter), connect)(issuer=ISSUER, scopes="mcp:echo", **where))
+
+
+@pytest.mark.parametrize("base_url", ["https://mcp.example?x=1", "https://mcp.example/#x"])
+def test_a_base_url_is_an_address_alone(base_url: str) -> None:
+    adapter = pytest.importorskip("doorward.fastmcp")
+    with pytest.raises(ValueError, match="no query and no fragment"):
+        asyncio.run(adapter.doorward_auth(issuer=ISSUER, base_url=base_url))
+
+
+def test_a_base_url_that_ends_with_the_path_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    adapter = pytest.importorskip("doorward.fastmcp")
+
+    async def connect() -> None:
+        await (await adapter.doorward_auth(issuer=ISSUER, base_url="https://mcp.example/mcp")).aclose()
+
+    asyncio.run(connect())
+    assert "https://mcp.example/mcp/mcp" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "fix"),
+    [
+        ({"scope": ["mail.read"]}, "one string, with spaces"),
+        ({"resources": "https://mail.example/"}, r"write \['https://mail.example/'\]"),
+        ({"audiences": "mail"}, r"write \['mail'\]"),
+    ],
+)
+def test_what_an_exchange_asks_for_has_its_type(options: dict[str, Any], fix: str) -> None:
+    with pytest.raises(TypeError, match=fix):
+        TokenExchangeOptions(subject_token="t", **options)

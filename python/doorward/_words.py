@@ -1,0 +1,16 @@
+"""Lists of strings that callers give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def words(name: str, given: Iterable[str] | None) -> list[str]:
+    """The list; none is an empty one.
+
+    Raises:
+        TypeError: It is one string, whose characters would be taken for the list.
+    """
+    if isinstance(given, str):
+        raise TypeError(f"{name} must be a list of strings, not one string: write [{given!r}]")
+    return list(given or ())
