@@ -9,6 +9,8 @@ use crate::fetch::{Document, Fetch, FetchFailure};
 
 /// The largest metadata document, in bytes.
 const MAX_METADATA_BYTES: usize = 128 * 1024;
+/// How much of what a server says goes into a message.
+const MAX_SHOWN: usize = 200;
 
 /// Why there is no metadata. For the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,9 +20,13 @@ pub(crate) enum MetadataError {
     #[error("the metadata of the authorization server is no valid JSON object with `issuer`")]
     Malformed,
     #[error(
-        "the metadata names another issuer; configure the issuer exactly as the authorization server does"
+        "the metadata at the issuer {configured:?} names {found:?}; configure the issuer exactly as the authorization server does"
     )]
-    IssuerMismatch,
+    IssuerMismatch {
+        configured: String,
+        /// Cut after [`MAX_SHOWN`] characters.
+        found: String,
+    },
 }
 
 /// Tries the places where the metadata may be, in order, and returns what `pick` makes of the first document that is
@@ -60,7 +66,10 @@ async fn metadata_at(
     // RFC 8414 §3.3: byte for byte.
     match members.get("issuer") {
         Some(Value::String(named)) if named == issuer.as_str() => Ok((members, document)),
-        Some(Value::String(_)) => Err(MetadataError::IssuerMismatch),
+        Some(Value::String(named)) => Err(MetadataError::IssuerMismatch {
+            configured: issuer.as_str().to_owned(),
+            found: named.chars().take(MAX_SHOWN).collect(),
+        }),
         _ => Err(MetadataError::Malformed),
     }
 }

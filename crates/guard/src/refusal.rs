@@ -45,7 +45,7 @@ mod text {
         "Requests from this origin are not allowed. Add it to the allowed origins of the MCP server.";
     pub(super) const NO_CREDENTIALS: &str =
         "Send an access token for this MCP server in the Authorization header.";
-    pub(super) const MALFORMED: &str = "Send exactly one access token, as `Authorization: Bearer <token>`, and none in the query or in a form.";
+    pub(super) const MALFORMED: &str = "Send exactly one access token, as `Authorization: Bearer <token>`, and none in the query or in a form; say `Content-Type: application/json` of a body that is JSON.";
     pub(super) const INVALID_TOKEN: &str =
         "The access token is not valid for this MCP server. Get a new one from its authorization server.";
     pub(super) const BOUND: &str = "The access token is bound to a key. It only counts as `Authorization: DPoP <token>` \

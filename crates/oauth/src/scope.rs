@@ -25,7 +25,7 @@ pub enum ScopeError {
     Empty,
     /// A character outside `%x21 / %x23-5B / %x5D-7E`.
     #[error(
-        "a scope must consist of printable ASCII characters other than the double quote and the backslash"
+        "a scope must consist of printable ASCII characters without spaces, double quotes and backslashes; write each scope by itself"
     )]
     InvalidCharacter,
     /// A token above [`MAX_TOKEN_LENGTH`] or a set above [`MAX_LENGTH`] bytes.

@@ -16,7 +16,7 @@ async def main() -> None:
     auth = await doorward_auth(
         issuer=os.environ["DOORWARD_ISSUER"],
         base_url=os.environ["DOORWARD_BASE_URL"],
-        scopes=["mcp:echo"], dev_mode=True,
+        required_scopes=["mcp:echo"],
     )
     # doorward:end
     mcp = FastMCP("demo-server", **auth)

@@ -21,7 +21,7 @@ async def main() -> None:
     auth = await doorward_mcp_auth(
         issuer=os.environ["DOORWARD_ISSUER"],
         resource=f"{os.environ['DOORWARD_BASE_URL']}/mcp",
-        scopes=["mcp:echo"], dev_mode=True,
+        required_scopes=["mcp:echo"],
     )
     # doorward:end
     mcp = MCPServer("demo-server", **auth)

@@ -1,5 +1,5 @@
 //! Relative links in every Markdown file of the repository: the file is there, and so is the heading, or the test
-//! that the link names.
+//! that the link names. And the code that a page shows of a file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::markdown::{anchors, includes, named_functions, targets};
+use super::quoted;
 use crate::suite::Outcome;
 
 /// What is not ours.
@@ -19,8 +20,10 @@ pub(super) fn check(root: &Path) -> Result<Outcome> {
     pages.sort();
     let mut outcome = Outcome::default();
     for page in pages {
-        let dead = dead_links(&page, &fs::read_to_string(&page)?);
-        let name = page.strip_prefix(root).unwrap_or(&page).display();
+        let text = fs::read_to_string(&page)?;
+        let dead = dead_links(&page, &text);
+        let name = page.strip_prefix(root).unwrap_or(&page).display().to_string();
+        outcome.add(quoted::check(root, &name, &text));
         if dead.is_empty() {
             outcome.passed += 1;
         }

@@ -3,6 +3,7 @@
 mod how_to;
 mod links;
 mod markdown;
+mod quoted;
 mod reader;
 mod shown;
 mod tutorial;

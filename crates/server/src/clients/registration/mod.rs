@@ -126,7 +126,7 @@ pub(crate) async fn endpoint(
     info.note_client(&registered.client_id);
     tracing::info!(
         client_id = %registered.client_id, address = %info.address, with_token = initial.is_some(),
-        client_name = ?registered.metadata.client_name, "a client registered itself"
+        client_name = ?registered.metadata.client_name.as_deref().unwrap_or_default(), "a client registered itself"
     );
     Ok((
         StatusCode::CREATED,
