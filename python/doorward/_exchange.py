@@ -51,13 +51,16 @@ class Exchange:
             return {"type": "http.request", "body": body, "more_body": False}
         if self._over is None:
             self._over = asyncio.get_running_loop().create_future()
-        if self._receiving is None:
-            self._receiving = asyncio.ensure_future(_message(self._receive))
-        await asyncio.wait((self._receiving, self._over), return_when=asyncio.FIRST_COMPLETED)
-        if self._receiving.done():
-            task, self._receiving = self._receiving, None
-            return task.result()
-        return {"type": "http.disconnect"}
+        # Applications may receive twice at a time: both wait for the same message.
+        task = self._receiving
+        if task is None:
+            task = self._receiving = asyncio.ensure_future(_message(self._receive))
+        await asyncio.wait((task, self._over), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            return {"type": "http.disconnect"}
+        if self._receiving is task:
+            self._receiving = None
+        return task.result()
 
     async def send(self, message: Message) -> None:
         """Completes the head, and leaves out of lists what the token may not call."""

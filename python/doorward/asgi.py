@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import quote
 
 from doorward import _body, _core
 from doorward._current import CLAIMS, current_claims, enter, leave
 from doorward._exchange import Exchange
+from doorward._paths import guarded_path, is_as_written, is_open, is_under, raw_path, route_path
 
 if TYPE_CHECKING:
     from doorward.guard import DoorwardResource
@@ -48,11 +48,15 @@ class GuardMiddleware:
     Args:
         app: The application behind the guard.
         guard: A ``doorward.Guard`` or ``DoorwardResource``.
-        path: Where this process serves the resource: what is at it or below it is guarded, everything else is open.
-            Default: everything but ``public`` is guarded.
+        path: Where this process serves the resource. Guarded is what is at it or below it, what begins like it
+            (``/mcpx``), and what another spelling or an application that reads paths loosely makes of it (``//mcp``,
+            ``/x/../mcp``); everything else is open. Default: everything but ``public`` is guarded.
         public: Paths that anybody may call, exactly as written.
         keep_authorization: The application still sees the token, as a bearer token. For frameworks that look at it
             again; nothing else should want it.
+
+    Raises:
+        ValueError: No request has such a ``path``.
     """
 
     def __init__(
@@ -68,7 +72,7 @@ class GuardMiddleware:
         self.guard = guard
         self._behind = app
         """Where requests go whose user the application has been told of."""
-        self._path = None if path is None else "/" + path.strip("/")
+        self._path = None if path is None else guarded_path(path)
         self._public = frozenset(public)
         self._keep_authorization = keep_authorization
 
@@ -95,11 +99,14 @@ class GuardMiddleware:
 
     def guarded_at(self, scope: Scope, path: str) -> str | None:
         """Where the resource is served that a path belongs to: empty if that is not known, ``None`` for open paths."""
-        if path in self._public:
+        if path in self._public and is_as_written(scope, path):
             return None
         if self._path is None:
             return ""
-        return self._path if is_under(path, self._path) else None
+        if is_under(path, self._path):
+            return self._path
+        # Whatever else leads there is not where the resource is: proofs are made for that path itself.
+        return None if is_open(scope, self._path) else ""
 
     def session_of(self, scope: Scope) -> bytes | None:
         """The MCP session that a request names elsewhere than in its header."""
@@ -121,7 +128,7 @@ class GuardMiddleware:
         headers: Headers = scope["headers"]
         session = self.session_of(scope)
         known = headers if session is None else [*headers, (SESSION_ID, session)]
-        admitted = core.admit(scope["method"], _raw_path(scope), scope.get("query_string", b""), known, served_at)
+        admitted = core.admit(scope["method"], raw_path(scope), scope.get("query_string", b""), known, served_at)
         visit = admitted if isinstance(admitted, (_core.Visit, tuple)) else await admitted
         if isinstance(visit, tuple):
             await _answer(send, visit)
@@ -168,28 +175,6 @@ def metadata_app(guard: DoorwardResource) -> ASGIApp:
                 await _answer(send, answer)
 
     return MetadataApp()
-
-
-def is_under(path: str, base: str) -> bool:
-    """Whether ``path`` is ``base`` or below it."""
-    return path == base or base == "/" or path.startswith(base + "/")
-
-
-def route_path(scope: Scope) -> str:
-    """The path without the prefix that the application is mounted at, exactly as Starlette's router sees it."""
-    path: str = scope["path"]
-    root: str = scope.get("root_path", "")
-    # Not `is_under`: a root path of "/" takes nothing off, and what is cut at another place would not be guarded.
-    is_mounted = bool(root) and (path == root or path.startswith(root + "/"))
-    return path[len(root) :] or "/" if is_mounted else path
-
-
-def _raw_path(scope: Scope) -> bytes:
-    """The path as it was sent: what a proof was made for."""
-    raw: bytes | None = scope.get("raw_path")
-    if raw:
-        return raw.partition(b"?")[0]
-    return quote(scope["path"], safe="/:@!$&'()*+,;=-._~%").encode("ascii")
 
 
 async def _answer(send: Send, answer: Answer) -> None:

@@ -215,7 +215,7 @@ class Guard(DoorwardResource):
         required_scopes: What every request needs.
         tool_scopes: What tools need besides. A call without is answered with 403 before the tool runs.
         prompt_scopes: The same for prompts.
-        resource_scopes: The same for resources, by URI or a pattern with ``*``.
+        resource_scopes: The same for resources, by URI or a template like ``file:///{path*}``.
         scope_hierarchy: Which scopes contain others: ``{"admin": ["write"], "write": ["read"]}``.
         hide_unavailable: Lists of tools, prompts and resources leave out what the token may not call.
         inbound_dpop: Whether tokens may, or must, be bound to a key of the client. Default: bearer tokens only.

@@ -159,6 +159,10 @@ class Running:
         self.resource = base_url + "/mcp"
 
 
+ROOT_PATH = ""
+"""What the servers are told that they are mounted at."""
+
+
 @contextlib.contextmanager
 def serving(make_app: Callable[[str], Awaitable[tuple[Any, Callable[[], Awaitable[None]]]]]) -> Iterator[Running]:
     """Serves what ``await make_app(base_url)`` makes: an application, and what closes it."""
@@ -171,7 +175,8 @@ def serving(make_app: Callable[[str], Awaitable[tuple[Any, Callable[[], Awaitabl
 
     async def main() -> None:
         app, close = await make_app(base_url)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on"))
+        config = uvicorn.Config(app, log_level="warning", lifespan="on", root_path=ROOT_PATH)
+        server = uvicorn.Server(config)
         servers.append(server)
         serve = asyncio.ensure_future(server.serve(sockets=[listener]))
         while not server.started and not serve.done():
@@ -252,3 +257,30 @@ def result_of(response: httpx.Response) -> dict[str, Any]:
         return response.json()
     data = [line[5:] for line in response.text.splitlines() if line.startswith("data:") and line[5:].strip()]
     return json.loads(data[-1])
+
+
+SPELLINGS_OF_MCP = [
+    "//mcp",
+    "///mcp//",
+    "/mcp/",
+    "/mcpx",
+    "/mcp;x=1",
+    "/mcp%00",
+    "/%6dcp",
+    "/%256dcp",
+    "/%2fmcp",
+    "/./mcp",
+    "/x/../mcp",
+    "/x/..//mcp",
+    "/x/%2e%2e/mcp",
+    "/x/..%2fmcp",
+    "/x/..;y/mcp",
+    "/;x/mcp",
+    "/\\mcp",
+    "/x\\..\\mcp",
+    "/x/api/mcp",
+    "/apimcp",
+    "/api//mcp",
+    "/api/mcp",
+]
+"""What some framework or other might take for ``/mcp``, or might think that it is below it."""

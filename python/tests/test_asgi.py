@@ -79,9 +79,9 @@ def test_the_application_gets_claims_and_body_but_not_the_token(authorization_se
 def test_only_the_resource_is_guarded(authorization_server: AuthorizationServer) -> None:
     with guarded(authorization_server) as client:
         base = client.server.base_url
-        assert client.http.get(base + "/open").status_code == 200
-        assert client.http.get(base + "/mcpx").status_code == 200
-        for path in ("/mcp", "/mcp/", "/mcp/below", "/%6dcp", "/mcp%2fbelow"):
+        for path in ("/open", "/", "/open/mcp", "/mc", "/MCP", "/open//x/", "/a%20b", "/open;mcp"):
+            assert client.http.get(base + path).status_code == 200, path
+        for path in ("/mcp", "/mcp/", "/mcp/below", "/%6dcp", "/mcp%2fbelow", "/mcpx", "//mcp", "///mcp//"):
             assert client.http.get(base + path).status_code == 401, path
 
 
@@ -403,6 +403,42 @@ async def test_a_stream_ends_with_its_token(
     assert sent[-1] == {"type": "http.response.body", "body": b""}
     assert len(sent) < 50
     assert len(asyncio.all_tasks()) == 1
+    await guard.aclose()
+
+
+async def test_two_may_receive_at_a_time(authorization_server: AuthorizationServer) -> None:
+    """Some frameworks look for the end of a request while the application still listens. Both are told of it."""
+    resource = "http://127.0.0.1:8080/mcp"
+    guard = Guard(authorization_server.issuer, resource, dev_mode=True)
+    gone = asyncio.Event()
+    heard: list[Any] = []
+    asked = 0
+
+    async def app(_scope: Any, receive: Any, _send: Any) -> None:
+        assert (await receive())["type"] == "http.request"
+        both = asyncio.gather(receive(), receive(), return_exceptions=True)
+        await asyncio.sleep(0.01)
+        gone.set()
+        heard.extend(await both)
+        heard.append(await receive())
+
+    async def receive() -> Any:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            return {"type": "http.request", "body": b""}
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(_message: Any) -> None:
+        pass
+
+    token = authorization_server.token(resource)
+    headers = [(b"authorization", f"Bearer {token}".encode())]
+    scope = {"type": "http", "method": "GET", "path": "/mcp", "query_string": b"", "headers": headers}
+    await asyncio.wait_for(GuardMiddleware(app, guard, path="/mcp")(scope, receive, send), 10)
+    assert heard == [{"type": "http.disconnect"}] * 3
+    assert asked == 3
     await guard.aclose()
 
 

@@ -326,6 +326,18 @@ async def test_scopes_are_enough_as_the_vectors_say(case: dict[str, Any]) -> Non
         assert case["contains_all"]
 
 
+@each("scope.json", SCOPES["resources"])
+async def test_scopes_of_resources_apply_as_the_vectors_say(case: dict[str, Any]) -> None:
+    claims = await claims_of("https://mcp.example/mcp")
+    async with Guard(ISSUER, "https://mcp.example/mcp", resource_scopes={case["pattern"]: ["mcp:secret"]}) as guard:
+        try:
+            guard.require_named(claims, "resource", case["uri"])
+        except InsufficientScopeError:
+            assert case["applies"]
+        else:
+            assert not case["applies"]
+
+
 @each("resource-matching.json", RESOURCES["registration"])
 def test_resources_are_taken_as_the_vectors_say(case: dict[str, Any]) -> None:
     try:

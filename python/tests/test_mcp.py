@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from support import AuthorizationServer, Client, Key, result_of, serving
+from support import SPELLINGS_OF_MCP, AuthorizationServer, Client, Key, result_of, serving
 
 pytest.importorskip("mcp")
 
@@ -89,6 +89,19 @@ def test_a_scope_of_an_earlier_token_is_gone(authorization_server: Authorization
         answered = client.call(little, "write", {"x": "2"}, session)
         assert "wrote 2" not in answered.text
         assert "Missing required scope: mcp:write" in answered.text
+
+
+@pytest.mark.parametrize("root_path", ["", "/api"])
+def test_no_spelling_of_the_path_gets_around_the_guard(
+    authorization_server: AuthorizationServer, monkeypatch: pytest.MonkeyPatch, root_path: str
+) -> None:
+    """What the guard's layer takes for another path does not reach the server without a token."""
+    monkeypatch.setattr("support.ROOT_PATH", root_path)
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    with sdk(authorization_server) as client:
+        for path in SPELLINGS_OF_MCP:
+            answer = client.http.post(client.server.base_url + path, json=message, headers=client.headers(None))
+            assert answer.status_code in (307, 401, 404), path
 
 
 def test_no_credentials_lead_to_the_metadata(authorization_server: AuthorizationServer) -> None:

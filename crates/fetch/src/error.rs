@@ -20,10 +20,13 @@ pub enum FetchError {
     /// The certificate or the handshake failed.
     #[error("the TLS handshake failed")]
     Tls,
-    /// The whole exchange took longer than [`Limits::timeout`](crate::Limits::timeout); waiting for a free
-    /// slot counts.
+    /// The exchange took longer than [`Limits::timeout`](crate::Limits::timeout).
     #[error("the server did not answer in time")]
     Timeout,
+    /// There was no free slot in time, or too many wait for one already; nothing was sent. It says nothing about the
+    /// server.
+    #[error("too many requests to this host are under way")]
+    Busy,
     /// The answer was a redirect; it was not followed.
     #[error("the server answered with a redirect")]
     Redirected,
@@ -51,7 +54,7 @@ impl FetchError {
     /// Whether the same request may succeed a little later without anybody changing the document.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Dns | Self::Connect | Self::Tls | Self::Timeout => true,
+            Self::Dns | Self::Connect | Self::Tls | Self::Timeout | Self::Busy => true,
             Self::Status(status) => *status >= 500 || *status == 429 || *status == 408,
             _ => false,
         }

@@ -5,7 +5,7 @@ use doorward_oauth::time::{Clock, UnixSeconds};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use quick_cache::sync::Cache;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use crate::cache::{Entry, Fetched};
 use crate::client::Clients;
@@ -36,7 +36,14 @@ struct Inner {
     cache: Cache<Key, Entry>,
     flights: Mutex<HashMap<Key, Flight>>,
     slots: Arc<Semaphore>,
-    host_slots: Mutex<HashMap<(String, u16), Arc<Semaphore>>>,
+    hosts: Mutex<HashMap<(String, u16), Host>>,
+}
+
+/// The requests to one host and port. Whoever holds a slot, or waits for one, holds a place.
+#[derive(Clone)]
+struct Host {
+    places: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
 }
 
 /// The body bound is part of the key: what is too large for one caller is not for another.
@@ -80,7 +87,7 @@ impl Fetcher {
             cache: Cache::new(policy.cache_entries),
             flights: Mutex::default(),
             slots: Arc::new(Semaphore::new(policy.max_concurrent)),
-            host_slots: Mutex::default(),
+            hosts: Mutex::default(),
             policy,
         };
         Ok(Self {
@@ -127,8 +134,8 @@ impl Fetcher {
     pub async fn post_form(&self, form: FormRequest<'_>, limits: &Limits) -> Result<FormAnswer, FetchError> {
         let inner = &self.inner;
         let target = Target::parse(form.url, &inner.policy)?;
+        let _slots = inner.slots(&target).await?;
         let exchange = async {
-            let _slots = inner.slots(&target).await?;
             let route = inner.clients.route(&target).await?;
             request::post(route, &inner.policy, &target, &form, limits).await
         };
@@ -144,8 +151,8 @@ impl Fetcher {
     pub async fn get_stream(&self, request: StreamRequest<'_>) -> Result<EventStream, FetchError> {
         let inner = &self.inner;
         let target = Target::parse(request.url, &inner.policy)?;
+        let _slots = inner.slots(&target).await?;
         let head = async {
-            let _slots = inner.slots(&target).await?;
             let route = inner.clients.route(&target).await?;
             request::open(route, &inner.policy, &target, &request).await
         };
@@ -237,8 +244,11 @@ impl Inner {
     /// Asks, and stores the answer.
     async fn fly(&self, key: &Key, target: &Target, limits: &Limits, fresh: bool) -> Outcome {
         let known = self.cache.peek(key).and_then(|entry| entry.document);
+        // Nothing was learnt about the document: it is not remembered.
+        let slots = self.slots(target).await?;
         let asking = self.ask(target, known.as_deref(), limits, fresh);
         let answer = tokio::time::timeout(limits.timeout, asking).await;
+        drop(slots);
         let now = self.clock.now();
         match answer.unwrap_or(Err(FetchError::Timeout)) {
             Ok(answer) => self.keep(key, answer, known.as_deref(), now),
@@ -259,7 +269,6 @@ impl Inner {
         limits: &Limits,
         fresh: bool,
     ) -> Result<Answer, FetchError> {
-        let _slots = self.slots(target).await?;
         let etag = known.and_then(|document| document.etag.as_deref());
         let route = self.clients.route(target).await?;
         request::get(route, &self.policy, target, etag, fresh, limits).await
@@ -294,28 +303,40 @@ impl Inner {
         Ok(document)
     }
 
-    /// The right to one request.
-    async fn slots(&self, target: &Target) -> Result<[OwnedSemaphorePermit; 2], FetchError> {
-        // The host's slot first: those who queue for a slow host must not hold the slots of all.
-        let host_slot = acquire(self.host_slots(target)).await?;
-        Ok([host_slot, acquire(self.slots.clone()).await?])
+    /// The right to one request. Waiting for it is no fault of the server, and costs the request none of its time.
+    async fn slots(&self, target: &Target) -> Result<[OwnedSemaphorePermit; 3], FetchError> {
+        let Host { places, slots } = self.host(target);
+        let place = places.try_acquire_owned().map_err(|_| FetchError::Busy)?;
+        let acquire = async {
+            // The host's slot first: those who queue for a slow host must not hold the slots of all.
+            let of_host = slots.acquire_owned().await?;
+            Ok([place, of_host, self.slots.clone().acquire_owned().await?])
+        };
+        let acquired: Result<_, AcquireError> = tokio::time::timeout(self.policy.max_wait, acquire)
+            .await
+            .map_err(|_| FetchError::Busy)?;
+        acquired.map_err(|_| FetchError::Busy)
     }
 
-    fn host_slots(&self, target: &Target) -> Arc<Semaphore> {
-        let mut hosts = locked(&self.host_slots);
+    fn host(&self, target: &Target) -> Host {
+        let mut hosts = locked(&self.hosts);
         if hosts.len() >= IDLE_HOSTS {
-            hosts.retain(|_, slots| Arc::strong_count(slots) > 1);
+            hosts.retain(|_, host| Arc::strong_count(&host.places) > 1);
         }
-        let new = || Arc::new(Semaphore::new(self.policy.max_concurrent_per_host));
+        let policy = &self.policy;
+        let places = policy
+            .max_concurrent_per_host
+            .saturating_add(policy.max_waiting_per_host)
+            .min(Semaphore::MAX_PERMITS);
+        let new = || Host {
+            places: Arc::new(Semaphore::new(places)),
+            slots: Arc::new(Semaphore::new(policy.max_concurrent_per_host)),
+        };
         hosts
             .entry((target.host.clone(), target.port))
             .or_insert_with(new)
             .clone()
     }
-}
-
-async fn acquire(slots: Arc<Semaphore>) -> Result<OwnedSemaphorePermit, FetchError> {
-    slots.acquire_owned().await.map_err(|_| FetchError::Timeout)
 }
 
 /// The tables are whole after every statement, so a panic elsewhere does not make them unusable.

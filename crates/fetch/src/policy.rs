@@ -28,6 +28,12 @@ pub struct FetchPolicy {
     pub max_concurrent: usize,
     /// Requests under way at a time to one host and port. Default: 4.
     pub max_concurrent_per_host: usize,
+    /// Requests to one host and port that wait for others to end. One more fails at once with
+    /// [`FetchError::Busy`](crate::FetchError::Busy). Default: 64.
+    pub max_waiting_per_host: usize,
+    /// How long a request waits for others to end before it fails with [`FetchError::Busy`](crate::FetchError::Busy).
+    /// Default: 2 s.
+    pub max_wait: Duration,
     /// Documents and failures remembered. Default: 1000.
     pub cache_entries: usize,
 }
@@ -43,6 +49,8 @@ impl Default for FetchPolicy {
             user_agent: concat!("doorward/", env!("CARGO_PKG_VERSION")).to_owned(),
             max_concurrent: 64,
             max_concurrent_per_host: 4,
+            max_waiting_per_host: 64,
+            max_wait: Duration::from_secs(2),
             cache_entries: 1000,
         }
     }
@@ -60,7 +68,8 @@ impl FetchPolicy {
 pub struct Limits {
     /// Bytes of the body. Default: 5 KiB.
     pub max_body: usize,
-    /// The whole exchange: waiting for a free slot, name resolution, handshake, answer. Default: 5 s.
+    /// The whole exchange, from when it has a slot ([`FetchPolicy::max_wait`]): name resolution, handshake, answer.
+    /// Default: 5 s.
     pub timeout: Duration,
     /// A document is not asked for again before this, whatever `max-age` says (except with `no-store`).
     /// Default: 60 s.

@@ -19,7 +19,7 @@ pub struct StreamRequest<'a> {
     /// A form to ask with, encoded as `application/x-www-form-urlencoded`: the request is then a `POST`. Usually none, and
     /// a `GET`.
     pub form: Option<&'a str>,
-    /// How long until the head of the answer is there, waiting for a free slot included.
+    /// How long until the head of the answer is there, from when the request has a slot.
     pub head_timeout: Duration,
     /// The longest time without a byte of the body.
     pub idle_timeout: Duration,

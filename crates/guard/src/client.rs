@@ -52,7 +52,7 @@ pub use builder::{ClientBuildError, OAuthClientBuilder};
 pub use consent::{ConsentRequired, McpAnswer, McpCall, URL_ELICITATION_REQUIRED};
 pub use error::{ClientError, Refusal};
 pub use request::{ClientCredentialsRequest, ExchangeRequest, IntrospectionResponse};
-pub use request_state::{BoundRequest, Principal, RequestStateError, RequestStateKey, RequestStates};
+pub use request_state::{BoundRequest, Principal, RequestStateError, RequestStateKey};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use subject::SubjectToken;
 pub use token::{ACCESS_TOKEN_TYPE, TokenResponse, TokenType};
@@ -89,15 +89,13 @@ impl OAuthClient {
         self.0.auth.is_some()
     }
 
-    /// Seals and opens `requestState`.
-    pub fn request_states(&self) -> &RequestStates {
-        &self.0.states
-    }
-
     /// What an MCP client is answered when consent is missing.
     ///
+    /// It becomes a plain error where there is no page to open, where the client cannot open one, or where the revision does
+    /// not allow it for this method.
+    ///
     /// # Errors
-    /// As [`ConsentRequired::to_mcp`].
+    /// [`ClientError::Request`] or [`ClientError::Signing`] when the request state cannot be sealed.
     pub fn consent_answer(
         &self,
         consent: &ConsentRequired,

@@ -137,7 +137,14 @@ pub struct Document {
 #[error("{description}")]
 pub struct FetchFailure {
     description: String,
-    is_outage: bool,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Outage,
+    Refused,
+    Busy,
 }
 
 impl FetchFailure {
@@ -146,7 +153,7 @@ impl FetchFailure {
     pub fn new(description: impl Into<String>) -> Self {
         Self {
             description: description.into(),
-            is_outage: true,
+            kind: Kind::Outage,
         }
     }
 
@@ -155,19 +162,38 @@ impl FetchFailure {
     pub fn refused(description: impl Into<String>) -> Self {
         Self {
             description: description.into(),
-            is_outage: false,
+            kind: Kind::Refused,
+        }
+    }
+
+    /// This side has too many requests under way and did not send this one. The same request may succeed later; it says
+    /// nothing about the server's health, and opens no circuit.
+    pub fn busy(description: impl Into<String>) -> Self {
+        Self {
+            description: description.into(),
+            kind: Kind::Busy,
         }
     }
 
     /// Whether the network or the server failed.
     pub fn is_outage(&self) -> bool {
-        self.is_outage
+        self.kind == Kind::Outage
+    }
+
+    /// Whether the same request may succeed a little later without anybody changing anything.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self.kind, Kind::Outage | Kind::Busy)
     }
 
     fn of(error: &FetchError) -> Self {
+        let kind = match error {
+            FetchError::Busy => Kind::Busy,
+            error if error.is_transient() => Kind::Outage,
+            _ => Kind::Refused,
+        };
         Self {
             description: error.to_string(),
-            is_outage: error.is_transient(),
+            kind,
         }
     }
 }

@@ -256,12 +256,17 @@ impl Keys {
         if gate.asked > progress.finished {
             return Some(gate.asked);
         }
-        if gate.cooling_until.is_some_and(|until| now < until) {
+        let cooldown = self.policy.cooldown;
+        // An end that lies further ahead was set before somebody turned the clock back.
+        if gate
+            .cooling_until
+            .is_some_and(|until| now < until && until.since(now) <= cooldown)
+        {
             return None;
         }
         // An attempt that is under way may have read the keys before the new one was there.
         gate.asked = progress.started + 1;
-        gate.cooling_until = Some(now + self.policy.cooldown);
+        gate.cooling_until = Some(now + cooldown);
         gate.wake.notify_one();
         Some(gate.asked)
     }

@@ -13,7 +13,7 @@ app = FastAPI()
 from doorward import Guard  # noqa: E402
 from doorward.asgi import GuardMiddleware, current_claims  # noqa: E402
 
-guard = Guard(os.environ["DOORWARD_ISSUER"], f"{os.environ['DOORWARD_BASE_URL']}/mcp", ["mcp:read"], dev_mode=True)
+guard = Guard(os.environ["DOORWARD_ISSUER"], f"{os.environ['DOORWARD_BASE_URL']}/mcp", required_scopes=["mcp:read"])
 app.add_middleware(GuardMiddleware, guard=guard, path="/mcp")
 # doorward:end
 

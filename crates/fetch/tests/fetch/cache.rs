@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::support::{clock, fetcher, json, on_loopback, requests, server};
-use doorward_fetch::{FetchError, FetchPolicy, Fetcher, Limits};
+use crate::support::{clock, fetcher, json, requests, server};
+use doorward_fetch::{FetchError, Limits};
 use futures_util::future::join_all;
 use wiremock::matchers::{any, header, header_exists};
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -193,30 +193,4 @@ async fn a_caller_who_goes_away_does_not_end_the_request_for_the_others() {
     assert!(gone.is_err());
     assert!(fetcher.get_json(&url, &limits).await.is_ok());
     assert_eq!(requests(&server).await, 1);
-}
-
-#[tokio::test]
-async fn waiting_for_a_slot_counts_against_the_timeout() {
-    let server = server(json("{}").set_delay(Duration::from_millis(400))).await;
-    let policy = FetchPolicy {
-        max_concurrent_per_host: 1,
-        ..on_loopback()
-    };
-    let fetcher = Fetcher::new(policy, std::sync::Arc::new(clock())).unwrap();
-    let limits = Limits {
-        timeout: Duration::from_millis(600),
-        ..Limits::default()
-    };
-    let urls: Vec<_> = (0..3)
-        .map(|number| format!("{}/{number}", server.uri()))
-        .collect();
-    let answers = join_all(urls.iter().map(|url| fetcher.get_json(url, &limits))).await;
-    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
-    assert_eq!(
-        answers
-            .iter()
-            .filter(|answer| **answer == Err(FetchError::Timeout))
-            .count(),
-        2
-    );
 }

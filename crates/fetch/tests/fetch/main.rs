@@ -7,5 +7,6 @@ mod answers;
 mod cache;
 mod forms;
 mod proxy;
+mod slots;
 mod streams;
 mod support;

@@ -204,8 +204,9 @@ impl OAuthClientBuilder {
         self
     }
 
-    /// The way to the authorization server. Default: HTTP, without redirects and proxies; only the issuer's own host may
-    /// have a private address.
+    /// The way to the authorization server, instead of HTTP: [`proxy`](Self::proxy), [`timeouts`](Self::timeouts) and
+    /// [`root_certificates`](Self::root_certificates) then count for nothing. Default: HTTP, without redirects; only the
+    /// issuer's own host may have a private address.
     #[must_use]
     pub fn fetch(mut self, fetch: Arc<dyn Fetch>) -> Self {
         self.fetch = Some(fetch);

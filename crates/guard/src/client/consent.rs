@@ -96,12 +96,8 @@ impl ConsentRequired {
         }
     }
 
-    /// What the MCP client is answered. It becomes a plain error where there is no page to open, where the client cannot
-    /// open one, or where the revision does not allow it for this method.
-    ///
-    /// # Errors
-    /// [`ClientError::Request`] or [`ClientError::Signing`] when the request state cannot be sealed.
-    pub fn to_mcp(
+    /// What the MCP client is answered: see [`OAuthClient::consent_answer`](super::OAuthClient::consent_answer).
+    pub(crate) fn to_mcp(
         &self,
         call: &McpCall<'_>,
         states: &RequestStates,

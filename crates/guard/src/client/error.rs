@@ -98,7 +98,7 @@ impl ClientError {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Server { .. } | Self::CircuitOpen { .. } | Self::Metadata(_) => true,
-            Self::Transport(failure) => failure.is_outage(),
+            Self::Transport(failure) => failure.is_temporary(),
             _ => false,
         }
     }

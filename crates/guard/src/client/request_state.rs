@@ -111,7 +111,7 @@ pub enum RequestStateError {
 }
 
 /// Seals and opens request states.
-pub struct RequestStates {
+pub(crate) struct RequestStates {
     /// The first one seals, all open.
     keys: Vec<RandomizedNonceKey>,
 }
@@ -135,10 +135,7 @@ impl RequestStates {
     }
 
     /// Seals `data` for one request; it counts until `expires_at`.
-    ///
-    /// # Errors
-    /// [`RequestStateError::TooLarge`], [`RequestStateError::Unsealable`].
-    pub fn seal(
+    pub(crate) fn seal(
         &self,
         request: &BoundRequest<'_>,
         data: &[u8],
@@ -161,11 +158,8 @@ impl RequestStates {
         Ok(base64url::encode(&sealed))
     }
 
-    /// The data of a state that came back with `request`.
-    ///
-    /// # Errors
-    /// The first reason for which it does not count.
-    pub fn open(
+    /// The data of a state that came back with `request`; the error is the first reason for which it does not count.
+    pub(crate) fn open(
         &self,
         state: &str,
         request: &BoundRequest<'_>,

@@ -15,11 +15,12 @@ use super::{ByteStream, Document, Fetch, FetchFailure, FormRequest, FormResponse
 /// A stream without a byte for this long is over, should nobody else notice.
 const STREAM_SILENCE: Duration = Duration::from_mins(1);
 
-/// How long the authorization server may take to answer.
+/// How long the authorization server may take to answer. A request that has to wait until others have ended gives up after
+/// 2 s, or at once when too many wait already; that is no fault of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// For a document, from waiting for a free slot to the end of the answer. Default: 5 s.
+    /// For a document, from when it is asked for to the end of the answer. Default: 5 s.
     pub document: Duration,
     /// For a form: issuing a token may take a server longer than handing out a document. Default: 10 s.
     pub form: Duration,
@@ -80,6 +81,7 @@ impl HttpFetch {
             user_agent: concat!("doorward-guard/", env!("CARGO_PKG_VERSION")).to_owned(),
             cache_entries: 8,
             max_concurrent_per_host: 16,
+            max_waiting_per_host: 256,
             ..FetchPolicy::default()
         };
         Ok(Self {

@@ -196,7 +196,7 @@ impl Follower {
 fn refusal(error: &ClientError) -> End {
     let fault = match error {
         ClientError::NoEndpoint(_) => FeedFault::NotOffered,
-        ClientError::Transport(failure) if failure.is_outage() => FeedFault::Unreachable,
+        ClientError::Transport(failure) if failure.is_temporary() => FeedFault::Unreachable,
         ClientError::Metadata(_) => FeedFault::Unreachable,
         _ => FeedFault::Refused,
     };

@@ -108,7 +108,9 @@ impl Introspection {
 impl Inner {
     fn remembered(&self, digest: &Digest) -> Option<bool> {
         let (active, until) = self.answers.get(digest)?;
-        (self.clock.now() < until).then_some(active)
+        let now = self.clock.now();
+        // One that would count for longer than any does was given before somebody turned the clock back.
+        (now < until && until.since(now) <= self.ttl(active)).then_some(active)
     }
 
     async fn ask(self: &Arc<Self>, digest: Digest, token: &str, expires_at: UnixSeconds) -> Answer {
@@ -147,12 +149,7 @@ impl Inner {
         let asked_at = self.clock.now();
         match self.client.introspect(token).await {
             Ok(answer) => {
-                let ttl = if answer.active {
-                    self.policy.ttl
-                } else {
-                    self.policy.negative_ttl
-                };
-                let until = (asked_at + ttl).min(expires_at);
+                let until = (asked_at + self.ttl(answer.active)).min(expires_at);
                 self.answers.insert(digest, (answer.active, until));
                 Ok(answer.active)
             }
@@ -161,6 +158,14 @@ impl Inner {
                 let retry_after = error.retry_after().unwrap_or(RETRY_AFTER);
                 Err(Unanswered { retry_after })
             }
+        }
+    }
+
+    fn ttl(&self, active: bool) -> Duration {
+        if active {
+            self.policy.ttl
+        } else {
+            self.policy.negative_ttl
         }
     }
 

@@ -97,8 +97,9 @@ impl GuardBuilder {
     /// The scopes that resources need besides, to be read, subscribed to and completed. `pattern` is a URI or a URI
     /// template: `{name}` stands for anything without a slash, `{name*}` and `{+name}` for anything, `{?name}` for a query.
     ///
-    /// The scopes of all patterns that match add up. Other spellings of a URI (letter case, escapes, dot segments, a query
-    /// at the end) are matched as well, because the server may take them for the same.
+    /// The scopes of all patterns that match add up. Other spellings of a URI (letter case, escapes, slashes, a query at the
+    /// end) are matched as well, because the server may take them for the same. A URI with a dot segment, plain or escaped,
+    /// matches every pattern of its scheme.
     #[must_use]
     pub fn resource_scopes<S: Into<String>>(
         mut self,

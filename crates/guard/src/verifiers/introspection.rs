@@ -69,19 +69,31 @@ impl IntrospectionVerifier {
         let digest = doorward_jose::sha256(token.as_bytes());
         let now = self.clock.now();
         // Without a time to live nothing is found here, and callers at the same time still share one question.
-        self.answers.remove_if(&digest, |answer| now >= answer.until);
+        self.answers
+            .remove_if(&digest, |answer| !self.counts(answer, now));
         let answer = self.answers.get_or_insert_async(&digest, self.ask(token)).await?;
         Ok(answer.outcome?)
     }
 
+    /// Whether an answer still counts. One that would for longer than any does was given before somebody turned the clock
+    /// back.
+    fn counts(&self, answer: &Answer, now: UnixSeconds) -> bool {
+        let ttl = match answer.outcome {
+            Ok(_) => self.ttl,
+            Err(_) => self.negative_ttl,
+        };
+        now < answer.until && answer.until.since(now) <= ttl
+    }
+
     async fn ask(&self, token: &str) -> Result<Answer, VerifyError> {
+        // Before the question: what is revoked while the answer travels must not count longer for it.
+        let now = self.clock.now();
         let response = self.client.introspect(token).await.map_err(|error| {
             tracing::warn!(issuer = self.client.issuer(), %error, "a token could not be introspected");
             VerifyError::IntrospectionUnavailable {
                 retry_after: error.retry_after().unwrap_or(RETRY_AFTER),
             }
         })?;
-        let now = self.clock.now();
         Ok(match self.judge(response, now) {
             Ok(claims) => Answer {
                 until: (now + self.ttl).min(claims.expires_at),

@@ -1,5 +1,6 @@
 //! What an operator learns of decisions.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use doorward_guard::{AuditHook, Decision, DpopPolicy, Reason, Rejection, Verdict};
@@ -173,4 +174,35 @@ async fn decisions_are_counted_by_reason() {
         ]
     );
     assert_eq!(Reason::Token(Rejection::Malformed).as_str(), "token_malformed");
+}
+
+/// Whoever counts or alerts by these names finds all of them in the book, and no others.
+#[test]
+fn the_book_names_every_reason() {
+    let read = |path: &str| {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        std::fs::read_to_string(path).unwrap()
+    };
+    let in_code: BTreeSet<String> = [read("src/reason.rs"), read("src/verify.rs")]
+        .iter()
+        .flat_map(|source| source.lines())
+        .filter_map(|line| line.split_once("::")?.1.split_once("=> \"")?.1.split_once('"'))
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    assert!(in_code.len() > 50 && in_code.contains("token_scope") && in_code.contains("proof_nonce"));
+    let page = read("../../docs/src/how-to/audit.md");
+    let table = page
+        .split_once("| name | answer |")
+        .unwrap()
+        .1
+        .split_once("## ")
+        .unwrap()
+        .0;
+    let in_book: BTreeSet<String> = table
+        .lines()
+        .filter_map(|row| row.split('|').nth(1))
+        .flat_map(|names| names.split('`').skip(1).step_by(2))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(in_code, in_book);
 }

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 mod access_tokens;
 mod metadata;
 mod proofs;
+mod resource_scopes;
 
 fn vectors<T: DeserializeOwned>(name: &str) -> T {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use http::{Request, StatusCode};
 use serde_json::json;
+use tower::{Layer as _, ServiceExt as _};
 
 use crate::support::{METADATA_URL, World, ping_message, post};
 
@@ -168,6 +169,12 @@ async fn no_spelling_of_a_path_gets_around_the_guard() {
         "/mcp%2f",
         "/mcp/",
         "//mcp",
+        "///mcp//",
+        "/./mcp",
+        "/m//../mcp",
+        "/mcp;x",
+        "/mcpx",
+        "/%6dcp",
         "/MCP",
     ] {
         let answer = world.send(Request::post(path), ping_message().to_string()).await;
@@ -176,6 +183,38 @@ async fn no_spelling_of_a_path_gets_around_the_guard() {
             "{path}: {}",
             answer.status
         );
+    }
+    assert_eq!(world.runs(), 0);
+}
+
+/// The layer knows of no paths: a router before it decides what comes to it, and one behind it gets nothing that it has not
+/// let through, however it reads paths.
+#[tokio::test(start_paused = true)]
+async fn a_service_behind_the_layer_is_guarded_at_every_path() {
+    let world = World::new();
+    let (layer, runs) = (world.guard.layer().served_at("/mcp"), world.runs.clone());
+    let inside = tower::service_fn(move |_: Request<http_body_util::Full<Bytes>>| {
+        runs.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        async { Ok::<_, std::convert::Infallible>(http::Response::new(Body::empty())) }
+    });
+    let app = axum::Router::new()
+        .nest_service("/m", layer.clone().layer(inside.clone()))
+        .fallback_service(layer.layer(inside));
+    for path in [
+        "/",
+        "/mcp",
+        "//mcp",
+        "/mcpx",
+        "/m//mcp",
+        "/m/mcpx",
+        "/m",
+        "/open",
+        "/%2e%2e/mcp",
+        "*",
+    ] {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let answer = app.clone().oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{path}");
     }
     assert_eq!(world.runs(), 0);
 }

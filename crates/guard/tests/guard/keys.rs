@@ -1,17 +1,21 @@
 //! The issuer's keys: outages, rotation, storms, hostile answers.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_guard::{
-    Algorithm, Clock, Document, Fetch, FetchFailure, Guard, Rejection, SystemClock, VerifyError,
+    Algorithm, Clock, Document, Fetch, FetchFailure, Guard, Rejection, SystemClock, UnixSeconds, VerifyError,
 };
 use doorward_jose::{SigningKey, sign};
+use doorward_oauth::time::ManualClock;
 use futures_util::future::{BoxFuture, join_all};
 use http::StatusCode;
 use serde_json::json;
 
-use crate::support::{AS_METADATA, Behaviour, ISSUER, JWKS, RESOURCE, World, pass, ping_message, raw_token};
+use crate::support::{
+    AS_METADATA, Behaviour, ISSUER, JWKS, RESOURCE, START, World, pass, ping_message, raw_token,
+};
 
 fn es256() -> SigningKey {
     SigningKey::generate(Algorithm::Es256).unwrap()
@@ -124,6 +128,37 @@ async fn a_storm_of_unknown_keys_costs_one_fetch_per_cooldown() {
         );
         pass(31).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cooldown_for_unknown_keys_can_be_set() {
+    let world = World::with(|builder| builder.unknown_key_cooldown(Duration::from_secs(5)));
+    assert_eq!(world.ping(&world.token()).await, StatusCode::OK);
+    let unknown = sign(&es256(), "at+jwt", &world.claims()).unwrap();
+    for (wait, fetches) in [(0, 2), (3, 2), (3, 3), (3, 3), (3, 4)] {
+        pass(wait).await;
+        assert_eq!(world.ping(&unknown).await, StatusCode::UNAUTHORIZED);
+        assert_eq!(world.server.key_fetches(), fetches);
+    }
+}
+
+/// Whoever sets a clock right must not keep a new key out until it is as late again.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_does_not_prolong_the_cooldown() {
+    let clock = ManualClock::new(UnixSeconds(START));
+    let world = World::with(|builder| builder.clock(Arc::new(clock.clone())));
+    let claims = world.changed(&json!({"iat": START - 3600}));
+    let known = world.sign("at+jwt", &claims);
+    assert_eq!(world.ping(&known).await, StatusCode::OK);
+    let unknown = sign(&es256(), "at+jwt", &claims).unwrap();
+    assert_eq!(world.ping(&unknown).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(world.server.key_fetches(), 2);
+    clock.set(UnixSeconds(START - 3600));
+    let next = es256();
+    world.server.publish_keys(&[&next, &world.key]);
+    let token = sign(&next, "at+jwt", &claims).unwrap();
+    assert_eq!(world.ping(&token).await, StatusCode::OK);
+    assert_eq!(world.server.key_fetches(), 3);
 }
 
 /// Row 30: nobody can tell whether the key exists.
@@ -352,6 +387,27 @@ async fn keys_are_refreshed_in_the_background() {
         "{}",
         world.server.key_fetches()
     );
+}
+
+/// Many guards that began together do not come back together, and none later than it has to.
+#[tokio::test(start_paused = true)]
+async fn guards_refresh_their_keys_before_they_get_old_and_not_all_at_once() {
+    let worlds: Vec<_> = (0..40).map(|_| World::new()).collect();
+    let mut refreshed = vec![None; worlds.len()];
+    for second in 0..310 {
+        pass(1).await;
+        for (world, at) in worlds.iter().zip(&mut refreshed) {
+            if world.server.key_fetches() > 1 {
+                at.get_or_insert(second);
+            }
+        }
+    }
+    let times: BTreeSet<_> = refreshed.into_iter().map(Option::unwrap).collect();
+    assert!(
+        times.iter().all(|second| (268..=300).contains(second)),
+        "{times:?}"
+    );
+    assert!(times.len() > 5, "{times:?}");
 }
 
 /// Nothing goes on when the last guard is gone.

@@ -12,6 +12,7 @@ mod conformance;
 mod connections;
 mod credentials;
 mod dpop;
+mod flood;
 mod http;
 mod issuers;
 mod keys;

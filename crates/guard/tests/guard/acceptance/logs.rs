@@ -12,7 +12,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::dpop::Bound;
 use crate::revocation::support::world as revoking_world;
-use crate::support::{call, ping_message, post};
+use crate::support::{World, call, ping_message, post};
 
 /// Everything that is logged on this thread, down to the last detail.
 #[derive(Clone, Default)]
@@ -45,6 +45,74 @@ impl Log {
             .iter()
             .any(|(at, line)| *at == level && line.contains(words))
     }
+}
+
+/// What is told of the span in which the call of a tool runs.
+#[derive(Clone, Default)]
+struct Spans(Arc<Mutex<Vec<(String, bool)>>>);
+
+impl Subscriber for Spans {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        let metadata = span.metadata();
+        let mut line = Line(format!("{} {} ", metadata.level(), metadata.name()));
+        span.record(&mut line);
+        let mut spans = self.0.lock().unwrap();
+        spans.push((line.0, false));
+        Id::from_u64(spans.len() as u64)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {}
+
+    fn enter(&self, id: &Id) {
+        let place = usize::try_from(id.into_u64()).unwrap() - 1;
+        self.0.lock().unwrap()[place].1 = true;
+    }
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// docs/src/how-to/audit.md: the lines of a tool can be told apart by client.
+#[tokio::test(start_paused = true)]
+async fn a_call_runs_in_a_span_that_says_for_which_client_and_grant() {
+    let spans = Spans::default();
+    let _logging = tracing::subscriber::set_default(spans.clone());
+    let world = World::new();
+    for (changes, expected) in [
+        (
+            json!({}),
+            r#"DEBUG guarded_request client_id=client-1 grant_id="grant-1" "#,
+        ),
+        (
+            json!({"gid": null, "client_id": "c-2"}),
+            "DEBUG guarded_request client_id=c-2 ",
+        ),
+    ] {
+        assert_eq!(world.ping(&world.token_with(&changes)).await, StatusCode::OK);
+        let made = std::mem::take(&mut *spans.0.lock().unwrap());
+        let of_guard: Vec<_> = made
+            .iter()
+            .filter(|(line, _)| line.contains("guarded_request"))
+            .collect();
+        assert_eq!(of_guard, [&(expected.to_owned(), true)]);
+    }
+    // Who is refused runs nothing.
+    world.ping("garbage").await;
+    assert!(
+        !spans
+            .0
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|(line, _)| line.contains("guarded_request"))
+    );
 }
 
 impl Subscriber for Log {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use doorward_guard::client::{ClientError, OAuthClient, TokenType};
+use doorward_guard::Guard;
+use doorward_guard::client::{ClientAuth, ClientError, OAuthClient, TokenType};
 use doorward_jose::{Algorithm, SigningKey, base64url};
 use doorward_oauth::dpop::{Proof, ProofContext, ProofRules, TargetUri};
 use doorward_oauth::time::UnixSeconds;
@@ -224,4 +225,28 @@ async fn calls_to_other_services_carry_token_and_proof() {
         server.client().dpop_proof("GET", url, None),
         Err(ClientError::Request(_))
     ));
+}
+
+/// The guard's own client, with the key that the guard was given.
+#[tokio::test]
+async fn the_tokens_of_a_guard_are_bound_to_its_key() {
+    let server = Server::start().await;
+    server.on("/token", dpop_token()).await;
+    let key = Arc::new(SigningKey::generate(Algorithm::Es256).unwrap());
+    let guard = Guard::builder(server.issuer(), "http://localhost:8080/mcp")
+        .clock(Arc::new(server.clock.clone()))
+        .client_auth(ClientAuth::basic("app", "secret"))
+        .client_dpop(key.clone())
+        .build()
+        .unwrap();
+    let token = own(guard.client()).await.unwrap();
+    assert_eq!(token.token_type, TokenType::Dpop);
+    let url = format!("{}/token", server.issuer());
+    let requests = server.http.received_requests().await.unwrap();
+    let request = requests
+        .iter()
+        .find(|request| request.url.path() == "/token")
+        .unwrap();
+    let proof = check(proof(request), "POST", &url, None);
+    assert_eq!(proof.key_thumbprint(), key.public_jwk().thumbprint());
 }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use doorward_guard::{Fail, FetchFailure, IntrospectionPolicy, Revocation, RevocationStatus};
+use doorward_guard::{Fail, FetchFailure, IntrospectionPolicy, Revocation, RevocationStatus, UnixSeconds};
+use doorward_oauth::time::ManualClock;
 use futures_util::future::join_all;
 use http::StatusCode;
 use serde_json::json;
 
-use super::support::{assert_revoked, assert_unavailable, world};
-use crate::support::pass;
+use super::support::{assert_revoked, assert_unavailable, world, world_at};
+use crate::support::{START, pass};
 
 fn asking(change: impl FnOnce(&mut IntrospectionPolicy)) -> Revocation {
     let mut policy = IntrospectionPolicy::default();
@@ -43,6 +44,24 @@ async fn an_answer_counts_for_a_short_time() {
     let other = world.token_with(&json!({"jti": "token-2"}));
     assert_eq!(world.ping(&other).await, StatusCode::OK);
     assert_eq!(endpoints.forms().len(), 3);
+}
+
+/// Whoever sets a clock right must not make revoked tokens count for longer than was said.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_makes_no_answer_last_longer() {
+    let issuer_clock = ManualClock::new(UnixSeconds(START));
+    let (world, endpoints) = world_at(&issuer_clock, Revocation::introspection());
+    endpoints.active(true);
+    let token = world.token_with(&json!({"iat": START - 3600, "exp": START + 3600}));
+    assert_eq!(world.ping(&token).await, StatusCode::OK);
+    endpoints.active(false);
+    issuer_clock.set(UnixSeconds(START - 1800));
+    assert_revoked(&world, &token).await;
+    assert_eq!(endpoints.forms().len(), 2);
+    // Nor is a no forgotten while it counts.
+    issuer_clock.advance(Duration::from_secs(200));
+    assert_revoked(&world, &token).await;
+    assert_eq!(endpoints.forms().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex};
 use axum::body::Bytes;
 use doorward_guard::client::ClientAuth;
 use doorward_guard::{
-    ByteStream, Document, Fetch, FetchFailure, FormRequest, FormResponse, Revocation, StreamRequest,
+    ByteStream, Document, Fetch, FetchFailure, FormRequest, FormResponse, GuardBuilder, Revocation,
+    StreamRequest,
 };
+use doorward_oauth::time::ManualClock;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::unfold;
@@ -193,7 +195,21 @@ pub(crate) fn world(revocation: Revocation) -> (World, Arc<FakeEndpoints>) {
 
 /// The same with other credentials.
 pub(crate) fn world_with(auth: ClientAuth, revocation: Revocation) -> (World, Arc<FakeEndpoints>) {
-    let world = World::with(|builder| builder.client_auth(auth).revocation(revocation));
+    world_of(|builder| builder.client_auth(auth).revocation(revocation))
+}
+
+/// The same with a clock that can be set.
+pub(crate) fn world_at(clock: &ManualClock, revocation: Revocation) -> (World, Arc<FakeEndpoints>) {
+    world_of(|builder| {
+        builder
+            .client_auth(ClientAuth::basic("guard", "secret"))
+            .revocation(revocation)
+            .clock(Arc::new(clock.clone()))
+    })
+}
+
+fn world_of(settings: impl FnOnce(GuardBuilder) -> GuardBuilder) -> (World, Arc<FakeEndpoints>) {
+    let world = World::with(settings);
     let metadata = json!({
         "issuer": ISSUER,
         "jwks_uri": JWKS,

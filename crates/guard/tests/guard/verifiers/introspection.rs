@@ -304,6 +304,61 @@ async fn an_answer_counts_for_a_short_while() {
     assert!(verifier.verify_token("soon").await.is_err(), "never past its end");
 }
 
+/// What is revoked while the answer travels does not count longer for it.
+#[tokio::test(start_paused = true)]
+async fn an_answer_counts_from_when_it_was_asked_for() {
+    let setting = Setting::new();
+    let verifier = setting.verifier();
+    let travel = async {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        setting.clock.advance(Duration::from_secs(9));
+    };
+    let (first, ()) = tokio::join!(verifier.verify_token("good"), travel);
+    assert!(first.is_ok());
+    setting.server.set("good", json!({"active": false}));
+    setting.clock.advance(Duration::from_secs(1));
+    assert!(verifier.verify_token("good").await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_makes_no_answer_last_longer() {
+    let setting = Setting::new();
+    let verifier = setting.verifier();
+    assert!(verifier.verify_token("good").await.is_ok());
+    assert!(verifier.verify_token("unknown").await.is_err());
+    setting.server.set("good", json!({"active": false}));
+    setting.server.set("unknown", changed(&json!({"jti": "t-2"})));
+    setting.clock.set(UnixSeconds(NOW - 3600));
+    assert!(verifier.verify_token("good").await.is_err());
+    assert!(verifier.verify_token("unknown").await.is_ok());
+    assert_eq!(setting.server.questions(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_answers_are_remembered_than_was_said() {
+    let setting = Setting::new();
+    let small = setting
+        .builder()
+        .audience(RESOURCE)
+        .cache_size(10)
+        .build()
+        .unwrap();
+    let large = setting.verifier();
+    let tokens: Vec<_> = (0..200).map(|number| format!("token-{number}-")).collect();
+    for (verifier, most) in [(&small, 10), (&large, 200)] {
+        for token in &tokens {
+            assert!(verifier.verify_token(token).await.is_err());
+        }
+        let before = setting.server.questions();
+        for token in &tokens {
+            assert!(verifier.verify_token(token).await.is_err());
+        }
+        let remembered = tokens.len() - (setting.server.questions() - before);
+        assert!(remembered <= most, "{remembered}");
+        assert!(most == 10 || remembered > 10, "{remembered}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn remembered_answers_can_be_forgotten() {
     let setting = Setting::new();

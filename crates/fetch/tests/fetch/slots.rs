@@ -1,0 +1,103 @@
+//! Waiting for others to end: bounded, and no fault of the server.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use doorward_fetch::{FetchError, FetchPolicy, Fetcher, FormRequest, Limits};
+use futures_util::future::join_all;
+
+use crate::support::{clock, json, on_loopback, requests, server};
+
+fn with_one_slot(max_waiting_per_host: usize, max_wait: Duration) -> Fetcher {
+    let policy = FetchPolicy {
+        max_concurrent_per_host: 1,
+        max_waiting_per_host,
+        max_wait,
+        ..on_loopback()
+    };
+    Fetcher::new(policy, Arc::new(clock())).unwrap()
+}
+
+fn within(milliseconds: u64) -> Limits {
+    Limits {
+        timeout: Duration::from_millis(milliseconds),
+        ..Limits::default()
+    }
+}
+
+async fn post(fetcher: &Fetcher, url: &str, limits: &Limits) -> Option<FetchError> {
+    let form = FormRequest {
+        url,
+        body: "token=t",
+        headers: &[],
+    };
+    fetcher.post_form(form, limits).await.err()
+}
+
+#[tokio::test]
+async fn waiting_for_a_slot_costs_a_request_none_of_its_time() {
+    let server = server(json("{}").set_delay(Duration::from_millis(400))).await;
+    let fetcher = with_one_slot(8, Duration::from_secs(10));
+    let urls: Vec<_> = (0..3)
+        .map(|number| format!("{}/{number}", server.uri()))
+        .collect();
+    let limits = within(700);
+    let answers = join_all(urls.iter().map(|url| fetcher.get_json(url, &limits))).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    let answers = join_all(urls.iter().map(|url| post(&fetcher, url, &limits))).await;
+    assert_eq!(answers, [None, None, None]);
+}
+
+#[tokio::test]
+async fn who_waits_too_long_is_told_so_and_the_server_is_not_blamed() {
+    let server = server(json("{}").set_delay(Duration::from_millis(500))).await;
+    let fetcher = with_one_slot(8, Duration::from_millis(100));
+    let url = format!("{}/introspect", server.uri());
+    let limits = within(5_000);
+    let answers = join_all((0..3).map(|_| post(&fetcher, &url, &limits))).await;
+    assert_eq!(answers, [None, Some(FetchError::Busy), Some(FetchError::Busy)]);
+    assert!(FetchError::Busy.is_transient());
+    assert_eq!(requests(&server).await, 1);
+}
+
+#[tokio::test]
+async fn more_than_may_wait_are_turned_away_at_once() {
+    let server = server(json("{}").set_delay(Duration::from_millis(600))).await;
+    let fetcher = with_one_slot(1, Duration::from_secs(10));
+    let url = format!("{}/introspect", server.uri());
+    let limits = within(5_000);
+    let timed = async || {
+        let started = Instant::now();
+        let answer = post(&fetcher, &url, &limits).await;
+        (answer, started.elapsed())
+    };
+    let answers = join_all((0..20).map(|_| timed())).await;
+    let busy: Vec<_> = answers
+        .iter()
+        .filter(|(answer, _)| *answer == Some(FetchError::Busy))
+        .collect();
+    assert_eq!(busy.len(), 18);
+    assert!(busy.iter().all(|(_, took)| *took < Duration::from_millis(300)));
+    // Whoever has gone away has left no place taken.
+    assert_eq!(post(&fetcher, &url, &limits).await, None);
+}
+
+/// A failure is remembered; that there was no room for the request is none.
+#[tokio::test]
+async fn a_document_that_was_not_asked_for_is_asked_for_next_time() {
+    let server = server(json("{}").set_delay(Duration::from_millis(300))).await;
+    let fetcher = with_one_slot(0, Duration::from_secs(1));
+    let (first, second) = (format!("{}/1", server.uri()), format!("{}/2", server.uri()));
+    let limits = within(5_000);
+    let (one, two) = tokio::join!(
+        fetcher.get_json(&first, &limits),
+        fetcher.get_json(&second, &limits)
+    );
+    let outcomes = [one.err(), two.err()];
+    assert!(
+        outcomes.contains(&None) && outcomes.contains(&Some(FetchError::Busy)),
+        "{outcomes:?}"
+    );
+    assert!(fetcher.get_json(&first, &limits).await.is_ok());
+    assert!(fetcher.get_json(&second, &limits).await.is_ok());
+}
