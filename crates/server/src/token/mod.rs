@@ -11,7 +11,6 @@ pub(crate) mod token_exchange;
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -31,6 +30,7 @@ use crate::dpop;
 use crate::http::address::bucket;
 use crate::http::error::TokenError;
 use crate::http::form;
+use crate::http::json;
 use crate::http::request::RequestInfo;
 use crate::issue::{AccessToken, Draft};
 use crate::resources::{Targets, refuse_too_many};
@@ -115,8 +115,9 @@ pub(crate) async fn endpoint(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let mut response = match answer(&ctx, &info, &headers, &body).await {
-        Ok(response) => ([(http::header::CACHE_CONTROL, "no-store")], Json(response)).into_response(),
+    let answer = answer(&ctx, &info, &headers, &body).await;
+    let mut response = match answer.and_then(|response| json::bytes(&response)) {
+        Ok(body) => json::answer(body),
         Err(error) => error.into_response(),
     };
     dpop::offer_nonce(&ctx, &headers, &mut response);
