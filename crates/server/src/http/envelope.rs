@@ -289,12 +289,12 @@ impl Line<'_> {
         if status >= 500 {
             tracing::error!(
                 target: "doorward::request",
-                %request_id, caller_request_id, method, route, status, ms, client_id, error, internal, "request failed",
+                request_id, caller_request_id, method, route, status, ms, client_id, error, internal, "request failed",
             );
         } else {
             tracing::info!(
                 target: "doorward::request",
-                %request_id, caller_request_id, method, route, status, ms, client_id, error, internal, "request",
+                request_id, caller_request_id, method, route, status, ms, client_id, error, internal, "request",
             );
         }
     }

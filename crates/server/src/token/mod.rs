@@ -42,6 +42,8 @@ pub(crate) use request::TokenRequest;
 /// RFC 6749 §5.1. No `Debug`: it is made of secrets.
 #[derive(Serialize)]
 pub struct TokenResponse {
+    /// The first member.
+    #[serde(skip)]
     access_token: String,
     token_type: &'static str,
     expires_in: i64,
@@ -82,6 +84,10 @@ impl TokenResponse {
         }
     }
 
+    fn body(&self) -> Result<Bytes, TokenError> {
+        json::bytes_after("access_token", &self.access_token, self)
+    }
+
     fn with_issued_token_type(self, issued_token_type: &'static str) -> Self {
         Self {
             issued_token_type: Some(issued_token_type),
@@ -116,7 +122,7 @@ pub(crate) async fn endpoint(
     body: Bytes,
 ) -> Response {
     let answer = answer(&ctx, &info, &headers, &body).await;
-    let mut response = match answer.and_then(|response| json::bytes(&response)) {
+    let mut response = match answer.and_then(|response| response.body()) {
         Ok(body) => json::answer(body),
         Err(error) => error.into_response(),
     };
