@@ -67,6 +67,19 @@ fn a_repeated_parameter_is_an_error_even_with_the_same_value() {
 
 /// AUTHZ-010, RES-004: `resource` may repeat, and an empty one is not a missing one.
 #[test]
+fn what_repeats_is_found_among_few_and_among_many() {
+    for number in [1, 2, 11, 12, 13, 50] {
+        let names: Vec<String> = (0..number).map(|name| format!("n{name}")).collect();
+        assert!(parse(&names.join("&")).duplicates().is_empty(), "{number}");
+        for (first, last) in [(0, number - 1), (number / 2, 0)] {
+            let again = [names.as_slice(), &[names[last].clone(), names[first].clone()]].concat();
+            let repeated: BTreeSet<&str> = [&*names[first], &*names[last]].into();
+            assert_eq!(parse(&again.join("&")).duplicates(), repeated, "{number}");
+        }
+    }
+}
+
+#[test]
 fn resource_may_repeat() {
     let parameters = parse("resource=a&x=1&resource=&resource=b");
     assert_eq!(parameters.get_all("resource").collect::<Vec<_>>(), ["a", "", "b"]);

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use doorward_oauth::claims::{AccessTokenClaims, Audience};
 use doorward_oauth::error::{ErrorCode, OAuthError};
-use http::{HeaderMap, HeaderValue, header};
+use http::HeaderMap;
 use serde::Serialize;
 
 use crate::clients::authentication::{AuthenticatedClient, authenticate};
 use crate::context::Context;
 use crate::http::error::TokenError;
 use crate::http::form;
+use crate::http::json;
 use crate::http::request::RequestInfo;
 use crate::issue::live_tokens::LiveToken;
 use crate::issue::{own_token, token_type};
@@ -48,11 +49,7 @@ pub async fn endpoint(
         .into());
     }
     let body = introspect(&ctx, &client, parameters.require("token")?).await?;
-    let head = [
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
-    ];
-    Ok((head, body).into_response())
+    Ok(json::answer(body))
 }
 
 async fn introspect(ctx: &Context, client: &AuthenticatedClient, token: &str) -> Result<Bytes, TokenError> {
@@ -72,7 +69,7 @@ async fn introspect(ctx: &Context, client: &AuthenticatedClient, token: &str) ->
     if !may_see(ctx, client, &claims.client_id, &claims.aud).await? {
         return Ok(INACTIVE);
     }
-    let Some(grant) = own_token::live_grant(ctx, &claims).await? else {
+    let Some(standing) = own_token::live(ctx, &claims).await? else {
         return Ok(INACTIVE);
     };
     let answer = Introspection {
@@ -80,7 +77,8 @@ async fn introspect(ctx: &Context, client: &AuthenticatedClient, token: &str) ->
         token_type: token_type(claims.cnf.as_ref()),
         claims: &claims,
     };
-    let answer = Bytes::from(serde_json::to_vec(&answer).map_err(TokenError::internal)?);
+    // Kept for long, in no more memory than it takes.
+    let answer = Bytes::copy_from_slice(&json::bytes(&answer)?);
     if let Some(moment) = moment {
         let token = LiveToken {
             answer: answer.clone(),
@@ -89,8 +87,8 @@ async fn introspect(ctx: &Context, client: &AuthenticatedClient, token: &str) ->
             client_id: claims.client_id,
             key_id,
             jti: claims.jti,
-            grant: grant.id,
-            granted_to: grant.client_id,
+            grant: standing.grant,
+            granted_to: standing.granted_to,
         };
         ctx.live_tokens.keep(digest, moment, token);
     }

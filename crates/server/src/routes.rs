@@ -9,13 +9,14 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use futures_util::FutureExt as _;
 use http::{StatusCode, header};
 
 use crate::authorization_server::Routers;
 use crate::clients::registration;
 use crate::context::Context;
 use crate::http::metrics::CONTENT_TYPE as METRICS_TYPE;
-use crate::http::{Envelope, Shortcut, cors, wrap_admin, wrap_public};
+use crate::http::{Envelope, Shortcut, Straight, cors, wrap_admin, wrap_public};
 use crate::{admin, authorize, device, discovery, events, introspect, login, pages, revoke, token};
 
 pub use table::{Audience, Endpoint, admin_endpoints, public_endpoints};
@@ -41,7 +42,10 @@ const RESOURCE_METADATA: &str = "/.well-known/oauth-protected-resource";
 
 /// The public router.
 pub fn public(ctx: &Arc<Context>) -> Router {
-    wrap_public(public_routes(ctx), envelope(ctx).with_shortcuts(shortcuts(ctx)))
+    let envelope = envelope(ctx)
+        .with_shortcuts(shortcuts(ctx))
+        .with_straight(straight(ctx));
+    wrap_public(public_routes(ctx), envelope)
 }
 
 /// The operators' router.
@@ -154,6 +158,24 @@ fn shortcuts(ctx: &Arc<Context>) -> Vec<Shortcut> {
         Shortcut::new(path, move || ctx.server_metadata.at_hand(&ctx.resources))
     }));
     shortcuts
+}
+
+/// The endpoints that programs call for every token, and about it.
+fn straight(ctx: &Arc<Context>) -> Vec<Straight> {
+    let path = |endpoint: &str| format!("{}{endpoint}", ctx.issuer.path());
+    let state = || State(Arc::clone(ctx));
+    let (token, introspect, revoke) = (state(), state(), state());
+    vec![
+        Straight::new(path(TOKEN), move |info, headers, body| {
+            token::endpoint(token.clone(), info, headers, body)
+        }),
+        Straight::new(path(INTROSPECT), move |info, headers, body| {
+            introspect::endpoint(introspect.clone(), info, headers, body).map(IntoResponse::into_response)
+        }),
+        Straight::new(path(REVOKE), move |info, headers, body| {
+            revoke::endpoint(revoke.clone(), info, headers, body).map(IntoResponse::into_response)
+        }),
+    ]
 }
 
 fn envelope(ctx: &Context) -> Envelope {

@@ -4,9 +4,7 @@
 //! something is forgotten. A version is taken before something is read, and what was read may be used as long as the
 //! version is the same.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -69,6 +67,8 @@ pub struct Version(u64);
 #[derive(Debug)]
 pub struct Changes {
     versions: [watch::Sender<u64>; Change::ALL.len()],
+    /// The same, for those who only look: every request does, several times.
+    present: [AtomicU64; Change::ALL.len()],
     known: Known,
 }
 
@@ -77,12 +77,21 @@ pub struct Changes {
 enum Known {
     /// Nobody else changes anything.
     Always,
-    /// Those that were made before this moment, if the database was ever asked.
+    /// Those that were made before a moment.
     #[cfg_attr(
         not(feature = "postgres"),
         expect(dead_code, reason = "without it, databases are of one process")
     )]
-    Before(Mutex<Option<Instant>>),
+    Before(Moment),
+}
+
+/// The last moment at which the database was asked.
+#[derive(Debug)]
+struct Moment {
+    /// When this process began to ask.
+    began: Instant,
+    /// Nanoseconds after that, and one; 0: it was never asked.
+    after: AtomicU64,
 }
 
 impl Changes {
@@ -94,12 +103,16 @@ impl Changes {
     /// For a database that others change too: nothing is known until [`Self::confirm`].
     #[cfg(feature = "postgres")]
     pub(crate) fn of_several() -> Self {
-        Self::new(Known::Before(Mutex::new(None)))
+        Self::new(Known::Before(Moment {
+            began: Instant::now(),
+            after: AtomicU64::new(0),
+        }))
     }
 
     fn new(known: Known) -> Self {
         Self {
             versions: std::array::from_fn(|_| watch::Sender::new(0)),
+            present: std::array::from_fn(|_| AtomicU64::new(0)),
             known,
         }
     }
@@ -111,12 +124,9 @@ impl Changes {
     pub fn version(&self, change: Change) -> Option<Version> {
         let known = match &self.known {
             Known::Always => true,
-            Known::Before(moment) => {
-                let moment = *moment.lock().unwrap_or_else(PoisonError::into_inner);
-                moment.is_some_and(|moment| !is_stale(moment, Instant::now()))
-            }
+            Known::Before(moment) => moment.is_fresh(Instant::now()),
         };
-        known.then(|| Version(*self.versions[change.number()].borrow()))
+        known.then(|| Version(self.present[change.number()].load(Ordering::SeqCst)))
     }
 
     /// Changes with the version of a kind.
@@ -126,7 +136,11 @@ impl Changes {
 
     /// Something of this kind has changed, or may have.
     pub(crate) fn tell(&self, change: Change) {
-        self.versions[change.number()].send_modify(|version| *version = version.wrapping_add(1));
+        let number = change.number();
+        self.versions[number].send_modify(|version| {
+            *version = version.wrapping_add(1);
+            self.present[number].store(*version, Ordering::SeqCst);
+        });
     }
 
     /// Tells, and gives back what was handed in: the outcome of an operation that may change this.
@@ -149,13 +163,27 @@ impl Changes {
     #[cfg(feature = "postgres")]
     pub(crate) fn confirm(&self, moment: Instant) {
         if let Known::Before(known) = &self.known {
-            *known.lock().unwrap_or_else(PoisonError::into_inner) = Some(moment);
+            known.set(moment);
         }
     }
 }
 
-fn is_stale(known_at: Instant, now: Instant) -> bool {
-    now.saturating_duration_since(known_at) > STALE_AFTER
+impl Moment {
+    #[cfg(feature = "postgres")]
+    fn set(&self, moment: Instant) {
+        let after = moment.checked_duration_since(self.began);
+        // 580 years fit.
+        let after = after.and_then(|after| u64::try_from(after.as_nanos()).ok()?.checked_add(1));
+        self.after.store(after.unwrap_or(0), Ordering::SeqCst);
+    }
+
+    fn is_fresh(&self, now: Instant) -> bool {
+        let Some(after) = self.after.load(Ordering::SeqCst).checked_sub(1) else {
+            return false;
+        };
+        let passed = now.saturating_duration_since(self.began);
+        passed.saturating_sub(Duration::from_nanos(after)) <= STALE_AFTER
+    }
 }
 
 /// Changes that are not committed yet.
@@ -215,8 +243,11 @@ mod tests {
         assert_eq!(changes.version(Change::Clients), version);
         changes.tell(Change::Clients);
         assert_ne!(changes.version(Change::Clients), version);
-        assert!(!is_stale(now, now + STALE_AFTER));
-        assert!(is_stale(now, now + STALE_AFTER + Duration::from_millis(1)));
+        let Known::Before(moment) = &changes.known else {
+            panic!("others change it too");
+        };
+        assert!(moment.is_fresh(now + STALE_AFTER));
+        assert!(!moment.is_fresh(now + STALE_AFTER + Duration::from_millis(1)));
         changes.confirm(now.checked_sub(Duration::from_mins(1)).unwrap());
         assert_eq!(changes.version(Change::Clients), None);
     }

@@ -39,7 +39,7 @@ pub use records::{
     AdminKey, AssertionAudience, Client, ClientId, ClientSecret, ClientSource, Code, Consent,
     DeviceAuthorization, Digest, EndReason, Grant, GrantId, GrantState, InitialAccessToken, Issuance,
     LinkedSubject, Reseal, Resource, ResourcePolicy, ResourceScope, Sealed, SealedKind, SealedSecret,
-    Session, SigningKeyRecord, TrustedIssuer, TrustedIssuerKind, User, UserId,
+    Session, SigningKeyRecord, TokenStanding, TrustedIssuer, TrustedIssuerKind, User, UserId,
 };
 pub use revocations::{Revocation, RevocationPage, Revoked};
 pub use rules::partitions::{Partitioned, PartitionsKept};
@@ -223,12 +223,15 @@ pub trait Store: Send + Sync + 'static {
     async fn rotate_refresh(&self, rotate: RotateRefresh) -> Result<RotateOutcome>;
     /// Reads a grant, lets `decide` look at it, and does [`Self::rotate_refresh`] as that says; `None` when there is no
     /// such grant (and `decide` was not asked) or `decide` wants nothing. One operation where the engine can.
+    /// [`StoreError::Invalid`] when the rotation is of another grant.
     async fn use_refresh(&self, grant: GrantId, decide: UseRefresh) -> Result<Option<RotateOutcome>> {
         let grant = self.grant(grant).await?;
-        match grant.and_then(|grant| decide(&grant)) {
-            Some(rotate) => self.rotate_refresh(rotate).await.map(Some),
-            None => Ok(None),
-        }
+        let Some(grant) = grant else { return Ok(None) };
+        let Some(rotate) = decide(&grant) else {
+            return Ok(None);
+        };
+        rules::refresh::refuse_another(&grant, &rotate)?;
+        self.rotate_refresh(rotate).await.map(Some)
     }
     /// Grants that match, newest first.
     async fn grants(&self, filter: GrantFilter, page: PageRequest) -> Result<Page<Grant>>;
@@ -243,6 +246,9 @@ pub trait Store: Send + Sync + 'static {
     async fn end_everything(&self, now: UnixSeconds) -> Result<Ended>;
     /// The record of an issued access token.
     async fn issuance(&self, jti: &str) -> Result<Option<Issuance>>;
+    /// What an issued access token rests on, read at once from its record and its grant; `None` when one of them is not
+    /// there.
+    async fn token_standing(&self, jti: &str) -> Result<Option<TokenStanding>>;
     /// Records a token that a client gets for itself, under the client's own grant for that resource, which is made when
     /// there is none. Re-checks that client and resource still stand.
     async fn issue_own(&self, issue: IssueOwn) -> Result<OwnOutcome>;

@@ -5,7 +5,7 @@ use doorward_oauth::time::UnixSeconds;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use grants::{Code, DeviceAuthorization, EndReason, Grant, GrantState, Issuance};
+pub use grants::{Code, DeviceAuthorization, EndReason, Grant, GrantState, Issuance, TokenStanding};
 pub use keys::{AdminKey, Reseal, Sealed, SealedKind, SealedSecret, SigningKeyRecord};
 pub use trust::{AssertionAudience, LinkedSubject, TrustedIssuer, TrustedIssuerKind};
 

@@ -45,7 +45,7 @@ pub enum Operation {
     IssueOwn,
     /// A token for another one (RFC 8693).
     Exchange,
-    /// What introspection reads: the token's record, its grant, its client.
+    /// What introspection reads of a token that was not seen before: its record and its grant.
     Introspect,
     /// A signed-in person by the cookie.
     Session,
@@ -262,12 +262,8 @@ impl Scene {
 
     async fn introspect(&self, number: u64) -> Result<()> {
         let (jti, _) = self.world.token(self.recent(number));
-        let issuance = self.store.issuance(&jti).await?.context("no such token")?;
-        let grant = self.store.grant(issuance.grant).await?.context("no such grant")?;
-        self.store
-            .client(&grant.client_id)
-            .await?
-            .context("no such client")?;
+        let standing = self.store.token_standing(&jti).await?;
+        standing.context("no such token")?;
         Ok(())
     }
 

@@ -31,6 +31,7 @@ use super::metrics::Metrics;
 use super::request::{RequestIds, RequestInfo, callers_id};
 use super::route::Endpoints;
 use super::shortcut::Shortcut;
+use super::straight::{Straight, Way};
 use crate::audit::{Recorder, Refusal};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -50,6 +51,8 @@ pub(crate) struct Envelope {
     pub(super) limits: Limits,
     /// Around the router.
     pub(super) shortcuts: Vec<Shortcut>,
+    /// Past the router.
+    pub(super) straight: Vec<Straight>,
 }
 
 /// A router in its envelope.
@@ -135,12 +138,16 @@ impl Envelope {
             .and_then(|shortcut| Some((shortcut, shortcut.document()?)));
         let asked = Asked::new(request.headers());
         let method = method_label(request.method());
-        request.extensions_mut().insert(info.clone());
+        let straight = self.straight.iter().find(|straight| straight.leads(&request));
+        let way = if let Some(straight) = straight {
+            info.note_known_route(straight.route());
+            Way::Straight(straight, info.clone())
+        } else {
+            request.extensions_mut().insert(info.clone());
+            Way::Routed(endpoints)
+        };
 
-        let mut response = match AssertUnwindSafe(self.answer(request, endpoints))
-            .catch_unwind()
-            .await
-        {
+        let mut response = match AssertUnwindSafe(self.answer(request, way)).catch_unwind().await {
             Ok(response) => response,
             Err(panic) => Failure::panicked(panic_text(panic.as_ref())).into_response(),
         };
@@ -148,7 +155,10 @@ impl Envelope {
 
         let seconds = started.elapsed().as_secs_f64();
         let route = info.route();
-        self.metrics.request(route, method, response.status(), seconds);
+        match straight {
+            Some(straight) => straight.count(&self.metrics, response.status(), seconds),
+            None => self.metrics.request(route, method, response.status(), seconds),
+        }
         if failure.as_ref().is_some_and(|failure| failure.store) {
             self.metrics.store_error();
         }
@@ -170,11 +180,12 @@ impl Envelope {
         response
     }
 
-    async fn answer(&self, request: Request, endpoints: Endpoints) -> Response {
+    async fn answer(&self, request: Request, way: Way<'_>) -> Response {
         if !self.hosts.allow(&request) {
-            return endpoints.refuse(request, StatusCode::MISDIRECTED_REQUEST).await;
+            let (parts, _) = request.into_parts();
+            return way.refuse(parts, StatusCode::MISDIRECTED_REQUEST).await;
         }
-        self.limits.answer(request, endpoints).await
+        self.limits.answer(request, way).await
     }
 }
 
@@ -278,12 +289,12 @@ impl Line<'_> {
         if status >= 500 {
             tracing::error!(
                 target: "doorward::request",
-                %request_id, caller_request_id, method, route, status, ms, client_id, error, internal, "request failed",
+                request_id, caller_request_id, method, route, status, ms, client_id, error, internal, "request failed",
             );
         } else {
             tracing::info!(
                 target: "doorward::request",
-                %request_id, caller_request_id, method, route, status, ms, client_id, error, internal, "request",
+                request_id, caller_request_id, method, route, status, ms, client_id, error, internal, "request",
             );
         }
     }

@@ -11,12 +11,14 @@ mod failure;
 pub(crate) mod form;
 pub(crate) mod headers;
 mod host;
+pub(crate) mod json;
 pub(crate) mod limits;
 pub mod metrics;
 pub(crate) mod request;
 mod route;
 pub mod serve;
 mod shortcut;
+mod straight;
 
 use std::sync::Arc;
 
@@ -25,6 +27,7 @@ use doorward_oauth::issuer::Issuer;
 
 pub(crate) use envelope::Envelope;
 pub(crate) use shortcut::Shortcut;
+pub(crate) use straight::Straight;
 
 use self::address::TrustedProxies;
 use self::envelope::Sealed;
@@ -54,6 +57,7 @@ impl Envelope {
             hosts: AllowedHosts::for_issuer(issuer),
             limits: Limits::FORMS,
             shortcuts: Vec::new(),
+            straight: Vec::new(),
         }
     }
 
@@ -68,6 +72,11 @@ impl Envelope {
     /// The same, with a short way to these documents.
     pub(crate) fn with_shortcuts(self, shortcuts: Vec<Shortcut>) -> Self {
         Self { shortcuts, ..self }
+    }
+
+    /// The same, with a straight way to these endpoints, which the router has too.
+    pub(crate) fn with_straight(self, straight: Vec<Straight>) -> Self {
+        Self { straight, ..self }
     }
 }
 

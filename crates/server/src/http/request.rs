@@ -27,10 +27,17 @@ pub(crate) struct RequestInfo {
 /// What the endpoint finds out.
 #[derive(Debug, Default)]
 struct Noted {
-    route: OnceLock<MatchedPath>,
+    route: OnceLock<Route>,
     client_id: OnceLock<String>,
     actor: OnceLock<Actor>,
     told: AtomicBool,
+}
+
+/// The path as the router has it.
+#[derive(Debug)]
+enum Route {
+    Found(MatchedPath),
+    Known(Arc<str>),
 }
 
 impl RequestInfo {
@@ -47,13 +54,22 @@ impl RequestInfo {
     pub(super) fn note_route(request: &Request) {
         let extensions = request.extensions();
         if let (Some(info), Some(route)) = (extensions.get::<Self>(), extensions.get::<MatchedPath>()) {
-            let _ = info.noted.route.set(route.clone());
+            let _ = info.noted.route.set(Route::Found(route.clone()));
         }
+    }
+
+    /// Notes the route of a request that needs no router.
+    pub(super) fn note_known_route(&self, route: &Arc<str>) {
+        let _ = self.noted.route.set(Route::Known(Arc::clone(route)));
     }
 
     /// The path as the router has it.
     pub(super) fn route(&self) -> &str {
-        self.noted.route.get().map_or("unmatched", MatchedPath::as_str)
+        match self.noted.route.get() {
+            Some(Route::Found(route)) => route.as_str(),
+            Some(Route::Known(route)) => route,
+            None => "unmatched",
+        }
     }
 
     /// Puts the client into the request's log line.

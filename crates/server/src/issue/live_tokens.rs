@@ -3,6 +3,7 @@
 //! What ends a token is in the log of revocations or is a change of a client, and the store tells of both. Before
 //! anything that is kept is used, the log is read up to where it is now: what it names is forgotten.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
@@ -22,8 +23,10 @@ pub(crate) struct LiveTokens {
     store: Arc<dyn Store>,
     /// Each with the version of the clients at which it was seen to work.
     tokens: Cache<[u8; 32], (Version, Arc<LiveToken>)>,
-    /// How often something was forgotten. What was read before that is not kept.
-    forgotten: Mutex<u64>,
+    /// How often something was forgotten. What was read before that is not kept. It grows, and something is kept, under the
+    /// lock beside it.
+    forgotten: AtomicU64,
+    keeping: Mutex<()>,
     /// The version up to which the log has been read.
     read_up_to: ArcSwapOption<Version>,
     reading: tokio::sync::Mutex<Option<Place>>,
@@ -63,7 +66,8 @@ impl LiveTokens {
         Self {
             store,
             tokens: Cache::new(KEPT),
-            forgotten: Mutex::new(0),
+            forgotten: AtomicU64::new(0),
+            keeping: Mutex::new(()),
             read_up_to: ArcSwapOption::empty(),
             reading: tokio::sync::Mutex::new(None),
         }
@@ -80,7 +84,7 @@ impl LiveTokens {
         }
         let clients = changes.version(Change::Clients);
         Ok(clients.map(|clients| Moment {
-            forgotten: *self.forgotten(),
+            forgotten: self.forgotten.load(Ordering::SeqCst),
             clients,
         }))
     }
@@ -93,8 +97,8 @@ impl LiveTokens {
 
     /// Keeps a token that was seen to work after this moment.
     pub(crate) fn keep(&self, digest: [u8; 32], moment: Moment, token: LiveToken) {
-        let forgotten = self.forgotten();
-        if *forgotten == moment.forgotten {
+        let _keeping = self.lock();
+        if self.forgotten.load(Ordering::SeqCst) == moment.forgotten {
             self.tokens.insert(digest, (moment.clients, Arc::new(token)));
         }
     }
@@ -116,8 +120,8 @@ impl LiveTokens {
             });
             if !follows {
                 // The first time, or after another database was put in its place.
-                let mut forgotten = self.forgotten();
-                *forgotten += 1;
+                let _keeping = self.lock();
+                self.forgotten.fetch_add(1, Ordering::SeqCst);
                 self.tokens.clear();
                 *place = Some(Place {
                     log: page.log,
@@ -141,8 +145,8 @@ impl LiveTokens {
         if revocations.is_empty() {
             return;
         }
-        let mut forgotten = self.forgotten();
-        *forgotten += 1;
+        let _keeping = self.lock();
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
         self.tokens.retain(|_, (_, token)| {
             !revocations
                 .iter()
@@ -150,8 +154,8 @@ impl LiveTokens {
         });
     }
 
-    fn forgotten(&self) -> MutexGuard<'_, u64> {
-        self.forgotten.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.keeping.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use doorward_jose::Jws;
 use doorward_oauth::claims::{AccessTokenClaims, typ_is_access_token};
-use doorward_store::{Grant, GrantState, StoreError};
+use doorward_store::{GrantState, StoreError, TokenStanding};
 
 use crate::context::Context;
 use crate::keys::KeyError;
@@ -25,30 +25,22 @@ pub fn read_with_key(ctx: &Context, token: &str) -> Option<(AccessTokenClaims, S
     (claims.iss == ctx.issuer.as_str()).then_some((claims, key_id))
 }
 
-/// Whether the token still works: not expired, not revoked, its client enabled, its grant live.
-pub async fn is_live(ctx: &Context, claims: &AccessTokenClaims) -> Result<bool, StoreError> {
-    Ok(live_grant(ctx, claims).await?.is_some())
-}
-
-/// The grant of a token that still works.
-pub async fn live_grant(ctx: &Context, claims: &AccessTokenClaims) -> Result<Option<Grant>, StoreError> {
+/// What a token rests on that still works: not expired, not revoked, its client enabled, its grant live.
+pub async fn live(ctx: &Context, claims: &AccessTokenClaims) -> Result<Option<TokenStanding>, StoreError> {
     if claims.exp <= ctx.now() {
         return Ok(None);
     }
-    let Some(issuance) = ctx.store.issuance(&claims.jti).await? else {
+    let Some(standing) = ctx.store.token_standing(&claims.jti).await? else {
         return Ok(None);
     };
-    if issuance.revoked_at.is_some() {
+    if standing.revoked_at.is_some() || standing.state != GrantState::Active {
         return Ok(None);
     }
-    let Some(grant) = ctx.store.grant(issuance.grant).await? else {
-        return Ok(None);
-    };
     // An exchanged token rests on two clients: the one that holds it, and the one that the person allowed. The grant
     // ends with its own client, so that one that is not there is none: a workload has no client.
-    let exchanged = grant.client_id != claims.client_id;
+    let exchanged = standing.granted_to != claims.client_id;
     let enabled = ctx.clients.is_enabled(&claims.client_id).await?;
     let fallen = !enabled.unwrap_or(!exchanged)
-        || (exchanged && ctx.clients.is_enabled(&grant.client_id).await? == Some(false));
-    Ok(Some(grant).filter(|grant| !fallen && grant.state == GrantState::Active))
+        || (exchanged && ctx.clients.is_enabled(&standing.granted_to).await? == Some(false));
+    Ok(Some(standing).filter(|_| !fallen))
 }

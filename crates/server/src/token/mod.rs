@@ -11,7 +11,6 @@ pub(crate) mod token_exchange;
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -31,6 +30,7 @@ use crate::dpop;
 use crate::http::address::bucket;
 use crate::http::error::TokenError;
 use crate::http::form;
+use crate::http::json;
 use crate::http::request::RequestInfo;
 use crate::issue::{AccessToken, Draft};
 use crate::resources::{Targets, refuse_too_many};
@@ -42,6 +42,8 @@ pub(crate) use request::TokenRequest;
 /// RFC 6749 §5.1. No `Debug`: it is made of secrets.
 #[derive(Serialize)]
 pub struct TokenResponse {
+    /// The first member.
+    #[serde(skip)]
     access_token: String,
     token_type: &'static str,
     expires_in: i64,
@@ -82,6 +84,10 @@ impl TokenResponse {
         }
     }
 
+    fn body(&self) -> Result<Bytes, TokenError> {
+        json::bytes_after("access_token", &self.access_token, self)
+    }
+
     fn with_issued_token_type(self, issued_token_type: &'static str) -> Self {
         Self {
             issued_token_type: Some(issued_token_type),
@@ -115,8 +121,9 @@ pub(crate) async fn endpoint(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let mut response = match answer(&ctx, &info, &headers, &body).await {
-        Ok(response) => ([(http::header::CACHE_CONTROL, "no-store")], Json(response)).into_response(),
+    let answer = answer(&ctx, &info, &headers, &body).await;
+    let mut response = match answer.and_then(|response| response.body()) {
+        Ok(body) => json::answer(body),
         Err(error) => error.into_response(),
     };
     dpop::offer_nonce(&ctx, &headers, &mut response);

@@ -5,7 +5,7 @@ use doorward_oauth::time::UnixSeconds;
 use super::errors::Fallible;
 use super::statements::{Connection, find as row, get, run, statements};
 use super::values::{Columns, can_be_stored, only};
-use crate::Issuance;
+use crate::{Issuance, TokenStanding};
 
 macro_rules! columns {
     () => {
@@ -21,6 +21,8 @@ pub(super) use columns;
 statements! {
     INSERT = concat!("INSERT INTO issuance (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)");
     BY_JTI = concat!("SELECT ", columns!(), " FROM issuance WHERE jti = $1");
+    STANDING = "SELECT i.revoked_at, i.grant_id, g.client_id, g.state \
+                FROM issuance i JOIN access_grant g ON g.id = i.grant_id WHERE i.jti = $1";
     IS_RECORDED = "SELECT EXISTS (SELECT 1 FROM issuance WHERE jti = $1 AND grant_id = $2)";
     /// Nobody exchanges a token of the grant meanwhile.
     LOCK_GRANT = "SELECT 1 FROM access_grant g WHERE g.id = (SELECT grant_id FROM issuance WHERE jti = $1) FOR UPDATE";
@@ -54,6 +56,21 @@ pub(super) async fn find(db: &Connection, jti: &str) -> Fallible<Option<Issuance
         return Ok(None);
     }
     row(db, BY_JTI, &[&jti], read).await
+}
+
+pub(super) async fn standing(db: &Connection, jti: &str) -> Fallible<Option<TokenStanding>> {
+    if !can_be_stored(jti) {
+        return Ok(None);
+    }
+    row(db, STANDING, &[&jti], |columns| {
+        Ok(TokenStanding {
+            revoked_at: columns.maybe_time()?,
+            grant: columns.grant()?,
+            granted_to: columns.plain()?,
+            state: columns.word()?,
+        })
+    })
+    .await
 }
 
 /// Reads [`columns`].

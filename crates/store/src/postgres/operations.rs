@@ -21,8 +21,8 @@ use crate::{
     Issuance, IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject, LoginThrottle, Origin, OwnOutcome, Page,
     PageRequest, Partitioned, PartitionsKept, PollOutcome, RedeemCode, RedeemOutcome, RegisterOutcome,
     Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed, SealedKind, SealedSecret,
-    Session, SigningKeyRecord, Spend, Store, Swept, ThrottlePolicy, TrustedIssuer, TrustedIssuerKind, Turn,
-    User, UserId,
+    Session, SigningKeyRecord, Spend, Store, Swept, ThrottlePolicy, TokenStanding, TrustedIssuer,
+    TrustedIssuerKind, Turn, User, UserId,
 };
 
 #[async_trait]
@@ -541,6 +541,11 @@ impl Store for PostgresStore {
 
     async fn issuance(&self, jti: &str) -> Result<Option<Issuance>> {
         self.repeatable(|db| async move { issuances::find(&db, jti).await })
+            .await
+    }
+
+    async fn token_standing(&self, jti: &str) -> Result<Option<TokenStanding>> {
+        self.repeatable(|db| async move { issuances::standing(&db, jti).await })
             .await
     }
 

@@ -170,3 +170,16 @@ pub struct Issuance {
     /// `jti` of the token that it was exchanged from (RFC 8693).
     pub parent: Option<String>,
 }
+
+/// What decides whether an issued access token works, besides its end and the clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenStanding {
+    /// When this one token was revoked, if it was.
+    pub revoked_at: Option<UnixSeconds>,
+    /// Its grant.
+    pub grant: GrantId,
+    /// The client of the grant: another one than the token's when it was exchanged.
+    pub granted_to: ClientId,
+    /// Where the grant stands.
+    pub state: GrantState,
+}

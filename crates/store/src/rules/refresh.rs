@@ -38,6 +38,14 @@ pub(crate) fn refuse_incoherent(rotate: &RotateRefresh) -> Result<()> {
     ))
 }
 
+/// A rotation that was made for a grant is of that grant.
+pub(crate) fn refuse_another(grant: &Grant, rotate: &RotateRefresh) -> Result<()> {
+    if rotate.grant == grant.id {
+        return Ok(());
+    }
+    Err(StoreError::Invalid("the rotation is of another grant"))
+}
+
 /// `stands`: person, client and resource are there and enabled.
 pub(crate) fn rotate(
     mut grant: Grant,

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::statements::{Run, statements};
 use super::values::Columns;
-use crate::{GrantId, Issuance, Result};
+use crate::{GrantId, Issuance, Result, TokenStanding};
 
 macro_rules! columns {
     () => {
@@ -21,6 +21,8 @@ pub(super) use columns;
 statements! {
     INSERT = concat!("INSERT INTO issuance (", columns!(), ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)");
     BY_JTI = concat!("SELECT ", columns!(), " FROM issuance WHERE jti = ?1");
+    STANDING = "SELECT i.revoked_at, i.grant_id, g.client_id, g.state \
+                FROM issuance i JOIN access_grant g ON g.id = i.grant_id WHERE i.jti = ?1";
     REVOKE = "WITH RECURSIVE tree (jti) AS (SELECT ?1 UNION SELECT i.jti FROM tree t JOIN issuance i ON i.parent = t.jti) \
               UPDATE issuance SET revoked_at = coalesce(revoked_at, ?2) WHERE jti IN (SELECT jti FROM tree)";
 }
@@ -51,6 +53,18 @@ pub(super) fn insert_under(db: &Connection, grant: GrantId, issuance: &Issuance)
 
 pub(super) fn find(db: &Connection, jti: &str) -> Result<Option<Issuance>> {
     Ok(db.find(BY_JTI, [jti], |row| read(&mut Columns::new(row)))?)
+}
+
+pub(super) fn standing(db: &Connection, jti: &str) -> Result<Option<TokenStanding>> {
+    Ok(db.find(STANDING, [jti], |row| {
+        let mut columns = Columns::new(row);
+        Ok(TokenStanding {
+            revoked_at: columns.maybe_time()?,
+            grant: columns.grant()?,
+            granted_to: columns.plain()?,
+            state: columns.word()?,
+        })
+    })?)
 }
 
 /// Reads [`columns`].

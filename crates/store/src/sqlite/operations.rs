@@ -21,8 +21,8 @@ use crate::{
     IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject, LoginThrottle, Origin, OwnOutcome, Page, PageRequest,
     Partitioned, PartitionsKept, PollOutcome, RedeemCode, RedeemOutcome, RegisterOutcome, Reseal, Resource,
     Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed, SealedKind, SealedSecret, Session,
-    SigningKeyRecord, Spend, Store, StoreError, Swept, ThrottlePolicy, TrustedIssuer, TrustedIssuerKind,
-    Turn, UseRefresh, User, UserId,
+    SigningKeyRecord, Spend, Store, StoreError, Swept, ThrottlePolicy, TokenStanding, TrustedIssuer,
+    TrustedIssuerKind, Turn, UseRefresh, User, UserId,
 };
 
 #[async_trait]
@@ -485,6 +485,11 @@ impl Store for SqliteStore {
     async fn issuance(&self, jti: &str) -> Result<Option<Issuance>> {
         let jti = jti.to_owned();
         self.read(move |db| issuances::find(db, &jti)).await
+    }
+
+    async fn token_standing(&self, jti: &str) -> Result<Option<TokenStanding>> {
+        let jti = jti.to_owned();
+        self.read(move |db| issuances::standing(db, &jti)).await
     }
 
     async fn issue_own(&self, issue: IssueOwn) -> Result<OwnOutcome> {

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use super::statements::{Run, statements};
 use super::values::Columns;
 use super::{grants, issuances};
-use crate::rules::refresh::{self, Earlier, Rotation, refuse_incoherent, rotated};
+use crate::rules::refresh::{self, Earlier, Rotation, refuse_another, refuse_incoherent, rotated};
 use crate::{EndReason, Grant, GrantId, Result, RotateOutcome, RotateRefresh, StoreError, UseRefresh};
 
 statements! {
@@ -38,10 +38,8 @@ pub(super) fn rotate_as(
     let Some(rotate) = decide(&loaded.0) else {
         return Ok(None);
     };
+    refuse_another(&loaded.0, &rotate)?;
     refuse_incoherent(&rotate)?;
-    if rotate.grant != grant {
-        return Err(StoreError::Invalid("the rotation is of another grant"));
-    }
     let outcome = rotate_loaded(db, loaded, &rotate)?;
     Ok(Some((rotate, outcome)))
 }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::http::limits::Limits;
 use crate::http::route::Endpoints;
+use crate::http::straight::Way;
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -52,7 +53,7 @@ async fn start(change: impl FnOnce(&mut ServeLimits)) -> Server {
     let endpoints = Endpoints::new(router);
     let router = Router::new().fallback_service(tower::service_fn(move |request| {
         let endpoints = endpoints.clone();
-        async move { Ok::<_, Infallible>(limits.answer(request, endpoints).await) }
+        async move { Ok::<_, Infallible>(limits.answer(request, Way::Routed(endpoints)).await) }
     }));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -100,14 +100,11 @@ pub(crate) async fn live_token(ctx: &Context, token: &str) -> Result<Option<Live
     let Some(claims) = own_token::read(ctx, token).await? else {
         return Ok(None);
     };
-    let grant = claims.gid.as_deref().and_then(|gid| Uuid::try_parse(gid).ok());
-    match grant {
-        Some(grant) if own_token::is_live(ctx, &claims).await? => Ok(Some(LiveToken {
-            claims,
-            grant: GrantId(grant),
-        })),
-        _ => Ok(None),
-    }
+    let standing = own_token::live(ctx, &claims).await?;
+    Ok(standing.map(|standing| LiveToken {
+        claims,
+        grant: standing.grant,
+    }))
 }
 
 /// Who acts is the client that authenticated itself. An actor token may say so again, and nothing else: one of

@@ -40,6 +40,7 @@ const READS: &[&str] = &[
     "grant",
     "grants",
     "issuance",
+    "token_standing",
     "revocations",
     "signing_keys",
     "sealed",

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_store::{
-    ClientSource, EndReason, ExchangeOutcome, ExchangeToken, GrantFilter, Issuance, StoreError, User,
+    ClientSource, EndReason, ExchangeOutcome, ExchangeToken, GrantFilter, GrantState, Issuance, StoreError,
+    TokenStanding, User,
 };
 
 use super::scene::{APP, Opened, Scene, at, at_once, client, issuance, resource, rotation, scopes};
@@ -77,6 +78,68 @@ pub(crate) async fn revoking_a_token_revokes_what_was_exchanged_from_it(opened: 
     }
     let refused = scene.store.exchange_token(of(&below)).await;
     assert_eq!(refused, Ok(ExchangeOutcome::SubjectGone));
+}
+
+pub(crate) async fn a_token_stands_on_its_record_and_its_grant(opened: Opened) {
+    let scene = Scene::new(opened).await;
+    let store = &scene.store;
+    let parent = token(&scene).await;
+    let child = exchanged(&scene, &parent).await;
+    let standing = |revoked_at, state| {
+        Ok(Some(TokenStanding {
+            revoked_at,
+            grant: parent.grant,
+            // Also of a token that another client got in exchange.
+            granted_to: APP.to_owned(),
+            state,
+        }))
+    };
+    for jti in [&parent.jti, &child.jti] {
+        assert_eq!(
+            store.token_standing(jti).await,
+            standing(None, GrantState::Active)
+        );
+    }
+    for unknown in ["nobody's", "", "\0", "jti\0", &parent.grant.0.to_string()] {
+        assert_eq!(store.token_standing(unknown).await, Ok(None), "{unknown:?}");
+    }
+
+    assert_eq!(store.revoke_issuance(&child.jti, at(5)).await, Ok(true));
+    assert_eq!(
+        store.token_standing(&child.jti).await,
+        standing(Some(at(5)), GrantState::Active)
+    );
+    assert_eq!(
+        store.token_standing(&parent.jti).await,
+        standing(None, GrantState::Active)
+    );
+    let revoked = store
+        .revoke_grants(GrantFilter::one(parent.grant), EndReason::RevokedByUser, at(6))
+        .await;
+    assert_eq!(revoked, Ok(1));
+    for (jti, revoked_at) in [(&parent.jti, None), (&child.jti, Some(at(5)))] {
+        assert_eq!(
+            store.token_standing(jti).await,
+            standing(revoked_at, GrantState::Ended)
+        );
+    }
+}
+
+pub(crate) async fn of_a_revocation_that_answered_every_look_knows(opened: Opened) {
+    let scene = Arc::new(Scene::new(opened).await);
+    let parent = token(&scene).await;
+    for _ in 0..10 {
+        let one = exchanged(&scene, &parent).await;
+        at_once(50, |_| {
+            let (scene, one) = (Arc::clone(&scene), one.clone());
+            async move {
+                scene.store.revoke_issuance(&one.jti, at(5)).await.unwrap();
+                let standing = scene.store.token_standing(&one.jti).await.unwrap().unwrap();
+                assert_eq!(standing.revoked_at, Some(at(5)));
+            }
+        })
+        .await;
+    }
 }
 
 pub(crate) async fn after_a_revocation_answered_nothing_lives_below(opened: Opened) {

@@ -60,7 +60,7 @@ macro_rules! conformance {
                 a_clock_that_went_back_does_not_revive_a_code, a_token_for_another_grant_is_invalid;
             refresh: the_current_generation_moves_on, a_lost_answer_gets_the_same_successor_at_any_time, an_older_token_inside_the_window_gets_its_old_successor,
                 an_older_token_outside_the_window_ends_the_grant, without_a_window_an_older_token_ends_the_grant,
-                a_use_sees_the_grant_as_it_stands, a_use_that_wants_nothing_changes_nothing, fifty_parallel_uses_get_one_successor,
+                a_use_sees_the_grant_as_it_stands, a_use_that_wants_nothing_changes_nothing, a_use_rotates_no_other_grant, fifty_parallel_uses_get_one_successor,
                 fifty_parallel_callers_get_one_successor, unknown_generations_change_nothing,
                 an_idle_grant_expires, the_absolute_end_cannot_be_rotated_away, a_grant_without_refresh_tokens_cannot_rotate,
                 a_refresh_is_refused_when_person_client_or_resource_is_gone, a_disabled_client_may_come_back,
@@ -79,7 +79,8 @@ macro_rules! conformance {
                 after_its_grant_was_revoked_a_client_gets_another_one, a_client_or_resource_that_is_gone_gets_no_token_of_its_own,
                 an_incoherent_own_grant_is_invalid;
             exchange: an_exchanged_token_hangs_under_its_parent, revoking_a_token_revokes_what_was_exchanged_from_it,
-                after_a_revocation_answered_nothing_lives_below, what_the_subject_rests_on_is_checked_again,
+                after_a_revocation_answered_nothing_lives_below,
+                a_token_stands_on_its_record_and_its_grant, of_a_revocation_that_answered_every_look_knows, what_the_subject_rests_on_is_checked_again,
                 an_ended_or_expired_subject_cannot_be_exchanged, a_token_that_would_grow_is_invalid;
             spent: a_thing_is_spent_once_until_it_would_be_refused_anyway, several_things_are_spent_together_or_not_at_all,
                 of_fifty_parallel_callers_one_spends, what_was_spent_is_forgotten_when_it_would_be_refused_anyway;

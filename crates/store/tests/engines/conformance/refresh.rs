@@ -169,6 +169,21 @@ pub(crate) async fn a_use_that_wants_nothing_changes_nothing(opened: Opened) {
     assert_eq!(scene.grant(id).await, before);
 }
 
+pub(crate) async fn a_use_rotates_no_other_grant(opened: Opened) {
+    let scene = Scene::new(opened).await;
+    let (id, other) = (scene.active().await, scene.active().await);
+    let before = (scene.grant(id).await, scene.grant(other).await);
+    let of_another = rotation(other, 1, at(5));
+    let jti = of_another.issuance.jti.clone();
+    let used = scene
+        .store
+        .use_refresh(id, Box::new(move |_: &_| Some(of_another)))
+        .await;
+    assert!(matches!(used, Err(StoreError::Invalid(_))), "{used:?}");
+    assert_eq!((scene.grant(id).await, scene.grant(other).await), before);
+    assert_eq!(scene.store.issuance(&jti).await, Ok(None));
+}
+
 pub(crate) async fn fifty_parallel_uses_get_one_successor(opened: Opened) {
     let scene = Arc::new(Scene::new(opened).await);
     let id = scene.active().await;
