@@ -77,8 +77,9 @@ def _texts(scope: Scope) -> Iterator[str]:
     for text in (scope["path"], raw_path(scope).decode("latin-1")):
         for whole in (text, unquote(text), unquote(unquote(text))):
             yield whole
-            if root and root in whole:
-                yield whole.split(root, 1)[1]
+            for spelling in (whole, _SLASHES.sub("/", whole)) if root else ():
+                if root in spelling:
+                    yield spelling.split(root, 1)[1]
 
 
 def _may_lead_to(base: str, text: str) -> bool:

@@ -19,12 +19,10 @@ use crate::login::LoginPolicy;
 use crate::revocation::Revocation;
 use crate::scopes::ScopeSettings;
 use crate::trust::TrustSettings;
+use crate::verify::MAX_SKEW;
 
 pub(crate) use build::scope_set;
 pub use error::BuildError;
-
-/// The longest clock skew that can be asked for.
-const MAX_SKEW: Duration = Duration::from_mins(1);
 
 /// Builds a [`Guard`](crate::Guard). Made by [`Guard::builder`](crate::Guard::builder).
 pub struct GuardBuilder {

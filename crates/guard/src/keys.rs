@@ -14,7 +14,7 @@ use doorward_oauth::time::{Clock, UnixSeconds};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
-use crate::wait::Background;
+use crate::wait::{Background, shortened};
 pub(crate) use discovery::KeySource;
 
 mod discovery;
@@ -352,8 +352,7 @@ impl Keys {
     /// Shortens a pause by up to a tenth.
     fn vary(&self, pause: Duration) -> Duration {
         let started = self.progress.borrow().started;
-        let dice = doorward_jose::sha256(&(self.jitter ^ started).to_be_bytes())[0];
-        pause.mul_f64(1.0 - f64::from(dice) / 2560.0)
+        shortened(pause, 0.1, self.jitter, started)
     }
 
     fn gate(&self) -> MutexGuard<'_, Gate> {

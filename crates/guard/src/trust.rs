@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use doorward_jose::HeaderMemo;
 use doorward_oauth::issuer::{Issuer, IssuerError, IssuerRules};
 
 use crate::builder::{BuildError, GuardBuilder};
 use crate::client::ClientAuth;
 use crate::fetch::{Fetch, HttpFetch, Timeouts, Transport};
 use crate::keys::{KeySource, Keys};
-use crate::token_cache::TokenCache;
 use crate::verifiers::TokenVerifier;
-use crate::verify::{AccessTokenVerifier, Dialect, Judge, Patterns, TrustedIssuer};
+use crate::verify::{AccessTokenVerifier, Dialect, Judge, TokenMemory, TrustedIssuer};
 
 #[derive(Default)]
 pub(crate) struct TrustSettings {
@@ -138,9 +136,7 @@ impl GuardBuilder {
             algorithms: self.algorithms.clone(),
             skew: self.skew,
             clock: self.clock.clone(),
-            cache: TokenCache::new(self.token_cache),
-            headers: HeaderMemo::default(),
-            patterns: Patterns::new(Dialect::AccessToken),
+            memory: TokenMemory::new(self.token_cache, Dialect::AccessToken),
         }))
     }
 }

@@ -13,11 +13,16 @@ use crate::keys::KeyError;
 use crate::verifiers::{self, TokenVerifier};
 
 pub(crate) use access_token::{AccessTokenVerifier, TrustedIssuer};
+pub(crate) use memory::{Good, TokenMemory};
 pub(crate) use pattern::{Likeness, Patterns};
 pub(crate) use payload::{Dialect, Payload, owned};
 
+/// The longest clock skew that can be asked for.
+pub(crate) const MAX_SKEW: Duration = Duration::from_mins(1);
+
 mod access_token;
 mod claim;
+mod memory;
 mod pattern;
 mod payload;
 mod plain;
@@ -204,7 +209,7 @@ impl Verifier {
     /// Forgets that a token was verified.
     pub(crate) fn evict(&self, token: &str) {
         match &self.judge {
-            Judge::Issuers(verifier) => verifier.cache.evict(token),
+            Judge::Issuers(verifier) => verifier.memory.evict(token),
             Judge::Verifiers(verifiers) => {
                 for verifier in verifiers {
                     verifier.evict(token);
@@ -216,7 +221,7 @@ impl Verifier {
     /// Forgets that tokens of a grant were verified.
     pub(crate) fn forget_grant(&self, grant_id: &str) {
         match &self.judge {
-            Judge::Issuers(verifier) => verifier.cache.forget_grant(grant_id),
+            Judge::Issuers(verifier) => verifier.memory.forget_grant(grant_id),
             Judge::Verifiers(verifiers) => {
                 for verifier in verifiers {
                     verifier.forget_grant(grant_id);
@@ -227,7 +232,7 @@ impl Verifier {
 }
 
 /// A compact JWS with a strict header.
-pub(crate) fn parse<'t>(
+fn parse<'t>(
     token: &'t str,
     hashed: Option<&HashedToken<'_>>,
     headers: &HeaderMemo,

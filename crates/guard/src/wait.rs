@@ -17,6 +17,13 @@ pub(crate) async fn at_most<F: Future>(limit: Duration, future: F) -> Option<F::
     }
 }
 
+/// Shortens a pause by up to this share of it, so that many do not come back together. The `seed` differs between
+/// processes, the `count` from pause to pause.
+pub(crate) fn shortened(pause: Duration, share: f64, seed: u64, count: u64) -> Duration {
+    let dice = doorward_jose::sha256(&(seed ^ count).to_be_bytes())[0];
+    pause.mul_f64(1.0 - share * f64::from(dice) / 256.0)
+}
+
 /// A task in the background. Threads do not come along into a forked process: there it has ended.
 pub(crate) struct Background {
     process: u32,

@@ -1,10 +1,11 @@
 //! Waiting for others to end: bounded, and no fault of the server.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use doorward_fetch::{FetchError, FetchPolicy, Fetcher, FormRequest, Limits};
 use futures_util::future::join_all;
+use tokio::time::Instant;
 
 use crate::support::{clock, json, on_loopback, requests, server};
 

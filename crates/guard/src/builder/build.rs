@@ -6,7 +6,7 @@ use std::sync::Arc;
 use doorward_oauth::resource::{ResourceRules, ResourceUri};
 use doorward_oauth::scope::{Scope, ScopeSet};
 
-use super::{BuildError, GuardBuilder, MAX_SKEW};
+use super::{BuildError, GuardBuilder};
 use crate::challenge::Challenges;
 use crate::fetch::may_be_named;
 use crate::guard::{Guard, Inner};
@@ -17,7 +17,7 @@ use crate::refusal::ErrorIds;
 use crate::revocation::Revocations;
 use crate::sessions::Sessions;
 use crate::terms::Terms;
-use crate::verify::{Judge, Verifier};
+use crate::verify::{Judge, MAX_SKEW, Verifier};
 
 impl GuardBuilder {
     /// Checks the settings and makes the guard. Does no I/O: the keys are fetched in the background, when they are

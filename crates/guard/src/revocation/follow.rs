@@ -12,6 +12,7 @@ use super::feed::Shared;
 use super::memory::{Noted, Notice};
 use super::status::FeedFault;
 use crate::client::{ClientError, OAuthClient};
+use crate::wait::shortened;
 
 /// Discovery and the head of the answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -188,8 +189,7 @@ impl Follower {
 
     /// Shortens a pause by up to a half, so that the guards of a server that comes back do not come together.
     fn vary(&self, pause: Duration) -> Duration {
-        let dice = doorward_jose::sha256(&(self.seed ^ self.attempts).to_be_bytes())[0];
-        pause.mul_f64(1.0 - f64::from(dice) / 512.0)
+        shortened(pause, 0.5, self.seed, self.attempts)
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_jose::{Algorithm, HashedToken, Header, HeaderMemo, JoseError, Jwk, JwkSet, Jws, SharedSecret};
+use doorward_jose::{Algorithm, HashedToken, Header, JoseError, Jwk, JwkSet, Jws, SharedSecret};
 use doorward_oauth::claims::typ_is_access_token;
 use doorward_oauth::scope::ScopeSet;
 use doorward_oauth::time::{Clock, UnixSeconds};
@@ -15,9 +15,8 @@ use futures_util::future::BoxFuture;
 use super::TokenVerifier;
 use crate::claims::{Claims, TokenClaims};
 use crate::keys::{Choice, Keys};
-use crate::raw_claims::RawClaims;
-use crate::token_cache::{Stamp, TokenCache};
-use crate::verify::{Patterns, Payload, Rejection, VerifyError, owned, parse};
+use crate::token_cache::Stamp;
+use crate::verify::{Good, Payload, Rejection, TokenMemory, VerifyError, owned};
 
 pub use builder::JwtVerifierBuilder;
 
@@ -35,9 +34,7 @@ pub struct JwtVerifier {
     required_scopes: ScopeSet,
     skew: Duration,
     clock: Arc<dyn Clock>,
-    cache: TokenCache,
-    headers: HeaderMemo,
-    patterns: Patterns,
+    memory: TokenMemory,
 }
 
 /// What signatures are checked with: public keys or one secret, never both.
@@ -96,11 +93,9 @@ impl JwtVerifier {
         {
             return None;
         }
-        let hashed = self.cache.hashed(token.as_bytes());
-        let remembered = hashed.as_ref().and_then(|hashed| self.look_up(hashed, now));
-        let checked = match remembered {
-            Some(claims) => Ok(claims),
-            None => self.check_at_once(token, hashed.as_ref(), now).transpose()?,
+        let checked = match self.recall(token, now) {
+            Ok(claims) => Ok(claims),
+            Err(hashed) => self.check_at_once(token, hashed.as_ref(), now).transpose()?,
         };
         Some(checked.and_then(|claims| self.with_scopes(claims)))
     }
@@ -121,20 +116,18 @@ impl JwtVerifier {
         self.keep(signed, hashed, now).map(Some)
     }
 
-    fn look_up(&self, hashed: &HashedToken<'_>, now: UnixSeconds) -> Option<Claims> {
-        self.cache.get(hashed, now, |stamp| {
+    fn recall<'t>(&self, token: &'t str, now: UnixSeconds) -> Result<Claims, Option<HashedToken<'t>>> {
+        self.memory.recall(token.as_bytes(), now, |stamp| {
             Some(stamp.generation) == self.generation(now)
         })
     }
 
     async fn check(&self, token: &str) -> Result<Claims, VerifyError> {
         let now = self.clock.now();
-        let hashed = self.cache.hashed(token.as_bytes());
-        if let Some(hashed) = &hashed
-            && let Some(claims) = self.look_up(hashed, now)
-        {
-            return Ok(claims);
-        }
+        let hashed = match self.recall(token, now) {
+            Ok(claims) => return Ok(claims),
+            Err(hashed) => hashed,
+        };
         let signed = match self.read(token, hashed.as_ref())? {
             Unverified::Secret(signed) => signed,
             Unverified::Jws(jws) => {
@@ -152,22 +145,18 @@ impl JwtVerifier {
         hashed: Option<&HashedToken<'_>>,
         now: UnixSeconds,
     ) -> Result<Claims, VerifyError> {
-        let (payload, likeness) = self.patterns.read(&signed.payload)?;
-        let mut claims = self.check_claims(payload, now)?;
-        if likeness.is_none() {
-            self.patterns.remember(&signed.payload);
-        }
-        claims.key_id = signed.key_id;
-        claims.raw = RawClaims::checked(signed.payload, likeness);
-        let claims = Claims::from(claims);
-        if let Some(hashed) = hashed {
-            let stamp = Stamp {
+        let (payload, likeness) = self.memory.read_claims(&signed.payload)?;
+        let good = Good {
+            claims: self.check_claims(payload, now)?,
+            key_id: signed.key_id,
+            payload: signed.payload,
+            likeness,
+            stamp: Stamp {
                 issuer: 0,
                 generation: signed.generation,
-            };
-            self.cache.put(hashed, stamp, &claims);
-        }
-        Ok(claims)
+            },
+        };
+        Ok(self.memory.keep(good, hashed))
     }
 
     /// Keys that are known from the beginning never change.
@@ -197,7 +186,7 @@ impl JwtVerifier {
                 generation: 0,
             }));
         }
-        let jws = parse(token, hashed, &self.headers)?;
+        let jws = self.memory.parse(token, hashed)?;
         if !self.algorithms.contains(&jws.header().algorithm) {
             return Err(Rejection::Algorithm.into());
         }
@@ -206,8 +195,7 @@ impl JwtVerifier {
     }
 
     fn check_signature(&self, jws: Jws<'_>, key: &Jwk, generation: u64) -> Result<Signed, VerifyError> {
-        jws.verify_signature(key).map_err(|_| Rejection::Signature)?;
-        self.headers.remember(&jws);
+        self.memory.verify_signature(&jws, key)?;
         Ok(Signed {
             key_id: jws.header().key_id.clone(),
             generation,
@@ -300,11 +288,11 @@ impl TokenVerifier for JwtVerifier {
     }
 
     fn evict(&self, token: &str) {
-        self.cache.evict(token);
+        self.memory.evict(token);
     }
 
     fn forget_grant(&self, grant_id: &str) {
-        self.cache.forget_grant(grant_id);
+        self.memory.forget_grant(grant_id);
     }
 }
 

@@ -4,18 +4,17 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_jose::{Algorithm, HashedToken, HeaderMemo, Jwk, Jws};
+use doorward_jose::{Algorithm, HashedToken, Jwk, Jws};
 use doorward_oauth::claims::typ_is_access_token;
 use doorward_oauth::issuer::Issuer;
 use doorward_oauth::resource::ResourceUri;
 use doorward_oauth::time::{Clock, UnixSeconds};
 
 use super::payload::{Payload, owned};
-use super::{Likeness, Patterns, Rejection, VerifyError, parse};
+use super::{Good, Likeness, Rejection, TokenMemory, VerifyError};
 use crate::claims::{Claims, TokenClaims};
 use crate::keys::Keys;
-use crate::raw_claims::RawClaims;
-use crate::token_cache::{Stamp, TokenCache};
+use crate::token_cache::Stamp;
 
 /// An issuer and its keys. Whether one of several can be reached matters to its own tokens alone.
 pub(crate) struct TrustedIssuer {
@@ -29,9 +28,7 @@ pub(crate) struct AccessTokenVerifier {
     pub(crate) algorithms: Vec<Algorithm>,
     pub(crate) skew: Duration,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) cache: TokenCache,
-    pub(crate) headers: HeaderMemo,
-    pub(crate) patterns: Patterns,
+    pub(crate) memory: TokenMemory,
 }
 
 impl AccessTokenVerifier {
@@ -52,9 +49,11 @@ impl AccessTokenVerifier {
         token: &'t [u8],
         now: UnixSeconds,
     ) -> Result<Claims, Option<HashedToken<'t>>> {
-        let hashed = self.cache.hashed(token);
-        let claims = hashed.as_ref().and_then(|hashed| self.look_up(hashed, now));
-        claims.ok_or(hashed)
+        self.memory.recall(token, now, |stamp| {
+            self.issuers
+                .get(stamp.issuer)
+                .is_some_and(|trusted| trusted.keys.generation(now) == Some(stamp.generation))
+        })
     }
 
     /// Verifies a token that is not [remembered](Self::recall).
@@ -65,7 +64,7 @@ impl AccessTokenVerifier {
         now: UnixSeconds,
     ) -> Result<Claims, VerifyError> {
         let jws = self.read(token, hashed.as_ref())?;
-        let (payload, likeness) = self.patterns.read(jws.unverified_payload())?;
+        let (payload, likeness) = self.memory.read_claims(jws.unverified_payload())?;
         let (issuer, trusted) = self.issuer_of(&payload)?;
         let key_id = key_id(&jws)?;
         let (key, generation) = trusted.keys.find(now, |keys| keys.find(key_id).into()).await?;
@@ -98,7 +97,7 @@ impl AccessTokenVerifier {
         now: UnixSeconds,
     ) -> Result<Option<Claims>, VerifyError> {
         let jws = self.read(token, hashed)?;
-        let (payload, likeness) = self.patterns.read(jws.unverified_payload())?;
+        let (payload, likeness) = self.memory.read_claims(jws.unverified_payload())?;
         let (issuer, trusted) = self.issuer_of(&payload)?;
         let key_id = key_id(&jws)?;
         let Some((key, generation)) = trusted.keys.at_hand(now, |keys| keys.find(key_id).into()) else {
@@ -116,7 +115,7 @@ impl AccessTokenVerifier {
 
     /// A token of which nothing but its form and header are known.
     fn read<'t>(&self, token: &'t str, hashed: Option<&HashedToken<'_>>) -> Result<Jws<'t>, Rejection> {
-        let jws = parse(token, hashed, &self.headers)?;
+        let jws = self.memory.parse(token, hashed)?;
         self.check_header(&jws)?;
         Ok(jws)
     }
@@ -129,37 +128,26 @@ impl AccessTokenVerifier {
         key: &Jwk,
         now: UnixSeconds,
     ) -> Result<TokenClaims, VerifyError> {
-        jws.verify_signature(key).map_err(|_| Rejection::Signature)?;
-        self.headers.remember(jws);
+        self.memory.verify_signature(jws, key)?;
         Ok(self.check_claims(payload, now)?)
     }
 
     fn keep(
         &self,
-        mut claims: TokenClaims,
+        claims: TokenClaims,
         jws: Jws<'_>,
         likeness: Option<Likeness>,
         stamp: Stamp,
         hashed: Option<&HashedToken<'_>>,
     ) -> Claims {
-        if likeness.is_none() {
-            self.patterns.remember(jws.unverified_payload());
-        }
-        claims.key_id.clone_from(&jws.header().key_id);
-        claims.raw = RawClaims::checked(jws.into_payload(), likeness);
-        let claims = Claims::from(claims);
-        if let Some(hashed) = hashed {
-            self.cache.put(hashed, stamp, &claims);
-        }
-        claims
-    }
-
-    fn look_up(&self, hashed: &HashedToken<'_>, now: UnixSeconds) -> Option<Claims> {
-        self.cache.get(hashed, now, |stamp| {
-            self.issuers
-                .get(stamp.issuer)
-                .is_some_and(|trusted| trusted.keys.generation(now) == Some(stamp.generation))
-        })
+        let good = Good {
+            claims,
+            key_id: jws.header().key_id.clone(),
+            payload: jws.into_payload(),
+            likeness,
+            stamp,
+        };
+        self.memory.keep(good, hashed)
     }
 
     /// All that can be said before a key is looked for, so that a stranger's token costs no fetch.

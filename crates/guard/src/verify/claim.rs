@@ -11,10 +11,9 @@ use serde_json::Value;
 
 use super::payload::Dialect;
 
-/// What a claim says to a verifier. A claim of the wrong type refuses the token, nothing is coerced.
+/// What a claim says to a verifier, on its way into a [`Payload`](super::Payload).
 #[derive(Debug, Clone)]
 pub(super) enum Claim<'p> {
-    /// Nothing when it is no string: then it is nobody's.
     Issuer(Option<Cow<'p, str>>),
     Subject(Cow<'p, str>),
     ClientId(Cow<'p, str>),
@@ -23,7 +22,6 @@ pub(super) enum Claim<'p> {
     GrantId(Cow<'p, str>),
     Audience(Vec<String>),
     Scope(ScopeSet),
-    /// `scp`, which counts where there is no `scope`.
     OtherScope(ScopeSet),
     ExpiresAt(UnixSeconds),
     IssuedAt(UnixSeconds),

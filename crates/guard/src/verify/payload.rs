@@ -113,7 +113,6 @@ impl<'p> Payload<'p> {
             jti: owned(self.jti),
             grant_id: self.grant_id.map(Cow::into_owned),
             actor: self.actor,
-            // Every other confirmation method is refused (RFC 7800 §3.1).
             key_thumbprint: self.key_thumbprint,
             key_id: None,
             raw: RawClaims::default(),

@@ -1,12 +1,13 @@
 //! Many made-up tokens at once, over real sockets: they cost those who send them, and nobody else.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use doorward_guard::client::{ClientAuth, OAuthClient};
 use doorward_guard::verifiers::{IntrospectionVerifier, TokenVerifier};
 use doorward_guard::{Rejection, Timeouts, VerifyError};
 use futures_util::future::join_all;
 use serde_json::json;
+use tokio::time::Instant;
 use wiremock::matchers::{body_string_contains, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 

@@ -5,17 +5,14 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_jose::{Algorithm, HeaderMemo, HmacAlgorithm, JoseError, Jwk, JwkSet, SharedSecret};
+use doorward_jose::{Algorithm, HmacAlgorithm, JoseError, Jwk, JwkSet, SharedSecret};
 use doorward_oauth::time::{Clock, SystemClock};
 
 use super::{JwtVerifier, KeyMaterial};
 use crate::fetch::{Fetch, HttpFetch, Timeouts, Transport, may_be_named};
 use crate::keys::{KeyPolicy, KeySource, Keys};
-use crate::token_cache::TokenCache;
 use crate::verifiers::{VerifierError, scope_set};
-use crate::verify::{Dialect, Patterns};
-
-const MAX_SKEW: Duration = Duration::from_mins(1);
+use crate::verify::{Dialect, MAX_SKEW, TokenMemory};
 
 /// Builds a [`JwtVerifier`]. Made by [`JwtVerifier::builder`].
 pub struct JwtVerifierBuilder {
@@ -235,9 +232,7 @@ impl JwtVerifierBuilder {
             required_scopes,
             skew: self.skew,
             clock: self.clock,
-            cache: TokenCache::new(self.token_cache),
-            headers: HeaderMemo::default(),
-            patterns: Patterns::new(Dialect::AnyJwt),
+            memory: TokenMemory::new(self.token_cache, Dialect::AnyJwt),
         })
     }
 
