@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn every_command_of_every_page_is_run() -> Result<()> {
         for page in PAGES {
-            let text = fs::read_to_string(root().join(format!("docs/src/how-to/{page}.md")))?;
+            let text = fs::read_to_string(root().join(page))?;
             let blocks = blocks(&text);
             for block in blocks.iter().filter(|block| block.language == "sh") {
                 let comment = block.comment.unwrap_or_default();

@@ -72,7 +72,7 @@ async fn metadata_of_another_issuer_is_refused() {
         .await;
     let error = own(&server.client()).await.unwrap_err();
     assert!(
-        matches!(&error, ClientError::Metadata(text) if text.contains("another issuer")),
+        matches!(&error, ClientError::Metadata(text) if text.contains(&format!("names \"{issuer}/\""))),
         "{error:?}"
     );
     assert!(server.posts().await.is_empty());
