@@ -1,7 +1,8 @@
 """What an application may take the path of a request for.
 
 Frameworks differ: some collapse slashes, some match the beginning alone, some cut out the path that they are mounted at
-wherever it occurs first, some read the path as it was sent. A path that any of them might take for the guarded one is guarded.
+wherever it occurs first, some read the path as it was sent, some do not mind the
+case of letters. A path that any of them might take for the guarded one is guarded.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ Scope: TypeAlias = MutableMapping[str, Any]
 _SLASHES = re.compile(r"[/\\]+")
 _PARAMETERS = re.compile(r";[^/]*")
 _DOT_SEGMENT = re.compile(r"/\.\.?(?:/|$)")
+# What nobody sends in this form who does not mean to be misread: unreserved characters (RFC 3986 §2.3), slashes, percent signs.
+_HIDDEN = re.compile(r"%(?:2[def5]|3[0-9]|[46][1-9a-f]|[57][0-9a]|5[cf]|7e)", re.IGNORECASE)
 _MAY_STAND_BARE = "/:@!$&'()*+,;=-._~"
 
 
@@ -59,21 +62,28 @@ def is_open(scope: Scope, base: str) -> bool:
     """
     # A proxy's form of a request (RFC 9112 §3.2.2), or none at all: some applications look for the path inside.
     is_path = scope["path"][:1] in ("/", "")
-    return is_path and not any(_may_lead_to(base, text) for text in _texts(scope))
+    return is_path and not any(_may_lead_to(base, text) for text in _texts(scope, base))
 
 
 def is_as_written(scope: Scope, path: str) -> bool:
     """Whether ``path`` is what was sent as well: no application can take it for another."""
     if not scope.get("raw_path"):
         return True
-    written = quote(path, safe=_MAY_STAND_BARE)
-    mounted = quote(scope.get("root_path", ""), safe=_MAY_STAND_BARE) + written
-    return raw_path(scope) in (written.encode("ascii"), mounted.encode("ascii"))
+    sent = raw_path(scope).decode("latin-1")
+    if _HIDDEN.search(sent):
+        return False
+    return unquote(sent) in (path, scope.get("root_path", "") + path)
 
 
-def _texts(scope: Scope) -> Iterator[str]:
+def _texts(scope: Scope, base: str) -> Iterator[str]:
     """The path as decoded by the server and as sent, whole and without what the application is mounted at."""
     root: str = scope.get("root_path", "")
+    mount = root.rstrip("/")
+    if mount and scope["path"].startswith(mount + "/") and is_as_written(scope, scope["path"]):
+        # A plain path below its mount. The mount is no part of what is guarded, unless the operator named it.
+        if not base.lower().startswith(mount.lower()):
+            yield scope["path"][len(mount) :]
+            return
     for text in (scope["path"], raw_path(scope).decode("latin-1")):
         for whole in (text, unquote(text), unquote(unquote(text))):
             yield whole
@@ -83,6 +93,6 @@ def _texts(scope: Scope) -> Iterator[str]:
 
 
 def _may_lead_to(base: str, text: str) -> bool:
-    normal = _SLASHES.sub("/", "/" + text)
+    base, normal = base.lower(), _SLASHES.sub("/", "/" + text.lower())
     plain = _SLASHES.sub("/", _PARAMETERS.sub("", normal))
     return normal.startswith(base) or plain.startswith(base) or _DOT_SEGMENT.search(plain) is not None

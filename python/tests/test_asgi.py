@@ -79,7 +79,7 @@ def test_the_application_gets_claims_and_body_but_not_the_token(authorization_se
 def test_only_the_resource_is_guarded(authorization_server: AuthorizationServer) -> None:
     with guarded(authorization_server) as client:
         base = client.server.base_url
-        for path in ("/open", "/", "/open/mcp", "/mc", "/MCP", "/open//x/", "/a%20b", "/open;mcp"):
+        for path in ("/open", "/", "/open/mcp", "/mc", "/open//x/", "/a%20b", "/open;mcp"):
             assert client.http.get(base + path).status_code == 200, path
         for path in ("/mcp", "/mcp/", "/mcp/below", "/%6dcp", "/mcp%2fbelow", "/mcpx", "//mcp", "///mcp//"):
             assert client.http.get(base + path).status_code == 401, path

@@ -110,6 +110,35 @@ async def test_a_guarded_path_below_others_is_guarded_in_every_spelling() -> Non
     await layer.guard.aclose()
 
 
+async def test_letter_case_opens_nothing() -> None:
+    """For frameworks that do not mind it."""
+    seen: list[str] = []
+    layer = layer_before(lambda scope: scope["path"].lower(), seen, path="/Mcp")
+    for sent in ("/mcp", "/MCP", "/mCp/tools", "/%4dcp", "//MCP"):
+        assert await reached(layer, seen, sent) == [], sent
+    assert await reached(layer, seen, "/Other") == ["/other"]
+    await layer.guard.aclose()
+
+
+async def test_a_mount_that_begins_like_the_guarded_path_guards_nothing_else() -> None:
+    seen: list[str] = []
+    layer = layer_before(collapsing, seen, path="/mcp")
+    assert await reached(layer, seen, "/mcp-server/health", "/mcp-server") == ["/health"]
+    for sent in ("/mcp-server/mcp", "/mcp-server//mcp", "/mcp-server/MCP/x", "/mcp-server/%6dcp"):
+        assert await reached(layer, seen, sent, "/mcp-server") == [], sent
+    await layer.guard.aclose()
+
+
+@pytest.mark.parametrize("sent", ["/x[1]", "/a|b", "/a%2Cb", "/caf%c3%a9", "/caf%C3%A9", "/a%20b"])
+async def test_what_is_public_may_be_written_as_clients_do(sent: str) -> None:
+    seen: list[str] = []
+    layer = layer_before(lambda scope: scope["path"], seen, public=[unquote(sent)])
+    assert await reached(layer, seen, sent) == [unquote(sent)]
+    for hidden in ("/%2e" + sent, sent.replace("a", "%2561"), "/x/%2e%2e" + sent):
+        assert await reached(layer, seen, hidden) == [] or hidden == sent, hidden
+    await layer.guard.aclose()
+
+
 async def test_an_application_that_ignores_its_mount_is_guarded() -> None:
     """It routes by the whole path, and the operator named that one."""
     seen: list[str] = []
