@@ -180,6 +180,11 @@ impl FetchFailure {
         self.kind == Kind::Outage
     }
 
+    /// Whether this side did not send the request, because it has too many under way.
+    pub fn is_busy(&self) -> bool {
+        self.kind == Kind::Busy
+    }
+
     /// Whether the same request may succeed a little later without anybody changing anything.
     pub fn is_temporary(&self) -> bool {
         matches!(self.kind, Kind::Outage | Kind::Busy)

@@ -58,6 +58,8 @@ type Flights = HashMap<Digest, WeakShared<BoxFuture<'static, Answer>>>;
 #[derive(Debug, Clone, Copy)]
 struct Unanswered {
     retry_after: Duration,
+    /// Nobody was asked: too many questions are under way.
+    busy: bool,
 }
 
 pub(crate) struct Introspection(Arc<Inner>);
@@ -96,9 +98,11 @@ impl Introspection {
             None => inner.ask(digest, token, claims.expires_at).await,
         };
         match (active, inner.policy.fail) {
-            (Ok(true), _) | (Err(_), Fail::Open) => Ok(()),
+            (Ok(true), _) => Ok(()),
+            // For outages of the server. Whoever sends more than this guard may ask about must not pass by it.
+            (Err(unanswered), Fail::Open) if !unanswered.busy => Ok(()),
             (Ok(false), _) => Err(Rejection::Revoked.into()),
-            (Err(Unanswered { retry_after }), Fail::Closed) => {
+            (Err(Unanswered { retry_after, .. }), _) => {
                 Err(VerifyError::IntrospectionUnavailable { retry_after })
             }
         }
@@ -156,7 +160,8 @@ impl Inner {
             Err(error) => {
                 self.warn(&error);
                 let retry_after = error.retry_after().unwrap_or(RETRY_AFTER);
-                Err(Unanswered { retry_after })
+                let busy = matches!(&error, ClientError::Transport(failure) if failure.is_busy());
+                Err(Unanswered { retry_after, busy })
             }
         }
     }

@@ -5,6 +5,7 @@ use doorward_oauth::assertion::{AssertionError, AssertionRules};
 use doorward_store::Spend;
 
 use super::Client;
+use super::keys::NoKey;
 use crate::context::Context;
 use crate::routes;
 
@@ -13,8 +14,8 @@ use crate::routes;
 pub(super) enum NotProven {
     #[error("the assertion is no JWT that can be read: {0}")]
     Malformed(JoseError),
-    #[error("the client has no key for the assertion")]
-    NoKey,
+    #[error("the client has no key for the assertion: {0}")]
+    NoKey(#[from] NoKey),
     #[error(transparent)]
     Refused(#[from] AssertionError),
 }
@@ -22,8 +23,7 @@ pub(super) enum NotProven {
 /// Checks the assertion of this client. What comes back has to be used up before anything is given out for it.
 pub(super) async fn verify(ctx: &Context, client: &Client, assertion: &str) -> Result<Spend, NotProven> {
     let jws = Jws::parse(assertion).map_err(NotProven::Malformed)?;
-    let key = ctx.clients.key(client, jws.header()).await;
-    let key = key.ok_or(NotProven::NoKey)?;
+    let key = ctx.clients.key(client, jws.header()).await?;
     let issuer = ctx.issuer.as_str();
     let (with_slash, token_endpoint) = (format!("{issuer}/"), format!("{issuer}{}", routes::TOKEN));
     let audiences = [issuer, &with_slash, &token_endpoint];

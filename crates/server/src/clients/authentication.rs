@@ -8,6 +8,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use doorward_fetch::FetchError;
 use doorward_jose::constant_time_eq;
 use doorward_oauth::assertion::{CLIENT_ASSERTION_TYPE, claimed_client_id};
 use doorward_oauth::client::{GrantType, TokenEndpointAuthMethod};
@@ -18,6 +19,8 @@ use doorward_store::{Actor, ClientSource, Digest, Spend};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
+use super::assertion::NotProven;
+use super::keys::NoKey;
 use super::{Client, ClientError, assertion, secret};
 use crate::context::Context;
 use crate::http::error::TokenError;
@@ -156,6 +159,9 @@ fn known(
             60,
             OAuthError::new(ErrorCode::TemporarilyUnavailable, error.sentence()),
         )),
+        Err(error @ ClientError::DocumentUnreachable(FetchError::Busy)) => {
+            Err(busy().with_internal(error).into())
+        }
         Err(error) => {
             tracing::debug!(client_id = ?presented.client_id, %error, "client authentication failed");
             Ok(None)
@@ -302,8 +308,17 @@ async fn prove_by_assertion(
             client,
             unspent: Some(spend),
         }),
+        // Nothing is wrong with the client: it must not throw its registration away.
+        Err(error @ NotProven::NoKey(NoKey::Busy)) => Err(busy().with_internal(error).into()),
         Err(error) => Err(failed().with_internal(error).into()),
     }
+}
+
+fn busy() -> OAuthError {
+    OAuthError::new(
+        ErrorCode::TemporarilyUnavailable,
+        "What this server has to look up of the client cannot be had at the moment; try again in a moment.",
+    )
 }
 
 /// Whether the digest of a secret, or nothing, is what the registration asks for.

@@ -11,7 +11,7 @@ use doorward_store::{Change, ClientSource, Store, StoreError, Version};
 use quick_cache::sync::Cache;
 
 use super::cimd::Documents;
-use super::keys::KeySets;
+use super::keys::{KeySets, NoKey};
 use super::{Client, ClientError};
 use crate::config::{RateLimit, Settings};
 use crate::http::metrics::Metrics;
@@ -170,20 +170,26 @@ impl Directory {
 
     /// The key of this client for a JWT with this header. A client that has changed its keys is asked for them once in
     /// a while, however often somebody names one that it does not have.
-    pub(super) async fn key(&self, client: &Client, header: &Header) -> Option<Jwk> {
+    pub(super) async fn key(&self, client: &Client, header: &Header) -> Result<Jwk, NoKey> {
         if let Some(url) = &client.metadata.jwks_uri {
-            return self.key_sets.find(url, header).await.ok();
+            return self.key_sets.find(url, header).await;
         }
         let known = |client: &Client| client.metadata.jwks.as_ref()?.select(header).cloned();
         if let Some(key) = known(client) {
-            return Some(key);
+            return Ok(key);
         }
         let may_have_changed =
             client.source == ClientSource::MetadataDocument && self.key_sets.may_ask_again(&client.client_id);
         if !may_have_changed {
-            return None;
+            return Err(NoKey::Unknown);
         }
-        known(&self.documents.resolve_anew(&client.client_id).await.ok()?)
+        match self.documents.resolve_anew(&client.client_id).await {
+            Ok(client) => known(&client).ok_or(NoKey::Unknown),
+            Err(ClientError::DocumentUnreachable(error)) => {
+                Err(self.key_sets.unanswered(&client.client_id, &error))
+            }
+            Err(_) => Err(NoKey::Unknown),
+        }
     }
 
     /// Whether this client is on record and enabled; `None` when it is not on record.

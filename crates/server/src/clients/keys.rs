@@ -55,7 +55,7 @@ impl Answers {
         }
         // Those who come at the same time share one request; the pause begins with its answer.
         let outcome = fetcher.get_json(url, &limits()).await;
-        if !is_cached {
+        if !is_cached && !matches!(outcome, Err(FetchError::Busy)) {
             self.last.insert(url.to_owned(), self.clock.now());
         }
         Some(outcome)
@@ -77,6 +77,9 @@ pub(crate) enum NoKey {
     /// There is no set: it may be there in a moment.
     #[error("the keys cannot be fetched or read")]
     Unreachable,
+    /// Nobody was asked: this server fetches too much at the moment.
+    #[error("too much is being fetched to ask for the keys")]
+    Busy,
 }
 
 impl KeySets {
@@ -92,9 +95,12 @@ impl KeySets {
 
     /// The key of the set at `url` for a token with this header.
     pub(crate) async fn find(&self, url: &str, header: &Header) -> Result<Jwk, NoKey> {
-        let known = self.present(url).await;
+        let (known, busy) = self.present(url).await;
         if let Some(key) = known.as_deref().and_then(|known| select(known, header)) {
             return Ok(key);
+        }
+        if busy {
+            return Err(NoKey::Busy);
         }
         if !self.may_ask_again(url) {
             return Err(known.map_or(NoKey::Unreachable, |_| NoKey::Unknown));
@@ -102,7 +108,7 @@ impl KeySets {
         let document = self.fetcher.get_json_fresh(url, &limits()).await;
         let document = document
             .inspect_err(|error| tracing::debug!(url, %error, "keys could not be fetched"))
-            .map_err(|_| NoKey::Unreachable)?;
+            .map_err(|error| self.unanswered(url, &error))?;
         let known = self.read(url, document).ok_or(NoKey::Unreachable)?;
         select(&known, header).ok_or(NoKey::Unknown)
     }
@@ -120,15 +126,30 @@ impl KeySets {
         !cooling
     }
 
-    /// The set as the cache has it, or the last one that could be fetched.
-    async fn present(&self, url: &str) -> Option<Arc<Known>> {
+    /// Where nobody was asked, asking does not count.
+    pub(super) fn unanswered(&self, name: &str, error: &FetchError) -> NoKey {
+        if !matches!(error, FetchError::Busy) {
+            return NoKey::Unreachable;
+        }
+        self.asked.remove(name);
+        NoKey::Busy
+    }
+
+    /// The set as the cache has it, or the last one that could be fetched; and whether nobody was asked because too much is being
+    /// fetched.
+    async fn present(&self, url: &str) -> (Option<Arc<Known>>, bool) {
+        let mut busy = false;
         match self.answers.get_json(&self.fetcher, url).await {
-            Some(Ok(document)) => return self.read(url, document),
-            Some(Err(error)) => tracing::debug!(url, %error, "keys could not be fetched"),
+            Some(Ok(document)) => return (self.read(url, document), false),
+            Some(Err(error)) => {
+                tracing::debug!(url, %error, "keys could not be fetched");
+                busy = matches!(error, FetchError::Busy);
+            }
             None => {}
         }
         let age = |known: &Known| self.clock.now().since(known.document.fetched_at);
-        self.known.get(url).filter(|known| age(known) <= MAX_STALE)
+        let known = self.known.get(url).filter(|known| age(known) <= MAX_STALE);
+        (known, busy)
     }
 
     /// Reads a document once.
@@ -157,3 +178,7 @@ pub(crate) fn limits() -> Limits {
         ..Limits::default()
     }
 }
+
+#[cfg(test)]
+#[path = "keys_tests.rs"]
+mod tests;

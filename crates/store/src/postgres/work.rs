@@ -35,6 +35,9 @@ statements! {
 const HOLDING: &str = "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL tcp_keepalives_idle = 10; \
      SET LOCAL tcp_keepalives_interval = 5; SET LOCAL tcp_keepalives_count = 3";
 
+/// Marks are small, and come with every transaction, those of a sweep too: if it did not take many, it would never end.
+const MARKS: i64 = 20;
+
 /// A connection as an operation sees it. Clones go when the operation ends.
 pub(super) type Db = Arc<Connection>;
 
@@ -269,9 +272,9 @@ async fn begin(db: &Connection) -> Fallible<Mark> {
     mark
 }
 
-/// Removes the marks of transactions that nobody asks about any more.
+/// Removes the marks of transactions that nobody asks about any more; `limit` times [`MARKS`] at most.
 pub(super) async fn forget_marks(db: &Connection, limit: u32) -> Fallible<u64> {
-    run(db, FORGET, &[&i64::from(limit)]).await
+    run(db, FORGET, &[&(i64::from(limit) * MARKS)]).await
 }
 
 /// A lock that ends when this is dropped.

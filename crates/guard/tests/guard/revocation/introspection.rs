@@ -124,6 +124,16 @@ async fn without_an_answer_the_choice_decides() {
     }
 }
 
+/// An open check is for outages: who sends more than the guard may ask about does not pass by it.
+#[tokio::test(start_paused = true)]
+async fn what_is_not_asked_for_lack_of_room_does_not_pass() {
+    let (open, endpoints) = world(asking(|policy| policy.fail = Fail::Open));
+    endpoints.answer([Err(FetchFailure::busy("too many"))]);
+    assert_unavailable(&open, &open.token()).await;
+    endpoints.active(true);
+    assert_eq!(open.ping(&open.token()).await, StatusCode::OK);
+}
+
 /// Row 49: the breaker stops the questions in an outage, and afterwards revocation works again, whatever the probe met.
 #[tokio::test(start_paused = true)]
 async fn after_an_outage_and_a_refusal_revocation_works_again() {
