@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::{Stage, progress};
 use crate::install;
-use crate::process::run;
+use crate::process::{run, works};
 use crate::python::environment::{install_wheel, wheel};
 use crate::workspace::{root, target};
 
@@ -74,14 +74,15 @@ impl Programs {
         Ok(programs)
     }
 
-    /// One round of checks: Rust, the bare signatures that the others are held against, Python, Node.
+    /// One round of checks: Rust, the bare signatures that the others are held against, Python, Node. Those of one thread keep
+    /// to one processor: whoever is moved to another one begins with empty caches.
     pub(super) fn checks(&self, seconds: &str) -> Result<[Command; 4]> {
         self.need(&[PYTHON, WHEEL, NODE])?;
         let verify = self.program("verify");
-        let rust = Command::new(&verify);
-        let mut raw = Command::new(&verify);
+        let rust = on_one_processor(&verify);
+        let mut raw = on_one_processor(&verify);
         raw.arg("--raw").arg(&self.fixtures);
-        let mut python = Command::new(&self.python);
+        let mut python = on_one_processor(&self.python);
         python
             .arg(self.peers.join("verify.py"))
             .arg(&self.fixtures)
@@ -176,6 +177,16 @@ fn build() -> Result<()> {
         cargo.args(["--bin", program]);
     }
     run(&mut cargo)
+}
+
+/// A program that stays on the first processor, where the system can see to it.
+fn on_one_processor(program: &Path) -> Command {
+    if !works("taskset", &["-c", "0", "true"]) {
+        return Command::new(program);
+    }
+    let mut command = Command::new("taskset");
+    command.args(["-c", "0"]).arg(program);
+    command
 }
 
 #[cfg(test)]
