@@ -22,19 +22,18 @@ fn kill(cluster: &mut Cluster) {
     std::fs::write(&restart, "").unwrap();
     let pid = std::fs::read_to_string(cluster.directory.join("data/postmaster.pid")).unwrap();
     let pid = pid.lines().next().unwrap();
-    assert!(
-        Command::new("kill")
-            .args(["-KILL", pid])
-            .status()
-            .unwrap()
-            .success()
-    );
+    signal("KILL", pid);
     let mut keeper = cluster.keeper.take().unwrap();
     drop(keeper.stdin.take());
     keeper.wait().unwrap();
     std::fs::remove_file(restart).unwrap();
     // Its processes notice that it is gone, and only then a new one may start.
     std::thread::sleep(Duration::from_millis(500));
+}
+
+fn signal(name: &str, pid: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), pid]).status();
+    assert!(sent.unwrap().success(), "{name} {pid}");
 }
 
 fn options(retry_for: Duration) -> PostgresOptions {
@@ -157,7 +156,7 @@ async fn a_commit_lost_in_a_crash_is_not_mistaken_for_the_next_one_of_its_number
         return;
     };
     // Nothing reaches the log before it has to.
-    cluster.configure("postgresql.conf", "wal_writer_delay = 10s\nautovacuum = off\n");
+    cluster.configure("postgresql.conf", "bgwriter_lru_maxpages = 0\nautovacuum = off\n");
     cluster.run();
     execute(&cluster.url("postgres"), "CREATE DATABASE doorward").await;
     let proxy = Proxy::start(&cluster.directory.join(".s.PGSQL.5432")).await;
@@ -168,6 +167,9 @@ async fn a_commit_lost_in_a_crash_is_not_mistaken_for_the_next_one_of_its_number
         keep: Box::new(()),
     };
     let scene = Arc::new(Scene::new(opened).await);
+    let of_log = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'";
+    let writer_of_log = ask(&cluster, "doorward", of_log);
+    signal("STOP", &writer_of_log);
     proxy.hold.store(true, Ordering::Relaxed);
     let caller = tokio::spawn({
         let scene = Arc::clone(&scene);
@@ -181,6 +183,7 @@ async fn a_commit_lost_in_a_crash_is_not_mistaken_for_the_next_one_of_its_number
             }
         };
         kill(&mut cluster);
+        signal("KILL", &writer_of_log);
         cluster.run();
         // Others come first.
         while ask(&cluster, "doorward", "SELECT pg_current_xact_id()").parse::<u64>().unwrap() < number {}
