@@ -14,9 +14,10 @@ from urllib.parse import parse_qsl
 
 from doorward import _core
 from doorward._access_token import access_tokens
+from doorward._asgi_types import ASGIApp, Message, Scope, Send
 from doorward._current import claims_of
 from doorward._paths import is_under, route_path
-from doorward.asgi import SESSION_ID, ASGIApp, GuardMiddleware, Message, Scope, Send
+from doorward.asgi import SESSION_ID, GuardMiddleware
 from doorward.errors import DoorwardError, JWKSFetchError, VerifierRuntimeError
 
 if TYPE_CHECKING:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, MutableMapping
+from collections.abc import Awaitable, Callable, Generator
 from types import CoroutineType, coroutine
-from typing import Any, TypeAlias
+from typing import Any
 
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
+from doorward._asgi_types import Message, Receive
 
 BODY_SECONDS = 60.0
 """How long a body may take to arrive: an open request holds memory."""

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, TypeAlias
+from typing import Any
 
 from doorward import _core
-
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
-Headers: TypeAlias = "list[tuple[bytes, bytes]]"
+from doorward._asgi_types import Headers, Message, Receive, Send
 
 STREAM_SECONDS = 1.0
 """How long an event stream is open before it is watched: most are answers that are over sooner."""

@@ -1,18 +1,17 @@
 """What an application may take the path of a request for.
 
 Frameworks differ: some collapse slashes, some match the beginning alone, some cut out the path that they are mounted at
-wherever it occurs first, some read the path as it was sent, some do not mind the
-case of letters. A path that any of them might take for the guarded one is guarded.
+wherever it occurs first, some read the path as it was sent, some do not mind the case of letters. A path that any of
+them might take for the guarded one is guarded.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, MutableMapping
-from typing import Any, TypeAlias
+from collections.abc import Iterator
 from urllib.parse import quote, unquote
 
-Scope: TypeAlias = MutableMapping[str, Any]
+from doorward._asgi_types import Scope
 
 _SLASHES = re.compile(r"[/\\]+")
 _PARAMETERS = re.compile(r";[^/]*")

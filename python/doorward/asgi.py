@@ -8,10 +8,11 @@ application finds the claims with :func:`current_claims` or in ``scope["state"][
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeAlias
 
 from doorward import _body, _core
+from doorward._asgi_types import ASGIApp, Headers, Message, Receive, Scope, Send
 from doorward._current import CLAIMS, current_claims, enter, leave
 from doorward._exchange import Exchange
 from doorward._paths import guarded_path, is_as_written, is_open, is_under, raw_path, route_path
@@ -21,12 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["GuardMiddleware", "current_claims", "require_scope", "require_scopes"]
 
-Scope: TypeAlias = MutableMapping[str, Any]
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
-ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
-Headers: TypeAlias = "list[tuple[bytes, bytes]]"
 Answer: TypeAlias = "tuple[int, Headers, bytes]"
 
 SESSION_ID = b"mcp-session-id"

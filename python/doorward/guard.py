@@ -27,7 +27,8 @@ from doorward.options import (
 )
 
 if TYPE_CHECKING:
-    from doorward.asgi import ASGIApp, GuardMiddleware
+    from doorward._asgi_types import ASGIApp
+    from doorward.asgi import GuardMiddleware
 
 __all__ = ["DPoPRequest", "DPoPRequestContext", "DoorwardResource", "Guard", "RevocationStatus"]
 

@@ -284,3 +284,11 @@ SPELLINGS_OF_MCP = [
     "/api/mcp",
 ]
 """What some framework or other might take for ``/mcp``, or might think that it is below it."""
+
+
+def assert_no_spelling_gets_around(client: Client) -> None:
+    """None of them reaches the server without a token."""
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    for path in SPELLINGS_OF_MCP:
+        answer = client.http.post(client.server.base_url + path, json=message, headers=client.headers(None))
+        assert answer.status_code in (307, 401, 404), path

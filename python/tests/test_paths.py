@@ -60,6 +60,7 @@ def dots_resolved(scope: Any) -> str:
 
 ROUTERS = [collapsing, collapsing_first, looking_inside, prefix_removed, as_sent, decoded_again, dots_resolved]
 
+
 async def reached(layer: GuardMiddleware, seen: list[str], sent: str, root_path: str = "") -> list[str]:
     """What the application sees of a request without a token."""
 

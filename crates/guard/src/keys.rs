@@ -14,7 +14,7 @@ use doorward_oauth::time::{Clock, UnixSeconds};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
-use crate::wait::{Background, shortened};
+use crate::wait::{Background, ahead, shortened};
 pub(crate) use discovery::KeySource;
 
 mod discovery;
@@ -257,10 +257,10 @@ impl Keys {
             return Some(gate.asked);
         }
         let cooldown = self.policy.cooldown;
-        // An end that lies further ahead was set before somebody turned the clock back.
         if gate
             .cooling_until
-            .is_some_and(|until| now < until && until.since(now) <= cooldown)
+            .and_then(|until| ahead(until, now, cooldown))
+            .is_some()
         {
             return None;
         }

@@ -1,8 +1,9 @@
-//! Waiting that only needs a runtime when there is something to wait for, and tasks in the background.
+//! Waiting that only needs a runtime when there is something to wait for, how long it lasts, and tasks in the background.
 
 use std::pin::pin;
 use std::time::Duration;
 
+use doorward_oauth::time::UnixSeconds;
 use futures_util::future::poll_immediate;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
@@ -15,6 +16,13 @@ pub(crate) async fn at_most<F: Future>(limit: Duration, future: F) -> Option<F::
         Some(outcome) => Some(outcome),
         None => tokio::time::timeout(limit, future).await.ok(),
     }
+}
+
+/// How long until `end`, which nobody sets further ahead than `longest`: one that lies further was set before somebody
+/// turned the clock back, and counts as past.
+pub(crate) fn ahead(end: UnixSeconds, now: UnixSeconds, longest: Duration) -> Option<Duration> {
+    let left = end.since(now);
+    (now < end && left <= longest).then_some(left)
 }
 
 /// Shortens a pause by up to this share of it, so that many do not come back together. The `seed` differs between

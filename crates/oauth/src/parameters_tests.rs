@@ -65,7 +65,6 @@ fn a_repeated_parameter_is_an_error_even_with_the_same_value() {
     assert!(parse("code=x&Code=y").duplicates().is_empty());
 }
 
-/// AUTHZ-010, RES-004: `resource` may repeat, and an empty one is not a missing one.
 #[test]
 fn what_repeats_is_found_among_few_and_among_many() {
     for number in [1, 2, 11, 12, 13, 50] {
@@ -79,6 +78,7 @@ fn what_repeats_is_found_among_few_and_among_many() {
     }
 }
 
+/// AUTHZ-010, RES-004: `resource` may repeat, and an empty one is not a missing one.
 #[test]
 fn resource_may_repeat() {
     let parameters = parse("resource=a&x=1&resource=&resource=b");

@@ -78,7 +78,8 @@ async fn introspect(ctx: &Context, client: &AuthenticatedClient, token: &str) ->
         claims: &claims,
     };
     // Kept for long, in no more memory than it takes.
-    let answer = Bytes::copy_from_slice(&json::bytes(&answer)?);
+    let answer = serde_json::to_vec(&answer).map_err(TokenError::internal)?;
+    let answer = Bytes::from(answer.into_boxed_slice());
     if let Some(moment) = moment {
         let token = LiveToken {
             answer: answer.clone(),

@@ -66,9 +66,10 @@ pub struct Version(u64);
 /// What has changed, as far as this process knows.
 #[derive(Debug)]
 pub struct Changes {
-    versions: [watch::Sender<u64>; Change::ALL.len()],
-    /// The same, for those who only look: every request does, several times.
-    present: [AtomicU64; Change::ALL.len()],
+    /// Read without a lock: every request looks, several times.
+    versions: [AtomicU64; Change::ALL.len()],
+    /// For those who wait for another version.
+    signals: [watch::Sender<()>; Change::ALL.len()],
     known: Known,
 }
 
@@ -111,8 +112,8 @@ impl Changes {
 
     fn new(known: Known) -> Self {
         Self {
-            versions: std::array::from_fn(|_| watch::Sender::new(0)),
-            present: std::array::from_fn(|_| AtomicU64::new(0)),
+            versions: std::array::from_fn(|_| AtomicU64::new(0)),
+            signals: std::array::from_fn(|_| watch::Sender::new(())),
             known,
         }
     }
@@ -126,21 +127,19 @@ impl Changes {
             Known::Always => true,
             Known::Before(moment) => moment.is_fresh(Instant::now()),
         };
-        known.then(|| Version(self.present[change.number()].load(Ordering::SeqCst)))
+        known.then(|| Version(self.versions[change.number()].load(Ordering::SeqCst)))
     }
 
-    /// Changes with the version of a kind.
-    pub fn subscribe(&self, change: Change) -> watch::Receiver<u64> {
-        self.versions[change.number()].subscribe()
+    /// Is told when a kind has another version.
+    pub fn subscribe(&self, change: Change) -> watch::Receiver<()> {
+        self.signals[change.number()].subscribe()
     }
 
     /// Something of this kind has changed, or may have.
     pub(crate) fn tell(&self, change: Change) {
         let number = change.number();
-        self.versions[number].send_modify(|version| {
-            *version = version.wrapping_add(1);
-            self.present[number].store(*version, Ordering::SeqCst);
-        });
+        self.versions[number].fetch_add(1, Ordering::SeqCst);
+        self.signals[number].send_replace(());
     }
 
     /// Tells, and gives back what was handed in: the outcome of an operation that may change this.

@@ -1,5 +1,5 @@
-//! Runs the how-to of each grant, and other pages of the same kind: every `sh` block, in order, against a server of the page's own, and compares what the
-//! commands print with the `json` block below.
+//! Runs the how-to of each grant, and other pages of the same kind: every `sh` block, in order, against a server of the
+//! page's own, and compares what the commands print with the `json` block below.
 //!
 //! A comment `test:run` above a block may take values from its output into variables: `test:run NAME=member`. A comment
 //! that begins with a line `test:setup` holds commands that a reader does not see: what the page takes for granted.

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use doorward_oauth::time::{Clock, UnixSeconds};
 
+use crate::wait::ahead;
+
 /// The longest time for which the `Retry-After` of a server that fails is obeyed, and the longest cooldown.
 pub(crate) const MAX_PAUSE: Duration = Duration::from_mins(5);
 /// A probe keeps its place for this long: longer than any exchange may take.
@@ -78,7 +80,9 @@ impl Breaker {
         };
         match state.circuit {
             Circuit::Closed { .. } => {}
-            Circuit::Open { until: end } | Circuit::Probing { lease: end, .. } if is_ahead(end, now) => {
+            Circuit::Open { until: end } | Circuit::Probing { lease: end, .. }
+                if ahead(end, now, MAX_PAUSE).is_some() =>
+            {
                 let retry_after = match state.circuit {
                     // The probe is under way; nobody knows how long it takes.
                     Circuit::Probing { .. } => Duration::from_secs(1),
@@ -110,11 +114,6 @@ impl Breaker {
             "the authorization server fails; nothing is sent for a while"
         );
     }
-}
-
-/// An end that lies further ahead than any pause lasts was set before somebody turned the clock back.
-fn is_ahead(end: UnixSeconds, now: UnixSeconds) -> bool {
-    now < end && end.since(now) <= MAX_PAUSE
 }
 
 /// The right to send one request. Dropping it says that nothing was learnt about the server.

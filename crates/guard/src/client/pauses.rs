@@ -12,6 +12,7 @@ use doorward_oauth::time::{Clock, UnixSeconds};
 use super::endpoints::Endpoint;
 use super::form::Form;
 use super::lru::Lru;
+use crate::wait::ahead;
 
 /// The longest time for which the `Retry-After` of a `429` is obeyed: limits are counted anew every minute or sooner, and
 /// asking once too often costs little.
@@ -65,7 +66,12 @@ impl Pauses {
         let now = self.clock.now();
         let mut refused = self.refused(endpoint);
         let ends = [refused.everybody, refused.calls.get(&digest).copied()];
-        match ends.into_iter().flatten().filter_map(|end| ahead(end, now)).max() {
+        match ends
+            .into_iter()
+            .flatten()
+            .filter_map(|end| ahead(end, now, LONGEST))
+            .max()
+        {
             Some(wait) => Err(wait),
             None => Ok(Call { endpoint, digest }),
         }
@@ -102,12 +108,6 @@ impl Pauses {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// How long until `end`. One that lies further ahead than any pause lasts was set before somebody turned the clock back.
-fn ahead(end: UnixSeconds, now: UnixSeconds) -> Option<Duration> {
-    let wait = end.since(now);
-    (now < end && wait <= LONGEST).then_some(wait)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use quick_cache::sync::Cache;
 use crate::claims::Claims;
 use crate::client::{ClientError, OAuthClient};
 use crate::verify::{Rejection, VerifyError};
+use crate::wait::ahead;
 
 /// How a guard asks about tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,9 +113,7 @@ impl Introspection {
 impl Inner {
     fn remembered(&self, digest: &Digest) -> Option<bool> {
         let (active, until) = self.answers.get(digest)?;
-        let now = self.clock.now();
-        // One that would count for longer than any does was given before somebody turned the clock back.
-        (now < until && until.since(now) <= self.ttl(active)).then_some(active)
+        ahead(until, self.clock.now(), self.ttl(active)).map(|_| active)
     }
 
     async fn ask(self: &Arc<Self>, digest: Digest, token: &str, expires_at: UnixSeconds) -> Answer {

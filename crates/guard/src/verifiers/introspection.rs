@@ -17,6 +17,7 @@ use super::{TokenVerifier, VerifierError, scope_set};
 use crate::claims::{Claims, TokenClaims};
 use crate::client::{IntrospectionResponse, OAuthClient};
 use crate::verify::{Rejection, VerifyError};
+use crate::wait::ahead;
 
 /// The longest token that is asked about, in bytes.
 const MAX_TOKEN: usize = 16 * 1024;
@@ -75,14 +76,13 @@ impl IntrospectionVerifier {
         Ok(answer.outcome?)
     }
 
-    /// Whether an answer still counts. One that would for longer than any does was given before somebody turned the clock
-    /// back.
+    /// Whether an answer still counts.
     fn counts(&self, answer: &Answer, now: UnixSeconds) -> bool {
         let ttl = match answer.outcome {
             Ok(_) => self.ttl,
             Err(_) => self.negative_ttl,
         };
-        now < answer.until && answer.until.since(now) <= ttl
+        ahead(answer.until, now, ttl).is_some()
     }
 
     async fn ask(&self, token: &str) -> Result<Answer, VerifyError> {

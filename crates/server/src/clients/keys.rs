@@ -95,7 +95,9 @@ impl KeySets {
 
     /// The key of the set at `url` for a token with this header.
     pub(crate) async fn find(&self, url: &str, header: &Header) -> Result<Jwk, NoKey> {
-        let (known, busy) = self.present(url).await;
+        let answer = self.answers.get_json(&self.fetcher, url).await;
+        let busy = matches!(answer, Some(Err(FetchError::Busy)));
+        let known = self.present(url, answer);
         if let Some(key) = known.as_deref().and_then(|known| select(known, header)) {
             return Ok(key);
         }
@@ -135,21 +137,15 @@ impl KeySets {
         NoKey::Busy
     }
 
-    /// The set as the cache has it, or the last one that could be fetched; and whether nobody was asked because too much is being
-    /// fetched.
-    async fn present(&self, url: &str) -> (Option<Arc<Known>>, bool) {
-        let mut busy = false;
-        match self.answers.get_json(&self.fetcher, url).await {
-            Some(Ok(document)) => return (self.read(url, document), false),
-            Some(Err(error)) => {
-                tracing::debug!(url, %error, "keys could not be fetched");
-                busy = matches!(error, FetchError::Busy);
-            }
+    /// The set that was answered, or the last one that could be fetched.
+    fn present(&self, url: &str, answer: Option<Result<Arc<Fetched>, FetchError>>) -> Option<Arc<Known>> {
+        match answer {
+            Some(Ok(document)) => return self.read(url, document),
+            Some(Err(error)) => tracing::debug!(url, %error, "keys could not be fetched"),
             None => {}
         }
         let age = |known: &Known| self.clock.now().since(known.document.fetched_at);
-        let known = self.known.get(url).filter(|known| age(known) <= MAX_STALE);
-        (known, busy)
+        self.known.get(url).filter(|known| age(known) <= MAX_STALE)
     }
 
     /// Reads a document once.

@@ -87,8 +87,8 @@ impl RevocationFeed {
     async fn read(
         self: Arc<Self>,
         sender: broadcast::Sender<News>,
-        mut signal: watch::Receiver<u64>,
-        mut keys: watch::Receiver<u64>,
+        mut signal: watch::Receiver<()>,
+        mut keys: watch::Receiver<()>,
         log: String,
         mut position: u64,
     ) {

@@ -23,13 +23,6 @@ pub(crate) fn answer(body: impl Into<Bytes>) -> Response {
     response
 }
 
-/// A value as JSON.
-pub(crate) fn bytes(value: &impl Serialize) -> Result<Bytes, TokenError> {
-    let mut text = Vec::with_capacity(LENGTH);
-    serde_json::to_writer(&mut text, value).map_err(TokenError::internal)?;
-    Ok(text.into())
-}
-
 /// An object that begins with a long text in which nothing is escaped, as a compact JWS is; `rest` has the other members.
 pub(crate) fn bytes_after(name: &str, plain: &str, rest: &impl Serialize) -> Result<Bytes, TokenError> {
     // Every byte is looked at, without a branch for each.
