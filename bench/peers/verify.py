@@ -1,12 +1,12 @@
 """What Python libraries need to check an access token: nanoseconds of processor time a call, as one JSON object.
 
 Usage: verify.py FIXTURES SECONDS [VERIFY], with the file that `verify --fixtures` writes. Every library is measured in every
-round, one after the other, inside of one running event loop where it is asynchronous; a figure is the median of its rounds.
+round, one after the other, inside of a running event loop where it is asynchronous; a figure is the median of its rounds.
 With the program VERIFY, each round begins with the bare signature check of aws-lc over tokens like these, and the ratios to
 it go to standard error.
 
-A check is called some times before it is measured, with other tokens, and what others have left behind is collected: the bare
-check runs in a process of its own as well, which does nothing else.
+Every check has a process of its own, as the bare one has: what one library keeps, and leaves behind, is in no other's figure.
+It is called some times before it is measured, with other tokens.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,11 +40,10 @@ class Check:
 
     Attributes:
         check: The function.
-        arguments: Makes so many that no library has seen before; a check is called once with each.
+        arguments: Makes so many sets of arguments that it has not seen before; it is called once with each.
         times: How often the check is called with each of them in turn; only the last time counts.
     """
 
-    name: str
     check: Callable[..., Any]
     arguments: Callable[[int], Arguments]
     is_asynchronous: bool = True
@@ -67,11 +66,11 @@ class Check:
         if self.is_asynchronous:
             for each in arguments:
                 if not await check(*each):
-                    raise SystemExit(f"{self.name} refuses a good token")
+                    raise SystemExit("a good token is refused")
         else:
             for each in arguments:
                 if not check(*each):
-                    raise SystemExit(f"{self.name} refuses a good token")
+                    raise SystemExit("a good token is refused")
 
 
 def pyjwt(fixtures: dict[str, Any]) -> Callable[[str], Any]:
@@ -172,57 +171,128 @@ async def authplane(fixtures: dict[str, Any], url: str, **options: Any) -> Any:
     return client.resource(fixtures["resource"], ["tools/read"], **options)
 
 
-async def checks(fixtures: dict[str, Any], issuer_url: str) -> list[Check]:
-    """Everything that is measured."""
-    import authplane as authplane_sdk
+Way = Callable[[dict[str, Any], str], Awaitable[Check]]
+"""Makes a check, of the fixtures and the URL of an issuer with the same key."""
+
+WAYS: dict[str, Way] = {}
+"""Everything that is measured, in the order in which it is."""
+
+
+def way(name: str) -> Callable[[Way], Way]:
+    """Names a way to check tokens."""
+
+    def named(make: Way) -> Way:
+        WAYS[name] = make
+        return make
+
+    return named
+
+
+def bearer(fixtures: dict[str, Any], issuer_url: str) -> Callable[[int], Arguments]:
+    """Makes tokens of an issuer."""
+    tokens = issuer.Tokens(fixtures, issuer_url)
+    return lambda count: [(tokens.bearer(),) for _ in range(count)]
+
+
+def bound(fixtures: dict[str, Any], issuer_url: str) -> Callable[[int], Arguments]:
+    """Makes tokens that are bound to a key, each with a proof."""
     import doorward
-    from doorward.jwt import JWTVerifier as Doorward
-    from fastmcp.server.auth.providers.jwt import JWTVerifier as FastMCP
 
-    own, theirs = issuer.Tokens(fixtures, fixtures["issuer"]), issuer.Tokens(fixtures, issuer_url)
+    tokens = issuer.Tokens(fixtures, issuer_url)
 
-    def bearer(tokens: issuer.Tokens) -> Callable[[int], Arguments]:
-        return lambda count: [(tokens.bearer(),) for _ in range(count)]
+    def arguments(count: int) -> Arguments:
+        pairs = (tokens.bound() for _ in range(count))
+        return [(token, doorward.DPoPRequest("POST", fixtures["resource"], proof)) for token, proof in pairs]
 
-    def bound(tokens: issuer.Tokens) -> Callable[[int], Arguments]:
-        def arguments(count: int) -> Arguments:
-            pairs = (tokens.bound() for _ in range(count))
-            return [(token, doorward.DPoPRequest("POST", fixtures["resource"], proof)) for token, proof in pairs]
+    return arguments
 
-        return arguments
 
-    verifier = jwt_verifier(Doorward, fixtures).verify_token
-    provider = (await doorward_provider(fixtures)).verify_token
-    guard = (await doorward_guard(fixtures)).verify
-    guard_of_proofs = (await doorward_guard(fixtures, inbound_dpop=doorward.InboundDPoPOptions())).verify
-    their_guard = (await authplane(fixtures, issuer_url)).verify
-    their_options = authplane_sdk.InboundDPoPOptions(allowed_proof_algorithms=["ES256"])
-    their_guard_of_proofs = (await authplane(fixtures, issuer_url, inbound_dpop=their_options)).verify
-
-    def verify_theirs(token: str, request: Any) -> Any:
-        return their_guard_of_proofs(token, dpop_request=request)
-
+@way("cryptography, signature alone")
+async def _(fixtures: dict[str, Any], _url: str) -> Check:
+    tokens = issuer.Tokens(fixtures, fixtures["issuer"])
     signature, read = cryptography(fixtures)
-    never_seen, with_proof = bearer(own), bound(own)
-    return [
-        Check(
-            "cryptography, signature alone",
-            signature,
-            lambda count: [read(own.bearer()) for _ in range(count)],
-            is_asynchronous=False,
-        ),
-        Check("doorward JWTVerifier, token never seen", verifier, never_seen),
-        Check("doorward JWTVerifier, seen before", verifier, never_seen, times=3),
-        Check("doorward_auth, token never seen", provider, never_seen),
-        Check("doorward Guard, token never seen", guard, never_seen),
-        Check("doorward Guard, seen before", guard, never_seen, times=3),
-        Check("FastMCP JWTVerifier", jwt_verifier(FastMCP, fixtures).verify_token, never_seen),
-        Check("PyJWT", pyjwt(fixtures), never_seen, is_asynchronous=False),
-        Check("joserfc", joserfc(fixtures), never_seen, is_asynchronous=False),
-        Check("authplane-sdk", their_guard, bearer(theirs)),
-        Check("doorward Guard, token and proof never seen", guard_of_proofs, with_proof),
-        Check("authplane-sdk, token and proof", verify_theirs, bound(theirs)),
-    ]
+    return Check(signature, lambda count: [read(tokens.bearer()) for _ in range(count)], is_asynchronous=False)
+
+
+async def doorward_jwt_verifier(fixtures: dict[str, Any], times: int) -> Check:
+    """Our `JWTVerifier`."""
+    from doorward.jwt import JWTVerifier
+
+    verify = jwt_verifier(JWTVerifier, fixtures).verify_token
+    return Check(verify, bearer(fixtures, fixtures["issuer"]), times=times)
+
+
+@way("doorward JWTVerifier, token never seen")
+async def _(fixtures: dict[str, Any], _url: str) -> Check:
+    return await doorward_jwt_verifier(fixtures, 1)
+
+
+@way("doorward JWTVerifier, seen before")
+async def _(fixtures: dict[str, Any], _url: str) -> Check:
+    return await doorward_jwt_verifier(fixtures, 3)
+
+
+@way("doorward_auth, token never seen")
+async def _(fixtures: dict[str, Any], _url: str) -> Check:
+    return Check((await doorward_provider(fixtures)).verify_token, bearer(fixtures, fixtures["issuer"]))
+
+
+async def doorward_guard_check(fixtures: dict[str, Any], times: int) -> Check:
+    """Our guard."""
+    return Check((await doorward_guard(fixtures)).verify, bearer(fixtures, fixtures["issuer"]), times=times)
+
+
+@way("doorward Guard, token never seen")
+async def _(fixtures: dict[str, Any], _url: str) -> Check:
+    return await doorward_guard_check(fixtures, 1)
+
+
+@way("doorward Guard, seen before")
+async def _(fixtures: dict[str, Any], _url: str) -> Check:
+    return await doorward_guard_check(fixtures, 3)
+
+
+@way("FastMCP JWTVerifier")
+async def _(fixtures: dict[str, Any], _url: str) -> Check:
+    from fastmcp.server.auth.providers.jwt import JWTVerifier
+
+    return Check(jwt_verifier(JWTVerifier, fixtures).verify_token, bearer(fixtures, fixtures["issuer"]))
+
+
+@way("PyJWT")
+async def _(fixtures: dict[str, Any], _url: str) -> Check:
+    return Check(pyjwt(fixtures), bearer(fixtures, fixtures["issuer"]), is_asynchronous=False)
+
+
+@way("joserfc")
+async def _(fixtures: dict[str, Any], _url: str) -> Check:
+    return Check(joserfc(fixtures), bearer(fixtures, fixtures["issuer"]), is_asynchronous=False)
+
+
+@way("authplane-sdk")
+async def _(fixtures: dict[str, Any], url: str) -> Check:
+    return Check((await authplane(fixtures, url)).verify, bearer(fixtures, url))
+
+
+@way("doorward Guard, token and proof never seen")
+async def _(fixtures: dict[str, Any], _url: str) -> Check:
+    import doorward
+
+    guard = await doorward_guard(fixtures, inbound_dpop=doorward.InboundDPoPOptions())
+    return Check(guard.verify, bound(fixtures, fixtures["issuer"]))
+
+
+@way("authplane-sdk, token and proof")
+async def _(fixtures: dict[str, Any], url: str) -> Check:
+    import authplane as authplane_sdk
+
+    options = authplane_sdk.InboundDPoPOptions(allowed_proof_algorithms=["ES256"])
+    guard = await authplane(fixtures, url, inbound_dpop=options)
+
+    def verify(token: str, request: Any) -> Any:
+        return guard.verify(token, dpop_request=request)
+
+    return Check(verify, bound(fixtures, url))
 
 
 def raw_check(program: str, fixtures: str) -> float:
@@ -231,23 +301,66 @@ def raw_check(program: str, fixtures: str) -> float:
     return float(json.loads(done.stdout)[RAW])
 
 
-async def main(path: str, seconds: float, program: str | None = None) -> None:
-    """Measures and prints."""
-    with open(path, encoding="utf-8") as file:
-        fixtures = json.load(file)
-    # A call takes about 0.1 ms.
-    rounds = max(3, round(seconds * 1e4 / CALLS))
-    figures: dict[str, list[float]] = {}
+async def answer(path: str, name: str) -> None:
+    """Measures one way, once for each line that comes; nanoseconds a call as a line each."""
+    fixtures = read_fixtures(path)
     with issuer.served(fixtures) as url:
-        all_checks = await checks(fixtures, url)
+        check = await WAYS[name](fixtures, url)
         gc.collect()
         # What was imported is not looked through again and again.
         gc.freeze()
-        for _ in range(rounds):
-            if program is not None:
-                figures.setdefault(RAW, []).append(raw_check(program, path))
-            for check in all_checks:
-                figures.setdefault(check.name, []).append(await check.measure())
+        print("ready", flush=True)
+        # Nothing else is to be done meanwhile.
+        for _ in sys.stdin:
+            print(await check.measure(), flush=True)
+
+
+def read_fixtures(path: str) -> dict[str, Any]:
+    """The file that `verify --fixtures` wrote."""
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+class Worker:
+    """The process of one way."""
+
+    def __init__(self, path: str, name: str) -> None:
+        command = [sys.executable, __file__, "--way", path, name]
+        self.name = name
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._read()
+
+    def _read(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{self.name} cannot be measured")
+        return line
+
+    def measure(self) -> float:
+        """Nanoseconds a call."""
+        assert self._process.stdin is not None
+        print(file=self._process.stdin, flush=True)
+        return float(self._read())
+
+    def end(self) -> None:
+        """Waits until it has gone."""
+        self._process.communicate()
+
+
+def main(path: str, seconds: float, program: str | None = None) -> None:
+    """Measures and prints."""
+    # A call takes about 0.1 ms.
+    rounds = max(3, round(seconds * 1e4 / CALLS))
+    figures: dict[str, list[float]] = {}
+    workers = [Worker(path, name) for name in WAYS]
+    for _ in range(rounds):
+        if program is not None:
+            figures.setdefault(RAW, []).append(raw_check(program, path))
+        for worker in workers:
+            figures.setdefault(worker.name, []).append(worker.measure())
+    for worker in workers:
+        worker.end()
     for name, values in figures.items():
         if RAW in figures:
             ratio = statistics.median(value / raw for value, raw in zip(values, figures[RAW], strict=True))
@@ -256,4 +369,7 @@ async def main(path: str, seconds: float, program: str | None = None) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], float(sys.argv[2]), *sys.argv[3:]))
+    if sys.argv[1] == "--way":
+        asyncio.run(answer(*sys.argv[2:]))
+    else:
+        main(sys.argv[1], float(sys.argv[2]), *sys.argv[3:])
