@@ -221,18 +221,10 @@ pub trait Store: Send + Sync + 'static {
     async fn grant(&self, id: GrantId) -> Result<Option<Grant>>;
     /// Exchanges a refresh token generation for its successor, as `RefreshPolicy` says.
     async fn rotate_refresh(&self, rotate: RotateRefresh) -> Result<RotateOutcome>;
-    /// Reads a grant, lets `decide` look at it, and does [`Self::rotate_refresh`] as that says; `None` when there is no
-    /// such grant (and `decide` was not asked) or `decide` wants nothing. One operation where the engine can.
+    /// Lets `decide` look at a grant, and does [`Self::rotate_refresh`] as that says; `None` when there is no such grant
+    /// (and `decide` was not asked) or `decide` wants nothing. One operation with the database, as a rule.
     /// [`StoreError::Invalid`] when the rotation is of another grant.
-    async fn use_refresh(&self, grant: GrantId, decide: UseRefresh) -> Result<Option<RotateOutcome>> {
-        let grant = self.grant(grant).await?;
-        let Some(grant) = grant else { return Ok(None) };
-        let Some(rotate) = decide(&grant) else {
-            return Ok(None);
-        };
-        rules::refresh::refuse_another(&grant, &rotate)?;
-        self.rotate_refresh(rotate).await.map(Some)
-    }
+    async fn use_refresh(&self, grant: GrantId, decide: UseRefresh) -> Result<Option<RotateOutcome>>;
     /// Grants that match, newest first.
     async fn grants(&self, filter: GrantFilter, page: PageRequest) -> Result<Page<Grant>>;
     /// Ends every live grant that matches, with its codes and refresh tokens. Returns how many. When the

@@ -8,7 +8,7 @@ use crate::StoreError;
 use crate::rules::partitions;
 
 /// Why an attempt came to nothing.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Fault {
     /// The answer; another attempt would give the same.
     Refused(StoreError),

@@ -1,18 +1,21 @@
 //! Grants: reading them, and every way to end them.
 
+use std::sync::Arc;
+
 use doorward_oauth::time::UnixSeconds;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::consents;
 use super::errors::Fallible;
 use super::statements::{Connection, Sql, find as row, list as rows, run, statements};
+use super::together::{Meeting, Together, in_places};
 use super::values::{Columns, only};
+use super::{Engine, consents};
 use crate::rules::grants::{forgets_consent, matches};
 use crate::rules::json;
 use crate::rules::pages::{page, page_start, rows_to_fetch};
 use crate::rules::words::Word;
-use crate::{Digest, EndReason, Grant, GrantFilter, GrantId, Page, PageRequest, UserId};
+use crate::{Digest, EndReason, Grant, GrantFilter, GrantId, Page, PageRequest, Result, UserId};
 
 /// The columns that [`read`] reads, of a table named `g`.
 macro_rules! grant_columns {
@@ -25,14 +28,15 @@ macro_rules! grant_columns {
 pub(super) use grant_columns;
 
 /// What has to stand for tokens to be issued from a grant named `g`: its person (if it has one), client (a workload
-/// has none) and resource. A grant on the word of an issuer ends with the trust.
+/// has none) and resource. A grant on the word of an issuer ends with the trust. Each is looked up by itself for each
+/// grant, which `OFFSET` says: for several grants the planner would have all people or clients read.
 macro_rules! stands {
     () => {
         "(g.user_id = '00000000-0000-0000-0000-000000000000' \
-         OR EXISTS (SELECT 1 FROM person p WHERE p.id = g.user_id AND NOT p.disabled)) \
-         AND (EXISTS (SELECT 1 FROM client k WHERE k.client_id = g.client_id AND NOT k.disabled) \
+         OR EXISTS (SELECT 1 FROM person p WHERE p.id = g.user_id AND NOT p.disabled OFFSET 0)) \
+         AND (EXISTS (SELECT 1 FROM client k WHERE k.client_id = g.client_id AND NOT k.disabled OFFSET 0) \
          OR (g.trusted_issuer IS NOT NULL AND g.user_id = '00000000-0000-0000-0000-000000000000')) \
-         AND EXISTS (SELECT 1 FROM resource r WHERE r.uri = g.resource)"
+         AND EXISTS (SELECT 1 FROM resource r WHERE r.uri = g.resource OFFSET 0)"
     };
 }
 pub(super) use stands;
@@ -115,6 +119,11 @@ statements! {
               VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, $9, 0, $7, '{}', $10, $11, $12)";
     INSERT_RESOURCES = "INSERT INTO grant_further (grant_id, resource) SELECT $1, unnest($2::text[])";
     BY_ID = concat!("SELECT ", grant_columns!(), " FROM access_grant g WHERE g.id = $1");
+    /// Each looked up by itself (which `OFFSET` says), with its place among those that were asked for.
+    BY_IDS = concat!(
+        "SELECT ", grant_columns!(), ", a.place FROM unnest($1::uuid[]) WITH ORDINALITY AS a (id, place) \
+         CROSS JOIN LATERAL (SELECT * FROM access_grant o WHERE o.id = a.id OFFSET 0) g"
+    );
     PAGE = page_by!("TRUE");
     PAGE_OF_USER = page_by!("g.user_id = $1");
     PAGE_OF_CLIENT = page_by!("g.client_id = $2");
@@ -201,6 +210,34 @@ pub(super) async fn insert(db: &Connection, grant: &Grant) -> Fallible<()> {
 
 pub(super) async fn find(db: &Connection, id: GrantId) -> Fallible<Option<Grant>> {
     row(db, BY_ID, &[&id.0], read).await
+}
+
+/// With others that look for one, or alone when that fails.
+pub(super) async fn read_with_others(engine: &Arc<Engine>, id: GrantId) -> Result<Option<Grant>> {
+    match engine.together(id).await {
+        Ok(grant) => Ok(grant),
+        Err(fault) => {
+            fault.before_going_alone()?;
+            engine.repeatable(|db| async move { find(&db, id).await }).await
+        }
+    }
+}
+
+impl Together for GrantId {
+    type Answer = Option<Grant>;
+
+    fn meeting(engine: &Engine) -> &Meeting<Self> {
+        &engine.grants_to_read
+    }
+
+    async fn all(db: &Connection, asked: &[Self]) -> Fallible<Vec<Option<Grant>>> {
+        let ids: Vec<Uuid> = asked.iter().map(|id| id.0).collect();
+        let found = rows(db, BY_IDS, &[&ids], |columns| {
+            Ok((read(columns)?, columns.number()?))
+        })
+        .await?;
+        Ok(in_places(asked.len(), found))
+    }
 }
 
 pub(super) async fn list(

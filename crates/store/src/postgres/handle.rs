@@ -9,7 +9,7 @@ use crate::{Origin, Result, Store};
 
 /// The engine for several nodes.
 pub struct PostgresStore {
-    engine: Arc<Engine>,
+    pub(super) engine: Arc<Engine>,
     /// Who changes something through this handle; nothing is written down where nobody is named.
     pub(super) hands: Option<Arc<Hands>>,
 }

@@ -1,11 +1,15 @@
 //! Records of issued access tokens.
 
+use std::sync::Arc;
+
 use doorward_oauth::time::UnixSeconds;
 
+use super::Engine;
 use super::errors::Fallible;
-use super::statements::{Connection, find as row, get, run, statements};
+use super::statements::{Connection, find as row, get, list as rows, run, statements};
+use super::together::{Meeting, Together, in_places};
 use super::values::{Columns, can_be_stored, only};
-use crate::{Issuance, TokenStanding};
+use crate::{Issuance, Result, TokenStanding};
 
 macro_rules! columns {
     () => {
@@ -18,11 +22,22 @@ macro_rules! columns {
 }
 pub(super) use columns;
 
+/// What a [`TokenStanding`] is read from.
+macro_rules! standing {
+    () => {
+        "i.revoked_at, i.grant_id, g.client_id, g.state FROM issuance i JOIN access_grant g ON g.id = i.grant_id"
+    };
+}
+
 statements! {
     INSERT = concat!("INSERT INTO issuance (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)");
     BY_JTI = concat!("SELECT ", columns!(), " FROM issuance WHERE jti = $1");
-    STANDING = "SELECT i.revoked_at, i.grant_id, g.client_id, g.state \
-                FROM issuance i JOIN access_grant g ON g.id = i.grant_id WHERE i.jti = $1";
+    STANDING = concat!("SELECT ", standing!(), " WHERE i.jti = $1");
+    /// Each looked up by itself, which `OFFSET` says.
+    STANDINGS = concat!(
+        "SELECT s.*, a.place FROM unnest($1::text[]) WITH ORDINALITY AS a (jti, place) \
+         CROSS JOIN LATERAL (SELECT ", standing!(), " WHERE i.jti = a.jti OFFSET 0) s"
+    );
     IS_RECORDED = "SELECT EXISTS (SELECT 1 FROM issuance WHERE jti = $1 AND grant_id = $2)";
     /// Nobody exchanges a token of the grant meanwhile.
     LOCK_GRANT = "SELECT 1 FROM access_grant g WHERE g.id = (SELECT grant_id FROM issuance WHERE jti = $1) FOR UPDATE";
@@ -58,19 +73,49 @@ pub(super) async fn find(db: &Connection, jti: &str) -> Fallible<Option<Issuance
     row(db, BY_JTI, &[&jti], read).await
 }
 
-pub(super) async fn standing(db: &Connection, jti: &str) -> Fallible<Option<TokenStanding>> {
+/// With others that ask about a token, or alone when that fails.
+pub(super) async fn standing(engine: &Arc<Engine>, jti: &str) -> Result<Option<TokenStanding>> {
     if !can_be_stored(jti) {
         return Ok(None);
     }
-    row(db, STANDING, &[&jti], |columns| {
-        Ok(TokenStanding {
-            revoked_at: columns.maybe_time()?,
-            grant: columns.grant()?,
-            granted_to: columns.plain()?,
-            state: columns.word()?,
+    match engine.together(Asked(jti.to_owned())).await {
+        Ok(standing) => Ok(standing),
+        Err(fault) => {
+            fault.before_going_alone()?;
+            engine
+                .repeatable(|db| async move { row(&db, STANDING, &[&jti], read_standing).await })
+                .await
+        }
+    }
+}
+
+/// The `jti` of a token that is asked about.
+pub(super) struct Asked(String);
+
+impl Together for Asked {
+    type Answer = Option<TokenStanding>;
+
+    fn meeting(engine: &Engine) -> &Meeting<Self> {
+        &engine.tokens_to_look_at
+    }
+
+    async fn all(db: &Connection, asked: &[Self]) -> Fallible<Vec<Option<TokenStanding>>> {
+        let ids: Vec<&str> = asked.iter().map(|asked| asked.0.as_str()).collect();
+        let found = rows(db, STANDINGS, &[&ids], |columns| {
+            Ok((read_standing(columns)?, columns.number()?))
         })
+        .await?;
+        Ok(in_places(asked.len(), found))
+    }
+}
+
+fn read_standing(columns: &mut Columns<'_>) -> Fallible<TokenStanding> {
+    Ok(TokenStanding {
+        revoked_at: columns.maybe_time()?,
+        grant: columns.grant()?,
+        granted_to: columns.plain()?,
+        state: columns.word()?,
     })
-    .await
 }
 
 /// Reads [`columns`].

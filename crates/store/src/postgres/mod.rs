@@ -1,8 +1,8 @@
 //! The engine for several nodes: one PostgreSQL database (14 or newer), any number of processes.
 //!
 //! Every operation is one transaction. Rotation and redemption are one statement and one round trip when nothing
-//! is in the way; everything else locks the rows that it rests on, in one order: person, session, resource,
-//! client, grant, code, consent. A grant's row is the lock for all that hangs on it.
+//! is in the way, and rotations that meet share it; everything else locks the rows that it rests on, in one order:
+//! person, session, resource, client, grant, code, consent. A grant's row is the lock for all that hangs on it.
 
 mod approvals;
 mod asserted;
@@ -37,6 +37,7 @@ mod statements;
 mod sweep;
 mod throttle;
 mod tls;
+mod together;
 mod trusted_issuers;
 mod users;
 mod values;
@@ -52,8 +53,10 @@ use self::connection::Pooled;
 use self::errors::Fault;
 pub use self::handle::PostgresStore;
 use self::location::Location;
+use self::refresh::{GRANTS_REMEMBERED, Remembered};
+use self::together::Meeting;
 use crate::turns::Turns;
-use crate::{Changes, Result, StoreError};
+use crate::{Changes, GrantId, IssueOwn, Result, RotateRefresh, StoreError};
 
 /// How the engine uses its database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +103,11 @@ pub struct Engine {
     turns: Turns,
     changes: Arc<Changes>,
     listener: Listener,
+    grants_to_read: Meeting<GrantId>,
+    rotations: Meeting<Arc<RotateRefresh>>,
+    own_tokens: Meeting<Arc<IssueOwn>>,
+    tokens_to_look_at: Meeting<issuances::Asked>,
+    used_grants: Remembered,
 }
 
 impl Engine {
@@ -137,6 +145,11 @@ impl Engine {
             turns: Turns::default(),
             listener: Listener::start(config, tls, options.transaction_pooler, Arc::clone(&changes)),
             changes,
+            grants_to_read: Meeting::default(),
+            rotations: Meeting::default(),
+            own_tokens: Meeting::default(),
+            tokens_to_look_at: Meeting::default(),
+            used_grants: Remembered::new(GRANTS_REMEMBERED),
         })
     }
 }

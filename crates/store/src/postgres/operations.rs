@@ -1,5 +1,6 @@
 //! The operations, each run as its kind needs: what may run twice, and what is a transaction.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,6 +14,7 @@ use super::{
 };
 use crate::rules::audit;
 use crate::rules::clients::is_touched;
+use crate::rules::refresh::refuse_another;
 use crate::rules::sweep::kinds;
 use crate::{
     AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, AuditAction, AuditEntry,
@@ -22,7 +24,7 @@ use crate::{
     PageRequest, Partitioned, PartitionsKept, PollOutcome, RedeemCode, RedeemOutcome, RegisterOutcome,
     Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed, SealedKind, SealedSecret,
     Session, SigningKeyRecord, Spend, Store, Swept, ThrottlePolicy, TokenStanding, TrustedIssuer,
-    TrustedIssuerKind, Turn, User, UserId,
+    TrustedIssuerKind, Turn, UseRefresh, User, UserId,
 };
 
 #[async_trait]
@@ -453,8 +455,10 @@ impl Store for PostgresStore {
 
     async fn redeem_code(&self, redeem: RedeemCode) -> Result<RedeemOutcome> {
         let outcome = codes::redeem(self, &redeem).await;
-        if outcome == Ok(RedeemOutcome::Replayed) {
-            self.changes.tell(Change::Revocations);
+        match &outcome {
+            Ok(RedeemOutcome::Redeemed(grant)) => refresh::remember(self, grant),
+            Ok(RedeemOutcome::Replayed) => self.changes.tell(Change::Revocations),
+            _ => {}
         }
         outcome
     }
@@ -504,16 +508,26 @@ impl Store for PostgresStore {
     }
 
     async fn grant(&self, id: GrantId) -> Result<Option<Grant>> {
-        self.repeatable(|db| async move { grants::find(&db, id).await })
-            .await
+        grants::read_with_others(&self.engine, id).await
     }
 
     async fn rotate_refresh(&self, rotate: RotateRefresh) -> Result<RotateOutcome> {
-        let outcome = refresh::rotate(self, &rotate).await;
+        let outcome = refresh::rotate(self, Arc::new(rotate)).await;
         if outcome == Ok(RotateOutcome::Reused) {
             self.changes.tell(Change::Revocations);
         }
         outcome
+    }
+
+    async fn use_refresh(&self, grant: GrantId, decide: UseRefresh) -> Result<Option<RotateOutcome>> {
+        let Some(grant) = refresh::remembered(&self.engine, grant).await? else {
+            return Ok(None);
+        };
+        let Some(rotate) = decide(&grant) else {
+            return Ok(None);
+        };
+        refuse_another(&grant, &rotate)?;
+        self.rotate_refresh(rotate).await.map(Some)
     }
 
     async fn grants(&self, filter: GrantFilter, page: PageRequest) -> Result<Page<Grant>> {
@@ -545,12 +559,11 @@ impl Store for PostgresStore {
     }
 
     async fn token_standing(&self, jti: &str) -> Result<Option<TokenStanding>> {
-        self.repeatable(|db| async move { issuances::standing(&db, jti).await })
-            .await
+        issuances::standing(&self.engine, jti).await
     }
 
     async fn issue_own(&self, issue: IssueOwn) -> Result<OwnOutcome> {
-        own::issue(self, &issue).await
+        own::issue(self, Arc::new(issue)).await
     }
 
     async fn issue_asserted(&self, issue: IssueAsserted) -> Result<AssertedOutcome> {

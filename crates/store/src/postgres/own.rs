@@ -1,79 +1,95 @@
 //! Tokens that clients get for themselves: the rows behind `rules::own`.
 
+use std::sync::Arc;
+
 use doorward_oauth::time::UnixSeconds;
 use tokio_postgres::types::ToSql;
-use uuid::Uuid;
 
-use super::errors::{Fallible, Fault};
-use super::statements::{Connection, find as row, run, statements};
-use super::values::only;
+use super::errors::Fallible;
+use super::statements::{Connection, find as row, list as rows, run, statements};
+use super::together::{Meeting, Together, column, in_places};
 use super::work::lock;
-use super::{PostgresStore, clients, grants, issuances, resources};
+use super::{Engine, PostgresStore, clients, grants, issuances, resources};
 use crate::rules::own::{Standing, TOUCH_EVERY, refuse_incoherent};
 use crate::rules::{json, sha256};
 use crate::{Grant, GrantId, Issuance, IssueOwn, OwnOutcome, Result};
 
+/// Further: which client, subject and resource.
 macro_rules! standing {
-    () => {
-        "FROM access_grant g WHERE g.client_id = $1 AND g.subject = $2 AND g.resource = $3 \
-         AND g.user_id = '00000000-0000-0000-0000-000000000000' AND g.state = 'active'"
+    ($client:literal, $subject:literal, $resource:literal) => {
+        concat!(
+            "FROM access_grant g WHERE g.client_id = ",
+            $client,
+            " AND g.subject = ",
+            $subject,
+            " AND g.resource = ",
+            $resource,
+            " AND g.user_id = '00000000-0000-0000-0000-000000000000' AND g.state = 'active'"
+        )
     };
 }
 
 statements! {
-    /// All of it, when the grant is there and needs no writing; no row otherwise. Nothing is locked: what is recorded
-    /// under a grant that ends meanwhile is worth nothing. $6: used later than this.
+    /// All of it for each whose grant is there and needs no writing; no row for the others. Nothing is locked: what is
+    /// recorded under a grant that ends meanwhile is worth nothing. Each is looked up by itself, which `OFFSET` says.
+    /// $6: used later than this.
     ISSUE_AT_ONCE = concat!(
-        "WITH used AS (SELECT g.id ", standing!(), " AND g.scopes = $5 AND g.last_used_at > $6 AND ",
-        grants::stands!(), "), \
+        "WITH used AS (SELECT a.*, s.id FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], \
+         $7::text[], $8::bigint[], $9::bigint[], $10::bigint[]) WITH ORDINALITY AS a (client_id, subject, resource, jti, \
+         granted, used_after, scopes, issued_at, expires_at, revoked_at, place) CROSS JOIN LATERAL (SELECT g.id ",
+        standing!("a.client_id", "a.subject", "a.resource"), " AND g.scopes = a.granted AND g.last_used_at > a.used_after AND ",
+        grants::stands!(), " OFFSET 0) s), \
          recorded AS (INSERT INTO issuance (", issuances::columns!(), ") \
-         SELECT $4, id, $1, $2, $3, $7, $8, $9, $10, NULL FROM used) \
-         SELECT id FROM used"
+         SELECT jti, id, client_id, subject, resource, scopes, issued_at, expires_at, revoked_at, NULL FROM used) \
+         SELECT id, place FROM used"
     );
-    FIND = concat!("SELECT g.id, g.scopes, g.last_used_at ", standing!());
+    FIND = concat!("SELECT g.id, g.scopes, g.last_used_at ", standing!("$1", "$2", "$3"));
     INSERT = "INSERT INTO access_grant (id, user_id, subject, client_id, resource, scopes, state, created_at, \
               authenticated_at, methods, generation, generation_at, earlier, refresh_salt, last_used_at) \
               VALUES ($1, '00000000-0000-0000-0000-000000000000', $2, $3, $4, $5, 'active', $6, $7, $8, 0, $6, '{}', $9, $10)";
     TOUCH = "UPDATE access_grant SET scopes = $2, last_used_at = greatest(last_used_at, $3) WHERE id = $1";
 }
 
-/// One statement while the grant stands as it has to; step by step otherwise.
-pub(super) async fn issue(store: &PostgresStore, issue: &IssueOwn) -> Result<OwnOutcome> {
-    refuse_incoherent(issue)?;
-    let at_once = store
-        .attempt(|db| async move { issue_at_once(&db, issue).await })
-        .await;
-    let lost = match at_once {
+/// One statement while the grant stands as it has to, and for those that it meets; step by step otherwise.
+pub(super) async fn issue(store: &PostgresStore, issue: Arc<IssueOwn>) -> Result<OwnOutcome> {
+    refuse_incoherent(&issue)?;
+    let lost = match store.engine.together(Arc::clone(&issue)).await {
         Ok(Some(id)) => return Ok(OwnOutcome::Issued(id)),
         Ok(None) => false,
-        Err(Fault::Refused(error)) => return Err(error),
-        Err(Fault::Contended(_) | Fault::Lost(_)) => true,
+        Err(fault) => fault.before_going_alone()?,
     };
+    let issue = &*issue;
     store
         .transaction(|db| async move { issue_by_steps(&db, issue, lost).await })
         .await
 }
 
-async fn issue_at_once(db: &Connection, issue: &IssueOwn) -> Fallible<Option<GrantId>> {
-    let (grant, issuance) = (&issue.grant, &issue.issuance);
-    let granted = grant.scopes.to_string();
-    let scopes = issuance.scopes.to_string();
-    let used_after = (issue.now - TOUCH_EVERY).0;
-    let revoked_at = issuance.revoked_at.map(|time| time.0);
-    let params: [&(dyn ToSql + Sync); 10] = [
-        &grant.client_id,
-        &grant.subject,
-        &grant.resource,
-        &issuance.jti,
-        &granted,
-        &used_after,
-        &scopes,
-        &issuance.issued_at.0,
-        &issuance.expires_at.0,
-        &revoked_at,
-    ];
-    let id = row(db, ISSUE_AT_ONCE, &params, only::<Uuid>).await?;
-    Ok(id.map(GrantId))
+impl Together for Arc<IssueOwn> {
+    type Answer = Option<GrantId>;
+
+    fn meeting(engine: &Engine) -> &Meeting<Self> {
+        &engine.own_tokens
+    }
+
+    async fn all(db: &Connection, asked: &[Self]) -> Fallible<Vec<Option<GrantId>>> {
+        let params: [&(dyn ToSql + Sync); 10] = [
+            &column(asked, |issue| issue.grant.client_id.as_str()),
+            &column(asked, |issue| issue.grant.subject.as_str()),
+            &column(asked, |issue| issue.grant.resource.as_str()),
+            &column(asked, |issue| issue.issuance.jti.as_str()),
+            &column(asked, |issue| issue.grant.scopes.to_string()),
+            &column(asked, |issue| (issue.now - TOUCH_EVERY).0),
+            &column(asked, |issue| issue.issuance.scopes.to_string()),
+            &column(asked, |issue| issue.issuance.issued_at.0),
+            &column(asked, |issue| issue.issuance.expires_at.0),
+            &column(asked, |issue| issue.issuance.revoked_at.map(|time| time.0)),
+        ];
+        let found = rows(db, ISSUE_AT_ONCE, &params, |columns| {
+            Ok((columns.grant()?, columns.number()?))
+        })
+        .await?;
+        Ok(in_places(asked.len(), found))
+    }
 }
 
 /// `lost`: the answer to an earlier attempt of this very call may have been lost.

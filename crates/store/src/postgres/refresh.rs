@@ -1,32 +1,43 @@
 //! Refresh tokens: the rows behind `rules::refresh`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use quick_cache::sync::Cache;
 use tokio_postgres::types::ToSql;
 
-use super::errors::{Fallible, Fault};
-use super::statements::{Connection, find as row, run, statements};
+use super::errors::Fallible;
+use super::statements::{Connection, find as row, list as rows, run, statements};
+use super::together::{Meeting, Together, column, in_places};
 use super::values::Columns;
-use super::{PostgresStore, grants, issuances};
+use super::{Engine, PostgresStore, grants, issuances};
 use crate::rules::audit;
 use crate::rules::refresh::{self, Earlier, REMEMBERED, Rotation, refuse_incoherent, rotated};
-use crate::{EndReason, Grant, GrantState, Result, RotateOutcome, RotateRefresh};
+use crate::{EndReason, Grant, GrantId, GrantState, Result, RotateOutcome, RotateRefresh};
 
 statements! {
-    /// All of a rotation of the present generation, when nothing speaks against it; no row otherwise.
-    /// $2 generation, $3 now, $4 idle time, $5 retry window, $6 how many earlier generations to remember.
+    /// All of a rotation of the present generation, when nothing speaks against it, for each of several; no row for the
+    /// others. A grant that somebody else writes is not waited for, since all wait with whoever waits.
+    /// $1 grants, $2 generations, $3 now, $4 idle times, $5 retry windows, $6 how many earlier generations to remember.
     ROTATE_AT_ONCE = concat!(
-        "WITH rotated AS (UPDATE access_grant AS g SET generation = g.generation + 1, \
-         generation_at = greatest(g.generation_at, $3), last_used_at = greatest(g.last_used_at, $3), \
+        "WITH asked AS (SELECT a.*, l.at FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], \
+         $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[]) \
+         WITH ORDINALITY AS a (grant_id, shown, now, idle, retry_window, jti, token_client, token_subject, token_resource, \
+         token_scopes, issued_at, expires_at, revoked_at, place) CROSS JOIN LATERAL \
+         (SELECT o.ctid AS at FROM access_grant o WHERE o.id = a.grant_id FOR NO KEY UPDATE SKIP LOCKED) l), \
+         rotated AS (UPDATE access_grant AS g SET generation = g.generation + 1, \
+         generation_at = greatest(g.generation_at, a.now), last_used_at = greatest(g.last_used_at, a.now), \
          earlier = ARRAY(SELECT e.reached_at \
          FROM unnest(g.generation_at || g.earlier) WITH ORDINALITY AS e (reached_at, place) \
-         WHERE e.place <= $6 AND greatest(g.generation_at, $3) - e.reached_at <= $5 ORDER BY e.place) \
-         WHERE g.id = $1 AND g.generation = $2 AND g.state = 'active' AND $2 BETWEEN 1 AND 4294967294 \
-         AND $3 - g.generation_at <= $4 AND g.refresh_expires_at > $3 AND ", grants::stands!(),
-        " RETURNING ", grants::grant_columns!(), "), \
+         WHERE e.place <= $6 AND greatest(g.generation_at, a.now) - e.reached_at <= a.retry_window ORDER BY e.place) \
+         FROM asked a WHERE g.ctid = a.at AND g.generation = a.shown AND g.state = 'active' \
+         AND a.shown BETWEEN 1 AND 4294967294 AND a.now - g.generation_at <= a.idle \
+         AND g.refresh_expires_at > a.now AND ", grants::stands!(),
+        " RETURNING ", grants::grant_columns!(), ", a.*), \
          recorded AS (INSERT INTO issuance (", issuances::columns!(), ") \
-         SELECT $7, $1, $8, $9, $10, $11, $12, $13, $14, NULL FROM rotated) \
-         SELECT ", grants::grant_columns!(), " FROM rotated g"
+         SELECT jti, id, token_client, token_subject, token_resource, token_scopes, issued_at, expires_at, revoked_at, NULL \
+         FROM rotated) \
+         SELECT ", grants::grant_columns!(), ", g.place FROM rotated g"
     );
     BY_ID_TO_WRITE = concat!(
         "SELECT ", grants::grant_columns!(), ", g.earlier, ", grants::stands!(),
@@ -37,18 +48,47 @@ statements! {
     TOUCH = "UPDATE access_grant SET last_used_at = $2 WHERE id = $1";
 }
 
-/// One statement for the present generation; step by step, with the grant locked, otherwise.
-pub(super) async fn rotate(store: &PostgresStore, rotate: &RotateRefresh) -> Result<RotateOutcome> {
-    refuse_incoherent(rotate)?;
-    let at_once = store
-        .attempt(|db| async move { rotate_at_once(&db, rotate).await })
-        .await;
-    let lost = match at_once {
-        Ok(Some(grant)) => return Ok(rotated(grant, rotate, false)),
+/// Grants that were used here, so that the next use need not read them first: what the checks of a refresh look at never
+/// changes, and the rotation looks at the rest. A client comes back with each of its tokens.
+pub(super) type Remembered = Cache<GrantId, Arc<Grant>>;
+
+/// About 15 MB.
+pub(super) const GRANTS_REMEMBERED: usize = 16_384;
+
+/// A grant that was used.
+pub(super) fn remember(engine: &Engine, grant: &Grant) {
+    if grant.refresh_expires_at.is_some() {
+        engine.used_grants.insert(grant.id, Arc::new(grant.clone()));
+    }
+}
+
+/// A grant as it was when it was used last, or as it is.
+pub(super) async fn remembered(engine: &Arc<Engine>, id: GrantId) -> Result<Option<Arc<Grant>>> {
+    if let Some(grant) = engine.used_grants.get(&id) {
+        return Ok(Some(grant));
+    }
+    Ok(grants::read_with_others(engine, id).await?.map(Arc::new))
+}
+
+/// One statement for the present generation, and for those that it meets; step by step, with the grant locked, otherwise.
+pub(super) async fn rotate(store: &PostgresStore, rotate: Arc<RotateRefresh>) -> Result<RotateOutcome> {
+    refuse_incoherent(&rotate)?;
+    let id = rotate.grant;
+    let outcome = rotate_with_others(store, rotate).await;
+    match &outcome {
+        Ok(RotateOutcome::Rotated { grant, .. }) => remember(store, grant),
+        _ => drop(store.used_grants.remove(&id)),
+    }
+    outcome
+}
+
+async fn rotate_with_others(store: &PostgresStore, rotate: Arc<RotateRefresh>) -> Result<RotateOutcome> {
+    let lost = match store.engine.together(Arc::clone(&rotate)).await {
+        Ok(Some(grant)) => return Ok(rotated(grant, &rotate, false)),
         Ok(None) => false,
-        Err(Fault::Refused(error)) => return Err(error),
-        Err(Fault::Contended(_) | Fault::Lost(_)) => true,
+        Err(fault) => fault.before_going_alone()?,
     };
+    let rotate = &*rotate;
     store
         .act(|db| async move {
             let outcome = rotate_by_steps(&db, rotate, lost).await?;
@@ -58,33 +98,37 @@ pub(super) async fn rotate(store: &PostgresStore, rotate: &RotateRefresh) -> Res
         .await
 }
 
-async fn rotate_at_once(db: &Connection, rotate: &RotateRefresh) -> Fallible<Option<Grant>> {
-    let issuance = &rotate.issuance;
-    let generation = i64::from(rotate.generation);
-    let (idle, window) = (
-        seconds(rotate.policy.idle_ttl),
-        seconds(rotate.policy.retry_window),
-    );
-    let remembered = i64::try_from(REMEMBERED).unwrap_or(i64::MAX);
-    let scopes = issuance.scopes.to_string();
-    let revoked_at = issuance.revoked_at.map(|time| time.0);
-    let params: [&(dyn ToSql + Sync); 14] = [
-        &rotate.grant.0,
-        &generation,
-        &rotate.now.0,
-        &idle,
-        &window,
-        &remembered,
-        &issuance.jti,
-        &issuance.client_id,
-        &issuance.subject,
-        &issuance.resource,
-        &scopes,
-        &issuance.issued_at.0,
-        &issuance.expires_at.0,
-        &revoked_at,
-    ];
-    row(db, ROTATE_AT_ONCE, &params, grants::read).await
+impl Together for Arc<RotateRefresh> {
+    type Answer = Option<Grant>;
+
+    fn meeting(engine: &Engine) -> &Meeting<Self> {
+        &engine.rotations
+    }
+
+    async fn all(db: &Connection, asked: &[Self]) -> Fallible<Vec<Option<Grant>>> {
+        let remembered = i64::try_from(REMEMBERED).unwrap_or(i64::MAX);
+        let params: [&(dyn ToSql + Sync); 14] = [
+            &column(asked, |rotate| rotate.grant.0),
+            &column(asked, |rotate| i64::from(rotate.generation)),
+            &column(asked, |rotate| rotate.now.0),
+            &column(asked, |rotate| seconds(rotate.policy.idle_ttl)),
+            &column(asked, |rotate| seconds(rotate.policy.retry_window)),
+            &remembered,
+            &column(asked, |rotate| rotate.issuance.jti.as_str()),
+            &column(asked, |rotate| rotate.issuance.client_id.as_str()),
+            &column(asked, |rotate| rotate.issuance.subject.as_str()),
+            &column(asked, |rotate| rotate.issuance.resource.as_str()),
+            &column(asked, |rotate| rotate.issuance.scopes.to_string()),
+            &column(asked, |rotate| rotate.issuance.issued_at.0),
+            &column(asked, |rotate| rotate.issuance.expires_at.0),
+            &column(asked, |rotate| rotate.issuance.revoked_at.map(|time| time.0)),
+        ];
+        let found = rows(db, ROTATE_AT_ONCE, &params, |columns| {
+            Ok((grants::read(columns)?, columns.number()?))
+        })
+        .await?;
+        Ok(in_places(asked.len(), found))
+    }
 }
 
 /// Times are whole seconds, so a fraction never matters to what passed.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
-use super::PostgresStore;
+use super::Engine;
 use super::errors::{Fallible, Fault};
 use super::statements::{Connection, get, list, run, statements};
 use super::values::only;
@@ -41,7 +41,7 @@ const MARKS: i64 = 20;
 /// A connection as an operation sees it. Clones go when the operation ends.
 pub(super) type Db = Arc<Connection>;
 
-impl PostgresStore {
+impl Engine {
     /// Runs what may run twice without a difference: reads, and writes that say what is, not what changes.
     pub(super) async fn repeatable<T, F>(&self, work: impl Fn(Db) -> F) -> Result<T>
     where

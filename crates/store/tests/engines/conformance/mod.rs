@@ -61,7 +61,8 @@ macro_rules! conformance {
             refresh: the_current_generation_moves_on, a_lost_answer_gets_the_same_successor_at_any_time, an_older_token_inside_the_window_gets_its_old_successor,
                 an_older_token_outside_the_window_ends_the_grant, without_a_window_an_older_token_ends_the_grant,
                 a_use_sees_the_grant_as_it_stands, a_use_that_wants_nothing_changes_nothing, a_use_rotates_no_other_grant, fifty_parallel_uses_get_one_successor,
-                fifty_parallel_callers_get_one_successor, unknown_generations_change_nothing,
+                fifty_parallel_callers_get_one_successor, rotations_that_meet_are_answered_each_by_itself,
+                grants_that_are_read_at_once_are_each_the_one_asked_for, unknown_generations_change_nothing,
                 an_idle_grant_expires, the_absolute_end_cannot_be_rotated_away, a_grant_without_refresh_tokens_cannot_rotate,
                 a_refresh_is_refused_when_person_client_or_resource_is_gone, a_disabled_client_may_come_back,
                 a_clock_that_went_back_neither_revives_nor_kills, reuse_long_ago_is_still_noticed, every_answer_records_its_token;
@@ -75,7 +76,8 @@ macro_rules! conformance {
                 only_the_beginning_of_the_log_is_forgotten, whoever_follows_the_log_is_told_at_once,
                 a_follower_of_fifty_parallel_revocations_misses_none;
             changes: a_change_is_known_before_it_is_answered, each_way_to_end_a_grant_is_a_change_of_the_log;
-            own: a_client_has_one_grant_of_its_own_for_a_resource, fifty_first_tokens_at_once_share_one_grant,
+            own: a_client_has_one_grant_of_its_own_for_a_resource, tokens_that_are_asked_for_at_once_are_each_of_the_client_that_asks,
+                fifty_first_tokens_at_once_share_one_grant,
                 after_its_grant_was_revoked_a_client_gets_another_one, a_client_or_resource_that_is_gone_gets_no_token_of_its_own,
                 an_incoherent_own_grant_is_invalid;
             exchange: an_exchanged_token_hangs_under_its_parent, revoking_a_token_revokes_what_was_exchanged_from_it,

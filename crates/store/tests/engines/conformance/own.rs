@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use doorward_store::{
-    ClientSource, EndReason, Grant, GrantFilter, GrantId, GrantState, IssueOwn, OwnOutcome, PageRequest,
-    StoreError, UserId,
+    ClientSource, EndReason, Grant, GrantFilter, GrantId, GrantState, Issuance, IssueOwn, OwnOutcome,
+    PageRequest, StoreError, UserId,
 };
 use uuid::Uuid;
 
@@ -51,6 +51,70 @@ async fn issued(scene: &Scene, issue: &IssueOwn) -> GrantId {
     match scene.store.issue_own(issue.clone()).await.unwrap() {
         OwnOutcome::Issued(id) => id,
         other => panic!("{other:?}"),
+    }
+}
+
+/// Engines do what comes at once together.
+pub(crate) async fn tokens_that_are_asked_for_at_once_are_each_of_the_client_that_asks(opened: Opened) {
+    const CLIENTS: usize = 6;
+    let scene = Arc::new(Scene::new(opened).await);
+    let of = |number: usize, now: i64| {
+        let mut issue = own(now);
+        let name = format!("app-{number}");
+        issue.grant.subject.clone_from(&name);
+        issue.issuance.subject.clone_from(&name);
+        issue.issuance.client_id.clone_from(&name);
+        issue.grant.client_id = name;
+        issue
+    };
+    let mut grants = Vec::new();
+    for number in 0..CLIENTS {
+        let mut client = client(&format!("app-{number}"), ClientSource::Admin);
+        scene.store.create_client(client.clone()).await.unwrap();
+        grants.push(issued(&scene, &of(number, 0)).await);
+        client.disabled = number == 0;
+        scene.store.update_client(client).await.unwrap();
+    }
+    let asked: Arc<Vec<IssueOwn>> = Arc::new((0..60).map(|caller| of(caller % CLIENTS, 1)).collect());
+    let answers = at_once(asked.len(), |caller| {
+        let (scene, asked) = (Arc::clone(&scene), Arc::clone(&asked));
+        async move { scene.store.issue_own(asked[caller].clone()).await.unwrap() }
+    })
+    .await;
+    let standings = at_once(asked.len(), |caller| {
+        let (scene, asked) = (Arc::clone(&scene), Arc::clone(&asked));
+        async move {
+            scene
+                .store
+                .token_standing(&asked[caller].issuance.jti)
+                .await
+                .unwrap()
+        }
+    })
+    .await;
+    for (caller, (answer, standing)) in answers.into_iter().zip(standings).enumerate() {
+        let number = caller % CLIENTS;
+        if number == 0 {
+            assert_eq!((answer, standing), (OwnOutcome::ClientGone, None));
+            continue;
+        }
+        assert_eq!(answer, OwnOutcome::Issued(grants[number]));
+        let standing = standing.unwrap();
+        assert_eq!(
+            (standing.grant, standing.granted_to),
+            (grants[number], format!("app-{number}"))
+        );
+        let recorded = scene
+            .store
+            .issuance(&asked[caller].issuance.jti)
+            .await
+            .unwrap()
+            .unwrap();
+        let expected = Issuance {
+            grant: grants[number],
+            ..asked[caller].issuance.clone()
+        };
+        assert_eq!(recorded, expected);
     }
 }
 

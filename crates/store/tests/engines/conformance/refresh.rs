@@ -1,6 +1,7 @@
 use std::sync::Arc;
+use std::time::Duration;
 
-use doorward_store::{ClientSource, EndReason, GrantState, RotateOutcome, StoreError};
+use doorward_store::{ClientSource, EndReason, GrantFilter, GrantState, RotateOutcome, StoreError};
 
 use super::scene::{APP, Opened, POLICY, Scene, at, at_once, client, redemption, rotation};
 
@@ -77,14 +78,14 @@ pub(crate) async fn without_a_window_an_older_token_ends_the_grant(opened: Opene
     let id = scene.active().await;
     for generation in 1..=2 {
         let mut rotate = rotation(id, generation, at(10));
-        rotate.policy.retry_window = std::time::Duration::ZERO;
+        rotate.policy.retry_window = Duration::ZERO;
         assert!(matches!(
             scene.store.rotate_refresh(rotate).await,
             Ok(RotateOutcome::Rotated { retry: false, .. })
         ));
     }
     let mut old = rotation(id, 1, at(10));
-    old.policy.retry_window = std::time::Duration::ZERO;
+    old.policy.retry_window = Duration::ZERO;
     assert_eq!(scene.store.rotate_refresh(old).await, Ok(RotateOutcome::Reused));
 }
 
@@ -102,6 +103,100 @@ pub(crate) async fn fifty_parallel_callers_get_one_successor(opened: Opened) {
         assert_eq!(scene.grant(id).await.generation, generation + 1);
     }
     assert_eq!(scene.state(id).await, GrantState::Active);
+}
+
+/// Engines do what comes at once together. What one asks for is no other's business: not what is refused, not what cannot
+/// be done at all, and not who gets which answer.
+pub(crate) async fn rotations_that_meet_are_answered_each_by_itself(opened: Opened) {
+    const EACH: usize = 10;
+    let scene = Arc::new(Scene::new(opened).await);
+    let used = rotation(scene.active().await, 1, at(10));
+    assert!(matches!(
+        scene.store.rotate_refresh(used.clone()).await,
+        Ok(RotateOutcome::Rotated { .. })
+    ));
+    let mut asked = Vec::new();
+    for _ in 0..EACH {
+        let (expired, ended, old) = (scene.active().await, scene.active().await, scene.active().await);
+        for generation in 1..=3 {
+            scene.rotated(old, generation, at(10)).await;
+        }
+        scene
+            .store
+            .revoke_grants(GrantFilter::one(ended), EndReason::RevokedByUser, at(10))
+            .await
+            .unwrap();
+        let mut idle = rotation(expired, 1, at(20));
+        idle.policy.idle_ttl = Duration::from_secs(15);
+        // The id of a token that was issued before.
+        let mut twice = rotation(scene.active().await, 1, at(20));
+        twice.issuance.jti.clone_from(&used.issuance.jti);
+        asked.extend([
+            rotation(scene.active().await, 1, at(20)),
+            idle,
+            rotation(ended, 1, at(20)),
+            rotation(old, 1, at(500)),
+            rotation(scene.active().await, 2, at(20)),
+            twice,
+            rotation(scene.approval().grant.id, 1, at(20)),
+            rotation(old, 4, at(20)),
+        ]);
+    }
+    let all = Arc::new(asked.clone());
+    let answers = at_once(asked.len(), |caller| {
+        let (scene, all) = (Arc::clone(&scene), Arc::clone(&all));
+        async move { scene.store.rotate_refresh(all[caller].clone()).await }
+    })
+    .await;
+    for (rotate, answers) in asked.chunks(8).zip(answers.chunks(8)) {
+        let Ok(RotateOutcome::Rotated {
+            grant,
+            successor: 2,
+            retry: false,
+        }) = &answers[0]
+        else {
+            panic!("{:?}", answers[0]);
+        };
+        assert_eq!(**grant, scene.grant(rotate[0].grant).await);
+        let recorded = scene.store.issuance(&rotate[0].issuance.jti).await.unwrap();
+        assert_eq!(recorded.as_ref(), Some(&rotate[0].issuance));
+        assert_eq!(answers[1], Ok(RotateOutcome::Expired));
+        assert_eq!(answers[2], Ok(RotateOutcome::Ended));
+        assert_eq!(answers[4], Ok(RotateOutcome::Unknown));
+        assert_eq!(answers[5], Err(StoreError::Conflict));
+        assert_eq!(scene.grant(rotate[5].grant).await.generation, 1);
+        assert_eq!(answers[6], Ok(RotateOutcome::Unknown));
+        // An old token ends its grant, before or after the present one is used.
+        assert_eq!(answers[3], Ok(RotateOutcome::Reused));
+        assert!(matches!(
+            answers[7],
+            Ok(RotateOutcome::Ended | RotateOutcome::Rotated { successor: 5, .. })
+        ));
+        assert_eq!(scene.state(rotate[3].grant).await, GrantState::Ended);
+        for refused in [1, 2, 3, 4, 6] {
+            let jti = &rotate[refused].issuance.jti;
+            assert_eq!(scene.store.issuance(jti).await, Ok(None), "{refused}");
+        }
+    }
+}
+
+pub(crate) async fn grants_that_are_read_at_once_are_each_the_one_asked_for(opened: Opened) {
+    let scene = Arc::new(Scene::new(opened).await);
+    let mut grants = Vec::new();
+    for _ in 0..5 {
+        grants.push(scene.active().await);
+        grants.push(scene.approval().grant.id);
+    }
+    let all = Arc::new(grants.clone());
+    let found = at_once(100, |caller| {
+        let (scene, all) = (Arc::clone(&scene), Arc::clone(&all));
+        async move { scene.store.grant(all[caller % all.len()]).await.unwrap() }
+    })
+    .await;
+    for (caller, found) in found.into_iter().enumerate() {
+        let id = grants[caller % grants.len()];
+        assert_eq!(found.map(|grant| grant.id), (caller % 2 == 0).then_some(id));
+    }
 }
 
 pub(crate) async fn a_use_sees_the_grant_as_it_stands(opened: Opened) {

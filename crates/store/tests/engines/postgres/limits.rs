@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_store::postgres::{PostgresOptions, PostgresStore};
-use doorward_store::{ApprovalOutcome, Store as _, StoreError};
+use doorward_store::{ApprovalOutcome, RotateOutcome, Store as _, StoreError};
+use tokio::task::JoinSet;
+use tokio_postgres::{NoTls, connect};
 
 use super::cluster::execute;
 use super::nodes::nodes;
@@ -41,6 +43,45 @@ async fn too_many_callers_are_busy_and_a_lock_is_not_waited_for_forever() {
     assert!(matches!(waiting.await.unwrap(), Err(StoreError::Unavailable(_))));
     blocker.await.unwrap();
     assert_eq!(nodes.scene.rotated(id, 1, at(2)).await, (2, false));
+}
+
+/// Whoever waits for a lock waits alone, also when others came at the same moment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_grant_that_somebody_holds_keeps_no_other_waiting() {
+    let Some(nodes) = nodes().await else { return };
+    let held = nodes.scene.active().await;
+    let mut grants = Vec::new();
+    for _ in 0..99 {
+        grants.push(nodes.scene.active().await);
+    }
+    let (client, connection) = connect(&nodes.url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.batch_execute("BEGIN").await.unwrap();
+    let lock = "SELECT 1 FROM access_grant WHERE id = $1 FOR UPDATE";
+    client.query_one(lock, &[&held.0]).await.unwrap();
+    grants.insert(50, held);
+
+    let node = nodes.of(0);
+    let mut rotations = JoinSet::new();
+    for grant in grants {
+        let node = Arc::clone(&node);
+        rotations.spawn(async move { (grant, node.rotate_refresh(rotation(grant, 1, at(10))).await) });
+    }
+    for _ in 0..99 {
+        let (grant, outcome) = rotations.join_next().await.unwrap().unwrap();
+        assert_ne!(grant, held);
+        assert!(
+            matches!(outcome, Ok(RotateOutcome::Rotated { successor: 2, .. })),
+            "{outcome:?}"
+        );
+    }
+    client.batch_execute("COMMIT").await.unwrap();
+    let (grant, outcome) = rotations.join_next().await.unwrap().unwrap();
+    assert_eq!(grant, held);
+    assert!(
+        matches!(outcome, Ok(RotateOutcome::Rotated { successor: 2, .. })),
+        "{outcome:?}"
+    );
 }
 
 /// A caller that goes away in the middle leaves no open transaction behind.

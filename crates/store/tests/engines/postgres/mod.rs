@@ -7,6 +7,7 @@ mod nodes;
 mod outage;
 mod partitions;
 mod pgbouncer;
+mod remembered;
 mod spread;
 mod template;
 mod tls;
