@@ -131,15 +131,20 @@ fn with_defaults(mut scopes: Vec<Value>, on_request: &[String]) -> anyhow::Resul
     Ok(scopes)
 }
 
-/// `name|upstream scope|description`; the last two may be missing or empty.
+/// `name|upstream scope|description`, or the name alone. With one `|` nobody knows which of the two follows.
 fn scope(text: &str) -> Result<Value, String> {
     let mut parts = text.splitn(3, '|').map(str::trim);
     let name = parts.next().filter(|name| !name.is_empty());
     let name = name.ok_or("a scope is `name|upstream scope|description`, and the name is missing")?;
-    let upstream = parts.next().filter(|upstream| !upstream.is_empty());
-    let description = parts.next().unwrap_or_default();
+    let (upstream, description) = match (parts.next(), parts.next()) {
+        (None, _) => ("", ""),
+        (Some(upstream), Some(description)) => (upstream, description),
+        (Some(_), None) => {
+            return Err("a scope is `name|upstream scope|description`: write `name||description` for a description, or `name|upstream scope|`".to_owned());
+        }
+    };
     let mut scope = json!({"name": name, "description": description});
-    if let Some(upstream) = upstream {
+    if !upstream.is_empty() {
         scope["upstream"] = upstream.into();
     }
     Ok(scope)
@@ -161,5 +166,10 @@ mod tests {
         );
         assert_eq!(scope("bare"), Ok(json!({"name": "bare", "description": ""})));
         assert!(scope("||x").is_err());
+        assert!(
+            scope("read|Read tools")
+                .unwrap_err()
+                .contains("`name||description`")
+        );
     }
 }

@@ -157,7 +157,10 @@ pub(super) async fn create(
         created_at: now,
         updated_at: now,
     };
-    by.store(&ctx).create_assertion_audience(audience.clone()).await?;
+    by.store(&ctx)
+        .create_assertion_audience(audience.clone())
+        .await
+        .map_err(AdminError::taken("There is an audience with this slug or this issuer already; choose another slug, or change that one."))?;
     tracing::info!(
         assertion_audience = audience.slug,
         issuer = audience.issuer,

@@ -42,6 +42,14 @@ impl AdminError {
     pub(super) fn invalid(sentence: impl Into<String>) -> Self {
         Self::Invalid(sentence.into())
     }
+
+    /// Another sentence for what is taken: it says what of it is.
+    pub(super) fn taken(sentence: &'static str) -> impl FnOnce(StoreError) -> Self {
+        move |error| match error {
+            StoreError::Conflict => Self::Conflict(sentence),
+            error => error.into(),
+        }
+    }
 }
 
 /// The body of every error.
@@ -168,8 +176,11 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, AdminError> {
         let read = axum::extract::Path::<T>::from_request_parts(parts, state).await;
-        let unreadable =
-            |rejection: PathRejection| AdminError::Unreadable(StatusCode::BAD_REQUEST, rejection.body_text());
+        let unreadable = |_: PathRejection| {
+            AdminError::invalid(
+                "The last part of the path is no id of such a record; list the records to see their ids.",
+            )
+        };
         let axum::extract::Path(value) = read.map_err(unreadable)?;
         Ok(Self(value))
     }

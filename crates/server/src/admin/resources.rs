@@ -163,7 +163,10 @@ pub(super) async fn create(
         created_at: now,
         updated_at: now,
     };
-    by.store(&ctx).create_resource(resource.clone()).await?;
+    by.store(&ctx)
+        .create_resource(resource.clone())
+        .await
+        .map_err(AdminError::taken("There is a resource with this slug or this URI already; choose another slug, or change that resource."))?;
     Ok((StatusCode::CREATED, Json(resource.into())))
 }
 
@@ -198,7 +201,12 @@ pub(super) async fn update(
         resource.policy = policy::checked(&ctx, changed.of(resource.policy))?;
     }
     resource.updated_at = ctx.now();
-    by.store(&ctx).update_resource(resource.clone()).await?;
+    by.store(&ctx)
+        .update_resource(resource.clone())
+        .await
+        .map_err(AdminError::taken(
+            "There is another resource with this URI already.",
+        ))?;
     Ok(Json(resource.into()))
 }
 

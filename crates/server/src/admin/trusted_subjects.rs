@@ -109,7 +109,12 @@ pub(super) async fn link(
         user: UserId(new.user),
         created_at: ctx.now(),
     };
-    by.store(&ctx).link_subject(link.clone(), None).await?;
+    by.store(&ctx)
+        .link_subject(link.clone(), None)
+        .await
+        .map_err(AdminError::taken(
+            "This subject is linked to a person already; remove that link first.",
+        ))?;
     tracing::info!(trusted_issuer = link.trusted_issuer, user = %new.user, "a subject was linked to a person");
     Ok((StatusCode::CREATED, Json(link.into())))
 }

@@ -101,7 +101,12 @@ pub(super) async fn create(
         created_at: now,
         updated_at: now,
     };
-    by.store(&ctx).create_user(user.clone()).await?;
+    by.store(&ctx)
+        .create_user(user.clone())
+        .await
+        .map_err(AdminError::taken(
+            "There is a person with this e-mail address already; choose another, or change that person.",
+        ))?;
     Ok((StatusCode::CREATED, Json(user.into())))
 }
 

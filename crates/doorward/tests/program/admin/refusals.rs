@@ -33,7 +33,7 @@ async fn a_refused_command_says_why_in_one_line() {
         "--uri",
         "http://localhost:8081/mcp",
     ];
-    insta::assert_snapshot!(refused(&other_uri), @"409 The name or identifier is taken; choose another.");
+    insta::assert_snapshot!(refused(&other_uri), @"409 There is a resource with this slug or this URI already; choose another slug, or change that resource.");
     let kind = [
         "admin",
         "resource",
@@ -79,7 +79,11 @@ async fn a_refused_command_says_why_in_one_line() {
     }
     for (what, verb) in [("user", "get"), ("grant", "revoke")] {
         let sentence = refused(&["admin", what, verb, "nope"]);
-        assert!(sentence.starts_with("400 "), "{what} {verb}: {sentence}");
+        assert_eq!(
+            sentence,
+            "400 The last part of the path is no id of such a record; list the records to see their ids.",
+            "{what} {verb}"
+        );
     }
     assert!(
         refused(&[

@@ -72,7 +72,10 @@ pub(super) async fn create(
         created_at: now,
         updated_at: now,
     };
-    by.store(&ctx).create_trusted_issuer(issuer.clone()).await?;
+    by.store(&ctx)
+        .create_trusted_issuer(issuer.clone())
+        .await
+        .map_err(AdminError::taken("There is a trusted issuer with this slug or this issuer already; choose another slug, or change that one."))?;
     tracing::info!(
         trusted_issuer = issuer.slug,
         issuer = issuer.issuer,
