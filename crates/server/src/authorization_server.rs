@@ -20,6 +20,7 @@ use crate::discovery::ServerMetadata;
 use crate::events::RevocationFeed;
 use crate::http::metrics::Metrics;
 use crate::issue::live_tokens::LiveTokens;
+use crate::issue::signed_here::SignedHere;
 use crate::keys::{KeyError, KeyRing, KeySchedule, MasterKey, MasterKeyError, Secrets};
 use crate::limits::Limits;
 use crate::login::Passwords;
@@ -110,6 +111,7 @@ impl AuthorizationServer {
             issuer_keys: IssuerKeys::new(fetcher.clone(), Arc::clone(&parts.clock)),
             server_metadata: ServerMetadata::default(),
             live_tokens: LiveTokens::new(Arc::clone(&store)),
+            signed_here: SignedHere::new(),
             resources: Resources::new(Arc::clone(&store)),
             revocations: Arc::new(RevocationFeed::new(
                 Arc::clone(&store),

@@ -15,6 +15,7 @@ use crate::discovery::ServerMetadata;
 use crate::events::RevocationFeed;
 use crate::http::metrics::Metrics;
 use crate::issue::live_tokens::LiveTokens;
+use crate::issue::signed_here::SignedHere;
 use crate::keys::{KeyRing, Secrets};
 use crate::limits::Limits;
 use crate::login::Passwords;
@@ -69,6 +70,8 @@ pub struct Context {
     pub(crate) server_metadata: ServerMetadata,
     /// Tokens of ours that were seen to work a moment ago.
     pub(crate) live_tokens: LiveTokens,
+    /// Tokens that this node has signed.
+    pub(crate) signed_here: SignedHere,
     /// The registered resources.
     pub resources: Resources,
     /// Checks and makes password hashes, off the threads that answer requests.

@@ -63,7 +63,7 @@ async fn introspect(ctx: &Context, client: &AuthenticatedClient, token: &str) ->
         let visible = may_see(ctx, client, &known.client_id, &known.audience).await?;
         return Ok(if visible { known.answer.clone() } else { INACTIVE });
     }
-    let Some((claims, key_id)) = own_token::read_with_key(ctx, token) else {
+    let Some((claims, key_id)) = own_token::read_with_key(ctx, token, &digest) else {
         return Ok(INACTIVE);
     };
     if !may_see(ctx, client, &claims.client_id, &claims.aud).await? {

@@ -4,6 +4,7 @@
 pub(crate) mod id_jag;
 pub(crate) mod live_tokens;
 pub mod own_token;
+pub(crate) mod signed_here;
 
 use doorward_oauth::claims::{AccessTokenClaims, Actor, Audience, Confirmation, TYP};
 use doorward_oauth::exchange::{Exchanged, MAY_ACT_CLAIM, PARENT_CLAIM};
@@ -181,8 +182,10 @@ impl Draft {
     pub async fn sign(self, ctx: &Context) -> Result<AccessToken, KeyError> {
         let Self(claims) = self;
         let signer = ctx.keys.current_signer().await?;
+        let text = doorward_jose::sign(signer.as_ref(), TYP, &claims)?;
+        ctx.signed_here.note(&text);
         Ok(AccessToken {
-            text: doorward_jose::sign(signer.as_ref(), TYP, &claims)?,
+            text,
             expires_in: claims.exp.seconds() - claims.iat.seconds(),
             scope: claims.scope.map(|scopes| scopes.to_string()).unwrap_or_default(),
             token_type: token_type(claims.cnf.as_ref()),

@@ -110,6 +110,33 @@ async fn a_token_that_was_seen_to_work_ends_with_its_time_and_its_key() {
 }
 
 #[tokio::test]
+async fn a_token_that_was_signed_here_ends_with_its_key_before_anybody_asked() {
+    let place = Place::new().await;
+    let node = place.node().await;
+    let (program, guard) = (node.program().await, guard_of(&node).await);
+    let token = node.token(&program).await;
+    node.context.keys.revoke(&key_of(&token)).await.unwrap();
+    assert!(!node.says_active(&guard, &token).await);
+}
+
+#[tokio::test]
+async fn a_token_is_known_where_it_was_signed_and_after_a_restart_by_its_signature() {
+    let place = Place::new().await;
+    let node = place.node().await;
+    let (program, guard) = (node.program().await, guard_of(&node).await);
+    let token = node.token(&program).await;
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let other = if signature.starts_with('A') { "B" } else { "A" };
+    let forged = format!("{signed}.{other}{}", &signature[1..]);
+    assert!(!node.says_active(&guard, &forged).await);
+    assert!(node.says_active(&guard, &token).await);
+    drop(node);
+    let node = place.node().await;
+    assert!(!node.says_active(&guard, &forged).await);
+    assert!(node.says_active(&guard, &token).await);
+}
+
+#[tokio::test]
 async fn who_may_not_see_a_token_learns_nothing_from_what_others_asked() {
     let place = Place::new().await;
     let node = place.node().await;
