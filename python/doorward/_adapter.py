@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -95,19 +96,28 @@ class FrameworkLayer(GuardMiddleware):
         self._bases: list[str] | None = None
         self._mounts: list[str] = []
         self._prepare = prepare
+        self._beginning = threading.Lock()
 
     def guarded_at(self, scope: Scope, path: str) -> str | None:
         """Where the MCP endpoint is that a path belongs to."""
-        if self._bases is None:
-            self._prepare(scope["app"])
-            self._bases, self._mounts = _protected_paths(scope["app"])
+        bases = self._begin(scope["app"]) if self._bases is None else self._bases
         if self._is_mounted(path):
             # Not where the resource is: proofs are made for this path itself.
             return ""
-        for base in self._bases:
+        for base in bases:
             if is_under(path, base):
                 return base
         return None
+
+    def _begin(self, app: Any) -> list[str]:
+        """With the first request, of which several threads may have one."""
+        with self._beginning:
+            if self._bases is None:
+                self._prepare(app)
+                # The bases last: whoever finds them goes on with both.
+                bases, self._mounts = _protected_paths(app)
+                self._bases = bases
+            return self._bases
 
     def session_of(self, scope: Scope) -> bytes | None:
         """The session of a message in the HTTP+SSE transport, which names it in its address."""

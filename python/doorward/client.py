@@ -141,9 +141,10 @@ class DoorwardClient:
     @property
     def core(self) -> _core.Client:
         """The client in Rust."""
-        if self._core is None:
+        core = self._core  # once: another thread may close the client meanwhile
+        if core is None:
             raise RuntimeError("the client is closed")
-        return self._core
+        return core
 
     @property
     def can_authenticate(self) -> bool:
@@ -241,8 +242,10 @@ class DoorwardClient:
     async def aclose(self) -> None:
         """Closes this client and its resources. Harmless when it is closed already."""
         self._core = None
-        while self._resources:
-            await self._resources.pop().aclose()
+        # Two may close at the same time, in two threads.
+        resources, self._resources = self._resources, []
+        for resource in resources:
+            await resource.aclose()
 
     async def __aenter__(self) -> DoorwardClient:
         return self

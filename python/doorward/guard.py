@@ -94,9 +94,10 @@ class DoorwardResource:
     @property
     def core(self) -> _core.Guard:
         """The guard in Rust."""
-        if self._core is None:
+        core = self._core  # once: another thread may close the guard meanwhile
+        if core is None:
             raise RuntimeError("the guard is closed")
-        return self._core
+        return core
 
     def start(self) -> None:
         """Begins to fetch the issuer's keys. Happens by itself with the first token."""

@@ -37,11 +37,11 @@ where
         event_loop: event_loop.unbind(),
         promise: promise.clone().unbind(),
     };
-    let task = runtime.spawn(async move {
+    let task = runtime.spawn(CALLER.scope(waiting.event_loop.clone_ref(py), async move {
         let outcome = future.await;
         // Nobody is there to be told when the interpreter has ended.
         Python::try_attach(|py| waiting.resolve(py, finish(py, outcome)));
-    });
+    }));
     promise.call_method1("add_done_callback", (Cancel(task.abort_handle()),))?;
     Ok(promise.unbind())
 }
@@ -50,6 +50,18 @@ where
 pub(crate) fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     static GET: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     GET.import(py, "asyncio", "get_running_loop")?.call0()
+}
+
+tokio::task_local! {
+    /// The loop of whoever waits for the future that runs here.
+    static CALLER: Py<PyAny>;
+}
+
+/// The event loop of whoever waits for the future that is being polled. What is done for everybody has none.
+pub(crate) fn loop_of_caller(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
+    let waiting = CALLER.try_with(|event_loop| event_loop.bind(py).clone());
+    // The first poll happens where the call is made.
+    waiting.or_else(|_| running_loop(py)).ok()
 }
 
 struct Waiting {

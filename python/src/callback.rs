@@ -1,6 +1,7 @@
 //! Calls of asynchronous Python callables from Rust futures.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pyo3::prelude::*;
@@ -11,22 +12,64 @@ use crate::bridge;
 /// How long a callable may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The event loop that callables run in: the one that the guard was used from last.
-#[derive(Clone, Default)]
-pub(crate) struct EventLoop(Arc<Mutex<Option<Py<PyAny>>>>);
+/// Loops that are remembered at most.
+const LOOPS: usize = 8;
 
-impl EventLoop {
+/// The event loops that the guard was used from last, the latest at the end. Whoever waits for a callable has it called in
+/// his own loop; what is done for everybody, like fetching keys, is called in one of these.
+#[derive(Clone, Default)]
+pub(crate) struct EventLoops(Arc<Mutex<Vec<Py<PyAny>>>>);
+
+impl EventLoops {
     /// Takes note of the running loop, if there is one.
     pub(crate) fn remember(&self, py: Python<'_>) {
-        if let Ok(running) = bridge::running_loop(py) {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(running.unbind());
+        let Ok(running) = bridge::running_loop(py) else {
+            return;
+        };
+        let mut known = self.known();
+        if known.last().is_some_and(|last| last.is(&running)) {
+            return;
         }
+        let place = known.iter().position(|event_loop| event_loop.is(&running));
+        let earlier = match place {
+            Some(place) => Some(known.remove(place)),
+            None if known.len() >= LOOPS => Some(known.remove(0)),
+            None => None,
+        };
+        known.push(running.unbind());
+        drop(known);
+        // After the lock: a loop that goes away may run code, which may come here again.
+        drop(earlier);
     }
 
-    fn get(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().map(|event_loop| event_loop.clone_ref(py))
+    /// Calls it soon, in the loop of whoever waits, else in the latest that runs, else in the latest that may run again.
+    fn call_soon(&self, py: Python<'_>, call: Call) -> Option<()> {
+        let call = Py::new(py, call).ok()?;
+        let call_in = |event_loop: &Bound<'_, PyAny>| {
+            let scheduled = event_loop.call_method1("call_soon_threadsafe", (&call,));
+            // A loop that was closed takes no calls.
+            scheduled.ok().map(drop)
+        };
+        if let Some(event_loop) = bridge::loop_of_caller(py) {
+            return call_in(&event_loop);
+        }
+        let known: Vec<_> = self.known().iter().map(|known| known.clone_ref(py)).collect();
+        let (running, idle): (Vec<_>, Vec<_>) = known
+            .into_iter()
+            .rev()
+            .map(|event_loop| event_loop.into_bound(py))
+            .partition(is_running);
+        running.iter().chain(&idle).find_map(call_in)
     }
+
+    fn known(&self) -> MutexGuard<'_, Vec<Py<PyAny>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_running(event_loop: &Bound<'_, PyAny>) -> bool {
+    let running = event_loop.call_method0("is_running");
+    running.is_ok_and(|running| running.is_truthy().unwrap_or_default())
 }
 
 /// Why there is no result of a callable.
@@ -54,10 +97,51 @@ impl std::fmt::Display for CallError {
 type Begin = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
 /// Takes what it came to, in the thread of the loop.
 type End = Box<dyn FnOnce(Python<'_>, PyResult<Bound<'_, PyAny>>) + Send>;
-type Task = Arc<Mutex<Option<Py<PyAny>>>>;
+
+/// How far a call is. Its loop and whoever waits for it are in different threads.
+#[derive(Clone, Default)]
+struct Progress(Arc<Mutex<Stage>>);
+
+#[derive(Default)]
+enum Stage {
+    #[default]
+    Scheduled,
+    /// The Python task.
+    Running(Py<PyAny>),
+    /// It has ended, or nobody waits for it any more.
+    Over,
+}
+
+impl Progress {
+    /// The task that ran, for whoever ends it.
+    fn end(&self) -> Option<Py<PyAny>> {
+        match mem::replace(&mut *self.stage(), Stage::Over) {
+            Stage::Running(task) => Some(task),
+            Stage::Scheduled | Stage::Over => None,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(*self.stage(), Stage::Over)
+    }
+
+    /// False when nobody waits for the task.
+    fn begin(&self, task: Py<PyAny>) -> bool {
+        let mut stage = self.stage();
+        if matches!(*stage, Stage::Over) {
+            return false;
+        }
+        *stage = Stage::Running(task);
+        true
+    }
+
+    fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Awaits in Python what `begin` makes, and reads the result. Dropped, it cancels the Python task.
-pub(crate) async fn call<T, B, R>(event_loop: &EventLoop, begin: B, read: R) -> Result<T, CallError>
+pub(crate) async fn call<T, B, R>(event_loops: &EventLoops, begin: B, read: R) -> Result<T, CallError>
 where
     T: Send + 'static,
     B: FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send + 'static,
@@ -68,21 +152,18 @@ where
         let outcome = result.and_then(|result| read(&result));
         drop(sender.send(outcome.map_err(|error| CallError::Raised(kind(py, &error)))));
     };
-    let task = Task::default();
+    let progress = Progress::default();
     let call = Call {
-        task: Arc::clone(&task),
+        progress: progress.clone(),
         steps: Mutex::new(Some((Box::new(begin), Box::new(end)))),
     };
-    let running = Running(task);
-    let scheduled = Python::try_attach(|py| {
-        let event_loop = event_loop.get(py)?;
-        event_loop.call_method1(py, "call_soon_threadsafe", (call,)).ok()
-    });
+    let waiting = Waiting(progress);
+    let scheduled = Python::try_attach(|py| event_loops.call_soon(py, call));
     if scheduled.flatten().is_none() {
         return Err(CallError::NoLoop);
     }
     let outcome = tokio::time::timeout(TIMEOUT, receiver).await;
-    drop(running);
+    drop(waiting);
     match outcome {
         Ok(Ok(outcome)) => outcome,
         // The loop has ended.
@@ -96,13 +177,12 @@ fn kind(py: Python<'_>, error: &PyErr) -> String {
     name.unwrap_or_else(|_| "an exception".to_owned())
 }
 
-/// A call under way. Dropped when nobody waits for it any more, it cancels the task.
-struct Running(Task);
+/// Somebody waits for a call. Dropped when nobody does any more, it cancels the task.
+struct Waiting(Progress);
 
-impl Drop for Running {
+impl Drop for Waiting {
     fn drop(&mut self) {
-        let task = take(&self.0);
-        if let Some(task) = task {
+        if let Some(task) = self.0.end() {
             Python::try_attach(|py| {
                 let cancel = || {
                     let event_loop = task.call_method0(py, "get_loop")?;
@@ -122,31 +202,36 @@ fn take<T>(place: &Mutex<Option<T>>) -> Option<T> {
 /// Begins a call.
 #[pyclass(frozen)]
 struct Call {
-    task: Task,
+    progress: Progress,
     steps: Mutex<Option<(Begin, End)>>,
 }
 
 #[pymethods]
 impl Call {
-    fn __call__(&self, py: Python<'_>) {
-        // Nobody waits any more once the future was dropped, and with it the other owner.
-        let Some((begin, end)) = take(&self.steps).filter(|_| Arc::strong_count(&self.task) > 1) else {
-            return;
+    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+        let Some((begin, end)) = take(&self.steps).filter(|_| !self.progress.is_over()) else {
+            return Ok(());
         };
         let awaited = begin(py).and_then(|awaitable| {
             let asyncio = py.import("asyncio")?;
             asyncio.call_method1("ensure_future", (awaitable,))
         });
-        match awaited {
-            Ok(task) => {
-                *self.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task.clone().unbind());
-                let finished = Finished {
-                    task: Arc::clone(&self.task),
-                    end: Mutex::new(Some(end)),
-                };
-                drop(task.call_method1("add_done_callback", (finished,)));
+        let task = match awaited {
+            Ok(task) => task,
+            Err(error) => {
+                end(py, Err(error));
+                return Ok(());
             }
-            Err(error) => end(py, Err(error)),
+        };
+        if self.progress.begin(task.clone().unbind()) {
+            let finished = Finished {
+                progress: self.progress.clone(),
+                end: Mutex::new(Some(end)),
+            };
+            task.call_method1("add_done_callback", (finished,)).map(drop)
+        } else {
+            // Whoever waited went away while it began.
+            task.call_method0("cancel").map(drop)
         }
     }
 }
@@ -154,14 +239,14 @@ impl Call {
 /// Hands the outcome of a call back.
 #[pyclass(frozen)]
 struct Finished {
-    task: Task,
+    progress: Progress,
     end: Mutex<Option<End>>,
 }
 
 #[pymethods]
 impl Finished {
     fn __call__(&self, py: Python<'_>, task: &Bound<'_, PyAny>) {
-        drop(take(&self.task));
+        drop(self.progress.end());
         if let Some(end) = take(&self.end) {
             end(py, task.call_method0("result"));
         }

@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use secrecy::ExposeSecret;
 
-use crate::callback::EventLoop;
+use crate::callback::EventLoops;
 use crate::clock::PyClock;
 use crate::network::Network;
 use crate::transport::PyTransport;
@@ -87,7 +87,7 @@ fn seconds(seconds: f64) -> PyResult<Duration> {
 #[pyclass(frozen, module = "doorward._core")]
 pub(crate) struct Client {
     inner: OAuthClient,
-    event_loop: Option<EventLoop>,
+    event_loops: Option<EventLoops>,
 }
 
 #[pymethods]
@@ -117,15 +117,15 @@ impl Client {
         if let Some(callable) = settings.clock {
             builder = builder.clock(Arc::new(PyClock(callable)));
         }
-        let mut event_loop = None;
+        let mut event_loops = None;
         if let Some(callable) = settings.transport {
-            let known = event_loop.insert(EventLoop::default()).clone();
+            let known = event_loops.insert(EventLoops::default()).clone();
             builder = builder.fetch(Arc::new(PyTransport::new(callable, known)));
         }
         let inner = builder
             .build()
             .map_err(|error| errors::client_build(py, &error))?;
-        Ok(Self { inner, event_loop })
+        Ok(Self { inner, event_loops })
     }
 
     /// A token of this program's own.
@@ -195,8 +195,8 @@ impl Client {
         call: impl Future<Output = Result<T, ClientError>> + Send + 'static,
         read: fn(Python<'_>, T) -> PyResult<Py<PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        if let Some(event_loop) = &self.event_loop {
-            event_loop.remember(py);
+        if let Some(event_loops) = &self.event_loops {
+            event_loops.remember(py);
         }
         bridge::run(py, call.boxed(), move |py, outcome| match outcome {
             Ok(value) => read(py, value),

@@ -13,7 +13,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes};
 
-use crate::callback::{self, EventLoop};
+use crate::callback::{self, EventLoops};
 use crate::guard::algorithms;
 
 /// What `doorward.Guard` was told about bound tokens.
@@ -57,7 +57,7 @@ impl DpopOptions {
         keys(&self.nonce_keys)
     }
 
-    pub(crate) fn apply(self, builder: GuardBuilder, event_loop: &EventLoop) -> PyResult<GuardBuilder> {
+    pub(crate) fn apply(self, builder: GuardBuilder, event_loops: &EventLoops) -> PyResult<GuardBuilder> {
         let policy = if self.required {
             DpopPolicy::Require
         } else {
@@ -82,7 +82,7 @@ impl DpopOptions {
         Ok(match self.replay_store {
             Some(callable) => builder.dpop_replay_store(Arc::new(PyReplayStore {
                 callable: Arc::new(callable),
-                event_loop: event_loop.clone(),
+                event_loops: event_loops.clone(),
             })),
             None => builder,
         })
@@ -109,7 +109,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Asks `await insert(id, key, until, now)`, which is `True` for a proof that is new and `False` for one that was used.
 struct PyReplayStore {
     callable: Arc<Py<PyAny>>,
-    event_loop: EventLoop,
+    event_loops: EventLoops,
 }
 
 impl ReplayStore for PyReplayStore {
@@ -126,7 +126,7 @@ impl ReplayStore for PyReplayStore {
             };
             // Nothing but a plain answer counts: a store that forgot to return must not let everything through.
             let read = |answer: &Bound<'_, PyAny>| Ok(answer.cast::<PyBool>()?.is_true());
-            match callback::call(&self.event_loop, begin, read).await {
+            match callback::call(&self.event_loops, begin, read).await {
                 Ok(true) => Ok(Insertion::New),
                 Ok(false) => Ok(Insertion::Replayed),
                 Err(error) => {

@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 
 use crate::audit::PyAuditHook;
-use crate::callback::EventLoop;
+use crate::callback::EventLoops;
 use crate::claims::VerifiedClaims;
 use crate::client::Credentials;
 use crate::clock::PyClock;
@@ -62,7 +62,7 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    fn builder(self, issuer: String, resource: String, event_loop: &EventLoop) -> PyResult<GuardBuilder> {
+    fn builder(self, issuer: String, resource: String, event_loops: &EventLoops) -> PyResult<GuardBuilder> {
         let mut builder = doorward_guard::Guard::builder(issuer, resource)
             .scopes(self.scopes)
             .required_scopes(self.required_scopes)
@@ -107,7 +107,7 @@ impl Settings {
             builder = builder.require_recent_login(Duration::from_secs(seconds));
         }
         if let Some(options) = self.dpop {
-            builder = options.apply(builder, event_loop)?;
+            builder = options.apply(builder, event_loops)?;
         }
         if let Some(url) = self.resource_metadata_url {
             builder = builder.resource_metadata_url(url);
@@ -116,13 +116,13 @@ impl Settings {
             builder = builder.client_auth(credentials.auth()?);
         }
         if let Some(options) = self.revocation {
-            builder = builder.revocation(options.choice(event_loop));
+            builder = builder.revocation(options.choice(event_loops));
         }
         if let Some(callable) = self.on_decision {
             builder = builder.on_decision(Arc::new(PyAuditHook(callable)));
         }
         if let Some(callable) = self.transport {
-            builder = builder.fetch(Arc::new(PyTransport::new(callable, event_loop.clone())));
+            builder = builder.fetch(Arc::new(PyTransport::new(callable, event_loops.clone())));
         }
         if let Some(callable) = self.clock {
             builder = builder.clock(Arc::new(PyClock(callable)));
@@ -149,14 +149,14 @@ pub(crate) struct Guard {
     dpop: bool,
     metadata_url: String,
     /// Only where the guard calls Python.
-    event_loop: Option<EventLoop>,
+    event_loops: Option<EventLoops>,
 }
 
 #[pymethods]
 impl Guard {
     #[new]
     fn new(py: Python<'_>, issuer: String, resource: String, settings: Settings) -> PyResult<Self> {
-        let event_loop = EventLoop::default();
+        let event_loops = EventLoops::default();
         let calls_python = settings.transport.is_some()
             || settings.dpop.as_ref().is_some_and(DpopOptions::calls_python)
             || matches!(settings.revocation, Some(RevocationOptions::Checker { .. }));
@@ -169,14 +169,14 @@ impl Guard {
         let chosen_url = settings.resource_metadata_url.clone();
         let metadata_url = ResourceUri::parse_with(&resource, rules).map(|resource| resource.metadata_url());
         let guard = settings
-            .builder(issuer, resource, &event_loop)?
+            .builder(issuer, resource, &event_loops)?
             .build()
             .map_err(|error| errors::build(py, &error))?;
         Ok(Self {
             inner: guard,
             dpop,
             metadata_url: chosen_url.unwrap_or(metadata_url.unwrap_or_default()),
-            event_loop: calls_python.then_some(event_loop),
+            event_loops: calls_python.then_some(event_loops),
         })
     }
 
@@ -327,8 +327,8 @@ impl Guard {
 
 impl Guard {
     fn remember_loop(&self, py: Python<'_>) {
-        if let Some(event_loop) = &self.event_loop {
-            event_loop.remember(py);
+        if let Some(event_loops) = &self.event_loops {
+            event_loops.remember(py);
         }
     }
 }

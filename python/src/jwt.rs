@@ -15,7 +15,7 @@ use pyo3::types::PyString;
 use serde_json::json;
 
 use crate::access_token::AccessTokens;
-use crate::callback::EventLoop;
+use crate::callback::EventLoops;
 use crate::claims::VerifiedClaims;
 use crate::transport::PyTransport;
 use crate::{bridge, errors};
@@ -39,19 +39,19 @@ struct Settings {
 pub(crate) struct JwtVerifier {
     verifier: Arc<Verifier>,
     tokens: Py<AccessTokens>,
-    event_loop: EventLoop,
+    event_loops: EventLoops,
 }
 
 #[pymethods]
 impl JwtVerifier {
     #[new]
     fn new(settings: Settings, tokens: Py<AccessTokens>) -> PyResult<Self> {
-        let event_loop = EventLoop::default();
-        let verifier = settings.build(&event_loop)?;
+        let event_loops = EventLoops::default();
+        let verifier = settings.build(&event_loops)?;
         Ok(Self {
             verifier: Arc::new(verifier),
             tokens,
-            event_loop,
+            event_loops,
         })
     }
 
@@ -61,7 +61,7 @@ impl JwtVerifier {
         if let Some(judged) = self.verifier.verify_at_once(text) {
             return access_token(self.tokens.get(), judged, &token);
         }
-        self.event_loop.remember(py);
+        self.event_loops.remember(py);
         let (verifier, tokens) = (Arc::clone(&self.verifier), self.tokens.clone_ref(py));
         let (text, token) = (text.to_owned(), token.unbind());
         let judged = async move { verifier.verify(&text).await };
@@ -89,7 +89,7 @@ fn access_token(
 }
 
 impl Settings {
-    fn build(self, event_loop: &EventLoop) -> PyResult<Verifier> {
+    fn build(self, event_loops: &EventLoops) -> PyResult<Verifier> {
         let mut builder = Verifier::builder();
         if let Some(key) = self.public_key {
             builder = match self.algorithm.parse::<HmacAlgorithm>() {
@@ -105,7 +105,7 @@ impl Settings {
             builder = builder.jwks_uri(url).unknown_key_cooldown(cooldown);
         }
         if let Some(callable) = self.transport {
-            builder = builder.fetch(Arc::new(PyTransport::new(callable, event_loop.clone())));
+            builder = builder.fetch(Arc::new(PyTransport::new(callable, event_loops.clone())));
         } else if self.public_addresses_only {
             builder = builder.fetch(Arc::new(PublicAddresses::new()?));
         }

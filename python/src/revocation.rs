@@ -11,7 +11,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use pyo3::prelude::*;
 
-use crate::callback::{self, EventLoop};
+use crate::callback::{self, EventLoops};
 use crate::claims::VerifiedClaims;
 
 /// What `doorward.Guard` was told about revocations.
@@ -47,10 +47,10 @@ pub(crate) enum RevocationOptions {
 }
 
 impl RevocationOptions {
-    pub(crate) fn choice(self, event_loop: &EventLoop) -> Revocation {
+    pub(crate) fn choice(self, event_loops: &EventLoops) -> Revocation {
         match self {
             Self::Checker { checker, fail_closed } => {
-                let checker = PyRevocationChecker::new(checker, fail_closed, event_loop.clone());
+                let checker = PyRevocationChecker::new(checker, fail_closed, event_loops.clone());
                 Revocation::Checker(Arc::new(checker))
             }
             Self::Introspection {
@@ -94,15 +94,15 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 struct PyRevocationChecker {
     callable: Arc<Py<PyAny>>,
     fail_closed: bool,
-    event_loop: EventLoop,
+    event_loops: EventLoops,
 }
 
 impl PyRevocationChecker {
-    fn new(callable: Py<PyAny>, fail_closed: bool, event_loop: EventLoop) -> Self {
+    fn new(callable: Py<PyAny>, fail_closed: bool, event_loops: EventLoops) -> Self {
         Self {
             callable: Arc::new(callable),
             fail_closed,
-            event_loop,
+            event_loops,
         }
     }
 }
@@ -117,7 +117,7 @@ impl RevocationChecker for PyRevocationChecker {
         let (claims, token) = (claims.clone(), token.to_owned());
         async move {
             let begin = move |py: Python<'_>| callable.call1(py, (VerifiedClaims::new(claims), token));
-            match callback::call(&self.event_loop, begin, |revoked| revoked.is_truthy()).await {
+            match callback::call(&self.event_loops, begin, |revoked| revoked.is_truthy()).await {
                 Ok(revoked) => Ok(revoked),
                 Err(error) => {
                     tracing::warn!(%error, fail_closed = self.fail_closed, "the revocation check failed");

@@ -13,12 +13,12 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::callback::{self, EventLoop};
+use crate::callback::{self, EventLoops};
 
 /// Calls `await transport(method, url, headers, body)`, which returns `(status, headers, body)`.
 pub(crate) struct PyTransport {
     callable: Arc<Py<PyAny>>,
-    event_loop: EventLoop,
+    event_loops: EventLoops,
 }
 
 /// What the callable returned.
@@ -29,10 +29,10 @@ struct Answer {
 }
 
 impl PyTransport {
-    pub(crate) fn new(callable: Py<PyAny>, event_loop: EventLoop) -> Self {
+    pub(crate) fn new(callable: Py<PyAny>, event_loops: EventLoops) -> Self {
         Self {
             callable: Arc::new(callable),
-            event_loop,
+            event_loops,
         }
     }
 
@@ -54,7 +54,7 @@ impl PyTransport {
             let body = body.map(|body| PyBytes::new(py, &body));
             callable.call1(py, (method, target, given, body))
         };
-        let called = callback::call(&self.event_loop, begin, read).await;
+        let called = callback::call(&self.event_loops, begin, read).await;
         let answer = called
             .map_err(|error| FetchFailure::new(format!("the transport gave no answer of {url}: {error}")))?;
         if answer.body.len() > max_body {

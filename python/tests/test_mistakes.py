@@ -159,6 +159,7 @@ def test_a_base_url_is_an_address_alone(base_url: str) -> None:
 
 
 def test_a_base_url_that_ends_with_the_path_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("fastmcp")
     adapter = pytest.importorskip("doorward.fastmcp")
 
     async def connect() -> None:

@@ -104,7 +104,7 @@ impl Fetcher {
     pub async fn get_json(&self, url: &str, limits: &Limits) -> Outcome {
         let target = Target::parse(url, &self.inner.policy)?;
         let key = Key::new(url, limits);
-        if let Some(answer) = self.cached(&key) {
+        if let Some(answer) = self.cached(&key, self.inner.clock.now()) {
             return answer;
         }
         self.join_flight(key, target, limits, true).await
@@ -112,7 +112,8 @@ impl Fetcher {
 
     /// Whether [`Fetcher::get_json`] would answer from memory, a remembered failure included.
     pub fn is_cached(&self, url: &str, limits: &Limits) -> bool {
-        self.cached(&Key::new(url, limits)).is_some()
+        self.cached(&Key::new(url, limits), self.inner.clock.now())
+            .is_some()
     }
 
     /// Like [`Fetcher::get_json`], but asks the server whatever the cache holds, and any cache on the way (for example
@@ -180,15 +181,17 @@ impl Fetcher {
         }
     }
 
-    fn cached(&self, key: &Key) -> Option<Outcome> {
-        self.inner.cache.get(key)?.fresh(self.inner.clock.now())
+    fn cached(&self, key: &Key, now: UnixSeconds) -> Option<Outcome> {
+        self.inner.cache.get(key)?.fresh(now)
     }
 
     async fn join_flight(&self, key: Key, target: Target, limits: &Limits, use_cache: bool) -> Outcome {
         let flight = {
+            // Before the lock: a clock may be a program's own, and wait for somebody who wants the lock.
+            let now = self.inner.clock.now();
             let mut flights = locked(&self.inner.flights);
             // A flight stores its answer before it leaves the table: look again while the table stands still.
-            if let Some(answer) = use_cache.then(|| self.cached(&key)).flatten() {
+            if let Some(answer) = use_cache.then(|| self.cached(&key, now)).flatten() {
                 return answer;
             }
             flights

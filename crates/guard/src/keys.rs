@@ -296,7 +296,8 @@ impl Keys {
     }
 
     fn unavailable(&self) -> KeyError {
-        let until_next = self.progress.borrow().next_attempt.since(self.clock.now());
+        let next_attempt = self.progress.borrow().next_attempt;
+        let until_next = next_attempt.since(self.clock.now());
         KeyError::Unavailable {
             retry_after: until_next.max(Duration::from_secs(1)),
         }

@@ -104,8 +104,8 @@ impl Breaker {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open(&self, state: &mut State, time: Duration) {
-        let until = self.clock.now() + time.max(Duration::from_secs(1));
+    fn open(&self, state: &mut State, now: UnixSeconds, time: Duration) {
+        let until = now + time.max(Duration::from_secs(1));
         state.circuit = Circuit::Open { until };
         state.outdated = state.permits;
         tracing::warn!(
@@ -140,6 +140,8 @@ impl Permit<'_> {
 
     /// The server or the network failed.
     pub(crate) fn failed(self, retry_after: Option<Duration>) {
+        // Before the lock: a clock may be a program's own, and wait for somebody who wants the lock.
+        let now = self.breaker.clock.now();
         let mut state = self.breaker.state();
         if !self.counts(&state) {
             return;
@@ -150,8 +152,8 @@ impl Permit<'_> {
             Circuit::Open { .. } | Circuit::Probing { .. } => policy.threshold,
         };
         match retry_after {
-            Some(time) => self.breaker.open(&mut state, time.min(MAX_PAUSE)),
-            None if outages >= policy.threshold => self.breaker.open(&mut state, policy.cooldown),
+            Some(time) => self.breaker.open(&mut state, now, time.min(MAX_PAUSE)),
+            None if outages >= policy.threshold => self.breaker.open(&mut state, now, policy.cooldown),
             None => state.circuit = Circuit::Closed { outages },
         }
     }

@@ -132,11 +132,11 @@ impl Endpoints {
     }
 
     pub(crate) async fn url(&self, endpoint: Endpoint) -> Result<String, ClientError> {
-        if let Some(answer) = self.known().answer(self.clock.now()) {
+        if let Some(answer) = self.known_answer() {
             return answer?.get(endpoint);
         }
         let _asking = self.asking.lock().await;
-        if let Some(answer) = self.known().answer(self.clock.now()) {
+        if let Some(answer) = self.known_answer() {
             return answer?.get(endpoint);
         }
         let asked = discovery::discover(&self.issuer, &*self.fetch, |metadata, document: &Document| {
@@ -178,6 +178,12 @@ impl Endpoints {
                 }
             }
         }
+    }
+
+    fn known_answer(&self) -> Option<Result<Arc<Urls>, MetadataError>> {
+        // Before the lock: a clock may be a program's own, and wait for somebody who wants the lock.
+        let now = self.clock.now();
+        self.known().answer(now)
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {

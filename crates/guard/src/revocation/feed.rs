@@ -293,7 +293,9 @@ impl Shared {
     }
 
     pub(super) fn note(&self, notice: Notice) -> Noted {
-        let noted = self.memory_mut().note(notice, self.clock.now());
+        // Before the lock: a clock may be a program's own, and wait for somebody who wants the lock.
+        let now = self.clock.now();
+        let noted = self.memory_mut().note(notice, now);
         self.heard.fetch_add(1, Ordering::Relaxed);
         self.changes
             .send_modify(|changes| *changes = changes.wrapping_add(1));
@@ -301,7 +303,8 @@ impl Shared {
     }
 
     pub(super) fn forget_the_past(&self) {
-        self.memory_mut().forget(self.clock.now());
+        let now = self.clock.now();
+        self.memory_mut().forget(now);
     }
 
     pub(super) fn connect(&self) {

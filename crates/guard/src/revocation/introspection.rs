@@ -94,7 +94,7 @@ impl Introspection {
     pub(super) async fn check(&self, claims: &Claims, token: &str) -> Result<(), VerifyError> {
         let inner = &self.0;
         let digest = doorward_jose::sha256(token.as_bytes());
-        let active = match inner.remembered(&digest) {
+        let active = match inner.remembered(&digest, inner.clock.now()) {
             Some(active) => Ok(active),
             None => inner.ask(digest, token, claims.expires_at).await,
         };
@@ -111,16 +111,18 @@ impl Introspection {
 }
 
 impl Inner {
-    fn remembered(&self, digest: &Digest) -> Option<bool> {
+    fn remembered(&self, digest: &Digest, now: UnixSeconds) -> Option<bool> {
         let (active, until) = self.answers.get(digest)?;
-        ahead(until, self.clock.now(), self.ttl(active)).map(|_| active)
+        ahead(until, now, self.ttl(active)).map(|_| active)
     }
 
     async fn ask(self: &Arc<Self>, digest: Digest, token: &str, expires_at: UnixSeconds) -> Answer {
         let flight: Flight = {
+            // Before the lock: a clock may be a program's own, and wait for somebody who wants the lock.
+            let now = self.clock.now();
             let mut flights = self.flights();
             // A flight leaves its answer before it leaves the table: look again while the table stands still.
-            if let Some(active) = self.remembered(&digest) {
+            if let Some(active) = self.remembered(&digest, now) {
                 return Ok(active);
             }
             let start = || {

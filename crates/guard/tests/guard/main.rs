@@ -8,6 +8,7 @@ mod at_once;
 mod audit;
 mod browser;
 mod client;
+mod clocks;
 mod conformance;
 mod connections;
 mod credentials;

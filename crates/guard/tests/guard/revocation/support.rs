@@ -208,7 +208,8 @@ pub(crate) fn world_at(clock: &ManualClock, revocation: Revocation) -> (World, A
     })
 }
 
-fn world_of(settings: impl FnOnce(GuardBuilder) -> GuardBuilder) -> (World, Arc<FakeEndpoints>) {
+/// The same with any settings.
+pub(crate) fn world_of(settings: impl FnOnce(GuardBuilder) -> GuardBuilder) -> (World, Arc<FakeEndpoints>) {
     let world = World::with(settings);
     let metadata = json!({
         "issuer": ISSUER,
