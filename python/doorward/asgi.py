@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
 from doorward import _body, _core
-from doorward._asgi_types import ASGIApp, Headers, Message, Receive, Scope, Send
+from doorward._asgi_types import ASGIApp, Headers, Receive, Scope, Send
 from doorward._current import CLAIMS, current_claims, enter, leave
 from doorward._exchange import Exchange
 from doorward._paths import guarded_path, is_as_written, is_open, is_under, raw_path, route_path

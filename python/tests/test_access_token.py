@@ -193,9 +193,7 @@ async def test_a_model_with_rules_of_its_own_is_asked(
     monkeypatch.setattr("doorward.jwt.AccessToken", kind)
     for access in await verified(key_pair, sub="program", scope="read", exp=4102444800):
         assert type(access) is kind
-        assert access == kind(
-            token=access.token, client_id="program", scopes=["read"], expires_at=4102444800
-        )
+        assert access == kind(token=access.token, client_id="program", scopes=["read"], expires_at=4102444800)
         assert access.client_id == client_id
 
 

@@ -82,9 +82,7 @@ def feed(authorization_server: AuthorizationServer) -> Iterator[Feed]:
 
 def follower(server: AuthorizationServer, **settings: Any) -> Guard:
     credentials = settings.pop("as_credentials", ASCredentials("guard", "secret"))
-    return Guard(
-        server.issuer, RESOURCE, as_credentials=credentials, revocation_checker=RevocationFeed(), **settings
-    )
+    return Guard(server.issuer, RESOURCE, as_credentials=credentials, revocation_checker=RevocationFeed(), **settings)
 
 
 async def becomes(made: Guard, state: str) -> None:

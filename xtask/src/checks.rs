@@ -117,7 +117,7 @@ fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
-fn all_or_nothing(mut command: Command) -> Result<Outcome> {
+pub(crate) fn all_or_nothing(mut command: Command) -> Result<Outcome> {
     let status = command
         .status()
         .with_context(|| format!("cannot start {}", command.get_program().display()))?;

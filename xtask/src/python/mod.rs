@@ -10,6 +10,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::checks::all_or_nothing;
 use crate::install;
 use crate::suite::Outcome;
 use crate::workspace::{e2e, root};
@@ -26,9 +27,25 @@ pub(crate) fn run() -> Result<Outcome> {
         fs::remove_dir_all(&folder)?;
     }
     fs::create_dir_all(&folder)?;
-    let mut outcome = own_tests(&folder)?;
+    let mut outcome = lint()?;
+    outcome.add(own_tests(&folder)?);
     outcome.add(fastmcps_tests(&folder)?);
     outcome.add(examples::run()?);
+    Ok(outcome)
+}
+
+/// What the settings in `python/pyproject.toml` ask for.
+fn lint() -> Result<Outcome> {
+    let mut outcome = Outcome::default();
+    for arguments in [&["check"][..], &["format", "--check"]] {
+        let mut command = Command::new(interpreter("v2"));
+        command
+            .current_dir(root().join("python"))
+            .args(["-m", "ruff"])
+            .args(arguments)
+            .args(["--quiet", "--no-cache", "doorward", "tests"]);
+        outcome.add(all_or_nothing(command)?);
+    }
     Ok(outcome)
 }
 

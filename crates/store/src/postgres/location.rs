@@ -117,9 +117,11 @@ fn session_settings(config: &mut Config, options: &PostgresOptions) {
     let statement = options.statement_timeout.as_millis();
     // A node that stops in the middle of a transaction (paused, cut off) must not hold its locks for long.
     let idle = statement * 2;
+    // What a statement outside of a transaction sees is what it sees inside of one, whatever the role's default is.
+    let isolation = "-c default_transaction_isolation=read\\ committed";
     // One plan a statement: partitions are chosen when it runs, and planning it anew each time would cost more than it.
     let timeouts = format!(
-        "-c statement_timeout={statement} -c idle_in_transaction_session_timeout={idle} -c plan_cache_mode=force_generic_plan"
+        "-c statement_timeout={statement} -c idle_in_transaction_session_timeout={idle} -c plan_cache_mode=force_generic_plan {isolation}"
     );
     let all = match config.get_options() {
         // The operator's own come last: they win.

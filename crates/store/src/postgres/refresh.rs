@@ -77,7 +77,8 @@ pub(super) async fn rotate(store: &PostgresStore, rotate: Arc<RotateRefresh>) ->
     let outcome = rotate_with_others(store, rotate).await;
     match &outcome {
         Ok(RotateOutcome::Rotated { grant, .. }) => remember(store, grant),
-        _ => drop(store.used_grants.remove(&id)),
+        Ok(_) => drop(store.used_grants.remove(&id)),
+        Err(_) => {}
     }
     outcome
 }

@@ -6,22 +6,20 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::iter;
+use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::Engine;
 use super::errors::{Fallible, Fault};
 use super::statements::Connection;
 use crate::{Result, StoreError};
 
-/// How long an operation waits before it goes on another way.
+/// How long an operation waits before it looks for another way.
 const PATIENCE: Duration = Duration::from_millis(50);
-
-/// Statements of a kind that are on their way at once, at most.
-const WAYS: usize = 4;
 
 /// Operations in a statement at most.
 const MOST: usize = 128;
@@ -55,12 +53,13 @@ pub(super) fn in_places<T>(asked: usize, found: Vec<(T, usize)>) -> Vec<Option<T
 
 impl Fault {
     /// For whoever does alone what failed together: whether it may have happened all the same. What was refused was
-    /// perhaps another one, and nothing was done. Not tried alone when there is no room.
+    /// perhaps another one, and nothing was done; an answer that could not be read was given when it was done. What fails
+    /// because there is no room, or because of the database, fails alone too: then it is not tried.
     pub(super) fn before_going_alone(self) -> Result<bool> {
         match self {
-            Self::Refused(StoreError::Busy) => Err(StoreError::Busy),
+            Self::Refused(error @ (StoreError::Busy | StoreError::Unavailable(_))) => Err(error),
+            Self::Refused(StoreError::Internal(_)) | Self::Contended(_) | Self::Lost(_) => Ok(true),
             Self::Refused(_) => Ok(false),
-            Self::Contended(_) | Self::Lost(_) => Ok(true),
         }
     }
 }
@@ -70,7 +69,104 @@ pub(super) struct Meeting<O: Together>(Mutex<State<O>>);
 
 struct State<O: Together> {
     waiting: VecDeque<Waiting<O>>,
+    /// Statements.
     on_their_way: usize,
+    /// The next operation's.
+    number: u64,
+}
+
+struct Waiting<O: Together> {
+    number: u64,
+    operation: O,
+    tell: Tell<O>,
+}
+
+type Tell<O> = oneshot::Sender<Fallible<<O as Together>::Answer>>;
+
+impl Engine {
+    /// Does an operation with those that it meets. What went wrong may be another one's fault: see
+    /// [`Fault::before_going_alone`].
+    pub(super) async fn together<O: Together>(self: &Arc<Self>, operation: O) -> Fallible<O::Answer> {
+        let meeting = O::meeting(self);
+        let (tell, mut told) = oneshot::channel();
+        let number = meeting.join(operation, tell, self.options.queue)?;
+        self.find_way::<O>(1);
+        let until = Instant::now() + self.options.wait;
+        loop {
+            if let Ok(answer) = timeout(PATIENCE, &mut told).await {
+                let given_up = || Fault::Lost("the operation was given up on its way".to_owned());
+                return answer.unwrap_or_else(|_| Err(given_up()));
+            }
+            if Instant::now() > until && meeting.leave(number) {
+                return Err(Fault::Refused(StoreError::Busy));
+            }
+            // Each connection may be one that died without a word.
+            self.find_way::<O>(self.options.connections.max(1));
+        }
+    }
+
+    /// Goes with those that wait, if there are any, unless so many are on their way.
+    fn find_way<O: Together>(self: &Arc<Self>, most: usize) {
+        if O::meeting(self).sets_out(most) {
+            let way = Way::<O> {
+                engine: Arc::clone(self),
+                is_over: false,
+                kind: PhantomData,
+            };
+            tokio::spawn(way.go());
+        }
+    }
+}
+
+impl<O: Together> Default for Meeting<O> {
+    fn default() -> Self {
+        Self(Mutex::new(State {
+            waiting: VecDeque::new(),
+            on_their_way: 0,
+            number: 0,
+        }))
+    }
+}
+
+impl<O: Together> Meeting<O> {
+    fn state(&self) -> MutexGuard<'_, State<O>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of the operation among those that wait.
+    fn join(&self, operation: O, tell: Tell<O>, queue: usize) -> Fallible<u64> {
+        let mut state = self.state();
+        if state.waiting.len() >= queue {
+            state.forget_those_who_gave_up();
+        }
+        if state.waiting.len() >= queue {
+            return Err(Fault::Refused(StoreError::Busy));
+        }
+        let number = state.number;
+        state.number += 1;
+        state.waiting.push_back(Waiting {
+            number,
+            operation,
+            tell,
+        });
+        Ok(number)
+    }
+
+    /// Takes an operation back that still waits. Returns whether it did.
+    fn leave(&self, number: u64) -> bool {
+        let mut state = self.state();
+        let place = state.waiting.iter().position(|waiting| waiting.number == number);
+        place.is_some_and(|place| state.waiting.remove(place).is_some())
+    }
+
+    fn sets_out(&self, most: usize) -> bool {
+        let mut state = self.state();
+        let does = !state.waiting.is_empty() && state.on_their_way < most;
+        if does {
+            state.on_their_way += 1;
+        }
+        does
+    }
 }
 
 impl<O: Together> State<O> {
@@ -80,45 +176,24 @@ impl<O: Together> State<O> {
     }
 }
 
-struct Waiting<O: Together> {
-    operation: O,
-    tell: Tell<O>,
+/// One of those that are on their way.
+struct Way<O: Together> {
+    engine: Arc<Engine>,
+    is_over: bool,
+    kind: PhantomData<fn() -> O>,
 }
 
-type Tell<O> = oneshot::Sender<Fallible<<O as Together>::Answer>>;
-
-impl Engine {
-    /// Does an operation with those that it meets. What went wrong may be another one's fault: see [`Fault::before_going_alone`].
-    pub(super) async fn together<O: Together>(self: &Arc<Self>, operation: O) -> Fallible<O::Answer> {
-        let (tell, mut told) = oneshot::channel();
-        let waiting = Waiting { operation, tell };
-        if O::meeting(self).join(waiting, self.options.queue)? {
-            tokio::spawn(Arc::clone(self).go::<O>());
-        }
-        let answer = if let Ok(answer) = timeout(PATIENCE, &mut told).await {
-            answer
-        } else {
-            if O::meeting(self).takes_another_way() {
-                tokio::spawn(Arc::clone(self).go::<O>());
-            }
-            told.await
-        };
-        answer.unwrap_or_else(|_| Err(Fault::Lost("the operation was given up on its way".to_owned())))
-    }
-
+impl<O: Together> Way<O> {
     /// Until nobody waits.
-    async fn go<O: Together>(self: Arc<Self>) {
-        let mut way = Way {
-            meeting: O::meeting(&self),
-            is_over: false,
-        };
-        while let Some(next) = way.next() {
+    async fn go(mut self) {
+        while let Some(next) = self.next() {
             let (operations, told): (Vec<O>, Vec<Tell<O>>) = next
                 .into_iter()
                 .map(|waiting| (waiting.operation, waiting.tell))
                 .unzip();
             let operations = &operations;
             let done = self
+                .engine
                 .attempt(|db| async move { O::all(&db, operations).await })
                 .await;
             // Whoever has gone away meanwhile is told nothing.
@@ -136,60 +211,10 @@ impl Engine {
             }
         }
     }
-}
 
-impl<O: Together> Default for Meeting<O> {
-    fn default() -> Self {
-        Self(Mutex::new(State {
-            waiting: VecDeque::new(),
-            on_their_way: 0,
-        }))
-    }
-}
-
-impl<O: Together> Meeting<O> {
-    fn state(&self) -> MutexGuard<'_, State<O>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether somebody has to go now.
-    fn join(&self, waiting: Waiting<O>, queue: usize) -> Fallible<bool> {
-        let mut state = self.state();
-        if state.waiting.len() >= queue {
-            state.forget_those_who_gave_up();
-        }
-        if state.waiting.len() >= queue {
-            return Err(Fault::Refused(StoreError::Busy));
-        }
-        state.waiting.push_back(waiting);
-        if state.on_their_way > 0 {
-            return Ok(false);
-        }
-        state.on_their_way = 1;
-        Ok(true)
-    }
-
-    /// Whether those that wait have to go another way.
-    fn takes_another_way(&self) -> bool {
-        let mut state = self.state();
-        let does = !state.waiting.is_empty() && state.on_their_way < WAYS;
-        if does {
-            state.on_their_way += 1;
-        }
-        does
-    }
-}
-
-/// One of those that may be on their way, until it is over.
-struct Way<'a, O: Together> {
-    meeting: &'a Meeting<O>,
-    is_over: bool,
-}
-
-impl<O: Together> Way<'_, O> {
     /// Those that go next. When nobody waits any more, the way is over.
     fn next(&mut self) -> Option<Vec<Waiting<O>>> {
-        let mut state = self.meeting.state();
+        let mut state = O::meeting(&self.engine).state();
         state.forget_those_who_gave_up();
         if state.waiting.is_empty() {
             state.on_their_way -= 1;
@@ -201,17 +226,11 @@ impl<O: Together> Way<'_, O> {
     }
 }
 
-impl<O: Together> Drop for Way<'_, O> {
-    /// In a panic, or when the runtime ends.
+impl<O: Together> Drop for Way<O> {
+    /// In a panic, or when the runtime ends. Those that wait look for another way.
     fn drop(&mut self) {
-        if self.is_over {
-            return;
-        }
-        let mut state = self.meeting.state();
-        state.on_their_way -= 1;
-        if state.on_their_way == 0 {
-            // Nobody would come for them.
-            state.waiting.clear();
+        if !self.is_over {
+            O::meeting(&self.engine).state().on_their_way -= 1;
         }
     }
 }

@@ -1,4 +1,5 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
@@ -38,14 +39,17 @@ async fn opened(queue: usize) -> Option<(PostgresStore, Database)> {
     Some((store, database))
 }
 
-/// All that may be on their way are.
+/// More than may be are on their way.
+const OCCUPIED: usize = 100;
+
 fn occupy<O: Together>(engine: &Engine) {
-    O::meeting(engine).state().on_their_way = WAYS;
+    O::meeting(engine).state().on_their_way = OCCUPIED;
 }
 
-/// One of them comes back, and takes those that wait.
+/// All of them come back, and one takes those that wait.
 fn release<O: Together>(engine: &Arc<Engine>) {
-    tokio::spawn(Arc::clone(engine).go::<O>());
+    O::meeting(engine).state().on_their_way = 0;
+    engine.find_way::<O>(1);
 }
 
 async fn ask<O: Together>(
@@ -89,8 +93,7 @@ async fn those_that_come_while_others_are_on_their_way_go_in_one_statement() {
         (0..MOST + 10).map(|number| number * 2).collect::<Vec<_>>()
     );
     assert_eq!(STATEMENTS.load(Ordering::Relaxed), 2);
-    // The others of those that may be on their way are still there.
-    while Doubled::meeting(&store).state().on_their_way != WAYS - 1 {
+    while Doubled::meeting(&store).state().on_their_way > 0 {
         tokio::task::yield_now().await;
     }
 }
@@ -112,7 +115,7 @@ async fn what_fails_together_is_told_to_each() {
 #[tokio::test]
 async fn what_hangs_keeps_nobody_else_waiting() {
     kind!(Hanging, |asked| {
-        if asked.contains(&Hanging(0)) {
+        if asked[0].0 < 8 {
             std::future::pending::<()>().await;
         }
         Ok(asked.iter().map(|asked| asked.0).collect())
@@ -120,17 +123,48 @@ async fn what_hangs_keeps_nobody_else_waiting() {
     let Some((store, _database)) = opened(4096).await else {
         return;
     };
-    let engine = Arc::clone(&store.engine);
-    let hanging = tokio::spawn(async move { engine.together(Hanging(0)).await });
-    while Hanging::meeting(&store).state().on_their_way == 0
-        || !Hanging::meeting(&store).state().waiting.is_empty()
-    {
-        tokio::task::yield_now().await;
+    let mut hanging = JoinSet::new();
+    for number in 0..8 {
+        let engine = Arc::clone(&store.engine);
+        hanging.spawn(async move { engine.together(Hanging(number)).await });
+        while Hanging::meeting(&store).state().on_their_way <= number {
+            tokio::task::yield_now().await;
+        }
     }
-    for number in 1..5 {
+    for number in 8..12 {
         assert_eq!(store.engine.together(Hanging(number)).await.unwrap(), number);
     }
-    assert!(!hanging.is_finished());
+    assert!(hanging.try_join_next().is_none());
+}
+
+#[tokio::test]
+async fn who_finds_no_way_is_told_in_time_that_there_is_no_room() {
+    kind!(Stuck, |asked| Ok(vec![0; asked.len()]));
+    let Some(database) = template::database().await else {
+        return;
+    };
+    let options = PostgresOptions {
+        wait: Duration::from_millis(60),
+        ..PostgresOptions::default()
+    };
+    let store = PostgresStore::open(&database.url(), &options).await.unwrap();
+    occupy::<Stuck>(&store);
+    let busy = store.engine.together(Stuck(0)).await;
+    assert!(matches!(busy, Err(Fault::Refused(StoreError::Busy))), "{busy:?}");
+    assert_eq!(Stuck::meeting(&store).state().waiting.len(), 0);
+}
+
+#[test]
+fn what_fails_together_is_tried_alone_where_that_may_help() {
+    let alone = |error| Fault::Refused(error).before_going_alone();
+    assert_eq!(alone(StoreError::Busy), Err(StoreError::Busy));
+    let unavailable = StoreError::Unavailable("a disk is full".to_owned());
+    assert_eq!(alone(unavailable.clone()), Err(unavailable));
+    assert_eq!(alone(StoreError::Conflict), Ok(false));
+    assert_eq!(alone(StoreError::Invalid("a NUL")), Ok(false));
+    assert_eq!(alone(StoreError::Internal("malformed".to_owned())), Ok(true));
+    assert_eq!(Fault::Lost(String::new()).before_going_alone(), Ok(true));
+    assert_eq!(Fault::Contended(String::new()).before_going_alone(), Ok(true));
 }
 
 #[tokio::test]
@@ -175,7 +209,7 @@ async fn more_than_may_wait_are_busy_at_once() {
 }
 
 #[tokio::test]
-async fn a_way_that_panics_is_lost_for_those_who_need_it_and_free_for_the_next() {
+async fn a_way_that_panics_is_lost_for_those_on_it_and_free_for_the_next() {
     kind!(Panicking, |asked| {
         assert_ne!(asked[0], Panicking(0), "as the test wants it");
         Ok(vec![1; asked.len()])
@@ -183,18 +217,26 @@ async fn a_way_that_panics_is_lost_for_those_who_need_it_and_free_for_the_next()
     let Some((store, _database)) = opened(4096).await else {
         return;
     };
-    for _ in 0..2 {
-        // More than go at once: some wait behind the one that panics, which is the last on its way.
-        occupy::<Panicking>(&store);
-        let numbers = (0..MOST).map(|_| 0).chain(0..5);
-        let mut asked = ask(&store.engine, numbers.map(Panicking)).await;
-        Panicking::meeting(&store).state().on_their_way = 1;
-        release::<Panicking>(&store.engine);
-        while let Some(answer) = asked.join_next().await {
-            let answer = answer.unwrap();
-            assert!(matches!(answer, Err(Fault::Lost(_))), "{answer:?}");
-        }
-        assert_eq!(Panicking::meeting(&store).state().on_their_way, 0);
+    occupy::<Panicking>(&store);
+    // More than go at once: some wait behind those whose way panics.
+    let mut asked = ask(&store.engine, [0; MOST].map(Panicking)).await;
+    let mut behind = JoinSet::new();
+    for _ in 0..5 {
+        let engine = Arc::clone(&store.engine);
+        behind.spawn(async move { engine.together(Panicking(1)).await });
     }
-    assert_eq!(store.engine.together(Panicking(1)).await.unwrap(), 1);
+    while Panicking::meeting(&store).state().waiting.len() < MOST + 5 {
+        tokio::task::yield_now().await;
+    }
+    release::<Panicking>(&store.engine);
+    while let Some(answer) = asked.join_next().await {
+        let answer = answer.unwrap();
+        assert!(matches!(answer, Err(Fault::Lost(_))), "{answer:?}");
+    }
+    while let Some(answer) = behind.join_next().await {
+        assert_eq!(answer.unwrap().unwrap(), 1);
+    }
+    while Panicking::meeting(&store).state().on_their_way > 0 {
+        tokio::task::yield_now().await;
+    }
 }
