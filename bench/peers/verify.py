@@ -208,7 +208,7 @@ def bound(fixtures: dict[str, Any], issuer_url: str) -> Callable[[int], Argument
 
 
 @way("cryptography, signature alone")
-async def _(fixtures: dict[str, Any], _url: str) -> Check:
+async def check_cryptography(fixtures: dict[str, Any], _url: str) -> Check:
     tokens = issuer.Tokens(fixtures, fixtures["issuer"])
     signature, read = cryptography(fixtures)
     return Check(signature, lambda count: [read(tokens.bearer()) for _ in range(count)], is_asynchronous=False)
@@ -223,17 +223,17 @@ async def doorward_jwt_verifier(fixtures: dict[str, Any], times: int) -> Check:
 
 
 @way("doorward JWTVerifier, token never seen")
-async def _(fixtures: dict[str, Any], _url: str) -> Check:
+async def check_jwt_verifier(fixtures: dict[str, Any], _url: str) -> Check:
     return await doorward_jwt_verifier(fixtures, 1)
 
 
 @way("doorward JWTVerifier, seen before")
-async def _(fixtures: dict[str, Any], _url: str) -> Check:
+async def check_jwt_verifier_seen(fixtures: dict[str, Any], _url: str) -> Check:
     return await doorward_jwt_verifier(fixtures, 3)
 
 
 @way("doorward_auth, token never seen")
-async def _(fixtures: dict[str, Any], _url: str) -> Check:
+async def check_provider(fixtures: dict[str, Any], _url: str) -> Check:
     return Check((await doorward_provider(fixtures)).verify_token, bearer(fixtures, fixtures["issuer"]))
 
 
@@ -243,39 +243,39 @@ async def doorward_guard_check(fixtures: dict[str, Any], times: int) -> Check:
 
 
 @way("doorward Guard, token never seen")
-async def _(fixtures: dict[str, Any], _url: str) -> Check:
+async def check_guard(fixtures: dict[str, Any], _url: str) -> Check:
     return await doorward_guard_check(fixtures, 1)
 
 
 @way("doorward Guard, seen before")
-async def _(fixtures: dict[str, Any], _url: str) -> Check:
+async def check_guard_seen(fixtures: dict[str, Any], _url: str) -> Check:
     return await doorward_guard_check(fixtures, 3)
 
 
 @way("FastMCP JWTVerifier")
-async def _(fixtures: dict[str, Any], _url: str) -> Check:
+async def check_fastmcp(fixtures: dict[str, Any], _url: str) -> Check:
     from fastmcp.server.auth.providers.jwt import JWTVerifier
 
     return Check(jwt_verifier(JWTVerifier, fixtures).verify_token, bearer(fixtures, fixtures["issuer"]))
 
 
 @way("PyJWT")
-async def _(fixtures: dict[str, Any], _url: str) -> Check:
+async def check_pyjwt(fixtures: dict[str, Any], _url: str) -> Check:
     return Check(pyjwt(fixtures), bearer(fixtures, fixtures["issuer"]), is_asynchronous=False)
 
 
 @way("joserfc")
-async def _(fixtures: dict[str, Any], _url: str) -> Check:
+async def check_joserfc(fixtures: dict[str, Any], _url: str) -> Check:
     return Check(joserfc(fixtures), bearer(fixtures, fixtures["issuer"]), is_asynchronous=False)
 
 
 @way("authplane-sdk")
-async def _(fixtures: dict[str, Any], url: str) -> Check:
+async def check_authplane(fixtures: dict[str, Any], url: str) -> Check:
     return Check((await authplane(fixtures, url)).verify, bearer(fixtures, url))
 
 
 @way("doorward Guard, token and proof never seen")
-async def _(fixtures: dict[str, Any], _url: str) -> Check:
+async def check_guard_with_proof(fixtures: dict[str, Any], _url: str) -> Check:
     import doorward
 
     guard = await doorward_guard(fixtures, inbound_dpop=doorward.InboundDPoPOptions())
@@ -283,7 +283,7 @@ async def _(fixtures: dict[str, Any], _url: str) -> Check:
 
 
 @way("authplane-sdk, token and proof")
-async def _(fixtures: dict[str, Any], url: str) -> Check:
+async def check_authplane_with_proof(fixtures: dict[str, Any], url: str) -> Check:
     import authplane as authplane_sdk
 
     options = authplane_sdk.InboundDPoPOptions(allowed_proof_algorithms=["ES256"])
@@ -310,7 +310,7 @@ async def answer(path: str, name: str) -> None:
         # What was imported is not looked through again and again.
         gc.freeze()
         print("ready", flush=True)
-        # Nothing else is to be done meanwhile.
+        # It blocks the loop: between two rounds nothing may run in it.
         for _ in sys.stdin:
             print(await check.measure(), flush=True)
 

@@ -16,7 +16,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const LOOPS: usize = 8;
 
 /// The event loops that the guard was used from last, the latest at the end. Whoever waits for a callable has it called in
-/// his own loop; what is done for everybody, like fetching keys, is called in one of these.
+/// their own loop; what is done for everybody, like fetching keys, is called in one of these.
 #[derive(Clone, Default)]
 pub(crate) struct EventLoops(Arc<Mutex<Vec<Py<PyAny>>>>);
 
@@ -79,6 +79,8 @@ pub(crate) enum CallError {
     Raised(String),
     /// It took too long.
     TooSlow,
+    /// Its event loop had no time for it, and did not begin it.
+    NotBegun,
     /// No loop runs that it could be called in.
     NoLoop,
 }
@@ -88,7 +90,19 @@ impl std::fmt::Display for CallError {
         match self {
             Self::Raised(kind) => write!(f, "it raised {kind}"),
             Self::TooSlow => f.write_str("it took too long"),
+            Self::NotBegun => f.write_str("its event loop had no time for it"),
             Self::NoLoop => f.write_str("no event loop runs that it could be called in"),
+        }
+    }
+}
+
+impl CallError {
+    /// Whether it says nothing of whoever is asked: a loop of this program ended, or was held up.
+    pub(crate) fn is_local(&self) -> bool {
+        match self {
+            Self::NotBegun | Self::NoLoop => true,
+            Self::Raised(kind) => kind == "CancelledError",
+            Self::TooSlow => false,
         }
     }
 }
@@ -119,6 +133,10 @@ impl Progress {
             Stage::Running(task) => Some(task),
             Stage::Scheduled | Stage::Over => None,
         }
+    }
+
+    fn has_begun(&self) -> bool {
+        !matches!(*self.stage(), Stage::Scheduled)
     }
 
     fn is_over(&self) -> bool {
@@ -163,12 +181,14 @@ where
         return Err(CallError::NoLoop);
     }
     let outcome = tokio::time::timeout(TIMEOUT, receiver).await;
+    let has_begun = waiting.0.has_begun();
     drop(waiting);
     match outcome {
         Ok(Ok(outcome)) => outcome,
         // The loop has ended.
         Ok(Err(_)) => Err(CallError::NoLoop),
-        Err(_) => Err(CallError::TooSlow),
+        Err(_) if has_begun => Err(CallError::TooSlow),
+        Err(_) => Err(CallError::NotBegun),
     }
 }
 

@@ -196,10 +196,11 @@ impl Guard {
             Ok(claims) => Ok(Py::new(py, VerifiedClaims::new(claims))?.into_any()),
             Err(error) => Err(errors::verify(py, error, dpop)),
         };
+        // Also for what is answered at once: what is done for everybody later needs a loop.
+        self.remember_loop(py);
         if let Some(verified) = self.inner.verify_at_once(&token) {
             return finish(py, verified);
         }
-        self.remember_loop(py);
         let guard = self.inner.clone();
         let verified = async move { guard.verify(&token).await };
         bridge::run(py, verified, finish)

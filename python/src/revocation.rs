@@ -121,7 +121,8 @@ impl RevocationChecker for PyRevocationChecker {
                 Ok(revoked) => Ok(revoked),
                 Err(error) => {
                     tracing::warn!(%error, fail_closed = self.fail_closed, "the revocation check failed");
-                    if self.fail_closed {
+                    // That nobody was asked is no outage of whoever is asked.
+                    if self.fail_closed || error.is_local() {
                         Err(RevocationUnavailable {
                             retry_after: RETRY_AFTER,
                         })

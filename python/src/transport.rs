@@ -55,8 +55,14 @@ impl PyTransport {
             callable.call1(py, (method, target, given, body))
         };
         let called = callback::call(&self.event_loops, begin, read).await;
-        let answer = called
-            .map_err(|error| FetchFailure::new(format!("the transport gave no answer of {url}: {error}")))?;
+        let answer = called.map_err(|error| {
+            let text = format!("the transport gave no answer of {url}: {error}");
+            if error.is_local() {
+                FetchFailure::busy(text)
+            } else {
+                FetchFailure::new(text)
+            }
+        })?;
         if answer.body.len() > max_body {
             return Err(FetchFailure::refused(format!("the answer of {url} is too large")));
         }

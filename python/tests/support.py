@@ -292,3 +292,14 @@ def assert_no_spelling_gets_around(client: Client) -> None:
     for path in SPELLINGS_OF_MCP:
         answer = client.http.post(client.server.base_url + path, json=message, headers=client.headers(None))
         assert answer.status_code in (307, 401, 404), path
+
+
+def over_transport(server: AuthorizationServer) -> Callable[..., Awaitable[Any]]:
+    """A transport in Python that serves the server's documents without a connection."""
+
+    async def transport(_method: str, url: str, _headers: Any, _body: Any) -> Any:
+        keys = {"keys": [{**server.key.public, "kid": server.key.kid}]}
+        document = keys if url.endswith("/jwks") else server.metadata
+        return 200, {"content-type": "application/json"}, json.dumps(document).encode()
+
+    return transport

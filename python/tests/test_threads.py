@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import pytest
-from support import AuthorizationServer, Key
+from support import AuthorizationServer, Key, over_transport
 
 from doorward import (
     ASCredentials,
@@ -31,6 +31,9 @@ from doorward import (
 from doorward.asgi import GuardMiddleware
 from doorward.dpop import check_proof
 from doorward.jwt import JWTVerifier, RSAKeyPair
+
+# What goes wrong between threads hangs.
+pytestmark = pytest.mark.timeout(120)
 
 RESOURCE = "https://mcp.example/mcp"
 THREADS = 16
@@ -66,17 +69,6 @@ async def verdict(guard: Guard, token: str, request: DPoPRequest | None = None) 
         return await guard.verify(token, request)
     except DoorwardError as error:
         return type(error).__name__, error.reason
-
-
-def over_transport(server: AuthorizationServer) -> Callable[..., Awaitable[Any]]:
-    """A transport in Python that serves the server's documents without a connection."""
-
-    async def transport(_method: str, url: str, _headers: Any, _body: Any) -> Any:
-        keys = {"keys": [{**server.key.public, "kid": server.key.kid}]}
-        document = keys if url.endswith("/jwks") else server.metadata
-        return 200, {"content-type": "application/json"}, json.dumps(document).encode()
-
-    return transport
 
 
 @pytest.mark.skipif(not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="this interpreter has a GIL")

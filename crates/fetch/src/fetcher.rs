@@ -187,7 +187,7 @@ impl Fetcher {
 
     async fn join_flight(&self, key: Key, target: Target, limits: &Limits, use_cache: bool) -> Outcome {
         let flight = {
-            // Before the lock: a clock may be a program's own, and wait for somebody who wants the lock.
+            // Before the lock: see `Clock::now`.
             let now = self.inner.clock.now();
             let mut flights = locked(&self.inner.flights);
             // A flight stores its answer before it leaves the table: look again while the table stands still.

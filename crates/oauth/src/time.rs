@@ -52,7 +52,8 @@ impl fmt::Display for UnixSeconds {
 
 /// Where "now" comes from.
 pub trait Clock: Send + Sync {
-    /// The current time.
+    /// The current time. A program's own clock may wait (in Python for the interpreter) for somebody who wants a lock: it is
+    /// asked before locking, never under a lock.
     fn now(&self) -> UnixSeconds;
 }
 

@@ -181,9 +181,9 @@ pub enum RotateOutcome {
 }
 
 /// Looks at the grant that a refresh token names, and says how the token is used; `None`: not at all. It runs where the
-/// grant was read, which may be the thread of the one writer: it does little, and waits for no input or output. It is
-/// shown what never changes of a grant that has been used; state, generation and times may be those of before, and are
-/// looked at when the token is used.
+/// grant was read, which may be the thread of the one writer: it does little, and waits for no input or output. What
+/// it may rest on is what never changes of a grant that has refresh tokens: who, for whom, for what, with which scopes, key
+/// and salt. State, generation and times may be those of before, and are looked at when the token is used.
 pub type UseRefresh = Box<dyn FnOnce(&Grant) -> Option<RotateRefresh> + Send>;
 
 /// Something that counts once: a proof of possession, a client assertion.

@@ -44,7 +44,7 @@ pub struct Create {
     /// Shown to people; the slug when absent.
     #[arg(long)]
     display_name: Option<String>,
-    /// A scope: `name|upstream scope|description`, with the middle empty for `mint`. May be repeated.
+    /// A scope: its name alone, or `name|upstream scope|description` with both bars; the middle is empty for `mint`. May be repeated.
     #[arg(long = "scopes", value_parser = scope)]
     scopes: Vec<Value>,
     /// The name of one of the scopes that only a request that names it gets. May be repeated.

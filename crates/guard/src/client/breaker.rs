@@ -140,7 +140,7 @@ impl Permit<'_> {
 
     /// The server or the network failed.
     pub(crate) fn failed(self, retry_after: Option<Duration>) {
-        // Before the lock: a clock may be a program's own, and wait for somebody who wants the lock.
+        // Before the lock: see `Clock::now`.
         let now = self.breaker.clock.now();
         let mut state = self.breaker.state();
         if !self.counts(&state) {

@@ -181,7 +181,7 @@ impl Endpoints {
     }
 
     fn known_answer(&self) -> Option<Result<Arc<Urls>, MetadataError>> {
-        // Before the lock: a clock may be a program's own, and wait for somebody who wants the lock.
+        // Before the lock: see `Clock::now`.
         let now = self.clock.now();
         self.known().answer(now)
     }

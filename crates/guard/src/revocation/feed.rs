@@ -293,7 +293,7 @@ impl Shared {
     }
 
     pub(super) fn note(&self, notice: Notice) -> Noted {
-        // Before the lock: a clock may be a program's own, and wait for somebody who wants the lock.
+        // Before the lock: see `Clock::now`.
         let now = self.clock.now();
         let noted = self.memory_mut().note(notice, now);
         self.heard.fetch_add(1, Ordering::Relaxed);

@@ -118,7 +118,7 @@ impl Inner {
 
     async fn ask(self: &Arc<Self>, digest: Digest, token: &str, expires_at: UnixSeconds) -> Answer {
         let flight: Flight = {
-            // Before the lock: a clock may be a program's own, and wait for somebody who wants the lock.
+            // Before the lock: see `Clock::now`.
             let now = self.clock.now();
             let mut flights = self.flights();
             // A flight leaves its answer before it leaves the table: look again while the table stands still.

@@ -177,9 +177,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, AdminError> {
         let read = axum::extract::Path::<T>::from_request_parts(parts, state).await;
         let unreadable = |_: PathRejection| {
-            AdminError::invalid(
-                "The last part of the path is no id of such a record; list the records to see their ids.",
-            )
+            AdminError::invalid("The id in the path is malformed; list the records to see their ids.")
         };
         let axum::extract::Path(value) = read.map_err(unreadable)?;
         Ok(Self(value))

@@ -20,6 +20,19 @@ pub(super) enum Fault {
 
 pub(super) type Fallible<T> = std::result::Result<T, Fault>;
 
+impl Fault {
+    /// Of what failed together with others: whether it may have been done all the same. An error when it would fail alone
+    /// too, for want of room or because of the database. What was refused was perhaps another one, and nothing was done; an
+    /// answer that could not be read was given when it was done.
+    pub(super) fn may_have_happened(self) -> crate::Result<bool> {
+        match self {
+            Self::Refused(error @ (StoreError::Busy | StoreError::Unavailable(_))) => Err(error),
+            Self::Refused(StoreError::Internal(_)) | Self::Contended(_) | Self::Lost(_) => Ok(true),
+            Self::Refused(_) => Ok(false),
+        }
+    }
+}
+
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         Self::Refused(error)
@@ -145,5 +158,18 @@ mod tests {
         assert!(matches!(fault("23505"), Fault::Refused(StoreError::Conflict)));
         assert!(matches!(fault("22021"), Fault::Refused(StoreError::Invalid(_))));
         assert!(matches!(fault("42601"), Fault::Refused(StoreError::Internal(_))));
+    }
+
+    #[test]
+    fn what_fails_together_is_tried_alone_where_that_may_help() {
+        let alone = |error| Fault::Refused(error).may_have_happened();
+        assert_eq!(alone(StoreError::Busy), Err(StoreError::Busy));
+        let unavailable = StoreError::Unavailable("a disk is full".to_owned());
+        assert_eq!(alone(unavailable.clone()), Err(unavailable));
+        assert_eq!(alone(StoreError::Conflict), Ok(false));
+        assert_eq!(alone(StoreError::Invalid("a NUL")), Ok(false));
+        assert_eq!(alone(StoreError::Internal("malformed".to_owned())), Ok(true));
+        assert_eq!(Fault::Lost(String::new()).may_have_happened(), Ok(true));
+        assert_eq!(Fault::Contended(String::new()).may_have_happened(), Ok(true));
     }
 }

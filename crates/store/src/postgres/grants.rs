@@ -10,6 +10,7 @@ use super::errors::Fallible;
 use super::statements::{Connection, Sql, find as row, list as rows, run, statements};
 use super::together::{Meeting, Together, in_places};
 use super::values::{Columns, only};
+use super::work::Db;
 use super::{Engine, consents};
 use crate::rules::grants::{forgets_consent, matches};
 use crate::rules::json;
@@ -28,8 +29,8 @@ macro_rules! grant_columns {
 pub(super) use grant_columns;
 
 /// What has to stand for tokens to be issued from a grant named `g`: its person (if it has one), client (a workload
-/// has none) and resource. A grant on the word of an issuer ends with the trust. Each is looked up by itself for each
-/// grant, which `OFFSET` says: for several grants the planner would have all people or clients read.
+/// has none) and resource. A grant on the word of an issuer ends with the trust. `OFFSET 0`: see `together`; for several
+/// grants the planner would have all people or clients read.
 macro_rules! stands {
     () => {
         "(g.user_id = '00000000-0000-0000-0000-000000000000' \
@@ -119,7 +120,7 @@ statements! {
               VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, $9, 0, $7, '{}', $10, $11, $12)";
     INSERT_RESOURCES = "INSERT INTO grant_further (grant_id, resource) SELECT $1, unnest($2::text[])";
     BY_ID = concat!("SELECT ", grant_columns!(), " FROM access_grant g WHERE g.id = $1");
-    /// Each looked up by itself (which `OFFSET` says), with its place among those that were asked for.
+    /// Each with its place among those that were asked for. `OFFSET 0`: see `together`.
     BY_IDS = concat!(
         "SELECT ", grant_columns!(), ", a.place FROM unnest($1::uuid[]) WITH ORDINALITY AS a (id, place) \
          CROSS JOIN LATERAL (SELECT * FROM access_grant o WHERE o.id = a.id OFFSET 0) g"
@@ -212,18 +213,16 @@ pub(super) async fn find(db: &Connection, id: GrantId) -> Fallible<Option<Grant>
     row(db, BY_ID, &[&id.0], read).await
 }
 
-/// With others that look for one, or alone when that fails.
+/// With others that look for one.
 pub(super) async fn read_with_others(engine: &Arc<Engine>, id: GrantId) -> Result<Option<Grant>> {
-    match engine.together(id).await {
-        Ok(grant) => Ok(grant),
-        Err(fault) => {
-            fault.before_going_alone()?;
-            engine.repeatable(|db| async move { find(&db, id).await }).await
-        }
-    }
+    let alone = |db: Db| async move { find(&db, id).await };
+    engine.read_together(ReadGrant(id), alone).await
 }
 
-impl Together for GrantId {
+/// Reads a grant.
+pub(super) struct ReadGrant(GrantId);
+
+impl Together for ReadGrant {
     type Answer = Option<Grant>;
 
     fn meeting(engine: &Engine) -> &Meeting<Self> {
@@ -231,7 +230,7 @@ impl Together for GrantId {
     }
 
     async fn all(db: &Connection, asked: &[Self]) -> Fallible<Vec<Option<Grant>>> {
-        let ids: Vec<Uuid> = asked.iter().map(|id| id.0).collect();
+        let ids: Vec<Uuid> = asked.iter().map(|ReadGrant(id)| id.0).collect();
         let found = rows(db, BY_IDS, &[&ids], |columns| {
             Ok((read(columns)?, columns.number()?))
         })

@@ -9,6 +9,7 @@ use super::errors::Fallible;
 use super::statements::{Connection, find as row, get, list as rows, run, statements};
 use super::together::{Meeting, Together, in_places};
 use super::values::{Columns, can_be_stored, only};
+use super::work::Db;
 use crate::{Issuance, Result, TokenStanding};
 
 macro_rules! columns {
@@ -33,7 +34,7 @@ statements! {
     INSERT = concat!("INSERT INTO issuance (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)");
     BY_JTI = concat!("SELECT ", columns!(), " FROM issuance WHERE jti = $1");
     STANDING = concat!("SELECT ", standing!(), " WHERE i.jti = $1");
-    /// Each looked up by itself, which `OFFSET` says.
+    /// `OFFSET 0`: see `together`.
     STANDINGS = concat!(
         "SELECT s.*, a.place FROM unnest($1::text[]) WITH ORDINALITY AS a (jti, place) \
          CROSS JOIN LATERAL (SELECT ", standing!(), " WHERE i.jti = a.jti OFFSET 0) s"
@@ -73,34 +74,27 @@ pub(super) async fn find(db: &Connection, jti: &str) -> Fallible<Option<Issuance
     row(db, BY_JTI, &[&jti], read).await
 }
 
-/// With others that ask about a token, or alone when that fails.
+/// With others that ask about a token.
 pub(super) async fn standing(engine: &Arc<Engine>, jti: &str) -> Result<Option<TokenStanding>> {
     if !can_be_stored(jti) {
         return Ok(None);
     }
-    match engine.together(Asked(jti.to_owned())).await {
-        Ok(standing) => Ok(standing),
-        Err(fault) => {
-            fault.before_going_alone()?;
-            engine
-                .repeatable(|db| async move { row(&db, STANDING, &[&jti], read_standing).await })
-                .await
-        }
-    }
+    let alone = |db: Db| async move { row(&db, STANDING, &[&jti], read_standing).await };
+    engine.read_together(ReadStanding(jti.to_owned()), alone).await
 }
 
-/// The `jti` of a token that is asked about.
-pub(super) struct Asked(String);
+/// Reads what the token with this `jti` rests on.
+pub(super) struct ReadStanding(String);
 
-impl Together for Asked {
+impl Together for ReadStanding {
     type Answer = Option<TokenStanding>;
 
     fn meeting(engine: &Engine) -> &Meeting<Self> {
-        &engine.tokens_to_look_at
+        &engine.standings_to_read
     }
 
     async fn all(db: &Connection, asked: &[Self]) -> Fallible<Vec<Option<TokenStanding>>> {
-        let ids: Vec<&str> = asked.iter().map(|asked| asked.0.as_str()).collect();
+        let ids: Vec<&str> = asked.iter().map(|ReadStanding(jti)| jti.as_str()).collect();
         let found = rows(db, STANDINGS, &[&ids], |columns| {
             Ok((read_standing(columns)?, columns.number()?))
         })

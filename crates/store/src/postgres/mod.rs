@@ -1,8 +1,9 @@
 //! The engine for several nodes: one PostgreSQL database (14 or newer), any number of processes.
 //!
-//! Every operation is one transaction. Rotation and redemption are one statement and one round trip when nothing
-//! is in the way, and rotations that meet share it; everything else locks the rows that it rests on, in one order:
-//! person, session, resource, client, grant, code, consent. A grant's row is the lock for all that hangs on it.
+//! Every operation is one transaction. Rotation, redemption and programs' own tokens are one statement and one round trip
+//! when nothing is in the way, and rotations, own tokens and look-ups that meet share it; everything else that writes locks
+//! the rows that it rests on, in one order: person, session, resource, client, grant, code, consent. A grant's row is the
+//! lock for all that hangs on it.
 
 mod approvals;
 mod asserted;
@@ -39,6 +40,7 @@ mod throttle;
 mod tls;
 mod together;
 mod trusted_issuers;
+mod used_grants;
 mod users;
 mod values;
 mod work;
@@ -53,10 +55,10 @@ use self::connection::Pooled;
 use self::errors::Fault;
 pub use self::handle::PostgresStore;
 use self::location::Location;
-use self::refresh::{GRANTS_REMEMBERED, Remembered};
 use self::together::Meeting;
+use self::used_grants::UsedGrants;
 use crate::turns::Turns;
-use crate::{Changes, GrantId, IssueOwn, Result, RotateRefresh, StoreError};
+use crate::{Changes, IssueOwn, Result, RotateRefresh, StoreError};
 
 /// How the engine uses its database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,11 +105,11 @@ pub struct Engine {
     turns: Turns,
     changes: Arc<Changes>,
     listener: Listener,
-    grants_to_read: Meeting<GrantId>,
+    grants_to_read: Meeting<grants::ReadGrant>,
     rotations: Meeting<Arc<RotateRefresh>>,
     own_tokens: Meeting<Arc<IssueOwn>>,
-    tokens_to_look_at: Meeting<issuances::Asked>,
-    used_grants: Remembered,
+    standings_to_read: Meeting<issuances::ReadStanding>,
+    used_grants: UsedGrants,
 }
 
 impl Engine {
@@ -148,8 +150,8 @@ impl Engine {
             grants_to_read: Meeting::default(),
             rotations: Meeting::default(),
             own_tokens: Meeting::default(),
-            tokens_to_look_at: Meeting::default(),
-            used_grants: Remembered::new(GRANTS_REMEMBERED),
+            standings_to_read: Meeting::default(),
+            used_grants: UsedGrants::default(),
         })
     }
 }

@@ -14,7 +14,6 @@ use super::{
 };
 use crate::rules::audit;
 use crate::rules::clients::is_touched;
-use crate::rules::refresh::refuse_another;
 use crate::rules::sweep::kinds;
 use crate::{
     AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, AuditAction, AuditEntry,
@@ -456,7 +455,7 @@ impl Store for PostgresStore {
     async fn redeem_code(&self, redeem: RedeemCode) -> Result<RedeemOutcome> {
         let outcome = codes::redeem(self, &redeem).await;
         match &outcome {
-            Ok(RedeemOutcome::Redeemed(grant)) => refresh::remember(self, grant),
+            Ok(RedeemOutcome::Redeemed(grant)) => self.used_grants.note(grant),
             Ok(RedeemOutcome::Replayed) => self.changes.tell(Change::Revocations),
             _ => {}
         }
@@ -520,14 +519,7 @@ impl Store for PostgresStore {
     }
 
     async fn use_refresh(&self, grant: GrantId, decide: UseRefresh) -> Result<Option<RotateOutcome>> {
-        let Some(grant) = refresh::remembered(&self.engine, grant).await? else {
-            return Ok(None);
-        };
-        let Some(rotate) = decide(&grant) else {
-            return Ok(None);
-        };
-        refuse_another(&grant, &rotate)?;
-        self.rotate_refresh(rotate).await.map(Some)
+        refresh::use_token(self, grant, decide).await
     }
 
     async fn grants(&self, filter: GrantFilter, page: PageRequest) -> Result<Page<Grant>> {

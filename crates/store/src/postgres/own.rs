@@ -14,8 +14,8 @@ use crate::rules::own::{Standing, TOUCH_EVERY, refuse_incoherent};
 use crate::rules::{json, sha256};
 use crate::{Grant, GrantId, Issuance, IssueOwn, OwnOutcome, Result};
 
-/// Further: which client, subject and resource.
-macro_rules! standing {
+/// The live grant of a client's own. Given: the SQL of client, subject and resource.
+macro_rules! own_grant {
     ($client:literal, $subject:literal, $resource:literal) => {
         concat!(
             "FROM access_grant g WHERE g.client_id = ",
@@ -31,19 +31,19 @@ macro_rules! standing {
 
 statements! {
     /// All of it for each whose grant is there and needs no writing; no row for the others. Nothing is locked: what is
-    /// recorded under a grant that ends meanwhile is worth nothing. Each is looked up by itself, which `OFFSET` says.
+    /// recorded under a grant that ends meanwhile is worth nothing. `OFFSET 0`: see `together`.
     /// $6: used later than this.
     ISSUE_AT_ONCE = concat!(
         "WITH used AS (SELECT a.*, s.id FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], \
          $7::text[], $8::bigint[], $9::bigint[], $10::bigint[]) WITH ORDINALITY AS a (client_id, subject, resource, jti, \
          granted, used_after, scopes, issued_at, expires_at, revoked_at, place) CROSS JOIN LATERAL (SELECT g.id ",
-        standing!("a.client_id", "a.subject", "a.resource"), " AND g.scopes = a.granted AND g.last_used_at > a.used_after AND ",
+        own_grant!("a.client_id", "a.subject", "a.resource"), " AND g.scopes = a.granted AND g.last_used_at > a.used_after AND ",
         grants::stands!(), " OFFSET 0) s), \
          recorded AS (INSERT INTO issuance (", issuances::columns!(), ") \
          SELECT jti, id, client_id, subject, resource, scopes, issued_at, expires_at, revoked_at, NULL FROM used) \
          SELECT id, place FROM used"
     );
-    FIND = concat!("SELECT g.id, g.scopes, g.last_used_at ", standing!("$1", "$2", "$3"));
+    FIND = concat!("SELECT g.id, g.scopes, g.last_used_at ", own_grant!("$1", "$2", "$3"));
     INSERT = "INSERT INTO access_grant (id, user_id, subject, client_id, resource, scopes, state, created_at, \
               authenticated_at, methods, generation, generation_at, earlier, refresh_salt, last_used_at) \
               VALUES ($1, '00000000-0000-0000-0000-000000000000', $2, $3, $4, $5, 'active', $6, $7, $8, 0, $6, '{}', $9, $10)";
@@ -56,7 +56,7 @@ pub(super) async fn issue(store: &PostgresStore, issue: Arc<IssueOwn>) -> Result
     let lost = match store.engine.together(Arc::clone(&issue)).await {
         Ok(Some(id)) => return Ok(OwnOutcome::Issued(id)),
         Ok(None) => false,
-        Err(fault) => fault.before_going_alone()?,
+        Err(fault) => fault.may_have_happened()?,
     };
     let issue = &*issue;
     store

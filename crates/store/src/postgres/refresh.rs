@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use quick_cache::sync::Cache;
 use tokio_postgres::types::ToSql;
 
 use super::errors::Fallible;
@@ -12,13 +11,20 @@ use super::together::{Meeting, Together, column, in_places};
 use super::values::Columns;
 use super::{Engine, PostgresStore, grants, issuances};
 use crate::rules::audit;
-use crate::rules::refresh::{self, Earlier, REMEMBERED, Rotation, refuse_incoherent, rotated};
-use crate::{EndReason, Grant, GrantId, GrantState, Result, RotateOutcome, RotateRefresh};
+use crate::rules::refresh::{
+    self, Earlier, REMEMBERED, Rotation, refuse_another, refuse_incoherent, rotated,
+};
+use crate::{
+    EndReason, Grant, GrantId, GrantState, Result, RotateOutcome, RotateRefresh, Store as _, UseRefresh,
+};
 
 statements! {
     /// All of a rotation of the present generation, when nothing speaks against it, for each of several; no row for the
     /// others. A grant that somebody else writes is not waited for, since all wait with whoever waits.
-    /// $1 grants, $2 generations, $3 now, $4 idle times, $5 retry windows, $6 how many earlier generations to remember.
+    /// A grant is found again by its place (`ctid`): one that was changed after the statement began has another, is not found,
+    /// and goes step by step. Of two that ask for one grant, one gets it.
+    /// $1 grants, $2 generations, $3 now, $4 idle times, $5 retry windows, $6 how many earlier generations to remember, from
+    /// $7 the record of each token.
     ROTATE_AT_ONCE = concat!(
         "WITH asked AS (SELECT a.*, l.at FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], \
          $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[]) \
@@ -48,26 +54,22 @@ statements! {
     TOUCH = "UPDATE access_grant SET last_used_at = $2 WHERE id = $1";
 }
 
-/// Grants that were used here, so that the next use need not read them first: what the checks of a refresh look at never
-/// changes, and the rotation looks at the rest. A client comes back with each of its tokens.
-pub(super) type Remembered = Cache<GrantId, Arc<Grant>>;
-
-/// About 15 MB.
-pub(super) const GRANTS_REMEMBERED: usize = 16_384;
-
-/// A grant that was used.
-pub(super) fn remember(engine: &Engine, grant: &Grant) {
-    if grant.refresh_expires_at.is_some() {
-        engine.used_grants.insert(grant.id, Arc::new(grant.clone()));
-    }
-}
-
-/// A grant as it was when it was used last, or as it is.
-pub(super) async fn remembered(engine: &Arc<Engine>, id: GrantId) -> Result<Option<Arc<Grant>>> {
-    if let Some(grant) = engine.used_grants.get(&id) {
-        return Ok(Some(grant));
-    }
-    Ok(grants::read_with_others(engine, id).await?.map(Arc::new))
+/// Uses a refresh token as `decide` says that looked at its grant: as this node used it last, or as it is.
+pub(super) async fn use_token(
+    store: &PostgresStore,
+    id: GrantId,
+    decide: UseRefresh,
+) -> Result<Option<RotateOutcome>> {
+    let known = match store.used_grants.get(id) {
+        Some(grant) => Some(grant),
+        None => grants::read_with_others(&store.engine, id).await?.map(Arc::new),
+    };
+    let Some(grant) = known else { return Ok(None) };
+    let Some(rotate) = decide(&grant) else {
+        return Ok(None);
+    };
+    refuse_another(&grant, &rotate)?;
+    store.rotate_refresh(rotate).await.map(Some)
 }
 
 /// One statement for the present generation, and for those that it meets; step by step, with the grant locked, otherwise.
@@ -76,8 +78,8 @@ pub(super) async fn rotate(store: &PostgresStore, rotate: Arc<RotateRefresh>) ->
     let id = rotate.grant;
     let outcome = rotate_with_others(store, rotate).await;
     match &outcome {
-        Ok(RotateOutcome::Rotated { grant, .. }) => remember(store, grant),
-        Ok(_) => drop(store.used_grants.remove(&id)),
+        Ok(RotateOutcome::Rotated { grant, .. }) => store.used_grants.note(grant),
+        Ok(_) => store.used_grants.forget(id),
         Err(_) => {}
     }
     outcome
@@ -87,7 +89,7 @@ async fn rotate_with_others(store: &PostgresStore, rotate: Arc<RotateRefresh>) -
     let lost = match store.engine.together(Arc::clone(&rotate)).await {
         Ok(Some(grant)) => return Ok(rotated(grant, &rotate, false)),
         Ok(None) => false,
-        Err(fault) => fault.before_going_alone()?,
+        Err(fault) => fault.may_have_happened()?,
     };
     let rotate = &*rotate;
     store

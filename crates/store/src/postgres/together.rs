@@ -2,6 +2,9 @@
 //! connection; while some are on their way the others collect, and then go in one statement. Nobody waits for company:
 //! what comes when nothing is on its way goes at once. And nobody waits for long: a statement that takes its time (a
 //! disk that hangs, a connection that died without a word) does not keep the others from going on another connection.
+//!
+//! In the statements `OFFSET 0` keeps the planner from merging a subquery with what is around it: each row is one look-up
+//! by an index, however many are asked for and however large the planner takes the tables to be.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -16,10 +19,14 @@ use tokio::time::{Instant, timeout};
 use super::Engine;
 use super::errors::{Fallible, Fault};
 use super::statements::Connection;
+use super::work::Db;
 use crate::{Result, StoreError};
 
 /// How long an operation waits before it looks for another way.
 const PATIENCE: Duration = Duration::from_millis(50);
+
+/// The longest before it looks again.
+const LONGEST_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Operations in a statement at most.
 const MOST: usize = 128;
@@ -51,19 +58,6 @@ pub(super) fn in_places<T>(asked: usize, found: Vec<(T, usize)>) -> Vec<Option<T
     answers
 }
 
-impl Fault {
-    /// For whoever does alone what failed together: whether it may have happened all the same. What was refused was
-    /// perhaps another one, and nothing was done; an answer that could not be read was given when it was done. What fails
-    /// because there is no room, or because of the database, fails alone too: then it is not tried.
-    pub(super) fn before_going_alone(self) -> Result<bool> {
-        match self {
-            Self::Refused(error @ (StoreError::Busy | StoreError::Unavailable(_))) => Err(error),
-            Self::Refused(StoreError::Internal(_)) | Self::Contended(_) | Self::Lost(_) => Ok(true),
-            Self::Refused(_) => Ok(false),
-        }
-    }
-}
-
 /// Where operations of a kind meet.
 pub(super) struct Meeting<O: Together>(Mutex<State<O>>);
 
@@ -85,29 +79,51 @@ type Tell<O> = oneshot::Sender<Fallible<<O as Together>::Answer>>;
 
 impl Engine {
     /// Does an operation with those that it meets. What went wrong may be another one's fault: see
-    /// [`Fault::before_going_alone`].
+    /// [`Fault::may_have_happened`].
     pub(super) async fn together<O: Together>(self: &Arc<Self>, operation: O) -> Fallible<O::Answer> {
         let meeting = O::meeting(self);
         let (tell, mut told) = oneshot::channel();
         let number = meeting.join(operation, tell, self.options.queue)?;
         self.find_way::<O>(1);
         let until = Instant::now() + self.options.wait;
+        let mut patience = PATIENCE;
         loop {
-            if let Ok(answer) = timeout(PATIENCE, &mut told).await {
+            if let Ok(answer) = timeout(patience, &mut told).await {
                 let given_up = || Fault::Lost("the operation was given up on its way".to_owned());
                 return answer.unwrap_or_else(|_| Err(given_up()));
             }
+            // One that is on its way already is limited by its statement.
             if Instant::now() > until && meeting.leave(number) {
                 return Err(Fault::Refused(StoreError::Busy));
             }
-            // Each connection may be one that died without a word.
-            self.find_way::<O>(self.options.connections.max(1));
+            // Those on their way may be on connections that died without a word. Half of them are for others.
+            self.find_way::<O>((self.options.connections / 2).max(1));
+            patience = (patience * 2).min(LONGEST_PATIENCE);
+        }
+    }
+
+    /// The same for what may run twice without a difference, or alone when that fails.
+    pub(super) async fn read_together<O, F>(
+        self: &Arc<Self>,
+        operation: O,
+        alone: impl Fn(Db) -> F,
+    ) -> Result<O::Answer>
+    where
+        O: Together,
+        F: Future<Output = Fallible<O::Answer>>,
+    {
+        match self.together(operation).await {
+            Ok(answer) => Ok(answer),
+            Err(fault) => {
+                fault.may_have_happened()?;
+                self.repeatable(alone).await
+            }
         }
     }
 
     /// Goes with those that wait, if there are any, unless so many are on their way.
     fn find_way<O: Together>(self: &Arc<Self>, most: usize) {
-        if O::meeting(self).sets_out(most) {
+        if O::meeting(self).take_place(most) {
             let way = Way::<O> {
                 engine: Arc::clone(self),
                 is_over: false,
@@ -159,13 +175,14 @@ impl<O: Together> Meeting<O> {
         place.is_some_and(|place| state.waiting.remove(place).is_some())
     }
 
-    fn sets_out(&self, most: usize) -> bool {
+    /// Takes a place among those on their way, if anybody waits and fewer than so many are. Whoever is told `true` goes.
+    fn take_place(&self, most: usize) -> bool {
         let mut state = self.state();
-        let does = !state.waiting.is_empty() && state.on_their_way < most;
-        if does {
+        let taken = !state.waiting.is_empty() && state.on_their_way < most;
+        if taken {
             state.on_their_way += 1;
         }
-        does
+        taken
     }
 }
 

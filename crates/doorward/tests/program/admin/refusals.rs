@@ -77,11 +77,10 @@ async fn a_refused_command_says_why_in_one_line() {
             "{what} {verb}: {sentence}"
         );
     }
-    for (what, verb) in [("user", "get"), ("grant", "revoke")] {
+    for (what, verb) in [("user", "get"), ("user", "disable"), ("grant", "revoke")] {
         let sentence = refused(&["admin", what, verb, "nope"]);
         assert_eq!(
-            sentence,
-            "400 The last part of the path is no id of such a record; list the records to see their ids.",
+            sentence, "400 The id in the path is malformed; list the records to see their ids.",
             "{what} {verb}"
         );
     }

@@ -60,7 +60,7 @@ macro_rules! conformance {
                 a_clock_that_went_back_does_not_revive_a_code, a_token_for_another_grant_is_invalid;
             refresh: the_current_generation_moves_on, a_lost_answer_gets_the_same_successor_at_any_time, an_older_token_inside_the_window_gets_its_old_successor,
                 an_older_token_outside_the_window_ends_the_grant, without_a_window_an_older_token_ends_the_grant,
-                a_use_sees_the_grant_as_it_stands, a_use_that_wants_nothing_changes_nothing, a_use_rotates_no_other_grant, fifty_parallel_uses_get_one_successor,
+                a_use_rotates_the_grant_that_it_looked_at, a_use_that_wants_nothing_changes_nothing, a_use_rotates_no_other_grant, fifty_parallel_uses_get_one_successor,
                 fifty_parallel_callers_get_one_successor, rotations_that_meet_are_answered_each_by_itself,
                 grants_that_are_read_at_once_are_each_the_one_asked_for, unknown_generations_change_nothing,
                 an_idle_grant_expires, the_absolute_end_cannot_be_rotated_away, a_grant_without_refresh_tokens_cannot_rotate,
