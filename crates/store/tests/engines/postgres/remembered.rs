@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use doorward_store::{EndReason, GrantFilter, GrantId, RotateOutcome, Store};
 
-use super::nodes::nodes;
+use super::nodes::{Nodes, nodes};
 use crate::conformance::scene::{at, rotation};
 
 /// Uses a refresh token on a node; a grant that the node knows, or finds, is looked at.
@@ -31,29 +31,30 @@ async fn a_grant_goes_on_from_where_another_node_brought_it() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_grant_that_ended_on_another_node_is_refused() {
-    let Some(nodes) = nodes().await else { return };
+/// A grant that one node used, and another one ended.
+async fn ended_elsewhere(nodes: &Nodes) -> GrantId {
     let id = nodes.scene.active().await;
-    let (here, there) = (nodes.of(0), nodes.of(1));
-    assert_eq!(successor(used(&here, id, 1).await), 2);
-    there
+    assert_eq!(successor(used(&nodes.of(0), id, 1).await), 2);
+    nodes
+        .of(1)
         .revoke_grants(GrantFilter::one(id), EndReason::RevokedByUser, at(11))
         .await
         .unwrap();
-    assert_eq!(used(&here, id, 2).await, Some(RotateOutcome::Ended));
+    id
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_grant_that_ended_on_another_node_is_refused() {
+    let Some(nodes) = nodes().await else { return };
+    let id = ended_elsewhere(&nodes).await;
+    assert_eq!(used(&nodes.of(0), id, 2).await, Some(RotateOutcome::Ended));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_grant_that_another_node_removed_is_unknown() {
     let Some(nodes) = nodes().await else { return };
-    let id = nodes.scene.active().await;
+    let id = ended_elsewhere(&nodes).await;
     let (here, there) = (nodes.of(0), nodes.of(1));
-    assert_eq!(successor(used(&here, id, 1).await), 2);
-    there
-        .revoke_grants(GrantFilter::one(id), EndReason::RevokedByUser, at(11))
-        .await
-        .unwrap();
     let (long_after, retain) = (at(400 * 24 * 3600), Duration::from_hours(24));
     there.sweep(long_after, retain, 100).await.unwrap();
     assert_eq!(there.grant(id).await, Ok(None));
