@@ -12,5 +12,5 @@ def words(name: str, given: Iterable[str] | None) -> list[str]:
         TypeError: It is one string, whose characters would be taken for the list.
     """
     if isinstance(given, str):
-        raise TypeError(f"{name} must be a list of strings, not one string: write [{given!r}]")
+        raise TypeError(f"{name} must be a list of strings, not one string: write {given.split()!r}")
     return list(given or ())

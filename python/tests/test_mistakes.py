@@ -72,7 +72,7 @@ def test_a_resource_that_is_none_is_refused(resource: str, fix: str) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"scopes": "a b"}, TypeError, ["scopes must be a list", "['a b']"]),
+        ({"scopes": "a b"}, TypeError, ["scopes must be a list", "['a', 'b']"]),
         ({"required_scopes": "a"}, TypeError, ["required_scopes must be a list"]),
         ({"tool_scopes": {"x": "a"}}, TypeError, ["tool_scopes['x'] must be a list"]),
         ({"scopes": [""]}, ValueError, ["at least one character"]),

@@ -140,7 +140,7 @@ fn scope(text: &str) -> Result<Value, String> {
         (None, _) => ("", ""),
         (Some(upstream), Some(description)) => (upstream, description),
         (Some(_), None) => {
-            return Err("a scope is `name|upstream scope|description`: write `name||description` for a description, or `name|upstream scope|`".to_owned());
+            return Err("a scope is `name|upstream scope|description`, with both bars: for a description write `name||description`".to_owned());
         }
     };
     let mut scope = json!({"name": name, "description": description});

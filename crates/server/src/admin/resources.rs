@@ -166,7 +166,9 @@ pub(super) async fn create(
     by.store(&ctx)
         .create_resource(resource.clone())
         .await
-        .map_err(AdminError::taken("There is a resource with this slug or this URI already; choose another slug, or change that resource."))?;
+        .map_err(AdminError::taken(
+            "There is a resource with this slug already; choose another slug.",
+        ))?;
     Ok((StatusCode::CREATED, Json(resource.into())))
 }
 

@@ -33,7 +33,7 @@ async fn a_refused_command_says_why_in_one_line() {
         "--uri",
         "http://localhost:8081/mcp",
     ];
-    insta::assert_snapshot!(refused(&other_uri), @"409 There is a resource with this slug or this URI already; choose another slug, or change that resource.");
+    insta::assert_snapshot!(refused(&other_uri), @"409 There is a resource with this slug already; choose another slug.");
     let kind = [
         "admin",
         "resource",
