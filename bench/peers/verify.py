@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import issuer
@@ -171,23 +172,6 @@ async def authplane(fixtures: dict[str, Any], url: str, **options: Any) -> Any:
     return client.resource(fixtures["resource"], ["tools/read"], **options)
 
 
-Way = Callable[[dict[str, Any], str], Awaitable[Check]]
-"""Makes a check, of the fixtures and the URL of an issuer with the same key."""
-
-WAYS: dict[str, Way] = {}
-"""Everything that is measured, in the order in which it is."""
-
-
-def way(name: str) -> Callable[[Way], Way]:
-    """Names a way to check tokens."""
-
-    def named(make: Way) -> Way:
-        WAYS[name] = make
-        return make
-
-    return named
-
-
 def bearer(fixtures: dict[str, Any], issuer_url: str) -> Callable[[int], Arguments]:
     """Makes tokens of an issuer."""
     tokens = issuer.Tokens(fixtures, issuer_url)
@@ -207,74 +191,45 @@ def bound(fixtures: dict[str, Any], issuer_url: str) -> Callable[[int], Argument
     return arguments
 
 
-@way("cryptography, signature alone")
 async def check_cryptography(fixtures: dict[str, Any], _url: str) -> Check:
     tokens = issuer.Tokens(fixtures, fixtures["issuer"])
     signature, read = cryptography(fixtures)
     return Check(signature, lambda count: [read(tokens.bearer()) for _ in range(count)], is_asynchronous=False)
 
 
-async def doorward_jwt_verifier(fixtures: dict[str, Any], times: int) -> Check:
-    """Our `JWTVerifier`."""
+async def check_jwt_verifier(fixtures: dict[str, Any], _url: str, times: int = 1) -> Check:
     from doorward.jwt import JWTVerifier
 
     verify = jwt_verifier(JWTVerifier, fixtures).verify_token
     return Check(verify, bearer(fixtures, fixtures["issuer"]), times=times)
 
 
-@way("doorward JWTVerifier, token never seen")
-async def check_jwt_verifier(fixtures: dict[str, Any], _url: str) -> Check:
-    return await doorward_jwt_verifier(fixtures, 1)
-
-
-@way("doorward JWTVerifier, seen before")
-async def check_jwt_verifier_seen(fixtures: dict[str, Any], _url: str) -> Check:
-    return await doorward_jwt_verifier(fixtures, 3)
-
-
-@way("doorward_auth, token never seen")
 async def check_provider(fixtures: dict[str, Any], _url: str) -> Check:
     return Check((await doorward_provider(fixtures)).verify_token, bearer(fixtures, fixtures["issuer"]))
 
 
-async def doorward_guard_check(fixtures: dict[str, Any], times: int) -> Check:
-    """Our guard."""
+async def check_guard(fixtures: dict[str, Any], _url: str, times: int = 1) -> Check:
     return Check((await doorward_guard(fixtures)).verify, bearer(fixtures, fixtures["issuer"]), times=times)
 
 
-@way("doorward Guard, token never seen")
-async def check_guard(fixtures: dict[str, Any], _url: str) -> Check:
-    return await doorward_guard_check(fixtures, 1)
-
-
-@way("doorward Guard, seen before")
-async def check_guard_seen(fixtures: dict[str, Any], _url: str) -> Check:
-    return await doorward_guard_check(fixtures, 3)
-
-
-@way("FastMCP JWTVerifier")
 async def check_fastmcp(fixtures: dict[str, Any], _url: str) -> Check:
     from fastmcp.server.auth.providers.jwt import JWTVerifier
 
     return Check(jwt_verifier(JWTVerifier, fixtures).verify_token, bearer(fixtures, fixtures["issuer"]))
 
 
-@way("PyJWT")
 async def check_pyjwt(fixtures: dict[str, Any], _url: str) -> Check:
     return Check(pyjwt(fixtures), bearer(fixtures, fixtures["issuer"]), is_asynchronous=False)
 
 
-@way("joserfc")
 async def check_joserfc(fixtures: dict[str, Any], _url: str) -> Check:
     return Check(joserfc(fixtures), bearer(fixtures, fixtures["issuer"]), is_asynchronous=False)
 
 
-@way("authplane-sdk")
 async def check_authplane(fixtures: dict[str, Any], url: str) -> Check:
     return Check((await authplane(fixtures, url)).verify, bearer(fixtures, url))
 
 
-@way("doorward Guard, token and proof never seen")
 async def check_guard_with_proof(fixtures: dict[str, Any], _url: str) -> Check:
     import doorward
 
@@ -282,7 +237,6 @@ async def check_guard_with_proof(fixtures: dict[str, Any], _url: str) -> Check:
     return Check(guard.verify, bound(fixtures, fixtures["issuer"]))
 
 
-@way("authplane-sdk, token and proof")
 async def check_authplane_with_proof(fixtures: dict[str, Any], url: str) -> Check:
     import authplane as authplane_sdk
 
@@ -295,6 +249,26 @@ async def check_authplane_with_proof(fixtures: dict[str, Any], url: str) -> Chec
     return Check(verify, bound(fixtures, url))
 
 
+Way = Callable[[dict[str, Any], str], Awaitable[Check]]
+"""Makes a check, of the fixtures and the URL of an issuer with the same key."""
+
+WAYS: dict[str, Way] = {
+    "cryptography, signature alone": check_cryptography,
+    "doorward JWTVerifier, token never seen": check_jwt_verifier,
+    "doorward JWTVerifier, seen before": partial(check_jwt_verifier, times=3),
+    "doorward_auth, token never seen": check_provider,
+    "doorward Guard, token never seen": check_guard,
+    "doorward Guard, seen before": partial(check_guard, times=3),
+    "FastMCP JWTVerifier": check_fastmcp,
+    "PyJWT": check_pyjwt,
+    "joserfc": check_joserfc,
+    "authplane-sdk": check_authplane,
+    "doorward Guard, token and proof never seen": check_guard_with_proof,
+    "authplane-sdk, token and proof": check_authplane_with_proof,
+}
+"""Everything that is measured, in the order in which it is."""
+
+
 def raw_check(program: str, fixtures: str) -> float:
     """Nanoseconds for the signature of each of the tokens alone."""
     done = subprocess.run([program, "--raw", fixtures], check=True, capture_output=True)
@@ -303,7 +277,8 @@ def raw_check(program: str, fixtures: str) -> float:
 
 async def answer(path: str, name: str) -> None:
     """Measures one way, once for each line that comes; nanoseconds a call as a line each."""
-    fixtures = read_fixtures(path)
+    with open(path, encoding="utf-8") as file:
+        fixtures = json.load(file)
     with issuer.served(fixtures) as url:
         check = await WAYS[name](fixtures, url)
         gc.collect()
@@ -313,12 +288,6 @@ async def answer(path: str, name: str) -> None:
         # It blocks the loop: between two rounds nothing may run in it.
         for _ in sys.stdin:
             print(await check.measure(), flush=True)
-
-
-def read_fixtures(path: str) -> dict[str, Any]:
-    """The file that `verify --fixtures` wrote."""
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)
 
 
 class Worker:
