@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::errors::Fallible;
 use super::statements::{Connection, Sql, find as row, list as rows, run, statements};
-use super::together::{Meeting, Together, in_places};
+use super::together::{Meeting, Together, find_each};
 use super::values::{Columns, only};
 use super::work::Db;
 use super::{Engine, consents};
@@ -231,11 +231,7 @@ impl Together for ReadGrant {
 
     async fn all(db: &Connection, asked: &[Self]) -> Fallible<Vec<Option<Grant>>> {
         let ids: Vec<Uuid> = asked.iter().map(|ReadGrant(id)| id.0).collect();
-        let found = rows(db, BY_IDS, &[&ids], |columns| {
-            Ok((read(columns)?, columns.number()?))
-        })
-        .await?;
-        Ok(in_places(asked.len(), found))
+        find_each(db, BY_IDS, &[&ids], asked.len(), read).await
     }
 }
 

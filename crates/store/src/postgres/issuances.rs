@@ -6,8 +6,8 @@ use doorward_oauth::time::UnixSeconds;
 
 use super::Engine;
 use super::errors::Fallible;
-use super::statements::{Connection, find as row, get, list as rows, run, statements};
-use super::together::{Meeting, Together, in_places};
+use super::statements::{Connection, find as row, get, run, statements};
+use super::together::{Meeting, Together, find_each};
 use super::values::{Columns, can_be_stored, only};
 use super::work::Db;
 use crate::{Issuance, Result, TokenStanding};
@@ -95,11 +95,7 @@ impl Together for ReadStanding {
 
     async fn all(db: &Connection, asked: &[Self]) -> Fallible<Vec<Option<TokenStanding>>> {
         let ids: Vec<&str> = asked.iter().map(|ReadStanding(jti)| jti.as_str()).collect();
-        let found = rows(db, STANDINGS, &[&ids], |columns| {
-            Ok((read_standing(columns)?, columns.number()?))
-        })
-        .await?;
-        Ok(in_places(asked.len(), found))
+        find_each(db, STANDINGS, &[&ids], asked.len(), read_standing).await
     }
 }
 

@@ -6,8 +6,8 @@ use doorward_oauth::time::UnixSeconds;
 use tokio_postgres::types::ToSql;
 
 use super::errors::Fallible;
-use super::statements::{Connection, find as row, list as rows, run, statements};
-use super::together::{Meeting, Together, column, in_places};
+use super::statements::{Connection, find as row, run, statements};
+use super::together::{Meeting, Together, column, find_each};
 use super::work::lock;
 use super::{Engine, PostgresStore, clients, grants, issuances, resources};
 use crate::rules::own::{Standing, TOUCH_EVERY, refuse_incoherent};
@@ -84,11 +84,10 @@ impl Together for Arc<IssueOwn> {
             &column(asked, |issue| issue.issuance.expires_at.0),
             &column(asked, |issue| issue.issuance.revoked_at.map(|time| time.0)),
         ];
-        let found = rows(db, ISSUE_AT_ONCE, &params, |columns| {
-            Ok((columns.grant()?, columns.number()?))
+        find_each(db, ISSUE_AT_ONCE, &params, asked.len(), |columns| {
+            columns.plain().map(GrantId)
         })
-        .await?;
-        Ok(in_places(asked.len(), found))
+        .await
     }
 }
 

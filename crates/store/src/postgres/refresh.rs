@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio_postgres::types::ToSql;
 
 use super::errors::Fallible;
-use super::statements::{Connection, find as row, list as rows, run, statements};
-use super::together::{Meeting, Together, column, in_places};
+use super::statements::{Connection, find as row, run, statements};
+use super::together::{Meeting, Together, column, find_each};
 use super::values::Columns;
 use super::{Engine, PostgresStore, grants, issuances};
 use crate::rules::audit;
@@ -126,11 +126,7 @@ impl Together for Arc<RotateRefresh> {
             &column(asked, |rotate| rotate.issuance.expires_at.0),
             &column(asked, |rotate| rotate.issuance.revoked_at.map(|time| time.0)),
         ];
-        let found = rows(db, ROTATE_AT_ONCE, &params, |columns| {
-            Ok((grants::read(columns)?, columns.number()?))
-        })
-        .await?;
-        Ok(in_places(asked.len(), found))
+        find_each(db, ROTATE_AT_ONCE, &params, asked.len(), grants::read).await
     }
 }
 

@@ -18,7 +18,8 @@ use tokio::time::{Instant, timeout};
 
 use super::Engine;
 use super::errors::{Fallible, Fault};
-use super::statements::Connection;
+use super::statements::{Connection, Params, Sql, list};
+use super::values::Columns;
 use super::work::Db;
 use crate::{Result, StoreError};
 
@@ -47,15 +48,23 @@ pub(super) fn column<'a, O, T>(asked: &'a [Arc<O>], value: impl Fn(&'a O) -> T) 
     asked.iter().map(|operation| value(operation)).collect()
 }
 
-/// What was found, each at the place (from 1) of whoever asked for it, among so many.
-pub(super) fn in_places<T>(asked: usize, found: Vec<(T, usize)>) -> Vec<Option<T>> {
+/// What a statement finds for so many, each at the place of whoever asked for it. That is the last column of a row, behind
+/// what `read` reads, from 1.
+pub(super) async fn find_each<T>(
+    db: &Connection,
+    sql: Sql,
+    params: Params<'_>,
+    asked: usize,
+    read: impl Fn(&mut Columns<'_>) -> Fallible<T>,
+) -> Fallible<Vec<Option<T>>> {
+    let placed = |columns: &mut Columns<'_>| Ok((read(columns)?, columns.number::<usize>()?));
     let mut answers: Vec<Option<T>> = iter::repeat_with(|| None).take(asked).collect();
-    for (value, place) in found {
+    for (value, place) in list(db, sql, params, placed).await? {
         if let Some(answer) = place.checked_sub(1).and_then(|place| answers.get_mut(place)) {
             *answer = Some(value);
         }
     }
-    answers
+    Ok(answers)
 }
 
 /// Where operations of a kind meet.

@@ -3,6 +3,7 @@
 //! An engine's test file says how to open an empty store and calls [`conformance!`]; each case becomes a test.
 
 pub(crate) mod approvals;
+pub(crate) mod at_once;
 pub(crate) mod audit;
 pub(crate) mod audit_list;
 pub(crate) mod audit_operations;
@@ -61,11 +62,11 @@ macro_rules! conformance {
             refresh: the_current_generation_moves_on, a_lost_answer_gets_the_same_successor_at_any_time, an_older_token_inside_the_window_gets_its_old_successor,
                 an_older_token_outside_the_window_ends_the_grant, without_a_window_an_older_token_ends_the_grant,
                 a_use_rotates_the_grant_that_it_looked_at, a_use_that_wants_nothing_changes_nothing, a_use_rotates_no_other_grant, fifty_parallel_uses_get_one_successor,
-                fifty_parallel_callers_get_one_successor, rotations_that_meet_are_answered_each_by_itself,
-                grants_that_are_read_at_once_are_each_the_one_asked_for, unknown_generations_change_nothing,
+                fifty_parallel_callers_get_one_successor, unknown_generations_change_nothing,
                 an_idle_grant_expires, the_absolute_end_cannot_be_rotated_away, a_grant_without_refresh_tokens_cannot_rotate,
                 a_refresh_is_refused_when_person_client_or_resource_is_gone, a_disabled_client_may_come_back,
                 a_clock_that_went_back_neither_revives_nor_kills, reuse_long_ago_is_still_noticed, every_answer_records_its_token;
+            at_once: rotations_that_meet_are_answered_each_by_itself, grants_that_are_read_at_once_are_each_the_one_asked_for;
             revocation: a_revoked_grant_rotates_no_more, after_a_revocation_answered_no_rotation_succeeds, filters_choose_the_grants_to_end,
                 an_ended_grant_keeps_its_first_reason, a_person_who_revokes_is_asked_again, one_token_can_be_revoked_alone,
                 grants_come_in_pages_newest_first;
