@@ -161,11 +161,8 @@ fn grow_sqlite(file: &Path, grants: u64) -> anyhow::Result<()> {
         } else {
             ""
         };
-        loop {
-            let there: i64 = db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?;
-            if there >= grants {
-                break;
-            }
+        let mut there: i64 = db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?;
+        while there < grants {
             let made = db.execute(
                 &format!(
                     "INSERT INTO {table} ({key}, {columns}) \
@@ -176,6 +173,7 @@ fn grow_sqlite(file: &Path, grants: u64) -> anyhow::Result<()> {
                 [BATCH.min(grants - there)],
             )?;
             anyhow::ensure!(made > 0, "there is nothing to copy in {table}");
+            there += i64::try_from(made).context("too many copies")?;
         }
     }
     db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE);")

@@ -98,8 +98,16 @@ impl LockedFile {
     }
 
     pub(super) fn identity(&self) -> Result<FileIdentity> {
-        FileIdentity::of(&self.path)
-            .map_err(|error| unusable(format!("{} cannot be read: {error}", self.path.display())))
+        FileIdentity::of(&self.path).map_err(|error| self.unreadable(&error))
+    }
+
+    /// The database file itself. To close it gives up the locks that this process holds on it.
+    pub(super) fn data(&self) -> Result<File> {
+        File::open(&self.path).map_err(|error| self.unreadable(&error))
+    }
+
+    fn unreadable(&self, error: &io::Error) -> StoreError {
+        unusable(format!("{} cannot be read: {error}", self.path.display()))
     }
 }
 

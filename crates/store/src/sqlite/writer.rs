@@ -10,6 +10,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::checkpoint::Log;
 use super::location::FileIdentity;
 use super::queue::Queue;
 use super::statements::{Run, statements};
@@ -132,7 +133,7 @@ impl Writer {
     pub(super) fn worker(
         &self,
         mut db: Connection,
-        file: Option<FileIdentity>,
+        place: Option<Place>,
         batch: usize,
         changes: &Arc<Changes>,
     ) -> Result<Worker> {
@@ -141,7 +142,7 @@ impl Writer {
         Ok(Worker {
             queue: Arc::clone(&self.queue),
             db,
-            file,
+            place,
             batch,
             pending,
             changes: Arc::clone(changes),
@@ -162,10 +163,16 @@ fn note_changes(db: &mut Connection, pending: &Arc<Pending>) -> Result<()> {
     Ok(db.update_hook(Some(note))?)
 }
 
+/// Where a database on a disk is written.
+pub(super) struct Place {
+    pub(super) identity: FileIdentity,
+    pub(super) log: Log,
+}
+
 pub(super) struct Worker {
     queue: Arc<Queue<Box<dyn Job>>>,
     db: Connection,
-    file: Option<FileIdentity>,
+    place: Option<Place>,
     batch: usize,
     /// What the transaction that runs has changed.
     pending: Arc<Pending>,
@@ -173,7 +180,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn work(self) {
+    pub(super) fn work(mut self) {
         loop {
             let mut batch = self.queue.take(self.batch);
             if batch.is_empty() {
@@ -194,6 +201,9 @@ impl Worker {
             // Before anybody is answered; also after a commit that failed, of which nobody knows what is on the disk.
             self.pending.take().for_each(|change| self.changes.tell(change));
             answer_all(batch, &committed);
+            if let Some(place) = &mut self.place {
+                place.log.look_after(&self.db);
+            }
         }
         // Leaves one file behind instead of three, and fresh statistics for the next start.
         if let Err(error) = self
@@ -205,8 +215,8 @@ impl Worker {
     }
 
     fn begin(&self) -> Result<()> {
-        if let Some(file) = &self.file {
-            file.check()?;
+        if let Some(place) = &self.place {
+            place.identity.check()?;
         }
         self.db.run(BEGIN, [])?;
         Ok(())

@@ -1,0 +1,130 @@
+use std::path::Path;
+use std::thread::JoinHandle;
+
+use super::*;
+
+/// A database on a disk, whose writer is the test itself.
+struct Scene {
+    log: Log,
+    db: Connection,
+    beside: Option<JoinHandle<()>>,
+    _directory: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("doorward.db");
+        let mut db = open(&path);
+        crate::sqlite::prepare_writer(&db).unwrap();
+        db.execute_batch("CREATE TABLE filler (id INTEGER PRIMARY KEY, bytes BLOB)")
+            .unwrap();
+        let (log, checkpointer) = of(&mut db, open(&path), Arc::new(File::open(&path).unwrap())).unwrap();
+        Self {
+            log,
+            db,
+            beside: Some(std::thread::spawn(|| checkpointer.work())),
+            _directory: directory,
+        }
+    }
+
+    /// Appends about so many pages to the log in one transaction; how many are in it then.
+    fn append(&self, pages: usize) -> usize {
+        let bytes = i64::try_from(pages * 4096).unwrap();
+        self.db
+            .execute("INSERT OR REPLACE INTO filler VALUES (1, zeroblob(?1))", [bytes])
+            .unwrap();
+        self.log.pages.load(Ordering::Relaxed)
+    }
+
+    fn until_the_rest_is_short(&self) {
+        while !self.log.shared.only_the_tail.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+        }
+    }
+
+    fn reader(&self) -> Connection {
+        let reader = open(Path::new(self.db.path().unwrap()));
+        reader
+            .execute_batch("BEGIN; SELECT count(*) FROM filler")
+            .unwrap();
+        reader
+    }
+
+    fn end(mut self) {
+        drop(self.log);
+        self.beside.take().unwrap().join().unwrap();
+    }
+}
+
+fn open(path: &Path) -> Connection {
+    Connection::open(path).unwrap()
+}
+
+#[test]
+fn a_long_log_is_moved_beside_the_writer_and_begins_anew() {
+    let mut scene = Scene::new();
+    for _ in 0..3 {
+        let shared = Arc::clone(&scene.log.shared);
+        let not_yet = shared.turn.lock().unwrap();
+        assert!(scene.append(LONG + 10) > LONG);
+        scene.log.look_after(&scene.db);
+        // The writer goes on meanwhile.
+        assert!(scene.append(1) > LONG);
+        scene.log.look_after(&scene.db);
+        drop(not_yet);
+        scene.until_the_rest_is_short();
+        scene.log.look_after(&scene.db);
+        let pages = scene.append(1);
+        assert!(pages < 20, "{pages} pages");
+        scene.log.look_after(&scene.db);
+    }
+    scene.end();
+}
+
+#[test]
+fn a_short_log_stays_where_it_is() {
+    let mut scene = Scene::new();
+    let before = scene.append(LONG / 2);
+    scene.log.look_after(&scene.db);
+    assert!(!scene.log.shared.only_the_tail.load(Ordering::Relaxed));
+    assert!(scene.append(1) > before);
+    scene.end();
+}
+
+#[test]
+fn what_somebody_still_reads_is_moved_later() {
+    let mut scene = Scene::new();
+    scene.append(10);
+    let reader = scene.reader();
+    scene.append(LONG);
+    scene.log.look_after(&scene.db);
+    scene.until_the_rest_is_short();
+    scene.log.look_after(&scene.db);
+    assert!(scene.append(1) > LONG, "the reader's pages are still in the log");
+    scene.log.look_after(&scene.db);
+    assert!(!scene.log.shared.only_the_tail.load(Ordering::Relaxed));
+    drop(reader);
+    // Asked again when the log has grown.
+    scene.append(LONG / 4);
+    scene.log.look_after(&scene.db);
+    scene.until_the_rest_is_short();
+    scene.log.look_after(&scene.db);
+    assert!(scene.append(1) < 20);
+    scene.end();
+}
+
+#[test]
+fn a_log_that_grows_faster_than_it_is_moved_makes_the_writer_wait() {
+    let mut scene = Scene::new();
+    // Nobody else moves anything.
+    let (ask, asked) = sync_channel(1);
+    scene.log.ask = ask;
+    scene.append(100);
+    scene.log.pages.store(TOO_LONG, Ordering::Relaxed);
+    scene.log.look_after(&scene.db);
+    assert!(scene.append(1) < 20);
+    drop(asked);
+    scene.log.look_after(&scene.db);
+    scene.end();
+}
