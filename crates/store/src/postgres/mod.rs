@@ -48,7 +48,9 @@ mod work;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolConfig, RecyclingMethod, Runtime, Timeouts};
+use deadpool_postgres::{
+    Manager, ManagerConfig, Pool, PoolConfig, QueueMode, RecyclingMethod, Runtime, Timeouts,
+};
 
 use self::changes::Listener;
 use self::connection::Pooled;
@@ -132,6 +134,8 @@ impl Engine {
         let pool = Pool::builder(manager)
             .config(PoolConfig {
                 timeouts,
+                // The connection that was used last: its process has at hand what statements need (docs/performance.md).
+                queue_mode: QueueMode::Lifo,
                 ..PoolConfig::new(options.connections.max(1))
             })
             .runtime(Runtime::Tokio1)
