@@ -57,6 +57,17 @@ impl Figures {
         })
     }
 
+    /// How many times as many answers a CPU second another server gives in the same round over as many connections.
+    pub fn by_another(&self, row: &Row<'_>, subject: &str) -> Option<Spread> {
+        row.ratio(Measurement::cpu_us, |round| {
+            let found = self.measurements.iter().find(|other| {
+                (other.subject, other.scenario, other.concurrency, other.round)
+                    == (subject, round.scenario, round.concurrency, round.round)
+            });
+            Some(found.filter(|other| other.good > 0)?.cpu_us())
+        })
+    }
+
     /// Processor time of a request, beside that of another kind to the same server.
     pub fn beside_other(&self, row: &Row<'_>, other: Scenario) -> Option<Spread> {
         row.ratio(Measurement::cpu_us, |round| {

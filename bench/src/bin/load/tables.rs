@@ -9,6 +9,8 @@ use crate::figures::Row;
 use crate::measure::Measurement;
 use crate::process::Memory;
 use crate::report::{OpenRow, Report, megabytes, milliseconds};
+use crate::server::Engine;
+use crate::subject::Role;
 
 impl Report {
     fn requests_table(&self) -> Result<String, fmt::Error> {
@@ -60,6 +62,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write_summary(f)?;
         writeln!(f, "\n### Requests\n\n{}", self.requests_table()?)?;
+        self.write_peers(f)?;
         self.write_open_loop(f)?;
         self.write_growth(f)?;
         self.write_failures(f)
@@ -105,6 +108,41 @@ impl Report {
             )?;
         }
         Ok(())
+    }
+
+    fn write_peers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = self.figures.rows();
+        let of_peers: Vec<&Row<'_>> = rows
+            .iter()
+            .filter(|row| row.rounds.iter().all(|round| round.role == Role::Peer))
+            .collect();
+        if of_peers.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            f,
+            "### Beside other servers\n\nHow many of its requests Doorward answers in the processor time that the other server takes for one.\n\n\
+             | request | conns | server | {} | {} |\n|---|--:|---|--:|--:|",
+            Engine::Sqlite.subject(),
+            Engine::Postgres.subject()
+        )?;
+        for row in of_peers {
+            let times = |engine: Engine| {
+                self.figures
+                    .by_another(row, engine.subject())
+                    .map_or_else(String::new, by_size)
+            };
+            writeln!(
+                f,
+                "| {} | {} | {} | {} | {} |",
+                row.scenario.name(),
+                row.concurrency,
+                row.subject,
+                times(Engine::Sqlite),
+                times(Engine::Postgres)
+            )?;
+        }
+        writeln!(f)
     }
 
     fn write_open_loop(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
