@@ -50,7 +50,7 @@ const FULL: Effort = Effort {
     checks: 3,
     seconds: "1.0",
     calls: &[],
-    load: &["--rounds", "5", "--grants", "1000,10000,100000,1000000"],
+    load: &["--rounds", "5", "--grants", "1000,100000,10000000"],
 };
 
 const QUICK: Effort = Effort {

@@ -126,13 +126,32 @@ impl Cluster {
                 .sql(database, &format!("SELECT count(*) FROM {table}"))?
                 .parse()?;
             let missing = grants.saturating_sub(there);
+            // As in the embedded database: in the keys' order, and other indexes are made last. Those of parts go and come with the
+            // index of the whole.
+            let indexes = self.sql(
+                database,
+                &format!(
+                    "SELECT indexrelid::regclass || ';' || replace(pg_get_indexdef(indexrelid), ' ON ONLY ', ' ON ') \
+                     FROM pg_index WHERE indrelid = '{table}'::regclass AND NOT EXISTS \
+                     (SELECT FROM pg_constraint WHERE conindid = indexrelid)"
+                ),
+            )?;
+            let indexes: Vec<(&str, &str)> =
+                indexes.lines().filter_map(|line| line.split_once(';')).collect();
+            for (name, _) in &indexes {
+                self.sql(database, &format!("DROP INDEX {name}"))?;
+            }
             self.sql(
                 database,
                 &format!(
-                    "INSERT INTO {table} ({key}, {columns}) SELECT {fresh}, {columns} \
-                     FROM (SELECT * FROM {table} {which} LIMIT 1000) source, generate_series(1, {missing}) LIMIT {missing}"
+                    "INSERT INTO {table} ({key}, {columns}) SELECT * FROM (SELECT {fresh} AS fresh, {columns} \
+                     FROM (SELECT * FROM {table} {which} LIMIT 1000) source, generate_series(1, {missing}) LIMIT {missing}) made \
+                     ORDER BY fresh"
                 ),
             )?;
+            for (_, definition) in &indexes {
+                self.sql(database, definition)?;
+            }
             self.sql(database, &format!("VACUUM ANALYZE {table}"))?;
         }
         self.sql(database, "CHECKPOINT")?;

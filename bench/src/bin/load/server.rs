@@ -170,9 +170,9 @@ fn grow_sqlite(file: &Path, grants: u64) -> anyhow::Result<()> {
         let sources = format!("(SELECT * FROM {table} {which} LIMIT {SOURCES})");
         let made = db.execute(
             &format!(
-                "INSERT INTO {table} ({key}, {columns}) SELECT {fresh}, {columns} FROM {sources}, \
+                "INSERT INTO {table} ({key}, {columns}) SELECT * FROM (SELECT {fresh}, {columns} FROM {sources}, \
                  (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n \
-                 WHERE i <= ?1 / max(1, (SELECT count(*) FROM {sources}))) SELECT i FROM n) ORDER BY 1 LIMIT ?1"
+                 WHERE i <= ?1 / max(1, (SELECT count(*) FROM {sources}))) SELECT i FROM n) LIMIT ?1) ORDER BY 1"
             ),
             [missing],
         )?;
