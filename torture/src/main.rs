@@ -204,9 +204,9 @@ async fn one(scenario: &Scenario, plan: Plan) -> Row {
 
 fn report(rows: &[Row]) -> ExitCode {
     println!(
-        "| scenario | seed | | s | answered | 503 | lost | unsent | flows | longest answer, s | longest wait, s |"
+        "| scenario | seed | | s | answered | 503 | lost | unsent | flows | again | longest answer, s | longest wait, s |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
     for row in rows {
         let (state, tally) = match &row.fate {
             Fate::Good(tally) => ("good", tally.clone()),
@@ -214,7 +214,7 @@ fn report(rows: &[Row]) -> ExitCode {
             Fate::NotHere => ("not tried", Tally::default()),
         };
         println!(
-            "| {} | {} | {state} | {:.0} | {} | {} | {} | {} | {} | {:.2} | {:.2} |",
+            "| {} | {} | {state} | {:.0} | {} | {} | {} | {} | {} | {} | {:.2} | {:.2} |",
             row.name,
             row.seed,
             row.took.as_secs_f64(),
@@ -223,6 +223,7 @@ fn report(rows: &[Row]) -> ExitCode {
             tally.lost,
             tally.unsent,
             tally.flows,
+            tally.again,
             tally.slowest_answer.as_secs_f64(),
             tally.slowest.as_secs_f64()
         );

@@ -50,7 +50,7 @@ pub(super) async fn power_sqlite(mut plan: Plan) -> anyhow::Result<Tally> {
     let mut disk = Mount::stoppable(128)?;
     let mut site = on_disk(&plan, &disk)?;
     site.add_nodes(1).await?;
-    let load = plan.load(&site, 12, Rules::default()).await?;
+    let load = plan.load(&site, 12, Rules::every_grant()).await?;
     for _ in 0..plan.number(10, 2) {
         load.progress(10 + plan.random.below(150) as u64, Duration::from_mins(1))
             .await?;
@@ -67,7 +67,7 @@ pub(super) async fn power_postgres(mut plan: Plan) -> anyhow::Result<Tally> {
     let database = Database::start_in(&disk.path(), DURABLE)?;
     let mut site = Site::on(&plan.program, Some(database))?;
     site.add_nodes(2).await?;
-    let load = plan.load(&site, 12, Rules::default()).await?;
+    let load = plan.load(&site, 12, Rules::every_grant()).await?;
     for _ in 0..plan.number(4, 1) {
         load.progress(10 + plan.random.below(300) as u64, Duration::from_mins(1))
             .await?;

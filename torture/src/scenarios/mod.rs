@@ -18,9 +18,10 @@ use anyhow::ensure;
 use tokio::time::sleep;
 
 use crate::ledger::Tally;
-use crate::load::{Load, Rules};
+use crate::load::{Load, Outcome, Rules};
 use crate::random::Random;
 use crate::site::{Engine, Site};
+use crate::walk::EVERY_ROAD;
 
 /// What a run is given.
 pub struct Plan {
@@ -59,6 +60,7 @@ macro_rules! scenarios {
 /// All of them.
 pub const SCENARIOS: &[Scenario] = scenarios! {
     "forgetful-sqlite" Sqlite true crash::forgetful, "the suite itself: a server that lost answers is found out";
+    "forgetful-once" Sqlite true crash::forgetful_once, "the suite itself: a server that forgot what was used is found out";
     "kill9-sqlite" Sqlite true crash::sqlite, "the only node dies at random moments";
     "kill9-postgres" Postgres true crash::postgres, "one of two nodes dies at random moments";
     "kill9-rotation" Sqlite true crash::rotation, "the only node dies while its signing keys rotate";
@@ -122,12 +124,17 @@ impl Plan {
 pub async fn settle(load: Load, site: &Site) -> anyhow::Result<Tally> {
     // As at the start: it goes on.
     load.progress(50, Duration::from_mins(1)).await?;
-    let outcome = load.verify().await?;
-    ensure!(outcome.verified > 0, "there was nothing to verify");
+    let every_grant = load.shared.rules.every_grant;
+    let Outcome { tally, verified } = load.verify().await?;
+    ensure!(verified > 0, "there was nothing to verify");
+    if every_grant {
+        let all = tally.roads.len() == EVERY_ROAD && tally.again > 0;
+        ensure!(all, "not every kind of grant was tried: {tally:?}");
+    }
     for node in &site.nodes {
         ensure!(node.panics() == 0, "a node panicked");
     }
-    Ok(outcome.tally)
+    Ok(tally)
 }
 
 #[cfg(test)]

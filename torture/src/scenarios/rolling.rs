@@ -24,7 +24,7 @@ pub(super) async fn restart(mut plan: Plan) -> anyhow::Result<Tally> {
     // Longer than a look of the balancer takes.
     site.set("DOORWARD_SERVER_SHUTDOWN_DELAY", "2s");
     site.add_nodes(3).await?;
-    let load = plan.load(&site, 16, Rules::default()).await?;
+    let load = plan.load(&site, 16, Rules::every_grant()).await?;
     for _ in 0..plan.number(5, 1) {
         for node in 0..site.nodes.len() {
             load.progress(100, Duration::from_mins(1)).await?;
