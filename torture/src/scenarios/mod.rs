@@ -73,6 +73,7 @@ pub const SCENARIOS: &[Scenario] = scenarios! {
     "lock-sqlite" Sqlite true lock::sqlite, "another process locks the database";
     "lock-postgres" Postgres false lock::postgres, "another session locks the tables";
     "disk-full-sqlite" Sqlite true disk::full, "no room on the disk, and then room again";
+    "disk-full-postgres" Postgres false disk::full_postgres, "the same under the database server, which ends and is started again";
     "disk-slow-sqlite" Sqlite false disk::slow_sqlite, "the disk stops for up to a second, over and over";
     "disk-slow-postgres" Postgres false disk::slow_postgres, "the same under the database server";
     "pause-sqlite" Sqlite true pause::sqlite, "the only node stands still";
