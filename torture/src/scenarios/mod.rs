@@ -12,6 +12,7 @@ mod rolling;
 
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -19,6 +20,7 @@ use tokio::time::sleep;
 
 use crate::ledger::Tally;
 use crate::load::{Load, Outcome, Rules};
+use crate::previous::Previous;
 use crate::random::Random;
 use crate::site::{Engine, Site};
 use crate::walk::EVERY_ROAD;
@@ -26,8 +28,8 @@ use crate::walk::EVERY_ROAD;
 /// What a run is given.
 pub struct Plan {
     pub program: PathBuf,
-    /// The version before, from which nodes are upgraded.
-    pub previous: Option<PathBuf>,
+    /// The version before, where a scenario wants it.
+    pub previous: Option<Arc<anyhow::Result<Previous>>>,
     pub random: Random,
     pub seed: u64,
     pub short: bool,
@@ -46,7 +48,7 @@ pub struct Scenario {
 }
 
 macro_rules! scenarios {
-    ($($name:literal $engine:ident $short:literal $run:path, $what:literal;)*) => {
+    ($($name:tt $engine:ident $short:literal $run:path, $what:literal;)*) => {
         &[$(Scenario {
             name: $name,
             what: $what,
@@ -56,6 +58,9 @@ macro_rules! scenarios {
         }),*]
     };
 }
+
+/// The one that wants another version.
+pub const UPGRADE: &str = "rolling-upgrade";
 
 /// All of them.
 pub const SCENARIOS: &[Scenario] = scenarios! {
@@ -85,7 +90,8 @@ pub const SCENARIOS: &[Scenario] = scenarios! {
     "cut-postgres" Postgres true network::cut, "connections to the database are cut";
     "notify-postgres" Postgres false network::notifications, "what tells nodes of changes is lost";
     "flows-postgres" Postgres true nodes::flows, "three nodes, one picked at random for each request: no failure";
-    "rolling-restart" Postgres true rolling::restart, "one node after another is replaced, by another version with --previous: no failure";
+    "rolling-restart" Postgres true rolling::restart, "one node after another is replaced: no failure";
+    UPGRADE Postgres false rolling::upgrade, "one node after another is replaced by another version, and back: no failure";
     "rolling-keys" Postgres true rolling::keys, "signing keys rotate: no failure";
 };
 
