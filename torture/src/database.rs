@@ -99,16 +99,32 @@ impl Database {
 
     /// `kill -9`: every process of it dies as in a crash.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
-        let restart = self.cluster.directory.join("restart");
-        std::fs::write(&restart, "")?;
         signal(self.process()?, "KILL")?;
-        let mut keeper = self.cluster.keeper.take().context("the database does not run")?;
-        drop(keeper.stdin.take());
-        keeper.wait()?;
-        std::fs::remove_file(restart)?;
+        self.end_keeper()?;
         // Its processes notice that it is gone, and only then a new one may start.
         sleep(Duration::from_millis(500)).await;
         Ok(())
+    }
+
+    /// Starts it again if it has ended by itself; whether it had.
+    pub fn restart_if_ended(&mut self) -> anyhow::Result<bool> {
+        // Its file may outlive it.
+        let runs = self.process().is_ok_and(is_running);
+        if !runs {
+            self.end_keeper()?;
+            self.restart();
+        }
+        Ok(!runs)
+    }
+
+    /// Ends what ends with the server, and leaves its data.
+    fn end_keeper(&mut self) -> anyhow::Result<()> {
+        let restart = self.cluster.directory.join("restart");
+        std::fs::write(&restart, "")?;
+        let mut keeper = self.cluster.keeper.take().context("the database does not run")?;
+        drop(keeper.stdin.take());
+        keeper.wait()?;
+        Ok(std::fs::remove_file(restart)?)
     }
 
     /// Starts it again on its data.
@@ -171,6 +187,12 @@ impl Database {
             .arg(self.cluster.directory.join("data"));
         run(promote.arg("promote"))
     }
+}
+
+/// Whether there is such a process, and not what is left of one.
+fn is_running(process: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"));
+    status.is_ok_and(|status| !status.lines().any(|line| line.starts_with("State:\tZ")))
 }
 
 fn make() -> anyhow::Result<Cluster> {

@@ -1,13 +1,11 @@
 //! What was asked, what was answered, and what follows from it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::balancer::Answer;
-use crate::world::claims;
+use crate::world::{Who, claims};
 
 /// Lines of a story at most; the middle of a longer one is left out.
 const LINES: usize = 80;
@@ -17,14 +15,18 @@ const LINES: usize = 80;
 pub struct Story {
     pub name: String,
     lines: Vec<String>,
-    /// The code, once it was given, and when that was.
-    pub code: Option<(String, Instant)>,
+    /// Whose it is.
+    pub client: Who,
+    /// The code, once it was used.
+    pub code: Option<String>,
     /// The grant, as its first token names it.
     pub grant: Option<String>,
     /// Access tokens that were answered.
     pub access: Vec<String>,
     /// Refresh tokens that were answered, oldest first.
     pub refresh: Vec<String>,
+    /// Access tokens that were had in exchange for one of these.
+    pub exchanged: Vec<String>,
     pub ending: Ending,
 }
 
@@ -125,6 +127,10 @@ pub struct Tally {
     pub unsent: u64,
     /// Grants that were walked to their end.
     pub flows: u64,
+    /// The ways on which tokens were had.
+    pub roads: BTreeSet<&'static str>,
+    /// Things that count once and were accepted, sent a second time.
+    pub again: u64,
     /// Everything between the first try and the answer, at most.
     pub slowest: Duration,
     /// The slowest single answer.
@@ -139,6 +145,8 @@ impl Tally {
         self.lost += other.lost;
         self.unsent += other.unsent;
         self.flows += other.flows;
+        self.roads.extend(&other.roads);
+        self.again += other.again;
         self.slowest = self.slowest.max(other.slowest);
         self.slowest_answer = self.slowest_answer.max(other.slowest_answer);
     }

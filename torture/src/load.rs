@@ -43,6 +43,8 @@ pub struct Shared {
 pub struct Rules {
     /// The wall clock jumps: codes may have expired.
     pub clock_jumps: bool,
+    /// Clients have grants of every kind, not those by codes alone.
+    pub every_grant: bool,
     /// How many grants a client leaves alive to come back to; the older ones are checked and let go.
     pub kept: usize,
     /// Of a hundred grants, how many are walked to their revocation at once.
@@ -53,8 +55,19 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             clock_jumps: false,
+            every_grant: false,
             kept: 200,
             complete: 40,
+        }
+    }
+}
+
+impl Rules {
+    /// Grants of every kind. Not where clocks jump: proofs and assertions are good at the time of the client alone.
+    pub fn every_grant() -> Self {
+        Self {
+            every_grant: true,
+            ..Self::default()
         }
     }
 }

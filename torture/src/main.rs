@@ -26,6 +26,7 @@ mod mount;
 mod node;
 #[path = "../../bench/src/bin/load/pages.rs"]
 mod pages;
+mod previous;
 mod proxy;
 mod random;
 mod scenarios;
@@ -35,8 +36,9 @@ mod verify;
 mod walk;
 mod world;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{anyhow, ensure};
@@ -45,8 +47,9 @@ use tokio::time::{Instant, timeout};
 
 use crate::ledger::Tally;
 use crate::mount::NotHere;
+use crate::previous::Previous;
 use crate::random::Random;
-use crate::scenarios::{Plan, SCENARIOS, Scenario};
+use crate::scenarios::{Plan, SCENARIOS, Scenario, UPGRADE};
 use crate::site::Engine;
 
 /// Longer than any scenario takes.
@@ -58,7 +61,7 @@ struct Arguments {
     /// The server program; by default `doorward` beside this program.
     #[arg(long)]
     server: Option<PathBuf>,
-    /// The version before, for `rolling-restart`: its nodes are the ones that are replaced.
+    /// The version before, for `rolling-upgrade`; by default it is built from the repository's history.
     #[arg(long)]
     previous: Option<PathBuf>,
     /// These scenarios only.
@@ -119,29 +122,28 @@ async fn main() -> anyhow::Result<ExitCode> {
     );
     let program = std::fs::canonicalize(program)?;
     let seed = arguments.seed.unwrap_or_else(fresh_seed);
-    let previous = arguments
-        .previous
-        .as_ref()
-        .map(std::fs::canonicalize)
-        .transpose()?;
-    let plan = |seed| Plan {
+    let plan = |seed, previous| Plan {
         program: program.clone(),
-        previous: previous.clone(),
+        previous,
         random: Random::new(seed, 0),
         seed,
         short: arguments.short,
     };
     if let Some(minutes) = arguments.soak {
         let engine = arguments.engine.unwrap_or(Engine::Sqlite);
-        soak::run(plan(seed), engine, Duration::from_mins(minutes)).await?;
+        soak::run(plan(seed, None), engine, Duration::from_mins(minutes)).await?;
         return Ok(ExitCode::SUCCESS);
     }
     let chosen = chosen(&arguments)?;
+    let upgrades = chosen.iter().any(|scenario| scenario.name == UPGRADE);
+    // Before anything is measured: it takes longer than a scenario.
+    let previous = upgrades.then(|| Arc::new(previous(arguments.previous.as_deref())));
     let (began, mut rows) = (Instant::now(), Vec::new());
     let mut round = 0;
     loop {
         for scenario in &chosen {
-            rows.push(one(scenario, plan(seed.wrapping_add(round))).await);
+            let plan = plan(seed.wrapping_add(round), previous.clone());
+            rows.push(one(scenario, plan).await);
         }
         round += 1;
         let until = Duration::from_mins(arguments.minutes.unwrap_or_default());
@@ -149,7 +151,14 @@ async fn main() -> anyhow::Result<ExitCode> {
             break;
         }
     }
+    if let Some(Ok(previous)) = previous.as_deref() {
+        println!("{UPGRADE}: from {} and back", previous.name);
+    }
     Ok(report(&rows))
+}
+
+fn previous(given: Option<&Path>) -> anyhow::Result<Previous> {
+    given.map_or_else(Previous::build, Previous::of)
 }
 
 fn chosen(arguments: &Arguments) -> anyhow::Result<Vec<&'static Scenario>> {
@@ -204,9 +213,9 @@ async fn one(scenario: &Scenario, plan: Plan) -> Row {
 
 fn report(rows: &[Row]) -> ExitCode {
     println!(
-        "| scenario | seed | | s | answered | 503 | lost | unsent | flows | longest answer, s | longest wait, s |"
+        "| scenario | seed | | s | answered | 503 | lost | unsent | flows | again | longest answer, s | longest wait, s |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
     for row in rows {
         let (state, tally) = match &row.fate {
             Fate::Good(tally) => ("good", tally.clone()),
@@ -214,7 +223,7 @@ fn report(rows: &[Row]) -> ExitCode {
             Fate::NotHere => ("not tried", Tally::default()),
         };
         println!(
-            "| {} | {} | {state} | {:.0} | {} | {} | {} | {} | {} | {:.2} | {:.2} |",
+            "| {} | {} | {state} | {:.0} | {} | {} | {} | {} | {} | {} | {:.2} | {:.2} |",
             row.name,
             row.seed,
             row.took.as_secs_f64(),
@@ -223,6 +232,7 @@ fn report(rows: &[Row]) -> ExitCode {
             tally.lost,
             tally.unsent,
             tally.flows,
+            tally.again,
             tally.slowest_answer.as_secs_f64(),
             tally.slowest.as_secs_f64()
         );

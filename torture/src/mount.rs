@@ -11,7 +11,7 @@ use crate::node::run;
 
 /// The system does not let this program do what the scenario needs.
 #[derive(Debug)]
-pub struct NotHere(String);
+pub struct NotHere(pub String);
 
 impl fmt::Display for NotHere {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -78,9 +78,19 @@ impl Site {
         site.set("DOORWARD_KEYS_MASTER_KEY", &secret()?);
         site.set("DOORWARD_STORAGE_URL", &url);
         // Everything comes from one address, and what is tested is not how often it may ask.
-        for limit in ["TOKEN_ADDRESS", "TOKEN_CLIENT", "TOKEN_ACCOUNT", "REGISTRATION"] {
+        for limit in [
+            "TOKEN_ADDRESS",
+            "TOKEN_CLIENT",
+            "TOKEN_ACCOUNT",
+            "REGISTRATION",
+            "PAR",
+            "DEVICE_ADDRESS",
+            "DEVICE_TOTAL",
+        ] {
             site.set(&format!("DOORWARD_RATE_LIMIT_{limit}"), "off");
         }
+        // Each code of a device that somebody types is an attempt of the one address.
+        site.set("DOORWARD_LOGIN_FREE_ATTEMPTS", "1000000");
         // Tokens outlive the run, so that all of them can be held against it at its end.
         site.set("DOORWARD_TOKENS_ACCESS_TTL", "1h");
         site.set("DOORWARD_OBSERVABILITY_LOG_LEVEL", "warn");

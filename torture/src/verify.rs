@@ -12,7 +12,7 @@ use crate::walk::Walker;
 const REPLAYED: usize = 40;
 
 impl Walker {
-    /// Every grant and program of this client; how many there were.
+    /// Every grant and program of this client, and all that counts once and was used; how many there were.
     pub async fn verify_all(&mut self) -> usize {
         let mut verified = 0;
         for mut story in std::mem::take(&mut self.stories) {
@@ -28,7 +28,7 @@ impl Walker {
             }
             verified += 1;
         }
-        verified
+        verified + self.use_all_again().await
     }
 
     /// One grant: its keys, its tokens, its chain, its code, its end.
@@ -36,16 +36,27 @@ impl Walker {
         story.tell(self.shared.at(), "verification");
         self.signatures(story).await?;
         if story.ending == Ending::Live {
-            self.chain(story).await?;
-            for token in story.access.clone() {
-                self.introspect(story, &token, true).await?;
+            if !story.refresh.is_empty() {
+                self.chain(story).await?;
             }
+            self.all_are(story, true).await?;
         }
-        if story.ending == Ending::Revoked || self.random.percent(REPLAYED) {
+        // Without a code there is nothing whose second use would end the grant.
+        let replayed = story.code.is_some() && self.random.percent(REPLAYED);
+        if story.ending == Ending::Revoked || replayed {
             self.replay(story).await?;
-            for token in story.access.clone() {
-                self.introspect(story, &token, false).await?;
-            }
+            self.all_are(story, false).await?;
+        }
+        Ok(())
+    }
+
+    /// Every token of the grant works, or none does.
+    async fn all_are(&mut self, story: &mut Story, active: bool) -> Result<(), Violation> {
+        for token in story.access.clone() {
+            self.introspect(story, &token, active).await?;
+        }
+        for token in story.exchanged.clone() {
+            self.introspect_exchanged(story, &token, active).await?;
         }
         Ok(())
     }
@@ -59,7 +70,7 @@ impl Walker {
         let Ok(keys) = JwkSet::parse(&answer.body) else {
             return Err(story.violation(&format!("no key set: {}", answer.summary())));
         };
-        for token in &story.access {
+        for token in story.access.iter().chain(&story.exchanged) {
             // A key goes when its last token has expired.
             if self.shared.may_have_expired(token) {
                 continue;
@@ -82,8 +93,9 @@ impl Walker {
     /// The chain goes on, and where it was is where it is: the token before the last one gives the last one again.
     async fn chain(&mut self, story: &mut Story) -> Result<(), Violation> {
         if let [.., before, last] = story.refresh.as_slice() {
-            let (last, ask) = (last.clone(), self.shared.world.refresh(before));
-            let answer = self.ask(story, "refresh with the one before", &ask).await?.answer;
+            let (before, last) = (before.clone(), last.clone());
+            let asked = self.refresh_with(story, "refresh with the one before", &before);
+            let answer = asked.await?.answer;
             if answer.json()["refresh_token"].as_str() != Some(&last) {
                 let what = format!(
                     "the token before the last one has another successor now: {}",
@@ -102,9 +114,8 @@ impl Walker {
 
     /// A code that was answered with tokens is spent; to try ends the grant, and nothing of it works afterwards.
     async fn replay(&mut self, story: &mut Story) -> Result<(), Violation> {
-        if let Some((code, _)) = story.code.clone() {
-            let ask = self.shared.world.redemption(&code);
-            let answer = self.ask(story, "redeem again", &ask).await?.answer;
+        if let Some(code) = story.code.clone() {
+            let answer = self.use_code(story, "redeem again", &code).await?.answer;
             if !is_invalid_grant(&answer) {
                 return Err(story.violation(&format!("the code was taken twice: {}", answer.summary())));
             }

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use anyhow::{bail, ensure};
 use http::Method;
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::{Plan, settle};
 use crate::ledger::Tally;
 use crate::load::Rules;
+use crate::random::Random;
 use crate::site::Engine;
 use crate::world::Admin;
 
@@ -30,7 +32,9 @@ pub(super) async fn rotation(mut plan: Plan) -> anyhow::Result<Tally> {
         let admin = Admin::of(&site, 0)?;
         let rotating = tokio::spawn(async move {
             let body = json!({ "now": true });
-            while admin.ask(Method::POST, "/admin/keys/rotate", &body).await.is_ok() {}
+            let mut random = Random::new(0, 0);
+            let path = "/admin/keys/rotate";
+            while admin.ask(&mut random, Method::POST, path, &body).await.is_ok() {}
         });
         plan.some_time(0, 100).await;
         site.nodes[0].kill()?;
@@ -73,6 +77,21 @@ pub(super) async fn forgetful(plan: Plan) -> anyhow::Result<Tally> {
     }
 }
 
+/// The suite itself: a server that forgets what was used takes it a second time, and is found out.
+pub(super) async fn forgetful_once(plan: Plan) -> anyhow::Result<Tally> {
+    let mut site = plan.site(Engine::Sqlite, 1).await?;
+    let load = plan.load(&site, 8, Rules::every_grant()).await?;
+    load.progress(300, Duration::from_mins(1)).await?;
+    site.nodes[0].kill()?;
+    Connection::open(site.sqlite_file())?.execute_batch("DELETE FROM spent")?;
+    site.nodes[0].start().await?;
+    match settle(load, &site).await {
+        Err(error) if error.to_string().contains("taken twice") => Ok(Tally::default()),
+        Err(other) => Err(other.context("what was taken twice should be found out")),
+        Ok(tally) => bail!("a server that forgot what was used was not found out: {tally:?}"),
+    }
+}
+
 const PARTS: [&str; 2] = ["", "-wal"];
 
 fn copy_part(from: &Path, to: &Path, part: &str) -> anyhow::Result<()> {
@@ -88,7 +107,7 @@ fn copy_part(from: &Path, to: &Path, part: &str) -> anyhow::Result<()> {
 
 async fn crash(mut plan: Plan, engine: Engine, nodes: usize) -> anyhow::Result<Tally> {
     let mut site = plan.site(engine, nodes).await?;
-    let load = plan.load(&site, 12, Rules::default()).await?;
+    let load = plan.load(&site, 12, Rules::every_grant()).await?;
     for _ in 0..plan.number(25, 4) {
         // The moment follows from how far the load has come, not only from the time.
         load.progress(10 + plan.random.below(150) as u64, Duration::from_mins(1))

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use rusqlite::Connection;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
-use super::lock::public_pages;
+use super::lock::{key_set, public_pages};
 use super::{Plan, settle};
 use crate::database::Database;
 use crate::ledger::Tally;
-use crate::load::Rules;
+use crate::load::{Load, Rules};
 use crate::mount::Mount;
 use crate::site::{Engine, Site};
 
@@ -22,7 +22,7 @@ pub(super) async fn full(mut plan: Plan) -> anyhow::Result<Tally> {
     let disk = Mount::small(48)?;
     let mut site = on_disk(&plan, &disk)?;
     site.add_nodes(1).await?;
-    let load = plan.load(&site, 12, Rules::default()).await?;
+    let load = plan.load(&site, 12, Rules::every_grant()).await?;
     for _ in 0..plan.number(5, 1) {
         disk.fill()?;
         sleep(Duration::from_millis(500)).await;
@@ -45,12 +45,74 @@ pub(super) async fn full(mut plan: Plan) -> anyhow::Result<Tally> {
     Ok(tally)
 }
 
+/// The same under the database server. While its log has room it only refuses to write; when that is full too it ends, and
+/// then somebody makes room and starts it again, as an operator does. The nodes need nobody.
+pub(super) async fn full_postgres(mut plan: Plan) -> anyhow::Result<Tally> {
+    let disk = Mount::small(192)?;
+    // Little of its log lies ready to be written over.
+    let settings = format!("{DURABLE}\nmin_wal_size = 32MB\nmax_wal_size = 64MB");
+    let database = Database::start_in(&disk.path(), &settings)?;
+    let mut site = Site::on(&plan.program, Some(database))?;
+    site.add_nodes(2).await?;
+    let load = plan.load(&site, 12, Rules::every_grant()).await?;
+    let mut ended = 0;
+    for round in 0..plan.number(4, 2) {
+        disk.fill()?;
+        until_nothing_is_answered(&load).await?;
+        public_pages(&load).await?;
+        if round % 2 == 1 {
+            fill_log(site.database()?).await?;
+        }
+        plan.some_time(1000, 2000).await;
+        key_set(&load).await?;
+        disk.clear()?;
+        ended += u32::from(site.database()?.restart_if_ended()?);
+        load.progress(100, Duration::from_mins(1)).await?;
+    }
+    let tally = settle(load, &site).await?;
+    ensure!(tally.unavailable > 0, "the disk was not full enough: {tally:?}");
+    ensure!(ended > 0, "the database server had room for its log");
+    Ok(tally)
+}
+
+/// Writes nothing else until the server cannot.
+async fn fill_log(database: &Database) -> anyhow::Result<()> {
+    let operator = database.connect().await?;
+    let began = Instant::now();
+    let next = "SELECT pg_logical_emit_message(true, 'full', 'disk'); SELECT pg_switch_wal()";
+    while operator.batch_execute(next).await.is_ok() {
+        ensure!(
+            began.elapsed() < Duration::from_mins(1),
+            "the log of the database server does not fill"
+        );
+    }
+    Ok(())
+}
+
+/// What was in the files already can still be overwritten, and for a while there may be enough of it.
+async fn until_nothing_is_answered(load: &Load) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let mut answered = load.answered();
+    loop {
+        sleep(Duration::from_secs(2)).await;
+        let now = load.answered();
+        if now == answered {
+            return Ok(());
+        }
+        answered = now;
+        ensure!(
+            began.elapsed() < Duration::from_mins(2),
+            "a full disk holds nothing up"
+        );
+    }
+}
+
 /// The power fails: what was not forced to the disk is gone.
 pub(super) async fn power_sqlite(mut plan: Plan) -> anyhow::Result<Tally> {
     let mut disk = Mount::stoppable(128)?;
     let mut site = on_disk(&plan, &disk)?;
     site.add_nodes(1).await?;
-    let load = plan.load(&site, 12, Rules::default()).await?;
+    let load = plan.load(&site, 12, Rules::every_grant()).await?;
     for _ in 0..plan.number(10, 2) {
         load.progress(10 + plan.random.below(150) as u64, Duration::from_mins(1))
             .await?;
@@ -67,7 +129,7 @@ pub(super) async fn power_postgres(mut plan: Plan) -> anyhow::Result<Tally> {
     let database = Database::start_in(&disk.path(), DURABLE)?;
     let mut site = Site::on(&plan.program, Some(database))?;
     site.add_nodes(2).await?;
-    let load = plan.load(&site, 12, Rules::default()).await?;
+    let load = plan.load(&site, 12, Rules::every_grant()).await?;
     for _ in 0..plan.number(4, 1) {
         load.progress(10 + plan.random.below(300) as u64, Duration::from_mins(1))
             .await?;

@@ -64,16 +64,21 @@ async fn stands(load: &Load, time: Duration) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Metadata and keys come, whatever the database does.
+/// Metadata and keys come, as long as the database can be read.
 pub(super) async fn public_pages(load: &Load) -> anyhow::Result<()> {
-    for path in [
-        "/.well-known/jwks.json",
-        "/.well-known/oauth-authorization-server",
-    ] {
-        let mut random = Random::new(0, 0);
-        let answer = load.shared.balancer.send(&Ask::get(path), &mut random).await;
-        let good = answer.as_ref().is_ok_and(|answer| answer.status.is_success());
-        ensure!(good, "{path} while the database is away: {answer:?}");
-    }
+    key_set(load).await?;
+    page(load, "/.well-known/oauth-authorization-server").await
+}
+
+/// Keys come, whatever the database does.
+pub(super) async fn key_set(load: &Load) -> anyhow::Result<()> {
+    page(load, "/.well-known/jwks.json").await
+}
+
+async fn page(load: &Load, path: &str) -> anyhow::Result<()> {
+    let mut random = Random::new(0, 0);
+    let answer = load.shared.balancer.send(&Ask::get(path), &mut random).await;
+    let good = answer.as_ref().is_ok_and(|answer| answer.status.is_success());
+    ensure!(good, "{path} while the database is away: {answer:?}");
     Ok(())
 }

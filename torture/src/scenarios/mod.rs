@@ -12,21 +12,24 @@ mod rolling;
 
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::ensure;
 use tokio::time::sleep;
 
 use crate::ledger::Tally;
-use crate::load::{Load, Rules};
+use crate::load::{Load, Outcome, Rules};
+use crate::previous::Previous;
 use crate::random::Random;
 use crate::site::{Engine, Site};
+use crate::walk::EVERY_ROAD;
 
 /// What a run is given.
 pub struct Plan {
     pub program: PathBuf,
-    /// The version before, from which nodes are upgraded.
-    pub previous: Option<PathBuf>,
+    /// The version before, where a scenario wants it.
+    pub previous: Option<Arc<anyhow::Result<Previous>>>,
     pub random: Random,
     pub seed: u64,
     pub short: bool,
@@ -45,7 +48,7 @@ pub struct Scenario {
 }
 
 macro_rules! scenarios {
-    ($($name:literal $engine:ident $short:literal $run:path, $what:literal;)*) => {
+    ($($name:tt $engine:ident $short:literal $run:path, $what:literal;)*) => {
         &[$(Scenario {
             name: $name,
             what: $what,
@@ -56,9 +59,13 @@ macro_rules! scenarios {
     };
 }
 
+/// The one that wants another version.
+pub const UPGRADE: &str = "rolling-upgrade";
+
 /// All of them.
 pub const SCENARIOS: &[Scenario] = scenarios! {
     "forgetful-sqlite" Sqlite true crash::forgetful, "the suite itself: a server that lost answers is found out";
+    "forgetful-once" Sqlite true crash::forgetful_once, "the suite itself: a server that forgot what was used is found out";
     "kill9-sqlite" Sqlite true crash::sqlite, "the only node dies at random moments";
     "kill9-postgres" Postgres true crash::postgres, "one of two nodes dies at random moments";
     "kill9-rotation" Sqlite true crash::rotation, "the only node dies while its signing keys rotate";
@@ -71,6 +78,7 @@ pub const SCENARIOS: &[Scenario] = scenarios! {
     "lock-sqlite" Sqlite true lock::sqlite, "another process locks the database";
     "lock-postgres" Postgres false lock::postgres, "another session locks the tables";
     "disk-full-sqlite" Sqlite true disk::full, "no room on the disk, and then room again";
+    "disk-full-postgres" Postgres false disk::full_postgres, "the same under the database server, which ends and is started again";
     "disk-slow-sqlite" Sqlite false disk::slow_sqlite, "the disk stops for up to a second, over and over";
     "disk-slow-postgres" Postgres false disk::slow_postgres, "the same under the database server";
     "pause-sqlite" Sqlite true pause::sqlite, "the only node stands still";
@@ -82,7 +90,8 @@ pub const SCENARIOS: &[Scenario] = scenarios! {
     "cut-postgres" Postgres true network::cut, "connections to the database are cut";
     "notify-postgres" Postgres false network::notifications, "what tells nodes of changes is lost";
     "flows-postgres" Postgres true nodes::flows, "three nodes, one picked at random for each request: no failure";
-    "rolling-restart" Postgres true rolling::restart, "one node after another is replaced, by another version with --previous: no failure";
+    "rolling-restart" Postgres true rolling::restart, "one node after another is replaced: no failure";
+    UPGRADE Postgres false rolling::upgrade, "one node after another is replaced by another version, and back: no failure";
     "rolling-keys" Postgres true rolling::keys, "signing keys rotate: no failure";
 };
 
@@ -122,12 +131,17 @@ impl Plan {
 pub async fn settle(load: Load, site: &Site) -> anyhow::Result<Tally> {
     // As at the start: it goes on.
     load.progress(50, Duration::from_mins(1)).await?;
-    let outcome = load.verify().await?;
-    ensure!(outcome.verified > 0, "there was nothing to verify");
+    let every_grant = load.shared.rules.every_grant;
+    let Outcome { tally, verified } = load.verify().await?;
+    ensure!(verified > 0, "there was nothing to verify");
+    if every_grant {
+        let all = tally.roads.len() == EVERY_ROAD && tally.again > 0;
+        ensure!(all, "not every kind of grant was tried: {tally:?}");
+    }
     for node in &site.nodes {
         ensure!(node.panics() == 0, "a node panicked");
     }
-    Ok(outcome.tally)
+    Ok(tally)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub(super) async fn flows(plan: Plan) -> anyhow::Result<Tally> {
     let rules = Rules {
         kept: 40,
         complete: 100,
-        ..Rules::default()
+        ..Rules::every_grant()
     };
     let load = plan.load(&site, 24, rules).await?;
     let wanted = plan.number(10_000, 300) as u64;

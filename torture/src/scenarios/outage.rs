@@ -14,7 +14,7 @@ use crate::site::{Engine, Site};
 /// `kill -9` to the database server, and its start on what it wrote.
 pub(super) async fn restart(mut plan: Plan) -> anyhow::Result<Tally> {
     let mut site = plan.site(Engine::Postgres, 2).await?;
-    let load = plan.load(&site, 12, Rules::default()).await?;
+    let load = plan.load(&site, 12, Rules::every_grant()).await?;
     for _ in 0..plan.number(8, 2) {
         plan.some_time(300, 1500).await;
         site.database()?.kill().await?;
@@ -34,7 +34,7 @@ pub(super) async fn failover(mut plan: Plan) -> anyhow::Result<Tally> {
     let mut site = Site::on(&plan.program, Some(primary))?;
     site.set("DOORWARD_STORAGE_URL", &url);
     site.add_nodes(2).await?;
-    let load = plan.load(&site, 12, Rules::default()).await?;
+    let load = plan.load(&site, 12, Rules::every_grant()).await?;
     plan.some_time(1000, 4000).await;
     site.database()?.kill().await?;
     plan.some_time(0, 3000).await;

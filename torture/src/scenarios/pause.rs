@@ -10,17 +10,16 @@ use crate::load::Rules;
 use crate::site::Engine;
 
 pub(super) async fn sqlite(plan: Plan) -> anyhow::Result<Tally> {
-    let time = plan.time(Duration::from_secs(20), Duration::from_secs(3));
-    pause(plan, Engine::Sqlite, 1, time).await
+    pause(plan, Engine::Sqlite, 1).await
+}
+
+pub(super) async fn postgres(plan: Plan) -> anyhow::Result<Tally> {
+    pause(plan, Engine::Postgres, 3).await
 }
 
 /// For a minute: longer than anything waits for it, and than a code lives.
-pub(super) async fn postgres(plan: Plan) -> anyhow::Result<Tally> {
+async fn pause(mut plan: Plan, engine: Engine, nodes: usize) -> anyhow::Result<Tally> {
     let time = plan.time(Duration::from_mins(1), Duration::from_secs(3));
-    pause(plan, Engine::Postgres, 3, time).await
-}
-
-async fn pause(mut plan: Plan, engine: Engine, nodes: usize, time: Duration) -> anyhow::Result<Tally> {
     let mut site = plan.site(engine, nodes).await?;
     let load = plan.load(&site, 12, Rules::default()).await?;
     let node = plan.random.below(nodes);

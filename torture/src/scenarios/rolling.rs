@@ -1,8 +1,9 @@
 //! What operators do while everybody works: replace nodes, replace keys. Nothing may fail.
 
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context as _, bail, ensure};
 use http::Method;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -10,7 +11,8 @@ use tokio::time::sleep;
 use super::{Plan, settle};
 use crate::clock::Clock;
 use crate::ledger::Tally;
-use crate::load::Rules;
+use crate::load::{Load, Rules};
+use crate::mount::NotHere;
 use crate::site::{Engine, Site};
 use crate::world::Admin;
 
@@ -19,23 +21,57 @@ const AHEAD: Duration = Duration::from_mins(10);
 
 /// One node after another is asked to end (SIGTERM) and replaced by a new process.
 pub(super) async fn restart(mut plan: Plan) -> anyhow::Result<Tally> {
-    let first = plan.previous.as_ref().unwrap_or(&plan.program);
-    let mut site = Site::new(first, Engine::Postgres)?;
+    let (mut site, load) = nodes_of(&plan, &plan.program).await?;
+    let program = plan.program.clone();
+    for _ in 0..plan.number(5, 1) {
+        replace_all(&mut plan, &mut site, &load, &program).await?;
+    }
+    without_trouble(load, &site).await
+}
+
+/// Nodes of the version before are replaced by those of this one, and the other way round: old and new ones work side by
+/// side on one database, whose schema is the new one's from the first new node on.
+pub(super) async fn upgrade(mut plan: Plan) -> anyhow::Result<Tally> {
+    let previous = plan
+        .previous
+        .clone()
+        .context("no version before was looked for")?;
+    let old = match &*previous {
+        Ok(previous) => previous.program.clone(),
+        Err(error) if error.is::<NotHere>() => bail!(NotHere(error.to_string())),
+        Err(error) => bail!("{error:#}"),
+    };
+    let (mut site, load) = nodes_of(&plan, &old).await?;
+    let new = plan.program.clone();
+    for program in [&new, &old, &new] {
+        replace_all(&mut plan, &mut site, &load, program).await?;
+    }
+    without_trouble(load, &site).await
+}
+
+async fn nodes_of(plan: &Plan, program: &Path) -> anyhow::Result<(Site, Load)> {
+    let mut site = Site::new(program, Engine::Postgres)?;
     // Longer than a look of the balancer takes.
     site.set("DOORWARD_SERVER_SHUTDOWN_DELAY", "2s");
     site.add_nodes(3).await?;
-    let load = plan.load(&site, 16, Rules::default()).await?;
-    for _ in 0..plan.number(5, 1) {
-        for node in 0..site.nodes.len() {
-            load.progress(100, Duration::from_mins(1)).await?;
-            plan.some_time(0, 300).await;
-            site.nodes[node].stop().await?;
-            plan.some_time(0, 500).await;
-            site.nodes[node].replace(&plan.program);
-            site.nodes[node].start().await?;
-        }
+    let load = plan.load(&site, 16, Rules::every_grant()).await?;
+    Ok((site, load))
+}
+
+async fn replace_all(plan: &mut Plan, site: &mut Site, load: &Load, program: &Path) -> anyhow::Result<()> {
+    for node in 0..site.nodes.len() {
+        load.progress(200, Duration::from_mins(1)).await?;
+        plan.some_time(0, 300).await;
+        site.nodes[node].stop().await?;
+        plan.some_time(0, 500).await;
+        site.nodes[node].replace(program);
+        site.nodes[node].start().await?;
     }
-    let tally = settle(load, &site).await?;
+    Ok(())
+}
+
+async fn without_trouble(load: Load, site: &Site) -> anyhow::Result<Tally> {
+    let tally = settle(load, site).await?;
     ensure!(tally.troubled() == 0, "requests failed: {tally:?}");
     Ok(tally)
 }
@@ -78,7 +114,5 @@ pub(super) async fn keys(plan: Plan) -> anyhow::Result<Tally> {
         keys == rotations + 1,
         "{keys} signing keys after {rotations} rotations"
     );
-    let tally = settle(load, &site).await?;
-    ensure!(tally.troubled() == 0, "requests failed: {tally:?}");
-    Ok(tally)
+    without_trouble(load, &site).await
 }

@@ -1,24 +1,35 @@
-//! One client: walks through grants, leaves some alive, comes back to them, and checks each answer against the ones before.
+//! One client: walks through grants of every kind, leaves some alive, comes back to them, and checks each answer against
+//! the ones before. One file for each way to a token, and one for what counts once.
+
+mod assertions;
+mod codes;
+mod devices;
+mod exchange;
+mod once;
+mod programs;
+mod pushed;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, StatusCode};
 use tokio::time::{Instant, sleep};
 
+use self::once::Used;
 use crate::balancer::{Answer, Ask};
 use crate::ledger::{Ending, Story, Tally, Tokens, Violation, is_invalid_grant};
 use crate::load::{Insisted, Shared};
-use crate::pages::{basic, text};
 use crate::random::Random;
-use crate::world::{World, code_of};
+use crate::world::{Person, REVOKE, Who};
 
-/// When a code may have expired: `tokens.code_ttl` is a minute.
-const CODE_AGES: Duration = Duration::from_secs(50);
 /// How soon every node knows of a revocation.
 const KNOWN: Duration = Duration::from_secs(2);
 /// How often a client of a program is created, in a hundred grants.
 const PROGRAMS: usize = 4;
+/// In a hundred steps, how often something is sent again that counts once and was used.
+const AGAIN: usize = 15;
+/// In a hundred grants of people, how many tokens are exchanged.
+const EXCHANGED: usize = 25;
 
 /// One client.
 pub struct Walker {
@@ -28,12 +39,53 @@ pub struct Walker {
     pub(crate) stories: Vec<Story>,
     /// Programs whose creation was answered.
     pub(crate) programs: Vec<(String, HeaderValue)>,
-    person: HeaderValue,
+    /// What counts once, and was used.
+    used: Vec<Used>,
+    person: Person,
     number: usize,
     told: usize,
 }
 
-type Step<T> = Result<T, Violation>;
+/// A way to a token.
+#[derive(Debug, Clone, Copy)]
+enum Road {
+    /// A person's code.
+    Code(Who),
+    /// A code for a request that was pushed.
+    Pushed,
+    /// A person's word at another device.
+    Device,
+    /// An identity provider's word for a person.
+    Vouched,
+    /// A program's own.
+    Own,
+}
+
+const ROADS: [Road; 6] = [
+    Road::Code(Who::Public),
+    Road::Code(Who::Bound),
+    Road::Pushed,
+    Road::Device,
+    Road::Vouched,
+    Road::Own,
+];
+/// So many names has a run with grants of every kind: these, and what comes of an exchange.
+pub const EVERY_ROAD: usize = ROADS.len() + 1;
+
+impl Road {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Code(Who::Bound) => "bound",
+            Self::Code(_) => "code",
+            Self::Pushed => "pushed",
+            Self::Device => "device",
+            Self::Vouched => "vouched",
+            Self::Own => "own",
+        }
+    }
+}
+
+pub(crate) type Step<T> = Result<T, Violation>;
 
 impl Walker {
     /// The client of this number.
@@ -46,6 +98,7 @@ impl Walker {
             tally: Tally::default(),
             stories: Vec::new(),
             programs: Vec::new(),
+            used: Vec::new(),
             number,
             told: 0,
         }
@@ -56,6 +109,9 @@ impl Walker {
         while !self.shared.stopped() {
             if self.random.percent(PROGRAMS) {
                 self.program().await;
+            }
+            if self.random.percent(AGAIN) {
+                self.use_one_again().await;
             }
             let old = !self.stories.is_empty() && self.random.percent(30);
             let mut story = if old {
@@ -100,25 +156,49 @@ impl Walker {
             .await
     }
 
-    /// From the authorization request to its tokens, and for some to the end.
+    /// Each way in turn, so that a short run has them all; then as it happens, codes most of all.
+    fn road(&mut self) -> Road {
+        if !self.shared.rules.every_grant {
+            return Road::Code(Who::Public);
+        }
+        if self.told <= ROADS.len() {
+            return ROADS[(self.number + self.told) % ROADS.len()];
+        }
+        match self.random.below(100) {
+            0..40 => Road::Code(Who::Public),
+            40..60 => Road::Code(Who::Bound),
+            60..75 => Road::Pushed,
+            75..85 => Road::Device,
+            85..93 => Road::Vouched,
+            _ => Road::Own,
+        }
+    }
+
+    /// From nothing to its tokens, and for some to the end.
     async fn grant(&mut self, story: &mut Story) -> Step<()> {
-        let ask = self.shared.world.authorization(&self.person);
-        let answer = self.ask(story, "authorize", &ask).await?.answer;
-        let Some(code) = code_of(&answer) else {
-            let location = answer.location().unwrap_or_default();
-            return Err(story.violation(&format!("no code: {} {location}", answer.summary())));
+        let road = self.road();
+        let given = match road {
+            Road::Code(who) => self.by_code(story, who).await?,
+            Road::Pushed => self.by_pushed_request(story).await?,
+            Road::Device => self.by_device(story).await?,
+            Road::Vouched => self.by_word_of_another(story).await?,
+            Road::Own => self.by_itself(story).await?,
         };
-        story.code = Some((code.clone(), Instant::now()));
-        if !self.redeem(story, &code).await? {
+        if !given {
             story.ending = Ending::Void;
             return Ok(());
         }
+        self.tally.roads.insert(road.name());
         self.introspect_last(story).await?;
         for _ in 0..self.random.below(3) {
-            self.refresh(story).await?;
+            self.renew(story).await?;
+        }
+        let may_exchange = self.shared.rules.every_grant && story.client == Who::Public;
+        if may_exchange && (self.told <= ROADS.len() || self.random.percent(EXCHANGED)) {
+            self.exchange(story).await?;
         }
         if self.random.percent(self.shared.rules.complete) {
-            self.refresh(story).await?;
+            self.renew(story).await?;
             self.introspect_last(story).await?;
             self.revoke(story).await?;
             self.tally.flows += 1;
@@ -132,7 +212,7 @@ impl Walker {
         if story.ending == Ending::Revoked {
             return self.is_over(story).await;
         }
-        self.refresh(story).await?;
+        self.renew(story).await?;
         self.introspect_last(story).await?;
         if self.random.percent(20) {
             self.revoke(story).await?;
@@ -140,37 +220,14 @@ impl Walker {
         Ok(())
     }
 
-    /// Whether the code gave tokens. It need not when an answer was lost: what was redeemed may be gone.
-    async fn redeem(&mut self, story: &mut Story, code: &str) -> Step<bool> {
-        let ask = self.shared.world.redemption(code);
-        let Insisted { answer, unsure } = self.ask(story, "redeem", &ask).await?;
-        let late = story.code.as_ref().is_none_or(|(_, at)| at.elapsed() > CODE_AGES);
-        if is_invalid_grant(&answer) && (unsure || late || self.shared.rules.clock_jumps) {
-            return Ok(false);
-        }
-        self.take(story, &answer, "redeem")?;
-        Ok(true)
-    }
-
-    pub(crate) async fn refresh(&mut self, story: &mut Story) -> Step<()> {
-        let Some(token) = story.refresh.last().cloned() else {
-            return Err(story.violation("no refresh token to use"));
-        };
-        let ask = self.shared.world.refresh(&token);
-        let what = format!("refresh {}", story.refresh.len());
-        // Whatever was lost on the way, the client gets its successor.
-        let answer = self.ask(story, &what, &ask).await?.answer;
-        self.take(story, &answer, &what)
-    }
-
-    /// Takes the tokens of an answer into the ledger.
-    fn take(&mut self, story: &mut Story, answer: &Answer, what: &str) -> Step<()> {
+    /// Takes the one token of an answer that gives no refresh token.
+    fn take_alone(&self, story: &mut Story, answer: &Answer, what: &str) -> Step<String> {
         let tokens = Tokens::of(answer).filter(|_| answer.status == StatusCode::OK);
         let Some(Tokens {
             access,
-            refresh: Some(refresh),
-            grant: Some(grant),
+            refresh: None,
             jti,
+            ..
         }) = tokens
         else {
             return Err(story.violation(&format!("{what}: {}", answer.summary())));
@@ -178,33 +235,29 @@ impl Walker {
         if !self.shared.is_new("jti", &jti) {
             return Err(story.violation(&format!("{what}: the jti {jti} was given before")));
         }
-        if story.grant.is_none() && !self.shared.is_new("gid", &grant) {
-            return Err(story.violation(&format!("{what}: the grant {grant} is another code's")));
-        }
-        if story.grant.get_or_insert_with(|| grant.clone()) != &grant {
-            return Err(story.violation(&format!("{what}: the grant is {grant} now")));
-        }
-        if !self.shared.is_new("refresh", &refresh) {
-            return Err(story.violation(&format!("{what}: a refresh token that was given before")));
-        }
-        story.access.push(access);
-        story.refresh.push(refresh);
-        Ok(())
+        Ok(access)
     }
 
     async fn introspect_last(&mut self, story: &mut Story) -> Step<()> {
-        let Some(token) = story.access.last().cloned() else {
-            return Ok(());
-        };
-        self.introspect(story, &token, true).await
+        if let Some(token) = story.access.last().cloned() {
+            self.introspect(story, &token, true).await?;
+        }
+        if let Some(token) = story.exchanged.last().cloned() {
+            self.introspect_exchanged(story, &token, true).await?;
+        }
+        Ok(())
     }
 
     /// Whether a token works, which must be so or not. That it has ended may take a moment to be known everywhere.
     pub(crate) async fn introspect(&mut self, story: &mut Story, token: &str, active: bool) -> Step<()> {
         let ask = self.shared.world.introspection(token);
+        self.is_active(story, token, &ask, active).await
+    }
+
+    async fn is_active(&mut self, story: &mut Story, token: &str, ask: &Ask, active: bool) -> Step<()> {
         let began = Instant::now();
         loop {
-            let answer = self.ask(story, "introspect", &ask).await?.answer;
+            let answer = self.ask(story, "introspect", ask).await?.answer;
             match answer.json()["active"].as_bool() {
                 Some(said) if said == active => return Ok(()),
                 Some(true) if began.elapsed() < KNOWN => sleep(Duration::from_millis(50)).await,
@@ -218,12 +271,14 @@ impl Walker {
         }
     }
 
+    /// With its refresh token a grant ends, and without one the token alone.
     async fn revoke(&mut self, story: &mut Story) -> Step<()> {
-        let Some(token) = story.refresh.last().cloned() else {
+        let Some(token) = story.refresh.last().or(story.access.last()).cloned() else {
             return Ok(());
         };
-        let ask = self.shared.world.revocation(&token);
-        let answer = self.ask(story, "revoke", &ask).await?.answer;
+        let fields = [("token", &*token)];
+        let asked = self.request(story.client, story, "revoke", REVOKE, &fields);
+        let answer = asked.await?.answer;
         if answer.status != StatusCode::OK {
             return Err(story.violation(&format!("revoke: {}", answer.summary())));
         }
@@ -234,50 +289,20 @@ impl Walker {
     /// Nothing of a grant that has ended works, at any node.
     pub(crate) async fn is_over(&mut self, story: &mut Story) -> Step<()> {
         if let Some(token) = story.refresh.last().cloned() {
-            let ask = self.shared.world.refresh(&token);
-            let answer = self.ask(story, "refresh after the end", &ask).await?.answer;
+            let answer = self
+                .refresh_with(story, "refresh after the end", &token)
+                .await?
+                .answer;
             if !is_invalid_grant(&answer) {
                 return Err(story.violation(&format!("refresh after the end: {}", answer.summary())));
             }
         }
-        match story.access.last().cloned() {
-            Some(token) => self.introspect(story, &token, false).await,
+        if let Some(token) = story.access.last().cloned() {
+            self.introspect(story, &token, false).await?;
+        }
+        match story.exchanged.last().cloned() {
+            Some(token) => self.introspect_exchanged(story, &token, false).await,
             None => Ok(()),
         }
-    }
-
-    /// Creates a program's client, and lets it have a token.
-    async fn program(&mut self) {
-        let mut story = Story::new(format!("client {} program {}", self.number, self.programs.len()));
-        let admin = self.shared.world.admin();
-        // An operator does not insist: what was not answered may be there or not.
-        let answer = admin.ask(Method::POST, "/admin/clients", &World::program()).await;
-        let Some(client) = answer.ok().filter(|answer| answer.status == StatusCode::CREATED) else {
-            return;
-        };
-        let client = client.json();
-        let (Ok(id), Ok(credentials)) = (text(&client, "client_id"), basic(&client)) else {
-            self.shared
-                .report(story.violation(&format!("no client: {client}")));
-            return;
-        };
-        story.tell(self.shared.at(), &format!("created {id}"));
-        match self.use_program(&mut story, &credentials).await {
-            Ok(()) => self.programs.push((id, credentials)),
-            Err(violation) => self.shared.report(violation),
-        }
-    }
-
-    pub(crate) async fn use_program(&mut self, story: &mut Story, credentials: &HeaderValue) -> Step<()> {
-        let ask = World::client_credentials(credentials);
-        let answer = self.ask(story, "client_credentials", &ask).await?.answer;
-        let tokens = Tokens::of(&answer).filter(|_| answer.status == StatusCode::OK);
-        let Some(tokens) = tokens else {
-            return Err(story.violation(&format!("client_credentials: {}", answer.summary())));
-        };
-        if !self.shared.is_new("jti", &tokens.jti) {
-            return Err(story.violation("client_credentials: a jti that was given before"));
-        }
-        self.introspect(story, &tokens.access, true).await
     }
 }

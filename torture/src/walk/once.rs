@@ -1,0 +1,146 @@
+//! What counts once: proofs of possession, assertions, device codes, requests that were pushed. Each is accepted at most
+//! once, whatever was lost; and what was accepted is refused ever after.
+
+use http::StatusCode;
+
+use super::{Step, Walker};
+use crate::balancer::{Answer, Ask};
+use crate::ledger::Story;
+use crate::load::Insisted;
+use crate::world::{JWT_BEARER, RESOURCE, TOKEN, Who};
+
+/// So many are remembered; older ones go at random.
+const KEPT: usize = 40;
+
+/// Something that counts once, and was accepted.
+pub(super) struct Used {
+    what: String,
+    again: Again,
+}
+
+/// How it is sent again.
+enum Again {
+    /// The whole request, as it was.
+    Request(Ask),
+    /// Another client's word for a person, with a new assertion of the client itself.
+    Word(String),
+}
+
+impl Walker {
+    /// A request of a client. What the client proves itself with counts once: a request that got no answer may have used
+    /// it up, and then the client makes it anew.
+    pub(crate) async fn request(
+        &mut self,
+        who: Who,
+        story: &mut Story,
+        what: &str,
+        path: &str,
+        fields: &[(&str, &str)],
+    ) -> Step<Insisted> {
+        let mut unsure = false;
+        loop {
+            let made = self.shared.world.request(who, path, fields);
+            let (ask, counts_once) = made.map_err(|error| story.violation(&format!("{what}: {error}")))?;
+            let said = self.ask(story, what, &ask).await?;
+            if counts_once && is_refused_proof(&said.answer) {
+                if !said.unsure {
+                    let what = format!("{what}: what is new was refused: {}", said.answer.summary());
+                    return Err(story.violation(&what));
+                }
+                unsure = true;
+                continue;
+            }
+            // A code that comes again ends its grant, and its story tries that at its end.
+            let has_code = fields.iter().any(|(name, _)| *name == "code");
+            if counts_once && said.answer.status.is_success() && !has_code {
+                self.remember(what, ask);
+            }
+            return Ok(Insisted {
+                unsure: unsure || said.unsure,
+                ..said
+            });
+        }
+    }
+
+    /// The request was accepted, and must not be again.
+    pub(super) fn remember(&mut self, what: &str, ask: Ask) {
+        self.remember_as(what, Again::Request(ask));
+    }
+
+    /// The word of an identity provider was accepted.
+    pub(super) fn remember_word(&mut self, what: &str, assertion: String) {
+        self.remember_as(what, Again::Word(assertion));
+    }
+
+    fn remember_as(&mut self, what: &str, again: Again) {
+        if self.used.len() >= KEPT {
+            let place = self.random.below(self.used.len());
+            self.used.swap_remove(place);
+        }
+        self.used.push(Used {
+            what: format!("{what} (+{:.3} s)", self.shared.at().as_secs_f64()),
+            again,
+        });
+    }
+
+    /// Sends one of those that were used.
+    pub(super) async fn use_one_again(&mut self) {
+        if self.used.is_empty() {
+            return;
+        }
+        let place = self.random.below(self.used.len());
+        let used = self.used.swap_remove(place);
+        if self.is_refused(&used).await {
+            self.used.push(used);
+        }
+    }
+
+    /// Sends all of those that are remembered; how many there were.
+    pub(crate) async fn use_all_again(&mut self) -> usize {
+        let used = std::mem::take(&mut self.used);
+        for one in &used {
+            self.is_refused(one).await;
+        }
+        used.len()
+    }
+
+    async fn is_refused(&mut self, used: &Used) -> bool {
+        let mut story = Story::new(format!("client {}, again: {}", self.number, used.what));
+        let refused = self.refuses(&mut story, used).await;
+        refused.map_err(|violation| self.shared.report(violation)).is_ok()
+    }
+
+    async fn refuses(&mut self, story: &mut Story, used: &Used) -> Step<()> {
+        let answer = match &used.again {
+            Again::Request(ask) => self.ask(story, "again", ask).await?.answer,
+            Again::Word(assertion) => {
+                let fields = word(assertion);
+                let asked = self.request(Who::Agent, story, "again", TOKEN, &fields);
+                asked.await?.answer
+            }
+        };
+        self.tally.again += 1;
+        if answer.status.is_client_error() {
+            return Ok(());
+        }
+        Err(story.violation(&format!("what counts once was taken twice: {}", answer.summary())))
+    }
+}
+
+/// The fields of a request that shows an identity provider's word.
+pub(super) fn word(assertion: &str) -> [(&str, &str); 3] {
+    [
+        ("grant_type", JWT_BEARER),
+        ("assertion", assertion),
+        ("resource", RESOURCE),
+    ]
+}
+
+/// Whether proof or assertion of the client was refused.
+fn is_refused_proof(answer: &Answer) -> bool {
+    match answer.status {
+        StatusCode::BAD_REQUEST => answer.json()["error"] == "invalid_dpop_proof",
+        StatusCode::UNAUTHORIZED => answer.json()["error"] == "invalid_client",
+        _ => false,
+    }
+}

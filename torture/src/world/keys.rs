@@ -1,0 +1,74 @@
+//! What clients and an identity provider sign.
+
+use doorward_jose::{Algorithm, JoseError, Signer as _, SigningKey, base64url, sign};
+use serde_json::{Value, json};
+
+use crate::clock::true_time;
+
+/// How long an assertion is good, in seconds: longer than a client goes on asking, and no longer than the server takes.
+const LIFETIME: i64 = 280;
+/// Who says who somebody is.
+pub const PROVIDER: &str = "https://idp.example.com";
+
+/// The keys of those who sign.
+pub struct Keys {
+    issuer: String,
+    /// Of the client whose tokens are bound.
+    bound: SigningKey,
+    /// Of the client that signs assertions.
+    pub agent: SigningKey,
+    /// Of the identity provider.
+    pub provider: SigningKey,
+}
+
+impl Keys {
+    /// New ones.
+    pub fn generate(issuer: String) -> Result<Self, JoseError> {
+        let key = || SigningKey::generate(Algorithm::Es256);
+        Ok(Self {
+            issuer,
+            bound: key()?,
+            agent: key()?,
+            provider: key()?,
+        })
+    }
+
+    /// A proof of possession for this endpoint (RFC 9449 §4.2).
+    pub fn proof(&self, path: &str) -> Result<String, JoseError> {
+        let key = &self.bound;
+        let header = json!({ "typ": "dpop+jwt", "alg": key.algorithm().as_str(), "jwk": key.public_jwk() });
+        let claims = json!({
+            "jti": name()?, "htm": "POST", "htu": format!("{}{path}", self.issuer), "iat": true_time(),
+        });
+        let part = |value: &Value| base64url::encode(value.to_string().as_bytes());
+        let input = format!("{}.{}", part(&header), part(&claims));
+        let signature = key.sign(input.as_bytes())?;
+        Ok(format!("{input}.{}", base64url::encode(&signature)))
+    }
+
+    /// A client's assertion (RFC 7523 §2.2).
+    pub fn assertion(&self, client_id: &str) -> Result<String, JoseError> {
+        let now = true_time();
+        let claims = json!({
+            "iss": client_id, "sub": client_id, "aud": self.issuer, "jti": name()?, "iat": now, "exp": now + LIFETIME,
+        });
+        sign(&self.agent, "JWT", &claims)
+    }
+
+    /// The identity provider's word for a person, to this client for this resource (ID-JAG).
+    pub fn id_jag(&self, client_id: &str, person: &str, resource: &str) -> Result<String, JoseError> {
+        let now = true_time();
+        let claims = json!({
+            "iss": PROVIDER, "sub": person, "aud": self.issuer, "client_id": client_id, "jti": name()?, "iat": now,
+            "exp": now + LIFETIME, "scope": "tools/read", "resource": resource,
+        });
+        sign(&self.provider, "oauth-id-jag+jwt", &claims)
+    }
+}
+
+/// A `jti` that nobody else has.
+fn name() -> Result<String, JoseError> {
+    let mut bytes = [0; 16];
+    doorward_jose::fill_random(&mut bytes)?;
+    Ok(base64url::encode(&bytes))
+}
