@@ -20,7 +20,7 @@ use crate::{Result, StoreError};
 const LONG: usize = 4000;
 /// What the writer moves by itself.
 const TAIL: usize = 256;
-/// How often the other thread goes over what has come meanwhile. Each time it is less, unless the disk is too slow.
+/// How often the other thread goes over what has come meanwhile, at most. Each time it is less, unless the disk is too slow.
 const PASSES: usize = 4;
 /// A log of this length is not moved as fast as it grows: the writer waits for it.
 const TOO_LONG: usize = 16 * LONG;
@@ -55,8 +55,10 @@ pub(super) struct Log {
     /// Pages in the log after the last commit.
     pages: Arc<AtomicUsize>,
     ask: SyncSender<()>,
-    /// At how many pages it is asked next.
+    /// At how many pages the other thread is asked next.
     ask_at: usize,
+    /// At how many pages the writer waits next.
+    wait_at: usize,
 }
 
 /// The other thread.
@@ -88,6 +90,7 @@ pub(super) fn of(
         pages,
         ask,
         ask_at: LONG,
+        wait_at: TOO_LONG,
     };
     let checkpointer = Checkpointer {
         shared,
@@ -102,16 +105,20 @@ impl Log {
     /// Between two transactions, when everybody is answered.
     pub(super) fn look_after(&mut self, db: &Connection) {
         let pages = self.pages.load(Ordering::Relaxed);
-        if self.shared.only_the_tail.swap(false, Ordering::Relaxed) || pages >= TOO_LONG {
+        if pages + LONG / 4 < self.ask_at {
+            // The log has begun anew.
+            (self.ask_at, self.wait_at) = (LONG, TOO_LONG);
+        }
+        let is_too_long = pages >= self.wait_at;
+        if is_too_long {
+            // What somebody reads for long, a copy that is made, cannot be moved meanwhile: every try goes through all of the log.
+            self.wait_at = pages + LONG;
+        }
+        if self.shared.only_the_tail.swap(false, Ordering::Relaxed) || is_too_long {
             match self.shared.checkpoint(db) {
-                // What a reader still looks at cannot be moved yet: the next time.
                 Ok(left) => tracing::trace!(pages, left, "moved the end of the log"),
                 Err(error) => tracing::warn!(%error, "the log was not moved into the database"),
             }
-        }
-        if pages + LONG / 4 < self.ask_at {
-            // The log has begun anew.
-            self.ask_at = LONG;
         }
         if pages >= self.ask_at {
             self.ask_at = pages + LONG / 4;
@@ -135,10 +142,14 @@ impl Checkpointer {
     }
 
     fn shorten(&self) -> Result<()> {
+        let mut before = usize::MAX;
         for _ in 0..PASSES {
-            if self.shared.checkpoint(&self.db)? <= TAIL {
+            let left = self.shared.checkpoint(&self.db)?;
+            // It grows when somebody still reads what is in it.
+            if left <= TAIL || left >= before {
                 break;
             }
+            before = left;
         }
         // SQLite synchronises the file when nothing is left in the log, which is the writer's part: it is to find
         // little to wait for.

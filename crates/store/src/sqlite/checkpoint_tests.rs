@@ -120,11 +120,25 @@ fn a_log_that_grows_faster_than_it_is_moved_makes_the_writer_wait() {
     // Nobody else moves anything.
     let (ask, asked) = sync_channel(1);
     scene.log.ask = ask;
+    let grows_to = |scene: &mut Scene, pages| {
+        scene.log.pages.store(pages, Ordering::Relaxed);
+        scene.log.look_after(&scene.db);
+    };
     scene.append(100);
-    scene.log.pages.store(TOO_LONG, Ordering::Relaxed);
+    grows_to(&mut scene, TOO_LONG);
+    assert!(scene.append(1) < 20);
     scene.log.look_after(&scene.db);
+
+    // It waits no second time for somebody who goes on reading, until the log has grown.
+    scene.append(100);
+    let reader = scene.reader();
+    scene.append(100);
+    grows_to(&mut scene, TOO_LONG);
+    drop(reader);
+    grows_to(&mut scene, TOO_LONG + 1);
+    assert!(scene.append(1) > 200);
+    grows_to(&mut scene, TOO_LONG + LONG);
     assert!(scene.append(1) < 20);
     drop(asked);
-    scene.log.look_after(&scene.db);
     scene.end();
 }
