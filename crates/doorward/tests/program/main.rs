@@ -17,3 +17,4 @@ mod revocation;
 mod secrets;
 mod serve;
 mod support;
+mod upgrade_without_key;

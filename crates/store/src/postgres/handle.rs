@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Engine, PostgresOptions};
 use crate::rules::audit::Hands;
-use crate::{Origin, Result, Store};
+use crate::{Origin, Result, Sealed, Store, StoreError};
 
 /// The engine for several nodes.
 pub struct PostgresStore {
@@ -26,13 +26,32 @@ impl PostgresStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unusable`](crate::StoreError::Unusable), with the reason, when the URL, the credentials or the database are not right;
-    /// [`StoreError::Unavailable`](crate::StoreError::Unavailable) when the server cannot be reached now.
+    /// [`StoreError::Unusable`], with the reason, when the URL, the credentials or the database are not right;
+    /// [`StoreError::Unavailable`] when the server cannot be reached now.
     pub async fn open(url: &str, options: &PostgresOptions) -> Result<Self> {
-        Ok(Self {
-            engine: Arc::new(Engine::open(url, options).await?),
+        let take = |_: &[Sealed]| Ok::<_, StoreError>(());
+        Self::open_checked(url, options, take)
+            .await
+            .map(|(store, ())| store)
+    }
+
+    /// The same, when `check` takes what is encrypted under the master key, as it lies there (nothing in a new database). Before
+    /// that nothing is changed: neither the schema nor a row. Beside the store, what `check` returned.
+    ///
+    /// # Errors
+    ///
+    /// That of `check`, or as [`PostgresStore::open`].
+    pub async fn open_checked<T, E: From<StoreError>>(
+        url: &str,
+        options: &PostgresOptions,
+        check: impl FnOnce(&[Sealed]) -> std::result::Result<T, E>,
+    ) -> std::result::Result<(Self, T), E> {
+        let (engine, checked) = Engine::open(url, options, check).await?;
+        let store = Self {
+            engine: Arc::new(engine),
             hands: None,
-        })
+        };
+        Ok((store, checked))
     }
 
     /// The same engine in other hands.

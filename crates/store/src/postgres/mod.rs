@@ -48,7 +48,9 @@ mod work;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolConfig, RecyclingMethod, Runtime, Timeouts};
+use deadpool_postgres::{
+    Manager, ManagerConfig, Object, Pool, PoolConfig, RecyclingMethod, Runtime, Timeouts,
+};
 
 use self::changes::Listener;
 use self::connection::Pooled;
@@ -58,7 +60,7 @@ use self::location::Location;
 use self::together::Meeting;
 use self::used_grants::UsedGrants;
 use crate::turns::Turns;
-use crate::{Changes, IssueOwn, Result, RotateRefresh, StoreError};
+use crate::{Changes, IssueOwn, Result, RotateRefresh, Sealed, StoreError};
 
 /// How the engine uses its database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,8 +115,12 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// See [`PostgresStore::open`].
-    async fn open(url: &str, options: &PostgresOptions) -> Result<Self> {
+    /// See [`PostgresStore::open_checked`].
+    async fn open<T, E: From<StoreError>>(
+        url: &str,
+        options: &PostgresOptions,
+        check: impl FnOnce(&[Sealed]) -> std::result::Result<T, E>,
+    ) -> std::result::Result<(Self, T), E> {
         let location = Location::parse(url, options)?;
         let (config, tls) = (location.config.clone(), location.tls.clone());
         let manager = Manager::from_config(
@@ -138,9 +144,13 @@ impl Engine {
             .build()
             .map_err(|error| StoreError::Internal(error.to_string()))?;
         location::try_out(&pool).await?;
-        migrate(&pool).await?;
+        let mut first = connection(&pool).await?;
+        let checked = check(&migrations::look(&mut first).await.map_err(at_start)?)?;
+        migrations::migrate(&mut first).await.map_err(at_start)?;
+        partitions::recover(&mut first).await;
+        drop(first);
         let changes = Arc::new(Changes::of_several());
-        Ok(Self {
+        let engine = Self {
             pool,
             options: options.clone(),
             pooled: options.transaction_pooler.then(|| Arc::new(Pooled::new(options))),
@@ -152,18 +162,13 @@ impl Engine {
             own_tokens: Meeting::default(),
             standings_to_read: Meeting::default(),
             used_grants: UsedGrants::default(),
-        })
+        };
+        Ok((engine, checked))
     }
 }
 
-async fn migrate(pool: &Pool) -> Result<()> {
-    let mut object = match pool.get().await {
-        Ok(object) => object,
-        Err(error) => return Err(at_start(error.into())),
-    };
-    migrations::migrate(&mut object).await.map_err(at_start)?;
-    partitions::recover(&mut object).await;
-    Ok(())
+async fn connection(pool: &Pool) -> Result<Object> {
+    pool.get().await.map_err(|error| at_start(error.into()))
 }
 
 /// At the start nothing is tried again.
