@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use super::turn::Held;
 use super::{Engine, PostgresOptions};
 use crate::rules::audit::Hands;
 use crate::{Origin, Result, Sealed, Store, StoreError};
@@ -12,6 +13,8 @@ pub struct PostgresStore {
     pub(super) engine: Arc<Engine>,
     /// Who changes something through this handle; nothing is written down where nobody is named.
     pub(super) hands: Option<Arc<Hands>>,
+    /// Without which nothing is changed through this handle.
+    pub(super) turn: Option<Arc<Held>>,
 }
 
 impl PostgresStore {
@@ -50,15 +53,17 @@ impl PostgresStore {
         let store = Self {
             engine: Arc::new(engine),
             hands: None,
+            turn: None,
         };
         Ok((store, checked))
     }
 
     /// The same engine in other hands.
-    pub(super) fn in_the_hands_of(&self, origin: Origin) -> Box<dyn Store> {
+    pub(super) fn in_the_hands_of(&self, origin: Origin, turn: Option<Arc<Held>>) -> Box<dyn Store> {
         Box::new(Self {
             engine: Arc::clone(&self.engine),
             hands: Some(Arc::new(Hands::new(origin))),
+            turn,
         })
     }
 }

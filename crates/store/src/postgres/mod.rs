@@ -40,6 +40,7 @@ mod throttle;
 mod tls;
 mod together;
 mod trusted_issuers;
+mod turn;
 mod used_grants;
 mod users;
 mod values;
@@ -78,6 +79,9 @@ pub struct PostgresOptions {
     /// How long an operation is tried again when others were in the way or the connection was lost, before it is
     /// [`StoreError::Unavailable`]. Default: 3 s.
     pub retry_for: Duration,
+    /// How long whoever holds a [`Store::turn`](crate::Store::turn) may say nothing, before the database gives it to the next
+    /// one. Default: 30 s.
+    pub turn_lease: Duration,
     /// Whether a pooler in transaction mode (`PgBouncer`) stands between here and the server. Statements are then not
     /// prepared under names, and settings go with each transaction instead of with the session, so that one statement
     /// alone runs under the limits of its role. Default: `false`.
@@ -93,6 +97,7 @@ impl Default for PostgresOptions {
             connect_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(10),
             retry_for: Duration::from_secs(3),
+            turn_lease: Duration::from_secs(30),
             transaction_pooler: false,
         }
     }

@@ -11,6 +11,7 @@ mod remembered;
 mod spread;
 mod template;
 mod tls;
+mod turns;
 mod upgrade;
 
 use std::sync::Arc;
