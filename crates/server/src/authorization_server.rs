@@ -21,7 +21,7 @@ use crate::events::RevocationFeed;
 use crate::http::metrics::Metrics;
 use crate::issue::live_tokens::LiveTokens;
 use crate::issue::signed_here::SignedHere;
-use crate::keys::{KeyError, KeyRing, KeySchedule, MasterKey, MasterKeyError, Secrets};
+use crate::keys::{KeyError, KeyRing, KeySchedule, MasterKey, MasterKeyError, Secrets, may_start};
 use crate::limits::Limits;
 use crate::login::Passwords;
 use crate::resources::Resources;
@@ -72,10 +72,16 @@ impl AuthorizationServer {
     /// Opens the database, the master key and the signing keys; makes what is missing on first start.
     pub async fn open(settings: Settings, parts: Parts) -> Result<Self, StartError> {
         let issuer = Issuer::parse(&settings.server.issuer)?;
-        let store = storage::open(&settings.storage).await?;
-        // A key is made for an empty database only: another one would open nothing of what is there.
-        let is_new = store.signing_keys().await?.is_empty();
-        let master = master_key(&settings, &parts, is_new)?;
+        // Before the schema is changed, which no start without the right key may do.
+        let (store, master) = storage::open_checked(&settings.storage, |sealed| {
+            // A key is made for an empty database only: another one would open nothing of what is there.
+            let master = master_key(&settings, &parts, sealed.is_empty())?;
+            if !may_start(&master, sealed) {
+                return Err(KeyError::WrongMasterKey.into());
+            }
+            Ok::<_, StartError>(master)
+        })
+        .await?;
         let secrets = Secrets::open_store(
             acting(&store, &parts).as_ref(),
             &master,

@@ -11,7 +11,7 @@ use crate::audit;
 use crate::authorization_server::{StartError, existing_master_key};
 use crate::config::Settings;
 use crate::context::Parts;
-use crate::keys::{MasterKey, MasterKeyChange, Resealed, opens_all};
+use crate::keys::{KeyError, MasterKey, MasterKeyChange, Resealed, opens_all};
 use crate::storage;
 
 /// Why something was not done. Nothing of it was, except where the variant says so.
@@ -112,7 +112,14 @@ pub async fn rotate_master_key(settings: &Settings, parts: Parts) -> Result<Rese
         backup::existing(&settings.storage.url)?;
     }
     let master = existing_master_key(settings, &parts)?;
-    let store = storage::open(&settings.storage).await?;
+    let (store, ()) = storage::open_checked(&settings.storage, |sealed| {
+        if opens_all(&master, sealed) {
+            Ok(())
+        } else {
+            Err(StartError::from(KeyError::WrongMasterKey))
+        }
+    })
+    .await?;
     let done = reseal(Arc::clone(&store), master, &parts).await;
     store.close().await?;
     done

@@ -4,17 +4,29 @@ use std::sync::Arc;
 
 use doorward_store::postgres::{PostgresOptions, PostgresStore};
 use doorward_store::sqlite::{SqliteOptions, SqliteStore};
-use doorward_store::{Store, StoreError};
+use doorward_store::{Sealed, Store, StoreError};
 
 use crate::config::Storage;
 
 /// Opens the database and brings it to this version's schema.
 pub(crate) async fn open(settings: &Storage) -> Result<Arc<dyn Store>, StoreError> {
+    let any = |_: &[Sealed]| Ok::<_, StoreError>(());
+    open_checked(settings, any).await.map(|(store, ())| store)
+}
+
+/// The same, when `check` takes what is encrypted under the master key (nothing in a new database); before that nothing is
+/// changed. Beside the store, what `check` returned.
+pub(crate) async fn open_checked<T, E: From<StoreError>>(
+    settings: &Storage,
+    check: impl FnOnce(&[Sealed]) -> Result<T, E>,
+) -> Result<(Arc<dyn Store>, T), E> {
     let url = &settings.url;
     Ok(if is_postgres(url) {
-        Arc::new(PostgresStore::open(url, &options(settings)).await?)
+        let (store, checked) = PostgresStore::open_checked(url, &options(settings), check).await?;
+        (Arc::new(store), checked)
     } else {
-        Arc::new(SqliteStore::open(url, &SqliteOptions::default())?)
+        let (store, checked) = SqliteStore::open_checked(url, &SqliteOptions::default(), check)?;
+        (Arc::new(store), checked)
     })
 }
 

@@ -47,8 +47,8 @@ pub use rules::partitions::{Partitioned, PartitionsKept};
 /// The result of every operation.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
-/// Holds what [`Store::turn`] gave; it ends when this is dropped.
-pub type Turn = Box<dyn std::any::Any + Send>;
+/// Holds what [`Store::turn`] gave; it ends when the last clone is dropped.
+pub type Turn = std::sync::Arc<dyn std::any::Any + Send + Sync>;
 
 /// What the authorization server remembers. Implementations: [`sqlite::SqliteStore`] for one process, and with
 /// the cargo feature `postgres` `postgres::PostgresStore` for several.
@@ -304,6 +304,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Waits until nobody else on any node does something under this name, and holds it as long as the value lives: for
     /// changes that read a record, check the whole of it and write it back. Not to be taken again by who holds it.
+    ///
+    /// Among several nodes, who says nothing any more (a process that was stopped) loses it after a while to the next one.
+    /// What must not be changed then is changed by [`Self::acting_in_turn`].
     async fn turn(&self, name: &'static str) -> Result<Turn>;
     /// The same, when nobody else has it now; `None` when somebody does: for jobs that one node at a time does.
     async fn try_turn(&self, name: &'static str) -> Result<Option<Turn>>;
@@ -312,6 +315,11 @@ pub trait Store: Send + Sync + 'static {
     /// This store as somebody uses it: what changes through it is written down as `origin`'s doing, in the transaction of
     /// the change. What changes through the store itself is not written down.
     fn acting(&self, origin: Origin) -> Box<dyn Store>;
+    /// The same, by who has this turn: as long as it is not lost. Else nothing is changed, and it is
+    /// [`StoreError::Unavailable`].
+    fn acting_in_turn(&self, _turn: &Turn, origin: Origin) -> Box<dyn Store> {
+        self.acting(origin)
+    }
     /// Writes down what is no operation of the store: a refusal, after the fact.
     async fn record(&self, event: AuditEvent) -> Result<()>;
     /// What was changed, refused and issued, newest first.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use crate::support::{Place, cluster};
+use crate::support::{Place, cluster, database_contents};
 
 /// Every file below a folder with its content, but for what SQLite and the lock keep beside a database.
 fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
@@ -51,6 +51,13 @@ fn refuses(place: &Place, sentence: &str) {
     }
     let same = contents(&data) == before;
     assert!(same, "files have changed: {sentence}");
+}
+
+/// The same, of a PostgreSQL database, in which nothing changes either.
+async fn refuses_database(place: &Place, url: &str, sentence: &str) {
+    let before = database_contents(url).await;
+    refuses(place, sentence);
+    assert_eq!(database_contents(url).await, before, "{sentence}");
 }
 
 /// A place whose server ran once.
@@ -226,21 +233,24 @@ async fn a_postgresql_server_that_refuses() {
         "check user and password in the URL",
     );
     cluster::execute(&url, "CREATE TABLE song (title TEXT)").await;
-    refuses(&place(&url), "holds the tables of another program");
+    refuses_database(&place(&url), &url, "holds the tables of another program").await;
     cluster::execute(&url, "DROP TABLE song").await;
 
     let place = place(&url);
     assert_eq!(place.serve().await.stop().code, Some(0));
     let future = "INSERT INTO schema_migration (version, name, sha256) VALUES (9999, '9999_future', 'x')";
     cluster::execute(&url, future).await;
-    refuses(
+    refuses_database(
         &place,
+        &url,
         "schema step 9999_future, which this program does not know and cannot work with: run a newer version",
-    );
+    )
+    .await;
     let kind = "UPDATE schema_migration SET breaks_older = false WHERE version = 9999";
     cluster::execute(&url, kind).await;
     assert_eq!(place.serve().await.stop().code, Some(0));
     cluster::execute(&url, "DELETE FROM schema_migration WHERE version = 9999").await;
+    let before = database_contents(&url).await;
     let wrong = place.set("DOORWARD_KEYS_MASTER_KEY_FILE", "another.key");
     let refused = wrong.run(&["serve"]).one_line_failure();
     assert!(
@@ -250,6 +260,7 @@ async fn a_postgresql_server_that_refuses() {
     wrong.run(&["keys", "new-master", "another.key"]).success();
     let refused = wrong.run(&["serve"]).one_line_failure();
     assert!(refused.contains("sealed under another master key"), "{refused}");
+    assert_eq!(database_contents(&url).await, before);
     let right = wrong.set("DOORWARD_KEYS_MASTER_KEY_FILE", "master.key");
     assert_eq!(right.serve().await.stop().code, Some(0));
 }

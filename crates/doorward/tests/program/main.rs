@@ -18,3 +18,4 @@ mod revocation;
 mod secrets;
 mod serve;
 mod support;
+mod upgrade_without_key;

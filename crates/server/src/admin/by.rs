@@ -1,7 +1,7 @@
 //! Which operator asks.
 
 use axum::extract::FromRequestParts;
-use doorward_store::{Actor, Store};
+use doorward_store::{Actor, Store, Turn};
 use http::request::Parts;
 
 use super::error::AdminError;
@@ -12,12 +12,21 @@ use crate::http::request::RequestInfo;
 pub(super) struct By {
     info: RequestInfo,
     actor: Actor,
+    turn: Option<InTurn>,
 }
 
+/// With a request that changes something: it is its turn.
+#[derive(Clone)]
+pub(super) struct InTurn(pub(super) Turn);
+
 impl By {
-    /// The store in this operator's hands.
+    /// The store in this operator's hands. When the turn is lost, it changes nothing more.
     pub(super) fn store(&self, ctx: &Context) -> Box<dyn Store> {
-        ctx.acting(&self.info, self.actor.clone())
+        let actor = self.actor.clone();
+        match &self.turn {
+            Some(InTurn(turn)) => ctx.acting_in_turn(turn, &self.info, actor),
+            None => ctx.acting(&self.info, actor),
+        }
     }
 }
 
@@ -28,6 +37,7 @@ impl<S: Sync> FromRequestParts<S> for By {
         let Ok(info) = RequestInfo::from_request_parts(parts, state).await;
         let actor = parts.extensions.get::<Actor>().cloned();
         let actor = actor.ok_or(AdminError::Unauthenticated)?;
-        Ok(Self { info, actor })
+        let turn = parts.extensions.get().cloned();
+        Ok(Self { info, actor, turn })
     }
 }

@@ -27,6 +27,7 @@ use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, get, on};
+use doorward_store::Turn;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi, Path as _};
@@ -34,6 +35,7 @@ use utoipa_axum::PathItemExt;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::by::InTurn;
 use self::error::AdminError;
 use crate::context::Context;
 
@@ -157,12 +159,17 @@ pub fn router(ctx: &Arc<Context>) -> Router {
 
 /// Most changes read a record, check the whole of it and write it back: two at once, on whatever nodes, must not undo
 /// each other, or a person who has just been disabled is enabled by a new name.
-async fn one_change_at_a_time(State(ctx): State<Arc<Context>>, request: Request, next: Next) -> Response {
+async fn one_change_at_a_time(State(ctx): State<Arc<Context>>, mut request: Request, next: Next) -> Response {
     if request.method().is_safe() {
         return next.run(request).await;
     }
     match ctx.store.turn("admin").await {
-        Ok(_turn) => next.run(request).await,
+        Ok(turn) => {
+            request.extensions_mut().insert(InTurn(Turn::clone(&turn)));
+            let answer = next.run(request).await;
+            drop(turn);
+            answer
+        }
         Err(error) => AdminError::from(error).into_response(),
     }
 }

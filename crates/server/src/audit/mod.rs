@@ -8,7 +8,7 @@ mod once;
 mod recorder;
 
 use doorward_oauth::time::Clock;
-use doorward_store::{Actor, ActorKind, AuditAction, AuditEvent, Origin, Store};
+use doorward_store::{Actor, ActorKind, AuditAction, AuditEvent, Origin, Store, Turn};
 
 pub use recorder::Recorder;
 pub(crate) use recorder::Refusal;
@@ -20,13 +20,22 @@ use crate::random::Random;
 impl Context {
     /// The store, in the hands of who sent a request.
     pub(crate) fn acting(&self, info: &RequestInfo, actor: Actor) -> Box<dyn Store> {
-        self.store.acting(Origin {
+        self.store.acting(self.origin(info, actor))
+    }
+
+    /// The same, as long as it has this turn.
+    pub(crate) fn acting_in_turn(&self, turn: &Turn, info: &RequestInfo, actor: Actor) -> Box<dyn Store> {
+        self.store.acting_in_turn(turn, self.origin(info, actor))
+    }
+
+    fn origin(&self, info: &RequestInfo, actor: Actor) -> Origin {
+        Origin {
             event: self.random.uuid_v7(self.clock.as_ref()),
             at: self.now(),
             actor,
             request_id: Some(info.id.clone()),
             address: Some(info.address),
-        })
+        }
     }
 
     /// The store, in the hands of a job.

@@ -12,7 +12,7 @@ mod secrets;
 pub use error::KeyError;
 pub use master::{MasterKey, MasterKeyError};
 pub use private_file::write_private_file;
-pub(crate) use reseal::opens_all;
 pub use reseal::{MasterKeyChange, Resealed};
+pub(crate) use reseal::{may_start, opens_all};
 pub use ring::{KeyRing, KeySchedule, KeyStatus};
 pub use secrets::Secrets;

@@ -117,8 +117,21 @@ impl MasterKeyChange {
 
 /// Whether this master key, or the one beside it, opens all of these.
 pub(crate) fn opens_all(master: &MasterKey, sealed: &[Sealed]) -> bool {
-    let opens = |sealed: &Sealed| master.open(&purpose(sealed), &sealed.bytes).is_some();
-    sealed.iter().all(opens)
+    sealed.iter().all(|sealed| opens(master, sealed))
+}
+
+/// Whether a server with this master key can do something with these. A signing key that it cannot open may have had its
+/// time: the ring knows which ones it needs.
+pub(crate) fn may_start(master: &MasterKey, sealed: &[Sealed]) -> bool {
+    let (secrets, keys): (Vec<_>, Vec<_>) = sealed
+        .iter()
+        .partition(|sealed| sealed.kind == SealedKind::ServerSecret);
+    secrets.into_iter().all(|secret| opens(master, secret))
+        && (keys.is_empty() || keys.into_iter().any(|key| opens(master, key)))
+}
+
+fn opens(master: &MasterKey, sealed: &Sealed) -> bool {
+    master.open(&purpose(sealed), &sealed.bytes).is_some()
 }
 
 /// What it was sealed for.

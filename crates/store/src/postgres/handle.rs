@@ -3,15 +3,18 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use super::turn::Held;
 use super::{Engine, PostgresOptions};
 use crate::rules::audit::Hands;
-use crate::{Origin, Result, Store};
+use crate::{Origin, Result, Sealed, Store, StoreError};
 
 /// The engine for several nodes.
 pub struct PostgresStore {
     pub(super) engine: Arc<Engine>,
     /// Who changes something through this handle; nothing is written down where nobody is named.
     pub(super) hands: Option<Arc<Hands>>,
+    /// Without which nothing is changed through this handle.
+    pub(super) turn: Option<Arc<Held>>,
 }
 
 impl PostgresStore {
@@ -26,20 +29,41 @@ impl PostgresStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unusable`](crate::StoreError::Unusable), with the reason, when the URL, the credentials or the database are not right;
-    /// [`StoreError::Unavailable`](crate::StoreError::Unavailable) when the server cannot be reached now.
+    /// [`StoreError::Unusable`], with the reason, when the URL, the credentials or the database are not right;
+    /// [`StoreError::Unavailable`] when the server cannot be reached now.
     pub async fn open(url: &str, options: &PostgresOptions) -> Result<Self> {
-        Ok(Self {
-            engine: Arc::new(Engine::open(url, options).await?),
+        let take = |_: &[Sealed]| Ok::<_, StoreError>(());
+        Self::open_checked(url, options, take)
+            .await
+            .map(|(store, ())| store)
+    }
+
+    /// The same, when `check` takes what is encrypted under the master key, as it lies there (nothing in a new database). Before
+    /// that nothing is changed: neither the schema nor a row. Beside the store, what `check` returned.
+    ///
+    /// # Errors
+    ///
+    /// That of `check`, or as [`PostgresStore::open`].
+    pub async fn open_checked<T, E: From<StoreError>>(
+        url: &str,
+        options: &PostgresOptions,
+        check: impl FnOnce(&[Sealed]) -> std::result::Result<T, E>,
+    ) -> std::result::Result<(Self, T), E> {
+        let (engine, checked) = Engine::open(url, options, check).await?;
+        let store = Self {
+            engine: Arc::new(engine),
             hands: None,
-        })
+            turn: None,
+        };
+        Ok((store, checked))
     }
 
     /// The same engine in other hands.
-    pub(super) fn in_the_hands_of(&self, origin: Origin) -> Box<dyn Store> {
+    pub(super) fn in_the_hands_of(&self, origin: Origin, turn: Option<Arc<Held>>) -> Box<dyn Store> {
         Box::new(Self {
             engine: Arc::clone(&self.engine),
             hands: Some(Arc::new(Hands::new(origin))),
+            turn,
         })
     }
 }

@@ -147,6 +147,8 @@ pub(super) async fn try_out(pool: &Pool) -> Result<()> {
     let error = match pool.get().await {
         Ok(_) => return Ok(()),
         Err(PoolError::Backend(error)) => error,
+        // It may take connections and say nothing.
+        Err(PoolError::Timeout(_)) => return Err(unreachable("no answer in time")),
         Err(error) => return Err(super::at_start(Fault::from(error))),
     };
     let why = describe(&error);
@@ -159,13 +161,18 @@ pub(super) async fn try_out(pool: &Pool) -> Result<()> {
         }
         Some(code) if !code.starts_with("57") && !code.starts_with("53") => "check the URL",
         None if is_tls(&error) => "check sslmode and sslrootcert in the URL",
-        _ => {
-            return Err(StoreError::Unavailable(format!(
-                "the PostgreSQL server cannot be reached: {why}; is it running, and are host and port of storage.url right?"
-            )));
+        None if why.contains("password missing") => {
+            "write the password into the URL: postgres://USER:PASSWORD@…"
         }
+        _ => return Err(unreachable(&why)),
     };
     Err(unusable(&format!("the PostgreSQL server refused: {why}; {fix}")))
+}
+
+fn unreachable(why: &str) -> StoreError {
+    StoreError::Unavailable(format!(
+        "the PostgreSQL server cannot be reached: {why}; is it running, and are host and port of storage.url right?"
+    ))
 }
 
 fn is_tls(error: &tokio_postgres::Error) -> bool {

@@ -5,8 +5,8 @@ use deadpool_postgres::{ClientWrapper, Transaction};
 use tokio::time::{Duration, Instant, sleep};
 
 use super::errors::{Fallible, Fault};
-use crate::StoreError;
 use crate::rules::schema::{Applied, Migration, checksum, difference, migration};
+use crate::{Sealed, SealedKind, StoreError};
 
 /// In order, without gaps. A released file is never edited: a new one is added, marked `breaks_older` when programs
 /// without it go wrong on a database with it (a test reads the files for that).
@@ -46,7 +46,9 @@ const HAS_BREAKS_OLDER: &str = "SELECT EXISTS (SELECT 1 FROM pg_attribute \
 /// Steps from before the journal had the column were made without a promise to older programs.
 const ADD_BREAKS_OLDER: &str =
     "ALTER TABLE schema_migration ADD COLUMN breaks_older BOOLEAN NOT NULL DEFAULT TRUE";
-const APPLIED: &str = "SELECT version, name, sha256, breaks_older FROM schema_migration ORDER BY version";
+/// Also of a journal that has not got the column yet.
+const APPLIED: &str = "SELECT version, name, sha256, coalesce((to_jsonb(step) ->> 'breaks_older')::boolean, TRUE) \
+     FROM schema_migration AS step ORDER BY version";
 const RECORD: &str =
     "INSERT INTO schema_migration (version, name, sha256, breaks_older) VALUES ($1, $2, $3, $4)";
 
@@ -68,12 +70,45 @@ async fn apply(db: &mut ClientWrapper, migrations: &[Migration], try_for: Durati
     }
 }
 
-/// All or nothing.
-async fn attempt(db: &mut ClientWrapper, migrations: &[Migration]) -> Fallible<()> {
+/// What is encrypted under the master key; nothing in a new database. Refuses a database that this program does not
+/// understand, and changes nothing.
+pub(super) async fn look(db: &mut ClientWrapper) -> Fallible<Vec<Sealed>> {
+    let transaction = alone(db).await?;
+    if !has_journal(&transaction).await? {
+        return Ok(Vec::new());
+    }
+    difference(MIGRATIONS, &journal(&transaction).await?)?;
+    let mut sealed = Vec::new();
+    for kind in SealedKind::ALL {
+        for row in transaction.query(all_sealed(kind), &[]).await? {
+            sealed.push(Sealed {
+                kind,
+                name: row.try_get(0)?,
+                bytes: row.try_get(1)?,
+            });
+        }
+    }
+    transaction.rollback().await?;
+    Ok(sealed)
+}
+
+/// As on every schema: these columns are as old as the first one.
+const fn all_sealed(kind: SealedKind) -> &'static str {
+    match kind {
+        SealedKind::SigningKey => "SELECT key_id, sealed_private_key FROM signing_key",
+        SealedKind::ServerSecret => "SELECT purpose, sealed FROM server_secret",
+    }
+}
+
+/// A transaction during which no other node changes the schema.
+async fn alone(db: &mut ClientWrapper) -> Fallible<Transaction<'_>> {
     let transaction = db.transaction().await?;
     transaction.batch_execute(PATIENCE).await?;
     transaction.batch_execute(LOCK).await?;
-    prepare_journal(&transaction).await?;
+    Ok(transaction)
+}
+
+async fn journal(transaction: &Transaction<'_>) -> Fallible<Vec<Applied>> {
     let mut applied = Vec::new();
     for row in transaction.query(APPLIED, &[]).await? {
         applied.push(Applied {
@@ -83,6 +118,14 @@ async fn attempt(db: &mut ClientWrapper, migrations: &[Migration]) -> Fallible<(
             breaks_older: row.try_get(3)?,
         });
     }
+    Ok(applied)
+}
+
+/// All or nothing.
+async fn attempt(db: &mut ClientWrapper, migrations: &[Migration]) -> Fallible<()> {
+    let transaction = alone(db).await?;
+    prepare_journal(&transaction).await?;
+    let applied = journal(&transaction).await?;
     let difference = difference(migrations, &applied)?;
     difference.tell();
     for migration in difference.pending {
@@ -109,21 +152,7 @@ async fn attempt(db: &mut ClientWrapper, migrations: &[Migration]) -> Fallible<(
 /// The journal is there and has every column, or this is no database for this program.
 async fn prepare_journal(transaction: &Transaction<'_>) -> Fallible<()> {
     transaction.batch_execute(IMPATIENCE).await?;
-    let state = transaction.query_one(HAS_JOURNAL, &[]).await?;
-    let (journal, tables, encoding): (bool, bool, &str) =
-        (state.try_get(0)?, state.try_get(1)?, state.try_get(2)?);
-    if encoding != "UTF8" {
-        return Err(unusable(format!(
-            "the database is encoded in {encoding}: create it with ENCODING 'UTF8'"
-        )));
-    }
-    if !journal {
-        if tables {
-            return Err(unusable(
-                "the database holds the tables of another program: give Doorward a database or a schema of its own"
-                    .to_owned(),
-            ));
-        }
+    if !has_journal(transaction).await? {
         transaction
             .batch_execute(CREATE_JOURNAL)
             .await
@@ -137,6 +166,25 @@ async fn prepare_journal(transaction: &Transaction<'_>) -> Fallible<()> {
             .map_err(|error| refused("the journal's", &error))?;
     }
     Ok(())
+}
+
+/// Whether there is a schema of this program. Refuses what is neither that nor empty.
+async fn has_journal(transaction: &Transaction<'_>) -> Fallible<bool> {
+    let state = transaction.query_one(HAS_JOURNAL, &[]).await?;
+    let (journal, tables, encoding): (bool, bool, &str) =
+        (state.try_get(0)?, state.try_get(1)?, state.try_get(2)?);
+    if encoding != "UTF8" {
+        return Err(unusable(format!(
+            "the database is encoded in {encoding}: create it with ENCODING 'UTF8'"
+        )));
+    }
+    if !journal && tables {
+        return Err(unusable(
+            "the database holds the tables of another program: give Doorward a database or a schema of its own"
+                .to_owned(),
+        ));
+    }
+    Ok(journal)
 }
 
 fn refused(step: &str, error: &tokio_postgres::Error) -> Fault {

@@ -40,6 +40,7 @@ mod throttle;
 mod tls;
 mod together;
 mod trusted_issuers;
+mod turn;
 mod used_grants;
 mod users;
 mod values;
@@ -49,7 +50,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{
-    Manager, ManagerConfig, Pool, PoolConfig, QueueMode, RecyclingMethod, Runtime, Timeouts,
+    Manager, ManagerConfig, Object, Pool, PoolConfig, QueueMode, RecyclingMethod, Runtime, Timeouts,
 };
 
 use self::changes::Listener;
@@ -60,7 +61,7 @@ use self::location::Location;
 use self::together::Meeting;
 use self::used_grants::UsedGrants;
 use crate::turns::Turns;
-use crate::{Changes, IssueOwn, Result, RotateRefresh, StoreError};
+use crate::{Changes, IssueOwn, Result, RotateRefresh, Sealed, StoreError};
 
 /// How the engine uses its database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +79,9 @@ pub struct PostgresOptions {
     /// How long an operation is tried again when others were in the way or the connection was lost, before it is
     /// [`StoreError::Unavailable`]. Default: 3 s.
     pub retry_for: Duration,
+    /// How long whoever holds a [`Store::turn`](crate::Store::turn) may say nothing, before the database gives it to the next
+    /// one. Default: 30 s.
+    pub turn_lease: Duration,
     /// Whether a pooler in transaction mode (`PgBouncer`) stands between here and the server. Statements are then not
     /// prepared under names, and settings go with each transaction instead of with the session, so that one statement
     /// alone runs under the limits of its role. Default: `false`.
@@ -93,6 +97,7 @@ impl Default for PostgresOptions {
             connect_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(10),
             retry_for: Duration::from_secs(3),
+            turn_lease: Duration::from_secs(30),
             transaction_pooler: false,
         }
     }
@@ -115,8 +120,12 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// See [`PostgresStore::open`].
-    async fn open(url: &str, options: &PostgresOptions) -> Result<Self> {
+    /// See [`PostgresStore::open_checked`].
+    async fn open<T, E: From<StoreError>>(
+        url: &str,
+        options: &PostgresOptions,
+        check: impl FnOnce(&[Sealed]) -> std::result::Result<T, E>,
+    ) -> std::result::Result<(Self, T), E> {
         let location = Location::parse(url, options)?;
         let (config, tls) = (location.config.clone(), location.tls.clone());
         let manager = Manager::from_config(
@@ -142,9 +151,13 @@ impl Engine {
             .build()
             .map_err(|error| StoreError::Internal(error.to_string()))?;
         location::try_out(&pool).await?;
-        migrate(&pool).await?;
+        let mut first = connection(&pool).await?;
+        let checked = check(&migrations::look(&mut first).await.map_err(at_start)?)?;
+        migrations::migrate(&mut first).await.map_err(at_start)?;
+        partitions::recover(&mut first).await;
+        drop(first);
         let changes = Arc::new(Changes::of_several());
-        Ok(Self {
+        let engine = Self {
             pool,
             options: options.clone(),
             pooled: options.transaction_pooler.then(|| Arc::new(Pooled::new(options))),
@@ -156,18 +169,13 @@ impl Engine {
             own_tokens: Meeting::default(),
             standings_to_read: Meeting::default(),
             used_grants: UsedGrants::default(),
-        })
+        };
+        Ok((engine, checked))
     }
 }
 
-async fn migrate(pool: &Pool) -> Result<()> {
-    let mut object = match pool.get().await {
-        Ok(object) => object,
-        Err(error) => return Err(at_start(error.into())),
-    };
-    migrations::migrate(&mut object).await.map_err(at_start)?;
-    partitions::recover(&mut object).await;
-    Ok(())
+async fn connection(pool: &Pool) -> Result<Object> {
+    pool.get().await.map_err(|error| at_start(error.into()))
 }
 
 /// At the start nothing is tried again.

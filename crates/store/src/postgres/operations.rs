@@ -715,22 +715,19 @@ impl Store for PostgresStore {
     }
 
     async fn turn(&self, name: &'static str) -> Result<Turn> {
-        // First among this node's own callers, so that one connection at most waits for another node.
-        let turn = self.turns.take(name).await;
-        let held = self.hold_lock(name).await?;
-        Ok(Box::new((held, turn)))
+        self.take_turn(name).await
     }
 
     async fn try_turn(&self, name: &'static str) -> Result<Option<Turn>> {
-        let Some(turn) = self.turns.try_take(name) else {
-            return Ok(None);
-        };
-        let held = self.try_lock(name).await?;
-        Ok(held.map(|held| Box::new((held, turn)) as Turn))
+        self.try_take_turn(name).await
     }
 
     fn acting(&self, origin: Origin) -> Box<dyn Store> {
-        self.in_the_hands_of(origin)
+        self.in_the_hands_of(origin, self.turn.clone())
+    }
+
+    fn acting_in_turn(&self, turn: &Turn, origin: Origin) -> Box<dyn Store> {
+        self.in_turn(turn, origin)
     }
 
     async fn record(&self, event: AuditEvent) -> Result<()> {

@@ -26,14 +26,8 @@ statements! {
     FORGET = "DELETE FROM transaction_mark WHERE ctid = ANY (ARRAY(SELECT ctid FROM transaction_mark \
               WHERE made_at < extract(epoch FROM now())::bigint - 7200 ORDER BY made_at LIMIT $1 FOR UPDATE SKIP LOCKED))";
     LOCK = "SELECT pg_advisory_xact_lock(number) FROM unnest($1::bigint[]) AS number";
-    TRY_LOCK = "SELECT pg_try_advisory_xact_lock($1)";
     BEAT = "UPDATE heartbeat SET beats = beats + 1 WHERE id = 1 AND EXISTS (SELECT 1 FROM schema_migration)";
 }
-
-/// For a transaction that idles as long as somebody has a turn. A machine that went away without a word is noticed by its
-/// silence instead.
-const HOLDING: &str = "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL tcp_keepalives_idle = 10; \
-     SET LOCAL tcp_keepalives_interval = 5; SET LOCAL tcp_keepalives_count = 3";
 
 /// Marks are small, and come with every transaction, those of a sweep too: if it did not take many, it would never end.
 const MARKS: i64 = 20;
@@ -89,7 +83,7 @@ impl Engine {
         F: Future<Output = Fallible<T>>,
     {
         let db = self.connection().await?;
-        let mut open = Open(Some(Arc::clone(&db)));
+        let mut open = Open::new(&db);
         let done = self
             .limited(async {
                 let mark = begin(&db).await?;
@@ -136,55 +130,6 @@ impl Engine {
         }
     }
 
-    /// A lock of all nodes, held as long as the value lives by a transaction that does nothing else.
-    pub(super) async fn hold_lock(&self, name: &str) -> Result<Held> {
-        let digest = crate::rules::sha256(name.as_bytes());
-        let mut tries = self.tries();
-        loop {
-            match self.attempt_lock(&digest).await {
-                Ok(held) => return Ok(held),
-                Err(fault) => tries.again(fault).await?,
-            }
-        }
-    }
-
-    async fn attempt_lock(&self, digest: &Digest) -> Fallible<Held> {
-        let db = self.connection().await?;
-        let held = Held(Open(Some(Arc::clone(&db))));
-        self.limited(async {
-            db.begin().await?;
-            db.batch_execute(HOLDING).await?;
-            lock(&db, &[*digest]).await
-        })
-        .await?;
-        Ok(held)
-    }
-
-    /// The same lock, when nobody has it now.
-    pub(super) async fn try_lock(&self, name: &str) -> Result<Option<Held>> {
-        let digest = crate::rules::sha256(name.as_bytes());
-        let mut tries = self.tries();
-        loop {
-            match self.attempt_try_lock(&digest).await {
-                Ok(held) => return Ok(held),
-                Err(fault) => tries.again(fault).await?,
-            }
-        }
-    }
-
-    async fn attempt_try_lock(&self, digest: &Digest) -> Fallible<Option<Held>> {
-        let db = self.connection().await?;
-        let held = Held(Open(Some(Arc::clone(&db))));
-        let locked = self
-            .limited(async {
-                db.begin().await?;
-                db.batch_execute(HOLDING).await?;
-                get(&db, TRY_LOCK, &[&number(digest)], only).await
-            })
-            .await?;
-        Ok(if locked { Some(held) } else { None })
-    }
-
     /// A connection of the pool. [`StoreError::Busy`] when too many callers wait for one already.
     pub(super) async fn connection(&self) -> Fallible<Db> {
         if self.pool.status().waiting >= self.options.queue {
@@ -205,7 +150,7 @@ impl Engine {
 
     /// A server that says nothing any more must not hold a caller: the statement timeout is the server's own,
     /// this one is for a server or a network that died without a word.
-    async fn limited<T>(&self, work: impl Future<Output = Fallible<T>>) -> Fallible<T> {
+    pub(super) async fn limited<T>(&self, work: impl Future<Output = Fallible<T>>) -> Fallible<T> {
         let limit = self.options.statement_timeout + Duration::from_secs(2);
         timeout(limit, work).await.unwrap_or_else(|_| {
             // Whoever is behind this connection is behind the others too: each of them would cost somebody as long.
@@ -214,7 +159,7 @@ impl Engine {
         })
     }
 
-    fn tries(&self) -> Tries {
+    pub(super) fn tries(&self) -> Tries {
         Tries {
             until: Instant::now() + self.options.retry_for,
             pause: Duration::from_millis(2),
@@ -277,13 +222,14 @@ pub(super) async fn forget_marks(db: &Connection, limit: u32) -> Fallible<u64> {
     run(db, FORGET, &[&(i64::from(limit) * MARKS)]).await
 }
 
-/// A lock that ends when this is dropped.
-pub(super) struct Held(#[expect(dead_code, reason = "held, never looked at")] Open);
-
 /// An open transaction; undone when it is dropped, also in the middle of a statement (a caller went away).
-struct Open(Option<Db>);
+pub(super) struct Open(Option<Db>);
 
 impl Open {
+    pub(super) fn new(db: &Db) -> Self {
+        Self(Some(Arc::clone(db)))
+    }
+
     /// Ends it without a word: it was committed, or its connection is not to be used again.
     const fn take(&mut self) -> Option<Db> {
         self.0.take()
@@ -306,7 +252,7 @@ fn discard(db: Db) {
 }
 
 /// How long an operation may be tried again, and how long it waits before the next time.
-struct Tries {
+pub(super) struct Tries {
     until: Instant,
     pause: Duration,
 }
@@ -314,7 +260,7 @@ struct Tries {
 impl Tries {
     const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
-    async fn again(&mut self, fault: Fault) -> Result<()> {
+    pub(super) async fn again(&mut self, fault: Fault) -> Result<()> {
         let why = match fault {
             Fault::Refused(error) => return Err(error),
             Fault::Contended(why) | Fault::Lost(why) => why,
@@ -337,7 +283,7 @@ pub(super) async fn lock(db: &Connection, digests: &[Digest]) -> Fallible<()> {
     list(db, LOCK, &[&numbers], |_| Ok(())).await.map(drop)
 }
 
-fn number(digest: &Digest) -> i64 {
+pub(super) fn number(digest: &Digest) -> i64 {
     digest.first_chunk().copied().map_or(0, i64::from_be_bytes)
 }
 

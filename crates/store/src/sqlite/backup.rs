@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::location::{Location, LockedFile, beside, private, sync_directory, unusable};
 use super::{ending, keys, migrations};
-use crate::{Ended, Result, Sealed, SealedKind, StoreError, UnixSeconds};
+use crate::{Ended, Result, Sealed, StoreError, UnixSeconds};
 
 /// How long to wait for a server that starts or stops at that moment.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -202,10 +202,7 @@ fn read_whole(file: &Path) -> Result<Inspection> {
             "it is damaged: rows name others that are not there".to_owned(),
         ));
     }
-    let mut sealed = Vec::new();
-    for kind in SealedKind::ALL {
-        sealed.extend(keys::sealed(&db, kind, "", u32::MAX)?);
-    }
+    let sealed = keys::all_sealed(&db)?;
     let bytes = fs::metadata(file).map_or(0, |metadata| metadata.len());
     Ok(Inspection {
         schema,

@@ -1,11 +1,16 @@
 //! The embedded engine as its callers hold it.
 
 use std::ops::Deref;
+use std::path::Path;
 use std::sync::Arc;
 
-use super::{Engine, SqliteOptions};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::location::{Location, LockedFile};
+use super::{Engine, SqliteOptions, keys, migrations, prepare, refusal};
 use crate::rules::audit::Hands;
-use crate::{Origin, Result, Store};
+use crate::{Origin, Result, Sealed, Store, StoreError};
 
 /// The embedded engine.
 pub struct SqliteStore {
@@ -20,10 +25,38 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unusable`](crate::StoreError::Unusable), with the reason, when another process has the database,
+    /// [`StoreError::Unusable`], with the reason, when another process has the database,
     /// or when the file is not one that this program understands.
     pub fn open(url: &str, options: &SqliteOptions) -> Result<Self> {
         Engine::open(url, options).map(Self::new)
+    }
+
+    /// The same, when `check` takes what is encrypted under the master key, as it lies there (nothing in a new database). Before
+    /// that nothing is changed: neither the schema nor a row. Beside the store, what `check` returned.
+    ///
+    /// # Errors
+    ///
+    /// That of `check`, or as [`SqliteStore::open`].
+    pub fn open_checked<T, E: From<StoreError>>(
+        url: &str,
+        options: &SqliteOptions,
+        check: impl FnOnce(&[Sealed]) -> std::result::Result<T, E>,
+    ) -> std::result::Result<(Self, T), E> {
+        let checked = match Location::parse(url)? {
+            Location::Memory => check(&[])?,
+            Location::File(path) => {
+                // Nobody else changes it meanwhile; and none is made before its key is known.
+                let (_locked, found) = if path.exists() {
+                    let file = LockedFile::take(&path)?;
+                    let found = look(&file.path, options).map_err(|error| refusal(&file.path, error))?;
+                    (file, found)
+                } else {
+                    (LockedFile::take_place(&path)?, Vec::new())
+                };
+                check(&found)?
+            }
+        };
+        Ok((Self::open(url, options)?, checked))
     }
 
     /// A database that ends with this value: for tests.
@@ -56,5 +89,21 @@ impl Deref for SqliteStore {
 
     fn deref(&self) -> &Engine {
         &self.engine
+    }
+}
+
+/// What is encrypted under the master key.
+fn look(file: &Path, options: &SqliteOptions) -> Result<Vec<Sealed>> {
+    // To write is needed where a transaction has to be undone that a crash left.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(file, flags)?;
+    prepare(&db, options)?;
+    db.pragma_update(None, "query_only", true)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    migrations::refuse(&db)?;
+    if migrations::is_ours(&db)? {
+        keys::all_sealed(&db)
+    } else {
+        Ok(Vec::new())
     }
 }

@@ -116,6 +116,15 @@ pub(super) fn sealed(db: &Connection, kind: SealedKind, after: &str, limit: u32)
     })?)
 }
 
+/// Everything that is encrypted under the master key; on any schema, since these columns are as old as the first one.
+pub(super) fn all_sealed(db: &Connection) -> Result<Vec<Sealed>> {
+    let mut all = Vec::new();
+    for kind in SealedKind::ALL {
+        all.extend(sealed(db, kind, "", u32::MAX)?);
+    }
+    Ok(all)
+}
+
 pub(super) fn reseal(db: &Connection, changes: &[Reseal]) -> Result<u64> {
     let mut resealed = 0;
     for Reseal { before, after } in changes {

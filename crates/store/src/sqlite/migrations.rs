@@ -120,10 +120,15 @@ fn application_id(db: &Connection) -> rusqlite::Result<i32> {
 /// Refuses a database that this program does not understand. Changes nothing.
 pub(super) fn refuse(db: &Connection) -> Result<()> {
     refuse_strangers(db)?;
-    if application_id(db)? == APPLICATION_ID {
+    if is_ours(db)? {
         known(db)?;
     }
     Ok(())
+}
+
+/// Whether it has a schema of this program; else it is empty, or another program's.
+pub(super) fn is_ours(db: &Connection) -> Result<bool> {
+    Ok(application_id(db)? == APPLICATION_ID)
 }
 
 fn refuse_strangers(db: &Connection) -> Result<()> {

@@ -1,5 +1,6 @@
 //! The operations, each handed to the writer or to a reader.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -632,11 +633,11 @@ impl Store for SqliteStore {
 
     async fn turn(&self, name: &'static str) -> Result<Turn> {
         // One process: nobody else has this file.
-        Ok(Box::new(self.turns.take(name).await))
+        Ok(Arc::new(self.turns.take(name).await))
     }
 
     async fn try_turn(&self, name: &'static str) -> Result<Option<Turn>> {
-        Ok(self.turns.try_take(name).map(|turn| Box::new(turn) as Turn))
+        Ok(self.turns.try_take(name).map(|turn| Arc::new(turn) as Turn))
     }
 
     fn acting(&self, origin: Origin) -> Box<dyn Store> {

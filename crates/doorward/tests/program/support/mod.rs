@@ -4,6 +4,7 @@ mod browser;
 mod client;
 #[path = "../../../../store/tests/engines/postgres/cluster.rs"]
 pub(crate) mod cluster;
+mod contents;
 mod place;
 mod process;
 
@@ -16,6 +17,7 @@ use serde_json::Value;
 
 pub use browser::{Browser, Page};
 pub use client::{Client, Tokens, VERIFIER};
+pub use contents::database_contents;
 pub use place::{ADMIN_KEY, EMAIL, PASSWORD, Place, RESOURCE, free_port};
 pub use process::{Finished, Process, Server};
 

@@ -12,7 +12,7 @@ use super::scene::{APP, Opened, POLICY, Scene, at, at_once, client, issuance, ro
 
 const OTHER: &str = "https://other.example";
 
-pub(super) fn audience(slug: &str, issuer: &str) -> AssertionAudience {
+pub(crate) fn audience(slug: &str, issuer: &str) -> AssertionAudience {
     AssertionAudience {
         slug: slug.to_owned(),
         issuer: issuer.to_owned(),

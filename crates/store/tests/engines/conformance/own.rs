@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::scene::{APP, Opened, RESOURCE, Scene, at, at_once, client, fresh, issuance, scopes};
 
-fn own(now: i64) -> IssueOwn {
+pub(crate) fn own(now: i64) -> IssueOwn {
     let id = GrantId(Uuid::new_v7(uuid::Timestamp::from_unix_time(
         1_800_000_000 + u64::from(fresh()),
         0,

@@ -6,7 +6,7 @@ use doorward_store::Spend;
 
 use super::scene::{Opened, Scene, at, at_once, digest, fresh};
 
-pub(super) fn one(until: i64) -> Spend {
+pub(crate) fn one(until: i64) -> Spend {
     Spend {
         digest: digest(9, fresh()),
         until: at(until),

@@ -12,7 +12,7 @@ use super::scene::{APP, Opened, RESOURCE, Scene, at, at_once, client, fresh, iss
 
 const IDP: &str = "https://idp.example";
 
-pub(super) fn issuer(slug: &str, kind: TrustedIssuerKind) -> TrustedIssuer {
+pub(crate) fn issuer(slug: &str, kind: TrustedIssuerKind) -> TrustedIssuer {
     TrustedIssuer {
         slug: slug.to_owned(),
         kind,

@@ -1,16 +1,22 @@
 //! PostgreSQL: the conformance suite, several nodes, and a server that dies.
 
 mod cluster;
+mod contention;
 mod half_open;
 mod limits;
 mod nodes;
+mod once;
 mod outage;
 mod partitions;
+mod password;
 mod pgbouncer;
 mod remembered;
+mod round_trips;
+mod silent_start;
 mod spread;
 mod template;
 mod tls;
+mod turns;
 mod upgrade;
 
 use std::sync::Arc;

@@ -319,25 +319,3 @@ async fn no_revocation_appears_before_one_that_was_already_read() {
     assert_eq!(seen, [Revoked::Grant(slow), Revoked::Grant(fast)]);
     driver.abort();
 }
-
-/// The server ends transactions that idle for twice the statement timeout; a job may take longer.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_turn_outlasts_the_limit_of_idle_transactions() {
-    let Some(database) = database().await else { return };
-    let options = PostgresOptions {
-        statement_timeout: Duration::from_millis(200),
-        ..PostgresOptions::default()
-    };
-    let store = PostgresStore::open(&database.url(), &options).await.unwrap();
-    let other = node(&database).await;
-    let held = [
-        store.turn("keys").await.unwrap(),
-        store.try_turn("job").await.unwrap().unwrap(),
-    ];
-    // The limit is the server's, which has no other clock.
-    tokio::time::sleep(Duration::from_millis(1200)).await;
-    assert!(other.try_turn("keys").await.unwrap().is_none());
-    assert!(other.try_turn("job").await.unwrap().is_none());
-    drop(held);
-    let _again = other.turn("keys").await.unwrap();
-}

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_store::{Change, ClientSource, EndReason, GrantFilter, STALE_AFTER, Store, Version};
+use doorward_store::{
+    Change, ClientSource, EndReason, GrantFilter, STALE_AFTER, Store, TrustedIssuerKind, Version,
+};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::nodes::{Nodes, nodes};
 use crate::conformance::changes::version;
+use crate::conformance::id_jag::audience;
 use crate::conformance::scene::{APP, at, client, digest, resource};
+use crate::conformance::trusted_issuers::issuer;
 
 /// A connection of a stranger to the database of the nodes.
 async fn sql(nodes: &Nodes, text: &str) -> Vec<i64> {
@@ -79,6 +83,37 @@ async fn another_node_hears_of_a_change_at_once() {
     });
     slowest = slowest.max(took.await);
     assert!(slowest < Duration::from_millis(400), "{slowest:?}");
+}
+
+/// Who may vouch for people and programs, and for whom this server vouches.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn another_node_hears_of_a_change_of_policies_and_sees_it() {
+    let Some(nodes) = nodes().await else { return };
+    let (here, there) = (nodes.of(0), nodes.of(1));
+    let mut idp = issuer("idp", TrustedIssuerKind::IdentityProvider);
+    here.create_trusted_issuer(idp.clone()).await.unwrap();
+    idp.disabled = true;
+    heard_after(&there, Change::Policies, async {
+        here.update_trusted_issuer(idp.clone()).await.unwrap();
+    })
+    .await;
+    assert_eq!(there.trusted_issuer("idp").await, Ok(Some(idp)));
+    heard_after(&there, Change::Policies, async {
+        here.delete_trusted_issuer("idp", at(1)).await.unwrap();
+    })
+    .await;
+    assert_eq!(there.trusted_issuer("idp").await, Ok(None));
+    let mut audience = audience("there", "https://there.example");
+    heard_after(&there, Change::Policies, async {
+        here.create_assertion_audience(audience.clone()).await.unwrap();
+    })
+    .await;
+    audience.disabled = true;
+    heard_after(&there, Change::Policies, async {
+        here.update_assertion_audience(audience.clone()).await.unwrap();
+    })
+    .await;
+    assert_eq!(there.assertion_audience("there").await, Ok(Some(audience)));
 }
 
 /// As behind a pooler that takes turns with connections.

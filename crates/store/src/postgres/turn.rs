@@ -1,0 +1,162 @@
+//! Turns among nodes. A turn is a lock of the database that its holder renews: one who says nothing any more (a process that
+//! was stopped, a machine that is cut off) loses it, and can change nothing afterwards in its name.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OwnedMutexGuard;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use super::errors::Fallible;
+use super::statements::{Connection, get, list, statements};
+use super::values::only;
+use super::work::{Db, Open, lock, number};
+use super::{Engine, PostgresStore};
+use crate::rules::sha256;
+use crate::{Digest, Origin, Result, Store, StoreError, Turn};
+
+statements! {
+    TRY_LOCK = "SELECT pg_try_advisory_xact_lock($1)";
+    /// A number that this transaction alone has locked.
+    SIGN = "SELECT number FROM (SELECT hashtextextended(gen_random_uuid()::text, 0) AS number OFFSET 0) AS own, \
+            pg_advisory_xact_lock(number)";
+    SHARE = "SELECT pg_advisory_xact_lock_shared($1)";
+    IS_FREE = "SELECT pg_try_advisory_xact_lock_shared($1)";
+}
+
+/// How often a turn is renewed while it may last.
+const RENEWALS: u32 = 3;
+
+impl Engine {
+    /// Waits until no other node has the turn.
+    pub(super) async fn take_turn(&self, name: &'static str) -> Result<Turn> {
+        // First among this node's own callers, so that one connection at most waits for another node.
+        let guard = self.turns.take(name).await;
+        let mut tries = self.tries();
+        loop {
+            match self.attempt_turn(name, true).await {
+                Ok(Some(lease)) => return Ok(Held::turn(lease, guard)),
+                Ok(None) => {}
+                Err(fault) => tries.again(fault).await?,
+            }
+        }
+    }
+
+    /// The turn, when nobody has it.
+    pub(super) async fn try_take_turn(&self, name: &'static str) -> Result<Option<Turn>> {
+        let Some(guard) = self.turns.try_take(name) else {
+            return Ok(None);
+        };
+        let mut tries = self.tries();
+        loop {
+            match self.attempt_turn(name, false).await {
+                Ok(lease) => return Ok(lease.map(|lease| Held::turn(lease, guard))),
+                Err(fault) => tries.again(fault).await?,
+            }
+        }
+    }
+
+    /// `None` when another one has it and this one does not `wait`.
+    async fn attempt_turn(&self, name: &str, wait: bool) -> Fallible<Option<Lease>> {
+        let (turn, changes) = numbers(name);
+        let db = self.connection().await?;
+        let open = Open::new(&db);
+        let silence = self.options.turn_lease.as_millis();
+        let bounded = format!("SET LOCAL idle_in_transaction_session_timeout = {silence}");
+        let taken = self.limited(async {
+            db.begin().await?;
+            db.batch_execute(&bounded).await?;
+            if wait {
+                lock(&db, &[turn]).await?;
+                return Ok(true);
+            }
+            get(&db, TRY_LOCK, &[&number(&turn)], only).await
+        });
+        if !taken.await? {
+            return Ok(None);
+        }
+        let changes = number(&changes);
+        self.limited(async { Ok(db.batch_execute(&let_changes_end(changes)).await?) })
+            .await?;
+        let sign = self.limited(get(&db, SIGN, &[], only)).await?;
+        let renewing = tokio::spawn(renew(db, self.options.turn_lease / RENEWALS));
+        Ok(Some(Lease {
+            _open: open,
+            renewing,
+            sign,
+            changes,
+        }))
+    }
+}
+
+/// What stands for a turn in the database, and what for the changes that are made in it.
+fn numbers(name: &str) -> (Digest, Digest) {
+    (
+        sha256(name.as_bytes()),
+        sha256(format!("changes in {name}").as_bytes()),
+    )
+}
+
+/// Waits for changes that the holder before has begun while the turn was its own. The lock goes with the savepoint.
+fn let_changes_end(changes: i64) -> String {
+    format!("SAVEPOINT changes; SELECT pg_advisory_xact_lock({changes}); ROLLBACK TO SAVEPOINT changes")
+}
+
+/// As long as this process runs.
+async fn renew(db: Db, every: Duration) {
+    loop {
+        sleep(every).await;
+        if let Err(error) = db.batch_execute("SELECT 1").await {
+            let why = super::errors::describe(&error);
+            tracing::warn!(why, "a turn was lost; what it was for changes nothing more");
+            return;
+        }
+    }
+}
+
+/// A turn that is had, also among the callers of this process.
+pub(super) struct Held {
+    /// Ends first.
+    lease: Lease,
+    _guard: OwnedMutexGuard<()>,
+}
+
+impl Held {
+    fn turn(lease: Lease, guard: OwnedMutexGuard<()>) -> Turn {
+        Arc::new(Self { lease, _guard: guard })
+    }
+
+    /// Refuses when the turn was lost. As long as this transaction lasts, nobody else begins with it.
+    pub(super) async fn confirm(&self, db: &Connection) -> Fallible<()> {
+        list(db, SHARE, &[&self.lease.changes], |_| Ok(())).await?;
+        if get(db, IS_FREE, &[&self.lease.sign], only).await? {
+            let why = "this node stood still, or was cut off, for so long that another one had its turn: nothing was changed";
+            return Err(StoreError::Unavailable(why.to_owned()).into());
+        }
+        Ok(())
+    }
+}
+
+/// The transaction that holds the locks of a turn.
+struct Lease {
+    _open: Open,
+    renewing: JoinHandle<()>,
+    /// Locked as long as this turn lasts, by nothing else.
+    sign: i64,
+    changes: i64,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.renewing.abort();
+    }
+}
+
+impl PostgresStore {
+    /// The same engine in the hands of who has this turn.
+    pub(super) fn in_turn(&self, turn: &Turn, origin: Origin) -> Box<dyn Store> {
+        let turn = Arc::clone(turn).downcast().ok();
+        self.in_the_hands_of(origin, turn)
+    }
+}
