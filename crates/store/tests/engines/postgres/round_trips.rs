@@ -102,11 +102,11 @@ async fn the_busiest_operations_are_one_question_each() {
         for generation in 2..5 {
             let before = asked();
             let decide = Box::new(move |_: &_| Some(rotation(id, generation, at(10))));
-            let used = store.use_refresh(id, decide).await;
+            let outcome = store.use_refresh(id, decide).await;
             uses.push(asked() - before);
             assert!(
-                matches!(used, Ok(Some(RotateOutcome::Rotated { retry: false, .. }))),
-                "{used:?}"
+                matches!(outcome, Ok(Some(RotateOutcome::Rotated { retry: false, .. }))),
+                "{outcome:?}"
             );
         }
 
