@@ -62,8 +62,14 @@ impl Report {
         let ours = rows
             .iter()
             .filter(|open| open.row.rounds.iter().all(|round| round.role == Role::Ours));
-        for (name, ratio) in ours.map(OpenRow::tail) {
-            aims.push(Aim::at_most(name, "p99 ≤ 5 times p50", 5.0, ratio.median));
+        for open in ours {
+            let (name, ratio) = open.tail();
+            let mut aim = Aim::at_most(name, "p99 ≤ 5 times p50", 5.0, ratio.median);
+            // In a line that grows everybody waits about as long: that says nothing.
+            if !open.keeps_up() {
+                (aim.found, aim.reached) = ("did not keep up".to_owned(), false);
+            }
+            aims.push(aim);
         }
         for (engine, sizes) in &self.growth {
             for (scenario, costs) in growth_costs(sizes) {
@@ -77,8 +83,10 @@ impl Report {
             let engine = idle.engine.subject();
             let start = milliseconds(&idle.first_starts).median;
             let resident = megabytes(idle.before.resident);
+            let later = milliseconds(&idle.later_starts).median;
             aims.extend([
                 Aim::at_most(format!("memory, idle, MB, {engine}"), "≤ 25", 25.0, resident),
+                Aim::at_most(format!("start to ready, ms, {engine}"), "≤ 80", 80.0, later),
                 Aim::at_most(
                     format!("start to ready, new database, ms, {engine}"),
                     "≤ 80",
@@ -226,6 +234,11 @@ pub struct OpenRow<'r> {
 }
 
 impl OpenRow<'_> {
+    /// Whether requests were answered as fast as they came, in most rounds.
+    pub fn keeps_up(&self) -> bool {
+        self.row.over(Measurement::per_second).median >= 0.95 * self.rate
+    }
+
     /// p99 by p50, round by round.
     pub fn tail(&self) -> (String, Spread) {
         let name = format!("{}, {}, open loop", self.row.scenario.name(), self.row.subject);
@@ -284,4 +297,23 @@ pub fn megabytes(bytes: u64) -> f64 {
 fn spread(spread: Spread) -> Value {
     let rounded = |figure: f64| (figure * 1e4).round() / 1e4;
     json!({ "median": rounded(spread.median), "min": rounded(spread.min), "max": rounded(spread.max) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::figures::tests::measurement;
+    use crate::scenario::Scenario;
+
+    #[test]
+    fn a_server_keeps_up_when_it_answers_about_as_fast_as_requests_come() {
+        // A thousand answers a second.
+        let measured = measurement("ours", Role::Ours, Scenario::Refresh, 1, 100);
+        let keeps_up = |rate| {
+            let row = Row::of([&measured]).remove(0);
+            OpenRow { rate, row }.keeps_up()
+        };
+        assert!(keeps_up(1000.0) && keeps_up(1050.0));
+        assert!(!keeps_up(1100.0));
+    }
 }

@@ -185,9 +185,14 @@ impl Plan {
         if there >= wanted {
             return Ok(());
         }
+        // A slow peer goes on with what there is; ours never runs out of it.
+        let patience = match subject.role {
+            Role::Peer => Duration::from_secs(5),
+            _ => Duration::from_mins(2),
+        };
         let limits = Limits {
             requests: wanted - there,
-            time: self.time.max(Duration::from_secs(5)),
+            time: self.time.max(patience),
         };
         let made = closed_loop(subject, maker, 16, limits, 0).await?;
         ensure!(
