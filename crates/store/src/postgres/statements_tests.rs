@@ -7,7 +7,8 @@ use super::template;
 use super::{
     PostgresOptions, PostgresStore, approvals, asserted, assertion_audiences, audit, clients, codes,
     consents, devices, ending, exchange, grants, id_jag, issuances, keys, own, partitions, refresh,
-    registration, resources, revocations, sessions, spent, sweep, throttle, trusted_issuers, users, work,
+    registration, resources, revocations, sessions, spent, sweep, throttle, trusted_issuers, turn, users,
+    work,
 };
 
 pub(super) fn all() -> impl Iterator<Item = &'static Sql> {
@@ -37,6 +38,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Sql> {
         sweep::STATEMENTS,
         throttle::STATEMENTS,
         trusted_issuers::STATEMENTS,
+        turn::STATEMENTS,
         users::STATEMENTS,
         work::STATEMENTS,
     ]
