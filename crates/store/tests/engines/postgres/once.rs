@@ -1,4 +1,4 @@
-//! What counts once counts once on all nodes: proofs (DPoP), client assertions, references of pushed requests, guesses.
+//! What counts once counts once on all nodes: proofs (`DPoP`), client assertions, references of pushed requests, guesses.
 
 use std::time::Duration;
 
