@@ -98,15 +98,15 @@ async fn the_busiest_operations_are_one_question_each() {
         );
 
         // As the token endpoint does it: with a look at the grant. The node knows it from the second time on.
-        let mut uses = Vec::new();
+        let mut refreshes = Vec::new();
         for generation in 2..5 {
             let before = asked();
             let decide = Box::new(move |_: &_| Some(rotation(id, generation, at(10))));
-            let outcome = store.use_refresh(id, decide).await;
-            uses.push(asked() - before);
+            let used = store.use_refresh(id, decide).await;
+            refreshes.push(asked() - before);
             assert!(
-                matches!(outcome, Ok(Some(RotateOutcome::Rotated { retry: false, .. }))),
-                "{outcome:?}"
+                matches!(used, Ok(Some(RotateOutcome::Rotated { retry: false, .. }))),
+                "{used:?}"
             );
         }
 
@@ -121,7 +121,7 @@ async fn the_busiest_operations_are_one_question_each() {
                 [1, 1, 1],
                 "round {round}"
             );
-            assert_eq!(uses[1..], [1, 1], "round {round}: {uses:?}");
+            assert_eq!(refreshes[1..], [1, 1], "round {round}: {refreshes:?}");
         }
     }
 }

@@ -8,16 +8,18 @@ use doorward_store::{Actor, Origin, Store, StoreError, Turn};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::cluster::execute;
 use super::template::database;
 use crate::conformance::scene::{at, fresh, resource};
 
-const LEASE: Duration = Duration::from_millis(900);
+const LEASE: Duration = Duration::from_secs(2);
 
 async fn node(url: &str) -> PostgresStore {
+    node_with(url, LEASE).await
+}
+
+async fn node_with(url: &str, turn_lease: Duration) -> PostgresStore {
     let options = PostgresOptions {
-        statement_timeout: Duration::from_secs(5),
-        turn_lease: LEASE,
+        turn_lease,
         ..PostgresOptions::default()
     };
     PostgresStore::open(url, &options).await.unwrap()
@@ -126,21 +128,28 @@ async fn a_node_that_works_for_long_keeps_its_turn() {
     rename(&other, &turn, "after").await.unwrap();
 }
 
+async fn stranger(url: &str) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
 /// What was begun in a turn is finished before the next one begins.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_change_that_was_begun_in_time_is_seen_by_the_next_one() {
     let Some(database) = database().await else { return };
-    let (here, there) = (node(&database.url()).await, node(&database.url()).await);
-    let (here, there) = (Arc::new(here), Arc::new(there));
+    // It ends when the test ends it.
+    let lease = Duration::from_mins(1);
+    let here = Arc::new(node_with(&database.url(), lease).await);
+    let there = Arc::new(node_with(&database.url(), lease).await);
     let files = resource("files", "https://files.example/mcp");
     here.create_resource(files).await.unwrap();
     let turn = here.turn("admin").await.unwrap();
-    let (client, connection) = tokio_postgres::connect(&database.url(), tokio_postgres::NoTls)
-        .await
-        .unwrap();
-    let driver = tokio::spawn(connection);
+    let locker = stranger(&database.url()).await;
+    // Within a transaction the list of the others would stay as it is.
+    let watcher = stranger(&database.url()).await;
     // Its change waits for a row, past the end of its turn.
-    client
+    locker
         .batch_execute("BEGIN; SELECT 1 FROM resource FOR UPDATE")
         .await
         .unwrap();
@@ -149,12 +158,13 @@ async fn a_change_that_was_begun_in_time_is_seen_by_the_next_one() {
         async move { rename(&*here, &turn, "begun").await }
     });
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while client.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+    while watcher.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+        assert!(!change.is_finished(), "it did not wait");
         tokio::task::yield_now().await;
     }
     let end_turn = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-        WHERE datname = current_database() AND state = 'idle in transaction' AND query NOT LIKE '%pg_stat_activity%'";
-    execute(&database.url(), end_turn).await;
+        WHERE datname = current_database() AND state = 'idle in transaction' AND query NOT LIKE '%FOR UPDATE%'";
+    watcher.batch_execute(end_turn).await.unwrap();
     let next = tokio::spawn(async move {
         let turn = there.turn("admin").await.unwrap();
         let seen = name(&*there).await;
@@ -162,14 +172,13 @@ async fn a_change_that_was_begun_in_time_is_seen_by_the_next_one() {
         seen
     });
     let both = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'";
-    while client.query_one(both, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+    while watcher.query_one(both, &[]).await.unwrap().get::<_, i64>(0) == 0 {
         assert!(!next.is_finished(), "it did not wait");
         tokio::task::yield_now().await;
     }
-    client.batch_execute("COMMIT").await.unwrap();
+    locker.batch_execute("COMMIT").await.unwrap();
     assert_eq!(change.await.unwrap(), Ok(()));
     assert_eq!(next.await.unwrap(), "begun");
     // What it begins now comes too late.
     assert!(rename(&*here, &turn, "late").await.is_err());
-    driver.abort();
 }
