@@ -8,10 +8,10 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::errors::Fallible;
+use super::errors::{Fallible, Fault};
 use super::statements::{Connection, get, list, statements};
 use super::values::only;
-use super::work::{Db, Open, lock, number};
+use super::work::{Db, Open, discard, lock, number};
 use super::{Engine, PostgresStore};
 use crate::rules::sha256;
 use crate::{Digest, Origin, Result, Store, StoreError, Turn};
@@ -60,26 +60,20 @@ impl Engine {
     /// `None` when another one has it and this one does not `wait`.
     async fn attempt_turn(&self, name: &str, wait: bool) -> Fallible<Option<Lease>> {
         let (turn, changes) = numbers(name);
-        let db = self.connection().await?;
-        let open = Open::new(&db);
-        let silence = self.options.turn_lease.as_millis();
-        let bounded = format!("SET LOCAL idle_in_transaction_session_timeout = {silence}");
-        let taken = self.limited(async {
-            db.begin().await?;
-            db.batch_execute(&bounded).await?;
-            if wait {
-                lock(&db, &[turn]).await?;
-                return Ok(true);
-            }
-            get(&db, TRY_LOCK, &[&number(&turn)], only).await
-        });
-        if !taken.await? {
-            return Ok(None);
-        }
         let changes = number(&changes);
-        self.limited(async { Ok(db.batch_execute(&let_changes_end(changes)).await?) })
-            .await?;
-        let sign = self.limited(get(&db, SIGN, &[], only)).await?;
+        let db = self.connection().await?;
+        let mut open = Open::new(&db);
+        let sign = match self.hold(&db, turn, changes, wait).await {
+            Ok(Some(sign)) => sign,
+            Ok(None) => return Ok(None),
+            Err(fault) => {
+                if matches!(fault, Fault::Lost(_)) {
+                    drop(open.take());
+                    discard(db);
+                }
+                return Err(fault);
+            }
+        };
         let renewing = tokio::spawn(renew(db, self.options.turn_lease / RENEWALS));
         Ok(Some(Lease {
             _open: open,
@@ -87,6 +81,27 @@ impl Engine {
             sign,
             changes,
         }))
+    }
+
+    /// The sign of the turn, which this transaction has then.
+    async fn hold(&self, db: &Connection, turn: Digest, changes: i64, wait: bool) -> Fallible<Option<i64>> {
+        let silence = self.options.turn_lease.as_millis();
+        let bounded = format!("SET LOCAL idle_in_transaction_session_timeout = {silence}");
+        let taken = self.limited(async {
+            db.begin().await?;
+            db.batch_execute(&bounded).await?;
+            if wait {
+                lock(db, &[turn]).await?;
+                return Ok(true);
+            }
+            get(db, TRY_LOCK, &[&number(&turn)], only).await
+        });
+        if !taken.await? {
+            return Ok(None);
+        }
+        self.limited(async { Ok(db.batch_execute(&let_changes_end(changes)).await?) })
+            .await?;
+        self.limited(get(db, SIGN, &[], only)).await.map(Some)
     }
 }
 

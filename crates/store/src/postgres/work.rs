@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
@@ -56,7 +57,9 @@ impl Engine {
         F: Future<Output = Fallible<T>>,
     {
         let db = self.connection().await?;
+        let mut asked = Asked(Some(Arc::clone(&db)));
         let done = self.limited(work(Arc::clone(&db))).await;
+        drop(asked.0.take());
         if matches!(done, Err(Fault::Lost(_))) {
             discard(db);
         }
@@ -231,21 +234,50 @@ impl Open {
     }
 
     /// Ends it without a word: it was committed, or its connection is not to be used again.
-    const fn take(&mut self) -> Option<Db> {
+    pub(super) const fn take(&mut self) -> Option<Db> {
         self.0.take()
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        if let Some(db) = &self.0 {
+        if let Some(db) = self.0.take() {
             db.roll_back();
+            give_back_when_quiet(db);
         }
     }
 }
 
+/// A statement outside of a transaction that is under way.
+struct Asked(Option<Db>);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if let Some(db) = self.0.take() {
+            give_back_when_quiet(db);
+        }
+    }
+}
+
+/// How long a statement that nobody waits for any more may take until its connection is closed.
+const QUIET_AFTER: Duration = Duration::from_secs(15);
+
+/// Keeps a connection out of the pool until the server has answered what is on its way. Who asked went away; the next
+/// caller gets the connection that was given back last, and must not wait for a stranger's statement.
+fn give_back_when_quiet(db: Db) {
+    let Ok(runtime) = Handle::try_current() else {
+        return;
+    };
+    runtime.spawn(async move {
+        // Answered in turn, and nothing else.
+        if !matches!(timeout(QUIET_AFTER, db.batch_execute("")).await, Ok(Ok(()))) {
+            discard(db);
+        }
+    });
+}
+
 /// Closes the connection instead of giving it back to the pool.
-fn discard(db: Db) {
+pub(super) fn discard(db: Db) {
     if let Some(connection) = Arc::into_inner(db) {
         connection.discard();
     }

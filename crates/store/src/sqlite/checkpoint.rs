@@ -9,9 +9,11 @@
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ffi};
 
 use crate::{Result, StoreError};
 
@@ -24,34 +26,89 @@ const TAIL: usize = 256;
 const PASSES: usize = 4;
 /// A log of this length is not moved as fast as it grows: the writer waits for it.
 const TOO_LONG: usize = 16 * LONG;
+/// How long the writer waits then for those who read.
+const PATIENCE: Duration = Duration::from_millis(200);
 
-/// Moves what can be moved without waiting for anybody; the number of pages that are left.
-fn checkpoint(db: &Connection) -> Result<usize> {
-    let (pages, moved): (i64, i64) = db
-        .prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?
-        .query_row([], |row| Ok((row.get(1)?, row.get(2)?)))?;
-    Ok(usize::try_from(pages - moved).unwrap_or_default())
-}
+/// Waits for nobody.
+const PASSIVE: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+/// Waits for those who read, so that the log begins anew.
+const RESTART: &str = "PRAGMA wal_checkpoint(RESTART)";
 
-/// What the writer and the other thread share.
+/// What every connection to one database shares.
 #[derive(Default)]
-struct Shared {
+pub(super) struct Shared {
     /// Held by whoever moves pages.
     turn: Mutex<()>,
     /// Whether the rest is short enough for the writer.
     only_the_tail: AtomicBool,
+    /// The disk did not take in what was moved. The system forgets such pages, and SQLite counts them as moved: if the log
+    /// began anew, they would be lost. So it stays as it is, and the next start moves all of it once more.
+    failed: AtomicBool,
 }
 
 impl Shared {
-    fn checkpoint(&self, db: &Connection) -> Result<usize> {
+    /// The number of pages that are left.
+    fn checkpoint(&self, db: &Connection, how: &str) -> Result<usize> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        checkpoint(db)
+        self.move_pages(db, how)
+    }
+
+    /// The same; `None` while the other one is at it.
+    fn try_checkpoint(&self, db: &Connection) -> Result<Option<usize>> {
+        let _turn = match self.turn.try_lock() {
+            Ok(turn) => turn,
+            Err(TryLockError::Poisoned(turn)) => turn.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(None),
+        };
+        self.move_pages(db, PASSIVE).map(Some)
+    }
+
+    fn move_pages(&self, db: &Connection, how: &str) -> Result<usize> {
+        self.check()?;
+        let moved = db
+            .prepare_cached(how)?
+            .query_row([], |row| Ok((row.get(1)?, row.get(2)?)));
+        let (pages, moved): (i64, i64) = moved.inspect_err(|error| {
+            let code = error.sqlite_error().map(|error| error.extended_code);
+            if code == Some(ffi::SQLITE_IOERR_FSYNC) {
+                self.fail(error);
+            }
+        })?;
+        // Negative when another process does the same.
+        Ok(usize::try_from(pages).map_or(usize::MAX, |pages| {
+            pages.saturating_sub(usize::try_from(moved).unwrap_or_default())
+        }))
+    }
+
+    fn fail(&self, error: &dyn std::error::Error) {
+        tracing::error!(%error, "the disk did not take in what was moved into the database: nothing is written until this program is started again");
+        self.failed.store(true, Ordering::SeqCst);
+    }
+
+    /// Refuses when the disk has failed.
+    fn check(&self) -> Result<()> {
+        if self.failed.load(Ordering::SeqCst) {
+            let why = "the disk failed to keep what was written; what was answered is in the log, from which the next start takes it";
+            return Err(StoreError::Unavailable(why.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Before a connection is closed, of which the last one would move what is left. Whether that may be.
+    pub(super) fn before_closing(&self, db: &Connection) -> bool {
+        if self.check().is_ok() {
+            return true;
+        }
+        if let Err(error) = db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
+            tracing::error!(%error, "the log may be moved at closing");
+        }
+        false
     }
 }
 
 /// The writer's side.
 pub(super) struct Log {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// Pages in the log after the last commit.
     pages: Arc<AtomicUsize>,
     ask: SyncSender<()>,
@@ -59,6 +116,8 @@ pub(super) struct Log {
     ask_at: usize,
     /// At how many pages the writer waits next.
     wait_at: usize,
+    /// The writer's own patience with locks.
+    busy_timeout: Duration,
 }
 
 /// The other thread.
@@ -75,9 +134,10 @@ pub(super) fn of(
     writer: &mut Connection,
     beside_it: Connection,
     data: Arc<File>,
+    shared: &Arc<Shared>,
+    busy_timeout: Duration,
 ) -> Result<(Log, Checkpointer)> {
     let (ask, asked) = sync_channel(1);
-    let shared = Arc::<Shared>::default();
     let pages = Arc::<AtomicUsize>::default();
     let noted = Arc::clone(&pages);
     // In place of SQLite's own hook, which checkpoints.
@@ -86,14 +146,15 @@ pub(super) fn of(
         Ok(())
     }))?;
     let log = Log {
-        shared: Arc::clone(&shared),
+        shared: Arc::clone(shared),
         pages,
         ask,
         ask_at: LONG,
         wait_at: TOO_LONG,
+        busy_timeout,
     };
     let checkpointer = Checkpointer {
-        shared,
+        shared: Arc::clone(shared),
         asked,
         db: beside_it,
         data,
@@ -102,6 +163,11 @@ pub(super) fn of(
 }
 
 impl Log {
+    /// Before a transaction. Refuses when the disk has failed.
+    pub(super) fn check(&self) -> Result<()> {
+        self.shared.check()
+    }
+
     /// Between two transactions, when everybody is answered.
     pub(super) fn look_after(&mut self, db: &Connection) {
         let pages = self.pages.load(Ordering::Relaxed);
@@ -109,22 +175,30 @@ impl Log {
             // The log has begun anew.
             (self.ask_at, self.wait_at) = (LONG, TOO_LONG);
         }
-        let is_too_long = pages >= self.wait_at;
-        if is_too_long {
+        let moved = if pages >= self.wait_at {
             // What somebody reads for long, a copy that is made, cannot be moved meanwhile: every try goes through all of the log.
             self.wait_at = pages + LONG;
-        }
-        if self.shared.only_the_tail.swap(false, Ordering::Relaxed) || is_too_long {
-            match self.shared.checkpoint(db) {
-                Ok(left) => tracing::trace!(pages, left, "moved the end of the log"),
-                Err(error) => tracing::warn!(%error, "the log was not moved into the database"),
-            }
+            self.wait_for_readers(db).map(Some)
+        } else if self.shared.only_the_tail.swap(false, Ordering::Relaxed) {
+            self.shared.try_checkpoint(db)
+        } else {
+            Ok(None)
+        };
+        if let Err(error) = moved {
+            tracing::warn!(%error, "the log was not moved into the database");
         }
         if pages >= self.ask_at {
             self.ask_at = pages + LONG / 4;
             // Asked before and not heard yet is asked.
             let _ = self.ask.try_send(());
         }
+    }
+
+    fn wait_for_readers(&self, db: &Connection) -> Result<usize> {
+        db.busy_timeout(PATIENCE)?;
+        let moved = self.shared.checkpoint(db, RESTART);
+        db.busy_timeout(self.busy_timeout)?;
+        moved
     }
 }
 
@@ -134,28 +208,34 @@ impl Checkpointer {
         while self.asked.recv().is_ok() {
             match self.shorten() {
                 // Also when nothing was left: by now the writer has begun the next transaction.
-                Ok(()) => self.shared.only_the_tail.store(true, Ordering::Relaxed),
+                Ok(true) => self.shared.only_the_tail.store(true, Ordering::Relaxed),
+                Ok(false) => {}
                 // The writer asks again when the log has grown.
                 Err(error) => tracing::warn!(%error, "the log was not moved into the database"),
             }
         }
+        self.shared.before_closing(&self.db);
     }
 
-    fn shorten(&self) -> Result<()> {
-        let mut before = usize::MAX;
+    /// Whether what is left is for the writer.
+    fn shorten(&self) -> Result<bool> {
+        let (mut before, mut is_for_the_writer) = (usize::MAX, false);
         for _ in 0..PASSES {
-            let left = self.shared.checkpoint(&self.db)?;
-            // It grows when somebody still reads what is in it.
-            if left <= TAIL || left >= before {
+            let left = self.shared.checkpoint(&self.db, PASSIVE)?;
+            // It is not less than before when somebody still reads what is in it.
+            is_for_the_writer = left <= TAIL || left >= before;
+            if is_for_the_writer {
                 break;
             }
             before = left;
         }
         // SQLite synchronises the file when nothing is left in the log, which is the writer's part: it is to find
         // little to wait for.
-        self.data
-            .sync_data()
-            .map_err(|error| StoreError::Unavailable(error.to_string()))
+        self.data.sync_data().map_err(|error| {
+            self.shared.fail(&error);
+            StoreError::Unavailable(error.to_string())
+        })?;
+        Ok(is_for_the_writer)
     }
 }
 

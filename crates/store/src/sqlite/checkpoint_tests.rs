@@ -19,7 +19,14 @@ impl Scene {
         crate::sqlite::prepare_writer(&db).unwrap();
         db.execute_batch("CREATE TABLE filler (id INTEGER PRIMARY KEY, bytes BLOB)")
             .unwrap();
-        let (log, checkpointer) = of(&mut db, open(&path), Arc::new(File::open(&path).unwrap())).unwrap();
+        let (log, checkpointer) = of(
+            &mut db,
+            open(&path),
+            Arc::new(File::open(&path).unwrap()),
+            &Arc::default(),
+            Duration::from_secs(5),
+        )
+        .unwrap();
         Self {
             log,
             db,
@@ -141,4 +148,32 @@ fn a_log_that_grows_faster_than_it_is_moved_makes_the_writer_wait() {
     assert!(scene.append(1) < 20);
     drop(asked);
     scene.end();
+}
+
+#[test]
+fn after_a_disk_that_failed_nothing_is_moved_and_the_next_start_has_everything() {
+    let mut scene = Scene::new();
+    let path = std::path::PathBuf::from(scene.db.path().unwrap());
+    let journal = path.with_extension("db-wal");
+    scene.append(100);
+    scene.log.shared.fail(&std::io::Error::other("on purpose"));
+    assert!(matches!(scene.log.check(), Err(StoreError::Unavailable(_))));
+    scene.log.pages.store(TOO_LONG, Ordering::Relaxed);
+    scene.log.look_after(&scene.db);
+    assert!(scene.append(1) > 100);
+    assert!(!scene.log.shared.before_closing(&scene.db));
+    let Scene {
+        log,
+        db,
+        beside,
+        _directory,
+    } = scene;
+    drop(log);
+    beside.unwrap().join().unwrap();
+    drop(db);
+    assert!(journal.metadata().unwrap().len() > 100 * 4096);
+    let rows: i64 = open(&path)
+        .query_row("SELECT length(bytes) FROM filler", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(rows, 4096);
 }

@@ -41,7 +41,6 @@ mod users;
 mod values;
 mod writer;
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -91,8 +90,6 @@ pub struct Engine {
     threads: Mutex<Vec<JoinHandle<()>>>,
     turns: Turns,
     changes: Arc<Changes>,
-    /// The file, to be closed after its connections. None in memory.
-    _data: Option<Arc<File>>,
 }
 
 impl Engine {
@@ -118,7 +115,6 @@ impl Engine {
             threads: Mutex::default(),
             turns: Turns::default(),
             changes: Arc::new(Changes::of_one_process()),
-            _data: None,
         };
         let worker = store
             .writer
@@ -128,7 +124,7 @@ impl Engine {
     }
 
     fn on_disk(file: LockedFile, options: &SqliteOptions) -> Result<Self> {
-        // Before the first connection, and closed after the last one.
+        // Before the first connection, and closed after the last one: every thread has it that has a connection.
         let data = Arc::new(file.data()?);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut db = Connection::open_with_flags(&file.path, flags)?;
@@ -137,13 +133,18 @@ impl Engine {
         migrations::refuse(&db)?;
         prepare_writer(&db)?;
         migrations::migrate(&mut db)?;
+        let shared = Arc::<checkpoint::Shared>::default();
         let readers = Readers::new(options.queue);
         let mut questions = Vec::new();
         for _ in 0..options.readers.max(1) {
             let db = Connection::open_with_flags(&file.path, flags)?;
             prepare(&db, options)?;
             db.pragma_update(None, "query_only", true)?;
-            questions.push(readers.worker(db));
+            let (work, data) = (readers.worker(db, Arc::clone(&shared)), Arc::clone(&data));
+            questions.push(move || {
+                work();
+                drop(data);
+            });
         }
         let store = Self {
             writer: Writer::new(options.queue),
@@ -151,11 +152,11 @@ impl Engine {
             threads: Mutex::default(),
             turns: Turns::default(),
             changes: Arc::new(Changes::of_one_process()),
-            _data: Some(Arc::clone(&data)),
         };
         let beside_it = Connection::open_with_flags(&file.path, flags)?;
         prepare(&beside_it, options)?;
-        let (log, checkpointer) = checkpoint::of(&mut db, beside_it, data)?;
+        let busy = options.busy_timeout;
+        let (log, checkpointer) = checkpoint::of(&mut db, beside_it, Arc::clone(&data), &shared, busy)?;
         let place = Place {
             identity: file.identity()?,
             log,
@@ -163,9 +164,10 @@ impl Engine {
         let worker = store
             .writer
             .worker(db, Some(place), options.batch.max(1), &store.changes)?;
+        let kept = Arc::clone(&data);
         store.spawn("doorward-write", move || {
             worker.work();
-            drop(file);
+            drop((kept, file));
         })?;
         store.spawn("doorward-log", move || checkpointer.work())?;
         for work in questions {
@@ -220,11 +222,13 @@ impl Drop for Engine {
 }
 
 fn join(threads: Vec<JoinHandle<()>>) {
+    // What an operation held was the last of the engine's owners: its own thread ends by itself, and the others, of which one
+    // waits for this one, do so too.
+    let current = std::thread::current().id();
+    if threads.iter().any(|thread| thread.thread().id() == current) {
+        return;
+    }
     for thread in threads {
-        // What an operation held was the last of the engine's owners: its own thread ends by itself.
-        if thread.thread().id() == std::thread::current().id() {
-            continue;
-        }
         if thread.join().is_err() {
             tracing::error!("a thread of the store panicked");
         }

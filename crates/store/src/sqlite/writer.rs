@@ -205,6 +205,11 @@ impl Worker {
                 place.log.look_after(&self.db);
             }
         }
+        if let Some(place) = &self.place
+            && !place.log.shared.before_closing(&self.db)
+        {
+            return;
+        }
         // Leaves one file behind instead of three, and fresh statistics for the next start.
         if let Err(error) = self
             .db
@@ -217,6 +222,7 @@ impl Worker {
     fn begin(&self) -> Result<()> {
         if let Some(place) = &self.place {
             place.identity.check()?;
+            place.log.check()?;
         }
         self.db.run(BEGIN, [])?;
         Ok(())
