@@ -9,8 +9,8 @@ use anyhow::{Context as _, bail};
 use tokio::time::{Instant, sleep};
 use tokio_postgres::{Client, NoTls};
 
-use crate::cluster::{Cluster, unprivileged};
 use crate::node::{free_address, run, signal};
+use crate::postgres_server::{Cluster, unprivileged};
 
 /// The database that the nodes use.
 const NAME: &str = "doorward";

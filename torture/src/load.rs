@@ -82,7 +82,7 @@ pub struct Load {
 #[derive(Debug, Default)]
 pub struct Outcome {
     pub tally: Tally,
-    /// Grants that were held against the server at the end.
+    /// Grants and programs that were held against the server at the end.
     pub verified: usize,
 }
 

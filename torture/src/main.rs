@@ -11,14 +11,6 @@
 
 mod balancer;
 mod clock;
-#[expect(
-    dead_code,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "shared with the store's tests, which use more of it and may panic"
-)]
-#[path = "../../crates/store/tests/engines/postgres/cluster.rs"]
-mod cluster;
 mod database;
 mod ledger;
 mod load;
@@ -26,6 +18,14 @@ mod mount;
 mod node;
 #[path = "../../bench/src/bin/load/pages.rs"]
 mod pages;
+#[expect(
+    dead_code,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "shared with the store's tests, which use more of it and may panic"
+)]
+#[path = "../../crates/store/tests/engines/postgres/server.rs"]
+mod postgres_server;
 mod previous;
 mod proxy;
 mod random;

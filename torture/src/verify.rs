@@ -12,7 +12,7 @@ use crate::walk::Walker;
 const REPLAYED: usize = 40;
 
 impl Walker {
-    /// Every grant and program of this client, and all that counts once and was used; how many there were.
+    /// Every grant and program of this client, and all that counts once and was used; how many grants and programs there were.
     pub async fn verify_all(&mut self) -> usize {
         let mut verified = 0;
         for mut story in std::mem::take(&mut self.stories) {
@@ -28,7 +28,8 @@ impl Walker {
             }
             verified += 1;
         }
-        verified + self.use_all_again().await
+        self.use_all_again().await;
+        verified
     }
 
     /// One grant: its keys, its tokens, its chain, its code, its end.

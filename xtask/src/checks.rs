@@ -47,22 +47,19 @@ pub(crate) fn unit() -> Result<Outcome> {
     // `cargo test` alone skips the store's PostgreSQL suite where there is no server; here it must run.
     command.env("DOORWARD_TEST_POSTGRES", "required");
     let mut outcome = run_tests(command)?;
-    outcome.add(endpoints_on_postgres()?);
+    outcome.add(server_on_postgres()?);
     Ok(outcome)
 }
 
-/// The endpoints' tests once more, on the other engine.
-fn endpoints_on_postgres() -> Result<Outcome> {
-    let mut command = cargo(&[
-        "test",
-        "--package",
-        "doorward-server",
-        "--test",
-        "*",
-        "--no-fail-fast",
-    ]);
-    command.env("DOORWARD_TEST_ENGINE", "postgres");
-    run_tests(command)
+/// The tests of endpoints and jobs once more, on the other engine.
+fn server_on_postgres() -> Result<Outcome> {
+    let mut outcome = Outcome::default();
+    for which in [&["--test", "*"][..], &["--lib", "jobs::"]] {
+        let mut command = cargo(&["test", "--package", "doorward-server", "--no-fail-fast"]);
+        command.args(which).env("DOORWARD_TEST_ENGINE", "postgres");
+        outcome.add(run_tests(command)?);
+    }
+    Ok(outcome)
 }
 
 fn run_tests(mut command: Command) -> Result<Outcome> {

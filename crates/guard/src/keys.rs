@@ -318,7 +318,7 @@ impl Keys {
             Err(error) => {
                 let failures = self.progress.borrow().failures.saturating_add(1);
                 let has_keys = self.current.load().is_some();
-                tracing::warn!(%error, failures, has_keys, "the keys of the authorization server could not be refreshed");
+                tracing::warn!(from = self.source.place(), %error, failures, has_keys, "the keys of the authorization server could not be refreshed");
                 let longest = if has_keys {
                     MAX_PAUSE_WITH_KEYS
                 } else {

@@ -34,3 +34,7 @@ pub use authorization_server::{AuthorizationServer, Routers, StartError, migrate
 #[doc(hidden)]
 pub use routes::bare_routers;
 pub use routes::{Audience, Endpoint, admin_endpoints, public_endpoints};
+
+// The tests of jobs, which are inside, share the databases of those outside.
+#[cfg(test)]
+extern crate self as doorward_server;

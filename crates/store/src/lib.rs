@@ -317,9 +317,7 @@ pub trait Store: Send + Sync + 'static {
     fn acting(&self, origin: Origin) -> Box<dyn Store>;
     /// The same, by who has this turn: as long as it is not lost. Else nothing is changed, and it is
     /// [`StoreError::Unavailable`].
-    fn acting_in_turn(&self, _turn: &Turn, origin: Origin) -> Box<dyn Store> {
-        self.acting(origin)
-    }
+    fn acting_in_turn(&self, turn: &Turn, origin: Origin) -> Box<dyn Store>;
     /// Writes down what is no operation of the store: a refusal, after the fact.
     async fn record(&self, event: AuditEvent) -> Result<()>;
     /// What was changed, refused and issued, newest first.

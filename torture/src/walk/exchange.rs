@@ -1,6 +1,6 @@
 //! Token exchange (RFC 8693): the agent gets a token for another resource from a person's, and it ends with that one's grant.
 
-use super::{Step, Walker};
+use super::{EXCHANGE as ROAD, Step, Walker};
 use crate::ledger::Story;
 use crate::world::{ACCESS_TOKEN, EXCHANGE, OTHER_RESOURCE, TOKEN, Who};
 
@@ -22,7 +22,7 @@ impl Walker {
         let token = self.take_alone(story, &answer, "exchange")?;
         self.introspect_exchanged(story, &token, true).await?;
         story.exchanged.push(token);
-        self.tally.roads.insert("exchange");
+        self.tally.roads.insert(ROAD);
         Ok(())
     }
 

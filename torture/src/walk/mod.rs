@@ -69,8 +69,13 @@ const ROADS: [Road; 6] = [
     Road::Vouched,
     Road::Own,
 ];
-/// So many names has a run with grants of every kind: these, and what comes of an exchange.
-pub const EVERY_ROAD: usize = ROADS.len() + 1;
+/// What comes of an exchange, among the names of the ways.
+const EXCHANGE: &str = "exchange";
+
+/// The names of all ways to a token, which a run with grants of every kind has tried.
+pub fn every_road() -> impl Iterator<Item = &'static str> {
+    ROADS.iter().map(|road| road.name()).chain([EXCHANGE])
+}
 
 impl Road {
     const fn name(self) -> &'static str {

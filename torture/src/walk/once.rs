@@ -1,7 +1,10 @@
 //! What counts once: proofs of possession, assertions, device codes, requests that were pushed. Each is accepted at most
 //! once, whatever was lost; and what was accepted is refused ever after.
 
+use std::time::Duration;
+
 use http::StatusCode;
+use tokio::time::Instant;
 
 use super::{Step, Walker};
 use crate::balancer::{Answer, Ask};
@@ -12,10 +15,17 @@ use crate::world::{JWT_BEARER, RESOURCE, TOKEN, Who};
 /// So many are remembered; older ones go at random.
 const KEPT: usize = 40;
 
+/// Later a proof or an assertion is refused for its age alone.
+const FRESH: Duration = Duration::from_mins(4);
+
+/// Why the server refuses what was used (RFC 6749 §5.2, RFC 9449 §5).
+const REFUSALS: [&str; 3] = ["invalid_grant", "invalid_client", "invalid_dpop_proof"];
+
 /// Something that counts once, and was accepted.
 pub(super) struct Used {
     what: String,
     again: Again,
+    at: Instant,
 }
 
 /// How it is sent again.
@@ -80,6 +90,7 @@ impl Walker {
         self.used.push(Used {
             what: format!("{what} (+{:.3} s)", self.shared.at().as_secs_f64()),
             again,
+            at: Instant::now(),
         });
     }
 
@@ -95,13 +106,11 @@ impl Walker {
         }
     }
 
-    /// Sends all of those that are remembered; how many there were.
-    pub(crate) async fn use_all_again(&mut self) -> usize {
-        let used = std::mem::take(&mut self.used);
-        for one in &used {
-            self.is_refused(one).await;
+    /// Sends all of those that are remembered.
+    pub(crate) async fn use_all_again(&mut self) {
+        for used in std::mem::take(&mut self.used) {
+            self.is_refused(&used).await;
         }
-        used.len()
     }
 
     async fn is_refused(&mut self, used: &Used) -> bool {
@@ -119,11 +128,22 @@ impl Walker {
                 asked.await?.answer
             }
         };
-        self.tally.again += 1;
-        if answer.status.is_client_error() {
+        if used.at.elapsed() < FRESH {
+            self.tally.again += 1;
+        }
+        let is_refusal = match answer.json()["error"].as_str() {
+            Some(error) => REFUSALS.contains(&error),
+            // The page that a pushed request gets.
+            None => answer.status == StatusCode::BAD_REQUEST,
+        };
+        if answer.status.is_client_error() && is_refusal {
             return Ok(());
         }
-        Err(story.violation(&format!("what counts once was taken twice: {}", answer.summary())))
+        let what = format!(
+            "what counts once was taken twice, or refused for another reason: {}",
+            answer.summary()
+        );
+        Err(story.violation(&what))
     }
 }
 

@@ -4,7 +4,7 @@
 use anyhow::Result;
 
 use super::walk::{Language, Script, walk_as_operator, walk_with};
-use super::world::{McpServer, World};
+use super::world::{Engine, McpServer, World};
 use crate::install::{self, PYTHON_GENERATIONS, TOOLS};
 use crate::suite::Outcome;
 
@@ -26,14 +26,17 @@ pub(crate) fn run() -> Result<Outcome> {
     install::clients()?;
     install::tools()?;
     let mut outcome = Outcome::default();
-    outcome.add(clients()?);
-    outcome.add(with_nonces()?);
-    outcome.add(schemas()?);
+    for engine in Engine::ALL {
+        eprintln!("  the authorization server on {}", engine.name());
+        outcome.add(clients(engine)?);
+        outcome.add(with_nonces(engine)?);
+        outcome.add(schemas(engine)?);
+    }
     Ok(outcome)
 }
 
-fn clients() -> Result<Outcome> {
-    let world = World::start("grants")?;
+fn clients(engine: Engine) -> Result<Outcome> {
+    let world = World::start_on(engine, "grants", &[])?;
     let guarded = world.serve_rust()?;
     let bound = world.serve_bound()?;
     let mut scripts = vec![
@@ -53,8 +56,9 @@ fn clients() -> Result<Outcome> {
 }
 
 /// On a server that wants its own nonce in every proof.
-fn with_nonces() -> Result<Outcome> {
-    let world = World::start_with("grants-nonce", &[("DOORWARD_DPOP_REQUIRE_NONCE", "true")])?;
+fn with_nonces(engine: Engine) -> Result<Outcome> {
+    let nonces = [("DOORWARD_DPOP_REQUIRE_NONCE", "true")];
+    let world = World::start_on(engine, "grants-nonce", &nonces)?;
     let guarded = world.serve_rust()?;
     let bound = world.serve_bound()?;
     with_keys(&world, &guarded, &bound, &[("E2E_NONCE", "1")])
@@ -74,8 +78,8 @@ fn with_keys(
 }
 
 /// On a server of its own: what is generated deletes, disables and rotates as it comes.
-fn schemas() -> Result<Outcome> {
-    let world = World::start("grants-schemas")?;
+fn schemas(engine: Engine) -> Result<Outcome> {
+    let world = World::start_on(engine, "grants-schemas", &[])?;
     let guarded = world.serve_rust()?;
     check(&world, &guarded, &guarded, &python(TOOLS, "schemas.py"), &[])
 }

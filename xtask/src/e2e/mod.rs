@@ -10,7 +10,7 @@ use anyhow::Result;
 use crate::install::{self, PYTHON_GENERATIONS};
 use crate::suite::Outcome;
 use walk::{Language, Script};
-use world::{McpServer, World};
+use world::{Engine, McpServer, World};
 
 pub(crate) use walk::walk;
 
@@ -62,14 +62,16 @@ pub(crate) const BROWSER: Script = Script {
 
 pub(crate) fn run() -> Result<Outcome> {
     install::clients()?;
-    let world = World::start("e2e")?;
     let mut outcome = Outcome::default();
-
-    let guarded = world.serve_rust()?;
-    walk_all(&world, &guarded, &CLIENTS, &mut outcome)?;
-    outcome.add(walk(&world, &guarded, &CONFORMANCE)?);
-    drop(guarded);
-
+    for engine in Engine::ALL {
+        eprintln!("  the authorization server on {}", engine.name());
+        let world = World::start_on(engine, "e2e", &[])?;
+        let guarded = world.serve_rust()?;
+        walk_all(&world, &guarded, &CLIENTS, &mut outcome)?;
+        outcome.add(walk(&world, &guarded, &CONFORMANCE)?);
+    }
+    // What the guard does in Python is the same on both.
+    let world = World::start("e2e-python")?;
     for generation in PYTHON_GENERATIONS {
         let stock = world.serve_python(generation, "e2e/python/fastmcp_server.py", "fastmcp", "mcp:read")?;
         walk_all(&world, &stock, &CLIENTS, &mut outcome)?;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::http;
 use crate::install;
+use crate::postgres_server::Cluster;
 use crate::process::{Running, Stopwatch, run, tail};
 use crate::workspace::{e2e, root, target};
 
@@ -18,13 +19,50 @@ pub(super) const PASSWORD: &str = "correct horse battery staple";
 pub(super) const ADMIN_KEY: &str = "dwk_end-to-end-suite-0123456789abcdefghijklmnopqrstuv";
 /// The scopes of the servers that every client walks on.
 pub(crate) const TOOL_SCOPES: [&str; 2] = ["mcp:read", "mcp:write"];
+/// 32 bytes in base64url.
+const MASTER_KEY: &str = "q7Xk2mVb9TzR4wLc8NfH3sYd6GjP1aEu0oiQZKBxM5s";
 const START_LIMIT: Duration = Duration::from_mins(1);
+
+/// Where the authorization server keeps what it knows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+impl Engine {
+    pub(super) const ALL: [Self; 2] = [Self::Sqlite, Self::Postgres];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+        }
+    }
+
+    /// A new database in the settings of this program; what is returned is its server.
+    fn set_up(self, folder: &Path, command: &mut Command) -> Result<Option<Cluster>> {
+        if self == Self::Sqlite {
+            let file = folder.join("doorward.db");
+            command.env("DOORWARD_STORAGE_URL", format!("sqlite://{}", file.display()));
+            return Ok(None);
+        }
+        install::postgresql()?;
+        let server = Cluster::start().context("PostgreSQL is not installed")?;
+        command
+            .env("DOORWARD_STORAGE_URL", server.url("postgres"))
+            .env("DOORWARD_KEYS_MASTER_KEY", MASTER_KEY);
+        Ok(Some(server))
+    }
+}
 
 pub(crate) struct World {
     pub(crate) folder: PathBuf,
     pub(super) issuer: String,
     pub(super) admin_port: u16,
     _server: Running,
+    /// Ends after the server.
+    _database: Option<Cluster>,
 }
 
 /// A running MCP server that is registered as a resource.
@@ -53,20 +91,20 @@ pub(crate) struct Registration<'r> {
 impl World {
     /// Builds and starts the authorization server with one person in it.
     pub(crate) fn start(suite: &str) -> Result<Self> {
-        Self::start_with(suite, &[])
+        Self::start_on(Engine::Sqlite, suite, &[])
     }
 
-    /// The same, with more settings in the server's environment.
-    pub(crate) fn start_with(suite: &str, settings: &[(&str, &str)]) -> Result<Self> {
+    /// The same on one of the engines, with more settings in the server's environment.
+    pub(crate) fn start_on(engine: Engine, suite: &str, settings: &[(&str, &str)]) -> Result<Self> {
         build()?;
         let mut command = Command::new(binary("doorward"));
         command.arg("serve").envs(settings.iter().copied());
-        Self::start_program(suite, command)
+        Self::start_program(engine, suite, command)
     }
 
     /// A program that is an authorization server with the settings of `doorward serve`.
-    pub(crate) fn start_program(suite: &str, mut command: Command) -> Result<Self> {
-        let folder = e2e().join("run").join(suite);
+    pub(crate) fn start_program(engine: Engine, suite: &str, mut command: Command) -> Result<Self> {
+        let folder = e2e().join("run").join(format!("{suite}-{}", engine.name()));
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
         }
@@ -78,11 +116,8 @@ impl World {
             .env("DOORWARD_SERVER_ISSUER", &issuer)
             .env("DOORWARD_SERVER_ADDRESS", format!("127.0.0.1:{port}"))
             .env("DOORWARD_ADMIN_ADDRESS", format!("127.0.0.1:{admin_port}"))
-            .env("DOORWARD_ADMIN_BOOTSTRAP_KEY", ADMIN_KEY)
-            .env(
-                "DOORWARD_STORAGE_URL",
-                format!("sqlite://{}", folder.join("doorward.db").display()),
-            );
+            .env("DOORWARD_ADMIN_BOOTSTRAP_KEY", ADMIN_KEY);
+        let database = engine.set_up(&folder, &mut command)?;
         let server = start_until_ready(
             &mut command,
             &folder,
@@ -96,6 +131,7 @@ impl World {
             issuer,
             admin_port,
             _server: server,
+            _database: database,
         })
     }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::environment::{GENERATIONS, interpreter};
 use crate::e2e::walk::{Language, Script, read_steps, walk_as_operator, walk_with};
-use crate::e2e::world::{McpServer, Registration, TOOL_SCOPES, World, binary, build_packages};
+use crate::e2e::world::{Engine, McpServer, Registration, TOOL_SCOPES, World, binary, build_packages};
 use crate::e2e::{CLIENTS, walk_all};
 use crate::install;
 use crate::process::{run_logged, tail};
@@ -175,7 +175,11 @@ fn walk_through(world: &World, server: &McpServer, calls: &Value) -> Result<Outc
 
 /// The example that is the authorization server and the MCP server in one program.
 fn embedded() -> Result<Outcome> {
-    let world = World::start_program("python-embedded", Command::new(binary("example-embedded")))?;
+    let world = World::start_program(
+        Engine::Sqlite,
+        "python-embedded",
+        Command::new(binary("example-embedded")),
+    )?;
     let server = world.embedded(&Registration {
         label: "example-embedded",
         scopes: &["mcp:read"],

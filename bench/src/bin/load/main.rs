@@ -8,14 +8,6 @@
 #![expect(clippy::print_stdout, reason = "a program that prints figures")]
 
 mod aims;
-#[expect(
-    dead_code,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "shared with the store's tests, which use more of it and may panic"
-)]
-#[path = "../../../../crates/store/tests/engines/postgres/cluster.rs"]
-mod cluster;
 mod doorward;
 mod figures;
 mod floor_server;
@@ -28,6 +20,14 @@ mod pages;
 mod peers;
 mod pool;
 mod postgres;
+#[expect(
+    dead_code,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "shared with the store's tests, which use more of it and may panic"
+)]
+#[path = "../../../../crates/store/tests/engines/postgres/server.rs"]
+mod postgres_server;
 mod process;
 mod report;
 mod rounds;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use doorward_bench::cpu;
 
-use crate::cluster;
+use crate::postgres_server;
 
 /// All that differs from a new server's own settings, besides what the tests' server has: room for the pools, and commits
 /// that are durable.
@@ -33,7 +33,7 @@ const LIMIT: &str = "pgbench_limit";
 
 /// A running server, gone with this value.
 pub struct Cluster {
-    server: cluster::Cluster,
+    server: postgres_server::Cluster,
     databases: AtomicU32,
 }
 
@@ -47,7 +47,7 @@ pub struct Transactions {
 impl Cluster {
     /// A new server with data of its own.
     pub fn start() -> anyhow::Result<Self> {
-        let mut server = cluster::Cluster::make().context("install PostgreSQL")?;
+        let mut server = postgres_server::Cluster::make().context("install PostgreSQL")?;
         ensure!(
             server.binaries.join("pgbench").exists(),
             "there is no `pgbench` in {}: install postgresql",

@@ -12,7 +12,9 @@ pub fn lines(place: &Place, person: &Person, data_dir: &Path) -> String {
         admin_url,
         mcp_url,
     } = place;
+    // For another shell, which may be elsewhere.
     let admin_key = data_dir.join("admin.key");
+    let admin_key = std::path::absolute(&admin_key).unwrap_or(admin_key);
     let Person { email, password } = person;
     format!(
         "

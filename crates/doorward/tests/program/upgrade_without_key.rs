@@ -1,4 +1,4 @@
-//! A newer version changes the schema only where it can open what is in the database.
+//! A server of a newer version changes the schema only where it can open what is in the database.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

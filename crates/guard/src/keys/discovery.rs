@@ -45,6 +45,14 @@ impl KeySource {
         })
     }
 
+    /// Whom is asked, for the log: the issuer, or the address of the keys.
+    pub(crate) fn place(&self) -> &str {
+        match self {
+            Self::Issuer(discovery) => discovery.issuer.as_str(),
+            Self::Fixed { jwks_uri, .. } => jwks_uri,
+        }
+    }
+
     /// Fetches the keys, and how long they stay fresh.
     pub(crate) async fn fetch_keys(&self) -> Result<(JwkSet, Option<Duration>), DiscoveryError> {
         match self {

@@ -1,7 +1,7 @@
 //! Which operator asks.
 
 use axum::extract::FromRequestParts;
-use doorward_store::{Actor, Store, Turn};
+use doorward_store::{Actor, Store, StoreError, Turn};
 use http::request::Parts;
 
 use super::error::AdminError;
@@ -37,7 +37,10 @@ impl<S: Sync> FromRequestParts<S> for By {
         let Ok(info) = RequestInfo::from_request_parts(parts, state).await;
         let actor = parts.extensions.get::<Actor>().cloned();
         let actor = actor.ok_or(AdminError::Unauthenticated)?;
-        let turn = parts.extensions.get().cloned();
+        let turn: Option<InTurn> = parts.extensions.get().cloned();
+        if turn.is_none() && !parts.method.is_safe() {
+            return Err(StoreError::Internal("a change without its turn".to_owned()).into());
+        }
         Ok(Self { info, actor, turn })
     }
 }

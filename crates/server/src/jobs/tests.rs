@@ -9,12 +9,17 @@ use crate::config::{Settings, Span};
 use crate::context::Parts;
 use crate::random::OsRandom;
 
-/// A server, its clock, and the folder of its database.
-async fn server() -> (AuthorizationServer, ManualClock, tempfile::TempDir) {
+#[path = "../../tests/support/engine.rs"]
+mod engine;
+
+/// What lives as long as the server: its folder, and its database.
+type Home = (tempfile::TempDir, engine::Engine);
+
+/// A server, its clock, and where it lives.
+async fn server() -> (AuthorizationServer, ManualClock, Home) {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = Settings::default();
-    let path = folder.path().join("doorward.db");
-    settings.storage.url = format!("sqlite://{}", path.display()).into();
+    let database = engine::Engine::for_a_test(&mut settings, folder.path()).await;
     settings.storage.retention = Span::days(10);
     let clock = ManualClock::new(UnixSeconds(1_800_000_000));
     let parts = Parts {
@@ -24,7 +29,7 @@ async fn server() -> (AuthorizationServer, ManualClock, tempfile::TempDir) {
     (
         AuthorizationServer::open(settings, parts).await.unwrap(),
         clock,
-        folder,
+        (folder, database),
     )
 }
 
@@ -52,7 +57,7 @@ fn removed(ctx: &Context, kind: &str) -> u64 {
 /// More than a batch.
 #[tokio::test]
 async fn what_is_past_its_use_is_removed_to_the_last_row_and_counted() {
-    let (server, clock, _folder) = server().await;
+    let (server, clock, _home) = server().await;
     let ctx = server.context();
     spend(&ctx, 1201).await;
     retention::run(&ctx).await.unwrap();
@@ -64,7 +69,7 @@ async fn what_is_past_its_use_is_removed_to_the_last_row_and_counted() {
 
 #[tokio::test]
 async fn one_node_at_a_time_removes() {
-    let (server, clock, _folder) = server().await;
+    let (server, clock, _home) = server().await;
     let ctx = server.context();
     spend(&ctx, 3).await;
     clock.advance(Duration::from_mins(2));
@@ -78,7 +83,7 @@ async fn one_node_at_a_time_removes() {
 
 #[tokio::test]
 async fn old_signing_keys_are_forgotten_after_the_retention() {
-    let (server, clock, _folder) = server().await;
+    let (server, clock, _home) = server().await;
     let ctx = server.context();
     ctx.keys.rotate_now().await.unwrap();
     clock.advance(Duration::from_hours(10 * 24));
@@ -95,7 +100,7 @@ async fn old_signing_keys_are_forgotten_after_the_retention() {
 /// A store that is away is told of once, and counted.
 #[tokio::test]
 async fn a_job_that_fails_says_so() {
-    let (server, _clock, _folder) = server().await;
+    let (server, _clock, _home) = server().await;
     let ctx = server.context();
     ctx.store.close().await.unwrap();
     assert!(retention::run(&ctx).await.is_err());
@@ -115,7 +120,7 @@ async fn a_job_that_fails_says_so() {
 /// Of the audit list, for `audit.retention`; more than a batch.
 #[tokio::test]
 async fn audit_events_are_removed_after_their_time_to_the_last_one_and_counted() {
-    let (server, clock, _folder) = server().await;
+    let (server, clock, _home) = server().await;
     let ctx = server.context();
     let at_start = 3;
     for number in 0..600 {

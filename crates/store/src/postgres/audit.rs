@@ -79,9 +79,6 @@ impl PostgresStore {
     {
         let work = &work;
         self.transaction(|db| async move {
-            if let Some(turn) = &self.turn {
-                turn.confirm(&db).await?;
-            }
             let (outcome, draft) = work(Arc::clone(&db)).await?;
             self.note(&db, draft.into()).await?;
             Ok(outcome)

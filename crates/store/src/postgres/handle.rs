@@ -1,9 +1,12 @@
 //! The engine for several nodes as its callers hold it.
 
+use std::future::Future;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::turn::Held;
+use super::errors::Fallible;
+use super::turn::Fence;
+use super::work::Db;
 use super::{Engine, PostgresOptions};
 use crate::rules::audit::Hands;
 use crate::{Origin, Result, Sealed, Store, StoreError};
@@ -13,8 +16,8 @@ pub struct PostgresStore {
     pub(super) engine: Arc<Engine>,
     /// Who changes something through this handle; nothing is written down where nobody is named.
     pub(super) hands: Option<Arc<Hands>>,
-    /// Without which nothing is changed through this handle.
-    pub(super) turn: Option<Arc<Held>>,
+    /// Without which no transaction through this handle changes anything.
+    pub(super) fence: Option<Fence>,
 }
 
 impl PostgresStore {
@@ -53,17 +56,33 @@ impl PostgresStore {
         let store = Self {
             engine: Arc::new(engine),
             hands: None,
-            turn: None,
+            fence: None,
         };
         Ok((store, checked))
     }
 
+    /// [`Engine::transaction`], in which nothing is changed by one whose turn it is no more.
+    pub(super) async fn transaction<T, F>(&self, work: impl Fn(Db) -> F) -> Result<T>
+    where
+        F: Future<Output = Fallible<T>>,
+    {
+        let Some(fence) = &self.fence else {
+            return self.engine.transaction(work).await;
+        };
+        let work = &work;
+        let fenced = |db: Db| async move {
+            fence.confirm(&db).await?;
+            work(db).await
+        };
+        self.engine.transaction(fenced).await
+    }
+
     /// The same engine in other hands.
-    pub(super) fn in_the_hands_of(&self, origin: Origin, turn: Option<Arc<Held>>) -> Box<dyn Store> {
+    pub(super) fn in_the_hands_of(&self, origin: Origin, fence: Option<Fence>) -> Box<dyn Store> {
         Box::new(Self {
             engine: Arc::clone(&self.engine),
             hands: Some(Arc::new(Hands::new(origin))),
-            turn,
+            fence,
         })
     }
 }

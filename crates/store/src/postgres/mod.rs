@@ -53,6 +53,8 @@ use deadpool_postgres::{
     Manager, ManagerConfig, Object, Pool, PoolConfig, QueueMode, RecyclingMethod, Runtime, Timeouts,
 };
 
+use tokio::sync::Semaphore;
+
 use self::changes::Listener;
 use self::connection::Pooled;
 use self::errors::Fault;
@@ -110,6 +112,7 @@ pub struct Engine {
     options: PostgresOptions,
     pooled: Option<Arc<Pooled>>,
     turns: Turns,
+    turn_places: Arc<Semaphore>,
     changes: Arc<Changes>,
     listener: Listener,
     grants_to_read: Meeting<grants::ReadGrant>,
@@ -162,6 +165,7 @@ impl Engine {
             options: options.clone(),
             pooled: options.transaction_pooler.then(|| Arc::new(Pooled::new(options))),
             turns: Turns::default(),
+            turn_places: turn::places(options.connections),
             listener: Listener::start(config, tls, options.transaction_pooler, Arc::clone(&changes)),
             changes,
             grants_to_read: Meeting::default(),

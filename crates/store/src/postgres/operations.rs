@@ -723,7 +723,7 @@ impl Store for PostgresStore {
     }
 
     fn acting(&self, origin: Origin) -> Box<dyn Store> {
-        self.in_the_hands_of(origin, self.turn.clone())
+        self.in_the_hands_of(origin, self.fence.clone())
     }
 
     fn acting_in_turn(&self, turn: &Turn, origin: Origin) -> Box<dyn Store> {

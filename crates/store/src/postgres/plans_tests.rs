@@ -12,65 +12,69 @@ use super::template;
 use super::{PostgresOptions, PostgresStore};
 use crate::{Partitioned, Store as _, UnixSeconds};
 
+/// How many times as many rows there are as are enough. `DOORWARD_TEST_PLANS=200` makes ten million grants, and takes long.
+const TIMES: &str = "DOORWARD_TEST_PLANS";
+
 /// Enough that no table fits into a few pages. A hundred grants a client, ten a person, and a thousand a resource.
 const GROWN: &str = "
+    SET statement_timeout = 0;
     INSERT INTO resource (slug, uri, display_name, scopes, created_at, updated_at)
-        SELECT 'r' || i, 'https://r' || i, 'R', '[]', i, i FROM generate_series(1, 2000) i;
+        SELECT 'r' || i, 'https://r' || i, 'R', '[]', i, i FROM generate_series(1, 2000 * :times) i;
     INSERT INTO client (client_id, source, metadata, secrets, fingerprint, disabled, created_at, updated_at)
-        SELECT 'c' || i, 'dynamic', repeat('m', 300), '[]', 'f', FALSE, i, i FROM generate_series(1, 5000) i;
+        SELECT 'c' || i, 'dynamic', repeat('m', 300), '[]', 'f', FALSE, i, i FROM generate_series(1, 5000 * :times) i;
     INSERT INTO person (id, email, email_key, name, disabled, created_at, updated_at)
-        SELECT md5('p' || i)::uuid, 'e' || i, 'e' || i, 'Ada', FALSE, i, i FROM generate_series(1, 5000) i;
+        SELECT md5('p' || i)::uuid, 'e' || i, 'e' || i, 'Ada', FALSE, i, i FROM generate_series(1, 5000 * :times) i;
     INSERT INTO session (id, user_id, authenticated_at, methods, last_seen_at, expires_at)
-        SELECT sha256(('s' || i)::bytea), md5('p' || i)::uuid, i, '[]', i, i FROM generate_series(1, 5000) i;
+        SELECT sha256(('s' || i)::bytea), md5('p' || i)::uuid, i, '[]', i, i FROM generate_series(1, 5000 * :times) i;
     INSERT INTO login_throttle (key_digest, attempts, last_at, forget_at)
-        SELECT sha256(('t' || i)::bytea), 1, i, i FROM generate_series(1, 5000) i;
-    INSERT INTO spent (digest, expires_at) SELECT sha256(('x' || i)::bytea), i FROM generate_series(1, 5000) i;
+        SELECT sha256(('t' || i)::bytea), 1, i, i FROM generate_series(1, 5000 * :times) i;
+    INSERT INTO spent (digest, expires_at) SELECT sha256(('x' || i)::bytea), i FROM generate_series(1, 5000 * :times) i;
     INSERT INTO consent (user_id, client_id, resource, scopes, fingerprint, redirect_uris, granted_at)
-        SELECT md5('p' || 1 + i % 5000)::uuid, 'c' || 1 + i % 500, 'https://r' || 1 + i % 50, 's', 'f', '[]', i
-        FROM generate_series(1, 50000) i ON CONFLICT DO NOTHING;
+        SELECT md5('p' || 1 + i % (5000 * :times))::uuid, 'c' || 1 + i % (500 * :times), 'https://r' || 1 + i % (50 * :times), 's', 'f', '[]', i
+        FROM generate_series(1, 50000 * :times) i ON CONFLICT DO NOTHING;
     INSERT INTO access_grant (id, user_id, subject, client_id, resource, scopes, state, end_reason, ended_at, created_at,
         authenticated_at, methods, generation, generation_at, earlier, refresh_salt, refresh_expires_at, last_used_at, trusted_issuer)
         SELECT lpad(to_hex(i), 32, '0')::uuid,
-            CASE WHEN i % 20 = 0 THEN '00000000-0000-0000-0000-000000000000' ELSE md5('p' || 1 + i % 5000) END::uuid,
-            'p' || i, 'c' || 1 + i % 500, 'https://r' || 1 + i % 50, 's',
+            CASE WHEN i % 20 = 0 THEN '00000000-0000-0000-0000-000000000000' ELSE md5('p' || 1 + i % (5000 * :times)) END::uuid,
+            'p' || i, 'c' || 1 + i % (500 * :times), 'https://r' || 1 + i % (50 * :times), 's',
             (ARRAY['pending', 'ended', 'active', 'active', 'active', 'active'])[1 + i % 6],
             CASE WHEN i % 6 = 1 THEN 'expired' END, CASE WHEN i % 6 = 1 THEN i END, i, i, '[]', 1, i, '{}',
             decode(left(md5(i::text), 32), 'hex'), CASE WHEN i % 10 > 0 THEN i END, i,
-            CASE WHEN i % 30 = 0 THEN 'i' || i % 900 END
-        FROM generate_series(1, 50000) i;
+            CASE WHEN i % 30 = 0 THEN 'i' || i % (900 * :times) END
+        FROM generate_series(1, 50000 * :times) i;
     INSERT INTO grant_further (grant_id, resource)
-        SELECT lpad(to_hex(i), 32, '0')::uuid, 'https://r' || 51 + i % 50 FROM generate_series(1, 20000) i;
+        SELECT lpad(to_hex(i), 32, '0')::uuid, 'https://r' || 1 + 50 * :times + i % (50 * :times) FROM generate_series(1, 20000 * :times) i;
     INSERT INTO code (digest, request_id, grant_id, session_id, client_id, redirect_uri, code_challenge, stay_connected,
         expires_at, redeemed_at)
         SELECT sha256(('d' || i)::bytea), sha256(('q' || i)::bytea), lpad(to_hex(i), 32, '0')::uuid,
-            sha256(('s' || 1 + i % 5000)::bytea), 'c' || 1 + i % 500, 'u', 'x', TRUE, i, CASE WHEN i % 9 > 0 THEN i END
-        FROM generate_series(1, 50000) i;
+            sha256(('s' || 1 + i % (5000 * :times))::bytea), 'c' || 1 + i % (500 * :times), 'u', 'x', TRUE, i, CASE WHEN i % 9 > 0 THEN i END
+        FROM generate_series(1, 50000 * :times) i;
     INSERT INTO issuance (jti, grant_id, client_id, subject, resource, scopes, issued_at, expires_at, parent)
-        SELECT lpad(to_hex(((1799900000 + i * 30)::bigint * 1000) >> 16), 8, '0') || '-'
-                || lpad(to_hex(((1799900000 + i * 30)::bigint * 1000) & 65535), 4, '0') || '-7' || left(md5(i::text), 20),
-            lpad(to_hex(i), 32, '0')::uuid, 'c' || 1 + i % 500, 'p', 'https://r', 's', i, 1799900000 + i * 30,
+        SELECT lpad(to_hex(((1799900000 + i * 30 / :times)::bigint * 1000) >> 16), 8, '0') || '-'
+                || lpad(to_hex(((1799900000 + i * 30 / :times)::bigint * 1000) & 65535), 4, '0') || '-7' || left(md5(i::text), 20),
+            lpad(to_hex(i), 32, '0')::uuid, 'c' || 1 + i % (500 * :times), 'p', 'https://r', 's', i, 1799900000 + i * 30 / :times,
             CASE WHEN i % 10 = 0 THEN 'parent' || i END
-        FROM generate_series(1, 50000) i;
+        FROM generate_series(1, 50000 * :times) i;
     INSERT INTO device_authorization (digest, user_code, client_id, resources, scopes, fingerprint, address, wait, denied,
         created_at, expires_at)
-        SELECT sha256(('d' || i)::bytea), sha256(('u' || i)::bytea), 'c' || 1 + i % 500, '[]', 's', 'f', 'a', 5, FALSE, i, i
-        FROM generate_series(1, 5000) i;
+        SELECT sha256(('d' || i)::bytea), sha256(('u' || i)::bytea), 'c' || 1 + i % (500 * :times), '[]', 's', 'f', 'a', 5, FALSE, i, i
+        FROM generate_series(1, 5000 * :times) i;
     INSERT INTO trusted_issuer (slug, kind, issuer, terms, disabled, created_at, updated_at)
-        SELECT 'i' || i, 'identity_provider', 'https://i' || i, '{}', FALSE, i, i FROM generate_series(1, 2000) i;
+        SELECT 'i' || i, 'identity_provider', 'https://i' || i, '{}', FALSE, i, i FROM generate_series(1, 2000 * :times) i;
     INSERT INTO linked_subject (trusted_issuer, subject, user_id, created_at)
-        SELECT 'i' || 1 + i % 900, 's' || i, md5('p' || i)::uuid, i FROM generate_series(1, 5000) i;
+        SELECT 'i' || 1 + i % (900 * :times), 's' || i, md5('p' || i)::uuid, i FROM generate_series(1, 5000 * :times) i;
     INSERT INTO assertion_audience (slug, issuer, terms, disabled, created_at, updated_at)
-        SELECT 'a' || i, 'https://a' || i, '{}', FALSE, i, i FROM generate_series(1, 2000) i;
+        SELECT 'a' || i, 'https://a' || i, '{}', FALSE, i, i FROM generate_series(1, 2000 * :times) i;
     INSERT INTO initial_access_token (id, digest, name, created_at)
-        SELECT md5('t' || i)::uuid, sha256(('t' || i)::bytea), 't', i FROM generate_series(1, 2000) i;
+        SELECT md5('t' || i)::uuid, sha256(('t' || i)::bytea), 't', i FROM generate_series(1, 2000 * :times) i;
     INSERT INTO admin_key (digest, name, created_at)
-        SELECT sha256(('a' || i)::bytea), 'a', i FROM generate_series(1, 2000) i;
+        SELECT sha256(('a' || i)::bytea), 'a', i FROM generate_series(1, 2000 * :times) i;
     INSERT INTO audit_event (id, at, action, actor_kind, client_id, grant_id, subject, request_id, detail)
-        SELECT md5('v' || i)::uuid, i, 'token.revoked', 'system', 'c' || 1 + i % 5000, md5('g' || i)::uuid,
-            'p' || 1 + i % 5000, 'q' || i, '{}'
-        FROM generate_series(1, 50000) i;
-    INSERT INTO transaction_mark (made_at, id) SELECT i, md5('m' || i)::uuid FROM generate_series(1, 20000) i;
-    INSERT INTO revocation (jti, revoked_at) SELECT 'j' || i, i FROM generate_series(1, 20000) i;
+        SELECT md5('v' || i)::uuid, i, 'token.revoked', 'system', 'c' || 1 + i % (5000 * :times), md5('g' || i)::uuid,
+            'p' || 1 + i % (5000 * :times), 'q' || i, '{}'
+        FROM generate_series(1, 50000 * :times) i;
+    INSERT INTO transaction_mark (made_at, id) SELECT i, md5('m' || i)::uuid FROM generate_series(1, 20000 * :times) i;
+    INSERT INTO revocation (jti, revoked_at) SELECT 'j' || i, i FROM generate_series(1, 20000 * :times) i;
     ANALYZE;
 ";
 /// Tables that stay small whatever is stored, and one-row tables.
@@ -131,7 +135,8 @@ async fn grown() -> Option<(PostgresStore, super::cluster::Database)> {
         .await
         .unwrap();
     let db = store.pool.get().await.unwrap();
-    db.batch_execute(GROWN).await.unwrap();
+    let times = std::env::var(TIMES).unwrap_or_else(|_| "1".to_owned());
+    db.batch_execute(&GROWN.replace(":times", &times)).await.unwrap();
     drop(db);
     Some((store, database))
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -25,19 +25,29 @@ statements! {
     IS_FREE = "SELECT pg_try_advisory_xact_lock_shared($1)";
 }
 
+/// What is told of one that could not be had.
+const TAKEN: &str = "another node has the turn";
+
 /// How often a turn is renewed while it may last.
 const RENEWALS: u32 = 3;
+
+/// How many turns a node has at once. Each holds a connection, and one is left for what is done in them.
+pub(super) fn places(connections: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(connections.saturating_sub(1).max(1)))
+}
 
 impl Engine {
     /// Waits until no other node has the turn.
     pub(super) async fn take_turn(&self, name: &'static str) -> Result<Turn> {
         // First among this node's own callers, so that one connection at most waits for another node.
         let guard = self.turns.take(name).await;
+        let place = Arc::clone(&self.turn_places).acquire_owned().await;
+        let place = place.map_err(|_| StoreError::Unavailable("the store is closed".to_owned()))?;
         let mut tries = self.tries();
         loop {
             match self.attempt_turn(name, true).await {
-                Ok(Some(lease)) => return Ok(Held::turn(lease, guard)),
-                Ok(None) => {}
+                Ok(Some(lease)) => return Ok(Held::turn(lease, guard, place)),
+                Ok(None) => tries.again(Fault::Contended(TAKEN.to_owned())).await?,
                 Err(fault) => tries.again(fault).await?,
             }
         }
@@ -48,10 +58,13 @@ impl Engine {
         let Some(guard) = self.turns.try_take(name) else {
             return Ok(None);
         };
+        let Ok(place) = Arc::clone(&self.turn_places).try_acquire_owned() else {
+            return Ok(None);
+        };
         let mut tries = self.tries();
         loop {
             match self.attempt_turn(name, false).await {
-                Ok(lease) => return Ok(lease.map(|lease| Held::turn(lease, guard))),
+                Ok(lease) => return Ok(lease.map(|lease| Held::turn(lease, guard, place))),
                 Err(fault) => tries.again(fault).await?,
             }
         }
@@ -86,7 +99,11 @@ impl Engine {
     /// The sign of the turn, which this transaction has then.
     async fn hold(&self, db: &Connection, turn: Digest, changes: i64, wait: bool) -> Fallible<Option<i64>> {
         let silence = self.options.turn_lease.as_millis();
-        let bounded = format!("SET LOCAL idle_in_transaction_session_timeout = {silence}");
+        // A limit on whole transactions (PostgreSQL 17, for a role or a database) is for those that do something.
+        let bounded = format!(
+            "SET LOCAL idle_in_transaction_session_timeout = {silence}; \
+             SELECT set_config(name, '0', true) FROM pg_settings WHERE name = 'transaction_timeout'"
+        );
         let taken = self.limited(async {
             db.begin().await?;
             db.batch_execute(&bounded).await?;
@@ -124,7 +141,10 @@ async fn renew(db: Db, every: Duration) {
         sleep(every).await;
         if let Err(error) = db.batch_execute("SELECT 1").await {
             let why = super::errors::describe(&error);
-            tracing::warn!(why, "a turn was lost; what it was for changes nothing more");
+            tracing::warn!(
+                why,
+                "a turn was lost; a change by the admin API in it is refused from now on"
+            );
             return;
         }
     }
@@ -135,15 +155,20 @@ pub(super) struct Held {
     /// Ends first.
     lease: Lease,
     _guard: OwnedMutexGuard<()>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Held {
-    fn turn(lease: Lease, guard: OwnedMutexGuard<()>) -> Turn {
-        Arc::new(Self { lease, _guard: guard })
+    fn turn(lease: Lease, guard: OwnedMutexGuard<()>, place: OwnedSemaphorePermit) -> Turn {
+        Arc::new(Self {
+            lease,
+            _guard: guard,
+            _place: place,
+        })
     }
 
     /// Refuses when the turn was lost. As long as this transaction lasts, nobody else begins with it.
-    pub(super) async fn confirm(&self, db: &Connection) -> Fallible<()> {
+    async fn confirm(&self, db: &Connection) -> Fallible<()> {
         list(db, SHARE, &[&self.lease.changes], |_| Ok(())).await?;
         if get(db, IS_FREE, &[&self.lease.sign], only).await? {
             let why = "this node stood still, or was cut off, for so long that another one had its turn: nothing was changed";
@@ -171,7 +196,26 @@ impl Drop for Lease {
 impl PostgresStore {
     /// The same engine in the hands of who has this turn.
     pub(super) fn in_turn(&self, turn: &Turn, origin: Origin) -> Box<dyn Store> {
-        let turn = Arc::clone(turn).downcast().ok();
-        self.in_the_hands_of(origin, turn)
+        let fence = Arc::clone(turn).downcast().map_or(Fence::Unknown, Fence::Turn);
+        self.in_the_hands_of(origin, Some(fence))
+    }
+}
+
+/// What a handle needs to change anything.
+#[derive(Clone)]
+pub(super) enum Fence {
+    Turn(Arc<Held>),
+    /// What another engine gave.
+    Unknown,
+}
+
+impl Fence {
+    pub(super) async fn confirm(&self, db: &Connection) -> Fallible<()> {
+        match self {
+            Self::Turn(held) => held.confirm(db).await,
+            Self::Unknown => {
+                Err(StoreError::Internal("the turn is not one of this database".to_owned()).into())
+            }
+        }
     }
 }

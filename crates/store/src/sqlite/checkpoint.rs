@@ -17,9 +17,11 @@ use rusqlite::{Connection, ffi};
 
 use crate::{Result, StoreError};
 
-/// Pages in the log when it is to be moved: 16 MB. A page that many transactions write goes into the database once for
+/// Pages (of 4,096 bytes) in the log when it is to be moved: 16 MB. A page that many transactions write goes into the database once for
 /// all of them, and one part of the log's index covers as many pages (docs/performance.md).
 const LONG: usize = 4000;
+/// How much more has to come before it is tried again.
+const MORE: usize = LONG / 4;
 /// What the writer moves by itself.
 const TAIL: usize = 256;
 /// How often the other thread goes over what has come meanwhile, at most. Each time it is less, unless the disk is too slow.
@@ -33,34 +35,36 @@ const PATIENCE: Duration = Duration::from_millis(200);
 const PASSIVE: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 /// Waits for those who read, so that the log begins anew.
 const RESTART: &str = "PRAGMA wal_checkpoint(RESTART)";
+/// Waits as well, and leaves an empty log behind.
+const TRUNCATE: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 
 /// What every connection to one database shares.
 #[derive(Default)]
-pub(super) struct Shared {
+pub(super) struct Checkpoints {
     /// Held by whoever moves pages.
     turn: Mutex<()>,
-    /// Whether the rest is short enough for the writer.
-    only_the_tail: AtomicBool,
+    /// What is left is short, or held back by somebody who reads it: the other thread can do no more.
+    writer_may_move: AtomicBool,
     /// The disk did not take in what was moved. The system forgets such pages, and SQLite counts them as moved: if the log
     /// began anew, they would be lost. So it stays as it is, and the next start moves all of it once more.
     failed: AtomicBool,
 }
 
-impl Shared {
+impl Checkpoints {
     /// The number of pages that are left.
     fn checkpoint(&self, db: &Connection, how: &str) -> Result<usize> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         self.move_pages(db, how)
     }
 
-    /// The same; `None` while the other one is at it.
-    fn try_checkpoint(&self, db: &Connection) -> Result<Option<usize>> {
+    /// The same, unless the other one is at it.
+    fn try_checkpoint(&self, db: &Connection) -> Result<()> {
         let _turn = match self.turn.try_lock() {
             Ok(turn) => turn,
             Err(TryLockError::Poisoned(turn)) => turn.into_inner(),
-            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::WouldBlock) => return Ok(()),
         };
-        self.move_pages(db, PASSIVE).map(Some)
+        self.move_pages(db, PASSIVE).map(drop)
     }
 
     fn move_pages(&self, db: &Connection, how: &str) -> Result<usize> {
@@ -94,21 +98,19 @@ impl Shared {
         Ok(())
     }
 
-    /// Before a connection is closed, of which the last one would move what is left. Whether that may be.
-    pub(super) fn before_closing(&self, db: &Connection) -> bool {
-        if self.check().is_ok() {
-            return true;
-        }
-        if let Err(error) = db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
+    /// Before a connection is closed, of which the last one would move what is left: not after a disk that failed.
+    pub(super) fn before_closing(&self, db: &Connection) {
+        if self.check().is_err()
+            && let Err(error) = db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        {
             tracing::error!(%error, "the log may be moved at closing");
         }
-        false
     }
 }
 
 /// The writer's side.
 pub(super) struct Log {
-    pub(super) shared: Arc<Shared>,
+    shared: Arc<Checkpoints>,
     /// Pages in the log after the last commit.
     pages: Arc<AtomicUsize>,
     ask: SyncSender<()>,
@@ -122,7 +124,7 @@ pub(super) struct Log {
 
 /// The other thread.
 pub(super) struct Checkpointer {
-    shared: Arc<Shared>,
+    shared: Arc<Checkpoints>,
     asked: Receiver<()>,
     db: Connection,
     data: Arc<File>,
@@ -130,11 +132,11 @@ pub(super) struct Checkpointer {
 
 /// Both sides for the log of one database. `data` is its file, which must stay open until every connection is closed: to
 /// close it gives up the locks that the process holds on it.
-pub(super) fn of(
+pub(super) fn sides(
     writer: &mut Connection,
     beside_it: Connection,
     data: Arc<File>,
-    shared: &Arc<Shared>,
+    shared: &Arc<Checkpoints>,
     busy_timeout: Duration,
 ) -> Result<(Log, Checkpointer)> {
     let (ask, asked) = sync_channel(1);
@@ -171,34 +173,42 @@ impl Log {
     /// Between two transactions, when everybody is answered.
     pub(super) fn look_after(&mut self, db: &Connection) {
         let pages = self.pages.load(Ordering::Relaxed);
-        if pages + LONG / 4 < self.ask_at {
+        if pages + MORE < self.ask_at {
             // The log has begun anew.
             (self.ask_at, self.wait_at) = (LONG, TOO_LONG);
         }
         let moved = if pages >= self.wait_at {
             // What somebody reads for long, a copy that is made, cannot be moved meanwhile: every try goes through all of the log.
             self.wait_at = pages + LONG;
-            self.wait_for_readers(db).map(Some)
-        } else if self.shared.only_the_tail.swap(false, Ordering::Relaxed) {
+            self.wait_for_readers(db)
+        } else if self.shared.writer_may_move.swap(false, Ordering::Relaxed) {
             self.shared.try_checkpoint(db)
         } else {
-            Ok(None)
+            Ok(())
         };
         if let Err(error) = moved {
             tracing::warn!(%error, "the log was not moved into the database");
         }
         if pages >= self.ask_at {
-            self.ask_at = pages + LONG / 4;
+            self.ask_at = pages + MORE;
             // Asked before and not heard yet is asked.
             let _ = self.ask.try_send(());
         }
     }
 
-    fn wait_for_readers(&self, db: &Connection) -> Result<usize> {
+    fn wait_for_readers(&self, db: &Connection) -> Result<()> {
         db.busy_timeout(PATIENCE)?;
         let moved = self.shared.checkpoint(db, RESTART);
         db.busy_timeout(self.busy_timeout)?;
-        moved
+        moved.map(drop)
+    }
+
+    /// Before the writer's connection is closed. Leaves one file behind instead of three, unless the disk has failed.
+    pub(super) fn close(&self, db: &Connection) {
+        if let Err(error) = self.shared.checkpoint(db, TRUNCATE) {
+            tracing::debug!(%error, "no checkpoint at closing");
+        }
+        self.shared.before_closing(db);
     }
 }
 
@@ -208,7 +218,7 @@ impl Checkpointer {
         while self.asked.recv().is_ok() {
             match self.shorten() {
                 // Also when nothing was left: by now the writer has begun the next transaction.
-                Ok(true) => self.shared.only_the_tail.store(true, Ordering::Relaxed),
+                Ok(true) => self.shared.writer_may_move.store(true, Ordering::Relaxed),
                 Ok(false) => {}
                 // The writer asks again when the log has grown.
                 Err(error) => tracing::warn!(%error, "the log was not moved into the database"),

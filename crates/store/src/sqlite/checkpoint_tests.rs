@@ -19,7 +19,7 @@ impl Scene {
         crate::sqlite::prepare_writer(&db).unwrap();
         db.execute_batch("CREATE TABLE filler (id INTEGER PRIMARY KEY, bytes BLOB)")
             .unwrap();
-        let (log, checkpointer) = of(
+        let (log, checkpointer) = sides(
             &mut db,
             open(&path),
             Arc::new(File::open(&path).unwrap()),
@@ -44,10 +44,22 @@ impl Scene {
         self.log.pages.load(Ordering::Relaxed)
     }
 
-    fn until_the_rest_is_short(&self) {
-        while !self.log.shared.only_the_tail.load(Ordering::Relaxed) {
+    fn until_the_writer_may_move(&self) {
+        let soon = tokio::time::Instant::now() + Duration::from_mins(1);
+        while !self.log.shared.writer_may_move.load(Ordering::Relaxed) {
+            assert!(
+                tokio::time::Instant::now() < soon,
+                "the other thread does nothing"
+            );
             std::thread::yield_now();
         }
+    }
+
+    /// From now on nobody beside the writer moves anything; who asks for it is heard here.
+    fn without_the_other(&mut self) -> Receiver<()> {
+        let (ask, asked) = sync_channel(1);
+        self.log.ask = ask;
+        asked
     }
 
     fn reader(&self) -> Connection {
@@ -80,7 +92,7 @@ fn a_long_log_is_moved_beside_the_writer_and_begins_anew() {
         assert!(scene.append(1) > LONG);
         scene.log.look_after(&scene.db);
         drop(not_yet);
-        scene.until_the_rest_is_short();
+        scene.until_the_writer_may_move();
         scene.log.look_after(&scene.db);
         let pages = scene.append(1);
         assert!(pages < 20, "{pages} pages");
@@ -92,9 +104,10 @@ fn a_long_log_is_moved_beside_the_writer_and_begins_anew() {
 #[test]
 fn a_short_log_stays_where_it_is() {
     let mut scene = Scene::new();
+    let asked = scene.without_the_other();
     let before = scene.append(LONG / 2);
     scene.log.look_after(&scene.db);
-    assert!(!scene.log.shared.only_the_tail.load(Ordering::Relaxed));
+    assert!(asked.try_recv().is_err());
     assert!(scene.append(1) > before);
     scene.end();
 }
@@ -106,16 +119,15 @@ fn what_somebody_still_reads_is_moved_later() {
     let reader = scene.reader();
     scene.append(LONG);
     scene.log.look_after(&scene.db);
-    scene.until_the_rest_is_short();
+    scene.until_the_writer_may_move();
     scene.log.look_after(&scene.db);
     assert!(scene.append(1) > LONG, "the reader's pages are still in the log");
     scene.log.look_after(&scene.db);
-    assert!(!scene.log.shared.only_the_tail.load(Ordering::Relaxed));
     drop(reader);
     // Asked again when the log has grown.
-    scene.append(LONG / 4);
+    scene.append(MORE);
     scene.log.look_after(&scene.db);
-    scene.until_the_rest_is_short();
+    scene.until_the_writer_may_move();
     scene.log.look_after(&scene.db);
     assert!(scene.append(1) < 20);
     scene.end();
@@ -124,9 +136,7 @@ fn what_somebody_still_reads_is_moved_later() {
 #[test]
 fn a_log_that_grows_faster_than_it_is_moved_makes_the_writer_wait() {
     let mut scene = Scene::new();
-    // Nobody else moves anything.
-    let (ask, asked) = sync_channel(1);
-    scene.log.ask = ask;
+    let asked = scene.without_the_other();
     let grows_to = |scene: &mut Scene, pages| {
         scene.log.pages.store(pages, Ordering::Relaxed);
         scene.log.look_after(&scene.db);
@@ -161,7 +171,7 @@ fn after_a_disk_that_failed_nothing_is_moved_and_the_next_start_has_everything()
     scene.log.pages.store(TOO_LONG, Ordering::Relaxed);
     scene.log.look_after(&scene.db);
     assert!(scene.append(1) > 100);
-    assert!(!scene.log.shared.before_closing(&scene.db));
+    scene.log.close(&scene.db);
     let Scene {
         log,
         db,

@@ -42,21 +42,20 @@ impl SqliteStore {
         options: &SqliteOptions,
         check: impl FnOnce(&[Sealed]) -> std::result::Result<T, E>,
     ) -> std::result::Result<(Self, T), E> {
-        let checked = match Location::parse(url)? {
-            Location::Memory => check(&[])?,
-            Location::File(path) => {
-                // Nobody else changes it meanwhile; and none is made before its key is known.
-                let (_locked, found) = if path.exists() {
-                    let file = LockedFile::take(&path)?;
-                    let found = look(&file.path, options).map_err(|error| refusal(&file.path, error))?;
-                    (file, found)
-                } else {
-                    (LockedFile::take_place(&path)?, Vec::new())
-                };
-                check(&found)?
-            }
+        let Location::File(path) = Location::parse(url)? else {
+            let checked = check(&[])?;
+            return Ok((Self::open(url, options)?, checked));
         };
-        Ok((Self::open(url, options)?, checked))
+        // Nobody else changes it from here on; and none is made before its key is known.
+        let mut file = LockedFile::take_place(&path)?;
+        let mut found = Vec::new();
+        if file.has_database()? {
+            file = file.with_database()?;
+            found = look(&file.path, options).map_err(|error| refusal(&file.path, error))?;
+        }
+        let checked = check(&found)?;
+        let engine = Engine::of_file(file.with_database()?, options)?;
+        Ok((Self::new(engine), checked))
     }
 
     /// A database that ends with this value: for tests.

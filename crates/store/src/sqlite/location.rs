@@ -56,10 +56,23 @@ pub(super) struct LockedFile {
 impl LockedFile {
     /// Creates the directory and the file if need be (mode 0600), and takes the lock.
     pub(super) fn take(path: &Path) -> Result<Self> {
-        let locked = Self::take_place(path)?;
-        // Only now: whoever closes a database file gives up every POSIX lock that its process holds on it.
-        create_database(&locked.path)?;
-        Ok(locked)
+        Self::take_place(path)?.with_database()
+    }
+
+    /// Creates the file if need be. Only with the lock: whoever closes a database file gives up every POSIX lock that its
+    /// process holds on it.
+    pub(super) fn with_database(self) -> Result<Self> {
+        create_database(&self.path)?;
+        Ok(self)
+    }
+
+    /// Whether the file is there.
+    ///
+    /// # Errors
+    ///
+    /// When it is not, and its journal is.
+    pub(super) fn has_database(&self) -> Result<bool> {
+        exists(&self.path)
     }
 
     /// Takes the lock, and leaves the file as it is, or is not.
@@ -136,16 +149,8 @@ fn prepare_path(path: &Path) -> io::Result<PathBuf> {
 
 fn create_database(path: &Path) -> Result<()> {
     let cannot = |error: io::Error| unusable(format!("{} cannot be created: {error}", path.display()));
-    if path.exists() {
+    if exists(path)? {
         return narrow(path);
-    }
-    let journal = beside(path, "-wal");
-    if journal.exists() {
-        return Err(unusable(format!(
-            "{} is missing but its journal {} is there: put the database back, or move the journal away",
-            path.display(),
-            journal.display()
-        )));
     }
     private()
         .create_new(true)
@@ -153,6 +158,19 @@ fn create_database(path: &Path) -> Result<()> {
         .open(path)
         .map_err(cannot)?;
     sync_directory(path).map_err(cannot)
+}
+
+/// What is in a journal is lost when a new database is made beside it.
+fn exists(path: &Path) -> Result<bool> {
+    let journal = beside(path, "-wal");
+    if !path.exists() && journal.exists() {
+        return Err(unusable(format!(
+            "{} is missing but its journal {} is there: put the database back, or move the journal away",
+            path.display(),
+            journal.display()
+        )));
+    }
+    Ok(path.exists())
 }
 
 /// A new file survives a power cut only when its directory was synchronised too.

@@ -97,12 +97,13 @@ impl Engine {
     fn open(url: &str, options: &SqliteOptions) -> Result<Self> {
         match Location::parse(url)? {
             Location::Memory => Self::in_memory(options),
-            Location::File(path) => {
-                let file = LockedFile::take(&path)?;
-                let path = file.path.clone();
-                Self::on_disk(file, options).map_err(|error| refusal(&path, error))
-            }
+            Location::File(path) => Self::of_file(LockedFile::take(&path)?, options),
         }
+    }
+
+    fn of_file(file: LockedFile, options: &SqliteOptions) -> Result<Self> {
+        let path = file.path.clone();
+        Self::on_disk(file, options).map_err(|error| refusal(&path, error))
     }
 
     fn in_memory(options: &SqliteOptions) -> Result<Self> {
@@ -133,7 +134,7 @@ impl Engine {
         migrations::refuse(&db)?;
         prepare_writer(&db)?;
         migrations::migrate(&mut db)?;
-        let shared = Arc::<checkpoint::Shared>::default();
+        let shared = Arc::<checkpoint::Checkpoints>::default();
         let readers = Readers::new(options.queue);
         let mut questions = Vec::new();
         for _ in 0..options.readers.max(1) {
@@ -156,7 +157,7 @@ impl Engine {
         let beside_it = Connection::open_with_flags(&file.path, flags)?;
         prepare(&beside_it, options)?;
         let busy = options.busy_timeout;
-        let (log, checkpointer) = checkpoint::of(&mut db, beside_it, Arc::clone(&data), &shared, busy)?;
+        let (log, checkpointer) = checkpoint::sides(&mut db, beside_it, Arc::clone(&data), &shared, busy)?;
         let place = Place {
             identity: file.identity()?,
             log,

@@ -644,6 +644,11 @@ impl Store for SqliteStore {
         self.in_the_hands_of(origin)
     }
 
+    fn acting_in_turn(&self, _turn: &Turn, origin: Origin) -> Box<dyn Store> {
+        // One process: whoever has a turn keeps it.
+        self.in_the_hands_of(origin)
+    }
+
     async fn record(&self, event: AuditEvent) -> Result<()> {
         let event = audit::checked(event);
         self.write(move |db| events::insert(db, &event)).await

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::checkpoint::Shared;
+use super::checkpoint::Checkpoints;
 use super::queue::Queue;
 use super::writer::panicked;
 use crate::Result;
@@ -44,7 +44,7 @@ impl Readers {
     }
 
     /// What one reader's thread does until the queue is closed and empty.
-    pub(super) fn worker(&self, db: Connection, shared: Arc<Shared>) -> impl FnOnce() + Send + use<> {
+    pub(super) fn worker(&self, db: Connection, shared: Arc<Checkpoints>) -> impl FnOnce() + Send + use<> {
         let queue = Arc::clone(&self.queue);
         move || {
             while let Some(question) = queue.take(1).pop() {

@@ -99,9 +99,6 @@ async fn a_node_that_stands_still_loses_its_turn_and_changes_nothing_more() {
         matches!(late.unwrap(), Err(StoreError::Unavailable(why)) if why.contains("another one had its turn"))
     );
     assert_eq!(name(&other).await, "in time");
-    // Also when nobody has it by then.
-    drop(turn);
-    let _again = other.turn("admin").await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -183,5 +180,46 @@ async fn a_change_that_was_begun_in_time_is_seen_by_the_next_one() {
     assert_eq!(change.await.unwrap(), Ok(()));
     assert_eq!(next.await.unwrap(), "begun");
     // What it begins now comes too late.
-    assert!(rename(&*here, &turn, "late").await.is_err());
+    let late = rename(&*here, &turn, "late").await;
+    assert!(matches!(late, Err(StoreError::Unavailable(why)) if why.contains("another one had its turn")));
+}
+
+/// With two connections: one for the turn, one for what is done in it.
+#[tokio::test]
+async fn turns_leave_a_connection_for_what_is_done_in_them() {
+    let Some(database) = database().await else { return };
+    let options = PostgresOptions {
+        connections: 2,
+        ..PostgresOptions::default()
+    };
+    let node = Arc::new(PostgresStore::open(&database.url(), &options).await.unwrap());
+    let files = resource("files", "https://files.example/mcp");
+    node.create_resource(files).await.unwrap();
+    let turn = node.turn("admin").await.unwrap();
+    assert!(node.try_turn("job").await.unwrap().is_none());
+    let next = tokio::spawn({
+        let node = Arc::clone(&node);
+        async move { node.turn("job").await }
+    });
+    rename(&*node, &turn, "in turn").await.unwrap();
+    assert!(!next.is_finished());
+    drop(turn);
+    let job = next.await.unwrap().unwrap();
+    rename(&*node, &job, "afterwards").await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_changed_in_a_turn_of_something_else() {
+    let (Some(database), Some(elsewhere)) = (database().await, database().await) else {
+        return;
+    };
+    let node = node(&database.url()).await;
+    let stranger = node_with(&elsewhere.url(), LEASE).await;
+    let files = resource("files", "https://files.example/mcp");
+    node.create_resource(files).await.unwrap();
+    let name_before = name(&node).await;
+    for turn in [stranger.turn("admin").await.unwrap(), Arc::new(()) as Turn] {
+        assert!(rename(&node, &turn, "changed").await.is_err());
+        assert_eq!(name(&node).await, name_before);
+    }
 }
