@@ -166,6 +166,7 @@ impl Engine {
         Tries {
             until: Instant::now() + self.options.retry_for,
             pause: Duration::from_millis(2),
+            lost: false,
         }
     }
 }
@@ -287,17 +288,22 @@ pub(super) fn discard(db: Db) {
 pub(super) struct Tries {
     until: Instant,
     pause: Duration,
+    /// Whether a connection was lost.
+    lost: bool,
 }
 
 impl Tries {
     const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
     pub(super) async fn again(&mut self, fault: Fault) -> Result<()> {
-        let why = match fault {
+        let (why, lost) = match fault {
             Fault::Refused(error) => return Err(error),
-            Fault::Contended(why) | Fault::Lost(why) => why,
+            Fault::Contended(why) => (why, false),
+            Fault::Lost(why) => (why, true),
         };
-        if Instant::now() + self.pause > self.until {
+        // To notice that a connection is silent may have taken all the time that there is; a new one answers at once.
+        let once_more = lost && !std::mem::replace(&mut self.lost, true);
+        if !once_more && Instant::now() + self.pause > self.until {
             return Err(StoreError::Unavailable(why));
         }
         tracing::debug!(why, "an operation of the store is tried again");
