@@ -9,10 +9,10 @@ use crate::context::Context;
 /// Rows of one kind removed in one transaction, so that nothing waits for the broom.
 const BATCH: u32 = 500;
 
-/// One run, to its end; nothing when another node is at it.
-pub(super) async fn run(ctx: &Context) -> Result<(), StoreError> {
+/// One run, to its end; nothing when another node is at it. Whether it was this one's turn.
+pub(super) async fn run(ctx: &Context) -> Result<bool, StoreError> {
     let Some(_turn) = ctx.store.try_turn("retention").await? else {
-        return Ok(());
+        return Ok(false);
     };
     let retain = ctx.settings.storage.retention.duration();
     // Long after their last token expired; until then they are what `GET /admin/keys` tells of the past.
@@ -35,7 +35,7 @@ pub(super) async fn run(ctx: &Context) -> Result<(), StoreError> {
             tracing::debug!(rows = swept.total(), "removed what is past its use");
         }
         if !swept.may_have_left(BATCH) {
-            return Ok(());
+            return Ok(true);
         }
     }
 }

@@ -47,6 +47,11 @@ async fn spend(ctx: &Context, number: u16) {
     }
 }
 
+/// Removes when it is its turn: PostgreSQL ends the turn before a moment after it was dropped.
+async fn remove_what_is_past(ctx: &Context) {
+    while !retention::run(ctx).await.unwrap() {}
+}
+
 fn removed(ctx: &Context, kind: &str) -> u64 {
     let text = ctx.metrics.encode().unwrap();
     let name = format!("doorward_rows_removed_total{{kind=\"{kind}\"}} ");
@@ -60,10 +65,10 @@ async fn what_is_past_its_use_is_removed_to_the_last_row_and_counted() {
     let (server, clock, _home) = server().await;
     let ctx = server.context();
     spend(&ctx, 1201).await;
-    retention::run(&ctx).await.unwrap();
+    remove_what_is_past(&ctx).await;
     assert_eq!(removed(&ctx, "spent"), 0);
     clock.advance(Duration::from_mins(2));
-    retention::run(&ctx).await.unwrap();
+    remove_what_is_past(&ctx).await;
     assert_eq!(removed(&ctx, "spent"), 1201);
 }
 
@@ -74,10 +79,10 @@ async fn one_node_at_a_time_removes() {
     spend(&ctx, 3).await;
     clock.advance(Duration::from_mins(2));
     let another = ctx.store.turn("retention").await.unwrap();
-    retention::run(&ctx).await.unwrap();
+    assert!(!retention::run(&ctx).await.unwrap());
     assert_eq!(removed(&ctx, "spent"), 0);
     drop(another);
-    retention::run(&ctx).await.unwrap();
+    remove_what_is_past(&ctx).await;
     assert_eq!(removed(&ctx, "spent"), 3);
 }
 
@@ -87,11 +92,11 @@ async fn old_signing_keys_are_forgotten_after_the_retention() {
     let ctx = server.context();
     ctx.keys.rotate_now().await.unwrap();
     clock.advance(Duration::from_hours(10 * 24));
-    retention::run(&ctx).await.unwrap();
+    remove_what_is_past(&ctx).await;
     keys::look(&ctx).await.unwrap();
     assert_eq!(ctx.keys.statuses().len(), 2);
     clock.advance(Duration::from_secs(1));
-    retention::run(&ctx).await.unwrap();
+    remove_what_is_past(&ctx).await;
     keys::look(&ctx).await.unwrap();
     assert_eq!(ctx.keys.statuses().len(), 1);
     assert_eq!(removed(&ctx, "signing_keys"), 1);
@@ -129,10 +134,10 @@ async fn audit_events_are_removed_after_their_time_to_the_last_one_and_counted()
         ctx.as_system().secret(&purpose, proposed).await.unwrap();
     }
     clock.advance(Duration::from_hours(90 * 24));
-    retention::run(&ctx).await.unwrap();
+    remove_what_is_past(&ctx).await;
     assert_eq!(removed(&ctx, "audit_events"), 0);
     clock.advance(Duration::from_secs(1));
-    retention::run(&ctx).await.unwrap();
+    remove_what_is_past(&ctx).await;
     assert_eq!(removed(&ctx, "audit_events"), 600 + at_start);
     let left = ctx
         .store

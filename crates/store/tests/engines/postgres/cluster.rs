@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 #[path = "server.rs"]
 mod server;
 
-pub(crate) use server::{Cluster, UNPRIVILEGED, is_root, missing_program, unprivileged};
+pub(crate) use server::*;
 
 /// A database of a test, dropped with this value.
 pub(crate) struct Database {
