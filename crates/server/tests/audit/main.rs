@@ -4,6 +4,8 @@
 
 mod clients;
 mod everywhere;
+#[path = "../../../store/tests/engines/conformance/operations.rs"]
+mod operations;
 mod operators;
 #[path = "../support/mod.rs"]
 mod support;
