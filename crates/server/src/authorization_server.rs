@@ -24,6 +24,7 @@ use crate::issue::signed_here::SignedHere;
 use crate::keys::{KeyError, KeyRing, KeySchedule, MasterKey, MasterKeyError, Secrets, may_start};
 use crate::limits::Limits;
 use crate::login::Passwords;
+use crate::random::Random;
 use crate::resources::Resources;
 use crate::trust::IssuerKeys;
 use crate::{jobs, routes, storage};
@@ -224,17 +225,41 @@ fn master_key_of_file(
     parts: &Parts,
     may_create: bool,
 ) -> Result<MasterKey, MasterKeyError> {
-    let beside_database = default_master_key_file(&settings.storage.url);
-    let path = settings
-        .keys
-        .master_key_file
-        .as_deref()
-        .unwrap_or(&beside_database);
+    let path = master_key_path(settings);
     if may_create {
-        MasterKey::load_or_create(path, parts.random.as_ref())
+        MasterKey::load_or_create(&path, parts.random.as_ref())
     } else {
-        MasterKey::load(path)
+        MasterKey::load(&path)
     }
+}
+
+/// The settings that name a file in which another master key stands than the one that the server runs with, or none.
+pub(crate) fn replaced_key_files(
+    settings: &Settings,
+    running: &MasterKey,
+    random: &dyn Random,
+) -> Vec<&'static str> {
+    let keys = &settings.keys;
+    let mut replaced = Vec::new();
+    if keys.master_key.is_none() {
+        let found = MasterKey::load(&master_key_path(settings));
+        if !found.is_ok_and(|found| running.is(&found, random)) {
+            replaced.push("keys.master_key_file");
+        }
+    }
+    if let (None, Some(path)) = (&keys.other_master_key, &keys.other_master_key_file) {
+        let found = MasterKey::load(path);
+        if !found.is_ok_and(|found| running.is_beside(&found, random)) {
+            replaced.push("keys.other_master_key_file");
+        }
+    }
+    replaced
+}
+
+/// The file of the master key.
+fn master_key_path(settings: &Settings) -> PathBuf {
+    let named = settings.keys.master_key_file.clone();
+    named.unwrap_or_else(|| default_master_key_file(&settings.storage.url))
 }
 
 /// `master.key` in the folder of the database.
