@@ -267,7 +267,31 @@ fn default_master_key_file(storage_url: &str) -> PathBuf {
     Path::new(storage_url.strip_prefix("sqlite://").unwrap_or(storage_url)).with_file_name("master.key")
 }
 
-/// Brings the database of these settings to this version's schema, without serving.
-pub async fn migrate(settings: &Settings) -> Result<(), StoreError> {
-    storage::open(&settings.storage).await?.close().await
+/// Opens the database for work that needs no master key, and tries it all the same: the schema is changed only where a
+/// server of these settings could work with what is there. Without a key in the settings and in its usual place there is
+/// nothing to try.
+pub(crate) async fn open_with_key_if_any(
+    settings: &Settings,
+    parts: &Parts,
+) -> Result<Arc<dyn Store>, StartError> {
+    let keys = &settings.keys;
+    let named = keys.master_key_file.is_some() || keys.other_master_key_file.is_some();
+    let (store, ()) = storage::open_checked(&settings.storage, |sealed| {
+        match existing_master_key(settings, parts) {
+            Ok(master) if may_start(&master, sealed) => Ok(()),
+            Ok(_) => Err(KeyError::WrongMasterKey.into()),
+            Err(StartError::MasterKey(MasterKeyError::Missing { .. })) if sealed.is_empty() || !named => {
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    })
+    .await?;
+    Ok(store)
+}
+
+/// Brings the database of these settings to this version's schema, without serving. The master key is tried before, where
+/// there is one: a job that only does this may have none.
+pub async fn migrate(settings: &Settings, parts: Parts) -> Result<(), StartError> {
+    Ok(open_with_key_if_any(settings, &parts).await?.close().await?)
 }
