@@ -51,11 +51,17 @@ pub(crate) fn unit() -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// The tests of endpoints and jobs once more, on the other engine.
+/// The tests of endpoints and jobs, and of the program where the engine matters, once more on the other engine.
 fn server_on_postgres() -> Result<Outcome> {
+    let program = ["--test", "program", "--", "revocation::", "drain::", "life::"];
+    let suites = [
+        ("doorward-server", &["--test", "*"][..]),
+        ("doorward-server", &["--lib", "jobs::"]),
+        ("doorward", &program),
+    ];
     let mut outcome = Outcome::default();
-    for which in [&["--test", "*"][..], &["--lib", "jobs::"]] {
-        let mut command = cargo(&["test", "--package", "doorward-server", "--no-fail-fast"]);
+    for (package, which) in suites {
+        let mut command = cargo(&["test", "--package", package, "--no-fail-fast"]);
         command.args(which).env("DOORWARD_TEST_ENGINE", "postgres");
         outcome.add(run_tests(command)?);
     }

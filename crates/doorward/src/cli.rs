@@ -29,7 +29,7 @@ pub enum Command {
     Init(InitArguments),
     /// Reads the configuration as `serve` would and prints what is in force.
     CheckConfig(ConfigArguments),
-    /// Brings the database to this version's schema.
+    /// Brings the database to this version's schema. The master key is tried before, where there is one.
     Migrate(ConfigArguments),
     /// Copies the database to a file and checks the copy, also while a server runs (SQLite).
     Backup(BackupArguments),

@@ -86,7 +86,7 @@ fn reload(config: Option<&Path>, log: &Log, context: &Context) {
 pub async fn migrate(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
     let settings = load(arguments.config.as_deref())?;
     let url = settings.storage.url.to_string();
-    doorward_server::migrate(&settings).await?;
+    doorward_server::migrate(&settings, Parts::system()).await?;
     out::line(format!("{url} is at this version's schema."));
     Ok(ExitCode::SUCCESS)
 }

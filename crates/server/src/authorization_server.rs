@@ -24,6 +24,7 @@ use crate::issue::signed_here::SignedHere;
 use crate::keys::{KeyError, KeyRing, KeySchedule, MasterKey, MasterKeyError, Secrets, may_start};
 use crate::limits::Limits;
 use crate::login::Passwords;
+use crate::random::Random;
 use crate::resources::Resources;
 use crate::trust::IssuerKeys;
 use crate::{jobs, routes, storage};
@@ -224,17 +225,41 @@ fn master_key_of_file(
     parts: &Parts,
     may_create: bool,
 ) -> Result<MasterKey, MasterKeyError> {
-    let beside_database = default_master_key_file(&settings.storage.url);
-    let path = settings
-        .keys
-        .master_key_file
-        .as_deref()
-        .unwrap_or(&beside_database);
+    let path = master_key_path(settings);
     if may_create {
-        MasterKey::load_or_create(path, parts.random.as_ref())
+        MasterKey::load_or_create(&path, parts.random.as_ref())
     } else {
-        MasterKey::load(path)
+        MasterKey::load(&path)
     }
+}
+
+/// The settings that name a file in which another master key stands than the one that the server runs with, or none.
+pub(crate) fn replaced_key_files(
+    settings: &Settings,
+    running: &MasterKey,
+    random: &dyn Random,
+) -> Vec<&'static str> {
+    let keys = &settings.keys;
+    let mut replaced = Vec::new();
+    if keys.master_key.is_none() {
+        let found = MasterKey::load(&master_key_path(settings));
+        if !found.is_ok_and(|found| running.is(&found, random)) {
+            replaced.push("keys.master_key_file");
+        }
+    }
+    if let (None, Some(path)) = (&keys.other_master_key, &keys.other_master_key_file) {
+        let found = MasterKey::load(path);
+        if !found.is_ok_and(|found| running.is_beside(&found, random)) {
+            replaced.push("keys.other_master_key_file");
+        }
+    }
+    replaced
+}
+
+/// The file of the master key.
+fn master_key_path(settings: &Settings) -> PathBuf {
+    let named = settings.keys.master_key_file.clone();
+    named.unwrap_or_else(|| default_master_key_file(&settings.storage.url))
 }
 
 /// `master.key` in the folder of the database.
@@ -242,7 +267,31 @@ fn default_master_key_file(storage_url: &str) -> PathBuf {
     Path::new(storage_url.strip_prefix("sqlite://").unwrap_or(storage_url)).with_file_name("master.key")
 }
 
-/// Brings the database of these settings to this version's schema, without serving.
-pub async fn migrate(settings: &Settings) -> Result<(), StoreError> {
-    storage::open(&settings.storage).await?.close().await
+/// Opens the database for work that needs no master key, and tries it all the same: the schema is changed only where a
+/// server of these settings could work with what is there. Without a key in the settings and in its usual place there is
+/// nothing to try.
+pub(crate) async fn open_with_key_if_any(
+    settings: &Settings,
+    parts: &Parts,
+) -> Result<Arc<dyn Store>, StartError> {
+    let keys = &settings.keys;
+    let named = keys.master_key_file.is_some() || keys.other_master_key_file.is_some();
+    let (store, ()) = storage::open_checked(&settings.storage, |sealed| {
+        match existing_master_key(settings, parts) {
+            Ok(master) if may_start(&master, sealed) => Ok(()),
+            Ok(_) => Err(KeyError::WrongMasterKey.into()),
+            Err(StartError::MasterKey(MasterKeyError::Missing { .. })) if sealed.is_empty() || !named => {
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    })
+    .await?;
+    Ok(store)
+}
+
+/// Brings the database of these settings to this version's schema, without serving. The master key is tried before, where
+/// there is one: a job that only does this may have none.
+pub async fn migrate(settings: &Settings, parts: Parts) -> Result<(), StartError> {
+    Ok(open_with_key_if_any(settings, &parts).await?.close().await?)
 }

@@ -96,6 +96,16 @@ macro_rules! settings {
                 vec![$((stringify!($field), <$section>::about()),)+]
             }
 
+            /// The keys (`section.key`) whose value is another one than in `before`, secrets as well.
+            pub fn changed(&self, before: &Self) -> Vec<String> {
+                let mut changed = Vec::new();
+                $(
+                    let keys = self.$field.changed(&before.$field).into_iter();
+                    changed.extend(keys.map(|key| format!("{}.{key}", stringify!($field))));
+                )+
+                changed
+            }
+
             fn section(&self, name: &str) -> Option<&dyn Section> {
                 match name {
                     $(stringify!($field) => Some(&self.$field),)+

@@ -9,6 +9,7 @@ use doorward_oauth::time::{Clock, SystemClock, UnixSeconds};
 use doorward_store::Store;
 
 use crate::audit::Recorder;
+use crate::authorization_server::replaced_key_files;
 use crate::clients::Directory;
 use crate::config::Settings;
 use crate::discovery::ServerMetadata;
@@ -93,17 +94,19 @@ impl Context {
     }
 
     /// Takes over what can change while the server runs, `[rate_limit]`; returns the other keys whose value is not the one
-    /// that the server runs with. (The log is the program's own.)
+    /// that the server runs with, a file with another master key in it included. (The log is the program's own.)
     pub fn reload(&self, settings: &Settings) -> Vec<String> {
         self.limits.change(&settings.rate_limit);
         self.clients.change_limits(&settings.rate_limit);
-        let changes = |name: &str| name.starts_with("rate_limit.") || name == "observability.log_level";
-        let running = self.settings.in_force();
-        let differs = settings.in_force().into_iter().zip(running);
-        differs
-            .filter(|((name, value, _), (_, before, _))| value != before && !changes(name))
-            .map(|((name, ..), _)| name)
-            .collect()
+        let taken_over = |name: &str| name.starts_with("rate_limit.") || name == "observability.log_level";
+        let mut changed = settings.changed(&self.settings);
+        changed.retain(|name| !taken_over(name));
+        for name in replaced_key_files(&self.settings, self.keys.master(), self.random.as_ref()) {
+            if !changed.iter().any(|other| other == name) {
+                changed.push(name.to_owned());
+            }
+        }
+        changed
     }
 
     /// The process was asked to end: from now on it is not ready.

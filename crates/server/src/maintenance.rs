@@ -8,7 +8,7 @@ use doorward_store::sqlite::backup::{self, Inspection, Restored};
 use doorward_store::{AuditAction, StoreError};
 
 use crate::audit;
-use crate::authorization_server::{StartError, existing_master_key};
+use crate::authorization_server::{StartError, existing_master_key, open_with_key_if_any};
 use crate::config::Settings;
 use crate::context::Parts;
 use crate::keys::{KeyError, MasterKey, MasterKeyChange, Resealed, opens_all};
@@ -81,7 +81,8 @@ async fn tell_of_restore(settings: &Settings, parts: &Parts) -> Result<(), Store
 }
 
 /// Ends everything that was given out: grants, sessions, codes, devices that wait; and what counts once and was made before
-/// is refused. For a database that was put back to an earlier state, which does not know what was used since.
+/// is refused. For a database that was put back to an earlier state, which does not know what was used since. The master key
+/// is tried before, where there is one.
 ///
 /// # Errors
 /// [`MaintenanceError`], with the fix. What was ended before it stays so; the same again does the rest.
@@ -89,7 +90,7 @@ pub async fn end_grants(settings: &Settings, parts: Parts) -> Result<Ended, Main
     if !storage::is_postgres(&settings.storage.url) {
         backup::existing(&settings.storage.url)?;
     }
-    let store = storage::open(&settings.storage).await?;
+    let store = open_with_key_if_any(settings, &parts).await?;
     let ended = store
         .acting(audit::system(parts.random.as_ref(), parts.clock.as_ref()))
         .end_everything(parts.clock.now())

@@ -13,6 +13,11 @@ pub enum StoreError {
     /// `invalid_grant`.
     #[error("the storage is unavailable: {0}")]
     Unavailable(String),
+    /// The database file cannot be read everywhere, and why. What lies elsewhere in it still works; nothing was done.
+    #[error(
+        "the database is damaged: {0}; stop the server and put a backup in its place (`doorward restore`)"
+    )]
+    Damaged(String),
     /// What should be unique is taken.
     #[error("the name or identifier is taken")]
     Conflict,
@@ -31,8 +36,8 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the same operation may succeed a moment later: answer 503 with `Retry-After`.
+    /// Whether the same operation may succeed later, without a change of the request: answer 503 with `Retry-After`.
     pub const fn is_temporary(&self) -> bool {
-        matches!(self, Self::Busy | Self::Unavailable(_))
+        matches!(self, Self::Busy | Self::Unavailable(_) | Self::Damaged(_))
     }
 }

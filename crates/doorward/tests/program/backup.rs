@@ -262,6 +262,12 @@ async fn the_master_key_is_changed_and_everything_still_works() {
         Some(())
     })
     .await;
+    let metrics = http().get(format!("{}/metrics", server.admin_url));
+    let metrics = metrics.send().await.unwrap().text().await.unwrap();
+    assert!(
+        metrics.contains("doorward_job_runs_total{job=\"master_key\",outcome=\"ok\"} 1"),
+        "{metrics}"
+    );
     let refused = place.run(&["keys", "rotate-master"]).one_line_failure();
     assert!(refused.contains("another process uses"), "{refused}");
     assert_eq!(server.stop().code, Some(0));

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use crate::support::{Place, cluster, database_contents};
+use crate::support::{ADMIN_KEY, Place, cluster, database_contents, http};
 
 /// Every file below a folder with its content, but for what SQLite and the lock keep beside a database.
 fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
@@ -135,8 +135,10 @@ async fn a_database_file_that_cannot_be_used() {
     fs::write(&path, &damaged).unwrap();
     refuses(&place, "malformed");
     refuses(&place, restore);
-    fs::write(&path, &whole[..4096]).unwrap();
-    refuses(&place, restore);
+    for length in [4096, whole.len() / 2 / 4096 * 4096, whole.len() / 2 + 100] {
+        fs::write(&path, &whole[..length]).unwrap();
+        refuses(&place, restore);
+    }
     fs::remove_file(&path).unwrap();
     fs::write(place.folder().join("data/doorward.db-wal"), "commits").unwrap();
     refuses(&place, "is missing but its journal");
@@ -144,6 +146,47 @@ async fn a_database_file_that_cannot_be_used() {
     // With its file back, it serves as before.
     fs::write(&path, &whole).unwrap();
     assert_eq!(place.serve().await.stop().code, Some(0));
+}
+
+/// The pages of a table and of its indexes, from which every look-up begins.
+fn first_pages(place: &Place, table: &str) -> Vec<usize> {
+    let db = database(place);
+    let pages = "SELECT rootpage FROM sqlite_schema WHERE tbl_name = ?1 AND rootpage > 0";
+    let mut statement = db.prepare(pages).unwrap();
+    let pages = statement.query_map([table], |row| row.get::<_, u32>(0)).unwrap();
+    pages
+        .map(|page| usize::try_from(page.unwrap()).unwrap())
+        .collect()
+}
+
+/// What cannot be read is found when it is needed.
+#[tokio::test]
+async fn a_page_in_the_middle_that_is_damaged_is_told_once_with_the_fix() {
+    let place = used().await;
+    let path = place.folder().join("data/doorward.db");
+    let mut damaged = fs::read(&path).unwrap();
+    for page in first_pages(&place, "person") {
+        damaged[(page - 1) * 4096..page * 4096].fill(0x55);
+    }
+    fs::write(&path, damaged).unwrap();
+    let server = place.serve().await;
+    for _ in 0..3 {
+        let users = format!("{}/admin/users", server.admin_url);
+        let asked = http().get(users).bearer_auth(ADMIN_KEY).send().await.unwrap();
+        assert_eq!(asked.status(), 503);
+        let body = asked.text().await.unwrap();
+        assert!(!body.contains("malformed") && !body.contains("restore"), "{body}");
+    }
+    let log = server.stop().stderr;
+    let told: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("\"level\":\"ERROR\"") && !line.contains("\"status\":503"))
+        .collect();
+    assert_eq!(told.len(), 1, "{log}");
+    assert!(
+        told[0].contains("damaged") && told[0].contains("`doorward restore`"),
+        "{log}"
+    );
 }
 
 #[tokio::test]

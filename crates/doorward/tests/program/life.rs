@@ -3,7 +3,9 @@
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 
-use crate::support::{PATIENCE, Place, Server, eventually, http};
+use serde_json::Value;
+
+use crate::support::{ADMIN_KEY, PATIENCE, Place, Server, eventually, http};
 
 /// What the program says next, but for that it is still there.
 fn next(socket: &UnixDatagram) -> String {
@@ -130,6 +132,55 @@ async fn limits_and_log_level_change_while_the_server_runs() {
         (status(&server).await == 429).then_some(())
     })
     .await;
+    assert_eq!(server.stop().code, Some(0));
+}
+
+/// The settings of which the server says that they take effect at the next start.
+async fn told(server: &Server) -> Vec<String> {
+    let written = reload(server, "the configuration was read again").await;
+    let lines = written.lines().filter(|line| line.contains("next start"));
+    let key = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        line["key"].as_str().unwrap().to_owned()
+    };
+    lines.map(key).collect()
+}
+
+/// All secrets look alike where they are shown; another one is a change all the same.
+#[tokio::test]
+async fn another_secret_is_told_and_takes_effect_at_the_next_start() {
+    let place = Place::new()
+        .without("DOORWARD_ADMIN_BOOTSTRAP_KEY")
+        .without("DOORWARD_KEYS_MASTER_KEY");
+    let new_key = |file: &str| {
+        let _ = fs::remove_file(place.folder().join(file));
+        place.run(&["keys", "new-master", file]).success();
+    };
+    let write = |file: &str, text: &str| fs::write(place.folder().join(file), text).unwrap();
+    new_key("master.key");
+    new_key("other.key");
+    let files = "[admin]\nbootstrap_key_file = \"bootstrap\"\n\
+                 [keys]\nmaster_key_file = \"master.key\"\nother_master_key_file = \"other.key\"\n";
+    configure(&place, files);
+    write("bootstrap", ADMIN_KEY);
+    let server = place.serve_with(&["serve", "--config", "doorward.toml"]).await;
+    assert_eq!(told(&server).await, Vec::<String>::new());
+    let other = ADMIN_KEY.to_uppercase();
+    write("bootstrap", &other);
+    assert_eq!(told(&server).await, ["admin.bootstrap_key"]);
+    new_key("other.key");
+    let both = ["admin.bootstrap_key", "keys.other_master_key_file"];
+    assert_eq!(told(&server).await, both);
+    write("bootstrap", ADMIN_KEY);
+    fs::remove_file(place.folder().join("master.key")).unwrap();
+    let files = ["keys.master_key_file", "keys.other_master_key_file"];
+    assert_eq!(told(&server).await, files);
+    new_key("master.key");
+    assert_eq!(told(&server).await, files);
+    let log = server.process.stderr();
+    for secret in [ADMIN_KEY, &other] {
+        assert!(!log.contains(secret), "{log}");
+    }
     assert_eq!(server.stop().code, Some(0));
 }
 

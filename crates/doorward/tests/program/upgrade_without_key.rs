@@ -25,15 +25,17 @@ fn earlier_steps(engine: &str) -> Vec<String> {
         .collect()
 }
 
-/// Refused by a server of this version, with each of the keys that do not open it.
+/// Refused by every command of this version that changes the schema, with each of the keys that do not open it.
 async fn refused_without_its_key(place: Place, unchanged: impl AsyncFn() -> bool) -> Place {
-    let serve = async |place: &Place, sentence: &str| {
-        let refused = place.run(&["serve"]).failure();
-        assert!(refused.contains(sentence), "{refused}");
-        assert!(unchanged().await, "{sentence}");
+    let refuse = async |place: &Place, sentence: &str| {
+        for command in ["serve", "migrate", "end-grants"] {
+            let refused = place.run(&[command]).failure();
+            assert!(refused.contains(sentence), "{command}: {refused}");
+            assert!(unchanged().await, "{command}: {sentence}");
+        }
     };
     let place = place.set("DOORWARD_KEYS_MASTER_KEY_FILE", "nowhere.key");
-    serve(
+    refuse(
         &place,
         "the master key file nowhere.key is missing, and the database was sealed under it",
     )
@@ -41,7 +43,7 @@ async fn refused_without_its_key(place: Place, unchanged: impl AsyncFn() -> bool
     assert!(!place.folder().join("nowhere.key").exists());
     place.run(&["keys", "new-master", "another.key"]).success();
     let place = place.set("DOORWARD_KEYS_MASTER_KEY_FILE", "another.key");
-    serve(&place, "sealed under another master key; put the right one back").await;
+    refuse(&place, "sealed under another master key; put the right one back").await;
     let place = place
         .set("DOORWARD_KEYS_MASTER_KEY_FILE", "nowhere.key")
         .set("DOORWARD_KEYS_OTHER_MASTER_KEY_FILE", "another.key");
@@ -99,6 +101,12 @@ async fn a_sqlite_database_without_its_key_is_not_migrated() {
     let unchanged = async || fs::read(&database).unwrap() == before && last_step(&database) == newest - 1;
     let place = refused_without_its_key(place, unchanged).await;
     let place = place.without("DOORWARD_KEYS_MASTER_KEY_FILE");
+    // A job that only does this may have no key at all.
+    let key = database.with_file_name("master.key");
+    fs::rename(&key, place.folder().join("elsewhere.key")).unwrap();
+    place.run(&["migrate"]).success();
+    assert_eq!(last_step(&database), newest);
+    fs::rename(place.folder().join("elsewhere.key"), key).unwrap();
     assert_eq!(place.serve().await.stop().code, Some(0));
     assert_eq!(last_step(&database), newest);
 }
@@ -155,16 +163,20 @@ async fn a_new_database_has_no_schema_before_its_key_is_known() {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
         place.set("DOORWARD_KEYS_MASTER_KEY_FILE", "master.key")
     };
+    let refuse = |place: &Place| {
+        for command in ["serve", "migrate"] {
+            let refused = place.run(&[command]).failure();
+            assert!(refused.contains("32 bytes in unpadded base64url"), "{refused}");
+        }
+    };
     let place = malformed(Place::new());
-    let refused = place.run(&["serve"]).failure();
-    assert!(refused.contains("32 bytes in unpadded base64url"), "{refused}");
+    refuse(&place);
     assert!(!place.folder().join("data/doorward.db").exists());
     let Some(database) = cluster::empty_database().await else {
         return;
     };
     let place = malformed(Place::new().set("DOORWARD_STORAGE_URL", &database.url()));
-    let refused = place.run(&["serve"]).failure();
-    assert!(refused.contains("32 bytes in unpadded base64url"), "{refused}");
+    refuse(&place);
     assert_eq!(
         database_contents(&database.url()).await,
         Vec::<[String; 3]>::new()

@@ -187,7 +187,9 @@ pub(crate) async fn approve_and(
 ) -> Result<Response, PageError> {
     let code = decision.code(ctx);
     let request = &decision.pending.request;
-    let acting = ctx.acting(info, Actor::Person(decision.signed_in.user.id));
+    let person = Actor::Person(decision.signed_in.user.id);
+    info.note_actor(person.clone());
+    let acting = ctx.acting(info, person);
     let outcome = match acting.approve(decision.approval(ctx, &code)).await {
         // Somebody else answered it in this browser.
         Err(StoreError::Conflict) => return Err(already_answered()),

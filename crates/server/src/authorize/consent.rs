@@ -71,6 +71,7 @@ pub(crate) async fn post(
     let Some(signed_in) = visit.signed_in(&ctx, &headers).await? else {
         return response::own_page(&ctx, routes::LOGIN, visit.handle);
     };
+    info.note_actor(Actor::Person(signed_in.user.id));
     let token = parameters.get("csrf_token")?.unwrap_or_default();
     if !csrf::check(
         &ctx.secrets,

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::request::{Answer, AuthorizationRequest};
 use crate::clients::Client;
 use crate::clients::authentication::{AuthenticatedClient, authenticate_stranger};
+use crate::clients::spending::spend_all;
 use crate::context::Context;
 use crate::dpop;
 use crate::http::error::{PageError, TokenError};
@@ -82,13 +83,16 @@ async fn answer(
     let parameters = form::parse(headers, body)?;
     let client = authenticate_stranger(ctx, info, headers, &parameters).await?;
     info.note_client(client.client_id());
+    info.note_actor(client.actor());
     let proof = dpop::read(ctx, headers, routes::PAR)?;
     let mut request = read(ctx, client.registered(), &parameters).await?;
     bind(
         &mut request,
         proof.as_ref().map(doorward_oauth::dpop::Proof::key_thumbprint),
     )?;
-    spend(ctx, &client, proof.as_ref().map(dpop::spend)).await?;
+    if !spend_all(ctx, info, &client, proof.as_ref().map(dpop::spend).as_slice()).await? {
+        return Err(dpop::replayed());
+    }
     seal(ctx, &client, request)
 }
 
@@ -121,18 +125,6 @@ fn bind(request: &mut AuthorizationRequest, key_thumbprint: Option<&str>) -> Res
             Ok(())
         }
     }
-}
-
-async fn spend(ctx: &Context, client: &AuthenticatedClient, proof: Option<Spend>) -> Result<(), TokenError> {
-    let spends: Vec<Spend> = client.unspent().into_iter().chain(proof).collect();
-    if spends.is_empty() || ctx.store.spend(&spends, ctx.now()).await? {
-        return Ok(());
-    }
-    Err(if proof.is_some() {
-        dpop::replayed()
-    } else {
-        crate::clients::authentication::replayed()
-    })
 }
 
 fn seal(

@@ -21,6 +21,7 @@ use http::header::AUTHORIZATION;
 
 use super::assertion::NotProven;
 use super::keys::NoKey;
+use super::spending::spend_assertion;
 use super::{Client, ClientError, assertion, secret};
 use crate::context::Context;
 use crate::http::error::TokenError;
@@ -167,29 +168,6 @@ fn known(
             Ok(None)
         }
     }
-}
-
-/// Uses up the assertion of a client, if it sent one.
-/// One that was used before proves nothing.
-pub(crate) async fn spend_assertion(
-    ctx: &Context,
-    info: &RequestInfo,
-    client: &AuthenticatedClient,
-) -> Result<(), TokenError> {
-    let Some(assertion) = client.unspent else {
-        return Ok(());
-    };
-    let acting = ctx.acting(info, client.actor());
-    if acting.spend(&[assertion], ctx.now()).await? {
-        return Ok(());
-    }
-    info.note_told();
-    Err(replayed())
-}
-
-/// The answer to an assertion that was used before.
-pub(crate) fn replayed() -> TokenError {
-    failed().with_internal("the assertion was used before").into()
 }
 
 /// What a request presents.
@@ -405,7 +383,7 @@ fn form_decode(text: &str) -> Option<String> {
     }
 }
 
-fn failed() -> OAuthError {
+pub(super) fn failed() -> OAuthError {
     OAuthError::new(
         ErrorCode::InvalidClient,
         "Client authentication failed: check the client_id, and authenticate as the client is registered: with its secret, a signed client_assertion, or nothing.",

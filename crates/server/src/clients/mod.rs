@@ -9,6 +9,7 @@ pub(crate) mod keys;
 
 pub(crate) mod registration;
 pub(crate) mod secret;
+pub(crate) mod spending;
 
 use doorward_oauth::client::{EffectiveClient, consent_fingerprint};
 use doorward_oauth::redirect::RedirectUriKind;

@@ -45,6 +45,10 @@ pub(super) trait Section {
         Self: Sized;
     /// The value in force as a TOML value (redacted when secret, empty when there is none).
     fn show(&self, key: &str) -> String;
+    /// The keys whose value is another one than before.
+    fn changed(&self, before: &Self) -> Vec<&'static str>
+    where
+        Self: Sized;
     /// Sets a key from the environment; the error says what was expected.
     fn set_from_text(&mut self, key: &str, text: &str) -> Result<(), String>;
     /// Sets a key from the file; the error says what was expected.
@@ -98,6 +102,14 @@ macro_rules! section {
                     $(stringify!($key) => $crate::config::value::Value::show(&self.$key),)+
                     _ => String::new(),
                 }
+            }
+
+            fn changed(&self, before: &Self) -> Vec<&'static str> {
+                let keys = [$((
+                    stringify!($key),
+                    $crate::config::value::Value::is_same(&self.$key, &before.$key),
+                ),)+];
+                keys.iter().filter(|(_, is_same)| !is_same).map(|(key, _)| *key).collect()
             }
 
             fn set_from_text(&mut self, key: &str, text: &str) -> Result<(), String> {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Deref;
 
+use doorward_jose::constant_time_eq;
+
 use super::Span;
 use super::section::section;
 use super::value::{Value, quoted};
@@ -91,6 +93,10 @@ impl Value for DatabaseUrl {
 
     fn show(&self) -> String {
         quoted(&self.to_string())
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        constant_time_eq(self.as_bytes(), other.as_bytes())
     }
 }
 

@@ -172,6 +172,8 @@ fn every_key_is_set_by_the_file_and_by_the_environment() {
             let after = in_force(&settings, path);
             assert_ne!(after.0, before.0, "{path} has no effect");
             assert_eq!(after.1, origin, "{path}");
+            let changed = settings.changed(&Settings::default());
+            assert!(changed.iter().any(|key| key == path), "{path}: {changed:?}");
             let shown = if key.secret {
                 "\"(set, not shown)\"".to_owned()
             } else {
@@ -209,6 +211,26 @@ fn the_registry_states_the_defaults_in_force() {
         settings.in_force(),
         "the defaults are accepted"
     );
+    assert_eq!(settings.changed(&Settings::default()), Vec::<String>::new());
+}
+
+/// What is shown of two secrets is the same.
+#[test]
+fn another_secret_is_a_change() {
+    let with = |secret: &str| {
+        let url = format!("postgres://ada:{secret}@db.example/doorward");
+        let variables = [
+            ("DOORWARD_STORAGE_URL", &*url),
+            ("DOORWARD_ADMIN_BOOTSTRAP_KEY", secret),
+            ("DOORWARD_KEYS_MASTER_KEY", secret),
+        ];
+        load(None, &variables).unwrap()
+    };
+    let (one, other) = (with(STRONG), with(&STRONG.to_ascii_uppercase()));
+    assert_eq!(one.in_force(), other.in_force());
+    let changed = ["admin.bootstrap_key", "storage.url", "keys.master_key"];
+    assert_eq!(one.changed(&other), changed);
+    assert_eq!(one.changed(&one.clone()), Vec::<String>::new());
 }
 
 #[test]

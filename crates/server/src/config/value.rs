@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use doorward_jose::Algorithm;
+use doorward_jose::{Algorithm, constant_time_eq};
 use ipnet::IpNet;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use toml::de::DeValue;
 
 /// A type that a setting can have.
@@ -30,6 +30,11 @@ pub(super) trait Value: Sized {
 
     /// The value in TOML; empty when there is none.
     fn show(&self) -> String;
+
+    /// Whether it is the same value, also where what is shown is not all of it.
+    fn is_same(&self, other: &Self) -> bool {
+        self.show() == other.show()
+    }
 }
 
 fn wrong_type(kind: &str, found: &DeValue<'_>) -> String {
@@ -161,6 +166,10 @@ impl Value for SecretString {
     fn show(&self) -> String {
         "\"(set, not shown)\"".to_owned()
     }
+
+    fn is_same(&self, other: &Self) -> bool {
+        constant_time_eq(self.expose_secret().as_bytes(), other.expose_secret().as_bytes())
+    }
 }
 
 impl<T: Value> Value for Option<T> {
@@ -177,6 +186,13 @@ impl<T: Value> Value for Option<T> {
 
     fn show(&self) -> String {
         self.as_ref().map_or_else(String::new, T::show)
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Some(one), Some(other)) => one.is_same(other),
+            (one, other) => one.is_none() && other.is_none(),
+        }
     }
 }
 

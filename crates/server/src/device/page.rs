@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use doorward_store::{DeviceAuthorization, LoginThrottle};
+use doorward_store::{Actor, DeviceAuthorization, LoginThrottle};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::user_code::UserCode;
@@ -68,6 +68,9 @@ pub(crate) async fn post(
     };
     guess.was_right(&ctx).await?;
     let signed_in = sessions::current(&ctx, &headers).await?;
+    if let Some(signed_in) = &signed_in {
+        info.note_actor(Actor::Person(signed_in.user.id));
+    }
     info.note_client(&device.client_id);
     let fingerprint = device.fingerprint.clone();
     let request = request(&ctx, &code, device).await?;

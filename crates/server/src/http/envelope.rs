@@ -16,7 +16,7 @@ use axum::extract::{ConnectInfo, Request};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use doorward_store::AuditAction;
+use doorward_store::{Actor, AuditAction};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Either, Ready, ready};
 use tokio::time::Instant;
@@ -232,8 +232,13 @@ fn write_down(recorder: &Recorder, info: &RequestInfo, method: &str, route: &str
         return;
     }
     let Some(actor) = info.untold() else { return };
+    let user = match actor {
+        Actor::Person(user) => Some(*user),
+        _ => None,
+    };
     let refusal = Refusal {
         target: Some(format!("{method} {route}")),
+        user,
         status: Some(failure.status.as_u16()),
         ..Refusal::default()
     };

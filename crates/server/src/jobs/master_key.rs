@@ -16,7 +16,9 @@ pub(super) async fn change(ctx: &Context) {
         return;
     }
     loop {
-        match reseal(ctx).await {
+        let resealed = reseal(ctx).await;
+        ctx.metrics.job("master_key", ctx.now(), resealed.is_ok());
+        match resealed {
             Ok(Resealed { seen, changed }) => {
                 tracing::info!(
                     seen,

@@ -148,6 +148,22 @@ impl MasterKey {
             .map(Zeroizing::new)
             .is_some()
     }
+
+    /// Whether it is this key, whatever stands beside it.
+    pub(crate) fn is(&self, other: &Self, random: &dyn Random) -> bool {
+        are_same(&self.key, &other.key, random)
+    }
+
+    /// Whether it is the one beside this key.
+    pub(crate) fn is_beside(&self, other: &Self, random: &dyn Random) -> bool {
+        let beside = self.other.as_ref();
+        beside.is_some_and(|beside| are_same(beside, &other.key, random))
+    }
+}
+
+/// Whether one key opens what the other one sealed. Nothing is learned of either.
+fn are_same(one: &LessSafeKey, other: &LessSafeKey, random: &dyn Random) -> bool {
+    open(other, b"same", &seal(one, random, b"same", &[])).is_some()
 }
 
 /// AES-256-GCM-SIV: nonce, ciphertext, tag. Survives a repeated nonce (RFC 8452 §1).

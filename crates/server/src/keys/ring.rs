@@ -115,6 +115,11 @@ impl KeyRing {
         Ok(keys)
     }
 
+    /// The key under which they rest.
+    pub(crate) fn master(&self) -> &MasterKey {
+        &self.master
+    }
+
     /// The key that signs now.
     pub fn signer(&self) -> Arc<dyn Signer> {
         let ring = self.ring.load();

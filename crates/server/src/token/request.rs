@@ -6,7 +6,8 @@ use doorward_oauth::dpop::Proof;
 use doorward_oauth::parameters::Parameters;
 use doorward_store::{Resource, Spend, Store};
 
-use crate::clients::authentication::{self, AuthenticatedClient};
+use crate::clients::authentication::AuthenticatedClient;
+use crate::clients::spending::spend_all;
 use crate::context::Context;
 use crate::dpop;
 use crate::http::error::TokenError;
@@ -60,22 +61,8 @@ impl<'r> TokenRequest<'r> {
 
     /// As [`Self::spend`], together with something of the grant; `false` when that, or the proof, was used up before.
     pub(crate) async fn spend_with(&self, more: Option<Spend>) -> Result<bool, TokenError> {
-        let assertion = self.client.unspent();
-        let proof = self.proof.map(dpop::spend);
-        let spends: Vec<Spend> = assertion.into_iter().chain(proof).chain(more).collect();
-        if spends.is_empty() || self.ctx.store.spend(&spends, self.ctx.now()).await? {
-            return Ok(true);
-        }
-        // Nothing was used up. Of the two, the assertion comes first: without it nobody has asked.
-        let replayed_assertion = match assertion {
-            Some(assertion) => !self.acting().spend(&[assertion], self.ctx.now()).await?,
-            None => false,
-        };
-        if replayed_assertion {
-            self.info.note_told();
-            return Err(authentication::replayed());
-        }
-        Ok(false)
+        let others: Vec<Spend> = self.proof.map(dpop::spend).into_iter().chain(more).collect();
+        spend_all(self.ctx, self.info, self.client, &others).await
     }
 }
 

@@ -4,7 +4,10 @@
 
 mod clients;
 mod everywhere;
+#[path = "../../../store/tests/engines/conformance/operations.rs"]
+mod operations;
 mod operators;
+mod people;
 #[path = "../support/mod.rs"]
 mod support;
 mod told;

@@ -3,9 +3,11 @@
 use doorward_jose::{Algorithm, SigningKey};
 use doorward_store::ClientSource;
 use http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::machine::{app, proof, proof_with};
+use crate::machine::{
+    JWT_BEARER, app, assert_unauthenticated, assertion, assertion_claims, machine, proof, proof_with,
+};
 use crate::support::{Authorization, ISSUER, REDIRECT, Reply, TestApp, VERIFIER};
 
 const PAR: &str = "/oauth/par";
@@ -90,4 +92,48 @@ async fn a_request_can_name_the_key_of_its_code() {
     let request = Authorization::new(&client, REDIRECT).set("dpop_jkt", &thumbprint);
     let code = app.approve(&app.browser(), &request).await.param("code").unwrap();
     only_with(&app, &client, &code, &key).await;
+}
+
+/// The refusals in the audit list, oldest first.
+async fn refusals(app: &TestApp) -> Vec<Value> {
+    app.context.audit.settled().await;
+    let reply = app
+        .administer("GET", "/admin/audit?outcome=refused", &Value::Null)
+        .await;
+    let lines = reply.json()["items"].as_array().unwrap().clone();
+    lines.into_iter().rev().collect()
+}
+
+/// An assertion counts once here too, and what a client is refused that an operator made is told.
+#[tokio::test]
+async fn refusals_of_who_signs_are_told() {
+    let (app, key) = (app().await, key());
+    let metadata = json!({"jwks": {"keys": [key.public_jwk()]}, "redirect_uris": [REDIRECT],
+        "token_endpoint_auth_method": "private_key_jwt", "grant_types": ["authorization_code"]});
+    let client = machine(&app, metadata).await.client_id;
+    let assertion = assertion(&key, &assertion_claims(&app, &client));
+    let request = Authorization::new(&client, REDIRECT)
+        .add("client_assertion_type", JWT_BEARER)
+        .add("client_assertion", &assertion);
+    let push = async |request: &Authorization, headers: &[(&str, &str)]| {
+        app.wait(1);
+        app.browser().post(PAR, headers, request.encoded()).await
+    };
+    let elsewhere = request.clone().set("redirect_uri", "https://evil.example/cb");
+    push(&elsewhere, &[]).await.assert_error("invalid_request");
+    // A request that is refused uses nothing up.
+    let pushed = push(&request, &[]).await;
+    assert_eq!(pushed.status, StatusCode::CREATED, "{pushed:?}");
+    assert_unauthenticated(&push(&request, &[]).await);
+    let proof = proof_at_par(&app, &key);
+    assert_unauthenticated(&push(&request, &[("dpop", &proof)]).await);
+
+    let refusals = refusals(&app).await;
+    let members = |line: &Value| ["action", "actor", "actor_id"].map(|member| line[member].clone());
+    let expected = ["request.refused", "assertion.replayed", "assertion.replayed"];
+    let expected = expected.map(|action| [json!(action), json!("client"), json!(client)]);
+    let lines: Vec<_> = refusals.iter().map(members).collect();
+    assert_eq!(lines, expected, "{refusals:?}");
+    assert_eq!(refusals[0]["target"], "POST /oauth/par");
+    assert_eq!(refusals[0]["reason"], "invalid_request");
 }

@@ -297,7 +297,10 @@ fn cannot(what: &str, path: &Path, error: &io::Error) -> StoreError {
 
 fn refused(path: &Path, error: &StoreError) -> StoreError {
     let why = match error {
-        StoreError::Unusable(why) | StoreError::Unavailable(why) | StoreError::Internal(why) => why.clone(),
+        StoreError::Unusable(why)
+        | StoreError::Unavailable(why)
+        | StoreError::Damaged(why)
+        | StoreError::Internal(why) => why.clone(),
         other => other.to_string(),
     };
     unusable(format!("{} cannot be used: {why}", path.display()))

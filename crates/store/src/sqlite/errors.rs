@@ -18,10 +18,9 @@ impl From<rusqlite::Error> for StoreError {
                 | ErrorCode::CannotOpen
                 | ErrorCode::PermissionDenied
                 | ErrorCode::OutOfMemory
-                | ErrorCode::DatabaseCorrupt
-                | ErrorCode::NotADatabase
                 | ErrorCode::OperationInterrupted,
             ) => Self::Unavailable(error.to_string()),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error.to_string()),
             _ => Self::Internal(error.to_string()),
         }
     }
@@ -54,5 +53,14 @@ mod tests {
         }
         assert_eq!(mapped(ffi::SQLITE_CONSTRAINT_UNIQUE), StoreError::Conflict);
         assert!(matches!(mapped(ffi::SQLITE_ERROR), StoreError::Internal(_)));
+    }
+
+    #[test]
+    fn a_damaged_file_is_told_with_the_fix() {
+        for code in [ffi::SQLITE_CORRUPT, ffi::SQLITE_CORRUPT_INDEX, ffi::SQLITE_NOTADB] {
+            let error = mapped(code);
+            assert!(matches!(error, StoreError::Damaged(_)), "{code}");
+            assert!(error.to_string().contains("`doorward restore`"), "{error}");
+        }
     }
 }

@@ -60,7 +60,7 @@ fn apply(db: &mut Connection, migrations: &[Migration]) -> Result<()> {
         transaction
             .execute_batch(migration.sql)
             .map_err(|error| match StoreError::from(error) {
-                StoreError::Unavailable(why) => StoreError::Unavailable(why),
+                error @ (StoreError::Unavailable(_) | StoreError::Damaged(_)) => error,
                 error => StoreError::Unusable(format!("migration {} failed: {error}", migration.name)),
             })?;
         transaction.run(

@@ -42,6 +42,7 @@ mod values;
 mod writer;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -90,6 +91,8 @@ pub struct Engine {
     threads: Mutex<Vec<JoinHandle<()>>>,
     turns: Turns,
     changes: Arc<Changes>,
+    /// Whether it was said that the file is damaged.
+    told_of_damage: AtomicBool,
 }
 
 impl Engine {
@@ -116,6 +119,7 @@ impl Engine {
             threads: Mutex::default(),
             turns: Turns::default(),
             changes: Arc::new(Changes::of_one_process()),
+            told_of_damage: AtomicBool::new(false),
         };
         let worker = store
             .writer
@@ -153,6 +157,7 @@ impl Engine {
             threads: Mutex::default(),
             turns: Turns::default(),
             changes: Arc::new(Changes::of_one_process()),
+            told_of_damage: AtomicBool::new(false),
         };
         let beside_it = Connection::open_with_flags(&file.path, flags)?;
         prepare(&beside_it, options)?;
@@ -189,16 +194,25 @@ impl Engine {
         &self,
         work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.writer.run(work).await
+        let outcome = self.writer.run(work).await;
+        outcome.inspect_err(|error| self.tell_of_damage(error))
     }
 
     async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        match &self.readers {
+        let outcome = match &self.readers {
             Some(readers) => readers.run(work).await,
             None => self.writer.run(work).await,
+        };
+        outcome.inspect_err(|error| self.tell_of_damage(error))
+    }
+
+    /// Once: every request that meets the damage is in the log by itself.
+    fn tell_of_damage(&self, error: &StoreError) {
+        if matches!(error, StoreError::Damaged(_)) && !self.told_of_damage.swap(true, Ordering::Relaxed) {
+            tracing::error!(%error, "the database file cannot be read everywhere");
         }
     }
 
@@ -267,16 +281,17 @@ fn prepare_writer(db: &Connection) -> rusqlite::Result<()> {
 
 /// At the start every error means: not with this database.
 fn refusal(path: &Path, error: StoreError) -> StoreError {
-    let why = match error {
-        StoreError::Unusable(why) | StoreError::Unavailable(why) | StoreError::Internal(why) => why,
-        other => other.to_string(),
-    };
-    // SQLite's words for a file that it cannot read.
-    let is_damaged = why.contains("malformed") || why.contains("not a database");
-    let fix = if is_damaged {
+    let fix = if matches!(error, StoreError::Damaged(_)) {
         "; if storage.url is right, it is damaged: restore a backup (`doorward restore`)"
     } else {
         ""
+    };
+    let why = match error {
+        StoreError::Unusable(why)
+        | StoreError::Unavailable(why)
+        | StoreError::Damaged(why)
+        | StoreError::Internal(why) => why,
+        other => other.to_string(),
     };
     StoreError::Unusable(format!(
         "{} cannot be used as the database: {why}{fix}",

@@ -245,10 +245,11 @@ impl Worker {
 
     fn commit(&self) -> Result<()> {
         // Whatever the reason, it is none of the callers' doing.
-        self.db
-            .run(COMMIT, [])
-            .map(drop)
-            .map_err(|error| StoreError::Unavailable(error.to_string()))
+        let committed = self.db.run(COMMIT, []).map(drop);
+        committed.map_err(|error| match StoreError::from(error) {
+            error @ (StoreError::Unavailable(_) | StoreError::Damaged(_)) => error,
+            error => StoreError::Unavailable(error.to_string()),
+        })
     }
 
     fn roll_back(&self) {

@@ -1,4 +1,4 @@
-//! A folder with a configuration of its own.
+//! A folder with a configuration of its own, and with `DOORWARD_TEST_ENGINE=postgres` a PostgreSQL database.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use tempfile::TempDir;
 
-use super::{Finished, Process, Server};
+use super::{Finished, Process, Server, cluster};
 
 /// The admin key of every [`Place::new`].
 pub const ADMIN_KEY: &str = "dwk_jF3mXw81LrZtQvN6bYhKcP0sEoUaGi2dVkTnRy4uWxM";
@@ -18,9 +18,14 @@ pub const PASSWORD: &str = "a tall ship and a star";
 /// The resource that [`Place::populate`] adds.
 pub const RESOURCE: &str = "http://localhost:8080/mcp";
 
+/// The master key of every place with a PostgreSQL database.
+const MASTER_KEY: &str = "q7Xk2mVb9TzR4wLc8NfH3sYd6GjP1aEu0oiQZKBxM5s";
+
 /// Where a server lives.
 pub struct Place {
     folder: TempDir,
+    /// The database, where it is no file in the folder.
+    database: Option<cluster::Database>,
     /// The port of the public listener.
     pub public: u16,
     /// The port of the admin listener.
@@ -29,9 +34,9 @@ pub struct Place {
 }
 
 impl Place {
-    /// With its own ports and an admin key, set in the environment.
+    /// With its own ports, an admin key and the database of the engine that is tested, set in the environment.
     pub fn new() -> Self {
-        let place = Self::bare();
+        let place = Self::bare().with_database_of_the_tests();
         let (public, admin) = (place.public, place.admin);
         place
             .set("DOORWARD_SERVER_ISSUER", &format!("http://localhost:{public}"))
@@ -45,6 +50,7 @@ impl Place {
         let (public, admin) = (free_port(), free_port());
         let place = Self {
             folder: tempfile::tempdir().unwrap(),
+            database: None,
             public,
             admin,
             environment: Vec::new(),
@@ -52,6 +58,26 @@ impl Place {
         place
             .set("DOORWARD_ADMIN_URL", &format!("http://127.0.0.1:{admin}"))
             .set("DOORWARD_ADMIN_KEY", ADMIN_KEY)
+    }
+
+    /// Only some tests are for both engines; the others need the files of SQLite.
+    fn with_database_of_the_tests(mut self) -> Self {
+        if std::env::var("DOORWARD_TEST_ENGINE").as_deref() != Ok("postgres") {
+            return self;
+        }
+        // A runtime of its own: the test's may be the one that waits here.
+        let made = std::thread::spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(cluster::empty_database())
+        });
+        let database = made.join().unwrap();
+        let url = database.as_ref().expect("a PostgreSQL server").url();
+        self.database = database;
+        self.set("DOORWARD_STORAGE_URL", &url)
+            .set("DOORWARD_KEYS_MASTER_KEY", MASTER_KEY)
     }
 
     /// With this variable in the environment.

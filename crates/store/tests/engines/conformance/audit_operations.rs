@@ -10,69 +10,11 @@ use doorward_store::{
 use uuid::Uuid;
 
 use super::audit::{acting, events};
+use super::operations::{READS, SILENT, operations};
 use super::scene::{
     Opened, Scene, at, client, digest, fresh, person, redemption, resource, rotation, session,
 };
 use super::{devices, id_jag, keys, spent, trusted_issuers};
-
-/// Operations that read.
-const READS: &[&str] = &[
-    "resource",
-    "resources",
-    "client",
-    "clients",
-    "initial_tokens",
-    "user",
-    "user_by_email",
-    "users",
-    "session",
-    "trusted_issuer",
-    "trusted_issuer_by_url",
-    "trusted_issuers",
-    "linked_subject",
-    "linked_subjects",
-    "assertion_audience",
-    "assertion_audience_by_url",
-    "assertion_audiences",
-    "consent",
-    "code",
-    "device_by_user_code",
-    "grant",
-    "grants",
-    "issuance",
-    "token_standing",
-    "revocations",
-    "signing_keys",
-    "sealed",
-    "find_secret",
-    "admin_key",
-    "audit_entries",
-    "audit_event",
-    "turn",
-    "try_turn",
-    "ping",
-    "close",
-];
-
-/// Operations that write and tell nothing, and why.
-const SILENT: &[(&str, &str)] = &[
-    (
-        "begin_login",
-        "a count of attempts; what was refused is told by who knows the account",
-    ),
-    ("clear_login", "a count of attempts"),
-    ("begin_device", "a question; what a person answers is told"),
-    ("poll_device", "a count of questions"),
-    ("issue_own", "the token's record tells it"),
-    ("issue_asserted", "the token's record tells it"),
-    ("exchange_token", "the token's record tells it"),
-    ("issue_id_jag", "the assertion's record tells it"),
-    ("record", "tells"),
-    ("forget_audit_events", "what was told long ago"),
-    ("forget_revocations", "what expired long ago"),
-    ("sweep", "what expired long ago"),
-    ("keep_partitions", "what expired long ago"),
-];
 
 /// What is not told in a walk through everything was forgotten: a new operation has to be in one of the lists.
 #[expect(clippy::too_many_lines, reason = "every operation once")]
@@ -239,13 +181,4 @@ fn initial_token(number: u32) -> InitialAccessToken {
         created_at: at(0),
         expires_at: None,
     }
-}
-
-/// The names of all operations of the trait.
-fn operations() -> BTreeSet<&'static str> {
-    let source = include_str!("../../../src/lib.rs");
-    let names = source
-        .lines()
-        .filter_map(|line| line.strip_prefix("    async fn "));
-    names.map(|line| line.split('(').next().unwrap()).collect()
 }

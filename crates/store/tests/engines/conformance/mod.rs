@@ -15,6 +15,7 @@ pub(crate) mod ending;
 pub(crate) mod exchange;
 pub(crate) mod id_jag;
 pub(crate) mod keys;
+pub(crate) mod operations;
 pub(crate) mod own;
 pub(crate) mod refresh;
 pub(crate) mod registration;

@@ -4,9 +4,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 #[path = "server.rs"]
-mod server;
+pub(crate) mod server;
 
-pub(crate) use server::*;
+pub(crate) use server::Cluster;
 
 /// A database of a test, dropped with this value.
 pub(crate) struct Database {

@@ -12,7 +12,8 @@ use doorward_store::{ClientSource, GrantState, RedeemOutcome, RotateOutcome, Sto
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 
-use super::cluster::{Cluster, execute, unprivileged};
+use super::cluster::server::unprivileged;
+use super::cluster::{Cluster, execute};
 use super::template::database;
 use crate::conformance::scene::{Opened, Scene, at, client, fresh, redemption, rotation};
 

@@ -12,7 +12,8 @@ use std::time::Duration;
 use doorward_store::postgres::{PostgresOptions, PostgresStore};
 use doorward_store::{RotateOutcome, Store, StoreError};
 
-use super::cluster::{Cluster, Database, UNPRIVILEGED, is_root, missing_program, shared, unprivileged};
+use super::cluster::server::{UNPRIVILEGED, is_root, missing_program, unprivileged};
+use super::cluster::{Cluster, Database, shared};
 use super::template;
 use crate::conformance::scene::{Opened, Scene, at, at_once, rotation};
 

@@ -8,7 +8,8 @@ use doorward_store::postgres::{PostgresOptions, PostgresStore};
 use doorward_store::{Store as _, StoreError};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
-use super::cluster::{Cluster, UNPRIVILEGED, is_root};
+use super::cluster::Cluster;
+use super::cluster::server::{UNPRIVILEGED, is_root};
 
 /// A server that takes nobody over the network without a certificate of its own authority.
 struct Server {
