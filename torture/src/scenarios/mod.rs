@@ -10,6 +10,7 @@ mod outage;
 mod pause;
 mod rolling;
 
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -34,6 +35,9 @@ pub struct Plan {
     pub seed: u64,
     pub short: bool,
 }
+
+/// What a machine may add to any time that the server promises, for each process that wants a processor.
+const BUSY: Duration = Duration::from_secs(5);
 
 type Run = fn(Plan) -> Pin<Box<dyn Future<Output = anyhow::Result<Tally>> + Send>>;
 
@@ -143,14 +147,79 @@ pub async fn settle(load: Load, site: &Site) -> anyhow::Result<Tally> {
         ensure!(tally.again > 0, "nothing that was used was sent again");
     }
     for node in &site.nodes {
-        ensure!(node.panics() == 0, "a node panicked");
+        let panics = node.panics();
+        ensure!(panics.is_empty(), "a node panicked: {panics:?}");
     }
     Ok(tally)
 }
 
+/// The same where nothing breaks: no request fails, and no node finds anything that somebody has to look at.
+pub async fn without_trouble(load: Load, site: &Site) -> anyhow::Result<Tally> {
+    let tally = settle(load, site).await?;
+    ensure!(tally.troubled() == 0, "requests failed: {tally:?}");
+    for node in &site.nodes {
+        let errors = node.errors();
+        ensure!(errors.is_empty(), "a node logs errors: {errors:?}");
+    }
+    Ok(tally)
+}
+
+/// No node died: every request was answered, if only with 503, and within what the page of faults promises.
+fn in_time(tally: &Tally, promised: Duration) -> anyhow::Result<()> {
+    within(tally, promised, BUSY.mul_f64(crowd()))
+}
+
+/// How many processes there are to a processor, in the last minute; at least one.
+fn crowd() -> f64 {
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: Option<f64> = load.split(' ').next().and_then(|load| load.parse().ok());
+    let processors = u32::try_from(processors).map_or(1.0, f64::from);
+    (load.unwrap_or_default() / processors).max(1.0)
+}
+
+fn within(tally: &Tally, promised: Duration, allowance: Duration) -> anyhow::Result<()> {
+    ensure!(
+        tally.lost == 0 && tally.unsent == 0,
+        "requests got no answer: {tally:?}"
+    );
+    let longest = tally.longest();
+    ensure!(
+        longest <= promised + allowance,
+        "somebody waited {:.1} s, and {} s are promised and {:.0} s allowed beyond: {tally:?}",
+        longest.as_secs_f64(),
+        promised.as_secs(),
+        allowance.as_secs_f64()
+    );
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::SCENARIOS;
+    use std::time::Duration;
+
+    use super::{BUSY, SCENARIOS, within};
+    use crate::ledger::Tally;
+
+    #[test]
+    fn a_late_503_is_as_late_as_any_other_answer() {
+        let promised = Duration::from_secs(10);
+        let mut tally = Tally::default();
+        tally.count_answer(promised);
+        tally.count_unavailable(promised + BUSY);
+        assert!(within(&tally, promised, BUSY).is_ok());
+        tally.count_unavailable(promised + BUSY + Duration::from_millis(1));
+        assert!(within(&tally, promised, BUSY).is_err());
+    }
+
+    #[test]
+    fn a_request_without_an_answer_is_not_in_time() {
+        let lost = Tally {
+            lost: 1,
+            ..Tally::default()
+        };
+        assert!(within(&lost, Duration::from_secs(10), BUSY).is_err());
+    }
 
     #[test]
     fn the_book_names_every_scenario_and_no_other() {
