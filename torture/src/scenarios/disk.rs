@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use rusqlite::Connection;
 use tokio::time::{Instant, sleep};
 
@@ -144,6 +144,26 @@ pub(super) async fn power_postgres(mut plan: Plan) -> anyhow::Result<Tally> {
         site.database()?.restart();
     }
     settle(load, &site).await
+}
+
+/// The suite itself: a database server that forces nothing to its disk loses answers with the power, and is found out.
+pub(super) async fn forgetful_power(plan: Plan) -> anyhow::Result<Tally> {
+    let mut disk = Mount::stoppable(1024)?;
+    let database = Database::start_in(&disk.path(), "")?;
+    let mut site = Site::on(&plan.program, Some(database))?;
+    site.add_nodes(2).await?;
+    let load = plan.load(&site, 12, Rules::default()).await?;
+    // What was set up stays.
+    disk.sync()?;
+    load.progress(300, Duration::from_mins(1)).await?;
+    site.database()?.kill().await?;
+    disk.lose_power()?;
+    site.database()?.restart();
+    match settle(load, &site).await {
+        Err(error) if error.to_string().contains("violations") => Ok(Tally::default()),
+        Err(other) => Err(other.context("what a power cut took should be found out by its answers")),
+        Ok(tally) => bail!("a database that lost what it had answered was not found out: {tally:?}"),
+    }
 }
 
 /// The disk stands still for up to a second, over and over.

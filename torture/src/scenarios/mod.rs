@@ -73,6 +73,7 @@ pub const SCENARIOS: &[Scenario] = scenarios! {
     "kill9-sqlite" Sqlite true crash::sqlite, "the only node dies at random moments";
     "kill9-postgres" Postgres true crash::postgres, "one of two nodes dies at random moments";
     "kill9-rotation" Sqlite true crash::rotation, "the only node dies while its signing keys rotate";
+    "forgetful-power" Postgres false disk::forgetful_power, "the suite itself: a database that forces nothing to its disk is found out";
     "power-sqlite" Sqlite true disk::power_sqlite, "the power fails: what was not forced to the disk is gone";
     "power-postgres" Postgres false disk::power_postgres, "the same under the database server";
     "start-together" Postgres true nodes::start_together, "eight nodes start at once on an empty database";
