@@ -9,7 +9,7 @@ use http::Method;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::{Plan, settle};
+use super::{Plan, past, settle};
 use crate::ledger::Tally;
 use crate::load::Rules;
 use crate::random::Random;
@@ -135,6 +135,8 @@ async fn crash(mut plan: Plan, engine: Engine, nodes: usize) -> anyhow::Result<T
     let mut site = plan.site(engine, nodes).await?;
     let load = plan.load(&site, 12, Rules::every_grant()).await?;
     for _ in 0..plan.number(25, 4) {
+        // The node finds it when it starts again.
+        past::insert(&site).await?;
         // The moment follows from how far the load has come, not only from the time.
         load.progress(10 + plan.random.below(150) as u64, Duration::from_mins(1))
             .await?;
@@ -144,5 +146,7 @@ async fn crash(mut plan: Plan, engine: Engine, nodes: usize) -> anyhow::Result<T
         plan.some_time(0, 300).await;
         site.nodes[node].start().await?;
     }
-    settle(load, &site).await
+    let tally = settle(load, &site).await?;
+    past::is_gone(&site).await?;
+    Ok(tally)
 }

@@ -7,6 +7,7 @@ mod lock;
 mod network;
 mod nodes;
 mod outage;
+mod past;
 mod pause;
 mod rolling;
 
