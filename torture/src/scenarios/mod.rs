@@ -4,6 +4,7 @@ mod clock;
 mod crash;
 mod disk;
 mod lock;
+mod master_key;
 mod network;
 mod nodes;
 mod outage;
@@ -99,6 +100,7 @@ pub const SCENARIOS: &[Scenario] = scenarios! {
     "rolling-restart" Postgres true rolling::restart, "one node after another is replaced: no failure";
     UPGRADE Postgres false rolling::upgrade, "one node after another is replaced by another version, and back: no failure";
     "rolling-keys" Postgres true rolling::keys, "signing keys rotate: no failure";
+    "rolling-master" Postgres false master_key::change, "the master key is changed, and the command for it dies in the middle: no failure";
 };
 
 impl Plan {
