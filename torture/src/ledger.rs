@@ -133,8 +133,10 @@ pub struct Tally {
     pub again: u64,
     /// Everything between the first try and the answer, at most.
     pub slowest: Duration,
-    /// The slowest single answer.
+    /// The slowest single answer, 503 not among them.
     pub slowest_answer: Duration,
+    /// The slowest 503.
+    pub slowest_unavailable: Duration,
 }
 
 impl Tally {
@@ -149,6 +151,24 @@ impl Tally {
         self.again += other.again;
         self.slowest = self.slowest.max(other.slowest);
         self.slowest_answer = self.slowest_answer.max(other.slowest_answer);
+        self.slowest_unavailable = self.slowest_unavailable.max(other.slowest_unavailable);
+    }
+
+    /// A request was answered after this time.
+    pub fn count_answer(&mut self, took: Duration) {
+        self.answered += 1;
+        self.slowest_answer = self.slowest_answer.max(took);
+    }
+
+    /// A request was answered with 503 after this time.
+    pub fn count_unavailable(&mut self, took: Duration) {
+        self.unavailable += 1;
+        self.slowest_unavailable = self.slowest_unavailable.max(took);
+    }
+
+    /// The longest that a client waited for an answer, whatever it was.
+    pub fn longest(&self) -> Duration {
+        self.slowest_answer.max(self.slowest_unavailable)
     }
 
     /// Requests that a client had to send again.

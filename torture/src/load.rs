@@ -31,6 +31,7 @@ pub struct Shared {
     began: Instant,
     stop: AtomicBool,
     answered: AtomicU64,
+    unavailable: AtomicU64,
     flows: AtomicU64,
     offset: AtomicI64,
     once: Mutex<Once>,
@@ -98,6 +99,7 @@ impl Load {
             began: Instant::now(),
             stop: AtomicBool::new(false),
             answered: AtomicU64::new(0),
+            unavailable: AtomicU64::new(0),
             flows: AtomicU64::new(0),
             offset: AtomicI64::new(0),
             once: Mutex::default(),
@@ -117,6 +119,11 @@ impl Load {
     /// Requests that were answered until now.
     pub fn answered(&self) -> u64 {
         self.shared.answered.load(Ordering::Relaxed)
+    }
+
+    /// Requests that were answered with 503 until now.
+    pub fn unavailable(&self) -> u64 {
+        self.shared.unavailable.load(Ordering::Relaxed)
     }
 
     /// Complete flows until now.
@@ -239,15 +246,15 @@ impl Shared {
                     if !answer.headers.contains_key(RETRY_AFTER) {
                         return Err(story.violation(&format!("{what}: 503 without Retry-After")));
                     }
-                    tally.unavailable += 1;
+                    tally.count_unavailable(sent.elapsed());
+                    self.unavailable.fetch_add(1, Ordering::Relaxed);
                     // It may have been done all the same: the database was lost at the commit.
                     unsure = true;
                     format!("{what} at node {}: {}", answer.node, answer.summary())
                 }
                 Ok(answer) => {
-                    tally.answered += 1;
+                    tally.count_answer(sent.elapsed());
                     self.answered.fetch_add(1, Ordering::Relaxed);
-                    tally.slowest_answer = tally.slowest_answer.max(sent.elapsed());
                     tally.slowest = tally.slowest.max(began.elapsed());
                     story.tell(
                         self.at(),

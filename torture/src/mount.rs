@@ -65,6 +65,11 @@ impl Mount {
         Ok(())
     }
 
+    /// Everything that was written until now reaches the disk.
+    pub fn sync(&self) -> anyhow::Result<()> {
+        run(Command::new("sync").arg("-f").arg(self.path()))
+    }
+
     /// What was written and not yet forced to the disk is gone, as when the power fails. Whoever wrote to a disk from
     /// [`Self::stoppable`] has been killed before.
     pub fn lose_power(&mut self) -> anyhow::Result<()> {

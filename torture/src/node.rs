@@ -66,33 +66,44 @@ impl Node {
 
     /// Adds to its environment; counts from its next start.
     pub fn set(&mut self, name: &str, value: &str) {
-        self.environment.retain(|(known, _)| known != name);
+        self.unset(name);
         self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Takes from its environment; counts from its next start.
+    pub fn unset(&mut self, name: &str) {
+        self.environment.retain(|(known, _)| known != name);
     }
 
     /// Starts the process.
     pub fn spawn(&mut self) -> anyhow::Result<()> {
         let log = File::options().create(true).append(true).open(&self.log)?;
+        let child = self
+            .command(&["serve"])
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("cannot start {}", self.program.display()))?;
+        self.child = Some(child);
+        Ok(())
+    }
+
+    /// The program with other arguments, where this node is and by its settings.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         // It ends when this program does, however that ends.
         let mut command = Command::new("setpriv");
         command
             .args(["--pdeathsig", "KILL", "--"])
             .arg(&self.program)
-            .arg("serve");
+            .args(arguments);
         command.current_dir(&self.folder).env_clear();
         command.envs(std::env::vars().filter(|(name, _)| name == "PATH" || name.starts_with("LLVM_")));
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
             .env("DOORWARD_SERVER_ADDRESS", self.public.to_string())
             .env("DOORWARD_ADMIN_ADDRESS", self.admin.to_string())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot start {}", self.program.display()))?;
-        self.child = Some(child);
-        Ok(())
+            .stdin(Stdio::null());
+        command
     }
 
     /// Starts it and waits until it is ready.
@@ -170,10 +181,20 @@ impl Node {
         })
     }
 
-    /// Lines of its log that tell of a fault of its own: panics and errors of level ERROR.
-    pub fn panics(&self) -> usize {
+    /// Lines of its log that tell of a panic.
+    pub fn panics(&self) -> Vec<String> {
+        self.lines(|line| line.contains("panicked at"))
+    }
+
+    /// Lines of its log that somebody has to look at, as long as nothing is broken.
+    pub fn errors(&self) -> Vec<String> {
+        self.lines(|line| line.contains("\"level\":\"ERROR\""))
+    }
+
+    fn lines(&self, wanted: fn(&str) -> bool) -> Vec<String> {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
-        log.lines().filter(|line| line.contains("panicked at")).count()
+        let lines = log.lines().filter(|line| wanted(line));
+        lines.map(str::to_owned).collect()
     }
 
     fn process(&mut self) -> anyhow::Result<&mut Child> {

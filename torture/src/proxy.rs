@@ -61,9 +61,9 @@ impl Proxy {
         })
     }
 
-    /// All connections that are open go silent: nobody is told that they are of no use.
-    pub fn silence(&self) {
-        self.each(|wire| wire.silent.store(true, Ordering::Relaxed));
+    /// All connections that are open go silent, and nobody is told that they are of no use; how many there were.
+    pub fn silence(&self) -> usize {
+        self.count(|wire| wire.is_open() && !wire.silent.swap(true, Ordering::Relaxed))
     }
 
     /// So do those that are made from now on, or not.
@@ -73,34 +73,40 @@ impl Proxy {
 
     /// Silences the connections that wait for notifications, and says how many there were.
     pub fn silence_listeners(&self) -> usize {
-        let mut silenced = 0;
-        self.each(|wire| {
-            if wire.listens.load(Ordering::Relaxed) {
-                wire.silent.store(true, Ordering::Relaxed);
-                silenced += 1;
-            }
-        });
-        silenced
+        self.count(|wire| {
+            let listens = wire.is_open() && wire.listens.load(Ordering::Relaxed);
+            listens && !wire.silent.swap(true, Ordering::Relaxed)
+        })
     }
 
-    /// Cuts every connection.
-    pub fn cut(&self) {
-        self.each(Wire::end);
+    /// Cuts every connection, and says how many there were.
+    pub fn cut(&self) -> usize {
+        let cut = self.count(Wire::end);
         self.wires.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        cut
     }
 
-    fn each(&self, mut each: impl FnMut(&Wire)) {
-        for wire in self.wires.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            each(wire);
-        }
+    /// Of how many it is so.
+    fn count(&self, is_so: impl Fn(&Wire) -> bool) -> usize {
+        let wires = self.wires.lock().unwrap_or_else(PoisonError::into_inner);
+        wires.iter().filter(|wire| is_so(wire)).count()
     }
 }
 
 impl Wire {
-    fn end(&self) {
+    /// Whether neither side has ended it.
+    fn is_open(&self) -> bool {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.as_ref().is_some_and(|running| !running.is_finished())
+    }
+
+    /// Ends it, if it was open.
+    fn end(&self) -> bool {
+        let was_open = self.is_open();
         if let Some(running) = self.running.lock().unwrap_or_else(PoisonError::into_inner).take() {
             running.abort();
         }
+        was_open
     }
 }
 

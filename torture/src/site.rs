@@ -12,6 +12,9 @@ use crate::balancer::Balancer;
 use crate::database::Database;
 use crate::node::{Node, free_address};
 
+/// The setting that names the master key.
+pub const MASTER_KEY: &str = "DOORWARD_KEYS_MASTER_KEY";
+
 /// What is kept where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Engine {
@@ -75,7 +78,7 @@ impl Site {
         );
         let admin_key = site.admin_key.clone();
         site.set("DOORWARD_ADMIN_BOOTSTRAP_KEY", &admin_key);
-        site.set("DOORWARD_KEYS_MASTER_KEY", &secret()?);
+        site.set(MASTER_KEY, &secret()?);
         site.set("DOORWARD_STORAGE_URL", &url);
         // Everything comes from one address, and what is tested is not how often it may ask.
         for limit in [
@@ -101,6 +104,13 @@ impl Site {
     pub fn set(&mut self, name: &str, value: &str) {
         self.environment.retain(|(known, _)| known != name);
         self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// What the nodes are told by this name.
+    pub fn value(&self, name: &str) -> anyhow::Result<String> {
+        let told = self.environment.iter().find(|(known, _)| known == name);
+        let (_, value) = told.with_context(|| format!("{name} is not set"))?;
+        Ok(value.clone())
     }
 
     /// Adds so many nodes and starts them, one after the other.
@@ -138,11 +148,8 @@ impl Site {
 
     /// Where an embedded database is.
     pub fn sqlite_file(&self) -> PathBuf {
-        let url = self
-            .environment
-            .iter()
-            .find(|(name, _)| name == "DOORWARD_STORAGE_URL");
-        url.and_then(|(_, url)| url.strip_prefix("sqlite://"))
+        let url = self.value("DOORWARD_STORAGE_URL").unwrap_or_default();
+        url.strip_prefix("sqlite://")
             .map_or_else(|| self.folder().join("data/doorward.db"), PathBuf::from)
     }
 
@@ -152,7 +159,8 @@ impl Site {
     }
 }
 
-fn secret() -> anyhow::Result<String> {
+/// 32 random bytes as settings take them.
+pub fn secret() -> anyhow::Result<String> {
     let mut bytes = [0; 32];
     doorward_jose::fill_random(&mut bytes)?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))

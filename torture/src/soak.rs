@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::load::{Load, Rules};
 use crate::node::Holds;
-use crate::scenarios::{Plan, settle};
+use crate::scenarios::{Plan, without_trouble};
 use crate::site::{Engine, Site};
 use crate::world::Admin;
 
@@ -19,6 +19,8 @@ const LOOK: Duration = Duration::from_secs(10);
 const ROTATE: u32 = 66;
 /// What memory may grow by in an hour once everything has warmed up, in MiB: what an allocator holds back now and then.
 const GROWTH: f64 = 8.0;
+/// A few minutes are no hour: noise of a megabyte would be a slope of dozens.
+const JUDGED_FROM: Duration = Duration::from_mins(30);
 /// What open files may differ by: connections come and go.
 const FILES: u64 = 64;
 
@@ -42,7 +44,7 @@ pub async fn run(plan: Plan, engine: Engine, time: Duration) -> anyhow::Result<(
     );
     let rules = Rules {
         kept: 400,
-        ..Rules::default()
+        ..Rules::every_grant()
     };
     let load = plan.load(&site, 16, rules).await?;
     let began = Instant::now();
@@ -60,14 +62,22 @@ pub async fn run(plan: Plan, engine: Engine, time: Duration) -> anyhow::Result<(
             tell(&load, &looks, began.elapsed());
         }
     }
-    let tally = settle(load, &site).await?;
+    let tally = without_trouble(load, &site).await?;
     println!("{tally:?}");
-    ensure!(tally.troubled() == 0, "requests failed: {tally:?}");
     for (node, looks) in looks.iter().enumerate() {
         judge(node, looks, time)?;
     }
-    println!("flat: 1 passed, 0 failed");
+    println!("{}: 1 passed, 0 failed", verdict(time));
     Ok(())
+}
+
+/// What a run of this length shows.
+fn verdict(time: Duration) -> &'static str {
+    if time < JUDGED_FROM {
+        "memory not judged"
+    } else {
+        "flat"
+    }
 }
 
 fn look(site: &mut Site, looks: &mut [Vec<Look>], at: Duration) -> anyhow::Result<()> {
@@ -113,8 +123,7 @@ fn judge(node: usize, looks: &[Look], time: Duration) -> anyhow::Result<()> {
         files.max().unwrap_or_default(),
     );
     println!("node {node}: {growth:+.2} MiB an hour, {least} to {most} files");
-    // A few minutes are no hour: noise of a megabyte would be a slope of dozens.
-    if time >= Duration::from_mins(30) {
+    if time >= JUDGED_FROM {
         ensure!(
             growth < GROWTH,
             "memory of node {node} grows by {growth:.1} MiB an hour"
@@ -145,7 +154,15 @@ fn mebibytes(bytes: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::slope;
+    use std::time::Duration;
+
+    use super::{slope, verdict};
+
+    #[test]
+    fn a_few_minutes_say_nothing_of_memory() {
+        assert_eq!(verdict(Duration::from_mins(29)), "memory not judged");
+        assert_eq!(verdict(Duration::from_mins(30)), "flat");
+    }
 
     #[test]
     fn growth_is_told_from_noise() {

@@ -13,11 +13,9 @@ mod e2e;
 mod fuzz;
 mod install;
 #[expect(
-    dead_code,
     clippy::panic,
     clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "shared with the store's tests, which use more of it and may panic"
+    reason = "shared with the store's tests, which may panic"
 )]
 #[path = "../../crates/store/tests/engines/postgres/server.rs"]
 mod postgres_server;

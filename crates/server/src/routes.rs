@@ -5,10 +5,10 @@ mod table;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use futures_util::FutureExt as _;
 use http::{StatusCode, header};
 
@@ -16,7 +16,7 @@ use crate::authorization_server::Routers;
 use crate::clients::registration;
 use crate::context::Context;
 use crate::http::metrics::CONTENT_TYPE as METRICS_TYPE;
-use crate::http::{Envelope, Shortcut, Straight, cors, wrap_admin, wrap_public};
+use crate::http::{Envelope, Intended, Shortcut, Straight, cors, wrap_admin, wrap_public};
 use crate::{admin, authorize, device, discovery, events, introspect, login, pages, revoke, token};
 
 pub use table::{Audience, Endpoint, admin_endpoints, public_endpoints};
@@ -196,7 +196,12 @@ async fn livez() -> &'static str {
 /// The store answers, so that requests can be.
 async fn readyz(State(ctx): State<Arc<Context>>) -> Response {
     if ctx.leaving.load(Ordering::Relaxed) {
-        return (StatusCode::SERVICE_UNAVAILABLE, "the server ends").into_response();
+        let ends = (
+            StatusCode::SERVICE_UNAVAILABLE,
+            Extension(Intended),
+            "the server ends",
+        );
+        return ends.into_response();
     }
     match ctx.store.ping().await {
         Ok(()) => "ready".into_response(),

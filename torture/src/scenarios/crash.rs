@@ -4,16 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 use http::Method;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::{Plan, settle};
+use super::{Plan, past, settle};
 use crate::ledger::Tally;
 use crate::load::Rules;
 use crate::random::Random;
-use crate::site::Engine;
+use crate::site::{Engine, Site};
 use crate::world::Admin;
 
 pub(super) async fn sqlite(plan: Plan) -> anyhow::Result<Tally> {
@@ -28,28 +28,54 @@ pub(super) async fn postgres(plan: Plan) -> anyhow::Result<Tally> {
 pub(super) async fn rotation(mut plan: Plan) -> anyhow::Result<Tally> {
     let mut site = plan.site(Engine::Sqlite, 1).await?;
     let load = plan.load(&site, 8, Rules::default()).await?;
+    let mut before = keys(&site).await?;
+    let first = before;
     for _ in 0..plan.number(25, 4) {
         let admin = Admin::of(&site, 0)?;
-        let rotating = tokio::spawn(async move {
-            let body = json!({ "now": true });
-            let mut random = Random::new(0, 0);
-            let path = "/admin/keys/rotate";
-            while admin.ask(&mut random, Method::POST, path, &body).await.is_ok() {}
-        });
+        let rotating = tokio::spawn(rotate_over_and_over(admin));
         plan.some_time(0, 100).await;
         site.nodes[0].kill()?;
-        rotating.await?;
+        let rotated = rotating.await??;
         site.nodes[0].start().await?;
-        let keys = Admin::of(&site, 0)?;
-        let keys = keys.call(Method::GET, "/admin/keys", Value::Null).await?;
-        let active = |key: &&Value| key["state"] == "active";
-        let active = keys["items"]
-            .as_array()
-            .map_or(0, |keys| keys.iter().filter(active).count());
-        ensure!(active == 1, "{active} keys sign: {keys}");
+        let after = keys(&site).await?;
+        // The last one may have been made, and not been answered.
+        ensure!(
+            (before + rotated..=before + rotated + 1).contains(&after),
+            "{before} keys were rotated {rotated} times, and then there are {after}"
+        );
+        before = after;
         load.progress(20, Duration::from_mins(1)).await?;
     }
+    ensure!(before > first, "no key was rotated");
     settle(load, &site).await
+}
+
+/// Until the node is gone; how often it was answered.
+async fn rotate_over_and_over(admin: Admin) -> anyhow::Result<usize> {
+    let (body, mut random) = (json!({ "now": true }), Random::new(0, 0));
+    let mut rotated = 0;
+    while let Ok(answer) = admin
+        .ask(&mut random, Method::POST, "/admin/keys/rotate", &body)
+        .await
+    {
+        ensure!(
+            answer.status.is_success(),
+            "a rotation was answered {}",
+            answer.summary()
+        );
+        rotated += 1;
+    }
+    Ok(rotated)
+}
+
+/// How many keys there are, of which one signs.
+async fn keys(site: &Site) -> anyhow::Result<usize> {
+    let admin = Admin::of(site, 0)?;
+    let keys = admin.call(Method::GET, "/admin/keys", Value::Null).await?;
+    let items = keys["items"].as_array().context("no list of keys")?;
+    let active = items.iter().filter(|key| key["state"] == "active").count();
+    ensure!(active == 1, "{active} keys sign: {keys}");
+    Ok(items.len())
 }
 
 /// The suite itself: a server that forgets what it answered is found out. Its database is put back to what it was some time
@@ -109,6 +135,8 @@ async fn crash(mut plan: Plan, engine: Engine, nodes: usize) -> anyhow::Result<T
     let mut site = plan.site(engine, nodes).await?;
     let load = plan.load(&site, 12, Rules::every_grant()).await?;
     for _ in 0..plan.number(25, 4) {
+        // The node finds it when it starts again.
+        past::insert(&site).await?;
         // The moment follows from how far the load has come, not only from the time.
         load.progress(10 + plan.random.below(150) as u64, Duration::from_mins(1))
             .await?;
@@ -118,5 +146,7 @@ async fn crash(mut plan: Plan, engine: Engine, nodes: usize) -> anyhow::Result<T
         plan.some_time(0, 300).await;
         site.nodes[node].start().await?;
     }
-    settle(load, &site).await
+    let tally = settle(load, &site).await?;
+    past::is_gone(&site).await?;
+    Ok(tally)
 }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use rusqlite::Connection;
 use tokio::time::{Instant, sleep};
 
 use super::lock::{key_set, public_pages};
-use super::{Plan, settle};
+use super::{Plan, in_time, settle};
 use crate::database::Database;
 use crate::ledger::Tally;
 use crate::load::{Load, Rules};
@@ -16,6 +16,9 @@ use crate::site::{Engine, Site};
 
 /// The database servers of the other scenarios do not care for their disk.
 const DURABLE: &str = "fsync = on\nfull_page_writes = on";
+
+/// How long a request waits for a database server that has ended.
+const AWAY: Duration = Duration::from_secs(3);
 
 /// The disk under the embedded database is full: 503, and after there is room again everything goes on by itself.
 pub(super) async fn full(mut plan: Plan) -> anyhow::Result<Tally> {
@@ -38,6 +41,8 @@ pub(super) async fn full(mut plan: Plan) -> anyhow::Result<Tally> {
     }
     let tally = settle(load, &site).await?;
     ensure!(tally.unavailable > 0, "the disk was not full enough: {tally:?}");
+    // It refuses at once.
+    in_time(&tally, Duration::ZERO)?;
     site.nodes[0].stop().await?;
     let database = Connection::open(site.sqlite_file())?;
     let integrity: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
@@ -72,6 +77,7 @@ pub(super) async fn full_postgres(mut plan: Plan) -> anyhow::Result<Tally> {
     let tally = settle(load, &site).await?;
     ensure!(tally.unavailable > 0, "the disk was not full enough: {tally:?}");
     ensure!(ended > 0, "the database server had room for its log");
+    in_time(&tally, AWAY)?;
     Ok(tally)
 }
 
@@ -140,6 +146,26 @@ pub(super) async fn power_postgres(mut plan: Plan) -> anyhow::Result<Tally> {
     settle(load, &site).await
 }
 
+/// The suite itself: a database server that forces nothing to its disk loses answers with the power, and is found out.
+pub(super) async fn forgetful_power(plan: Plan) -> anyhow::Result<Tally> {
+    let mut disk = Mount::stoppable(1024)?;
+    let database = Database::start_in(&disk.path(), "")?;
+    let mut site = Site::on(&plan.program, Some(database))?;
+    site.add_nodes(2).await?;
+    let load = plan.load(&site, 12, Rules::default()).await?;
+    // What was set up stays.
+    disk.sync()?;
+    load.progress(300, Duration::from_mins(1)).await?;
+    site.database()?.kill().await?;
+    disk.lose_power()?;
+    site.database()?.restart();
+    match settle(load, &site).await {
+        Err(error) if error.to_string().contains("violations") => Ok(Tally::default()),
+        Err(other) => Err(other.context("what a power cut took should be found out by its answers")),
+        Ok(tally) => bail!("a database that lost what it had answered was not found out: {tally:?}"),
+    }
+}
+
 /// The disk stands still for up to a second, over and over.
 pub(super) async fn slow_sqlite(plan: Plan) -> anyhow::Result<Tally> {
     let disk = Mount::stoppable(256)?;
@@ -158,15 +184,25 @@ pub(super) async fn slow_postgres(plan: Plan) -> anyhow::Result<Tally> {
 }
 
 async fn slow(mut plan: Plan, site: &Site, disk: &Mount) -> anyhow::Result<Tally> {
-    let load = plan.load(site, 12, Rules::default()).await?;
+    let load = plan.load(site, 12, Rules::every_grant()).await?;
+    let mut longest = Duration::ZERO;
     for _ in 0..plan.number(15, 3) {
+        let time = plan
+            .random
+            .between(Duration::from_millis(50), Duration::from_secs(1));
+        longest = longest.max(time);
         disk.freeze()?;
-        plan.some_time(50, 1000).await;
+        sleep(time).await;
         disk.thaw()?;
         plan.some_time(50, 500).await;
     }
     let tally = settle(load, site).await?;
     ensure!(tally.troubled() == 0, "a slow disk is waited for: {tally:?}");
+    // A moment may pass before somebody writes.
+    ensure!(
+        tally.slowest_answer >= longest / 2,
+        "nobody waited for a disk that stood still for {longest:?}: {tally:?}"
+    );
     Ok(tally)
 }
 

@@ -6,19 +6,24 @@ use anyhow::{Context as _, ensure};
 use rusqlite::Connection;
 use tokio::time::sleep;
 
-use super::{Plan, settle};
+use super::{Plan, in_time, settle};
 use crate::balancer::Ask;
 use crate::ledger::Tally;
 use crate::load::{Load, Rules};
 use crate::random::Random;
 use crate::site::Engine;
 
+/// How long a request waits for a lock.
+const SQLITE: Duration = Duration::from_secs(5);
+const POSTGRES: Duration = Duration::from_secs(10);
+
 /// Another process holds `BEGIN EXCLUSIVE` for a second, which nobody notices, and for ten, which is answered with 503.
 pub(super) async fn sqlite(plan: Plan) -> anyhow::Result<Tally> {
     let site = plan.site(Engine::Sqlite, 1).await?;
-    let load = plan.load(&site, 12, Rules::default()).await?;
+    let load = plan.load(&site, 12, Rules::every_grant()).await?;
     let times: &[u64] = if plan.short { &[1] } else { &[1, 10, 1, 10] };
     for seconds in times {
+        let before = load.unavailable();
         let other = Connection::open(site.sqlite_file())?;
         other.busy_timeout(Duration::from_secs(10))?;
         other
@@ -28,23 +33,20 @@ pub(super) async fn sqlite(plan: Plan) -> anyhow::Result<Tally> {
         other.execute_batch("ROLLBACK")?;
         drop(other);
         load.progress(100, Duration::from_mins(1)).await?;
+        was_noticed(&load, before, *seconds)?;
     }
     let tally = settle(load, &site).await?;
-    if plan.short {
-        ensure!(
-            tally.troubled() == 0,
-            "a lock of a second is waited for: {tally:?}"
-        );
-    }
+    in_time(&tally, SQLITE)?;
     Ok(tally)
 }
 
 /// Another session locks the tables of all grants.
 pub(super) async fn postgres(plan: Plan) -> anyhow::Result<Tally> {
     let mut site = plan.site(Engine::Postgres, 2).await?;
-    let load = plan.load(&site, 12, Rules::default()).await?;
+    let load = plan.load(&site, 12, Rules::every_grant()).await?;
     let mut other = site.database()?.connect().await?;
-    for seconds in [1, 10, 1, 15] {
+    for seconds in [1, 12, 1, 15] {
+        let before = load.unavailable();
         let transaction = other.transaction().await?;
         transaction
             .batch_execute("LOCK TABLE access_grant, code, issuance IN ACCESS EXCLUSIVE MODE")
@@ -52,8 +54,21 @@ pub(super) async fn postgres(plan: Plan) -> anyhow::Result<Tally> {
         stands(&load, Duration::from_secs(seconds)).await?;
         transaction.rollback().await?;
         load.progress(100, Duration::from_mins(1)).await?;
+        was_noticed(&load, before, seconds)?;
     }
-    settle(load, &site).await
+    let tally = settle(load, &site).await?;
+    in_time(&tally, POSTGRES)?;
+    Ok(tally)
+}
+
+/// A lock of a second is waited for, and one that lasts longer than anybody waits is answered with 503.
+fn was_noticed(load: &Load, before: u64, seconds: u64) -> anyhow::Result<()> {
+    let unavailable = load.unavailable() - before;
+    ensure!(
+        (unavailable > 0) == (seconds > 1),
+        "a lock of {seconds} s was answered with 503 {unavailable} times"
+    );
+    Ok(())
 }
 
 /// What does not need the database is answered meanwhile.

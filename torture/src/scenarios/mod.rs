@@ -4,12 +4,15 @@ mod clock;
 mod crash;
 mod disk;
 mod lock;
+mod master_key;
 mod network;
 mod nodes;
 mod outage;
+mod past;
 mod pause;
 mod rolling;
 
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -34,6 +37,9 @@ pub struct Plan {
     pub seed: u64,
     pub short: bool,
 }
+
+/// What a machine may add to any time that the server promises, for each process that wants a processor.
+const BUSY: Duration = Duration::from_secs(5);
 
 type Run = fn(Plan) -> Pin<Box<dyn Future<Output = anyhow::Result<Tally>> + Send>>;
 
@@ -69,6 +75,7 @@ pub const SCENARIOS: &[Scenario] = scenarios! {
     "kill9-sqlite" Sqlite true crash::sqlite, "the only node dies at random moments";
     "kill9-postgres" Postgres true crash::postgres, "one of two nodes dies at random moments";
     "kill9-rotation" Sqlite true crash::rotation, "the only node dies while its signing keys rotate";
+    "forgetful-power" Postgres false disk::forgetful_power, "the suite itself: a database that forces nothing to its disk is found out";
     "power-sqlite" Sqlite true disk::power_sqlite, "the power fails: what was not forced to the disk is gone";
     "power-postgres" Postgres false disk::power_postgres, "the same under the database server";
     "start-together" Postgres true nodes::start_together, "eight nodes start at once on an empty database";
@@ -93,6 +100,7 @@ pub const SCENARIOS: &[Scenario] = scenarios! {
     "rolling-restart" Postgres true rolling::restart, "one node after another is replaced: no failure";
     UPGRADE Postgres false rolling::upgrade, "one node after another is replaced by another version, and back: no failure";
     "rolling-keys" Postgres true rolling::keys, "signing keys rotate: no failure";
+    "rolling-master" Postgres false master_key::change, "the master key is changed, and the command for it dies in the middle: no failure";
 };
 
 impl Plan {
@@ -143,14 +151,79 @@ pub async fn settle(load: Load, site: &Site) -> anyhow::Result<Tally> {
         ensure!(tally.again > 0, "nothing that was used was sent again");
     }
     for node in &site.nodes {
-        ensure!(node.panics() == 0, "a node panicked");
+        let panics = node.panics();
+        ensure!(panics.is_empty(), "a node panicked: {panics:?}");
     }
     Ok(tally)
 }
 
+/// The same where nothing breaks: no request fails, and no node finds anything that somebody has to look at.
+pub async fn without_trouble(load: Load, site: &Site) -> anyhow::Result<Tally> {
+    let tally = settle(load, site).await?;
+    ensure!(tally.troubled() == 0, "requests failed: {tally:?}");
+    for node in &site.nodes {
+        let errors = node.errors();
+        ensure!(errors.is_empty(), "a node logs errors: {errors:?}");
+    }
+    Ok(tally)
+}
+
+/// No node died: every request was answered, if only with 503, and within what the page of faults promises.
+fn in_time(tally: &Tally, promised: Duration) -> anyhow::Result<()> {
+    within(tally, promised, BUSY.mul_f64(crowd()))
+}
+
+/// How many processes there are to a processor, in the last minute; at least one.
+fn crowd() -> f64 {
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: Option<f64> = load.split(' ').next().and_then(|load| load.parse().ok());
+    let processors = u32::try_from(processors).map_or(1.0, f64::from);
+    (load.unwrap_or_default() / processors).max(1.0)
+}
+
+fn within(tally: &Tally, promised: Duration, allowance: Duration) -> anyhow::Result<()> {
+    ensure!(
+        tally.lost == 0 && tally.unsent == 0,
+        "requests got no answer: {tally:?}"
+    );
+    let longest = tally.longest();
+    ensure!(
+        longest <= promised + allowance,
+        "somebody waited {:.1} s, and {} s are promised and {:.0} s allowed beyond: {tally:?}",
+        longest.as_secs_f64(),
+        promised.as_secs(),
+        allowance.as_secs_f64()
+    );
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::SCENARIOS;
+    use std::time::Duration;
+
+    use super::{BUSY, SCENARIOS, within};
+    use crate::ledger::Tally;
+
+    #[test]
+    fn a_late_503_is_as_late_as_any_other_answer() {
+        let promised = Duration::from_secs(10);
+        let mut tally = Tally::default();
+        tally.count_answer(promised);
+        tally.count_unavailable(promised + BUSY);
+        assert!(within(&tally, promised, BUSY).is_ok());
+        tally.count_unavailable(promised + BUSY + Duration::from_millis(1));
+        assert!(within(&tally, promised, BUSY).is_err());
+    }
+
+    #[test]
+    fn a_request_without_an_answer_is_not_in_time() {
+        let lost = Tally {
+            lost: 1,
+            ..Tally::default()
+        };
+        assert!(within(&lost, Duration::from_secs(10), BUSY).is_err());
+    }
 
     #[test]
     fn the_book_names_every_scenario_and_no_other() {

@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::{Plan, settle};
+use super::{Plan, in_time, settle};
 use crate::balancer::Ask;
 use crate::ledger::{Tally, Tokens};
 use crate::load::Rules;
@@ -19,6 +19,10 @@ use crate::world::{Admin, World};
 /// How soon a change is seen at every node, whatever was lost: a second, one more for keys, which a node that hears nothing
 /// looks at every second, and two because the machine is busy.
 const BOUND: Duration = Duration::from_secs(4);
+
+/// What waits on a connection that says nothing any more: `storage.statement_timeout`, and two seconds; and when it is tried
+/// again, as long as a new connection may take.
+const SILENCE: Duration = Duration::from_secs(12 + 5);
 
 /// Where the server tells of the load's resource.
 const RESOURCE_PAGE: &str = "/.well-known/oauth-protected-resource/mcp";
@@ -40,23 +44,29 @@ async fn behind_proxy(plan: &Plan) -> anyhow::Result<(Site, Proxy)> {
 /// Connections are cut, and cut again.
 pub(super) async fn cut(mut plan: Plan) -> anyhow::Result<Tally> {
     let (site, proxy) = behind_proxy(&plan).await?;
-    let load = plan.load(&site, 12, Rules::default()).await?;
-    for _ in 0..plan.number(40, 10) {
-        proxy.cut();
+    let load = plan.load(&site, 12, Rules::every_grant()).await?;
+    let (times, mut cut) = (plan.number(40, 10), 0);
+    for _ in 0..times {
+        cut += proxy.cut();
         plan.some_time(50, 400).await;
     }
+    // More than one each time: the node makes new ones, and uses them.
+    ensure!(cut > times, "{cut} connections were cut in {times} times");
     settle(load, &site).await
 }
 
 /// Half-open: connections stay and say nothing any more. First those that are there; then also new ones.
 pub(super) async fn silence(plan: Plan) -> anyhow::Result<Tally> {
     let (site, proxy) = behind_proxy(&plan).await?;
-    let load = plan.load(&site, 12, Rules::default()).await?;
-    proxy.silence();
+    let load = plan.load(&site, 12, Rules::every_grant()).await?;
+    ensure!(proxy.silence() > 0, "there was no connection to go silent");
     load.progress(500, Duration::from_mins(1)).await?;
     sleep(Duration::from_secs(15)).await;
     proxy.mute(true);
-    proxy.silence();
+    ensure!(
+        proxy.silence() > 0,
+        "the node has made no connection since the others went silent"
+    );
     load.progress(500, Duration::from_mins(1)).await?;
     sleep(Duration::from_secs(20)).await;
     proxy.mute(false);
@@ -69,7 +79,9 @@ pub(super) async fn silence(plan: Plan) -> anyhow::Result<Tally> {
         );
         sleep(Duration::from_millis(200)).await;
     }
-    settle(load, &site).await
+    let tally = settle(load, &site).await?;
+    in_time(&tally, SILENCE)?;
+    Ok(tally)
 }
 
 async fn ready(balancer: &crate::balancer::Balancer, node: usize) -> bool {

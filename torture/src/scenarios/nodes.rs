@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::{Plan, settle};
+use super::{Plan, without_trouble};
 use crate::ledger::Tally;
 use crate::load::Rules;
 use crate::site::{Engine, Site};
@@ -31,9 +31,7 @@ pub(super) async fn flows(plan: Plan) -> anyhow::Result<Tally> {
             eprintln!("  {told} flows in {:.0} s", began.elapsed().as_secs_f64());
         }
     }
-    let tally = settle(load, &site).await?;
-    ensure!(tally.troubled() == 0, "requests failed: {tally:?}");
-    Ok(tally)
+    without_trouble(load, &site).await
 }
 
 /// Eight nodes start at the same time on an empty database: one schema, one signing key, and all of them work.
@@ -55,7 +53,5 @@ pub(super) async fn start_together(plan: Plan) -> anyhow::Result<Tally> {
         ensure!(keys == 1, "{keys} signing keys at node {node}");
     }
     let load = plan.load(&site, 16, Rules::default()).await?;
-    let tally = settle(load, &site).await?;
-    ensure!(tally.troubled() == 0, "requests failed: {tally:?}");
-    Ok(tally)
+    without_trouble(load, &site).await
 }

@@ -49,7 +49,7 @@ pub(super) async fn storm(plan: Plan) -> anyhow::Result<Tally> {
     let database = Database::start_with("max_connections = 60\nsuperuser_reserved_connections = 3")?;
     let mut site = Site::on(&plan.program, Some(database))?;
     site.add_nodes(2).await?;
-    let load = Load::begin(&site, 500, plan.seed, Rules::default()).await?;
+    let load = Load::begin(&site, 500, plan.seed, Rules::every_grant()).await?;
     load.progress(3000, Duration::from_mins(2)).await?;
     let operator = site.database()?.connect().await?;
     operator
@@ -78,5 +78,10 @@ pub(super) async fn storm(plan: Plan) -> anyhow::Result<Tally> {
     sleep(Duration::from_secs(5)).await;
     drop(others);
     load.progress(3000, Duration::from_secs(90)).await?;
-    settle(load, &site).await
+    let tally = settle(load, &site).await?;
+    ensure!(
+        tally.troubled() > 0,
+        "nobody missed the connections that others took: {tally:?}"
+    );
+    Ok(tally)
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::ensure;
 use tokio::time::sleep;
 
 use super::{Plan, settle};
@@ -21,7 +22,7 @@ pub(super) async fn postgres(plan: Plan) -> anyhow::Result<Tally> {
 async fn pause(mut plan: Plan, engine: Engine, nodes: usize) -> anyhow::Result<Tally> {
     let time = plan.time(Duration::from_mins(1), Duration::from_secs(3));
     let mut site = plan.site(engine, nodes).await?;
-    let load = plan.load(&site, 12, Rules::default()).await?;
+    let load = plan.load(&site, 12, Rules::every_grant()).await?;
     let node = plan.random.below(nodes);
     site.nodes[node].signal("STOP")?;
     if nodes > 1 && !plan.short {
@@ -31,5 +32,11 @@ async fn pause(mut plan: Plan, engine: Engine, nodes: usize) -> anyhow::Result<T
     sleep(time).await;
     site.nodes[node].signal("CONT")?;
     load.progress(200, Duration::from_mins(1)).await?;
-    settle(load, &site).await
+    let tally = settle(load, &site).await?;
+    // Who had sent it something waits as long as it stands still, or as long as a client waits at all.
+    ensure!(
+        tally.troubled() > 0 || tally.longest() >= time,
+        "nobody waited for the node that stood still: {tally:?}"
+    );
+    Ok(tally)
 }

@@ -8,11 +8,12 @@ use http::Method;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::{Plan, settle};
+use super::{Plan, without_trouble};
 use crate::clock::Clock;
 use crate::ledger::Tally;
 use crate::load::{Load, Rules};
 use crate::mount::NotHere;
+use crate::node::Node;
 use crate::site::{Engine, Site};
 use crate::world::Admin;
 
@@ -24,7 +25,7 @@ pub(super) async fn restart(mut plan: Plan) -> anyhow::Result<Tally> {
     let (mut site, load) = nodes_of(&plan, &plan.program).await?;
     let program = plan.program.clone();
     for _ in 0..plan.number(5, 1) {
-        replace_all(&mut plan, &mut site, &load, &program).await?;
+        replace_all(&mut plan, &mut site, &load, |node| node.replace(&program)).await?;
     }
     without_trouble(load, &site).await
 }
@@ -44,12 +45,13 @@ pub(super) async fn upgrade(mut plan: Plan) -> anyhow::Result<Tally> {
     let (mut site, load) = nodes_of(&plan, &old).await?;
     let new = plan.program.clone();
     for program in [&new, &old, &new] {
-        replace_all(&mut plan, &mut site, &load, program).await?;
+        replace_all(&mut plan, &mut site, &load, |node| node.replace(program)).await?;
     }
     without_trouble(load, &site).await
 }
 
-async fn nodes_of(plan: &Plan, program: &Path) -> anyhow::Result<(Site, Load)> {
+/// Three nodes, and clients with grants of every kind.
+pub(super) async fn nodes_of(plan: &Plan, program: &Path) -> anyhow::Result<(Site, Load)> {
     let mut site = Site::new(program, Engine::Postgres)?;
     // Longer than a look of the balancer takes.
     site.set("DOORWARD_SERVER_SHUTDOWN_DELAY", "2s");
@@ -58,22 +60,22 @@ async fn nodes_of(plan: &Plan, program: &Path) -> anyhow::Result<(Site, Load)> {
     Ok((site, load))
 }
 
-async fn replace_all(plan: &mut Plan, site: &mut Site, load: &Load, program: &Path) -> anyhow::Result<()> {
+/// One node after the other ends, and comes back as something else.
+pub(super) async fn replace_all(
+    plan: &mut Plan,
+    site: &mut Site,
+    load: &Load,
+    change: impl Fn(&mut Node),
+) -> anyhow::Result<()> {
     for node in 0..site.nodes.len() {
         load.progress(200, Duration::from_mins(1)).await?;
         plan.some_time(0, 300).await;
         site.nodes[node].stop().await?;
         plan.some_time(0, 500).await;
-        site.nodes[node].replace(program);
+        change(&mut site.nodes[node]);
         site.nodes[node].start().await?;
     }
     Ok(())
-}
-
-async fn without_trouble(load: Load, site: &Site) -> anyhow::Result<Tally> {
-    let tally = settle(load, site).await?;
-    ensure!(tally.troubled() == 0, "requests failed: {tally:?}");
-    Ok(tally)
 }
 
 /// Signing keys rotate by command, each published before it signs, and every token that was ever answered is good at

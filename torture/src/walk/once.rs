@@ -32,6 +32,8 @@ pub(super) struct Used {
 enum Again {
     /// The whole request, as it was.
     Request(Ask),
+    /// The same of an exchange, whose subject may have ended meanwhile.
+    Exchange(Ask),
     /// Another client's word for a person, with a new assertion of the client itself.
     Word(String),
 }
@@ -61,9 +63,15 @@ impl Walker {
                 continue;
             }
             // A code that comes again ends its grant, and its story tries that at its end.
-            let has_code = fields.iter().any(|(name, _)| *name == "code");
-            if counts_once && said.answer.status.is_success() && !has_code {
-                self.remember(what, ask);
+            let has = |field| fields.iter().any(|(name, _)| *name == field);
+            if counts_once && said.answer.status.is_success() && !has("code") {
+                let is_exchange = has("subject_token");
+                let again = if is_exchange {
+                    Again::Exchange
+                } else {
+                    Again::Request
+                };
+                self.remember_as(what, again(ask));
             }
             return Ok(Insisted {
                 unsure: unsure || said.unsure,
@@ -121,7 +129,7 @@ impl Walker {
 
     async fn refuses(&mut self, story: &mut Story, used: &Used) -> Step<()> {
         let answer = match &used.again {
-            Again::Request(ask) => self.ask(story, "again", ask).await?.answer,
+            Again::Request(ask) | Again::Exchange(ask) => self.ask(story, "again", ask).await?.answer,
             Again::Word(assertion) => {
                 let fields = word(assertion);
                 let asked = self.request(Who::Agent, story, "again", TOKEN, &fields);
@@ -132,6 +140,8 @@ impl Walker {
             self.tally.again += 1;
         }
         let is_refusal = match answer.json()["error"].as_str() {
+            // Its subject is looked at before the assertion is used up (RFC 8693 §2.2.2).
+            Some("invalid_request") => matches!(used.again, Again::Exchange(_)),
             Some(error) => REFUSALS.contains(&error),
             // The page that a pushed request gets.
             None => answer.status == StatusCode::BAD_REQUEST,

@@ -1,7 +1,10 @@
 //! Operators, who create programs, and the programs, which have a secret.
 
+use std::time::Duration;
+
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, Method, StatusCode};
+use tokio::time::Instant;
 
 use super::{Step, Walker};
 use crate::balancer::{Answer, Failure};
@@ -28,9 +31,10 @@ impl Walker {
     /// An operator does not insist: what was not answered may be there or not. But it is counted, as for everybody else.
     async fn create_program(&mut self, story: &mut Story) -> Step<Option<(String, HeaderValue)>> {
         let (operators, program) = (self.shared.world.operators(), World::program());
+        let sent = Instant::now();
         let asked = operators.ask(&mut self.random, Method::POST, "/admin/clients", &program);
         let client = match asked.await {
-            Ok(answer) => self.answered_operator(story, &answer)?,
+            Ok(answer) => self.answered_operator(story, &answer, sent.elapsed())?,
             Err(Failure::Lost(_)) => {
                 self.tally.lost += 1;
                 None
@@ -49,14 +53,19 @@ impl Walker {
     }
 
     /// What the server said; `None` when it could not do it now.
-    fn answered_operator(&mut self, story: &Story, answer: &Answer) -> Step<Option<serde_json::Value>> {
+    fn answered_operator(
+        &mut self,
+        story: &Story,
+        answer: &Answer,
+        took: Duration,
+    ) -> Step<Option<serde_json::Value>> {
         match answer.status {
             StatusCode::CREATED => {
-                self.tally.answered += 1;
+                self.tally.count_answer(took);
                 Ok(Some(answer.json()))
             }
             StatusCode::SERVICE_UNAVAILABLE if answer.headers.contains_key(RETRY_AFTER) => {
-                self.tally.unavailable += 1;
+                self.tally.count_unavailable(took);
                 Ok(None)
             }
             _ => Err(story.violation(&format!("an operator was answered {}", answer.summary()))),

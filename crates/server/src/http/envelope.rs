@@ -36,6 +36,10 @@ use crate::audit::{Recorder, Refusal};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// A mark on an answer whose status tells of a failure, and which is as somebody wants it: nobody has to look at it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Intended;
+
 /// What is needed around the router.
 pub(crate) struct Envelope {
     pub(super) ids: RequestIds,
@@ -120,7 +124,7 @@ impl Envelope {
             route: &kept.route,
             seconds,
         };
-        line.log(StatusCode::OK, None);
+        line.log(StatusCode::OK, None, false);
         Some(response)
     }
 
@@ -173,7 +177,8 @@ impl Envelope {
             route,
             seconds,
         };
-        line.log(response.status(), failure.as_ref());
+        let intended = response.extensions_mut().remove::<Intended>().is_some();
+        line.log(response.status(), failure.as_ref(), intended);
         if let (Some(recorder), Some(failure)) = (&self.recorder, &failure) {
             write_down(recorder, &info, method, route, failure);
         }
@@ -279,7 +284,7 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    fn log(&self, status: StatusCode, failure: Option<&Failure>) {
+    fn log(&self, status: StatusCode, failure: Option<&Failure>, intended: bool) {
         let Self {
             method,
             route,
@@ -291,7 +296,7 @@ impl Line<'_> {
         let error = failure.map(|failure| failure.code.as_ref());
         let internal = failure.and_then(|failure| failure.internal.as_deref());
         let ms = (self.seconds * 1e6).round() / 1e3;
-        if status >= 500 {
+        if status >= 500 && !intended {
             tracing::error!(
                 target: "doorward::request",
                 request_id, caller_request_id, method, route, status, ms, client_id, error, internal, "request failed",

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use axum::Router;
 use doorward_oauth::issuer::Issuer;
 
-pub(crate) use envelope::Envelope;
+pub(crate) use envelope::{Envelope, Intended};
 pub(crate) use shortcut::Shortcut;
 pub(crate) use straight::Straight;
 
