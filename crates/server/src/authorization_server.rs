@@ -275,7 +275,9 @@ pub(crate) async fn open_with_key_if_any(
     parts: &Parts,
 ) -> Result<Arc<dyn Store>, StartError> {
     let keys = &settings.keys;
-    let named = keys.master_key_file.is_some() || keys.other_master_key_file.is_some();
+    let named = keys.master_key_file.is_some()
+        || keys.other_master_key.is_some()
+        || keys.other_master_key_file.is_some();
     let (store, ()) = storage::open_checked(&settings.storage, |sealed| {
         match existing_master_key(settings, parts) {
             Ok(master) if may_start(&master, sealed) => Ok(()),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use doorward_jose::{Jwk, JwkSet, MAX_JWK_SET_BYTES};
 use doorward_oauth::issuer::Issuer;
 use serde_json::Value;
+use url::Url;
 
 use crate::discovery::{self, MetadataError};
 use crate::fetch::{Fetch, FetchFailure};
@@ -45,11 +46,13 @@ impl KeySource {
         })
     }
 
-    /// Whom is asked, for the log: the issuer, or the address of the keys.
-    pub(crate) fn place(&self) -> &str {
+    /// Who is asked, for the log: the issuer, or where the keys are, without a path that may be secret.
+    pub(crate) fn place(&self) -> String {
         match self {
-            Self::Issuer(discovery) => discovery.issuer.as_str(),
-            Self::Fixed { jwks_uri, .. } => jwks_uri,
+            Self::Issuer(discovery) => discovery.issuer.as_str().to_owned(),
+            Self::Fixed { jwks_uri, .. } => {
+                Url::parse(jwks_uri).map_or_else(|_| String::new(), |url| url.origin().ascii_serialization())
+            }
         }
     }
 

@@ -188,7 +188,10 @@ pub(crate) async fn approve_and(
     let code = decision.code(ctx);
     let request = &decision.pending.request;
     let person = Actor::Person(decision.signed_in.user.id);
-    info.note_actor(person.clone());
+    // From memory it may be somebody else who made the browser ask.
+    if decision.answer.is_some() {
+        info.note_actor(person.clone());
+    }
     let acting = ctx.acting(info, person);
     let outcome = match acting.approve(decision.approval(ctx, &code)).await {
         // Somebody else answered it in this browser.

@@ -94,8 +94,9 @@ pub(super) fn check(settings: &Settings, problems: &mut Vec<Problem>) {
 fn check_storage(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
     let url = &settings.storage.url;
     // A job holds one while it works on another.
-    if !(2..=1000).contains(&settings.storage.connections) {
-        refuse("storage.connections", "must be between 2 and 1000".to_owned());
+    // Three turns (changes by operators, what is past its use, the master key) hold one each, and use another.
+    if !(4..=1000).contains(&settings.storage.connections) {
+        refuse("storage.connections", "must be between 4 and 1000".to_owned());
     }
     if is_postgres(url) {
         if settings.keys.master_key.is_none() && settings.keys.master_key_file.is_none() {

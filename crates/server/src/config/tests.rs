@@ -380,7 +380,7 @@ fn wrong_types_and_values_are_named() {
         ),
         ("[storage]\nurl = \"mysql://db\"", "storage.url"),
         ("[storage]\nurl = \"postgres://db\"", "is needed with PostgreSQL"),
-        ("[storage]\nconnections = 1", "must be between 2 and 1000"),
+        ("[storage]\nconnections = 1", "must be between 4 and 1000"),
         (
             "[storage]\nstatement_timeout = \"5m\"",
             "it must be between 1s and 1m",

@@ -30,6 +30,9 @@ statements! {
     BEAT = "UPDATE heartbeat SET beats = beats + 1 WHERE id = 1 AND EXISTS (SELECT 1 FROM schema_migration)";
 }
 
+/// How long after its beginning a statement of an operation's last attempt may end: a request has half a minute.
+const LAST_ATTEMPT: Duration = Duration::from_secs(23);
+
 /// Marks are small, and come with every transaction, those of a sweep too: if it did not take many, it would never end.
 const MARKS: i64 = 20;
 
@@ -121,6 +124,8 @@ impl Engine {
     /// Whether a transaction was committed whose COMMIT got no answer.
     async fn fate(&self, mark: &Mark, why: String) -> Fallible<()> {
         let mut tries = self.tries();
+        // The time of another attempt is spent.
+        tries.last = Instant::now();
         loop {
             let fault = match self.attempt(|db| async move { mark.fate(&db).await }).await {
                 Ok(Fate::Committed) => return Ok(()),
@@ -166,7 +171,7 @@ impl Engine {
         Tries {
             until: Instant::now() + self.options.retry_for,
             pause: Duration::from_millis(2),
-            lost: false,
+            last: Instant::now() + LAST_ATTEMPT.saturating_sub(self.options.statement_timeout),
         }
     }
 }
@@ -288,8 +293,8 @@ pub(super) fn discard(db: Db) {
 pub(super) struct Tries {
     until: Instant,
     pause: Duration,
-    /// Whether a connection was lost.
-    lost: bool,
+    /// Until when one more attempt may begin after a connection was lost.
+    last: Instant,
 }
 
 impl Tries {
@@ -302,8 +307,9 @@ impl Tries {
             Fault::Lost(why) => (why, true),
         };
         // To notice that a connection is silent may have taken all the time that there is; a new one answers at once.
-        let once_more = lost && !std::mem::replace(&mut self.lost, true);
-        if !once_more && Instant::now() + self.pause > self.until {
+        let now = Instant::now();
+        let once_more = lost && now <= std::mem::replace(&mut self.last, now);
+        if !once_more && now + self.pause > self.until {
             return Err(StoreError::Unavailable(why));
         }
         tracing::debug!(why, "an operation of the store is tried again");

@@ -67,16 +67,17 @@ impl SqliteStore {
         &self,
         work: impl FnOnce(&Connection) -> Result<(T, D)> + Send + 'static,
     ) -> Result<T> {
-        let hands = self.hands.clone();
-        self.write(move |db| {
+        let (hands, turn) = (self.hands.clone(), self.turn.clone());
+        let done = self.write(move |db| {
             let (outcome, draft) = work(db)?;
             let event = hands.and_then(|hands| hands.event(draft.into()));
             if let Some(event) = event {
                 insert(db, &event)?;
             }
-            Ok(outcome)
-        })
-        .await
+            // Until it is committed, also when nobody waits for the answer any more: the next one reads what is committed.
+            Ok((outcome, turn))
+        });
+        Ok(done.await?.0)
     }
 }
 

@@ -10,13 +10,15 @@ use rusqlite::{Connection, OpenFlags};
 use super::location::{Location, LockedFile};
 use super::{Engine, SqliteOptions, keys, migrations, prepare, refusal};
 use crate::rules::audit::Hands;
-use crate::{Origin, Result, Sealed, Store, StoreError};
+use crate::{Origin, Result, Sealed, Store, StoreError, Turn};
 
 /// The embedded engine.
 pub struct SqliteStore {
     engine: Arc<Engine>,
     /// Who changes something through this handle; nothing is written down where nobody is named.
     pub(super) hands: Option<Arc<Hands>>,
+    /// Whose turn it is to change something, as long as that lasts.
+    pub(super) turn: Option<Turn>,
 }
 
 impl SqliteStore {
@@ -71,14 +73,16 @@ impl SqliteStore {
         Self {
             engine: Arc::new(engine),
             hands: None,
+            turn: None,
         }
     }
 
     /// The same engine in other hands.
-    pub(super) fn in_the_hands_of(&self, origin: Origin) -> Box<dyn Store> {
+    pub(super) fn in_the_hands_of(&self, origin: Origin, turn: Option<Turn>) -> Box<dyn Store> {
         Box::new(Self {
             engine: Arc::clone(&self.engine),
             hands: Some(Arc::new(Hands::new(origin))),
+            turn,
         })
     }
 }

@@ -641,12 +641,12 @@ impl Store for SqliteStore {
     }
 
     fn acting(&self, origin: Origin) -> Box<dyn Store> {
-        self.in_the_hands_of(origin)
+        self.in_the_hands_of(origin, self.turn.clone())
     }
 
-    fn acting_in_turn(&self, _turn: &Turn, origin: Origin) -> Box<dyn Store> {
-        // One process: whoever has a turn keeps it.
-        self.in_the_hands_of(origin)
+    fn acting_in_turn(&self, turn: &Turn, origin: Origin) -> Box<dyn Store> {
+        // One process: whoever has a turn keeps it, until what was begun in it is done.
+        self.in_the_hands_of(origin, Some(Turn::clone(turn)))
     }
 
     async fn record(&self, event: AuditEvent) -> Result<()> {

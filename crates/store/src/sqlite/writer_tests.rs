@@ -6,8 +6,8 @@ use rusqlite::Connection;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::SealedSecret;
 use crate::sqlite::{SqliteOptions, SqliteStore, keys, migrations};
+use crate::{Actor, Origin, SealedSecret, Store as _, UnixSeconds};
 
 fn store() -> Arc<SqliteStore> {
     Arc::new(SqliteStore::temporary().unwrap())
@@ -238,4 +238,39 @@ async fn a_full_disk_loses_nothing_that_was_answered_and_is_over_when_there_is_r
         "what was not answered is not there either"
     );
     assert!(has(&store, "room").await);
+}
+
+/// Whoever began it may be gone meanwhile, and the next one must not read what was before.
+#[tokio::test]
+async fn a_turn_lasts_until_what_was_begun_in_it_is_committed() {
+    let store = store();
+    let first = Held::hold(&store).await;
+    let turn = store.turn("admin").await.unwrap();
+    let operator = store.acting_in_turn(
+        &turn,
+        Origin {
+            event: uuid::Uuid::nil(),
+            at: UnixSeconds(1),
+            actor: Actor::System,
+            request_id: None,
+            address: None,
+        },
+    );
+    let change = tokio::spawn(async move { operator.secret("in turn", SealedSecret(vec![1])).await });
+    tokio::task::yield_now().await;
+    let second = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { Held::hold(&store).await }
+    });
+    tokio::task::yield_now().await;
+    first.go_on().await;
+    // In the same transaction, in which the change was made before it.
+    let second = second.await.unwrap();
+    change.abort();
+    change.await.unwrap_err();
+    drop(turn);
+    assert!(store.try_turn("admin").await.unwrap().is_none());
+    second.go_on().await;
+    assert!(store.try_turn("admin").await.unwrap().is_some());
+    assert!(has(&store, "in turn").await);
 }
