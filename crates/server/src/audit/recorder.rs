@@ -113,6 +113,12 @@ impl Recorder {
         self.refuse(info, &Actor::Anyone, AuditAction::LoginRefused, why, refusal);
     }
 
+    /// Whether no assertion of this client came again within a minute.
+    pub(crate) fn is_first_replay(&self, actor: &Actor) -> bool {
+        let repeated = (actor.kind(), actor.id(), None, "used_before".to_owned());
+        self.refused.is_first(&repeated, self.clock.now())
+    }
+
     /// Waits until everything that was handed over is written.
     pub async fn settled(&self) {
         drop(self.of_clients.acquire_many(MOST_WAITING).await);

@@ -1,6 +1,6 @@
 //! What counts once: a client's assertion, and what came with it.
 
-use doorward_store::Spend;
+use doorward_store::{Actor, Spend, StoreError};
 
 use super::authentication::{AuthenticatedClient, failed};
 use crate::context::Context;
@@ -17,12 +17,28 @@ pub(crate) async fn spend_assertion(
     let Some(assertion) = client.unspent() else {
         return Ok(());
     };
-    let acting = ctx.acting(info, client.actor());
-    if acting.spend(&[assertion], ctx.now()).await? {
+    if spend_one(ctx, info, client.actor(), assertion).await? {
         return Ok(());
     }
-    info.note_told();
     Err(failed().with_internal("the assertion was used before").into())
+}
+
+/// Uses up an assertion that somebody showed; `false` when it was used up before.
+pub(crate) async fn spend_one(
+    ctx: &Context,
+    info: &RequestInfo,
+    actor: Actor,
+    assertion: Spend,
+) -> Result<bool, StoreError> {
+    if ctx.store.spend(&[assertion], ctx.now()).await? {
+        return Ok(true);
+    }
+    // Who has one can send it as often as they like: the store looks once more, and writes it down, once a minute.
+    if ctx.audit.is_first_replay(&actor) {
+        ctx.acting(info, actor).spend(&[assertion], ctx.now()).await?;
+    }
+    info.note_told();
+    Ok(false)
 }
 
 /// Uses up the assertion of a client together with what else the request has that counts once; `false` when something of

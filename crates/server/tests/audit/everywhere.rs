@@ -118,6 +118,7 @@ const BARE: &[(&str, &str, &str)] = &[
         "spend",
         "an assertion that came again is asked for once more, in the client's hands",
     ),
+    ("clients/spending.rs", "spend", "the same, of what came with it"),
     (
         "keys/reseal.rs",
         "reseal",

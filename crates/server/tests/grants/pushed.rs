@@ -111,7 +111,9 @@ async fn refusals_of_who_signs_are_told() {
     let metadata = json!({"jwks": {"keys": [key.public_jwk()]}, "redirect_uris": [REDIRECT],
         "token_endpoint_auth_method": "private_key_jwt", "grant_types": ["authorization_code"]});
     let client = machine(&app, metadata).await.client_id;
-    let assertion = assertion(&key, &assertion_claims(&app, &client));
+    let mut claims = assertion_claims(&app, &client);
+    claims["exp"] = json!(claims["exp"].as_i64().unwrap() + 120);
+    let assertion = assertion(&key, &claims);
     let request = Authorization::new(&client, REDIRECT)
         .add("client_assertion_type", JWT_BEARER)
         .add("client_assertion", &assertion);
@@ -125,6 +127,9 @@ async fn refusals_of_who_signs_are_told() {
     let pushed = push(&request, &[]).await;
     assert_eq!(pushed.status, StatusCode::CREATED, "{pushed:?}");
     assert_unauthenticated(&push(&request, &[]).await);
+    // The same once more within a minute costs no row.
+    assert_unauthenticated(&push(&request, &[]).await);
+    app.wait(60);
     let proof = proof_at_par(&app, &key);
     assert_unauthenticated(&push(&request, &[("dpop", &proof)]).await);
 

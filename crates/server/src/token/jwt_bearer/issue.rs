@@ -7,6 +7,7 @@ use doorward_store::{
 };
 
 use super::NOT_TAKEN;
+use crate::clients::spending::spend_one;
 use crate::context::Context;
 use crate::dpop;
 use crate::http::error::TokenError;
@@ -123,8 +124,7 @@ pub(in crate::token) async fn spent(
     trusted: &Trusted,
 ) -> Result<TokenError, TokenError> {
     match single_use(trusted) {
-        Some(assertion) if !ctx.acting(info, actor).spend(&[assertion], ctx.now()).await? => {
-            info.note_told();
+        Some(assertion) if !spend_one(ctx, info, actor, assertion).await? => {
             Ok(unusable(REPLAYED, "the assertion was used before"))
         }
         _ => Ok(dpop::replayed()),
