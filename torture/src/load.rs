@@ -39,13 +39,24 @@ pub struct Shared {
     violated: AtomicU64,
 }
 
+/// Kinds of grants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grants {
+    /// By a public client's codes alone.
+    Codes,
+    /// By codes, and by what a client or an identity provider signs: proofs and assertions, each at a time of its own.
+    Signed,
+    /// Of every kind.
+    Every,
+}
+
 /// What a fault allows.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
     /// The wall clock jumps: codes may have expired.
     pub clock_jumps: bool,
-    /// Clients have grants of every kind, not those by codes alone.
-    pub every_grant: bool,
+    /// How clients come to tokens.
+    pub grants: Grants,
     /// How many grants a client leaves alive to come back to; the older ones are checked and let go.
     pub kept: usize,
     /// Of a hundred grants, how many are walked to their revocation at once.
@@ -56,7 +67,7 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             clock_jumps: false,
-            every_grant: false,
+            grants: Grants::Codes,
             kept: 200,
             complete: 40,
         }
@@ -64,10 +75,10 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// Grants of every kind. Not where clocks jump: proofs and assertions are good at the time of the client alone.
+    /// Grants of every kind.
     pub fn every_grant() -> Self {
         Self {
-            every_grant: true,
+            grants: Grants::Every,
             ..Self::default()
         }
     }
@@ -183,6 +194,11 @@ impl Shared {
     /// Whether the clients are to come to an end.
     pub fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Whether a client that is refused for its clock, since when it began, is to ask again: the next node may have another one.
+    pub fn may_be_the_clock(&self, began: Instant) -> bool {
+        self.rules.clock_jumps && began.elapsed() < PATIENCE
     }
 
     /// How far the clock of a node is ahead of the true time, in seconds.

@@ -43,6 +43,7 @@ pub use records::{
 };
 pub use revocations::{Revocation, RevocationPage, Revoked};
 pub use rules::partitions::{Partitioned, PartitionsKept};
+pub use rules::sweep::CLOCK_ERROR;
 
 /// The result of every operation.
 pub type Result<T> = std::result::Result<T, StoreError>;

@@ -3,18 +3,20 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use http::Method;
+use http::{Method, StatusCode};
 
-use super::{Plan, settle};
+use super::{Plan, past, settle};
 use crate::clock::{Clock, true_time};
 use crate::ledger::{Tally, Tokens};
-use crate::load::{Load, Rules};
+use crate::load::{Grants, Load, Rules};
 use crate::pages::basic;
 use crate::site::{Engine, Site};
-use crate::world::{World, claims};
+use crate::world::{RESOURCE, TOKEN, Who, World, claims};
 
 /// Offsets in seconds, one after the other; the last is that of the start.
-const JUMPS: [i64; 6] = [3600, 0, -3600, 0, 3600, -3600];
+const JUMPS: [i64; 6] = [HOUR, 0, -HOUR, 0, HOUR, -HOUR];
+
+const HOUR: i64 = 3600;
 
 pub(super) async fn sqlite(plan: Plan) -> anyhow::Result<Tally> {
     jump(plan, Engine::Sqlite, 1).await
@@ -55,21 +57,59 @@ async fn jump(mut plan: Plan, engine: Engine, nodes: usize) -> anyhow::Result<Ta
     }
     let rules = Rules {
         clock_jumps: true,
+        grants: Grants::Signed,
         ..Rules::default()
     };
     let load = plan.load(&site, 12, rules).await?;
+    nothing_comes_back(&load, &site, &clock).await?;
     for offset in JUMPS {
         // Before the jump forth, and after the one back: no token counts as good that has expired for a node.
         load.shared.set_offset(offset.max(load.shared.offset()));
         clock.set(offset)?;
+        load.shared.world.set_offset(offset);
         load.shared.set_offset(offset.max(0));
         shows(&load, offset).await?;
         load.progress(200, Duration::from_mins(1)).await?;
         plan.some_time(1000, 3000).await;
     }
     clock.set(0)?;
+    load.shared.world.set_offset(0);
     load.shared.set_offset(0);
     settle(load, &site).await
+}
+
+/// What was used stays so, though a clock that is an hour ahead has removed what was past its use by then.
+async fn nothing_comes_back(load: &Load, site: &Site, clock: &Clock) -> anyhow::Result<()> {
+    let shared = &load.shared;
+    let (fields, mut used) = (
+        [("grant_type", "client_credentials"), ("resource", RESOURCE)],
+        Vec::new(),
+    );
+    for _ in 0..10 {
+        let (ask, _) = shared.world.request(Who::Agent, TOKEN, &fields)?;
+        let answer = shared.balancer.send_to(0, &ask).await;
+        ensure!(
+            answer.is_ok_and(|answer| answer.status == StatusCode::OK),
+            "no token"
+        );
+        used.push(ask);
+    }
+    shared.set_offset(HOUR);
+    clock.set(HOUR)?;
+    shared.world.set_offset(HOUR);
+    past::is_removed_by_a_fast_clock(site).await?;
+    clock.set(0)?;
+    shared.world.set_offset(0);
+    for ask in used {
+        for node in 0..site.nodes.len() {
+            let answer = shared.balancer.send_to(node, &ask).await;
+            ensure!(
+                answer.is_ok_and(|answer| answer.json()["error"] == "invalid_client"),
+                "an assertion counts twice at node {node}"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The first node's tokens are of its own time.

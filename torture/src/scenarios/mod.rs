@@ -22,11 +22,11 @@ use anyhow::ensure;
 use tokio::time::sleep;
 
 use crate::ledger::Tally;
-use crate::load::{Load, Outcome, Rules};
+use crate::load::{Grants, Load, Outcome, Rules};
 use crate::previous::Previous;
 use crate::random::Random;
 use crate::site::{Engine, Site};
-use crate::walk::every_road;
+use crate::walk::roads_to;
 
 /// What a run is given.
 pub struct Plan {
@@ -139,17 +139,20 @@ impl Plan {
 pub async fn settle(load: Load, site: &Site) -> anyhow::Result<Tally> {
     // As at the start: it goes on.
     load.progress(50, Duration::from_mins(1)).await?;
-    let every_grant = load.shared.rules.every_grant;
+    let grants = load.shared.rules.grants;
     let Outcome { tally, verified } = load.verify().await?;
     ensure!(verified > 0, "there was nothing to verify");
-    if every_grant {
-        let missing: Vec<_> = every_road().filter(|road| !tally.roads.contains(road)).collect();
-        ensure!(
-            missing.is_empty(),
-            "not every kind of grant was tried: {missing:?}"
-        );
-        ensure!(tally.again > 0, "nothing that was used was sent again");
-    }
+    let missing: Vec<_> = roads_to(grants)
+        .filter(|road| !tally.roads.contains(road))
+        .collect();
+    ensure!(
+        missing.is_empty(),
+        "not every kind of grant was tried: {missing:?}"
+    );
+    ensure!(
+        tally.again > 0 || grants == Grants::Codes,
+        "nothing that was used was sent again"
+    );
     for node in &site.nodes {
         let panics = node.panics();
         ensure!(panics.is_empty(), "a node panicked: {panics:?}");

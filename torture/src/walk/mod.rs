@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 use self::once::Used;
 use crate::balancer::{Answer, Ask};
 use crate::ledger::{Ending, Story, Tally, Tokens, Violation, is_invalid_grant};
-use crate::load::{Insisted, Shared};
+use crate::load::{Grants, Insisted, Shared};
 use crate::random::Random;
 use crate::world::{Person, REVOKE, Who};
 
@@ -47,7 +47,7 @@ pub struct Walker {
 }
 
 /// A way to a token.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Road {
     /// A person's code.
     Code(Who),
@@ -61,20 +61,35 @@ enum Road {
     Own,
 }
 
-const ROADS: [Road; 6] = [
-    Road::Code(Who::Public),
-    Road::Code(Who::Bound),
-    Road::Pushed,
-    Road::Device,
-    Road::Vouched,
-    Road::Own,
-];
 /// What comes of an exchange, among the names of the ways.
 const EXCHANGE: &str = "exchange";
 
-/// The names of all ways to a token, which a run with grants of every kind has tried.
-pub fn every_road() -> impl Iterator<Item = &'static str> {
-    ROADS.iter().map(|road| road.name()).chain([EXCHANGE])
+/// The names of the ways to a token, all of which a run has tried.
+pub fn roads_to(grants: Grants) -> impl Iterator<Item = &'static str> {
+    let exchange = (grants == Grants::Every).then_some(EXCHANGE);
+    grants.roads().iter().map(|road| road.name()).chain(exchange)
+}
+
+impl Grants {
+    const fn roads(self) -> &'static [Road] {
+        match self {
+            Self::Codes => &[Road::Code(Who::Public)],
+            Self::Signed => &[
+                Road::Code(Who::Public),
+                Road::Code(Who::Bound),
+                Road::Vouched,
+                Road::Own,
+            ],
+            Self::Every => &[
+                Road::Code(Who::Public),
+                Road::Code(Who::Bound),
+                Road::Pushed,
+                Road::Device,
+                Road::Vouched,
+                Road::Own,
+            ],
+        }
+    }
 }
 
 impl Road {
@@ -163,19 +178,22 @@ impl Walker {
 
     /// Each way in turn, so that a short run has them all; then as it happens, codes most of all.
     fn road(&mut self) -> Road {
-        if !self.shared.rules.every_grant {
-            return Road::Code(Who::Public);
+        let roads = self.shared.rules.grants.roads();
+        if self.told <= roads.len() {
+            return roads[(self.number + self.told) % roads.len()];
         }
-        if self.told <= ROADS.len() {
-            return ROADS[(self.number + self.told) % ROADS.len()];
-        }
-        match self.random.below(100) {
+        let road = match self.random.below(100) {
             0..40 => Road::Code(Who::Public),
             40..60 => Road::Code(Who::Bound),
             60..75 => Road::Pushed,
             75..85 => Road::Device,
             85..93 => Road::Vouched,
             _ => Road::Own,
+        };
+        if roads.contains(&road) {
+            road
+        } else {
+            Road::Code(Who::Public)
         }
     }
 
@@ -198,8 +216,9 @@ impl Walker {
         for _ in 0..self.random.below(3) {
             self.renew(story).await?;
         }
-        let may_exchange = self.shared.rules.every_grant && story.client == Who::Public;
-        if may_exchange && (self.told <= ROADS.len() || self.random.percent(EXCHANGED)) {
+        let grants = self.shared.rules.grants;
+        let may_exchange = grants == Grants::Every && story.client == Who::Public;
+        if may_exchange && (self.told <= grants.roads().len() || self.random.percent(EXCHANGED)) {
             self.exchange(story).await?;
         }
         if self.random.percent(self.shared.rules.complete) {

@@ -1,5 +1,7 @@
 //! What clients and an identity provider sign.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use doorward_jose::{Algorithm, JoseError, Signer as _, SigningKey, base64url, sign};
 use serde_json::{Value, json};
 
@@ -13,6 +15,8 @@ pub const PROVIDER: &str = "https://idp.example.com";
 /// The keys of those who sign.
 pub struct Keys {
     issuer: String,
+    /// How far the clock of some node is ahead, in seconds.
+    offset: AtomicI64,
     /// Of the client whose tokens are bound.
     bound: SigningKey,
     /// Of the client that signs assertions.
@@ -27,10 +31,23 @@ impl Keys {
         let key = || SigningKey::generate(Algorithm::Es256);
         Ok(Self {
             issuer,
+            offset: AtomicI64::new(0),
             bound: key()?,
             agent: key()?,
             provider: key()?,
         })
+    }
+
+    /// From now on, what is signed is signed at the true time or at that of a clock which is so far ahead.
+    pub fn set_offset(&self, offset: i64) {
+        self.offset.store(offset, Ordering::Relaxed);
+    }
+
+    fn time(&self) -> Result<i64, JoseError> {
+        let mut either = [0; 1];
+        doorward_jose::fill_random(&mut either)?;
+        let ahead = self.offset.load(Ordering::Relaxed) * i64::from(either[0] % 2);
+        Ok(true_time() + ahead)
     }
 
     /// A proof of possession for this endpoint (RFC 9449 §4.2).
@@ -38,7 +55,7 @@ impl Keys {
         let key = &self.bound;
         let header = json!({ "typ": "dpop+jwt", "alg": key.algorithm().as_str(), "jwk": key.public_jwk() });
         let claims = json!({
-            "jti": name()?, "htm": "POST", "htu": format!("{}{path}", self.issuer), "iat": true_time(),
+            "jti": name()?, "htm": "POST", "htu": format!("{}{path}", self.issuer), "iat": self.time()?,
         });
         let part = |value: &Value| base64url::encode(value.to_string().as_bytes());
         let input = format!("{}.{}", part(&header), part(&claims));
@@ -48,7 +65,7 @@ impl Keys {
 
     /// A client's assertion (RFC 7523 §2.2).
     pub fn assertion(&self, client_id: &str) -> Result<String, JoseError> {
-        let now = true_time();
+        let now = self.time()?;
         let claims = json!({
             "iss": client_id, "sub": client_id, "aud": self.issuer, "jti": name()?, "iat": now, "exp": now + LIFETIME,
         });
@@ -57,7 +74,7 @@ impl Keys {
 
     /// The identity provider's word for a person, to this client for this resource (ID-JAG).
     pub fn id_jag(&self, client_id: &str, person: &str, resource: &str) -> Result<String, JoseError> {
-        let now = true_time();
+        let now = self.time()?;
         let claims = json!({
             "iss": PROVIDER, "sub": person, "aud": self.issuer, "client_id": client_id, "jti": name()?, "iat": now,
             "exp": now + LIFETIME, "scope": "tools/read", "resource": resource,

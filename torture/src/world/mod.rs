@@ -126,6 +126,11 @@ impl World {
         Ok(world)
     }
 
+    /// See [`Keys::set_offset`].
+    pub fn set_offset(&self, offset: i64) {
+        self.keys.set_offset(offset);
+    }
+
     /// The operators' API of the first node.
     pub fn admin(&self) -> &Admin {
         &self.admin

@@ -1,6 +1,6 @@
 //! Removes what is past its use, a little at a time, on one node at a time.
 
-use doorward_store::{Partitioned, StoreError};
+use doorward_store::{CLOCK_ERROR, Partitioned, StoreError};
 
 use crate::authorization_server::RESOURCE_SERVER_SKEW;
 use crate::config::Tokens;
@@ -58,9 +58,10 @@ async fn forget_audit_events(ctx: &Context) -> Result<(), StoreError> {
     }
 }
 
-/// A revocation is remembered as long as a token may live that was issued before it.
+/// A revocation is remembered as long as a token may live that was issued before it, by any node's clock.
 async fn forget_revocations(ctx: &Context) -> Result<(), StoreError> {
-    let before = ctx.now() - (Tokens::LONGEST_ACCESS_TTL.duration() + RESOURCE_SERVER_SKEW);
+    let longest = Tokens::LONGEST_ACCESS_TTL.duration() + RESOURCE_SERVER_SKEW;
+    let before = ctx.now() - (longest + CLOCK_ERROR);
     loop {
         let rows = ctx.store.forget_revocations(before, BATCH).await?;
         ctx.metrics.removed("revocations", rows);

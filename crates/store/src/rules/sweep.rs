@@ -42,16 +42,20 @@ impl Kind {
     }
 }
 
+/// How far ahead the clock may be of whoever removes what is past its use. What counted once and was forgotten too early
+/// would count again when that clock is set right, or at another node.
+pub const CLOCK_ERROR: Duration = Duration::from_hours(1);
+
 /// One kind after the other, and the time before which rows are past use; the caller removes each in an
 /// operation of its own.
 pub(crate) fn kinds(now: UnixSeconds, retain: Duration) -> [(Kind, UnixSeconds); 11] {
     let retained = now - retain;
-    // Long enough to tell a late device why.
-    let retained_briefly = now - Duration::from_hours(1);
+    // Long enough to tell a late device why, too.
+    let retained_briefly = now - CLOCK_ERROR;
     [
-        (Kind::Sessions, now),
-        (Kind::Throttles, now),
-        (Kind::Spent, now),
+        (Kind::Sessions, retained_briefly),
+        (Kind::Throttles, retained_briefly),
+        (Kind::Spent, retained_briefly),
         (Kind::Devices, retained_briefly),
         (Kind::Issuances, retained),
         (Kind::Codes, retained),
