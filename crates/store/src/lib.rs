@@ -230,6 +230,10 @@ pub trait Store: Send + Sync + 'static {
     async fn grants(&self, filter: GrantFilter, page: PageRequest) -> Result<Page<Grant>>;
     /// Ends every live grant that matches, with its codes and refresh tokens. Returns how many. When the
     /// person or an operator does it, the remembered consent goes too: the client has to ask again.
+    ///
+    /// Up to 500 in one transaction. Where there are more, as on a resource or of a client, they end in several, so that
+    /// nobody waits for all of them; a call that is stopped in the middle is made again. So do most of those that end
+    /// with their client, resource or trusted issuer, before it is changed or removed.
     async fn revoke_grants(&self, filter: GrantFilter, reason: EndReason, now: UnixSeconds) -> Result<u64>;
     /// Ends everything that was given out: every grant with its codes and refresh tokens, every session, every device
     /// that waits; forgets consents, and initial access tokens that count their uses; refuses from now on what counts

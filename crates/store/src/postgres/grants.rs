@@ -12,7 +12,7 @@ use super::together::{Meeting, Together, find_each};
 use super::values::{Columns, only};
 use super::work::Db;
 use super::{Engine, consents};
-use crate::rules::grants::{forgets_consent, matches};
+use crate::rules::grants::{SOME, Whose, forgets_consent, matches};
 use crate::rules::json;
 use crate::rules::pages::{page, page_start, rows_to_fetch};
 use crate::rules::words::Word;
@@ -91,7 +91,7 @@ macro_rules! page_by {
     };
 }
 
-/// Every live grant that matches, locked in the order of the ids. Further parameter: $5 this one.
+/// Live grants that match, locked in the order of the ids. Further parameters: $5 this one, $6 the id to begin after, $7 limit.
 macro_rules! live_by {
     ($key:expr) => {
         concat!(
@@ -99,7 +99,7 @@ macro_rules! live_by {
             $key,
             " AND g.state <> 'ended'",
             filter!(),
-            " AND ($5::uuid IS NULL OR g.id = $5) ORDER BY g.id FOR UPDATE"
+            " AND ($5::uuid IS NULL OR g.id = $5) AND g.id > $6 ORDER BY g.id LIMIT $7 FOR UPDATE"
         )
     };
 }
@@ -135,11 +135,18 @@ statements! {
          (SELECT g.* FROM grant_further o JOIN access_grant g ON g.id = o.grant_id WHERE o.resource = $3", rest_of_filter!(),
         " AND o.grant_id < $5 ORDER BY o.grant_id DESC LIMIT $6)) g ORDER BY g.id DESC LIMIT $6"
     );
-    LIVE scans = live_by!("TRUE");
+    LIVE = live_by!("TRUE");
     LIVE_ONE = live_by!("g.id = $5");
     LIVE_OF_USER = live_by!("g.user_id = $1");
     LIVE_OF_CLIENT = live_by!("g.client_id = $2");
-    LIVE_ON_RESOURCE = live_by!(concat!("g.", on_resource!("$3")));
+    LIVE_ON_RESOURCE = live_by!("g.resource = $3");
+    LIVE_ON_FURTHER = concat!(
+        "SELECT g.id FROM grant_further o JOIN access_grant g ON g.id = o.grant_id WHERE o.resource = $3 \
+         AND g.state <> 'ended'", rest_of_filter!(),
+        " AND ($5::uuid IS NULL OR g.id = $5) AND o.grant_id > $6 ORDER BY o.grant_id LIMIT $7 FOR UPDATE OF g"
+    );
+    /// $1 issuer, $2 limit. By an index of those that are alive.
+    LIVE_OF_ISSUER = "SELECT id FROM access_grant WHERE trusted_issuer = $1 AND state = 'active' LIMIT $2 FOR UPDATE";
     END = end!("id = ANY ($1)");
     END_OF_USER = end!("user_id = $1");
     END_PENDING_OF_USER = end!("user_id = $1 AND state = 'pending'");
@@ -264,36 +271,57 @@ pub(super) async fn list(
     Ok(page(found, request, |grant| grant.id.0.to_string()))
 }
 
-/// Ends what matches, and forgets the consents that go with it.
-pub(super) async fn revoke(
-    db: &Connection,
-    filter: &GrantFilter,
-    reason: EndReason,
-    now: UnixSeconds,
-) -> Fallible<u64> {
-    let sql = match filter {
-        GrantFilter { id: Some(_), .. } => LIVE_ONE,
-        GrantFilter { user: Some(_), .. } => LIVE_OF_USER,
-        GrantFilter {
-            client_id: Some(_), ..
-        } => LIVE_OF_CLIENT,
-        GrantFilter {
-            resource: Some(_), ..
-        } => LIVE_ON_RESOURCE,
-        _ => LIVE,
+/// The ways to the grants: each has a key of its own, and together they find all.
+pub(super) fn ways_to(whose: &Whose) -> &'static [Sql] {
+    match whose {
+        Whose::OfIssuer(_) => &[LIVE_OF_ISSUER],
+        Whose::Matching(filter) => match filter {
+            GrantFilter { id: Some(_), .. } => &[LIVE_ONE],
+            GrantFilter { user: Some(_), .. } => &[LIVE_OF_USER],
+            GrantFilter {
+                client_id: Some(_), ..
+            } => &[LIVE_OF_CLIENT],
+            GrantFilter {
+                resource: Some(_), ..
+            } => &[LIVE_ON_RESOURCE, LIVE_ON_FURTHER],
+            _ => &[LIVE],
+        },
+    }
+}
+
+/// Some of those that are alive, in the order of the ids, behind this one.
+pub(super) async fn live(db: &Connection, way: Sql, whose: &Whose, after: Uuid) -> Fallible<Vec<Uuid>> {
+    let some = i64::from(SOME);
+    let filter = match whose {
+        Whose::OfIssuer(slug) => return rows(db, way, &[slug, &some], only).await,
+        Whose::Matching(filter) => filter,
     };
     let (user, state) = (filter.user.map(|user| user.0), filter.state.map(Word::word));
     let id = filter.id.map(|id| id.0);
-    let params: [&(dyn ToSql + Sync); 5] = [&user, &filter.client_id, &filter.resource, &state, &id];
-    let live = rows(db, sql, &params, only::<Uuid>).await?;
-    if live.is_empty() {
-        return Ok(0);
-    }
-    end_by(db, END, &live, reason, now).await?;
+    let params: [&(dyn ToSql + Sync); 7] = [
+        &user,
+        &filter.client_id,
+        &filter.resource,
+        &state,
+        &id,
+        &after,
+        &some,
+    ];
+    rows(db, way, &params, only).await
+}
+
+/// Ends these, and forgets the consents that go with them.
+pub(super) async fn end_these(
+    db: &Connection,
+    grants: &[Uuid],
+    reason: EndReason,
+    now: UnixSeconds,
+) -> Fallible<()> {
+    end_by(db, END, &grants, reason, now).await?;
     if forgets_consent(reason) {
-        consents::forget_grants(db, &live).await?;
+        consents::forget_grants(db, grants).await?;
     }
-    Ok(live.len() as u64)
+    Ok(())
 }
 
 pub(super) async fn end(

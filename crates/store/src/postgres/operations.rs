@@ -14,6 +14,7 @@ use super::{
 };
 use crate::rules::audit;
 use crate::rules::clients::is_touched;
+use crate::rules::grants::{Whose, loses_its_uri};
 use crate::rules::sweep::kinds;
 use crate::{
     AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, AuditAction, AuditEntry,
@@ -51,6 +52,11 @@ impl Store for PostgresStore {
 
     async fn update_resource(&self, resource: Resource) -> Result<()> {
         let resource = &resource;
+        if let Some(before) = loses_its_uri(&self.resources().await?, resource) {
+            let whose = Whose::on_resource(before);
+            self.end_most(&whose, EndReason::ResourceDeleted, resource.updated_at)
+                .await?;
+        }
         let outcome = self
             .act(|db| async move {
                 let before = resources::find(&db, &resource.slug).await?;
@@ -63,6 +69,13 @@ impl Store for PostgresStore {
     }
 
     async fn delete_resource(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
+        let most = match self.resource(slug).await? {
+            Some(resource) => {
+                let whose = Whose::on_resource(&resource.uri);
+                self.end_most(&whose, EndReason::ResourceDeleted, now).await?
+            }
+            None => 0,
+        };
         let outcome = self
             .act(|db| async move {
                 let before = resources::find(&db, slug).await?;
@@ -71,7 +84,7 @@ impl Store for PostgresStore {
             })
             .await;
         self.changes.tell(Change::Resources);
-        self.changes.after(Change::Revocations, outcome)
+        Ok(most + self.changes.after(Change::Revocations, outcome)?)
     }
 
     async fn create_client(&self, client: Client) -> Result<()> {
@@ -177,6 +190,8 @@ impl Store for PostgresStore {
     }
 
     async fn delete_client(&self, client_id: &str, now: UnixSeconds) -> Result<u64> {
+        let whose = Whose::of_client(client_id);
+        let most = self.end_most(&whose, EndReason::ClientDeleted, now).await?;
         let outcome = self
             .act(|db| async move {
                 let before = clients::find(&db, client_id).await?;
@@ -185,7 +200,7 @@ impl Store for PostgresStore {
             })
             .await;
         self.changes.tell(Change::Clients);
-        self.changes.after(Change::Revocations, outcome)
+        Ok(most + self.changes.after(Change::Revocations, outcome)?)
     }
 
     async fn create_user(&self, user: User) -> Result<()> {
@@ -326,6 +341,11 @@ impl Store for PostgresStore {
 
     async fn update_trusted_issuer(&self, issuer: TrustedIssuer) -> Result<()> {
         let issuer = &issuer;
+        if issuer.disabled {
+            let whose = Whose::OfIssuer(issuer.slug.clone());
+            self.end_most(&whose, EndReason::TrustEnded, issuer.updated_at)
+                .await?;
+        }
         let outcome = self
             .act(|db| async move {
                 let before = trusted_issuers::find(&db, &issuer.slug).await?;
@@ -338,6 +358,8 @@ impl Store for PostgresStore {
     }
 
     async fn delete_trusted_issuer(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
+        let whose = Whose::OfIssuer(slug.to_owned());
+        let most = self.end_most(&whose, EndReason::TrustEnded, now).await?;
         let outcome = self
             .act(|db| async move {
                 let before = trusted_issuers::find(&db, slug).await?;
@@ -346,7 +368,7 @@ impl Store for PostgresStore {
             })
             .await;
         self.changes.tell(Change::Policies);
-        self.changes.after(Change::Revocations, outcome)
+        Ok(most + self.changes.after(Change::Revocations, outcome)?)
     }
 
     async fn link_subject(&self, link: LinkedSubject, person: Option<User>) -> Result<()> {
@@ -530,19 +552,7 @@ impl Store for PostgresStore {
     }
 
     async fn revoke_grants(&self, filter: GrantFilter, reason: EndReason, now: UnixSeconds) -> Result<u64> {
-        let filter = &filter;
-        let outcome = self
-            .act(|db| async move {
-                let one = match filter.id {
-                    Some(id) => grants::find(&db, id).await?,
-                    None => None,
-                };
-                let ended = grants::revoke(&db, filter, reason, now).await?;
-                let draft = audit::grants_ended(filter, one.as_ref(), reason, ended);
-                Ok((ended, draft))
-            })
-            .await;
-        self.changes.after(Change::Revocations, outcome)
+        self.end_all(&Whose::Matching(filter), reason, now).await
     }
 
     async fn issuance(&self, jti: &str) -> Result<Option<Issuance>> {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::consents;
 use super::statements::{Run, Sql, statements};
 use super::values::Columns;
-use crate::rules::grants::{forgets_consent, matches};
+use crate::rules::grants::{SOME, Whose, forgets_consent, matches};
 use crate::rules::json;
 use crate::rules::pages::{page, page_start, rows_to_fetch};
 use crate::rules::words::Word;
@@ -93,7 +93,7 @@ macro_rules! page_by {
     };
 }
 
-/// Every live grant that matches. Parameters: ?1 user, ?2 client, ?3 resource, ?4 state, ?5 this one.
+/// Live grants that match. Parameters: ?1 user, ?2 client, ?3 resource, ?4 state, ?5 this one, ?6 the id to begin after, ?7 limit.
 macro_rules! live_by {
     ($key:expr) => {
         concat!(
@@ -103,7 +103,7 @@ macro_rules! live_by {
              AND (?1 IS NULL OR g.user_id = ?1) AND (?2 IS NULL OR g.client_id = ?2) \
              AND ",
             is_on!(),
-            " AND (?4 IS NULL OR g.state = ?4) AND (?5 IS NULL OR g.id = ?5)"
+            " AND (?4 IS NULL OR g.state = ?4) AND (?5 IS NULL OR g.id = ?5) AND g.id > ?6 ORDER BY g.id LIMIT ?7"
         )
     };
 }
@@ -134,11 +134,18 @@ statements! {
         " FROM grant_further o JOIN access_grant g ON g.id = o.grant_id WHERE o.resource = ?3 AND ", matches_the_rest!(),
         " AND o.grant_id < ?5 ORDER BY 1 DESC LIMIT ?6"
     );
-    LIVE scans = live_by!("TRUE");
+    LIVE = live_by!("TRUE");
     LIVE_ONE = live_by!("g.id = ?5");
     LIVE_OF_USER = live_by!("g.user_id = ?1");
     LIVE_OF_CLIENT = live_by!("g.client_id = ?2");
-    LIVE_ON_RESOURCE = live_by!(concat!("g.", on_resource!("?3")));
+    LIVE_ON_RESOURCE = live_by!("g.resource = ?3");
+    LIVE_ON_FURTHER = concat!(
+        "SELECT o.grant_id FROM grant_further o JOIN access_grant g ON g.id = o.grant_id WHERE o.resource = ?3 \
+         AND g.state <> 'ended' AND ", matches_the_rest!(),
+        " AND (?5 IS NULL OR g.id = ?5) AND o.grant_id > ?6 ORDER BY o.grant_id LIMIT ?7"
+    );
+    /// By an index of those that are alive.
+    LIVE_OF_ISSUER = "SELECT id FROM access_grant WHERE trusted_issuer = ?1 AND state = 'active' LIMIT ?2";
     END = end!("id = ?1");
     END_OF_USER = end!("user_id = ?1");
     END_PENDING_OF_USER = end!("user_id = ?1 AND state = 'pending'");
@@ -260,38 +267,53 @@ fn with_filter<T>(
     )
 }
 
-/// Ends what matches, and forgets the consents that go with it.
-pub(super) fn revoke(
-    db: &Connection,
-    filter: &GrantFilter,
-    reason: EndReason,
-    now: UnixSeconds,
-) -> Result<u64> {
-    let sql = match filter {
-        GrantFilter { id: Some(_), .. } => LIVE_ONE,
-        GrantFilter { user: Some(_), .. } => LIVE_OF_USER,
-        GrantFilter {
-            client_id: Some(_), ..
-        } => LIVE_OF_CLIENT,
-        GrantFilter {
-            resource: Some(_), ..
-        } => LIVE_ON_RESOURCE,
-        _ => LIVE,
+/// The ways to the grants: each has a key of its own, and together they find all.
+pub(super) fn ways_to(whose: &Whose) -> &'static [Sql] {
+    match whose {
+        Whose::OfIssuer(_) => &[LIVE_OF_ISSUER],
+        Whose::Matching(filter) => match filter {
+            GrantFilter { id: Some(_), .. } => &[LIVE_ONE],
+            GrantFilter { user: Some(_), .. } => &[LIVE_OF_USER],
+            GrantFilter {
+                client_id: Some(_), ..
+            } => &[LIVE_OF_CLIENT],
+            GrantFilter {
+                resource: Some(_), ..
+            } => &[LIVE_ON_RESOURCE, LIVE_ON_FURTHER],
+            _ => &[LIVE],
+        },
+    }
+}
+
+/// Some of those that are alive, in the order of the ids, behind this one.
+pub(super) fn live(db: &Connection, way: Sql, whose: &Whose, after: GrantId) -> Result<Vec<GrantId>> {
+    let read = |row: &Row<'_>| Columns::new(row).grant();
+    let filter = match whose {
+        Whose::OfIssuer(slug) => return Ok(db.list(way, params![slug, SOME], read)?),
+        Whose::Matching(filter) => filter,
     };
     let id = filter.id.map(|id| *id.0.as_bytes());
     let live = with_filter(filter, |user, client, resource, state| {
-        db.list(sql, params![user, client, resource, state, id], |row| {
-            Columns::new(row).grant()
-        })
+        let params = params![user, client, resource, state, id, after.0.as_bytes(), SOME];
+        db.list(way, params, read)
     })?;
-    let forget = forgets_consent(reason);
-    for grant in &live {
+    Ok(live)
+}
+
+/// Ends these, and forgets the consents that go with them.
+pub(super) fn end_these(
+    db: &Connection,
+    grants: &[GrantId],
+    reason: EndReason,
+    now: UnixSeconds,
+) -> Result<()> {
+    for grant in grants {
         end(db, *grant, reason, now)?;
-        if forget {
+        if forgets_consent(reason) {
             consents::forget_grant(db, *grant)?;
         }
     }
-    Ok(live.len() as u64)
+    Ok(())
 }
 
 pub(super) fn end(db: &Connection, id: GrantId, reason: EndReason, now: UnixSeconds) -> Result<u64> {

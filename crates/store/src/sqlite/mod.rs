@@ -22,6 +22,7 @@ mod id_jag;
 mod issuances;
 mod keys;
 mod location;
+mod many;
 mod migrations;
 mod operations;
 mod own;

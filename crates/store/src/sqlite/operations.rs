@@ -14,6 +14,7 @@ use super::{
 };
 use crate::rules::audit;
 use crate::rules::clients::is_touched;
+use crate::rules::grants::{Whose, loses_its_uri};
 use crate::rules::sweep::kinds;
 use crate::{
     AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, AuditAction, AuditEntry,
@@ -46,6 +47,11 @@ impl Store for SqliteStore {
     }
 
     async fn update_resource(&self, resource: Resource) -> Result<()> {
+        if let Some(before) = loses_its_uri(&self.resources().await?, &resource) {
+            let whose = Whose::on_resource(before);
+            self.end_most(whose, EndReason::ResourceDeleted, resource.updated_at)
+                .await?;
+        }
         self.act(move |db| {
             let before = resources::find(db, &resource.slug)?;
             resources::update(db, &resource)?;
@@ -55,13 +61,20 @@ impl Store for SqliteStore {
     }
 
     async fn delete_resource(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
+        let most = match self.resource(slug).await? {
+            Some(resource) => {
+                let whose = Whose::on_resource(&resource.uri);
+                self.end_most(whose, EndReason::ResourceDeleted, now).await?
+            }
+            None => 0,
+        };
         let slug = slug.to_owned();
-        self.act(move |db| {
+        let rest = self.act(move |db| {
             let before = resources::find(db, &slug)?;
             let ended = resources::delete(db, &slug, now)?;
             Ok((ended, audit::resource_deleted(before.as_ref(), ended)))
-        })
-        .await
+        });
+        Ok(most + rest.await?)
     }
 
     async fn create_client(&self, client: Client) -> Result<()> {
@@ -151,13 +164,15 @@ impl Store for SqliteStore {
     }
 
     async fn delete_client(&self, client_id: &str, now: UnixSeconds) -> Result<u64> {
+        let whose = Whose::of_client(client_id);
+        let most = self.end_most(whose, EndReason::ClientDeleted, now).await?;
         let client_id = client_id.to_owned();
-        self.act(move |db| {
+        let rest = self.act(move |db| {
             let before = clients::find(db, &client_id)?;
             let ended = clients::delete(db, &client_id, now)?;
             Ok((ended, audit::client_deleted(&client_id, before.is_some(), ended)))
-        })
-        .await
+        });
+        Ok(most + rest.await?)
     }
 
     async fn create_user(&self, user: User) -> Result<()> {
@@ -280,6 +295,11 @@ impl Store for SqliteStore {
     }
 
     async fn update_trusted_issuer(&self, issuer: TrustedIssuer) -> Result<()> {
+        if issuer.disabled {
+            let whose = Whose::OfIssuer(issuer.slug.clone());
+            self.end_most(whose, EndReason::TrustEnded, issuer.updated_at)
+                .await?;
+        }
         self.act(move |db| {
             let before = trusted_issuers::find(db, &issuer.slug)?;
             trusted_issuers::update(db, &issuer)?;
@@ -289,13 +309,15 @@ impl Store for SqliteStore {
     }
 
     async fn delete_trusted_issuer(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
+        let whose = Whose::OfIssuer(slug.to_owned());
+        let most = self.end_most(whose, EndReason::TrustEnded, now).await?;
         let slug = slug.to_owned();
-        self.act(move |db| {
+        let rest = self.act(move |db| {
             let before = trusted_issuers::find(db, &slug)?;
             let ended = trusted_issuers::delete(db, &slug, now)?;
             Ok((ended, audit::trusted_issuer_deleted(before.as_ref(), ended)))
-        })
-        .await
+        });
+        Ok(most + rest.await?)
     }
 
     async fn link_subject(&self, link: LinkedSubject, person: Option<User>) -> Result<()> {
@@ -474,13 +496,7 @@ impl Store for SqliteStore {
     }
 
     async fn revoke_grants(&self, filter: GrantFilter, reason: EndReason, now: UnixSeconds) -> Result<u64> {
-        self.act(move |db| {
-            let one = filter.id.map(|id| grants::find(db, id)).transpose()?.flatten();
-            let ended = grants::revoke(db, &filter, reason, now)?;
-            let draft = audit::grants_ended(&filter, one.as_ref(), reason, ended);
-            Ok((ended, draft))
-        })
-        .await
+        self.end_all(Whose::Matching(filter), reason, now).await
     }
 
     async fn issuance(&self, jti: &str) -> Result<Option<Issuance>> {

@@ -1,10 +1,11 @@
 //! What happens to grants, and to what was given out under them.
 
 use super::{Draft, Drafted, bounded};
+use crate::rules::grants::Whose;
 use crate::rules::words::Word as _;
 use crate::{
-    Approval, ApprovalOutcome, AuditAction, EndReason, Grant, GrantFilter, Issuance, RedeemCode,
-    RedeemOutcome, RotateOutcome, RotateRefresh,
+    Approval, ApprovalOutcome, AuditAction, EndReason, Grant, Issuance, RedeemCode, RedeemOutcome,
+    RotateOutcome, RotateRefresh,
 };
 
 /// What came of an earlier identical post was written down then.
@@ -80,13 +81,8 @@ fn of_issuance(draft: Draft, issuance: &Issuance) -> Draft {
     }
 }
 
-/// `one`: the grant, when the filter names one.
-pub(crate) fn grants_ended(
-    filter: &GrantFilter,
-    one: Option<&Grant>,
-    reason: EndReason,
-    ended: u64,
-) -> Drafted {
+/// `one`: the grant, when a filter names one.
+pub(crate) fn grants_ended(whose: &Whose, one: Option<&Grant>, reason: EndReason, ended: u64) -> Drafted {
     if ended == 0 {
         return None;
     }
@@ -96,9 +92,10 @@ pub(crate) fn grants_ended(
             .proven(),
         _ => Draft::new(AuditAction::GrantEnded),
     };
-    let draft = match one {
-        Some(grant) => draft.of_grant(grant),
-        None => Draft {
+    let draft = match (one, whose) {
+        (Some(grant), _) => draft.of_grant(grant),
+        (None, Whose::OfIssuer(slug)) => draft.target(slug),
+        (None, Whose::Matching(filter)) => Draft {
             client_id: filter.client_id.clone(),
             resource: filter.resource.clone(),
             subject: filter.user.map(|user| user.0.to_string()),

@@ -304,6 +304,33 @@ pub(crate) async fn trust_that_ends_takes_its_grants_along(opened: Opened) {
     );
 }
 
+/// More than end in one transaction, when it is disabled and when it is removed.
+pub(crate) async fn trust_that_ends_takes_any_number_of_grants_along(opened: Opened) {
+    let scene = Arc::new(scene(opened).await);
+    let store = &scene.store;
+    let issue_many = async |time| {
+        at_once(620, |number| {
+            let scene = Arc::clone(&scene);
+            let mut issue = asserted(&scene, "ci", time);
+            issue.grant.subject = format!("workload:ci:job-{number}");
+            issue.issuance.subject.clone_from(&issue.grant.subject);
+            async move { issued(&scene, &issue).await }
+        })
+        .await
+    };
+    let first = issue_many(0).await;
+    let mut issuer = issuer("ci", TrustedIssuerKind::Workload);
+    (issuer.disabled, issuer.updated_at) = (true, at(1));
+    store.update_trusted_issuer(issuer.clone()).await.unwrap();
+    (issuer.disabled, issuer.updated_at) = (false, at(2));
+    store.update_trusted_issuer(issuer).await.unwrap();
+    let second = issue_many(3).await;
+    assert_eq!(store.delete_trusted_issuer("ci", at(4)).await, Ok(620));
+    for id in first.into_iter().chain(second) {
+        assert_eq!(scene.grant(id).await.end_reason, Some(EndReason::TrustEnded));
+    }
+}
+
 pub(crate) async fn a_word_about_what_is_gone_gives_no_token(opened: Opened) {
     let scene = scene(opened).await;
     let store = &scene.store;

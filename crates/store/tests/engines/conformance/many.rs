@@ -1,0 +1,144 @@
+//! More grants than end in one transaction.
+
+use std::sync::Arc;
+
+use doorward_store::{EndReason, GrantFilter, GrantState, PageRequest, Resource, StoreError};
+
+use super::audit::{acting, events};
+use super::scene::{APP, Opened, RESOURCE, Scene, at, at_once, resource};
+
+const MANY: usize = 620;
+const SECOND: &str = "https://mail.example/mcp";
+
+/// Grants on the resource of the scene and on the second one.
+async fn scene(opened: Opened) -> Arc<Scene> {
+    let scene = Arc::new(Scene::new(opened).await);
+    scene
+        .store
+        .create_resource(resource("mail", SECOND))
+        .await
+        .unwrap();
+    at_once(MANY, |_| {
+        let scene = Arc::clone(&scene);
+        async move {
+            let mut approval = scene.approval();
+            approval.grant.more_resources = vec![SECOND.to_owned()];
+            scene.approve(&approval).await;
+        }
+    })
+    .await;
+    scene
+}
+
+/// At most a page of them.
+async fn alive(scene: &Scene) -> usize {
+    let filter = GrantFilter {
+        state: Some(GrantState::Pending),
+        ..GrantFilter::default()
+    };
+    let page = PageRequest {
+        after: None,
+        limit: 200,
+    };
+    scene.store.grants(filter, page).await.unwrap().items.len()
+}
+
+/// How many each event says that it ended, the first event first.
+async fn told(scene: &Scene) -> Vec<(String, u64)> {
+    let mut told: Vec<_> = events(&scene.store)
+        .await
+        .iter()
+        .filter_map(|event| {
+            Some((
+                event.action.as_str().to_owned(),
+                event.detail.get("grants_ended")?.as_u64()?,
+            ))
+        })
+        .collect();
+    told.reverse();
+    told
+}
+
+async fn end_some_at_a_time(opened: Opened, filter: GrantFilter) {
+    let scene = scene(opened).await;
+    let reason = EndReason::RevokedByAdmin;
+    let ended = acting(&scene.store)
+        .revoke_grants(filter.clone(), reason, at(1))
+        .await;
+    assert_eq!(ended, Ok(MANY as u64));
+    assert_eq!(alive(&scene).await, 0);
+    assert_eq!(told(&scene).await, [grants(500), grants(120)]);
+    let again = scene.store.revoke_grants(filter, reason, at(2)).await;
+    assert_eq!(again, Ok(0));
+}
+
+fn grants(ended: u64) -> (String, u64) {
+    ("grant.ended".to_owned(), ended)
+}
+
+pub(crate) async fn all_grants_end_some_at_a_time(opened: Opened) {
+    end_some_at_a_time(opened, GrantFilter::default()).await;
+}
+
+pub(crate) async fn the_grants_of_a_client_end_some_at_a_time(opened: Opened) {
+    let of_client = GrantFilter {
+        client_id: Some(APP.to_owned()),
+        ..GrantFilter::default()
+    };
+    end_some_at_a_time(opened, of_client).await;
+}
+
+pub(crate) async fn the_grants_on_a_resource_end_some_at_a_time(opened: Opened) {
+    let on_resource = GrantFilter {
+        resource: Some(RESOURCE.to_owned()),
+        state: Some(GrantState::Pending),
+        ..GrantFilter::default()
+    };
+    end_some_at_a_time(opened, on_resource).await;
+}
+
+pub(crate) async fn the_grants_on_a_further_resource_end_some_at_a_time(opened: Opened) {
+    let on_second = GrantFilter {
+        resource: Some(SECOND.to_owned()),
+        ..GrantFilter::default()
+    };
+    end_some_at_a_time(opened, on_second).await;
+}
+
+/// Most of them before, the rest in one transaction with it.
+pub(crate) async fn a_client_takes_any_number_of_grants_along(opened: Opened) {
+    let scene = scene(opened).await;
+    let ended = acting(&scene.store).delete_client(APP, at(1)).await;
+    assert_eq!(ended, Ok(MANY as u64));
+    assert_eq!(alive(&scene).await, 0);
+    let client = ("client.deleted".to_owned(), 120);
+    assert_eq!(told(&scene).await, [grants(500), client]);
+}
+
+pub(crate) async fn a_resource_takes_any_number_of_grants_along(opened: Opened) {
+    let scene = scene(opened).await;
+    let ended = acting(&scene.store).delete_resource("mail", at(1)).await;
+    assert_eq!(ended, Ok(MANY as u64));
+    assert_eq!(alive(&scene).await, 0);
+    let resource = ("resource.deleted".to_owned(), 120);
+    assert_eq!(told(&scene).await, [grants(500), resource]);
+}
+
+pub(crate) async fn a_resource_that_moves_ends_its_grants_unless_it_cannot(opened: Opened) {
+    let scene = scene(opened).await;
+    let taken = Resource {
+        uri: RESOURCE.to_owned(),
+        ..resource("mail", SECOND)
+    };
+    assert_eq!(
+        scene.store.update_resource(taken).await,
+        Err(StoreError::Conflict)
+    );
+    assert_eq!(alive(&scene).await, 200);
+    let moved = Resource {
+        uri: "https://post.example/mcp".to_owned(),
+        ..resource("mail", SECOND)
+    };
+    scene.store.update_resource(moved).await.unwrap();
+    assert_eq!(alive(&scene).await, 0);
+}
