@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use crate::balancer::{Answer, Ask, Balancer, Failure};
-use crate::clock::true_time;
+use crate::clock::{Clock, true_time};
 use crate::ledger::{Once, Story, Tally, Violation};
 use crate::random::Random;
 use crate::site::Site;
@@ -34,6 +34,7 @@ pub struct Shared {
     unavailable: AtomicU64,
     flows: AtomicU64,
     offset: AtomicI64,
+    jumps: AtomicU64,
     once: Mutex<Once>,
     violations: Mutex<Vec<String>>,
     violated: AtomicU64,
@@ -50,11 +51,20 @@ pub enum Grants {
     Every,
 }
 
+/// The clocks of the nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clocks {
+    /// The same, if they are set all at once; what waits at that moment may have expired.
+    Alike,
+    /// One may be another than the next one's: what the one gave, or a client signed, may be too old for the other.
+    Different,
+}
+
 /// What a fault allows.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
-    /// The wall clock jumps: codes may have expired.
-    pub clock_jumps: bool,
+    /// What the nodes' clocks say.
+    pub clocks: Clocks,
     /// How clients come to tokens.
     pub grants: Grants,
     /// How many grants a client leaves alive to come back to; the older ones are checked and let go.
@@ -66,7 +76,7 @@ pub struct Rules {
 impl Default for Rules {
     fn default() -> Self {
         Self {
-            clock_jumps: false,
+            clocks: Clocks::Alike,
             grants: Grants::Codes,
             kept: 200,
             complete: 40,
@@ -113,6 +123,7 @@ impl Load {
             unavailable: AtomicU64::new(0),
             flows: AtomicU64::new(0),
             offset: AtomicI64::new(0),
+            jumps: AtomicU64::new(0),
             once: Mutex::default(),
             violations: Mutex::default(),
             violated: AtomicU64::new(0),
@@ -196,9 +207,14 @@ impl Shared {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Whether a client that is refused for its clock, since when it began, is to ask again: the next node may have another one.
-    pub fn may_be_the_clock(&self, began: Instant) -> bool {
-        self.rules.clock_jumps && began.elapsed() < PATIENCE
+    /// How often a clock was set; before and after each time.
+    pub fn jumps(&self) -> u64 {
+        self.jumps.load(Ordering::Relaxed)
+    }
+
+    /// Whether something may be too old, or too new, for a node, though it was made after so many [`jumps`](Self::jumps).
+    pub fn may_be_of_another_time(&self, jumps: u64) -> bool {
+        self.rules.clocks == Clocks::Different || self.jumps() != jumps
     }
 
     /// How far the clock of a node is ahead of the true time, in seconds.
@@ -206,9 +222,18 @@ impl Shared {
         self.offset.load(Ordering::Relaxed)
     }
 
-    /// The clock of a node is about to be set, or was.
-    pub fn set_offset(&self, offset: i64) {
-        self.offset.store(offset, Ordering::Relaxed);
+    /// Sets the clock of some nodes, or of all.
+    pub fn set_clock(&self, clock: &Clock, offset: i64) -> anyhow::Result<()> {
+        self.jumps.fetch_add(1, Ordering::Relaxed);
+        let different = self.rules.clocks == Clocks::Different;
+        let latest = if different { offset.max(0) } else { offset };
+        // Before the jump forth, and after the one back: no token counts as good that has expired for a node.
+        self.offset.fetch_max(latest, Ordering::Relaxed);
+        clock.set(offset)?;
+        self.world.sign_at(offset, if different { 0 } else { offset });
+        self.offset.store(latest, Ordering::Relaxed);
+        self.jumps.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Whether a token may have expired for some node.

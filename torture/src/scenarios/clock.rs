@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 use super::{Plan, past, settle};
 use crate::clock::{Clock, true_time};
 use crate::ledger::{Tally, Tokens};
-use crate::load::{Grants, Load, Rules};
+use crate::load::{Clocks, Grants, Load, Rules};
 use crate::pages::basic;
 use crate::site::{Engine, Site};
 use crate::world::{RESOURCE, TOKEN, Who, World, claims};
@@ -56,25 +56,19 @@ async fn jump(mut plan: Plan, engine: Engine, nodes: usize) -> anyhow::Result<Ta
         site.nodes.push(node);
     }
     let rules = Rules {
-        clock_jumps: true,
+        clocks: Clocks::Different,
         grants: Grants::Signed,
         ..Rules::default()
     };
     let load = plan.load(&site, 12, rules).await?;
     nothing_comes_back(&load, &site, &clock).await?;
     for offset in JUMPS {
-        // Before the jump forth, and after the one back: no token counts as good that has expired for a node.
-        load.shared.set_offset(offset.max(load.shared.offset()));
-        clock.set(offset)?;
-        load.shared.world.set_offset(offset);
-        load.shared.set_offset(offset.max(0));
+        load.shared.set_clock(&clock, offset)?;
         shows(&load, offset).await?;
         load.progress(200, Duration::from_mins(1)).await?;
         plan.some_time(1000, 3000).await;
     }
-    clock.set(0)?;
-    load.shared.world.set_offset(0);
-    load.shared.set_offset(0);
+    load.shared.set_clock(&clock, 0)?;
     settle(load, &site).await
 }
 
@@ -94,12 +88,9 @@ async fn nothing_comes_back(load: &Load, site: &Site, clock: &Clock) -> anyhow::
         );
         used.push(ask);
     }
-    shared.set_offset(HOUR);
-    clock.set(HOUR)?;
-    shared.world.set_offset(HOUR);
+    shared.set_clock(clock, HOUR)?;
     past::is_removed_by_a_fast_clock(site).await?;
-    clock.set(0)?;
-    shared.world.set_offset(0);
+    shared.set_clock(clock, 0)?;
     for ask in used {
         for node in 0..site.nodes.len() {
             let answer = shared.balancer.send_to(node, &ask).await;

@@ -10,12 +10,15 @@ use tokio::time::sleep;
 
 use super::{Plan, without_failures, without_trouble};
 use crate::clock::Clock;
-use crate::ledger::Tally;
-use crate::load::{Load, Rules};
+use crate::ledger::{Tally, Tokens};
+use crate::load::{Grants, Load, Rules};
 use crate::mount::NotHere;
 use crate::node::Node;
 use crate::site::{Engine, Site};
-use crate::world::Admin;
+use crate::world::{Admin, RESOURCE, TOKEN, Who, header};
+
+/// Longer than a look of the balancer takes.
+const SHUTDOWN_DELAY: &str = "2s";
 
 /// How long a key is published before it signs: the shortest time that the settings take.
 const AHEAD: Duration = Duration::from_mins(10);
@@ -54,8 +57,7 @@ pub(super) async fn upgrade(mut plan: Plan) -> anyhow::Result<Tally> {
 /// Three nodes, and clients with grants of every kind.
 pub(super) async fn nodes_of(plan: &Plan, program: &Path) -> anyhow::Result<(Site, Load)> {
     let mut site = Site::new(program, Engine::Postgres)?;
-    // Longer than a look of the balancer takes.
-    site.set("DOORWARD_SERVER_SHUTDOWN_DELAY", "2s");
+    site.set("DOORWARD_SERVER_SHUTDOWN_DELAY", SHUTDOWN_DELAY);
     site.add_nodes(3).await?;
     let load = plan.load(&site, 16, Rules::every_grant()).await?;
     Ok((site, load))
@@ -80,10 +82,12 @@ pub(super) async fn replace_all(
 }
 
 /// Signing keys rotate by command, each published before it signs, and every token that was ever answered is good at
-/// every node as long as it lives. The nodes' clocks are put forward, because a key is published for ten minutes at least.
-pub(super) async fn keys(plan: Plan) -> anyhow::Result<Tally> {
+/// every node as long as it lives. At last they change to another algorithm, node by node. The nodes' clocks are put
+/// forward, because a key is published for ten minutes at least.
+pub(super) async fn keys(mut plan: Plan) -> anyhow::Result<Tally> {
     let mut site = Site::new(&plan.program, Engine::Postgres)?;
     site.set("DOORWARD_KEYS_PUBLISH_AHEAD", &format!("{}s", AHEAD.as_secs()));
+    site.set("DOORWARD_SERVER_SHUTDOWN_DELAY", SHUTDOWN_DELAY);
     let clock = Clock::new(&site)?;
     for _ in 0..3 {
         let mut node = site.prepare()?;
@@ -92,7 +96,7 @@ pub(super) async fn keys(plan: Plan) -> anyhow::Result<Tally> {
         site.nodes.push(node);
     }
     let rules = Rules {
-        clock_jumps: true,
+        grants: Grants::Signed,
         ..Rules::default()
     };
     let load = plan.load(&site, 16, rules).await?;
@@ -100,22 +104,41 @@ pub(super) async fn keys(plan: Plan) -> anyhow::Result<Tally> {
     for rotation in 0..rotations {
         let admin = Admin::of(&site, rotation % site.nodes.len())?;
         admin.call(Method::POST, "/admin/keys/rotate", json!({})).await?;
-        // All nodes publish it.
-        load.progress(100, Duration::from_mins(1)).await?;
-        sleep(Duration::from_secs(2)).await;
-        // It signs.
-        let offset = load.shared.offset() + i64::try_from(AHEAD.as_secs())? + 1;
-        load.shared.set_offset(offset);
-        clock.set(offset)?;
-        load.progress(100, Duration::from_mins(1)).await?;
+        the_next_key_signs(&load, &clock).await?;
     }
+    ensure!(algorithm(&load).await? == "ES256", "the algorithm at first");
+    replace_all(&mut plan, &mut site, &load, |node| {
+        node.set("DOORWARD_KEYS_ALGORITHM", "EdDSA");
+    })
+    .await?;
+    the_next_key_signs(&load, &clock).await?;
+    ensure!(algorithm(&load).await? == "EdDSA", "the algorithm is not changed");
     let keys = Admin::of(&site, 0)?
         .call(Method::GET, "/admin/keys", Value::Null)
         .await?;
     let keys = keys["items"].as_array().map_or(0, Vec::len);
     ensure!(
-        keys == rotations + 1,
-        "{keys} signing keys after {rotations} rotations"
+        keys == rotations + 2,
+        "{keys} signing keys after {rotations} rotations and a change"
     );
     without_trouble(load, &site).await
+}
+
+/// All nodes publish it, and then its time has come.
+async fn the_next_key_signs(load: &Load, clock: &Clock) -> anyhow::Result<()> {
+    load.progress(100, Duration::from_mins(1)).await?;
+    sleep(Duration::from_secs(2)).await;
+    let offset = load.shared.offset() + i64::try_from(AHEAD.as_secs())? + 1;
+    load.shared.set_clock(clock, offset)?;
+    load.progress(100, Duration::from_mins(1)).await
+}
+
+/// What the first node signs with.
+async fn algorithm(load: &Load) -> anyhow::Result<String> {
+    let fields = [("grant_type", "client_credentials"), ("resource", RESOURCE)];
+    let (ask, _) = load.shared.world.request(Who::Agent, TOKEN, &fields)?;
+    let answer = load.shared.balancer.send_to(0, &ask).await;
+    let tokens = answer.ok().as_ref().and_then(Tokens::of).context("no token")?;
+    let algorithm = header(&tokens.access).and_then(|header| Some(header["alg"].as_str()?.to_owned()));
+    algorithm.context("no alg")
 }

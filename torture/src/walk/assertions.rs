@@ -3,7 +3,7 @@
 
 use tokio::time::Instant;
 
-use super::once::word;
+use super::once::{FRESH, word};
 use super::{Step, Walker};
 use crate::ledger::{Story, is_invalid_grant};
 use crate::load::Insisted;
@@ -25,14 +25,15 @@ impl Walker {
     /// node's, the provider gives it anew.
     pub(super) async fn by_word_of_another(&mut self, story: &mut Story) -> Step<bool> {
         story.client = Who::Agent;
-        let began = Instant::now();
+        let (began, jumps) = (Instant::now(), self.shared.jumps());
         loop {
             let signed = self.shared.world.id_jag(&self.person);
             let assertion = signed.map_err(|error| story.violation(&error.to_string()))?;
             let fields = word(&assertion);
             let asked = self.request(story.client, story, "vouch", TOKEN, &fields);
             let Insisted { answer, unsure } = asked.await?;
-            if is_invalid_grant(&answer) && (unsure || self.shared.may_be_the_clock(began)) {
+            let untimely = self.shared.may_be_of_another_time(jumps) && began.elapsed() < FRESH;
+            if is_invalid_grant(&answer) && (unsure || untimely) {
                 continue;
             }
             let token = self.take_alone(story, &answer, "vouch")?;

@@ -19,23 +19,25 @@ impl Walker {
     /// From the authorization request to its tokens.
     pub(super) async fn by_code(&mut self, story: &mut Story, who: Who) -> Step<bool> {
         story.client = who;
+        let jumps = self.shared.jumps();
         let ask = self.shared.world.authorization(who, &self.person);
         let answer = self.ask(story, "authorize", &ask).await?.answer;
         let Some(code) = code_of(&answer) else {
             let location = answer.location().unwrap_or_default();
             return Err(story.violation(&format!("no code: {} {location}", answer.summary())));
         };
-        self.redeem(story, code).await
+        self.redeem(story, code, jumps).await
     }
 
-    /// Whether the code gave tokens. It need not when an answer was lost: what was redeemed may be gone.
-    pub(super) async fn redeem(&mut self, story: &mut Story, code: String) -> Step<bool> {
+    /// Whether the code, which was asked for after so many jumps of the clock, gave tokens. It need not when an answer was lost:
+    /// what was redeemed may be gone.
+    pub(super) async fn redeem(&mut self, story: &mut Story, code: String, jumps: u64) -> Step<bool> {
         let given = Instant::now();
         let asked = self.use_code(story, "redeem", &code);
         let Insisted { answer, unsure } = asked.await?;
         story.code = Some(code);
         let late = given.elapsed() > CODE_AGES;
-        if is_invalid_grant(&answer) && (unsure || late || self.shared.rules.clock_jumps) {
+        if is_invalid_grant(&answer) && (unsure || late || self.shared.may_be_of_another_time(jumps)) {
             return Ok(false);
         }
         self.take(story, &answer, "redeem")?;

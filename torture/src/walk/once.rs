@@ -16,7 +16,7 @@ use crate::world::{JWT_BEARER, RESOURCE, TOKEN, Who};
 const KEPT: usize = 40;
 
 /// Later a proof or an assertion is refused for its age alone.
-const FRESH: Duration = Duration::from_mins(4);
+pub(super) const FRESH: Duration = Duration::from_mins(4);
 
 /// Why the server refuses what was used (RFC 6749 §5.2, RFC 9449 §5).
 const REFUSALS: [&str; 3] = ["invalid_grant", "invalid_client", "invalid_dpop_proof"];
@@ -49,13 +49,14 @@ impl Walker {
         path: &str,
         fields: &[(&str, &str)],
     ) -> Step<Insisted> {
-        let (mut unsure, began) = (false, Instant::now());
+        let (mut unsure, began, jumps) = (false, Instant::now(), self.shared.jumps());
         loop {
             let made = self.shared.world.request(who, path, fields);
             let (ask, counts_once) = made.map_err(|error| story.violation(&format!("{what}: {error}")))?;
             let said = self.ask(story, what, &ask).await?;
             if counts_once && is_refused_proof(&said.answer) {
-                if !said.unsure && !self.shared.may_be_the_clock(began) {
+                let untimely = self.shared.may_be_of_another_time(jumps) && began.elapsed() < FRESH;
+                if !said.unsure && !untimely {
                     let what = format!("{what}: what is new was refused: {}", said.answer.summary());
                     return Err(story.violation(&what));
                 }

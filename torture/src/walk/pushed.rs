@@ -17,6 +17,7 @@ impl Walker {
     /// From the pushed request to its tokens.
     pub(super) async fn by_pushed_request(&mut self, story: &mut Story) -> Step<bool> {
         story.client = Who::Agent;
+        let jumps = self.shared.jumps();
         let code = loop {
             let pushed = Instant::now();
             let request_uri = self.push(story).await?;
@@ -34,7 +35,7 @@ impl Walker {
                 return Err(story.violation(&format!("no code: {}", answer.summary())));
             }
         };
-        self.redeem(story, code).await
+        self.redeem(story, code, jumps).await
     }
 
     async fn push(&mut self, story: &mut Story) -> Step<String> {

@@ -15,8 +15,8 @@ pub const PROVIDER: &str = "https://idp.example.com";
 /// The keys of those who sign.
 pub struct Keys {
     issuer: String,
-    /// How far the clock of some node is ahead, in seconds.
-    offset: AtomicI64,
+    /// How far the nodes' clocks are ahead, in seconds: one and the other.
+    offsets: [AtomicI64; 2],
     /// Of the client whose tokens are bound.
     bound: SigningKey,
     /// Of the client that signs assertions.
@@ -31,23 +31,24 @@ impl Keys {
         let key = || SigningKey::generate(Algorithm::Es256);
         Ok(Self {
             issuer,
-            offset: AtomicI64::new(0),
+            offsets: Default::default(),
             bound: key()?,
             agent: key()?,
             provider: key()?,
         })
     }
 
-    /// From now on, what is signed is signed at the true time or at that of a clock which is so far ahead.
-    pub fn set_offset(&self, offset: i64) {
-        self.offset.store(offset, Ordering::Relaxed);
+    /// From now on, what is signed is signed at one of these times, each so many seconds ahead of the true one.
+    pub fn sign_at(&self, one: i64, other: i64) {
+        self.offsets[0].store(one, Ordering::Relaxed);
+        self.offsets[1].store(other, Ordering::Relaxed);
     }
 
     fn time(&self) -> Result<i64, JoseError> {
         let mut either = [0; 1];
         doorward_jose::fill_random(&mut either)?;
-        let ahead = self.offset.load(Ordering::Relaxed) * i64::from(either[0] % 2);
-        Ok(true_time() + ahead)
+        let offset = &self.offsets[usize::from(either[0] % 2)];
+        Ok(true_time() + offset.load(Ordering::Relaxed))
     }
 
     /// A proof of possession for this endpoint (RFC 9449 §4.2).

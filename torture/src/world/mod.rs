@@ -126,9 +126,9 @@ impl World {
         Ok(world)
     }
 
-    /// See [`Keys::set_offset`].
-    pub fn set_offset(&self, offset: i64) {
-        self.keys.set_offset(offset);
+    /// See [`Keys::sign_at`].
+    pub fn sign_at(&self, one: i64, other: i64) {
+        self.keys.sign_at(one, other);
     }
 
     /// The operators' API of the first node.
@@ -274,8 +274,17 @@ pub fn code_of(answer: &Answer) -> Option<String> {
     pairs.find_map(|(name, code)| (name == "code").then(|| code.into_owned()))
 }
 
+/// The header of an access token.
+pub fn header(token: &str) -> Option<Value> {
+    part(token, 0)
+}
+
 /// The payload of an access token, unverified.
 pub fn claims(token: &str) -> Option<Value> {
-    let payload = token.split('.').nth(1)?;
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
+    part(token, 1)
+}
+
+fn part(token: &str, number: usize) -> Option<Value> {
+    let part = token.split('.').nth(number)?;
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
 }
