@@ -5,9 +5,11 @@ use std::process::ExitCode;
 use crate::cli::ConfigArguments;
 use crate::{out, serve};
 
-/// Prints what `serve` would run with; secrets are redacted.
+/// Prints what `serve` would run with; secrets are redacted. What the URL of the database and the files of keys say is
+/// looked at, and not whether the database answers.
 pub fn run(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> {
     let settings = serve::load(arguments.config.as_deref())?;
+    doorward_server::check(&settings)?;
     let rows = settings.in_force();
     let width = rows.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
     for (name, value, origin) in &rows {

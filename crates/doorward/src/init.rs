@@ -1,5 +1,6 @@
 //! `doorward init`: a commented configuration and fresh secrets, which nobody else can read.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
@@ -85,6 +86,11 @@ fn toml_string(text: &str) -> String {
 
 /// A new file with mode 0600, whole and on disk before this returns; or none.
 pub fn write_secret(path: &Path, text: &str) -> anyhow::Result<()> {
-    let written = write_private_file(path, text, &OsRandom::default());
-    written.with_context(|| format!("{} cannot be written", path.display()))
+    let path_shown = path.display();
+    match write_private_file(path, text, &OsRandom::default()) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && path.exists() => {
+            anyhow::bail!("{path_shown} exists already; move it away or name another file")
+        }
+        written => written.with_context(|| format!("{path_shown} cannot be written")),
+    }
 }

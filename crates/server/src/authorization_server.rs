@@ -211,12 +211,39 @@ fn master_key(settings: &Settings, parts: &Parts, may_create: bool) -> Result<Ma
         Some(text) => MasterKey::from_setting(text)?,
         None => master_key_of_file(settings, parts, may_create)?,
     };
-    let other = match (&keys.other_master_key, &keys.other_master_key_file) {
-        (Some(text), _) => MasterKey::from_setting(text)?,
-        (None, Some(path)) => MasterKey::load(path)?,
-        (None, None) => return Ok(key),
+    Ok(match other_master_key(settings)? {
+        Some(other) => key.beside(other),
+        None => key,
+    })
+}
+
+fn other_master_key(settings: &Settings) -> Result<Option<MasterKey>, MasterKeyError> {
+    let keys = &settings.keys;
+    match (&keys.other_master_key, &keys.other_master_key_file) {
+        (Some(text), _) => MasterKey::from_setting(text).map(Some),
+        (None, Some(path)) => MasterKey::load(path).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+/// What a start would refuse before it looks into the database: its URL, and master keys that cannot be used. A file of the
+/// master key that is not there would be made.
+///
+/// # Errors
+///
+/// What the start would say.
+pub fn check(settings: &Settings) -> Result<(), StartError> {
+    storage::check_url(&settings.storage)?;
+    let key = match &settings.keys.master_key {
+        Some(text) => MasterKey::from_setting(text),
+        None => MasterKey::load(&master_key_path(settings)),
     };
-    Ok(key.beside(other))
+    match key {
+        Ok(_) | Err(MasterKeyError::Missing { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    other_master_key(settings)?;
+    Ok(())
 }
 
 /// From its file, beside the database when none is named.

@@ -30,6 +30,15 @@ pub(crate) async fn open_checked<T, E: From<StoreError>>(
     })
 }
 
+/// Whether the URL can be one, without looking whether anything is there.
+pub(crate) fn check_url(settings: &Storage) -> Result<(), StoreError> {
+    if is_postgres(&settings.url) {
+        PostgresStore::check_url(&settings.url, &options(settings))
+    } else {
+        SqliteStore::check_url(&settings.url)
+    }
+}
+
 fn options(settings: &Storage) -> PostgresOptions {
     PostgresOptions {
         connections: usize::try_from(settings.connections).unwrap_or(usize::MAX),

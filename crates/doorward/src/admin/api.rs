@@ -1,6 +1,7 @@
 //! One call of the admin API, and its answer on the terminal.
 
 use anyhow::{Context as _, bail};
+use reqwest::header::HeaderValue;
 use reqwest::{Client, Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
@@ -18,7 +19,7 @@ pub struct Api {
 
 impl Api {
     /// The API at `url`. `json`: print answers as they are.
-    pub fn new(url: &str, key: SecretString, json: bool) -> anyhow::Result<Self> {
+    pub fn new(url: &str, key: &SecretString, json: bool) -> anyhow::Result<Self> {
         if key.expose_secret().is_empty() {
             bail!(
                 "no admin key: set DOORWARD_ADMIN_KEY to admin.bootstrap_key of the configuration, or to the key that was printed at first start (`doorward dev` prints where its own is)"
@@ -26,6 +27,13 @@ impl Api {
         }
         if !url.starts_with("http://") && !url.starts_with("https://") {
             bail!("the admin API's address must begin with http:// or https://, as in http://127.0.0.1:9001");
+        }
+        // The end of a line that came along from a file is not part of it.
+        let key = SecretString::from(key.expose_secret().trim());
+        if HeaderValue::from_str(key.expose_secret()).is_err() {
+            bail!(
+                "the admin key has a character in it that no key has: a line break, or one that is not ASCII"
+            );
         }
         Ok(Self {
             client: http_client::build()?,

@@ -86,7 +86,7 @@ enum What {
 
 /// Runs one command.
 pub async fn run(arguments: AdminArguments) -> anyhow::Result<ExitCode> {
-    let api = Api::new(&arguments.url, arguments.key, arguments.json)?;
+    let api = Api::new(&arguments.url, &arguments.key, arguments.json)?;
     match arguments.what {
         What::Resource(command) => resource::run(&api, command).await,
         What::Client(command) => client::run(&api, command).await,

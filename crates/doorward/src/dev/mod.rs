@@ -82,8 +82,8 @@ pub async fn run(arguments: DevArguments) -> anyhow::Result<ExitCode> {
 
 const BANNER: &str = "\
 +----------------------------------------------------------------------+
-|  DEVELOPMENT: loopback only, plain http, a person with a known       |
-|  password. Never let others reach it. For real use: doorward serve.  |
+|  DEVELOPMENT: loopback only, plain http, a person whose password     |
+|  is shown. Never let others reach it. For real use: doorward serve.  |
 +----------------------------------------------------------------------+";
 
 /// The settings of a `dev` run: its own addresses and files, and from the environment whatever else is to be tried.

@@ -53,7 +53,7 @@ impl Operator {
     pub fn new(place: &Place, secrets: &Secrets) -> anyhow::Result<Self> {
         Ok(Self(Api::new(
             &place.admin_url,
-            secrets.admin_key.clone().into(),
+            &secrets.admin_key.clone().into(),
             false,
         )?))
     }

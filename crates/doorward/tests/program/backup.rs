@@ -241,7 +241,10 @@ async fn the_master_key_is_changed_and_everything_still_works() {
 
     place.run(&["keys", "new-master", "new.key"]).success();
     let refused = place.run(&["keys", "new-master", "new.key"]).one_line_failure();
-    assert!(refused.contains("new.key"), "{refused}");
+    assert_eq!(
+        refused,
+        "new.key exists already; move it away or name another file"
+    );
     let place = place
         .set("DOORWARD_KEYS_MASTER_KEY_FILE", "new.key")
         .set("DOORWARD_KEYS_OTHER_MASTER_KEY_FILE", "data/master.key");

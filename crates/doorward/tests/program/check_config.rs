@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use crate::support::Place;
@@ -229,6 +230,55 @@ fn what_is_in_force_is_shown_with_its_origin_and_without_secrets() {
             .run(&["check-config"])
             .success(),
         shown
+    );
+}
+
+#[test]
+fn a_database_url_that_cannot_be_one_is_refused() {
+    for (url, why) in [
+        ("postgresql://127.0.0.1:1/doorward", "names no user"),
+        ("postgres:///doorward", "names no host"),
+        ("postgres://ada@127.0.0.1:1/doorward?sslmode=prefered", "sslmode"),
+        ("postgres://ada@127.0.0.1:1/doorward?foo=bar", "foo"),
+    ] {
+        let problem = complaint(
+            &format!("[storage]\nurl = \"{url}\"\n[keys]\nmaster_key_file = \"master.key\"\n"),
+            &[],
+        );
+        assert!(problem.contains(why), "{url}: {problem}");
+    }
+}
+
+/// The file of the master key itself is made at the first start.
+#[test]
+fn files_of_keys_that_cannot_be_used_are_refused() {
+    let place = Place::bare();
+    let check = |name: &str, file: &str| {
+        let place = Place::bare().set(name, file);
+        fs::write(place.folder().join("short.key"), "short").unwrap();
+        fs::set_permissions(
+            place.folder().join("short.key"),
+            fs::Permissions::from_mode(0o600),
+        )
+        .unwrap();
+        place.run(&["check-config"]).failure()
+    };
+    place.run(&["check-config"]).success();
+    let (main, other) = (
+        "DOORWARD_KEYS_MASTER_KEY_FILE",
+        "DOORWARD_KEYS_OTHER_MASTER_KEY_FILE",
+    );
+    for name in [main, other] {
+        let malformed = check(name, "short.key");
+        assert!(
+            malformed.contains("short.key does not hold 32 bytes"),
+            "{malformed}"
+        );
+    }
+    let missing = check(other, "gone.key");
+    assert!(
+        missing.contains("gone.key is missing") && missing.contains("correct the setting"),
+        "{missing}"
     );
 }
 

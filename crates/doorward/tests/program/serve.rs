@@ -160,7 +160,7 @@ async fn a_lost_master_key_is_refused_and_not_replaced() {
     let file = place.folder().join("data/master.key");
     let key = fs::read_to_string(&file).unwrap();
     fs::remove_file(&file).unwrap();
-    insta::assert_snapshot!(place.run(&["serve"]).one_line_failure(), @"the master key file data/master.key is missing, and the database was sealed under it; put it back");
+    insta::assert_snapshot!(place.run(&["serve"]).one_line_failure(), @"the master key file data/master.key is missing, and what the database holds is sealed under its key; put it back, or correct the setting that names it");
     assert!(!file.exists());
     fs::write(&file, "").unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();

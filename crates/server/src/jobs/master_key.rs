@@ -19,6 +19,13 @@ pub(super) async fn change(ctx: &Context) {
         let resealed = reseal(ctx).await;
         ctx.metrics.job("master_key", ctx.now(), resealed.is_ok());
         match resealed {
+            Ok(Resealed { seen, changed: 0 }) => {
+                tracing::info!(
+                    seen,
+                    "nothing was sealed under the other master key: if that one is the new one, keys.master_key_file is to name it next; if it is the one so far, remove it from the settings once every node says this"
+                );
+                return;
+            }
             Ok(Resealed { seen, changed }) => {
                 tracing::info!(
                     seen,

@@ -38,7 +38,9 @@ pub enum MasterKeyError {
         path: PathBuf,
     },
     /// The file does not exist.
-    #[error("the master key file {path} is missing, and the database was sealed under it; put it back")]
+    #[error(
+        "the master key file {path} is missing, and what the database holds is sealed under its key; put it back, or correct the setting that names it"
+    )]
     Missing {
         /// The file.
         path: PathBuf,
@@ -79,7 +81,10 @@ impl MasterKey {
         let text = Self::generate_text(random);
         let line = Zeroizing::new(format!("{}\n", *text));
         match write_private_file(path, &line, random) {
-            Ok(()) => Self::from_text(&text),
+            Ok(()) => {
+                tracing::info!(path = %path.display(), "made a new master key: keep a copy of it apart from the database");
+                Self::from_text(&text)
+            }
             // Another process was quicker.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Self::load(path),
             Err(source) => Err(MasterKeyError::File {

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::errors::Fallible;
+use super::location::Location;
 use super::turn::Fence;
 use super::work::Db;
 use super::{Engine, PostgresOptions};
@@ -21,6 +22,15 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
+    /// Whether a URL can be one, without looking whether anything is there; the files that it names are read.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unusable`], with the reason.
+    pub fn check_url(url: &str, options: &PostgresOptions) -> Result<()> {
+        Location::parse(url, options).map(drop)
+    }
+
     /// Opens `postgres://user:password@host:port/database?sslmode=…` and brings the schema up to date; nodes that
     /// start at the same time wait for each other.
     ///

@@ -131,6 +131,21 @@ fn session_settings(config: &mut Config, options: &PostgresOptions) {
     config.options(all);
 }
 
+/// Where they are looked for: `HOST:PORT`, or the folder of a socket.
+pub(super) fn servers(config: &Config) -> String {
+    let ports = config.get_ports();
+    let port = |number: usize| ports.get(number).or(ports.first()).copied().unwrap_or(5432);
+    let hosts = config.get_hosts().iter().enumerate();
+    let servers: Vec<String> = hosts
+        .map(|(number, host)| match host {
+            #[cfg(unix)]
+            Host::Unix(folder) => folder.display().to_string(),
+            Host::Tcp(name) => format!("{name}:{}", port(number)),
+        })
+        .collect();
+    servers.join(", ")
+}
+
 fn is_local(config: &Config) -> bool {
     let local = |host: &Host| match host {
         #[cfg(unix)]
@@ -143,12 +158,12 @@ fn is_local(config: &Config) -> bool {
 }
 
 /// One connection, so that a wrong setting is told with its fix.
-pub(super) async fn try_out(pool: &Pool) -> Result<()> {
+pub(super) async fn try_out(pool: &Pool, servers: &str) -> Result<()> {
     let error = match pool.get().await {
         Ok(_) => return Ok(()),
         Err(PoolError::Backend(error)) => error,
         // It may take connections and say nothing.
-        Err(PoolError::Timeout(_)) => return Err(unreachable("no answer in time")),
+        Err(PoolError::Timeout(_)) => return Err(unreachable(servers, "no answer in time")),
         Err(error) => return Err(super::at_start(Fault::from(error))),
     };
     let why = describe(&error);
@@ -164,14 +179,14 @@ pub(super) async fn try_out(pool: &Pool) -> Result<()> {
         None if why.contains("password missing") => {
             "write the password into the URL: postgres://USER:PASSWORD@…"
         }
-        _ => return Err(unreachable(&why)),
+        _ => return Err(unreachable(servers, &why)),
     };
     Err(unusable(&format!("the PostgreSQL server refused: {why}; {fix}")))
 }
 
-fn unreachable(why: &str) -> StoreError {
+fn unreachable(servers: &str, why: &str) -> StoreError {
     StoreError::Unavailable(format!(
-        "the PostgreSQL server cannot be reached: {why}; is it running, and are host and port of storage.url right?"
+        "the PostgreSQL server cannot be reached at {servers}: {why}; is it running, and are host and port of storage.url right? (In a password, @ : / ? # % are written %40 %3A %2F %3F %23 %25.)"
     ))
 }
 

@@ -154,7 +154,7 @@ impl Engine {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| StoreError::Internal(error.to_string()))?;
-        location::try_out(&pool).await?;
+        location::try_out(&pool, &location::servers(&config)).await?;
         let mut first = connection(&pool).await?;
         let checked = check(&migrations::look(&mut first).await.map_err(at_start)?)?;
         migrations::migrate(&mut first).await.map_err(at_start)?;

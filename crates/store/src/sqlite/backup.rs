@@ -61,7 +61,8 @@ pub fn backup(url: &str, file: &Path, check: impl FnOnce(&Inspection) -> Result<
     }
     let unfinished = beside(file, &format!(".{}.unfinished", std::process::id()));
     let copied = copy_database(&source, &unfinished)
-        .and_then(|()| inspect(&unfinished))
+        // The copy is as it was, so what is wrong with it is wrong with the database.
+        .and_then(|()| read_whole(&unfinished).map_err(|error| refused(&source, &error)))
         .and_then(|inspection| check(&inspection).map(|()| inspection))
         .and_then(|inspection| {
             publish(&unfinished, file).map_err(|error| cannot("written", file, &error))?;

@@ -22,6 +22,15 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
+    /// Whether a URL can be one, without looking whether anything is there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unusable`], with the reason.
+    pub fn check_url(url: &str) -> Result<()> {
+        Location::parse(url).map(drop)
+    }
+
     /// Opens `sqlite://path/to/file.db` (relative), `sqlite:///path/to/file.db` (absolute), a plain path, or
     /// `sqlite::memory:`; creates directory and file (mode 0600) if need be and brings the schema up to date.
     ///

@@ -112,6 +112,12 @@ async fn a_wrong_or_missing_key_and_a_silent_server_are_told_apart() {
     insta::assert_snapshot!(place.run(&list).one_line_failure(), @"the server refuses this admin key; set DOORWARD_ADMIN_KEY to the one that was printed at first start, or to admin.bootstrap_key");
     let place = place.without("DOORWARD_ADMIN_KEY");
     insta::assert_snapshot!(place.run(&list).one_line_failure(), @"no admin key: set DOORWARD_ADMIN_KEY to admin.bootstrap_key of the configuration, or to the key that was printed at first start (`doorward dev` prints where its own is)");
+    let place = place.set("DOORWARD_ADMIN_KEY", "dwk_in\ntwo lines");
+    insta::assert_snapshot!(place.run(&list).one_line_failure(), @"the admin key has a character in it that no key has: a line break, or one that is not ASCII");
+    // The end of a line that came along from a file.
+    let key = format!("{}\r\n", crate::support::ADMIN_KEY);
+    let place = place.set("DOORWARD_ADMIN_KEY", &key);
+    place.run(&list).success();
     drop(server);
 
     let port = free_port();
@@ -126,9 +132,11 @@ async fn a_wrong_or_missing_key_and_a_silent_server_are_told_apart() {
     assert!(silent.starts_with(&expected), "{silent}");
     let unhealthy = place.run(&["healthcheck", "--url", &url]).one_line_failure();
     assert!(
-        unhealthy.starts_with(&format!("{url}/readyz does not answer: ")),
+        unhealthy.starts_with(&format!("{url}/readyz does not answer; is the server running")),
         "{unhealthy}"
     );
+    let address = url.trim_start_matches("http://");
+    insta::assert_snapshot!(place.run(&["healthcheck", "--url", address]).one_line_failure(), @"the server's address must begin with http:// or https://, as in http://127.0.0.1:9000 (--url)");
 
     // Somebody else's server, which speaks no HTTP.
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
