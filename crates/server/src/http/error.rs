@@ -115,7 +115,7 @@ impl PageError {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "Not available right now",
-            "The server cannot do this at the moment. Nothing was changed; try again in a moment.",
+            "The server cannot do this at the moment; try again in a moment.",
         )
     }
 }
