@@ -176,10 +176,11 @@ impl Engine {
     }
 }
 
-fn unknown(why: &str) -> Fault {
-    Fault::Refused(StoreError::Unavailable(format!(
+/// What a caller is told who may have changed something.
+pub(super) fn unknown(why: &str) -> StoreError {
+    StoreError::Unavailable(format!(
         "the connection was lost at the commit, and it is not known whether it happened: {why}"
-    )))
+    ))
 }
 
 /// What a transaction leaves behind, and its number.
