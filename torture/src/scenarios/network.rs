@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use http::header::AUTHORIZATION;
 use http::{Method, StatusCode};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
@@ -10,11 +11,11 @@ use tokio::time::{Instant, sleep};
 use super::{Plan, in_time, settle};
 use crate::balancer::Ask;
 use crate::ledger::{Tally, Tokens};
-use crate::load::Rules;
+use crate::load::{Rules, Shared};
 use crate::pages::{basic, text};
 use crate::proxy::Proxy;
 use crate::site::{Engine, Site};
-use crate::world::{Admin, World};
+use crate::world::{Admin, REVOKE, World};
 
 /// How soon a change is seen at every node, whatever was lost: a second, one more for keys, which a node that hears nothing
 /// looks at every second, and two because the machine is busy.
@@ -93,24 +94,22 @@ async fn ready(balancer: &crate::balancer::Balancer, node: usize) -> bool {
 pub(super) async fn notifications(plan: Plan) -> anyhow::Result<Tally> {
     let (site, proxy) = behind_proxy(&plan).await?;
     let load = plan.load(&site, 4, Rules::default()).await?;
-    change_and_see(&site, &load.shared.balancer)
+    change_and_see(&site, &load.shared)
         .await
         .context("with a whole network")?;
     let silenced = proxy.silence_listeners();
     ensure!(silenced > 0, "no connection waits for notifications");
-    change_and_see(&site, &load.shared.balancer)
+    change_and_see(&site, &load.shared)
         .await
         .with_context(|| format!("with {silenced} connections for notifications gone silent"))?;
     proxy.cut();
-    change_and_see(&site, &load.shared.balancer)
-        .await
-        .context("after a cut")?;
+    change_and_see(&site, &load.shared).await.context("after a cut")?;
     settle(load, &site).await
 }
 
-/// A client, a secret, a resource and a key change at the first node; the second one is asked.
-async fn change_and_see(site: &Site, balancer: &crate::balancer::Balancer) -> anyhow::Result<()> {
-    let admin = Admin::of(site, 0)?;
+/// A client, a token, a resource and a key change at the first node; the second one is asked.
+async fn change_and_see(site: &Site, shared: &Shared) -> anyhow::Result<()> {
+    let (admin, balancer) = (Admin::of(site, 0)?, &shared.balancer);
     let client = admin
         .call(Method::POST, "/admin/clients", World::program())
         .await?;
@@ -121,6 +120,22 @@ async fn change_and_see(site: &Site, balancer: &crate::balancer::Balancer) -> an
     })
     .await?;
     let tokens = Tokens::of(&token).context("no token")?;
+    let introspection = shared.world.introspection(&tokens.access);
+    // Which the second node remembers then.
+    seen("a token", balancer, &introspection, |answer| {
+        answer.json()["active"] == true
+    })
+    .await?;
+    let revocation = Ask::form(REVOKE, &[("token", &tokens.access)]).with(AUTHORIZATION, &credentials);
+    let revoked = balancer.send_to(0, &revocation).await;
+    ensure!(
+        matches!(&revoked, Ok(answer) if answer.status == StatusCode::OK),
+        "a token is not revoked: {revoked:?}"
+    );
+    seen("a revoked token", balancer, &introspection, |answer| {
+        answer.json()["active"] == false
+    })
+    .await?;
     let path = format!("/admin/clients/{id}");
     admin
         .call(Method::PATCH, &path, json!({ "disabled": true }))

@@ -5,17 +5,22 @@ use std::future::Future;
 use std::ops::Deref;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use deadpool_postgres::{ClientWrapper, Object};
+use tokio::time::{Instant, timeout_at};
 use tokio_postgres::types::Type;
 
 use super::PostgresOptions;
-use super::errors::Fallible;
+use super::errors::{Fallible, Fault};
 use crate::sql::Sql;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
+/// How long after the limit of a statement, which is the server's own, nothing is expected any more.
+const SLACK: Duration = Duration::from_secs(2);
 
 /// What a pooler in transaction mode changes: every transaction, and every statement outside of one, may run in another
 /// session of the server. So nothing is prepared under a name, and no setting is made for a session.
@@ -55,22 +60,61 @@ pub(super) struct Connection {
     object: Object,
     pooled: Option<Arc<Pooled>>,
     in_transaction: AtomicBool,
+    /// How long the server may say nothing.
+    patience: Duration,
+    /// When it answered last.
+    heard: Mutex<Instant>,
 }
 
 impl Connection {
-    pub(super) fn new(object: Object, pooled: Option<Arc<Pooled>>) -> Self {
+    pub(super) fn new(object: Object, pooled: Option<Arc<Pooled>>, options: &PostgresOptions) -> Self {
         Self {
             object,
             pooled,
             in_transaction: AtomicBool::new(false),
+            patience: options.statement_timeout + SLACK,
+            heard: Mutex::new(Instant::now()),
         }
+    }
+
+    /// What the server answers. One that says nothing any more must not hold a caller: the statement timeout is the server's
+    /// own, this one is for a server or a network that died without a word. Statements that wait for each other, one after
+    /// the other on this connection, have each a time of their own.
+    pub(super) async fn answer<T>(
+        &self,
+        asked: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Fallible<T> {
+        let mut asked = pin!(asked);
+        let mut quiet_since = Instant::now();
+        loop {
+            let answer = timeout_at(quiet_since + self.patience, asked.as_mut()).await;
+            let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Ok(answer) = answer {
+                *heard = Instant::now();
+                return Ok(answer?);
+            }
+            if *heard <= quiet_since {
+                break;
+            }
+            quiet_since = *heard;
+        }
+        // Whoever is behind this connection is behind the others too: each of them would cost somebody as long.
+        if let Some(pool) = Object::pool(&self.object) {
+            pool.retain(|_, _| false);
+        }
+        Err(Fault::Lost("the database does not answer".to_owned()))
+    }
+
+    /// Runs statements without parameters.
+    pub(super) async fn batch(&self, sql: &str) -> Fallible<()> {
+        self.answer(self.object.batch_execute(sql)).await
     }
 
     /// Begins the transaction that this connection was taken for.
     pub(super) async fn begin(&self) -> Fallible<()> {
         self.in_transaction.store(true, Ordering::Relaxed);
         let begin = self.pooled.as_ref().map_or(BEGIN, |pooled| pooled.begin.as_str());
-        Ok(self.object.batch_execute(begin).await?)
+        self.batch(begin).await
     }
 
     /// The types of the parameters, where a statement has to be sent with them: behind a pooler. `None`: it is prepared.
@@ -92,16 +136,16 @@ impl Connection {
             return self.describe(sql).await;
         }
         let mut asking = Asking(Some(self));
-        self.object.batch_execute(BEGIN).await?;
+        self.batch(BEGIN).await?;
         let types = self.describe(sql).await;
-        self.object.batch_execute("ROLLBACK").await?;
+        self.batch("ROLLBACK").await?;
         asking.0 = None;
         types
     }
 
     async fn describe(&self, sql: Sql) -> Fallible<Arc<[Type]>> {
         // Its end takes the name back.
-        let statement = self.object.prepare(sql.text()).await?;
+        let statement = self.answer(self.object.prepare(sql.text())).await?;
         Ok(statement.params().into())
     }
 

@@ -1,9 +1,9 @@
 //! The engine for several nodes: one PostgreSQL database (14 or newer), any number of processes.
 //!
-//! Every operation is one transaction. Rotation, redemption and programs' own tokens are one statement and one round trip
-//! when nothing is in the way, and rotations, own tokens and look-ups that meet share it; everything else that writes locks
-//! the rows that it rests on, in one order: person, session, resource, client, grant, code, consent. A grant's row is the
-//! lock for all that hangs on it.
+//! Every operation is one transaction. Rotation, redemption, programs' own tokens and what is used up by itself are one
+//! statement and one round trip when nothing is in the way, and rotations, own tokens and look-ups that meet share it;
+//! everything else that writes locks the rows that it rests on, in one order: person, session, resource, client, grant, code,
+//! consent. A grant's row is the lock for all that hangs on it.
 
 mod approvals;
 mod asserted;

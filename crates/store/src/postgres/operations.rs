@@ -587,11 +587,7 @@ impl Store for PostgresStore {
     }
 
     async fn spend(&self, spends: &[Spend], now: UnixSeconds) -> Result<bool> {
-        self.act(|db| async move {
-            let spent = spent::spend(&db, spends, now).await?;
-            Ok((spent, audit::spent(spent)))
-        })
-        .await
+        spent::spend(self, spends, now).await
     }
 
     async fn end_everything(&self, now: UnixSeconds) -> Result<Ended> {

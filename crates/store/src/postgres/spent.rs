@@ -1,39 +1,93 @@
 //! What counts once.
 
 use doorward_oauth::time::UnixSeconds;
+use tokio_postgres::types::ToSql;
 
-use super::errors::Fallible;
-use super::statements::{Connection, run, statements};
-use crate::{Digest, Spend};
+use super::PostgresStore;
+use super::errors::{Fallible, Fault};
+use super::statements::{Connection, list, run, statements};
+use super::work::unknown;
+use crate::rules::audit;
+use crate::{Digest, Result, Spend};
+
+/// No row changes when it was used up before and would still be refused for it.
+macro_rules! unless_spent {
+    () => {
+        " ON CONFLICT (digest) DO UPDATE SET expires_at = excluded.expires_at WHERE s.expires_at <= $3"
+    };
+}
 
 statements! {
-    /// No row changes when it was used up before and would still be refused for it, and when it may have been: it was
-    /// made before everything was ended.
-    SPEND = "INSERT INTO spent AS s (digest, expires_at) \
-             SELECT $1::bytea, $2::bigint FROM revocation_log WHERE id = 1 AND ended_before < $4::bigint \
-             ON CONFLICT (digest) DO UPDATE SET expires_at = excluded.expires_at WHERE s.expires_at <= $3";
+    /// Nothing for what may have been used up before: it was made before everything was ended.
+    SPEND = concat!(
+        "INSERT INTO spent AS s (digest, expires_at) \
+         SELECT $1::bytea, $2::bigint FROM revocation_log WHERE id = 1 AND ended_before < $4::bigint",
+        unless_spent!()
+    );
+    /// The same for several, none of them twice; gives those that it used up. In the order of the digests, so that nobody
+    /// waits in a circle.
+    SPEND_EACH = concat!(
+        "INSERT INTO spent AS s (digest, expires_at) \
+         SELECT a.digest, a.until FROM unnest($1::bytea[], $2::bigint[], $4::bigint[]) AS a (digest, until, made_at) \
+         CROSS JOIN revocation_log l WHERE l.id = 1 AND l.ended_before < a.made_at ORDER BY a.digest",
+        unless_spent!(), " RETURNING s.digest"
+    );
     GIVE_BACK = "DELETE FROM spent WHERE digest = ANY ($1)";
 }
 
-/// All or none. In the order of the digests, so that nobody waits in a circle.
-pub(super) async fn spend(db: &Connection, spends: &[Spend], now: UnixSeconds) -> Fallible<bool> {
-    let mut spends = spends.to_vec();
-    spends.sort_unstable_by_key(|spend| spend.digest);
-    let mut used: Vec<Digest> = Vec::with_capacity(spends.len());
-    for Spend {
-        digest,
-        until,
-        made_at,
-    } in spends
-    {
-        if run(db, SPEND, &[&digest.as_slice(), &until.0, &now.0, &made_at.0]).await? == 0
-            || used.contains(&digest)
-        {
-            let used: Vec<&[u8]> = used.iter().map(Digest::as_slice).collect();
-            run(db, GIVE_BACK, &[&used]).await?;
-            return Ok(false);
-        }
-        used.push(digest);
+/// One statement for one thing; a transaction for several, and where a refusal is written down.
+pub(super) async fn spend(store: &PostgresStore, spends: &[Spend], now: UnixSeconds) -> Result<bool> {
+    if let ([spend], None) = (spends, &store.hands) {
+        return spend_at_once(store, spend, now).await;
     }
-    Ok(true)
+    store
+        .act(|db| async move {
+            let spent = spend_each(&db, spends, now).await?;
+            Ok((spent, audit::spent(spent)))
+        })
+        .await
+}
+
+/// Again when the connection is lost. What is found used up then may have been used up here: it counts neither as used now
+/// nor as used before.
+async fn spend_at_once(store: &PostgresStore, spend: &Spend, now: UnixSeconds) -> Result<bool> {
+    let mut tries = store.tries();
+    let mut lost: Option<String> = None;
+    loop {
+        let attempt = store.attempt(|db| async move {
+            let digest = spend.digest.as_slice();
+            run(&db, SPEND, &[&digest, &spend.until.0, &now.0, &spend.made_at.0]).await
+        });
+        match (attempt.await, lost) {
+            (Ok(0), Some(why)) => return Err(unknown(&why)),
+            (Ok(changed), _) => return Ok(changed > 0),
+            (Err(fault), before) => {
+                lost = match &fault {
+                    Fault::Lost(why) => Some(why.clone()),
+                    Fault::Refused(_) | Fault::Contended(_) => before,
+                };
+                tries.again(fault).await?;
+            }
+        }
+    }
+}
+
+/// All or none.
+async fn spend_each(db: &Connection, spends: &[Spend], now: UnixSeconds) -> Fallible<bool> {
+    let twice =
+        |(place, spend): (usize, &Spend)| spends[..place].iter().any(|other| other.digest == spend.digest);
+    if spends.iter().enumerate().any(twice) {
+        return Ok(false);
+    }
+    let digests: Vec<&[u8]> = spends.iter().map(|spend| spend.digest.as_slice()).collect();
+    let until: Vec<i64> = spends.iter().map(|spend| spend.until.0).collect();
+    let made_at: Vec<i64> = spends.iter().map(|spend| spend.made_at.0).collect();
+    let params: [&(dyn ToSql + Sync); 4] = [&digests, &until, &now.0, &made_at];
+    let used: Vec<Digest> = list(db, SPEND_EACH, &params, |columns| columns.bytes()).await?;
+    if used.len() == spends.len() {
+        return Ok(true);
+    }
+    let used: Vec<&[u8]> = used.iter().map(Digest::as_slice).collect();
+    run(db, GIVE_BACK, &[&used]).await?;
+    Ok(false)
 }

@@ -13,10 +13,12 @@ pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 /// Runs a statement that gives no rows, prepared once a connection; the number of rows changed.
 pub(super) async fn run(db: &Connection, sql: Sql, params: Params<'_>) -> Fallible<u64> {
     if let Some(types) = db.types(sql).await? {
-        return Ok(db.execute_typed(sql.text(), &typed(params, &types)).await?);
+        return db
+            .answer(db.execute_typed(sql.text(), &typed(params, &types)))
+            .await;
     }
-    let statement = db.prepare_cached(sql.text()).await?;
-    Ok(db.execute(&statement, params).await?)
+    let statement = db.answer(db.prepare_cached(sql.text())).await?;
+    db.answer(db.execute(&statement, params)).await
 }
 
 /// The row, if there is one.
@@ -27,10 +29,11 @@ pub(super) async fn find<T>(
     read: impl FnOnce(&mut Columns<'_>) -> Fallible<T>,
 ) -> Fallible<Option<T>> {
     let row = if let Some(types) = db.types(sql).await? {
-        db.query_typed_opt(sql.text(), &typed(params, &types)).await?
+        db.answer(db.query_typed_opt(sql.text(), &typed(params, &types)))
+            .await?
     } else {
-        let statement = db.prepare_cached(sql.text()).await?;
-        db.query_opt(&statement, params).await?
+        let statement = db.answer(db.prepare_cached(sql.text())).await?;
+        db.answer(db.query_opt(&statement, params)).await?
     };
     row.map(|row| read(&mut Columns::new(&row))).transpose()
 }
@@ -43,10 +46,11 @@ pub(super) async fn get<T>(
     read: impl FnOnce(&mut Columns<'_>) -> Fallible<T>,
 ) -> Fallible<T> {
     let row = if let Some(types) = db.types(sql).await? {
-        db.query_typed_one(sql.text(), &typed(params, &types)).await?
+        db.answer(db.query_typed_one(sql.text(), &typed(params, &types)))
+            .await?
     } else {
-        let statement = db.prepare_cached(sql.text()).await?;
-        db.query_one(&statement, params).await?
+        let statement = db.answer(db.prepare_cached(sql.text())).await?;
+        db.answer(db.query_one(&statement, params)).await?
     };
     read(&mut Columns::new(&row))
 }
@@ -59,10 +63,11 @@ pub(super) async fn list<T>(
     mut read: impl FnMut(&mut Columns<'_>) -> Fallible<T>,
 ) -> Fallible<Vec<T>> {
     let rows: Vec<Row> = if let Some(types) = db.types(sql).await? {
-        db.query_typed(sql.text(), &typed(params, &types)).await?
+        db.answer(db.query_typed(sql.text(), &typed(params, &types)))
+            .await?
     } else {
-        let statement = db.prepare_cached(sql.text()).await?;
-        db.query(&statement, params).await?
+        let statement = db.answer(db.prepare_cached(sql.text())).await?;
+        db.answer(db.query(&statement, params)).await?
     };
     rows.iter().map(|row| read(&mut Columns::new(row))).collect()
 }

@@ -104,21 +104,15 @@ impl Engine {
             "SET LOCAL idle_in_transaction_session_timeout = {silence}; \
              SELECT set_config(name, '0', true) FROM pg_settings WHERE name = 'transaction_timeout'"
         );
-        let taken = self.limited(async {
-            db.begin().await?;
-            db.batch_execute(&bounded).await?;
-            if wait {
-                lock(db, &[turn]).await?;
-                return Ok(true);
-            }
-            get(db, TRY_LOCK, &[&number(&turn)], only).await
-        });
-        if !taken.await? {
+        db.begin().await?;
+        db.batch(&bounded).await?;
+        if wait {
+            lock(db, &[turn]).await?;
+        } else if !get(db, TRY_LOCK, &[&number(&turn)], only).await? {
             return Ok(None);
         }
-        self.limited(async { Ok(db.batch_execute(&let_changes_end(changes)).await?) })
-            .await?;
-        self.limited(get(db, SIGN, &[], only)).await.map(Some)
+        db.batch(&let_changes_end(changes)).await?;
+        get(db, SIGN, &[], only).await.map(Some)
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use uuid::Uuid;
 
 use super::Engine;
@@ -33,6 +33,9 @@ statements! {
 /// How long after its beginning a statement of an operation's last attempt may end: a request has half a minute.
 const LAST_ATTEMPT: Duration = Duration::from_secs(23);
 
+/// How long an operation may take whose statements wait one after the other, where one may not take longer.
+const LONGEST: Duration = Duration::from_secs(25);
+
 /// Marks are small, and come with every transaction, those of a sweep too: if it did not take many, it would never end.
 const MARKS: i64 = 20;
 
@@ -47,7 +50,7 @@ impl Engine {
     {
         let mut tries = self.tries();
         loop {
-            match self.attempt(&work).await {
+            match self.attempt_until(tries.ends, &work).await {
                 Ok(value) => return Ok(value),
                 Err(fault) => tries.again(fault).await?,
             }
@@ -59,9 +62,18 @@ impl Engine {
     where
         F: Future<Output = Fallible<T>>,
     {
+        self.attempt_until(self.tries().ends, work).await
+    }
+
+    async fn attempt_until<T, F>(&self, ends: Instant, work: impl Fn(Db) -> F) -> Fallible<T>
+    where
+        F: Future<Output = Fallible<T>>,
+    {
         let db = self.connection().await?;
         let mut asked = Asked(Some(Arc::clone(&db)));
-        let done = self.limited(work(Arc::clone(&db))).await;
+        let Ok(done) = timeout_at(ends, work(Arc::clone(&db))).await else {
+            return Err(too_long());
+        };
         drop(asked.0.take());
         if matches!(done, Err(Fault::Lost(_))) {
             discard(db);
@@ -77,25 +89,24 @@ impl Engine {
     {
         let mut tries = self.tries();
         loop {
-            match self.attempt_transaction(&work).await {
+            match self.attempt_transaction(tries.ends, &work).await {
                 Ok(value) => return Ok(value),
                 Err(fault) => tries.again(fault).await?,
             }
         }
     }
 
-    async fn attempt_transaction<T, F>(&self, work: impl Fn(Db) -> F) -> Fallible<T>
+    async fn attempt_transaction<T, F>(&self, ends: Instant, work: impl Fn(Db) -> F) -> Fallible<T>
     where
         F: Future<Output = Fallible<T>>,
     {
         let db = self.connection().await?;
         let mut open = Open::new(&db);
-        let done = self
-            .limited(async {
-                let mark = begin(&db).await?;
-                Ok((mark, work(Arc::clone(&db)).await?))
-            })
-            .await;
+        let doing = async {
+            let mark = begin(&db).await?;
+            Ok((mark, work(Arc::clone(&db)).await?))
+        };
+        let done = timeout_at(ends, doing).await.unwrap_or_else(|_| Err(too_long()));
         let (mark, value) = match done {
             Ok(done) => done,
             Err(fault) => {
@@ -107,9 +118,7 @@ impl Engine {
                 return Err(fault);
             }
         };
-        let committed = self
-            .limited(async { Ok(db.batch_execute("COMMIT").await?) })
-            .await;
+        let committed = db.batch("COMMIT").await;
         drop(open.take());
         match committed {
             Ok(()) => Ok(value),
@@ -144,7 +153,11 @@ impl Engine {
             return Err(Fault::Refused(StoreError::Busy));
         }
         let object = self.pool.get().await?;
-        Ok(Arc::new(Connection::new(object, self.pooled.clone())))
+        Ok(Arc::new(Connection::new(
+            object,
+            self.pooled.clone(),
+            &self.options,
+        )))
     }
 
     /// Lets running operations end, and takes no new ones.
@@ -156,30 +169,27 @@ impl Engine {
         }
     }
 
-    /// A server that says nothing any more must not hold a caller: the statement timeout is the server's own,
-    /// this one is for a server or a network that died without a word.
-    pub(super) async fn limited<T>(&self, work: impl Future<Output = Fallible<T>>) -> Fallible<T> {
-        let limit = self.options.statement_timeout + Duration::from_secs(2);
-        timeout(limit, work).await.unwrap_or_else(|_| {
-            // Whoever is behind this connection is behind the others too: each of them would cost somebody as long.
-            self.pool.retain(|_, _| false);
-            Err(Fault::Lost("the database does not answer".to_owned()))
-        })
-    }
-
     pub(super) fn tries(&self) -> Tries {
+        let (now, statement) = (Instant::now(), self.options.statement_timeout);
         Tries {
-            until: Instant::now() + self.options.retry_for,
+            until: now + self.options.retry_for,
             pause: Duration::from_millis(2),
-            last: Instant::now() + LAST_ATTEMPT.saturating_sub(self.options.statement_timeout),
+            last: now + LAST_ATTEMPT.saturating_sub(statement),
+            ends: now + LONGEST.max(statement + self.options.retry_for),
         }
     }
 }
 
-fn unknown(why: &str) -> Fault {
-    Fault::Refused(StoreError::Unavailable(format!(
+/// Every statement was answered in its time, and there were many. Nothing of it is kept.
+fn too_long() -> Fault {
+    StoreError::Unavailable("the operation takes too long".to_owned()).into()
+}
+
+/// What a caller is told who may have changed something.
+pub(super) fn unknown(why: &str) -> StoreError {
+    StoreError::Unavailable(format!(
         "the connection was lost at the commit, and it is not known whether it happened: {why}"
-    )))
+    ))
 }
 
 /// What a transaction leaves behind, and its number.
@@ -295,6 +305,8 @@ pub(super) struct Tries {
     pause: Duration,
     /// Until when one more attempt may begin after a connection was lost.
     last: Instant,
+    /// When the operation is given up, unless it is being committed.
+    ends: Instant,
 }
 
 impl Tries {

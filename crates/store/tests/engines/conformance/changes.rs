@@ -31,7 +31,7 @@ macro_rules! changes {
     }};
 }
 
-fn key(key_id: &str) -> SigningKeyRecord {
+pub(crate) fn key(key_id: &str) -> SigningKeyRecord {
     SigningKeyRecord {
         key_id: key_id.to_owned(),
         algorithm: "ES256".to_owned(),

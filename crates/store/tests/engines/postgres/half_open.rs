@@ -10,8 +10,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::time::Instant;
 
+use super::cluster::execute;
 use super::template::database;
-use crate::conformance::scene::at_once;
+use crate::conformance::scene::{Opened, Scene, at_once};
 
 /// Between a node and its server. Connections with a lower number than `silent_below` carry nothing any more.
 struct Proxy {
@@ -98,4 +99,34 @@ async fn a_server_that_falls_silent_costs_each_waiting_caller_once() {
     let waited = start.elapsed();
     assert!(waited < Duration::from_secs(2), "{waited:?}");
     store.close().await.unwrap();
+}
+
+/// Each statement is answered in its time, and all of them together are not: that is no silence.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_operation_that_waits_twice_is_not_taken_for_a_silent_server() {
+    let Some(database) = database().await else { return };
+    let options = PostgresOptions {
+        statement_timeout: Duration::from_secs(4),
+        ..PostgresOptions::default()
+    };
+    let url = database.url();
+    let store = PostgresStore::open(&url, &options).await.unwrap();
+    let opened = Opened {
+        store: Arc::new(store),
+        keep: Box::new(database),
+    };
+    let scene = Scene::new(opened).await;
+    // A sequence is not undone with a failed attempt.
+    let slow = "CREATE SEQUENCE waits; \
+                CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS \
+                $$ BEGIN PERFORM nextval('waits'), pg_sleep(3.3); RETURN NEW; END $$; \
+                CREATE TRIGGER wait BEFORE INSERT ON access_grant FOR EACH ROW EXECUTE FUNCTION wait(); \
+                CREATE TRIGGER wait BEFORE INSERT ON code FOR EACH ROW EXECUTE FUNCTION wait()";
+    execute(&url, slow).await;
+    let start = Instant::now();
+    scene.approved().await;
+    // The limit of a statement, and two seconds.
+    assert!(start.elapsed() > Duration::from_secs(6));
+    let once = "DO $$ BEGIN ASSERT (SELECT last_value FROM waits) = 2; END $$";
+    execute(&url, once).await;
 }

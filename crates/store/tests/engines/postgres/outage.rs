@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use doorward_store::postgres::{PostgresOptions, PostgresStore};
-use doorward_store::{ClientSource, GrantState, RedeemOutcome, RotateOutcome, StoreError};
+use doorward_store::{ClientSource, GrantState, RedeemOutcome, RotateOutcome, Store as _, StoreError};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
@@ -16,6 +16,7 @@ use super::cluster::server::unprivileged;
 use super::cluster::{Cluster, execute};
 use super::template::database;
 use crate::conformance::scene::{Opened, Scene, at, client, fresh, redemption, rotation};
+use crate::conformance::spent::one;
 
 /// `kill -9` to the server: every process of it dies as in a crash.
 fn kill(cluster: &mut Cluster) {
@@ -147,6 +148,30 @@ async fn lost_answers_do_nothing_twice() {
     }
     let lost = proxy.lost.load(Ordering::Relaxed);
     assert!(lost > 20, "only {lost} answers were lost");
+}
+
+/// Whoever may have used something up without hearing of it is not told that somebody else did, and nobody uses it again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_was_used_up_without_an_answer_is_neither_good_again_nor_a_replay() {
+    let Some(database) = database().await else { return };
+    let proxy = Proxy::start(&database.cluster.directory.join(".s.PGSQL.5432")).await;
+    let url = format!("postgres://doorward@127.0.0.1:{}/{}", proxy.port, database.name);
+    let store = PostgresStore::open(&url, &options(Duration::from_secs(30)))
+        .await
+        .unwrap();
+    proxy.cut.store(true, Ordering::Relaxed);
+    let (spend, why) = loop {
+        // What was lost before the proof was used up is made good.
+        let spend = [one(60)];
+        match store.spend(&spend, at(0)).await {
+            Ok(true) => {}
+            Err(StoreError::Unavailable(why)) => break (spend, why),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(why.contains("not known whether it happened"), "{why}");
+    proxy.cut.store(false, Ordering::Relaxed);
+    assert_eq!(store.spend(&spend, at(1)).await, Ok(false));
 }
 
 /// PostgreSQL gives the number of a transaction again when a crash took all that its log knew of it. What another one did
@@ -321,6 +346,7 @@ async fn work(scene: &Scene, stop: &AtomicBool) -> u32 {
         let approval = scene.approved().await;
         let redeemed = scene.store.redeem_code(redemption(&approval, at(1))).await;
         assert!(matches!(redeemed, Ok(RedeemOutcome::Redeemed(_))), "{redeemed:?}");
+        spent_once(scene).await;
         let id = approval.grant.id;
         let name = format!("client-{}", fresh());
         let created = scene
@@ -344,6 +370,19 @@ async fn work(scene: &Scene, stop: &AtomicBool) -> u32 {
         assert_eq!((grant.state, grant.generation), (GrantState::Active, 21));
     }
     rotations
+}
+
+/// Two at once, and one afterwards: one of them is told that it counted, or all of them that it is not known or was before.
+async fn spent_once(scene: &Scene) {
+    let (alone, together) = ([one(60)], [one(60), one(60)]);
+    for spends in [&alone[..], &together[..]] {
+        let spend = || scene.store.spend(spends, at(0));
+        let (first, second) = tokio::join!(spend(), spend());
+        let answers = [first, second, spend().await];
+        let counted = answers.iter().filter(|answer| **answer == Ok(true)).count();
+        let unknown = answers.iter().filter(|answer| answer.is_err()).count();
+        assert!(counted == 1 || counted == 0 && unknown > 0, "{answers:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -1,4 +1,4 @@
-//! What a request waits for: rotation, redemption and a token of a program's own are one question to the database each.
+//! What a request waits for: rotation, redemption, a token of a program's own and a proof are one question to the database each.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 use super::template::database;
 use crate::conformance::own::own;
 use crate::conformance::scene::{Opened, Scene, at, redemption, rotation};
+use crate::conformance::spent::one;
 
 /// The questions of each connection: a `Query`, or what a `Sync` ends.
 type Questions = Arc<Mutex<Vec<u32>>>;
@@ -115,10 +116,19 @@ async fn the_busiest_operations_are_one_question_each() {
         let own_token = asked() - before;
         assert!(matches!(issued, Ok(OwnOutcome::Issued(_))), "{issued:?}");
 
+        // A proof, and the same again.
+        let proof = [one(60)];
+        let before = asked();
+        assert_eq!(store.spend(&proof, at(0)).await, Ok(true));
+        let spent = asked() - before;
+        let before = asked();
+        assert_eq!(store.spend(&proof, at(1)).await, Ok(false));
+        let refused = asked() - before;
+
         if round > 0 {
             assert_eq!(
-                [redemption, rotation_alone, own_token],
-                [1, 1, 1],
+                [redemption, rotation_alone, own_token, spent, refused],
+                [1; 5],
                 "round {round}"
             );
             assert_eq!(refreshes[1..], [1, 1], "round {round}: {refreshes:?}");

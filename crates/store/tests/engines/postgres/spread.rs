@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_store::{
-    Change, ClientSource, EndReason, GrantFilter, STALE_AFTER, Store, TrustedIssuerKind, Version,
+    Change, ClientSource, EndReason, GrantFilter, GrantId, STALE_AFTER, Store, TrustedIssuerKind, Version,
 };
 use tokio::time::{Instant, sleep, timeout};
 
 use super::nodes::{Nodes, nodes};
-use crate::conformance::changes::version;
+use crate::conformance::changes::{key, version};
 use crate::conformance::id_jag::audience;
 use crate::conformance::scene::{APP, at, client, digest, resource};
 use crate::conformance::trusted_issuers::issuer;
@@ -116,22 +116,58 @@ async fn another_node_hears_of_a_change_of_policies_and_sees_it() {
     assert_eq!(there.assertion_audience("there").await, Ok(Some(audience)));
 }
 
+/// Nodes are told of nothing; the database counts as before.
+async fn without_notifications(nodes: &Nodes) {
+    for function in ["count_change", "tell_of_revocations"] {
+        let silent = format!(
+            "DO $$ BEGIN EXECUTE regexp_replace(pg_get_functiondef('{function}'::regproc), \
+             'PERFORM pg_notify[^;]*;', ''); END $$"
+        );
+        sql(nodes, &silent).await;
+    }
+    let telling = "SELECT count(*) FROM pg_proc WHERE prosrc LIKE '%pg_notify%' AND pronamespace <> 'pg_catalog'::regnamespace";
+    assert_eq!(sql(nodes, telling).await, [0]);
+}
+
 /// As behind a pooler that takes turns with connections.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn without_notifications_another_node_knows_within_a_second() {
     let Some(nodes) = nodes().await else { return };
-    let (here, there) = (nodes.of(0), nodes.of(1));
-    settled(&there, Change::Resources).await;
-    sql(&nodes, "ALTER TABLE resource DISABLE TRIGGER resource_changed").await;
-    for name in ["a", "b", "c"] {
-        let took = heard_after(&there, Change::Resources, async {
-            // Counted, and nobody is told.
-            let resource = resource(name, &format!("https://{name}.example/mcp"));
+    let there = nodes.of(1);
+    without_notifications(&nodes).await;
+    let id = nodes.scene.active().await;
+    for change in Change::ALL {
+        let took = heard_after(&there, change, make(&nodes, change, id)).await;
+        assert!(took <= STALE_AFTER, "{change:?}: {took:?}");
+    }
+}
+
+/// A change of this kind on the first node.
+async fn make(nodes: &Nodes, change: Change, id: GrantId) {
+    let here = nodes.of(0);
+    match change {
+        Change::Revocations => {
+            let reason = EndReason::RevokedByAdmin;
+            here.revoke_grants(GrantFilter::one(id), reason, at(1))
+                .await
+                .unwrap();
+        }
+        Change::Clients => {
+            let mut app = here.client(APP).await.unwrap().unwrap();
+            app.disabled = true;
+            here.update_client(app).await.unwrap();
+        }
+        Change::Resources => {
+            let resource = resource("other", "https://other.example/mcp");
             here.create_resource(resource).await.unwrap();
-            sql(&nodes, "UPDATE change_count SET count = count + 1 WHERE id = 2").await;
-        });
-        let took = took.await;
-        assert!(took <= STALE_AFTER, "{took:?}");
+        }
+        Change::SigningKeys => {
+            here.add_signing_key(key("another"), None).await.unwrap();
+        }
+        Change::Policies => {
+            let idp = issuer("idp", TrustedIssuerKind::IdentityProvider);
+            here.create_trusted_issuer(idp).await.unwrap();
+        }
     }
 }
 
