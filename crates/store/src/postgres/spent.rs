@@ -6,9 +6,10 @@ use tokio_postgres::types::ToSql;
 use super::PostgresStore;
 use super::errors::{Fallible, Fault};
 use super::statements::{Connection, list, run, statements};
+use super::values::only;
 use super::work::unknown;
 use crate::rules::audit;
-use crate::{Digest, Result, Spend};
+use crate::{Result, Spend};
 
 /// No row changes when it was used up before and would still be refused for it.
 macro_rules! unless_spent {
@@ -83,11 +84,10 @@ async fn spend_each(db: &Connection, spends: &[Spend], now: UnixSeconds) -> Fall
     let until: Vec<i64> = spends.iter().map(|spend| spend.until.0).collect();
     let made_at: Vec<i64> = spends.iter().map(|spend| spend.made_at.0).collect();
     let params: [&(dyn ToSql + Sync); 4] = [&digests, &until, &now.0, &made_at];
-    let used: Vec<Digest> = list(db, SPEND_EACH, &params, |columns| columns.bytes()).await?;
+    let used = list(db, SPEND_EACH, &params, only::<Vec<u8>>).await?;
     if used.len() == spends.len() {
         return Ok(true);
     }
-    let used: Vec<&[u8]> = used.iter().map(Digest::as_slice).collect();
     run(db, GIVE_BACK, &[&used]).await?;
     Ok(false)
 }
