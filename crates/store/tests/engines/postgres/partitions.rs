@@ -467,3 +467,16 @@ async fn an_audit_event_of_days_ahead_moves_into_their_partition() {
     assert_eq!(cut.rows_of("audit_event").await[0].1, 1);
     assert_eq!(cut.events().await, [ahead]);
 }
+#[tokio::test]
+async fn an_audit_event_in_a_partition_goes_with_it_and_not_before() {
+    let Some(cut) = Cut::new().await else { return };
+    cut.keep_events(at(0)).await;
+    let (first, last) = (cut.record(at(2 * DAY)).await, cut.record(at(5 * DAY)).await);
+    assert_eq!(cut.rows_of("audit_event").await[0].1, 2);
+    assert_eq!(cut.store().forget_audit_events(at(9 * DAY), 10).await, Ok(0));
+    assert_eq!(cut.keep_events(at(35 * DAY)).await.dropped, 0);
+    assert_eq!(cut.events().await, [last, first]);
+    assert_eq!(cut.keep_events(at(37 * DAY)).await.dropped, 1);
+    assert_eq!(cut.events().await, Vec::<Uuid>::new());
+}
+
