@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use doorward_fetch::{FetchError, FetchPolicy, Fetcher};
 use doorward_oauth::issuer::{Issuer, IssuerError};
-use doorward_store::{Store, StoreError};
+use doorward_store::{CLOCK_ERROR, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, AdminKeyOffer};
@@ -31,9 +31,6 @@ use crate::{jobs, routes, storage};
 
 /// A resource server may take a token for this long after its `exp`.
 pub(crate) const RESOURCE_SERVER_SKEW: Duration = Duration::from_mins(2);
-
-/// How far the clocks of nodes may be apart, and how late a node may see what another one did.
-const NODE_SKEW: Duration = Duration::from_mins(1);
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -192,10 +189,11 @@ fn acting(store: &Arc<dyn Store>, parts: &Parts) -> Box<dyn Store> {
 /// the keys again, and nobody takes a token for longer than the longest lifetime and the skew of resource servers.
 fn key_schedule(settings: &Settings) -> KeySchedule {
     KeySchedule {
+/// The clock of a node that withdraws it may be ahead.
         algorithm: settings.keys.algorithm,
         rotation: settings.keys.rotation.duration(),
         publish_ahead: settings.keys.publish_ahead.duration(),
-        keep_previous: Tokens::LONGEST_ACCESS_TTL.duration() + RESOURCE_SERVER_SKEW + NODE_SKEW,
+        keep_previous: Tokens::LONGEST_ACCESS_TTL.duration() + RESOURCE_SERVER_SKEW + CLOCK_ERROR,
     }
 }
 

@@ -45,9 +45,9 @@ impl Kind {
     }
 }
 
-/// How far ahead the clock may be of whoever removes what is past its use. What counted once and was forgotten too early
-/// would count again when that clock is set right, or at another node.
-pub const CLOCK_ERROR: Duration = Duration::from_hours(1);
+/// How far ahead the clock may be of whoever removes what is past its use: an hour, and what clocks are allowed to differ
+/// anyway. What counted once and was forgotten too early would count again when that clock is set right, or at another node.
+pub const CLOCK_ERROR: Duration = Duration::from_mins(65);
 
 /// One kind after the other, and the time before which rows are past use; the caller removes each in an
 /// operation of its own.
