@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use doorward_fetch::{FetchError, FetchPolicy, Fetcher};
 use doorward_oauth::issuer::{Issuer, IssuerError};
@@ -129,6 +130,7 @@ impl AuthorizationServer {
                 metrics.clone(),
             )),
             metrics,
+            read_settings: ArcSwap::from_pointee(settings.clone()),
             settings,
             issuer,
             store,
@@ -187,9 +189,9 @@ fn acting(store: &Arc<dyn Store>, parts: &Parts) -> Box<dyn Store> {
 
 /// When signing keys come and go. A key outlives its last token: no node signs with it for longer than it takes to read
 /// the keys again, and nobody takes a token for longer than the longest lifetime and the skew of resource servers.
+/// The clock of a node that withdraws it may be ahead.
 fn key_schedule(settings: &Settings) -> KeySchedule {
     KeySchedule {
-/// The clock of a node that withdraws it may be ahead.
         algorithm: settings.keys.algorithm,
         rotation: settings.keys.rotation.duration(),
         publish_ahead: settings.keys.publish_ahead.duration(),
