@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use doorward_fetch::{FetchError, FetchPolicy, Fetcher};
 use doorward_oauth::issuer::{Issuer, IssuerError};
-use doorward_store::{Store, StoreError};
+use doorward_store::{CLOCK_ERROR, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, AdminKeyOffer};
@@ -31,9 +32,6 @@ use crate::{jobs, routes, storage};
 
 /// A resource server may take a token for this long after its `exp`.
 pub(crate) const RESOURCE_SERVER_SKEW: Duration = Duration::from_mins(2);
-
-/// How far the clocks of nodes may be apart, and how late a node may see what another one did.
-const NODE_SKEW: Duration = Duration::from_mins(1);
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -132,6 +130,7 @@ impl AuthorizationServer {
                 metrics.clone(),
             )),
             metrics,
+            read_settings: ArcSwap::from_pointee(settings.clone()),
             settings,
             issuer,
             store,
@@ -190,12 +189,13 @@ fn acting(store: &Arc<dyn Store>, parts: &Parts) -> Box<dyn Store> {
 
 /// When signing keys come and go. A key outlives its last token: no node signs with it for longer than it takes to read
 /// the keys again, and nobody takes a token for longer than the longest lifetime and the skew of resource servers.
+/// The clock of a node that withdraws it may be ahead.
 fn key_schedule(settings: &Settings) -> KeySchedule {
     KeySchedule {
         algorithm: settings.keys.algorithm,
         rotation: settings.keys.rotation.duration(),
         publish_ahead: settings.keys.publish_ahead.duration(),
-        keep_previous: Tokens::LONGEST_ACCESS_TTL.duration() + RESOURCE_SERVER_SKEW + NODE_SKEW,
+        keep_previous: Tokens::LONGEST_ACCESS_TTL.duration() + RESOURCE_SERVER_SKEW + CLOCK_ERROR,
     }
 }
 

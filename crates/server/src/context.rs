@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use arc_swap::ArcSwap;
 use doorward_fetch::Fetcher;
 use doorward_oauth::issuer::Issuer;
 use doorward_oauth::time::{Clock, SystemClock, UnixSeconds};
@@ -47,6 +48,8 @@ impl Parts {
 pub struct Context {
     /// As configured.
     pub settings: Settings,
+    /// As they were read last.
+    pub(crate) read_settings: ArcSwap<Settings>,
     /// `server.issuer`, parsed.
     pub issuer: Issuer,
     /// What is remembered.
@@ -94,13 +97,20 @@ impl Context {
     }
 
     /// Takes over what can change while the server runs, `[rate_limit]`; returns the other keys whose value is not the one
-    /// that the server runs with, a file with another master key in it included. (The log is the program's own.)
+    /// that the server runs with, a file with another master key in it included. (The log is the program's own.) What is another
+    /// value than at the reading before is written down by its name.
     pub fn reload(&self, settings: &Settings) -> Vec<String> {
         self.limits.change(&settings.rate_limit);
         self.clients.change_limits(&settings.rate_limit);
-        let taken_over = |name: &str| name.starts_with("rate_limit.") || name == "observability.log_level";
+        let waits = |name: &String| !name.starts_with("rate_limit.") && name != "observability.log_level";
+        let read_before = self.read_settings.swap(Arc::new(settings.clone()));
+        let news = settings.changed(&read_before);
+        if !news.is_empty() {
+            let at_next_start: Vec<String> = news.iter().filter(|name| waits(name)).cloned().collect();
+            self.audit.reloaded(&news, &at_next_start);
+        }
         let mut changed = settings.changed(&self.settings);
-        changed.retain(|name| !taken_over(name));
+        changed.retain(waits);
         for name in replaced_key_files(&self.settings, self.keys.master(), self.random.as_ref()) {
             if !changed.iter().any(|other| other == name) {
                 changed.push(name.to_owned());

@@ -166,6 +166,7 @@ pub enum AuditAction {
     ServerSecretCreated,
     MasterKeyChanged,
     DatabaseRestored,
+    SettingsReloaded,
 }
 
 /// A value as it is stored: a newer program may have written a word that this one does not know.

@@ -330,7 +330,8 @@ pub trait Store: Send + Sync + 'static {
     async fn audit_entries(&self, filter: AuditFilter, page: PageRequest) -> Result<Page<AuditEntry>>;
     /// The event with this id.
     async fn audit_event(&self, id: uuid::Uuid) -> Result<Option<AuditEvent>>;
-    /// Forgets at most `limit` events from before this time. Returns how many.
+    /// Forgets at most `limit` events from before this time. Returns how many. Where there are partitions, events in them
+    /// stay: they go with the whole of it, by [`Self::keep_partitions`].
     async fn forget_audit_events(&self, before: UnixSeconds, limit: u32) -> Result<u64>;
 
     // --- life ----------------------------------------------------------------------------------

@@ -223,6 +223,6 @@ pub struct InitialAccessToken {
     pub uses_left: Option<u32>,
     /// When it was made.
     pub created_at: UnixSeconds,
-    /// When it stops working, if it does.
+    /// When it stops working, if it does; when its last use ended it, if that came first.
     pub expires_at: Option<UnixSeconds>,
 }

@@ -45,7 +45,7 @@ pub(super) struct InitialTokenBody {
     uses_left: Option<u32>,
     /// Unix seconds.
     created_at: i64,
-    /// Unix seconds.
+    /// Unix seconds: when it ends, or when its last use ended it.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<i64>,
 }

@@ -1,12 +1,13 @@
-//! Writes down refusals, after the fact.
+//! Writes down what is no operation of the store, after the fact: refusals, and settings that were read again.
 
 use std::sync::Arc;
 
 use doorward_oauth::time::Clock;
 use doorward_store::{Actor, ActorKind, AuditAction, AuditEvent, Store, UserId};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::once::OnceAMinute;
+use super::own_event;
 use crate::http::metrics::Metrics;
 use crate::http::request::RequestInfo;
 use crate::random::Random;
@@ -33,7 +34,7 @@ pub(crate) struct Refusal {
     pub(crate) status: Option<u16>,
 }
 
-/// Writes down refusals, after the fact.
+/// Writes down what is no operation of the store, after the fact.
 pub struct Recorder {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -90,12 +91,30 @@ impl Recorder {
         if !self.is_first(actor, why, &refusal) {
             return;
         }
-        let event = self.event(info, actor, action, why, refusal);
+        self.write(self.event(info, actor, action, why, refusal), place);
+    }
+
+    /// Hands over which settings were read again, by their names. Never waits.
+    pub(crate) fn reloaded(&self, changed: &[String], at_next_start: &[String]) {
+        let Ok(place) = Arc::clone(&self.of_people).try_acquire_owned() else {
+            self.metrics.audit_dropped();
+            return;
+        };
+        let action = AuditAction::SettingsReloaded;
+        let mut event = own_event(action, self.random.as_ref(), self.clock.as_ref());
+        event.detail.insert("changed".to_owned(), changed.into());
+        let waits = at_next_start.into();
+        event.detail.insert("at_next_start".to_owned(), waits);
+        self.write(event, place);
+    }
+
+    fn write(&self, event: AuditEvent, place: OwnedSemaphorePermit) {
         let (store, metrics) = (Arc::clone(&self.store), self.metrics.clone());
         tokio::spawn(async move {
+            let action = event.action.clone();
             if let Err(error) = store.record(event).await {
                 metrics.audit_dropped();
-                tracing::warn!(%error, "a refusal was not written down");
+                tracing::warn!(action = action.as_str(), %error, "an event was not written down");
             }
             drop(place);
         });

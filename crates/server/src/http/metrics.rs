@@ -217,7 +217,7 @@ impl Metrics {
         self.0.limited.get_or_create(&LimitLabels { limit }).inc();
     }
 
-    /// A refusal was not written down: too many waited, or the store was away.
+    /// An event was not written down: too many waited, or the store was away.
     pub(crate) fn audit_dropped(&self) {
         self.0.audit_dropped.inc();
     }

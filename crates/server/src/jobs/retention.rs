@@ -9,53 +9,43 @@ use crate::context::Context;
 /// Rows of one kind removed in one transaction, so that nothing waits for the broom.
 const BATCH: u32 = 500;
 
-/// One run, to its end; nothing when another node is at it. Whether it was this one's turn.
+/// One run, to its end; nothing when another node is at it. Whether it was this one's turn. A step that fails stops no other
+/// one: the error is the first one's.
 pub(super) async fn run(ctx: &Context) -> Result<bool, StoreError> {
     let Some(_turn) = ctx.store.try_turn("retention").await? else {
         return Ok(false);
     };
-    let retain = ctx.settings.storage.retention.duration();
-    // Long after their last token expired; until then they are what `GET /admin/keys` tells of the past.
-    let keys = ctx.as_system().delete_signing_keys(ctx.now() - retain).await?;
-    ctx.metrics.removed("signing_keys", keys);
-    forget_revocations(ctx).await?;
-    forget_audit_events(ctx).await?;
-    // Before the sweep, which has less to do then.
-    let kept = ctx
-        .store
-        .keep_partitions(Partitioned::Issuances, ctx.now(), retain)
-        .await?;
-    ctx.metrics.removed("issuance_partitions", kept.dropped);
-    loop {
-        let swept = ctx.store.sweep(ctx.now(), retain, BATCH).await?;
-        for (kind, rows) in swept.kinds() {
-            ctx.metrics.removed(kind, rows);
-        }
-        if swept.total() > 0 {
-            tracing::debug!(rows = swept.total(), "removed what is past its use");
-        }
-        if !swept.may_have_left(BATCH) {
-            return Ok(true);
+    let steps = [
+        ("signing keys", forget_signing_keys(ctx).await),
+        ("revocations", forget_revocations(ctx).await),
+        // Partitions before the rows, of which there are fewer then.
+        (
+            "partitions of audit events",
+            keep_partitions(ctx, Partitioned::AuditEvents).await,
+        ),
+        ("audit events", forget_audit_events(ctx).await),
+        (
+            "partitions of issuances",
+            keep_partitions(ctx, Partitioned::Issuances).await,
+        ),
+        ("rows", sweep(ctx).await),
+    ];
+    let mut first = Ok(true);
+    for (step, outcome) in steps {
+        if let Err(error) = outcome {
+            tracing::warn!(step, %error, "a step of removing what is past its use failed");
+            first = first.and(Err(error));
         }
     }
+    first
 }
 
-/// What was done and refused is remembered for `audit.retention`.
-async fn forget_audit_events(ctx: &Context) -> Result<(), StoreError> {
-    let retain = ctx.settings.audit.retention.duration();
-    let kept = ctx
-        .store
-        .keep_partitions(Partitioned::AuditEvents, ctx.now(), retain)
-        .await?;
-    ctx.metrics.removed("audit_event_partitions", kept.dropped);
-    let before = ctx.now() - retain;
-    loop {
-        let rows = ctx.store.forget_audit_events(before, BATCH).await?;
-        ctx.metrics.removed("audit_events", rows);
-        if rows < u64::from(BATCH) {
-            return Ok(());
-        }
-    }
+/// Long after their last token expired; until then they are what `GET /admin/keys` tells of the past.
+async fn forget_signing_keys(ctx: &Context) -> Result<(), StoreError> {
+    let before = ctx.now() - ctx.settings.storage.retention.duration();
+    let keys = ctx.as_system().delete_signing_keys(before).await?;
+    ctx.metrics.removed("signing_keys", keys);
+    Ok(())
 }
 
 /// A revocation is remembered as long as a token may live that was issued before it, by any node's clock.
@@ -66,6 +56,48 @@ async fn forget_revocations(ctx: &Context) -> Result<(), StoreError> {
         let rows = ctx.store.forget_revocations(before, BATCH).await?;
         ctx.metrics.removed("revocations", rows);
         if rows < u64::from(BATCH) {
+            return Ok(());
+        }
+    }
+}
+
+/// Makes partitions ahead, and drops those in which everything is past its time.
+async fn keep_partitions(ctx: &Context, of: Partitioned) -> Result<(), StoreError> {
+    let (kind, retain) = match of {
+        Partitioned::AuditEvents => ("audit_event_partitions", ctx.settings.audit.retention),
+        Partitioned::Issuances => ("issuance_partitions", ctx.settings.storage.retention),
+    };
+    let kept = ctx
+        .store
+        .keep_partitions(of, ctx.now(), retain.duration())
+        .await?;
+    ctx.metrics.removed(kind, kept.dropped);
+    Ok(())
+}
+
+/// What was done and refused is remembered for `audit.retention`.
+async fn forget_audit_events(ctx: &Context) -> Result<(), StoreError> {
+    let before = ctx.now() - ctx.settings.audit.retention.duration();
+    loop {
+        let rows = ctx.store.forget_audit_events(before, BATCH).await?;
+        ctx.metrics.removed("audit_events", rows);
+        if rows < u64::from(BATCH) {
+            return Ok(());
+        }
+    }
+}
+
+async fn sweep(ctx: &Context) -> Result<(), StoreError> {
+    let retain = ctx.settings.storage.retention.duration();
+    loop {
+        let swept = ctx.store.sweep(ctx.now(), retain, BATCH).await?;
+        for (kind, rows) in swept.kinds() {
+            ctx.metrics.removed(kind, rows);
+        }
+        if swept.total() > 0 {
+            tracing::debug!(rows = swept.total(), "removed what is past its use");
+        }
+        if !swept.may_have_left(BATCH) {
             return Ok(());
         }
     }

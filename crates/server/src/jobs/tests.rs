@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use doorward_oauth::time::{ManualClock, UnixSeconds};
-use doorward_store::{AuditFilter, Digest, PageRequest, SealedSecret, Spend};
+use doorward_store::{AuditFilter, CLOCK_ERROR, Digest, PageRequest, SealedSecret, Spend};
+use tokio_postgres::NoTls;
 
 use super::*;
 use crate::AuthorizationServer;
@@ -67,7 +68,7 @@ async fn what_is_past_its_use_is_removed_to_the_last_row_and_counted() {
     spend(&ctx, 1201).await;
     remove_what_is_past(&ctx).await;
     assert_eq!(removed(&ctx, "spent"), 0);
-    clock.advance(Duration::from_mins(2));
+    clock.advance(Duration::from_mins(2) + CLOCK_ERROR);
     remove_what_is_past(&ctx).await;
     assert_eq!(removed(&ctx, "spent"), 1201);
 }
@@ -77,7 +78,7 @@ async fn one_node_at_a_time_removes() {
     let (server, clock, _home) = server().await;
     let ctx = server.context();
     spend(&ctx, 3).await;
-    clock.advance(Duration::from_mins(2));
+    clock.advance(Duration::from_mins(2) + CLOCK_ERROR);
     let another = ctx.store.turn("retention").await.unwrap();
     assert!(!retention::run(&ctx).await.unwrap());
     assert_eq!(removed(&ctx, "spent"), 0);
@@ -120,6 +121,40 @@ async fn a_job_that_fails_says_so() {
         !text.contains("doorward_job_done_timestamp_seconds{job=\"keys\"}"),
         "{text}"
     );
+}
+
+/// Does something to the database that the server knows nothing of.
+async fn behind_its_back(ctx: &Context, sql: &str) {
+    let url: &str = &ctx.settings.storage.url;
+    if let Some(file) = url.strip_prefix("sqlite://") {
+        let database = rusqlite::Connection::open(file).unwrap();
+        return database.execute_batch(sql).unwrap();
+    }
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    client.batch_execute(sql).await.unwrap();
+    drop(client);
+    connection.await.unwrap().unwrap();
+}
+
+/// The partitions of the audit list cannot be kept, where there are any, and its events not be forgotten.
+#[tokio::test]
+async fn a_step_that_fails_stops_no_other_one_and_the_run_has_failed() {
+    let (server, clock, _home) = server().await;
+    let ctx = server.context();
+    spend(&ctx, 3).await;
+    clock.advance(Duration::from_mins(2) + CLOCK_ERROR);
+    behind_its_back(&ctx, "ALTER TABLE audit_event RENAME TO elsewhere").await;
+    let outcome = loop {
+        match retention::run(&ctx).await {
+            Ok(false) => {}
+            outcome => break outcome,
+        }
+    };
+    assert!(outcome.is_err(), "{outcome:?}");
+    assert_eq!(removed(&ctx, "spent"), 3);
+    behind_its_back(&ctx, "ALTER TABLE elsewhere RENAME TO audit_event").await;
+    remove_what_is_past(&ctx).await;
 }
 
 /// Of the audit list, for `audit.retention`; more than a batch.

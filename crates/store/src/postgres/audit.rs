@@ -66,8 +66,9 @@ statements! {
          ORDER BY issued_at DESC, jti DESC LIMIT $12"
     );
     NEWEST = "SELECT expires_at FROM issuance ORDER BY expires_at DESC LIMIT 1";
-    FORGET = "DELETE FROM audit_event WHERE at < $1 \
-              AND id = ANY (ARRAY(SELECT id FROM audit_event WHERE at < $1 ORDER BY at LIMIT $2))";
+    /// The others go with their partitions.
+    FORGET = "DELETE FROM audit_event_default WHERE at < $1 \
+              AND id = ANY (ARRAY(SELECT id FROM audit_event_default WHERE at < $1 ORDER BY at LIMIT $2))";
 }
 
 impl PostgresStore {

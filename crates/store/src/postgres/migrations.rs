@@ -24,6 +24,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("postgres", 11, "0011_audit"),
     migration!("postgres", 12, "0012_registration_tokens"),
     migration!("postgres", 13, "0013_transaction_marks"),
+    migration!("postgres", 14, "0014_used_up_tokens"),
 ];
 
 /// "DWRD": one node at a time changes the schema.

@@ -93,18 +93,21 @@ pub(super) async fn keep(
         })
         .await?;
     let mut kept = PartitionsKept::default();
+    let mut made = Ok(free);
     for days in missing(&existing, now, retain) {
-        if !free || !done(make(store, cut, days).await)? {
+        if made != Ok(true) {
             // In their order: the next one would leave a hole.
             break;
         }
-        kept.made += 1;
+        made = done(make(store, cut, days).await);
+        kept.made += u64::from(made == Ok(true));
     }
+    // What is past its use goes also where nothing can be made.
     let past = now - retain;
     for days in existing.into_iter().filter(|days| days.are_before(past)) {
         kept.dropped += u64::from(done(remove(store, cut, days, past).await)?);
     }
-    Ok(kept)
+    made.map(|_| kept)
 }
 
 /// Whether it was done; somebody in the way is no failure.
@@ -275,6 +278,11 @@ async fn run(transaction: &Transaction<'_>, sql: &str) -> Fallible<()> {
             // A reservation is gone, or a partition there already.
             Some(&SqlState::UNDEFINED_OBJECT | &SqlState::DUPLICATE_TABLE | &SqlState::DUPLICATE_OBJECT) => {
                 Fault::Contended("another node is at it".to_owned())
+            }
+            // All of it is undone. Rows that take longer to move are past their use one day, or their days have begun.
+            Some(&SqlState::QUERY_CANCELED) => {
+                tracing::warn!("a partition takes longer than others wait for it; trying again later");
+                Fault::Contended("it takes too long".to_owned())
             }
             _ => error.into(),
         })

@@ -65,8 +65,8 @@ const GROWN: &str = "
         SELECT 'i' || 1 + i % (900 * :times), 's' || i, md5('p' || i)::uuid, i FROM generate_series(1, 5000 * :times) i;
     INSERT INTO assertion_audience (slug, issuer, terms, disabled, created_at, updated_at)
         SELECT 'a' || i, 'https://a' || i, '{}', FALSE, i, i FROM generate_series(1, 2000 * :times) i;
-    INSERT INTO initial_access_token (id, digest, name, created_at)
-        SELECT md5('t' || i)::uuid, sha256(('t' || i)::bytea), 't', i FROM generate_series(1, 2000 * :times) i;
+    INSERT INTO initial_access_token (id, digest, name, created_at, expires_at)
+        SELECT md5('t' || i)::uuid, sha256(('t' || i)::bytea), 't', i, i FROM generate_series(1, 2000 * :times) i;
     INSERT INTO admin_key (digest, name, created_at)
         SELECT sha256(('a' || i)::bytea), 'a', i FROM generate_series(1, 2000 * :times) i;
     INSERT INTO audit_event (id, at, action, actor_kind, client_id, grant_id, subject, request_id, detail)

@@ -54,6 +54,7 @@ statements! {
         "access_grant", "id",
         "state = 'active' AND refresh_expires_at IS NULL AND created_at < $1::bigint + 60 AND last_used_at < $1"
     );
+    INITIAL_ACCESS_TOKENS = delete!("initial_access_token", "id", "expires_at < $1");
     UNUSED_CLIENTS = concat!(
         "SELECT k.client_id FROM client k WHERE k.source = 'dynamic' AND k.updated_at < $1 AND NOT k.disabled AND ",
         unused!("$1"), " ORDER BY k.updated_at LIMIT $2 FOR UPDATE SKIP LOCKED"
@@ -90,6 +91,7 @@ const fn statement(kind: Kind) -> Option<Sql> {
         Kind::PendingGrants => PENDING_GRANTS,
         Kind::ExpiredGrants => EXPIRED_GRANTS,
         Kind::GrantsWithoutRefresh => GRANTS_WITHOUT_REFRESH,
+        Kind::InitialAccessTokens => INITIAL_ACCESS_TOKENS,
         Kind::UnusedClients => return None,
     })
 }

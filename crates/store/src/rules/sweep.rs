@@ -18,6 +18,8 @@ pub(crate) enum Kind {
     PendingGrants,
     ExpiredGrants,
     GrantsWithoutRefresh,
+    /// Expired, or used up, which ends them at that moment.
+    InitialAccessTokens,
     /// Registered by itself and then never allowed by anybody: whoever can reach the server can make such rows. One that
     /// an operator disabled stays, or it would be enabled by registering again.
     UnusedClients,
@@ -37,18 +39,19 @@ impl Kind {
             Self::PendingGrants => "pending_grants",
             Self::ExpiredGrants => "expired_grants",
             Self::GrantsWithoutRefresh => "grants_without_refresh",
+            Self::InitialAccessTokens => "initial_access_tokens",
             Self::UnusedClients => "unused_clients",
         }
     }
 }
 
-/// How far ahead the clock may be of whoever removes what is past its use. What counted once and was forgotten too early
-/// would count again when that clock is set right, or at another node.
-pub const CLOCK_ERROR: Duration = Duration::from_hours(1);
+/// How far ahead the clock may be of whoever removes what is past its use: an hour, and what clocks are allowed to differ
+/// anyway. What counted once and was forgotten too early would count again when that clock is set right, or at another node.
+pub const CLOCK_ERROR: Duration = Duration::from_mins(65);
 
 /// One kind after the other, and the time before which rows are past use; the caller removes each in an
 /// operation of its own.
-pub(crate) fn kinds(now: UnixSeconds, retain: Duration) -> [(Kind, UnixSeconds); 11] {
+pub(crate) fn kinds(now: UnixSeconds, retain: Duration) -> [(Kind, UnixSeconds); 12] {
     let retained = now - retain;
     // Long enough to tell a late device why, too.
     let retained_briefly = now - CLOCK_ERROR;
@@ -63,6 +66,7 @@ pub(crate) fn kinds(now: UnixSeconds, retain: Duration) -> [(Kind, UnixSeconds);
         (Kind::PendingGrants, retained),
         (Kind::ExpiredGrants, retained),
         (Kind::GrantsWithoutRefresh, retained),
+        (Kind::InitialAccessTokens, retained),
         (Kind::UnusedClients, retained),
     ]
 }

@@ -16,7 +16,9 @@ statements! {
     ALL scans = "SELECT id, digest, name, uses_left, created_at, expires_at FROM initial_access_token \
                  ORDER BY created_at DESC, id";
     DELETE = "DELETE FROM initial_access_token WHERE id = ?1";
-    USE = "UPDATE initial_access_token SET uses_left = uses_left - 1 WHERE digest = ?1 \
+    /// The last use ends it.
+    USE = "UPDATE initial_access_token SET uses_left = uses_left - 1, \
+           expires_at = CASE WHEN uses_left = 1 THEN ?2 ELSE expires_at END WHERE digest = ?1 \
            AND coalesce(uses_left, 1) > 0 AND (expires_at IS NULL OR expires_at > ?2)";
 }
 

@@ -37,6 +37,7 @@ statements! {
     PENDING_GRANTS = delete!("access_grant", "id", "state = 'pending' AND created_at < ?1");
     EXPIRED_GRANTS = delete!("access_grant", "id", "state = 'active' AND refresh_expires_at < ?1");
     GRANTS_WITHOUT_REFRESH = delete!("access_grant", "id", "state = 'active' AND refresh_expires_at IS NULL AND last_used_at < ?1");
+    INITIAL_ACCESS_TOKENS = delete!("initial_access_token", "id", "expires_at < ?1");
     UNUSED_CLIENTS = "DELETE FROM client WHERE client_id IN (SELECT k.client_id FROM client k \
                       WHERE k.source = 'dynamic' AND k.updated_at < ?1 AND k.disabled = 0 \
                       AND NOT EXISTS (SELECT 1 FROM access_grant g WHERE g.client_id = k.client_id) \
@@ -59,6 +60,7 @@ const fn statement(kind: Kind) -> Sql {
         Kind::PendingGrants => PENDING_GRANTS,
         Kind::ExpiredGrants => EXPIRED_GRANTS,
         Kind::GrantsWithoutRefresh => GRANTS_WITHOUT_REFRESH,
+        Kind::InitialAccessTokens => INITIAL_ACCESS_TOKENS,
         Kind::UnusedClients => UNUSED_CLIENTS,
     }
 }

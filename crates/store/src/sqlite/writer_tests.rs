@@ -51,6 +51,17 @@ fn put(db: &Connection, purpose: &str) -> Result<()> {
     keys::secret(db, purpose, &SealedSecret(vec![1])).map(drop)
 }
 
+/// A commit that was answered survives a loss of power: with a write-ahead log, `NORMAL` would not wait for the disk.
+#[tokio::test]
+async fn a_commit_waits_for_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("doorward.db").display());
+    let store = SqliteStore::open(&url, &SqliteOptions::default()).unwrap();
+    let synchronous = store.write(|db| Ok(db.pragma_query_value(None, "synchronous", |row| row.get(0))?));
+    let full = 2_i64;
+    assert_eq!(synchronous.await, Ok(full));
+}
+
 async fn has(store: &SqliteStore, purpose: &'static str) -> bool {
     store
         .read(move |db| keys::find_secret(db, purpose))

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_store::{
-    DeviceAuthorization, Digest, GrantState, PollOutcome, RedeemCode, RedeemOutcome, StoreError,
+    CLOCK_ERROR, DeviceAuthorization, Digest, GrantState, PollOutcome, RedeemCode, RedeemOutcome, StoreError,
 };
 
 use super::scene::{APP, Opened, RESOURCE, Scene, at, at_once, digest, fresh, redemption, scopes};
@@ -159,7 +159,7 @@ pub(crate) async fn a_device_is_swept_after_its_time(opened: Opened) {
     assert_eq!(poll(&scene, &device, 601).await, PollOutcome::Expired);
     scene
         .store
-        .sweep(at(600 + 3601), Duration::from_secs(1000), 100)
+        .sweep(at(601) + CLOCK_ERROR, Duration::from_secs(1000), 100)
         .await
         .unwrap();
     assert_eq!(poll(&scene, &device, 601).await, PollOutcome::Unknown);

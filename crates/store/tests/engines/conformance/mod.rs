@@ -118,7 +118,8 @@ macro_rules! conformance {
             audit_list: the_list_is_whole_and_in_order_page_by_page, filters_choose_the_lines, events_are_forgotten_a_little_at_a_time,
                 a_long_text_is_cut, a_word_that_a_newer_program_wrote_is_read_as_text;
             audit_operations: every_operation_that_changes_something_is_told;
-            sweep: what_is_past_its_use_is_removed, what_is_in_use_stays, a_sweep_removes_at_most_its_limit, clients_that_registered_themselves_and_were_never_allowed_anything_are_removed;
+            sweep: what_is_past_its_use_is_removed, what_is_in_use_stays, a_sweep_removes_at_most_its_limit, clients_that_registered_themselves_and_were_never_allowed_anything_are_removed,
+                initial_tokens_go_long_after_they_ended;
         }
     };
     ($open:path; $($module:ident: $($case:ident),+;)+) => {

@@ -1,10 +1,12 @@
 use std::time::Duration;
 
 use doorward_store::{
-    Client, ClientSource, EndReason, GrantFilter, GrantState, LoginThrottle, RedeemOutcome, ThrottlePolicy,
+    Client, ClientSource, EndReason, GrantFilter, GrantState, InitialAccessToken, LoginThrottle,
+    RedeemOutcome, RegisterOutcome, ThrottlePolicy,
 };
+use uuid::Uuid;
 
-use super::scene::{APP, Opened, Scene, at, client, redemption};
+use super::scene::{APP, Opened, Scene, at, client, digest, redemption};
 
 const RETAIN: Duration = Duration::from_secs(1000);
 const YEAR: i64 = 365 * 86_400;
@@ -148,4 +150,47 @@ pub(crate) async fn a_sweep_removes_at_most_its_limit(opened: Opened) {
         total += removed;
     }
     assert!(total >= 11);
+}
+
+/// By expiring, or by their last use.
+pub(crate) async fn initial_tokens_go_long_after_they_ended(opened: Opened) {
+    let store = &*opened.store;
+    for (number, uses_left, expires_at) in [
+        (1, Some(1), None),
+        (2, Some(2), Some(at(20))),
+        (3, None, None),
+        (4, Some(2), None),
+    ] {
+        let token = InitialAccessToken {
+            id: Uuid::from_u128(number.into()),
+            digest: digest(34, number),
+            name: "A team".to_owned(),
+            uses_left,
+            created_at: at(0),
+            expires_at,
+        };
+        store.create_initial_token(token).await.unwrap();
+        let client = client(&format!("client {number}"), ClientSource::Admin);
+        let registered = store
+            .register_with_token(client, &digest(34, number), at(10))
+            .await;
+        assert_eq!(registered, Ok(RegisterOutcome::Registered));
+    }
+    let ends = async || {
+        let tokens = store.initial_tokens().await.unwrap();
+        let ends = tokens.iter().map(|token| (token.id.as_u128(), token.expires_at));
+        ends.collect::<Vec<_>>()
+    };
+    let (used_up, expired) = ((1, Some(at(10))), (2, Some(at(20))));
+    let (unlimited, not_used_up) = ((3, None), (4, None));
+    for (time, left) in [
+        (1010, vec![used_up, expired, unlimited, not_used_up]),
+        (1011, vec![expired, unlimited, not_used_up]),
+        (1020, vec![expired, unlimited, not_used_up]),
+        (1021, vec![unlimited, not_used_up]),
+        (YEAR, vec![unlimited, not_used_up]),
+    ] {
+        store.sweep(at(time), RETAIN, 100).await.unwrap();
+        assert_eq!(ends().await, left, "{time}");
+    }
 }

@@ -316,6 +316,30 @@ async fn a_row_of_the_default_partition_moves_into_the_one_that_is_made_for_it()
     assert!(cut.is_there(&ahead).await);
 }
 
+/// As when the server ends a statement that takes longer than others wait. What is past its use goes all the same.
+#[tokio::test]
+async fn rows_that_take_too_long_to_move_stay_until_another_time() {
+    let Some(cut) = Cut::new().await else { return };
+    cut.keep(at(0)).await;
+    cut.issue(at(3 * DAY)).await;
+    cut.issue(at(23 * DAY)).await;
+    let ahead = cut.issue(at(43 * DAY)).await;
+    let slow = "CREATE FUNCTION takes_too_long() RETURNS trigger LANGUAGE plpgsql AS \
+                $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'query_canceled'; END $$; \
+                CREATE TRIGGER takes_too_long BEFORE DELETE ON issuance_default \
+                FOR EACH ROW EXECUTE FUNCTION takes_too_long()";
+    let db = cut.connection().await;
+    db.batch_execute(slow).await.unwrap();
+    let kept = cut.keep(at(40 * DAY)).await;
+    assert!(kept.made == 0 && kept.dropped > 0, "{kept:?}");
+    assert_eq!(cut.reservations().await, 0);
+    assert!(cut.is_there(&ahead).await);
+    let quick = "DROP TRIGGER takes_too_long ON issuance_default";
+    db.batch_execute(quick).await.unwrap();
+    assert!(cut.keep(at(40 * DAY)).await.made > 0);
+    assert!(cut.is_there(&ahead).await);
+}
+
 /// [CRASH] Somebody who reads for long holds up neither the others nor the job, which comes again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_long_reader_is_not_waited_for() {
@@ -457,6 +481,19 @@ async fn audit_events_have_partitions_that_are_made_ahead_and_dropped_whole() {
     // In the default partition they go one by one.
     assert_eq!(cut.store().forget_audit_events(at(7 * DAY), 10).await.unwrap(), 1);
     assert_eq!(cut.events().await, [later]);
+}
+
+#[tokio::test]
+async fn an_audit_event_in_a_partition_goes_with_it_and_not_before() {
+    let Some(cut) = Cut::new().await else { return };
+    cut.keep_events(at(0)).await;
+    let (first, last) = (cut.record(at(2 * DAY)).await, cut.record(at(5 * DAY)).await);
+    assert_eq!(cut.rows_of("audit_event").await[0].1, 2);
+    assert_eq!(cut.store().forget_audit_events(at(9 * DAY), 10).await, Ok(0));
+    assert_eq!(cut.keep_events(at(35 * DAY)).await.dropped, 0);
+    assert_eq!(cut.events().await, [last, first]);
+    assert_eq!(cut.keep_events(at(37 * DAY)).await.dropped, 1);
+    assert_eq!(cut.events().await, Vec::<Uuid>::new());
 }
 
 #[tokio::test]
