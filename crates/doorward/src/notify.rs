@@ -5,6 +5,13 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
+/// A start may take long, and says so this often: with a new version the tables may have to be changed first, or are waited for.
+const SAY_EVERY: Duration = Duration::from_secs(10);
+/// How much longer the service manager then waits.
+const STARTS_WITHIN: Duration = Duration::from_secs(30);
+/// How long it takes at most to answer what has begun and to close the database, beside `server.shutdown_delay`.
+const STOPS_WITHIN: Duration = Duration::from_secs(20);
+
 /// The service manager, if it wants to be told.
 #[derive(Clone, Default)]
 pub struct ServiceManager {
@@ -25,6 +32,20 @@ impl ServiceManager {
         }
     }
 
+    /// The server starts, and does so as long as what this returns runs, which never ends.
+    pub fn starting(&self) -> impl Future<Output = ()> + Send + 'static {
+        let manager = self.clone();
+        let longer = STARTS_WITHIN.as_micros();
+        let text = format!("EXTEND_TIMEOUT_USEC={longer}\nSTATUS=starting");
+        manager.tell(&text);
+        async move {
+            loop {
+                tokio::time::sleep(SAY_EVERY).await;
+                manager.tell(&text);
+            }
+        }
+    }
+
     /// The server answers.
     pub fn ready(&self) {
         self.tell("READY=1\nSTATUS=answering");
@@ -35,9 +56,12 @@ impl ServiceManager {
         self.tell("RELOADING=1\nSTATUS=reading the configuration");
     }
 
-    /// The server answers what has begun, and nothing new.
-    pub fn stopping(&self) {
-        self.tell("STOPPING=1\nSTATUS=answering what has begun");
+    /// The server goes on for so long, and then answers what has begun, and nothing new.
+    pub fn stopping(&self, delay: Duration) {
+        let longer = delay.saturating_add(STOPS_WITHIN).as_micros();
+        self.tell(&format!(
+            "STOPPING=1\nSTATUS=answering what has begun\nEXTEND_TIMEOUT_USEC={longer}"
+        ));
     }
 
     /// Says that the program still runs, twice in the time after which it would be taken for stuck; never returns when it

@@ -31,14 +31,18 @@ pub async fn run(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
     let log = logging::start(&settings.observability);
     let stop = stop_on_signal()?;
     let mut hangup = signal(SignalKind::hangup())?;
-    let running = start(settings, &stop).await?;
+    let manager = ServiceManager::from_environment();
+    // On another thread: the embedded database is opened on this one.
+    let starting = tokio::spawn(manager.starting());
+    let running = start(settings, &stop).await;
+    starting.abort();
+    let running = running?;
     if let Some(key) = &running.first_admin_key {
         out::line(
             "The first admin key, shown once; keep it somewhere safe and set DOORWARD_ADMIN_KEY to use it:",
         );
         out::line(key.expose());
     }
-    let manager = ServiceManager::from_environment();
     let context = running.server.context();
     let life = async {
         manager.ready();
@@ -50,7 +54,7 @@ pub async fn run(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
                     reload(arguments.config.as_deref(), &log, &context);
                     manager.ready();
                 }
-                () = stop.cancelled() => break manager.stopping(),
+                () = stop.cancelled() => break manager.stopping(context.settings.server.shutdown_delay.duration()),
             }
         }
         // What has begun is answered in a time that is bounded, and the service manager waits for it.

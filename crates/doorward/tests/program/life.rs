@@ -7,13 +7,20 @@ use serde_json::Value;
 
 use crate::support::{ADMIN_KEY, PATIENCE, Place, Server, eventually, http};
 
-/// What the program says next, but for that it is still there.
-fn next(socket: &UnixDatagram) -> String {
+const STARTING: &str = "EXTEND_TIMEOUT_USEC=30000000\nSTATUS=starting";
+
+/// The next thing that the program says.
+fn said(socket: &UnixDatagram) -> String {
     let mut buffer = [0; 512];
+    let length = socket.recv(&mut buffer).unwrap();
+    String::from_utf8(buffer[..length].to_vec()).unwrap()
+}
+
+/// What the program says next, but for that it is still there, or still starts.
+fn next(socket: &UnixDatagram) -> String {
     loop {
-        let length = socket.recv(&mut buffer).unwrap();
-        let text = String::from_utf8(buffer[..length].to_vec()).unwrap();
-        if text != "WATCHDOG=1" {
+        let text = said(socket);
+        if text != "WATCHDOG=1" && text != STARTING {
             return text.lines().next().unwrap().to_owned();
         }
     }
@@ -33,16 +40,33 @@ async fn the_service_manager_is_told() {
     // True as soon as it is said.
     let url = format!("http://127.0.0.1:{}/readyz", place.public);
     assert!(http().get(url).send().await.unwrap().status().is_success());
-    let mut buffer = [0; 512];
     for _ in 0..3 {
-        let length = socket.recv(&mut buffer).unwrap();
-        assert_eq!(&buffer[..length], b"WATCHDOG=1");
+        assert_eq!(said(&socket), "WATCHDOG=1");
     }
     process.signal("HUP");
     assert_eq!(next(&socket), "RELOADING=1");
     assert_eq!(next(&socket), "READY=1");
     process.terminate();
     assert_eq!(next(&socket), "STOPPING=1");
+    assert_eq!(process.finish().code, Some(0));
+}
+
+/// Longer than a service manager waits without being asked: for a table that others use, or until load balancers have noticed.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_manager_is_asked_to_wait_for_a_start_and_for_the_end() {
+    let place = Place::new();
+    let path = place.folder().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let place = place
+        .set("NOTIFY_SOCKET", path.to_str().unwrap())
+        .set("DOORWARD_SERVER_SHUTDOWN_DELAY", "1s");
+    let process = place.start(&["serve"], "");
+    assert_eq!(said(&socket), STARTING);
+    assert_eq!(next(&socket), "READY=1");
+    process.terminate();
+    let stopping = said(&socket);
+    assert!(stopping.ends_with("\nEXTEND_TIMEOUT_USEC=21000000"), "{stopping}");
     assert_eq!(process.finish().code, Some(0));
 }
 
