@@ -9,7 +9,9 @@ use std::time::Duration;
 const SAY_EVERY: Duration = Duration::from_secs(10);
 /// How much longer the service manager then waits.
 const STARTS_WITHIN: Duration = Duration::from_secs(30);
-/// How long it takes at most to answer what has begun and to close the database, beside `server.shutdown_delay`.
+/// After so many times it is not asked for any more: what takes longer stands still.
+const SAY_AT_MOST: u32 = 360;
+/// How long it takes at most to answer what has begun and to begin to close the database, beside `server.shutdown_delay`.
 const STOPS_WITHIN: Duration = Duration::from_secs(20);
 
 /// The service manager, if it wants to be told.
@@ -32,14 +34,14 @@ impl ServiceManager {
         }
     }
 
-    /// The server starts, and does so as long as what this returns runs, which never ends.
+    /// The server starts, and does so as long as what this returns runs: an hour at most.
     pub fn starting(&self) -> impl Future<Output = ()> + Send + 'static {
         let manager = self.clone();
         let longer = STARTS_WITHIN.as_micros();
         let text = format!("EXTEND_TIMEOUT_USEC={longer}\nSTATUS=starting");
         manager.tell(&text);
         async move {
-            loop {
+            for _ in 0..SAY_AT_MOST {
                 tokio::time::sleep(SAY_EVERY).await;
                 manager.tell(&text);
             }
@@ -56,9 +58,11 @@ impl ServiceManager {
         self.tell("RELOADING=1\nSTATUS=reading the configuration");
     }
 
-    /// The server goes on for so long, and then answers what has begun, and nothing new.
-    pub fn stopping(&self, delay: Duration) {
-        let longer = delay.saturating_add(STOPS_WITHIN).as_micros();
+    /// The server goes on for so long, and then answers what has begun, and nothing new; the database may take so long for its last
+    /// statement.
+    pub fn stopping(&self, delay: Duration, last_statement: Duration) {
+        let longer = delay + STOPS_WITHIN + last_statement;
+        let longer = longer.as_micros();
         self.tell(&format!(
             "STOPPING=1\nSTATUS=answering what has begun\nEXTEND_TIMEOUT_USEC={longer}"
         ));

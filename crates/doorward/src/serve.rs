@@ -54,7 +54,11 @@ pub async fn run(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
                     reload(arguments.config.as_deref(), &log, &context);
                     manager.ready();
                 }
-                () = stop.cancelled() => break manager.stopping(context.settings.server.shutdown_delay.duration()),
+                () = stop.cancelled() => {
+                    let settings = &context.settings;
+                    let last_statement = settings.storage.statement_timeout.duration();
+                    break manager.stopping(settings.server.shutdown_delay.duration(), last_statement);
+                }
             }
         }
         // What has begun is answered in a time that is bounded, and the service manager waits for it.

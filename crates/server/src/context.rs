@@ -103,14 +103,19 @@ impl Context {
         self.limits.change(&settings.rate_limit);
         self.clients.change_limits(&settings.rate_limit);
         let waits = |name: &String| !name.starts_with("rate_limit.") && name != "observability.log_level";
+        // One that was put back waits for nothing.
+        let mut changed = settings.changed(&self.settings);
+        changed.retain(waits);
         let read_before = self.read_settings.swap(Arc::new(settings.clone()));
         let news = settings.changed(&read_before);
         if !news.is_empty() {
-            let at_next_start: Vec<String> = news.iter().filter(|name| waits(name)).cloned().collect();
+            let at_next_start: Vec<String> = news
+                .iter()
+                .filter(|name| changed.contains(name))
+                .cloned()
+                .collect();
             self.audit.reloaded(&news, &at_next_start);
         }
-        let mut changed = settings.changed(&self.settings);
-        changed.retain(waits);
         for name in replaced_key_files(&self.settings, self.keys.master(), self.random.as_ref()) {
             if !changed.iter().any(|other| other == name) {
                 changed.push(name.to_owned());

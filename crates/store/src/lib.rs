@@ -232,8 +232,8 @@ pub trait Store: Send + Sync + 'static {
     /// person or an operator does it, the remembered consent goes too: the client has to ask again.
     ///
     /// Up to 500 in one transaction. Where there are more, as on a resource or of a client, they end in several, so that
-    /// nobody waits for all of them; a call that is stopped in the middle is made again. So do most of those that end
-    /// with their client, resource or trusted issuer, before it is changed or removed.
+    /// nobody waits for all of them; a call that is stopped in the middle is made again. So it is with those that end with
+    /// their client, resource or trusted issuer: a client is disabled before, and an issuer disabled.
     async fn revoke_grants(&self, filter: GrantFilter, reason: EndReason, now: UnixSeconds) -> Result<u64>;
     /// Ends everything that was given out: every grant with its codes and refresh tokens, every session, every device
     /// that waits; forgets consents, and initial access tokens that count their uses; refuses from now on what counts

@@ -13,7 +13,7 @@ use crate::pages::basic;
 use crate::site::{Engine, Site};
 use crate::world::{RESOURCE, TOKEN, Who, World, claims};
 
-/// Offsets in seconds, one after the other; the last is that of the start.
+/// Offsets in seconds, one after the other.
 const JUMPS: [i64; 6] = [HOUR, 0, -HOUR, 0, HOUR, -HOUR];
 
 const HOUR: i64 = 3600;

@@ -185,7 +185,7 @@ impl Plan {
         if there >= wanted {
             return Ok(());
         }
-        // A slow peer goes on with what there is; ours never runs out of it.
+        // A slow peer goes on with what there is; ours must not run out of it.
         let patience = match subject.role {
             Role::Peer => Duration::from_secs(5),
             _ => Duration::from_mins(2),
@@ -201,6 +201,14 @@ impl Plan {
             scenario.name(),
             subject.name,
             made.first_error.unwrap_or_default()
+        );
+        let there = scenario.supply(&subject.world).map_or(wanted, |(_, there)| there);
+        ensure!(
+            subject.role == Role::Peer || there >= wanted,
+            "preparing {} of {}: {there} of {wanted} in {} s; ask for fewer (--requests)",
+            scenario.name(),
+            subject.name,
+            patience.as_secs(),
         );
         Ok(())
     }

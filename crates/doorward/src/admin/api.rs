@@ -1,7 +1,6 @@
 //! One call of the admin API, and its answer on the terminal.
 
 use anyhow::{Context as _, bail};
-use reqwest::header::HeaderValue;
 use reqwest::{Client, Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
@@ -30,9 +29,9 @@ impl Api {
         }
         // The end of a line that came along from a file is not part of it.
         let key = SecretString::from(key.expose_secret().trim());
-        if HeaderValue::from_str(key.expose_secret()).is_err() {
+        if !key.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) {
             bail!(
-                "the admin key has a character in it that no key has: a line break, or one that is not ASCII"
+                "the admin key has a character in it that no key has: a space, a line break, or one that is not ASCII"
             );
         }
         Ok(Self {

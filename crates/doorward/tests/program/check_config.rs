@@ -238,6 +238,7 @@ fn a_database_url_that_cannot_be_one_is_refused() {
     for (url, why) in [
         ("postgresql://127.0.0.1:1/doorward", "names no user"),
         ("postgres:///doorward", "names no host"),
+        ("postgres://ada:pa@ss@127.0.0.1:1/doorward", "%40"),
         ("postgres://ada@127.0.0.1:1/doorward?sslmode=prefered", "sslmode"),
         ("postgres://ada@127.0.0.1:1/doorward?foo=bar", "foo"),
     ] {
@@ -246,6 +247,10 @@ fn a_database_url_that_cannot_be_one_is_refused() {
             &[],
         );
         assert!(problem.contains(why), "{url}: {problem}");
+        assert!(
+            !problem.contains("ss@"),
+            "a part of the password is shown: {problem}"
+        );
     }
 }
 

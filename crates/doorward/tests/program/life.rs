@@ -66,7 +66,7 @@ async fn the_service_manager_is_asked_to_wait_for_a_start_and_for_the_end() {
     assert_eq!(next(&socket), "READY=1");
     process.terminate();
     let stopping = said(&socket);
-    assert!(stopping.ends_with("\nEXTEND_TIMEOUT_USEC=21000000"), "{stopping}");
+    assert!(stopping.ends_with("\nEXTEND_TIMEOUT_USEC=31000000"), "{stopping}");
     assert_eq!(process.finish().code, Some(0));
 }
 

@@ -93,7 +93,6 @@ pub(super) fn check(settings: &Settings, problems: &mut Vec<Problem>) {
 
 fn check_storage(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
     let url = &settings.storage.url;
-    // A job holds one while it works on another.
     // Three turns (changes by operators, what is past its use, the master key) hold one each, and use another.
     if !(4..=1000).contains(&settings.storage.connections) {
         refuse("storage.connections", "must be between 4 and 1000".to_owned());

@@ -14,7 +14,7 @@ section! {
     pub struct Storage in "storage" {
         /// The database: `sqlite://` and a path (relative to the working directory, or absolute with a third slash), for one process; or `postgres://user:password@host/database?sslmode=require`, for one or several.
         url: DatabaseUrl = DatabaseUrl::from("sqlite://data/doorward.db"),
-        /// PostgreSQL: connections of this node at most, and one more that hears what other nodes change.
+        /// PostgreSQL: connections of this node at most, four to 1000, and one more that hears what other nodes change.
         connections: u32 = 16,
         /// PostgreSQL: how long a request waits for a free connection before it is told to try again.
         connection_wait: Span = Span::seconds(5),
@@ -24,7 +24,7 @@ section! {
         statement_timeout: Span = Span::seconds(10),
         /// PostgreSQL: whether a pooler in transaction mode, such as `PgBouncer`, stands before the database.
         transaction_pooler: bool = false,
-        /// How long what has ended or expired is kept, for operators who ask why: grants, codes, the records of tokens, signing keys; and clients that registered themselves and were never allowed anything.
+        /// How long what has ended or expired is kept, for operators who ask why: grants, codes, the records of tokens, signing keys, initial access tokens; and clients that registered themselves and were never allowed anything.
         retention: Span = Span::days(30),
     }
 }

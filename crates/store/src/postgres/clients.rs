@@ -136,8 +136,12 @@ pub(super) async fn update(db: &Connection, client: &Client) -> Fallible<()> {
     }
 }
 
+pub(super) async fn disable(db: &Connection, client_id: &str, now: UnixSeconds) -> Fallible<()> {
+    run(db, DISABLE, &[&client_id, &now.0]).await.map(drop)
+}
+
 pub(super) async fn delete(db: &Connection, client_id: &str, now: UnixSeconds) -> Fallible<u64> {
-    run(db, DISABLE, &[&client_id, &now.0]).await?;
+    disable(db, client_id, now).await?;
     run(db, DELETE, &[&client_id]).await?;
     let ended = grants::end_of_client(db, client_id, EndReason::ClientDeleted, now).await?;
     consents::forget_client(db, client_id).await?;

@@ -143,10 +143,11 @@ statements! {
     LIVE_ON_FURTHER = concat!(
         "SELECT g.id FROM grant_further o JOIN access_grant g ON g.id = o.grant_id WHERE o.resource = $3 \
          AND g.state <> 'ended'", rest_of_filter!(),
-        " AND ($5::uuid IS NULL OR g.id = $5) AND o.grant_id > $6 ORDER BY o.grant_id LIMIT $7 FOR UPDATE OF g"
+        " AND ($5::uuid IS NULL OR g.id = $5) AND o.grant_id > $6 AND g.id > $6 ORDER BY o.grant_id LIMIT $7 FOR UPDATE OF g"
     );
-    /// $1 issuer, $2 limit. By an index of those that are alive.
-    LIVE_OF_ISSUER = "SELECT id FROM access_grant WHERE trusted_issuer = $1 AND state = 'active' LIMIT $2 FOR UPDATE";
+    /// $1 issuer, $2 limit. In the order of an index of those that are alive: what ended drops out of it.
+    LIVE_OF_ISSUER = "SELECT id FROM access_grant WHERE trusted_issuer = $1 AND state = 'active' \
+                      ORDER BY client_id, subject, resource LIMIT $2 FOR UPDATE";
     END = end!("id = ANY ($1)");
     END_OF_USER = end!("user_id = $1");
     END_PENDING_OF_USER = end!("user_id = $1 AND state = 'pending'");
@@ -289,7 +290,7 @@ pub(super) fn ways_to(whose: &Whose) -> &'static [Sql] {
     }
 }
 
-/// Some of those that are alive, in the order of the ids, behind this one.
+/// Some of those that are alive: in the order of the ids behind this one, or of an issuer the first ones.
 pub(super) async fn live(db: &Connection, way: Sql, whose: &Whose, after: Uuid) -> Fallible<Vec<Uuid>> {
     let some = i64::from(SOME);
     let filter = match whose {

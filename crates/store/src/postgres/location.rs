@@ -27,6 +27,16 @@ impl Location {
         if config.get_hosts().is_empty() {
             return Err(unusable("the PostgreSQL URL names no host"));
         }
+        // Its first `@` ends a password: what was one would be shown as a host, and asked for by that name.
+        if config
+            .get_hosts()
+            .iter()
+            .any(|host| matches!(host, Host::Tcp(name) if name.contains('@')))
+        {
+            return Err(unusable(
+                "user and password of the PostgreSQL URL have an `@` in them: write it %40 (and : / ? # % as %3A %2F %3F %23 %25)",
+            ));
+        }
         if config.get_user().is_none() {
             return Err(unusable("the PostgreSQL URL names no user: postgres://USER@…"));
         }

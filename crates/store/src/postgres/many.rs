@@ -1,36 +1,63 @@
 //! Ends any number of grants, some at a time: a statement for all of them would take longer than a statement may, and
-//! everybody who writes would wait for its commit.
+//! everybody who writes would wait for its commit. Whoever they hang on can do nothing any more before the first of them ends.
 
 use doorward_oauth::time::UnixSeconds;
 use uuid::Uuid;
 
 use super::statements::Sql;
-use super::{PostgresStore, grants};
+use super::{PostgresStore, clients, grants, trusted_issuers};
 use crate::rules::audit;
 use crate::rules::grants::{SOME, Whose};
-use crate::{Change, EndReason, Result};
+use crate::{Change, EndReason, Result, TrustedIssuer};
 
 impl PostgresStore {
+    /// The client can do nothing any more.
+    pub(super) async fn disable_client(&self, client_id: &str, now: UnixSeconds) -> Result<()> {
+        let outcome = self
+            .act(|db| async move {
+                let before = clients::find(&db, client_id).await?;
+                clients::disable(&db, client_id, now).await?;
+                Ok(((), audit::client_disabled(before)))
+            })
+            .await;
+        self.changes.tell(Change::Clients);
+        self.changes.after(Change::Revocations, outcome)
+    }
+
+    /// Changes an issuer, and ends the grants on its word where that is asked for.
+    pub(super) async fn change_trusted_issuer(&self, issuer: &TrustedIssuer, ends: bool) -> Result<()> {
+        let outcome = self
+            .act(|db| async move {
+                let before = trusted_issuers::find(&db, &issuer.slug).await?;
+                trusted_issuers::update(&db, issuer, ends).await?;
+                Ok(((), audit::trusted_issuer_updated(before.as_ref(), issuer)))
+            })
+            .await;
+        self.changes.tell(Change::Policies);
+        self.changes.after(Change::Revocations, outcome)
+    }
+
+    /// Whether more of them are alive than end in the transaction of what they end with.
+    pub(super) async fn are_many(&self, whose: &Whose) -> Result<bool> {
+        for &way in grants::ways_to(whose) {
+            let some = self.repeatable(|db| async move { grants::live(&db, way, whose, Uuid::nil()).await });
+            if is_full(&some.await?) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Ends all of them. Stopped in the middle, some have ended, each with what goes with it.
     pub(super) async fn end_all(&self, whose: &Whose, reason: EndReason, now: UnixSeconds) -> Result<u64> {
-        self.end_while(whose, 1, reason, now).await
-    }
-
-    /// Ends most of them, where there are many; the rest is left to the caller's own transaction.
-    pub(super) async fn end_most(&self, whose: &Whose, reason: EndReason, now: UnixSeconds) -> Result<u64> {
-        self.end_while(whose, SOME, reason, now).await
-    }
-
-    /// Ends them while there are at least so many, each way.
-    async fn end_while(&self, whose: &Whose, least: u32, reason: EndReason, now: UnixSeconds) -> Result<u64> {
         let mut ended = 0;
         for &way in grants::ways_to(whose) {
             let mut after = Uuid::nil();
             loop {
-                let some = self.end_some(way, whose, after, least, reason, now).await?;
+                let some = self.end_some(way, whose, after, reason, now).await?;
                 ended += some.len() as u64;
                 match some.last() {
-                    Some(id) if some.len() >= SOME as usize => after = *id,
+                    Some(id) if is_full(&some) => after = *id,
                     _ => break,
                 }
             }
@@ -43,7 +70,6 @@ impl PostgresStore {
         way: Sql,
         whose: &Whose,
         after: Uuid,
-        least: u32,
         reason: EndReason,
         now: UnixSeconds,
     ) -> Result<Vec<Uuid>> {
@@ -57,9 +83,6 @@ impl PostgresStore {
                     Whose::OfIssuer(_) => None,
                 };
                 let some = grants::live(&db, way, whose, after).await?;
-                if some.len() < least as usize {
-                    return Ok((Vec::new(), None));
-                }
                 grants::end_these(&db, &some, reason, now).await?;
                 let draft = audit::grants_ended(whose, one.as_ref(), reason, some.len() as u64);
                 Ok((some, draft))
@@ -67,4 +90,9 @@ impl PostgresStore {
             .await;
         self.changes.after(Change::Revocations, outcome)
     }
+}
+
+/// Whether there may be more.
+fn is_full(some: &[Uuid]) -> bool {
+    some.len() >= SOME as usize
 }

@@ -54,8 +54,10 @@ impl Store for PostgresStore {
         let resource = &resource;
         if let Some(before) = loses_its_uri(&self.resources().await?, resource) {
             let whose = Whose::on_resource(before);
-            self.end_most(&whose, EndReason::ResourceDeleted, resource.updated_at)
-                .await?;
+            if self.are_many(&whose).await? {
+                self.end_all(&whose, EndReason::ResourceDeleted, resource.updated_at)
+                    .await?;
+            }
         }
         let outcome = self
             .act(|db| async move {
@@ -69,18 +71,18 @@ impl Store for PostgresStore {
     }
 
     async fn delete_resource(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
-        let most = match self.resource(slug).await? {
-            Some(resource) => {
-                let whose = Whose::on_resource(&resource.uri);
-                self.end_most(&whose, EndReason::ResourceDeleted, now).await?
+        let whose = self.resource(slug).await?;
+        let most = match whose.map(|resource| Whose::on_resource(&resource.uri)) {
+            Some(whose) if self.are_many(&whose).await? => {
+                self.end_all(&whose, EndReason::ResourceDeleted, now).await?
             }
-            None => 0,
+            _ => 0,
         };
         let outcome = self
             .act(|db| async move {
                 let before = resources::find(&db, slug).await?;
                 let ended = resources::delete(&db, slug, now).await?;
-                Ok((ended, audit::resource_deleted(before.as_ref(), ended)))
+                Ok((ended, audit::resource_deleted(before.as_ref(), most + ended)))
             })
             .await;
         self.changes.tell(Change::Resources);
@@ -190,13 +192,20 @@ impl Store for PostgresStore {
     }
 
     async fn delete_client(&self, client_id: &str, now: UnixSeconds) -> Result<u64> {
-        let whose = Whose::of_client(client_id);
-        let most = self.end_most(&whose, EndReason::ClientDeleted, now).await?;
+        let (whose, mut most) = (Whose::of_client(client_id), 0);
+        if self.are_many(&whose).await? {
+            // First it can do nothing any more, whatever becomes of the rest.
+            self.disable_client(client_id, now).await?;
+            most = self.end_all(&whose, EndReason::ClientDeleted, now).await?;
+        }
         let outcome = self
             .act(|db| async move {
                 let before = clients::find(&db, client_id).await?;
                 let ended = clients::delete(&db, client_id, now).await?;
-                Ok((ended, audit::client_deleted(client_id, before.is_some(), ended)))
+                Ok((
+                    ended,
+                    audit::client_deleted(client_id, before.is_some(), most + ended),
+                ))
             })
             .await;
         self.changes.tell(Change::Clients);
@@ -340,31 +349,39 @@ impl Store for PostgresStore {
     }
 
     async fn update_trusted_issuer(&self, issuer: TrustedIssuer) -> Result<()> {
-        let issuer = &issuer;
-        if issuer.disabled {
-            let whose = Whose::OfIssuer(issuer.slug.clone());
-            self.end_most(&whose, EndReason::TrustEnded, issuer.updated_at)
+        let whose = Whose::OfIssuer(issuer.slug.clone());
+        let many = issuer.disabled && self.are_many(&whose).await?;
+        self.change_trusted_issuer(&issuer, issuer.disabled && !many)
+            .await?;
+        if many {
+            self.end_all(&whose, EndReason::TrustEnded, issuer.updated_at)
                 .await?;
         }
-        let outcome = self
-            .act(|db| async move {
-                let before = trusted_issuers::find(&db, &issuer.slug).await?;
-                trusted_issuers::update(&db, issuer).await?;
-                Ok(((), audit::trusted_issuer_updated(before.as_ref(), issuer)))
-            })
-            .await;
-        self.changes.tell(Change::Policies);
-        self.changes.after(Change::Revocations, outcome)
+        Ok(())
     }
 
     async fn delete_trusted_issuer(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
-        let whose = Whose::OfIssuer(slug.to_owned());
-        let most = self.end_most(&whose, EndReason::TrustEnded, now).await?;
+        let (whose, mut most) = (Whose::OfIssuer(slug.to_owned()), 0);
+        if self.are_many(&whose).await? {
+            // First its word counts no more, whatever becomes of the rest.
+            if let Some(issuer) = self.trusted_issuer(slug).await?.filter(|issuer| !issuer.disabled) {
+                let disabled = TrustedIssuer {
+                    disabled: true,
+                    updated_at: now,
+                    ..issuer
+                };
+                self.change_trusted_issuer(&disabled, false).await?;
+            }
+            most = self.end_all(&whose, EndReason::TrustEnded, now).await?;
+        }
         let outcome = self
             .act(|db| async move {
                 let before = trusted_issuers::find(&db, slug).await?;
                 let ended = trusted_issuers::delete(&db, slug, now).await?;
-                Ok((ended, audit::trusted_issuer_deleted(before.as_ref(), ended)))
+                Ok((
+                    ended,
+                    audit::trusted_issuer_deleted(before.as_ref(), most + ended),
+                ))
             })
             .await;
         self.changes.tell(Change::Policies);

@@ -102,12 +102,15 @@ pub(super) async fn keep(
         made = done(make(store, cut, days).await);
         kept.made += u64::from(made == Ok(true));
     }
-    // What is past its use goes also where nothing can be made.
-    let past = now - retain;
+    // What is past its use goes also where nothing can be made, and where another part of it cannot go.
+    let (past, mut gone) = (now - retain, Ok(()));
     for days in existing.into_iter().filter(|days| days.are_before(past)) {
-        kept.dropped += u64::from(done(remove(store, cut, days, past).await)?);
+        match done(remove(store, cut, days, past).await) {
+            Ok(dropped) => kept.dropped += u64::from(dropped),
+            Err(error) => gone = gone.and(Err(error)),
+        }
     }
-    made.map(|_| kept)
+    made.and(gone).map(|()| kept)
 }
 
 /// Whether it was done; somebody in the way is no failure.

@@ -106,7 +106,7 @@ pub(super) async fn hold(db: &Connection, slug: &str) -> Fallible<bool> {
     Ok(row(db, HOLD, &[&slug], only::<bool>).await? == Some(false))
 }
 
-pub(super) async fn update(db: &Connection, issuer: &TrustedIssuer) -> Fallible<()> {
+pub(super) async fn update(db: &Connection, issuer: &TrustedIssuer, ends: bool) -> Fallible<()> {
     let TrustedIssuer {
         slug,
         terms,
@@ -117,7 +117,7 @@ pub(super) async fn update(db: &Connection, issuer: &TrustedIssuer) -> Fallible<
     if run(db, UPDATE, &[slug, terms, disabled, &updated_at.0]).await? == 0 {
         return Err(StoreError::NotFound.into());
     }
-    if *disabled {
+    if ends {
         grants::end_of_issuer(db, slug, *updated_at).await?;
     }
     Ok(())

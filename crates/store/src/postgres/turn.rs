@@ -165,7 +165,7 @@ impl Held {
     async fn confirm(&self, db: &Connection) -> Fallible<()> {
         list(db, SHARE, &[&self.lease.changes], |_| Ok(())).await?;
         if get(db, IS_FREE, &[&self.lease.sign], only).await? {
-            let why = "this node stood still, or was cut off, for so long that another one had its turn: nothing was changed";
+            let why = "this node stood still, or was cut off, for so long that another one had its turn";
             return Err(StoreError::Unavailable(why.to_owned()).into());
         }
         Ok(())

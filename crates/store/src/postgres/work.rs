@@ -180,7 +180,7 @@ impl Engine {
     }
 }
 
-/// Every statement was answered in its time, and there were many. Nothing of it is kept.
+/// Every statement was answered in its time, and there were many, or one again and again.
 fn too_long() -> Fault {
     StoreError::Unavailable("the operation takes too long".to_owned()).into()
 }
@@ -188,7 +188,7 @@ fn too_long() -> Fault {
 /// What a caller is told who may have changed something.
 pub(super) fn unknown(why: &str) -> StoreError {
     StoreError::Unavailable(format!(
-        "the connection was lost at the commit, and it is not known whether it happened: {why}"
+        "the connection was lost before the answer, and it is not known whether it happened: {why}"
     ))
 }
 

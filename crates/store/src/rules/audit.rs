@@ -15,10 +15,10 @@ pub(crate) use keys::{
 };
 pub(crate) use records::{
     assertion_audience, assertion_audience_deleted, assertion_audience_updated, client_created,
-    client_deleted, client_updated, initial_token, initial_token_deleted, registered, registered_with_token,
-    registration_updated, resource, resource_deleted, resource_updated, session_ended, session_started,
-    subject_linked, subject_unlinked, trusted_issuer, trusted_issuer_deleted, trusted_issuer_updated, user,
-    user_deleted, user_updated,
+    client_deleted, client_disabled, client_updated, initial_token, initial_token_deleted, registered,
+    registered_with_token, registration_updated, resource, resource_deleted, resource_updated, session_ended,
+    session_started, subject_linked, subject_unlinked, trusted_issuer, trusted_issuer_deleted,
+    trusted_issuer_updated, user, user_deleted, user_updated,
 };
 
 mod grants;

@@ -110,8 +110,14 @@ pub(super) fn update(db: &Connection, client: &Client) -> Result<()> {
     }
 }
 
+pub(super) fn disable(db: &Connection, client_id: &str, now: UnixSeconds) -> Result<()> {
+    db.run(DISABLE, params![client_id, now.0])
+        .map(drop)
+        .map_err(Into::into)
+}
+
 pub(super) fn delete(db: &Connection, client_id: &str, now: UnixSeconds) -> Result<u64> {
-    db.run(DISABLE, params![client_id, now.0])?;
+    disable(db, client_id, now)?;
     db.run(DELETE, [client_id])?;
     consents::forget_client(db, client_id)?;
     grants::end_of_client(db, client_id, EndReason::ClientDeleted, now)

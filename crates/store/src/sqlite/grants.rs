@@ -144,8 +144,9 @@ statements! {
          AND g.state <> 'ended' AND ", matches_the_rest!(),
         " AND (?5 IS NULL OR g.id = ?5) AND o.grant_id > ?6 ORDER BY o.grant_id LIMIT ?7"
     );
-    /// By an index of those that are alive.
-    LIVE_OF_ISSUER = "SELECT id FROM access_grant WHERE trusted_issuer = ?1 AND state = 'active' LIMIT ?2";
+    /// In the order of an index of those that are alive: what ended drops out of it.
+    LIVE_OF_ISSUER = "SELECT id FROM access_grant WHERE trusted_issuer = ?1 AND state = 'active' \
+                      ORDER BY client_id, subject, resource LIMIT ?2";
     END = end!("id = ?1");
     END_OF_USER = end!("user_id = ?1");
     END_PENDING_OF_USER = end!("user_id = ?1 AND state = 'pending'");
@@ -285,7 +286,7 @@ pub(super) fn ways_to(whose: &Whose) -> &'static [Sql] {
     }
 }
 
-/// Some of those that are alive, in the order of the ids, behind this one.
+/// Some of those that are alive: in the order of the ids behind this one, or of an issuer the first ones.
 pub(super) fn live(db: &Connection, way: Sql, whose: &Whose, after: GrantId) -> Result<Vec<GrantId>> {
     let read = |row: &Row<'_>| Columns::new(row).grant();
     let filter = match whose {

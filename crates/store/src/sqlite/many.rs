@@ -1,37 +1,59 @@
 //! Ends any number of grants, some at a time: the one writer would keep everybody waiting for all of them.
+//! Whoever they hang on can do nothing any more before the first of them ends.
 
 use doorward_oauth::time::UnixSeconds;
 use uuid::Uuid;
 
 use super::statements::Sql;
-use super::{SqliteStore, grants};
+use super::{SqliteStore, clients, grants, trusted_issuers};
 use crate::rules::audit;
 use crate::rules::grants::{SOME, Whose};
-use crate::{EndReason, GrantId, Result};
+use crate::{EndReason, GrantId, Result, TrustedIssuer};
 
 impl SqliteStore {
+    /// The client can do nothing any more.
+    pub(super) async fn disable_client(&self, client_id: &str, now: UnixSeconds) -> Result<()> {
+        let client_id = client_id.to_owned();
+        self.act(move |db| {
+            let before = clients::find(db, &client_id)?;
+            clients::disable(db, &client_id, now)?;
+            Ok(((), audit::client_disabled(before)))
+        })
+        .await
+    }
+
+    /// Changes an issuer, and ends the grants on its word where that is asked for.
+    pub(super) async fn change_trusted_issuer(&self, issuer: TrustedIssuer, ends: bool) -> Result<()> {
+        self.act(move |db| {
+            let before = trusted_issuers::find(db, &issuer.slug)?;
+            trusted_issuers::update(db, &issuer, ends)?;
+            Ok(((), audit::trusted_issuer_updated(before.as_ref(), &issuer)))
+        })
+        .await
+    }
+
+    /// Whether more of them are alive than end in the transaction of what they end with.
+    pub(super) async fn are_many(&self, whose: &Whose) -> Result<bool> {
+        for &way in grants::ways_to(whose) {
+            let whose = whose.clone();
+            let some = self.read(move |db| grants::live(db, way, &whose, GrantId(Uuid::nil())));
+            if is_full(&some.await?) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Ends all of them. Stopped in the middle, some have ended, each with what goes with it.
     pub(super) async fn end_all(&self, whose: Whose, reason: EndReason, now: UnixSeconds) -> Result<u64> {
-        self.end_while(whose, 1, reason, now).await
-    }
-
-    /// Ends most of them, where there are many; the rest is left to the caller's own transaction.
-    pub(super) async fn end_most(&self, whose: Whose, reason: EndReason, now: UnixSeconds) -> Result<u64> {
-        self.end_while(whose, SOME, reason, now).await
-    }
-
-    /// Ends them while there are at least so many, each way.
-    async fn end_while(&self, whose: Whose, least: u32, reason: EndReason, now: UnixSeconds) -> Result<u64> {
         let mut ended = 0;
         for &way in grants::ways_to(&whose) {
             let mut after = GrantId(Uuid::nil());
             loop {
-                let some = self
-                    .end_some(way, whose.clone(), after, least, reason, now)
-                    .await?;
+                let some = self.end_some(way, whose.clone(), after, reason, now).await?;
                 ended += some.len() as u64;
                 match some.last() {
-                    Some(id) if some.len() >= SOME as usize => after = *id,
+                    Some(id) if is_full(&some) => after = *id,
                     _ => break,
                 }
             }
@@ -44,7 +66,6 @@ impl SqliteStore {
         way: Sql,
         whose: Whose,
         after: GrantId,
-        least: u32,
         reason: EndReason,
         now: UnixSeconds,
     ) -> Result<Vec<GrantId>> {
@@ -54,13 +75,15 @@ impl SqliteStore {
                 Whose::OfIssuer(_) => None,
             };
             let some = grants::live(db, way, &whose, after)?;
-            if some.len() < least as usize {
-                return Ok((Vec::new(), None));
-            }
             grants::end_these(db, &some, reason, now)?;
             let draft = audit::grants_ended(&whose, one.as_ref(), reason, some.len() as u64);
             Ok((some, draft))
         })
         .await
     }
+}
+
+/// Whether there may be more.
+fn is_full(some: &[GrantId]) -> bool {
+    some.len() >= SOME as usize
 }

@@ -49,8 +49,10 @@ impl Store for SqliteStore {
     async fn update_resource(&self, resource: Resource) -> Result<()> {
         if let Some(before) = loses_its_uri(&self.resources().await?, &resource) {
             let whose = Whose::on_resource(before);
-            self.end_most(whose, EndReason::ResourceDeleted, resource.updated_at)
-                .await?;
+            if self.are_many(&whose).await? {
+                self.end_all(whose, EndReason::ResourceDeleted, resource.updated_at)
+                    .await?;
+            }
         }
         self.act(move |db| {
             let before = resources::find(db, &resource.slug)?;
@@ -61,18 +63,18 @@ impl Store for SqliteStore {
     }
 
     async fn delete_resource(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
-        let most = match self.resource(slug).await? {
-            Some(resource) => {
-                let whose = Whose::on_resource(&resource.uri);
-                self.end_most(whose, EndReason::ResourceDeleted, now).await?
+        let whose = self.resource(slug).await?;
+        let most = match whose.map(|resource| Whose::on_resource(&resource.uri)) {
+            Some(whose) if self.are_many(&whose).await? => {
+                self.end_all(whose, EndReason::ResourceDeleted, now).await?
             }
-            None => 0,
+            _ => 0,
         };
         let slug = slug.to_owned();
         let rest = self.act(move |db| {
             let before = resources::find(db, &slug)?;
             let ended = resources::delete(db, &slug, now)?;
-            Ok((ended, audit::resource_deleted(before.as_ref(), ended)))
+            Ok((ended, audit::resource_deleted(before.as_ref(), most + ended)))
         });
         Ok(most + rest.await?)
     }
@@ -164,13 +166,20 @@ impl Store for SqliteStore {
     }
 
     async fn delete_client(&self, client_id: &str, now: UnixSeconds) -> Result<u64> {
-        let whose = Whose::of_client(client_id);
-        let most = self.end_most(whose, EndReason::ClientDeleted, now).await?;
+        let (whose, mut most) = (Whose::of_client(client_id), 0);
+        if self.are_many(&whose).await? {
+            // First it can do nothing any more, whatever becomes of the rest.
+            self.disable_client(client_id, now).await?;
+            most = self.end_all(whose, EndReason::ClientDeleted, now).await?;
+        }
         let client_id = client_id.to_owned();
         let rest = self.act(move |db| {
             let before = clients::find(db, &client_id)?;
             let ended = clients::delete(db, &client_id, now)?;
-            Ok((ended, audit::client_deleted(&client_id, before.is_some(), ended)))
+            Ok((
+                ended,
+                audit::client_deleted(&client_id, before.is_some(), most + ended),
+            ))
         });
         Ok(most + rest.await?)
     }
@@ -295,27 +304,38 @@ impl Store for SqliteStore {
     }
 
     async fn update_trusted_issuer(&self, issuer: TrustedIssuer) -> Result<()> {
-        if issuer.disabled {
-            let whose = Whose::OfIssuer(issuer.slug.clone());
-            self.end_most(whose, EndReason::TrustEnded, issuer.updated_at)
-                .await?;
+        let whose = Whose::OfIssuer(issuer.slug.clone());
+        let many = issuer.disabled && self.are_many(&whose).await?;
+        let (ends, now) = (issuer.disabled && !many, issuer.updated_at);
+        self.change_trusted_issuer(issuer, ends).await?;
+        if many {
+            self.end_all(whose, EndReason::TrustEnded, now).await?;
         }
-        self.act(move |db| {
-            let before = trusted_issuers::find(db, &issuer.slug)?;
-            trusted_issuers::update(db, &issuer)?;
-            Ok(((), audit::trusted_issuer_updated(before.as_ref(), &issuer)))
-        })
-        .await
+        Ok(())
     }
 
     async fn delete_trusted_issuer(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
-        let whose = Whose::OfIssuer(slug.to_owned());
-        let most = self.end_most(whose, EndReason::TrustEnded, now).await?;
+        let (whose, mut most) = (Whose::OfIssuer(slug.to_owned()), 0);
+        if self.are_many(&whose).await? {
+            // First its word counts no more, whatever becomes of the rest.
+            if let Some(issuer) = self.trusted_issuer(slug).await?.filter(|issuer| !issuer.disabled) {
+                let disabled = TrustedIssuer {
+                    disabled: true,
+                    updated_at: now,
+                    ..issuer
+                };
+                self.change_trusted_issuer(disabled, false).await?;
+            }
+            most = self.end_all(whose, EndReason::TrustEnded, now).await?;
+        }
         let slug = slug.to_owned();
         let rest = self.act(move |db| {
             let before = trusted_issuers::find(db, &slug)?;
             let ended = trusted_issuers::delete(db, &slug, now)?;
-            Ok((ended, audit::trusted_issuer_deleted(before.as_ref(), ended)))
+            Ok((
+                ended,
+                audit::trusted_issuer_deleted(before.as_ref(), most + ended),
+            ))
         });
         Ok(most + rest.await?)
     }

@@ -93,7 +93,7 @@ pub(super) fn list(db: &Connection) -> Result<Vec<TrustedIssuer>> {
     Ok(db.list(ALL, [], read)?)
 }
 
-pub(super) fn update(db: &Connection, issuer: &TrustedIssuer) -> Result<()> {
+pub(super) fn update(db: &Connection, issuer: &TrustedIssuer, ends: bool) -> Result<()> {
     let TrustedIssuer {
         slug,
         terms,
@@ -104,7 +104,7 @@ pub(super) fn update(db: &Connection, issuer: &TrustedIssuer) -> Result<()> {
     if db.run(UPDATE, params![slug, terms, disabled, updated_at.0])? == 0 {
         return Err(StoreError::NotFound);
     }
-    if *disabled {
+    if ends {
         grants::end_of_issuer(db, slug, *updated_at)?;
     }
     Ok(())

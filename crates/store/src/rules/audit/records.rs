@@ -73,6 +73,16 @@ pub(crate) fn client_updated(before: Option<&Client>, after: &Client) -> Draft {
     client(action, after).with("changed", changed)
 }
 
+/// Because it is removed, with more grants than end in one transaction.
+pub(crate) fn client_disabled(before: Option<Client>) -> Drafted {
+    let before = before.filter(|before| !before.disabled)?;
+    let after = Client {
+        disabled: true,
+        ..before.clone()
+    };
+    Some(client_updated(Some(&before), &after))
+}
+
 /// A client that changed its own registration (RFC 7592). Who only reads it gets another token too: that is no change.
 pub(crate) fn registration_updated(before: Option<&Client>, after: &Client) -> Drafted {
     let before = before?;

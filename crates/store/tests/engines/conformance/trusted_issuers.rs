@@ -8,6 +8,8 @@ use doorward_store::{
 };
 use uuid::Uuid;
 
+use super::audit::{events, operator, origin};
+use super::many::{grants, told};
 use super::scene::{APP, Opened, RESOURCE, Scene, at, at_once, client, fresh, issuance, person, scopes};
 
 const IDP: &str = "https://idp.example";
@@ -321,11 +323,31 @@ pub(crate) async fn trust_that_ends_takes_any_number_of_grants_along(opened: Ope
     let first = issue_many(0).await;
     let mut issuer = issuer("ci", TrustedIssuerKind::Workload);
     (issuer.disabled, issuer.updated_at) = (true, at(1));
-    store.update_trusted_issuer(issuer.clone()).await.unwrap();
+    // Later than the tokens, which are in the list too.
+    let hands = store.acting(origin(operator(), 9));
+    hands.update_trusted_issuer(issuer.clone()).await.unwrap();
+    assert_eq!(told(store).await, [grants(500), grants(120)]);
     (issuer.disabled, issuer.updated_at) = (false, at(2));
     store.update_trusted_issuer(issuer).await.unwrap();
     let second = issue_many(3).await;
-    assert_eq!(store.delete_trusted_issuer("ci", at(4)).await, Ok(620));
+    assert_eq!(hands.delete_trusted_issuer("ci", at(4)).await, Ok(620));
+    let deleted = ("trusted_issuer.deleted".to_owned(), 620);
+    assert_eq!(told(store).await[2..], [grants(500), grants(120), deleted]);
+    // Its word counted no more before the first of them ended.
+    let actions = events(store).await;
+    let actions: Vec<_> = actions.iter().rev().map(|event| event.action.as_str()).collect();
+    assert_eq!(
+        actions,
+        [
+            "trusted_issuer.disabled",
+            "grant.ended",
+            "grant.ended",
+            "trusted_issuer.disabled",
+            "grant.ended",
+            "grant.ended",
+            "trusted_issuer.deleted"
+        ]
+    );
     for id in first.into_iter().chain(second) {
         assert_eq!(scene.grant(id).await.end_reason, Some(EndReason::TrustEnded));
     }
