@@ -35,6 +35,8 @@ pub struct Shared {
     flows: AtomicU64,
     offset: AtomicI64,
     jumps: AtomicU64,
+    /// How far the first node's clock is ahead.
+    first_clock: AtomicI64,
     once: Mutex<Once>,
     violations: Mutex<Vec<String>>,
     violated: AtomicU64,
@@ -56,7 +58,7 @@ pub enum Grants {
 pub enum Clocks {
     /// The same, if they are set all at once; what waits at that moment may have expired.
     Alike,
-    /// One may be another than the next one's: what the one gave, or a client signed, may be too old for the other.
+    /// The first node's may be another than the next one's: what the one gave, or a client signed, may be too old for the other.
     Different,
 }
 
@@ -124,6 +126,7 @@ impl Load {
             flows: AtomicU64::new(0),
             offset: AtomicI64::new(0),
             jumps: AtomicU64::new(0),
+            first_clock: AtomicI64::new(0),
             once: Mutex::default(),
             violations: Mutex::default(),
             violated: AtomicU64::new(0),
@@ -212,9 +215,18 @@ impl Shared {
         self.jumps.load(Ordering::Relaxed)
     }
 
-    /// Whether something may be too old, or too new, for a node, though it was made after so many [`jumps`](Self::jumps).
+    /// Whether a code may be too old for a node, though it was asked for after so many [`jumps`](Self::jumps).
     pub fn may_be_of_another_time(&self, jumps: u64) -> bool {
         self.rules.clocks == Clocks::Different || self.jumps() != jumps
+    }
+
+    /// Whether what was signed at a time so far ahead, after so many [`jumps`](Self::jumps), may be too old or too new for
+    /// this node.
+    pub fn is_untimely(&self, ahead: i64, node: usize, jumps: u64) -> bool {
+        let first = self.first_clock.load(Ordering::Relaxed);
+        let different = self.rules.clocks == Clocks::Different;
+        let clock = if different && node > 0 { 0 } else { first };
+        self.jumps() != jumps || clock != ahead
     }
 
     /// How far the clock of a node is ahead of the true time, in seconds.
@@ -222,7 +234,7 @@ impl Shared {
         self.offset.load(Ordering::Relaxed)
     }
 
-    /// Sets the clock of some nodes, or of all.
+    /// Sets the clock of the first node, or of all.
     pub fn set_clock(&self, clock: &Clock, offset: i64) -> anyhow::Result<()> {
         self.jumps.fetch_add(1, Ordering::Relaxed);
         let different = self.rules.clocks == Clocks::Different;
@@ -230,6 +242,7 @@ impl Shared {
         // Before the jump forth, and after the one back: no token counts as good that has expired for a node.
         self.offset.fetch_max(latest, Ordering::Relaxed);
         clock.set(offset)?;
+        self.first_clock.store(offset, Ordering::Relaxed);
         self.world.sign_at(offset, if different { 0 } else { offset });
         self.offset.store(latest, Ordering::Relaxed);
         self.jumps.fetch_add(1, Ordering::Relaxed);

@@ -1,9 +1,7 @@
 //! A client that signs assertions (RFC 7523): tokens of its own, and tokens for people whom an identity provider vouches for
 //! (ID-JAG). Each assertion counts once.
 
-use tokio::time::Instant;
-
-use super::once::{FRESH, word};
+use super::once::word;
 use super::{Step, Walker};
 use crate::ledger::{Story, is_invalid_grant};
 use crate::load::Insisted;
@@ -25,14 +23,14 @@ impl Walker {
     /// node's, the provider gives it anew.
     pub(super) async fn by_word_of_another(&mut self, story: &mut Story) -> Step<bool> {
         story.client = Who::Agent;
-        let (began, jumps) = (Instant::now(), self.shared.jumps());
         loop {
+            let jumps = self.shared.jumps();
             let signed = self.shared.world.id_jag(&self.person);
-            let assertion = signed.map_err(|error| story.violation(&error.to_string()))?;
+            let (assertion, ahead) = signed.map_err(|error| story.violation(&error.to_string()))?;
             let fields = word(&assertion);
             let asked = self.request(story.client, story, "vouch", TOKEN, &fields);
             let Insisted { answer, unsure } = asked.await?;
-            let untimely = self.shared.may_be_of_another_time(jumps) && began.elapsed() < FRESH;
+            let untimely = self.shared.is_untimely(ahead, answer.node, jumps);
             if is_invalid_grant(&answer) && (unsure || untimely) {
                 continue;
             }

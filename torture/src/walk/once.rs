@@ -16,7 +16,7 @@ use crate::world::{JWT_BEARER, RESOURCE, TOKEN, Who};
 const KEPT: usize = 40;
 
 /// Later a proof or an assertion is refused for its age alone.
-pub(super) const FRESH: Duration = Duration::from_mins(4);
+const FRESH: Duration = Duration::from_mins(4);
 
 /// Why the server refuses what was used (RFC 6749 §5.2, RFC 9449 §5).
 const REFUSALS: [&str; 3] = ["invalid_grant", "invalid_client", "invalid_dpop_proof"];
@@ -49,14 +49,16 @@ impl Walker {
         path: &str,
         fields: &[(&str, &str)],
     ) -> Step<Insisted> {
-        let (mut unsure, began, jumps) = (false, Instant::now(), self.shared.jumps());
+        let mut unsure = false;
         loop {
+            let jumps = self.shared.jumps();
             let made = self.shared.world.request(who, path, fields);
-            let (ask, counts_once) = made.map_err(|error| story.violation(&format!("{what}: {error}")))?;
+            let (ask, ahead) = made.map_err(|error| story.violation(&format!("{what}: {error}")))?;
             let said = self.ask(story, what, &ask).await?;
-            if counts_once && is_refused_proof(&said.answer) {
-                let untimely = self.shared.may_be_of_another_time(jumps) && began.elapsed() < FRESH;
-                if !said.unsure && !untimely {
+            if let Some(ahead) = ahead
+                && is_refused_proof(&said.answer)
+            {
+                if !said.unsure && !self.shared.is_untimely(ahead, said.answer.node, jumps) {
                     let what = format!("{what}: what is new was refused: {}", said.answer.summary());
                     return Err(story.violation(&what));
                 }
@@ -65,7 +67,7 @@ impl Walker {
             }
             // A code that comes again ends its grant, and its story tries that at its end.
             let has = |field| fields.iter().any(|(name, _)| *name == field);
-            if counts_once && said.answer.status.is_success() && !has("code") {
+            if ahead.is_some() && said.answer.status.is_success() && !has("code") {
                 let is_exchange = has("subject_token");
                 let again = if is_exchange {
                     Again::Exchange

@@ -44,43 +44,45 @@ impl Keys {
         self.offsets[1].store(other, Ordering::Relaxed);
     }
 
-    fn time(&self) -> Result<i64, JoseError> {
+    /// A time, and how far it is ahead.
+    fn time(&self) -> Result<(i64, i64), JoseError> {
         let mut either = [0; 1];
         doorward_jose::fill_random(&mut either)?;
-        let offset = &self.offsets[usize::from(either[0] % 2)];
-        Ok(true_time() + offset.load(Ordering::Relaxed))
+        let offset = self.offsets[usize::from(either[0] % 2)].load(Ordering::Relaxed);
+        Ok((true_time() + offset, offset))
     }
 
-    /// A proof of possession for this endpoint (RFC 9449 §4.2).
-    pub fn proof(&self, path: &str) -> Result<String, JoseError> {
+    /// A proof of possession for this endpoint (RFC 9449 §4.2), and how far ahead its time is.
+    pub fn proof(&self, path: &str) -> Result<(String, i64), JoseError> {
+        let (now, ahead) = self.time()?;
         let key = &self.bound;
         let header = json!({ "typ": "dpop+jwt", "alg": key.algorithm().as_str(), "jwk": key.public_jwk() });
         let claims = json!({
-            "jti": name()?, "htm": "POST", "htu": format!("{}{path}", self.issuer), "iat": self.time()?,
+            "jti": name()?, "htm": "POST", "htu": format!("{}{path}", self.issuer), "iat": now,
         });
         let part = |value: &Value| base64url::encode(value.to_string().as_bytes());
         let input = format!("{}.{}", part(&header), part(&claims));
         let signature = key.sign(input.as_bytes())?;
-        Ok(format!("{input}.{}", base64url::encode(&signature)))
+        Ok((format!("{input}.{}", base64url::encode(&signature)), ahead))
     }
 
-    /// A client's assertion (RFC 7523 §2.2).
-    pub fn assertion(&self, client_id: &str) -> Result<String, JoseError> {
-        let now = self.time()?;
+    /// A client's assertion (RFC 7523 §2.2), and how far ahead its time is.
+    pub fn assertion(&self, client_id: &str) -> Result<(String, i64), JoseError> {
+        let (now, ahead) = self.time()?;
         let claims = json!({
             "iss": client_id, "sub": client_id, "aud": self.issuer, "jti": name()?, "iat": now, "exp": now + LIFETIME,
         });
-        sign(&self.agent, "JWT", &claims)
+        Ok((sign(&self.agent, "JWT", &claims)?, ahead))
     }
 
-    /// The identity provider's word for a person, to this client for this resource (ID-JAG).
-    pub fn id_jag(&self, client_id: &str, person: &str, resource: &str) -> Result<String, JoseError> {
-        let now = self.time()?;
+    /// The identity provider's word for a person, to this client for this resource (ID-JAG), and how far ahead its time is.
+    pub fn id_jag(&self, client_id: &str, person: &str, resource: &str) -> Result<(String, i64), JoseError> {
+        let (now, ahead) = self.time()?;
         let claims = json!({
             "iss": PROVIDER, "sub": person, "aud": self.issuer, "client_id": client_id, "jti": name()?, "iat": now,
             "exp": now + LIFETIME, "scope": "tools/read", "resource": resource,
         });
-        sign(&self.provider, "oauth-id-jag+jwt", &claims)
+        Ok((sign(&self.provider, "oauth-id-jag+jwt", &claims)?, ahead))
     }
 }
 

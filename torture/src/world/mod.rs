@@ -183,31 +183,36 @@ impl World {
         Ask::get(format!("/oauth/authorize?{query}")).with(COOKIE, &person.cookies)
     }
 
-    /// A client's request, with what it proves itself with; and whether that counts once.
-    pub fn request(&self, who: Who, path: &str, fields: &[(&str, &str)]) -> Result<(Ask, bool), JoseError> {
+    /// A client's request, with what it proves itself with, if that counts once: how far ahead its time is.
+    pub fn request(
+        &self,
+        who: Who,
+        path: &str,
+        fields: &[(&str, &str)],
+    ) -> Result<(Ask, Option<i64>), JoseError> {
         let client_id = self.client_id(who);
         let mut form = vec![("client_id", client_id)];
         form.extend(fields);
         match who {
             Who::Bound if path == TOKEN => {
-                let proof =
-                    HeaderValue::from_str(&self.keys.proof(path)?).map_err(|_| JoseError::Malformed)?;
-                Ok((Ask::form(path, &form).with(DPOP, &proof), true))
+                let (proof, ahead) = self.keys.proof(path)?;
+                let proof = HeaderValue::from_str(&proof).map_err(|_| JoseError::Malformed)?;
+                Ok((Ask::form(path, &form).with(DPOP, &proof), Some(ahead)))
             }
             Who::Agent => {
-                let assertion = self.keys.assertion(client_id)?;
+                let (assertion, ahead) = self.keys.assertion(client_id)?;
                 form.extend([
                     ("client_assertion_type", ASSERTION),
                     ("client_assertion", &assertion),
                 ]);
-                Ok((Ask::form(path, &form), true))
+                Ok((Ask::form(path, &form), Some(ahead)))
             }
-            _ => Ok((Ask::form(path, &form), false)),
+            _ => Ok((Ask::form(path, &form), None)),
         }
     }
 
-    /// The identity provider's word for a person, to the client that signs.
-    pub fn id_jag(&self, person: &Person) -> Result<String, JoseError> {
+    /// The identity provider's word for a person, to the client that signs, and how far ahead its time is.
+    pub fn id_jag(&self, person: &Person) -> Result<(String, i64), JoseError> {
         self.keys
             .id_jag(self.client_id(Who::Agent), &person.subject, RESOURCE)
     }
