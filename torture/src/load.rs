@@ -210,14 +210,19 @@ impl Shared {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// How often a clock was set; before and after each time.
+    /// How often a clock was set, counted before and after each time: odd while one is being set.
     pub fn jumps(&self) -> u64 {
         self.jumps.load(Ordering::Relaxed)
     }
 
     /// Whether a code may be too old for a node, though it was asked for after so many [`jumps`](Self::jumps).
     pub fn may_be_of_another_time(&self, jumps: u64) -> bool {
-        self.rules.clocks == Clocks::Different || self.jumps() != jumps
+        self.rules.clocks == Clocks::Different || self.has_jumped(jumps)
+    }
+
+    /// Whether a clock was set, or was being set, since there were so many [`jumps`](Self::jumps).
+    fn has_jumped(&self, jumps: u64) -> bool {
+        !jumps.is_multiple_of(2) || self.jumps() != jumps
     }
 
     /// Whether what was signed at a time so far ahead, after so many [`jumps`](Self::jumps), may be too old or too new for
@@ -226,7 +231,7 @@ impl Shared {
         let first = self.first_clock.load(Ordering::Relaxed);
         let different = self.rules.clocks == Clocks::Different;
         let clock = if different && node > 0 { 0 } else { first };
-        self.jumps() != jumps || clock != ahead
+        self.has_jumped(jumps) || clock != ahead
     }
 
     /// How far the clock of a node is ahead of the true time, in seconds.
