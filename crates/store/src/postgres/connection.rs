@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use deadpool_postgres::{ClientWrapper, Object};
 use tokio::time::{Instant, timeout_at};
+use tokio_postgres::Statement;
 use tokio_postgres::types::Type;
 
 use super::PostgresOptions;
@@ -108,6 +109,11 @@ impl Connection {
     /// Runs statements without parameters.
     pub(super) async fn batch(&self, sql: &str) -> Fallible<()> {
         self.answer(self.object.batch_execute(sql)).await
+    }
+
+    /// The statement as this session has prepared it, which it does once.
+    pub(super) async fn prepared(&self, sql: Sql) -> Fallible<Statement> {
+        self.answer(self.object.prepare_cached(sql.text())).await
     }
 
     /// Begins the transaction that this connection was taken for.

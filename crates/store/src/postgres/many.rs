@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::statements::Sql;
 use super::{PostgresStore, clients, grants, trusted_issuers};
 use crate::rules::audit;
-use crate::rules::grants::{SOME, Whose};
+use crate::rules::grants::{Whose, is_full, some_at_a_time};
 use crate::{Change, EndReason, Result, TrustedIssuer};
 
 impl PostgresStore {
@@ -50,19 +50,8 @@ impl PostgresStore {
 
     /// Ends all of them. Stopped in the middle, some have ended, each with what goes with it.
     pub(super) async fn end_all(&self, whose: &Whose, reason: EndReason, now: UnixSeconds) -> Result<u64> {
-        let mut ended = 0;
-        for &way in grants::ways_to(whose) {
-            let mut after = Uuid::nil();
-            loop {
-                let some = self.end_some(way, whose, after, reason, now).await?;
-                ended += some.len() as u64;
-                match some.last() {
-                    Some(id) if is_full(&some) => after = *id,
-                    _ => break,
-                }
-            }
-        }
-        Ok(ended)
+        let end_some = |way, after| self.end_some(way, whose, after, reason, now);
+        some_at_a_time(grants::ways_to(whose), Uuid::nil(), end_some).await
     }
 
     async fn end_some(
@@ -75,12 +64,9 @@ impl PostgresStore {
     ) -> Result<Vec<Uuid>> {
         let outcome = self
             .act(|db| async move {
-                let one = match whose {
-                    Whose::Matching(filter) => match filter.id {
-                        Some(id) => grants::find(&db, id).await?,
-                        None => None,
-                    },
-                    Whose::OfIssuer(_) => None,
+                let one = match whose.one() {
+                    Some(id) => grants::find(&db, id).await?,
+                    None => None,
                 };
                 let some = grants::live(&db, way, whose, after).await?;
                 grants::end_these(&db, &some, reason, now).await?;
@@ -90,9 +76,4 @@ impl PostgresStore {
             .await;
         self.changes.after(Change::Revocations, outcome)
     }
-}
-
-/// Whether there may be more.
-fn is_full(some: &[Uuid]) -> bool {
-    some.len() >= SOME as usize
 }

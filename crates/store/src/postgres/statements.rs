@@ -17,7 +17,7 @@ pub(super) async fn run(db: &Connection, sql: Sql, params: Params<'_>) -> Fallib
             .answer(db.execute_typed(sql.text(), &typed(params, &types)))
             .await;
     }
-    let statement = db.answer(db.prepare_cached(sql.text())).await?;
+    let statement = db.prepared(sql).await?;
     db.answer(db.execute(&statement, params)).await
 }
 
@@ -32,7 +32,7 @@ pub(super) async fn find<T>(
         db.answer(db.query_typed_opt(sql.text(), &typed(params, &types)))
             .await?
     } else {
-        let statement = db.answer(db.prepare_cached(sql.text())).await?;
+        let statement = db.prepared(sql).await?;
         db.answer(db.query_opt(&statement, params)).await?
     };
     row.map(|row| read(&mut Columns::new(&row))).transpose()
@@ -49,7 +49,7 @@ pub(super) async fn get<T>(
         db.answer(db.query_typed_one(sql.text(), &typed(params, &types)))
             .await?
     } else {
-        let statement = db.answer(db.prepare_cached(sql.text())).await?;
+        let statement = db.prepared(sql).await?;
         db.answer(db.query_one(&statement, params)).await?
     };
     read(&mut Columns::new(&row))
@@ -66,7 +66,7 @@ pub(super) async fn list<T>(
         db.answer(db.query_typed(sql.text(), &typed(params, &types)))
             .await?
     } else {
-        let statement = db.answer(db.prepare_cached(sql.text())).await?;
+        let statement = db.prepared(sql).await?;
         db.answer(db.query(&statement, params)).await?
     };
     rows.iter().map(|row| read(&mut Columns::new(row))).collect()

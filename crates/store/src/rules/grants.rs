@@ -1,6 +1,8 @@
 //! Which grants a filter means, and what goes with a grant that ends.
 
-use crate::{EndReason, Grant, GrantFilter, Resource};
+use std::future::Future;
+
+use crate::{EndReason, Grant, GrantFilter, GrantId, Resource, Result};
 
 /// How many grants end in one transaction at most, where there may be any number: nobody is to wait for all of them.
 pub(crate) const SOME: u32 = 500;
@@ -27,6 +29,40 @@ impl Whose {
             ..GrantFilter::default()
         })
     }
+
+    /// The one that a filter names.
+    pub(crate) fn one(&self) -> Option<GrantId> {
+        match self {
+            Self::Matching(filter) => filter.id,
+            Self::OfIssuer(_) => None,
+        }
+    }
+}
+
+/// Whether there may be more.
+pub(crate) fn is_full<I>(some: &[I]) -> bool {
+    some.len() >= SOME as usize
+}
+
+/// Some after the other, by each way; how many they were. `end_some` is given the way and the one to begin after.
+pub(crate) async fn some_at_a_time<W: Copy, I: Copy, F: Future<Output = Result<Vec<I>>>>(
+    ways: &[W],
+    first: I,
+    end_some: impl Fn(W, I) -> F,
+) -> Result<u64> {
+    let mut ended = 0;
+    for &way in ways {
+        let mut after = first;
+        loop {
+            let some = end_some(way, after).await?;
+            ended += some.len() as u64;
+            match some.last() {
+                Some(last) if is_full(&some) => after = *last,
+                _ => break,
+            }
+        }
+    }
+    Ok(ended)
 }
 
 /// The URI that this change takes from a resource, when nothing speaks against it.

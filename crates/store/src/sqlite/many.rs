@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::statements::Sql;
 use super::{SqliteStore, clients, grants, trusted_issuers};
 use crate::rules::audit;
-use crate::rules::grants::{SOME, Whose};
+use crate::rules::grants::{Whose, is_full, some_at_a_time};
 use crate::{EndReason, GrantId, Result, TrustedIssuer};
 
 impl SqliteStore {
@@ -46,19 +46,8 @@ impl SqliteStore {
 
     /// Ends all of them. Stopped in the middle, some have ended, each with what goes with it.
     pub(super) async fn end_all(&self, whose: Whose, reason: EndReason, now: UnixSeconds) -> Result<u64> {
-        let mut ended = 0;
-        for &way in grants::ways_to(&whose) {
-            let mut after = GrantId(Uuid::nil());
-            loop {
-                let some = self.end_some(way, whose.clone(), after, reason, now).await?;
-                ended += some.len() as u64;
-                match some.last() {
-                    Some(id) if is_full(&some) => after = *id,
-                    _ => break,
-                }
-            }
-        }
-        Ok(ended)
+        let end_some = |way, after| self.end_some(way, whose.clone(), after, reason, now);
+        some_at_a_time(grants::ways_to(&whose), GrantId(Uuid::nil()), end_some).await
     }
 
     async fn end_some(
@@ -70,10 +59,7 @@ impl SqliteStore {
         now: UnixSeconds,
     ) -> Result<Vec<GrantId>> {
         self.act(move |db| {
-            let one = match &whose {
-                Whose::Matching(filter) => filter.id.map(|id| grants::find(db, id)).transpose()?.flatten(),
-                Whose::OfIssuer(_) => None,
-            };
+            let one = whose.one().map(|id| grants::find(db, id)).transpose()?.flatten();
             let some = grants::live(db, way, &whose, after)?;
             grants::end_these(db, &some, reason, now)?;
             let draft = audit::grants_ended(&whose, one.as_ref(), reason, some.len() as u64);
@@ -81,9 +67,4 @@ impl SqliteStore {
         })
         .await
     }
-}
-
-/// Whether there may be more.
-fn is_full(some: &[GrantId]) -> bool {
-    some.len() >= SOME as usize
 }
