@@ -9,12 +9,12 @@ use crate::{http_client, out};
 
 /// Exits 0 if the server answers that it is ready.
 pub async fn run(arguments: HealthcheckArguments) -> anyhow::Result<ExitCode> {
-    if !arguments.url.starts_with("http://") && !arguments.url.starts_with("https://") {
+    let Some(url) = http_client::base(&arguments.url) else {
         anyhow::bail!(
             "the server's address must begin with http:// or https://, as in http://127.0.0.1:9000 (--url)"
         );
-    }
-    let url = format!("{}/readyz", arguments.url.trim_end_matches('/'));
+    };
+    let url = format!("{url}/readyz");
     let answer = http_client::build()?.get(&url).send().await;
     let response = answer.map_err(reqwest::Error::without_url).with_context(|| {
         format!("{url} does not answer; is the server running, and is this its address (--url)?")

@@ -6,6 +6,12 @@ use std::time::Duration;
 
 use reqwest::redirect::Policy;
 
+/// An address that paths are put behind; `None` when it is none of HTTP.
+pub fn base(url: &str) -> Option<&str> {
+    let is_http = url.starts_with("http://") || url.starts_with("https://");
+    is_http.then(|| url.trim_end_matches('/'))
+}
+
 /// A client that follows no redirects and keeps no cookies.
 #[expect(
     clippy::disallowed_methods,

@@ -24,9 +24,9 @@ impl Api {
                 "no admin key: set DOORWARD_ADMIN_KEY to admin.bootstrap_key of the configuration, or to the key that was printed at first start (`doorward dev` prints where its own is)"
             );
         }
-        if !url.starts_with("http://") && !url.starts_with("https://") {
+        let Some(url) = http_client::base(url) else {
             bail!("the admin API's address must begin with http:// or https://, as in http://127.0.0.1:9001");
-        }
+        };
         // The end of a line that came along from a file is not part of it.
         let key = SecretString::from(key.expose_secret().trim());
         if !key.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -36,7 +36,7 @@ impl Api {
         }
         Ok(Self {
             client: http_client::build()?,
-            url: url.trim_end_matches('/').to_owned(),
+            url: url.to_owned(),
             key,
             json,
         })
