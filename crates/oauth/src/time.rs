@@ -77,13 +77,21 @@ impl Clock for SystemClock {
 /// A clock that tests move by hand. Clones show the same time.
 #[cfg(any(test, feature = "testing"))]
 #[derive(Clone, Debug)]
-pub struct ManualClock(std::sync::Arc<std::sync::atomic::AtomicI64>);
+pub struct ManualClock(std::sync::Arc<std::sync::Mutex<Hands>>);
+
+#[cfg(any(test, feature = "testing"))]
+#[derive(Debug)]
+struct Hands {
+    now: UnixSeconds,
+    /// After how many more readings they move, and how far.
+    leap: Option<(u32, Duration)>,
+}
 
 #[cfg(any(test, feature = "testing"))]
 impl ManualClock {
     /// A clock that stands at `now`.
     pub fn new(now: UnixSeconds) -> Self {
-        Self(std::sync::Arc::new(now.0.into()))
+        Self(std::sync::Arc::new(Hands { now, leap: None }.into()))
     }
 
     /// Moves the clock forward (whole seconds).
@@ -91,16 +99,42 @@ impl ManualClock {
         self.set(self.now() + by);
     }
 
-    /// Sets the clock, forward or back.
+    /// Sets the clock, forward or back. It stands there.
     pub fn set(&self, now: UnixSeconds) {
-        self.0.store(now.0, std::sync::atomic::Ordering::SeqCst);
+        *self.hands() = Hands { now, leap: None };
+    }
+
+    /// Lets it be read so many times more, and then moves it forward (whole seconds): time passes, or a clock is set, while
+    /// something is being done that looks at it several times.
+    pub fn leap_after(&self, readings: u32, by: Duration) {
+        self.hands().leap = Some((readings, by));
+    }
+
+    /// Whether the leap that was asked for is still to come.
+    pub fn has_yet_to_leap(&self) -> bool {
+        self.hands().leap.is_some()
+    }
+
+    fn hands(&self) -> std::sync::MutexGuard<'_, Hands> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
 #[cfg(any(test, feature = "testing"))]
 impl Clock for ManualClock {
     fn now(&self) -> UnixSeconds {
-        UnixSeconds(self.0.load(std::sync::atomic::Ordering::SeqCst))
+        let mut hands = self.hands();
+        match hands.leap {
+            Some((0, by)) => {
+                *hands = Hands {
+                    now: hands.now + by,
+                    leap: None,
+                };
+            }
+            Some((readings, by)) => hands.leap = Some((readings - 1, by)),
+            None => {}
+        }
+        hands.now
     }
 }
 
@@ -127,6 +161,11 @@ mod tests {
         let other = clock.clone();
         clock.advance(Duration::from_secs(5));
         assert_eq!(other.now(), UnixSeconds(15));
+        clock.leap_after(1, Duration::from_secs(7));
+        assert_eq!(
+            [other.now(), other.now(), clock.now()].map(|now| now.0),
+            [15, 22, 22]
+        );
         other.set(UnixSeconds(3));
         assert_eq!(clock.now(), UnixSeconds(3));
     }

@@ -191,7 +191,7 @@ pub type UseRefresh = Box<dyn FnOnce(&Grant) -> Option<RotateRefresh> + Send>;
 pub struct Spend {
     /// Names it, and what it is.
     pub digest: Digest,
-    /// From this second on it would be refused anyway, and need not be remembered.
+    /// From this second on it would be refused anyway. It is remembered [`CLOCK_ERROR`](crate::CLOCK_ERROR) longer at least.
     pub until: UnixSeconds,
     /// When it was made, at the earliest. What was made before everything was ended ([`Store::end_everything`]) counts
     /// as used up: nobody knows any more.

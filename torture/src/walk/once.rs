@@ -34,6 +34,8 @@ enum Again {
     Request(Ask),
     /// The same of an exchange, whose subject may have ended meanwhile.
     Exchange(Ask),
+    /// A refresh with its proof. It is refused for the proof, or else the old token would end its grant.
+    Refresh(Ask),
     /// Another client's word for a person, with a new assertion of the client itself.
     Word(String),
 }
@@ -68,9 +70,10 @@ impl Walker {
             // A code that comes again ends its grant, and its story tries that at its end.
             let has = |field| fields.iter().any(|(name, _)| *name == field);
             if ahead.is_some() && said.answer.status.is_success() && !has("code") {
-                let is_exchange = has("subject_token");
-                let again = if is_exchange {
+                let again = if has("subject_token") {
                     Again::Exchange
+                } else if who == Who::Bound {
+                    Again::Refresh
                 } else {
                     Again::Request
                 };
@@ -132,7 +135,9 @@ impl Walker {
 
     async fn refuses(&mut self, story: &mut Story, used: &Used) -> Step<()> {
         let answer = match &used.again {
-            Again::Request(ask) | Again::Exchange(ask) => self.ask(story, "again", ask).await?.answer,
+            Again::Request(ask) | Again::Exchange(ask) | Again::Refresh(ask) => {
+                self.ask(story, "again", ask).await?.answer
+            }
             Again::Word(assertion) => {
                 let fields = word(assertion);
                 let asked = self.request(Who::Agent, story, "again", TOKEN, &fields);
@@ -145,6 +150,7 @@ impl Walker {
         let is_refusal = match answer.json()["error"].as_str() {
             // Its subject is looked at before the assertion is used up (RFC 8693 §2.2.2).
             Some("invalid_request") => matches!(used.again, Again::Exchange(_)),
+            Some(error) if matches!(used.again, Again::Refresh(_)) => error == "invalid_dpop_proof",
             Some(error) => REFUSALS.contains(&error),
             // The page that a pushed request gets.
             None => answer.status == StatusCode::BAD_REQUEST,

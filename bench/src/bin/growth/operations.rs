@@ -286,7 +286,7 @@ impl Scene {
             until: NOW + Duration::from_mins(5),
             made_at: NOW,
         };
-        ensure!(self.store.spend(&[spend], NOW).await?, "spent before");
+        ensure!(self.store.spend(&[spend]).await?, "spent before");
         Ok(())
     }
 

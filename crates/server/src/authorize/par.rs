@@ -187,7 +187,7 @@ impl Pushed {
             until: self.expires_at,
             made_at: self.expires_at - ctx.settings.par.request_ttl.duration(),
         };
-        if ctx.store.spend(&[once], ctx.now()).await? {
+        if ctx.store.spend(&[once]).await? {
             return Ok(());
         }
         Err(unusable().into())

@@ -30,12 +30,12 @@ pub(crate) async fn spend_one(
     actor: Actor,
     assertion: Spend,
 ) -> Result<bool, StoreError> {
-    if ctx.store.spend(&[assertion], ctx.now()).await? {
+    if ctx.store.spend(&[assertion]).await? {
         return Ok(true);
     }
     // Who has one can send it as often as they like: the store looks once more, and writes it down, once a minute.
     if ctx.audit.is_first_replay(&actor) {
-        ctx.acting(info, actor).spend(&[assertion], ctx.now()).await?;
+        ctx.acting(info, actor).spend(&[assertion]).await?;
     }
     info.note_told();
     Ok(false)
@@ -54,7 +54,7 @@ pub(crate) async fn spend_all(
         .into_iter()
         .chain(others.iter().copied())
         .collect();
-    if spends.is_empty() || ctx.store.spend(&spends, ctx.now()).await? {
+    if spends.is_empty() || ctx.store.spend(&spends).await? {
         return Ok(true);
     }
     // Nothing was used up. The assertion comes first: without it nobody has asked.

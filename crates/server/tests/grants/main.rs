@@ -13,6 +13,7 @@ mod id_jag;
 mod id_jag_tokens;
 mod id_tokens;
 mod issuer_keys;
+mod leaps;
 mod machine;
 mod newcomers;
 mod pushed;

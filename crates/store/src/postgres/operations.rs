@@ -603,8 +603,8 @@ impl Store for PostgresStore {
             .await
     }
 
-    async fn spend(&self, spends: &[Spend], now: UnixSeconds) -> Result<bool> {
-        spent::spend(self, spends, now).await
+    async fn spend(&self, spends: &[Spend]) -> Result<bool> {
+        spent::spend(self, spends).await
     }
 
     async fn end_everything(&self, now: UnixSeconds) -> Result<Ended> {

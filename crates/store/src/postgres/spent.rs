@@ -1,6 +1,5 @@
 //! What counts once.
 
-use doorward_oauth::time::UnixSeconds;
 use tokio_postgres::types::ToSql;
 
 use super::PostgresStore;
@@ -11,39 +10,28 @@ use super::work::unknown;
 use crate::rules::audit;
 use crate::{Result, Spend};
 
-/// No row changes when it was used up before and would still be refused for it.
-macro_rules! unless_spent {
-    () => {
-        " ON CONFLICT (digest) DO UPDATE SET expires_at = excluded.expires_at WHERE s.expires_at <= $3"
-    };
-}
-
 statements! {
-    /// Nothing for what may have been used up before: it was made before everything was ended.
-    SPEND = concat!(
-        "INSERT INTO spent AS s (digest, expires_at) \
-         SELECT $1::bytea, $2::bigint FROM revocation_log WHERE id = 1 AND ended_before < $4::bigint",
-        unless_spent!()
-    );
+    /// Nothing for what was used up before, and for what may have been: it was made before everything was ended.
+    SPEND = "INSERT INTO spent (digest, expires_at) \
+             SELECT $1::bytea, $2::bigint FROM revocation_log WHERE id = 1 AND ended_before < $3::bigint \
+             ON CONFLICT DO NOTHING";
     /// The same for several, none of them twice; gives those that it used up. In the order of the digests, so that nobody
     /// waits in a circle.
-    SPEND_EACH = concat!(
-        "INSERT INTO spent AS s (digest, expires_at) \
-         SELECT a.digest, a.until FROM unnest($1::bytea[], $2::bigint[], $4::bigint[]) AS a (digest, until, made_at) \
-         CROSS JOIN revocation_log l WHERE l.id = 1 AND l.ended_before < a.made_at ORDER BY a.digest",
-        unless_spent!(), " RETURNING s.digest"
-    );
+    SPEND_EACH = "INSERT INTO spent AS s (digest, expires_at) \
+                  SELECT a.digest, a.until FROM unnest($1::bytea[], $2::bigint[], $3::bigint[]) AS a (digest, until, made_at) \
+                  CROSS JOIN revocation_log l WHERE l.id = 1 AND l.ended_before < a.made_at ORDER BY a.digest \
+                  ON CONFLICT DO NOTHING RETURNING s.digest";
     GIVE_BACK = "DELETE FROM spent WHERE digest = ANY ($1)";
 }
 
 /// One statement for one thing; a transaction for several, and where a refusal is written down.
-pub(super) async fn spend(store: &PostgresStore, spends: &[Spend], now: UnixSeconds) -> Result<bool> {
+pub(super) async fn spend(store: &PostgresStore, spends: &[Spend]) -> Result<bool> {
     if let ([spend], None) = (spends, &store.hands) {
-        return spend_at_once(store, spend, now).await;
+        return spend_at_once(store, spend).await;
     }
     store
         .act(|db| async move {
-            let spent = spend_each(&db, spends, now).await?;
+            let spent = spend_each(&db, spends).await?;
             Ok((spent, audit::spent(spent)))
         })
         .await
@@ -51,13 +39,13 @@ pub(super) async fn spend(store: &PostgresStore, spends: &[Spend], now: UnixSeco
 
 /// Again when the connection is lost. What is found used up then may have been used up here: it counts neither as used now
 /// nor as used before.
-async fn spend_at_once(store: &PostgresStore, spend: &Spend, now: UnixSeconds) -> Result<bool> {
+async fn spend_at_once(store: &PostgresStore, spend: &Spend) -> Result<bool> {
     let mut tries = store.tries();
     let mut lost: Option<String> = None;
     loop {
         let attempt = store.attempt(|db| async move {
             let digest = spend.digest.as_slice();
-            run(&db, SPEND, &[&digest, &spend.until.0, &now.0, &spend.made_at.0]).await
+            run(&db, SPEND, &[&digest, &spend.until.0, &spend.made_at.0]).await
         });
         match (attempt.await, lost) {
             (Ok(0), Some(why)) => return Err(unknown(&why)),
@@ -74,7 +62,7 @@ async fn spend_at_once(store: &PostgresStore, spend: &Spend, now: UnixSeconds) -
 }
 
 /// All or none.
-async fn spend_each(db: &Connection, spends: &[Spend], now: UnixSeconds) -> Fallible<bool> {
+async fn spend_each(db: &Connection, spends: &[Spend]) -> Fallible<bool> {
     let twice =
         |(place, spend): (usize, &Spend)| spends[..place].iter().any(|other| other.digest == spend.digest);
     if spends.iter().enumerate().any(twice) {
@@ -83,7 +71,7 @@ async fn spend_each(db: &Connection, spends: &[Spend], now: UnixSeconds) -> Fall
     let digests: Vec<&[u8]> = spends.iter().map(|spend| spend.digest.as_slice()).collect();
     let until: Vec<i64> = spends.iter().map(|spend| spend.until.0).collect();
     let made_at: Vec<i64> = spends.iter().map(|spend| spend.made_at.0).collect();
-    let params: [&(dyn ToSql + Sync); 4] = [&digests, &until, &now.0, &made_at];
+    let params: [&(dyn ToSql + Sync); 3] = [&digests, &until, &made_at];
     let used = list(db, SPEND_EACH, &params, only::<Vec<u8>>).await?;
     if used.len() == spends.len() {
         return Ok(true);

@@ -545,10 +545,10 @@ impl Store for SqliteStore {
         self.write(move |db| id_jag::issue(db, &issue)).await
     }
 
-    async fn spend(&self, spends: &[Spend], now: UnixSeconds) -> Result<bool> {
+    async fn spend(&self, spends: &[Spend]) -> Result<bool> {
         let spends = spends.to_vec();
         self.act(move |db| {
-            let spent = spent::spend(db, &spends, now)?;
+            let spent = spent::spend(db, &spends)?;
             Ok((spent, audit::spent(spent)))
         })
         .await

@@ -8,13 +8,12 @@ use crate::{Result, Spend};
 
 statements! {
     ENDED_BEFORE = "SELECT ended_before FROM revocation_log WHERE id = 1";
-    IS_SPENT = "SELECT 1 FROM spent WHERE digest = ?1 AND expires_at > ?2";
-    SPEND = "INSERT INTO spent (digest, expires_at) VALUES (?1, ?2) \
-             ON CONFLICT (digest) DO UPDATE SET expires_at = excluded.expires_at";
+    IS_SPENT = "SELECT 1 FROM spent WHERE digest = ?1";
+    SPEND = "INSERT INTO spent (digest, expires_at) VALUES (?1, ?2)";
 }
 
 /// All or none: the one writer looks at every one of them first.
-pub(super) fn spend(db: &Connection, spends: &[Spend], now: UnixSeconds) -> Result<bool> {
+pub(super) fn spend(db: &Connection, spends: &[Spend]) -> Result<bool> {
     let ended_before = db
         .find(ENDED_BEFORE, [], |row| row.get(0))?
         .map_or(UnixSeconds(0), UnixSeconds);
@@ -23,11 +22,7 @@ pub(super) fn spend(db: &Connection, spends: &[Spend], now: UnixSeconds) -> Resu
             return Ok(false);
         }
         let twice = spends[..place].iter().any(|other| other.digest == spend.digest);
-        if twice
-            || db
-                .find(IS_SPENT, params![spend.digest, now.0], |_| Ok(()))?
-                .is_some()
-        {
+        if twice || db.find(IS_SPENT, params![spend.digest], |_| Ok(()))?.is_some() {
             return Ok(false);
         }
     }

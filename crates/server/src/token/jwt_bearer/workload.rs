@@ -94,7 +94,7 @@ pub(in crate::token) async fn grant(
         .into_iter()
         .chain(single_use(&trusted))
         .collect();
-    if !spends.is_empty() && !ctx.store.spend(&spends, ctx.now()).await? {
+    if !spends.is_empty() && !ctx.store.spend(&spends).await? {
         return Err(spent(ctx, info, actor, &trusted).await?);
     }
     let response = record(ctx, &trusted, &allowed, issue.draft, issue.record).await?;

@@ -168,7 +168,7 @@ pub(crate) async fn of_fifty_who_spend_a_thing_forty_nine_are_told_as_refused(op
         let spend = [spent_once()];
         async move {
             let by = origin(Actor::Client(APP.to_owned()), 1);
-            store.acting(by).spend(&spend, at(1)).await.unwrap()
+            store.acting(by).spend(&spend).await.unwrap()
         }
     })
     .await;
@@ -192,14 +192,14 @@ fn spent_once() -> doorward_store::Spend {
 pub(crate) async fn a_stranger_who_is_refused_costs_no_row(opened: Opened) {
     let scene = Scene::new(opened).await;
     let spend = [spent::one(60)];
-    scene.store.spend(&spend, at(0)).await.unwrap();
+    scene.store.spend(&spend).await.unwrap();
     for actor in [
         Actor::Anyone,
         Actor::PublicClient(APP.to_owned()),
         Actor::SelfRegisteredClient(APP.to_owned()),
     ] {
         let by = scene.store.acting(origin(actor, 0));
-        assert_eq!(by.spend(&spend, at(0)).await, Ok(false));
+        assert_eq!(by.spend(&spend).await, Ok(false));
         // Neither does what is not there.
         assert_eq!(by.delete_initial_token(Uuid::nil()).await, Ok(false));
         by.end_session(&digest(99, 1), at(0)).await.unwrap();

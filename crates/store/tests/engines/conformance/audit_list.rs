@@ -61,8 +61,8 @@ pub(crate) async fn filters_choose_the_lines(opened: Opened) {
     let grant = scene.active().await;
     let by = origin(Actor::Client("other".to_owned()), 5);
     let spend = [spent::one(60)];
-    scene.store.spend(&spend, at(5)).await.unwrap();
-    scene.store.acting(by).spend(&spend, at(5)).await.unwrap();
+    scene.store.spend(&spend).await.unwrap();
+    scene.store.acting(by).spend(&spend).await.unwrap();
     let person = origin(Actor::Person(scene.user.id), 9);
     scene
         .store

@@ -87,7 +87,7 @@ macro_rules! conformance {
                 after_a_revocation_answered_nothing_lives_below,
                 a_token_stands_on_its_record_and_its_grant, of_a_revocation_that_answered_every_look_knows, what_the_subject_rests_on_is_checked_again,
                 an_ended_or_expired_subject_cannot_be_exchanged, a_token_that_would_grow_is_invalid;
-            spent: a_thing_is_spent_once_until_it_would_be_refused_anyway, several_things_are_spent_together_or_not_at_all,
+            spent: a_thing_is_spent_once_whatever_is_said_of_its_end, what_is_past_its_use_stays_spent_until_it_is_forgotten, several_things_are_spent_together_or_not_at_all,
                 of_fifty_parallel_callers_one_spends, what_was_spent_is_forgotten_when_it_would_be_refused_anyway;
             keys: a_signing_key_is_added_by_who_saw_the_newest, parallel_callers_agree_on_one_signing_key, a_waiting_key_takes_the_place_of_a_revoked_one,
                 a_key_that_waits_can_be_revoked_or_brought_forward, of_fifty_who_revoke_a_key_one_brings_its_successor, keys_are_deleted_when_their_time_came,

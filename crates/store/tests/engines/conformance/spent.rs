@@ -15,30 +15,44 @@ pub(crate) fn one(until: i64) -> Spend {
     }
 }
 
-pub(crate) async fn a_thing_is_spent_once_until_it_would_be_refused_anyway(opened: Opened) {
+pub(crate) async fn a_thing_is_spent_once_whatever_is_said_of_its_end(opened: Opened) {
     let scene = Scene::new(opened).await;
-    let spend = [one(60)];
-    assert_eq!(scene.store.spend(&spend, at(0)).await, Ok(true));
-    for now in [0, 1, 59] {
-        assert_eq!(scene.store.spend(&spend, at(now)).await, Ok(false));
+    let spend = one(60);
+    assert_eq!(scene.store.spend(&[spend]).await, Ok(true));
+    for until in [0, 60, 120] {
+        let again = Spend {
+            until: at(until),
+            ..spend
+        };
+        assert_eq!(scene.store.spend(&[again]).await, Ok(false), "{until}");
+        assert_eq!(scene.store.spend(&[one(60), again]).await, Ok(false), "{until}");
     }
-    let again = [Spend {
-        until: at(120),
-        ..spend[0]
-    }];
-    assert_eq!(scene.store.spend(&again, at(60)).await, Ok(true));
-    assert_eq!(scene.store.spend(&again, at(119)).await, Ok(false));
-    assert_eq!(scene.store.spend(&[], at(0)).await, Ok(true));
+    assert_eq!(scene.store.spend(&[]).await, Ok(true));
+}
+
+/// A look at the clock that says that it is over may come after the look that said that it is good.
+pub(crate) async fn what_is_past_its_use_stays_spent_until_it_is_forgotten(opened: Opened) {
+    let scene = Scene::new(opened).await;
+    let over = one(10);
+    assert_eq!(scene.store.spend(&[over]).await, Ok(true));
+    let just_before = at(10) + CLOCK_ERROR;
+    let swept = scene
+        .store
+        .sweep(just_before, Duration::from_hours(48), 100)
+        .await;
+    assert_eq!(swept.unwrap().total(), 0);
+    assert_eq!(scene.store.spend(&[over]).await, Ok(false));
+    assert_eq!(scene.store.spend(&[one(10), over]).await, Ok(false));
 }
 
 pub(crate) async fn several_things_are_spent_together_or_not_at_all(opened: Opened) {
     let scene = Scene::new(opened).await;
     let (spent, fresh) = (one(60), one(60));
-    assert_eq!(scene.store.spend(&[spent], at(0)).await, Ok(true));
-    assert_eq!(scene.store.spend(&[fresh, spent], at(1)).await, Ok(false));
-    assert_eq!(scene.store.spend(&[spent, fresh], at(1)).await, Ok(false));
-    assert_eq!(scene.store.spend(&[fresh, fresh], at(1)).await, Ok(false));
-    assert_eq!(scene.store.spend(&[fresh], at(1)).await, Ok(true));
+    assert_eq!(scene.store.spend(&[spent]).await, Ok(true));
+    assert_eq!(scene.store.spend(&[fresh, spent]).await, Ok(false));
+    assert_eq!(scene.store.spend(&[spent, fresh]).await, Ok(false));
+    assert_eq!(scene.store.spend(&[fresh, fresh]).await, Ok(false));
+    assert_eq!(scene.store.spend(&[fresh]).await, Ok(true));
 }
 
 pub(crate) async fn of_fifty_parallel_callers_one_spends(opened: Opened) {
@@ -51,7 +65,7 @@ pub(crate) async fn of_fifty_parallel_callers_one_spends(opened: Opened) {
             if caller % 2 == 0 {
                 spends.reverse();
             }
-            async move { scene.store.spend(&spends, at(0)).await.unwrap() }
+            async move { scene.store.spend(&spends).await.unwrap() }
         })
         .await;
         assert_eq!(answers.iter().filter(|spent| **spent).count(), 1);
@@ -63,14 +77,14 @@ pub(crate) async fn what_was_spent_is_forgotten_when_it_would_be_refused_anyway(
     let scene = Scene::new(opened).await;
     let store = &scene.store;
     let later = [one(20)];
-    store.spend(&[one(10), later[0]], at(0)).await.unwrap();
+    store.spend(&[one(10), later[0]]).await.unwrap();
     let retain = Duration::from_hours(48);
     for (time, forgotten) in [(10, 0), (11, 1), (20, 0), (21, 1)] {
         let ahead = at(time) + CLOCK_ERROR;
         let swept = store.sweep(ahead, retain, 100).await.unwrap();
         assert_eq!(swept.total(), forgotten, "{time}");
         if time < 20 {
-            assert_eq!(store.spend(&later, at(time)).await, Ok(false), "{time}");
+            assert_eq!(store.spend(&later).await, Ok(false), "{time}");
         }
     }
 }

@@ -15,10 +15,10 @@ async fn what_was_spent_on_one_node_is_refused_on_the_other() {
     let Some(nodes) = nodes().await else { return };
     // An assertion and a proof come with one request; a reference comes alone.
     for spends in [vec![one(60)], vec![one(60), one(60)]] {
-        assert_eq!(nodes.of(0).spend(&spends, at(0)).await, Ok(true));
-        assert_eq!(nodes.of(1).spend(&spends, at(1)).await, Ok(false));
+        assert_eq!(nodes.of(0).spend(&spends).await, Ok(true));
+        assert_eq!(nodes.of(1).spend(&spends).await, Ok(false));
         for single in spends {
-            assert_eq!(nodes.of(1).spend(&[single], at(1)).await, Ok(false));
+            assert_eq!(nodes.of(1).spend(&[single]).await, Ok(false));
         }
     }
 }
@@ -35,7 +35,7 @@ async fn of_fifty_callers_on_two_nodes_one_spends() {
                 1 => vec![assertion, proof],
                 _ => vec![assertion],
             };
-            async move { node.spend(&spends, at(0)).await.unwrap() }
+            async move { node.spend(&spends).await.unwrap() }
         })
         .await;
         assert_eq!(spent.iter().filter(|spent| **spent).count(), 1);

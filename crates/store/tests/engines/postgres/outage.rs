@@ -163,7 +163,7 @@ async fn what_was_used_up_without_an_answer_is_neither_good_again_nor_a_replay()
     let (spend, why) = loop {
         // What was lost before the proof was used up is made good.
         let spend = [one(60)];
-        match store.spend(&spend, at(0)).await {
+        match store.spend(&spend).await {
             Ok(true) => {}
             Err(StoreError::Unavailable(why)) => break (spend, why),
             other => panic!("{other:?}"),
@@ -171,7 +171,7 @@ async fn what_was_used_up_without_an_answer_is_neither_good_again_nor_a_replay()
     };
     assert!(why.contains("not known whether it happened"), "{why}");
     proxy.cut.store(false, Ordering::Relaxed);
-    assert_eq!(store.spend(&spend, at(1)).await, Ok(false));
+    assert_eq!(store.spend(&spend).await, Ok(false));
 }
 
 /// PostgreSQL gives the number of a transaction again when a crash took all that its log knew of it. What another one did
@@ -376,7 +376,7 @@ async fn work(scene: &Scene, stop: &AtomicBool) -> u32 {
 async fn spent_once(scene: &Scene) {
     let (alone, together) = ([one(60)], [one(60), one(60)]);
     for spends in [&alone[..], &together[..]] {
-        let spend = || scene.store.spend(spends, at(0));
+        let spend = || scene.store.spend(spends);
         let (first, second) = tokio::join!(spend(), spend());
         let answers = [first, second, spend().await];
         let counted = answers.iter().filter(|answer| **answer == Ok(true)).count();
