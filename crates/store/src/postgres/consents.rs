@@ -5,7 +5,9 @@ use uuid::Uuid;
 
 use super::errors::{Fallible, Fault};
 use super::statements::{Connection, find as row, run, statements};
-use super::values::{Columns, can_be_stored};
+use super::values::{Columns, can_be_stored, only};
+use crate::rules::consents::Allowed;
+use crate::rules::grants::SOME;
 use crate::rules::{consents, json};
 use crate::{Consent, Grant, UserId};
 
@@ -25,6 +27,11 @@ statements! {
               WHERE user_id = $1 AND client_id = $2 AND resource = $3";
     FORGET_CLIENT = "DELETE FROM consent WHERE client_id = $1";
     FORGET_RESOURCE = "DELETE FROM consent WHERE resource = $1";
+    /// One that comes after so many.
+    MORE_OF_CLIENT = "SELECT TRUE FROM consent WHERE client_id = $1 LIMIT 1 OFFSET $2";
+    MORE_OF_RESOURCE = "SELECT TRUE FROM consent WHERE resource = $1 LIMIT 1 OFFSET $2";
+    FORGET_SOME_OF_CLIENT = "DELETE FROM consent WHERE ctid = ANY (ARRAY(SELECT ctid FROM consent WHERE client_id = $1 LIMIT $2))";
+    FORGET_SOME_OF_RESOURCE = "DELETE FROM consent WHERE ctid = ANY (ARRAY(SELECT ctid FROM consent WHERE resource = $1 LIMIT $2))";
     FORGET_GRANTS = "DELETE FROM consent WHERE (user_id, client_id, resource) IN \
                      (SELECT user_id, client_id, resource FROM access_grant WHERE id = ANY ($1))";
 }
@@ -90,12 +97,33 @@ async fn write(db: &Connection, add: bool, grant: &Grant, consent: &Consent) -> 
     .await
 }
 
-pub(super) async fn forget_client(db: &Connection, client_id: &str) -> Fallible<()> {
-    run(db, FORGET_CLIENT, &[&client_id]).await.map(drop)
+/// The rest, in the transaction in which client or resource goes.
+pub(super) async fn forget(db: &Connection, allowed: &Allowed) -> Fallible<()> {
+    let (sql, which) = match allowed {
+        Allowed::Client(client_id) => (FORGET_CLIENT, client_id),
+        Allowed::Resource(uri) => (FORGET_RESOURCE, uri),
+    };
+    run(db, sql, &[&which]).await.map(drop)
 }
 
-pub(super) async fn forget_resource(db: &Connection, resource: &str) -> Fallible<()> {
-    run(db, FORGET_RESOURCE, &[&resource]).await.map(drop)
+/// Whether there are more than are forgotten in one transaction.
+pub(super) async fn are_many(db: &Connection, allowed: &Allowed) -> Fallible<bool> {
+    let (sql, which) = match allowed {
+        Allowed::Client(client_id) => (MORE_OF_CLIENT, client_id),
+        Allowed::Resource(uri) => (MORE_OF_RESOURCE, uri),
+    };
+    let more = row(db, sql, &[&which, &i64::from(SOME)], only::<bool>).await?;
+    Ok(more.is_some())
+}
+
+/// Some of them; whether there may be more.
+pub(super) async fn forget_some(db: &Connection, allowed: &Allowed) -> Fallible<bool> {
+    let (sql, which) = match allowed {
+        Allowed::Client(client_id) => (FORGET_SOME_OF_CLIENT, client_id),
+        Allowed::Resource(uri) => (FORGET_SOME_OF_RESOURCE, uri),
+    };
+    let forgotten = run(db, sql, &[&which, &i64::from(SOME)]).await?;
+    Ok(forgotten >= u64::from(SOME))
 }
 
 /// The person is asked again the next time.

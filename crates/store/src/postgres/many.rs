@@ -1,12 +1,14 @@
-//! Ends any number of grants, some at a time: a statement for all of them would take longer than a statement may, and
-//! everybody who writes would wait for its commit. Whoever they hang on can do nothing any more before the first of them ends.
+//! Ends any number of grants, and forgets any number of consents, some at a time: a statement for all of them would take
+//! longer than a statement may, and everybody who writes would wait for its commit. Whoever the grants hang on can do nothing
+//! any more before the first of them ends.
 
 use doorward_oauth::time::UnixSeconds;
 use uuid::Uuid;
 
 use super::statements::Sql;
-use super::{PostgresStore, clients, grants, trusted_issuers};
+use super::{PostgresStore, clients, consents, grants, trusted_issuers};
 use crate::rules::audit;
+use crate::rules::consents::Allowed;
 use crate::rules::grants::{Whose, is_full, some_at_a_time};
 use crate::{Change, EndReason, Result, TrustedIssuer};
 
@@ -52,6 +54,18 @@ impl PostgresStore {
     pub(super) async fn end_all(&self, whose: &Whose, reason: EndReason, now: UnixSeconds) -> Result<u64> {
         let end_some = |way, after| self.end_some(way, whose, after, reason, now);
         some_at_a_time(grants::ways_to(whose), Uuid::nil(), end_some).await
+    }
+
+    /// What people allowed it, if that is more than is forgotten together with it. Stopped in the middle, those whose consent
+    /// is gone are asked again.
+    pub(super) async fn forget_many(&self, allowed: &Allowed) -> Result<()> {
+        let are_many = self.repeatable(|db| async move { consents::are_many(&db, allowed).await });
+        let mut more = are_many.await?;
+        while more {
+            let some = self.transaction(|db| async move { consents::forget_some(&db, allowed).await });
+            more = some.await?;
+        }
+        Ok(())
     }
 
     async fn end_some(

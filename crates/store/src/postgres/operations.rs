@@ -14,6 +14,7 @@ use super::{
 };
 use crate::rules::audit;
 use crate::rules::clients::is_touched;
+use crate::rules::consents::Allowed;
 use crate::rules::grants::{Whose, loses_its_uri};
 use crate::rules::sweep::kinds;
 use crate::{
@@ -58,6 +59,7 @@ impl Store for PostgresStore {
                 self.end_all(&whose, EndReason::ResourceDeleted, resource.updated_at)
                     .await?;
             }
+            self.forget_many(&Allowed::resource(before)).await?;
         }
         let outcome = self
             .act(|db| async move {
@@ -71,13 +73,14 @@ impl Store for PostgresStore {
     }
 
     async fn delete_resource(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
-        let whose = self.resource(slug).await?;
-        let most = match whose.map(|resource| Whose::on_resource(&resource.uri)) {
-            Some(whose) if self.are_many(&whose).await? => {
-                self.end_all(&whose, EndReason::ResourceDeleted, now).await?
+        let mut most = 0;
+        if let Some(resource) = self.resource(slug).await? {
+            let whose = Whose::on_resource(&resource.uri);
+            if self.are_many(&whose).await? {
+                most = self.end_all(&whose, EndReason::ResourceDeleted, now).await?;
             }
-            _ => 0,
-        };
+            self.forget_many(&Allowed::resource(&resource.uri)).await?;
+        }
         let outcome = self
             .act(|db| async move {
                 let before = resources::find(&db, slug).await?;
@@ -198,6 +201,7 @@ impl Store for PostgresStore {
             self.disable_client(client_id, now).await?;
             most = self.end_all(&whose, EndReason::ClientDeleted, now).await?;
         }
+        self.forget_many(&Allowed::client(client_id)).await?;
         let outcome = self
             .act(|db| async move {
                 let before = clients::find(&db, client_id).await?;

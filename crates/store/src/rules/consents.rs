@@ -4,6 +4,25 @@ use doorward_oauth::scope::ScopeSet;
 
 use crate::Consent;
 
+/// What people allowed something, or allowed to be used.
+#[derive(Debug, Clone)]
+pub(crate) enum Allowed {
+    /// By its id.
+    Client(String),
+    /// By its URI.
+    Resource(String),
+}
+
+impl Allowed {
+    pub(crate) fn client(id: &str) -> Self {
+        Self::Client(id.to_owned())
+    }
+
+    pub(crate) fn resource(uri: &str) -> Self {
+        Self::Resource(uri.to_owned())
+    }
+}
+
 /// Adds to what was allowed before, less what the person has now left out; starts afresh when the client is not what
 /// it was (its fingerprint).
 pub(crate) fn merge(before: Option<Consent>, new: &Consent, declined: &ScopeSet) -> Consent {

@@ -4,7 +4,8 @@ use std::future::Future;
 
 use crate::{EndReason, Grant, GrantFilter, GrantId, Resource, Result};
 
-/// How many grants end in one transaction at most, where there may be any number: nobody is to wait for all of them.
+/// How many grants end, or consents are forgotten, in one transaction at most, where there may be any number: nobody is to wait
+/// for all of them.
 pub(crate) const SOME: u32 = 500;
 
 /// Which grants end.

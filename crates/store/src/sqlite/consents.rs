@@ -5,6 +5,8 @@ use rusqlite::{Connection, params};
 
 use super::statements::{Run, statements};
 use super::values::Columns;
+use crate::rules::consents::Allowed;
+use crate::rules::grants::SOME;
 use crate::rules::{consents, json};
 use crate::{Consent, Grant, GrantId, Result, UserId};
 
@@ -17,6 +19,13 @@ statements! {
             redirect_uris = excluded.redirect_uris, granted_at = excluded.granted_at";
     FORGET_CLIENT = "DELETE FROM consent WHERE client_id = ?1";
     FORGET_RESOURCE = "DELETE FROM consent WHERE resource = ?1";
+    /// One that comes after so many.
+    MORE_OF_CLIENT = "SELECT 1 FROM consent WHERE client_id = ?1 LIMIT 1 OFFSET ?2";
+    MORE_OF_RESOURCE = "SELECT 1 FROM consent WHERE resource = ?1 LIMIT 1 OFFSET ?2";
+    FORGET_SOME_OF_CLIENT = "DELETE FROM consent WHERE (user_id, client_id, resource) IN \
+                             (SELECT user_id, client_id, resource FROM consent WHERE client_id = ?1 LIMIT ?2)";
+    FORGET_SOME_OF_RESOURCE = "DELETE FROM consent WHERE (user_id, client_id, resource) IN \
+                               (SELECT user_id, client_id, resource FROM consent WHERE resource = ?1 LIMIT ?2)";
     FORGET_GRANT = "DELETE FROM consent WHERE (user_id, client_id, resource) = \
                     (SELECT user_id, client_id, resource FROM access_grant WHERE id = ?1)";
 }
@@ -65,14 +74,32 @@ pub(super) fn merge(db: &Connection, grant: &Grant, new: &Consent, declined: &Sc
     Ok(())
 }
 
-pub(super) fn forget_client(db: &Connection, client_id: &str) -> Result<()> {
-    db.run(FORGET_CLIENT, [client_id])?;
+/// The rest, in the transaction in which client or resource goes.
+pub(super) fn forget(db: &Connection, allowed: &Allowed) -> Result<()> {
+    let (sql, which) = match allowed {
+        Allowed::Client(client_id) => (FORGET_CLIENT, client_id),
+        Allowed::Resource(uri) => (FORGET_RESOURCE, uri),
+    };
+    db.run(sql, [which])?;
     Ok(())
 }
 
-pub(super) fn forget_resource(db: &Connection, resource: &str) -> Result<()> {
-    db.run(FORGET_RESOURCE, [resource])?;
-    Ok(())
+/// Whether there are more than are forgotten in one transaction.
+pub(super) fn are_many(db: &Connection, allowed: &Allowed) -> Result<bool> {
+    let (sql, which) = match allowed {
+        Allowed::Client(client_id) => (MORE_OF_CLIENT, client_id),
+        Allowed::Resource(uri) => (MORE_OF_RESOURCE, uri),
+    };
+    Ok(db.find(sql, params![which, SOME], |_| Ok(()))?.is_some())
+}
+
+/// Some of them; whether there may be more.
+pub(super) fn forget_some(db: &Connection, allowed: &Allowed) -> Result<bool> {
+    let (sql, which) = match allowed {
+        Allowed::Client(client_id) => (FORGET_SOME_OF_CLIENT, client_id),
+        Allowed::Resource(uri) => (FORGET_SOME_OF_RESOURCE, uri),
+    };
+    Ok(db.run(sql, params![which, SOME])? >= SOME as usize)
 }
 
 /// The person is asked again the next time.

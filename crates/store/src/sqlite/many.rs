@@ -1,12 +1,13 @@
-//! Ends any number of grants, some at a time: the one writer would keep everybody waiting for all of them.
-//! Whoever they hang on can do nothing any more before the first of them ends.
+//! Ends any number of grants, and forgets any number of consents, some at a time: the one writer would keep everybody waiting
+//! for all of them. Whoever the grants hang on can do nothing any more before the first of them ends.
 
 use doorward_oauth::time::UnixSeconds;
 use uuid::Uuid;
 
 use super::statements::Sql;
-use super::{SqliteStore, clients, grants, trusted_issuers};
+use super::{SqliteStore, clients, consents, grants, trusted_issuers};
 use crate::rules::audit;
+use crate::rules::consents::Allowed;
 use crate::rules::grants::{Whose, is_full, some_at_a_time};
 use crate::{EndReason, GrantId, Result, TrustedIssuer};
 
@@ -48,6 +49,18 @@ impl SqliteStore {
     pub(super) async fn end_all(&self, whose: Whose, reason: EndReason, now: UnixSeconds) -> Result<u64> {
         let end_some = |way, after| self.end_some(way, whose.clone(), after, reason, now);
         some_at_a_time(grants::ways_to(&whose), GrantId(Uuid::nil()), end_some).await
+    }
+
+    /// What people allowed it, if that is more than is forgotten together with it. Stopped in the middle, those whose consent
+    /// is gone are asked again.
+    pub(super) async fn forget_many(&self, allowed: &Allowed) -> Result<()> {
+        let which = allowed.clone();
+        let mut more = self.read(move |db| consents::are_many(db, &which)).await?;
+        while more {
+            let which = allowed.clone();
+            more = self.write(move |db| consents::forget_some(db, &which)).await?;
+        }
+        Ok(())
     }
 
     async fn end_some(

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::rules::audit;
 use crate::rules::clients::is_touched;
+use crate::rules::consents::Allowed;
 use crate::rules::grants::{Whose, loses_its_uri};
 use crate::rules::sweep::kinds;
 use crate::{
@@ -53,6 +54,7 @@ impl Store for SqliteStore {
                 self.end_all(whose, EndReason::ResourceDeleted, resource.updated_at)
                     .await?;
             }
+            self.forget_many(&Allowed::resource(before)).await?;
         }
         self.act(move |db| {
             let before = resources::find(db, &resource.slug)?;
@@ -63,13 +65,14 @@ impl Store for SqliteStore {
     }
 
     async fn delete_resource(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
-        let whose = self.resource(slug).await?;
-        let most = match whose.map(|resource| Whose::on_resource(&resource.uri)) {
-            Some(whose) if self.are_many(&whose).await? => {
-                self.end_all(whose, EndReason::ResourceDeleted, now).await?
+        let mut most = 0;
+        if let Some(resource) = self.resource(slug).await? {
+            let whose = Whose::on_resource(&resource.uri);
+            if self.are_many(&whose).await? {
+                most = self.end_all(whose, EndReason::ResourceDeleted, now).await?;
             }
-            _ => 0,
-        };
+            self.forget_many(&Allowed::resource(&resource.uri)).await?;
+        }
         let slug = slug.to_owned();
         let rest = self.act(move |db| {
             let before = resources::find(db, &slug)?;
@@ -172,6 +175,7 @@ impl Store for SqliteStore {
             self.disable_client(client_id, now).await?;
             most = self.end_all(whose, EndReason::ClientDeleted, now).await?;
         }
+        self.forget_many(&Allowed::client(client_id)).await?;
         let client_id = client_id.to_owned();
         let rest = self.act(move |db| {
             let before = clients::find(db, &client_id)?;

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use doorward_store::{EndReason, GrantFilter, GrantState, PageRequest, Resource, Store, StoreError};
+use doorward_store::{
+    ClientSource, EndReason, GrantFilter, GrantState, PageRequest, Resource, Store, StoreError,
+};
 
 use super::audit::{acting, events};
-use super::scene::{APP, Opened, RESOURCE, Scene, at, at_once, resource};
+use super::scene::{APP, Opened, RESOURCE, Scene, at, at_once, client, consent, resource};
 
 const MANY: usize = 620;
 const SECOND: &str = "https://mail.example/mcp";
@@ -143,4 +145,78 @@ pub(crate) async fn a_resource_that_moves_ends_its_grants_unless_it_cannot(opene
     };
     scene.store.update_resource(moved).await.unwrap();
     assert_eq!(alive(&scene).await, 0);
+}
+
+/// What the person allowed: each of these clients on each of these resources. The grants have ended.
+async fn consents(scene: &Arc<Scene>, clients: Vec<String>, resources: Vec<String>) {
+    let pairs = clients
+        .iter()
+        .flat_map(|client| {
+            resources
+                .iter()
+                .map(move |resource| (client.clone(), resource.clone()))
+        })
+        .collect::<Vec<_>>();
+    at_once(pairs.len(), |place| {
+        let (scene, (client, resource)) = (Arc::clone(scene), pairs[place].clone());
+        async move {
+            let mut approval = scene.approval_of(&client, &resource);
+            approval.consent = Some(consent("fingerprint-1", "files:read", "http://127.0.0.1:5000/cb"));
+            scene.approve(&approval).await;
+        }
+    })
+    .await;
+    let ended = scene
+        .store
+        .revoke_grants(GrantFilter::default(), EndReason::Expired, at(1))
+        .await;
+    assert_eq!(ended, Ok(pairs.len() as u64));
+}
+
+pub(crate) async fn a_client_takes_any_number_of_consents_along(opened: Opened) {
+    let scene = Arc::new(Scene::new(opened).await);
+    let uri = |number| format!("https://files{number}.example/mcp");
+    for number in 0..MANY {
+        let other = resource(&format!("files{number}"), &uri(number));
+        scene.store.create_resource(other).await.unwrap();
+    }
+    scene
+        .store
+        .create_client(client("other", ClientSource::Dynamic))
+        .await
+        .unwrap();
+    consents(&scene, vec![APP.to_owned()], (0..MANY).map(uri).collect()).await;
+    consents(&scene, vec!["other".to_owned()], vec![uri(0)]).await;
+
+    assert_eq!(scene.store.delete_client(APP, at(2)).await, Ok(0));
+    for number in 0..MANY {
+        let allowed = scene.store.consent(scene.user.id, APP, &uri(number)).await;
+        assert_eq!(allowed, Ok(None), "{number}");
+    }
+    let of_another = scene.store.consent(scene.user.id, "other", &uri(0)).await;
+    assert!(of_another.unwrap().is_some());
+}
+
+pub(crate) async fn a_resource_takes_any_number_of_consents_along(opened: Opened) {
+    let scene = Arc::new(Scene::new(opened).await);
+    scene
+        .store
+        .create_resource(resource("mail", SECOND))
+        .await
+        .unwrap();
+    let id = |number| format!("client-{number}");
+    for number in 0..MANY {
+        let other = client(&id(number), ClientSource::Dynamic);
+        scene.store.create_client(other).await.unwrap();
+    }
+    consents(&scene, (0..MANY).map(id).collect(), vec![SECOND.to_owned()]).await;
+    consents(&scene, vec![id(0)], vec![RESOURCE.to_owned()]).await;
+
+    assert_eq!(scene.store.delete_resource("mail", at(2)).await, Ok(0));
+    for number in 0..MANY {
+        let allowed = scene.store.consent(scene.user.id, &id(number), SECOND).await;
+        assert_eq!(allowed, Ok(None), "{number}");
+    }
+    let on_another = scene.store.consent(scene.user.id, &id(0), RESOURCE).await;
+    assert!(on_another.unwrap().is_some());
 }

@@ -105,7 +105,8 @@ macro_rules! conformance {
                 a_removed_second_resource_gets_no_approval;
             many: all_grants_end_some_at_a_time, the_grants_of_a_client_end_some_at_a_time, the_grants_on_a_resource_end_some_at_a_time,
                 the_grants_on_a_further_resource_end_some_at_a_time, a_client_takes_any_number_of_grants_along,
-                a_resource_takes_any_number_of_grants_along, a_resource_that_moves_ends_its_grants_unless_it_cannot;
+                a_resource_takes_any_number_of_grants_along, a_client_takes_any_number_of_consents_along,
+                a_resource_takes_any_number_of_consents_along, a_resource_that_moves_ends_its_grants_unless_it_cannot;
             trusted_issuers: an_issuer_reads_back_as_it_was_written, a_taken_slug_or_issuer_url_is_a_conflict, a_subject_is_linked_to_one_person,
                 a_person_is_added_with_the_link_or_not_at_all, an_asserted_grant_is_used_again, fifty_first_tokens_on_one_word_share_one_grant,
                 what_ended_is_not_had_again_by_an_older_word, trust_that_ends_takes_its_grants_along, trust_that_ends_takes_any_number_of_grants_along,
