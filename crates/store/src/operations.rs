@@ -249,8 +249,9 @@ pub struct IssueAsserted {
     pub issuance: Issuance,
     /// For CIMD clients: the snapshot to keep.
     pub client: Option<Client>,
-    /// When the issuer gave its word (`iat`), if it says so: a grant that ended since cannot be had again by it.
-    pub asserted_at: Option<UnixSeconds>,
+    /// When the issuer gave its word, at the earliest: a grant that ended since, or everything that was ended since
+    /// ([`Store::end_everything`](crate::Store::end_everything)), cannot be had again by it.
+    pub made_at: UnixSeconds,
     /// Now.
     pub now: UnixSeconds,
 }

@@ -16,7 +16,8 @@ statements! {
             WHERE g.trusted_issuer = $1 AND g.client_id = $2 AND g.subject = $3 AND g.resource = $4 \
             AND g.state = 'active' FOR NO KEY UPDATE";
     ENDED_SINCE = "SELECT EXISTS (SELECT 1 FROM access_grant g WHERE g.trusted_issuer = $1 AND g.client_id = $2 \
-                   AND g.subject = $3 AND g.resource = $4 AND g.state = 'ended' AND g.ended_at >= $5)";
+                   AND g.subject = $3 AND g.resource = $4 AND g.state = 'ended' AND g.ended_at >= $5) \
+                   OR EXISTS (SELECT 1 FROM revocation_log WHERE id = 1 AND ended_before >= $5)";
     INSERT = "INSERT INTO access_grant (id, user_id, subject, client_id, resource, scopes, state, created_at, \
               authenticated_at, methods, generation, generation_at, earlier, refresh_salt, last_used_at, trusted_issuer) \
               VALUES ($1, $2, $3, $4, $5, $6, 'active', $7, $8, $9, 0, $7, '{}', $10, $11, $12)";
@@ -116,16 +117,13 @@ async fn find(db: &Connection, grant: &Grant) -> Fallible<Option<Standing>> {
 }
 
 async fn ended_since(db: &Connection, issue: &IssueAsserted) -> Fallible<bool> {
-    let Some(asserted_at) = issue.asserted_at else {
-        return Ok(false);
-    };
     let grant = &issue.grant;
     let params: [&(dyn ToSql + Sync); 5] = [
         &grant.trusted_issuer,
         &grant.client_id,
         &grant.subject,
         &grant.resource,
-        &asserted_at.0,
+        &issue.made_at.0,
     ];
     get(db, ENDED_SINCE, &params, only).await
 }

@@ -14,7 +14,8 @@ statements! {
             WHERE g.trusted_issuer = ?1 AND g.client_id = ?2 AND g.subject = ?3 AND g.resource = ?4 \
             AND g.state = 'active'";
     ENDED_SINCE = "SELECT EXISTS (SELECT 1 FROM access_grant g WHERE g.trusted_issuer = ?1 AND g.client_id = ?2 \
-                   AND g.subject = ?3 AND g.resource = ?4 AND g.state = 'ended' AND g.ended_at >= ?5)";
+                   AND g.subject = ?3 AND g.resource = ?4 AND g.state = 'ended' AND g.ended_at >= ?5) \
+                   OR EXISTS (SELECT 1 FROM revocation_log WHERE id = 1 AND ended_before >= ?5)";
     INSERT = "INSERT INTO access_grant (id, user_id, subject, client_id, resource, scopes, state, created_at, \
               authenticated_at, methods, generation, generation_at, earlier, refresh_salt, last_used_at, trusted_issuer) \
               VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'active', ?7, ?8, ?9, 0, ?7, x'', ?10, ?11, ?12)";
@@ -65,15 +66,12 @@ fn refusal(db: &Connection, issue: &IssueAsserted) -> Result<Option<AssertedOutc
     if !resources::exists(db, &grant.resource)? {
         return Ok(Some(AssertedOutcome::ResourceGone));
     }
-    let Some(asserted_at) = issue.asserted_at else {
-        return Ok(None);
-    };
     let key = params![
         grant.trusted_issuer,
         grant.client_id,
         grant.subject,
         grant.resource,
-        asserted_at.0
+        issue.made_at.0
     ];
     let ended: Option<bool> = db.find(ENDED_SINCE, key, |row| row.get(0))?;
     Ok(ended.unwrap_or(false).then_some(AssertedOutcome::EndedSince))

@@ -73,8 +73,16 @@ pub(in crate::token) async fn grant(request: &TokenRequest<'_>) -> Result<TokenR
         &resource,
         &scopes,
     );
-    let issue = Issue::draft(ctx, grant, &targets, scopes, request.key_thumbprint(), &allowed)
-        .with_snapshot(client.registered().snapshot(ctx.now()));
+    let issue = Issue::draft(
+        ctx,
+        &trusted,
+        grant,
+        &targets,
+        scopes,
+        request.key_thumbprint(),
+        &allowed,
+    )
+    .with_snapshot(client.registered().snapshot(ctx.now()));
     let draft = issue.draft.authenticated_at(about.auth_time);
     let draft = about_person(ctx, draft, &targets, &issue.record.grant).await?;
     if !request.spend_with(single_use(&trusted)).await? {

@@ -73,6 +73,7 @@ pub(in crate::token) struct Issue {
 impl Issue {
     pub(in crate::token) fn draft(
         ctx: &Context,
+        trusted: &Trusted,
         grant: Grant,
         targets: &Targets,
         scopes: ScopeSet,
@@ -90,7 +91,7 @@ impl Issue {
                 grant,
                 issuance,
                 client: None,
-                asserted_at: None,
+                made_at: trusted.assertion.made_at(&trusted.terms),
                 now,
             },
         }
@@ -137,12 +138,8 @@ pub(in crate::token) async fn record(
     trusted: &Trusted,
     allowed: &Allowed,
     draft: Draft,
-    record: IssueAsserted,
+    issue: IssueAsserted,
 ) -> Result<TokenResponse, TokenError> {
-    let issue = IssueAsserted {
-        asserted_at: trusted.assertion.issued_at,
-        ..record
-    };
     let (client_id, subject) = (issue.grant.client_id.clone(), issue.grant.subject.clone());
     let resource = issue.grant.resource.clone();
     let why = match ctx.store.issue_asserted(issue).await? {

@@ -87,7 +87,7 @@ pub(in crate::token) async fn grant(
         &resource,
         &scopes,
     );
-    let issue = Issue::draft(ctx, grant, &targets, scopes, thumbprint, &allowed);
+    let issue = Issue::draft(ctx, &trusted, grant, &targets, scopes, thumbprint, &allowed);
     let spends: Vec<Spend> = proof
         .as_ref()
         .map(dpop::spend)

@@ -62,7 +62,15 @@ async fn exchange(request: &TokenRequest<'_>, asked: &Asked<'_>) -> Result<Token
 
     let subject = person.id.0.to_string();
     let grant = new_grant(ctx, &trusted, person.id, subject, client_id, &resource, &scopes);
-    let mut issue = Issue::draft(ctx, grant, &targets, scopes, request.key_thumbprint(), &allowed);
+    let mut issue = Issue::draft(
+        ctx,
+        &trusted,
+        grant,
+        &targets,
+        scopes,
+        request.key_thumbprint(),
+        &allowed,
+    );
     let draft = issue
         .draft
         .authenticated_at(about.auth_time)

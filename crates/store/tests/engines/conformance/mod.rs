@@ -109,7 +109,8 @@ macro_rules! conformance {
                 a_resource_takes_any_number_of_consents_along, a_resource_that_moves_ends_its_grants_unless_it_cannot;
             trusted_issuers: an_issuer_reads_back_as_it_was_written, a_taken_slug_or_issuer_url_is_a_conflict, a_subject_is_linked_to_one_person,
                 a_person_is_added_with_the_link_or_not_at_all, an_asserted_grant_is_used_again, fifty_first_tokens_on_one_word_share_one_grant,
-                what_ended_is_not_had_again_by_an_older_word, trust_that_ends_takes_its_grants_along, trust_that_ends_takes_any_number_of_grants_along,
+                what_ended_is_not_had_again_by_an_older_word, a_grant_ends_no_earlier_than_it_was_used,
+                a_word_from_before_everything_was_ended_counts_no_more, trust_that_ends_takes_its_grants_along, trust_that_ends_takes_any_number_of_grants_along,
                 a_word_about_what_is_gone_gives_no_token, a_snapshot_of_the_client_is_kept_with_its_first_token, an_incoherent_asserted_grant_is_invalid;
             id_jag: an_audience_reads_back_as_it_was_written, an_assertion_hangs_under_what_was_shown_for_it, only_the_present_refresh_token_counts,
                 what_an_assertion_rests_on_is_checked_again, after_a_revocation_answered_no_assertion_is_recorded, an_assertion_that_would_grow_is_invalid;

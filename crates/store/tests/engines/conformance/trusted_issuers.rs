@@ -86,7 +86,7 @@ fn asserted(scene: &Scene, slug: &str, now: i64) -> IssueAsserted {
         },
         issuance,
         client: None,
-        asserted_at: Some(at(now)),
+        made_at: at(now),
         now: at(now),
     }
 }
@@ -260,12 +260,37 @@ pub(crate) async fn what_ended_is_not_had_again_by_an_older_word(opened: Opened)
             .await
             .unwrap();
         let mut older = asserted(&scene, slug, 11);
-        older.asserted_at = Some(at(10));
+        older.made_at = at(10);
         let outcome = scene.store.issue_asserted(older.clone()).await;
         assert_eq!(outcome, Ok(AssertedOutcome::EndedSince));
         assert_eq!(scene.store.issuance(&older.issuance.jti).await, Ok(None));
         let newer = asserted(&scene, slug, 11);
         assert_ne!(issued(&scene, &newer).await, id);
+    }
+}
+
+/// Whoever ends it has a clock that is behind.
+pub(crate) async fn a_grant_ends_no_earlier_than_it_was_used(opened: Opened) {
+    let scene = scene(opened).await;
+    let used = asserted(&scene, "idp", 100);
+    let one = GrantFilter::one(issued(&scene, &used).await);
+    let ended = scene
+        .store
+        .revoke_grants(one, EndReason::RevokedByAdmin, at(10))
+        .await;
+    assert_eq!(ended, Ok(1));
+    let again = scene.store.issue_asserted(asserted(&scene, "idp", 100)).await;
+    assert_eq!(again, Ok(AssertedOutcome::EndedSince));
+    issued(&scene, &asserted(&scene, "idp", 101)).await;
+}
+
+pub(crate) async fn a_word_from_before_everything_was_ended_counts_no_more(opened: Opened) {
+    let scene = scene(opened).await;
+    scene.store.end_everything(at(10)).await.unwrap();
+    for slug in ["idp", "ci"] {
+        let older = scene.store.issue_asserted(asserted(&scene, slug, 10)).await;
+        assert_eq!(older, Ok(AssertedOutcome::EndedSince));
+        issued(&scene, &asserted(&scene, slug, 11)).await;
     }
 }
 
