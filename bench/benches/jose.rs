@@ -17,7 +17,7 @@ use aws_lc_rs::signature::{
 };
 use criterion::{Criterion, criterion_group, criterion_main};
 use doorward_bench::beside;
-use doorward_jose::{Algorithm, Jws, Signer as _, SigningKey, base64url, sign};
+use doorward_jose::{Algorithm, Jws, SigningKey, base64url, sign};
 use serde_json::{Value, json};
 
 fn claims() -> Value {

@@ -1,6 +1,6 @@
 //! Keys and tokens.
 
-use doorward_jose::{Algorithm, Signer, SigningKey, base64url};
+use doorward_jose::{Algorithm, SigningKey, base64url};
 
 /// A PKCS#8 document of Ed25519 up to the key itself (RFC 8410 §7).
 const PKCS8: [u8; 16] = [

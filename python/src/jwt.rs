@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_guard::fetch::{FetchPolicy, Fetcher, Limits};
-use doorward_guard::jose::{HmacAlgorithm, JoseError, Signer as _, SigningKey, base64url};
+use doorward_guard::jose::{HmacAlgorithm, JoseError, SigningKey, base64url};
 use doorward_guard::verifiers::{JwtVerifier as Verifier, JwtVerifierBuilder};
 use doorward_guard::{Algorithm, Claims, Clock, Document, Fetch, FetchFailure, SystemClock, VerifyError};
 use futures_util::FutureExt as _;

@@ -28,7 +28,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_jose::{Algorithm, JoseError, Signer, SigningKey, base64url};
+use doorward_jose::{Algorithm, JoseError, SigningKey, base64url};
 use doorward_oauth::time::{Clock, SystemClock};
 use serde_json::{Map, Value, json};
 

@@ -41,7 +41,7 @@ pub enum JoseError {
     /// A private or symmetric key where a public key belongs.
     #[error("the key holds private or symmetric members")]
     PrivateKey,
-    /// The private key could not sign.
+    /// The private key could not sign, or whoever keeps it did not.
     #[error("signing failed")]
     SigningFailed,
 }

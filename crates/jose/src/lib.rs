@@ -23,7 +23,7 @@ pub use jwk::Jwk;
 pub use jwk_set::JwkSet;
 pub use jws::{Header, Jws, Verified};
 pub use shared_secret::{Authenticated, HmacAlgorithm, SharedSecret};
-pub use signing::{Signer, SigningKey, sign};
+pub use signing::{Signature, Signer, SigningKey, sign, sign_by};
 
 /// The largest compact serialisation that is read or written, in bytes.
 pub const MAX_JWS_BYTES: usize = 16 * 1024;

@@ -1,6 +1,9 @@
 //! Private keys and the tokens they sign.
 
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use aws_lc_rs::{
     encoding::{AsDer, Pkcs8V1Der},
@@ -21,14 +24,37 @@ use crate::{
     pem,
 };
 
-/// Something that signs: a key in memory, or one that stays in a key service.
+/// Something that signs: a [key in memory](SigningKey), or one that stays in a key service or a hardware module, which has to
+/// be asked.
 pub trait Signer: Send + Sync {
     /// The `alg` of the tokens it signs.
     fn algorithm(&self) -> Algorithm;
     /// The `kid` of the tokens it signs.
     fn key_id(&self) -> &str;
-    /// Signs the JWS signing input; ECDSA signatures are `r || s` (RFC 7518 §3.4).
-    fn sign(&self, signing_input: &[u8]) -> Result<Vec<u8>, JoseError>;
+    /// Signs the JWS signing input; ECDSA signatures are `r || s` (RFC 7518 §3.4). It must not block: who has to ask answers
+    /// [later](Signature::Later), and says [`JoseError::SigningFailed`] when that takes too long.
+    fn sign<'s>(&'s self, signing_input: &'s [u8]) -> Signature<'s>;
+}
+
+/// What a [`Signer`] answers: a future, which costs nothing where the signature is there already.
+#[must_use]
+pub enum Signature<'s> {
+    /// Signed, or not.
+    Now(Result<Vec<u8>, JoseError>),
+    /// Somebody else is asked.
+    Later(Pin<Box<dyn Future<Output = Result<Vec<u8>, JoseError>> + Send + 's>>),
+}
+
+impl Future for Signature<'_> {
+    type Output = Result<Vec<u8>, JoseError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            // Taken away: whoever asks again after the answer has no signature.
+            Self::Now(signed) => Poll::Ready(std::mem::replace(signed, Err(JoseError::SigningFailed))),
+            Self::Later(asked) => asked.as_mut().poll(context),
+        }
+    }
 }
 
 /// A private key in memory, parsed once. aws-lc wipes it when it is dropped; `Debug` shows the `kid` alone.
@@ -181,16 +207,22 @@ impl Private {
     }
 }
 
-impl Signer for SigningKey {
-    fn algorithm(&self) -> Algorithm {
+impl SigningKey {
+    /// The `alg` of the tokens that it signs.
+    pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    fn key_id(&self) -> &str {
+    /// The thumbprint of the public key (RFC 7638), as `kid`.
+    pub fn key_id(&self) -> &str {
         self.public.thumbprint()
     }
 
-    fn sign(&self, signing_input: &[u8]) -> Result<Vec<u8>, JoseError> {
+    /// Signs the JWS signing input; ECDSA signatures are `r || s` (RFC 7518 §3.4).
+    ///
+    /// # Errors
+    /// [`JoseError::SigningFailed`].
+    pub fn sign(&self, signing_input: &[u8]) -> Result<Vec<u8>, JoseError> {
         // aws-lc draws nonces and salts from its own generator; the argument is part of the interface alone.
         let random = SystemRandom::new();
         match &self.private {
@@ -210,6 +242,20 @@ impl Signer for SigningKey {
     }
 }
 
+impl Signer for SigningKey {
+    fn algorithm(&self) -> Algorithm {
+        self.algorithm()
+    }
+
+    fn key_id(&self) -> &str {
+        self.key_id()
+    }
+
+    fn sign<'s>(&'s self, signing_input: &'s [u8]) -> Signature<'s> {
+        Signature::Now(self.sign(signing_input))
+    }
+}
+
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SigningKey")
@@ -219,12 +265,29 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// Signs `claims` as a JWS compact serialisation with the header `{"alg","typ","kid"}`.
+/// Signs `claims` with a key in memory, as a JWS compact serialisation with the header `{"alg","typ","kid"}`.
 ///
 /// # Errors
 /// [`JoseError::Malformed`] when the claims do not serialise, [`JoseError::TooLarge`] when no verifier of this crate
 /// would read the token, [`JoseError::SigningFailed`].
-pub fn sign<T: Serialize>(signer: &dyn Signer, typ: &str, claims: &T) -> Result<String, JoseError> {
+pub fn sign<T: Serialize>(key: &SigningKey, typ: &str, claims: &T) -> Result<String, JoseError> {
+    let token = signing_input(key, typ, claims)?;
+    let signature = key.sign(token.as_bytes())?;
+    with_signature(token, &signature)
+}
+
+/// The same with any signer.
+///
+/// # Errors
+/// As [`sign`]; whatever the signer says.
+pub async fn sign_by<T: Serialize>(signer: &dyn Signer, typ: &str, claims: &T) -> Result<String, JoseError> {
+    let token = signing_input(signer, typ, claims)?;
+    let signature = signer.sign(token.as_bytes()).await?;
+    with_signature(token, &signature)
+}
+
+/// Header and claims.
+fn signing_input<T: Serialize>(signer: &dyn Signer, typ: &str, claims: &T) -> Result<String, JoseError> {
     #[derive(Serialize)]
     struct ProtectedHeader<'h> {
         alg: &'static str,
@@ -243,9 +306,12 @@ pub fn sign<T: Serialize>(signer: &dyn Signer, typ: &str, claims: &T) -> Result<
     base64url::encode_onto(&header, &mut token);
     token.push('.');
     base64url::encode_onto(&claims, &mut token);
-    let signature = signer.sign(token.as_bytes())?;
+    Ok(token)
+}
+
+fn with_signature(mut token: String, signature: &[u8]) -> Result<String, JoseError> {
     token.push('.');
-    base64url::encode_onto(&signature, &mut token);
+    base64url::encode_onto(signature, &mut token);
     if token.len() > MAX_JWS_BYTES {
         Err(JoseError::TooLarge)
     } else {

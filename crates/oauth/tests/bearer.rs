@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use doorward_jose::{Algorithm, Jws, Signer as _, SigningKey, sign};
+use doorward_jose::{Algorithm, Jws, SigningKey, sign};
 use doorward_oauth::bearer::{
     BearerError, KeySource, Kind, Pattern, Rule, ScopeRefusal, Terms, narrow, verify,
 };

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use doorward_jose::{Algorithm, Signer, SigningKey, base64url};
+use doorward_jose::{Algorithm, SigningKey, base64url};
 use doorward_oauth::dpop::{
     MAX_JTI_BYTES, NonceAge, NonceError, NonceKey, Nonces, Proof, ProofContext, ProofError, ProofRules,
     TargetUri, access_token_hash,

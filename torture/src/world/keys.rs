@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use doorward_jose::{Algorithm, JoseError, Signer as _, SigningKey, base64url, sign};
+use doorward_jose::{Algorithm, JoseError, SigningKey, base64url, sign};
 use serde_json::{Value, json};
 
 use crate::clock::true_time;

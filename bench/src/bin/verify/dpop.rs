@@ -8,7 +8,7 @@ use doorward_bench::cpu;
 use doorward_bench::issuer::{self, RESOURCE, bound_token, token};
 use doorward_bench::spread::Spread;
 use doorward_guard::{Clock as _, DpopPolicy, SystemClock};
-use doorward_jose::{Algorithm, Signer as _, SigningKey};
+use doorward_jose::{Algorithm, SigningKey};
 use doorward_oauth::dpop::access_token_hash;
 use futures_util::FutureExt as _;
 use http::Method;

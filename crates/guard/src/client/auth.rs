@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use doorward_jose::{Signer, sign};
+use doorward_jose::{JoseError, Signer, sign_by};
 use doorward_oauth::issuer::Issuer;
 use doorward_oauth::time::UnixSeconds;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
+use tokio::time::timeout;
 
 use super::error::ClientError;
 use super::form::Form;
@@ -20,6 +21,9 @@ use super::random;
 
 /// How long an assertion counts; it is made for one request.
 const ASSERTION_LIFETIME: Duration = Duration::from_mins(1);
+
+/// How long a signer that has to be asked may take.
+const SIGNING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How the client authenticates to the authorization server. `Debug` shows no secret.
 #[derive(Clone)]
@@ -43,7 +47,7 @@ pub enum ClientAuth {
     PrivateKeyJwt {
         /// The `client_id`.
         id: String,
-        /// The key; the authorization server knows its public half by its `kid`.
+        /// The key, or who has it (within ten seconds); the authorization server knows its public half by its `kid`.
         key: Arc<dyn Signer>,
     },
     /// `none`: a public client names itself and proves nothing.
@@ -113,7 +117,7 @@ impl ClientAuth {
     }
 
     /// Adds what the method needs to a request.
-    pub(crate) fn apply(
+    pub(crate) async fn apply(
         &self,
         issuer: &Issuer,
         now: UnixSeconds,
@@ -132,7 +136,10 @@ impl ClientAuth {
                     "client_assertion_type",
                     "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
                 );
-                form.push("client_assertion", &assertion(id, key.as_ref(), issuer, now)?);
+                form.push(
+                    "client_assertion",
+                    &assertion(id, key.as_ref(), issuer, now).await?,
+                );
             }
             Self::Public { id } => form.push("client_id", id),
         }
@@ -165,7 +172,12 @@ fn basic_header(id: &str, secret: &SecretString) -> Result<HeaderValue, ClientEr
 }
 
 /// RFC 7523 §3.
-fn assertion(id: &str, key: &dyn Signer, issuer: &Issuer, now: UnixSeconds) -> Result<String, ClientError> {
+async fn assertion(
+    id: &str,
+    key: &dyn Signer,
+    issuer: &Issuer,
+    now: UnixSeconds,
+) -> Result<String, ClientError> {
     #[derive(Serialize)]
     struct Assertion<'a> {
         iss: &'a str,
@@ -184,5 +196,8 @@ fn assertion(id: &str, key: &dyn Signer, issuer: &Issuer, now: UnixSeconds) -> R
         iat: now,
         exp: now + ASSERTION_LIFETIME,
     };
-    sign(key, "JWT", &claims).map_err(ClientError::Signing)
+    timeout(SIGNING_TIMEOUT, sign_by(key, "JWT", &claims))
+        .await
+        .unwrap_or(Err(JoseError::SigningFailed))
+        .map_err(ClientError::Signing)
 }

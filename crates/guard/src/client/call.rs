@@ -115,7 +115,7 @@ impl Inner {
         let now = self.clock.now();
         let (mut form, mut headers) = (form.clone(), Vec::new());
         if let Some(auth) = &self.auth {
-            auth.apply(&self.issuer, now, &mut form, &mut headers)?;
+            auth.apply(&self.issuer, now, &mut form, &mut headers).await?;
         }
         if let Some(proofs) = &self.proofs {
             headers.push((DPOP, proofs.prove("POST", url, None, now)?));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use doorward_jose::{Jwk, Signer, SigningKey, base64url};
+use doorward_jose::{Jwk, SigningKey, base64url};
 use doorward_oauth::dpop::{TYP, access_token_hash};
 use doorward_oauth::time::UnixSeconds;
 use http::{HeaderMap, HeaderName, HeaderValue};

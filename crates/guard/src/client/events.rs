@@ -24,9 +24,11 @@ impl OAuthClient {
             "the feed of revocations needs `client_auth`",
         ))?;
         let (mut form, mut headers) = (Form::default(), Vec::new());
-        match auth.header()? {
-            Some(header) => headers.push((AUTHORIZATION, header)),
-            None => auth.apply(&self.0.issuer, self.0.clock.now(), &mut form, &mut headers)?,
+        if let Some(header) = auth.header()? {
+            headers.push((AUTHORIZATION, header));
+        } else {
+            let now = self.0.clock.now();
+            auth.apply(&self.0.issuer, now, &mut form, &mut headers).await?;
         }
         if let Some(cursor) = cursor.and_then(|cursor| HeaderValue::from_str(cursor).ok()) {
             headers.push((LAST_EVENT_ID, cursor));

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::body::Body;
 use doorward_guard::{Algorithm, DpopPolicy, GuardBuilder};
-use doorward_jose::{Signer, SigningKey, base64url};
+use doorward_jose::{SigningKey, base64url};
 use doorward_oauth::dpop::access_token_hash;
 use serde_json::{Value, json};
 

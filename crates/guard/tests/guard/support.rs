@@ -13,7 +13,7 @@ use doorward_guard::{
     ByteStream, Claims, Clock, Document, Fetch, FetchFailure, FormRequest, FormResponse, Guard, GuardBuilder,
     StreamRequest, UnixSeconds,
 };
-use doorward_jose::{Algorithm, Signer, SigningKey, base64url, sign};
+use doorward_jose::{Algorithm, SigningKey, base64url, sign};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::BodyExt;

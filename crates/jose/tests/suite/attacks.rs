@@ -1,6 +1,6 @@
 //! Attacks on the key, the algorithm and the signature of a token.
 
-use doorward_jose::{Algorithm, JoseError, Jwk, Jws, Signer, SigningKey, base64url, sign};
+use doorward_jose::{Algorithm, JoseError, Jwk, Jws, SigningKey, base64url, sign};
 use serde_json::{Value, json};
 
 use crate::support::{accepts, changed, key, published, token};

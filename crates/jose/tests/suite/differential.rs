@@ -1,6 +1,6 @@
 //! The same tokens and keys through jsonwebtoken, in both directions.
 
-use doorward_jose::{Algorithm, Jws, Signer, sign};
+use doorward_jose::{Algorithm, Jws, sign};
 use jsonwebtoken::jwk::ThumbprintHash;
 use serde_json::{Value, json};
 

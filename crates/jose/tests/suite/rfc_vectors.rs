@@ -1,6 +1,6 @@
 //! The examples that the standards print.
 
-use doorward_jose::{Algorithm, Jwk, Jws, Signer, SigningKey};
+use doorward_jose::{Algorithm, Jwk, Jws, SigningKey};
 
 /// RFC 7515 appendix A.2.1 and A.3.1: the same claims, with the line breaks of the text.
 const CLAIMS: &[u8] = b"{\"iss\":\"joe\",\r\n \"exp\":1300819380,\r\n \"http://example.com/is_root\":true}";

@@ -1,7 +1,7 @@
 //! Private keys: kept, stored, and never shown.
 
 use doorward_jose::{
-    Algorithm, JoseError, Signer, SigningKey, constant_time_eq, fill_random, hmac_sha256, sha256, sign,
+    Algorithm, JoseError, SigningKey, constant_time_eq, fill_random, hmac_sha256, sha256, sign,
 };
 use serde_json::json;
 

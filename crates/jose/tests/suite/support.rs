@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-use doorward_jose::{Algorithm, HashedToken, HeaderMemo, JoseError, Jwk, Jws, Signer, SigningKey, base64url};
+use doorward_jose::{Algorithm, HashedToken, HeaderMemo, JoseError, Jwk, Jws, SigningKey, base64url};
 use serde_json::Value;
 
 /// One key of each algorithm for the whole run: RSA keys take long to make.

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use doorward_jose::JoseError;
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::parameters::{Duplicate, ParametersError};
 use doorward_store::StoreError;
@@ -203,7 +204,8 @@ impl From<KeyError> for TokenError {
     fn from(error: KeyError) -> Self {
         match error {
             KeyError::Store(error) => error.into(),
-            KeyError::Jose(error) => Self::internal(error),
+            // Whoever keeps the key could not be asked, or did not sign.
+            KeyError::Jose(error) if error != JoseError::SigningFailed => Self::internal(error),
             error => OAuthError::new(
                 ErrorCode::TemporarilyUnavailable,
                 "The server's signing keys cannot be used at the moment; try again in a moment.",

@@ -67,7 +67,7 @@ impl IdJagDraft {
         let Self(claims) = self;
         let signer = ctx.keys.current_signer().await?;
         Ok(AccessToken {
-            text: doorward_jose::sign(signer.as_ref(), TYP, &claims)?,
+            text: doorward_jose::sign_by(signer.as_ref(), TYP, &claims).await?,
             expires_in: claims.exp.seconds() - claims.iat.seconds(),
             scope: claims.scope.map(|scopes| scopes.to_string()).unwrap_or_default(),
             token_type: NOT_APPLICABLE,

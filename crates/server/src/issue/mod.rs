@@ -182,7 +182,7 @@ impl Draft {
     pub async fn sign(self, ctx: &Context) -> Result<AccessToken, KeyError> {
         let Self(claims) = self;
         let signer = ctx.keys.current_signer().await?;
-        let text = doorward_jose::sign(signer.as_ref(), TYP, &claims)?;
+        let text = doorward_jose::sign_by(signer.as_ref(), TYP, &claims).await?;
         ctx.signed_here.note(&text);
         Ok(AccessToken {
             text,

@@ -1,6 +1,6 @@
 //! INTR, REV, TX and DPOP: what happens to tokens afterwards.
 
-use doorward_jose::{Algorithm, Signer as _, base64url};
+use doorward_jose::{Algorithm, base64url};
 use http::StatusCode;
 use serde_json::{Value, json};
 

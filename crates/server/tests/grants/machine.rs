@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use doorward_jose::{Algorithm, Signer as _, SigningKey, base64url, sign};
+use doorward_jose::{Algorithm, SigningKey, base64url, sign};
 use doorward_server::config::Settings;
 use doorward_store::Resource;
 use http::StatusCode;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use doorward_guard::client::{ClientAuth, ClientBuildError, ClientError, OAuthClient};
-use doorward_jose::{Algorithm, Jws, SigningKey};
+use doorward_jose::{Algorithm, JoseError, Jws, Signature, Signer, SigningKey};
 use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
 use wiremock::ResponseTemplate;
 
 use crate::client::support::{Server, form, own, token, value};
@@ -73,6 +74,69 @@ async fn an_assertion_is_made_for_one_request_with_every_algorithm() {
         assert_eq!(ids.len(), 2);
         assert_ne!(ids[0], ids[1], "{algorithm}");
     }
+}
+
+/// A key that stays where it is: whoever keeps it is asked over a channel.
+struct Remote {
+    key_id: String,
+    requests: mpsc::Sender<(Vec<u8>, oneshot::Sender<Vec<u8>>)>,
+}
+
+impl Signer for Remote {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::Es256
+    }
+
+    fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
+    fn sign<'s>(&'s self, signing_input: &'s [u8]) -> Signature<'s> {
+        Signature::Later(Box::pin(async move {
+            let (tell, told) = oneshot::channel();
+            let sent = self.requests.send((signing_input.to_vec(), tell)).await;
+            sent.map_err(|_| JoseError::SigningFailed)?;
+            told.await.map_err(|_| JoseError::SigningFailed)
+        }))
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_stays_in_a_key_service_signs_assertions() {
+    let server = Server::start().await;
+    server.issues(&token("t", 0)).await;
+    let key = SigningKey::generate(Algorithm::Es256).unwrap();
+    let public = key.public_jwk().clone();
+    let (requests, mut asked) = mpsc::channel::<(Vec<u8>, oneshot::Sender<Vec<u8>>)>(1);
+    let key_id = key.key_id().to_owned();
+    let auth = ClientAuth::private_key_jwt("app", Arc::new(Remote { key_id, requests }));
+    let client = server.builder().auth(auth).build().unwrap();
+    let service = tokio::spawn(async move {
+        let (input, tell) = asked.recv().await.unwrap();
+        tell.send(key.sign(&input).unwrap()).unwrap();
+        // The second request gets no answer, and those after it nobody.
+        asked.recv().await.unwrap();
+    });
+    own(&client).await.unwrap();
+    let posts = server.posts().await;
+    let form = form(&posts[0]);
+    let assertion = Jws::parse(value(&form, "client_assertion").unwrap()).unwrap();
+    let claims: Value = assertion.verify(&public).unwrap().claims().unwrap();
+    assert_eq!(claims["iss"], "app");
+
+    for _ in 0..2 {
+        let refused = own(&client).await.unwrap_err();
+        assert!(
+            matches!(refused, ClientError::Signing(JoseError::SigningFailed)),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(
+        server.posts().await.len(),
+        1,
+        "nothing is sent without an assertion"
+    );
+    service.await.unwrap();
 }
 
 #[tokio::test]
