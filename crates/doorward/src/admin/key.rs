@@ -5,7 +5,6 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::api::{Api, path};
-use crate::out;
 
 const COLUMNS: [&str; 5] = ["key_id", "algorithm", "state", "starts_at", "stops_at"];
 
@@ -38,7 +37,7 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
         Command::Revoke { key_id } => {
             let path = format!("{}/revoke", path("/admin/keys", &key_id));
             let signs = api.call(Method::POST, &path, None).await?;
-            out::note(format!("{key_id} is withdrawn; this is the key that signs:"));
+            api.done(&format!("{key_id} is withdrawn. The key that signs:"));
             signs
         }
     };
