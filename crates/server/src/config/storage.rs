@@ -18,7 +18,7 @@ section! {
         connections: u32 = 16,
         /// PostgreSQL: how long a request waits for a free connection before it is told to try again.
         connection_wait: Span = Span::seconds(5),
-        /// PostgreSQL: how long opening a connection may take.
+        /// PostgreSQL: how long opening a connection may take. Of several servers in the URL each has its share of that, so that one that says nothing is passed over.
         connect_timeout: Span = Span::seconds(5),
         /// PostgreSQL: the longest that one statement may run, waiting for locks included. A server that has not answered two seconds later is taken for gone.
         statement_timeout: Span = Span::seconds(10),

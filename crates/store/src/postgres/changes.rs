@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_postgres::{AsyncMessage, Client, Config, SimpleQueryMessage};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_postgres::{AsyncMessage, Client, SimpleQueryMessage};
 
+use super::PostgresOptions;
 use super::errors::describe;
+use super::hosts::Hosts;
 use crate::{Change, Changes};
 
 /// How often the counts are asked for: twice as often as it takes for what is kept to be stale.
@@ -30,13 +31,14 @@ const COUNTS: &str =
 pub(super) struct Listener(JoinHandle<()>);
 
 impl Listener {
-    /// `pooled`: a pooler in transaction mode stands in between, whose sessions are everybody's; what they listen to is not
-    /// for us to say, and no notification would come.
-    pub(super) fn start(config: Config, tls: MakeRustlsConnect, pooled: bool, changes: Arc<Changes>) -> Self {
+    /// Where a pooler in transaction mode stands in between, its sessions are everybody's; what they listen to is not for us to
+    /// say, and no notification would come.
+    pub(super) fn start(hosts: Hosts, options: &PostgresOptions, changes: Arc<Changes>) -> Self {
         let mut ear = Ear {
-            config,
-            tls,
-            pooled,
+            hosts,
+            // As long as all of them together may take.
+            connecting: options.connect_timeout.max(PATIENCE),
+            pooled: options.transaction_pooler,
             changes,
             counts: HashMap::new(),
             heard: false,
@@ -57,8 +59,9 @@ impl Drop for Listener {
 }
 
 struct Ear {
-    config: Config,
-    tls: MakeRustlsConnect,
+    hosts: Hosts,
+    /// How long a new connection may take.
+    connecting: Duration,
     pooled: bool,
     changes: Arc<Changes>,
     /// What was counted when it was asked last.
@@ -87,7 +90,7 @@ impl Ear {
     async fn connection(&mut self) -> String {
         // Another server may count from another number, after a failover to one that had not got everything.
         self.counts.clear();
-        let connecting = timeout(PATIENCE, self.config.connect(self.tls.clone()));
+        let connecting = timeout(self.connecting, self.hosts.connect());
         let (client, mut connection) = match connecting.await {
             Ok(Ok(both)) => both,
             Ok(Err(error)) => return describe(&error),

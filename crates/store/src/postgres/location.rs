@@ -112,7 +112,6 @@ fn settings(config: &mut Config, options: &PostgresOptions) {
     if !options.transaction_pooler {
         session_settings(config, options);
     }
-    config.connect_timeout(options.connect_timeout);
     config.tcp_user_timeout(options.statement_timeout);
     // A peer that is gone without a word is noticed in a minute also where nothing is sent.
     config.keepalives_idle(Duration::from_secs(30));

@@ -20,6 +20,7 @@ mod errors;
 mod exchange;
 mod grants;
 mod handle;
+mod hosts;
 mod id_jag;
 mod issuances;
 mod keys;
@@ -60,6 +61,7 @@ use self::changes::Listener;
 use self::connection::Pooled;
 use self::errors::Fault;
 pub use self::handle::PostgresStore;
+use self::hosts::Hosts;
 use self::location::Location;
 use self::together::Meeting;
 use self::used_grants::UsedGrants;
@@ -131,10 +133,11 @@ impl Engine {
         check: impl FnOnce(&[Sealed]) -> std::result::Result<T, E>,
     ) -> std::result::Result<(Self, T), E> {
         let location = Location::parse(url, options)?;
-        let (config, tls) = (location.config.clone(), location.tls.clone());
-        let manager = Manager::from_config(
+        let hosts = Hosts::of(&location.config, location.tls, options.connect_timeout);
+        let servers = location::servers(&location.config);
+        let manager = Manager::from_connect(
             location.config,
-            location.tls,
+            hosts.clone(),
             ManagerConfig {
                 recycling_method: RecyclingMethod::Fast,
             },
@@ -154,7 +157,7 @@ impl Engine {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| StoreError::Internal(error.to_string()))?;
-        location::try_out(&pool, &location::servers(&config)).await?;
+        location::try_out(&pool, &servers).await?;
         let mut first = connection(&pool).await?;
         let checked = check(&migrations::look(&mut first).await.map_err(at_start)?)?;
         migrations::migrate(&mut first).await.map_err(at_start)?;
@@ -167,7 +170,7 @@ impl Engine {
             pooled: options.transaction_pooler.then(|| Arc::new(Pooled::new(options))),
             turns: Turns::default(),
             turn_places: turn::places(options.connections),
-            listener: Listener::start(config, tls, options.transaction_pooler, Arc::clone(&changes)),
+            listener: Listener::start(hosts, options, Arc::clone(&changes)),
             changes,
             grants_to_read: Meeting::default(),
             rotations: Meeting::default(),

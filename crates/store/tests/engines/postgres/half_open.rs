@@ -15,14 +15,14 @@ use super::template::database;
 use crate::conformance::scene::{Opened, Scene, at_once};
 
 /// Between a node and its server. Connections with a lower number than `silent_below` carry nothing any more.
-struct Proxy {
-    port: u16,
+pub(super) struct Proxy {
+    pub(super) port: u16,
     opened: Arc<AtomicU32>,
     silent_below: Arc<AtomicU32>,
 }
 
 impl Proxy {
-    async fn start(socket: std::path::PathBuf) -> Self {
+    pub(super) async fn start(socket: std::path::PathBuf) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let proxy = Self {
             port: listener.local_addr().unwrap().port(),
@@ -38,6 +38,11 @@ impl Proxy {
             }
         });
         proxy
+    }
+
+    /// New connections too.
+    pub(super) fn stay_silent(&self) {
+        self.silent_below.store(u32::MAX, Ordering::SeqCst);
     }
 
     fn fall_silent(&self) {

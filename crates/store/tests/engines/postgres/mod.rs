@@ -3,6 +3,7 @@
 mod cluster;
 mod contention;
 mod half_open;
+mod hosts;
 mod limits;
 mod nodes;
 mod once;

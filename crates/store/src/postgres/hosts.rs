@@ -1,0 +1,180 @@
+//! Connections to one of the servers that the URL names: the first that answers, and is what the URL asks for. One that does
+//! not answer at all (its machine is gone, or it stands still) must not use up the time of the others.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use deadpool_postgres::Connect;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_postgres::config::{Host, LoadBalanceHosts, TargetSessionAttrs};
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Config, Error, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::errors::describe;
+
+/// A connection's other half: it carries what the client asks and is told, as long as it is polled.
+pub(super) type Wire =
+    tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
+
+/// As the pool wants it.
+type Connecting<'h> = Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + 'h>>;
+
+/// The servers, and how they are reached.
+#[derive(Clone)]
+pub(super) struct Hosts {
+    each: Vec<Config>,
+    tls: MakeRustlsConnect,
+    /// How long one of them may take, while there are others.
+    share: Duration,
+    /// Which one to ask first.
+    first: Arc<AtomicUsize>,
+    /// Only one of them can be what is asked for, so whichever was it last is asked first.
+    only_primary: bool,
+}
+
+impl Hosts {
+    /// `time`: how long all of them together may take.
+    pub(super) fn of(config: &Config, tls: MakeRustlsConnect, time: Duration) -> Self {
+        let number = config.get_hosts().len().max(1);
+        let share = time / u32::try_from(number).unwrap_or(u32::MAX);
+        let mut config = config.clone();
+        config.connect_timeout(share);
+        // In an order by chance the driver itself goes through them.
+        let is_random = config.get_load_balance_hosts() == LoadBalanceHosts::Random;
+        let each = if number == 1 || is_random {
+            vec![config.clone()]
+        } else {
+            (0..number).map(|place| alone(&config, place)).collect()
+        };
+        Self {
+            each,
+            tls,
+            share,
+            first: Arc::default(),
+            only_primary: config.get_target_session_attrs() == TargetSessionAttrs::ReadWrite,
+        }
+    }
+
+    /// A connection to the first that answers. Why the last of them did not, if none does.
+    pub(super) async fn connect(&self) -> Result<(Client, Wire), Error> {
+        let first = self.first.load(Ordering::Relaxed);
+        let mut places = (0..self.each.len()).map(|number| (first + number) % self.each.len());
+        let last = places.next_back().unwrap_or_default();
+        for place in places {
+            let connecting = self.each[place].connect(self.tls.clone());
+            match timeout(self.share, connecting).await {
+                Ok(Ok(connected)) => return Ok(self.found(place, connected)),
+                Ok(Err(error)) => {
+                    tracing::debug!(error = describe(&error), place, "not this PostgreSQL server")
+                }
+                Err(_) => tracing::debug!(place, "this PostgreSQL server does not answer"),
+            }
+        }
+        let connected = self.each[last].connect(self.tls.clone()).await?;
+        Ok(self.found(last, connected))
+    }
+
+    fn found(&self, place: usize, connected: (Client, Wire)) -> (Client, Wire) {
+        if self.only_primary {
+            self.first.store(place, Ordering::Relaxed);
+        }
+        connected
+    }
+}
+
+impl Connect for Hosts {
+    fn connect(&self, _: &Config) -> Connecting<'_> {
+        Box::pin(async {
+            let (client, wire) = Self::connect(self).await?;
+            let carried = tokio::spawn(async move {
+                if let Err(error) = wire.await {
+                    tracing::warn!(error = describe(&error), "a connection to PostgreSQL has ended");
+                }
+            });
+            Ok((client, carried))
+        })
+    }
+}
+
+/// The same with one of the servers. The driver has no way to take the others out.
+fn alone(all: &Config, place: usize) -> Config {
+    let mut one = Config::new();
+    match &all.get_hosts()[place] {
+        Host::Tcp(name) => one.host(name),
+        #[cfg(unix)]
+        Host::Unix(folder) => one.host_path(folder),
+    };
+    if let Some(address) = all.get_hostaddrs().get(place) {
+        one.hostaddr(*address);
+    }
+    let ports = all.get_ports();
+    if let Some(port) = ports.get(place).or(ports.first()) {
+        one.port(*port);
+    }
+    if let Some(user) = all.get_user() {
+        one.user(user);
+    }
+    if let Some(password) = all.get_password() {
+        one.password(password);
+    }
+    if let Some(dbname) = all.get_dbname() {
+        one.dbname(dbname);
+    }
+    if let Some(options) = all.get_options() {
+        one.options(options);
+    }
+    if let Some(name) = all.get_application_name() {
+        one.application_name(name);
+    }
+    if let Some(time) = all.get_connect_timeout() {
+        one.connect_timeout(*time);
+    }
+    if let Some(time) = all.get_tcp_user_timeout() {
+        one.tcp_user_timeout(*time);
+    }
+    if let Some(time) = all.get_keepalives_interval() {
+        one.keepalives_interval(time);
+    }
+    if let Some(retries) = all.get_keepalives_retries() {
+        one.keepalives_retries(retries);
+    }
+    one.keepalives(all.get_keepalives())
+        .keepalives_idle(all.get_keepalives_idle())
+        .ssl_mode(all.get_ssl_mode())
+        .ssl_negotiation(all.get_ssl_negotiation())
+        .target_session_attrs(all.get_target_session_attrs())
+        .channel_binding(all.get_channel_binding());
+    one
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_server_alone_has_all_that_the_url_says() {
+        let url = "postgres://ada:geheim@one:1,two:2/db?application_name=a&options=-cx%3D1&sslmode=require\
+                   &target_session_attrs=read-write&keepalives_idle=7&keepalives_interval=8&keepalives_retries=9\
+                   &tcp_user_timeout=10&connect_timeout=11&channel_binding=require&sslnegotiation=direct";
+        let all: Config = url.parse().unwrap();
+        for (place, host) in ["one:1", "two:2"].iter().enumerate() {
+            let single: Config = url.replace("one:1,two:2", host).parse().unwrap();
+            assert_eq!(alone(&all, place), single, "{host}");
+        }
+        let ports: Config = "postgres://ada@one,two,three:7/db".parse().unwrap();
+        let socket: Config = "postgres://ada@%2Frun%2Fa,two/db?hostaddr=127.0.0.1,127.0.0.2"
+            .parse()
+            .unwrap();
+        assert_eq!(ports.get_hosts().len(), 3);
+        assert_eq!(alone(&socket, 0).get_hosts(), [Host::Unix("/run/a".into())]);
+        assert_eq!(
+            alone(&socket, 1).get_hostaddrs(),
+            ["127.0.0.2".parse::<std::net::IpAddr>().unwrap()]
+        );
+    }
+}
