@@ -2,10 +2,9 @@
 
 use tokio_postgres::{NoTls, Row};
 
-use crate::support::{Place, Server, cluster, eventually, http};
+use crate::support::{MASTER_KEY, Place, Server, cluster, eventually, http};
 
 /// 32 bytes in base64url.
-const MASTER_KEY: &str = "q7Xk2mVb9TzR4wLc8NfH3sYd6GjP1aEu0oiQZKBxM5s";
 /// More than two batches, and more than one.
 const USED: u64 = 1201;
 const EVENTS: u64 = 600;

@@ -20,7 +20,10 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
-        let place = Place::new();
+        Self::at(Place::new()).await
+    }
+
+    async fn at(place: Place) -> Self {
         let server = place.serve().await;
         place.populate();
         let create = [
@@ -171,4 +174,28 @@ async fn a_guard_that_was_away_hears_what_it_missed_when_the_server_is_back() {
         assert!(time_to_refusal(guard, &cut.access).await < SOON);
         guard.verify(&kept.access).await.unwrap();
     }
+}
+
+/// After SIGTERM, as long as `server.shutdown_delay` says, whoever sends requests here has time to notice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_a_server_leaves_guards_go_on_hearing() {
+    let scene = Scene::at(Place::new().set("DOORWARD_SERVER_SHUTDOWN_DELAY", "4s")).await;
+    let guard = scene.following().await;
+    let client = Client::register(&scene.server, "Desk").await;
+    let tokens = scene.connect(&client).await;
+    scene.server.process.terminate();
+    let readiness = format!("{}/readyz", scene.server.public_url);
+    eventually("it says that it leaves", || async {
+        let answer = client.http.get(&readiness).send().await.unwrap();
+        (answer.status() == 503).then_some(())
+    })
+    .await;
+    let form = [("client_id", &*client.id), ("token", &*tokens.refresh)];
+    let revoke = client
+        .http
+        .post(format!("{}/oauth/revoke", client.issuer))
+        .form(&form);
+    assert!(revoke.send().await.unwrap().status().is_success());
+    assert!(time_to_refusal(&guard, &tokens.access).await < SOON);
+    assert_eq!(scene.server.stop().code, Some(0));
 }

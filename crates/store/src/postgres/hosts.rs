@@ -70,7 +70,7 @@ impl Hosts {
             match timeout(self.share, connecting).await {
                 Ok(Ok(connected)) => return Ok(self.found(place, connected)),
                 Ok(Err(error)) => {
-                    tracing::debug!(error = describe(&error), place, "not this PostgreSQL server")
+                    tracing::debug!(error = describe(&error), place, "not this PostgreSQL server");
                 }
                 Err(_) => tracing::debug!(place, "this PostgreSQL server does not answer"),
             }

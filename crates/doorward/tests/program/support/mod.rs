@@ -18,7 +18,7 @@ use serde_json::Value;
 pub use browser::{Browser, Page};
 pub use client::{Client, Tokens, VERIFIER};
 pub use contents::database_contents;
-pub use place::{ADMIN_KEY, EMAIL, PASSWORD, Place, RESOURCE, free_port};
+pub use place::{ADMIN_KEY, EMAIL, MASTER_KEY, PASSWORD, Place, RESOURCE, free_port};
 pub use process::{Finished, Process, Server};
 
 /// How long anything may take before the test fails. Generous: the machine may be busy with other tests.

@@ -19,7 +19,7 @@ pub const PASSWORD: &str = "a tall ship and a star";
 pub const RESOURCE: &str = "http://localhost:8080/mcp";
 
 /// The master key of every place with a PostgreSQL database.
-const MASTER_KEY: &str = "q7Xk2mVb9TzR4wLc8NfH3sYd6GjP1aEu0oiQZKBxM5s";
+pub const MASTER_KEY: &str = "q7Xk2mVb9TzR4wLc8NfH3sYd6GjP1aEu0oiQZKBxM5s";
 
 /// Where a server lives.
 pub struct Place {

@@ -12,7 +12,7 @@ use super::half_open::Proxy;
 use super::template::database;
 use crate::conformance::scene::{APP, client};
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 fn url(ports: [u16; 2], database: &Database) -> String {
     let [one, other] = ports;
