@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 /// How long a revocation is remembered by default: a token's lifetime, and what clocks may differ.
-const KEEP: i64 = 3_600 + 120;
+const KEEP: i64 = 3_600 + 67 * 60;
 /// Lines and events that are longer are refused, which the reader here does not know.
 const MAX: usize = 4 * 1024;
 

@@ -23,11 +23,11 @@ use crate::wait::Background;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedPolicy {
     /// The longest time that an access token of the issuer lives (Doorward's `tokens.access_ttl`): a revocation is
-    /// remembered that long, and two minutes more for clocks. Tokens that live longer are refused only that long.
-    /// Default: 1 h.
+    /// remembered that long, and an hour and seven minutes more for clocks. Tokens that live longer are refused only
+    /// that long. Default: 1 h.
     pub max_token_lifetime: Duration,
-    /// Revocations remembered at most. When that is not enough, nothing is forgotten early: the guard disconnects
-    /// ([`FeedFault::Full`]) and goes on where it was when there is room. Default: 100 000.
+    /// Revocations remembered at most, about 200 bytes each. When that is not enough, nothing is forgotten early: the
+    /// guard disconnects ([`FeedFault::Full`]) and goes on where it was when there is room. Default: 100 000.
     pub max_entries: usize,
     /// How long the guard may be without the feed before it counts as blind. Default: 30 s.
     pub blind_after: Duration,
@@ -58,8 +58,9 @@ pub enum WhileBlind {
     Refuse,
 }
 
-/// On top of a token's lifetime: what the clocks of server and guard may differ, and the skew that the guard allows.
-const CLOCKS: Duration = Duration::from_mins(2);
+/// On top of a token's lifetime, as long as the server does: an hour by which the clock of guard or node may be wrong for a
+/// while, and what clocks are allowed to differ anyway. What is forgotten is not told again.
+const CLOCKS: Duration = Duration::from_mins(67);
 /// What a client that is refused for blindness is told to wait.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
