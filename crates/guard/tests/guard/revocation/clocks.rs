@@ -1,12 +1,15 @@
 //! Clocks of nodes and guards that differ by up to an hour, or are set while the guard runs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_guard::{Revocation, UnixSeconds};
+use doorward_guard::{FetchFailure, Revocation, UnixSeconds, WhileBlind};
 use doorward_oauth::time::{Clock, ManualClock};
+use http::StatusCode;
 use serde_json::json;
 
-use super::support::{FakeEndpoints, assert_revoked, world, world_at};
+use super::feed::feed;
+use super::support::{FakeEndpoints, assert_revoked, assert_unavailable, world, world_at};
 use crate::support::{START, World, pass};
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -81,4 +84,66 @@ async fn a_guard_whose_clock_was_ahead_for_a_while_has_forgotten_no_revocation()
     for grant in ["grant-1", "grant-2"] {
         assert_revoked(&world, &long_token(&world, grant)).await;
     }
+}
+
+/// A guard that refuses tokens while it is blind, and its clock.
+fn cautious_world(now: UnixSeconds) -> (World, Arc<FakeEndpoints>, ManualClock) {
+    let clock = ManualClock::new(now);
+    let (world, endpoints) = world_at(&clock, feed(|policy| policy.while_blind = WhileBlind::Refuse));
+    (world, endpoints, clock)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guard_that_began_with_its_clock_ahead_is_blind_no_later_for_it() {
+    let (world, endpoints, clock) = cautious_world(UnixSeconds(START) + HOUR);
+    endpoints.refuse(Some(FetchFailure::new("the connection was refused")));
+    world.guard.start();
+    pass(1).await;
+    clock.set(UnixSeconds(START));
+    pass(27).await;
+    assert_eq!(world.ping(&world.token()).await, StatusCode::OK);
+    pass(4).await;
+    assert_unavailable(&world, &world.token()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guard_whose_clock_is_set_back_in_an_outage_is_blind_no_later_for_it() {
+    let (world, endpoints, clock) = cautious_world(UnixSeconds(START) + HOUR);
+    world.guard.start();
+    pass(1).await;
+    endpoints.refuse(Some(FetchFailure::new("the connection was refused")));
+    endpoints.end();
+    clock.set(UnixSeconds(START));
+    pass(27).await;
+    assert_eq!(world.ping(&world.token()).await, StatusCode::OK);
+    pass(5).await;
+    assert_unavailable(&world, &world.token()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guard_that_hears_the_feed_is_not_blind_because_its_clock_is_set_back() {
+    let (world, endpoints, clock) = cautious_world(UnixSeconds(START) + HOUR);
+    world.guard.start();
+    pass(1).await;
+    clock.set(UnixSeconds(START));
+    let token = world.token();
+    for _ in 0..12 {
+        assert_eq!(world.ping(&token).await, StatusCode::OK);
+        pass(10).await;
+        endpoints.send(": alive\n\n");
+    }
+}
+
+/// The clock that nobody sets stands still meanwhile, and the task does not run.
+#[tokio::test(start_paused = true)]
+async fn a_guard_whose_machine_has_slept_is_blind_until_it_hears_something() {
+    let (world, endpoints, clock) = cautious_world(UnixSeconds(START));
+    world.guard.start();
+    pass(1).await;
+    assert_eq!(world.ping(&world.token()).await, StatusCode::OK);
+    clock.advance(Duration::from_mins(2));
+    assert_unavailable(&world, &world.token()).await;
+    endpoints.send(": alive\n\n");
+    pass(1).await;
+    assert_eq!(world.ping(&world.token()).await, StatusCode::OK);
 }
