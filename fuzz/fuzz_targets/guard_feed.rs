@@ -106,13 +106,14 @@ impl Learned {
         if revoked_at.min(NOW).saturating_add(KEEP) < NOW {
             return;
         }
-        // The first of these that is there is what the notice is about; people and clients are revoked up to a time.
+        // The first of these that is there is what the notice is about; people and clients are revoked up to a time, and a minute
+        // more.
         let issued_at = NOW - 60;
         self.revoked |= match (&notice.gid, &notice.jti, &notice.sub, &notice.client_id) {
             (Some(id), ..) => id == "g",
             (None, Some(id), ..) => id == "j",
-            (None, None, Some(id), _) => id == "s" && issued_at <= revoked_at,
-            (None, None, None, Some(id)) => id == "c" && issued_at <= revoked_at,
+            (None, None, Some(id), _) => id == "s" && issued_at <= revoked_at.saturating_add(60),
+            (None, None, None, Some(id)) => id == "c" && issued_at <= revoked_at.saturating_add(60),
             _ => false,
         };
     }

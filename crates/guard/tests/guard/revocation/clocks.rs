@@ -9,7 +9,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::feed::feed;
-use super::support::{FakeEndpoints, assert_revoked, assert_unavailable, world, world_at};
+use super::support::{FakeEndpoints, assert_revoked, assert_unavailable, revoked, world, world_at};
 use crate::support::{START, World, pass};
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -84,6 +84,23 @@ async fn a_guard_whose_clock_was_ahead_for_a_while_has_forgotten_no_revocation()
     for grant in ["grant-1", "grant-2"] {
         assert_revoked(&world, &long_token(&world, grant)).await;
     }
+}
+
+/// The token is of a node whose clock is a second ahead of the one that disabled its client.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_disabled_takes_tokens_along_whose_node_has_a_clock_that_is_ahead() {
+    let (world, endpoints) = world(Revocation::feed());
+    world.guard.start();
+    pass(1).await;
+    let token = world.token_with(&json!({"iat": world.now() + 1}));
+    assert_eq!(world.ping(&token).await, StatusCode::OK);
+    endpoints.send(revoked(&world, 1, "client_id", "client-1"));
+    pass(1).await;
+    assert_revoked(&world, &token).await;
+    // Enabled again, it has its first good token a minute after it was disabled.
+    assert_revoked(&world, &world.token()).await;
+    pass(60).await;
+    assert_eq!(world.ping(&world.token()).await, StatusCode::OK);
 }
 
 /// A guard that refuses tokens while it is blind, and its clock.
