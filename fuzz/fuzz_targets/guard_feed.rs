@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 /// How long a revocation is remembered by default: a token's lifetime, and what clocks may differ.
-const KEEP: i64 = 3_600 + 120;
+const KEEP: i64 = 3_600 + 67 * 60;
 /// Lines and events that are longer are refused, which the reader here does not know.
 const MAX: usize = 4 * 1024;
 
@@ -106,13 +106,14 @@ impl Learned {
         if revoked_at.min(NOW).saturating_add(KEEP) < NOW {
             return;
         }
-        // The first of these that is there is what the notice is about; people and clients are revoked up to a time.
+        // The first of these that is there is what the notice is about; people and clients are revoked up to a time, and a minute
+        // more.
         let issued_at = NOW - 60;
         self.revoked |= match (&notice.gid, &notice.jti, &notice.sub, &notice.client_id) {
             (Some(id), ..) => id == "g",
             (None, Some(id), ..) => id == "j",
-            (None, None, Some(id), _) => id == "s" && issued_at <= revoked_at,
-            (None, None, None, Some(id)) => id == "c" && issued_at <= revoked_at,
+            (None, None, Some(id), _) => id == "s" && issued_at <= revoked_at.saturating_add(60),
+            (None, None, None, Some(id)) => id == "c" && issued_at <= revoked_at.saturating_add(60),
             _ => false,
         };
     }

@@ -28,18 +28,33 @@ pub struct Fetched {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Entry {
     pub(crate) document: Option<Arc<Fetched>>,
-    pub(crate) failure: Option<(FetchError, UnixSeconds)>,
+    pub(crate) failure: Option<Failure>,
 }
 
+/// What went wrong, and how long that is the answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    pub(crate) error: FetchError,
+    pub(crate) failed_at: UnixSeconds,
+    pub(crate) expires_at: UnixSeconds,
+}
+
+/// How far ahead of a caller's time an answer may be from: the caller looked at the clock before it came.
+const AHEAD: Duration = Duration::from_secs(10);
+
 impl Entry {
-    /// The answer, as long as it is fresh.
+    /// The answer, as long as it is fresh. One from the future is not: the clock was set back since.
     pub(crate) fn fresh(self, now: UnixSeconds) -> Option<Result<Arc<Fetched>, FetchError>> {
-        if let Some(document) = self.document.filter(|document| now < document.expires_at) {
+        let is_fresh = |from: UnixSeconds, until: UnixSeconds| from <= now + AHEAD && now < until;
+        let document = self
+            .document
+            .filter(|document| is_fresh(document.fetched_at, document.expires_at));
+        if let Some(document) = document {
             return Some(Ok(document));
         }
         self.failure
-            .filter(|(_, expires_at)| now < *expires_at)
-            .map(|(error, _)| Err(error))
+            .filter(|failure| is_fresh(failure.failed_at, failure.expires_at))
+            .map(|failure| Err(failure.error))
     }
 }
 

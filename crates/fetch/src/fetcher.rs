@@ -7,7 +7,7 @@ use futures_util::future::{BoxFuture, Shared};
 use quick_cache::sync::Cache;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
-use crate::cache::{Entry, Fetched};
+use crate::cache::{Entry, Failure, Fetched};
 use crate::client::Clients;
 use crate::error::FetchError;
 use crate::form::{FormAnswer, FormRequest};
@@ -258,7 +258,11 @@ impl Inner {
             Err(error) => {
                 // An outage costs neither what is still fresh nor the entity tag; an answer does.
                 let document = known.filter(|_| error.is_transient());
-                let failure = Some((error.clone(), now + limits.negative_ttl));
+                let failure = Some(Failure {
+                    error: error.clone(),
+                    failed_at: now,
+                    expires_at: now + limits.negative_ttl,
+                });
                 self.cache.insert(key.clone(), Entry { document, failure });
                 Err(error)
             }

@@ -18,6 +18,7 @@ mod feed;
 mod follow;
 mod introspection;
 mod memory;
+mod moment;
 mod status;
 
 use feed::Feed;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::support::{clock, fetcher, json, requests, server};
 use doorward_fetch::{FetchError, Limits};
+use doorward_oauth::time::Clock;
 use futures_util::future::join_all;
 use wiremock::matchers::{any, header, header_exists};
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -22,6 +23,53 @@ async fn a_fresh_document_is_not_asked_for_again() {
     clock.advance(Duration::from_secs(1));
     fetcher.get_json(&url, &limits).await.unwrap();
     assert_eq!(requests(&server).await, 2);
+}
+
+/// A key set from which a key was withdrawn meanwhile must not count an hour longer.
+#[tokio::test]
+async fn a_document_that_was_fetched_before_the_clock_was_set_back_is_asked_for_again() {
+    let server = server(json("{}").insert_header("cache-control", "max-age=600")).await;
+    let (clock, url) = (clock(), format!("{}/c.json", server.uri()));
+    let (fetcher, limits, right) = (fetcher(&clock), Limits::default(), clock.now());
+    clock.advance(Duration::from_hours(1));
+    fetcher.get_json(&url, &limits).await.unwrap();
+    clock.set(right);
+    assert!(!fetcher.is_cached(&url, &limits));
+    let document = fetcher.get_json(&url, &limits).await.unwrap();
+    assert_eq!(document.fetched_at, right);
+    fetcher.get_json(&url, &limits).await.unwrap();
+    assert_eq!(requests(&server).await, 2);
+}
+
+#[tokio::test]
+async fn a_failure_from_before_the_clock_was_set_back_is_forgotten() {
+    let server = MockServer::start().await;
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(404))
+        .up_to_n_times(1)
+        .mount(&server)
+        .await;
+    Mock::given(any()).respond_with(json("{}")).mount(&server).await;
+    let (clock, url) = (clock(), format!("{}/c.json", server.uri()));
+    let (fetcher, limits, right) = (fetcher(&clock), Limits::default(), clock.now());
+    clock.advance(Duration::from_hours(1));
+    let failed = fetcher.get_json(&url, &limits).await;
+    assert_eq!(failed, Err(FetchError::Status(404)));
+    clock.set(right);
+    assert!(fetcher.get_json(&url, &limits).await.is_ok());
+}
+
+/// Somebody may look at the clock, and then at what another request has fetched a moment later.
+#[tokio::test]
+async fn a_clock_that_is_set_back_by_seconds_costs_no_request() {
+    let server = server(json("{}")).await;
+    let (clock, url) = (clock(), format!("{}/c.json", server.uri()));
+    let (fetcher, limits, right) = (fetcher(&clock), Limits::default(), clock.now());
+    clock.advance(Duration::from_secs(10));
+    fetcher.get_json(&url, &limits).await.unwrap();
+    clock.set(right);
+    fetcher.get_json(&url, &limits).await.unwrap();
+    assert_eq!(requests(&server).await, 1);
 }
 
 #[tokio::test]

@@ -9,8 +9,9 @@ use futures_util::future::BoxFuture;
 
 use super::replay::{Insertion, ReplayStore, ReplayStoreUnavailable, UsedProof};
 
-/// How long proofs are kept after they have ended, because the clocks of the processes differ.
-const KEPT: Duration = Duration::from_mins(5);
+/// How long proofs are kept after they have ended, as long as at the server: a process whose clock is ahead must not remove
+/// what still counts at the others.
+const KEPT: Duration = Duration::from_mins(65);
 /// When it is worth trying again after a failure.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -42,7 +43,8 @@ pub struct PostgresReplayError(#[source] PoolError);
 
 /// Used proofs in a table of a PostgreSQL database (14 or newer), for several processes that serve one resource.
 ///
-/// The table, `doorward_used_proofs`, holds the proofs of the accepted window and five minutes more. Unlike
+/// The table, `doorward_used_proofs`, holds the proofs of the accepted window and an hour and five minutes more, because the
+/// clocks of the processes differ. Unlike
 /// [`MemoryReplayStore`](crate::MemoryReplayStore) it has no limit of its own: the requests of that time are what the
 /// database has to hold.
 #[derive(Clone)]

@@ -18,7 +18,8 @@ use futures_util::future::BoxFuture;
 /// example a table with a unique key, or `SET … NX` with an expiry. A store that takes longer than two seconds counts as
 /// unavailable.
 pub trait ReplayStore: Send + Sync {
-    /// Remembers `proof` at least until `proof.until`, and says whether it is new. Of any number of parallel calls for one
+    /// Remembers `proof` at least until `proof.until`, and says whether it is new. A store that several processes share keeps
+    /// it longer, by as much as their clocks may differ: an hour is enough in any case. Of any number of parallel calls for one
     /// proof, exactly one may learn [`Insertion::New`].
     ///
     /// `now` is the guard's time; `proof.until` lies after it.

@@ -1,10 +1,11 @@
 //! The follower of the authorization server's feed of revocations: one task, one connection, bounded memory.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use doorward_oauth::time::{Clock, UnixSeconds};
+use arc_swap::ArcSwap;
+use doorward_oauth::time::Clock;
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -12,6 +13,7 @@ use tokio::sync::watch;
 use super::follow;
 use super::introspection::{Introspection, IntrospectionPolicy};
 use super::memory::{Memory, Noted, Notice};
+use super::moment::Moment;
 use super::status::{FeedFault, FeedMetrics, RevocationStatus};
 use crate::claims::Claims;
 use crate::client::OAuthClient;
@@ -23,11 +25,11 @@ use crate::wait::Background;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedPolicy {
     /// The longest time that an access token of the issuer lives (Doorward's `tokens.access_ttl`): a revocation is
-    /// remembered that long, and two minutes more for clocks. Tokens that live longer are refused only that long.
-    /// Default: 1 h.
+    /// remembered that long, and an hour and seven minutes more for clocks. Tokens that live longer are refused only
+    /// that long. Default: 1 h.
     pub max_token_lifetime: Duration,
-    /// Revocations remembered at most. When that is not enough, nothing is forgotten early: the guard disconnects
-    /// ([`FeedFault::Full`]) and goes on where it was when there is room. Default: 100 000.
+    /// Revocations remembered at most, about 200 bytes each. When that is not enough, nothing is forgotten early: the
+    /// guard disconnects ([`FeedFault::Full`]) and goes on where it was when there is room. Default: 100 000.
     pub max_entries: usize,
     /// How long the guard may be without the feed before it counts as blind. Default: 30 s.
     pub blind_after: Duration,
@@ -58,8 +60,9 @@ pub enum WhileBlind {
     Refuse,
 }
 
-/// On top of a token's lifetime: what the clocks of server and guard may differ, and the skew that the guard allows.
-const CLOCKS: Duration = Duration::from_mins(2);
+/// On top of a token's lifetime, as long as the server does: an hour by which the clock of guard or node may be wrong for a
+/// while, and what clocks are allowed to differ anyway. What is forgotten is not told again.
+const CLOCKS: Duration = Duration::from_mins(67);
 /// What a client that is refused for blindness is told to wait.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -82,11 +85,11 @@ pub(crate) struct Feed {
 pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     memory: RwLock<Memory>,
-    status: RwLock<RevocationStatus>,
-    /// The same as [`RevocationStatus::Connected`], at hand for every request.
+    state: RwLock<State>,
+    /// Whether there is no fault, at hand for every request.
     connected: AtomicBool,
     /// When something was last heard.
-    heard_at: AtomicI64,
+    heard_at: ArcSwap<Moment>,
     changes: watch::Sender<u64>,
     /// The issuer's keys, if the guard checks signatures itself.
     keys: OnceLock<Arc<Keys>>,
@@ -94,9 +97,16 @@ pub(super) struct Shared {
     disconnects: AtomicU64,
 }
 
+/// Whether everything was heard, or why not, and since when.
+#[derive(Clone, Copy)]
+struct State {
+    fault: Option<FeedFault>,
+    since: Moment,
+}
+
 impl Feed {
     pub(super) fn new(policy: FeedPolicy, client: OAuthClient, clock: Arc<dyn Clock>, seed: u64) -> Self {
-        let now = clock.now();
+        let now = Moment::now(&*clock);
         let ask = match &policy.while_blind {
             WhileBlind::Ask(asking) => Some(Introspection::new(*asking, client.clone(), clock.clone())),
             _ => None,
@@ -105,12 +115,12 @@ impl Feed {
         let shared = Shared {
             clock,
             memory: RwLock::new(Memory::new(policy.max_entries, keep)),
-            status: RwLock::new(RevocationStatus::Disconnected {
+            state: RwLock::new(State {
+                fault: Some(FeedFault::Starting),
                 since: now,
-                reason: FeedFault::Starting,
             }),
             connected: AtomicBool::new(false),
-            heard_at: AtomicI64::new(now.0),
+            heard_at: ArcSwap::from_pointee(now),
             changes: watch::Sender::new(0),
             keys: OnceLock::new(),
             heard: AtomicU64::new(0),
@@ -175,8 +185,7 @@ impl Feed {
 
     /// Whether [`check`](Self::check) passes without anybody being asked or anything being begun.
     pub(crate) fn surely_passes(&self, claims: &Claims) -> bool {
-        let is_followed = self.is_connected()
-            && self.shared.clock.now().since(self.shared.heard_at()) <= follow::SILENCE * 2;
+        let is_followed = self.is_connected() && self.shared.silence() <= follow::SILENCE * 2;
         let passes = is_followed && !self.shared.memory().holds(claims);
         if passes {
             self.warn_of_lifetime(claims);
@@ -192,7 +201,7 @@ impl Feed {
 
     fn is_blind(&self) -> bool {
         if self.is_connected() {
-            let silence = self.shared.clock.now().since(self.shared.heard_at());
+            let silence = self.shared.silence();
             if silence > follow::SILENCE * 2 {
                 // Not even the task noticed: its runtime is gone or stands still.
                 self.start();
@@ -201,23 +210,28 @@ impl Feed {
             return false;
         }
         self.start();
-        match self.status() {
-            RevocationStatus::Disconnected { since, .. } => {
-                self.shared.clock.now().since(since) >= self.blind_after
-            }
-            _ => false,
+        let State { fault, since } = self.state();
+        fault.is_some() && since.elapsed(&*self.shared.clock) >= self.blind_after
+    }
+
+    fn state(&self) -> State {
+        let state = *self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
+        if state.fault.is_none() && !self.is_connected() {
+            // Another process' task is: this one was forked and has not begun.
+            return State {
+                fault: Some(FeedFault::Starting),
+                since: self.shared.heard_at(),
+            };
         }
+        state
     }
 
     pub(crate) fn status(&self) -> RevocationStatus {
-        let status = *self.shared.status.read().unwrap_or_else(PoisonError::into_inner);
-        match status {
-            // Another process' task is: this one was forked and has not begun.
-            RevocationStatus::Connected { .. } if !self.is_connected() => RevocationStatus::Disconnected {
-                since: self.shared.heard_at(),
-                reason: FeedFault::Starting,
-            },
-            status => status,
+        let State { fault, since } = self.state();
+        let since = since.time;
+        match fault {
+            None => RevocationStatus::Connected { since },
+            Some(reason) => RevocationStatus::Disconnected { since, reason },
         }
     }
 
@@ -279,17 +293,22 @@ impl Shared {
         self.memory.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn status_mut(&self) -> RwLockWriteGuard<'_, RevocationStatus> {
-        self.status.write().unwrap_or_else(PoisonError::into_inner)
+    fn state_mut(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn heard_at(&self) -> UnixSeconds {
-        UnixSeconds(self.heard_at.load(Ordering::Relaxed))
+    fn heard_at(&self) -> Moment {
+        **self.heard_at.load()
+    }
+
+    /// How long nothing was heard.
+    fn silence(&self) -> Duration {
+        self.heard_at().elapsed(&*self.clock)
     }
 
     /// Bytes came.
     pub(super) fn hear(&self) {
-        self.heard_at.store(self.clock.now().0, Ordering::Relaxed);
+        self.heard_at.store(Arc::new(Moment::now(&*self.clock)));
     }
 
     pub(super) fn note(&self, notice: Notice) -> Noted {
@@ -308,19 +327,18 @@ impl Shared {
     }
 
     pub(super) fn connect(&self) {
-        let since = self.clock.now();
-        *self.status_mut() = RevocationStatus::Connected { since };
+        let since = Moment::now(&*self.clock);
+        *self.state_mut() = State { fault: None, since };
         self.connected.store(true, Ordering::Release);
     }
 
     /// From the time when something was last heard; what is known to be missed since longer stays so.
     pub(super) fn disconnect(&self, reason: FeedFault) {
-        let mut status = self.status_mut();
-        let since = match *status {
-            RevocationStatus::Disconnected { since, .. } => since,
-            _ => self.heard_at(),
-        };
-        *status = RevocationStatus::Disconnected { since, reason };
+        let mut state = self.state_mut();
+        if state.fault.is_none() {
+            state.since = self.heard_at();
+        }
+        state.fault = Some(reason);
         self.connected.store(false, Ordering::Release);
     }
 

@@ -7,6 +7,7 @@ use doorward_oauth::time::UnixSeconds;
 use serde::Deserialize;
 
 use crate::claims::Claims;
+use crate::verify::MAX_SKEW;
 
 /// The data of a `revocation`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -26,9 +27,9 @@ enum Kind {
     Grant,
     /// One token.
     Token,
-    /// The tokens of a person that were issued until then.
+    /// The tokens of a person that were issued until then, or a minute later.
     Subject,
-    /// The tokens of a client that were issued until then.
+    /// The tokens of a client that were issued until then, or a minute later.
     Client,
 }
 
@@ -103,8 +104,11 @@ impl Memory {
     /// Whether the token was revoked.
     pub(super) fn holds(&self, claims: &Claims) -> bool {
         let [grants, tokens, subjects, clients] = &self.by_kind;
+        // The node that issued the token may have a clock that is ahead of the one that revoked.
         let issued_until = |known: &HashMap<String, UnixSeconds>, id: &str| {
-            known.get(id).is_some_and(|until| claims.issued_at <= *until)
+            known
+                .get(id)
+                .is_some_and(|until| claims.issued_at <= *until + MAX_SKEW)
         };
         claims.grant_id.as_ref().is_some_and(|id| grants.contains_key(id))
             || tokens.contains_key(&claims.jti)
@@ -179,14 +183,23 @@ mod tests {
     #[test]
     fn a_person_or_client_that_comes_back_gets_tokens_that_count() {
         let mut memory = memory();
-        memory.note(notice("client_id", "c", NOW.0 - 1), NOW);
-        memory.note(notice("sub", "s", NOW.0 - 1), NOW);
+        memory.note(notice("client_id", "c", NOW.0 - 61), NOW);
+        memory.note(notice("sub", "s", NOW.0 - 61), NOW);
         assert!(!memory.holds(&claims()));
         memory.note(notice("client_id", "c", NOW.0), NOW);
         assert!(memory.holds(&claims()));
         // An older notice that comes late takes nothing back.
-        memory.note(notice("client_id", "c", NOW.0 - 1), NOW);
+        memory.note(notice("client_id", "c", NOW.0 - 61), NOW);
         assert!(memory.holds(&claims()));
+    }
+
+    #[test]
+    fn a_token_of_a_node_whose_clock_is_a_minute_ahead_is_revoked_with_its_person_or_client() {
+        for (member, id) in [("sub", "s"), ("client_id", "c")] {
+            let mut memory = memory();
+            memory.note(notice(member, id, NOW.0 - 60), NOW);
+            assert!(memory.holds(&claims()), "{member}");
+        }
     }
 
     #[test]

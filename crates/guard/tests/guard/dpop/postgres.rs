@@ -5,14 +5,16 @@
 mod cluster;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use deadpool_postgres::{Manager, Pool, Runtime};
-use doorward_guard::{DpopPolicy, PostgresReplayStore};
+use doorward_guard::{DpopPolicy, Insertion, PostgresReplayStore, ReplayStore, UnixSeconds, UsedProof};
 use http::StatusCode;
 use serde_json::json;
 use tokio::sync::Barrier;
 
 use super::Bound;
+use crate::support::START;
 use cluster::{Database, empty_database};
 
 fn pool(database: &Database) -> Pool {
@@ -90,8 +92,8 @@ async fn what_has_long_ended_is_cleared_away_a_few_at_a_time() {
     let old = format!(
         "INSERT INTO doorward_used_proofs SELECT sha256(n::text::bytea), {} FROM generate_series(1, 10) n;
          INSERT INTO doorward_used_proofs SELECT sha256(n::text::bytea), {} FROM generate_series(11, 15) n",
-        now - 400,
-        now - 200,
+        now - 4_000,
+        now - 3_800,
     );
     cluster::execute(&database.url(), &old).await;
     let token = client.token();
@@ -106,6 +108,21 @@ async fn what_has_long_ended_is_cleared_away_a_few_at_a_time() {
             "clocks may differ: what ended just now stays"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_whose_clock_is_an_hour_ahead_removes_no_proof_that_counts_elsewhere() {
+    let Some(database) = empty_database().await else {
+        return;
+    };
+    let store = PostgresReplayStore::open(pool(&database)).await.unwrap();
+    let now = UnixSeconds(START);
+    let ahead = now + Duration::from_hours(1);
+    let proof = UsedProof::new([1; 32], [0; 32], now + Duration::from_mins(1));
+    assert_eq!(store.insert(proof, now).await, Ok(Insertion::New));
+    let other = UsedProof::new([2; 32], [0; 32], ahead + Duration::from_mins(1));
+    assert_eq!(store.insert(other, ahead).await, Ok(Insertion::New));
+    assert_eq!(store.insert(proof, now).await, Ok(Insertion::Replayed));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -111,6 +111,7 @@ async fn one_token_a_client_or_a_person_can_be_revoked() {
         endpoints.send(revoked(&world, position, member, id));
         pass(1).await;
         assert_revoked(&world, &second).await;
+        pass(60).await;
         let afterwards = world.token_with(&json!({"jti": format!("token-{position}x")}));
         assert_eq!(world.ping(&afterwards).await, StatusCode::OK, "{member}");
     }
