@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use tokio::time::{Instant, sleep};
 use tokio_postgres::{Client, NoTls};
 
@@ -99,10 +99,16 @@ impl Database {
 
     /// `kill -9`: every process of it dies as in a crash.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
-        signal(self.process()?, "KILL")?;
+        let server = self.process()?;
+        let others = begun_by(server)?;
+        signal(server, "KILL")?;
         self.end_keeper()?;
-        // Its processes notice that it is gone, and only then a new one may start.
-        sleep(Duration::from_millis(500)).await;
+        // The others notice that it is gone, and only then a new one may start.
+        let began = Instant::now();
+        while others.iter().any(|process| is_running(*process)) {
+            ensure!(began.elapsed() < PATIENCE, "processes of a dead database go on");
+            sleep(Duration::from_millis(10)).await;
+        }
         Ok(())
     }
 
@@ -187,6 +193,23 @@ impl Database {
             .arg(self.cluster.directory.join("data"));
         run(promote.arg("promote"))
     }
+}
+
+/// The processes that this one has begun.
+fn begun_by(process: u32) -> anyhow::Result<Vec<u32>> {
+    let parent = format!("PPid:\t{process}");
+    let mut begun = Vec::new();
+    for entry in std::fs::read_dir("/proc")?.flatten() {
+        let Some(number) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        // One that ends meanwhile is none of them.
+        let status = std::fs::read_to_string(entry.path().join("status")).unwrap_or_default();
+        if status.lines().any(|line| line == parent) {
+            begun.push(number);
+        }
+    }
+    Ok(begun)
 }
 
 /// Whether there is such a process, and not what is left of one.

@@ -182,19 +182,19 @@ impl Node {
     }
 
     /// Lines of its log that tell of a panic.
-    pub fn panics(&self) -> Vec<String> {
+    pub fn panics(&self) -> anyhow::Result<Vec<String>> {
         self.lines(|line| line.contains("panicked at"))
     }
 
     /// Lines of its log that somebody has to look at, as long as nothing is broken.
-    pub fn errors(&self) -> Vec<String> {
+    pub fn errors(&self) -> anyhow::Result<Vec<String>> {
         self.lines(|line| line.contains("\"level\":\"ERROR\""))
     }
 
-    fn lines(&self, wanted: fn(&str) -> bool) -> Vec<String> {
-        let log = fs::read_to_string(&self.log).unwrap_or_default();
+    fn lines(&self, wanted: fn(&str) -> bool) -> anyhow::Result<Vec<String>> {
+        let log = fs::read_to_string(&self.log).with_context(|| format!("{}", self.log.display()))?;
         let lines = log.lines().filter(|line| wanted(line));
-        lines.map(str::to_owned).collect()
+        Ok(lines.map(str::to_owned).collect())
     }
 
     fn process(&mut self) -> anyhow::Result<&mut Child> {

@@ -154,7 +154,7 @@ pub async fn settle(load: Load, site: &Site) -> anyhow::Result<Tally> {
         "nothing that was used was sent again"
     );
     for node in &site.nodes {
-        let panics = node.panics();
+        let panics = node.panics()?;
         ensure!(panics.is_empty(), "a node panicked: {panics:?}");
     }
     Ok(tally)
@@ -171,7 +171,7 @@ pub async fn without_failures(load: Load, site: &Site) -> anyhow::Result<Tally> 
 pub async fn without_trouble(load: Load, site: &Site) -> anyhow::Result<Tally> {
     let tally = without_failures(load, site).await?;
     for node in &site.nodes {
-        let errors = node.errors();
+        let errors = node.errors()?;
         ensure!(errors.is_empty(), "a node logs errors: {errors:?}");
     }
     Ok(tally)

@@ -4,21 +4,24 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use doorward_jose::JwkSet;
 use http::Method;
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{Plan, without_failures, without_trouble};
+use crate::balancer::Ask;
 use crate::clock::Clock;
 use crate::ledger::{Tally, Tokens};
 use crate::load::{Grants, Load, Rules};
 use crate::mount::NotHere;
 use crate::node::Node;
+use crate::pages::text;
 use crate::site::{Engine, Site};
 use crate::world::{Admin, RESOURCE, TOKEN, Who, header};
 
-/// Longer than a look of the balancer takes.
-const SHUTDOWN_DELAY: &str = "2s";
+/// Longer than a look of the balancer takes, with a machine that stands still for a moment.
+const SHUTDOWN_DELAY: &str = "5s";
 
 /// How long a key is published before it signs: the shortest time that the settings take.
 const AHEAD: Duration = Duration::from_mins(10);
@@ -103,16 +106,30 @@ pub(super) async fn keys(mut plan: Plan) -> anyhow::Result<Tally> {
     let rotations = plan.number(8, 2);
     for rotation in 0..rotations {
         let admin = Admin::of(&site, rotation % site.nodes.len())?;
-        admin.call(Method::POST, "/admin/keys/rotate", json!({})).await?;
+        let next = admin.call(Method::POST, "/admin/keys/rotate", json!({})).await?;
+        let next = text(&next, "key_id")?;
+        is_published(&load, &site, &next).await?;
         the_next_key_signs(&load, &clock).await?;
+        for node in 0..site.nodes.len() {
+            let header = signed_with(&load, node).await?;
+            ensure!(
+                header["kid"] == next,
+                "node {node} signs with {header}, and not with {next}"
+            );
+        }
     }
-    ensure!(algorithm(&load).await? == "ES256", "the algorithm at first");
+    let algorithm = async || anyhow::Ok(signed_with(&load, 0).await?["alg"].clone());
+    ensure!(algorithm().await? == "ES256", "the algorithm at first");
     replace_all(&mut plan, &mut site, &load, |node| {
         node.set("DOORWARD_KEYS_ALGORITHM", "EdDSA");
     })
     .await?;
+    let listed = Admin::of(&site, 0)?
+        .call(Method::GET, "/admin/keys", Value::Null)
+        .await?;
+    is_published(&load, &site, &text(&listed["items"][0], "key_id")?).await?;
     the_next_key_signs(&load, &clock).await?;
-    ensure!(algorithm(&load).await? == "EdDSA", "the algorithm is not changed");
+    ensure!(algorithm().await? == "EdDSA", "the algorithm is not changed");
     let keys = Admin::of(&site, 0)?
         .call(Method::GET, "/admin/keys", Value::Null)
         .await?;
@@ -124,21 +141,43 @@ pub(super) async fn keys(mut plan: Plan) -> anyhow::Result<Tally> {
     without_trouble(load, &site).await
 }
 
-/// All nodes publish it, and then its time has come.
+/// Every node publishes it.
+async fn is_published(load: &Load, site: &Site, key_id: &str) -> anyhow::Result<()> {
+    let began = Instant::now();
+    for node in 0..site.nodes.len() {
+        loop {
+            let answer = load
+                .shared
+                .balancer
+                .send_to(node, &Ask::get("/.well-known/jwks.json"))
+                .await;
+            let keys = answer.ok().and_then(|answer| JwkSet::parse(&answer.body).ok());
+            if keys.is_some_and(|keys| keys.find(key_id).is_some()) {
+                break;
+            }
+            ensure!(
+                began.elapsed() < Duration::from_mins(1),
+                "node {node} does not publish {key_id}"
+            );
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+    Ok(())
+}
+
+/// Its time has come.
 async fn the_next_key_signs(load: &Load, clock: &Clock) -> anyhow::Result<()> {
     load.progress(100, Duration::from_mins(1)).await?;
-    sleep(Duration::from_secs(2)).await;
     let offset = load.shared.offset() + i64::try_from(AHEAD.as_secs())? + 1;
     load.shared.set_clock(clock, offset)?;
     load.progress(100, Duration::from_mins(1)).await
 }
 
-/// What the first node signs with.
-async fn algorithm(load: &Load) -> anyhow::Result<String> {
+/// The header of a token that a node signs now.
+async fn signed_with(load: &Load, node: usize) -> anyhow::Result<Value> {
     let fields = [("grant_type", "client_credentials"), ("resource", RESOURCE)];
     let (ask, _) = load.shared.world.request(Who::Agent, TOKEN, &fields)?;
-    let answer = load.shared.balancer.send_to(0, &ask).await;
+    let answer = load.shared.balancer.send_to(node, &ask).await;
     let tokens = answer.ok().as_ref().and_then(Tokens::of).context("no token")?;
-    let algorithm = header(&tokens.access).and_then(|header| Some(header["alg"].as_str()?.to_owned()));
-    algorithm.context("no alg")
+    header(&tokens.access).context("no header")
 }

@@ -281,10 +281,12 @@ impl Walker {
     async fn is_active(&mut self, story: &mut Story, token: &str, ask: &Ask, active: bool) -> Step<()> {
         let began = Instant::now();
         loop {
+            // An answer is too late by when it was asked for, however long it took.
+            let asked_after = began.elapsed();
             let answer = self.ask(story, "introspect", ask).await?.answer;
             match answer.json()["active"].as_bool() {
                 Some(said) if said == active => return Ok(()),
-                Some(true) if began.elapsed() < KNOWN => sleep(Duration::from_millis(50)).await,
+                Some(true) if asked_after < KNOWN => sleep(Duration::from_millis(50)).await,
                 // Nothing is said of tokens that have expired meanwhile.
                 Some(false) if self.shared.may_have_expired(token) => return Ok(()),
                 _ => {

@@ -158,11 +158,12 @@ impl Walker {
         if answer.status.is_client_error() && is_refusal {
             return Ok(());
         }
-        let what = format!(
-            "what counts once was taken twice, or refused for another reason: {}",
-            answer.summary()
-        );
-        Err(story.violation(&what))
+        let what = if answer.status.is_client_error() {
+            "what was used is refused for another reason"
+        } else {
+            "what counts once was taken twice"
+        };
+        Err(story.violation(&format!("{what}: {}", answer.summary())))
     }
 }
 
