@@ -78,9 +78,11 @@ pub trait Store: Send + Sync + 'static {
     async fn client(&self, client_id: &str) -> Result<Option<Client>>;
     /// A page of clients, ordered by id.
     async fn clients(&self, page: PageRequest) -> Result<Page<Client>>;
-    /// Replaces the client with the same id. [`StoreError::NotFound`] if there is none.
+    /// Replaces the client with the same id, as an operator does; what a client with a registration access token says of itself,
+    /// and that token, stay. When the fingerprint is another one, what it has not redeemed yet ends.
+    /// [`StoreError::NotFound`] if there is none.
     async fn update_client(&self, client: Client) -> Result<()>;
-    /// Replaces a client that changed its own registration (RFC 7592): the same as [`Self::update_client`], and when the
+    /// Replaces a client that changed its own registration (RFC 7592); what operators alone change stays. When the
     /// fingerprint is another one, what it has not redeemed yet ends. [`StoreError::NotFound`] when the client is gone,
     /// [`StoreError::Conflict`] when its registration token is not `presented` any more.
     async fn update_registration(&self, client: Client, presented: &Digest, now: UnixSeconds) -> Result<()>;

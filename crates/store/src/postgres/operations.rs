@@ -131,9 +131,8 @@ impl Store for PostgresStore {
         let client = &client;
         let outcome = self
             .act(|db| async move {
-                let before = clients::find(&db, &client.client_id).await?;
-                clients::update(&db, client).await?;
-                Ok(((), audit::client_updated(before.as_ref(), client)))
+                let (before, after) = registration::update_by_operator(&db, client).await?;
+                Ok(((), audit::client_updated(Some(&before), &after)))
             })
             .await;
         self.changes.tell(Change::Clients);

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::errors::Fallible;
 use super::statements::{Connection, list as rows, run, statements};
 use super::{clients, grants};
-use crate::rules::clients::keeping;
+use crate::rules::clients::{by_operator, keeping};
 use crate::{Client, Digest, EndReason, InitialAccessToken, RegisterOutcome, StoreError};
 
 statements! {
@@ -85,9 +85,25 @@ pub(super) async fn update(
     if before.registration_token.as_ref() != Some(presented) || before.disabled {
         return Err(StoreError::Conflict.into());
     }
-    clients::update(db, &keeping(&before, client)).await?;
-    if before.fingerprint != client.fingerprint {
-        grants::end_pending_of_client(db, &client.client_id, EndReason::ClientChanged, now).await?;
+    replace(db, &before, &keeping(&before, client), now).await
+}
+
+/// The client as it was, and as it is now.
+pub(super) async fn update_by_operator(db: &Connection, client: &Client) -> Fallible<(Client, Client)> {
+    clients::hold(db, &client.client_id, true).await?;
+    let before = clients::find(db, &client.client_id)
+        .await?
+        .ok_or(StoreError::NotFound)?;
+    let after = by_operator(&before, client);
+    replace(db, &before, &after, client.updated_at).await?;
+    Ok((before, after))
+}
+
+/// What it has not redeemed yet was allowed to another one, by its fingerprint.
+async fn replace(db: &Connection, before: &Client, after: &Client, now: UnixSeconds) -> Fallible<()> {
+    clients::update(db, after).await?;
+    if before.fingerprint != after.fingerprint {
+        grants::end_pending_of_client(db, &after.client_id, EndReason::ClientChanged, now).await?;
     }
     Ok(())
 }

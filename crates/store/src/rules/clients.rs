@@ -31,6 +31,20 @@ pub(crate) fn keeping(before: &Client, changed: &Client) -> Client {
     }
 }
 
+/// The client with an operator's changes, and nothing undone that the client, which manages its registration, changed in the
+/// meantime.
+pub(crate) fn by_operator(before: &Client, changed: &Client) -> Client {
+    if before.registration_token.is_none() {
+        return changed.clone();
+    }
+    Client {
+        metadata: before.metadata.clone(),
+        fingerprint: before.fingerprint.clone(),
+        registration_token: before.registration_token,
+        ..changed.clone()
+    }
+}
+
 /// Whether a client's own change leaves everything but its registration access token as it is.
 pub(crate) fn is_rotation_alone(before: &Client, changed: &Client) -> bool {
     let as_before = Client {

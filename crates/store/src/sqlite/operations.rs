@@ -116,9 +116,8 @@ impl Store for SqliteStore {
 
     async fn update_client(&self, client: Client) -> Result<()> {
         self.act(move |db| {
-            let before = clients::find(db, &client.client_id)?;
-            clients::update(db, &client)?;
-            Ok(((), audit::client_updated(before.as_ref(), &client)))
+            let (before, after) = registration::update_by_operator(db, &client)?;
+            Ok(((), audit::client_updated(Some(&before), &after)))
         })
         .await
     }

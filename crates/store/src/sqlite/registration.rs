@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::statements::{Run, statements};
 use super::values::Columns;
 use super::{clients, grants};
-use crate::rules::clients::keeping;
+use crate::rules::clients::{by_operator, keeping};
 use crate::{Client, Digest, EndReason, InitialAccessToken, RegisterOutcome, Result, StoreError};
 
 statements! {
@@ -76,9 +76,22 @@ pub(super) fn update(db: &Connection, client: &Client, presented: &Digest, now: 
     if before.registration_token.as_ref() != Some(presented) || before.disabled {
         return Err(StoreError::Conflict);
     }
-    clients::update(db, &keeping(&before, client))?;
-    if before.fingerprint != client.fingerprint {
-        grants::end_pending_of_client(db, &client.client_id, EndReason::ClientChanged, now)?;
+    replace(db, &before, &keeping(&before, client), now)
+}
+
+/// The client as it was, and as it is now.
+pub(super) fn update_by_operator(db: &Connection, client: &Client) -> Result<(Client, Client)> {
+    let before = clients::find(db, &client.client_id)?.ok_or(StoreError::NotFound)?;
+    let after = by_operator(&before, client);
+    replace(db, &before, &after, client.updated_at)?;
+    Ok((before, after))
+}
+
+/// What it has not redeemed yet was allowed to another one, by its fingerprint.
+fn replace(db: &Connection, before: &Client, after: &Client, now: UnixSeconds) -> Result<()> {
+    clients::update(db, after)?;
+    if before.fingerprint != after.fingerprint {
+        grants::end_pending_of_client(db, &after.client_id, EndReason::ClientChanged, now)?;
     }
     Ok(())
 }

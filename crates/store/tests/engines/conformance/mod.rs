@@ -100,6 +100,7 @@ macro_rules! conformance {
                 what_was_made_before_counts_as_used_up;
             registration: an_initial_token_reads_back_and_can_be_removed, a_token_for_one_use_registers_one_client_whoever_races,
                 an_expired_or_unknown_token_registers_nobody, a_client_that_changes_its_registration_loses_its_unredeemed_codes,
+                an_operator_undoes_nothing_that_a_client_changed_itself, a_client_that_an_operator_changes_loses_its_unredeemed_codes,
                 a_token_that_was_replaced_changes_nothing, one_change_at_a_time_holds_over_all_callers;
             several: a_grant_on_several_resources_reads_back, removing_any_of_its_resources_ends_a_grant, a_filter_finds_a_grant_by_each_of_its_resources,
                 a_removed_second_resource_gets_no_approval;

@@ -114,6 +114,51 @@ pub(crate) async fn a_client_that_changes_its_registration_loses_its_unredeemed_
     assert_eq!(scene.state(active).await, GrantState::Active);
 }
 
+/// The operator had read the client before.
+pub(crate) async fn an_operator_undoes_nothing_that_a_client_changed_itself(opened: Opened) {
+    let scene = Scene::new(opened).await;
+    let read = managed(&scene).await;
+    let changed = Client {
+        metadata: r#"{"client_name":"Other"}"#.to_owned(),
+        fingerprint: "fingerprint-2".to_owned(),
+        registration_token: Some(digest(32, 2)),
+        ..read.clone()
+    };
+    let updated = scene
+        .store
+        .update_registration(changed.clone(), &digest(32, 1), at(1))
+        .await;
+    assert_eq!(updated, Ok(()));
+    let disabled = Client {
+        disabled: true,
+        updated_at: at(2),
+        ..read
+    };
+    scene.store.update_client(disabled).await.unwrap();
+    let now = scene.store.client(APP).await.unwrap().unwrap();
+    let expected = Client {
+        disabled: true,
+        updated_at: at(2),
+        ..changed
+    };
+    assert_eq!(now, expected);
+}
+
+pub(crate) async fn a_client_that_an_operator_changes_loses_its_unredeemed_codes(opened: Opened) {
+    let scene = Scene::new(opened).await;
+    let (active, pending) = (scene.active().await, scene.approved().await.grant.id);
+    let mut client = scene.store.client(APP).await.unwrap().unwrap();
+    for (fingerprint, state) in [
+        ("fingerprint-1", GrantState::Pending),
+        ("fingerprint-2", GrantState::Ended),
+    ] {
+        fingerprint.clone_into(&mut client.fingerprint);
+        scene.store.update_client(client.clone()).await.unwrap();
+        assert_eq!(scene.state(pending).await, state, "{fingerprint}");
+    }
+    assert_eq!(scene.state(active).await, GrantState::Active);
+}
+
 pub(crate) async fn a_token_that_was_replaced_changes_nothing(opened: Opened) {
     let scene = Scene::new(opened).await;
     let client = managed(&scene).await;
