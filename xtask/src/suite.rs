@@ -84,7 +84,7 @@ impl Suite {
 
 /// What the server is known not to offer yet, or the system not to allow everywhere, as a part of the line that says so.
 /// Everything else that a check asked for in vain is a failure.
-const ABSENT: [&str; 1] = [torture::CANNOT_MOUNT];
+const ABSENT: [&str; 2] = [torture::CANNOT_MOUNT, docs::NO_MDBOOK];
 
 /// What a suite found, with one line for each failed step, and for each that the server does not offer yet.
 #[derive(Debug, Default)]
