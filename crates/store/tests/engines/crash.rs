@@ -125,18 +125,18 @@ fn run_and_kill(path: &Path, round: u32) -> Vec<Answered> {
     let random = RandomState::new().build_hasher().finish();
     // By what it has done: a busy machine does less in the same time.
     let enough = LEAST_ANSWERS + usize::try_from(random % 300).unwrap();
-    let (heard_enough, hear_enough) = mpsc::channel();
+    let (reached, wait) = mpsc::channel();
     let reader = std::thread::spawn(move || {
         let mut answered = Vec::new();
         while let Some(Ok(line)) = lines.next() {
             answered.extend(Answered::hear(&line));
             if answered.len() == enough {
-                heard_enough.send(()).unwrap();
+                reached.send(()).unwrap();
             }
         }
         answered
     });
-    hear_enough.recv_timeout(Duration::from_mins(1)).unwrap();
+    wait.recv_timeout(Duration::from_mins(1)).unwrap();
     // Not only right after an answer.
     std::thread::sleep(Duration::from_micros(random % 5_000));
     child.kill().unwrap();
