@@ -25,7 +25,8 @@ from machine import GRANT_EXCHANGE, admin, register
 from steps import ISSUER, MCP_URL, Checks, expect, metadata
 
 EXAMPLES = {"oauth": 60, "admin": 20}
-TIME_LIMIT_SECONDS = 80
+# The number of examples bounds the work; this ends only what hangs.
+TIME_LIMIT_SECONDS = 240
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",
@@ -186,9 +187,10 @@ def run(name: str, document: dict[str, Any], url: str, *more: str) -> None:
     command += ["--checks", ",".join(CHECKS), "-n", str(EXAMPLES[name]), "--generation-deterministic", "--seed", "1"]
     command += ["--continue-on-failure", "--request-timeout", "20", "--report", "json"]
     command += ["--report-json-path", str(report), *more]
-    with diary.open("w") as log:
-        ended = subprocess.run(command, stdout=log, stderr=log, timeout=TIME_LIMIT_SECONDS, check=False)
+    told: dict[str, Any] = {}
     with checks.step(name):
+        with diary.open("w") as log:
+            ended = subprocess.run(command, stdout=log, stderr=log, timeout=TIME_LIMIT_SECONDS, check=False)
         expect(report.exists(), diary.read_text(encoding="utf-8")[-1500:])
         told = json.loads(report.read_text(encoding="utf-8"))
         generated, operations = told["test_cases"]["generated"], told["operations"]
@@ -197,6 +199,8 @@ def run(name: str, document: dict[str, Any], url: str, *more: str) -> None:
         # A description that nothing can be generated from would be silent.
         expect(generated > 10 * operations["total"], f"{generated} requests to {operations}")
         checks.detail = f"{generated} requests to {operations['total']} operations"
+    if not told:
+        return
     by_operation: dict[str, list[str]] = {}
     for failure in told["failures"]:
         by_operation.setdefault(failure["operation"], []).append(f"{failure['title']}: {failure['message']}")

@@ -46,29 +46,36 @@ pub(crate) fn unit() -> Result<Outcome> {
     let mut command = cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]);
     // `cargo test` alone skips the store's PostgreSQL suite where there is no server; here it must run.
     command.env("DOORWARD_TEST_POSTGRES", "required");
-    let mut outcome = run_tests(command)?;
+    let mut outcome = run_tests(command, &[])?;
     outcome.add(server_on_postgres()?);
     Ok(outcome)
 }
 
 /// The tests of endpoints and jobs, and of the program where the engine matters, once more on the other engine.
 fn server_on_postgres() -> Result<Outcome> {
-    let program = ["--test", "program", "--", "revocation::", "drain::", "life::"];
     let suites = [
-        ("doorward-server", &["--test", "*"][..]),
-        ("doorward-server", &["--lib", "jobs::"]),
-        ("doorward", &program),
+        ("doorward-server", &["--test", "*"][..], &[][..]),
+        ("doorward-server", &["--lib"], &["jobs::"]),
+        (
+            "doorward",
+            &["--test", "program"],
+            &["revocation::", "drain::", "life::"],
+        ),
     ];
     let mut outcome = Outcome::default();
-    for (package, which) in suites {
+    for (package, which, names) in suites {
         let mut command = cargo(&["test", "--package", package, "--no-fail-fast"]);
         command.args(which).env("DOORWARD_TEST_ENGINE", "postgres");
-        outcome.add(run_tests(command)?);
+        outcome.add(run_tests(command, names)?);
     }
     Ok(outcome)
 }
 
-fn run_tests(mut command: Command) -> Result<Outcome> {
+/// Only tests with one of these in their names, where there are any; and of each there must be one.
+fn run_tests(mut command: Command, names: &[&str]) -> Result<Outcome> {
+    if !names.is_empty() {
+        command.arg("--").args(names);
+    }
     let output = command
         .stderr(Stdio::inherit())
         .output()
@@ -81,8 +88,26 @@ fn run_tests(mut command: Command) -> Result<Outcome> {
         outcome
             .failures
             .push(format!("cargo test ended with {}", output.status));
+    } else {
+        outcome.failures = silent(&text, &outcome, names);
     }
     Ok(outcome)
+}
+
+/// What was asked for and did not run: nothing at all, or a name that no test has any more.
+fn silent(text: &str, outcome: &Outcome, names: &[&str]) -> Vec<String> {
+    if outcome.passed == 0 {
+        return vec!["no test ran".to_owned()];
+    }
+    let ran = |name: &str| {
+        let mut tests = text.lines().filter_map(|line| line.strip_prefix("test "));
+        tests.any(|test| test.contains(name) && test.ends_with(" ... ok"))
+    };
+    names
+        .iter()
+        .filter(|name| !ran(name))
+        .map(|name| format!("no test with `{name}` in its name ran"))
+        .collect()
 }
 
 fn counted(text: &str) -> Outcome {
@@ -135,7 +160,7 @@ pub(crate) fn all_or_nothing(mut command: Command) -> Result<Outcome> {
 
 #[cfg(test)]
 mod tests {
-    use super::counted;
+    use super::{counted, silent};
 
     #[test]
     fn results_of_all_test_binaries_are_added_up() {
@@ -145,5 +170,21 @@ mod tests {
         );
         assert_eq!(outcome.passed, 13);
         assert_eq!(outcome.failures, ["a::bad"]);
+    }
+
+    #[test]
+    fn tests_that_were_asked_for_and_did_not_run_are_named() {
+        let text = "test drain::good ... ok\ntest life::slow ... ignored\ntest result: ok. 1 passed; 0 failed; 1 ignored\n";
+        let outcome = counted(text);
+        assert_eq!(silent(text, &outcome, &["drain::"]), [""; 0]);
+        assert_eq!(
+            silent(text, &outcome, &["drain::", "life::", "renamed::"]),
+            [
+                "no test with `life::` in its name ran",
+                "no test with `renamed::` in its name ran"
+            ]
+        );
+        let nothing = "test result: ok. 0 passed; 0 failed; 0 ignored\n";
+        assert_eq!(silent(nothing, &counted(nothing), &[]), ["no test ran"]);
     }
 }

@@ -22,6 +22,8 @@ const USUAL_SECONDS: u64 = 60;
 const AT_ONCE: usize = 2;
 /// What one input may take. Everything is milliseconds; the machine may be busy.
 const INPUT_SECONDS: u64 = 10;
+/// The least that a target tries a second. The slowest one tries 3000; with fewer than these it hardly ran.
+const INPUTS_A_SECOND: u64 = 20;
 
 /// Builds all targets, then runs them two at a time.
 pub(crate) fn run_all() -> Result<Outcome> {
@@ -138,10 +140,9 @@ fn fuzz(name: &str, program: &Path, home: &Path, seconds: u64) -> Result<Outcome
     let ended = run_logged(&mut command, &folder.join("stdout"), &log, limit)?;
     let found = fs::read_dir(&artifacts)?.flatten().map(|file| file.path()).next();
     Ok(match (ended, found) {
-        (Some(status), None) if status.success() => Outcome {
-            passed: 1,
-            ..Outcome::default()
-        },
+        (Some(status), None) if status.success() => {
+            judge_effort(name, &String::from_utf8_lossy(&fs::read(&log)?), seconds)
+        }
         (_, Some(file)) => Outcome::failure(format!(
             "{name}: `fuzz/run.sh {name} {}` shows it again\n{}",
             file.display(),
@@ -152,11 +153,44 @@ fn fuzz(name: &str, program: &Path, home: &Path, seconds: u64) -> Result<Outcome
     })
 }
 
+/// A target that ended well, and hardly tried anything, has found nothing out.
+fn judge_effort(name: &str, log: &str, seconds: u64) -> Outcome {
+    let executed: u64 = log
+        .lines()
+        .find_map(|line| line.strip_prefix("stat::number_of_executed_units:"))
+        .and_then(|number| number.trim().parse().ok())
+        .unwrap_or(0);
+    if executed < INPUTS_A_SECOND * seconds {
+        return Outcome::failure(format!("{name} tried only {executed} inputs in {seconds} s"));
+    }
+    Outcome {
+        passed: 1,
+        ..Outcome::default()
+    }
+}
+
 fn dictionary(name: &str) -> &'static str {
     match name {
         "redirect_uri" | "resource_uri" => "uri.dict",
         "challenge" | "guard_credentials" | "parameters" => "http.dict",
         "pem_key" => "pem.dict",
         _ => "json.dict",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::judge_effort;
+
+    #[test]
+    fn a_target_that_hardly_tried_anything_has_failed() {
+        let log =
+            |tried: u64| format!("Done {tried} runs\nstat::number_of_executed_units: {tried}\nstat::x: 1\n");
+        assert_eq!(judge_effort("jwk", &log(857_008), 60).passed, 1);
+        assert_eq!(
+            judge_effort("jwk", &log(7), 60).failures,
+            ["jwk tried only 7 inputs in 60 s"]
+        );
+        assert_eq!(judge_effort("jwk", "", 60).passed, 0);
     }
 }

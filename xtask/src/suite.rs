@@ -84,7 +84,7 @@ impl Suite {
 
 /// What the server is known not to offer yet, or the system not to allow everywhere, as a part of the line that says so.
 /// Everything else that a check asked for in vain is a failure.
-const ABSENT: [&str; 1] = [torture::CANNOT_MOUNT];
+const ABSENT: [&str; 2] = [torture::CANNOT_MOUNT, docs::NO_MDBOOK];
 
 /// What a suite found, with one line for each failed step, and for each that the server does not offer yet.
 #[derive(Debug, Default)]
@@ -111,6 +111,13 @@ impl Outcome {
         let missing: Vec<String> = missing;
         self.failures
             .extend(missing.into_iter().map(|line| format!("not offered: {line}")));
+    }
+
+    /// Where nothing ran, nothing is known to be right.
+    fn judge_silence(&mut self) {
+        if self.passed == 0 && self.failures.is_empty() {
+            self.failures.push("nothing ran".to_owned());
+        }
     }
 
     fn counts(&self) -> String {
@@ -142,6 +149,7 @@ pub(crate) fn run_suites(chosen: &[Suite]) -> ExitCode {
             .run()
             .unwrap_or_else(|error| Outcome::failure(format!("{error:#}")));
         outcome.judge_absences(&ABSENT);
+        outcome.judge_silence();
         for failure in &outcome.failures {
             println!("{}: {failure}", suite.name());
         }
@@ -178,5 +186,24 @@ mod tests {
         outcome.judge_absences(&["known thing"]);
         assert_eq!(outcome.not_offered, ["client: known thing: x"]);
         assert_eq!(outcome.failures, ["a step", "not offered: client: other: x"]);
+    }
+
+    #[test]
+    fn a_suite_in_which_nothing_ran_has_failed() {
+        let mut silent = Outcome {
+            not_offered: vec!["known thing".to_owned()],
+            ..Outcome::default()
+        };
+        silent.judge_silence();
+        assert_eq!(silent.failures, ["nothing ran"]);
+        let mut outcome = Outcome {
+            passed: 1,
+            ..Outcome::default()
+        };
+        outcome.judge_silence();
+        assert_eq!(outcome.failures, [""; 0]);
+        let mut failed = Outcome::failure("a step");
+        failed.judge_silence();
+        assert_eq!(failed.failures, ["a step"]);
     }
 }

@@ -20,6 +20,9 @@ use crate::process::{run, works};
 use crate::suite::Outcome;
 use crate::workspace::{root, target};
 
+/// Why the book was not built: known, and told each time.
+pub(crate) const NO_MDBOOK: &str = "mdBook is not installed here";
+
 /// The pages that `doorward reference` writes.
 const GENERATED: [&str; 4] = ["settings.md", "endpoints.md", "cli.md", "openapi.json"];
 
@@ -43,6 +46,8 @@ pub(crate) fn suite() -> Result<Outcome> {
     outcome.add(how_to::run()?);
     if works("mdbook", &["--version"]) {
         outcome.add(book()?);
+    } else {
+        outcome.not_offered.push(format!("the book: {NO_MDBOOK}"));
     }
     Ok(outcome)
 }

@@ -71,6 +71,17 @@ async fn a_request_that_has_begun_is_answered_and_new_ones_are_refused() {
 
 #[tokio::test]
 async fn a_client_that_stalls_does_not_hold_up_the_end() {
+    let mut took = end_with_a_stalled_client().await;
+    for _ in 0..2 {
+        // Eight seconds, and what a busy machine takes. One that stands still shows nothing.
+        if took >= Duration::from_secs(10) {
+            took = end_with_a_stalled_client().await;
+        }
+    }
+    assert!(took < Duration::from_secs(10), "{took:?}");
+}
+
+async fn end_with_a_stalled_client() -> Duration {
     let place = Place::new();
     let server = place.serve().await;
     let stalled = Begun::new(&server);
@@ -81,12 +92,9 @@ async fn a_client_that_stalls_does_not_hold_up_the_end() {
     server.process.terminate();
     let stopped = server.process.finish();
     assert_eq!(stopped.code, Some(0), "{stopped:?}");
-    assert!(
-        started.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        started.elapsed()
-    );
+    let took = started.elapsed();
     drop(stalled);
+    took
 }
 
 #[tokio::test]

@@ -1,16 +1,32 @@
 //! Too many callers, a lock that somebody holds, callers that go away.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use doorward_store::postgres::{PostgresOptions, PostgresStore};
 use doorward_store::{ApprovalOutcome, RotateOutcome, Store as _, StoreError};
 use tokio::task::JoinSet;
-use tokio_postgres::{NoTls, connect};
+use tokio::time::timeout;
+use tokio_postgres::{Client, NoTls, connect};
 
-use super::cluster::execute;
-use super::nodes::nodes;
+use super::nodes::{Nodes, nodes};
 use crate::conformance::scene::{at, rotation};
+
+/// A connection of a stranger to the database of the nodes.
+async fn stranger(nodes: &Nodes) -> Client {
+    let (client, connection) = connect(&nodes.url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// How many of the database's connections are so.
+async fn connections(watcher: &Client, so: &str) -> i64 {
+    let count = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND {so}");
+    watcher.query_one(&count, &[]).await.unwrap().get(0)
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn too_many_callers_are_busy_and_a_lock_is_not_waited_for_forever() {
@@ -20,28 +36,27 @@ async fn too_many_callers_are_busy_and_a_lock_is_not_waited_for_forever() {
         connections: 1,
         queue: 1,
         wait: Duration::from_millis(100),
-        statement_timeout: Duration::from_millis(800),
+        statement_timeout: Duration::from_secs(3),
         retry_for: Duration::from_millis(300),
         ..PostgresOptions::default()
     };
     let store = Arc::new(PostgresStore::open(&nodes.url, &options).await.unwrap());
-    let url = nodes.url.clone();
-    let blocker = tokio::spawn(async move {
-        execute(
-            &url,
-            "BEGIN; SELECT 1 FROM access_grant FOR UPDATE; SELECT pg_sleep(2); COMMIT",
-        )
-        .await;
-    });
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // Within the blocker's transaction the list of connections would stay as it is.
+    let (blocker, watcher) = (stranger(&nodes).await, stranger(&nodes).await);
+    blocker
+        .batch_execute("BEGIN; SELECT 1 FROM access_grant FOR UPDATE")
+        .await
+        .unwrap();
     let waiting = {
         let store = Arc::clone(&store);
         tokio::spawn(async move { store.rotate_refresh(rotation(id, 1, at(1))).await })
     };
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    while connections(&watcher, "wait_event_type = 'Lock'").await == 0 {
+        assert!(!waiting.is_finished(), "it did not wait");
+    }
     assert_eq!(store.grant(id).await, Err(StoreError::Busy));
     assert!(matches!(waiting.await.unwrap(), Err(StoreError::Unavailable(_))));
-    blocker.await.unwrap();
+    blocker.batch_execute("COMMIT").await.unwrap();
     assert_eq!(nodes.scene.rotated(id, 1, at(2)).await, (2, false));
 }
 
@@ -54,8 +69,7 @@ async fn a_grant_that_somebody_holds_keeps_no_other_waiting() {
     for _ in 0..99 {
         grants.push(nodes.scene.active().await);
     }
-    let (client, connection) = connect(&nodes.url, NoTls).await.unwrap();
-    tokio::spawn(connection);
+    let client = stranger(&nodes).await;
     client.batch_execute("BEGIN").await.unwrap();
     let lock = "SELECT 1 FROM access_grant WHERE id = $1 FOR UPDATE";
     client.query_one(lock, &[&held.0]).await.unwrap();
@@ -84,25 +98,55 @@ async fn a_grant_that_somebody_holds_keeps_no_other_waiting() {
     );
 }
 
+/// The answer, or `None` when whoever asked went away because there was none after so many looks.
+async fn looked_for<T>(looks: usize, asked: impl Future<Output = T>) -> Option<T> {
+    let (mut asked, mut left) = (pin!(asked), looks);
+    poll_fn(|context| match asked.as_mut().poll(context) {
+        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+        Poll::Pending if left <= 1 => Poll::Ready(None),
+        Poll::Pending => {
+            left -= 1;
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+/// No transaction waits for what comes next.
+async fn nothing_open(watcher: &Client) {
+    let ended = async { while connections(watcher, "state LIKE 'idle in transaction%'").await > 0 {} };
+    let limit = Duration::from_secs(20);
+    timeout(limit, ended).await.expect("a transaction stays open");
+}
+
 /// A caller that goes away in the middle leaves no open transaction behind.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn cancelled_operations_leave_nothing_open() {
     let Some(nodes) = nodes().await else { return };
     let options = PostgresOptions {
         connections: 2,
+        // The server itself would end a transaction that is left open after twice as long.
+        statement_timeout: Duration::from_mins(1),
         ..PostgresOptions::default()
     };
     let store = Arc::new(PostgresStore::open(&nodes.url, &options).await.unwrap());
-    for step in 0..200_u64 {
+    let watcher = stranger(&nodes).await;
+    let (mut undone, mut done, mut answered) = (0, 0, 0);
+    for step in 0..200 {
         let approval = nodes.scene.approval();
-        let cut =
-            tokio::time::timeout(Duration::from_micros(step * 40), store.approve(approval.clone())).await;
+        let cut = looked_for(1 + step % 20, store.approve(approval.clone())).await;
+        nothing_open(&watcher).await;
         let known = nodes.of(0).grant(approval.grant.id).await.unwrap().is_some();
-        if let Ok(outcome) = cut {
-            assert!(matches!(outcome, Ok(ApprovalOutcome::Approved(_))));
-            assert!(known);
+        match (cut, known) {
+            (None, false) => undone += 1,
+            (None, true) => done += 1,
+            (Some(Ok(ApprovalOutcome::Approved(_))), true) => answered += 1,
+            other => panic!("{other:?}"),
         }
     }
+    // They went away at every moment: before the end, after it and before the answer, and with the answer.
+    let all = [undone, done, answered];
+    assert!(all.iter().all(|count| *count > 0), "{all:?}");
     store.ping().await.unwrap();
     let approval = nodes.scene.approval();
     assert!(matches!(

@@ -38,35 +38,55 @@ async fn settled(store: &Arc<dyn Store>, change: Change) -> Version {
     }
 }
 
-/// How long the node takes to know of a change that another one makes now.
+/// How long the node takes to know of a change that another one makes now, from when that was answered.
 async fn heard_after(node: &Arc<dyn Store>, change: Change, doing: impl Future<Output = ()>) -> Duration {
     settled(node, change).await;
     let mut versions = node.changes().subscribe(change);
     versions.mark_unchanged();
-    let begun = Instant::now();
     doing.await;
+    let answered = Instant::now();
     timeout(Duration::from_secs(30), versions.changed())
         .await
         .unwrap()
         .unwrap();
-    begun.elapsed()
+    answered.elapsed()
+}
+
+/// How long after a change that was just answered the node is first asked and does not know the old version any more. That
+/// one counts no longer than promised, by when the node was asked: a machine that stands still is no fault.
+async fn overtaken(node: &Arc<dyn Store>, change: Change, before: Version) -> Duration {
+    let answered = Instant::now();
+    loop {
+        let asked = answered.elapsed();
+        match node.changes().version(change) {
+            Some(version) if version != before => return asked,
+            Some(_) => assert!(
+                asked <= STALE_AFTER,
+                "{change:?}: an old version counts for too long: {asked:?}"
+            ),
+            None => {}
+        }
+        assert!(asked < Duration::from_secs(30), "{change:?}: nothing is known");
+        sleep(Duration::from_millis(5)).await;
+    }
 }
 
 const LISTENERS: &str = "FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%change_count%' \
                          AND pid <> pg_backend_pid()";
 
-/// By notification: polls come every half second, and of five changes each would have to come right before one.
+/// By notification: polls come every half second, and of five changes most would have to come right before one. The others
+/// may meet a machine that stands still.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn another_node_hears_of_a_change_at_once() {
     let Some(nodes) = nodes().await else { return };
     let (here, there) = (nodes.of(0), nodes.of(1));
-    let mut slowest = Duration::ZERO;
+    let mut all = Vec::new();
     for name in ["a", "b", "c"] {
         let resource = resource(name, &format!("https://{name}.example/mcp"));
         let took = heard_after(&there, Change::Resources, async {
             here.create_resource(resource).await.unwrap();
         });
-        slowest = slowest.max(took.await);
+        all.push(took.await);
     }
     let id = nodes.scene.active().await;
     let took = heard_after(&there, Change::Revocations, async {
@@ -75,14 +95,15 @@ async fn another_node_hears_of_a_change_at_once() {
             .await
             .unwrap();
     });
-    slowest = slowest.max(took.await);
+    all.push(took.await);
     let mut app = here.client(APP).await.unwrap().unwrap();
     app.disabled = true;
     let took = heard_after(&there, Change::Clients, async {
         here.update_client(app).await.unwrap();
     });
-    slowest = slowest.max(took.await);
-    assert!(slowest < Duration::from_millis(400), "{slowest:?}");
+    all.push(took.await);
+    all.sort_unstable();
+    assert!(all[2] < Duration::from_millis(150), "{all:?}");
 }
 
 /// Who may vouch for people and programs, and for whom this server vouches.
@@ -136,10 +157,14 @@ async fn without_notifications_another_node_knows_within_a_second() {
     let there = nodes.of(1);
     without_notifications(&nodes).await;
     let id = nodes.scene.active().await;
+    let mut all = Vec::new();
     for change in Change::ALL {
-        let took = heard_after(&there, change, make(&nodes, change, id)).await;
-        assert!(took <= STALE_AFTER, "{change:?}: {took:?}");
+        let before = settled(&there, change).await;
+        make(&nodes, change, id).await;
+        all.push(overtaken(&there, change, before).await);
     }
+    all.sort_unstable();
+    assert!(all[2] <= STALE_AFTER, "{all:?}");
 }
 
 /// A change of this kind on the first node.
@@ -185,19 +210,7 @@ async fn a_node_that_was_cut_off_knows_that_it_knows_nothing() {
     let mut app = here.client(APP).await.unwrap().unwrap();
     app.disabled = true;
     here.update_client(app).await.unwrap();
-    let begun = Instant::now();
-    loop {
-        match there.changes().version(Change::Clients) {
-            Some(version) if version != before => break,
-            Some(_) => assert!(
-                begun.elapsed() <= STALE_AFTER,
-                "an old version counts for too long"
-            ),
-            None => {}
-        }
-        assert!(begun.elapsed() < Duration::from_secs(30));
-        sleep(Duration::from_millis(5)).await;
-    }
+    overtaken(&there, Change::Clients, before).await;
 }
 
 /// A client that registers once more, one that is added, and one that reads its registration are no change to those who remember clients.
