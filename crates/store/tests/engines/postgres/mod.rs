@@ -6,6 +6,7 @@ mod half_open;
 mod limits;
 mod nodes;
 mod once;
+mod operator;
 mod outage;
 mod partitions;
 mod password;
