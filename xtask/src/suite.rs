@@ -113,7 +113,7 @@ impl Outcome {
             .extend(missing.into_iter().map(|line| format!("not offered: {line}")));
     }
 
-    fn counts(&self) -> String {
+    pub(crate) fn counts(&self) -> String {
         let Self {
             passed,
             failures,
