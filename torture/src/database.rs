@@ -56,7 +56,6 @@ impl Database {
 
     fn begin(mut cluster: Cluster, settings: &str) -> anyhow::Result<Self> {
         let address = free_address()?;
-        cluster.port = address.port();
         let listen = format!(
             "listen_addresses = '127.0.0.1'\nport = {}\nunix_socket_directories = '{}'\n{settings}\n",
             address.port(),
@@ -150,7 +149,7 @@ impl Database {
 
     /// A standby that streams from it. From now on nothing is committed before the standby has it on its disk.
     pub async fn standby(&self) -> anyhow::Result<Self> {
-        let mut cluster = make()?;
+        let cluster = make()?;
         let data = cluster.directory.join("data");
         std::fs::remove_dir_all(&data)?;
         let source = format!(
@@ -160,7 +159,6 @@ impl Database {
         let mut copy = unprivileged(&cluster.binaries.join("pg_basebackup"));
         copy.args(["-R", "--no-sync", "--checkpoint=fast", "-d", &source, "-D"]);
         run(copy.arg(&data))?;
-        cluster.port = 0;
         let standby = Self::begin(cluster, "hot_standby = on")?;
         let client = self.connect().await?;
         client

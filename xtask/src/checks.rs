@@ -47,32 +47,65 @@ pub(crate) fn unit() -> Result<Outcome> {
     // `cargo test` alone skips the store's PostgreSQL suite where there is no server; here it must run.
     command.env("DOORWARD_TEST_POSTGRES", "required");
     let mut outcome = run_tests(command, &[])?;
-    outcome.add(server_on_postgres()?);
-    Ok(outcome)
-}
-
-/// The tests of endpoints and jobs, and of the program where the engine matters, once more on the other engine.
-fn server_on_postgres() -> Result<Outcome> {
-    let suites = [
-        ("doorward-server", &["--test", "*"][..], &[][..]),
-        ("doorward-server", &["--lib"], &["jobs::"]),
-        (
-            "doorward",
-            &["--test", "program"],
-            &["revocation::", "drain::", "life::"],
-        ),
-    ];
-    let mut outcome = Outcome::default();
-    for (package, which, names) in suites {
-        let mut command = cargo(&["test", "--package", package, "--no-fail-fast"]);
-        command.args(which).env("DOORWARD_TEST_ENGINE", "postgres");
-        outcome.add(run_tests(command, names)?);
+    for tests in SERVER_ON_POSTGRES {
+        outcome.add(run_tests(tests.command(), tests.names)?);
     }
     Ok(outcome)
 }
 
+/// Some tests of one package.
+pub(crate) struct Tests {
+    pub(crate) package: &'static str,
+    /// As `cargo test` takes them.
+    pub(crate) which: &'static [&'static str],
+    /// Of these those with one of these in their names, where there are any.
+    pub(crate) names: &'static [&'static str],
+    /// On PostgreSQL, where they would run on SQLite otherwise.
+    pub(crate) on_postgres: bool,
+}
+
+impl Tests {
+    pub(crate) fn build(&self) -> Command {
+        let mut command = cargo(&["test", "--package", self.package, "--quiet", "--no-run"]);
+        command.args(self.which);
+        command
+    }
+
+    /// Fails without a server.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = cargo(&["test", "--package", self.package, "--no-fail-fast"]);
+        command.args(self.which).env("DOORWARD_TEST_POSTGRES", "required");
+        if self.on_postgres {
+            command.env("DOORWARD_TEST_ENGINE", "postgres");
+        }
+        command
+    }
+}
+
+/// The tests of endpoints and jobs, and of the program where the engine matters, once more on the other engine.
+pub(crate) const SERVER_ON_POSTGRES: [Tests; 3] = [
+    Tests {
+        package: "doorward-server",
+        which: &["--test", "*"],
+        names: &[],
+        on_postgres: true,
+    },
+    Tests {
+        package: "doorward-server",
+        which: &["--lib"],
+        names: &["jobs::"],
+        on_postgres: true,
+    },
+    Tests {
+        package: "doorward",
+        which: &["--test", "program"],
+        names: &["revocation::", "drain::", "life::"],
+        on_postgres: true,
+    },
+];
+
 /// Only tests with one of these in their names, where there are any; and of each there must be one.
-fn run_tests(mut command: Command, names: &[&str]) -> Result<Outcome> {
+pub(crate) fn run_tests(mut command: Command, names: &[&str]) -> Result<Outcome> {
     if !names.is_empty() {
         command.arg("--").args(names);
     }

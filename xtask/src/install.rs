@@ -80,11 +80,19 @@ pub(crate) fn postgresql() -> Result<()> {
         .flatten()
         .flatten()
         .any(|version| version.path().join("bin/initdb").exists());
-    let pooler = works("pgbouncer", &["--version"]) || Path::new("/usr/sbin/pgbouncer").exists();
     system_packages(&[
         ("postgresql", in_debians_place || works("initdb", &["--version"])),
-        ("pgbouncer", pooler),
+        ("pgbouncer", has_pgbouncer()),
     ])
+}
+
+/// `PgBouncer` alone.
+pub(crate) fn pgbouncer() -> Result<()> {
+    system_packages(&[("pgbouncer", has_pgbouncer())])
+}
+
+fn has_pgbouncer() -> bool {
+    works("pgbouncer", &["--version"]) || Path::new("/usr/sbin/pgbouncer").exists()
 }
 
 /// Clocks that can be set for one program.
@@ -184,8 +192,21 @@ pub(crate) fn environment(home: &Path, requirements: &[PathBuf]) -> Result<()> {
 fn npm() -> Result<()> {
     let home = e2e().join("node");
     let given = root().join("e2e");
+    npm_packages(&given, &home, || Ok(()))?;
+    // Modules find their packages from where they lie, so that the scripts lie beside them.
+    for folder in ["node", "browser"] {
+        for script in fs::read_dir(given.join(folder))? {
+            let script = script?;
+            fs::copy(script.path(), home.join(script.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
+/// The packages that a folder's `package-lock.json` asks for, and what is to be done with them once.
+pub(crate) fn npm_packages(given: &Path, home: &Path, then: impl FnOnce() -> Result<()>) -> Result<()> {
     once(
-        &home,
+        home,
         &fs::read_to_string(given.join("package-lock.json"))?,
         || {
             eprintln!(
@@ -195,17 +216,10 @@ fn npm() -> Result<()> {
             for file in ["package.json", "package-lock.json", ".npmrc"] {
                 fs::copy(given.join(file), home.join(file)).with_context(|| format!("cannot copy {file}"))?;
             }
-            run(Command::new("npm").args(["ci", "--silent"]).current_dir(&home))
+            run(Command::new("npm").args(["ci", "--silent"]).current_dir(home))?;
+            then()
         },
-    )?;
-    // Modules find their packages from where they lie, so that the scripts lie beside them.
-    for folder in ["node", "browser"] {
-        for script in fs::read_dir(given.join(folder))? {
-            let script = script?;
-            fs::copy(script.path(), home.join(script.file_name()))?;
-        }
-    }
-    Ok(())
+    )
 }
 
 /// Fills a folder once for each state of what it is made from.

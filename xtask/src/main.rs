@@ -23,6 +23,7 @@ mod process;
 mod python;
 mod suite;
 mod torture;
+mod versions;
 mod workspace;
 
 use std::path::PathBuf;
@@ -77,6 +78,12 @@ enum Chore {
         #[arg(long, default_value = "sqlite")]
         engine: String,
     },
+    /// Runs every test that needs PostgreSQL on every supported major version of it, with servers that come as npm packages
+    Versions {
+        /// On these only, such as `14,18`
+        #[arg(long, value_delimiter = ',', value_name = "MAJOR")]
+        only: Vec<u32>,
+    },
     /// Writes the pages of the book that come from the code
     Docs,
 }
@@ -92,6 +99,7 @@ fn main() -> ExitCode {
         } => done(bench::run(&only, quick, programs.as_deref())),
         Chore::Torture { options } => done(torture::run_all(&options)),
         Chore::Soak { minutes, engine } => done(torture::soak(minutes, &engine)),
+        Chore::Versions { only } => done(versions::run_all(&only)),
         Chore::Docs => done(docs::regenerate()),
     }
 }

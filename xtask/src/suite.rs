@@ -120,7 +120,7 @@ impl Outcome {
         }
     }
 
-    fn counts(&self) -> String {
+    pub(crate) fn counts(&self) -> String {
         let Self {
             passed,
             failures,

@@ -171,7 +171,7 @@ impl Cluster {
         let mut command = Command::new(self.server.binaries.join(name));
         command
             .env("PGHOST", &self.server.directory)
-            .env("PGPORT", self.server.port.to_string())
+            .env("PGPORT", "5432")
             .env("PGUSER", "doorward");
         command
     }

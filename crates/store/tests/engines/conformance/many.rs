@@ -10,6 +10,8 @@ use super::audit::{acting, events};
 use super::scene::{APP, Opened, RESOURCE, Scene, at, at_once, client, consent, resource};
 
 const MANY: usize = 620;
+/// As many of them are made at a time; a divisor.
+const TOGETHER: usize = 62;
 const SECOND: &str = "https://mail.example/mcp";
 
 /// Grants on the resource of the scene and on the second one.
@@ -20,15 +22,18 @@ async fn scene(opened: Opened) -> Arc<Scene> {
         .create_resource(resource("mail", SECOND))
         .await
         .unwrap();
-    at_once(MANY, |_| {
-        let scene = Arc::clone(&scene);
-        async move {
-            let mut approval = scene.approval();
-            approval.grant.more_resources = vec![SECOND.to_owned()];
-            scene.approve(&approval).await;
-        }
-    })
-    .await;
+    // Not all at once: the last ones would wait for the others longer than anybody may, on a busy machine.
+    for _ in 0..MANY / TOGETHER {
+        at_once(TOGETHER, |_| {
+            let scene = Arc::clone(&scene);
+            async move {
+                let mut approval = scene.approval();
+                approval.grant.more_resources = vec![SECOND.to_owned()];
+                scene.approve(&approval).await;
+            }
+        })
+        .await;
+    }
     scene
 }
 

@@ -7,6 +7,7 @@ mod hosts;
 mod limits;
 mod nodes;
 mod once;
+mod operator;
 mod outage;
 mod partitions;
 mod password;

@@ -12,8 +12,8 @@ use doorward_store::{ClientSource, GrantState, RedeemOutcome, RotateOutcome, Sto
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 
-use super::cluster::server::unprivileged;
 use super::cluster::{Cluster, execute};
+use super::operator::ask;
 use super::template::database;
 use crate::conformance::scene::{Opened, Scene, at, client, fresh, redemption, rotation};
 use crate::conformance::spent::one;
@@ -258,17 +258,6 @@ async fn a_sweep_forgets_the_marks_of_transactions_that_nobody_asks_about_any_mo
     // Its own transactions leave marks too.
     assert_eq!([sweep().await, sweep().await, sweep().await], [400, 50, 0]);
     assert!(count() >= recent);
-}
-
-/// What a query answers to an operator, in one column of one row.
-fn ask(cluster: &Cluster, database: &str, query: &str) -> String {
-    let answer = unprivileged(&cluster.binaries.join("psql"))
-        .args(["-X", "-A", "-t", "-h"])
-        .arg(&cluster.directory)
-        .args(["-U", "doorward", "-d", database, "-c", query])
-        .output()
-        .unwrap();
-    String::from_utf8_lossy(&answer.stdout).trim().to_owned()
 }
 
 /// Between the nodes and the server: loses one answer in thirty-seven once it may. Holds each

@@ -78,10 +78,9 @@ impl Pooler {
             .filter(|line| !ours.iter().any(|key| line.starts_with(key)));
         let kept: Vec<&str> = kept.collect();
         let settings = format!(
-            "[databases]\n* = host={} port={}\n[pgbouncer]\n{}\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
+            "[databases]\n* = host={}\n[pgbouncer]\n{}\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
              unix_socket_dir =\nauth_type = trust\nauth_file = {}/users\n",
             cluster.directory.display(),
-            cluster.port,
             kept.join("\n"),
             directory.display()
         );

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 /// `required` makes a missing server a failure instead of a skip.
 const SETTING: &str = "DOORWARD_TEST_POSTGRES";
+/// The major version that has to run; any will do without it.
+const VERSION: &str = "DOORWARD_TEST_POSTGRES_VERSION";
 /// `initdb` and the server refuse to run as root.
 pub(crate) const UNPRIVILEGED: u32 = 65534;
 /// Lives as long as its standard input: when this process ends, however it ends, so do server and data.
@@ -29,7 +31,6 @@ const SETTINGS: &str = "\nlisten_addresses = ''\nmax_connections = 300\nshared_b
 pub(crate) struct Cluster {
     pub(crate) binaries: PathBuf,
     pub(crate) directory: PathBuf,
-    pub(crate) port: u16,
     pub(crate) keeper: Option<Child>,
 }
 
@@ -59,7 +60,6 @@ impl Cluster {
         let cluster = Self {
             binaries,
             directory,
-            port: 5432,
             keeper: None,
         };
         let made = unprivileged(&cluster.binaries.join("initdb"))
@@ -90,6 +90,8 @@ impl Cluster {
 
     /// Starts the server on its data, and waits until it takes connections.
     pub(crate) fn run(&mut self) {
+        // One that was killed has left its file, which says that it is ready.
+        let of_the_last_one = self.process_file();
         let keeper = unprivileged(Path::new("/bin/sh"))
             .args(["-c", KEEPER, "sh"])
             .args([&self.binaries, &self.directory])
@@ -98,18 +100,34 @@ impl Cluster {
             .spawn()
             .unwrap();
         self.keeper = Some(keeper);
-        let ready = self.binaries.join("pg_isready");
         for _ in 0..600 {
-            let answer = Command::new(&ready)
-                .args(["-q", "-p", &self.port.to_string(), "-h"])
-                .arg(&self.directory)
-                .status();
-            if answer.unwrap().success() {
+            let file = self.process_file();
+            if file != of_the_last_one && takes_connections(&file) {
+                self.check_version();
                 return;
             }
             std::thread::sleep(Duration::from_millis(50));
         }
         panic!("PostgreSQL does not start: {}", self.log());
+    }
+
+    /// What the server writes about itself for those who wait for it. Empty without a server.
+    fn process_file(&self) -> String {
+        std::fs::read_to_string(self.directory.join("data/postmaster.pid")).unwrap_or_default()
+    }
+
+    /// A server runs on data of its own major version alone: what the data says, the server is.
+    fn check_version(&self) {
+        let Ok(wanted) = std::env::var(VERSION) else {
+            return;
+        };
+        let found = std::fs::read_to_string(self.directory.join("data/PG_VERSION")).unwrap();
+        let place = self.binaries.display();
+        assert_eq!(
+            found.trim(),
+            wanted,
+            "{VERSION}={wanted}, but another one runs, from {place}"
+        );
     }
 
     fn log(&self) -> String {
@@ -150,6 +168,14 @@ fn find_binaries() -> Option<PathBuf> {
     // Where the programs are, not links to them: they look for their files beside themselves.
     let program = std::fs::canonicalize(directory.join("postgres")).unwrap();
     Some(program.parent().unwrap().to_owned())
+}
+
+/// The eighth line is the server's state. `pg_ctl` waits for it in the same way.
+fn takes_connections(process_file: &str) -> bool {
+    process_file
+        .lines()
+        .nth(7)
+        .is_some_and(|state| state.trim() == "ready")
 }
 
 /// Says loudly that tests are skipped, once a package; or fails, as the setting wants it.

@@ -69,7 +69,6 @@ impl Server {
             "local all all trust\nhostssl all all 127.0.0.1/32 cert\n",
         )
         .unwrap();
-        cluster.port = port;
         cluster.run();
         Some(Self { cluster, port, files })
     }
