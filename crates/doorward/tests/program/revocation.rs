@@ -79,21 +79,21 @@ async fn connected(guard: &Guard) {
 
 /// How long the token is taken until it is refused as revoked: when the last one was sent that was taken.
 async fn time_to_refusal(guard: &Guard, token: &str) -> Duration {
-    let (began, taken) = (Instant::now(), Cell::new(Duration::ZERO));
+    let (began, last) = (Instant::now(), Cell::new(Duration::ZERO));
     eventually("the token is refused", || async {
         // Before the question: the time that an answer takes makes nothing older.
         let sent = began.elapsed();
         match guard.verify(token).await {
             Err(VerifyError::Rejected(Rejection::Revoked)) => Some(()),
             Ok(_) => {
-                taken.set(sent);
+                last.set(sent);
                 None
             }
             Err(other) => panic!("{other:?}"),
         }
     })
     .await;
-    taken.get()
+    last.get()
 }
 
 fn gid(tokens: &Tokens) -> String {
