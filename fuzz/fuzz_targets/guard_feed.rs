@@ -17,7 +17,7 @@ use libfuzzer_sys::fuzz_target;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-/// How long a revocation is remembered by default: a token's lifetime, and what clocks may differ.
+/// How long a revocation is remembered by default: a token's lifetime, and an hour and seven minutes for clocks that are wrong.
 const KEEP: i64 = 3_600 + 67 * 60;
 /// Lines and events that are longer are refused, which the reader here does not know.
 const MAX: usize = 4 * 1024;

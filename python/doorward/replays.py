@@ -36,7 +36,7 @@ class ReplayStore(Protocol):
     def insert(self, proof: UsedProof, now: int) -> Awaitable[bool] | bool:
         """Remembers the proof at least until ``proof.until``, and says whether it is new.
 
-        Processes whose clocks differ need it longer, by as much as they may differ: an hour is enough in any case.
+        Processes whose clocks differ need it longer, by as much as they may differ: an hour and five minutes are enough in any case.
         Of any number of parallel calls for one proof, in whatever processes, exactly one may be told ``True``. ``now`` is the
         guard's time. An ``async def`` runs in the event loop; a plain function in a thread of its own, so that it may wait.
         """

@@ -82,7 +82,7 @@ impl Suite {
     }
 }
 
-/// What the server is known not to offer yet, or the system not to allow everywhere, as a part of the line that says so.
+/// What the server does not offer yet, or this system does not allow or have, as a part of the line that says so.
 /// Everything else that a check asked for in vain is a failure.
 const ABSENT: [&str; 2] = [torture::CANNOT_MOUNT, docs::NO_MDBOOK];
 

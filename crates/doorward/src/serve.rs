@@ -34,16 +34,9 @@ pub async fn run(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
     let manager = ServiceManager::from_environment();
     // On another thread: the embedded database is opened on this one.
     let starting = tokio::spawn(manager.starting());
-    let running = tokio::select! {
-        running = start(settings, &stop) => Some(running),
-        // What it was about to change in the database is undone, or is done to its end.
-        () = stop.cancelled() => None,
-    };
+    let running = start(settings, &stop).await;
     starting.abort();
-    let Some(running) = running.transpose()? else {
-        tracing::info!("stopped at the start");
-        return Ok(ExitCode::SUCCESS);
-    };
+    let running = running?;
     if let Some(key) = &running.first_admin_key {
         out::line(
             "The first admin key, shown once; keep it somewhere safe and set DOORWARD_ADMIN_KEY to use it:",
@@ -204,7 +197,7 @@ impl Running {
             leaving,
             serve(public.0, public.1, limits, close.clone()),
             serve(admin.0, admin.1, limits, close.clone()),
-            // So long it is as before: streams of revocations go on too.
+            // Until `close`, not `stop`: streams of revocations go on while the node leaves.
             server.run_jobs(close.clone()),
         );
         server.close().await?;

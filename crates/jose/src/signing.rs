@@ -276,7 +276,7 @@ pub fn sign<T: Serialize>(key: &SigningKey, typ: &str, claims: &T) -> Result<Str
     with_signature(token, &signature)
 }
 
-/// The same with any signer.
+/// Signs `claims` with any [`Signer`], which may have to be asked first; otherwise as [`sign`].
 ///
 /// # Errors
 /// As [`sign`]; whatever the signer says.

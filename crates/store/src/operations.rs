@@ -261,7 +261,7 @@ pub struct IssueAsserted {
 pub enum AssertedOutcome {
     /// Recorded, under this grant.
     Issued(GrantId),
-    /// A grant for the same ended after the issuer had given its word.
+    /// A grant for the same ended, or everything was ended, after the issuer had given its word.
     EndedSince,
     /// The issuer was disabled or removed in the meantime.
     IssuerGone,

@@ -105,6 +105,7 @@ pub(super) async fn forgetful(plan: Plan) -> anyhow::Result<Tally> {
         copy_part(&copy, &file, part)?;
     }
     site.nodes[0].start().await?;
+    // What a server says that has lost a grant, or a token.
     let lost = |told: &str| told.contains(": 400 ") || told.contains("must say true");
     match settle(load, &site).await {
         Err(error) if lost(&error.to_string()) => Ok(Tally::default()),

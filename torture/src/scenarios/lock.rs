@@ -23,6 +23,7 @@ const POSTGRES: Duration = Duration::from_secs(10);
 pub(super) async fn sqlite(plan: Plan) -> anyhow::Result<Tally> {
     let site = plan.site(Engine::Sqlite, 1).await?;
     let load = plan.load(&site, 12, Rules::every_grant()).await?;
+    // Longer than a request waits, in the second place.
     let times: &[u64] = if plan.short { &[1, 8] } else { &[1, 10, 1, 10] };
     for seconds in times {
         let before = load.unavailable();

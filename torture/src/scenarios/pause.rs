@@ -33,7 +33,8 @@ async fn pause(mut plan: Plan, engine: Engine, nodes: usize) -> anyhow::Result<T
     site.nodes[node].signal("CONT")?;
     load.progress(200, Duration::from_mins(1)).await?;
     let tally = settle(load, &site).await?;
-    // Who had sent it something, or did so soon, waits as long as it stands still, or as long as a client waits at all.
+    // Who had sent it something waits as long as it stands still, who sends it something soon after a little less, or as long
+    // as a client waits at all.
     ensure!(
         tally.troubled() > 0 || tally.longest() >= time * 2 / 3,
         "nobody waited for the node that stood still: {tally:?}"

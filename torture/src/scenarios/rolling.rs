@@ -108,7 +108,7 @@ pub(super) async fn keys(mut plan: Plan) -> anyhow::Result<Tally> {
         let admin = Admin::of(&site, rotation % site.nodes.len())?;
         let next = admin.call(Method::POST, "/admin/keys/rotate", json!({})).await?;
         let next = text(&next, "key_id")?;
-        is_published(&load, &site, &next).await?;
+        every_node_publishes(&load, &site, &next).await?;
         the_next_key_signs(&load, &clock).await?;
         for node in 0..site.nodes.len() {
             let header = signed_with(&load, node).await?;
@@ -127,7 +127,7 @@ pub(super) async fn keys(mut plan: Plan) -> anyhow::Result<Tally> {
     let listed = Admin::of(&site, 0)?
         .call(Method::GET, "/admin/keys", Value::Null)
         .await?;
-    is_published(&load, &site, &text(&listed["items"][0], "key_id")?).await?;
+    every_node_publishes(&load, &site, &text(&listed["items"][0], "key_id")?).await?;
     the_next_key_signs(&load, &clock).await?;
     ensure!(algorithm().await? == "EdDSA", "the algorithm is not changed");
     let keys = Admin::of(&site, 0)?
@@ -141,8 +141,8 @@ pub(super) async fn keys(mut plan: Plan) -> anyhow::Result<Tally> {
     without_trouble(load, &site).await
 }
 
-/// Every node publishes it.
-async fn is_published(load: &Load, site: &Site, key_id: &str) -> anyhow::Result<()> {
+/// Waits until every node has it in its key set.
+async fn every_node_publishes(load: &Load, site: &Site, key_id: &str) -> anyhow::Result<()> {
     let began = Instant::now();
     for node in 0..site.nodes.len() {
         loop {

@@ -1,12 +1,12 @@
 //! SIGTERM: what has begun is answered, nothing new is taken, and the end comes in time.
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream, ToSocketAddrs as _};
+use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::support::{Browser, Client, MASTER_KEY, PATIENCE, Place, Server, Tokens, eventually};
+use crate::support::{Browser, Client, PATIENCE, Place, Server, Tokens, eventually};
 
 /// A request whose body the server waits for.
 struct Begun(TcpStream);
@@ -170,22 +170,4 @@ async fn under_load_every_answer_is_a_success_and_every_token_still_works_afterw
         Tokens::of(client.refresh(&tokens.refresh).await.unwrap());
     }
     assert!(refreshes > 0);
-}
-
-/// For example while it waits for a database that says nothing.
-#[tokio::test]
-async fn a_server_that_has_not_started_yet_can_be_stopped() {
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("postgres://ada@{}/doorward", silent.local_addr().unwrap());
-    silent.set_nonblocking(true).unwrap();
-    let place = Place::new()
-        .set("DOORWARD_STORAGE_URL", &url)
-        .set("DOORWARD_KEYS_MASTER_KEY", MASTER_KEY)
-        .set("DOORWARD_STORAGE_CONNECT_TIMEOUT", "1m");
-    let process = place.start(&["serve"], "");
-    let _asked = eventually("it has come so far", || async { silent.accept().ok() }).await;
-    process.terminate();
-    let stopped = process.finish();
-    assert_eq!(stopped.code, Some(0), "{stopped:?}");
-    assert!(stopped.stderr.contains("stopped at the start"), "{stopped:?}");
 }

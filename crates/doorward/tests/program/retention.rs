@@ -4,7 +4,6 @@ use tokio_postgres::{NoTls, Row};
 
 use crate::support::{MASTER_KEY, Place, Server, cluster, eventually, http};
 
-/// 32 bytes in base64url.
 /// More than two batches, and more than one.
 const USED: u64 = 1201;
 const EVENTS: u64 = 600;

@@ -15,11 +15,12 @@ const KEPT: Duration = Duration::from_mins(65);
 /// When it is worth trying again after a failure.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// Whoever inserts walks past what was cleared away and not vacuumed: that must not grow with the table.
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS doorward_used_proofs (
         proof bytea PRIMARY KEY,
         ends_at bigint NOT NULL
-    );
+    ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
     CREATE INDEX IF NOT EXISTS doorward_used_proofs_by_end ON doorward_used_proofs (ends_at);
 ";
 /// The key of the lock under which processes that start together make the table one after the other.

@@ -62,7 +62,7 @@ pub enum WhileBlind {
 
 /// On top of a token's lifetime, as long as the server does: an hour by which the clock of guard or node may be wrong for a
 /// while, and what clocks are allowed to differ anyway. What is forgotten is not told again.
-const CLOCKS: Duration = Duration::from_mins(67);
+const CLOCK_ERROR: Duration = Duration::from_mins(67);
 /// What a client that is refused for blindness is told to wait.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -111,7 +111,7 @@ impl Feed {
             WhileBlind::Ask(asking) => Some(Introspection::new(*asking, client.clone(), clock.clone())),
             _ => None,
         };
-        let keep = policy.max_token_lifetime.saturating_add(CLOCKS);
+        let keep = policy.max_token_lifetime.saturating_add(CLOCK_ERROR);
         let shared = Shared {
             clock,
             memory: RwLock::new(Memory::new(policy.max_entries, keep)),

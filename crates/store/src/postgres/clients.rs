@@ -7,7 +7,7 @@ use super::statements::{Connection, Sql, find as row, list as rows, run, stateme
 use super::values::{Columns, can_be_stored, only};
 use super::{consents, grants};
 use crate::rules::clients::is_touched;
-use crate::rules::consents::Allowed;
+use crate::rules::consents::ConsentsOf;
 use crate::rules::json;
 use crate::rules::pages::{page, rows_to_fetch};
 use crate::rules::words::Word;
@@ -145,7 +145,7 @@ pub(super) async fn delete(db: &Connection, client_id: &str, now: UnixSeconds) -
     disable(db, client_id, now).await?;
     run(db, DELETE, &[&client_id]).await?;
     let ended = grants::end_of_client(db, client_id, EndReason::ClientDeleted, now).await?;
-    consents::forget(db, &Allowed::client(client_id)).await?;
+    consents::forget(db, &ConsentsOf::client(client_id)).await?;
     Ok(ended)
 }
 

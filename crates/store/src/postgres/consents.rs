@@ -4,9 +4,9 @@ use doorward_oauth::scope::ScopeSet;
 use uuid::Uuid;
 
 use super::errors::{Fallible, Fault};
-use super::statements::{Connection, find as row, run, statements};
+use super::statements::{Connection, Sql, find as row, run, statements};
 use super::values::{Columns, can_be_stored, only};
-use crate::rules::consents::Allowed;
+use crate::rules::consents::ConsentsOf;
 use crate::rules::grants::SOME;
 use crate::rules::{consents, json};
 use crate::{Consent, Grant, UserId};
@@ -97,33 +97,32 @@ async fn write(db: &Connection, add: bool, grant: &Grant, consent: &Consent) -> 
     .await
 }
 
+/// The statement for those of a client, or for those on a resource, and which it is.
+fn of(consents: &ConsentsOf, of_client: Sql, on_resource: Sql) -> (Sql, &str) {
+    match consents {
+        ConsentsOf::Client(client_id) => (of_client, client_id),
+        ConsentsOf::Resource(uri) => (on_resource, uri),
+    }
+}
+
 /// The rest, in the transaction in which client or resource goes.
-pub(super) async fn forget(db: &Connection, allowed: &Allowed) -> Fallible<()> {
-    let (sql, which) = match allowed {
-        Allowed::Client(client_id) => (FORGET_CLIENT, client_id),
-        Allowed::Resource(uri) => (FORGET_RESOURCE, uri),
-    };
+pub(super) async fn forget(db: &Connection, consents: &ConsentsOf) -> Fallible<()> {
+    let (sql, which) = of(consents, FORGET_CLIENT, FORGET_RESOURCE);
     run(db, sql, &[&which]).await.map(drop)
 }
 
 /// Whether there are more than are forgotten in one transaction.
-pub(super) async fn are_many(db: &Connection, allowed: &Allowed) -> Fallible<bool> {
-    let (sql, which) = match allowed {
-        Allowed::Client(client_id) => (MORE_OF_CLIENT, client_id),
-        Allowed::Resource(uri) => (MORE_OF_RESOURCE, uri),
-    };
+pub(super) async fn are_many(db: &Connection, consents: &ConsentsOf) -> Fallible<bool> {
+    let (sql, which) = of(consents, MORE_OF_CLIENT, MORE_OF_RESOURCE);
     let more = row(db, sql, &[&which, &i64::from(SOME)], only::<bool>).await?;
     Ok(more.is_some())
 }
 
-/// Some of them; whether there may be more.
-pub(super) async fn forget_some(db: &Connection, allowed: &Allowed) -> Fallible<bool> {
-    let (sql, which) = match allowed {
-        Allowed::Client(client_id) => (FORGET_SOME_OF_CLIENT, client_id),
-        Allowed::Resource(uri) => (FORGET_SOME_OF_RESOURCE, uri),
-    };
+/// Some of them; whether there may be more. Others may have taken some of the same.
+pub(super) async fn forget_some(db: &Connection, consents: &ConsentsOf) -> Fallible<bool> {
+    let (sql, which) = of(consents, FORGET_SOME_OF_CLIENT, FORGET_SOME_OF_RESOURCE);
     let forgotten = run(db, sql, &[&which, &i64::from(SOME)]).await?;
-    Ok(forgotten >= u64::from(SOME))
+    Ok(forgotten > 0)
 }
 
 /// The person is asked again the next time.

@@ -107,7 +107,7 @@ macro_rules! live_by {
 macro_rules! end {
     ($which:expr) => {
         concat!(
-            "UPDATE access_grant SET state = 'ended', end_reason = $2, ended_at = greatest($3, last_used_at) WHERE ",
+            "UPDATE access_grant SET state = 'ended', end_reason = $2, ended_at = least(greatest($3, last_used_at), $3 + 3900) WHERE ",
             $which,
             " AND state <> 'ended'"
         )
@@ -155,7 +155,7 @@ statements! {
     END_OF_CLIENT = end!("client_id = $1");
     END_ON_RESOURCE = end!(on_resource!("$1"));
     END_OF_ISSUER = end!("trusted_issuer = $1");
-    END_OF_ISSUER_AND_USER = "UPDATE access_grant SET state = 'ended', end_reason = $3, ended_at = greatest($4, last_used_at) \
+    END_OF_ISSUER_AND_USER = "UPDATE access_grant SET state = 'ended', end_reason = $3, ended_at = least(greatest($4, last_used_at), $4 + 3900) \
                               WHERE user_id = $2 AND trusted_issuer = $1 AND state <> 'ended'";
     END_PENDING_OF_SESSION = end!("id = ANY (ARRAY(SELECT grant_id FROM code WHERE session_id = $1 AND redeemed_at IS NULL \
                                    AND redirect_uri <> '')) \

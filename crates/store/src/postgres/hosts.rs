@@ -1,14 +1,16 @@
 //! Connections to one of the servers that the URL names: the first that answers, and is what the URL asks for. One that does
 //! not answer at all (its machine is gone, or it stands still) must not use up the time of the others.
 
+use std::collections::VecDeque;
 use std::future::Future;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::Connect;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_postgres::config::{Host, LoadBalanceHosts, TargetSessionAttrs};
 use tokio_postgres::tls::MakeTlsConnect;
@@ -27,12 +29,14 @@ type Connecting<'h> = Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>
 /// The servers, and how they are reached.
 #[derive(Clone)]
 pub(super) struct Hosts {
-    each: Vec<Config>,
+    servers: Vec<Config>,
     tls: MakeRustlsConnect,
-    /// How long one of them may take, while there are others.
-    share: Duration,
+    /// How long one of them may take before the next one is asked.
+    time_for_each: Duration,
     /// Which one to ask first.
-    first: Arc<AtomicUsize>,
+    asked_first: Arc<AtomicUsize>,
+    /// Any one, by chance.
+    in_any_order: bool,
     /// Only one of them can be what is asked for, so whichever was it last is asked first.
     only_primary: bool,
 }
@@ -41,50 +45,71 @@ impl Hosts {
     /// `time`: how long all of them together may take.
     pub(super) fn of(config: &Config, tls: MakeRustlsConnect, time: Duration) -> Self {
         let number = config.get_hosts().len().max(1);
-        let share = time / u32::try_from(number).unwrap_or(u32::MAX);
         let mut config = config.clone();
-        config.connect_timeout(share);
-        // In an order by chance the driver itself goes through them.
-        let is_random = config.get_load_balance_hosts() == LoadBalanceHosts::Random;
-        let each = if number == 1 || is_random {
-            vec![config.clone()]
-        } else {
-            (0..number).map(|place| alone(&config, place)).collect()
+        config.connect_timeout(time);
+        let servers = match number {
+            1 => vec![config.clone()],
+            several => (0..several).map(|place| alone(&config, place)).collect(),
         };
         Self {
-            each,
+            servers,
             tls,
-            share,
-            first: Arc::default(),
+            time_for_each: time / u32::try_from(number).unwrap_or(u32::MAX),
+            asked_first: Arc::default(),
+            in_any_order: config.get_load_balance_hosts() == LoadBalanceHosts::Random,
             only_primary: config.get_target_session_attrs() == TargetSessionAttrs::ReadWrite,
         }
     }
 
-    /// A connection to the first that answers. Why the last of them did not, if none does.
+    /// A connection to the first that answers. One that takes longer than its time is not given up: the next one is asked
+    /// beside it. When none does, why one of them did not.
     pub(super) async fn connect(&self) -> Result<(Client, Wire), Error> {
-        let first = self.first.load(Ordering::Relaxed);
-        let mut places = (0..self.each.len()).map(|number| (first + number) % self.each.len());
-        let last = places.next_back().unwrap_or_default();
-        for place in places {
-            let connecting = self.each[place].connect(self.tls.clone());
-            match timeout(self.share, connecting).await {
-                Ok(Ok(connected)) => return Ok(self.found(place, connected)),
-                Ok(Err(error)) => {
+        let number = self.servers.len();
+        let first = if self.in_any_order {
+            by_chance(number)
+        } else {
+            self.asked_first.load(Ordering::Relaxed)
+        };
+        let mut places: VecDeque<usize> = (0..number).map(|further| (first + further) % number).collect();
+        let mut attempts = JoinSet::new();
+        loop {
+            if let Some(place) = places.pop_front() {
+                let (server, tls) = (self.servers[place].clone(), self.tls.clone());
+                attempts.spawn(async move { (place, server.connect(tls).await) });
+            }
+            let patience = if places.is_empty() {
+                Duration::MAX
+            } else {
+                self.time_for_each
+            };
+            match timeout(patience, attempts.join_next()).await {
+                Ok(Some(Ok((place, Ok(connected))))) => return Ok(self.found(place, connected)),
+                Ok(Some(Ok((place, Err(error))))) => {
+                    if places.is_empty() && attempts.is_empty() {
+                        return Err(error);
+                    }
                     tracing::debug!(error = describe(&error), place, "not this PostgreSQL server");
                 }
-                Err(_) => tracing::debug!(place, "this PostgreSQL server does not answer"),
+                Ok(Some(Err(panicked))) => std::panic::resume_unwind(panicked.into_panic()),
+                // Nobody is being asked.
+                Ok(None) => places.push_back(first),
+                Err(_) => tracing::debug!("this PostgreSQL server takes its time: the next one is asked too"),
             }
         }
-        let connected = self.each[last].connect(self.tls.clone()).await?;
-        Ok(self.found(last, connected))
     }
 
     fn found(&self, place: usize, connected: (Client, Wire)) -> (Client, Wire) {
         if self.only_primary {
-            self.first.store(place, Ordering::Relaxed);
+            self.asked_first.store(place, Ordering::Relaxed);
         }
         connected
     }
+}
+
+/// A number below this one.
+fn by_chance(number: usize) -> usize {
+    let chance = RandomState::new().build_hasher().finish();
+    usize::try_from(chance % number as u64).unwrap_or_default()
 }
 
 impl Connect for Hosts {
@@ -148,7 +173,8 @@ fn alone(all: &Config, place: usize) -> Config {
         .ssl_mode(all.get_ssl_mode())
         .ssl_negotiation(all.get_ssl_negotiation())
         .target_session_attrs(all.get_target_session_attrs())
-        .channel_binding(all.get_channel_binding());
+        .channel_binding(all.get_channel_binding())
+        .load_balance_hosts(all.get_load_balance_hosts());
     one
 }
 
@@ -160,7 +186,7 @@ mod tests {
     fn each_server_alone_has_all_that_the_url_says() {
         let url = "postgres://ada:geheim@one:1,two:2/db?application_name=a&options=-cx%3D1&sslmode=require\
                    &target_session_attrs=read-write&keepalives_idle=7&keepalives_interval=8&keepalives_retries=9\
-                   &tcp_user_timeout=10&connect_timeout=11&channel_binding=require&sslnegotiation=direct";
+                   &tcp_user_timeout=10&connect_timeout=11&channel_binding=require&sslnegotiation=direct&load_balance_hosts=random";
         let all: Config = url.parse().unwrap();
         for (place, host) in ["one:1", "two:2"].iter().enumerate() {
             let single: Config = url.replace("one:1,two:2", host).parse().unwrap();
@@ -170,7 +196,7 @@ mod tests {
         let socket: Config = "postgres://ada@%2Frun%2Fa,two/db?hostaddr=127.0.0.1,127.0.0.2"
             .parse()
             .unwrap();
-        assert_eq!(ports.get_hosts().len(), 3);
+        assert_eq!(alone(&ports, 2).get_ports(), [7]);
         assert_eq!(alone(&socket, 0).get_hosts(), [Host::Unix("/run/a".into())]);
         assert_eq!(
             alone(&socket, 1).get_hostaddrs(),

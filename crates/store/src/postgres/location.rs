@@ -37,6 +37,12 @@ impl Location {
                 "user and password of the PostgreSQL URL have an `@` in them: write it %40 (and : / ? # % as %3A %2F %3F %23 %25)",
             ));
         }
+        let (hosts, ports) = (config.get_hosts().len(), config.get_ports().len());
+        if ports > 1 && ports != hosts || ![0, hosts].contains(&config.get_hostaddrs().len()) {
+            return Err(unusable(
+                "the PostgreSQL URL has not as many ports or addresses as it has hosts",
+            ));
+        }
         if config.get_user().is_none() {
             return Err(unusable("the PostgreSQL URL names no user: postgres://USER@…"));
         }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::statements::Sql;
 use super::{PostgresStore, clients, consents, grants, trusted_issuers};
 use crate::rules::audit;
-use crate::rules::consents::Allowed;
+use crate::rules::consents::ConsentsOf;
 use crate::rules::grants::{Whose, is_full, some_at_a_time};
 use crate::{Change, EndReason, Result, TrustedIssuer};
 
@@ -58,11 +58,11 @@ impl PostgresStore {
 
     /// What people allowed it, if that is more than is forgotten together with it. Stopped in the middle, those whose consent
     /// is gone are asked again.
-    pub(super) async fn forget_many(&self, allowed: &Allowed) -> Result<()> {
-        let are_many = self.repeatable(|db| async move { consents::are_many(&db, allowed).await });
+    pub(super) async fn forget_many(&self, of: &ConsentsOf) -> Result<()> {
+        let are_many = self.repeatable(|db| async move { consents::are_many(&db, of).await });
         let mut more = are_many.await?;
         while more {
-            let some = self.transaction(|db| async move { consents::forget_some(&db, allowed).await });
+            let some = self.transaction(|db| async move { consents::forget_some(&db, of).await });
             more = some.await?;
         }
         Ok(())

@@ -77,7 +77,7 @@ pub struct PostgresOptions {
     pub queue: usize,
     /// How long an operation waits for a connection before it is [`StoreError::Busy`]. Default: 5 s.
     pub wait: Duration,
-    /// How long to open a connection may take. Default: 5 s.
+    /// How long to open a connection may take; of several servers in the URL each has its share of it. Default: 5 s.
     pub connect_timeout: Duration,
     /// The longest that one statement may run, waiting for a lock included. Default: 10 s.
     pub statement_timeout: Duration,

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::rules::audit;
 use crate::rules::clients::is_touched;
-use crate::rules::consents::Allowed;
+use crate::rules::consents::ConsentsOf;
 use crate::rules::grants::{Whose, loses_its_uri};
 use crate::rules::sweep::kinds;
 use crate::{
@@ -59,7 +59,7 @@ impl Store for PostgresStore {
                 self.end_all(&whose, EndReason::ResourceDeleted, resource.updated_at)
                     .await?;
             }
-            self.forget_many(&Allowed::resource(before)).await?;
+            self.forget_many(&ConsentsOf::resource(before)).await?;
         }
         let outcome = self
             .act(|db| async move {
@@ -79,7 +79,7 @@ impl Store for PostgresStore {
             if self.are_many(&whose).await? {
                 most = self.end_all(&whose, EndReason::ResourceDeleted, now).await?;
             }
-            self.forget_many(&Allowed::resource(&resource.uri)).await?;
+            self.forget_many(&ConsentsOf::resource(&resource.uri)).await?;
         }
         let outcome = self
             .act(|db| async move {
@@ -200,7 +200,7 @@ impl Store for PostgresStore {
             self.disable_client(client_id, now).await?;
             most = self.end_all(&whose, EndReason::ClientDeleted, now).await?;
         }
-        self.forget_many(&Allowed::client(client_id)).await?;
+        self.forget_many(&ConsentsOf::client(client_id)).await?;
         let outcome = self
             .act(|db| async move {
                 let before = clients::find(&db, client_id).await?;

@@ -6,7 +6,7 @@ use super::errors::Fallible;
 use super::statements::{Connection, Sql, find as row, list as rows, run, statements};
 use super::values::{Columns, can_be_stored, only};
 use super::{consents, grants};
-use crate::rules::consents::Allowed;
+use crate::rules::consents::ConsentsOf;
 use crate::rules::json;
 use crate::{EndReason, Resource, StoreError};
 
@@ -82,7 +82,7 @@ pub(super) async fn delete(db: &Connection, slug: &str, now: UnixSeconds) -> Fal
 
 async fn end_everything_on(db: &Connection, uri: &str, now: UnixSeconds) -> Fallible<u64> {
     let ended = grants::end_on_resource(db, uri, EndReason::ResourceDeleted, now).await?;
-    consents::forget(db, &Allowed::resource(uri)).await?;
+    consents::forget(db, &ConsentsOf::resource(uri)).await?;
     Ok(ended)
 }
 

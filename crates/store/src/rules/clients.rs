@@ -37,8 +37,15 @@ pub(crate) fn by_operator(before: &Client, changed: &Client) -> Client {
     if before.registration_token.is_none() {
         return changed.clone();
     }
+    // It gives its secrets up, or gets its first one.
+    let secrets = if before.secrets.is_empty() || changed.secrets.is_empty() {
+        &before.secrets
+    } else {
+        &changed.secrets
+    };
     Client {
         metadata: before.metadata.clone(),
+        secrets: secrets.clone(),
         fingerprint: before.fingerprint.clone(),
         registration_token: before.registration_token,
         ..changed.clone()

@@ -4,16 +4,16 @@ use doorward_oauth::scope::ScopeSet;
 
 use crate::Consent;
 
-/// What people allowed something, or allowed to be used.
+/// Which consents: those that a client has, or those for a resource.
 #[derive(Debug, Clone)]
-pub(crate) enum Allowed {
+pub(crate) enum ConsentsOf {
     /// By its id.
     Client(String),
     /// By its URI.
     Resource(String),
 }
 
-impl Allowed {
+impl ConsentsOf {
     pub(crate) fn client(id: &str) -> Self {
         Self::Client(id.to_owned())
     }

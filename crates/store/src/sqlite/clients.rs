@@ -7,7 +7,7 @@ use super::statements::{Run, Sql, statements};
 use super::values::Columns;
 use super::{consents, grants};
 use crate::rules::clients::is_touched;
-use crate::rules::consents::Allowed;
+use crate::rules::consents::ConsentsOf;
 use crate::rules::json;
 use crate::rules::pages::{page, rows_to_fetch};
 use crate::rules::words::Word;
@@ -120,7 +120,7 @@ pub(super) fn disable(db: &Connection, client_id: &str, now: UnixSeconds) -> Res
 pub(super) fn delete(db: &Connection, client_id: &str, now: UnixSeconds) -> Result<u64> {
     disable(db, client_id, now)?;
     db.run(DELETE, [client_id])?;
-    consents::forget(db, &Allowed::client(client_id))?;
+    consents::forget(db, &ConsentsOf::client(client_id))?;
     grants::end_of_client(db, client_id, EndReason::ClientDeleted, now)
 }
 

@@ -3,9 +3,9 @@
 use doorward_oauth::scope::ScopeSet;
 use rusqlite::{Connection, params};
 
-use super::statements::{Run, statements};
+use super::statements::{Run, Sql, statements};
 use super::values::Columns;
-use crate::rules::consents::Allowed;
+use crate::rules::consents::ConsentsOf;
 use crate::rules::grants::SOME;
 use crate::rules::{consents, json};
 use crate::{Consent, Grant, GrantId, Result, UserId};
@@ -74,31 +74,30 @@ pub(super) fn merge(db: &Connection, grant: &Grant, new: &Consent, declined: &Sc
     Ok(())
 }
 
+/// The statement for those of a client, or for those on a resource, and which it is.
+fn of(consents: &ConsentsOf, of_client: Sql, on_resource: Sql) -> (Sql, &str) {
+    match consents {
+        ConsentsOf::Client(client_id) => (of_client, client_id),
+        ConsentsOf::Resource(uri) => (on_resource, uri),
+    }
+}
+
 /// The rest, in the transaction in which client or resource goes.
-pub(super) fn forget(db: &Connection, allowed: &Allowed) -> Result<()> {
-    let (sql, which) = match allowed {
-        Allowed::Client(client_id) => (FORGET_CLIENT, client_id),
-        Allowed::Resource(uri) => (FORGET_RESOURCE, uri),
-    };
+pub(super) fn forget(db: &Connection, consents: &ConsentsOf) -> Result<()> {
+    let (sql, which) = of(consents, FORGET_CLIENT, FORGET_RESOURCE);
     db.run(sql, [which])?;
     Ok(())
 }
 
 /// Whether there are more than are forgotten in one transaction.
-pub(super) fn are_many(db: &Connection, allowed: &Allowed) -> Result<bool> {
-    let (sql, which) = match allowed {
-        Allowed::Client(client_id) => (MORE_OF_CLIENT, client_id),
-        Allowed::Resource(uri) => (MORE_OF_RESOURCE, uri),
-    };
+pub(super) fn are_many(db: &Connection, consents: &ConsentsOf) -> Result<bool> {
+    let (sql, which) = of(consents, MORE_OF_CLIENT, MORE_OF_RESOURCE);
     Ok(db.find(sql, params![which, SOME], |_| Ok(()))?.is_some())
 }
 
 /// Some of them; whether there may be more.
-pub(super) fn forget_some(db: &Connection, allowed: &Allowed) -> Result<bool> {
-    let (sql, which) = match allowed {
-        Allowed::Client(client_id) => (FORGET_SOME_OF_CLIENT, client_id),
-        Allowed::Resource(uri) => (FORGET_SOME_OF_RESOURCE, uri),
-    };
+pub(super) fn forget_some(db: &Connection, consents: &ConsentsOf) -> Result<bool> {
+    let (sql, which) = of(consents, FORGET_SOME_OF_CLIENT, FORGET_SOME_OF_RESOURCE);
     Ok(db.run(sql, params![which, SOME])? >= SOME as usize)
 }
 

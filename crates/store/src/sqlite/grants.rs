@@ -111,7 +111,7 @@ macro_rules! live_by {
 macro_rules! end {
     ($which:expr) => {
         concat!(
-            "UPDATE access_grant SET state = 'ended', end_reason = ?2, ended_at = max(?3, last_used_at) WHERE ",
+            "UPDATE access_grant SET state = 'ended', end_reason = ?2, ended_at = min(max(?3, last_used_at), ?3 + 3900) WHERE ",
             $which,
             " AND state <> 'ended'"
         )
@@ -154,7 +154,7 @@ statements! {
     END_OF_CLIENT = end!("client_id = ?1");
     END_ON_RESOURCE = end!(on_resource!("?1"));
     END_OF_ISSUER = end!("trusted_issuer = ?1");
-    END_OF_ISSUER_AND_USER = "UPDATE access_grant SET state = 'ended', end_reason = ?3, ended_at = max(?4, last_used_at) \
+    END_OF_ISSUER_AND_USER = "UPDATE access_grant SET state = 'ended', end_reason = ?3, ended_at = min(max(?4, last_used_at), ?4 + 3900) \
                               WHERE user_id = ?2 AND trusted_issuer = ?1 AND state <> 'ended'";
     END_PENDING_OF_SESSION = end!("id IN (SELECT grant_id FROM code WHERE session_id = ?1 AND redeemed_at IS NULL \
                                    AND redirect_uri <> '')");

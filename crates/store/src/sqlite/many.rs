@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::statements::Sql;
 use super::{SqliteStore, clients, consents, grants, trusted_issuers};
 use crate::rules::audit;
-use crate::rules::consents::Allowed;
+use crate::rules::consents::ConsentsOf;
 use crate::rules::grants::{Whose, is_full, some_at_a_time};
 use crate::{EndReason, GrantId, Result, TrustedIssuer};
 
@@ -53,11 +53,11 @@ impl SqliteStore {
 
     /// What people allowed it, if that is more than is forgotten together with it. Stopped in the middle, those whose consent
     /// is gone are asked again.
-    pub(super) async fn forget_many(&self, allowed: &Allowed) -> Result<()> {
-        let which = allowed.clone();
+    pub(super) async fn forget_many(&self, of: &ConsentsOf) -> Result<()> {
+        let which = of.clone();
         let mut more = self.read(move |db| consents::are_many(db, &which)).await?;
         while more {
-            let which = allowed.clone();
+            let which = of.clone();
             more = self.write(move |db| consents::forget_some(db, &which)).await?;
         }
         Ok(())

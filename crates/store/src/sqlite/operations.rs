@@ -14,7 +14,7 @@ use super::{
 };
 use crate::rules::audit;
 use crate::rules::clients::is_touched;
-use crate::rules::consents::Allowed;
+use crate::rules::consents::ConsentsOf;
 use crate::rules::grants::{Whose, loses_its_uri};
 use crate::rules::sweep::kinds;
 use crate::{
@@ -54,7 +54,7 @@ impl Store for SqliteStore {
                 self.end_all(whose, EndReason::ResourceDeleted, resource.updated_at)
                     .await?;
             }
-            self.forget_many(&Allowed::resource(before)).await?;
+            self.forget_many(&ConsentsOf::resource(before)).await?;
         }
         self.act(move |db| {
             let before = resources::find(db, &resource.slug)?;
@@ -71,7 +71,7 @@ impl Store for SqliteStore {
             if self.are_many(&whose).await? {
                 most = self.end_all(whose, EndReason::ResourceDeleted, now).await?;
             }
-            self.forget_many(&Allowed::resource(&resource.uri)).await?;
+            self.forget_many(&ConsentsOf::resource(&resource.uri)).await?;
         }
         let slug = slug.to_owned();
         let rest = self.act(move |db| {
@@ -174,7 +174,7 @@ impl Store for SqliteStore {
             self.disable_client(client_id, now).await?;
             most = self.end_all(whose, EndReason::ClientDeleted, now).await?;
         }
-        self.forget_many(&Allowed::client(client_id)).await?;
+        self.forget_many(&ConsentsOf::client(client_id)).await?;
         let client_id = client_id.to_owned();
         let rest = self.act(move |db| {
             let before = clients::find(db, &client_id)?;

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, params};
 use super::statements::{Run, Sql, statements};
 use super::values::Columns;
 use super::{consents, grants};
-use crate::rules::consents::Allowed;
+use crate::rules::consents::ConsentsOf;
 use crate::rules::json;
 use crate::{EndReason, Resource, Result, StoreError};
 
@@ -78,7 +78,7 @@ pub(super) fn delete(db: &Connection, slug: &str, now: UnixSeconds) -> Result<u6
 }
 
 fn end_everything_on(db: &Connection, uri: &str, now: UnixSeconds) -> Result<u64> {
-    consents::forget(db, &Allowed::resource(uri))?;
+    consents::forget(db, &ConsentsOf::resource(uri))?;
     grants::end_on_resource(db, uri, EndReason::ResourceDeleted, now)
 }
 

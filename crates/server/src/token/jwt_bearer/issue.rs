@@ -150,7 +150,9 @@ pub(in crate::token) async fn record(
             );
             return Ok(TokenResponse::new(draft.under(id).sign(ctx).await?, None));
         }
-        AssertedOutcome::EndedSince => "a grant for the same ended after the assertion was made",
+        AssertedOutcome::EndedSince => {
+            "a grant for the same, or everything, ended after the assertion was made"
+        }
         AssertedOutcome::IssuerGone => "the issuer has been disabled or removed",
         AssertedOutcome::PersonGone => "the person has been disabled or removed",
         AssertedOutcome::ClientGone => "the client has been disabled or removed",

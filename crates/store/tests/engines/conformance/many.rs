@@ -10,7 +10,7 @@ use super::audit::{acting, events};
 use super::scene::{APP, Opened, RESOURCE, Scene, at, at_once, client, consent, resource};
 
 const MANY: usize = 620;
-/// As many of them are made at a time; a divisor.
+/// As many of them are made at a time.
 const TOGETHER: usize = 62;
 const SECOND: &str = "https://mail.example/mcp";
 
@@ -162,15 +162,17 @@ async fn consents(scene: &Arc<Scene>, clients: Vec<String>, resources: Vec<Strin
                 .map(move |resource| (client.clone(), resource.clone()))
         })
         .collect::<Vec<_>>();
-    at_once(pairs.len(), |place| {
-        let (scene, (client, resource)) = (Arc::clone(scene), pairs[place].clone());
-        async move {
-            let mut approval = scene.approval_of(&client, &resource);
-            approval.consent = Some(consent("fingerprint-1", "files:read", "http://127.0.0.1:5000/cb"));
-            scene.approve(&approval).await;
-        }
-    })
-    .await;
+    for some in pairs.chunks(TOGETHER) {
+        at_once(some.len(), |place| {
+            let (scene, (client, resource)) = (Arc::clone(scene), some[place].clone());
+            async move {
+                let mut approval = scene.approval_of(&client, &resource);
+                approval.consent = Some(consent("fingerprint-1", "files:read", "http://127.0.0.1:5000/cb"));
+                scene.approve(&approval).await;
+            }
+        })
+        .await;
+    }
     let ended = scene
         .store
         .revoke_grants(GrantFilter::default(), EndReason::Expired, at(1))

@@ -122,6 +122,10 @@ pub(crate) async fn an_operator_undoes_nothing_that_a_client_changed_itself(open
         metadata: r#"{"client_name":"Other"}"#.to_owned(),
         fingerprint: "fingerprint-2".to_owned(),
         registration_token: Some(digest(32, 2)),
+        secrets: vec![ClientSecret {
+            digest: digest(33, 1),
+            expires_at: None,
+        }],
         ..read.clone()
     };
     let updated = scene
@@ -186,6 +190,11 @@ pub(crate) async fn a_token_that_was_replaced_changes_nothing(opened: Opened) {
         digest: digest(33, number),
         expires_at: None,
     };
+    let replaced = Client {
+        secrets: vec![secret(1)],
+        ..replaced
+    };
+    assert_eq!(update(replaced.clone(), digest(32, 2)).await, Ok(()));
     let rotated = Client {
         secrets: vec![secret(2), secret(1)],
         resource_server: Some("files".to_owned()),

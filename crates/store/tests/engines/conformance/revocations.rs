@@ -240,6 +240,10 @@ pub(crate) async fn whoever_follows_the_log_is_told_at_once(opened: Opened) {
     let scene = Scene::new(opened).await;
     let id = scene.active().await;
     let mut signal = scene.store.changes().subscribe(Change::Revocations);
+    // Who begins to hear of other nodes is told that anything may have changed.
+    while scene.store.changes().version(Change::Revocations).is_none() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     signal.mark_unchanged();
     scene.rotated(id, 1, at(1)).await;
     assert!(!signal.has_changed().unwrap());

@@ -73,7 +73,7 @@ pub(crate) async fn of_fifty_parallel_callers_one_spends(opened: Opened) {
 }
 
 /// By the clock of whoever removes it, which may be ahead.
-pub(crate) async fn what_was_spent_is_forgotten_when_it_would_be_refused_anyway(opened: Opened) {
+pub(crate) async fn what_was_spent_is_forgotten_when_no_clock_would_take_it_any_more(opened: Opened) {
     let scene = Scene::new(opened).await;
     let store = &scene.store;
     let later = [one(20)];
