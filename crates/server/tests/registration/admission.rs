@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use doorward_server::config::DynamicRegistration;
+use doorward_server::config::{DynamicRegistration, Span};
 use http::StatusCode;
 use serde_json::json;
 
@@ -12,7 +12,9 @@ use crate::support::TestApp;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_storm_of_500_identical_registrations_is_one_client() {
-    let app = Arc::new(TestApp::new().await);
+    // Long enough for everybody to be answered, however slow the machine is.
+    let patient = TestApp::with(|settings| settings.storage.connection_wait = Span::seconds(60));
+    let app = Arc::new(patient.await);
     let storm: Vec<_> = (0..500)
         .map(|port| {
             let app = Arc::clone(&app);
