@@ -96,6 +96,15 @@ async fn time_to_refusal(guard: &Guard, token: &str) -> Duration {
     last.get()
 }
 
+async fn revoke(client: &Client, token: &str) {
+    let form = [("client_id", &*client.id), ("token", token)];
+    let revoke = client
+        .http
+        .post(format!("{}/oauth/revoke", client.issuer))
+        .form(&form);
+    assert!(revoke.send().await.unwrap().status().is_success());
+}
+
 fn gid(tokens: &Tokens) -> String {
     match &claims(&tokens.access)["gid"] {
         Value::String(gid) => gid.clone(),
@@ -123,12 +132,7 @@ async fn a_revoked_grant_is_refused_within_two_seconds() {
         .success();
     assert!(time_to_refusal(&guard, &tokens[0].access).await < SOON);
     for (tokens, token) in [(&tokens[1], &tokens[1].refresh), (&tokens[2], &tokens[2].access)] {
-        let form = [("client_id", &*client.id), ("token", token)];
-        let revoke = client
-            .http
-            .post(format!("{}/oauth/revoke", client.issuer))
-            .form(&form);
-        assert!(revoke.send().await.unwrap().status().is_success());
+        revoke(&client, token).await;
         assert!(time_to_refusal(&guard, &tokens.access).await < SOON);
     }
     guard.verify(&tokens[3].access).await.unwrap();
@@ -196,12 +200,7 @@ async fn while_a_server_leaves_guards_go_on_hearing() {
         (answer.status() == 503).then_some(())
     })
     .await;
-    let form = [("client_id", &*client.id), ("token", &*tokens.refresh)];
-    let revoke = client
-        .http
-        .post(format!("{}/oauth/revoke", client.issuer))
-        .form(&form);
-    assert!(revoke.send().await.unwrap().status().is_success());
+    revoke(&client, &tokens.refresh).await;
     assert!(time_to_refusal(&guard, &tokens.access).await < SOON);
     assert_eq!(scene.server.stop().code, Some(0));
 }

@@ -41,8 +41,8 @@ async fn a_document_that_was_fetched_before_the_clock_was_set_back_is_asked_for_
     assert_eq!(requests(&server).await, 2);
 }
 
-#[tokio::test]
-async fn a_failure_from_before_the_clock_was_set_back_is_forgotten() {
+/// A server that answers from the second request on.
+async fn refusing_once() -> MockServer {
     let server = MockServer::start().await;
     Mock::given(any())
         .respond_with(ResponseTemplate::new(404))
@@ -50,6 +50,12 @@ async fn a_failure_from_before_the_clock_was_set_back_is_forgotten() {
         .mount(&server)
         .await;
     Mock::given(any()).respond_with(json("{}")).mount(&server).await;
+    server
+}
+
+#[tokio::test]
+async fn a_failure_from_before_the_clock_was_set_back_is_forgotten() {
+    let server = refusing_once().await;
     let (clock, url) = (clock(), format!("{}/c.json", server.uri()));
     let (fetcher, limits, right) = (fetcher(&clock), Limits::default(), clock.now());
     clock.advance(Duration::from_hours(1));
@@ -131,13 +137,7 @@ async fn whoever_asks_afresh_is_answered_by_no_cache_on_the_way() {
 
 #[tokio::test]
 async fn a_failure_is_remembered_for_a_few_seconds_only() {
-    let server = MockServer::start().await;
-    Mock::given(any())
-        .respond_with(ResponseTemplate::new(404))
-        .up_to_n_times(1)
-        .mount(&server)
-        .await;
-    Mock::given(any()).respond_with(json("{}")).mount(&server).await;
+    let server = refusing_once().await;
     let (clock, url) = (clock(), format!("{}/c.json", server.uri()));
     let (fetcher, limits) = (fetcher(&clock), Limits::default());
     for _ in 0..3 {

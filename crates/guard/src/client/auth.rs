@@ -47,7 +47,8 @@ pub enum ClientAuth {
     PrivateKeyJwt {
         /// The `client_id`.
         id: String,
-        /// The key, or a signer that asks whoever keeps it and answers within ten seconds; the authorization server knows its public half by its `kid`.
+        /// The key, or a signer that asks whoever keeps it and answers within ten seconds; the authorization server knows
+        /// its public half by its `kid`.
         key: Arc<dyn Signer>,
     },
     /// `none`: a public client names itself and proves nothing.

@@ -19,8 +19,8 @@ use futures_util::future::BoxFuture;
 /// unavailable.
 pub trait ReplayStore: Send + Sync {
     /// Remembers `proof` at least until `proof.until`, and says whether it is new. A store that several processes share keeps
-    /// it longer, by as much as their clocks may differ: an hour and five minutes are enough in any case. Of any number of parallel calls for one
-    /// proof, exactly one may learn [`Insertion::New`].
+    /// it longer, by as much as their clocks may differ: an hour and five minutes are enough in any case. Of any number of
+    /// parallel calls for one proof, exactly one may learn [`Insertion::New`].
     ///
     /// `now` is the guard's time; `proof.until` lies after it.
     ///

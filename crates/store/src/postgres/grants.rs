@@ -15,6 +15,7 @@ use super::{Engine, consents};
 use crate::rules::grants::{SOME, Whose, forgets_consent, matches};
 use crate::rules::json;
 use crate::rules::pages::{page, page_start, rows_to_fetch};
+use crate::rules::sweep::CLOCK_ERROR;
 use crate::rules::words::Word;
 use crate::{Digest, EndReason, Grant, GrantFilter, GrantId, Page, PageRequest, Result, UserId};
 
@@ -104,13 +105,31 @@ macro_rules! live_by {
     };
 }
 
-macro_rules! end {
-    ($which:expr) => {
+/// Ends those of which `$which` holds. No earlier than they were used last, by whichever clock: what an issuer said before that
+/// brings none of them back. And no later than a clock may be wrong ([`CLOCK_ERROR`]): one that was years ahead for a while is
+/// not believed for ever.
+macro_rules! end_those {
+    ($which:expr, $reason:expr, $now:expr) => {
         concat!(
-            "UPDATE access_grant SET state = 'ended', end_reason = $2, ended_at = least(greatest($3, last_used_at), $3 + 3900) WHERE ",
+            "UPDATE access_grant SET state = 'ended', end_reason = ",
+            $reason,
+            ", ended_at = least(greatest(",
+            $now,
+            ", last_used_at), ",
+            $now,
+            " + 3900) WHERE ",
             $which,
             " AND state <> 'ended'"
         )
+    };
+}
+pub(super) use end_those;
+
+const _: () = assert!(CLOCK_ERROR.as_secs() == 3900);
+
+macro_rules! end {
+    ($which:expr) => {
+        end_those!($which, "$2", "$3")
     };
 }
 
@@ -155,8 +174,7 @@ statements! {
     END_OF_CLIENT = end!("client_id = $1");
     END_ON_RESOURCE = end!(on_resource!("$1"));
     END_OF_ISSUER = end!("trusted_issuer = $1");
-    END_OF_ISSUER_AND_USER = "UPDATE access_grant SET state = 'ended', end_reason = $3, ended_at = least(greatest($4, last_used_at), $4 + 3900) \
-                              WHERE user_id = $2 AND trusted_issuer = $1 AND state <> 'ended'";
+    END_OF_ISSUER_AND_USER = end_those!("user_id = $2 AND trusted_issuer = $1", "$3", "$4");
     END_PENDING_OF_SESSION = end!("id = ANY (ARRAY(SELECT grant_id FROM code WHERE session_id = $1 AND redeemed_at IS NULL \
                                    AND redirect_uri <> '')) \
                                    AND state = 'pending'");

@@ -56,6 +56,16 @@ impl PostgresStore {
         some_at_a_time(grants::ways_to(whose), Uuid::nil(), end_some).await
     }
 
+    /// What hangs on this URI, if it is more than ends together with the resource; how many grants.
+    pub(super) async fn end_many_on(&self, uri: &str, now: UnixSeconds) -> Result<u64> {
+        let (whose, mut ended) = (Whose::on_resource(uri), 0);
+        if self.are_many(&whose).await? {
+            ended = self.end_all(&whose, EndReason::ResourceDeleted, now).await?;
+        }
+        self.forget_many(&ConsentsOf::resource(uri)).await?;
+        Ok(ended)
+    }
+
     /// What people allowed it, if that is more than is forgotten together with it. Stopped in the middle, those whose consent
     /// is gone are asked again.
     pub(super) async fn forget_many(&self, of: &ConsentsOf) -> Result<()> {

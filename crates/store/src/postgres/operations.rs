@@ -54,12 +54,7 @@ impl Store for PostgresStore {
     async fn update_resource(&self, resource: Resource) -> Result<()> {
         let resource = &resource;
         if let Some(before) = loses_its_uri(&self.resources().await?, resource) {
-            let whose = Whose::on_resource(before);
-            if self.are_many(&whose).await? {
-                self.end_all(&whose, EndReason::ResourceDeleted, resource.updated_at)
-                    .await?;
-            }
-            self.forget_many(&ConsentsOf::resource(before)).await?;
+            self.end_many_on(before, resource.updated_at).await?;
         }
         let outcome = self
             .act(|db| async move {
@@ -75,11 +70,7 @@ impl Store for PostgresStore {
     async fn delete_resource(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
         let mut most = 0;
         if let Some(resource) = self.resource(slug).await? {
-            let whose = Whose::on_resource(&resource.uri);
-            if self.are_many(&whose).await? {
-                most = self.end_all(&whose, EndReason::ResourceDeleted, now).await?;
-            }
-            self.forget_many(&ConsentsOf::resource(&resource.uri)).await?;
+            most = self.end_many_on(&resource.uri, now).await?;
         }
         let outcome = self
             .act(|db| async move {

@@ -78,10 +78,7 @@ pub(super) async fn update(
     presented: &Digest,
     now: UnixSeconds,
 ) -> Fallible<()> {
-    clients::hold(db, &client.client_id, true).await?;
-    let before = clients::find(db, &client.client_id)
-        .await?
-        .ok_or(StoreError::NotFound)?;
+    let before = find_to_write(db, &client.client_id).await?;
     if before.registration_token.as_ref() != Some(presented) || before.disabled {
         return Err(StoreError::Conflict.into());
     }
@@ -90,13 +87,16 @@ pub(super) async fn update(
 
 /// The client as it was, and as it is now.
 pub(super) async fn update_by_operator(db: &Connection, client: &Client) -> Fallible<(Client, Client)> {
-    clients::hold(db, &client.client_id, true).await?;
-    let before = clients::find(db, &client.client_id)
-        .await?
-        .ok_or(StoreError::NotFound)?;
+    let before = find_to_write(db, &client.client_id).await?;
     let after = by_operator(&before, client);
     replace(db, &before, &after, client.updated_at).await?;
     Ok((before, after))
+}
+
+/// As it is, and nobody else changes it until the transaction ends.
+async fn find_to_write(db: &Connection, client_id: &str) -> Fallible<Client> {
+    clients::hold(db, client_id, true).await?;
+    Ok(clients::find(db, client_id).await?.ok_or(StoreError::NotFound)?)
 }
 
 /// What it has not redeemed yet was allowed to another one, by its fingerprint.

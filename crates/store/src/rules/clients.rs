@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use doorward_oauth::time::UnixSeconds;
 
-use crate::{Client, ClientSource};
+use crate::{Client, ClientSecret, ClientSource};
 
 /// How often it is written down that a client registered again.
 const TOUCH_EVERY: Duration = Duration::from_hours(24);
@@ -14,17 +14,11 @@ pub(crate) fn is_touched(stored: &Client, now: UnixSeconds) -> bool {
     stored.source == ClientSource::Dynamic && now.since(stored.updated_at) >= TOUCH_EVERY
 }
 
-/// The client with its own changes to its registration, and nothing that an operator changed in the meantime undone: its
-/// secrets are rotated by operators alone; the client gives them up, or gets its first one.
+/// The client with its own changes to its registration, and nothing that an operator changed in the meantime undone.
 pub(crate) fn keeping(before: &Client, changed: &Client) -> Client {
-    let secrets = if before.secrets.is_empty() || changed.secrets.is_empty() {
-        &changed.secrets
-    } else {
-        &before.secrets
-    };
     Client {
         source: before.source,
-        secrets: secrets.clone(),
+        secrets: secrets(changed, before),
         resource_server: before.resource_server.clone(),
         created_at: before.created_at,
         ..changed.clone()
@@ -37,19 +31,21 @@ pub(crate) fn by_operator(before: &Client, changed: &Client) -> Client {
     if before.registration_token.is_none() {
         return changed.clone();
     }
-    // It gives its secrets up, or gets its first one.
-    let secrets = if before.secrets.is_empty() || changed.secrets.is_empty() {
-        &before.secrets
-    } else {
-        &changed.secrets
-    };
     Client {
         metadata: before.metadata.clone(),
-        secrets: secrets.clone(),
+        secrets: secrets(before, changed),
         fingerprint: before.fingerprint.clone(),
         registration_token: before.registration_token,
         ..changed.clone()
     }
+}
+
+/// Of a client as it wants to be, and as an operator does: operators alone rotate secrets; the client gives them up, or gets its
+/// first one.
+fn secrets(by_itself: &Client, by_operator: &Client) -> Vec<ClientSecret> {
+    let is_its_own = by_itself.secrets.is_empty() || by_operator.secrets.is_empty();
+    let whose = if is_its_own { by_itself } else { by_operator };
+    whose.secrets.clone()
 }
 
 /// Whether a client's own change leaves everything but its registration access token as it is.

@@ -4,6 +4,7 @@ use doorward_oauth::time::UnixSeconds;
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
+use super::grants::end_those;
 use super::statements::{Run, statements};
 use super::values::Columns;
 use crate::rules::words::Word;
@@ -20,8 +21,7 @@ statements! {
     CONSENTS scans = "DELETE FROM consent WHERE TRUE";
     INITIAL_TOKENS scans = "DELETE FROM initial_access_token WHERE uses_left IS NOT NULL";
     LIVE = "SELECT id FROM access_grant WHERE id > ?1 AND state <> 'ended' ORDER BY id LIMIT ?2";
-    END = "UPDATE access_grant SET state = 'ended', end_reason = ?3, ended_at = min(max(?4, last_used_at), ?4 + 3900) \
-           WHERE id > ?1 AND id <= ?2 AND state <> 'ended'";
+    END = end_those!("id > ?1 AND id <= ?2", "?3", "?4");
 }
 
 /// Another log of revocations: whoever followed the one before reads it from its beginning.

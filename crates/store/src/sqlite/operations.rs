@@ -49,12 +49,7 @@ impl Store for SqliteStore {
 
     async fn update_resource(&self, resource: Resource) -> Result<()> {
         if let Some(before) = loses_its_uri(&self.resources().await?, &resource) {
-            let whose = Whose::on_resource(before);
-            if self.are_many(&whose).await? {
-                self.end_all(whose, EndReason::ResourceDeleted, resource.updated_at)
-                    .await?;
-            }
-            self.forget_many(&ConsentsOf::resource(before)).await?;
+            self.end_many_on(before, resource.updated_at).await?;
         }
         self.act(move |db| {
             let before = resources::find(db, &resource.slug)?;
@@ -67,11 +62,7 @@ impl Store for SqliteStore {
     async fn delete_resource(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
         let mut most = 0;
         if let Some(resource) = self.resource(slug).await? {
-            let whose = Whose::on_resource(&resource.uri);
-            if self.are_many(&whose).await? {
-                most = self.end_all(whose, EndReason::ResourceDeleted, now).await?;
-            }
-            self.forget_many(&ConsentsOf::resource(&resource.uri)).await?;
+            most = self.end_many_on(&resource.uri, now).await?;
         }
         let slug = slug.to_owned();
         let rest = self.act(move |db| {

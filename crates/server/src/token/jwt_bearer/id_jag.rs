@@ -9,13 +9,12 @@ use doorward_oauth::parameters::Parameters;
 use doorward_oauth::resource::ResourceUri;
 use doorward_store::Resource;
 
-use super::issue::{Issue, new_grant, record, single_use, spent};
-use super::person::person;
-use super::{NOT_TAKEN, allowed, check_key, refused, scopes};
+use super::of_person::OfPerson;
+use super::{NOT_TAKEN, check_key, refused};
 use crate::context::Context;
 use crate::http::error::TokenError;
 use crate::resources::Targets;
-use crate::token::{TokenRequest, TokenResponse, about_person, unusable};
+use crate::token::{TokenRequest, TokenResponse, unusable};
 use crate::trust;
 
 /// Whether a request shows an ID-JAG, whoever shows it.
@@ -56,39 +55,9 @@ pub(in crate::token) async fn grant(request: &TokenRequest<'_>) -> Result<TokenR
     }
     check_key(asserted, request.key_thumbprint())?;
     let resource = resource_of_person(ctx, about, parameters).await?;
-    request.check_bound(Some(resource.as_ref()))?;
-    let targets = Targets::one(Arc::clone(&resource));
-    check_recent(ctx, &targets, about)?;
-    let allowed = allowed(&trusted, Some(client.client_id()), &resource)?;
-    let scopes = scopes(&allowed, about.scope.as_ref(), parameters, &resource)?;
-    let person = person(ctx, request.acting().as_ref(), &trusted, about).await?;
-
-    let subject = person.id.0.to_string();
-    let grant = new_grant(
-        ctx,
-        &trusted,
-        person.id,
-        subject,
-        client.client_id(),
-        &resource,
-        &scopes,
-    );
-    let issue = Issue::draft(
-        ctx,
-        &trusted,
-        grant,
-        &targets,
-        scopes,
-        request.key_thumbprint(),
-        &allowed,
-    )
-    .with_snapshot(client.registered().snapshot(ctx.now()));
-    let draft = issue.draft.authenticated_at(about.auth_time);
-    let draft = about_person(ctx, draft, &targets, &issue.record.grant).await?;
-    if !request.spend_with(single_use(&trusted)).await? {
-        return Err(spent(ctx, request.info, client.actor(), &trusted).await?);
-    }
-    record(ctx, &trusted, &allowed, draft, issue.record).await
+    let mut token = OfPerson::prepare(request, &trusted, about, resource, about.scope.as_ref()).await?;
+    token.issue = token.issue.with_snapshot(client.registered().snapshot(ctx.now()));
+    token.give(request).await
 }
 
 /// The one resource that assertion and request agree on. An assertion that names none will do where there is only one.

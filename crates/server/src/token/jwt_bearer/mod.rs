@@ -4,8 +4,9 @@
 //! assertion shows it again, or gets a new one.
 
 mod id_jag;
-pub(super) mod issue;
-pub(super) mod person;
+mod issue;
+pub(super) mod of_person;
+mod person;
 mod workload;
 
 use doorward_oauth::bearer::{Allowed, Assertion, narrow};

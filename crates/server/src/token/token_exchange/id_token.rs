@@ -1,8 +1,6 @@
 //! An ID token as the subject: an identity provider that is trusted with it says who signed in to the client, and the rules
 //! of its terms say what that is worth here. As with an ID-JAG the person is found by `iss` and `sub` alone.
 
-use std::sync::Arc;
-
 use doorward_oauth::claims::Actor;
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::exchange::Refusal;
@@ -11,11 +9,9 @@ use super::asked::Asked;
 use super::check_actor_token;
 use super::target::target_of_foreign;
 use crate::http::error::TokenError;
-use crate::resources::Targets;
-use crate::token::jwt_bearer::issue::{Issue, new_grant, record, single_use, spent};
-use crate::token::jwt_bearer::person::person;
-use crate::token::jwt_bearer::{allowed, check_key, check_recent, refused, scopes};
-use crate::token::{TokenRequest, TokenResponse, about_person};
+use crate::token::jwt_bearer::of_person::OfPerson;
+use crate::token::jwt_bearer::{check_key, refused};
+use crate::token::{TokenRequest, TokenResponse};
 use crate::trust;
 
 pub(super) async fn grant(
@@ -53,28 +49,11 @@ async fn exchange(request: &TokenRequest<'_>, asked: &Asked<'_>) -> Result<Token
     }
     check_key(&trusted.assertion, request.key_thumbprint())?;
     let resource = target_of_foreign(ctx, parameters).await?;
-    request.check_bound(Some(resource.as_ref()))?;
-    let targets = Targets::one(Arc::clone(&resource));
-    check_recent(ctx, &targets, about)?;
-    let allowed = allowed(&trusted, Some(client_id), &resource)?;
-    let scopes = scopes(&allowed, None, parameters, &resource)?;
-    let person = person(ctx, request.acting().as_ref(), &trusted, about).await?;
-
-    let subject = person.id.0.to_string();
-    let grant = new_grant(ctx, &trusted, person.id, subject, client_id, &resource, &scopes);
-    let mut issue = Issue::draft(
-        ctx,
-        &trusted,
-        grant,
-        &targets,
-        scopes,
-        request.key_thumbprint(),
-        &allowed,
-    );
-    let draft = issue
+    let mut token = OfPerson::prepare(request, &trusted, about, resource, None).await?;
+    token.issue.draft = token
+        .issue
         .draft
-        .authenticated_at(about.auth_time)
-        .ending_by(&mut issue.record.issuance, trusted.assertion.expires_at)
+        .ending_by(&mut token.issue.record.issuance, trusted.assertion.expires_at)
         .acted_by(Actor {
             sub: client_id.to_owned(),
             iss: None,
@@ -82,9 +61,5 @@ async fn exchange(request: &TokenRequest<'_>, asked: &Asked<'_>) -> Result<Token
             act: None,
             extra: serde_json::Map::new(),
         });
-    let draft = about_person(ctx, draft, &targets, &issue.record.grant).await?;
-    if !request.spend_with(single_use(&trusted)).await? {
-        return Err(spent(ctx, request.info, client.actor(), &trusted).await?);
-    }
-    record(ctx, &trusted, &allowed, draft, issue.record).await
+    token.give(request).await
 }

@@ -14,14 +14,19 @@ const MANY: usize = 620;
 const TOGETHER: usize = 62;
 const SECOND: &str = "https://mail.example/mcp";
 
-/// Grants on the resource of the scene and on the second one.
-async fn scene(opened: Opened) -> Arc<Scene> {
+async fn two_resources(opened: Opened) -> Arc<Scene> {
     let scene = Arc::new(Scene::new(opened).await);
     scene
         .store
         .create_resource(resource("mail", SECOND))
         .await
         .unwrap();
+    scene
+}
+
+/// Grants on the resource of the scene and on the second one.
+async fn scene(opened: Opened) -> Arc<Scene> {
+    let scene = two_resources(opened).await;
     // Not all at once: the last ones would wait for the others longer than anybody may, on a busy machine.
     for _ in 0..MANY / TOGETHER {
         at_once(TOGETHER, |_| {
@@ -205,12 +210,7 @@ pub(crate) async fn a_client_takes_any_number_of_consents_along(opened: Opened) 
 }
 
 pub(crate) async fn a_resource_takes_any_number_of_consents_along(opened: Opened) {
-    let scene = Arc::new(Scene::new(opened).await);
-    scene
-        .store
-        .create_resource(resource("mail", SECOND))
-        .await
-        .unwrap();
+    let scene = two_resources(opened).await;
     let id = |number| format!("client-{number}");
     for number in 0..MANY {
         let other = client(&id(number), ClientSource::Dynamic);
