@@ -71,6 +71,8 @@ pub struct Approval {
     pub consent: Option<Consent>,
     /// What the person was asked about and left out: no longer remembered, if it was allowed before.
     pub declined: ScopeSet,
+    /// The client's, when the person was asked.
+    pub fingerprint: String,
     /// For CIMD clients: the snapshot to keep.
     pub client: Option<Client>,
     /// Now.
@@ -86,7 +88,7 @@ pub enum ApprovalOutcome {
     AlreadyRedeemed,
     /// The session ended, or the person was disabled or removed, in the meantime.
     SignInAgain,
-    /// The client was disabled or removed in the meantime.
+    /// The client was disabled, removed or changed in the meantime.
     ClientGone,
     /// The resource was removed in the meantime.
     ResourceGone,
@@ -249,6 +251,10 @@ pub struct IssueAsserted {
     pub issuance: Issuance,
     /// For CIMD clients: the snapshot to keep.
     pub client: Option<Client>,
+    /// The terms by which its issuer's word was taken.
+    pub terms: String,
+    /// By which subject of the issuer the person was found, if the grant is a person's.
+    pub linked: Option<String>,
     /// When the issuer gave its word, at the earliest: a grant that ended since, or everything that was ended since
     /// ([`Store::end_everything`](crate::Store::end_everything)), cannot be had again by it.
     pub made_at: UnixSeconds,
@@ -263,9 +269,9 @@ pub enum AssertedOutcome {
     Issued(GrantId),
     /// A grant for the same ended, or everything was ended, after the issuer had given its word.
     EndedSince,
-    /// The issuer was disabled or removed in the meantime.
+    /// The issuer was disabled, removed or got other terms in the meantime.
     IssuerGone,
-    /// The person was disabled or removed in the meantime.
+    /// The person was disabled or removed, or the issuer means another one, in the meantime.
     PersonGone,
     /// The client was disabled or removed in the meantime.
     ClientGone,

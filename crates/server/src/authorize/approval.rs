@@ -162,6 +162,7 @@ impl<'a> Decision<'a> {
             session: session.id,
             consent,
             declined: declined.unwrap_or_default(),
+            fingerprint: self.client.fingerprint.clone(),
             client: self.client.snapshot(now),
             now,
         }

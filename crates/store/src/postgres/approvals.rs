@@ -69,7 +69,13 @@ async fn refusal(db: &Connection, approval: &Approval, news: bool) -> Fallible<O
             "a client was removed at its approval".to_owned(),
         ));
     }
-    let client_gone = client.unwrap_or(approval.client.is_none());
+    let client_gone = client.map_or(approval.client.is_none(), |client| {
+        if news {
+            client.disabled
+        } else {
+            !client.is(&approval.fingerprint)
+        }
+    });
     Ok(if !person || !session {
         Some(ApprovalOutcome::SignInAgain)
     } else if client_gone {

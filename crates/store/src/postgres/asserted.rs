@@ -81,19 +81,24 @@ async fn gone(db: &Connection, issue: &IssueAsserted, news: bool) -> Fallible<Op
         return Ok(Some(AssertedOutcome::ResourceGone));
     }
     if of_person {
-        let disabled = clients::hold(db, &grant.client_id, news).await?;
-        if disabled.is_none() && issue.client.is_some() && !news {
+        let client = clients::hold(db, &grant.client_id, news).await?;
+        if client.is_none() && issue.client.is_some() && !news {
             return Err(Fault::Contended(
                 "a client was removed at its first token".to_owned(),
             ));
         }
-        if disabled.unwrap_or(issue.client.is_none()) {
+        if client.map_or(issue.client.is_none(), |client| client.disabled) {
             return Ok(Some(AssertedOutcome::ClientGone));
         }
     }
     let issuer = grant.trusted_issuer.as_deref().unwrap_or_default();
-    if !trusted_issuers::hold(db, issuer).await? {
+    if !trusted_issuers::hold(db, issuer, &issue.terms).await? {
         return Ok(Some(AssertedOutcome::IssuerGone));
+    }
+    if let Some(linked) = &issue.linked
+        && !trusted_issuers::hold_link(db, issuer, linked, grant.user).await?
+    {
+        return Ok(Some(AssertedOutcome::PersonGone));
     }
     Ok(None)
 }

@@ -4,9 +4,9 @@ use doorward_oauth::time::UnixSeconds;
 
 use super::errors::{Fallible, Fault};
 use super::statements::{Connection, Sql, find as row, list as rows, run, statements};
-use super::values::{Columns, can_be_stored, only};
+use super::values::{Columns, can_be_stored};
 use super::{consents, grants};
-use crate::rules::clients::is_touched;
+use crate::rules::clients::{Standing, is_touched};
 use crate::rules::consents::ConsentsOf;
 use crate::rules::json;
 use crate::rules::pages::{page, rows_to_fetch};
@@ -46,8 +46,8 @@ statements! {
     DISABLE = "UPDATE client SET disabled = TRUE, updated_at = greatest(updated_at, $2) WHERE client_id = $1 AND NOT disabled";
     DELETE = "DELETE FROM client WHERE client_id = $1";
     TOUCH = "UPDATE client SET updated_at = greatest(updated_at, $2) WHERE client_id = $1";
-    HOLD = "SELECT disabled FROM client WHERE client_id = $1 FOR SHARE";
-    HOLD_TO_WRITE = "SELECT disabled FROM client WHERE client_id = $1 FOR NO KEY UPDATE";
+    HOLD = "SELECT disabled, fingerprint FROM client WHERE client_id = $1 FOR SHARE";
+    HOLD_TO_WRITE = "SELECT disabled, fingerprint FROM client WHERE client_id = $1 FOR NO KEY UPDATE";
 }
 
 fn read(columns: &mut Columns<'_>) -> Fallible<Client> {
@@ -99,10 +99,16 @@ pub(super) async fn find(db: &Connection, client_id: &str) -> Fallible<Option<Cl
     row(db, BY_ID, &[&client_id], read).await
 }
 
-/// Where a client stands, and it stays so until the transaction ends. `None`: not stored. `Some(true)`: disabled.
-pub(super) async fn hold(db: &Connection, client_id: &str, to_write: bool) -> Fallible<Option<bool>> {
+/// Where a client that is stored stands, and it stays so until the transaction ends.
+pub(super) async fn hold(db: &Connection, client_id: &str, to_write: bool) -> Fallible<Option<Standing>> {
     let sql = if to_write { HOLD_TO_WRITE } else { HOLD };
-    row(db, sql, &[&client_id], only).await
+    row(db, sql, &[&client_id], |columns: &mut Columns<'_>| {
+        Ok(Standing {
+            disabled: columns.plain()?,
+            fingerprint: columns.plain()?,
+        })
+    })
+    .await
 }
 
 /// Whether a snapshot says something new about a metadata-document client.
@@ -118,7 +124,7 @@ pub(super) fn is_news(stored: Option<&Client>, snapshot: &Client) -> bool {
 pub(super) async fn keep_snapshot(db: &Connection, client: &Client) -> Fallible<()> {
     write(db, SNAPSHOT, client).await?;
     match hold(db, &client.client_id, true).await? {
-        Some(false) => Ok(()),
+        Some(standing) if !standing.disabled => Ok(()),
         // Added by somebody else in this moment: look again at what stands.
         _ => Err(Fault::Contended("a client changed at its approval".to_owned())),
     }

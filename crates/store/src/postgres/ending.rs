@@ -19,6 +19,8 @@ statements! {
     DEVICES scans = "DELETE FROM device_authorization";
     CONSENTS scans = "DELETE FROM consent";
     INITIAL_TOKENS scans = "DELETE FROM initial_access_token WHERE uses_left IS NOT NULL";
+    /// Also for those who only read grants to write them, which is how a grant on an issuer's word begins.
+    LOCK_GRANTS = "LOCK TABLE access_grant IN EXCLUSIVE MODE";
     LIVE = "SELECT id FROM access_grant WHERE id > $1 AND state <> 'ended' ORDER BY id LIMIT $2";
     END = end_those!("id > $1 AND id <= $2", "$3", "$4");
 }
@@ -33,6 +35,11 @@ pub(super) async fn begin(db: &Connection, now: UnixSeconds) -> Fallible<Ended> 
         consents: run(db, CONSENTS, &[]).await?,
         initial_tokens: run(db, INITIAL_TOKENS, &[]).await?,
     })
+}
+
+/// Waits until every grant is written that was on its way when it began; whoever comes later knows that everything ended.
+pub(super) async fn wait_for_others(db: &Connection) -> Fallible<()> {
+    run(db, LOCK_GRANTS, &[]).await.map(drop)
 }
 
 /// A batch of grants after this one; how many were ended, and the last of them, `None` when there was none.

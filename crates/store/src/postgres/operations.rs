@@ -605,6 +605,8 @@ impl Store for PostgresStore {
         let mut ended = self
             .act(|db| async move { Ok((ending::begin(&db, now).await?, audit::everything_ended())) })
             .await?;
+        self.transaction(|db| async move { ending::wait_for_others(&db).await })
+            .await?;
         let mut after = Some(GrantId(Uuid::nil()));
         while let Some(start) = after {
             let (grants, last) = self

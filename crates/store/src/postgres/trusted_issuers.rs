@@ -8,7 +8,7 @@ use super::values::{Columns, can_be_stored, only};
 use super::{grants, users};
 use crate::rules::pages::{page, rows_to_fetch};
 use crate::rules::words::Word;
-use crate::{LinkedSubject, Page, PageRequest, StoreError, TrustedIssuer, TrustedIssuerKind, User};
+use crate::{LinkedSubject, Page, PageRequest, StoreError, TrustedIssuer, TrustedIssuerKind, User, UserId};
 
 macro_rules! columns {
     () => {
@@ -29,8 +29,10 @@ statements! {
     ALL scans = concat!("SELECT ", columns!(), " FROM trusted_issuer ORDER BY slug");
     UPDATE = "UPDATE trusted_issuer SET terms = $2, disabled = $3, updated_at = $4 WHERE slug = $1";
     DELETE = "DELETE FROM trusted_issuer WHERE slug = $1";
-    /// Disabling and removing wait until those who rest on the issuer have ended.
-    HOLD = "SELECT disabled FROM trusted_issuer WHERE slug = $1 FOR SHARE";
+    /// Changing and removing wait until those who rest on the issuer have ended.
+    HOLD = "SELECT NOT disabled AND terms = $2 FROM trusted_issuer WHERE slug = $1 FOR SHARE";
+    HOLD_TO_LINK = "SELECT 1 FROM trusted_issuer WHERE slug = $1 FOR SHARE";
+    HOLD_LINK = "SELECT user_id = $3 FROM linked_subject WHERE trusted_issuer = $1 AND subject = $2 FOR SHARE";
     INSERT_LINK = concat!("INSERT INTO linked_subject (", link_columns!(), ") VALUES ($1, $2, $3, $4)");
     LINK = concat!("SELECT ", link_columns!(), " FROM linked_subject WHERE trusted_issuer = $1 AND subject = $2");
     LINKS_AFTER = concat!(
@@ -101,9 +103,16 @@ pub(super) async fn list(db: &Connection) -> Fallible<Vec<TrustedIssuer>> {
     rows(db, ALL, &[], read).await
 }
 
-/// Whether this issuer is here and not disabled, and stays so until the transaction ends.
-pub(super) async fn hold(db: &Connection, slug: &str) -> Fallible<bool> {
-    Ok(row(db, HOLD, &[&slug], only::<bool>).await? == Some(false))
+/// Whether this issuer is trusted on these terms, and stays so until the transaction ends.
+pub(super) async fn hold(db: &Connection, slug: &str, terms: &str) -> Fallible<bool> {
+    let stands = row(db, HOLD, &[&slug, &terms], only).await?;
+    Ok(stands.unwrap_or(false))
+}
+
+/// Whether the issuer means this person by that subject, and it stays so until the transaction ends.
+pub(super) async fn hold_link(db: &Connection, slug: &str, subject: &str, user: UserId) -> Fallible<bool> {
+    let stands = row(db, HOLD_LINK, &[&slug, &subject, &user.0], only).await?;
+    Ok(stands.unwrap_or(false))
 }
 
 pub(super) async fn update(db: &Connection, issuer: &TrustedIssuer, ends: bool) -> Fallible<()> {
@@ -130,10 +139,8 @@ pub(super) async fn delete(db: &Connection, slug: &str, now: UnixSeconds) -> Fal
 }
 
 pub(super) async fn link(db: &Connection, link: &LinkedSubject, person: Option<&User>) -> Fallible<()> {
-    if row(db, HOLD, &[&link.trusted_issuer], only::<bool>)
-        .await?
-        .is_none()
-    {
+    let issuer = row(db, HOLD_TO_LINK, &[&link.trusted_issuer], |_| Ok(())).await?;
+    if issuer.is_none() {
         return Err(StoreError::NotFound.into());
     }
     match person {

@@ -9,6 +9,7 @@ use crate::{GrantId, GrantState, IssueAsserted, Result, StoreError};
 pub(crate) fn refuse_incoherent(issue: &IssueAsserted) -> Result<()> {
     let IssueAsserted { grant, issuance, .. } = issue;
     let asserted = grant.trusted_issuer.is_some()
+        && grant.user.is_nobody() == issue.linked.is_none()
         && grant.state == GrantState::Active
         && grant.generation == 0
         && grant.more_resources.is_empty();

@@ -9,6 +9,19 @@ use crate::{Client, ClientSecret, ClientSource};
 /// How often it is written down that a client registered again.
 const TOUCH_EVERY: Duration = Duration::from_hours(24);
 
+/// Where a client stands.
+pub(crate) struct Standing {
+    pub(crate) disabled: bool,
+    pub(crate) fingerprint: String,
+}
+
+impl Standing {
+    /// Whether it works, and is the one with this fingerprint.
+    pub(crate) fn is(&self, fingerprint: &str) -> bool {
+        !self.disabled && self.fingerprint == fingerprint
+    }
+}
+
 /// Whether registering again is written down.
 pub(crate) fn is_touched(stored: &Client, now: UnixSeconds) -> bool {
     stored.source == ClientSource::Dynamic && now.since(stored.updated_at) >= TOUCH_EVERY

@@ -45,7 +45,13 @@ fn refusal(db: &Connection, approval: &Approval) -> Result<Option<ApprovalOutcom
     if !sessions::is_live(db, &approval.session, grant.user, approval.now)? {
         return Ok(Some(ApprovalOutcome::SignInAgain));
     }
-    let client_gone = clients::is_disabled(db, &grant.client_id)?.unwrap_or(approval.client.is_none());
+    let client_gone = clients::standing(db, &grant.client_id)?.map_or(approval.client.is_none(), |client| {
+        if approval.client.is_some() {
+            client.disabled
+        } else {
+            !client.is(&approval.fingerprint)
+        }
+    });
     if client_gone {
         return Ok(Some(ApprovalOutcome::ClientGone));
     }

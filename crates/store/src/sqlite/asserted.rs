@@ -51,15 +51,21 @@ pub(super) fn issue(db: &Connection, issue: &IssueAsserted) -> Result<AssertedOu
 
 fn refusal(db: &Connection, issue: &IssueAsserted) -> Result<Option<AssertedOutcome>> {
     let grant = &issue.grant;
-    let issuer = trusted_issuers::find(db, grant.trusted_issuer.as_deref().unwrap_or_default())?;
-    if issuer.is_none_or(|issuer| issuer.disabled) {
+    let slug = grant.trusted_issuer.as_deref().unwrap_or_default();
+    let issuer = trusted_issuers::find(db, slug)?;
+    if issuer.is_none_or(|issuer| issuer.disabled || issuer.terms != issue.terms) {
         return Ok(Some(AssertedOutcome::IssuerGone));
     }
-    if !grant.user.is_nobody() {
+    if let Some(linked) = &issue.linked {
+        let link = trusted_issuers::find_link(db, slug, linked)?;
+        if link.is_none_or(|link| link.user != grant.user) {
+            return Ok(Some(AssertedOutcome::PersonGone));
+        }
         if users::find(db, grant.user)?.is_none_or(|person| person.disabled) {
             return Ok(Some(AssertedOutcome::PersonGone));
         }
-        if clients::is_disabled(db, &grant.client_id)?.unwrap_or(issue.client.is_none()) {
+        let client = clients::standing(db, &grant.client_id)?;
+        if client.map_or(issue.client.is_none(), |client| client.disabled) {
             return Ok(Some(AssertedOutcome::ClientGone));
         }
     }

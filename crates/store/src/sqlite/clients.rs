@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, params};
 use super::statements::{Run, Sql, statements};
 use super::values::Columns;
 use super::{consents, grants};
-use crate::rules::clients::is_touched;
+use crate::rules::clients::{Standing, is_touched};
 use crate::rules::consents::ConsentsOf;
 use crate::rules::json;
 use crate::rules::pages::{page, rows_to_fetch};
@@ -46,7 +46,7 @@ statements! {
     DISABLE = "UPDATE client SET disabled = TRUE, updated_at = max(updated_at, ?2) WHERE client_id = ?1 AND NOT disabled";
     DELETE = "DELETE FROM client WHERE client_id = ?1";
     TOUCH = "UPDATE client SET updated_at = ?2 WHERE client_id = ?1";
-    STANDING = "SELECT disabled FROM client WHERE client_id = ?1";
+    STANDING = "SELECT disabled, fingerprint FROM client WHERE client_id = ?1";
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Client> {
@@ -93,9 +93,15 @@ pub(super) fn find(db: &Connection, client_id: &str) -> Result<Option<Client>> {
     Ok(db.find(BY_ID, [client_id], read)?)
 }
 
-/// `None`: not stored. `Some(true)`: stored and disabled.
-pub(super) fn is_disabled(db: &Connection, client_id: &str) -> Result<Option<bool>> {
-    Ok(db.find(STANDING, [client_id], |row| row.get(0))?)
+/// Where a client that is stored stands.
+pub(super) fn standing(db: &Connection, client_id: &str) -> Result<Option<Standing>> {
+    Ok(db.find(STANDING, [client_id], |row| {
+        let mut columns = Columns::new(row);
+        Ok(Standing {
+            disabled: columns.plain()?,
+            fingerprint: columns.plain()?,
+        })
+    })?)
 }
 
 pub(super) fn list(db: &Connection, request: &PageRequest) -> Result<Page<Client>> {

@@ -88,7 +88,7 @@ impl Store for SqliteStore {
             return Ok(stored);
         }
         self.act(move |db| {
-            let existed = clients::is_disabled(db, &client.client_id)?.is_some();
+            let existed = clients::standing(db, &client.client_id)?.is_some();
             let stored = clients::register(db, &client)?;
             let draft = audit::registered(existed, &stored);
             Ok((stored, draft))

@@ -81,6 +81,7 @@ impl Issue {
         allowed: &Allowed,
     ) -> Self {
         let now = ctx.now();
+        let linked = (!grant.user.is_nobody()).then(|| trusted.assertion.subject.clone());
         let (mut draft, mut issuance) = Draft::for_grant(ctx, &grant, targets, scopes, key_thumbprint, now);
         if let Some(lifetime) = allowed.token_lifetime {
             draft = draft.ending_by(&mut issuance, now + lifetime);
@@ -91,6 +92,8 @@ impl Issue {
                 grant,
                 issuance,
                 client: None,
+                terms: trusted.issuer.terms.clone(),
+                linked,
                 made_at: trusted.assertion.made_at(&trusted.terms),
                 now,
             },
@@ -153,8 +156,8 @@ pub(in crate::token) async fn record(
         AssertedOutcome::EndedSince => {
             "a grant for the same, or everything, ended after the assertion was made"
         }
-        AssertedOutcome::IssuerGone => "the issuer has been disabled or removed",
-        AssertedOutcome::PersonGone => "the person has been disabled or removed",
+        AssertedOutcome::IssuerGone => "the issuer has been disabled or removed, or has other terms",
+        AssertedOutcome::PersonGone => "the person has been disabled, removed or unlinked",
         AssertedOutcome::ClientGone => "the client has been disabled or removed",
         AssertedOutcome::ResourceGone => "the resource has been removed",
     };

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use doorward_store::{
-    ApprovalOutcome, Approved, ClientSource, Consent, GrantState, RedeemOutcome, StoreError,
+    Approval, ApprovalOutcome, Approved, Client, ClientSource, Consent, GrantState, RedeemOutcome, StoreError,
 };
 
 use super::scene::{APP, Opened, RESOURCE, Scene, at, at_once, client, consent, person, scopes, session};
@@ -129,6 +129,51 @@ pub(crate) async fn a_disabled_or_unknown_client_gets_no_approval(opened: Opened
         scene.approve(&scene.approval()).await,
         ApprovalOutcome::ClientGone
     );
+}
+
+pub(crate) async fn a_client_that_changed_gets_no_approval(opened: Opened) {
+    let scene = Scene::new(opened).await;
+    let asked_about = scene.approval();
+    scene.store.update_client(another()).await.unwrap();
+    assert_eq!(scene.approve(&asked_about).await, ApprovalOutcome::ClientGone);
+    let asked_again = Approval {
+        fingerprint: another().fingerprint,
+        ..asked_about
+    };
+    assert!(matches!(
+        scene.approve(&asked_again).await,
+        ApprovalOutcome::Approved(_)
+    ));
+}
+
+/// The client with another name.
+fn another() -> Client {
+    Client {
+        fingerprint: "fingerprint-2".to_owned(),
+        ..client(APP, ClientSource::Dynamic)
+    }
+}
+
+pub(crate) async fn of_fifty_approvals_while_the_client_changes_none_counts(opened: Opened) {
+    let scene = Arc::new(Scene::new(opened).await);
+    let outcomes = at_once(51, |number| {
+        let scene = Arc::clone(&scene);
+        async move {
+            if number == 25 {
+                scene.store.update_client(another()).await.unwrap();
+                return None;
+            }
+            Some(scene.approve(&scene.approval()).await)
+        }
+    });
+    for outcome in outcomes.await.into_iter().flatten() {
+        match outcome {
+            ApprovalOutcome::Approved(approved) => {
+                assert_eq!(scene.state(approved.grant).await, GrantState::Ended);
+            }
+            refused => assert_eq!(refused, ApprovalOutcome::ClientGone),
+        }
+    }
 }
 
 pub(crate) async fn a_removed_resource_gets_no_approval(opened: Opened) {

@@ -3,6 +3,7 @@
 //! An engine's test file says how to open an empty store and calls [`conformance!`]; each case becomes a test.
 
 pub(crate) mod approvals;
+pub(crate) mod asserted;
 pub(crate) mod at_once;
 pub(crate) mod audit;
 pub(crate) mod audit_list;
@@ -52,7 +53,8 @@ macro_rules! conformance {
                 a_clock_that_went_back_locks_nobody_out, parallel_guesses_get_no_more_than_the_free_attempts;
             approvals: an_approval_makes_a_pending_grant_and_its_code, the_same_request_twice_makes_one_grant, parallel_posts_of_one_request_make_one_grant,
                 a_used_up_request_gets_no_second_code, another_person_cannot_repeat_a_request, an_ended_session_cannot_approve,
-                a_disabled_person_cannot_approve, a_disabled_or_unknown_client_gets_no_approval, a_removed_resource_gets_no_approval,
+                a_disabled_person_cannot_approve, a_disabled_or_unknown_client_gets_no_approval, a_client_that_changed_gets_no_approval,
+                of_fifty_approvals_while_the_client_changes_none_counts, a_removed_resource_gets_no_approval,
                 a_refused_approval_changes_nothing, consent_grows_while_the_fingerprint_stays, consent_starts_afresh_with_a_new_fingerprint, what_is_declined_later_is_no_longer_remembered,
                 a_snapshot_is_kept_and_renewed, a_snapshot_never_touches_a_registered_client, a_snapshot_never_enables_a_disabled_client,
                 an_incoherent_approval_is_invalid;
@@ -109,10 +111,12 @@ macro_rules! conformance {
                 a_resource_takes_any_number_of_grants_along, a_client_takes_any_number_of_consents_along,
                 a_resource_takes_any_number_of_consents_along, a_resource_that_moves_ends_its_grants_unless_it_cannot;
             trusted_issuers: an_issuer_reads_back_as_it_was_written, a_taken_slug_or_issuer_url_is_a_conflict, a_subject_is_linked_to_one_person,
-                a_person_is_added_with_the_link_or_not_at_all, an_asserted_grant_is_used_again, fifty_first_tokens_on_one_word_share_one_grant,
+                a_person_is_added_with_the_link_or_not_at_all;
+            asserted: an_asserted_grant_is_used_again, fifty_first_tokens_on_one_word_share_one_grant,
                 what_ended_is_not_had_again_by_an_older_word, a_grant_ends_no_earlier_than_it_was_used,
                 a_word_from_before_everything_was_ended_counts_no_more, trust_that_ends_takes_its_grants_along, trust_that_ends_takes_any_number_of_grants_along,
-                a_word_about_what_is_gone_gives_no_token, a_snapshot_of_the_client_is_kept_with_its_first_token, an_incoherent_asserted_grant_is_invalid;
+                a_word_about_what_is_gone_gives_no_token, a_word_that_was_taken_by_other_terms_gives_no_token,
+                a_word_about_who_is_unlinked_or_another_one_by_now_gives_no_token, of_fifty_tokens_while_a_person_is_unlinked_none_counts, a_snapshot_of_the_client_is_kept_with_its_first_token, an_incoherent_asserted_grant_is_invalid;
             id_jag: an_audience_reads_back_as_it_was_written, an_assertion_hangs_under_what_was_shown_for_it, only_the_present_refresh_token_counts,
                 what_an_assertion_rests_on_is_checked_again, after_a_revocation_answered_no_assertion_is_recorded, an_assertion_that_would_grow_is_invalid;
             audit: a_change_is_told_with_who_made_it, what_is_undone_leaves_no_event_and_no_change,

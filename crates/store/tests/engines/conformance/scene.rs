@@ -225,6 +225,7 @@ impl Scene {
             session: self.session.id,
             consent: None,
             declined: ScopeSet::new(),
+            fingerprint: client(client_id, ClientSource::Dynamic).fingerprint,
             client: None,
             now: at(0),
         }

@@ -1,16 +1,13 @@
-//! Issuers whose word counts, whom they mean, and tokens on their word.
+//! Issuers whose word counts, and whom they mean.
 
 use std::sync::Arc;
 
 use doorward_store::{
-    AssertedOutcome, ClientSource, EndReason, Grant, GrantFilter, GrantId, GrantState, IssueAsserted,
     LinkedSubject, PageRequest, StoreError, TrustedIssuer, TrustedIssuerKind, User, UserId,
 };
 use uuid::Uuid;
 
-use super::audit::{events, operator, origin};
-use super::many::{grants, told};
-use super::scene::{APP, Opened, RESOURCE, Scene, at, at_once, client, fresh, issuance, person, scopes};
+use super::scene::{Opened, Scene, at, at_once, person};
 
 const IDP: &str = "https://idp.example";
 
@@ -35,7 +32,7 @@ pub(super) fn link(subject: &str, user: UserId) -> LinkedSubject {
     }
 }
 
-async fn scene(opened: Opened) -> Scene {
+pub(super) async fn scene(opened: Opened) -> Scene {
     let scene = Scene::new(opened).await;
     let store = &scene.store;
     let idp = issuer("idp", TrustedIssuerKind::IdentityProvider);
@@ -43,59 +40,6 @@ async fn scene(opened: Opened) -> Scene {
     let ci = issuer("ci", TrustedIssuerKind::Workload);
     store.create_trusted_issuer(ci).await.unwrap();
     scene
-}
-
-/// A token of the person, by the client; or of a workload.
-fn asserted(scene: &Scene, slug: &str, now: i64) -> IssueAsserted {
-    let number = fresh();
-    let time = uuid::Timestamp::from_unix_time(1_800_000_000 + u64::from(number), 0, 0, 0);
-    let id = GrantId(Uuid::new_v7(time));
-    let (user, subject, client_id) = match slug {
-        "ci" => (
-            UserId::NOBODY,
-            "workload:ci:job".to_owned(),
-            "workload:ci".to_owned(),
-        ),
-        _ => (scene.user.id, scene.user.id.0.to_string(), APP.to_owned()),
-    };
-    let mut issuance = issuance(id, at(now));
-    issuance.subject.clone_from(&subject);
-    issuance.client_id.clone_from(&client_id);
-    IssueAsserted {
-        grant: Grant {
-            id,
-            user,
-            subject,
-            client_id,
-            resource: RESOURCE.to_owned(),
-            scopes: scopes("files:read"),
-            state: GrantState::Active,
-            end_reason: None,
-            ended_at: None,
-            created_at: at(now),
-            authenticated_at: at(now),
-            methods: vec!["pwd".to_owned()],
-            generation: 0,
-            generation_at: at(now),
-            refresh_salt: [0; 16],
-            refresh_expires_at: None,
-            last_used_at: at(now),
-            dpop_jkt: None,
-            more_resources: Vec::new(),
-            trusted_issuer: Some(slug.to_owned()),
-        },
-        issuance,
-        client: None,
-        made_at: at(now),
-        now: at(now),
-    }
-}
-
-async fn issued(scene: &Scene, issue: &IssueAsserted) -> GrantId {
-    match scene.store.issue_asserted(issue.clone()).await.unwrap() {
-        AssertedOutcome::Issued(id) => id,
-        other => panic!("{other:?}"),
-    }
 }
 
 pub(crate) async fn an_issuer_reads_back_as_it_was_written(opened: Opened) {
@@ -216,240 +160,4 @@ pub(crate) async fn a_person_is_added_with_the_link_or_not_at_all(opened: Opened
     );
     let everybody = scene.store.users(PageRequest::default()).await.unwrap().items;
     assert_eq!(everybody.len(), 2, "the losers added nobody");
-}
-
-pub(crate) async fn an_asserted_grant_is_used_again(opened: Opened) {
-    let scene = scene(opened).await;
-    for slug in ["idp", "ci"] {
-        let first = asserted(&scene, slug, 0);
-        let id = issued(&scene, &first).await;
-        assert_eq!(scene.grant(id).await, first.grant);
-        let mut later = asserted(&scene, slug, 5);
-        later.grant.scopes = scopes("files:read files:write");
-        later.grant.methods = vec!["otp".to_owned()];
-        assert_eq!(issued(&scene, &later).await, id);
-        let grant = scene.grant(id).await;
-        assert_eq!(
-            (grant.scopes, grant.methods),
-            (later.grant.scopes, later.grant.methods)
-        );
-        assert_eq!(grant.authenticated_at, at(5));
-        let recorded = scene.store.issuance(&later.issuance.jti).await.unwrap().unwrap();
-        assert_eq!(recorded.grant, id);
-    }
-}
-
-pub(crate) async fn fifty_first_tokens_on_one_word_share_one_grant(opened: Opened) {
-    let scene = Arc::new(scene(opened).await);
-    let ids = at_once(50, |_| {
-        let scene = Arc::clone(&scene);
-        async move { issued(&scene, &asserted(&scene, "idp", 0)).await }
-    })
-    .await;
-    assert!(ids.iter().all(|id| *id == ids[0]));
-}
-
-pub(crate) async fn what_ended_is_not_had_again_by_an_older_word(opened: Opened) {
-    let scene = scene(opened).await;
-    for slug in ["idp", "ci"] {
-        let id = issued(&scene, &asserted(&scene, slug, 0)).await;
-        let one = GrantFilter::one(id);
-        scene
-            .store
-            .revoke_grants(one, EndReason::RevokedByAdmin, at(10))
-            .await
-            .unwrap();
-        let mut older = asserted(&scene, slug, 11);
-        older.made_at = at(10);
-        let outcome = scene.store.issue_asserted(older.clone()).await;
-        assert_eq!(outcome, Ok(AssertedOutcome::EndedSince));
-        assert_eq!(scene.store.issuance(&older.issuance.jti).await, Ok(None));
-        let newer = asserted(&scene, slug, 11);
-        assert_ne!(issued(&scene, &newer).await, id);
-    }
-}
-
-/// Whoever ends it has a clock that is behind.
-pub(crate) async fn a_grant_ends_no_earlier_than_it_was_used(opened: Opened) {
-    let scene = scene(opened).await;
-    let used = asserted(&scene, "idp", 100);
-    let one = GrantFilter::one(issued(&scene, &used).await);
-    let ended = scene
-        .store
-        .revoke_grants(one, EndReason::RevokedByAdmin, at(10))
-        .await;
-    assert_eq!(ended, Ok(1));
-    let again = scene.store.issue_asserted(asserted(&scene, "idp", 100)).await;
-    assert_eq!(again, Ok(AssertedOutcome::EndedSince));
-    issued(&scene, &asserted(&scene, "idp", 101)).await;
-}
-
-pub(crate) async fn a_word_from_before_everything_was_ended_counts_no_more(opened: Opened) {
-    let scene = scene(opened).await;
-    scene.store.end_everything(at(10)).await.unwrap();
-    for slug in ["idp", "ci"] {
-        let older = scene.store.issue_asserted(asserted(&scene, slug, 10)).await;
-        assert_eq!(older, Ok(AssertedOutcome::EndedSince));
-        issued(&scene, &asserted(&scene, slug, 11)).await;
-    }
-}
-
-pub(crate) async fn trust_that_ends_takes_its_grants_along(opened: Opened) {
-    let scene = scene(opened).await;
-    let store = &scene.store;
-    let ended = async |id| {
-        let grant = scene.grant(id).await;
-        assert_eq!(grant.end_reason, Some(EndReason::TrustEnded), "{grant:?}");
-    };
-    store
-        .link_subject(link("00u1", scene.user.id), None)
-        .await
-        .unwrap();
-    let by_person = issued(&scene, &asserted(&scene, "idp", 0)).await;
-    let by_job = issued(&scene, &asserted(&scene, "ci", 0)).await;
-    let consented = scene.active().await;
-    assert_eq!(store.unlink_subject("idp", "00u1", at(1)).await, Ok(true));
-    assert_eq!(store.unlink_subject("idp", "00u1", at(1)).await, Ok(false));
-    ended(by_person).await;
-    assert_eq!(scene.state(by_job).await, GrantState::Active);
-    let again = issued(&scene, &asserted(&scene, "idp", 2)).await;
-    let mut disabled = issuer("idp", TrustedIssuerKind::IdentityProvider);
-    disabled.disabled = true;
-    disabled.updated_at = at(3);
-    store.update_trusted_issuer(disabled).await.unwrap();
-    ended(again).await;
-    let refused = store.issue_asserted(asserted(&scene, "idp", 4)).await;
-    assert_eq!(refused, Ok(AssertedOutcome::IssuerGone));
-    assert_eq!(store.delete_trusted_issuer("ci", at(5)).await, Ok(1));
-    ended(by_job).await;
-    let refused = store.issue_asserted(asserted(&scene, "ci", 6)).await;
-    assert_eq!(refused, Ok(AssertedOutcome::IssuerGone));
-    assert_eq!(
-        scene.state(consented).await,
-        GrantState::Active,
-        "it rests on nobody's word"
-    );
-}
-
-/// More than end in one transaction, when it is disabled and when it is removed.
-pub(crate) async fn trust_that_ends_takes_any_number_of_grants_along(opened: Opened) {
-    let scene = Arc::new(scene(opened).await);
-    let store = &scene.store;
-    // Not all at once: the last ones would wait for the others longer than anybody may, on a busy machine.
-    let issue_many = async |time| {
-        let mut all = Vec::new();
-        for some in 0..10 {
-            let ids = at_once(62, |number| {
-                let scene = Arc::clone(&scene);
-                let mut issue = asserted(&scene, "ci", time);
-                issue.grant.subject = format!("workload:ci:job-{some}-{number}");
-                issue.issuance.subject.clone_from(&issue.grant.subject);
-                async move { issued(&scene, &issue).await }
-            });
-            all.extend(ids.await);
-        }
-        all
-    };
-    let first = issue_many(0).await;
-    let mut issuer = issuer("ci", TrustedIssuerKind::Workload);
-    (issuer.disabled, issuer.updated_at) = (true, at(1));
-    // Later than the tokens, which are in the list too.
-    let hands = store.acting(origin(operator(), 9));
-    hands.update_trusted_issuer(issuer.clone()).await.unwrap();
-    assert_eq!(told(store).await, [grants(500), grants(120)]);
-    (issuer.disabled, issuer.updated_at) = (false, at(2));
-    store.update_trusted_issuer(issuer).await.unwrap();
-    let second = issue_many(3).await;
-    assert_eq!(hands.delete_trusted_issuer("ci", at(4)).await, Ok(620));
-    let deleted = ("trusted_issuer.deleted".to_owned(), 620);
-    assert_eq!(told(store).await[2..], [grants(500), grants(120), deleted]);
-    // Its word counted no more before the first of them ended.
-    let actions = events(store).await;
-    let actions: Vec<_> = actions.iter().rev().map(|event| event.action.as_str()).collect();
-    assert_eq!(
-        actions,
-        [
-            "trusted_issuer.disabled",
-            "grant.ended",
-            "grant.ended",
-            "trusted_issuer.disabled",
-            "grant.ended",
-            "grant.ended",
-            "trusted_issuer.deleted"
-        ]
-    );
-    for id in first.into_iter().chain(second) {
-        assert_eq!(scene.grant(id).await.end_reason, Some(EndReason::TrustEnded));
-    }
-}
-
-pub(crate) async fn a_word_about_what_is_gone_gives_no_token(opened: Opened) {
-    let scene = scene(opened).await;
-    let store = &scene.store;
-    let outcome = async |slug: &str| store.issue_asserted(asserted(&scene, slug, 9)).await.unwrap();
-    let mut app = client(APP, ClientSource::Dynamic);
-    app.disabled = true;
-    store.update_client(app).await.unwrap();
-    assert_eq!(outcome("idp").await, AssertedOutcome::ClientGone);
-    store
-        .update_client(client(APP, ClientSource::Dynamic))
-        .await
-        .unwrap();
-    let mut person = scene.user.clone();
-    person.disabled = true;
-    store.update_user(person, at(1)).await.unwrap();
-    assert_eq!(outcome("idp").await, AssertedOutcome::PersonGone);
-    store.delete_resource("files", at(2)).await.unwrap();
-    assert_eq!(outcome("ci").await, AssertedOutcome::ResourceGone);
-}
-
-pub(crate) async fn a_snapshot_of_the_client_is_kept_with_its_first_token(opened: Opened) {
-    let scene = Arc::new(scene(opened).await);
-    let store = &scene.store;
-    let shown = |name: &str| {
-        let mut issue = asserted(&scene, "idp", 1);
-        let mut snapshot = client("https://app.example/client.json", ClientSource::MetadataDocument);
-        snapshot.metadata = format!(r#"{{"client_name":"{name}"}}"#);
-        issue.grant.client_id.clone_from(&snapshot.client_id);
-        issue.issuance.client_id.clone_from(&snapshot.client_id);
-        issue.client = Some(snapshot);
-        issue
-    };
-    let mut unknown = shown("App");
-    unknown.client = None;
-    let refused = store.issue_asserted(unknown).await;
-    assert_eq!(refused, Ok(AssertedOutcome::ClientGone));
-    let first = shown("App");
-    let all = (0..50).map(|_| shown("App")).collect::<Vec<_>>();
-    at_once(50, |caller| {
-        let (scene, issue) = (Arc::clone(&scene), all[caller].clone());
-        async move { issued(&scene, &issue).await }
-    })
-    .await;
-    let id = first.grant.client_id.clone();
-    assert_eq!(store.client(&id).await, Ok(first.client.clone()));
-    let renamed = shown("Renamed");
-    issued(&scene, &renamed).await;
-    assert_eq!(store.client(&id).await, Ok(renamed.client.clone()));
-    let mut disabled = renamed.client.unwrap();
-    disabled.disabled = true;
-    store.update_client(disabled).await.unwrap();
-    let refused = store.issue_asserted(shown("App")).await;
-    assert_eq!(refused, Ok(AssertedOutcome::ClientGone));
-}
-
-pub(crate) async fn an_incoherent_asserted_grant_is_invalid(opened: Opened) {
-    let scene = scene(opened).await;
-    let mut on_no_word = asserted(&scene, "idp", 0);
-    on_no_word.grant.trusted_issuer = None;
-    let mut pending = asserted(&scene, "idp", 0);
-    pending.grant.state = GrantState::Pending;
-    let mut of_another = asserted(&scene, "ci", 0);
-    "somebody".clone_into(&mut of_another.issuance.subject);
-    for issue in [on_no_word, pending, of_another] {
-        assert!(matches!(
-            scene.store.issue_asserted(issue).await,
-            Err(StoreError::Invalid(_))
-        ));
-    }
 }

@@ -7,10 +7,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use doorward_store::postgres::{PostgresOptions, PostgresStore};
-use doorward_store::{ApprovalOutcome, RotateOutcome, Store as _, StoreError};
+use doorward_store::{ApprovalOutcome, GrantId, GrantState, RotateOutcome, Store as _, StoreError};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_postgres::{Client, NoTls, connect};
+use uuid::Uuid;
 
 use super::nodes::{Nodes, nodes};
 use crate::conformance::scene::{at, rotation};
@@ -58,6 +59,27 @@ async fn too_many_callers_are_busy_and_a_lock_is_not_waited_for_forever() {
     assert!(matches!(waiting.await.unwrap(), Err(StoreError::Unavailable(_))));
     blocker.batch_execute("COMMIT").await.unwrap();
     assert_eq!(nodes.scene.rotated(id, 1, at(2)).await, (2, false));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_grant_that_is_being_written_ends_with_everything() {
+    let Some(nodes) = nodes().await else { return };
+    let (old, new) = (nodes.scene.active().await, GrantId(Uuid::from_u128(1)));
+    let (writer, watcher) = (stranger(&nodes).await, stranger(&nodes).await);
+    let write = format!(
+        "BEGIN; INSERT INTO access_grant SELECT (jsonb_populate_record(g, jsonb_build_object('id', '{}'))).* \
+         FROM access_grant g WHERE id = '{}'",
+        new.0, old.0
+    );
+    writer.batch_execute(&write).await.unwrap();
+    let store = Arc::clone(&nodes.scene.store);
+    let ending = tokio::spawn(async move { store.end_everything(at(5)).await });
+    while connections(&watcher, "wait_event_type = 'Lock'").await == 0 {
+        assert!(!ending.is_finished(), "it did not wait");
+    }
+    writer.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(ending.await.unwrap().unwrap().grants, 2);
+    assert_eq!(nodes.scene.state(new).await, GrantState::Ended);
 }
 
 /// Whoever waits for a lock waits alone, also when others came at the same moment.
