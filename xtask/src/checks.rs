@@ -122,13 +122,13 @@ pub(crate) fn run_tests(mut command: Command, names: &[&str]) -> Result<Outcome>
             .failures
             .push(format!("cargo test ended with {}", output.status));
     } else {
-        outcome.failures = silent(&text, &outcome, names);
+        outcome.failures = asked_in_vain(&text, &outcome, names);
     }
     Ok(outcome)
 }
 
 /// What was asked for and did not run: nothing at all, or a name that no test has any more.
-fn silent(text: &str, outcome: &Outcome, names: &[&str]) -> Vec<String> {
+fn asked_in_vain(text: &str, outcome: &Outcome, names: &[&str]) -> Vec<String> {
     if outcome.passed == 0 {
         return vec!["no test ran".to_owned()];
     }
@@ -193,7 +193,7 @@ pub(crate) fn all_or_nothing(mut command: Command) -> Result<Outcome> {
 
 #[cfg(test)]
 mod tests {
-    use super::{counted, silent};
+    use super::{asked_in_vain, counted};
 
     #[test]
     fn results_of_all_test_binaries_are_added_up() {
@@ -209,15 +209,15 @@ mod tests {
     fn tests_that_were_asked_for_and_did_not_run_are_named() {
         let text = "test drain::good ... ok\ntest life::slow ... ignored\ntest result: ok. 1 passed; 0 failed; 1 ignored\n";
         let outcome = counted(text);
-        assert_eq!(silent(text, &outcome, &["drain::"]), [""; 0]);
+        assert_eq!(asked_in_vain(text, &outcome, &["drain::"]), [""; 0]);
         assert_eq!(
-            silent(text, &outcome, &["drain::", "life::", "renamed::"]),
+            asked_in_vain(text, &outcome, &["drain::", "life::", "renamed::"]),
             [
                 "no test with `life::` in its name ran",
                 "no test with `renamed::` in its name ran"
             ]
         );
         let nothing = "test result: ok. 0 passed; 0 failed; 0 ignored\n";
-        assert_eq!(silent(nothing, &counted(nothing), &[]), ["no test ran"]);
+        assert_eq!(asked_in_vain(nothing, &counted(nothing), &[]), ["no test ran"]);
     }
 }

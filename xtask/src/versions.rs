@@ -91,7 +91,7 @@ impl Server {
     }
 
     /// Tests take the first server in the path, and fail when it is of another major version.
-    fn on_it(&self, mut command: Command) -> Result<Command> {
+    fn in_path_of(&self, mut command: Command) -> Result<Command> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let folders = std::iter::once(self.programs()).chain(std::env::split_paths(&path));
         command
@@ -101,7 +101,7 @@ impl Server {
     }
 
     fn run(&self, tests: &Tests) -> Result<Outcome> {
-        run_tests(self.on_it(tests.command())?, tests.names)
+        run_tests(self.in_path_of(tests.command())?, tests.names)
     }
 }
 
@@ -124,8 +124,8 @@ pub(crate) fn run_all(only: &[u32]) -> Result<()> {
     let mut total = Outcome::default();
     for server in &servers {
         let watch = Stopwatch::start();
-        let outcome = on(server);
-        lines.push(line(server, "", &outcome, &watch));
+        let outcome = run_on(server);
+        lines.push(summary(server, "", &outcome, &watch));
         total.add(outcome);
     }
     println!("\n{}\n{}", lines.join("\n"), total.counts());
@@ -136,7 +136,7 @@ pub(crate) fn run_all(only: &[u32]) -> Result<()> {
     Ok(())
 }
 
-fn on(server: &Server) -> Outcome {
+fn run_on(server: &Server) -> Outcome {
     if let Err(error) = server.check() {
         let failure = format!("PostgreSQL {}: {error:#}", server.release);
         println!("{failure}");
@@ -156,13 +156,13 @@ fn on(server: &Server) -> Outcome {
         for failure in &outcome.failures {
             println!("PostgreSQL {} {name}: {failure}", server.release);
         }
-        println!("{}", line(server, name, &outcome, &watch));
+        println!("{}", summary(server, name, &outcome, &watch));
         total.add(outcome);
     }
     total
 }
 
-fn line(server: &Server, suite: &str, outcome: &Outcome, watch: &Stopwatch) -> String {
+fn summary(server: &Server, suite: &str, outcome: &Outcome, watch: &Stopwatch) -> String {
     let seconds = watch.elapsed().as_secs_f32();
     format!(
         "PostgreSQL {:6} {suite:7} {} ({seconds:.0} s)",

@@ -81,6 +81,14 @@ impl AuthorizationServer {
             Ok::<_, StartError>(master)
         })
         .await?;
+        if let Some(before) = store.serve_as(issuer.as_str()).await? {
+            tracing::warn!(
+                issuer = issuer.as_str(),
+                before,
+                "this database was served under another issuer's name before: servers that share a database need the same \
+                 `server.issuer`, and tokens of the other name are not taken here"
+            );
+        }
         let secrets = Secrets::open_store(
             acting(&store, &parts).as_ref(),
             &master,

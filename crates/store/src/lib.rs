@@ -338,6 +338,9 @@ pub trait Store: Send + Sync + 'static {
     async fn forget_audit_events(&self, before: UnixSeconds, limit: u32) -> Result<u64>;
 
     // --- life ----------------------------------------------------------------------------------
+    /// Remembers under which issuer's name this database is served. Returns the name before, if it was another one: then
+    /// somebody renamed the issuer, or two servers with different names share the database.
+    async fn serve_as(&self, issuer: &str) -> Result<Option<String>>;
     /// What has changed: for those who keep in memory what they have read.
     fn changes(&self) -> &Changes;
     /// Removes what is past its use (codes, sessions, pending grants, throttles, issuances, clients

@@ -315,3 +315,19 @@ async fn a_server_that_ran_out_of_files_recovers() {
     place.populate();
     assert_eq!(server.stop().code, Some(0));
 }
+
+#[tokio::test]
+async fn a_database_that_was_served_under_another_name_is_told_of_once() {
+    let place = Place::new();
+    assert_eq!(place.serve().await.stop().code, Some(0));
+    let before = place.issuer();
+    let other = before.replace("localhost", "127.0.0.1");
+    assert_ne!(other, before);
+    let place = place.set("DOORWARD_SERVER_ISSUER", &other);
+    let warning = "this database was served under another issuer's name before";
+    let told = place.serve().await.stop();
+    let line = told.stderr.lines().find(|line| line.contains(warning));
+    assert!(line.is_some_and(|line| line.contains(&before)), "{}", told.stderr);
+    let again = place.serve().await.stop();
+    assert!(!again.stderr.contains(warning), "{}", again.stderr);
+}

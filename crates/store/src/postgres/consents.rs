@@ -7,7 +7,7 @@ use super::errors::{Fallible, Fault};
 use super::statements::{Connection, Sql, find as row, run, statements};
 use super::values::{Columns, can_be_stored, only};
 use crate::rules::consents::ConsentsOf;
-use crate::rules::grants::SOME;
+use crate::rules::grants::AT_A_TIME;
 use crate::rules::{consents, json};
 use crate::{Consent, Grant, UserId};
 
@@ -114,14 +114,14 @@ pub(super) async fn forget(db: &Connection, consents: &ConsentsOf) -> Fallible<(
 /// Whether there are more than are forgotten in one transaction.
 pub(super) async fn are_many(db: &Connection, consents: &ConsentsOf) -> Fallible<bool> {
     let (sql, which) = of(consents, MORE_OF_CLIENT, MORE_OF_RESOURCE);
-    let more = row(db, sql, &[&which, &i64::from(SOME)], only::<bool>).await?;
+    let more = row(db, sql, &[&which, &i64::from(AT_A_TIME)], only::<bool>).await?;
     Ok(more.is_some())
 }
 
 /// Some of them; whether there may be more. Others may have taken some of the same.
 pub(super) async fn forget_some(db: &Connection, consents: &ConsentsOf) -> Fallible<bool> {
     let (sql, which) = of(consents, FORGET_SOME_OF_CLIENT, FORGET_SOME_OF_RESOURCE);
-    let forgotten = run(db, sql, &[&which, &i64::from(SOME)]).await?;
+    let forgotten = run(db, sql, &[&which, &i64::from(AT_A_TIME)]).await?;
     Ok(forgotten > 0)
 }
 

@@ -12,7 +12,7 @@ use super::together::{Meeting, Together, find_each};
 use super::values::{Columns, only};
 use super::work::Db;
 use super::{Engine, consents};
-use crate::rules::grants::{SOME, Whose, forgets_consent, matches};
+use crate::rules::grants::{AT_A_TIME, Whose, forgets_consent, matches};
 use crate::rules::json;
 use crate::rules::pages::{page, page_start, rows_to_fetch};
 use crate::rules::sweep::CLOCK_ERROR;
@@ -310,7 +310,7 @@ pub(super) fn ways_to(whose: &Whose) -> &'static [Sql] {
 
 /// Some of those that are alive: in the order of the ids behind this one, or of an issuer the first ones.
 pub(super) async fn live(db: &Connection, way: Sql, whose: &Whose, after: Uuid) -> Fallible<Vec<Uuid>> {
-    let some = i64::from(SOME);
+    let some = i64::from(AT_A_TIME);
     let filter = match whose {
         Whose::OfIssuer(slug) => return rows(db, way, &[slug, &some], only).await,
         Whose::Matching(filter) => filter,

@@ -25,6 +25,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("postgres", 12, "0012_registration_tokens"),
     migration!("postgres", 13, "0013_transaction_marks"),
     migration!("postgres", 14, "0014_used_up_tokens"),
+    migration!("postgres", 15, "0015_served"),
 ];
 
 /// "DWRD": one node at a time changes the schema.

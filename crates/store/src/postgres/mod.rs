@@ -34,6 +34,7 @@ mod refresh;
 mod registration;
 mod resources;
 mod revocations;
+mod served;
 mod sessions;
 mod spent;
 mod statements;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{
     PostgresStore, approvals, asserted, assertion_audiences, audit as events, clients, codes, consents,
     devices, ending, exchange, grants, id_jag, issuances, keys, own, partitions, refresh, registration,
-    resources, revocations, sessions, spent, sweep, throttle, trusted_issuers, users, work,
+    resources, revocations, served, sessions, spent, sweep, throttle, trusted_issuers, users, work,
 };
 use crate::rules::audit;
 use crate::rules::clients::is_touched;
@@ -797,6 +797,11 @@ impl Store for PostgresStore {
         retain: Duration,
     ) -> Result<PartitionsKept> {
         partitions::keep(self, of, now, retain).await
+    }
+
+    async fn serve_as(&self, issuer: &str) -> Result<Option<String>> {
+        self.transaction(|db| async move { served::serve_as(&db, issuer).await })
+            .await
     }
 
     async fn ping(&self) -> Result<()> {

@@ -83,6 +83,7 @@ const SMALL: &[&str] = &[
     "server_secret",
     "heartbeat",
     "revocation_log",
+    "served",
     "schema_migration",
     "change_count",
     "pg_class",

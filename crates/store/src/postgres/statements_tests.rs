@@ -7,8 +7,8 @@ use super::template;
 use super::{
     PostgresOptions, PostgresStore, approvals, asserted, assertion_audiences, audit, clients, codes,
     consents, devices, ending, exchange, grants, id_jag, issuances, keys, own, partitions, refresh,
-    registration, resources, revocations, sessions, spent, sweep, throttle, trusted_issuers, turn, users,
-    work,
+    registration, resources, revocations, served, sessions, spent, sweep, throttle, trusted_issuers, turn,
+    users, work,
 };
 
 pub(super) fn all() -> impl Iterator<Item = &'static Sql> {
@@ -34,6 +34,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Sql> {
         resources::STATEMENTS,
         revocations::STATEMENTS,
         sessions::STATEMENTS,
+        served::STATEMENTS,
         spent::STATEMENTS,
         sweep::STATEMENTS,
         throttle::STATEMENTS,

@@ -6,7 +6,7 @@ use crate::{EndReason, Grant, GrantFilter, GrantId, Resource, Result};
 
 /// How many grants end, or consents are forgotten, in one transaction at most, where there may be any number: nobody is to wait
 /// for all of them.
-pub(crate) const SOME: u32 = 500;
+pub(crate) const AT_A_TIME: u32 = 500;
 
 /// Which grants end.
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ impl Whose {
 
 /// Whether there may be more.
 pub(crate) fn is_full<I>(some: &[I]) -> bool {
-    some.len() >= SOME as usize
+    some.len() >= AT_A_TIME as usize
 }
 
 /// Some after the other, by each way; how many they were. `end_some` is given the way and the one to begin after.

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use super::statements::{Run, Sql, statements};
 use super::values::Columns;
 use crate::rules::consents::ConsentsOf;
-use crate::rules::grants::SOME;
+use crate::rules::grants::AT_A_TIME;
 use crate::rules::{consents, json};
 use crate::{Consent, Grant, GrantId, Result, UserId};
 
@@ -92,13 +92,13 @@ pub(super) fn forget(db: &Connection, consents: &ConsentsOf) -> Result<()> {
 /// Whether there are more than are forgotten in one transaction.
 pub(super) fn are_many(db: &Connection, consents: &ConsentsOf) -> Result<bool> {
     let (sql, which) = of(consents, MORE_OF_CLIENT, MORE_OF_RESOURCE);
-    Ok(db.find(sql, params![which, SOME], |_| Ok(()))?.is_some())
+    Ok(db.find(sql, params![which, AT_A_TIME], |_| Ok(()))?.is_some())
 }
 
 /// Some of them; whether there may be more.
 pub(super) fn forget_some(db: &Connection, consents: &ConsentsOf) -> Result<bool> {
     let (sql, which) = of(consents, FORGET_SOME_OF_CLIENT, FORGET_SOME_OF_RESOURCE);
-    Ok(db.run(sql, params![which, SOME])? >= SOME as usize)
+    Ok(db.run(sql, params![which, AT_A_TIME])? >= AT_A_TIME as usize)
 }
 
 /// The person is asked again the next time.

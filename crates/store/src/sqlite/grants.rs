@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::consents;
 use super::statements::{Run, Sql, statements};
 use super::values::Columns;
-use crate::rules::grants::{SOME, Whose, forgets_consent, matches};
+use crate::rules::grants::{AT_A_TIME, Whose, forgets_consent, matches};
 use crate::rules::json;
 use crate::rules::pages::{page, page_start, rows_to_fetch};
 use crate::rules::sweep::CLOCK_ERROR;
@@ -308,12 +308,12 @@ pub(super) fn ways_to(whose: &Whose) -> &'static [Sql] {
 pub(super) fn live(db: &Connection, way: Sql, whose: &Whose, after: GrantId) -> Result<Vec<GrantId>> {
     let read = |row: &Row<'_>| Columns::new(row).grant();
     let filter = match whose {
-        Whose::OfIssuer(slug) => return Ok(db.list(way, params![slug, SOME], read)?),
+        Whose::OfIssuer(slug) => return Ok(db.list(way, params![slug, AT_A_TIME], read)?),
         Whose::Matching(filter) => filter,
     };
     let id = filter.id.map(|id| *id.0.as_bytes());
     let live = with_filter(filter, |user, client, resource, state| {
-        let params = params![user, client, resource, state, id, after.0.as_bytes(), SOME];
+        let params = params![user, client, resource, state, id, after.0.as_bytes(), AT_A_TIME];
         db.list(way, params, read)
     })?;
     Ok(live)

@@ -25,6 +25,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("sqlite", 11, "0011_audit"),
     migration!("sqlite", 12, "0012_registration_tokens"),
     migration!("sqlite", 13, "0013_used_up_tokens"),
+    migration!("sqlite", 14, "0014_served"),
 ];
 
 const CREATE_JOURNAL: &str = "CREATE TABLE IF NOT EXISTS schema_migration (

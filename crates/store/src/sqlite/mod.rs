@@ -32,6 +32,7 @@ mod refresh;
 mod registration;
 mod resources;
 mod revocations;
+mod served;
 mod sessions;
 mod spent;
 mod statements;

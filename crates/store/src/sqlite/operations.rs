@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{
     SqliteStore, approvals, asserted, assertion_audiences, audit as events, clients, codes, consents,
     devices, ending, exchange, grants, id_jag, issuances, join, keys, own, refresh, registration, resources,
-    revocations, sessions, spent, sweep, throttle, trusted_issuers, users, writer,
+    revocations, served, sessions, spent, sweep, throttle, trusted_issuers, users, writer,
 };
 use crate::rules::audit;
 use crate::rules::clients::is_touched;
@@ -711,6 +711,11 @@ impl Store for SqliteStore {
 
     async fn keep_partitions(&self, _: Partitioned, _: UnixSeconds, _: Duration) -> Result<PartitionsKept> {
         Ok(PartitionsKept::default())
+    }
+
+    async fn serve_as(&self, issuer: &str) -> Result<Option<String>> {
+        let issuer = issuer.to_owned();
+        self.write(move |db| served::serve_as(db, &issuer)).await
     }
 
     async fn ping(&self) -> Result<()> {

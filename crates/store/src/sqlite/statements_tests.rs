@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::statements::Sql;
 use super::{
     approvals, asserted, assertion_audiences, audit, clients, codes, consents, devices, ending, exchange,
-    grants, id_jag, issuances, keys, migrations, own, refresh, registration, resources, revocations,
+    grants, id_jag, issuances, keys, migrations, own, refresh, registration, resources, revocations, served,
     sessions, spent, sweep, throttle, trusted_issuers, users, writer,
 };
 
@@ -32,6 +32,7 @@ fn all() -> impl Iterator<Item = &'static Sql> {
         resources::STATEMENTS,
         revocations::STATEMENTS,
         sessions::STATEMENTS,
+        served::STATEMENTS,
         spent::STATEMENTS,
         sweep::STATEMENTS,
         throttle::STATEMENTS,

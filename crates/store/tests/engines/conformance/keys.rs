@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use doorward_store::signing_keys::signer;
@@ -270,4 +271,26 @@ pub(crate) async fn only_the_first_admin_key_is_added_at_bootstrap(opened: Opene
         Some(admin_key(1000))
     );
     assert_eq!(store.admin_key(&digest(4, 1001)).await.unwrap(), None);
+}
+
+pub(crate) async fn another_issuers_name_is_noticed(opened: Opened) {
+    let (store, one) = (opened.store, "https://one.example");
+    let named = at_once(50, |number| {
+        let store = Arc::clone(&store);
+        async move {
+            let name = format!("https://{number}.example");
+            (store.serve_as(&name).await.unwrap(), name)
+        }
+    })
+    .await;
+    // Everybody but the first was told of another one, and nobody of the last.
+    let told: HashSet<_> = named.iter().filter_map(|(before, _)| before.as_ref()).collect();
+    assert_eq!(told.len(), 49);
+    let last = named
+        .iter()
+        .map(|(_, name)| name)
+        .find(|name| !told.contains(name));
+    assert_eq!(store.serve_as(last.unwrap()).await, Ok(None));
+    assert_eq!(store.serve_as(one).await.as_ref(), Ok(&last.cloned()));
+    assert_eq!(store.serve_as(one).await, Ok(None));
 }

@@ -15,13 +15,13 @@ use super::template::database;
 use crate::conformance::scene::{Opened, Scene, at_once};
 
 /// Between a node and its server. Connections with a lower number than `silent_below` carry nothing any more.
-pub(super) struct Proxy {
+pub(super) struct SilentProxy {
     pub(super) port: u16,
     opened: Arc<AtomicU32>,
     silent_below: Arc<AtomicU32>,
 }
 
-impl Proxy {
+impl SilentProxy {
     pub(super) async fn start(socket: std::path::PathBuf) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let proxy = Self {
@@ -71,7 +71,7 @@ async fn forward(node: TcpStream, server: UnixStream, number: u32, silent_below:
 async fn a_server_that_falls_silent_costs_each_waiting_caller_once() {
     const CONNECTIONS: usize = 6;
     let Some(database) = database().await else { return };
-    let proxy = Proxy::start(database.cluster.directory.join(".s.PGSQL.5432")).await;
+    let proxy = SilentProxy::start(database.cluster.directory.join(".s.PGSQL.5432")).await;
     let options = PostgresOptions {
         connections: CONNECTIONS,
         statement_timeout: Duration::from_millis(500),

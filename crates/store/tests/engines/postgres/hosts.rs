@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 
 use super::cluster::Database;
-use super::half_open::Proxy;
+use super::half_open::SilentProxy;
 use super::template::database;
 use crate::conformance::scene::{APP, client};
 
@@ -34,7 +34,7 @@ async fn a_start_goes_past_a_silent_server_to_the_next() {
     let Some(database) = database().await else { return };
     // Whoever connects waits in its queue.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let proxy = Proxy::start(database.cluster.directory.join(".s.PGSQL.5432")).await;
+    let proxy = SilentProxy::start(database.cluster.directory.join(".s.PGSQL.5432")).await;
     let url = url([silent.local_addr().unwrap().port(), proxy.port], &database);
     let store = PostgresStore::open(&url, &PostgresOptions::default())
         .await
@@ -48,7 +48,10 @@ async fn a_start_goes_past_a_silent_server_to_the_next() {
 async fn a_running_node_goes_on_at_the_next_server() {
     let Some(database) = database().await else { return };
     let socket = database.cluster.directory.join(".s.PGSQL.5432");
-    let (one, other) = (Proxy::start(socket.clone()).await, Proxy::start(socket).await);
+    let (one, other) = (
+        SilentProxy::start(socket.clone()).await,
+        SilentProxy::start(socket).await,
+    );
     let options = PostgresOptions {
         statement_timeout: Duration::from_millis(500),
         ..PostgresOptions::default()

@@ -121,7 +121,7 @@ async fn a_grant_that_somebody_holds_keeps_no_other_waiting() {
 }
 
 /// The answer, or `None` when whoever asked went away because there was none after so many looks.
-async fn looked_for<T>(looks: usize, asked: impl Future<Output = T>) -> Option<T> {
+async fn unless_it_goes_away<T>(looks: usize, asked: impl Future<Output = T>) -> Option<T> {
     let (mut asked, mut left) = (pin!(asked), looks);
     poll_fn(|context| match asked.as_mut().poll(context) {
         Poll::Ready(answer) => Poll::Ready(Some(answer)),
@@ -156,7 +156,7 @@ async fn cancelled_operations_leave_nothing_open() {
     let (mut undone, mut done, mut answered) = (0, 0, 0);
     for step in 0..200 {
         let approval = nodes.scene.approval();
-        let cut = looked_for(1 + step % 20, store.approve(approval.clone())).await;
+        let cut = unless_it_goes_away(1 + step % 20, store.approve(approval.clone())).await;
         nothing_open(&watcher).await;
         let known = nodes.of(0).grant(approval.grant.id).await.unwrap().is_some();
         match (cut, known) {

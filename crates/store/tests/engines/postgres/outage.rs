@@ -125,7 +125,7 @@ async fn a_crash_under_load_loses_nothing_and_does_nothing_twice() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn lost_answers_do_nothing_twice() {
     let Some(database) = database().await else { return };
-    let proxy = Proxy::start(&database.cluster.directory.join(".s.PGSQL.5432")).await;
+    let proxy = LossyProxy::start(&database.cluster.directory.join(".s.PGSQL.5432")).await;
     let url = format!("postgres://doorward@127.0.0.1:{}/{}", proxy.port, database.name);
     let store = PostgresStore::open(&url, &options(Duration::from_secs(30))).await;
     let opened = Opened {
@@ -154,7 +154,7 @@ async fn lost_answers_do_nothing_twice() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_was_used_up_without_an_answer_is_neither_good_again_nor_a_replay() {
     let Some(database) = database().await else { return };
-    let proxy = Proxy::start(&database.cluster.directory.join(".s.PGSQL.5432")).await;
+    let proxy = LossyProxy::start(&database.cluster.directory.join(".s.PGSQL.5432")).await;
     let url = format!("postgres://doorward@127.0.0.1:{}/{}", proxy.port, database.name);
     let store = PostgresStore::open(&url, &options(Duration::from_secs(30)))
         .await
@@ -185,7 +185,7 @@ async fn a_commit_lost_in_a_crash_is_not_mistaken_for_the_next_one_of_its_number
     cluster.configure("postgresql.conf", "bgwriter_lru_maxpages = 0\nautovacuum = off\n");
     cluster.run();
     execute(&cluster.url("postgres"), "CREATE DATABASE doorward").await;
-    let proxy = Proxy::start(&cluster.directory.join(".s.PGSQL.5432")).await;
+    let proxy = LossyProxy::start(&cluster.directory.join(".s.PGSQL.5432")).await;
     let url = format!("postgres://doorward@127.0.0.1:{}/doorward", proxy.port);
     let store = PostgresStore::open(&url, &options(Duration::from_secs(30))).await;
     let opened = Opened {
@@ -262,14 +262,14 @@ async fn a_sweep_forgets_the_marks_of_transactions_that_nobody_asks_about_any_mo
 
 /// Between the nodes and the server: loses one answer in thirty-seven once it may. Holds each
 /// COMMIT back, and every new connection, as long as it is told to.
-struct Proxy {
+struct LossyProxy {
     port: u16,
     cut: Arc<AtomicBool>,
     hold: Arc<AtomicBool>,
     lost: Arc<AtomicU32>,
 }
 
-impl Proxy {
+impl LossyProxy {
     async fn start(socket: &Path) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let proxy = Self {

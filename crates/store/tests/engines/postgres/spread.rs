@@ -102,8 +102,14 @@ async fn another_node_hears_of_a_change_at_once() {
         here.update_client(app).await.unwrap();
     });
     all.push(took.await);
-    all.sort_unstable();
-    assert!(all[2] < Duration::from_millis(150), "{all:?}");
+    let median = median(all);
+    assert!(median < Duration::from_millis(150), "{median:?}");
+}
+
+/// A busy machine makes one or two of them late.
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
 }
 
 /// Who may vouch for people and programs, and for whom this server vouches.
@@ -163,8 +169,8 @@ async fn without_notifications_another_node_knows_within_a_second() {
         make(&nodes, change, id).await;
         all.push(overtaken(&there, change, before).await);
     }
-    all.sort_unstable();
-    assert!(all[2] <= STALE_AFTER, "{all:?}");
+    let median = median(all);
+    assert!(median <= STALE_AFTER, "{median:?}");
 }
 
 /// A change of this kind on the first node.
