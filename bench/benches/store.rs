@@ -78,6 +78,7 @@ impl Scene {
             session: self.session,
             consent: None,
             declined: ScopeSet::new(),
+            fingerprint: client().fingerprint,
             client: None,
             now: NOW,
         };

@@ -33,7 +33,7 @@ pub use operations::{
     Approval, ApprovalOutcome, Approved, AssertedOutcome, Ended, ExchangeOutcome, ExchangeToken, GrantFilter,
     IdJagOutcome, IssueAsserted, IssueIdJag, IssueOwn, LoginThrottle, OwnOutcome, Page, PageRequest,
     PollOutcome, RedeemCode, RedeemOutcome, RefreshPolicy, RefreshShown, RegisterOutcome, RotateOutcome,
-    RotateRefresh, Spend, Swept, ThrottlePolicy, UseRefresh,
+    RotateRefresh, Spend, SpendOutcome, Swept, ThrottlePolicy, UseRefresh,
 };
 pub use records::{
     AdminKey, AssertionAudience, Client, ClientId, ClientSecret, ClientSource, Code, Consent,
@@ -260,10 +260,10 @@ pub trait Store: Send + Sync + 'static {
     /// Records an identity assertion for another server, under the grant of the token that was shown for it. Re-checks
     /// everything that this token rests on, the client that asks, and the audience.
     async fn issue_id_jag(&self, issue: IssueIdJag) -> Result<IdJagOutcome>;
-    /// Uses up things that count once, all or none. `false` when one of them was used up before and is still remembered,
+    /// Uses up things that count once, all or none. One that was used up before counts as that as long as it is remembered,
     /// whatever the time is now: whoever looked whether it is too old may have looked a moment ago, or at another clock.
     /// After [`StoreError::Unavailable`] they may be used up.
-    async fn spend(&self, spends: &[Spend]) -> Result<bool>;
+    async fn spend(&self, spends: &[Spend]) -> Result<SpendOutcome>;
     /// Revokes one access token and those that were exchanged from it, not its grant. Returns whether there was one.
     async fn revoke_issuance(&self, jti: &str, now: UnixSeconds) -> Result<bool>;
 

@@ -202,6 +202,15 @@ pub struct Spend {
     pub made_at: UnixSeconds,
 }
 
+/// What came of using up things that count once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpendOutcome {
+    /// They are used up, all of them.
+    Spent,
+    /// None of them is: the one at this place in the list, from 0, was used up before, or stands there a second time.
+    UsedBefore(usize),
+}
+
 /// What [`Store::end_everything`](crate::Store::end_everything) ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ended {
@@ -253,6 +262,8 @@ pub struct IssueAsserted {
     pub client: Option<Client>,
     /// The terms by which its issuer's word was taken.
     pub terms: String,
+    /// What counts once and is used up with it: the assertion, and what came with it.
+    pub spends: Vec<Spend>,
     /// By which subject of the issuer the person was found, if the grant is a person's.
     pub linked: Option<String>,
     /// When the issuer gave its word, at the earliest: a grant that ended since, or everything that was ended since
@@ -269,6 +280,8 @@ pub enum AssertedOutcome {
     Issued(GrantId),
     /// A grant for the same ended, or everything was ended, after the issuer had given its word.
     EndedSince,
+    /// The thing at this place in [`IssueAsserted::spends`] was used up before; the others are not.
+    UsedBefore(usize),
     /// The issuer was disabled, removed or got other terms in the meantime.
     IssuerGone,
     /// The person was disabled or removed, or the issuer means another one, in the meantime.

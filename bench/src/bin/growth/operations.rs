@@ -11,7 +11,7 @@ use doorward_oauth::scope::ScopeSet;
 use doorward_store::{
     Approval, ApprovalOutcome, Code, EndReason, ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId,
     GrantState, Issuance, IssueOwn, OwnOutcome, PageRequest, RedeemCode, RedeemOutcome, RefreshPolicy,
-    RotateOutcome, RotateRefresh, Spend, Store, UnixSeconds, UserId,
+    RotateOutcome, RotateRefresh, Spend, SpendOutcome, Store, UnixSeconds, UserId,
 };
 use uuid::{Builder, Uuid};
 
@@ -183,6 +183,7 @@ impl Scene {
             session: session(person),
             consent: None,
             declined: ScopeSet::new(),
+            fingerprint: "fingerprint".to_owned(),
             client: None,
             now: NOW,
         };
@@ -286,7 +287,8 @@ impl Scene {
             until: NOW + Duration::from_mins(5),
             made_at: NOW,
         };
-        ensure!(self.store.spend(&[spend]).await?, "spent before");
+        let outcome = self.store.spend(&[spend]).await?;
+        ensure!(outcome == SpendOutcome::Spent, "spent before");
         Ok(())
     }
 

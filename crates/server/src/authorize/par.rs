@@ -12,7 +12,7 @@ use doorward_jose::sha256;
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::parameters::Parameters;
 use doorward_oauth::time::UnixSeconds;
-use doorward_store::Spend;
+use doorward_store::{Spend, SpendOutcome};
 use http::header::CACHE_CONTROL;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -187,10 +187,10 @@ impl Pushed {
             until: self.expires_at,
             made_at: self.expires_at - ctx.settings.par.request_ttl.duration(),
         };
-        if ctx.store.spend(&[once]).await? {
-            return Ok(());
+        match ctx.store.spend(&[once]).await? {
+            SpendOutcome::Spent => Ok(()),
+            SpendOutcome::UsedBefore(_) => Err(unusable().into()),
         }
-        Err(unusable().into())
     }
 }
 

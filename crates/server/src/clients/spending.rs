@@ -1,6 +1,6 @@
 //! What counts once: a client's assertion, and what came with it.
 
-use doorward_store::{Actor, Spend, StoreError};
+use doorward_store::{Actor, Spend, SpendOutcome, StoreError};
 
 use super::authentication::{AuthenticatedClient, failed};
 use crate::context::Context;
@@ -14,50 +14,62 @@ pub(crate) async fn spend_assertion(
     info: &RequestInfo,
     client: &AuthenticatedClient,
 ) -> Result<(), TokenError> {
-    let Some(assertion) = client.unspent() else {
-        return Ok(());
-    };
-    if spend_one(ctx, info, client.actor(), assertion).await? {
-        return Ok(());
-    }
-    Err(failed().with_internal("the assertion was used before").into())
+    spend_all(ctx, info, client, &[]).await.map(drop)
 }
 
-/// Uses up an assertion that somebody showed; `false` when it was used up before.
-pub(crate) async fn spend_one(
-    ctx: &Context,
-    info: &RequestInfo,
-    actor: Actor,
-    assertion: Spend,
-) -> Result<bool, StoreError> {
-    if ctx.store.spend(&[assertion]).await? {
-        return Ok(true);
-    }
-    // Who has one can send it as often as they like: the store looks once more, and writes it down, once a minute.
-    if ctx.audit.is_first_replay(&actor) {
-        ctx.acting(info, actor).spend(&[assertion]).await?;
-    }
-    info.note_told();
-    Ok(false)
-}
-
-/// Uses up the assertion of a client together with what else the request has that counts once; `false` when something of
-/// that was used up before.
+/// Uses up the assertion of a client together with what else the request has that counts once. `false`: one of the others
+/// was used up before, and nothing is used up.
 pub(crate) async fn spend_all(
     ctx: &Context,
     info: &RequestInfo,
     client: &AuthenticatedClient,
     others: &[Spend],
 ) -> Result<bool, TokenError> {
-    let spends: Vec<Spend> = client
+    let spends = with_assertion(client, others);
+    if spends.is_empty() {
+        return Ok(true);
+    }
+    match ctx.store.spend(&spends).await? {
+        SpendOutcome::Spent => Ok(true),
+        SpendOutcome::UsedBefore(place) => refuse_assertion(ctx, info, client, place).await.map(|()| false),
+    }
+}
+
+/// What counts once in a request: the assertion of the client first. Without it nobody has asked.
+pub(crate) fn with_assertion(client: &AuthenticatedClient, others: &[Spend]) -> Vec<Spend> {
+    client
         .unspent()
         .into_iter()
         .chain(others.iter().copied())
-        .collect();
-    if spends.is_empty() || ctx.store.spend(&spends).await? {
-        return Ok(true);
+        .collect()
+}
+
+/// The refusal, when what was used up before is the assertion of the client: it stands at the first place of
+/// [`with_assertion`].
+pub(crate) async fn refuse_assertion(
+    ctx: &Context,
+    info: &RequestInfo,
+    client: &AuthenticatedClient,
+    used_before: usize,
+) -> Result<(), TokenError> {
+    let Some(assertion) = client.unspent().filter(|_| used_before == 0) else {
+        return Ok(());
+    };
+    tell_replay(ctx, info, client.actor(), assertion).await?;
+    Err(failed().with_internal("the assertion was used before").into())
+}
+
+/// Writes down that an assertion came again, which was used up before.
+pub(crate) async fn tell_replay(
+    ctx: &Context,
+    info: &RequestInfo,
+    actor: Actor,
+    assertion: Spend,
+) -> Result<(), StoreError> {
+    // Who has one can send it as often as they like: the store looks once more, and writes it down, once a minute.
+    if ctx.audit.is_first_replay(&actor) {
+        ctx.acting(info, actor).spend(&[assertion]).await?;
     }
-    // Nothing was used up. The assertion comes first: without it nobody has asked.
-    spend_assertion(ctx, info, client).await?;
-    Ok(false)
+    info.note_told();
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! Identity assertions for other authorization servers. Drafted, recorded and signed like an access token.
 
+use doorward_jose::Signer;
 use doorward_oauth::id_jag::{Allowed, IdJagClaims, NOT_APPLICABLE, TYP};
 use doorward_store::{Grant, Issuance, User};
 
@@ -62,12 +63,11 @@ impl IdJagDraft {
         self
     }
 
-    /// Signs. Call it after the store has committed the record.
-    pub(crate) async fn sign(self, ctx: &Context) -> Result<AccessToken, KeyError> {
+    /// Signs. Call it after the store has committed the record, with the signer that was there before anything was used up.
+    pub(crate) async fn sign(self, signer: &dyn Signer) -> Result<AccessToken, KeyError> {
         let Self(claims) = self;
-        let signer = ctx.keys.current_signer().await?;
         Ok(AccessToken {
-            text: doorward_jose::sign_by(signer.as_ref(), TYP, &claims).await?,
+            text: doorward_jose::sign_by(signer, TYP, &claims).await?,
             expires_in: claims.exp.seconds() - claims.iat.seconds(),
             scope: claims.scope.map(|scopes| scopes.to_string()).unwrap_or_default(),
             token_type: NOT_APPLICABLE,

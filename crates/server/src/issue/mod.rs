@@ -6,6 +6,7 @@ pub(crate) mod live_tokens;
 pub mod own_token;
 pub(crate) mod signed_here;
 
+use doorward_jose::Signer;
 use doorward_oauth::claims::{AccessTokenClaims, Actor, Audience, Confirmation, TYP};
 use doorward_oauth::exchange::{Exchanged, MAY_ACT_CLAIM, PARENT_CLAIM};
 use doorward_oauth::scope::ScopeSet;
@@ -178,11 +179,10 @@ impl Draft {
         self
     }
 
-    /// Signs. Call it after the store has committed the record.
-    pub async fn sign(self, ctx: &Context) -> Result<AccessToken, KeyError> {
+    /// Signs. Call it after the store has committed the record, with the signer that was there before anything was used up.
+    pub async fn sign(self, ctx: &Context, signer: &dyn Signer) -> Result<AccessToken, KeyError> {
         let Self(claims) = self;
-        let signer = ctx.keys.current_signer().await?;
-        let text = doorward_jose::sign_by(signer.as_ref(), TYP, &claims).await?;
+        let text = doorward_jose::sign_by(signer, TYP, &claims).await?;
         ctx.signed_here.note(&text);
         Ok(AccessToken {
             text,

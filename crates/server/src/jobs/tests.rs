@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use doorward_oauth::time::{ManualClock, UnixSeconds};
-use doorward_store::{AuditFilter, CLOCK_ERROR, Digest, PageRequest, SealedSecret, Spend};
+use doorward_store::{AuditFilter, CLOCK_ERROR, Digest, PageRequest, SealedSecret, Spend, SpendOutcome};
 use tokio_postgres::NoTls;
 
 use super::*;
@@ -44,7 +44,7 @@ async fn spend(ctx: &Context, number: u16) {
             until: ctx.now() + Duration::from_mins(1),
             made_at: ctx.now(),
         };
-        assert!(ctx.store.spend(&[spend]).await.unwrap());
+        assert_eq!(ctx.store.spend(&[spend]).await, Ok(SpendOutcome::Spent));
     }
 }
 

@@ -68,7 +68,7 @@ pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, T
         RedeemOutcome::Unknown => return Err(unusable(UNUSABLE, "no such code")),
     };
 
-    let token = draft.sign(ctx).await?;
+    let token = draft.sign(ctx, request.signer).await?;
     let refresh_token =
         (grant.generation > 0).then(|| RefreshToken::derive(&grant, grant.generation, &ctx.secrets));
     Ok(TokenResponse::new(token, refresh_token).with_refresh_expiry(&grant, policy, now))

@@ -46,7 +46,8 @@ pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, T
             .into());
         }
     };
-    Ok(TokenResponse::new(draft.under(id).sign(ctx).await?, None))
+    let token = draft.under(id).sign(ctx, request.signer).await?;
+    Ok(TokenResponse::new(token, None))
 }
 
 /// Confidential, and registered by an operator: nobody registers itself into somebody else's resources.

@@ -102,7 +102,7 @@ async fn redeem(request: &TokenRequest<'_>, code: &Code, grant: &Grant) -> Resul
         }
         RedeemOutcome::Unknown => return Err(unusable(UNUSABLE, "no such code")),
     };
-    let token = draft.sign(ctx).await?;
+    let token = draft.sign(ctx, request.signer).await?;
     let refresh_token =
         (grant.generation > 0).then(|| RefreshToken::derive(&grant, grant.generation, &ctx.secrets));
     Ok(TokenResponse::new(token, refresh_token).with_refresh_expiry(&grant, policy, now))

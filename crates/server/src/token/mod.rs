@@ -151,12 +151,14 @@ async fn answer(
     info.note_actor(client.actor());
     limit_client(ctx, info, &client)?;
     let proof = dpop::read(ctx, headers, routes::TOKEN)?;
+    let signer = ctx.keys.current_signer().await?;
     grant(&TokenRequest {
         ctx,
         info,
         client: &client,
         parameters: &parameters,
         proof: proof.as_ref(),
+        signer: signer.as_ref(),
     })
     .await
 }

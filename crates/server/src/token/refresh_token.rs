@@ -49,7 +49,7 @@ pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, T
     };
 
     let ctx = request.ctx;
-    let token = prepared.draft.sign(ctx).await?;
+    let token = prepared.draft.sign(ctx, request.signer).await?;
     let refresh_token = RefreshToken::derive(&grant, successor, &ctx.secrets);
     let response = TokenResponse::new(token, Some(refresh_token));
     Ok(response.with_refresh_expiry(&grant, prepared.policy, prepared.now))

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use doorward_jose::Signer;
 use doorward_oauth::dpop::Proof;
 use doorward_oauth::parameters::Parameters;
-use doorward_store::{Resource, Spend, Store};
+use doorward_store::{Resource, Store};
 
 use crate::clients::authentication::AuthenticatedClient;
 use crate::clients::spending::spend_all;
@@ -22,6 +23,8 @@ pub(crate) struct TokenRequest<'r> {
     pub(crate) client: &'r AuthenticatedClient,
     pub(crate) parameters: &'r Parameters,
     pub(crate) proof: Option<&'r Proof>,
+    /// Known before anything is used up: what is used up for nothing cannot be had again.
+    pub(crate) signer: &'r dyn Signer,
 }
 
 impl<'r> TokenRequest<'r> {
@@ -53,16 +56,17 @@ impl<'r> TokenRequest<'r> {
 
     /// Uses up what counts once: the last thing before a grant changes anything, after every check.
     pub(crate) async fn spend(&self) -> Result<(), TokenError> {
-        if self.spend_with(None).await? {
+        if spend_all(
+            self.ctx,
+            self.info,
+            self.client,
+            self.proof.map(dpop::spend).as_slice(),
+        )
+        .await?
+        {
             return Ok(());
         }
         Err(dpop::replayed())
-    }
-
-    /// As [`Self::spend`], together with something of the grant; `false` when that, or the proof, was used up before.
-    pub(crate) async fn spend_with(&self, more: Option<Spend>) -> Result<bool, TokenError> {
-        let others: Vec<Spend> = self.proof.map(dpop::spend).into_iter().chain(more).collect();
-        spend_all(self.ctx, self.info, self.client, &others).await
     }
 }
 

@@ -3,13 +3,14 @@
 use tokio_postgres::types::ToSql;
 
 use super::errors::{Fallible, Fault};
+use super::spent::spend_each;
 use super::statements::{Connection, find as row, get, run, statements};
 use super::values::only;
 use super::work::lock;
 use super::{clients, issuances, resources, trusted_issuers, users};
 use crate::rules::asserted::{Standing, refuse_incoherent};
 use crate::rules::{json, sha256};
-use crate::{AssertedOutcome, Client, Grant, Issuance, IssueAsserted};
+use crate::{AssertedOutcome, Client, Grant, Issuance, IssueAsserted, SpendOutcome};
 
 statements! {
     FIND = "SELECT g.id, g.scopes, g.last_used_at, g.authenticated_at FROM access_grant g \
@@ -41,6 +42,9 @@ pub(super) async fn issue(db: &Connection, issue: &IssueAsserted) -> Fallible<As
     let standing = find(db, grant).await?;
     if ended_since(db, issue).await? {
         return Ok(AssertedOutcome::EndedSince);
+    }
+    if let SpendOutcome::UsedBefore(place) = spend_each(db, &issue.spends).await? {
+        return Ok(AssertedOutcome::UsedBefore(place));
     }
     if let Some(snapshot) = news {
         clients::keep_snapshot(db, snapshot).await?;

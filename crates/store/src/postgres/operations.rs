@@ -24,8 +24,8 @@ use crate::{
     Issuance, IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject, LoginThrottle, Origin, OwnOutcome, Page,
     PageRequest, Partitioned, PartitionsKept, PollOutcome, RedeemCode, RedeemOutcome, RegisterOutcome,
     Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed, SealedKind, SealedSecret,
-    Session, SigningKeyRecord, Spend, Store, Swept, ThrottlePolicy, TokenStanding, TrustedIssuer,
-    TrustedIssuerKind, Turn, UseRefresh, User, UserId,
+    Session, SigningKeyRecord, Spend, SpendOutcome, Store, Swept, ThrottlePolicy, TokenStanding,
+    TrustedIssuer, TrustedIssuerKind, Turn, UseRefresh, User, UserId,
 };
 
 #[async_trait]
@@ -597,7 +597,7 @@ impl Store for PostgresStore {
             .await
     }
 
-    async fn spend(&self, spends: &[Spend]) -> Result<bool> {
+    async fn spend(&self, spends: &[Spend]) -> Result<SpendOutcome> {
         spent::spend(self, spends).await
     }
 

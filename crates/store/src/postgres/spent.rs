@@ -8,7 +8,8 @@ use super::statements::{Connection, list, run, statements};
 use super::values::only;
 use super::work::unknown;
 use crate::rules::audit;
-use crate::{Result, Spend};
+use crate::rules::spent::is_twice;
+use crate::{Result, Spend, SpendOutcome};
 
 statements! {
     /// Nothing for what was used up before, and for what may have been: it was made before everything was ended.
@@ -25,7 +26,7 @@ statements! {
 }
 
 /// One statement for one thing; a transaction for several, and where a refusal is written down.
-pub(super) async fn spend(store: &PostgresStore, spends: &[Spend]) -> Result<bool> {
+pub(super) async fn spend(store: &PostgresStore, spends: &[Spend]) -> Result<SpendOutcome> {
     if let ([spend], None) = (spends, &store.hands) {
         return spend_at_once(store, spend).await;
     }
@@ -39,7 +40,7 @@ pub(super) async fn spend(store: &PostgresStore, spends: &[Spend]) -> Result<boo
 
 /// Again when the connection is lost. What is found used up then may have been used up here: it counts neither as used now
 /// nor as used before.
-async fn spend_at_once(store: &PostgresStore, spend: &Spend) -> Result<bool> {
+async fn spend_at_once(store: &PostgresStore, spend: &Spend) -> Result<SpendOutcome> {
     let mut tries = store.tries();
     let mut lost: Option<String> = None;
     loop {
@@ -49,7 +50,8 @@ async fn spend_at_once(store: &PostgresStore, spend: &Spend) -> Result<bool> {
         });
         match (attempt.await, lost) {
             (Ok(0), Some(why)) => return Err(unknown(&why)),
-            (Ok(changed), _) => return Ok(changed > 0),
+            (Ok(0), None) => return Ok(SpendOutcome::UsedBefore(0)),
+            (Ok(_), _) => return Ok(SpendOutcome::Spent),
             (Err(fault), before) => {
                 lost = match &fault {
                     Fault::Lost(why) => Some(why.clone()),
@@ -62,20 +64,19 @@ async fn spend_at_once(store: &PostgresStore, spend: &Spend) -> Result<bool> {
 }
 
 /// All or none.
-async fn spend_each(db: &Connection, spends: &[Spend]) -> Fallible<bool> {
-    let twice =
-        |(place, spend): (usize, &Spend)| spends[..place].iter().any(|other| other.digest == spend.digest);
-    if spends.iter().enumerate().any(twice) {
-        return Ok(false);
+pub(super) async fn spend_each(db: &Connection, spends: &[Spend]) -> Fallible<SpendOutcome> {
+    if let Some(place) = (0..spends.len()).find(|place| is_twice(spends, *place)) {
+        return Ok(SpendOutcome::UsedBefore(place));
     }
     let digests: Vec<&[u8]> = spends.iter().map(|spend| spend.digest.as_slice()).collect();
     let until: Vec<i64> = spends.iter().map(|spend| spend.until.0).collect();
     let made_at: Vec<i64> = spends.iter().map(|spend| spend.made_at.0).collect();
     let params: [&(dyn ToSql + Sync); 3] = [&digests, &until, &made_at];
     let used = list(db, SPEND_EACH, &params, only::<Vec<u8>>).await?;
-    if used.len() == spends.len() {
-        return Ok(true);
-    }
+    let is_used = |spend: &Spend| used.iter().any(|digest| digest == spend.digest.as_slice());
+    let Some(place) = spends.iter().position(|spend| !is_used(spend)) else {
+        return Ok(SpendOutcome::Spent);
+    };
     run(db, GIVE_BACK, &[&used]).await?;
-    Ok(false)
+    Ok(SpendOutcome::UsedBefore(place))
 }

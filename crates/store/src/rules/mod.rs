@@ -19,6 +19,7 @@ pub(crate) mod refresh;
 pub(crate) mod revocations;
 pub(crate) mod schema;
 pub(crate) mod sessions;
+pub(crate) mod spent;
 pub(crate) mod sweep;
 pub(crate) mod throttle;
 pub(crate) mod words;

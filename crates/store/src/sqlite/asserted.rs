@@ -4,10 +4,10 @@ use rusqlite::{Connection, params};
 
 use super::statements::{Run, statements};
 use super::values::Columns;
-use super::{clients, issuances, resources, trusted_issuers, users};
+use super::{clients, issuances, resources, spent, trusted_issuers, users};
 use crate::rules::asserted::{Standing, refuse_incoherent};
 use crate::rules::json;
-use crate::{AssertedOutcome, Grant, Issuance, IssueAsserted, Result};
+use crate::{AssertedOutcome, Grant, Issuance, IssueAsserted, Result, SpendOutcome};
 
 statements! {
     FIND = "SELECT g.id, g.scopes, g.last_used_at, g.authenticated_at FROM access_grant g \
@@ -27,6 +27,9 @@ pub(super) fn issue(db: &Connection, issue: &IssueAsserted) -> Result<AssertedOu
     refuse_incoherent(issue)?;
     if let Some(refused) = refusal(db, issue)? {
         return Ok(refused);
+    }
+    if let SpendOutcome::UsedBefore(place) = spent::spend(db, &issue.spends)? {
+        return Ok(AssertedOutcome::UsedBefore(place));
     }
     if let Some(client) = &issue.client {
         clients::keep_snapshot(db, client)?;

@@ -24,8 +24,8 @@ use crate::{
     IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject, LoginThrottle, Origin, OwnOutcome, Page, PageRequest,
     Partitioned, PartitionsKept, PollOutcome, RedeemCode, RedeemOutcome, RegisterOutcome, Reseal, Resource,
     Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed, SealedKind, SealedSecret, Session,
-    SigningKeyRecord, Spend, Store, StoreError, Swept, ThrottlePolicy, TokenStanding, TrustedIssuer,
-    TrustedIssuerKind, Turn, UseRefresh, User, UserId,
+    SigningKeyRecord, Spend, SpendOutcome, Store, StoreError, Swept, ThrottlePolicy, TokenStanding,
+    TrustedIssuer, TrustedIssuerKind, Turn, UseRefresh, User, UserId,
 };
 
 #[async_trait]
@@ -539,7 +539,7 @@ impl Store for SqliteStore {
         self.write(move |db| id_jag::issue(db, &issue)).await
     }
 
-    async fn spend(&self, spends: &[Spend]) -> Result<bool> {
+    async fn spend(&self, spends: &[Spend]) -> Result<SpendOutcome> {
         let spends = spends.to_vec();
         self.act(move |db| {
             let spent = spent::spend(db, &spends)?;

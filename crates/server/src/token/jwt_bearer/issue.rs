@@ -1,13 +1,16 @@
 //! Tokens on an issuer's word: their grant, their record, and assertions that count once.
 
+use doorward_jose::Signer;
 use doorward_oauth::bearer::Allowed;
+use doorward_oauth::dpop::Proof;
 use doorward_oauth::scope::ScopeSet;
 use doorward_store::{
     Actor, AssertedOutcome, Client, Grant, GrantId, GrantState, IssueAsserted, Resource, Spend, UserId,
 };
 
 use super::NOT_TAKEN;
-use crate::clients::spending::spend_one;
+use crate::clients::authentication::AuthenticatedClient;
+use crate::clients::spending::{refuse_assertion, tell_replay, with_assertion};
 use crate::context::Context;
 use crate::dpop;
 use crate::http::error::TokenError;
@@ -64,6 +67,48 @@ pub(in crate::token) fn new_grant(
     }
 }
 
+/// Who shows an assertion, and what is used up with it.
+pub(in crate::token) struct Shown<'r> {
+    pub(in crate::token) info: &'r RequestInfo,
+    /// `None`: the workload itself.
+    pub(in crate::token) client: Option<&'r AuthenticatedClient>,
+    pub(in crate::token) actor: Actor,
+    pub(in crate::token) proof: Option<&'r Proof>,
+    pub(in crate::token) signer: &'r dyn Signer,
+}
+
+impl Shown<'_> {
+    /// What counts once: what the client signed, the assertion, the proof.
+    fn spends(&self, trusted: &Trusted) -> Vec<Spend> {
+        let assertion = single_use(trusted);
+        let others: Vec<Spend> = assertion.into_iter().chain(self.proof.map(dpop::spend)).collect();
+        match self.client {
+            Some(client) => with_assertion(client, &others),
+            None => others,
+        }
+    }
+
+    /// Why nothing is given, when the one at this place was used up before.
+    async fn used_before(
+        &self,
+        ctx: &Context,
+        trusted: &Trusted,
+        spends: &[Spend],
+        place: usize,
+    ) -> Result<TokenError, TokenError> {
+        if let Some(client) = self.client {
+            refuse_assertion(ctx, self.info, client, place).await?;
+        }
+        match single_use(trusted).filter(|assertion| spends.get(place) == Some(assertion)) {
+            Some(assertion) => {
+                tell_replay(ctx, self.info, self.actor.clone(), assertion).await?;
+                Ok(unusable(REPLAYED, "the assertion was used before"))
+            }
+            None => Ok(dpop::replayed()),
+        }
+    }
+}
+
 /// A token that is not signed, and what the store has to record before it is.
 pub(in crate::token) struct Issue {
     pub(in crate::token) draft: Draft,
@@ -93,6 +138,7 @@ impl Issue {
                 issuance,
                 client: None,
                 terms: trusted.issuer.terms.clone(),
+                spends: Vec::new(),
                 linked,
                 made_at: trusted.assertion.made_at(&trusted.terms),
                 now,
@@ -108,7 +154,7 @@ impl Issue {
 }
 
 /// What makes an assertion count once, where it does.
-pub(in crate::token) fn single_use(trusted: &Trusted) -> Option<Spend> {
+fn single_use(trusted: &Trusted) -> Option<Spend> {
     let replay_id = trusted
         .assertion
         .replay_id()
@@ -120,24 +166,10 @@ pub(in crate::token) fn single_use(trusted: &Trusted) -> Option<Spend> {
     })
 }
 
-/// Which of two things was used up before: the assertion, or else the proof.
-pub(in crate::token) async fn spent(
-    ctx: &Context,
-    info: &RequestInfo,
-    actor: Actor,
-    trusted: &Trusted,
-) -> Result<TokenError, TokenError> {
-    match single_use(trusted) {
-        Some(assertion) if !spend_one(ctx, info, actor, assertion).await? => {
-            Ok(unusable(REPLAYED, "the assertion was used before"))
-        }
-        _ => Ok(dpop::replayed()),
-    }
-}
-
-/// Records and signs.
+/// Uses up what counts once, records, and signs.
 pub(in crate::token) async fn record(
     ctx: &Context,
+    shown: &Shown<'_>,
     trusted: &Trusted,
     allowed: &Allowed,
     draft: Draft,
@@ -145,13 +177,22 @@ pub(in crate::token) async fn record(
 ) -> Result<TokenResponse, TokenError> {
     let (client_id, subject) = (issue.grant.client_id.clone(), issue.grant.subject.clone());
     let resource = issue.grant.resource.clone();
+    let spends = shown.spends(trusted);
+    let issue = IssueAsserted {
+        spends: spends.clone(),
+        ..issue
+    };
     let why = match ctx.store.issue_asserted(issue).await? {
         AssertedOutcome::Issued(id) => {
             tracing::info!(
                 trusted_issuer = trusted.issuer.slug, rules = ?allowed.rules, client_id, subject,
                 grant = %id.0, resource, "issued a token on an issuer's word"
             );
-            return Ok(TokenResponse::new(draft.under(id).sign(ctx).await?, None));
+            let token = draft.under(id).sign(ctx, shown.signer).await?;
+            return Ok(TokenResponse::new(token, None));
+        }
+        AssertedOutcome::UsedBefore(place) => {
+            return Err(shown.used_before(ctx, trusted, &spends, place).await?);
         }
         AssertedOutcome::EndedSince => {
             "a grant for the same, or everything, ended after the assertion was made"

@@ -7,7 +7,7 @@ use doorward_oauth::bearer::{Allowed, Person};
 use doorward_oauth::scope::ScopeSet;
 use doorward_store::Resource;
 
-use super::issue::{Issue, new_grant, record, single_use, spent};
+use super::issue::{Issue, Shown, new_grant, record};
 use super::person::person;
 use super::{allowed, check_recent, scopes};
 use crate::http::error::TokenError;
@@ -65,13 +65,22 @@ impl<'t> OfPerson<'t> {
         request: &TokenRequest<'_>,
     ) -> Result<TokenResponse, TokenError> {
         let TokenRequest {
-            ctx, client, info, ..
+            ctx,
+            client,
+            info,
+            proof,
+            signer,
+            ..
         } = *request;
         let Issue { draft, record: issue } = self.issue;
         let draft = about_person(ctx, draft, &self.targets, &issue.grant).await?;
-        if !request.spend_with(single_use(self.trusted)).await? {
-            return Err(spent(ctx, info, client.actor(), self.trusted).await?);
-        }
-        record(ctx, self.trusted, &self.allowed, draft, issue).await
+        let shown = Shown {
+            info,
+            client: Some(client),
+            actor: client.actor(),
+            proof,
+            signer,
+        };
+        record(ctx, &shown, self.trusted, &self.allowed, draft, issue).await
     }
 }

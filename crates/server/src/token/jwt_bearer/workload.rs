@@ -6,10 +6,10 @@ use doorward_oauth::bearer::Kind;
 use doorward_oauth::client::GrantType;
 use doorward_oauth::dpop::Proof;
 use doorward_oauth::parameters::Parameters;
-use doorward_store::{Actor, Spend, UserId};
+use doorward_store::{Actor, UserId};
 use http::{HeaderMap, header};
 
-use super::issue::{Issue, new_grant, record, single_use, spent};
+use super::issue::{Issue, Shown, new_grant, record};
 use super::{allowed, check_key, refused, scopes};
 use crate::context::Context;
 use crate::dpop;
@@ -65,6 +65,7 @@ pub(in crate::token) async fn grant(
         .token_client
         .take((client_id.as_str(), Some(bucket(info.address))))?;
     let proof = dpop::read(ctx, headers, routes::TOKEN)?;
+    let signer = ctx.keys.current_signer().await?;
     let thumbprint = proof.as_ref().map(Proof::key_thumbprint);
     check_key(&trusted.assertion, thumbprint)?;
     let requested: Vec<&str> = parameters.get_all("resource").collect();
@@ -88,16 +89,14 @@ pub(in crate::token) async fn grant(
         &scopes,
     );
     let issue = Issue::draft(ctx, &trusted, grant, &targets, scopes, thumbprint, &allowed);
-    let spends: Vec<Spend> = proof
-        .as_ref()
-        .map(dpop::spend)
-        .into_iter()
-        .chain(single_use(&trusted))
-        .collect();
-    if !spends.is_empty() && !ctx.store.spend(&spends).await? {
-        return Err(spent(ctx, info, actor, &trusted).await?);
-    }
-    let response = record(ctx, &trusted, &allowed, issue.draft, issue.record).await?;
+    let shown = Shown {
+        info,
+        client: None,
+        actor,
+        proof: proof.as_ref(),
+        signer: signer.as_ref(),
+    };
+    let response = record(ctx, &shown, &trusted, &allowed, issue.draft, issue.record).await?;
     ctx.metrics.token_issued(GrantType::JwtBearer.as_str());
     Ok(response)
 }

@@ -76,7 +76,8 @@ pub(super) async fn grant(
         client_id = client.client_id(), known_as, grant = %subject.grant.id.0, subject = subject.grant.subject, jti,
         assertion_audience = audience.slug, ?rules, "issued an identity assertion for another server"
     );
-    let token = draft.about(&terms.person_claims, &person).sign(ctx).await?;
+    let draft = draft.about(&terms.person_claims, &person);
+    let token = draft.sign(request.signer).await?;
     Ok(TokenResponse::new(token, None).with_issued_token_type(ID_JAG_TYPE))
 }
 

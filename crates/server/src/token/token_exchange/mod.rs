@@ -87,7 +87,8 @@ async fn exchange(
         client_id = client.client_id(), grant = %subject.grant.0, parent = %subject.claims.jti,
         resource = %target.uri, "exchanged a token"
     );
-    Ok(TokenResponse::new(draft.sign(ctx).await?, None).with_issued_token_type(issued_token_type))
+    let token = draft.sign(ctx, request.signer).await?;
+    Ok(TokenResponse::new(token, None).with_issued_token_type(issued_token_type))
 }
 
 /// A token of this server that works now, and its grant.

@@ -5,7 +5,7 @@ use crate::rules::grants::Whose;
 use crate::rules::words::Word as _;
 use crate::{
     Approval, ApprovalOutcome, AuditAction, EndReason, Grant, Issuance, RedeemCode, RedeemOutcome,
-    RotateOutcome, RotateRefresh,
+    RotateOutcome, RotateRefresh, SpendOutcome,
 };
 
 /// What came of an earlier identical post was written down then.
@@ -110,8 +110,9 @@ pub(crate) fn everything_ended() -> Draft {
     Draft::new(AuditAction::EverythingEnded)
 }
 
-pub(crate) fn spent(spent: bool) -> Drafted {
-    (!spent).then(|| Draft::new(AuditAction::AssertionReplayed).refused("used_before"))
+pub(crate) fn spent(outcome: SpendOutcome) -> Drafted {
+    (outcome != SpendOutcome::Spent)
+        .then(|| Draft::new(AuditAction::AssertionReplayed).refused("used_before"))
 }
 
 pub(crate) fn token_revoked(before: Option<&Issuance>, existed: bool) -> Drafted {

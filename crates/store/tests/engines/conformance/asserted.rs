@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use doorward_store::{
-    AssertedOutcome, ClientSource, EndReason, Grant, GrantFilter, GrantId, GrantState, IssueAsserted,
+    AssertedOutcome, ClientSource, EndReason, Grant, GrantFilter, GrantId, GrantState, IssueAsserted, Spend,
     StoreError, TrustedIssuerKind, UserId,
 };
 use uuid::Uuid;
@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::audit::{events, operator, origin};
 use super::many::{grants, told};
 use super::scene::{APP, Opened, RESOURCE, Scene, at, at_once, client, fresh, issuance, person, scopes};
+use super::spent::one;
 use super::trusted_issuers::{issuer, link, scene as issuers};
 
 /// What the identity provider calls the person.
@@ -66,6 +67,7 @@ fn asserted(scene: &Scene, slug: &str, now: i64) -> IssueAsserted {
         issuance,
         client: None,
         terms: issuer(slug, TrustedIssuerKind::Workload).terms,
+        spends: Vec::new(),
         linked: (!user.is_nobody()).then(|| SUBJECT.to_owned()),
         made_at: at(now),
         now: at(now),
@@ -289,6 +291,51 @@ pub(crate) async fn a_word_about_who_is_unlinked_or_another_one_by_now_gives_no_
     let linked = link(SUBJECT, other.id);
     store.link_subject(linked, Some(other)).await.unwrap();
     assert_eq!(outcome().await, AssertedOutcome::PersonGone);
+}
+
+pub(crate) async fn an_assertion_is_used_up_with_its_token_or_not_at_all(opened: Opened) {
+    let scene = scene(opened).await;
+    let store = &scene.store;
+    let (word, proof) = (one(60), one(60));
+    let shown = |slug: &str, spends: &[Spend]| IssueAsserted {
+        spends: spends.to_vec(),
+        ..asserted(&scene, slug, 0)
+    };
+    store.unlink_subject("idp", SUBJECT, at(-1)).await.unwrap();
+    let refused = shown("idp", &[word, proof]);
+    let outcome = store.issue_asserted(refused).await;
+    assert_eq!(outcome, Ok(AssertedOutcome::PersonGone));
+    issued(&scene, &shown("ci", &[word, proof])).await;
+    let fresh = one(60);
+    for (spends, place) in [([fresh, proof], 1), ([word, fresh], 0), ([fresh, fresh], 1)] {
+        let again = shown("ci", &spends);
+        let jti = again.issuance.jti.clone();
+        let outcome = store.issue_asserted(again).await;
+        assert_eq!(outcome, Ok(AssertedOutcome::UsedBefore(place)));
+        assert_eq!(store.issuance(&jti).await, Ok(None));
+    }
+    issued(&scene, &shown("ci", &[fresh])).await;
+}
+
+pub(crate) async fn of_fifty_tokens_on_one_assertion_one_is_given(opened: Opened) {
+    let scene = Arc::new(scene(opened).await);
+    let word = one(60);
+    let outcomes = at_once(50, |number| {
+        let scene = Arc::clone(&scene);
+        async move {
+            let mut issue = asserted(&scene, "ci", 0);
+            // Another workload's name keeps them from waiting for each other.
+            issue.grant.subject = format!("workload:ci:job-{}", number % 2);
+            issue.issuance.subject.clone_from(&issue.grant.subject);
+            issue.spends = vec![one(60), word];
+            scene.store.issue_asserted(issue).await.unwrap()
+        }
+    });
+    let outcomes = outcomes.await;
+    let used_before = outcomes
+        .iter()
+        .filter(|outcome| **outcome == AssertedOutcome::UsedBefore(1));
+    assert_eq!(used_before.count(), 49);
 }
 
 pub(crate) async fn of_fifty_tokens_while_a_person_is_unlinked_none_counts(opened: Opened) {

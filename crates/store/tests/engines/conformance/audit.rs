@@ -2,6 +2,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use doorward_store::SpendOutcome::UsedBefore;
 use doorward_store::{
     Actor, ActorKind, AuditAction, AuditEntry, AuditEvent, AuditFilter, Change, ClientSource, Origin,
     PageRequest, RedeemOutcome, Store, StoreError,
@@ -199,7 +200,7 @@ pub(crate) async fn a_stranger_who_is_refused_costs_no_row(opened: Opened) {
         Actor::SelfRegisteredClient(APP.to_owned()),
     ] {
         let by = scene.store.acting(origin(actor, 0));
-        assert_eq!(by.spend(&spend).await, Ok(false));
+        assert_eq!(by.spend(&spend).await, Ok(UsedBefore(0)));
         // Neither does what is not there.
         assert_eq!(by.delete_initial_token(Uuid::nil()).await, Ok(false));
         by.end_session(&digest(99, 1), at(0)).await.unwrap();

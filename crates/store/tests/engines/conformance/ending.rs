@@ -1,5 +1,6 @@
 //! Everything ends, after the database was put back to an earlier state.
 
+use doorward_store::SpendOutcome::{Spent, UsedBefore};
 use doorward_store::{
     ApprovalOutcome, EndReason, Ended, GrantState, InitialAccessToken, RedeemOutcome, RotateOutcome, Spend,
 };
@@ -94,11 +95,11 @@ pub(crate) async fn what_was_made_before_counts_as_used_up(opened: Opened) {
         made_at: at(seconds),
     };
     scene.store.end_everything(at(10)).await.unwrap();
-    for (seconds, counts) in [(-100, false), (10, false), (11, true)] {
+    for (seconds, counts) in [(-100, UsedBefore(0)), (10, UsedBefore(0)), (11, Spent)] {
         assert_eq!(scene.store.spend(&[made(seconds)]).await, Ok(counts), "{seconds}");
     }
     // All or none.
     let good = made(12);
-    assert_eq!(scene.store.spend(&[good, made(1)]).await, Ok(false));
-    assert_eq!(scene.store.spend(&[good]).await, Ok(true));
+    assert_eq!(scene.store.spend(&[good, made(1)]).await, Ok(UsedBefore(1)));
+    assert_eq!(scene.store.spend(&[good]).await, Ok(Spent));
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use doorward_store::SpendOutcome::{Spent, UsedBefore};
 use doorward_store::{LoginThrottle, ThrottlePolicy};
 
 use super::nodes::nodes;
@@ -15,10 +16,10 @@ async fn what_was_spent_on_one_node_is_refused_on_the_other() {
     let Some(nodes) = nodes().await else { return };
     // An assertion and a proof come with one request; a reference comes alone.
     for spends in [vec![one(60)], vec![one(60), one(60)]] {
-        assert_eq!(nodes.of(0).spend(&spends).await, Ok(true));
-        assert_eq!(nodes.of(1).spend(&spends).await, Ok(false));
+        assert_eq!(nodes.of(0).spend(&spends).await, Ok(Spent));
+        assert_eq!(nodes.of(1).spend(&spends).await, Ok(UsedBefore(0)));
         for single in spends {
-            assert_eq!(nodes.of(1).spend(&[single]).await, Ok(false));
+            assert_eq!(nodes.of(1).spend(&[single]).await, Ok(UsedBefore(0)));
         }
     }
 }
@@ -38,7 +39,7 @@ async fn of_fifty_callers_on_two_nodes_one_spends() {
             async move { node.spend(&spends).await.unwrap() }
         })
         .await;
-        assert_eq!(spent.iter().filter(|spent| **spent).count(), 1);
+        assert_eq!(spent.iter().filter(|answer| **answer == Spent).count(), 1);
     }
 }
 

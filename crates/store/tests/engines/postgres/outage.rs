@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use doorward_store::SpendOutcome::{Spent, UsedBefore};
 use doorward_store::postgres::{PostgresOptions, PostgresStore};
 use doorward_store::{ClientSource, GrantState, RedeemOutcome, RotateOutcome, Store as _, StoreError};
 
@@ -164,14 +165,14 @@ async fn what_was_used_up_without_an_answer_is_neither_good_again_nor_a_replay()
         // What was lost before the proof was used up is made good.
         let spend = [one(60)];
         match store.spend(&spend).await {
-            Ok(true) => {}
+            Ok(Spent) => {}
             Err(StoreError::Unavailable(why)) => break (spend, why),
             other => panic!("{other:?}"),
         }
     };
     assert!(why.contains("not known whether it happened"), "{why}");
     proxy.cut.store(false, Ordering::Relaxed);
-    assert_eq!(store.spend(&spend).await, Ok(false));
+    assert_eq!(store.spend(&spend).await, Ok(UsedBefore(0)));
 }
 
 /// PostgreSQL gives the number of a transaction again when a crash took all that its log knew of it. What another one did
@@ -368,7 +369,7 @@ async fn spent_once(scene: &Scene) {
         let spend = || scene.store.spend(spends);
         let (first, second) = tokio::join!(spend(), spend());
         let answers = [first, second, spend().await];
-        let counted = answers.iter().filter(|answer| **answer == Ok(true)).count();
+        let counted = answers.iter().filter(|answer| **answer == Ok(Spent)).count();
         let unknown = answers.iter().filter(|answer| answer.is_err()).count();
         assert!(counted == 1 || counted == 0 && unknown > 0, "{answers:?}");
     }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use doorward_store::postgres::{PostgresOptions, PostgresStore};
-use doorward_store::{OwnOutcome, RedeemOutcome, RotateOutcome, Store};
+use doorward_store::{OwnOutcome, RedeemOutcome, RotateOutcome, SpendOutcome, Store};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 
@@ -119,10 +119,10 @@ async fn the_busiest_operations_are_one_question_each() {
         // A proof, and the same again.
         let proof = [one(60)];
         let before = asked();
-        assert_eq!(store.spend(&proof).await, Ok(true));
+        assert_eq!(store.spend(&proof).await, Ok(SpendOutcome::Spent));
         let spent = asked() - before;
         let before = asked();
-        assert_eq!(store.spend(&proof).await, Ok(false));
+        assert_eq!(store.spend(&proof).await, Ok(SpendOutcome::UsedBefore(0)));
         let refused = asked() - before;
 
         if round > 0 {
