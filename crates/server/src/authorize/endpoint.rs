@@ -46,13 +46,13 @@ pub(crate) async fn get(
             .clients
             .resolve(&pushed.request.client_id, info.address)
             .await?;
-        pushed.open_for(&ctx, &client).await?;
+        let (request, reference) = pushed.open_for(&client)?;
         return proceed(
             &ctx,
             &info,
             &headers,
-            pushed.request,
-            Some(pushed.id),
+            request,
+            Some(reference),
             &client,
             signed_in,
         )
@@ -90,14 +90,14 @@ async fn proceed(
     info: &RequestInfo,
     headers: &HeaderMap,
     request: AuthorizationRequest,
-    pushed_as: Option<String>,
+    pushed_as: Option<par::Reference>,
     client: &Client,
     signed_in: Option<SignedIn>,
 ) -> Result<Response, PageError> {
     let session = signed_in.as_ref().map(|signed_in| &signed_in.session);
     let mut pending = Pending::new(ctx, request, client.fingerprint.clone(), session);
-    if let Some(id) = pushed_as {
-        pending.is_pushed_as(id);
+    if let Some(reference) = &pushed_as {
+        pending.is_pushed_as(reference.id.clone());
     }
     let signed_in = signed_in.filter(|signed_in| pending.accepts(&signed_in.session));
     let remembered = match &signed_in {
@@ -106,6 +106,10 @@ async fn proceed(
     };
 
     remember_scopes(ctx, &mut pending, &remembered).await?;
+    // After everything that may fail without a fault of the request: who tries again then has it still.
+    if let Some(reference) = &pushed_as {
+        reference.use_up(ctx).await?;
+    }
     if let Some(signed_in) = signed_in.as_ref().filter(|_| remembered.allows(&pending.request)) {
         return approval::approve(
             ctx,

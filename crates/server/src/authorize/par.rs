@@ -173,13 +173,31 @@ impl Pushed {
         Ok(Some(pushed))
     }
 
-    /// Opens the request for good, once it is known that it leads somewhere. A client that has changed since is not the
-    /// one that was checked.
-    pub(crate) async fn open_for(&self, ctx: &Context, client: &Client) -> Result<(), PageError> {
+    /// The request, and the reference that leads to it. A client that has changed since is not the one that was checked.
+    pub(crate) fn open_for(self, client: &Client) -> Result<(AuthorizationRequest, Reference), PageError> {
         if client.fingerprint != self.fingerprint {
             return Err(unusable().into());
         }
-        if !self.is_authenticated {
+        let reference = Reference {
+            id: self.id,
+            counts_once: self.is_authenticated,
+            expires_at: self.expires_at,
+        };
+        Ok((self.request, reference))
+    }
+}
+
+/// What a `request_uri` refers to a request by.
+pub(crate) struct Reference {
+    pub(crate) id: String,
+    counts_once: bool,
+    expires_at: UnixSeconds,
+}
+
+impl Reference {
+    /// Opens the request for good, where it counts once.
+    pub(crate) async fn use_up(&self, ctx: &Context) -> Result<(), PageError> {
+        if !self.counts_once {
             return Ok(());
         }
         let once = Spend {

@@ -118,7 +118,6 @@ const BARE: &[(&str, &str, &str)] = &[
         "spend",
         "an assertion that came again is asked for once more, in the client's hands",
     ),
-    ("clients/spending.rs", "spend", "the same, of what came with it"),
     (
         "keys/reseal.rs",
         "reseal",
@@ -128,11 +127,6 @@ const BARE: &[(&str, &str, &str)] = &[
         "keys/secrets.rs",
         "secret",
         "it is handed the store in the server's hands",
-    ),
-    (
-        "token/jwt_bearer/workload.rs",
-        "spend",
-        "an assertion that came again is asked for once more, in the workload's hands",
     ),
 ];
 
