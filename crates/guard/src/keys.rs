@@ -13,11 +13,16 @@ use doorward_jose::{Jwk, JwkSet};
 use doorward_oauth::time::{Clock, UnixSeconds};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
+use crate::moment::Moment;
 use crate::wait::{Background, ahead, shortened};
 pub(crate) use discovery::KeySource;
+pub(crate) use set::Choice;
+use set::KeySet;
 
 mod discovery;
+mod set;
 
 /// How the keys are kept.
 #[derive(Debug, Clone, Copy)]
@@ -54,30 +59,6 @@ const MAX_PAUSE_WITH_KEYS: Duration = Duration::from_secs(30);
 /// of them up to a second later than the one that told.
 const SETTLED: Duration = Duration::from_millis(1500);
 
-/// Keys that were fetched together.
-#[derive(Debug)]
-struct KeySet {
-    keys: JwkSet,
-    fetched_at: UnixSeconds,
-    /// Another number means other keys.
-    generation: u64,
-}
-
-/// Which of the keys a token was signed with.
-pub(crate) enum Choice<'k> {
-    Found(&'k Jwk),
-    /// None of these, but another one may come.
-    Missing,
-    /// The token does not say, and there is more than one, or none.
-    Unnamed,
-}
-
-impl<'k> From<Option<&'k Jwk>> for Choice<'k> {
-    fn from(key: Option<&'k Jwk>) -> Self {
-        key.map_or(Self::Missing, Self::Found)
-    }
-}
-
 /// Why there is no key for a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeyError {
@@ -109,7 +90,7 @@ struct Progress {
     started: u64,
     finished: u64,
     failures: u32,
-    next_attempt: UnixSeconds,
+    next_attempt: Instant,
 }
 
 #[derive(Default)]
@@ -130,7 +111,7 @@ impl Keys {
             started: 0,
             finished: 0,
             failures: 0,
-            next_attempt: UnixSeconds(0),
+            next_attempt: Instant::now(),
         };
         Self {
             source,
@@ -166,8 +147,8 @@ impl Keys {
     fn current<T>(self: &Arc<Self>, now: UnixSeconds, look: impl FnOnce(&KeySet) -> T) -> Option<T> {
         let set = self.current.load();
         let set = set.as_ref()?;
-        let age = now.since(set.fetched_at);
-        if age > self.policy.refresh.saturating_mul(2) {
+        let age = set.age(now);
+        if !self.is_fresh(age) {
             // Either the server is away or the runtime that fetched is gone.
             self.start();
         }
@@ -177,11 +158,11 @@ impl Keys {
     /// Whether somebody refreshes the keys, so that nobody has to begin.
     pub(crate) fn are_fresh(&self, now: UnixSeconds) -> bool {
         let set = self.current.load();
-        set.as_ref().is_some_and(|set| self.is_fresh(set, now))
+        set.as_ref().is_some_and(|set| self.is_fresh(set.age(now)))
     }
 
-    fn is_fresh(&self, set: &KeySet, now: UnixSeconds) -> bool {
-        now.since(set.fetched_at) <= self.policy.refresh.saturating_mul(2)
+    fn is_fresh(&self, age: Duration) -> bool {
+        age <= self.policy.refresh.saturating_mul(2)
     }
 
     /// The generation of the keys in force, if they are not too old.
@@ -199,7 +180,7 @@ impl Keys {
         let set = self.current.load();
         let set = set.as_ref()?;
         match choose(&set.keys) {
-            Choice::Found(key) if self.is_fresh(set, now) => Some((key.clone(), set.generation)),
+            Choice::Found(key) if self.is_fresh(set.age(now)) => Some((key.clone(), set.generation)),
             _ => None,
         }
     }
@@ -297,9 +278,11 @@ impl Keys {
 
     fn unavailable(&self) -> KeyError {
         let next_attempt = self.progress.borrow().next_attempt;
-        let until_next = next_attempt.since(self.clock.now());
+        let until_next = next_attempt.saturating_duration_since(Instant::now());
+        // Whole seconds, rounded up.
+        let seconds = (until_next + Duration::from_millis(999)).as_secs();
         KeyError::Unavailable {
-            retry_after: until_next.max(Duration::from_secs(1)),
+            retry_after: Duration::from_secs(seconds.max(1)),
         }
     }
 
@@ -307,10 +290,9 @@ impl Keys {
     async fn attempt(&self) -> Duration {
         self.progress.send_modify(|progress| progress.started += 1);
         let fetched = tokio::time::timeout(ATTEMPT_TIMEOUT, self.source.fetch_keys()).await;
-        let now = self.clock.now();
         let (failures, pause) = match fetched.unwrap_or(Err(discovery::DiscoveryError::Timeout)) {
             Ok((keys, fresh_for)) => {
-                self.replace(keys, now);
+                self.replace(keys);
                 let pause = fresh_for.unwrap_or(self.policy.refresh).min(self.policy.refresh);
                 let shortest = MIN_REFRESH.min(self.policy.refresh).max(Duration::from_secs(1));
                 (0, self.vary(pause.max(shortest)))
@@ -331,13 +313,12 @@ impl Keys {
         self.progress.send_modify(|progress| {
             progress.finished = progress.started;
             progress.failures = failures;
-            // Whole seconds, rounded up.
-            progress.next_attempt = now + (pause + Duration::from_millis(999));
+            progress.next_attempt = Instant::now() + pause;
         });
         pause
     }
 
-    fn replace(&self, keys: JwkSet, now: UnixSeconds) {
+    fn replace(&self, keys: JwkSet) {
         let generation = match &*self.current.load() {
             Some(set) if set.keys == keys => set.generation,
             Some(set) => set.generation + 1,
@@ -345,7 +326,7 @@ impl Keys {
         };
         self.current.store(Some(Arc::new(KeySet {
             keys,
-            fetched_at: now,
+            fetched_at: Moment::now(&*self.clock),
             generation,
         })));
     }

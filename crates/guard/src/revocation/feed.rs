@@ -13,11 +13,11 @@ use tokio::sync::watch;
 use super::follow;
 use super::introspection::{Introspection, IntrospectionPolicy};
 use super::memory::{Memory, Noted, Notice};
-use super::moment::Moment;
 use super::status::{FeedFault, FeedMetrics, RevocationStatus};
 use crate::claims::Claims;
 use crate::client::OAuthClient;
 use crate::keys::Keys;
+use crate::moment::Moment;
 use crate::verify::{Rejection, VerifyError};
 use crate::wait::Background;
 
