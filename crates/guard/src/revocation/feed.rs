@@ -285,6 +285,13 @@ impl Shared {
         }
     }
 
+    /// The first connection is there. It tells of keys that change from now on, not of those that changed just before.
+    pub(super) fn hear_of_keys(&self) {
+        if let Some(keys) = self.keys.get() {
+            keys.told_from_now_on();
+        }
+    }
+
     fn memory(&self) -> RwLockReadGuard<'_, Memory> {
         self.memory.read().unwrap_or_else(PoisonError::into_inner)
     }
