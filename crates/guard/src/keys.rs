@@ -4,20 +4,27 @@
 //! they get old, tries again with growing pauses when it fails, and can be asked to look at once because a token
 //! names a key that is not there. Nobody but the server's own answer ever replaces keys, and a failure never does.
 
-use std::future::pending;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use doorward_jose::{Jwk, JwkSet};
 use doorward_oauth::time::{Clock, UnixSeconds};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
+use tokio::time::Instant;
 
+use crate::moment::Moment;
 use crate::wait::{Background, ahead, shortened};
 pub(crate) use discovery::KeySource;
+pub(crate) use set::Choice;
+use set::KeySet;
+use task::Bells;
 
 mod discovery;
+mod set;
+mod task;
 
 /// How the keys are kept.
 #[derive(Debug, Clone, Copy)]
@@ -50,33 +57,6 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 /// The longest pause after failures: short while requests are being turned away.
 const MAX_PAUSE_WITHOUT_KEYS: Duration = Duration::from_secs(4);
 const MAX_PAUSE_WITH_KEYS: Duration = Duration::from_secs(30);
-/// How long after the issuer told of other keys each of its nodes has them: a node that a load balancer chose may know
-/// of them up to a second later than the one that told.
-const SETTLED: Duration = Duration::from_millis(1500);
-
-/// Keys that were fetched together.
-#[derive(Debug)]
-struct KeySet {
-    keys: JwkSet,
-    fetched_at: UnixSeconds,
-    /// Another number means other keys.
-    generation: u64,
-}
-
-/// Which of the keys a token was signed with.
-pub(crate) enum Choice<'k> {
-    Found(&'k Jwk),
-    /// None of these, but another one may come.
-    Missing,
-    /// The token does not say, and there is more than one, or none.
-    Unnamed,
-}
-
-impl<'k> From<Option<&'k Jwk>> for Choice<'k> {
-    fn from(key: Option<&'k Jwk>) -> Self {
-        key.map_or(Self::Missing, Self::Found)
-    }
-}
 
 /// Why there is no key for a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +79,8 @@ pub(crate) struct Keys {
     /// Differs between processes, so that many guards do not ask at the same second.
     jitter: u64,
     current: ArcSwapOption<KeySet>,
+    /// Whether there are keys, or an answer may come that holds some.
+    asked: AtomicBool,
     progress: watch::Sender<Progress>,
     gate: Mutex<Gate>,
 }
@@ -109,16 +91,13 @@ struct Progress {
     started: u64,
     finished: u64,
     failures: u32,
-    next_attempt: UnixSeconds,
+    next_attempt: Instant,
 }
 
 #[derive(Default)]
 struct Gate {
     task: Option<Background>,
-    /// Wakes the task before its time.
-    wake: Arc<Notify>,
-    /// Tells the task that the keys have changed.
-    changed: Arc<Notify>,
+    bells: Bells,
     /// The attempt that those who miss a key wait for.
     asked: u64,
     cooling_until: Option<UnixSeconds>,
@@ -130,7 +109,7 @@ impl Keys {
             started: 0,
             finished: 0,
             failures: 0,
-            next_attempt: UnixSeconds(0),
+            next_attempt: Instant::now(),
         };
         Self {
             source,
@@ -138,6 +117,7 @@ impl Keys {
             clock,
             jitter,
             current: ArcSwapOption::empty(),
+            asked: AtomicBool::new(false),
             progress: watch::Sender::new(progress),
             gate: Mutex::default(),
         }
@@ -150,14 +130,9 @@ impl Keys {
         };
         let mut gate = self.gate();
         if !gate.task.as_ref().is_some_and(Background::is_running) {
-            // A new one: in a forked process, a task that is not there waits for the old one.
-            gate.wake = Arc::default();
-            gate.changed = Arc::default();
-            let fetching = run(
-                Arc::downgrade(self),
-                Arc::clone(&gate.wake),
-                Arc::clone(&gate.changed),
-            );
+            // New ones: in a forked process, a task that is not there waits for the old ones.
+            gate.bells = Bells::default();
+            let fetching = task::run(Arc::downgrade(self), gate.bells.clone());
             gate.task = Some(Background::spawn(&runtime, fetching));
         }
     }
@@ -166,8 +141,8 @@ impl Keys {
     fn current<T>(self: &Arc<Self>, now: UnixSeconds, look: impl FnOnce(&KeySet) -> T) -> Option<T> {
         let set = self.current.load();
         let set = set.as_ref()?;
-        let age = now.since(set.fetched_at);
-        if age > self.policy.refresh.saturating_mul(2) {
+        let age = set.age(now);
+        if !self.is_fresh(age) {
             // Either the server is away or the runtime that fetched is gone.
             self.start();
         }
@@ -177,11 +152,11 @@ impl Keys {
     /// Whether somebody refreshes the keys, so that nobody has to begin.
     pub(crate) fn are_fresh(&self, now: UnixSeconds) -> bool {
         let set = self.current.load();
-        set.as_ref().is_some_and(|set| self.is_fresh(set, now))
+        set.as_ref().is_some_and(|set| self.is_fresh(set.age(now)))
     }
 
-    fn is_fresh(&self, set: &KeySet, now: UnixSeconds) -> bool {
-        now.since(set.fetched_at) <= self.policy.refresh.saturating_mul(2)
+    fn is_fresh(&self, age: Duration) -> bool {
+        age <= self.policy.refresh.saturating_mul(2)
     }
 
     /// The generation of the keys in force, if they are not too old.
@@ -199,7 +174,7 @@ impl Keys {
         let set = self.current.load();
         let set = set.as_ref()?;
         match choose(&set.keys) {
-            Choice::Found(key) if self.is_fresh(set, now) => Some((key.clone(), set.generation)),
+            Choice::Found(key) if self.is_fresh(set.age(now)) => Some((key.clone(), set.generation)),
             _ => None,
         }
     }
@@ -243,8 +218,18 @@ impl Keys {
     }
 
     /// Fetches again, and once more when every node of the issuer has them: it says that its keys have changed.
-    pub(crate) fn renew(&self) {
-        self.gate().changed.notify_one();
+    pub(crate) fn renew(self: &Arc<Self>) {
+        self.start();
+        self.gate().bells.changed.notify_one();
+    }
+
+    /// From now on the issuer tells when its keys change. Those that it was asked for before may have changed meanwhile, so
+    /// they are fetched once more when every node of the issuer has what has changed until now.
+    pub(crate) fn told_from_now_on(self: &Arc<Self>) {
+        if self.asked.load(Ordering::Acquire) {
+            self.start();
+            self.gate().bells.doubted.notify_one();
+        }
     }
 
     /// Asks for a fetch because a key is missing: the number of the attempt to wait for, or `None` while that is
@@ -267,7 +252,7 @@ impl Keys {
         // An attempt that is under way may have read the keys before the new one was there.
         gate.asked = progress.started + 1;
         gate.cooling_until = Some(now + cooldown);
-        gate.wake.notify_one();
+        gate.bells.wake.notify_one();
         Some(gate.asked)
     }
 
@@ -297,20 +282,22 @@ impl Keys {
 
     fn unavailable(&self) -> KeyError {
         let next_attempt = self.progress.borrow().next_attempt;
-        let until_next = next_attempt.since(self.clock.now());
+        let until_next = next_attempt.saturating_duration_since(Instant::now());
+        // Whole seconds, rounded up.
+        let seconds = (until_next + Duration::from_millis(999)).as_secs();
         KeyError::Unavailable {
-            retry_after: until_next.max(Duration::from_secs(1)),
+            retry_after: Duration::from_secs(seconds.max(1)),
         }
     }
 
     /// Fetches once; returns the pause before the next time.
     async fn attempt(&self) -> Duration {
         self.progress.send_modify(|progress| progress.started += 1);
-        let fetched = tokio::time::timeout(ATTEMPT_TIMEOUT, self.source.fetch_keys()).await;
-        let now = self.clock.now();
+        let asking = || self.asked.store(true, Ordering::Release);
+        let fetched = tokio::time::timeout(ATTEMPT_TIMEOUT, self.source.fetch_keys(asking)).await;
         let (failures, pause) = match fetched.unwrap_or(Err(discovery::DiscoveryError::Timeout)) {
             Ok((keys, fresh_for)) => {
-                self.replace(keys, now);
+                self.replace(keys);
                 let pause = fresh_for.unwrap_or(self.policy.refresh).min(self.policy.refresh);
                 let shortest = MIN_REFRESH.min(self.policy.refresh).max(Duration::from_secs(1));
                 (0, self.vary(pause.max(shortest)))
@@ -318,6 +305,7 @@ impl Keys {
             Err(error) => {
                 let failures = self.progress.borrow().failures.saturating_add(1);
                 let has_keys = self.current.load().is_some();
+                self.asked.store(has_keys, Ordering::Release);
                 tracing::warn!(from = self.source.place(), %error, failures, has_keys, "the keys of the authorization server could not be refreshed");
                 let longest = if has_keys {
                     MAX_PAUSE_WITH_KEYS
@@ -331,13 +319,12 @@ impl Keys {
         self.progress.send_modify(|progress| {
             progress.finished = progress.started;
             progress.failures = failures;
-            // Whole seconds, rounded up.
-            progress.next_attempt = now + (pause + Duration::from_millis(999));
+            progress.next_attempt = Instant::now() + pause;
         });
         pause
     }
 
-    fn replace(&self, keys: JwkSet, now: UnixSeconds) {
+    fn replace(&self, keys: JwkSet) {
         let generation = match &*self.current.load() {
             Some(set) if set.keys == keys => set.generation,
             Some(set) => set.generation + 1,
@@ -345,7 +332,7 @@ impl Keys {
         };
         self.current.store(Some(Arc::new(KeySet {
             keys,
-            fetched_at: now,
+            fetched_at: Moment::now(&*self.clock),
             generation,
         })));
     }
@@ -364,28 +351,6 @@ impl Keys {
 impl Drop for Keys {
     fn drop(&mut self) {
         // The task finds nobody left and ends.
-        self.gate().wake.notify_one();
-    }
-}
-
-async fn run(keys: Weak<Keys>, wake: Arc<Notify>, changed: Arc<Notify>) {
-    let mut settled = None;
-    loop {
-        let Some(strong) = keys.upgrade() else {
-            return;
-        };
-        let pause = strong.attempt().await;
-        drop(strong);
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = wake.notified() => {}
-            () = changed.notified() => settled = Some(Box::pin(tokio::time::sleep(SETTLED))),
-            () = async {
-                match &mut settled {
-                    Some(until) => until.await,
-                    None => pending().await,
-                }
-            } => settled = None,
-        }
+        self.gate().bells.wake.notify_one();
     }
 }

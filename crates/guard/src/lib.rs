@@ -22,6 +22,7 @@ mod login;
 mod message;
 mod metadata;
 mod metrics;
+mod moment;
 pub mod oauth;
 mod origin;
 mod plain_text;

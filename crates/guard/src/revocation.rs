@@ -18,7 +18,6 @@ mod feed;
 mod follow;
 mod introspection;
 mod memory;
-mod moment;
 mod status;
 
 use feed::Feed;

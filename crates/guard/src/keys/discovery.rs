@@ -56,15 +56,22 @@ impl KeySource {
         }
     }
 
-    /// Fetches the keys, and how long they stay fresh.
-    pub(crate) async fn fetch_keys(&self) -> Result<(JwkSet, Option<Duration>), DiscoveryError> {
+    /// Fetches the keys, and how long they stay fresh. `asking` is called when it is known where they are.
+    pub(crate) async fn fetch_keys(
+        &self,
+        asking: impl FnOnce(),
+    ) -> Result<(JwkSet, Option<Duration>), DiscoveryError> {
         match self {
             Self::Issuer(discovery) => {
                 let jwks_uri = discovery.jwks_uri().await?;
+                asking();
                 // RFC 8414 says nothing of keys without a name, and tokens without one are refused.
                 key_set(&*discovery.fetch, &jwks_uri, |key| key.key_id().is_some()).await
             }
-            Self::Fixed { jwks_uri, fetch } => key_set(&**fetch, jwks_uri, |_| true).await,
+            Self::Fixed { jwks_uri, fetch } => {
+                asking();
+                key_set(&**fetch, jwks_uri, |_| true).await
+            }
         }
     }
 }

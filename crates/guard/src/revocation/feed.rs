@@ -13,11 +13,11 @@ use tokio::sync::watch;
 use super::follow;
 use super::introspection::{Introspection, IntrospectionPolicy};
 use super::memory::{Memory, Noted, Notice};
-use super::moment::Moment;
 use super::status::{FeedFault, FeedMetrics, RevocationStatus};
 use crate::claims::Claims;
 use crate::client::OAuthClient;
 use crate::keys::Keys;
+use crate::moment::Moment;
 use crate::verify::{Rejection, VerifyError};
 use crate::wait::Background;
 
@@ -282,6 +282,13 @@ impl Shared {
     pub(super) fn renew_keys(&self) {
         if let Some(keys) = self.keys.get() {
             keys.renew();
+        }
+    }
+
+    /// The first connection is there. It tells of keys that change from now on, not of those that changed just before.
+    pub(super) fn hear_of_keys(&self) {
+        if let Some(keys) = self.keys.get() {
+            keys.told_from_now_on();
         }
     }
 

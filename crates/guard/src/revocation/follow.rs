@@ -80,6 +80,9 @@ impl Follower {
             Ok(Err(error)) => return refusal(&error),
             Err(_) => return End::new(FeedFault::Unreachable, "no answer in time"),
         };
+        if self.attempts == 1 {
+            self.shared.hear_of_keys();
+        }
         self.shared.disconnect(FeedFault::CatchingUp);
         let mut parser = Parser::default();
         let mut events = Vec::new();

@@ -5,17 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_guard::{
-    Algorithm, Clock, Document, Fetch, FetchFailure, Guard, Rejection, SystemClock, UnixSeconds, VerifyError,
+    Algorithm, Clock, Document, Fetch, FetchFailure, Guard, Rejection, SystemClock, VerifyError,
 };
 use doorward_jose::{SigningKey, sign};
-use doorward_oauth::time::ManualClock;
 use futures_util::future::{BoxFuture, join_all};
 use http::StatusCode;
 use serde_json::json;
 
-use crate::support::{
-    AS_METADATA, Behaviour, ISSUER, JWKS, RESOURCE, START, World, pass, ping_message, raw_token,
-};
+use crate::support::{AS_METADATA, Behaviour, ISSUER, JWKS, RESOURCE, World, pass, ping_message, raw_token};
+
+mod clocks;
 
 fn es256() -> SigningKey {
     SigningKey::generate(Algorithm::Es256).unwrap()
@@ -140,25 +139,6 @@ async fn the_cooldown_for_unknown_keys_can_be_set() {
         assert_eq!(world.ping(&unknown).await, StatusCode::UNAUTHORIZED);
         assert_eq!(world.server.key_fetches(), fetches);
     }
-}
-
-/// Whoever sets a clock right must not keep a new key out until it is as late again.
-#[tokio::test(start_paused = true)]
-async fn a_clock_that_is_set_back_does_not_prolong_the_cooldown() {
-    let clock = ManualClock::new(UnixSeconds(START));
-    let world = World::with(|builder| builder.clock(Arc::new(clock.clone())));
-    let claims = world.changed(&json!({"iat": START - 3600}));
-    let known = world.sign("at+jwt", &claims);
-    assert_eq!(world.ping(&known).await, StatusCode::OK);
-    let unknown = sign(&es256(), "at+jwt", &claims).unwrap();
-    assert_eq!(world.ping(&unknown).await, StatusCode::UNAUTHORIZED);
-    assert_eq!(world.server.key_fetches(), 2);
-    clock.set(UnixSeconds(START - 3600));
-    let next = es256();
-    world.server.publish_keys(&[&next, &world.key]);
-    let token = sign(&next, "at+jwt", &claims).unwrap();
-    assert_eq!(world.ping(&token).await, StatusCode::OK);
-    assert_eq!(world.server.key_fetches(), 3);
 }
 
 /// Row 30: nobody can tell whether the key exists.

@@ -11,11 +11,11 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use doorward_fetch::FetchError;
 use doorward_jose::constant_time_eq;
 use doorward_oauth::assertion::{CLIENT_ASSERTION_TYPE, claimed_client_id};
-use doorward_oauth::client::{GrantType, TokenEndpointAuthMethod};
+use doorward_oauth::client::TokenEndpointAuthMethod;
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::parameters::Parameters;
 use doorward_oauth::time::UnixSeconds;
-use doorward_store::{Actor, ClientSource, Digest, Spend};
+use doorward_store::Digest;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
@@ -26,61 +26,9 @@ use super::{Client, ClientError, assertion, secret};
 use crate::context::Context;
 use crate::http::error::TokenError;
 use crate::http::request::RequestInfo;
+pub(crate) use client::AuthenticatedClient;
 
-/// A client that proved to be itself, as far as its registration asks for: only this module makes one.
-#[derive(Debug, Clone)]
-pub(crate) struct AuthenticatedClient {
-    client: Arc<Client>,
-    /// The assertion that proved it, while it is not used up.
-    unspent: Option<Spend>,
-}
-
-impl AuthenticatedClient {
-    /// `client_id`.
-    pub(crate) fn client_id(&self) -> &str {
-        &self.client.client_id
-    }
-
-    /// Whether it is registered for this grant type.
-    pub(crate) fn may_use(&self, grant_type: GrantType) -> bool {
-        self.client.metadata.may_use(grant_type)
-    }
-
-    /// Who it is in the audit list.
-    pub(crate) fn actor(&self) -> Actor {
-        let client_id = self.client_id().to_owned();
-        match self.source() {
-            _ if !self.is_confidential() => Actor::PublicClient(client_id),
-            ClientSource::Admin => Actor::Client(client_id),
-            ClientSource::Dynamic | ClientSource::MetadataDocument => Actor::SelfRegisteredClient(client_id),
-        }
-    }
-
-    /// Whether it proved a secret or a key.
-    pub(crate) fn is_confidential(&self) -> bool {
-        !self.client.metadata.is_public()
-    }
-
-    /// The slug of the resource that this client is.
-    pub(crate) fn resource_server(&self) -> Option<&str> {
-        self.client.resource_server.as_deref()
-    }
-
-    /// How it became known.
-    pub(crate) fn source(&self) -> ClientSource {
-        self.client.source
-    }
-
-    /// The client, as registered.
-    pub(crate) fn registered(&self) -> &Client {
-        &self.client
-    }
-
-    /// The assertion that has to be used up before anything is given out for it.
-    pub(crate) fn unspent(&self) -> Option<Spend> {
-        self.unspent
-    }
-}
+mod client;
 
 /// Authenticates the client of a request to a client endpoint, and uses up its assertion.
 ///
@@ -249,6 +197,7 @@ impl Presented {
             .filter(|client| proves(client, digest, ctx.now()))
             .map(|client| AuthenticatedClient {
                 client,
+                digest,
                 unspent: None,
             })
             .ok_or_else(|| failed().into())
@@ -284,6 +233,7 @@ async fn prove_by_assertion(
     match assertion::verify(ctx, &client, assertion).await {
         Ok(spend) => Ok(AuthenticatedClient {
             client,
+            digest: None,
             unspent: Some(spend),
         }),
         // Nothing is wrong with the client: it must not throw its registration away.

@@ -219,6 +219,7 @@ fn only_a_client_of_an_operator_is_proven() {
                 source,
                 ..client(method, &[])
             }),
+            digest: None,
             unspent: None,
         };
         assert_eq!(authenticated.actor().is_proven(), proven, "{method} {source:?}");

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use doorward_store::{Revocation, Revoked, StoreError};
 use futures_util::Stream;
+use futures_util::future::BoxFuture;
 use futures_util::stream::unfold;
 use tokio::sync::{OwnedSemaphorePermit, broadcast};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -18,13 +19,21 @@ use crate::http::metrics::{FeedConnection, Metrics};
 /// How often something is sent, at least.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
+/// Who listens.
+pub(super) struct Listener {
+    pub(super) client_id: String,
+    /// Asks whether it still may: clients are disabled and removed, and secrets replaced.
+    pub(super) may_stay: Box<dyn Fn() -> BoxFuture<'static, Result<bool, StoreError>> + Send + Sync>,
+}
+
 pub(super) struct Connection {
     feed: Arc<RevocationFeed>,
     live: broadcast::Receiver<News>,
     log: String,
-    /// Who listens.
-    client_id: String,
-    /// The log's last entry when the client proved who it is.
+    listener: Listener,
+    /// Whether clients have changed since it was asked whether this one may stay.
+    in_doubt: bool,
+    /// The log's last entry when the connection was opened.
     opened_at: u64,
     /// Whether it may hear no more.
     over: bool,
@@ -51,7 +60,7 @@ impl Connection {
     /// Begins after the cursor; at the beginning of what is kept without one, or with one that is not known.
     pub(super) async fn open(
         feed: &Arc<RevocationFeed>,
-        client_id: &str,
+        listener: Listener,
         cursor: Option<&str>,
         ttl: Duration,
         metrics: &Metrics,
@@ -67,7 +76,8 @@ impl Connection {
         Ok(Self {
             feed: Arc::clone(feed),
             live,
-            client_id: client_id.to_owned(),
+            listener,
+            in_doubt: false,
             opened_at: newest.last,
             over: false,
             position: known.flatten().unwrap_or(newest.forgotten),
@@ -115,17 +125,17 @@ impl Connection {
 
     async fn events(&mut self) -> Option<String> {
         loop {
+            // Also before each page: at first because it may have changed since it proved who it is, then because who reads
+            // slowly must not put off its end.
+            if (self.in_doubt || self.stage == Stage::Behind) && !self.may_stay().await? {
+                return self.last_words().await;
+            }
             if self.stage == Stage::Behind {
-                return match self.catch_up().await {
-                    Ok(text) => text,
-                    Err(error) => {
-                        tracing::debug!(%error, "a follower of revocations cannot catch up");
-                        None
-                    }
-                };
+                return self.catch_up().await;
             }
             match self.live.recv().await {
                 Ok(News::Keys) => return Some(frames::KEYS.to_owned()),
+                Ok(News::Clients) => self.in_doubt = true,
                 Ok(News::Revoked(entries)) => {
                     let text = self.tell(&entries);
                     if !text.is_empty() {
@@ -142,12 +152,40 @@ impl Connection {
         }
     }
 
-    /// One page of the log. `None` when the log is another one.
-    async fn catch_up(&mut self) -> Result<Option<String>, StoreError> {
-        let page = self.feed.store.revocations(self.position, PAGE).await?;
-        if page.log != self.log {
-            return Ok(None);
+    /// Whether the client may hear more. `None` when that cannot be told.
+    async fn may_stay(&mut self) -> Option<bool> {
+        match (self.listener.may_stay)().await {
+            Ok(may_stay) => {
+                self.in_doubt = false;
+                Some(may_stay)
+            }
+            Err(error) => {
+                tracing::debug!(%error, "whether a follower of revocations may stay cannot be told");
+                None
+            }
         }
+    }
+
+    /// The end of a client that may hear no more: what was revoked until now, its own end among it. One that has not heard
+    /// everything before does not hear it now.
+    async fn last_words(&mut self) -> Option<String> {
+        self.over = true;
+        if self.stage == Stage::Behind {
+            return None;
+        }
+        self.catch_up().await.filter(|text| !text.is_empty())
+    }
+
+    /// One page of the log. `None` when the log is another one, or cannot be read.
+    async fn catch_up(&mut self) -> Option<String> {
+        let page = match self.feed.store.revocations(self.position, PAGE).await {
+            Ok(page) if page.log == self.log => page,
+            Ok(_) => return None,
+            Err(error) => {
+                tracing::debug!(%error, "a follower of revocations cannot catch up");
+                return None;
+            }
+        };
         let mut text = String::new();
         if page.forgotten > self.position {
             // It was so slow that what it has not heard is forgotten.
@@ -155,11 +193,11 @@ impl Connection {
             self.position = page.forgotten;
         }
         text.push_str(&self.tell(&page.items));
-        if page.items.len() < PAGE as usize {
+        if self.stage == Stage::Behind && page.items.len() < PAGE as usize {
             self.stage = Stage::Live;
             frames::ready(&mut text, &self.log, self.position);
         }
-        Ok(Some(text))
+        Some(text)
     }
 
     fn tell(&mut self, entries: &[Revocation]) -> String {
@@ -170,8 +208,8 @@ impl Connection {
                 frames::revocation(&mut text, &self.log, entry);
                 self.position = entry.position;
                 // Disabled or removed since: the last thing that it hears is its own end.
-                let is_its_own =
-                    matches!(&entry.revoked, Revoked::Client(client_id) if *client_id == self.client_id);
+                let own = &self.listener.client_id;
+                let is_its_own = matches!(&entry.revoked, Revoked::Client(client_id) if client_id == own);
                 self.over |= is_its_own && entry.position > self.opened_at;
                 told += 1;
             }

@@ -10,9 +10,9 @@ use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::parameters::Parameters;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 
-use super::connection::Connection;
+use super::connection::{Connection, Listener};
 use super::feed::Closed;
-use crate::clients::authentication::authenticate;
+use crate::clients::authentication::{AuthenticatedClient, authenticate};
 use crate::context::Context;
 use crate::http::error::TokenError;
 use crate::http::form;
@@ -65,7 +65,7 @@ async fn follow(
         .map(|value| value.to_str().unwrap_or_default());
     let connection = Connection::open(
         &ctx.revocations,
-        client.client_id(),
+        listener(ctx, client),
         cursor,
         life(ctx),
         &ctx.metrics,
@@ -85,6 +85,18 @@ async fn follow(
         UNBUFFERED,
     ];
     Ok((head, Body::from_stream(connection.into_stream())).into_response())
+}
+
+fn listener(ctx: &Arc<Context>, client: AuthenticatedClient) -> Listener {
+    let (ctx, client_id) = (Arc::clone(ctx), client.client_id().to_owned());
+    let client = Arc::new(client);
+    Listener {
+        client_id,
+        may_stay: Box::new(move || {
+            let (ctx, client) = (Arc::clone(&ctx), Arc::clone(&client));
+            Box::pin(async move { client.still_holds(&ctx).await })
+        }),
+    }
 }
 
 /// `events.connection_ttl`, up to an eighth shorter: those who came together after a restart need not come back

@@ -24,6 +24,8 @@ pub(super) enum News {
     Revoked(Arc<Vec<Revocation>>),
     /// A signing key came or went.
     Keys,
+    /// A client was changed or removed.
+    Clients,
 }
 
 /// The feed of revocations of this node.
@@ -76,10 +78,11 @@ impl RevocationFeed {
         }
         let signal = self.store.changes().subscribe(Change::Revocations);
         let keys = self.store.changes().subscribe(Change::SigningKeys);
+        let clients = self.store.changes().subscribe(Change::Clients);
         let newest = self.store.revocations(u64::MAX, 1).await.map_err(Closed::Store)?;
         let (sender, receiver) = broadcast::channel(PAGES);
         *reader = Some(sender.clone());
-        tokio::spawn(Arc::clone(self).read(sender, signal, keys, newest.log, newest.last));
+        tokio::spawn(Arc::clone(self).read(sender, signal, keys, clients, newest.log, newest.last));
         Ok((slot, receiver))
     }
 
@@ -89,10 +92,12 @@ impl RevocationFeed {
         sender: broadcast::Sender<News>,
         mut signal: watch::Receiver<()>,
         mut keys: watch::Receiver<()>,
+        mut clients: watch::Receiver<()>,
         log: String,
         mut position: u64,
     ) {
         let mut read_at = Instant::now();
+        let mut clients_changed = false;
         loop {
             tokio::select! {
                 () = self.stopped.cancelled() => break,
@@ -110,6 +115,11 @@ impl RevocationFeed {
                 return;
             }
             drop(reader);
+            // Asked before the log is read: who is disabled hears that from the log, and then no more.
+            if clients.has_changed().unwrap_or(false) {
+                clients.mark_unchanged();
+                clients_changed = true;
+            }
             // A store that does not answer is as bad as one that answers with an error.
             match timeout(BLIND, self.store.revocations(position, PAGE)).await {
                 Ok(Ok(page)) if page.log != log || page.last < position => {
@@ -126,6 +136,9 @@ impl RevocationFeed {
                         position = last.position;
                         // Nobody listening any more is seen at the next turn.
                         let _ = sender.send(News::Revoked(Arc::new(page.items)));
+                    }
+                    if std::mem::take(&mut clients_changed) {
+                        let _ = sender.send(News::Clients);
                     }
                 }
                 Ok(Err(error)) if read_at.elapsed() < BLIND => {
@@ -149,7 +162,7 @@ mod tests {
     use futures_util::StreamExt;
 
     use super::*;
-    use crate::events::connection::Connection;
+    use crate::events::connection::{Connection, Listener};
     use crate::events::frames;
     use crate::http::metrics::Metrics;
 
@@ -158,7 +171,11 @@ mod tests {
         let store = SqliteStore::open("sqlite::memory:", &SqliteOptions::default()).unwrap();
         let feed = Arc::new(RevocationFeed::new(Arc::new(store), 1));
         let minute = Duration::from_mins(1);
-        let connection = Connection::open(&feed, "guard", None, minute, &Metrics::new()).await;
+        let listener = Listener {
+            client_id: "guard".to_owned(),
+            may_stay: Box::new(|| Box::pin(std::future::ready(Ok(true)))),
+        };
+        let connection = Connection::open(&feed, listener, None, minute, &Metrics::new()).await;
         let mut events = Box::pin(connection.ok().unwrap().into_stream());
         assert_eq!(events.next().await.unwrap().unwrap(), frames::OPENING);
         let ready = events.next().await.unwrap().unwrap();

@@ -9,6 +9,7 @@ mod audiences;
 mod credentials;
 mod dpop;
 mod exchange;
+mod followers;
 mod id_jag;
 mod id_jag_tokens;
 mod id_tokens;

@@ -171,6 +171,30 @@ async fn a_connection_ends_with_its_client() {
     assert!(follower.event().await.is_none());
 }
 
+/// A secret that was replaced may work for a while; when it does no more, neither does what it opened.
+#[tokio::test]
+async fn a_connection_ends_with_the_secret_that_opened_it() {
+    let scene = scene().await;
+    let client_id = client_id(&scene.resource_server);
+    let rotation = format!("/admin/clients/{client_id}/rotate-secret");
+    let mut follower = scene.follow().await;
+    scene
+        .admin("POST", &rotation, json!({"overlap_seconds": 3600}))
+        .await;
+    for _ in 0..2 {
+        let connected = scene.connect().await;
+        scene
+            .revoke(&connected, connected.body["refresh_token"].as_str().unwrap())
+            .await;
+        follower.expect_grant(&connected.gid).await;
+    }
+    scene
+        .admin("POST", &rotation, json!({"overlap_seconds": 0}))
+        .await;
+    let end = tokio::time::timeout(Duration::from_secs(3), follower.event()).await;
+    assert_eq!(end, Ok(None));
+}
+
 #[tokio::test]
 async fn connections_end_when_the_server_stops() {
     let scene = scene().await;

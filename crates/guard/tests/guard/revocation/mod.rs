@@ -6,4 +6,5 @@ mod credentials;
 mod feed;
 mod introspection;
 mod issuers;
+mod keys;
 pub(crate) mod support;

@@ -16,6 +16,7 @@ use futures_util::stream::unfold;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 
 use crate::support::{AS_METADATA, Behaviour, ISSUER, JWKS, World, ping_message};
 
@@ -30,6 +31,8 @@ pub(crate) struct FakeEndpoints {
     introspect: &'static str,
     /// What a request without credentials in its form must have.
     authorization: &'static str,
+    /// Whether those who want to follow get an answer.
+    answers: watch::Sender<bool>,
     state: Mutex<State>,
 }
 
@@ -64,6 +67,7 @@ impl FakeEndpoints {
             feed,
             introspect,
             authorization,
+            answers: watch::Sender::new(true),
             state: Mutex::new(State {
                 opening: "retry: 1000\n\nid: log-0\nevent: ready\ndata: {}\n\n".to_owned(),
                 ..State::default()
@@ -93,6 +97,11 @@ impl FakeEndpoints {
 
     pub(crate) fn is_followed(&self) -> bool {
         self.state().connection.as_ref().is_some_and(|it| !it.is_closed())
+    }
+
+    /// From now on who wants to follow waits for an answer, or gets it.
+    pub(crate) fn set_waiting(&self, waiting: bool) {
+        self.answers.send_replace(!waiting);
     }
 
     pub(crate) fn refuse(&self, failure: Option<FetchFailure>) {
@@ -171,6 +180,8 @@ impl Fetch for FakeEndpoints {
             };
             let expected = Some(self.authorization).filter(|_| request.form.is_none());
             assert_eq!(header("authorization").as_deref(), expected);
+            let mut answers = self.answers.subscribe();
+            let _ = answers.wait_for(|answers| *answers).await;
             let mut state = self.state();
             state.feed_forms.extend(request.form.map(str::to_owned));
             state.cursors.push(header("last-event-id"));

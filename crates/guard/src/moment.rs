@@ -7,13 +7,13 @@ use tokio::time::Instant;
 
 /// When something was: by the program's clock, and by one that nobody sets.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Moment {
-    pub(super) time: UnixSeconds,
+pub(crate) struct Moment {
+    pub(crate) time: UnixSeconds,
     instant: Instant,
 }
 
 impl Moment {
-    pub(super) fn now(clock: &dyn Clock) -> Self {
+    pub(crate) fn now(clock: &dyn Clock) -> Self {
         Self {
             time: clock.now(),
             instant: Instant::now(),
@@ -22,7 +22,12 @@ impl Moment {
 
     /// What has passed since, by the clock that shows more: the program's may have been set back, and the other one stands
     /// still while the machine sleeps.
-    pub(super) fn elapsed(&self, clock: &dyn Clock) -> Duration {
-        clock.now().since(self.time).max(self.instant.elapsed())
+    pub(crate) fn elapsed(&self, clock: &dyn Clock) -> Duration {
+        self.elapsed_at(clock.now())
+    }
+
+    /// The same for who has just asked the program's clock.
+    pub(crate) fn elapsed_at(&self, now: UnixSeconds) -> Duration {
+        now.since(self.time).max(self.instant.elapsed())
     }
 }
