@@ -1,5 +1,5 @@
 //! What follows from the times of the signing keys. The clock decides which one signs, on every node alike: nobody has
-//! to be told at the moment when one takes over from another.
+//! to be told at the moment when one takes over from another. Only the one that follows a withdrawn key waits for no clock.
 
 use doorward_oauth::time::UnixSeconds;
 
@@ -20,16 +20,27 @@ pub enum SigningKeyState {
 
 /// The key that signs at this moment; `keys` are all there are, newest first.
 pub fn signer(keys: &[SigningKeyRecord], now: UnixSeconds) -> Option<&SigningKeyRecord> {
-    keys.iter()
-        .find(|key| key.revoked_at.is_none() && key.signs_from <= now)
+    keys.get(signing_place(keys, now)?)
 }
 
 /// The key that will sign next, if there is one.
 pub fn next(keys: &[SigningKeyRecord], now: UnixSeconds) -> Option<&SigningKeyRecord> {
     // Those behind the key that signs were overtaken before their time came.
-    keys.iter()
-        .take_while(|key| key.revoked_at.is_some() || key.signs_from > now)
-        .find(|key| key.revoked_at.is_none())
+    let newer = signing_place(keys, now).unwrap_or(keys.len());
+    keys.iter().take(newer).find(|key| key.revoked_at.is_none())
+}
+
+fn signing_place(keys: &[SigningKeyRecord], now: UnixSeconds) -> Option<usize> {
+    let good = |place: &usize| keys[*place].revoked_at.is_none();
+    let begun = |place: &usize| keys[*place].signs_from <= now && takes_effect(&keys[*place]);
+    let last = (0..keys.len()).find(begun)?;
+    if good(&last) {
+        return Some(last);
+    }
+    // It was withdrawn. Who follows it signs at once, also where it is not yet the time that it was by the clock of the node
+    // that withdrew it: what came before may have been retired long ago.
+    let follows = (0..last).filter(good).min_by_key(|place| keys[*place].signs_from);
+    follows.or_else(|| (last..keys.len()).filter(good).find(begun))
 }
 
 /// When the key at this place stops signing, or stopped: when a newer one takes over, or when it was revoked.
@@ -47,13 +58,13 @@ pub fn state(keys: &[SigningKeyRecord], place: usize, now: UnixSeconds) -> Signi
     if revoked {
         return SigningKeyState::Revoked;
     }
+    if signing_place(keys, now) == Some(place) {
+        return SigningKeyState::Active;
+    }
     if stops_at(keys, place).is_some_and(|stops| stops <= now) {
         return SigningKeyState::Previous;
     }
-    match keys.get(place) {
-        Some(key) if key.signs_from <= now => SigningKeyState::Active,
-        _ => SigningKeyState::Next,
-    }
+    SigningKeyState::Next
 }
 
 /// A key that was revoked before its time came has never signed.

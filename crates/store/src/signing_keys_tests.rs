@@ -54,6 +54,50 @@ fn what_a_revoked_key_had_replaced_does_not_sign_again() {
     assert_eq!(stops_at(&keys, 2), Some(UnixSeconds(100)));
 }
 
+/// By the clock of another node: one that is ahead has withdrawn the key, or knows a key that does not sign here yet.
+#[test]
+fn who_follows_a_withdrawn_key_signs_at_once_whatever_the_clock() {
+    use SigningKeyState::{Active, Next, Previous, Revoked};
+    let keys = [key("c", 4000, None), key("b", 100, Some(4000)), key("a", 0, None)];
+    for now in [400, 3999, 4000, 9000] {
+        assert_eq!(
+            picture(&keys, now),
+            (Some("c"), None, vec![Active, Revoked, Previous])
+        );
+    }
+    assert_eq!(stops_at(&keys, 1), Some(UnixSeconds(4000)));
+    assert_eq!(stops_at(&keys, 2), Some(UnixSeconds(100)));
+    // Where the withdrawn one had not begun, the one before has not stopped.
+    assert_eq!(
+        picture(&keys, 99),
+        (Some("a"), Some("c"), vec![Next, Revoked, Active])
+    );
+}
+
+#[test]
+fn of_several_that_follow_a_withdrawn_key_the_earliest_signs() {
+    use SigningKeyState::{Active, Next, Revoked};
+    let keys = [key("c", 900, None), key("b", 600, None), key("a", 0, Some(4000))];
+    assert_eq!(
+        picture(&keys, 400),
+        (Some("b"), Some("c"), vec![Next, Active, Revoked])
+    );
+    // Asked again, and again withdrawn.
+    let keys = [
+        key("c", 4100, None),
+        key("b", 4000, Some(400)),
+        key("a", 0, Some(4000)),
+    ];
+    assert_eq!(picture(&keys, 400).0, Some("c"));
+}
+
+#[test]
+fn without_any_that_follows_the_one_before_signs() {
+    use SigningKeyState::{Active, Revoked};
+    let keys = [key("b", 100, Some(150)), key("a", 0, None)];
+    assert_eq!(picture(&keys, 150), (Some("a"), None, vec![Revoked, Active]));
+}
+
 #[test]
 fn a_key_that_is_overtaken_while_it_waits_never_signs() {
     let keys = [key("c", 100, None), key("b", 100, None), key("a", 0, None)];
@@ -72,9 +116,7 @@ proptest! {
         let now = UnixSeconds(now);
         let active: Vec<_> = (0..keys.len()).filter(|place| state(&keys, *place, now) == SigningKeyState::Active).collect();
         prop_assert!(active.len() <= 1);
-        if let Some(place) = active.first() {
-            prop_assert_eq!(signer(&keys, now), keys.get(*place));
-        }
+        prop_assert_eq!(signer(&keys, now), active.first().and_then(|place| keys.get(*place)));
         for place in 0..keys.len() {
             if state(&keys, place, now) == SigningKeyState::Previous {
                 prop_assert!(stops_at(&keys, place).is_some_and(|stopped| stopped <= now));

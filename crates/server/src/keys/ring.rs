@@ -124,8 +124,11 @@ impl KeyRing {
     pub fn signer(&self) -> Arc<dyn Signer> {
         let ring = self.ring.load();
         let now = self.clock.now();
-        // Before any of them (the clock was set back) it is the oldest.
-        let key = ring.keys.iter().find(|key| key.signs_from <= now);
+        let signs = signer(&ring.records, now).map(|record| record.key_id.as_str());
+        let mut keys = ring.keys.iter();
+        let key = keys.find(|key| Some(key.usable.signer.key_id()) == signs);
+        // One that cannot be opened leaves it to the one before. Before any of them (the clock was set back) it is the oldest.
+        let key = key.or_else(|| ring.keys.iter().find(|key| key.signs_from <= now));
         let key = key.or(ring.keys.last()).unwrap_or(&ring.keys[0]);
         Arc::clone(&key.usable.signer)
     }

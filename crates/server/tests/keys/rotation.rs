@@ -155,6 +155,67 @@ async fn a_key_that_was_withdrawn_in_the_store_signs_nothing_and_counts_for_noth
     assert!(node.says_active(&program, &fresh).await);
 }
 
+/// [KEY-004]: a node whose clock is ahead withdraws the key; here it is not yet that late.
+#[tokio::test]
+async fn what_follows_a_withdrawn_key_signs_at_once_also_where_the_clock_is_behind() {
+    let place = Place::new().await;
+    let node = place.node().await;
+    let program = node.program().await;
+    let retired = node.published().await.remove(0);
+    place.wait(1800);
+    let stolen = node.context.keys.rotate_now().await.unwrap().record.key_id;
+    place.wait(600);
+    let here = place.clock.now();
+    place.wait(CLOCK_ERROR.as_secs());
+    let fresh = node.context.keys.revoke(&stolen).await.unwrap().record.key_id;
+
+    place.clock.set(here);
+    node.tick().await;
+    assert_eq!(key_of(&node.token(&program).await), fresh);
+    assert_eq!(states(&node).await, ["active", "revoked", "previous"]);
+    assert_eq!(node.published().await, [fresh.clone(), retired]);
+    assert_eq!(node.context.keys.age(), std::time::Duration::ZERO);
+    // It has its whole time before it, by any clock.
+    place.wait(3600 - 900 - 1 + CLOCK_ERROR.as_secs());
+    node.tick().await;
+    assert_eq!(states(&node).await, ["active", "revoked", "previous"]);
+    place.wait(1);
+    node.tick().await;
+    assert_eq!(states(&node).await, ["next", "active", "revoked", "previous"]);
+}
+
+/// [KEY-004]: also where the one that follows had begun at the node that withdrew, and not yet here.
+#[tokio::test]
+async fn a_key_that_signs_here_alone_is_followed_at_once_when_it_is_withdrawn() {
+    let place = Place::new().await;
+    let node = place.node().await;
+    let program = node.program().await;
+    place.wait(1800);
+    let stolen = node.context.keys.rotate_now().await.unwrap().record.key_id;
+    let next = node.context.keys.rotate().await.unwrap().record.key_id;
+    let here = place.clock.now();
+    place.wait(CLOCK_ERROR.as_secs());
+    let signs = node.context.keys.revoke(&stolen).await.unwrap().record.key_id;
+    assert_eq!(signs, next);
+    place.clock.set(here);
+    node.tick().await;
+    assert_eq!(key_of(&node.token(&program).await), next);
+}
+
+/// [KEY-004]: the other way round, by a node whose clock is behind.
+#[tokio::test]
+async fn what_follows_a_withdrawn_key_signs_at_once_where_the_clock_is_ahead() {
+    let place = Place::new().await;
+    let node = place.node().await;
+    let program = node.program().await;
+    place.wait(2 * CLOCK_ERROR.as_secs());
+    let stolen = node.context.keys.rotate_now().await.unwrap().record.key_id;
+    let here = place.clock.now() + CLOCK_ERROR;
+    let fresh = node.context.keys.revoke(&stolen).await.unwrap().record.key_id;
+    place.clock.set(here);
+    assert_eq!(key_of(&node.token(&program).await), fresh);
+}
+
 /// The one that waits is known to the most.
 #[tokio::test]
 async fn when_the_key_that_signs_is_revoked_the_next_one_signs() {

@@ -2,7 +2,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use doorward_store::signing_keys::signer;
-use doorward_store::{AdminKey, Reseal, SealedKind, SealedSecret, SigningKeyRecord, StoreError, UnixSeconds};
+use doorward_store::{
+    AdminKey, CLOCK_ERROR, Reseal, SealedKind, SealedSecret, SigningKeyRecord, StoreError, UnixSeconds,
+};
 
 use super::scene::{Opened, at, at_once, digest};
 
@@ -107,6 +109,29 @@ pub(crate) async fn a_waiting_key_takes_the_place_of_a_revoked_one(opened: Opene
             .await,
         Err(StoreError::NotFound)
     );
+}
+
+pub(crate) async fn who_follows_a_withdrawn_key_signs_at_once_on_nodes_whose_clock_is_behind(opened: Opened) {
+    let store = opened.store;
+    store.add_signing_key(key(1, at(0)), None).await.unwrap();
+    store
+        .add_signing_key(key(2, at(600)), Some("key-1"))
+        .await
+        .unwrap();
+    let (here, ahead) = (at(1000), at(1000) + CLOCK_ERROR);
+    let keys = store
+        .replace_signing_key(Some("key-2"), key(3, ahead), ahead)
+        .await
+        .unwrap();
+    assert_eq!(signer(&keys, here), Some(&key(3, ahead)));
+    // Withdrawn in its turn by a node whose clock is right, whichever signs there.
+    let keys = store
+        .replace_signing_key(Some("key-3"), key(4, here), here)
+        .await
+        .unwrap();
+    for now in [at(700), here, ahead] {
+        assert_eq!(signer(&keys, now), Some(&key(4, here)));
+    }
 }
 
 pub(crate) async fn a_key_that_waits_can_be_revoked_or_brought_forward(opened: Opened) {

@@ -21,17 +21,22 @@ use crate::conformance::spent::one;
 
 /// `kill -9` to the server: every process of it dies as in a crash.
 fn kill(cluster: &mut Cluster) {
-    let restart = cluster.directory.join("restart");
-    std::fs::write(&restart, "").unwrap();
     let pid = std::fs::read_to_string(cluster.directory.join("data/postmaster.pid")).unwrap();
     let pid = pid.lines().next().unwrap();
     signal("KILL", pid);
+    stop(cluster);
+    // Its processes notice that it is gone, and only then a new one may start.
+    std::thread::sleep(Duration::from_millis(500));
+}
+
+/// Ends the server, if it still runs, and keeps its data.
+pub(super) fn stop(cluster: &mut Cluster) {
+    let restart = cluster.directory.join("restart");
+    std::fs::write(&restart, "").unwrap();
     let mut keeper = cluster.keeper.take().unwrap();
     drop(keeper.stdin.take());
     keeper.wait().unwrap();
     std::fs::remove_file(restart).unwrap();
-    // Its processes notice that it is gone, and only then a new one may start.
-    std::thread::sleep(Duration::from_millis(500));
 }
 
 fn signal(name: &str, pid: &str) {
