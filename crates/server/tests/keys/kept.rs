@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use doorward_jose::Jws;
 use doorward_oauth::claims::AccessTokenClaims;
-use doorward_store::{EndReason, GrantFilter, STALE_AFTER};
+use doorward_store::{Change, EndReason, GrantFilter, STALE_AFTER};
 use http::StatusCode;
 use tokio::time::Instant;
+use tokio_postgres::NoTls;
 
 use crate::nodes::{Node, Place, Program, key_of};
 use crate::support::Engine;
@@ -235,4 +236,39 @@ async fn a_key_that_one_node_withdraws_another_one_publishes_no_more_within_a_se
     here.context.keys.revoke(&withdrawn).await.unwrap();
     let old = until(async || !there.published().await.contains(&withdrawn)).await;
     assert!(old <= STALE_AFTER, "{old:?}");
+}
+
+/// Only on PostgreSQL can others change the table at the same time. What is used up for a token that nobody can sign could not
+/// be had again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_recorded_for_a_token_when_the_keys_cannot_be_read() {
+    if !Engine::is_postgres() {
+        return;
+    }
+    let place = Place::new().await;
+    let [here, there] = two(&place).await;
+    let program = here.program().await;
+    here.token(&program).await;
+    let url: &str = &place.settings.storage.url;
+    let (db, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let tokens = async || -> i64 {
+        let count = "SELECT count(*) FROM issuance";
+        db.query_one(count, &[]).await.unwrap().get(0)
+    };
+    let changes = here.context.store.changes();
+    let before = changes.version(Change::SigningKeys);
+    there.context.keys.rotate().await.unwrap();
+    until(async || changes.version(Change::SigningKeys) != before).await;
+    let (away, back) = (
+        "ALTER TABLE signing_key RENAME TO away",
+        "ALTER TABLE away RENAME TO signing_key",
+    );
+    db.batch_execute(away).await.unwrap();
+    let refused = here.ask_for_token(&program).await;
+    assert!(refused.status.is_server_error(), "{refused:?}");
+    assert_eq!(tokens().await, 1);
+    db.batch_execute(back).await.unwrap();
+    here.token(&program).await;
+    assert_eq!(tokens().await, 2);
 }

@@ -10,7 +10,6 @@ use tokio::time::{sleep, timeout};
 
 use super::cluster::{Cluster, execute};
 use super::operator::ask;
-use super::outage::stop;
 use super::pgbouncer::Pooler;
 use crate::conformance::changes::version;
 use crate::conformance::scene::{APP, client};
@@ -32,6 +31,16 @@ fn lagging_standby(primary: &mut Cluster) -> Option<Cluster> {
     standby.configure("standby.signal", "");
     standby.run();
     Some(standby)
+}
+
+/// Ends the server, if it still runs, and keeps its data.
+pub(super) fn stop(cluster: &mut Cluster) {
+    let restart = cluster.directory.join("restart");
+    std::fs::write(&restart, "").unwrap();
+    let mut keeper = cluster.keeper.take().unwrap();
+    drop(keeper.stdin.take());
+    keeper.wait().unwrap();
+    std::fs::remove_file(restart).unwrap();
 }
 
 /// Lets the address lead to this server.

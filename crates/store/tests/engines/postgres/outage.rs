@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 
 use super::cluster::{Cluster, execute};
+use super::failover::stop;
 use super::operator::ask;
 use super::template::database;
 use crate::conformance::scene::{Opened, Scene, at, client, fresh, redemption, rotation};
@@ -27,16 +28,6 @@ fn kill(cluster: &mut Cluster) {
     stop(cluster);
     // Its processes notice that it is gone, and only then a new one may start.
     std::thread::sleep(Duration::from_millis(500));
-}
-
-/// Ends the server, if it still runs, and keeps its data.
-pub(super) fn stop(cluster: &mut Cluster) {
-    let restart = cluster.directory.join("restart");
-    std::fs::write(&restart, "").unwrap();
-    let mut keeper = cluster.keeper.take().unwrap();
-    drop(keeper.stdin.take());
-    keeper.wait().unwrap();
-    std::fs::remove_file(restart).unwrap();
 }
 
 fn signal(name: &str, pid: &str) {
