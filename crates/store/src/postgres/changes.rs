@@ -23,9 +23,11 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 const LISTEN: &str = "LISTEN doorward_change";
-/// Simple statements, which pass every pooler.
-const COUNTS: &str =
-    "SELECT id, count FROM change_count UNION ALL SELECT 0, coalesce(max(position), 0) FROM revocation";
+/// Simple statements, which pass every pooler; and which server it is that counts, in the same one.
+const COUNTS: &str = "SELECT id, count FROM change_count UNION ALL SELECT 0, coalesce(max(position), 0) FROM revocation \
+     UNION ALL SELECT -1, (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint";
+/// The row that says when the server was started, in microseconds: no two servers were at once.
+const STARTED: i64 = -1;
 
 /// A task that listens until this is dropped.
 pub(super) struct Listener(JoinHandle<()>);
@@ -140,16 +142,15 @@ impl Ear {
         }
     }
 
-    /// Tells of every kind whose count is another one than before; of each at the first time.
+    /// Tells of every kind whose count is another one than before; of each at the first time, and when another server counts.
     fn compare(&mut self, rows: &[SimpleQueryMessage]) {
-        for row in rows {
-            let SimpleQueryMessage::Row(row) = row else {
-                continue;
-            };
-            let number = |column| row.get(column).and_then(|text| text.parse::<i64>().ok());
-            let (Some(id), Some(count)) = (number(0), number(1)) else {
-                continue;
-            };
+        let counts: HashMap<i64, i64> = rows.iter().filter_map(numbers).collect();
+        // Behind a pooler this connection outlives the server. One that had not got everything may have come to the same
+        // count by other changes.
+        if self.counts.get(&STARTED) != counts.get(&STARTED) {
+            self.counts.clear();
+        }
+        for (id, count) in counts {
             if self.counts.insert(id, count) != Some(count)
                 && let Some(change) = Change::of(id)
             {
@@ -157,4 +158,12 @@ impl Ear {
             }
         }
     }
+}
+
+/// A row of the counts.
+fn numbers(message: &SimpleQueryMessage) -> Option<(i64, i64)> {
+    let SimpleQueryMessage::Row(row) = message else {
+        return None;
+    };
+    Some((row.get(0)?.parse().ok()?, row.get(1)?.parse().ok()?))
 }

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod contention;
+mod failover;
 mod half_open;
 mod hosts;
 mod limits;

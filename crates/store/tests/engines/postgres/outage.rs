@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 
 use super::cluster::{Cluster, execute};
+use super::failover::stop;
 use super::operator::ask;
 use super::template::database;
 use crate::conformance::scene::{Opened, Scene, at, client, fresh, redemption, rotation};
@@ -20,15 +21,10 @@ use crate::conformance::spent::one;
 
 /// `kill -9` to the server: every process of it dies as in a crash.
 fn kill(cluster: &mut Cluster) {
-    let restart = cluster.directory.join("restart");
-    std::fs::write(&restart, "").unwrap();
     let pid = std::fs::read_to_string(cluster.directory.join("data/postmaster.pid")).unwrap();
     let pid = pid.lines().next().unwrap();
     signal("KILL", pid);
-    let mut keeper = cluster.keeper.take().unwrap();
-    drop(keeper.stdin.take());
-    keeper.wait().unwrap();
-    std::fs::remove_file(restart).unwrap();
+    stop(cluster);
     // Its processes notice that it is gone, and only then a new one may start.
     std::thread::sleep(Duration::from_millis(500));
 }

@@ -28,7 +28,7 @@ const KEEPER: &str = r#"
     wait "$pooler"
 "#;
 
-struct Pooler {
+pub(super) struct Pooler {
     port: u16,
     /// Ends with the process.
     _keeper: Child,
@@ -59,7 +59,8 @@ fn keep(program: &Path, directory: &Path) -> Child {
 }
 
 impl Pooler {
-    fn start(cluster: &Cluster) -> Option<Self> {
+    /// With its files beside those of this server; `host`: the folder of the socket of the server that it leads to.
+    pub(super) fn start(beside: &Cluster, host: &Path) -> Option<Self> {
         let Some(program) = program() else {
             missing_program("pgbouncer", "no `pgbouncer` in PATH or /usr/sbin");
             return None;
@@ -69,7 +70,7 @@ impl Pooler {
             .local_addr()
             .unwrap()
             .port();
-        let directory = cluster.directory.join("pgbouncer");
+        let directory = beside.directory.join("pgbouncer");
         std::fs::create_dir(&directory).unwrap();
         // Of the book but for who may come in, and from where.
         let ours = ["listen_", "auth_", "server_tls"];
@@ -80,7 +81,7 @@ impl Pooler {
         let settings = format!(
             "[databases]\n* = host={}\n[pgbouncer]\n{}\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
              unix_socket_dir =\nauth_type = trust\nauth_file = {}/users\n",
-            cluster.directory.display(),
+            host.display(),
             kept.join("\n"),
             directory.display()
         );
@@ -110,14 +111,15 @@ impl Pooler {
         })
     }
 
-    fn url(&self, database: &Database) -> String {
-        format!("postgres://doorward@127.0.0.1:{}/{}", self.port, database.name)
+    pub(super) fn url(&self, database: &str) -> String {
+        format!("postgres://doorward@127.0.0.1:{}/{database}", self.port)
     }
 }
 
 fn pooler() -> Option<&'static Pooler> {
     static POOLER: OnceLock<Option<Pooler>> = OnceLock::new();
-    POOLER.get_or_init(|| Pooler::start(shared()?)).as_ref()
+    let start = || shared().and_then(|cluster| Pooler::start(cluster, &cluster.directory));
+    POOLER.get_or_init(start).as_ref()
 }
 
 async fn pooled(database: &Database) -> Option<PostgresStore> {
@@ -132,7 +134,7 @@ async fn pooled_by(database: &Database, connections: usize) -> Option<PostgresSt
         ..PostgresOptions::default()
     };
     Some(
-        PostgresStore::open(&pooler.url(database), &options)
+        PostgresStore::open(&pooler.url(&database.name), &options)
             .await
             .unwrap(),
     )
@@ -158,7 +160,7 @@ async fn without_the_setting_the_start_names_it() {
     let Some(pooler) = tokio::task::spawn_blocking(pooler).await.unwrap() else {
         return;
     };
-    let refused = PostgresStore::open(&pooler.url(&database), &PostgresOptions::default()).await;
+    let refused = PostgresStore::open(&pooler.url(&database.name), &PostgresOptions::default()).await;
     assert!(matches!(
         refused,
         Err(StoreError::Unusable(why)) if why.contains("set storage.transaction_pooler = true")
