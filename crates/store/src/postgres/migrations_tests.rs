@@ -1,3 +1,5 @@
+use tokio::time::timeout;
+
 use super::super::cluster;
 use super::*;
 use crate::rules::schema::tests::assert_honest;
@@ -65,6 +67,14 @@ const LOOKED_AT: &[(&str, &str)] = &[
         "the trigger is made anew, without a column that no program remembers",
     ),
 ];
+
+/// Like an index on a large table.
+const LONG: Migration = Migration {
+    version: 1,
+    name: "0001_long",
+    sql: "SELECT pg_sleep(600);",
+    breaks_older: false,
+};
 
 async fn with(db: &mut ClientWrapper, migrations: &[Migration]) -> Fallible<()> {
     apply(db, migrations, TRY_FOR).await
@@ -230,4 +240,25 @@ async fn a_step_that_waits_for_a_table_lets_others_pass() {
         matches!(&gave_up, Err(Fault::Contended(why)) if why.contains("pg_stat_activity")),
         "{gave_up:?}"
     );
+}
+
+/// Whoever ends the program wants its work to end: the next start would wait for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_step_ends_soon_when_its_program_is_gone() {
+    let Some(database) = cluster::empty_database().await else {
+        return;
+    };
+    let (mut db, watch) = (connection(&database).await, connection(&database).await);
+    let until_steps_at_work = async |wanted: i64| {
+        let at_work = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
+        while watch.query_one(at_work, &[]).await.unwrap().get::<_, i64>(0) != wanted {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let step = tokio::spawn(async move { with(&mut db, &[LONG]).await });
+    until_steps_at_work(1).await;
+    step.abort();
+    timeout(Duration::from_mins(1), until_steps_at_work(0))
+        .await
+        .expect("the server goes on with a step of nobody");
 }
