@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::error::ClientError;
 use crate::discovery::{self, MetadataError};
 use crate::fetch::{Document, Fetch, FetchFailure};
+use crate::moment::Moment;
 
 const DEFAULT_TTL: Duration = Duration::from_mins(5);
 const MIN_TTL: Duration = Duration::from_mins(1);
@@ -84,8 +85,9 @@ impl Urls {
 
 #[derive(Debug, Default)]
 struct Known {
-    urls: Option<(Arc<Urls>, UnixSeconds)>,
-    fresh_until: Option<UnixSeconds>,
+    /// And when they were fetched.
+    urls: Option<(Arc<Urls>, Moment)>,
+    fresh_for: Duration,
     failed: Option<(MetadataError, UnixSeconds)>,
 }
 
@@ -95,14 +97,14 @@ impl Known {
         let usable = self
             .urls
             .as_ref()
-            .filter(|(_, fetched_at)| now.since(*fetched_at) < MAX_STALE);
-        let fresh = self.fresh_until.is_some_and(|end| now < end);
+            .map(|(urls, fetched_at)| (urls, fetched_at.elapsed_at(now)))
+            .filter(|(_, age)| *age < MAX_STALE);
         let failure = self
             .failed
             .as_ref()
             .filter(|(_, at)| now.since(*at) < BACKOFF && *at <= now);
         match (usable, failure) {
-            (Some((urls, _)), _) if fresh => Some(Ok(urls.clone())),
+            (Some((urls, age)), _) if age < self.fresh_for => Some(Ok(urls.clone())),
             (Some((urls, _)), Some(_)) => Some(Ok(urls.clone())),
             (None, Some((error, _))) => Some(Err(error.clone())),
             _ => None,
@@ -154,7 +156,8 @@ impl Endpoints {
         &self,
         found: Result<(Urls, Option<Duration>), MetadataError>,
     ) -> Result<Arc<Urls>, ClientError> {
-        let now = self.clock.now();
+        // Before the lock: see `Clock::now`.
+        let now = Moment::now(&*self.clock);
         let mut known = self.known();
         match found {
             Ok((urls, fresh_for)) => {
@@ -162,14 +165,14 @@ impl Endpoints {
                 let urls = Arc::new(urls);
                 *known = Known {
                     urls: Some((urls.clone(), now)),
-                    fresh_until: Some(now + ttl),
+                    fresh_for: ttl,
                     failed: None,
                 };
                 Ok(urls)
             }
             Err(error) => {
-                known.failed = Some((error.clone(), now));
-                match known.answer(now) {
+                known.failed = Some((error.clone(), now.time));
+                match known.answer(now.time) {
                     Some(Ok(urls)) => {
                         tracing::warn!(issuer = %self.issuer, %error, "keeping the known endpoints");
                         Ok(urls)

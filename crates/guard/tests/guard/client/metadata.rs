@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use doorward_guard::client::ClientError;
+use doorward_oauth::time::Clock as _;
 use serde_json::json;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -110,6 +111,23 @@ async fn metadata_is_kept_for_a_while_and_through_outages() {
     ));
     clock.advance(Duration::from_secs(5));
     client.introspect("x").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn metadata_from_before_a_clock_was_set_back_lasts_no_longer_for_it() {
+    let (script, clock) = (Arc::new(Script::default()), clock());
+    let client = scripted(&script, &clock);
+    let asked = || script.asked.load(Ordering::SeqCst);
+    let right = clock.now();
+    clock.advance(Duration::from_hours(1));
+    client.introspect("x").await.unwrap();
+    clock.set(right);
+    tokio::time::advance(Duration::from_secs(299)).await;
+    client.introspect("x").await.unwrap();
+    assert_eq!(asked(), 1);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    client.introspect("x").await.unwrap();
+    assert_eq!(asked(), 2);
 }
 
 /// Time of tokio, which stands still until nobody has anything else to do.
