@@ -11,6 +11,7 @@ use doorward_fetch::{FetchError, FetchPolicy, Fetcher};
 use doorward_oauth::issuer::{Issuer, IssuerError};
 use doorward_store::{CLOCK_ERROR, Store, StoreError};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::admin::{self, AdminKeyOffer};
 use crate::audit::{self, Recorder};
@@ -132,6 +133,7 @@ impl AuthorizationServer {
             )),
             passwords: Passwords::new(Arc::clone(&parts.random)),
             audit: Arc::new(Recorder::new(
+            sign_ins: TaskTracker::new(),
                 Arc::clone(&store),
                 Arc::clone(&parts.clock),
                 Arc::clone(&parts.random),
@@ -177,6 +179,8 @@ impl AuthorizationServer {
     pub async fn close(&self) -> Result<(), StoreError> {
         self.context.revocations.stop();
         self.context.audit.settled().await;
+        self.context.sign_ins.close();
+        self.context.sign_ins.wait().await;
         self.context.store.close().await
     }
 
