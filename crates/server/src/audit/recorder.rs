@@ -109,7 +109,9 @@ impl Recorder {
     /// What is lost here does not count as told.
     fn write(&self, event: AuditEvent, places: &Arc<Semaphore>, first: Option<First>) {
         let Ok(place) = Arc::clone(places).try_acquire_owned() else {
-            first.map(First::take_back);
+            if let Some(first) = first {
+                first.take_back();
+            }
             self.metrics.audit_dropped();
             return;
         };
@@ -117,7 +119,9 @@ impl Recorder {
         tokio::spawn(async move {
             let action = event.action.clone();
             if let Err(error) = store.record(event).await {
-                first.map(First::take_back);
+                if let Some(first) = first {
+                    first.take_back();
+                }
                 metrics.audit_dropped();
                 tracing::warn!(action = action.as_str(), %error, "an event was not written down");
             }
