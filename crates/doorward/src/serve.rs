@@ -37,12 +37,6 @@ pub async fn run(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
     let running = start(settings, &stop).await;
     starting.abort();
     let running = running?;
-    if let Some(key) = &running.first_admin_key {
-        out::line(
-            "The first admin key, shown once; keep it somewhere safe and set DOORWARD_ADMIN_KEY to use it:",
-        );
-        out::line(key.expose());
-    }
     let context = running.server.context();
     let life = async {
         manager.ready();
@@ -131,8 +125,6 @@ pub struct Running {
     public: (TcpListener, Router),
     admin: (TcpListener, Router),
     stop: CancellationToken,
-    /// The admin key made at this start, if one was.
-    pub first_admin_key: Option<AdminKeyOffer>,
 }
 
 /// Binds the listeners and opens the server; nothing is answered before [`Running::until_stopped`] runs. The listeners
@@ -149,7 +141,10 @@ pub async fn start(settings: Settings, stop: &CancellationToken) -> anyhow::Resu
     let parts = Parts::system();
     refuse_an_unset_clock(parts.clock.now())?;
     let mut server = AuthorizationServer::open(settings, parts).await?;
-    let first_admin_key = server.take_first_admin_key();
+    // At once: it is stored hashed, so that a process that ends in between leaves a key that nobody saw.
+    if let Some(key) = server.take_first_admin_key() {
+        show(&key);
+    }
     let Routers {
         public: public_router,
         admin: admin_router,
@@ -160,8 +155,14 @@ pub async fn start(settings: Settings, stop: &CancellationToken) -> anyhow::Resu
         public: (public, public_router),
         admin: (admin, admin_router),
         stop: stop.clone(),
-        first_admin_key,
     })
+}
+
+fn show(first_admin_key: &AdminKeyOffer) {
+    out::line(
+        "The first admin key, shown once; keep it somewhere safe and set DOORWARD_ADMIN_KEY to use it:",
+    );
+    out::line(first_admin_key.expose());
 }
 
 /// A machine whose clock was never set (no battery, no network yet) says 1970: its tokens would be of that time, and keys
@@ -182,7 +183,6 @@ impl Running {
             public,
             admin,
             stop,
-            ..
         } = self;
         let limits = ServeLimits::default();
         let (context, close) = (server.context(), CancellationToken::new());

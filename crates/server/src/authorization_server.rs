@@ -11,6 +11,7 @@ use doorward_fetch::{FetchError, FetchPolicy, Fetcher};
 use doorward_oauth::issuer::{Issuer, IssuerError};
 use doorward_store::{CLOCK_ERROR, Store, StoreError};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::admin::{self, AdminKeyOffer};
 use crate::audit::{self, Recorder};
@@ -103,13 +104,14 @@ impl AuthorizationServer {
             key_schedule(&settings),
         )
         .await?;
-        let first_admin_key =
-            admin::ensure_admin_key(acting(&store, &parts).as_ref(), &settings, &parts).await?;
         let fetch_policy = FetchPolicy {
             allow_loopback_http: issuer.is_loopback(),
             ..FetchPolicy::default()
         };
         let fetcher = Fetcher::new(fetch_policy, Arc::clone(&parts.clock))?;
+        // Last of all that can fail: a key that is stored by a start that fails is one that nobody saw.
+        let first_admin_key =
+            admin::ensure_admin_key(acting(&store, &parts).as_ref(), &settings, &parts).await?;
         let metrics = Metrics::new();
         let context = Context {
             limits: Limits::new(&settings.rate_limit, &parts.clock, &metrics),
@@ -131,6 +133,7 @@ impl AuthorizationServer {
                 settings.events.max_connections,
             )),
             passwords: Passwords::new(Arc::clone(&parts.random)),
+            sign_ins: TaskTracker::new(),
             audit: Arc::new(Recorder::new(
                 Arc::clone(&store),
                 Arc::clone(&parts.clock),
@@ -176,6 +179,8 @@ impl AuthorizationServer {
     /// Waits for running writes and closes the database.
     pub async fn close(&self) -> Result<(), StoreError> {
         self.context.revocations.stop();
+        self.context.sign_ins.close();
+        self.context.sign_ins.wait().await;
         self.context.audit.settled().await;
         self.context.store.close().await
     }

@@ -8,6 +8,7 @@ use doorward_fetch::Fetcher;
 use doorward_oauth::issuer::Issuer;
 use doorward_oauth::time::{Clock, SystemClock, UnixSeconds};
 use doorward_store::Store;
+use tokio_util::task::TaskTracker;
 
 use crate::audit::Recorder;
 use crate::authorization_server::replaced_key_files;
@@ -80,6 +81,8 @@ pub struct Context {
     pub resources: Resources,
     /// Checks and makes password hashes, off the threads that answer requests.
     pub passwords: Passwords,
+    /// Sign-ins that go on when their connection is gone.
+    pub(crate) sign_ins: TaskTracker,
     /// Tells resource servers what was revoked.
     pub(crate) revocations: Arc<RevocationFeed>,
     /// How often may be asked.

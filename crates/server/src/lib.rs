@@ -26,6 +26,9 @@ mod resources;
 mod revoke;
 mod routes;
 mod storage;
+#[cfg(test)]
+#[path = "../tests/support/engine.rs"]
+mod test_engine;
 mod token;
 mod trust;
 

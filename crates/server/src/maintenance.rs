@@ -65,15 +65,26 @@ pub async fn restore(
     let restored =
         blocking(move || backup::restore(&url, &file, replace, end_at, |found| fits(&master, found))).await?;
     // What was done stays done, whether or not it could be told.
-    if let Err(error) = tell_of_restore(settings, &parts).await {
+    if let Err(error) = tell_of_restore(settings, &parts, restored.ended).await {
         tracing::warn!(%error, "the restore is missing in the audit list");
     }
     Ok(restored)
 }
 
-async fn tell_of_restore(settings: &Settings, parts: &Parts) -> Result<(), StoreError> {
+async fn tell_of_restore(settings: &Settings, parts: &Parts, ended: Option<Ended>) -> Result<(), StoreError> {
     let action = AuditAction::DatabaseRestored;
-    let event = audit::own_event(action, parts.random.as_ref(), parts.clock.as_ref());
+    let mut event = audit::own_event(action, parts.random.as_ref(), parts.clock.as_ref());
+    if let Some(ended) = ended {
+        for (what, number) in [
+            ("grants_ended", ended.grants),
+            ("sessions_ended", ended.sessions),
+            ("devices_ended", ended.devices),
+            ("consents_forgotten", ended.consents),
+            ("initial_tokens_forgotten", ended.initial_tokens),
+        ] {
+            event.detail.insert(what.to_owned(), number.into());
+        }
+    }
     let store = storage::open(&settings.storage).await?;
     let told = store.record(event).await;
     store.close().await?;

@@ -42,11 +42,11 @@ pub enum Command {
         /// Its `client_id`.
         client_id: String,
     },
-    /// Makes a new secret; the old one keeps working for a while.
+    /// Makes a new secret; the old ones (five at most) keep working for a while. When the answer was lost, run it again.
     RotateSecret {
         /// Its `client_id`.
         client_id: String,
-        /// For how many seconds the old one works; a day when absent, 0 to end it at once.
+        /// For how many seconds the old ones work, where none ends earlier by itself; a day when absent, 0 to end them at once.
         #[arg(long)]
         overlap_seconds: Option<u64>,
     },

@@ -1,5 +1,7 @@
 //! A database that was put back to an earlier state does not know what was used since. [CRASH-017]
 
+use serde_json::json;
+
 use crate::support::{Browser, Client, Place, Server, Tokens, cluster};
 
 /// What is out there when the copy is made, and what is done with it afterwards.
@@ -98,6 +100,20 @@ async fn a_restored_copy_says_what_may_work_again_and_ends_it_when_asked() {
         "{told}"
     );
     let server = place.serve().await;
+    // The list says so too.
+    let list = [
+        "admin",
+        "audit",
+        "list",
+        "--action",
+        "database.restored",
+        "--json",
+    ];
+    let told = place.run(&list).json();
+    assert_eq!(told["items"].as_array().unwrap().len(), 1, "{told}");
+    let expected = json!({"grants_ended": 3, "sessions_ended": 1, "devices_ended": 0,
+        "consents_forgotten": 1, "initial_tokens_forgotten": 0});
+    assert_eq!(told["items"][0]["detail"], expected);
     assert_eq!(given.works().await, [false; 3]);
     assert!(!given.is_signed_in().await);
     // Whoever connects again gets on.

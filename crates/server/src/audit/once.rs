@@ -10,6 +10,7 @@ use quick_cache::sync::Cache;
 
 /// Seconds.
 const EVERY: i64 = 60;
+const NEVER: i64 = i64::MIN;
 
 /// When a thing was last written down. What is forgotten, to keep within the bound, is written down again.
 pub(super) struct OnceAMinute<K> {
@@ -26,14 +27,35 @@ impl<K: Eq + Hash + Clone> OnceAMinute<K> {
 
     /// Whether it is the first in a minute. Of callers at the same time one is.
     pub(super) fn is_first(&self, thing: &K, now: UnixSeconds) -> bool {
-        let never = || Ok::<_, Infallible>(Arc::new(AtomicI64::new(i64::MIN)));
+        self.first(thing, now).is_some()
+    }
+
+    /// That it is the first in a minute, to be taken back when it could not be written down.
+    pub(super) fn first(&self, thing: &K, now: UnixSeconds) -> Option<First> {
+        let never = || Ok::<_, Infallible>(Arc::new(AtomicI64::new(NEVER)));
         let Ok(last) = self.last.get_or_insert_with(thing, never);
         let now = now.seconds();
         let is_due = |last: i64| !(0..EVERY).contains(&now.saturating_sub(last));
         last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
             is_due(last).then_some(now)
         })
-        .is_ok()
+        .ok()?;
+        Some(First { last, at: now })
+    }
+}
+
+/// From now on a thing counts as written down.
+pub(super) struct First {
+    last: Arc<AtomicI64>,
+    at: i64,
+}
+
+impl First {
+    /// It was not: the next one is the first. Unless that has been already, in another minute.
+    pub(super) fn take_back(self) {
+        let _ = self
+            .last
+            .compare_exchange(self.at, NEVER, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 
@@ -49,6 +71,18 @@ mod tests {
             .into();
         assert_eq!(firsts, [true, false, false, true, false, true, false]);
         assert!(told.is_first(&"b", UnixSeconds(1000)));
+    }
+
+    #[test]
+    fn what_was_not_written_down_is_not_taken_for_written() {
+        let told = OnceAMinute::new(16);
+        let first = told.first(&"a", UnixSeconds(1000)).unwrap();
+        first.take_back();
+        let late = told.first(&"a", UnixSeconds(1001)).unwrap();
+        assert!(!told.is_first(&"a", UnixSeconds(1002)));
+        assert!(told.is_first(&"a", UnixSeconds(1061)));
+        late.take_back();
+        assert!(!told.is_first(&"a", UnixSeconds(1062)));
     }
 
     #[test]

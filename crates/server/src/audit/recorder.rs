@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use doorward_oauth::time::Clock;
 use doorward_store::{Actor, ActorKind, AuditAction, AuditEvent, Store, UserId};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
-use super::once::OnceAMinute;
+use super::once::{First, OnceAMinute};
 use super::own_event;
 use crate::http::metrics::Metrics;
 use crate::http::request::RequestInfo;
@@ -84,35 +84,44 @@ impl Recorder {
             Some(_) => &self.of_clients,
             None => &self.of_people,
         };
-        let Ok(place) = Arc::clone(places).try_acquire_owned() else {
-            self.metrics.audit_dropped();
-            return;
+        // Attempts to sign in have waits of their own, and nobody who makes them is known.
+        let first = if *actor == Actor::Anyone {
+            None
+        } else {
+            let Some(first) = self.first(actor, why, &refusal) else {
+                return;
+            };
+            Some(first)
         };
-        if !self.is_first(actor, why, &refusal) {
-            return;
-        }
-        self.write(self.event(info, actor, action, why, refusal), place);
+        self.write(self.event(info, actor, action, why, refusal), places, first);
     }
 
     /// Hands over which settings were read again, by their names. Never waits.
     pub(crate) fn reloaded(&self, changed: &[String], at_next_start: &[String]) {
-        let Ok(place) = Arc::clone(&self.of_people).try_acquire_owned() else {
-            self.metrics.audit_dropped();
-            return;
-        };
         let action = AuditAction::SettingsReloaded;
         let mut event = own_event(action, self.random.as_ref(), self.clock.as_ref());
         event.detail.insert("changed".to_owned(), changed.into());
         let waits = at_next_start.into();
         event.detail.insert("at_next_start".to_owned(), waits);
-        self.write(event, place);
+        self.write(event, &self.of_people, None);
     }
 
-    fn write(&self, event: AuditEvent, place: OwnedSemaphorePermit) {
+    /// What is lost here does not count as told.
+    fn write(&self, event: AuditEvent, places: &Arc<Semaphore>, first: Option<First>) {
+        let Ok(place) = Arc::clone(places).try_acquire_owned() else {
+            if let Some(first) = first {
+                first.take_back();
+            }
+            self.metrics.audit_dropped();
+            return;
+        };
         let (store, metrics) = (Arc::clone(&self.store), self.metrics.clone());
         tokio::spawn(async move {
             let action = event.action.clone();
             if let Err(error) = store.record(event).await {
+                if let Some(first) = first {
+                    first.take_back();
+                }
                 metrics.audit_dropped();
                 tracing::warn!(action = action.as_str(), %error, "an event was not written down");
             }
@@ -122,14 +131,20 @@ impl Recorder {
 
     /// An attempt to sign in to an account that is there.
     pub(crate) fn login_refused(&self, info: &RequestInfo, user: UserId, why: &'static str) {
-        if why == "throttled" && !self.throttled.is_first(&user, self.clock.now()) {
-            return;
-        }
+        let first = if why == "throttled" {
+            let Some(first) = self.throttled.first(&user, self.clock.now()) else {
+                return;
+            };
+            Some(first)
+        } else {
+            None
+        };
         let refusal = Refusal {
             user: Some(user),
             ..Refusal::default()
         };
-        self.refuse(info, &Actor::Anyone, AuditAction::LoginRefused, why, refusal);
+        let event = self.event(info, &Actor::Anyone, AuditAction::LoginRefused, why, refusal);
+        self.write(event, &self.of_people, first);
     }
 
     /// Whether no assertion of this client came again within a minute.
@@ -144,14 +159,10 @@ impl Recorder {
         drop(self.of_people.acquire_many(MOST_WAITING).await);
     }
 
-    /// Attempts to sign in have waits of their own, and nobody who makes them is known.
-    fn is_first(&self, actor: &Actor, why: &str, refusal: &Refusal) -> bool {
-        if *actor == Actor::Anyone {
-            return true;
-        }
+    fn first(&self, actor: &Actor, why: &str, refusal: &Refusal) -> Option<First> {
         let about = refusal.target.as_ref().or(refusal.client_id.as_ref());
         let repeated = (actor.kind(), actor.id(), about.cloned(), why.to_owned());
-        self.refused.is_first(&repeated, self.clock.now())
+        self.refused.first(&repeated, self.clock.now())
     }
 
     fn event(

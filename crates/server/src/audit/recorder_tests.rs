@@ -73,3 +73,24 @@ async fn a_flood_of_clients_leaves_room_for_operators_people_and_attempts_to_sig
         ["admin_key", "anyone", "anyone", "client", "person"]
     );
 }
+
+/// A database that was away for a moment has the refusals that came after it.
+#[tokio::test]
+async fn what_could_not_be_written_is_not_taken_for_written() {
+    let recorder = recorder();
+    let info = RequestInfo::new(
+        "0707070707070707".into(),
+        &HeaderMap::new(),
+        IpAddr::V4(Ipv4Addr::LOCALHOST),
+    );
+    let someone = UserId(uuid::Uuid::nil());
+    let actor = Actor::Client("machine".to_owned());
+    recorder.store.close().await.unwrap();
+    let action = AuditAction::RequestRefused;
+    recorder.refuse(&info, &actor, action, "invalid_request", Refusal::default());
+    recorder.login_refused(&info, someone, "throttled");
+    recorder.settled().await;
+    let first = recorder.first(&actor, "invalid_request", &Refusal::default());
+    assert!(first.is_some());
+    assert!(recorder.throttled.is_first(&someone, recorder.clock.now()));
+}

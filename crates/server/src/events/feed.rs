@@ -33,7 +33,8 @@ pub(crate) struct RevocationFeed {
     pub(super) store: Arc<dyn Store>,
     slots: Arc<Semaphore>,
     pub(super) stopped: CancellationToken,
-    reader: Mutex<Option<broadcast::Sender<News>>>,
+    /// Weak: who listens is told by the end of the connection when the task that reads is gone, in whatever way.
+    reader: Mutex<Option<broadcast::WeakSender<News>>>,
 }
 
 /// Why nobody can listen now.
@@ -73,7 +74,7 @@ impl RevocationFeed {
             return Err(Closed::Full);
         }
         let mut reader = self.reader.lock().await;
-        if let Some(sender) = &*reader {
+        if let Some(sender) = reader.as_ref().and_then(broadcast::WeakSender::upgrade) {
             return Ok((slot, sender.subscribe()));
         }
         let signal = self.store.changes().subscribe(Change::Revocations);
@@ -81,7 +82,7 @@ impl RevocationFeed {
         let clients = self.store.changes().subscribe(Change::Clients);
         let newest = self.store.revocations(u64::MAX, 1).await.map_err(Closed::Store)?;
         let (sender, receiver) = broadcast::channel(PAGES);
-        *reader = Some(sender.clone());
+        *reader = Some(sender.downgrade());
         tokio::spawn(Arc::clone(self).read(sender, signal, keys, clients, newest.log, newest.last));
         Ok((slot, receiver))
     }
@@ -160,6 +161,8 @@ impl RevocationFeed {
 mod tests {
     use doorward_store::sqlite::{SqliteOptions, SqliteStore};
     use futures_util::StreamExt;
+    use tokio::runtime::Builder;
+    use tokio::sync::broadcast::error::TryRecvError;
 
     use super::*;
     use crate::events::connection::{Connection, Listener};
@@ -180,12 +183,28 @@ mod tests {
         assert_eq!(events.next().await.unwrap().unwrap(), frames::OPENING);
         let ready = events.next().await.unwrap().unwrap();
 
-        let sender = feed.reader.lock().await.clone().unwrap();
+        let sender = feed.reader.lock().await.as_ref().unwrap().upgrade().unwrap();
         sender.send(News::Keys).unwrap();
         for _ in 0..PAGES {
             sender.send(News::Revoked(Arc::default())).unwrap();
         }
         assert_eq!(events.next().await.unwrap().unwrap(), frames::KEYS);
         assert_eq!(events.next().await.unwrap().unwrap(), ready);
+    }
+
+    #[test]
+    fn who_listens_is_told_when_the_task_that_reads_is_gone() {
+        let store = SqliteStore::open("sqlite::memory:", &SqliteOptions::default()).unwrap();
+        let feed = Arc::new(RevocationFeed::new(Arc::new(store), 2));
+        let runtime = || Builder::new_current_thread().enable_all().build().unwrap();
+        let first = runtime();
+        let (_slot, mut told) = first.block_on(feed.listen()).ok().unwrap();
+        assert_eq!(told.try_recv().unwrap_err(), TryRecvError::Empty);
+        // It ends in the midst of its work, as by a panic.
+        drop(first);
+        assert_eq!(told.try_recv().unwrap_err(), TryRecvError::Closed);
+        let second = runtime();
+        let (_slot, mut told) = second.block_on(feed.listen()).ok().unwrap();
+        assert_eq!(told.try_recv().unwrap_err(), TryRecvError::Empty);
     }
 }

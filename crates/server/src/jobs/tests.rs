@@ -9,9 +9,7 @@ use crate::AuthorizationServer;
 use crate::config::{Settings, Span};
 use crate::context::Parts;
 use crate::random::OsRandom;
-
-#[path = "../../tests/support/engine.rs"]
-mod engine;
+use crate::test_engine as engine;
 
 /// What lives as long as the server: its folder, and its database.
 type Home = (tempfile::TempDir, engine::Engine);

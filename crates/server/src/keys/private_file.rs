@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use crate::random::Random;
 
 /// Writes a file that only its owner can read (mode 0600) and that did not exist: whole and on disk when this
-/// returns, or not at all, also when the process or the machine dies in the midst of it. Folders are made as
-/// needed.
+/// returns, or not at all, also when the process or the machine dies in the midst of it (on a file system without hard
+/// links only when it does not). Folders are made as needed.
 ///
 /// # Errors
 /// [`ErrorKind::AlreadyExists`] when the file exists; else what the system says.
@@ -20,9 +20,10 @@ pub fn write_private_file(path: &Path, text: &str, random: &dyn Random) -> io::R
     };
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let unfinished = unfinished_name(path, random);
-    let written = write_whole(&unfinished, text).and_then(|()| publish(&unfinished, path, text));
+    write_whole(&unfinished, |file| file.write_all(text.as_bytes()))?;
+    let published = publish(&unfinished, path, text);
     let removed = remove_file(&unfinished);
-    written?;
+    published?;
     removed?;
     // The name is on disk only when its folder is.
     File::open(folder)?.sync_all()
@@ -36,11 +37,15 @@ fn unfinished_name(path: &Path, random: &dyn Random) -> PathBuf {
     path.with_file_name(name)
 }
 
-fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let mut options = OpenOptions::new();
     let mut file = options.write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
+    let written = write(&mut file).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // Half a secret would keep the next attempt from writing a whole one.
+        let _ = remove_file(path);
+    }
+    written
 }
 
 /// Gives the finished file its name; unlike a rename, a link replaces nothing.
@@ -48,7 +53,7 @@ fn publish(unfinished: &Path, path: &Path, text: &str) -> io::Result<()> {
     match hard_link(unfinished, path) {
         // A file system without links.
         Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
-            write_whole(path, text)
+            write_whole(path, |file| file.write_all(text.as_bytes()))
         }
         linked => linked,
     }
@@ -87,6 +92,24 @@ mod tests {
         );
         assert_eq!(read_to_string(&path).unwrap(), "first");
         assert_eq!(read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn half_of_a_secret_is_not_left_under_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        let full = |file: &mut File| {
+            file.write_all(b"half of")?;
+            Err(ErrorKind::StorageFull.into())
+        };
+        let failed = write_whole(&path, full).unwrap_err();
+        assert_eq!(failed.kind(), ErrorKind::StorageFull);
+        assert!(!path.exists());
+        // One that is there is not touched.
+        write(&path, "first").unwrap();
+        let refused = write_whole(&path, full).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
+        assert_eq!(read_to_string(&path).unwrap(), "first");
     }
 
     #[test]

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use doorward_store::{LoginThrottle, User};
+use doorward_store::User;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::known_browser;
 use super::logout;
-use super::passwords::PasswordError;
 use super::sessions;
-use super::throttle::Attempt;
+use super::sign_in::{MAX_EMAIL, Outcome, sign_in};
 use crate::authorize::{Browser, Visit, own_page, see_other};
 use crate::context::Context;
 use crate::http::csrf::{self, BrowserId};
@@ -22,9 +21,6 @@ use crate::http::form;
 use crate::http::request::RequestInfo;
 use crate::pages::{LoginPage, SignedInPage};
 use crate::routes;
-
-/// No e-mail address is longer (RFC 5321 §4.5.3.1.3).
-const MAX_EMAIL: usize = 254;
 
 const REFUSED: &str = "The e-mail address or the password is not right. Try again.";
 
@@ -104,59 +100,6 @@ pub(crate) async fn post(
     Ok(response)
 }
 
-enum Outcome {
-    SignedIn(User),
-    Refused,
-    Wait(u64),
-}
-
-/// Takes an attempt, checks the password, and gives the attempt back when it is right.
-async fn sign_in(
-    ctx: &Context,
-    info: &RequestInfo,
-    headers: &HeaderMap,
-    browser: &BrowserId,
-    email: &str,
-    password: &str,
-) -> Result<Outcome, PageError> {
-    let user = match email.len() {
-        1..=MAX_EMAIL => ctx.store.user_by_email(email).await?,
-        _ => None,
-    };
-    let known = known_browser::proof(ctx, headers, browser, user.as_ref())?;
-    let attempt = Attempt::new(email, info.address, known.as_deref(), ctx.now());
-    if let LoginThrottle::Wait(seconds) = attempt.begin(ctx).await? {
-        ctx.metrics.login("throttled");
-        if let Some(user) = &user {
-            ctx.audit.login_refused(info, user.id, "throttled");
-        }
-        return Ok(Outcome::Wait(seconds));
-    }
-    // A disabled person is checked like one who is not there: against nothing, in the same time.
-    let account = user.as_ref().map(|user| (user.id, user.disabled));
-    let user = user.filter(|user| !user.disabled);
-    let hash = user.as_ref().and_then(|user| user.password_hash.as_deref());
-    let is_right = match ctx.passwords.verify(password, hash).await {
-        Ok(is_right) => is_right,
-        Err(PasswordError::TooShort | PasswordError::TooLong) => false,
-        Err(PasswordError::Busy) => return Err(busy()),
-        Err(error @ PasswordError::Failed(_)) => return Err(PageError::internal(error.to_string())),
-    };
-    let Some(user) = user.filter(|_| is_right) else {
-        ctx.metrics.login("refused");
-        if let Some((account, disabled)) = account {
-            let why = if disabled { "disabled" } else { "wrong_password" };
-            ctx.audit.login_refused(info, account, why);
-        }
-        tracing::info!(address = %info.address, "a sign-in was refused");
-        return Ok(Outcome::Refused);
-    };
-    attempt.succeeded(ctx).await?;
-    ctx.metrics.login("ok");
-    tracing::info!(user = %user.id.0, address = %info.address, "signed in");
-    Ok(Outcome::SignedIn(user))
-}
-
 /// The login form: on its own, or on the way of a request.
 struct Form {
     browser: BrowserId,
@@ -227,14 +170,6 @@ pub(super) fn signed_in_page(ctx: &Context, headers: &HeaderMap, user: &User) ->
         csrf_token: csrf::issue(&ctx.secrets, &browser.id, logout::FORM),
     };
     Ok(browser.mark(ctx, page.render_response(StatusCode::OK)))
-}
-
-fn busy() -> PageError {
-    PageError::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "Not available right now",
-        "Too many people are signing in. Try again in a moment.",
-    )
 }
 
 pub(super) fn foreign_form() -> PageError {

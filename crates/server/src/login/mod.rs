@@ -7,6 +7,7 @@ mod known_browser;
 pub(crate) mod logout;
 mod passwords;
 pub(crate) mod sessions;
+mod sign_in;
 mod throttle;
 
 pub(crate) use endpoint::{get, post};

@@ -47,6 +47,11 @@ pub enum PasswordError {
     Failed(String),
 }
 
+/// Room for one hash, which runs or waits for a worker.
+pub struct Place {
+    _held: OwnedSemaphorePermit,
+}
+
 /// Makes and checks password hashes.
 pub struct Passwords {
     random: Arc<dyn Random>,
@@ -63,12 +68,25 @@ impl Passwords {
         Self::with_limits(random, workers, MAX_WAITING)
     }
 
-    fn with_limits(random: Arc<dyn Random>, workers: usize, waiting: usize) -> Self {
+    pub(super) fn with_limits(random: Arc<dyn Random>, workers: usize, waiting: usize) -> Self {
         Self {
             random,
             places: Arc::new(Semaphore::new(workers + waiting)),
             workers: Arc::new(Semaphore::new(workers)),
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn add_worker(&self) {
+        self.workers.add_permits(1);
+    }
+
+    /// Room for one hash, before anything is done for which it is needed.
+    pub fn place(&self) -> Result<Place, PasswordError> {
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        place
+            .map(|held| Place { _held: held })
+            .map_err(|_| PasswordError::Busy)
     }
 
     /// The hash of a new password, as a PHC string.
@@ -79,7 +97,7 @@ impl Passwords {
         }
         let password = bounded(password)?;
         let salt = self.random.bytes::<16>();
-        self.run(move || {
+        self.run(self.place()?, move || {
             Argon2::default()
                 .hash_password_with_salt(password.as_bytes(), &salt)
                 .map(|hash| hash.to_string())
@@ -88,12 +106,18 @@ impl Passwords {
         .await
     }
 
-    /// Whether `password` is the one of the hash. Without a hash the answer is no, after the same time.
-    pub async fn verify(&self, password: &str, hash: Option<&str>) -> Result<bool, PasswordError> {
+    /// Whether `password` is the one of the hash. Without a hash the answer is no, after the same time. There is a place
+    /// for it already, so that it is never [`PasswordError::Busy`].
+    pub async fn verify(
+        &self,
+        place: Place,
+        password: &str,
+        hash: Option<&str>,
+    ) -> Result<bool, PasswordError> {
         let password = bounded(password)?;
         let known = hash.is_some();
         let hash = hash.unwrap_or(DECOY).to_owned();
-        self.run(move || {
+        self.run(place, move || {
             let hash = PasswordHash::new(&hash).map_err(failed)?;
             match Argon2::default().verify_password(password.as_bytes(), &hash) {
                 Ok(()) => Ok(known),
@@ -106,10 +130,12 @@ impl Passwords {
 
     async fn run<T: Send + 'static>(
         &self,
+        place: Place,
         work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let permits = self.permits().await?;
-        // The permits go with the work: a caller who leaves does not make room for another hash.
+        let worker = Arc::clone(&self.workers).acquire_owned().await;
+        // Both go with the work: a caller who leaves does not make room for another hash.
+        let permits = (place, worker.map_err(failed)?);
         let task = tokio::task::spawn_blocking(move || {
             let result = work();
             drop(permits);
@@ -117,17 +143,6 @@ impl Passwords {
         });
         task.await
             .map_err(|error| PasswordError::Failed(error.to_string()))?
-    }
-
-    async fn permits(&self) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), PasswordError> {
-        let place = Arc::clone(&self.places)
-            .try_acquire_owned()
-            .map_err(|_| PasswordError::Busy)?;
-        let worker = Arc::clone(&self.workers)
-            .acquire_owned()
-            .await
-            .map_err(|_| PasswordError::Busy)?;
-        Ok((place, worker))
     }
 }
 

@@ -45,6 +45,51 @@ async fn an_old_secret_works_for_as_long_as_it_was_said() {
     }
 }
 
+/// Which secret is in use nobody knows when answers were lost: rotating again takes none of them away, and lengthens none.
+#[tokio::test]
+async fn rotating_again_after_a_lost_answer_keeps_the_secret_in_use_and_lengthens_none() {
+    let app = app().await;
+    let in_use = machine(&app, json!({})).await;
+    rotate(&app, &in_use, json!({"overlap_seconds": 600})).await;
+    app.wait(300);
+    let seen = rotate(&app, &in_use, json!({"overlap_seconds": 3600})).await;
+    access_token(&in_use.own(&app, &[]).await);
+    access_token(&seen.own(&app, &[]).await);
+    app.wait(301);
+    assert_unauthenticated(&in_use.own(&app, &[]).await);
+    access_token(&seen.own(&app, &[]).await);
+    // A shorter overlap counts for all of them, none for all at once.
+    let shorter = rotate(&app, &seen, json!({"overlap_seconds": 60})).await;
+    access_token(&seen.own(&app, &[]).await);
+    let newest = rotate(&app, &shorter, json!({"overlap_seconds": 0})).await;
+    for ended in [&in_use, &seen, &shorter] {
+        assert_unauthenticated(&ended.own(&app, &[]).await);
+    }
+    access_token(&newest.own(&app, &[]).await);
+}
+
+#[tokio::test]
+async fn five_old_secrets_work_beside_a_new_one_and_no_more() {
+    let app = app().await;
+    let mut all = vec![machine(&app, json!({})).await];
+    for _ in 0..6 {
+        let next = rotate(&app, &all[0], Value::Null).await;
+        all.push(next);
+    }
+    let (oldest, kept) = all.split_first().unwrap();
+    assert_unauthenticated(&oldest.own(&app, &[]).await);
+    for machine in kept {
+        access_token(&machine.own(&app, &[]).await);
+    }
+    let stored = app.context.store.client(&oldest.client_id).await.unwrap();
+    assert_eq!(stored.unwrap().secrets.len(), 6);
+    // What has ended goes with the next rotation.
+    app.wait(86_401);
+    rotate(&app, oldest, Value::Null).await;
+    let stored = app.context.store.client(&oldest.client_id).await.unwrap();
+    assert_eq!(stored.unwrap().secrets.len(), 2);
+}
+
 /// CAUTH-017.
 #[tokio::test]
 async fn what_is_stored_of_a_secret_is_keyed() {

@@ -122,7 +122,9 @@ pub fn restore(
         )));
     }
     let unfinished = beside(&path, ".restoring");
-    let restored = copy_file(file, &unfinished)
+    // Of a process that was killed, whose lock is gone.
+    let restored = clear(&unfinished)
+        .and_then(|()| copy_file(file, &unfinished))
         .map_err(|error| cannot("copied", file, &error))
         .and_then(|()| inspect(&unfinished))
         .and_then(|inspection| check(&inspection).map(|()| inspection))
@@ -136,7 +138,7 @@ pub fn restore(
                 ended,
             })
         });
-    let _ = fs::remove_file(&unfinished);
+    let _ = clear(&unfinished);
     drop(lock);
     restored
 }
@@ -234,14 +236,20 @@ fn begin_anew(file: &Path, end_at: Option<UnixSeconds>) -> Result<Option<Ended>>
 
 fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
     let mut source = File::open(from)?;
-    // Of a process that was killed, whose lock is gone.
-    match fs::remove_file(to) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
     let mut target = private().create_new(true).write(true).open(to)?;
     io::copy(&mut source, &mut target)?;
     target.sync_all()
+}
+
+/// Removes a copy that is not finished, and the journals beside it: SQLite would take them for those of the next copy.
+fn clear(unfinished: &Path) -> io::Result<()> {
+    for suffix in ["-journal", "-wal", "-shm", ""] {
+        match fs::remove_file(beside(unfinished, suffix)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Gives the finished copy its name; unlike a rename, a link replaces nothing.
@@ -260,7 +268,12 @@ fn swap(new: &Path, path: &Path) -> io::Result<Option<PathBuf>> {
         None
     };
     let _ = fs::remove_file(beside(path, "-shm"));
-    fs::rename(new, path)?;
+    if let Err(error) = fs::rename(new, path) {
+        if let Some(replaced) = &replaced {
+            put_back(replaced, path);
+        }
+        return Err(error);
+    }
     sync_directory(path)?;
     Ok(replaced)
 }
@@ -286,10 +299,26 @@ fn put_aside(path: &Path) -> io::Result<PathBuf> {
         }
     };
     let journal = beside(path, "-wal");
-    if journal.exists() {
-        fs::rename(&journal, beside(&replaced, "-wal"))?;
+    if journal.exists()
+        && let Err(error) = fs::rename(&journal, beside(&replaced, "-wal"))
+    {
+        put_back(&replaced, path);
+        return Err(error);
     }
     Ok(replaced)
+}
+
+/// The database keeps its place after all, and with it the journal, which may hold what is nowhere else.
+fn put_back(replaced: &Path, path: &Path) {
+    let journal = beside(replaced, "-wal");
+    if journal.exists()
+        && let Err(error) = fs::rename(&journal, beside(path, "-wal"))
+    {
+        tracing::error!(journal = %journal.display(), %error, "this journal could not be moved back beside its database");
+        return;
+    }
+    // A second name of the same file.
+    let _ = fs::remove_file(replaced);
 }
 
 fn cannot(what: &str, path: &Path, error: &io::Error) -> StoreError {
@@ -306,3 +335,7 @@ fn refused(path: &Path, error: &StoreError) -> StoreError {
     };
     unusable(format!("{} cannot be used: {why}", path.display()))
 }
+
+#[cfg(test)]
+#[path = "backup_tests.rs"]
+mod tests;

@@ -25,6 +25,8 @@ use crate::context::Context;
 /// How long the old secret works after a rotation that does not say.
 const OVERLAP: Duration = Duration::from_hours(24);
 const LONGEST_OVERLAP: Duration = Duration::from_hours(30 * 24);
+/// Secrets that can live on beside a new one.
+const MOST_OLD_SECRETS: usize = 5;
 
 /// A client to be.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -106,7 +108,7 @@ pub(super) struct ClientBody {
     /// Shown this once.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_secret: Option<String>,
-    /// Until when the secret before this one works, Unix seconds; only after a rotation.
+    /// Until when the secrets before this one work at the longest, Unix seconds; only after a rotation.
     #[serde(skip_serializing_if = "Option::is_none")]
     previous_secret_expires_at: Option<i64>,
     /// How it became known.
@@ -250,12 +252,13 @@ pub(super) async fn delete(
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Rotation {
-    /// For how many seconds the secret before still works: 0 to 2592000 (30 days). Default: a day.
+    /// For how many seconds the secrets before still work, where none ends earlier by itself: 0 to 2592000 (30 days). Default: a day.
     #[schema(maximum = 2_592_000)]
     overlap_seconds: Option<u64>,
 }
 
-/// Makes a new secret. The one before works for a while, so that nothing has to change at one moment.
+/// Makes a new secret. Those before (five at most) work for a while, so that nothing has to change at one moment; no rotation
+/// makes an old one last longer. When the answer was lost, ask again.
 #[utoipa::path(post, path = "/admin/clients/{client_id}/rotate-secret", params(("client_id" = String, Path)),
     request_body(content = Option<Rotation>),
     responses((status = OK, body = ClientBody), (status = BAD_REQUEST, body = ErrorBody), (status = NOT_FOUND, body = ErrorBody)))]
@@ -281,17 +284,19 @@ pub(super) async fn rotate_secret(
     client
         .secrets
         .retain(|secret| secret.expires_at.is_none_or(|expires_at| expires_at > now));
-    // Only the newest gets a second life; a third secret would make rotation a way to keep old ones.
-    client.secrets.truncate(1);
+    // Which of them is in use nobody knows: an answer may have been lost, and with it the newest. So each works on, and none
+    // for longer than it was to: rotation would be a way to keep old ones.
+    client.secrets.truncate(MOST_OLD_SECRETS);
+    let end = now + overlap;
     for secret in &mut client.secrets {
-        secret.expires_at = Some(now + overlap);
+        secret.expires_at = Some(secret.expires_at.map_or(end, |own| own.min(end)));
     }
     let (client_secret, stored) = secret::generate(&ctx);
     client.secrets.insert(0, stored);
     client.updated_at = now;
     by.store(&ctx).update_client(client.clone()).await?;
     Ok(Json(ClientBody {
-        previous_secret_expires_at: Some((now + overlap).seconds()),
+        previous_secret_expires_at: Some(end.seconds()),
         ..ClientBody::of(client, Some(client_secret))
     }))
 }

@@ -1,5 +1,6 @@
 //! `GET`, `PUT` and `DELETE /oauth/register/{client_id}` (RFC 7592): a client with a registration access token reads,
-//! replaces and removes its registration. The token is another one after every answer.
+//! replaces and removes its registration. The token is another one after every change: a look at it changes nothing, so that
+//! an answer that is lost locks nobody out.
 
 use std::sync::Arc;
 
@@ -35,10 +36,9 @@ pub(crate) async fn get(
     Path(client_id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, TokenError> {
-    let (client, presented) = authorized(&ctx, &info, &client_id, &headers).await?;
+    let Authorized { client, token, .. } = authorized(&ctx, &info, &client_id, &headers).await?;
     let metadata = metadata_of(&client)?;
-    let acting = ctx.acting(&info, Actor::SelfRegisteredClient(client.client_id.clone()));
-    replace(&ctx, acting.as_ref(), client, metadata, presented, None).await
+    Ok(answer(&ctx, &client, metadata, None, token))
 }
 
 /// RFC 7592 §2.2: the whole registration, read and checked like a new one. What the client cannot choose (its id, its
@@ -50,7 +50,7 @@ pub(crate) async fn put(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, TokenError> {
-    let (client, presented) = authorized(&ctx, &info, &client_id, &headers).await?;
+    let Authorized { client, digest, .. } = authorized(&ctx, &info, &client_id, &headers).await?;
     let metadata = read(&ctx, &headers, &body)?;
     check_repeated(&ctx, &client, &body)?;
     let before = metadata_of(&client)?;
@@ -73,7 +73,7 @@ pub(crate) async fn put(
     client.updated_at = ctx.now();
     let client_id = client.client_id.clone();
     let acting = ctx.acting(&info, Actor::SelfRegisteredClient(client_id.clone()));
-    let response = replace(&ctx, acting.as_ref(), client, metadata, presented, shown).await?;
+    let response = replace(&ctx, acting.as_ref(), client, metadata, digest, shown).await?;
     tracing::info!(client_id, address = %info.address, "a client changed its registration");
     Ok(response)
 }
@@ -85,11 +85,18 @@ pub(crate) async fn delete(
     Path(client_id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, TokenError> {
-    let (client, _) = authorized(&ctx, &info, &client_id, &headers).await?;
+    let Authorized { client, .. } = authorized(&ctx, &info, &client_id, &headers).await?;
     let acting = ctx.acting(&info, Actor::SelfRegisteredClient(client.client_id.clone()));
     let ended = acting.delete_client(&client.client_id, ctx.now()).await?;
     tracing::info!(client_id = %client.client_id, address = %info.address, grants = ended, "a client removed itself");
     Ok((StatusCode::NO_CONTENT, [(CACHE_CONTROL, "no-store")]).into_response())
+}
+
+/// A client, and the registration access token by which it came.
+struct Authorized {
+    client: Client,
+    token: String,
+    digest: Digest,
 }
 
 /// The client of a registration access token. One and the same answer to everything else.
@@ -98,21 +105,26 @@ async fn authorized(
     info: &RequestInfo,
     client_id: &str,
     headers: &HeaderMap,
-) -> Result<(Client, Digest), TokenError> {
+) -> Result<Authorized, TokenError> {
     ctx.limits.token_address.take(info.address)?;
-    let presented = bearer(headers)?.map(|token| sha256(token.as_bytes()));
+    let presented = bearer(headers)?;
     let stored = ctx.store.client(client_id).await?;
-    let (Some(presented), Some(client)) = (presented, stored) else {
+    let (Some(token), Some(client)) = (presented, stored) else {
         return Err(token_refused());
     };
+    let digest = sha256(token.as_bytes());
     let is_its_own = client
         .registration_token
-        .is_some_and(|digest| constant_time_eq(&digest, &presented));
+        .is_some_and(|own| constant_time_eq(&own, &digest));
     if !is_its_own || client.source != ClientSource::Dynamic || client.disabled {
         return Err(token_refused());
     }
     info.note_client(&client.client_id);
-    Ok((client, presented))
+    Ok(Authorized {
+        client,
+        token: token.to_owned(),
+        digest,
+    })
 }
 
 /// Writes the client with another token, if the presented one is still its own.
@@ -137,8 +149,19 @@ async fn replace(
         Err(StoreError::Conflict | StoreError::NotFound) => return Err(token_refused()),
         outcome => outcome?,
     }
-    let registered = Registered::of(ctx, &client, metadata, client_secret, Some(token));
-    Ok(([(CACHE_CONTROL, "no-store")], Json(registered)).into_response())
+    Ok(answer(ctx, &client, metadata, client_secret, token))
+}
+
+/// RFC 7592 §3.
+fn answer(
+    ctx: &Context,
+    client: &Client,
+    metadata: EffectiveClient,
+    client_secret: Option<String>,
+    token: String,
+) -> Response {
+    let registered = Registered::of(ctx, client, metadata, client_secret, Some(token));
+    ([(CACHE_CONTROL, "no-store")], Json(registered)).into_response()
 }
 
 /// RFC 7592 §2.2: `client_id` and `client_secret` may be there, as they are.

@@ -328,14 +328,18 @@ pub(crate) async fn of_fifty_tokens_on_one_assertion_one_is_given(opened: Opened
             issue.grant.subject = format!("workload:ci:job-{}", number % 2);
             issue.issuance.subject.clone_from(&issue.grant.subject);
             issue.spends = vec![one(60), word];
-            scene.store.issue_asserted(issue).await.unwrap()
+            scene.store.issue_asserted(issue).await
         }
     });
-    let outcomes = outcomes.await;
-    let used_before = outcomes
-        .iter()
-        .filter(|outcome| **outcome == AssertedOutcome::UsedBefore(1));
-    assert_eq!(used_before.count(), 49);
+    let mut issued = 0;
+    for outcome in outcomes.await {
+        match outcome {
+            Ok(AssertedOutcome::Issued(_)) => issued += 1,
+            Ok(AssertedOutcome::UsedBefore(1)) | Err(StoreError::Busy) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(issued, 1);
 }
 
 pub(crate) async fn of_fifty_tokens_while_a_person_is_unlinked_none_counts(opened: Opened) {
@@ -344,15 +348,20 @@ pub(crate) async fn of_fifty_tokens_while_a_person_is_unlinked_none_counts(opene
         let scene = Arc::clone(&scene);
         async move {
             if number == 25 {
-                let unlinked = scene.store.unlink_subject("idp", SUBJECT, at(1)).await;
-                assert_eq!(unlinked, Ok(true));
+                let unlink = async || scene.store.unlink_subject("idp", SUBJECT, at(1)).await;
+                while unlink().await == Err(StoreError::Busy) {}
                 return None;
             }
-            let issue = asserted(&scene, "idp", 0);
-            Some(scene.store.issue_asserted(issue).await.unwrap())
+            // On a machine that is busy somebody waits too long for the others.
+            match scene.store.issue_asserted(asserted(&scene, "idp", 0)).await {
+                Err(StoreError::Busy) => None,
+                outcome => Some(outcome.unwrap()),
+            }
         }
     });
-    for outcome in outcomes.await.into_iter().flatten() {
+    let outcomes = outcomes.await;
+    assert_eq!(scene.store.linked_subject("idp", SUBJECT).await, Ok(None));
+    for outcome in outcomes.into_iter().flatten() {
         match outcome {
             AssertedOutcome::Issued(grant) => assert_eq!(scene.state(grant).await, GrantState::Ended),
             refused => assert!(

@@ -1,0 +1,117 @@
+//! A sign-in with a password. An attempt that was counted is checked, and told, to its end, whatever becomes of the
+//! connection; one that finds no room for its password's hash is not counted.
+
+use std::sync::Arc;
+
+use doorward_store::{LoginThrottle, User};
+use http::{HeaderMap, StatusCode};
+use zeroize::Zeroizing;
+
+use super::known_browser;
+use super::passwords::{PasswordError, Place};
+use super::throttle::Attempt;
+use crate::context::Context;
+use crate::http::csrf::BrowserId;
+use crate::http::error::PageError;
+use crate::http::request::RequestInfo;
+
+/// No e-mail address is longer (RFC 5321 §4.5.3.1.3).
+pub(super) const MAX_EMAIL: usize = 254;
+
+pub(super) enum Outcome {
+    SignedIn(User),
+    Refused,
+    Wait(u64),
+}
+
+/// Takes a place for the password's hash, then an attempt; checks the password, and gives the attempt back when it is right.
+pub(super) async fn sign_in(
+    ctx: &Arc<Context>,
+    info: &RequestInfo,
+    headers: &HeaderMap,
+    browser: &BrowserId,
+    email: &str,
+    password: &str,
+) -> Result<Outcome, PageError> {
+    let user = match email.len() {
+        1..=MAX_EMAIL => ctx.store.user_by_email(email).await?,
+        _ => None,
+    };
+    let known = known_browser::proof(ctx, headers, browser, user.as_ref())?;
+    // Before the attempt is counted: nobody pays for a password that is not looked at, and none is looked at for nothing.
+    let place = ctx.passwords.place().map_err(|_| busy())?;
+    let counted = Counted {
+        ctx: Arc::clone(ctx),
+        info: info.clone(),
+        attempt: Attempt::new(email, info.address, known.as_deref(), ctx.now()),
+        user,
+        password: Zeroizing::new(password.to_owned()),
+    };
+    // Whoever hangs up ends the work on their request, and a wrong password would be in no list and no log.
+    let task = ctx.sign_ins.spawn(counted.run(place));
+    task.await
+        .map_err(|error| PageError::internal(error.to_string()))?
+}
+
+/// What goes on by itself.
+struct Counted {
+    ctx: Arc<Context>,
+    info: RequestInfo,
+    attempt: Attempt,
+    user: Option<User>,
+    password: Zeroizing<String>,
+}
+
+impl Counted {
+    async fn run(self, place: Place) -> Result<Outcome, PageError> {
+        let Self {
+            ctx,
+            info,
+            attempt,
+            user,
+            password,
+        } = self;
+        if let LoginThrottle::Wait(seconds) = attempt.begin(&ctx).await? {
+            ctx.metrics.login("throttled");
+            if let Some(user) = &user {
+                ctx.audit.login_refused(&info, user.id, "throttled");
+            }
+            return Ok(Outcome::Wait(seconds));
+        }
+        // A disabled person is checked like one who is not there: against nothing, in the same time.
+        let account = user.as_ref().map(|user| (user.id, user.disabled));
+        let user = user.filter(|user| !user.disabled);
+        let hash = user.as_ref().and_then(|user| user.password_hash.as_deref());
+        let is_right = match ctx.passwords.verify(place, &password, hash).await {
+            Ok(is_right) => is_right,
+            Err(PasswordError::TooShort | PasswordError::TooLong) => false,
+            Err(PasswordError::Busy) => return Err(busy()),
+            Err(error @ PasswordError::Failed(_)) => return Err(PageError::internal(error.to_string())),
+        };
+        let Some(user) = user.filter(|_| is_right) else {
+            ctx.metrics.login("refused");
+            if let Some((account, disabled)) = account {
+                let why = if disabled { "disabled" } else { "wrong_password" };
+                ctx.audit.login_refused(&info, account, why);
+            }
+            tracing::info!(address = %info.address, "a sign-in was refused");
+            return Ok(Outcome::Refused);
+        };
+        attempt.succeeded(&ctx).await?;
+        ctx.metrics.login("ok");
+        tracing::info!(user = %user.id.0, address = %info.address, "signed in");
+        Ok(Outcome::SignedIn(user))
+    }
+}
+
+fn busy() -> PageError {
+    PageError::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Not available right now",
+        "Too many people are signing in. Try again in a moment.",
+    )
+}
+
+#[cfg(test)]
+#[path = "sign_in_tests.rs"]
+mod tests;
