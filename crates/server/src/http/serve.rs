@@ -72,8 +72,12 @@ impl Default for ServeLimits {
 /// The most headers that hyper takes when it is not told.
 const HYPERS_HEADER_COUNT: usize = 100;
 
-/// Requests at a time on one HTTP/2 connection.
-const STREAMS: u32 = 100;
+/// Requests at a time on one HTTP/2 connection. A client needs few; a proxy opens another connection.
+const STREAMS: u32 = 16;
+
+/// The bytes of a body, and of all bodies of an HTTP/2 connection, that may come before they are read.
+const WINDOW_OF_STREAM: u32 = 64 * 1024;
+const WINDOW_OF_CONNECTION: u32 = 2 * WINDOW_OF_STREAM;
 
 /// How long a connection that is told to go has to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -164,6 +168,8 @@ fn builder(limits: &ServeLimits) -> Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(WINDOW_OF_STREAM)
+        .initial_connection_window_size(WINDOW_OF_CONNECTION)
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
         .keep_alive_interval(limits.idle_time)
         .keep_alive_timeout(limits.header_time);
