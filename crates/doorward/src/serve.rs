@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::ConfigArguments;
+use crate::descriptors::Connections;
 use crate::logging::Log;
 use crate::notify::ServiceManager;
 use crate::{logging, out};
@@ -130,6 +131,7 @@ pub struct Running {
     server: AuthorizationServer,
     public: (TcpListener, Router),
     admin: (TcpListener, Router),
+    connections: Connections,
     stop: CancellationToken,
     /// The admin key made at this start, if one was.
     pub first_admin_key: Option<AdminKeyOffer>,
@@ -146,6 +148,7 @@ pub async fn start(settings: Settings, stop: &CancellationToken) -> anyhow::Resu
     let admin = TcpListener::bind(admin_address)
         .await
         .with_context(|| format!("cannot listen on {admin_address} (admin.address)"))?;
+    let connections = Connections::of_process(&settings);
     let parts = Parts::system();
     refuse_an_unset_clock(parts.clock.now())?;
     let mut server = AuthorizationServer::open(settings, parts).await?;
@@ -159,6 +162,7 @@ pub async fn start(settings: Settings, stop: &CancellationToken) -> anyhow::Resu
         server,
         public: (public, public_router),
         admin: (admin, admin_router),
+        connections,
         stop: stop.clone(),
         first_admin_key,
     })
@@ -181,10 +185,14 @@ impl Running {
             server,
             public,
             admin,
+            connections,
             stop,
             ..
         } = self;
-        let limits = ServeLimits::default();
+        let limits = |connections| ServeLimits {
+            connections,
+            ..ServeLimits::default()
+        };
         let (context, close) = (server.context(), CancellationToken::new());
         // First whoever sends requests here notices; then nobody loses one on a connection that closes.
         let leaving = async {
@@ -195,8 +203,8 @@ impl Running {
         };
         tokio::join!(
             leaving,
-            serve(public.0, public.1, limits, close.clone()),
-            serve(admin.0, admin.1, limits, close.clone()),
+            serve(public.0, public.1, limits(connections.public), close.clone()),
+            serve(admin.0, admin.1, limits(connections.admin), close.clone()),
             // Until `close`, not `stop`: streams of revocations go on while the node leaves.
             server.run_jobs(close.clone()),
         );

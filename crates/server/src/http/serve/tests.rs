@@ -7,7 +7,7 @@ use axum::routing::{get, post};
 use futures_util::stream::{pending, unfold};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::*;
 use crate::http::limits::{Limits, room_for_bodies};
