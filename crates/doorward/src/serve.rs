@@ -8,7 +8,7 @@ use axum::Router;
 use doorward_oauth::time::UnixSeconds;
 use doorward_server::config::Settings;
 use doorward_server::context::{Context, Parts};
-use doorward_server::http::serve::{ServeLimits, serve};
+use doorward_server::http::serve::{Peers, ServeLimits, serve};
 use doorward_server::{AdminKeyOffer, AuthorizationServer, Routers};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -189,11 +189,10 @@ impl Running {
             stop,
             ..
         } = self;
-        let limits = |connections| ServeLimits {
-            connections,
-            ..ServeLimits::default()
-        };
+        let [limits, admin_limits] =
+            [connections.public, connections.admin].map(ServeLimits::with_connections);
         let (context, close) = (server.context(), CancellationToken::new());
+        let peers = Peers::new(&context.settings.server.trusted_proxies, context.metrics.clone());
         // First whoever sends requests here notices; then nobody loses one on a connection that closes.
         let leaving = async {
             stop.cancelled().await;
@@ -203,8 +202,8 @@ impl Running {
         };
         tokio::join!(
             leaving,
-            serve(public.0, public.1, limits(connections.public), close.clone()),
-            serve(admin.0, admin.1, limits(connections.admin), close.clone()),
+            serve(public.0, public.1, limits, peers.clone(), close.clone()),
+            serve(admin.0, admin.1, admin_limits, peers.clone(), close.clone()),
             // Until `close`, not `stop`: streams of revocations go on while the node leaves.
             server.run_jobs(close.clone()),
         );

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use doorward_server::http::serve::{ServeLimits, serve};
+use doorward_server::http::metrics::Metrics;
+use doorward_server::http::serve::{Peers, ServeLimits, serve};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,7 +21,8 @@ async fn start() -> SocketAddr {
     let address = listener.local_addr().unwrap();
     let router = Router::new().route("/", get(|| async { "hello" }));
     let (limits, shutdown) = (ServeLimits::default(), CancellationToken::new());
-    tokio::spawn(serve(listener, router, limits, shutdown));
+    let peers = Peers::new(&[], Metrics::new());
+    tokio::spawn(serve(listener, router, limits, peers, shutdown));
     address
 }
 

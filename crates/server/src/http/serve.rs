@@ -28,9 +28,11 @@ use tower::Service as _;
 
 use self::activity::{Activity, Overdue, Watched};
 use self::admission::{Admission, Crowd};
+pub use self::peers::Peers;
 
 mod activity;
 mod admission;
+mod peers;
 #[cfg(test)]
 mod tests;
 
@@ -51,19 +53,30 @@ pub struct ServeLimits {
     /// The most connections at a time. When they are reached, those that are idle make room, and further ones wait to
     /// be accepted. Each is an open file of the process: its limit (`ulimit -n`) has to be higher.
     pub connections: usize,
+    /// The most of them that a stranger's address may hold (a /64 of IPv6; a /48 may hold four times as many). Further ones
+    /// are closed at once.
+    pub connections_of_address: usize,
     /// How long running requests have to finish after the shutdown signal.
     pub drain_time: Duration,
 }
 
 impl Default for ServeLimits {
     fn default() -> Self {
+        Self::with_connections(8192)
+    }
+}
+
+impl ServeLimits {
+    /// The defaults, with so many connections; an address may hold an eighth, and 64 in any case.
+    pub fn with_connections(connections: usize) -> Self {
         Self {
             header_time: Duration::from_secs(8),
             idle_time: Duration::from_secs(75),
             answer_time: Duration::from_mins(1),
             header_bytes: 32 * 1024,
             header_count: HYPERS_HEADER_COUNT,
-            connections: 8192,
+            connections,
+            connections_of_address: (connections / 8).max(64),
             drain_time: Duration::from_secs(8),
         }
     }
@@ -83,8 +96,14 @@ const WINDOW_OF_CONNECTION: u32 = 2 * WINDOW_OF_STREAM;
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Serves the router until `shutdown`, then lets running requests finish, at most `drain_time` long.
-pub async fn serve(listener: TcpListener, router: Router, limits: ServeLimits, shutdown: CancellationToken) {
-    let mut admission = Admission::new(&limits);
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: ServeLimits,
+    peers: Peers,
+    shutdown: CancellationToken,
+) {
+    let mut admission = Admission::new(&limits, peers);
     let connections = TaskTracker::new();
     let builder = Arc::new(builder(&limits));
     loop {
@@ -92,14 +111,14 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ServeLimits, s
             () = shutdown.cancelled() => break,
             accepted = admission.next(&listener) => accepted,
         };
-        let Some((stream, peer, slot)) = accepted else {
+        let Some((stream, peer, place)) = accepted else {
             continue;
         };
         let (builder, router, shutdown) = (Arc::clone(&builder), router.clone(), shutdown.clone());
         let crowd = admission.crowd();
         connections.spawn(async move {
             connection(stream, peer, &builder, router, limits, &crowd, &shutdown).await;
-            drop(slot);
+            drop(place);
         });
     }
     drop(listener);

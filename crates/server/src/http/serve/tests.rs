@@ -11,8 +11,11 @@ use tokio::time::{Instant, sleep};
 
 use super::*;
 use crate::http::limits::{Limits, room_for_bodies};
+use crate::http::metrics::Metrics;
 use crate::http::route::Endpoints;
 use crate::http::straight::Way;
+
+mod by_address;
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -23,6 +26,10 @@ struct Server {
 }
 
 async fn start(change: impl FnOnce(&mut ServeLimits)) -> Server {
+    start_with(Peers::only([], Metrics::new()), change).await
+}
+
+async fn start_with(peers: Peers, change: impl FnOnce(&mut ServeLimits)) -> Server {
     let mut serve_limits = ServeLimits {
         header_time: SHORT,
         idle_time: Duration::from_mins(1),
@@ -65,7 +72,7 @@ async fn start(change: impl FnOnce(&mut ServeLimits)) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = CancellationToken::new();
-    let task = tokio::spawn(serve(listener, router, serve_limits, shutdown.clone()));
+    let task = tokio::spawn(serve(listener, router, serve_limits, peers, shutdown.clone()));
     Server {
         address,
         shutdown,
