@@ -3,6 +3,7 @@
 mod admin;
 mod check_config;
 mod cli;
+mod descriptors;
 mod dev;
 mod healthcheck;
 mod http_client;

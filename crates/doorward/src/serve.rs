@@ -8,13 +8,14 @@ use axum::Router;
 use doorward_oauth::time::UnixSeconds;
 use doorward_server::config::Settings;
 use doorward_server::context::{Context, Parts};
-use doorward_server::http::serve::{ServeLimits, serve};
+use doorward_server::http::serve::{Peers, ServeLimits, serve};
 use doorward_server::{AdminKeyOffer, AuthorizationServer, Routers};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::ConfigArguments;
+use crate::descriptors::Connections;
 use crate::logging::Log;
 use crate::notify::ServiceManager;
 use crate::{logging, out};
@@ -124,6 +125,7 @@ pub struct Running {
     server: AuthorizationServer,
     public: (TcpListener, Router),
     admin: (TcpListener, Router),
+    connections: Connections,
     stop: CancellationToken,
 }
 
@@ -138,6 +140,7 @@ pub async fn start(settings: Settings, stop: &CancellationToken) -> anyhow::Resu
     let admin = TcpListener::bind(admin_address)
         .await
         .with_context(|| format!("cannot listen on {admin_address} (admin.address)"))?;
+    let connections = Connections::of_process(&settings);
     let parts = Parts::system();
     refuse_an_unset_clock(parts.clock.now())?;
     let mut server = AuthorizationServer::open(settings, parts).await?;
@@ -154,6 +157,7 @@ pub async fn start(settings: Settings, stop: &CancellationToken) -> anyhow::Resu
         server,
         public: (public, public_router),
         admin: (admin, admin_router),
+        connections,
         stop: stop.clone(),
     })
 }
@@ -182,10 +186,13 @@ impl Running {
             server,
             public,
             admin,
+            connections,
             stop,
         } = self;
-        let limits = ServeLimits::default();
+        let [limits, admin_limits] =
+            [connections.public, connections.admin].map(ServeLimits::with_connections);
         let (context, close) = (server.context(), CancellationToken::new());
+        let peers = Peers::new(&context.settings.server.trusted_proxies, context.metrics.clone());
         // First whoever sends requests here notices; then nobody loses one on a connection that closes.
         let leaving = async {
             stop.cancelled().await;
@@ -195,8 +202,8 @@ impl Running {
         };
         tokio::join!(
             leaving,
-            serve(public.0, public.1, limits, close.clone()),
-            serve(admin.0, admin.1, limits, close.clone()),
+            serve(public.0, public.1, limits, peers.clone(), close.clone()),
+            serve(admin.0, admin.1, admin_limits, peers.clone(), close.clone()),
             // Until `close`, not `stop`: streams of revocations go on while the node leaves.
             server.run_jobs(close.clone()),
         );

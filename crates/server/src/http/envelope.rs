@@ -30,6 +30,7 @@ use super::limits::Limits;
 use super::metrics::Metrics;
 use super::request::{RequestIds, RequestInfo, callers_id};
 use super::route::Endpoints;
+use super::shares::Shares;
 use super::shortcut::Shortcut;
 use super::straight::{Straight, Way};
 use crate::audit::{Recorder, Refusal};
@@ -53,6 +54,8 @@ pub(crate) struct Envelope {
     /// Against DNS rebinding.
     pub(super) hosts: AllowedHosts,
     pub(super) limits: Limits,
+    /// Room for bodies.
+    pub(super) bodies: Shares,
     /// Around the router.
     pub(super) shortcuts: Vec<Shortcut>,
     /// Past the router.
@@ -151,7 +154,10 @@ impl Envelope {
             Way::Routed(endpoints)
         };
 
-        let mut response = match AssertUnwindSafe(self.answer(request, way)).catch_unwind().await {
+        let mut response = match AssertUnwindSafe(self.answer(request, way, address))
+            .catch_unwind()
+            .await
+        {
             Ok(response) => response,
             Err(panic) => Failure::panicked(panic_text(panic.as_ref())).into_response(),
         };
@@ -185,12 +191,12 @@ impl Envelope {
         response
     }
 
-    async fn answer(&self, request: Request, way: Way<'_>) -> Response {
+    async fn answer(&self, request: Request, way: Way<'_>, address: IpAddr) -> Response {
         if !self.hosts.allow(&request) {
             let (parts, _) = request.into_parts();
             return way.refuse(parts, StatusCode::MISDIRECTED_REQUEST).await;
         }
-        self.limits.answer(request, way).await
+        self.limits.answer(request, way, &self.bodies, address).await
     }
 }
 

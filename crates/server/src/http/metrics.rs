@@ -31,6 +31,7 @@ struct Inner {
     tokens: Family<GrantTypeLabels, Counter>,
     logins: Family<OutcomeLabels, Counter>,
     limited: Family<LimitLabels, Counter>,
+    connections_refused: Counter,
     store_errors: Counter,
     audit_dropped: Counter,
     feed_connections: Gauge,
@@ -134,6 +135,12 @@ impl Default for Metrics {
             "Requests that came too often",
             limited.clone(),
         );
+        let connections_refused = Counter::default();
+        registry.register(
+            "connections_refused",
+            "Connections closed at once, because their address held so many",
+            connections_refused.clone(),
+        );
         registry.register(
             "store_errors",
             "Requests that failed in the store",
@@ -163,6 +170,7 @@ impl Default for Metrics {
             tokens,
             logins,
             limited,
+            connections_refused,
             store_errors,
             audit_dropped,
             feed_connections,
@@ -215,6 +223,11 @@ impl Metrics {
     /// A request came too often for this limit of `[rate_limit]`.
     pub(crate) fn limited(&self, limit: &'static str) {
         self.0.limited.get_or_create(&LimitLabels { limit }).inc();
+    }
+
+    /// An address held as many connections as one may, and wanted another.
+    pub(super) fn connection_refused(&self) {
+        self.0.connections_refused.inc();
     }
 
     /// An event was not written down: too many waited, or the store was away.

@@ -17,6 +17,7 @@ pub mod metrics;
 pub(crate) mod request;
 mod route;
 pub mod serve;
+mod shares;
 mod shortcut;
 mod straight;
 
@@ -56,6 +57,7 @@ impl Envelope {
             recorder: None,
             hosts: AllowedHosts::for_issuer(issuer),
             limits: Limits::FORMS,
+            bodies: limits::room_for_bodies(),
             shortcuts: Vec::new(),
             straight: Vec::new(),
         }

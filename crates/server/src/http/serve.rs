@@ -7,7 +7,6 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -22,15 +21,18 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
 use self::activity::{Activity, Overdue, Watched};
+use self::admission::{Admission, Crowd};
+pub use self::peers::Peers;
 
 mod activity;
+mod admission;
+mod peers;
 #[cfg(test)]
 mod tests;
 
@@ -49,21 +51,32 @@ pub struct ServeLimits {
     /// The most headers of a request.
     pub header_count: usize,
     /// The most connections at a time. When they are reached, those that are idle make room, and further ones wait to
-    /// be accepted.
+    /// be accepted. Each is an open file of the process: its limit (`ulimit -n`) has to be higher.
     pub connections: usize,
+    /// The most of them that a stranger's address may hold (a /64 of IPv6; a /48 may hold four times as many). Further ones
+    /// are closed at once.
+    pub connections_of_address: usize,
     /// How long running requests have to finish after the shutdown signal.
     pub drain_time: Duration,
 }
 
 impl Default for ServeLimits {
     fn default() -> Self {
+        Self::with_connections(8192)
+    }
+}
+
+impl ServeLimits {
+    /// The defaults, with so many connections; an address may hold an eighth, and 64 in any case.
+    pub fn with_connections(connections: usize) -> Self {
         Self {
             header_time: Duration::from_secs(8),
             idle_time: Duration::from_secs(75),
             answer_time: Duration::from_mins(1),
             header_bytes: 32 * 1024,
             header_count: HYPERS_HEADER_COUNT,
-            connections: 8192,
+            connections,
+            connections_of_address: (connections / 8).max(64),
             drain_time: Duration::from_secs(8),
         }
     }
@@ -72,50 +85,40 @@ impl Default for ServeLimits {
 /// The most headers that hyper takes when it is not told.
 const HYPERS_HEADER_COUNT: usize = 100;
 
-/// Requests at a time on one HTTP/2 connection.
-const STREAMS: u32 = 100;
+/// Requests at a time on one HTTP/2 connection. A client needs few; a proxy opens another connection.
+const STREAMS: u32 = 16;
+
+/// The bytes of a body, and of all bodies of an HTTP/2 connection, that may come before they are read.
+const WINDOW_OF_STREAM: u32 = 64 * 1024;
+const WINDOW_OF_CONNECTION: u32 = 2 * WINDOW_OF_STREAM;
 
 /// How long a connection that is told to go has to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Whether there are as many connections as there may be.
-#[derive(Debug, Default)]
-struct Crowd {
-    is_there: AtomicBool,
-    came: Notify,
-}
-
-impl Crowd {
-    fn is_there(&self) -> bool {
-        self.is_there.load(Ordering::Acquire)
-    }
-
-    fn set(&self, is_there: bool) {
-        if self.is_there.swap(is_there, Ordering::AcqRel) != is_there && is_there {
-            self.came.notify_waiters();
-        }
-    }
-}
-
 /// Serves the router until `shutdown`, then lets running requests finish, at most `drain_time` long.
-pub async fn serve(listener: TcpListener, router: Router, limits: ServeLimits, shutdown: CancellationToken) {
-    let slots = Arc::new(Semaphore::new(limits.connections));
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: ServeLimits,
+    peers: Peers,
+    shutdown: CancellationToken,
+) {
+    let mut admission = Admission::new(&limits, peers);
     let connections = TaskTracker::new();
     let builder = Arc::new(builder(&limits));
-    let crowd = Arc::new(Crowd::default());
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
-            accepted = accept(&listener, &slots, &crowd) => accepted,
+            accepted = admission.next(&listener) => accepted,
         };
-        let Some((stream, peer, slot)) = accepted else {
+        let Some((stream, peer, place)) = accepted else {
             continue;
         };
         let (builder, router, shutdown) = (Arc::clone(&builder), router.clone(), shutdown.clone());
-        let crowd = Arc::clone(&crowd);
+        let crowd = admission.crowd();
         connections.spawn(async move {
             connection(stream, peer, &builder, router, limits, &crowd, &shutdown).await;
-            drop(slot);
+            drop(place);
         });
     }
     drop(listener);
@@ -126,26 +129,6 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ServeLimits, s
         .is_err()
     {
         tracing::warn!("some connections did not end in time");
-    }
-}
-
-async fn accept(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-    crowd: &Crowd,
-) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-    // The last slot is kept free for who comes next: a few strangers that only hold connections open must not shut
-    // everybody else out.
-    crowd.set(slots.available_permits() <= 1);
-    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, peer)) => Some((stream, peer, slot)),
-        Err(error) => {
-            // Out of file descriptors, most likely: connections that end give them back.
-            tracing::warn!(%error, "cannot accept a connection");
-            sleep(Duration::from_millis(100)).await;
-            None
-        }
     }
 }
 
@@ -164,6 +147,8 @@ fn builder(limits: &ServeLimits) -> Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(WINDOW_OF_STREAM)
+        .initial_connection_window_size(WINDOW_OF_CONNECTION)
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
         .keep_alive_interval(limits.idle_time)
         .keep_alive_timeout(limits.header_time);
@@ -221,7 +206,7 @@ async fn told_to_go(crowd: &Crowd, shutdown: &CancellationToken) {
     loop {
         tokio::select! {
             () = shutdown.as_mut() => return,
-            () = crowd.came.notified() => {}
+            () = crowd.comes() => {}
         }
     }
 }

@@ -6,7 +6,7 @@ use std::io::{Write as _, stderr};
 use doorward_guard::Guard;
 use doorward_server::config::Settings;
 use doorward_server::context::Parts;
-use doorward_server::http::serve::{ServeLimits, serve};
+use doorward_server::http::serve::{Peers, ServeLimits, serve};
 use doorward_server::{AuthorizationServer, Routers};
 use rmcp::service::RequestContext;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
@@ -58,13 +58,14 @@ async fn main() -> anyhow::Result<()> {
     let app = public.merge(guard.protect("/mcp", service));
 
     let stop = CancellationToken::new();
-    let limits = ServeLimits::default();
+    let (limits, context) = (ServeLimits::default(), server.context());
+    let peers = Peers::new(&context.settings.server.trusted_proxies, context.metrics.clone());
     let listener = TcpListener::bind(address).await?;
     let admin_listener = TcpListener::bind(admin_address).await?;
     let serving = async {
         tokio::join!(
-            serve(listener, app, limits, stop.clone()),
-            serve(admin_listener, admin, limits, stop.clone()),
+            serve(listener, app, limits, peers.clone(), stop.clone()),
+            serve(admin_listener, admin, limits, peers.clone(), stop.clone()),
             server.run_jobs(stop.clone()),
         )
     };

@@ -1,17 +1,21 @@
 //! On real sockets: a client that dawdles, overfills or talks nonsense is cut off, and nobody else notices.
 
 use std::convert::Infallible;
+use std::net::Ipv4Addr;
 
 use axum::routing::{get, post};
 use futures_util::stream::{pending, unfold};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::*;
-use crate::http::limits::Limits;
+use crate::http::limits::{Limits, room_for_bodies};
+use crate::http::metrics::Metrics;
 use crate::http::route::Endpoints;
 use crate::http::straight::Way;
+
+mod by_address;
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -22,6 +26,10 @@ struct Server {
 }
 
 async fn start(change: impl FnOnce(&mut ServeLimits)) -> Server {
+    start_with(Peers::only([], Metrics::new()), change).await
+}
+
+async fn start_with(peers: Peers, change: impl FnOnce(&mut ServeLimits)) -> Server {
     let mut serve_limits = ServeLimits {
         header_time: SHORT,
         idle_time: Duration::from_mins(1),
@@ -50,15 +58,21 @@ async fn start(change: impl FnOnce(&mut ServeLimits)) -> Server {
             get(|| async { Body::from_stream(pending::<Result<String, Infallible>>()) }),
         )
         .route("/trickle", get(trickle));
-    let endpoints = Endpoints::new(router);
+    let (endpoints, room) = (Endpoints::new(router), Arc::new(room_for_bodies()));
     let router = Router::new().fallback_service(tower::service_fn(move |request| {
-        let endpoints = endpoints.clone();
-        async move { Ok::<_, Infallible>(limits.answer(request, Way::Routed(endpoints)).await) }
+        let (way, room) = (Way::Routed(endpoints.clone()), Arc::clone(&room));
+        async move {
+            Ok::<_, Infallible>(
+                limits
+                    .answer(request, way, &room, Ipv4Addr::LOCALHOST.into())
+                    .await,
+            )
+        }
     }));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = CancellationToken::new();
-    let task = tokio::spawn(serve(listener, router, serve_limits, shutdown.clone()));
+    let task = tokio::spawn(serve(listener, router, serve_limits, peers, shutdown.clone()));
     Server {
         address,
         shutdown,
@@ -338,4 +352,24 @@ async fn a_stuck_client_does_not_hold_up_the_shutdown() {
         .await
         .expect("the bound holds")
         .unwrap();
+}
+
+#[tokio::test]
+async fn an_http2_connection_has_few_streams_and_small_windows() {
+    let server = start(|_| ()).await;
+    let settings_of_ours = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
+    let mut stream = server.connect().await;
+    stream.write_all(settings_of_ours).await.unwrap();
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).await.unwrap();
+    assert_eq!(head[3], 4, "the first frame has the settings");
+    let mut settings = vec![0; usize::from(head[2])];
+    stream.read_exact(&mut settings).await.unwrap();
+    let setting = |id: u8| {
+        let mut entries = settings.chunks_exact(6);
+        let entry = entries.find(|entry| entry[..2] == [0, id]).unwrap();
+        u32::from_be_bytes(entry[2..].try_into().unwrap())
+    };
+    assert_eq!(setting(3), 16, "SETTINGS_MAX_CONCURRENT_STREAMS");
+    assert_eq!(setting(4), 65_536, "SETTINGS_INITIAL_WINDOW_SIZE");
 }

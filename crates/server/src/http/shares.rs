@@ -1,0 +1,166 @@
+//! What there is so much of for everybody, and so much for each address: one that takes all it can get leaves the others
+//! theirs.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::ops::Deref;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::address::{bucket, site};
+
+/// A site has this many times the share of a subscriber.
+const SITE_FACTOR: usize = 4;
+
+/// What is shared.
+#[derive(Debug)]
+pub(super) struct Shares {
+    together: usize,
+    each: usize,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    together: usize,
+    buckets: HashMap<IpAddr, usize>,
+    sites: HashMap<IpAddr, usize>,
+}
+
+impl Shares {
+    /// So much for all, and of it so much for an address.
+    pub(super) fn new(together: usize, each: usize) -> Self {
+        Self {
+            together,
+            each,
+            taken: Mutex::default(),
+        }
+    }
+
+    fn take(&self, address: IpAddr, amount: usize) -> bool {
+        let mut taken = self.taken();
+        let (bucket, site) = (bucket(address), site(address));
+        let of_bucket = amount.saturating_add(amount_of(&taken.buckets, bucket));
+        let of_site = site.map(|site| (site, amount.saturating_add(amount_of(&taken.sites, site))));
+        let together = amount.saturating_add(taken.together);
+        let fits = together <= self.together
+            && of_bucket <= self.each
+            && of_site.is_none_or(|(_, of_site)| of_site <= self.each.saturating_mul(SITE_FACTOR));
+        if fits {
+            taken.together = together;
+            taken.buckets.insert(bucket, of_bucket);
+            if let Some((site, of_site)) = of_site {
+                taken.sites.insert(site, of_site);
+            }
+        }
+        fits
+    }
+
+    fn give_back(&self, address: IpAddr, amount: usize) {
+        let mut taken = self.taken();
+        taken.together = taken.together.saturating_sub(amount);
+        lessen(&mut taken.buckets, bucket(address), amount);
+        if let Some(site) = site(address) {
+            lessen(&mut taken.sites, site, amount);
+        }
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn amount_of(amounts: &HashMap<IpAddr, usize>, key: IpAddr) -> usize {
+    amounts.get(&key).copied().unwrap_or_default()
+}
+
+fn lessen(amounts: &mut HashMap<IpAddr, usize>, key: IpAddr, by: usize) {
+    let left = amount_of(amounts, key).saturating_sub(by);
+    if left == 0 {
+        amounts.remove(&key);
+    } else {
+        amounts.insert(key, left);
+    }
+}
+
+/// What an address has of it, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Share<S: Deref<Target = Shares>> {
+    shares: S,
+    address: IpAddr,
+    amount: usize,
+}
+
+impl<S: Deref<Target = Shares>> Share<S> {
+    /// Nothing yet.
+    pub(super) fn new(shares: S, address: IpAddr) -> Self {
+        Self {
+            shares,
+            address,
+            amount: 0,
+        }
+    }
+
+    /// Makes it as large as this, if there is so much left.
+    pub(super) fn grow_to(&mut self, amount: usize) -> bool {
+        let more = amount.saturating_sub(self.amount);
+        let fits = more == 0 || self.shares.take(self.address, more);
+        if fits {
+            self.amount += more;
+        }
+        fits
+    }
+}
+
+impl<S: Deref<Target = Shares>> Drop for Share<S> {
+    fn drop(&mut self) {
+        if self.amount > 0 {
+            self.shares.give_back(self.address, self.amount);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn share<'a>(shares: &'a Shares, address: &str, amount: usize) -> Option<Share<&'a Shares>> {
+        let mut share = Share::new(shares, address.parse().unwrap());
+        share.grow_to(amount).then_some(share)
+    }
+
+    #[test]
+    fn an_address_gets_its_share_and_leaves_the_others_theirs() {
+        let shares = Shares::new(10, 4);
+        let first = share(&shares, "192.0.2.1", 4).unwrap();
+        assert!(share(&shares, "192.0.2.1", 1).is_none());
+        let _second = share(&shares, "192.0.2.2", 4).unwrap();
+        assert!(share(&shares, "192.0.2.3", 3).is_none(), "all have ten together");
+        let third = share(&shares, "192.0.2.3", 2).unwrap();
+        drop((first, third));
+        assert!(
+            share(&shares, "192.0.2.1", 4).is_some(),
+            "what was given back is there again"
+        );
+    }
+
+    #[test]
+    fn a_share_that_cannot_grow_stays_as_it_is() {
+        let shares = Shares::new(10, 4);
+        let mut share = Share::new(&shares, "192.0.2.1".parse().unwrap());
+        assert!(share.grow_to(3) && !share.grow_to(5) && share.grow_to(2) && share.grow_to(4));
+        drop(share);
+        let taken = shares.taken();
+        assert!(taken.together == 0 && taken.buckets.is_empty() && taken.sites.is_empty());
+    }
+
+    #[test]
+    fn a_site_has_no_share_for_each_of_its_networks() {
+        let shares = Shares::new(100, 4);
+        let mut held = Vec::new();
+        for network in 0..SITE_FACTOR {
+            held.push(share(&shares, &format!("2001:db8:1:{network}::1"), 4).unwrap());
+        }
+        assert!(share(&shares, "2001:db8:1:ffff::1", 1).is_none());
+        assert!(share(&shares, "2001:db8:2::1", 4).is_some());
+    }
+}
