@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::known_browser;
 use super::logout;
-use super::passwords::PasswordError;
+use super::passwords::{self, PasswordError};
 use super::sessions;
 use super::throttle::Attempt;
 use crate::authorize::{Browser, Visit, own_page, see_other};
@@ -119,11 +119,20 @@ async fn sign_in(
     email: &str,
     password: &str,
 ) -> Result<Outcome, PageError> {
-    let user = match email.len() {
-        1..=MAX_EMAIL => ctx.store.user_by_email(email).await?,
-        _ => None,
+    // Nobody's: not looked up, and nothing is counted or kept for it.
+    if email.len() > MAX_EMAIL || password.len() > passwords::MAX_LENGTH {
+        ctx.metrics.login("refused");
+        return Ok(Outcome::Refused);
+    }
+    let user = match email {
+        "" => None,
+        email => ctx.store.user_by_email(email).await?,
     };
     let known = known_browser::proof(ctx, headers, browser, user.as_ref())?;
+    let place = ctx
+        .passwords
+        .place(info.address, known.is_some())
+        .map_err(|_| busy())?;
     let attempt = Attempt::new(email, info.address, known.as_deref(), ctx.now());
     if let LoginThrottle::Wait(seconds) = attempt.begin(ctx).await? {
         ctx.metrics.login("throttled");
@@ -136,7 +145,7 @@ async fn sign_in(
     let account = user.as_ref().map(|user| (user.id, user.disabled));
     let user = user.filter(|user| !user.disabled);
     let hash = user.as_ref().and_then(|user| user.password_hash.as_deref());
-    let is_right = match ctx.passwords.verify(password, hash).await {
+    let is_right = match ctx.passwords.verify(place, password, hash).await {
         Ok(is_right) => is_right,
         Err(PasswordError::TooShort | PasswordError::TooLong) => false,
         Err(PasswordError::Busy) => return Err(busy()),

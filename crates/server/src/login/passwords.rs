@@ -3,6 +3,7 @@
 //! Parameters are OWASP's first choice for argon2id: 19 MiB of memory, two passes, one lane, a 16 byte salt
 //! and 32 bytes of output. They stand in each hash, so raising them later leaves old hashes readable.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
@@ -10,9 +11,10 @@ use argon2::password_hash::PasswordHasher as _;
 use argon2::password_hash::PasswordVerifier as _;
 use argon2::{Argon2, PasswordHash};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
+use super::places::{Place, Places};
 use crate::random::Random;
 
 /// The shortest password that can be set, in characters.
@@ -24,6 +26,8 @@ pub(crate) const MAX_LENGTH: usize = 1024;
 const MAX_WORKERS: usize = 4;
 /// Hashes that may wait for a worker; at some 30 ms each, the last one waits for a second.
 const MAX_WAITING: usize = 64;
+/// Further ones that may wait, of those who are known here.
+const KNOWN_WAITING: usize = 16;
 
 /// Stands in for the hash of an account that is not there, disabled or without a password, so that its
 /// answer takes as long as any other. Nobody knows a password for it: the output was not computed from one.
@@ -50,8 +54,8 @@ pub enum PasswordError {
 /// Makes and checks password hashes.
 pub struct Passwords {
     random: Arc<dyn Random>,
-    /// One permit for every hash that runs or waits.
-    places: Arc<Semaphore>,
+    /// One for every hash that runs or waits.
+    places: Places,
     /// One permit for every hash that runs.
     workers: Arc<Semaphore>,
 }
@@ -66,12 +70,18 @@ impl Passwords {
     fn with_limits(random: Arc<dyn Random>, workers: usize, waiting: usize) -> Self {
         Self {
             random,
-            places: Arc::new(Semaphore::new(workers + waiting)),
+            places: Places::new(workers + waiting, KNOWN_WAITING),
             workers: Arc::new(Semaphore::new(workers)),
         }
     }
 
-    /// The hash of a new password, as a PHC string.
+    /// Room for one hash, before anything is done for which it is needed. `is_known`: the request proves that its sender
+    /// signed in here before.
+    pub fn place(&self, address: IpAddr, is_known: bool) -> Result<Place, PasswordError> {
+        self.places.take(address, is_known).ok_or(PasswordError::Busy)
+    }
+
+    /// The hash of a new password, which an operator sets, as a PHC string.
     pub async fn hash(&self, password: &SecretString) -> Result<String, PasswordError> {
         let password = password.expose_secret();
         if password.chars().count() < MIN_LENGTH {
@@ -79,7 +89,8 @@ impl Passwords {
         }
         let password = bounded(password)?;
         let salt = self.random.bytes::<16>();
-        self.run(move || {
+        let place = self.places.take_for_operator().ok_or(PasswordError::Busy)?;
+        self.run(place, move || {
             Argon2::default()
                 .hash_password_with_salt(password.as_bytes(), &salt)
                 .map(|hash| hash.to_string())
@@ -88,12 +99,18 @@ impl Passwords {
         .await
     }
 
-    /// Whether `password` is the one of the hash. Without a hash the answer is no, after the same time.
-    pub async fn verify(&self, password: &str, hash: Option<&str>) -> Result<bool, PasswordError> {
+    /// Whether `password` is the one of the hash. Without a hash the answer is no, after the same time. There is a place
+    /// for it already, so that it is never [`PasswordError::Busy`].
+    pub async fn verify(
+        &self,
+        place: Place,
+        password: &str,
+        hash: Option<&str>,
+    ) -> Result<bool, PasswordError> {
         let password = bounded(password)?;
         let known = hash.is_some();
         let hash = hash.unwrap_or(DECOY).to_owned();
-        self.run(move || {
+        self.run(place, move || {
             let hash = PasswordHash::new(&hash).map_err(failed)?;
             match Argon2::default().verify_password(password.as_bytes(), &hash) {
                 Ok(()) => Ok(known),
@@ -106,10 +123,12 @@ impl Passwords {
 
     async fn run<T: Send + 'static>(
         &self,
+        place: Place,
         work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let permits = self.permits().await?;
-        // The permits go with the work: a caller who leaves does not make room for another hash.
+        let worker = Arc::clone(&self.workers).acquire_owned().await;
+        // Both go with the work: a caller who leaves does not make room for another hash.
+        let permits = (place, worker.map_err(failed)?);
         let task = tokio::task::spawn_blocking(move || {
             let result = work();
             drop(permits);
@@ -117,17 +136,6 @@ impl Passwords {
         });
         task.await
             .map_err(|error| PasswordError::Failed(error.to_string()))?
-    }
-
-    async fn permits(&self) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), PasswordError> {
-        let place = Arc::clone(&self.places)
-            .try_acquire_owned()
-            .map_err(|_| PasswordError::Busy)?;
-        let worker = Arc::clone(&self.workers)
-            .acquire_owned()
-            .await
-            .map_err(|_| PasswordError::Busy)?;
-        Ok((place, worker))
     }
 }
 

@@ -1,8 +1,15 @@
+use std::net::Ipv4Addr;
+
 use super::*;
 use crate::random::OsRandom;
 
 fn secret(text: &str) -> SecretString {
     text.into()
+}
+
+async fn verify(passwords: &Passwords, password: &str, hash: Option<&str>) -> Result<bool, PasswordError> {
+    let place = passwords.place(Ipv4Addr::LOCALHOST.into(), false)?;
+    passwords.verify(place, password, hash).await
 }
 
 fn passwords() -> Passwords {
@@ -23,20 +30,23 @@ async fn only_the_right_password_passes() {
     let passwords = passwords();
     let hash = passwords.hash(&secret("correct horse battery")).await.unwrap();
     assert_eq!(
-        passwords.verify("correct horse battery", Some(&hash)).await,
+        verify(&passwords, "correct horse battery", Some(&hash)).await,
         Ok(true)
     );
     assert_eq!(
-        passwords.verify("correct horse batterY", Some(&hash)).await,
+        verify(&passwords, "correct horse batterY", Some(&hash)).await,
         Ok(false)
     );
-    assert_eq!(passwords.verify("", Some(&hash)).await, Ok(false));
+    assert_eq!(verify(&passwords, "", Some(&hash)).await, Ok(false));
 }
 
 #[tokio::test]
 async fn the_decoy_is_a_real_hash_that_no_password_passes() {
     assert!(PasswordHash::new(DECOY).is_ok());
-    assert_eq!(passwords().verify("correct horse battery", None).await, Ok(false));
+    assert_eq!(
+        verify(&passwords(), "correct horse battery", None).await,
+        Ok(false)
+    );
 }
 
 #[tokio::test]
@@ -44,11 +54,9 @@ async fn long_passwords_count_to_their_last_byte() {
     let passwords = passwords();
     let long = "x".repeat(100);
     let hash = passwords.hash(&secret(&long)).await.unwrap();
-    assert_eq!(passwords.verify(&long, Some(&hash)).await, Ok(true));
+    assert_eq!(verify(&passwords, &long, Some(&hash)).await, Ok(true));
     assert_eq!(
-        passwords
-            .verify(&format!("{}y", "x".repeat(99)), Some(&hash))
-            .await,
+        verify(&passwords, &format!("{}y", "x".repeat(99)), Some(&hash)).await,
         Ok(false)
     );
 }
@@ -66,7 +74,7 @@ async fn lengths_out_of_bounds_cost_nothing() {
         Err(PasswordError::TooLong)
     );
     assert_eq!(
-        passwords.verify(&"x".repeat(1 << 20), None).await,
+        verify(&passwords, &"x".repeat(1 << 20), None).await,
         Err(PasswordError::TooLong)
     );
 }
@@ -74,11 +82,11 @@ async fn lengths_out_of_bounds_cost_nothing() {
 #[tokio::test]
 async fn the_queue_is_bounded() {
     let passwords = Passwords::with_limits(Arc::new(OsRandom::default()), 0, 1);
-    let waiting = passwords.verify("a waiting password", None);
+    let waiting = verify(&passwords, "a waiting password", None);
     tokio::pin!(waiting);
     assert!(futures_util::poll!(waiting.as_mut()).is_pending());
     assert_eq!(
-        passwords.verify("one too many", None).await,
+        verify(&passwords, "one too many", None).await,
         Err(PasswordError::Busy)
     );
 }
@@ -86,7 +94,7 @@ async fn the_queue_is_bounded() {
 #[tokio::test]
 async fn a_broken_stored_hash_is_a_fault_not_a_wrong_password() {
     assert!(matches!(
-        passwords().verify("anything at all", Some("plain text")).await,
+        verify(&passwords(), "anything at all", Some("plain text")).await,
         Err(PasswordError::Failed(_))
     ));
 }

@@ -264,8 +264,8 @@ impl Store for PostgresStore {
             .await
     }
 
-    async fn clear_login(&self, keys: &[String]) -> Result<()> {
-        self.transaction(|db| async move { throttle::clear(&db, keys).await })
+    async fn clear_login(&self, all_of: &[String], one_of: &[String]) -> Result<()> {
+        self.transaction(|db| async move { throttle::clear(&db, all_of, one_of).await })
             .await
     }
 

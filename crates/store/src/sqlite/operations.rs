@@ -228,9 +228,9 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn clear_login(&self, keys: &[String]) -> Result<()> {
-        let keys = keys.to_vec();
-        self.write(move |db| throttle::clear(db, &keys)).await
+    async fn clear_login(&self, all_of: &[String], one_of: &[String]) -> Result<()> {
+        let (all_of, one_of) = (all_of.to_vec(), one_of.to_vec());
+        self.write(move |db| throttle::clear(db, &all_of, &one_of)).await
     }
 
     async fn create_session(&self, session: Session, replaces: Option<Digest>) -> Result<()> {
