@@ -109,7 +109,9 @@ impl AuthorizationServer {
             allow_loopback_http: issuer.is_loopback(),
             ..FetchPolicy::default()
         };
-        let fetcher = Fetcher::new(fetch_policy, Arc::clone(&parts.clock))?;
+        let fetcher = Fetcher::new(fetch_policy.clone(), Arc::clone(&parts.clock))?;
+        // Strangers' documents must not take the room from those that an operator trusts.
+        let issuers_fetcher = Fetcher::new(fetch_policy, Arc::clone(&parts.clock))?;
         let metrics = Metrics::new();
         let context = Context {
             limits: Limits::new(&settings.rate_limit, &parts.clock, &metrics),
@@ -121,7 +123,7 @@ impl AuthorizationServer {
                 Arc::clone(&parts.clock),
                 &metrics,
             ),
-            issuer_keys: IssuerKeys::new(fetcher.clone(), Arc::clone(&parts.clock)),
+            issuer_keys: IssuerKeys::new(issuers_fetcher, Arc::clone(&parts.clock)),
             server_metadata: ServerMetadata::default(),
             live_tokens: LiveTokens::new(Arc::clone(&store)),
             signed_here: SignedHere::new(),

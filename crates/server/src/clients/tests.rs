@@ -313,6 +313,20 @@ async fn a_repaired_document_is_seen_at_once() {
     assert!(house.resolve(&client_id).await.is_ok());
 }
 
+#[test]
+fn a_document_that_nobody_was_asked_for_is_not_to_blame() {
+    let busy = || ClientError::DocumentUnreachable(FetchError::Busy);
+    let page = crate::http::error::PageError::from(busy());
+    assert_eq!(page.status, http::StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(page.title, "Not available right now");
+    assert!(!busy().sentence().contains("document"));
+    let error = doorward_oauth::error::OAuthError::from(busy());
+    assert_eq!(
+        error.code,
+        doorward_oauth::error::ErrorCode::TemporarilyUnavailable
+    );
+}
+
 #[tokio::test]
 async fn documents_can_be_switched_off() {
     let mut settings = Settings::default();
