@@ -775,7 +775,9 @@ impl Store for PostgresStore {
         let mut swept = Swept::default();
         for (kind, past) in kinds(now, retain) {
             let removed = self
-                .transaction(|db| async move { sweep::remove(&db, kind, past, limit).await })
+                .transaction(|db| async move {
+                    sweep::remove(&db, kind, past, limit, &self.clients_looked_at).await
+                })
                 .await?;
             swept.0.push((kind.name(), removed));
         }

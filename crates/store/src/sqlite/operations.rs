@@ -699,7 +699,10 @@ impl Store for SqliteStore {
     async fn sweep(&self, now: UnixSeconds, retain: Duration, limit: u32) -> Result<Swept> {
         let mut swept = Swept::default();
         for (kind, past) in kinds(now, retain) {
-            let removed = self.write(move |db| sweep::remove(db, kind, past, limit)).await?;
+            let round = Arc::clone(&self.clients_looked_at);
+            let removed = self
+                .write(move |db| sweep::remove(db, kind, past, limit, &round))
+                .await?;
             swept.0.push((kind.name(), removed));
         }
         Ok(swept)

@@ -127,7 +127,7 @@ macro_rules! conformance {
                 a_long_text_is_cut, a_word_that_a_newer_program_wrote_is_read_as_text;
             audit_operations: every_operation_that_changes_something_is_told;
             sweep: what_is_past_its_use_is_removed, what_is_in_use_stays, a_sweep_removes_at_most_its_limit, clients_that_registered_themselves_and_were_never_allowed_anything_are_removed,
-                initial_tokens_go_long_after_they_ended;
+                initial_tokens_go_long_after_they_ended, so_many_clients_are_looked_at_in_one_go;
         }
     };
     ($open:path; $($module:ident: $($case:ident),+;)+) => {
