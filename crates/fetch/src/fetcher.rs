@@ -68,7 +68,7 @@ impl Fetcher {
     /// # Errors
     /// [`FetchError::Setup`] when the policy's certificates cannot be read or the HTTP client not be built.
     pub fn new(policy: FetchPolicy, clock: Arc<dyn Clock>) -> Result<Self, FetchError> {
-        Self::with_resolver(policy, clock, Arc::new(SystemResolver))
+        Self::with_resolver(policy, clock, Arc::new(SystemResolver::default()))
     }
 
     /// A fetcher with a resolver of one's own. Its answers are checked like the system's.
@@ -247,7 +247,7 @@ impl Inner {
     /// Asks, and stores the answer.
     async fn fly(&self, key: &Key, target: &Target, limits: &Limits, fresh: bool) -> Outcome {
         let known = self.cache.peek(key).and_then(|entry| entry.document);
-        // Nothing was learnt about the document: it is not remembered.
+        // Where nobody was asked, nothing was learnt about the document: that is not remembered.
         let slots = self.slots(target).await?;
         let asking = self.ask(target, known.as_deref(), limits, fresh);
         let answer = tokio::time::timeout(limits.timeout, asking).await;
@@ -255,6 +255,7 @@ impl Inner {
         let now = self.clock.now();
         match answer.unwrap_or(Err(FetchError::Timeout)) {
             Ok(answer) => self.keep(key, answer, known.as_deref(), now),
+            Err(FetchError::Busy) => Err(FetchError::Busy),
             Err(error) => {
                 // An outage costs neither what is still fresh nor the entity tag; an answer does.
                 let document = known.filter(|_| error.is_transient());

@@ -12,25 +12,38 @@ use crate::error::FetchError;
 use crate::policy::FetchPolicy;
 use crate::target::address_is_allowed;
 
-/// Turns a host name into its addresses. The fetcher checks what it answers.
+/// Turns a host name into its addresses. The fetcher checks what it answers. An error that holds a [`FetchError`] is
+/// answered as that one, any other as [`FetchError::Dns`].
 pub trait Resolver: Send + Sync + 'static {
     /// Every address of `host`.
     fn resolve(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
 }
 
-/// The system's resolver: respects the hosts file and the name service switch.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemResolver;
-
-/// Look-ups of the system's resolver at a time. One cannot be called off: it holds a thread of the runtime's blocking pool
+/// Look-ups of one resolver at a time. One cannot be called off: it holds a thread of the runtime's blocking pool
 /// (512 by default) until the name server's last time-out, long after the fetch that wanted it has ended. Whoever runs
 /// slow name servers must not take all threads from the program.
-static LOOKUPS: Semaphore = Semaphore::const_new(128);
+const LOOKUPS: usize = 128;
+
+/// The system's resolver: respects the hosts file and the name service switch. Clones share their look-ups.
+#[derive(Debug, Clone)]
+pub struct SystemResolver {
+    lookups: Arc<Semaphore>,
+}
+
+impl Default for SystemResolver {
+    fn default() -> Self {
+        Self {
+            lookups: Arc::new(Semaphore::new(LOOKUPS)),
+        }
+    }
+}
 
 impl Resolver for SystemResolver {
     fn resolve(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+        let permit = Arc::clone(&self.lookups).try_acquire_owned();
         Box::pin(async move {
-            let permit = LOOKUPS.acquire().await.map_err(io::Error::other)?;
+            // The name was not looked for, so nothing is known about it.
+            let permit = permit.map_err(|_| io::Error::other(FetchError::Busy))?;
             // On its own, so that the permit lives as long as the look-up.
             let lookup = tokio::spawn(async move {
                 let addresses = tokio::net::lookup_host((host, 0)).await;
@@ -55,7 +68,7 @@ impl Guarded {
     pub(crate) fn addresses(&self, host: String) -> BoxFuture<'static, Result<Vec<IpAddr>, FetchError>> {
         let (lookup, policy) = (self.resolver.resolve(host.clone()), self.policy.clone());
         Box::pin(async move {
-            let addresses = lookup.await.map_err(|_| FetchError::Dns)?;
+            let addresses = lookup.await.map_err(|error| unresolved(&error))?;
             if addresses.is_empty() {
                 return Err(FetchError::Dns);
             }
@@ -84,8 +97,13 @@ pub(crate) struct ProxyNames(pub(crate) Arc<dyn Resolver>);
 impl Resolve for ProxyNames {
     fn resolve(&self, name: Name) -> Resolving {
         let lookup = self.0.resolve(name.as_str().to_owned());
-        Box::pin(async move { Ok(sockets(lookup.await.map_err(|_| FetchError::Dns)?)) })
+        Box::pin(async move { Ok(sockets(lookup.await.map_err(|error| unresolved(&error))?)) })
     }
+}
+
+fn unresolved(error: &io::Error) -> FetchError {
+    let known = error.get_ref().and_then(|error| error.downcast_ref());
+    known.cloned().unwrap_or(FetchError::Dns)
 }
 
 fn sockets(addresses: Vec<IpAddr>) -> Addrs {
@@ -106,6 +124,24 @@ mod tests {
             let answer = self.0.lock().unwrap().remove(0);
             Box::pin(async move { Ok(vec![answer]) })
         }
+    }
+
+    /// Names of strangers can hold all look-ups: it says nothing about another name, and nothing of another resolver.
+    #[tokio::test]
+    async fn a_look_up_that_finds_no_room_is_busy() {
+        let guarded = |lookups: usize| Guarded {
+            resolver: Arc::new(SystemResolver {
+                lookups: Arc::new(Semaphore::new(lookups)),
+            }),
+            policy: Arc::new(FetchPolicy {
+                allow_loopback_http: true,
+                ..FetchPolicy::default()
+            }),
+        };
+        let (full, other) = (guarded(0), guarded(1));
+        let lookup = |guarded: &Guarded| guarded.addresses("localhost".to_owned());
+        assert_eq!(lookup(&full).await, Err(FetchError::Busy));
+        assert!(lookup(&other).await.is_ok());
     }
 
     #[tokio::test]

@@ -17,7 +17,7 @@ mod params;
 mod quick;
 mod values;
 
-use params::Params;
+use params::{MAX_SUBSCRIPTIONS, Params};
 use values::{Checked, Members, Text};
 
 /// More messages than this in one batch are refused.
@@ -204,9 +204,14 @@ impl<'de> Deserialize<'de> for Envelope<'de> {
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Envelope<'de>, A::Error> {
                 let mut messages = Vec::new();
+                let mut subscriptions = 0;
                 while let Some(message) = seq.next_element::<Message>()? {
                     if messages.len() == MAX_BATCH {
                         return Err(A::Error::custom("too many messages"));
+                    }
+                    subscriptions += message.others.resources.len();
+                    if subscriptions > MAX_SUBSCRIPTIONS {
+                        return Err(A::Error::custom("too many subscriptions"));
                     }
                     messages.push(message);
                 }

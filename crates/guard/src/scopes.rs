@@ -84,36 +84,33 @@ impl ScopePolicy {
         } else {
             Cow::Owned(self.hierarchy.all(granted))
         };
-        let mut enough = granted.contains_all(&self.required) && granted.contains_all(route);
-        for message in messages {
-            self.each(message, |scopes| enough &= granted.contains_all(scopes));
-        }
-        if enough {
+        let found = self.found(messages);
+        let mut all = [&self.required, route].into_iter().chain(found.iter().copied());
+        if all.all(|scopes| granted.contains_all(scopes)) {
             return Ok(());
         }
         let mut needed = self.required.union(route);
-        for message in messages {
-            self.each(message, |scopes| needed.extend(scopes.iter().cloned()));
+        for scopes in found {
+            needed.extend(scopes.iter().cloned());
         }
         Err(needed)
     }
 
-    /// The scopes that a message needs by what it names.
-    fn each(&self, message: &Message, mut found: impl FnMut(&ScopeSet)) {
-        message
-            .tool()
-            .and_then(|tool| self.tools.get(tool))
-            .into_iter()
-            .for_each(&mut found);
-        message
-            .prompts()
-            .filter_map(|prompt| self.prompts.get(prompt))
-            .for_each(&mut found);
+    /// The scopes that messages need by what they name. Those of a pattern come once, however many URIs match it.
+    fn found(&self, messages: &[Message]) -> Vec<&ScopeSet> {
+        let tools = messages.iter().filter_map(Message::tool);
+        let prompts = messages.iter().flat_map(Message::prompts);
+        let tools = tools.filter_map(|tool| self.tools.get(tool));
+        let prompts = prompts.filter_map(|prompt| self.prompts.get(prompt));
+        let mut found: Vec<&ScopeSet> = tools.chain(prompts).collect();
         if !self.resources.is_empty() {
-            for uri in message.resources() {
-                self.of_resource(uri).for_each(&mut found);
-            }
+            let uris = messages.iter().flat_map(Message::resources);
+            let uris: Vec<Variants> = uris.map(Variants::of).collect();
+            let patterns = self.resources.iter();
+            let matched = patterns.filter(|(pattern, _)| uris.iter().any(|uri| uri.match_any(pattern)));
+            found.extend(matched.map(|(_, scopes)| scopes));
         }
+        found
     }
 
     fn of_resource(&self, uri: &str) -> impl Iterator<Item = &ScopeSet> {

@@ -108,7 +108,9 @@ impl AuthorizationServer {
             allow_loopback_http: issuer.is_loopback(),
             ..FetchPolicy::default()
         };
-        let fetcher = Fetcher::new(fetch_policy, Arc::clone(&parts.clock))?;
+        let fetcher = Fetcher::new(fetch_policy.clone(), Arc::clone(&parts.clock))?;
+        // Strangers' documents must not take the room from those that an operator trusts.
+        let issuers_fetcher = Fetcher::new(fetch_policy, Arc::clone(&parts.clock))?;
         // Last of all that can fail: a key that is stored by a start that fails is one that nobody saw.
         let first_admin_key =
             admin::ensure_admin_key(acting(&store, &parts).as_ref(), &settings, &parts).await?;
@@ -123,7 +125,7 @@ impl AuthorizationServer {
                 Arc::clone(&parts.clock),
                 &metrics,
             ),
-            issuer_keys: IssuerKeys::new(fetcher.clone(), Arc::clone(&parts.clock)),
+            issuer_keys: IssuerKeys::new(issuers_fetcher, Arc::clone(&parts.clock)),
             server_metadata: ServerMetadata::default(),
             live_tokens: LiveTokens::new(Arc::clone(&store)),
             signed_here: SignedHere::new(),

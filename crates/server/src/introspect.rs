@@ -10,7 +10,8 @@ use doorward_oauth::error::{ErrorCode, OAuthError};
 use http::HeaderMap;
 use serde::Serialize;
 
-use crate::clients::authentication::{AuthenticatedClient, authenticate};
+use crate::clients::authentication::{AuthenticatedClient, authenticate_counted};
+use crate::clients::spending::spend_assertion;
 use crate::context::Context;
 use crate::http::error::TokenError;
 use crate::http::form;
@@ -39,7 +40,7 @@ pub async fn endpoint(
     body: Bytes,
 ) -> Result<Response, TokenError> {
     let parameters = form::parse(&headers, &body)?;
-    let client = authenticate(&ctx, &info, &headers, &parameters).await?;
+    let client = authenticate_counted(&ctx, &info, &headers, &parameters).await?;
     // RFC 7662 §2.1: without proof of who asks, anybody could scan for live tokens.
     if !client.is_confidential() {
         return Err(OAuthError::new(
@@ -48,8 +49,23 @@ pub async fn endpoint(
         )
         .into());
     }
-    let body = introspect(&ctx, &client, parameters.require("token")?).await?;
+    let token = parameters.require("token")?;
+    // Remembering an assertion is a row. Whoever may not see the token is told nothing, also when it comes again.
+    if client.unspent().is_some() && !may_see_any(&ctx, &client, token).await? {
+        return Ok(json::answer(INACTIVE));
+    }
+    spend_assertion(&ctx, &info, &client).await?;
+    let body = introspect(&ctx, &client, token).await?;
     Ok(json::answer(body))
+}
+
+/// Whether it is a resource server, or the token is its own, live or not.
+async fn may_see_any(ctx: &Context, client: &AuthenticatedClient, token: &str) -> Result<bool, TokenError> {
+    if client.resource_server().is_some() {
+        return Ok(true);
+    }
+    let claims = own_token::read(ctx, token).await?;
+    Ok(claims.is_some_and(|claims| claims.client_id == client.client_id()))
 }
 
 async fn introspect(ctx: &Context, client: &AuthenticatedClient, token: &str) -> Result<Bytes, TokenError> {

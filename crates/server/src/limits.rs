@@ -33,6 +33,8 @@ pub(crate) struct Limits {
     pub(crate) token_address: AddressLimit,
     /// Requests to the token endpoint by one client.
     pub(crate) token_client: Limit,
+    /// Requests about tokens that were given out from one address, by clients that no operator registered with a secret.
+    pub(crate) self_registered: AddressLimit,
     /// Refreshes for one person by one client.
     pub(crate) token_account: Limit,
     /// Pushed authorization requests from one address.
@@ -52,6 +54,7 @@ impl Limits {
         Self {
             token_address: of_address("token_address", settings.token_address),
             token_client: limit("token_client", settings.token_client),
+            self_registered: of_address("self_registered", settings.self_registered),
             token_account: limit("token_account", settings.token_account),
             par: of_address("par", settings.par),
             device_address: of_address("device_address", settings.device_address),
@@ -64,6 +67,7 @@ impl Limits {
     pub(crate) fn change(&self, settings: &RateLimit) {
         self.token_address.change(settings.token_address);
         self.token_client.change(settings.token_client);
+        self.self_registered.change(settings.self_registered);
         self.token_account.change(settings.token_account);
         self.par.change(settings.par);
         self.device_address.change(settings.device_address);

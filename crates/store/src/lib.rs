@@ -127,9 +127,9 @@ pub trait Store: Send + Sync + 'static {
         policy: ThrottlePolicy,
         now: UnixSeconds,
     ) -> Result<LoginThrottle>;
-    /// Forgets the attempts of these keys after a right password. Pass the account's key alone: an address
-    /// that gets into one account is not free to try others.
-    async fn clear_login(&self, keys: &[String]) -> Result<()>;
+    /// After a right password: forgets the attempts of the keys in `all_of`, and one attempt of each key in `one_of`. An
+    /// address belongs to the latter: it must not pay for those who get in, but what others failed there stays counted.
+    async fn clear_login(&self, all_of: &[String], one_of: &[String]) -> Result<()>;
     /// Adds a session and ends the one it replaces, if any (session fixation). [`StoreError::NotFound`] when
     /// the person was removed or disabled meanwhile.
     async fn create_session(&self, session: Session, replaces: Option<Digest>) -> Result<()>;

@@ -56,6 +56,35 @@ impl Resolver for Fixed {
     }
 }
 
+/// Finds no room for the first question, and no address for the others.
+struct Full(AtomicUsize);
+
+impl Resolver for Full {
+    fn resolve(&self, _host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+        let error = match self.0.fetch_add(1, Ordering::SeqCst) {
+            0 => io::Error::other(FetchError::Busy),
+            _ => io::ErrorKind::NotFound.into(),
+        };
+        Box::pin(async move { Err(error) })
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_was_not_looked_for_is_looked_for_next_time() {
+    let resolver = Arc::new(Full(AtomicUsize::default()));
+    let fetcher =
+        Fetcher::with_resolver(FetchPolicy::default(), Arc::new(clock()), resolver.clone()).unwrap();
+    let mut errors = Vec::new();
+    for _ in 0..3 {
+        let outcome = fetcher
+            .get_json("https://app.example/client.json", &Limits::default())
+            .await;
+        errors.push(outcome.unwrap_err());
+    }
+    assert_eq!(errors, [FetchError::Busy, FetchError::Dns, FetchError::Dns]);
+    assert_eq!(resolver.0.load(Ordering::SeqCst), 2);
+}
+
 pub(crate) fn fetcher_with(policy: FetchPolicy, resolver: &Arc<Fixed>) -> Fetcher {
     Fetcher::with_resolver(policy, Arc::new(clock()), resolver.clone()).unwrap()
 }

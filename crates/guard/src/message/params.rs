@@ -22,8 +22,8 @@ pub(super) const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersi
 const REFERENCE_MEMBERS: [&str; 3] = ["type", "name", "uri"];
 /// Of `notifications` (`subscriptions/listen`).
 const SUBSCRIPTIONS: &str = "resourceSubscriptions";
-/// More resources than this in one request are refused: each is matched with every pattern.
-const MAX_SUBSCRIPTIONS: usize = 1_000;
+/// More resources than this in one request, all its messages together, are refused: each is matched with every pattern.
+pub(super) const MAX_SUBSCRIPTIONS: usize = 1_000;
 
 #[derive(Default)]
 pub(super) struct Params<'b> {

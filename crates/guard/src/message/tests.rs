@@ -233,7 +233,6 @@ fn a_batch_does_not_exist_in_the_mirroring_revision() {
     assert_eq!(check(&pairs, &envelope), Err(HeaderMismatch));
 }
 
-/// JSON text with the names that matter, repeated now and then.
 #[test]
 fn a_request_names_a_bounded_number_of_resources() {
     let listen = |count: usize| {
@@ -247,6 +246,24 @@ fn a_request_names_a_bounded_number_of_resources() {
     assert_eq!(listen(1_001), Err(Malformed::NotAMessage));
 }
 
+#[test]
+fn the_messages_of_a_batch_share_the_number_of_resources() {
+    let listen = |counts: &[usize]| {
+        let messages = counts.iter().map(|count| {
+            let uris = vec!["\"a:b\""; *count].join(",");
+            format!(
+                r#"{{"method":"subscriptions/listen","params":{{"notifications":{{"resourceSubscriptions":[{uris}]}}}}}}"#
+            )
+        });
+        let body = format!("[{}]", messages.collect::<Vec<_>>().join(","));
+        Envelope::parse(body.as_bytes()).map(|envelope| envelope.messages.len())
+    };
+    assert_eq!(listen(&[400, 0, 600]), Ok(3));
+    assert_eq!(listen(&[400, 1, 600]), Err(Malformed::NotAMessage));
+    assert_eq!(listen(&[1_000; 100]), Err(Malformed::NotAMessage));
+}
+
+/// JSON text with the names that matter, repeated now and then.
 fn json_text() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         Just(r#""tools/call""#.to_owned()),

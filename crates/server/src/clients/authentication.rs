@@ -5,9 +5,6 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use doorward_fetch::FetchError;
 use doorward_jose::constant_time_eq;
 use doorward_oauth::assertion::{CLIENT_ASSERTION_TYPE, claimed_client_id};
@@ -15,14 +12,14 @@ use doorward_oauth::client::TokenEndpointAuthMethod;
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::parameters::Parameters;
 use doorward_oauth::time::UnixSeconds;
-use doorward_store::Digest;
+use doorward_store::{ClientSource, Digest};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 use super::assertion::NotProven;
 use super::keys::NoKey;
 use super::spending::spend_assertion;
-use super::{Client, ClientError, assertion, secret};
+use super::{Client, ClientError, assertion, basic, secret};
 use crate::context::Context;
 use crate::http::error::TokenError;
 use crate::http::request::RequestInfo;
@@ -30,23 +27,40 @@ pub(crate) use client::AuthenticatedClient;
 
 mod client;
 
-/// Authenticates the client of a request to a client endpoint, and uses up its assertion.
+/// Authenticates the client of a request about tokens that were given out, and uses up its assertion.
 ///
 /// # Errors
-/// `invalid_request` when the request has credentials twice, `invalid_client` for everything else.
+/// `invalid_request` when the request has credentials twice, `invalid_client` for everything else, and when strangers ask
+/// too often.
 pub(crate) async fn authenticate(
     ctx: &Context,
     info: &RequestInfo,
     headers: &HeaderMap,
     parameters: &Parameters,
 ) -> Result<AuthenticatedClient, TokenError> {
-    let client = authenticate_unspent(ctx, headers, parameters).await?;
+    let client = authenticate_counted(ctx, info, headers, parameters).await?;
     spend_assertion(ctx, info, &client).await?;
-    info.note_actor(client.actor());
     Ok(AuthenticatedClient {
         unspent: None,
         ..client
     })
+}
+
+/// As [`authenticate`], and the caller uses up the assertion. Strangers are counted by address: whoever let themselves in, or
+/// sends a name that anybody can send. Resource servers, which ask thousands of times a second, are an operator's.
+pub(crate) async fn authenticate_counted(
+    ctx: &Context,
+    info: &RequestInfo,
+    headers: &HeaderMap,
+    parameters: &Parameters,
+) -> Result<AuthenticatedClient, TokenError> {
+    let client = authenticate_unspent(ctx, headers, parameters).await?;
+    let is_known = client.source() == ClientSource::Admin || client.resource_server().is_some();
+    if !is_known || !client.is_confidential() {
+        ctx.limits.self_registered.take(info.address)?;
+    }
+    info.note_actor(client.actor());
+    Ok(client)
 }
 
 /// Authenticates the client of a request that has more to check before an assertion is used up. The caller spends
@@ -292,21 +306,11 @@ fn basic(headers: &HeaderMap) -> Result<Option<Presented>, OAuthError> {
             "The Authorization header of a client endpoint must be Basic; use it or the form.",
         ));
     }
-    decode_basic(credentials.trim()).ok_or_else(failed).map(Some)
+    presented(credentials.trim()).ok_or_else(failed).map(Some)
 }
 
-/// Some libraries leave out the padding.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
-
-/// RFC 6749 §2.3.1: identifier and secret are form-encoded before they are joined.
-fn decode_basic(credentials: &str) -> Option<Presented> {
-    let decoded = String::from_utf8(BASE64.decode(credentials).ok()?).ok()?;
-    let (client_id, client_secret) = decoded.split_once(':')?;
-    let client_id = form_decode(client_id).filter(|client_id| !client_id.is_empty())?;
-    let client_secret = form_decode(client_secret)?;
+fn presented(credentials: &str) -> Option<Presented> {
+    let (client_id, client_secret) = basic::decode(credentials)?;
     // An empty secret is none: the way of some libraries to name a public client.
     Some(Presented {
         client_id,
@@ -316,21 +320,6 @@ fn decode_basic(credentials: &str) -> Option<Presented> {
             Credential::Secret(client_secret)
         },
     })
-}
-
-fn form_decode(text: &str) -> Option<String> {
-    // What is encoded as itself, as our own identifiers and secrets are.
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-    // Every byte is looked at, without a branch for each.
-    if !text.is_empty() && text.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
-        return Some(text.to_owned());
-    }
-    let parameters = Parameters::parse(format!("text={text}").as_bytes()).ok()?;
-    let mut pairs = parameters.iter();
-    match (pairs.next(), pairs.next()) {
-        (Some((_, text)), None) => Some(text.to_owned()),
-        _ => None,
-    }
 }
 
 pub(super) fn failed() -> OAuthError {

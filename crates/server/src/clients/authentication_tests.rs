@@ -1,3 +1,4 @@
+use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use doorward_jose::sha256;
 use doorward_oauth::client::{ClientMetadata, RegistrationPolicy, effective};

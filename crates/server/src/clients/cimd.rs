@@ -2,9 +2,12 @@
 //! itself. Nothing is stored for it until a person approves.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use doorward_fetch::{FetchError, Fetched, Fetcher, Limits};
 use doorward_oauth::client::{ClientMetadata, EffectiveClient, RegistrationPolicy, effective};
+use doorward_oauth::time::{Clock, UnixSeconds};
+use quick_cache::sync::Cache;
 use url::Url;
 
 use super::{Client, ClientError};
@@ -16,11 +19,23 @@ fn limits() -> Limits {
 
 pub(super) struct Documents {
     pub(super) fetcher: Fetcher,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) policy: RegistrationPolicy,
     pub(super) enabled: bool,
     /// In development: documents on loopback, over `http` too.
     pub(super) allow_loopback_http: bool,
+    /// What documents said that no cache may keep, and those that are invalid.
+    pub(super) lately: Lately,
 }
+
+/// By `client_id`, and when it was said.
+pub(super) type Lately = Cache<String, (UnixSeconds, Result<Arc<Client>, ClientError>)>;
+
+/// Documents whose last answer is remembered.
+pub(super) const LATELY: usize = 1000;
+/// What must not be stored is asked for again no more often than this for clients that somebody approved: the requests of
+/// such a client take from no budget.
+const PAUSE: Duration = Duration::from_secs(10);
 
 impl Documents {
     /// Whether the document may be asked for at all.
@@ -45,6 +60,25 @@ impl Documents {
         self.check(client_id)?;
         let outcome = self.fetcher.get_json(client_id, &limits()).await;
         self.understand(client_id, outcome)
+    }
+
+    /// As [`Self::resolve`], and what was answered a moment ago counts also when it is not to be kept.
+    pub(super) async fn resolve_now_and_then(&self, client_id: &str) -> Result<Arc<Client>, ClientError> {
+        let now = self.clock.now();
+        if !self.is_at_hand(client_id)
+            && let Some((said_at, client)) = self.lately.get(client_id)
+            && said_at <= now
+            && now.since(said_at) < PAUSE
+        {
+            return client;
+        }
+        let client = self.resolve(client_id).await.map(Arc::new);
+        let nobody_was_asked = matches!(client, Err(ClientError::DocumentUnreachable(FetchError::Busy)));
+        if !nobody_was_asked && !self.is_at_hand(client_id) {
+            let said = (self.clock.now(), client.clone());
+            self.lately.insert(client_id.to_owned(), said);
+        }
+        client
     }
 
     /// As it is now, whatever the cache holds. The caller limits how often.

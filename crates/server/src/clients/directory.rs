@@ -10,7 +10,7 @@ use doorward_oauth::time::Clock;
 use doorward_store::{Change, ClientSource, Store, StoreError, Version};
 use quick_cache::sync::Cache;
 
-use super::cimd::Documents;
+use super::cimd::{Documents, LATELY};
 use super::keys::{KeySets, NoKey};
 use super::{Client, ClientError};
 use crate::config::{RateLimit, Settings};
@@ -93,6 +93,8 @@ impl Directory {
         let key_sets = KeySets::new(fetcher.clone(), Arc::clone(&clock));
         let documents = Documents {
             fetcher,
+            clock: Arc::clone(&clock),
+            lately: Cache::new(LATELY),
             policy: of_documents,
             enabled: settings.registration.cimd,
             allow_loopback_http: in_development,
@@ -146,12 +148,12 @@ impl Directory {
             Some(client) if client.source != ClientSource::MetadataDocument => return Ok(client),
             Some(snapshot) => snapshot,
         };
-        match self.documents.resolve(client_id).await {
+        match self.documents.resolve_now_and_then(client_id).await {
             Err(error) if !error.is_withdrawal() => {
                 tracing::debug!(client_id = ?client_id, %error, "using the snapshot of a client metadata document");
                 Ok(snapshot)
             }
-            outcome => outcome.map(Arc::new),
+            outcome => outcome,
         }
     }
 

@@ -46,7 +46,7 @@ impl ClientError {
     }
 
     /// The sentence for the person or developer in front of the client. One and the same for everything that can
-    /// go wrong on the network: differences would show a stranger what answers in there.
+    /// go wrong on the network: differences would show a stranger what answers in there. That nobody was asked shows nothing.
     pub(crate) fn sentence(&self) -> Cow<'static, str> {
         match self {
             Self::Unknown => "This application is not registered here. Remove the connection in the application and connect again.".into(),
@@ -55,6 +55,7 @@ impl ClientError {
             Self::TooManyDocuments => {
                 "Too many applications that this server has to look up first were named from your network. Wait a minute and connect again.".into()
             }
+            Self::DocumentUnreachable(FetchError::Busy) => "This server looks up too many applications at the moment; try again in a moment.".into(),
             Self::DocumentUnreachable(_) => {
                 "The client metadata document could not be fetched from the client_id URL; it must be public JSON, answered directly with status 200, of at most 5 KiB.".into()
             }
@@ -69,6 +70,7 @@ impl From<ClientError> for OAuthError {
         let code = match &error {
             ClientError::Store(fault) => return store_fault(fault, error.sentence()),
             ClientError::UnreadableRecord(_) => ErrorCode::ServerError,
+            ClientError::DocumentUnreachable(FetchError::Busy) => ErrorCode::TemporarilyUnavailable,
             _ => ErrorCode::InvalidClient,
         };
         Self::new(code, error.sentence()).with_internal(error)
@@ -84,6 +86,11 @@ impl From<ClientError> for PageError {
             ClientError::TooManyDocuments => Self::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "Too many requests",
+                error.sentence(),
+            ),
+            ClientError::DocumentUnreachable(FetchError::Busy) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Not available right now",
                 error.sentence(),
             ),
             error => {

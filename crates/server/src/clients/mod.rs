@@ -2,6 +2,7 @@
 
 mod assertion;
 pub(crate) mod authentication;
+mod basic;
 mod cimd;
 mod directory;
 mod error;

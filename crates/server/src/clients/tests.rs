@@ -313,6 +313,43 @@ async fn a_repaired_document_is_seen_at_once() {
     assert!(house.resolve(&client_id).await.is_ok());
 }
 
+/// Requests of clients that somebody approved take from no budget, and their documents need not be to be kept.
+#[tokio::test]
+async fn a_document_that_is_not_kept_is_asked_for_now_and_then() {
+    let (house, (server, client_id)) = (house(), document_server().await);
+    let stored = record(&client_id, ClientSource::MetadataDocument);
+    house.store.create_client(stored).await.unwrap();
+    for (body, is_valid) in [(document(&client_id), true), (json!([]), false)] {
+        server.reset().await;
+        let answer = ResponseTemplate::new(200)
+            .set_body_raw(body.to_string(), "application/json")
+            .insert_header("cache-control", "no-store");
+        Mock::given(any()).respond_with(answer).mount(&server).await;
+        for times in 1..=2 {
+            house.clock.advance(Duration::from_secs(10));
+            for _ in 0..20 {
+                let answer = house.directory.resolve_approved(&client_id).await;
+                assert_eq!(answer.is_ok(), is_valid, "{answer:?}");
+            }
+            assert_eq!(server.received_requests().await.unwrap().len(), times);
+        }
+    }
+}
+
+#[test]
+fn a_document_that_nobody_was_asked_for_is_not_to_blame() {
+    let busy = || ClientError::DocumentUnreachable(FetchError::Busy);
+    let page = crate::http::error::PageError::from(busy());
+    assert_eq!(page.status, http::StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(page.title, "Not available right now");
+    assert!(!busy().sentence().contains("document"));
+    let error = doorward_oauth::error::OAuthError::from(busy());
+    assert_eq!(
+        error.code,
+        doorward_oauth::error::ErrorCode::TemporarilyUnavailable
+    );
+}
+
 #[tokio::test]
 async fn documents_can_be_switched_off() {
     let mut settings = Settings::default();

@@ -4,7 +4,7 @@ use super::Span;
 use super::section::section;
 
 section! {
-    /// Signing in. Wrong passwords make the next attempt wait, for the account and for the address; nobody is locked out for good.
+    /// Signing in. Wrong passwords make the next attempt wait: for the account, for an address after 20 times as many, and for the /48 of an IPv6 address after 80 times as many. Nobody is locked out for good, and a browser in which the person signed in before waits for its own attempts alone.
     pub struct Login in "login" {
         /// How many attempts come without a wait.
         free_attempts: u32 = 5,

@@ -16,6 +16,8 @@ section! {
         token_address: Rate = Rate::new(3000, Span::minutes(1)),
         /// Requests to the token endpoint by one confidential client; by a public client, whose name anybody can use, from one address.
         token_client: Rate = Rate::new(6000, Span::minutes(1)),
+        /// Introspections, revocations and connections to the feed from one address by clients that registered themselves, or that are public. Clients that an operator registered with a secret or keys are not counted.
+        self_registered: Rate = Rate::new(300, Span::minutes(1)),
         /// Refreshes for one person by one client: a client that runs in circles.
         token_account: Rate = Rate::new(120, Span::minutes(1)),
         /// New registrations from one address. What is registered already is not counted, nor what comes with an initial access token.

@@ -118,6 +118,7 @@ fn other_values() -> Vec<(&'static str, &'static str, &'static str)> {
         ("session.absolute_ttl", r#""1d""#, "1d"),
         ("rate_limit.token_address", r#""5/1m""#, "5/1m"),
         ("rate_limit.token_client", r#""5/1m""#, "5/1m"),
+        ("rate_limit.self_registered", r#""5/1m""#, "5/1m"),
         ("rate_limit.token_account", r#""5/1m""#, "5/1m"),
         ("rate_limit.registration", r#""5/1m""#, "5/1m"),
         ("rate_limit.cimd", r#""5/1m""#, "5/1m"),

@@ -2,12 +2,13 @@
 //! right code gives the browser's attempts back, never the address's.
 
 use std::net::IpAddr;
+use std::slice;
 
 use doorward_jose::{base64url, sha256};
 use doorward_oauth::time::UnixSeconds;
-use doorward_store::{LoginThrottle, StoreError, ThrottlePolicy};
+use doorward_store::{LoginThrottle, StoreError};
 
-use super::throttle::policy;
+use super::throttle::{policy, take, times};
 use crate::context::Context;
 use crate::http::address;
 use crate::http::csrf::BrowserId;
@@ -41,31 +42,20 @@ impl Guess {
     /// Takes the attempt, before the code is looked at.
     pub(crate) async fn begin(&self, ctx: &Context) -> Result<LoginThrottle, StoreError> {
         let of_browser = policy(ctx);
-        let of_address = ThrottlePolicy {
-            free_attempts: of_browser.free_attempts.saturating_mul(ADDRESS_FACTOR),
-            ..of_browser
-        };
-        let of_site = ThrottlePolicy {
-            free_attempts: of_address.free_attempts.saturating_mul(SITE_FACTOR),
-            ..of_browser
-        };
-        let site = self.site.iter().map(|site| (site, of_site));
-        let of_both = [(&self.address, of_address), (&self.browser, of_browser)];
-        for (key, policy) in site.chain(of_both) {
-            let outcome = ctx
-                .store
-                .begin_login(std::slice::from_ref(key), policy, ctx.now())
-                .await?;
-            if outcome != LoginThrottle::Allowed {
-                ctx.metrics.limited("user_code");
-                return Ok(outcome);
-            }
+        let of_address = times(of_browser, ADDRESS_FACTOR);
+        let of_site = times(of_address, SITE_FACTOR);
+        let mut counts = vec![(&self.address, of_address)];
+        counts.extend(self.site.iter().map(|site| (site, of_site)));
+        counts.push((&self.browser, of_browser));
+        let outcome = take(ctx, &counts).await?;
+        if outcome != LoginThrottle::Allowed {
+            ctx.metrics.limited("user_code");
         }
-        Ok(LoginThrottle::Allowed)
+        Ok(outcome)
     }
 
     /// Gives the browser's attempts back.
     pub(crate) async fn was_right(&self, ctx: &Context) -> Result<(), StoreError> {
-        ctx.store.clear_login(std::slice::from_ref(&self.browser)).await
+        ctx.store.clear_login(slice::from_ref(&self.browser), &[]).await
     }
 }

@@ -6,6 +6,7 @@ mod guess;
 mod known_browser;
 pub(crate) mod logout;
 mod passwords;
+mod places;
 pub(crate) mod sessions;
 mod sign_in;
 mod throttle;

@@ -3,6 +3,7 @@
 //! Parameters are OWASP's first choice for argon2id: 19 MiB of memory, two passes, one lane, a 16 byte salt
 //! and 32 bytes of output. They stand in each hash, so raising them later leaves old hashes readable.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
@@ -10,9 +11,10 @@ use argon2::password_hash::PasswordHasher as _;
 use argon2::password_hash::PasswordVerifier as _;
 use argon2::{Argon2, PasswordHash};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
+use super::places::{Place, Places};
 use crate::random::Random;
 
 /// The shortest password that can be set, in characters.
@@ -24,6 +26,8 @@ pub(crate) const MAX_LENGTH: usize = 1024;
 const MAX_WORKERS: usize = 4;
 /// Hashes that may wait for a worker; at some 30 ms each, the last one waits for a second.
 const MAX_WAITING: usize = 64;
+/// Further ones that may wait, of those who are known here.
+const KNOWN_WAITING: usize = 16;
 
 /// Stands in for the hash of an account that is not there, disabled or without a password, so that its
 /// answer takes as long as any other. Nobody knows a password for it: the output was not computed from one.
@@ -47,16 +51,11 @@ pub enum PasswordError {
     Failed(String),
 }
 
-/// Room for one hash, which runs or waits for a worker.
-pub struct Place {
-    _held: OwnedSemaphorePermit,
-}
-
 /// Makes and checks password hashes.
 pub struct Passwords {
     random: Arc<dyn Random>,
-    /// One permit for every hash that runs or waits.
-    places: Arc<Semaphore>,
+    /// One for every hash that runs or waits.
+    places: Places,
     /// One permit for every hash that runs.
     workers: Arc<Semaphore>,
 }
@@ -71,7 +70,7 @@ impl Passwords {
     pub(super) fn with_limits(random: Arc<dyn Random>, workers: usize, waiting: usize) -> Self {
         Self {
             random,
-            places: Arc::new(Semaphore::new(workers + waiting)),
+            places: Places::new(workers + waiting, KNOWN_WAITING),
             workers: Arc::new(Semaphore::new(workers)),
         }
     }
@@ -81,15 +80,13 @@ impl Passwords {
         self.workers.add_permits(1);
     }
 
-    /// Room for one hash, before anything is done for which it is needed.
-    pub fn place(&self) -> Result<Place, PasswordError> {
-        let place = Arc::clone(&self.places).try_acquire_owned();
-        place
-            .map(|held| Place { _held: held })
-            .map_err(|_| PasswordError::Busy)
+    /// Room for one hash, before anything is done for which it is needed. `is_known`: the request proves that its sender
+    /// signed in here before.
+    pub fn place(&self, address: IpAddr, is_known: bool) -> Result<Place, PasswordError> {
+        self.places.take(address, is_known).ok_or(PasswordError::Busy)
     }
 
-    /// The hash of a new password, as a PHC string.
+    /// The hash of a new password, which an operator sets, as a PHC string.
     pub async fn hash(&self, password: &SecretString) -> Result<String, PasswordError> {
         let password = password.expose_secret();
         if password.chars().count() < MIN_LENGTH {
@@ -97,7 +94,8 @@ impl Passwords {
         }
         let password = bounded(password)?;
         let salt = self.random.bytes::<16>();
-        self.run(self.place()?, move || {
+        let place = self.places.take_for_operator().ok_or(PasswordError::Busy)?;
+        self.run(place, move || {
             Argon2::default()
                 .hash_password_with_salt(password.as_bytes(), &salt)
                 .map(|hash| hash.to_string())

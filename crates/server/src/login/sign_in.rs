@@ -8,7 +8,8 @@ use http::{HeaderMap, StatusCode};
 use zeroize::Zeroizing;
 
 use super::known_browser;
-use super::passwords::{PasswordError, Place};
+use super::passwords::{MAX_LENGTH, PasswordError};
+use super::places::Place;
 use super::throttle::Attempt;
 use crate::context::Context;
 use crate::http::csrf::BrowserId;
@@ -33,13 +34,21 @@ pub(super) async fn sign_in(
     email: &str,
     password: &str,
 ) -> Result<Outcome, PageError> {
-    let user = match email.len() {
-        1..=MAX_EMAIL => ctx.store.user_by_email(email).await?,
-        _ => None,
+    // Nobody's: not looked up, and nothing is counted or kept for it.
+    if email.len() > MAX_EMAIL || password.len() > MAX_LENGTH {
+        ctx.metrics.login("refused");
+        return Ok(Outcome::Refused);
+    }
+    let user = match email {
+        "" => None,
+        email => ctx.store.user_by_email(email).await?,
     };
     let known = known_browser::proof(ctx, headers, browser, user.as_ref())?;
     // Before the attempt is counted: nobody pays for a password that is not looked at, and none is looked at for nothing.
-    let place = ctx.passwords.place().map_err(|_| busy())?;
+    let place = ctx
+        .passwords
+        .place(info.address, known.is_some())
+        .map_err(|_| busy())?;
     let counted = Counted {
         ctx: Arc::clone(ctx),
         info: info.clone(),

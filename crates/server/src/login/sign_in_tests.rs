@@ -13,6 +13,7 @@ use crate::random::OsRandom;
 use crate::test_engine as engine;
 
 const EMAIL: &str = "ada@example.com";
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// What lives as long as the server: its folder, and its database.
 type Home = (tempfile::TempDir, engine::Engine);
@@ -47,8 +48,7 @@ async fn context(places: usize) -> (Arc<Context>, Home) {
 
 async fn attempt(ctx: &Arc<Context>) -> Result<Outcome, PageError> {
     let headers = HeaderMap::new();
-    let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let info = RequestInfo::new("0707070707070707".into(), &headers, address);
+    let info = RequestInfo::new("0707070707070707".into(), &headers, ADDRESS);
     let browser = BrowserId::generate(ctx.random.as_ref());
     sign_in(ctx, &info, &headers, &browser, EMAIL, "not her password").await
 }
@@ -85,7 +85,7 @@ async fn who_finds_no_room_for_a_hash_is_not_counted() {
 async fn an_attempt_is_told_to_its_end_when_the_client_hangs_up() {
     let (ctx, _home) = context(1).await;
     let mut hung_up = Box::pin(attempt(&ctx));
-    while ctx.passwords.place().is_ok() {
+    while ctx.passwords.place(ADDRESS, false).is_ok() {
         assert!(futures_util::poll!(hung_up.as_mut()).is_pending());
         tokio::task::yield_now().await;
     }

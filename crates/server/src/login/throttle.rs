@@ -1,8 +1,9 @@
-//! How fast passwords can be tried: for an account, and for an address. Waits double and are bounded, so
-//! nobody is locked out for good; and a browser in which the person signed in before has a count of its
-//! own, so that a stranger who tries an account does not make its owner wait.
+//! How fast passwords can be tried: for an account, for an address, and for the network of an IPv6 address. Waits double
+//! and are bounded, so nobody is locked out for good; and a browser in which the person signed in before has a count of
+//! its own, so that strangers who try an account, or other accounts from the same network, do not make its owner wait.
 
 use std::net::IpAddr;
+use std::slice;
 
 use doorward_jose::{base64url, sha256};
 use doorward_oauth::time::UnixSeconds;
@@ -13,53 +14,87 @@ use crate::http::address;
 
 /// An address has this many times the free attempts of an account: many people can share one.
 const ADDRESS_FACTOR: u32 = 20;
-/// Attempts of an address are counted in windows of this many seconds, and a right password does not give
-/// them back: else whoever has one account could try all others.
+/// The /48 of an IPv6 address has this many times the free attempts of an address.
+const SITE_FACTOR: u32 = 4;
+/// Attempts of an address are counted in windows of this many seconds. A right password gives one back, its own: an office
+/// signs in from one address, and whoever has one account must not be free to try all others.
 const ADDRESS_WINDOW: i64 = 15 * 60;
 
 /// One attempt to sign in.
 pub(crate) struct Attempt {
-    address: String,
+    from: Option<Origin>,
     account: String,
+}
+
+/// Where an attempt comes from.
+struct Origin {
+    address: String,
+    site: Option<String>,
 }
 
 impl Attempt {
     /// An attempt on an account, from an address. `known_browser` names the browser if the account's owner
-    /// signed in there before.
+    /// signed in there before: it can try that account alone, so its address is not asked for.
     pub(crate) fn new(email: &str, address: IpAddr, known_browser: Option<&str>, now: UnixSeconds) -> Self {
-        let address = address::bucket(address);
         let window = now.seconds().div_euclid(ADDRESS_WINDOW);
+        let from = || Origin {
+            address: format!("login:address:{}:{window}", address::bucket(address)),
+            site: address::site(address).map(|site| format!("login:site:{site}:{window}")),
+        };
         // Digests: a key has one length, and the store holds no list of who was tried.
         let account = [email.to_lowercase().as_str(), known_browser.unwrap_or_default()].join("\n");
         Self {
-            address: format!("login:address:{address}:{window}"),
+            from: known_browser.is_none().then(from),
             account: format!("login:account:{}", base64url::encode(&sha256(account.as_bytes()))),
         }
     }
 
     /// Takes the attempt, before the password is looked at.
     pub(crate) async fn begin(&self, ctx: &Context) -> Result<LoginThrottle, StoreError> {
-        let account = policy(ctx);
-        let address = ThrottlePolicy {
-            free_attempts: account.free_attempts.saturating_mul(ADDRESS_FACTOR),
-            ..account
-        };
-        let now = ctx.now();
-        let outcome = ctx
-            .store
-            .begin_login(std::slice::from_ref(&self.address), address, now)
-            .await?;
+        let of_account = policy(ctx);
+        let of_address = times(of_account, ADDRESS_FACTOR);
+        let of_site = times(of_address, SITE_FACTOR);
+        let mut counts = Vec::with_capacity(3);
+        if let Some(Origin { address, site }) = &self.from {
+            // An address that has to wait takes nothing from its neighbours.
+            counts.push((address, of_address));
+            counts.extend(site.iter().map(|site| (site, of_site)));
+        }
+        counts.push((&self.account, of_account));
+        take(ctx, &counts).await
+    }
+
+    /// Gives the account's attempts back after a right password, and the others this one.
+    pub(crate) async fn succeeded(&self, ctx: &Context) -> Result<(), StoreError> {
+        let mut from = Vec::with_capacity(2);
+        if let Some(Origin { address, site }) = &self.from {
+            from.push(address.clone());
+            from.extend(site.clone());
+        }
+        ctx.store.clear_login(slice::from_ref(&self.account), &from).await
+    }
+}
+
+/// Counts one attempt for each, up to the first that has to wait.
+pub(super) async fn take(
+    ctx: &Context,
+    counts: &[(&String, ThrottlePolicy)],
+) -> Result<LoginThrottle, StoreError> {
+    let now = ctx.now();
+    for (key, policy) in counts {
+        let outcome = ctx.store.begin_login(slice::from_ref(*key), *policy, now).await?;
         if outcome != LoginThrottle::Allowed {
             return Ok(outcome);
         }
-        ctx.store
-            .begin_login(std::slice::from_ref(&self.account), account, now)
-            .await
     }
+    Ok(LoginThrottle::Allowed)
+}
 
-    /// Gives the account's attempts back, after a right password.
-    pub(crate) async fn succeeded(&self, ctx: &Context) -> Result<(), StoreError> {
-        ctx.store.clear_login(std::slice::from_ref(&self.account)).await
+/// So many times the free attempts.
+pub(super) fn times(policy: ThrottlePolicy, factor: u32) -> ThrottlePolicy {
+    ThrottlePolicy {
+        free_attempts: policy.free_attempts.saturating_mul(factor),
+        ..policy
     }
 }
 
@@ -81,12 +116,16 @@ mod tests {
         Attempt::new(email, address.parse().unwrap(), known, UnixSeconds(now))
     }
 
+    fn address(attempt: &Attempt) -> &str {
+        &attempt.from.as_ref().unwrap().address
+    }
+
     #[test]
     fn an_account_is_one_whatever_the_case_and_the_address() {
         let one = attempt("Ada@Example.com", "192.0.2.1", None, 0);
         let other = attempt("ada@example.COM", "192.0.2.2", None, 0);
         assert_eq!(one.account, other.account);
-        assert_ne!(one.address, other.address);
+        assert_ne!(address(&one), address(&other));
     }
 
     #[test]
@@ -94,19 +133,19 @@ mod tests {
         let stranger = attempt("ada@example.com", "192.0.2.1", None, 0);
         let known = attempt("ada@example.com", "192.0.2.1", Some("browser"), 0);
         assert_ne!(stranger.account, known.account);
-        assert_eq!(stranger.address, known.address);
+        assert!(known.from.is_none() && stranger.from.is_some());
     }
 
     #[test]
     fn addresses_of_one_network_share_a_window_and_only_a_window() {
         let one = attempt("a@example.com", "2001:db8:1:2::1", None, 899);
         assert_eq!(
-            one.address,
-            attempt("b@example.com", "2001:db8:1:2:ff::9", None, 0).address
+            address(&one),
+            address(&attempt("b@example.com", "2001:db8:1:2:ff::9", None, 0))
         );
         assert_ne!(
-            one.address,
-            attempt("a@example.com", "2001:db8:1:2::1", None, 900).address
+            address(&one),
+            address(&attempt("a@example.com", "2001:db8:1:2::1", None, 900))
         );
     }
 

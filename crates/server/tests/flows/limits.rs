@@ -2,8 +2,9 @@
 
 use doorward_store::ClientSource;
 use http::StatusCode;
+use serde_json::{Value, json};
 
-use crate::support::{Authorization, Browser, REDIRECT, Reply, TestApp};
+use crate::support::{ADMIN_KEY, Authorization, Browser, REDIRECT, Reply, TestApp};
 
 #[track_caller]
 fn assert_limited(reply: &Reply) {
@@ -142,4 +143,67 @@ async fn pushed_requests_have_a_limit_of_their_own() {
         assert_eq!(push().await.status, StatusCode::CREATED);
     }
     assert_limited(&push().await);
+}
+
+/// Introspects and revokes with these credentials.
+async fn ask_about_tokens(app: &TestApp, credentials: &[(&str, &str)]) -> [Reply; 2] {
+    let form = [credentials, &[("token", "x")]].concat();
+    let browser = app.browser();
+    [
+        browser.post_pairs("/oauth/introspect", &[], &form).await,
+        browser.post_pairs("/oauth/revoke", &[], &form).await,
+    ]
+}
+
+/// Resource servers ask thousands of times a second; strangers need not.
+#[tokio::test]
+async fn strangers_are_counted_where_they_ask_about_tokens_and_an_operators_clients_are_not() {
+    let app = TestApp::with(|settings| {
+        settings.rate_limit.self_registered = "6/1m".parse().unwrap();
+        settings.admin.bootstrap_key = Some(ADMIN_KEY.into());
+    })
+    .await;
+    let metadata = json!({"redirect_uris": [REDIRECT], "token_endpoint_auth_method": "client_secret_post"});
+    let headers = [("content-type", "application/json")];
+    let stranger = app
+        .browser()
+        .send("POST", "/oauth/register", &headers, metadata.to_string())
+        .await
+        .json();
+    let guard = json!({
+        "client_name": "Guard", "resource_server": "mcp", "token_endpoint_auth_method": "client_secret_post",
+    });
+    let guard = app.administer("POST", "/admin/clients", &guard).await.json();
+    let credentials = |client: &Value| {
+        ["client_id", "client_secret"].map(|name| (name, client[name].as_str().unwrap().to_owned()))
+    };
+    let [stranger, guard] = [&stranger, &guard].map(credentials);
+    let ask = async |of: &[(&'static str, String); 2]| {
+        let form = of.each_ref().map(|(name, value)| (*name, value.as_str()));
+        ask_about_tokens(&app, &form).await
+    };
+    for _ in 0..3 {
+        for reply in ask(&stranger).await {
+            assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
+        }
+    }
+    for reply in ask(&stranger).await {
+        assert_limited(&reply);
+    }
+    for _ in 0..20 {
+        for reply in ask(&guard).await {
+            assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
+        }
+    }
+    // A public client's name is anybody's.
+    let public = app.add_client(ClientSource::Admin, &[REDIRECT]).await;
+    for reply in ask_about_tokens(&app, &[("client_id", &public)]).await {
+        assert_limited(&reply);
+    }
+    app.wait(20);
+    let [introspected, revoked] = ask(&stranger).await;
+    assert_eq!(
+        (introspected.status, revoked.status),
+        (StatusCode::OK, StatusCode::OK)
+    );
 }

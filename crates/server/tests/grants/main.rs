@@ -20,6 +20,7 @@ mod newcomers;
 mod pushed;
 mod refusals;
 mod secrets;
+mod strangers;
 #[path = "../support/mod.rs"]
 mod support;
 mod trusted;

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use crate::passwords::try_password;
-use crate::support::{EMAIL, PASSWORD, TestApp};
+use crate::support::{Browser, EMAIL, ISSUER, PASSWORD, TestApp};
 
 #[tokio::test]
 async fn wrong_passwords_make_the_next_one_wait() {
@@ -130,4 +130,107 @@ async fn attempts_at_once_do_not_get_past_the_throttle() {
         .filter(|reply| reply.status == StatusCode::BAD_REQUEST)
         .count();
     assert_eq!(tried, 5);
+}
+
+/// A server behind a proxy, with 20 free attempts for an address and 80 for the network of an IPv6 address.
+async fn behind_a_proxy() -> TestApp {
+    TestApp::with(|settings| {
+        settings.login.free_attempts = 1;
+        settings.server.trusted_proxies = vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()];
+    })
+    .await
+}
+
+/// The status of a sign-in from an address.
+async fn from(browser: &Browser, address: &str, email: &str, password: &str) -> StatusCode {
+    let page = browser.get("/login").await;
+    let form = page.form("/login").set("email", email).set("password", password);
+    let headers = [
+        ("origin", ISSUER),
+        ("sec-fetch-site", "same-origin"),
+        ("x-forwarded-for", address),
+    ];
+    browser.submit_with(&form, None, &headers).await.status
+}
+
+/// [RATE-001]
+#[tokio::test]
+async fn a_network_that_tries_many_accounts_has_to_wait_and_who_signed_in_there_before_does_not() {
+    let app = behind_a_proxy().await;
+    let owner = app.signed_in().await;
+    let page = owner.get("/logout").await;
+    owner.submit(&page.form("/logout"), None).await;
+
+    let mut names = (0..).map(|index| format!("user{index}@example.com"));
+    let mut attempt = async |address: String| {
+        let email = names.next().unwrap();
+        from(&app.browser(), &address, &email, "wrong").await
+    };
+    for index in 0..120 {
+        let expected = if index < 20 {
+            StatusCode::BAD_REQUEST
+        } else {
+            StatusCode::TOO_MANY_REQUESTS
+        };
+        assert_eq!(attempt("2001:db8:1::1".into()).await, expected, "{index}");
+    }
+    // What was refused to one subscriber is not taken from the others.
+    for index in 1..=60 {
+        let status = attempt(format!("2001:db8:1:{index}::1")).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{index}");
+    }
+    for index in 61..=120 {
+        let status = attempt(format!("2001:db8:1:{index}::1")).await;
+        assert_eq!(status, StatusCode::TOO_MANY_REQUESTS, "{index}");
+    }
+    assert_eq!(attempt("2001:db8:2::1".into()).await, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        from(&owner, "2001:db8:1::1", EMAIL, PASSWORD).await,
+        StatusCode::SEE_OTHER
+    );
+}
+
+/// [RATE-001]
+#[tokio::test]
+async fn who_gets_in_does_not_use_up_the_attempts_of_the_address() {
+    let app = behind_a_proxy().await;
+    for address in ["192.0.2.1", "2001:db8:1:2::3"] {
+        for index in 0..100 {
+            let status = from(&app.browser(), address, EMAIL, PASSWORD).await;
+            assert_eq!(status, StatusCode::SEE_OTHER, "{index}");
+        }
+    }
+}
+
+/// [RATE-001]
+#[tokio::test]
+async fn who_gets_in_gives_back_no_attempts_of_others() {
+    let app = behind_a_proxy().await;
+    let address = "192.0.2.1";
+    for index in 0..20 {
+        let email = format!("user{index}@example.com");
+        let status = from(&app.browser(), address, &email, "wrong").await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{index}");
+        if index < 19 {
+            let status = from(&app.browser(), address, EMAIL, PASSWORD).await;
+            assert_eq!(status, StatusCode::SEE_OTHER, "{index}");
+        }
+    }
+    let status = from(&app.browser(), address, "user20@example.com", "wrong").await;
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+}
+
+/// Whoever sends them would make the store keep a row for each, at no cost of their own.
+#[tokio::test]
+async fn what_is_too_long_to_be_anybodys_is_refused_and_not_counted() {
+    let app = behind_a_proxy().await;
+    let (long, address) = ("x".repeat(1025), "192.0.2.1");
+    for _ in 0..30 {
+        for (email, password) in [(EMAIL, &*long), (&*long, PASSWORD)] {
+            let status = from(&app.browser(), address, email, password).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST);
+        }
+    }
+    let status = from(&app.browser(), address, EMAIL, PASSWORD).await;
+    assert_eq!(status, StatusCode::SEE_OTHER);
 }

@@ -26,6 +26,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("postgres", 13, "0013_transaction_marks"),
     migration!("postgres", 14, "0014_used_up_tokens"),
     migration!("postgres", 15, "0015_served"),
+    migration!("postgres", 16, "0016_pending_grants_of_clients"),
 ];
 
 /// "DWRD": one node at a time changes the schema.

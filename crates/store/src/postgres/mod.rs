@@ -66,6 +66,7 @@ use self::hosts::Hosts;
 use self::location::Location;
 use self::together::Meeting;
 use self::used_grants::UsedGrants;
+use crate::rules::sweep::Round;
 use crate::turns::Turns;
 use crate::{Changes, IssueOwn, Result, RotateRefresh, Sealed, StoreError};
 
@@ -124,6 +125,7 @@ pub struct Engine {
     own_tokens: Meeting<Arc<IssueOwn>>,
     standings_to_read: Meeting<issuances::ReadStanding>,
     used_grants: UsedGrants,
+    clients_looked_at: Round,
 }
 
 impl Engine {
@@ -178,6 +180,7 @@ impl Engine {
             own_tokens: Meeting::default(),
             standings_to_read: Meeting::default(),
             used_grants: UsedGrants::default(),
+            clients_looked_at: Round::default(),
         };
         Ok((engine, checked))
     }

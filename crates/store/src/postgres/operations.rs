@@ -264,8 +264,8 @@ impl Store for PostgresStore {
             .await
     }
 
-    async fn clear_login(&self, keys: &[String]) -> Result<()> {
-        self.transaction(|db| async move { throttle::clear(&db, keys).await })
+    async fn clear_login(&self, all_of: &[String], one_of: &[String]) -> Result<()> {
+        self.transaction(|db| async move { throttle::clear(&db, all_of, one_of).await })
             .await
     }
 
@@ -775,7 +775,9 @@ impl Store for PostgresStore {
         let mut swept = Swept::default();
         for (kind, past) in kinds(now, retain) {
             let removed = self
-                .transaction(|db| async move { sweep::remove(&db, kind, past, limit).await })
+                .transaction(|db| async move {
+                    sweep::remove(&db, kind, past, limit, &self.clients_looked_at).await
+                })
                 .await?;
             swept.0.push((kind.name(), removed));
         }

@@ -220,6 +220,21 @@ async fn a_page_of_grants_reads_one_page() {
     }
 }
 
+/// A client may have very many grants.
+#[tokio::test]
+async fn grants_of_a_client_that_wait_are_found_among_those_that_wait() {
+    let Some((store, _database)) = grown().await else {
+        return;
+    };
+    let db = store.pool.get().await.unwrap();
+    let sql = all().find(|sql| sql.name == "END_PENDING_OF_CLIENT").unwrap();
+    let mut indexes = Vec::new();
+    visit(&plan(&db, sql).await, &mut |node| {
+        indexes.extend(node["Index Name"].as_str().map(str::to_owned));
+    });
+    assert_eq!(indexes, ["grant_pending_client"]);
+}
+
 fn visit(node: &Value, look: &mut impl FnMut(&Value)) {
     look(node);
     for child in node["Plans"].as_array().into_iter().flatten() {

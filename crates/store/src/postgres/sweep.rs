@@ -3,9 +3,9 @@
 use doorward_oauth::time::UnixSeconds;
 
 use super::errors::Fallible;
-use super::statements::{Connection, Sql, list, run, statements};
+use super::statements::{Connection, Sql, find, list, run, statements};
 use super::values::only;
-use crate::rules::sweep::Kind;
+use crate::rules::sweep::{Kind, Round};
 
 /// Deletes the rows that a subquery finds by an index; $1 is the time before which they are past use. A row that
 /// somebody works on is left for the next time.
@@ -56,27 +56,53 @@ statements! {
     );
     INITIAL_ACCESS_TOKENS = delete!("initial_access_token", "id", "expires_at < $1");
     UNUSED_CLIENTS = concat!(
-        "SELECT k.client_id FROM client k WHERE k.source = 'dynamic' AND k.updated_at < $1 AND NOT k.disabled AND ",
-        unused!("$1"), " ORDER BY k.updated_at LIMIT $2 FOR UPDATE SKIP LOCKED"
+        "SELECT k.client_id FROM client k WHERE k.client_id > $3 AND k.client_id <= $4 \
+         AND k.source = 'dynamic' AND k.updated_at < $1 AND NOT k.disabled AND ",
+        unused!("$1"), " ORDER BY k.client_id LIMIT $2 FOR UPDATE SKIP LOCKED"
     );
+    END_OF_STEP = "SELECT client_id FROM client WHERE client_id > $1 ORDER BY client_id LIMIT 1 OFFSET $2";
     REMOVE_UNUSED_CLIENTS = concat!("DELETE FROM client k WHERE k.client_id = ANY ($1) AND ", unused!("$2"));
 }
 
-pub(super) async fn remove(db: &Connection, kind: Kind, past: UnixSeconds, limit: u32) -> Fallible<u64> {
-    let limit = i64::from(limit);
+pub(super) async fn remove(
+    db: &Connection,
+    kind: Kind,
+    past: UnixSeconds,
+    limit: u32,
+    round: &Round,
+) -> Fallible<u64> {
     let Some(sql) = statement(kind) else {
-        return remove_unused_clients(db, past, limit).await;
+        return remove_unused_clients(db, past, limit, round).await;
     };
-    run(db, sql, &[&past.0, &limit]).await
+    run(db, sql, &[&past.0, &i64::from(limit)]).await
 }
 
 /// Two statements: the second one sees what was approved before the first one had its locks.
-async fn remove_unused_clients(db: &Connection, past: UnixSeconds, limit: i64) -> Fallible<u64> {
-    let unused = list(db, UNUSED_CLIENTS, &[&past.0, &limit], only::<String>).await?;
-    if unused.is_empty() {
-        return Ok(0);
-    }
-    run(db, REMOVE_UNUSED_CLIENTS, &[&unused, &past.0]).await
+async fn remove_unused_clients(
+    db: &Connection,
+    past: UnixSeconds,
+    limit: u32,
+    round: &Round,
+) -> Fallible<u64> {
+    let after = round.after();
+    let step = i64::from(Round::STEP - 1);
+    let last = find(db, END_OF_STEP, &[&after, &step], only::<String>).await?;
+    let until = last.as_deref().unwrap_or(Round::END);
+    let most = i64::from(limit);
+    let unused = list(
+        db,
+        UNUSED_CLIENTS,
+        &[&past.0, &most, &after, &until],
+        only::<String>,
+    )
+    .await?;
+    let removed = if unused.is_empty() {
+        0
+    } else {
+        run(db, REMOVE_UNUSED_CLIENTS, &[&unused, &past.0]).await?
+    };
+    round.advance(last, removed, limit);
+    Ok(removed)
 }
 
 const fn statement(kind: Kind) -> Option<Sql> {

@@ -14,6 +14,7 @@ statements! {
              ON CONFLICT (key_digest) DO UPDATE SET attempts = excluded.attempts, last_at = excluded.last_at, \
              forget_at = excluded.forget_at";
     CLEAR = "DELETE FROM login_throttle WHERE key_digest = ANY ($1)";
+    GIVE_BACK = "UPDATE login_throttle SET attempts = attempts - 1 WHERE key_digest = ANY ($1) AND attempts > 0";
 }
 
 /// Counts one attempt on each key, or none at all when one of them has to wait. A key may have no row yet, so
@@ -55,10 +56,15 @@ pub(super) async fn begin(
     Ok(answer)
 }
 
-pub(super) async fn clear(db: &Connection, keys: &[String]) -> Fallible<()> {
-    let keys = digests(keys);
-    lock(db, &keys).await?;
-    run(db, CLEAR, &[&slices(&keys)]).await.map(drop)
+/// Forgets all attempts of some keys, and one of each of others.
+pub(super) async fn clear(db: &Connection, all_of: &[String], one_of: &[String]) -> Fallible<()> {
+    // In one order with everybody else who takes several.
+    lock(db, &digests(&[all_of, one_of].concat())).await?;
+    run(db, CLEAR, &[&slices(&digests(all_of))]).await?;
+    if !one_of.is_empty() {
+        run(db, GIVE_BACK, &[&slices(&digests(one_of))]).await?;
+    }
+    Ok(())
 }
 
 fn slices(keys: &[Digest]) -> Vec<&[u8]> {

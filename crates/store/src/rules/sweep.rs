@@ -1,5 +1,6 @@
 //! What is past its use, and since when.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use doorward_oauth::time::UnixSeconds;
@@ -42,6 +43,35 @@ impl Kind {
             Self::InitialAccessTokens => "initial_access_tokens",
             Self::UnusedClients => "unused_clients",
         }
+    }
+}
+
+/// How far the search for unused clients has come: very many may be in use, and all others wait for whoever looks. It goes
+/// round by `client_id`, so many at a time; a node that starts begins anew.
+#[derive(Debug, Default)]
+pub(crate) struct Round(Mutex<String>);
+
+impl Round {
+    /// How many clients are looked at, whether they are used or not.
+    pub(crate) const STEP: u32 = 1000;
+    /// Behind every `client_id`.
+    pub(crate) const END: &str = "\u{10ffff}";
+
+    /// The last client that was looked at.
+    pub(crate) fn after(&self) -> String {
+        self.place().clone()
+    }
+
+    /// Goes on behind the client that was the last of this step, or from the beginning. The same again when there may be
+    /// more to remove.
+    pub(crate) fn advance(&self, last: Option<String>, removed: u64, limit: u32) {
+        if removed < u64::from(limit) {
+            *self.place() = last.unwrap_or_default();
+        }
+    }
+
+    fn place(&self) -> MutexGuard<'_, String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -26,6 +26,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("sqlite", 12, "0012_registration_tokens"),
     migration!("sqlite", 13, "0013_used_up_tokens"),
     migration!("sqlite", 14, "0014_served"),
+    migration!("sqlite", 15, "0015_pending_grants_of_clients"),
 ];
 
 const CREATE_JOURNAL: &str = "CREATE TABLE IF NOT EXISTS schema_migration (

@@ -57,6 +57,7 @@ use self::location::{Location, LockedFile};
 use self::readers::Readers;
 use self::writer::{Place, Writer};
 use crate::changes::Changes;
+use crate::rules::sweep::Round;
 use crate::turns::Turns;
 use crate::{Result, StoreError};
 
@@ -95,6 +96,7 @@ pub struct Engine {
     changes: Arc<Changes>,
     /// Whether it was said that the file is damaged.
     told_of_damage: AtomicBool,
+    clients_looked_at: Arc<Round>,
 }
 
 impl Engine {
@@ -122,6 +124,7 @@ impl Engine {
             turns: Turns::default(),
             changes: Arc::new(Changes::of_one_process()),
             told_of_damage: AtomicBool::new(false),
+            clients_looked_at: Arc::default(),
         };
         let worker = store
             .writer
@@ -160,6 +163,7 @@ impl Engine {
             turns: Turns::default(),
             changes: Arc::new(Changes::of_one_process()),
             told_of_damage: AtomicBool::new(false),
+            clients_looked_at: Arc::default(),
         };
         let beside_it = Connection::open_with_flags(&file.path, flags)?;
         prepare(&beside_it, options)?;

@@ -228,9 +228,9 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn clear_login(&self, keys: &[String]) -> Result<()> {
-        let keys = keys.to_vec();
-        self.write(move |db| throttle::clear(db, &keys)).await
+    async fn clear_login(&self, all_of: &[String], one_of: &[String]) -> Result<()> {
+        let (all_of, one_of) = (all_of.to_vec(), one_of.to_vec());
+        self.write(move |db| throttle::clear(db, &all_of, &one_of)).await
     }
 
     async fn create_session(&self, session: Session, replaces: Option<Digest>) -> Result<()> {
@@ -699,7 +699,10 @@ impl Store for SqliteStore {
     async fn sweep(&self, now: UnixSeconds, retain: Duration, limit: u32) -> Result<Swept> {
         let mut swept = Swept::default();
         for (kind, past) in kinds(now, retain) {
-            let removed = self.write(move |db| sweep::remove(db, kind, past, limit)).await?;
+            let round = Arc::clone(&self.clients_looked_at);
+            let removed = self
+                .write(move |db| sweep::remove(db, kind, past, limit, &round))
+                .await?;
             swept.0.push((kind.name(), removed));
         }
         Ok(swept)

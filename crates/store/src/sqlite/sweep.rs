@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::statements::{Run, Sql, statements};
 use crate::Result;
-use crate::rules::sweep::Kind;
+use crate::rules::sweep::{Kind, Round};
 
 /// Deletes the rows that a subquery finds by an index; ?1 is the time before which they are past use.
 macro_rules! delete {
@@ -38,18 +38,39 @@ statements! {
     EXPIRED_GRANTS = delete!("access_grant", "id", "state = 'active' AND refresh_expires_at < ?1");
     GRANTS_WITHOUT_REFRESH = delete!("access_grant", "id", "state = 'active' AND refresh_expires_at IS NULL AND last_used_at < ?1");
     INITIAL_ACCESS_TOKENS = delete!("initial_access_token", "id", "expires_at < ?1");
+    END_OF_STEP = "SELECT client_id FROM client WHERE client_id > ?1 ORDER BY client_id LIMIT 1 OFFSET ?2";
+    /// `+`: by the name alone.
     UNUSED_CLIENTS = "DELETE FROM client WHERE client_id IN (SELECT k.client_id FROM client k \
-                      WHERE k.source = 'dynamic' AND k.updated_at < ?1 AND k.disabled = 0 \
+                      WHERE k.client_id > ?3 AND k.client_id <= ?4 \
+                      AND +k.source = 'dynamic' AND +k.updated_at < ?1 AND k.disabled = 0 \
                       AND NOT EXISTS (SELECT 1 FROM access_grant g WHERE g.client_id = k.client_id) \
                       AND NOT EXISTS (SELECT 1 FROM consent c WHERE c.client_id = k.client_id AND c.granted_at >= ?1) LIMIT ?2)";
 }
 
-pub(super) fn remove(db: &Connection, kind: Kind, past: UnixSeconds, limit: u32) -> Result<u64> {
-    Ok(db.run(statement(kind), params![past.0, limit])? as u64)
+pub(super) fn remove(
+    db: &Connection,
+    kind: Kind,
+    past: UnixSeconds,
+    limit: u32,
+    round: &Round,
+) -> Result<u64> {
+    match statement(kind) {
+        Some(sql) => Ok(db.run(sql, params![past.0, limit])? as u64),
+        None => remove_unused_clients(db, past, limit, round),
+    }
 }
 
-const fn statement(kind: Kind) -> Sql {
-    match kind {
+fn remove_unused_clients(db: &Connection, past: UnixSeconds, limit: u32, round: &Round) -> Result<u64> {
+    let after = round.after();
+    let last: Option<String> = db.find(END_OF_STEP, params![after, Round::STEP - 1], |row| row.get(0))?;
+    let until = last.as_deref().unwrap_or(Round::END);
+    let removed = db.run(UNUSED_CLIENTS, params![past.0, limit, after, until])? as u64;
+    round.advance(last, removed, limit);
+    Ok(removed)
+}
+
+const fn statement(kind: Kind) -> Option<Sql> {
+    Some(match kind {
         Kind::Sessions => SESSIONS,
         Kind::Throttles => THROTTLES,
         Kind::Spent => SPENT,
@@ -61,6 +82,6 @@ const fn statement(kind: Kind) -> Sql {
         Kind::ExpiredGrants => EXPIRED_GRANTS,
         Kind::GrantsWithoutRefresh => GRANTS_WITHOUT_REFRESH,
         Kind::InitialAccessTokens => INITIAL_ACCESS_TOKENS,
-        Kind::UnusedClients => UNUSED_CLIENTS,
-    }
+        Kind::UnusedClients => return None,
+    })
 }

@@ -13,6 +13,7 @@ statements! {
              ON CONFLICT (key_digest) DO UPDATE SET attempts = excluded.attempts, last_at = excluded.last_at, \
              forget_at = excluded.forget_at";
     CLEAR = "DELETE FROM login_throttle WHERE key_digest = ?1";
+    GIVE_BACK = "UPDATE login_throttle SET attempts = attempts - 1 WHERE key_digest = ?1 AND attempts > 0";
 }
 
 /// Counts one attempt on each key, or none at all when one of them has to wait.
@@ -37,9 +38,13 @@ pub(super) fn begin(
     Ok(answer)
 }
 
-pub(super) fn clear(db: &Connection, keys: &[String]) -> Result<()> {
-    for key in digests(keys) {
+/// Forgets all attempts of some keys, and one of each of others.
+pub(super) fn clear(db: &Connection, all_of: &[String], one_of: &[String]) -> Result<()> {
+    for key in digests(all_of) {
         db.run(CLEAR, [key])?;
+    }
+    for key in digests(one_of) {
+        db.run(GIVE_BACK, [key])?;
     }
     Ok(())
 }

@@ -50,6 +50,7 @@ macro_rules! conformance {
                 an_ended_session_takes_its_unredeemed_codes_along;
             throttle: free_attempts_do_not_wait, the_wait_doubles_up_to_the_longest, a_refused_attempt_is_not_counted,
                 attempts_are_forgotten, one_waiting_key_holds_all_and_counts_none, a_right_password_gives_the_attempts_back,
+                one_attempt_is_given_back_and_what_others_failed_stays,
                 a_clock_that_went_back_locks_nobody_out, parallel_guesses_get_no_more_than_the_free_attempts;
             approvals: an_approval_makes_a_pending_grant_and_its_code, the_same_request_twice_makes_one_grant, parallel_posts_of_one_request_make_one_grant,
                 a_used_up_request_gets_no_second_code, another_person_cannot_repeat_a_request, an_ended_session_cannot_approve,
@@ -128,7 +129,7 @@ macro_rules! conformance {
                 a_long_text_is_cut, a_word_that_a_newer_program_wrote_is_read_as_text;
             audit_operations: every_operation_that_changes_something_is_told;
             sweep: what_is_past_its_use_is_removed, what_is_in_use_stays, a_sweep_removes_at_most_its_limit, clients_that_registered_themselves_and_were_never_allowed_anything_are_removed,
-                initial_tokens_go_long_after_they_ended;
+                initial_tokens_go_long_after_they_ended, so_many_clients_are_looked_at_in_one_go;
         }
     };
     ($open:path; $($module:ident: $($case:ident),+;)+) => {

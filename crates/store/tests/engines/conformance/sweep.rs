@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_store::{
@@ -6,7 +7,7 @@ use doorward_store::{
 };
 use uuid::Uuid;
 
-use super::scene::{APP, Opened, Scene, at, client, digest, redemption};
+use super::scene::{APP, Opened, Scene, at, at_once, client, digest, redemption};
 
 const RETAIN: Duration = Duration::from_secs(1000);
 const YEAR: i64 = 365 * 86_400;
@@ -100,6 +101,33 @@ pub(crate) async fn clients_that_registered_themselves_and_were_never_allowed_an
     assert_eq!(store.client("recent").await.unwrap(), None);
     store.sweep(at(101_001), RETAIN, 100).await.unwrap();
     assert_eq!(store.client("comes back").await.unwrap(), None);
+}
+
+/// Those that are in use stay: to look at all of them each time would keep everybody else waiting.
+pub(crate) async fn so_many_clients_are_looked_at_in_one_go(opened: Opened) {
+    let store = Arc::clone(&opened.store);
+    let add = |name: String, disabled: bool| {
+        let store = Arc::clone(&store);
+        async move {
+            let client = Client {
+                disabled,
+                updated_at: at(0),
+                ..client(&name, ClientSource::Dynamic)
+            };
+            store.create_client(client).await.unwrap();
+        }
+    };
+    at_once(1000, |number| add(format!("b{number:04}"), true)).await;
+    add("c".into(), false).await;
+    let sweep = async || store.sweep(at(2000), RETAIN, 100).await.unwrap();
+    sweep().await;
+    assert!(store.client("c").await.unwrap().is_some(), "one too many");
+    sweep().await;
+    assert_eq!(store.client("c").await.unwrap(), None);
+    // And round again.
+    add("a".into(), false).await;
+    sweep().await;
+    assert_eq!(store.client("a").await.unwrap(), None);
 }
 
 pub(crate) async fn what_is_in_use_stays(opened: Opened) {

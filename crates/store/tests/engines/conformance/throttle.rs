@@ -81,9 +81,33 @@ pub(crate) async fn a_right_password_gives_the_attempts_back(opened: Opened) {
     let store = &*opened.store;
     use_up(store, "ada").await;
     use_up(store, "grace").await;
-    store.clear_login(&keys(&["ada"])).await.unwrap();
+    store.clear_login(&keys(&["ada"]), &[]).await.unwrap();
     use_up(store, "ada").await;
     assert_eq!(attempt(store, "grace", 0).await, LoginThrottle::Wait(2));
+}
+
+pub(crate) async fn one_attempt_is_given_back_and_what_others_failed_stays(opened: Opened) {
+    let store = &*opened.store;
+    use_up(store, "address").await;
+    for _ in 0..5 {
+        store
+            .clear_login(&keys(&["ada"]), &keys(&["address"]))
+            .await
+            .unwrap();
+        assert_eq!(attempt(store, "address", 0).await, LoginThrottle::Allowed);
+        assert_eq!(attempt(store, "address", 0).await, LoginThrottle::Wait(2));
+    }
+    // Beyond the free attempts as well, and never below none.
+    assert_eq!(attempt(store, "address", 2).await, LoginThrottle::Allowed);
+    store.clear_login(&[], &keys(&["address"])).await.unwrap();
+    assert_eq!(attempt(store, "address", 2).await, LoginThrottle::Wait(2));
+    for key in ["address", "address", "address", "address", "nobody"] {
+        store.clear_login(&[], &keys(&[key])).await.unwrap();
+    }
+    use_up(store, "nobody").await;
+    assert_eq!(attempt(store, "nobody", 0).await, LoginThrottle::Wait(2));
+    use_up(store, "address").await;
+    assert_eq!(attempt(store, "address", 0).await, LoginThrottle::Wait(2));
 }
 
 pub(crate) async fn a_clock_that_went_back_locks_nobody_out(opened: Opened) {

@@ -1,0 +1,2 @@
+-- A client that changes ends its grants that wait, however many others it has.
+CREATE INDEX grant_pending_client ON access_grant (client_id) WHERE state = 'pending';
