@@ -11,19 +11,13 @@ use crate::context::Parts;
 use crate::login::Passwords;
 use crate::random::OsRandom;
 
-#[path = "../../tests/support/engine.rs"]
-mod engine;
-
 const EMAIL: &str = "ada@example.com";
 
-/// What lives as long as the server: its folder, and its database.
-type Home = (tempfile::TempDir, engine::Engine);
-
 /// A server with one person who has no password, and with room for so many hashes, none of which is computed.
-async fn context(places: usize) -> (Arc<Context>, Home) {
+async fn context(places: usize) -> (Arc<Context>, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = Settings::default();
-    let database = engine::Engine::for_a_test(&mut settings, folder.path()).await;
+    settings.storage.url = format!("sqlite://{}/doorward.db", folder.path().display()).into();
     settings.login.free_attempts = 1;
     let parts = Parts {
         clock: Arc::new(ManualClock::new(UnixSeconds(1_800_000_000))),
@@ -44,7 +38,7 @@ async fn context(places: usize) -> (Arc<Context>, Home) {
         updated_at: context.now(),
     };
     context.store.create_user(user).await.unwrap();
-    (context, (folder, database))
+    (context, folder)
 }
 
 async fn attempt(ctx: &Arc<Context>) -> Result<Outcome, PageError> {
@@ -73,7 +67,7 @@ async fn told(ctx: &Context) -> Vec<String> {
 
 #[tokio::test]
 async fn who_finds_no_room_for_a_hash_is_not_counted() {
-    let (ctx, _home) = context(0).await;
+    let (ctx, _folder) = context(0).await;
     // More often than an account or an address may be tried.
     for _ in 0..30 {
         let refused = attempt(&ctx).await.err().unwrap();
@@ -85,9 +79,8 @@ async fn who_finds_no_room_for_a_hash_is_not_counted() {
 /// [RATE-001]
 #[tokio::test]
 async fn an_attempt_is_told_to_its_end_when_the_client_hangs_up() {
-    let (ctx, _home) = context(1).await;
-    let hung_up = attempt(&ctx);
-    tokio::pin!(hung_up);
+    let (ctx, _folder) = context(1).await;
+    let mut hung_up = Box::pin(attempt(&ctx));
     while ctx.passwords.place().is_ok() {
         assert!(futures_util::poll!(hung_up.as_mut()).is_pending());
         tokio::task::yield_now().await;
