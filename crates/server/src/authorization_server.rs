@@ -82,7 +82,12 @@ impl AuthorizationServer {
             Ok::<_, StartError>(master)
         })
         .await?;
-        if let Some(before) = store.serve_as(issuer.as_str()).await? {
+        // On one's own machine the port may be another one at each start.
+        if let Some(before) = store
+            .serve_as(issuer.as_str())
+            .await?
+            .filter(|_| !issuer.is_loopback())
+        {
             tracing::warn!(
                 issuer = issuer.as_str(),
                 before,

@@ -322,9 +322,7 @@ async fn a_database_that_was_served_under_another_name_is_told_of_once() {
     let place = Place::new();
     assert_eq!(place.serve().await.stop().code, Some(0));
     let before = place.issuer();
-    let other = before.replace("localhost", "127.0.0.1");
-    assert_ne!(other, before);
-    let place = place.set("DOORWARD_SERVER_ISSUER", &other);
+    let place = place.set("DOORWARD_SERVER_ISSUER", "https://auth.example");
     let warning = "this database was served under another issuer's name before";
     let told = place.serve().await.stop();
     let line = told.stderr.lines().find(|line| line.contains(warning));
