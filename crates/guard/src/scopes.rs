@@ -96,19 +96,22 @@ impl ScopePolicy {
         Err(needed)
     }
 
-    /// The scopes that messages need by what they name. Those of a pattern come once, however many URIs match it.
+    /// The scopes that messages need by what they name, in that order. Those of a pattern come once, and it is not tried
+    /// again, however many URIs match it.
     fn found(&self, messages: &[Message]) -> Vec<&ScopeSet> {
-        let tools = messages.iter().filter_map(Message::tool);
-        let prompts = messages.iter().flat_map(Message::prompts);
-        let tools = tools.filter_map(|tool| self.tools.get(tool));
-        let prompts = prompts.filter_map(|prompt| self.prompts.get(prompt));
-        let mut found: Vec<&ScopeSet> = tools.chain(prompts).collect();
-        if !self.resources.is_empty() {
-            let uris = messages.iter().flat_map(Message::resources);
-            let uris: Vec<Variants> = uris.map(Variants::of).collect();
-            let patterns = self.resources.iter();
-            let matched = patterns.filter(|(pattern, _)| uris.iter().any(|uri| uri.match_any(pattern)));
-            found.extend(matched.map(|(_, scopes)| scopes));
+        let mut found = Vec::new();
+        let mut patterns: Vec<_> = self.resources.iter().collect();
+        for message in messages {
+            found.extend(message.tool().and_then(|tool| self.tools.get(tool)));
+            found.extend(message.prompts().filter_map(|prompt| self.prompts.get(prompt)));
+            for uri in message.resources() {
+                if patterns.is_empty() {
+                    break;
+                }
+                let variants = Variants::of(uri);
+                let matched = patterns.extract_if(.., |(pattern, _)| variants.match_any(pattern));
+                found.extend(matched.map(|(_, scopes)| scopes));
+            }
         }
         found
     }

@@ -404,12 +404,16 @@ impl GrantFilter {
 
 /// What a sweep removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Swept(pub(crate) Vec<(&'static str, u64)>);
+pub struct Swept {
+    pub(crate) kinds: Vec<(&'static str, u64)>,
+    /// Unused clients were found, and not all clients have been looked at.
+    pub(crate) is_under_way: bool,
+}
 
 impl Swept {
     /// The name of each kind of row, and how many of it.
     pub fn kinds(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.0.iter().copied()
+        self.kinds.iter().copied()
     }
 
     /// All of them together.
@@ -417,8 +421,8 @@ impl Swept {
         self.kinds().map(|(_, rows)| rows).sum()
     }
 
-    /// Whether `limit` rows of some kind were removed, so that there may be more.
+    /// Whether `limit` rows of some kind were removed, so that there may be more, or there may be more where nobody has looked.
     pub fn may_have_left(&self, limit: u32) -> bool {
-        self.kinds().any(|(_, rows)| rows >= u64::from(limit))
+        self.is_under_way || self.kinds().any(|(_, rows)| rows >= u64::from(limit))
     }
 }

@@ -10,9 +10,9 @@ use futures_util::Stream;
 use futures_util::future::BoxFuture;
 use futures_util::stream::unfold;
 use tokio::sync::{OwnedSemaphorePermit, broadcast};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::feed::{Closed, News, PAGE, RevocationFeed};
+use super::feed::{BLIND, Closed, News, PAGE, RevocationFeed};
 use super::frames::{self, Cursor};
 use crate::http::metrics::{FeedConnection, Metrics};
 
@@ -154,7 +154,10 @@ impl Connection {
 
     /// Whether the client may hear more. `None` when that cannot be told.
     async fn may_stay(&mut self) -> Option<bool> {
-        match (self.listener.may_stay)().await {
+        // A store that does not answer must not keep a connection that hears nothing more looking alive.
+        let asked = timeout(BLIND, (self.listener.may_stay)()).await;
+        let too_late = |_| Err(StoreError::Unavailable("it did not answer in time".to_owned()));
+        match asked.unwrap_or_else(too_late) {
             Ok(may_stay) => {
                 self.in_doubt = false;
                 Some(may_stay)

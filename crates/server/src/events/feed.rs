@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 /// How often the log is read when nothing was heard: whoever listens is told that it can be.
 const POLL: Duration = Duration::from_secs(1);
 /// When the store cannot be read for this long, nobody is told any more that all is well.
-const BLIND: Duration = Duration::from_secs(3);
+pub(super) const BLIND: Duration = Duration::from_secs(3);
 /// Entries read at a time.
 pub(super) const PAGE: u32 = 256;
 /// Pages that a slow connection may lag behind before it reads the log by itself.
@@ -190,6 +190,21 @@ mod tests {
         }
         assert_eq!(events.next().await.unwrap().unwrap(), frames::KEYS);
         assert_eq!(events.next().await.unwrap().unwrap(), ready);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_cannot_be_asked_about_hears_no_more() {
+        let store = SqliteStore::open("sqlite::memory:", &SqliteOptions::default()).unwrap();
+        let feed = Arc::new(RevocationFeed::new(Arc::new(store), 1));
+        let listener = Listener {
+            client_id: "guard".to_owned(),
+            may_stay: Box::new(|| Box::pin(std::future::pending())),
+        };
+        let minute = Duration::from_mins(1);
+        let connection = Connection::open(&feed, listener, None, minute, &Metrics::new()).await;
+        let mut events = Box::pin(connection.ok().unwrap().into_stream());
+        assert_eq!(events.next().await.unwrap().unwrap(), frames::OPENING);
+        assert!(events.next().await.is_none());
     }
 
     #[test]

@@ -19,8 +19,8 @@ use super::failure::Failure;
 use super::shares::{Share, Shares};
 use super::straight::Way;
 
-/// What bodies, with the heads of their requests, may hold in memory, in bytes: 500 of the largest.
-const BODIES: usize = 32 * 1024 * 1024;
+/// What bodies, with the heads of their requests, may hold in memory, in bytes: a thousand of the largest.
+const BODIES: usize = 64 * 1024 * 1024;
 
 /// What a request holds without being counted: most are no larger, and find room whatever others do. Connections and their
 /// streams are bounded.
@@ -29,9 +29,9 @@ const UNCOUNTED: usize = 4096;
 /// What a header costs beside its bytes, as HTTP/2 counts it (RFC 9113 §6.5.2).
 const HEADER: usize = 32;
 
-/// Room for bodies that come, until their requests are answered. An address has a quarter.
+/// Room for bodies that come, until their requests are answered. An address has a sixteenth.
 pub(super) fn room_for_bodies() -> Shares {
-    Shares::new(BODIES, BODIES / 4)
+    Shares::new(BODIES, BODIES / 16)
 }
 
 /// The bounds.

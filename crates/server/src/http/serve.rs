@@ -67,7 +67,7 @@ impl Default for ServeLimits {
 }
 
 impl ServeLimits {
-    /// The defaults, with so many connections; an address may hold an eighth, and 64 in any case.
+    /// The defaults, with so many connections. When half of them are taken, an address may hold an eighth.
     pub fn with_connections(connections: usize) -> Self {
         Self {
             header_time: Duration::from_secs(8),
@@ -76,7 +76,7 @@ impl ServeLimits {
             header_bytes: 32 * 1024,
             header_count: HYPERS_HEADER_COUNT,
             connections,
-            connections_of_address: (connections / 8).max(64),
+            connections_of_address: (connections / 8).max(1),
             drain_time: Duration::from_secs(8),
         }
     }

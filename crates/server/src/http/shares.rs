@@ -55,6 +55,16 @@ impl Shares {
         fits
     }
 
+    /// Also beyond what there is.
+    fn count(&self, address: IpAddr, amount: usize) {
+        let mut taken = self.taken();
+        taken.together = taken.together.saturating_add(amount);
+        add(&mut taken.buckets, bucket(address), amount);
+        if let Some(site) = site(address) {
+            add(&mut taken.sites, site, amount);
+        }
+    }
+
     fn give_back(&self, address: IpAddr, amount: usize) {
         let mut taken = self.taken();
         taken.together = taken.together.saturating_sub(amount);
@@ -71,6 +81,11 @@ impl Shares {
 
 fn amount_of(amounts: &HashMap<IpAddr, usize>, key: IpAddr) -> usize {
     amounts.get(&key).copied().unwrap_or_default()
+}
+
+fn add(amounts: &mut HashMap<IpAddr, usize>, key: IpAddr, amount: usize) {
+    let held = amounts.entry(key).or_default();
+    *held = held.saturating_add(amount);
 }
 
 fn lessen(amounts: &mut HashMap<IpAddr, usize>, key: IpAddr, by: usize) {
@@ -108,6 +123,14 @@ impl<S: Deref<Target = Shares>> Share<S> {
             self.amount += more;
         }
         fits
+    }
+}
+
+impl<S: Deref<Target = Shares>> Share<S> {
+    /// Makes it larger, whatever is left: it counts when there is little left for others.
+    pub(super) fn grow_by(&mut self, amount: usize) {
+        self.shares.count(self.address, amount);
+        self.amount += amount;
     }
 }
 

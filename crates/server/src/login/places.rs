@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::http::address;
 
 /// One network has one in so many of the places for all.
-const NETWORKS: usize = 4;
+const NETWORKS: usize = 8;
 
 pub(super) struct Places {
     for_all: Arc<Semaphore>,
@@ -112,8 +112,8 @@ mod tests {
     }
 
     #[test]
-    fn one_network_holds_a_quarter() {
-        let places = Places::new(16, 1);
+    fn one_network_holds_an_eighth() {
+        let places = Places::new(32, 1);
         let of_one: Vec<_> = (0..100)
             .filter_map(|index| take(&places, &format!("2001:db8:1:{index}::1")))
             .collect();
@@ -129,11 +129,11 @@ mod tests {
 
     #[test]
     fn who_signed_in_before_finds_room_among_any_number_of_strangers() {
-        let places = Places::new(16, 2);
+        let places = Places::new(32, 2);
         let strangers: Vec<_> = (0..100)
             .filter_map(|index| take(&places, &format!("192.0.2.{index}")))
             .collect();
-        assert_eq!(strangers.len(), 16);
+        assert_eq!(strangers.len(), 32);
         let known = || places.take("192.0.2.200".parse().unwrap(), true);
         let two = (known(), known());
         assert!(two.0.is_some() && two.1.is_some());

@@ -1,5 +1,5 @@
 //! A sign-in with a password. An attempt that was counted is checked, and told, to its end, whatever becomes of the
-//! connection; one that finds no room for its password's hash is not counted.
+//! connection; one that finds no room for its password's hash is given back.
 
 use std::sync::Arc;
 
@@ -9,7 +9,6 @@ use zeroize::Zeroizing;
 
 use super::known_browser;
 use super::passwords::{MAX_LENGTH, PasswordError};
-use super::places::Place;
 use super::throttle::Attempt;
 use crate::context::Context;
 use crate::http::csrf::BrowserId;
@@ -25,7 +24,7 @@ pub(super) enum Outcome {
     Wait(u64),
 }
 
-/// Takes a place for the password's hash, then an attempt; checks the password, and gives the attempt back when it is right.
+/// Takes an attempt, then a place for the password's hash; checks the password, and gives the attempt back when it is right.
 pub(super) async fn sign_in(
     ctx: &Arc<Context>,
     info: &RequestInfo,
@@ -44,20 +43,16 @@ pub(super) async fn sign_in(
         email => ctx.store.user_by_email(email).await?,
     };
     let known = known_browser::proof(ctx, headers, browser, user.as_ref())?;
-    // Before the attempt is counted: nobody pays for a password that is not looked at, and none is looked at for nothing.
-    let place = ctx
-        .passwords
-        .place(info.address, known.is_some())
-        .map_err(|_| busy())?;
     let counted = Counted {
         ctx: Arc::clone(ctx),
         info: info.clone(),
         attempt: Attempt::new(email, info.address, known.as_deref(), ctx.now()),
+        is_known: known.is_some(),
         user,
         password: Zeroizing::new(password.to_owned()),
     };
     // Whoever hangs up ends the work on their request, and a wrong password would be in no list and no log.
-    let task = ctx.sign_ins.spawn(counted.run(place));
+    let task = ctx.sign_ins.spawn(counted.run());
     task.await
         .map_err(|error| PageError::internal(error.to_string()))?
 }
@@ -67,16 +62,19 @@ struct Counted {
     ctx: Arc<Context>,
     info: RequestInfo,
     attempt: Attempt,
+    /// Whether the person signed in before in this browser.
+    is_known: bool,
     user: Option<User>,
     password: Zeroizing<String>,
 }
 
 impl Counted {
-    async fn run(self, place: Place) -> Result<Outcome, PageError> {
+    async fn run(self) -> Result<Outcome, PageError> {
         let Self {
             ctx,
             info,
             attempt,
+            is_known,
             user,
             password,
         } = self;
@@ -87,6 +85,11 @@ impl Counted {
             }
             return Ok(Outcome::Wait(seconds));
         }
+        // After the attempt: who has to wait takes nobody's place. And nobody pays for a password that is not looked at.
+        let Ok(place) = ctx.passwords.place(info.address, is_known) else {
+            attempt.given_back(&ctx).await?;
+            return Err(busy());
+        };
         // A disabled person is checked like one who is not there: against nothing, in the same time.
         let account = user.as_ref().map(|user| (user.id, user.disabled));
         let user = user.filter(|user| !user.disabled);

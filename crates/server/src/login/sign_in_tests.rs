@@ -95,3 +95,12 @@ async fn an_attempt_is_told_to_its_end_when_the_client_hangs_up() {
     // And it was counted: the next one waits.
     assert!(matches!(attempt(&ctx).await, Ok(Outcome::Wait(_))));
 }
+
+#[tokio::test]
+async fn who_has_to_wait_takes_nobodys_place() {
+    let (ctx, _home) = context(1).await;
+    ctx.passwords.add_worker();
+    assert!(matches!(attempt(&ctx).await, Ok(Outcome::Refused)));
+    let _taken = ctx.passwords.place(ADDRESS, false).ok().unwrap();
+    assert!(matches!(attempt(&ctx).await, Ok(Outcome::Wait(_))));
+}

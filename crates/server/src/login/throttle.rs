@@ -3,7 +3,7 @@
 //! its own, so that strangers who try an account, or other accounts from the same network, do not make its owner wait.
 
 use std::net::IpAddr;
-use std::slice;
+use std::{iter, slice};
 
 use doorward_jose::{base64url, sha256};
 use doorward_oauth::time::UnixSeconds;
@@ -66,12 +66,23 @@ impl Attempt {
 
     /// Gives the account's attempts back after a right password, and the others this one.
     pub(crate) async fn succeeded(&self, ctx: &Context) -> Result<(), StoreError> {
-        let mut from = Vec::with_capacity(2);
-        if let Some(Origin { address, site }) = &self.from {
-            from.push(address.clone());
-            from.extend(site.clone());
-        }
-        ctx.store.clear_login(slice::from_ref(&self.account), &from).await
+        let account = slice::from_ref(&self.account);
+        ctx.store.clear_login(account, &self.origins()).await
+    }
+
+    /// Gives this attempt back, whose password was not looked at.
+    pub(crate) async fn given_back(&self, ctx: &Context) -> Result<(), StoreError> {
+        let mut counted = self.origins();
+        counted.push(self.account.clone());
+        ctx.store.clear_login(&[], &counted).await
+    }
+
+    fn origins(&self) -> Vec<String> {
+        let origin = self.from.iter();
+        origin
+            .flat_map(|Origin { address, site }| iter::once(address).chain(site))
+            .cloned()
+            .collect()
     }
 }
 

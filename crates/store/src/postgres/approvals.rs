@@ -6,6 +6,7 @@ use super::values::Columns;
 use super::work::lock;
 use super::{clients, consents, grants, resources, sessions, users};
 use crate::rules::approvals::{Earlier, refuse_incoherent, repeat};
+use crate::rules::clients::is_news;
 use crate::{Approval, ApprovalOutcome, Approved, GrantState};
 
 statements! {
@@ -28,7 +29,7 @@ pub(super) async fn approve(db: &Connection, approval: &Approval) -> Fallible<Ap
     let news = approval
         .client
         .as_ref()
-        .filter(|snapshot| clients::is_news(stored.as_ref(), snapshot));
+        .filter(|snapshot| is_news(stored.as_ref(), snapshot));
     if let Some(refusal) = refusal(db, approval, news.is_some()).await? {
         return Ok(refusal);
     }

@@ -9,6 +9,7 @@ use super::values::only;
 use super::work::lock;
 use super::{clients, issuances, resources, trusted_issuers, users};
 use crate::rules::asserted::{Standing, refuse_incoherent};
+use crate::rules::clients::is_news;
 use crate::rules::{json, sha256};
 use crate::{AssertedOutcome, Client, Grant, Issuance, IssueAsserted, SpendOutcome};
 
@@ -72,7 +73,7 @@ async fn news<'i>(db: &Connection, issue: &'i IssueAsserted) -> Fallible<Option<
         return Ok(None);
     };
     let stored = clients::find(db, &snapshot.client_id).await?;
-    Ok(Some(snapshot).filter(|snapshot| clients::is_news(stored.as_ref(), snapshot)))
+    Ok(Some(snapshot).filter(|snapshot| is_news(stored.as_ref(), snapshot)))
 }
 
 async fn gone(db: &Connection, issue: &IssueAsserted, news: bool) -> Fallible<Option<AssertedOutcome>> {

@@ -11,7 +11,7 @@ use crate::rules::consents::ConsentsOf;
 use crate::rules::json;
 use crate::rules::pages::{page, rows_to_fetch};
 use crate::rules::words::Word;
-use crate::{Client, ClientSource, Digest, EndReason, Page, PageRequest, StoreError};
+use crate::{Client, Digest, EndReason, Page, PageRequest, StoreError};
 
 macro_rules! columns {
     () => {
@@ -109,14 +109,6 @@ pub(super) async fn hold(db: &Connection, client_id: &str, to_write: bool) -> Fa
         })
     })
     .await
-}
-
-/// Whether a snapshot says something new about a metadata-document client.
-pub(super) fn is_news(stored: Option<&Client>, snapshot: &Client) -> bool {
-    stored.is_none_or(|stored| {
-        stored.source == ClientSource::MetadataDocument
-            && (stored.metadata != snapshot.metadata || stored.fingerprint != snapshot.fingerprint)
-    })
 }
 
 /// Keeps the newest metadata of a metadata-document client. Never touches a client that was registered here,

@@ -16,7 +16,7 @@ use crate::rules::audit;
 use crate::rules::clients::is_touched;
 use crate::rules::consents::ConsentsOf;
 use crate::rules::grants::{Whose, loses_its_uri};
-use crate::rules::sweep::kinds;
+use crate::rules::sweep::{Kind, kinds};
 use crate::{
     AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, AuditAction, AuditEntry,
     AuditEvent, AuditFilter, Change, Changes, Client, Code, Consent, DeviceAuthorization, Digest, EndReason,
@@ -779,12 +779,14 @@ impl Store for PostgresStore {
                     sweep::remove(&db, kind, past, limit, &self.clients_looked_at).await
                 })
                 .await?;
-            swept.0.push((kind.name(), removed));
+            swept.kinds.push((kind.name(), removed));
+            swept.is_under_way |=
+                removed > 0 && kind == Kind::UnusedClients && self.clients_looked_at.is_under_way();
         }
         let marks = self
             .repeatable(|db| async move { work::forget_marks(&db, limit).await })
             .await?;
-        swept.0.push(("transaction_marks", marks));
+        swept.kinds.push(("transaction_marks", marks));
         Ok(swept)
     }
 

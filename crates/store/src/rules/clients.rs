@@ -22,6 +22,14 @@ impl Standing {
     }
 }
 
+/// Whether a snapshot says something new about a metadata-document client.
+pub(crate) fn is_news(stored: Option<&Client>, snapshot: &Client) -> bool {
+    stored.is_none_or(|stored| {
+        stored.source == ClientSource::MetadataDocument
+            && (stored.metadata != snapshot.metadata || stored.fingerprint != snapshot.fingerprint)
+    })
+}
+
 /// Whether registering again is written down.
 pub(crate) fn is_touched(stored: &Client, now: UnixSeconds) -> bool {
     stored.source == ClientSource::Dynamic && now.since(stored.updated_at) >= TOUCH_EVERY

@@ -62,6 +62,11 @@ impl Round {
         self.place().clone()
     }
 
+    /// Whether it has begun and is not at its end.
+    pub(crate) fn is_under_way(&self) -> bool {
+        !self.place().is_empty()
+    }
+
     /// Goes on behind the client that was the last of this step, or from the beginning. The same again when there may be
     /// more to remove.
     pub(crate) fn advance(&self, last: Option<String>, removed: u64, limit: u32) {

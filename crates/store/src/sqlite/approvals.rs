@@ -6,6 +6,7 @@ use super::statements::{Run, statements};
 use super::values::Columns;
 use super::{clients, consents, grants, resources, sessions};
 use crate::rules::approvals::{Earlier, refuse_incoherent, repeat};
+use crate::rules::clients::is_news;
 use crate::{Approval, ApprovalOutcome, Approved, GrantState, Result};
 
 statements! {
@@ -45,13 +46,15 @@ fn refusal(db: &Connection, approval: &Approval) -> Result<Option<ApprovalOutcom
     if !sessions::is_live(db, &approval.session, grant.user, approval.now)? {
         return Ok(Some(ApprovalOutcome::SignInAgain));
     }
-    let client_gone = clients::standing(db, &grant.client_id)?.map_or(approval.client.is_none(), |client| {
-        if approval.client.is_some() {
-            client.disabled
-        } else {
-            !client.is(&approval.fingerprint)
+    let client_gone = match &approval.client {
+        None => {
+            clients::standing(db, &grant.client_id)?.is_none_or(|client| !client.is(&approval.fingerprint))
         }
-    });
+        // Where the document says nothing new, the client is the one that is stored: an operator may have registered it.
+        Some(snapshot) => clients::find(db, &grant.client_id)?.is_some_and(|client| {
+            client.disabled || !is_news(Some(&client), snapshot) && client.fingerprint != approval.fingerprint
+        }),
+    };
     if client_gone {
         return Ok(Some(ApprovalOutcome::ClientGone));
     }

@@ -1,4 +1,5 @@
-//! Who may come in: as many connections as there are slots and open files for, and of strangers so many of an address.
+//! Who may come in: as many connections as there are slots and open files for; and when half of them are taken, of strangers
+//! so many of an address.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -48,6 +49,8 @@ pub(super) type Place = (OwnedSemaphorePermit, Share<Arc<Shares>>);
 /// The way into one listener.
 pub(super) struct Admission {
     slots: Arc<Semaphore>,
+    /// Fewer free ones are few.
+    half: usize,
     strangers: Arc<Shares>,
     peers: Peers,
     crowd: Arc<Crowd>,
@@ -61,6 +64,7 @@ impl Admission {
     pub(super) fn new(limits: &ServeLimits, peers: Peers) -> Self {
         Self {
             slots: Arc::new(Semaphore::new(limits.connections)),
+            half: limits.connections / 2,
             strangers: Arc::new(Shares::new(limits.connections, limits.connections_of_address)),
             peers,
             crowd: Arc::default(),
@@ -102,10 +106,18 @@ impl Admission {
         }
     }
 
-    /// One of the connections that a stranger's address may hold; `None` when it holds them all. Who is known needs none.
+    /// One of the connections that a stranger's address may hold; `None` when it holds them all and others may need the rest:
+    /// a proxy that nobody has named holds many, and they hurt nobody as long as there is room. Who is known needs none.
     fn share(&mut self, address: IpAddr) -> Option<Share<Arc<Shares>>> {
         let mut share = Share::new(Arc::clone(&self.strangers), address);
-        if self.peers.know(address) || share.grow_to(1) {
+        if self.peers.know(address) {
+            return Some(share);
+        }
+        if self.slots.available_permits() >= self.half {
+            share.grow_by(1);
+            return Some(share);
+        }
+        if share.grow_to(1) {
             return Some(share);
         }
         self.peers.metrics.connection_refused();

@@ -154,6 +154,21 @@ fn another() -> Client {
     }
 }
 
+/// It is another one, whatever it is called.
+pub(crate) async fn a_client_that_an_operator_registered_meanwhile_gets_no_approval_for_a_document(
+    opened: Opened,
+) {
+    let scene = Scene::new(opened).await;
+    let mut asked_about = scene.approval_of(DOCUMENT, RESOURCE);
+    asked_about.client = Some(client(DOCUMENT, ClientSource::MetadataDocument));
+    let registered = Client {
+        fingerprint: "fingerprint-2".to_owned(),
+        ..client(DOCUMENT, ClientSource::Admin)
+    };
+    scene.store.create_client(registered).await.unwrap();
+    assert_eq!(scene.approve(&asked_about).await, ApprovalOutcome::ClientGone);
+}
+
 pub(crate) async fn of_fifty_approvals_while_the_client_changes_none_counts(opened: Opened) {
     let scene = Arc::new(Scene::new(opened).await);
     let outcomes = at_once(51, |number| {

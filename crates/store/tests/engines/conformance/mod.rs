@@ -55,6 +55,7 @@ macro_rules! conformance {
             approvals: an_approval_makes_a_pending_grant_and_its_code, the_same_request_twice_makes_one_grant, parallel_posts_of_one_request_make_one_grant,
                 a_used_up_request_gets_no_second_code, another_person_cannot_repeat_a_request, an_ended_session_cannot_approve,
                 a_disabled_person_cannot_approve, a_disabled_or_unknown_client_gets_no_approval, a_client_that_changed_gets_no_approval,
+                a_client_that_an_operator_registered_meanwhile_gets_no_approval_for_a_document,
                 of_fifty_approvals_while_the_client_changes_none_counts, a_removed_resource_gets_no_approval,
                 a_refused_approval_changes_nothing, consent_grows_while_the_fingerprint_stays, consent_starts_afresh_with_a_new_fingerprint, what_is_declined_later_is_no_longer_remembered,
                 a_snapshot_is_kept_and_renewed, a_snapshot_never_touches_a_registered_client, a_snapshot_never_enables_a_disabled_client,
