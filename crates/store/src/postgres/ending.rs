@@ -1,17 +1,24 @@
 //! Ends everything that was given out, after the database was put back to an earlier state.
 
+use std::time::Duration;
+
 use doorward_oauth::time::UnixSeconds;
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
+use super::PostgresStore;
 use super::errors::Fallible;
 use super::grants::end_those;
 use super::statements::{Connection, list, run, statements};
 use super::values::only;
 use crate::rules::words::Word;
-use crate::{EndReason, Ended, GrantId};
+use crate::{EndReason, Ended, GrantId, Result, StoreError};
 
 /// Grants in one transaction.
 const BATCH: i64 = 200;
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long it is tried to wait for those who write grants.
+const WAIT_FOR_OTHERS: Duration = Duration::from_mins(2);
 
 statements! {
     BEGIN_ANEW = "UPDATE revocation_log SET name = left(md5(gen_random_uuid()::text), 16), ended_before = $1 WHERE id = 1";
@@ -19,6 +26,8 @@ statements! {
     DEVICES scans = "DELETE FROM device_authorization";
     CONSENTS scans = "DELETE FROM consent";
     INITIAL_TOKENS scans = "DELETE FROM initial_access_token WHERE uses_left IS NOT NULL";
+    /// Whoever comes meanwhile waits as long.
+    IMPATIENTLY = "SELECT set_config('lock_timeout', '500ms', TRUE)";
     /// Also for those who only read grants to write them, which is how a grant on an issuer's word begins.
     LOCK_GRANTS = "LOCK TABLE access_grant IN EXCLUSIVE MODE";
     LIVE = "SELECT id FROM access_grant WHERE id > $1 AND state <> 'ended' ORDER BY id LIMIT $2";
@@ -38,8 +47,19 @@ pub(super) async fn begin(db: &Connection, now: UnixSeconds) -> Fallible<Ended> 
 }
 
 /// Waits until every grant is written that was on its way when it began; whoever comes later knows that everything ended.
-pub(super) async fn wait_for_others(db: &Connection) -> Fallible<()> {
-    run(db, LOCK_GRANTS, &[]).await.map(drop)
+/// While something holds the table for long, it lets others pass and tries again.
+pub(super) async fn wait_for_others(store: &PostgresStore) -> Result<()> {
+    let until = Instant::now() + WAIT_FOR_OTHERS;
+    loop {
+        let waited = store.transaction(|db| async move {
+            run(&db, IMPATIENTLY, &[]).await?;
+            run(&db, LOCK_GRANTS, &[]).await.map(drop)
+        });
+        match waited.await {
+            Err(StoreError::Unavailable(_)) if Instant::now() < until => sleep(PAUSE).await,
+            outcome => return outcome,
+        }
+    }
 }
 
 /// A batch of grants after this one; how many were ended, and the last of them, `None` when there was none.
