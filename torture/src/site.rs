@@ -85,6 +85,7 @@ impl Site {
             "TOKEN_ADDRESS",
             "TOKEN_CLIENT",
             "TOKEN_ACCOUNT",
+            "SELF_REGISTERED",
             "REGISTRATION",
             "PAR",
             "DEVICE_ADDRESS",
