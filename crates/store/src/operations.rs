@@ -6,6 +6,7 @@ use doorward_oauth::scope::ScopeSet;
 use doorward_oauth::time::UnixSeconds;
 
 use crate::records::{Client, Code, Consent, Digest, Grant, GrantId, GrantState, Issuance, UserId};
+use crate::rules::sweep::{Kind, Round};
 
 /// Which page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -411,6 +412,12 @@ pub struct Swept {
 }
 
 impl Swept {
+    /// So many of a kind, and how far the search for unused clients has come.
+    pub(crate) fn add(&mut self, kind: Kind, removed: u64, round: &Round) {
+        self.kinds.push((kind.name(), removed));
+        self.is_under_way |= kind == Kind::UnusedClients && removed > 0 && round.is_under_way();
+    }
+
     /// The name of each kind of row, and how many of it.
     pub fn kinds(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.kinds.iter().copied()

@@ -38,31 +38,20 @@ impl Shares {
 
     fn take(&self, address: IpAddr, amount: usize) -> bool {
         let mut taken = self.taken();
-        let (bucket, site) = (bucket(address), site(address));
-        let of_bucket = amount.saturating_add(amount_of(&taken.buckets, bucket));
-        let of_site = site.map(|site| (site, amount.saturating_add(amount_of(&taken.sites, site))));
-        let together = amount.saturating_add(taken.together);
-        let fits = together <= self.together
-            && of_bucket <= self.each
-            && of_site.is_none_or(|(_, of_site)| of_site <= self.each.saturating_mul(SITE_FACTOR));
+        let of_bucket = amount_of(&taken.buckets, bucket(address));
+        let of_site = site(address).map_or(0, |site| amount_of(&taken.sites, site));
+        let fits = amount.saturating_add(taken.together) <= self.together
+            && amount.saturating_add(of_bucket) <= self.each
+            && amount.saturating_add(of_site) <= self.each.saturating_mul(SITE_FACTOR);
         if fits {
-            taken.together = together;
-            taken.buckets.insert(bucket, of_bucket);
-            if let Some((site, of_site)) = of_site {
-                taken.sites.insert(site, of_site);
-            }
+            taken.add(address, amount);
         }
         fits
     }
 
     /// Also beyond what there is.
     fn count(&self, address: IpAddr, amount: usize) {
-        let mut taken = self.taken();
-        taken.together = taken.together.saturating_add(amount);
-        add(&mut taken.buckets, bucket(address), amount);
-        if let Some(site) = site(address) {
-            add(&mut taken.sites, site, amount);
-        }
+        self.taken().add(address, amount);
     }
 
     fn give_back(&self, address: IpAddr, amount: usize) {
@@ -76,6 +65,16 @@ impl Shares {
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken {
+    fn add(&mut self, address: IpAddr, amount: usize) {
+        self.together = self.together.saturating_add(amount);
+        add(&mut self.buckets, bucket(address), amount);
+        if let Some(site) = site(address) {
+            add(&mut self.sites, site, amount);
+        }
     }
 }
 
@@ -124,9 +123,7 @@ impl<S: Deref<Target = Shares>> Share<S> {
         }
         fits
     }
-}
 
-impl<S: Deref<Target = Shares>> Share<S> {
     /// Makes it larger, whatever is left: it counts when there is little left for others.
     pub(super) fn grow_by(&mut self, amount: usize) {
         self.shares.count(self.address, amount);

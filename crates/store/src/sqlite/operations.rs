@@ -16,7 +16,7 @@ use crate::rules::audit;
 use crate::rules::clients::is_touched;
 use crate::rules::consents::ConsentsOf;
 use crate::rules::grants::{Whose, loses_its_uri};
-use crate::rules::sweep::{Kind, kinds};
+use crate::rules::sweep::kinds;
 use crate::{
     AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, AuditAction, AuditEntry,
     AuditEvent, AuditFilter, Changes, Client, Code, Consent, DeviceAuthorization, Digest, EndReason, Ended,
@@ -703,9 +703,7 @@ impl Store for SqliteStore {
             let removed = self
                 .write(move |db| sweep::remove(db, kind, past, limit, &round))
                 .await?;
-            swept.kinds.push((kind.name(), removed));
-            swept.is_under_way |=
-                removed > 0 && kind == Kind::UnusedClients && self.clients_looked_at.is_under_way();
+            swept.add(kind, removed, &self.clients_looked_at);
         }
         Ok(swept)
     }

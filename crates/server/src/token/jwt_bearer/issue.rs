@@ -93,13 +93,13 @@ impl Shown<'_> {
         &self,
         ctx: &Context,
         trusted: &Trusted,
-        spends: &[Spend],
         place: usize,
     ) -> Result<TokenError, TokenError> {
         if let Some(client) = self.client {
             refuse_assertion(ctx, self.info, client, place).await?;
         }
-        match single_use(trusted).filter(|assertion| spends.get(place) == Some(assertion)) {
+        let used_before = self.spends(trusted).get(place).copied();
+        match single_use(trusted).filter(|assertion| used_before == Some(*assertion)) {
             Some(assertion) => {
                 tell_replay(ctx, self.info, self.actor.clone(), assertion).await?;
                 Ok(unusable(REPLAYED, "the assertion was used before"))
@@ -173,15 +173,11 @@ pub(in crate::token) async fn record(
     trusted: &Trusted,
     allowed: &Allowed,
     draft: Draft,
-    issue: IssueAsserted,
+    mut issue: IssueAsserted,
 ) -> Result<TokenResponse, TokenError> {
     let (client_id, subject) = (issue.grant.client_id.clone(), issue.grant.subject.clone());
     let resource = issue.grant.resource.clone();
-    let spends = shown.spends(trusted);
-    let issue = IssueAsserted {
-        spends: spends.clone(),
-        ..issue
-    };
+    issue.spends = shown.spends(trusted);
     let why = match ctx.store.issue_asserted(issue).await? {
         AssertedOutcome::Issued(id) => {
             tracing::info!(
@@ -192,7 +188,7 @@ pub(in crate::token) async fn record(
             return Ok(TokenResponse::new(token, None));
         }
         AssertedOutcome::UsedBefore(place) => {
-            return Err(shown.used_before(ctx, trusted, &spends, place).await?);
+            return Err(shown.used_before(ctx, trusted, place).await?);
         }
         AssertedOutcome::EndedSince => {
             "a grant for the same, or everything, ended after the assertion was made"
