@@ -82,12 +82,10 @@ impl AuthorizationServer {
             Ok::<_, StartError>(master)
         })
         .await?;
-        // On one's own machine the port may be another one at each start.
-        if let Some(before) = store
-            .serve_as(issuer.as_str())
-            .await?
-            .filter(|_| !issuer.is_loopback())
-        {
+        if issuer.is_loopback() {
+            // On one's own machine the port may be another one at each start: that is not told.
+            store.serve_as(issuer.as_str()).await?;
+        } else if let Some(before) = acting(&store, &parts).serve_as(issuer.as_str()).await? {
             tracing::warn!(
                 issuer = issuer.as_str(),
                 before,

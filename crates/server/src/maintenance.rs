@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use doorward_store::Ended;
-use doorward_store::sqlite::backup::{self, Inspection, Restored};
-use doorward_store::{AuditAction, StoreError};
+use doorward_store::StoreError;
+use doorward_store::sqlite::backup::{self, Inspection, Restore, Restored};
 
 use crate::audit;
 use crate::authorization_server::{StartError, existing_master_key, open_with_key_if_any};
@@ -61,34 +61,13 @@ pub async fn restore(
 ) -> Result<Restored, MaintenanceError> {
     let url = sqlite_url(settings)?;
     let master = existing_master_key(settings, &parts)?;
-    let (file, end_at) = (file.to_owned(), end_grants.then(|| parts.clock.now()));
-    let restored =
-        blocking(move || backup::restore(&url, &file, replace, end_at, |found| fits(&master, found))).await?;
-    // What was done stays done, whether or not it could be told.
-    if let Err(error) = tell_of_restore(settings, &parts, restored.ended).await {
-        tracing::warn!(%error, "the restore is missing in the audit list");
-    }
-    Ok(restored)
-}
-
-async fn tell_of_restore(settings: &Settings, parts: &Parts, ended: Option<Ended>) -> Result<(), StoreError> {
-    let action = AuditAction::DatabaseRestored;
-    let mut event = audit::own_event(action, parts.random.as_ref(), parts.clock.as_ref());
-    if let Some(ended) = ended {
-        for (what, number) in [
-            ("grants_ended", ended.grants),
-            ("sessions_ended", ended.sessions),
-            ("devices_ended", ended.devices),
-            ("consents_forgotten", ended.consents),
-            ("initial_tokens_forgotten", ended.initial_tokens),
-        ] {
-            event.detail.insert(what.to_owned(), number.into());
-        }
-    }
-    let store = storage::open(&settings.storage).await?;
-    let told = store.record(event).await;
-    store.close().await?;
-    told
+    let how = Restore {
+        replace,
+        end_grants,
+        origin: audit::system(parts.random.as_ref(), parts.clock.as_ref()),
+    };
+    let file = file.to_owned();
+    blocking(move || backup::restore(&url, &file, how, |found| fits(&master, found))).await
 }
 
 /// Ends everything that was given out: grants, sessions, codes, devices that wait; and what counts once and was made before

@@ -8,14 +8,8 @@ use doorward_store::{Sealed, Store, StoreError};
 
 use crate::config::Storage;
 
-/// Opens the database and brings it to this version's schema.
-pub(crate) async fn open(settings: &Storage) -> Result<Arc<dyn Store>, StoreError> {
-    let any = |_: &[Sealed]| Ok::<_, StoreError>(());
-    open_checked(settings, any).await.map(|(store, ())| store)
-}
-
-/// The same, when `check` takes what is encrypted under the master key (nothing in a new database); before that nothing is
-/// changed. Beside the store, what `check` returned.
+/// Opens the database and brings it to this version's schema, when `check` takes what is encrypted under the master key
+/// (nothing in a new database); before that nothing is changed. Beside the store, what `check` returned.
 pub(crate) async fn open_checked<T, E: From<StoreError>>(
     settings: &Storage,
     check: impl FnOnce(&[Sealed]) -> Result<T, E>,

@@ -166,6 +166,7 @@ pub enum AuditAction {
     ServerSecretCreated,
     MasterKeyChanged,
     DatabaseRestored,
+    IssuerChanged,
     SettingsReloaded,
 }
 

@@ -12,7 +12,7 @@ use super::statements::{Connection, find as row, list as rows, run, statements};
 use super::values::{Columns, only};
 use super::work::Db;
 use super::{PostgresStore, issuances};
-use crate::rules::audit::Draft;
+use crate::rules::audit::Drafts;
 use crate::rules::audit_pages::{Bounds, is_enough, merged, wanted_issuances, wants_events};
 use crate::rules::json;
 use crate::rules::words::Word;
@@ -76,24 +76,19 @@ impl PostgresStore {
     pub(super) async fn act<T, D, F>(&self, work: impl Fn(Db) -> F) -> Result<T>
     where
         F: Future<Output = Fallible<(T, D)>>,
-        D: Into<Option<Draft>>,
+        D: Into<Drafts>,
     {
         let work = &work;
         self.transaction(|db| async move {
-            let (outcome, draft) = work(Arc::clone(&db)).await?;
-            self.note(&db, draft.into()).await?;
+            let (outcome, drafts) = work(Arc::clone(&db)).await?;
+            if let Some(hands) = &self.hands {
+                for event in hands.events(drafts) {
+                    insert(&db, &event).await?;
+                }
+            }
             Ok(outcome)
         })
         .await
-    }
-
-    /// Writes an event into the transaction that this connection is in.
-    async fn note(&self, db: &Connection, draft: Option<Draft>) -> Fallible<()> {
-        let event = self.hands.as_ref().and_then(|hands| hands.event(draft));
-        match event {
-            Some(event) => insert(db, &event).await,
-            None => Ok(()),
-        }
     }
 }
 

@@ -129,11 +129,14 @@ pub(super) async fn is_recorded(db: &Connection, issuance: &Issuance) -> Fallibl
     get(db, IS_RECORDED, &[&issuance.jti, &issuance.grant.0], only).await
 }
 
-/// Whether there is such a token; the first revocation's time stays. What was exchanged from it goes with it.
-pub(super) async fn revoke(db: &Connection, jti: &str, now: UnixSeconds) -> Fallible<bool> {
+/// The token as it was, if there is such a one; the first revocation's time stays. What was exchanged from it goes with it.
+pub(super) async fn revoke(db: &Connection, jti: &str, now: UnixSeconds) -> Fallible<Option<Issuance>> {
     if !can_be_stored(jti) {
-        return Ok(false);
+        return Ok(None);
     }
     row(db, LOCK_GRANT, &[&jti], |_| Ok(())).await?;
-    Ok(run(db, REVOKE, &[&jti, &now.0]).await? > 0)
+    // Two at once: the second one finds it revoked.
+    let before = find(db, jti).await?;
+    run(db, REVOKE, &[&jti, &now.0]).await?;
+    Ok(before)
 }

@@ -31,8 +31,9 @@ impl PostgresStore {
         let outcome = self
             .act(|db| async move {
                 let before = trusted_issuers::find(&db, &issuer.slug).await?;
-                trusted_issuers::update(&db, issuer, ends).await?;
-                Ok(((), audit::trusted_issuer_updated(before.as_ref(), issuer)))
+                let ended = trusted_issuers::update(&db, issuer, ends).await?;
+                let draft = audit::trusted_issuer_updated(before.as_ref(), issuer, ended);
+                Ok(((), draft))
             })
             .await;
         self.changes.tell(Change::Policies);

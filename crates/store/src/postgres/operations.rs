@@ -52,15 +52,16 @@ impl Store for PostgresStore {
     }
 
     async fn update_resource(&self, resource: Resource) -> Result<()> {
-        let resource = &resource;
+        let (resource, mut most) = (&resource, 0);
         if let Some(before) = loses_its_uri(&self.resources().await?, resource) {
-            self.end_many_on(before, resource.updated_at).await?;
+            most = self.end_many_on(before, resource.updated_at).await?;
         }
         let outcome = self
             .act(|db| async move {
                 let before = resources::find(&db, &resource.slug).await?;
-                resources::update(&db, resource).await?;
-                Ok(((), audit::resource_updated(before.as_ref(), resource)))
+                let ended = resources::update(&db, resource).await?;
+                let draft = audit::resource_updated(before.as_ref(), resource, most + ended);
+                Ok(((), draft))
             })
             .await;
         self.changes.tell(Change::Resources);
@@ -134,17 +135,11 @@ impl Store for PostgresStore {
         let client = &client;
         let outcome = self
             .act(|db| async move {
-                let before = clients::find(&db, &client.client_id).await?;
-                registration::update(&db, client, presented, now).await?;
-                let draft = audit::registration_updated(before.as_ref(), client);
-                Ok((draft.is_some(), draft))
+                let (before, after) = registration::update(&db, client, presented, now).await?;
+                Ok(((), audit::client_updated(Some(&before), &after)))
             })
             .await;
-        // Nobody keeps the registration access token.
-        if outcome != Ok(false) {
-            self.changes.tell(Change::Clients);
-        }
-        outcome.map(drop)
+        self.changes.after(Change::Clients, outcome)
     }
 
     async fn register_with_token(
@@ -155,9 +150,11 @@ impl Store for PostgresStore {
     ) -> Result<RegisterOutcome> {
         let client = &client;
         self.act(|db| async move {
-            let outcome = registration::register(&db, client, token, now).await?;
-            let registered = outcome == RegisterOutcome::Registered;
-            Ok((outcome, audit::registered_with_token(registered, client)))
+            let Some(token) = registration::register(&db, client, token, now).await? else {
+                return Ok((RegisterOutcome::TokenRefused, None));
+            };
+            let draft = audit::registered_with_token(token, client);
+            Ok((RegisterOutcome::Registered, Some(draft)))
         })
         .await
     }
@@ -194,6 +191,8 @@ impl Store for PostgresStore {
         self.forget_many(&ConsentsOf::client(client_id)).await?;
         let outcome = self
             .act(|db| async move {
+                // Two at once: the second one finds it gone.
+                clients::hold(&db, client_id, true).await?;
                 let before = clients::find(&db, client_id).await?;
                 let ended = clients::delete(&db, client_id, now).await?;
                 Ok((
@@ -236,8 +235,8 @@ impl Store for PostgresStore {
         let outcome = self
             .act(|db| async move {
                 let before = users::find(&db, user.id).await?;
-                users::update(&db, user, now).await?;
-                Ok(((), audit::user_updated(before.as_ref(), user)))
+                let ended = users::update(&db, user, now).await?;
+                Ok(((), audit::user_updated(before.as_ref(), user, ended)))
             })
             .await;
         self.changes.after(Change::Revocations, outcome)
@@ -247,8 +246,8 @@ impl Store for PostgresStore {
         let outcome = self
             .act(|db| async move {
                 let before = users::find(&db, id).await?;
-                users::delete(&db, id, now).await?;
-                Ok(((), audit::user_deleted(before.as_ref())))
+                let ended = users::delete(&db, id, now).await?;
+                Ok(((), audit::user_deleted(before.as_ref(), ended)))
             })
             .await;
         self.changes.after(Change::Revocations, outcome)
@@ -272,8 +271,9 @@ impl Store for PostgresStore {
     async fn create_session(&self, session: Session, replaces: Option<Digest>) -> Result<()> {
         let session = &session;
         self.act(|db| async move {
-            sessions::create(&db, session, replaces.as_ref()).await?;
-            Ok(((), audit::session_started(session)))
+            let replaced = sessions::create(&db, session, replaces.as_ref()).await?;
+            let started = Some(audit::session_started(session));
+            Ok(((), [audit::session_ended(replaced), started]))
         })
         .await
     }
@@ -621,9 +621,8 @@ impl Store for PostgresStore {
     async fn revoke_issuance(&self, jti: &str, now: UnixSeconds) -> Result<bool> {
         let outcome = self
             .act(|db| async move {
-                let before = issuances::find(&db, jti).await?;
-                let existed = issuances::revoke(&db, jti, now).await?;
-                Ok((existed, audit::token_revoked(before.as_ref(), existed)))
+                let before = issuances::revoke(&db, jti, now).await?;
+                Ok((before.is_some(), audit::token_revoked(before.as_ref())))
             })
             .await;
         self.changes.after(Change::Revocations, outcome)
@@ -801,8 +800,14 @@ impl Store for PostgresStore {
     }
 
     async fn serve_as(&self, issuer: &str) -> Result<Option<String>> {
-        self.transaction(|db| async move { served::serve_as(&db, issuer).await })
-            .await
+        self.act(|db| async move {
+            let before = served::serve_as(&db, issuer).await?;
+            let draft = before
+                .as_deref()
+                .map(|before| audit::issuer_changed(before, issuer));
+            Ok((before, draft))
+        })
+        .await
     }
 
     async fn ping(&self) -> Result<()> {

@@ -4,10 +4,11 @@ use doorward_oauth::time::UnixSeconds;
 use uuid::Uuid;
 
 use super::errors::Fallible;
-use super::statements::{Connection, list as rows, run, statements};
+use super::statements::{Connection, find as row, list as rows, run, statements};
+use super::values::only;
 use super::{clients, grants};
 use crate::rules::clients::{by_operator, keeping};
-use crate::{Client, Digest, EndReason, InitialAccessToken, RegisterOutcome, StoreError};
+use crate::{Client, Digest, EndReason, InitialAccessToken, StoreError};
 
 statements! {
     INSERT = "INSERT INTO initial_access_token (id, digest, name, uses_left, created_at, expires_at) \
@@ -18,7 +19,7 @@ statements! {
     /// The last use ends it.
     USE = "UPDATE initial_access_token SET uses_left = uses_left - 1, \
            expires_at = CASE WHEN uses_left = 1 THEN $2 ELSE expires_at END WHERE digest = $1 \
-           AND coalesce(uses_left, 1) > 0 AND (expires_at IS NULL OR expires_at > $2)";
+           AND coalesce(uses_left, 1) > 0 AND (expires_at IS NULL OR expires_at > $2) RETURNING id";
 }
 
 pub(super) async fn create_token(db: &Connection, token: &InitialAccessToken) -> Fallible<()> {
@@ -58,31 +59,34 @@ pub(super) async fn delete_token(db: &Connection, id: Uuid) -> Fallible<bool> {
     Ok(run(db, DELETE, &[&id]).await? == 1)
 }
 
-/// The token is used up only with a client.
+/// The token is used up only with a client. Its id; `None` when it does not count.
 pub(super) async fn register(
     db: &Connection,
     client: &Client,
     token: &Digest,
     now: UnixSeconds,
-) -> Fallible<RegisterOutcome> {
-    if run(db, USE, &[&token.as_slice(), &now.0]).await? == 0 {
-        return Ok(RegisterOutcome::TokenRefused);
+) -> Fallible<Option<Uuid>> {
+    let used = row(db, USE, &[&token.as_slice(), &now.0], only).await?;
+    if used.is_some() {
+        clients::create(db, client).await?;
     }
-    clients::create(db, client).await?;
-    Ok(RegisterOutcome::Registered)
+    Ok(used)
 }
 
+/// The client as it was, and as it is now.
 pub(super) async fn update(
     db: &Connection,
     client: &Client,
     presented: &Digest,
     now: UnixSeconds,
-) -> Fallible<()> {
+) -> Fallible<(Client, Client)> {
     let before = find_to_write(db, &client.client_id).await?;
     if before.registration_token.as_ref() != Some(presented) || before.disabled {
         return Err(StoreError::Conflict.into());
     }
-    replace(db, &before, &keeping(&before, client), now).await
+    let after = keeping(&before, client);
+    replace(db, &before, &after, now).await?;
+    Ok((before, after))
 }
 
 /// The client as it was, and as it is now.

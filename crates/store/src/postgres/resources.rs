@@ -61,14 +61,14 @@ pub(super) async fn hold(db: &Connection, uri: &str) -> Fallible<bool> {
 }
 
 /// A changed URI is another resource to everybody outside: grants on the old one end.
-pub(super) async fn update(db: &Connection, resource: &Resource) -> Fallible<()> {
+pub(super) async fn update(db: &Connection, resource: &Resource) -> Fallible<u64> {
     let before: Option<String> = row(db, URI_OF, &[&resource.slug], only).await?;
     let before = before.ok_or(StoreError::NotFound)?;
     write(db, UPDATE, resource).await?;
-    if before != resource.uri {
-        end_everything_on(db, &before, resource.updated_at).await?;
+    if before == resource.uri {
+        return Ok(0);
     }
-    Ok(())
+    end_everything_on(db, &before, resource.updated_at).await
 }
 
 pub(super) async fn delete(db: &Connection, slug: &str, now: UnixSeconds) -> Fallible<u64> {

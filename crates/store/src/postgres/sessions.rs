@@ -25,14 +25,19 @@ statements! {
     DELETE_OF_USER = "DELETE FROM session WHERE user_id = $1";
 }
 
-/// Adds a session. Refused when the person was removed or disabled meanwhile.
-pub(super) async fn create(db: &Connection, session: &Session, replaces: Option<&Digest>) -> Fallible<()> {
+/// Adds a session; whose was the one that it replaces. Refused when the person was removed or disabled meanwhile.
+pub(super) async fn create(
+    db: &Connection,
+    session: &Session,
+    replaces: Option<&Digest>,
+) -> Fallible<Option<UserId>> {
     if !users::hold(db, session.user).await? {
         return Err(StoreError::NotFound.into());
     }
-    if let Some(before) = replaces {
-        end(db, before, session.authenticated_at).await?;
-    }
+    let replaced = match replaces {
+        Some(before) => end(db, before, session.authenticated_at).await?,
+        None => None,
+    };
     let methods = json(&session.methods)?;
     run(
         db,
@@ -46,8 +51,8 @@ pub(super) async fn create(db: &Connection, session: &Session, replaces: Option<
             &session.expires_at.0,
         ],
     )
-    .await
-    .map(drop)
+    .await?;
+    Ok(replaced)
 }
 
 /// The live session, and whether it is time to [`touch`] it.

@@ -115,7 +115,8 @@ pub(super) async fn hold_link(db: &Connection, slug: &str, subject: &str, user: 
     Ok(stands.unwrap_or(false))
 }
 
-pub(super) async fn update(db: &Connection, issuer: &TrustedIssuer, ends: bool) -> Fallible<()> {
+/// How many grants ended by it.
+pub(super) async fn update(db: &Connection, issuer: &TrustedIssuer, ends: bool) -> Fallible<u64> {
     let TrustedIssuer {
         slug,
         terms,
@@ -126,10 +127,10 @@ pub(super) async fn update(db: &Connection, issuer: &TrustedIssuer, ends: bool) 
     if run(db, UPDATE, &[slug, terms, disabled, &updated_at.0]).await? == 0 {
         return Err(StoreError::NotFound.into());
     }
-    if ends {
-        grants::end_of_issuer(db, slug, *updated_at).await?;
+    if !ends {
+        return Ok(0);
     }
-    Ok(())
+    grants::end_of_issuer(db, slug, *updated_at).await
 }
 
 /// The links go with the row (foreign key).

@@ -69,25 +69,28 @@ pub(super) async fn list(db: &Connection, request: &PageRequest) -> Fallible<Pag
     Ok(page(found, request, |user| user.id.0.to_string()))
 }
 
-pub(super) async fn update(db: &Connection, user: &User, now: UnixSeconds) -> Fallible<()> {
+/// How many grants ended by it.
+pub(super) async fn update(db: &Connection, user: &User, now: UnixSeconds) -> Fallible<u64> {
     let before = password_of(db, user.id).await?.ok_or(StoreError::NotFound)?;
     write(db, UPDATE, user).await?;
     if user.disabled {
         sessions::end_of_user(db, user.id).await?;
-        grants::end_of_user(db, user.id, EndReason::UserDisabled, now).await?;
+        grants::end_of_user(db, user.id, EndReason::UserDisabled, now).await
     } else if before != user.password_hash {
         sessions::end_of_user(db, user.id).await?;
-        grants::end_pending_of_user(db, user.id, EndReason::SessionEnded, now).await?;
+        grants::end_pending_of_user(db, user.id, EndReason::SessionEnded, now).await
+    } else {
+        Ok(0)
     }
-    Ok(())
 }
 
 /// Sessions and consents go with the row (foreign keys); the grants are remembered as ended.
-pub(super) async fn delete(db: &Connection, id: UserId, now: UnixSeconds) -> Fallible<()> {
+pub(super) async fn delete(db: &Connection, id: UserId, now: UnixSeconds) -> Fallible<u64> {
     password_of(db, id).await?;
     sessions::end_of_user(db, id).await?;
-    grants::end_of_user(db, id, EndReason::UserDisabled, now).await?;
-    run(db, DELETE, &[&id.0]).await.map(drop)
+    let ended = grants::end_of_user(db, id, EndReason::UserDisabled, now).await?;
+    run(db, DELETE, &[&id.0]).await?;
+    Ok(ended)
 }
 
 /// The stored hash of a person whose row is locked from now on; `None` when there is no such person.

@@ -8,7 +8,8 @@ use uuid::Uuid;
 use crate::{AuditAction, AuditEvent, Grant, GrantId, Origin, UserId};
 
 pub(crate) use grants::{
-    approved, burned, device_denied, everything_ended, grants_ended, redeemed, rotated, spent, token_revoked,
+    approved, burned, database_restored, device_denied, everything_ended, grants_ended, issuer_changed,
+    redeemed, rotated, spent, token_revoked,
 };
 pub(crate) use keys::{
     admin_key_added, resealed, secret_created, signing_key_added, signing_key_replaced, signing_keys_deleted,
@@ -16,9 +17,9 @@ pub(crate) use keys::{
 pub(crate) use records::{
     assertion_audience, assertion_audience_deleted, assertion_audience_updated, client_created,
     client_deleted, client_disabled, client_updated, initial_token, initial_token_deleted, registered,
-    registered_with_token, registration_updated, resource, resource_deleted, resource_updated, session_ended,
-    session_started, subject_linked, subject_unlinked, trusted_issuer, trusted_issuer_deleted,
-    trusted_issuer_updated, user, user_deleted, user_updated,
+    registered_with_token, resource, resource_deleted, resource_updated, session_ended, session_started,
+    subject_linked, subject_unlinked, trusted_issuer, trusted_issuer_deleted, trusted_issuer_updated, user,
+    user_deleted, user_updated,
 };
 
 mod grants;
@@ -30,6 +31,28 @@ const LONGEST_TEXT: usize = 1024;
 
 /// The event of an operation, if there is one to be written.
 type Drafted = Option<Draft>;
+
+/// The events of an operation: one for each record that it changed.
+#[derive(Debug)]
+pub(crate) struct Drafts([Option<Draft>; 2]);
+
+impl From<Draft> for Drafts {
+    fn from(draft: Draft) -> Self {
+        Self([Some(draft), None])
+    }
+}
+
+impl From<Option<Draft>> for Drafts {
+    fn from(draft: Option<Draft>) -> Self {
+        Self([draft, None])
+    }
+}
+
+impl From<[Option<Draft>; 2]> for Drafts {
+    fn from(drafts: [Option<Draft>; 2]) -> Self {
+        Self(drafts)
+    }
+}
 
 /// Whose hands a store is in.
 #[derive(Debug)]
@@ -47,9 +70,14 @@ impl Hands {
         }
     }
 
-    /// The event of a draft, if there is one to be written.
-    pub(crate) fn event(&self, draft: Option<Draft>) -> Option<AuditEvent> {
-        let event = draft?.by(&self.origin)?;
+    /// What is to be written.
+    pub(crate) fn events(&self, drafts: impl Into<Drafts>) -> impl Iterator<Item = AuditEvent> {
+        let Drafts(drafts) = drafts.into();
+        drafts.into_iter().flatten().filter_map(|draft| self.event(draft))
+    }
+
+    fn event(&self, draft: Draft) -> Option<AuditEvent> {
+        let event = draft.by(&self.origin)?;
         let before = self.events.fetch_add(1, Ordering::Relaxed);
         // The last bits of a UUID of version 7 are random.
         let id = Uuid::from_u128(event.id.as_u128().wrapping_add(before.into()));
@@ -123,6 +151,14 @@ impl Draft {
     fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.detail.insert(key.to_owned(), value.into());
         self
+    }
+
+    /// How many grants ended by the way.
+    fn with_ended(self, grants: u64) -> Self {
+        if grants == 0 {
+            return self;
+        }
+        self.with("grants_ended", grants)
     }
 
     /// The event. `None` for what a stranger was refused.

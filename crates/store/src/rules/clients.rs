@@ -68,13 +68,3 @@ fn secrets(by_itself: &Client, by_operator: &Client) -> Vec<ClientSecret> {
     let whose = if is_its_own { by_itself } else { by_operator };
     whose.secrets.clone()
 }
-
-/// Whether a client's own change leaves everything but its registration access token as it is.
-pub(crate) fn is_rotation_alone(before: &Client, changed: &Client) -> bool {
-    let as_before = Client {
-        registration_token: before.registration_token,
-        updated_at: before.updated_at,
-        ..keeping(before, changed)
-    };
-    as_before == *before
-}

@@ -110,6 +110,7 @@ words! {
         ServerSecretCreated = "server_secret.created",
         MasterKeyChanged = "master_key.changed",
         DatabaseRestored = "database.restored",
+        IssuerChanged = "issuer.changed",
         SettingsReloaded = "settings.reloaded",
     }
 }

@@ -8,7 +8,7 @@ use super::SqliteStore;
 use super::issuances;
 use super::statements::{Run, statements};
 use super::values::Columns;
-use crate::rules::audit::Draft;
+use crate::rules::audit::Drafts;
 use crate::rules::audit_pages::{Bounds, is_enough, merged, wanted_issuances, wants_events};
 use crate::rules::json;
 use crate::rules::words::Word;
@@ -63,16 +63,15 @@ statements! {
 
 impl SqliteStore {
     /// Runs a change, and writes down what it was in its own transaction, when somebody is known to do it.
-    pub(super) async fn act<T: Send + 'static, D: Into<Option<Draft>>>(
+    pub(super) async fn act<T: Send + 'static, D: Into<Drafts>>(
         &self,
         work: impl FnOnce(&Connection) -> Result<(T, D)> + Send + 'static,
     ) -> Result<T> {
         let (hands, turn) = (self.hands.clone(), self.turn.clone());
         let done = self.write(move |db| {
-            let (outcome, draft) = work(db)?;
-            let event = hands.and_then(|hands| hands.event(draft.into()));
-            if let Some(event) = event {
-                insert(db, &event)?;
+            let (outcome, drafts) = work(db)?;
+            if let Some(hands) = hands {
+                hands.events(drafts).try_for_each(|event| insert(db, &event))?;
             }
             // Until it is committed, also when nobody waits for the answer any more: the next one reads what is committed.
             Ok((outcome, turn))

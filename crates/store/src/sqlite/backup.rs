@@ -10,8 +10,9 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
 use super::location::{Location, LockedFile, beside, private, sync_directory, unusable};
-use super::{ending, keys, migrations};
-use crate::{Ended, Result, Sealed, StoreError, UnixSeconds};
+use super::{audit, ending, keys, migrations};
+use crate::rules::audit::{Hands, database_restored};
+use crate::{Ended, Origin, Result, Sealed, StoreError};
 
 /// How long to wait for a server that starts or stops at that moment.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -82,9 +83,19 @@ pub fn inspect(file: &Path) -> Result<Inspection> {
     read_whole(file).map_err(|error| refused(file, &error))
 }
 
-/// Puts a copy in the place of the database of `url`, which no server may use now. With `replace` the database that is
-/// there is kept beside it under another name; without, it is a reason to refuse. With `end_at` everything that the copy
-/// had given out ends at that time ([`Store::end_everything`](crate::Store::end_everything)) before anybody can use it.
+/// How a copy is put in its place.
+#[derive(Debug, Clone)]
+pub struct Restore {
+    /// The database that is there is kept beside it under another name; otherwise it is a reason to refuse.
+    pub replace: bool,
+    /// Everything that the copy had given out ends ([`Store::end_everything`](crate::Store::end_everything)) before anybody
+    /// can use it.
+    pub end_grants: bool,
+    /// Who does it, and when.
+    pub origin: Origin,
+}
+
+/// Puts a copy in the place of the database of `url`, which no server may use now, and writes it down in its audit list.
 /// `check` is told what is in the copy and may refuse it; nothing is changed then.
 ///
 /// # Errors
@@ -93,8 +104,7 @@ pub fn inspect(file: &Path) -> Result<Inspection> {
 pub fn restore(
     url: &str,
     file: &Path,
-    replace: bool,
-    end_at: Option<UnixSeconds>,
+    how: Restore,
     check: impl FnOnce(&Inspection) -> Result<()>,
 ) -> Result<Restored> {
     let Location::File(path) = Location::parse(url)? else {
@@ -115,7 +125,7 @@ pub fn restore(
     inspect(file)?;
     let lock = LockedFile::take_place(&path)?;
     let path = lock.path.clone();
-    if path.exists() && !replace {
+    if path.exists() && !how.replace {
         return Err(unusable(format!(
             "{} exists already; --replace keeps it under another name and puts the copy in its place",
             path.display()
@@ -129,7 +139,7 @@ pub fn restore(
         .and_then(|()| inspect(&unfinished))
         .and_then(|inspection| check(&inspection).map(|()| inspection))
         .and_then(|inspection| {
-            let ended = begin_anew(&unfinished, end_at).map_err(|error| refused(&unfinished, &error))?;
+            let ended = begin_anew(&unfinished, how).map_err(|error| refused(&unfinished, &error))?;
             let replaced = swap(&unfinished, &path).map_err(|error| cannot("replaced", &path, &error))?;
             Ok(Restored {
                 inspection,
@@ -216,16 +226,21 @@ fn read_whole(file: &Path) -> Result<Inspection> {
 }
 
 /// Another log of revocations, since the positions of the one in the copy are given again; and, when it is asked for, an
-/// end to everything.
-fn begin_anew(file: &Path, end_at: Option<UnixSeconds>) -> Result<Option<Ended>> {
+/// end to everything. Written down in the same transaction.
+fn begin_anew(file: &Path, how: Restore) -> Result<Option<Ended>> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut db = Connection::open_with_flags(file, flags)?;
     migrations::migrate(&mut db)?;
     let transaction = db.transaction()?;
-    let ended = end_at
-        .map(|now| ending::everything(&transaction, now))
-        .transpose()?;
+    let ended = if how.end_grants {
+        Some(ending::everything(&transaction, how.origin.at)?)
+    } else {
+        None
+    };
     ending::begin_log(&transaction)?;
+    Hands::new(how.origin)
+        .events(database_restored(ended.as_ref()))
+        .try_for_each(|event| audit::insert(&transaction, &event))?;
     transaction.commit()?;
     db.close().map_err(|(_, error)| error)?;
     File::open(file)

@@ -16,6 +16,20 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
+fn replacing(end_grants: bool) -> Restore {
+    Restore {
+        replace: true,
+        end_grants,
+        origin: Origin {
+            event: uuid::Uuid::nil(),
+            at: crate::UnixSeconds(1_800_000_000),
+            actor: crate::Actor::System,
+            request_id: None,
+            address: None,
+        },
+    }
+}
+
 /// [CRASH-004]
 #[tokio::test]
 async fn a_restore_that_was_killed_does_not_stand_in_the_way_of_the_next_one() {
@@ -32,10 +46,7 @@ async fn a_restore_that_was_killed_does_not_stand_in_the_way_of_the_next_one() {
     for suffix in ["-journal", "-wal", "-shm"] {
         fs::write(beside(&unfinished, suffix), [0xd9; 4096]).unwrap();
     }
-    restore(&url(&path), &copy, true, Some(UnixSeconds(1_800_000_000)), |_| {
-        Ok(())
-    })
-    .unwrap();
+    restore(&url(&path), &copy, replacing(true), |_| Ok(())).unwrap();
     let left = [
         "copy.db",
         "doorward.db",
@@ -45,7 +56,7 @@ async fn a_restore_that_was_killed_does_not_stand_in_the_way_of_the_next_one() {
     assert_eq!(names(folder.path()), left);
 
     // One that fails leaves nothing either.
-    let refused = restore(&url(&path), &copy, true, None, |_| {
+    let refused = restore(&url(&path), &copy, replacing(false), |_| {
         fs::write(beside(&unfinished, "-journal"), [0xd9; 4096]).unwrap();
         Err(unusable("another master key".to_owned()))
     });

@@ -83,7 +83,9 @@ pub(super) fn read(columns: &mut Columns<'_>) -> rusqlite::Result<Issuance> {
     })
 }
 
-/// Whether there is such a token; the first revocation's time stays. What was exchanged from it goes with it.
-pub(super) fn revoke(db: &Connection, jti: &str, now: UnixSeconds) -> Result<bool> {
-    Ok(db.run(REVOKE, params![jti, now.0])? > 0)
+/// The token as it was, if there is such a one; the first revocation's time stays. What was exchanged from it goes with it.
+pub(super) fn revoke(db: &Connection, jti: &str, now: UnixSeconds) -> Result<Option<Issuance>> {
+    let before = find(db, jti)?;
+    db.run(REVOKE, params![jti, now.0])?;
+    Ok(before)
 }

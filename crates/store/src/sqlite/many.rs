@@ -27,8 +27,9 @@ impl SqliteStore {
     pub(super) async fn change_trusted_issuer(&self, issuer: TrustedIssuer, ends: bool) -> Result<()> {
         self.act(move |db| {
             let before = trusted_issuers::find(db, &issuer.slug)?;
-            trusted_issuers::update(db, &issuer, ends)?;
-            Ok(((), audit::trusted_issuer_updated(before.as_ref(), &issuer)))
+            let ended = trusted_issuers::update(db, &issuer, ends)?;
+            let draft = audit::trusted_issuer_updated(before.as_ref(), &issuer, ended);
+            Ok(((), draft))
         })
         .await
     }

@@ -48,13 +48,15 @@ impl Store for SqliteStore {
     }
 
     async fn update_resource(&self, resource: Resource) -> Result<()> {
+        let mut most = 0;
         if let Some(before) = loses_its_uri(&self.resources().await?, &resource) {
-            self.end_many_on(before, resource.updated_at).await?;
+            most = self.end_many_on(before, resource.updated_at).await?;
         }
         self.act(move |db| {
             let before = resources::find(db, &resource.slug)?;
-            resources::update(db, &resource)?;
-            Ok(((), audit::resource_updated(before.as_ref(), &resource)))
+            let ended = resources::update(db, &resource)?;
+            let draft = audit::resource_updated(before.as_ref(), &resource, most + ended);
+            Ok(((), draft))
         })
         .await
     }
@@ -116,9 +118,8 @@ impl Store for SqliteStore {
     async fn update_registration(&self, client: Client, presented: &Digest, now: UnixSeconds) -> Result<()> {
         let presented = *presented;
         self.act(move |db| {
-            let before = clients::find(db, &client.client_id)?;
-            registration::update(db, &client, &presented, now)?;
-            Ok(((), audit::registration_updated(before.as_ref(), &client)))
+            let (before, after) = registration::update(db, &client, &presented, now)?;
+            Ok(((), audit::client_updated(Some(&before), &after)))
         })
         .await
     }
@@ -131,9 +132,11 @@ impl Store for SqliteStore {
     ) -> Result<RegisterOutcome> {
         let token = *token;
         self.act(move |db| {
-            let outcome = registration::register(db, &client, &token, now)?;
-            let registered = outcome == RegisterOutcome::Registered;
-            Ok((outcome, audit::registered_with_token(registered, &client)))
+            let Some(token) = registration::register(db, &client, &token, now)? else {
+                return Ok((RegisterOutcome::TokenRefused, None));
+            };
+            let draft = audit::registered_with_token(token, &client);
+            Ok((RegisterOutcome::Registered, Some(draft)))
         })
         .await
     }
@@ -202,8 +205,8 @@ impl Store for SqliteStore {
     async fn update_user(&self, user: User, now: UnixSeconds) -> Result<()> {
         self.act(move |db| {
             let before = users::find(db, user.id)?;
-            users::update(db, &user, now)?;
-            Ok(((), audit::user_updated(before.as_ref(), &user)))
+            let ended = users::update(db, &user, now)?;
+            Ok(((), audit::user_updated(before.as_ref(), &user, ended)))
         })
         .await
     }
@@ -211,8 +214,8 @@ impl Store for SqliteStore {
     async fn delete_user(&self, id: UserId, now: UnixSeconds) -> Result<()> {
         self.act(move |db| {
             let before = users::find(db, id)?;
-            users::delete(db, id, now)?;
-            Ok(((), audit::user_deleted(before.as_ref())))
+            let ended = users::delete(db, id, now)?;
+            Ok(((), audit::user_deleted(before.as_ref(), ended)))
         })
         .await
     }
@@ -235,8 +238,9 @@ impl Store for SqliteStore {
 
     async fn create_session(&self, session: Session, replaces: Option<Digest>) -> Result<()> {
         self.act(move |db| {
-            sessions::create(db, &session, replaces.as_ref())?;
-            Ok(((), audit::session_started(&session)))
+            let replaced = sessions::create(db, &session, replaces.as_ref())?;
+            let started = Some(audit::session_started(&session));
+            Ok(((), [audit::session_ended(replaced), started]))
         })
         .await
     }
@@ -564,9 +568,8 @@ impl Store for SqliteStore {
     async fn revoke_issuance(&self, jti: &str, now: UnixSeconds) -> Result<bool> {
         let jti = jti.to_owned();
         self.act(move |db| {
-            let before = issuances::find(db, &jti)?;
-            let existed = issuances::revoke(db, &jti, now)?;
-            Ok((existed, audit::token_revoked(before.as_ref(), existed)))
+            let before = issuances::revoke(db, &jti, now)?;
+            Ok((before.is_some(), audit::token_revoked(before.as_ref())))
         })
         .await
     }
@@ -718,7 +721,14 @@ impl Store for SqliteStore {
 
     async fn serve_as(&self, issuer: &str) -> Result<Option<String>> {
         let issuer = issuer.to_owned();
-        self.write(move |db| served::serve_as(db, &issuer)).await
+        self.act(move |db| {
+            let before = served::serve_as(db, &issuer)?;
+            let draft = before
+                .as_deref()
+                .map(|before| audit::issuer_changed(before, &issuer));
+            Ok((before, draft))
+        })
+        .await
     }
 
     async fn ping(&self) -> Result<()> {

@@ -8,7 +8,7 @@ use super::statements::{Run, statements};
 use super::values::Columns;
 use super::{clients, grants};
 use crate::rules::clients::{by_operator, keeping};
-use crate::{Client, Digest, EndReason, InitialAccessToken, RegisterOutcome, Result, StoreError};
+use crate::{Client, Digest, EndReason, InitialAccessToken, Result, StoreError};
 
 statements! {
     INSERT = "INSERT INTO initial_access_token (id, digest, name, uses_left, created_at, expires_at) \
@@ -19,7 +19,7 @@ statements! {
     /// The last use ends it.
     USE = "UPDATE initial_access_token SET uses_left = uses_left - 1, \
            expires_at = CASE WHEN uses_left = 1 THEN ?2 ELSE expires_at END WHERE digest = ?1 \
-           AND coalesce(uses_left, 1) > 0 AND (expires_at IS NULL OR expires_at > ?2)";
+           AND coalesce(uses_left, 1) > 0 AND (expires_at IS NULL OR expires_at > ?2) RETURNING id";
 }
 
 pub(super) fn create_token(db: &Connection, token: &InitialAccessToken) -> Result<()> {
@@ -57,26 +57,34 @@ pub(super) fn delete_token(db: &Connection, id: Uuid) -> Result<bool> {
     Ok(db.run(DELETE, [id.as_bytes()])? == 1)
 }
 
-/// The token is used up only with a client.
+/// The token is used up only with a client. Its id; `None` when it does not count.
 pub(super) fn register(
     db: &Connection,
     client: &Client,
     token: &Digest,
     now: UnixSeconds,
-) -> Result<RegisterOutcome> {
-    if db.run(USE, params![token, now.0])? == 0 {
-        return Ok(RegisterOutcome::TokenRefused);
+) -> Result<Option<Uuid>> {
+    let used = db.find(USE, params![token, now.0], |row| row.get(0).map(Uuid::from_bytes))?;
+    if used.is_some() {
+        clients::create(db, client)?;
     }
-    clients::create(db, client)?;
-    Ok(RegisterOutcome::Registered)
+    Ok(used)
 }
 
-pub(super) fn update(db: &Connection, client: &Client, presented: &Digest, now: UnixSeconds) -> Result<()> {
+/// The client as it was, and as it is now.
+pub(super) fn update(
+    db: &Connection,
+    client: &Client,
+    presented: &Digest,
+    now: UnixSeconds,
+) -> Result<(Client, Client)> {
     let before = clients::find(db, &client.client_id)?.ok_or(StoreError::NotFound)?;
     if before.registration_token.as_ref() != Some(presented) || before.disabled {
         return Err(StoreError::Conflict);
     }
-    replace(db, &before, &keeping(&before, client), now)
+    let after = keeping(&before, client);
+    replace(db, &before, &after, now)?;
+    Ok((before, after))
 }
 
 /// The client as it was, and as it is now.

@@ -58,13 +58,13 @@ pub(super) fn exists(db: &Connection, uri: &str) -> Result<bool> {
 }
 
 /// A changed URI is another resource to everybody outside: grants on the old one end.
-pub(super) fn update(db: &Connection, resource: &Resource) -> Result<()> {
+pub(super) fn update(db: &Connection, resource: &Resource) -> Result<u64> {
     let before = find(db, &resource.slug)?.ok_or(StoreError::NotFound)?;
     write(db, UPDATE, resource)?;
-    if before.uri != resource.uri {
-        end_everything_on(db, &before.uri, resource.updated_at)?;
+    if before.uri == resource.uri {
+        return Ok(0);
     }
-    Ok(())
+    end_everything_on(db, &before.uri, resource.updated_at)
 }
 
 pub(super) fn delete(db: &Connection, slug: &str, now: UnixSeconds) -> Result<u64> {

@@ -25,14 +25,19 @@ statements! {
     DELETE_OF_USER = "DELETE FROM session WHERE user_id = ?1";
 }
 
-/// Adds a session. Refused when the person was removed or disabled meanwhile.
-pub(super) fn create(db: &Connection, session: &Session, replaces: Option<&Digest>) -> Result<()> {
+/// Adds a session; whose was the one that it replaces. Refused when the person was removed or disabled meanwhile.
+pub(super) fn create(
+    db: &Connection,
+    session: &Session,
+    replaces: Option<&Digest>,
+) -> Result<Option<UserId>> {
     if !users::is_enabled(db, session.user)? {
         return Err(StoreError::NotFound);
     }
-    if let Some(before) = replaces {
-        end(db, before, session.authenticated_at)?;
-    }
+    let replaced = match replaces {
+        Some(before) => end(db, before, session.authenticated_at)?,
+        None => None,
+    };
     db.run(
         INSERT,
         params![
@@ -44,7 +49,7 @@ pub(super) fn create(db: &Connection, session: &Session, replaces: Option<&Diges
             session.expires_at.0,
         ],
     )?;
-    Ok(())
+    Ok(replaced)
 }
 
 /// The live session, and whether it is time to [`touch`] it.

@@ -93,7 +93,8 @@ pub(super) fn list(db: &Connection) -> Result<Vec<TrustedIssuer>> {
     Ok(db.list(ALL, [], read)?)
 }
 
-pub(super) fn update(db: &Connection, issuer: &TrustedIssuer, ends: bool) -> Result<()> {
+/// How many grants ended by it.
+pub(super) fn update(db: &Connection, issuer: &TrustedIssuer, ends: bool) -> Result<u64> {
     let TrustedIssuer {
         slug,
         terms,
@@ -104,10 +105,10 @@ pub(super) fn update(db: &Connection, issuer: &TrustedIssuer, ends: bool) -> Res
     if db.run(UPDATE, params![slug, terms, disabled, updated_at.0])? == 0 {
         return Err(StoreError::NotFound);
     }
-    if ends {
-        grants::end_of_issuer(db, slug, *updated_at)?;
+    if !ends {
+        return Ok(0);
     }
-    Ok(())
+    grants::end_of_issuer(db, slug, *updated_at)
 }
 
 /// The links go with the row (foreign key).

@@ -68,24 +68,26 @@ pub(super) fn list(db: &Connection, request: &PageRequest) -> Result<Page<User>>
     Ok(page(rows, request, |user| user.id.0.to_string()))
 }
 
-pub(super) fn update(db: &Connection, user: &User, now: UnixSeconds) -> Result<()> {
+/// How many grants ended by it.
+pub(super) fn update(db: &Connection, user: &User, now: UnixSeconds) -> Result<u64> {
     let before = find(db, user.id)?.ok_or(StoreError::NotFound)?;
     write(db, UPDATE, user)?;
     if user.disabled {
         sessions::end_of_user(db, user.id)?;
-        grants::end_of_user(db, user.id, EndReason::UserDisabled, now)?;
+        grants::end_of_user(db, user.id, EndReason::UserDisabled, now)
     } else if before.password_hash != user.password_hash {
         sessions::end_of_user(db, user.id)?;
-        grants::end_pending_of_user(db, user.id, EndReason::SessionEnded, now)?;
+        grants::end_pending_of_user(db, user.id, EndReason::SessionEnded, now)
+    } else {
+        Ok(0)
     }
-    Ok(())
 }
 
 /// Sessions and consents go with the row (foreign keys); the grants are remembered as ended.
-pub(super) fn delete(db: &Connection, id: UserId, now: UnixSeconds) -> Result<()> {
-    grants::end_of_user(db, id, EndReason::UserDisabled, now)?;
+pub(super) fn delete(db: &Connection, id: UserId, now: UnixSeconds) -> Result<u64> {
+    let ended = grants::end_of_user(db, id, EndReason::UserDisabled, now)?;
     db.run(DELETE, [id.0.as_bytes()])?;
-    Ok(())
+    Ok(ended)
 }
 
 fn write(db: &Connection, sql: Sql, user: &User) -> Result<usize> {

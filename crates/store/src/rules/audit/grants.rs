@@ -4,7 +4,7 @@ use super::{Draft, Drafted, bounded};
 use crate::rules::grants::Whose;
 use crate::rules::words::Word as _;
 use crate::{
-    Approval, ApprovalOutcome, AuditAction, EndReason, Grant, Issuance, RedeemCode, RedeemOutcome,
+    Approval, ApprovalOutcome, AuditAction, EndReason, Ended, Grant, Issuance, RedeemCode, RedeemOutcome,
     RotateOutcome, RotateRefresh, SpendOutcome,
 };
 
@@ -110,14 +110,34 @@ pub(crate) fn everything_ended() -> Draft {
     Draft::new(AuditAction::EverythingEnded)
 }
 
+/// After a copy was put in the place of the database. `ended`: what of it, where that was asked for.
+pub(crate) fn database_restored(ended: Option<&Ended>) -> Draft {
+    let draft = Draft::new(AuditAction::DatabaseRestored);
+    let Some(ended) = ended else {
+        return draft;
+    };
+    draft
+        .with("grants_ended", ended.grants)
+        .with("sessions_ended", ended.sessions)
+        .with("devices_ended", ended.devices)
+        .with("consents_forgotten", ended.consents)
+        .with("initial_tokens_forgotten", ended.initial_tokens)
+}
+
+/// The database is served under another name than before.
+pub(crate) fn issuer_changed(before: &str, issuer: &str) -> Draft {
+    let draft = Draft::new(AuditAction::IssuerChanged).target(issuer);
+    draft.with("before", bounded(before.to_owned()))
+}
+
 pub(crate) fn spent(outcome: SpendOutcome) -> Drafted {
     (outcome != SpendOutcome::Spent)
         .then(|| Draft::new(AuditAction::AssertionReplayed).refused("used_before"))
 }
 
-pub(crate) fn token_revoked(before: Option<&Issuance>, existed: bool) -> Drafted {
+pub(crate) fn token_revoked(before: Option<&Issuance>) -> Drafted {
     // Who revokes a token again changes nothing.
-    let issuance = before.filter(|issuance| existed && issuance.revoked_at.is_none())?;
+    let issuance = before.filter(|issuance| issuance.revoked_at.is_none())?;
     Some(of_issuance(
         Draft::new(AuditAction::TokenRevoked).target(&issuance.jti),
         issuance,

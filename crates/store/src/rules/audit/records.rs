@@ -1,9 +1,11 @@
 //! What happens to records: resources, clients, people and their sessions, other servers.
 
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{Draft, Drafted, bounded};
-use crate::rules::clients::{is_rotation_alone, keeping};
 use crate::rules::words::Word as _;
 use crate::{
     AssertionAudience, AuditAction, Client, ClientSource, InitialAccessToken, LinkedSubject, Resource,
@@ -18,7 +20,7 @@ pub(crate) fn resource(action: AuditAction, resource: &Resource) -> Draft {
     }
 }
 
-pub(crate) fn resource_updated(before: Option<&Resource>, after: &Resource) -> Draft {
+pub(crate) fn resource_updated(before: Option<&Resource>, after: &Resource, ended: u64) -> Draft {
     let changed = before.map(|before| {
         changes(&[
             ("uri", before.uri != after.uri),
@@ -27,7 +29,9 @@ pub(crate) fn resource_updated(before: Option<&Resource>, after: &Resource) -> D
             ("policy", before.policy != after.policy),
         ])
     });
-    resource(AuditAction::ResourceUpdated, after).with("changed", changed)
+    resource(AuditAction::ResourceUpdated, after)
+        .with("changed", changed)
+        .with_ended(ended)
 }
 
 pub(crate) fn resource_deleted(before: Option<&Resource>, ended: u64) -> Drafted {
@@ -83,15 +87,6 @@ pub(crate) fn client_disabled(before: Option<Client>) -> Drafted {
     Some(client_updated(Some(&before), &after))
 }
 
-/// A client that changed its own registration (RFC 7592). Who only reads it gets another token too: that is no change.
-pub(crate) fn registration_updated(before: Option<&Client>, after: &Client) -> Drafted {
-    let before = before?;
-    if is_rotation_alone(before, after) {
-        return None;
-    }
-    Some(client_updated(Some(before), &keeping(before, after)))
-}
-
 pub(crate) fn client_deleted(client_id: &str, existed: bool, ended: u64) -> Drafted {
     let draft = Draft::new(AuditAction::ClientDeleted).client(client_id);
     (existed || ended > 0).then(|| draft.with("grants_ended", ended))
@@ -102,9 +97,9 @@ pub(crate) fn registered(existed: bool, stored: &Client) -> Drafted {
     (!existed).then(|| client(AuditAction::ClientRegistered, stored))
 }
 
-pub(crate) fn registered_with_token(registered: bool, added: &Client) -> Drafted {
-    let draft = client(AuditAction::ClientRegistered, added);
-    registered.then(|| draft.with("initial_token", true))
+/// `token`: the id of the initial access token.
+pub(crate) fn registered_with_token(token: Uuid, added: &Client) -> Draft {
+    client(AuditAction::ClientRegistered, added).with("initial_token", token.to_string())
 }
 
 pub(crate) fn initial_token(action: AuditAction, token: &InitialAccessToken) -> Draft {
@@ -120,7 +115,7 @@ pub(crate) fn user(action: AuditAction, user: &User) -> Draft {
     Draft::new(action).person(user.id)
 }
 
-pub(crate) fn user_updated(before: Option<&User>, after: &User) -> Draft {
+pub(crate) fn user_updated(before: Option<&User>, after: &User, ended: u64) -> Draft {
     let Some(before) = before else {
         return user(AuditAction::UserUpdated, after);
     };
@@ -136,11 +131,11 @@ pub(crate) fn user_updated(before: Option<&User>, after: &User) -> Draft {
         _ if changed == ["password"] => AuditAction::UserPasswordChanged,
         _ => AuditAction::UserUpdated,
     };
-    user(action, after).with("changed", changed)
+    user(action, after).with("changed", changed).with_ended(ended)
 }
 
-pub(crate) fn user_deleted(before: Option<&User>) -> Drafted {
-    Some(user(AuditAction::UserDeleted, before?))
+pub(crate) fn user_deleted(before: Option<&User>, ended: u64) -> Drafted {
+    Some(user(AuditAction::UserDeleted, before?).with("grants_ended", ended))
 }
 
 pub(crate) fn session_started(session: &Session) -> Draft {
@@ -157,13 +152,21 @@ pub(crate) fn trusted_issuer(action: AuditAction, issuer: &TrustedIssuer) -> Dra
     draft.with("issuer", issuer.issuer.as_str())
 }
 
-pub(crate) fn trusted_issuer_updated(before: Option<&TrustedIssuer>, after: &TrustedIssuer) -> Draft {
+pub(crate) fn trusted_issuer_updated(
+    before: Option<&TrustedIssuer>,
+    after: &TrustedIssuer,
+    ended: u64,
+) -> Draft {
     let action = match (before.is_some_and(|before| before.disabled), after.disabled) {
         (false, true) => AuditAction::TrustedIssuerDisabled,
         (true, false) => AuditAction::TrustedIssuerEnabled,
         _ => AuditAction::TrustedIssuerUpdated,
     };
+    let changed =
+        before.map(|before| changed_terms(&before.terms, &after.terms, before.disabled != after.disabled));
     trusted_issuer(action, after)
+        .with("changed", changed)
+        .with_ended(ended)
 }
 
 pub(crate) fn trusted_issuer_deleted(before: Option<&TrustedIssuer>, ended: u64) -> Drafted {
@@ -202,11 +205,31 @@ pub(crate) fn assertion_audience_updated(
         (true, false) => AuditAction::AssertionAudienceEnabled,
         _ => AuditAction::AssertionAudienceUpdated,
     };
-    assertion_audience(action, after)
+    let changed =
+        before.map(|before| changed_terms(&before.terms, &after.terms, before.disabled != after.disabled));
+    assertion_audience(action, after).with("changed", changed)
 }
 
 pub(crate) fn assertion_audience_deleted(slug: &str, existed: bool) -> Drafted {
     existed.then(|| Draft::new(AuditAction::AssertionAudienceDeleted).target(slug))
+}
+
+/// The names of the terms that changed. What cannot be read as an object is `terms`.
+fn changed_terms(before: &str, after: &str, disabled: bool) -> Vec<String> {
+    let read = |terms| serde_json::from_str::<Map<String, Value>>(terms).ok();
+    let mut changed = match (read(before), read(after)) {
+        (Some(before), Some(after)) => {
+            let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+            let differ = |name: &&&String| before.get(**name) != after.get(**name);
+            names.iter().filter(differ).map(|name| (*name).clone()).collect()
+        }
+        _ if before == after => Vec::new(),
+        _ => vec!["terms".to_owned()],
+    };
+    if disabled {
+        changed.push("disabled".to_owned());
+    }
+    changed
 }
 
 /// The names of what changed.

@@ -5,14 +5,15 @@ use std::time::Duration;
 use doorward_store::SpendOutcome::UsedBefore;
 use doorward_store::{
     Actor, ActorKind, AuditAction, AuditEntry, AuditEvent, AuditFilter, Change, ClientSource, Origin,
-    PageRequest, RedeemOutcome, Store, StoreError,
+    PageRequest, RedeemOutcome, Store, StoreError, TrustedIssuerKind, User,
 };
+use serde_json::json;
 use uuid::Uuid;
 
 use super::scene::{
-    APP, Opened, RESOURCE, Scene, at, at_once, client, digest, fresh, person, redemption, resource,
+    APP, Opened, RESOURCE, Scene, at, at_once, client, digest, fresh, person, redemption, resource, session,
 };
-use super::{changes, spent};
+use super::{changes, id_jag, spent, trusted_issuers};
 
 /// A fresh origin, at a second of the test.
 pub(super) fn origin(actor: Actor, second: i64) -> Origin {
@@ -222,15 +223,12 @@ pub(crate) async fn a_repeated_registration_is_told_once(opened: Opened) {
     assert_eq!(actions(&store).await, ["client.registered"]);
 }
 
-/// A client that reads its registration gets another token for it (RFC 7592 §2.1): nothing that anybody keeps in memory,
-/// and no line of the list.
-pub(crate) async fn a_rotated_registration_token_is_no_change(opened: Opened) {
+/// Whoever has another one's registration access token can lock it out by a registration that says nothing new.
+pub(crate) async fn a_renewed_registration_is_told(opened: Opened) {
     let store = opened.store;
     let mut own = client("dynamic", ClientSource::Dynamic);
     own.registration_token = Some(digest(6, 1));
     store.create_client(own.clone()).await.unwrap();
-    let version = async || changes::version(&*store, Change::Clients).await;
-    let before = version().await;
     for token in 2..5 {
         own.registration_token = Some(digest(6, token));
         own.updated_at = at(token.into());
@@ -240,13 +238,126 @@ pub(crate) async fn a_rotated_registration_token_is_no_change(opened: Opened) {
             .unwrap();
     }
     assert_eq!(store.client("dynamic").await.unwrap(), Some(own.clone()));
-    assert_eq!(events(&store).await, []);
-    assert_eq!(version().await, before);
+    let changed = |event: &AuditEvent| event.detail["changed"].clone();
+    let told: Vec<_> = events(&store).await.iter().map(changed).collect();
+    assert_eq!(told, vec![json!(["registration_token"]); 3]);
+    let version = async || changes::version(&*store, Change::Clients).await;
+    let before = version().await;
     r#"{"client_name":"B"}"#.clone_into(&mut own.metadata);
     acting(&store)
         .update_registration(own, &digest(6, 4), at(9))
         .await
         .unwrap();
-    assert_eq!(actions(&store).await, ["client.updated"]);
+    assert_eq!(actions(&store).await, ["client.updated"; 4]);
     assert_ne!(version().await, before);
+}
+
+pub(crate) async fn what_two_do_at_once_is_told_once(opened: Opened) {
+    let scene = Scene::new(opened).await;
+    let approval = scene.approved().await;
+    let redeemed = redemption(&approval, at(1));
+    scene.store.redeem_code(redeemed.clone()).await.unwrap();
+    at_once(50, |_| {
+        let (store, jti) = (Arc::clone(&scene.store), redeemed.issuance.jti.clone());
+        async move { assert_eq!(acting(&store).revoke_issuance(&jti, at(2)).await, Ok(true)) }
+    })
+    .await;
+    at_once(50, |_| {
+        let store = Arc::clone(&scene.store);
+        async move { acting(&store).delete_client(APP, at(3)).await.unwrap() }
+    })
+    .await;
+    let mut told = actions(&scene.store).await;
+    told.sort();
+    assert_eq!(told, ["client.deleted", "token.revoked"]);
+}
+
+pub(crate) async fn a_replaced_session_is_told_to_have_ended(opened: Opened) {
+    let store = opened.store;
+    let (grace, ada) = (person("grace@example.com"), person("ada@example.com"));
+    for user in [&grace, &ada] {
+        store.create_user(user.clone()).await.unwrap();
+    }
+    let (before, after) = (session(grace.id), session(ada.id));
+    let by = acting(&store);
+    by.create_session(before.clone(), None).await.unwrap();
+    by.create_session(after.clone(), Some(before.id)).await.unwrap();
+    // The one before is gone by now.
+    let third = session(ada.id);
+    by.create_session(third, Some(before.id)).await.unwrap();
+    let mut told: Vec<_> = events(&store)
+        .await
+        .into_iter()
+        .map(|event| (event.action.as_str().to_owned(), event.subject.unwrap()))
+        .collect();
+    told.sort();
+    let of = |user: &User| user.id.0.to_string();
+    let mut expected = vec![
+        ("session.ended".to_owned(), of(&grace)),
+        ("session.started".to_owned(), of(&grace)),
+        ("session.started".to_owned(), of(&ada)),
+        ("session.started".to_owned(), of(&ada)),
+    ];
+    expected.sort();
+    assert_eq!(told, expected);
+}
+
+/// Never its value.
+pub(crate) async fn what_changed_is_named(opened: Opened) {
+    let store = opened.store;
+    let mut issuer = trusted_issuers::issuer("idp", TrustedIssuerKind::IdentityProvider);
+    r#"{"jwks_uri":"https://idp.example/a","provision":false}"#.clone_into(&mut issuer.terms);
+    store.create_trusted_issuer(issuer.clone()).await.unwrap();
+    let mut audience = id_jag::audience("chat", "https://chat.example");
+    r#"{"lifetime":60}"#.clone_into(&mut audience.terms);
+    store.create_assertion_audience(audience.clone()).await.unwrap();
+
+    r#"{"jwks_uri":"https://idp.example/b","provision":false,"rules":[]}"#.clone_into(&mut issuer.terms);
+    issuer.disabled = true;
+    acting(&store).update_trusted_issuer(issuer).await.unwrap();
+    r#"{"lifetime":90}"#.clone_into(&mut audience.terms);
+    acting(&store).update_assertion_audience(audience).await.unwrap();
+    let mut told: Vec<_> = events(&store)
+        .await
+        .into_iter()
+        .map(|event| (event.action.as_str().to_owned(), event.detail["changed"].clone()))
+        .collect();
+    told.sort_by(|one, other| one.0.cmp(&other.0));
+    let expected = [
+        ("assertion_audience.updated".to_owned(), json!(["lifetime"])),
+        (
+            "trusted_issuer.disabled".to_owned(),
+            json!(["jwks_uri", "rules", "disabled"]),
+        ),
+    ];
+    assert_eq!(told, expected);
+}
+
+pub(crate) async fn grants_that_end_by_the_way_are_counted(opened: Opened) {
+    let scene = Scene::new(opened).await;
+    let by = acting(&scene.store);
+    let count = async |action| {
+        let filter = AuditFilter {
+            action: Some(action),
+            ..all()
+        };
+        match lines(&scene.store, filter).await.as_slice() {
+            [AuditEntry::Event(event)] => event.detail.get("grants_ended").cloned(),
+            other => panic!("{other:?}"),
+        }
+    };
+    scene.active().await;
+    scene.active().await;
+    let mut files = resource("files", RESOURCE);
+    files.display_name.push('!');
+    by.update_resource(files.clone()).await.unwrap();
+    assert_eq!(count(AuditAction::ResourceUpdated).await, None);
+    let user = User {
+        disabled: true,
+        ..scene.user.clone()
+    };
+    by.update_user(user.clone(), at(1)).await.unwrap();
+    assert_eq!(count(AuditAction::UserDisabled).await, Some(json!(2)));
+    by.delete_user(user.id, at(2)).await.unwrap();
+    assert_eq!(count(AuditAction::UserDeleted).await, Some(json!(0)));
 }

@@ -141,6 +141,8 @@ pub(crate) async fn every_operation_that_changes_something_is_told(opened: Opene
     tells!(add_admin_key(keys::admin_key(1), false) => "admin_key.created");
 
     tells!(end_everything(at(9)) => "grant.all_ended");
+    store.serve_as("https://one.example").await.unwrap();
+    tells!(serve_as("https://other.example") => "issuer.changed");
 
     let known = READS.iter().copied().chain(SILENT.iter().map(|(name, _)| *name));
     let known: BTreeSet<&str> = known.chain(told).collect();
@@ -163,6 +165,7 @@ pub(crate) async fn every_operation_that_changes_something_is_told(opened: Opene
         .await
         .unwrap();
     acting(&store).revoke_issuance("unknown", at(3)).await.unwrap();
+    acting(&store).serve_as("https://other.example").await.unwrap();
     acting(&store).delete_client("nobody", at(3)).await.unwrap();
     acting(&store)
         .delete_user(UserId(Uuid::nil()), at(3))

@@ -125,7 +125,8 @@ macro_rules! conformance {
                 what_an_assertion_rests_on_is_checked_again, after_a_revocation_answered_no_assertion_is_recorded, an_assertion_that_would_grow_is_invalid;
             audit: a_change_is_told_with_who_made_it, what_is_undone_leaves_no_event_and_no_change,
                 of_fifty_who_redeem_a_code_forty_nine_are_told_as_refused, of_fifty_who_spend_a_thing_forty_nine_are_told_as_refused,
-                a_stranger_who_is_refused_costs_no_row, a_rotated_registration_token_is_no_change, a_repeated_registration_is_told_once;
+                a_stranger_who_is_refused_costs_no_row, a_renewed_registration_is_told, a_repeated_registration_is_told_once,
+                what_two_do_at_once_is_told_once, a_replaced_session_is_told_to_have_ended, what_changed_is_named, grants_that_end_by_the_way_are_counted;
             audit_list: the_list_is_whole_and_in_order_page_by_page, filters_choose_the_lines, events_are_forgotten_a_little_at_a_time,
                 a_long_text_is_cut, a_word_that_a_newer_program_wrote_is_read_as_text;
             audit_operations: every_operation_that_changes_something_is_told;

@@ -59,7 +59,6 @@ pub(crate) const SILENT: &[(&str, &str)] = &[
     ("forget_revocations", "what expired long ago"),
     ("sweep", "what expired long ago"),
     ("keep_partitions", "what expired long ago"),
-    ("serve_as", "the name of the issuer, which the log tells"),
 ];
 
 /// The names of all operations of the trait.
