@@ -5,6 +5,7 @@
 
 mod admin;
 mod audit;
+mod bounds;
 mod checks;
 mod choice;
 mod cors;

@@ -168,7 +168,7 @@ pub(super) struct EndedBody {
     ended: u64,
 }
 
-/// Ends every grant of a person, of a client or on a resource, as one. What they allowed is asked about again.
+/// Ends every grant of a person, of a client or on a resource, 500 at a time. What they allowed is asked about again.
 #[utoipa::path(post, path = "/admin/grants/revoke", request_body = WhichEnd,
     responses((status = OK, body = EndedBody), (status = BAD_REQUEST, body = ErrorBody)))]
 pub(super) async fn revoke_all(

@@ -6,7 +6,8 @@ use doorward_oauth::issuer::Issuer;
 use doorward_oauth::redirect::{RedirectUri, SchemePolicy};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{DynamicRegistration, Problem, Settings, Span, Tokens};
+use super::bounds::bounds;
+use super::{DynamicRegistration, Problem, Settings};
 use crate::storage::is_postgres;
 
 /// Reads the secrets that are named by a file.
@@ -115,9 +116,9 @@ fn check_storage(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
 }
 
 fn check_times(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
-    for (key, value, least, most) in lifetimes(settings).into_iter().chain(waits(settings)) {
-        if value < least || value > most {
-            refuse(key, format!("is {value}; it must be between {least} and {most}"));
+    for bound in bounds(settings) {
+        if let Some(message) = bound.violation() {
+            refuse(bound.key, message);
         }
     }
     if settings.login.free_attempts == 0 {
@@ -125,132 +126,9 @@ fn check_times(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
     }
 }
 
-/// A time that is set, and between what it has to be.
-type Bounded = (&'static str, Span, Span, Span);
-
-/// What is given out, and for how long.
-fn lifetimes(settings: &Settings) -> Vec<Bounded> {
-    let (tokens, minute) = (&settings.tokens, Span::minutes(1));
-    vec![
-        (
-            "tokens.access_ttl",
-            tokens.access_ttl,
-            Span::seconds(10),
-            Tokens::LONGEST_ACCESS_TTL,
-        ),
-        (
-            "tokens.code_ttl",
-            tokens.code_ttl,
-            Span::seconds(5),
-            Span::minutes(10),
-        ),
-        (
-            "tokens.refresh_idle_ttl",
-            tokens.refresh_idle_ttl,
-            minute,
-            tokens.refresh_absolute_ttl,
-        ),
-        (
-            "tokens.refresh_retry_window",
-            tokens.refresh_retry_window,
-            Span::seconds(0),
-            Span::minutes(10),
-        ),
-        (
-            "client_authentication.max_assertion_lifetime",
-            settings.client_authentication.max_assertion_lifetime,
-            minute,
-            Span::hours(1),
-        ),
-        (
-            "dpop.proof_lifetime",
-            settings.dpop.proof_lifetime,
-            Span::seconds(10),
-            Span::minutes(10),
-        ),
-        (
-            "par.request_ttl",
-            settings.par.request_ttl,
-            Span::seconds(5),
-            Span::minutes(10),
-        ),
-        (
-            "device.code_ttl",
-            settings.device.code_ttl,
-            minute,
-            Span::minutes(15),
-        ),
-        (
-            "device.interval",
-            settings.device.interval,
-            Span::seconds(1),
-            minute,
-        ),
-    ]
-}
-
-/// How long the server waits and remembers.
-fn waits(settings: &Settings) -> Vec<Bounded> {
-    let Settings {
-        session,
-        login,
-        storage,
-        ..
-    } = settings;
-    let (second, minute) = (Span::seconds(1), Span::minutes(1));
-    vec![
-        (
-            "server.shutdown_delay",
-            settings.server.shutdown_delay,
-            Span::seconds(0),
-            Span::minutes(5),
-        ),
-        (
-            "audit.retention",
-            settings.audit.retention,
-            Span::hours(1),
-            Span::days(3660),
-        ),
-        (
-            "events.connection_ttl",
-            settings.events.connection_ttl,
-            minute,
-            Span::days(1),
-        ),
-        (
-            "storage.retention",
-            storage.retention,
-            Span::days(2),
-            Span::days(3660),
-        ),
-        ("session.idle_ttl", session.idle_ttl, minute, session.absolute_ttl),
-        ("login.first_wait", login.first_wait, second, login.longest_wait),
-        ("login.longest_wait", login.longest_wait, second, Span::hours(1)),
-        (
-            "login.forget_after",
-            login.forget_after,
-            login.longest_wait,
-            Span::days(7),
-        ),
-        ("storage.connection_wait", storage.connection_wait, second, minute),
-        ("storage.connect_timeout", storage.connect_timeout, second, minute),
-        (
-            "storage.statement_timeout",
-            storage.statement_timeout,
-            second,
-            minute,
-        ),
-    ]
-}
-
 /// A key has to be known everywhere before it signs, and to sign for longer than that.
 fn check_rotation(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
     let keys = &settings.keys;
-    let (least, most) = (Span::minutes(10), Span::days(30));
-    if keys.publish_ahead < least || keys.publish_ahead > most {
-        let message = format!("is {}; it must be between {least} and {most}", keys.publish_ahead);
-        refuse("keys.publish_ahead", message);
-    }
     let ahead = keys.publish_ahead.duration();
     if keys
         .rotation

@@ -27,7 +27,7 @@ section! {
     pub struct TokenExchange in "token_exchange" {
         /// Whether the grant is there.
         enabled: bool = true,
-        /// How many clients may act for one another in one chain.
+        /// How many clients may act for one another in one chain, one to ten.
         max_depth: u32 = 5,
         /// Whether the server vouches to others for people who signed in here (ID-JAG). Without assertion audiences nobody gets anything by it.
         id_jag: bool = true,

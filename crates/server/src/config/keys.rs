@@ -17,7 +17,7 @@ section! {
     pub struct Keys in "keys" {
         /// The algorithm of new signing keys. Another one than that of the newest key brings a new key at the next start; it signs when `publish_ahead` has passed.
         algorithm: Algorithm = Algorithm::Es256,
-        /// How long a signing key signs before another one takes over; `off`: until an operator rotates it.
+        /// How long a signing key signs before another one takes over; `off`: until an operator rotates it. At least twice `publish_ahead`.
         rotation: Rotation = Rotation::every(Span::days(90)),
         /// How long a new signing key is published before it signs: at least as long as verifiers keep a key set without asking again.
         publish_ahead: Span = Span::hours(1),

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use super::bounds::bounds;
+use super::section::Key;
 use super::{Origin, Settings};
 
 impl Settings {
@@ -12,7 +14,9 @@ impl Settings {
              <!-- Generated from the registry of settings; change it there. -->\n\n\
              Settings come from a TOML file (`--config FILE`), then from the environment, which wins. Unknown keys are refused. \
              Lengths of time are written `90s`, `15m`, `12h`, `30d`. Lists are comma separated in the environment, and an empty \
-             variable other than a list counts as not set.\n",
+             variable other than a list counts as not set.\n\n\
+             They are read at the start. On `SIGHUP` they are read again, and `[rate_limit]` and `observability.log_level` \
+             count at once; everything else does at the next start.\n",
         );
         for (section, about) in Self::sections() {
             let _ = write!(
@@ -31,7 +35,7 @@ impl Settings {
                     key.name,
                     key.kind,
                     key.environment_name(),
-                    key.doc.replace('|', "\\|"),
+                    meaning(key).replace('|', "\\|"),
                 );
             }
         }
@@ -48,7 +52,7 @@ impl Settings {
         for (section, about) in Self::sections() {
             let _ = write!(file, "\n# {about}\n[{section}]\n");
             for key in Self::registry().iter().filter(|key| key.section == section) {
-                let _ = writeln!(file, "# {}", key.doc);
+                let _ = writeln!(file, "# {}", meaning(key));
                 let _ = match set.iter().find(|(path, _)| *path == key.path()) {
                     Some((_, value)) => writeln!(file, "{} = {value}", key.name),
                     None if key.default.is_empty() => writeln!(file, "#{} =", key.name),
@@ -76,6 +80,18 @@ impl Settings {
                 (key.path(), shown, self.origin(key.section, key.name))
             })
             .collect()
+    }
+}
+
+/// What a key means, and between what its value has to be.
+fn meaning(key: &Key) -> String {
+    let path = key.path();
+    match bounds(&Settings::default())
+        .iter()
+        .find(|bound| bound.key == path)
+    {
+        Some(range) => format!("{} From {range}.", key.doc),
+        None => key.doc.to_owned(),
     }
 }
 

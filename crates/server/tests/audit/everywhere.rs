@@ -109,6 +109,11 @@ const BARE: &[(&str, &str, &str)] = &[
         "it is handed the store in the server's hands",
     ),
     (
+        "authorization_server.rs",
+        "serve_as",
+        "on one's own machine the port may be another one at each start, which nobody has to be told",
+    ),
+    (
         "authorize/par.rs",
         "spend",
         "a request_uri that comes again is a stranger's until somebody signs in",

@@ -77,8 +77,11 @@ fn split(url: &str) -> Result<(String, Files, bool)> {
                 // The certificate is verified whenever TLS is used.
                 kept.push(match value {
                     "verify-full" | "verify-ca" => "sslmode=require".to_owned(),
-                    "allow" => {
-                        return Err(unusable("sslmode=allow protects nothing: use disable or require"));
+                    // Whoever is in between says that there is no TLS, and gets plain text.
+                    "allow" | "prefer" => {
+                        return Err(unusable(&format!(
+                            "sslmode={value} protects nothing: use disable or require"
+                        )));
                     }
                     _ => pair.to_owned(),
                 });
