@@ -15,6 +15,7 @@ mod clients;
 mod device;
 mod discovery;
 mod dpop;
+mod email;
 mod events;
 mod introspect;
 mod issue;

@@ -16,6 +16,7 @@ use super::error::{AdminError, Body, ErrorBody, Path, Query};
 use super::name;
 use super::page::{List, PageQuery};
 use crate::context::Context;
+use crate::email::{MAX_EMAIL, is_address};
 
 /// A person to be.
 #[derive(Deserialize, ToSchema)]
@@ -201,13 +202,10 @@ async fn save(ctx: &Context, by: &By, user: User) -> Result<UserBody, AdminError
 }
 
 fn check_email(email: &str) -> Result<(), AdminError> {
-    let parts = email.split_once('@');
-    let plausible =
-        parts.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'));
-    if plausible && email.len() <= 254 && !email.chars().any(|c| c.is_control() || c.is_whitespace()) {
+    if is_address(email) {
         return Ok(());
     }
-    Err(AdminError::Invalid(
-        "email must be an address like ada@example.com, at most 254 bytes.".to_owned(),
-    ))
+    Err(AdminError::Invalid(format!(
+        "email must be an address like ada@example.com, at most {MAX_EMAIL} bytes."
+    )))
 }

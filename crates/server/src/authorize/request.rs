@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::prompt::Prompt;
 use crate::clients::Client;
 use crate::context::Context;
+use crate::email::MAX_EMAIL;
 use crate::http::error::PageError;
 use crate::http::request::RequestInfo;
 use crate::login::acr;
@@ -24,8 +25,6 @@ use crate::resources::{Targets, select_scopes};
 
 /// The longest `state`, in bytes.
 const MAX_STATE: usize = 2048;
-/// The longest `login_hint`, in bytes: no e-mail address is longer.
-const MAX_LOGIN_HINT: usize = 254;
 
 /// The parameters that are read and must not come twice. Unknown ones are ignored, however often they come
 /// (RFC 6749 §3.1); `resource` may repeat (RFC 8707 §2).
@@ -244,7 +243,7 @@ async fn check(
         // Where the resource demands it of everybody, the shorter one counts.
         max_age: max_age.into_iter().chain(targets.max_auth_age()).min(),
         login_hint: login_hint
-            .filter(|hint| hint.len() <= MAX_LOGIN_HINT)
+            .filter(|hint| hint.len() <= MAX_EMAIL)
             .map(str::to_owned),
     })
 }

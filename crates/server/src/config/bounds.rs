@@ -4,6 +4,9 @@ use std::fmt;
 
 use super::{Settings, Span, Tokens};
 
+/// Ten years: longer than anything is meant to last.
+const LONGEST: Span = Span::days(3660);
+
 /// One end of a range.
 #[derive(Debug, Clone, Copy)]
 enum End {
@@ -57,8 +60,14 @@ impl Bound {
     /// What is wrong with it, if anything is.
     pub(super) fn violation(&self) -> Option<String> {
         let (least, most) = (self.least.time(), self.most.time());
-        (self.value < least || self.value > most)
-            .then(|| format!("is {}; it must be between {least} and {most}", self.value))
+        let named = |end| match end {
+            End::Time(time) => time.to_string(),
+            End::Setting(key, time) => format!("{time} (`{key}`)"),
+        };
+        (self.value < least || self.value > most).then(|| {
+            let (least, most) = (named(self.least), named(self.most));
+            format!("is {}; it must be between {least} and {most}", self.value)
+        })
     }
 }
 
@@ -91,6 +100,12 @@ fn lifetimes(settings: &Settings) -> Vec<Bound> {
             tokens.code_ttl,
             Span::seconds(5),
             Span::minutes(10),
+        ),
+        Bound::new(
+            "tokens.refresh_absolute_ttl",
+            tokens.refresh_absolute_ttl,
+            minute,
+            LONGEST,
         ),
         Bound::new(
             "tokens.refresh_idle_ttl",
@@ -163,7 +178,7 @@ fn waits(settings: &Settings) -> Vec<Bound> {
             "audit.retention",
             settings.audit.retention,
             Span::hours(1),
-            Span::days(3660),
+            LONGEST,
         ),
         Bound::new(
             "events.connection_ttl",
@@ -171,12 +186,8 @@ fn waits(settings: &Settings) -> Vec<Bound> {
             minute,
             Span::days(1),
         ),
-        Bound::new(
-            "storage.retention",
-            storage.retention,
-            Span::days(2),
-            Span::days(3660),
-        ),
+        Bound::new("storage.retention", storage.retention, Span::days(2), LONGEST),
+        Bound::new("session.absolute_ttl", session.absolute_ttl, minute, LONGEST),
         Bound::new(
             "session.idle_ttl",
             session.idle_ttl,
@@ -205,4 +216,38 @@ fn waits(settings: &Settings) -> Vec<Bound> {
             minute,
         ),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_length_of_time_has_bounds_and_a_default_within_them() {
+        let bounds = bounds(&Settings::default());
+        for key in Settings::registry() {
+            let bound = bounds.iter().find(|bound| bound.key == key.path());
+            assert_eq!(
+                key.kind.starts_with("a length of time such as `90s`"),
+                bound.is_some(),
+                "{}",
+                key.path()
+            );
+        }
+        for bound in bounds {
+            assert_eq!(bound.violation(), None, "{}", bound.key);
+        }
+    }
+
+    #[test]
+    fn a_bound_that_is_another_setting_is_named() {
+        let mut settings = Settings::default();
+        settings.session.absolute_ttl = Span::hours(1);
+        let wrong: Vec<_> = bounds(&settings)
+            .iter()
+            .filter_map(|bound| Some((bound.key, bound.violation()?)))
+            .collect();
+        let why = "is 12h; it must be between 1m and 1h (`session.absolute_ttl`)";
+        assert_eq!(wrong, [("session.idle_ttl", why.to_owned())]);
+    }
 }

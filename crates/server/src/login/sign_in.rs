@@ -11,12 +11,10 @@ use super::known_browser;
 use super::passwords::{MAX_LENGTH, PasswordError};
 use super::throttle::Attempt;
 use crate::context::Context;
+use crate::email::MAX_EMAIL;
 use crate::http::csrf::BrowserId;
 use crate::http::error::PageError;
 use crate::http::request::RequestInfo;
-
-/// No e-mail address is longer (RFC 5321 §4.5.3.1.3).
-pub(super) const MAX_EMAIL: usize = 254;
 
 pub(super) enum Outcome {
     SignedIn(User),

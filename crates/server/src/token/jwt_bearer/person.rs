@@ -5,6 +5,7 @@ use doorward_store::{LinkedSubject, Store, StoreError, User, UserId};
 
 use super::NOT_TAKEN;
 use crate::context::Context;
+use crate::email::is_address;
 use crate::http::error::TokenError;
 use crate::token::unusable;
 use crate::trust::Trusted;
@@ -77,11 +78,4 @@ fn enabled(user: User) -> Result<User, TokenError> {
         return Err(unusable(NOT_TAKEN, "the person is disabled"));
     }
     Ok(user)
-}
-
-fn is_address(email: &str) -> bool {
-    let parts = email.split_once('@');
-    parts.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'))
-        && email.len() <= 254
-        && !email.contains(|c: char| c.is_control() || c.is_whitespace())
 }
