@@ -14,8 +14,7 @@ use super::{
 };
 use crate::rules::audit;
 use crate::rules::clients::is_touched;
-use crate::rules::consents::ConsentsOf;
-use crate::rules::grants::{Whose, loses_its_uri};
+use crate::rules::grants::Whose;
 use crate::rules::sweep::kinds;
 use crate::{
     AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, AuditAction, AuditEntry,
@@ -52,36 +51,11 @@ impl Store for PostgresStore {
     }
 
     async fn update_resource(&self, resource: Resource) -> Result<()> {
-        let (resource, mut most) = (&resource, 0);
-        if let Some(before) = loses_its_uri(&self.resources().await?, resource) {
-            most = self.end_many_on(before, resource.updated_at).await?;
-        }
-        let outcome = self
-            .act(|db| async move {
-                let before = resources::find(&db, &resource.slug).await?;
-                let ended = resources::update(&db, resource).await?;
-                let draft = audit::resource_updated(before.as_ref(), resource, most + ended);
-                Ok(((), draft))
-            })
-            .await;
-        self.changes.tell(Change::Resources);
-        self.changes.after(Change::Revocations, outcome)
+        self.change_resource(resource).await
     }
 
     async fn delete_resource(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
-        let mut most = 0;
-        if let Some(resource) = self.resource(slug).await? {
-            most = self.end_many_on(&resource.uri, now).await?;
-        }
-        let outcome = self
-            .act(|db| async move {
-                let before = resources::find(&db, slug).await?;
-                let ended = resources::delete(&db, slug, now).await?;
-                Ok((ended, audit::resource_deleted(before.as_ref(), most + ended)))
-            })
-            .await;
-        self.changes.tell(Change::Resources);
-        Ok(most + self.changes.after(Change::Revocations, outcome)?)
+        self.remove_resource(slug, now).await
     }
 
     async fn create_client(&self, client: Client) -> Result<()> {
@@ -182,27 +156,7 @@ impl Store for PostgresStore {
     }
 
     async fn delete_client(&self, client_id: &str, now: UnixSeconds) -> Result<u64> {
-        let (whose, mut most) = (Whose::of_client(client_id), 0);
-        if self.are_many(&whose).await? {
-            // First it can do nothing any more, whatever becomes of the rest.
-            self.disable_client(client_id, now).await?;
-            most = self.end_all(&whose, EndReason::ClientDeleted, now).await?;
-        }
-        self.forget_many(&ConsentsOf::client(client_id)).await?;
-        let outcome = self
-            .act(|db| async move {
-                // Two at once: the second one finds it gone.
-                clients::hold(&db, client_id, true).await?;
-                let before = clients::find(&db, client_id).await?;
-                let ended = clients::delete(&db, client_id, now).await?;
-                Ok((
-                    ended,
-                    audit::client_deleted(client_id, before.is_some(), most + ended),
-                ))
-            })
-            .await;
-        self.changes.tell(Change::Clients);
-        Ok(most + self.changes.after(Change::Revocations, outcome)?)
+        self.remove_client(client_id, now).await
     }
 
     async fn create_user(&self, user: User) -> Result<()> {
@@ -271,9 +225,9 @@ impl Store for PostgresStore {
     async fn create_session(&self, session: Session, replaces: Option<Digest>) -> Result<()> {
         let session = &session;
         self.act(|db| async move {
-            let replaced = sessions::create(&db, session, replaces.as_ref()).await?;
+            let person_before = sessions::create(&db, session, replaces.as_ref()).await?;
             let started = Some(audit::session_started(session));
-            Ok(((), [audit::session_ended(replaced), started]))
+            Ok(((), [audit::session_ended(person_before), started]))
         })
         .await
     }
@@ -343,43 +297,11 @@ impl Store for PostgresStore {
     }
 
     async fn update_trusted_issuer(&self, issuer: TrustedIssuer) -> Result<()> {
-        let whose = Whose::OfIssuer(issuer.slug.clone());
-        let many = issuer.disabled && self.are_many(&whose).await?;
-        self.change_trusted_issuer(&issuer, issuer.disabled && !many)
-            .await?;
-        if many {
-            self.end_all(&whose, EndReason::TrustEnded, issuer.updated_at)
-                .await?;
-        }
-        Ok(())
+        self.change_trusted_issuer(issuer).await
     }
 
     async fn delete_trusted_issuer(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
-        let (whose, mut most) = (Whose::OfIssuer(slug.to_owned()), 0);
-        if self.are_many(&whose).await? {
-            // First its word counts no more, whatever becomes of the rest.
-            if let Some(issuer) = self.trusted_issuer(slug).await?.filter(|issuer| !issuer.disabled) {
-                let disabled = TrustedIssuer {
-                    disabled: true,
-                    updated_at: now,
-                    ..issuer
-                };
-                self.change_trusted_issuer(&disabled, false).await?;
-            }
-            most = self.end_all(&whose, EndReason::TrustEnded, now).await?;
-        }
-        let outcome = self
-            .act(|db| async move {
-                let before = trusted_issuers::find(&db, slug).await?;
-                let ended = trusted_issuers::delete(&db, slug, now).await?;
-                Ok((
-                    ended,
-                    audit::trusted_issuer_deleted(before.as_ref(), most + ended),
-                ))
-            })
-            .await;
-        self.changes.tell(Change::Policies);
-        Ok(most + self.changes.after(Change::Revocations, outcome)?)
+        self.remove_trusted_issuer(slug, now).await
     }
 
     async fn link_subject(&self, link: LinkedSubject, person: Option<User>) -> Result<()> {

@@ -34,7 +34,7 @@ pub(super) async fn create(
     if !users::hold(db, session.user).await? {
         return Err(StoreError::NotFound.into());
     }
-    let replaced = match replaces {
+    let person_before = match replaces {
         Some(before) => end(db, before, session.authenticated_at).await?,
         None => None,
     };
@@ -52,7 +52,7 @@ pub(super) async fn create(
         ],
     )
     .await?;
-    Ok(replaced)
+    Ok(person_before)
 }
 
 /// The live session, and whether it is time to [`touch`] it.

@@ -1,19 +1,107 @@
-//! Ends any number of grants, and forgets any number of consents, some at a time: the one writer would keep everybody waiting
-//! for all of them. Whoever the grants hang on can do nothing any more before the first of them ends.
+//! What any number of grants and consents hang on is changed or removed: they end some at a time, since the one writer would
+//! keep everybody waiting for all of them. Whoever the grants hang on can do nothing any more before the first of them ends.
 
 use doorward_oauth::time::UnixSeconds;
 use uuid::Uuid;
 
 use super::statements::Sql;
-use super::{SqliteStore, clients, consents, grants, trusted_issuers};
+use super::{SqliteStore, clients, consents, grants, resources, trusted_issuers};
 use crate::rules::audit;
 use crate::rules::consents::ConsentsOf;
-use crate::rules::grants::{Whose, is_full, some_at_a_time};
-use crate::{EndReason, GrantId, Result, TrustedIssuer};
+use crate::rules::grants::{Whose, is_full, loses_its_uri, some_at_a_time};
+use crate::{EndReason, GrantId, Resource, Result, Store as _, TrustedIssuer};
 
 impl SqliteStore {
+    pub(super) async fn change_resource(&self, resource: Resource) -> Result<()> {
+        let mut ended_before = 0;
+        if let Some(before) = loses_its_uri(&self.resources().await?, &resource) {
+            ended_before = self.end_many_on(before, resource.updated_at).await?;
+        }
+        self.act(move |db| {
+            let before = resources::find(db, &resource.slug)?;
+            let ended = resources::update(db, &resource)?;
+            let draft = audit::resource_updated(before.as_ref(), &resource, ended_before + ended);
+            Ok(((), draft))
+        })
+        .await
+    }
+
+    pub(super) async fn remove_resource(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
+        let mut ended_before = 0;
+        if let Some(resource) = self.resource(slug).await? {
+            ended_before = self.end_many_on(&resource.uri, now).await?;
+        }
+        let slug = slug.to_owned();
+        let rest = self.act(move |db| {
+            let before = resources::find(db, &slug)?;
+            let ended = resources::delete(db, &slug, now)?;
+            Ok((
+                ended,
+                audit::resource_deleted(before.as_ref(), ended_before + ended),
+            ))
+        });
+        Ok(ended_before + rest.await?)
+    }
+
+    pub(super) async fn remove_client(&self, client_id: &str, now: UnixSeconds) -> Result<u64> {
+        let (whose, mut ended_before) = (Whose::of_client(client_id), 0);
+        if self.are_many(&whose).await? {
+            // First it can do nothing any more, whatever becomes of the rest.
+            self.disable_client(client_id, now).await?;
+            ended_before = self.end_all(whose, EndReason::ClientDeleted, now).await?;
+        }
+        self.forget_many(&ConsentsOf::client(client_id)).await?;
+        let client_id = client_id.to_owned();
+        let rest = self.act(move |db| {
+            let before = clients::find(db, &client_id)?;
+            let ended = clients::delete(db, &client_id, now)?;
+            Ok((
+                ended,
+                audit::client_deleted(&client_id, before.is_some(), ended_before + ended),
+            ))
+        });
+        Ok(ended_before + rest.await?)
+    }
+
+    pub(super) async fn change_trusted_issuer(&self, issuer: TrustedIssuer) -> Result<()> {
+        let whose = Whose::OfIssuer(issuer.slug.clone());
+        let many = issuer.disabled && self.are_many(&whose).await?;
+        let (ends, now) = (issuer.disabled && !many, issuer.updated_at);
+        self.write_trusted_issuer(issuer, ends).await?;
+        if many {
+            self.end_all(whose, EndReason::TrustEnded, now).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn remove_trusted_issuer(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
+        let (whose, mut ended_before) = (Whose::OfIssuer(slug.to_owned()), 0);
+        if self.are_many(&whose).await? {
+            // First its word counts no more, whatever becomes of the rest.
+            if let Some(issuer) = self.trusted_issuer(slug).await?.filter(|issuer| !issuer.disabled) {
+                let disabled = TrustedIssuer {
+                    disabled: true,
+                    updated_at: now,
+                    ..issuer
+                };
+                self.write_trusted_issuer(disabled, false).await?;
+            }
+            ended_before = self.end_all(whose, EndReason::TrustEnded, now).await?;
+        }
+        let slug = slug.to_owned();
+        let rest = self.act(move |db| {
+            let before = trusted_issuers::find(db, &slug)?;
+            let ended = trusted_issuers::delete(db, &slug, now)?;
+            Ok((
+                ended,
+                audit::trusted_issuer_deleted(before.as_ref(), ended_before + ended),
+            ))
+        });
+        Ok(ended_before + rest.await?)
+    }
+
     /// The client can do nothing any more.
-    pub(super) async fn disable_client(&self, client_id: &str, now: UnixSeconds) -> Result<()> {
+    async fn disable_client(&self, client_id: &str, now: UnixSeconds) -> Result<()> {
         let client_id = client_id.to_owned();
         self.act(move |db| {
             let before = clients::find(db, &client_id)?;
@@ -24,7 +112,7 @@ impl SqliteStore {
     }
 
     /// Changes an issuer, and ends the grants on its word where that is asked for.
-    pub(super) async fn change_trusted_issuer(&self, issuer: TrustedIssuer, ends: bool) -> Result<()> {
+    async fn write_trusted_issuer(&self, issuer: TrustedIssuer, ends: bool) -> Result<()> {
         self.act(move |db| {
             let before = trusted_issuers::find(db, &issuer.slug)?;
             let ended = trusted_issuers::update(db, &issuer, ends)?;
@@ -35,7 +123,7 @@ impl SqliteStore {
     }
 
     /// Whether more of them are alive than end in the transaction of what they end with.
-    pub(super) async fn are_many(&self, whose: &Whose) -> Result<bool> {
+    async fn are_many(&self, whose: &Whose) -> Result<bool> {
         for &way in grants::ways_to(whose) {
             let whose = whose.clone();
             let some = self.read(move |db| grants::live(db, way, &whose, GrantId(Uuid::nil())));
@@ -53,7 +141,7 @@ impl SqliteStore {
     }
 
     /// What hangs on this URI, if it is more than ends together with the resource; how many grants.
-    pub(super) async fn end_many_on(&self, uri: &str, now: UnixSeconds) -> Result<u64> {
+    async fn end_many_on(&self, uri: &str, now: UnixSeconds) -> Result<u64> {
         let (whose, mut ended) = (Whose::on_resource(uri), 0);
         if self.are_many(&whose).await? {
             ended = self.end_all(whose, EndReason::ResourceDeleted, now).await?;
@@ -64,7 +152,7 @@ impl SqliteStore {
 
     /// What people allowed it, if that is more than is forgotten together with it. Stopped in the middle, those whose consent
     /// is gone are asked again.
-    pub(super) async fn forget_many(&self, of: &ConsentsOf) -> Result<()> {
+    async fn forget_many(&self, of: &ConsentsOf) -> Result<()> {
         let which = of.clone();
         let mut more = self.read(move |db| consents::are_many(db, &which)).await?;
         while more {

@@ -14,8 +14,7 @@ use super::{
 };
 use crate::rules::audit;
 use crate::rules::clients::is_touched;
-use crate::rules::consents::ConsentsOf;
-use crate::rules::grants::{Whose, loses_its_uri};
+use crate::rules::grants::Whose;
 use crate::rules::sweep::kinds;
 use crate::{
     AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, AuditAction, AuditEntry,
@@ -48,31 +47,11 @@ impl Store for SqliteStore {
     }
 
     async fn update_resource(&self, resource: Resource) -> Result<()> {
-        let mut most = 0;
-        if let Some(before) = loses_its_uri(&self.resources().await?, &resource) {
-            most = self.end_many_on(before, resource.updated_at).await?;
-        }
-        self.act(move |db| {
-            let before = resources::find(db, &resource.slug)?;
-            let ended = resources::update(db, &resource)?;
-            let draft = audit::resource_updated(before.as_ref(), &resource, most + ended);
-            Ok(((), draft))
-        })
-        .await
+        self.change_resource(resource).await
     }
 
     async fn delete_resource(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
-        let mut most = 0;
-        if let Some(resource) = self.resource(slug).await? {
-            most = self.end_many_on(&resource.uri, now).await?;
-        }
-        let slug = slug.to_owned();
-        let rest = self.act(move |db| {
-            let before = resources::find(db, &slug)?;
-            let ended = resources::delete(db, &slug, now)?;
-            Ok((ended, audit::resource_deleted(before.as_ref(), most + ended)))
-        });
-        Ok(most + rest.await?)
+        self.remove_resource(slug, now).await
     }
 
     async fn create_client(&self, client: Client) -> Result<()> {
@@ -162,23 +141,7 @@ impl Store for SqliteStore {
     }
 
     async fn delete_client(&self, client_id: &str, now: UnixSeconds) -> Result<u64> {
-        let (whose, mut most) = (Whose::of_client(client_id), 0);
-        if self.are_many(&whose).await? {
-            // First it can do nothing any more, whatever becomes of the rest.
-            self.disable_client(client_id, now).await?;
-            most = self.end_all(whose, EndReason::ClientDeleted, now).await?;
-        }
-        self.forget_many(&ConsentsOf::client(client_id)).await?;
-        let client_id = client_id.to_owned();
-        let rest = self.act(move |db| {
-            let before = clients::find(db, &client_id)?;
-            let ended = clients::delete(db, &client_id, now)?;
-            Ok((
-                ended,
-                audit::client_deleted(&client_id, before.is_some(), most + ended),
-            ))
-        });
-        Ok(most + rest.await?)
+        self.remove_client(client_id, now).await
     }
 
     async fn create_user(&self, user: User) -> Result<()> {
@@ -238,9 +201,9 @@ impl Store for SqliteStore {
 
     async fn create_session(&self, session: Session, replaces: Option<Digest>) -> Result<()> {
         self.act(move |db| {
-            let replaced = sessions::create(db, &session, replaces.as_ref())?;
+            let person_before = sessions::create(db, &session, replaces.as_ref())?;
             let started = Some(audit::session_started(&session));
-            Ok(((), [audit::session_ended(replaced), started]))
+            Ok(((), [audit::session_ended(person_before), started]))
         })
         .await
     }
@@ -302,40 +265,11 @@ impl Store for SqliteStore {
     }
 
     async fn update_trusted_issuer(&self, issuer: TrustedIssuer) -> Result<()> {
-        let whose = Whose::OfIssuer(issuer.slug.clone());
-        let many = issuer.disabled && self.are_many(&whose).await?;
-        let (ends, now) = (issuer.disabled && !many, issuer.updated_at);
-        self.change_trusted_issuer(issuer, ends).await?;
-        if many {
-            self.end_all(whose, EndReason::TrustEnded, now).await?;
-        }
-        Ok(())
+        self.change_trusted_issuer(issuer).await
     }
 
     async fn delete_trusted_issuer(&self, slug: &str, now: UnixSeconds) -> Result<u64> {
-        let (whose, mut most) = (Whose::OfIssuer(slug.to_owned()), 0);
-        if self.are_many(&whose).await? {
-            // First its word counts no more, whatever becomes of the rest.
-            if let Some(issuer) = self.trusted_issuer(slug).await?.filter(|issuer| !issuer.disabled) {
-                let disabled = TrustedIssuer {
-                    disabled: true,
-                    updated_at: now,
-                    ..issuer
-                };
-                self.change_trusted_issuer(disabled, false).await?;
-            }
-            most = self.end_all(whose, EndReason::TrustEnded, now).await?;
-        }
-        let slug = slug.to_owned();
-        let rest = self.act(move |db| {
-            let before = trusted_issuers::find(db, &slug)?;
-            let ended = trusted_issuers::delete(db, &slug, now)?;
-            Ok((
-                ended,
-                audit::trusted_issuer_deleted(before.as_ref(), most + ended),
-            ))
-        });
-        Ok(most + rest.await?)
+        self.remove_trusted_issuer(slug, now).await
     }
 
     async fn link_subject(&self, link: LinkedSubject, person: Option<User>) -> Result<()> {

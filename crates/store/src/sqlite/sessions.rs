@@ -34,7 +34,7 @@ pub(super) fn create(
     if !users::is_enabled(db, session.user)? {
         return Err(StoreError::NotFound);
     }
-    let replaced = match replaces {
+    let person_before = match replaces {
         Some(before) => end(db, before, session.authenticated_at)?,
         None => None,
     };
@@ -49,7 +49,7 @@ pub(super) fn create(
             session.expires_at.0,
         ],
     )?;
-    Ok(replaced)
+    Ok(person_before)
 }
 
 /// The live session, and whether it is time to [`touch`] it.
