@@ -133,6 +133,9 @@ pub enum Refusal {
         "No rule allows this client any of these scopes at this audience; ask its operator for one that does."
     )]
     NoScopeAllowed,
+    /// Several rules allow more than a token can carry.
+    #[error("The scopes that the rules allow are too many or too long for one token; ask for fewer.")]
+    TooManyScopes,
 }
 
 impl Refusal {
@@ -154,6 +157,7 @@ impl Refusal {
             Self::AudienceNotAllowed => "audience_not_allowed",
             Self::ResourceNeeded => "resource_needed",
             Self::NoScopeAllowed => "no_scope_allowed",
+            Self::TooManyScopes => "too_many_scopes",
         }
     }
 
@@ -171,7 +175,9 @@ impl Refusal {
                 ErrorCode::InvalidTarget
             }
             Self::WrongKey | Self::KeyNeeded => ErrorCode::InvalidDpopProof,
-            Self::ScopeNotHeld | Self::NoScopeLeft | Self::NoScopeAllowed => ErrorCode::InvalidScope,
+            Self::ScopeNotHeld | Self::NoScopeLeft | Self::NoScopeAllowed | Self::TooManyScopes => {
+                ErrorCode::InvalidScope
+            }
         }
     }
 }

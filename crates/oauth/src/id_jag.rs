@@ -178,6 +178,7 @@ impl AudienceTerms {
         if let Some(requested) = wanted.scope {
             scopes = narrow(&scopes, requested)?;
         }
+        scopes.check_size().map_err(|_| Refusal::TooManyScopes)?;
         let lifetime = Duration::from_secs(self.lifetime.min(MAX_LIFETIME).into());
         let known_as = self.client_names.get(caller.client_id).map(String::as_str);
         Ok(Allowed {

@@ -138,6 +138,35 @@ impl ScopeSet {
         Ok(set)
     }
 
+    /// Reads what this program wrote and keeps: whatever its size, since what cannot be read could not be ended either.
+    ///
+    /// # Errors
+    /// [`ScopeError`] of a scope that is none.
+    pub fn from_stored(value: &str) -> Result<Self, ScopeError> {
+        value
+            .split(' ')
+            .filter(|token| !token.is_empty())
+            .map(Scope::parse)
+            .collect()
+    }
+
+    /// Whether everybody who reads the set takes it: one that is put together of others may have outgrown [`MAX_SCOPES`] or
+    /// [`MAX_LENGTH`].
+    ///
+    /// # Errors
+    /// [`ScopeError::TooMany`], [`ScopeError::TooLong`].
+    pub fn check_size(&self) -> Result<(), ScopeError> {
+        if self.len() > MAX_SCOPES {
+            return Err(ScopeError::TooMany);
+        }
+        let spaces = self.len().saturating_sub(1);
+        let length: usize = self.iter().map(|scope| scope.as_str().len()).sum();
+        if length + spaces > MAX_LENGTH {
+            return Err(ScopeError::TooLong);
+        }
+        Ok(())
+    }
+
     /// Adds a scope; `false` when it was in the set already.
     pub fn insert(&mut self, scope: Scope) -> bool {
         let fresh = !self.0.contains(&scope);

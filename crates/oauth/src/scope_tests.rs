@@ -37,6 +37,27 @@ fn each_fault_has_its_name() {
 }
 
 #[test]
+fn a_set_that_outgrew_what_is_read_is_told_and_can_be_read_back() {
+    let many: ScopeSet = (0..=MAX_SCOPES)
+        .map(|index| Scope::parse(&index.to_string()).unwrap())
+        .collect();
+    assert_eq!(many.check_size(), Err(ScopeError::TooMany));
+    assert_eq!(ScopeSet::from_stored(&many.to_string()), Ok(many));
+    // 32 of 255 bytes and the spaces between them: one byte less than there may be.
+    let name = |index| Scope::parse(&format!("{index:0>255}")).unwrap();
+    let long: ScopeSet = (0..32).map(name).collect();
+    assert_eq!(
+        (long.to_string().len(), long.check_size()),
+        (MAX_LENGTH - 1, Ok(()))
+    );
+    let longer = long.union(&set("ab"));
+    assert_eq!(longer.check_size(), Err(ScopeError::TooLong));
+    assert_eq!(ScopeSet::from_stored(&longer.to_string()), Ok(longer));
+    assert_eq!(ScopeSet::from_stored(""), Ok(ScopeSet::new()));
+    assert_eq!(ScopeSet::from_stored("a é"), Err(ScopeError::InvalidCharacter));
+}
+
+#[test]
 fn sets_are_strings_on_the_wire() {
     assert_eq!(serde_json::to_string(&set("a b")).unwrap(), "\"a b\"");
     assert_eq!(serde_json::from_str::<ScopeSet>("\"a b\"").unwrap(), set("a b"));

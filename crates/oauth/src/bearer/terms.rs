@@ -153,6 +153,9 @@ pub enum ScopeRefusal {
     /// No rule allows anything of it.
     #[error("No rule of this server allows any of these scopes; ask its operator for one that does.")]
     NothingLeft,
+    /// Several rules allow more than a token can carry.
+    #[error("The scopes that the rules allow are too many or too long for one token; ask for fewer.")]
+    TooLarge,
 }
 
 /// The scopes of the token: what assertion and request have in common, as far as the rules allow it and the resource has
@@ -160,7 +163,7 @@ pub enum ScopeRefusal {
 /// refresh.
 ///
 /// # Errors
-/// When nothing is left.
+/// When nothing is left, or more than a token can carry.
 pub fn narrow(
     allowed: &ScopeSet,
     asserted: Option<&ScopeSet>,
@@ -186,5 +189,6 @@ pub fn narrow(
     if scopes.is_empty() && !(wanted.is_empty() && defined.is_empty()) {
         return Err(ScopeRefusal::NothingLeft);
     }
+    scopes.check_size().map_err(|_| ScopeRefusal::TooLarge)?;
     Ok(scopes)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use doorward_oauth::resource::ResourceUri;
-use doorward_oauth::scope::{OFFLINE_ACCESS, Scope};
+use doorward_oauth::scope::{MAX_LENGTH, OFFLINE_ACCESS, Scope, ScopeSet};
 use doorward_store::{Resource, ResourceScope};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -272,6 +272,17 @@ fn scopes(bodies: Vec<ScopeBody>) -> Result<Vec<ResourceScope>, AdminError> {
             upstream: body.upstream.filter(|upstream| !upstream.is_empty()),
             default: body.default,
         });
+    }
+    let all: ScopeSet = scopes
+        .iter()
+        .map(|scope| scope.name.as_str())
+        .chain([OFFLINE_ACCESS])
+        .filter_map(|name| Scope::parse(name).ok())
+        .collect();
+    if all.check_size().is_err() {
+        return Err(AdminError::Invalid(format!(
+            "The names of a resource's scopes, with `{OFFLINE_ACCESS}` and a space between each, have at most {MAX_LENGTH} bytes: a token carries them all."
+        )));
     }
     Ok(scopes)
 }

@@ -65,7 +65,12 @@ impl Remembered {
         }
         let is_defined = |scope: &&Scope| defined.scopes.iter().any(|known| known.name == scope.as_str());
         let earlier: ScopeSet = consent.scopes.iter().filter(is_defined).cloned().collect();
-        requested.union(&earlier)
+        let both = requested.union(&earlier);
+        // More than a token can carry: what is asked for counts.
+        if both.check_size().is_err() {
+            return requested.clone();
+        }
+        both
     }
 
     /// The scopes that the person allowed before.

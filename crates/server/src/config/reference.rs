@@ -91,7 +91,7 @@ fn meaning(key: &Key) -> String {
         .find(|bound| bound.key == path)
     {
         Some(range) => format!("{} From {range}.", key.doc),
-        None => key.doc.to_owned(),
+        None => key.doc.clone(),
     }
 }
 

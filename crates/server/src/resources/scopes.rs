@@ -10,7 +10,8 @@ const HABITUAL: [&str; 5] = ["openid", "profile", "email", "address", "phone"];
 /// and is known. `offline_access` is kept and counts as neither.
 ///
 /// # Errors
-/// `invalid_scope` when the value is malformed or when nothing of what was asked for is known.
+/// `invalid_scope` when the value is malformed, when nothing of what was asked for is known, or when the defaults of several
+/// resources are more than a token can carry.
 pub(crate) fn select_scopes(resource: &Resource, requested: Option<&str>) -> Result<ScopeSet, OAuthError> {
     let requested = match requested {
         None => ScopeSet::new(),
@@ -40,6 +41,11 @@ pub(crate) fn select_scopes(resource: &Resource, requested: Option<&str>) -> Res
     if let Some(offline_access) = requested.iter().find(|scope| scope.as_str() == OFFLINE_ACCESS) {
         selected.insert(offline_access.clone());
     }
+    selected.check_size().map_err(|_| {
+        invalid_scope(
+            "The scopes of these resources are too many or too long for one token; name fewer in scope.",
+        )
+    })?;
     Ok(selected)
 }
 

@@ -61,7 +61,7 @@ impl<'row> Columns<'row> {
     }
 
     pub(super) fn scopes(&mut self) -> Fallible<ScopeSet> {
-        ScopeSet::parse(self.plain()?).map_err(|_| malformed("a malformed scope"))
+        ScopeSet::from_stored(self.plain()?).map_err(|_| malformed("a malformed scope"))
     }
 
     pub(super) fn json<T: DeserializeOwned>(&mut self) -> Fallible<T> {

@@ -30,10 +30,11 @@ pub(crate) fn merge(before: Option<Consent>, new: &Consent, declined: &ScopeSet)
     if let Some(before) = before
         && before.fingerprint == new.fingerprint
     {
-        // A set that outgrew its bounds could not be read back: then only the new one is kept.
-        let kept = before.scopes.difference(declined);
-        let union = kept.union(&new.scopes).to_string();
-        merged.scopes = ScopeSet::parse(&union).unwrap_or(merged.scopes);
+        let both = before.scopes.difference(declined).union(&new.scopes);
+        // What outgrew its bounds is begun anew.
+        if both.check_size().is_ok() {
+            merged.scopes = both;
+        }
         merged.redirect_uris = before.redirect_uris;
         for uri in &new.redirect_uris {
             if !merged.redirect_uris.contains(uri) {

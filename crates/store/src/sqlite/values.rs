@@ -50,7 +50,7 @@ impl<'row> Columns<'row> {
     }
 
     pub(super) fn scopes(&mut self) -> rusqlite::Result<ScopeSet> {
-        self.text(|text| ScopeSet::parse(text).map_err(|_| "a malformed scope".into()))
+        self.text(|text| ScopeSet::from_stored(text).map_err(|_| "a malformed scope".into()))
     }
 
     pub(super) fn json<T: DeserializeOwned>(&mut self) -> rusqlite::Result<T> {

@@ -89,7 +89,7 @@ async fn the_servers_certificate_is_verified_and_the_clients_is_shown() {
         let options = PostgresOptions::default();
         PostgresStore::open(&server.url(host, parameters), &options).await
     };
-    for mode in ["require", "verify-full", "prefer"] {
+    for mode in ["require", "verify-full", "verify-ca"] {
         let parameters = format!("sslmode={mode}&sslrootcert=FILES/authority.pem&{CLIENT}");
         let store = open("localhost", &parameters).await.unwrap();
         store.ping().await.unwrap();
