@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 from doorward import _core
 from doorward._access_token import access_tokens
 from doorward._asgi_types import ASGIApp, Message, Scope, Send
-from doorward._current import claims_of
+from doorward._current import visit_with
 from doorward._paths import is_under, route_path
 from doorward.asgi import SESSION_ID, GuardMiddleware
 from doorward.errors import DoorwardError, JWKSFetchError, VerifierRuntimeError
@@ -191,9 +191,9 @@ class TokenChecker:
         Raises:
             DoorwardError: Nobody can tell.
         """
-        claims = claims_of(token)
-        if claims is not None:
-            return claims
+        visit = visit_with(token, self._guard)
+        if visit is not None:
+            return None if visit.core.has_expired() else visit.claims
         # Scopes of tools, prompts and resources can only be checked by the layer that sees the whole request.
         if self._guard.judges_messages:
             logger.warning(

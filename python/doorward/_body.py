@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator
-from types import CoroutineType, coroutine
-from typing import Any
+from collections.abc import Awaitable
+from types import CoroutineType
 
 from doorward._asgi_types import Message, Receive
+from doorward._coroutine import rest
 
 BODY_SECONDS = 60.0
 """How long a body may take to arrive: an open request holds memory."""
@@ -38,7 +38,7 @@ def read(receive: Receive, limit: int) -> bytes | Awaitable[bytes]:
                 return bytes(_chunk(message, limit))
             awaited = _at_hand(message)
         else:
-            awaited = _rest(awaited, pending)
+            awaited = rest(awaited, pending)
     return _read_in_time(awaited, receive, limit)
 
 
@@ -73,25 +73,6 @@ def _chunk(message: Message, limit: int) -> bytes:
 
 async def _at_hand(message: Message) -> Message:
     return message
-
-
-@coroutine
-def _rest(begun: CoroutineType[Any, Any, Message], pending: Any) -> Generator[Any, Any, Message]:
-    """Awaits a coroutine that was begun, and waits for what is ``pending``."""
-    step: Callable[[Any], Any]
-    while True:
-        argument: Any
-        try:
-            argument = yield pending
-            step = begun.send
-        except BaseException as error:
-            argument = error
-            step = begun.throw
-        try:
-            pending = step(argument)
-        except StopIteration as done:
-            message: Message = done.value
-            return message
 
 
 class _Deadline:

@@ -12,23 +12,40 @@ from doorward.errors import TokenMissingError
 CLAIMS = "doorward.claims"
 """The key of the claims in ``scope["state"]``."""
 
-_visit: ContextVar[tuple[_core.VerifiedClaims, str] | None] = ContextVar("doorward_visit", default=None)
+
+class Visit:
+    """A request that a guard has let through. ``token`` is empty where nobody needs it."""
+
+    __slots__ = ("claims", "core", "guard", "is_over", "token")
+
+    def __init__(self, core: _core.Visit, claims: _core.VerifiedClaims, token: str, guard: object) -> None:
+        self.core = core
+        self.claims = claims
+        self.token = token
+        self.guard = guard
+        self.is_over = False
 
 
-def enter(claims: _core.VerifiedClaims, token: str) -> Token[tuple[_core.VerifiedClaims, str] | None]:
-    """From here on the application answers a request with these claims. ``token`` is empty where nobody needs it."""
-    return _visit.set((claims, token))
+_visit: ContextVar[Visit | None] = ContextVar("doorward_visit", default=None)
 
 
-def leave(entered: Token[tuple[_core.VerifiedClaims, str] | None]) -> None:
+def enter(visit: Visit) -> Token[Visit | None]:
+    """From here on the application answers this request."""
+    return _visit.set(visit)
+
+
+def leave(visit: Visit, entered: Token[Visit | None]) -> None:
     """The request is answered."""
+    # Tasks that the application has begun have a copy of the context, and may go on.
+    visit.is_over = True
     _visit.reset(entered)
 
 
-def claims_of(token: str) -> _core.VerifiedClaims | None:
-    """The claims of the current request, if the guard let it through with this token."""
+def visit_with(token: str, guard: object) -> Visit | None:
+    """The request that is being answered, if this guard let it through with this token."""
     visit = _visit.get()
-    return visit[0] if visit is not None and visit[1] == token else None
+    is_it = visit is not None and not visit.is_over and visit.guard is guard and visit.token == token
+    return visit if is_it else None
 
 
 def current_claims() -> _core.VerifiedClaims:
@@ -66,4 +83,4 @@ def _of_mcp_request() -> _core.VerifiedClaims | None:
         claims: _core.VerifiedClaims | None = state.get(CLAIMS)
         return claims
     visit = _visit.get()
-    return None if visit is None else visit[0]
+    return None if visit is None else visit.claims

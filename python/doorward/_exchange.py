@@ -7,7 +7,8 @@ import logging
 from typing import Any
 
 from doorward import _core
-from doorward._asgi_types import Headers, Message, Receive, Send
+from doorward._asgi_types import Headers, Message, Receive, Scope, Send
+from doorward._coroutine import begin
 
 STREAM_SECONDS = 1.0
 """How long an event stream is open before it is watched: most are answers that are over sooner."""
@@ -28,14 +29,18 @@ class Exchange:
     _streams = False
     _complete = False
     _over: asyncio.Future[None] | None = None
-    _receiving: asyncio.Task[Message] | None = None
+    _receiving: asyncio.Future[Message] | None = None
     _timer: asyncio.TimerHandle | None = None
     _ended: asyncio.Future[Any] | None = None
+    _cut: OSError | None = None
 
-    def __init__(self, visit: _core.Visit, body: bytes, filters: bool, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, visit: _core.Visit, body: bytes, filters: bool, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         self._visit = visit
         self._body: bytes | None = body
         self._filters = filters
+        self._scope = scope
         self._receive = receive
         self._send = send
 
@@ -49,8 +54,11 @@ class Exchange:
         # Applications may receive twice at a time: both wait for the same message.
         task = self._receiving
         if task is None:
-            task = self._receiving = asyncio.ensure_future(_message(self._receive))
-        await asyncio.wait((task, self._over), return_when=asyncio.FIRST_COMPLETED)
+            # What is there comes without any waiting: some look whether a client has gone in a scope that is cancelled.
+            task = begin(_message(self._receive))
+            self._receiving = task
+        if not (task.done() or self._over.done()):
+            await asyncio.wait((task, self._over), return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
             return {"type": "http.disconnect"}
         if self._receiving is task:
@@ -61,10 +69,12 @@ class Exchange:
         """Completes the head, and leaves out of lists what the token may not call."""
         kind = message["type"]
         if self._complete:
+            self._tell_of_cut()
             return
         if kind == "http.response.body" and self._has_to_end:
             # The application does not listen for the end, and would go on telling.
-            await self._finish()
+            await self._cut_off()
+            self._tell_of_cut()
             return
         if kind == "http.response.start":
             await self._begin(message)
@@ -89,16 +99,29 @@ class Exchange:
         if waiting:
             await asyncio.wait(waiting)
         if self._has_to_end and not self._complete:
-            await self._finish()
+            await self._cut_off()
+
+    def has_told(self, error: BaseException) -> bool:
+        """Whether an error comes of it that the application was told of the end of its stream."""
+        if self._cut is None or not _comes_of(error, self._cut):
+            return False
+        logger.debug("an application ended with its stream", exc_info=error)
+        return True
 
     @property
     def _has_to_end(self) -> bool:
         """Whether this is a stream whose token has ended."""
         return self._streams and self._over is not None and self._over.done()
 
-    async def _finish(self) -> None:
+    async def _cut_off(self) -> None:
         self._complete = True
+        self._cut = OSError("the access token of this stream has ended")
         await self._send({"type": "http.response.body", "body": b""})
+
+    def _tell_of_cut(self) -> None:
+        """As a server of ASGI 2.4 tells that the client has gone. Applications for older ones do not expect it."""
+        if self._cut is not None and _version(self._scope) >= (2, 4):
+            raise self._cut
 
     async def _begin(self, message: Message) -> None:
         given = message.get("headers", ())
@@ -138,6 +161,7 @@ class Exchange:
             except ValueError:
                 logger.error("an event of the MCP server is too large to be looked into; its stream was ended")
                 part, more = b"", False
+                self._cut = OSError("this stream was ended for an event that is too large")
             self._complete = not more
             await self._send({"type": "http.response.body", "body": part, "more_body": more})
             return
@@ -177,6 +201,23 @@ class Exchange:
             self._over = asyncio.get_running_loop().create_future()
         if not self._over.done():
             self._over.set_result(None)
+
+
+def _comes_of(error: BaseException | None, origin: BaseException, depth: int = 16) -> bool:
+    if error is None or depth == 0:
+        return False
+    several: tuple[BaseException, ...] = getattr(error, "exceptions", ())  # a group, since Python 3.11
+    if several:
+        return all(_comes_of(one, origin, depth - 1) for one in several)
+    return error is origin or _comes_of(error.__cause__ or error.__context__, origin, depth - 1)
+
+
+def _version(scope: Scope) -> tuple[int, ...]:
+    """Of the ASGI specification that the server follows."""
+    try:
+        return tuple(map(int, scope.get("asgi", {}).get("spec_version", "2.0").split(".")))
+    except ValueError:
+        return (2, 0)
 
 
 async def _message(receive: Receive) -> Message:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from doorward import _body, _core
 from doorward._asgi_types import ASGIApp, Headers, Receive, Scope, Send
-from doorward._current import CLAIMS, current_claims, enter, leave
+from doorward._current import CLAIMS, Visit, current_claims, enter, leave
 from doorward._exchange import Exchange
 from doorward._paths import guarded_path, is_as_written, is_open, is_under, raw_path, route_path
 
@@ -142,13 +142,18 @@ class GuardMiddleware:
         claims, stripped, token, filters = visit.pass_on(headers, self._keep_authorization)
         state = scope.get("state")
         inner = {**scope, "headers": stripped, "state": {**state, CLAIMS: claims} if state else {CLAIMS: claims}}
-        exchange = Exchange(visit, body, filters, receive, self.watched(scope, visit, send))
-        entered = enter(claims, token)
+        exchange = Exchange(visit, body, filters, scope, receive, self.watched(scope, visit, send))
+        current = Visit(visit, claims, token, self.guard)
+        entered = enter(current)
         sign_out = None
         try:
             sign_out = self.sign_in(inner, claims, token)
             behind = self.app if sign_out is None else self._behind
             await behind(inner, exchange.receive, exchange.send)
+        except Exception as error:
+            # The server knows nothing of a client that has gone: the guard has ended the stream.
+            if not exchange.has_told(error):
+                raise
         finally:
             try:
                 if exchange.is_open:
@@ -156,7 +161,7 @@ class GuardMiddleware:
             finally:
                 if sign_out is not None:
                     sign_out()
-                leave(entered)
+                leave(current, entered)
 
 
 def metadata_app(guard: DoorwardResource) -> ASGIApp:
@@ -174,7 +179,8 @@ def metadata_app(guard: DoorwardResource) -> ASGIApp:
 
 async def _answer(send: Send, answer: Answer) -> None:
     status, headers, body = answer
-    headers.append((b"content-length", str(len(body)).encode("ascii")))
+    if status != 204:  # RFC 9110 §8.6
+        headers.append((b"content-length", str(len(body)).encode("ascii")))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
+from weakref import WeakSet
 
 from doorward import _core
 from doorward._words import words
@@ -55,7 +56,7 @@ class DoorwardClient:
     def __init__(self, issuer: str, settings: ClientSettings) -> None:
         self.issuer = issuer
         self.settings = settings
-        self._resources: list[Guard] = []
+        self._resources: WeakSet[Guard] = WeakSet()
         self._core: _core.Client | None = _core.Client(
             issuer,
             {
@@ -184,7 +185,7 @@ class DoorwardClient:
             clock=known.clock,
             **options,
         )
-        self._resources.append(guard)
+        self._resources.add(guard)
         return guard
 
     async def client_credentials(
@@ -243,8 +244,8 @@ class DoorwardClient:
         """Closes this client and its resources. Harmless when it is closed already."""
         self._core = None
         # Two may close at the same time, in two threads.
-        resources, self._resources = self._resources, []
-        for resource in resources:
+        resources, self._resources = self._resources, WeakSet()
+        for resource in list(resources):
             await resource.aclose()
 
     async def __aenter__(self) -> DoorwardClient:

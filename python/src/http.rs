@@ -2,12 +2,35 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, Uri};
+use pyo3::conversion::FromPyObjectOwned;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyBytes, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyList, PySequence, PyTuple};
 
-/// Headers as ASGI has them: pairs of bytes.
-pub(crate) type AsgiHeaders = Vec<(PyBackedBytes, PyBackedBytes)>;
+/// Headers as ASGI has them: pairs of bytes. What makes a pair is not said: most servers and applications use tuples, some
+/// use lists.
+pub(crate) type AsgiHeaders = Vec<Pair<PyBackedBytes>>;
+
+/// Any sequence of two.
+pub(crate) struct Pair<T>(pub(crate) T, pub(crate) T);
+
+impl<'a, 'py, T: FromPyObjectOwned<'py>> FromPyObject<'a, 'py> for Pair<T> {
+    type Error = PyErr;
+
+    fn extract(pair: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(tuple) = pair.cast::<PyTuple>() {
+            let (name, value) = tuple.extract()?;
+            return Ok(Self(name, value));
+        }
+        let pair = pair.cast::<PySequence>()?;
+        if pair.len()? != 2 {
+            return Err(PyValueError::new_err("a header is a name and a value"));
+        }
+        let member = |place| pair.get_item(place)?.extract().map_err(Into::into);
+        Ok(Self(member(0)?, member(1)?))
+    }
+}
 
 /// A request without its body. Owned: a future that waits keeps it.
 pub(crate) struct OwnedHead {
@@ -36,7 +59,7 @@ impl OwnedHead {
 pub(crate) fn header_map(headers: &AsgiHeaders) -> Option<HeaderMap> {
     // More than the map can hold would make it panic.
     let mut map = HeaderMap::try_with_capacity(headers.len()).ok()?;
-    for (name, value) in headers {
+    for Pair(name, value) in headers {
         let name = HeaderName::from_bytes(name).ok()?;
         map.try_append(name, HeaderValue::from_bytes(value).ok()?).ok()?;
     }

@@ -1,16 +1,20 @@
 //! What the guard logs, for Python's `logging`: `doorward.guard.keys` is the logger of `doorward_guard::keys`.
 //!
 //! An event may happen inside a poll and under locks, where waiting for the interpreter could stop both. So it is only put
-//! into a queue there, and a task of the runtime hands it to Python. A full queue drops events and says how many.
+//! into a queue there, and a thread of its own hands it to Python: handlers may be slow, and nobody is to wait for them. A
+//! full queue drops events and says how many.
 
 use std::fmt::{self, Write as _};
+use std::io;
 use std::mem;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -18,7 +22,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 /// Events that wait for the interpreter.
 const QUEUE: usize = 1024;
 
-static SENDER: Mutex<Option<Sender<Line>>> = Mutex::new(None);
+static STARTED: Mutex<Option<Started>> = Mutex::new(None);
 static DROPPED: AtomicUsize = AtomicUsize::new(0);
 
 /// One event, as text.
@@ -34,24 +38,56 @@ pub(crate) fn install() {
     drop(tracing::subscriber::set_global_default(Forward));
 }
 
-/// The task that hands events to Python, for the runtime that was just started.
-pub(crate) async fn deliver() {
-    let mut lines = queue();
-    while let Some(line) = lines.recv().await {
-        // Nobody is there to be told when the interpreter has ended.
-        let told = Python::try_attach(|py| tell(py, &line));
-        if told.is_none() {
-            return;
-        }
+/// What is never sent: the end of the thread ends the channel.
+enum Never {}
+
+/// The thread that hands events to Python.
+struct Started {
+    lines: SyncSender<Line>,
+    has_to_end: Arc<AtomicBool>,
+    ended: Receiver<Never>,
+}
+
+/// Starts the thread, beside the runtime that was just started.
+pub(crate) fn start() -> io::Result<()> {
+    let (sender, lines) = sync_channel(QUEUE);
+    let (ending, ended) = channel();
+    let has_to_end = Arc::new(AtomicBool::new(false));
+    let started = Started {
+        lines: sender,
+        has_to_end: has_to_end.clone(),
+        ended,
+    };
+    let deliver = move || deliver(&lines, &has_to_end, ending);
+    thread::Builder::new()
+        .name("doorward-log".to_owned())
+        .spawn(deliver)?;
+    let mut current = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
+    // After a fork the old thread is not here.
+    mem::forget(current.replace(started));
+    Ok(())
+}
+
+/// Ends the thread when it has told what is in the queue, or when the time is up and it is done with the event that it tells.
+pub(crate) fn shut_down(time: Duration) {
+    let started = STARTED.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(started) = started {
+        // Nothing comes any more.
+        drop(started.lines);
+        // An error either way: the thread has dropped the other end, or the time is up.
+        let _ended = started.ended.recv_timeout(time);
+        started.has_to_end.store(true, Ordering::Release);
     }
 }
 
-fn queue() -> Receiver<Line> {
-    let (sender, lines) = channel(QUEUE);
-    let mut current = SENDER.lock().unwrap_or_else(PoisonError::into_inner);
-    // After a fork the old queue belongs to a runtime that is not here.
-    mem::forget(current.replace(sender));
-    lines
+fn deliver(lines: &Receiver<Line>, has_to_end: &AtomicBool, ending: Sender<Never>) {
+    for line in lines {
+        // Nobody is there to be told when the interpreter has ended.
+        if has_to_end.load(Ordering::Acquire) || Python::try_attach(|py| tell(py, &line)).is_none() {
+            break;
+        }
+    }
+    drop(ending);
 }
 
 /// What `logging` itself makes of it (a handler that raises, for example) is its own affair.
@@ -110,8 +146,9 @@ impl Subscriber for Forward {
                 .replace("::", "."),
             text: text.message + &text.fields,
         };
-        let sender = SENDER.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if sender.is_none_or(|sender| sender.try_send(line).is_err()) {
+        let started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = started.as_ref().map(|started| started.lines.try_send(line));
+        if !matches!(sent, Some(Ok(()))) {
             DROPPED.fetch_add(1, Ordering::Relaxed);
         }
     }

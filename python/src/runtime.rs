@@ -31,7 +31,7 @@ pub(crate) fn handle() -> PyResult<Handle> {
         .enable_all()
         .build()?;
     let handle = runtime.handle().clone();
-    handle.spawn(crate::log::deliver());
+    crate::log::start()?;
     // The parent's runtime has no threads here that could be waited for.
     mem::forget(started.replace(Started { process, runtime }));
     Ok(handle)
@@ -44,7 +44,10 @@ pub(crate) fn shut_down(py: Python<'_>) {
     let started = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner).take();
     match started {
         Some(started) if started.process == std::process::id() => {
-            py.detach(|| started.runtime.shutdown_timeout(FAREWELL));
+            py.detach(|| {
+                started.runtime.shutdown_timeout(FAREWELL);
+                crate::log::shut_down(FAREWELL);
+            });
         }
         forked => mem::forget(forked),
     }

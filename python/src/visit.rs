@@ -15,7 +15,7 @@ use pyo3::types::{PyBytes, PyList, PyString};
 
 use crate::bridge;
 use crate::claims::VerifiedClaims;
-use crate::http::{answer_to_python, header_map, headers_to_python};
+use crate::http::{Pair, answer_to_python, header_map, headers_to_python};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 
@@ -143,9 +143,9 @@ impl Visit {
         }
         let list = PyList::empty(py);
         for header in headers.try_iter()? {
-            let header: (Bound<'py, PyBytes>, Bound<'py, PyBytes>) = header?.extract()?;
-            let is_left =
-                HeaderName::from_bytes(header.0.as_bytes()).is_ok_and(|name| left.contains_key(name));
+            let header = header?;
+            let Pair(name, _): Pair<Bound<'py, PyBytes>> = header.extract()?;
+            let is_left = HeaderName::from_bytes(name.as_bytes()).is_ok_and(|name| left.contains_key(name));
             if is_left {
                 list.append(header)?;
             }
@@ -196,6 +196,11 @@ impl Visit {
         Ok(EventFilter(Mutex::new(filter)))
     }
 
+    /// Whether the token has ended since.
+    fn has_expired(&self) -> PyResult<bool> {
+        self.with(doorward_guard::Visit::has_expired)
+    }
+
     /// A future that is done when an event stream must end, `True` when that is now; `None` when streams may outlive their
     /// token.
     fn ended(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
@@ -237,7 +242,7 @@ impl Kind {
 /// Whether the token is under the name that ASGI gives it, in lower case. Servers see to that, applications rely on it.
 fn names_authorization(headers: &Bound<'_, PyAny>) -> PyResult<bool> {
     for header in headers.try_iter()? {
-        let (name, _): (Bound<'_, PyBytes>, Bound<'_, PyBytes>) = header?.extract()?;
+        let Pair(name, _): Pair<Bound<'_, PyBytes>> = header?.extract()?;
         if name.as_bytes() == b"authorization" {
             return Ok(true);
         }
@@ -250,7 +255,7 @@ fn names_authorization(headers: &Bound<'_, PyAny>) -> PyResult<bool> {
 fn seen_by_the_guard(headers: &Bound<'_, PyList>) -> PyResult<(Option<HeaderValue>, Option<Kind>)> {
     let (mut session, mut media_type) = (None, None);
     for header in headers {
-        let (name, value): (Bound<'_, PyBytes>, Bound<'_, PyBytes>) = header.extract()?;
+        let Pair(name, value): Pair<Bound<'_, PyBytes>> = header.extract()?;
         let name = name.as_bytes();
         if !is_name(name) || !is_value(value.as_bytes()) {
             return Err(not_headers());

@@ -56,6 +56,18 @@ class Key:
         return self.sign(claims, typ="dpop+jwt", jwk=self.public)
 
 
+class Held:
+    """An answer that waits."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.released = threading.Event()
+
+    def wait(self) -> None:
+        self.asked.set()
+        self.released.wait(60)
+
+
 class AuthorizationServer:
     """Serves metadata, keys and whatever token endpoint a test gives it."""
 
@@ -68,6 +80,7 @@ class AuthorizationServer:
         self.streams: dict[str, Callable[[BaseHTTPRequestHandler, dict[str, list[str]]], None]] = {}
         self.answers: dict[str, Callable[[dict[str, list[str]]], tuple[int, dict[str, Any]]]] = {}
         self.is_down = False
+        self.held: dict[str, Held] = {}
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -75,6 +88,7 @@ class AuthorizationServer:
 
             def do_GET(self) -> None:
                 outer.requests.append(("GET", self.path))
+                outer.wait(self.path)
                 if outer.is_down:
                     self.reply(500, {})
                 elif self.path.startswith("/.well-known/oauth-authorization-server"):
@@ -95,6 +109,7 @@ class AuthorizationServer:
                 if self.path in outer.streams:
                     outer.streams[self.path](self, form)
                     return
+                outer.wait(self.path)
                 answer = outer.answers.get(self.path)
                 status, document = answer(form) if answer else (404, {})
                 self.reply(status, document)
@@ -113,6 +128,16 @@ class AuthorizationServer:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.issuer = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def hold(self, path: str) -> Held:
+        """The next answer of a path waits until it is released."""
+        held = self.held[path] = Held()
+        return held
+
+    def wait(self, path: str) -> None:
+        held = self.held.pop(path, None)
+        if held is not None:
+            held.wait()
 
     @property
     def metadata(self) -> dict[str, Any]:

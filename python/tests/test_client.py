@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -48,6 +50,20 @@ async def test_own_tokens_are_kept_and_fetched_once(authorization_server: Author
         assert form["resource"] == ["https://x.example"]
         credentials = base64.b64decode(headers["authorization"].removeprefix("Basic ")).decode()
         assert credentials == "client%3A1:secret"
+
+
+async def test_resources_close_with_the_client_and_are_not_kept_for_it(
+    authorization_server: AuthorizationServer,
+) -> None:
+    async with await make(authorization_server) as client:
+        closed, kept = client.resource("https://a.example"), client.resource("https://b.example")
+        await closed.aclose()
+        gone = weakref.ref(closed)
+        del closed
+        gc.collect()
+        assert gone() is None
+    with pytest.raises(RuntimeError, match="closed"):
+        kept.start()
 
 
 async def test_a_token_is_exchanged(authorization_server: AuthorizationServer) -> None:

@@ -12,6 +12,7 @@ use crate::client::Clients;
 use crate::error::FetchError;
 use crate::form::{FormAnswer, FormRequest};
 use crate::policy::{FetchPolicy, Limits};
+use crate::process::PerProcess;
 use crate::request::{self, Answer};
 use crate::resolver::{Resolver, SystemResolver};
 use crate::stream::{EventStream, StreamRequest};
@@ -34,9 +35,16 @@ struct Inner {
     policy: Arc<FetchPolicy>,
     clock: Arc<dyn Clock>,
     cache: Cache<Key, Entry>,
-    flights: Mutex<HashMap<Key, Flight>>,
-    slots: Arc<Semaphore>,
-    hosts: Mutex<HashMap<(String, u16), Host>>,
+    flights: Mutex<PerProcess<HashMap<Key, Flight>>>,
+    hosts: Mutex<PerProcess<Hosts>>,
+}
+
+/// What is under way, by host and port.
+#[derive(Default)]
+struct Hosts {
+    /// Of all together; made with the first.
+    slots: Option<Arc<Semaphore>>,
+    known: HashMap<(String, u16), Host>,
 }
 
 /// The requests to one host and port. Whoever holds a slot, or waits for one, holds a place.
@@ -44,6 +52,7 @@ struct Inner {
 struct Host {
     places: Arc<Semaphore>,
     slots: Arc<Semaphore>,
+    slots_of_all: Arc<Semaphore>,
 }
 
 /// The body bound is part of the key: what is too large for one caller is not for another.
@@ -86,7 +95,6 @@ impl Fetcher {
             clock,
             cache: Cache::new(policy.cache_entries),
             flights: Mutex::default(),
-            slots: Arc::new(Semaphore::new(policy.max_concurrent)),
             hosts: Mutex::default(),
             policy,
         };
@@ -195,6 +203,7 @@ impl Fetcher {
                 return answer;
             }
             flights
+                .get()
                 .entry(key.clone())
                 .or_insert_with(|| self.start_flight(key, target, *limits, !use_cache))
                 .clone()
@@ -239,7 +248,7 @@ struct Landing {
 
 impl Drop for Landing {
     fn drop(&mut self) {
-        locked(&self.inner.flights).remove(&self.key);
+        locked(&self.inner.flights).get().remove(&self.key);
     }
 }
 
@@ -313,12 +322,16 @@ impl Inner {
 
     /// The right to one request. Waiting for it is no fault of the server, and costs the request none of its time.
     async fn slots(&self, target: &Target) -> Result<[OwnedSemaphorePermit; 3], FetchError> {
-        let Host { places, slots } = self.host(target);
+        let Host {
+            places,
+            slots,
+            slots_of_all,
+        } = self.host(target);
         let place = places.try_acquire_owned().map_err(|_| FetchError::Busy)?;
         let acquire = async {
             // The host's slot first: those who queue for a slow host must not hold the slots of all.
             let of_host = slots.acquire_owned().await?;
-            Ok([place, of_host, self.slots.clone().acquire_owned().await?])
+            Ok([place, of_host, slots_of_all.acquire_owned().await?])
         };
         let acquired: Result<_, AcquireError> = tokio::time::timeout(self.policy.max_wait, acquire)
             .await
@@ -328,19 +341,23 @@ impl Inner {
 
     fn host(&self, target: &Target) -> Host {
         let mut hosts = locked(&self.hosts);
-        if hosts.len() >= IDLE_HOSTS {
-            hosts.retain(|_, host| Arc::strong_count(&host.places) > 1);
+        let Hosts { slots, known } = hosts.get();
+        if known.len() >= IDLE_HOSTS {
+            known.retain(|_, host| Arc::strong_count(&host.places) > 1);
         }
         let policy = &self.policy;
         let places = policy
             .max_concurrent_per_host
             .saturating_add(policy.max_waiting_per_host)
             .min(Semaphore::MAX_PERMITS);
+        let semaphore = |permits| Arc::new(Semaphore::new(permits));
+        let slots_of_all = slots.get_or_insert_with(|| semaphore(policy.max_concurrent));
         let new = || Host {
-            places: Arc::new(Semaphore::new(places)),
-            slots: Arc::new(Semaphore::new(policy.max_concurrent_per_host)),
+            places: semaphore(places),
+            slots: semaphore(policy.max_concurrent_per_host),
+            slots_of_all: Arc::clone(slots_of_all),
         };
-        hosts
+        known
             .entry((target.host.clone(), target.port))
             .or_insert_with(new)
             .clone()

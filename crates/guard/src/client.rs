@@ -59,7 +59,7 @@ pub use token::{ACCESS_TOKEN_TYPE, TokenResponse, TokenType};
 
 use crate::fetch::FetchFailure;
 use answer::{check_status, success};
-use cache::{Found, Landing};
+use cache::Outcome;
 use call::Inner;
 use dpop::DPOP;
 use endpoints::Endpoint;
@@ -126,27 +126,30 @@ impl OAuthClient {
         request: &ClientCredentialsRequest,
     ) -> Result<TokenResponse, ClientError> {
         let key = request.key();
-        let start = |landing: Landing| {
-            let (inner, form, key) = (self.0.clone(), request.form(), key.clone());
-            let flight = async move {
-                let outcome = inner.own_token(&form, &key).await;
-                drop(landing);
-                outcome
-            };
+        let inner = &self.0;
+        let known = |now| inner.cache.find(&key, now).map(Ok);
+        if let Some(token) = known(inner.clock.now()) {
+            return token;
+        }
+        let start = || {
+            let (inner, form, key) = (inner.clone(), request.form(), key.clone());
+            let asked = async move { inner.own_token(&form, &key).await };
             // A panic must reach those who wait as an error, not as a panic of theirs.
-            let flight = AssertUnwindSafe(flight).catch_unwind().map(|ended| {
+            let asked = AssertUnwindSafe(asked).catch_unwind().map(|ended| {
                 ended.unwrap_or_else(|_| {
                     Err(ClientError::Transport(FetchFailure::new(
                         "the transport panicked",
                     )))
                 })
             });
-            flight.boxed().shared()
+            asked.boxed()
         };
-        match self.0.cache.find(&key, self.0.clock.now(), start) {
-            Found::Token(token) => Ok(*token),
-            Found::Flight(flight) => flight.await,
-        }
+        let was_cut_off =
+            |outcome: &Outcome| matches!(outcome, Err(ClientError::Transport(failure)) if failure.is_busy());
+        inner
+            .own_tokens
+            .join(&key, &*inner.clock, known, start, was_cut_off)
+            .await
     }
 
     /// Exchanges a token for one that another service takes (RFC 8693). What comes out belongs to one caller and is not

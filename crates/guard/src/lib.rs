@@ -13,6 +13,7 @@ mod discovery;
 mod dpop;
 pub mod fetch;
 mod fields;
+mod flights;
 mod guard;
 pub mod jose;
 mod keys;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use doorward_oauth::dpop::Proof;
 use doorward_oauth::scope::ScopeSet;
+use doorward_oauth::time::UnixSeconds;
 use futures_util::future::{BoxFuture, select};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
@@ -220,6 +221,15 @@ impl Visit {
         EventFilter::new(terms, self.claims.clone(), self.guard.max_body)
     }
 
+    /// Whether the token has ended since, with the clock skew that the guard allows.
+    pub fn has_expired(&self) -> bool {
+        self.end() <= self.guard.clock.now()
+    }
+
+    fn end(&self) -> UnixSeconds {
+        self.claims.expires_at + self.guard.skew
+    }
+
     /// Completes when an event stream with which the request is answered must end: the token has ended, or it is known that
     /// it was revoked. `None` when streams may outlive it
     /// (see [`end_streams_with_token`](crate::GuardBuilder::end_streams_with_token)). Needs a tokio runtime.
@@ -228,7 +238,7 @@ impl Visit {
             return None;
         }
         let clock = Arc::clone(&self.guard.clock);
-        let end = self.claims.expires_at + self.guard.skew;
+        let end = self.end();
         let expired = Box::pin(async move {
             loop {
                 let left = end.since(clock.now());

@@ -19,6 +19,7 @@ use super::error::ClientError;
 use super::pauses::Pauses;
 use super::request_state::{RequestStateKey, RequestStates};
 use crate::fetch::{Fetch, HttpFetch, Timeouts, Transport};
+use crate::flights::Flights;
 
 /// Why a client cannot be built. Says what to change.
 #[derive(Debug, thiserror::Error)]
@@ -104,7 +105,8 @@ impl ClientSettings {
             breaker: Breaker::new("token", self.breaker, clock.clone()),
             introspection_breaker: Breaker::new("introspection", self.breaker, clock.clone()),
             pauses: Pauses::new(clock.clone()),
-            cache: Arc::new(TokenCache::new(self.cached_tokens, self.lifetimes)),
+            cache: TokenCache::new(self.cached_tokens, self.lifetimes),
+            own_tokens: Flights::default(),
             proofs: self.dpop.map(Proofs::new),
             require_bound_tokens: self.require_bound_tokens,
             auth: self.auth,

@@ -1,11 +1,10 @@
-//! Tokens of the client's own, kept while they last, and one request for many callers.
+//! Tokens of the client's own, kept while they last.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use doorward_oauth::time::UnixSeconds;
-use futures_util::future::{BoxFuture, Shared, WeakShared};
 
 use super::error::ClientError;
 use super::lru::Lru;
@@ -19,7 +18,6 @@ pub(crate) struct Key {
 }
 
 pub(crate) type Outcome = Result<TokenResponse, ClientError>;
-pub(crate) type Flight = Shared<BoxFuture<'static, Outcome>>;
 
 struct Kept {
     token: TokenResponse,
@@ -39,60 +37,21 @@ pub(crate) struct Lifetimes {
 
 pub(crate) struct TokenCache {
     lifetimes: Lifetimes,
-    tables: Mutex<Tables>,
-}
-
-struct Tables {
-    tokens: Lru<Key, Kept>,
-    /// Requests under way. They live as long as somebody waits for them.
-    flights: HashMap<Key, (u64, WeakShared<BoxFuture<'static, Outcome>>)>,
-    started: u64,
-}
-
-/// Where a caller gets its token from.
-pub(crate) enum Found {
-    Token(Box<TokenResponse>),
-    Flight(Flight),
+    tokens: Mutex<Lru<Key, Kept>>,
 }
 
 impl TokenCache {
     pub(crate) fn new(capacity: usize, lifetimes: Lifetimes) -> Self {
         Self {
             lifetimes,
-            tables: Mutex::new(Tables {
-                tokens: Lru::new(capacity),
-                flights: HashMap::new(),
-                started: 0,
-            }),
+            tokens: Mutex::new(Lru::new(capacity)),
         }
     }
 
-    /// The token that is kept, the request that is under way, or the one that `start` makes. `start` gets what takes the
-    /// request off the table when it is dropped.
-    pub(crate) fn find(
-        self: &Arc<Self>,
-        key: &Key,
-        now: UnixSeconds,
-        start: impl FnOnce(Landing) -> Flight,
-    ) -> Found {
-        let mut tables = self.tables();
-        if let Some(token) = tables.tokens.get(key).and_then(|kept| self.remaining(kept, now)) {
-            return Found::Token(Box::new(token));
-        }
-        if let Some(flight) = tables.flights.get(key).and_then(|(_, flight)| flight.upgrade()) {
-            return Found::Flight(flight);
-        }
-        tables.started += 1;
-        let number = tables.started;
-        let flight = start(Landing {
-            cache: self.clone(),
-            key: key.clone(),
-            number,
-        });
-        if let Some(weak) = flight.downgrade() {
-            tables.flights.insert(key.clone(), (number, weak));
-        }
-        Found::Flight(flight)
+    /// The token that is kept.
+    pub(crate) fn find(&self, key: &Key, now: UnixSeconds) -> Option<TokenResponse> {
+        let mut tokens = self.tokens();
+        tokens.get(key).and_then(|kept| self.remaining(kept, now))
     }
 
     /// Keeps a token that was asked for at `since`.
@@ -104,13 +63,13 @@ impl TokenCache {
             until,
         };
         if self.remaining(&kept, now).is_some() {
-            self.tables().tokens.insert(key.clone(), kept);
+            self.tokens().insert(key.clone(), kept);
         }
     }
 
     /// Forgets a token, wherever it is kept.
     pub(crate) fn forget(&self, token: &str) {
-        self.tables().tokens.retain(|kept| !kept.token.is(token));
+        self.tokens().retain(|kept| !kept.token.is(token));
     }
 
     /// The token with the time that is left, unless that is too little.
@@ -125,27 +84,7 @@ impl TokenCache {
         Some(token)
     }
 
-    fn tables(&self) -> MutexGuard<'_, Tables> {
-        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Takes a request off the table when it ends, also when everybody who waited for it has gone away.
-pub(crate) struct Landing {
-    cache: Arc<TokenCache>,
-    key: Key,
-    number: u64,
-}
-
-impl Drop for Landing {
-    fn drop(&mut self) {
-        let mut tables = self.cache.tables();
-        if tables
-            .flights
-            .get(&self.key)
-            .is_some_and(|(number, _)| *number == self.number)
-        {
-            tables.flights.remove(&self.key);
-        }
+    fn tokens(&self) -> MutexGuard<'_, Lru<Key, Kept>> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

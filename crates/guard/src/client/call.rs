@@ -18,6 +18,7 @@ use super::pauses::Pauses;
 use super::request_state::RequestStates;
 use super::token::{Expected, TokenResponse};
 use crate::fetch::{Fetch, FetchFailure, FormRequest, FormResponse};
+use crate::flights::Flights;
 
 /// The largest answer, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -35,7 +36,9 @@ pub(crate) struct Inner {
     /// Its own, so that a token endpoint that fails does not keep revoked tokens alive, nor the reverse.
     pub(crate) introspection_breaker: Breaker,
     pub(crate) pauses: Pauses,
-    pub(crate) cache: Arc<TokenCache>,
+    pub(crate) cache: TokenCache,
+    /// Callers who want the same token share one request. It goes on as long as one of them waits.
+    pub(crate) own_tokens: Flights<cache::Key, cache::Outcome>,
     pub(crate) proofs: Option<Proofs>,
     pub(crate) require_bound_tokens: bool,
     pub(crate) states: RequestStates,

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use doorward_fetch::PerProcess;
 use doorward_oauth::issuer::Issuer;
 use doorward_oauth::time::{Clock, UnixSeconds};
 use serde_json::{Map, Value};
@@ -119,7 +120,7 @@ pub(crate) struct Endpoints {
     clock: Arc<dyn Clock>,
     known: Mutex<Known>,
     /// One asks, the others wait for what it learns.
-    asking: tokio::sync::Mutex<()>,
+    asking: Mutex<PerProcess<Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl Endpoints {
@@ -129,7 +130,7 @@ impl Endpoints {
             fetch,
             clock,
             known: Mutex::default(),
-            asking: tokio::sync::Mutex::new(()),
+            asking: Mutex::default(),
         }
     }
 
@@ -137,18 +138,25 @@ impl Endpoints {
         if let Some(answer) = self.known_answer() {
             return answer?.get(endpoint);
         }
-        let _asking = self.asking.lock().await;
+        // Nobody can tell whether who asks is still there: the time is that of the question itself.
+        let asking = tokio::time::timeout(TIMEOUT, self.asking().lock_owned()).await;
         if let Some(answer) = self.known_answer() {
             return answer?.get(endpoint);
         }
+        let unanswered = || {
+            MetadataError::Fetch(FetchFailure::new(
+                "the authorization server did not answer in time",
+            ))
+        };
+        let Ok(_asking) = asking else {
+            return Err(unanswered().into());
+        };
         let asked = discovery::discover(&self.issuer, &*self.fetch, |metadata, document: &Document| {
             Ok::<_, MetadataError>((Urls::read(metadata, &self.issuer), document.fresh_for))
         });
         // Whatever the transport does: everybody else waits for this.
-        let found = tokio::time::timeout(TIMEOUT, asked).await.unwrap_or_else(|_| {
-            let failure = FetchFailure::new("the authorization server did not answer in time");
-            Err(MetadataError::Fetch(failure))
-        });
+        let found = tokio::time::timeout(TIMEOUT, asked).await;
+        let found = found.unwrap_or_else(|_| Err(unanswered()));
         self.learn(found)?.get(endpoint)
     }
 
@@ -181,6 +189,11 @@ impl Endpoints {
                 }
             }
         }
+    }
+
+    fn asking(&self) -> Arc<tokio::sync::Mutex<()>> {
+        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(asking.get())
     }
 
     fn known_answer(&self) -> Option<Result<Arc<Urls>, MetadataError>> {

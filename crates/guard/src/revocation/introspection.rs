@@ -1,17 +1,16 @@
 //! Asking the authorization server about every token (RFC 7662), but not more often than needed.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_oauth::time::{Clock, UnixSeconds};
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Shared, WeakShared};
 use quick_cache::sync::Cache;
 
 use crate::claims::Claims;
 use crate::client::{ClientError, OAuthClient};
+use crate::flights::Flights;
 use crate::verify::{Rejection, VerifyError};
 use crate::wait::ahead;
 
@@ -53,8 +52,6 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 type Digest = [u8; 32];
 type Answer = Result<bool, Unanswered>;
-type Flight = Shared<BoxFuture<'static, Answer>>;
-type Flights = HashMap<Digest, WeakShared<BoxFuture<'static, Answer>>>;
 
 #[derive(Debug, Clone, Copy)]
 struct Unanswered {
@@ -71,14 +68,14 @@ struct Inner {
     clock: Arc<dyn Clock>,
     answers: Cache<Digest, (bool, UnixSeconds)>,
     /// Callers with the same token share one question. It goes on as long as one of them waits.
-    flights: Mutex<Flights>,
+    flights: Flights<Digest, Answer>,
 }
 
 impl Introspection {
     pub(super) fn new(policy: IntrospectionPolicy, client: OAuthClient, clock: Arc<dyn Clock>) -> Self {
         Self(Arc::new(Inner {
             answers: Cache::new(policy.entries.max(1)),
-            flights: Mutex::default(),
+            flights: Flights::default(),
             policy,
             client,
             clock,
@@ -117,36 +114,15 @@ impl Inner {
     }
 
     async fn ask(self: &Arc<Self>, digest: Digest, token: &str, expires_at: UnixSeconds) -> Answer {
-        let flight: Flight = {
-            // Before the lock: see `Clock::now`.
-            let now = self.clock.now();
-            let mut flights = self.flights();
-            // A flight leaves its answer before it leaves the table: look again while the table stands still.
-            if let Some(active) = self.remembered(&digest, now) {
-                return Ok(active);
-            }
-            let start = || {
-                let landing = Landing {
-                    inner: Arc::clone(self),
-                    digest,
-                };
-                let (inner, token) = (Arc::clone(self), token.to_owned());
-                let flight = async move {
-                    let answer = inner.fly(digest, &token, expires_at).await;
-                    drop(landing);
-                    answer
-                };
-                flight.boxed().shared()
-            };
-            if let Some(flight) = flights.get(&digest).and_then(WeakShared::upgrade) {
-                flight
-            } else {
-                let flight = start();
-                flights.extend(flight.downgrade().map(|flight| (digest, flight)));
-                flight
-            }
+        let start = || {
+            let (inner, token) = (Arc::clone(self), token.to_owned());
+            async move { inner.fly(digest, &token, expires_at).await }.boxed()
         };
-        flight.await
+        let known = |now| self.remembered(&digest, now).map(Ok);
+        let was_cut_off = |answer: &Answer| matches!(answer, Err(Unanswered { busy: true, .. }));
+        self.flights
+            .join(&digest, &*self.clock, known, start, was_cut_off)
+            .await
     }
 
     async fn fly(&self, digest: Digest, token: &str, expires_at: UnixSeconds) -> Answer {
@@ -181,22 +157,6 @@ impl Inner {
             Fail::Closed => "closed",
         };
         tracing::warn!(%error, fail, "the authorization server could not be asked about an access token");
-    }
-
-    fn flights(&self) -> MutexGuard<'_, Flights> {
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Takes a question off the table when it ends, however it ends.
-struct Landing {
-    inner: Arc<Inner>,
-    digest: Digest,
-}
-
-impl Drop for Landing {
-    fn drop(&mut self) {
-        self.inner.flights().remove(&self.digest);
     }
 }
 

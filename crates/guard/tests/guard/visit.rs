@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use serde_json::json;
 
 use crate::dpop::Bound;
-use crate::support::{World, call, ping_message};
+use crate::support::{World, call, pass, ping_message};
 
 const POST: &Method = &Method::POST;
 
@@ -281,4 +281,17 @@ async fn a_missing_nonce_comes_with_the_denial() {
     let nonce = denied.nonce().unwrap().to_str().unwrap();
     let proof = client.proof_with(&token, &json!({"nonce": nonce}));
     assert!(guard.verify_dpop(&token, &proof, POST, "/mcp").await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_outlives_its_token_and_the_skew() {
+    let world = World::with(|builder| builder.clock_skew(Duration::from_secs(30)));
+    let token = world.token();
+    let request_headers = headers(&[("authorization", &format!("Bearer {token}"))]);
+    let uri = Uri::from_static("/mcp");
+    let visit = world.guard.admit(head(&uri, &request_headers)).await.unwrap();
+    pass(329).await;
+    assert!(!visit.has_expired());
+    pass(1).await;
+    assert!(visit.has_expired());
 }

@@ -152,3 +152,21 @@ async fn a_transport_that_hangs_ends_in_time() {
     );
     client.introspect("x").await.unwrap();
 }
+
+/// As one that was copied into another process by a fork, or that a caller keeps and never looks after.
+#[tokio::test(start_paused = true)]
+async fn a_question_that_nobody_looks_after_holds_nobody_up_for_long() {
+    let (script, clock) = (Arc::new(Script::default()), clock());
+    let client = scripted(&script, &clock);
+    *script.metadata_hangs.lock().unwrap() = true;
+    let mut forgotten = Box::pin(client.introspect("x"));
+    assert!(futures_util::poll!(&mut forgotten).is_pending());
+    *script.metadata_hangs.lock().unwrap() = false;
+    let waiting = tokio::time::timeout(Duration::from_secs(16), client.introspect("x")).await;
+    assert!(
+        matches!(waiting, Ok(Err(ClientError::Metadata(_)))),
+        "{waiting:?}"
+    );
+    drop(forgotten);
+    client.introspect("x").await.unwrap();
+}

@@ -1,0 +1,136 @@
+"""What the guard tells Python's logging, and who waits for that."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import multiprocessing
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+from support import AuthorizationServer
+from test_forks import in_a_child
+
+from doorward import ASCredentials, Guard, IntrospectionRevocation
+
+RESOURCE = "http://127.0.0.1:8080/mcp"
+
+
+class Slow(logging.Handler):
+    """As one that writes to a network where nobody listens any more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self.told = threading.Event()
+        self.released = threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.told.set()
+        self.released.wait(60)
+        self.lines.append(record.getMessage())
+
+
+@pytest.fixture
+def slow() -> Iterator[Slow]:
+    handler, logger = Slow(), logging.getLogger("doorward")
+    before = (logger.level, logger.propagate)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    yield handler
+    handler.released.set()
+    logger.removeHandler(handler)
+    logger.level, logger.propagate = before
+
+
+async def until(is_so: threading.Event) -> None:
+    assert await asyncio.to_thread(is_so.wait, 20)
+
+
+async def test_nobody_waits_for_a_handler(authorization_server: AuthorizationServer, slow: Slow) -> None:
+    authorization_server.answers["/introspect"] = lambda _: (200, {"active": True})
+    settings = {"as_credentials": ASCredentials("guard", "secret"), "revocation_checker": IntrospectionRevocation()}
+    async with Guard(authorization_server.issuer, RESOURCE, **settings) as guard:
+        for _ in range(3):
+            guard.core.admit("GET", b"/mcp", b"", [(b"authorization", b"Bearer bad")], None)
+        await until(slow.told)
+        token = authorization_server.token(RESOURCE)
+        assert (await asyncio.wait_for(guard.verify(token), 10)).sub == "user-1"
+        assert slow.lines == []
+
+
+async def test_what_does_not_fit_into_the_queue_is_counted(
+    authorization_server: AuthorizationServer, slow: Slow
+) -> None:
+    async with Guard(authorization_server.issuer, RESOURCE) as guard:
+        await guard.verify(authorization_server.token(RESOURCE))
+        await until(slow.told)
+        for _ in range(2000):
+            guard.core.admit("GET", b"/mcp", b"", [(b"authorization", b"Bearer bad")], None)
+        slow.released.set()
+
+        async def is_told() -> None:
+            while not any("more events were not logged" in line for line in list(slow.lines)):
+                await asyncio.sleep(0.01)
+
+        await asyncio.wait_for(is_told(), 20)
+        assert len(slow.lines) < 1100
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="there is no fork here")
+def test_a_forked_process_tells_by_itself(authorization_server: AuthorizationServer, slow: Slow) -> None:
+    guard = Guard(authorization_server.issuer, RESOURCE)
+    token = authorization_server.token(RESOURCE)
+    asyncio.run(guard.verify(token))
+    slow.released.set()
+
+    async def lines() -> int:
+        slow.lines.clear()
+        await guard.verify(token)
+        guard.core.admit("GET", b"/mcp", b"", [(b"authorization", b"Bearer bad")], None)
+        while not slow.lines:
+            await asyncio.sleep(0.01)
+        return len(slow.lines)
+
+    assert in_a_child(lines) == 1
+
+
+PROGRAM = """
+import asyncio, logging, sys, threading
+from doorward import Guard
+
+told = threading.Event()
+
+class Handler(logging.Handler):
+    def emit(self, record):
+        if told.is_set() and sys.argv[1] == "slow":
+            threading.Event().wait(2)
+        print(record.getMessage()[:5], flush=True)
+        told.set()
+
+logging.getLogger("doorward").addHandler(Handler())
+logging.getLogger("doorward").setLevel("INFO")
+
+async def main():
+    guard = Guard("http://127.0.0.1:9", "http://127.0.0.1:8080/mcp")
+    guard.start()
+    assert await asyncio.to_thread(told.wait, 20)
+    for _ in range(5):
+        guard.core.admit("GET", b"/mcp", b"", [(b"authorization", b"Bearer bad")], None)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(("handler", "least", "most"), [("works", 6, 6), ("slow", 1, 3)])
+def test_a_program_ends_and_tells_before_what_it_can(handler: str, least: int, most: int) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM, handler], capture_output=True, text=True, timeout=20, check=True
+    )
+    assert least <= len(ended.stdout.splitlines()) <= most
+    assert ended.stderr == ""
