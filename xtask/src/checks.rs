@@ -99,7 +99,7 @@ pub(crate) const SERVER_ON_POSTGRES: [Tests; 3] = [
     Tests {
         package: "doorward",
         which: &["--test", "program"],
-        names: &["revocation::", "drain::", "life::"],
+        names: &["revocation::", "drain::", "life::", "secrets::"],
         on_postgres: true,
     },
 ];

@@ -10,6 +10,13 @@ use crate::{out, serve};
 pub fn run(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> {
     let settings = serve::load(arguments.config.as_deref())?;
     doorward_server::check(&settings)?;
+    if let Some(warning) = arguments
+        .config
+        .as_deref()
+        .and_then(|path| settings.open_secrets(path))
+    {
+        out::note(warning);
+    }
     let rows = settings.in_force();
     let width = rows.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
     for (name, value, origin) in &rows {

@@ -6,8 +6,12 @@ mod lines;
 use std::io::{IsTerminal as _, Stderr};
 
 use doorward_server::config::{LogFormat, LogLevel, Observability};
-use tracing::Level;
+use tracing::level_filters::LevelFilter;
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::json::JsonLines;
 use self::lines::Lines;
@@ -31,7 +35,8 @@ impl Drop for Log {
     }
 }
 
-/// Starts logging as the settings say. `DOORWARD_LOG` (`info,doorward_server=debug`) wins over the level.
+/// Starts logging as the settings say. `DOORWARD_LOG` (`info,doorward_server=debug`) wins over the level. Neither lets
+/// anything out that is not [`may_be_logged`].
 pub fn start(settings: &Observability) -> Log {
     let human = match settings.log_format {
         LogFormat::Human => true,
@@ -46,7 +51,7 @@ pub fn start(settings: &Observability) -> Log {
     let reload: Box<dyn Fn(EnvFilter) + Send + Sync> = if human {
         let builder = builder.with_filter_reloading();
         let handle = builder.reload_handle();
-        let _ = builder.try_init();
+        let _ = builder.finish().with(filter_fn(may_be_logged)).try_init();
         Box::new(move |filter| drop(handle.reload(filter)))
     } else {
         let builder = builder
@@ -54,10 +59,16 @@ pub fn start(settings: &Observability) -> Log {
             .event_format(JsonLines::new())
             .with_filter_reloading();
         let handle = builder.reload_handle();
-        let _ = builder.try_init();
+        let _ = builder.finish().with(filter_fn(may_be_logged)).try_init();
         Box::new(move |filter| drop(handle.reload(filter)))
     };
     Log { lines, reload }
+}
+
+/// What the crates of others tell of their innermost is not for a log: the driver of PostgreSQL tells every value that it
+/// sends, hashes of passwords and e-mail addresses among them.
+fn may_be_logged(line: &Metadata<'_>) -> bool {
+    *line.level() <= LevelFilter::INFO || line.target().starts_with("doorward")
 }
 
 fn filter(settings: &Observability) -> EnvFilter {
@@ -72,4 +83,74 @@ fn filter(settings: &Observability) -> EnvFilter {
         .with_default_directive(level.into())
         .with_env_var("DOORWARD_LOG")
         .from_env_lossy()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Captured(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Captured {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Captured {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
+    }
+
+    fn everybody_speaks() {
+        tracing::trace!(target: "doorward_store::postgres", "own");
+        tracing::trace!(target: "doorward::request", "own");
+        tracing::debug!(target: "tokio_postgres::query", "canary");
+        tracing::trace!(target: "h2::codec", "canary");
+        tracing::trace!("own");
+        tracing::info!(target: "rustls", "others");
+        tracing::warn!(target: "tokio_postgres", "others");
+    }
+
+    /// Also when the filter was changed while it was in use.
+    #[test]
+    fn no_directive_lets_others_tell_of_their_innermost() {
+        for directives in [
+            "trace",
+            "debug",
+            "tokio_postgres=trace,h2=trace,doorward=trace,info,doorward_store=trace",
+        ] {
+            let captured = Captured::default();
+            let builder = tracing_subscriber::fmt()
+                .with_env_filter(EnvFilter::new("error"))
+                .with_writer(captured.clone())
+                .with_filter_reloading();
+            let handle = builder.reload_handle();
+            let subscriber = builder.finish().with(filter_fn(may_be_logged));
+            tracing::subscriber::with_default(subscriber, || {
+                everybody_speaks();
+                handle.reload(EnvFilter::new(directives)).unwrap();
+                everybody_speaks();
+            });
+            let log = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+            assert!(!log.contains("canary"), "{directives}: {log}");
+            assert_eq!(log.matches("others").count(), 2, "{directives}: {log}");
+            let own = if directives == "debug" { 0 } else { 3 };
+            assert_eq!(log.matches("own\n").count(), own, "{directives}: {log}");
+        }
+    }
 }

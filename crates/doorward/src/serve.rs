@@ -30,6 +30,7 @@ const WRITTEN: UnixSeconds = UnixSeconds(1_767_225_600);
 pub async fn run(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
     let settings = load(arguments.config.as_deref())?;
     let log = logging::start(&settings.observability);
+    warn_of_open_secrets(&settings, arguments.config.as_deref());
     let stop = stop_on_signal()?;
     let mut hangup = signal(SignalKind::hangup())?;
     let manager = ServiceManager::from_environment();
@@ -74,6 +75,7 @@ fn reload(config: Option<&Path>, log: &Log, context: &Context) {
             for key in context.reload(&settings) {
                 tracing::warn!(key, "this setting has changed and takes effect at the next start");
             }
+            warn_of_open_secrets(&settings, config);
             tracing::info!("the configuration was read again");
         }
         Err(error) => {
@@ -82,6 +84,12 @@ fn reload(config: Option<&Path>, log: &Log, context: &Context) {
                 "the configuration cannot be used; nothing has changed"
             );
         }
+    }
+}
+
+fn warn_of_open_secrets(settings: &Settings, config: Option<&Path>) {
+    if let Some(warning) = config.and_then(|path| settings.open_secrets(path)) {
+        tracing::warn!("{warning}");
     }
 }
 

@@ -114,6 +114,13 @@ impl AuthorizationServer {
         let fetcher = Fetcher::new(fetch_policy.clone(), Arc::clone(&parts.clock))?;
         // Strangers' documents must not take the room from those that an operator trusts.
         let issuers_fetcher = Fetcher::new(fetch_policy, Arc::clone(&parts.clock))?;
+        admin::tell_bootstrap_key(
+            acting(&store, &parts).as_ref(),
+            &settings,
+            (&secrets, keys.master()),
+            parts.random.as_ref(),
+        )
+        .await?;
         // Last of all that can fail: a key that is stored by a start that fails is one that nobody saw.
         let first_admin_key =
             admin::ensure_admin_key(acting(&store, &parts).as_ref(), &settings, &parts).await?;

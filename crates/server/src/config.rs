@@ -30,6 +30,8 @@ mod tokens;
 mod value;
 
 #[cfg(test)]
+mod shown_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

@@ -11,7 +11,9 @@ use crate::support::Place;
 /// What is complained about a file and an environment.
 fn complaint(file: &str, environment: &[(&str, &str)]) -> String {
     let place = Place::bare();
-    fs::write(place.folder().join("doorward.toml"), file).unwrap();
+    let path = place.folder().join("doorward.toml");
+    fs::write(&path, file).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
     let place = environment
         .iter()
         .fold(place, |place, (name, value)| place.set(name, value));
@@ -52,7 +54,7 @@ cimd = \"yes\"
     the configuration is refused:
     doorward.toml:3:1: there is no key `adress` in `[server]`; did you mean `address`?
       |
-    3 | adress = "127.0.0.1:1"
+    3 | adress = …
       | ^^^^^^
     doorward.toml:4:2: there is no section `token`; did you mean `tokens`?
       |
@@ -201,7 +203,9 @@ fn what_is_in_force_is_shown_with_its_origin_and_without_secrets() {
         "c2VjcmV0LWJ5dGVzLW9mLXRoZS1tYXN0ZXIta2V5ISE",
     );
     let file = "[admin]\nbootstrap_key = \"dwk_bright-and-shiny\"\n[keys]\nalgorithm = \"EdDSA\"\n";
-    fs::write(place.folder().join("doorward.toml"), file).unwrap();
+    let path = place.folder().join("doorward.toml");
+    fs::write(&path, file).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     let shown = place
         .run(&["check-config", "--config", "doorward.toml"])
         .success();
@@ -231,6 +235,25 @@ fn what_is_in_force_is_shown_with_its_origin_and_without_secrets() {
             .success(),
         shown
     );
+}
+
+#[test]
+fn secrets_that_others_can_read_are_told_of() {
+    let place = Place::bare();
+    let path = place.folder().join("doorward.toml");
+    let check = |mode: u32| {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        place.run(&["check-config", "--config", "doorward.toml"])
+    };
+    let file = "[admin]\nbootstrap_key = \"dwk_bright-and-shiny\"\n[keys]\nalgorithm = \"EdDSA\"\n";
+    fs::write(&path, file).unwrap();
+    check(0o600).success();
+    let open = check(0o644);
+    assert_eq!(open.code, Some(0), "{open:?}");
+    insta::assert_snapshot!(open.stderr, @"note: doorward.toml can be read by others and holds secrets (admin.bootstrap_key); run `chmod 600 doorward.toml`");
+    // Without a secret it is anybody's to read.
+    fs::write(&path, "[keys]\nalgorithm = \"EdDSA\"\n").unwrap();
+    check(0o644).success();
 }
 
 #[test]

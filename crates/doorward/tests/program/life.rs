@@ -1,10 +1,12 @@
 //! What a service manager is told, and what can change while the server runs.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 
 use serde_json::Value;
 
+use crate::secrets::{innermost_of_others, unreachable_client};
 use crate::support::{ADMIN_KEY, PATIENCE, Place, Server, eventually, http};
 
 const STARTING: &str = "EXTEND_TIMEOUT_USEC=30000000\nSTATUS=starting";
@@ -128,6 +130,7 @@ async fn limits_and_log_level_change_while_the_server_runs() {
         "{told}"
     );
     assert_eq!([status(&server).await, status(&server).await], [401, 401]);
+    unreachable_client(&server).await;
     eventually("debug lines", || async {
         server
             .process
@@ -136,6 +139,10 @@ async fn limits_and_log_level_change_while_the_server_runs() {
             .then_some(())
     })
     .await;
+    assert_eq!(
+        innermost_of_others(&server.process.stderr()),
+        Vec::<String>::new()
+    );
 
     // What cannot be used changes nothing, and does not end the server.
     configure(
@@ -180,7 +187,11 @@ async fn another_secret_is_told_and_takes_effect_at_the_next_start() {
         let _ = fs::remove_file(place.folder().join(file));
         place.run(&["keys", "new-master", file]).success();
     };
-    let write = |file: &str, text: &str| fs::write(place.folder().join(file), text).unwrap();
+    let write = |file: &str, text: &str| {
+        let path = place.folder().join(file);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    };
     new_key("master.key");
     new_key("other.key");
     let files = "[admin]\nbootstrap_key_file = \"bootstrap\"\n\

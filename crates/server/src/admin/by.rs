@@ -36,7 +36,7 @@ impl<S: Sync> FromRequestParts<S> for By {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, AdminError> {
         let Ok(info) = RequestInfo::from_request_parts(parts, state).await;
         let actor = parts.extensions.get::<Actor>().cloned();
-        let actor = actor.ok_or(AdminError::Unauthenticated)?;
+        let actor = actor.ok_or(AdminError::Unauthenticated("no admin key was looked at"))?;
         let turn: Option<InTurn> = parts.extensions.get().cloned();
         if turn.is_none() && !parts.method.is_safe() {
             return Err(StoreError::Internal("a change without its turn".to_owned()).into());

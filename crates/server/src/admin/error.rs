@@ -21,8 +21,8 @@ use crate::login::PasswordError;
 /// Why a request of an operator was not carried out. Nothing of it was.
 #[derive(Debug)]
 pub(super) enum AdminError {
-    /// No admin key, or a wrong one.
-    Unauthenticated,
+    /// No admin key, or a wrong one; which of them is for the log alone.
+    Unauthenticated(&'static str),
     /// No such thing.
     NotFound(&'static str),
     /// The name is taken.
@@ -105,12 +105,12 @@ impl IntoResponse for AdminError {
     fn into_response(self) -> Response {
         let sentence = |status, sentence: String| PageError::new(status, "", sentence);
         let error = match self {
-            Self::Unauthenticated => {
+            Self::Unauthenticated(why) => {
                 let error = sentence(
                     StatusCode::UNAUTHORIZED,
                     "Send Authorization: Bearer with the admin key that was printed at first start, or with admin.bootstrap_key.".to_owned(),
                 );
-                let mut response = error.into_response();
+                let mut response = error.with_internal(why).into_response();
                 let challenge = HeaderValue::from_static("Bearer realm=\"admin\"");
                 response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
                 return response;

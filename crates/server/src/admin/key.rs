@@ -5,18 +5,24 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use doorward_jose::{constant_time_eq, sha256};
-use doorward_store::{Actor, AdminKey, Store, StoreError};
+use doorward_jose::{base64url, constant_time_eq, sha256};
+use doorward_store::{Actor, AdminKey, SealedSecret, Store, StoreError};
 use http::{HeaderMap, header};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::error::AdminError;
 use crate::config::Settings;
 use crate::context::{Context, Parts};
-use crate::http::request::RequestInfo;
+use crate::http::request::{Mistaken, RequestInfo};
+use crate::keys::{MasterKey, Secrets};
+use crate::random::Random;
 
 /// What the audit list calls `admin.bootstrap_key`.
 const BOOTSTRAP: &str = "bootstrap";
+/// What its keyed digests are for, and the beginning of their names.
+const BOOTSTRAP_PURPOSE: &str = "admin.bootstrap_key";
+/// Bytes of a digest that are a name.
+const BOOTSTRAP_NAME: usize = 9;
 
 /// An admin key that was just made: show it to the operator, it cannot be read again.
 #[derive(Debug)]
@@ -48,6 +54,27 @@ pub async fn ensure_admin_key(
     Ok(added.then(|| AdminKeyOffer(text.into())))
 }
 
+/// Tells of an admin key by setting that this database has not seen before: planted, or another one. What is remembered of a
+/// key is its name among the server's secrets, a keyed digest that says nothing of it; the line is that secret's own.
+pub async fn tell_bootstrap_key(
+    acting: &dyn Store,
+    settings: &Settings,
+    keeper: (&Secrets, &MasterKey),
+    random: &dyn Random,
+) -> Result<(), StoreError> {
+    let Some(key) = &settings.admin.bootstrap_key else {
+        return Ok(());
+    };
+    let (secrets, master) = keeper;
+    let mac = secrets.mac(BOOTSTRAP_PURPOSE, &[key.expose_secret().as_bytes()]);
+    let name = format!(
+        "{BOOTSTRAP_PURPOSE}:{}",
+        base64url::encode(&mac[..BOOTSTRAP_NAME])
+    );
+    let nothing = SealedSecret(master.seal(random, &name, &[]));
+    acting.secret(&name, nothing).await.map(drop)
+}
+
 /// Lets a request pass that carries an admin key.
 pub(super) async fn require_admin_key(
     State(ctx): State<Arc<Context>>,
@@ -57,13 +84,17 @@ pub(super) async fn require_admin_key(
 ) -> Result<Response, AdminError> {
     let digest = presented(request.headers())
         .map(|key| sha256(key.as_bytes()))
-        .ok_or(AdminError::Unauthenticated)?;
+        .ok_or(AdminError::Unauthenticated("no admin key"))?;
     let name = if is_bootstrap_key(&ctx, &digest) {
         Some(BOOTSTRAP.to_owned())
     } else {
         ctx.store.admin_key(&digest).await?.map(|key| key.name)
     };
-    let actor = Actor::AdminKey(name.ok_or(AdminError::Unauthenticated)?);
+    let Some(name) = name else {
+        info.note_mistaken(Mistaken::Operator);
+        return Err(AdminError::Unauthenticated("a wrong admin key"));
+    };
+    let actor = Actor::AdminKey(name);
     info.note_actor(actor.clone());
     request.extensions_mut().insert(actor);
     Ok(next.run(request).await)

@@ -39,7 +39,7 @@ use self::by::InTurn;
 use self::error::AdminError;
 use crate::context::Context;
 
-pub use key::{AdminKeyOffer, ensure_admin_key};
+pub use key::{AdminKeyOffer, ensure_admin_key, tell_bootstrap_key};
 
 #[derive(OpenApi)]
 #[openapi(

@@ -25,12 +25,8 @@ impl<K: Eq + Hash + Clone> OnceAMinute<K> {
         }
     }
 
-    /// Whether it is the first in a minute. Of callers at the same time one is.
-    pub(super) fn is_first(&self, thing: &K, now: UnixSeconds) -> bool {
-        self.first(thing, now).is_some()
-    }
-
-    /// That it is the first in a minute, to be taken back when it could not be written down.
+    /// That it is the first in a minute, to be taken back when it could not be written down. Of callers at the same time one
+    /// is.
     pub(super) fn first(&self, thing: &K, now: UnixSeconds) -> Option<First> {
         let never = || Ok::<_, Infallible>(Arc::new(AtomicI64::new(NEVER)));
         let Ok(last) = self.last.get_or_insert_with(thing, never);
@@ -62,6 +58,12 @@ impl First {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl<K: Eq + Hash + Clone> OnceAMinute<K> {
+        fn is_first(&self, thing: &K, now: UnixSeconds) -> bool {
+            self.first(thing, now).is_some()
+        }
+    }
 
     #[test]
     fn a_thing_is_first_once_a_minute_also_after_the_clock_went_back() {

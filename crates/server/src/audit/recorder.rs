@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use doorward_oauth::time::Clock;
-use doorward_store::{Actor, ActorKind, AuditAction, AuditEvent, Store, UserId};
+use doorward_store::{Actor, ActorKind, AuditAction, AuditEvent, Spend, Store, StoreError, Stored, UserId};
 use tokio::sync::Semaphore;
 
 use super::once::{First, OnceAMinute};
 use super::own_event;
 use crate::http::metrics::Metrics;
-use crate::http::request::RequestInfo;
+use crate::http::request::{Mistaken, RequestInfo};
 use crate::random::Random;
 
 /// Refusals of each queue that may wait to be written at a time. One more is counted and lost: no request waits for it.
@@ -18,6 +18,9 @@ const MOST_WAITING: u32 = 256;
 const THROTTLED_ACCOUNTS: usize = 1024;
 /// Refusals of which it is remembered when they were last written down.
 const REPEATED_REFUSALS: usize = 4096;
+/// Clients for which a wrong credential was shown, of which it is remembered when that was last written down. Only those
+/// that an operator made: strangers cannot make more of them.
+const MISTAKEN_CLIENTS: usize = 4096;
 
 /// What was refused.
 #[derive(Debug, Default)]
@@ -47,6 +50,7 @@ pub struct Recorder {
     /// Attempts on a throttled account cost who makes them nothing.
     throttled: OnceAMinute<UserId>,
     refused: OnceAMinute<Repeated>,
+    mistaken: OnceAMinute<Mistaken>,
 }
 
 /// What makes a refusal the same as another one: who, what they asked for or whom it is about, and why.
@@ -68,6 +72,7 @@ impl Recorder {
             of_people: Arc::new(Semaphore::new(MOST_WAITING as usize)),
             throttled: OnceAMinute::new(THROTTLED_ACCOUNTS),
             refused: OnceAMinute::new(REPEATED_REFUSALS),
+            mistaken: OnceAMinute::new(MISTAKEN_CLIENTS),
         }
     }
 
@@ -84,16 +89,35 @@ impl Recorder {
             Some(_) => &self.of_clients,
             None => &self.of_people,
         };
-        // Attempts to sign in have waits of their own, and nobody who makes them is known.
-        let first = if *actor == Actor::Anyone {
-            None
-        } else {
-            let Some(first) = self.first(actor, why, &refusal) else {
-                return;
-            };
-            Some(first)
+        let Some(first) = self.first(actor, why, &refusal) else {
+            return;
         };
-        self.write(self.event(info, actor, action, why, refusal), places, first);
+        self.write(self.event(info, actor, action, why, refusal), places, Some(first));
+    }
+
+    /// Hands over that somebody showed a wrong credential for a client that an operator made, or for an operator: once a
+    /// minute for each of them, whatever the credentials, so that strangers make no rows by trying. Never waits.
+    pub(crate) fn refuse_stranger(
+        &self,
+        info: &RequestInfo,
+        mistaken: &Mistaken,
+        why: &str,
+        refusal: impl FnOnce() -> Refusal,
+    ) {
+        let Some(first) = self.mistaken.first(mistaken, self.clock.now()) else {
+            return;
+        };
+        let (client_id, places) = match mistaken {
+            Mistaken::Client(client_id) => (Some(client_id.clone()), &self.of_clients),
+            Mistaken::Operator => (None, &self.of_people),
+        };
+        let refusal = Refusal {
+            client_id,
+            ..refusal()
+        };
+        let action = AuditAction::RequestRefused;
+        let event = self.event(info, &Actor::Anyone, action, why, refusal);
+        self.write(event, places, Some(first));
     }
 
     /// Hands over which settings were read again, by their names. Never waits.
@@ -106,8 +130,20 @@ impl Recorder {
         self.write(event, &self.of_people, None);
     }
 
-    /// What is lost here does not count as told.
     fn write(&self, event: AuditEvent, places: &Arc<Semaphore>, first: Option<First>) {
+        let (store, action) = (Arc::clone(&self.store), event.action.clone());
+        let writing = async move { store.record(event).await };
+        self.hand_over(writing, action, places, first);
+    }
+
+    /// What is lost here does not count as told.
+    fn hand_over(
+        &self,
+        writing: impl Future<Output = Result<(), StoreError>> + Send + 'static,
+        action: Stored<AuditAction>,
+        places: &Arc<Semaphore>,
+        first: Option<First>,
+    ) {
         let Ok(place) = Arc::clone(places).try_acquire_owned() else {
             if let Some(first) = first {
                 first.take_back();
@@ -115,10 +151,9 @@ impl Recorder {
             self.metrics.audit_dropped();
             return;
         };
-        let (store, metrics) = (Arc::clone(&self.store), self.metrics.clone());
+        let metrics = self.metrics.clone();
         tokio::spawn(async move {
-            let action = event.action.clone();
-            if let Err(error) = store.record(event).await {
+            if let Err(error) = writing.await {
                 if let Some(first) = first {
                     first.take_back();
                 }
@@ -147,10 +182,15 @@ impl Recorder {
         self.write(event, &self.of_people, first);
     }
 
-    /// Whether no assertion of this client came again within a minute.
-    pub(crate) fn is_first_replay(&self, actor: &Actor) -> bool {
-        let repeated = (actor.kind(), actor.id(), None, "used_before".to_owned());
-        self.refused.is_first(&repeated, self.clock.now())
+    /// Hands over that an assertion came again, which was used up before. The store looks once more, and writes it down, once
+    /// a minute for each who sends some: who has one can send it as often as they like. Never waits.
+    pub(crate) fn replayed(&self, actor: &Actor, acting: Box<dyn Store>, assertion: Spend) {
+        let Some(first) = self.first(actor, "used_before", &Refusal::default()) else {
+            return;
+        };
+        let writing = async move { acting.spend(&[assertion]).await.map(drop) };
+        let action = AuditAction::AssertionReplayed;
+        self.hand_over(writing, action.into(), &self.of_clients, Some(first));
     }
 
     /// Waits until everything that was handed over is written.

@@ -5,6 +5,7 @@ use doorward_store::sqlite::{SqliteOptions, SqliteStore};
 use doorward_store::{AuditFilter, PageRequest};
 use http::HeaderMap;
 
+use super::super::system;
 use super::*;
 use crate::random::OsRandom;
 
@@ -92,5 +93,59 @@ async fn what_could_not_be_written_is_not_taken_for_written() {
     recorder.settled().await;
     let first = recorder.first(&actor, "invalid_request", &Refusal::default());
     assert!(first.is_some());
-    assert!(recorder.throttled.is_first(&someone, recorder.clock.now()));
+    let first = recorder.throttled.first(&someone, recorder.clock.now());
+    assert!(first.is_some());
+}
+
+/// One minute in which the database was away does not silence the next.
+#[tokio::test]
+async fn a_replay_that_could_not_be_written_is_not_taken_for_written() {
+    let recorder = recorder();
+    let actor = Actor::Client("machine".to_owned());
+    let acting = || {
+        recorder
+            .store
+            .acting(system(recorder.random.as_ref(), recorder.clock.as_ref()))
+    };
+    let now = recorder.clock.now();
+    let assertion = Spend {
+        digest: [7; 32],
+        until: now + std::time::Duration::from_secs(60),
+        made_at: now,
+    };
+    let is_first = || {
+        recorder
+            .first(&actor, "used_before", &Refusal::default())
+            .is_some()
+    };
+    recorder.store.spend(&[assertion]).await.unwrap();
+    recorder.replayed(&actor, acting(), assertion);
+    recorder.settled().await;
+    assert!(!is_first());
+    let other = Actor::Client("other".to_owned());
+    let acting = acting();
+    recorder.store.close().await.unwrap();
+    recorder.replayed(&other, acting, assertion);
+    recorder.settled().await;
+    let first = recorder.first(&other, "used_before", &Refusal::default());
+    assert!(first.is_some());
+}
+
+/// Whoever tries secrets of a client makes one row a minute, whatever they try.
+#[tokio::test]
+async fn wrong_credentials_are_told_once_a_minute_for_each_for_whom_they_were_shown() {
+    let recorder = recorder();
+    let info = RequestInfo::new(
+        "0707070707070707".into(),
+        &HeaderMap::new(),
+        IpAddr::V4(Ipv4Addr::LOCALHOST),
+    );
+    for why in ["invalid_client", "invalid_token", "invalid_client"] {
+        for name in ["one", "two"] {
+            let mistaken = Mistaken::Client(name.to_owned());
+            recorder.refuse_stranger(&info, &mistaken, why, Refusal::default);
+        }
+        recorder.refuse_stranger(&info, &Mistaken::Operator, why, Refusal::default);
+    }
+    assert_eq!(told(&recorder).await, ["anyone", "anyone", "anyone"]);
 }

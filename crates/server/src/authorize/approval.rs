@@ -5,7 +5,7 @@ use doorward_jose::{base64url, sha256};
 use doorward_oauth::scope::{OFFLINE_ACCESS, ScopeSet};
 use doorward_oauth::time::UnixSeconds;
 use doorward_store::{
-    Actor, Approval, ApprovalOutcome, Code, Consent, Grant, GrantId, GrantState, StoreError,
+    Actor, Approval, ApprovalOutcome, AuditAction, Code, Consent, Grant, GrantId, GrantState, StoreError,
 };
 use http::StatusCode;
 
@@ -14,6 +14,7 @@ use super::remembered::{Remembered, comparable};
 use super::request::Answer;
 use super::response;
 use super::visit::resource_gone;
+use crate::audit::Refusal;
 use crate::clients::Client;
 use crate::context::Context;
 use crate::http::error::PageError;
@@ -199,7 +200,7 @@ pub(crate) async fn approve_and(
         Err(StoreError::Conflict) => return Err(already_answered()),
         outcome => outcome?,
     };
-    match outcome {
+    let (why, refused) = match outcome {
         ApprovalOutcome::Approved(approved) => {
             if !approved.fresh && !is_same(ctx, &code, decision).await? {
                 return Err(already_answered());
@@ -208,7 +209,7 @@ pub(crate) async fn approve_and(
                 client_id = %request.client_id, grant = %approved.grant.0, resource = %request.resource,
                 scope = %decision.scopes, asked = decision.answer.is_some(), fresh = approved.fresh, "authorized"
             );
-            match &request.answer {
+            return match &request.answer {
                 Answer::Redirect {
                     redirect_uri, state, ..
                 } if hand_over => {
@@ -228,17 +229,33 @@ pub(crate) async fn approve_and(
                     decision.client.display_name(),
                 )
                 .render_response(StatusCode::OK)),
-            }
+            };
         }
-        ApprovalOutcome::AlreadyRedeemed => Err(already_answered()),
-        ApprovalOutcome::SignInAgain => Err(PageError::new(
-            StatusCode::FORBIDDEN,
-            "You are signed out",
-            "Your session ended in the meantime. Go back to the application and connect again.",
-        )),
-        ApprovalOutcome::ClientGone => Err(client_gone()),
-        ApprovalOutcome::ResourceGone => Err(resource_gone()),
+        ApprovalOutcome::AlreadyRedeemed => ("already_redeemed", already_answered()),
+        ApprovalOutcome::SignInAgain => ("signed_out", signed_out()),
+        ApprovalOutcome::ClientGone => ("client_gone", client_gone()),
+        ApprovalOutcome::ResourceGone => ("resource_gone", resource_gone()),
+    };
+    tell_refusal(ctx, info, decision, why);
+    Err(refused)
+}
+
+/// Writes down why a decision came to nothing, once a minute: a used form can be posted as often as somebody likes.
+fn tell_refusal(ctx: &Context, info: &RequestInfo, decision: &Decision<'_>, why: &'static str) {
+    info.note_told();
+    // From memory it may be somebody else who made the browser ask.
+    if decision.answer.is_none() {
+        return;
     }
+    let (user, request) = (decision.signed_in.user.id, &decision.pending.request);
+    let refusal = Refusal {
+        user: Some(user),
+        client_id: Some(request.client_id.clone()),
+        resource: Some(request.resource.clone()),
+        ..Refusal::default()
+    };
+    let action = AuditAction::GrantApproved;
+    ctx.audit.refuse(info, &Actor::Person(user), action, why, refusal);
 }
 
 /// Whether an earlier answer to this request was the same one. Two different answers, after the back button,
@@ -252,6 +269,14 @@ async fn is_same(ctx: &Context, code: &str, decision: &Decision<'_>) -> Result<b
     Ok(earlier.is_some_and(|(code, grant)| {
         grant.scopes == decision.scopes && code.stay_connected == decision.stay_connected
     }))
+}
+
+fn signed_out() -> PageError {
+    PageError::new(
+        StatusCode::FORBIDDEN,
+        "You are signed out",
+        "Your session ended in the meantime. Go back to the application and connect again.",
+    )
 }
 
 /// The client was disabled, removed or changed while the person decided.

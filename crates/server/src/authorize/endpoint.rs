@@ -38,7 +38,7 @@ pub(crate) async fn get(
 ) -> Result<Response, PageError> {
     let parameters = form::query(query)?;
     if let Ok(Some(client_id)) = parameters.get("client_id") {
-        info.note_client(client_id);
+        info.note_claimed_client(client_id);
     }
     let signed_in = sessions::current(&ctx, &headers).await?;
     if let Some(pushed) = par::Pushed::of_request(&ctx, &parameters)? {
@@ -46,6 +46,7 @@ pub(crate) async fn get(
             .clients
             .resolve(&pushed.request.client_id, info.address)
             .await?;
+        info.note_client(&client.client_id);
         let (request, reference) = pushed.open_for(&client)?;
         return proceed(
             &ctx,

@@ -82,7 +82,6 @@ async fn answer(
     ctx.limits.par.take(info.address)?;
     let parameters = form::parse(headers, body)?;
     let client = authenticate_stranger(ctx, info, headers, &parameters).await?;
-    info.note_client(client.client_id());
     info.note_actor(client.actor());
     let proof = dpop::read(ctx, headers, routes::PAR)?;
     let mut request = read(ctx, client.registered(), &parameters).await?;

@@ -138,6 +138,7 @@ impl AuthorizationRequest {
         // Who asks, and where the answer would go: as long as these are not certain, nothing is sent anywhere.
         let client_id = parameters.require("client_id")?;
         let client = ctx.clients.resolve(client_id, info.address).await?;
+        info.note_client(client_id);
         let return_to = return_to(&client, parameters)?;
         let checked = async {
             refuse_front_channel(ctx, &client)?;

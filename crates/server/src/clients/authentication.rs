@@ -1,7 +1,7 @@
 //! Client authentication (RFC 6749 §2.3): `none`, `client_secret_basic`, `client_secret_post`, `private_key_jwt`.
 //!
 //! One method a request. Whatever is wrong with the credentials, the answer is the same: a stranger does not learn
-//! whether a client exists.
+//! whether a client exists. The log says what it was, and of whom the request claimed to be.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use super::spending::spend_assertion;
 use super::{Client, ClientError, assertion, basic, secret};
 use crate::context::Context;
 use crate::http::error::TokenError;
-use crate::http::request::RequestInfo;
+use crate::http::request::{Mistaken, RequestInfo};
 pub(crate) use client::AuthenticatedClient;
 
 mod client;
@@ -30,8 +30,9 @@ mod client;
 /// Authenticates the client of a request about tokens that were given out, and uses up its assertion.
 ///
 /// # Errors
-/// `invalid_request` when the request has credentials twice, `invalid_client` for everything else, and when strangers ask
-/// too often.
+/// `invalid_request` when the request has credentials twice, `invalid_client` when they prove nothing;
+/// `temporarily_unavailable` with 429 when strangers ask too often, and with 503 when the store, or what has to be looked up
+/// of the client, cannot be had.
 pub(crate) async fn authenticate(
     ctx: &Context,
     info: &RequestInfo,
@@ -54,7 +55,7 @@ pub(crate) async fn authenticate_counted(
     headers: &HeaderMap,
     parameters: &Parameters,
 ) -> Result<AuthenticatedClient, TokenError> {
-    let client = authenticate_unspent(ctx, headers, parameters).await?;
+    let client = authenticate_unspent(ctx, info, headers, parameters).await?;
     let is_known = client.source() == ClientSource::Admin || client.resource_server().is_some();
     if !is_known || !client.is_confidential() {
         ctx.limits.self_registered.take(info.address)?;
@@ -67,15 +68,13 @@ pub(crate) async fn authenticate_counted(
 /// [`AuthenticatedClient::unspent`].
 pub(crate) async fn authenticate_unspent(
     ctx: &Context,
+    info: &RequestInfo,
     headers: &HeaderMap,
     parameters: &Parameters,
 ) -> Result<AuthenticatedClient, TokenError> {
-    let presented = Presented::read(headers, parameters)?;
-    let client = known(
-        &presented,
-        ctx.clients.resolve_approved(&presented.client_id).await,
-    )?;
-    presented.prove(ctx, client).await
+    let presented = read(info, headers, parameters)?;
+    let found = ctx.clients.resolve_approved(&presented.client_id).await;
+    presented.prove(ctx, info, found).await
 }
 
 /// Authenticates a client that need not be known yet: one with a metadata document, at an endpoint where something
@@ -86,12 +85,9 @@ pub(crate) async fn authenticate_stranger(
     headers: &HeaderMap,
     parameters: &Parameters,
 ) -> Result<AuthenticatedClient, TokenError> {
-    let presented = Presented::read(headers, parameters)?;
-    let client = known(
-        &presented,
-        ctx.clients.resolve(&presented.client_id, info.address).await,
-    )?;
-    presented.prove(ctx, client).await
+    let presented = read(info, headers, parameters)?;
+    let found = ctx.clients.resolve(&presented.client_id, info.address).await;
+    presented.prove(ctx, info, found).await
 }
 
 /// As [`authenticate_unspent`], and a client with a metadata document need not have been approved by anybody.
@@ -101,34 +97,37 @@ pub(crate) async fn authenticate_newcomer(
     headers: &HeaderMap,
     parameters: &Parameters,
 ) -> Result<AuthenticatedClient, TokenError> {
-    let presented = Presented::read(headers, parameters)?;
+    let presented = read(info, headers, parameters)?;
     let found = ctx
         .clients
         .resolve_newcomer(&presented.client_id, info.address)
         .await;
-    let client = known(&presented, found)?;
-    presented.prove(ctx, client).await
+    presented.prove(ctx, info, found).await
 }
 
-/// The client, if there is one; who is not there fails as who proves nothing.
-fn known(
-    presented: &Presented,
-    found: Result<Arc<Client>, ClientError>,
-) -> Result<Option<Arc<Client>>, TokenError> {
-    match found {
-        Ok(client) => Ok(Some(client)),
-        Err(ClientError::Store(error)) => Err(error.into()),
-        Err(error @ ClientError::TooManyDocuments) => Err(TokenError::come_back_after(
+/// What the request presents. Who it claims to be is noted, whatever becomes of it.
+fn read(info: &RequestInfo, headers: &HeaderMap, parameters: &Parameters) -> Result<Presented, OAuthError> {
+    let presented = Presented::read(headers, parameters);
+    let claimed = match &presented {
+        Ok(presented) => Some(presented.client_id.as_str()),
+        Err(_) => parameters.get("client_id").ok().flatten(),
+    };
+    if let Some(client_id) = claimed {
+        info.note_claimed_client(client_id);
+    }
+    presented
+}
+
+/// A client that cannot be had, where that says nothing against who asks.
+fn unavailable(error: &ClientError) -> Option<TokenError> {
+    match error {
+        ClientError::Store(error) => Some(error.clone().into()),
+        ClientError::TooManyDocuments => Some(TokenError::come_back_after(
             60,
             OAuthError::new(ErrorCode::TemporarilyUnavailable, error.sentence()),
         )),
-        Err(error @ ClientError::DocumentUnreachable(FetchError::Busy)) => {
-            Err(busy().with_internal(error).into())
-        }
-        Err(error) => {
-            tracing::debug!(client_id = ?presented.client_id, %error, "client authentication failed");
-            Ok(None)
-        }
+        ClientError::DocumentUnreachable(FetchError::Busy) => Some(busy().with_internal(error).into()),
+        _ => None,
     }
 }
 
@@ -193,29 +192,50 @@ impl Presented {
         })
     }
 
-    /// The client, if this proves that it is the one.
+    /// The client, if this proves that it is the one. Who is not there fails as who proves nothing.
     async fn prove(
         self,
         ctx: &Context,
-        client: Option<Arc<Client>>,
+        info: &RequestInfo,
+        found: Result<Arc<Client>, ClientError>,
     ) -> Result<AuthenticatedClient, TokenError> {
-        if let Credential::Assertion(assertion) = self.credential {
-            return prove_by_assertion(ctx, client, &assertion).await;
+        if let Some(error) = found.as_ref().err().and_then(unavailable) {
+            return Err(error);
         }
-        // Made for unknown clients too, so that the time tells no more than the answer.
-        let digest = match &self.credential {
-            Credential::Secret(text) => Some(secret::digest(&ctx.secrets, text)),
-            _ => None,
+        let is_operators = |client: &Arc<Client>| client.source == ClientSource::Admin;
+        let is_operators = found.as_ref().is_ok_and(is_operators);
+        let proven = match self.credential {
+            Credential::Assertion(assertion) => prove_by_assertion(ctx, found, &assertion).await,
+            Credential::Secret(text) => {
+                // Made for unknown clients too, so that the time tells no more than the answer.
+                let digest = secret::digest(&ctx.secrets, &text);
+                prove_by_secret(ctx, found, Some(digest))
+            }
+            Credential::None => prove_by_secret(ctx, found, None),
         };
-        client
-            .filter(|client| proves(client, digest, ctx.now()))
-            .map(|client| AuthenticatedClient {
-                client,
-                digest,
-                unspent: None,
-            })
-            .ok_or_else(|| failed().into())
+        match &proven {
+            Ok(client) => info.note_client(client.client_id()),
+            Err(_) if is_operators => info.note_mistaken(Mistaken::Client(self.client_id)),
+            Err(_) => {}
+        }
+        proven
     }
+}
+
+fn prove_by_secret(
+    ctx: &Context,
+    found: Result<Arc<Client>, ClientError>,
+    digest: Option<Digest>,
+) -> Result<AuthenticatedClient, TokenError> {
+    let client = found.map_err(|error| failed().with_internal(error))?;
+    if !proves(&client, digest, ctx.now()) {
+        return Err(failed().with_internal(why_not(&client, digest)).into());
+    }
+    Ok(AuthenticatedClient {
+        client,
+        digest,
+        unspent: None,
+    })
 }
 
 /// `client_assertion`, with the one type that there is.
@@ -235,15 +255,15 @@ fn read_assertion(parameters: &Parameters) -> Result<Option<&str>, OAuthError> {
 
 async fn prove_by_assertion(
     ctx: &Context,
-    client: Option<Arc<Client>>,
+    found: Result<Arc<Client>, ClientError>,
     assertion: &str,
 ) -> Result<AuthenticatedClient, TokenError> {
-    let signs = |client: &Arc<Client>| {
-        client.metadata.token_endpoint_auth_method == TokenEndpointAuthMethod::PrivateKeyJwt
-    };
-    let client = client
-        .filter(signs)
-        .ok_or_else(|| failed().with_internal("no client that signs assertions"))?;
+    let client = found.map_err(|error| failed().with_internal(error))?;
+    if client.metadata.token_endpoint_auth_method != TokenEndpointAuthMethod::PrivateKeyJwt {
+        return Err(failed()
+            .with_internal("an assertion, and the client is registered for another method")
+            .into());
+    }
     match assertion::verify(ctx, &client, assertion).await {
         Ok(spend) => Ok(AuthenticatedClient {
             client,
@@ -284,6 +304,21 @@ fn proves(client: &Client, digest: Option<Digest>, now: UnixSeconds) -> bool {
     }
 }
 
+/// Why they do not, for the log alone.
+fn why_not(client: &Client, digest: Option<Digest>) -> &'static str {
+    let is_its_own = |digest: &Digest| {
+        let mut secrets = client.secrets.iter();
+        secrets.any(|secret| constant_time_eq(&secret.digest, digest))
+    };
+    match (client.metadata.token_endpoint_auth_method, digest) {
+        (TokenEndpointAuthMethod::None, _) => "a secret, and the client has none",
+        (TokenEndpointAuthMethod::PrivateKeyJwt, _) => "no assertion, and the client signs them",
+        (_, None) => "no secret, and the client has one",
+        (_, Some(digest)) if is_its_own(&digest) => "a secret that has expired",
+        (_, Some(_)) => "a wrong secret",
+    }
+}
+
 /// The credentials of the `Authorization` header, if there is one.
 fn basic(headers: &HeaderMap) -> Result<Option<Presented>, OAuthError> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
@@ -299,14 +334,18 @@ fn basic(headers: &HeaderMap) -> Result<Option<Presented>, OAuthError> {
         .to_str()
         .ok()
         .and_then(|value| value.split_once(' '))
-        .ok_or_else(failed)?;
+        .ok_or_else(unreadable)?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return Err(OAuthError::new(
             ErrorCode::InvalidClient,
             "The Authorization header of a client endpoint must be Basic; use it or the form.",
         ));
     }
-    presented(credentials.trim()).ok_or_else(failed).map(Some)
+    presented(credentials.trim()).ok_or_else(unreadable).map(Some)
+}
+
+fn unreadable() -> OAuthError {
+    failed().with_internal("an Authorization header that cannot be read")
 }
 
 fn presented(credentials: &str) -> Option<Presented> {

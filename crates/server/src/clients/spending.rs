@@ -1,6 +1,6 @@
 //! What counts once: a client's assertion, and what came with it.
 
-use doorward_store::{Actor, Spend, SpendOutcome, StoreError};
+use doorward_store::{Actor, Spend, SpendOutcome};
 
 use super::authentication::{AuthenticatedClient, failed};
 use crate::context::Context;
@@ -31,7 +31,7 @@ pub(crate) async fn spend_all(
     }
     match ctx.store.spend(&spends).await? {
         SpendOutcome::Spent => Ok(true),
-        SpendOutcome::UsedBefore(place) => refuse_assertion(ctx, info, client, place).await.map(|()| false),
+        SpendOutcome::UsedBefore(place) => refuse_assertion(ctx, info, client, place).map(|()| false),
     }
 }
 
@@ -46,7 +46,7 @@ pub(crate) fn with_assertion(client: &AuthenticatedClient, others: &[Spend]) -> 
 
 /// The refusal, when what was used up before is the assertion of the client: it stands at the first place of
 /// [`with_assertion`].
-pub(crate) async fn refuse_assertion(
+pub(crate) fn refuse_assertion(
     ctx: &Context,
     info: &RequestInfo,
     client: &AuthenticatedClient,
@@ -55,21 +55,13 @@ pub(crate) async fn refuse_assertion(
     let Some(assertion) = client.unspent().filter(|_| used_before == 0) else {
         return Ok(());
     };
-    tell_replay(ctx, info, client.actor(), assertion).await?;
+    tell_replay(ctx, info, client.actor(), assertion);
     Err(failed().with_internal("the assertion was used before").into())
 }
 
 /// Writes down that an assertion came again, which was used up before.
-pub(crate) async fn tell_replay(
-    ctx: &Context,
-    info: &RequestInfo,
-    actor: Actor,
-    assertion: Spend,
-) -> Result<(), StoreError> {
-    // Who has one can send it as often as they like: the store looks once more, and writes it down, once a minute.
-    if ctx.audit.is_first_replay(&actor) {
-        ctx.acting(info, actor).spend(&[assertion]).await?;
-    }
+pub(crate) fn tell_replay(ctx: &Context, info: &RequestInfo, actor: Actor, assertion: Spend) {
+    let acting = ctx.acting(info, actor.clone());
+    ctx.audit.replayed(&actor, acting, assertion);
     info.note_told();
-    Ok(())
 }

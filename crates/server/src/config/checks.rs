@@ -1,13 +1,15 @@
 //! What must hold between the settings before anything starts.
 
-use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::{fs, io};
 
 use doorward_oauth::issuer::Issuer;
 use doorward_oauth::redirect::{RedirectUri, SchemePolicy};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::bounds::bounds;
-use super::{DynamicRegistration, Problem, Settings};
+use super::{DynamicRegistration, Key, Origin, Problem, Settings};
 use crate::storage::is_postgres;
 
 /// Reads the secrets that are named by a file.
@@ -20,12 +22,9 @@ pub(super) fn resolve_secret_files(settings: &mut Settings, problems: &mut Vec<P
             ));
             return;
         }
-        match fs::read_to_string(&path) {
+        match private_text(&path) {
             Ok(text) => settings.admin.bootstrap_key = Some(SecretString::from(text.trim_end())),
-            Err(error) => problems.push(Problem::new(
-                "admin.bootstrap_key_file",
-                format!("cannot read {}: {error}", path.display()),
-            )),
+            Err(problem) => problems.push(Problem::new("admin.bootstrap_key_file", problem)),
         }
     }
     let keys = &settings.keys;
@@ -40,6 +39,47 @@ pub(super) fn resolve_secret_files(settings: &mut Settings, problems: &mut Vec<P
             "keys.other_master_key_file",
             "set either `other_master_key` or `other_master_key_file`, not both",
         ));
+    }
+}
+
+/// What a file says that nobody else can read.
+fn private_text(path: &Path) -> Result<String, String> {
+    let cannot_read = |error: io::Error| format!("cannot read {}: {error}", path.display());
+    if can_be_read_by_others(path).map_err(cannot_read)? {
+        return Err(format!(
+            "{0} can be read by others; run `chmod 600 {0}`",
+            path.display()
+        ));
+    }
+    fs::read_to_string(path).map_err(cannot_read)
+}
+
+fn can_be_read_by_others(path: &Path) -> io::Result<bool> {
+    Ok(fs::metadata(path)?.mode() & 0o077 != 0)
+}
+
+impl Settings {
+    /// What is to be said of a configuration file that others can read and that holds secrets itself.
+    pub fn open_secrets(&self, path: &Path) -> Option<String> {
+        let is_secret = |key: &Key| match key.path().as_str() {
+            "storage.url" => self.storage.url.has_password(),
+            _ => key.secret,
+        };
+        let registry = Self::registry();
+        let secrets: Vec<String> = registry
+            .iter()
+            .filter(|key| is_secret(key) && self.origin(key.section, key.name) == Origin::File)
+            .map(Key::path)
+            .collect();
+        // One that is gone since it was read shows nobody anything.
+        if secrets.is_empty() || !can_be_read_by_others(path).unwrap_or(false) {
+            return None;
+        }
+        Some(format!(
+            "{0} can be read by others and holds secrets ({1}); run `chmod 600 {0}`",
+            path.display(),
+            secrets.join(", ")
+        ))
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Key {
     pub doc: String,
     /// Whether its value is never shown.
     pub secret: bool,
+    /// Whether its value is text of any kind, in which a secret may stand.
+    pub(super) free_text: bool,
     /// Whether its value is a list, which an empty environment variable empties.
     pub list: bool,
 }
@@ -93,6 +95,7 @@ macro_rules! section {
                     default: $crate::config::value::Value::show(&default.$key),
                     doc: $crate::config::section::paragraph(&[$($doc),+]),
                     secret: <$kind as $crate::config::value::Value>::SECRET,
+                    free_text: <$kind as $crate::config::value::Value>::FREE_TEXT,
                     list: <$kind as $crate::config::value::Value>::LIST,
                 },)+]
             }

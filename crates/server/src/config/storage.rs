@@ -33,6 +33,13 @@ section! {
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl(String);
 
+impl DatabaseUrl {
+    /// Whether a part of it is not shown.
+    pub(super) fn has_password(&self) -> bool {
+        self.to_string() != self.0
+    }
+}
+
 impl<T: Into<String>> From<T> for DatabaseUrl {
     fn from(url: T) -> Self {
         Self(url.into())
@@ -86,6 +93,7 @@ impl fmt::Debug for DatabaseUrl {
 
 impl Value for DatabaseUrl {
     const KIND: &'static str = "a database URL";
+    const FREE_TEXT: bool = true;
 
     fn from_text(text: &str) -> Result<Self, String> {
         String::from_text(text).map(Self)

@@ -1,4 +1,6 @@
+use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use secrecy::ExposeSecret as _;
@@ -7,7 +9,7 @@ use super::*;
 
 const STRONG: &str = "q7Xk2mVb9TzR4wLc8NfH3sYd6GjP1aEu0oiQZKBxM5t";
 
-fn load(file: Option<&str>, environment: &[(&str, &str)]) -> Result<Settings, String> {
+pub(super) fn load(file: Option<&str>, environment: &[(&str, &str)]) -> Result<Settings, String> {
     let environment = environment
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -27,7 +29,7 @@ fn load(file: Option<&str>, environment: &[(&str, &str)]) -> Result<Settings, St
     result.map_err(|error| error.to_string())
 }
 
-fn refusal(file: &str, environment: &[(&str, &str)]) -> String {
+pub(super) fn refusal(file: &str, environment: &[(&str, &str)]) -> String {
     load(Some(file), environment).expect_err("should be refused")
 }
 
@@ -148,7 +150,8 @@ fn in_force(settings: &Settings, path: &str) -> (String, Origin) {
 fn every_key_is_set_by_the_file_and_by_the_environment() {
     let folder = tempfile::tempdir().unwrap();
     let secret_file = folder.path().join("bootstrap");
-    std::fs::write(&secret_file, format!("{STRONG}\n")).unwrap();
+    fs::write(&secret_file, format!("{STRONG}\n")).unwrap();
+    fs::set_permissions(&secret_file, fs::Permissions::from_mode(0o600)).unwrap();
     let fill = |text: &str| text.replace("BOOTSTRAP_FILE", &secret_file.display().to_string());
     let registry = Settings::registry();
     let others = other_values();
@@ -262,6 +265,12 @@ fn a_secret_is_read_from_its_file_and_never_shown() {
         ("DOORWARD_ADMIN_BOOTSTRAP_KEY", STRONG),
     ];
     assert!(load(None, &both).unwrap_err().contains("not both"));
+    file.as_file()
+        .set_permissions(fs::Permissions::from_mode(0o640))
+        .unwrap();
+    let open = load(None, &[("DOORWARD_ADMIN_BOOTSTRAP_KEY_FILE", &path)]).unwrap_err();
+    let expected = format!("admin.bootstrap_key_file: {path} can be read by others; run `chmod 600 {path}`");
+    assert!(open.contains(&expected), "{open}");
     let missing = load(None, &[("DOORWARD_ADMIN_BOOTSTRAP_KEY_FILE", "/nowhere/key")]).unwrap_err();
     assert!(missing.contains("cannot read /nowhere/key"));
 }
@@ -276,7 +285,7 @@ fn unknown_keys_are_refused_with_the_nearest_name_line_and_caret() {
     the configuration is refused:
     FILE:3:1: there is no key `acess_ttl` in `[tokens]`; did you mean `access_ttl`?
       |
-    3 | acess_ttl = "5m"
+    3 | acess_ttl = …
       | ^^^^^^^^^
     FILE:5:2: there is no section `dpob`; did you mean `dpop`?
       |
@@ -450,15 +459,6 @@ fn off_loopback_plain_http_and_weak_secrets_are_refused() {
         ("DOORWARD_ADMIN_BOOTSTRAP_KEY", STRONG),
     ];
     load(None, &exposed).expect("a strong secret is good anywhere");
-}
-
-#[test]
-fn an_excerpt_does_not_show_a_secret() {
-    let refused = refusal("[admin]\nbootstrap_key = [\"hunter2-hunter2\"]\n", &[]);
-    assert!(
-        refused.contains("bootstrap_key = …") && !refused.contains("hunter2"),
-        "{refused}"
-    );
 }
 
 #[test]

@@ -14,6 +14,8 @@ pub(super) trait Value: Sized {
     const KIND: &'static str;
     /// Whether the value is never shown.
     const SECRET: bool = false;
+    /// Whether it is text of any kind, in which a secret may stand: not shown when it is refused.
+    const FREE_TEXT: bool = false;
     /// Whether it is a list, which an empty environment variable empties.
     const LIST: bool = false;
 
@@ -60,6 +62,7 @@ pub(super) fn quoted(text: &str) -> String {
 
 impl Value for String {
     const KIND: &'static str = "a string";
+    const FREE_TEXT: bool = true;
 
     fn from_text(text: &str) -> Result<Self, String> {
         if text.chars().any(char::is_control) {
@@ -142,6 +145,7 @@ impl Value for IpNet {
 
 impl Value for PathBuf {
     const KIND: &'static str = "a path";
+    const FREE_TEXT: bool = true;
 
     fn from_text(text: &str) -> Result<Self, String> {
         if text.is_empty() {
@@ -158,6 +162,7 @@ impl Value for PathBuf {
 impl Value for SecretString {
     const KIND: &'static str = "a secret";
     const SECRET: bool = true;
+    const FREE_TEXT: bool = true;
 
     fn from_text(text: &str) -> Result<Self, String> {
         String::from_text(text).map(Self::from)
@@ -175,6 +180,7 @@ impl Value for SecretString {
 impl<T: Value> Value for Option<T> {
     const KIND: &'static str = T::KIND;
     const SECRET: bool = T::SECRET;
+    const FREE_TEXT: bool = T::FREE_TEXT;
 
     fn from_text(text: &str) -> Result<Self, String> {
         T::from_text(text).map(Some)
@@ -201,6 +207,7 @@ macro_rules! lists {
     ($($item:ty: $kind:literal,)+) => {
         $(impl Value for Vec<$item> {
             const KIND: &'static str = $kind;
+            const FREE_TEXT: bool = <$item as Value>::FREE_TEXT;
             const LIST: bool = true;
 
             fn from_text(text: &str) -> Result<Self, String> {

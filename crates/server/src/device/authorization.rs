@@ -59,7 +59,6 @@ pub(crate) async fn endpoint(
     }
     let parameters = form::parse(&headers, &body)?;
     let client = authenticate_stranger(&ctx, &info, &headers, &parameters).await?;
-    info.note_client(client.client_id());
     info.note_actor(client.actor());
     if !client.may_use(GrantType::DeviceCode) {
         return Err(OAuthError::new(

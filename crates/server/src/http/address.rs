@@ -27,14 +27,9 @@ impl TrustedProxies {
     pub(crate) fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut nearest = peer.to_canonical();
         // Byte by byte: a line that a stranger made unreadable further left must not hide what a proxy added to it.
-        let lines: Vec<&[u8]> = headers
-            .get_all("x-forwarded-for")
-            .iter()
-            .map(HeaderValue::as_bytes)
-            .collect();
+        let lines = headers.get_all("x-forwarded-for").iter().rev();
         let hops = lines
-            .iter()
-            .rev()
+            .map(HeaderValue::as_bytes)
             .flat_map(|line| line.rsplit(|byte| *byte == b','));
         for hop in hops.take(MOST_HOPS) {
             if !self.contains(nearest) {

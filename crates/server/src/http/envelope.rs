@@ -122,7 +122,8 @@ impl Envelope {
         let line = Line {
             id: &id,
             callers_id: callers_id(request.headers()),
-            client_id: None,
+            address: self.address(request),
+            info: None,
             method: "GET",
             route: &kept.route,
             seconds,
@@ -133,12 +134,7 @@ impl Envelope {
 
     async fn seal(&self, mut request: Request, endpoints: Endpoints, shortcut: Option<usize>) -> Response {
         let started = Instant::now();
-        let peer = request
-            .extensions()
-            .get::<ConnectInfo<SocketAddr>>()
-            .map(|info| info.0.ip());
-        let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        let address = self.proxies.client_address(peer, request.headers());
+        let address = self.address(&request);
         let info = RequestInfo::new(self.ids.next(), request.headers(), address);
         let shortcut = shortcut
             .and_then(|at| self.shortcuts.get(at))
@@ -178,7 +174,8 @@ impl Envelope {
         let line = Line {
             id: &info.id,
             callers_id: info.callers_id(),
-            client_id: info.client_id(),
+            address,
+            info: Some(&info),
             method,
             route,
             seconds,
@@ -189,6 +186,16 @@ impl Envelope {
             write_down(recorder, &info, method, route, failure);
         }
         response
+    }
+
+    /// Where a request comes from, behind trusted proxies.
+    fn address(&self, request: &Request) -> IpAddr {
+        let peer = request
+            .extensions()
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|info| info.0.ip());
+        let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        self.proxies.client_address(peer, request.headers())
     }
 
     async fn answer(&self, request: Request, way: Way<'_>, address: IpAddr) -> Response {
@@ -236,10 +243,19 @@ fn unexplained(response: &Response) -> Option<Failure> {
     ((status.is_client_error() || status.is_server_error()) && bare).then(|| Failure::from_status(status))
 }
 
-/// What a proven caller was refused. A fault of the server is no refusal, and to be told to come later costs no row: who
+/// What a proven caller was refused, or who showed a wrong credential for somebody whom an operator let in. A fault of the server is no refusal, and to be told to come later costs no row: who
 /// comes too often would make as many.
 fn write_down(recorder: &Recorder, info: &RequestInfo, method: &str, route: &str, failure: &Failure) {
     if !failure.status.is_client_error() || failure.status == StatusCode::TOO_MANY_REQUESTS {
+        return;
+    }
+    let refusal = || Refusal {
+        target: Some(format!("{method} {route}")),
+        status: Some(failure.status.as_u16()),
+        ..Refusal::default()
+    };
+    if let Some(mistaken) = info.mistaken() {
+        recorder.refuse_stranger(info, mistaken, &failure.code, refusal);
         return;
     }
     let Some(actor) = info.untold() else { return };
@@ -247,12 +263,7 @@ fn write_down(recorder: &Recorder, info: &RequestInfo, method: &str, route: &str
         Actor::Person(user) => Some(*user),
         _ => None,
     };
-    let refusal = Refusal {
-        target: Some(format!("{method} {route}")),
-        user,
-        status: Some(failure.status.as_u16()),
-        ..Refusal::default()
-    };
+    let refusal = Refusal { user, ..refusal() };
     recorder.refuse(info, actor, AuditAction::RequestRefused, &failure.code, refusal);
 }
 
@@ -283,7 +294,9 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 struct Line<'a> {
     id: &'a str,
     callers_id: Option<&'a str>,
-    client_id: Option<&'a str>,
+    address: IpAddr,
+    /// What was found out, where somebody looked.
+    info: Option<&'a RequestInfo>,
     method: &'static str,
     route: &'a str,
     seconds: f64,
@@ -294,23 +307,31 @@ impl Line<'_> {
         let Self {
             method,
             route,
-            client_id,
+            info,
+            address,
             ..
         } = *self;
         let status = status.as_u16();
         let (request_id, caller_request_id) = (self.id, self.callers_id);
+        let client_id = info.and_then(RequestInfo::client_id);
+        let claimed_client_id = info.and_then(RequestInfo::claimed_client_id);
+        let issued = info.and_then(RequestInfo::issued);
+        let grant = issued.and_then(|issued| issued.grant.as_deref());
+        let jti = issued.map(|issued| issued.jti.as_str());
         let error = failure.map(|failure| failure.code.as_ref());
         let internal = failure.and_then(|failure| failure.internal.as_deref());
         let ms = (self.seconds * 1e6).round() / 1e3;
         if status >= 500 && !intended {
             tracing::error!(
                 target: "doorward::request",
-                request_id, caller_request_id, method, route, status, ms, client_id, error, internal, "request failed",
+                request_id, caller_request_id, method, route, status, ms, %address, client_id, claimed_client_id, grant, jti,
+                error, internal, "request failed",
             );
         } else {
             tracing::info!(
                 target: "doorward::request",
-                request_id, caller_request_id, method, route, status, ms, client_id, error, internal, "request",
+                request_id, caller_request_id, method, route, status, ms, %address, client_id, claimed_client_id, grant, jti,
+                error, internal, "request",
             );
         }
     }

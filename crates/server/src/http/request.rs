@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use axum::extract::{FromRequestParts, MatchedPath, Request};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use doorward_store::Actor;
+use doorward_store::{Actor, ClientId};
 
+use crate::issue::Issued;
 use crate::random::Random;
 
 /// Set by the envelope on every request; an extractor.
@@ -28,9 +29,23 @@ pub(crate) struct RequestInfo {
 #[derive(Debug, Default)]
 struct Noted {
     route: OnceLock<Route>,
+    /// As the request names it.
     client_id: OnceLock<String>,
+    /// Whether the client of that name is there, and let the request pass as its own.
+    client_is_known: AtomicBool,
+    issued: OnceLock<Issued>,
     actor: OnceLock<Actor>,
+    mistaken: OnceLock<Mistaken>,
     told: AtomicBool,
+}
+
+/// For whom somebody showed a credential that is none of theirs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Mistaken {
+    /// A client that an operator made.
+    Client(ClientId),
+    /// An operator.
+    Operator,
 }
 
 /// The path as the router has it.
@@ -72,10 +87,21 @@ impl RequestInfo {
         }
     }
 
+    /// Puts the client that a request names into its log line, as somebody whom anybody can name.
+    pub(crate) fn note_claimed_client(&self, client_id: &str) {
+        // The first note stands: later ones come from code that resolves the same client again.
+        let _ = self.noted.client_id.set(bounded(client_id));
+    }
+
     /// Puts the client into the request's log line.
     pub(crate) fn note_client(&self, client_id: &str) {
-        // The first note stands: later ones come from code that resolves the same client again.
-        let _ = self.noted.client_id.set(client_id.chars().take(256).collect());
+        self.note_claimed_client(client_id);
+        self.noted.client_is_known.store(true, Ordering::Relaxed);
+    }
+
+    /// Puts the token that this request is answered with into its log line.
+    pub(crate) fn note_issued(&self, issued: Issued) {
+        let _ = self.noted.issued.set(issued);
     }
 
     /// Notes who asks, once that is proven: what they are refused is written down. Who let themselves in (a client that
@@ -86,7 +112,12 @@ impl RequestInfo {
         }
     }
 
-    /// Notes that the store has written down why this request is refused.
+    /// Notes for whom a credential was shown that is wrong.
+    pub(crate) fn note_mistaken(&self, mistaken: Mistaken) {
+        let _ = self.noted.mistaken.set(mistaken);
+    }
+
+    /// Notes that it is written down why this request is refused.
     pub(crate) fn note_told(&self) {
         self.noted.told.store(true, Ordering::Relaxed);
     }
@@ -99,12 +130,43 @@ impl RequestInfo {
             .filter(|_| !self.noted.told.load(Ordering::Relaxed))
     }
 
+    /// For whom a credential was shown that is wrong.
+    pub(super) fn mistaken(&self) -> Option<&Mistaken> {
+        self.noted.mistaken.get()
+    }
+
     pub(super) fn callers_id(&self) -> Option<&str> {
         self.callers_id.as_deref()
     }
 
+    /// The client, when it is known.
     pub(super) fn client_id(&self) -> Option<&str> {
+        let is_known = self.noted.client_is_known.load(Ordering::Relaxed);
+        self.named().filter(|_| is_known)
+    }
+
+    /// The client that is named, as long as it is not known.
+    pub(super) fn claimed_client_id(&self) -> Option<&str> {
+        let is_known = self.noted.client_is_known.load(Ordering::Relaxed);
+        self.named().filter(|_| !is_known)
+    }
+
+    fn named(&self) -> Option<&str> {
         self.noted.client_id.get().map(String::as_str)
+    }
+
+    pub(super) fn issued(&self) -> Option<&Issued> {
+        self.noted.issued.get()
+    }
+}
+
+/// What a stranger wrote, short enough for a line.
+fn bounded(text: &str) -> String {
+    const LONGEST: usize = 256;
+    if text.len() <= LONGEST {
+        text.to_owned()
+    } else {
+        text.chars().take(LONGEST).collect()
     }
 }
 

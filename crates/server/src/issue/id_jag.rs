@@ -2,15 +2,18 @@
 
 use doorward_jose::Signer;
 use doorward_oauth::id_jag::{Allowed, IdJagClaims, NOT_APPLICABLE, TYP};
-use doorward_store::{Grant, Issuance, User};
+use doorward_store::{Grant, GrantId, Issuance, User};
 
-use super::{AccessToken, confirmation};
+use super::{AccessToken, Issued, confirmation};
 use crate::context::Context;
 use crate::keys::KeyError;
 use crate::login::acr;
 
 /// An ID-JAG that is not signed yet.
-pub(crate) struct IdJagDraft(IdJagClaims);
+pub(crate) struct IdJagDraft {
+    claims: IdJagClaims,
+    grant: GrantId,
+}
 
 impl IdJagDraft {
     /// The ID-JAG for the server `audience` that `client_id` gets about the person of a grant, and its record, which the
@@ -52,25 +55,30 @@ impl IdJagDraft {
             cnf: confirmation(allowed.key_thumbprint.as_deref()),
             act: allowed.actor,
         };
-        (Self(claims), issuance)
+        let grant = grant.id;
+        (Self { claims, grant }, issuance)
     }
 
     /// Adds what the terms of the audience let it be told of the person.
     pub(crate) fn about(mut self, person_claims: &[String], person: &User) -> Self {
         let told = |name: &str| person_claims.iter().any(|told| told == name);
-        self.0.email = told("email").then(|| person.email.clone());
-        self.0.name = told("name").then(|| person.name.clone());
+        self.claims.email = told("email").then(|| person.email.clone());
+        self.claims.name = told("name").then(|| person.name.clone());
         self
     }
 
     /// Signs. Call it after the store has committed the record, with the signer that was there before anything was used up.
     pub(crate) async fn sign(self, signer: &dyn Signer) -> Result<AccessToken, KeyError> {
-        let Self(claims) = self;
+        let Self { claims, grant } = self;
         Ok(AccessToken {
             text: doorward_jose::sign_by(signer, TYP, &claims).await?,
             expires_in: claims.exp.seconds() - claims.iat.seconds(),
             scope: claims.scope.map(|scopes| scopes.to_string()).unwrap_or_default(),
             token_type: NOT_APPLICABLE,
+            issued: Issued {
+                grant: Some(grant.0.to_string()),
+                jti: claims.jti,
+            },
         })
     }
 }

@@ -31,6 +31,17 @@ pub struct AccessToken {
     pub scope: String,
     /// `token_type`: `DPoP` when it is bound to a key (RFC 9449 §5), else `Bearer`.
     pub token_type: &'static str,
+    /// What it goes by.
+    pub issued: Issued,
+}
+
+/// What a token goes by where it is spoken of: the names of its grant and of itself.
+#[derive(Debug)]
+pub struct Issued {
+    /// `gid`
+    pub grant: Option<String>,
+    /// `jti`
+    pub jti: String,
 }
 
 impl Draft {
@@ -189,6 +200,10 @@ impl Draft {
             expires_in: claims.exp.seconds() - claims.iat.seconds(),
             scope: claims.scope.map(|scopes| scopes.to_string()).unwrap_or_default(),
             token_type: token_type(claims.cnf.as_ref()),
+            issued: Issued {
+                grant: claims.gid,
+                jti: claims.jti,
+            },
         })
     }
 }

@@ -32,7 +32,7 @@ use crate::http::error::TokenError;
 use crate::http::form;
 use crate::http::json;
 use crate::http::request::RequestInfo;
-use crate::issue::{AccessToken, Draft};
+use crate::issue::{AccessToken, Draft, Issued};
 use crate::resources::{Targets, refuse_too_many};
 use crate::routes;
 
@@ -45,6 +45,9 @@ pub struct TokenResponse {
     /// The first member.
     #[serde(skip)]
     access_token: String,
+    /// For the log.
+    #[serde(skip)]
+    issued: Issued,
     token_type: &'static str,
     expires_in: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,6 +65,7 @@ impl TokenResponse {
     fn new(token: AccessToken, refresh_token: Option<String>) -> Self {
         Self {
             access_token: token.text,
+            issued: token.issued,
             token_type: token.token_type,
             expires_in: token.expires_in,
             refresh_token,
@@ -122,7 +126,12 @@ pub(crate) async fn endpoint(
     body: Bytes,
 ) -> Response {
     let answer = answer(&ctx, &info, &headers, &body).await;
-    let mut response = match answer.and_then(|response| response.body()) {
+    let body = answer.and_then(|response| {
+        let body = response.body();
+        info.note_issued(response.issued);
+        body
+    });
+    let mut response = match body {
         Ok(body) => json::answer(body),
         Err(error) => error.into_response(),
     };
@@ -145,9 +154,8 @@ async fn answer(
     let client = if jwt_bearer::is_id_jag(ctx, &parameters)? {
         authenticate_newcomer(ctx, info, headers, &parameters).await?
     } else {
-        authenticate_unspent(ctx, headers, &parameters).await?
+        authenticate_unspent(ctx, info, headers, &parameters).await?
     };
-    info.note_client(client.client_id());
     info.note_actor(client.actor());
     limit_client(ctx, info, &client)?;
     let proof = dpop::read(ctx, headers, routes::TOKEN)?;
@@ -205,7 +213,6 @@ async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, TokenError> 
     Ok(response)
 }
 
-/// `invalid_grant` (RFC 6749 §5.2), always 400.
 /// What is said of a `scope` that cannot be read (RFC 6749 §3.3).
 pub(crate) const SCOPE_MALFORMED: &str = "The scope is malformed: scope tokens separated by single spaces.";
 
@@ -215,6 +222,7 @@ fn requested_scope(parameters: &Parameters) -> Result<Option<ScopeSet>, TokenErr
     Ok(requested.map_err(|_| OAuthError::new(ErrorCode::InvalidScope, SCOPE_MALFORMED))?)
 }
 
+/// `invalid_grant` (RFC 6749 §5.2), always 400.
 fn invalid_grant(description: &'static str) -> TokenError {
     OAuthError::new(ErrorCode::InvalidGrant, description).into()
 }

@@ -62,6 +62,44 @@ async fn nothing_answers_without_an_admin_key() {
     );
 }
 
+/// Whoever can change the settings of a server can let themselves in by a key there: each that was not there before is told.
+#[tokio::test]
+async fn another_admin_key_by_setting_is_told_at_the_start() {
+    use doorward_server::AuthorizationServer;
+    use doorward_server::config::Settings;
+    use doorward_server::context::Parts;
+    use doorward_store::{AuditAction, AuditEntry, AuditFilter, PageRequest};
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = Settings::default();
+    let _engine = Engine::for_a_test(&mut settings, folder.path()).await;
+    let planted = "dwk_planted-planted-planted-planted-planted";
+    let mut told = Vec::new();
+    for key in [None, Some(ADMIN_KEY), Some(ADMIN_KEY), Some(planted), None] {
+        settings.admin.bootstrap_key = key.map(Into::into);
+        let server = AuthorizationServer::open(settings.clone(), Parts::system())
+            .await
+            .unwrap();
+        let filter = AuditFilter {
+            action: Some(AuditAction::ServerSecretCreated),
+            ..AuditFilter::default()
+        };
+        let store = &server.context().store;
+        let page = store.audit_entries(filter, PageRequest::default()).await.unwrap();
+        let targets = page.items.iter().filter_map(|entry| match entry {
+            AuditEntry::Event(event) => event.target.clone(),
+            AuditEntry::Issued(_) => None,
+        });
+        told.push(
+            targets
+                .filter(|target| target.starts_with("admin.bootstrap_key:"))
+                .count(),
+        );
+        assert!(!format!("{page:?}").contains(planted));
+        server.close().await.unwrap();
+    }
+    assert_eq!(told, [0, 1, 1, 2, 2]);
+}
+
 /// The first start makes a key, shows it once, and keeps its digest.
 #[tokio::test]
 async fn the_first_start_makes_an_admin_key_and_the_second_does_not() {

@@ -82,9 +82,9 @@ async fn what_people_and_clients_do_is_told() {
     assert!(token["detail"]["revoked_at"].is_null());
 }
 
-/// Refusals of clients that prove who they are, and of nobody else.
+/// Refusals of clients that prove who they are, and that somebody failed to be one that an operator made.
 #[tokio::test]
-async fn only_what_proven_clients_are_refused_is_told() {
+async fn what_proven_clients_are_refused_is_told_and_nothing_of_others() {
     let app = TestApp::with_admin_key().await;
     let body = json!({"client_name": "M", "grant_types": ["client_credentials"], "scope": "mcp:read"});
     let machine = done(&admin(&app, "POST", "/admin/clients", body).await);
@@ -118,7 +118,16 @@ async fn only_what_proven_clients_are_refused_is_told() {
     let lines = told(&app, "").await;
     assert_eq!(
         words(&lines, "action"),
-        ["client.created", "token.issued", "request.refused"]
+        [
+            "client.created",
+            "token.issued",
+            "request.refused",
+            "request.refused"
+        ]
+    );
+    assert_eq!(
+        (&lines[3]["actor"], &lines[3]["reason"]),
+        (&json!("anyone"), &json!("invalid_client"))
     );
     let refused = &lines[2];
     assert_eq!(refused["reason"], "invalid_scope");

@@ -8,6 +8,7 @@ mod everywhere;
 mod operations;
 mod operators;
 mod people;
+mod strangers;
 #[path = "../support/mod.rs"]
 mod support;
 mod told;

@@ -14,7 +14,12 @@ async fn what_the_server_did_at_its_start_is_told_as_its_own() {
     let list = done(&admin(&app, "GET", "/admin/audit?actor=system", Value::Null).await);
     let mut actions = words(list["items"].as_array().unwrap(), "action");
     actions.sort();
-    assert_eq!(actions, ["server_secret.created", "signing_key.created"]);
+    let expected = [
+        "server_secret.created",
+        "server_secret.created",
+        "signing_key.created",
+    ];
+    assert_eq!(actions, expected, "with that of the admin key by setting");
     let own = TestApp::empty(|_| {}).await;
     let page = own
         .context
@@ -161,7 +166,7 @@ async fn everything_that_an_operator_does_is_told() {
     assert_eq!(lines[9]["subject"], user.as_str());
 }
 
-/// What an operator may not or cannot do is told too; who has no key leaves no row.
+/// What an operator may not or cannot do is told too, and that somebody is none.
 #[tokio::test]
 async fn what_an_operator_is_refused_is_told() {
     let app = TestApp::with_admin_key().await;
@@ -192,12 +197,17 @@ async fn what_an_operator_is_refused_is_told() {
         .await;
     assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
     let lines = told(&app, "").await;
-    assert_eq!(words(&lines, "action"), ["request.refused", "request.refused"]);
+    assert_eq!(words(&lines, "action"), ["request.refused"; 3]);
+    assert_eq!(words(&lines, "actor"), ["admin_key", "admin_key", "anyone"]);
     assert_eq!(
         words(&lines, "target"),
-        ["POST /admin/resources", "DELETE /admin/users/{id}"]
+        [
+            "POST /admin/resources",
+            "DELETE /admin/users/{id}",
+            "DELETE /admin/resources/{slug}"
+        ]
     );
-    assert_eq!(words(&lines, "outcome"), ["refused", "refused"]);
+    assert_eq!(words(&lines, "outcome"), ["refused"; 3]);
     assert_eq!(lines[0]["detail"]["status"], 409);
     let found = told(&app, &format!("&request_id={error_id}")).await;
     assert_eq!(found, lines[..1]);

@@ -97,6 +97,42 @@ async fn a_request_that_was_answered_from_memory_already_costs_no_row() {
     assert_eq!(refused(&app).await, rows(&[]));
 }
 
+/// A form that was answered can be posted as often as somebody likes.
+#[tokio::test]
+async fn a_form_that_comes_again_is_told_once_a_minute_and_in_one_row() {
+    let app = TestApp::with_admin_key().await;
+    let client_id = app.add_client(ClientSource::Admin, &[REDIRECT]).await;
+    let browser = app.signed_in().await;
+    let page = browser
+        .open(&Authorization::new(&client_id, REDIRECT).path())
+        .await;
+    let (form, allow) = (page.form("/consent"), Some(("decision", "allow")));
+    let reply = browser.submit(&form, allow).await;
+    done(&app.redeem(&client_id, &reply).await);
+    for _ in 0..5 {
+        let late = browser.submit(&form, allow).await;
+        assert_eq!(late.status, StatusCode::CONFLICT, "{late:?}");
+    }
+    let lines = told(&app, "&outcome=refused").await;
+    assert_eq!(words(&lines, "action"), ["grant.approved"], "{lines:?}");
+    let line = &lines[0];
+    assert_eq!(line["reason"], "already_redeemed");
+    let who = (
+        &line["actor"],
+        &line["subject"],
+        &line["client_id"],
+        &line["resource"],
+    );
+    let subject = json!(app.user.id.0.to_string());
+    assert_eq!(
+        who,
+        (&json!("person"), &subject, &json!(client_id), &json!(RESOURCE))
+    );
+    app.wait(60);
+    browser.submit(&form, allow).await;
+    assert_eq!(told(&app, "&outcome=refused").await.len(), 2);
+}
+
 #[tokio::test]
 async fn a_device_that_cannot_be_connected_is_told() {
     let app = TestApp::with_admin_key().await;

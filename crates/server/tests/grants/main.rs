@@ -23,6 +23,7 @@ mod secrets;
 mod strangers;
 #[path = "../support/mod.rs"]
 mod support;
+mod told;
 mod trusted;
 mod trusted_issuers;
 mod vouching;

@@ -7,6 +7,7 @@ mod browser;
 mod engine;
 mod flow;
 mod html;
+pub mod log;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -107,17 +107,20 @@ async fn authorized(
     headers: &HeaderMap,
 ) -> Result<Authorized, TokenError> {
     ctx.limits.token_address.take(info.address)?;
+    info.note_claimed_client(client_id);
     let presented = bearer(headers)?;
     let stored = ctx.store.client(client_id).await?;
     let (Some(token), Some(client)) = (presented, stored) else {
-        return Err(token_refused());
+        return Err(token_refused("no token, or an unknown client"));
     };
     let digest = sha256(token.as_bytes());
     let is_its_own = client
         .registration_token
         .is_some_and(|own| constant_time_eq(&own, &digest));
     if !is_its_own || client.source != ClientSource::Dynamic || client.disabled {
-        return Err(token_refused());
+        return Err(token_refused(
+            "a wrong token, or a client that does not manage itself, or is disabled",
+        ));
     }
     info.note_client(&client.client_id);
     Ok(Authorized {
@@ -146,7 +149,9 @@ async fn replace(
         .await
     {
         // Changed, disabled or removed in this moment.
-        Err(StoreError::Conflict | StoreError::NotFound) => return Err(token_refused()),
+        Err(StoreError::Conflict | StoreError::NotFound) => {
+            return Err(token_refused("the token was used by another request"));
+        }
         outcome => outcome?,
     }
     Ok(answer(ctx, &client, metadata, client_secret, token))

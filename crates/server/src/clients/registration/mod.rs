@@ -116,7 +116,7 @@ pub(crate) async fn endpoint(
         ctx.limits.token_address.take(info.address)?;
     }
     if policy == DynamicRegistration::InitialAccessToken && initial.is_none() {
-        return Err(token_refused());
+        return Err(token_refused("no initial access token"));
     }
     let metadata = read(&ctx, &headers, &body)?;
     let registered = match &initial {
@@ -233,7 +233,7 @@ async fn register_own(
             .register_with_token(client.clone(), initial, ctx.now())
             .await?;
         if outcome == RegisterOutcome::TokenRefused {
-            return Err(token_refused());
+            return Err(token_refused("an unknown, expired or used initial access token"));
         }
     } else {
         count(ctx, info)?;
@@ -276,7 +276,7 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, TokenError> {
         .map(|(_, token)| token.trim());
     match token.filter(|token| !token.is_empty() && values.next().is_none()) {
         Some(token) => Ok(Some(token)),
-        None => Err(token_refused()),
+        None => Err(token_refused("an Authorization header that cannot be read")),
     }
 }
 
@@ -325,10 +325,11 @@ fn too_many(seconds: u64) -> TokenError {
 }
 
 /// RFC 6750 §3.1. The scheme is named in the answer's `WWW-Authenticate`.
-fn token_refused() -> TokenError {
+fn token_refused(why: &'static str) -> TokenError {
     OAuthError::new(
         ErrorCode::InvalidToken,
         "The token is missing, unknown, expired or used up; ask the operator for another one and send it as a Bearer token.",
     )
+    .with_internal(why)
     .into()
 }

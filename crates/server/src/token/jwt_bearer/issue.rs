@@ -89,19 +89,14 @@ impl Shown<'_> {
     }
 
     /// Why nothing is given, when the one at this place was used up before.
-    async fn used_before(
-        &self,
-        ctx: &Context,
-        trusted: &Trusted,
-        place: usize,
-    ) -> Result<TokenError, TokenError> {
+    fn used_before(&self, ctx: &Context, trusted: &Trusted, place: usize) -> Result<TokenError, TokenError> {
         if let Some(client) = self.client {
-            refuse_assertion(ctx, self.info, client, place).await?;
+            refuse_assertion(ctx, self.info, client, place)?;
         }
         let used_before = self.spends(trusted).get(place).copied();
         match single_use(trusted).filter(|assertion| used_before == Some(*assertion)) {
             Some(assertion) => {
-                tell_replay(ctx, self.info, self.actor.clone(), assertion).await?;
+                tell_replay(ctx, self.info, self.actor.clone(), assertion);
                 Ok(unusable(REPLAYED, "the assertion was used before"))
             }
             None => Ok(dpop::replayed()),
@@ -181,14 +176,14 @@ pub(in crate::token) async fn record(
     let why = match ctx.store.issue_asserted(issue).await? {
         AssertedOutcome::Issued(id) => {
             tracing::info!(
-                trusted_issuer = trusted.issuer.slug, rules = ?allowed.rules, client_id, subject,
+                request_id = &*shown.info.id, trusted_issuer = trusted.issuer.slug, rules = ?allowed.rules, client_id, subject,
                 grant = %id.0, resource, "issued a token on an issuer's word"
             );
             let token = draft.under(id).sign(ctx, shown.signer).await?;
             return Ok(TokenResponse::new(token, None));
         }
         AssertedOutcome::UsedBefore(place) => {
-            return Err(shown.used_before(ctx, trusted, place).await?);
+            return Err(shown.used_before(ctx, trusted, place)?);
         }
         AssertedOutcome::EndedSince => {
             "a grant for the same, or everything, ended after the assertion was made"

@@ -24,6 +24,7 @@ pub(super) async fn grant(
 ) -> Result<TokenResponse, TokenError> {
     let TokenRequest {
         ctx,
+        info,
         client,
         parameters,
         ..
@@ -73,7 +74,7 @@ pub(super) async fn grant(
         IdJagOutcome::AudienceGone => return Err(no_such_audience()),
     }
     tracing::info!(
-        client_id = client.client_id(), known_as, grant = %subject.grant.id.0, subject = subject.grant.subject, jti,
+        request_id = &*info.id, client_id = client.client_id(), known_as, grant = %subject.grant.id.0, subject = subject.grant.subject, jti,
         assertion_audience = audience.slug, ?rules, "issued an identity assertion for another server"
     );
     let draft = draft.about(&terms.person_claims, &person);

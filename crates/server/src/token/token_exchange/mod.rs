@@ -43,6 +43,7 @@ async fn exchange(
 ) -> Result<TokenResponse, TokenError> {
     let TokenRequest {
         ctx,
+        info,
         client,
         parameters,
         ..
@@ -84,8 +85,8 @@ async fn exchange(
         ExchangeOutcome::ResourceGone => return Err(no_such_target()),
     }
     tracing::info!(
-        client_id = client.client_id(), grant = %subject.grant.0, parent = %subject.claims.jti,
-        resource = %target.uri, "exchanged a token"
+        request_id = &*info.id, client_id = client.client_id(), grant = %subject.grant.0,
+        parent = %subject.claims.jti, resource = %target.uri, "exchanged a token"
     );
     let token = draft.sign(ctx, request.signer).await?;
     Ok(TokenResponse::new(token, None).with_issued_token_type(issued_token_type))

@@ -8,23 +8,19 @@ use crate::{
     RotateOutcome, RotateRefresh, SpendOutcome,
 };
 
-/// What came of an earlier identical post was written down then.
+/// What came of an earlier identical post was written down then. A refusal changes nothing: the server writes it down, once
+/// in a while.
 pub(crate) fn approved(approval: &Approval, outcome: &ApprovalOutcome) -> Drafted {
-    let draft = Draft::new(AuditAction::GrantApproved).of_grant(&approval.grant);
-    match outcome {
-        ApprovalOutcome::Approved(approved) if approved.fresh => Some(
-            draft
-                .with("scope", bounded(approval.grant.scopes.to_string()))
-                .with("more_resources", approval.grant.more_resources.clone())
-                .with("asked", approval.consent.is_some())
-                .with("device", approval.code.redirect_uri.is_empty()),
-        ),
-        ApprovalOutcome::Approved(_) => None,
-        ApprovalOutcome::AlreadyRedeemed => Some(draft.refused("already_redeemed")),
-        ApprovalOutcome::SignInAgain => Some(draft.refused("signed_out")),
-        ApprovalOutcome::ClientGone => Some(draft.refused("client_gone")),
-        ApprovalOutcome::ResourceGone => Some(draft.refused("resource_gone")),
-    }
+    let ApprovalOutcome::Approved(approved) = outcome else {
+        return None;
+    };
+    let draft = Draft::new(AuditAction::GrantApproved)
+        .of_grant(&approval.grant)
+        .with("scope", bounded(approval.grant.scopes.to_string()))
+        .with("more_resources", approval.grant.more_resources.clone())
+        .with("asked", approval.consent.is_some())
+        .with("device", approval.code.redirect_uri.is_empty());
+    approved.fresh.then_some(draft)
 }
 
 /// A redeemed code is told of by its token.
