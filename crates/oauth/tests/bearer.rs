@@ -7,7 +7,7 @@ use doorward_jose::{Algorithm, Jws, SigningKey, sign};
 use doorward_oauth::bearer::{
     BearerError, KeySource, Kind, Pattern, Rule, ScopeRefusal, Terms, narrow, verify,
 };
-use doorward_oauth::scope::{Scope, ScopeSet};
+use doorward_oauth::scope::{MAX_SCOPES, Scope, ScopeSet};
 use doorward_oauth::time::UnixSeconds;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -315,6 +315,17 @@ fn a_request_beyond_assertion_or_rules_is_cut_until_nothing_is_left() {
     );
     assert_eq!(narrowed(Some("write"), None), Err(ScopeRefusal::NothingLeft));
     assert_eq!(narrowed(None, Some("admin")), Err(ScopeRefusal::NothingLeft));
+}
+
+/// Rules add up.
+#[test]
+fn scopes_that_no_token_carries_are_refused() {
+    let many: ScopeSet = (0..=MAX_SCOPES)
+        .map(|number| Scope::parse(&number.to_string()).unwrap())
+        .collect();
+    assert_eq!(narrow(&many, None, None, &many), Err(ScopeRefusal::TooLarge));
+    let one = ScopeSet::parse("7").unwrap();
+    assert_eq!(narrow(&many, None, Some(&one), &many), Ok(one));
 }
 
 fn any_scopes() -> impl Strategy<Value = ScopeSet> {

@@ -276,6 +276,34 @@ fn any_scopes() -> impl Strategy<Value = ScopeSet> {
     })
 }
 
+/// Rules add up.
+#[test]
+fn scopes_that_no_assertion_carries_are_refused() {
+    let scopes = |numbers: std::ops::Range<usize>| -> ScopeSet {
+        numbers
+            .map(|number| Scope::parse(&number.to_string()).unwrap())
+            .collect()
+    };
+    let with = |numbers| AudienceRule {
+        scopes: scopes(numbers),
+        ..rule("app", CHAT, "x")
+    };
+    let terms = terms(vec![with(0..150), with(150..250)]);
+    let claims = token("app");
+    let decide = |scope: Option<&ScopeSet>| {
+        let wanted = Wanted {
+            resource: Some(CHAT),
+            scope,
+        };
+        terms
+            .decide(&shown(&claims), &caller("app"), wanted, 3, NOW)
+            .map(|jag| jag.scopes)
+    };
+    assert_eq!(decide(None), Err(Refusal::TooManyScopes));
+    let some = scopes(100..200);
+    assert_eq!(decide(Some(&some)), Ok(some.clone()));
+}
+
 proptest! {
     /// Never more than the rules of this client and this resource have, nor than was asked for.
     #[test]

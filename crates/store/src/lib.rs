@@ -48,6 +48,12 @@ pub use rules::sweep::CLOCK_ERROR;
 /// The result of every operation.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
+/// The longest id of a client, in bytes. One, a resource and a subject share a row of an index, which PostgreSQL bounds to
+/// 2,704 bytes.
+pub const MAX_CLIENT_ID: usize = 1024;
+/// The longest URI of a resource, in bytes.
+pub const MAX_RESOURCE: usize = 1024;
+
 /// Holds what [`Store::turn`] gave; it ends when the last clone is dropped.
 pub type Turn = std::sync::Arc<dyn std::any::Any + Send + Sync>;
 

@@ -1,3 +1,5 @@
+use doorward_store::MAX_CLIENT_ID;
+
 use super::error::AdminError;
 
 /// The longest name that people are shown, in bytes.
@@ -5,7 +7,7 @@ const LONGEST: usize = 200;
 
 /// Whether a text can be a `client_id`, here or elsewhere.
 pub(super) fn is_client_id(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 2048 && !text.contains(char::is_control)
+    !text.is_empty() && text.len() <= MAX_CLIENT_ID && !text.contains(char::is_control)
 }
 
 /// Checks a name that people are shown; `member` is what the request calls it.

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use doorward_oauth::resource::ResourceUri;
 use doorward_oauth::scope::{MAX_LENGTH, OFFLINE_ACCESS, Scope, ScopeSet};
-use doorward_store::{Resource, ResourceScope};
+use doorward_store::{MAX_RESOURCE, Resource, ResourceScope};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -142,6 +142,12 @@ pub(super) async fn create(
     let BackendKind::Mint = new.backend_kind;
     check_slug(&new.slug)?;
     let uri = ResourceUri::parse(&new.uri).map_err(|error| AdminError::Invalid(format!("uri: {error}.")))?;
+    if new.uri.len() > MAX_RESOURCE {
+        return Err(AdminError::Invalid(format!(
+            "uri has {} bytes; {MAX_RESOURCE} is the most.",
+            new.uri.len()
+        )));
+    }
     let taken = ctx
         .resources
         .all()

@@ -7,7 +7,7 @@ use doorward_oauth::client::{GrantType, RegistrationPolicy, TokenEndpointAuthMet
 use doorward_oauth::issuer::Issuer;
 use doorward_oauth::redirect::{RedirectUri, SchemePolicy};
 use doorward_oauth::time::Clock;
-use doorward_store::{Change, ClientSource, Store, StoreError, Version};
+use doorward_store::{Change, ClientSource, MAX_CLIENT_ID, Store, StoreError, Version};
 use quick_cache::sync::Cache;
 
 use super::cimd::{Documents, LATELY};
@@ -20,8 +20,6 @@ use crate::token::grant_types;
 
 /// Clients that are kept as they were read.
 const KEPT: usize = 1024;
-/// Longer client ids name nobody.
-const MAX_CLIENT_ID: usize = 2048;
 
 /// The grants that a client can have without an operator: those in which a person decides.
 fn self_registered(settings: &Settings) -> Vec<GrantType> {

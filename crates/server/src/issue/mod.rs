@@ -6,17 +6,23 @@ pub(crate) mod live_tokens;
 pub mod own_token;
 pub(crate) mod signed_here;
 
-use doorward_jose::Signer;
+use doorward_jose::{MAX_JWS_BYTES, Signer};
 use doorward_oauth::claims::{AccessTokenClaims, Actor, Audience, Confirmation, TYP};
+use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::exchange::{Exchanged, MAY_ACT_CLAIM, PARENT_CLAIM};
 use doorward_oauth::scope::ScopeSet;
 use doorward_oauth::time::UnixSeconds;
 use doorward_store::{Grant, GrantId, Issuance, Resource, User};
+use serde_json::Value;
 
 use crate::context::Context;
 use crate::keys::KeyError;
 use crate::login::acr;
 use crate::resources::Targets;
+
+/// The longest claims, in bytes of JSON: base64url takes four for three; header, signature (RSA with 4096 bits) and a person's
+/// name and address, which may be added later, take two thousand.
+const LONGEST_CLAIMS: usize = (MAX_JWS_BYTES - 2048) / 4 * 3;
 
 /// An access token that is not signed yet.
 pub struct Draft(AccessTokenClaims);
@@ -188,6 +194,39 @@ impl Draft {
     pub fn under(mut self, grant: GrantId) -> Self {
         self.0.gid = Some(grant.0.to_string());
         self
+    }
+
+    /// Whether there is a verifier that takes it. To be asked before anything is used up for it.
+    ///
+    /// # Errors
+    /// `invalid_scope`: of what is in a token, the client chooses the scopes.
+    pub fn check_size(&self) -> Result<(), OAuthError> {
+        let Self(claims) = self;
+        let scopes = claims.scope.iter().flat_map(|scopes| scopes.iter());
+        let extra = claims.extra.iter().map(|(name, value)| match value {
+            Value::String(text) => name.len() + text.len(),
+            Value::Array(_) | Value::Object(_) => LONGEST_CLAIMS,
+            Value::Null | Value::Bool(_) | Value::Number(_) => name.len(),
+        });
+        let length: usize = [&claims.iss, &claims.sub, &claims.client_id]
+            .into_iter()
+            .map(String::len)
+            .chain(claims.aud.iter().map(str::len))
+            .chain(scopes.map(|scope| scope.as_str().len()))
+            .chain(extra)
+            .sum();
+        // Nearly all of them, without a look at how they are written.
+        if length < LONGEST_CLAIMS / 3 && claims.act.is_none() {
+            return Ok(());
+        }
+        let written = serde_json::to_vec(claims).map_or(usize::MAX, |written| written.len());
+        if written > LONGEST_CLAIMS {
+            return Err(OAuthError::new(
+                ErrorCode::InvalidScope,
+                "The token would be larger than 16 KiB; ask for fewer scopes, or for one resource at a time.",
+            ));
+        }
+        Ok(())
     }
 
     /// Signs. Call it after the store has committed the record, with the signer that was there before anything was used up.

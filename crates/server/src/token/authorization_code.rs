@@ -44,6 +44,7 @@ pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, T
     let scopes = targets.still_defined(&grant.scopes);
     let (draft, issuance) = Draft::for_grant(ctx, &grant, &targets, scopes, key_thumbprint, now);
     let draft = about_person(ctx, draft, &targets, &grant).await?;
+    draft.check_size()?;
     let policy = all.refresh_policy(ctx.refresh_policy());
     request.spend().await?;
     let redeem = RedeemCode {

@@ -25,6 +25,7 @@ pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, T
     let grant = own_grant(request, &resource, ceiling);
     let (draft, issuance) =
         Draft::for_grant(ctx, &grant, &targets, scopes, request.key_thumbprint(), ctx.now());
+    draft.check_size()?;
     request.spend().await?;
     let issue = IssueOwn {
         grant,

@@ -126,6 +126,7 @@ impl Usage {
         let (now, policy) = (ctx.now(), all.refresh_policy(ctx.refresh_policy()));
         let key_thumbprint = self.key_thumbprint.as_deref();
         let (draft, issuance) = Draft::for_grant(ctx, grant, &targets, scopes, key_thumbprint, now);
+        draft.check_size()?;
         let rotate = RotateRefresh {
             grant: grant.id,
             generation: self.presented.generation,

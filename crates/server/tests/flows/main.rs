@@ -13,5 +13,6 @@ mod par;
 mod policy;
 mod scope_memory;
 mod several;
+mod sizes;
 #[path = "../support/mod.rs"]
 mod support;

@@ -75,8 +75,8 @@ fn by_state(state: &SqlState, why: String) -> Fault {
         code => match &code[..2] {
             "08" => Fault::Lost(why),
             "23" => Fault::Refused(StoreError::Conflict),
-            // Resources, cancelled (a timeout), locks, input and output.
-            "53" | "54" | "55" | "57" | "58" => Fault::Refused(StoreError::Unavailable(why)),
+            // Resources, cancelled (a timeout), locks, input and output. Not "54", what is too large: it will not pass.
+            "53" | "55" | "57" | "58" => Fault::Refused(StoreError::Unavailable(why)),
             _ => Fault::Refused(StoreError::Internal(why)),
         },
     }

@@ -26,8 +26,9 @@ mod grants;
 mod keys;
 mod records;
 
-/// Text of others, for example a client's name, is cut off here.
-const LONGEST_TEXT: usize = 1024;
+/// Text of others, for example a refused `client_id`, is cut off here, in bytes. What is stored has shorter names
+/// ([`MAX_CLIENT_ID`](crate::MAX_CLIENT_ID)), and is found by them.
+const LONGEST_TEXT: usize = 2048;
 
 /// The event of an operation, if there is one to be written.
 type Drafted = Option<Draft>;

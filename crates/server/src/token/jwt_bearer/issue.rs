@@ -170,6 +170,7 @@ pub(in crate::token) async fn record(
     draft: Draft,
     mut issue: IssueAsserted,
 ) -> Result<TokenResponse, TokenError> {
+    draft.check_size()?;
     let (client_id, subject) = (issue.grant.client_id.clone(), issue.grant.subject.clone());
     let resource = issue.grant.resource.clone();
     issue.spends = shown.spends(trusted);

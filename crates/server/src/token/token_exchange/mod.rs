@@ -77,6 +77,7 @@ async fn exchange(
         now,
     );
     let draft = draft.with_claims_of(&target);
+    draft.check_size()?;
     request.spend().await?;
     match ctx.store.exchange_token(ExchangeToken { issuance, now }).await? {
         ExchangeOutcome::Issued => {}

@@ -26,7 +26,7 @@ async fn scene(opened: Opened) -> Scene {
 }
 
 /// A token of the person, by the client; or of a workload.
-fn asserted(scene: &Scene, slug: &str, now: i64) -> IssueAsserted {
+pub(super) fn asserted(scene: &Scene, slug: &str, now: i64) -> IssueAsserted {
     let number = fresh();
     let time = uuid::Timestamp::from_unix_time(1_800_000_000 + u64::from(number), 0, 0, 0);
     let id = GrantId(Uuid::new_v7(time));

@@ -232,7 +232,7 @@ pub(crate) async fn a_long_text_is_cut(opened: Opened) {
     };
     store.record(event.clone()).await.unwrap();
     let stored = store.audit_event(event.id).await.unwrap().unwrap();
-    assert_eq!(stored.target.unwrap().len(), 1024);
+    assert_eq!(stored.target.unwrap().len(), 2048);
     assert_eq!(stored.client_id.as_deref(), Some("a\u{fffd}b"));
 }
 

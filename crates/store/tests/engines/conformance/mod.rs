@@ -16,6 +16,7 @@ pub(crate) mod ending;
 pub(crate) mod exchange;
 pub(crate) mod id_jag;
 pub(crate) mod keys;
+pub(crate) mod longest;
 pub(crate) mod many;
 pub(crate) mod operations;
 pub(crate) mod own;
@@ -123,6 +124,7 @@ macro_rules! conformance {
                 an_assertion_is_used_up_with_its_token_or_not_at_all, of_fifty_tokens_on_one_assertion_one_is_given, a_snapshot_of_the_client_is_kept_with_its_first_token, an_incoherent_asserted_grant_is_invalid;
             id_jag: an_audience_reads_back_as_it_was_written, an_assertion_hangs_under_what_was_shown_for_it, only_the_present_refresh_token_counts,
                 what_an_assertion_rests_on_is_checked_again, after_a_revocation_answered_no_assertion_is_recorded, an_assertion_that_would_grow_is_invalid;
+            longest: somebody_can_be_allowed_the_longest_names, an_issuer_can_name_the_longest_subject;
             audit: a_change_is_told_with_who_made_it, what_is_undone_leaves_no_event_and_no_change,
                 of_fifty_who_redeem_a_code_forty_nine_are_told_as_refused, of_fifty_who_spend_a_thing_forty_nine_are_told_as_refused,
                 a_stranger_who_is_refused_costs_no_row, a_renewed_registration_is_told, a_repeated_registration_is_told_once,
