@@ -43,7 +43,7 @@ where
         if is_foreign || event.parent().is_some() || context.lookup_current().is_some() {
             return self.general.format_event(context, writer, event);
         }
-        let mut line = Line(Vec::with_capacity(384));
+        let mut line = Line(Vec::with_capacity(512));
         line.bytes(b"{\"timestamp\":\"");
         self.timestamp(&mut line);
         line.bytes(b"\",\"level\":\"");

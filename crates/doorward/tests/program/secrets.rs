@@ -280,7 +280,7 @@ async fn confidential(place: &Place, server: &Server, http: &reqwest::Client, se
 
 /// Names a client whose document cannot be fetched, of which there is a line below `info`.
 pub(crate) async fn unreachable_client(server: &Server) {
-    let form = [("client_id", "http://127.0.0.1:1/client.json")];
+    let form = [("client_id", "http://127.0.0.1:19999/client.json")];
     let sent = http_with(|builder| builder)
         .post(format!("{}/oauth/par", server.public_url))
         .form(&form)

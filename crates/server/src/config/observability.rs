@@ -8,7 +8,7 @@ section! {
     pub struct Observability in "observability" {
         /// `auto` is `human` on a terminal and `json` elsewhere.
         log_format: LogFormat = LogFormat::Auto,
-        /// The least severity that is logged.
+        /// The least severity that is logged of what Doorward itself does; libraries tell no more than `info`.
         log_level: LogLevel = LogLevel::Info,
     }
 }
