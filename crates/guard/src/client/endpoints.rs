@@ -143,21 +143,24 @@ impl Endpoints {
         if let Some(answer) = self.known_answer() {
             return answer?.get(endpoint);
         }
-        let unanswered = || {
-            MetadataError::Fetch(FetchFailure::new(
-                "the authorization server did not answer in time",
-            ))
+        // Held until something is learnt.
+        let found = match &asking {
+            // Whatever the transport does: everybody else waits for this.
+            Ok(_) => tokio::time::timeout(TIMEOUT, self.ask()).await.ok(),
+            Err(_) => None,
         };
-        let Ok(_asking) = asking else {
-            return Err(unanswered().into());
-        };
-        let asked = discovery::discover(&self.issuer, &*self.fetch, |metadata, document: &Document| {
-            Ok::<_, MetadataError>((Urls::read(metadata, &self.issuer), document.fresh_for))
+        let found = found.unwrap_or_else(|| {
+            let failure = FetchFailure::new("the authorization server did not answer in time");
+            Err(MetadataError::Fetch(failure))
         });
-        // Whatever the transport does: everybody else waits for this.
-        let found = tokio::time::timeout(TIMEOUT, asked).await;
-        let found = found.unwrap_or_else(|_| Err(unanswered()));
         self.learn(found)?.get(endpoint)
+    }
+
+    async fn ask(&self) -> Result<(Urls, Option<Duration>), MetadataError> {
+        discovery::discover(&self.issuer, &*self.fetch, |metadata, document: &Document| {
+            Ok((Urls::read(metadata, &self.issuer), document.fresh_for))
+        })
+        .await
     }
 
     fn learn(

@@ -167,6 +167,22 @@ async fn a_question_that_nobody_looks_after_holds_nobody_up_for_long() {
         matches!(waiting, Ok(Err(ClientError::Metadata(_)))),
         "{waiting:?}"
     );
+    let next = tokio::time::timeout(Duration::from_secs(1), client.introspect("x")).await;
+    assert!(matches!(next, Ok(Err(ClientError::Metadata(_)))), "{next:?}");
     drop(forgotten);
+    clock.advance(Duration::from_secs(5));
     client.introspect("x").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn behind_a_question_that_nobody_looks_after_what_was_known_counts() {
+    let (script, clock) = (Arc::new(Script::default()), clock());
+    let client = scripted(&script, &clock);
+    client.introspect("x").await.unwrap();
+    clock.advance(Duration::from_hours(2));
+    *script.metadata_hangs.lock().unwrap() = true;
+    let mut forgotten = Box::pin(client.introspect("x"));
+    assert!(futures_util::poll!(&mut forgotten).is_pending());
+    let waiting = tokio::time::timeout(Duration::from_secs(16), client.introspect("x")).await;
+    assert!(matches!(waiting, Ok(Ok(_))), "{waiting:?}");
 }
