@@ -55,13 +55,13 @@ pub(crate) fn refuse_assertion(
     let Some(assertion) = client.unspent().filter(|_| used_before == 0) else {
         return Ok(());
     };
-    tell_replay(ctx, info, client.actor(), assertion);
+    tell_replay(ctx, info, &client.actor(), assertion);
     Err(failed().with_internal("the assertion was used before").into())
 }
 
 /// Writes down that an assertion came again, which was used up before.
-pub(crate) fn tell_replay(ctx: &Context, info: &RequestInfo, actor: Actor, assertion: Spend) {
+pub(crate) fn tell_replay(ctx: &Context, info: &RequestInfo, actor: &Actor, assertion: Spend) {
     let acting = ctx.acting(info, actor.clone());
-    ctx.audit.replayed(&actor, acting, assertion);
+    ctx.audit.replayed(actor, acting, assertion);
     info.note_told();
 }

@@ -96,7 +96,7 @@ impl Shown<'_> {
         let used_before = self.spends(trusted).get(place).copied();
         match single_use(trusted).filter(|assertion| used_before == Some(*assertion)) {
             Some(assertion) => {
-                tell_replay(ctx, self.info, self.actor.clone(), assertion);
+                tell_replay(ctx, self.info, &self.actor, assertion);
                 Ok(unusable(REPLAYED, "the assertion was used before"))
             }
             None => Ok(dpop::replayed()),
