@@ -110,7 +110,7 @@ async fn a_replay_that_could_not_be_written_is_not_taken_for_written() {
     let now = recorder.clock.now();
     let assertion = Spend {
         digest: [7; 32],
-        until: now + std::time::Duration::from_secs(60),
+        until: now + std::time::Duration::from_mins(1),
         made_at: now,
     };
     let is_first = || {
