@@ -193,7 +193,7 @@ class TokenChecker:
         """
         visit = visit_with(token, self._guard)
         if visit is not None:
-            return None if visit.core.has_expired() else visit.claims
+            return None if visit[3].has_expired() else visit[0]
         # Scopes of tools, prompts and resources can only be checked by the layer that sees the whole request.
         if self._guard.judges_messages:
             logger.warning(

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import sys
 from contextvars import ContextVar, Token
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from doorward import _core
 from doorward.errors import TokenMissingError
+
+if TYPE_CHECKING:
+    from doorward._exchange import Exchange
+    from doorward.guard import DoorwardResource
 
 CLAIMS = "doorward.claims"
 """The key of the claims in ``scope["state"]``."""
 
 
-class Visit:
-    """A request that a guard has let through. ``token`` is empty where nobody needs it."""
-
-    __slots__ = ("claims", "core", "guard", "is_over", "token")
-
-    def __init__(self, core: _core.Visit, claims: _core.VerifiedClaims, token: str, guard: object) -> None:
-        self.core = core
-        self.claims = claims
-        self.token = token
-        self.guard = guard
-        self.is_over = False
-
+# A tuple, since every request makes one.
+Visit: TypeAlias = "tuple[_core.VerifiedClaims, str, DoorwardResource, Exchange]"
+"""The claims and the token of a request, the guard that let it through, and what the application does with it. The token is
+empty where nobody needs it."""
 
 _visit: ContextVar[Visit | None] = ContextVar("doorward_visit", default=None)
 
@@ -34,18 +30,16 @@ def enter(visit: Visit) -> Token[Visit | None]:
     return _visit.set(visit)
 
 
-def leave(visit: Visit, entered: Token[Visit | None]) -> None:
+def leave(entered: Token[Visit | None]) -> None:
     """The request is answered."""
-    # Tasks that the application has begun have a copy of the context, and may go on.
-    visit.is_over = True
     _visit.reset(entered)
 
 
-def visit_with(token: str, guard: object) -> Visit | None:
+def visit_with(token: str, guard: DoorwardResource) -> Visit | None:
     """The request that is being answered, if this guard let it through with this token."""
     visit = _visit.get()
-    is_it = visit is not None and not visit.is_over and visit.guard is guard and visit.token == token
-    return visit if is_it else None
+    # Tasks that the application has begun have a copy of the context, and may go on when the request is over.
+    return visit if visit is not None and visit[1] == token and visit[2] is guard and not visit[3].is_over else None
 
 
 def current_claims() -> _core.VerifiedClaims:
@@ -83,4 +77,4 @@ def _of_mcp_request() -> _core.VerifiedClaims | None:
         claims: _core.VerifiedClaims | None = state.get(CLAIMS)
         return claims
     visit = _visit.get()
-    return None if visit is None else visit.claims
+    return None if visit is None else visit[0]

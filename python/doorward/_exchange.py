@@ -21,10 +21,14 @@ logger = logging.getLogger("doorward")
 class Exchange:
     """One request that the guard let through, and its answer."""
 
+    is_over = False
+    """Whether the application has returned."""
+
     # In the class, since most exchanges need nothing of it.
     _start: Message | None = None
     _parts: list[bytes]
     _size = 0
+    _filters = False
     _events: _core.EventFilter | None = None
     _streams = False
     _complete = False
@@ -39,7 +43,8 @@ class Exchange:
     ) -> None:
         self._visit = visit
         self._body: bytes | None = body
-        self._filters = filters
+        if filters:
+            self._filters = True
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -83,6 +88,10 @@ class Exchange:
         else:
             self._complete = kind == "http.response.body" and not message.get("more_body", False)
             await self._send(message)
+
+    def has_expired(self) -> bool:
+        """Whether the token has ended since."""
+        return self._visit.has_expired()
 
     @property
     def is_open(self) -> bool:

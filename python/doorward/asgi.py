@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from doorward import _body, _core
 from doorward._asgi_types import ASGIApp, Headers, Receive, Scope, Send
-from doorward._current import CLAIMS, Visit, current_claims, enter, leave
+from doorward._current import CLAIMS, current_claims, enter, leave
 from doorward._exchange import Exchange
 from doorward._paths import guarded_path, is_as_written, is_open, is_under, raw_path, route_path
 
@@ -143,8 +143,7 @@ class GuardMiddleware:
         state = scope.get("state")
         inner = {**scope, "headers": stripped, "state": {**state, CLAIMS: claims} if state else {CLAIMS: claims}}
         exchange = Exchange(visit, body, filters, scope, receive, self.watched(scope, visit, send))
-        current = Visit(visit, claims, token, self.guard)
-        entered = enter(current)
+        entered = enter((claims, token, self.guard, exchange))
         sign_out = None
         try:
             sign_out = self.sign_in(inner, claims, token)
@@ -161,7 +160,8 @@ class GuardMiddleware:
             finally:
                 if sign_out is not None:
                     sign_out()
-                leave(current, entered)
+                exchange.is_over = True
+                leave(entered)
 
 
 def metadata_app(guard: DoorwardResource) -> ASGIApp:

@@ -18,10 +18,20 @@ pub(crate) struct Pair<T>(pub(crate) T, pub(crate) T);
 impl<'a, 'py, T: FromPyObjectOwned<'py>> FromPyObject<'a, 'py> for Pair<T> {
     type Error = PyErr;
 
+    #[inline]
     fn extract(pair: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        if let Ok(tuple) = pair.cast::<PyTuple>() {
-            let (name, value) = tuple.extract()?;
-            return Ok(Self(name, value));
+        match pair.extract() {
+            Ok((name, value)) => Ok(Self(name, value)),
+            Err(error) => Self::of_sequence(pair, error),
+        }
+    }
+}
+
+impl<'py, T: FromPyObjectOwned<'py>> Pair<T> {
+    #[cold]
+    fn of_sequence(pair: Borrowed<'_, 'py, PyAny>, error: PyErr) -> PyResult<Self> {
+        if pair.is_instance_of::<PyTuple>() {
+            return Err(error);
         }
         let pair = pair.cast::<PySequence>()?;
         if pair.len()? != 2 {
