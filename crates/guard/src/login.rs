@@ -24,8 +24,9 @@ pub(crate) enum LoginFault {
 }
 
 impl LoginPolicy {
-    /// A token that does not say how or when the person signed in does not fulfil what is asked.
-    pub(crate) fn check(&self, claims: &Claims, now: UnixSeconds) -> Result<(), LoginFault> {
+    /// A token that does not say how or when the person signed in does not fulfil what is asked, and neither does one that
+    /// says that it was later than now: it would be recent for ever.
+    pub(crate) fn check(&self, claims: &Claims, now: UnixSeconds, skew: Duration) -> Result<(), LoginFault> {
         let is_strong = self.acr_values.is_empty()
             || claims
                 .raw
@@ -38,7 +39,7 @@ impl LoginPolicy {
         let is_recent = self.max_age.is_none_or(|max_age| {
             claims
                 .auth_time
-                .is_some_and(|signed_in| now.since(signed_in) <= max_age)
+                .is_some_and(|signed_in| signed_in <= now + skew && now.since(signed_in) <= max_age)
         });
         if is_recent {
             Ok(())
@@ -49,9 +50,9 @@ impl LoginPolicy {
 }
 
 impl GuardBuilder {
-    /// The person must have signed in at most `max_age` ago (`auth_time` of the token). Else the answer is `401`
-    /// `insufficient_user_authentication`, with which clients send the person to sign in again (RFC 9470).
-    /// Default: it does not matter.
+    /// The person must have signed in at most `max_age` ago (`auth_time` of the token, no further ahead than the clock skew).
+    /// Else the answer is `401` `insufficient_user_authentication`, with which clients send the person to sign in again
+    /// (RFC 9470). Default: it does not matter.
     #[must_use]
     pub fn require_recent_login(mut self, max_age: Duration) -> Self {
         self.login.max_age = Some(max_age);

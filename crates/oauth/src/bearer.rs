@@ -89,6 +89,9 @@ pub enum BearerError {
     /// `iat` or `nbf` lies too far in the future.
     #[error("the assertion is from the future")]
     FromTheFuture,
+    /// `auth_time` lies too far in the future: it would pass for recent as long as it does.
+    #[error("the assertion's auth_time is in the future; it has to be in seconds")]
+    SignInFromTheFuture,
     /// `exp` lies further ahead than is allowed.
     #[error("the assertion would be good for too long")]
     TooLong,
@@ -282,6 +285,10 @@ pub fn verify(
         Kind::IdToken => Some(typed::<Identity>(&claims)?.of_client(audience)?),
         Kind::Workload => None,
     };
+    let signed_in = person.as_ref().and_then(|person| person.auth_time);
+    if signed_in.is_some_and(|signed_in| signed_in > now + MAX_SKEW) {
+        return Err(BearerError::SignInFromTheFuture);
+    }
     Ok(Assertion {
         issuer: base.iss,
         subject: base.sub,

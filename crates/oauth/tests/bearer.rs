@@ -113,6 +113,23 @@ fn an_id_token_is_for_one_client_and_a_day_at_most() {
     }
 }
 
+/// RFC 9470: a time ahead would be recent for ever. Milliseconds are the usual mistake.
+#[test]
+fn nobody_signed_in_later_than_now_but_for_the_skew() {
+    for kind in [Kind::IdJag, Kind::IdToken] {
+        for good in [0, NOW.0, NOW.0 + 60] {
+            assert_eq!(check(kind, &with("auth_time", json!(good))), Ok(()), "{good}");
+        }
+        for ahead in [NOW.0 + 61, NOW.0 * 1000, i64::MAX] {
+            assert_eq!(
+                check(kind, &with("auth_time", json!(ahead))),
+                Err(BearerError::SignInFromTheFuture),
+                "{ahead}"
+            );
+        }
+    }
+}
+
 /// JWTB-003, JWTB-004, JWTB-007, JWTB-009.
 #[test]
 fn an_id_jag_has_every_claim_and_one_audience() {

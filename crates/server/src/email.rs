@@ -1,5 +1,7 @@
 //! What counts as an e-mail address: enough to tell one from a name, and no more. Whether mail arrives, only mail can tell.
 
+use doorward_oauth::client::is_invisible;
+
 /// The longest address, in bytes (RFC 5321 §4.5.3.1.3, less the two angle brackets).
 pub(crate) const MAX_EMAIL: usize = 254;
 
@@ -8,7 +10,7 @@ pub(crate) fn is_address(text: &str) -> bool {
     let parts = text.split_once('@');
     parts.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'))
         && text.len() <= MAX_EMAIL
-        && !text.contains(|c: char| c.is_control() || c.is_whitespace())
+        && !text.contains(|c: char| c.is_control() || c.is_whitespace() || is_invisible(c))
 }
 
 #[cfg(test)]
@@ -31,6 +33,8 @@ mod tests {
             "a da@example.com",
             "ada@example.com\n",
             "a\0@b",
+            "\u{200b}@example.com",
+            "\u{202e}ada@example.com",
         ] {
             assert!(!is_address(bad), "{bad:?}");
         }

@@ -135,7 +135,10 @@ impl Inner {
             let token = token.text().ok_or(Refusal::MalformedCredentials)?;
             Box::pin(self.check_revocation(claims, token)).await?;
         }
-        self.terms.login.check(claims, at).map_err(Refusal::Login)?;
+        self.terms
+            .login
+            .check(claims, at, self.skew)
+            .map_err(Refusal::Login)?;
         let session = self.check_session(fields, claims)?;
         if !encoding::is_plain(fields, head.headers) {
             return Err(Refusal::Encoding);

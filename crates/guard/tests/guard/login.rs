@@ -34,6 +34,22 @@ async fn a_sign_in_too_long_ago_is_challenged_with_the_age() {
     assert_eq!(world.guard.metrics().refused["login_too_old"], 2);
 }
 
+/// A time ahead would be recent for ever: milliseconds are the usual mistake.
+#[tokio::test(start_paused = true)]
+async fn a_sign_in_in_the_future_is_none_but_for_the_skew() {
+    let world = World::with(|builder| builder.require_recent_login(Duration::from_mins(1)));
+    for (auth_time, status) in [
+        (world.now() + 60, StatusCode::OK),
+        (world.now() + 61, StatusCode::UNAUTHORIZED),
+        (world.now() * 1000, StatusCode::UNAUTHORIZED),
+        (i64::MAX, StatusCode::UNAUTHORIZED),
+    ] {
+        let token = world.token_with(&json!({"auth_time": auth_time}));
+        assert_eq!(world.ping(&token).await, status, "{auth_time}");
+    }
+    assert_eq!(world.guard.metrics().refused["login_too_old"], 3);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_sign_in_too_weak_is_challenged_with_the_ways_that_will_do() {
     let world = World::with(|builder| builder.require_acr(["urn:hard", "urn:soft"]));

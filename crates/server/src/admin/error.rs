@@ -5,12 +5,13 @@ use axum::body::Bytes;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
-use doorward_jose::json::objects;
+use doorward_jose::JoseError;
+use doorward_jose::json::{self, MAX_DEPTH, objects};
 use doorward_oauth::error::OAuthError;
 use doorward_store::StoreError;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -135,6 +136,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = AdminError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, AdminError> {
+        let (parts, bytes) = whole(request, state).await?;
+        let request = Request::from_parts(parts, bytes.clone().into());
         let Json(body) = Json::<Self>::from_request(request, state)
             .await
             .map_err(|rejection| {
@@ -144,8 +147,33 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
                 };
                 AdminError::Unreadable(status, rejection.body_text())
             })?;
+        check_strictly(&bytes)?;
         Ok(body)
     }
+}
+
+async fn whole<S: Send + Sync>(request: Request, state: &S) -> Result<(Parts, Bytes), AdminError> {
+    let (parts, body) = request.into_parts();
+    let bytes = Bytes::from_request(Request::from_parts(parts.clone(), body), state)
+        .await
+        .map_err(|rejection| AdminError::Unreadable(rejection.status(), rejection.body_text()))?;
+    Ok((parts, bytes))
+}
+
+/// What is JSON and fits, and must not be taken all the same: values of a body go into tokens, and whoever reads those reads
+/// strictly.
+fn check_strictly(bytes: &[u8]) -> Result<(), AdminError> {
+    let sentence = match json::from_slice::<IgnoredAny>(bytes) {
+        Ok(IgnoredAny) => return Ok(()),
+        Err(JoseError::DuplicateMember) => {
+            "A member is there twice in one object; leave one of them.".to_owned()
+        }
+        Err(JoseError::TooDeep) => {
+            format!("Objects and arrays are nested too deep: at most {MAX_DEPTH} levels.")
+        }
+        Err(_) => "The name of a member has a NUL in it; take that away.".to_owned(),
+    };
+    Err(AdminError::Invalid(sentence))
 }
 
 /// The JSON body of a request that may come without one.
@@ -155,10 +183,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalB
     type Rejection = AdminError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, AdminError> {
-        let (parts, body) = request.into_parts();
-        let bytes = Bytes::from_request(Request::from_parts(parts.clone(), body), state)
-            .await
-            .map_err(|rejection| AdminError::Unreadable(rejection.status(), rejection.body_text()))?;
+        let (parts, bytes) = whole(request, state).await?;
         if bytes.is_empty() {
             return Ok(Self(T::default()));
         }

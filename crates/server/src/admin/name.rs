@@ -1,3 +1,4 @@
+use doorward_oauth::client::is_invisible;
 use doorward_store::MAX_CLIENT_ID;
 
 use super::error::AdminError;
@@ -12,9 +13,10 @@ pub(super) fn is_client_id(text: &str) -> bool {
 
 /// Checks a name that people are shown; `member` is what the request calls it.
 pub(super) fn check(member: &str, name: &str) -> Result<(), AdminError> {
-    if name.trim().is_empty() || name.len() > LONGEST || name.chars().any(char::is_control) {
+    let is_hidden = |c: char| c.is_control() || is_invisible(c);
+    if name.trim().is_empty() || name.len() > LONGEST || name.contains(is_hidden) {
         return Err(AdminError::Invalid(format!(
-            "{member} must be 1 to {LONGEST} bytes without control characters."
+            "{member} must be 1 to {LONGEST} bytes without control characters and characters that nobody sees."
         )));
     }
     Ok(())

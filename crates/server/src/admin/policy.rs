@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::error::AdminError;
-use super::words;
+use super::{name, words};
 use crate::config::Tokens;
 use crate::context::Context;
 
@@ -39,6 +39,8 @@ const MOST_CLAIMS: usize = 20;
 const LONGEST_CLAIMS: usize = 2048;
 const LONGEST_ACCESS_TTL: u64 = Tokens::LONGEST_ACCESS_TTL.duration().as_secs();
 const YEAR: u64 = 366 * 86_400;
+/// Below, a whole number never becomes a fraction: 2 to the 63rd.
+const EXACT: f64 = 9_223_372_036_854_775_808.0;
 
 /// What an operator demands of a resource's tokens.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -160,9 +162,11 @@ pub(super) fn checked(ctx: &Context, body: PolicyBody) -> Result<ResourcePolicy,
     if body.dpop_bound_access_tokens_required && !ctx.settings.dpop.enabled {
         return refuse("No token is bound while dpop.enabled is false; switch it on first.");
     }
-    let usable = |client_id: &String| !client_id.is_empty() && client_id.len() <= 2048;
+    let usable = |client_id: &String| name::is_client_id(client_id);
     if body.exchange_clients.len() > 100 || !body.exchange_clients.iter().all(usable) {
-        return refuse("exchange_clients must be at most 100 client ids.");
+        return refuse(
+            "exchange_clients must be at most 100 client ids, each of 1 to 2048 bytes without control characters.",
+        );
     }
     let outside = |value: Option<u32>, least, most| {
         value.is_some_and(|value| !(least..=most).contains(&u64::from(value)))
@@ -183,6 +187,9 @@ pub(super) fn checked(ctx: &Context, body: PolicyBody) -> Result<ResourcePolicy,
     if body.claims.len() > MOST_CLAIMS || length > LONGEST_CLAIMS {
         return refuse("claims may be at most 20, and together 2 KiB.");
     }
+    if !body.claims.values().all(is_exact) {
+        return refuse("A whole number in claims is too large to be kept exactly; write it as a text.");
+    }
     if let Some(own) = body
         .claims
         .keys()
@@ -202,6 +209,19 @@ pub(super) fn checked(ctx: &Context, body: PolicyBody) -> Result<ResourcePolicy,
         person_claims: body.person_claims,
         claims: body.claims,
     })
+}
+
+/// Whether every whole number in it is the one that was written. Those that 64 bits cannot hold have become fractions, which
+/// hold their beginning.
+fn is_exact(value: &Value) -> bool {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            number.as_f64().is_some_and(|number| number.abs() < EXACT)
+        }
+        Value::Array(items) => items.iter().all(is_exact),
+        Value::Object(members) => members.values().all(is_exact),
+        _ => true,
+    }
 }
 
 /// Checks what of a person is to be told.

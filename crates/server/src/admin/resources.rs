@@ -272,10 +272,17 @@ fn scopes(bodies: Vec<ScopeBody>) -> Result<Vec<ResourceScope>, AdminError> {
                 "A scope's description has at most 500 bytes and no control characters.".to_owned(),
             ));
         }
+        let upstream = body.upstream.filter(|upstream| !upstream.is_empty());
+        if let Some(Err(error)) = upstream.as_deref().map(Scope::parse) {
+            return Err(AdminError::Invalid(format!(
+                "The upstream scope of `{}` cannot be used: {error}.",
+                body.name
+            )));
+        }
         scopes.push(ResourceScope {
             name: body.name,
             description: body.description,
-            upstream: body.upstream.filter(|upstream| !upstream.is_empty()),
+            upstream,
             default: body.default,
         });
     }

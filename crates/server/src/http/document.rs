@@ -38,8 +38,9 @@ impl Document {
     pub(crate) fn answer(&self, headers: &HeaderMap) -> Response {
         let known = headers.get_all(header::IF_NONE_MATCH).iter().any(|tags| {
             tags.to_str().is_ok_and(|tags| {
-                tags.split(',')
-                    .any(|known| known.trim().trim_start_matches("W/").as_bytes() == self.tag.as_bytes())
+                tags.split(',').map(str::trim).any(|known| {
+                    known == "*" || known.trim_start_matches("W/").as_bytes() == self.tag.as_bytes()
+                })
             })
         });
         let cache = [(header::CACHE_CONTROL, CACHE), (header::ETAG, self.tag.clone())];

@@ -51,7 +51,7 @@ pub(crate) struct Envelope {
     pub(super) pages: Option<String>,
     /// Writes down what is refused; a router that is tested without a server has none.
     pub(super) recorder: Option<Arc<Recorder>>,
-    /// Against DNS rebinding.
+    /// One for each request, and against DNS rebinding.
     pub(super) hosts: AllowedHosts,
     pub(super) limits: Limits,
     /// Room for bodies.
@@ -111,7 +111,7 @@ impl Envelope {
     fn known_answer(&self, request: &Request, shortcut: usize) -> Option<Response> {
         let shortcut = self.shortcuts.get(shortcut)?;
         let started = Instant::now();
-        if !self.hosts.allow(request) {
+        if self.hosts.check(request).is_err() {
             return None;
         }
         let (mut response, kept) = shortcut.answer()?;
@@ -199,9 +199,9 @@ impl Envelope {
     }
 
     async fn answer(&self, request: Request, way: Way<'_>, address: IpAddr) -> Response {
-        if !self.hosts.allow(&request) {
+        if let Err(status) = self.hosts.check(&request) {
             let (parts, _) = request.into_parts();
-            return way.refuse(parts, StatusCode::MISDIRECTED_REQUEST).await;
+            return way.refuse(parts, status).await;
         }
         self.limits.answer(request, way, &self.bodies, address).await
     }

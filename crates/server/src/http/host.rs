@@ -1,11 +1,12 @@
-//! Against DNS rebinding: a server on loopback answers only under loopback names, so that a web page whose
-//! name was pointed at 127.0.0.1 cannot talk to it.
+//! Which host a request is for. Against DNS rebinding a server on loopback answers only under loopback names, so that a web
+//! page whose name was pointed at 127.0.0.1 cannot talk to it.
 
 use std::net::IpAddr;
 
 use axum::extract::Request;
 use axum::http::header::HOST;
 use axum::http::uri::Authority;
+use axum::http::{StatusCode, Version};
 use doorward_oauth::issuer::Issuer;
 
 /// Which names are answered.
@@ -39,9 +40,19 @@ impl AllowedHosts {
                 .is_ok_and(|address| address.to_canonical().is_loopback())
     }
 
-    /// Whether this request may be answered. Health is answered under any name: what asks is a supervisor, and it learns
-    /// nothing.
-    pub(super) fn allow(&self, request: &Request) -> bool {
+    /// Whether this request may be answered, or with which status it is refused. Health is answered under any name: what
+    /// asks is a supervisor, and it learns nothing.
+    pub(super) fn check(&self, request: &Request) -> Result<(), StatusCode> {
+        if !is_for_one(request) {
+            return Err(StatusCode::BAD_REQUEST);
+        }
+        if !self.allow(request) {
+            return Err(StatusCode::MISDIRECTED_REQUEST);
+        }
+        Ok(())
+    }
+
+    fn allow(&self, request: &Request) -> bool {
         let Self::Loopback(issuer) = self else { return true };
         if matches!(request.uri().path(), "/livez" | "/readyz") {
             return true;
@@ -56,4 +67,12 @@ impl AllowedHosts {
             (None, None) => true,
         }
     }
+}
+
+/// Whether a request has one `Host`, as HTTP/1.1 demands, or none where that will do: HTTP/1.0 knows none, and HTTP/2 has
+/// `:authority` (RFC 9112 §3.2, RFC 9113 §8.3.1). Of two, others on the way may have taken the other one.
+fn is_for_one(request: &Request) -> bool {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let is_named = hosts.next().is_some();
+    hosts.next().is_none() && (is_named || request.version() != Version::HTTP_11)
 }

@@ -66,6 +66,7 @@ async fn log_of_a_request(json: bool) -> String {
     );
     let router = wrap_public(Router::new().route("/oauth/token", post(handler)), envelope);
     let request = Request::post("/oauth/token?code=canary-query")
+        .header("host", "auth.example")
         .header("authorization", "Basic canary-authorization")
         .header("cookie", "doorward_session=canary-cookie")
         .header("user-agent", "canary-agent")

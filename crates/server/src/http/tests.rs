@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::ConnectInfo;
-use axum::http::{HeaderMap, Request, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{get, post};
 use doorward_oauth::error::{ErrorCode, OAuthError};
@@ -22,6 +22,8 @@ use super::request::RequestInfo;
 use super::{Envelope, cors, wrap_admin, wrap_public};
 use crate::config::{Cors, Settings};
 use crate::random::Random;
+
+mod host;
 
 struct Sevens;
 
@@ -72,7 +74,16 @@ fn public(issuer: &str) -> (Router, Metrics) {
     (wrap_public(routes(), envelope), metrics)
 }
 
-async fn send(router: &Router, request: Request<Body>) -> (StatusCode, HeaderMap, String) {
+/// With a `Host`, as every client sends one.
+async fn send(router: &Router, mut request: Request<Body>) -> (StatusCode, HeaderMap, String) {
+    let headers = request.headers_mut();
+    headers
+        .entry("host")
+        .or_insert(HeaderValue::from_static("localhost"));
+    send_as_it_is(router, request).await
+}
+
+async fn send_as_it_is(router: &Router, request: Request<Body>) -> (StatusCode, HeaderMap, String) {
     let response: Response = router.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
@@ -288,45 +299,6 @@ async fn only_listed_origins_may_call_when_there_is_a_list() {
         let (_, headers, _) = send(&router, request("GET", "/", &[("origin", stranger)])).await;
         assert!(!headers.contains_key("access-control-allow-origin"), "{stranger}");
     }
-}
-
-#[tokio::test]
-async fn a_loopback_server_answers_only_under_loopback_names() {
-    let (router, _) = public("http://localhost:9000");
-    for host in [
-        "localhost:9000",
-        "localhost",
-        "127.0.0.1:9000",
-        "[::1]:9000",
-        "LOCALHOST:1",
-    ] {
-        let (status, ..) = send(&router, request("GET", "/whoami", &[("host", host)])).await;
-        assert_eq!(status, StatusCode::OK, "{host}");
-    }
-    for host in [
-        "evil.example",
-        "evil.example:9000",
-        "127.0.0.1.evil.example",
-        "localhost.evil.example",
-        "a b",
-        "",
-    ] {
-        let (status, ..) = send(&router, request("GET", "/whoami", &[("host", host)])).await;
-        assert_eq!(status, StatusCode::MISDIRECTED_REQUEST, "{host}");
-        let (status, ..) = send(&router, request("GET", "/livez", &[("host", host)])).await;
-        assert_eq!(
-            status,
-            StatusCode::NOT_FOUND,
-            "health is not refused, it is only not here"
-        );
-    }
-    let (router, _) = public("https://auth.example");
-    let (status, ..) = send(
-        &router,
-        request("GET", "/whoami", &[("host", "behind.proxy.internal")]),
-    )
-    .await;
-    assert_eq!(status, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 //!
 //! Parameters are OWASP's first choice for argon2id: 19 MiB of memory, two passes, one lane, a 16 byte salt
 //! and 32 bytes of output. They stand in each hash, so raising them later leaves old hashes readable.
+//!
+//! What is hashed is the password as RFC 8265 §4.2 prepares it (`OpaqueString`): keyboards differ in how they write an `ü`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use std::thread::available_parallelism;
 use argon2::password_hash::PasswordHasher as _;
 use argon2::password_hash::PasswordVerifier as _;
 use argon2::{Argon2, PasswordHash};
+use icu_normalizer::ComposingNormalizerBorrowed;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
@@ -21,6 +24,9 @@ use crate::random::Random;
 pub(crate) const MIN_LENGTH: usize = 12;
 /// The longest password that is looked at, in bytes.
 pub(crate) const MAX_LENGTH: usize = 1024;
+
+/// How many times its length a text has in NFC at the most (Unicode Standard Annex #15).
+const MOST_GROWTH: usize = 3;
 
 /// Hashes computed at the same time: each takes a core and 19 MiB.
 const MAX_WORKERS: usize = 4;
@@ -88,11 +94,10 @@ impl Passwords {
 
     /// The hash of a new password, which an operator sets, as a PHC string.
     pub async fn hash(&self, password: &SecretString) -> Result<String, PasswordError> {
-        let password = password.expose_secret();
+        let password = prepared(password.expose_secret())?;
         if password.chars().count() < MIN_LENGTH {
             return Err(PasswordError::TooShort);
         }
-        let password = bounded(password)?;
         let salt = self.random.bytes::<16>();
         let place = self.places.take_for_operator().ok_or(PasswordError::Busy)?;
         self.run(place, move || {
@@ -112,7 +117,7 @@ impl Passwords {
         password: &str,
         hash: Option<&str>,
     ) -> Result<bool, PasswordError> {
-        let password = bounded(password)?;
+        let password = prepared(password)?;
         let known = hash.is_some();
         let hash = hash.unwrap_or(DECOY).to_owned();
         self.run(place, move || {
@@ -144,11 +149,27 @@ impl Passwords {
     }
 }
 
-fn bounded(password: &str) -> Result<Zeroizing<String>, PasswordError> {
+/// Spaces of every kind are one, and characters are composed (NFC). The texts have room from the start: growing would leave
+/// a copy behind.
+fn prepared(password: &str) -> Result<Zeroizing<String>, PasswordError> {
     if password.len() > MAX_LENGTH {
         return Err(PasswordError::TooLong);
     }
-    Ok(Zeroizing::new(password.to_owned()))
+    let mut spaced = Zeroizing::new(String::with_capacity(password.len()));
+    spaced.extend(password.chars().map(|c| if is_space(c) { ' ' } else { c }));
+    let mut composed = Zeroizing::new(String::with_capacity(spaced.len() * MOST_GROWTH));
+    ComposingNormalizerBorrowed::new_nfc()
+        .normalize_to(&spaced, &mut *composed)
+        .map_err(failed)?;
+    Ok(composed)
+}
+
+/// Whether Unicode has the character among its spaces (category Zs).
+const fn is_space(c: char) -> bool {
+    matches!(
+        c,
+        ' ' | '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}'
+    )
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]

@@ -40,6 +40,41 @@ async fn only_the_right_password_passes() {
     assert_eq!(verify(&passwords, "", Some(&hash)).await, Ok(false));
 }
 
+/// RFC 8265 §4.2.
+#[tokio::test]
+async fn a_password_is_the_same_however_a_keyboard_writes_it() {
+    let passwords = passwords();
+    let composed = "gr\u{fc}\u{df}e aus K\u{f6}ln \u{ac00}";
+    let hash = passwords.hash(&secret(composed)).await.unwrap();
+    for same in [
+        composed,
+        "gru\u{308}\u{df}e aus Ko\u{308}ln \u{1100}\u{1161}",
+        "gr\u{fc}\u{df}e\u{a0}aus\u{3000}K\u{f6}ln\u{2000}\u{ac00}",
+    ] {
+        assert_eq!(verify(&passwords, same, Some(&hash)).await, Ok(true), "{same}");
+    }
+    for other in [
+        "gr\u{fc}sse aus K\u{f6}ln \u{ac00}",
+        "gru\u{df}e aus Koln \u{ac00}",
+        "Gr\u{fc}\u{df}e aus K\u{f6}ln \u{ac00}",
+        "gr\u{fc}\u{df}e  aus K\u{f6}ln \u{ac00}",
+    ] {
+        assert_eq!(verify(&passwords, other, Some(&hash)).await, Ok(false), "{other}");
+    }
+}
+
+#[test]
+fn a_password_is_prepared_and_ascii_stays_as_it_is() {
+    let ascii: String = ('\0'..='\u{7f}').collect();
+    assert_eq!(*prepared(&ascii).unwrap(), ascii);
+    // The one that grows most.
+    let most = "\u{1d160}".repeat(MAX_LENGTH / 4);
+    let grown = prepared(&most).unwrap();
+    assert!(grown.len() > most.len() && grown.capacity() == most.len() * MOST_GROWTH);
+    // Width and case stay.
+    assert_eq!(*prepared("\u{ff21}a\u{200b}").unwrap(), "\u{ff21}a\u{200b}");
+}
+
 #[tokio::test]
 async fn the_decoy_is_a_real_hash_that_no_password_passes() {
     assert!(PasswordHash::new(DECOY).is_ok());
@@ -68,6 +103,11 @@ async fn lengths_out_of_bounds_cost_nothing() {
     assert_eq!(
         passwords.hash(&secret("eleven char")).await,
         Err(PasswordError::TooShort)
+    );
+    assert_eq!(
+        passwords.hash(&secret(&"u\u{308}".repeat(11))).await,
+        Err(PasswordError::TooShort),
+        "as it is hashed"
     );
     assert_eq!(
         passwords.hash(&secret(&"x".repeat(1025))).await,

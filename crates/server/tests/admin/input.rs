@@ -19,6 +19,11 @@ async fn bad_input_is_refused_with_a_sentence_and_changes_nothing() {
         json!({"slug": "a", "uri": "https://a.example", "scopes": [{"name": "a b"}]}),
         json!({"slug": "a", "uri": "https://a.example", "scopes": [{"name": "a"}, {"name": "a"}]}),
         json!({"slug": "a", "uri": "https://a.example", "scopes": [{"name": "offline_access"}]}),
+        json!({"slug": "a", "uri": "https://a.example", "scopes": [{"name": "a", "upstream": "x".repeat(257)}]}),
+        json!({"slug": "a", "uri": "https://a.example", "scopes": [{"name": "a", "upstream": "a\0b"}]}),
+        json!({"slug": "a", "uri": "https://a.example", "display_name": "\u{200b}"}),
+        json!({"slug": "a", "uri": "https://a.example", "display_name": "\u{202e}evil"}),
+        json!({"slug": "a", "uri": "https://a.example", "policy": {"exchange_clients": ["\0"]}}),
         json!({"slug": "a"}),
         json!([]),
     ];
@@ -48,6 +53,10 @@ async fn bad_input_is_refused_with_a_sentence_and_changes_nothing() {
     }
     let bad_users = [
         json!({"email": "nobody", "password": PASSWORD}),
+        json!({"email": "\u{200b}@\u{200b}", "password": PASSWORD}),
+        json!({"email": "\u{202e}a@b", "password": PASSWORD}),
+        json!({"email": "a@b", "name": "\u{2060}", "password": PASSWORD}),
+        json!({"email": "a@b", "name": "\u{202e}adA", "password": PASSWORD}),
         json!({"email": "a@b", "password": "short"}),
         json!({"email": "a@b", "password": "x".repeat(2000)}),
         json!({"email": "a@b", "password": PASSWORD, "role": "admin"}),
@@ -117,4 +126,46 @@ async fn an_array_is_no_object() {
         let said = reply.json()["error_description"].to_string();
         assert!(said.contains("expected an object"), "{path}: {said}");
     }
+}
+
+/// What a policy has goes into every token of its resource, and whoever reads those reads strictly.
+#[tokio::test]
+async fn a_policy_has_only_claims_that_a_token_can_have() {
+    let operator = operator().await;
+    let body = |claims: &str| {
+        let resource = r#"{"slug": "a", "uri": "https://a.example", "policy": {"claims": {"#;
+        format!("{resource}{claims}}}}}}}")
+    };
+    let nested = |levels: usize| format!(r#""a": {}1{}"#, "[".repeat(levels), "]".repeat(levels));
+    let headers = [
+        ("authorization", &*format!("Bearer {ADMIN_KEY}")),
+        ("content-type", "application/json"),
+    ];
+    for (claims, said) in [
+        (r#""a\u0000b": 1"#, "NUL"),
+        (r#""a": {"b\u0000": 1}"#, "NUL"),
+        (nested(30).as_str(), "at most 32 levels"),
+        (nested(100).as_str(), "at most 32 levels"),
+        (r#""a": 1, "a": 2"#, "twice"),
+        (r#""a": {"b": 1, "b": 1}"#, "twice"),
+        (r#""a": 18446744073709551616"#, "too large"),
+        (r#""a": [{"b": -9223372036854775809}]"#, "too large"),
+    ] {
+        let send = operator
+            .admin
+            .send("POST", "/admin/resources", &headers, body(claims));
+        let reply = send.await;
+        assert_refused(&reply, StatusCode::BAD_REQUEST, "invalid_request");
+        assert!(reply.body.contains(said), "{claims}: {}", reply.body);
+    }
+    let good = format!(
+        r#"{}, "b": [18446744073709551615, -9223372036854775808, 1.5, "\u0000"]"#,
+        nested(29)
+    );
+    let send = operator
+        .admin
+        .send("POST", "/admin/resources", &headers, body(&good));
+    assert_eq!(send.await.status, StatusCode::CREATED);
+    let kept = &operator.get("/admin/resources/a").await["policy"]["claims"];
+    assert_eq!(kept["b"], json!([u64::MAX, i64::MIN, 1.5, "\0"]));
 }

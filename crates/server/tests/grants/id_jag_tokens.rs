@@ -61,6 +61,10 @@ async fn a_resource_that_wants_a_recent_sign_in_gets_one() {
             assert!(reply.body.contains("recent sign-in"), "{reply:?}");
         }
     }
+    for ahead in [now + 61, now * 1000, i64::MAX] {
+        let reply = idp.show(&app, &client, json!({"auth_time": ahead})).await;
+        assert_error(&reply, "invalid_grant");
+    }
 }
 
 /// JWTB-009, JWTB-023.
@@ -213,6 +217,11 @@ async fn a_person_is_added_once_where_the_issuer_may_bring_people() {
     for reply in &replies {
         assert_eq!(claims(&reply.json())["sub"], person.id.0.to_string());
     }
+    let hidden = json!({"sub": "00u12", "email": "hidden@example.com", "name": "\u{202e}Hid\u{200b}den"});
+    access_token(&idp.show(&app, &client, hidden).await);
+    let store = &app.context.store;
+    let person = store.user_by_email("hidden@example.com").await.unwrap();
+    assert_eq!(person.unwrap().name, "Hidden");
     // Somebody here has the address: an operator links them, or nobody does.
     let same_address = json!({"sub": "00u10", "email": EMAIL, "email_verified": true});
     assert_error(&idp.show(&app, &client, same_address).await, "invalid_grant");

@@ -224,6 +224,8 @@ async fn what_resource_and_issuer_demand_holds_for_id_tokens_too() {
     let token = sign(&idp.key, "JWT", &id_token(&app, &idp, recent)).unwrap();
     let replies = join_all((0..50).map(|_| exchange(&app, &client, &token, &[]))).await;
     assert_eq!(statuses(&replies), [(200, 1), (400, 49)].into());
+    let ahead = json!({"auth_time": now * 1000, "jti": fresh("it")});
+    assert_error(&show(&app, &client, &idp, ahead).await, "invalid_request");
     let without = json!({"auth_time": now - 10});
     assert_error(&show(&app, &client, &idp, without).await, "invalid_request");
 }

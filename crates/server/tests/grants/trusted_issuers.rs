@@ -114,10 +114,12 @@ async fn terms_that_cannot_be_meant_are_refused() {
         admin(&app, "GET", PATH, Value::Null).await.json()["items"],
         json!([])
     );
-    let body = json!({"slug": "idp", "kind": "identity_provider", "issuer": IDP,
-        "rules": [{"name": "r", "resource": "mcp", "scope": "mcp:read"}]});
-    let reply = admin(&app, "POST", PATH, body).await;
-    assert_eq!(reply.status, StatusCode::BAD_REQUEST, "no client_ids: {reply:?}");
+    for clients in [json!([]), json!([""]), json!(["\0"])] {
+        let body = json!({"slug": "idp", "kind": "identity_provider", "issuer": IDP,
+            "rules": [{"name": "r", "client_ids": clients, "resource": "mcp", "scope": "mcp:read"}]});
+        let reply = admin(&app, "POST", PATH, body).await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{clients}: {reply:?}");
+    }
 }
 
 #[tokio::test]

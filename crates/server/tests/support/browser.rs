@@ -147,10 +147,7 @@ impl Browser {
 
     /// Any request.
     pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: String) -> Reply {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "localhost:9000");
+        let mut request = Request::builder().method(method).uri(path);
         let cookies = self.cookies();
         if !cookies.is_empty() {
             let pairs: Vec<_> = cookies
@@ -162,7 +159,9 @@ impl Browser {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Body::from(body)).unwrap();
+        let mut request = request.body(Body::from(body)).unwrap();
+        let host = request.headers_mut().entry("host");
+        host.or_insert("localhost:9000".parse().unwrap());
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();

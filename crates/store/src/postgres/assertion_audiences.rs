@@ -81,5 +81,8 @@ pub(super) async fn update(db: &Connection, audience: &AssertionAudience) -> Fal
 }
 
 pub(super) async fn delete(db: &Connection, slug: &str) -> Fallible<bool> {
+    if !can_be_stored(slug) {
+        return Ok(false);
+    }
     Ok(run(db, DELETE, &[&slug]).await? > 0)
 }

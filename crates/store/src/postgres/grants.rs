@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::errors::Fallible;
 use super::statements::{Connection, Sql, find as row, list as rows, run, statements};
 use super::together::{Meeting, Together, find_each};
-use super::values::{Columns, only};
+use super::values::{Columns, can_all_be_stored, only};
 use super::work::Db;
 use super::{Engine, consents};
 use crate::rules::grants::{AT_A_TIME, Whose, forgets_consent, matches};
@@ -282,6 +282,9 @@ pub(super) async fn list(
         _ => PAGE,
     };
     let below = page_start(request)?.unwrap_or(Uuid::max());
+    if !can_all_be_stored([&filter.client_id, &filter.resource]) {
+        return Ok(page(Vec::new(), request, |grant| grant.id.0.to_string()));
+    }
     let (user, state) = (filter.user.map(|user| user.0), filter.state.map(Word::word));
     let limit = i64::from(rows_to_fetch(request));
     let params: [&(dyn ToSql + Sync); 6] =
@@ -315,6 +318,9 @@ pub(super) async fn live(db: &Connection, way: Sql, whose: &Whose, after: Uuid) 
         Whose::OfIssuer(slug) => return rows(db, way, &[slug, &some], only).await,
         Whose::Matching(filter) => filter,
     };
+    if !can_all_be_stored([&filter.client_id, &filter.resource]) {
+        return Ok(Vec::new());
+    }
     let (user, state) = (filter.user.map(|user| user.0), filter.state.map(Word::word));
     let id = filter.id.map(|id| id.0);
     let params: [&(dyn ToSql + Sync); 7] = [

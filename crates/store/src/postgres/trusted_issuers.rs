@@ -165,7 +165,7 @@ pub(super) async fn link(db: &Connection, link: &LinkedSubject, person: Option<&
 }
 
 pub(super) async fn find_link(db: &Connection, slug: &str, subject: &str) -> Fallible<Option<LinkedSubject>> {
-    if !can_be_stored(subject) {
+    if !can_be_stored(slug) || !can_be_stored(subject) {
         return Ok(None);
     }
     row(db, LINK, &[&slug, &subject], read_link).await
@@ -177,6 +177,9 @@ pub(super) async fn links(
     request: &PageRequest,
 ) -> Fallible<Page<LinkedSubject>> {
     let after = request.after.as_deref().unwrap_or_default();
+    if !can_be_stored(slug) || !can_be_stored(after) {
+        return Ok(page(Vec::new(), request, |link| link.subject.clone()));
+    }
     let limit = i64::from(rows_to_fetch(request));
     let found = rows(db, LINKS_AFTER, &[&slug, &after, &limit], read_link).await?;
     Ok(page(found, request, |link| link.subject.clone()))

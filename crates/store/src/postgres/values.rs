@@ -99,3 +99,8 @@ fn malformed(what: &str) -> Fault {
 pub(super) fn can_be_stored(text: &str) -> bool {
     !text.contains('\0')
 }
+
+/// The same of all texts of a filter that there are.
+pub(super) fn can_all_be_stored<const N: usize>(texts: [&Option<String>; N]) -> bool {
+    texts.into_iter().flatten().all(|text| can_be_stored(text))
+}

@@ -151,10 +151,10 @@ async fn read_rules(
 
 fn check_rule(kind: TrustedIssuerKind, rule: &RuleBody) -> Result<(), AdminError> {
     name::check("A rule's name", &rule.name)?;
-    let usable = |client_id: &String| !client_id.is_empty() && client_id.len() <= 2048;
+    let usable = |client_id: &String| name::is_client_id(client_id);
     if rule.client_ids.len() > MOST_CLIENTS || !rule.client_ids.iter().all(usable) {
         return Err(AdminError::invalid(format!(
-            "A rule has at most {MOST_CLIENTS} client_ids."
+            "A rule has at most {MOST_CLIENTS} client_ids, each of 1 to 2048 bytes without control characters."
         )));
     }
     let usable =

@@ -62,7 +62,9 @@ impl Server {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Body::empty()).unwrap();
+        let mut request = request.body(Body::empty()).unwrap();
+        let host = request.headers_mut().entry("host");
+        host.or_insert("localhost:9000".parse().unwrap());
         let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let body = String::from_utf8(body.to_vec()).unwrap();
@@ -123,11 +125,13 @@ async fn whoever_asks_otherwise_is_answered_by_the_router() {
     let tag = headers["etag"].to_str().unwrap();
     let (status, _, body) = server.send("GET", &[("if-none-match", tag)]).await;
     assert_eq!((status, body.as_str()), (StatusCode::NOT_MODIFIED, ""));
+    let (status, _, body) = server.send("GET", &[("if-none-match", "*")]).await;
+    assert_eq!((status, body.as_str()), (StatusCode::NOT_MODIFIED, ""));
     let (status, headers, body) = server.send("HEAD", &[]).await;
     assert_eq!((status, body.as_str()), (StatusCode::OK, ""));
     assert_eq!(headers["content-length"], "7");
     server.send("GET", &[("origin", "https://app.example")]).await;
-    assert_eq!(server.asked(), 4);
+    assert_eq!(server.asked(), 5);
     assert_eq!(server.send("POST", &[]).await.0, StatusCode::METHOD_NOT_ALLOWED);
 }
 
@@ -140,4 +144,8 @@ async fn a_strange_name_is_refused_the_kept_answer_too() {
         let (status, ..) = server.send("GET", &[("host", host)]).await;
         assert_eq!(status, StatusCode::MISDIRECTED_REQUEST, "{host}");
     }
+    let (status, ..) = server
+        .send("GET", &[("host", "localhost"), ("host", "localhost")])
+        .await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
 }

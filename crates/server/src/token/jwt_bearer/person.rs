@@ -1,6 +1,7 @@
 //! Whom an issuer means.
 
 use doorward_oauth::bearer::Person;
+use doorward_oauth::client::is_invisible;
 use doorward_store::{LinkedSubject, Store, StoreError, User, UserId};
 
 use super::NOT_TAKEN;
@@ -31,11 +32,10 @@ pub(in crate::token) async fn person(
         .clone()
         .filter(|email| about.email_verified != Some(false) && is_address(email));
     let email = email.unwrap_or_else(|| format!("{}@{slug}.invalid", id.0));
-    let usable =
-        |name: &String| !name.trim().is_empty() && name.len() <= 200 && !name.contains(char::is_control);
+    let name = about.name.as_deref().and_then(shown);
     let user = User {
         id,
-        name: about.name.clone().filter(usable).unwrap_or_else(|| email.clone()),
+        name: name.unwrap_or_else(|| email.clone()),
         email,
         password_hash: None,
         disabled: false,
@@ -64,6 +64,13 @@ pub(in crate::token) async fn person(
         Err(StoreError::NotFound) => Err(unusable(NOT_TAKEN, "the issuer has been removed")),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The name as people see it, if that is one.
+fn shown(name: &str) -> Option<String> {
+    let visible: String = name.chars().filter(|c| !is_invisible(*c)).collect();
+    let is_name = !visible.trim().is_empty() && visible.len() <= 200 && !visible.contains(char::is_control);
+    is_name.then_some(visible)
 }
 
 async fn linked(ctx: &Context, slug: &str, subject: &str) -> Result<Option<User>, TokenError> {

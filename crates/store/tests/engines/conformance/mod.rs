@@ -30,6 +30,7 @@ pub(crate) mod sessions;
 pub(crate) mod several;
 pub(crate) mod spent;
 pub(crate) mod sweep;
+pub(crate) mod texts;
 pub(crate) mod throttle;
 pub(crate) mod trusted_issuers;
 pub(crate) mod users;
@@ -132,6 +133,8 @@ macro_rules! conformance {
             audit_list: the_list_is_whole_and_in_order_page_by_page, filters_choose_the_lines, events_are_forgotten_a_little_at_a_time,
                 a_long_text_is_cut, a_word_that_a_newer_program_wrote_is_read_as_text;
             audit_operations: every_operation_that_changes_something_is_told;
+            texts: grants_with_a_nul_are_not_there, audit_entries_with_a_nul_are_not_there,
+                what_has_a_nul_in_its_name_cannot_be_removed;
             sweep: what_is_past_its_use_is_removed, what_is_in_use_stays, a_sweep_removes_at_most_its_limit, clients_that_registered_themselves_and_were_never_allowed_anything_are_removed,
                 initial_tokens_go_long_after_they_ended, so_many_clients_are_looked_at_in_one_go;
         }
