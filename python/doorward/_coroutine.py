@@ -54,6 +54,8 @@ def begin(waiting: CoroutineType[Any, Any, T]) -> asyncio.Future[T]:
         task.cancel()
         raise
     else:
+        # One that is cancelled before its first step never comes to what was begun.
+        task.add_done_callback(lambda _: waiting.close())
         return task
     task.cancel()
     return outcome

@@ -114,7 +114,10 @@ class Exchange:
         """Whether an error comes of it that the application was told of the end of its stream."""
         if self._cut is None or not _comes_of(error, self._cut):
             return False
-        logger.debug("an application ended with its stream", exc_info=error)
+        if _says_only(error, self._cut):
+            logger.debug("an application ended with its stream", exc_info=error)
+        else:
+            logger.warning("an application failed after its stream was cut off", exc_info=error)
         return True
 
     @property
@@ -210,6 +213,14 @@ class Exchange:
             self._over = asyncio.get_running_loop().create_future()
         if not self._over.done():
             self._over.set_result(None)
+
+
+def _says_only(error: BaseException, origin: BaseException) -> bool:
+    """Whether an error is the origin itself, or what Starlette makes of it."""
+    several: tuple[BaseException, ...] = getattr(error, "exceptions", ())
+    if several:
+        return all(_says_only(one, origin) for one in several)
+    return error is origin or type(error).__name__ == "ClientDisconnect"
 
 
 def _comes_of(error: BaseException | None, origin: BaseException, depth: int = 16) -> bool:

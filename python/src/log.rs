@@ -146,8 +146,13 @@ impl Subscriber for Forward {
                 .replace("::", "."),
             text: text.message + &text.fields,
         };
-        let started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = started.as_ref().map(|started| started.lines.try_send(line));
+        // The lock is held for as short as can be: a fork in between would leave it locked in the child.
+        let lines = STARTED
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .map(|started| started.lines.clone());
+        let sent = lines.map(|lines| lines.try_send(line));
         if !matches!(sent, Some(Ok(()))) {
             DROPPED.fetch_add(1, Ordering::Relaxed);
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -264,6 +265,29 @@ async def test_a_stream_of_starlette_ends_and_the_server_hears_of_no_error(
     await caller.call(GuardMiddleware(app, ending.guard))
     assert caller.sent[-1] == {"type": "http.response.body", "body": b""}
     assert ending.told < 200
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_what_fails_in_cleaning_up_after_a_cut_is_logged(
+    authorization_server: AuthorizationServer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    own: bool,
+) -> None:
+    ending = Ending(authorization_server, monkeypatch)
+
+    async def app(_scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        try:
+            await ending.send_events(send)
+        finally:
+            if own:
+                raise RuntimeError("the transaction could not be rolled back")
+
+    with caplog.at_level(logging.WARNING, logger="doorward"):
+        await Caller(ending.token, "2.4").call(GuardMiddleware(app, ending.guard))
+    warned = [record for record in caplog.records if record.exc_info and "cut off" in record.getMessage()]
+    assert len(warned) == own
 
 
 @pytest.mark.parametrize("in_group", [True, False])

@@ -4,7 +4,7 @@ use std::mem;
 use std::process;
 
 /// A value that counts only in the process that made it. Threads do not come along into a forked process: what they were
-/// doing is never done there, and what they had locked stays locked. So there it is made anew.
+/// doing is never done there. So there it is made anew.
 #[derive(Debug, Default)]
 pub struct PerProcess<T> {
     made_in: Option<u32>,

@@ -181,7 +181,7 @@ async fn a_master_key_that_others_can_read_is_refused() {
         let refused = place.run(&["serve"]).one_line_failure();
         assert_eq!(
             refused,
-            "the master key file data/master.key can be read by others; run `chmod 600 data/master.key`"
+            "the master key file data/master.key can be read by others; run `chmod 600 data/master.key` (0440 where a container is handed it)"
         );
     }
     fs::set_permissions(&file, fs::Permissions::from_mode(0o400)).unwrap();

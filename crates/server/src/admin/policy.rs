@@ -1,7 +1,7 @@
 //! The policy of a resource, as operators write it.
 
 use doorward_oauth::id_jag::PERSON_CLAIMS;
-use doorward_store::ResourcePolicy;
+use doorward_store::{MAX_CLIENT_ID, ResourcePolicy};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -164,9 +164,9 @@ pub(super) fn checked(ctx: &Context, body: PolicyBody) -> Result<ResourcePolicy,
     }
     let usable = |client_id: &String| name::is_client_id(client_id);
     if body.exchange_clients.len() > 100 || !body.exchange_clients.iter().all(usable) {
-        return refuse(
-            "exchange_clients must be at most 100 client ids, each of 1 to 2048 bytes without control characters.",
-        );
+        return refuse(&format!(
+            "exchange_clients must be at most 100 client ids, each of 1 to {MAX_CLIENT_ID} bytes without control characters."
+        ));
     }
     let outside = |value: Option<u32>, least, most| {
         value.is_some_and(|value| !(least..=most).contains(&u64::from(value)))

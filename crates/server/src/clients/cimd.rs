@@ -7,6 +7,7 @@ use std::time::Duration;
 use doorward_fetch::{FetchError, Fetched, Fetcher, Limits};
 use doorward_oauth::client::{ClientMetadata, EffectiveClient, RegistrationPolicy, effective};
 use doorward_oauth::time::{Clock, UnixSeconds};
+use doorward_store::MAX_CLIENT_ID;
 use quick_cache::sync::Cache;
 use url::Url;
 
@@ -118,6 +119,9 @@ fn looks_like_url(client_id: &str) -> bool {
 /// §3 of the draft, and one thing more: only the normal spelling of a URL is accepted. Two strings that lead to one
 /// document would be two clients to the ledger and one to the reader.
 fn check_url(client_id: &str, allow_loopback_http: bool) -> Result<(), &'static str> {
+    if client_id.len() > MAX_CLIENT_ID {
+        return Err("it is longer than 1,024 bytes.");
+    }
     let url = Url::parse(client_id).map_err(|_| "it is not a URL.")?;
     let on_loopback = match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",

@@ -7,7 +7,7 @@ use doorward_oauth::client::{GrantType, RegistrationPolicy, TokenEndpointAuthMet
 use doorward_oauth::issuer::Issuer;
 use doorward_oauth::redirect::{RedirectUri, SchemePolicy};
 use doorward_oauth::time::Clock;
-use doorward_store::{Change, ClientSource, MAX_CLIENT_ID, Store, StoreError, Version};
+use doorward_store::{Change, ClientSource, Store, StoreError, Version};
 use quick_cache::sync::Cache;
 
 use super::cimd::{Documents, LATELY};
@@ -18,6 +18,8 @@ use crate::http::metrics::Metrics;
 use crate::limits::AddressLimit;
 use crate::token::grant_types;
 
+/// Longer client ids name nobody: no earlier version took them.
+const LONGEST_ON_RECORD: usize = 2048;
 /// Clients that are kept as they were read.
 const KEPT: usize = 1024;
 
@@ -203,7 +205,7 @@ impl Directory {
     }
 
     async fn stored(&self, client_id: &str) -> Result<Option<Arc<Client>>, ClientError> {
-        if client_id.is_empty() || client_id.len() > MAX_CLIENT_ID {
+        if client_id.is_empty() || client_id.len() > LONGEST_ON_RECORD {
             return Err(ClientError::Unknown);
         }
         let version = self.store.changes().version(Change::Clients);

@@ -1,6 +1,5 @@
 //! What must hold between the settings before anything starts.
 
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::{fs, io};
 
@@ -10,6 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::bounds::bounds;
 use super::{DynamicRegistration, Key, Origin, Problem, Settings};
+use crate::keys::is_open_to_others;
 use crate::storage::is_postgres;
 
 /// Reads the secrets that are named by a file.
@@ -47,7 +47,7 @@ fn private_text(path: &Path) -> Result<String, String> {
     let cannot_read = |error: io::Error| format!("cannot read {}: {error}", path.display());
     if can_be_read_by_others(path).map_err(cannot_read)? {
         return Err(format!(
-            "{0} can be read by others; run `chmod 600 {0}`",
+            "{0} can be read by others; run `chmod 600 {0}` (0440 where a container is handed it)",
             path.display()
         ));
     }
@@ -55,7 +55,7 @@ fn private_text(path: &Path) -> Result<String, String> {
 }
 
 fn can_be_read_by_others(path: &Path) -> io::Result<bool> {
-    Ok(fs::metadata(path)?.mode() & 0o077 != 0)
+    Ok(is_open_to_others(&fs::metadata(path)?))
 }
 
 impl Settings {

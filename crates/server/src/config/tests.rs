@@ -269,7 +269,9 @@ fn a_secret_is_read_from_its_file_and_never_shown() {
         .set_permissions(fs::Permissions::from_mode(0o640))
         .unwrap();
     let open = load(None, &[("DOORWARD_ADMIN_BOOTSTRAP_KEY_FILE", &path)]).unwrap_err();
-    let expected = format!("admin.bootstrap_key_file: {path} can be read by others; run `chmod 600 {path}`");
+    let expected = format!(
+        "admin.bootstrap_key_file: {path} can be read by others; run `chmod 600 {path}` (0440 where a container is handed it)"
+    );
     assert!(open.contains(&expected), "{open}");
     let missing = load(None, &[("DOORWARD_ADMIN_BOOTSTRAP_KEY_FILE", "/nowhere/key")]).unwrap_err();
     assert!(missing.contains("cannot read /nowhere/key"));

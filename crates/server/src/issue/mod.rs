@@ -202,6 +202,15 @@ impl Draft {
     /// `invalid_scope`: of what is in a token, the client chooses the scopes.
     pub fn check_size(&self) -> Result<(), OAuthError> {
         let Self(claims) = self;
+        let too_large = || {
+            OAuthError::new(
+                ErrorCode::InvalidScope,
+                "The token would be larger than anybody reads (200 scopes, 16 KiB); ask for fewer scopes, or for one resource at a time.",
+            )
+        };
+        if let Some(scopes) = &claims.scope {
+            scopes.check_size().map_err(|_| too_large())?;
+        }
         let scopes = claims.scope.iter().flat_map(|scopes| scopes.iter());
         let extra = claims.extra.iter().map(|(name, value)| match value {
             Value::String(text) => name.len() + text.len(),
@@ -221,10 +230,7 @@ impl Draft {
         }
         let written = serde_json::to_vec(claims).map_or(usize::MAX, |written| written.len());
         if written > LONGEST_CLAIMS {
-            return Err(OAuthError::new(
-                ErrorCode::InvalidScope,
-                "The token would be larger than 16 KiB; ask for fewer scopes, or for one resource at a time.",
-            ));
+            return Err(too_large());
         }
         Ok(())
     }

@@ -2,7 +2,6 @@
 //! encrypted under it, so a stolen database alone opens nothing.
 
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -10,7 +9,7 @@ use doorward_jose::base64url;
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
-use super::private_file::write_private_file;
+use super::private_file::{is_open_to_others, write_private_file};
 use crate::random::Random;
 
 /// Why there is no master key.
@@ -46,7 +45,9 @@ pub enum MasterKeyError {
         path: PathBuf,
     },
     /// Others may read the file.
-    #[error("the master key file {path} can be read by others; run `chmod 600 {path}`")]
+    #[error(
+        "the master key file {path} can be read by others; run `chmod 600 {path}` (0440 where a container is handed it)"
+    )]
     TooOpen {
         /// The file.
         path: PathBuf,
@@ -104,7 +105,7 @@ impl MasterKey {
                 source,
             },
         };
-        if std::fs::metadata(path).map_err(failed)?.mode() & 0o077 != 0 {
+        if is_open_to_others(&std::fs::metadata(path).map_err(failed)?) {
             return Err(MasterKeyError::TooOpen { path: path_buf() });
         }
         let text = Zeroizing::new(std::fs::read_to_string(path).map_err(failed)?);

@@ -1,8 +1,8 @@
 //! Files that hold a secret.
 
-use std::fs::{DirBuilder, File, OpenOptions, hard_link, remove_file};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, hard_link, remove_file};
 use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::random::Random;
@@ -27,6 +27,18 @@ pub fn write_private_file(path: &Path, text: &str, random: &dyn Random) -> io::R
     removed?;
     // The name is on disk only when its folder is.
     File::open(folder)?.sync_all()
+}
+
+/// Whether more than this program can read a file, or write it. Where somebody else owns it, its group may read it: so a
+/// container's platform or systemd hands over secrets (0440).
+pub(crate) fn is_open_to_others(file: &Metadata) -> bool {
+    let own = file.uid() == rustix::process::geteuid().as_raw();
+    is_open(file.mode(), own)
+}
+
+const fn is_open(mode: u32, own: bool) -> bool {
+    let denied = if own { 0o077 } else { 0o037 };
+    mode & denied != 0
 }
 
 /// Beside the file, so that it can become the file.
@@ -69,6 +81,24 @@ mod tests {
 
     fn write(path: &Path, text: &str) -> io::Result<()> {
         write_private_file(path, text, &OsRandom::default())
+    }
+
+    #[test]
+    fn a_group_may_read_what_somebody_else_hands_over() {
+        for (mode, to_its_owner, to_another) in [
+            (0o100_600, false, false),
+            (0o100_400, false, false),
+            (0o100_440, true, false),
+            (0o100_460, true, true),
+            (0o100_444, true, true),
+            (0o100_602, true, true),
+        ] {
+            assert_eq!(
+                (is_open(mode, true), is_open(mode, false)),
+                (to_its_owner, to_another),
+                "{mode:o}"
+            );
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use doorward_jose::JwkSet;
 use doorward_oauth::bearer::{KeySource, Pattern, Rule, Terms};
 use doorward_oauth::resource::ResourceUri;
-use doorward_store::TrustedIssuerKind;
+use doorward_store::{MAX_CLIENT_ID, TrustedIssuerKind};
 use serde_json::Value;
 
 use super::body::{RuleBody, TermsChange};
@@ -154,7 +154,7 @@ fn check_rule(kind: TrustedIssuerKind, rule: &RuleBody) -> Result<(), AdminError
     let usable = |client_id: &String| name::is_client_id(client_id);
     if rule.client_ids.len() > MOST_CLIENTS || !rule.client_ids.iter().all(usable) {
         return Err(AdminError::invalid(format!(
-            "A rule has at most {MOST_CLIENTS} client_ids, each of 1 to 2048 bytes without control characters."
+            "A rule has at most {MOST_CLIENTS} client_ids, each of 1 to {MAX_CLIENT_ID} bytes without control characters."
         )));
     }
     let usable =
