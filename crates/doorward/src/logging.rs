@@ -1,5 +1,7 @@
 //! Log lines: for people on a terminal, JSON otherwise.
 
+#[cfg(test)]
+mod captured;
 mod json;
 mod lines;
 
@@ -87,34 +89,8 @@ fn filter(settings: &Observability) -> EnvFilter {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::{Arc, Mutex};
-
-    use tracing_subscriber::fmt::MakeWriter;
-
+    use super::captured::Captured;
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Captured(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Captured {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl MakeWriter<'_> for Captured {
-        type Writer = Self;
-
-        fn make_writer(&self) -> Self {
-            self.clone()
-        }
-    }
 
     fn everybody_speaks() {
         tracing::trace!(target: "doorward_store::postgres", "own");
@@ -146,7 +122,7 @@ mod tests {
                 handle.reload(EnvFilter::new(directives)).unwrap();
                 everybody_speaks();
             });
-            let log = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+            let log = captured.text();
             assert!(!log.contains("canary"), "{directives}: {log}");
             assert_eq!(log.matches("others").count(), 2, "{directives}: {log}");
             let own = if directives == "debug" { 0 } else { 3 };

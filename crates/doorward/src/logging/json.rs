@@ -145,35 +145,10 @@ impl fmt::Display for Shown<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::Arc;
-
     use serde_json::Value;
-    use tracing_subscriber::fmt::MakeWriter;
 
+    use super::super::captured::Captured;
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Captured(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Captured {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl MakeWriter<'_> for Captured {
-        type Writer = Self;
-
-        fn make_writer(&self) -> Self {
-            self.clone()
-        }
-    }
 
     fn events() {
         let missing: Option<&str> = None;
@@ -189,7 +164,7 @@ mod tests {
 
     /// The lines without their times, which are checked here.
     fn lines(captured: &Captured) -> Vec<String> {
-        let text = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+        let text = captured.text();
         let mut lines = Vec::new();
         for line in text.lines() {
             let event: Value = serde_json::from_str(line).unwrap();
