@@ -70,9 +70,13 @@ impl Api {
                 "the server refuses this admin key; set DOORWARD_ADMIN_KEY to the one that was printed at first start, or to admin.bootstrap_key"
             );
         }
-        let sentence = answer["error_description"]
-            .as_str()
-            .unwrap_or("no explanation was given");
+        let Some(sentence) = answer["error_description"].as_str() else {
+            bail!(
+                "{} answers HTTP {} and is no admin API of Doorward; correct --url (DOORWARD_ADMIN_URL)",
+                self.url,
+                status.as_u16()
+            );
+        };
         match answer["error_id"].as_str() {
             Some(id) => bail!("{sentence} (HTTP {}, error id {id})", status.as_u16()),
             None => bail!("{sentence} (HTTP {})", status.as_u16()),

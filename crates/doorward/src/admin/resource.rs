@@ -1,6 +1,6 @@
 //! `doorward admin resource`.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -58,6 +58,9 @@ pub struct Create {
 pub struct Update {
     /// Its short name.
     slug: String,
+    /// Known only to be refused: whoever tries it would be led to `--url`, and their key to the MCP server.
+    #[arg(long, hide = true)]
+    uri: Option<String>,
     /// Shown to people.
     #[arg(long)]
     display_name: Option<String>,
@@ -93,6 +96,12 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
                 .await?
         }
         Command::Update(update) => {
+            if update.uri.is_some() {
+                bail!(
+                    "a resource's URI stands in its tokens and cannot be changed; `doorward admin resource delete {0}` ends the grants on it, then create it with the other URI",
+                    update.slug
+                );
+            }
             let mut body = json!({});
             if let Some(name) = update.display_name {
                 body["display_name"] = name.into();

@@ -15,6 +15,9 @@ pub fn lines(place: &Place, person: &Person, data_dir: &Path) -> String {
     // For another shell, which may be elsewhere.
     let admin_key = data_dir.join("admin.key");
     let admin_key = std::path::absolute(&admin_key).unwrap_or(admin_key);
+    // After `cargo run` it is not where a shell looks for programs.
+    let program =
+        std::env::current_exe().map_or_else(|_| "doorward".to_owned(), |path| path.display().to_string());
     let Person { email, password } = person;
     format!(
         "
@@ -29,7 +32,7 @@ Inspector     npx @modelcontextprotocol/inspector --server-url {mcp_url} --trans
 
 Issuer        {issuer}
 Metadata      {issuer}/.well-known/oauth-authorization-server
-Operators     export DOORWARD_ADMIN_URL={admin_url} DOORWARD_ADMIN_KEY=$(cat '{}')   then: doorward admin --help
+Operators     export DOORWARD_ADMIN_URL={admin_url} DOORWARD_ADMIN_KEY=$(cat '{}')   then: {program} admin --help
 Stop          Ctrl-C",
         admin_key.display()
     )

@@ -86,7 +86,11 @@ fn word<T>(
     read: impl Fn(&str) -> Option<T>,
 ) -> Result<Option<T>, AdminError> {
     let Some(text) = text else { return Ok(None) };
-    let unknown = || AdminError::invalid(format!("{member} is none of those that openapi.json lists."));
+    let unknown = || {
+        let sentence =
+            "is none that there is; GET /admin/openapi.json lists them, such as client.created or admin_key.";
+        AdminError::invalid(format!("{member} {sentence}"))
+    };
     read(text).map(Some).ok_or_else(unknown)
 }
 

@@ -1,5 +1,6 @@
 //! What is refused, by the server or before it is asked, and how that is said.
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
 use super::CREATE;
@@ -157,6 +158,39 @@ async fn a_wrong_or_missing_key_and_a_silent_server_are_told_apart() {
         .one_line_failure();
     assert!(silent.contains("does not answer"), "{silent}");
     hangs_up.join().unwrap();
+
+    // Or one that does, and is something else.
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", other.local_addr().unwrap());
+    let knows_nothing = std::thread::spawn(move || {
+        let (mut caller, _) = other.accept().unwrap();
+        let _request = caller.read(&mut [0; 4096]).unwrap();
+        caller
+            .write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            .unwrap();
+    });
+    let told = place
+        .run(&["admin", "--url", &url, "key", "list"])
+        .one_line_failure();
+    let expected =
+        format!("{url} answers HTTP 404 and is no admin API of Doorward; correct --url (DOORWARD_ADMIN_URL)");
+    assert_eq!(told, expected);
+    knows_nothing.join().unwrap();
+}
+
+/// `--url` is the nearest option that there is, and gets the admin key.
+#[test]
+fn who_wants_to_move_a_resource_is_not_led_to_send_the_key_there() {
+    let place = Place::bare().set("DOORWARD_ADMIN_KEY", "dwk_any");
+    let update = [
+        "admin",
+        "resource",
+        "update",
+        "notes",
+        "--uri",
+        "https://mcp.example.com/mcp",
+    ];
+    insta::assert_snapshot!(place.run(&update).one_line_failure(), @"a resource's URI stands in its tokens and cannot be changed; `doorward admin resource delete notes` ends the grants on it, then create it with the other URI");
 }
 
 #[test]
