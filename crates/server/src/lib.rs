@@ -22,6 +22,7 @@ mod issue;
 mod jobs;
 mod limits;
 mod login;
+mod names;
 mod pages;
 mod resources;
 mod revoke;

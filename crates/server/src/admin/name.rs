@@ -1,10 +1,7 @@
-use doorward_oauth::client::is_invisible;
 use doorward_store::MAX_CLIENT_ID;
 
 use super::error::AdminError;
-
-/// The longest name that people are shown, in bytes.
-const LONGEST: usize = 200;
+use crate::names::{MAX_NAME, is_name};
 
 /// Whether a text can be a `client_id`, here or elsewhere.
 pub(super) fn is_client_id(text: &str) -> bool {
@@ -13,10 +10,9 @@ pub(super) fn is_client_id(text: &str) -> bool {
 
 /// Checks a name that people are shown; `member` is what the request calls it.
 pub(super) fn check(member: &str, name: &str) -> Result<(), AdminError> {
-    let is_hidden = |c: char| c.is_control() || is_invisible(c);
-    if name.trim().is_empty() || name.len() > LONGEST || name.contains(is_hidden) {
+    if !is_name(name) {
         return Err(AdminError::Invalid(format!(
-            "{member} must be 1 to {LONGEST} bytes without control characters and characters that nobody sees."
+            "{member} must be 1 to {MAX_NAME} bytes without control characters and characters that nobody sees."
         )));
     }
     Ok(())

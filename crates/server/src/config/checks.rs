@@ -1,15 +1,16 @@
 //! What must hold between the settings before anything starts.
 
+use std::fs;
 use std::path::Path;
-use std::{fs, io};
 
 use doorward_oauth::issuer::Issuer;
 use doorward_oauth::redirect::{RedirectUri, SchemePolicy};
 use secrecy::{ExposeSecret as _, SecretString};
+use zeroize::Zeroizing;
 
 use super::bounds::bounds;
 use super::{DynamicRegistration, Key, Origin, Problem, Settings};
-use crate::keys::is_open_to_others;
+use crate::keys::{is_open_to_others, read_private_file};
 use crate::storage::is_postgres;
 
 /// Reads the secrets that are named by a file.
@@ -43,19 +44,14 @@ pub(super) fn resolve_secret_files(settings: &mut Settings, problems: &mut Vec<P
 }
 
 /// What a file says that nobody else can read.
-fn private_text(path: &Path) -> Result<String, String> {
-    let cannot_read = |error: io::Error| format!("cannot read {}: {error}", path.display());
-    if can_be_read_by_others(path).map_err(cannot_read)? {
-        return Err(format!(
+fn private_text(path: &Path) -> Result<Zeroizing<String>, String> {
+    let text = read_private_file(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    text.ok_or_else(|| {
+        format!(
             "{0} can be read by others; run `chmod 600 {0}` (0440 where a container is handed it)",
             path.display()
-        ));
-    }
-    fs::read_to_string(path).map_err(cannot_read)
-}
-
-fn can_be_read_by_others(path: &Path) -> io::Result<bool> {
-    Ok(is_open_to_others(&fs::metadata(path)?))
+        )
+    })
 }
 
 impl Settings {
@@ -72,7 +68,7 @@ impl Settings {
             .map(Key::path)
             .collect();
         // One that is gone since it was read shows nobody anything.
-        if secrets.is_empty() || !can_be_read_by_others(path).unwrap_or(false) {
+        if secrets.is_empty() || !fs::metadata(path).is_ok_and(|file| is_open_to_others(&file)) {
             return None;
         }
         Some(format!(

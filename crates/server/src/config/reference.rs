@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::bounds::bounds;
+use super::bounds::{Bound, bounds};
 use super::section::Key;
 use super::{Origin, Settings};
 
@@ -18,6 +18,7 @@ impl Settings {
              They are read at the start. On `SIGHUP` they are read again, and `[rate_limit]` and `observability.log_level` \
              count at once; everything else does at the next start.\n",
         );
+        let bounds = bounds(&Self::default());
         for (section, about) in Self::sections() {
             let _ = write!(
                 page,
@@ -35,7 +36,7 @@ impl Settings {
                     key.name,
                     key.kind,
                     key.environment_name(),
-                    meaning(key).replace('|', "\\|"),
+                    meaning(key, &bounds).replace('|', "\\|"),
                 );
             }
         }
@@ -49,10 +50,11 @@ impl Settings {
             "# Doorward's settings. What is commented out is the default.\n\
              # Every key can also be set in the environment, as DOORWARD_<SECTION>_<KEY>.\n",
         );
+        let bounds = bounds(&Self::default());
         for (section, about) in Self::sections() {
             let _ = write!(file, "\n# {about}\n[{section}]\n");
             for key in Self::registry().iter().filter(|key| key.section == section) {
-                let _ = writeln!(file, "# {}", meaning(key));
+                let _ = writeln!(file, "# {}", meaning(key, &bounds));
                 let _ = match set.iter().find(|(path, _)| *path == key.path()) {
                     Some((_, value)) => writeln!(file, "{} = {value}", key.name),
                     None if key.default.is_empty() => writeln!(file, "#{} =", key.name),
@@ -84,12 +86,9 @@ impl Settings {
 }
 
 /// What a key means, and between what its value has to be.
-fn meaning(key: &Key) -> String {
+fn meaning(key: &Key, bounds: &[Bound]) -> String {
     let path = key.path();
-    match bounds(&Settings::default())
-        .iter()
-        .find(|bound| bound.key == path)
-    {
+    match bounds.iter().find(|bound| bound.key == path) {
         Some(range) => format!("{} From {range}.", key.doc),
         None => key.doc.clone(),
     }

@@ -243,8 +243,8 @@ fn unexplained(response: &Response) -> Option<Failure> {
     ((status.is_client_error() || status.is_server_error()) && bare).then(|| Failure::from_status(status))
 }
 
-/// What a proven caller was refused, or who showed a wrong credential for somebody whom an operator let in. A fault of the server is no refusal, and to be told to come later costs no row: who
-/// comes too often would make as many.
+/// What a proven caller was refused, or who showed a wrong credential for somebody whom an operator let in. A fault of the
+/// server is no refusal, and to be told to come later costs no row: who comes too often would make as many.
 fn write_down(recorder: &Recorder, info: &RequestInfo, method: &str, route: &str, failure: &Failure) {
     if !failure.status.is_client_error() || failure.status == StatusCode::TOO_MANY_REQUESTS {
         return;

@@ -9,7 +9,7 @@ use doorward_jose::base64url;
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
-use super::private_file::{is_open_to_others, write_private_file};
+use super::private_file::{read_private_file, write_private_file};
 use crate::random::Random;
 
 /// Why there is no master key.
@@ -105,10 +105,8 @@ impl MasterKey {
                 source,
             },
         };
-        if is_open_to_others(&std::fs::metadata(path).map_err(failed)?) {
-            return Err(MasterKeyError::TooOpen { path: path_buf() });
-        }
-        let text = Zeroizing::new(std::fs::read_to_string(path).map_err(failed)?);
+        let text = read_private_file(path).map_err(failed)?;
+        let text = text.ok_or_else(|| MasterKeyError::TooOpen { path: path_buf() })?;
         Self::from_text(text.trim_end()).map_err(|_| MasterKeyError::MalformedFile { path: path_buf() })
     }
 

@@ -11,8 +11,8 @@ mod secrets;
 
 pub use error::KeyError;
 pub use master::{MasterKey, MasterKeyError};
-pub(crate) use private_file::is_open_to_others;
 pub use private_file::write_private_file;
+pub(crate) use private_file::{is_open_to_others, read_private_file};
 pub use reseal::{MasterKeyChange, Resealed};
 pub(crate) use reseal::{may_start, opens_all};
 pub use ring::{KeyRing, KeySchedule, KeyStatus};

@@ -1,9 +1,11 @@
 //! Files that hold a secret.
 
-use std::fs::{DirBuilder, File, Metadata, OpenOptions, hard_link, remove_file};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, hard_link, metadata, read_to_string, remove_file};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
 
 use crate::random::Random;
 
@@ -34,6 +36,17 @@ pub fn write_private_file(path: &Path, text: &str, random: &dyn Random) -> io::R
 pub(crate) fn is_open_to_others(file: &Metadata) -> bool {
     let own = file.uid() == rustix::process::geteuid().as_raw();
     is_open(file.mode(), own)
+}
+
+/// The text of a file that holds a secret; `None` when it [is open to others](is_open_to_others).
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn read_private_file(path: &Path) -> io::Result<Option<Zeroizing<String>>> {
+    if is_open_to_others(&metadata(path)?) {
+        return Ok(None);
+    }
+    read_to_string(path).map(Zeroizing::new).map(Some)
 }
 
 const fn is_open(mode: u32, own: bool) -> bool {

@@ -90,11 +90,7 @@ impl PostgresStore {
         if self.are_many(&whose).await? {
             // First its word counts no more, whatever becomes of the rest.
             if let Some(issuer) = self.trusted_issuer(slug).await?.filter(|issuer| !issuer.disabled) {
-                let disabled = TrustedIssuer {
-                    disabled: true,
-                    updated_at: now,
-                    ..issuer
-                };
+                let disabled = issuer.disabled_at(now);
                 self.write_trusted_issuer(&disabled, false).await?;
             }
             ended_before = self.end_all(&whose, EndReason::TrustEnded, now).await?;

@@ -34,6 +34,17 @@ pub struct TrustedIssuer {
     pub updated_at: UnixSeconds,
 }
 
+impl TrustedIssuer {
+    /// The same one, whose word counts no more from now on.
+    pub(crate) fn disabled_at(self, now: UnixSeconds) -> Self {
+        Self {
+            disabled: true,
+            updated_at: now,
+            ..self
+        }
+    }
+}
+
 /// Another authorization server, which gets identity assertions (ID-JAG) of this one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AssertionAudience {

@@ -8,6 +8,7 @@ use super::NOT_TAKEN;
 use crate::context::Context;
 use crate::email::is_address;
 use crate::http::error::TokenError;
+use crate::names::is_name;
 use crate::token::unusable;
 use crate::trust::Trusted;
 
@@ -69,8 +70,7 @@ pub(in crate::token) async fn person(
 /// The name as people see it, if that is one.
 fn shown(name: &str) -> Option<String> {
     let visible: String = name.chars().filter(|c| !is_invisible(*c)).collect();
-    let is_name = !visible.trim().is_empty() && visible.len() <= 200 && !visible.contains(char::is_control);
-    is_name.then_some(visible)
+    is_name(&visible).then_some(visible)
 }
 
 async fn linked(ctx: &Context, slug: &str, subject: &str) -> Result<Option<User>, TokenError> {
