@@ -2,26 +2,70 @@
 
 use std::process::ExitCode;
 
+use clap::Args;
+use doorward_server::config::Settings;
+use doorward_server::context::Parts;
+use doorward_server::maintenance::{self, Found};
+
 use crate::cli::ConfigArguments;
 use crate::{out, serve};
 
+#[derive(Args)]
+pub struct CheckConfigArguments {
+    #[command(flatten)]
+    config: ConfigArguments,
+    /// Also asks the database whether it answers, what is in it, and whether the master key opens it. Changes nothing; a server may run meanwhile.
+    #[arg(long)]
+    database: bool,
+}
+
 /// Prints what `serve` would run with; secrets are redacted. What the URL of the database and the files of keys say is
-/// looked at, and not whether the database answers.
-pub fn run(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> {
-    let settings = serve::load(arguments.config.as_deref())?;
-    doorward_server::check(&settings)?;
-    if let Some(warning) = arguments
-        .config
-        .as_deref()
-        .and_then(|path| settings.open_secrets(path))
-    {
+/// looked at, and whether the database answers only when that is asked for.
+pub async fn run(arguments: CheckConfigArguments) -> anyhow::Result<ExitCode> {
+    let config = arguments.config.config.as_deref();
+    let settings = serve::load(config)?;
+    maintenance::check(&settings)?;
+    if let Some(warning) = config.and_then(|path| settings.open_secrets(path)) {
         out::note(warning);
     }
+    let found = if arguments.database {
+        Some(maintenance::look(&settings, &Parts::system()).await?)
+    } else {
+        None
+    };
     let rows = settings.in_force();
     let width = rows.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
     for (name, value, origin) in &rows {
         out::line(format!("{name:<width$}  {value}  ({})", origin.as_str()));
     }
     out::line("The configuration is good.");
+    if let Some(found) = found {
+        out::line(sentence(&settings, &found));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+fn sentence(settings: &Settings, found: &Found) -> String {
+    let database = maintenance::place(settings);
+    match found {
+        Found::New { master_key: None } => {
+            format!("There is nothing in {database} yet: the first start makes it.")
+        }
+        Found::New {
+            master_key: Some(path),
+        } => format!(
+            "There is nothing in {database} yet: the first start makes it, and a master key in {}.",
+            std::path::absolute(path).as_deref().unwrap_or(path).display()
+        ),
+        Found::Ready {
+            schema,
+            steps_behind: 0,
+        } => format!("{database} has this version's schema ({schema}), and the master key opens it."),
+        Found::Ready { schema, steps_behind } => {
+            let steps = if *steps_behind == 1 { "step" } else { "steps" };
+            format!(
+                "{database} has an older schema ({schema}; the start, or `doorward migrate`, adds {steps_behind} {steps}), and the master key opens it."
+            )
+        }
+    }
 }

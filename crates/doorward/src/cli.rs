@@ -6,6 +6,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::admin::AdminArguments;
+use crate::check_config::CheckConfigArguments;
 use crate::maintenance::{BackupArguments, KeysCommand, RestoreArguments};
 use crate::out;
 
@@ -28,7 +29,7 @@ pub enum Command {
     /// Writes a commented configuration and fresh secrets.
     Init(InitArguments),
     /// Reads the configuration as `serve` would and prints what is in force.
-    CheckConfig(ConfigArguments),
+    CheckConfig(CheckConfigArguments),
     /// Brings the database to this version's schema. The master key is tried before, where there is one.
     Migrate(ConfigArguments),
     /// Copies the database to a file and checks the copy, also while a server runs (SQLite).

@@ -47,7 +47,7 @@ fn run(cli: cli::Cli) -> anyhow::Result<ExitCode> {
         Command::EndGrants(arguments) => block_on(maintenance::end_grants(arguments)),
         Command::Keys(command) => block_on(maintenance::keys(command)),
         Command::Init(arguments) => init::run(&arguments),
-        Command::CheckConfig(arguments) => check_config::run(&arguments),
+        Command::CheckConfig(arguments) => block_on(check_config::run(arguments)),
         Command::Completions { shell } => {
             cli::completions(shell);
             Ok(ExitCode::SUCCESS)

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use axum::Router;
 use doorward_oauth::time::UnixSeconds;
 use doorward_server::config::Settings;
-use doorward_server::context::{Context, Parts};
+use doorward_server::context::{Context, Parts, Reloaded};
 use doorward_server::http::serve::{Peers, ServeLimits, serve};
 use doorward_server::{AdminKeyOffer, AuthorizationServer, Routers};
 use tokio::net::TcpListener;
@@ -72,11 +72,12 @@ fn reload(config: Option<&Path>, log: &Log, context: &Context) {
     match load(config) {
         Ok(settings) => {
             log.change(&settings.observability);
-            for key in context.reload(&settings) {
+            let Reloaded { now, at_next_start } = context.reload(&settings);
+            for key in at_next_start {
                 tracing::warn!(key, "this setting has changed and takes effect at the next start");
             }
             warn_of_open_secrets(&settings, config);
-            tracing::info!("the configuration was read again");
+            tracing::info!(changed = now.join(" "), "the configuration was read again");
         }
         Err(error) => {
             tracing::error!(
@@ -97,7 +98,7 @@ fn warn_of_open_secrets(settings: &Settings, config: Option<&Path>) {
 pub async fn migrate(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
     let settings = load(arguments.config.as_deref())?;
     let url = settings.storage.url.to_string();
-    doorward_server::migrate(&settings, Parts::system()).await?;
+    doorward_server::maintenance::migrate(&settings, Parts::system()).await?;
     out::line(format!("{url} is at this version's schema."));
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,5 @@
 //! From settings to the two routers.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -23,10 +22,9 @@ use crate::events::RevocationFeed;
 use crate::http::metrics::Metrics;
 use crate::issue::live_tokens::LiveTokens;
 use crate::issue::signed_here::SignedHere;
-use crate::keys::{KeyError, KeyRing, KeySchedule, MasterKey, MasterKeyError, Secrets, may_start};
+use crate::keys::{KeyError, KeyRing, KeySchedule, MasterKeyError, Secrets, configured, may_start};
 use crate::limits::Limits;
 use crate::login::Passwords;
-use crate::random::Random;
 use crate::resources::Resources;
 use crate::trust::IssuerKeys;
 use crate::{jobs, routes, storage};
@@ -75,7 +73,7 @@ impl AuthorizationServer {
         // Before the schema is changed, which no start without the right key may do.
         let (store, master) = storage::open_checked(&settings.storage, |sealed| {
             // A key is made for an empty database only: another one would open nothing of what is there.
-            let master = master_key(&settings, &parts, sealed.is_empty())?;
+            let master = configured::master_key(&settings, parts.random.as_ref(), sealed.is_empty())?;
             if !may_start(&master, sealed) {
                 return Err(KeyError::WrongMasterKey.into());
             }
@@ -222,130 +220,4 @@ fn key_schedule(settings: &Settings) -> KeySchedule {
         publish_ahead: settings.keys.publish_ahead.duration(),
         keep_previous: Tokens::LONGEST_ACCESS_TTL.duration() + RESOURCE_SERVER_SKEW + CLOCK_ERROR,
     }
-}
-
-/// The master key of a database that is there.
-pub(crate) fn existing_master_key(settings: &Settings, parts: &Parts) -> Result<MasterKey, StartError> {
-    Ok(master_key(settings, parts, false)?)
-}
-
-/// The master key of the settings, and the other one beside it while it is changed.
-fn master_key(settings: &Settings, parts: &Parts, may_create: bool) -> Result<MasterKey, MasterKeyError> {
-    let keys = &settings.keys;
-    let key = match &keys.master_key {
-        Some(text) => MasterKey::from_setting(text)?,
-        None => master_key_of_file(settings, parts, may_create)?,
-    };
-    Ok(match other_master_key(settings)? {
-        Some(other) => key.beside(other),
-        None => key,
-    })
-}
-
-fn other_master_key(settings: &Settings) -> Result<Option<MasterKey>, MasterKeyError> {
-    let keys = &settings.keys;
-    match (&keys.other_master_key, &keys.other_master_key_file) {
-        (Some(text), _) => MasterKey::from_setting(text).map(Some),
-        (None, Some(path)) => MasterKey::load(path).map(Some),
-        (None, None) => Ok(None),
-    }
-}
-
-/// What a start would refuse before it looks into the database: its URL, and master keys that cannot be used. A file of the
-/// master key that is not there would be made.
-///
-/// # Errors
-///
-/// What the start would say.
-pub fn check(settings: &Settings) -> Result<(), StartError> {
-    storage::check_url(&settings.storage)?;
-    let key = match &settings.keys.master_key {
-        Some(text) => MasterKey::from_setting(text),
-        None => MasterKey::load(&master_key_path(settings)),
-    };
-    match key {
-        Ok(_) | Err(MasterKeyError::Missing { .. }) => {}
-        Err(error) => return Err(error.into()),
-    }
-    other_master_key(settings)?;
-    Ok(())
-}
-
-/// From its file, beside the database when none is named.
-fn master_key_of_file(
-    settings: &Settings,
-    parts: &Parts,
-    may_create: bool,
-) -> Result<MasterKey, MasterKeyError> {
-    let path = master_key_path(settings);
-    if may_create {
-        MasterKey::load_or_create(&path, parts.random.as_ref())
-    } else {
-        MasterKey::load(&path)
-    }
-}
-
-/// The settings that name a file in which another master key stands than the one that the server runs with, or none.
-pub(crate) fn replaced_key_files(
-    settings: &Settings,
-    running: &MasterKey,
-    random: &dyn Random,
-) -> Vec<&'static str> {
-    let keys = &settings.keys;
-    let mut replaced = Vec::new();
-    if keys.master_key.is_none() {
-        let found = MasterKey::load(&master_key_path(settings));
-        if !found.is_ok_and(|found| running.is(&found, random)) {
-            replaced.push("keys.master_key_file");
-        }
-    }
-    if let (None, Some(path)) = (&keys.other_master_key, &keys.other_master_key_file) {
-        let found = MasterKey::load(path);
-        if !found.is_ok_and(|found| running.is_beside(&found, random)) {
-            replaced.push("keys.other_master_key_file");
-        }
-    }
-    replaced
-}
-
-/// The file of the master key.
-fn master_key_path(settings: &Settings) -> PathBuf {
-    let named = settings.keys.master_key_file.clone();
-    named.unwrap_or_else(|| default_master_key_file(&settings.storage.url))
-}
-
-/// `master.key` in the folder of the database.
-fn default_master_key_file(storage_url: &str) -> PathBuf {
-    Path::new(storage_url.strip_prefix("sqlite://").unwrap_or(storage_url)).with_file_name("master.key")
-}
-
-/// Opens the database for work that needs no master key, and tries it all the same: the schema is changed only where a
-/// server of these settings could work with what is there. Without a key in the settings and in its usual place there is
-/// nothing to try.
-pub(crate) async fn open_with_key_if_any(
-    settings: &Settings,
-    parts: &Parts,
-) -> Result<Arc<dyn Store>, StartError> {
-    let keys = &settings.keys;
-    let named = keys.master_key_file.is_some()
-        || keys.other_master_key.is_some()
-        || keys.other_master_key_file.is_some();
-    let (store, ()) = storage::open_checked(&settings.storage, |sealed| {
-        match existing_master_key(settings, parts) {
-            Ok(master) if may_start(&master, sealed) => Ok(()),
-            Ok(_) => Err(KeyError::WrongMasterKey.into()),
-            Err(StartError::MasterKey(MasterKeyError::Missing { .. })) if sealed.is_empty() || !named => {
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
-    })
-    .await?;
-    Ok(store)
-}
-
-/// Brings the database of these settings to this version's schema, without serving. The master key is tried before, where
-/// there is one: a job that only does this may have none.
-pub async fn migrate(settings: &Settings, parts: Parts) -> Result<(), StartError> {
-    Ok(open_with_key_if_any(settings, &parts).await?.close().await?)
 }

@@ -11,7 +11,6 @@ use doorward_store::Store;
 use tokio_util::task::TaskTracker;
 
 use crate::audit::Recorder;
-use crate::authorization_server::replaced_key_files;
 use crate::clients::Directory;
 use crate::config::Settings;
 use crate::discovery::ServerMetadata;
@@ -19,7 +18,7 @@ use crate::events::RevocationFeed;
 use crate::http::metrics::Metrics;
 use crate::issue::live_tokens::LiveTokens;
 use crate::issue::signed_here::SignedHere;
-use crate::keys::{KeyRing, Secrets};
+use crate::keys::{KeyRing, Secrets, configured};
 use crate::limits::Limits;
 use crate::login::Passwords;
 use crate::random::{OsRandom, Random};
@@ -93,16 +92,24 @@ pub struct Context {
     pub metrics: Metrics,
 }
 
+/// What came of reading the settings again: their names, such as `rate_limit.token_address`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reloaded {
+    /// Of those that can change while the server runs, what is another value than at the reading before.
+    pub now: Vec<String>,
+    /// The others whose value is not the one that the server runs with, a file with another master key in it included.
+    pub at_next_start: Vec<String>,
+}
+
 impl Context {
     /// Now.
     pub fn now(&self) -> UnixSeconds {
         self.clock.now()
     }
 
-    /// Takes over what can change while the server runs, `[rate_limit]`; returns the other keys whose value is not the one
-    /// that the server runs with, a file with another master key in it included. (The log is the program's own.) What is another
-    /// value than at the reading before is written down by its name.
-    pub fn reload(&self, settings: &Settings) -> Vec<String> {
+    /// Takes over what can change while the server runs, `[rate_limit]`. (The log is the program's own.) What is another value
+    /// than at the reading before is written down by its name.
+    pub fn reload(&self, settings: &Settings) -> Reloaded {
         self.limits.change(&settings.rate_limit);
         self.clients.change_limits(&settings.rate_limit);
         let waits = |name: &String| !name.starts_with("rate_limit.") && name != "observability.log_level";
@@ -111,20 +118,20 @@ impl Context {
         changed.retain(waits);
         let read_before = self.read_settings.swap(Arc::new(settings.clone()));
         let news = settings.changed(&read_before);
+        let (now, later): (Vec<_>, Vec<_>) = news.iter().cloned().partition(|name| !waits(name));
         if !news.is_empty() {
-            let at_next_start: Vec<String> = news
-                .iter()
-                .filter(|name| changed.contains(name))
-                .cloned()
-                .collect();
+            let at_next_start: Vec<_> = later.into_iter().filter(|name| changed.contains(name)).collect();
             self.audit.reloaded(&news, &at_next_start);
         }
-        for name in replaced_key_files(&self.settings, self.keys.master(), self.random.as_ref()) {
+        for name in configured::replaced_files(&self.settings, self.keys.master(), self.random.as_ref()) {
             if !changed.iter().any(|other| other == name) {
                 changed.push(name.to_owned());
             }
         }
-        changed
+        Reloaded {
+            now,
+            at_next_start: changed,
+        }
     }
 
     /// The process was asked to end: from now on it is not ready.

@@ -35,7 +35,7 @@ mod token;
 mod trust;
 
 pub use admin::{AdminKeyOffer, openapi as admin_openapi};
-pub use authorization_server::{AuthorizationServer, Routers, StartError, check, migrate};
+pub use authorization_server::{AuthorizationServer, Routers, StartError};
 #[doc(hidden)]
 pub use routes::bare_routers;
 pub use routes::{Audience, Endpoint, admin_endpoints, public_endpoints};

@@ -1,17 +1,19 @@
 //! What an operator does to the database beside serving it: copies, and a change of the master key.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use doorward_store::Ended;
-use doorward_store::StoreError;
 use doorward_store::sqlite::backup::{self, Inspection, Restore, Restored};
+use doorward_store::{Store, StoreError};
 
 use crate::audit;
-use crate::authorization_server::{StartError, existing_master_key, open_with_key_if_any};
+use crate::authorization_server::StartError;
 use crate::config::Settings;
 use crate::context::Parts;
-use crate::keys::{KeyError, MasterKey, MasterKeyChange, Resealed, opens_all};
+use crate::keys::{
+    KeyError, MasterKey, MasterKeyChange, MasterKeyError, Resealed, configured, may_start, opens_all,
+};
 use crate::storage;
 
 /// Why something was not done. Nothing of it was, except where the variant says so.
@@ -33,6 +35,77 @@ pub enum MaintenanceError {
         "keys.other_master_key_file (or keys.other_master_key) is not set: it names the master key so far, and keys.master_key_file the new one"
     )]
     NoOtherKey,
+}
+
+/// What a start would refuse before it looks into the database: its URL, and master keys that cannot be used. A file of the
+/// master key that is not there would be made.
+///
+/// # Errors
+/// What the start would say.
+pub fn check(settings: &Settings) -> Result<(), StartError> {
+    storage::check_url(&settings.storage)?;
+    Ok(configured::check(settings)?)
+}
+
+/// The database of the settings, as a start would find it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// None, or a new one: the start makes what is missing.
+    New {
+        /// The file of the master key that would be made, if it would.
+        master_key: Option<PathBuf>,
+    },
+    /// One that the master key opens.
+    Ready {
+        /// Its last schema step.
+        schema: String,
+        /// How many schema steps the start would add.
+        steps_behind: usize,
+    },
+}
+
+/// Which database the settings name, for people: the file from the root, or the URL without its secrets.
+pub fn place(settings: &Settings) -> String {
+    storage::place(&settings.storage)
+}
+
+/// What a start would find in the database, after [`check`]: whether it answers, is this program's, and is opened by the
+/// master key. Changes nothing, and makes nothing; a server may run meanwhile.
+///
+/// # Errors
+/// What the start would say.
+pub async fn look(settings: &Settings, parts: &Parts) -> Result<Found, StartError> {
+    let found = storage::look(&settings.storage).await?;
+    let master = existing_master_key(settings, parts);
+    let Some(found) = found else {
+        return match master {
+            Ok(_) => Ok(Found::New { master_key: None }),
+            Err(StartError::MasterKey(MasterKeyError::Missing { path }))
+                if path == configured::path(settings) =>
+            {
+                Ok(Found::New {
+                    master_key: Some(path),
+                })
+            }
+            Err(error) => Err(error),
+        };
+    };
+    if !may_start(&master?, &found.sealed) {
+        return Err(KeyError::WrongMasterKey.into());
+    }
+    Ok(Found::Ready {
+        schema: found.schema,
+        steps_behind: found.steps_behind,
+    })
+}
+
+/// Brings the database of these settings to this version's schema, without serving. The master key is tried before, where
+/// there is one: a job that only does this may have none.
+///
+/// # Errors
+/// What the start would say.
+pub async fn migrate(settings: &Settings, parts: Parts) -> Result<(), StartError> {
+    Ok(open_with_key_if_any(settings, &parts).await?.close().await?)
 }
 
 /// Copies the database of these settings to a new file, also while a server uses it.
@@ -116,8 +189,35 @@ pub async fn rotate_master_key(settings: &Settings, parts: Parts) -> Result<Rese
     done
 }
 
+/// The master key of a database that is there.
+fn existing_master_key(settings: &Settings, parts: &Parts) -> Result<MasterKey, StartError> {
+    Ok(configured::master_key(settings, parts.random.as_ref(), false)?)
+}
+
+/// Opens the database for work that needs no master key, and tries it all the same: the schema is changed only where a
+/// server of these settings could work with what is there. Without a key in the settings and in its usual place there is
+/// nothing to try.
+async fn open_with_key_if_any(settings: &Settings, parts: &Parts) -> Result<Arc<dyn Store>, StartError> {
+    let keys = &settings.keys;
+    let named = keys.master_key_file.is_some()
+        || keys.other_master_key.is_some()
+        || keys.other_master_key_file.is_some();
+    let (store, ()) = storage::open_checked(&settings.storage, |sealed| {
+        match existing_master_key(settings, parts) {
+            Ok(master) if may_start(&master, sealed) => Ok(()),
+            Ok(_) => Err(KeyError::WrongMasterKey.into()),
+            Err(StartError::MasterKey(MasterKeyError::Missing { .. })) if sealed.is_empty() || !named => {
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    })
+    .await?;
+    Ok(store)
+}
+
 async fn reseal(
-    store: Arc<dyn doorward_store::Store>,
+    store: Arc<dyn Store>,
     master: MasterKey,
     parts: &Parts,
 ) -> Result<Resealed, MaintenanceError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use doorward_store::postgres::{PostgresOptions, PostgresStore};
 use doorward_store::sqlite::{SqliteOptions, SqliteStore};
-use doorward_store::{Sealed, Store, StoreError};
+use doorward_store::{Look, Sealed, Store, StoreError};
 
 use crate::config::Storage;
 
@@ -30,6 +30,24 @@ pub(crate) fn check_url(settings: &Storage) -> Result<(), StoreError> {
         PostgresStore::check_url(&settings.url, &options(settings))
     } else {
         SqliteStore::check_url(&settings.url)
+    }
+}
+
+/// What is in the database; `None`: there is none yet, or it is new. Changes nothing, and makes nothing.
+pub(crate) async fn look(settings: &Storage) -> Result<Option<Look>, StoreError> {
+    let url = &settings.url;
+    if is_postgres(url) {
+        PostgresStore::look(url, &options(settings)).await
+    } else {
+        SqliteStore::look(url, &SqliteOptions::default())
+    }
+}
+
+/// Which database it is, for people: the file from the root, or the URL without its secrets.
+pub(crate) fn place(settings: &Storage) -> String {
+    match SqliteStore::file(&settings.url) {
+        Ok(Some(path)) if !is_postgres(&settings.url) => path.display().to_string(),
+        _ => settings.url.to_string(),
     }
 }
 

@@ -38,7 +38,7 @@ pub use operations::{
 pub use records::{
     AdminKey, AssertionAudience, Client, ClientId, ClientSecret, ClientSource, Code, Consent,
     DeviceAuthorization, Digest, EndReason, Grant, GrantId, GrantState, InitialAccessToken, Issuance,
-    LinkedSubject, Reseal, Resource, ResourcePolicy, ResourceScope, Sealed, SealedKind, SealedSecret,
+    LinkedSubject, Look, Reseal, Resource, ResourcePolicy, ResourceScope, Sealed, SealedKind, SealedSecret,
     Session, SigningKeyRecord, TokenStanding, TrustedIssuer, TrustedIssuerKind, User, UserId,
 };
 pub use revocations::{Revocation, RevocationPage, Revoked};

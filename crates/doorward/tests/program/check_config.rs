@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use crate::support::Place;
+use crate::support::{Place, cluster, database_contents};
 
 /// What is complained about a file and an environment.
 fn complaint(file: &str, environment: &[(&str, &str)]) -> String {
@@ -344,4 +344,80 @@ fn a_variable_that_is_not_utf8_is_named_and_those_of_others_do_not_matter() {
     assert!(!refused.status.success());
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(said.contains("DOORWARD_SERVER_ISSUER is not UTF-8"), "{said}");
+}
+
+/// Only when it is asked for, and without a trace.
+#[tokio::test]
+async fn the_database_is_looked_at_and_nothing_is_made() {
+    let place = Place::new().without("DOORWARD_KEYS_MASTER_KEY");
+    let folder = place.folder().canonicalize().unwrap();
+    let data = folder.join("data");
+    let database = data.join("doorward.db");
+    let look = || {
+        let said = place.run(&["check-config", "--database"]).success();
+        said.lines().last().unwrap().to_owned()
+    };
+    let nothing = format!("There is nothing in {} yet: ", database.display());
+    let key = data.join("master.key");
+    assert_eq!(
+        look(),
+        format!(
+            "{nothing}the first start makes it, and a master key in {}.",
+            key.display()
+        )
+    );
+    assert!(!data.exists(), "something was made");
+
+    let server = place.serve().await;
+    let told = server.process.stderr();
+    let made = format!(
+        "\"message\":\"there was no database: made a new one\",\"path\":\"{}\"",
+        database.display()
+    );
+    assert!(told.contains(&made), "{told}");
+    // A server runs meanwhile.
+    let ready = look();
+    assert!(
+        ready.starts_with(&format!("{} has this version's schema (", database.display()))
+            && ready.ends_with("), and the master key opens it."),
+        "{ready}"
+    );
+    assert_eq!(server.stop().code, Some(0));
+    let before = fs::read(&database).unwrap();
+    assert_eq!(look(), ready);
+    assert_eq!(fs::read(&database).unwrap(), before);
+
+    fs::write(&database, "no database").unwrap();
+    let refused = place.run(&["check-config", "--database"]).failure();
+    assert!(
+        refused.contains("restore a backup (`doorward restore`)"),
+        "{refused}"
+    );
+    fs::remove_file(&key).unwrap();
+    fs::write(&database, before).unwrap();
+    let refused = place.run(&["check-config", "--database"]).failure();
+    assert!(refused.contains("master.key is missing"), "{refused}");
+    assert!(!key.exists());
+    // Without being asked it is not looked at.
+    place.run(&["check-config"]).success();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_postgresql_database_that_is_new_stays_so_when_it_is_looked_at() {
+    let Some(database) = cluster::empty_database().await else {
+        return;
+    };
+    let place = Place::new()
+        .set("DOORWARD_KEYS_MASTER_KEY_FILE", "master.key")
+        .set("DOORWARD_STORAGE_URL", &database.url());
+    let said = place.run(&["check-config", "--database"]).success();
+    assert!(said.contains("There is nothing in postgres"), "{said}");
+    assert!(!place.folder().join("master.key").exists());
+    assert_eq!(
+        database_contents(&database.url()).await,
+        Vec::<[String; 3]>::new()
+    );
+    assert_eq!(place.serve().await.stop().code, Some(0));
+    let said = place.run(&["check-config", "--database"]).success();
+    assert!(said.contains(" has this version's schema ("), "{said}");
 }

@@ -124,6 +124,8 @@ async fn limits_and_log_level_change_while_the_server_runs() {
     configure(&place, text);
     let told = reload(&server, "the configuration was read again").await;
     assert!(told.contains("\"key\":\"tokens.access_ttl\""), "{told}");
+    let counts_now = "\"changed\":\"rate_limit.token_address observability.log_level\"";
+    assert!(told.contains(counts_now), "{told}");
     assert_eq!(
         told.matches("takes effect at the next start").count(),
         1,

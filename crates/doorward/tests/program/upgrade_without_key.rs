@@ -28,10 +28,11 @@ fn earlier_steps(engine: &str) -> Vec<String> {
 /// Refused by every command of this version that changes the schema, with each of the keys that do not open it.
 async fn refused_without_its_key(place: Place, unchanged: impl AsyncFn() -> bool) -> Place {
     let refuse = async |place: &Place, sentence: &str| {
-        for command in ["serve", "migrate", "end-grants"] {
-            let refused = place.run(&[command]).failure();
-            assert!(refused.contains(sentence), "{command}: {refused}");
-            assert!(unchanged().await, "{command}: {sentence}");
+        let check: &[_] = &["check-config", "--database"];
+        for command in [&["serve"], &["migrate"], &["end-grants"], check] {
+            let refused = place.run(command).failure();
+            assert!(refused.contains(sentence), "{command:?}: {refused}");
+            assert!(unchanged().await, "{command:?}: {sentence}");
         }
     };
     let place = place.set("DOORWARD_KEYS_MASTER_KEY_FILE", "nowhere.key");
@@ -97,6 +98,12 @@ async fn a_sqlite_database_without_its_key_is_not_migrated() {
     let unchanged = async || fs::read(&database).unwrap() == before && last_step(&database) == newest - 1;
     let place = refused_without_its_key(place, unchanged).await;
     let place = place.without("DOORWARD_KEYS_MASTER_KEY_FILE");
+    let found = place.run(&["check-config", "--database"]).success();
+    assert!(
+        found.contains("adds 1 step), and the master key opens it"),
+        "{found}"
+    );
+    assert!(unchanged().await);
     // A job that only does this may have no key at all.
     let key = database.with_file_name("master.key");
     fs::rename(&key, place.folder().join("elsewhere.key")).unwrap();
@@ -141,6 +148,12 @@ async fn a_postgresql_database_without_its_key_is_not_migrated() {
     let unchanged = async || database_contents(&url).await == before;
     let place = refused_without_its_key(place, unchanged).await;
     let place = place.set("DOORWARD_KEYS_MASTER_KEY_FILE", "master.key");
+    let found = place.run(&["check-config", "--database"]).success();
+    assert!(
+        found.contains("adds 1 step), and the master key opens it"),
+        "{found}"
+    );
+    assert!(unchanged().await);
     assert_eq!(place.serve().await.stop().code, Some(0));
     let journal = |contents: &[[String; 3]]| {
         let journal = contents.iter().find(|[table, ..]| table == "schema_migration");

@@ -1,5 +1,6 @@
 //! Keys: the master key outside the database, and under it the signing keys and the server's own secrets.
 
+pub(crate) mod configured;
 mod error;
 mod master;
 mod private_file;

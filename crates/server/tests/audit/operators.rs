@@ -1,6 +1,7 @@
 //! What operators do, and the server itself.
 
 use doorward_server::config::{DynamicRegistration, Rate};
+use doorward_server::context::Reloaded;
 use doorward_store::{AuditFilter, PageRequest};
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -218,23 +219,25 @@ async fn what_an_operator_is_refused_is_told() {
 async fn settings_that_were_read_again_are_told_without_their_values() {
     let app = TestApp::with_admin_key().await;
     let mut settings = app.context.settings.clone();
-    assert_eq!(app.context.reload(&settings), Vec::<String>::new());
+    assert_eq!(app.context.reload(&settings), Reloaded::default());
     settings.rate_limit.token_address = Rate::OFF;
     settings.admin.bootstrap_key = Some("dwk_another-key-for-this-test-only-9876543210".into());
-    let waits = ["admin.bootstrap_key"];
-    for _ in 0..2 {
-        assert_eq!(app.context.reload(&settings), waits);
-    }
+    let reloaded = |now: &[&str]| Reloaded {
+        now: now.iter().copied().map(str::to_owned).collect(),
+        at_next_start: vec!["admin.bootstrap_key".to_owned()],
+    };
+    let changed = ["rate_limit.token_address"];
+    assert_eq!(app.context.reload(&settings), reloaded(&changed));
+    assert_eq!(app.context.reload(&settings), reloaded(&[]));
     settings.rate_limit.token_address = app.context.settings.rate_limit.token_address;
-    assert_eq!(app.context.reload(&settings), waits);
+    assert_eq!(app.context.reload(&settings), reloaded(&changed));
     app.context.audit.settled().await;
     let path = "/admin/audit?action=settings.reloaded";
     let list = done(&admin(&app, "GET", path, Value::Null).await);
     let lines = list["items"].as_array().unwrap();
     // Written at once, the same second: in no order.
     assert_eq!(lines.len(), 2, "{list:#}");
-    let both =
-        json!({"changed": ["admin.bootstrap_key", "rate_limit.token_address"], "at_next_start": waits});
+    let both = json!({"changed": ["admin.bootstrap_key", "rate_limit.token_address"], "at_next_start": ["admin.bootstrap_key"]});
     let one = json!({"changed": ["rate_limit.token_address"], "at_next_start": []});
     let details = [&lines[0]["detail"], &lines[1]["detail"]];
     assert!(details.contains(&&both) && details.contains(&&one), "{list:#}");

@@ -10,7 +10,7 @@ use super::turn::Fence;
 use super::work::Db;
 use super::{Engine, PostgresOptions};
 use crate::rules::audit::Hands;
-use crate::{Origin, Result, Sealed, Store, StoreError};
+use crate::{Look, Origin, Result, Sealed, Store, StoreError};
 
 /// The engine for several nodes.
 pub struct PostgresStore {
@@ -35,7 +35,7 @@ impl PostgresStore {
     /// start at the same time wait for each other.
     ///
     /// Beside what libpq knows (`host` as a socket directory, several hosts, `target_session_attrs=read-write`,
-    /// `application_name`, `options`), `sslmode` is `disable`, `prefer`, `require` or `verify-full`. Whenever TLS is
+    /// `application_name`, `options`), `sslmode` is `disable`, `require` or `verify-full`. Whenever TLS is
     /// used, the server's certificate and name are verified, against `sslrootcert` (a PEM file) or the system's
     /// authorities. Without `sslmode`: none on a socket or on loopback, `require` elsewhere. `sslcert` and `sslkey`
     /// (PEM files) name a client certificate.
@@ -69,6 +69,15 @@ impl PostgresStore {
             fence: None,
         };
         Ok((store, checked))
+    }
+
+    /// What is in the database of this URL; `None`: it is new. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`PostgresStore::open`].
+    pub async fn look(url: &str, options: &PostgresOptions) -> Result<Option<Look>> {
+        super::look(url, options).await
     }
 
     /// [`Engine::transaction`], in which nothing is changed by one whose turn it is no more.

@@ -6,7 +6,7 @@ use tokio::time::{Duration, Instant, sleep};
 
 use super::errors::{Fallible, Fault};
 use crate::rules::schema::{Applied, Migration, checksum, difference, migration};
-use crate::{Sealed, SealedKind, StoreError};
+use crate::{Look, Sealed, SealedKind, StoreError};
 
 /// In order, without gaps. A released file is never edited: a new one is added, marked `breaks_older` when programs
 /// without it go wrong on a database with it (a test reads the files for that).
@@ -77,14 +77,15 @@ async fn apply(db: &mut ClientWrapper, migrations: &[Migration], try_for: Durati
     }
 }
 
-/// What is encrypted under the master key; nothing in a new database. Refuses a database that this program does not
-/// understand, and changes nothing.
-pub(super) async fn look(db: &mut ClientWrapper) -> Fallible<Vec<Sealed>> {
+/// What is in the database; `None` in a new one. Refuses a database that this program does not understand, and changes
+/// nothing.
+pub(super) async fn look(db: &mut ClientWrapper) -> Fallible<Option<Look>> {
     let transaction = alone(db).await?;
     if !has_journal(&transaction).await? {
-        return Ok(Vec::new());
+        return Ok(None);
     }
-    difference(MIGRATIONS, &journal(&transaction).await?)?;
+    let applied = journal(&transaction).await?;
+    let steps_behind = difference(MIGRATIONS, &applied)?.pending.len();
     let mut sealed = Vec::new();
     for kind in SealedKind::ALL {
         for row in transaction.query(all_sealed(kind), &[]).await? {
@@ -96,7 +97,11 @@ pub(super) async fn look(db: &mut ClientWrapper) -> Fallible<Vec<Sealed>> {
         }
     }
     transaction.rollback().await?;
-    Ok(sealed)
+    Ok(Some(Look {
+        schema: applied.last().map(|step| step.name.clone()).unwrap_or_default(),
+        steps_behind,
+        sealed,
+    }))
 }
 
 /// As on every schema: these columns are as old as the first one.

@@ -68,7 +68,7 @@ use self::together::Meeting;
 use self::used_grants::UsedGrants;
 use crate::rules::sweep::Round;
 use crate::turns::Turns;
-use crate::{Changes, IssueOwn, Result, RotateRefresh, Sealed, StoreError};
+use crate::{Changes, IssueOwn, Look, Result, RotateRefresh, Sealed, StoreError};
 
 /// How the engine uses its database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,34 +135,10 @@ impl Engine {
         options: &PostgresOptions,
         check: impl FnOnce(&[Sealed]) -> std::result::Result<T, E>,
     ) -> std::result::Result<(Self, T), E> {
-        let location = Location::parse(url, options)?;
-        let hosts = Hosts::of(&location.config, location.tls, options.connect_timeout);
-        let servers = location::servers(&location.config);
-        let manager = Manager::from_connect(
-            location.config,
-            hosts.clone(),
-            ManagerConfig {
-                recycling_method: RecyclingMethod::Fast,
-            },
-        );
-        let timeouts = Timeouts {
-            wait: Some(options.wait),
-            create: Some(options.connect_timeout),
-            recycle: Some(options.connect_timeout),
-        };
-        let pool = Pool::builder(manager)
-            .config(PoolConfig {
-                timeouts,
-                // The connection that was used last: its process has at hand what statements need (docs/performance.md).
-                queue_mode: QueueMode::Lifo,
-                ..PoolConfig::new(options.connections.max(1))
-            })
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|error| StoreError::Internal(error.to_string()))?;
-        location::try_out(&pool, &servers).await?;
+        let (pool, hosts) = connect(url, options).await?;
         let mut first = connection(&pool).await?;
-        let checked = check(&migrations::look(&mut first).await.map_err(at_start)?)?;
+        let found = migrations::look(&mut first).await.map_err(at_start)?;
+        let checked = check(&found.map_or_else(Vec::new, |found| found.sealed))?;
         migrations::migrate(&mut first).await.map_err(at_start)?;
         partitions::recover(&mut first).await;
         drop(first);
@@ -184,6 +160,44 @@ impl Engine {
         };
         Ok((engine, checked))
     }
+}
+
+/// A pool whose server has answered.
+async fn connect(url: &str, options: &PostgresOptions) -> Result<(Pool, Hosts)> {
+    let location = Location::parse(url, options)?;
+    let hosts = Hosts::of(&location.config, location.tls, options.connect_timeout);
+    let servers = location::servers(&location.config);
+    let manager = Manager::from_connect(
+        location.config,
+        hosts.clone(),
+        ManagerConfig {
+            recycling_method: RecyclingMethod::Fast,
+        },
+    );
+    let timeouts = Timeouts {
+        wait: Some(options.wait),
+        create: Some(options.connect_timeout),
+        recycle: Some(options.connect_timeout),
+    };
+    let pool = Pool::builder(manager)
+        .config(PoolConfig {
+            timeouts,
+            // The connection that was used last: its process has at hand what statements need (docs/performance.md).
+            queue_mode: QueueMode::Lifo,
+            ..PoolConfig::new(options.connections.max(1))
+        })
+        .runtime(Runtime::Tokio1)
+        .build()
+        .map_err(|error| StoreError::Internal(error.to_string()))?;
+    location::try_out(&pool, &servers).await?;
+    Ok((pool, hosts))
+}
+
+/// What is in the database of this URL; `None` in a new one.
+async fn look(url: &str, options: &PostgresOptions) -> Result<Option<Look>> {
+    let (pool, _) = connect(url, options).await?;
+    let mut first = connection(&pool).await?;
+    migrations::look(&mut first).await.map_err(at_start)
 }
 
 async fn connection(pool: &Pool) -> Result<Object> {

@@ -50,6 +50,17 @@ pub struct Sealed {
     pub bytes: Vec<u8>,
 }
 
+/// A database that was looked at before anything is done with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// The last schema step that it has.
+    pub schema: String,
+    /// How many schema steps this program would add.
+    pub steps_behind: usize,
+    /// Everything that is encrypted under the master key.
+    pub sealed: Vec<Sealed>,
+}
+
 /// Another ciphertext for something sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reseal {

@@ -1,16 +1,16 @@
 //! The embedded engine as its callers hold it.
 
 use std::ops::Deref;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::location::{Location, LockedFile};
+use super::location::{Location, LockedFile, exists};
 use super::{Engine, SqliteOptions, keys, migrations, prepare, refusal};
 use crate::rules::audit::Hands;
-use crate::{Origin, Result, Sealed, Store, StoreError, Turn};
+use crate::{Look, Origin, Result, Sealed, Store, StoreError, Turn};
 
 /// The embedded engine.
 pub struct SqliteStore {
@@ -29,6 +29,18 @@ impl SqliteStore {
     /// [`StoreError::Unusable`], with the reason.
     pub fn check_url(url: &str) -> Result<()> {
         Location::parse(url).map(drop)
+    }
+
+    /// The file that a URL names, from the root; `None` for a database in memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`SqliteStore::check_url`].
+    pub fn file(url: &str) -> Result<Option<PathBuf>> {
+        Ok(match Location::parse(url)? {
+            Location::File(path) => Some(std::path::absolute(&path).unwrap_or(path)),
+            Location::Memory => None,
+        })
     }
 
     /// Opens `sqlite://path/to/file.db` (relative), `sqlite:///path/to/file.db` (absolute), a plain path, or
@@ -59,14 +71,29 @@ impl SqliteStore {
         };
         // Nobody else changes it from here on; and none is made before its key is known.
         let mut file = LockedFile::take_place(&path)?;
-        let mut found = Vec::new();
-        if file.has_database()? {
+        let mut found = None;
+        if exists(&file.path)? {
             file = file.with_database()?;
             found = look(&file.path, options).map_err(|error| refusal(&file.path, error))?;
         }
-        let checked = check(&found)?;
+        let checked = check(&found.map_or_else(Vec::new, |found| found.sealed))?;
         let engine = Engine::of_file(file.with_database()?, options)?;
         Ok((Self::new(engine), checked))
+    }
+
+    /// What is in the database of this URL, also while a server uses it; `None`: there is none yet, or it is new. Changes
+    /// nothing, and makes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unusable`], with the reason, when it cannot be read or understood.
+    pub fn look(url: &str, options: &SqliteOptions) -> Result<Option<Look>> {
+        match Location::parse(url)? {
+            Location::File(path) if exists(&path)? => {
+                look(&path, options).map_err(|error| refusal(&path, error))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// A database that ends with this value: for tests.
@@ -104,18 +131,21 @@ impl Deref for SqliteStore {
     }
 }
 
-/// What is encrypted under the master key.
-fn look(file: &Path, options: &SqliteOptions) -> Result<Vec<Sealed>> {
+/// What is in a file that is there.
+fn look(file: &Path, options: &SqliteOptions) -> Result<Option<Look>> {
     // To write is needed where a transaction has to be undone that a crash left.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(file, flags)?;
     prepare(&db, options)?;
     db.pragma_update(None, "query_only", true)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    migrations::refuse(&db)?;
-    if migrations::is_ours(&db)? {
-        keys::all_sealed(&db)
-    } else {
-        Ok(Vec::new())
+    if migrations::is_new(&db)? {
+        return Ok(None);
     }
+    let (schema, steps_behind) = migrations::known(&db)?;
+    Ok(Some(Look {
+        schema,
+        steps_behind,
+        sealed: keys::all_sealed(&db)?,
+    }))
 }

@@ -66,15 +66,6 @@ impl LockedFile {
         Ok(self)
     }
 
-    /// Whether the file is there.
-    ///
-    /// # Errors
-    ///
-    /// When it is not, and its journal is.
-    pub(super) fn has_database(&self) -> Result<bool> {
-        exists(&self.path)
-    }
-
     /// Takes the lock, and leaves the file as it is, or is not.
     pub(super) fn take_place(path: &Path) -> Result<Self> {
         let path = prepare_path(path).map_err(|error| {
@@ -157,11 +148,13 @@ fn create_database(path: &Path) -> Result<()> {
         .write(true)
         .open(path)
         .map_err(cannot)?;
+    tracing::info!(path = %path.display(), "there was no database: made a new one");
     sync_directory(path).map_err(cannot)
 }
 
-/// What is in a journal is lost when a new database is made beside it.
-fn exists(path: &Path) -> Result<bool> {
+/// Whether the file is there; refuses one that is not when its journal is: what is in a journal is lost when a new
+/// database is made beside it.
+pub(super) fn exists(path: &Path) -> Result<bool> {
     let journal = beside(path, "-wal");
     if !path.exists() && journal.exists() {
         return Err(unusable(format!(

@@ -122,16 +122,16 @@ fn application_id(db: &Connection) -> rusqlite::Result<i32> {
 
 /// Refuses a database that this program does not understand. Changes nothing.
 pub(super) fn refuse(db: &Connection) -> Result<()> {
-    refuse_strangers(db)?;
-    if is_ours(db)? {
+    if !is_new(db)? {
         known(db)?;
     }
     Ok(())
 }
 
-/// Whether it has a schema of this program; else it is empty, or another program's.
-pub(super) fn is_ours(db: &Connection) -> Result<bool> {
-    Ok(application_id(db)? == APPLICATION_ID)
+/// Whether nothing is in it yet. Refuses another program's database.
+pub(super) fn is_new(db: &Connection) -> Result<bool> {
+    refuse_strangers(db)?;
+    Ok(application_id(db)? == 0)
 }
 
 fn refuse_strangers(db: &Connection) -> Result<()> {
