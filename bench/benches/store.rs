@@ -76,6 +76,7 @@ impl Scene {
             grant: grant(id, self.user),
             code: code(digest, id),
             session: self.session,
+            asked: true,
             consent: None,
             declined: ScopeSet::new(),
             fingerprint: client().fingerprint,

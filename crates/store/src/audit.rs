@@ -144,6 +144,7 @@ pub enum AuditAction {
     AssertionAudienceDeleted,
     GrantApproved,
     GrantEnded,
+    ConsentForgotten,
     EverythingEnded,
     CodeReplayed,
     CodeBurned,

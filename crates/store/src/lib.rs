@@ -118,7 +118,7 @@ pub trait Store: Send + Sync + 'static {
     /// A page of people, ordered by id.
     async fn users(&self, page: PageRequest) -> Result<Page<User>>;
     /// Replaces the person with the same id. Disabling or a changed password ends the person's sessions;
-    /// disabling also ends the grants.
+    /// disabling also ends the grants, and forgets what the person allowed.
     async fn update_user(&self, user: User, now: UnixSeconds) -> Result<()>;
     /// Removes a person with sessions and consents, and ends the grants. Those are remembered as ended
     /// until they are swept.
@@ -237,7 +237,8 @@ pub trait Store: Send + Sync + 'static {
     /// Grants that match, newest first.
     async fn grants(&self, filter: GrantFilter, page: PageRequest) -> Result<Page<Grant>>;
     /// Ends every live grant that matches, with its codes and refresh tokens. Returns how many. When the
-    /// person or an operator does it, the remembered consent goes too: the client has to ask again.
+    /// person or an operator does it, what is remembered goes too, also of grants that ended before: the client has to
+    /// ask again. It goes first, and nothing is given on it behind those that end.
     ///
     /// Up to 500 in one transaction. Where there are more, as on a resource or of a client, they end in several, so that
     /// nobody waits for all of them; a call that is stopped in the middle is made again. So it is with those that end with

@@ -68,6 +68,8 @@ pub struct Approval {
     pub code: Code,
     /// The session in which it was approved: the code dies with it.
     pub session: Digest,
+    /// Whether the person was asked. Otherwise it rests on what is remembered, which has to be there still.
+    pub asked: bool,
     /// What to remember: merged with what was remembered before when the fingerprint is the same.
     pub consent: Option<Consent>,
     /// What the person was asked about and left out: no longer remembered, if it was allowed before.
@@ -93,6 +95,8 @@ pub enum ApprovalOutcome {
     ClientGone,
     /// The resource was removed in the meantime.
     ResourceGone,
+    /// What it rests on was forgotten in the meantime: the person has to be asked.
+    ConsentGone,
 }
 
 /// The grant of an approval.

@@ -181,6 +181,7 @@ impl Scene {
             grant,
             code,
             session: session(person),
+            asked: true,
             consent: None,
             declined: ScopeSet::new(),
             fingerprint: "fingerprint".to_owned(),

@@ -133,7 +133,8 @@ pub(super) async fn get(
     Ok(Json(GrantBody::of(grant, ctx.now())))
 }
 
-/// Ends a grant: its code, its refresh tokens, and (at introspection) its access tokens.
+/// Ends a grant: its code, its refresh tokens, and (at introspection) its access tokens. What the person allowed is asked
+/// about again, also when the grant had ended before.
 #[utoipa::path(delete, path = "/admin/grants/{id}", params(("id" = Uuid, Path)),
     responses((status = NO_CONTENT), (status = NOT_FOUND, body = ErrorBody)))]
 pub(super) async fn revoke(
@@ -168,7 +169,8 @@ pub(super) struct EndedBody {
     ended: u64,
 }
 
-/// Ends every grant of a person, of a client or on a resource, 500 at a time. What they allowed is asked about again.
+/// Ends every grant of a person, of a client or on a resource, 500 at a time. What they allowed is asked about again, also
+/// where no grant was left.
 #[utoipa::path(post, path = "/admin/grants/revoke", request_body = WhichEnd,
     responses((status = OK, body = EndedBody), (status = BAD_REQUEST, body = ErrorBody)))]
 pub(super) async fn revoke_all(

@@ -13,7 +13,7 @@ use super::pending::Pending;
 use super::remembered::{Remembered, comparable};
 use super::request::Answer;
 use super::response;
-use super::visit::resource_gone;
+use super::visit::{consent_gone, resource_gone};
 use crate::audit::Refusal;
 use crate::clients::Client;
 use crate::context::Context;
@@ -161,6 +161,7 @@ impl<'a> Decision<'a> {
             grant,
             code,
             session: session.id,
+            asked: self.answer.is_some(),
             consent,
             declined: declined.unwrap_or_default(),
             fingerprint: self.client.fingerprint.clone(),
@@ -235,6 +236,7 @@ pub(crate) async fn approve_and(
         ApprovalOutcome::SignInAgain => ("signed_out", signed_out()),
         ApprovalOutcome::ClientGone => ("client_gone", client_gone()),
         ApprovalOutcome::ResourceGone => ("resource_gone", resource_gone()),
+        ApprovalOutcome::ConsentGone => ("consent_gone", consent_gone()),
     };
     tell_refusal(ctx, info, decision, why);
     Err(refused)

@@ -82,6 +82,15 @@ async fn unchanged_client(
     if is_same { Ok(client) } else { Err(client_gone()) }
 }
 
+/// What the person allowed before was forgotten while the request passed on it.
+pub(crate) fn consent_gone() -> PageError {
+    PageError::new(
+        StatusCode::BAD_REQUEST,
+        "Nothing was allowed",
+        "What you allowed this application before was taken back a moment ago. Begin again in the application, and you are asked.",
+    )
+}
+
 /// The resource was removed while the person decided.
 pub(crate) fn resource_gone() -> PageError {
     PageError::new(

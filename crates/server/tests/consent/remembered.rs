@@ -3,6 +3,7 @@
 use crate::support::{EMAIL, PASSWORD};
 use crate::{ALLOW, DENY, REDIRECT, scene};
 use doorward_store::ClientSource::Dynamic;
+use doorward_store::{EndReason, GrantFilter};
 use http::StatusCode;
 use serde_json::json;
 
@@ -22,6 +23,42 @@ async fn what_was_allowed_is_not_asked_again() {
     let page = fresh.open(&scene.request.path()).await;
     let reply = fresh.sign_in_on(&page, EMAIL).await;
     assert!(reply.param("code").is_some(), "{reply:?}");
+}
+
+/// Also where no grant was left to end.
+#[tokio::test]
+async fn whoever_was_disabled_or_revoked_is_asked_again() {
+    let scene = scene().await;
+    let store = &scene.app.context.store;
+    let allow = async || {
+        let reply = scene.app.approve(&scene.app.browser(), &scene.request).await;
+        assert!(reply.param("code").is_some(), "{reply:?}");
+    };
+    let asked = async || {
+        let fresh = scene.app.browser();
+        let page = fresh.open(&scene.request.path()).await;
+        fresh.sign_in_on(&page, EMAIL).await.location().is_none()
+    };
+    allow().await;
+    assert!(!asked().await);
+    for disabled in [true, false] {
+        scene.app.set_disabled(disabled).await;
+    }
+    assert!(asked().await);
+    allow().await;
+    let revoke = async |reason| {
+        let everything_of = GrantFilter {
+            user: scene.app.grants().await.first().map(|grant| grant.user),
+            ..GrantFilter::default()
+        };
+        let now = scene.app.context.now();
+        store.revoke_grants(everything_of, reason, now).await.unwrap()
+    };
+    assert!(revoke(EndReason::RevokedByClient).await > 0);
+    assert!(!asked().await);
+    revoke(EndReason::RevokedByClient).await;
+    assert_eq!(revoke(EndReason::RevokedByAdmin).await, 0);
+    assert!(asked().await);
 }
 
 #[tokio::test]

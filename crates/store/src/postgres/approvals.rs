@@ -7,6 +7,7 @@ use super::work::lock;
 use super::{clients, consents, grants, resources, sessions, users};
 use crate::rules::approvals::{Earlier, refuse_incoherent, repeat};
 use crate::rules::clients::is_news;
+use crate::rules::consents::is_ground_for;
 use crate::{Approval, ApprovalOutcome, Approved, GrantState};
 
 statements! {
@@ -54,14 +55,22 @@ pub(super) async fn approve(db: &Connection, approval: &Approval) -> Fallible<Ap
 async fn refusal(db: &Connection, approval: &Approval, news: bool) -> Fallible<Option<ApprovalOutcome>> {
     let grant = &approval.grant;
     // One round trip; the driver sends in the order of the first poll, so all nodes lock in one order.
-    let (person, session, resource, client) = tokio::join!(
+    let remembered = async {
+        if approval.asked {
+            return Ok(true);
+        }
+        let remembered = consents::hold(db, grant).await?;
+        Ok::<_, Fault>(is_ground_for(remembered.as_ref(), approval))
+    };
+    let (person, session, resource, client, consent) = tokio::join!(
         biased;
         users::hold(db, grant.user),
         sessions::hold(db, &approval.session, grant.user, approval.now),
         resources::hold(db, &grant.resource),
         clients::hold(db, &grant.client_id, news),
+        remembered,
     );
-    let (person, session, mut resource, client) = (person?, session?, resource?, client?);
+    let (person, session, mut resource, client, consent) = (person?, session?, resource?, client?, consent?);
     for more in &grant.more_resources {
         resource &= resources::hold(db, more).await?;
     }
@@ -83,6 +92,8 @@ async fn refusal(db: &Connection, approval: &Approval, news: bool) -> Fallible<O
         Some(ApprovalOutcome::ClientGone)
     } else if !resource {
         Some(ApprovalOutcome::ResourceGone)
+    } else if !consent {
+        Some(ApprovalOutcome::ConsentGone)
     } else {
         None
     })

@@ -5,11 +5,11 @@ use uuid::Uuid;
 
 use super::errors::{Fallible, Fault};
 use super::statements::{Connection, Sql, find as row, run, statements};
-use super::values::{Columns, can_be_stored, only};
+use super::values::{Columns, can_all_be_stored, can_be_stored, only};
 use crate::rules::consents::ConsentsOf;
 use crate::rules::grants::AT_A_TIME;
 use crate::rules::{consents, json};
-use crate::{Consent, Grant, UserId};
+use crate::{Consent, Grant, GrantFilter, UserId};
 
 macro_rules! select {
     () => {
@@ -30,7 +30,12 @@ statements! {
     /// One that comes after so many.
     MORE_OF_CLIENT = "SELECT TRUE FROM consent WHERE client_id = $1 LIMIT 1 OFFSET $2";
     MORE_OF_RESOURCE = "SELECT TRUE FROM consent WHERE resource = $1 LIMIT 1 OFFSET $2";
-    FORGET_SOME_OF_CLIENT = "DELETE FROM consent WHERE ctid = ANY (ARRAY(SELECT ctid FROM consent WHERE client_id = $1 LIMIT $2))";
+    FIND_TO_HOLD = concat!(select!(), " FOR KEY SHARE");
+    FORGET_PERSON = "DELETE FROM consent WHERE user_id = $1";
+    FORGET_SOME_OF_PERSON = "DELETE FROM consent WHERE ctid = ANY (ARRAY(SELECT ctid FROM consent WHERE user_id = $1 \
+                             AND client_id = coalesce($2, client_id) AND resource = coalesce($3, resource) LIMIT $4))";
+    FORGET_SOME_OF_CLIENT = "DELETE FROM consent WHERE ctid = ANY (ARRAY(SELECT ctid FROM consent WHERE client_id = $1 \
+                             AND resource = coalesce($2, resource) LIMIT $3))";
     FORGET_SOME_OF_RESOURCE = "DELETE FROM consent WHERE ctid = ANY (ARRAY(SELECT ctid FROM consent WHERE resource = $1 LIMIT $2))";
     FORGET_GRANTS = "DELETE FROM consent WHERE (user_id, client_id, resource) IN \
                      (SELECT user_id, client_id, resource FROM access_grant WHERE id = ANY ($1))";
@@ -118,14 +123,48 @@ pub(super) async fn are_many(db: &Connection, consents: &ConsentsOf) -> Fallible
     Ok(more.is_some())
 }
 
-/// Some of them; whether there may be more. Others may have taken some of the same.
-pub(super) async fn forget_some(db: &Connection, consents: &ConsentsOf) -> Fallible<bool> {
-    let (sql, which) = of(consents, FORGET_SOME_OF_CLIENT, FORGET_SOME_OF_RESOURCE);
-    let forgotten = run(db, sql, &[&which, &i64::from(AT_A_TIME)]).await?;
-    Ok(forgotten > 0)
+/// Some of those that grants of this person, this client or on this resource were or would be given on; how many. There may be
+/// more as long as there was one: others may have taken some of the same.
+pub(super) async fn forget_some(db: &Connection, whose: &GrantFilter) -> Fallible<u64> {
+    let GrantFilter {
+        user,
+        client_id,
+        resource,
+        ..
+    } = whose;
+    if !can_all_be_stored([client_id, resource]) {
+        return Ok(0);
+    }
+    let some = i64::from(AT_A_TIME);
+    match (user, client_id, resource) {
+        (Some(user), client_id, resource) => {
+            run(db, FORGET_SOME_OF_PERSON, &[&user.0, client_id, resource, &some]).await
+        }
+        (None, Some(client_id), resource) => {
+            run(db, FORGET_SOME_OF_CLIENT, &[client_id, resource, &some]).await
+        }
+        (None, None, Some(resource)) => run(db, FORGET_SOME_OF_RESOURCE, &[resource, &some]).await,
+        (None, None, None) => Ok(0),
+    }
 }
 
-/// The person is asked again the next time.
-pub(super) async fn forget_grants(db: &Connection, grants: &[Uuid]) -> Fallible<()> {
-    run(db, FORGET_GRANTS, &[&grants]).await.map(drop)
+/// All that the person allowed.
+pub(super) async fn forget_person(db: &Connection, user: UserId) -> Fallible<()> {
+    run(db, FORGET_PERSON, &[&user.0]).await.map(drop)
+}
+
+/// What an approval rests on, if anything; it stays until the end of the transaction.
+pub(super) async fn hold(db: &Connection, grant: &Grant) -> Fallible<Option<Consent>> {
+    row(
+        db,
+        FIND_TO_HOLD,
+        &[&grant.user.0, &grant.client_id, &grant.resource],
+        read,
+    )
+    .await
+}
+
+/// The person is asked again the next time. How many were remembered.
+pub(super) async fn forget_grants(db: &Connection, grants: &[Uuid]) -> Fallible<u64> {
+    run(db, FORGET_GRANTS, &[&grants]).await
 }

@@ -9,8 +9,8 @@ use super::statements::Sql;
 use super::{PostgresStore, clients, consents, grants, resources, trusted_issuers};
 use crate::rules::audit;
 use crate::rules::consents::ConsentsOf;
-use crate::rules::grants::{Whose, is_full, loses_its_uri, some_at_a_time};
-use crate::{Change, EndReason, Resource, Result, Store as _, TrustedIssuer};
+use crate::rules::grants::{Whose, forgets_consent, is_full, loses_its_uri, some_at_a_time};
+use crate::{Change, EndReason, GrantFilter, GrantId, Resource, Result, Store as _, TrustedIssuer};
 
 impl PostgresStore {
     pub(super) async fn change_resource(&self, resource: Resource) -> Result<()> {
@@ -169,10 +169,53 @@ impl PostgresStore {
         let are_many = self.repeatable(|db| async move { consents::are_many(&db, of).await });
         let mut more = are_many.await?;
         while more {
-            let some = self.transaction(|db| async move { consents::forget_some(&db, of).await });
-            more = some.await?;
+            let filter = &of.filter();
+            let some = self.transaction(|db| async move { consents::forget_some(&db, filter).await });
+            more = some.await? > 0;
         }
         Ok(())
+    }
+
+    /// Ends those that match, with what is remembered for them where the reason wants that. What is remembered goes first, so
+    /// that nothing is given on it behind those that end.
+    pub(super) async fn revoke_matching(
+        &self,
+        filter: GrantFilter,
+        reason: EndReason,
+        now: UnixSeconds,
+    ) -> Result<u64> {
+        let forgets = forgets_consent(reason);
+        if forgets && filter.id.is_none() && filter.state.is_none() {
+            self.forget_matching(&filter).await?;
+        }
+        let whose = Whose::Matching(filter.clone());
+        let ended = self.end_all(&whose, reason, now).await?;
+        if let (true, 0, Some(grant)) = (forgets, ended, filter.id) {
+            self.forget_of_ended(&filter, grant).await?;
+        }
+        Ok(ended)
+    }
+
+    async fn forget_matching(&self, filter: &GrantFilter) -> Result<()> {
+        let mut more = true;
+        while more {
+            let some = self.act(|db| async move {
+                let forgotten = consents::forget_some(&db, filter).await?;
+                Ok((forgotten, audit::consents_forgotten(filter, None, forgotten)))
+            });
+            more = some.await? > 0;
+        }
+        Ok(())
+    }
+
+    /// What is remembered outlives a grant that ended by itself.
+    async fn forget_of_ended(&self, filter: &GrantFilter, grant: GrantId) -> Result<()> {
+        self.act(|db| async move {
+            let one = grants::find(&db, grant).await?;
+            let forgotten = consents::forget_grants(&db, &[grant.0]).await?;
+            Ok(((), audit::consents_forgotten(filter, one.as_ref(), forgotten)))
+        })
+        .await
     }
 
     async fn end_some(

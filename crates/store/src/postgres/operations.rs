@@ -14,7 +14,6 @@ use super::{
 };
 use crate::rules::audit;
 use crate::rules::clients::is_touched;
-use crate::rules::grants::Whose;
 use crate::rules::sweep::kinds;
 use crate::{
     AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, AuditAction, AuditEntry,
@@ -485,7 +484,7 @@ impl Store for PostgresStore {
     }
 
     async fn revoke_grants(&self, filter: GrantFilter, reason: EndReason, now: UnixSeconds) -> Result<u64> {
-        self.end_all(&Whose::Matching(filter), reason, now).await
+        self.revoke_matching(filter, reason, now).await
     }
 
     async fn issuance(&self, jti: &str) -> Result<Option<Issuance>> {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::errors::Fallible;
 use super::statements::{Connection, Sql, find as row, list as rows, run, statements};
 use super::values::{Columns, can_be_stored, only};
-use super::{grants, sessions};
+use super::{consents, grants, sessions};
 use crate::rules::pages::{page, page_start, rows_to_fetch};
 use crate::{EndReason, Page, PageRequest, StoreError, User, UserId};
 
@@ -75,6 +75,7 @@ pub(super) async fn update(db: &Connection, user: &User, now: UnixSeconds) -> Fa
     write(db, UPDATE, user).await?;
     if user.disabled {
         sessions::end_of_user(db, user.id).await?;
+        consents::forget_person(db, user.id).await?;
         grants::end_of_user(db, user.id, EndReason::UserDisabled, now).await
     } else if before != user.password_hash {
         sessions::end_of_user(db, user.id).await?;

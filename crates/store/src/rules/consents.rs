@@ -2,7 +2,7 @@
 
 use doorward_oauth::scope::ScopeSet;
 
-use crate::Consent;
+use crate::{Approval, Consent, GrantFilter};
 
 /// Which consents: those that a client has, or those for a resource.
 #[derive(Debug, Clone)]
@@ -21,6 +21,25 @@ impl ConsentsOf {
     pub(crate) fn resource(uri: &str) -> Self {
         Self::Resource(uri.to_owned())
     }
+
+    pub(crate) fn filter(&self) -> GrantFilter {
+        let (client_id, resource) = match self {
+            Self::Client(id) => (Some(id.clone()), None),
+            Self::Resource(uri) => (None, Some(uri.clone())),
+        };
+        GrantFilter {
+            client_id,
+            resource,
+            ..GrantFilter::default()
+        }
+    }
+}
+
+/// Whether an approval for which nobody was asked may rest on this.
+pub(crate) fn is_ground_for(consent: Option<&Consent>, approval: &Approval) -> bool {
+    consent.is_some_and(|consent| {
+        consent.fingerprint == approval.fingerprint && consent.scopes.contains_all(&approval.grant.scopes)
+    })
 }
 
 /// Adds to what was allowed before, less what the person has now left out; starts afresh when the client is not what

@@ -90,6 +90,7 @@ words! {
         AssertionAudienceDeleted = "assertion_audience.deleted",
         GrantApproved = "grant.approved",
         GrantEnded = "grant.ended",
+        ConsentForgotten = "consent.forgotten",
         EverythingEnded = "grant.all_ended",
         CodeReplayed = "code.replayed",
         CodeBurned = "code.burned",

@@ -7,6 +7,7 @@ use super::values::Columns;
 use super::{clients, consents, grants, resources, sessions};
 use crate::rules::approvals::{Earlier, refuse_incoherent, repeat};
 use crate::rules::clients::is_news;
+use crate::rules::consents::is_ground_for;
 use crate::{Approval, ApprovalOutcome, Approved, GrantState, Result};
 
 statements! {
@@ -61,6 +62,12 @@ fn refusal(db: &Connection, approval: &Approval) -> Result<Option<ApprovalOutcom
     for resource in std::iter::once(&grant.resource).chain(&grant.more_resources) {
         if !resources::exists(db, resource)? {
             return Ok(Some(ApprovalOutcome::ResourceGone));
+        }
+    }
+    if !approval.asked {
+        let remembered = consents::find(db, grant.user, &grant.client_id, &grant.resource)?;
+        if !is_ground_for(remembered.as_ref(), approval) {
+            return Ok(Some(ApprovalOutcome::ConsentGone));
         }
     }
     Ok(None)

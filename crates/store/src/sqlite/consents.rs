@@ -8,7 +8,7 @@ use super::values::Columns;
 use crate::rules::consents::ConsentsOf;
 use crate::rules::grants::AT_A_TIME;
 use crate::rules::{consents, json};
-use crate::{Consent, Grant, GrantId, Result, UserId};
+use crate::{Consent, Grant, GrantFilter, GrantId, Result, UserId};
 
 statements! {
     FIND = "SELECT scopes, fingerprint, redirect_uris, granted_at FROM consent \
@@ -22,8 +22,13 @@ statements! {
     /// One that comes after so many.
     MORE_OF_CLIENT = "SELECT 1 FROM consent WHERE client_id = ?1 LIMIT 1 OFFSET ?2";
     MORE_OF_RESOURCE = "SELECT 1 FROM consent WHERE resource = ?1 LIMIT 1 OFFSET ?2";
+    FORGET_PERSON = "DELETE FROM consent WHERE user_id = ?1";
+    FORGET_SOME_OF_PERSON = "DELETE FROM consent WHERE (user_id, client_id, resource) IN \
+                             (SELECT user_id, client_id, resource FROM consent WHERE user_id = ?1 \
+                              AND client_id = coalesce(?2, client_id) AND resource = coalesce(?3, resource) LIMIT ?4)";
     FORGET_SOME_OF_CLIENT = "DELETE FROM consent WHERE (user_id, client_id, resource) IN \
-                             (SELECT user_id, client_id, resource FROM consent WHERE client_id = ?1 LIMIT ?2)";
+                             (SELECT user_id, client_id, resource FROM consent WHERE client_id = ?1 \
+                              AND resource = coalesce(?2, resource) LIMIT ?3)";
     FORGET_SOME_OF_RESOURCE = "DELETE FROM consent WHERE (user_id, client_id, resource) IN \
                                (SELECT user_id, client_id, resource FROM consent WHERE resource = ?1 LIMIT ?2)";
     FORGET_GRANT = "DELETE FROM consent WHERE (user_id, client_id, resource) = \
@@ -95,14 +100,35 @@ pub(super) fn are_many(db: &Connection, consents: &ConsentsOf) -> Result<bool> {
     Ok(db.find(sql, params![which, AT_A_TIME], |_| Ok(()))?.is_some())
 }
 
-/// Some of them; whether there may be more.
-pub(super) fn forget_some(db: &Connection, consents: &ConsentsOf) -> Result<bool> {
-    let (sql, which) = of(consents, FORGET_SOME_OF_CLIENT, FORGET_SOME_OF_RESOURCE);
-    Ok(db.run(sql, params![which, AT_A_TIME])? >= AT_A_TIME as usize)
+/// Some of those that grants of this person, this client or on this resource were or would be given on; how many.
+pub(super) fn forget_some(db: &Connection, whose: &GrantFilter) -> Result<u64> {
+    let GrantFilter {
+        user,
+        client_id,
+        resource,
+        ..
+    } = whose;
+    let forgotten = match (user, client_id, resource) {
+        (Some(user), client_id, resource) => db.run(
+            FORGET_SOME_OF_PERSON,
+            params![user.0.as_bytes(), client_id, resource, AT_A_TIME],
+        ),
+        (None, Some(client_id), resource) => {
+            db.run(FORGET_SOME_OF_CLIENT, params![client_id, resource, AT_A_TIME])
+        }
+        (None, None, Some(resource)) => db.run(FORGET_SOME_OF_RESOURCE, params![resource, AT_A_TIME]),
+        (None, None, None) => Ok(0),
+    };
+    Ok(forgotten? as u64)
 }
 
-/// The person is asked again the next time.
-pub(super) fn forget_grant(db: &Connection, grant: GrantId) -> Result<()> {
-    db.run(FORGET_GRANT, [grant.0.as_bytes()])?;
+/// All that the person allowed.
+pub(super) fn forget_person(db: &Connection, user: UserId) -> Result<()> {
+    db.run(FORGET_PERSON, [user.0.as_bytes()])?;
     Ok(())
+}
+
+/// The person is asked again the next time. Whether something was remembered.
+pub(super) fn forget_grant(db: &Connection, grant: GrantId) -> Result<bool> {
+    Ok(db.run(FORGET_GRANT, [grant.0.as_bytes()])? > 0)
 }

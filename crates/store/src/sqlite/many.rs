@@ -8,8 +8,8 @@ use super::statements::Sql;
 use super::{SqliteStore, clients, consents, grants, resources, trusted_issuers};
 use crate::rules::audit;
 use crate::rules::consents::ConsentsOf;
-use crate::rules::grants::{Whose, is_full, loses_its_uri, some_at_a_time};
-use crate::{EndReason, GrantId, Resource, Result, Store as _, TrustedIssuer};
+use crate::rules::grants::{AT_A_TIME, Whose, forgets_consent, is_full, loses_its_uri, some_at_a_time};
+use crate::{EndReason, GrantFilter, GrantId, Resource, Result, Store as _, TrustedIssuer};
 
 impl SqliteStore {
     pub(super) async fn change_resource(&self, resource: Resource) -> Result<()> {
@@ -153,9 +153,53 @@ impl SqliteStore {
         let mut more = self.read(move |db| consents::are_many(db, &which)).await?;
         while more {
             let which = of.clone();
-            more = self.write(move |db| consents::forget_some(db, &which)).await?;
+            let some = self.write(move |db| consents::forget_some(db, &which.filter()));
+            more = some.await? >= u64::from(AT_A_TIME);
         }
         Ok(())
+    }
+
+    /// Ends those that match, with what is remembered for them where the reason wants that. What is remembered goes first, so
+    /// that nothing is given on it behind those that end.
+    pub(super) async fn revoke_matching(
+        &self,
+        filter: GrantFilter,
+        reason: EndReason,
+        now: UnixSeconds,
+    ) -> Result<u64> {
+        let forgets = forgets_consent(reason);
+        if forgets && filter.id.is_none() && filter.state.is_none() {
+            self.forget_matching(&filter).await?;
+        }
+        let ended = self.end_all(Whose::Matching(filter.clone()), reason, now).await?;
+        if let (true, 0, Some(grant)) = (forgets, ended, filter.id) {
+            self.forget_of_ended(filter, grant).await?;
+        }
+        Ok(ended)
+    }
+
+    async fn forget_matching(&self, filter: &GrantFilter) -> Result<()> {
+        loop {
+            let filter = filter.clone();
+            let some = self.act(move |db| {
+                let forgotten = consents::forget_some(db, &filter)?;
+                Ok((forgotten, audit::consents_forgotten(&filter, None, forgotten)))
+            });
+            if some.await? < u64::from(AT_A_TIME) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What is remembered outlives a grant that ended by itself.
+    async fn forget_of_ended(&self, filter: GrantFilter, grant: GrantId) -> Result<()> {
+        self.act(move |db| {
+            let one = grants::find(db, grant)?;
+            let forgotten = consents::forget_grant(db, grant)?;
+            let draft = audit::consents_forgotten(&filter, one.as_ref(), u64::from(forgotten));
+            Ok(((), draft))
+        })
+        .await
     }
 
     async fn end_some(

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::statements::{Run, Sql, statements};
 use super::values::Columns;
-use super::{grants, sessions};
+use super::{consents, grants, sessions};
 use crate::rules::pages::{page, page_start, rows_to_fetch};
 use crate::{EndReason, Page, PageRequest, Result, StoreError, User, UserId};
 
@@ -74,6 +74,7 @@ pub(super) fn update(db: &Connection, user: &User, now: UnixSeconds) -> Result<u
     write(db, UPDATE, user)?;
     if user.disabled {
         sessions::end_of_user(db, user.id)?;
+        consents::forget_person(db, user.id)?;
         grants::end_of_user(db, user.id, EndReason::UserDisabled, now)
     } else if before.password_hash != user.password_hash {
         sessions::end_of_user(db, user.id)?;

@@ -4,8 +4,8 @@ use super::{Draft, Drafted, bounded};
 use crate::rules::grants::Whose;
 use crate::rules::words::Word as _;
 use crate::{
-    Approval, ApprovalOutcome, AuditAction, EndReason, Ended, Grant, Issuance, RedeemCode, RedeemOutcome,
-    RotateOutcome, RotateRefresh, SpendOutcome,
+    Approval, ApprovalOutcome, AuditAction, EndReason, Ended, Grant, GrantFilter, Issuance, RedeemCode,
+    RedeemOutcome, RotateOutcome, RotateRefresh, SpendOutcome,
 };
 
 /// What came of an earlier identical post was written down then. A refusal changes nothing: the server writes it down, once
@@ -18,7 +18,7 @@ pub(crate) fn approved(approval: &Approval, outcome: &ApprovalOutcome) -> Drafte
         .of_grant(&approval.grant)
         .with("scope", bounded(approval.grant.scopes.to_string()))
         .with("more_resources", approval.grant.more_resources.clone())
-        .with("asked", approval.consent.is_some())
+        .with("asked", approval.asked)
         .with("device", approval.code.redirect_uri.is_empty());
     approved.fresh.then_some(draft)
 }
@@ -91,14 +91,28 @@ pub(crate) fn grants_ended(whose: &Whose, one: Option<&Grant>, reason: EndReason
     let draft = match (one, whose) {
         (Some(grant), _) => draft.of_grant(grant),
         (None, Whose::OfIssuer(slug)) => draft.target(slug),
-        (None, Whose::Matching(filter)) => Draft {
-            client_id: filter.client_id.clone(),
-            resource: filter.resource.clone(),
-            subject: filter.user.map(|user| user.0.to_string()),
-            ..draft
-        },
+        (None, Whose::Matching(filter)) => of_filter(draft, filter),
     };
     Some(draft.with("reason", reason.word()).with("grants_ended", ended))
+}
+
+fn of_filter(draft: Draft, filter: &GrantFilter) -> Draft {
+    Draft {
+        client_id: filter.client_id.clone(),
+        resource: filter.resource.clone(),
+        subject: filter.user.map(|user| user.0.to_string()),
+        ..draft
+    }
+}
+
+/// What people allowed before, and no live grant rests on.
+pub(crate) fn consents_forgotten(filter: &GrantFilter, one: Option<&Grant>, forgotten: u64) -> Drafted {
+    let draft = Draft::new(AuditAction::ConsentForgotten);
+    let draft = match one {
+        Some(grant) => draft.of_grant(grant),
+        None => of_filter(draft, filter),
+    };
+    (forgotten > 0).then(|| draft.with("consents_forgotten", forgotten))
 }
 
 /// After the database was put back to an earlier state: everything that was given out. It begins with this.

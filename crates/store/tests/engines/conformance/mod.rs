@@ -11,6 +11,7 @@ pub(crate) mod audit_operations;
 pub(crate) mod changes;
 pub(crate) mod clients;
 pub(crate) mod codes;
+pub(crate) mod consents;
 pub(crate) mod devices;
 pub(crate) mod ending;
 pub(crate) mod exchange;
@@ -62,6 +63,9 @@ macro_rules! conformance {
                 a_refused_approval_changes_nothing, consent_grows_while_the_fingerprint_stays, consent_starts_afresh_with_a_new_fingerprint, what_is_declined_later_is_no_longer_remembered,
                 a_snapshot_is_kept_and_renewed, a_snapshot_never_touches_a_registered_client, a_snapshot_never_enables_a_disabled_client,
                 an_incoherent_approval_is_invalid;
+            consents: what_an_operator_ends_is_forgotten_also_where_no_grant_lives, a_grant_that_ended_by_itself_is_forgotten_by_whoever_revokes_it,
+                a_disabled_person_comes_back_to_a_clean_slate, an_approval_rests_on_nothing_but_what_is_remembered,
+                of_fifty_approvals_from_memory_none_outlives_a_revocation;
             codes: a_code_is_redeemed_once_and_its_token_recorded, the_keys_of_code_and_grant_are_kept, a_code_without_refresh_policy_gives_no_generation,
                 a_replayed_code_revokes_its_grant, fifty_parallel_redemptions_give_one_grant_which_then_ends,
                 an_expired_code_is_refused, an_unknown_code_is_unknown, a_code_is_refused_when_person_client_or_resource_is_gone,

@@ -223,6 +223,7 @@ impl Scene {
             grant,
             code,
             session: self.session.id,
+            asked: true,
             consent: None,
             declined: ScopeSet::new(),
             fingerprint: client(client_id, ClientSource::Dynamic).fingerprint,
