@@ -5,6 +5,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::api::{Api, page_query, path};
+use super::user;
 
 const COLUMNS: [&str; 7] = [
     "id",
@@ -37,7 +38,7 @@ pub enum Command {
 #[derive(Args)]
 #[group(required = true, multiple = true)]
 pub struct RevokeAll {
-    /// Of this person (id).
+    /// Of this person (id, or e-mail address).
     #[arg(long)]
     user: Option<String>,
     /// Of this client.
@@ -70,7 +71,7 @@ impl State {
 
 #[derive(Args)]
 pub struct List {
-    /// Of this person (id).
+    /// Of this person (id, or e-mail address).
     #[arg(long)]
     user: Option<String>,
     /// Of this client.
@@ -94,8 +95,9 @@ pub struct List {
 pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
     let answer = match command {
         Command::List(list) => {
+            let user = user::id_if_any(api, list.user).await?;
             let filters = [
-                ("user", list.user.as_deref()),
+                ("user", user.as_deref()),
                 ("client_id", list.client_id.as_deref()),
                 ("resource", list.resource.as_deref()),
                 ("state", list.state.map(State::as_str)),
@@ -114,7 +116,8 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             return Ok(());
         }
         Command::RevokeAll(all) => {
-            let body = json!({"user": all.user, "client_id": all.client_id, "resource": all.resource});
+            let user = user::id_if_any(api, all.user).await?;
+            let body = json!({"user": user, "client_id": all.client_id, "resource": all.resource});
             api.call(Method::POST, "/admin/grants/revoke", Some(&body))
                 .await?
         }

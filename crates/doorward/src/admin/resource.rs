@@ -64,12 +64,15 @@ pub struct Update {
     /// Shown to people.
     #[arg(long)]
     display_name: Option<String>,
-    /// The scopes from now on, `name|upstream scope|description`. May be repeated; replaces all.
+    /// The scopes from now on, `name|upstream scope|description`. May be repeated; those that are not named are taken away. One that stays is what it was where nothing else is said: its name alone keeps the description.
     #[arg(long = "scopes", value_parser = scope)]
     scopes: Vec<Value>,
     /// The name of one of the scopes that only a request that names it gets. May be repeated.
     #[arg(long = "on-request", value_name = "SCOPE", requires = "scopes")]
     on_request: Vec<String>,
+    /// The name of one of the scopes that a request without `scope` gets, as new ones are. May be repeated.
+    #[arg(long = "by-default", value_name = "SCOPE", requires = "scopes")]
+    by_default: Vec<String>,
     #[command(flatten)]
     policy: Policy,
 }
@@ -83,7 +86,7 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
                 "uri": create.uri,
                 "backend_kind": create.backend_kind,
                 "display_name": create.display_name,
-                "scopes": with_defaults(create.scopes, &create.on_request)?,
+                "scopes": with_defaults(create.scopes, "--on-request", &create.on_request)?,
             });
             if let Some(policy) = create.policy.into_json() {
                 body["policy"] = policy;
@@ -107,7 +110,12 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
                 body["display_name"] = name.into();
             }
             if !update.scopes.is_empty() {
-                body["scopes"] = with_defaults(update.scopes, &update.on_request)?.into();
+                let before = api
+                    .call(Method::GET, &path("/admin/resources", &update.slug), None)
+                    .await?;
+                let scopes = as_before(update.scopes, &before["scopes"]);
+                let scopes = with_defaults(scopes, "--by-default", &update.by_default)?;
+                body["scopes"] = with_defaults(scopes, "--on-request", &update.on_request)?.into();
             }
             if let Some(policy) = update.policy.into_json() {
                 body["policy"] = policy;
@@ -129,13 +137,29 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
     api.print(&answer, &COLUMNS)
 }
 
-/// Every scope is one that a request without `scope` gets, but for those that have to be named.
-fn with_defaults(mut scopes: Vec<Value>, on_request: &[String]) -> anyhow::Result<Vec<Value>> {
-    for name in on_request {
+/// What is not said of a scope that is there already stays as it is.
+fn as_before(mut scopes: Vec<Value>, before: &Value) -> Vec<Value> {
+    let known = before.as_array().map(Vec::as_slice).unwrap_or_default();
+    for scope in &mut scopes {
+        let Some(known) = known.iter().find(|known| known["name"] == scope["name"]) else {
+            continue;
+        };
+        for member in ["description", "upstream", "default"] {
+            if scope.get(member).is_none() && !known[member].is_null() {
+                scope[member] = known[member].clone();
+            }
+        }
+    }
+    scopes
+}
+
+/// Every new scope is one that a request without `scope` gets, but for those that have to be named.
+fn with_defaults(mut scopes: Vec<Value>, option: &str, names: &[String]) -> anyhow::Result<Vec<Value>> {
+    for name in names {
         let scope = scopes.iter_mut().find(|scope| scope["name"] == name.as_str());
         let scope =
-            scope.with_context(|| format!("--on-request {name}: there is no such scope among --scopes"))?;
-        scope["default"] = false.into();
+            scope.with_context(|| format!("{option} {name}: there is no such scope among --scopes"))?;
+        scope["default"] = (option == "--by-default").into();
     }
     Ok(scopes)
 }
@@ -146,7 +170,7 @@ fn scope(text: &str) -> Result<Value, String> {
     let name = parts.next().filter(|name| !name.is_empty());
     let name = name.ok_or("a scope is `name|upstream scope|description`, and the name is missing")?;
     let (upstream, description) = match (parts.next(), parts.next()) {
-        (None, _) => ("", ""),
+        (None, _) => return Ok(json!({"name": name})),
         (Some(upstream), Some(description)) => (upstream, description),
         (Some(_), None) => {
             return Err("a scope is `name|upstream scope|description`, with both bars: for a description write `name||description`".to_owned());
@@ -173,7 +197,7 @@ mod tests {
             scope("mail|https://up/mail|Mail"),
             Ok(json!({"name": "mail", "description": "Mail", "upstream": "https://up/mail"}))
         );
-        assert_eq!(scope("bare"), Ok(json!({"name": "bare", "description": ""})));
+        assert_eq!(scope("bare"), Ok(json!({"name": "bare"})));
         assert!(scope("||x").is_err());
         assert!(
             scope("read|Read tools")

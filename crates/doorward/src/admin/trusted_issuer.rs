@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::api::{Api, page_query, path};
 use super::other_servers::{names, rule, set_disabled};
+use super::user;
 
 const COLUMNS: [&str; 4] = ["slug", "kind", "issuer", "disabled"];
 const LINK_COLUMNS: [&str; 2] = ["subject", "user"];
@@ -216,7 +217,7 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
 async fn run_link(api: &Api, command: Command) -> anyhow::Result<()> {
     let answer = match command {
         Command::Link { slug, subject, user } => {
-            let body = json!({"subject": subject, "user": user});
+            let body = json!({"subject": subject, "user": user::id_of(api, user).await?});
             api.call(Method::POST, &subjects(&slug), Some(&body)).await?
         }
         Command::Unlink { slug, subject } => {

@@ -1,5 +1,6 @@
 //! `doorward admin user`.
 
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::json;
@@ -15,6 +16,9 @@ pub enum Command {
     Create(Create),
     /// Lists the people.
     List {
+        /// Who signs in with this e-mail address.
+        #[arg(long)]
+        email: Option<String>,
         /// `next` of the page before.
         #[arg(long)]
         cursor: Option<String>,
@@ -24,24 +28,24 @@ pub enum Command {
     },
     /// Shows a person.
     Get {
-        /// The person's id.
+        /// The person's id, or e-mail address.
         id: String,
     },
     /// Changes a person.
     Update(Update),
     /// Disables a person: sessions and grants end.
     Disable {
-        /// The person's id.
+        /// The person's id, or e-mail address.
         id: String,
     },
     /// Lets a disabled person sign in again.
     Enable {
-        /// The person's id.
+        /// The person's id, or e-mail address.
         id: String,
     },
     /// Removes a person with sessions, consents and grants.
     Delete {
-        /// The person's id.
+        /// The person's id, or e-mail address.
         id: String,
     },
 }
@@ -58,7 +62,7 @@ pub struct Create {
 
 #[derive(Args)]
 pub struct Update {
-    /// The person's id.
+    /// The person's id, or e-mail address.
     id: String,
     /// The e-mail address to sign in with.
     #[arg(long)]
@@ -81,12 +85,12 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             }
             api.call(Method::POST, "/admin/users", Some(&body)).await?
         }
-        Command::List { cursor, limit } => {
-            let query = page_query(cursor.as_deref(), limit, &[]);
+        Command::List { email, cursor, limit } => {
+            let query = page_query(cursor.as_deref(), limit, &[("email", email.as_deref())]);
             api.call(Method::GET, &format!("/admin/users{query}"), None)
                 .await?
         }
-        Command::Get { id } => api.call(Method::GET, &path("/admin/users", &id), None).await?,
+        Command::Get { id } => api.call(Method::GET, &place(api, id).await?, None).await?,
         Command::Update(update) => {
             let mut body = json!({});
             if let Some(email) = update.email {
@@ -98,32 +102,51 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             if update.password {
                 body["password"] = read_password()?.into();
             }
-            api.call(Method::PATCH, &path("/admin/users", &update.id), Some(&body))
-                .await?
+            let place = place(api, update.id).await?;
+            api.call(Method::PATCH, &place, Some(&body)).await?
         }
         Command::Disable { id } => {
-            api.call(
-                Method::POST,
-                &format!("{}/disable", path("/admin/users", &id)),
-                None,
-            )
-            .await?
+            let place = place(api, id).await?;
+            api.call(Method::POST, &format!("{place}/disable"), None).await?
         }
         Command::Enable { id } => {
-            api.call(
-                Method::POST,
-                &format!("{}/enable", path("/admin/users", &id)),
-                None,
-            )
-            .await?
+            let place = place(api, id).await?;
+            api.call(Method::POST, &format!("{place}/enable"), None).await?
         }
         Command::Delete { id } => {
-            api.call(Method::DELETE, &path("/admin/users", &id), None).await?;
+            api.call(Method::DELETE, &place(api, id).await?, None).await?;
             api.done("The person is gone.");
             return Ok(());
         }
     };
     api.print(&answer, &COLUMNS)
+}
+
+async fn place(api: &Api, person: String) -> anyhow::Result<String> {
+    Ok(path("/admin/users", &id_of(api, person).await?))
+}
+
+/// The same, where somebody is named.
+pub async fn id_if_any(api: &Api, person: Option<String>) -> anyhow::Result<Option<String>> {
+    match person {
+        Some(person) => id_of(api, person).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The id of a person who may be named by an e-mail address: no id has an `@`.
+pub async fn id_of(api: &Api, person: String) -> anyhow::Result<String> {
+    if !person.contains('@') {
+        return Ok(person);
+    }
+    let query = page_query(None, 1, &[("email", Some(&person))]);
+    let found = api
+        .call(Method::GET, &format!("/admin/users{query}"), None)
+        .await?;
+    let id = found["items"][0]["id"].as_str();
+    Ok(id
+        .with_context(|| format!("there is no person with the e-mail address {person}"))?
+        .to_owned())
 }
 
 fn read_password() -> anyhow::Result<String> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use doorward_store::{EndReason, Grant, GrantFilter, GrantId, GrantState, UnixSeconds, UserId};
+use doorward_store::{EndReason, Grant, GrantFilter, GrantId, GrantState, PageRequest, UnixSeconds, UserId};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -67,7 +67,8 @@ pub(super) struct GrantBody {
     created_at: i64,
     /// Unix seconds; the last token.
     last_used_at: i64,
-    /// Unix seconds; when its refresh tokens end for good.
+    /// Unix seconds; when its refresh tokens end for good, however often they are used. Unused they end earlier
+    /// (`tokens.refresh_idle_ttl`).
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_expires_at: Option<i64>,
 }
@@ -169,10 +170,57 @@ pub(super) struct EndedBody {
     ended: u64,
 }
 
+/// Refuses a name that nothing has, and that no grant has either: a slip of the pen must not look like a success. What is gone
+/// may have grants yet, that ended with it.
+async fn check_names(ctx: &Context, which: &WhichEnd) -> Result<(), AdminError> {
+    let has_grants = async |filter| {
+        let one = PageRequest {
+            after: None,
+            limit: 1,
+        };
+        Ok::<_, AdminError>(!ctx.store.grants(filter, one).await?.items.is_empty())
+    };
+    if let Some(id) = which.user.map(UserId) {
+        let filter = GrantFilter {
+            user: Some(id),
+            ..GrantFilter::default()
+        };
+        if ctx.store.user(id).await?.is_none() && !has_grants(filter).await? {
+            return Err(AdminError::NotFound(
+                "There is no person with this id, and no grant of one.",
+            ));
+        }
+    }
+    if let Some(client_id) = &which.client_id {
+        let filter = GrantFilter {
+            client_id: Some(client_id.clone()),
+            ..GrantFilter::default()
+        };
+        if ctx.store.client(client_id).await?.is_none() && !has_grants(filter).await? {
+            return Err(AdminError::NotFound(
+                "There is no client with this client_id, and no grant of one.",
+            ));
+        }
+    }
+    if let Some(uri) = &which.resource {
+        let filter = GrantFilter {
+            resource: Some(uri.clone()),
+            ..GrantFilter::default()
+        };
+        let resources = ctx.resources.all().await?;
+        if !resources.iter().any(|resource| resource.uri == *uri) && !has_grants(filter).await? {
+            return Err(AdminError::NotFound(
+                "There is no resource with this URI, and no grant on one.",
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// Ends every grant of a person, of a client or on a resource, 500 at a time. What they allowed is asked about again, also
 /// where no grant was left.
 #[utoipa::path(post, path = "/admin/grants/revoke", request_body = WhichEnd,
-    responses((status = OK, body = EndedBody), (status = BAD_REQUEST, body = ErrorBody)))]
+    responses((status = OK, body = EndedBody), (status = BAD_REQUEST, body = ErrorBody), (status = NOT_FOUND, body = ErrorBody)))]
 pub(super) async fn revoke_all(
     State(ctx): State<Arc<Context>>,
     by: By,
@@ -183,6 +231,7 @@ pub(super) async fn revoke_all(
             "Say whose grants end: user, client_id or resource.".to_owned(),
         ));
     }
+    check_names(&ctx, &which).await?;
     let filter = GrantFilter {
         id: None,
         user: which.user.map(UserId),

@@ -8,7 +8,7 @@ use doorward_store::{User, UserId};
 use http::StatusCode;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::by::By;
@@ -71,13 +71,36 @@ impl From<User> for UserBody {
 const UNKNOWN: AdminError =
     AdminError::NotFound("There is no person with this id; list the users to see who there is.");
 
+/// Which people.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Which {
+    /// Who signs in with this e-mail address, whatever its case.
+    email: Option<String>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+    /// Rows on a page, 1 to 200. Default 50.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+}
+
 /// People, ordered by id.
-#[utoipa::path(get, path = "/admin/users", params(PageQuery), responses((status = OK, body = List<UserBody>), (status = BAD_REQUEST, body = ErrorBody)))]
+#[utoipa::path(get, path = "/admin/users", params(Which), responses((status = OK, body = List<UserBody>), (status = BAD_REQUEST, body = ErrorBody)))]
 pub(super) async fn list(
     State(ctx): State<Arc<Context>>,
-    Query(page): Query<PageQuery>,
+    Query(which): Query<Which>,
 ) -> Result<Json<List<UserBody>>, AdminError> {
-    let users = ctx.store.users(page.request(&ctx, "users")?).await?;
+    let page = PageQuery {
+        cursor: which.cursor,
+        limit: which.limit,
+    }
+    .request(&ctx, "users")?;
+    if let Some(email) = which.email {
+        let found = ctx.store.user_by_email(&email).await?;
+        return Ok(Json(List::whole(found.map(UserBody::from).into_iter().collect())));
+    }
+    let users = ctx.store.users(page).await?;
     Ok(Json(List::of(&ctx, "users", users, UserBody::from)))
 }
 

@@ -145,13 +145,24 @@ async fn everything_of_a_person_or_client_ends_at_once() {
         let reply = admin(&app, "POST", "/admin/grants/revoke", nothing).await;
         assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{reply:?}");
     }
-    let of_nobody = json!({"client_id": "nobody"});
-    assert_eq!(
-        admin(&app, "POST", "/admin/grants/revoke", of_nobody)
-            .await
-            .json()["ended"],
-        0
-    );
+    // Nor does a slip of the pen look like a success, also beside a name that is right.
+    let nobody = "00000000-0000-4000-8000-000000000000";
+    for of_nobody in [
+        json!({"client_id": "nobody"}),
+        json!({"user": nobody}),
+        json!({"resource": "https://nowhere.example/"}),
+        json!({"user": user, "client_id": "nobody"}),
+        json!({"user": user, "resource": "https://nowhere.example/"}),
+    ] {
+        let reply = admin(&app, "POST", "/admin/grants/revoke", of_nobody).await;
+        assert_eq!(reply.status, StatusCode::NOT_FOUND, "{reply:?}");
+    }
+    // What is gone had grants, and they are found by its name.
+    let path = format!("/admin/clients/{}", client.client_id);
+    admin(&app, "DELETE", &path, Value::Null).await;
+    let of_gone = json!({"client_id": client.client_id});
+    let reply = admin(&app, "POST", "/admin/grants/revoke", of_gone).await;
+    assert_eq!((reply.status, &reply.json()["ended"]), (StatusCode::OK, &json!(0)));
 }
 
 /// REV-013: as the token endpoint, any origin, and never by a cookie.

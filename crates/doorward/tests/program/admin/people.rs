@@ -24,6 +24,30 @@ async fn a_persons_password_comes_from_standard_input() {
     [id]  ada@example.com  ada@example.com  false
     ");
 
+    for person in [EMAIL, "ADA@Example.com", &id] {
+        let shown = place.run(&["admin", "user", "get", person, "--json"]).json();
+        assert_eq!(text(&shown, "id"), id);
+        place.run(&["admin", "grant", "list", "--user", person]).success();
+        let ended = place
+            .run(&["admin", "grant", "revoke-all", "--user", person, "--json"])
+            .json();
+        assert_eq!(ended["ended"], 0);
+    }
+    let found = place
+        .run(&["admin", "user", "list", "--email", "nobody@example.com"])
+        .success();
+    assert_eq!(found, "(none)\n");
+    for command in [
+        &["admin", "user", "get", "nobody@example.com"][..],
+        &["admin", "grant", "revoke-all", "--user", "nobody@example.com"],
+    ] {
+        let refused = place.run(command).one_line_failure();
+        assert!(
+            refused.contains("there is no person with the e-mail address nobody@example.com"),
+            "{refused}"
+        );
+    }
+
     let disabled = place.run(&["admin", "user", "disable", &id, "--json"]).json();
     assert_eq!(disabled["disabled"], true);
     let enabled = place.run(&["admin", "user", "enable", &id, "--json"]).json();

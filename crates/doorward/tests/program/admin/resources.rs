@@ -1,6 +1,6 @@
 //! `doorward admin resource`.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{CREATE, stable};
 use crate::support::{Place, RESOURCE};
@@ -48,6 +48,23 @@ async fn resources_are_created_listed_shown_changed_and_deleted() {
         (&"Mine".into(), &RESOURCE.into())
     );
     assert_eq!(changed["scopes"].as_array().unwrap().len(), 1);
+
+    let update = |options: &[&str]| {
+        let command = [&["admin", "resource", "update", "my-server", "--json"], options].concat();
+        place.run(&command).json()["scopes"].clone()
+    };
+    let both = ["--scopes", "tools/read", "--scopes", "tools/admin||Administer"];
+    let scopes = update(&[&both, &["--on-request", "tools/admin"][..]].concat());
+    let administer = json!({"name": "tools/admin", "description": "Administer", "default": false});
+    let read = json!({"name": "tools/read", "description": "Read", "default": true});
+    assert_eq!(scopes, json!([read, administer]));
+    // What is not said stays.
+    let names = ["--scopes", "tools/read", "--scopes", "tools/admin"];
+    assert_eq!(update(&names), scopes);
+    let listed = place.run(&["admin", "resource", "list"]).success();
+    assert!(listed.contains("tools/read (tools/admin)\n"), "{listed}");
+    let scopes = update(&[&names, &["--by-default", "tools/admin"][..]].concat());
+    assert_eq!(scopes[1]["default"], true);
 
     let deleted = place.run(&["admin", "resource", "delete", "my-server"]).success();
     insta::assert_snapshot!(deleted, @"The resource is gone and the grants on it have ended.");
