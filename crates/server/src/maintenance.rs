@@ -244,7 +244,7 @@ fn fits(master: &MasterKey, found: &Inspection) -> Result<(), StoreError> {
         return Ok(());
     }
     Err(StoreError::Unusable(
-        "the copy was sealed under another master key than that of these settings (keys.master_key_file); put the right one there"
+        "the copy was sealed under another master key than that of these settings (keys.master_key_file); put the right one there, or name it as keys.other_master_key_file"
             .to_owned(),
     ))
 }

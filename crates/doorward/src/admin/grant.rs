@@ -111,7 +111,7 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             api.call(Method::DELETE, &path("/admin/grants", &id), None)
                 .await?;
             api.done(
-                "The grant has ended: its refresh tokens are dead, its access tokens expire within minutes.",
+                "The grant has ended: its refresh tokens are dead. Guards that follow the revocation feed refuse its access tokens at once, others when they expire.",
             );
             return Ok(());
         }

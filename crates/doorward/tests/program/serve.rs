@@ -144,7 +144,7 @@ async fn a_wrong_master_key_is_refused_and_no_key_is_made_anew() {
     let wrong = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
     let wrong_place = place.set("DOORWARD_KEYS_MASTER_KEY", wrong);
     let refused = wrong_place.run(&["serve"]).one_line_failure();
-    insta::assert_snapshot!(refused, @"the database was sealed under another master key; put the right one back, or start with an empty database");
+    insta::assert_snapshot!(refused, @"the database was sealed under another master key; put the right one back, or name the key of the copy that was restored as keys.other_master_key_file");
     let short = wrong_place.set("DOORWARD_KEYS_MASTER_KEY", &wrong[..42]);
     insta::assert_snapshot!(short.run(&["serve"]).one_line_failure(), @"the master key is not 32 bytes in unpadded base64url (43 characters); `doorward init` makes one");
 

@@ -9,7 +9,7 @@ pub enum KeyError {
     Store(#[from] StoreError),
     /// What the store holds was sealed under another master key.
     #[error(
-        "the database was sealed under another master key; put the right one back, or start with an empty database"
+        "the database was sealed under another master key; put the right one back, or name the key of the copy that was restored as keys.other_master_key_file"
     )]
     WrongMasterKey,
     /// The store has signing keys, and none of them signs.

@@ -41,7 +41,7 @@ async fn grants_are_listed_and_revoked() {
     let table = place.run(&["admin", "grant", "list"]).success();
     assert!(table.starts_with("ID "), "{table}");
 
-    insta::assert_snapshot!(place.run(&["admin", "grant", "revoke", &id]).success(), @"The grant has ended: its refresh tokens are dead, its access tokens expire within minutes.");
+    insta::assert_snapshot!(place.run(&["admin", "grant", "revoke", &id]).success(), @"The grant has ended: its refresh tokens are dead. Guards that follow the revocation feed refuse its access tokens at once, others when they expire.");
     assert_eq!(place.run(&active).json()["items"], Value::Array(Vec::new()));
     let (status, answer) = client.refresh(&tokens.refresh).await.unwrap();
     assert_eq!(
