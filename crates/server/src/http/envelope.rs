@@ -4,6 +4,7 @@
 //! One service, and no stack of layers: each layer of a router is a copy of everything below it and a boxed future, for
 //! every request.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
@@ -16,6 +17,7 @@ use axum::extract::{ConnectInfo, Request};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use doorward_oauth::error::error_text;
 use doorward_store::{Actor, AuditAction};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Either, Ready, ready};
@@ -23,6 +25,7 @@ use tokio::time::Instant;
 use tower::Service;
 
 use super::address::TrustedProxies;
+use super::error::SentBack;
 use super::failure::{Asked, Failure};
 use super::headers;
 use super::host::AllowedHosts;
@@ -128,7 +131,7 @@ impl Envelope {
             route: &kept.route,
             seconds,
         };
-        line.log(StatusCode::OK, None, false);
+        line.log(StatusCode::OK, &Told::default(), false);
         Some(response)
     }
 
@@ -181,7 +184,12 @@ impl Envelope {
             seconds,
         };
         let intended = response.extensions_mut().remove::<Intended>().is_some();
-        line.log(response.status(), failure.as_ref(), intended);
+        let sent_back = response.extensions_mut().remove::<SentBack>();
+        let told = Told::of(failure.as_ref(), sent_back.as_ref());
+        if let Some(error) = told.error {
+            self.metrics.error(route, error);
+        }
+        line.log(response.status(), &told, intended);
         if let (Some(recorder), Some(failure)) = (&self.recorder, &failure) {
             write_down(recorder, &info, method, route, failure);
         }
@@ -255,7 +263,7 @@ fn write_down(recorder: &Recorder, info: &RequestInfo, method: &str, route: &str
         ..Refusal::default()
     };
     if let Some(mistaken) = info.mistaken() {
-        recorder.refuse_stranger(info, mistaken, &failure.code, refusal);
+        recorder.refuse_stranger(info, mistaken, failure.code, refusal);
         return;
     }
     let Some(actor) = info.untold() else { return };
@@ -264,7 +272,7 @@ fn write_down(recorder: &Recorder, info: &RequestInfo, method: &str, route: &str
         _ => None,
     };
     let refusal = Refusal { user, ..refusal() };
-    recorder.refuse(info, actor, AuditAction::RequestRefused, &failure.code, refusal);
+    recorder.refuse(info, actor, AuditAction::RequestRefused, failure.code, refusal);
 }
 
 /// Methods as a label: a stranger's invention does not become a time series.
@@ -302,8 +310,41 @@ struct Line<'a> {
     seconds: f64,
 }
 
+/// Of a sentence, in bytes: none of ours is as long, but one that quotes may be.
+const LONGEST_SENTENCE: usize = 400;
+
+/// What a caller was told who did not get what was asked for.
+#[derive(Default)]
+struct Told<'a> {
+    error: Option<&'static str>,
+    /// Our own sentence. Some quote what was sent, escaped and cut.
+    error_description: Option<Cow<'a, str>>,
+    /// What only the log is told.
+    internal: Option<&'a str>,
+}
+
+impl<'a> Told<'a> {
+    fn of(failure: Option<&'a Failure>, sent_back: Option<&'a SentBack>) -> Self {
+        let (error, message) = match (failure, sent_back) {
+            (Some(failure), _) => (failure.code, failure.message.as_ref()),
+            (None, Some(sent_back)) => (sent_back.code, sent_back.message.as_str()),
+            (None, None) => return Self::default(),
+        };
+        Self {
+            error: Some(error),
+            error_description: Some(error_text(cut(message, LONGEST_SENTENCE))),
+            internal: failure.and_then(|failure| failure.internal.as_deref()),
+        }
+    }
+}
+
+/// The beginning, whole characters of it.
+fn cut(text: &str, bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
+}
+
 impl Line<'_> {
-    fn log(&self, status: StatusCode, failure: Option<&Failure>, intended: bool) {
+    fn log(&self, status: StatusCode, told: &Told<'_>, intended: bool) {
         let Self {
             method,
             route,
@@ -318,20 +359,24 @@ impl Line<'_> {
         let issued = info.and_then(RequestInfo::issued);
         let grant = issued.and_then(|issued| issued.grant.as_deref());
         let jti = issued.map(|issued| issued.jti.as_str());
-        let error = failure.map(|failure| failure.code.as_ref());
-        let internal = failure.and_then(|failure| failure.internal.as_deref());
+        let Told {
+            error,
+            error_description,
+            internal,
+        } = told;
+        let (error, error_description, internal) = (*error, error_description.as_deref(), *internal);
         let ms = (self.seconds * 1e6).round() / 1e3;
         if status >= 500 && !intended {
             tracing::error!(
                 target: "doorward::request",
                 request_id, caller_request_id, method, route, status, ms, %address, client_id, claimed_client_id, grant, jti,
-                error, internal, "request failed",
+                error, error_description, internal, "request failed",
             );
         } else {
             tracing::info!(
                 target: "doorward::request",
                 request_id, caller_request_id, method, route, status, ms, %address, client_id, claimed_client_id, grant, jti,
-                error, internal, "request",
+                error, error_description, internal, "request",
             );
         }
     }

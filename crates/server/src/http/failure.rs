@@ -17,7 +17,7 @@ use crate::pages::ErrorPage;
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
     pub(super) status: StatusCode,
-    pub(super) code: Cow<'static, str>,
+    pub(super) code: &'static str,
     pub(super) title: Cow<'static, str>,
     pub(super) message: Cow<'static, str>,
     pub(super) internal: Option<String>,
@@ -44,7 +44,7 @@ impl Failure {
         let (title, message) = words_for(status);
         Self {
             status,
-            code: code_for(status).into(),
+            code: code_for(status),
             title: title.into(),
             message: message.into(),
             internal: None,
