@@ -103,6 +103,19 @@ async fn a_second_server_on_the_same_database_is_refused() {
     );
 }
 
+/// Whoever is in the wrong folder sees it.
+#[test]
+fn migrate_says_which_database_it_was_and_whether_it_is_new() {
+    let place = Place::new();
+    let database = place.folder().canonicalize().unwrap().join("data/doorward.db");
+    for made in [", and new", ""] {
+        assert_eq!(
+            place.run(&["migrate"]).success(),
+            format!("{} is at this version's schema{made}.\n", database.display())
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_taken_port_is_named_and_costs_nothing() {
     for (variable, setting) in [

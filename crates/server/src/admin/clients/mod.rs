@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use doorward_oauth::client::{EffectiveClient, TokenEndpointAuthMethod, consent_fingerprint};
-use doorward_store::{Client, ClientSource};
+use doorward_store::{Client, ClientSource, UnixSeconds};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -108,7 +108,7 @@ pub(super) struct ClientBody {
     /// Shown this once.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_secret: Option<String>,
-    /// Until when the secrets before this one work at the longest, Unix seconds; only after a rotation.
+    /// Until when secrets from before a rotation work at the longest, Unix seconds; absent when none does.
     #[serde(skip_serializing_if = "Option::is_none")]
     previous_secret_expires_at: Option<i64>,
     /// How it became known.
@@ -128,11 +128,13 @@ pub(super) struct ClientBody {
 }
 
 impl ClientBody {
-    fn of(client: Client, client_secret: Option<String>) -> Self {
+    fn of(client: Client, client_secret: Option<String>, now: UnixSeconds) -> Self {
+        let ends = client.secrets.iter().filter_map(|secret| secret.expires_at);
+        let previous = ends.filter(|end| *end > now).max();
         Self {
             client_id: client.client_id,
             client_secret,
-            previous_secret_expires_at: None,
+            previous_secret_expires_at: previous.map(UnixSeconds::seconds),
             source: client.source,
             disabled: client.disabled,
             resource_server: client.resource_server,
@@ -154,7 +156,7 @@ pub(super) async fn list(
 ) -> Result<Json<List<ClientBody>>, AdminError> {
     let clients = ctx.store.clients(page.request(&ctx, "clients")?).await?;
     Ok(Json(List::of(&ctx, "clients", clients, |client| {
-        ClientBody::of(client, None)
+        ClientBody::of(client, None, ctx.now())
     })))
 }
 
@@ -195,7 +197,10 @@ pub(super) async fn create(
         updated_at: now,
     };
     by.store(&ctx).create_client(client.clone()).await?;
-    Ok((StatusCode::CREATED, Json(ClientBody::of(client, client_secret))))
+    Ok((
+        StatusCode::CREATED,
+        Json(ClientBody::of(client, client_secret, now)),
+    ))
 }
 
 /// One client.
@@ -205,7 +210,11 @@ pub(super) async fn get(
     State(ctx): State<Arc<Context>>,
     Path(client_id): Path<String>,
 ) -> Result<Json<ClientBody>, AdminError> {
-    Ok(Json(ClientBody::of(find(&ctx, &client_id).await?, None)))
+    Ok(Json(ClientBody::of(
+        find(&ctx, &client_id).await?,
+        None,
+        ctx.now(),
+    )))
 }
 
 /// Changes name, redirect URIs, scope, keys or demands, or disables the client. Consent is asked again when people would see a
@@ -232,7 +241,7 @@ pub(super) async fn update(
     client.disabled = change.disabled.unwrap_or(client.disabled);
     client.updated_at = ctx.now();
     by.store(&ctx).update_client(client.clone()).await?;
-    Ok(Json(ClientBody::of(client, None)))
+    Ok(Json(ClientBody::of(client, None, ctx.now())))
 }
 
 /// Removes a client and ends its grants.
@@ -295,10 +304,7 @@ pub(super) async fn rotate_secret(
     client.secrets.insert(0, stored);
     client.updated_at = now;
     by.store(&ctx).update_client(client.clone()).await?;
-    Ok(Json(ClientBody {
-        previous_secret_expires_at: Some(end.seconds()),
-        ..ClientBody::of(client, Some(client_secret))
-    }))
+    Ok(Json(ClientBody::of(client, Some(client_secret), now)))
 }
 
 async fn find(ctx: &Context, client_id: &str) -> Result<Client, AdminError> {
