@@ -17,13 +17,13 @@ use crate::rules::clients::is_touched;
 use crate::rules::sweep::kinds;
 use crate::{
     AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, AuditAction, AuditEntry,
-    AuditEvent, AuditFilter, Change, Changes, Client, Code, Consent, DeviceAuthorization, Digest, EndReason,
-    Ended, ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId, IdJagOutcome, InitialAccessToken,
-    Issuance, IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject, LoginThrottle, Origin, OwnOutcome, Page,
-    PageRequest, Partitioned, PartitionsKept, PollOutcome, RedeemCode, RedeemOutcome, RegisterOutcome,
-    Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed, SealedKind, SealedSecret,
-    Session, SigningKeyRecord, Spend, SpendOutcome, Store, Swept, ThrottlePolicy, TokenStanding,
-    TrustedIssuer, TrustedIssuerKind, Turn, UseRefresh, User, UserId,
+    AuditEvent, AuditFilter, Change, Changes, Client, ClientFilter, Code, Consent, DeviceAuthorization,
+    Digest, EndReason, Ended, ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId, IdJagOutcome,
+    InitialAccessToken, Issuance, IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject, LoginThrottle, Origin,
+    OwnOutcome, Page, PageRequest, Partitioned, PartitionsKept, PollOutcome, RedeemCode, RedeemOutcome,
+    RegisterOutcome, Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed,
+    SealedKind, SealedSecret, Session, SigningKeyRecord, Spend, SpendOutcome, Store, Swept, ThrottlePolicy,
+    TokenStanding, TrustedIssuer, TrustedIssuerKind, Turn, UseRefresh, User, UserId,
 };
 
 #[async_trait]
@@ -86,9 +86,9 @@ impl Store for PostgresStore {
             .await
     }
 
-    async fn clients(&self, page: PageRequest) -> Result<Page<Client>> {
-        let page = &page;
-        self.repeatable(|db| async move { clients::list(&db, page).await })
+    async fn clients(&self, filter: ClientFilter, page: PageRequest) -> Result<Page<Client>> {
+        let (filter, page) = (&filter, &page);
+        self.repeatable(|db| async move { clients::list(&db, filter, page).await })
             .await
     }
 

@@ -17,13 +17,13 @@ use crate::rules::clients::is_touched;
 use crate::rules::sweep::kinds;
 use crate::{
     AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, AuditAction, AuditEntry,
-    AuditEvent, AuditFilter, Changes, Client, Code, Consent, DeviceAuthorization, Digest, EndReason, Ended,
-    ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId, IdJagOutcome, InitialAccessToken, Issuance,
-    IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject, LoginThrottle, Origin, OwnOutcome, Page, PageRequest,
-    Partitioned, PartitionsKept, PollOutcome, RedeemCode, RedeemOutcome, RegisterOutcome, Reseal, Resource,
-    Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed, SealedKind, SealedSecret, Session,
-    SigningKeyRecord, Spend, SpendOutcome, Store, StoreError, Swept, ThrottlePolicy, TokenStanding,
-    TrustedIssuer, TrustedIssuerKind, Turn, UseRefresh, User, UserId,
+    AuditEvent, AuditFilter, Changes, Client, ClientFilter, Code, Consent, DeviceAuthorization, Digest,
+    EndReason, Ended, ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId, IdJagOutcome,
+    InitialAccessToken, Issuance, IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject, LoginThrottle, Origin,
+    OwnOutcome, Page, PageRequest, Partitioned, PartitionsKept, PollOutcome, RedeemCode, RedeemOutcome,
+    RegisterOutcome, Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed,
+    SealedKind, SealedSecret, Session, SigningKeyRecord, Spend, SpendOutcome, Store, StoreError, Swept,
+    ThrottlePolicy, TokenStanding, TrustedIssuer, TrustedIssuerKind, Turn, UseRefresh, User, UserId,
 };
 
 #[async_trait]
@@ -81,8 +81,8 @@ impl Store for SqliteStore {
         self.read(move |db| clients::find(db, &client_id)).await
     }
 
-    async fn clients(&self, page: PageRequest) -> Result<Page<Client>> {
-        self.read(move |db| clients::list(db, &page)).await
+    async fn clients(&self, filter: ClientFilter, page: PageRequest) -> Result<Page<Client>> {
+        self.read(move |db| clients::list(db, &filter, &page)).await
     }
 
     async fn update_client(&self, client: Client) -> Result<()> {

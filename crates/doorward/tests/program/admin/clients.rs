@@ -34,6 +34,21 @@ async fn a_clients_secret_is_shown_once_and_can_be_rotated() {
         "{listed}"
     );
 
+    for (filters, found) in [
+        (
+            &["--search", "DES", "--source", "admin", "--disabled", "false"][..],
+            true,
+        ),
+        (&["--search", "robot"], false),
+        (&["--source", "metadata_document"], false),
+        (&["--disabled", "true"], false),
+    ] {
+        let listed = place
+            .run(&[&["admin", "client", "list"][..], filters].concat())
+            .success();
+        assert_eq!(listed.contains(&id), found, "{filters:?}: {listed}");
+    }
+
     let rotated = place
         .run(&["admin", "client", "rotate-secret", &id, "--json"])
         .json();

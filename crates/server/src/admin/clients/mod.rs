@@ -8,11 +8,11 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use doorward_oauth::client::{EffectiveClient, TokenEndpointAuthMethod, consent_fingerprint};
-use doorward_store::{Client, ClientSource, UnixSeconds};
+use doorward_store::{Client, ClientFilter, ClientSource, UnixSeconds};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use self::metadata::{changed, checked};
 use super::by::By;
@@ -148,13 +148,42 @@ impl ClientBody {
 const UNKNOWN: AdminError =
     AdminError::NotFound("There is no client with this id; list the clients to see what there is.");
 
+/// Which clients.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Which {
+    /// Whose name or `client_id` has this in it; ASCII letters in any case.
+    search: Option<String>,
+    /// That became known so.
+    #[param(schema_with = words::client_source, required = false)]
+    source: Option<ClientSource>,
+    /// That are disabled (`true`), or that are not.
+    disabled: Option<bool>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+    /// Rows on a page, 1 to 200. Default 50.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+}
+
 /// Clients, ordered by id.
-#[utoipa::path(get, path = "/admin/clients", params(PageQuery), responses((status = OK, body = List<ClientBody>), (status = BAD_REQUEST, body = ErrorBody)))]
+#[utoipa::path(get, path = "/admin/clients", params(Which), responses((status = OK, body = List<ClientBody>), (status = BAD_REQUEST, body = ErrorBody)))]
 pub(super) async fn list(
     State(ctx): State<Arc<Context>>,
-    Query(page): Query<PageQuery>,
+    Query(which): Query<Which>,
 ) -> Result<Json<List<ClientBody>>, AdminError> {
-    let clients = ctx.store.clients(page.request(&ctx, "clients")?).await?;
+    let page = PageQuery {
+        cursor: which.cursor,
+        limit: which.limit,
+    }
+    .request(&ctx, "clients")?;
+    let filter = ClientFilter {
+        search: which.search,
+        source: which.source,
+        disabled: which.disabled,
+    };
+    let clients = ctx.store.clients(filter, page).await?;
     Ok(Json(List::of(&ctx, "clients", clients, |client| {
         ClientBody::of(client, None, ctx.now())
     })))
