@@ -50,6 +50,7 @@ pub(crate) enum Behaviour {
     Raw(&'static [u8]),
     Fails,
     Hangs,
+    Panics,
 }
 
 /// The authorization server.
@@ -116,6 +117,8 @@ impl Fetch for FakeServer {
                 Some(Behaviour::Json(value)) => Bytes::from(value.to_string()),
                 Some(Behaviour::Raw(bytes)) => Bytes::from_static(bytes),
                 Some(Behaviour::Hangs) => std::future::pending().await,
+                #[expect(clippy::panic, reason = "what is tested")]
+                Some(Behaviour::Panics) => panic!("the transport breaks"),
                 Some(Behaviour::Fails) | None => return Err(FetchFailure::new("no answer")),
             };
             assert!(body.len() <= max_body);
