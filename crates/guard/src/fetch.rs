@@ -190,6 +190,11 @@ impl FetchFailure {
         matches!(self.kind, Kind::Outage | Kind::Busy)
     }
 
+    /// The transport panicked. The panic itself has said why.
+    pub(crate) fn of_panic() -> Self {
+        Self::new("the transport panicked")
+    }
+
     fn of(error: &FetchError) -> Self {
         let kind = match error {
             FetchError::Busy => Kind::Busy,

@@ -406,6 +406,24 @@ async fn an_outage_is_no_verdict_and_ends() {
     assert_eq!(ping(&guard, "bad").await.0, StatusCode::UNAUTHORIZED);
 }
 
+/// Whoever asked first has asked for the others: they do not ask one after the other.
+#[tokio::test(start_paused = true)]
+async fn callers_of_one_token_share_a_failure_as_well() {
+    let setting = Setting::new();
+    let verifier = setting.verifier();
+    setting.server.down.store(true, Ordering::SeqCst);
+    let answers = join_all((0..8).map(|_| verifier.verify_token("good"))).await;
+    for answer in answers {
+        assert!(
+            matches!(answer, Err(VerifyError::IntrospectionUnavailable { .. })),
+            "{answer:?}"
+        );
+    }
+    assert_eq!(setting.server.questions(), 1);
+    setting.server.down.store(false, Ordering::SeqCst);
+    assert!(verifier.verify_token("good").await.is_ok());
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_a_token_is_not_asked_about() {
     let setting = Setting::new();
