@@ -59,6 +59,7 @@ impl UsedProof {
 
 /// Whether a proof was seen for the first time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Insertion {
     /// Not seen before: it counts.
     New,

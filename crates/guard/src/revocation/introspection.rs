@@ -16,6 +16,7 @@ use crate::wait::ahead;
 
 /// How a guard asks about tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct IntrospectionPolicy {
     /// What becomes of a token when the authorization server gives no answer. Default: [`Fail::Closed`].
     pub fail: Fail,
@@ -38,8 +39,39 @@ impl Default for IntrospectionPolicy {
     }
 }
 
+impl IntrospectionPolicy {
+    /// Sets [`fail`](field@Self::fail).
+    #[must_use]
+    pub fn fail(mut self, choice: Fail) -> Self {
+        self.fail = choice;
+        self
+    }
+
+    /// Sets [`ttl`](field@Self::ttl).
+    #[must_use]
+    pub fn ttl(mut self, time: Duration) -> Self {
+        self.ttl = time;
+        self
+    }
+
+    /// Sets [`negative_ttl`](field@Self::negative_ttl).
+    #[must_use]
+    pub fn negative_ttl(mut self, time: Duration) -> Self {
+        self.negative_ttl = time;
+        self
+    }
+
+    /// Sets [`entries`](field@Self::entries).
+    #[must_use]
+    pub fn entries(mut self, answers: usize) -> Self {
+        self.entries = answers;
+        self
+    }
+}
+
 /// What becomes of a token about which nobody can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Fail {
     /// It counts: an outage of the authorization server stops nobody, and revokes nothing.
     Open,

@@ -309,13 +309,7 @@ async fn a_request_that_comes_with_the_keys_is_not_turned_away() {
             } else {
                 json!({"issuer": ISSUER, "jwks_uri": JWKS})
             };
-            let body = document.to_string().into();
-            Box::pin(async move {
-                Ok(Document {
-                    body,
-                    fresh_for: None,
-                })
-            })
+            Box::pin(async move { Ok(Document::new(document.to_string())) })
         }
     }
     let key = es256();

@@ -122,10 +122,7 @@ impl Fetch for FakeServer {
                 Some(Behaviour::Fails) | None => return Err(FetchFailure::new("no answer")),
             };
             assert!(body.len() <= max_body);
-            Ok(Document {
-                body,
-                fresh_for: None,
-            })
+            Ok(Document::new(body))
         })
     }
 

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use doorward_guard::testing::ManualClock;
 use doorward_guard::{DpopPolicy, Insertion, ReplayStore, ReplayStoreUnavailable, UnixSeconds, UsedProof};
-use doorward_oauth::time::ManualClock;
 use futures_util::future::BoxFuture;
 use http::StatusCode;
 use serde_json::json;

@@ -335,12 +335,8 @@ async fn a_stream_that_is_open_ends_when_its_grant_is_revoked() {
     let token = world.token();
     let mut headers = http::HeaderMap::new();
     headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
-    let head = doorward_guard::Head {
-        method: &http::Method::GET,
-        uri: &"/mcp".parse().unwrap(),
-        headers: &headers,
-        served_at: None,
-    };
+    let uri = "/mcp".parse().unwrap();
+    let head = doorward_guard::Head::new(&http::Method::GET, &uri, &headers);
     let visit = world.guard.admit(head).await.unwrap();
     let ended = tokio::spawn(visit.ended().unwrap());
     endpoints.send(revoked(&world, 1, "gid", "grant-2"));

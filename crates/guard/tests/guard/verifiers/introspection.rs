@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use doorward_guard::client::{ClientAuth, OAuthClient};
+use doorward_guard::testing::ManualClock;
 use doorward_guard::verifiers::{IntrospectionVerifier, IntrospectionVerifierBuilder, TokenVerifier};
 use doorward_guard::{
     Document, Fetch, FetchFailure, FormRequest, FormResponse, Rejection, TokenClaims, UnixSeconds,
     VerifyError,
 };
-use doorward_oauth::time::ManualClock;
 use futures_util::future::{BoxFuture, join_all};
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -45,12 +45,7 @@ impl Server {
 impl Fetch for Server {
     fn get_json<'a>(&'a self, _: &'a str, _: usize) -> BoxFuture<'a, Result<Document, FetchFailure>> {
         let document = json!({"issuer": ISSUER, "introspection_endpoint": format!("{ISSUER}/introspect")});
-        Box::pin(async move {
-            Ok(Document {
-                body: document.to_string().into(),
-                fresh_for: None,
-            })
-        })
+        Box::pin(async move { Ok(Document::new(document.to_string())) })
     }
 
     fn post_form<'a>(
