@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use axum::Router;
 use axum::body::HttpBody as _;
 use axum::extract::{ConnectInfo, Request};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, ORIGIN};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use doorward_store::{Actor, AuditAction};
@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use tower::Service;
 
 use super::address::TrustedProxies;
+use super::cors::OpenRoutes;
 use super::failure::{Asked, Failure};
 use super::headers;
 use super::host::AllowedHosts;
@@ -46,7 +47,8 @@ pub(crate) struct Envelope {
     pub(super) ids: RequestIds,
     pub(super) metrics: Metrics,
     pub(super) proxies: TrustedProxies,
-    pub(super) https: bool,
+    /// Whether browsers are told to come by HTTPS only (RFC 6797).
+    pub(super) hsts: bool,
     /// The issuer's path, for links on error pages; `None` on a server without pages.
     pub(super) pages: Option<String>,
     /// Writes down what is refused; a router that is tested without a server has none.
@@ -56,6 +58,8 @@ pub(crate) struct Envelope {
     pub(super) limits: Limits,
     /// Room for bodies.
     pub(super) bodies: Shares,
+    /// What other origins may read.
+    pub(super) open: Option<OpenRoutes>,
     /// Around the router.
     pub(super) shortcuts: Vec<Shortcut>,
     /// Past the router.
@@ -141,6 +145,7 @@ impl Envelope {
             .and_then(|shortcut| Some((shortcut, shortcut.document()?)));
         let asked = Asked::new(request.headers());
         let method = method_label(request.method());
+        let origin = request.headers().get(ORIGIN).cloned();
         let straight = self.straight.iter().find(|straight| straight.leads(&request));
         let way = if let Some(straight) = straight {
             info.note_known_route(straight.route());
@@ -161,6 +166,9 @@ impl Envelope {
 
         let seconds = started.elapsed().as_secs_f64();
         let route = info.route();
+        if let (Some(open), Some(origin), true) = (&self.open, origin, failure.is_some()) {
+            open.complete(route, origin, &mut response).await;
+        }
         match straight {
             Some(straight) => straight.count(&self.metrics, response.status(), seconds),
             None => self.metrics.request(route, method, response.status(), seconds),
@@ -216,7 +224,7 @@ fn finish(response: &mut Response, asked: Asked, info: &RequestInfo, envelope: &
     if let Some(failure) = &failure {
         failure.render(response, asked, &info.id, envelope.pages.as_deref());
     }
-    headers::complete(response.headers_mut(), envelope.https);
+    headers::complete(response.headers_mut(), envelope.hsts);
     set_request_id(response, &info.id);
     failure
 }
