@@ -204,9 +204,12 @@ impl Running {
             connections,
             stop,
         } = self;
-        let [limits, admin_limits] =
-            [connections.public, connections.admin].map(ServeLimits::with_connections);
         let (context, close) = (server.context(), CancellationToken::new());
+        let limits = ServeLimits {
+            idle_time: context.settings.server.idle_timeout.duration(),
+            ..ServeLimits::with_connections(connections.public)
+        };
+        let admin_limits = ServeLimits::with_connections(connections.admin);
         let peers = Peers::new(&context.settings.server.trusted_proxies, context.metrics.clone());
         // First whoever sends requests here notices; then nobody loses one on a connection that closes.
         let leaving = async {

@@ -4,7 +4,6 @@
 //! One service, and no stack of layers: each layer of a router is a copy of everything below it and a boxed future, for
 //! every request.
 
-use std::borrow::Cow;
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
@@ -14,10 +13,9 @@ use std::task::{Context, Poll};
 use axum::Router;
 use axum::body::HttpBody as _;
 use axum::extract::{ConnectInfo, Request};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, ORIGIN};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use doorward_oauth::error::error_text;
 use doorward_store::{Actor, AuditAction};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Either, Ready, ready};
@@ -25,11 +23,13 @@ use tokio::time::Instant;
 use tower::Service;
 
 use super::address::TrustedProxies;
+use super::cors::OpenRoutes;
 use super::error::SentBack;
 use super::failure::{Asked, Failure};
 use super::headers;
 use super::host::AllowedHosts;
 use super::limits::Limits;
+use super::line::{Line, Told};
 use super::metrics::Metrics;
 use super::request::{RequestIds, RequestInfo, callers_id};
 use super::route::Endpoints;
@@ -49,7 +49,8 @@ pub(crate) struct Envelope {
     pub(super) ids: RequestIds,
     pub(super) metrics: Metrics,
     pub(super) proxies: TrustedProxies,
-    pub(super) https: bool,
+    /// Whether browsers are told to come by HTTPS only (RFC 6797).
+    pub(super) hsts: bool,
     /// The issuer's path, for links on error pages; `None` on a server without pages.
     pub(super) pages: Option<String>,
     /// Writes down what is refused; a router that is tested without a server has none.
@@ -59,6 +60,8 @@ pub(crate) struct Envelope {
     pub(super) limits: Limits,
     /// Room for bodies.
     pub(super) bodies: Shares,
+    /// What other origins may read.
+    pub(super) open: Option<OpenRoutes>,
     /// Around the router.
     pub(super) shortcuts: Vec<Shortcut>,
     /// Past the router.
@@ -144,6 +147,7 @@ impl Envelope {
             .and_then(|shortcut| Some((shortcut, shortcut.document()?)));
         let asked = Asked::new(request.headers());
         let method = method_label(request.method());
+        let origin = request.headers().get(ORIGIN).cloned();
         let straight = self.straight.iter().find(|straight| straight.leads(&request));
         let way = if let Some(straight) = straight {
             info.note_known_route(straight.route());
@@ -164,6 +168,9 @@ impl Envelope {
 
         let seconds = started.elapsed().as_secs_f64();
         let route = info.route();
+        if let (Some(open), Some(origin), true) = (&self.open, origin, failure.is_some()) {
+            open.complete(route, origin, &mut response).await;
+        }
         match straight {
             Some(straight) => straight.count(&self.metrics, response.status(), seconds),
             None => self.metrics.request(route, method, response.status(), seconds),
@@ -224,7 +231,7 @@ fn finish(response: &mut Response, asked: Asked, info: &RequestInfo, envelope: &
     if let Some(failure) = &failure {
         failure.render(response, asked, &info.id, envelope.pages.as_deref());
     }
-    headers::complete(response.headers_mut(), envelope.https);
+    headers::complete(response.headers_mut(), envelope.hsts);
     set_request_id(response, &info.id);
     failure
 }
@@ -295,89 +302,4 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("panic: {}", text.unwrap_or("without words"))
-}
-
-/// One event a request: never query strings, bodies, cookies or credentials. What strangers wrote is
-/// escaped (`?`).
-struct Line<'a> {
-    id: &'a str,
-    callers_id: Option<&'a str>,
-    address: IpAddr,
-    /// What was found out, where somebody looked.
-    info: Option<&'a RequestInfo>,
-    method: &'static str,
-    route: &'a str,
-    seconds: f64,
-}
-
-/// Of a sentence, in bytes: none of ours is as long, but one that quotes may be.
-const LONGEST_SENTENCE: usize = 400;
-
-/// What a caller was told who did not get what was asked for.
-#[derive(Default)]
-struct Told<'a> {
-    error: Option<&'static str>,
-    /// Our own sentence. Some quote what was sent, escaped and cut.
-    error_description: Option<Cow<'a, str>>,
-    /// What only the log is told.
-    internal: Option<&'a str>,
-}
-
-impl<'a> Told<'a> {
-    fn of(failure: Option<&'a Failure>, sent_back: Option<&'a SentBack>) -> Self {
-        let (error, message) = match (failure, sent_back) {
-            (Some(failure), _) => (failure.code, failure.message.as_ref()),
-            (None, Some(sent_back)) => (sent_back.code, sent_back.message.as_str()),
-            (None, None) => return Self::default(),
-        };
-        Self {
-            error: Some(error),
-            error_description: Some(error_text(cut(message, LONGEST_SENTENCE))),
-            internal: failure.and_then(|failure| failure.internal.as_deref()),
-        }
-    }
-}
-
-/// The beginning, whole characters of it.
-fn cut(text: &str, bytes: usize) -> &str {
-    text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
-}
-
-impl Line<'_> {
-    fn log(&self, status: StatusCode, told: &Told<'_>, intended: bool) {
-        let Self {
-            method,
-            route,
-            info,
-            address,
-            ..
-        } = *self;
-        let status = status.as_u16();
-        let (request_id, caller_request_id) = (self.id, self.callers_id);
-        let client_id = info.and_then(RequestInfo::client_id);
-        let claimed_client_id = info.and_then(RequestInfo::claimed_client_id);
-        let issued = info.and_then(RequestInfo::issued);
-        let grant = issued.and_then(|issued| issued.grant.as_deref());
-        let jti = issued.map(|issued| issued.jti.as_str());
-        let Told {
-            error,
-            error_description,
-            internal,
-        } = told;
-        let (error, error_description, internal) = (*error, error_description.as_deref(), *internal);
-        let ms = (self.seconds * 1e6).round() / 1e3;
-        if status >= 500 && !intended {
-            tracing::error!(
-                target: "doorward::request",
-                request_id, caller_request_id, method, route, status, ms, %address, client_id, claimed_client_id, grant, jti,
-                error, error_description, internal, "request failed",
-            );
-        } else {
-            tracing::info!(
-                target: "doorward::request",
-                request_id, caller_request_id, method, route, status, ms, %address, client_id, claimed_client_id, grant, jti,
-                error, error_description, internal, "request",
-            );
-        }
-    }
 }
