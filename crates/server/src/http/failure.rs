@@ -95,7 +95,7 @@ impl Failure {
         }
         // RFC 9110 §15.5.2: with every 401.
         if self.status == StatusCode::UNAUTHORIZED && !headers.contains_key(WWW_AUTHENTICATE) {
-            let challenge = match &*self.code {
+            let challenge = match self.code {
                 // RFC 6750 §3.
                 "invalid_token" => "Bearer error=\"invalid_token\"",
                 _ => "Basic realm=\"doorward\"",

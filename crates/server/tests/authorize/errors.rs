@@ -262,8 +262,8 @@ async fn the_log_and_the_metrics_say_why_a_client_was_refused() {
         sentence.starts_with("The redirect_uri is not registered"),
         "{told}"
     );
-    let long = format!("https://evil.example/{}", "ü".repeat(5000));
-    let (_, told) = line(request.clone().set("redirect_uri", &long)).await;
+    let endless = format!("https://evil.example/{}", "ü".repeat(5000));
+    let (_, told) = line(request.clone().set("redirect_uri", &endless)).await;
     assert!(told.to_string().len() < 1500, "{told}");
 
     let (status, told) = line(request).await;
