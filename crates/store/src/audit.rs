@@ -159,6 +159,7 @@ pub enum AuditAction {
     InitialTokenCreated,
     InitialTokenDeleted,
     AdminKeyCreated,
+    AdminKeyDeleted,
     SigningKeyCreated,
     SigningKeyRotated,
     SigningKeyRevoked,
