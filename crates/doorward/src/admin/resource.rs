@@ -1,11 +1,13 @@
 //! `doorward admin resource`.
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::api::{Api, path};
+use super::failure::Failure;
+use super::input;
 use super::policy::Policy;
 
 const COLUMNS: [&str; 4] = ["slug", "uri", "display_name", "scopes"];
@@ -97,10 +99,10 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
         }
         Command::Update(update) => {
             if update.uri.is_some() {
-                bail!(
+                bail!(Failure::usage(format!(
                     "a resource's URI stands in its tokens and cannot be changed; `doorward admin resource delete {0}` ends the grants on it, then create it with the other URI",
                     update.slug
-                );
+                )));
             }
             let mut body = json!({});
             if let Some(name) = update.display_name {
@@ -115,7 +117,7 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             api.call(
                 Method::PATCH,
                 &path("/admin/resources", &update.slug),
-                Some(&body),
+                Some(&input::change::<Update>(body)?),
             )
             .await?
         }
@@ -133,8 +135,12 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
 fn with_defaults(mut scopes: Vec<Value>, on_request: &[String]) -> anyhow::Result<Vec<Value>> {
     for name in on_request {
         let scope = scopes.iter_mut().find(|scope| scope["name"] == name.as_str());
-        let scope =
-            scope.with_context(|| format!("--on-request {name}: there is no such scope among --scopes"))?;
+        let unknown = || {
+            Failure::usage(format!(
+                "--on-request {name}: there is no such scope among --scopes"
+            ))
+        };
+        let scope = scope.ok_or_else(unknown)?;
         scope["default"] = false.into();
     }
     Ok(scopes)

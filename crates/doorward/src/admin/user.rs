@@ -98,6 +98,7 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             if update.password {
                 body["password"] = read_password()?.into();
             }
+            let body = input::change::<Update>(body)?;
             api.call(Method::PATCH, &path("/admin/users", &update.id), Some(&body))
                 .await?
         }
