@@ -314,9 +314,15 @@ pub trait Store: Send + Sync + 'static {
 
     // --- operators -----------------------------------------------------------------------------
     /// Adds an admin key; with `only_if_none`, only when no admin key exists. Returns whether it was added.
+    /// [`StoreError::Conflict`] if another one has its name.
     async fn add_admin_key(&self, key: AdminKey, only_if_none: bool) -> Result<bool>;
     /// The admin key with this digest.
     async fn admin_key(&self, digest: &Digest) -> Result<Option<AdminKey>>;
+    /// Every admin key, newest first.
+    async fn admin_keys(&self) -> Result<Vec<AdminKey>>;
+    /// Removes an admin key. Returns whether there was one. [`StoreError::Conflict`] if it is the last one, unless `all` of
+    /// them may go: of those who delete each other's at once, one stays.
+    async fn delete_admin_key(&self, id: uuid::Uuid, all: bool) -> Result<bool>;
 
     /// Waits until nobody else on any node does something under this name, and holds it as long as the value lives: for
     /// changes that read a record, check the whole of it and write it back. Not to be taken again by who holds it.

@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::api::{Api, page_query, path};
+use super::input;
 
 const COLUMNS: [&str; 5] = [
     "client_id",
@@ -241,7 +242,7 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
         }
         Command::Update(update) => {
             let path = path("/admin/clients", &update.client_id);
-            let body = update.into_json()?;
+            let body = input::change::<Update>(update.into_json()?)?;
             api.call(Method::PATCH, &path, Some(&body)).await?
         }
         Command::Delete { client_id } => {

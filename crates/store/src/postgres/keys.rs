@@ -1,12 +1,13 @@
 //! Signing keys, server secrets and operators' keys.
 
 use doorward_oauth::time::UnixSeconds;
+use uuid::Uuid;
 
 use super::errors::{Fallible, Fault};
-use super::statements::{Connection, Params, find as row, get, list, run, statements};
-use super::values::only;
-use crate::rules::keys::{Successor, may_follow, stopped_before, successor};
-use crate::{AdminKey, Digest, Reseal, Sealed, SealedKind, SealedSecret, SigningKeyRecord};
+use super::statements::{Connection, Params, find as row, list, run, statements};
+use super::values::Columns;
+use crate::rules::keys::{Successor, leaving, may_follow, stopped_before, successor};
+use crate::{AdminKey, Digest, Reseal, Sealed, SealedKind, SealedSecret, SigningKeyRecord, StoreError};
 
 statements! {
     /// Signing keys and admin keys change one at a time; readers do not wait.
@@ -25,9 +26,10 @@ statements! {
     RESEAL_SECRET = "UPDATE server_secret SET sealed = $3 WHERE purpose = $1 AND sealed = $2";
     SECRET = "SELECT sealed FROM server_secret WHERE purpose = $1";
     PROPOSE_SECRET = "INSERT INTO server_secret (purpose, sealed) VALUES ($1, $2) ON CONFLICT (purpose) DO NOTHING";
-    HAS_ADMIN_KEY scans = "SELECT EXISTS (SELECT 1 FROM admin_key)";
+    ADMIN_KEYS scans = "SELECT digest, name, created_at FROM admin_key ORDER BY created_at DESC, digest";
     ADD_ADMIN_KEY = "INSERT INTO admin_key (digest, name, created_at) VALUES ($1, $2, $3)";
     ADMIN_KEY = "SELECT digest, name, created_at FROM admin_key WHERE digest = $1";
+    DELETE_ADMIN_KEY = "DELETE FROM admin_key WHERE digest = $1";
 }
 
 pub(super) async fn signing_keys(db: &Connection) -> Fallible<Vec<SigningKeyRecord>> {
@@ -157,8 +159,12 @@ pub(super) async fn secret(
 
 pub(super) async fn add_admin_key(db: &Connection, key: &AdminKey, only_if_none: bool) -> Fallible<bool> {
     run(db, LOCK_ADMIN_KEYS, &[]).await?;
-    if only_if_none && get(db, HAS_ADMIN_KEY, &[], only::<bool>).await? {
+    let keys = admin_keys(db).await?;
+    if only_if_none && !keys.is_empty() {
         return Ok(false);
+    }
+    if keys.iter().any(|other| other.name == key.name) {
+        return Err(StoreError::Conflict.into());
     }
     run(
         db,
@@ -170,12 +176,27 @@ pub(super) async fn add_admin_key(db: &Connection, key: &AdminKey, only_if_none:
 }
 
 pub(super) async fn admin_key(db: &Connection, digest: &Digest) -> Fallible<Option<AdminKey>> {
-    row(db, ADMIN_KEY, &[&digest.as_slice()], |columns| {
-        Ok(AdminKey {
-            digest: columns.bytes()?,
-            name: columns.plain()?,
-            created_at: columns.time()?,
-        })
+    row(db, ADMIN_KEY, &[&digest.as_slice()], read_admin_key).await
+}
+
+pub(super) async fn admin_keys(db: &Connection) -> Fallible<Vec<AdminKey>> {
+    list(db, ADMIN_KEYS, &[], read_admin_key).await
+}
+
+pub(super) async fn delete_admin_key(db: &Connection, id: Uuid, all: bool) -> Fallible<Option<AdminKey>> {
+    run(db, LOCK_ADMIN_KEYS, &[]).await?;
+    let keys = admin_keys(db).await?;
+    let leaving = leaving(&keys, id, all)?;
+    if let Some(key) = leaving {
+        run(db, DELETE_ADMIN_KEY, &[&key.digest.as_slice()]).await?;
+    }
+    Ok(leaving.cloned())
+}
+
+fn read_admin_key(columns: &mut Columns<'_>) -> Fallible<AdminKey> {
+    Ok(AdminKey {
+        digest: columns.bytes()?,
+        name: columns.plain()?,
+        created_at: columns.time()?,
     })
-    .await
 }

@@ -652,6 +652,19 @@ impl Store for PostgresStore {
             .await
     }
 
+    async fn admin_keys(&self) -> Result<Vec<AdminKey>> {
+        self.repeatable(|db| async move { keys::admin_keys(&db).await })
+            .await
+    }
+
+    async fn delete_admin_key(&self, id: Uuid, all: bool) -> Result<bool> {
+        self.act(|db| async move {
+            let deleted = keys::delete_admin_key(&db, id, all).await?;
+            Ok((deleted.is_some(), audit::admin_key_deleted(deleted.as_ref())))
+        })
+        .await
+    }
+
     async fn turn(&self, name: &'static str) -> Result<Turn> {
         self.take_turn(name).await
     }

@@ -597,6 +597,18 @@ impl Store for SqliteStore {
         self.read(move |db| keys::admin_key(db, &digest)).await
     }
 
+    async fn admin_keys(&self) -> Result<Vec<AdminKey>> {
+        self.read(keys::admin_keys).await
+    }
+
+    async fn delete_admin_key(&self, id: Uuid, all: bool) -> Result<bool> {
+        self.act(move |db| {
+            let deleted = keys::delete_admin_key(db, id, all)?;
+            Ok((deleted.is_some(), audit::admin_key_deleted(deleted.as_ref())))
+        })
+        .await
+    }
+
     async fn turn(&self, name: &'static str) -> Result<Turn> {
         // One process: nobody else has this file.
         Ok(Arc::new(self.turns.take(name).await))

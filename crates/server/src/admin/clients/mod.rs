@@ -256,7 +256,8 @@ pub(super) async fn update(
     Path(client_id): Path<String>,
     Body(change): Body<ClientChange>,
 ) -> Result<Json<ClientBody>, AdminError> {
-    let mut client = find(&ctx, &client_id).await?;
+    let before = find(&ctx, &client_id).await?;
+    let mut client = before.clone();
     if change.describes() {
         if client.source != ClientSource::Admin {
             return Err(AdminError::Invalid(
@@ -268,6 +269,9 @@ pub(super) async fn update(
         client.metadata = to_json(&metadata)?;
     }
     client.disabled = change.disabled.unwrap_or(client.disabled);
+    if client == before {
+        return Ok(Json(ClientBody::of(before, None, ctx.now())));
+    }
     client.updated_at = ctx.now();
     by.store(&ctx).update_client(client.clone()).await?;
     Ok(Json(ClientBody::of(client, None, ctx.now())))

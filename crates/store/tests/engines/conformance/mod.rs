@@ -103,7 +103,8 @@ macro_rules! conformance {
                 who_follows_a_withdrawn_key_signs_at_once_on_nodes_whose_clock_is_behind,
                 a_key_that_waits_can_be_revoked_or_brought_forward, of_fifty_who_revoke_a_key_one_brings_its_successor, keys_are_deleted_when_their_time_came,
                 what_is_sealed_is_listed_and_sealed_anew_once, a_turn_is_had_by_one_at_a_time,
-                parallel_starts_agree_on_one_secret, only_the_first_admin_key_is_added_at_bootstrap, another_issuers_name_is_noticed;
+                parallel_starts_agree_on_one_secret, only_the_first_admin_key_is_added_at_bootstrap, admin_keys_have_names_and_the_last_one_stays,
+                of_fifty_who_delete_each_others_admin_keys_one_stays, of_fifty_admin_keys_with_one_name_one_is_added, another_issuers_name_is_noticed;
             devices: a_device_reads_back_by_its_user_code, a_user_code_is_free_again_when_it_expired, a_device_that_polls_too_soon_has_to_wait_longer,
                 polls_are_told_what_became_of_the_request, a_no_counts_until_somebody_says_yes, fifty_parallel_polls_get_one_token_and_the_grant_lives,
                 a_session_that_ends_leaves_the_device_its_code, a_device_is_swept_after_its_time;
