@@ -41,7 +41,7 @@ async fn a_persons_password_comes_from_standard_input() {
         &["admin", "user", "get", "nobody@example.com"][..],
         &["admin", "grant", "revoke-all", "--user", "nobody@example.com"],
     ] {
-        let refused = place.run(command).one_line_failure();
+        let refused = place.run(command).one_line_failure_with(5);
         assert!(
             refused.contains("there is no person with the e-mail address nobody@example.com"),
             "{refused}"
