@@ -76,7 +76,7 @@ pub async fn protected_resource(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, TokenError> {
-    // As it is written: paths are compared without decoding them (RFC 9728 §3.3).
+    // As it is written: the identifiers are compared character by character (RFC 9728 §6).
     let path = uri
         .path()
         .strip_prefix(routes::RESOURCE_METADATA)

@@ -387,7 +387,7 @@ pub enum RegisterOutcome {
 /// Which clients. Empty matches all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ClientFilter {
-    /// Whose name or `client_id` has this in it; ASCII letters in any case.
+    /// Whose name or `client_id` has this in it, whatever the case.
     pub search: Option<String>,
     /// That became known so.
     pub source: Option<ClientSource>,

@@ -105,6 +105,11 @@ impl Api {
         Failure::answered(status, answer, sentence)
     }
 
+    /// Whether answers are printed as they are.
+    pub const fn prints_json(&self) -> bool {
+        self.json
+    }
+
     /// Prints one record or a list of them.
     pub fn print(&self, answer: &Value, columns: &[&str]) -> anyhow::Result<()> {
         if self.json {

@@ -201,13 +201,13 @@ impl Source {
 
 #[derive(Args)]
 pub struct List {
-    /// Whose name or `client_id` has this in it.
+    /// Only clients with this text in their name or `client_id`, whatever the case.
     #[arg(long)]
     search: Option<String>,
-    /// That became known so.
+    /// Only clients that became known this way.
     #[arg(long, value_enum)]
     source: Option<Source>,
-    /// That are disabled, or that are not.
+    /// Only disabled clients (`true`), or only enabled ones.
     #[arg(long)]
     disabled: Option<bool>,
     /// `next` of the page before.

@@ -16,7 +16,7 @@ const COLUMNS: [&str; 4] = ["slug", "uri", "display_name", "scopes"];
 pub enum Command {
     /// Adds a resource.
     Create(Create),
-    /// Lists the resources.
+    /// Lists the resources. A scope in brackets is one that only a request that names it gets.
     List,
     /// Shows a resource.
     Get {
@@ -66,7 +66,7 @@ pub struct Update {
     /// Shown to people.
     #[arg(long)]
     display_name: Option<String>,
-    /// The scopes from now on, `name|upstream scope|description`. May be repeated; those that are not named are taken away. One that stays is what it was where nothing else is said: its name alone keeps the description.
+    /// The scopes from now on, `name|upstream scope|description`. May be repeated; those that are not named are taken away. A scope that stays keeps its description, upstream scope and default unless you give others.
     #[arg(long = "scopes", value_parser = scope)]
     scopes: Vec<Value>,
     /// The name of one of the scopes that only a request that names it gets. May be repeated.
@@ -83,12 +83,14 @@ pub struct Update {
 pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
     let answer = match command {
         Command::Create(create) => {
+            let mut scopes = create.scopes;
+            set_default(&mut scopes, &create.on_request, false)?;
             let mut body = json!({
                 "slug": create.slug,
                 "uri": create.uri,
                 "backend_kind": create.backend_kind,
                 "display_name": create.display_name,
-                "scopes": with_defaults(create.scopes, "--on-request", &create.on_request)?,
+                "scopes": scopes,
             });
             if let Some(policy) = create.policy.into_json() {
                 body["policy"] = policy;
@@ -115,9 +117,10 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
                 let before = api
                     .call(Method::GET, &path("/admin/resources", &update.slug), None)
                     .await?;
-                let scopes = as_before(update.scopes, &before["scopes"]);
-                let scopes = with_defaults(scopes, "--by-default", &update.by_default)?;
-                body["scopes"] = with_defaults(scopes, "--on-request", &update.on_request)?.into();
+                let mut scopes = as_before(update.scopes, &before["scopes"]);
+                set_default(&mut scopes, &update.by_default, true)?;
+                set_default(&mut scopes, &update.on_request, false)?;
+                body["scopes"] = scopes.into();
             }
             if let Some(policy) = update.policy.into_json() {
                 body["policy"] = policy;
@@ -136,7 +139,35 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             return Ok(());
         }
     };
-    api.print(&answer, &COLUMNS)
+    api.print(&with_brackets(api, answer), &COLUMNS)
+}
+
+/// For people: the names of scopes, those in brackets that a request without `scope` does not get.
+fn with_brackets(api: &Api, mut answer: Value) -> Value {
+    if api.prints_json() {
+        return answer;
+    }
+    let of_list = answer
+        .get_mut("items")
+        .and_then(Value::as_array_mut)
+        .map(std::mem::take);
+    match of_list {
+        Some(mut rows) => {
+            rows.iter_mut().for_each(bracket);
+            answer["items"] = rows.into();
+        }
+        None => bracket(&mut answer),
+    }
+    answer
+}
+
+fn bracket(resource: &mut Value) {
+    let scopes = resource.get_mut("scopes").and_then(Value::as_array_mut);
+    for scope in scopes.into_iter().flatten() {
+        if let (Some(name), Some(false)) = (scope["name"].as_str(), scope["default"].as_bool()) {
+            *scope = format!("({name})").into();
+        }
+    }
 }
 
 /// What is not said of a scope that is there already stays as it is.
@@ -155,15 +186,15 @@ fn as_before(mut scopes: Vec<Value>, before: &Value) -> Vec<Value> {
     scopes
 }
 
-/// Every new scope is one that a request without `scope` gets, but for those that have to be named.
-fn with_defaults(mut scopes: Vec<Value>, option: &str, names: &[String]) -> anyhow::Result<Vec<Value>> {
+/// Which of the scopes a request without `scope` gets: of new ones, all but those of which it is said otherwise.
+fn set_default(scopes: &mut [Value], names: &[String], default: bool) -> Result<(), Failure> {
+    let option = if default { "--by-default" } else { "--on-request" };
     for name in names {
         let scope = scopes.iter_mut().find(|scope| scope["name"] == name.as_str());
         let unknown = || Failure::usage(format!("{option} {name}: there is no such scope among --scopes"));
-        let scope = scope.ok_or_else(unknown)?;
-        scope["default"] = (option == "--by-default").into();
+        scope.ok_or_else(unknown)?["default"] = default.into();
     }
-    Ok(scopes)
+    Ok(())
 }
 
 /// `name|upstream scope|description`, or the name alone. With one `|` nobody knows which of the two follows.

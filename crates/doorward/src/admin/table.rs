@@ -63,12 +63,7 @@ fn cell(value: &Value) -> String {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
         Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(" "),
-        Value::Object(members) => {
-            let name = members.get("name").map_or_else(|| value.to_string(), cell);
-            // Of a scope: only a request that names it gets it.
-            let on_request = members.get("default") == Some(&Value::Bool(false));
-            if on_request { format!("({name})") } else { name }
-        }
+        Value::Object(members) => members.get("name").map_or_else(|| value.to_string(), cell),
         other => other.to_string(),
     };
     text.chars()

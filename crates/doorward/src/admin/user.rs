@@ -16,7 +16,7 @@ pub enum Command {
     Create(Create),
     /// Lists the people.
     List {
-        /// Who signs in with this e-mail address.
+        /// Only the person who signs in with this e-mail address.
         #[arg(long)]
         email: Option<String>,
         /// `next` of the page before.

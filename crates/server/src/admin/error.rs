@@ -119,7 +119,7 @@ impl IntoResponse for AdminError {
             Self::NotFound(text) => sentence(StatusCode::NOT_FOUND, text.to_owned()),
             Self::Conflict(text) => sentence(StatusCode::CONFLICT, text.to_owned()),
             Self::Invalid(text) => sentence(StatusCode::BAD_REQUEST, text),
-            Self::Unreadable(status, text) => sentence(status, text),
+            Self::Unreadable(status, text) => sentence(status, text).quoting(),
             Self::Store(error) => error.into(),
             Self::Internal(internal) => PageError::internal(internal),
         };

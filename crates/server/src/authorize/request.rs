@@ -15,7 +15,7 @@ use doorward_store::{ClientSource, Digest};
 use serde::{Deserialize, Serialize};
 
 use super::prompt::Prompt;
-use crate::clients::{Client, for_the_log};
+use crate::clients::{Client, shown_redirect_uri};
 use crate::context::Context;
 use crate::email::MAX_EMAIL;
 use crate::http::error::PageError;
@@ -203,7 +203,7 @@ fn redirect_uri(client: &Client, requested: Option<&str>) -> Result<String, OAut
         (Some(requested), _) => Err(invalid_request(
             "The redirect_uri is not registered for this client. Register it, character by character as it is sent.",
         )
-        .with_internal(for_the_log(requested))),
+        .with_internal(format_args!("not registered: {}", shown_redirect_uri(requested)))),
         (None, _) => Err(invalid_request(
             "The parameter redirect_uri is missing. Send a registered redirect URI.",
         )),

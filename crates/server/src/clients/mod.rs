@@ -23,12 +23,12 @@ pub(crate) use error::ClientError;
 /// Of a redirect URI, in bytes.
 const LONGEST_IN_LOG: usize = 200;
 
-/// A redirect URI that was refused, as the operator may read it: without its query, which is the client's own business.
-pub(crate) fn for_the_log(redirect_uri: &str) -> String {
+/// A redirect URI that was refused, quoted for the log: without its query, which is the client's own business.
+pub(crate) fn shown_redirect_uri(redirect_uri: &str) -> String {
     let end = redirect_uri.find(['?', '#']).unwrap_or(redirect_uri.len());
     let end = redirect_uri.floor_char_boundary(end.min(LONGEST_IN_LOG));
     let shown = redirect_uri.get(..end).unwrap_or_default();
-    format!("not registered: {shown:?}")
+    format!("{shown:?}")
 }
 
 /// A client as the handlers see it, wherever it comes from.

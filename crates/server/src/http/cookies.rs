@@ -39,7 +39,7 @@ impl CookiePolicy {
     /// own where a host may have several: cookies know no ports, and `__Host-` cookies no paths (RFC 6265 §8.5).
     pub(crate) fn for_issuer(issuer: &Issuer) -> Self {
         let mut program = "doorward".to_owned();
-        if issuer.is_loopback() || !issuer.path().is_empty() {
+        if issuer.is_loopback() || !issuer.path().is_empty() || names_port(issuer.origin()) {
             let digest = base64url::encode(&sha256(issuer.as_str().as_bytes()));
             program.extend(["_", &digest[..8]]);
         }
@@ -97,11 +97,16 @@ impl CookiePolicy {
     }
 }
 
+fn names_port(origin: &str) -> bool {
+    let port = origin.rsplit_once(':').map(|(_, port)| port);
+    port.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 const fn is_value_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~')
 }
 
-/// The cookies of a request, as they came: others on this host may have set theirs to anything (RFC 6265 §4.2.2).
+/// The cookies of a request, as they came: others on this host may have set theirs to anything (RFC 6265 §8.6).
 #[derive(Debug)]
 pub(crate) struct Cookies<'a> {
     pairs: Vec<(&'a [u8], &'a [u8])>,

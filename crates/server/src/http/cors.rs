@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{ACCESS_CONTROL_EXPOSE_HEADERS, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{ACCESS_CONTROL_EXPOSE_HEADERS, ORIGIN, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::response::Response;
 use tower::Service as _;
@@ -51,7 +51,7 @@ pub(crate) fn layer(settings: &Cors) -> CorsLayer {
 /// through it.
 pub(crate) struct OpenRoutes {
     routes: Vec<String>,
-    /// Its answers have the headers of the layer, and nothing else.
+    /// Its answers have the headers of the layer.
     blank: Router,
 }
 
@@ -72,7 +72,16 @@ impl OpenRoutes {
         let mut request = Request::new(Body::empty());
         request.headers_mut().insert(ORIGIN, origin);
         match self.blank.clone().call(request).await {
-            Ok(blank) => response.headers_mut().extend(blank.headers().clone()),
+            // The others are about a body that is not this one: its length above all.
+            Ok(blank) => {
+                for (name, value) in blank.headers() {
+                    if name == VARY {
+                        response.headers_mut().append(name, value.clone());
+                    } else if name.as_str().starts_with("access-control-") {
+                        response.headers_mut().insert(name, value.clone());
+                    }
+                }
+            }
             Err(never) => match never {},
         }
     }

@@ -76,6 +76,7 @@ pub(crate) struct PageError {
     code: &'static str,
     internal: Option<String>,
     store: bool,
+    quotes: bool,
 }
 
 impl PageError {
@@ -92,7 +93,15 @@ impl PageError {
             code: code_for(status),
             internal: None,
             store: false,
+            quotes: false,
         }
+    }
+
+    /// The message quotes what was sent, which may be a secret: the log does not have it.
+    #[must_use]
+    pub(crate) const fn quoting(mut self) -> Self {
+        self.quotes = true;
+        self
     }
 
     /// Adds what only the log may know.
@@ -131,6 +140,7 @@ impl From<OAuthError> for PageError {
             message: error.description,
             code: error.code.as_str(),
             internal: error.internal,
+            quotes: false,
         }
     }
 }
@@ -258,6 +268,7 @@ impl IntoResponse for PageError {
             message,
             internal: self.internal,
             store: self.store,
+            quotes: self.quotes,
             retry_after: None,
             form: Form::Page,
         }
@@ -282,6 +293,7 @@ impl IntoResponse for TokenError {
             store: is_store_fault(&error),
             message: error.description,
             internal: error.internal,
+            quotes: false,
             retry_after,
             form: Form::Json,
         }

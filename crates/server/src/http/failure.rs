@@ -22,6 +22,8 @@ pub(super) struct Failure {
     pub(super) message: Cow<'static, str>,
     pub(super) internal: Option<String>,
     pub(super) store: bool,
+    /// Whether the message quotes what was sent.
+    pub(super) quotes: bool,
     /// Seconds; one second where nobody says more.
     pub(super) retry_after: Option<u64>,
     pub(super) form: Form,
@@ -49,6 +51,7 @@ impl Failure {
             message: message.into(),
             internal: None,
             store: false,
+            quotes: false,
             retry_after: None,
             form: Form::ByAccept,
         }

@@ -26,6 +26,9 @@ pub(super) struct Line<'a> {
 /// Of a sentence, in bytes: none of ours is as long, but one that quotes may be.
 const LONGEST_SENTENCE: usize = 400;
 
+/// In place of a sentence with values of a body, where secrets stand.
+const QUOTES: &str = "The caller was told what is wrong with the request.";
+
 /// What a caller was told who did not get what was asked for.
 #[derive(Default)]
 pub(super) struct Told<'a> {
@@ -39,6 +42,7 @@ pub(super) struct Told<'a> {
 impl<'a> Told<'a> {
     pub(super) fn of(failure: Option<&'a Failure>, sent_back: Option<&'a SentBack>) -> Self {
         let (error, message) = match (failure, sent_back) {
+            (Some(failure), _) if failure.quotes => (failure.code, QUOTES),
             (Some(failure), _) => (failure.code, failure.message.as_ref()),
             (None, Some(sent_back)) => (sent_back.code, sent_back.message.as_str()),
             (None, None) => return Self::default(),

@@ -4,12 +4,12 @@ use doorward_oauth::time::UnixSeconds;
 
 use super::errors::{Fallible, Fault};
 use super::statements::{Connection, Sql, find as row, list as rows, run, statements};
-use super::values::{Columns, can_all_be_stored, can_be_stored};
+use super::values::{Columns, can_be_stored};
 use super::{consents, grants};
-use crate::rules::clients::{Standing, is_touched};
+use crate::rules::clients::{Search, Standing, is_touched};
 use crate::rules::consents::ConsentsOf;
 use crate::rules::json;
-use crate::rules::pages::{page, rows_to_fetch};
+use crate::rules::pages::page;
 use crate::rules::words::Word;
 use crate::{Client, ClientFilter, Digest, EndReason, Page, PageRequest, StoreError};
 
@@ -40,8 +40,7 @@ statements! {
     );
     BY_ID = concat!("SELECT ", columns!(), " FROM client WHERE client_id = $1");
     AFTER = concat!("SELECT ", columns!(), " FROM client WHERE client_id > $1 AND source = coalesce($3, source) \
-                    AND disabled = coalesce($4, disabled) AND ($5::text IS NULL OR strpos(lower(client_id COLLATE \"C\"), $5) > 0 \
-                    OR strpos(lower((metadata::jsonb ->> 'client_name') COLLATE \"C\"), $5) > 0) ORDER BY client_id LIMIT $2");
+                    AND disabled = coalesce($4, disabled) ORDER BY client_id LIMIT $2");
     UPDATE = "UPDATE client SET source = $2, metadata = $3, secrets = $4, fingerprint = $5, resource_server = $6, \
               disabled = $7, created_at = $8, updated_at = $9, registration_token = $10 WHERE client_id = $1";
     /// Tells guards, who know of the tokens that the client got under the grants of others.
@@ -129,23 +128,15 @@ pub(super) async fn list(
     filter: &ClientFilter,
     request: &PageRequest,
 ) -> Fallible<Page<Client>> {
-    if !can_all_be_stored([&filter.search]) {
-        return Ok(page(Vec::new(), request, |client: &Client| {
-            client.client_id.clone()
-        }));
-    }
-    let after = request.after.as_deref().unwrap_or_default();
-    let limit = i64::from(rows_to_fetch(request));
-    let search = filter.search.as_deref().map(str::to_ascii_lowercase);
+    let mut search = Search::new(filter, request);
     let source = filter.source.map(Word::word);
-    let found = rows(
-        db,
-        AFTER,
-        &[&after, &limit, &source, &filter.disabled, &search],
-        read,
-    )
-    .await?;
-    Ok(page(found, request, |client| client.client_id.clone()))
+    while let Some((after, limit)) = search.next_step() {
+        let (after, limit) = (after.to_owned(), i64::from(limit));
+        search.take(rows(db, AFTER, &[&after, &limit, &source, &filter.disabled], read).await?);
+    }
+    Ok(page(search.into_found(), request, |client| {
+        client.client_id.clone()
+    }))
 }
 
 pub(super) async fn update(db: &Connection, client: &Client) -> Fallible<()> {

@@ -77,14 +77,28 @@ async fn apply(db: &mut ClientWrapper, migrations: &[Migration], try_for: Durati
     }
 }
 
-/// What is in the database; `None` in a new one. Refuses a database that this program does not understand, and changes
-/// nothing.
+/// What is in the database, when nobody changes its schema; `None` in a new one. Refuses a database that this program does
+/// not understand, and changes nothing.
 pub(super) async fn look(db: &mut ClientWrapper) -> Fallible<Option<Look>> {
     let transaction = alone(db).await?;
-    if !has_journal(&transaction).await? {
+    let found = read(&transaction).await?;
+    transaction.rollback().await?;
+    Ok(found)
+}
+
+/// The same as it is now, also while another node changes it: keeps nobody waiting, and waits for nobody.
+pub(super) async fn glance(db: &mut ClientWrapper) -> Fallible<Option<Look>> {
+    let transaction = db.build_transaction().read_only(true).start().await?;
+    let found = read(&transaction).await?;
+    transaction.rollback().await?;
+    Ok(found)
+}
+
+async fn read(transaction: &Transaction<'_>) -> Fallible<Option<Look>> {
+    if !has_journal(transaction).await? {
         return Ok(None);
     }
-    let applied = journal(&transaction).await?;
+    let applied = journal(transaction).await?;
     let steps_behind = difference(MIGRATIONS, &applied)?.pending.len();
     let mut sealed = Vec::new();
     for kind in SealedKind::ALL {
@@ -96,7 +110,6 @@ pub(super) async fn look(db: &mut ClientWrapper) -> Fallible<Option<Look>> {
             });
         }
     }
-    transaction.rollback().await?;
     Ok(Some(Look {
         schema: applied.last().map(|step| step.name.clone()).unwrap_or_default(),
         steps_behind,

@@ -197,7 +197,7 @@ async fn connect(url: &str, options: &PostgresOptions) -> Result<(Pool, Hosts)> 
 async fn look(url: &str, options: &PostgresOptions) -> Result<Option<Look>> {
     let (pool, _) = connect(url, options).await?;
     let mut first = connection(&pool).await?;
-    migrations::look(&mut first).await.map_err(at_start)
+    migrations::glance(&mut first).await.map_err(at_start)
 }
 
 async fn connection(pool: &Pool) -> Result<Object> {

@@ -5,6 +5,7 @@ use doorward_oauth::time::UnixSeconds;
 use super::errors::Fallible;
 use super::statements::{Connection, Sql, find, list, run, statements};
 use super::values::only;
+use crate::rules::grants::AT_A_TIME;
 use crate::rules::sweep::{Kind, Round};
 
 /// Deletes the rows that a subquery finds by an index; $1 is the time before which they are past use. A row that
@@ -62,6 +63,8 @@ statements! {
     );
     END_OF_STEP = "SELECT client_id FROM client WHERE client_id > $1 ORDER BY client_id LIMIT 1 OFFSET $2";
     REMOVE_UNUSED_CLIENTS = concat!("DELETE FROM client k WHERE k.client_id = ANY ($1) AND ", unused!("$2"));
+    /// What people allowed them long ago.
+    FORGET_THEIR_CONSENTS = "DELETE FROM consent WHERE ctid = ANY (ARRAY(SELECT ctid FROM consent WHERE client_id = ANY ($1) LIMIT $2))";
 }
 
 pub(super) async fn remove(
@@ -96,11 +99,14 @@ async fn remove_unused_clients(
         only::<String>,
     )
     .await?;
-    let removed = if unused.is_empty() {
-        0
-    } else {
-        run(db, REMOVE_UNUSED_CLIENTS, &[&unused, &past.0]).await?
-    };
+    let mut removed = 0;
+    if !unused.is_empty() {
+        // Some at a time, and the clients last.
+        let forgotten = run(db, FORGET_THEIR_CONSENTS, &[&unused, &i64::from(AT_A_TIME)]).await?;
+        if forgotten < u64::from(AT_A_TIME) {
+            removed = run(db, REMOVE_UNUSED_CLIENTS, &[&unused, &past.0]).await?;
+        }
+    }
     round.advance(last, removed, limit);
     Ok(removed)
 }

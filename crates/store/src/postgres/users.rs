@@ -75,8 +75,10 @@ pub(super) async fn update(db: &Connection, user: &User, now: UnixSeconds) -> Fa
     write(db, UPDATE, user).await?;
     if user.disabled {
         sessions::end_of_user(db, user.id).await?;
+        let ended = grants::end_of_user(db, user.id, EndReason::UserDisabled, now).await?;
+        // Grants before consents, as everywhere.
         consents::forget_person(db, user.id).await?;
-        grants::end_of_user(db, user.id, EndReason::UserDisabled, now).await
+        Ok(ended)
     } else if before != user.password_hash {
         sessions::end_of_user(db, user.id).await?;
         grants::end_pending_of_user(db, user.id, EndReason::SessionEnded, now).await

@@ -4,10 +4,76 @@ use std::time::Duration;
 
 use doorward_oauth::time::UnixSeconds;
 
-use crate::{Client, ClientSecret, ClientSource};
+use super::pages::rows_to_fetch;
+use crate::{Client, ClientFilter, ClientSecret, ClientSource, PageRequest};
 
 /// How often it is written down that a client registered again.
 const TOUCH_EVERY: Duration = Duration::from_hours(24);
+
+/// A page of clients that is looked for some clients at a time, since what is searched for stands in their metadata, of which
+/// the database knows nothing.
+pub(crate) struct Search {
+    text: Option<String>,
+    /// One more than the page shows.
+    wanted: usize,
+    /// Behind which client to go on; `None` when there is nothing more to look at.
+    after: Option<String>,
+    found: Vec<Client>,
+}
+
+impl Search {
+    /// Clients that are looked at in one go when not each of them is one that is looked for.
+    const STEP: u32 = 500;
+
+    pub(crate) fn new(filter: &ClientFilter, page: &PageRequest) -> Self {
+        Self {
+            text: filter.search.as_deref().map(str::to_lowercase),
+            wanted: rows_to_fetch(page) as usize,
+            after: Some(page.after.clone().unwrap_or_default()),
+            found: Vec::new(),
+        }
+    }
+
+    /// Behind which client to read on, and how many.
+    pub(crate) fn next_step(&self) -> Option<(&str, u32)> {
+        let after = self.after.as_deref()?;
+        Some((after, self.step()))
+    }
+
+    fn step(&self) -> u32 {
+        if self.text.is_some() {
+            Self::STEP
+        } else {
+            u32::try_from(self.wanted).unwrap_or(Self::STEP)
+        }
+    }
+
+    /// What was read.
+    pub(crate) fn take(&mut self, clients: Vec<Client>) {
+        let is_last = clients.len() < self.step() as usize;
+        let last = clients.last().map(|client| client.client_id.clone());
+        let text = self.text.as_deref();
+        let matching = clients
+            .into_iter()
+            .filter(|client| text.is_none_or(|text| has(client, text)));
+        let room = self.wanted - self.found.len();
+        self.found.extend(matching.take(room));
+        let is_full = self.found.len() == self.wanted;
+        self.after = last.filter(|_| !is_last && !is_full);
+    }
+
+    /// In their order; one more than the page shows when there is a next one.
+    pub(crate) fn into_found(self) -> Vec<Client> {
+        self.found
+    }
+}
+
+/// Whether the client's id or name has this in it, whatever the case. `text` is in lower case.
+fn has(client: &Client, text: &str) -> bool {
+    let metadata: serde_json::Value = serde_json::from_str(&client.metadata).unwrap_or_default();
+    let name = metadata["client_name"].as_str().unwrap_or_default();
+    client.client_id.to_lowercase().contains(text) || name.to_lowercase().contains(text)
+}
 
 /// Where a client stands.
 pub(crate) struct Standing {

@@ -86,6 +86,27 @@ pub(crate) fn matches(filter: &GrantFilter, grant: &Grant) -> bool {
         && filter.state.is_none_or(|state| state == grant.state)
 }
 
+/// What is forgotten beside the consents of the grants that end by this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Forgets {
+    /// What matches, before the grants end: nothing is given on it behind them.
+    Matching,
+    /// What is remembered for this grant, if it had ended before: that outlives a grant which ended by itself.
+    OfEnded(GrantId),
+    Nothing,
+}
+
+impl Forgets {
+    pub(crate) fn of(filter: &GrantFilter, reason: EndReason) -> Self {
+        match filter {
+            _ if !forgets_consent(reason) => Self::Nothing,
+            GrantFilter { id: Some(grant), .. } => Self::OfEnded(*grant),
+            GrantFilter { state: None, .. } => Self::Matching,
+            GrantFilter { state: Some(_), .. } => Self::Nothing,
+        }
+    }
+}
+
 /// Whether the remembered consent goes with the grant: when the person or an operator ends it, the client has to
 /// ask again.
 pub(crate) const fn forgets_consent(reason: EndReason) -> bool {

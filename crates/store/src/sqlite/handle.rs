@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::location::{Location, LockedFile, exists};
+use super::location::{Location, LockedFile, beside, exists};
 use super::{Engine, SqliteOptions, keys, migrations, prepare, refusal};
 use crate::rules::audit::Hands;
 use crate::{Look, Origin, Result, Sealed, Store, StoreError, Turn};
@@ -90,7 +90,7 @@ impl SqliteStore {
     pub fn look(url: &str, options: &SqliteOptions) -> Result<Option<Look>> {
         match Location::parse(url)? {
             Location::File(path) if exists(&path)? => {
-                look(&path, options).map_err(|error| refusal(&path, error))
+                glance(&path, options).map_err(|error| refusal(&path, error))
             }
             _ => Ok(None),
         }
@@ -139,13 +139,49 @@ fn look(file: &Path, options: &SqliteOptions) -> Result<Option<Look>> {
     prepare(&db, options)?;
     db.pragma_update(None, "query_only", true)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    if migrations::is_new(&db)? {
+    contents(&db)
+}
+
+/// The same, and nothing is left beside the file that was not there: without a journal nobody writes, and it is read as it
+/// lies there.
+fn glance(file: &Path, options: &SqliteOptions) -> Result<Option<Look>> {
+    let is_settled = ["-wal", "-journal"]
+        .iter()
+        .all(|suffix| !beside(file, suffix).exists());
+    match immutable(file).filter(|_| is_settled) {
+        Some(uri) => {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+                | OpenFlags::SQLITE_OPEN_URI
+                | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            contents(&Connection::open_with_flags(uri, flags)?)
+        }
+        None => look(file, options),
+    }
+}
+
+/// The file as a URI of SQLite, for which there are neither locks nor journals; `None` where its name is no text.
+fn immutable(file: &Path) -> Option<String> {
+    let path = std::path::absolute(file).ok()?;
+    let mut uri = String::from("file:");
+    for character in path.to_str()?.chars() {
+        match character {
+            '%' => uri.push_str("%25"),
+            '?' => uri.push_str("%3f"),
+            '#' => uri.push_str("%23"),
+            other => uri.push(other),
+        }
+    }
+    Some(uri + "?immutable=1")
+}
+
+fn contents(db: &Connection) -> Result<Option<Look>> {
+    if migrations::is_new(db)? {
         return Ok(None);
     }
-    let (schema, steps_behind) = migrations::known(&db)?;
+    let (schema, steps_behind) = migrations::known(db)?;
     Ok(Some(Look {
         schema,
         steps_behind,
-        sealed: keys::all_sealed(&db)?,
+        sealed: keys::all_sealed(db)?,
     }))
 }

@@ -8,7 +8,7 @@ use super::statements::Sql;
 use super::{SqliteStore, clients, consents, grants, resources, trusted_issuers};
 use crate::rules::audit;
 use crate::rules::consents::ConsentsOf;
-use crate::rules::grants::{AT_A_TIME, Whose, forgets_consent, is_full, loses_its_uri, some_at_a_time};
+use crate::rules::grants::{AT_A_TIME, Forgets, Whose, is_full, loses_its_uri, some_at_a_time};
 use crate::{EndReason, GrantFilter, GrantId, Resource, Result, Store as _, TrustedIssuer};
 
 impl SqliteStore {
@@ -159,20 +159,20 @@ impl SqliteStore {
         Ok(())
     }
 
-    /// Ends those that match, with what is remembered for them where the reason wants that. What is remembered goes first, so
-    /// that nothing is given on it behind those that end.
+    /// Ends those that match, with what is remembered for them where the reason wants that.
     pub(super) async fn revoke_matching(
         &self,
         filter: GrantFilter,
         reason: EndReason,
         now: UnixSeconds,
     ) -> Result<u64> {
-        let forgets = forgets_consent(reason);
-        if forgets && filter.id.is_none() && filter.state.is_none() {
+        let forgets = Forgets::of(&filter, reason);
+        if forgets == Forgets::Matching {
             self.forget_matching(&filter).await?;
         }
-        let ended = self.end_all(Whose::Matching(filter.clone()), reason, now).await?;
-        if let (true, 0, Some(grant)) = (forgets, ended, filter.id) {
+        let whose = Whose::Matching(filter.clone());
+        let ended = self.end_all(whose, reason, now).await?;
+        if let (0, Forgets::OfEnded(grant)) = (ended, forgets) {
             self.forget_of_ended(filter, grant).await?;
         }
         Ok(ended)
@@ -191,7 +191,6 @@ impl SqliteStore {
         }
     }
 
-    /// What is remembered outlives a grant that ended by itself.
     async fn forget_of_ended(&self, filter: GrantFilter, grant: GrantId) -> Result<()> {
         self.act(move |db| {
             let one = grants::find(db, grant)?;

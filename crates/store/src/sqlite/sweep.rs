@@ -3,8 +3,11 @@
 use doorward_oauth::time::UnixSeconds;
 use rusqlite::{Connection, params};
 
+use super::consents;
 use super::statements::{Run, Sql, statements};
 use crate::Result;
+use crate::rules::consents::ConsentsOf;
+use crate::rules::grants::AT_A_TIME;
 use crate::rules::sweep::{Kind, Round};
 
 /// Deletes the rows that a subquery finds by an index; ?1 is the time before which they are past use.
@@ -40,11 +43,12 @@ statements! {
     INITIAL_ACCESS_TOKENS = delete!("initial_access_token", "id", "expires_at < ?1");
     END_OF_STEP = "SELECT client_id FROM client WHERE client_id > ?1 ORDER BY client_id LIMIT 1 OFFSET ?2";
     /// `+`: by the name alone.
-    UNUSED_CLIENTS = "DELETE FROM client WHERE client_id IN (SELECT k.client_id FROM client k \
+    UNUSED_CLIENTS = "SELECT k.client_id FROM client k \
                       WHERE k.client_id > ?3 AND k.client_id <= ?4 \
                       AND +k.source = 'dynamic' AND +k.updated_at < ?1 AND k.disabled = 0 \
                       AND NOT EXISTS (SELECT 1 FROM access_grant g WHERE g.client_id = k.client_id) \
-                      AND NOT EXISTS (SELECT 1 FROM consent c WHERE c.client_id = k.client_id AND c.granted_at >= ?1) LIMIT ?2)";
+                      AND NOT EXISTS (SELECT 1 FROM consent c WHERE c.client_id = k.client_id AND c.granted_at >= ?1) LIMIT ?2";
+    REMOVE_CLIENT = "DELETE FROM client WHERE client_id = ?1";
 }
 
 pub(super) fn remove(
@@ -64,7 +68,17 @@ fn remove_unused_clients(db: &Connection, past: UnixSeconds, limit: u32, round: 
     let after = round.after();
     let last: Option<String> = db.find(END_OF_STEP, params![after, Round::STEP - 1], |row| row.get(0))?;
     let until = last.as_deref().unwrap_or(Round::END);
-    let removed = db.run(UNUSED_CLIENTS, params![past.0, limit, after, until])? as u64;
+    let unused: Vec<String> = db.list(UNUSED_CLIENTS, params![past.0, limit, after, until], |row| {
+        row.get(0)
+    })?;
+    let mut removed = 0;
+    for client_id in &unused {
+        // What people allowed it long ago goes with it: some at a time, and the client last.
+        let of_client = ConsentsOf::client(client_id).filter();
+        if consents::forget_some(db, &of_client)? < u64::from(AT_A_TIME) {
+            removed += db.run(REMOVE_CLIENT, [client_id])? as u64;
+        }
+    }
     round.advance(last, removed, limit);
     Ok(removed)
 }

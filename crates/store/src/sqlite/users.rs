@@ -74,8 +74,9 @@ pub(super) fn update(db: &Connection, user: &User, now: UnixSeconds) -> Result<u
     write(db, UPDATE, user)?;
     if user.disabled {
         sessions::end_of_user(db, user.id)?;
+        let ended = grants::end_of_user(db, user.id, EndReason::UserDisabled, now)?;
         consents::forget_person(db, user.id)?;
-        grants::end_of_user(db, user.id, EndReason::UserDisabled, now)
+        Ok(ended)
     } else if before.password_hash != user.password_hash {
         sessions::end_of_user(db, user.id)?;
         grants::end_pending_of_user(db, user.id, EndReason::SessionEnded, now)

@@ -153,7 +153,7 @@ const UNKNOWN: AdminError =
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Which {
-    /// Whose name or `client_id` has this in it; ASCII letters in any case.
+    /// Only clients with this text in their name or `client_id`, whatever the case.
     search: Option<String>,
     /// That became known so.
     #[param(schema_with = words::client_source, required = false)]

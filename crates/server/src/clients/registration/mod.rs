@@ -21,7 +21,7 @@ use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
-use super::{for_the_log, secret};
+use super::{secret, shown_redirect_uri};
 use crate::config::DynamicRegistration;
 use crate::context::Context;
 use crate::http::error::TokenError;
@@ -185,7 +185,7 @@ fn check_approved(ctx: &Context, metadata: &EffectiveClient) -> Result<(), OAuth
         ErrorCode::InvalidRedirectUri,
         "This server registers approved redirect URIs only; ask its operator to add yours to registration.approved_redirects.",
     );
-    Err(error.with_internal(for_the_log(stranger)))
+    Err(error.with_internal(format_args!("not approved: {}", shown_redirect_uri(stranger))))
 }
 
 /// A public client without a token: the id that its metadata gives, and nobody's to change.

@@ -181,6 +181,7 @@ pub(crate) async fn filters_choose_the_clients_of_a_page(opened: Opened) {
         (search("desk"), &["dwc_1", "dwp_1", document]),
         (search("desktop"), &["dwc_1"]),
         (search("Été"), &[document]),
+        (search("été"), &[document]),
         (search("DWC_"), &["dwc_1", "dwc_2"]),
         (search("\"quoted\" 100%"), &["dwc_1"]),
         (search("%"), &["dwc_1"]),
