@@ -165,6 +165,7 @@ pub enum AuditAction {
     SigningKeyRevoked,
     SigningKeyDeleted,
     ServerSecretCreated,
+    ServerSecretsReplaced,
     MasterKeyChanged,
     DatabaseRestored,
     IssuerChanged,

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::location::{Location, LockedFile, exists};
 use super::{Engine, SqliteOptions, keys, migrations, prepare, refusal};
 use crate::rules::audit::Hands;
-use crate::{Look, Origin, Result, Sealed, Store, StoreError, Turn};
+use crate::{Look, Origin, Result, Sealed, SecretsInUse, Store, StoreError, Turn};
 
 /// The embedded engine.
 pub struct SqliteStore {
@@ -96,6 +96,24 @@ impl SqliteStore {
         }
     }
 
+    /// What would end with the keys and secrets in the database of this URL, and so many of the clients; on an older schema
+    /// too, and also while a server uses it. `None`: there is none yet, or it is new. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`SqliteStore::look`].
+    pub fn secrets_in_use(url: &str, options: &SqliteOptions, clients: u32) -> Result<Option<SecretsInUse>> {
+        let path = match Location::parse(url)? {
+            Location::File(path) if exists(&path)? => path,
+            _ => return Ok(None),
+        };
+        let count = || {
+            let db = reader(&path, options)?;
+            db.map(|db| keys::in_use(&db, clients)).transpose()
+        };
+        count().map_err(|error| refusal(&path, error))
+    }
+
     /// A database that ends with this value: for tests.
     ///
     /// # Errors
@@ -133,6 +151,19 @@ impl Deref for SqliteStore {
 
 /// What is in a file that is there.
 fn look(file: &Path, options: &SqliteOptions) -> Result<Option<Look>> {
+    let Some(db) = reader(file, options)? else {
+        return Ok(None);
+    };
+    let (schema, steps_behind) = migrations::known(&db)?;
+    Ok(Some(Look {
+        schema,
+        steps_behind,
+        sealed: keys::all_sealed(&db)?,
+    }))
+}
+
+/// A connection that changes nothing in a file that is there; `None` when the database is new.
+fn reader(file: &Path, options: &SqliteOptions) -> Result<Option<Connection>> {
     // To write is needed where a transaction has to be undone that a crash left.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(file, flags)?;
@@ -142,10 +173,6 @@ fn look(file: &Path, options: &SqliteOptions) -> Result<Option<Look>> {
     if migrations::is_new(&db)? {
         return Ok(None);
     }
-    let (schema, steps_behind) = migrations::known(&db)?;
-    Ok(Some(Look {
-        schema,
-        steps_behind,
-        sealed: keys::all_sealed(&db)?,
-    }))
+    migrations::known(&db)?;
+    Ok(Some(db))
 }
