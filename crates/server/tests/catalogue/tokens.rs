@@ -162,7 +162,10 @@ async fn everything_of_a_person_or_client_ends_at_once() {
     admin(&app, "DELETE", &path, Value::Null).await;
     let of_gone = json!({"client_id": client.client_id});
     let reply = admin(&app, "POST", "/admin/grants/revoke", of_gone).await;
-    assert_eq!((reply.status, &reply.json()["ended"]), (StatusCode::OK, &json!(0)));
+    assert_eq!(
+        (reply.status, &reply.json()["ended"]),
+        (StatusCode::OK, &json!(0))
+    );
 }
 
 /// REV-013: as the token endpoint, any origin, and never by a cookie.
