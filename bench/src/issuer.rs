@@ -67,10 +67,6 @@ impl Fetch for Memory {
             JWKS => self.keys.clone(),
             _ => Bytes::from(json!({ "issuer": ISSUER, "jwks_uri": JWKS }).to_string()),
         };
-        std::future::ready(Ok(Document {
-            body,
-            fresh_for: None,
-        }))
-        .boxed()
+        std::future::ready(Ok(Document::new(body))).boxed()
     }
 }

@@ -63,12 +63,7 @@ fuzz_target!(|input: &[u8]| {
         let Some((uri, mut headers)) = fixture.request(input) else {
             return;
         };
-        let head = Head {
-            method: &Method::GET,
-            uri: &uri,
-            headers: &headers,
-            served_at: None,
-        };
+        let head = Head::new(&Method::GET, &uri, &headers);
         match fixture.world.runtime.block_on(fixture.world.guard.admit(head)) {
             Ok(visit) => {
                 fixture.judge(&uri, &headers);

@@ -33,12 +33,8 @@ impl Fixture {
             "authorization",
             HeaderValue::try_from(credentials).expect("ASCII"),
         );
-        let head = Head {
-            method: &Method::POST,
-            uri: &Uri::from_static("/mcp"),
-            headers: &headers,
-            served_at: None,
-        };
+        let uri = Uri::from_static("/mcp");
+        let head = Head::new(&Method::POST, &uri, &headers);
         let visit = world.runtime.block_on(async {
             let mut visit = world.guard.admit(head).await.expect("a good token");
             let message = br#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;

@@ -67,10 +67,7 @@ impl Server {
 impl Fetch for Server {
     fn get_json<'a>(&'a self, url: &'a str, _: usize) -> BoxFuture<'a, Result<Document, FetchFailure>> {
         self.note(url);
-        let document = Document {
-            body: self.document(url),
-            fresh_for: None,
-        };
+        let document = Document::new(self.document(url));
         Box::pin(std::future::ready(Ok(document)))
     }
 

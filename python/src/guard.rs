@@ -247,14 +247,8 @@ impl Guard {
         };
         let guard = self.inner.clone();
         let admitted = async move {
-            let admitted = guard
-                .admit(Head {
-                    method: &head.method,
-                    uri: &head.uri,
-                    headers: &head.headers,
-                    served_at: served_at.as_deref(),
-                })
-                .await;
+            let asked = Head::new(&head.method, &head.uri, &head.headers);
+            let admitted = guard.admit(asked.served_at(served_at.as_deref())).await;
             (admitted, head.headers)
         };
         bridge::run(py, admitted, |py, (admitted, headers)| match admitted {

@@ -152,10 +152,8 @@ impl Fetch for PublicAddresses {
                 }
             })?;
             let fresh_for = fetched.expires_at.since(self.clock.now());
-            Ok(Document {
-                body: fetched.body.clone(),
-                fresh_for: Some(fresh_for).filter(|time| !time.is_zero()),
-            })
+            let fresh_for = Some(fresh_for).filter(|time| !time.is_zero());
+            Ok(Document::new(fetched.body.clone()).fresh_for(fresh_for))
         }
         .boxed()
     }

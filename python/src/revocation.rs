@@ -58,26 +58,27 @@ impl RevocationOptions {
                 negative_ttl_seconds,
                 max_entries,
                 fail_closed,
-            } => Revocation::Introspection(IntrospectionPolicy {
-                fail: if fail_closed { Fail::Closed } else { Fail::Open },
-                ttl: seconds(ttl_seconds),
-                negative_ttl: seconds(negative_ttl_seconds),
-                entries: max_entries,
-            }),
+            } => Revocation::Introspection(
+                IntrospectionPolicy::default()
+                    .fail(if fail_closed { Fail::Closed } else { Fail::Open })
+                    .ttl(seconds(ttl_seconds))
+                    .negative_ttl(seconds(negative_ttl_seconds))
+                    .entries(max_entries),
+            ),
             Self::Feed {
                 max_token_lifetime_seconds,
                 blind_after_seconds,
                 refuse_while_blind,
-            } => Revocation::Feed(FeedPolicy {
-                max_token_lifetime: seconds(max_token_lifetime_seconds),
-                blind_after: seconds(blind_after_seconds),
-                while_blind: if refuse_while_blind {
-                    WhileBlind::Refuse
-                } else {
-                    WhileBlind::Accept
-                },
-                ..FeedPolicy::default()
-            }),
+            } => Revocation::Feed(
+                FeedPolicy::default()
+                    .max_token_lifetime(seconds(max_token_lifetime_seconds))
+                    .blind_after(seconds(blind_after_seconds))
+                    .while_blind(if refuse_while_blind {
+                        WhileBlind::Refuse
+                    } else {
+                        WhileBlind::Accept
+                    }),
+            ),
         }
     }
 }

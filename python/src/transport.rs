@@ -86,10 +86,8 @@ impl Fetch for PyTransport {
                     FetchFailure::refused(text)
                 });
             }
-            Ok(Document {
-                fresh_for: max_age(&answer.headers),
-                body: answer.body,
-            })
+            let fresh_for = max_age(&answer.headers);
+            Ok(Document::new(answer.body).fresh_for(fresh_for))
         }
         .boxed()
     }

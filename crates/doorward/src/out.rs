@@ -18,8 +18,13 @@ pub fn error(error: &anyhow::Error) {
     let _ = writeln!(std::io::stderr().lock(), "error: {}", with_causes(error));
 }
 
+/// What a program reads of why a command failed, on standard error.
+pub fn complaint(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
 /// The error and its causes. Many errors name their cause themselves; nothing is said twice.
-fn with_causes(error: &anyhow::Error) -> String {
+pub fn with_causes(error: &anyhow::Error) -> String {
     error.chain().fold(String::new(), |said, cause| {
         let cause = cause.to_string();
         match said.as_str() {

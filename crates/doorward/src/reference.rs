@@ -131,6 +131,9 @@ fn describe(page: &mut String, command: &Command, above: &str, level: usize) {
             );
         }
     }
+    if let Some(more) = command.get_after_help() {
+        let _ = write!(page, "\n```text\n{}\n```\n", more.to_string().trim_end());
+    }
     for below in command.get_subcommands().filter(|command| is_shown(command)) {
         describe(page, below, &name, level + 1);
     }

@@ -9,6 +9,7 @@ use doorward_oauth::time::UnixSeconds;
 use doorward_server::config::Settings;
 use doorward_server::context::{Context, Parts, Reloaded};
 use doorward_server::http::serve::{Peers, ServeLimits, serve};
+use doorward_server::maintenance;
 use doorward_server::{AdminKeyOffer, AuthorizationServer, Routers};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -97,9 +98,14 @@ fn warn_of_open_secrets(settings: &Settings, config: Option<&Path>) {
 /// Brings the database to this version's schema and stops.
 pub async fn migrate(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
     let settings = load(arguments.config.as_deref())?;
-    let url = settings.storage.url.to_string();
-    doorward_server::maintenance::migrate(&settings, Parts::system()).await?;
-    out::line(format!("{url} is at this version's schema."));
+    let parts = Parts::system();
+    let is_new = maintenance::is_new(&settings).await?;
+    maintenance::migrate(&settings, parts).await?;
+    let (place, made) = (
+        maintenance::place(&settings),
+        if is_new { ", and new" } else { "" },
+    );
+    out::line(format!("{place} is at this version's schema{made}."));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -198,9 +204,12 @@ impl Running {
             connections,
             stop,
         } = self;
-        let [limits, admin_limits] =
-            [connections.public, connections.admin].map(ServeLimits::with_connections);
         let (context, close) = (server.context(), CancellationToken::new());
+        let limits = ServeLimits {
+            idle_time: context.settings.server.idle_timeout.duration(),
+            ..ServeLimits::with_connections(connections.public)
+        };
+        let admin_limits = ServeLimits::with_connections(connections.admin);
         let peers = Peers::new(&context.settings.server.trusted_proxies, context.metrics.clone());
         // First whoever sends requests here notices; then nobody loses one on a connection that closes.
         let leaving = async {

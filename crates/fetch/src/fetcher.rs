@@ -1,11 +1,11 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use doorward_oauth::time::{Clock, UnixSeconds};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use quick_cache::sync::Cache;
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::cache::{Entry, Failure, Fetched};
 use crate::client::Clients;
@@ -194,7 +194,7 @@ impl Fetcher {
     }
 
     async fn join_flight(&self, key: Key, target: Target, limits: &Limits, use_cache: bool) -> Outcome {
-        let flight = {
+        let (flight, landing) = {
             // Before the lock: see `Clock::now`.
             let now = self.inner.clock.now();
             let mut flights = locked(&self.inner.flights);
@@ -202,34 +202,33 @@ impl Fetcher {
             if let Some(answer) = use_cache.then(|| self.cached(&key, now)).flatten() {
                 return answer;
             }
-            flights
-                .get()
-                .entry(key.clone())
-                .or_insert_with(|| self.start_flight(key, target, *limits, !use_cache))
-                .clone()
+            match flights.get().entry(key.clone()) {
+                hash_map::Entry::Occupied(flight) => (flight.get().clone(), None),
+                hash_map::Entry::Vacant(place) => {
+                    let (tell, told) = oneshot::channel();
+                    let flight = told.map(|told| told.unwrap_or(Err(FetchError::Connect)));
+                    let flight = place.insert(flight.boxed().shared()).clone();
+                    (flight, Some(Landing::new(&self.inner, key, tell)))
+                }
+            }
         };
+        // Not under the lock: a runtime that is closing drops what it is given, and with it the landing.
+        if let Some(landing) = landing {
+            start_flight(landing, target, *limits, !use_cache);
+        }
         flight.await
     }
+}
 
-    /// Runs on its own, so that the first caller may go away without ending it for the others.
-    fn start_flight(&self, key: Key, target: Target, limits: Limits, fresh: bool) -> Flight {
-        let inner = self.inner.clone();
-        let landing = Landing {
-            inner: inner.clone(),
-            key: key.clone(),
-        };
-        let task = tokio::spawn(async move {
-            let outcome = inner.fly(&key, &target, &limits, fresh).await;
-            if let Err(error) = &outcome {
-                tracing::debug!(url = %target.url, %error, "fetch failed");
-            }
-            drop(landing);
-            outcome
-        });
-        task.map(|ended| ended.unwrap_or(Err(FetchError::Connect)))
-            .boxed()
-            .shared()
-    }
+/// Runs on its own, so that the first caller may go away without ending it for the others.
+fn start_flight(landing: Landing, target: Target, limits: Limits, fresh: bool) {
+    tokio::spawn(async move {
+        let outcome = landing.inner.fly(&landing.key, &target, &limits, fresh).await;
+        if let Err(error) = &outcome {
+            tracing::debug!(url = %target.url, %error, "fetch failed");
+        }
+        landing.land(outcome);
+    });
 }
 
 impl std::fmt::Debug for Fetcher {
@@ -240,10 +239,28 @@ impl std::fmt::Debug for Fetcher {
     }
 }
 
-/// Takes a flight off the table when it ends, however it ends.
+/// Takes a flight off the table when it ends, however it ends, and only then lets those who wait for it know.
 struct Landing {
     inner: Arc<Inner>,
     key: Key,
+    tell: Option<oneshot::Sender<Outcome>>,
+}
+
+impl Landing {
+    fn new(inner: &Arc<Inner>, key: Key, tell: oneshot::Sender<Outcome>) -> Self {
+        Self {
+            inner: Arc::clone(inner),
+            key,
+            tell: Some(tell),
+        }
+    }
+
+    fn land(mut self, outcome: Outcome) {
+        let tell = self.tell.take();
+        drop(self);
+        // Everybody may have gone away.
+        tell.map(|tell| tell.send(outcome));
+    }
 }
 
 impl Drop for Landing {

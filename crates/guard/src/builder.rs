@@ -197,7 +197,8 @@ impl GuardBuilder {
         self
     }
 
-    /// How long keys stay in use while the authorization server does not answer. Default: 24 h.
+    /// How long keys stay in use while the authorization server does not answer; while it does, they are refreshed after half of
+    /// that at the latest. Default: 24 h.
     #[must_use]
     pub fn max_stale(mut self, age: Duration) -> Self {
         self.keys.max_stale = age;

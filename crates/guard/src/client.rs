@@ -17,7 +17,6 @@
 //! ```
 
 use std::fmt;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -57,9 +56,7 @@ pub use secrecy::{ExposeSecret, SecretString};
 pub use subject::SubjectToken;
 pub use token::{ACCESS_TOKEN_TYPE, TokenResponse, TokenType};
 
-use crate::fetch::FetchFailure;
 use answer::{check_status, success};
-use cache::Outcome;
 use call::Inner;
 use dpop::DPOP;
 use endpoints::Endpoint;
@@ -133,23 +130,9 @@ impl OAuthClient {
         }
         let start = || {
             let (inner, form, key) = (inner.clone(), request.form(), key.clone());
-            let asked = async move { inner.own_token(&form, &key).await };
-            // A panic must reach those who wait as an error, not as a panic of theirs.
-            let asked = AssertUnwindSafe(asked).catch_unwind().map(|ended| {
-                ended.unwrap_or_else(|_| {
-                    Err(ClientError::Transport(FetchFailure::new(
-                        "the transport panicked",
-                    )))
-                })
-            });
-            asked.boxed()
+            async move { inner.own_token(&form, &key).await }.boxed()
         };
-        let was_cut_off =
-            |outcome: &Outcome| matches!(outcome, Err(ClientError::Transport(failure)) if failure.is_busy());
-        inner
-            .own_tokens
-            .join(&key, &*inner.clock, known, start, was_cut_off)
-            .await
+        inner.own_tokens.join(&key, &*inner.clock, known, start).await
     }
 
     /// Exchanges a token for one that another service takes (RFC 8693). What comes out belongs to one caller and is not

@@ -44,6 +44,7 @@ const REPLAY_WAIT: Duration = Duration::from_secs(2);
 ///
 /// A token that is bound to a key never counts as a bearer token, whatever the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum DpopPolicy {
     /// Bearer tokens only. A request with a proof is refused, because its sender relies on a check that nobody makes.
     #[default]

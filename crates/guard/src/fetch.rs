@@ -6,8 +6,10 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use doorward_fetch::FetchError;
-pub use doorward_fetch::{FetchPolicy, Fetcher, Limits};
+pub use doorward_fetch::{
+    AllowedHost, EventStream, FetchError, FetchPolicy, Fetched, Fetcher, FormAnswer, InvalidAllowedHost,
+    InvalidProxy, Limits, Proxy, Resolver, SystemResolver,
+};
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -125,11 +127,29 @@ impl fmt::Debug for FormResponse {
 
 /// A document that was fetched.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Document {
     /// The document itself.
     pub body: Bytes,
     /// How long it stays fresh, if the server said so.
     pub fresh_for: Option<Duration>,
+}
+
+impl Document {
+    /// A document of which nobody said how long it stays fresh.
+    pub fn new(body: impl Into<Bytes>) -> Self {
+        Self {
+            body: body.into(),
+            fresh_for: None,
+        }
+    }
+
+    /// How long it stays fresh, if the server said so.
+    #[must_use]
+    pub fn fresh_for(mut self, time: Option<Duration>) -> Self {
+        self.fresh_for = time;
+        self
+    }
 }
 
 /// Why there is no answer; the text is for the log.
@@ -188,6 +208,11 @@ impl FetchFailure {
     /// Whether the same request may succeed a little later without anybody changing anything.
     pub fn is_temporary(&self) -> bool {
         matches!(self.kind, Kind::Outage | Kind::Busy)
+    }
+
+    /// The transport panicked. The panic itself has said why.
+    pub(crate) fn of_panic() -> Self {
+        Self::new("the transport panicked")
     }
 
     fn of(error: &FetchError) -> Self {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use doorward_fetch::PerProcess;
@@ -9,34 +10,40 @@ use doorward_oauth::time::{Clock, UnixSeconds};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 
-/// Requests under way. Each lives as long as somebody waits for it, and is polled by those who do. Clones share them.
-pub(crate) struct Flights<K, T>(Arc<Mutex<Table<K, T>>>);
+use crate::client::ClientError;
+use crate::fetch::FetchFailure;
 
-struct Table<K, T> {
-    under_way: PerProcess<HashMap<K, Numbered<T>>>,
+type Outcome<V> = Result<V, ClientError>;
+
+/// Requests to an authorization server that are under way. Each lives as long as somebody waits for it, and is polled by
+/// those who do. Clones share them.
+pub(crate) struct Flights<K, V>(Arc<Mutex<Table<K, V>>>);
+
+struct Table<K, V> {
+    under_way: PerProcess<HashMap<K, Numbered<V>>>,
     started: u64,
 }
 
-type Numbered<T> = (u64, WeakShared<BoxFuture<'static, T>>);
+type Flight<V> = BoxFuture<'static, Outcome<V>>;
+type Numbered<V> = (u64, WeakShared<Flight<V>>);
 
-impl<K, T> Flights<K, T>
+impl<K, V> Flights<K, V>
 where
     K: Clone + Eq + Hash + Send + 'static,
-    T: Clone + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
 {
     /// What is `known`, else the outcome of the request that is under way, else of the one that `start` makes. A request
     /// leaves what it learnt where it is known before it leaves the table; `known` is asked while the table stands still.
     ///
-    /// Requests may go by the way of whoever polled them first (an event loop, for example). When that is what ended one
-    /// (`was_cut_off`), those who joined it begin anew, once.
+    /// Requests may go by the way of whoever polled them first (an event loop, for example). When that is what ended one,
+    /// those who joined it begin anew, once. A panic reaches those who wait as an error, not as a panic of theirs.
     pub(crate) async fn join(
         &self,
         key: &K,
         clock: &dyn Clock,
-        known: impl Fn(UnixSeconds) -> Option<T>,
-        start: impl Fn() -> BoxFuture<'static, T>,
-        was_cut_off: impl Fn(&T) -> bool,
-    ) -> T {
+        known: impl Fn(UnixSeconds) -> Option<Outcome<V>>,
+        start: impl Fn() -> Flight<V>,
+    ) -> Outcome<V> {
         let mut may_begin_anew = true;
         loop {
             let (flight, is_joined) = {
@@ -66,34 +73,36 @@ where
         }
     }
 
-    fn take_off(
-        &self,
-        key: &K,
-        number: u64,
-        request: BoxFuture<'static, T>,
-    ) -> Shared<BoxFuture<'static, T>> {
+    fn take_off(&self, key: &K, number: u64, request: Flight<V>) -> Shared<Flight<V>> {
         let landing = Landing {
             flights: Self(Arc::clone(&self.0)),
             key: key.clone(),
             number,
         };
         let flight = async move {
-            let outcome = request.await;
+            let ended = AssertUnwindSafe(request).catch_unwind().await;
             drop(landing);
-            outcome
+            ended.unwrap_or_else(|_| {
+                tracing::error!("the transport panicked while it asked the authorization server");
+                Err(ClientError::Transport(FetchFailure::of_panic()))
+            })
         };
         flight.boxed().shared()
     }
 }
 
-impl<K, T> Flights<K, T> {
-    fn table(&self) -> MutexGuard<'_, Table<K, T>> {
+fn was_cut_off<V>(outcome: &Outcome<V>) -> bool {
+    outcome.as_ref().is_err_and(ClientError::is_busy)
+}
+
+impl<K, V> Flights<K, V> {
+    fn table(&self) -> MutexGuard<'_, Table<K, V>> {
         // Whole after every statement.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<K, T> Default for Flights<K, T> {
+impl<K, V> Default for Flights<K, V> {
     fn default() -> Self {
         Self(Arc::new(Mutex::new(Table {
             under_way: PerProcess::default(),
@@ -103,13 +112,13 @@ impl<K, T> Default for Flights<K, T> {
 }
 
 /// Takes a request off the table when it ends, also when everybody who waited for it has gone away.
-struct Landing<K: Eq + Hash, T> {
-    flights: Flights<K, T>,
+struct Landing<K: Eq + Hash, V> {
+    flights: Flights<K, V>,
     key: K,
     number: u64,
 }
 
-impl<K: Eq + Hash, T> Drop for Landing<K, T> {
+impl<K: Eq + Hash, V> Drop for Landing<K, V> {
     fn drop(&mut self) {
         let mut table = self.flights.table();
         let under_way = table.under_way.get();

@@ -4,6 +4,7 @@
 //! they get old, tries again with growing pauses when it fails, and can be asked to look at once because a token
 //! names a key that is not there. Nobody but the server's own answer ever replaces keys, and a failure never does.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,12 +12,14 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use doorward_jose::{Jwk, JwkSet};
 use doorward_oauth::time::{Clock, UnixSeconds};
+use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::moment::Moment;
 use crate::wait::{Background, ahead, shortened};
+use discovery::DiscoveryError;
 pub(crate) use discovery::KeySource;
 pub(crate) use set::Choice;
 use set::KeySet;
@@ -156,7 +159,7 @@ impl Keys {
     }
 
     fn is_fresh(&self, age: Duration) -> bool {
-        age <= self.policy.refresh.saturating_mul(2)
+        age <= self.policy.refresh.saturating_mul(2).min(self.policy.max_stale)
     }
 
     /// The generation of the keys in force, if they are not too old.
@@ -199,7 +202,7 @@ impl Keys {
             }
             None => {
                 self.start();
-                self.attempt_under_way()
+                self.next_attempt()
             }
         };
         if let Some(attempt) = attempt {
@@ -256,10 +259,20 @@ impl Keys {
         Some(gate.asked)
     }
 
-    /// While there are no keys: the attempt to wait for, or `None` in the pause after a failure.
-    fn attempt_under_way(&self) -> Option<u64> {
+    /// Without keys that may still be used: the attempt to wait for, or `None` in the pause after a failure.
+    fn next_attempt(&self) -> Option<u64> {
+        let mut gate = self.gate();
         let progress = *self.progress.borrow();
-        (progress.started == 0 || progress.started > progress.finished).then_some(progress.finished + 1)
+        if progress.started == 0 || progress.started > progress.finished {
+            return Some(progress.finished + 1);
+        }
+        if progress.failures > 0 && Instant::now() < progress.next_attempt {
+            return None;
+        }
+        // They grew too old before their time: the clock was set, or the machine slept.
+        gate.asked = progress.started + 1;
+        gate.bells.wake.notify_one();
+        Some(gate.asked)
     }
 
     async fn wait_for(&self, attempt: u64) -> Result<(), KeyError> {
@@ -294,12 +307,20 @@ impl Keys {
     async fn attempt(&self) -> Duration {
         self.progress.send_modify(|progress| progress.started += 1);
         let asking = || self.asked.store(true, Ordering::Release);
-        let fetched = tokio::time::timeout(ATTEMPT_TIMEOUT, self.source.fetch_keys(asking)).await;
-        let (failures, pause) = match fetched.unwrap_or(Err(discovery::DiscoveryError::Timeout)) {
+        // What panics is a failed attempt. Without this task nobody would make another one.
+        let fetching = AssertUnwindSafe(self.source.fetch_keys(asking)).catch_unwind();
+        let fetched = match tokio::time::timeout(ATTEMPT_TIMEOUT, fetching).await {
+            Ok(Ok(fetched)) => fetched,
+            Ok(Err(_)) => Err(DiscoveryError::Panicked),
+            Err(_) => Err(DiscoveryError::Timeout),
+        };
+        let (failures, pause) = match fetched {
             Ok((keys, fresh_for)) => {
                 self.replace(keys);
-                let pause = fresh_for.unwrap_or(self.policy.refresh).min(self.policy.refresh);
-                let shortest = MIN_REFRESH.min(self.policy.refresh).max(Duration::from_secs(1));
+                // In good time before they are too old.
+                let longest = self.policy.refresh.min(self.policy.max_stale / 2);
+                let pause = fresh_for.unwrap_or(longest).min(longest);
+                let shortest = MIN_REFRESH.min(longest).max(Duration::from_secs(1));
                 (0, self.vary(pause.max(shortest)))
             }
             Err(error) => {

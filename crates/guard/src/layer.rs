@@ -41,6 +41,14 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// has returned a future, it is polled ready again for the next request, which may be that of another user. So what a
 /// service keeps in itself after a call is met by whichever request comes next. Keep what belongs to one request in the
 /// request's extensions, or in the future.
+///
+/// # Limits
+///
+/// A limit for everybody, strangers included, belongs outside of the guard. One inside, such as tower's `ConcurrencyLimit`,
+/// gives its permit away as soon as it is polled ready, before the guard has seen the request: it counts requests whose token
+/// is being checked or whose body is on its way. Whoever is turned away on the head gives the permit back before the rest of
+/// the body is waited for. Where a limit must count nobody but those who were let in, give the guard an axum router that has
+/// the limit as a layer: a router is always ready, and polls what is inside when the guard has decided.
 #[derive(Debug, Clone)]
 pub struct GuardLayer {
     guard: Guard,
@@ -176,19 +184,19 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let shared = Arc::clone(&self.shared);
         // The clone that was polled ready is the one to call.
-        let inner = self.ready.take();
+        let mut ready = self.ready.take();
         // Taken apart outside of the future, which would have room for both, the whole and the parts. It is made for every
         // request, so its size matters: what few requests wait for is boxed apart.
         let (mut parts, body) = request.into_parts();
         Box::pin(async move {
-            let (visit, body) = match shared.layer.admit(&mut parts, body).await {
+            let (visit, body) = match shared.layer.admit(&mut parts, body, &mut ready).await {
                 Ok(admitted) => admitted,
                 Err(answer) => return Ok(answer.map(GuardBody::whole)),
             };
             let claims = visit.claims();
             let span = tracing::debug_span!("guarded_request", client_id = %claims.client_id, grant_id = claims.grant_id);
             let answering = {
-                let mut inner = inner.unwrap_or_else(|| shared.take());
+                let mut inner = ready.unwrap_or_else(|| shared.take());
                 let answering = inner.call(Request::from_parts(parts, Full::new(body)));
                 shared.put_back(inner);
                 answering
@@ -200,15 +208,24 @@ where
 }
 
 impl GuardLayer {
-    /// All checks, in order. What is left, and comes out, may reach the service.
-    async fn admit<B>(&self, parts: &mut Parts, body: B) -> Result<(Visit, Bytes), Answer>
+    /// All checks, in order. What is left, and comes out, may reach the service, of which a clone is `ready`.
+    async fn admit<B, S>(
+        &self,
+        parts: &mut Parts,
+        body: B,
+        ready: &mut Option<Box<S>>,
+    ) -> Result<(Visit, Bytes), Answer>
     where
         B: Body,
         B::Error: Into<BoxError>,
     {
         let mut visit = match self.guard.admit(self.head(parts)).await {
             Ok(visit) => visit,
-            Err(answer) => return Err(Box::pin(unread::discard(answer, parts.version, body)).await),
+            Err(answer) => {
+                // That it is ready may be a permit, for which others wait.
+                *ready = None;
+                return Err(Box::pin(unread::discard(answer, parts.version, body)).await);
+            }
         };
         visit.require(&self.route);
         let body = match read(body, visit.max_body()).await {

@@ -1,4 +1,4 @@
-//! Keys and tokens for the tests of servers that the guard protects.
+//! Keys, tokens and a clock for the tests of servers that the guard protects.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -27,6 +27,8 @@
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use doorward_oauth::time::ManualClock;
 
 use doorward_jose::{Algorithm, JoseError, SigningKey, base64url};
 use doorward_oauth::time::{Clock, SystemClock};

@@ -40,6 +40,7 @@ pub type Answer = Response<Bytes>;
 
 /// Why the body of a request could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BodyFault {
     /// Larger than [`Visit::max_body`]: `413`.
     TooLarge,

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use doorward_jose::Algorithm;
 use doorward_oauth::assertion::AssertionRules;
@@ -15,7 +15,7 @@ use doorward_oauth::metadata::{AuthorizationServerMetadata, ProtectedResourceMet
 use doorward_oauth::resource::ResourceUri;
 use doorward_oauth::scope::{OFFLINE_ACCESS, Scope, ScopeSet};
 use doorward_store::Resource;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Uri};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -69,40 +69,49 @@ pub async fn jwks(State(ctx): State<Arc<Context>>, headers: HeaderMap) -> Respon
 }
 
 /// `GET /.well-known/oauth-protected-resource[/…]`: the document of a registered resource, for MCP servers
-/// that do not serve their own and whose proxy sends the path here. The rest of the path is the
-/// resource's slug or the path of its URI; without one, it is the only resource.
+/// that do not serve their own and whose proxy sends the path here. The rest of the path is the path of the resource's
+/// URI, or its slug; without one, it is the only resource.
 pub async fn protected_resource(
     State(ctx): State<Arc<Context>>,
-    path: Option<Path<String>>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, TokenError> {
-    let path = path.map(|Path(path)| path).unwrap_or_default();
+    // As it is written: paths are compared without decoding them (RFC 9728 §3.3).
+    let path = uri
+        .path()
+        .strip_prefix(routes::RESOURCE_METADATA)
+        .unwrap_or_default();
+    let path = path.strip_prefix('/').unwrap_or_default();
     let resources = ctx.resources.all().await?;
-    let found = resources
-        .iter()
-        .find(|resource| resource.slug == path)
-        .or_else(|| {
-            only(
-                resources
-                    .iter()
-                    .filter(|resource| path.is_empty() || has_path(resource, &path)),
-            )
-        });
-    Ok(match found {
+    Ok(match named(&resources, path) {
         Some(resource) => document(&headers, &resource_metadata(&ctx, resource)),
         None => StatusCode::NOT_FOUND.into_response(),
     })
 }
 
-/// The item, when there is exactly one: two resources with one path on two hosts cannot be told apart
-/// without trusting the `Host` header.
-fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
-    let first = items.next()?;
-    items.next().is_none().then_some(first)
+/// The resource of this name: a client looks for it by its path (RFC 9728 §3.1), so that no slug stands in for another's path.
+/// Two with one path on two hosts cannot be told apart without trusting the `Host` header, but by their slugs.
+fn named<'r>(resources: &'r [Arc<Resource>], path: &str) -> Option<&'r Resource> {
+    let with_path: Vec<_> = resources
+        .iter()
+        .filter(|resource| has_path(resource, path))
+        .collect();
+    let candidates = match (&with_path[..], resources) {
+        ([only], _) => return Some(only),
+        ([], [only]) if path.is_empty() => return Some(only),
+        ([], _) => resources.iter().collect(),
+        _ => with_path,
+    };
+    candidates
+        .into_iter()
+        .find(|resource| resource.slug == path)
+        .map(AsRef::as_ref)
 }
 
+/// Without the slash that each path but that of a bare host begins with.
 fn has_path(resource: &Resource, path: &str) -> bool {
-    ResourceUri::parse(&resource.uri).is_ok_and(|uri| uri.path().strip_prefix('/') == Some(path))
+    ResourceUri::parse(&resource.uri)
+        .is_ok_and(|uri| uri.path().strip_prefix('/').unwrap_or_default() == path)
 }
 
 /// The answer with a document of the moment.

@@ -79,6 +79,14 @@ pub fn place(settings: &Settings) -> String {
     storage::place(&settings.storage)
 }
 
+/// Whether there is nothing in the database of these settings yet. Changes nothing, and makes nothing.
+///
+/// # Errors
+/// What the start would say.
+pub async fn is_new(settings: &Settings) -> Result<bool, StartError> {
+    Ok(storage::look(&settings.storage).await?.is_none())
+}
+
 /// What a start would find in the database, after [`check`]: whether it answers, is this program's, and is opened by the
 /// master key. Changes nothing, and makes nothing; a server may run meanwhile.
 ///

@@ -15,6 +15,7 @@ use http::{StatusCode, header};
 use crate::authorization_server::Routers;
 use crate::clients::registration;
 use crate::context::Context;
+use crate::http::cors::OpenRoutes;
 use crate::http::metrics::CONTENT_TYPE as METRICS_TYPE;
 use crate::http::{Envelope, Intended, Shortcut, Straight, cors, wrap_admin, wrap_public};
 use crate::{admin, authorize, device, discovery, events, introspect, login, pages, revoke, token};
@@ -24,6 +25,7 @@ pub use table::{Audience, Endpoint, admin_endpoints, public_endpoints};
 pub const AUTHORIZE: &str = "/oauth/authorize";
 pub const TOKEN: &str = "/oauth/token";
 pub const REGISTER: &str = "/oauth/register";
+const REGISTRATION: &str = "/oauth/register/{client_id}";
 pub const PAR: &str = "/oauth/par";
 pub const DEVICE_AUTHORIZATION: &str = "/oauth/device_authorization";
 pub const DEVICE: &str = "/device";
@@ -38,11 +40,16 @@ pub const LOGOUT: &str = "/logout";
 
 const SERVER_METADATA: &str = "/.well-known/oauth-authorization-server";
 const OPENID_METADATA: &str = "/.well-known/openid-configuration";
-const RESOURCE_METADATA: &str = "/.well-known/oauth-protected-resource";
+pub(crate) const RESOURCE_METADATA: &str = "/.well-known/oauth-protected-resource";
+const ONE_RESOURCES_METADATA: &str = "/.well-known/oauth-protected-resource/{*path}";
 
 /// The public router.
 pub fn public(ctx: &Arc<Context>) -> Router {
     let envelope = envelope(ctx)
+        .with_open_routes(OpenRoutes::new(
+            &ctx.settings.cors,
+            open_routes(ctx.issuer.path()),
+        ))
         .with_shortcuts(shortcuts(ctx))
         .with_straight(straight(ctx));
     wrap_public(public_routes(ctx), envelope)
@@ -94,7 +101,7 @@ fn for_clients() -> Router<Arc<Context>> {
         .route(TOKEN, post(token::endpoint))
         .route(REGISTER, post(registration::endpoint))
         .route(
-            &format!("{REGISTER}/{{client_id}}"),
+            REGISTRATION,
             get(registration::management::get)
                 .put(registration::management::put)
                 .delete(registration::management::delete),
@@ -125,13 +132,28 @@ fn for_people() -> Router<Arc<Context>> {
 fn well_known(issuer_path: &str) -> Router<Arc<Context>> {
     let router = Router::new()
         .route(RESOURCE_METADATA, get(discovery::protected_resource))
-        .route(
-            &format!("{RESOURCE_METADATA}/{{*path}}"),
-            get(discovery::protected_resource),
-        );
+        .route(ONE_RESOURCES_METADATA, get(discovery::protected_resource));
     metadata_paths(issuer_path).iter().fold(router, |router, path| {
         router.route(path, get(discovery::server_metadata))
     })
+}
+
+/// The routes of [`for_clients`] and [`well_known`].
+fn open_routes(issuer_path: &str) -> Vec<String> {
+    let below_issuer = [
+        TOKEN,
+        REGISTER,
+        REGISTRATION,
+        PAR,
+        DEVICE_AUTHORIZATION,
+        REVOKE,
+        INTROSPECT,
+        JWKS,
+    ];
+    let mut routes = metadata_paths(issuer_path);
+    routes.extend(below_issuer.map(|path| format!("{issuer_path}{path}")));
+    routes.extend([RESOURCE_METADATA, ONE_RESOURCES_METADATA].map(str::to_owned));
+    routes
 }
 
 fn metadata_paths(issuer_path: &str) -> Vec<String> {

@@ -308,8 +308,48 @@ async fn registered_resources_have_documents() {
     assert_eq!(
         get(&app, &format!("{base}/mcp")).await.json()["resource"],
         RESOURCE,
-        "a slug wins over a path"
+        "of two with one path, the slug says which"
     );
+}
+
+/// RFC 9728 §3.3: a client takes the document of no other resource than the one that it looked for.
+#[tokio::test]
+async fn the_path_of_a_resource_goes_before_the_slug_of_another() {
+    let app = TestApp::new().await;
+    let base = "/.well-known/oauth-protected-resource";
+    app.add_resource("files", "https://one.example/notes", &["files:read"])
+        .await;
+    app.add_resource("notes", "https://two.example/files", &["notes:read"])
+        .await;
+    app.add_resource("root", "https://three.example", &["root:read"])
+        .await;
+    let resource = async |path: &str| get(&app, &format!("{base}{path}")).await.json()["resource"].clone();
+    assert_eq!(resource("/notes").await, "https://one.example/notes");
+    assert_eq!(resource("/files").await, "https://two.example/files");
+    assert_eq!(resource("").await, "https://three.example");
+    assert_eq!(resource("/root").await, "https://three.example");
+
+    // Two have the path, and the slug is a third one's: none of them is what somebody looks for.
+    app.add_resource("third", "https://four.example/third", &["third:read"])
+        .await;
+    app.add_resource("fourth", "https://five.example/root", &["fourth:read"])
+        .await;
+    app.add_resource("fifth", "https://six.example/root", &["fifth:read"])
+        .await;
+    assert_eq!(
+        get(&app, &format!("{base}/root")).await.status,
+        StatusCode::NOT_FOUND
+    );
+    assert_eq!(resource("/fifth").await, "https://six.example/root");
+}
+
+#[tokio::test]
+async fn a_path_with_percent_encoding_is_found_as_it_is_written() {
+    let app = TestApp::new().await;
+    let uri = "https://one.example/my%20notes/mcp";
+    app.add_resource("notes", uri, &["notes:read"]).await;
+    let path = "/.well-known/oauth-protected-resource/my%20notes/mcp";
+    assert_eq!(get(&app, path).await.json()["resource"], uri);
 }
 
 /// Health is told on both sides.

@@ -89,6 +89,39 @@ async fn the_table_of_public_endpoints_is_what_the_router_serves() {
     );
 }
 
+/// An error that no endpoint has given can be read from other origins exactly where those of the endpoint can.
+#[tokio::test]
+async fn other_origins_read_what_is_refused_before_an_endpoint_where_they_read_its_answers() {
+    for issuer in ["https://auth.example", "https://example.com/auth"] {
+        let app = TestApp::with(|settings| settings.server.issuer = issuer.into()).await;
+        let mut open = 0;
+        for path in paths(&bare_routers(&app.context).public) {
+            let path = path.replace("{*path}", "mcp").replace(['{', '}'], "");
+            let is_read = async |status: StatusCode, length: usize| {
+                let request = Request::builder()
+                    .method("PROPFIND")
+                    .uri(&path)
+                    .header(header::HOST, "localhost")
+                    .header(header::ORIGIN, "https://app.example");
+                let request = request.body(Body::from(vec![b'a'; length])).unwrap();
+                let response = app.public.clone().oneshot(request).await.unwrap();
+                assert_eq!(response.status(), status, "{path}");
+                response
+                    .headers()
+                    .contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN)
+            };
+            let by_endpoint = is_read(StatusCode::METHOD_NOT_ALLOWED, 0).await;
+            assert_eq!(
+                is_read(StatusCode::PAYLOAD_TOO_LARGE, 65_537).await,
+                by_endpoint,
+                "{path}"
+            );
+            open += usize::from(by_endpoint);
+        }
+        assert!(open >= 12, "{open}");
+    }
+}
+
 #[tokio::test]
 async fn the_tables_of_the_admin_router_are_what_it_serves() {
     let app = TestApp::with_admin_key().await;

@@ -160,6 +160,7 @@ pub enum AuditAction {
     InitialTokenCreated,
     InitialTokenDeleted,
     AdminKeyCreated,
+    AdminKeyDeleted,
     SigningKeyCreated,
     SigningKeyRotated,
     SigningKeyRevoked,

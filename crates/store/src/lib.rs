@@ -30,10 +30,10 @@ pub use changes::{Change, Changes, STALE_AFTER, Version};
 pub use doorward_oauth::time::UnixSeconds;
 pub use error::StoreError;
 pub use operations::{
-    Approval, ApprovalOutcome, Approved, AssertedOutcome, Ended, ExchangeOutcome, ExchangeToken, GrantFilter,
-    IdJagOutcome, IssueAsserted, IssueIdJag, IssueOwn, LoginThrottle, OwnOutcome, Page, PageRequest,
-    PollOutcome, RedeemCode, RedeemOutcome, RefreshPolicy, RefreshShown, RegisterOutcome, RotateOutcome,
-    RotateRefresh, SecretsForgotten, Spend, SpendOutcome, Swept, ThrottlePolicy, UseRefresh,
+    Approval, ApprovalOutcome, Approved, AssertedOutcome, ClientFilter, Ended, ExchangeOutcome,
+    ExchangeToken, GrantFilter, IdJagOutcome, IssueAsserted, IssueIdJag, IssueOwn, LoginThrottle, OwnOutcome,
+    Page, PageRequest, PollOutcome, RedeemCode, RedeemOutcome, RefreshPolicy, RefreshShown, RegisterOutcome,
+    RotateOutcome, RotateRefresh, SecretsForgotten, Spend, SpendOutcome, Swept, ThrottlePolicy, UseRefresh,
 };
 pub use records::{
     AdminKey, AssertionAudience, Client, ClientId, ClientSecret, ClientSource, Code, Consent,
@@ -82,8 +82,8 @@ pub trait Store: Send + Sync + 'static {
     async fn register_client(&self, client: Client) -> Result<Client>;
     /// The client with this id.
     async fn client(&self, client_id: &str) -> Result<Option<Client>>;
-    /// A page of clients, ordered by id.
-    async fn clients(&self, page: PageRequest) -> Result<Page<Client>>;
+    /// A page of clients that match, ordered by id. A search reads as many as it takes to fill the page.
+    async fn clients(&self, filter: ClientFilter, page: PageRequest) -> Result<Page<Client>>;
     /// Replaces the client with the same id, as an operator does; what a client with a registration access token says of itself,
     /// and that token, stay. When the fingerprint is another one, what it has not redeemed yet ends.
     /// [`StoreError::NotFound`] if there is none.
@@ -319,9 +319,15 @@ pub trait Store: Send + Sync + 'static {
 
     // --- operators -----------------------------------------------------------------------------
     /// Adds an admin key; with `only_if_none`, only when no admin key exists. Returns whether it was added.
+    /// [`StoreError::Conflict`] if another one has its name.
     async fn add_admin_key(&self, key: AdminKey, only_if_none: bool) -> Result<bool>;
     /// The admin key with this digest.
     async fn admin_key(&self, digest: &Digest) -> Result<Option<AdminKey>>;
+    /// Every admin key, newest first.
+    async fn admin_keys(&self) -> Result<Vec<AdminKey>>;
+    /// Removes an admin key. Returns whether there was one. [`StoreError::Conflict`] if it is the last one, unless `all` of
+    /// them may go: of those who delete each other's at once, one stays.
+    async fn delete_admin_key(&self, id: uuid::Uuid, all: bool) -> Result<bool>;
 
     /// Waits until nobody else on any node does something under this name, and holds it as long as the value lives: for
     /// changes that read a record, check the whole of it and write it back. Not to be taken again by who holds it.

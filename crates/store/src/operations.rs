@@ -5,7 +5,9 @@ use std::time::Duration;
 use doorward_oauth::scope::ScopeSet;
 use doorward_oauth::time::UnixSeconds;
 
-use crate::records::{Client, Code, Consent, Digest, Grant, GrantId, GrantState, Issuance, UserId};
+use crate::records::{
+    Client, ClientSource, Code, Consent, Digest, Grant, GrantId, GrantState, Issuance, UserId,
+};
 use crate::rules::sweep::{Kind, Round};
 
 /// Which page of a list.
@@ -391,6 +393,17 @@ pub enum RegisterOutcome {
     Registered,
     /// The token is unknown, expired or used up.
     TokenRefused,
+}
+
+/// Which clients. Empty matches all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClientFilter {
+    /// Whose name or `client_id` has this in it; ASCII letters in any case.
+    pub search: Option<String>,
+    /// That became known so.
+    pub source: Option<ClientSource>,
+    /// That are disabled, or that are not.
+    pub disabled: Option<bool>,
 }
 
 /// Which grants. Empty matches all.

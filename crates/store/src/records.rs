@@ -146,7 +146,7 @@ pub struct Client {
 /// The digest of a client secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientSecret {
-    /// SHA-256 of the secret (256 random bits, so a fast hash is enough).
+    /// A keyed digest of the secret (256 random bits, so a fast one is enough).
     pub digest: Digest,
     /// When it stops working, if it does (the old one after a rotation).
     pub expires_at: Option<UnixSeconds>,

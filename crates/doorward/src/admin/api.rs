@@ -1,10 +1,11 @@
 //! One call of the admin API, and its answer on the terminal.
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use reqwest::{Client, Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
+use super::failure::{Failure, Kind};
 use super::table;
 use crate::{http_client, out};
 
@@ -20,19 +21,23 @@ impl Api {
     /// The API at `url`. `json`: print answers as they are.
     pub fn new(url: &str, key: &SecretString, json: bool) -> anyhow::Result<Self> {
         if key.expose_secret().is_empty() {
-            bail!(
-                "no admin key: set DOORWARD_ADMIN_KEY to admin.bootstrap_key of the configuration, or to the key that was printed at first start (`doorward dev` prints where its own is)"
-            );
+            bail!(Failure::new(
+                Kind::Key,
+                "no admin key: set DOORWARD_ADMIN_KEY to admin.bootstrap_key of the configuration, or to the key that was printed at first start (`doorward dev` prints where its own is)",
+            ));
         }
         let Some(url) = http_client::base(url) else {
-            bail!("the admin API's address must begin with http:// or https://, as in http://127.0.0.1:9001");
+            bail!(Failure::usage(
+                "the admin API's address must begin with http:// or https://, as in http://127.0.0.1:9001",
+            ));
         };
         // The end of a line that came along from a file is not part of it.
         let key = SecretString::from(key.expose_secret().trim());
         if !key.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) {
-            bail!(
-                "the admin key has a character in it that no key has: a space, a line break, or one that is not ASCII"
-            );
+            bail!(Failure::new(
+                Kind::Key,
+                "the admin key has a character in it that no key has: a space, a line break, or one that is not ASCII",
+            ));
         }
         Ok(Self {
             client: http_client::build()?,
@@ -53,34 +58,51 @@ impl Api {
             request = request.json(body);
         }
         let answer = request.send().await.map_err(reqwest::Error::without_url);
-        let response = answer.with_context(|| {
-            format!(
-                "the admin API at {} does not answer; is the server running, and is this its address (--url)?",
-                self.url
-            )
-        })?;
+        let response = answer.map_err(|error| self.away(error))?;
         let status = response.status();
-        let text = response.text().await?;
+        let text = response
+            .text()
+            .await
+            .map_err(|error| self.away(error.without_url()))?;
         let answer: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
         if status.is_success() {
             return Ok(answer);
         }
-        if status == StatusCode::UNAUTHORIZED {
-            bail!(
-                "the server refuses this admin key; set DOORWARD_ADMIN_KEY to the one that was printed at first start, or to admin.bootstrap_key"
-            );
+        bail!(self.refused(status, answer))
+    }
+
+    fn away(&self, error: reqwest::Error) -> anyhow::Error {
+        if error.is_builder() {
+            return anyhow::Error::new(error).context(Failure::usage(format!(
+                "{} is no address of an admin API; correct --url (DOORWARD_ADMIN_URL)",
+                self.url
+            )));
         }
-        let Some(sentence) = answer["error_description"].as_str() else {
-            bail!(
-                "{} answers HTTP {} and is no admin API of Doorward; correct --url (DOORWARD_ADMIN_URL)",
-                self.url,
-                status.as_u16()
-            );
+        anyhow::Error::new(error).context(Failure::new(
+            Kind::Away,
+            format!(
+                "the admin API at {} does not answer; is the server running, and is this its address (--url)?",
+                self.url
+            ),
+        ))
+    }
+
+    fn refused(&self, status: StatusCode, answer: Value) -> Failure {
+        let said = answer["error_description"].as_str();
+        let number = status.as_u16();
+        let sentence = match (said, answer["error_id"].as_str()) {
+            _ if status == StatusCode::UNAUTHORIZED => {
+                "the server refuses this admin key: it is another one, or was deleted; set DOORWARD_ADMIN_KEY to one that `doorward admin admin-key create` or the first start has shown, or to admin.bootstrap_key".to_owned()
+            }
+            (Some(sentence), Some(id)) => format!("{sentence} (HTTP {number}, error id {id})"),
+            (Some(sentence), None) => format!("{sentence} (HTTP {number})"),
+            (None, _) => format!(
+                "{} answers HTTP {number} and is no admin API of Doorward; correct --url (DOORWARD_ADMIN_URL)",
+                self.url
+            ),
         };
-        match answer["error_id"].as_str() {
-            Some(id) => bail!("{sentence} (HTTP {}, error id {id})", status.as_u16()),
-            None => bail!("{sentence} (HTTP {})", status.as_u16()),
-        }
+        let answer = if said.is_some() { answer } else { Value::Null };
+        Failure::answered(status, answer, sentence)
     }
 
     /// Prints one record or a list of them.

@@ -5,6 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::api::{Api, path};
+use super::input;
 use super::other_servers::{names, rule, set_disabled};
 
 const COLUMNS: [&str; 3] = ["slug", "issuer", "disabled"];
@@ -108,6 +109,7 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
         Command::Update(update) => {
             let mut body = json!({});
             update.terms.put_into(&mut body)?;
+            let body = input::change::<Update>(body)?;
             api.call(Method::PATCH, &path(BASE, &update.slug), Some(&body))
                 .await?
         }

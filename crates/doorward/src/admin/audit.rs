@@ -7,7 +7,7 @@ use reqwest::Method;
 
 use super::api::{Api, page_query, path};
 
-const COLUMNS: [&str; 9] = [
+const COLUMNS: [&str; 10] = [
     "at",
     "action",
     "outcome",
@@ -15,6 +15,7 @@ const COLUMNS: [&str; 9] = [
     "actor",
     "actor_id",
     "client_id",
+    "subject",
     "target",
     "id",
 ];

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::api::{Api, page_query, path};
+use super::input;
 
 const COLUMNS: [&str; 5] = [
     "client_id",
@@ -22,14 +23,7 @@ pub enum Command {
     /// Registers a client. Its secret, if it has one, is shown once.
     Create(Create),
     /// Lists the clients.
-    List {
-        /// `next` of the page before.
-        #[arg(long)]
-        cursor: Option<String>,
-        /// Rows on a page.
-        #[arg(long, default_value_t = 50)]
-        limit: u32,
-    },
+    List(List),
     /// Shows a client.
     Get {
         /// Its `client_id`.
@@ -184,6 +178,46 @@ fn key_set(file: &Path) -> anyhow::Result<Value> {
     serde_json::from_str(&text).with_context(|| format!("{} is no JSON", file.display()))
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum Source {
+    /// An operator registered it.
+    Admin,
+    /// It registered itself.
+    Dynamic,
+    /// A client ID metadata document.
+    #[value(name = "metadata_document")]
+    MetadataDocument,
+}
+
+impl Source {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Dynamic => "dynamic",
+            Self::MetadataDocument => "metadata_document",
+        }
+    }
+}
+
+#[derive(Args)]
+pub struct List {
+    /// Whose name or `client_id` has this in it.
+    #[arg(long)]
+    search: Option<String>,
+    /// That became known so.
+    #[arg(long, value_enum)]
+    source: Option<Source>,
+    /// That are disabled, or that are not.
+    #[arg(long)]
+    disabled: Option<bool>,
+    /// `next` of the page before.
+    #[arg(long)]
+    cursor: Option<String>,
+    /// Rows on a page.
+    #[arg(long, default_value_t = 50)]
+    limit: u32,
+}
+
 /// Runs one command.
 pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
     let answer = match command {
@@ -191,8 +225,14 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             let body = create.into_json()?;
             api.call(Method::POST, "/admin/clients", Some(&body)).await?
         }
-        Command::List { cursor, limit } => {
-            let query = page_query(cursor.as_deref(), limit, &[]);
+        Command::List(list) => {
+            let disabled = list.disabled.map(|disabled| disabled.to_string());
+            let filters = [
+                ("search", list.search.as_deref()),
+                ("source", list.source.map(Source::as_str)),
+                ("disabled", disabled.as_deref()),
+            ];
+            let query = page_query(list.cursor.as_deref(), list.limit, &filters);
             api.call(Method::GET, &format!("/admin/clients{query}"), None)
                 .await?
         }
@@ -202,7 +242,7 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
         }
         Command::Update(update) => {
             let path = path("/admin/clients", &update.client_id);
-            let body = update.into_json()?;
+            let body = input::change::<Update>(update.into_json()?)?;
             api.call(Method::PATCH, &path, Some(&body)).await?
         }
         Command::Delete { client_id } => {

@@ -1,9 +1,11 @@
 //! `doorward admin`: every command is one call of the admin API; nothing here touches the database.
 
+mod admin_key;
 mod api;
 mod assertion_audience;
 mod audit;
 mod client;
+mod failure;
 mod grant;
 mod initial_token;
 mod input;
@@ -21,9 +23,12 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use secrecy::SecretString;
 
+use self::failure::EXIT_CODES;
+
 pub use api::{Api, page_query, path};
 
 #[derive(Args)]
+#[command(after_help = EXIT_CODES)]
 pub struct AdminArguments {
     /// Where the admin API listens.
     #[arg(
@@ -43,7 +48,7 @@ pub struct AdminArguments {
         hide_default_value = true
     )]
     key: SecretString,
-    /// Prints JSON instead of a table.
+    /// Prints JSON instead of a table, also of what went wrong.
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -76,6 +81,9 @@ enum What {
     /// The other authorization servers to which this one vouches for people.
     #[command(subcommand)]
     AssertionAudience(assertion_audience::Command),
+    /// The keys with which operators come in.
+    #[command(subcommand)]
+    AdminKey(admin_key::Command),
     /// The keys that sign tokens.
     #[command(subcommand)]
     Key(key::Command),
@@ -84,8 +92,14 @@ enum What {
     Audit(audit::Command),
 }
 
-/// Runs one command.
+/// Runs one command, and tells why it failed if it did.
 pub async fn run(arguments: AdminArguments) -> anyhow::Result<ExitCode> {
+    let json = arguments.json;
+    let done = carry_out(arguments).await;
+    Ok(done.unwrap_or_else(|error| failure::tell(&error, json)))
+}
+
+async fn carry_out(arguments: AdminArguments) -> anyhow::Result<ExitCode> {
     let api = Api::new(&arguments.url, &arguments.key, arguments.json)?;
     match arguments.what {
         What::Resource(command) => resource::run(&api, command).await,
@@ -93,9 +107,10 @@ pub async fn run(arguments: AdminArguments) -> anyhow::Result<ExitCode> {
         What::User(command) => user::run(&api, command).await,
         What::Grant(command) => grant::run(&api, command).await,
         What::InitialToken(command) => initial_token::run(&api, command).await,
-        What::TokenExchange(command) => token_exchange::run(&api, command).await,
+        What::TokenExchange(command) => return token_exchange::run(&api, command).await,
         What::TrustedIssuer(command) => trusted_issuer::run(&api, command).await,
         What::AssertionAudience(command) => assertion_audience::run(&api, command).await,
+        What::AdminKey(command) => admin_key::run(&api, command).await,
         What::Key(command) => key::run(&api, command).await,
         What::Audit(command) => audit::run(&api, command).await,
     }?;

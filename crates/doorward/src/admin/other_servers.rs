@@ -1,10 +1,10 @@
 //! What `trusted-issuer` and `assertion-audience` have in common: both speak of another server, on terms.
 
-use anyhow::Context as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::api::{Api, path};
+use super::failure::Failure;
 
 /// Disables or enables the record `slug` below `base`.
 pub async fn set_disabled(api: &Api, base: &str, slug: &str, disabled: bool) -> anyhow::Result<Value> {
@@ -18,7 +18,7 @@ pub fn names(option: &str, pairs: Vec<String>) -> anyhow::Result<Value> {
     for pair in pairs {
         let (here, there) = pair
             .rsplit_once('=')
-            .with_context(|| format!("a {option} is written CLIENT_ID_HERE=CLIENT_ID_THERE"))?;
+            .ok_or_else(|| Failure::usage(format!("a {option} is written CLIENT_ID_HERE=CLIENT_ID_THERE")))?;
         names.insert(here.to_owned(), there.into());
     }
     Ok(names.into())

@@ -1,11 +1,13 @@
 //! `doorward admin resource`.
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::api::{Api, path};
+use super::failure::Failure;
+use super::input;
 use super::policy::Policy;
 
 const COLUMNS: [&str; 4] = ["slug", "uri", "display_name", "scopes"];
@@ -100,10 +102,10 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
         }
         Command::Update(update) => {
             if update.uri.is_some() {
-                bail!(
+                bail!(Failure::usage(format!(
                     "a resource's URI stands in its tokens and cannot be changed; `doorward admin resource delete {0}` ends the grants on it, then create it with the other URI",
                     update.slug
-                );
+                )));
             }
             let mut body = json!({});
             if let Some(name) = update.display_name {
@@ -123,7 +125,7 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             api.call(
                 Method::PATCH,
                 &path("/admin/resources", &update.slug),
-                Some(&body),
+                Some(&input::change::<Update>(body)?),
             )
             .await?
         }
@@ -157,8 +159,8 @@ fn as_before(mut scopes: Vec<Value>, before: &Value) -> Vec<Value> {
 fn with_defaults(mut scopes: Vec<Value>, option: &str, names: &[String]) -> anyhow::Result<Vec<Value>> {
     for name in names {
         let scope = scopes.iter_mut().find(|scope| scope["name"] == name.as_str());
-        let scope =
-            scope.with_context(|| format!("{option} {name}: there is no such scope among --scopes"))?;
+        let unknown = || Failure::usage(format!("{option} {name}: there is no such scope among --scopes"));
+        let scope = scope.ok_or_else(unknown)?;
         scope["default"] = (option == "--by-default").into();
     }
     Ok(scopes)

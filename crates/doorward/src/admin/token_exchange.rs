@@ -1,16 +1,19 @@
 //! `doorward admin token-exchange`.
 
+use std::process::ExitCode;
+
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::api::Api;
+use super::failure::NOT_ALLOWED;
 use super::input;
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Says whether an exchange would work, and which rule stops it. Nothing is issued. The subject token is read from
-    /// standard input.
+    /// Says whether an exchange would work, and which rule stops it; the exit code is 7 when one does. Nothing is issued. The
+    /// subject token is read from standard input.
     Explain(Explain),
 }
 
@@ -40,7 +43,7 @@ pub struct Explain {
 }
 
 /// Runs one command.
-pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
+pub async fn run(api: &Api, command: Command) -> anyhow::Result<ExitCode> {
     let Command::Explain(explain) = command;
     let mut body = json!({
         "client_id": explain.client_id,
@@ -62,5 +65,9 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
     let answer = api
         .call(Method::POST, "/admin/token-exchange/explain", Some(&body))
         .await?;
-    api.print(&answer, &[])
+    api.print(&answer, &[])?;
+    Ok(match answer["allowed"].as_bool() {
+        Some(false) => ExitCode::from(NOT_ALLOWED),
+        _ => ExitCode::SUCCESS,
+    })
 }

@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::api::{Api, page_query, path};
+use super::input;
 use super::other_servers::{names, rule, set_disabled};
 use super::user;
 
@@ -199,6 +200,7 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
         Command::Update(update) => {
             let mut body = json!({});
             update.terms.put_into(&mut body)?;
+            let body = input::change::<Update>(body)?;
             api.call(Method::PATCH, &path(BASE, &update.slug), Some(&body))
                 .await?
         }

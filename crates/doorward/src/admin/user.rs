@@ -1,11 +1,11 @@
 //! `doorward admin user`.
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::json;
 
 use super::api::{Api, page_query, path};
+use super::failure::{Failure, Kind};
 use super::input;
 
 const COLUMNS: [&str; 4] = ["id", "email", "name", "disabled"];
@@ -102,6 +102,7 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             if update.password {
                 body["password"] = read_password()?.into();
             }
+            let body = input::change::<Update>(body)?;
             let place = place(api, update.id).await?;
             api.call(Method::PATCH, &place, Some(&body)).await?
         }
@@ -144,9 +145,11 @@ pub async fn id_of(api: &Api, person: String) -> anyhow::Result<String> {
         .call(Method::GET, &format!("/admin/users{query}"), None)
         .await?;
     let id = found["items"][0]["id"].as_str();
-    Ok(id
-        .with_context(|| format!("there is no person with the e-mail address {person}"))?
-        .to_owned())
+    let unknown = || {
+        let sentence = format!("there is no person with the e-mail address {person}");
+        Failure::new(Kind::NotFound, sentence)
+    };
+    Ok(id.ok_or_else(unknown)?.to_owned())
 }
 
 fn read_password() -> anyhow::Result<String> {

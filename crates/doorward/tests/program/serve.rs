@@ -6,6 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::support::{PATIENCE, Place, Server, eventually, http};
 
@@ -101,6 +102,19 @@ async fn a_second_server_on_the_same_database_is_refused() {
             .stdout
             .ends_with("is at this version's schema.\n")
     );
+}
+
+/// Whoever is in the wrong folder sees it.
+#[test]
+fn migrate_says_which_database_it_was_and_whether_it_is_new() {
+    let place = Place::new();
+    let database = place.folder().canonicalize().unwrap().join("data/doorward.db");
+    for made in [", and new", ""] {
+        assert_eq!(
+            place.run(&["migrate"]).success(),
+            format!("{} is at this version's schema{made}.\n", database.display())
+        );
+    }
 }
 
 #[tokio::test]
@@ -315,6 +329,25 @@ async fn a_server_that_may_open_few_files_answers_beside_many_idle_connections()
         "{}",
         stopped.stderr
     );
+}
+
+/// Else it would take 75 seconds, longer than the test waits.
+#[tokio::test]
+async fn a_connection_may_be_idle_as_long_as_the_settings_say() {
+    let place = Place::new().set("DOORWARD_SERVER_IDLE_TIMEOUT", "5s");
+    let server = place.serve().await;
+    let address = server.public_url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = format!("GET /livez HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let asked = Instant::now();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let idle = asked.elapsed();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(idle.as_secs() >= 5, "{idle:?}");
+    assert_eq!(server.stop().code, Some(0));
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod answers;
 mod cache;
 mod forms;
 mod proxy;
+mod runtimes;
 mod slots;
 mod streams;
 mod support;

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use doorward_oauth::time::UnixSeconds;
 
-use super::error::ClientError;
 use super::lru::Lru;
 use super::token::TokenResponse;
 
@@ -16,8 +15,6 @@ pub(crate) struct Key {
     pub(crate) scopes: BTreeSet<String>,
     pub(crate) resources: BTreeSet<String>,
 }
-
-pub(crate) type Outcome = Result<TokenResponse, ClientError>;
 
 struct Kept {
     token: TokenResponse,

@@ -38,14 +38,18 @@ pub(crate) struct Inner {
     pub(crate) pauses: Pauses,
     pub(crate) cache: TokenCache,
     /// Callers who want the same token share one request. It goes on as long as one of them waits.
-    pub(crate) own_tokens: Flights<cache::Key, cache::Outcome>,
+    pub(crate) own_tokens: Flights<cache::Key, TokenResponse>,
     pub(crate) proofs: Option<Proofs>,
     pub(crate) require_bound_tokens: bool,
     pub(crate) states: RequestStates,
 }
 
 impl Inner {
-    pub(crate) async fn own_token(&self, form: &Form, key: &cache::Key) -> cache::Outcome {
+    pub(crate) async fn own_token(
+        &self,
+        form: &Form,
+        key: &cache::Key,
+    ) -> Result<TokenResponse, ClientError> {
         let since = self.clock.now();
         let expected = self.expected(None);
         let token = self

@@ -121,6 +121,11 @@ impl ClientError {
         }
     }
 
+    /// Whether the transport did not send the request, because it has too many under way.
+    pub(crate) fn is_busy(&self) -> bool {
+        matches!(self, Self::Transport(failure) if failure.is_busy())
+    }
+
     pub(crate) fn refused(refusal: Refusal) -> Self {
         match refusal.code() {
             "invalid_request" => Self::InvalidRequest(refusal),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use deadpool_postgres::{Pool, PoolError};
+use deadpool_postgres::{Client, Pool, PoolError};
 use doorward_oauth::time::UnixSeconds;
 use futures_util::future::BoxFuture;
 
@@ -15,6 +15,8 @@ const KEPT: Duration = Duration::from_mins(65);
 /// When it is worth trying again after a failure.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// Whether the table is where the role looks for it.
+const IS_THERE: &str = "SELECT to_regclass('doorward_used_proofs') IS NOT NULL";
 /// Whoever inserts walks past what was cleared away and not vacuumed: that must not grow with the table.
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS doorward_used_proofs (
@@ -34,13 +36,25 @@ const INSERT: &str = "
             ORDER BY ends_at LIMIT 4 FOR UPDATE SKIP LOCKED
         )
     )
-    INSERT INTO doorward_used_proofs (proof, ends_at) VALUES ($1, $2) ON CONFLICT DO NOTHING
+    INSERT INTO doorward_used_proofs (proof, ends_at) VALUES ($1, $2) ON CONFLICT (proof) DO NOTHING
 ";
 
-/// The table of used proofs cannot be made, with the reason.
+/// There is no table of used proofs that could be used. Says what to change.
 #[derive(Debug, thiserror::Error)]
-#[error("the table of used proofs cannot be made: {0}")]
-pub struct PostgresReplayError(#[source] PoolError);
+#[error("{what}: {}", reason(.source))]
+pub struct PostgresReplayError {
+    what: &'static str,
+    source: PoolError,
+}
+
+/// What PostgreSQL itself says, where it says something: the error alone shows as "db error".
+fn reason(error: &PoolError) -> String {
+    let told = match error {
+        PoolError::Backend(error) => error.as_db_error(),
+        _ => None,
+    };
+    told.map_or_else(|| error.to_string(), ToString::to_string)
+}
 
 /// Used proofs in a table of a PostgreSQL database (14 or newer), for several processes that serve one resource.
 ///
@@ -54,26 +68,24 @@ pub struct PostgresReplayStore {
 }
 
 impl PostgresReplayStore {
-    /// Uses the program's connections, and makes the table where there is none.
+    /// Uses the program's connections, and makes the table where there is none. The role needs the right to create tables
+    /// only then, and in any case `SELECT`, `INSERT`, `UPDATE` and `DELETE` on this one.
     ///
     /// # Errors
-    /// [`PostgresReplayError`] when the database does not answer or does not allow it.
+    /// [`PostgresReplayError`] when the database does not answer, or the role may not do this, or the table is another one.
     pub async fn open(pool: Pool) -> Result<Self, PostgresReplayError> {
-        let store = Self { pool };
-        store.make_table().await.map_err(PostgresReplayError)?;
-        Ok(store)
-    }
-
-    async fn make_table(&self) -> Result<(), PoolError> {
-        let mut client = self.pool.get().await?;
-        let transaction = client.transaction().await?;
-        // `IF NOT EXISTS` alone fails when two do it at the same time.
-        transaction
-            .execute("SELECT pg_advisory_xact_lock($1)", &[&SCHEMA_LOCK])
-            .await?;
-        transaction.batch_execute(SCHEMA).await?;
-        transaction.commit().await?;
-        Ok(())
+        let failed = |what| move |source| PostgresReplayError { what, source };
+        let mut client = pool
+            .get()
+            .await
+            .map_err(failed("the database for used proofs does not answer"))?;
+        make_table(&mut client).await.map_err(failed(
+            "the table `doorward_used_proofs` is not there and cannot be made; make it as another role, or let this one create tables",
+        ))?;
+        check_table(&client).await.map_err(failed(
+            "the table `doorward_used_proofs` cannot be used; the role needs SELECT, INSERT, UPDATE and DELETE on it, and the columns are `proof bytea PRIMARY KEY, ends_at bigint NOT NULL`",
+        ))?;
+        Ok(Self { pool })
     }
 
     async fn remember(&self, proof: UsedProof, now: UnixSeconds) -> Result<Insertion, PoolError> {
@@ -94,6 +106,29 @@ impl PostgresReplayStore {
     }
 }
 
+async fn make_table(client: &mut Client) -> Result<(), PoolError> {
+    // First: `IF NOT EXISTS` needs the right to create, also where there is nothing to create.
+    if client.query_one(IS_THERE, &[]).await?.try_get(0)? {
+        return Ok(());
+    }
+    let transaction = client.transaction().await?;
+    // `IF NOT EXISTS` alone fails when two do it at the same time.
+    transaction
+        .execute("SELECT pg_advisory_xact_lock($1)", &[&SCHEMA_LOCK])
+        .await?;
+    transaction.batch_execute(SCHEMA).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Columns, key and rights, as PostgreSQL itself looks at them before it inserts anything.
+async fn check_table(client: &Client) -> Result<(), PoolError> {
+    let no_proof: &[u8] = &[];
+    let explain = format!("EXPLAIN {INSERT}");
+    client.execute(&explain, &[&no_proof, &0_i64, &0_i64]).await?;
+    Ok(())
+}
+
 impl ReplayStore for PostgresReplayStore {
     fn insert(
         &self,
@@ -102,7 +137,10 @@ impl ReplayStore for PostgresReplayStore {
     ) -> BoxFuture<'_, Result<Insertion, ReplayStoreUnavailable>> {
         Box::pin(async move {
             self.remember(proof, now).await.map_err(|error| {
-                tracing::warn!(%error, "used proofs cannot be remembered in PostgreSQL");
+                tracing::warn!(
+                    error = reason(&error),
+                    "used proofs cannot be remembered in PostgreSQL"
+                );
                 ReplayStoreUnavailable {
                     retry_after: RETRY_AFTER,
                 }

@@ -4,7 +4,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::future::ready;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -59,6 +59,7 @@ impl UsedProof {
 
 /// Whether a proof was seen for the first time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Insertion {
     /// Not seen before: it counts.
     New,
@@ -87,11 +88,12 @@ const LEAST_PER_KEY: usize = 1_000;
 ///
 /// Bounded, and never forgets a proof that could still be replayed: when it is full of those, it says so. So that one
 /// client alone cannot fill it, there is a limit for each key besides. A step back of the clock does not make proofs
-/// count again that were forgotten before.
+/// count again that were forgotten before: for as long as the step, it cannot tell whether a proof is new.
 pub struct MemoryReplayStore {
     capacity: usize,
     per_key: usize,
     count: AtomicUsize,
+    warned_of_clock: AtomicBool,
     shards: [Mutex<Shard>; SHARDS],
 }
 
@@ -108,11 +110,13 @@ struct Shard {
     forgotten: Option<UnixSeconds>,
 }
 
-/// Why there is no room.
-enum NoRoom {
+/// Why a proof is not taken.
+enum Untaken {
     Full,
     /// The key has its share.
     OfKey,
+    /// It may be among those that were forgotten: proofs that ended in this second were.
+    Forgotten(UnixSeconds),
 }
 
 impl MemoryReplayStore {
@@ -127,6 +131,7 @@ impl MemoryReplayStore {
             capacity: capacity.max(1),
             per_key: per_key.max(1),
             count: AtomicUsize::new(0),
+            warned_of_clock: AtomicBool::new(false),
             shards: std::array::from_fn(|_| Mutex::default()),
         }
     }
@@ -143,7 +148,7 @@ impl MemoryReplayStore {
 
     fn remember(&self, proof: &UsedProof, now: UnixSeconds) -> Result<Insertion, ReplayStoreUnavailable> {
         let first = match self.insert_into(proof, now) {
-            Err(NoRoom::Full) => {
+            Err(Untaken::Full) => {
                 // Proofs that have ended may still lie in the other shards.
                 for shard in &self.shards {
                     lock(shard).clear(now, usize::MAX, &self.count);
@@ -153,34 +158,49 @@ impl MemoryReplayStore {
             other => other,
         };
         first.map_err(|why| {
-            let first_end = match why {
-                NoRoom::Full => self.first_end(),
-                NoRoom::OfKey => lock(self.shard_of(proof)).first_end(),
+            let until_end = |end: Option<UnixSeconds>| end.map_or(Duration::ZERO, |end| end.since(now));
+            let retry_after = match why {
+                Untaken::Full => until_end(self.first_end()),
+                Untaken::OfKey => until_end(lock(self.shard_of(proof)).first_end()),
+                Untaken::Forgotten(end) => {
+                    self.warn_of_clock();
+                    // One that is made as much later ends after them.
+                    end.since(proof.until) + Duration::from_secs(1)
+                }
             };
-            ReplayStoreUnavailable {
-                retry_after: first_end.map_or(Duration::ZERO, |end| end.since(now)),
-            }
+            ReplayStoreUnavailable { retry_after }
         })
     }
 
-    fn insert_into(&self, proof: &UsedProof, now: UnixSeconds) -> Result<Insertion, NoRoom> {
+    fn warn_of_clock(&self) {
+        if !self.warned_of_clock.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "the clock was set back: until it is where it was, nobody can tell whether a DPoP proof was used before; a restart of this process ends that"
+            );
+        }
+    }
+
+    fn insert_into(&self, proof: &UsedProof, now: UnixSeconds) -> Result<Insertion, Untaken> {
         let (id, key) = (half(&proof.id), half(&proof.key));
         let mut shard = lock(self.shard_of(proof));
         shard.clear(now, CLEARED_AT_ONCE, &self.count);
-        if shard.live.contains(&id) || shard.forgotten.is_some_and(|end| proof.until <= end) {
+        if shard.live.contains(&id) {
             return Ok(Insertion::Replayed);
+        }
+        if let Some(end) = shard.forgotten.filter(|end| proof.until <= *end) {
+            return Err(Untaken::Forgotten(end));
         }
         if shard.by_key.get(&key).is_some_and(|count| *count >= self.per_key) {
             // The key's own may have ended.
             shard.clear(now, usize::MAX, &self.count);
             if shard.by_key.get(&key).is_some_and(|count| *count >= self.per_key) {
-                return Err(NoRoom::OfKey);
+                return Err(Untaken::OfKey);
             }
         }
         let room = |count| (count < self.capacity).then_some(count + 1);
         self.count
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, room)
-            .map_err(|_| NoRoom::Full)?;
+            .map_err(|_| Untaken::Full)?;
         shard.live.insert(id);
         *shard.by_key.entry(key).or_default() += 1;
         shard.by_end.entry(proof.until).or_default().push((id, key));

@@ -53,7 +53,7 @@ fn a_full_store_says_when_there_is_room_and_forgets_nothing_that_lives() {
     assert!(store.remember(&proof(10, after(99)), after(10)).is_err());
 }
 
-/// What was forgotten cannot be told from what is new, so it counts as used.
+/// What was forgotten cannot be told from what is new. A new proof does not cure that, so nobody is told to make one.
 #[test]
 fn a_step_back_of_the_clock_brings_no_proof_back() {
     let store = MemoryReplayStore::new(10);
@@ -62,7 +62,39 @@ fn a_step_back_of_the_clock_brings_no_proof_back() {
         let _ = store.remember(&proof(number, after(20)), after(5));
         lock(store.shard_of(&proof(1, NOW))).clear(after(5), 9, &store.count);
     }
-    assert_eq!(store.remember(&proof(1, after(5)), NOW), Ok(Insertion::Replayed));
+    let retry_after = Duration::from_secs(1);
+    assert_eq!(
+        store.remember(&proof(1, after(5)), NOW),
+        Err(ReplayStoreUnavailable { retry_after })
+    );
+}
+
+#[test]
+fn after_a_step_back_proofs_count_again_when_it_was_said() {
+    let store = MemoryReplayStore::new(10_000);
+    let lifetime = Duration::from_mins(5);
+    let ends_after = |seconds| after(seconds) + lifetime;
+    // A request a second for a quarter of an hour, with the clock an hour ahead.
+    for second in 0..900 {
+        let used = proof_of(1, second, ends_after(3_600 + u64::from(second)));
+        assert_eq!(
+            store.remember(&used, after(3_600 + u64::from(second))),
+            Ok(Insertion::New)
+        );
+    }
+    let known = proof_of(1, 899, ends_after(4_499));
+    assert_eq!(store.remember(&known, after(900)), Ok(Insertion::Replayed));
+    let refused = store.remember(&proof_of(1, 1_000, ends_after(900)), after(900));
+    let retry_after = refused.unwrap_err().retry_after;
+    assert!(retry_after <= Duration::from_hours(1), "{retry_after:?}");
+    let just_before = retry_after.checked_sub(Duration::from_secs(1)).unwrap();
+    let early = proof_of(1, 1_001, ends_after(900) + just_before);
+    assert!(store.remember(&early, after(900) + just_before).is_err());
+    let in_time = proof_of(1, 1_002, ends_after(900) + retry_after);
+    assert_eq!(
+        store.remember(&in_time, after(900) + retry_after),
+        Ok(Insertion::New)
+    );
 }
 
 #[test]

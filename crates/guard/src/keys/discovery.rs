@@ -27,6 +27,8 @@ pub(crate) enum DiscoveryError {
     NoUsableKey,
     #[error("the authorization server did not answer in time")]
     Timeout,
+    #[error("the transport panicked")]
+    Panicked,
 }
 
 /// Where keys come from.

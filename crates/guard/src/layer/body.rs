@@ -122,6 +122,13 @@ impl<R> GuardBody<R> {
     }
 }
 
+/// An empty one.
+impl<R> Default for GuardBody<R> {
+    fn default() -> Self {
+        Self::whole(Bytes::new())
+    }
+}
+
 impl<R: Body<Data = Bytes>> Body for GuardBody<R> {
     type Data = Bytes;
     type Error = R::Error;

@@ -21,8 +21,10 @@ use crate::moment::Moment;
 use crate::verify::{Rejection, VerifyError};
 use crate::wait::Background;
 
-/// How a guard follows the feed of revocations, or each of them where it has several issuers.
+/// How a guard follows the feed of revocations, or each of them where it has several issuers. The
+/// defaults keep the server up.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FeedPolicy {
     /// The longest time that an access token of the issuer lives (Doorward's `tokens.access_ttl`): a revocation is
     /// remembered that long, and an hour and seven minutes more for clocks. Tokens that live longer are refused only
@@ -45,6 +47,36 @@ impl Default for FeedPolicy {
             blind_after: Duration::from_secs(30),
             while_blind: WhileBlind::Accept,
         }
+    }
+}
+
+impl FeedPolicy {
+    /// Sets [`max_token_lifetime`](field@Self::max_token_lifetime).
+    #[must_use]
+    pub fn max_token_lifetime(mut self, lifetime: Duration) -> Self {
+        self.max_token_lifetime = lifetime;
+        self
+    }
+
+    /// Sets [`max_entries`](field@Self::max_entries).
+    #[must_use]
+    pub fn max_entries(mut self, entries: usize) -> Self {
+        self.max_entries = entries;
+        self
+    }
+
+    /// Sets [`blind_after`](field@Self::blind_after).
+    #[must_use]
+    pub fn blind_after(mut self, time: Duration) -> Self {
+        self.blind_after = time;
+        self
+    }
+
+    /// Sets [`while_blind`](field@Self::while_blind).
+    #[must_use]
+    pub fn while_blind(mut self, choice: WhileBlind) -> Self {
+        self.while_blind = choice;
+        self
     }
 }
 

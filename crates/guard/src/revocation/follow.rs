@@ -1,10 +1,11 @@
 //! The task: connects, reads, and comes back where it was.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_jose::json;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use tokio::time::timeout;
 
 use super::events::{Event, Parser};
@@ -36,7 +37,8 @@ pub(super) async fn run(shared: Arc<Shared>, client: OAuthClient, seed: u64) {
         seed,
     };
     loop {
-        let end = follower.follow().await;
+        let end = AssertUnwindSafe(follower.follow()).catch_unwind().await;
+        let end = end.unwrap_or_else(|_| End::new(FeedFault::Unreachable, "the transport panicked"));
         let pause = follower.after(&end);
         tokio::time::sleep(pause).await;
     }

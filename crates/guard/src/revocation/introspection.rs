@@ -16,6 +16,7 @@ use crate::wait::ahead;
 
 /// How a guard asks about tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct IntrospectionPolicy {
     /// What becomes of a token when the authorization server gives no answer. Default: [`Fail::Closed`].
     pub fail: Fail,
@@ -38,8 +39,39 @@ impl Default for IntrospectionPolicy {
     }
 }
 
+impl IntrospectionPolicy {
+    /// Sets [`fail`](field@Self::fail).
+    #[must_use]
+    pub fn fail(mut self, choice: Fail) -> Self {
+        self.fail = choice;
+        self
+    }
+
+    /// Sets [`ttl`](field@Self::ttl).
+    #[must_use]
+    pub fn ttl(mut self, time: Duration) -> Self {
+        self.ttl = time;
+        self
+    }
+
+    /// Sets [`negative_ttl`](field@Self::negative_ttl).
+    #[must_use]
+    pub fn negative_ttl(mut self, time: Duration) -> Self {
+        self.negative_ttl = time;
+        self
+    }
+
+    /// Sets [`entries`](field@Self::entries).
+    #[must_use]
+    pub fn entries(mut self, answers: usize) -> Self {
+        self.entries = answers;
+        self
+    }
+}
+
 /// What becomes of a token about which nobody can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Fail {
     /// It counts: an outage of the authorization server stops nobody, and revokes nothing.
     Open,
@@ -51,14 +83,7 @@ pub enum Fail {
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 type Digest = [u8; 32];
-type Answer = Result<bool, Unanswered>;
-
-#[derive(Debug, Clone, Copy)]
-struct Unanswered {
-    retry_after: Duration,
-    /// Nobody was asked: too many questions are under way.
-    busy: bool,
-}
+type Answer = Result<bool, ClientError>;
 
 pub(crate) struct Introspection(Arc<Inner>);
 
@@ -68,7 +93,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     answers: Cache<Digest, (bool, UnixSeconds)>,
     /// Callers with the same token share one question. It goes on as long as one of them waits.
-    flights: Flights<Digest, Answer>,
+    flights: Flights<Digest, bool>,
 }
 
 impl Introspection {
@@ -98,11 +123,11 @@ impl Introspection {
         match (active, inner.policy.fail) {
             (Ok(true), _) => Ok(()),
             // For outages of the server. Whoever sends more than this guard may ask about must not pass by it.
-            (Err(unanswered), Fail::Open) if !unanswered.busy => Ok(()),
+            (Err(error), Fail::Open) if !error.is_busy() => Ok(()),
             (Ok(false), _) => Err(Rejection::Revoked.into()),
-            (Err(Unanswered { retry_after, .. }), _) => {
-                Err(VerifyError::IntrospectionUnavailable { retry_after })
-            }
+            (Err(error), _) => Err(VerifyError::IntrospectionUnavailable {
+                retry_after: error.retry_after().unwrap_or(RETRY_AFTER),
+            }),
         }
     }
 }
@@ -119,28 +144,17 @@ impl Inner {
             async move { inner.fly(digest, &token, expires_at).await }.boxed()
         };
         let known = |now| self.remembered(&digest, now).map(Ok);
-        let was_cut_off = |answer: &Answer| matches!(answer, Err(Unanswered { busy: true, .. }));
-        self.flights
-            .join(&digest, &*self.clock, known, start, was_cut_off)
-            .await
+        self.flights.join(&digest, &*self.clock, known, start).await
     }
 
     async fn fly(&self, digest: Digest, token: &str, expires_at: UnixSeconds) -> Answer {
         // Before the question: what is revoked while the answer travels must not count longer for it.
         let asked_at = self.clock.now();
-        match self.client.introspect(token).await {
-            Ok(answer) => {
-                let until = (asked_at + self.ttl(answer.active)).min(expires_at);
-                self.answers.insert(digest, (answer.active, until));
-                Ok(answer.active)
-            }
-            Err(error) => {
-                self.warn(&error);
-                let retry_after = error.retry_after().unwrap_or(RETRY_AFTER);
-                let busy = matches!(&error, ClientError::Transport(failure) if failure.is_busy());
-                Err(Unanswered { retry_after, busy })
-            }
-        }
+        let answer = self.client.introspect(token).await;
+        let active = answer.inspect_err(|error| self.warn(error))?.active;
+        let until = (asked_at + self.ttl(active)).min(expires_at);
+        self.answers.insert(digest, (active, until));
+        Ok(active)
     }
 
     fn ttl(&self, active: bool) -> Duration {

@@ -9,13 +9,15 @@ use std::time::Duration;
 use doorward_oauth::claims::Actor;
 use doorward_oauth::scope::ScopeSet;
 use doorward_oauth::time::{Clock, SystemClock, UnixSeconds};
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use quick_cache::sync::Cache;
 use serde::Deserialize as _;
 
 use super::{TokenVerifier, VerifierError, scope_set};
 use crate::claims::{Claims, TokenClaims};
-use crate::client::{IntrospectionResponse, OAuthClient};
+use crate::client::{ClientError, IntrospectionResponse, OAuthClient};
+use crate::flights::Flights;
 use crate::verify::{Rejection, VerifyError};
 use crate::wait::ahead;
 
@@ -28,7 +30,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 ///
 /// For opaque tokens, and for servers that want every use of a token to be asked about. Everything else is better off with
 /// signatures: a request then waits for nobody.
-pub struct IntrospectionVerifier {
+pub struct IntrospectionVerifier(Arc<Inner>);
+
+struct Inner {
     client: OAuthClient,
     /// Of which a token names one; empty for any, where the operator said so.
     audiences: Vec<String>,
@@ -37,9 +41,13 @@ pub struct IntrospectionVerifier {
     ttl: Duration,
     negative_ttl: Duration,
     clock: Arc<dyn Clock>,
-    /// By the SHA-256 of the token.
-    answers: Cache<[u8; 32], Answer>,
+    answers: Cache<Digest, Answer>,
+    /// Callers with the same token share one question, and what comes of it. It goes on as long as one of them waits.
+    flights: Flights<Digest, Answer>,
 }
+
+/// The SHA-256 of a token.
+type Digest = [u8; 32];
 
 #[derive(Clone)]
 struct Answer {
@@ -67,34 +75,46 @@ impl IntrospectionVerifier {
         if token.is_empty() || token.len() > MAX_TOKEN {
             return Err(Rejection::Malformed.into());
         }
+        let inner = &self.0;
         let digest = doorward_jose::sha256(token.as_bytes());
-        let now = self.clock.now();
-        // Without a time to live nothing is found here, and callers at the same time still share one question.
-        self.answers
-            .remove_if(&digest, |answer| !self.counts(answer, now));
-        let answer = self.answers.get_or_insert_async(&digest, self.ask(token)).await?;
+        let answer = match inner.remembered(&digest, inner.clock.now()) {
+            Some(answer) => Ok(answer),
+            None => inner.ask(digest, token).await,
+        };
+        let answer = answer.map_err(|error| VerifyError::IntrospectionUnavailable {
+            retry_after: error.retry_after().unwrap_or(RETRY_AFTER),
+        })?;
         Ok(answer.outcome?)
     }
+}
 
-    /// Whether an answer still counts.
-    fn counts(&self, answer: &Answer, now: UnixSeconds) -> bool {
+impl Inner {
+    /// The answer that still counts.
+    fn remembered(&self, digest: &Digest, now: UnixSeconds) -> Option<Answer> {
+        let answer = self.answers.get(digest)?;
         let ttl = match answer.outcome {
             Ok(_) => self.ttl,
             Err(_) => self.negative_ttl,
         };
-        ahead(answer.until, now, ttl).is_some()
+        ahead(answer.until, now, ttl).map(|_| answer)
     }
 
-    async fn ask(&self, token: &str) -> Result<Answer, VerifyError> {
+    async fn ask(self: &Arc<Self>, digest: Digest, token: &str) -> Result<Answer, ClientError> {
+        let start = || {
+            let (inner, token) = (Arc::clone(self), token.to_owned());
+            async move { inner.fly(digest, &token).await }.boxed()
+        };
+        let known = |now| self.remembered(&digest, now).map(Ok);
+        self.flights.join(&digest, &*self.clock, known, start).await
+    }
+
+    async fn fly(&self, digest: Digest, token: &str) -> Result<Answer, ClientError> {
         // Before the question: what is revoked while the answer travels must not count longer for it.
         let now = self.clock.now();
-        let response = self.client.introspect(token).await.map_err(|error| {
-            tracing::warn!(issuer = self.client.issuer(), %error, "a token could not be introspected");
-            VerifyError::IntrospectionUnavailable {
-                retry_after: error.retry_after().unwrap_or(RETRY_AFTER),
-            }
-        })?;
-        Ok(match self.judge(response, now) {
+        let response = self.client.introspect(token).await.inspect_err(
+            |error| tracing::warn!(issuer = self.client.issuer(), %error, "a token could not be introspected"),
+        )?;
+        let answer = match self.judge(response, now) {
             Ok(claims) => Answer {
                 until: (now + self.ttl).min(claims.expires_at),
                 outcome: Ok(Claims::from(claims)),
@@ -103,7 +123,9 @@ impl IntrospectionVerifier {
                 outcome: Err(rejection),
                 until: now + self.negative_ttl,
             },
-        })
+        };
+        self.answers.insert(digest, answer.clone());
+        Ok(answer)
     }
 
     fn judge(&self, response: IntrospectionResponse, now: UnixSeconds) -> Result<TokenClaims, Rejection> {
@@ -157,15 +179,15 @@ impl TokenVerifier for IntrospectionVerifier {
     }
 
     fn required_scopes(&self) -> ScopeSet {
-        self.required_scopes.clone()
+        self.0.required_scopes.clone()
     }
 
     fn evict(&self, token: &str) {
-        self.answers.remove(&doorward_jose::sha256(token.as_bytes()));
+        self.0.answers.remove(&doorward_jose::sha256(token.as_bytes()));
     }
 
     fn forget_grant(&self, grant_id: &str) {
-        self.answers.retain(|_, answer| {
+        self.0.answers.retain(|_, answer| {
             !matches!(&answer.outcome, Ok(claims) if claims.grant_id.as_deref() == Some(grant_id))
         });
     }
@@ -174,8 +196,8 @@ impl TokenVerifier for IntrospectionVerifier {
 impl fmt::Debug for IntrospectionVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IntrospectionVerifier")
-            .field("issuer", &self.client.issuer())
-            .field("audiences", &self.audiences)
+            .field("issuer", &self.0.client.issuer())
+            .field("audiences", &self.0.audiences)
             .finish_non_exhaustive()
     }
 }
@@ -253,7 +275,7 @@ impl IntrospectionVerifierBuilder {
         if self.audiences.is_empty() != self.any_audience {
             return Err(VerifierError::Audience);
         }
-        Ok(IntrospectionVerifier {
+        Ok(IntrospectionVerifier(Arc::new(Inner {
             required_scopes: scope_set(&self.required_scopes)?,
             client: self.client,
             audiences: self.audiences,
@@ -262,7 +284,8 @@ impl IntrospectionVerifierBuilder {
             negative_ttl: self.negative_ttl,
             clock: self.clock,
             answers: Cache::new(self.capacity.max(1)),
-        })
+            flights: Flights::default(),
+        })))
     }
 }
 

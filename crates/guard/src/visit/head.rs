@@ -6,6 +6,7 @@ use http::{HeaderMap, Method, Uri};
 
 /// All of a request but its body.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Head<'r> {
     /// As sent.
     pub method: &'r Method,
@@ -15,6 +16,25 @@ pub struct Head<'r> {
     pub headers: &'r HeaderMap,
     /// Where this process serves the resource, if that differs from the path of the resource's public URL.
     pub served_at: Option<&'r str>,
+}
+
+impl<'r> Head<'r> {
+    /// The head of a request to the path of the resource's public URL.
+    pub fn new(method: &'r Method, uri: &'r Uri, headers: &'r HeaderMap) -> Self {
+        Self {
+            method,
+            uri,
+            headers,
+            served_at: None,
+        }
+    }
+
+    /// Where this process serves the resource, if that differs.
+    #[must_use]
+    pub fn served_at(mut self, path: Option<&'r str>) -> Self {
+        self.served_at = path;
+        self
+    }
 }
 
 impl Head<'_> {

@@ -16,9 +16,12 @@ use doorward_guard::{
 };
 use doorward_jose::{Algorithm, SigningKey};
 use futures_util::future::BoxFuture;
+use futures_util::{poll, stream};
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::json;
+use tokio::time::timeout;
+use tower::limit::ConcurrencyLimitLayer;
 use tower::{Layer, Service, ServiceExt};
 
 use crate::support::{ISSUER, World, call, pass, post};
@@ -164,6 +167,27 @@ async fn one_clone_of_the_service_serves_one_request_after_the_other() {
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(clones.load(Ordering::SeqCst), 3);
+}
+
+/// Whoever has a permit while the body of a stranger is waited for keeps it from others.
+#[tokio::test(start_paused = true)]
+async fn a_stranger_whose_body_does_not_come_holds_no_permit() {
+    let world = World::new();
+    let counted = Counted {
+        clones: Arc::default(),
+        is_ready: false,
+    };
+    let limited = ConcurrencyLimitLayer::new(1).layer(counted);
+    let service = world.guard.layer().layer(limited);
+    let mut stranger = service.clone();
+    ServiceExt::<Request<Body>>::ready(&mut stranger).await.unwrap();
+    let never = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
+    let mut refused = stranger.call(post().body(never).unwrap());
+    assert!(poll!(&mut refused).is_pending(), "its body may still come");
+    let good = service.clone().oneshot(request(&world.token()));
+    let answer = timeout(Duration::from_millis(500), good).await.unwrap();
+    assert_eq!(answer.unwrap().status(), StatusCode::OK);
+    assert_eq!(refused.await.unwrap().status(), StatusCode::UNAUTHORIZED);
 }
 
 /// It is made for every request. What few requests wait for is boxed apart; else it had 3.1 KB (docs/performance.md).

@@ -77,10 +77,7 @@ impl Fetch for Down {
     fn get_json<'a>(&'a self, _: &'a str, _: usize) -> BoxFuture<'a, Result<Document, FetchFailure>> {
         let metadata = json!({"issuer": ISSUER, "token_endpoint": format!("{ISSUER}/token")});
         let body = Bytes::from(metadata.to_string());
-        Box::pin(std::future::ready(Ok(Document {
-            body,
-            fresh_for: None,
-        })))
+        Box::pin(std::future::ready(Ok(Document::new(body))))
     }
 
     fn post_form<'a>(&'a self, _: FormRequest<'a>) -> BoxFuture<'a, Result<FormResponse, FetchFailure>> {

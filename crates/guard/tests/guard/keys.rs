@@ -11,6 +11,7 @@ use doorward_jose::{SigningKey, sign};
 use futures_util::future::{BoxFuture, join_all};
 use http::StatusCode;
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::support::{AS_METADATA, Behaviour, ISSUER, JWKS, RESOURCE, World, pass, ping_message, raw_token};
 
@@ -79,6 +80,40 @@ async fn known_keys_last_through_an_outage_until_they_are_too_old() {
     world.server.set_down(false);
     pass(31).await;
     assert_eq!(world.ping(&world.token()).await, StatusCode::OK);
+}
+
+/// The time between two refreshes is no time in which they are too old.
+#[tokio::test(start_paused = true)]
+async fn keys_are_never_too_old_while_the_issuer_answers() {
+    for max_stale in [20, 60, 290] {
+        let world = World::with(|builder| builder.max_stale(Duration::from_secs(max_stale)));
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_mins(15) {
+            assert_eq!(world.ping(&world.token()).await, StatusCode::OK, "{max_stale}");
+            pass(7).await;
+        }
+        let fetches = world.server.key_fetches();
+        assert!(fetches <= 100, "{fetches} in a quarter of an hour");
+    }
+}
+
+/// A panic is a failed attempt, and not the last one.
+#[tokio::test(start_paused = true)]
+async fn a_transport_that_panics_ends_nothing_for_ever() {
+    let world = World::new();
+    world.server.publish(JWKS, Behaviour::Panics);
+    let started = Instant::now();
+    assert_eq!(world.ping(&world.token()).await, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(
+        started.elapsed() < Duration::from_secs(1),
+        "the failure is told at once"
+    );
+    pass(30).await;
+    world.server.publish_keys(&[&world.key]);
+    pass(5).await;
+    assert_eq!(world.ping(&world.token()).await, StatusCode::OK);
+    let attempts = world.server.key_fetches();
+    assert!((8..=14).contains(&attempts), "{attempts}");
 }
 
 /// RS-020; row 26. Also twice in a row: only keys that do not exist cost waiting.
@@ -274,13 +309,7 @@ async fn a_request_that_comes_with_the_keys_is_not_turned_away() {
             } else {
                 json!({"issuer": ISSUER, "jwks_uri": JWKS})
             };
-            let body = document.to_string().into();
-            Box::pin(async move {
-                Ok(Document {
-                    body,
-                    fresh_for: None,
-                })
-            })
+            Box::pin(async move { Ok(Document::new(document.to_string())) })
         }
     }
     let key = es256();

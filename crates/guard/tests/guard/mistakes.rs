@@ -1,10 +1,15 @@
 //! RS-041: a guard that cannot work is not built, and the message says what to write instead.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_guard::client::ClientAuth;
-use doorward_guard::{Algorithm, DpopPolicy, FeedPolicy, Guard, GuardBuilder, Revocation, Timeouts};
+use doorward_guard::fetch::FetchError;
+use doorward_guard::oauth::issuer::IssuerError;
+use doorward_guard::{
+    Algorithm, BuildError, DpopPolicy, FeedPolicy, Guard, GuardBuilder, Revocation, Timeouts,
+};
 use doorward_jose::SigningKey;
 
 use crate::support::{ISSUER, RESOURCE};
@@ -231,10 +236,7 @@ fn ways_to_the_server_that_cannot_work_are_refused() {
         ),
         (
             |it| {
-                let policy = FeedPolicy {
-                    max_entries: 0,
-                    ..FeedPolicy::default()
-                };
+                let policy = FeedPolicy::default().max_entries(0);
                 it.client_auth(ClientAuth::basic("app", "secret"))
                     .revocation(Revocation::Feed(policy))
             },
@@ -272,4 +274,14 @@ fn the_same_settings_right_are_built() {
         .timeouts(Timeouts::both(Duration::from_secs(1)))
         .build();
     assert!(built.is_ok(), "{built:?}");
+}
+
+/// A program that has the guard and nothing beside it can look into its errors.
+#[test]
+fn what_the_errors_hold_can_be_named() {
+    let issuer = Guard::builder("as.example", RESOURCE).build().unwrap_err();
+    let found: Option<&IssuerError> = issuer.source().and_then(|error| error.downcast_ref());
+    assert!(found.is_some(), "{issuer:?}");
+    let proxy = Guard::builder(ISSUER, RESOURCE).proxy("not a proxy").build();
+    assert!(matches!(proxy, Err(BuildError::Fetch(FetchError::Setup(_)))));
 }

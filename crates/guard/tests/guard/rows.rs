@@ -156,10 +156,7 @@ impl Fetch for Counting {
         } else {
             json!({"issuer": ISSUER, "jwks_uri": JWKS})
         };
-        let document = Document {
-            body: document.to_string().into(),
-            fresh_for: self.fresh_for,
-        };
+        let document = Document::new(document.to_string()).fresh_for(self.fresh_for);
         Box::pin(std::future::ready(Ok(document)))
     }
 }

@@ -50,6 +50,7 @@ pub(crate) enum Behaviour {
     Raw(&'static [u8]),
     Fails,
     Hangs,
+    Panics,
 }
 
 /// The authorization server.
@@ -116,13 +117,12 @@ impl Fetch for FakeServer {
                 Some(Behaviour::Json(value)) => Bytes::from(value.to_string()),
                 Some(Behaviour::Raw(bytes)) => Bytes::from_static(bytes),
                 Some(Behaviour::Hangs) => std::future::pending().await,
+                #[expect(clippy::panic, reason = "what is tested")]
+                Some(Behaviour::Panics) => panic!("the transport breaks"),
                 Some(Behaviour::Fails) | None => return Err(FetchFailure::new("no answer")),
             };
             assert!(body.len() <= max_body);
-            Ok(Document {
-                body,
-                fresh_for: None,
-            })
+            Ok(Document::new(body))
         })
     }
 

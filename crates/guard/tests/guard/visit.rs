@@ -32,12 +32,7 @@ fn bound(token: &str, proof: &str) -> HeaderMap {
 }
 
 fn head<'r>(uri: &'r Uri, headers: &'r HeaderMap) -> Head<'r> {
-    Head {
-        method: POST,
-        uri,
-        headers,
-        served_at: None,
-    }
+    Head::new(POST, uri, headers)
 }
 
 /// Another language polls once inline: the head, the body and the proof of a good request have nothing to wait for.
@@ -203,10 +198,7 @@ async fn answers_to_pages_can_be_read_by_them() {
     let answer = world.guard.admit(head(&uri, &foreign)).await.unwrap_err();
     assert_eq!(answer.status(), StatusCode::FORBIDDEN);
     let asks = headers(&[("origin", own), ("access-control-request-method", "POST")]);
-    let preflight = Head {
-        method: &Method::OPTIONS,
-        ..head(&uri, &asks)
-    };
+    let preflight = Head::new(&Method::OPTIONS, &uri, &asks);
     assert_eq!(
         world.guard.admit(preflight).await.unwrap_err().status(),
         StatusCode::NO_CONTENT

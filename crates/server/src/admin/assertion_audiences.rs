@@ -195,8 +195,14 @@ pub(super) async fn update(
     let audience = AssertionAudience {
         terms: write_terms(&terms)?,
         disabled: change.disabled.unwrap_or(before.disabled),
+        ..before.clone()
+    };
+    if audience == before {
+        return Ok(Json(AssertionAudienceBody::of(before)?));
+    }
+    let audience = AssertionAudience {
         updated_at: ctx.now(),
-        ..before
+        ..audience
     };
     by.store(&ctx).update_assertion_audience(audience.clone()).await?;
     tracing::info!(

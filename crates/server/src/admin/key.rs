@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use doorward_jose::{base64url, constant_time_eq, sha256};
-use doorward_store::{Actor, AdminKey, SealedSecret, Store, StoreError};
+use doorward_store::{Actor, AdminKey, Digest, SealedSecret, Store, StoreError};
 use http::{HeaderMap, header};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -18,11 +18,17 @@ use crate::keys::{MasterKey, Secrets};
 use crate::random::Random;
 
 /// What the audit list calls `admin.bootstrap_key`.
-const BOOTSTRAP: &str = "bootstrap";
+pub(super) const BOOTSTRAP: &str = "bootstrap";
 /// What its keyed digests are for, and the beginning of their names.
 const BOOTSTRAP_PURPOSE: &str = "admin.bootstrap_key";
 /// Bytes of a digest that are a name.
 const BOOTSTRAP_NAME: usize = 9;
+
+const WRONG: AdminError = AdminError::Unauthenticated("a wrong admin key");
+
+/// With a request: the digest of its key.
+#[derive(Clone, Copy)]
+pub(super) struct Shown(Digest);
 
 /// An admin key that was just made: show it to the operator, it cannot be read again.
 #[derive(Debug)]
@@ -35,6 +41,11 @@ impl AdminKeyOffer {
     }
 }
 
+/// The text of an admin key.
+pub(super) fn new_key(random: &dyn Random) -> String {
+    random.token("dwk_")
+}
+
 /// Makes the first admin key, unless there is one or the settings bring their own.
 pub async fn ensure_admin_key(
     store: &dyn Store,
@@ -44,7 +55,7 @@ pub async fn ensure_admin_key(
     if settings.admin.bootstrap_key.is_some() {
         return Ok(None);
     }
-    let text = parts.random.token("dwk_");
+    let text = new_key(parts.random.as_ref());
     let key = AdminKey {
         digest: sha256(text.as_bytes()),
         name: "first start".to_owned(),
@@ -85,19 +96,31 @@ pub(super) async fn require_admin_key(
     let digest = presented(request.headers())
         .map(|key| sha256(key.as_bytes()))
         .ok_or(AdminError::Unauthenticated("no admin key"))?;
-    let name = if is_bootstrap_key(&ctx, &digest) {
-        Some(BOOTSTRAP.to_owned())
-    } else {
-        ctx.store.admin_key(&digest).await?.map(|key| key.name)
-    };
-    let Some(name) = name else {
+    let Some(name) = name_of(&ctx, &digest).await? else {
         info.note_mistaken(Mistaken::Operator);
-        return Err(AdminError::Unauthenticated("a wrong admin key"));
+        return Err(WRONG);
     };
+    request.extensions_mut().insert(Shown(digest));
     let actor = Actor::AdminKey(name);
     info.note_actor(actor.clone());
     request.extensions_mut().insert(actor);
     Ok(next.run(request).await)
+}
+
+/// Whether the key that a request has shown is one still.
+pub(super) async fn still_counts(ctx: &Context, shown: Option<Shown>) -> Result<(), AdminError> {
+    let Some(Shown(digest)) = shown else {
+        return Err(AdminError::Unauthenticated("no admin key was looked at"));
+    };
+    name_of(ctx, &digest).await?.map(drop).ok_or(WRONG)
+}
+
+/// What the audit list calls the holder of a key, if it is one.
+async fn name_of(ctx: &Context, digest: &Digest) -> Result<Option<String>, StoreError> {
+    if is_bootstrap_key(ctx, digest) {
+        return Ok(Some(BOOTSTRAP.to_owned()));
+    }
+    Ok(ctx.store.admin_key(digest).await?.map(|key| key.name))
 }
 
 /// The key of exactly one `Authorization: Bearer` header.
@@ -108,7 +131,7 @@ fn presented(headers: &HeaderMap) -> Option<&str> {
     (values.next().is_none() && scheme.eq_ignore_ascii_case("bearer")).then_some(key)
 }
 
-fn is_bootstrap_key(ctx: &Context, digest: &[u8; 32]) -> bool {
+fn is_bootstrap_key(ctx: &Context, digest: &Digest) -> bool {
     let key = ctx.settings.admin.bootstrap_key.as_ref();
     key.is_some_and(|key| constant_time_eq(&sha256(key.expose_secret().as_bytes()), digest))
 }

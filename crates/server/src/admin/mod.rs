@@ -1,5 +1,6 @@
 //! The operators' API. Every route is registered through [`router`], behind one check of the admin key.
 
+mod admin_keys;
 mod assertion_audiences;
 mod audit;
 mod by;
@@ -45,7 +46,7 @@ pub use key::{AdminKeyOffer, ensure_admin_key, tell_bootstrap_key};
 #[openapi(
     info(
         title = "Doorward admin API",
-        description = "Resources, clients, people, grants, token exchange, trusted issuers, assertion audiences, signing keys and the audit list. Send `Authorization: Bearer <admin key>`."
+        description = "Resources, clients, people, grants, token exchange, trusted issuers, assertion audiences, admin keys, signing keys and the audit list. Send `Authorization: Bearer <admin key>`."
     ),
     modifiers(&AdminKeyScheme),
     security(("admin_key" = []))
@@ -100,6 +101,8 @@ endpoints! {
     grants::get, grants::revoke;
     initial_tokens::list, initial_tokens::create;
     initial_tokens::delete;
+    admin_keys::list, admin_keys::create;
+    admin_keys::delete;
     keys::list;
     keys::rotate;
     keys::revoke;
@@ -158,13 +161,17 @@ pub fn router(ctx: &Arc<Context>) -> Router {
 }
 
 /// Most changes read a record, check the whole of it and write it back: two at once, on whatever nodes, must not undo
-/// each other, or a person who has just been disabled is enabled by a new name.
+/// each other, or a person who has just been disabled is enabled by a new name. Nor is anything changed with an admin key
+/// that was deleted while it waited.
 async fn one_change_at_a_time(State(ctx): State<Arc<Context>>, mut request: Request, next: Next) -> Response {
     if request.method().is_safe() {
         return next.run(request).await;
     }
     match ctx.store.turn("admin").await {
         Ok(turn) => {
+            if let Err(error) = key::still_counts(&ctx, request.extensions().get().copied()).await {
+                return error.into_response();
+            }
             request.extensions_mut().insert(InTurn(Turn::clone(&turn)));
             let answer = next.run(request).await;
             drop(turn);

@@ -202,7 +202,8 @@ pub(super) async fn update(
     Path(slug): Path<String>,
     Body(change): Body<ResourceChange>,
 ) -> Result<Json<ResourceBody>, AdminError> {
-    let mut resource = ctx.store.resource(&slug).await?.ok_or(UNKNOWN)?;
+    let before = ctx.store.resource(&slug).await?.ok_or(UNKNOWN)?;
+    let mut resource = before.clone();
     if let Some(name) = change.display_name {
         resource.display_name = display_name(Some(name), &slug)?;
     }
@@ -211,6 +212,9 @@ pub(super) async fn update(
     }
     if let Some(changed) = change.policy {
         resource.policy = policy::checked(&ctx, changed.of(resource.policy))?;
+    }
+    if resource == before {
+        return Ok(Json(before.into()));
     }
     resource.updated_at = ctx.now();
     by.store(&ctx)

@@ -153,7 +153,8 @@ pub(super) async fn update(
     Path(id): Path<Uuid>,
     Body(change): Body<UserChange>,
 ) -> Result<Json<UserBody>, AdminError> {
-    let mut user = find(&ctx, id).await?;
+    let before = find(&ctx, id).await?;
+    let mut user = before.clone();
     if let Some(email) = change.email {
         check_email(&email)?;
         user.email = email;
@@ -164,6 +165,9 @@ pub(super) async fn update(
     }
     if let Some(password) = change.password {
         user.password_hash = Some(ctx.passwords.hash(&password).await?);
+    }
+    if user == before {
+        return Ok(Json(before.into()));
     }
     Ok(Json(save(&ctx, &by, user).await?))
 }

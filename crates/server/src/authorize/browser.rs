@@ -35,7 +35,7 @@ impl Browser {
 
     /// The browser that sent these headers, if it was here before.
     pub(crate) fn known(ctx: &Context, headers: &HeaderMap) -> Result<Option<BrowserId>, PageError> {
-        Ok(BrowserId::read(policy(ctx), headers)?)
+        Ok(BrowserId::read(&policy(ctx), headers)?)
     }
 
     /// Adds the cookie to an answer, if it is new.
@@ -70,7 +70,7 @@ impl Browser {
         handle: &str,
     ) -> Result<(BrowserId, Pending), PageError> {
         let (tag_of_handle, sealed) = handle.split_once(SEPARATOR).ok_or_else(start_again)?;
-        let tab = BrowserId::read_as(Cookie::Tab(tag_of_handle), policy(ctx), headers)?;
+        let tab = BrowserId::read_as(Cookie::Tab(tag_of_handle), &policy(ctx), headers)?;
         let id = Self::known(ctx, headers)?
             .into_iter()
             .chain(tab)

@@ -15,7 +15,7 @@ use doorward_store::{ClientSource, Digest};
 use serde::{Deserialize, Serialize};
 
 use super::prompt::Prompt;
-use crate::clients::Client;
+use crate::clients::{Client, for_the_log};
 use crate::context::Context;
 use crate::email::MAX_EMAIL;
 use crate::http::error::PageError;
@@ -200,9 +200,10 @@ fn redirect_uri(client: &Client, requested: Option<&str>) -> Result<String, OAut
     match (requested, client.metadata.redirect_uris.as_slice()) {
         (Some(requested), _) if client.metadata.redirect_uri(requested).is_some() => Ok(requested.to_owned()),
         (None, [only]) if only.kind() != RedirectUriKind::Loopback => Ok(only.as_str().to_owned()),
-        (Some(_), _) => Err(invalid_request(
+        (Some(requested), _) => Err(invalid_request(
             "The redirect_uri is not registered for this client. Register it, character by character as it is sent.",
-        )),
+        )
+        .with_internal(for_the_log(requested))),
         (None, _) => Err(invalid_request(
             "The parameter redirect_uri is missing. Send a registered redirect URI.",
         )),

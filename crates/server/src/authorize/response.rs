@@ -8,7 +8,7 @@ use http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
 use crate::context::Context;
-use crate::http::error::PageError;
+use crate::http::error::{PageError, SentBack};
 
 /// The code for the client (OAuth 2.1 §4.1.2).
 pub(crate) fn success(
@@ -42,7 +42,9 @@ pub(crate) fn error(
     ];
     pairs.extend(state.map(|state| ("state", state)));
     pairs.push(("iss", ctx.issuer.as_str()));
-    see_other(&redirect::location(redirect_uri, &pairs))
+    let mut response = see_other(&redirect::location(redirect_uri, &pairs))?;
+    response.extensions_mut().insert(SentBack::from(error));
+    Ok(response)
 }
 
 /// A redirect to one of our own pages.

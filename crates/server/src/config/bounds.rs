@@ -169,6 +169,12 @@ fn waits(settings: &Settings) -> Vec<Bound> {
             Span::days(30),
         ),
         Bound::new(
+            "server.idle_timeout",
+            settings.server.idle_timeout,
+            Span::seconds(5),
+            Span::hours(1),
+        ),
+        Bound::new(
             "server.shutdown_delay",
             settings.server.shutdown_delay,
             Span::seconds(0),

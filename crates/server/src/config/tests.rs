@@ -48,6 +48,8 @@ fn other_values() -> Vec<(&'static str, &'static str, &'static str)> {
             r#"["10.0.0.0/8", "127.0.0.1/32"]"#,
             "10.0.0.0/8, 127.0.0.1/32",
         ),
+        ("server.idle_timeout", r#""10m""#, "10m"),
+        ("server.hsts", "false", "false"),
         ("server.shutdown_delay", r#""5s""#, "5s"),
         ("admin.address", r#""127.0.0.1:9101""#, "127.0.0.1:9101"),
         (

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::http::header::COOKIE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use doorward_jose::{base64url, sha256};
 use doorward_oauth::issuer::Issuer;
 
 use super::error::PageError;
@@ -26,33 +27,43 @@ pub(crate) enum Cookie<'a> {
 }
 
 /// How cookies are named and marked on this server.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct CookiePolicy {
     secure: bool,
+    /// What the names begin with, after `__Host-`.
+    program: String,
 }
 
 impl CookiePolicy {
-    /// `__Host-` and `Secure` unless the issuer is `http` on loopback, where browsers refuse them.
+    /// `__Host-` and `Secure` unless the issuer is `http` on loopback, where browsers refuse them. The names are the issuer's
+    /// own where a host may have several: cookies know no ports, and `__Host-` cookies no paths (RFC 6265 §8.5).
     pub(crate) fn for_issuer(issuer: &Issuer) -> Self {
+        let mut program = "doorward".to_owned();
+        if issuer.is_loopback() || !issuer.path().is_empty() {
+            let digest = base64url::encode(&sha256(issuer.as_str().as_bytes()));
+            program.extend(["_", &digest[..8]]);
+        }
         Self {
             secure: issuer.is_https(),
+            program,
         }
     }
 
     /// The cookie's name on this server.
-    pub(crate) fn name(self, cookie: Cookie<'_>) -> String {
-        let prefix = if self.secure { "__Host-" } else { "" };
+    pub(crate) fn name(&self, cookie: Cookie<'_>) -> String {
+        let Self { secure, program } = self;
+        let prefix = if *secure { "__Host-" } else { "" };
         match cookie {
-            Cookie::Session => format!("{prefix}doorward_session"),
-            Cookie::Browser => format!("{prefix}doorward_browser"),
-            Cookie::Tab(tag) => format!("{prefix}doorward_tab_{tag}"),
-            Cookie::Known => format!("{prefix}doorward_known"),
+            Cookie::Session => format!("{prefix}{program}_session"),
+            Cookie::Browser => format!("{prefix}{program}_browser"),
+            Cookie::Tab(tag) => format!("{prefix}{program}_tab_{tag}"),
+            Cookie::Known => format!("{prefix}{program}_known"),
         }
     }
 
     /// `Set-Cookie` for a value of token characters (base64url), for as long as the browser runs or
     /// `max_age` says.
-    pub(crate) fn set(self, cookie: Cookie<'_>, value: &str, max_age: Option<Duration>) -> HeaderValue {
+    pub(crate) fn set(&self, cookie: Cookie<'_>, value: &str, max_age: Option<Duration>) -> HeaderValue {
         debug_assert!(value.bytes().all(is_value_byte), "cookie values are tokens");
         let value: String = value
             .chars()
@@ -70,13 +81,13 @@ impl CookiePolicy {
     }
 
     /// `Set-Cookie` that takes the cookie away.
-    pub(crate) fn clear(self, cookie: Cookie<'_>) -> HeaderValue {
+    pub(crate) fn clear(&self, cookie: Cookie<'_>) -> HeaderValue {
         self.set(cookie, "", Some(Duration::ZERO))
     }
 
     /// The cookie's value, if the request carries it.
     pub(crate) fn read(
-        self,
+        &self,
         cookie: Cookie<'_>,
         headers: &HeaderMap,
     ) -> Result<Option<String>, DuplicateCookie> {
@@ -90,10 +101,10 @@ const fn is_value_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~')
 }
 
-/// The cookies of a request.
+/// The cookies of a request, as they came: others on this host may have set theirs to anything (RFC 6265 §4.2.2).
 #[derive(Debug)]
 pub(crate) struct Cookies<'a> {
-    pairs: Vec<(&'a str, &'a str)>,
+    pairs: Vec<(&'a [u8], &'a [u8])>,
 }
 
 /// The same cookie twice: somebody else planted one, and nobody can tell which.
@@ -103,30 +114,29 @@ pub(crate) struct DuplicateCookie;
 
 impl<'a> Cookies<'a> {
     pub(crate) fn from_headers(headers: &'a HeaderMap) -> Self {
-        let lines = headers
-            .get_all(COOKIE)
-            .iter()
-            .filter_map(|line| line.to_str().ok());
+        let lines = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
         let pairs = lines
-            .flat_map(|line| line.split(';'))
-            .filter_map(|pair| pair.split_once('='))
-            .map(|(name, value)| (name.trim(), value.trim()))
+            .flat_map(|line| line.split(|byte| *byte == b';'))
+            .filter_map(|pair| {
+                let at = pair.iter().position(|byte| *byte == b'=')?;
+                Some((pair[..at].trim_ascii(), pair[at + 1..].trim_ascii()))
+            })
             .collect();
         Self { pairs }
     }
 
-    /// The cookie's value; empty counts as absent.
+    /// The cookie's value; empty counts as absent, and so does one that is no text, which is none of ours.
     pub(crate) fn get(&self, name: &str) -> Result<Option<&'a str>, DuplicateCookie> {
         let mut values = self
             .pairs
             .iter()
-            .filter(|(found, _)| *found == name)
+            .filter(|(found, _)| *found == name.as_bytes())
             .map(|(_, value)| *value);
         let first = values.next().filter(|value| !value.is_empty());
         if values.next().is_some() {
             Err(DuplicateCookie)
         } else {
-            Ok(first)
+            Ok(first.and_then(|value| str::from_utf8(value).ok()))
         }
     }
 }
@@ -159,18 +169,31 @@ mod tests {
         let set = policy("http://localhost:9000").set(Cookie::Browser, "abc", Some(Duration::from_mins(1)));
         assert_eq!(
             set,
-            "doorward_browser=abc; Path=/; HttpOnly; SameSite=Lax; Max-Age=60"
+            "doorward_gSe4-u_0_browser=abc; Path=/; HttpOnly; SameSite=Lax; Max-Age=60"
         );
     }
 
     #[test]
     fn a_cookie_that_comes_twice_is_refused() {
         let mut headers = HeaderMap::new();
-        headers.append(COOKIE, HeaderValue::from_static("doorward_session=one; other=x"));
-        let policy = policy("http://localhost:9000");
+        let policy = policy("https://auth.example");
+        headers.append(
+            COOKIE,
+            HeaderValue::from_static("__Host-doorward_session=one; other=x"),
+        );
         assert_eq!(policy.read(Cookie::Session, &headers), Ok(Some("one".to_owned())));
         assert_eq!(policy.read(Cookie::Browser, &headers), Ok(None));
-        headers.append(COOKIE, HeaderValue::from_static("doorward_session=two"));
+        headers.append(COOKIE, HeaderValue::from_static("__Host-doorward_session=two"));
         assert_eq!(policy.read(Cookie::Session, &headers), Err(DuplicateCookie));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_hide_no_other_cookie() {
+        let mut headers = HeaderMap::new();
+        let line = b"a=\xff; odd; =; \xff=x; __Host-doorward_session=one; __Host-doorward_browser=\xff";
+        headers.append(COOKIE, HeaderValue::from_bytes(line).unwrap());
+        let policy = policy("https://auth.example");
+        assert_eq!(policy.read(Cookie::Session, &headers), Ok(Some("one".to_owned())));
+        assert_eq!(policy.read(Cookie::Browser, &headers), Ok(None));
     }
 }

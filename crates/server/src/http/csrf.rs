@@ -28,14 +28,14 @@ impl BrowserId {
     }
 
     /// The one the request carries. A value of another shape counts as absent.
-    pub(crate) fn read(policy: CookiePolicy, headers: &HeaderMap) -> Result<Option<Self>, DuplicateCookie> {
+    pub(crate) fn read(policy: &CookiePolicy, headers: &HeaderMap) -> Result<Option<Self>, DuplicateCookie> {
         Self::read_as(Cookie::Browser, policy, headers)
     }
 
     /// The one the request carries in this cookie.
     pub(crate) fn read_as(
         cookie: Cookie<'_>,
-        policy: CookiePolicy,
+        policy: &CookiePolicy,
         headers: &HeaderMap,
     ) -> Result<Option<Self>, DuplicateCookie> {
         let value = policy.read(cookie, headers)?;

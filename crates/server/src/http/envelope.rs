@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use axum::Router;
 use axum::body::HttpBody as _;
 use axum::extract::{ConnectInfo, Request};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, ORIGIN};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use doorward_store::{Actor, AuditAction};
@@ -23,10 +23,13 @@ use tokio::time::Instant;
 use tower::Service;
 
 use super::address::TrustedProxies;
+use super::cors::OpenRoutes;
+use super::error::SentBack;
 use super::failure::{Asked, Failure};
 use super::headers;
 use super::host::AllowedHosts;
 use super::limits::Limits;
+use super::line::{Line, Told};
 use super::metrics::Metrics;
 use super::request::{RequestIds, RequestInfo, callers_id};
 use super::route::Endpoints;
@@ -46,7 +49,8 @@ pub(crate) struct Envelope {
     pub(super) ids: RequestIds,
     pub(super) metrics: Metrics,
     pub(super) proxies: TrustedProxies,
-    pub(super) https: bool,
+    /// Whether browsers are told to come by HTTPS only (RFC 6797).
+    pub(super) hsts: bool,
     /// The issuer's path, for links on error pages; `None` on a server without pages.
     pub(super) pages: Option<String>,
     /// Writes down what is refused; a router that is tested without a server has none.
@@ -56,6 +60,8 @@ pub(crate) struct Envelope {
     pub(super) limits: Limits,
     /// Room for bodies.
     pub(super) bodies: Shares,
+    /// What other origins may read.
+    pub(super) open: Option<OpenRoutes>,
     /// Around the router.
     pub(super) shortcuts: Vec<Shortcut>,
     /// Past the router.
@@ -128,7 +134,7 @@ impl Envelope {
             route: &kept.route,
             seconds,
         };
-        line.log(StatusCode::OK, None, false);
+        line.log(StatusCode::OK, &Told::default(), false);
         Some(response)
     }
 
@@ -141,6 +147,7 @@ impl Envelope {
             .and_then(|shortcut| Some((shortcut, shortcut.document()?)));
         let asked = Asked::new(request.headers());
         let method = method_label(request.method());
+        let origin = request.headers().get(ORIGIN).cloned();
         let straight = self.straight.iter().find(|straight| straight.leads(&request));
         let way = if let Some(straight) = straight {
             info.note_known_route(straight.route());
@@ -161,6 +168,9 @@ impl Envelope {
 
         let seconds = started.elapsed().as_secs_f64();
         let route = info.route();
+        if let (Some(open), Some(origin), true) = (&self.open, origin, failure.is_some()) {
+            open.complete(route, origin, &mut response).await;
+        }
         match straight {
             Some(straight) => straight.count(&self.metrics, response.status(), seconds),
             None => self.metrics.request(route, method, response.status(), seconds),
@@ -181,7 +191,12 @@ impl Envelope {
             seconds,
         };
         let intended = response.extensions_mut().remove::<Intended>().is_some();
-        line.log(response.status(), failure.as_ref(), intended);
+        let sent_back = response.extensions_mut().remove::<SentBack>();
+        let told = Told::of(failure.as_ref(), sent_back.as_ref());
+        if let Some(error) = told.error {
+            self.metrics.error(route, error);
+        }
+        line.log(response.status(), &told, intended);
         if let (Some(recorder), Some(failure)) = (&self.recorder, &failure) {
             write_down(recorder, &info, method, route, failure);
         }
@@ -216,7 +231,7 @@ fn finish(response: &mut Response, asked: Asked, info: &RequestInfo, envelope: &
     if let Some(failure) = &failure {
         failure.render(response, asked, &info.id, envelope.pages.as_deref());
     }
-    headers::complete(response.headers_mut(), envelope.https);
+    headers::complete(response.headers_mut(), envelope.hsts);
     set_request_id(response, &info.id);
     failure
 }
@@ -255,7 +270,7 @@ fn write_down(recorder: &Recorder, info: &RequestInfo, method: &str, route: &str
         ..Refusal::default()
     };
     if let Some(mistaken) = info.mistaken() {
-        recorder.refuse_stranger(info, mistaken, &failure.code, refusal);
+        recorder.refuse_stranger(info, mistaken, failure.code, refusal);
         return;
     }
     let Some(actor) = info.untold() else { return };
@@ -264,7 +279,7 @@ fn write_down(recorder: &Recorder, info: &RequestInfo, method: &str, route: &str
         _ => None,
     };
     let refusal = Refusal { user, ..refusal() };
-    recorder.refuse(info, actor, AuditAction::RequestRefused, &failure.code, refusal);
+    recorder.refuse(info, actor, AuditAction::RequestRefused, failure.code, refusal);
 }
 
 /// Methods as a label: a stranger's invention does not become a time series.
@@ -287,52 +302,4 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("panic: {}", text.unwrap_or("without words"))
-}
-
-/// One event a request: never query strings, bodies, cookies or credentials. What strangers wrote is
-/// escaped (`?`).
-struct Line<'a> {
-    id: &'a str,
-    callers_id: Option<&'a str>,
-    address: IpAddr,
-    /// What was found out, where somebody looked.
-    info: Option<&'a RequestInfo>,
-    method: &'static str,
-    route: &'a str,
-    seconds: f64,
-}
-
-impl Line<'_> {
-    fn log(&self, status: StatusCode, failure: Option<&Failure>, intended: bool) {
-        let Self {
-            method,
-            route,
-            info,
-            address,
-            ..
-        } = *self;
-        let status = status.as_u16();
-        let (request_id, caller_request_id) = (self.id, self.callers_id);
-        let client_id = info.and_then(RequestInfo::client_id);
-        let claimed_client_id = info.and_then(RequestInfo::claimed_client_id);
-        let issued = info.and_then(RequestInfo::issued);
-        let grant = issued.and_then(|issued| issued.grant.as_deref());
-        let jti = issued.map(|issued| issued.jti.as_str());
-        let error = failure.map(|failure| failure.code.as_ref());
-        let internal = failure.and_then(|failure| failure.internal.as_deref());
-        let ms = (self.seconds * 1e6).round() / 1e3;
-        if status >= 500 && !intended {
-            tracing::error!(
-                target: "doorward::request",
-                request_id, caller_request_id, method, route, status, ms, %address, client_id, claimed_client_id, grant, jti,
-                error, internal, "request failed",
-            );
-        } else {
-            tracing::info!(
-                target: "doorward::request",
-                request_id, caller_request_id, method, route, status, ms, %address, client_id, claimed_client_id, grant, jti,
-                error, internal, "request",
-            );
-        }
-    }
 }

@@ -73,7 +73,7 @@ pub(crate) struct PageError {
     pub(crate) title: Cow<'static, str>,
     /// What to do about it, in a sentence.
     pub(crate) message: Cow<'static, str>,
-    code: Cow<'static, str>,
+    code: &'static str,
     internal: Option<String>,
     store: bool,
 }
@@ -89,7 +89,7 @@ impl PageError {
             status,
             title: title.into(),
             message: message.into(),
-            code: code_for(status).into(),
+            code: code_for(status),
             internal: None,
             store: false,
         }
@@ -129,7 +129,7 @@ impl From<OAuthError> for PageError {
             title: CANNOT_BE_COMPLETED.into(),
             store: is_store_fault(&error),
             message: error.description,
-            code: error.code.as_str().into(),
+            code: error.code.as_str(),
             internal: error.internal,
         }
     }
@@ -277,7 +277,7 @@ impl IntoResponse for TokenError {
             .unwrap_or(StatusCode::BAD_REQUEST);
         Failure {
             status,
-            code: error.code.as_str().into(),
+            code: error.code.as_str(),
             title: CANNOT_BE_COMPLETED.into(),
             store: is_store_fault(&error),
             message: error.description,
@@ -286,5 +286,21 @@ impl IntoResponse for TokenError {
             form: Form::Json,
         }
         .into_response()
+    }
+}
+
+/// An error that goes to the client by a redirect, which looks like a success: for the log and the metrics.
+#[derive(Debug, Clone)]
+pub(crate) struct SentBack {
+    pub(super) code: &'static str,
+    pub(super) message: String,
+}
+
+impl From<&OAuthError> for SentBack {
+    fn from(error: &OAuthError) -> Self {
+        Self {
+            code: error.code.as_str(),
+            message: error.safe_description().into_owned(),
+        }
     }
 }

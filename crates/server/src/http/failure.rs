@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use axum::body::Body;
 use axum::http::header::{
-    ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
+    ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -17,7 +17,7 @@ use crate::pages::ErrorPage;
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
     pub(super) status: StatusCode,
-    pub(super) code: Cow<'static, str>,
+    pub(super) code: &'static str,
     pub(super) title: Cow<'static, str>,
     pub(super) message: Cow<'static, str>,
     pub(super) internal: Option<String>,
@@ -44,7 +44,7 @@ impl Failure {
         let (title, message) = words_for(status);
         Self {
             status,
-            code: code_for(status).into(),
+            code: code_for(status),
             title: title.into(),
             message: message.into(),
             internal: None,
@@ -93,25 +93,14 @@ impl Failure {
         if comes_back && !headers.contains_key(RETRY_AFTER) {
             headers.insert(RETRY_AFTER, HeaderValue::from(self.retry_after.unwrap_or(1)));
         }
-        // RFC 6749 §5.2: the scheme the client used is named in the answer to its failed authentication.
-        if self.status == StatusCode::UNAUTHORIZED
-            && request.tried_basic
-            && !headers.contains_key(WWW_AUTHENTICATE)
-        {
-            headers.insert(
-                WWW_AUTHENTICATE,
-                HeaderValue::from_static("Basic realm=\"doorward\""),
-            );
-        }
-        // RFC 6750 §3.
-        if self.status == StatusCode::UNAUTHORIZED
-            && self.code == "invalid_token"
-            && !headers.contains_key(WWW_AUTHENTICATE)
-        {
-            headers.insert(
-                WWW_AUTHENTICATE,
-                HeaderValue::from_static("Bearer error=\"invalid_token\""),
-            );
+        // RFC 9110 §15.5.2: with every 401.
+        if self.status == StatusCode::UNAUTHORIZED && !headers.contains_key(WWW_AUTHENTICATE) {
+            let challenge = match self.code {
+                // RFC 6750 §3.
+                "invalid_token" => "Bearer error=\"invalid_token\"",
+                _ => "Basic realm=\"doorward\"",
+            };
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         *response.status_mut() = self.status;
         *response.body_mut() = Body::from(body);
@@ -126,7 +115,6 @@ impl IntoResponse for Failure {
             Asked {
                 html: false,
                 json: false,
-                tried_basic: false,
             },
             "",
             Some(""),
@@ -141,7 +129,6 @@ impl IntoResponse for Failure {
 pub(super) struct Asked {
     html: bool,
     json: bool,
-    tried_basic: bool,
 }
 
 impl Asked {
@@ -150,16 +137,9 @@ impl Asked {
             .get(ACCEPT)
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default();
-        let authorization = headers
-            .get(AUTHORIZATION)
-            .map(HeaderValue::as_bytes)
-            .unwrap_or_default();
         Self {
             html: accept.contains("text/html"),
             json: accept.contains("application/json"),
-            tried_basic: authorization
-                .get(..5)
-                .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic")),
         }
     }
 }

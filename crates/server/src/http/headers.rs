@@ -15,14 +15,14 @@ const STRICT_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self
                              frame-ancestors 'none'; base-uri 'none'";
 
 /// Adds what every answer carries, without touching what the endpoint decided itself.
-pub(super) fn complete(headers: &mut HeaderMap, https: bool) {
+pub(super) fn complete(headers: &mut HeaderMap, hsts: bool) {
     let set = |headers: &mut HeaderMap, name: HeaderName, value: &'static str| {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     };
     set(headers, X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(headers, REFERRER_POLICY, "no-referrer");
     set(headers, CACHE_CONTROL, "no-store");
-    if https {
+    if hsts {
         set(headers, STRICT_TRANSPORT_SECURITY, "max-age=31536000");
     }
     let is_page = headers

@@ -28,6 +28,7 @@ struct Inner {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     durations: Family<RouteLabels, Histogram>,
+    errors: Family<ErrorLabels, Counter>,
     tokens: Family<GrantTypeLabels, Counter>,
     logins: Family<OutcomeLabels, Counter>,
     limited: Family<LimitLabels, Counter>,
@@ -100,6 +101,12 @@ struct RouteLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ErrorLabels {
+    route: String,
+    error: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct GrantTypeLabels {
     grant_type: &'static str,
 }
@@ -126,6 +133,12 @@ impl Default for Metrics {
             "http_request_duration_seconds",
             "Time to answer a request",
             durations.clone(),
+        );
+        let errors = Family::default();
+        registry.register(
+            "errors",
+            "Requests that were told an error, by its code",
+            errors.clone(),
         );
         registry.register("tokens_issued", "Access tokens issued", tokens.clone());
         registry.register("logins", "Sign-in attempts", logins.clone());
@@ -167,6 +180,7 @@ impl Default for Metrics {
             registry,
             requests,
             durations,
+            errors,
             tokens,
             logins,
             limited,
@@ -208,6 +222,15 @@ impl Metrics {
         let labels = RouteLabels { route: labels.route };
         let durations = self.0.durations.get_or_create(&labels).clone();
         RequestCount { number, durations }
+    }
+
+    /// A request was told this error, in its answer or by a redirect.
+    pub(crate) fn error(&self, route: &str, error: &'static str) {
+        let labels = ErrorLabels {
+            route: route.to_owned(),
+            error,
+        };
+        self.0.errors.get_or_create(&labels).inc();
     }
 
     /// An access token was issued by this grant type.

@@ -13,6 +13,7 @@ pub(crate) mod headers;
 mod host;
 pub(crate) mod json;
 pub(crate) mod limits;
+mod line;
 pub mod metrics;
 pub(crate) mod request;
 mod route;
@@ -31,6 +32,7 @@ pub(crate) use shortcut::Shortcut;
 pub(crate) use straight::Straight;
 
 use self::address::TrustedProxies;
+use self::cors::OpenRoutes;
 use self::envelope::Sealed;
 use self::host::AllowedHosts;
 use self::limits::Limits;
@@ -52,12 +54,14 @@ impl Envelope {
             ids: RequestIds::new(random),
             metrics,
             proxies: TrustedProxies::new(settings.server.trusted_proxies.clone()),
-            https: issuer.is_https(),
+            // RFC 6797 §8.3: it would count for every port of the name, those of clients on this machine too.
+            hsts: settings.server.hsts && issuer.is_https() && !issuer.is_loopback(),
             pages: Some(issuer.path().to_owned()),
             recorder: None,
             hosts: AllowedHosts::for_issuer(issuer),
             limits: Limits::FORMS,
             bodies: limits::room_for_bodies(),
+            open: None,
             shortcuts: Vec::new(),
             straight: Vec::new(),
         }
@@ -67,6 +71,14 @@ impl Envelope {
     pub(crate) fn recording(self, recorder: Arc<Recorder>) -> Self {
         Self {
             recorder: Some(recorder),
+            ..self
+        }
+    }
+
+    /// The same, and errors on these routes can be read from other origins.
+    pub(crate) fn with_open_routes(self, open: OpenRoutes) -> Self {
+        Self {
+            open: Some(open),
             ..self
         }
     }

@@ -16,6 +16,7 @@ use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
+use super::cors::OpenRoutes;
 use super::error::{PageError, TokenError};
 use super::metrics::Metrics;
 use super::request::RequestInfo;
@@ -47,6 +48,7 @@ fn routes() -> Router {
             "/broken",
             post(|| async { TokenError::from(StoreError::Internal("row 7 is odd".to_owned())) }),
         )
+        .route("/trap", post(panicking))
         .layer(cors::layer(&Cors::default()));
     for_clients
         .route(
@@ -66,12 +68,18 @@ async fn panicking() -> &'static str {
 }
 
 fn public(issuer: &str) -> (Router, Metrics) {
+    public_with(issuer, |_| {})
+}
+
+fn public_with(issuer: &str, change: impl FnOnce(&mut Settings)) -> (Router, Metrics) {
     let issuer = Issuer::parse(issuer).unwrap();
     let mut settings = Settings::default();
     settings.server.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
+    change(&mut settings);
     let metrics = Metrics::new();
     let envelope = Envelope::new(&settings, &issuer, Arc::new(Sevens), metrics.clone());
-    (wrap_public(routes(), envelope), metrics)
+    let open = OpenRoutes::new(&settings.cors, ["/token", "/trap"].map(str::to_owned).into());
+    (wrap_public(routes(), envelope.with_open_routes(open)), metrics)
 }
 
 /// With a `Host`, as every client sends one.
@@ -133,9 +141,29 @@ async fn every_page_carries_the_security_headers() {
         assert!(headers.contains_key("permissions-policy") && !headers.contains_key("location"));
         assert!(body.contains(ID), "{path} shows its error id");
     }
-    let (router, _) = public("http://localhost:9000");
+}
+
+/// RFC 6797 §8.3: it counts for every port of the host, those on which other programs speak plain HTTP too.
+#[tokio::test]
+async fn strict_transport_security_is_for_hosts_that_are_all_https() {
+    for issuer in [
+        "http://localhost:9000",
+        "https://localhost:9000",
+        "https://127.0.0.1",
+    ] {
+        let (router, _) = public(issuer);
+        let (_, headers, _) = send(&router, request("GET", "/page", &[])).await;
+        assert!(!headers.contains_key("strict-transport-security"), "{issuer}");
+    }
+    let router = public_with("https://example.com/auth", |settings| {
+        settings.server.hsts = false;
+    })
+    .0;
     let (_, headers, _) = send(&router, request("GET", "/page", &[])).await;
-    assert!(!headers.contains_key("strict-transport-security"));
+    assert!(
+        !headers.contains_key("strict-transport-security"),
+        "a host that is shared"
+    );
 }
 
 #[tokio::test]
@@ -172,15 +200,8 @@ async fn an_error_for_programs_is_json_whoever_asks() {
     assert_eq!(headers["content-type"], "application/json");
     assert_eq!(headers["cache-control"], "no-store");
     assert_eq!(headers["x-content-type-options"], "nosniff");
-    assert!(!headers.contains_key("www-authenticate"), "nobody tried Basic");
-    insta::assert_snapshot!(body, @r#"{"error":"invalid_client","error_description":"Use the 'right' secret.","error_id":"0707070707070707"}"#);
-
-    let (_, headers, _) = send(
-        &router,
-        request("POST", "/token", &[("authorization", "basic eDp5")]),
-    )
-    .await;
     assert_eq!(headers["www-authenticate"], "Basic realm=\"doorward\"");
+    insta::assert_snapshot!(body, @r#"{"error":"invalid_client","error_description":"Use the 'right' secret.","error_id":"0707070707070707"}"#);
 }
 
 #[tokio::test]
@@ -281,6 +302,42 @@ async fn other_origins_may_call_what_is_for_clients_and_nothing_else() {
     for path in ["/page", "/nowhere"] {
         let (_, headers, _) = send(&router, request("GET", path, &[origin])).await;
         assert!(!headers.contains_key("access-control-allow-origin"), "{path}");
+    }
+}
+
+/// What is refused before its endpoint, and what an endpoint leaves behind that fell over.
+#[tokio::test]
+async fn other_origins_read_every_error_of_what_they_may_call() {
+    let origin = ("origin", "https://app.example");
+    let too_large = |path: &str| {
+        let request = Request::post(path).header(origin.0, origin.1);
+        request.body(Body::from(vec![b'a'; 65_537])).unwrap()
+    };
+    let elsewhere = |path: &str| request("POST", path, &[origin, ("host", "evil.example")]);
+    let (router, _) = public("http://localhost:9000");
+    for asked in [
+        too_large("/token"),
+        elsewhere("/token"),
+        request("POST", "/trap", &[origin]),
+    ] {
+        let (status, headers, _) = send(&router, asked).await;
+        assert_eq!(headers["access-control-allow-origin"], "*", "{status}");
+        let exposed = headers["access-control-expose-headers"].to_str().unwrap();
+        assert!(exposed.contains("retry-after"), "{status}: {exposed}");
+    }
+    for asked in [too_large("/sink"), elsewhere("/sink"), too_large("/nowhere")] {
+        let (status, headers, _) = send(&router, asked).await;
+        assert!(!headers.contains_key("access-control-allow-origin"), "{status}");
+    }
+    for (listed, allowed) in [(origin.1, Some(origin.1)), ("https://other.example", None)] {
+        let (router, _) = public_with("https://auth.example", |settings| {
+            settings.cors.allowed_origins = vec![listed.to_owned()];
+        });
+        let (_, headers, _) = send(&router, too_large("/token")).await;
+        let found = headers
+            .get("access-control-allow-origin")
+            .map(|found| found.to_str().unwrap());
+        assert_eq!(found, allowed);
     }
 }
 

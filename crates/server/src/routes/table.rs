@@ -2,8 +2,9 @@
 //! routers, path by path and method by method.
 
 use super::{
-    AUTHORIZE, CONSENT, DEVICE, DEVICE_AUTHORIZATION, INTROSPECT, JWKS, LOGIN, LOGOUT, OPENID_METADATA, PAR,
-    REGISTER, RESOURCE_METADATA, REVOCATION_EVENTS, REVOKE, SERVER_METADATA, TOKEN,
+    AUTHORIZE, CONSENT, DEVICE, DEVICE_AUTHORIZATION, INTROSPECT, JWKS, LOGIN, LOGOUT,
+    ONE_RESOURCES_METADATA, OPENID_METADATA, PAR, REGISTER, REGISTRATION, RESOURCE_METADATA,
+    REVOCATION_EVENTS, REVOKE, SERVER_METADATA, TOKEN,
 };
 
 /// Who calls an endpoint.
@@ -105,9 +106,9 @@ fn discovery_endpoints() -> Vec<Endpoint> {
         ),
         endpoint(
             GET,
-            "/.well-known/oauth-protected-resource/{*path}",
+            ONE_RESOURCES_METADATA,
             Programs,
-            "The metadata of a registered resource, by its slug or its path.",
+            "The metadata of a registered resource, by its path or its slug.",
             "RFC 9728",
         ),
     ]
@@ -155,7 +156,7 @@ fn beginning_endpoints() -> Vec<Endpoint> {
         endpoint(POST, REGISTER, Programs, "Registers a client.", "RFC 7591"),
         endpoint(
             &["GET", "PUT", "DELETE"],
-            "/oauth/register/{client_id}",
+            REGISTRATION,
             Programs,
             "A client's own registration, with its registration access token.",
             "RFC 7592",

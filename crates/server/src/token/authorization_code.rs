@@ -1,15 +1,13 @@
 //! `grant_type=authorization_code` (OAuth 2.1 §4.1.3).
 
-use doorward_oauth::client::GrantType;
 use doorward_oauth::parameters::Parameters;
 use doorward_oauth::pkce::{CodeChallenge, verifier_is_well_formed};
-use doorward_store::{Code, EndReason, Grant, GrantFilter, RedeemCode, RedeemOutcome};
+use doorward_store::{Code, EndReason, Grant, GrantFilter};
 
-use super::refresh::RefreshToken;
-use super::{TokenRequest, TokenResponse, about_person, invalid_grant, narrowed, targets, unusable};
+use super::redeem::{Redeemable, Redeemed};
+use super::{TokenRequest, TokenResponse, invalid_grant, narrowed, targets, unusable};
 use crate::dpop;
 use crate::http::error::TokenError;
-use crate::issue::Draft;
 use crate::resources::Targets;
 
 const UNUSABLE: &str = "The code is unknown, expired or already used; start a new authorization request.";
@@ -39,40 +37,18 @@ pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, T
     check_key(request, &code, &targets)?;
     check_code_verifier(request, code_verifier, &code).await?;
 
-    let now = ctx.now();
-    let key_thumbprint = request.key_thumbprint();
-    let scopes = targets.still_defined(&grant.scopes);
-    let (draft, issuance) = Draft::for_grant(ctx, &grant, &targets, scopes, key_thumbprint, now);
-    let draft = about_person(ctx, draft, &targets, &grant).await?;
-    draft.check_size()?;
-    let policy = all.refresh_policy(ctx.refresh_policy());
-    request.spend().await?;
-    let redeem = RedeemCode {
-        digest,
+    let redeemable = Redeemable {
+        code: &code,
+        grant: &grant,
+        all: &all,
+        targets: &targets,
         replay_ends_grant: true,
-        refresh: (code.stay_connected && client.may_use(GrantType::RefreshToken)).then_some(policy),
-        // RFC 9449 §5: nothing else binds the refresh tokens of a client that cannot authenticate.
-        dpop_jkt: key_thumbprint
-            .filter(|_| !client.is_confidential())
-            .map(str::to_owned),
-        issuance,
-        now,
     };
-    let grant = match request.acting().redeem_code(redeem).await? {
-        RedeemOutcome::Redeemed(grant) => grant,
-        // It was redeemed while this request was being checked; the store has ended the grant.
-        RedeemOutcome::Replayed => return Err(told_of_replay(request, &grant)),
-        RedeemOutcome::Refused(state) => {
-            let reason = format!("expired, or the grant ({state:?}), person, client or resource is gone");
-            return Err(unusable(UNUSABLE, reason));
-        }
-        RedeemOutcome::Unknown => return Err(unusable(UNUSABLE, "no such code")),
-    };
-
-    let token = draft.sign(ctx, request.signer).await?;
-    let refresh_token =
-        (grant.generation > 0).then(|| RefreshToken::derive(&grant, grant.generation, &ctx.secrets));
-    Ok(TokenResponse::new(token, refresh_token).with_refresh_expiry(&grant, policy, now))
+    match redeemable.redeem(request, UNUSABLE).await? {
+        Redeemed::Answer(answer) => Ok(answer),
+        // The store has ended the grant.
+        Redeemed::Replayed => Err(told_of_replay(request, &grant)),
+    }
 }
 
 /// What the request repeats must be what was authorized. Nothing is consumed when it is not. Gives the resources of this

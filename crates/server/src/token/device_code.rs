@@ -1,15 +1,13 @@
 //! `grant_type=urn:ietf:params:oauth:grant-type:device_code` (RFC 8628 §3.4). A device that was approved has a code
 //! with the digest of its device code; until then there is only a device that waits.
 
-use doorward_oauth::client::GrantType;
 use doorward_oauth::error::{ErrorCode, OAuthError};
-use doorward_store::{Code, Grant, PollOutcome, RedeemCode, RedeemOutcome};
+use doorward_store::{Code, Grant, PollOutcome};
 
-use super::refresh::RefreshToken;
-use super::{TokenRequest, TokenResponse, about_person, narrowed, targets, unusable};
+use super::redeem::{Redeemable, Redeemed};
+use super::{TokenRequest, TokenResponse, narrowed, targets, unusable};
 use crate::device;
 use crate::http::error::TokenError;
-use crate::issue::Draft;
 
 const UNUSABLE: &str =
     "The device code is unknown, expired or already used; start a new device authorization request.";
@@ -76,35 +74,15 @@ async fn redeem(request: &TokenRequest<'_>, code: &Code, grant: &Grant) -> Resul
     let targets = narrowed(parameters, &all)?;
     request.check_bound(targets.iter())?;
 
-    let (now, key_thumbprint) = (ctx.now(), request.key_thumbprint());
-    let scopes = targets.still_defined(&grant.scopes);
-    let (draft, issuance) = Draft::for_grant(ctx, grant, &targets, scopes, key_thumbprint, now);
-    let draft = about_person(ctx, draft, &targets, grant).await?;
-    draft.check_size()?;
-    let policy = all.refresh_policy(ctx.refresh_policy());
-    request.spend().await?;
-    let redeem = RedeemCode {
-        digest: code.digest,
+    let redeemable = Redeemable {
+        code,
+        grant,
+        all: &all,
+        targets: &targets,
         replay_ends_grant: false,
-        refresh: (code.stay_connected && client.may_use(GrantType::RefreshToken)).then_some(policy),
-        // RFC 9449 §5, as for any other code.
-        dpop_jkt: key_thumbprint
-            .filter(|_| !client.is_confidential())
-            .map(str::to_owned),
-        issuance,
-        now,
     };
-    let grant = match request.acting().redeem_code(redeem).await? {
-        RedeemOutcome::Redeemed(grant) => grant,
-        RedeemOutcome::Replayed => return Err(unusable(UNUSABLE, "the code was used before")),
-        RedeemOutcome::Refused(state) => {
-            let reason = format!("expired, or the grant ({state:?}), person, client or resource is gone");
-            return Err(unusable(UNUSABLE, reason));
-        }
-        RedeemOutcome::Unknown => return Err(unusable(UNUSABLE, "no such code")),
-    };
-    let token = draft.sign(ctx, request.signer).await?;
-    let refresh_token =
-        (grant.generation > 0).then(|| RefreshToken::derive(&grant, grant.generation, &ctx.secrets));
-    Ok(TokenResponse::new(token, refresh_token).with_refresh_expiry(&grant, policy, now))
+    match redeemable.redeem(request, UNUSABLE).await? {
+        Redeemed::Answer(answer) => Ok(answer),
+        Redeemed::Replayed => Err(unusable(UNUSABLE, "the code was used before")),
+    }
 }

@@ -4,6 +4,7 @@ mod authorization_code;
 mod client_credentials;
 mod device_code;
 mod jwt_bearer;
+mod redeem;
 mod refresh;
 mod refresh_token;
 mod request;

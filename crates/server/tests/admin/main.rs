@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod access;
+mod admin_keys;
 mod clients;
 mod input;
 mod operator;

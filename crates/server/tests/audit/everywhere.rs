@@ -85,6 +85,8 @@ async fn no_secret_is_told() {
     ];
     app.browser().post_pairs("/oauth/revoke", &[], &revoke).await;
     admin(&app, "POST", "/admin/keys/rotate", json!({"now": true})).await;
+    let key = done(&admin(&app, "POST", "/admin/admin-keys", json!({"name": "ada"})).await);
+    secrets.push(key["key"].as_str().unwrap().to_owned());
     secrets.extend([code, access.to_owned(), refresh.to_owned(), VERIFIER.to_owned()]);
     secrets.extend(browser.cookies().into_values());
     let lines = told(&app, "").await;

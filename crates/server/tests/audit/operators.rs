@@ -76,6 +76,9 @@ async fn everything_that_an_operator_does_is_told() {
         Value::Null,
     )
     .await;
+    let key = call("POST", "/admin/admin-keys", json!({"name": "ada"})).await;
+    let key = key["id"].as_str().unwrap().to_owned();
+    call("DELETE", &format!("/admin/admin-keys/{key}"), Value::Null).await;
     let issuer = json!({"slug": "idp", "kind": "identity_provider", "issuer": "https://idp.example"});
     call("POST", "/admin/trusted-issuers", issuer).await;
     let link = json!({"subject": "00u1", "user": user});
@@ -128,6 +131,8 @@ async fn everything_that_an_operator_does_is_told() {
         "user.enabled",
         "initial_token.created",
         "initial_token.deleted",
+        "admin_key.created",
+        "admin_key.deleted",
         "trusted_issuer.created",
         "trusted_issuer.subject_linked",
         "trusted_issuer.subject_unlinked",
@@ -165,6 +170,42 @@ async fn everything_that_an_operator_does_is_told() {
     assert_eq!(lines[4]["detail"]["changed"], json!(["metadata"]));
     assert_eq!(lines[0]["target"], "two");
     assert_eq!(lines[9]["subject"], user.as_str());
+}
+
+/// A change to what is there already leaves no line and no other time.
+#[tokio::test]
+async fn what_changes_nothing_is_not_told() {
+    let app = TestApp::with_admin_key().await;
+    let client = json!({"client_name": "A", "redirect_uris": [REDIRECT]});
+    let client = done(&admin(&app, "POST", "/admin/clients", client).await);
+    let client = format!("/admin/clients/{}", client["client_id"].as_str().unwrap());
+    let issuer = json!({"slug": "idp", "kind": "identity_provider", "issuer": "https://idp.example"});
+    done(&admin(&app, "POST", "/admin/trusted-issuers", issuer).await);
+    let audience = json!({"slug": "chat", "issuer": "https://chat.example", "lifetime": 60});
+    done(&admin(&app, "POST", "/admin/assertion-audiences", audience).await);
+    let user = format!("/admin/users/{}", app.user.id.0);
+    let before = told(&app, "").await;
+    let same = [
+        (&*user, "name"),
+        (&*user, "email"),
+        (&*client, "client_name"),
+        (&*client, "redirect_uris"),
+        (&*client, "disabled"),
+        ("/admin/resources/mcp", "display_name"),
+        ("/admin/resources/mcp", "scopes"),
+        ("/admin/trusted-issuers/idp", "max_lifetime"),
+        ("/admin/trusted-issuers/idp", "disabled"),
+        ("/admin/assertion-audiences/chat", "lifetime"),
+        ("/admin/assertion-audiences/chat", "disabled"),
+    ];
+    for (path, member) in same {
+        let record = done(&admin(&app, "GET", path, Value::Null).await);
+        for change in [json!({}), json!({member: record[member]})] {
+            let changed = done(&admin(&app, "PATCH", path, change.clone()).await);
+            assert_eq!(changed, record, "{path} {change}");
+        }
+    }
+    assert_eq!(told(&app, "").await, before);
 }
 
 /// What an operator may not or cannot do is told too, and that somebody is none.

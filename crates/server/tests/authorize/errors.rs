@@ -1,9 +1,11 @@
 //! Where errors go.
 
-use crate::support::{Authorization, TestApp};
+use crate::support::log::Log;
+use crate::support::{Authorization, Browser, TestApp};
 use crate::{REDIRECT, app_with_client, assert_error, assert_page};
 use doorward_store::ClientSource::{Admin, Dynamic};
 use http::StatusCode;
+use serde_json::json;
 
 /// [AUTHZ-003, AUTHZ-004, AUTHZ-009]
 #[tokio::test]
@@ -227,4 +229,52 @@ async fn a_stranger_cannot_make_this_server_redirect() {
         .get(&request.set("prompt", "none").set("scope", "mcp:write").path())
         .await;
     reply.assert_error_redirect("https://phish.example/cb", "consent_required", Some("xyz"));
+}
+
+/// Of a client that does not connect the operator sees why, also where the answer is a redirect.
+#[tokio::test]
+async fn the_log_and_the_metrics_say_why_a_client_was_refused() {
+    let log = Log::start();
+    let (app, request) = app_with_client().await;
+    let line = async |request: Authorization| {
+        let reply = app.browser().get(&request.path()).await;
+        (reply.status, log.request())
+    };
+
+    let (status, told) = line(request.clone().without("code_challenge")).await;
+    assert_eq!((status, &told["status"]), (StatusCode::SEE_OTHER, &json!(303)));
+    assert_eq!(told["error"], "invalid_request", "{told}");
+    let sentence = told["error_description"].as_str().unwrap();
+    assert!(sentence.contains("code_challenge"), "{told}");
+
+    let stranger = "https://evil.example/cb\u{7}?token=canary#canary";
+    let (status, told) = line(request.clone().set("redirect_uri", stranger)).await;
+    assert_eq!(
+        (status, &told["error"]),
+        (StatusCode::BAD_REQUEST, &json!("invalid_request"))
+    );
+    assert_eq!(
+        told["internal"], "not registered: \"https://evil.example/cb\\u{7}\"",
+        "{told}"
+    );
+    let sentence = told["error_description"].as_str().unwrap();
+    assert!(
+        sentence.starts_with("The redirect_uri is not registered"),
+        "{told}"
+    );
+    let endless = format!("https://evil.example/{}", "ü".repeat(5000));
+    let (_, told) = line(request.clone().set("redirect_uri", &endless)).await;
+    assert!(told.to_string().len() < 1500, "{told}");
+
+    let (status, told) = line(request).await;
+    assert_eq!(
+        (status, told.get("error")),
+        (StatusCode::SEE_OTHER, None),
+        "{told}"
+    );
+    assert_eq!(told.get("error_description"), None);
+
+    let metrics = Browser::new(app.admin.clone()).get("/metrics").await.body;
+    let counted = "doorward_errors_total{route=\"/oauth/authorize\",error=\"invalid_request\"} 3\n";
+    assert!(metrics.contains(counted), "{metrics}");
 }

@@ -24,11 +24,20 @@ async fn rotate(app: &TestApp, machine: &Machine, body: Value) -> Machine {
 async fn an_old_secret_works_for_as_long_as_it_was_said() {
     let app = app().await;
     let old = machine(&app, json!({})).await;
+    let shown = async || {
+        let path = format!("/admin/clients/{}", old.client_id);
+        let client = admin(&app, "GET", &path, Value::Null).await.json();
+        client["previous_secret_expires_at"].as_i64()
+    };
+    assert_eq!(shown().await, None);
     let new = rotate(&app, &old, json!({"overlap_seconds": 600})).await;
+    let end = app.context.now().seconds() + 600;
     access_token(&old.own(&app, &[]).await);
     access_token(&new.own(&app, &[]).await);
+    assert_eq!(shown().await, Some(end));
     app.wait(601);
     assert_unauthenticated(&old.own(&app, &[]).await);
+    assert_eq!(shown().await, None);
     access_token(&new.own(&app, &[]).await);
     let newest = rotate(&app, &new, json!({"overlap_seconds": 0})).await;
     assert_unauthenticated(&new.own(&app, &[]).await);

@@ -6,6 +6,7 @@ use doorward_jose::Jws;
 use doorward_oauth::claims::AccessTokenClaims;
 use doorward_store::{Change, EndReason, GrantFilter, STALE_AFTER};
 use http::StatusCode;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_postgres::NoTls;
 
@@ -236,6 +237,26 @@ async fn a_key_that_one_node_withdraws_another_one_publishes_no_more_within_a_se
     here.context.keys.revoke(&withdrawn).await.unwrap();
     let old = until(async || !there.published().await.contains(&withdrawn)).await;
     assert!(old <= STALE_AFTER, "{old:?}");
+}
+
+/// Only PostgreSQL has several nodes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_admin_key_that_one_node_deleted_another_one_refuses() {
+    if !Engine::is_postgres() {
+        return;
+    }
+    let place = Place::new().await;
+    let [here, there] = two(&place).await;
+    let made = here
+        .admin("POST", "/admin/admin-keys", json!({"name": "ada"}))
+        .await
+        .json();
+    let key = made["key"].as_str().unwrap();
+    assert_eq!(there.admin_keys(key).await.status, StatusCode::OK);
+    let path = format!("/admin/admin-keys/{}", made["id"].as_str().unwrap());
+    let deleted = here.admin("DELETE", &path, Value::Null).await;
+    assert_eq!(deleted.status, StatusCode::NO_CONTENT, "{deleted:?}");
+    assert_eq!(there.admin_keys(key).await.status, StatusCode::UNAUTHORIZED);
 }
 
 /// Only on PostgreSQL can others change the table at the same time. What is used up for a token that nobody can sign could not

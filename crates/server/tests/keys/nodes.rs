@@ -96,6 +96,13 @@ impl Node {
             .await
     }
 
+    /// Lists the admin keys with one of them.
+    pub async fn admin_keys(&self, key: &str) -> Reply {
+        Browser::new(self.admin.clone())
+            .administer_with(key, "GET", "/admin/admin-keys", &Value::Null)
+            .await
+    }
+
     /// Registers a program for a resource of its own; the fields that authenticate it.
     pub async fn program(&self) -> Program {
         let scope = ResourceScope {

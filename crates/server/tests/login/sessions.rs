@@ -6,13 +6,16 @@ use http::StatusCode;
 use crate::passwords::{is_signed_in, try_password};
 use crate::support::{Authorization, EMAIL, PASSWORD, TestApp};
 
+/// Of a server at `http://localhost:9000`.
+const SESSION: &str = "doorward_gSe4-u_0_session";
+
 /// [LOGIN-003, LOGIN-004]
 #[tokio::test]
 async fn every_sign_in_makes_a_new_session_and_ends_the_old_one() {
     let app = TestApp::new().await;
     let browser = app.browser();
     let planted = "A".repeat(43);
-    browser.set_cookie("doorward_session", &planted);
+    browser.set_cookie(SESSION, &planted);
     try_password(&browser, EMAIL, PASSWORD).await;
     let first = browser.cookie("session").unwrap();
     assert_ne!(first, planted);
@@ -25,7 +28,7 @@ async fn every_sign_in_makes_a_new_session_and_ends_the_old_one() {
 
     for old in [planted, first] {
         let thief = app.browser();
-        thief.set_cookie("doorward_session", &old);
+        thief.set_cookie(SESSION, &old);
         assert!(!is_signed_in(&thief).await);
     }
     assert!(is_signed_in(&browser).await);
@@ -107,12 +110,48 @@ async fn sessions_end_when_idle_and_after_all() {
 async fn a_cookie_that_comes_twice_is_refused() {
     let app = TestApp::new().await;
     let browser = app.signed_in().await;
-    let twice = format!(
-        "doorward_session={}; doorward_session=x",
-        browser.cookie("session").unwrap()
-    );
+    let twice = format!("{SESSION}={}; {SESSION}=x", browser.cookie("session").unwrap());
     let reply = app.browser().get_with("/login", &[("cookie", &twice)]).await;
     reply.assert_error_page();
+}
+
+/// Another application on the host, or a script of one, may set any bytes.
+#[tokio::test]
+async fn what_others_put_into_their_cookies_keeps_nobody_out() {
+    let app = TestApp::new().await;
+    let browser = app.browser();
+    browser.set_cookie("city", "Köln");
+    let reply = try_password(&browser, EMAIL, PASSWORD).await;
+    assert_eq!(reply.status, StatusCode::SEE_OTHER, "{reply:?}");
+    assert!(is_signed_in(&browser).await);
+}
+
+/// Cookies are told apart neither by port nor, when they are for the whole host, by path (RFC 6265 §8.5, §8.6).
+#[tokio::test]
+async fn two_servers_of_one_host_leave_each_other_their_cookies() {
+    for [one, other] in [
+        ["http://localhost:9000", "http://localhost:9100"],
+        ["https://example.com/one", "https://example.com/other"],
+    ] {
+        let server =
+            async |issuer: &str| TestApp::with(|settings| settings.server.issuer = issuer.into()).await;
+        let (one, other) = (server(one).await, server(other).await);
+        let page = one
+            .browser()
+            .get(&format!("{}/login", one.context.issuer.path()))
+            .await;
+        let of_one = page.header("set-cookie").split('=').next().unwrap().to_owned();
+        let page = other
+            .browser()
+            .get(&format!("{}/login", other.context.issuer.path()))
+            .await;
+        let of_other = page.header("set-cookie").split('=').next().unwrap().to_owned();
+        assert!(
+            of_one.ends_with("_browser") && of_other.ends_with("_browser"),
+            "{of_one} {of_other}"
+        );
+        assert_ne!(of_one, of_other);
+    }
 }
 
 /// [LOGIN-013]
@@ -127,7 +166,7 @@ async fn signing_out_ends_the_session() {
     assert_eq!(reply.header("cache-control"), "no-store");
     assert!(browser.cookie("session").is_none());
     let thief = app.browser();
-    thief.set_cookie("doorward_session", &stolen);
+    thief.set_cookie(SESSION, &stolen);
     assert!(!is_signed_in(&thief).await);
 }
 

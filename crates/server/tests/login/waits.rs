@@ -84,7 +84,7 @@ async fn an_attack_does_not_keep_the_owner_out_of_a_known_browser() {
     );
     // The cookie is good for one browser and one person only.
     let thief = app.browser();
-    thief.set_cookie("doorward_known", &owner.cookie("known").unwrap());
+    thief.set_cookie("doorward_gSe4-u_0_known", &owner.cookie("known").unwrap());
     assert_eq!(
         try_password(&thief, EMAIL, PASSWORD).await.status,
         StatusCode::TOO_MANY_REQUESTS

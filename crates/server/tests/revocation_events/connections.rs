@@ -38,6 +38,13 @@ async fn only_resource_servers_may_listen() {
         };
         let answer = scene.answer(headers).await;
         assert_eq!(answer.status(), status, "{authorization}");
+        // RFC 9110 §15.5.2: with every 401.
+        let is_challenged = answer.headers().contains_key("www-authenticate");
+        assert_eq!(
+            is_challenged,
+            status == StatusCode::UNAUTHORIZED,
+            "{authorization}"
+        );
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(body["error"], error, "{authorization}");

@@ -110,7 +110,12 @@ impl Browser {
 
     /// Calls the operators' API with [`ADMIN_KEY`] and a JSON body; `null` is no body.
     pub async fn administer(&self, method: &str, path: &str, body: &Value) -> Reply {
-        let authorization = format!("Bearer {ADMIN_KEY}");
+        self.administer_with(ADMIN_KEY, method, path, body).await
+    }
+
+    /// The same with another key.
+    pub async fn administer_with(&self, key: &str, method: &str, path: &str, body: &Value) -> Reply {
+        let authorization = format!("Bearer {key}");
         let headers = [
             ("content-type", "application/json"),
             ("authorization", &*authorization),

@@ -22,7 +22,8 @@ use doorward_server::config::Settings;
 use doorward_server::context::{Context, Parts};
 use doorward_server::random::OsRandom;
 use doorward_store::{
-    EndReason, Grant, GrantFilter, PageRequest, Resource, ResourcePolicy, ResourceScope, User, UserId,
+    ClientFilter, EndReason, Grant, GrantFilter, PageRequest, Resource, ResourcePolicy, ResourceScope, User,
+    UserId,
 };
 use http::StatusCode;
 use serde_json::Value;
@@ -211,7 +212,8 @@ impl TestApp {
             after: None,
             limit: 200,
         };
-        self.context.store.clients(all).await.unwrap().items.len()
+        let filter = ClientFilter::default();
+        self.context.store.clients(filter, all).await.unwrap().items.len()
     }
 
     /// Disables a client.

@@ -55,13 +55,13 @@ pub(super) async fn approve(db: &Connection, approval: &Approval) -> Fallible<Ap
 async fn refusal(db: &Connection, approval: &Approval, news: bool) -> Fallible<Option<ApprovalOutcome>> {
     let grant = &approval.grant;
     // One round trip; the driver sends in the order of the first poll, so all nodes lock in one order.
-    let remembered = async {
+    let remembered = Box::pin(async {
         if approval.asked {
             return Ok(true);
         }
         let remembered = consents::hold(db, grant).await?;
         Ok::<_, Fault>(is_ground_for(remembered.as_ref(), approval))
-    };
+    });
     let (person, session, resource, client, consent) = tokio::join!(
         biased;
         users::hold(db, grant.user),

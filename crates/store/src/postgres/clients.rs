@@ -4,14 +4,14 @@ use doorward_oauth::time::UnixSeconds;
 
 use super::errors::{Fallible, Fault};
 use super::statements::{Connection, Sql, find as row, list as rows, run, statements};
-use super::values::{Columns, can_be_stored};
+use super::values::{Columns, can_all_be_stored, can_be_stored};
 use super::{consents, grants};
 use crate::rules::clients::{Standing, is_touched};
 use crate::rules::consents::ConsentsOf;
 use crate::rules::json;
 use crate::rules::pages::{page, rows_to_fetch};
 use crate::rules::words::Word;
-use crate::{Client, Digest, EndReason, Page, PageRequest, StoreError};
+use crate::{Client, ClientFilter, Digest, EndReason, Page, PageRequest, StoreError};
 
 macro_rules! columns {
     () => {
@@ -39,7 +39,9 @@ statements! {
           updated_at = excluded.updated_at WHERE client.source = 'metadata_document'"
     );
     BY_ID = concat!("SELECT ", columns!(), " FROM client WHERE client_id = $1");
-    AFTER = concat!("SELECT ", columns!(), " FROM client WHERE client_id > $1 ORDER BY client_id LIMIT $2");
+    AFTER = concat!("SELECT ", columns!(), " FROM client WHERE client_id > $1 AND source = coalesce($3, source) \
+                    AND disabled = coalesce($4, disabled) AND ($5::text IS NULL OR strpos(lower(client_id COLLATE \"C\"), $5) > 0 \
+                    OR strpos(lower((metadata::jsonb ->> 'client_name') COLLATE \"C\"), $5) > 0) ORDER BY client_id LIMIT $2");
     UPDATE = "UPDATE client SET source = $2, metadata = $3, secrets = $4, fingerprint = $5, resource_server = $6, \
               disabled = $7, created_at = $8, updated_at = $9, registration_token = $10 WHERE client_id = $1";
     /// Tells guards, who know of the tokens that the client got under the grants of others.
@@ -122,9 +124,27 @@ pub(super) async fn keep_snapshot(db: &Connection, client: &Client) -> Fallible<
     }
 }
 
-pub(super) async fn list(db: &Connection, request: &PageRequest) -> Fallible<Page<Client>> {
+pub(super) async fn list(
+    db: &Connection,
+    filter: &ClientFilter,
+    request: &PageRequest,
+) -> Fallible<Page<Client>> {
+    if !can_all_be_stored([&filter.search]) {
+        return Ok(page(Vec::new(), request, |client: &Client| {
+            client.client_id.clone()
+        }));
+    }
     let after = request.after.as_deref().unwrap_or_default();
-    let found = rows(db, AFTER, &[&after, &i64::from(rows_to_fetch(request))], read).await?;
+    let limit = i64::from(rows_to_fetch(request));
+    let search = filter.search.as_deref().map(str::to_ascii_lowercase);
+    let source = filter.source.map(Word::word);
+    let found = rows(
+        db,
+        AFTER,
+        &[&after, &limit, &source, &filter.disabled, &search],
+        read,
+    )
+    .await?;
     Ok(page(found, request, |client| client.client_id.clone()))
 }
 

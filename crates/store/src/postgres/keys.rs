@@ -2,14 +2,15 @@
 
 use deadpool_postgres::Transaction;
 use doorward_oauth::time::UnixSeconds;
+use uuid::Uuid;
 
 use super::errors::{Fallible, Fault};
-use super::statements::{Connection, Params, find as row, get, list, run, statements};
-use super::values::only;
-use crate::rules::keys::{Successor, may_follow, stopped_before, successor};
+use super::statements::{Connection, Params, find as row, list, run, statements};
+use super::values::Columns;
+use crate::rules::keys::{Successor, leaving, may_follow, stopped_before, successor};
 use crate::{
     AdminKey, Digest, Ended, Reseal, Sealed, SealedKind, SealedSecret, SecretsForgotten, SecretsInUse,
-    SigningKeyRecord,
+    SigningKeyRecord, StoreError,
 };
 
 statements! {
@@ -37,9 +38,10 @@ statements! {
                     (SELECT count(*) FROM client WHERE secrets <> '[]' AND source = 'dynamic')";
     CLIENTS_WITH_SECRETS scans = "SELECT client_id, metadata FROM client WHERE secrets <> '[]' AND source = 'admin' \
                                   ORDER BY client_id LIMIT $1";
-    HAS_ADMIN_KEY scans = "SELECT EXISTS (SELECT 1 FROM admin_key)";
+    ADMIN_KEYS scans = "SELECT digest, name, created_at FROM admin_key ORDER BY created_at DESC, digest";
     ADD_ADMIN_KEY = "INSERT INTO admin_key (digest, name, created_at) VALUES ($1, $2, $3)";
     ADMIN_KEY = "SELECT digest, name, created_at FROM admin_key WHERE digest = $1";
+    DELETE_ADMIN_KEY = "DELETE FROM admin_key WHERE digest = $1";
 }
 
 pub(super) async fn signing_keys(db: &Connection) -> Fallible<Vec<SigningKeyRecord>> {
@@ -199,8 +201,12 @@ pub(super) async fn in_use(db: &Transaction<'_>, clients: u32) -> Fallible<Secre
 
 pub(super) async fn add_admin_key(db: &Connection, key: &AdminKey, only_if_none: bool) -> Fallible<bool> {
     run(db, LOCK_ADMIN_KEYS, &[]).await?;
-    if only_if_none && get(db, HAS_ADMIN_KEY, &[], only::<bool>).await? {
+    let keys = admin_keys(db).await?;
+    if only_if_none && !keys.is_empty() {
         return Ok(false);
+    }
+    if keys.iter().any(|other| other.name == key.name) {
+        return Err(StoreError::Conflict.into());
     }
     run(
         db,
@@ -212,12 +218,27 @@ pub(super) async fn add_admin_key(db: &Connection, key: &AdminKey, only_if_none:
 }
 
 pub(super) async fn admin_key(db: &Connection, digest: &Digest) -> Fallible<Option<AdminKey>> {
-    row(db, ADMIN_KEY, &[&digest.as_slice()], |columns| {
-        Ok(AdminKey {
-            digest: columns.bytes()?,
-            name: columns.plain()?,
-            created_at: columns.time()?,
-        })
+    row(db, ADMIN_KEY, &[&digest.as_slice()], read_admin_key).await
+}
+
+pub(super) async fn admin_keys(db: &Connection) -> Fallible<Vec<AdminKey>> {
+    list(db, ADMIN_KEYS, &[], read_admin_key).await
+}
+
+pub(super) async fn delete_admin_key(db: &Connection, id: Uuid, all: bool) -> Fallible<Option<AdminKey>> {
+    run(db, LOCK_ADMIN_KEYS, &[]).await?;
+    let keys = admin_keys(db).await?;
+    let leaving = leaving(&keys, id, all)?;
+    if let Some(key) = leaving {
+        run(db, DELETE_ADMIN_KEY, &[&key.digest.as_slice()]).await?;
+    }
+    Ok(leaving.cloned())
+}
+
+fn read_admin_key(columns: &mut Columns<'_>) -> Fallible<AdminKey> {
+    Ok(AdminKey {
+        digest: columns.bytes()?,
+        name: columns.plain()?,
+        created_at: columns.time()?,
     })
-    .await
 }

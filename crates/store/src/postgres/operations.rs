@@ -17,13 +17,13 @@ use crate::rules::clients::is_touched;
 use crate::rules::sweep::kinds;
 use crate::{
     AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, AuditAction, AuditEntry,
-    AuditEvent, AuditFilter, Change, Changes, Client, Code, Consent, DeviceAuthorization, Digest, EndReason,
-    Ended, ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId, IdJagOutcome, InitialAccessToken,
-    Issuance, IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject, LoginThrottle, Origin, OwnOutcome, Page,
-    PageRequest, Partitioned, PartitionsKept, PollOutcome, RedeemCode, RedeemOutcome, RegisterOutcome,
-    Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed, SealedKind, SealedSecret,
-    SecretsForgotten, Session, SigningKeyRecord, Spend, SpendOutcome, Store, Swept, ThrottlePolicy,
-    TokenStanding, TrustedIssuer, TrustedIssuerKind, Turn, UseRefresh, User, UserId,
+    AuditEvent, AuditFilter, Change, Changes, Client, ClientFilter, Code, Consent, DeviceAuthorization,
+    Digest, EndReason, Ended, ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId, IdJagOutcome,
+    InitialAccessToken, Issuance, IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject, LoginThrottle, Origin,
+    OwnOutcome, Page, PageRequest, Partitioned, PartitionsKept, PollOutcome, RedeemCode, RedeemOutcome,
+    RegisterOutcome, Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed,
+    SealedKind, SealedSecret, SecretsForgotten, Session, SigningKeyRecord, Spend, SpendOutcome, Store, Swept,
+    ThrottlePolicy, TokenStanding, TrustedIssuer, TrustedIssuerKind, Turn, UseRefresh, User, UserId,
 };
 
 #[async_trait]
@@ -86,9 +86,9 @@ impl Store for PostgresStore {
             .await
     }
 
-    async fn clients(&self, page: PageRequest) -> Result<Page<Client>> {
-        let page = &page;
-        self.repeatable(|db| async move { clients::list(&db, page).await })
+    async fn clients(&self, filter: ClientFilter, page: PageRequest) -> Result<Page<Client>> {
+        let (filter, page) = (&filter, &page);
+        self.repeatable(|db| async move { clients::list(&db, filter, page).await })
             .await
     }
 
@@ -656,6 +656,19 @@ impl Store for PostgresStore {
     async fn admin_key(&self, digest: &Digest) -> Result<Option<AdminKey>> {
         self.repeatable(|db| async move { keys::admin_key(&db, digest).await })
             .await
+    }
+
+    async fn admin_keys(&self) -> Result<Vec<AdminKey>> {
+        self.repeatable(|db| async move { keys::admin_keys(&db).await })
+            .await
+    }
+
+    async fn delete_admin_key(&self, id: Uuid, all: bool) -> Result<bool> {
+        self.act(|db| async move {
+            let deleted = keys::delete_admin_key(&db, id, all).await?;
+            Ok((deleted.is_some(), audit::admin_key_deleted(deleted.as_ref())))
+        })
+        .await
     }
 
     async fn turn(&self, name: &'static str) -> Result<Turn> {

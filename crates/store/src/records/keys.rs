@@ -1,6 +1,7 @@
 //! Keys and secrets of the server and of operators.
 
 use doorward_oauth::time::UnixSeconds;
+use uuid::Uuid;
 
 use super::{ClientId, Digest};
 
@@ -96,4 +97,13 @@ pub struct AdminKey {
     pub name: String,
     /// When it was made.
     pub created_at: UnixSeconds,
+}
+
+impl AdminKey {
+    /// What names it to operators. A part of the digest: the key is 256 random bits, of which that says nothing.
+    pub fn id(&self) -> Uuid {
+        let mut id = [0; 16];
+        id.copy_from_slice(&self.digest[..16]);
+        uuid::Builder::from_custom_bytes(id).into_uuid()
+    }
 }

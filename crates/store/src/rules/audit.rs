@@ -12,7 +12,8 @@ pub(crate) use grants::{
     issuer_changed, redeemed, rotated, secrets_replaced, spent, token_revoked,
 };
 pub(crate) use keys::{
-    admin_key_added, resealed, secret_created, signing_key_added, signing_key_replaced, signing_keys_deleted,
+    admin_key_added, admin_key_deleted, resealed, secret_created, signing_key_added, signing_key_replaced,
+    signing_keys_deleted,
 };
 pub(crate) use records::{
     assertion_audience, assertion_audience_deleted, assertion_audience_updated, client_created,

@@ -1,9 +1,10 @@
-//! What a change of the signing keys comes to.
+//! What a change of the signing keys, or of operators' keys, comes to.
 
 use doorward_oauth::time::UnixSeconds;
+use uuid::Uuid;
 
 use crate::signing_keys::{next, signer, stops_at};
-use crate::{Result, SigningKeyRecord, StoreError};
+use crate::{AdminKey, Result, SigningKeyRecord, StoreError};
 
 /// Who signs after the one that signs now.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,4 +49,13 @@ pub(crate) fn stopped_before(
     let past = move |place: &usize| stops_at(keys, *place).is_some_and(|stopped| stopped < before);
     let places = (0..keys.len()).filter(past);
     places.map(|place| keys[place].key_id.as_str())
+}
+
+/// The operator's key that goes; `None`: there is none with this id. Without `all` the last one stays.
+pub(crate) fn leaving(keys: &[AdminKey], id: Uuid, all: bool) -> Result<Option<&AdminKey>> {
+    let leaving = keys.iter().find(|key| key.id() == id);
+    if leaving.is_some() && keys.len() == 1 && !all {
+        return Err(StoreError::Conflict);
+    }
+    Ok(leaving)
 }

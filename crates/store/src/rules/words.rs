@@ -104,6 +104,7 @@ words! {
         InitialTokenCreated = "initial_token.created",
         InitialTokenDeleted = "initial_token.deleted",
         AdminKeyCreated = "admin_key.created",
+        AdminKeyDeleted = "admin_key.deleted",
         SigningKeyCreated = "signing_key.created",
         SigningKeyRotated = "signing_key.rotated",
         SigningKeyRevoked = "signing_key.revoked",

@@ -11,7 +11,7 @@ use crate::rules::consents::ConsentsOf;
 use crate::rules::json;
 use crate::rules::pages::{page, rows_to_fetch};
 use crate::rules::words::Word;
-use crate::{Client, EndReason, Page, PageRequest, Result, StoreError};
+use crate::{Client, ClientFilter, EndReason, Page, PageRequest, Result, StoreError};
 
 macro_rules! columns {
     () => {
@@ -39,7 +39,9 @@ statements! {
           updated_at = excluded.updated_at WHERE source = 'metadata_document'"
     );
     BY_ID = concat!("SELECT ", columns!(), " FROM client WHERE client_id = ?1");
-    AFTER = concat!("SELECT ", columns!(), " FROM client WHERE client_id > ?1 ORDER BY client_id LIMIT ?2");
+    AFTER = concat!("SELECT ", columns!(), " FROM client WHERE client_id > ?1 AND source = coalesce(?3, source) \
+                    AND disabled = coalesce(?4, disabled) AND (?5 IS NULL OR instr(lower(client_id), ?5) > 0 \
+                    OR instr(lower(json_extract(metadata, '$.client_name')), ?5) > 0) ORDER BY client_id LIMIT ?2");
     UPDATE = "UPDATE client SET source = ?2, metadata = ?3, secrets = ?4, fingerprint = ?5, resource_server = ?6, \
               disabled = ?7, created_at = ?8, updated_at = ?9, registration_token = ?10 WHERE client_id = ?1";
     /// Tells guards, who know of the tokens that the client got under the grants of others.
@@ -104,9 +106,18 @@ pub(super) fn standing(db: &Connection, client_id: &str) -> Result<Option<Standi
     })?)
 }
 
-pub(super) fn list(db: &Connection, request: &PageRequest) -> Result<Page<Client>> {
-    let after = request.after.as_deref().unwrap_or_default();
-    let rows = db.list(AFTER, params![after, rows_to_fetch(request)], read)?;
+pub(super) fn list(db: &Connection, filter: &ClientFilter, request: &PageRequest) -> Result<Page<Client>> {
+    let (after, limit) = (
+        request.after.as_deref().unwrap_or_default(),
+        rows_to_fetch(request),
+    );
+    let search = filter.search.as_deref().map(str::to_ascii_lowercase);
+    let source = filter.source.map(Word::word);
+    let rows = db.list(
+        AFTER,
+        params![after, limit, source, filter.disabled, search],
+        read,
+    )?;
     Ok(page(rows, request, |client| client.client_id.clone()))
 }
 

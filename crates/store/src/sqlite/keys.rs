@@ -1,11 +1,12 @@
 //! Signing keys, server secrets and operators' keys.
 
 use doorward_oauth::time::UnixSeconds;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
+use uuid::Uuid;
 
 use super::statements::{Run, statements};
 use super::values::Columns;
-use crate::rules::keys::{Successor, may_follow, stopped_before, successor};
+use crate::rules::keys::{Successor, leaving, may_follow, stopped_before, successor};
 use crate::{
     AdminKey, Digest, Ended, Reseal, Result, Sealed, SealedKind, SealedSecret, SecretsForgotten,
     SecretsInUse, SigningKeyRecord, StoreError,
@@ -33,9 +34,10 @@ statements! {
                     (SELECT count(*) FROM client WHERE secrets <> '[]' AND source = 'dynamic')";
     CLIENTS_WITH_SECRETS scans = "SELECT client_id, metadata FROM client WHERE secrets <> '[]' AND source = 'admin' \
                                   ORDER BY client_id LIMIT ?1";
-    HAS_ADMIN_KEY scans = "SELECT EXISTS (SELECT 1 FROM admin_key)";
+    ADMIN_KEYS scans = "SELECT digest, name, created_at FROM admin_key ORDER BY created_at DESC, digest";
     ADD_ADMIN_KEY = "INSERT INTO admin_key (digest, name, created_at) VALUES (?1, ?2, ?3)";
     ADMIN_KEY = "SELECT digest, name, created_at FROM admin_key WHERE digest = ?1";
+    DELETE_ADMIN_KEY = "DELETE FROM admin_key WHERE digest = ?1";
 }
 
 pub(super) fn signing_keys(db: &Connection) -> Result<Vec<SigningKeyRecord>> {
@@ -183,21 +185,39 @@ pub(super) fn in_use(db: &Connection, clients: u32) -> Result<SecretsInUse> {
 }
 
 pub(super) fn add_admin_key(db: &Connection, key: &AdminKey, only_if_none: bool) -> Result<bool> {
-    let exists = db.find(HAS_ADMIN_KEY, [], |row| row.get(0))?.unwrap_or(false);
-    if only_if_none && exists {
+    let keys = admin_keys(db)?;
+    if only_if_none && !keys.is_empty() {
         return Ok(false);
+    }
+    if keys.iter().any(|other| other.name == key.name) {
+        return Err(StoreError::Conflict);
     }
     db.run(ADD_ADMIN_KEY, params![key.digest, key.name, key.created_at.0])?;
     Ok(true)
 }
 
 pub(super) fn admin_key(db: &Connection, digest: &Digest) -> Result<Option<AdminKey>> {
-    Ok(db.find(ADMIN_KEY, [digest], |row| {
-        let mut columns = Columns::new(row);
-        Ok(AdminKey {
-            digest: columns.plain()?,
-            name: columns.plain()?,
-            created_at: columns.time()?,
-        })
-    })?)
+    Ok(db.find(ADMIN_KEY, [digest], read_admin_key)?)
+}
+
+pub(super) fn admin_keys(db: &Connection) -> Result<Vec<AdminKey>> {
+    Ok(db.list(ADMIN_KEYS, [], read_admin_key)?)
+}
+
+pub(super) fn delete_admin_key(db: &Connection, id: Uuid, all: bool) -> Result<Option<AdminKey>> {
+    let keys = admin_keys(db)?;
+    let leaving = leaving(&keys, id, all)?;
+    if let Some(key) = leaving {
+        db.run(DELETE_ADMIN_KEY, [key.digest])?;
+    }
+    Ok(leaving.cloned())
+}
+
+fn read_admin_key(row: &Row<'_>) -> rusqlite::Result<AdminKey> {
+    let mut columns = Columns::new(row);
+    Ok(AdminKey {
+        digest: columns.plain()?,
+        name: columns.plain()?,
+        created_at: columns.time()?,
+    })
 }

@@ -17,13 +17,14 @@ use crate::rules::clients::is_touched;
 use crate::rules::sweep::kinds;
 use crate::{
     AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, AuditAction, AuditEntry,
-    AuditEvent, AuditFilter, Changes, Client, Code, Consent, DeviceAuthorization, Digest, EndReason, Ended,
-    ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId, IdJagOutcome, InitialAccessToken, Issuance,
-    IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject, LoginThrottle, Origin, OwnOutcome, Page, PageRequest,
-    Partitioned, PartitionsKept, PollOutcome, RedeemCode, RedeemOutcome, RegisterOutcome, Reseal, Resource,
-    Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed, SealedKind, SealedSecret, SecretsForgotten,
-    Session, SigningKeyRecord, Spend, SpendOutcome, Store, StoreError, Swept, ThrottlePolicy, TokenStanding,
-    TrustedIssuer, TrustedIssuerKind, Turn, UseRefresh, User, UserId,
+    AuditEvent, AuditFilter, Changes, Client, ClientFilter, Code, Consent, DeviceAuthorization, Digest,
+    EndReason, Ended, ExchangeOutcome, ExchangeToken, Grant, GrantFilter, GrantId, IdJagOutcome,
+    InitialAccessToken, Issuance, IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject, LoginThrottle, Origin,
+    OwnOutcome, Page, PageRequest, Partitioned, PartitionsKept, PollOutcome, RedeemCode, RedeemOutcome,
+    RegisterOutcome, Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed,
+    SealedKind, SealedSecret, SecretsForgotten, Session, SigningKeyRecord, Spend, SpendOutcome, Store,
+    StoreError, Swept, ThrottlePolicy, TokenStanding, TrustedIssuer, TrustedIssuerKind, Turn, UseRefresh,
+    User, UserId,
 };
 
 #[async_trait]
@@ -81,8 +82,8 @@ impl Store for SqliteStore {
         self.read(move |db| clients::find(db, &client_id)).await
     }
 
-    async fn clients(&self, page: PageRequest) -> Result<Page<Client>> {
-        self.read(move |db| clients::list(db, &page)).await
+    async fn clients(&self, filter: ClientFilter, page: PageRequest) -> Result<Page<Client>> {
+        self.read(move |db| clients::list(db, &filter, &page)).await
     }
 
     async fn update_client(&self, client: Client) -> Result<()> {
@@ -602,6 +603,18 @@ impl Store for SqliteStore {
     async fn admin_key(&self, digest: &Digest) -> Result<Option<AdminKey>> {
         let digest = *digest;
         self.read(move |db| keys::admin_key(db, &digest)).await
+    }
+
+    async fn admin_keys(&self) -> Result<Vec<AdminKey>> {
+        self.read(keys::admin_keys).await
+    }
+
+    async fn delete_admin_key(&self, id: Uuid, all: bool) -> Result<bool> {
+        self.act(move |db| {
+            let deleted = keys::delete_admin_key(db, id, all)?;
+            Ok((deleted.is_some(), audit::admin_key_deleted(deleted.as_ref())))
+        })
+        .await
     }
 
     async fn turn(&self, name: &'static str) -> Result<Turn> {

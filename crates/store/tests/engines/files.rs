@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_store::sqlite::{SqliteOptions, SqliteStore};
-use doorward_store::{ClientSource, PageRequest, RotateOutcome, Store, StoreError};
+use doorward_store::{ClientFilter, ClientSource, PageRequest, RotateOutcome, Store, StoreError};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -181,7 +181,12 @@ async fn a_database_locked_by_another_process_is_unavailable_and_comes_back() {
     );
     // Readers do not care.
     assert_eq!(
-        store.clients(PageRequest::default()).await.unwrap().items.len(),
+        store
+            .clients(ClientFilter::default(), PageRequest::default())
+            .await
+            .unwrap()
+            .items
+            .len(),
         0
     );
     other.execute_batch("ROLLBACK").unwrap();

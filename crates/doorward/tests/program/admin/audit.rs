@@ -32,6 +32,19 @@ async fn what_was_done_is_listed_and_shown() {
         .success();
     assert!(table.starts_with("AT "), "{table}");
     assert!(table.contains("resource.created"), "{table}");
+    // Whom it is about has a column of its own.
+    let users = place.run(&["admin", "user", "list", "--json"]).json();
+    let ada = text(&users["items"][0], "id");
+    place.run(&["admin", "user", "disable", &ada]).success();
+    let table = place
+        .run(&["admin", "audit", "list", "--action", "user.disabled"])
+        .success();
+    let mut lines = table
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let (heading, line) = (lines.next().unwrap(), lines.next().unwrap());
+    assert_eq!(heading[6..9], ["CLIENT_ID", "SUBJECT", "TARGET"]);
+    assert_eq!(line[6..9], ["-", &ada, "-"]);
     let none = ["admin", "audit", "list", "--until", "2020-01-01T00:00:00Z"];
     assert_eq!(place.run(&none).success().trim(), "(none)");
     let wrong = place.run(&["admin", "audit", "list", "--since", "yesterday"]);

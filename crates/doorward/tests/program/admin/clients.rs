@@ -34,6 +34,21 @@ async fn a_clients_secret_is_shown_once_and_can_be_rotated() {
         "{listed}"
     );
 
+    for (filters, found) in [
+        (
+            &["--search", "DES", "--source", "admin", "--disabled", "false"][..],
+            true,
+        ),
+        (&["--search", "robot"], false),
+        (&["--source", "metadata_document"], false),
+        (&["--disabled", "true"], false),
+    ] {
+        let listed = place
+            .run(&[&["admin", "client", "list"][..], filters].concat())
+            .success();
+        assert_eq!(listed.contains(&id), found, "{filters:?}: {listed}");
+    }
+
     let rotated = place
         .run(&["admin", "client", "rotate-secret", &id, "--json"])
         .json();
@@ -64,7 +79,9 @@ async fn a_clients_secret_is_shown_once_and_can_be_rotated() {
     assert_eq!(introspection_status(&server, &id, &fresh).await, 401);
     let deleted = place.run(&["admin", "client", "delete", &id]).success();
     insta::assert_snapshot!(deleted, @"The client is gone and its grants have ended.");
-    place.run(&["admin", "client", "get", &id]).one_line_failure();
+    place
+        .run(&["admin", "client", "get", &id])
+        .one_line_failure_with(5);
 }
 
 async fn introspection_status(server: &Server, id: &str, secret: &str) -> u16 {

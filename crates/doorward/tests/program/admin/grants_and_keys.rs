@@ -108,6 +108,6 @@ async fn keys_are_listed_rotated_and_revoked() {
     assert_eq!(states, ["active", "previous", "revoked"]);
     let complaint = place
         .run(&["admin", "key", "revoke", "nobody"])
-        .one_line_failure();
+        .one_line_failure_with(5);
     assert!(complaint.starts_with("There is no such record"), "{complaint}");
 }

@@ -1,5 +1,6 @@
 //! `doorward admin`, against a running server.
 
+mod admin_keys;
 mod assertion_audiences;
 mod audit;
 mod clients;

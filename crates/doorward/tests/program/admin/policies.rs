@@ -66,11 +66,13 @@ async fn a_policy_is_set_changed_and_taken_back() {
         ),
         (None, None)
     );
-    let refused = update(&["--access-ttl", "2d"]).one_line_failure();
+    let refused = update(&["--access-ttl", "2d"]).json_failure_with(1).to_string();
     assert!(refused.contains("between 10 and 86400"), "{refused}");
-    let refused = update(&["--claim", "sub=me"]).one_line_failure();
+    let refused = update(&["--claim", "sub=me"]).json_failure_with(1).to_string();
     assert!(refused.contains("`sub` is the token's own"), "{refused}");
-    let refused = update(&["--scopes", "a||A", "--on-request", "b"]).one_line_failure();
+    let refused = update(&["--scopes", "a||A", "--on-request", "b"])
+        .json_failure_with(2)
+        .to_string();
     assert!(refused.contains("no such scope"), "{refused}");
     drop(server);
 }
@@ -108,7 +110,7 @@ async fn somebody_registers_with_a_token_that_the_operator_made() {
     place.run(&["admin", "initial-token", "delete", &id]).success();
     let gone = place
         .run(&["admin", "initial-token", "delete", &id])
-        .one_line_failure();
+        .one_line_failure_with(5);
     assert!(gone.starts_with("There is no initial access token"), "{gone}");
 }
 
@@ -176,7 +178,13 @@ async fn the_token_of_an_explanation_comes_from_standard_input() {
         RESOURCE,
         "--json",
     ];
-    let explained = place.run_with_input(&explain, "no token\n").json();
+    let explained = place.run_with_input(&explain, "no token\n");
+    assert_eq!(
+        (explained.code, &*explained.stderr),
+        (Some(7), ""),
+        "{explained:?}"
+    );
+    let explained: serde_json::Value = serde_json::from_str(&explained.stdout).unwrap();
     assert_eq!(
         (&explained["allowed"], &explained["rule"]),
         (&false.into(), &"subject_token".into())

@@ -3,11 +3,21 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
+use serde_json::json;
+
 use super::CREATE;
 use crate::support::{Place, free_port};
 
 /// An id that nobody has.
 const NOBODY: &str = "6f1a3c52-7d0e-4b7a-9a35-1f0c2d4e8b96";
+
+fn exit_code(status: &str) -> i32 {
+    match status {
+        "404" => 5,
+        "409" => 6,
+        _ => 1,
+    }
+}
 
 #[tokio::test]
 async fn a_refused_command_says_why_in_one_line() {
@@ -15,12 +25,15 @@ async fn a_refused_command_says_why_in_one_line() {
     let server = place.serve().await;
     place.run(&CREATE).success();
     let refused = |arguments: &[&str]| {
-        let complaint = place.run(arguments).one_line_failure();
+        let finished = place.run(arguments);
+        let code = finished.code.unwrap_or_default();
+        let complaint = finished.one_line_failure_with(code);
         // Behind the sentence stands what finds the log line.
         let (sentence, rest) = complaint
             .split_once(" (HTTP ")
             .unwrap_or_else(|| panic!("{complaint}"));
         assert!(rest.contains("error id "), "{complaint}");
+        assert_eq!(code, exit_code(&rest[..3]), "{complaint}");
         format!("{} {sentence}", &rest[..3])
     };
     insta::assert_snapshot!(refused(&["admin", "resource", "get", "nope"]), @"404 There is no resource with this slug; list the resources to see what there is.");
@@ -61,13 +74,10 @@ async fn a_refused_command_says_why_in_one_line() {
     insta::assert_snapshot!(refused(&["admin", "client", "get", "nope"]), @"404 There is no client with this id; list the clients to see what there is.");
     for (what, verb, id) in [
         ("resource", "delete", "nope"),
-        ("resource", "update", "nope"),
         ("client", "delete", "nope"),
-        ("client", "update", "nope"),
         ("client", "rotate-secret", "nope"),
         ("user", "get", NOBODY),
         ("user", "delete", NOBODY),
-        ("user", "update", NOBODY),
         ("user", "disable", NOBODY),
         ("grant", "get", NOBODY),
         ("grant", "revoke", NOBODY),
@@ -77,6 +87,15 @@ async fn a_refused_command_says_why_in_one_line() {
             sentence.starts_with("404 There is no "),
             "{what} {verb}: {sentence}"
         );
+    }
+    for (what, id) in [("resource", "nope"), ("client", "nope"), ("user", NOBODY)] {
+        let name = if what == "resource" {
+            "--display-name"
+        } else {
+            "--name"
+        };
+        let sentence = refused(&["admin", what, "update", id, name, "A"]);
+        assert!(sentence.starts_with("404 There is no "), "{what}: {sentence}");
     }
     for (what, verb) in [("user", "get"), ("user", "disable"), ("grant", "revoke")] {
         let sentence = refused(&["admin", what, verb, "nope"]);
@@ -113,7 +132,7 @@ async fn a_key_with_a_character_that_no_key_has_is_refused_and_the_end_of_its_li
     for key in ["dwk_in\ntwo", "dwk_in two", "dwk_ä"] {
         place = place.set("DOORWARD_ADMIN_KEY", key);
         insta::allow_duplicates! {
-            insta::assert_snapshot!(place.run(&list).one_line_failure(), @"the admin key has a character in it that no key has: a space, a line break, or one that is not ASCII");
+            insta::assert_snapshot!(place.run(&list).one_line_failure_with(4), @"the admin key has a character in it that no key has: a space, a line break, or one that is not ASCII");
         }
     }
     let key = format!("{}\r\n", crate::support::ADMIN_KEY);
@@ -126,9 +145,9 @@ async fn a_wrong_or_missing_key_and_a_silent_server_are_told_apart() {
     let server = place.serve().await;
     let list = ["admin", "resource", "list"];
     let place = place.set("DOORWARD_ADMIN_KEY", "dwk_wrong");
-    insta::assert_snapshot!(place.run(&list).one_line_failure(), @"the server refuses this admin key; set DOORWARD_ADMIN_KEY to the one that was printed at first start, or to admin.bootstrap_key");
+    insta::assert_snapshot!(place.run(&list).one_line_failure_with(4), @"the server refuses this admin key: it is another one, or was deleted; set DOORWARD_ADMIN_KEY to one that `doorward admin admin-key create` or the first start has shown, or to admin.bootstrap_key");
     let place = place.without("DOORWARD_ADMIN_KEY");
-    insta::assert_snapshot!(place.run(&list).one_line_failure(), @"no admin key: set DOORWARD_ADMIN_KEY to admin.bootstrap_key of the configuration, or to the key that was printed at first start (`doorward dev` prints where its own is)");
+    insta::assert_snapshot!(place.run(&list).one_line_failure_with(4), @"no admin key: set DOORWARD_ADMIN_KEY to admin.bootstrap_key of the configuration, or to the key that was printed at first start (`doorward dev` prints where its own is)");
     drop(server);
 
     let port = free_port();
@@ -136,7 +155,7 @@ async fn a_wrong_or_missing_key_and_a_silent_server_are_told_apart() {
     let place = place.set("DOORWARD_ADMIN_KEY", "dwk_any");
     let silent = place
         .run(&["admin", "--url", &url, "resource", "list"])
-        .one_line_failure();
+        .one_line_failure_with(3);
     let expected = format!(
         "the admin API at {url} does not answer; is the server running, and is this its address (--url)?"
     );
@@ -155,7 +174,7 @@ async fn a_wrong_or_missing_key_and_a_silent_server_are_told_apart() {
     let hangs_up = std::thread::spawn(move || drop(other.accept().unwrap()));
     let silent = place
         .run(&["admin", "--url", &url, "key", "list"])
-        .one_line_failure();
+        .one_line_failure_with(3);
     assert!(silent.contains("does not answer"), "{silent}");
     hangs_up.join().unwrap();
 
@@ -178,6 +197,108 @@ async fn a_wrong_or_missing_key_and_a_silent_server_are_told_apart() {
     knows_nothing.join().unwrap();
 }
 
+/// A server that answers one request like this.
+fn answers(status: &'static str, body: &'static str) -> (String, std::thread::JoinHandle<()>) {
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", other.local_addr().unwrap());
+    let thread = std::thread::spawn(move || {
+        let (mut caller, _) = other.accept().unwrap();
+        let _request = caller.read(&mut [0; 4096]).unwrap();
+        let length = body.len();
+        let answer =
+            format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+        caller.write_all(answer.as_bytes()).unwrap();
+    });
+    (url, thread)
+}
+
+#[test]
+fn scripts_tell_by_the_exit_code_what_went_wrong() {
+    const ERROR: &str = r#"{"error":"e","error_description":"A sentence.","error_id":"i"}"#;
+    let place = Place::bare().set("DOORWARD_ADMIN_KEY", "dwk_any");
+    let cases = [
+        ("400 Bad Request", ERROR, 1),
+        ("500 Internal Server Error", ERROR, 1),
+        ("404 Not Found", "", 1),
+        ("409 Conflict", "", 1),
+        ("429 Too Many Requests", ERROR, 3),
+        ("503 Service Unavailable", ERROR, 3),
+        ("502 Bad Gateway", "<html>", 3),
+        ("504 Gateway Timeout", "", 3),
+        ("401 Unauthorized", ERROR, 4),
+        ("403 Forbidden", ERROR, 4),
+        ("404 Not Found", ERROR, 5),
+        ("409 Conflict", ERROR, 6),
+    ];
+    for (status, body, code) in cases {
+        for json in [false, true] {
+            let (url, thread) = answers(status, body);
+            let list = ["admin", "--url", &url, "key", "list", "--json"];
+            let list = &list[..if json { 6 } else { 5 }];
+            let finished = place.run(list);
+            thread.join().unwrap();
+            if !json {
+                finished.one_line_failure_with(code);
+                continue;
+            }
+            let told = finished.json_failure_with(code);
+            assert_eq!(told["status"], status[..3].parse::<u16>().unwrap(), "{told}");
+            if body == ERROR {
+                assert_eq!(
+                    told,
+                    json!({"error": "e", "error_description": "A sentence.", "error_id": "i", "status": told["status"]})
+                );
+            } else {
+                let sentence = told["error_description"].as_str().unwrap();
+                assert!(sentence.contains("is no admin API of Doorward"), "{told}");
+            }
+        }
+    }
+
+    // What was not answered has no status.
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    let list = ["admin", "--url", &nobody, "key", "list", "--json"];
+    let told = place.run(&list).json_failure_with(3);
+    assert_eq!(
+        (&told["error"], told.get("status")),
+        (&json!("unavailable"), None)
+    );
+    let list = ["admin", "--url", "http://[", "key", "list", "--json"];
+    let told = place.run(&list).json_failure_with(2);
+    assert_eq!(told["error"], "usage");
+    let list = ["admin", "key", "list", "--json"];
+    let told = place
+        .without("DOORWARD_ADMIN_KEY")
+        .run(&list)
+        .json_failure_with(4);
+    assert_eq!(told["error"], "unauthorized");
+
+    let help = Place::bare().run(&["admin", "--help"]).success();
+    assert!(help.contains("Exit codes:"), "{help}");
+}
+
+/// Nobody listens there, and nothing is sent.
+#[test]
+fn an_update_of_nothing_is_refused_before_anything_is_sent() {
+    let place = Place::bare().set("DOORWARD_ADMIN_KEY", "dwk_any");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let refused = |what: &str| {
+        let update = ["admin", what, "update", "a", "--url", &url];
+        place.run(&update).one_line_failure_with(2)
+    };
+    insta::assert_snapshot!(refused("resource"), @"nothing to change, and nothing was sent: give at least one of --display-name, --scopes, --on-request, --by-default, --require-dpop, --exchange-client, --access-ttl, --refresh-idle-ttl, --refresh-absolute-ttl, --max-auth-age, --person-claim, --no-person-claims, --claim, --no-claims");
+    insta::assert_snapshot!(refused("client"), @"nothing to change, and nothing was sent: give at least one of --name, --redirect-uri, --scope, --jwks, --jwks-uri, --require-dpop, --require-par, --disabled");
+    insta::assert_snapshot!(refused("user"), @"nothing to change, and nothing was sent: give at least one of --email, --name, --password");
+    insta::assert_snapshot!(refused("trusted-issuer"), @"nothing to change, and nothing was sent: give at least one of --jwks-uri, --jwks, --algorithm, --audience, --max-lifetime, --single-use, --public-clients, --provision, --id-token-client, --rule");
+    insta::assert_snapshot!(refused("assertion-audience"), @"nothing to change, and nothing was sent: give at least one of --lifetime, --person-claim, --client-name, --rule");
+    let nothing = ["admin", "user", "update", "a", "--url", &url, "--json"];
+    let told = place.run(&nothing).json_failure_with(2);
+    assert_eq!(told["error"], "usage");
+    assert!(listener.accept().is_err(), "somebody was asked");
+}
+
 /// `--url` is the nearest option that there is, and gets the admin key.
 #[test]
 fn who_wants_to_move_a_resource_is_not_led_to_send_the_key_there() {
@@ -190,7 +311,7 @@ fn who_wants_to_move_a_resource_is_not_led_to_send_the_key_there() {
         "--uri",
         "https://mcp.example.com/mcp",
     ];
-    insta::assert_snapshot!(place.run(&update).one_line_failure(), @"a resource's URI stands in its tokens and cannot be changed; `doorward admin resource delete notes` ends the grants on it, then create it with the other URI");
+    insta::assert_snapshot!(place.run(&update).one_line_failure_with(2), @"a resource's URI stands in its tokens and cannot be changed; `doorward admin resource delete notes` ends the grants on it, then create it with the other URI");
 }
 
 #[test]

@@ -131,7 +131,13 @@ impl Finished {
     /// The complaint of a program that refused: exit code 1, nothing on standard output.
     #[track_caller]
     pub fn failure(self) -> String {
-        assert_eq!((self.code, self.stdout.as_str()), (Some(1), ""), "{self:?}");
+        self.failure_with(1)
+    }
+
+    /// The same with another exit code.
+    #[track_caller]
+    pub fn failure_with(self, code: i32) -> String {
+        assert_eq!((self.code, self.stdout.as_str()), (Some(code), ""), "{self:?}");
         let sentence = self.stderr.strip_prefix("error: ");
         sentence
             .unwrap_or_else(|| panic!("{self:?}"))
@@ -139,10 +145,24 @@ impl Finished {
             .to_owned()
     }
 
+    /// The complaint of `doorward admin --json`, which is all that was said.
+    #[track_caller]
+    pub fn json_failure_with(self, code: i32) -> serde_json::Value {
+        assert_eq!((self.code, self.stdout.as_str()), (Some(code), ""), "{self:?}");
+        assert_eq!(self.stderr.lines().count(), 1, "{self:?}");
+        serde_json::from_str(&self.stderr).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
     /// The complaint, which is one line.
     #[track_caller]
     pub fn one_line_failure(self) -> String {
-        let complaint = self.failure();
+        self.one_line_failure_with(1)
+    }
+
+    /// The same with another exit code.
+    #[track_caller]
+    pub fn one_line_failure_with(self, code: i32) -> String {
+        let complaint = self.failure_with(code);
         assert_eq!(complaint.lines().count(), 1, "{complaint}");
         complaint
     }

@@ -146,7 +146,8 @@ impl JwtVerifierBuilder {
         self
     }
 
-    /// How long keys stay in use while `jwks_uri` does not answer. Default: 24 h.
+    /// How long keys stay in use while `jwks_uri` does not answer; while it does, they are refreshed after half of
+    /// that at the latest. Default: 24 h.
     #[must_use]
     pub fn max_stale(mut self, age: Duration) -> Self {
         self.keys.max_stale = age;

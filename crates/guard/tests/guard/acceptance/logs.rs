@@ -214,10 +214,7 @@ async fn row_9_nothing_that_a_stranger_wrote_is_repeated() {
 async fn row_46_an_open_door_is_in_the_log() {
     let log = Log::default();
     let _logging = tracing::subscriber::set_default(log.clone());
-    let policy = IntrospectionPolicy {
-        fail: Fail::Open,
-        ..IntrospectionPolicy::default()
-    };
+    let policy = IntrospectionPolicy::default().fail(Fail::Open);
     let (world, _) = revoking_world(Revocation::Introspection(policy));
     assert_eq!(world.ping(&world.token()).await, StatusCode::OK);
     assert!(

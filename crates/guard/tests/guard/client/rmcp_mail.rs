@@ -75,10 +75,7 @@ impl Fetch for AuthServer {
                 "token_endpoint": format!("{ISSUER}/token"),
             })
         };
-        let document = Document {
-            body: Bytes::from(body.to_string()),
-            fresh_for: None,
-        };
+        let document = Document::new(body.to_string());
         Box::pin(std::future::ready(Ok(document)))
     }
 

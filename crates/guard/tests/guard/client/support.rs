@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use axum::body::Bytes;
 use doorward_guard::client::{
     ClientAuth, ClientCredentialsRequest, ClientError, OAuthClient, OAuthClientBuilder, TokenResponse,
 };
@@ -194,10 +193,7 @@ impl Fetch for Script {
         }
         let is_there = url.ends_with("oauth-authorization-server") && !*self.metadata_down.lock().unwrap();
         let answer = if is_there {
-            Ok(Document {
-                body: Bytes::from(metadata.to_string()),
-                fresh_for: None,
-            })
+            Ok(Document::new(metadata.to_string()))
         } else {
             Err(FetchFailure::new("down"))
         };

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use doorward_guard::{Document, DpopPolicy, Fetch, FetchFailure, Guard, GuardBuilder};
 use futures_util::future::BoxFuture;
 use http::{Request, StatusCode};
@@ -159,10 +159,7 @@ impl Fetch for OneDocument {
                 .clone()
                 .filter(|_| url.contains("oauth-authorization-server"));
             match document.filter(|document| document.len() <= max_body) {
-                Some(document) => Ok(Document {
-                    body: Bytes::from(document),
-                    fresh_for: None,
-                }),
+                Some(document) => Ok(Document::new(document)),
                 None => Err(FetchFailure::new("no such document")),
             }
         })

@@ -91,12 +91,7 @@ async fn judged(case: &Case, token: &str) -> (StatusCode, Option<String>) {
     headers.insert("content-type", HeaderValue::from_static("application/json"));
     headers.insert("dpop", HeaderValue::from_str(&case.proof).unwrap());
     let path: Uri = uri.path().parse().unwrap();
-    let head = Head {
-        method: &method,
-        uri: &path,
-        headers: &headers,
-        served_at: None,
-    };
+    let head = Head::new(&method, &path, &headers);
     let answer = match guard.admit(head).await {
         Err(answer) => answer,
         Ok(mut visit) => {

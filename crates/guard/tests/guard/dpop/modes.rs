@@ -67,7 +67,7 @@ async fn the_table_of_policy_scheme_binding_and_proof() {
             let expected: &[&str] = match (policy, error) {
                 (_, "invalid_dpop_proof") | (DpopPolicy::Require, _) => &["DPoP"],
                 (DpopPolicy::Accept, _) => &["Bearer", "DPoP"],
-                (DpopPolicy::Off, _) => &["Bearer"],
+                _ => &["Bearer"],
             };
             assert_eq!(schemes, expected, "{row}");
             assert_eq!(client.world.runs(), 0, "{row}");

@@ -18,7 +18,12 @@ use crate::support::START;
 use cluster::{Database, empty_database};
 
 fn pool(database: &Database) -> Pool {
-    let config = database.url().parse().unwrap();
+    pool_as("doorward", database)
+}
+
+fn pool_as(role: &str, database: &Database) -> Pool {
+    let mut config: tokio_postgres::Config = database.url().parse().unwrap();
+    config.user(role);
     let manager = Manager::new(config, tokio_postgres::NoTls);
     Pool::builder(manager)
         .max_size(8)
@@ -142,4 +147,79 @@ async fn a_database_in_trouble_is_503_and_nothing_passes() {
     assert_eq!(client.world.runs(), 0);
     cluster::execute(&database.url(), &rename("away", "doorward_used_proofs")).await;
     assert_eq!(client.ping(&token, &proof).await.status, StatusCode::OK);
+}
+
+/// The role of a program that may use the database, and make nothing in it.
+async fn role_of_few_rights(database: &Database) -> String {
+    let role = format!("server_of_{}", database.name);
+    let make = format!("CREATE ROLE {role} LOGIN; REVOKE CREATE ON SCHEMA public FROM PUBLIC");
+    cluster::execute(&database.url(), &make).await;
+    role
+}
+
+/// What the how-to page gives to whoever makes the table.
+fn sql_of_the_page(role: &str) -> String {
+    let page = include_str!("../../../../../docs/src/how-to/dpop.md");
+    let (_, rest) = page.split_once("```sql\n").unwrap();
+    let (sql, _) = rest.split_once("```").unwrap();
+    sql.replace("mcp_server", role)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_may_make_nothing_uses_the_table_that_another_made() {
+    let Some(database) = empty_database().await else {
+        return;
+    };
+    let role = role_of_few_rights(&database).await;
+    let refused = PostgresReplayStore::open(pool_as(&role, &database)).await;
+    let sentence = refused.unwrap_err().to_string();
+    assert!(
+        sentence.contains("is not there and cannot be made") && sentence.contains("permission denied"),
+        "{sentence}"
+    );
+
+    cluster::execute(&database.url(), &sql_of_the_page(&role)).await;
+    let store = PostgresReplayStore::open(pool_as(&role, &database))
+        .await
+        .unwrap();
+    let now = UnixSeconds(START);
+    for second in 0..5 {
+        let proof = UsedProof::new([second; 32], [0; 32], now + Duration::from_mins(1));
+        // The later ones clear the first ones away.
+        let now = now + Duration::from_hours(2 * u64::from(second));
+        assert_eq!(store.insert(proof, now).await, Ok(Insertion::New));
+        assert_eq!(store.insert(proof, now).await, Ok(Insertion::Replayed));
+    }
+    assert_eq!(rows(&database).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_cannot_be_used_is_told_at_the_start() {
+    let Some(database) = empty_database().await else {
+        return;
+    };
+    let role = role_of_few_rights(&database).await;
+    let mistakes = [
+        format!(
+            "{} REVOKE DELETE ON doorward_used_proofs FROM {role}",
+            sql_of_the_page(&role)
+        ),
+        format!(
+            "{} REVOKE UPDATE ON doorward_used_proofs FROM {role}",
+            sql_of_the_page(&role)
+        ),
+        // Without the key every proof would be new.
+        sql_of_the_page(&role).replace("PRIMARY KEY", "NOT NULL"),
+        sql_of_the_page(&role).replace("ends_at", "until"),
+    ];
+    for mistake in mistakes {
+        cluster::execute(&database.url(), &mistake).await;
+        let refused = PostgresReplayStore::open(pool_as(&role, &database)).await;
+        let sentence = refused.unwrap_err().to_string();
+        assert!(
+            sentence.contains("the role needs SELECT, INSERT, UPDATE and DELETE"),
+            "{sentence}"
+        );
+        cluster::execute(&database.url(), "DROP TABLE doorward_used_proofs").await;
+    }
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use doorward_guard::testing::ManualClock;
 use doorward_guard::{DpopPolicy, Insertion, ReplayStore, ReplayStoreUnavailable, UnixSeconds, UsedProof};
 use futures_util::future::BoxFuture;
 use http::StatusCode;
@@ -10,7 +11,7 @@ use serde_json::json;
 use tokio::sync::Barrier;
 
 use super::{Bound, sign_proof};
-use crate::support::{call, pass, ping_message};
+use crate::support::{START, call, pass, ping_message};
 
 /// DPOP-019, row 42: over the whole accepted window, to the second.
 #[tokio::test(start_paused = true)]
@@ -168,6 +169,31 @@ async fn a_key_that_has_its_share_is_503_and_others_pass() {
         client.ping(&token, &client.proof(&token)).await.status,
         StatusCode::OK
     );
+}
+
+/// It is no fault of the client, and no new proof cures it.
+#[tokio::test(start_paused = true)]
+async fn after_a_clock_was_set_back_nobody_is_said_to_replay() {
+    let clock = ManualClock::new(UnixSeconds(START + 3_600));
+    let client = Bound::with(DpopPolicy::Accept, |builder| {
+        builder.clock(Arc::new(clock.clone()))
+    });
+    let token = client.token_with(&json!({"iat": START, "exp": START + 9_000}));
+    let proof = |at| client.proof_with(&token, &json!({"iat": at}));
+    for at in [START + 3_600, START + 4_000] {
+        clock.set(UnixSeconds(at));
+        let answer = client.ping(&token, &proof(at)).await;
+        assert_eq!(answer.status, StatusCode::OK);
+    }
+    clock.set(UnixSeconds(START));
+    let answer = client.ping(&token, &proof(START)).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(client.world.guard.metrics().refused["proofs_uncheckable"], 1);
+    let seconds: i64 = answer.header("retry-after").parse().unwrap();
+    assert!((3_590..=3_601).contains(&seconds), "{seconds}");
+    clock.set(UnixSeconds(START + seconds));
+    let answer = client.ping(&token, &proof(START + seconds)).await;
+    assert_eq!(answer.status, StatusCode::OK);
 }
 
 /// A shared store that can be told how to behave.

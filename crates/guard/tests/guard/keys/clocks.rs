@@ -6,6 +6,7 @@ use std::time::Duration;
 use doorward_guard::UnixSeconds;
 use doorward_jose::sign;
 use doorward_oauth::time::ManualClock;
+use futures_util::future::join_all;
 use http::StatusCode;
 use serde_json::json;
 
@@ -80,4 +81,37 @@ async fn nobody_is_sent_away_for_longer_because_a_clock_was_set_back() {
     let answer = world.post(&token, &ping_message()).await;
     let seconds: u64 = answer.header("retry-after").parse().unwrap();
     assert!((1..=4).contains(&seconds), "{seconds}");
+}
+
+/// A machine that slept over a weekend, or whose clock was wrong before.
+#[tokio::test(start_paused = true)]
+async fn keys_that_a_clock_makes_too_old_are_fetched_for_the_first_who_asks() {
+    let clock = ManualClock::new(UnixSeconds(START));
+    let world = World::with(|builder| builder.clock(Arc::new(clock.clone())));
+    let token = world.token_with(&json!({"exp": START + 100 * 3600}));
+    assert_eq!(world.ping(&token).await, StatusCode::OK);
+    clock.advance(25 * HOUR);
+    let answers = join_all((0..20).map(|_| world.ping(&token))).await;
+    assert_eq!(answers, [StatusCode::OK; 20]);
+    assert_eq!(world.server.key_fetches(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_issuer_that_is_away_is_not_asked_by_everyone_whose_keys_are_too_old() {
+    let clock = ManualClock::new(UnixSeconds(START));
+    let world = World::with(|builder| builder.clock(Arc::new(clock.clone())));
+    let token = world.token_with(&json!({"exp": START + 100 * 3600}));
+    assert_eq!(world.ping(&token).await, StatusCode::OK);
+    world.server.set_down(true);
+    clock.advance(25 * HOUR);
+    let asked = world.server.key_fetches();
+    for _ in 0..60 {
+        assert_eq!(world.ping(&token).await, StatusCode::SERVICE_UNAVAILABLE);
+        pass(1).await;
+    }
+    let asked = world.server.key_fetches() - asked;
+    assert!((2..=7).contains(&asked), "{asked} in a minute");
+    world.server.set_down(false);
+    pass(30).await;
+    assert_eq!(world.ping(&token).await, StatusCode::OK);
 }

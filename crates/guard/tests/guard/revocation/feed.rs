@@ -63,6 +63,23 @@ async fn a_revoked_grant_is_refused_as_soon_as_the_feed_tells() {
     ));
 }
 
+/// A panic is a connection that could not be made: the pauses grow, and the guard knows that it does not hear.
+#[tokio::test(start_paused = true)]
+async fn a_transport_that_panics_is_asked_again_with_pauses() {
+    let (world, endpoints) = world(Revocation::feed());
+    endpoints.set_breaking(true);
+    for _ in 0..60 {
+        assert_eq!(world.ping(&world.token()).await, StatusCode::OK);
+        pass(1).await;
+    }
+    assert_eq!(fault(&world), Some(FeedFault::Unreachable));
+    let attempts = endpoints.cursors().len();
+    assert!((4..=9).contains(&attempts), "{attempts}");
+    endpoints.set_breaking(false);
+    pass(31).await;
+    assert_eq!(fault(&world), None);
+}
+
 /// A key that was withdrawn must not count until the guard would ask for the keys by itself.
 #[tokio::test(start_paused = true)]
 async fn the_keys_are_fetched_again_when_the_feed_tells_that_they_changed() {
@@ -318,12 +335,8 @@ async fn a_stream_that_is_open_ends_when_its_grant_is_revoked() {
     let token = world.token();
     let mut headers = http::HeaderMap::new();
     headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
-    let head = doorward_guard::Head {
-        method: &http::Method::GET,
-        uri: &"/mcp".parse().unwrap(),
-        headers: &headers,
-        served_at: None,
-    };
+    let uri = "/mcp".parse().unwrap();
+    let head = doorward_guard::Head::new(&http::Method::GET, &uri, &headers);
     let visit = world.guard.admit(head).await.unwrap();
     let ended = tokio::spawn(visit.ended().unwrap());
     endpoints.send(revoked(&world, 1, "gid", "grant-2"));

@@ -52,6 +52,8 @@ struct State {
     feed_forms: Vec<String>,
     /// What a new connection is answered with instead of a stream.
     refusal: Option<FetchFailure>,
+    /// Whether a new connection ends in a panic.
+    breaks: bool,
     /// What a new connection begins with.
     opening: String,
     /// The answers to introspection; the last one stays.
@@ -106,6 +108,10 @@ impl FakeEndpoints {
 
     pub(crate) fn refuse(&self, failure: Option<FetchFailure>) {
         self.state().refusal = failure;
+    }
+
+    pub(crate) fn set_breaking(&self, breaks: bool) {
+        self.state().breaks = breaks;
     }
 
     pub(crate) fn open_with(&self, text: impl Into<String>) {
@@ -185,6 +191,14 @@ impl Fetch for FakeEndpoints {
             let mut state = self.state();
             state.feed_forms.extend(request.form.map(str::to_owned));
             state.cursors.push(header("last-event-id"));
+            let breaks = state.breaks;
+            if breaks {
+                drop(state);
+                #[expect(clippy::panic, reason = "what is tested")]
+                {
+                    panic!("the transport breaks");
+                }
+            }
             if let Some(refusal) = &state.refusal {
                 return Err(refusal.clone());
             }

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use doorward_guard::client::{ClientAuth, OAuthClient};
+use doorward_guard::testing::ManualClock;
 use doorward_guard::verifiers::{IntrospectionVerifier, IntrospectionVerifierBuilder, TokenVerifier};
 use doorward_guard::{
     Document, Fetch, FetchFailure, FormRequest, FormResponse, Rejection, TokenClaims, UnixSeconds,
     VerifyError,
 };
-use doorward_oauth::time::ManualClock;
 use futures_util::future::{BoxFuture, join_all};
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -45,12 +45,7 @@ impl Server {
 impl Fetch for Server {
     fn get_json<'a>(&'a self, _: &'a str, _: usize) -> BoxFuture<'a, Result<Document, FetchFailure>> {
         let document = json!({"issuer": ISSUER, "introspection_endpoint": format!("{ISSUER}/introspect")});
-        Box::pin(async move {
-            Ok(Document {
-                body: document.to_string().into(),
-                fresh_for: None,
-            })
-        })
+        Box::pin(async move { Ok(Document::new(document.to_string())) })
     }
 
     fn post_form<'a>(
@@ -404,6 +399,24 @@ async fn an_outage_is_no_verdict_and_ends() {
     setting.server.down.store(false, Ordering::SeqCst);
     assert_eq!(ping(&guard, "good").await.0, StatusCode::OK);
     assert_eq!(ping(&guard, "bad").await.0, StatusCode::UNAUTHORIZED);
+}
+
+/// Whoever asked first has asked for the others: they do not ask one after the other.
+#[tokio::test(start_paused = true)]
+async fn callers_of_one_token_share_a_failure_as_well() {
+    let setting = Setting::new();
+    let verifier = setting.verifier();
+    setting.server.down.store(true, Ordering::SeqCst);
+    let answers = join_all((0..8).map(|_| verifier.verify_token("good"))).await;
+    for answer in answers {
+        assert!(
+            matches!(answer, Err(VerifyError::IntrospectionUnavailable { .. })),
+            "{answer:?}"
+        );
+    }
+    assert_eq!(setting.server.questions(), 1);
+    setting.server.down.store(false, Ordering::SeqCst);
+    assert!(verifier.verify_token("good").await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,11 +8,11 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use doorward_oauth::client::{EffectiveClient, TokenEndpointAuthMethod, consent_fingerprint};
-use doorward_store::{Client, ClientSource};
+use doorward_store::{Client, ClientFilter, ClientSource, UnixSeconds};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use self::metadata::{changed, checked};
 use super::by::By;
@@ -108,7 +108,7 @@ pub(super) struct ClientBody {
     /// Shown this once.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_secret: Option<String>,
-    /// Until when the secrets before this one work at the longest, Unix seconds; only after a rotation.
+    /// Until when secrets from before a rotation work at the longest, Unix seconds; absent when none does.
     #[serde(skip_serializing_if = "Option::is_none")]
     previous_secret_expires_at: Option<i64>,
     /// How it became known.
@@ -128,11 +128,13 @@ pub(super) struct ClientBody {
 }
 
 impl ClientBody {
-    fn of(client: Client, client_secret: Option<String>) -> Self {
+    fn of(client: Client, client_secret: Option<String>, now: UnixSeconds) -> Self {
+        let ends = client.secrets.iter().filter_map(|secret| secret.expires_at);
+        let previous = ends.filter(|end| *end > now).max();
         Self {
             client_id: client.client_id,
             client_secret,
-            previous_secret_expires_at: None,
+            previous_secret_expires_at: previous.map(UnixSeconds::seconds),
             source: client.source,
             disabled: client.disabled,
             resource_server: client.resource_server,
@@ -146,15 +148,44 @@ impl ClientBody {
 const UNKNOWN: AdminError =
     AdminError::NotFound("There is no client with this id; list the clients to see what there is.");
 
+/// Which clients.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Which {
+    /// Whose name or `client_id` has this in it; ASCII letters in any case.
+    search: Option<String>,
+    /// That became known so.
+    #[param(schema_with = words::client_source, required = false)]
+    source: Option<ClientSource>,
+    /// That are disabled (`true`), or that are not.
+    disabled: Option<bool>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+    /// Rows on a page, 1 to 200. Default 50.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+}
+
 /// Clients, ordered by id.
-#[utoipa::path(get, path = "/admin/clients", params(PageQuery), responses((status = OK, body = List<ClientBody>), (status = BAD_REQUEST, body = ErrorBody)))]
+#[utoipa::path(get, path = "/admin/clients", params(Which), responses((status = OK, body = List<ClientBody>), (status = BAD_REQUEST, body = ErrorBody)))]
 pub(super) async fn list(
     State(ctx): State<Arc<Context>>,
-    Query(page): Query<PageQuery>,
+    Query(which): Query<Which>,
 ) -> Result<Json<List<ClientBody>>, AdminError> {
-    let clients = ctx.store.clients(page.request(&ctx, "clients")?).await?;
+    let page = PageQuery {
+        cursor: which.cursor,
+        limit: which.limit,
+    }
+    .request(&ctx, "clients")?;
+    let filter = ClientFilter {
+        search: which.search,
+        source: which.source,
+        disabled: which.disabled,
+    };
+    let clients = ctx.store.clients(filter, page).await?;
     Ok(Json(List::of(&ctx, "clients", clients, |client| {
-        ClientBody::of(client, None)
+        ClientBody::of(client, None, ctx.now())
     })))
 }
 
@@ -195,7 +226,10 @@ pub(super) async fn create(
         updated_at: now,
     };
     by.store(&ctx).create_client(client.clone()).await?;
-    Ok((StatusCode::CREATED, Json(ClientBody::of(client, client_secret))))
+    Ok((
+        StatusCode::CREATED,
+        Json(ClientBody::of(client, client_secret, now)),
+    ))
 }
 
 /// One client.
@@ -205,7 +239,11 @@ pub(super) async fn get(
     State(ctx): State<Arc<Context>>,
     Path(client_id): Path<String>,
 ) -> Result<Json<ClientBody>, AdminError> {
-    Ok(Json(ClientBody::of(find(&ctx, &client_id).await?, None)))
+    Ok(Json(ClientBody::of(
+        find(&ctx, &client_id).await?,
+        None,
+        ctx.now(),
+    )))
 }
 
 /// Changes name, redirect URIs, scope, keys or demands, or disables the client. Consent is asked again when people would see a
@@ -218,7 +256,8 @@ pub(super) async fn update(
     Path(client_id): Path<String>,
     Body(change): Body<ClientChange>,
 ) -> Result<Json<ClientBody>, AdminError> {
-    let mut client = find(&ctx, &client_id).await?;
+    let before = find(&ctx, &client_id).await?;
+    let mut client = before.clone();
     if change.describes() {
         if client.source != ClientSource::Admin {
             return Err(AdminError::Invalid(
@@ -230,9 +269,12 @@ pub(super) async fn update(
         client.metadata = to_json(&metadata)?;
     }
     client.disabled = change.disabled.unwrap_or(client.disabled);
+    if client == before {
+        return Ok(Json(ClientBody::of(before, None, ctx.now())));
+    }
     client.updated_at = ctx.now();
     by.store(&ctx).update_client(client.clone()).await?;
-    Ok(Json(ClientBody::of(client, None)))
+    Ok(Json(ClientBody::of(client, None, ctx.now())))
 }
 
 /// Removes a client and ends its grants.
@@ -295,10 +337,7 @@ pub(super) async fn rotate_secret(
     client.secrets.insert(0, stored);
     client.updated_at = now;
     by.store(&ctx).update_client(client.clone()).await?;
-    Ok(Json(ClientBody {
-        previous_secret_expires_at: Some(end.seconds()),
-        ..ClientBody::of(client, Some(client_secret))
-    }))
+    Ok(Json(ClientBody::of(client, Some(client_secret), now)))
 }
 
 async fn find(ctx: &Context, client_id: &str) -> Result<Client, AdminError> {

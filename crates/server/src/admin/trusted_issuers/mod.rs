@@ -113,8 +113,15 @@ pub(super) async fn update(
     let issuer = TrustedIssuer {
         terms: write_terms(&terms)?,
         disabled: change.disabled.unwrap_or(before.disabled),
+        ..before.clone()
+    };
+    // To disable it again ends what a request that was cut off has left.
+    if issuer == before && change.disabled != Some(true) {
+        return Ok(Json(TrustedIssuerBody::of(before)?));
+    }
+    let issuer = TrustedIssuer {
         updated_at: ctx.now(),
-        ..before
+        ..issuer
     };
     by.store(&ctx).update_trusted_issuer(issuer.clone()).await?;
     tracing::info!(

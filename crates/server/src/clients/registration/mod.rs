@@ -15,12 +15,13 @@ use doorward_oauth::client::{
     effective,
 };
 use doorward_oauth::error::{ErrorCode, OAuthError};
+use doorward_oauth::redirect::RedirectUri;
 use doorward_store::{Actor, ClientSecret, ClientSource, Digest, RegisterOutcome};
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
-use super::secret;
+use super::{for_the_log, secret};
 use crate::config::DynamicRegistration;
 use crate::context::Context;
 use crate::http::error::TokenError;
@@ -176,13 +177,15 @@ fn check_approved(ctx: &Context, metadata: &EffectiveClient) -> Result<(), OAuth
             .iter()
             .any(|approved| approved.matches(uri))
     };
-    if metadata.redirect_uris.iter().all(|uri| is_approved(uri.as_str())) {
+    let mut uris = metadata.redirect_uris.iter().map(RedirectUri::as_str);
+    let Some(stranger) = uris.find(|uri| !is_approved(uri)) else {
         return Ok(());
-    }
-    Err(OAuthError::new(
+    };
+    let error = OAuthError::new(
         ErrorCode::InvalidRedirectUri,
         "This server registers approved redirect URIs only; ask its operator to add yours to registration.approved_redirects.",
-    ))
+    );
+    Err(error.with_internal(for_the_log(stranger)))
 }
 
 /// A public client without a token: the id that its metadata gives, and nobody's to change.

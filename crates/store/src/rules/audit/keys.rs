@@ -39,5 +39,15 @@ pub(crate) fn secret_created(purpose: &str, created: bool) -> Drafted {
 }
 
 pub(crate) fn admin_key_added(key: &AdminKey, added: bool) -> Drafted {
-    added.then(|| Draft::new(AuditAction::AdminKeyCreated).target(&key.name))
+    added.then(|| admin_key(AuditAction::AdminKeyCreated, key))
+}
+
+pub(crate) fn admin_key_deleted(deleted: Option<&AdminKey>) -> Drafted {
+    Some(admin_key(AuditAction::AdminKeyDeleted, deleted?))
+}
+
+/// A name is free again when its key is deleted; the id tells them apart.
+fn admin_key(action: AuditAction, key: &AdminKey) -> Draft {
+    let draft = Draft::new(action).target(&key.name);
+    draft.with("key", key.id().to_string())
 }

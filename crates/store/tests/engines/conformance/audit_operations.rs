@@ -140,6 +140,8 @@ pub(crate) async fn every_operation_that_changes_something_is_told(opened: Opene
     };
     tells!(reseal(vec![reseal]) => "master_key.changed");
     tells!(add_admin_key(keys::admin_key(1), false) => "admin_key.created");
+    tells!(delete_admin_key(keys::admin_key(1).id(), true) => "admin_key.deleted");
+    store.add_admin_key(keys::admin_key(1), false).await.unwrap();
 
     tells!(end_everything(at(9)) => "grant.all_ended");
     store.serve_as("https://one.example").await.unwrap();
@@ -159,6 +161,10 @@ pub(crate) async fn every_operation_that_changes_something_is_told(opened: Opene
         .unwrap();
     acting(&store)
         .add_admin_key(keys::admin_key(2), true)
+        .await
+        .unwrap();
+    acting(&store)
+        .delete_admin_key(keys::admin_key(2).id(), true)
         .await
         .unwrap();
     acting(&store)

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use doorward_store::{ClientSecret, ClientSource, EndReason, PageRequest, StoreError};
+use doorward_store::{ClientFilter, ClientSecret, ClientSource, EndReason, PageRequest, StoreError};
 
 use super::scene::{APP, Opened, Scene, at, at_once, client, consent, digest};
 
@@ -80,7 +80,12 @@ pub(crate) async fn five_hundred_parallel_registrations_store_one_row(opened: Op
     let stored = store.client("dwc_storm").await.unwrap().unwrap();
     assert!(registered.iter().all(|client| *client == stored));
     assert_eq!(
-        store.clients(PageRequest::default()).await.unwrap().items.len(),
+        store
+            .clients(ClientFilter::default(), PageRequest::default())
+            .await
+            .unwrap()
+            .items
+            .len(),
         1
     );
 }
@@ -96,7 +101,10 @@ pub(crate) async fn clients_come_in_pages_by_id(opened: Opened) {
     let mut seen = Vec::new();
     let mut after = None;
     loop {
-        let page = store.clients(PageRequest { after, limit: 2 }).await.unwrap();
+        let page = store
+            .clients(ClientFilter::default(), PageRequest { after, limit: 2 })
+            .await
+            .unwrap();
         assert!(page.items.len() <= 2);
         seen.extend(page.items.into_iter().map(|client| client.client_id));
         after = page.next;
@@ -106,13 +114,98 @@ pub(crate) async fn clients_come_in_pages_by_id(opened: Opened) {
     }
     assert_eq!(seen, ["client-1", "client-2", "client-3", "client-4", "client-5"]);
     let exact = store
-        .clients(PageRequest {
-            after: None,
-            limit: 5,
-        })
+        .clients(
+            ClientFilter::default(),
+            PageRequest {
+                after: None,
+                limit: 5,
+            },
+        )
         .await
         .unwrap();
     assert_eq!(exact.next, None);
+}
+
+pub(crate) async fn filters_choose_the_clients_of_a_page(opened: Opened) {
+    let store = opened.store;
+    let document = "https://desk.example/client.json";
+    for (client_id, name, source, disabled) in [
+        (
+            "dwp_1",
+            r#"{"client_name":"Desk Top"}"#,
+            ClientSource::Admin,
+            false,
+        ),
+        ("dwp_2", r#"{"client_name":"Robot"}"#, ClientSource::Admin, true),
+        (
+            "dwc_1",
+            r#"{"client_name":"my desktop, \"quoted\" 100%"}"#,
+            ClientSource::Dynamic,
+            false,
+        ),
+        ("dwc_2", "{}", ClientSource::Dynamic, false),
+        (
+            document,
+            r#"{"client_name":"Été"}"#,
+            ClientSource::MetadataDocument,
+            false,
+        ),
+    ] {
+        let mut client = client(client_id, source);
+        client.metadata = name.to_owned();
+        client.disabled = disabled;
+        store.create_client(client).await.unwrap();
+    }
+    let search = |text: &str| ClientFilter {
+        search: Some(text.to_owned()),
+        ..ClientFilter::default()
+    };
+    let of = |source| ClientFilter {
+        source: Some(source),
+        ..ClientFilter::default()
+    };
+    let disabled = |disabled| ClientFilter {
+        disabled: Some(disabled),
+        ..ClientFilter::default()
+    };
+    let desktops_of_operators = ClientFilter {
+        source: Some(ClientSource::Admin),
+        disabled: Some(false),
+        ..search("DESK")
+    };
+    for (filter, expected) in [
+        (
+            ClientFilter::default(),
+            &["dwc_1", "dwc_2", "dwp_1", "dwp_2", document][..],
+        ),
+        (search("desk"), &["dwc_1", "dwp_1", document]),
+        (search("desktop"), &["dwc_1"]),
+        (search("Été"), &[document]),
+        (search("DWC_"), &["dwc_1", "dwc_2"]),
+        (search("\"quoted\" 100%"), &["dwc_1"]),
+        (search("%"), &["dwc_1"]),
+        (search("_9"), &[]),
+        (search("\0"), &[]),
+        (of(ClientSource::Dynamic), &["dwc_1", "dwc_2"]),
+        (of(ClientSource::MetadataDocument), &[document]),
+        (disabled(true), &["dwp_2"]),
+        (desktops_of_operators, &["dwp_1"]),
+    ] {
+        let mut found = Vec::new();
+        let mut after = None;
+        loop {
+            let page = store
+                .clients(filter.clone(), PageRequest { after, limit: 2 })
+                .await
+                .unwrap();
+            found.extend(page.items.into_iter().map(|client| client.client_id));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, expected, "{filter:?}");
+    }
 }
 
 pub(crate) async fn deleting_a_client_ends_its_grants(opened: Opened) {

@@ -298,6 +298,75 @@ pub(crate) async fn only_the_first_admin_key_is_added_at_bootstrap(opened: Opene
     assert_eq!(store.admin_key(&digest(4, 1001)).await.unwrap(), None);
 }
 
+pub(crate) async fn admin_keys_have_names_and_the_last_one_stays(opened: Opened) {
+    let store = opened.store;
+    let later = AdminKey {
+        created_at: at(9),
+        ..admin_key(2)
+    };
+    assert_eq!(store.add_admin_key(admin_key(1), false).await, Ok(true));
+    assert_eq!(store.add_admin_key(later.clone(), false).await, Ok(true));
+    let namesake = AdminKey {
+        name: "key 1".to_owned(),
+        ..admin_key(3)
+    };
+    assert_eq!(
+        store.add_admin_key(namesake.clone(), false).await,
+        Err(StoreError::Conflict)
+    );
+    assert_eq!(store.admin_keys().await, Ok(vec![later.clone(), admin_key(1)]));
+
+    assert_eq!(store.delete_admin_key(namesake.id(), false).await, Ok(false));
+    assert_eq!(store.delete_admin_key(admin_key(1).id(), false).await, Ok(true));
+    assert_eq!(store.admin_key(&admin_key(1).digest).await, Ok(None));
+    assert_eq!(store.add_admin_key(namesake.clone(), false).await, Ok(true));
+    assert_eq!(store.delete_admin_key(later.id(), false).await, Ok(true));
+    assert_eq!(
+        store.delete_admin_key(namesake.id(), false).await,
+        Err(StoreError::Conflict)
+    );
+    assert_eq!(store.admin_keys().await, Ok(vec![namesake.clone()]));
+    assert_eq!(store.delete_admin_key(namesake.id(), true).await, Ok(true));
+    assert_eq!(store.admin_keys().await, Ok(vec![]));
+}
+
+pub(crate) async fn of_fifty_who_delete_each_others_admin_keys_one_stays(opened: Opened) {
+    let store = opened.store;
+    for number in 0..50 {
+        store.add_admin_key(admin_key(number), false).await.unwrap();
+    }
+    let deleted = at_once(50, |caller| {
+        let store = Arc::clone(&store);
+        async move {
+            let next = (u32::try_from(caller).unwrap() + 1) % 50;
+            store.delete_admin_key(admin_key(next).id(), false).await
+        }
+    })
+    .await;
+    let refused: Vec<_> = deleted.iter().filter(|answer| **answer != Ok(true)).collect();
+    assert_eq!(refused, [&Err(StoreError::Conflict)]);
+    assert_eq!(store.admin_keys().await.unwrap().len(), 1);
+}
+
+pub(crate) async fn of_fifty_admin_keys_with_one_name_one_is_added(opened: Opened) {
+    let store = opened.store;
+    let added = at_once(50, |caller| {
+        let store = Arc::clone(&store);
+        let key = AdminKey {
+            name: "ada".to_owned(),
+            ..admin_key(u32::try_from(caller).unwrap())
+        };
+        async move { store.add_admin_key(key, false).await }
+    })
+    .await;
+    assert_eq!(added.iter().filter(|answer| **answer == Ok(true)).count(), 1);
+    let refused = added
+        .iter()
+        .filter(|answer| **answer == Err(StoreError::Conflict));
+    assert_eq!(refused.count(), 49);
+    assert_eq!(store.admin_keys().await.unwrap().len(), 1);
+}
+
 pub(crate) async fn another_issuers_name_is_noticed(opened: Opened) {
     let (store, one) = (opened.store, "https://one.example");
     let named = at_once(50, |number| {

@@ -44,7 +44,7 @@ macro_rules! conformance {
             resources: a_resource_reads_back_as_it_was_written, a_taken_slug_or_uri_is_a_conflict, an_unknown_resource_cannot_be_updated,
                 deleting_a_resource_ends_its_grants_and_forgets_consents, a_changed_uri_ends_the_grants_on_the_old_one;
             clients: a_client_reads_back_as_it_was_written, a_taken_client_id_is_a_conflict, registering_again_keeps_the_stored_client,
-                five_hundred_parallel_registrations_store_one_row, clients_come_in_pages_by_id, deleting_a_client_ends_its_grants;
+                five_hundred_parallel_registrations_store_one_row, clients_come_in_pages_by_id, filters_choose_the_clients_of_a_page, deleting_a_client_ends_its_grants;
             users: a_person_reads_back_as_written, an_email_address_is_unique_whatever_its_case, people_come_in_pages_by_id,
                 disabling_a_person_ends_sessions_and_grants, a_changed_password_ends_the_sessions_and_unredeemed_codes,
                 another_name_ends_nothing, deleting_a_person_ends_everything, a_page_token_that_no_page_gave_is_invalid;
@@ -103,7 +103,8 @@ macro_rules! conformance {
                 who_follows_a_withdrawn_key_signs_at_once_on_nodes_whose_clock_is_behind,
                 a_key_that_waits_can_be_revoked_or_brought_forward, of_fifty_who_revoke_a_key_one_brings_its_successor, keys_are_deleted_when_their_time_came,
                 what_is_sealed_is_listed_and_sealed_anew_once, a_turn_is_had_by_one_at_a_time,
-                parallel_starts_agree_on_one_secret, only_the_first_admin_key_is_added_at_bootstrap, another_issuers_name_is_noticed;
+                parallel_starts_agree_on_one_secret, only_the_first_admin_key_is_added_at_bootstrap, admin_keys_have_names_and_the_last_one_stays,
+                of_fifty_who_delete_each_others_admin_keys_one_stays, of_fifty_admin_keys_with_one_name_one_is_added, another_issuers_name_is_noticed;
             devices: a_device_reads_back_by_its_user_code, a_user_code_is_free_again_when_it_expired, a_device_that_polls_too_soon_has_to_wait_longer,
                 polls_are_told_what_became_of_the_request, a_no_counts_until_somebody_says_yes, fifty_parallel_polls_get_one_token_and_the_grant_lives,
                 a_session_that_ends_leaves_the_device_its_code, a_device_is_swept_after_its_time;

@@ -33,6 +33,7 @@ pub(crate) const READS: &[&str] = &[
     "sealed",
     "find_secret",
     "admin_key",
+    "admin_keys",
     "audit_entries",
     "audit_event",
     "turn",

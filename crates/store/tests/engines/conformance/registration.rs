@@ -61,7 +61,10 @@ pub(crate) async fn a_token_for_one_use_registers_one_client_whoever_races(opene
         .filter(|answer| **answer == RegisterOutcome::Registered);
     assert_eq!(registered.count(), 1);
     let all = store
-        .clients(doorward_store::PageRequest::default())
+        .clients(
+            doorward_store::ClientFilter::default(),
+            doorward_store::PageRequest::default(),
+        )
         .await
         .unwrap();
     assert_eq!(all.items.len(), 1);
