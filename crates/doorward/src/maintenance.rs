@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use doorward_server::context::Parts;
 use doorward_server::keys::MasterKey;
-use doorward_server::maintenance::{self, Ended};
+use doorward_server::maintenance::{self, Ended, HangingOnSecrets};
 use doorward_server::random::OsRandom;
 
 use crate::cli::ConfigArguments;
@@ -43,6 +43,17 @@ pub enum KeysCommand {
     },
     /// Seals everything anew under the master key of the settings that is sealed under the other one. It can be stopped and begun again.
     RotateMaster(ConfigArguments),
+    /// Forgets the signing keys and the server's secrets and ends everything that was given out, when they were stolen or the master key is lost. The next start makes others. No server may run.
+    NewSecrets(NewSecretsArguments),
+}
+
+#[derive(Args)]
+pub struct NewSecretsArguments {
+    /// Does it; without this it only says what would end.
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    config: ConfigArguments,
 }
 
 /// Copies the database to a file.
@@ -136,6 +147,56 @@ pub async fn keys(command: KeysCommand) -> anyhow::Result<ExitCode> {
                 "Restart every server without the other master key, and keep that one as long as the backups that need it.",
             );
         }
+        KeysCommand::NewSecrets(arguments) => new_secrets(&arguments).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn new_secrets(arguments: &NewSecretsArguments) -> anyhow::Result<()> {
+    let settings = serve::load(arguments.config.config.as_deref())?;
+    if !arguments.yes {
+        let hanging = maintenance::hanging_on_secrets(&settings).await?;
+        out::line(format!(
+            "New secrets end {} signing keys, {} grants with their codes and refresh tokens, {} sessions, and the secrets of {} clients of operators and {} that registered themselves.",
+            hanging.signing_keys, hanging.grants, hanging.sessions, hanging.clients, hanging.self_registered
+        ));
+        anyhow::bail!("nothing was done: stop every server, and say --yes");
+    }
+    if settings.storage.transaction_pooler {
+        out::note(
+            "behind a pooler nobody sees whether a server runs: one that does goes on with the old secrets; stop it",
+        );
+    }
+    let (forgotten, hanging) = maintenance::new_secrets(&settings, Parts::system()).await?;
+    out::line(format!(
+        "Forgotten: {} signing keys and {} secrets of the server. The next start makes others, under the master key of the settings: another one, if this one may be known or is lost (`doorward keys new-master`).",
+        forgotten.signing_keys, forgotten.server_secrets
+    ));
+    say_ended(&forgotten.ended);
+    say_who_needs_secrets(&hanging);
+    Ok(())
+}
+
+/// Digests of clients' secrets are made under the server's.
+fn say_who_needs_secrets(hanging: &HangingOnSecrets) {
+    if hanging.self_registered > 0 {
+        out::line(format!(
+            "{} clients that registered themselves with a secret have to register again.",
+            hanging.self_registered
+        ));
+    }
+    if hanging.clients == 0 {
+        return;
+    }
+    out::line(format!(
+        "{} clients of operators need a new secret (`doorward admin client rotate-secret ID --overlap-seconds 0`):",
+        hanging.clients
+    ));
+    for (id, name) in &hanging.first_clients {
+        out::line(format!("  {id}  {name}"));
+    }
+    let more = hanging.clients.saturating_sub(hanging.first_clients.len() as u64);
+    if more > 0 {
+        out::line(format!("  and {more} more (`doorward admin client list`)"));
+    }
 }

@@ -1,10 +1,12 @@
-//! What an operator does to the database beside serving it: copies, and a change of the master key.
+//! What an operator does to the database beside serving it: copies, a change of the master key, new secrets.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-pub use doorward_store::Ended;
+use doorward_oauth::client::EffectiveClient;
 use doorward_store::sqlite::backup::{self, Inspection, Restore, Restored};
+pub use doorward_store::{Ended, SecretsForgotten};
 use doorward_store::{Store, StoreError};
 
 use crate::audit;
@@ -35,6 +37,14 @@ pub enum MaintenanceError {
         "keys.other_master_key_file (or keys.other_master_key) is not set: it names the master key so far, and keys.master_key_file the new one"
     )]
     NoOtherKey,
+    /// There is nothing that new secrets could take the place of.
+    #[error("the database is new: the first start makes its secrets (storage.url)")]
+    NoSecrets,
+    /// A server that runs would go on with the old ones.
+    #[error(
+        "others use this database, connected as {0}: stop every server, close what else uses its role, and try again"
+    )]
+    Others(String),
 }
 
 /// What a start would refuse before it looks into the database: its URL, and master keys that cannot be used. A file of the
@@ -168,6 +178,78 @@ pub async fn end_grants(settings: &Settings, parts: Parts) -> Result<Ended, Main
         .await;
     store.close().await?;
     Ok(ended?)
+}
+
+/// What new secrets would end, or have ended the secrets of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HangingOnSecrets {
+    /// Signing keys.
+    pub signing_keys: u64,
+    /// Grants that are pending or active.
+    pub grants: u64,
+    /// Sessions of people.
+    pub sessions: u64,
+    /// Clients with a secret that operators added.
+    pub clients: u64,
+    /// The first [`CLIENTS_NAMED`] of these: id and name.
+    pub first_clients: Vec<(String, String)>,
+    /// Clients with a secret that registered themselves.
+    pub self_registered: u64,
+}
+
+/// How many clients [`HangingOnSecrets`] names.
+pub const CLIENTS_NAMED: u32 = 50;
+
+/// How long connections of servers that have just stopped are waited for.
+const LEAVING: Duration = Duration::from_secs(5);
+
+/// What [`new_secrets`] would end. Changes nothing, and needs no master key; a server may run meanwhile.
+///
+/// # Errors
+/// [`MaintenanceError`], with the fix.
+pub async fn hanging_on_secrets(settings: &Settings) -> Result<HangingOnSecrets, MaintenanceError> {
+    if !storage::is_postgres(&settings.storage.url) {
+        backup::existing(&settings.storage.url)?;
+    }
+    let found = storage::secrets_in_use(&settings.storage, CLIENTS_NAMED).await?;
+    let found = found.ok_or(MaintenanceError::NoSecrets)?;
+    let named = |(id, metadata): (String, String)| {
+        let metadata = serde_json::from_str::<EffectiveClient>(&metadata).ok();
+        let name = metadata.and_then(|metadata| metadata.client_name);
+        (id, name.unwrap_or_default())
+    };
+    Ok(HangingOnSecrets {
+        signing_keys: found.signing_keys,
+        grants: found.grants,
+        sessions: found.sessions,
+        clients: found.clients,
+        first_clients: found.first_clients.into_iter().map(named).collect(),
+        self_registered: found.self_registered,
+    })
+}
+
+/// Forgets the signing keys and the server's secrets, for when somebody else has them or the master key is lost: the next start
+/// makes others, under the master key of its settings. Ends everything that was given out, as [`end_grants`] does. Nothing has to be
+/// opened, so no master key is tried; the database is brought to this version's schema.
+///
+/// # Errors
+/// [`MaintenanceError`], with the fix. What was forgotten and ended before it stays so; the same again does the rest.
+pub async fn new_secrets(
+    settings: &Settings,
+    parts: Parts,
+) -> Result<(SecretsForgotten, HangingOnSecrets), MaintenanceError> {
+    let hanging = hanging_on_secrets(settings).await?;
+    let others = storage::others(&settings.storage, LEAVING).await?;
+    if !others.is_empty() {
+        return Err(MaintenanceError::Others(others.join(", ")));
+    }
+    let (store, ()) = storage::open_checked(&settings.storage, |_| Ok::<_, StoreError>(())).await?;
+    let forgotten = store
+        .acting(audit::system(parts.random.as_ref(), parts.clock.as_ref()))
+        .forget_secrets(parts.clock.now())
+        .await;
+    store.close().await?;
+    Ok((forgotten?, hanging))
 }
 
 /// Seals everything in the database under the master key of these settings that is still sealed under the other one. May be

@@ -1,10 +1,11 @@
 //! The engine that `storage.url` names.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use doorward_store::postgres::{PostgresOptions, PostgresStore};
 use doorward_store::sqlite::{SqliteOptions, SqliteStore};
-use doorward_store::{Look, Sealed, Store, StoreError};
+use doorward_store::{Look, Sealed, SecretsInUse, Store, StoreError};
 
 use crate::config::Storage;
 
@@ -41,6 +42,29 @@ pub(crate) async fn look(settings: &Storage) -> Result<Option<Look>, StoreError>
     } else {
         SqliteStore::look(url, &SqliteOptions::default())
     }
+}
+
+/// What would end with its keys and secrets, and so many of the clients; `None`: there is none yet, or it is new. Changes
+/// nothing.
+pub(crate) async fn secrets_in_use(
+    settings: &Storage,
+    clients: u32,
+) -> Result<Option<SecretsInUse>, StoreError> {
+    let url = &settings.url;
+    if is_postgres(url) {
+        PostgresStore::secrets_in_use(url, &options(settings), clients).await
+    } else {
+        SqliteStore::secrets_in_use(url, &SqliteOptions::default(), clients)
+    }
+}
+
+/// By what names others use the database, when they do not leave within `patience`. Of a SQLite file the lock tells, and a
+/// pooler hides them.
+pub(crate) async fn others(settings: &Storage, patience: Duration) -> Result<Vec<String>, StoreError> {
+    if !is_postgres(&settings.url) || settings.transaction_pooler {
+        return Ok(Vec::new());
+    }
+    PostgresStore::others(&settings.url, &options(settings), patience).await
 }
 
 /// Which database it is, for people: the file from the root, or the URL without its secrets.

@@ -166,6 +166,7 @@ pub enum AuditAction {
     SigningKeyRevoked,
     SigningKeyDeleted,
     ServerSecretCreated,
+    ServerSecretsReplaced,
     MasterKeyChanged,
     DatabaseRestored,
     IssuerChanged,

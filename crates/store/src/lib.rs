@@ -33,13 +33,13 @@ pub use operations::{
     Approval, ApprovalOutcome, Approved, AssertedOutcome, ClientFilter, Ended, ExchangeOutcome,
     ExchangeToken, GrantFilter, IdJagOutcome, IssueAsserted, IssueIdJag, IssueOwn, LoginThrottle, OwnOutcome,
     Page, PageRequest, PollOutcome, RedeemCode, RedeemOutcome, RefreshPolicy, RefreshShown, RegisterOutcome,
-    RotateOutcome, RotateRefresh, Spend, SpendOutcome, Swept, ThrottlePolicy, UseRefresh,
+    RotateOutcome, RotateRefresh, SecretsForgotten, Spend, SpendOutcome, Swept, ThrottlePolicy, UseRefresh,
 };
 pub use records::{
     AdminKey, AssertionAudience, Client, ClientId, ClientSecret, ClientSource, Code, Consent,
     DeviceAuthorization, Digest, EndReason, Grant, GrantId, GrantState, InitialAccessToken, Issuance,
     LinkedSubject, Look, Reseal, Resource, ResourcePolicy, ResourceScope, Sealed, SealedKind, SealedSecret,
-    Session, SigningKeyRecord, TokenStanding, TrustedIssuer, TrustedIssuerKind, User, UserId,
+    SecretsInUse, Session, SigningKeyRecord, TokenStanding, TrustedIssuer, TrustedIssuerKind, User, UserId,
 };
 pub use revocations::{Revocation, RevocationPage, Revoked};
 pub use rules::partitions::{Partitioned, PartitionsKept};
@@ -250,6 +250,11 @@ pub trait Store: Send + Sync + 'static {
     /// earlier state: it does not know what was used and revoked since. In several transactions, the grants last: a call
     /// that is stopped in the middle is made again.
     async fn end_everything(&self, now: UnixSeconds) -> Result<Ended>;
+    /// Forgets every signing key and every secret of the server, so that whoever knows them can do nothing with them, and ends
+    /// everything that was given out ([`Self::end_everything`]). Nothing has to be opened for it: the master key may be lost.
+    /// Who starts next makes others. What keeps them in memory goes on with them: no server may run. In several
+    /// transactions, keys and secrets in the first one; a call that is stopped in the middle is made again.
+    async fn forget_secrets(&self, now: UnixSeconds) -> Result<SecretsForgotten>;
     /// The record of an issued access token.
     async fn issuance(&self, jti: &str) -> Result<Option<Issuance>>;
     /// What an issued access token rests on, read at once from its record and its grant; `None` when one of them is not

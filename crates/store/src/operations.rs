@@ -233,6 +233,17 @@ pub struct Ended {
     pub initial_tokens: u64,
 }
 
+/// What [`Store::forget_secrets`](crate::Store::forget_secrets) forgot and ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SecretsForgotten {
+    /// Signing keys.
+    pub signing_keys: u64,
+    /// Secrets of the server.
+    pub server_secrets: u64,
+    /// What ended with them.
+    pub ended: Ended,
+}
+
 /// A token that a client gets for itself, after every check has passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssueOwn {

@@ -13,6 +13,7 @@ mod earlier_state;
 mod init;
 mod issuer_path;
 mod life;
+mod new_secrets;
 mod retention;
 mod revocation;
 mod secrets;

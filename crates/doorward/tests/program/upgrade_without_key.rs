@@ -163,6 +163,52 @@ async fn a_postgresql_database_without_its_key_is_not_migrated() {
     assert_eq!(journal(&database_contents(&url).await), journal(&newest));
 }
 
+/// Nothing sealed is left, so that there is nothing that a key would have to open.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_the_version_before_gets_new_secrets_without_its_key() {
+    let place = served_once(Place::new()).await;
+    let file = place.folder().join("data/doorward.db");
+    let newest = last_step(&file);
+    set_back(&file);
+    let _place = new_secrets_without_the_key(place).await;
+    assert_eq!(last_step(&file), newest);
+
+    let Some(database) = cluster::empty_database().await else {
+        return;
+    };
+    let url = database.url();
+    let place = served_once(Place::new().set("DOORWARD_STORAGE_URL", &url)).await;
+    let journal = async || {
+        let contents = database_contents(&url).await;
+        let journal = contents.iter().find(|[table, ..]| table == "schema_migration");
+        journal.unwrap().clone()
+    };
+    let newest = journal().await;
+    set_back_postgres(&url).await;
+    new_secrets_without_the_key(place).await;
+    assert_eq!(journal().await, newest);
+}
+
+async fn served_once(place: Place) -> Place {
+    let place = place.set("DOORWARD_KEYS_MASTER_KEY_FILE", "first.key");
+    place.run(&["keys", "new-master", "first.key"]).success();
+    assert_eq!(place.serve().await.stop().code, Some(0));
+    place
+}
+
+async fn new_secrets_without_the_key(place: Place) -> Place {
+    fs::remove_file(place.folder().join("first.key")).unwrap();
+    let asked = place.run(&["keys", "new-secrets"]);
+    assert!(asked.stdout.contains("1 signing keys, 0 grants"), "{asked:?}");
+    let refused = place.run(&["migrate"]).failure();
+    assert!(refused.contains("first.key is missing"), "{refused}");
+    place.run(&["keys", "new-secrets", "--yes"]).success();
+    place.run(&["keys", "new-master", "second.key"]).success();
+    let place = place.set("DOORWARD_KEYS_MASTER_KEY_FILE", "second.key");
+    assert_eq!(place.serve().await.stop().code, Some(0));
+    place
+}
+
 /// A key that cannot be used: not even the tables are made.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_database_has_no_schema_before_its_key_is_known() {

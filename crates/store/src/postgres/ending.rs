@@ -48,7 +48,7 @@ pub(super) async fn begin(db: &Connection, now: UnixSeconds) -> Fallible<Ended> 
 
 /// Waits until every grant is written that was on its way when it began; whoever comes later knows that everything ended.
 /// While something holds the table for long, it lets others pass and tries again.
-pub(super) async fn wait_for_others(store: &PostgresStore) -> Result<()> {
+async fn wait_for_others(store: &PostgresStore) -> Result<()> {
     let until = Instant::now() + WAIT_FOR_OTHERS;
     loop {
         let waited = store.transaction(|db| async move {
@@ -62,12 +62,25 @@ pub(super) async fn wait_for_others(store: &PostgresStore) -> Result<()> {
     }
 }
 
+impl PostgresStore {
+    /// The grants, some at a time, with those that are being written; how many were ended.
+    pub(super) async fn end_every_grant(&self, now: UnixSeconds) -> Result<u64> {
+        wait_for_others(self).await?;
+        let mut ended = 0;
+        let mut after = Some(GrantId(Uuid::nil()));
+        while let Some(start) = after {
+            let (grants, last) = self
+                .transaction(|db| async move { self::grants(&db, start, now).await })
+                .await?;
+            ended += grants;
+            after = last;
+        }
+        Ok(ended)
+    }
+}
+
 /// A batch of grants after this one; how many were ended, and the last of them, `None` when there was none.
-pub(super) async fn grants(
-    db: &Connection,
-    after: GrantId,
-    now: UnixSeconds,
-) -> Fallible<(u64, Option<GrantId>)> {
+async fn grants(db: &Connection, after: GrantId, now: UnixSeconds) -> Fallible<(u64, Option<GrantId>)> {
     let live = list(db, LIVE, &[&after.0, &BATCH], only::<Uuid>).await?;
     let Some(last) = live.last() else {
         return Ok((0, None));

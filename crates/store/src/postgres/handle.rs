@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::errors::Fallible;
 use super::location::Location;
@@ -10,7 +11,7 @@ use super::turn::Fence;
 use super::work::Db;
 use super::{Engine, PostgresOptions};
 use crate::rules::audit::Hands;
-use crate::{Look, Origin, Result, Sealed, Store, StoreError};
+use crate::{Look, Origin, Result, Sealed, SecretsInUse, Store, StoreError};
 
 /// The engine for several nodes.
 pub struct PostgresStore {
@@ -78,6 +79,30 @@ impl PostgresStore {
     /// As [`PostgresStore::open`].
     pub async fn look(url: &str, options: &PostgresOptions) -> Result<Option<Look>> {
         super::look(url, options).await
+    }
+
+    /// What would end with the keys and secrets in the database of this URL, and so many of the clients; on an older schema
+    /// too, and also while servers use it. `None`: it is new. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`PostgresStore::open`].
+    pub async fn secrets_in_use(
+        url: &str,
+        options: &PostgresOptions,
+        clients: u32,
+    ) -> Result<Option<SecretsInUse>> {
+        super::secrets_in_use(url, options, clients).await
+    }
+
+    /// By what names others are connected to the database of this URL, as the same role or under the same
+    /// `application_name`, when they do not leave within `patience`. A pooler hides them, or is one of them.
+    ///
+    /// # Errors
+    ///
+    /// As [`PostgresStore::open`].
+    pub async fn others(url: &str, options: &PostgresOptions, patience: Duration) -> Result<Vec<String>> {
+        super::others(url, options, patience).await
     }
 
     /// [`Engine::transaction`], in which nothing is changed by one whose turn it is no more.

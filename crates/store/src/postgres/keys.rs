@@ -1,5 +1,6 @@
 //! Signing keys, server secrets and operators' keys.
 
+use deadpool_postgres::Transaction;
 use doorward_oauth::time::UnixSeconds;
 use uuid::Uuid;
 
@@ -7,7 +8,10 @@ use super::errors::{Fallible, Fault};
 use super::statements::{Connection, Params, find as row, list, run, statements};
 use super::values::Columns;
 use crate::rules::keys::{Successor, leaving, may_follow, stopped_before, successor};
-use crate::{AdminKey, Digest, Reseal, Sealed, SealedKind, SealedSecret, SigningKeyRecord, StoreError};
+use crate::{
+    AdminKey, Digest, Ended, Reseal, Sealed, SealedKind, SealedSecret, SecretsForgotten, SecretsInUse,
+    SigningKeyRecord, StoreError,
+};
 
 statements! {
     /// Signing keys and admin keys change one at a time; readers do not wait.
@@ -26,6 +30,14 @@ statements! {
     RESEAL_SECRET = "UPDATE server_secret SET sealed = $3 WHERE purpose = $1 AND sealed = $2";
     SECRET = "SELECT sealed FROM server_secret WHERE purpose = $1";
     PROPOSE_SECRET = "INSERT INTO server_secret (purpose, sealed) VALUES ($1, $2) ON CONFLICT (purpose) DO NOTHING";
+    FORGET_KEYS scans = "DELETE FROM signing_key";
+    FORGET_SECRETS scans = "DELETE FROM server_secret";
+    /// On any schema, since all of it is as old as the first one.
+    IN_USE scans = "SELECT (SELECT count(*) FROM signing_key), (SELECT count(*) FROM access_grant WHERE state <> 'ended'), \
+                    (SELECT count(*) FROM session), (SELECT count(*) FROM client WHERE secrets <> '[]' AND source = 'admin'), \
+                    (SELECT count(*) FROM client WHERE secrets <> '[]' AND source = 'dynamic')";
+    CLIENTS_WITH_SECRETS scans = "SELECT client_id, metadata FROM client WHERE secrets <> '[]' AND source = 'admin' \
+                                  ORDER BY client_id LIMIT $1";
     ADMIN_KEYS scans = "SELECT digest, name, created_at FROM admin_key ORDER BY created_at DESC, digest";
     ADD_ADMIN_KEY = "INSERT INTO admin_key (digest, name, created_at) VALUES ($1, $2, $3)";
     ADMIN_KEY = "SELECT digest, name, created_at FROM admin_key WHERE digest = $1";
@@ -155,6 +167,36 @@ pub(super) async fn secret(
     find_secret(db, purpose)
         .await?
         .ok_or_else(|| Fault::Contended("a stored secret is not there".to_owned()))
+}
+
+/// All of them; what they are for ends elsewhere.
+pub(super) async fn forget(db: &Connection) -> Fallible<SecretsForgotten> {
+    run(db, LOCK_SIGNING_KEYS, &[]).await?;
+    Ok(SecretsForgotten {
+        signing_keys: run(db, FORGET_KEYS, &[]).await?,
+        server_secrets: run(db, FORGET_SECRETS, &[]).await?,
+        ended: Ended::default(),
+    })
+}
+
+pub(super) async fn in_use(db: &Transaction<'_>, clients: u32) -> Fallible<SecretsInUse> {
+    let mut first_clients = Vec::new();
+    for row in db
+        .query(CLIENTS_WITH_SECRETS.text(), &[&i64::from(clients)])
+        .await?
+    {
+        first_clients.push((row.try_get(0)?, row.try_get(1)?));
+    }
+    let counted = db.query_one(IN_USE.text(), &[]).await?;
+    let count = |column: usize| counted.try_get::<_, i64>(column).map(i64::unsigned_abs);
+    Ok(SecretsInUse {
+        signing_keys: count(0)?,
+        grants: count(1)?,
+        sessions: count(2)?,
+        clients: count(3)?,
+        self_registered: count(4)?,
+        first_clients,
+    })
 }
 
 pub(super) async fn add_admin_key(db: &Connection, key: &AdminKey, only_if_none: bool) -> Fallible<bool> {

@@ -5,8 +5,9 @@ use deadpool_postgres::{ClientWrapper, Transaction};
 use tokio::time::{Duration, Instant, sleep};
 
 use super::errors::{Fallible, Fault};
+use super::keys;
 use crate::rules::schema::{Applied, Migration, checksum, difference, migration};
-use crate::{Look, Sealed, SealedKind, StoreError};
+use crate::{Look, Sealed, SealedKind, SecretsInUse, StoreError};
 
 /// In order, without gaps. A released file is never edited: a new one is added, marked `breaks_older` when programs
 /// without it go wrong on a database with it (a test reads the files for that).
@@ -115,6 +116,18 @@ async fn read(transaction: &Transaction<'_>) -> Fallible<Option<Look>> {
         steps_behind,
         sealed,
     }))
+}
+
+/// What would end with keys and secrets; `None` in a new database, and refused as [`look`] does. However long it takes to count.
+pub(super) async fn secrets_in_use(db: &mut ClientWrapper, clients: u32) -> Fallible<Option<SecretsInUse>> {
+    let transaction = alone(db).await?;
+    if !has_journal(&transaction).await? {
+        return Ok(None);
+    }
+    difference(MIGRATIONS, &journal(&transaction).await?)?;
+    let found = keys::in_use(&transaction, clients).await?;
+    transaction.rollback().await?;
+    Ok(Some(found))
 }
 
 /// As on every schema: these columns are as old as the first one.

@@ -57,6 +57,7 @@ use deadpool_postgres::{
 };
 
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep};
 
 use self::changes::Listener;
 use self::connection::Pooled;
@@ -68,7 +69,7 @@ use self::together::Meeting;
 use self::used_grants::UsedGrants;
 use crate::rules::sweep::Round;
 use crate::turns::Turns;
-use crate::{Changes, IssueOwn, Look, Result, RotateRefresh, Sealed, StoreError};
+use crate::{Changes, IssueOwn, Look, Result, RotateRefresh, Sealed, SecretsInUse, StoreError};
 
 /// How the engine uses its database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,6 +199,35 @@ async fn look(url: &str, options: &PostgresOptions) -> Result<Option<Look>> {
     let (pool, _) = connect(url, options).await?;
     let mut first = connection(&pool).await?;
     migrations::glance(&mut first).await.map_err(at_start)
+}
+
+/// What would end with its keys and secrets; `None` in a new one.
+async fn secrets_in_use(url: &str, options: &PostgresOptions, clients: u32) -> Result<Option<SecretsInUse>> {
+    let (pool, _) = connect(url, options).await?;
+    let mut first = connection(&pool).await?;
+    migrations::secrets_in_use(&mut first, clients)
+        .await
+        .map_err(at_start)
+}
+
+/// Who else is connected. Names are for everybody to see, whatever the role may.
+const OTHERS: &str = "SELECT DISTINCT application_name FROM pg_stat_activity \
+     WHERE datname = current_database() AND pid <> pg_backend_pid() \
+     AND (usename = session_user OR application_name = current_setting('application_name')) ORDER BY 1";
+const PAUSE: Duration = Duration::from_millis(100);
+
+async fn others(url: &str, options: &PostgresOptions, patience: Duration) -> Result<Vec<String>> {
+    let until = Instant::now() + patience;
+    let (pool, _) = connect(url, options).await?;
+    let watcher = connection(&pool).await?;
+    loop {
+        let rows = watcher.query(OTHERS, &[]).await;
+        let rows = rows.map_err(|error| at_start(error.into()))?;
+        if rows.is_empty() || Instant::now() >= until {
+            return Ok(rows.iter().map(|row| row.get(0)).collect());
+        }
+        sleep(PAUSE).await;
+    }
 }
 
 async fn connection(pool: &Pool) -> Result<Object> {

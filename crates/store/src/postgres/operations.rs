@@ -22,8 +22,8 @@ use crate::{
     InitialAccessToken, Issuance, IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject, LoginThrottle, Origin,
     OwnOutcome, Page, PageRequest, Partitioned, PartitionsKept, PollOutcome, RedeemCode, RedeemOutcome,
     RegisterOutcome, Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed,
-    SealedKind, SealedSecret, Session, SigningKeyRecord, Spend, SpendOutcome, Store, Swept, ThrottlePolicy,
-    TokenStanding, TrustedIssuer, TrustedIssuerKind, Turn, UseRefresh, User, UserId,
+    SealedKind, SealedSecret, SecretsForgotten, Session, SigningKeyRecord, Spend, SpendOutcome, Store, Swept,
+    ThrottlePolicy, TokenStanding, TrustedIssuer, TrustedIssuerKind, Turn, UseRefresh, User, UserId,
 };
 
 #[async_trait]
@@ -526,17 +526,23 @@ impl Store for PostgresStore {
         let mut ended = self
             .act(|db| async move { Ok((ending::begin(&db, now).await?, audit::everything_ended())) })
             .await?;
-        ending::wait_for_others(self).await?;
-        let mut after = Some(GrantId(Uuid::nil()));
-        while let Some(start) = after {
-            let (grants, last) = self
-                .transaction(|db| async move { ending::grants(&db, start, now).await })
-                .await?;
-            ended.grants += grants;
-            after = last;
-        }
+        ended.grants = self.end_every_grant(now).await?;
         self.changes.tell(Change::Revocations);
         Ok(ended)
+    }
+
+    async fn forget_secrets(&self, now: UnixSeconds) -> Result<SecretsForgotten> {
+        let outcome = self
+            .act(|db| async move {
+                let mut forgotten = keys::forget(&db).await?;
+                forgotten.ended = ending::begin(&db, now).await?;
+                Ok((forgotten, audit::secrets_replaced(&forgotten)))
+            })
+            .await;
+        let mut forgotten = self.changes.after(Change::SigningKeys, outcome)?;
+        forgotten.ended.grants = self.end_every_grant(now).await?;
+        self.changes.tell(Change::Revocations);
+        Ok(forgotten)
     }
 
     async fn revoke_issuance(&self, jti: &str, now: UnixSeconds) -> Result<bool> {

@@ -3,7 +3,7 @@
 use doorward_oauth::time::UnixSeconds;
 use uuid::Uuid;
 
-use super::Digest;
+use super::{ClientId, Digest};
 
 /// A private signing key, encrypted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +60,23 @@ pub struct Look {
     pub steps_behind: usize,
     /// Everything that is encrypted under the master key.
     pub sealed: Vec<Sealed>,
+}
+
+/// What would end with the keys and secrets of a server ([`Store::forget_secrets`](crate::Store::forget_secrets)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretsInUse {
+    /// Signing keys.
+    pub signing_keys: u64,
+    /// Grants that are pending or active.
+    pub grants: u64,
+    /// Sessions of people.
+    pub sessions: u64,
+    /// Clients with a secret that operators added.
+    pub clients: u64,
+    /// Clients with a secret that registered themselves.
+    pub self_registered: u64,
+    /// The first of those that operators added, ordered by id: id and metadata ([`Client::metadata`](crate::Client::metadata)).
+    pub first_clients: Vec<(ClientId, String)>,
 }
 
 /// Another ciphertext for something sealed.

@@ -9,7 +9,7 @@ use crate::{AuditAction, AuditEvent, Grant, GrantId, Origin, UserId};
 
 pub(crate) use grants::{
     approved, burned, consents_forgotten, database_restored, device_denied, everything_ended, grants_ended,
-    issuer_changed, redeemed, rotated, spent, token_revoked,
+    issuer_changed, redeemed, rotated, secrets_replaced, spent, token_revoked,
 };
 pub(crate) use keys::{
     admin_key_added, admin_key_deleted, resealed, secret_created, signing_key_added, signing_key_replaced,

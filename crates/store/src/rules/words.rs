@@ -110,6 +110,7 @@ words! {
         SigningKeyRevoked = "signing_key.revoked",
         SigningKeyDeleted = "signing_key.deleted",
         ServerSecretCreated = "server_secret.created",
+        ServerSecretsReplaced = "server_secret.replaced",
         MasterKeyChanged = "master_key.changed",
         DatabaseRestored = "database.restored",
         IssuerChanged = "issuer.changed",

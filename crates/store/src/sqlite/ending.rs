@@ -4,6 +4,7 @@ use doorward_oauth::time::UnixSeconds;
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
+use super::SqliteStore;
 use super::grants::end_those;
 use super::statements::{Run, statements};
 use super::values::Columns;
@@ -44,7 +45,7 @@ pub(super) fn begin(db: &Connection, now: UnixSeconds) -> Result<Ended> {
 }
 
 /// A batch of grants after this one; how many were ended, and the last of them, `None` when there was none.
-pub(super) fn grants(db: &Connection, after: GrantId, now: UnixSeconds) -> Result<(u64, Option<GrantId>)> {
+fn grants(db: &Connection, after: GrantId, now: UnixSeconds) -> Result<(u64, Option<GrantId>)> {
     let live = db.list(LIVE, params![after.0.as_bytes(), BATCH], |row| {
         Columns::new(row).grant()
     })?;
@@ -54,6 +55,20 @@ pub(super) fn grants(db: &Connection, after: GrantId, now: UnixSeconds) -> Resul
     let reason = EndReason::RevokedByAdmin.word();
     let ended = db.run(END, params![after.0.as_bytes(), last.0.as_bytes(), reason, now.0])?;
     Ok((ended as u64, Some(*last)))
+}
+
+impl SqliteStore {
+    /// The grants, some at a time; how many were ended.
+    pub(super) async fn end_every_grant(&self, now: UnixSeconds) -> Result<u64> {
+        let mut ended = 0;
+        let mut after = Some(GrantId(Uuid::nil()));
+        while let Some(start) = after {
+            let (grants, last) = self.write(move |db| self::grants(db, start, now)).await?;
+            ended += grants;
+            after = last;
+        }
+        Ok(ended)
+    }
 }
 
 /// All of it, in the transaction of the caller.

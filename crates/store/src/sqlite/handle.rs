@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::location::{Location, LockedFile, beside, exists};
 use super::{Engine, SqliteOptions, keys, migrations, prepare, refusal};
 use crate::rules::audit::Hands;
-use crate::{Look, Origin, Result, Sealed, Store, StoreError, Turn};
+use crate::{Look, Origin, Result, Sealed, SecretsInUse, Store, StoreError, Turn};
 
 /// The embedded engine.
 pub struct SqliteStore {
@@ -90,10 +90,28 @@ impl SqliteStore {
     pub fn look(url: &str, options: &SqliteOptions) -> Result<Option<Look>> {
         match Location::parse(url)? {
             Location::File(path) if exists(&path)? => {
-                glance(&path, options).map_err(|error| refusal(&path, error))
+                look(&path, options).map_err(|error| refusal(&path, error))
             }
             _ => Ok(None),
         }
+    }
+
+    /// What would end with the keys and secrets in the database of this URL, and so many of the clients; on an older schema
+    /// too, and also while a server uses it. `None`: there is none yet, or it is new. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`SqliteStore::look`].
+    pub fn secrets_in_use(url: &str, options: &SqliteOptions, clients: u32) -> Result<Option<SecretsInUse>> {
+        let path = match Location::parse(url)? {
+            Location::File(path) if exists(&path)? => path,
+            _ => return Ok(None),
+        };
+        let count = || {
+            let db = reader(&path, options)?;
+            db.map(|db| keys::in_use(&db, clients)).transpose()
+        };
+        count().map_err(|error| refusal(&path, error))
     }
 
     /// A database that ends with this value: for tests.
@@ -133,33 +151,40 @@ impl Deref for SqliteStore {
 
 /// What is in a file that is there.
 fn look(file: &Path, options: &SqliteOptions) -> Result<Option<Look>> {
-    // To write is needed where a transaction has to be undone that a crash left.
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = Connection::open_with_flags(file, flags)?;
-    prepare(&db, options)?;
-    db.pragma_update(None, "query_only", true)?;
-    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    contents(&db)
+    let Some(db) = reader(file, options)? else {
+        return Ok(None);
+    };
+    let (schema, steps_behind) = migrations::known(&db)?;
+    Ok(Some(Look {
+        schema,
+        steps_behind,
+        sealed: keys::all_sealed(&db)?,
+    }))
 }
 
-/// The same, and nothing is left beside the file that was not there: without a journal nobody writes, and it is read as it
-/// lies there.
-fn glance(file: &Path, options: &SqliteOptions) -> Result<Option<Look>> {
-    let is_settled = ["-wal", "-journal"]
+/// A connection that changes nothing in a file that is there, and leaves nothing beside it; `None` when the database is new.
+fn reader(file: &Path, options: &SqliteOptions) -> Result<Option<Connection>> {
+    let has_journal = ["-wal", "-journal"]
         .iter()
-        .all(|suffix| !beside(file, suffix).exists());
-    match immutable(file).filter(|_| is_settled) {
+        .any(|suffix| beside(file, suffix).exists());
+    let db = match immutable(file).filter(|_| !has_journal) {
         Some(uri) => {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
                 | OpenFlags::SQLITE_OPEN_URI
                 | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            contents(&Connection::open_with_flags(uri, flags)?)
+            Connection::open_with_flags(uri, flags)?
         }
-        None => look(file, options),
+        None => beside_a_server(file, options)?,
+    };
+    if migrations::is_new(&db)? {
+        return Ok(None);
     }
+    migrations::known(&db)?;
+    Ok(Some(db))
 }
 
-/// The file as a URI of SQLite, for which there are neither locks nor journals; `None` where its name is no text.
+/// The file as a URI of SQLite that says that nobody writes, so that there are neither locks nor journals; `None` where its
+/// name is no text.
 fn immutable(file: &Path) -> Option<String> {
     let path = std::path::absolute(file).ok()?;
     let mut uri = String::from("file:");
@@ -174,14 +199,12 @@ fn immutable(file: &Path) -> Option<String> {
     Some(uri + "?immutable=1")
 }
 
-fn contents(db: &Connection) -> Result<Option<Look>> {
-    if migrations::is_new(db)? {
-        return Ok(None);
-    }
-    let (schema, steps_behind) = migrations::known(db)?;
-    Ok(Some(Look {
-        schema,
-        steps_behind,
-        sealed: keys::all_sealed(db)?,
-    }))
+/// A server may run, or has left a transaction in the journal that has to be undone: to write is needed for that.
+fn beside_a_server(file: &Path, options: &SqliteOptions) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(file, flags)?;
+    prepare(&db, options)?;
+    db.pragma_update(None, "query_only", true)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(db)
 }

@@ -8,7 +8,8 @@ use super::statements::{Run, statements};
 use super::values::Columns;
 use crate::rules::keys::{Successor, leaving, may_follow, stopped_before, successor};
 use crate::{
-    AdminKey, Digest, Reseal, Result, Sealed, SealedKind, SealedSecret, SigningKeyRecord, StoreError,
+    AdminKey, Digest, Ended, Reseal, Result, Sealed, SealedKind, SealedSecret, SecretsForgotten,
+    SecretsInUse, SigningKeyRecord, StoreError,
 };
 
 statements! {
@@ -25,6 +26,14 @@ statements! {
     RESEAL_SECRET = "UPDATE server_secret SET sealed = ?3 WHERE purpose = ?1 AND sealed = ?2";
     SECRET = "SELECT sealed FROM server_secret WHERE purpose = ?1";
     PROPOSE_SECRET = "INSERT INTO server_secret (purpose, sealed) VALUES (?1, ?2) ON CONFLICT (purpose) DO NOTHING";
+    FORGET_KEYS scans = "DELETE FROM signing_key WHERE TRUE";
+    FORGET_SECRETS scans = "DELETE FROM server_secret WHERE TRUE";
+    /// On any schema, since all of it is as old as the first one.
+    IN_USE scans = "SELECT (SELECT count(*) FROM signing_key), (SELECT count(*) FROM access_grant WHERE state <> 'ended'), \
+                    (SELECT count(*) FROM session), (SELECT count(*) FROM client WHERE secrets <> '[]' AND source = 'admin'), \
+                    (SELECT count(*) FROM client WHERE secrets <> '[]' AND source = 'dynamic')";
+    CLIENTS_WITH_SECRETS scans = "SELECT client_id, metadata FROM client WHERE secrets <> '[]' AND source = 'admin' \
+                                  ORDER BY client_id LIMIT ?1";
     ADMIN_KEYS scans = "SELECT digest, name, created_at FROM admin_key ORDER BY created_at DESC, digest";
     ADD_ADMIN_KEY = "INSERT INTO admin_key (digest, name, created_at) VALUES (?1, ?2, ?3)";
     ADMIN_KEY = "SELECT digest, name, created_at FROM admin_key WHERE digest = ?1";
@@ -146,6 +155,33 @@ pub(super) fn find_secret(db: &Connection, purpose: &str) -> Result<Option<Seale
 pub(super) fn secret(db: &Connection, purpose: &str, proposed: &SealedSecret) -> Result<SealedSecret> {
     db.run(PROPOSE_SECRET, params![purpose, proposed.0])?;
     find_secret(db, purpose)?.ok_or_else(|| StoreError::Internal("a stored secret is not there".to_owned()))
+}
+
+/// All of them; what they are for ends elsewhere.
+pub(super) fn forget(db: &Connection) -> Result<SecretsForgotten> {
+    Ok(SecretsForgotten {
+        signing_keys: db.run(FORGET_KEYS, [])? as u64,
+        server_secrets: db.run(FORGET_SECRETS, [])? as u64,
+        ended: Ended::default(),
+    })
+}
+
+pub(super) fn in_use(db: &Connection, clients: u32) -> Result<SecretsInUse> {
+    let first_clients = db.list(CLIENTS_WITH_SECRETS, [clients], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
+    let counted = db.find(IN_USE, [], |row| {
+        let count = |column: usize| row.get::<_, i64>(column).map(i64::unsigned_abs);
+        Ok(SecretsInUse {
+            signing_keys: count(0)?,
+            grants: count(1)?,
+            sessions: count(2)?,
+            clients: count(3)?,
+            self_registered: count(4)?,
+            first_clients,
+        })
+    })?;
+    counted.ok_or_else(|| StoreError::Internal("nothing was counted".to_owned()))
 }
 
 pub(super) fn add_admin_key(db: &Connection, key: &AdminKey, only_if_none: bool) -> Result<bool> {

@@ -22,8 +22,9 @@ use crate::{
     InitialAccessToken, Issuance, IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject, LoginThrottle, Origin,
     OwnOutcome, Page, PageRequest, Partitioned, PartitionsKept, PollOutcome, RedeemCode, RedeemOutcome,
     RegisterOutcome, Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed,
-    SealedKind, SealedSecret, Session, SigningKeyRecord, Spend, SpendOutcome, Store, StoreError, Swept,
-    ThrottlePolicy, TokenStanding, TrustedIssuer, TrustedIssuerKind, Turn, UseRefresh, User, UserId,
+    SealedKind, SealedSecret, SecretsForgotten, Session, SigningKeyRecord, Spend, SpendOutcome, Store,
+    StoreError, Swept, ThrottlePolicy, TokenStanding, TrustedIssuer, TrustedIssuerKind, Turn, UseRefresh,
+    User, UserId,
 };
 
 #[async_trait]
@@ -489,13 +490,20 @@ impl Store for SqliteStore {
         let mut ended = self
             .act(move |db| Ok((ending::begin(db, now)?, audit::everything_ended())))
             .await?;
-        let mut after = Some(GrantId(Uuid::nil()));
-        while let Some(start) = after {
-            let (grants, last) = self.write(move |db| ending::grants(db, start, now)).await?;
-            ended.grants += grants;
-            after = last;
-        }
+        ended.grants = self.end_every_grant(now).await?;
         Ok(ended)
+    }
+
+    async fn forget_secrets(&self, now: UnixSeconds) -> Result<SecretsForgotten> {
+        let mut forgotten = self
+            .act(move |db| {
+                let mut forgotten = keys::forget(db)?;
+                forgotten.ended = ending::begin(db, now)?;
+                Ok((forgotten, audit::secrets_replaced(&forgotten)))
+            })
+            .await?;
+        forgotten.ended.grants = self.end_every_grant(now).await?;
+        Ok(forgotten)
     }
 
     async fn revoke_issuance(&self, jti: &str, now: UnixSeconds) -> Result<bool> {

@@ -5,7 +5,7 @@ use crate::rules::grants::Whose;
 use crate::rules::words::Word as _;
 use crate::{
     Approval, ApprovalOutcome, AuditAction, EndReason, Ended, Grant, GrantFilter, Issuance, RedeemCode,
-    RedeemOutcome, RotateOutcome, RotateRefresh, SpendOutcome,
+    RedeemOutcome, RotateOutcome, RotateRefresh, SecretsForgotten, SpendOutcome,
 };
 
 /// What came of an earlier identical post was written down then. A refusal changes nothing: the server writes it down, once
@@ -123,11 +123,23 @@ pub(crate) fn everything_ended() -> Draft {
 /// After a copy was put in the place of the database. `ended`: what of it, where that was asked for.
 pub(crate) fn database_restored(ended: Option<&Ended>) -> Draft {
     let draft = Draft::new(AuditAction::DatabaseRestored);
-    let Some(ended) = ended else {
-        return draft;
-    };
+    match ended {
+        Some(ended) => with_the_rest(draft.with("grants_ended", ended.grants), ended),
+        None => draft,
+    }
+}
+
+/// Whoever starts next makes others. It begins with this, and the grants end after it.
+pub(crate) fn secrets_replaced(forgotten: &SecretsForgotten) -> Draft {
+    let draft = Draft::new(AuditAction::ServerSecretsReplaced)
+        .with("signing_keys", forgotten.signing_keys)
+        .with("server_secrets", forgotten.server_secrets);
+    with_the_rest(draft, &forgotten.ended)
+}
+
+/// What ended beside grants.
+fn with_the_rest(draft: Draft, ended: &Ended) -> Draft {
     draft
-        .with("grants_ended", ended.grants)
         .with("sessions_ended", ended.sessions)
         .with("devices_ended", ended.devices)
         .with("consents_forgotten", ended.consents)

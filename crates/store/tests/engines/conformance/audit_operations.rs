@@ -127,6 +127,7 @@ pub(crate) async fn every_operation_that_changes_something_is_told(opened: Opene
     tells!(replace_signing_key(None, keys::key(2, at(1)), at(1)) => "signing_key.rotated");
     tells!(replace_signing_key(Some("key-2"), keys::key(3, at(2)), at(2)) => "signing_key.revoked");
     tells!(delete_signing_keys(at(100)) => "signing_key.deleted");
+    tells!(forget_secrets(at(9)) => "server_secret.replaced");
     tells!(secret("root", SealedSecret(vec![1])) => "server_secret.created");
     let sealed = Sealed {
         kind: SealedKind::ServerSecret,

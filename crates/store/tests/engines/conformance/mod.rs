@@ -109,6 +109,7 @@ macro_rules! conformance {
                 polls_are_told_what_became_of_the_request, a_no_counts_until_somebody_says_yes, fifty_parallel_polls_get_one_token_and_the_grant_lives,
                 a_session_that_ends_leaves_the_device_its_code, a_device_is_swept_after_its_time;
             ending: nothing_that_was_given_out_is_usable_any_more, every_grant_ends_however_many_there_are,
+                whoever_knows_the_old_secrets_has_nothing, secrets_that_were_forgotten_by_half_are_forgotten_again,
                 what_was_made_before_counts_as_used_up;
             registration: an_initial_token_reads_back_and_can_be_removed, a_token_for_one_use_registers_one_client_whoever_races,
                 an_expired_or_unknown_token_registers_nobody, a_client_that_changes_its_registration_loses_its_unredeemed_codes,
