@@ -384,8 +384,16 @@ async fn the_database_is_looked_at_and_nothing_is_made() {
     );
     assert_eq!(server.stop().code, Some(0));
     let before = fs::read(&database).unwrap();
+    let listing = || {
+        let entries = fs::read_dir(&data).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let files = listing();
     assert_eq!(look(), ready);
     assert_eq!(fs::read(&database).unwrap(), before);
+    assert_eq!(listing(), files);
 
     fs::write(&database, "no database").unwrap();
     let refused = place.run(&["check-config", "--database"]).failure();

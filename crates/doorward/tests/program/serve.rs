@@ -331,6 +331,36 @@ async fn a_server_that_may_open_few_files_answers_beside_many_idle_connections()
     );
 }
 
+/// What is refused before its endpoint has the headers for other origins, and nothing else of them: the next answer begins
+/// where this one ends.
+#[tokio::test]
+async fn a_connection_goes_on_after_a_refusal_that_another_origin_may_read() {
+    let server = Place::new().serve().await;
+    let address = server.public_url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let refused = "POST /oauth/token HTTP/1.1\r\nHost: evil.example\r\nOrigin: https://app.example\r\nContent-Length: 0\r\n\r\n";
+    let last = format!("GET /livez HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream
+        .write_all(format!("{refused}{refused}{last}").as_bytes())
+        .unwrap();
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).unwrap();
+    let status = |answer: &str| answer.split_once(' ').unwrap().1[..3].to_owned();
+    let answers: Vec<_> = answers.split("HTTP/1.1").skip(1).collect();
+    let statuses: Vec<_> = answers.iter().map(|answer| status(answer)).collect();
+    assert_eq!(statuses, ["421", "421", "200"], "{answers:#?}");
+    for refused in &answers[..2] {
+        let (headers, body) = refused.split_once("\r\n\r\n").unwrap();
+        assert!(headers.contains("access-control-allow-origin: *"), "{headers}");
+        assert!(
+            headers.contains(&format!("content-length: {}", body.len())),
+            "{refused}"
+        );
+        assert!(body.ends_with('}'), "{body}");
+    }
+}
+
 /// Else it would take 75 seconds, longer than the test waits.
 #[tokio::test]
 async fn a_connection_may_be_idle_as_long_as_the_settings_say() {

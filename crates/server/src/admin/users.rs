@@ -233,6 +233,6 @@ fn check_email(email: &str) -> Result<(), AdminError> {
         return Ok(());
     }
     Err(AdminError::Invalid(format!(
-        "email must be an address like ada@example.com, at most {MAX_EMAIL} bytes."
+        "email must be an address like somebody@example.com, at most {MAX_EMAIL} bytes."
     )))
 }

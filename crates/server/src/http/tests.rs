@@ -320,8 +320,15 @@ async fn other_origins_read_every_error_of_what_they_may_call() {
         elsewhere("/token"),
         request("POST", "/trap", &[origin]),
     ] {
-        let (status, headers, _) = send(&router, asked).await;
+        let (status, headers, body) = send(&router, asked).await;
         assert_eq!(headers["access-control-allow-origin"], "*", "{status}");
+        let length = headers
+            .get(header::CONTENT_LENGTH)
+            .map(|length| length.to_str().unwrap());
+        assert!(
+            length.is_none_or(|length| length == body.len().to_string()),
+            "{status}: {length:?}"
+        );
         let exposed = headers["access-control-expose-headers"].to_str().unwrap();
         assert!(exposed.contains("retry-after"), "{status}: {exposed}");
     }

@@ -4,6 +4,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::operator::{assert_refused, operator};
+use crate::support::log::Log;
 use crate::support::{ADMIN_KEY, PASSWORD, REDIRECT};
 
 /// ADMIN-004: what is not in the contract is refused, and nothing is half done.
@@ -168,4 +169,32 @@ async fn a_policy_has_only_claims_that_a_token_can_have() {
     assert_eq!(send.await.status, StatusCode::CREATED);
     let kept = &operator.get("/admin/resources/a").await["policy"]["claims"];
     assert_eq!(kept["b"], json!([u64::MAX, i64::MIN, 1.5, "\0"]));
+}
+
+/// A password that is a number is refused, and no less a password.
+#[tokio::test]
+async fn what_a_body_has_in_the_wrong_place_is_not_in_the_log() {
+    let log = Log::start();
+    let operator = operator().await;
+    for body in [
+        json!({"email": "a@example.com", "password": 123_456_789_012_345_u64}),
+        json!("canary-canary"),
+        json!({"email": "a@example.com", "canary-canary": 1}),
+    ] {
+        let reply = operator.call("POST", "/admin/users", body).await;
+        assert_refused(&reply, StatusCode::BAD_REQUEST, "invalid_request");
+        let line = log.request();
+        assert_eq!(line["error"], "invalid_request", "{line}");
+        let told = line.to_string();
+        assert!(
+            !told.contains("123456789012345") && !told.contains("canary"),
+            "{told}"
+        );
+    }
+    let reply = operator
+        .admin
+        .administer("GET", "/admin/users?canary-canary=1", &Value::Null)
+        .await;
+    assert_eq!(reply.status, StatusCode::BAD_REQUEST);
+    assert!(!log.request().to_string().contains("canary"));
 }

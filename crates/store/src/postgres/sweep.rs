@@ -2,9 +2,11 @@
 
 use doorward_oauth::time::UnixSeconds;
 
+use super::consents;
 use super::errors::Fallible;
 use super::statements::{Connection, Sql, find, list, run, statements};
 use super::values::only;
+use crate::rules::consents::ConsentsOf;
 use crate::rules::grants::AT_A_TIME;
 use crate::rules::sweep::{Kind, Round};
 
@@ -63,8 +65,6 @@ statements! {
     );
     END_OF_STEP = "SELECT client_id FROM client WHERE client_id > $1 ORDER BY client_id LIMIT 1 OFFSET $2";
     REMOVE_UNUSED_CLIENTS = concat!("DELETE FROM client k WHERE k.client_id = ANY ($1) AND ", unused!("$2"));
-    /// What people allowed them long ago.
-    FORGET_THEIR_CONSENTS = "DELETE FROM consent WHERE ctid = ANY (ARRAY(SELECT ctid FROM consent WHERE client_id = ANY ($1) LIMIT $2))";
 }
 
 pub(super) async fn remove(
@@ -99,14 +99,19 @@ async fn remove_unused_clients(
         only::<String>,
     )
     .await?;
-    let mut removed = 0;
-    if !unused.is_empty() {
-        // Some at a time, and the clients last.
-        let forgotten = run(db, FORGET_THEIR_CONSENTS, &[&unused, &i64::from(AT_A_TIME)]).await?;
-        if forgotten < u64::from(AT_A_TIME) {
-            removed = run(db, REMOVE_UNUSED_CLIENTS, &[&unused, &past.0]).await?;
+    let mut bare = Vec::new();
+    for client_id in unused {
+        // What people allowed it long ago goes with it: some at a time, and the client last.
+        let of_client = ConsentsOf::client(&client_id).filter();
+        if consents::forget_some(db, &of_client).await? < u64::from(AT_A_TIME) {
+            bare.push(client_id);
         }
     }
+    let removed = if bare.is_empty() {
+        0
+    } else {
+        run(db, REMOVE_UNUSED_CLIENTS, &[&bare, &past.0]).await?
+    };
     round.advance(last, removed, limit);
     Ok(removed)
 }

@@ -167,7 +167,8 @@ fn reader(file: &Path, options: &SqliteOptions) -> Result<Option<Connection>> {
     let has_journal = ["-wal", "-journal"]
         .iter()
         .any(|suffix| beside(file, suffix).exists());
-    let db = match immutable(file).filter(|_| !has_journal) {
+    let is_settled = file.is_file() && !has_journal;
+    let db = match immutable(file).filter(|_| is_settled) {
         Some(uri) => {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
                 | OpenFlags::SQLITE_OPEN_URI

@@ -143,7 +143,12 @@ pub(crate) async fn filters_choose_the_clients_of_a_page(opened: Opened) {
             ClientSource::Dynamic,
             false,
         ),
-        ("dwc_2", "{}", ClientSource::Dynamic, false),
+        (
+            "dwc_2",
+            r#"{"jwks":{"keys":[{"kid":"a\u0000b"}]}}"#,
+            ClientSource::Dynamic,
+            false,
+        ),
         (
             document,
             r#"{"client_name":"Été"}"#,

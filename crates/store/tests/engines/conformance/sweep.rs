@@ -7,7 +7,7 @@ use doorward_store::{
 };
 use uuid::Uuid;
 
-use super::scene::{APP, Opened, Scene, at, at_once, client, digest, redemption};
+use super::scene::{APP, Opened, Scene, at, at_once, client, consent, digest, redemption};
 
 const RETAIN: Duration = Duration::from_secs(1000);
 const YEAR: i64 = 365 * 86_400;
@@ -101,6 +101,28 @@ pub(crate) async fn clients_that_registered_themselves_and_were_never_allowed_an
     assert_eq!(store.client("recent").await.unwrap(), None);
     store.sweep(at(101_001), RETAIN, 100).await.unwrap();
     assert_eq!(store.client("comes back").await.unwrap(), None);
+}
+
+pub(crate) async fn a_client_that_is_removed_takes_what_people_allowed_it_long_ago_along(opened: Opened) {
+    let scene = Scene::new(opened).await;
+    let mut approval = scene.approval();
+    approval.consent = Some(consent("fingerprint-1", "files:read", "http://127.0.0.1/cb"));
+    scene.approve(&approval).await;
+    let one = GrantFilter::one(approval.grant.id);
+    let ended = scene
+        .store
+        .revoke_grants(one, EndReason::RevokedByClient, at(1))
+        .await;
+    assert_eq!(ended, Ok(1));
+    scene.store.sweep(at(1001), RETAIN, 100).await.unwrap();
+    assert!(scene.consent().await.is_some());
+    let mut round = 0;
+    while scene.store.client(APP).await.unwrap().is_some() {
+        round += 1;
+        assert!(round < 10, "the client stays");
+        scene.store.sweep(at(100_000), RETAIN, 100).await.unwrap();
+    }
+    assert_eq!(scene.consent().await, None);
 }
 
 /// Those that are in use stay: to look at all of them each time would keep everybody else waiting.
