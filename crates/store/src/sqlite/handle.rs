@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::location::{Location, LockedFile, beside, exists};
+use super::location::{Location, LockedFile, beside, exists, unusable};
 use super::{Engine, SqliteOptions, keys, migrations, prepare, refusal};
 use crate::rules::audit::Hands;
 use crate::{Look, Origin, Result, Sealed, SecretsInUse, Store, StoreError, Turn};
@@ -167,8 +167,10 @@ fn reader(file: &Path, options: &SqliteOptions) -> Result<Option<Connection>> {
     let has_journal = ["-wal", "-journal"]
         .iter()
         .any(|suffix| beside(file, suffix).exists());
-    let is_settled = file.is_file() && !has_journal;
-    let db = match immutable(file).filter(|_| is_settled) {
+    if !file.is_file() {
+        return Err(unusable(format!("{} is not a file", file.display())));
+    }
+    let db = match immutable(file).filter(|_| !has_journal) {
         Some(uri) => {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
                 | OpenFlags::SQLITE_OPEN_URI
