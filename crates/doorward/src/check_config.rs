@@ -47,25 +47,30 @@ pub async fn run(arguments: CheckConfigArguments) -> anyhow::Result<ExitCode> {
 
 fn sentence(settings: &Settings, found: &Found) -> String {
     let database = maintenance::place(settings);
-    match found {
-        Found::New { master_key: None } => {
-            format!("There is nothing in {database} yet: the first start makes it.")
-        }
-        Found::New {
-            master_key: Some(path),
-        } => format!(
-            "There is nothing in {database} yet: the first start makes it, and a master key in {}.",
-            std::path::absolute(path).as_deref().unwrap_or(path).display()
-        ),
-        Found::Ready {
-            schema,
-            steps_behind: 0,
-        } => format!("{database} has this version's schema ({schema}), and the master key opens it."),
-        Found::Ready { schema, steps_behind } => {
-            let steps = if *steps_behind == 1 { "step" } else { "steps" };
+    let key = maintenance::master_key_place(settings);
+    let makes_key = found.makes_master_key.is_some();
+    match (&found.schema, found.steps_behind) {
+        (None, _) if makes_key => {
             format!(
-                "{database} has an older schema ({schema}; the start, or `doorward migrate`, adds {steps_behind} {steps}), and the master key opens it."
+                "There is nothing in {database} yet: the first start makes it, and a master key in {key}."
             )
+        }
+        (None, _) => format!("There is nothing in {database} yet: the first start makes it."),
+        (Some(schema), steps) => {
+            let schema = match steps {
+                0 => format!("this version's schema ({schema})"),
+                1 => format!("an older schema ({schema}; the start, or `doorward migrate`, adds 1 step)"),
+                more => {
+                    format!("an older schema ({schema}; the start, or `doorward migrate`, adds {more} steps)")
+                }
+            };
+            if makes_key {
+                format!(
+                    "{database} has {schema}; nothing in it is sealed, and the start makes a master key in {key}."
+                )
+            } else {
+                format!("{database} has {schema}, and the master key opens it.")
+            }
         }
     }
 }

@@ -160,7 +160,9 @@ async fn new_secrets(arguments: &NewSecretsArguments) -> anyhow::Result<()> {
             "New secrets end {} signing keys, {} grants with their codes and refresh tokens, {} sessions, and the secrets of {} clients of operators and {} that registered themselves.",
             hanging.signing_keys, hanging.grants, hanging.sessions, hanging.clients, hanging.self_registered
         ));
-        anyhow::bail!("nothing was done: stop every server, and say --yes");
+        say_who_needs_secrets(&hanging);
+        out::note("nothing was done; stop every server, and say --yes");
+        return Ok(());
     }
     if settings.storage.transaction_pooler {
         out::note(
@@ -169,8 +171,10 @@ async fn new_secrets(arguments: &NewSecretsArguments) -> anyhow::Result<()> {
     }
     let (forgotten, hanging) = maintenance::new_secrets(&settings, Parts::system()).await?;
     out::line(format!(
-        "Forgotten: {} signing keys and {} secrets of the server. The next start makes others, under the master key of the settings: another one, if this one may be known or is lost (`doorward keys new-master`).",
-        forgotten.signing_keys, forgotten.server_secrets
+        "Forgotten: {} signing keys and {} secrets of the server. The next start makes others, under the master key in {}: put another one there first if it may be known (`doorward keys new-master`).",
+        forgotten.signing_keys,
+        forgotten.server_secrets,
+        maintenance::master_key_place(&settings)
     ));
     say_ended(&forgotten.ended);
     say_who_needs_secrets(&hanging);

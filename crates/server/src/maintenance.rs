@@ -59,19 +59,13 @@ pub fn check(settings: &Settings) -> Result<(), StartError> {
 
 /// The database of the settings, as a start would find it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
-    /// None, or a new one: the start makes what is missing.
-    New {
-        /// The file of the master key that would be made, if it would.
-        master_key: Option<PathBuf>,
-    },
-    /// One that the master key opens.
-    Ready {
-        /// Its last schema step.
-        schema: String,
-        /// How many schema steps the start would add.
-        steps_behind: usize,
-    },
+pub struct Found {
+    /// Its last schema step; `None`: there is none yet, or a new one, and the start makes what is missing.
+    pub schema: Option<String>,
+    /// How many schema steps the start would add to what is there.
+    pub steps_behind: usize,
+    /// The file of the master key that the start would make, where nothing is sealed yet. Otherwise the key opens what is.
+    pub makes_master_key: Option<PathBuf>,
 }
 
 /// Which database the settings name, for people: the file from the root, or the URL without its secrets.
@@ -87,6 +81,15 @@ pub async fn is_new(settings: &Settings) -> Result<bool, StartError> {
     Ok(storage::look(&settings.storage).await?.is_none())
 }
 
+/// Where the master key of these settings stands, for people.
+pub fn master_key_place(settings: &Settings) -> String {
+    if settings.keys.master_key.is_some() {
+        return "keys.master_key".to_owned();
+    }
+    let path = configured::path(settings);
+    std::path::absolute(&path).unwrap_or(path).display().to_string()
+}
+
 /// What a start would find in the database, after [`check`]: whether it answers, is this program's, and is opened by the
 /// master key. Changes nothing, and makes nothing; a server may run meanwhile.
 ///
@@ -94,26 +97,23 @@ pub async fn is_new(settings: &Settings) -> Result<bool, StartError> {
 /// What the start would say.
 pub async fn look(settings: &Settings, parts: &Parts) -> Result<Found, StartError> {
     let found = storage::look(&settings.storage).await?;
-    let master = existing_master_key(settings, parts);
-    let Some(found) = found else {
-        return match master {
-            Ok(_) => Ok(Found::New { master_key: None }),
-            Err(StartError::MasterKey(MasterKeyError::Missing { path }))
-                if path == configured::path(settings) =>
-            {
-                Ok(Found::New {
-                    master_key: Some(path),
-                })
-            }
-            Err(error) => Err(error),
-        };
+    let sealed = found.as_ref().map_or(&[][..], |found| &found.sealed);
+    let makes_master_key = match existing_master_key(settings, parts) {
+        Ok(master) if may_start(&master, sealed) => None,
+        Ok(_) => return Err(KeyError::WrongMasterKey.into()),
+        // The file of the other key is never made.
+        Err(StartError::MasterKey(MasterKeyError::Missing { path }))
+            if sealed.is_empty() && path == configured::path(settings) =>
+        {
+            Some(path)
+        }
+        Err(error) => return Err(error),
     };
-    if !may_start(&master?, &found.sealed) {
-        return Err(KeyError::WrongMasterKey.into());
-    }
-    Ok(Found::Ready {
-        schema: found.schema,
-        steps_behind: found.steps_behind,
+    let (schema, steps_behind) = found.map(|found| (found.schema, found.steps_behind)).unzip();
+    Ok(Found {
+        schema,
+        steps_behind: steps_behind.unwrap_or_default(),
+        makes_master_key,
     })
 }
 

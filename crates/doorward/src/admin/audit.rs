@@ -6,6 +6,7 @@ use doorward_server::config::Span;
 use reqwest::Method;
 
 use super::api::{Api, page_query, path};
+use super::user;
 
 const COLUMNS: [&str; 10] = [
     "at",
@@ -65,7 +66,7 @@ pub struct List {
     /// About this grant.
     #[arg(long)]
     grant: Option<String>,
-    /// About this `sub`.
+    /// About this `sub`, or the person with this e-mail address.
     #[arg(long)]
     subject: Option<String>,
     /// About this resource (URI).
@@ -100,6 +101,7 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
                 list.since.map(|at| at.to_string()),
                 list.until.map(|at| at.to_string()),
             );
+            let subject = user::id_if_known(api, list.subject).await?;
             let outcome = list.outcome.map(|outcome| match outcome {
                 Outcome::Done => "done",
                 Outcome::Refused => "refused",
@@ -113,7 +115,7 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
                 ("actor_id", list.actor_id.as_deref()),
                 ("client_id", list.client_id.as_deref()),
                 ("grant", list.grant.as_deref()),
-                ("subject", list.subject.as_deref()),
+                ("subject", subject.as_deref()),
                 ("resource", list.resource.as_deref()),
                 ("request_id", list.request_id.as_deref()),
             ];

@@ -135,21 +135,33 @@ pub async fn id_if_any(api: &Api, person: Option<String>) -> anyhow::Result<Opti
     }
 }
 
+/// The id of a person who is named by an e-mail address; whatever else is left as it is, since subjects may have an `@`.
+pub async fn id_if_known(api: &Api, subject: Option<String>) -> anyhow::Result<Option<String>> {
+    let Some(subject) = subject else { return Ok(None) };
+    Ok(Some(found(api, &subject).await?.unwrap_or(subject)))
+}
+
+async fn found(api: &Api, email: &str) -> anyhow::Result<Option<String>> {
+    if !email.contains('@') {
+        return Ok(None);
+    }
+    let query = page_query(None, 1, &[("email", Some(email))]);
+    let list = api
+        .call(Method::GET, &format!("/admin/users{query}"), None)
+        .await?;
+    Ok(list["items"][0]["id"].as_str().map(str::to_owned))
+}
+
 /// The id of a person who may be named by an e-mail address: no id has an `@`.
 pub async fn id_of(api: &Api, person: String) -> anyhow::Result<String> {
     if !person.contains('@') {
         return Ok(person);
     }
-    let query = page_query(None, 1, &[("email", Some(&person))]);
-    let found = api
-        .call(Method::GET, &format!("/admin/users{query}"), None)
-        .await?;
-    let id = found["items"][0]["id"].as_str();
     let unknown = || {
         let sentence = format!("there is no person with the e-mail address {person}");
         Failure::new(Kind::NotFound, sentence)
     };
-    Ok(id.ok_or_else(unknown)?.to_owned())
+    Ok(found(api, &person).await?.ok_or_else(unknown)?)
 }
 
 fn read_password() -> anyhow::Result<String> {

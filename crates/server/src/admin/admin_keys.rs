@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::by::By;
 use super::error::{AdminError, Body, ErrorBody, Path};
-use super::key::{BOOTSTRAP, new_key};
+use super::key::{BOOTSTRAP, FIRST, new_key};
 use super::name;
 use super::page::List;
 use crate::context::Context;
@@ -66,9 +66,15 @@ pub(super) async fn create(
     Body(new): Body<NewAdminKey>,
 ) -> Result<(StatusCode, Json<AdminKeyBody>), AdminError> {
     name::check("name", &new.name)?;
-    if new.name == BOOTSTRAP {
+    // Two names that look alike in a list are a place to hide.
+    if new.name.trim() != new.name {
         return Err(AdminError::invalid(
-            "The audit list calls admin.bootstrap_key `bootstrap`; choose another name.",
+            "The name begins or ends with a space; leave it out.",
+        ));
+    }
+    if [BOOTSTRAP, FIRST].contains(&new.name.to_lowercase().as_str()) {
+        return Err(AdminError::invalid(
+            "The audit list calls admin.bootstrap_key `bootstrap`, and the key of the first start `first start`; choose another name.",
         ));
     }
     let key = new_key(ctx.random.as_ref());

@@ -19,6 +19,8 @@ use crate::random::Random;
 
 /// What the audit list calls `admin.bootstrap_key`.
 pub(super) const BOOTSTRAP: &str = "bootstrap";
+/// The name of the key that is made and printed at the first start.
+pub(super) const FIRST: &str = "first start";
 /// What its keyed digests are for, and the beginning of their names.
 const BOOTSTRAP_PURPOSE: &str = "admin.bootstrap_key";
 /// Bytes of a digest that are a name.
@@ -58,7 +60,7 @@ pub async fn ensure_admin_key(
     let text = new_key(parts.random.as_ref());
     let key = AdminKey {
         digest: sha256(text.as_bytes()),
-        name: "first start".to_owned(),
+        name: FIRST.to_owned(),
         created_at: parts.clock.now(),
     };
     let added = store.add_admin_key(key, true).await?;

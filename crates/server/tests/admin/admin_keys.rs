@@ -179,7 +179,18 @@ async fn an_admin_key_has_a_name_of_its_own() {
         .await;
     assert_refused(&again, StatusCode::CONFLICT, "conflict");
     let long = "a".repeat(201);
-    for name in ["", "  ", "a\u{202e}b", "a\nb", &long, "bootstrap"] {
+    for name in [
+        "",
+        "  ",
+        "a\u{202e}b",
+        "a\nb",
+        &long,
+        "bootstrap",
+        "Bootstrap",
+        "First Start",
+        "ada ",
+        " ada",
+    ] {
         let refused = operator
             .call("POST", "/admin/admin-keys", json!({"name": name}))
             .await;

@@ -1,7 +1,9 @@
 //! `doorward admin audit`.
 
+use serde_json::json;
+
 use super::text;
-use crate::support::Place;
+use crate::support::{EMAIL, Place};
 
 #[tokio::test]
 async fn what_was_done_is_listed_and_shown() {
@@ -35,6 +37,14 @@ async fn what_was_done_is_listed_and_shown() {
     // Whom it is about has a column of its own.
     let users = place.run(&["admin", "user", "list", "--json"]).json();
     let ada = text(&users["items"][0], "id");
+    let about = |subject: &str| {
+        let list = ["admin", "audit", "list", "--json", "--subject", subject];
+        place.run(&list).json()["items"].clone()
+    };
+    assert_eq!(about(EMAIL), about(&ada));
+    assert!(!about(EMAIL).as_array().unwrap().is_empty());
+    // Subjects of workloads may look like addresses.
+    assert_eq!(about("robot@project.example"), json!([]));
     place.run(&["admin", "user", "disable", &ada]).success();
     let table = place
         .run(&["admin", "audit", "list", "--action", "user.disabled"])
