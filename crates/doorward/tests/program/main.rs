@@ -13,7 +13,8 @@ mod earlier_state;
 mod init;
 mod issuer_path;
 mod life;
-mod new_secrets;
+
+mod renewal;
 mod retention;
 mod revocation;
 mod secrets;
