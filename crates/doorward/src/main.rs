@@ -41,7 +41,7 @@ fn run(cli: cli::Cli) -> anyhow::Result<ExitCode> {
         Command::Dev(arguments) => block_on(dev::run(arguments)),
         Command::Admin(arguments) => block_on(admin::run(*arguments)),
         Command::Healthcheck(arguments) => block_on(healthcheck::run(arguments)),
-        Command::Migrate(arguments) => block_on(serve::migrate(arguments)),
+        Command::Migrate(arguments) => block_on(maintenance::migrate(arguments)),
         Command::Backup(arguments) => block_on(maintenance::backup(arguments)),
         Command::Restore(arguments) => block_on(maintenance::restore(arguments)),
         Command::EndGrants(arguments) => block_on(maintenance::end_grants(arguments)),

@@ -1,4 +1,5 @@
-//! `doorward backup`, `doorward restore`, `doorward end-grants` and `doorward keys`: work on the database itself.
+//! `doorward migrate`, `doorward backup`, `doorward restore`, `doorward end-grants` and `doorward keys`: work on the database
+//! itself.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -54,6 +55,20 @@ pub struct NewSecretsArguments {
     yes: bool,
     #[command(flatten)]
     config: ConfigArguments,
+}
+
+/// Brings the database to this version's schema and stops.
+pub async fn migrate(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
+    let settings = serve::load(arguments.config.as_deref())?;
+    let is_new = maintenance::is_new(&settings).await?;
+    maintenance::migrate(&settings, Parts::system()).await?;
+    let place = maintenance::place(&settings);
+    out::line(if is_new {
+        format!("{place} was made new, with this version's schema.")
+    } else {
+        format!("{place} is at this version's schema.")
+    });
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Copies the database to a file.

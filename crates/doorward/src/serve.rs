@@ -1,4 +1,4 @@
-//! `doorward serve` and `doorward migrate`.
+//! `doorward serve`.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,7 +9,6 @@ use doorward_oauth::time::UnixSeconds;
 use doorward_server::config::Settings;
 use doorward_server::context::{Context, Parts, Reloaded};
 use doorward_server::http::serve::{Peers, ServeLimits, serve};
-use doorward_server::maintenance;
 use doorward_server::{AdminKeyOffer, AuthorizationServer, Routers};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -73,12 +72,15 @@ fn reload(config: Option<&Path>, log: &Log, context: &Context) {
     match load(config) {
         Ok(settings) => {
             log.change(&settings.observability);
-            let Reloaded { now, at_next_start } = context.reload(&settings);
+            let Reloaded {
+                in_force,
+                at_next_start,
+            } = context.reload(&settings);
             for key in at_next_start {
                 tracing::warn!(key, "this setting has changed and takes effect at the next start");
             }
             warn_of_open_secrets(&settings, config);
-            tracing::info!(changed = now.join(" "), "the configuration was read again");
+            tracing::info!(changed = in_force.join(" "), "the configuration was read again");
         }
         Err(error) => {
             tracing::error!(
@@ -93,20 +95,6 @@ fn warn_of_open_secrets(settings: &Settings, config: Option<&Path>) {
     if let Some(warning) = config.and_then(|path| settings.open_secrets(path)) {
         tracing::warn!("{warning}");
     }
-}
-
-/// Brings the database to this version's schema and stops.
-pub async fn migrate(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
-    let settings = load(arguments.config.as_deref())?;
-    let parts = Parts::system();
-    let is_new = maintenance::is_new(&settings).await?;
-    maintenance::migrate(&settings, parts).await?;
-    let (place, made) = (
-        maintenance::place(&settings),
-        if is_new { ", and new" } else { "" },
-    );
-    out::line(format!("{place} is at this version's schema{made}."));
-    Ok(ExitCode::SUCCESS)
 }
 
 /// The settings of a file and of this process's environment.

@@ -96,7 +96,7 @@ pub struct Context {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Reloaded {
     /// Of those that can change while the server runs, what is another value than at the reading before.
-    pub now: Vec<String>,
+    pub in_force: Vec<String>,
     /// The others whose value is not the one that the server runs with, a file with another master key in it included.
     pub at_next_start: Vec<String>,
 }
@@ -129,7 +129,7 @@ impl Context {
             }
         }
         Reloaded {
-            now,
+            in_force: now,
             at_next_start: changed,
         }
     }

@@ -109,10 +109,10 @@ async fn a_second_server_on_the_same_database_is_refused() {
 fn migrate_says_which_database_it_was_and_whether_it_is_new() {
     let place = Place::new();
     let database = place.folder().canonicalize().unwrap().join("data/doorward.db");
-    for made in [", and new", ""] {
+    for state in ["was made new, with", "is at"] {
         assert_eq!(
             place.run(&["migrate"]).success(),
-            format!("{} is at this version's schema{made}.\n", database.display())
+            format!("{} {state} this version's schema.\n", database.display())
         );
     }
 }

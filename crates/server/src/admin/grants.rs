@@ -173,48 +173,56 @@ pub(super) struct EndedBody {
 /// Refuses a name that nothing has, and that no grant has either: a slip of the pen must not look like a success. What is gone
 /// may have grants yet, that ended with it.
 async fn check_names(ctx: &Context, which: &WhichEnd) -> Result<(), AdminError> {
-    let has_grants = async |filter| {
-        let one = PageRequest {
-            after: None,
-            limit: 1,
-        };
-        Ok::<_, AdminError>(!ctx.store.grants(filter, one).await?.items.is_empty())
-    };
-    if let Some(id) = which.user.map(UserId) {
+    let nothing = GrantFilter::default;
+    if let Some(user) = which.user.map(UserId) {
         let filter = GrantFilter {
-            user: Some(id),
-            ..GrantFilter::default()
+            user: Some(user),
+            ..nothing()
         };
-        if ctx.store.user(id).await?.is_none() && !has_grants(filter).await? {
-            return Err(AdminError::NotFound(
-                "There is no person with this id, and no grant of one.",
-            ));
-        }
+        let sentence = "There is no person with this id, and no grant of one.";
+        refuse_unless(ctx, ctx.store.user(user).await?.is_some(), filter, sentence).await?;
     }
-    if let Some(client_id) = &which.client_id {
+    if let Some(client_id) = which.client_id.clone() {
+        let exists = ctx.store.client(&client_id).await?.is_some();
         let filter = GrantFilter {
-            client_id: Some(client_id.clone()),
-            ..GrantFilter::default()
+            client_id: Some(client_id),
+            ..nothing()
         };
-        if ctx.store.client(client_id).await?.is_none() && !has_grants(filter).await? {
-            return Err(AdminError::NotFound(
-                "There is no client with this client_id, and no grant of one.",
-            ));
-        }
+        let sentence = "There is no client with this client_id, and no grant of one.";
+        refuse_unless(ctx, exists, filter, sentence).await?;
     }
-    if let Some(uri) = &which.resource {
+    if let Some(uri) = which.resource.clone() {
+        let exists = ctx
+            .resources
+            .all()
+            .await?
+            .iter()
+            .any(|resource| resource.uri == uri);
         let filter = GrantFilter {
-            resource: Some(uri.clone()),
-            ..GrantFilter::default()
+            resource: Some(uri),
+            ..nothing()
         };
-        let resources = ctx.resources.all().await?;
-        if !resources.iter().any(|resource| resource.uri == *uri) && !has_grants(filter).await? {
-            return Err(AdminError::NotFound(
-                "There is no resource with this URI, and no grant on one.",
-            ));
-        }
+        let sentence = "There is no resource with this URI, and no grant on one.";
+        refuse_unless(ctx, exists, filter, sentence).await?;
     }
     Ok(())
+}
+
+/// Unless it is there, or has a grant.
+async fn refuse_unless(
+    ctx: &Context,
+    exists: bool,
+    filter: GrantFilter,
+    sentence: &'static str,
+) -> Result<(), AdminError> {
+    let one = PageRequest {
+        after: None,
+        limit: 1,
+    };
+    if exists || !ctx.store.grants(filter, one).await?.items.is_empty() {
+        return Ok(());
+    }
+    Err(AdminError::NotFound(sentence))
 }
 
 /// Ends every grant of a person, of a client or on a resource, 500 at a time. What they allowed is asked about again, also

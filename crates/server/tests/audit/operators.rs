@@ -264,7 +264,7 @@ async fn settings_that_were_read_again_are_told_without_their_values() {
     settings.rate_limit.token_address = Rate::OFF;
     settings.admin.bootstrap_key = Some("dwk_another-key-for-this-test-only-9876543210".into());
     let reloaded = |now: &[&str]| Reloaded {
-        now: now.iter().copied().map(str::to_owned).collect(),
+        in_force: now.iter().copied().map(str::to_owned).collect(),
         at_next_start: vec!["admin.bootstrap_key".to_owned()],
     };
     let changed = ["rate_limit.token_address"];

@@ -54,7 +54,7 @@ pub(super) async fn approve(db: &Connection, approval: &Approval) -> Fallible<Ap
 /// What changed since the person was asked. What did not change stays so until the end of the transaction.
 async fn refusal(db: &Connection, approval: &Approval, news: bool) -> Fallible<Option<ApprovalOutcome>> {
     let grant = &approval.grant;
-    // One round trip; the driver sends in the order of the first poll, so all nodes lock in one order.
+    // On the heap: with it the five together would be larger than a future may be.
     let remembered = Box::pin(async {
         if approval.asked {
             return Ok(true);
@@ -62,6 +62,7 @@ async fn refusal(db: &Connection, approval: &Approval, news: bool) -> Fallible<O
         let remembered = consents::hold(db, grant).await?;
         Ok::<_, Fault>(is_ground_for(remembered.as_ref(), approval))
     });
+    // One round trip; the driver sends in the order of the first poll, so all nodes lock in one order.
     let (person, session, resource, client, consent) = tokio::join!(
         biased;
         users::hold(db, grant.user),

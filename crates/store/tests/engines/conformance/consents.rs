@@ -112,12 +112,12 @@ pub(crate) async fn a_grant_that_ended_by_itself_is_forgotten_by_whoever_revokes
     approval.consent = Some(consent(FINGERPRINT, "files:read", "http://127.0.0.1/cb"));
     scene.approve(&approval).await;
     let one = GrantFilter::one(approval.grant.id);
-    for reason in [EndReason::RevokedByClient, EndReason::RefreshTokenReused] {
-        let _ = scene
-            .store
-            .revoke_grants(one.clone(), reason, at(1))
-            .await
-            .unwrap();
+    for (reason, ended) in [
+        (EndReason::RevokedByClient, 1),
+        (EndReason::RefreshTokenReused, 0),
+    ] {
+        let revoked = scene.store.revoke_grants(one.clone(), reason, at(1)).await;
+        assert_eq!(revoked, Ok(ended));
         assert!(scene.consent().await.is_some(), "{reason:?}");
     }
     assert_eq!(revoke(&scene, one).await, 0);
