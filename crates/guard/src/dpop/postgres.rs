@@ -82,8 +82,8 @@ impl PostgresReplayStore {
         make_table(&mut client).await.map_err(failed(
             "the table `doorward_used_proofs` is not there and cannot be made; make it as another role, or let this one create tables",
         ))?;
-        check_table(&client).await.map_err(failed(
-            "the table `doorward_used_proofs` cannot be used; the role needs SELECT, INSERT, UPDATE and DELETE on it, and the columns are `proof bytea PRIMARY KEY, ends_at bigint NOT NULL`",
+        check_table(&mut client).await.map_err(failed(
+            "the table `doorward_used_proofs` cannot be used; the role needs SELECT, INSERT, UPDATE and DELETE on it, the columns are `proof bytea PRIMARY KEY, ends_at bigint NOT NULL`, and the server has to take writes",
         ))?;
         Ok(Self { pool })
     }
@@ -121,12 +121,12 @@ async fn make_table(client: &mut Client) -> Result<(), PoolError> {
     Ok(())
 }
 
-/// Columns, key and rights, as PostgreSQL itself looks at them before it inserts anything.
-async fn check_table(client: &Client) -> Result<(), PoolError> {
+/// Columns, key, rights, and a server that is no standby: what a proof needs is done, and undone.
+async fn check_table(client: &mut Client) -> Result<(), PoolError> {
     let no_proof: &[u8] = &[];
-    let explain = format!("EXPLAIN {INSERT}");
-    client.execute(&explain, &[&no_proof, &0_i64, &0_i64]).await?;
-    Ok(())
+    let transaction = client.transaction().await?;
+    transaction.execute(INSERT, &[&no_proof, &0_i64, &0_i64]).await?;
+    Ok(transaction.rollback().await?)
 }
 
 impl ReplayStore for PostgresReplayStore {

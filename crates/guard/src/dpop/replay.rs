@@ -4,7 +4,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::future::ready;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -84,6 +84,9 @@ const CLEARED_AT_ONCE: usize = 4;
 /// A limit for one key that small stores do not need.
 const LEAST_PER_KEY: usize = 1_000;
 
+/// Proofs whose ends lie no further apart, in seconds, are kept from passing by one and the same step back of the clock.
+const ONE_STEP_BACK: i64 = 600;
+
 /// The proofs of one process, in memory.
 ///
 /// Bounded, and never forgets a proof that could still be replayed: when it is full of those, it says so. So that one
@@ -93,7 +96,8 @@ pub struct MemoryReplayStore {
     capacity: usize,
     per_key: usize,
     count: AtomicUsize,
-    warned_of_clock: AtomicBool,
+    /// The warning of a clock that was set back is not repeated for proofs that were forgotten until this second.
+    warned_until: AtomicI64,
     shards: [Mutex<Shard>; SHARDS],
 }
 
@@ -131,7 +135,7 @@ impl MemoryReplayStore {
             capacity: capacity.max(1),
             per_key: per_key.max(1),
             count: AtomicUsize::new(0),
-            warned_of_clock: AtomicBool::new(false),
+            warned_until: AtomicI64::new(i64::MIN),
             shards: std::array::from_fn(|_| Mutex::default()),
         }
     }
@@ -163,7 +167,11 @@ impl MemoryReplayStore {
                 Untaken::Full => until_end(self.first_end()),
                 Untaken::OfKey => until_end(lock(self.shard_of(proof)).first_end()),
                 Untaken::Forgotten(end) => {
-                    self.warn_of_clock();
+                    if self.is_another_step_back(end) {
+                        tracing::warn!(
+                            "the clock was set back: until it is where it was, nobody can tell whether a DPoP proof was used before; a restart of this process ends that"
+                        );
+                    }
                     // One that is made as much later ends after them.
                     end.since(proof.until) + Duration::from_secs(1)
                 }
@@ -172,12 +180,12 @@ impl MemoryReplayStore {
         })
     }
 
-    fn warn_of_clock(&self) {
-        if !self.warned_of_clock.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                "the clock was set back: until it is where it was, nobody can tell whether a DPoP proof was used before; a restart of this process ends that"
-            );
-        }
+    /// Once for each step back: the shards forget within minutes of each other.
+    fn is_another_step_back(&self, forgotten: UnixSeconds) -> bool {
+        let end = forgotten.seconds();
+        self.warned_until
+            .fetch_max(end + ONE_STEP_BACK, Ordering::Relaxed)
+            < end
     }
 
     fn insert_into(&self, proof: &UsedProof, now: UnixSeconds) -> Result<Insertion, Untaken> {

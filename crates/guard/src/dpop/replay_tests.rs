@@ -186,6 +186,18 @@ fn one_key_cannot_fill_the_store() {
 }
 
 #[test]
+fn each_step_back_of_the_clock_is_told_once() {
+    let store = MemoryReplayStore::new(10);
+    assert!(store.is_another_step_back(after(1_000)));
+    assert!(!store.is_another_step_back(after(1_000)));
+    assert!(
+        !store.is_another_step_back(after(1_300)),
+        "another shard, the same step"
+    );
+    assert!(store.is_another_step_back(after(10_000)));
+}
+
+#[test]
 fn of_parallel_callers_with_one_key_no_more_than_its_share_get_in() {
     let store = Arc::new(MemoryReplayStore::with_limits(10_000, 100));
     let callers: Vec<_> = (0..8_u32)

@@ -109,7 +109,7 @@ impl IntoResponse for AdminError {
             Self::Unauthenticated(why) => {
                 let error = sentence(
                     StatusCode::UNAUTHORIZED,
-                    "Send Authorization: Bearer with the admin key that was printed at first start, or with admin.bootstrap_key.".to_owned(),
+                    "Send Authorization: Bearer with an admin key: the one that was printed at first start, one that `doorward admin admin-key create` printed, or admin.bootstrap_key.".to_owned(),
                 );
                 let mut response = error.with_internal(why).into_response();
                 let challenge = HeaderValue::from_static("Bearer realm=\"admin\"");

@@ -222,4 +222,13 @@ async fn a_table_that_cannot_be_used_is_told_at_the_start() {
         );
         cluster::execute(&database.url(), "DROP TABLE doorward_used_proofs").await;
     }
+    cluster::execute(&database.url(), &sql_of_the_page(&role)).await;
+    let reads_only = format!("ALTER ROLE {role} SET default_transaction_read_only = on");
+    cluster::execute(&database.url(), &reads_only).await;
+    let refused = PostgresReplayStore::open(pool_as(&role, &database)).await;
+    let sentence = refused.unwrap_err().to_string();
+    assert!(
+        sentence.contains("the server has to take writes") && sentence.contains("read-only transaction"),
+        "{sentence}"
+    );
 }
