@@ -190,6 +190,10 @@ pub(crate) async fn approve_and(
 ) -> Result<Response, PageError> {
     let code = decision.code(ctx);
     let request = &decision.pending.request;
+    if request.has_expired(ctx.now()) {
+        tell_refusal(ctx, info, decision, "expired");
+        return Err(device_gone());
+    }
     let person = Actor::Person(decision.signed_in.user.id);
     // From memory it may be somebody else who made the browser ask.
     if decision.answer.is_some() {
@@ -217,6 +221,7 @@ pub(crate) async fn approve_and(
                     let page = HandOverPage {
                         base: ctx.issuer.path().to_owned(),
                         callback: response::success_location(ctx, redirect_uri, state.as_deref(), &code),
+                        may_be_a_command: means_the_same_in_every_shell(redirect_uri),
                         code,
                         seconds: ctx.settings.tokens.code_ttl.duration().as_secs(),
                     };
@@ -271,6 +276,21 @@ async fn is_same(ctx: &Context, code: &str, decision: &Decision<'_>) -> Result<b
     Ok(earlier.is_some_and(|(code, grant)| {
         grant.scopes == decision.scopes && code.stay_connected == decision.stay_connected
     }))
+}
+
+/// Quotes are not enough: a client may register a redirect URI with quotes in it, and not every shell knows the same ones.
+fn means_the_same_in_every_shell(redirect_uri: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/".contains(&byte);
+    redirect_uri.bytes().all(is_plain)
+}
+
+/// RFC 8628 §3.5: the device is told `expired_token` or no longer asks, so nothing may say that it is connected.
+pub(super) fn device_gone() -> PageError {
+    PageError::new(
+        StatusCode::BAD_REQUEST,
+        "This code has expired",
+        "The device no longer waits for an answer, and nothing was allowed. Start again on the device.",
+    )
 }
 
 fn signed_out() -> PageError {

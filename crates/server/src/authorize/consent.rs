@@ -32,6 +32,9 @@ use crate::pages::{
 };
 use crate::routes;
 
+const NOTHING_CHOSEN: &str =
+    "Check at least one thing that it may do, or choose Deny. Staying connected alone allows nothing.";
+
 /// `GET /consent?request=HANDLE`.
 pub(crate) async fn get(
     State(ctx): State<Arc<Context>>,
@@ -53,7 +56,8 @@ pub(crate) async fn get(
         )
         .await;
     }
-    visit.consent_page(&ctx, &signed_in).await
+    let page = visit.consent_page(&ctx, &signed_in).await?;
+    Ok(page.render_response(StatusCode::OK, visit.pending.request.redirect_uri()))
 }
 
 /// `POST /consent`.
@@ -84,7 +88,10 @@ pub(crate) async fn post(
     match parameters.require("decision")? {
         how @ ("allow" | "hand_over") => {
             let offered = visit.offered();
-            let allowed = chosen(&offered, &parameters)?;
+            let allowed = chosen(&offered, &parameters);
+            if is_nothing(&allowed) && !is_nothing(&offered) {
+                return visit.ask_again(&ctx, &signed_in, &allowed).await;
+            }
             let decision = Decision::made(&visit.pending, &visit.client, &signed_in, &offered, &allowed);
             let hand_over = how == "hand_over" && visit.may_hand_over();
             approval::approve_and(&ctx, &info, &decision, hand_over).await
@@ -110,7 +117,22 @@ impl Visit<'_> {
         )
     }
 
-    async fn consent_page(&self, ctx: &Context, signed_in: &SignedIn) -> Result<Response, PageError> {
+    /// The page once more, as the person left it, with a sentence about what is missing.
+    async fn ask_again(
+        &self,
+        ctx: &Context,
+        signed_in: &SignedIn,
+        checked: &ScopeSet,
+    ) -> Result<Response, PageError> {
+        let mut page = self.consent_page(ctx, signed_in).await?;
+        for scope in &mut page.scopes {
+            scope.checked = checked.contains(&scope.name);
+        }
+        page.error = Some(NOTHING_CHOSEN);
+        Ok(page.render_response(StatusCode::BAD_REQUEST, self.pending.request.redirect_uri()))
+    }
+
+    async fn consent_page(&self, ctx: &Context, signed_in: &SignedIn) -> Result<ConsentPage, PageError> {
         let request = &self.pending.request;
         let targets = self.targets(ctx).await?;
         let resource = targets.merged();
@@ -118,7 +140,7 @@ impl Visit<'_> {
         let earlier = Remembered::find(ctx, request, &self.client, &signed_in.user)
             .await?
             .scopes();
-        let page = ConsentPage {
+        Ok(ConsentPage {
             base: ctx.issuer.path().to_owned(),
             request: self.handle.to_owned(),
             csrf_token: csrf::issue(&ctx.secrets, &self.browser, &self.csrf_subject(signed_in)),
@@ -129,6 +151,7 @@ impl Visit<'_> {
                 .as_ref()
                 .map(RedirectUri::host_for_display)
                 .unwrap_or_default(),
+            returns_to_this_device: is_on_loopback(redirect_uri.as_ref()),
             device: self.device(),
             may_hand_over: self.may_hand_over(),
             resources: targets
@@ -148,8 +171,8 @@ impl Visit<'_> {
                 Some(redirect_uri) => warning(&self.client, redirect_uri),
                 None => Some(ConsentWarning::Device),
             },
-        };
-        Ok(page.render_response(StatusCode::OK, request.redirect_uri()))
+            error: None,
+        })
     }
 
     /// What the person decides about: what was asked for, and staying connected when the client would get
@@ -189,6 +212,9 @@ impl Visit<'_> {
                 response::error(ctx, redirect_uri, state.as_deref(), &error)
             }
             Answer::Device { digest, .. } => {
+                if request.has_expired(ctx.now()) {
+                    return Err(approval::device_gone());
+                }
                 if !ctx.acting(info, actor).deny_device(digest, ctx.now()).await? {
                     return Err(approval::already_answered());
                 }
@@ -220,28 +246,27 @@ impl Visit<'_> {
 
     /// Whether the client could run on a machine that this browser does not reach: its redirect URI is on loopback.
     fn may_hand_over(&self) -> bool {
-        let redirect_uri = self.redirect_uri().ok().flatten();
-        redirect_uri.is_some_and(|uri| uri.kind() == RedirectUriKind::Loopback)
+        is_on_loopback(self.redirect_uri().ok().flatten().as_ref())
     }
 }
 
+fn is_on_loopback(redirect_uri: Option<&RedirectUri>) -> bool {
+    redirect_uri.is_some_and(|uri| uri.kind() == RedirectUriKind::Loopback)
+}
+
 /// What the person checked, of what was offered.
-fn chosen(offered: &ScopeSet, parameters: &Parameters) -> Result<ScopeSet, PageError> {
+fn chosen(offered: &ScopeSet, parameters: &Parameters) -> ScopeSet {
     let checked: Vec<&str> = parameters.get_all("scope").collect();
-    let chosen: ScopeSet = offered
+    offered
         .iter()
         .filter(|scope| checked.contains(&scope.as_str()))
         .cloned()
-        .collect();
-    let counts = |scopes: &ScopeSet| scopes.iter().any(|scope| scope.as_str() != OFFLINE_ACCESS);
-    if counts(offered) && !counts(&chosen) {
-        return Err(PageError::new(
-            StatusCode::BAD_REQUEST,
-            "Nothing was chosen",
-            "Go back and check at least one permission, or choose Deny.",
-        ));
-    }
-    Ok(chosen)
+        .collect()
+}
+
+/// Staying connected by itself allows nothing.
+fn is_nothing(scopes: &ScopeSet) -> bool {
+    scopes.iter().all(|scope| scope.as_str() == OFFLINE_ACCESS)
 }
 
 fn described(resource: &Resource, earlier: &ScopeSet, name: &str) -> ConsentScope {
@@ -257,13 +282,10 @@ fn described(resource: &Resource, earlier: &ScopeSet, name: &str) -> ConsentScop
 /// A warning when the answer could reach a program that only says that it is this client.
 fn warning(client: &Client, redirect_uri: &RedirectUri) -> Option<ConsentWarning> {
     match redirect_uri.kind() {
-        RedirectUriKind::Loopback
-            if client.source == ClientSource::MetadataDocument && client.is_loopback_only() =>
-        {
-            Some(ConsentWarning::LoopbackOnly)
-        }
+        RedirectUriKind::Loopback => Some(ConsentWarning::Loopback),
         RedirectUriKind::PrivateUse => Some(ConsentWarning::PrivateUseScheme),
-        _ => None,
+        RedirectUriKind::Https if client.source != ClientSource::Admin => Some(ConsentWarning::Unverified),
+        RedirectUriKind::Https => None,
     }
 }
 

@@ -100,6 +100,11 @@ impl AuthorizationRequest {
             Answer::Device { .. } => None,
         }
     }
+
+    /// Whether the device that asked has stopped waiting.
+    pub(crate) fn has_expired(&self, now: UnixSeconds) -> bool {
+        matches!(&self.answer, Answer::Device { expires_at, .. } if *expires_at <= now)
+    }
 }
 
 /// Where an answer goes: known as soon as client and redirect URI have been checked.

@@ -13,7 +13,6 @@ pub(crate) mod secret;
 pub(crate) mod spending;
 
 use doorward_oauth::client::{EffectiveClient, consent_fingerprint};
-use doorward_oauth::redirect::RedirectUriKind;
 use doorward_oauth::time::UnixSeconds;
 use doorward_store::{ClientSecret, ClientSource};
 
@@ -110,13 +109,6 @@ impl Client {
             url.port()
                 .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")),
         )
-    }
-
-    /// Whether every redirect URI is on loopback, where any program of the computer may listen: a person must be
-    /// warned before trusting the name of such a client.
-    pub(crate) fn is_loopback_only(&self) -> bool {
-        let uris = &self.metadata.redirect_uris;
-        !uris.is_empty() && uris.iter().all(|uri| uri.kind() == RedirectUriKind::Loopback)
     }
 }
 

@@ -161,7 +161,6 @@ async fn a_url_is_a_client_whose_document_is_fetched_once_and_costs_no_row() {
     for _ in 0..5 {
         let client = house.resolve(&client_id).await.unwrap();
         assert_eq!(client.source, ClientSource::MetadataDocument);
-        assert!(client.is_loopback_only());
         assert_eq!(
             client.host(),
             client_id

@@ -53,17 +53,17 @@ pub(crate) async fn post(
     if !csrf::same_origin(&headers, &ctx.issuer) || !csrf::check(&ctx.secrets, &browser, FORM, token) {
         return Err(foreign_form());
     }
+    let typed = parameters.get("user_code")?.unwrap_or_default();
     let guess = Guess::new(&browser, info.address, ctx.now());
     if let LoginThrottle::Wait(seconds) = guess.begin(&ctx).await? {
-        return Ok(wait(&ctx, &browser, seconds));
+        return Ok(wait(&ctx, &browser, typed, seconds));
     }
-    let typed = parameters.get("user_code")?.unwrap_or_default();
     let found = match UserCode::parse(typed) {
         Some(code) => find(&ctx, &code).await?.map(|device| (code, device)),
         None => None,
     };
     let Some((code, device)) = found else {
-        let page = page(&ctx, &browser, String::new(), Some(UNKNOWN.to_owned()));
+        let page = page(&ctx, &browser, typed.to_owned(), Some(UNKNOWN.to_owned()));
         return Ok(page.render_response(StatusCode::BAD_REQUEST));
     };
     guess.was_right(&ctx).await?;
@@ -127,11 +127,11 @@ fn page(ctx: &Context, browser: &BrowserId, user_code: String, error: Option<Str
     }
 }
 
-fn wait(ctx: &Context, browser: &BrowserId, seconds: u64) -> Response {
+fn wait(ctx: &Context, browser: &BrowserId, typed: &str, seconds: u64) -> Response {
     let unit = if seconds == 1 { "second" } else { "seconds" };
     let error = format!("Too many attempts. Try again in {seconds} {unit}.");
     let mut response =
-        page(ctx, browser, String::new(), Some(error)).render_response(StatusCode::TOO_MANY_REQUESTS);
+        page(ctx, browser, typed.to_owned(), Some(error)).render_response(StatusCode::TOO_MANY_REQUESTS);
     response
         .headers_mut()
         .insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -1,12 +1,13 @@
 //! Asking a person whether a client may act for them.
 
-use std::net::IpAddr;
-
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::{assets, display};
+
+/// With more scopes than this, the buttons are far from what they are about, and it is said again.
+const MANY_SCOPES: usize = 6;
 
 /// The page that says who wants what, and asks.
 #[derive(Debug, Clone, Template)]
@@ -26,6 +27,8 @@ pub(crate) struct ConsentPage {
     pub(crate) client_host: Option<String>,
     /// Where the answer is sent: the redirect URI's host, or its scheme; empty when a device waits.
     pub(crate) redirect_host: String,
+    /// Whether that is this computer.
+    pub(crate) returns_to_this_device: bool,
     /// The device that waits.
     pub(crate) device: Option<ConsentDevice>,
     /// Whether the code can be carried to a client that this browser cannot reach.
@@ -38,6 +41,8 @@ pub(crate) struct ConsentPage {
     pub(crate) scopes: Vec<ConsentScope>,
     /// What the person should know before saying yes.
     pub(crate) warning: Option<ConsentWarning>,
+    /// What is wrong with the answer that was given.
+    pub(crate) error: Option<&'static str>,
 }
 
 /// An MCP server.
@@ -75,9 +80,9 @@ impl ConsentScope {
     /// The words beside the box.
     fn words(&self) -> String {
         match (self.name.as_str(), self.description.is_empty()) {
-            ("offline_access", true) => "Stay connected while you are away, until you end it".to_owned(),
+            ("offline_access", true) => "Stay connected while you are away".to_owned(),
             (_, true) => display::name(&self.name),
-            (_, false) => display::name(&self.description),
+            (_, false) => display::sentence(&self.description),
         }
     }
 }
@@ -85,11 +90,13 @@ impl ConsentScope {
 /// What a person should know about where the answer goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ConsentWarning {
-    /// The client's document allows only redirects to this computer, where any program can listen: anybody
-    /// could use the client's name (Client ID Metadata Documents, security considerations).
-    LoopbackOnly,
+    /// The answer goes to this computer, where any program can listen: anybody could use the client's name (RFC 8252 §8.6;
+    /// Client ID Metadata Documents, security considerations).
+    Loopback,
     /// The answer goes to a private-use scheme, which any installed application could have claimed.
     PrivateUseScheme,
+    /// Nobody but the client itself says who it is.
+    Unverified,
     /// The answer goes to a device that this browser knows nothing about (RFC 8628 §5.4).
     Device,
 }
@@ -97,13 +104,17 @@ pub(crate) enum ConsentWarning {
 impl ConsentWarning {
     const fn words(self) -> &'static str {
         match self {
-            Self::LoopbackOnly => {
+            Self::Loopback => {
                 "This application runs on your own computer, and any program there could use its name. \
                  Go on only if you have just started connecting it yourself."
             }
             Self::PrivateUseScheme => {
                 "The answer goes to an application installed on this device. \
                  Go on only if you have just started connecting it yourself."
+            }
+            Self::Unverified => {
+                "Nobody has checked this application, and it chose its name itself. Go on only if you have just started \
+                 connecting it yourself, and know the address to which it returns you."
             }
             Self::Device => {
                 "Another device asks for this. Go on only if it is yours, shows this code and you have just started it \
@@ -114,11 +125,6 @@ impl ConsentWarning {
 }
 
 impl ConsentPage {
-    fn returns_to_this_device(&self) -> bool {
-        let address = self.redirect_host.trim_matches(['[', ']']).parse::<IpAddr>();
-        self.redirect_host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-    }
-
     /// The page as an answer. `redirect_uri` is the client's, to which the decision leads.
     pub(crate) fn render_response(&self, status: StatusCode, redirect_uri: Option<&str>) -> Response {
         super::respond(self, status, redirect_uri)
@@ -128,6 +134,7 @@ impl ConsentPage {
     pub(crate) fn of_device() -> Self {
         Self {
             redirect_host: String::new(),
+            returns_to_this_device: false,
             device: Some(ConsentDevice {
                 user_code: "BDFG-HJKL".to_owned(),
                 address: "192.0.2.1".to_owned(),
@@ -153,7 +160,8 @@ impl ConsentPage {
             client_name: "Example Editor".to_owned(),
             verified: false,
             client_host: Some("editor.example".to_owned()),
-            redirect_host: "127.0.0.1".to_owned(),
+            redirect_host: "127.0.0.1:3333".to_owned(),
+            returns_to_this_device: true,
             device: None,
             may_hand_over: true,
             resources: vec![ConsentResource {
@@ -166,7 +174,8 @@ impl ConsentPage {
                 scope("files:write", "Change the team's files"),
                 scope("offline_access", ""),
             ],
-            warning: Some(ConsentWarning::LoopbackOnly),
+            warning: Some(ConsentWarning::Loopback),
+            error: None,
         }
     }
 }

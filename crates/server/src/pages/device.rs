@@ -40,6 +40,8 @@ pub(crate) struct HandOverPage {
     pub(crate) base: String,
     /// The redirect URI with everything in it.
     pub(crate) callback: String,
+    /// Whether the callback can stand in a command: the client chose its redirect URI, and a shell reads more than that.
+    pub(crate) may_be_a_command: bool,
     /// The authorization code.
     pub(crate) code: String,
     /// How long it works, in seconds.
@@ -115,6 +117,7 @@ impl HandOverPage {
         Self {
             base: String::new(),
             callback: "http://127.0.0.1:3333/callback?code=dwa_x&state=y".to_owned(),
+            may_be_a_command: true,
             code: "dwa_x".to_owned(),
             seconds: 60,
         }

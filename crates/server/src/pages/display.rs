@@ -8,9 +8,28 @@ const LONGEST: usize = 80;
 /// The longest URI shown, in characters.
 const LONGEST_URI: usize = 200;
 
-/// A name on one line: characters that hide, reorder or break text become `�`, and what is too long is cut.
+/// A name on one line: characters that hide, reorder or break text become `�`, however many blanks are one, and what is
+/// too long is cut.
 pub(super) fn name(text: &str) -> String {
-    cut(text.chars().map(honest), LONGEST)
+    cut(sentence(text).chars(), LONGEST)
+}
+
+/// A sentence of the operator's, as [`name`] and whole: nobody can allow what they cannot read.
+pub(super) fn sentence(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars().map(honest) {
+        if !c.is_whitespace() {
+            shown.push(c);
+        } else if !shown.ends_with(' ') {
+            shown.push(' ');
+        }
+    }
+    shown
+}
+
+/// An e-mail address, whole: its end says which account it is.
+pub(super) fn address(text: &str) -> String {
+    text.chars().map(honest).collect()
 }
 
 /// A URI or host: everything outside printable ASCII is percent-encoded, so that nothing can pass for
@@ -74,6 +93,16 @@ mod tests {
         assert_eq!(name("Good\u{202e}live\r\n"), "Good\u{fffd}live\u{fffd}\u{fffd}");
         assert_eq!(name(&"x".repeat(81)), format!("{}…", "x".repeat(80)));
         assert_eq!(name("Büro 東京"), "Büro 東京");
+        let pushed = format!("Claude{}is safe\u{2800}", "\u{a0}".repeat(60));
+        assert_eq!(name(&pushed), "Claude is safe\u{fffd}");
+    }
+
+    #[test]
+    fn what_is_read_to_be_allowed_is_not_cut() {
+        let long = "Read your mail, ".repeat(30);
+        assert_eq!(sentence(&long), long);
+        let account = format!("{}@example.com", "a".repeat(200));
+        assert_eq!(address(&account), account);
     }
 
     #[test]

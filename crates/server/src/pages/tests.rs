@@ -125,6 +125,13 @@ fn hostile_text_stays_text() {
 }
 
 #[test]
+fn a_permission_is_shown_whole() {
+    let mut page = ConsentPage::sample();
+    page.scopes[0].description = format!("{}and delete all of them", "Read the mail, ".repeat(25));
+    assert!(html(&page).contains(&page.scopes[0].description));
+}
+
+#[test]
 fn names_that_others_chose_cannot_reorder_the_page() {
     let consent = ConsentPage {
         client_name: HOSTILE[4].to_owned(),

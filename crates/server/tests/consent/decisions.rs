@@ -28,9 +28,25 @@ async fn a_person_may_allow_less() {
 #[tokio::test]
 async fn nothing_chosen_is_nothing_allowed() {
     let scene = scene().await;
-    let form = scene.form().await.without("scope");
-    scene.browser.submit(&form, ALLOW).await.assert_error_page();
+    let form = scene.form().await.without("scope").set("scope", "offline_access");
+    let page = scene.browser.submit(&form, ALLOW).await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST, "{page:?}");
     assert_eq!(scene.grants().await, 0);
+    assert!(
+        page.text().contains("Staying connected alone allows nothing"),
+        "{page:?}"
+    );
+    // Nothing is lost: the page is as it was left, and counts.
+    assert!(page.body.contains("value=\"offline_access\" checked"));
+    assert!(!page.body.contains("value=\"mcp:read\" checked"));
+    let reply = scene
+        .browser
+        .submit(&page.form("/consent").set("scope", "mcp:read"), ALLOW)
+        .await;
+    assert_eq!(
+        scene.app.redeem(&scene.client_id, &reply).await.json()["scope"],
+        "mcp:read"
+    );
 }
 
 /// [LOGIN-021, PKCE-015]

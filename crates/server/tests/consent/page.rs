@@ -2,7 +2,7 @@
 
 use crate::support::{Authorization, EMAIL, RESOURCE};
 use crate::{ALLOW, REDIRECT, scene};
-use doorward_store::ClientSource::Dynamic;
+use doorward_store::ClientSource::{Admin, Dynamic};
 use http::StatusCode;
 use serde_json::json;
 
@@ -48,6 +48,35 @@ async fn a_private_use_scheme_is_shown_and_warned_about() {
             .starts_with("cursor://anysphere.cursor-mcp/oauth/callback?code="),
         "[REDIR-049]"
     );
+}
+
+/// Whoever is not known to be who they say they are is never shown without a warning.
+#[tokio::test]
+async fn a_name_that_anybody_could_use_is_warned_about() {
+    let scene = scene().await;
+    let (here, web) = ("http://127.0.0.1:3333/cb", "https://claude-login.example/cb");
+    let warnings = [
+        (Dynamic, here, "any program there could use its name"),
+        (Admin, here, "any program there could use its name"),
+        (Dynamic, web, "Nobody has checked this application"),
+    ];
+    for (source, uri, warning) in warnings {
+        let client_id = scene.app.add_client(source, &[uri]).await;
+        let page = scene
+            .browser
+            .open(&Authorization::new(&client_id, uri).path())
+            .await;
+        assert!(page.body.contains("notice warning"), "{page:?}");
+        assert!(page.text().contains(warning), "{page:?}");
+        assert_eq!(
+            page.text().contains("127.0.0.1:3333 (this device)"),
+            uri == here,
+            "{page:?}"
+        );
+    }
+    let known = scene.app.add_client(Admin, &[web]).await;
+    let page = scene.browser.open(&Authorization::new(&known, web).path()).await;
+    assert!(!page.body.contains("notice warning"), "{page:?}");
 }
 
 /// [LOGIN-025, AS-20]

@@ -90,6 +90,38 @@ async fn a_user_code_is_good_for_one_answer() {
     }
 }
 
+/// What is said is what happens: a device that has stopped waiting is not "connected".
+#[tokio::test]
+async fn a_device_that_no_longer_waits_is_not_answered() {
+    let app = app().await;
+    let browser = app.signed_in().await;
+    for decision in ["allow", "deny"] {
+        let device = begin(&app).await;
+        let lifetime = device["expires_in"].as_u64().unwrap();
+        app.wait(lifetime - 30);
+        let page = consent_page(&browser, &device).await;
+        app.wait(31);
+        let late = browser
+            .submit(&page.form("/consent"), Some(("decision", decision)))
+            .await;
+        assert_eq!(late.status, StatusCode::BAD_REQUEST, "{late:?}");
+        assert!(late.text().contains("Start again on the device"), "{late:?}");
+        assert_eq!(app.grants().await.len(), 0);
+        assert_ne!(poll(&app, &device).await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn what_was_typed_wrongly_can_be_mended() {
+    let app = app().await;
+    let page = typed(&app, &app.browser(), "BBBB-BBBX").await;
+    assert_eq!(
+        page.form("/device").get("user_code"),
+        Some("BBBB-BBBX"),
+        "{page:?}"
+    );
+}
+
 /// [DEV-011] [RATE-007]
 #[tokio::test]
 async fn codes_cannot_be_tried_without_end() {

@@ -49,6 +49,32 @@ async fn the_code_can_be_carried_to_a_client_that_the_browser_does_not_reach() {
     assert_eq!(app.token(&form).await.status, StatusCode::OK);
 }
 
+/// A client may register what a shell would take for the end of a word, and for another command.
+#[tokio::test]
+async fn no_command_is_made_of_what_a_shell_reads() {
+    let app = TestApp::new().await;
+    let browser = app.signed_in().await;
+    let hostile = [
+        "http://127.0.0.1/cb';id;x='",
+        "http://127.0.0.1/cb?a&calc&",
+        "http://127.0.0.1/$(id)",
+    ];
+    for (uri, is_command) in hostile
+        .map(|uri| (uri, false))
+        .into_iter()
+        .chain([(LOOPBACK, true)])
+    {
+        let client = app.add_client(ClientSource::Dynamic, &[uri]).await;
+        let page = browser.open(&Authorization::new(&client, uri).path()).await;
+        let shown = browser
+            .submit(&page.form("/consent"), Some(("decision", "hand_over")))
+            .await;
+        assert_eq!(shown.status, StatusCode::OK, "{shown:?}");
+        assert_eq!(shown.text().contains("curl"), is_command, "{shown:?}");
+        assert!(shown.text().contains("whoever gets this code"), "{shown:?}");
+    }
+}
+
 /// A client in the web is always reached.
 #[tokio::test]
 async fn it_is_offered_for_loopback_only() {
