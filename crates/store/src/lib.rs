@@ -43,7 +43,7 @@ pub use records::{
 };
 pub use revocations::{Revocation, RevocationPage, Revoked};
 pub use rules::partitions::{Partitioned, PartitionsKept};
-pub use rules::sweep::CLOCK_ERROR;
+pub use rules::sweep::{CLOCK_ERROR, SweepKinds};
 
 /// The result of every operation.
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -364,8 +364,20 @@ pub trait Store: Send + Sync + 'static {
     /// Removes what is past its use (codes, sessions, pending grants, throttles, issuances, clients
     /// that registered themselves and that nobody allowed anything), at most
     /// `limit` rows a kind. Returns what it removed. `retain` says how long what has ended is
-    /// remembered (replays are noticed that long): longer than access tokens live.
-    async fn sweep(&self, now: UnixSeconds, retain: std::time::Duration, limit: u32) -> Result<Swept>;
+    /// remembered (replays are noticed that long): longer than access tokens live. A kind that fails stops no other one.
+    async fn sweep_kinds(
+        &self,
+        kinds: SweepKinds,
+        now: UnixSeconds,
+        retain: std::time::Duration,
+        limit: u32,
+    ) -> Swept;
+    /// Sweeps every kind once.
+    async fn sweep(&self, now: UnixSeconds, retain: std::time::Duration, limit: u32) -> Result<Swept> {
+        let swept = self.sweep_kinds(SweepKinds::ALL, now, retain, limit).await;
+        swept.failed().map_or(Ok(()), |error| Err(error.clone()))?;
+        Ok(swept)
+    }
     /// For a table that is cut by time: makes partitions for the time to come, and drops those in which everything is past
     /// its use for `retain`. What cannot be done without making others wait is left to the next call. Call it on one
     /// node at a time. An engine without partitions has nothing to do.

@@ -8,7 +8,8 @@ use doorward_oauth::time::UnixSeconds;
 use crate::records::{
     Client, ClientSource, Code, Consent, Digest, Grant, GrantId, GrantState, Issuance, UserId,
 };
-use crate::rules::sweep::{Kind, Round};
+use crate::rules::sweep::{Kind, SweepKinds};
+use crate::{Result, StoreError};
 
 /// Which page of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -432,23 +433,30 @@ impl GrantFilter {
 }
 
 /// What a sweep removed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Swept {
-    pub(crate) kinds: Vec<(&'static str, u64)>,
-    /// Unused clients were found, and not all clients have been looked at.
-    pub(crate) is_under_way: bool,
+    kinds: Vec<(Kind, u64)>,
+    left: SweepKinds,
+    failed: Option<StoreError>,
 }
 
 impl Swept {
-    /// So many of a kind, and how far the search for unused clients has come.
-    pub(crate) fn add(&mut self, kind: Kind, removed: u64, round: &Round) {
-        self.kinds.push((kind.name(), removed));
-        self.is_under_way |= kind == Kind::UnusedClients && removed > 0 && round.is_under_way();
+    /// So many of a kind, or why not. `is_under_way`: others may be where nobody has looked yet.
+    pub(crate) fn add(&mut self, kind: Kind, removed: Result<u64>, limit: u32, is_under_way: bool) {
+        match removed {
+            Ok(rows) => {
+                self.kinds.push((kind, rows));
+                if rows >= u64::from(limit) || (rows > 0 && is_under_way) {
+                    self.left.add(kind);
+                }
+            }
+            Err(error) => self.failed = self.failed.take().or(Some(error)),
+        }
     }
 
     /// The name of each kind of row, and how many of it.
     pub fn kinds(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.kinds.iter().copied()
+        self.kinds.iter().map(|(kind, rows)| (kind.name(), *rows))
     }
 
     /// All of them together.
@@ -456,8 +464,13 @@ impl Swept {
         self.kinds().map(|(_, rows)| rows).sum()
     }
 
-    /// Whether `limit` rows of some kind were removed, so that there may be more, or there may be more where nobody has looked.
-    pub fn may_have_left(&self, limit: u32) -> bool {
-        self.is_under_way || self.kinds().any(|(_, rows)| rows >= u64::from(limit))
+    /// The kinds of which there may be more: as many rows were removed as were allowed, or nobody has looked everywhere.
+    pub const fn left(&self) -> SweepKinds {
+        self.left
+    }
+
+    /// Why the first kind could not be swept that could not. The others were.
+    pub const fn failed(&self) -> Option<&StoreError> {
+        self.failed.as_ref()
     }
 }

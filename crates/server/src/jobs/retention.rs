@@ -1,6 +1,6 @@
 //! Removes what is past its use, a little at a time, on one node at a time.
 
-use doorward_store::{CLOCK_ERROR, Partitioned, StoreError};
+use doorward_store::{CLOCK_ERROR, Partitioned, StoreError, SweepKinds};
 
 use crate::authorization_server::RESOURCE_SERVER_SKEW;
 use crate::config::Tokens;
@@ -63,15 +63,24 @@ async fn forget_revocations(ctx: &Context) -> Result<(), StoreError> {
 
 /// Makes partitions ahead, and drops those in which everything is past its time.
 async fn keep_partitions(ctx: &Context, of: Partitioned) -> Result<(), StoreError> {
-    let (kind, retain) = match of {
-        Partitioned::AuditEvents => ("audit_event_partitions", ctx.settings.audit.retention),
-        Partitioned::Issuances => ("issuance_partitions", ctx.settings.storage.retention),
+    let (kind, rows, retain) = match of {
+        Partitioned::AuditEvents => (
+            "audit_event_partitions",
+            "audit_events",
+            ctx.settings.audit.retention,
+        ),
+        Partitioned::Issuances => (
+            "issuance_partitions",
+            "issuances",
+            ctx.settings.storage.retention,
+        ),
     };
     let kept = ctx
         .store
         .keep_partitions(of, ctx.now(), retain.duration())
         .await?;
     ctx.metrics.removed(kind, kept.dropped);
+    ctx.metrics.removed(rows, kept.rows);
     Ok(())
 }
 
@@ -89,16 +98,19 @@ async fn forget_audit_events(ctx: &Context) -> Result<(), StoreError> {
 
 async fn sweep(ctx: &Context) -> Result<(), StoreError> {
     let retain = ctx.settings.storage.retention.duration();
-    loop {
-        let swept = ctx.store.sweep(ctx.now(), retain, BATCH).await?;
+    let (mut kinds, mut first) = (SweepKinds::ALL, Ok(()));
+    while !kinds.is_empty() {
+        let swept = ctx.store.sweep_kinds(kinds, ctx.now(), retain, BATCH).await;
         for (kind, rows) in swept.kinds() {
             ctx.metrics.removed(kind, rows);
         }
         if swept.total() > 0 {
             tracing::debug!(rows = swept.total(), "removed what is past its use");
         }
-        if !swept.may_have_left(BATCH) {
-            return Ok(());
+        if let Some(error) = swept.failed() {
+            first = first.and(Err(error.clone()));
         }
+        kinds = swept.left();
     }
+    first
 }

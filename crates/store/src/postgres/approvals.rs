@@ -4,11 +4,11 @@ use super::errors::{Fallible, Fault};
 use super::statements::{Connection, find as row, run, statements};
 use super::values::Columns;
 use super::work::lock;
-use super::{clients, consents, grants, resources, sessions, users};
+use super::{clients, consents, devices, grants, resources, sessions, users};
 use crate::rules::approvals::{Earlier, refuse_incoherent, repeat};
 use crate::rules::clients::is_news;
 use crate::rules::consents::is_ground_for;
-use crate::{Approval, ApprovalOutcome, Approved, GrantState};
+use crate::{Approval, ApprovalOutcome, Approved, GrantState, StoreError};
 
 statements! {
     BY_REQUEST = "SELECT c.digest, c.grant_id, c.expires_at, c.redeemed_at, g.user_id, g.state FROM code c \
@@ -37,6 +37,9 @@ pub(super) async fn approve(db: &Connection, approval: &Approval) -> Fallible<Ap
     if let Some(earlier) = find_earlier(db, approval).await? {
         return Ok(repeat(approval, &earlier)?);
     }
+    if approval.code.is_of_device() && devices::hold_denied(db, &approval.code.digest).await? {
+        return Err(StoreError::Conflict.into());
+    }
     if let Some(snapshot) = news {
         clients::keep_snapshot(db, snapshot).await?;
     }
@@ -62,6 +65,10 @@ async fn refusal(db: &Connection, approval: &Approval, news: bool) -> Fallible<O
         let remembered = consents::hold(db, grant).await?;
         Ok::<_, Fault>(is_ground_for(remembered.as_ref(), approval))
     });
+    let mut further = true;
+    for more in &grant.more_resources {
+        further &= resources::hold(db, more).await?;
+    }
     // One round trip; the driver sends in the order of the first poll, so all nodes lock in one order.
     let (person, session, resource, client, consent) = tokio::join!(
         biased;
@@ -71,10 +78,8 @@ async fn refusal(db: &Connection, approval: &Approval, news: bool) -> Fallible<O
         clients::hold(db, &grant.client_id, news),
         remembered,
     );
-    let (person, session, mut resource, client, consent) = (person?, session?, resource?, client?, consent?);
-    for more in &grant.more_resources {
-        resource &= resources::hold(db, more).await?;
-    }
+    let (person, session, resource, client, consent) =
+        (person?, session?, resource? && further, client?, consent?);
     if client.is_none() && approval.client.is_some() && !news {
         return Err(Fault::Contended(
             "a client was removed at its approval".to_owned(),

@@ -18,6 +18,8 @@ statements! {
                     created_at, expires_at FROM device_authorization WHERE user_code = $1 AND expires_at > $2";
     DENY = "UPDATE device_authorization SET denied = TRUE WHERE digest = $1 AND expires_at > $2 \
             AND NOT EXISTS (SELECT 1 FROM code c WHERE c.digest = $1) RETURNING client_id";
+    /// Whoever answers a device holds its row: of two answers one counts.
+    HOLD = "SELECT denied FROM device_authorization WHERE digest = $1 FOR NO KEY UPDATE";
     WAITING = "SELECT client_id, wait, polled_at, denied, expires_at FROM device_authorization WHERE digest = $1 FOR UPDATE";
     POLLED = "UPDATE device_authorization SET polled_at = $2, wait = $3 WHERE digest = $1";
 }
@@ -70,8 +72,16 @@ pub(super) async fn by_user_code(
     .await
 }
 
+/// Whether the device's row, which is held from now on, says that somebody said no.
+pub(super) async fn hold_denied(db: &Connection, digest: &Digest) -> Fallible<bool> {
+    let denied = row(db, HOLD, &[&digest.as_slice()], only).await?;
+    Ok(denied.unwrap_or(false))
+}
+
 /// Whose device it is, if that still counts.
 pub(super) async fn deny(db: &Connection, digest: &Digest, now: UnixSeconds) -> Fallible<Option<String>> {
+    // First: the next statement sees what was approved before the row was free.
+    hold_denied(db, digest).await?;
     row(db, DENY, &[&digest.as_slice(), &now.0], only).await
 }
 

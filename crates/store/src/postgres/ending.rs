@@ -26,8 +26,9 @@ statements! {
     DEVICES scans = "DELETE FROM device_authorization";
     CONSENTS scans = "DELETE FROM consent";
     INITIAL_TOKENS scans = "DELETE FROM initial_access_token WHERE uses_left IS NOT NULL";
-    /// Whoever comes meanwhile waits as long.
-    IMPATIENTLY = "SELECT set_config('lock_timeout', '500ms', TRUE)";
+    /// Whoever comes meanwhile waits as long. An autovacuum of the table is ended for whoever waits, but not before
+    /// `deadlock_timeout` is over (in milliseconds, as `pg_settings` has it).
+    IMPATIENTLY = "SELECT set_config('lock_timeout', (setting::int + 250)::text, TRUE) FROM pg_settings WHERE name = 'deadlock_timeout'";
     /// Also for those who only read grants to write them, which is how a grant on an issuer's word begins.
     LOCK_GRANTS = "LOCK TABLE access_grant IN EXCLUSIVE MODE";
     LIVE = "SELECT id FROM access_grant WHERE id > $1 AND state <> 'ended' ORDER BY id LIMIT $2";

@@ -40,7 +40,8 @@ const PATIENCE: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout 
 const END_WITH_THE_PROGRAM: &str = "DO $$ BEGIN \
      PERFORM set_config('client_connection_check_interval', '1s', TRUE); EXCEPTION WHEN OTHERS THEN NULL; END $$";
 /// A step that waits for a table makes everybody wait who comes after it: it gives up soon, lets them pass, and tries again.
-const IMPATIENCE: &str = "SET LOCAL lock_timeout = '500ms'";
+/// An autovacuum of the table is ended for it, but not before `deadlock_timeout` is over (in milliseconds, as `pg_settings` has it).
+const IMPATIENCE: &str = "SELECT set_config('lock_timeout', (setting::int + 250)::text, TRUE) FROM pg_settings WHERE name = 'deadlock_timeout'";
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long the steps are tried again.
 const TRY_FOR: Duration = Duration::from_mins(2);

@@ -67,9 +67,9 @@ use self::hosts::Hosts;
 use self::location::Location;
 use self::together::Meeting;
 use self::used_grants::UsedGrants;
-use crate::rules::sweep::Round;
 use crate::turns::Turns;
 use crate::{Changes, IssueOwn, Look, Result, RotateRefresh, Sealed, SecretsInUse, StoreError};
+use sweep::Rounds;
 
 /// How the engine uses its database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,7 +126,7 @@ pub struct Engine {
     own_tokens: Meeting<Arc<IssueOwn>>,
     standings_to_read: Meeting<issuances::ReadStanding>,
     used_grants: UsedGrants,
-    clients_looked_at: Round,
+    rounds: Rounds,
 }
 
 impl Engine {
@@ -157,7 +157,7 @@ impl Engine {
             own_tokens: Meeting::default(),
             standings_to_read: Meeting::default(),
             used_grants: UsedGrants::default(),
-            clients_looked_at: Round::default(),
+            rounds: Rounds::default(),
         };
         Ok((engine, checked))
     }

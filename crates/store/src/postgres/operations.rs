@@ -14,7 +14,7 @@ use super::{
 };
 use crate::rules::audit;
 use crate::rules::clients::is_touched;
-use crate::rules::sweep::kinds;
+use crate::rules::sweep::{Kind, kinds};
 use crate::{
     AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, AuditAction, AuditEntry,
     AuditEvent, AuditFilter, Change, Changes, Client, ClientFilter, Code, Consent, DeviceAuthorization,
@@ -22,8 +22,9 @@ use crate::{
     InitialAccessToken, Issuance, IssueAsserted, IssueIdJag, IssueOwn, LinkedSubject, LoginThrottle, Origin,
     OwnOutcome, Page, PageRequest, Partitioned, PartitionsKept, PollOutcome, RedeemCode, RedeemOutcome,
     RegisterOutcome, Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed,
-    SealedKind, SealedSecret, SecretsForgotten, Session, SigningKeyRecord, Spend, SpendOutcome, Store, Swept,
-    ThrottlePolicy, TokenStanding, TrustedIssuer, TrustedIssuerKind, Turn, UseRefresh, User, UserId,
+    SealedKind, SealedSecret, SecretsForgotten, Session, SigningKeyRecord, Spend, SpendOutcome, Store,
+    SweepKinds, Swept, ThrottlePolicy, TokenStanding, TrustedIssuer, TrustedIssuerKind, Turn, UseRefresh,
+    User, UserId,
 };
 
 #[async_trait]
@@ -709,21 +710,26 @@ impl Store for PostgresStore {
             .await
     }
 
-    async fn sweep(&self, now: UnixSeconds, retain: Duration, limit: u32) -> Result<Swept> {
+    async fn sweep_kinds(&self, of: SweepKinds, now: UnixSeconds, retain: Duration, limit: u32) -> Swept {
         let mut swept = Swept::default();
-        for (kind, past) in kinds(now, retain) {
+        for (kind, past) in kinds(now, retain)
+            .into_iter()
+            .filter(|(kind, _)| of.contains(*kind))
+        {
+            let rounds = &self.rounds;
             let removed = self
-                .transaction(|db| async move {
-                    sweep::remove(&db, kind, past, limit, &self.clients_looked_at).await
-                })
-                .await?;
-            swept.add(kind, removed, &self.clients_looked_at);
+                .transaction(|db| async move { sweep::remove(&db, kind, past, limit, rounds).await })
+                .await;
+            swept.add(kind, removed, limit, rounds.are_under_way(kind));
         }
-        let marks = self
-            .repeatable(|db| async move { work::forget_marks(&db, limit).await })
-            .await?;
-        swept.kinds.push(("transaction_marks", marks));
-        Ok(swept)
+        if of.contains(Kind::TransactionMarks) {
+            let most = limit.saturating_mul(work::MARKS);
+            let marks = self
+                .repeatable(|db| async move { work::forget_marks(&db, most).await })
+                .await;
+            swept.add(Kind::TransactionMarks, marks, most, false);
+        }
+        swept
     }
 
     fn changes(&self) -> &Changes {

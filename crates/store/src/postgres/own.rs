@@ -94,11 +94,12 @@ impl Together for Arc<IssueOwn> {
 /// `lost`: the answer to an earlier attempt of this very call may have been lost.
 async fn issue_by_steps(db: &Connection, issue: &IssueOwn, lost: bool) -> Fallible<OwnOutcome> {
     let grant = &issue.grant;
+    let resource = resources::hold(db, &grant.resource).await?;
     let client = clients::hold(db, &grant.client_id, false).await?;
     if client.is_none_or(|client| client.disabled) {
         return Ok(OwnOutcome::ClientGone);
     }
-    if !resources::hold(db, &grant.resource).await? {
+    if !resource {
         return Ok(OwnOutcome::ResourceGone);
     }
     // Two first tokens at once: the second one finds the grant of the first.

@@ -14,8 +14,13 @@ use super::PostgresStore;
 use super::errors::{Fallible, Fault};
 use super::statements::{get, list, statements};
 use super::values::only;
-use crate::rules::partitions::{Days, begin_of, missing, uuid_prefix};
+use crate::rules::partitions::{Days, Plan, begin_of, uuid_prefix};
 use crate::{Partitioned, PartitionsKept, Result, StoreError};
+
+/// Nothing is past its use then: for partitions that go when nothing at all is in them.
+const EMPTY: UnixSeconds = UnixSeconds(i64::MIN);
+/// Rows that are removed from a partition in one go.
+const THINNED: u32 = 10_000;
 
 /// To look through a large default partition takes time, and holds up nobody.
 const PATIENCE: &str = "SET LOCAL statement_timeout = '10min'; SET LOCAL lock_timeout = '250ms'";
@@ -93,10 +98,18 @@ pub(super) async fn keep(
         })
         .await?;
     let mut kept = PartitionsKept::default();
+    let plan = Plan::new(now, retain);
+    let (astray, mut existing): (Vec<Days>, Vec<Days>) =
+        existing.into_iter().partition(|days| plan.is_astray(*days));
+    for days in astray {
+        // With a row in it, it stays, and is in nobody's way.
+        if !done(remove(store, cut, days, EMPTY).await)? {
+            existing.push(days);
+        }
+    }
     let mut made = Ok(free);
-    for days in missing(&existing, now, retain) {
+    for days in plan.missing(&existing) {
         if made != Ok(true) {
-            // In their order: the next one would leave a hole.
             break;
         }
         made = done(make(store, cut, days).await);
@@ -104,11 +117,16 @@ pub(super) async fn keep(
     }
     // What is past its use goes also where nothing can be made, and where another part of it cannot go.
     let (past, mut gone) = (now - retain, Ok(()));
-    for days in existing.into_iter().filter(|days| days.are_before(past)) {
-        match done(remove(store, cut, days, past).await) {
-            Ok(dropped) => kept.dropped += u64::from(dropped),
-            Err(error) => gone = gone.and(Err(error)),
-        }
+    for days in existing {
+        let went = if days.are_before(past) {
+            let dropped = done(remove(store, cut, days, past).await);
+            dropped.map(|dropped| kept.dropped += u64::from(dropped))
+        } else if plan.is_too_wide(days) {
+            thin(store, cut, days, past).await.map(|rows| kept.rows += rows)
+        } else {
+            continue;
+        };
+        gone = gone.and(went);
     }
     made.and(gone).map(|()| kept)
 }
@@ -225,6 +243,28 @@ fn released(outcome: Fallible<()>, cut: &Cut) -> bool {
         return false;
     }
     true
+}
+
+/// Removes some rows that are past their use from a partition that is too wide to wait for the whole of it.
+async fn thin(store: &PostgresStore, cut: &Cut, days: Days, past: UnixSeconds) -> Result<u64> {
+    let until = cut.until;
+    let thinned = async {
+        let name = name(store, cut, days).await?;
+        let some = format!(
+            "DELETE FROM {name} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {name} WHERE {until} < {} \
+             ORDER BY {until} LIMIT {THINNED} FOR UPDATE SKIP LOCKED))",
+            past.0
+        );
+        let mut db = store.pool.get().await?;
+        let thinned = begin(&mut db).await?;
+        let rows = thinned.execute(&some, &[]).await?;
+        thinned.commit().await?;
+        Ok(rows)
+    };
+    match thinned.await {
+        Ok(rows) => Ok(rows),
+        Err(fault) => done(Err(fault)).map(|_| 0),
+    }
 }
 
 /// Only when nothing in it is of use any more: a row can have an id of another time.

@@ -52,11 +52,15 @@ statements! {
     ENDED_GRANTS = delete!("access_grant", "id", "state = 'ended' AND ended_at < $1");
     PENDING_GRANTS = delete!("access_grant", "id", "state = 'pending' AND created_at < $1");
     EXPIRED_GRANTS = delete!("access_grant", "id", "state = 'active' AND refresh_expires_at < $1");
-    /// By the time of approval (the index), then exactly; a clock may have gone back a minute in between.
+    /// Grants of which a last use would be written into an index by every use: they are looked at in the order of their making,
+    /// so many at a time, $3 to $4.
     GRANTS_WITHOUT_REFRESH = delete!(
         "access_grant", "id",
-        "state = 'active' AND refresh_expires_at IS NULL AND created_at < $1::bigint + 60 AND last_used_at < $1"
+        "state = 'active' AND refresh_expires_at IS NULL AND created_at > $3 AND created_at <= $4 AND last_used_at < $1"
     );
+    /// $3: none was made later that can be past its use.
+    END_OF_GRANTS = "SELECT created_at FROM access_grant WHERE state = 'active' AND refresh_expires_at IS NULL \
+                     AND created_at > $1 AND created_at <= $3 ORDER BY created_at LIMIT 1 OFFSET $2";
     INITIAL_ACCESS_TOKENS = delete!("initial_access_token", "id", "expires_at < $1");
     UNUSED_CLIENTS = concat!(
         "SELECT k.client_id FROM client k WHERE k.client_id > $3 AND k.client_id <= $4 \
@@ -67,17 +71,63 @@ statements! {
     REMOVE_UNUSED_CLIENTS = concat!("DELETE FROM client k WHERE k.client_id = ANY ($1) AND ", unused!("$2"));
 }
 
+/// How many grants without refresh tokens are looked at, whether they are in use or not.
+const GRANTS: i64 = 20_000;
+/// A clock may have gone back a little between the making of a grant and its last use, in seconds.
+const STEP_BACK: i64 = 60;
+
+/// How far this node has come with what is looked for everywhere.
+#[derive(Debug, Default)]
+pub(super) struct Rounds {
+    clients: Round<String>,
+    grants: Round<i64>,
+}
+
+impl Rounds {
+    pub(super) fn are_under_way(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::UnusedClients => self.clients.is_under_way(),
+            Kind::GrantsWithoutRefresh => self.grants.is_under_way(),
+            _ => false,
+        }
+    }
+}
+
 pub(super) async fn remove(
     db: &Connection,
     kind: Kind,
     past: UnixSeconds,
     limit: u32,
-    round: &Round,
+    rounds: &Rounds,
 ) -> Fallible<u64> {
-    let Some(sql) = statement(kind) else {
-        return remove_unused_clients(db, past, limit, round).await;
-    };
-    run(db, sql, &[&past.0, &i64::from(limit)]).await
+    match (kind, statement(kind)) {
+        (_, Some(sql)) => run(db, sql, &[&past.0, &i64::from(limit)]).await,
+        (Kind::GrantsWithoutRefresh, None) => {
+            remove_grants_without_refresh(db, past, limit, &rounds.grants).await
+        }
+        (Kind::UnusedClients, None) => remove_unused_clients(db, past, limit, &rounds.clients).await,
+        (_, None) => Ok(0),
+    }
+}
+
+async fn remove_grants_without_refresh(
+    db: &Connection,
+    past: UnixSeconds,
+    limit: u32,
+    round: &Round<i64>,
+) -> Fallible<u64> {
+    let (after, latest) = (round.after(), past.0.saturating_add(STEP_BACK));
+    // Whoever was made in the same second is looked at with the last one.
+    let last = find(db, END_OF_GRANTS, &[&after, &(GRANTS - 1), &latest], only::<i64>).await?;
+    let until = last.unwrap_or(latest);
+    let removed = run(
+        db,
+        GRANTS_WITHOUT_REFRESH,
+        &[&past.0, &i64::from(limit), &after, &until],
+    )
+    .await?;
+    round.advance(last, removed, limit);
+    Ok(removed)
 }
 
 /// Two statements: the second one sees what was approved before the first one had its locks.
@@ -85,12 +135,12 @@ async fn remove_unused_clients(
     db: &Connection,
     past: UnixSeconds,
     limit: u32,
-    round: &Round,
+    round: &Round<String>,
 ) -> Fallible<u64> {
     let after = round.after();
-    let step = i64::from(Round::STEP - 1);
+    let step = i64::from(Round::<String>::STEP - 1);
     let last = find(db, END_OF_STEP, &[&after, &step], only::<String>).await?;
-    let until = last.as_deref().unwrap_or(Round::END);
+    let until = last.as_deref().unwrap_or(Round::<String>::END);
     let most = i64::from(limit);
     let unused = list(
         db,
@@ -127,8 +177,7 @@ const fn statement(kind: Kind) -> Option<Sql> {
         Kind::EndedGrants => ENDED_GRANTS,
         Kind::PendingGrants => PENDING_GRANTS,
         Kind::ExpiredGrants => EXPIRED_GRANTS,
-        Kind::GrantsWithoutRefresh => GRANTS_WITHOUT_REFRESH,
         Kind::InitialAccessTokens => INITIAL_ACCESS_TOKENS,
-        Kind::UnusedClients => return None,
+        Kind::GrantsWithoutRefresh | Kind::UnusedClients | Kind::TransactionMarks => return None,
     })
 }

@@ -39,6 +39,7 @@ statements! {
         "SELECT ", link_columns!(), " FROM linked_subject WHERE trusted_issuer = $1 AND subject > $2 \
          ORDER BY subject LIMIT $3"
     );
+    HOLD_LINKS = "SELECT 1 FROM linked_subject WHERE user_id = $1 FOR UPDATE";
     DELETE_LINK = "DELETE FROM linked_subject WHERE trusted_issuer = $1 AND subject = $2";
 }
 
@@ -183,6 +184,11 @@ pub(super) async fn links(
     let limit = i64::from(rows_to_fetch(request));
     let found = rows(db, LINKS_AFTER, &[&slug, &after, &limit], read_link).await?;
     Ok(page(found, request, |link| link.subject.clone()))
+}
+
+/// Whose links go with the person: whoever ends the grants of a link holds the link first.
+pub(super) async fn hold_links(db: &Connection, user: UserId) -> Fallible<()> {
+    rows(db, HOLD_LINKS, &[&user.0], |_| Ok(())).await.map(drop)
 }
 
 pub(super) async fn unlink(db: &Connection, slug: &str, subject: &str, now: UnixSeconds) -> Fallible<bool> {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::errors::Fallible;
 use super::statements::{Connection, Sql, find as row, list as rows, run, statements};
 use super::values::{Columns, can_be_stored, only};
-use super::{consents, grants, sessions};
+use super::{consents, grants, sessions, trusted_issuers};
 use crate::rules::pages::{page, page_start, rows_to_fetch};
 use crate::{EndReason, Page, PageRequest, StoreError, User, UserId};
 
@@ -90,6 +90,7 @@ pub(super) async fn update(db: &Connection, user: &User, now: UnixSeconds) -> Fa
 /// Sessions and consents go with the row (foreign keys); the grants are remembered as ended.
 pub(super) async fn delete(db: &Connection, id: UserId, now: UnixSeconds) -> Fallible<u64> {
     password_of(db, id).await?;
+    trusted_issuers::hold_links(db, id).await?;
     sessions::end_of_user(db, id).await?;
     let ended = grants::end_of_user(db, id, EndReason::UserDisabled, now).await?;
     run(db, DELETE, &[&id.0]).await?;

@@ -37,7 +37,7 @@ const LAST_ATTEMPT: Duration = Duration::from_secs(23);
 const LONGEST: Duration = Duration::from_secs(25);
 
 /// Marks are small, and come with every transaction, those of a sweep too: if it did not take many, it would never end.
-const MARKS: i64 = 20;
+pub(super) const MARKS: u32 = 20;
 
 /// A connection as an operation sees it. Clones go when the operation ends.
 pub(super) type Db = Arc<Connection>;
@@ -236,9 +236,9 @@ async fn begin(db: &Connection) -> Fallible<Mark> {
     mark
 }
 
-/// Removes the marks of transactions that nobody asks about any more; `limit` times [`MARKS`] at most.
+/// Removes the marks of transactions that nobody asks about any more; `limit` at most.
 pub(super) async fn forget_marks(db: &Connection, limit: u32) -> Fallible<u64> {
-    run(db, FORGET, &[&(i64::from(limit) * MARKS)]).await
+    run(db, FORGET, &[&i64::from(limit)]).await
 }
 
 /// An open transaction; undone when it is dropped, also in the middle of a statement (a caller went away).

@@ -105,7 +105,7 @@ pub struct Code {
     pub grant: GrantId,
     /// Its client.
     pub client_id: ClientId,
-    /// Exactly as in the authorization request.
+    /// Exactly as in the authorization request; empty for a device.
     pub redirect_uri: String,
     /// PKCE S256 challenge.
     pub code_challenge: String,
@@ -117,6 +117,13 @@ pub struct Code {
     pub expires_at: UnixSeconds,
     /// When it was redeemed, if it was.
     pub redeemed_at: Option<UnixSeconds>,
+}
+
+impl Code {
+    /// Whether a device waits for it, and no browser.
+    pub const fn is_of_device(&self) -> bool {
+        self.redirect_uri.is_empty()
+    }
 }
 
 /// A device that waits for a person (RFC 8628). Who approves it makes a [`Code`] with the same digest.

@@ -25,6 +25,8 @@ pub struct PartitionsKept {
     pub made: u64,
     /// Dropped, because everything in them was past its use.
     pub dropped: u64,
+    /// Rows removed from partitions that are wider than the retention wants them.
+    pub rows: u64,
 }
 
 /// The days of a partition, counted since the Unix epoch: from the first up to but without the second.
@@ -63,20 +65,57 @@ pub(crate) fn uuid_prefix(day: i64) -> String {
     format!("{:08x}-{:04x}", millis >> 16, millis & 0xffff)
 }
 
-/// The partitions to make: two whole ones ahead of now. A quarter of the retention is in each, so that there are about eight
-/// whatever the retention: a statement that has to look into all of them looks into a few.
-pub(crate) fn missing(existing: &[Days], now: UnixSeconds, retain: Duration) -> Vec<Days> {
-    let retained = i64::try_from(retain.as_secs()).unwrap_or(i64::MAX) / DAY;
-    let width = (retained / 4).clamp(1, 366);
-    let first = (now.0.saturating_add(MARGIN)).div_euclid(DAY) + 1;
-    let mut from = existing.iter().map(|days| days.to).fold(first, i64::max);
-    let mut missing = Vec::new();
-    while from < first + 2 * width {
-        let to = (from.div_euclid(width) + 1) * width;
-        missing.push(Days { from, to });
-        from = to;
+/// How tables are cut at a time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    /// Of a partition, in days: a quarter of the retention, so that there are about eight whatever the retention. A statement
+    /// that has to look into all of them looks into a few.
+    width: i64,
+    /// The first day for which one may be made.
+    first: i64,
+    /// The day before which there should be one for every day: two whole ones ahead.
+    end: i64,
+}
+
+impl Plan {
+    pub(crate) fn new(now: UnixSeconds, retain: Duration) -> Self {
+        let retained = i64::try_from(retain.as_secs()).unwrap_or(i64::MAX) / DAY;
+        let width = (retained / 4).clamp(1, 366);
+        let first = (now.0.saturating_add(MARGIN)).div_euclid(DAY) + 1;
+        Self {
+            width,
+            first,
+            end: first + 2 * width,
+        }
     }
-    missing
+
+    /// Whether a partition is of another plan: its days have not begun, and it is too wide for the retention, or further
+    /// ahead than this one reaches (a clock was wrong for a while). It may go while nothing is in it.
+    pub(crate) const fn is_astray(&self, days: Days) -> bool {
+        days.from >= self.first && (self.is_too_wide(days) || days.from >= self.end + self.width)
+    }
+
+    /// Whether rows that are past their use would wait too long for the whole of a partition.
+    pub(crate) const fn is_too_wide(&self, days: Days) -> bool {
+        days.to - days.from > self.width
+    }
+
+    /// The partitions to make, in the order of their days; where others are is nothing to do.
+    pub(crate) fn missing(&self, existing: &[Days]) -> Vec<Days> {
+        let mut missing = Vec::new();
+        let mut from = self.first;
+        while from < self.end {
+            if let Some(there) = existing.iter().find(|days| days.from <= from && from < days.to) {
+                from = there.to;
+                continue;
+            }
+            let next = existing.iter().map(|days| days.from).filter(|next| *next > from);
+            let to = ((from.div_euclid(self.width) + 1) * self.width).min(next.min().unwrap_or(i64::MAX));
+            missing.push(Days { from, to });
+            from = to;
+        }
+        missing
+    }
 }
 
 #[cfg(test)]
@@ -85,6 +124,10 @@ mod tests {
 
     const MONTH: Duration = Duration::from_hours(30 * 24);
     const NOW: UnixSeconds = UnixSeconds(20_833 * DAY + 5);
+
+    fn missing(existing: &[Days], now: UnixSeconds, retain: Duration) -> Vec<Days> {
+        Plan::new(now, retain).missing(existing)
+    }
 
     #[test]
     fn two_partitions_ahead_are_made_once() {
@@ -119,6 +162,37 @@ mod tests {
             to: 20_007,
         }];
         assert_eq!(missing(&long_ago, late, MONTH)[0].from, 20_835);
+    }
+
+    /// A retention that was lowered, and a clock that was years ahead for a while.
+    #[test]
+    fn partitions_of_another_plan_go_and_holes_are_filled() {
+        let wide = missing(&[], NOW, Duration::from_hours(3660 * 24));
+        let plan = Plan::new(NOW, MONTH);
+        assert!(wide.iter().skip(1).all(|days| plan.is_astray(*days)), "{wide:?}");
+        let far = missing(&[], NOW + Duration::from_hours(5 * 366 * 24), MONTH);
+        assert!(far.iter().all(|days| plan.is_astray(*days)), "{far:?}");
+        let made = plan.missing(&far);
+        assert_eq!(made, plan.missing(&[]));
+        assert!(!made.iter().any(|days| plan.is_astray(*days)));
+
+        let there = Days {
+            from: 20_837,
+            to: 20_841,
+        };
+        let filled = plan.missing(&[there]);
+        let mut all = [&[there], filled.as_slice()].concat();
+        all.sort_by_key(|days| days.from);
+        assert_eq!((all[0].from, all[0].to), (20_835, 20_837));
+        assert!(all.windows(2).all(|pair| pair[0].to == pair[1].from), "{all:?}");
+        assert!(all.last().unwrap().to >= 20_835 + 14);
+        // What has begun is in use, however wide it is.
+        let begun = Days {
+            from: 20_800,
+            to: 21_166,
+        };
+        assert!(!plan.is_astray(begun) && plan.is_too_wide(begun));
+        assert_eq!(plan.missing(&[begun]), []);
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     /// Registered by itself and then never allowed by anybody: whoever can reach the server can make such rows. One that
     /// an operator disabled stays, or it would be enabled by registering again.
     UnusedClients,
+    /// By which a caller whose answer was lost knows whether its transaction was (PostgreSQL).
+    TransactionMarks,
 }
 
 impl Kind {
@@ -42,40 +44,65 @@ impl Kind {
             Self::GrantsWithoutRefresh => "grants_without_refresh",
             Self::InitialAccessTokens => "initial_access_tokens",
             Self::UnusedClients => "unused_clients",
+            Self::TransactionMarks => "transaction_marks",
         }
     }
 }
 
-/// How far the search for unused clients has come: very many may be in use, and all others wait for whoever looks. It goes
-/// round by `client_id`, so many at a time; a node that starts begins anew.
-#[derive(Debug, Default)]
-pub(crate) struct Round(Mutex<String>);
+/// Which kinds a sweep is about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SweepKinds(u16);
 
-impl Round {
+impl SweepKinds {
+    /// Every kind.
+    pub const ALL: Self = Self(u16::MAX);
+
+    /// Whether it is about nothing.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(crate) const fn contains(self, kind: Kind) -> bool {
+        self.0 & (1 << kind as u16) != 0
+    }
+
+    pub(crate) const fn add(&mut self, kind: Kind) {
+        self.0 |= 1 << kind as u16;
+    }
+}
+
+/// How far the search for rows has come that no index leads to: very many may be in use, and all others wait for whoever looks.
+/// It goes round by a key, so many at a time; a node that starts begins anew.
+#[derive(Debug, Default)]
+pub(crate) struct Round<Key>(Mutex<Key>);
+
+impl Round<String> {
     /// How many clients are looked at, whether they are used or not.
     pub(crate) const STEP: u32 = 1000;
     /// Behind every `client_id`.
     pub(crate) const END: &str = "\u{10ffff}";
+}
 
-    /// The last client that was looked at.
-    pub(crate) fn after(&self) -> String {
+impl<Key: Clone + Default + PartialEq> Round<Key> {
+    /// The last one that was looked at.
+    pub(crate) fn after(&self) -> Key {
         self.place().clone()
     }
 
     /// Whether it has begun and is not at its end.
     pub(crate) fn is_under_way(&self) -> bool {
-        !self.place().is_empty()
+        *self.place() != Key::default()
     }
 
-    /// Goes on behind the client that was the last of this step, or from the beginning. The same again when there may be
-    /// more to remove.
-    pub(crate) fn advance(&self, last: Option<String>, removed: u64, limit: u32) {
+    /// Goes on behind the one that was the last of this step, or from the beginning. The same again when there may be more to
+    /// remove.
+    pub(crate) fn advance(&self, last: Option<Key>, removed: u64, limit: u32) {
         if removed < u64::from(limit) {
             *self.place() = last.unwrap_or_default();
         }
     }
 
-    fn place(&self) -> MutexGuard<'_, String> {
+    fn place(&self) -> MutexGuard<'_, Key> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,11 +4,11 @@ use rusqlite::{Connection, params};
 
 use super::statements::{Run, statements};
 use super::values::Columns;
-use super::{clients, consents, grants, resources, sessions};
+use super::{clients, consents, devices, grants, resources, sessions};
 use crate::rules::approvals::{Earlier, refuse_incoherent, repeat};
 use crate::rules::clients::is_news;
 use crate::rules::consents::is_ground_for;
-use crate::{Approval, ApprovalOutcome, Approved, GrantState, Result};
+use crate::{Approval, ApprovalOutcome, Approved, GrantState, Result, StoreError};
 
 statements! {
     BY_REQUEST = "SELECT c.digest, c.grant_id, c.expires_at, c.redeemed_at, g.user_id, g.state FROM code c \
@@ -26,6 +26,9 @@ pub(super) fn approve(db: &Connection, approval: &Approval) -> Result<ApprovalOu
     }
     if let Some(earlier) = find_earlier(db, approval)? {
         return repeat(approval, &earlier);
+    }
+    if approval.code.is_of_device() && devices::is_denied(db, &approval.code.digest)? {
+        return Err(StoreError::Conflict);
     }
     if let Some(client) = &approval.client {
         clients::keep_snapshot(db, client)?;

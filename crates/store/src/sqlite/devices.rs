@@ -18,6 +18,7 @@ statements! {
                     created_at, expires_at FROM device_authorization WHERE user_code = ?1 AND expires_at > ?2";
     DENY = "UPDATE device_authorization SET denied = 1 WHERE digest = ?1 AND expires_at > ?2 \
             AND NOT EXISTS (SELECT 1 FROM code c WHERE c.digest = ?1) RETURNING client_id";
+    DENIED = "SELECT denied FROM device_authorization WHERE digest = ?1";
     WAITING = "SELECT client_id, wait, polled_at, denied, expires_at FROM device_authorization WHERE digest = ?1";
     POLLED = "UPDATE device_authorization SET polled_at = ?2, wait = ?3 WHERE digest = ?1";
 }
@@ -66,6 +67,11 @@ fn read(row: &Row<'_>) -> rusqlite::Result<DeviceAuthorization> {
         created_at: columns.time()?,
         expires_at: columns.time()?,
     })
+}
+
+/// Whether somebody said no.
+pub(super) fn is_denied(db: &Connection, digest: &Digest) -> Result<bool> {
+    Ok(db.find(DENIED, [digest], |row| row.get(0))?.unwrap_or(false))
 }
 
 /// Whose device it is, if that still counts.

@@ -96,7 +96,7 @@ pub struct Engine {
     changes: Arc<Changes>,
     /// Whether it was said that the file is damaged.
     told_of_damage: AtomicBool,
-    clients_looked_at: Arc<Round>,
+    clients_looked_at: Arc<Round<String>>,
 }
 
 impl Engine {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::rules::audit;
 use crate::rules::clients::is_touched;
-use crate::rules::sweep::kinds;
+use crate::rules::sweep::{Kind, kinds};
 use crate::{
     AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, AuditAction, AuditEntry,
     AuditEvent, AuditFilter, Changes, Client, ClientFilter, Code, Consent, DeviceAuthorization, Digest,
@@ -23,8 +23,8 @@ use crate::{
     OwnOutcome, Page, PageRequest, Partitioned, PartitionsKept, PollOutcome, RedeemCode, RedeemOutcome,
     RegisterOutcome, Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed,
     SealedKind, SealedSecret, SecretsForgotten, Session, SigningKeyRecord, Spend, SpendOutcome, Store,
-    StoreError, Swept, ThrottlePolicy, TokenStanding, TrustedIssuer, TrustedIssuerKind, Turn, UseRefresh,
-    User, UserId,
+    StoreError, SweepKinds, Swept, ThrottlePolicy, TokenStanding, TrustedIssuer, TrustedIssuerKind, Turn,
+    UseRefresh, User, UserId,
 };
 
 #[async_trait]
@@ -652,16 +652,20 @@ impl Store for SqliteStore {
         self.write(move |db| events::forget(db, before, limit)).await
     }
 
-    async fn sweep(&self, now: UnixSeconds, retain: Duration, limit: u32) -> Result<Swept> {
+    async fn sweep_kinds(&self, of: SweepKinds, now: UnixSeconds, retain: Duration, limit: u32) -> Swept {
         let mut swept = Swept::default();
-        for (kind, past) in kinds(now, retain) {
+        for (kind, past) in kinds(now, retain)
+            .into_iter()
+            .filter(|(kind, _)| of.contains(*kind))
+        {
             let round = Arc::clone(&self.clients_looked_at);
             let removed = self
                 .write(move |db| sweep::remove(db, kind, past, limit, &round))
-                .await?;
-            swept.add(kind, removed, &self.clients_looked_at);
+                .await;
+            let is_under_way = kind == Kind::UnusedClients && self.clients_looked_at.is_under_way();
+            swept.add(kind, removed, limit, is_under_way);
         }
-        Ok(swept)
+        swept
     }
 
     fn changes(&self) -> &Changes {

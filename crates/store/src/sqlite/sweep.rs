@@ -56,7 +56,7 @@ pub(super) fn remove(
     kind: Kind,
     past: UnixSeconds,
     limit: u32,
-    round: &Round,
+    round: &Round<String>,
 ) -> Result<u64> {
     match statement(kind) {
         Some(sql) => Ok(db.run(sql, params![past.0, limit])? as u64),
@@ -64,10 +64,17 @@ pub(super) fn remove(
     }
 }
 
-fn remove_unused_clients(db: &Connection, past: UnixSeconds, limit: u32, round: &Round) -> Result<u64> {
+fn remove_unused_clients(
+    db: &Connection,
+    past: UnixSeconds,
+    limit: u32,
+    round: &Round<String>,
+) -> Result<u64> {
     let after = round.after();
-    let last: Option<String> = db.find(END_OF_STEP, params![after, Round::STEP - 1], |row| row.get(0))?;
-    let until = last.as_deref().unwrap_or(Round::END);
+    let last: Option<String> = db.find(END_OF_STEP, params![after, Round::<String>::STEP - 1], |row| {
+        row.get(0)
+    })?;
+    let until = last.as_deref().unwrap_or(Round::<String>::END);
     let unused: Vec<String> = db.list(UNUSED_CLIENTS, params![past.0, limit, after, until], |row| {
         row.get(0)
     })?;
@@ -96,6 +103,6 @@ const fn statement(kind: Kind) -> Option<Sql> {
         Kind::ExpiredGrants => EXPIRED_GRANTS,
         Kind::GrantsWithoutRefresh => GRANTS_WITHOUT_REFRESH,
         Kind::InitialAccessTokens => INITIAL_ACCESS_TOKENS,
-        Kind::UnusedClients => return None,
+        Kind::UnusedClients | Kind::TransactionMarks => return None,
     })
 }

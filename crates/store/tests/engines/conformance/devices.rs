@@ -2,7 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_store::{
-    CLOCK_ERROR, DeviceAuthorization, Digest, GrantState, PollOutcome, RedeemCode, RedeemOutcome, StoreError,
+    Approval, CLOCK_ERROR, DeviceAuthorization, Digest, GrantState, PollOutcome, RedeemCode, RedeemOutcome,
+    StoreError,
 };
 
 use super::scene::{APP, Opened, RESOURCE, Scene, at, at_once, digest, fresh, redemption, scopes};
@@ -37,12 +38,17 @@ async fn poll(scene: &Scene, device: &DeviceAuthorization, second: i64) -> PollO
         .unwrap()
 }
 
-/// Approves a device: its code has the digest of the device code.
-async fn approved(scene: &Scene, device: &DeviceAuthorization) -> RedeemCode {
+fn approval_of(scene: &Scene, device: &DeviceAuthorization) -> Approval {
     let mut approval = scene.approval();
     approval.code.digest = device.digest;
     approval.code.redirect_uri = String::new();
     approval.code.expires_at = device.expires_at;
+    approval
+}
+
+/// Approves a device: its code has the digest of the device code.
+async fn approved(scene: &Scene, device: &DeviceAuthorization) -> RedeemCode {
+    let approval = approval_of(scene, device);
     scene.approve(&approval).await;
     RedeemCode {
         replay_ends_grant: false,
@@ -113,6 +119,42 @@ pub(crate) async fn a_no_counts_until_somebody_says_yes(opened: Opened) {
     assert_eq!(scene.store.deny_device(&allowed.digest, at(1)).await, Ok(false));
     let late = begun(&scene).await;
     assert_eq!(scene.store.deny_device(&late.digest, at(600)).await, Ok(false));
+    // And the other way round: who was told "denied" may rely on it.
+    let denied = begun(&scene).await;
+    assert_eq!(scene.store.deny_device(&denied.digest, at(1)).await, Ok(true));
+    let approval = approval_of(&scene, &denied);
+    assert_eq!(scene.store.approve(approval).await, Err(StoreError::Conflict));
+    assert_eq!(poll(&scene, &denied, 20).await, PollOutcome::Denied);
+}
+
+pub(crate) async fn of_fifty_answers_to_one_device_one_counts(opened: Opened) {
+    let scene = Scene::new(opened).await;
+    for _ in 0..4 {
+        let device = begun(&scene).await;
+        let answers = at_once(50, |number| {
+            let store = Arc::clone(&scene.store);
+            let (approval, digest) = (approval_of(&scene, &device), device.digest);
+            async move {
+                if number % 2 == 0 {
+                    store.approve(approval).await.is_ok()
+                } else {
+                    store.deny_device(&digest, at(1)).await.unwrap()
+                }
+            }
+        })
+        .await;
+        let count = |allowed: bool| {
+            let those = answers
+                .iter()
+                .enumerate()
+                .filter(|(number, counts)| **counts && (number % 2 == 0) == allowed);
+            those.count()
+        };
+        let has_code = scene.store.code(&device.digest).await.unwrap().is_some();
+        // A person may say no more than once.
+        assert_eq!(count(true), usize::from(has_code));
+        assert_eq!(count(false) == 0, has_code);
+    }
 }
 
 /// DEV-008

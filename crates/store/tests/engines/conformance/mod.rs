@@ -106,7 +106,7 @@ macro_rules! conformance {
                 parallel_starts_agree_on_one_secret, only_the_first_admin_key_is_added_at_bootstrap, admin_keys_have_names_and_the_last_one_stays,
                 of_fifty_who_delete_each_others_admin_keys_one_stays, of_fifty_admin_keys_with_one_name_one_is_added, another_issuers_name_is_noticed;
             devices: a_device_reads_back_by_its_user_code, a_user_code_is_free_again_when_it_expired, a_device_that_polls_too_soon_has_to_wait_longer,
-                polls_are_told_what_became_of_the_request, a_no_counts_until_somebody_says_yes, fifty_parallel_polls_get_one_token_and_the_grant_lives,
+                polls_are_told_what_became_of_the_request, a_no_counts_until_somebody_says_yes, of_fifty_answers_to_one_device_one_counts, fifty_parallel_polls_get_one_token_and_the_grant_lives,
                 a_session_that_ends_leaves_the_device_its_code, a_device_is_swept_after_its_time;
             ending: nothing_that_was_given_out_is_usable_any_more, every_grant_ends_however_many_there_are,
                 whoever_knows_the_old_secrets_has_nothing, secrets_that_were_forgotten_by_half_are_forgotten_again,

@@ -21,6 +21,7 @@ mod template;
 mod tls;
 mod turns;
 mod upgrade;
+mod vacuum;
 
 use std::sync::Arc;
 

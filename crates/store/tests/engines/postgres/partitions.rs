@@ -200,7 +200,10 @@ fn id_of(now: UnixSeconds) -> String {
 }
 
 fn made(made: u64) -> PartitionsKept {
-    PartitionsKept { made, dropped: 0 }
+    PartitionsKept {
+        made,
+        ..PartitionsKept::default()
+    }
 }
 
 #[tokio::test]
@@ -481,6 +484,42 @@ async fn audit_events_have_partitions_that_are_made_ahead_and_dropped_whole() {
     // In the default partition they go one by one.
     assert_eq!(cut.store().forget_audit_events(at(7 * DAY), 10).await.unwrap(), 1);
     assert_eq!(cut.events().await, [later]);
+}
+
+/// The partitions of a long retention are years wide, and reach years ahead: a shorter one counts at once.
+#[tokio::test]
+async fn a_retention_that_is_lowered_counts_for_what_is_there_already() {
+    let Some(cut) = Cut::new().await else { return };
+    let keep_for = async |days: u64, now| {
+        cut.store()
+            .keep_partitions(Partitioned::AuditEvents, now, Duration::from_hours(24 * days))
+            .await
+            .unwrap()
+    };
+    assert_eq!(keep_for(3660, at(0)).await.made, 3);
+    let names = async || {
+        let rows = cut.rows_of("audit_event").await;
+        rows.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+    };
+    let ahead = "audit_event_20280214_20290214".to_owned();
+    assert!(names().await.contains(&ahead));
+    // Both in one that is a year wide, and has begun when the retention is lowered.
+    let (old, recent) = (cut.record(at(30 * DAY)).await, cut.record(at(70 * DAY)).await);
+    let kept = keep_for(30, at(80 * DAY)).await;
+    assert_eq!((kept.rows, kept.made), (1, 0), "{kept:?}");
+    assert_eq!(cut.events().await, [recent]);
+    assert!(!cut.events().await.contains(&old));
+    assert!(!names().await.contains(&ahead), "nothing was in it");
+    // The one that has begun stays in use until its days are over; then they are as wide as they should be.
+    let at_its_end = keep_for(30, at(390 * DAY)).await;
+    assert!(at_its_end.made > 0, "{at_its_end:?}");
+    assert!(
+        names()
+            .await
+            .contains(&"audit_event_20280214_20280217".to_owned()),
+        "{:?}",
+        names().await
+    );
 }
 
 #[tokio::test]
