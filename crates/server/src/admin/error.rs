@@ -15,7 +15,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::http::error::PageError;
+use crate::http::error::{PageError, UNKNOWN_ENDPOINT};
 use crate::keys::KeyError;
 use crate::login::PasswordError;
 
@@ -24,6 +24,8 @@ use crate::login::PasswordError;
 pub(super) enum AdminError {
     /// No admin key, or a wrong one; which of them is for the log alone.
     Unauthenticated(&'static str),
+    /// Nothing is served there.
+    UnknownEndpoint,
     /// No such thing.
     NotFound(&'static str),
     /// The name is taken.
@@ -116,6 +118,12 @@ impl IntoResponse for AdminError {
                 response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
                 return response;
             }
+            Self::UnknownEndpoint => sentence(
+                StatusCode::NOT_FOUND,
+                "Nothing is served at this address; GET /admin/openapi.json names every operation."
+                    .to_owned(),
+            )
+            .with_code(UNKNOWN_ENDPOINT),
             Self::NotFound(text) => sentence(StatusCode::NOT_FOUND, text.to_owned()),
             Self::Conflict(text) => sentence(StatusCode::CONFLICT, text.to_owned()),
             Self::Invalid(text) => sentence(StatusCode::BAD_REQUEST, text),

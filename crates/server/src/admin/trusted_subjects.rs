@@ -56,23 +56,45 @@ pub(super) struct WhichSubject {
     subject: String,
 }
 
+/// Which links.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Which {
+    /// Only the link of this `sub`, exactly as the issuer writes it.
+    subject: Option<String>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+    /// Rows on a page, 1 to 200. Default 50.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+}
+
 const UNKNOWN: AdminError =
     AdminError::NotFound("There is no trusted issuer with this slug; list them to see what there is.");
 
 /// Whom the issuer means, by subject.
-#[utoipa::path(get, path = "/admin/trusted-issuers/{slug}/subjects", params(("slug" = String, Path), PageQuery),
+#[utoipa::path(get, path = "/admin/trusted-issuers/{slug}/subjects", params(("slug" = String, Path), Which),
     responses((status = OK, body = List<SubjectBody>), (status = BAD_REQUEST, body = ErrorBody), (status = NOT_FOUND, body = ErrorBody)))]
 pub(super) async fn list(
     State(ctx): State<Arc<Context>>,
     Path(slug): Path<String>,
-    Query(query): Query<PageQuery>,
+    Query(which): Query<Which>,
 ) -> Result<Json<List<SubjectBody>>, AdminError> {
     ctx.store.trusted_issuer(&slug).await?.ok_or(UNKNOWN)?;
     let name = format!("subjects {slug}");
-    let page = ctx
-        .store
-        .linked_subjects(&slug, query.request(&ctx, &name)?)
-        .await?;
+    let page = PageQuery {
+        cursor: which.cursor,
+        limit: which.limit,
+    }
+    .request(&ctx, &name)?;
+    if let Some(subject) = which.subject {
+        let link = ctx.store.linked_subject(&slug, &subject).await?;
+        return Ok(Json(List::whole(
+            link.map(SubjectBody::from).into_iter().collect(),
+        )));
+    }
+    let page = ctx.store.linked_subjects(&slug, page).await?;
     Ok(Json(List::of(&ctx, &name, page, SubjectBody::from)))
 }
 

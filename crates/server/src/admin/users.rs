@@ -224,7 +224,12 @@ async fn save(ctx: &Context, by: &By, user: User) -> Result<UserBody, AdminError
         updated_at: ctx.now(),
         ..user
     };
-    by.store(ctx).update_user(user.clone(), ctx.now()).await?;
+    by.store(ctx)
+        .update_user(user.clone(), ctx.now())
+        .await
+        .map_err(AdminError::taken(
+            "There is another person with this e-mail address already; choose another, or change that person.",
+        ))?;
     Ok(user.into())
 }
 

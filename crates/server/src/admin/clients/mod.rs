@@ -1,5 +1,6 @@
 //! `/admin/clients`: clients that an operator registers, and all the others.
 
+mod body;
 mod metadata;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use self::body::MetadataBody;
 use self::metadata::{changed, checked};
 use super::by::By;
 use super::error::{AdminError, Body, ErrorBody, OptionalBody, Path, Query};
@@ -121,10 +123,8 @@ pub(super) struct ClientBody {
     created_at: i64,
     /// Unix seconds.
     updated_at: i64,
-    /// Effective client metadata (RFC 7591 §2).
     #[serde(flatten)]
-    #[schema(value_type = Object)]
-    metadata: Value,
+    metadata: MetadataBody,
 }
 
 impl ClientBody {
@@ -140,7 +140,7 @@ impl ClientBody {
             resource_server: client.resource_server,
             created_at: client.created_at.seconds(),
             updated_at: client.updated_at.seconds(),
-            metadata: serde_json::from_str(&client.metadata).unwrap_or_default(),
+            metadata: MetadataBody::read(&client.metadata),
         }
     }
 }
