@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::by::By;
-use super::error::{AdminError, Body, ErrorBody, Path};
+use super::error::{AdminError, Body, ErrorBody, Location, Path, location};
 use super::key::{BOOTSTRAP, FIRST, new_key};
 use super::name;
 use super::page::List;
@@ -70,7 +70,7 @@ pub(super) async fn create(
     State(ctx): State<Arc<Context>>,
     by: By,
     Body(new): Body<NewAdminKey>,
-) -> Result<(StatusCode, Json<AdminKeyBody>), AdminError> {
+) -> Result<(StatusCode, Location, Json<AdminKeyBody>), AdminError> {
     name::check("name", &new.name)?;
     // Two names that look alike in a list are a place to hide.
     if new.name.trim() != new.name {
@@ -100,7 +100,12 @@ pub(super) async fn create(
         .map_err(AdminError::taken(
             "There is an admin key with this name already; choose another name, or delete that key.",
         ))?;
-    Ok((StatusCode::CREATED, Json(AdminKeyBody::of(record, Some(key)))))
+    let place = location("/admin/admin-keys", record.id());
+    Ok((
+        StatusCode::CREATED,
+        place,
+        Json(AdminKeyBody::of(record, Some(key))),
+    ))
 }
 
 /// One admin key.

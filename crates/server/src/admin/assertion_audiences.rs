@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::by::By;
-use super::error::{AdminError, Body, ErrorBody, Path, Query};
+use super::error::{AdminError, Body, ErrorBody, Location, Path, Query, location};
 use super::name;
 use super::other_servers::{
     MOST_CLIENTS, MOST_RULES, check_client_names, check_issuer, read_terms, rule_scope, write_terms,
@@ -148,7 +148,7 @@ pub(super) async fn create(
     State(ctx): State<Arc<Context>>,
     by: By,
     Body(new): Body<NewAssertionAudience>,
-) -> Result<(StatusCode, Json<AssertionAudienceBody>), AdminError> {
+) -> Result<(StatusCode, Location, Json<AssertionAudienceBody>), AdminError> {
     check_slug(&new.slug)?;
     check_issuer(&ctx, &new.issuer)?;
     let terms = new.terms.of(AudienceTerms {
@@ -176,7 +176,12 @@ pub(super) async fn create(
         rules = terms.rules.len(),
         "another server gets assertions"
     );
-    Ok((StatusCode::CREATED, Json(AssertionAudienceBody::of(audience)?)))
+    let place = location("/admin/assertion-audiences", &audience.slug);
+    Ok((
+        StatusCode::CREATED,
+        place,
+        Json(AssertionAudienceBody::of(audience)?),
+    ))
 }
 
 /// One server that gets assertions.

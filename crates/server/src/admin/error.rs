@@ -10,7 +10,7 @@ use doorward_jose::json::{self, MAX_DEPTH, objects};
 use doorward_oauth::error::OAuthError;
 use doorward_store::StoreError;
 use http::request::Parts;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -133,6 +133,14 @@ impl IntoResponse for AdminError {
         };
         error.into_response()
     }
+}
+
+/// Where a new record is (RFC 9110 §15.3.2).
+pub(super) type Location = [(HeaderName, String); 1];
+
+/// The address of the record `name` in a collection.
+pub(super) fn location(collection: &str, name: impl std::fmt::Display) -> Location {
+    [(header::LOCATION, format!("{collection}/{name}"))]
 }
 
 /// A JSON body. Unknown members are refused by the types themselves.

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::by::By;
-use super::error::{AdminError, Body, ErrorBody, Path, Query};
+use super::error::{AdminError, Body, ErrorBody, Location, Path, Query, location};
 use super::name;
 use super::page::{List, PageQuery};
 use crate::config::DynamicRegistration;
@@ -98,7 +98,7 @@ pub(super) async fn create(
     State(ctx): State<Arc<Context>>,
     by: By,
     Body(new): Body<NewInitialToken>,
-) -> Result<(StatusCode, Json<InitialTokenBody>), AdminError> {
+) -> Result<(StatusCode, Location, Json<InitialTokenBody>), AdminError> {
     if ctx.settings.registration.dcr == DynamicRegistration::AdminOnly {
         return Err(AdminError::Invalid(
             "Nobody registers while registration.dcr is admin_only; set it to initial_access_token first."
@@ -132,8 +132,10 @@ pub(super) async fn create(
             .map(|seconds| now + std::time::Duration::from_secs(seconds.into())),
     };
     by.store(&ctx).create_initial_token(record.clone()).await?;
+    let place = location("/admin/initial-access-tokens", record.id);
     Ok((
         StatusCode::CREATED,
+        place,
         Json(InitialTokenBody::of(record, Some(token))),
     ))
 }

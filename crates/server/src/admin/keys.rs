@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::by::By;
-use super::error::{AdminError, ErrorBody, OptionalBody, Path};
+use super::error::{AdminError, ErrorBody, Location, OptionalBody, Path, location};
 use super::page::List;
 use super::words;
 use crate::context::Context;
@@ -95,7 +95,7 @@ pub(super) async fn rotate(
     State(ctx): State<Arc<Context>>,
     by: By,
     OptionalBody(body): OptionalBody<RotateBody>,
-) -> Result<(StatusCode, Json<KeyBody>), AdminError> {
+) -> Result<(StatusCode, Option<Location>, Json<KeyBody>), AdminError> {
     let before = ctx.keys.statuses();
     let key = if body.now {
         ctx.keys.rotate_now_by(by.store(&ctx).as_ref()).await?
@@ -108,7 +108,8 @@ pub(super) async fn rotate(
     } else {
         StatusCode::OK
     };
-    Ok((status, Json(key.into())))
+    let place = is_new.then(|| location("/admin/keys", &key.record.key_id));
+    Ok((status, place, Json(key.into())))
 }
 
 /// Withdraws a signing key that others may have: it is published no more, and its tokens count no more. When it signs,

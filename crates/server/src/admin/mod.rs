@@ -33,7 +33,7 @@ use doorward_store::Turn;
 use http::Method;
 use utoipa::openapi::path::{HttpMethod, Parameter, ParameterIn};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, Header, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi, Path as _};
 use utoipa_axum::PathItemExt;
 use utoipa_axum::router::OpenApiRouter;
@@ -208,6 +208,11 @@ fn with_errors(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenA
                     && response.description.is_empty()
                 {
                     meaning(status).clone_into(&mut response.description);
+                    if status == "201" {
+                        let mut header = Header::default();
+                        header.description = Some("Where it is.".to_owned());
+                        response.headers.insert("Location".to_owned(), RefOr::T(header));
+                    }
                 }
             }
             operation

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::by::By;
-use super::error::{AdminError, Body, ErrorBody, Path, Query};
+use super::error::{AdminError, Body, ErrorBody, Location, Path, Query, location};
 use super::name;
 use super::page::{List, PageQuery};
 use super::policy::{self, PolicyBody, PolicyChange};
@@ -151,7 +151,7 @@ pub(super) async fn create(
     State(ctx): State<Arc<Context>>,
     by: By,
     Body(new): Body<NewResource>,
-) -> Result<(StatusCode, Json<ResourceBody>), AdminError> {
+) -> Result<(StatusCode, Location, Json<ResourceBody>), AdminError> {
     // The kind is read by its type: `mint` is the only one yet.
     let BackendKind::Mint = new.backend_kind;
     check_slug(&new.slug)?;
@@ -189,7 +189,8 @@ pub(super) async fn create(
         .map_err(AdminError::taken(
             "There is a resource with this slug already; choose another slug.",
         ))?;
-    Ok((StatusCode::CREATED, Json(resource.into())))
+    let place = location("/admin/resources", &resource.slug);
+    Ok((StatusCode::CREATED, place, Json(resource.into())))
 }
 
 /// One resource.

@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::by::By;
-use super::error::{AdminError, Body, ErrorBody, Path, Query};
+use super::error::{AdminError, Body, ErrorBody, Location, Path, Query, location};
 use super::page::{List, PageQuery};
 use crate::context::Context;
 
@@ -106,7 +106,7 @@ pub(super) async fn link(
     by: By,
     Path(slug): Path<String>,
     Body(new): Body<NewSubject>,
-) -> Result<(StatusCode, Json<SubjectBody>), AdminError> {
+) -> Result<(StatusCode, Location, Json<SubjectBody>), AdminError> {
     let issuer = ctx.store.trusted_issuer(&slug).await?.ok_or(UNKNOWN)?;
     if issuer.kind != TrustedIssuerKind::IdentityProvider {
         return Err(AdminError::Invalid(
@@ -138,7 +138,14 @@ pub(super) async fn link(
             "This subject is linked to a person already; remove that link first.",
         ))?;
     tracing::info!(trusted_issuer = link.trusted_issuer, user = %new.user, "a subject was linked to a person");
-    Ok((StatusCode::CREATED, Json(link.into())))
+    let query: String = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("subject", &link.subject)
+        .finish();
+    let place = location(
+        &format!("/admin/trusted-issuers/{}", link.trusted_issuer),
+        format_args!("subjects?{query}"),
+    );
+    Ok((StatusCode::CREATED, place, Json(link.into())))
 }
 
 /// Forgets a link and ends the person's grants on the issuer's word.

@@ -155,6 +155,16 @@ impl Reader {
             "{operation} {status} is not in the document: {reply:?}"
         );
         self.asked.insert(operation.clone());
+        if status == "201" {
+            let made = reply.header("location").to_owned();
+            let found = self.operator.call("GET", &made, Value::Null).await;
+            assert_eq!(found.status, 200, "{operation} {made}");
+            let found = found.json();
+            let found = found["items"].get(0).unwrap_or(&found);
+            for id in ["slug", "client_id", "id", "key_id", "subject"] {
+                assert_eq!(found.get(id), reply.json().get(id), "{operation} {made}");
+            }
+        }
         let schema = &described["content"]["application/json"]["schema"];
         if schema.is_null() {
             assert_eq!(reply.body, "", "{operation} {status}");
@@ -448,10 +458,12 @@ async fn other_servers(reader: &mut Reader) {
         "/admin/trusted-issuers/{slug}/subjects",
         "/admin/trusted-issuers/idp/subjects",
     );
-    let link = json!({"subject": "ada", "user": reader.operator.app.user.id.0});
+    let link = json!({"subject": "ada lovelace", "user": reader.operator.app.user.id.0});
     reader.ask("POST", path, place, link).await;
     reader.ask("GET", path, place, Value::Null).await;
-    reader.remove(path, &format!("{place}?subject=ada")).await;
+    reader
+        .remove(path, &format!("{place}?subject=ada%20lovelace"))
+        .await;
     reader
         .remove("/admin/trusted-issuers/{slug}", "/admin/trusted-issuers/idp")
         .await;

@@ -18,7 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 use self::body::MetadataBody;
 use self::metadata::{changed, checked};
 use super::by::By;
-use super::error::{AdminError, Body, ErrorBody, OptionalBody, Path, Query};
+use super::error::{AdminError, Body, ErrorBody, Location, OptionalBody, Path, Query, location};
 use super::page::{List, PageQuery};
 use super::words;
 use crate::clients::secret;
@@ -196,7 +196,7 @@ pub(super) async fn create(
     State(ctx): State<Arc<Context>>,
     by: By,
     Body(new): Body<NewClient>,
-) -> Result<(StatusCode, Json<ClientBody>), AdminError> {
+) -> Result<(StatusCode, Location, Json<ClientBody>), AdminError> {
     if let Some(slug) = &new.resource_server {
         ctx.store.resource(slug).await?.ok_or_else(|| {
             AdminError::Invalid(
@@ -226,8 +226,10 @@ pub(super) async fn create(
         updated_at: now,
     };
     by.store(&ctx).create_client(client.clone()).await?;
+    let place = location("/admin/clients", &client.client_id);
     Ok((
         StatusCode::CREATED,
+        place,
         Json(ClientBody::of(client, client_secret, now)),
     ))
 }

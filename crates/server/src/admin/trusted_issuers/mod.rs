@@ -15,7 +15,7 @@ use http::StatusCode;
 
 use self::body::{NewTrustedIssuer, TrustedIssuerBody, TrustedIssuerChange};
 use super::by::By;
-use super::error::{AdminError, Body, ErrorBody, Path, Query};
+use super::error::{AdminError, Body, ErrorBody, Location, Path, Query, location};
 use super::other_servers::{check_issuer, read_terms, write_terms};
 use super::page::{List, PageQuery};
 use super::resources::check_slug;
@@ -53,7 +53,7 @@ pub(super) async fn create(
     State(ctx): State<Arc<Context>>,
     by: By,
     Body(new): Body<NewTrustedIssuer>,
-) -> Result<(StatusCode, Json<TrustedIssuerBody>), AdminError> {
+) -> Result<(StatusCode, Location, Json<TrustedIssuerBody>), AdminError> {
     check_slug(&new.slug)?;
     check_issuer(&ctx, &new.issuer)?;
     let defaults = Terms {
@@ -91,7 +91,8 @@ pub(super) async fn create(
         rules = terms.rules.len(),
         "an issuer is trusted"
     );
-    Ok((StatusCode::CREATED, Json(TrustedIssuerBody::of(issuer)?)))
+    let place = location("/admin/trusted-issuers", &issuer.slug);
+    Ok((StatusCode::CREATED, place, Json(TrustedIssuerBody::of(issuer)?)))
 }
 
 /// One trusted issuer.
