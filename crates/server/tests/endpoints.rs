@@ -19,9 +19,11 @@ type Table = BTreeMap<String, BTreeSet<String>>;
 fn paths(router: &Router) -> BTreeSet<String> {
     let debug = format!("{router:?}");
     let quoted = debug.split('"').skip(1).step_by(2);
-    // `/` is the fallback: nothing is served there.
+    // `/` is the fallback, and so are these: nothing is served there.
+    let fallbacks = ["/admin", "/admin/", "/admin/{*unknown}"];
     quoted
         .filter(|text| text.len() > 1 && text.starts_with('/') && !text.contains("__private__"))
+        .filter(|text| !fallbacks.contains(text))
         .map(str::to_owned)
         .collect()
 }

@@ -101,8 +101,10 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<RegisterOutcome>;
     /// Adds an initial access token.
     async fn create_initial_token(&self, token: InitialAccessToken) -> Result<()>;
-    /// Every initial access token, newest first; those that expired or are used up, too.
-    async fn initial_tokens(&self) -> Result<Vec<InitialAccessToken>>;
+    /// The initial access token with this id.
+    async fn initial_token(&self, id: uuid::Uuid) -> Result<Option<InitialAccessToken>>;
+    /// Initial access tokens, newest first (by id); those that expired or are used up, too.
+    async fn initial_tokens(&self, page: PageRequest) -> Result<Page<InitialAccessToken>>;
     /// Removes an initial access token. Returns whether there was one.
     async fn delete_initial_token(&self, id: uuid::Uuid) -> Result<bool>;
     /// Removes a client, ends its grants and forgets the consents. Returns the number of grants ended.
@@ -323,7 +325,7 @@ pub trait Store: Send + Sync + 'static {
     async fn add_admin_key(&self, key: AdminKey, only_if_none: bool) -> Result<bool>;
     /// The admin key with this digest.
     async fn admin_key(&self, digest: &Digest) -> Result<Option<AdminKey>>;
-    /// Every admin key, newest first.
+    /// Every admin key, newest first, those of one second by name.
     async fn admin_keys(&self) -> Result<Vec<AdminKey>>;
     /// Removes an admin key. Returns whether there was one. [`StoreError::Conflict`] if it is the last one, unless `all` of
     /// them may go: of those who delete each other's at once, one stays.

@@ -17,8 +17,13 @@ pub enum Command {
         #[arg(long)]
         name: String,
     },
-    /// Lists the admin keys that are stored, newest first; `admin.bootstrap_key` is not among them.
+    /// Lists the admin keys that are stored, newest first (at most 100); `admin.bootstrap_key` is not among them.
     List,
+    /// Shows an admin key, without the key itself.
+    Get {
+        /// Its id.
+        id: String,
+    },
     /// Deletes an admin key: it counts no more. The last one stays, unless `admin.bootstrap_key` is set.
     Delete {
         /// Its id.
@@ -34,6 +39,7 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             api.call(Method::POST, BASE, Some(&body)).await?
         }
         Command::List => api.call(Method::GET, BASE, None).await?,
+        Command::Get { id } => api.call(Method::GET, &path(BASE, &id), None).await?,
         Command::Delete { id } => {
             api.call(Method::DELETE, &path(BASE, &id), None).await?;
             api.done("The admin key counts no more.");

@@ -9,6 +9,9 @@ use super::failure::{Failure, Kind};
 use super::table;
 use crate::{http_client, out};
 
+/// The `error` of an answer to a path that nobody serves.
+const NO_SUCH_ADDRESS: &str = "unknown_endpoint";
+
 /// The admin API.
 pub struct Api {
     client: Client,
@@ -49,6 +52,17 @@ impl Api {
 
     /// Sends a request; an answer that is not a success becomes an error with the server's sentence.
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+        let place = path.split_once('?').map_or(path, |(place, _)| place);
+        // An address without its last part is another one, and dots are taken away on the way.
+        if place
+            .split('/')
+            .skip(1)
+            .any(|part| matches!(part, "" | "." | ".."))
+        {
+            bail!(Failure::usage(
+                "a name or id is empty, or made of dots; nothing was sent"
+            ));
+        }
         let url = format!("{}{path}", self.url);
         let mut request = self
             .client
@@ -94,6 +108,10 @@ impl Api {
             _ if status == StatusCode::UNAUTHORIZED => {
                 "the server refuses this admin key: it is another one, or was deleted; set DOORWARD_ADMIN_KEY to one that `doorward admin admin-key create` or the first start has shown, or to admin.bootstrap_key".to_owned()
             }
+            _ if answer["error"] == NO_SUCH_ADDRESS => format!(
+                "the admin API at {} has no such operation, or is none: it is another version, or the public address; correct --url (DOORWARD_ADMIN_URL) (HTTP {number})",
+                self.url
+            ),
             (Some(sentence), Some(id)) => format!("{sentence} (HTTP {number}, error id {id})"),
             (Some(sentence), None) => format!("{sentence} (HTTP {number})"),
             (None, _) => format!(
@@ -120,7 +138,7 @@ impl Api {
             Some(rows) => {
                 out::line(table::rows(rows, columns));
                 if let Some(next) = answer["next"].as_str() {
-                    out::line(format!("There is more: --cursor {next}"));
+                    out::note(format!("there is more: --cursor {next}, or --all"));
                 }
             }
             None => out::line(table::record(answer)),

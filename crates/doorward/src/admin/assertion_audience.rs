@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::api::{Api, path};
 use super::input;
+use super::list::{List, Paging};
 use super::other_servers::{names, rule, set_disabled};
 
 const COLUMNS: [&str; 3] = ["slug", "issuer", "disabled"];
@@ -16,7 +17,7 @@ pub enum Command {
     /// Vouches to another authorization server. Without rules nobody gets an assertion for it.
     Create(Create),
     /// Lists the servers that get assertions.
-    List,
+    List(Paging),
     /// Shows such a server with its rules.
     Get {
         /// Its short name.
@@ -104,7 +105,7 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             create.terms.put_into(&mut body)?;
             api.call(Method::POST, BASE, Some(&body)).await?
         }
-        Command::List => api.call(Method::GET, BASE, None).await?,
+        Command::List(paging) => return List::at(BASE, &COLUMNS).print(api, &paging).await,
         Command::Get { slug } => api.call(Method::GET, &path(BASE, &slug), None).await?,
         Command::Update(update) => {
             let mut body = json!({});

@@ -5,7 +5,8 @@ use doorward_oauth::time::{Clock as _, SystemClock};
 use doorward_server::config::Span;
 use reqwest::Method;
 
-use super::api::{Api, page_query, path};
+use super::api::{Api, path};
+use super::list::{self, Paging};
 use super::user;
 
 const COLUMNS: [&str; 10] = [
@@ -75,12 +76,8 @@ pub struct List {
     /// Of this request: the error id of an answer, the request id of the log.
     #[arg(long)]
     request_id: Option<String>,
-    /// `next` of the page before.
-    #[arg(long)]
-    cursor: Option<String>,
-    /// Rows on a page.
-    #[arg(long, default_value_t = 50)]
-    limit: u32,
+    #[command(flatten)]
+    paging: Paging,
 }
 
 /// A moment in Unix seconds.
@@ -96,32 +93,34 @@ fn moment(text: &str) -> Result<i64, String> {
 /// Runs one command.
 pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
     let answer = match command {
-        Command::List(list) => {
+        Command::List(asked) => {
             let (since, until) = (
-                list.since.map(|at| at.to_string()),
-                list.until.map(|at| at.to_string()),
+                asked.since.map(|at| at.to_string()),
+                asked.until.map(|at| at.to_string()),
             );
-            let subject = user::id_if_known(api, list.subject).await?;
-            let outcome = list.outcome.map(|outcome| match outcome {
+            let subject = user::id_if_known(api, asked.subject).await?;
+            let outcome = asked.outcome.map(|outcome| match outcome {
                 Outcome::Done => "done",
                 Outcome::Refused => "refused",
             });
             let filters = [
                 ("since", since.as_deref()),
                 ("until", until.as_deref()),
-                ("action", list.action.as_deref()),
+                ("action", asked.action.as_deref()),
                 ("outcome", outcome),
-                ("actor", list.actor.as_deref()),
-                ("actor_id", list.actor_id.as_deref()),
-                ("client_id", list.client_id.as_deref()),
-                ("grant", list.grant.as_deref()),
+                ("actor", asked.actor.as_deref()),
+                ("actor_id", asked.actor_id.as_deref()),
+                ("client_id", asked.client_id.as_deref()),
+                ("grant", asked.grant.as_deref()),
                 ("subject", subject.as_deref()),
-                ("resource", list.resource.as_deref()),
-                ("request_id", list.request_id.as_deref()),
+                ("resource", asked.resource.as_deref()),
+                ("request_id", asked.request_id.as_deref()),
             ];
-            let query = page_query(list.cursor.as_deref(), list.limit, &filters);
-            api.call(Method::GET, &format!("/admin/audit{query}"), None)
-                .await?
+            let all = list::List {
+                filters: &filters,
+                ..list::List::at("/admin/audit", &COLUMNS)
+            };
+            return all.print(api, &asked.paging).await;
         }
         Command::Get { id } => api.call(Method::GET, &path("/admin/audit", &id), None).await?,
     };

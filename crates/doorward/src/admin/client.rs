@@ -7,8 +7,9 @@ use clap::{Args, Subcommand, ValueEnum};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::api::{Api, page_query, path};
+use super::api::{Api, path};
 use super::input;
+use super::list::{self, Paging};
 
 const COLUMNS: [&str; 5] = [
     "client_id",
@@ -210,12 +211,8 @@ pub struct List {
     /// Only disabled clients (`true`), or only enabled ones.
     #[arg(long)]
     disabled: Option<bool>,
-    /// `next` of the page before.
-    #[arg(long)]
-    cursor: Option<String>,
-    /// Rows on a page.
-    #[arg(long, default_value_t = 50)]
-    limit: u32,
+    #[command(flatten)]
+    paging: Paging,
 }
 
 /// Runs one command.
@@ -225,16 +222,18 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             let body = create.into_json()?;
             api.call(Method::POST, "/admin/clients", Some(&body)).await?
         }
-        Command::List(list) => {
-            let disabled = list.disabled.map(|disabled| disabled.to_string());
+        Command::List(asked) => {
+            let disabled = asked.disabled.map(|disabled| disabled.to_string());
             let filters = [
-                ("search", list.search.as_deref()),
-                ("source", list.source.map(Source::as_str)),
+                ("search", asked.search.as_deref()),
+                ("source", asked.source.map(Source::as_str)),
                 ("disabled", disabled.as_deref()),
             ];
-            let query = page_query(list.cursor.as_deref(), list.limit, &filters);
-            api.call(Method::GET, &format!("/admin/clients{query}"), None)
-                .await?
+            let all = list::List {
+                filters: &filters,
+                ..list::List::at("/admin/clients", &COLUMNS)
+            };
+            return all.print(api, &asked.paging).await;
         }
         Command::Get { client_id } => {
             api.call(Method::GET, &path("/admin/clients", &client_id), None)

@@ -16,7 +16,7 @@ Exit codes:
   2  the command line cannot be used; nothing was sent
   3  the server does not answer, or says to try again later (HTTP 429, 502, 503, 504)
   4  the admin key is missing or refused (HTTP 401, 403)
-  5  there is no such record (HTTP 404)
+  5  there is no such record (HTTP 404, `not_found`)
   6  a conflict with what is there (HTTP 409)
   7  token-exchange explain: the exchange would not be allowed
 
@@ -38,15 +38,17 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// What an answer means. A page of somebody else's server that is not there is no record of Doorward's.
-    const fn of(status: StatusCode, from_doorward: bool) -> Self {
+    /// What an answer means. A page of somebody else's server that is not there is no record of Doorward's, and neither is a
+    /// path that nobody serves.
+    fn of(status: StatusCode, answer: &Value) -> Self {
+        let from_doorward = answer.is_object();
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Self::Key,
             StatusCode::TOO_MANY_REQUESTS
             | StatusCode::BAD_GATEWAY
             | StatusCode::SERVICE_UNAVAILABLE
             | StatusCode::GATEWAY_TIMEOUT => Self::Away,
-            StatusCode::NOT_FOUND if from_doorward => Self::NotFound,
+            StatusCode::NOT_FOUND if answer["error"] == "not_found" => Self::NotFound,
             StatusCode::CONFLICT if from_doorward => Self::Conflict,
             _ => Self::Other,
         }
@@ -104,7 +106,7 @@ impl Failure {
     /// Of an answer; `answer` is its body when that is an error of the admin API, else null.
     pub fn answered(status: StatusCode, answer: Value, sentence: impl Into<String>) -> Self {
         Self {
-            kind: Kind::of(status, answer.is_object()),
+            kind: Kind::of(status, &answer),
             sentence: sentence.into(),
             status: Some(status),
             answer,

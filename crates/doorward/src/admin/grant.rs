@@ -4,7 +4,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use reqwest::Method;
 use serde_json::json;
 
-use super::api::{Api, page_query, path};
+use super::api::{Api, path};
+use super::list::{self, Paging};
 use super::user;
 
 const COLUMNS: [&str; 7] = [
@@ -83,28 +84,26 @@ pub struct List {
     /// That stand so.
     #[arg(long, value_enum)]
     state: Option<State>,
-    /// `next` of the page before.
-    #[arg(long)]
-    cursor: Option<String>,
-    /// Rows on a page.
-    #[arg(long, default_value_t = 50)]
-    limit: u32,
+    #[command(flatten)]
+    paging: Paging,
 }
 
 /// Runs one command.
 pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
     let answer = match command {
-        Command::List(list) => {
-            let user = user::id_if_any(api, list.user).await?;
+        Command::List(asked) => {
+            let user = user::id_if_any(api, asked.user).await?;
             let filters = [
                 ("user", user.as_deref()),
-                ("client_id", list.client_id.as_deref()),
-                ("resource", list.resource.as_deref()),
-                ("state", list.state.map(State::as_str)),
+                ("client_id", asked.client_id.as_deref()),
+                ("resource", asked.resource.as_deref()),
+                ("state", asked.state.map(State::as_str)),
             ];
-            let query = page_query(list.cursor.as_deref(), list.limit, &filters);
-            api.call(Method::GET, &format!("/admin/grants{query}"), None)
-                .await?
+            let all = list::List {
+                filters: &filters,
+                ..list::List::at("/admin/grants", &COLUMNS)
+            };
+            return all.print(api, &asked.paging).await;
         }
         Command::Get { id } => api.call(Method::GET, &path("/admin/grants", &id), None).await?,
         Command::Revoke { id } => {

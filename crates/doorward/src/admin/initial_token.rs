@@ -6,6 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::api::{Api, path};
+use super::list::{List, Paging};
 
 const COLUMNS: [&str; 5] = ["id", "name", "uses_left", "created_at", "expires_at"];
 const BASE: &str = "/admin/initial-access-tokens";
@@ -15,7 +16,12 @@ pub enum Command {
     /// Makes a token with which clients register. It is shown once.
     Create(Create),
     /// Lists the tokens, newest first.
-    List,
+    List(Paging),
+    /// Shows a token, without the token itself.
+    Get {
+        /// Its id.
+        id: String,
+    },
     /// Removes a token. Clients that registered with it stay.
     Delete {
         /// Its id.
@@ -49,7 +55,8 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             }
             api.call(Method::POST, BASE, Some(&body)).await?
         }
-        Command::List => api.call(Method::GET, BASE, None).await?,
+        Command::List(paging) => return List::at(BASE, &COLUMNS).print(api, &paging).await,
+        Command::Get { id } => api.call(Method::GET, &path(BASE, &id), None).await?,
         Command::Delete { id } => {
             api.call(Method::DELETE, &path(BASE, &id), None).await?;
             api.done("The token is gone.");

@@ -12,6 +12,12 @@ const COLUMNS: [&str; 5] = ["key_id", "algorithm", "state", "starts_at", "stops_
 pub enum Command {
     /// Lists the signing keys, newest first.
     List,
+    /// Shows a signing key.
+    Get {
+        /// The key's id (`kid`), which may begin with a hyphen.
+        #[arg(allow_hyphen_values = true)]
+        key_id: String,
+    },
     /// Makes the next signing key. It signs when it has been published for `keys.publish_ahead`; the one before stays published until its last token expired.
     Rotate {
         /// Lets another key sign at once: verifiers refuse its tokens until they ask for the keys again.
@@ -30,6 +36,7 @@ pub enum Command {
 pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
     let answer = match command {
         Command::List => api.call(Method::GET, "/admin/keys", None).await?,
+        Command::Get { key_id } => api.call(Method::GET, &path("/admin/keys", &key_id), None).await?,
         Command::Rotate { now } => {
             let body = json!({"now": now});
             api.call(Method::POST, "/admin/keys/rotate", Some(&body)).await?

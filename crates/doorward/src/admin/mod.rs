@@ -10,6 +10,7 @@ mod grant;
 mod initial_token;
 mod input;
 mod key;
+mod list;
 mod other_servers;
 mod policy;
 mod resource;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::api::{Api, path};
 use super::failure::Failure;
 use super::input;
+use super::list::{List, Paging};
 use super::policy::Policy;
 
 const COLUMNS: [&str; 4] = ["slug", "uri", "display_name", "scopes"];
@@ -17,7 +18,7 @@ pub enum Command {
     /// Adds a resource.
     Create(Create),
     /// Lists the resources. A scope in brackets is one that only a request that names it gets.
-    List,
+    List(Paging),
     /// Shows a resource.
     Get {
         /// Its short name.
@@ -97,7 +98,13 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             }
             api.call(Method::POST, "/admin/resources", Some(&body)).await?
         }
-        Command::List => api.call(Method::GET, "/admin/resources", None).await?,
+        Command::List(paging) => {
+            let list = List {
+                prepare: with_brackets,
+                ..List::at("/admin/resources", &COLUMNS)
+            };
+            return list.print(api, &paging).await;
+        }
         Command::Get { slug } => {
             api.call(Method::GET, &path("/admin/resources", &slug), None)
                 .await?

@@ -7,8 +7,9 @@ use clap::{Args, Subcommand, ValueEnum};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::api::{Api, page_query, path};
+use super::api::{Api, path};
 use super::input;
+use super::list::{List, Paging};
 use super::other_servers::{names, rule, set_disabled};
 use super::user;
 
@@ -21,7 +22,7 @@ pub enum Command {
     /// Trusts an issuer. Without rules its word is good for nothing.
     Create(Create),
     /// Lists the trusted issuers.
-    List,
+    List(Paging),
     /// Shows a trusted issuer with its rules.
     Get {
         /// Its short name.
@@ -65,12 +66,11 @@ pub enum Command {
     Links {
         /// The issuer's short name.
         slug: String,
-        /// `next` of the page before.
+        /// Only the link of this `sub`, exactly as the issuer writes it.
         #[arg(long)]
-        cursor: Option<String>,
-        /// Rows on a page.
-        #[arg(long, default_value_t = 50)]
-        limit: u32,
+        subject: Option<String>,
+        #[command(flatten)]
+        paging: Paging,
     },
 }
 
@@ -195,7 +195,7 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             create.terms.put_into(&mut body)?;
             api.call(Method::POST, BASE, Some(&body)).await?
         }
-        Command::List => api.call(Method::GET, BASE, None).await?,
+        Command::List(paging) => return List::at(BASE, &COLUMNS).print(api, &paging).await,
         Command::Get { slug } => api.call(Method::GET, &path(BASE, &slug), None).await?,
         Command::Update(update) => {
             let mut body = json!({});
@@ -231,10 +231,17 @@ async fn run_link(api: &Api, command: Command) -> anyhow::Result<()> {
             api.done("The link is forgotten, and the grants on it have ended.");
             return Ok(());
         }
-        Command::Links { slug, cursor, limit } => {
-            let query = page_query(cursor.as_deref(), limit, &[]);
-            api.call(Method::GET, &format!("{}{query}", subjects(&slug)), None)
-                .await?
+        Command::Links {
+            slug,
+            subject,
+            paging,
+        } => {
+            let links = subjects(&slug);
+            let list = List {
+                filters: &[("subject", subject.as_deref())],
+                ..List::at(&links, &LINK_COLUMNS)
+            };
+            return list.print(api, &paging).await;
         }
         _ => return Ok(()),
     };

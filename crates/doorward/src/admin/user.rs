@@ -7,6 +7,7 @@ use serde_json::json;
 use super::api::{Api, page_query, path};
 use super::failure::{Failure, Kind};
 use super::input;
+use super::list::{List, Paging};
 
 const COLUMNS: [&str; 4] = ["id", "email", "name", "disabled"];
 
@@ -19,12 +20,8 @@ pub enum Command {
         /// Only the person who signs in with this e-mail address.
         #[arg(long)]
         email: Option<String>,
-        /// `next` of the page before.
-        #[arg(long)]
-        cursor: Option<String>,
-        /// Rows on a page.
-        #[arg(long, default_value_t = 50)]
-        limit: u32,
+        #[command(flatten)]
+        paging: Paging,
     },
     /// Shows a person.
     Get {
@@ -85,10 +82,12 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             }
             api.call(Method::POST, "/admin/users", Some(&body)).await?
         }
-        Command::List { email, cursor, limit } => {
-            let query = page_query(cursor.as_deref(), limit, &[("email", email.as_deref())]);
-            api.call(Method::GET, &format!("/admin/users{query}"), None)
-                .await?
+        Command::List { email, paging } => {
+            let list = List {
+                filters: &[("email", email.as_deref())],
+                ..List::at("/admin/users", &COLUMNS)
+            };
+            return list.print(api, &paging).await;
         }
         Command::Get { id } => api.call(Method::GET, &place(api, id).await?, None).await?,
         Command::Update(update) => {

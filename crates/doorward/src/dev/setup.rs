@@ -70,7 +70,7 @@ impl Operator {
             let user = json!({"email": person.email, "name": "Dev", "password": person.password});
             api.call(Method::POST, "/admin/users", Some(&user)).await?;
         }
-        let resources = api.call(Method::GET, "/admin/resources", None).await?;
+        let resources = api.call(Method::GET, "/admin/resources?limit=200", None).await?;
         if !has(&resources, "uri", &place.mcp_url) {
             api.call(Method::POST, "/admin/resources", Some(&demo_resource(place)))
                 .await?;

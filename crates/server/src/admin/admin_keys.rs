@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::by::By;
-use super::error::{AdminError, Body, ErrorBody, Path};
+use super::error::{AdminError, Body, ErrorBody, Location, Path, location};
 use super::key::{BOOTSTRAP, FIRST, new_key};
 use super::name;
 use super::page::List;
@@ -49,7 +49,13 @@ impl AdminKeyBody {
     }
 }
 
-/// Every admin key that is stored, newest first. `admin.bootstrap_key` is not among them.
+const UNKNOWN: AdminError =
+    AdminError::NotFound("There is no admin key with this id; list them to see what there is.");
+
+/// Keys that can be there at once: one for each operator and pipeline. The list comes whole.
+const MOST: usize = 100;
+
+/// Every admin key that is stored, newest first, those of one second by name. `admin.bootstrap_key` is not among them.
 #[utoipa::path(get, path = "/admin/admin-keys", responses((status = OK, body = List<AdminKeyBody>)))]
 pub(super) async fn list(State(ctx): State<Arc<Context>>) -> Result<Json<List<AdminKeyBody>>, AdminError> {
     let keys = ctx.store.admin_keys().await?;
@@ -64,7 +70,7 @@ pub(super) async fn create(
     State(ctx): State<Arc<Context>>,
     by: By,
     Body(new): Body<NewAdminKey>,
-) -> Result<(StatusCode, Json<AdminKeyBody>), AdminError> {
+) -> Result<(StatusCode, Location, Json<AdminKeyBody>), AdminError> {
     name::check("name", &new.name)?;
     // Two names that look alike in a list are a place to hide.
     if new.name.trim() != new.name {
@@ -75,6 +81,11 @@ pub(super) async fn create(
     if [BOOTSTRAP, FIRST].contains(&new.name.to_lowercase().as_str()) {
         return Err(AdminError::invalid(
             "The audit list calls admin.bootstrap_key `bootstrap`, and the key of the first start `first start`; choose another name.",
+        ));
+    }
+    if ctx.store.admin_keys().await?.len() >= MOST {
+        return Err(AdminError::Conflict(
+            "There are 100 admin keys, which is the most; delete those that nobody uses.",
         ));
     }
     let key = new_key(ctx.random.as_ref());
@@ -89,7 +100,24 @@ pub(super) async fn create(
         .map_err(AdminError::taken(
             "There is an admin key with this name already; choose another name, or delete that key.",
         ))?;
-    Ok((StatusCode::CREATED, Json(AdminKeyBody::of(record, Some(key)))))
+    let place = location("/admin/admin-keys", record.id());
+    Ok((
+        StatusCode::CREATED,
+        place,
+        Json(AdminKeyBody::of(record, Some(key))),
+    ))
+}
+
+/// One admin key.
+#[utoipa::path(get, path = "/admin/admin-keys/{id}", params(("id" = Uuid, Path)),
+    responses((status = OK, body = AdminKeyBody), (status = NOT_FOUND, body = ErrorBody)))]
+pub(super) async fn get(
+    State(ctx): State<Arc<Context>>,
+    Path(id): Path<Uuid>,
+) -> Result<Json<AdminKeyBody>, AdminError> {
+    let mut keys = ctx.store.admin_keys().await?.into_iter();
+    let key = keys.find(|key| key.id() == id).ok_or(UNKNOWN)?;
+    Ok(Json(AdminKeyBody::of(key, None)))
 }
 
 /// Deletes an admin key: it counts no more, on any node. The last one stays, unless `admin.bootstrap_key` is set.
@@ -108,8 +136,6 @@ pub(super) async fn delete(
     if deleted {
         Ok(StatusCode::NO_CONTENT)
     } else {
-        Err(AdminError::NotFound(
-            "There is no admin key with this id; list them to see what there is.",
-        ))
+        Err(UNKNOWN)
     }
 }

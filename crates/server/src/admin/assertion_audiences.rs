@@ -14,12 +14,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::by::By;
-use super::error::{AdminError, Body, ErrorBody, Path};
+use super::error::{AdminError, Body, ErrorBody, Location, Path, Query, location};
 use super::name;
 use super::other_servers::{
     MOST_CLIENTS, MOST_RULES, check_client_names, check_issuer, read_terms, rule_scope, write_terms,
 };
-use super::page::List;
+use super::page::{List, PageQuery};
 use super::policy::check_person_claims;
 use super::resources::check_slug;
 use super::words;
@@ -122,14 +122,23 @@ impl AssertionAudienceBody {
 const UNKNOWN: AdminError =
     AdminError::NotFound("There is no assertion audience with this slug; list them to see what there is.");
 
-/// Every server that gets assertions.
-#[utoipa::path(get, path = "/admin/assertion-audiences", responses((status = OK, body = List<AssertionAudienceBody>)))]
+/// The servers that get assertions, ordered by slug.
+#[utoipa::path(get, path = "/admin/assertion-audiences", params(PageQuery),
+    responses((status = OK, body = List<AssertionAudienceBody>), (status = BAD_REQUEST, body = ErrorBody)))]
 pub(super) async fn list(
     State(ctx): State<Arc<Context>>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<List<AssertionAudienceBody>>, AdminError> {
-    let audiences = ctx.store.assertion_audiences().await?;
-    let bodies: Result<Vec<_>, _> = audiences.into_iter().map(AssertionAudienceBody::of).collect();
-    Ok(Json(List::whole(bodies?)))
+    let all = ctx.store.assertion_audiences().await?;
+    let list = List::cut(
+        &ctx,
+        "assertion audiences",
+        &query,
+        all,
+        |one| &one.slug,
+        AssertionAudienceBody::of,
+    )?;
+    Ok(Json(list))
 }
 
 /// Vouches to a server. Without rules nobody gets an assertion for it.
@@ -139,7 +148,7 @@ pub(super) async fn create(
     State(ctx): State<Arc<Context>>,
     by: By,
     Body(new): Body<NewAssertionAudience>,
-) -> Result<(StatusCode, Json<AssertionAudienceBody>), AdminError> {
+) -> Result<(StatusCode, Location, Json<AssertionAudienceBody>), AdminError> {
     check_slug(&new.slug)?;
     check_issuer(&ctx, &new.issuer)?;
     let terms = new.terms.of(AudienceTerms {
@@ -167,7 +176,12 @@ pub(super) async fn create(
         rules = terms.rules.len(),
         "another server gets assertions"
     );
-    Ok((StatusCode::CREATED, Json(AssertionAudienceBody::of(audience)?)))
+    let place = location("/admin/assertion-audiences", &audience.slug);
+    Ok((
+        StatusCode::CREATED,
+        place,
+        Json(AssertionAudienceBody::of(audience)?),
+    ))
 }
 
 /// One server that gets assertions.

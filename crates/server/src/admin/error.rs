@@ -10,12 +10,12 @@ use doorward_jose::json::{self, MAX_DEPTH, objects};
 use doorward_oauth::error::OAuthError;
 use doorward_store::StoreError;
 use http::request::Parts;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::http::error::PageError;
+use crate::http::error::{PageError, UNKNOWN_ENDPOINT};
 use crate::keys::KeyError;
 use crate::login::PasswordError;
 
@@ -24,6 +24,8 @@ use crate::login::PasswordError;
 pub(super) enum AdminError {
     /// No admin key, or a wrong one; which of them is for the log alone.
     Unauthenticated(&'static str),
+    /// Nothing is served there.
+    UnknownEndpoint,
     /// No such thing.
     NotFound(&'static str),
     /// The name is taken.
@@ -116,6 +118,12 @@ impl IntoResponse for AdminError {
                 response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
                 return response;
             }
+            Self::UnknownEndpoint => sentence(
+                StatusCode::NOT_FOUND,
+                "Nothing is served at this address; GET /admin/openapi.json names every operation."
+                    .to_owned(),
+            )
+            .with_code(UNKNOWN_ENDPOINT),
             Self::NotFound(text) => sentence(StatusCode::NOT_FOUND, text.to_owned()),
             Self::Conflict(text) => sentence(StatusCode::CONFLICT, text.to_owned()),
             Self::Invalid(text) => sentence(StatusCode::BAD_REQUEST, text),
@@ -125,6 +133,14 @@ impl IntoResponse for AdminError {
         };
         error.into_response()
     }
+}
+
+/// Where a new record is (RFC 9110 §15.3.2).
+pub(super) type Location = [(HeaderName, String); 1];
+
+/// The address of the record `name` in a collection.
+pub(super) fn location(collection: &str, name: impl std::fmt::Display) -> Location {
+    [(header::LOCATION, format!("{collection}/{name}"))]
 }
 
 /// A JSON body. Unknown members are refused by the types themselves.

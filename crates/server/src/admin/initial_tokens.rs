@@ -12,9 +12,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::by::By;
-use super::error::{AdminError, Body, ErrorBody, Path};
+use super::error::{AdminError, Body, ErrorBody, Location, Path, Query, location};
 use super::name;
-use super::page::List;
+use super::page::{List, PageQuery};
 use crate::config::DynamicRegistration;
 use crate::context::Context;
 
@@ -63,18 +63,32 @@ impl InitialTokenBody {
     }
 }
 
-/// Every token, newest first.
-#[utoipa::path(get, path = "/admin/initial-access-tokens", responses((status = OK, body = List<InitialTokenBody>)))]
+const UNKNOWN: AdminError =
+    AdminError::NotFound("There is no initial access token with this id; list them to see what there is.");
+
+/// Tokens, newest first.
+#[utoipa::path(get, path = "/admin/initial-access-tokens", params(PageQuery),
+    responses((status = OK, body = List<InitialTokenBody>), (status = BAD_REQUEST, body = ErrorBody)))]
 pub(super) async fn list(
     State(ctx): State<Arc<Context>>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<List<InitialTokenBody>>, AdminError> {
-    let tokens = ctx.store.initial_tokens().await?;
-    Ok(Json(List::whole(
-        tokens
-            .into_iter()
-            .map(|token| InitialTokenBody::of(token, None))
-            .collect(),
-    )))
+    let name = "initial tokens";
+    let page = ctx.store.initial_tokens(query.request(&ctx, name)?).await?;
+    Ok(Json(List::of(&ctx, name, page, |token| {
+        InitialTokenBody::of(token, None)
+    })))
+}
+
+/// One token.
+#[utoipa::path(get, path = "/admin/initial-access-tokens/{id}", params(("id" = Uuid, Path)),
+    responses((status = OK, body = InitialTokenBody), (status = NOT_FOUND, body = ErrorBody)))]
+pub(super) async fn get(
+    State(ctx): State<Arc<Context>>,
+    Path(id): Path<Uuid>,
+) -> Result<Json<InitialTokenBody>, AdminError> {
+    let token = ctx.store.initial_token(id).await?.ok_or(UNKNOWN)?;
+    Ok(Json(InitialTokenBody::of(token, None)))
 }
 
 /// Makes a token.
@@ -84,7 +98,7 @@ pub(super) async fn create(
     State(ctx): State<Arc<Context>>,
     by: By,
     Body(new): Body<NewInitialToken>,
-) -> Result<(StatusCode, Json<InitialTokenBody>), AdminError> {
+) -> Result<(StatusCode, Location, Json<InitialTokenBody>), AdminError> {
     if ctx.settings.registration.dcr == DynamicRegistration::AdminOnly {
         return Err(AdminError::Invalid(
             "Nobody registers while registration.dcr is admin_only; set it to initial_access_token first."
@@ -118,8 +132,10 @@ pub(super) async fn create(
             .map(|seconds| now + std::time::Duration::from_secs(seconds.into())),
     };
     by.store(&ctx).create_initial_token(record.clone()).await?;
+    let place = location("/admin/initial-access-tokens", record.id);
     Ok((
         StatusCode::CREATED,
+        place,
         Json(InitialTokenBody::of(record, Some(token))),
     ))
 }
@@ -135,8 +151,6 @@ pub(super) async fn delete(
     if by.store(&ctx).delete_initial_token(id).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
-        Err(AdminError::NotFound(
-            "There is no initial access token with this id; list them to see what there is.",
-        ))
+        Err(UNKNOWN)
     }
 }

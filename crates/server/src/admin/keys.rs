@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::by::By;
-use super::error::{AdminError, ErrorBody, OptionalBody, Path};
+use super::error::{AdminError, ErrorBody, Location, OptionalBody, Path, location};
 use super::page::List;
 use super::words;
 use crate::context::Context;
@@ -71,26 +71,50 @@ pub(super) async fn list(State(ctx): State<Arc<Context>>) -> Json<List<KeyBody>>
     ))
 }
 
-/// Makes the next signing key, if none waits already. It signs when it has been published for `keys.publish_ahead`; the one
+/// One signing key.
+#[utoipa::path(get, path = "/admin/keys/{key_id}", params(("key_id" = String, Path)),
+    responses((status = OK, body = KeyBody), (status = NOT_FOUND, body = ErrorBody)))]
+pub(super) async fn get(
+    State(ctx): State<Arc<Context>>,
+    Path(key_id): Path<String>,
+) -> Result<Json<KeyBody>, AdminError> {
+    let mut keys = ctx.keys.statuses().into_iter();
+    let key = keys
+        .find(|key| key.record.key_id == key_id)
+        .ok_or(AdminError::NotFound(
+            "There is no signing key with this id; list them to see what there is.",
+        ))?;
+    Ok(Json(key.into()))
+}
+
+/// Makes the next signing key, if none waits already, and answers 201; else 200 with the one that waits. It signs when it has been published for `keys.publish_ahead`; the one
 /// before stays published until its last token expired.
-#[utoipa::path(post, path = "/admin/keys/rotate", request_body = RotateBody,
-    responses((status = CREATED, body = KeyBody), (status = SERVICE_UNAVAILABLE, body = ErrorBody)))]
+#[utoipa::path(post, path = "/admin/keys/rotate", request_body(content = Option<RotateBody>),
+    responses((status = OK, body = KeyBody), (status = CREATED, body = KeyBody), (status = SERVICE_UNAVAILABLE, body = ErrorBody)))]
 pub(super) async fn rotate(
     State(ctx): State<Arc<Context>>,
     by: By,
     OptionalBody(body): OptionalBody<RotateBody>,
-) -> Result<(StatusCode, Json<KeyBody>), AdminError> {
+) -> Result<(StatusCode, Option<Location>, Json<KeyBody>), AdminError> {
+    let before = ctx.keys.statuses();
     let key = if body.now {
         ctx.keys.rotate_now_by(by.store(&ctx).as_ref()).await?
     } else {
         ctx.keys.rotate_by(by.store(&ctx).as_ref()).await?
     };
-    Ok((StatusCode::CREATED, Json(key.into())))
+    let is_new = !before.iter().any(|one| one.record.key_id == key.record.key_id);
+    let status = if is_new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    let place = is_new.then(|| location("/admin/keys", &key.record.key_id));
+    Ok((status, place, Json(key.into())))
 }
 
 /// Withdraws a signing key that others may have: it is published no more, and its tokens count no more. When it signs,
 /// another one does at once. Answers with the key that signs.
-#[utoipa::path(post, path = "/admin/keys/{key_id}/revoke",
+#[utoipa::path(post, path = "/admin/keys/{key_id}/revoke", params(("key_id" = String, Path)),
     responses((status = OK, body = KeyBody), (status = NOT_FOUND, body = ErrorBody)))]
 pub(super) async fn revoke(
     State(ctx): State<Arc<Context>>,

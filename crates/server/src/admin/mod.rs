@@ -21,16 +21,19 @@ mod trusted_subjects;
 mod users;
 mod words;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{MethodFilter, get, on};
+use axum::routing::{MethodFilter, any, get, on};
 use doorward_store::Turn;
+use http::Method;
+use utoipa::openapi::path::{HttpMethod, Parameter, ParameterIn};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, Header, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi, Path as _};
 use utoipa_axum::PathItemExt;
 use utoipa_axum::router::OpenApiRouter;
@@ -73,6 +76,25 @@ macro_rules! endpoints {
             OpenApiRouter::with_openapi(Document::openapi())$(.routes(routes!($($module::$handler),+)))+
         }
 
+        /// Names each operation after its handler, which is one of a kind.
+        fn name(document: &mut utoipa::openapi::OpenApi) {
+            utoipa_axum::paste! {
+                $($(
+                    name_operation::<$module::[<__path_ $handler>]>(
+                        document,
+                        concat!(stringify!($module), "_", stringify!($handler)),
+                    );
+                )+)+
+            }
+        }
+
+        /// The operations that read a query: all others are called without one.
+        fn with_query() -> HashSet<(String, HttpMethod)> {
+            utoipa_axum::paste! {
+                [$($(query_of::<$module::[<__path_ $handler>]>()),+),+].into_iter().flatten().collect()
+            }
+        }
+
         fn endpoints() -> Router<Arc<Context>> {
             utoipa_axum::paste! {
                 Router::new()$($(
@@ -100,10 +122,11 @@ endpoints! {
     grants::revoke_all;
     grants::get, grants::revoke;
     initial_tokens::list, initial_tokens::create;
-    initial_tokens::delete;
+    initial_tokens::get, initial_tokens::delete;
     admin_keys::list, admin_keys::create;
-    admin_keys::delete;
+    admin_keys::get, admin_keys::delete;
     keys::list;
+    keys::get;
     keys::rotate;
     keys::revoke;
     audit::list;
@@ -125,7 +148,45 @@ fn methods<E: utoipa::Path>() -> MethodFilter {
 
 /// The `OpenAPI` document of the admin API.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    with_errors(described().into_openapi())
+    let mut document = with_errors(described().into_openapi());
+    name(&mut document);
+    document
+}
+
+/// The operation's name, and as its tag the collection that it is about (`OpenAPI` 3.1 §4.8.10.1).
+fn name_operation<E: utoipa::Path>(document: &mut utoipa::openapi::OpenApi, id: &str) {
+    let path = E::path();
+    let collection = path.split('/').nth(2).unwrap_or_default().to_owned();
+    let Some(item) = document.paths.paths.get_mut(&path) else {
+        return;
+    };
+    for method in E::methods() {
+        let operation = match method {
+            HttpMethod::Get => &mut item.get,
+            HttpMethod::Post => &mut item.post,
+            HttpMethod::Patch => &mut item.patch,
+            HttpMethod::Delete => &mut item.delete,
+            _ => continue,
+        };
+        if let Some(operation) = operation {
+            operation.operation_id = Some(id.to_owned());
+            operation.tags = Some(vec![collection.clone()]);
+        }
+    }
+}
+
+/// What a status means wherever it is answered; the description of a response is required (`OpenAPI` 3.1 §4.8.17.1).
+fn meaning(status: &str) -> &'static str {
+    match status {
+        "200" => "It was done, or here it is.",
+        "201" => "It was made.",
+        "204" => "It was done.",
+        "400" => "The input cannot be used; the sentence says how to fix it.",
+        "404" => "There is no such record.",
+        "409" => "It is taken, or something that is there stands against it.",
+        "503" => "The database does not answer, or not in time.",
+        _ => "What else can happen.",
+    }
 }
 
 /// Every operation may also answer what no handler decides: no key, an unreadable body, a store that is away.
@@ -142,6 +203,18 @@ fn with_errors(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenA
     for item in document.paths.paths.values_mut() {
         let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
         for operation in operations.into_iter().flatten() {
+            for (status, response) in &mut operation.responses.responses {
+                if let RefOr::T(response) = response
+                    && response.description.is_empty()
+                {
+                    meaning(status).clone_into(&mut response.description);
+                    if status == "201" {
+                        let mut header = Header::default();
+                        header.description = Some("Where it is.".to_owned());
+                        response.headers.insert("Location".to_owned(), RefOr::T(header));
+                    }
+                }
+            }
             operation
                 .responses
                 .responses
@@ -156,8 +229,52 @@ pub fn router(ctx: &Arc<Context>) -> Router {
     endpoints()
         .route("/admin/openapi.json", get(async || axum::Json(openapi())))
         .layer(from_fn_with_state(Arc::clone(ctx), one_change_at_a_time))
+        .layer(from_fn_with_state(Arc::new(with_query()), refuse_unread_query))
+        .route("/admin", any(unknown))
+        .route("/admin/", any(unknown))
+        .route("/admin/{*unknown}", any(unknown))
         .layer(from_fn_with_state(Arc::clone(ctx), key::require_admin_key))
         .with_state(Arc::clone(ctx))
+}
+
+async fn unknown() -> AdminError {
+    AdminError::UnknownEndpoint
+}
+
+fn query_of<E: utoipa::Path>() -> Vec<(String, HttpMethod)> {
+    let parameters = E::operation().parameters.unwrap_or_default();
+    let reads = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(one) if one.parameter_in == ParameterIn::Query);
+    if !parameters.iter().any(reads) {
+        return Vec::new();
+    }
+    E::methods()
+        .into_iter()
+        .map(|method| (E::path(), method))
+        .collect()
+}
+
+/// What nobody reads is refused, as unknown members are: a filter with a slip of the pen must not look like one that found
+/// everything.
+async fn refuse_unread_query(
+    State(with_query): State<Arc<HashSet<(String, HttpMethod)>>>,
+    path: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let method = match *request.method() {
+        Method::GET | Method::HEAD => HttpMethod::Get,
+        Method::POST => HttpMethod::Post,
+        Method::PATCH => HttpMethod::Patch,
+        Method::DELETE => HttpMethod::Delete,
+        // Nobody serves it.
+        _ => return next.run(request).await,
+    };
+    let reads = path.is_some_and(|path| with_query.contains(&(path.as_str().to_owned(), method)));
+    if reads || request.uri().query().is_none_or(str::is_empty) {
+        return next.run(request).await;
+    }
+    AdminError::invalid("There is no query here; leave out the question mark and what follows it.")
+        .into_response()
 }
 
 /// Most changes read a record, check the whole of it and write it back: two at once, on whatever nodes, must not undo

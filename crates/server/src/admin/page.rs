@@ -67,6 +67,30 @@ impl<T> List<T> {
         }
     }
 
+    /// A page of the list `name` out of all its rows, ordered by what `slug` says of them: of records that are few enough to
+    /// be read together, but in an answer too long.
+    pub(super) fn cut<R>(
+        ctx: &Context,
+        name: &str,
+        query: &PageQuery,
+        mut rows: Vec<R>,
+        slug: impl Fn(&R) -> &str,
+        show: impl FnMut(R) -> Result<T, AdminError>,
+    ) -> Result<Self, AdminError> {
+        let PageRequest { after, limit } = query.request(ctx, name)?;
+        if let Some(after) = after {
+            rows.retain(|row| slug(row) > after.as_str());
+        }
+        rows.sort_by(|one, other| slug(one).cmp(slug(other)));
+        let limit = limit as usize;
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let last = rows.last().filter(|_| more).map(|row| slug(row).as_bytes());
+        let next = last.map(|last| ctx.secrets.seal(PURPOSE, name.as_bytes(), last));
+        let items = rows.into_iter().map(show).collect::<Result<_, _>>()?;
+        Ok(Self { items, next })
+    }
+
     /// A list that has one page.
     pub(super) fn whole(items: Vec<T>) -> Self {
         Self { items, next: None }

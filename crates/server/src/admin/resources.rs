@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::by::By;
-use super::error::{AdminError, Body, ErrorBody, Path};
+use super::error::{AdminError, Body, ErrorBody, Location, Path, Query, location};
 use super::name;
-use super::page::List;
+use super::page::{List, PageQuery};
 use super::policy::{self, PolicyBody, PolicyChange};
 use crate::context::Context;
 
@@ -125,13 +125,23 @@ impl From<Resource> for ResourceBody {
 const UNKNOWN: AdminError =
     AdminError::NotFound("There is no resource with this slug; list the resources to see what there is.");
 
-/// Every resource.
-#[utoipa::path(get, path = "/admin/resources", responses((status = OK, body = List<ResourceBody>)))]
-pub(super) async fn list(State(ctx): State<Arc<Context>>) -> Result<Json<List<ResourceBody>>, AdminError> {
-    let resources = ctx.store.resources().await?;
-    Ok(Json(List::whole(
-        resources.into_iter().map(ResourceBody::from).collect(),
-    )))
+/// Resources, ordered by slug.
+#[utoipa::path(get, path = "/admin/resources", params(PageQuery),
+    responses((status = OK, body = List<ResourceBody>), (status = BAD_REQUEST, body = ErrorBody)))]
+pub(super) async fn list(
+    State(ctx): State<Arc<Context>>,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<List<ResourceBody>>, AdminError> {
+    let all = ctx.store.resources().await?;
+    let list = List::cut(
+        &ctx,
+        "resources",
+        &query,
+        all,
+        |one| &one.slug,
+        |one| Ok(one.into()),
+    )?;
+    Ok(Json(list))
 }
 
 /// Adds a resource.
@@ -141,7 +151,7 @@ pub(super) async fn create(
     State(ctx): State<Arc<Context>>,
     by: By,
     Body(new): Body<NewResource>,
-) -> Result<(StatusCode, Json<ResourceBody>), AdminError> {
+) -> Result<(StatusCode, Location, Json<ResourceBody>), AdminError> {
     // The kind is read by its type: `mint` is the only one yet.
     let BackendKind::Mint = new.backend_kind;
     check_slug(&new.slug)?;
@@ -179,7 +189,8 @@ pub(super) async fn create(
         .map_err(AdminError::taken(
             "There is a resource with this slug already; choose another slug.",
         ))?;
-    Ok((StatusCode::CREATED, Json(resource.into())))
+    let place = location("/admin/resources", &resource.slug);
+    Ok((StatusCode::CREATED, place, Json(resource.into())))
 }
 
 /// One resource.

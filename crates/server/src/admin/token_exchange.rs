@@ -267,6 +267,13 @@ async fn client(ctx: &Context, client_id: &str) -> Result<Result<Arc<Client>, Ex
     let client = match ctx.clients.resolve_approved(client_id).await {
         Ok(client) => client,
         Err(ClientError::Store(error)) => return Err(error.into()),
+        Err(error @ (ClientError::Unknown | ClientError::Disabled)) => {
+            let sentence = match error {
+                ClientError::Disabled => "The client is disabled; enable it.",
+                _ => "There is no client with this client_id; list the clients to see what there is.",
+            };
+            return Ok(Err(Explanation::stopped("client", "invalid_client", sentence)));
+        }
         Err(error) => {
             return Ok(Err(Explanation::stopped(
                 "client",

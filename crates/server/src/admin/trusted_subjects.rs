@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::by::By;
-use super::error::{AdminError, Body, ErrorBody, Path, Query};
+use super::error::{AdminError, Body, ErrorBody, Location, Path, Query, location};
 use super::page::{List, PageQuery};
 use crate::context::Context;
 
@@ -56,23 +56,45 @@ pub(super) struct WhichSubject {
     subject: String,
 }
 
+/// Which links.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Which {
+    /// Only the link of this `sub`, exactly as the issuer writes it.
+    subject: Option<String>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+    /// Rows on a page, 1 to 200. Default 50.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+}
+
 const UNKNOWN: AdminError =
     AdminError::NotFound("There is no trusted issuer with this slug; list them to see what there is.");
 
 /// Whom the issuer means, by subject.
-#[utoipa::path(get, path = "/admin/trusted-issuers/{slug}/subjects", params(("slug" = String, Path), PageQuery),
+#[utoipa::path(get, path = "/admin/trusted-issuers/{slug}/subjects", params(("slug" = String, Path), Which),
     responses((status = OK, body = List<SubjectBody>), (status = BAD_REQUEST, body = ErrorBody), (status = NOT_FOUND, body = ErrorBody)))]
 pub(super) async fn list(
     State(ctx): State<Arc<Context>>,
     Path(slug): Path<String>,
-    Query(query): Query<PageQuery>,
+    Query(which): Query<Which>,
 ) -> Result<Json<List<SubjectBody>>, AdminError> {
     ctx.store.trusted_issuer(&slug).await?.ok_or(UNKNOWN)?;
     let name = format!("subjects {slug}");
-    let page = ctx
-        .store
-        .linked_subjects(&slug, query.request(&ctx, &name)?)
-        .await?;
+    let page = PageQuery {
+        cursor: which.cursor,
+        limit: which.limit,
+    }
+    .request(&ctx, &name)?;
+    if let Some(subject) = which.subject {
+        let link = ctx.store.linked_subject(&slug, &subject).await?;
+        return Ok(Json(List::whole(
+            link.map(SubjectBody::from).into_iter().collect(),
+        )));
+    }
+    let page = ctx.store.linked_subjects(&slug, page).await?;
     Ok(Json(List::of(&ctx, &name, page, SubjectBody::from)))
 }
 
@@ -84,7 +106,7 @@ pub(super) async fn link(
     by: By,
     Path(slug): Path<String>,
     Body(new): Body<NewSubject>,
-) -> Result<(StatusCode, Json<SubjectBody>), AdminError> {
+) -> Result<(StatusCode, Location, Json<SubjectBody>), AdminError> {
     let issuer = ctx.store.trusted_issuer(&slug).await?.ok_or(UNKNOWN)?;
     if issuer.kind != TrustedIssuerKind::IdentityProvider {
         return Err(AdminError::Invalid(
@@ -116,7 +138,14 @@ pub(super) async fn link(
             "This subject is linked to a person already; remove that link first.",
         ))?;
     tracing::info!(trusted_issuer = link.trusted_issuer, user = %new.user, "a subject was linked to a person");
-    Ok((StatusCode::CREATED, Json(link.into())))
+    let query: String = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("subject", &link.subject)
+        .finish();
+    let place = location(
+        &format!("/admin/trusted-issuers/{}", link.trusted_issuer),
+        format_args!("subjects?{query}"),
+    );
+    Ok((StatusCode::CREATED, place, Json(link.into())))
 }
 
 /// Forgets a link and ends the person's grants on the issuer's word.

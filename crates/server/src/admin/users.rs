@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::by::By;
-use super::error::{AdminError, Body, ErrorBody, Path, Query};
+use super::error::{AdminError, Body, ErrorBody, Location, Path, Query, location};
 use super::name;
 use super::page::{List, PageQuery};
 use crate::context::Context;
@@ -111,7 +111,7 @@ pub(super) async fn create(
     State(ctx): State<Arc<Context>>,
     by: By,
     Body(new): Body<NewUser>,
-) -> Result<(StatusCode, Json<UserBody>), AdminError> {
+) -> Result<(StatusCode, Location, Json<UserBody>), AdminError> {
     check_email(&new.email)?;
     let name = new.name.unwrap_or_else(|| new.email.clone());
     name::check("name", &name)?;
@@ -131,7 +131,8 @@ pub(super) async fn create(
         .map_err(AdminError::taken(
             "There is a person with this e-mail address already; choose another, or change that person.",
         ))?;
-    Ok((StatusCode::CREATED, Json(user.into())))
+    let place = location("/admin/users", user.id.0);
+    Ok((StatusCode::CREATED, place, Json(user.into())))
 }
 
 /// One person.
@@ -224,7 +225,12 @@ async fn save(ctx: &Context, by: &By, user: User) -> Result<UserBody, AdminError
         updated_at: ctx.now(),
         ..user
     };
-    by.store(ctx).update_user(user.clone(), ctx.now()).await?;
+    by.store(ctx)
+        .update_user(user.clone(), ctx.now())
+        .await
+        .map_err(AdminError::taken(
+            "There is another person with this e-mail address already; choose another, or change that person.",
+        ))?;
     Ok(user.into())
 }
 

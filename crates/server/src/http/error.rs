@@ -13,6 +13,8 @@ use doorward_oauth::parameters::{Duplicate, ParametersError};
 use doorward_store::StoreError;
 
 use super::failure::{Failure, Form, code_for};
+
+pub(crate) use super::failure::UNKNOWN_ENDPOINT;
 use crate::keys::KeyError;
 
 /// An error of an endpoint that programs call: JSON as RFC 6749 §5.2, under the status of its code unless
@@ -101,6 +103,13 @@ impl PageError {
     #[must_use]
     pub(crate) const fn quoting(mut self) -> Self {
         self.quotes = true;
+        self
+    }
+
+    /// The same under another code than its status's.
+    #[must_use]
+    pub(crate) const fn with_code(mut self, code: &'static str) -> Self {
+        self.code = code;
         self
     }
 

@@ -153,9 +153,15 @@ fn plain(text: &str) -> Cow<'_, str> {
     error_text(&text[..end])
 }
 
+/// Where nothing is served: not the code of a record that is not there, which a program may take for the answer.
+pub(crate) const UNKNOWN_ENDPOINT: &str = "unknown_endpoint";
+
 /// The answer to a path that nobody serves.
 pub(super) async fn not_found() -> Failure {
-    Failure::from_status(StatusCode::NOT_FOUND)
+    Failure {
+        code: UNKNOWN_ENDPOINT,
+        ..Failure::from_status(StatusCode::NOT_FOUND)
+    }
 }
 
 pub(super) fn code_for(status: StatusCode) -> &'static str {

@@ -50,7 +50,7 @@ async fn nothing_answers_without_an_admin_key() {
     );
     assert_eq!(
         operator.admin.get("/admin/nothing").await.status,
-        StatusCode::NOT_FOUND
+        StatusCode::UNAUTHORIZED
     );
     let twice = [
         ("authorization", &*format!("Bearer {ADMIN_KEY}")),

@@ -3,8 +3,10 @@
 #![cfg(test)]
 
 mod access;
+mod addresses;
 mod admin_keys;
 mod clients;
+mod document;
 mod input;
 mod operator;
 mod records;

@@ -142,8 +142,14 @@ impl Store for PostgresStore {
         .await
     }
 
-    async fn initial_tokens(&self) -> Result<Vec<InitialAccessToken>> {
-        self.repeatable(|db| async move { registration::tokens(&db).await })
+    async fn initial_token(&self, id: Uuid) -> Result<Option<InitialAccessToken>> {
+        self.repeatable(|db| async move { registration::find_token(&db, id).await })
+            .await
+    }
+
+    async fn initial_tokens(&self, page: PageRequest) -> Result<Page<InitialAccessToken>> {
+        let page = &page;
+        self.repeatable(|db| async move { registration::tokens(&db, page).await })
             .await
     }
 

@@ -5,16 +5,19 @@ use uuid::Uuid;
 
 use super::errors::Fallible;
 use super::statements::{Connection, find as row, list as rows, run, statements};
-use super::values::only;
+use super::values::{Columns, only};
 use super::{clients, grants};
 use crate::rules::clients::{by_operator, keeping};
-use crate::{Client, Digest, EndReason, InitialAccessToken, StoreError};
+use crate::rules::pages::{page, page_start, rows_to_fetch};
+use crate::{Client, Digest, EndReason, InitialAccessToken, Page, PageRequest, StoreError};
 
 statements! {
     INSERT = "INSERT INTO initial_access_token (id, digest, name, uses_left, created_at, expires_at) \
               VALUES ($1, $2, $3, $4, $5, $6)";
-    ALL scans = "SELECT id, digest, name, uses_left, created_at, expires_at FROM initial_access_token \
-                 ORDER BY created_at DESC, id";
+    ONE = "SELECT id, digest, name, uses_left, created_at, expires_at FROM initial_access_token WHERE id = $1";
+    /// Newest first: ids rise with time (RFC 9562 §5.7).
+    BEFORE = "SELECT id, digest, name, uses_left, created_at, expires_at FROM initial_access_token \
+              WHERE id < $1 ORDER BY id DESC LIMIT $2";
     DELETE = "DELETE FROM initial_access_token WHERE id = $1";
     /// The last use ends it.
     USE = "UPDATE initial_access_token SET uses_left = uses_left - 1, \
@@ -39,20 +42,27 @@ pub(super) async fn create_token(db: &Connection, token: &InitialAccessToken) ->
     .map(drop)
 }
 
-pub(super) async fn tokens(db: &Connection) -> Fallible<Vec<InitialAccessToken>> {
-    rows(db, ALL, &[], |columns| {
-        Ok(InitialAccessToken {
-            id: columns.plain()?,
-            digest: columns.bytes()?,
-            name: columns.plain()?,
-            uses_left: columns
-                .plain::<Option<i64>>()?
-                .map(|uses| u32::try_from(uses).unwrap_or(0)),
-            created_at: columns.time()?,
-            expires_at: columns.maybe_time()?,
-        })
+pub(super) async fn find_token(db: &Connection, id: Uuid) -> Fallible<Option<InitialAccessToken>> {
+    row(db, ONE, &[&id], read).await
+}
+
+pub(super) async fn tokens(db: &Connection, request: &PageRequest) -> Fallible<Page<InitialAccessToken>> {
+    let below = page_start(request)?.unwrap_or(Uuid::max());
+    let found = rows(db, BEFORE, &[&below, &i64::from(rows_to_fetch(request))], read).await?;
+    Ok(page(found, request, |token| token.id.to_string()))
+}
+
+fn read(columns: &mut Columns<'_>) -> Fallible<InitialAccessToken> {
+    Ok(InitialAccessToken {
+        id: columns.plain()?,
+        digest: columns.bytes()?,
+        name: columns.plain()?,
+        uses_left: columns
+            .plain::<Option<i64>>()?
+            .map(|uses| u32::try_from(uses).unwrap_or(0)),
+        created_at: columns.time()?,
+        expires_at: columns.maybe_time()?,
     })
-    .await
 }
 
 pub(super) async fn delete_token(db: &Connection, id: Uuid) -> Fallible<bool> {

@@ -34,7 +34,7 @@ statements! {
                     (SELECT count(*) FROM client WHERE secrets <> '[]' AND source = 'dynamic')";
     CLIENTS_WITH_SECRETS scans = "SELECT client_id, metadata FROM client WHERE secrets <> '[]' AND source = 'admin' \
                                   ORDER BY client_id LIMIT ?1";
-    ADMIN_KEYS scans = "SELECT digest, name, created_at FROM admin_key ORDER BY created_at DESC, digest";
+    ADMIN_KEYS scans = "SELECT digest, name, created_at FROM admin_key ORDER BY created_at DESC, name";
     ADD_ADMIN_KEY = "INSERT INTO admin_key (digest, name, created_at) VALUES (?1, ?2, ?3)";
     ADMIN_KEY = "SELECT digest, name, created_at FROM admin_key WHERE digest = ?1";
     DELETE_ADMIN_KEY = "DELETE FROM admin_key WHERE digest = ?1";

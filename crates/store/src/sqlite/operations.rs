@@ -128,8 +128,12 @@ impl Store for SqliteStore {
         .await
     }
 
-    async fn initial_tokens(&self) -> Result<Vec<InitialAccessToken>> {
-        self.read(registration::tokens).await
+    async fn initial_token(&self, id: Uuid) -> Result<Option<InitialAccessToken>> {
+        self.read(move |db| registration::find_token(db, id)).await
+    }
+
+    async fn initial_tokens(&self, page: PageRequest) -> Result<Page<InitialAccessToken>> {
+        self.read(move |db| registration::tokens(db, &page)).await
     }
 
     async fn delete_initial_token(&self, id: Uuid) -> Result<bool> {

@@ -8,13 +8,16 @@ use super::statements::{Run, statements};
 use super::values::Columns;
 use super::{clients, grants};
 use crate::rules::clients::{by_operator, keeping};
-use crate::{Client, Digest, EndReason, InitialAccessToken, Result, StoreError};
+use crate::rules::pages::{page, page_start, rows_to_fetch};
+use crate::{Client, Digest, EndReason, InitialAccessToken, Page, PageRequest, Result, StoreError};
 
 statements! {
     INSERT = "INSERT INTO initial_access_token (id, digest, name, uses_left, created_at, expires_at) \
               VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-    ALL scans = "SELECT id, digest, name, uses_left, created_at, expires_at FROM initial_access_token \
-                 ORDER BY created_at DESC, id";
+    ONE = "SELECT id, digest, name, uses_left, created_at, expires_at FROM initial_access_token WHERE id = ?1";
+    /// Newest first: ids rise with time (RFC 9562 §5.7).
+    BEFORE = "SELECT id, digest, name, uses_left, created_at, expires_at FROM initial_access_token \
+              WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
     DELETE = "DELETE FROM initial_access_token WHERE id = ?1";
     /// The last use ends it.
     USE = "UPDATE initial_access_token SET uses_left = uses_left - 1, \
@@ -37,8 +40,14 @@ pub(super) fn create_token(db: &Connection, token: &InitialAccessToken) -> Resul
     Ok(())
 }
 
-pub(super) fn tokens(db: &Connection) -> Result<Vec<InitialAccessToken>> {
-    Ok(db.list(ALL, [], read)?)
+pub(super) fn find_token(db: &Connection, id: Uuid) -> Result<Option<InitialAccessToken>> {
+    Ok(db.find(ONE, [id.as_bytes()], read)?)
+}
+
+pub(super) fn tokens(db: &Connection, request: &PageRequest) -> Result<Page<InitialAccessToken>> {
+    let below = page_start(request)?.unwrap_or(Uuid::max());
+    let rows = db.list(BEFORE, params![below.as_bytes(), rows_to_fetch(request)], read)?;
+    Ok(page(rows, request, |token| token.id.to_string()))
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<InitialAccessToken> {

@@ -6,6 +6,7 @@ mod audit;
 mod clients;
 mod coverage;
 mod grants_and_keys;
+mod lists;
 mod people;
 mod policies;
 mod refusals;

@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::CREATE;
 use crate::support::{Place, free_port};
@@ -214,6 +214,9 @@ fn answers(status: &'static str, body: &'static str) -> (String, std::thread::Jo
 
 #[test]
 fn scripts_tell_by_the_exit_code_what_went_wrong() {
+    const NO_RECORD: &str = r#"{"error":"not_found","error_description":"A sentence.","error_id":"i"}"#;
+    const NO_ADDRESS: &str =
+        r#"{"error":"unknown_endpoint","error_description":"A sentence.","error_id":"i"}"#;
     const ERROR: &str = r#"{"error":"e","error_description":"A sentence.","error_id":"i"}"#;
     let place = Place::bare().set("DOORWARD_ADMIN_KEY", "dwk_any");
     let cases = [
@@ -227,7 +230,9 @@ fn scripts_tell_by_the_exit_code_what_went_wrong() {
         ("504 Gateway Timeout", "", 3),
         ("401 Unauthorized", ERROR, 4),
         ("403 Forbidden", ERROR, 4),
-        ("404 Not Found", ERROR, 5),
+        ("404 Not Found", NO_RECORD, 5),
+        ("404 Not Found", NO_ADDRESS, 1),
+        ("404 Not Found", ERROR, 1),
         ("409 Conflict", ERROR, 6),
     ];
     for (status, body, code) in cases {
@@ -248,6 +253,9 @@ fn scripts_tell_by_the_exit_code_what_went_wrong() {
                     told,
                     json!({"error": "e", "error_description": "A sentence.", "error_id": "i", "status": told["status"]})
                 );
+            } else if body == NO_RECORD || body == NO_ADDRESS {
+                let sent: Value = serde_json::from_str(body).unwrap();
+                assert_eq!(told["error"], sent["error"], "{told}");
             } else {
                 let sentence = told["error_description"].as_str().unwrap();
                 assert!(sentence.contains("is no admin API of Doorward"), "{told}");

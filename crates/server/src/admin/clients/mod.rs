@@ -1,5 +1,6 @@
 //! `/admin/clients`: clients that an operator registers, and all the others.
 
+mod body;
 mod metadata;
 
 use std::sync::Arc;
@@ -14,9 +15,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use self::body::MetadataBody;
 use self::metadata::{changed, checked};
 use super::by::By;
-use super::error::{AdminError, Body, ErrorBody, OptionalBody, Path, Query};
+use super::error::{AdminError, Body, ErrorBody, Location, OptionalBody, Path, Query, location};
 use super::page::{List, PageQuery};
 use super::words;
 use crate::clients::secret;
@@ -121,10 +123,8 @@ pub(super) struct ClientBody {
     created_at: i64,
     /// Unix seconds.
     updated_at: i64,
-    /// Effective client metadata (RFC 7591 §2).
     #[serde(flatten)]
-    #[schema(value_type = Object)]
-    metadata: Value,
+    metadata: MetadataBody,
 }
 
 impl ClientBody {
@@ -140,7 +140,7 @@ impl ClientBody {
             resource_server: client.resource_server,
             created_at: client.created_at.seconds(),
             updated_at: client.updated_at.seconds(),
-            metadata: serde_json::from_str(&client.metadata).unwrap_or_default(),
+            metadata: MetadataBody::read(&client.metadata),
         }
     }
 }
@@ -196,7 +196,7 @@ pub(super) async fn create(
     State(ctx): State<Arc<Context>>,
     by: By,
     Body(new): Body<NewClient>,
-) -> Result<(StatusCode, Json<ClientBody>), AdminError> {
+) -> Result<(StatusCode, Location, Json<ClientBody>), AdminError> {
     if let Some(slug) = &new.resource_server {
         ctx.store.resource(slug).await?.ok_or_else(|| {
             AdminError::Invalid(
@@ -226,8 +226,10 @@ pub(super) async fn create(
         updated_at: now,
     };
     by.store(&ctx).create_client(client.clone()).await?;
+    let place = location("/admin/clients", &client.client_id);
     Ok((
         StatusCode::CREATED,
+        place,
         Json(ClientBody::of(client, client_secret, now)),
     ))
 }

@@ -15,9 +15,9 @@ use http::StatusCode;
 
 use self::body::{NewTrustedIssuer, TrustedIssuerBody, TrustedIssuerChange};
 use super::by::By;
-use super::error::{AdminError, Body, ErrorBody, Path};
+use super::error::{AdminError, Body, ErrorBody, Location, Path, Query, location};
 use super::other_servers::{check_issuer, read_terms, write_terms};
-use super::page::List;
+use super::page::{List, PageQuery};
 use super::resources::check_slug;
 use crate::context::Context;
 
@@ -27,14 +27,23 @@ const WORKLOAD_LIFETIME: u32 = 24 * 3600;
 const UNKNOWN: AdminError =
     AdminError::NotFound("There is no trusted issuer with this slug; list them to see what there is.");
 
-/// Every trusted issuer.
-#[utoipa::path(get, path = "/admin/trusted-issuers", responses((status = OK, body = List<TrustedIssuerBody>)))]
+/// Trusted issuers, ordered by slug.
+#[utoipa::path(get, path = "/admin/trusted-issuers", params(PageQuery),
+    responses((status = OK, body = List<TrustedIssuerBody>), (status = BAD_REQUEST, body = ErrorBody)))]
 pub(super) async fn list(
     State(ctx): State<Arc<Context>>,
+    Query(query): Query<PageQuery>,
 ) -> Result<Json<List<TrustedIssuerBody>>, AdminError> {
-    let issuers = ctx.store.trusted_issuers().await?;
-    let bodies: Result<Vec<_>, _> = issuers.into_iter().map(TrustedIssuerBody::of).collect();
-    Ok(Json(List::whole(bodies?)))
+    let all = ctx.store.trusted_issuers().await?;
+    let list = List::cut(
+        &ctx,
+        "trusted issuers",
+        &query,
+        all,
+        |one| &one.slug,
+        TrustedIssuerBody::of,
+    )?;
+    Ok(Json(list))
 }
 
 /// Trusts an issuer. Without rules its word is good for nothing.
@@ -44,7 +53,7 @@ pub(super) async fn create(
     State(ctx): State<Arc<Context>>,
     by: By,
     Body(new): Body<NewTrustedIssuer>,
-) -> Result<(StatusCode, Json<TrustedIssuerBody>), AdminError> {
+) -> Result<(StatusCode, Location, Json<TrustedIssuerBody>), AdminError> {
     check_slug(&new.slug)?;
     check_issuer(&ctx, &new.issuer)?;
     let defaults = Terms {
@@ -82,7 +91,8 @@ pub(super) async fn create(
         rules = terms.rules.len(),
         "an issuer is trusted"
     );
-    Ok((StatusCode::CREATED, Json(TrustedIssuerBody::of(issuer)?)))
+    let place = location("/admin/trusted-issuers", &issuer.slug);
+    Ok((StatusCode::CREATED, place, Json(TrustedIssuerBody::of(issuer)?)))
 }
 
 /// One trusted issuer.

@@ -111,7 +111,7 @@ macro_rules! conformance {
             ending: nothing_that_was_given_out_is_usable_any_more, every_grant_ends_however_many_there_are,
                 whoever_knows_the_old_secrets_has_nothing, secrets_that_were_forgotten_by_half_are_forgotten_again,
                 what_was_made_before_counts_as_used_up;
-            registration: an_initial_token_reads_back_and_can_be_removed, a_token_for_one_use_registers_one_client_whoever_races,
+            registration: an_initial_token_reads_back_and_can_be_removed, initial_tokens_come_in_pages_newest_first, a_token_for_one_use_registers_one_client_whoever_races,
                 an_expired_or_unknown_token_registers_nobody, a_client_that_changes_its_registration_loses_its_unredeemed_codes,
                 an_operator_undoes_nothing_that_a_client_changed_itself, a_client_that_an_operator_changes_loses_its_unredeemed_codes,
                 a_token_that_was_replaced_changes_nothing, one_change_at_a_time_holds_over_all_callers;

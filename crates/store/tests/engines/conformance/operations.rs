@@ -8,6 +8,7 @@ pub(crate) const READS: &[&str] = &[
     "resources",
     "client",
     "clients",
+    "initial_token",
     "initial_tokens",
     "user",
     "user_by_email",

@@ -3,8 +3,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use doorward_store::{
-    Client, ClientSecret, ClientSource, EndReason, GrantState, InitialAccessToken, RegisterOutcome,
-    StoreError,
+    Client, ClientSecret, ClientSource, EndReason, GrantState, InitialAccessToken, PageRequest,
+    RegisterOutcome, StoreError,
 };
 use uuid::Uuid;
 
@@ -34,10 +34,38 @@ pub(crate) async fn an_initial_token_reads_back_and_can_be_removed(opened: Opene
     );
     store.create_initial_token(one.clone()).await.unwrap();
     store.create_initial_token(any.clone()).await.unwrap();
-    assert_eq!(store.initial_tokens().await.unwrap(), [any, one.clone()]);
+    let all = store.initial_tokens(PageRequest::default()).await.unwrap();
+    assert_eq!(all.items, [any.clone(), one.clone()]);
+    assert_eq!(store.initial_token(one.id).await, Ok(Some(one.clone())));
     assert_eq!(store.delete_initial_token(one.id).await, Ok(true));
     assert_eq!(store.delete_initial_token(one.id).await, Ok(false));
-    assert_eq!(store.initial_tokens().await.unwrap().len(), 1);
+    assert_eq!(store.initial_token(one.id).await, Ok(None));
+    let left = store.initial_tokens(PageRequest::default()).await.unwrap();
+    assert_eq!((left.items, left.next), (vec![any], None));
+}
+
+/// Of one second, too.
+pub(crate) async fn initial_tokens_come_in_pages_newest_first(opened: Opened) {
+    let store = &*opened.store;
+    let tokens: Vec<_> = (0..5).map(|_| token(None)).collect();
+    for place in [2, 0, 4, 1, 3] {
+        store.create_initial_token(tokens[place].clone()).await.unwrap();
+    }
+    let (mut seen, mut after, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let page = store
+            .initial_tokens(PageRequest { after, limit: 2 })
+            .await
+            .unwrap();
+        seen.extend(page.items);
+        pages += 1;
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let newest_first: Vec<_> = tokens.into_iter().rev().collect();
+    assert_eq!((seen, pages), (newest_first, 3));
 }
 
 /// DCR-020

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_store::{
-    Client, ClientSource, EndReason, GrantFilter, GrantState, InitialAccessToken, LoginThrottle,
+    Client, ClientSource, EndReason, GrantFilter, GrantState, InitialAccessToken, LoginThrottle, PageRequest,
     RedeemOutcome, RegisterOutcome, ThrottlePolicy,
 };
 use uuid::Uuid;
@@ -227,8 +227,11 @@ pub(crate) async fn initial_tokens_go_long_after_they_ended(opened: Opened) {
         assert_eq!(registered, Ok(RegisterOutcome::Registered));
     }
     let ends = async || {
-        let tokens = store.initial_tokens().await.unwrap();
-        let ends = tokens.iter().map(|token| (token.id.as_u128(), token.expires_at));
+        let tokens = store.initial_tokens(PageRequest::default()).await.unwrap().items;
+        let ends = tokens
+            .iter()
+            .rev()
+            .map(|token| (token.id.as_u128(), token.expires_at));
         ends.collect::<Vec<_>>()
     };
     let (used_up, expired) = ((1, Some(at(10))), (2, Some(at(20))));
