@@ -50,11 +50,14 @@ async fn what_a_person_is_refused_who_decides_is_told_once_a_minute() {
     let forged = ["POST /consent", "access_denied"];
     assert_eq!(refused(&app).await, rows(&[forged]));
     assert_eq!(browser.submit(&form, allow).await.status, StatusCode::SEE_OTHER);
-    let nothing = form.without("scope").add("scope", "mcp:write");
-    let late = browser.submit(&nothing, allow).await;
-    assert_eq!(late.status, StatusCode::BAD_REQUEST, "{late:?}");
-    let nothing = ["POST /consent", "invalid_request"];
-    assert_eq!(refused(&app).await, rows(&[forged, nothing]));
+    // Who is asked once more was not refused.
+    let nothing = browser.submit(&form.clone().without("scope"), allow).await;
+    assert_eq!(nothing.status, StatusCode::BAD_REQUEST, "{nothing:?}");
+    assert_eq!(refused(&app).await, rows(&[forged]));
+    let unknown = browser.submit(&form, Some(("decision", "perhaps"))).await;
+    assert_eq!(unknown.status, StatusCode::BAD_REQUEST, "{unknown:?}");
+    let unknown = ["POST /consent", "invalid_request"];
+    assert_eq!(refused(&app).await, rows(&[forged, unknown]));
 }
 
 /// Another site can send a signed-in browser here with whatever it likes.
