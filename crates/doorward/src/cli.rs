@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use crate::admin::AdminArguments;
 use crate::check_config::CheckConfigArguments;
 use crate::maintenance::{BackupArguments, KeysCommand, RestoreArguments};
+use crate::moving::MoveArguments;
 use crate::out;
 
 /// The authorization plane for the Model Context Protocol.
@@ -36,6 +37,8 @@ pub enum Command {
     Backup(BackupArguments),
     /// Checks a copy and puts it in the place of the database; no server may run (SQLite).
     Restore(RestoreArguments),
+    /// Moves everything from SQLite to an empty PostgreSQL database, all of it or nothing; no server may run.
+    Move(MoveArguments),
     /// Ends every grant, session and code, after the database was put back to an earlier state (a restored copy, a point in time).
     EndGrants(ConfigArguments),
     /// Works on the master key.

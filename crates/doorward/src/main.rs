@@ -10,6 +10,7 @@ mod http_client;
 mod init;
 mod logging;
 mod maintenance;
+mod moving;
 mod notify;
 mod out;
 mod reference;
@@ -44,6 +45,7 @@ fn run(cli: cli::Cli) -> anyhow::Result<ExitCode> {
         Command::Migrate(arguments) => block_on(maintenance::migrate(arguments)),
         Command::Backup(arguments) => block_on(maintenance::backup(arguments)),
         Command::Restore(arguments) => block_on(maintenance::restore(arguments)),
+        Command::Move(arguments) => block_on(moving::run(arguments)),
         Command::EndGrants(arguments) => block_on(maintenance::end_grants(arguments)),
         Command::Keys(command) => block_on(maintenance::keys(command)),
         Command::Init(arguments) => init::run(&arguments),

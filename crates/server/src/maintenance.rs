@@ -1,4 +1,7 @@
-//! What an operator does to the database beside serving it: copies, a change of the master key, new secrets.
+//! What an operator does to the database beside serving it: copies, a move to PostgreSQL, a change of the master key, new
+//! secrets.
+
+pub mod moving;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

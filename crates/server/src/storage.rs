@@ -75,7 +75,8 @@ pub(crate) fn place(settings: &Storage) -> String {
     }
 }
 
-fn options(settings: &Storage) -> PostgresOptions {
+/// How PostgreSQL is used.
+pub(crate) fn options(settings: &Storage) -> PostgresOptions {
     PostgresOptions {
         connections: usize::try_from(settings.connections).unwrap_or(usize::MAX),
         wait: settings.connection_wait.duration(),

@@ -13,6 +13,8 @@
 mod audit;
 mod changes;
 mod error;
+#[cfg(feature = "postgres")]
+pub mod moving;
 mod operations;
 #[cfg(feature = "postgres")]
 pub mod postgres;

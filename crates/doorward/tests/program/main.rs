@@ -13,7 +13,7 @@ mod earlier_state;
 mod init;
 mod issuer_path;
 mod life;
-
+mod moving;
 mod renewal;
 mod retention;
 mod revocation;

@@ -69,11 +69,7 @@ async fn keep_partitions(ctx: &Context, of: Partitioned) -> Result<(), StoreErro
             "audit_events",
             ctx.settings.audit.retention,
         ),
-        Partitioned::Issuances => (
-            "issuance_partitions",
-            "issuances",
-            ctx.settings.storage.retention,
-        ),
+        Partitioned::Issuances => ("issuance_partitions", "issuances", ctx.settings.storage.retention),
     };
     let kept = ctx
         .store

@@ -164,8 +164,27 @@ async fn journal(transaction: &Transaction<'_>) -> Fallible<Vec<Applied>> {
 /// All or nothing.
 async fn attempt(db: &mut ClientWrapper, migrations: &[Migration]) -> Fallible<()> {
     let transaction = alone(db).await?;
-    prepare_journal(&transaction).await?;
-    let applied = journal(&transaction).await?;
+    steps(&transaction, migrations).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// A transaction in which the schema is that of this program, made here where there was none, and which nobody changes or
+/// starts with meanwhile. Refuses a database that is ahead.
+pub(super) async fn begin_complete(db: &mut ClientWrapper) -> Fallible<Transaction<'_>> {
+    let transaction = alone(db).await?;
+    steps(&transaction, MIGRATIONS).await?;
+    refuse_newer(&transaction).await?;
+    Ok(transaction)
+}
+
+/// Refuses a database that is ahead. Changes nothing.
+pub(super) async fn refuse_newer(transaction: &Transaction<'_>) -> Fallible<()> {
+    Ok(difference(MIGRATIONS, &journal(transaction).await?)?.refuse_newer()?)
+}
+
+async fn steps(transaction: &Transaction<'_>, migrations: &[Migration]) -> Fallible<()> {
+    prepare_journal(transaction).await?;
+    let applied = journal(transaction).await?;
     let difference = difference(migrations, &applied)?;
     difference.tell();
     for migration in difference.pending {
@@ -186,7 +205,7 @@ async fn attempt(db: &mut ClientWrapper, migrations: &[Migration]) -> Fallible<(
             )
             .await?;
     }
-    Ok(transaction.commit().await?)
+    Ok(())
 }
 
 /// The journal is there and has every column, or this is no database for this program.
@@ -209,7 +228,7 @@ async fn prepare_journal(transaction: &Transaction<'_>) -> Fallible<()> {
 }
 
 /// Whether there is a schema of this program. Refuses what is neither that nor empty.
-async fn has_journal(transaction: &Transaction<'_>) -> Fallible<bool> {
+pub(super) async fn has_journal(transaction: &Transaction<'_>) -> Fallible<bool> {
     let state = transaction.query_one(HAS_JOURNAL, &[]).await?;
     let (journal, tables, encoding): (bool, bool, &str) =
         (state.try_get(0)?, state.try_get(1)?, state.try_get(2)?);

@@ -6,6 +6,7 @@
 //! consent. A grant's row is the lock for all that hangs on it.
 
 mod approvals;
+pub(crate) mod arriving;
 mod asserted;
 mod assertion_audiences;
 mod audit;

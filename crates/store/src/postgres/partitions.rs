@@ -131,6 +131,32 @@ pub(super) async fn keep(
     made.and(gone).map(|()| kept)
 }
 
+/// Cuts an empty table for what is still kept and what is to come, in the transaction of the caller, whom nobody disturbs. One
+/// that has partitions already stays as it is.
+pub(super) async fn cut_empty(
+    transaction: &Transaction<'_>,
+    of: Partitioned,
+    now: UnixSeconds,
+    retain: Duration,
+) -> Fallible<()> {
+    let Cut { table, bound, .. } = cut(of);
+    if !transaction.query(DAYS.text(), &[&table]).await?.is_empty() {
+        return Ok(());
+    }
+    for days in Plan::new(now, retain).with_the_past(now, retain) {
+        let name = transaction
+            .query_one(NAME.text(), &[&table, &days.from, &days.to])
+            .await?;
+        let (name, from, to): (String, _, _) = (name.try_get(0)?, bound(days.from), bound(days.to));
+        transaction
+            .batch_execute(&format!(
+                "CREATE TABLE {name} PARTITION OF {table} FOR VALUES FROM ({from}) TO ({to})"
+            ))
+            .await?;
+    }
+    Ok(())
+}
+
 /// Whether it was done; somebody in the way is no failure.
 fn done(outcome: Fallible<bool>) -> Result<bool> {
     match outcome {

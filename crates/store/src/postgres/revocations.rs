@@ -12,8 +12,9 @@ statements! {
     AFTER = "SELECT position, grant_id, jti, client_id, revoked_at FROM revocation WHERE position > $1 \
              ORDER BY position LIMIT $2";
     /// The log's name holds the history that its positions belong to: after a failover to a standby that had not got
-    /// everything, a position that was told may be given again, to another revocation.
-    LOG = "SELECT name || left(pg_walfile_name(pg_current_wal_lsn()), 8), forgotten, (SELECT max(position) FROM revocation) FROM revocation_log WHERE id = 1";
+    /// everything, a position that was told may be given again, to another revocation. A log that was moved here has its old
+    /// name (before an `@`) as long as the history goes on that it was moved into.
+    LOG = "SELECT split_part(name, '@', 1) || replace(left(pg_walfile_name(pg_current_wal_lsn()), 8), split_part(name, '@', 2), ''), forgotten, (SELECT max(position) FROM revocation) FROM revocation_log WHERE id = 1";
     OLDEST = "SELECT position, revoked_at FROM revocation \
               WHERE position > (SELECT forgotten FROM revocation_log WHERE id = 1) ORDER BY position LIMIT $1";
     FORGET = "DELETE FROM revocation WHERE position <= $1";

@@ -8,6 +8,9 @@ const DAY: i64 = 86_400;
 /// A partition is not made for a time that has begun, on whatever node's clock: its rows may be elsewhere by then. And while
 /// one is made, the default partition takes nothing of its days: there is a day to put that right when it failed.
 const MARGIN: i64 = DAY;
+/// Partitions of the past that are made at once, however long things are kept.
+#[cfg(feature = "postgres")]
+const MOST_BEHIND: i64 = 24;
 
 /// A table that is cut by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +119,16 @@ impl Plan {
         }
         missing
     }
+
+    /// The partitions of a table that gets at once all that is still kept, while nobody else uses it. What is older goes row by
+    /// row.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn with_the_past(self, now: UnixSeconds, retain: Duration) -> Vec<Days> {
+        // One more: what was issued before is kept until it has expired so long ago.
+        let kept = (now - retain).0.div_euclid(DAY) - self.width;
+        let first = kept.max(self.first - MOST_BEHIND * self.width).max(0);
+        Self { first, ..self }.missing(&[])
+    }
 }
 
 #[cfg(test)]
@@ -193,6 +206,20 @@ mod tests {
         };
         assert!(!plan.is_astray(begun) && plan.is_too_wide(begun));
         assert_eq!(plan.missing(&[begun]), []);
+    }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn what_is_still_kept_gets_partitions_without_a_gap_up_to_those_ahead() {
+        for days in [0, 1, 2, 30, 365, 36_600] {
+            let retain = Duration::from_hours(days * 24);
+            let made = Plan::new(NOW, retain).with_the_past(NOW, retain);
+            assert!(made.len() <= 30, "{days}: {}", made.len());
+            assert!(made.windows(2).all(|pair| pair[0].to == pair[1].from), "{days}");
+            assert_eq!(missing(&made, NOW, retain), [], "{days}");
+            let oldest = begin_of(made[0].from);
+            assert!(oldest <= (NOW - retain).0 || days > 10_000, "{days}: {oldest}");
+        }
     }
 
     #[test]

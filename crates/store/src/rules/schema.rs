@@ -64,6 +64,18 @@ impl Difference<'_, '_> {
             );
         }
     }
+
+    /// Refuses a database that is ahead: what its newer steps have added would be forgotten.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn refuse_newer(&self) -> Result<()> {
+        match self.newer.last() {
+            Some(last) => Err(StoreError::Unusable(format!(
+                "the database has schema step {}, which this program does not know: use the newer version",
+                last.name
+            ))),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What has to be done to a database; an error when this program cannot work on it.

@@ -15,7 +15,10 @@ use crate::rules::audit::{Hands, database_restored};
 use crate::{Ended, Origin, Result, Sealed, StoreError};
 
 /// How long to wait for a server that starts or stops at that moment.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How the name of a database goes on that another one took the place of; a number follows.
+const REPLACED: &str = ".replaced-";
 
 /// What is in a database file that was read from end to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,7 +143,8 @@ pub fn restore(
         .and_then(|inspection| check(&inspection).map(|()| inspection))
         .and_then(|inspection| {
             let ended = begin_anew(&unfinished, how).map_err(|error| refused(&unfinished, &error))?;
-            let replaced = swap(&unfinished, &path).map_err(|error| cannot("replaced", &path, &error))?;
+            let replaced =
+                swap(&unfinished, &path, REPLACED).map_err(|error| cannot("replaced", &path, &error))?;
             Ok(Restored {
                 inspection,
                 path: path.clone(),
@@ -257,7 +261,7 @@ fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Removes a copy that is not finished, and the journals beside it: SQLite would take them for those of the next copy.
-fn clear(unfinished: &Path) -> io::Result<()> {
+pub(super) fn clear(unfinished: &Path) -> io::Result<()> {
     for suffix in ["-journal", "-wal", "-shm", ""] {
         match fs::remove_file(beside(unfinished, suffix)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -274,11 +278,12 @@ fn publish(unfinished: &Path, file: &Path) -> io::Result<()> {
     sync_directory(file)
 }
 
-/// At no moment is there no database: a server that starts then would make an empty one.
-fn swap(new: &Path, path: &Path) -> io::Result<Option<PathBuf>> {
+/// At no moment is there no database: a server that starts then would make an empty one. The one before is kept under its
+/// name, `kind` and a number.
+pub(super) fn swap(new: &Path, path: &Path, kind: &str) -> io::Result<Option<PathBuf>> {
     let replaced = if path.exists() {
         settle(path);
-        Some(put_aside(path)?)
+        Some(put_aside(path, kind)?)
     } else {
         None
     };
@@ -303,10 +308,10 @@ fn settle(path: &Path) {
     }
 }
 
-fn put_aside(path: &Path) -> io::Result<PathBuf> {
+fn put_aside(path: &Path, kind: &str) -> io::Result<PathBuf> {
     let mut number = 1;
     let replaced = loop {
-        let name = beside(path, &format!(".replaced-{number}"));
+        let name = beside(path, &format!("{kind}{number}"));
         match fs::hard_link(path, &name) {
             Ok(()) => break name,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
@@ -336,11 +341,11 @@ fn put_back(replaced: &Path, path: &Path) {
     let _ = fs::remove_file(replaced);
 }
 
-fn cannot(what: &str, path: &Path, error: &io::Error) -> StoreError {
+pub(super) fn cannot(what: &str, path: &Path, error: &io::Error) -> StoreError {
     unusable(format!("{} cannot be {what}: {error}", path.display()))
 }
 
-fn refused(path: &Path, error: &StoreError) -> StoreError {
+pub(super) fn refused(path: &Path, error: &StoreError) -> StoreError {
     let why = match error {
         StoreError::Unusable(why)
         | StoreError::Unavailable(why)

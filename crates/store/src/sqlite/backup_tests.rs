@@ -72,13 +72,16 @@ fn a_database_whose_place_could_not_be_taken_keeps_its_journal() {
     // A journal that SQLite cannot open stays.
     fs::write(&path, "damaged".repeat(4096)).unwrap();
     fs::create_dir(&journal).unwrap();
-    let failed = swap(&folder.path().join("nothing"), &path).unwrap_err();
+    let failed = swap(&folder.path().join("nothing"), &path, REPLACED).unwrap_err();
     assert_eq!(failed.kind(), io::ErrorKind::NotFound);
     assert_eq!(names(folder.path()), ["doorward.db", "doorward.db-wal"]);
 
     let new = folder.path().join("new");
     fs::write(&new, "new").unwrap();
-    assert_eq!(swap(&new, &path).unwrap(), Some(beside(&path, ".replaced-1")));
+    assert_eq!(
+        swap(&new, &path, REPLACED).unwrap(),
+        Some(beside(&path, ".replaced-1"))
+    );
     assert_eq!(
         names(folder.path()),
         [

@@ -163,7 +163,7 @@ fn look(file: &Path, options: &SqliteOptions) -> Result<Option<Look>> {
 }
 
 /// A connection that changes nothing in a file that is there, and leaves nothing beside it; `None` when the database is new.
-fn reader(file: &Path, options: &SqliteOptions) -> Result<Option<Connection>> {
+pub(super) fn reader(file: &Path, options: &SqliteOptions) -> Result<Option<Connection>> {
     let has_journal = ["-wal", "-journal"]
         .iter()
         .any(|suffix| beside(file, suffix).exists());

@@ -8,6 +8,9 @@ use crate::{Result, StoreError};
 
 /// Marks the file as Doorward's (`PRAGMA application_id`): "DWRD".
 const APPLICATION_ID: i32 = 0x4457_5244;
+/// Marks what stands in the place of a database that was moved: "DWMV". Programs that do not know it take it for another
+/// program's.
+const MOVED: i32 = 0x4457_4d56;
 
 /// In order, without gaps. A released file is never edited: a new one is added, marked `breaks_older` when programs
 /// without it go wrong on a database with it (a test reads the files for that).
@@ -93,6 +96,26 @@ pub(super) fn known(db: &Connection) -> Result<(String, usize)> {
     Ok((last.name.clone(), missing))
 }
 
+/// Refuses a database whose schema is not exactly the one of this program. Changes nothing.
+#[cfg(feature = "postgres")]
+pub(super) fn refuse_other_steps(db: &Connection) -> Result<()> {
+    let applied = journal(db)?;
+    let difference = difference(MIGRATIONS, &applied)?;
+    if let Some(first) = difference.pending.first() {
+        return Err(StoreError::Unusable(format!(
+            "it has not got schema step {} yet: run `doorward migrate` with its configuration first",
+            first.name
+        )));
+    }
+    difference.refuse_newer()
+}
+
+/// Makes what stands in the place of a database that was moved, of an empty file.
+#[cfg(feature = "postgres")]
+pub(super) fn mark_as_moved(db: &Connection) -> Result<()> {
+    Ok(db.pragma_update(None, "application_id", MOVED)?)
+}
+
 fn journal(db: &Connection) -> Result<Vec<Applied>> {
     let applied = if has_breaks_older(db)? {
         APPLIED
@@ -136,6 +159,12 @@ pub(super) fn is_new(db: &Connection) -> Result<bool> {
 
 fn refuse_strangers(db: &Connection) -> Result<()> {
     let id = application_id(db)?;
+    if id == MOVED {
+        return Err(StoreError::Unusable(
+            "what was in it was moved to PostgreSQL (`doorward move`): start with the configuration that names that; what was here is kept beside it, under this name and .moved-1 or a later number"
+                .to_owned(),
+        ));
+    }
     let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if id == APPLICATION_ID || (id == 0 && tables == 0) {
         return Ok(());

@@ -21,6 +21,8 @@ mod handle;
 mod id_jag;
 mod issuances;
 mod keys;
+#[cfg(feature = "postgres")]
+pub(crate) mod leaving;
 mod location;
 mod many;
 mod migrations;

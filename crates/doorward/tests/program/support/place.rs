@@ -127,17 +127,34 @@ impl Place {
         self.start_command(command, "")
     }
 
-    fn start_command(&self, mut command: Command, input: &str) -> Process {
+    fn start_command(&self, command: Command, input: &str) -> Process {
+        self.start_command_with(command, input, None)
+    }
+
+    fn start_command_with(
+        &self,
+        mut command: Command,
+        input: &str,
+        instead: Option<(&str, &str)>,
+    ) -> Process {
         command.current_dir(self.folder()).env_clear();
         // What instruments the program (coverage) finds its way by these.
         command.envs(std::env::vars().filter(|(name, _)| name == "PATH" || name.starts_with("LLVM_")));
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.envs(instead);
         Process::start(command, self.folder(), input)
     }
 
     /// Runs a command to its end.
     pub fn run(&self, arguments: &[&str]) -> Finished {
         self.start(arguments, "").finish()
+    }
+
+    /// Runs a command with one variable set otherwise.
+    pub fn run_with(&self, name: &str, value: &str, arguments: &[&str]) -> Finished {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
+        command.args(arguments);
+        self.start_command_with(command, "", Some((name, value))).finish()
     }
 
     /// Runs a command that reads this.

@@ -6,6 +6,7 @@ mod failover;
 mod half_open;
 mod hosts;
 mod limits;
+mod moving;
 mod nodes;
 mod once;
 mod operator;

@@ -116,7 +116,7 @@ impl Pooler {
     }
 }
 
-fn pooler() -> Option<&'static Pooler> {
+pub(super) fn pooler() -> Option<&'static Pooler> {
     static POOLER: OnceLock<Option<Pooler>> = OnceLock::new();
     let start = || shared().and_then(|cluster| Pooler::start(cluster, &cluster.directory));
     POOLER.get_or_init(start).as_ref()
