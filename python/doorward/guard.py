@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -246,7 +247,8 @@ class Guard(DoorwardResource):
         fail_closed: Where that cannot be told, requests are answered with 503. Default: they pass, and the log says so. That is
             what programs expect that come from other libraries; new ones should set it.
         on_decision: Is told of every decision: a mapping with ``allowed``, ``method``, ``target``, ``claims``, ``reason``,
-            ``needed_scopes``, ``error_id`` and ``at``. Must not block.
+            ``needed_scopes``, ``error_id`` and ``at``. Called in the event loop of the request, so it must not block. A plain
+            function: nobody would await an ``async def``.
         dev_mode: Whether an authorization server off this machine may use ``http``.
             Default: what ``DOORWARD_DEV_MODE`` says.
         fetch_settings: How the authorization server is reached; decides instead of ``dev_mode``.
@@ -328,7 +330,7 @@ class Guard(DoorwardResource):
                 named: credentials_for_core(credentials) for named, credentials in (issuer_credentials or {}).items()
             },
             "revocation": revocation_for_core(revocation_checker, fail_closed),
-            "on_decision": on_decision,
+            "on_decision": _plain(on_decision),
             "network": network_for_core(dev_mode, fetch_settings),
             "dpop": dpop_for_core(inbound_dpop),
             "transport": transport,
@@ -341,6 +343,14 @@ class Guard(DoorwardResource):
     async def __aenter__(self) -> Guard:
         self.start()
         return self
+
+
+def _plain(hook: Any) -> Any:
+    if hook is None:
+        return None
+    if not callable(hook) or inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(hook.__call__):
+        raise TypeError("on_decision must be a plain function: nobody would await another. Start a task in it instead")
+    return hook
 
 
 def _named(setting: str, scopes: Mapping[str, Iterable[str]] | None) -> dict[str, list[str]]:

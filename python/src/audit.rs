@@ -4,18 +4,62 @@ use doorward_guard::{AuditHook, Decision, Verdict};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::bridge;
 use crate::claims::VerifiedClaims;
 
-/// Calls `on_decision(decision)` with a dictionary.
+/// Calls `on_decision(decision)` with a dictionary, in the thread of whoever waits for the decision.
 pub(crate) struct PyAuditHook(pub(crate) Py<PyAny>);
 
 impl AuditHook for PyAuditHook {
     fn on_decision(&self, decision: &Decision<'_>) {
-        let told = Python::try_attach(|py| self.0.call1(py, (to_dict(py, decision)?,)));
-        if let Some(Err(error)) = told {
-            tracing::error!(%error, "the audit hook failed");
-        }
+        Python::try_attach(|py| match to_dict(py, decision) {
+            Ok(decision) => self.tell(py, &decision.unbind()),
+            Err(error) => has_failed(&error),
+        });
     }
+}
+
+impl PyAuditHook {
+    fn tell(&self, py: Python<'_>, decision: &Py<PyDict>) {
+        if let Some(event_loop) = bridge::loop_that_waits(py) {
+            let telling = Telling {
+                hook: self.0.clone_ref(py),
+                decision: decision.clone_ref(py),
+            };
+            // What was decided about goes on there after this. A loop that was closed tells nobody any more.
+            if event_loop
+                .call_method1("call_soon_threadsafe", (telling,))
+                .is_ok()
+            {
+                return;
+            }
+        }
+        tell(py, &self.0, decision);
+    }
+}
+
+/// A decision that is told where it is called.
+#[pyclass(frozen)]
+struct Telling {
+    hook: Py<PyAny>,
+    decision: Py<PyDict>,
+}
+
+#[pymethods]
+impl Telling {
+    fn __call__(&self, py: Python<'_>) {
+        tell(py, &self.hook, &self.decision);
+    }
+}
+
+fn tell(py: Python<'_>, hook: &Py<PyAny>, decision: &Py<PyDict>) {
+    if let Err(error) = hook.call1(py, (decision,)) {
+        has_failed(&error);
+    }
+}
+
+fn has_failed(error: &PyErr) {
+    tracing::error!(target: "doorward_guard::audit", %error, "the audit hook failed");
 }
 
 fn to_dict<'py>(py: Python<'py>, decision: &Decision<'_>) -> PyResult<Bound<'py, PyDict>> {
@@ -31,7 +75,9 @@ fn to_dict<'py>(py: Python<'py>, decision: &Decision<'_>) -> PyResult<Bound<'py,
             needed,
             ..
         } => (false, Some(reason.as_str()), Some(error_id), needed),
-        _ => (true, None, None, None),
+        Verdict::Allowed => (true, None, None, None),
+        // What a guard may say one day that this binding does not know lets nothing through.
+        _ => (false, None, None, None),
     };
     told.set_item("allowed", allowed)?;
     told.set_item("reason", reason)?;

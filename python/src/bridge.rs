@@ -7,6 +7,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use tokio::task::AbortHandle;
@@ -36,6 +37,7 @@ where
     let waiting = Waiting {
         event_loop: event_loop.unbind(),
         promise: promise.clone().unbind(),
+        is_told: false,
     };
     let task = runtime.spawn(CALLER.scope(waiting.event_loop.clone_ref(py), async move {
         let outcome = future.await;
@@ -59,20 +61,31 @@ tokio::task_local! {
 
 /// The event loop of whoever waits for the future that is being polled. What is done for everybody has none.
 pub(crate) fn loop_of_caller(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
-    let waiting = CALLER.try_with(|event_loop| event_loop.bind(py).clone());
     // The first poll happens where the call is made.
-    waiting.or_else(|_| running_loop(py)).ok()
+    loop_that_waits(py).or_else(|| running_loop(py).ok())
 }
 
+/// The same, but nothing for the first poll: whoever made the call is not waiting yet.
+pub(crate) fn loop_that_waits(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
+    CALLER.try_with(|event_loop| event_loop.bind(py).clone()).ok()
+}
+
+/// Somebody waits for an outcome. Dropped without one, because the future panicked or the runtime ends, it says so.
 struct Waiting {
     event_loop: Py<PyAny>,
     promise: Py<PyAny>,
+    is_told: bool,
 }
 
 impl Waiting {
-    fn resolve(self, py: Python<'_>, outcome: PyResult<Py<PyAny>>) {
+    fn resolve(mut self, py: Python<'_>, outcome: PyResult<Py<PyAny>>) {
+        self.tell(py, outcome);
+    }
+
+    fn tell(&mut self, py: Python<'_>, outcome: PyResult<Py<PyAny>>) {
+        self.is_told = true;
         let resolve = Resolve {
-            promise: self.promise,
+            promise: self.promise.clone_ref(py),
             outcome,
         };
         // A loop that was closed meanwhile has nobody left who waits.
@@ -80,6 +93,18 @@ impl Waiting {
             self.event_loop
                 .call_method1(py, "call_soon_threadsafe", (resolve,)),
         );
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if !self.is_told {
+            Python::try_attach(|py| {
+                let error =
+                    PyRuntimeError::new_err("the guard ended without an outcome; standard error says why");
+                self.tell(py, Err(error));
+            });
+        }
     }
 }
 

@@ -115,7 +115,7 @@ impl Client {
             builder = builder.request_state_key(RequestStateKey::new(key));
         }
         if let Some(callable) = settings.clock {
-            builder = builder.clock(Arc::new(PyClock(callable)));
+            builder = builder.clock(Arc::new(PyClock::new(callable)));
         }
         let mut event_loops = None;
         if let Some(callable) = settings.transport {

@@ -130,7 +130,7 @@ impl ReplayStore for PyReplayStore {
                 Ok(true) => Ok(Insertion::New),
                 Ok(false) => Ok(Insertion::Replayed),
                 Err(error) => {
-                    tracing::error!(%error, "the replay store failed");
+                    tracing::error!(target: "doorward_guard::dpop", %error, "the replay store failed");
                     Err(ReplayStoreUnavailable {
                         retry_after: RETRY_AFTER,
                     })

@@ -125,7 +125,7 @@ impl Settings {
             builder = builder.fetch(Arc::new(PyTransport::new(callable, event_loops.clone())));
         }
         if let Some(callable) = self.clock {
-            builder = builder.clock(Arc::new(PyClock(callable)));
+            builder = builder.clock(Arc::new(PyClock::new(callable)));
         }
         Ok(builder)
     }

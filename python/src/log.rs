@@ -1,4 +1,5 @@
-//! What the guard logs, for Python's `logging`: `doorward.guard.keys` is the logger of `doorward_guard::keys`.
+//! What the guard logs, for Python's `logging`: `doorward.guard.keys` is the logger of `doorward_guard::keys`. What this crate
+//! logs itself names such a target as well.
 //!
 //! An event may happen inside a poll and under locks, where waiting for the interpreter could stop both. So it is only put
 //! into a queue there, and a thread of its own hands it to Python: handlers may be slow, and nobody is to wait for them. A
@@ -8,7 +9,7 @@ use std::fmt::{self, Write as _};
 use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -58,7 +59,7 @@ pub(crate) fn start() -> io::Result<()> {
         has_to_end: has_to_end.clone(),
         ended,
     };
-    let deliver = move || deliver(&lines, &has_to_end, ending);
+    let deliver = move || deliver(lines, &has_to_end, ending);
     thread::Builder::new()
         .name("doorward-log".to_owned())
         .spawn(deliver)?;
@@ -80,14 +81,28 @@ pub(crate) fn shut_down(time: Duration) {
     }
 }
 
-fn deliver(lines: &Receiver<Line>, has_to_end: &AtomicBool, ending: Sender<Never>) {
-    for line in lines {
-        // Nobody is there to be told when the interpreter has ended.
-        if has_to_end.load(Ordering::Acquire) || Python::try_attach(|py| tell(py, &line)).is_none() {
-            break;
+/// Attached to the interpreter once for all lines. To attach and to leave changes the list of all its threads, and a process
+/// that is forked meanwhile would have that half changed. Whoever waits for a line waits detached.
+fn deliver(lines: Receiver<Line>, has_to_end: &AtomicBool, ending: Sender<Never>) {
+    Python::try_attach(|py| {
+        let mut lines = lines;
+        // The end comes before that of the interpreter, which no thread survives that wants to be back: the last sender is
+        // gone with `shut_down`.
+        while let (back, Ok(line)) = py.detach(move || next(lines)) {
+            if has_to_end.load(Ordering::Acquire) {
+                break;
+            }
+            tell(py, &line);
+            lines = back;
         }
-    }
+    });
     drop(ending);
+}
+
+/// The next line. Only one thread may have the receiver, so it comes along.
+fn next(lines: Receiver<Line>) -> (Receiver<Line>, Result<Line, RecvError>) {
+    let line = lines.recv();
+    (lines, line)
 }
 
 /// What `logging` itself makes of it (a handler that raises, for example) is its own affair.

@@ -121,7 +121,12 @@ impl RevocationChecker for PyRevocationChecker {
             match callback::call(&self.event_loops, begin, |revoked| revoked.is_truthy()).await {
                 Ok(revoked) => Ok(revoked),
                 Err(error) => {
-                    tracing::warn!(%error, fail_closed = self.fail_closed, "the revocation check failed");
+                    tracing::warn!(
+                        target: "doorward_guard::revocation",
+                        %error,
+                        fail_closed = self.fail_closed,
+                        "the revocation check failed"
+                    );
                     // That nobody was asked is no outage of whoever is asked.
                     if self.fail_closed || error.is_local() {
                         Err(RevocationUnavailable {

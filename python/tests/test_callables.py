@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
+import time
 from typing import Any
 
 import pytest
-from support import AuthorizationServer, over_transport
+from support import AuthorizationServer, Key, over_transport
+from test_log import told_by
 
 import doorward
-from doorward import ASCredentials, DoorwardClient, DoorwardError, Guard, VerifiedClaims
+from doorward import (
+    ASCredentials,
+    DoorwardClient,
+    DoorwardError,
+    Guard,
+    InboundDPoPOptions,
+    UsedProof,
+    VerifiedClaims,
+)
+from doorward.asgi import GuardMiddleware
 
 RESOURCE = "https://mcp.example/mcp"
 
@@ -95,3 +107,111 @@ async def test_who_shares_a_request_goes_on_when_the_loop_ends_that_began_it(
     assert (await asyncio.wait_for(waiting, 20)).access_token == "t"
     other.join(20)
     await client.aclose()
+
+
+class Asked:
+    """Lets a request wait for an answer, and says whether the token was revoked."""
+
+    def __init__(self, is_revoked: bool) -> None:
+        self.is_revoked = is_revoked
+        self.was_asked = False
+
+    async def __call__(self, _claims: VerifiedClaims, _token: str) -> bool:
+        self.was_asked = True
+        await asyncio.sleep(0)
+        return self.is_revoked
+
+
+class Remembers:
+    """The guard waits for it as well."""
+
+    async def insert(self, _proof: UsedProof, _now: int) -> bool:
+        await asyncio.sleep(0)
+        return True
+
+
+def request(token: str, scheme: str, more: dict[str, str]) -> dict[str, Any]:
+    headers = [(b"authorization", f"{scheme} {token}".encode())]
+    headers += [(name.encode(), value.encode()) for name, value in more.items()]
+    return {"type": "http", "method": "GET", "path": "/mcp", "query_string": b"", "headers": headers}
+
+
+async def answered(guard: Guard, token: str, app: Any, scheme: str = "Bearer", **more: str) -> int:
+    """The status of the answer to a request."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await asyncio.wait_for(GuardMiddleware(app, guard)(request(token, scheme, more), receive, send), 10)
+    status: int = sent[0]["status"]
+    return status
+
+
+@pytest.mark.parametrize("is_revoked", [True, False])
+async def test_decisions_are_told_in_the_loop_of_the_request_and_before_its_end(
+    authorization_server: AuthorizationServer, is_revoked: bool
+) -> None:
+    told: list[Any] = []
+
+    def hook(decision: Any) -> None:
+        told.append((asyncio.get_running_loop(), threading.current_thread(), decision["allowed"]))
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        assert len(told) == 1
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    options = {"revocation_checker": Asked(is_revoked), "on_decision": hook}
+    dpop = InboundDPoPOptions(replay_store=Remembers())
+    async with Guard(authorization_server.issuer, RESOURCE, inbound_dpop=dpop, **options) as made:
+        key = Key()
+        token = authorization_server.bound_token(RESOURCE, key)
+        status = await answered(made, token, app, "DPoP", dpop=key.proof(token, RESOURCE, "GET"))
+    assert status == (401 if is_revoked else 200)
+    assert told == [(asyncio.get_running_loop(), threading.current_thread(), not is_revoked)]
+
+
+async def test_a_hook_that_raises_in_the_loop_stops_no_request_and_is_told_of(
+    authorization_server: AuthorizationServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def hook(_decision: Any) -> None:
+        raise ValueError("a mistake")
+
+    caplog.set_level(logging.INFO, "doorward")
+    options = {"revocation_checker": Asked(is_revoked=True), "on_decision": hook}
+    async with Guard(authorization_server.issuer, RESOURCE, **options) as made:
+        assert await answered(made, authorization_server.token(RESOURCE), None) == 401
+        (record,) = await told_by(caplog, "doorward.guard.audit")
+        assert "a mistake" in record.getMessage()
+
+
+async def test_who_waits_for_what_panics_is_told(authorization_server: AuthorizationServer) -> None:
+    """A class of panics belongs to each extension; pyo3 goes on with those of its own."""
+
+    def fails() -> float:
+        raise OSError
+
+    async with Guard(authorization_server.issuer, RESOURCE, clock=fails) as made:
+        with pytest.raises(DoorwardError):
+            await made.verify(authorization_server.token(RESOURCE))
+    own_thread = threading.current_thread()
+    for kind in [kind for kind in BaseException.__subclasses__() if kind.__name__ == "PanicException"]:
+        checker = Asked(is_revoked=True)
+
+        def clock(kind: Any = kind, checker: Asked = checker) -> float:
+            if checker.was_asked and threading.current_thread() is not own_thread:
+                raise kind("a panic")
+            return time.time()
+
+        options = {"clock": clock, "revocation_checker": checker, "on_decision": lambda _: None}
+        async with Guard(authorization_server.issuer, RESOURCE, **options) as made:
+            try:
+                assert await answered(made, authorization_server.token(RESOURCE), None) == 401
+            except RuntimeError as error:
+                assert "without an outcome" in str(error)
+                return
+    pytest.fail("nothing panicked")

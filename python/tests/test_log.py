@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import multiprocessing
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from support import AuthorizationServer
+from support import AuthorizationServer, Key
 from test_forks import in_a_child
 
-from doorward import ASCredentials, Guard, IntrospectionRevocation
+from doorward import (
+    ASCredentials,
+    DPoPRequest,
+    Guard,
+    InboundDPoPOptions,
+    IntrospectionRevocation,
+    ReplayStoreUnavailableError,
+    TokenExpiredError,
+    UsedProof,
+    VerifierRuntimeError,
+)
 
 RESOURCE = "http://127.0.0.1:8080/mcp"
 
@@ -49,6 +62,130 @@ def slow() -> Iterator[Slow]:
 
 async def until(is_so: threading.Event) -> None:
     assert await asyncio.to_thread(is_so.wait, 20)
+
+
+async def told_by(caplog: pytest.LogCaptureFixture, logger: str) -> list[logging.LogRecord]:
+    """What a logger was told, as soon as it was."""
+
+    def records() -> list[logging.LogRecord]:
+        return [record for record in caplog.records if record.name == logger]
+
+    async def wait() -> None:
+        while not records():
+            await asyncio.sleep(0.01)
+
+    await asyncio.wait_for(wait(), 10)
+    return records()
+
+
+@pytest.mark.parametrize("fail_closed", [True, False])
+async def test_a_revocation_checker_that_raises_is_told_of(
+    authorization_server: AuthorizationServer, caplog: pytest.LogCaptureFixture, fail_closed: bool
+) -> None:
+    async def checker(_claims: object, _token: str) -> bool:
+        raise ConnectionError("secret")
+
+    caplog.set_level(logging.INFO, "doorward")
+    settings = {"revocation_checker": checker, "fail_closed": fail_closed}
+    async with Guard(authorization_server.issuer, RESOURCE, **settings) as guard:
+        with contextlib.ExitStack() as stack:
+            if fail_closed:
+                stack.enter_context(pytest.raises(VerifierRuntimeError))
+            await guard.verify(authorization_server.token(RESOURCE))
+    (record,) = await told_by(caplog, "doorward.guard.revocation")
+    assert record.levelno == logging.WARNING
+    passes = "false" if not fail_closed else "true"
+    assert record.getMessage() == f"the revocation check failed error=it raised ConnectionError fail_closed={passes}"
+
+
+async def test_a_replay_store_that_raises_is_told_of(
+    authorization_server: AuthorizationServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Away:
+        async def insert(self, _proof: UsedProof, _now: int) -> bool:
+            raise ConnectionError("secret")
+
+    caplog.set_level(logging.INFO, "doorward")
+    key = Key()
+    token = authorization_server.bound_token(RESOURCE, key)
+    dpop = InboundDPoPOptions(replay_store=Away())
+    async with Guard(authorization_server.issuer, RESOURCE, inbound_dpop=dpop) as guard:
+        with pytest.raises(ReplayStoreUnavailableError):
+            await guard.verify(token, DPoPRequest("POST", RESOURCE, key.proof(token, RESOURCE)))
+    (record,) = await told_by(caplog, "doorward.guard.dpop")
+    assert record.levelno == logging.ERROR
+    assert record.getMessage() == "the replay store failed error=it raised ConnectionError"
+
+
+async def test_a_hook_that_raises_is_told_of(
+    authorization_server: AuthorizationServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def hook(_decision: object) -> None:
+        raise ValueError("a mistake")
+
+    caplog.set_level(logging.INFO, "doorward")
+    async with Guard(authorization_server.issuer, RESOURCE, on_decision=hook) as guard:
+        guard.core.admit("GET", b"/mcp", b"", [(b"authorization", b"Bearer bad")], None)
+        (record,) = await told_by(caplog, "doorward.guard.audit")
+    assert record.levelno == logging.ERROR
+    assert record.getMessage() == "the audit hook failed error=ValueError: a mistake"
+
+
+@pytest.mark.parametrize("answer", [None, "now"])
+async def test_a_clock_that_fails_is_told_of_once(
+    authorization_server: AuthorizationServer, caplog: pytest.LogCaptureFixture, answer: object
+) -> None:
+    is_good = False
+
+    def clock() -> Any:
+        if not is_good and answer is None:
+            raise OSError("no time")
+        return time.time() if is_good else answer
+
+    caplog.set_level(logging.INFO, "doorward")
+    async with Guard(authorization_server.issuer, RESOURCE, clock=clock) as guard:
+        for _ in range(3):
+            with pytest.raises(TokenExpiredError):
+                await guard.verify(authorization_server.token(RESOURCE))
+        (record,) = await told_by(caplog, "doorward.guard.clock")
+        assert record.levelno == logging.ERROR
+        assert record.getMessage().startswith(
+            "the clock failed, and no token counts until it tells the time again error="
+        )
+        caplog.clear()
+        is_good = True
+        assert (await guard.verify(authorization_server.token(RESOURCE))).sub == "user-1"
+        is_good = False
+        with pytest.raises(TokenExpiredError):
+            await guard.verify(authorization_server.token(RESOURCE))
+        assert len(await told_by(caplog, "doorward.guard.clock")) == 1
+
+
+async def test_one_thread_of_python_tells_everything(authorization_server: AuthorizationServer) -> None:
+    """One that came anew with every line could be half made when the process is forked."""
+    known = threading.local()
+    counted: list[int] = []
+    both = threading.Event()
+
+    class Counting(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            known.lines = getattr(known, "lines", 0) + 1
+            counted.append(known.lines)
+            if len(counted) == 2:
+                both.set()
+
+    handler, logger = Counting(), logging.getLogger("doorward.guard.refusal")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        async with Guard(authorization_server.issuer, RESOURCE) as guard:
+            for _ in range(2):
+                guard.core.admit("GET", b"/mcp", b"", [(b"authorization", b"Bearer bad")], None)
+            await until(both)
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
+    assert counted[1] == counted[0] + 1
 
 
 async def test_nobody_waits_for_a_handler(authorization_server: AuthorizationServer, slow: Slow) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import Any
 
 import pytest
@@ -114,6 +115,20 @@ def test_a_setting_that_cannot_be_used_is_named_at_once(
     assert all(word in message for word in words), message
     # Names that only Rust has would send people looking.
     assert not any(name in message for name in ("client_auth", "dev_mode(", "dpop_", "require_acr", "implies"))
+
+
+class Hook:
+    async def __call__(self, _decision: Any) -> None:
+        raise AssertionError("nobody awaits it")
+
+    async def method(self, _decision: Any) -> None:
+        raise AssertionError("nobody awaits it")
+
+
+@pytest.mark.parametrize("hook", [Hook(), Hook().method, functools.partial(Hook.method, Hook()), "hook"])
+def test_a_hook_that_nobody_would_await_is_refused(hook: Any) -> None:
+    with pytest.raises(TypeError, match="on_decision must be a plain function"):
+        Guard(ISSUER, RESOURCE, on_decision=hook)
 
 
 async def test_a_client_of_no_issuer_is_refused() -> None:
