@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from doorward.guard import DoorwardResource
 
 CLAIMS = "doorward.claims"
-"""The key of the claims in ``scope["state"]``."""
+"""The key of the claims in ``scope["state"]``, until the request is answered, and in the scope itself."""
 
 
 # A tuple, since every request makes one.
@@ -72,9 +72,9 @@ def first_generation_message() -> Any | None:
 def _of_mcp_request() -> _core.VerifiedClaims | None:
     message = first_generation_message()
     if message is not None:
+        # Not in its state: a request may be answered before its message is handled.
         scope = getattr(getattr(message, "request", None), "scope", None)
-        state = (scope or {}).get("state") or {}
-        claims: _core.VerifiedClaims | None = state.get(CLAIMS)
+        claims: _core.VerifiedClaims | None = (scope or {}).get(CLAIMS)
         return claims
     visit = _visit.get()
     return None if visit is None else visit[0]

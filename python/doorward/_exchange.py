@@ -32,6 +32,7 @@ class Exchange:
     _events: _core.EventFilter | None = None
     _streams = False
     _complete = False
+    _trailers = False
     _over: asyncio.Future[None] | None = None
     _receiving: asyncio.Future[Message] | None = None
     _timer: asyncio.TimerHandle | None = None
@@ -74,7 +75,11 @@ class Exchange:
         """Completes the head, and leaves out of lists what the token may not call."""
         kind = message["type"]
         if self._complete:
-            self._tell_of_cut()
+            if self._trailers and kind == "http.response.trailers":
+                self._trailers = message.get("more_trailers", False)
+                await self._send(message)
+            else:
+                self._tell_of_cut()
             return
         if kind == "http.response.body" and self._has_to_end:
             # The application does not listen for the end, and would go on telling.
@@ -129,6 +134,13 @@ class Exchange:
         self._complete = True
         self._cut = OSError("the access token of this stream has ended")
         await self._send({"type": "http.response.body", "body": b""})
+        await self._send_no_trailers()
+
+    async def _send_no_trailers(self) -> None:
+        """A server waits for those that were announced."""
+        if self._trailers:
+            self._trailers = False
+            await self._send({"type": "http.response.trailers", "headers": []})
 
     def _tell_of_cut(self) -> None:
         """As a server of ASGI 2.4 tells that the client has gone. Applications for older ones do not expect it."""
@@ -136,6 +148,8 @@ class Exchange:
             raise self._cut
 
     async def _begin(self, message: Message) -> None:
+        if message.get("trailers", False):
+            self._trailers = True
         given = message.get("headers", ())
         headers, kind = self._visit.leave(message["status"], given if type(given) is list else list(given))
         if headers is not given:
@@ -176,6 +190,8 @@ class Exchange:
                 self._cut = OSError("this stream was ended for an event that is too large")
             self._complete = not more
             await self._send({"type": "http.response.body", "body": part, "more_body": more})
+            if self._cut is not None:
+                await self._send_no_trailers()
             return
         self._size += len(part)
         self._parts.append(part)
@@ -185,7 +201,8 @@ class Exchange:
             body = b"".join(self._parts)
             filtered = self._visit.filter_list(body)
             body = body if filtered is None else filtered
-            self._start["headers"].append((b"content-length", b"%d" % len(body)))
+            if not self._trailers:  # RFC 9112 §6.3: they come with chunks alone
+                self._start["headers"].append((b"content-length", b"%d" % len(body)))
             self._complete = True
             await self._send(self._start)
             await self._send({"type": "http.response.body", "body": body})
@@ -193,7 +210,7 @@ class Exchange:
     async def _withhold(self) -> None:
         """A list that cannot be looked into may hold what the token may not call."""
         logger.error("a list of the MCP server is compressed or too large to be looked into, and was withheld")
-        self._complete = True
+        self._complete, self._trailers = True, False
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(_WITHHELD))]
         await self._send({"type": "http.response.start", "status": 500, "headers": headers})
         await self._send({"type": "http.response.body", "body": _WITHHELD})

@@ -9,7 +9,7 @@ application finds the claims with :func:`current_claims` or in ``scope["state"][
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from doorward import _body, _core
 from doorward._asgi_types import ASGIApp, Headers, Receive, Scope, Send
@@ -25,6 +25,9 @@ __all__ = ["GuardMiddleware", "current_claims", "require_scope", "require_scopes
 Answer: TypeAlias = "tuple[int, Headers, bytes]"
 
 SESSION_ID = b"mcp-session-id"
+
+_UNSEEN = ("http.response.pathsend", "http.response.zerocopysend")
+"""Ways to let the server send a body that nobody before it sees."""
 
 
 def require_scope(scope: str) -> None:
@@ -140,8 +143,16 @@ class GuardMiddleware:
             await _answer(send, refusal)
             return
         claims, stripped, token, filters = visit.pass_on(headers, self._keep_authorization)
+        # The same dictionary, which servers make for each request: layers outside see what the application writes there.
         state = scope.get("state")
-        inner = {**scope, "headers": stripped, "state": {**state, CLAIMS: claims} if state else {CLAIMS: claims}}
+        if state is None:
+            state = {}
+        outside = state.get(CLAIMS)
+        state[CLAIMS] = claims
+        inner = {**scope, "headers": stripped, "state": state, CLAIMS: claims}
+        if filters and "extensions" in scope:
+            offered: dict[str, Any] = scope["extensions"] or {}
+            inner["extensions"] = {name: value for name, value in offered.items() if name not in _UNSEEN}
         exchange = Exchange(visit, body, filters, scope, receive, self.watched(scope, visit, send))
         entered = enter((claims, token, self.guard, exchange))
         sign_out = None
@@ -160,6 +171,10 @@ class GuardMiddleware:
             finally:
                 if sign_out is not None:
                     sign_out()
+                if outside is None:
+                    state.pop(CLAIMS, None)
+                else:
+                    state[CLAIMS] = outside
                 exchange.is_over = True
                 leave(entered)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -311,6 +312,182 @@ async def test_an_error_of_the_applications_own_is_raised(
         await Caller(ending.token, "2.4").call(GuardMiddleware(app, ending.guard))
     told = raised.value
     assert "its own" in str(getattr(told, "exceptions", [told])[0])
+
+
+LISTS = {"tool_scopes": {"write": ["mcp:write"]}, "hide_unavailable": True}
+TOOLS = {"jsonrpc": "2.0", "id": 1, "result": {"tools": [{"name": "read"}, {"name": "write"}]}}
+
+
+class Listing(Caller):
+    """Asks for the tools."""
+
+    async def receive(self) -> Any:
+        message = await super().receive()
+        if message["type"] == "http.request":
+            message["body"] = b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}'
+        return message
+
+
+class TestTrailers:
+    @pytest.mark.parametrize("media_type", ["text/plain", "application/json", "text/event-stream"])
+    @pytest.mark.parametrize("options", [{}, LISTS])
+    async def test_they_come_after_the_body(
+        self, authorization_server: AuthorizationServer, media_type: str, options: dict[str, Any]
+    ) -> None:
+        headers = [(b"content-type", media_type.encode()), (b"trailer", b"x-sum, x-more")]
+        end = [
+            {"type": "http.response.trailers", "headers": [(b"x-sum", b"1")], "more_trailers": True},
+            {"type": "http.response.trailers", "headers": [(b"x-more", b"2")]},
+        ]
+
+        async def app(_scope: Any, _receive: Any, send: Any) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": headers, "trailers": True})
+            await send({"type": "http.response.body", "body": json.dumps(TOOLS).encode()})
+            for message in end:
+                await send(message)
+            # Too much of everything: nothing more goes out.
+            await send({"type": "http.response.body", "body": b"more"})
+            await send(end[1])
+
+        async with Guard(authorization_server.issuer, RESOURCE, **options) as guard:
+            caller = Listing(authorization_server.token(RESOURCE))
+            await caller.call(GuardMiddleware(app, guard))
+        kinds = [message["type"].removeprefix("http.response.") for message in caller.sent]
+        assert kinds == ["start", "body", "trailers", "trailers"]
+        assert caller.sent[0]["trailers"] is True
+        # RFC 9112 §6.3: they come with chunks alone.
+        assert b"content-length" not in dict(caller.sent[0]["headers"])
+        assert caller.sent[2:] == end
+        if options and media_type == "application/json":
+            assert b"write" not in caller.sent[1]["body"]
+
+    async def test_a_stream_that_is_cut_off_ends_without_those_that_were_announced(
+        self, authorization_server: AuthorizationServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ending = Ending(authorization_server, monkeypatch)
+
+        async def app(_scope: Any, receive: Any, send: Any) -> None:
+            async def announced(message: Any) -> None:
+                await send({**message, "trailers": True} if "status" in message else message)
+
+            await receive()
+            await ending.send_events(announced)
+
+        caller = Caller(ending.token, "2.4")
+        await caller.call(GuardMiddleware(app, ending.guard))
+        assert caller.sent[-2:] == [
+            {"type": "http.response.body", "body": b""},
+            {"type": "http.response.trailers", "headers": []},
+        ]
+
+    async def test_an_answer_that_is_withheld_has_none(self, authorization_server: AuthorizationServer) -> None:
+        headers = [(b"content-type", b"application/json"), (b"content-encoding", b"gzip")]
+
+        async def app(_scope: Any, _receive: Any, send: Any) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": headers, "trailers": True})
+            await send({"type": "http.response.body", "body": b"packed"})
+            await send({"type": "http.response.trailers", "headers": [(b"x-sum", b"1")]})
+
+        async with Guard(authorization_server.issuer, RESOURCE, **LISTS) as guard:
+            caller = Listing(authorization_server.token(RESOURCE))
+            await caller.call(GuardMiddleware(app, guard))
+        assert [message["type"] for message in caller.sent] == ["http.response.start", "http.response.body"]
+        assert caller.sent[0]["status"] == 500
+
+
+@pytest.mark.parametrize("extension", ["http.response.pathsend", "http.response.zerocopysend"])
+@pytest.mark.parametrize("options", [{}, LISTS])
+async def test_what_servers_send_by_themselves_is_not_offered_where_the_guard_has_to_see_it(
+    authorization_server: AuthorizationServer, extension: str, options: dict[str, Any]
+) -> None:
+    offered: list[Any] = []
+
+    async def app(scope: Any, _receive: Any, send: Any) -> None:
+        offered.extend(scope["extensions"])
+        await answer(send)
+
+    async with Guard(authorization_server.issuer, RESOURCE, **options) as guard:
+        caller = Listing(authorization_server.token(RESOURCE))
+        extensions: dict[str, Any] = {extension: {}, "http.response.trailers": {}}
+        caller.scope["extensions"] = extensions
+        await caller.call(GuardMiddleware(app, guard))
+    assert (extension in offered) == (not options)
+    assert "http.response.trailers" in offered
+    assert extension in extensions
+
+
+class TestState:
+    """What a server gives its applications for each request."""
+
+    async def test_middleware_outside_sees_what_the_application_wrote(
+        self, authorization_server: AuthorizationServer
+    ) -> None:
+        state: dict[str, Any] = {"pool": 1, "gone": 2}
+        seen: list[Any] = []
+
+        async def app(scope: Any, _receive: Any, send: Any) -> None:
+            scope["state"]["written"] = scope["state"]["doorward.claims"].sub
+            del scope["state"]["gone"]
+            seen.append(dict(state))
+            await answer(send)
+
+        async with Guard(authorization_server.issuer, RESOURCE) as guard:
+            caller = Caller(authorization_server.token(RESOURCE))
+            caller.scope["state"] = state
+            await caller.call(GuardMiddleware(app, guard))
+        assert (seen[0]["written"], "gone" in seen[0]) == ("user-1", False)
+        assert state == {"pool": 1, "written": "user-1"}
+
+    @pytest.mark.parametrize("fails", [True, False])
+    async def test_claims_are_there_as_long_as_the_request(
+        self, authorization_server: AuthorizationServer, fails: bool
+    ) -> None:
+        """Of guards in each other, each puts its own there."""
+        seen: list[Any] = []
+
+        def layer(behind: Any) -> Any:
+            async def layered(scope: Any, receive: Any, send: Any) -> None:
+                seen.append(scope["state"].get("doorward.claims"))
+                try:
+                    await behind(scope, receive, send)
+                finally:
+                    seen.append(scope["state"].get("doorward.claims"))
+
+            return layered
+
+        async def app(scope: Any, _receive: Any, send: Any) -> None:
+            seen.append(scope["state"]["doorward.claims"])
+            if fails:
+                raise ValueError
+            await answer(send)
+
+        async with (
+            Guard(authorization_server.issuer, RESOURCE) as guard,
+            Guard(authorization_server.issuer, RESOURCE) as another,
+        ):
+            inner = layer(GuardMiddleware(app, another))
+            outer = layer(GuardMiddleware(inner, guard, keep_authorization=True))
+            caller = Caller(authorization_server.token(RESOURCE))
+            caller.scope["state"] = {}
+            with pytest.raises(ValueError) if fails else contextlib.nullcontext():
+                await caller.call(outer)
+        before, first, second, again, after = seen
+        assert before is None and after is None
+        assert first is not None and second is not None
+        assert first is again is not second
+
+    async def test_a_request_without_one_has_one(self, authorization_server: AuthorizationServer) -> None:
+        seen: list[str] = []
+
+        async def app(scope: Any, _receive: Any, send: Any) -> None:
+            seen.append(scope["state"]["doorward.claims"].sub)
+            await answer(send)
+
+        async with Guard(authorization_server.issuer, RESOURCE) as guard:
+            caller = Caller(authorization_server.token(RESOURCE))
+            await caller.call(GuardMiddleware(app, guard))
+        assert seen == ["user-1"]
+        assert "state" not in caller.scope
 
 
 class TestTheGuardThatLetARequestThrough:
