@@ -10,7 +10,6 @@ await auth.aclose()
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +44,6 @@ __all__ = [
     "secure_app",
     "to_url_elicitation_required_error",
 ]
-
-logger = logging.getLogger("doorward")
 
 DoorwardAuthResult = AuthResult
 
@@ -85,7 +82,7 @@ async def doorward_mcp_auth(
 
     The authorization server need not be there yet: its keys are fetched in the background, and requests that come before
     are answered with 503. Call :func:`install_request_context` with the server, else proofs and the scopes of tools
-    cannot be checked, and requests that depend on them are refused.
+    cannot be checked, and requests that depend on them are refused; and what should be 503 is the SDK's 500.
 
     Args:
         issuer: The authorization server. Compared byte for byte with what tokens say.
@@ -207,14 +204,14 @@ class DoorwardTokenVerifier:
         self._checker = TokenChecker(guard)
 
     async def verify_token(self, token: str) -> Any:
-        """The SDK's ``AccessToken`` for a good token, else ``None``."""
+        """The SDK's ``AccessToken`` for a good token, ``None`` for any other.
+
+        Raises:
+            DoorwardError: Nobody can tell. The SDK answers with 500; for ``None`` it would blame the token.
+        """
         from mcp.server.auth.provider import AccessToken
 
-        try:
-            claims = await self._checker.check(token)
-        except DoorwardError as error:
-            logger.warning("the token could not be checked: %s", error)
-            return None
+        claims = await self._checker.check(token)
         if claims is None:
             return None
         return access_token(AccessToken, token, claims, self.guard.resource)

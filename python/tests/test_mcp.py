@@ -73,6 +73,18 @@ def test_a_tool_sees_the_claims(authorization_server: AuthorizationServer) -> No
         assert seen["resource"] == client.server.resource
 
 
+@pytest.mark.parametrize(("layer", "status"), [(True, 503), (False, 500)])
+def test_an_outage_is_not_blamed_on_the_token(
+    authorization_server: AuthorizationServer, layer: bool, status: int
+) -> None:
+    """Clients throw tokens away that are answered with 401."""
+    authorization_server.is_down = True
+    with sdk(authorization_server, layer=layer) as client:
+        response = client.initialize(authorization_server.token(client.server.resource))
+        assert response.status_code == status
+        assert "www-authenticate" not in response.headers
+
+
 def test_a_session_goes_on_with_a_new_token_and_tools_see_that_one(authorization_server: AuthorizationServer) -> None:
     with sdk(authorization_server) as client:
         session = client.session(authorization_server.token(client.server.resource, jti="first"))
