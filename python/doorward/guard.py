@@ -243,7 +243,7 @@ class Guard(DoorwardResource):
             credentials of one are never shown to another.
         revocation_checker: How the guard learns that a token was revoked before its end: an ``IntrospectionRevocation``, a
             ``RevocationFeed``, or ``await checker(claims, token)``, which is true for revoked tokens and asked with every
-            request. Default: not at all.
+            request, in the event loop: it must not block. Default: not at all.
         fail_closed: Where that cannot be told, requests are answered with 503. Default: they pass, and the log says so. That is
             what programs expect that come from other libraries; new ones should set it.
         on_decision: Is told of every decision: a mapping with ``allowed``, ``method``, ``target``, ``claims``, ``reason``,

@@ -35,7 +35,8 @@ Transport: TypeAlias = Callable[
 """``await transport(method, url, headers, body)`` returns ``(status, headers, body)``."""
 
 RevocationChecker: TypeAlias = "Callable[[VerifiedClaims, str], Awaitable[bool]]"
-"""``await checker(claims, token)`` is true for a token that was revoked."""
+"""``await checker(claims, token)`` is true for a token that was revoked. It runs in the event loop. One that is no
+``async def`` is taken as well, and runs there likewise: it must not wait."""
 
 ACCESS_TOKEN_ALGORITHMS: tuple[str, ...] = ("ES256", "EdDSA", "RS256", "PS256")
 """The signature algorithms of access tokens that are accepted unless something else is said."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
+
+from doorward._threads import Threads
 
 __all__ = ["ReplayStore", "UsedProof"]
 
@@ -38,7 +39,8 @@ class ReplayStore(Protocol):
 
         Processes whose clocks differ need it longer, by as much as they may differ: an hour and five minutes are enough in any case.
         Of any number of parallel calls for one proof, in whatever processes, exactly one may be told ``True``. ``now`` is the
-        guard's time. An ``async def`` runs in the event loop; a plain function in a thread of its own, so that it may wait.
+        guard's time. An ``async def`` runs in the event loop; a plain function in one of eight threads that only this store's
+        calls have, so that it may wait.
         """
 
 
@@ -53,10 +55,11 @@ def insert_for_core(store: ReplayStore | None) -> _Insert | None:
     if not callable(insert):
         raise TypeError("replay_store must have a method: insert(proof, now)")
     is_async = inspect.iscoroutinefunction(insert)
+    threads = Threads("doorward-replays")
 
     async def inserted(identifier: bytes, key: bytes, until: int, now: int) -> Any:
         proof = UsedProof(identifier, key, until)
-        answer = insert(proof, now) if is_async else await asyncio.to_thread(insert, proof, now)
+        answer = insert(proof, now) if is_async else await threads.call(insert, proof, now)
         return await answer if inspect.isawaitable(answer) else answer
 
     return inserted

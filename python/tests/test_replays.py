@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import multiprocessing
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support import AuthorizationServer, Key
+from test_forks import in_a_child
 
 from doorward import (
     DPoPReplayDetectedError,
@@ -26,6 +31,7 @@ from doorward import (
     http_status,
     response_headers_for,
 )
+from doorward._threads import Threads
 from doorward.asgi import GuardMiddleware
 
 RESOURCE = "https://mcp.example/mcp"
@@ -118,6 +124,121 @@ async def test_of_fifty_callers_at_two_guards_one_gets_through(
     ):
         callers = [outcome(guard, token, request) for guard in (one, another) for _ in range(25)]
         assert Counter(await asyncio.gather(*callers)) == {"new": 1, "replayed": 49}
+
+
+class Stuck:
+    """Waits for somebody who does not answer, until it is released."""
+
+    def __init__(self) -> None:
+        self.begun: list[threading.Thread] = []
+        self.has_begun = threading.Event()
+        self.released = threading.Event()
+
+    def insert(self, _proof: UsedProof, _now: int) -> bool:
+        self.begun.append(threading.current_thread())
+        self.has_begun.set()
+        self.released.wait(60)
+        return True
+
+    async def is_asked(self) -> None:
+        while not self.has_begun.is_set():
+            await asyncio.sleep(0.01)
+
+
+class TestPlainStores:
+    """They may wait, in threads that are theirs alone."""
+
+    async def test_one_that_hangs_leaves_the_threads_of_the_loop_alone(
+        self, authorization_server: AuthorizationServer
+    ) -> None:
+        store = Stuck()
+        pool = ThreadPoolExecutor(1)
+        asyncio.get_running_loop().set_default_executor(pool)
+        async with guard_with(authorization_server, store) as guard:
+            asking = [asyncio.ensure_future(outcome(guard, *proved(authorization_server, Key()))) for _ in range(20)]
+            await store.is_asked()
+            # Nothing else is held up.
+            try:
+                assert await asyncio.wait_for(asyncio.to_thread(lambda: 1), 10) == 1
+            finally:
+                store.released.set()
+            await asyncio.gather(*asking, return_exceptions=True)
+            assert await outcome(guard, *proved(authorization_server, Key())) == "new"
+        assert all(thread.name.startswith("doorward-replays") and thread.daemon for thread in store.begun)
+        assert len(set(store.begun)) <= 8
+
+    async def test_where_too_many_wait_nobody_more_does(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("doorward._threads.THREADS", 1)
+        monkeypatch.setattr("doorward._threads.WAITING", 1)
+        store = Stuck()
+        threads = Threads("test")
+        calls = [asyncio.ensure_future(threads.call(store.insert, None, 0))]
+        await store.is_asked()
+        calls.append(asyncio.ensure_future(threads.call(store.insert, None, 0)))
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="too many"):
+            await asyncio.wait_for(threads.call(store.insert, None, 0), 10)
+        store.released.set()
+        assert await asyncio.gather(*calls) == [True, True]
+        assert await threads.call(store.insert, None, 0)
+
+    async def test_who_went_away_while_he_waited_is_not_asked_about(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("doorward._threads.THREADS", 1)
+        store = Stuck()
+        threads = Threads("test")
+        first, second = (asyncio.ensure_future(threads.call(store.insert, None, number)) for number in range(2))
+        await store.is_asked()
+        second.cancel()
+        await asyncio.wait((second,))
+        store.released.set()
+        assert await first
+        assert await threads.call(store.insert, None, 2)
+        assert len(store.begun) == 2
+
+    async def test_threads_end_that_have_nothing_to_do(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("doorward._threads.IDLE_SECONDS", 0.01)
+        thread = await Threads("test").call(threading.current_thread)
+        await asyncio.to_thread(thread.join, 20)
+        assert not thread.is_alive()
+
+    @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+    @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="there is no fork here")
+    def test_a_forked_process_has_threads_of_its_own(
+        self, authorization_server: AuthorizationServer, tmp_path: Path
+    ) -> None:
+        dpop = InboundDPoPOptions(replay_store=Table(tmp_path / "proofs.db"))
+        guard = Guard(authorization_server.issuer, RESOURCE, inbound_dpop=dpop, dev_mode=True)
+        token, request = proved(authorization_server, Key())
+        assert asyncio.run(outcome(guard, token, request)) == "new"
+        assert in_a_child(lambda: outcome(guard, token, request)) == "replayed"
+        assert asyncio.run(outcome(guard, token, request)) == "replayed"
+
+    def test_a_program_ends_whose_store_hangs(self, authorization_server: AuthorizationServer) -> None:
+        key = Key()
+        token = authorization_server.bound_token(RESOURCE, key)
+        program = [sys.executable, "-c", PROGRAM, authorization_server.issuer, token, key.proof(token, RESOURCE)]
+        ended = subprocess.run(program, capture_output=True, text=True, timeout=30, check=True)
+        assert (ended.stdout, ended.stderr) == ("refused\n", "")
+
+
+PROGRAM = """
+import asyncio, sys, threading
+from doorward import DPoPRequest, Guard, InboundDPoPOptions, ReplayStoreUnavailableError
+
+class Stuck:
+    def insert(self, proof, now):
+        threading.Event().wait()
+
+async def main():
+    issuer, token, proof = sys.argv[1:]
+    guard = Guard(issuer, "https://mcp.example/mcp", inbound_dpop=InboundDPoPOptions(replay_store=Stuck()))
+    try:
+        await guard.verify(token, DPoPRequest("POST", "https://mcp.example/mcp", proof))
+    except ReplayStoreUnavailableError:
+        print("refused")
+
+asyncio.run(main())
+"""
 
 
 class Raises:
