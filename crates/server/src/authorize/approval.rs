@@ -190,7 +190,7 @@ pub(crate) async fn approve_and(
 ) -> Result<Response, PageError> {
     let code = decision.code(ctx);
     let request = &decision.pending.request;
-    if request.has_expired(ctx.now()) {
+    if request.device_has_expired(ctx.now()) {
         tell_refusal(ctx, info, decision, "expired");
         return Err(device_gone());
     }

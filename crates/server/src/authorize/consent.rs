@@ -212,7 +212,7 @@ impl Visit<'_> {
                 response::error(ctx, redirect_uri, state.as_deref(), &error)
             }
             Answer::Device { digest, .. } => {
-                if request.has_expired(ctx.now()) {
+                if request.device_has_expired(ctx.now()) {
                     return Err(approval::device_gone());
                 }
                 if !ctx.acting(info, actor).deny_device(digest, ctx.now()).await? {

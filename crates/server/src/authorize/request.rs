@@ -102,7 +102,7 @@ impl AuthorizationRequest {
     }
 
     /// Whether the device that asked has stopped waiting.
-    pub(crate) fn has_expired(&self, now: UnixSeconds) -> bool {
+    pub(crate) fn device_has_expired(&self, now: UnixSeconds) -> bool {
         matches!(&self.answer, Answer::Device { expires_at, .. } if *expires_at <= now)
     }
 }

@@ -1,6 +1,6 @@
 //! Moves everything from SQLite to PostgreSQL, for a server that runs with another configuration from then on.
 
-use doorward_store::moving::{self, Kept};
+use doorward_store::moving::{self, Retention};
 pub use doorward_store::moving::{Moved, Progress, Rows};
 use doorward_store::{Sealed, StoreError};
 
@@ -91,13 +91,13 @@ pub async fn carry_out(
 ) -> Result<Moved, MoveError> {
     check_settings(old, new)?;
     let options = storage::options(&new.storage);
-    let kept = Kept {
+    let retention = Retention {
         now: parts.clock.now(),
         issuances: new.storage.retention.duration(),
         audit_events: new.audit.retention.duration(),
     };
     let route = route(old, new, &options);
-    moving::carry_out(route, kept, |sealed| check_key(new, parts, sealed), tell).await
+    moving::carry_out(route, retention, |sealed| check_key(new, parts, sealed), tell).await
 }
 
 fn route<'a>(

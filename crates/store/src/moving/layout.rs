@@ -73,8 +73,10 @@ impl Kind {
 pub(crate) struct Described {
     pub(crate) name: String,
     pub(crate) kind: String,
-    /// In SQLite: part of the key. In PostgreSQL: the server counts it up.
-    pub(crate) marked: bool,
+    /// Part of the key; only SQLite says so.
+    pub(crate) is_key: bool,
+    /// The server counts it up; only PostgreSQL says so.
+    pub(crate) is_counted: bool,
 }
 
 /// A column that both engines have.
@@ -113,8 +115,8 @@ impl Table {
             columns.push(Column {
                 kind: Kind::of(&column.kind, &other.kind).ok_or_else(|| differ(&column.name))?,
                 name: column.name,
-                is_key: column.marked,
-                is_counted: other.marked,
+                is_key: column.is_key,
+                is_counted: other.is_counted,
             });
         }
         match postgres.first() {

@@ -40,7 +40,7 @@ pub struct Route<'a> {
 
 /// By what PostgreSQL cuts its tables.
 #[derive(Debug, Clone, Copy)]
-pub struct Kept {
+pub struct Retention {
     /// The present.
     pub now: UnixSeconds,
     /// How long records of tokens are kept.
@@ -106,19 +106,19 @@ pub async fn look<E: From<StoreError>>(
 /// That of `check`; or [`StoreError`], with the reason. Both databases are then as they were.
 pub async fn carry_out<E: From<StoreError>>(
     route: Route<'_>,
-    kept: Kept,
+    retention: Retention,
     check: impl FnOnce(&[Sealed]) -> std::result::Result<(), E>,
     tell: &mut (dyn FnMut(Progress) + Send),
 ) -> std::result::Result<Moved, E> {
     let leaving = Leaving::lock(route.from)?;
     let source = leaving.source()?;
     check(&source.sealed()?)?;
-    Ok(through(route, kept, leaving, source, tell).await?)
+    Ok(through(route, retention, leaving, source, tell).await?)
 }
 
 async fn through(
     route: Route<'_>,
-    kept: Kept,
+    retention: Retention,
     leaving: Leaving,
     source: Source,
     tell: &mut (dyn FnMut(Progress) + Send),
@@ -132,10 +132,10 @@ async fn through(
     let mut db = target.connection().await?;
     let arriving = Arriving::begin(&mut db, &log).await?;
     arriving
-        .cut(Partitioned::Issuances, kept.now, kept.issuances)
+        .cut(Partitioned::Issuances, retention.now, retention.issuances)
         .await?;
     arriving
-        .cut(Partitioned::AuditEvents, kept.now, kept.audit_events)
+        .cut(Partitioned::AuditEvents, retention.now, retention.audit_events)
         .await?;
     let source = fill(&arriving, source, &counted, tell).await?;
     let committed = arriving.commit().await;
@@ -144,7 +144,7 @@ async fn through(
         match target.has_arrived(&log).await {
             Ok(true) => {}
             Ok(false) => return Err(error),
-            Err(_) => return Err(unknown(&error)),
+            Err(_) => return Err(commit_in_doubt(&error)),
         }
     }
     // The last connection to it, so that its journal can go.
@@ -247,7 +247,7 @@ fn explain(source: &Source, table: &Table, refused: &Refused) -> StoreError {
         |key| format!("the row of {} with {key}", table.name),
     );
     StoreError::Unusable(format!(
-        "PostgreSQL refused {row}: {}; nothing was moved: change or remove it first",
+        "PostgreSQL refused {row}: {}; nothing was moved: change or remove that row first",
         refused.why
     ))
 }
@@ -262,7 +262,7 @@ fn count(source: &Source) -> Result<Vec<Rows>> {
     counted.collect()
 }
 
-fn unknown(error: &StoreError) -> StoreError {
+fn commit_in_doubt(error: &StoreError) -> StoreError {
     StoreError::Unavailable(format!(
         "the connection was lost at the very end ({error}), and nobody knows whether everything has arrived; the same command again tells"
     ))

@@ -107,7 +107,8 @@ impl<'db> Arriving<'db> {
                 Ok(Described {
                     name: row.try_get(0)?,
                     kind: row.try_get(1)?,
-                    marked: row.try_get(2)?,
+                    is_key: false,
+                    is_counted: row.try_get(2)?,
                 })
             });
             described.collect::<Fallible<_>>()

@@ -11,6 +11,7 @@ use super::errors::Fallible;
 use super::grants::end_those;
 use super::statements::{Connection, list, run, statements};
 use super::values::only;
+use super::work;
 use crate::rules::words::Word;
 use crate::{EndReason, Ended, GrantId, Result, StoreError};
 
@@ -26,9 +27,7 @@ statements! {
     DEVICES scans = "DELETE FROM device_authorization";
     CONSENTS scans = "DELETE FROM consent";
     INITIAL_TOKENS scans = "DELETE FROM initial_access_token WHERE uses_left IS NOT NULL";
-    /// Whoever comes meanwhile waits as long. An autovacuum of the table is ended for whoever waits, but not before
-    /// `deadlock_timeout` is over (in milliseconds, as `pg_settings` has it).
-    IMPATIENTLY = "SELECT set_config('lock_timeout', (setting::int + 250)::text, TRUE) FROM pg_settings WHERE name = 'deadlock_timeout'";
+    WAIT_BRIEFLY = work::WAIT_BRIEFLY;
     /// Also for those who only read grants to write them, which is how a grant on an issuer's word begins.
     LOCK_GRANTS = "LOCK TABLE access_grant IN EXCLUSIVE MODE";
     LIVE = "SELECT id FROM access_grant WHERE id > $1 AND state <> 'ended' ORDER BY id LIMIT $2";
@@ -53,7 +52,7 @@ async fn wait_for_others(store: &PostgresStore) -> Result<()> {
     let until = Instant::now() + WAIT_FOR_OTHERS;
     loop {
         let waited = store.transaction(|db| async move {
-            run(&db, IMPATIENTLY, &[]).await?;
+            run(&db, WAIT_BRIEFLY, &[]).await?;
             run(&db, LOCK_GRANTS, &[]).await.map(drop)
         });
         match waited.await {

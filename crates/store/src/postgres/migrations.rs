@@ -6,6 +6,7 @@ use tokio::time::{Duration, Instant, sleep};
 
 use super::errors::{Fallible, Fault};
 use super::keys;
+use super::work::WAIT_BRIEFLY;
 use crate::rules::schema::{Applied, Migration, checksum, difference, migration};
 use crate::{Look, Sealed, SealedKind, SecretsInUse, StoreError};
 
@@ -39,9 +40,6 @@ const PATIENCE: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout 
 /// next start would wait for it. A server whose system cannot tell (Windows) refuses the setting, which is no harm.
 const END_WITH_THE_PROGRAM: &str = "DO $$ BEGIN \
      PERFORM set_config('client_connection_check_interval', '1s', TRUE); EXCEPTION WHEN OTHERS THEN NULL; END $$";
-/// A step that waits for a table makes everybody wait who comes after it: it gives up soon, lets them pass, and tries again.
-/// An autovacuum of the table is ended for it, but not before `deadlock_timeout` is over (in milliseconds, as `pg_settings` has it).
-const IMPATIENCE: &str = "SELECT set_config('lock_timeout', (setting::int + 250)::text, TRUE) FROM pg_settings WHERE name = 'deadlock_timeout'";
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long the steps are tried again.
 const TRY_FOR: Duration = Duration::from_mins(2);
@@ -210,7 +208,7 @@ async fn steps(transaction: &Transaction<'_>, migrations: &[Migration]) -> Falli
 
 /// The journal is there and has every column, or this is no database for this program.
 async fn prepare_journal(transaction: &Transaction<'_>) -> Fallible<()> {
-    transaction.batch_execute(IMPATIENCE).await?;
+    transaction.batch_execute(WAIT_BRIEFLY).await?;
     if !has_journal(transaction).await? {
         transaction
             .batch_execute(CREATE_JOURNAL)

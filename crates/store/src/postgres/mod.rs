@@ -70,7 +70,6 @@ use self::together::Meeting;
 use self::used_grants::UsedGrants;
 use crate::turns::Turns;
 use crate::{Changes, IssueOwn, Look, Result, RotateRefresh, Sealed, SecretsInUse, StoreError};
-use sweep::Rounds;
 
 /// How the engine uses its database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,7 +126,7 @@ pub struct Engine {
     own_tokens: Meeting<Arc<IssueOwn>>,
     standings_to_read: Meeting<issuances::ReadStanding>,
     used_grants: UsedGrants,
-    rounds: Rounds,
+    rounds: sweep::Rounds,
 }
 
 impl Engine {
@@ -158,7 +157,7 @@ impl Engine {
             own_tokens: Meeting::default(),
             standings_to_read: Meeting::default(),
             used_grants: UsedGrants::default(),
-            rounds: Rounds::default(),
+            rounds: sweep::Rounds::default(),
         };
         Ok((engine, checked))
     }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::rules::audit;
 use crate::rules::clients::is_touched;
-use crate::rules::sweep::{Kind, kinds};
+use crate::rules::sweep::kinds;
 use crate::{
     AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, AuditAction, AuditEntry,
     AuditEvent, AuditFilter, Change, Changes, Client, ClientFilter, Code, Consent, DeviceAuthorization,
@@ -718,22 +718,12 @@ impl Store for PostgresStore {
 
     async fn sweep_kinds(&self, of: SweepKinds, now: UnixSeconds, retain: Duration, limit: u32) -> Swept {
         let mut swept = Swept::default();
-        for (kind, past) in kinds(now, retain)
-            .into_iter()
-            .filter(|(kind, _)| of.contains(*kind))
-        {
-            let rounds = &self.rounds;
+        let rounds = &self.rounds;
+        for (kind, past) in kinds(of, now, retain) {
             let removed = self
                 .transaction(|db| async move { sweep::remove(&db, kind, past, limit, rounds).await })
                 .await;
             swept.add(kind, removed, limit, rounds.are_under_way(kind));
-        }
-        if of.contains(Kind::TransactionMarks) {
-            let most = limit.saturating_mul(work::MARKS);
-            let marks = self
-                .repeatable(|db| async move { work::forget_marks(&db, most).await })
-                .await;
-            swept.add(Kind::TransactionMarks, marks, most, false);
         }
         swept
     }

@@ -2,13 +2,13 @@
 
 use doorward_oauth::time::UnixSeconds;
 
-use super::consents;
 use super::errors::Fallible;
-use super::statements::{Connection, Sql, find, list, run, statements};
+use super::statements::{Connection, find, list, run, statements};
 use super::values::only;
+use super::{consents, work};
 use crate::rules::consents::ConsentsOf;
 use crate::rules::grants::AT_A_TIME;
-use crate::rules::sweep::{Kind, Round};
+use crate::rules::sweep::{CLIENTS, END_OF_CLIENTS, Kind, Round};
 
 /// Deletes the rows that a subquery finds by an index; $1 is the time before which they are past use. A row that
 /// somebody works on is left for the next time.
@@ -100,14 +100,24 @@ pub(super) async fn remove(
     limit: u32,
     rounds: &Rounds,
 ) -> Fallible<u64> {
-    match (kind, statement(kind)) {
-        (_, Some(sql)) => run(db, sql, &[&past.0, &i64::from(limit)]).await,
-        (Kind::GrantsWithoutRefresh, None) => {
-            remove_grants_without_refresh(db, past, limit, &rounds.grants).await
+    let sql = match kind {
+        Kind::Sessions => SESSIONS,
+        Kind::Throttles => THROTTLES,
+        Kind::Spent => SPENT,
+        Kind::Devices => DEVICES,
+        Kind::Issuances => ISSUANCES,
+        Kind::Codes => CODES,
+        Kind::EndedGrants => ENDED_GRANTS,
+        Kind::PendingGrants => PENDING_GRANTS,
+        Kind::ExpiredGrants => EXPIRED_GRANTS,
+        Kind::InitialAccessTokens => INITIAL_ACCESS_TOKENS,
+        Kind::GrantsWithoutRefresh => {
+            return remove_grants_without_refresh(db, past, limit, &rounds.grants).await;
         }
-        (Kind::UnusedClients, None) => remove_unused_clients(db, past, limit, &rounds.clients).await,
-        (_, None) => Ok(0),
-    }
+        Kind::UnusedClients => return remove_unused_clients(db, past, limit, &rounds.clients).await,
+        Kind::TransactionMarks => return work::forget_marks(db, limit).await,
+    };
+    run(db, sql, &[&past.0, &i64::from(limit)]).await
 }
 
 async fn remove_grants_without_refresh(
@@ -138,9 +148,9 @@ async fn remove_unused_clients(
     round: &Round<String>,
 ) -> Fallible<u64> {
     let after = round.after();
-    let step = i64::from(Round::<String>::STEP - 1);
+    let step = i64::from(CLIENTS - 1);
     let last = find(db, END_OF_STEP, &[&after, &step], only::<String>).await?;
-    let until = last.as_deref().unwrap_or(Round::<String>::END);
+    let until = last.as_deref().unwrap_or(END_OF_CLIENTS);
     let most = i64::from(limit);
     let unused = list(
         db,
@@ -164,20 +174,4 @@ async fn remove_unused_clients(
     };
     round.advance(last, removed, limit);
     Ok(removed)
-}
-
-const fn statement(kind: Kind) -> Option<Sql> {
-    Some(match kind {
-        Kind::Sessions => SESSIONS,
-        Kind::Throttles => THROTTLES,
-        Kind::Spent => SPENT,
-        Kind::Devices => DEVICES,
-        Kind::Issuances => ISSUANCES,
-        Kind::Codes => CODES,
-        Kind::EndedGrants => ENDED_GRANTS,
-        Kind::PendingGrants => PENDING_GRANTS,
-        Kind::ExpiredGrants => EXPIRED_GRANTS,
-        Kind::InitialAccessTokens => INITIAL_ACCESS_TOKENS,
-        Kind::GrantsWithoutRefresh | Kind::UnusedClients | Kind::TransactionMarks => return None,
-    })
 }

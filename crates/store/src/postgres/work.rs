@@ -37,7 +37,11 @@ const LAST_ATTEMPT: Duration = Duration::from_secs(23);
 const LONGEST: Duration = Duration::from_secs(25);
 
 /// Marks are small, and come with every transaction, those of a sweep too: if it did not take many, it would never end.
-pub(super) const MARKS: u32 = 20;
+const MARKS: i64 = 20;
+
+/// For what locks a table, and makes everybody wait who comes after it: it gives up soon, lets them pass, and tries again. An
+/// autovacuum of the table is ended for it, but not before `deadlock_timeout` is over (in milliseconds, as `pg_settings` has it).
+pub(super) const WAIT_BRIEFLY: &str = "SELECT set_config('lock_timeout', (setting::int + 250)::text, TRUE) FROM pg_settings WHERE name = 'deadlock_timeout'";
 
 /// A connection as an operation sees it. Clones go when the operation ends.
 pub(super) type Db = Arc<Connection>;
@@ -236,9 +240,9 @@ async fn begin(db: &Connection) -> Fallible<Mark> {
     mark
 }
 
-/// Removes the marks of transactions that nobody asks about any more; `limit` at most.
+/// Removes the marks of transactions that nobody asks about any more; `limit` times [`MARKS`] at most.
 pub(super) async fn forget_marks(db: &Connection, limit: u32) -> Fallible<u64> {
-    run(db, FORGET, &[&i64::from(limit)]).await
+    run(db, FORGET, &[&(i64::from(limit) * MARKS)]).await
 }
 
 /// An open transaction; undone when it is dropped, also in the middle of a statement (a caller went away).

@@ -49,6 +49,8 @@ impl Kind {
     }
 }
 
+const _: () = assert!((Kind::TransactionMarks as u32) < u16::BITS, "each kind has a bit");
+
 /// Which kinds a sweep is about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SweepKinds(u16);
@@ -71,17 +73,15 @@ impl SweepKinds {
     }
 }
 
+/// How many clients are looked at, whether they are used or not.
+pub(crate) const CLIENTS: u32 = 1000;
+/// Behind every `client_id`.
+pub(crate) const END_OF_CLIENTS: &str = "\u{10ffff}";
+
 /// How far the search for rows has come that no index leads to: very many may be in use, and all others wait for whoever looks.
 /// It goes round by a key, so many at a time; a node that starts begins anew.
 #[derive(Debug, Default)]
 pub(crate) struct Round<Key>(Mutex<Key>);
-
-impl Round<String> {
-    /// How many clients are looked at, whether they are used or not.
-    pub(crate) const STEP: u32 = 1000;
-    /// Behind every `client_id`.
-    pub(crate) const END: &str = "\u{10ffff}";
-}
 
 impl<Key: Clone + Default + PartialEq> Round<Key> {
     /// The last one that was looked at.
@@ -111,9 +111,13 @@ impl<Key: Clone + Default + PartialEq> Round<Key> {
 /// anyway. What counted once and was forgotten too early would count again when that clock is set right, or at another node.
 pub const CLOCK_ERROR: Duration = Duration::from_mins(65);
 
-/// One kind after the other, and the time before which rows are past use; the caller removes each in an
+/// One kind of these after the other, and the time before which rows are past use; the caller removes each in an
 /// operation of its own.
-pub(crate) fn kinds(now: UnixSeconds, retain: Duration) -> [(Kind, UnixSeconds); 12] {
+pub(crate) fn kinds(
+    of: SweepKinds,
+    now: UnixSeconds,
+    retain: Duration,
+) -> impl Iterator<Item = (Kind, UnixSeconds)> {
     let retained = now - retain;
     // Long enough to tell a late device why, too.
     let retained_briefly = now - CLOCK_ERROR;
@@ -130,5 +134,8 @@ pub(crate) fn kinds(now: UnixSeconds, retain: Duration) -> [(Kind, UnixSeconds);
         (Kind::GrantsWithoutRefresh, retained),
         (Kind::InitialAccessTokens, retained),
         (Kind::UnusedClients, retained),
+        (Kind::TransactionMarks, now),
     ]
+    .into_iter()
+    .filter(move |(kind, _)| of.contains(*kind))
 }

@@ -116,7 +116,8 @@ impl Source {
             Ok(Described {
                 name: row.get(0)?,
                 kind: row.get(1)?,
-                marked: row.get(2)?,
+                is_key: row.get(2)?,
+                is_counted: false,
             })
         })?;
         Ok(columns.collect::<rusqlite::Result<_>>()?)

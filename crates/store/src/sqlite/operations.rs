@@ -658,10 +658,7 @@ impl Store for SqliteStore {
 
     async fn sweep_kinds(&self, of: SweepKinds, now: UnixSeconds, retain: Duration, limit: u32) -> Swept {
         let mut swept = Swept::default();
-        for (kind, past) in kinds(now, retain)
-            .into_iter()
-            .filter(|(kind, _)| of.contains(*kind))
-        {
+        for (kind, past) in kinds(of, now, retain) {
             let round = Arc::clone(&self.clients_looked_at);
             let removed = self
                 .write(move |db| sweep::remove(db, kind, past, limit, &round))

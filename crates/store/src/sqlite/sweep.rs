@@ -4,11 +4,11 @@ use doorward_oauth::time::UnixSeconds;
 use rusqlite::{Connection, params};
 
 use super::consents;
-use super::statements::{Run, Sql, statements};
+use super::statements::{Run, statements};
 use crate::Result;
 use crate::rules::consents::ConsentsOf;
 use crate::rules::grants::AT_A_TIME;
-use crate::rules::sweep::{Kind, Round};
+use crate::rules::sweep::{CLIENTS, END_OF_CLIENTS, Kind, Round};
 
 /// Deletes the rows that a subquery finds by an index; ?1 is the time before which they are past use.
 macro_rules! delete {
@@ -58,10 +58,22 @@ pub(super) fn remove(
     limit: u32,
     round: &Round<String>,
 ) -> Result<u64> {
-    match statement(kind) {
-        Some(sql) => Ok(db.run(sql, params![past.0, limit])? as u64),
-        None => remove_unused_clients(db, past, limit, round),
-    }
+    let sql = match kind {
+        Kind::Sessions => SESSIONS,
+        Kind::Throttles => THROTTLES,
+        Kind::Spent => SPENT,
+        Kind::Devices => DEVICES,
+        Kind::Issuances => ISSUANCES,
+        Kind::Codes => CODES,
+        Kind::EndedGrants => ENDED_GRANTS,
+        Kind::PendingGrants => PENDING_GRANTS,
+        Kind::ExpiredGrants => EXPIRED_GRANTS,
+        Kind::GrantsWithoutRefresh => GRANTS_WITHOUT_REFRESH,
+        Kind::InitialAccessTokens => INITIAL_ACCESS_TOKENS,
+        Kind::UnusedClients => return remove_unused_clients(db, past, limit, round),
+        Kind::TransactionMarks => return Ok(0),
+    };
+    Ok(db.run(sql, params![past.0, limit])? as u64)
 }
 
 fn remove_unused_clients(
@@ -71,10 +83,8 @@ fn remove_unused_clients(
     round: &Round<String>,
 ) -> Result<u64> {
     let after = round.after();
-    let last: Option<String> = db.find(END_OF_STEP, params![after, Round::<String>::STEP - 1], |row| {
-        row.get(0)
-    })?;
-    let until = last.as_deref().unwrap_or(Round::<String>::END);
+    let last: Option<String> = db.find(END_OF_STEP, params![after, CLIENTS - 1], |row| row.get(0))?;
+    let until = last.as_deref().unwrap_or(END_OF_CLIENTS);
     let unused: Vec<String> = db.list(UNUSED_CLIENTS, params![past.0, limit, after, until], |row| {
         row.get(0)
     })?;
@@ -88,21 +98,4 @@ fn remove_unused_clients(
     }
     round.advance(last, removed, limit);
     Ok(removed)
-}
-
-const fn statement(kind: Kind) -> Option<Sql> {
-    Some(match kind {
-        Kind::Sessions => SESSIONS,
-        Kind::Throttles => THROTTLES,
-        Kind::Spent => SPENT,
-        Kind::Devices => DEVICES,
-        Kind::Issuances => ISSUANCES,
-        Kind::Codes => CODES,
-        Kind::EndedGrants => ENDED_GRANTS,
-        Kind::PendingGrants => PENDING_GRANTS,
-        Kind::ExpiredGrants => EXPIRED_GRANTS,
-        Kind::GrantsWithoutRefresh => GRANTS_WITHOUT_REFRESH,
-        Kind::InitialAccessTokens => INITIAL_ACCESS_TOKENS,
-        Kind::UnusedClients | Kind::TransactionMarks => return None,
-    })
 }

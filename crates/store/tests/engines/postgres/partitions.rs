@@ -504,11 +504,11 @@ async fn a_retention_that_is_lowered_counts_for_what_is_there_already() {
     let ahead = "audit_event_20280214_20290214".to_owned();
     assert!(names().await.contains(&ahead));
     // Both in one that is a year wide, and has begun when the retention is lowered.
-    let (old, recent) = (cut.record(at(30 * DAY)).await, cut.record(at(70 * DAY)).await);
+    cut.record(at(30 * DAY)).await;
+    let recent = cut.record(at(70 * DAY)).await;
     let kept = keep_for(30, at(80 * DAY)).await;
     assert_eq!((kept.rows, kept.made), (1, 0), "{kept:?}");
     assert_eq!(cut.events().await, [recent]);
-    assert!(!cut.events().await.contains(&old));
     assert!(!names().await.contains(&ahead), "nothing was in it");
     // The one that has begun stays in use until its days are over; then they are as wide as they should be.
     let at_its_end = keep_for(30, at(390 * DAY)).await;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_store::moving::{Kept, Moved, Progress, Route, carry_out, look};
+use doorward_store::moving::{Moved, Progress, Retention, Route, carry_out, look};
 use doorward_store::postgres::{PostgresOptions, PostgresStore};
 use doorward_store::sqlite::{SqliteOptions, SqliteStore};
 use doorward_store::{
@@ -78,8 +78,8 @@ impl Places {
     }
 }
 
-fn kept() -> Kept {
-    Kept {
+fn kept() -> Retention {
+    Retention {
         now: at(100),
         issuances: Duration::from_hours(30 * 24),
         audit_events: Duration::from_hours(365 * 24),

@@ -200,9 +200,10 @@ async fn a_move_that_is_stopped_in_the_middle_leaves_nothing() {
         assert!(moving.await.unwrap_err().is_panic());
         let others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
              AND backend_type = 'client backend'";
-        while contents::one(&places.database.url(), others).await > 0 {
-            tokio::task::yield_now().await;
-        }
+        let all_gone = async { while contents::one(&places.database.url(), others).await > 0 {} };
+        tokio::time::timeout(Duration::from_mins(1), all_gone)
+            .await
+            .expect("a connection is left");
         is_untouched(&places, &before).await;
     }
 }
