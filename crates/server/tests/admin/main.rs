@@ -6,6 +6,7 @@ mod access;
 mod addresses;
 mod admin_keys;
 mod clients;
+mod conditional;
 mod document;
 mod input;
 mod operator;
