@@ -4,6 +4,7 @@ mod admin_keys;
 mod assertion_audiences;
 mod audit;
 mod by;
+mod change;
 mod clients;
 mod error;
 mod etag;

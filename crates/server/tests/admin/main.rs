@@ -5,6 +5,7 @@
 mod access;
 mod addresses;
 mod admin_keys;
+mod changes;
 mod clients;
 mod conditional;
 mod document;

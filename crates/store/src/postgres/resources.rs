@@ -25,7 +25,6 @@ statements! {
     DELETE = "DELETE FROM resource WHERE slug = $1 RETURNING uri";
     URI_OF = "SELECT uri FROM resource WHERE slug = $1 FOR UPDATE";
     HOLD = "SELECT 1 FROM resource WHERE uri = $1 FOR KEY SHARE";
-    FORGET_SERVERS = "UPDATE client SET resource_server = NULL WHERE resource_server = $1";
 }
 
 fn read(columns: &mut Columns<'_>) -> Fallible<Resource> {
@@ -75,8 +74,6 @@ pub(super) async fn delete(db: &Connection, slug: &str, now: UnixSeconds) -> Fal
     let Some(uri) = row(db, DELETE, &[&slug], only::<String>).await? else {
         return Ok(0);
     };
-    // A later resource under the same slug is not the one that these clients were.
-    run(db, FORGET_SERVERS, &[&slug]).await?;
     end_everything_on(db, &uri, now).await
 }
 

@@ -35,10 +35,9 @@ impl SqliteStore {
         let rest = self.act(move |db| {
             let before = resources::find(db, &slug)?;
             let ended = resources::delete(db, &slug, now)?;
-            Ok((
-                ended,
-                audit::resource_deleted(before.as_ref(), ended_before + ended),
-            ))
+            let servers = clients::lose_resource(db, &slug, now)?;
+            let drafts = audit::resource_deleted(before.as_ref(), &servers, ended_before + ended);
+            Ok((ended, drafts))
         });
         Ok(ended_before + rest.await?)
     }

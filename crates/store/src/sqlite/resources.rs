@@ -24,7 +24,6 @@ statements! {
               WHERE slug = ?1";
     DELETE = "DELETE FROM resource WHERE slug = ?1";
     EXISTS = "SELECT EXISTS (SELECT 1 FROM resource WHERE uri = ?1)";
-    FORGET_SERVERS = "UPDATE client SET resource_server = NULL WHERE resource_server = ?1";
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Resource> {
@@ -72,8 +71,6 @@ pub(super) fn delete(db: &Connection, slug: &str, now: UnixSeconds) -> Result<u6
         return Ok(0);
     };
     db.run(DELETE, [slug])?;
-    // A later resource under the same slug is not the one that these clients were.
-    db.run(FORGET_SERVERS, [slug])?;
     end_everything_on(db, &resource.uri, now)
 }
 
