@@ -28,7 +28,8 @@ pub enum Command {
     },
     /// Changes a resource.
     Update(Update),
-    /// Removes a resource and ends the grants on it.
+    /// Removes a resource with the clients that only introspect its tokens, and ends the grants on it. Not while rules of a
+    /// trusted issuer name it.
     Delete {
         /// Its short name.
         slug: String,
