@@ -5,18 +5,13 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 /// What a record can be without: `null` takes it away.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy)]
 pub(super) enum Member<T> {
     /// It stays as it is.
+    #[default]
     LeftOut,
     /// What it is from now on.
     Is(Option<T>),
-}
-
-impl<T> Default for Member<T> {
-    fn default() -> Self {
-        Self::LeftOut
-    }
 }
 
 impl<T> Member<T> {
