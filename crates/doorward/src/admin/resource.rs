@@ -198,12 +198,12 @@ impl ScopeChange {
     }
 
     fn set_default(&mut self, names: &[String], default: bool) -> Result<(), Failure> {
-        let named = if self.more.is_empty() {
+        let scopes = if self.more.is_empty() {
             &mut self.from_now_on
         } else {
             &mut self.more
         };
-        set_default(named, names, default)
+        set_default(scopes, names, default)
     }
 
     /// What becomes of those that are there. Of `first`, which were there when the command began, those stay that are not
@@ -219,7 +219,8 @@ impl ScopeChange {
         let stays = |scope: &&Value| {
             let name = &scope["name"];
             let is_taken_away = replaces_all || self.away.iter().any(|away| name == away.as_str());
-            !has(&named, name) && !(is_taken_away && has(first, name))
+            let goes = is_taken_away && has(first, name);
+            !goes && !has(&named, name)
         };
         let staying = there.iter().filter(stays).cloned();
         Ok(staying.chain(as_before(named.clone(), there)).collect())

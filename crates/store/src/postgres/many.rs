@@ -38,8 +38,7 @@ impl PostgresStore {
         let outcome = self
             .act(|db| async move {
                 let before = resources::find(&db, slug).await?;
-                let ended = resources::delete(&db, slug, now).await?;
-                let servers = clients::lose_resource(&db, slug, now).await?;
+                let (ended, servers) = resources::delete(&db, slug, now).await?;
                 let drafts = audit::resource_deleted(before.as_ref(), &servers, ended_before + ended);
                 Ok((ended, drafts))
             })

@@ -34,8 +34,7 @@ impl SqliteStore {
         let slug = slug.to_owned();
         let rest = self.act(move |db| {
             let before = resources::find(db, &slug)?;
-            let ended = resources::delete(db, &slug, now)?;
-            let servers = clients::lose_resource(db, &slug, now)?;
+            let (ended, servers) = resources::delete(db, &slug, now)?;
             let drafts = audit::resource_deleted(before.as_ref(), &servers, ended_before + ended);
             Ok((ended, drafts))
         });
