@@ -150,11 +150,13 @@ async fn a_client_that_only_introspects_is_refused_what_it_cannot_have() {
             reply.body
         );
     }
-    let mut body = guard();
-    body["token_endpoint_auth_method"] = "client_secret_basic".into();
-    body["dpop_bound_access_tokens"] = false.into();
-    let made = operator.create("/admin/clients", body).await;
-    assert_eq!(made["token_endpoint_auth_method"], "client_secret_basic");
+    for method in ["client_secret_basic", "client_secret_post"] {
+        let mut body = guard();
+        body["token_endpoint_auth_method"] = method.into();
+        body["dpop_bound_access_tokens"] = false.into();
+        let made = operator.create("/admin/clients", body).await;
+        assert_eq!(made["token_endpoint_auth_method"], method);
+    }
 }
 
 #[tokio::test]

@@ -19,7 +19,12 @@ pub(super) fn checked(ctx: &Context, new: NewClient) -> Result<EffectiveClient, 
         if new.is_about_grants() {
             return Err(only_introspects());
         }
-        return Ok(resource_server(new.client_name));
+        let method = match new.token_endpoint_auth_method.as_deref() {
+            None | Some("client_secret_basic") => TokenEndpointAuthMethod::ClientSecretBasic,
+            Some("client_secret_post") => TokenEndpointAuthMethod::ClientSecretPost,
+            Some(_) => return Err(only_introspects()),
+        };
+        return Ok(resource_server(new.client_name, method));
     }
     let grant_types = new
         .grant_types
@@ -66,11 +71,9 @@ fn other_than<'a>(asked: &'a [String], these: &[GrantType]) -> Option<&'a String
 }
 
 impl NewClient {
-    /// Whether it is to have what a client that only introspects has not, or authenticates in another way than that one.
+    /// Whether it is to have what a client that only introspects has not.
     fn is_about_grants(&self) -> bool {
-        let method = self.token_endpoint_auth_method.as_deref();
-        method.is_some_and(|method| method != TokenEndpointAuthMethod::ClientSecretBasic.as_str())
-            || self.application_type.is_some()
+        self.application_type.is_some()
             || self.scope.is_some()
             || self.jwks.is_some()
             || self.jwks_uri.is_some()
@@ -81,16 +84,16 @@ impl NewClient {
 
 fn only_introspects() -> AdminError {
     AdminError::invalid(
-        "This client only introspects, by client_secret_basic: it has no redirect URIs, scopes or keys, and gets no tokens; register another one for that.",
+        "This client only introspects, with a secret: it has no redirect URIs, scopes or keys, and gets no tokens; register another one for that.",
     )
 }
 
 /// A client that only asks about the tokens of the resource that it is.
-fn resource_server(client_name: String) -> EffectiveClient {
+fn resource_server(client_name: String, method: TokenEndpointAuthMethod) -> EffectiveClient {
     EffectiveClient {
         redirect_uris: Vec::new(),
         application_type: ApplicationType::Web,
-        token_endpoint_auth_method: TokenEndpointAuthMethod::ClientSecretBasic,
+        token_endpoint_auth_method: method,
         grant_types: Vec::new(),
         response_types: Vec::new(),
         client_name: Some(client_name),
