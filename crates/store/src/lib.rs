@@ -73,7 +73,8 @@ pub trait Store: Send + Sync + 'static {
     /// Replaces the resource with the same slug. [`StoreError::NotFound`] if there is none. A changed URI is
     /// another resource to everybody outside: the grants on the old one end.
     async fn update_resource(&self, resource: Resource) -> Result<()>;
-    /// Removes a resource, ends the grants on it and forgets the consents. Returns the number of grants ended.
+    /// Removes a resource, ends the grants on it and forgets the consents. Clients that only introspect its tokens go with it;
+    /// others stay, and introspect no more. Returns the number of grants ended.
     async fn delete_resource(&self, slug: &str, now: UnixSeconds) -> Result<u64>;
 
     // --- clients -------------------------------------------------------------------------------
@@ -323,7 +324,7 @@ pub trait Store: Send + Sync + 'static {
 
     // --- operators -----------------------------------------------------------------------------
     /// Adds an admin key; with `only_if_none`, only when no admin key exists. Returns whether it was added.
-    /// [`StoreError::Conflict`] if another one has its name.
+    /// [`StoreError::Conflict`] if another one has its name, in capital letters or small ones.
     async fn add_admin_key(&self, key: AdminKey, only_if_none: bool) -> Result<bool>;
     /// The admin key with this digest.
     async fn admin_key(&self, digest: &Digest) -> Result<Option<AdminKey>>;

@@ -1,6 +1,7 @@
 //! One call of the admin API, and its answer on the terminal.
 
 use anyhow::bail;
+use reqwest::header::{ETAG, HeaderValue, IF_MATCH};
 use reqwest::{Client, Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
@@ -18,6 +19,13 @@ pub struct Api {
     url: String,
     key: SecretString,
     json: bool,
+}
+
+/// A record as it was read.
+#[derive(Clone)]
+pub struct Reading {
+    pub record: Value,
+    tag: Option<HeaderValue>,
 }
 
 impl Api {
@@ -52,6 +60,30 @@ impl Api {
 
     /// Sends a request; an answer that is not a success becomes an error with the server's sentence.
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+        Ok(self.send(method, path, body, None).await?.record)
+    }
+
+    /// Reads a record in order to change it.
+    pub async fn read(&self, path: &str) -> anyhow::Result<Reading> {
+        self.send(Method::GET, path, None, None).await
+    }
+
+    /// Changes a record that is the one that was read; `None` when it is not any more.
+    pub async fn change(&self, path: &str, body: &Value, read: &Reading) -> anyhow::Result<Option<Value>> {
+        match self.send(Method::PATCH, path, Some(body), read.tag.clone()).await {
+            Ok(changed) => Ok(Some(changed.record)),
+            Err(error) if error.downcast_ref().is_some_and(Failure::is_not_as_read) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        if_match: Option<HeaderValue>,
+    ) -> anyhow::Result<Reading> {
         let place = path.split_once('?').map_or(path, |(place, _)| place);
         // An address without its last part is another one, and dots are taken away on the way.
         if place
@@ -71,16 +103,20 @@ impl Api {
         if let Some(body) = body {
             request = request.json(body);
         }
+        if let Some(tag) = if_match {
+            request = request.header(IF_MATCH, tag);
+        }
         let answer = request.send().await.map_err(reqwest::Error::without_url);
         let response = answer.map_err(|error| self.away(error))?;
         let status = response.status();
+        let tag = response.headers().get(ETAG).cloned();
         let text = response
             .text()
             .await
             .map_err(|error| self.away(error.without_url()))?;
         let answer: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
         if status.is_success() {
-            return Ok(answer);
+            return Ok(Reading { record: answer, tag });
         }
         bail!(self.refused(status, answer))
     }

@@ -50,6 +50,9 @@ pub struct Create {
     /// Its issuer, exactly.
     #[arg(long)]
     issuer: String,
+    /// It gets no assertions until it is enabled.
+    #[arg(long)]
+    disabled: bool,
     #[command(flatten)]
     terms: Terms,
 }
@@ -69,14 +72,23 @@ struct Terms {
     #[arg(long)]
     lifetime: Option<u32>,
     /// What it is told of the person: `email`, `name`. May be repeated; replaces all.
-    #[arg(long = "person-claim")]
+    #[arg(long = "person-claim", conflicts_with = "no_person_claims")]
     person_claims: Vec<String>,
+    /// It is told nothing of the person any more.
+    #[arg(long)]
+    no_person_claims: bool,
     /// What it calls a client: `CLIENT_ID_HERE=CLIENT_ID_THERE`. May be repeated; replaces all.
-    #[arg(long = "client-name")]
+    #[arg(long = "client-name", conflicts_with = "no_client_names")]
     client_names: Vec<String>,
+    /// It calls every client as this server does.
+    #[arg(long)]
+    no_client_names: bool,
     /// A rule as JSON: `{"name":"all","client_ids":["…"],"resource":"URI","scope":"…"}`. May be repeated; replaces all.
-    #[arg(long = "rule", value_parser = rule)]
+    #[arg(long = "rule", value_parser = rule, conflicts_with = "no_rules")]
     rules: Vec<Value>,
+    /// Nobody gets an assertion for it.
+    #[arg(long)]
+    no_rules: bool,
 }
 
 impl Terms {
@@ -84,13 +96,13 @@ impl Terms {
         if let Some(lifetime) = self.lifetime {
             body["lifetime"] = lifetime.into();
         }
-        if !self.person_claims.is_empty() {
+        if self.no_person_claims || !self.person_claims.is_empty() {
             body["person_claims"] = self.person_claims.into();
         }
-        if !self.client_names.is_empty() {
+        if self.no_client_names || !self.client_names.is_empty() {
             body["client_names"] = names("--client-name", self.client_names)?;
         }
-        if !self.rules.is_empty() {
+        if self.no_rules || !self.rules.is_empty() {
             body["rules"] = self.rules.into();
         }
         Ok(())
@@ -102,6 +114,7 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
     let answer = match command {
         Command::Create(create) => {
             let mut body = json!({"slug": create.slug, "issuer": create.issuer});
+            input::disabled(create.disabled, &mut body);
             create.terms.put_into(&mut body)?;
             api.call(Method::POST, BASE, Some(&body)).await?
         }

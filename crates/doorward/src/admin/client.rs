@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::api::{Api, path};
 use super::input;
 use super::list::{self, Paging};
+use super::other_servers::set_disabled;
 
 const COLUMNS: [&str; 5] = [
     "client_id",
@@ -32,6 +33,16 @@ pub enum Command {
     },
     /// Changes a client.
     Update(Update),
+    /// Disables a client: it gets nothing.
+    Disable {
+        /// Its `client_id`.
+        client_id: String,
+    },
+    /// Lets a disabled client work again.
+    Enable {
+        /// Its `client_id`.
+        client_id: String,
+    },
     /// Removes a client and ends its grants.
     Delete {
         /// Its `client_id`.
@@ -85,6 +96,9 @@ pub struct Create {
     /// it may do nothing else.
     #[arg(long)]
     resource_server: Option<String>,
+    /// It gets nothing until it is enabled.
+    #[arg(long)]
+    disabled: bool,
 }
 
 #[derive(Args)]
@@ -145,6 +159,7 @@ impl Create {
         if let Some(file) = &self.jwks {
             body["jwks"] = key_set(file)?;
         }
+        input::disabled(self.disabled, &mut body);
         Ok(body)
     }
 }
@@ -244,6 +259,8 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             let body = input::change::<Update>(update.into_json()?)?;
             api.call(Method::PATCH, &path, Some(&body)).await?
         }
+        Command::Disable { client_id } => set_disabled(api, "/admin/clients", &client_id, true).await?,
+        Command::Enable { client_id } => set_disabled(api, "/admin/clients", &client_id, false).await?,
         Command::Delete { client_id } => {
             api.call(Method::DELETE, &path("/admin/clients", &client_id), None)
                 .await?;

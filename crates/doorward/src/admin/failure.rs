@@ -17,7 +17,7 @@ Exit codes:
   3  the server does not answer, or says to try again later (HTTP 429, 502, 503, 504)
   4  the admin key is missing or refused (HTTP 401, 403)
   5  there is no such record (HTTP 404, `not_found`)
-  6  a conflict with what is there (HTTP 409)
+  6  a conflict with what is there (HTTP 409, 412)
   7  token-exchange explain: the exchange would not be allowed
 
 With --json, why is one line of JSON on standard error: what the API answered (error, error_description, error_id) and
@@ -49,7 +49,7 @@ impl Kind {
             | StatusCode::SERVICE_UNAVAILABLE
             | StatusCode::GATEWAY_TIMEOUT => Self::Away,
             StatusCode::NOT_FOUND if answer["error"] == "not_found" => Self::NotFound,
-            StatusCode::CONFLICT if from_doorward => Self::Conflict,
+            StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED if from_doorward => Self::Conflict,
             _ => Self::Other,
         }
     }
@@ -111,6 +111,11 @@ impl Failure {
             status: Some(status),
             answer,
         }
+    }
+
+    /// Whether the record is not the one any more that was read.
+    pub fn is_not_as_read(&self) -> bool {
+        self.status == Some(StatusCode::PRECONDITION_FAILED)
     }
 }
 

@@ -25,6 +25,13 @@ pub fn change<Options: Args>(body: Value) -> anyhow::Result<Value> {
     )))
 }
 
+/// A record that is to be disabled from the beginning.
+pub fn disabled(disabled: bool, body: &mut Value) {
+    if disabled {
+        body["disabled"] = true.into();
+    }
+}
+
 /// From the terminal without showing it, else a line of standard input.
 pub fn secret(prompt: &str, name: &str) -> anyhow::Result<String> {
     let unreadable = || format!("{name} could not be read from standard input");

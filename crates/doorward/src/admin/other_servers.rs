@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::api::{Api, path};
 use super::failure::Failure;
 
-/// Disables or enables the record `slug` below `base`.
+/// Disables or enables the record `slug` (or of this id) below `base`.
 pub async fn set_disabled(api: &Api, base: &str, slug: &str, disabled: bool) -> anyhow::Result<Value> {
     let body = json!({"disabled": disabled});
     api.call(Method::PATCH, &path(base, slug), Some(&body)).await

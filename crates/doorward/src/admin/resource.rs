@@ -5,13 +5,15 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::api::{Api, path};
-use super::failure::Failure;
+use super::api::{Api, Reading, path};
+use super::failure::{Failure, Kind};
 use super::input;
 use super::list::{List, Paging};
 use super::policy::Policy;
 
 const COLUMNS: [&str; 4] = ["slug", "uri", "display_name", "scopes"];
+/// How often scopes are put together anew, because another operator was faster.
+const TRIES: u32 = 10;
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -26,7 +28,8 @@ pub enum Command {
     },
     /// Changes a resource.
     Update(Update),
-    /// Removes a resource and ends the grants on it.
+    /// Removes a resource with the clients that only introspect its tokens, and ends the grants on it. Not while rules of a
+    /// trusted issuer name it.
     Delete {
         /// Its short name.
         slug: String,
@@ -68,13 +71,19 @@ pub struct Update {
     #[arg(long)]
     display_name: Option<String>,
     /// The scopes from now on, `name|upstream scope|description`. May be repeated; those that are not named are taken away. A scope that stays keeps its description, upstream scope and default unless you give others.
-    #[arg(long = "scopes", value_parser = scope)]
+    #[arg(long = "scopes", value_parser = scope, group = "named")]
     scopes: Vec<Value>,
+    /// A scope more, `name|upstream scope|description`; the others stay. May be repeated.
+    #[arg(long = "add-scope", value_name = "SCOPES", value_parser = scope, group = "named")]
+    add_scopes: Vec<Value>,
+    /// The name of a scope that is taken away; the others stay. May be repeated.
+    #[arg(long = "remove-scope", value_name = "SCOPE", conflicts_with = "scopes")]
+    remove_scopes: Vec<String>,
     /// The name of one of the scopes that only a request that names it gets. May be repeated.
-    #[arg(long = "on-request", value_name = "SCOPE", requires = "scopes")]
+    #[arg(long = "on-request", value_name = "SCOPE", requires = "named")]
     on_request: Vec<String>,
     /// The name of one of the scopes that a request without `scope` gets, as new ones are. May be repeated.
-    #[arg(long = "by-default", value_name = "SCOPE", requires = "scopes")]
+    #[arg(long = "by-default", value_name = "SCOPE", requires = "named")]
     by_default: Vec<String>,
     #[command(flatten)]
     policy: Policy,
@@ -120,24 +129,23 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             if let Some(name) = update.display_name {
                 body["display_name"] = name.into();
             }
-            if !update.scopes.is_empty() {
-                let before = api
-                    .call(Method::GET, &path("/admin/resources", &update.slug), None)
-                    .await?;
-                let mut scopes = as_before(update.scopes, &before["scopes"]);
-                set_default(&mut scopes, &update.by_default, true)?;
-                set_default(&mut scopes, &update.on_request, false)?;
-                body["scopes"] = scopes.into();
-            }
             if let Some(policy) = update.policy.into_json() {
                 body["policy"] = policy;
             }
-            api.call(
-                Method::PATCH,
-                &path("/admin/resources", &update.slug),
-                Some(&input::change::<Update>(body)?),
-            )
-            .await?
+            let path = path("/admin/resources", &update.slug);
+            let mut scopes = ScopeChange {
+                from_now_on: update.scopes,
+                more: update.add_scopes,
+                away: update.remove_scopes,
+            };
+            scopes.set_default(&update.by_default, true)?;
+            scopes.set_default(&update.on_request, false)?;
+            if scopes.is_empty() {
+                let body = input::change::<Update>(body)?;
+                api.call(Method::PATCH, &path, Some(&body)).await?
+            } else {
+                change_with_scopes(api, &path, body, &scopes).await?
+            }
         }
         Command::Delete { slug } => {
             api.call(Method::DELETE, &path("/admin/resources", &slug), None)
@@ -177,9 +185,82 @@ fn bracket(resource: &mut Value) {
     }
 }
 
+/// What is said of the scopes of a resource that is there.
+struct ScopeChange {
+    from_now_on: Vec<Value>,
+    more: Vec<Value>,
+    away: Vec<String>,
+}
+
+impl ScopeChange {
+    fn is_empty(&self) -> bool {
+        self.from_now_on.is_empty() && self.more.is_empty() && self.away.is_empty()
+    }
+
+    fn set_default(&mut self, names: &[String], default: bool) -> Result<(), Failure> {
+        let scopes = if self.more.is_empty() {
+            &mut self.from_now_on
+        } else {
+            &mut self.more
+        };
+        set_default(scopes, names, default)
+    }
+
+    /// What becomes of those that are there. Of `first`, which were there when the command began, those stay that are not
+    /// taken away, and of the others all: another operator has just added them.
+    fn of(&self, there: &[Value], first: &[Value]) -> anyhow::Result<Vec<Value>> {
+        for name in &self.away {
+            if !has(first, &json!(name)) {
+                bail!("--remove-scope {name}: the resource has no such scope");
+            }
+        }
+        let named = [&*self.from_now_on, &self.more].concat();
+        let replaces_all = !self.from_now_on.is_empty();
+        let stays = |scope: &&Value| {
+            let name = &scope["name"];
+            let is_taken_away = replaces_all || self.away.iter().any(|away| name == away.as_str());
+            let goes = is_taken_away && has(first, name);
+            !goes && !has(&named, name)
+        };
+        let staying = there.iter().filter(stays).cloned();
+        Ok(staying.chain(as_before(named.clone(), there)).collect())
+    }
+}
+
+/// Changes a resource whose scopes are put together with those that it has: when another operator has changed it meanwhile,
+/// with those that it has then.
+async fn change_with_scopes(
+    api: &Api,
+    path: &str,
+    mut body: Value,
+    scopes: &ScopeChange,
+) -> anyhow::Result<Value> {
+    let first = api.read(path).await?;
+    let mut now = first.clone();
+    for _ in 0..TRIES {
+        body["scopes"] = scopes.of(scopes_of(&now), scopes_of(&first))?.into();
+        if let Some(changed) = api.change(path, &body, &now).await? {
+            return Ok(changed);
+        }
+        now = api.read(path).await?;
+    }
+    bail!(Failure::new(
+        Kind::Conflict,
+        "others change this resource all the time, and nothing was changed here; look at it, and run the command again",
+    ))
+}
+
+fn scopes_of(resource: &Reading) -> &[Value] {
+    let scopes = resource.record["scopes"].as_array();
+    scopes.map(Vec::as_slice).unwrap_or_default()
+}
+
+fn has(scopes: &[Value], name: &Value) -> bool {
+    scopes.iter().any(|scope| scope["name"] == *name)
+}
+
 /// What is not said of a scope that is there already stays as it is.
-fn as_before(mut scopes: Vec<Value>, before: &Value) -> Vec<Value> {
-    let known = before.as_array().map(Vec::as_slice).unwrap_or_default();
+fn as_before(mut scopes: Vec<Value>, known: &[Value]) -> Vec<Value> {
     for scope in &mut scopes {
         let Some(known) = known.iter().find(|known| known["name"] == scope["name"]) else {
             continue;
@@ -198,7 +279,11 @@ fn set_default(scopes: &mut [Value], names: &[String], default: bool) -> Result<
     let option = if default { "--by-default" } else { "--on-request" };
     for name in names {
         let scope = scopes.iter_mut().find(|scope| scope["name"] == name.as_str());
-        let unknown = || Failure::usage(format!("{option} {name}: there is no such scope among --scopes"));
+        let unknown = || {
+            Failure::usage(format!(
+                "{option} {name}: there is no such scope among those that are named"
+            ))
+        };
         scope.ok_or_else(unknown)?["default"] = default.into();
     }
     Ok(())

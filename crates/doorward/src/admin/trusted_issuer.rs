@@ -102,6 +102,9 @@ pub struct Create {
     /// The `iss` of its assertions, exactly.
     #[arg(long)]
     issuer: String,
+    /// Its word does not count until it is enabled.
+    #[arg(long)]
+    disabled: bool,
     #[command(flatten)]
     terms: Terms,
 }
@@ -127,8 +130,11 @@ struct Terms {
     #[arg(long = "algorithm")]
     algorithms: Vec<String>,
     /// An `aud` that means this server, instead of its own names. May be repeated; replaces all.
-    #[arg(long = "audience")]
+    #[arg(long = "audience", conflicts_with = "no_audiences")]
     audiences: Vec<String>,
+    /// This server's own names mean this server, and no others.
+    #[arg(long)]
+    no_audiences: bool,
     /// Seconds that an assertion may be good for.
     #[arg(long)]
     max_lifetime: Option<u32>,
@@ -142,12 +148,18 @@ struct Terms {
     #[arg(long)]
     provision: Option<bool>,
     /// A client that may exchange ID tokens of the issuer: `CLIENT_ID_HERE=CLIENT_ID_THERE`. May be repeated; replaces all.
-    #[arg(long = "id-token-client")]
+    #[arg(long = "id-token-client", conflicts_with = "no_id_token_clients")]
     id_token_clients: Vec<String>,
+    /// No client may exchange ID tokens of the issuer any more.
+    #[arg(long)]
+    no_id_token_clients: bool,
     /// A rule as JSON: `{"name":"deploy","claims":{"sub":"…"},"resource":"SLUG","scope":"…"}`. May be repeated; replaces
     /// all.
-    #[arg(long = "rule", value_parser = rule)]
+    #[arg(long = "rule", value_parser = rule, conflicts_with = "no_rules")]
     rules: Vec<Value>,
+    /// Its word is good for nothing.
+    #[arg(long)]
+    no_rules: bool,
 }
 
 impl Terms {
@@ -157,8 +169,9 @@ impl Terms {
                 body[name] = value;
             }
         };
-        let several = |values: Vec<Value>| (!values.is_empty()).then_some(Value::from(values));
-        let texts = |texts: Vec<String>| several(texts.into_iter().map(Value::from).collect());
+        let several =
+            |values: Vec<Value>, none: bool| (none || !values.is_empty()).then_some(Value::from(values));
+        let texts = |texts: Vec<String>, none| several(texts.into_iter().map(Value::from).collect(), none);
         put("jwks_uri", self.jwks_uri.map(Value::from));
         if let Some(file) = self.jwks {
             let unreadable = || format!("the key set {} could not be read", file.display());
@@ -168,17 +181,17 @@ impl Terms {
                 Some(serde_json::from_str(&text).with_context(unreadable)?),
             );
         }
-        put("algorithms", texts(self.algorithms));
-        put("audiences", texts(self.audiences));
+        put("algorithms", texts(self.algorithms, false));
+        put("audiences", texts(self.audiences, self.no_audiences));
         put("max_lifetime", self.max_lifetime.map(Value::from));
         put("single_use", self.single_use.map(Value::from));
         put("public_clients", self.public_clients.map(Value::from));
         put("provision", self.provision.map(Value::from));
-        if !self.id_token_clients.is_empty() {
+        if self.no_id_token_clients || !self.id_token_clients.is_empty() {
             let names = names("--id-token-client", self.id_token_clients)?;
             put("id_token_clients", Some(names));
         }
-        put("rules", several(self.rules));
+        put("rules", several(self.rules, self.no_rules));
         Ok(())
     }
 }
@@ -192,6 +205,7 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
                 "kind": create.kind.as_str(),
                 "issuer": create.issuer,
             });
+            input::disabled(create.disabled, &mut body);
             create.terms.put_into(&mut body)?;
             api.call(Method::POST, BASE, Some(&body)).await?
         }

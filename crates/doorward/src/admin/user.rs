@@ -55,6 +55,9 @@ pub struct Create {
     /// Shown on pages; the e-mail address when absent.
     #[arg(long)]
     name: Option<String>,
+    /// The person cannot sign in until enabled.
+    #[arg(long)]
+    disabled: bool,
 }
 
 #[derive(Args)]
@@ -80,6 +83,7 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
             if let Some(name) = create.name {
                 body["name"] = name.into();
             }
+            input::disabled(create.disabled, &mut body);
             api.call(Method::POST, "/admin/users", Some(&body)).await?
         }
         Command::List { email, paging } => {

@@ -73,9 +73,10 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, Location, Json<AdminKeyBody>), AdminError> {
     name::check("name", &new.name)?;
     // Two names that look alike in a list are a place to hide.
-    if new.name.trim() != new.name {
+    let plain = new.name.chars().all(|c| c == ' ' || c.is_ascii_graphic());
+    if !plain || new.name.trim() != new.name || new.name.contains("  ") {
         return Err(AdminError::invalid(
-            "The name begins or ends with a space; leave it out.",
+            "The name must be printable ASCII with single spaces between words: the audit list tells operators apart by it.",
         ));
     }
     if [BOOTSTRAP, FIRST].contains(&new.name.to_lowercase().as_str()) {
@@ -98,7 +99,7 @@ pub(super) async fn create(
         .add_admin_key(record.clone(), false)
         .await
         .map_err(AdminError::taken(
-            "There is an admin key with this name already; choose another name, or delete that key.",
+            "There is an admin key with this name already, capital letters aside; choose another name, or delete that key.",
         ))?;
     let place = location("/admin/admin-keys", record.id());
     Ok((

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use doorward_jose::json::objects;
 use doorward_oauth::id_jag::{AudienceRule, AudienceTerms, MAX_LIFETIME};
 use doorward_oauth::resource::ResourceUri;
 use doorward_store::AssertionAudience;
@@ -14,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::by::By;
+use super::change::{given, given_objects};
 use super::error::{AdminError, Body, ErrorBody, Location, Path, Query, location};
 use super::name;
 use super::other_servers::{
@@ -47,24 +47,32 @@ pub(super) struct NewAssertionAudience {
     slug: String,
     /// Its issuer, exactly: what clients send as `audience`, and the `aud` of the assertions.
     issuer: String,
+    /// It gets no assertions yet.
+    #[serde(default)]
+    disabled: bool,
     /// On what terms.
     #[serde(flatten)]
     terms: AudienceTermsChange,
 }
 
-/// On what terms it gets assertions. Absent members stay, or get their defaults.
+/// On what terms it gets assertions. Absent members stay, or get their defaults; none can be `null`.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 pub(super) struct AudienceTermsChange {
     /// Seconds that an assertion is good, 30 to 300. Default: 300.
-    #[schema(minimum = 30, maximum = 300)]
+    #[serde(default, deserialize_with = "given")]
+    #[schema(minimum = 30, maximum = 300, nullable = false)]
     lifetime: Option<u32>,
     /// What it is told of the person besides the subject: `email`, `name`. Default: nothing.
+    #[serde(default, deserialize_with = "given")]
     #[schema(schema_with = words::person_claims, required = false)]
     person_claims: Option<Vec<String>>,
     /// What it calls clients, by their `client_id` here. A client that is not here has one name at both.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
     client_names: Option<BTreeMap<String, String>>,
     /// Who may ask for what; nobody without rules.
-    #[serde(default, deserialize_with = "objects")]
+    #[serde(default, deserialize_with = "given_objects")]
+    #[schema(nullable = false)]
     rules: Option<Vec<AudienceRuleBody>>,
 }
 
@@ -73,6 +81,8 @@ pub(super) struct AudienceTermsChange {
 #[serde(deny_unknown_fields)]
 pub(super) struct AssertionAudienceChange {
     /// A disabled one gets no assertions.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
     disabled: Option<bool>,
     #[serde(flatten)]
     terms: AudienceTermsChange,
@@ -162,7 +172,7 @@ pub(super) async fn create(
         slug: new.slug,
         issuer: new.issuer,
         terms: write_terms(&terms)?,
-        disabled: false,
+        disabled: new.disabled,
         created_at: now,
         updated_at: now,
     };

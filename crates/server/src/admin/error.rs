@@ -30,6 +30,10 @@ pub(super) enum AdminError {
     NotFound(&'static str),
     /// The name is taken.
     Conflict(&'static str),
+    /// Another record needs this one; the sentence says which.
+    InUse(String),
+    /// The record is not what was read.
+    NotAsRead,
     /// The input cannot be used; the sentence says how to fix it.
     Invalid(String),
     /// The input cannot be read.
@@ -126,6 +130,11 @@ impl IntoResponse for AdminError {
             .with_code(UNKNOWN_ENDPOINT),
             Self::NotFound(text) => sentence(StatusCode::NOT_FOUND, text.to_owned()),
             Self::Conflict(text) => sentence(StatusCode::CONFLICT, text.to_owned()),
+            Self::InUse(text) => sentence(StatusCode::CONFLICT, text),
+            Self::NotAsRead => sentence(
+                StatusCode::PRECONDITION_FAILED,
+                "The record does not have the ETag that If-Match names: it was changed since; read it again, and send the change with the ETag that it has now.".to_owned(),
+            ),
             Self::Invalid(text) => sentence(StatusCode::BAD_REQUEST, text),
             Self::Unreadable(status, text) => sentence(status, text).quoting(),
             Self::Store(error) => error.into(),

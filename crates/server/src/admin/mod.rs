@@ -4,8 +4,10 @@ mod admin_keys;
 mod assertion_audiences;
 mod audit;
 mod by;
+mod change;
 mod clients;
 mod error;
+mod etag;
 mod grants;
 mod initial_tokens;
 mod key;
@@ -148,7 +150,7 @@ fn methods<E: utoipa::Path>() -> MethodFilter {
 
 /// The `OpenAPI` document of the admin API.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    let mut document = with_errors(described().into_openapi());
+    let mut document = etag::described(with_errors(described().into_openapi()));
     name(&mut document);
     document
 }
@@ -226,7 +228,10 @@ fn with_errors(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenA
 
 /// The admin API. Nothing in it answers without an admin key.
 pub fn router(ctx: &Arc<Context>) -> Router {
-    endpoints()
+    let records = endpoints().with_state(Arc::clone(ctx));
+    records
+        .clone()
+        .layer(from_fn_with_state(records, etag::conditional))
         .route("/admin/openapi.json", get(async || axum::Json(openapi())))
         .layer(from_fn_with_state(Arc::clone(ctx), one_change_at_a_time))
         .layer(from_fn_with_state(Arc::new(with_query()), refuse_unread_query))
@@ -234,7 +239,6 @@ pub fn router(ctx: &Arc<Context>) -> Router {
         .route("/admin/", any(unknown))
         .route("/admin/{*unknown}", any(unknown))
         .layer(from_fn_with_state(Arc::clone(ctx), key::require_admin_key))
-        .with_state(Arc::clone(ctx))
 }
 
 async fn unknown() -> AdminError {

@@ -2,10 +2,11 @@
 
 use doorward_oauth::id_jag::PERSON_CLAIMS;
 use doorward_store::{MAX_CLIENT_ID, ResourcePolicy};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::change::{Member, given};
 use super::error::AdminError;
 use super::{name, words};
 use crate::config::Tokens;
@@ -92,49 +93,33 @@ impl From<ResourcePolicy> for PolicyBody {
 }
 
 /// What changes of a policy. Absent members stay; `null` takes a number back to the server's own.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct PolicyChange {
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
     dpop_bound_access_tokens_required: Option<bool>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
     exchange_clients: Option<Vec<String>>,
+    #[serde(default)]
     #[schema(value_type = Option<u32>, minimum = 10, maximum = 86_400)]
-    access_ttl: Member,
+    access_ttl: Member<u32>,
+    #[serde(default)]
     #[schema(value_type = Option<u32>, minimum = 60, maximum = 31_622_400)]
-    refresh_idle_ttl: Member,
+    refresh_idle_ttl: Member<u32>,
+    #[serde(default)]
     #[schema(value_type = Option<u32>, minimum = 60, maximum = 31_622_400)]
-    refresh_absolute_ttl: Member,
+    refresh_absolute_ttl: Member<u32>,
+    #[serde(default)]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 31_622_400)]
-    max_auth_age: Member,
+    max_auth_age: Member<u32>,
+    #[serde(default, deserialize_with = "given")]
     #[schema(schema_with = words::person_claims, required = false)]
     person_claims: Option<Vec<String>>,
-    #[schema(value_type = Option<Object>)]
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<Object>, nullable = false)]
     claims: Option<Map<String, Value>>,
-}
-
-/// A number that may be left out, or be `null`.
-#[derive(Debug, Default, Clone, Copy, Serialize)]
-#[serde(untagged)]
-enum Member {
-    /// It stays as it is.
-    #[default]
-    LeftOut,
-    /// What it is from now on.
-    Is(Option<u32>),
-}
-
-impl Member {
-    const fn or(self, before: Option<u32>) -> Option<u32> {
-        match self {
-            Self::LeftOut => before,
-            Self::Is(value) => value,
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Member {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Option::deserialize(deserializer).map(Self::Is)
-    }
 }
 
 impl PolicyChange {

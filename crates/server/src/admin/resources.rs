@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use doorward_oauth::bearer::Terms;
 use doorward_oauth::resource::ResourceUri;
 use doorward_oauth::scope::{OFFLINE_ACCESS, Scope};
 use doorward_store::{MAX_RESOURCE, Resource, ResourceScope};
@@ -12,8 +13,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::by::By;
+use super::change::given;
 use super::error::{AdminError, Body, ErrorBody, Location, Path, Query, location};
 use super::name;
+use super::other_servers::read_terms;
 use super::page::{List, PageQuery};
 use super::policy::{self, PolicyBody, PolicyChange};
 use crate::context::Context;
@@ -76,13 +79,19 @@ const fn mint() -> BackendKind {
     BackendKind::Mint
 }
 
-/// What changes. Absent members stay; the URI cannot change, because tokens name it.
+/// What changes. Absent members stay, none can be `null`; the URI cannot change, because tokens name it.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ResourceChange {
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
     display_name: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
     scopes: Option<Vec<ScopeBody>>,
     /// What its tokens have to be.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
     policy: Option<PolicyChange>,
 }
 
@@ -237,17 +246,36 @@ pub(super) async fn update(
     Ok(Json(resource.into()))
 }
 
-/// Removes a resource and ends the grants on it.
+/// Removes a resource, ends the grants on it, and removes the clients that only introspect its tokens. Not while rules of a
+/// trusted issuer name it: they would count again for whatever has its URI later.
 #[utoipa::path(delete, path = "/admin/resources/{slug}", params(("slug" = String, Path)),
-    responses((status = NO_CONTENT), (status = NOT_FOUND, body = ErrorBody)))]
+    responses((status = NO_CONTENT), (status = NOT_FOUND, body = ErrorBody), (status = CONFLICT, body = ErrorBody)))]
 pub(super) async fn delete(
     State(ctx): State<Arc<Context>>,
     by: By,
     Path(slug): Path<String>,
 ) -> Result<StatusCode, AdminError> {
-    ctx.store.resource(&slug).await?.ok_or(UNKNOWN)?;
+    let resource = ctx.store.resource(&slug).await?.ok_or(UNKNOWN)?;
+    refuse_while_trusted(&ctx, &resource.uri).await?;
     by.store(&ctx).delete_resource(&slug, ctx.now()).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn refuse_while_trusted(ctx: &Context, uri: &str) -> Result<(), AdminError> {
+    let mut issuers = Vec::new();
+    for issuer in ctx.store.trusted_issuers().await? {
+        let terms: Terms = read_terms(&issuer.terms)?;
+        if terms.rules.iter().any(|rule| rule.resource == uri) {
+            issuers.push(format!("`{}`", issuer.slug));
+        }
+    }
+    if issuers.is_empty() {
+        return Ok(());
+    }
+    Err(AdminError::InUse(format!(
+        "Rules of trusted issuers name this resource; take them out, or remove the issuers, first: {}.",
+        issuers.join(", ")
+    )))
 }
 
 pub(super) fn check_slug(slug: &str) -> Result<(), AdminError> {

@@ -12,7 +12,8 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::by::By;
-use super::error::{AdminError, Body, ErrorBody, Location, Path, Query, location};
+use super::change::given;
+use super::error::{AdminError, Body, ErrorBody, Location, OptionalBody, Path, Query, location};
 use super::name;
 use super::page::{List, PageQuery};
 use crate::context::Context;
@@ -29,17 +30,34 @@ pub(super) struct NewUser {
     /// At least 12 characters, at most 1024 bytes.
     #[schema(value_type = String, format = Password)]
     password: SecretString,
+    /// Whether the person cannot sign in yet.
+    #[serde(default)]
+    disabled: bool,
 }
 
-/// What changes. Absent members stay. A new password ends the person's sessions.
+/// What changes. Absent members stay, none can be `null`. A new password ends the person's sessions.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UserChange {
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
     email: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
     name: Option<String>,
-    #[schema(value_type = Option<String>, format = Password)]
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, format = Password, nullable = false)]
     password: Option<SecretString>,
+    /// Disabling ends the person's sessions and grants.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
+    disabled: Option<bool>,
 }
+
+/// A verb says everything itself.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
 
 /// A person.
 #[derive(Debug, Serialize, ToSchema)]
@@ -121,7 +139,7 @@ pub(super) async fn create(
         email: new.email,
         name,
         password_hash: Some(ctx.passwords.hash(&new.password).await?),
-        disabled: false,
+        disabled: new.disabled,
         created_at: now,
         updated_at: now,
     };
@@ -145,7 +163,7 @@ pub(super) async fn get(
     Ok(Json(find(&ctx, id).await?.into()))
 }
 
-/// Changes e-mail address, name or password.
+/// Changes e-mail address, name or password, or disables the person: sessions and grants end.
 #[utoipa::path(patch, path = "/admin/users/{id}", params(("id" = Uuid, Path)), request_body = UserChange,
     responses((status = OK, body = UserBody), (status = BAD_REQUEST, body = ErrorBody), (status = NOT_FOUND, body = ErrorBody), (status = CONFLICT, body = ErrorBody)))]
 pub(super) async fn update(
@@ -167,10 +185,8 @@ pub(super) async fn update(
     if let Some(password) = change.password {
         user.password_hash = Some(ctx.passwords.hash(&password).await?);
     }
-    if user == before {
-        return Ok(Json(before.into()));
-    }
-    Ok(Json(save(&ctx, &by, user).await?))
+    user.disabled = change.disabled.unwrap_or(user.disabled);
+    Ok(Json(save(&ctx, &by, before, user).await?))
 }
 
 /// Removes a person with sessions, consents and grants.
@@ -193,12 +209,14 @@ pub(super) async fn disable(
     State(ctx): State<Arc<Context>>,
     by: By,
     Path(id): Path<Uuid>,
+    OptionalBody(Nothing {}): OptionalBody<Nothing>,
 ) -> Result<Json<UserBody>, AdminError> {
+    let before = find(&ctx, id).await?;
     let user = User {
         disabled: true,
-        ..find(&ctx, id).await?
+        ..before.clone()
     };
-    Ok(Json(save(&ctx, &by, user).await?))
+    Ok(Json(save(&ctx, &by, before, user).await?))
 }
 
 /// Lets a disabled person sign in again. What ended stays ended.
@@ -208,19 +226,24 @@ pub(super) async fn enable(
     State(ctx): State<Arc<Context>>,
     by: By,
     Path(id): Path<Uuid>,
+    OptionalBody(Nothing {}): OptionalBody<Nothing>,
 ) -> Result<Json<UserBody>, AdminError> {
+    let before = find(&ctx, id).await?;
     let user = User {
         disabled: false,
-        ..find(&ctx, id).await?
+        ..before.clone()
     };
-    Ok(Json(save(&ctx, &by, user).await?))
+    Ok(Json(save(&ctx, &by, before, user).await?))
 }
 
 async fn find(ctx: &Context, id: Uuid) -> Result<User, AdminError> {
     ctx.store.user(UserId(id)).await?.ok_or(UNKNOWN)
 }
 
-async fn save(ctx: &Context, by: &By, user: User) -> Result<UserBody, AdminError> {
+async fn save(ctx: &Context, by: &By, before: User, user: User) -> Result<UserBody, AdminError> {
+    if user == before {
+        return Ok(before.into());
+    }
     let user = User {
         updated_at: ctx.now(),
         ..user

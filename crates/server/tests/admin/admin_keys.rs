@@ -199,3 +199,33 @@ async fn an_admin_key_has_a_name_of_its_own() {
     let items = operator.get("/admin/admin-keys").await["items"].clone();
     assert_eq!(items.as_array().unwrap().len(), 1, "{items}");
 }
+
+/// Two names that look alike in the audit list are a place to hide.
+#[tokio::test]
+async fn the_name_of_an_admin_key_looks_like_no_other() {
+    let operator = operator().await;
+    operator
+        .create("/admin/admin-keys", json!({"name": "ci runner"}))
+        .await;
+    for name in ["CI runner", "ci Runner"] {
+        let again = operator
+            .call("POST", "/admin/admin-keys", json!({"name": name}))
+            .await;
+        assert_refused(&again, StatusCode::CONFLICT, "conflict");
+    }
+    for name in [
+        "с\u{456} runner",
+        "ci  runner",
+        "ci\u{a0}runner",
+        "first  start",
+        "ÀB",
+    ] {
+        let refused = operator
+            .call("POST", "/admin/admin-keys", json!({"name": name}))
+            .await;
+        assert_refused(&refused, StatusCode::BAD_REQUEST, "invalid_request");
+    }
+    operator
+        .create("/admin/admin-keys", json!({"name": "ci runner 2"}))
+        .await;
+}

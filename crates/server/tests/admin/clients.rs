@@ -124,3 +124,60 @@ async fn a_client_that_only_introspects_can_be_renamed_and_gets_no_redirect_uris
     assert_eq!(client["client_name"], "Guard of the files");
     assert_eq!(client["resource_server"], "mcp");
 }
+
+/// What it cannot have it is not promised.
+#[tokio::test]
+async fn a_client_that_only_introspects_is_refused_what_it_cannot_have() {
+    let operator = operator().await;
+    let guard = || json!({"client_name": "Guard", "resource_server": "mcp"});
+    for (member, value) in [
+        ("token_endpoint_auth_method", json!("private_key_jwt")),
+        ("token_endpoint_auth_method", json!("none")),
+        ("application_type", json!("native")),
+        ("scope", json!("mcp:read")),
+        ("jwks", json!({"keys": []})),
+        ("jwks_uri", json!("https://guard.example/keys")),
+        ("dpop_bound_access_tokens", json!(true)),
+        ("require_pushed_authorization_requests", json!(true)),
+    ] {
+        let mut body = guard();
+        body[member] = value;
+        let reply = operator.call("POST", "/admin/clients", body).await;
+        assert_refused(&reply, StatusCode::BAD_REQUEST, "invalid_request");
+        assert!(
+            reply.body.contains("only introspects"),
+            "{member}: {}",
+            reply.body
+        );
+    }
+    for method in ["client_secret_basic", "client_secret_post"] {
+        let mut body = guard();
+        body["token_endpoint_auth_method"] = method.into();
+        body["dpop_bound_access_tokens"] = false.into();
+        let made = operator.create("/admin/clients", body).await;
+        assert_eq!(made["token_endpoint_auth_method"], method);
+    }
+}
+
+#[tokio::test]
+async fn a_client_has_a_name_that_people_can_read() {
+    let operator = operator().await;
+    let app = |name: &str| json!({"client_name": name, "redirect_uris": [REDIRECT]});
+    let client = operator.create("/admin/clients", app("App")).await;
+    let path = format!("/admin/clients/{}", client["client_id"].as_str().unwrap());
+    for name in ["", " ", "\u{202e}evil", "a\u{200b}b", "a\nb", &"a".repeat(201)] {
+        for (method, path, body) in [
+            ("POST", "/admin/clients", app(name)),
+            ("PATCH", &*path, json!({"client_name": name})),
+        ] {
+            let reply = operator.call(method, path, body).await;
+            assert_refused(&reply, StatusCode::BAD_REQUEST, "invalid_request");
+            assert!(
+                reply.body.contains("client_name must be"),
+                "{method} {name:?}: {}",
+                reply.body
+            );
+        }
+    }
+    assert_eq!(operator.get(&path).await["client_name"], "App");
+}

@@ -5,7 +5,9 @@
 mod access;
 mod addresses;
 mod admin_keys;
+mod changes;
 mod clients;
+mod conditional;
 mod document;
 mod input;
 mod operator;

@@ -249,3 +249,97 @@ async fn lists_come_in_pages_and_cursors_cannot_be_made_up() {
         assert_refused(&reply, StatusCode::BAD_REQUEST, "invalid_request");
     }
 }
+
+/// A rule on a resource would be there unchanged, and live, for whatever takes its URI later.
+#[tokio::test]
+async fn a_resource_stays_as_long_as_somebodys_word_counts_for_it() {
+    let operator = operator().await;
+    let rule = json!({"name": "deploy", "claims": {"sub": "a"}, "resource": "mcp", "scope": "mcp:read"});
+    let other = json!({"name": "other", "claims": {"sub": "b"}, "resource": "files", "scope": "mcp:read"});
+    let files =
+        json!({"slug": "files", "uri": "https://files.example/mcp", "scopes": [{"name": "mcp:read"}]});
+    operator.create("/admin/resources", files).await;
+    for (slug, rules) in [
+        ("ci", json!([rule, other])),
+        ("lab", json!([rule])),
+        ("off", json!([other])),
+    ] {
+        let issuer = format!("https://{slug}.example");
+        let body = json!({"slug": slug, "kind": "workload", "issuer": issuer, "rules": rules});
+        operator.create("/admin/trusted-issuers", body).await;
+    }
+    operator
+        .call("PATCH", "/admin/trusted-issuers/lab", json!({"disabled": true}))
+        .await;
+    let kept = operator.call("DELETE", "/admin/resources/mcp", Value::Null).await;
+    assert_refused(&kept, StatusCode::CONFLICT, "conflict");
+    let said = kept.json()["error_description"].as_str().unwrap().to_owned();
+    assert!(
+        said.contains("`ci`") && said.contains("`lab`") && !said.contains("`off`"),
+        "{said}"
+    );
+    operator.get("/admin/resources/mcp").await;
+
+    for (slug, rules) in [("ci", json!([other])), ("lab", json!([]))] {
+        let path = format!("/admin/trusted-issuers/{slug}");
+        let reply = operator.call("PATCH", &path, json!({"rules": rules})).await;
+        assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
+    }
+    let gone = operator.call("DELETE", "/admin/resources/mcp", Value::Null).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT, "{gone:?}");
+    let late = operator
+        .call(
+            "PATCH",
+            "/admin/trusted-issuers/ci",
+            json!({"rules": [other, rule]}),
+        )
+        .await;
+    assert_refused(&late, StatusCode::BAD_REQUEST, "invalid_request");
+    assert!(late.body.contains("`deploy`"), "which rule it is: {}", late.body);
+}
+
+/// It could ask about nothing any more, and could not be given another resource.
+#[tokio::test]
+async fn a_client_that_only_introspects_goes_with_its_resource() {
+    let operator = operator().await;
+    let mut ids = Vec::new();
+    for body in [
+        json!({"client_name": "Guard", "resource_server": "mcp"}),
+        json!({"client_name": "Second guard", "resource_server": "mcp"}),
+        json!({"client_name": "App", "resource_server": "mcp", "redirect_uris": [REDIRECT]}),
+    ] {
+        let client = operator.create("/admin/clients", body).await;
+        ids.push(client["client_id"].as_str().unwrap().to_owned());
+    }
+    operator.call("DELETE", "/admin/resources/mcp", Value::Null).await;
+    for id in &ids[..2] {
+        let gone = operator
+            .call("GET", &format!("/admin/clients/{id}"), Value::Null)
+            .await;
+        assert_refused(&gone, StatusCode::NOT_FOUND, "not_found");
+    }
+    let app = operator.get(&format!("/admin/clients/{}", ids[2])).await;
+    assert_eq!(
+        (&app["client_name"], app.get("resource_server")),
+        (&json!("App"), None)
+    );
+
+    operator.app.context.audit.settled().await;
+    let lines = |audit: Value| {
+        let items = audit["items"].as_array().unwrap().iter();
+        let lines = items.map(|line| line["client_id"].as_str().unwrap().to_owned());
+        let mut lines: Vec<_> = lines.collect();
+        lines.sort();
+        lines
+    };
+    let mut guards = ids[..2].to_vec();
+    guards.sort();
+    let deleted = operator.get("/admin/audit?action=client.deleted").await;
+    assert!(
+        deleted["items"][0]["detail"]["resource_server"] == "mcp",
+        "{deleted}"
+    );
+    assert_eq!(lines(deleted), guards);
+    let updated = operator.get("/admin/audit?action=client.updated").await;
+    assert_eq!(lines(updated), ids[2..]);
+}

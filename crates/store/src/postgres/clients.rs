@@ -6,7 +6,7 @@ use super::errors::{Fallible, Fault};
 use super::statements::{Connection, Sql, find as row, list as rows, run, statements};
 use super::values::{Columns, can_be_stored};
 use super::{consents, grants};
-use crate::rules::clients::{Search, Standing, is_touched};
+use crate::rules::clients::{Search, Standing, is_touched, only_introspects};
 use crate::rules::consents::ConsentsOf;
 use crate::rules::json;
 use crate::rules::pages::page;
@@ -47,6 +47,8 @@ statements! {
     DISABLE = "UPDATE client SET disabled = TRUE, updated_at = greatest(updated_at, $2) WHERE client_id = $1 AND NOT disabled";
     DELETE = "DELETE FROM client WHERE client_id = $1";
     TOUCH = "UPDATE client SET updated_at = greatest(updated_at, $2) WHERE client_id = $1";
+    OF_RESOURCE = concat!("SELECT ", columns!(), " FROM client WHERE resource_server = $1 FOR UPDATE");
+    FORGET_RESOURCE = "UPDATE client SET resource_server = NULL WHERE resource_server = $1";
     HOLD = "SELECT disabled, fingerprint FROM client WHERE client_id = $1 FOR SHARE";
     HOLD_TO_WRITE = "SELECT disabled, fingerprint FROM client WHERE client_id = $1 FOR NO KEY UPDATE";
 }
@@ -156,6 +158,17 @@ pub(super) async fn delete(db: &Connection, client_id: &str, now: UnixSeconds) -
     let ended = grants::end_of_client(db, client_id, EndReason::ClientDeleted, now).await?;
     consents::forget(db, &ConsentsOf::client(client_id)).await?;
     Ok(ended)
+}
+
+/// The resource is gone, and a later one under its slug is not the one that these clients were: those that are nothing else go
+/// with it. Returns all of them.
+pub(super) async fn lose_resource(db: &Connection, slug: &str, now: UnixSeconds) -> Fallible<Vec<Client>> {
+    let servers = rows(db, OF_RESOURCE, &[&slug], read).await?;
+    for server in servers.iter().filter(|server| only_introspects(server)) {
+        delete(db, &server.client_id, now).await?;
+    }
+    run(db, FORGET_RESOURCE, &[&slug]).await?;
+    Ok(servers)
 }
 
 async fn write(db: &Connection, sql: Sql, client: &Client) -> Fallible<u64> {

@@ -205,7 +205,10 @@ pub(super) async fn add_admin_key(db: &Connection, key: &AdminKey, only_if_none:
     if only_if_none && !keys.is_empty() {
         return Ok(false);
     }
-    if keys.iter().any(|other| other.name == key.name) {
+    if keys
+        .iter()
+        .any(|other| other.name.eq_ignore_ascii_case(&key.name))
+    {
         return Err(StoreError::Conflict.into());
     }
     run(

@@ -38,14 +38,13 @@ impl PostgresStore {
         let outcome = self
             .act(|db| async move {
                 let before = resources::find(&db, slug).await?;
-                let ended = resources::delete(&db, slug, now).await?;
-                Ok((
-                    ended,
-                    audit::resource_deleted(before.as_ref(), ended_before + ended),
-                ))
+                let (ended, servers) = resources::delete(&db, slug, now).await?;
+                let drafts = audit::resource_deleted(before.as_ref(), &servers, ended_before + ended);
+                Ok((ended, drafts))
             })
             .await;
         self.changes.tell(Change::Resources);
+        self.changes.tell(Change::Clients);
         Ok(ended_before + self.changes.after(Change::Revocations, outcome)?)
     }
 

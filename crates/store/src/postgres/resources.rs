@@ -5,10 +5,10 @@ use doorward_oauth::time::UnixSeconds;
 use super::errors::Fallible;
 use super::statements::{Connection, Sql, find as row, list as rows, run, statements};
 use super::values::{Columns, can_be_stored, only};
-use super::{consents, grants};
+use super::{clients, consents, grants};
 use crate::rules::consents::ConsentsOf;
 use crate::rules::json;
-use crate::{EndReason, Resource, StoreError};
+use crate::{Client, EndReason, Resource, StoreError};
 
 macro_rules! columns {
     () => {
@@ -25,7 +25,6 @@ statements! {
     DELETE = "DELETE FROM resource WHERE slug = $1 RETURNING uri";
     URI_OF = "SELECT uri FROM resource WHERE slug = $1 FOR UPDATE";
     HOLD = "SELECT 1 FROM resource WHERE uri = $1 FOR KEY SHARE";
-    FORGET_SERVERS = "UPDATE client SET resource_server = NULL WHERE resource_server = $1";
 }
 
 fn read(columns: &mut Columns<'_>) -> Fallible<Resource> {
@@ -71,13 +70,13 @@ pub(super) async fn update(db: &Connection, resource: &Resource) -> Fallible<u64
     end_everything_on(db, &before, resource.updated_at).await
 }
 
-pub(super) async fn delete(db: &Connection, slug: &str, now: UnixSeconds) -> Fallible<u64> {
+/// How many grants ended, and which clients were this resource.
+pub(super) async fn delete(db: &Connection, slug: &str, now: UnixSeconds) -> Fallible<(u64, Vec<Client>)> {
     let Some(uri) = row(db, DELETE, &[&slug], only::<String>).await? else {
-        return Ok(0);
+        return Ok((0, Vec::new()));
     };
-    // A later resource under the same slug is not the one that these clients were.
-    run(db, FORGET_SERVERS, &[&slug]).await?;
-    end_everything_on(db, &uri, now).await
+    let servers = clients::lose_resource(db, slug, now).await?;
+    Ok((end_everything_on(db, &uri, now).await?, servers))
 }
 
 async fn end_everything_on(db: &Connection, uri: &str, now: UnixSeconds) -> Fallible<u64> {

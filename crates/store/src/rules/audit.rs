@@ -36,22 +36,28 @@ type Drafted = Option<Draft>;
 
 /// The events of an operation: one for each record that it changed.
 #[derive(Debug)]
-pub(crate) struct Drafts([Option<Draft>; 2]);
+pub(crate) struct Drafts(Vec<Draft>);
 
 impl From<Draft> for Drafts {
     fn from(draft: Draft) -> Self {
-        Self([Some(draft), None])
+        Self(vec![draft])
     }
 }
 
 impl From<Option<Draft>> for Drafts {
     fn from(draft: Option<Draft>) -> Self {
-        Self([draft, None])
+        Self(draft.into_iter().collect())
     }
 }
 
 impl From<[Option<Draft>; 2]> for Drafts {
     fn from(drafts: [Option<Draft>; 2]) -> Self {
+        Self(drafts.into_iter().flatten().collect())
+    }
+}
+
+impl From<Vec<Draft>> for Drafts {
+    fn from(drafts: Vec<Draft>) -> Self {
         Self(drafts)
     }
 }
@@ -75,7 +81,7 @@ impl Hands {
     /// What is to be written.
     pub(crate) fn events(&self, drafts: impl Into<Drafts>) -> impl Iterator<Item = AuditEvent> {
         let Drafts(drafts) = drafts.into();
-        drafts.into_iter().flatten().filter_map(|draft| self.event(draft))
+        drafts.into_iter().filter_map(|draft| self.event(draft))
     }
 
     fn event(&self, draft: Draft) -> Option<AuditEvent> {

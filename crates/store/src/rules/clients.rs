@@ -75,6 +75,13 @@ fn has(client: &Client, text: &str) -> bool {
     client.client_id.to_lowercase().contains(text) || name.to_lowercase().contains(text)
 }
 
+/// Whether it is there to ask about the tokens of the resource that it is, and for nothing else.
+pub(crate) fn only_introspects(client: &Client) -> bool {
+    let metadata: serde_json::Value = serde_json::from_str(&client.metadata).unwrap_or_default();
+    let grant_types = metadata["grant_types"].as_array();
+    client.resource_server.is_some() && grant_types.is_some_and(Vec::is_empty)
+}
+
 /// Where a client stands.
 pub(crate) struct Standing {
     pub(crate) disabled: bool,

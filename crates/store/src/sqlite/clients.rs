@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, params};
 use super::statements::{Run, Sql, statements};
 use super::values::Columns;
 use super::{consents, grants};
-use crate::rules::clients::{Search, Standing, is_touched};
+use crate::rules::clients::{Search, Standing, is_touched, only_introspects};
 use crate::rules::consents::ConsentsOf;
 use crate::rules::json;
 use crate::rules::pages::page;
@@ -47,6 +47,8 @@ statements! {
     DISABLE = "UPDATE client SET disabled = TRUE, updated_at = max(updated_at, ?2) WHERE client_id = ?1 AND NOT disabled";
     DELETE = "DELETE FROM client WHERE client_id = ?1";
     TOUCH = "UPDATE client SET updated_at = ?2 WHERE client_id = ?1";
+    OF_RESOURCE = concat!("SELECT ", columns!(), " FROM client WHERE resource_server = ?1");
+    FORGET_RESOURCE = "UPDATE client SET resource_server = NULL WHERE resource_server = ?1";
     STANDING = "SELECT disabled, fingerprint FROM client WHERE client_id = ?1";
 }
 
@@ -134,6 +136,17 @@ pub(super) fn delete(db: &Connection, client_id: &str, now: UnixSeconds) -> Resu
     db.run(DELETE, [client_id])?;
     consents::forget(db, &ConsentsOf::client(client_id))?;
     grants::end_of_client(db, client_id, EndReason::ClientDeleted, now)
+}
+
+/// The resource is gone, and a later one under its slug is not the one that these clients were: those that are nothing else go
+/// with it. Returns all of them.
+pub(super) fn lose_resource(db: &Connection, slug: &str, now: UnixSeconds) -> Result<Vec<Client>> {
+    let servers = db.list(OF_RESOURCE, [slug], read)?;
+    for server in servers.iter().filter(|server| only_introspects(server)) {
+        delete(db, &server.client_id, now)?;
+    }
+    db.run(FORGET_RESOURCE, [slug])?;
+    Ok(servers)
 }
 
 fn write(db: &Connection, sql: Sql, client: &Client) -> Result<usize> {

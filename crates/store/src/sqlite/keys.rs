@@ -189,7 +189,10 @@ pub(super) fn add_admin_key(db: &Connection, key: &AdminKey, only_if_none: bool)
     if only_if_none && !keys.is_empty() {
         return Ok(false);
     }
-    if keys.iter().any(|other| other.name == key.name) {
+    if keys
+        .iter()
+        .any(|other| other.name.eq_ignore_ascii_case(&key.name))
+    {
         return Err(StoreError::Conflict);
     }
     db.run(ADD_ADMIN_KEY, params![key.digest, key.name, key.created_at.0])?;

@@ -34,11 +34,9 @@ impl SqliteStore {
         let slug = slug.to_owned();
         let rest = self.act(move |db| {
             let before = resources::find(db, &slug)?;
-            let ended = resources::delete(db, &slug, now)?;
-            Ok((
-                ended,
-                audit::resource_deleted(before.as_ref(), ended_before + ended),
-            ))
+            let (ended, servers) = resources::delete(db, &slug, now)?;
+            let drafts = audit::resource_deleted(before.as_ref(), &servers, ended_before + ended);
+            Ok((ended, drafts))
         });
         Ok(ended_before + rest.await?)
     }

@@ -5,10 +5,10 @@ use rusqlite::{Connection, Row, params};
 
 use super::statements::{Run, Sql, statements};
 use super::values::Columns;
-use super::{consents, grants};
+use super::{clients, consents, grants};
 use crate::rules::consents::ConsentsOf;
 use crate::rules::json;
-use crate::{EndReason, Resource, Result, StoreError};
+use crate::{Client, EndReason, Resource, Result, StoreError};
 
 macro_rules! columns {
     () => {
@@ -24,7 +24,6 @@ statements! {
               WHERE slug = ?1";
     DELETE = "DELETE FROM resource WHERE slug = ?1";
     EXISTS = "SELECT EXISTS (SELECT 1 FROM resource WHERE uri = ?1)";
-    FORGET_SERVERS = "UPDATE client SET resource_server = NULL WHERE resource_server = ?1";
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Resource> {
@@ -67,14 +66,14 @@ pub(super) fn update(db: &Connection, resource: &Resource) -> Result<u64> {
     end_everything_on(db, &before.uri, resource.updated_at)
 }
 
-pub(super) fn delete(db: &Connection, slug: &str, now: UnixSeconds) -> Result<u64> {
+/// How many grants ended, and which clients were this resource.
+pub(super) fn delete(db: &Connection, slug: &str, now: UnixSeconds) -> Result<(u64, Vec<Client>)> {
     let Some(resource) = find(db, slug)? else {
-        return Ok(0);
+        return Ok((0, Vec::new()));
     };
     db.run(DELETE, [slug])?;
-    // A later resource under the same slug is not the one that these clients were.
-    db.run(FORGET_SERVERS, [slug])?;
-    end_everything_on(db, &resource.uri, now)
+    let servers = clients::lose_resource(db, slug, now)?;
+    Ok((end_everything_on(db, &resource.uri, now)?, servers))
 }
 
 fn end_everything_on(db: &Connection, uri: &str, now: UnixSeconds) -> Result<u64> {

@@ -1,5 +1,7 @@
 //! `doorward admin assertion-audience`.
 
+use serde_json::json;
+
 use super::stable;
 use crate::support::Place;
 
@@ -64,5 +66,55 @@ async fn audiences_are_added_listed_changed_and_removed() {
     }
     place.run(&command(&["delete", "chat"])).success();
     assert_eq!(place.run(&command(&["list"])).success(), "(none)\n");
+    drop(server);
+}
+
+#[tokio::test]
+async fn the_lists_of_an_audience_can_be_emptied() {
+    let place = Place::new();
+    let server = place.serve().await;
+    let rule =
+        r#"{"name":"all","client_ids":["app"],"resource":"https://chat.example/mcp","scope":"chat.read"}"#;
+    let create = command(&[
+        "create",
+        "--slug",
+        "chat",
+        "--issuer",
+        "https://auth.chat.example",
+        "--person-claim",
+        "email",
+        "--client-name",
+        "app=app-over-there",
+        "--rule",
+        rule,
+        "--disabled",
+        "--json",
+    ]);
+    let created = place.run(&create).json();
+    assert_eq!(created["disabled"], true);
+    for (option, with, member, empty) in [
+        (
+            "--no-person-claims",
+            ["--person-claim", "name"],
+            "person_claims",
+            json!([]),
+        ),
+        (
+            "--no-client-names",
+            ["--client-name", "a=b"],
+            "client_names",
+            json!({}),
+        ),
+        ("--no-rules", ["--rule", "{}"], "rules", json!([])),
+    ] {
+        assert_ne!(created[member], empty);
+        let update = command(&["update", "chat", "--json", option]);
+        assert_eq!(place.run(&update).json()[member], empty);
+        assert_eq!(
+            place.run(&[&update[..], &with].concat()).code,
+            Some(2),
+            "{option}"
+        );
+    }
     drop(server);
 }

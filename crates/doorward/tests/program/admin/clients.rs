@@ -96,3 +96,39 @@ async fn introspection_status(server: &Server, id: &str, secret: &str) -> u16 {
         .status()
         .as_u16()
 }
+
+#[tokio::test]
+async fn clients_and_people_are_disabled_by_a_verb_and_from_the_beginning() {
+    let place = Place::new();
+    let server = place.serve().await;
+    let create = [
+        "admin",
+        "client",
+        "create",
+        "--name",
+        "Desk",
+        "--redirect-uri",
+        "https://desk.example/cb",
+    ];
+    let created = place
+        .run(&[&create[..], &["--disabled", "--json"]].concat())
+        .json();
+    assert_eq!(created["disabled"], true);
+    let id = text(&created, "client_id");
+    for (verb, disabled) in [("enable", false), ("disable", true)] {
+        let client = place.run(&["admin", "client", verb, &id, "--json"]).json();
+        assert_eq!(client["disabled"], disabled);
+    }
+    let create = [
+        "admin",
+        "user",
+        "create",
+        "--email",
+        "ada@example.com",
+        "--disabled",
+        "--json",
+    ];
+    let person = place.run_with_input(&create, "a tall ship and a star\n").json();
+    assert_eq!(person["disabled"], true);
+    drop(server);
+}

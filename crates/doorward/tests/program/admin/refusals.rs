@@ -234,6 +234,7 @@ fn scripts_tell_by_the_exit_code_what_went_wrong() {
         ("404 Not Found", NO_ADDRESS, 1),
         ("404 Not Found", ERROR, 1),
         ("409 Conflict", ERROR, 6),
+        ("412 Precondition Failed", ERROR, 6),
     ];
     for (status, body, code) in cases {
         for json in [false, true] {
@@ -296,11 +297,11 @@ fn an_update_of_nothing_is_refused_before_anything_is_sent() {
         let update = ["admin", what, "update", "a", "--url", &url];
         place.run(&update).one_line_failure_with(2)
     };
-    insta::assert_snapshot!(refused("resource"), @"nothing to change, and nothing was sent: give at least one of --display-name, --scopes, --on-request, --by-default, --require-dpop, --exchange-client, --access-ttl, --refresh-idle-ttl, --refresh-absolute-ttl, --max-auth-age, --person-claim, --no-person-claims, --claim, --no-claims");
+    insta::assert_snapshot!(refused("resource"), @"nothing to change, and nothing was sent: give at least one of --display-name, --scopes, --add-scope, --remove-scope, --on-request, --by-default, --require-dpop, --exchange-client, --access-ttl, --refresh-idle-ttl, --refresh-absolute-ttl, --max-auth-age, --person-claim, --no-person-claims, --claim, --no-claims");
     insta::assert_snapshot!(refused("client"), @"nothing to change, and nothing was sent: give at least one of --name, --redirect-uri, --scope, --jwks, --jwks-uri, --require-dpop, --require-par, --disabled");
     insta::assert_snapshot!(refused("user"), @"nothing to change, and nothing was sent: give at least one of --email, --name, --password");
-    insta::assert_snapshot!(refused("trusted-issuer"), @"nothing to change, and nothing was sent: give at least one of --jwks-uri, --jwks, --algorithm, --audience, --max-lifetime, --single-use, --public-clients, --provision, --id-token-client, --rule");
-    insta::assert_snapshot!(refused("assertion-audience"), @"nothing to change, and nothing was sent: give at least one of --lifetime, --person-claim, --client-name, --rule");
+    insta::assert_snapshot!(refused("trusted-issuer"), @"nothing to change, and nothing was sent: give at least one of --jwks-uri, --jwks, --algorithm, --audience, --no-audiences, --max-lifetime, --single-use, --public-clients, --provision, --id-token-client, --no-id-token-clients, --rule, --no-rules");
+    insta::assert_snapshot!(refused("assertion-audience"), @"nothing to change, and nothing was sent: give at least one of --lifetime, --person-claim, --no-person-claims, --client-name, --no-client-names, --rule, --no-rules");
     let nothing = ["admin", "user", "update", "a", "--url", &url, "--json"];
     let told = place.run(&nothing).json_failure_with(2);
     assert_eq!(told["error"], "usage");

@@ -1,5 +1,7 @@
 //! `doorward admin trusted-issuer`.
 
+use serde_json::json;
+
 use super::{CREATE, stable};
 use crate::support::Place;
 
@@ -110,5 +112,57 @@ async fn a_subject_is_linked_to_a_person() {
         place.run(&["admin", "trusted-issuer", "links", "okta"]).success(),
         "(none)\n"
     );
+    drop(server);
+}
+
+#[tokio::test]
+async fn the_lists_of_an_issuer_can_be_emptied() {
+    let place = Place::new();
+    let server = place.serve().await;
+    place.run(&CREATE).success();
+    let rule = r#"{"name":"all","client_ids":["*"],"resource":"my-server","scope":"tools/read"}"#;
+    let create = [
+        "admin",
+        "trusted-issuer",
+        "create",
+        "--slug",
+        "okta",
+        "--kind",
+        "identity-provider",
+        "--issuer",
+        "https://example.okta.com",
+        "--audience",
+        "this-server",
+        "--id-token-client",
+        "here=there",
+        "--rule",
+        rule,
+        "--disabled",
+        "--json",
+    ];
+    let created = place.run(&create).json();
+    assert_eq!(
+        created["disabled"], true,
+        "not live before anybody has looked at it"
+    );
+    for (option, with, member, empty) in [
+        ("--no-audiences", ["--audience", "a"], "audiences", json!([])),
+        (
+            "--no-id-token-clients",
+            ["--id-token-client", "a=b"],
+            "id_token_clients",
+            json!({}),
+        ),
+        ("--no-rules", ["--rule", "{}"], "rules", json!([])),
+    ] {
+        assert_ne!(created[member], empty);
+        let update = ["admin", "trusted-issuer", "update", "okta", "--json", option];
+        assert_eq!(place.run(&update).json()[member], empty);
+        assert_eq!(
+            place.run(&[&update[..], &with].concat()).code,
+            Some(2),
+            "{option}"
+        );
+    }
     drop(server);
 }

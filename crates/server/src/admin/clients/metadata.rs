@@ -4,18 +4,27 @@ use doorward_oauth::client::{
     ApplicationType, ClientMetadata, EffectiveClient, GrantType, TokenEndpointAuthMethod, effective,
 };
 use doorward_store::Client;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{ClientChange, NewClient};
+use crate::admin::change::Member;
 use crate::admin::error::AdminError;
 use crate::admin::name;
 use crate::context::Context;
 
 /// What a new client is, by the rules for clients that an operator registers.
 pub(super) fn checked(ctx: &Context, new: NewClient) -> Result<EffectiveClient, AdminError> {
+    name::check("client_name", &new.client_name)?;
     if new.resource_server.is_some() && new.redirect_uris.is_empty() && new.grant_types.is_none() {
-        name::check("client_name", &new.client_name)?;
-        return Ok(resource_server(new.client_name));
+        if new.is_about_grants() {
+            return Err(only_introspects());
+        }
+        let method = match new.token_endpoint_auth_method.as_deref() {
+            None | Some("client_secret_basic") => TokenEndpointAuthMethod::ClientSecretBasic,
+            Some("client_secret_post") => TokenEndpointAuthMethod::ClientSecretPost,
+            Some(_) => return Err(only_introspects()),
+        };
+        return Ok(resource_server(new.client_name, method));
     }
     let grant_types = new
         .grant_types
@@ -61,12 +70,30 @@ fn other_than<'a>(asked: &'a [String], these: &[GrantType]) -> Option<&'a String
         .find(|asked| !these.iter().any(|one| one.as_str() == asked.as_str()))
 }
 
+impl NewClient {
+    /// Whether it is to have what a client that only introspects has not.
+    fn is_about_grants(&self) -> bool {
+        self.application_type.is_some()
+            || self.scope.is_some()
+            || self.jwks.is_some()
+            || self.jwks_uri.is_some()
+            || self.dpop_bound_access_tokens == Some(true)
+            || self.require_pushed_authorization_requests == Some(true)
+    }
+}
+
+fn only_introspects() -> AdminError {
+    AdminError::invalid(
+        "This client only introspects, with a secret: it has no redirect URIs, scopes or keys, and gets no tokens; register another one for that.",
+    )
+}
+
 /// A client that only asks about the tokens of the resource that it is.
-fn resource_server(client_name: String) -> EffectiveClient {
+fn resource_server(client_name: String, method: TokenEndpointAuthMethod) -> EffectiveClient {
     EffectiveClient {
         redirect_uris: Vec::new(),
         application_type: ApplicationType::Web,
-        token_endpoint_auth_method: TokenEndpointAuthMethod::ClientSecretBasic,
+        token_endpoint_auth_method: method,
         grant_types: Vec::new(),
         response_types: Vec::new(),
         client_name: Some(client_name),
@@ -98,14 +125,24 @@ pub(super) fn changed(
     }
     let mut metadata = serde_json::to_value(current).map_err(unreadable)?;
     if let Some(client_name) = &change.client_name {
+        name::check("client_name", client_name)?;
         metadata["client_name"] = client_name.as_str().into();
     }
-    if let Some(scope) = &change.scope {
-        metadata["scope"] = scope.as_str().into();
+    if let Member::Is(scope) = &change.scope {
+        metadata["scope"] = scope.clone().into();
     }
-    if change.jwks.is_some() || change.jwks_uri.is_some() {
-        metadata["jwks"] = change.jwks.clone().unwrap_or_default();
-        metadata["jwks_uri"] = change.jwks_uri.clone().into();
+    // One of the two takes the place of the other.
+    if let Member::Is(jwks) = &change.jwks {
+        metadata["jwks"] = jwks.clone().unwrap_or_default();
+        if jwks.is_some() {
+            metadata["jwks_uri"] = Value::Null;
+        }
+    }
+    if let Member::Is(jwks_uri) = &change.jwks_uri {
+        metadata["jwks_uri"] = jwks_uri.clone().into();
+        if jwks_uri.is_some() && change.jwks.is_left_out() {
+            metadata["jwks"] = Value::Null;
+        }
     }
     if let Some(required) = change.dpop_bound_access_tokens {
         metadata["dpop_bound_access_tokens"] = required.into();
@@ -132,10 +169,7 @@ fn changed_resource_server(
 ) -> Result<EffectiveClient, AdminError> {
     let has_uris = change.redirect_uris.as_ref().is_some_and(|uris| !uris.is_empty());
     if has_uris || change.is_about_grants() {
-        return Err(AdminError::Invalid(
-            "This client only introspects: it has no redirect URIs, scopes or keys; register another one."
-                .to_owned(),
-        ));
+        return Err(only_introspects());
     }
     if let Some(client_name) = &change.client_name {
         name::check("client_name", client_name)?;

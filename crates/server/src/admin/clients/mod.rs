@@ -18,6 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 use self::body::MetadataBody;
 use self::metadata::{changed, checked};
 use super::by::By;
+use super::change::{Member, given};
 use super::error::{AdminError, Body, ErrorBody, Location, OptionalBody, Path, Query, location};
 use super::page::{List, PageQuery};
 use super::words;
@@ -64,26 +65,44 @@ pub(super) struct NewClient {
     /// The slug of the resource that this client is: it may introspect that resource's tokens. Without
     /// redirect URIs it may do nothing else.
     resource_server: Option<String>,
+    /// A disabled client gets nothing.
+    #[serde(default)]
+    disabled: bool,
 }
 
-/// What changes. Absent members stay.
+/// What changes. Absent members stay; `null` takes away the scopes or the keys, and can be nothing else.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ClientChange {
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
     client_name: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
     redirect_uris: Option<Vec<String>>,
     /// The scopes it means to ask for: a hint where a person decides, the limit of `client_credentials`.
-    scope: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    scope: Member<String>,
     /// Its public keys, in place of those before and of `jwks_uri`.
+    #[serde(default)]
     #[schema(value_type = Option<Object>)]
-    jwks: Option<Value>,
+    jwks: Member<Value>,
     /// Where its public keys are, in place of `jwks`.
-    jwks_uri: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    jwks_uri: Member<String>,
     /// Whether it gets tokens that are bound to a key, and no others (RFC 9449 §5.2).
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
     dpop_bound_access_tokens: Option<bool>,
     /// Whether it has to send its authorization requests in advance (RFC 9126 §6).
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
     require_pushed_authorization_requests: Option<bool>,
     /// A disabled client gets nothing.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
     disabled: Option<bool>,
 }
 
@@ -95,9 +114,9 @@ impl ClientChange {
 
     /// Whether it is about what only a client has that gets tokens.
     fn is_about_grants(&self) -> bool {
-        self.scope.is_some()
-            || self.jwks.is_some()
-            || self.jwks_uri.is_some()
+        !self.scope.is_left_out()
+            || !self.jwks.is_left_out()
+            || !self.jwks_uri.is_left_out()
             || self.dpop_bound_access_tokens.is_some()
             || self.require_pushed_authorization_requests.is_some()
     }
@@ -204,7 +223,7 @@ pub(super) async fn create(
             )
         })?;
     }
-    let resource_server = new.resource_server.clone();
+    let (resource_server, disabled) = (new.resource_server.clone(), new.disabled);
     let metadata = checked(&ctx, new)?;
     let has_secret = matches!(
         metadata.token_endpoint_auth_method,
@@ -221,7 +240,7 @@ pub(super) async fn create(
         secrets: stored.into_iter().collect(),
         resource_server,
         registration_token: None,
-        disabled: false,
+        disabled,
         created_at: now,
         updated_at: now,
     };

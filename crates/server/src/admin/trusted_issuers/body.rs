@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use doorward_jose::Algorithm;
-use doorward_jose::json::objects;
 use doorward_oauth::bearer::{KeySource, Pattern, Terms};
 use doorward_store::{TrustedIssuer, TrustedIssuerKind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::admin::change::{Member, given, given_objects};
 use crate::admin::error::AdminError;
 use crate::admin::other_servers::read_terms;
 use crate::admin::words;
@@ -49,38 +49,59 @@ pub(in crate::admin) struct NewTrustedIssuer {
     pub(super) kind: TrustedIssuerKind,
     /// The `iss` of its assertions, exactly.
     pub(super) issuer: String,
+    /// Its word does not count yet.
+    #[serde(default)]
+    pub(super) disabled: bool,
     /// On what terms.
     #[serde(flatten)]
     pub(super) terms: TermsChange,
 }
 
-/// On what terms an issuer is trusted. Absent members stay, or get their defaults.
+/// On what terms an issuer is trusted. Absent members stay, or get their defaults; `null` takes its keys back to those of its
+/// metadata, and can be nothing else.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 pub(in crate::admin) struct TermsChange {
     /// Where its keys are. Without this and `jwks`: at the `jwks_uri` of its metadata.
-    pub(super) jwks_uri: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub(super) jwks_uri: Member<String>,
     /// Its keys (RFC 7517 §5).
-    pub(super) jwks: Option<Value>,
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub(super) jwks: Member<Value>,
     /// Signature algorithms. Default: `ES256`, `EdDSA`, `ES384`, `PS256`, `RS256`.
+    #[serde(default, deserialize_with = "given")]
     #[schema(schema_with = words::algorithms, required = false)]
     pub(super) algorithms: Option<Vec<Algorithm>>,
     /// The `aud` values that mean this server. Default: its issuer URL, with or without a slash at the end; for
     /// workloads also its token endpoint.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
     pub(super) audiences: Option<Vec<String>>,
     /// Seconds that an assertion may be good for. Default: 600, for workloads 86400.
-    #[schema(minimum = 30, maximum = 86_400)]
+    #[serde(default, deserialize_with = "given")]
+    #[schema(minimum = 30, maximum = 86_400, nullable = false)]
     pub(super) max_lifetime: Option<u32>,
     /// Whether each assertion counts once. Default: false.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
     pub(super) single_use: Option<bool>,
     /// Whether clients that cannot authenticate may show ID-JAGs. Default: false.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
     pub(super) public_clients: Option<bool>,
     /// Whether a person who is not known yet is added. Default: false.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
     pub(super) provision: Option<bool>,
     /// Clients that may exchange its ID tokens (RFC 8693), by their `client_id` here, each with the one that it has at the
     /// issuer. For identity providers. Default: none.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
     pub(super) id_token_clients: Option<BTreeMap<String, String>>,
     /// What is allowed; nothing without rules.
-    #[serde(default, deserialize_with = "objects")]
+    #[serde(default, deserialize_with = "given_objects")]
+    #[schema(nullable = false)]
     pub(super) rules: Option<Vec<RuleBody>>,
 }
 
@@ -89,6 +110,8 @@ pub(in crate::admin) struct TermsChange {
 #[serde(deny_unknown_fields)]
 pub(in crate::admin) struct TrustedIssuerChange {
     /// Disabling ends the grants on its word.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
     pub(super) disabled: Option<bool>,
     #[serde(flatten)]
     pub(super) terms: TermsChange,

@@ -77,7 +77,7 @@ pub(super) async fn create(
         kind: new.kind,
         issuer: new.issuer,
         terms: write_terms(&terms)?,
-        disabled: false,
+        disabled: new.disabled,
         created_at: now,
         updated_at: now,
     };

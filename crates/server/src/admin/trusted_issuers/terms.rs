@@ -7,6 +7,7 @@ use doorward_store::{MAX_CLIENT_ID, TrustedIssuerKind};
 use serde_json::Value;
 
 use super::body::{RuleBody, TermsChange};
+use crate::admin::change::Member;
 use crate::admin::error::AdminError;
 use crate::admin::name;
 use crate::admin::other_servers::{MOST_CLIENTS, MOST_RULES, check_client_names, rule_scope};
@@ -43,11 +44,17 @@ impl TermsChange {
 
 fn key_source(
     ctx: &Context,
-    jwks_uri: Option<String>,
-    jwks: Option<Value>,
+    jwks_uri: Member<String>,
+    jwks: Member<Value>,
     before: KeySource,
 ) -> Result<KeySource, AdminError> {
-    match (jwks_uri, jwks) {
+    let taken_away = match &before {
+        KeySource::Discovery => false,
+        KeySource::JwksUri(_) => !jwks_uri.is_left_out(),
+        KeySource::Jwks(_) => !jwks.is_left_out(),
+    };
+    match (jwks_uri.or(None), jwks.or(None)) {
+        (None, None) if taken_away => Ok(KeySource::Discovery),
         (None, None) => Ok(before),
         (Some(_), Some(_)) => Err(AdminError::invalid("Give jwks_uri or jwks, not both.")),
         // An empty one goes back to discovery.
@@ -135,7 +142,10 @@ async fn read_rules(
     for body in bodies {
         check_rule(kind, &body)?;
         let resource = find(&body.resource).ok_or_else(|| {
-            AdminError::invalid("A rule's resource must be the slug or URI of a registered resource.")
+            AdminError::invalid(format!(
+                "The resource of the rule `{}` must be the slug or URI of a registered resource; list the resources to see them.",
+                body.name
+            ))
         })?;
         rules.push(Rule {
             scopes: rule_scope(&body.scope)?,

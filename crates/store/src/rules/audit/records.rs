@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{Draft, Drafted, bounded};
+use crate::rules::clients::only_introspects;
 use crate::rules::words::Word as _;
 use crate::{
     AssertionAudience, AuditAction, Client, ClientSource, InitialAccessToken, LinkedSubject, Resource,
@@ -34,9 +35,25 @@ pub(crate) fn resource_updated(before: Option<&Resource>, after: &Resource, ende
         .with_ended(ended)
 }
 
-pub(crate) fn resource_deleted(before: Option<&Resource>, ended: u64) -> Drafted {
-    let draft = resource(AuditAction::ResourceDeleted, before?);
-    Some(draft.with("grants_ended", ended))
+/// `servers`: the clients that were this resource.
+pub(crate) fn resource_deleted(before: Option<&Resource>, servers: &[Client], ended: u64) -> Vec<Draft> {
+    let Some(before) = before else {
+        return Vec::new();
+    };
+    let deleted = resource(AuditAction::ResourceDeleted, before).with("grants_ended", ended);
+    let of_servers = servers.iter().map(|server| {
+        let slug = before.slug.as_str();
+        if only_introspects(server) {
+            let deleted = Draft::new(AuditAction::ClientDeleted).client(&server.client_id);
+            return deleted.with("resource_server", slug);
+        }
+        let after = Client {
+            resource_server: None,
+            ..server.clone()
+        };
+        client_updated(Some(server), &after)
+    });
+    [deleted].into_iter().chain(of_servers).collect()
 }
 
 fn client(action: AuditAction, client: &Client) -> Draft {
@@ -115,9 +132,10 @@ pub(crate) fn user(action: AuditAction, user: &User) -> Draft {
     Draft::new(action).person(user.id)
 }
 
-pub(crate) fn user_updated(before: Option<&User>, after: &User, ended: u64) -> Draft {
+/// Nothing, when nothing is other than before and nothing ended.
+pub(crate) fn user_updated(before: Option<&User>, after: &User, ended: u64) -> Drafted {
     let Some(before) = before else {
-        return user(AuditAction::UserUpdated, after);
+        return Some(user(AuditAction::UserUpdated, after));
     };
     let changed = changes(&[
         ("email", before.email != after.email),
@@ -131,7 +149,8 @@ pub(crate) fn user_updated(before: Option<&User>, after: &User, ended: u64) -> D
         _ if changed == ["password"] => AuditAction::UserPasswordChanged,
         _ => AuditAction::UserUpdated,
     };
-    user(action, after).with("changed", changed).with_ended(ended)
+    let is_news = !changed.is_empty() || ended > 0;
+    is_news.then(|| user(action, after).with("changed", changed).with_ended(ended))
 }
 
 pub(crate) fn user_deleted(before: Option<&User>, ended: u64) -> Drafted {

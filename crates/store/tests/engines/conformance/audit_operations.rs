@@ -74,6 +74,9 @@ pub(crate) async fn every_operation_that_changes_something_is_told(opened: Opene
     tells!(end_session(&signed_in.id, at(0)) => "session.ended");
     "Grace".clone_into(&mut grace.name);
     tells!(update_user(grace.clone(), at(0)) => "user.updated");
+    // What is so already is nobody's doing.
+    acting(&store).update_user(grace.clone(), at(0)).await.unwrap();
+    assert_eq!(events(&store).await.len(), expected);
     grace.disabled = true;
     tells!(update_user(grace.clone(), at(0)) => "user.disabled");
     grace.disabled = false;

@@ -314,6 +314,14 @@ pub(crate) async fn admin_keys_have_names_and_the_last_one_stays(opened: Opened)
         store.add_admin_key(namesake.clone(), false).await,
         Err(StoreError::Conflict)
     );
+    let looks_alike = AdminKey {
+        name: "Key 1".to_owned(),
+        ..admin_key(3)
+    };
+    assert_eq!(
+        store.add_admin_key(looks_alike, false).await,
+        Err(StoreError::Conflict)
+    );
     assert_eq!(store.admin_keys().await, Ok(vec![later.clone(), admin_key(1)]));
 
     assert_eq!(store.delete_admin_key(namesake.id(), false).await, Ok(false));

@@ -42,7 +42,7 @@ macro_rules! conformance {
     ($open:path) => {
         crate::conformance::conformance! { $open;
             resources: a_resource_reads_back_as_it_was_written, a_taken_slug_or_uri_is_a_conflict, an_unknown_resource_cannot_be_updated,
-                deleting_a_resource_ends_its_grants_and_forgets_consents, a_changed_uri_ends_the_grants_on_the_old_one;
+                deleting_a_resource_ends_its_grants_and_forgets_consents, clients_that_only_introspect_go_with_their_resource, a_changed_uri_ends_the_grants_on_the_old_one;
             clients: a_client_reads_back_as_it_was_written, a_taken_client_id_is_a_conflict, registering_again_keeps_the_stored_client,
                 five_hundred_parallel_registrations_store_one_row, clients_come_in_pages_by_id, filters_choose_the_clients_of_a_page, deleting_a_client_ends_its_grants;
             users: a_person_reads_back_as_written, an_email_address_is_unique_whatever_its_case, people_come_in_pages_by_id,

@@ -1,6 +1,7 @@
-use doorward_store::{EndReason, StoreError};
+use doorward_store::{Client, ClientSource, EndReason, StoreError};
 
-use super::scene::{APP, Opened, RESOURCE, Scene, at, consent, resource};
+use super::audit::{acting, events};
+use super::scene::{APP, Opened, RESOURCE, Scene, at, client, consent, resource};
 
 pub(crate) async fn a_resource_reads_back_as_it_was_written(opened: Opened) {
     let store = opened.store;
@@ -69,6 +70,54 @@ pub(crate) async fn deleting_a_resource_ends_its_grants_and_forgets_consents(ope
             .map(|client| client.disabled),
         Some(false)
     );
+}
+
+pub(crate) async fn clients_that_only_introspect_go_with_their_resource(opened: Opened) {
+    let scene = Scene::new(opened).await;
+    let server = |client_id: &str, resource: &str, grant_types: &str| Client {
+        metadata: format!(r#"{{"client_name":"Guard","grant_types":{grant_types}}}"#),
+        resource_server: Some(resource.to_owned()),
+        ..client(client_id, ClientSource::Admin)
+    };
+    let other = server("other", "mail", "[]");
+    let also_a_client = server("both", "files", r#"["authorization_code"]"#);
+    for client in [
+        server("guard", "files", "[]"),
+        server("second-guard", "files", "[]"),
+        other.clone(),
+        also_a_client.clone(),
+    ] {
+        scene.store.create_client(client).await.unwrap();
+    }
+    let introspection = doorward_store::Change::Clients;
+    let before = scene.store.changes().version(introspection);
+    acting(&scene.store)
+        .delete_resource("files", at(9))
+        .await
+        .unwrap();
+    assert_ne!(scene.store.changes().version(introspection), before);
+    for gone in ["guard", "second-guard"] {
+        assert_eq!(scene.store.client(gone).await, Ok(None));
+    }
+    let stays = Client {
+        resource_server: None,
+        ..also_a_client
+    };
+    assert_eq!(scene.store.client("both").await, Ok(Some(stays)));
+    assert_eq!(scene.store.client("other").await, Ok(Some(other)));
+
+    let told = events(&scene.store).await.into_iter();
+    let told = told.map(|event| (event.action.as_str().to_owned(), event.client_id));
+    let mut told: Vec<_> = told.collect();
+    told.sort();
+    let of = |action: &str, client: Option<&str>| (action.to_owned(), client.map(str::to_owned));
+    let expected = [
+        of("client.deleted", Some("guard")),
+        of("client.deleted", Some("second-guard")),
+        of("client.updated", Some("both")),
+        of("resource.deleted", None),
+    ];
+    assert_eq!(told, expected);
 }
 
 pub(crate) async fn a_changed_uri_ends_the_grants_on_the_old_one(opened: Opened) {

@@ -1,0 +1,194 @@
+//! What tells a record from what it was before (RFC 9110 §8.8.3), and changes of what was read alone (§13.1.1).
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use doorward_jose::{base64url, sha256};
+use http::header::{ETAG, IF_MATCH};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use serde_json::Value;
+use tower::Service as _;
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{
+    ContentBuilder, Header, HeaderBuilder, OpenApi, Ref, RefOr, Required, Response as Described,
+    ResponseBuilder,
+};
+
+use super::error::AdminError;
+
+/// What is shown once is no part of a record, and its tag tells nothing of it.
+const SECRETS: [&str; 3] = ["client_secret", "key", "token"];
+
+/// Adds its tag to each record that is shown, and refuses a change when the record is not the one that was read. Where
+/// changes come one after the other, nothing lies between this look and the change.
+pub(super) async fn conditional(
+    State(endpoints): State<Router>,
+    request: Request,
+    next: Next,
+) -> Result<Response, AdminError> {
+    let method = request.method().clone();
+    if !method.is_safe() && request.headers().contains_key(IF_MATCH) {
+        let record = tagged(shown(endpoints, request.uri().clone()).await).await?;
+        match record.status() {
+            // What there is not, the change itself tells.
+            StatusCode::NOT_FOUND => {}
+            StatusCode::OK | StatusCode::METHOD_NOT_ALLOWED => {
+                if !holds(request.headers(), record.headers().get(ETAG)) {
+                    return Err(AdminError::NotAsRead);
+                }
+            }
+            _ => return Ok(record),
+        }
+    }
+    let answer = next.run(request).await;
+    let shows_the_record = match method {
+        Method::GET | Method::PATCH => answer.status() == StatusCode::OK,
+        Method::POST => answer.status() == StatusCode::CREATED,
+        _ => false,
+    };
+    if shows_the_record {
+        return tagged(answer).await;
+    }
+    Ok(answer)
+}
+
+/// What a reader would be shown there.
+async fn shown(mut endpoints: Router, uri: Uri) -> Response {
+    let mut request = Request::new(Body::empty());
+    *request.uri_mut() = uri;
+    match endpoints.call(request).await {
+        Ok(answer) => answer,
+        Err(never) => match never {},
+    }
+}
+
+/// The answer with its tag, if it is a record.
+async fn tagged(answer: Response) -> Result<Response, AdminError> {
+    let (mut parts, body) = answer.into_parts();
+    let unreadable = |error: axum::Error| AdminError::Internal(error.to_string());
+    let body = to_bytes(body, usize::MAX).await.map_err(unreadable)?;
+    if let Some(tag) = tag(&body) {
+        parts.headers.insert(ETAG, tag);
+    }
+    Ok(Response::from_parts(parts, body.into()))
+}
+
+/// Of a record: lists have none.
+fn tag(body: &[u8]) -> Option<HeaderValue> {
+    let Ok(Value::Object(mut record)) = serde_json::from_slice(body) else {
+        return None;
+    };
+    if record.contains_key("items") {
+        return None;
+    }
+    for secret in SECRETS {
+        record.remove(secret);
+    }
+    let digest = sha256(Value::Object(record).to_string().as_bytes());
+    HeaderValue::try_from(format!("\"{}\"", base64url::encode(&digest))).ok()
+}
+
+/// Whether the record with this tag is one that may be changed; what has none was not read.
+fn holds(headers: &HeaderMap, tag: Option<&HeaderValue>) -> bool {
+    let Some(tag) = tag.and_then(|tag| tag.to_str().ok()) else {
+        return false;
+    };
+    let fields = headers.get_all(IF_MATCH).iter();
+    let fields: Vec<&str> = fields.map(|field| field.to_str().unwrap_or_default()).collect();
+    let list = fields.join(",");
+    list.trim() == "*" || strong_tags(&list).is_some_and(|tags| tags.contains(&tag))
+}
+
+/// Those of a list (§5.6.1) that can be the tag of a record (§8.8.3.2); there can be commas in them. `None` when it is no list
+/// of tags.
+fn strong_tags(mut list: &str) -> Option<Vec<&str>> {
+    const SPACE: [char; 2] = [' ', '\t'];
+    let mut strong = Vec::new();
+    loop {
+        list = list.trim_start_matches([' ', '\t', ',']);
+        if list.is_empty() {
+            return Some(strong);
+        }
+        let tag = list.strip_prefix("W/").unwrap_or(list);
+        let end = tag.strip_prefix('"')?.find('"')? + 2;
+        if tag.len() == list.len() {
+            strong.push(&tag[..end]);
+        }
+        list = tag[end..].trim_start_matches(SPACE);
+        if !list.is_empty() && !list.starts_with(',') {
+            return None;
+        }
+    }
+}
+
+/// Says so in the `OpenAPI` document: of what has an address of its own and can be changed or removed there.
+pub(super) fn described(mut document: OpenApi) -> OpenApi {
+    let mut collections = Vec::new();
+    for (path, item) in &mut document.paths.paths {
+        let Some((collection, last)) = path.rsplit_once('/') else {
+            continue;
+        };
+        let can_change = item.patch.is_some() || item.delete.is_some();
+        let Some(get) = item.get.as_mut().filter(|_| can_change && last.starts_with('{')) else {
+            continue;
+        };
+        tells_the_tag(get, "200");
+        for change in [&mut item.patch, &mut item.delete].into_iter().flatten() {
+            tells_the_tag(change, "200");
+            change
+                .parameters
+                .get_or_insert_default()
+                .push(RefOr::T(condition()));
+            let responses = &mut change.responses.responses;
+            responses.insert("412".to_owned(), RefOr::T(not_as_read()));
+        }
+        collections.push(collection.to_owned());
+    }
+    for collection in collections {
+        let item = document.paths.paths.get_mut(&collection);
+        if let Some(create) = item.and_then(|item| item.post.as_mut()) {
+            tells_the_tag(create, "201");
+        }
+    }
+    document
+}
+
+fn tells_the_tag(operation: &mut Operation, status: &str) {
+    if let Some(RefOr::T(response)) = operation.responses.responses.get_mut(status) {
+        response.headers.insert("ETag".to_owned(), RefOr::T(etag()));
+    }
+}
+
+fn etag() -> Header {
+    HeaderBuilder::new()
+        .description(Some("The record as it stands: for `If-Match`."))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .build()
+}
+
+fn condition() -> Parameter {
+    ParameterBuilder::new()
+        .name("If-Match")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "The `ETag` of the record that was read, several, or `*` for whatever it is: nothing is done to another one.",
+        ))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .build()
+}
+
+fn not_as_read() -> Described {
+    ResponseBuilder::new()
+        .description("The record is not the one that `If-Match` names")
+        .content(
+            "application/json",
+            ContentBuilder::new()
+                .schema(Some(Ref::from_schema_name("ErrorBody")))
+                .build(),
+        )
+        .build()
+}
