@@ -85,6 +85,20 @@ fn no_grant_types_are_the_default_ones_and_some_are_taken_at_their_word() {
     assert_eq!(unknown, Some(ErrorCode::InvalidClientMetadata));
 }
 
+#[test]
+fn an_empty_jwks_uri_is_none() {
+    let client = with("jwks_uri", json!("")).unwrap();
+    assert_eq!(client.jwks_uri, None);
+    let mut document = typical();
+    document["jwks_uri"] = json!("");
+    document["jwks"] = json!({"keys": [es256_jwk()]});
+    assert!(register(&document).unwrap().jwks.is_some());
+    document["token_endpoint_auth_method"] = json!("private_key_jwt");
+    document["jwks"] = Value::Null;
+    let error = register(&document).unwrap_err();
+    assert_eq!(error.code, ErrorCode::InvalidClientMetadata);
+}
+
 /// DCR-003
 #[test]
 fn unknown_members_give_nothing() {
