@@ -1,4 +1,5 @@
-// The application that sends a person to the authorization server: registered dynamically, with a loopback callback.
+// The applications that send a person to the authorization server, registered dynamically: one with a loopback callback, and one
+// in the web that opens a popup.
 import { createHash, randomBytes } from "node:crypto";
 import { createServer } from "node:http";
 
@@ -6,12 +7,13 @@ import { expect, ISSUER, MCP_URL, wellKnown } from "./steps.mjs";
 
 export class Application {
   clientName = "Browser journey";
+  applicationType = "native";
   resource = MCP_URL;
   #waiting = [];
 
   static async register() {
-    const application = new Application();
-    await application.#listen();
+    const application = new this();
+    await application.listen();
     application.metadata = await (await fetch(wellKnown())).json();
     const answer = await fetch(application.metadata.registration_endpoint, {
       method: "POST",
@@ -20,7 +22,7 @@ export class Application {
         client_name: application.clientName,
         redirect_uris: [application.redirectUri],
         token_endpoint_auth_method: "none",
-        application_type: "native",
+        application_type: application.applicationType,
       }),
     });
     expect(answer.status === 201, `registration answered ${answer.status}: ${await answer.clone().text()}`);
@@ -28,7 +30,7 @@ export class Application {
     return application;
   }
 
-  #listen() {
+  listen() {
     this.server = createServer((request, response) => {
       response.setHeader("content-type", "text/html").end("<!doctype html><title>Back</title><p>Back in the application.");
       const { pathname, searchParams } = new URL(request.url, "http://127.0.0.1");
@@ -94,4 +96,32 @@ export class Application {
     this.server.closeAllConnections();
     this.server.close();
   }
+}
+
+const PAGES = {
+  "/": `<!doctype html><title>Application</title><script>
+    addEventListener("message", (message) => { if (message.origin === location.origin) globalThis.answer = message.data; });
+    </script><p>The application.`,
+  "/callback": `<!doctype html><title>Back</title><script>
+    globalThis.hadOpener = opener !== null;
+    opener?.postMessage(location.search, location.origin);
+    </script><p>Back in the application.`,
+};
+
+/** An application on a site of its own, whose pages the browser is given without a server. */
+export class WebApplication extends Application {
+  applicationType = "web";
+  origin = "https://client.example";
+  redirectUri = `${this.origin}/callback`;
+
+  listen() {}
+
+  serve(context) {
+    return context.route(`${this.origin}/**`, (route) => {
+      const body = PAGES[new URL(route.request().url()).pathname];
+      return route.fulfill(body ? { contentType: "text/html", body } : { status: 404 });
+    });
+  }
+
+  close() {}
 }

@@ -4,7 +4,7 @@ import { chromium } from "playwright-core";
 import { mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
-import { Application } from "./application.mjs";
+import { Application, WebApplication } from "./application.mjs";
 import { expect, walker } from "./steps.mjs";
 
 const SHOTS = process.env.E2E_SCREENSHOTS;
@@ -130,12 +130,46 @@ async function journey(browser, look, application) {
   await window.context.close();
 }
 
+/** The sign-in of a web application in a popup: the page that opened it sees it open, and hears from it at the end. */
+async function popup(browser, application) {
+  const step = walker("browser popup");
+  const window = new Window(browser, "desktop");
+  await window.open();
+  await application.serve(window.context);
+  const opener = window.page;
+  await step("sign-in in a popup", async () => {
+    await opener.goto(application.origin);
+    const opened = window.context.waitForEvent("page");
+    await opener.evaluate((url) => { globalThis.signIn = globalThis.open(url, "sign-in", "popup"); }, application.authorizationUrl());
+    window.page = await opened;
+    await window.page.waitForSelector("input[name=password]");
+    expect(!(await opener.evaluate(() => globalThis.signIn.closed)), "the popup counts as closed on the sign-in page");
+    await window.logIn("not the password");
+    await window.logIn(process.env.E2E_PASSWORD);
+    expect(!(await opener.evaluate(() => globalThis.signIn.closed)), "the popup counts as closed on the consent page");
+  });
+  await step("answer to the opener", async () => {
+    await window.page.locator("button[name=decision][value=allow]").click();
+    await window.page.waitForURL(`${application.redirectUri}?**`);
+    expect(await window.page.evaluate(() => globalThis.hadOpener), "window.opener is null at the callback");
+    await opener.waitForFunction(() => globalThis.answer);
+    const answer = new URLSearchParams(await opener.evaluate(() => globalThis.answer));
+    application.checkOrigin(answer);
+    const tokens = await application.redeem(answer);
+    return `granted ${tokens.scope}`;
+  });
+  await window.context.close();
+}
+
 mkdirSync(SHOTS, { recursive: true });
 const application = await Application.register();
+const webApplication = await WebApplication.register();
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ARGUMENTS });
 try {
   for (const look of Object.keys(LOOKS)) await journey(browser, look, application);
+  await popup(browser, webApplication);
 } finally {
   await browser.close();
   application.close();
+  webApplication.close();
 }

@@ -223,6 +223,8 @@ def credential_cases(world: World) -> Iterator[tuple[str, Ask]]:
         yield f"credentials: {name}", Ask(headers=[("Authorization", value)], body=INITIALIZE)
     twice = [("Authorization", f"Bearer {good}")] * 2
     yield "credentials twice", Ask(headers=twice, body=INITIALIZE)
+    yield "a slash after the path", Ask(path="/mcp/", body=INITIALIZE)
+    yield "a slash after the path, bad token", Ask(path="/mcp/", headers=[("Authorization", "Bearer x")], body=INITIALIZE)
     yield "token in the query", Ask(path=f"/mcp?access_token={good}", body=INITIALIZE)
 
 

@@ -1,6 +1,7 @@
 //! For servers made with axum.
 
 use std::convert::Infallible;
+use std::task::{Context, Poll};
 
 use ::axum::Router;
 use ::axum::body::Body;
@@ -8,7 +9,7 @@ use ::axum::extract::FromRequestParts;
 use ::axum::response::IntoResponse;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -18,6 +19,9 @@ use crate::guard::Guard;
 
 impl Guard {
     /// A router with the MCP server behind the guard at `path` and the resource metadata where clients look for it.
+    ///
+    /// With one slash after it, the path leads to the same server, which sees it without: clients have it so from people. Not where
+    /// `path` ends in a slash or in a wildcard itself.
     ///
     /// `path` is where this process serves the MCP server. It differs from the path of the resource only behind a
     /// proxy that rewrites paths; the metadata is always served at the paths that the public URL prescribes, and proofs
@@ -36,12 +40,50 @@ impl Guard {
         R: http_body::Body<Data = Bytes> + Send + 'static,
         R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let mut router = Router::new().route_service(path, self.layer().served_at(path).layer(service));
+        let layer = self.layer().served_at(path);
+        let mut router = Router::new();
+        if !path.ends_with('/') && !path.contains("{*") {
+            let inside = layer.layer(WithoutSlash(service.clone()));
+            router = router.route_service(&format!("{path}/"), inside);
+        }
+        router = router.route_service(path, layer.layer(service));
         for metadata_path in self.metadata_paths() {
             router = router.route_service(metadata_path, self.metadata_service());
         }
         router
     }
+}
+
+/// A service that is told of a path without the slash at its end.
+#[derive(Debug, Clone)]
+struct WithoutSlash<S>(S);
+
+impl<S, B> Service<Request<B>> for WithoutSlash<S>
+where
+    S: Service<Request<B>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> S::Future {
+        if let Some(uri) = without_slash(request.uri()) {
+            *request.uri_mut() = uri;
+        }
+        self.0.call(request)
+    }
+}
+
+fn without_slash(uri: &Uri) -> Option<Uri> {
+    let path = uri.path().strip_suffix('/')?;
+    let query = uri.query().map_or(String::new(), |query| format!("?{query}"));
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(format!("{path}{query}").parse().ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 /// The claims of the request's token. Only works behind a guard.

@@ -16,6 +16,8 @@ pub(crate) enum Credentials<'a> {
     Bearer(Token<'a>),
     /// `Authorization: DPoP …` (RFC 9449 §7.1)
     Dpop(Token<'a>),
+    /// A scheme that this server takes, and nothing after it.
+    Empty,
     /// RFC 6750 §3.1 `invalid_request`: a repeated or malformed header, or more than one way at a time.
     Malformed,
 }
@@ -62,9 +64,17 @@ pub(crate) fn read<'a>(fields: &Fields<'a>, uri: &Uri, dpop: bool) -> Credential
     } else {
         return Credentials::Malformed;
     };
-    match rest.strip_prefix(b" ") {
-        Some(token) if !has_other_token(token, fields, uri) => presented(Token(token)),
-        _ => Credentials::Malformed,
+    // HTTP takes a space at the end off.
+    let token = if rest.is_empty() {
+        Some(rest)
+    } else {
+        rest.strip_prefix(b" ")
+    };
+    match token {
+        Some(token) if has_other_token(token, fields, uri) => Credentials::Malformed,
+        Some(b"") => Credentials::Empty,
+        Some(token) => presented(Token(token)),
+        None => Credentials::Malformed,
     }
 }
 
@@ -113,7 +123,7 @@ fn is_token(token: &[u8]) -> bool {
 fn has_other_token(token: &[u8], fields: &Fields<'_>, uri: &Uri) -> bool {
     let in_query = uri.query().is_some_and(|query| {
         url::form_urlencoded::parse(query.as_bytes())
-            .any(|(name, value)| name == "access_token" || value.as_bytes() == token)
+            .any(|(name, value)| name == "access_token" || (!token.is_empty() && value.as_bytes() == token))
     });
     let form = fields
         .content_type
@@ -161,9 +171,8 @@ mod tests {
         for malformed in [
             &[&b"Bearer x"[..], b"Bearer x"][..],
             &[b"Bearer x", b"Basic YTpi"],
-            &[b"Bearer"],
-            &[b"Bearer "],
             &[b"Bearer  x"],
+            &[b"Bearer  "],
             &[b"Bearer\tx"],
             &[b"Bearer a b"],
             &[b"Bearer x, Bearer y"],
@@ -174,6 +183,17 @@ mod tests {
         ] {
             assert_eq!(with(malformed, "/mcp"), "Malformed", "{malformed:?}");
         }
+    }
+
+    /// RS-004: an unset variable in a client's settings. HTTP takes the space at the end off on the way.
+    #[test]
+    fn a_scheme_without_a_token_is_an_empty_token() {
+        for empty in [&b"Bearer"[..], b"Bearer ", b"bearer"] {
+            assert_eq!(with(&[empty], "/mcp"), "Empty", "{empty:?}");
+        }
+        assert_eq!(with(&[b"Bearer"], "/mcp?a="), "Empty");
+        assert_eq!(with(&[b"Bearer"], "/mcp?access_token=x"), "Malformed");
+        assert_eq!(with(&[b"Bearer", b"Bearer"], "/mcp"), "Malformed");
     }
 
     #[test]

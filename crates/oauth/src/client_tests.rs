@@ -52,13 +52,16 @@ fn a_typical_registration_is_returned_as_it_takes_effect() {
 
 /// DCR-002
 #[test]
-fn defaults_are_those_of_rfc_7591() {
+fn defaults_are_those_of_rfc_7591_and_refresh_tokens() {
     let client = register(&json!({"redirect_uris": ["https://c.example/cb"]})).unwrap();
     assert_eq!(
         client.token_endpoint_auth_method,
         TokenEndpointAuthMethod::ClientSecretBasic
     );
-    assert_eq!(client.grant_types, [GrantType::AuthorizationCode]);
+    assert_eq!(
+        client.grant_types,
+        [GrantType::AuthorizationCode, GrantType::RefreshToken]
+    );
     assert_eq!(client.response_types, ["code"]);
     assert_eq!(client.application_type, ApplicationType::Web);
     assert_eq!(client.client_name, None);
@@ -68,6 +71,32 @@ fn defaults_are_those_of_rfc_7591() {
             .unwrap()
             .is_public()
     );
+}
+
+/// Go's SDK sends none, and a client without refresh tokens sends its person to sign in every five minutes.
+#[test]
+fn no_grant_types_are_the_default_ones_and_some_are_taken_at_their_word() {
+    let expected = [GrantType::AuthorizationCode, GrantType::RefreshToken];
+    assert_eq!(with("grant_types", json!([])).unwrap().grant_types, expected);
+    assert_eq!(with("grant_types", Value::Null).unwrap().grant_types, expected);
+    let named = with("grant_types", json!(["authorization_code"])).unwrap();
+    assert_eq!(named.grant_types, [GrantType::AuthorizationCode]);
+    let unknown = refusal("grant_types", &json!(["password"]));
+    assert_eq!(unknown, Some(ErrorCode::InvalidClientMetadata));
+}
+
+#[test]
+fn an_empty_jwks_uri_is_none() {
+    let client = with("jwks_uri", json!("")).unwrap();
+    assert_eq!(client.jwks_uri, None);
+    let mut document = typical();
+    document["jwks_uri"] = json!("");
+    document["jwks"] = json!({"keys": [es256_jwk()]});
+    assert!(register(&document).unwrap().jwks.is_some());
+    document["token_endpoint_auth_method"] = json!("private_key_jwt");
+    document["jwks"] = Value::Null;
+    let error = register(&document).unwrap_err();
+    assert_eq!(error.code, ErrorCode::InvalidClientMetadata);
 }
 
 /// DCR-003
@@ -236,7 +265,6 @@ fn unsupported_grant_types_are_ignored_and_none_left_is_refused() {
         [GrantType::AuthorizationCode, GrantType::RefreshToken]
     );
     for value in [
-        json!([]),
         json!(["refresh_token"]),
         json!(["password"]),
         json!(["implicit"]),

@@ -225,6 +225,60 @@ async fn scopes_can_be_narrowed_for_one_token_and_never_widened() {
     assert_eq!(wide.json()["scope"], "mcp:read mcp:write");
 }
 
+/// Clients repeat what they once sent, or name everything that they know of: what cannot be meant as a wish for more does not
+/// stand in the way of a refresh.
+#[tokio::test]
+async fn a_refresh_may_name_scopes_by_habit_and_of_other_resources() {
+    let scene = scene().await;
+    scene
+        .app
+        .add_resource("other", "https://other.example/mcp", &["other:read"])
+        .await;
+    let mut token = scene.first.clone();
+    for (asked, given) in [
+        ("mcp:read openid email", "mcp:read"),
+        ("mcp:read mcp:write offline_access", "mcp:read mcp:write"),
+        ("mcp:write other:read", "mcp:write"),
+        (
+            "mcp:read mcp:write other:read openid offline_access",
+            "mcp:read mcp:write",
+        ),
+        ("openid", "mcp:read mcp:write"),
+        ("offline_access", "mcp:read mcp:write"),
+        ("claudeai", "mcp:read mcp:write"),
+    ] {
+        let reply = scene.refresh_with(&token, &[("scope", asked)]).await;
+        token = token_of(&reply);
+        assert_eq!(reply.json()["scope"], given, "{asked}");
+    }
+    for asked in [
+        "other:read",
+        "other:read openid",
+        "mcp:read nobody:knows",
+        "mcp:read other:read mcp:admin",
+    ] {
+        let reply = scene.refresh_with(&token, &[("scope", asked)]).await;
+        reply.assert_error("invalid_scope");
+    }
+    // REF-018: what a resource of the grant defines and was not granted is a wish for more.
+    let store = &scene.app.context.store;
+    for slug in ["mcp", "other"] {
+        let mut resource = store.resource(slug).await.unwrap().unwrap();
+        let more = doorward_store::ResourceScope {
+            name: "mcp:admin".into(),
+            ..resource.scopes[0].clone()
+        };
+        resource.scopes.push(more);
+        store.update_resource(resource).await.unwrap();
+    }
+    scene.app.wait(2);
+    let reply = scene
+        .refresh_with(&token, &[("scope", "mcp:read mcp:admin")])
+        .await;
+    reply.assert_error("invalid_scope");
+    assert_eq!(scene.refresh(&token).await.status, StatusCode::OK);
+}
+
 /// REF-019.
 #[tokio::test]
 async fn the_resource_cannot_be_switched() {
@@ -258,7 +312,12 @@ async fn a_scope_that_the_resource_lost_is_gone_from_the_next_token() {
     scene.app.wait(2);
     let reply = scene.refresh_with(&scene.first, &[("scope", "mcp:write")]).await;
     reply.assert_error("invalid_scope");
-    assert_eq!(scene.refresh(&scene.first).await.json()["scope"], "mcp:read");
+    // A client that repeats what it was granted is not stuck.
+    let reply = scene
+        .refresh_with(&scene.first, &[("scope", "mcp:read mcp:write")])
+        .await;
+    assert_eq!(reply.json()["scope"], "mcp:read");
+    assert_eq!(scene.refresh(&token_of(&reply)).await.json()["scope"], "mcp:read");
 }
 
 /// REF-020 of the lifetimes: idle and absolute.

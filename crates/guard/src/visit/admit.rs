@@ -21,6 +21,7 @@ use crate::message::headers::Mirrored;
 use crate::origin::{self, Checked};
 use crate::refusal::Refusal;
 use crate::sessions::Principal;
+use crate::verify::Rejection;
 
 impl Guard {
     /// The first half of the way of a request: all that its head tells. Next are [`Visit::authorize`] with the body,
@@ -101,6 +102,8 @@ impl Inner {
     ) -> Result<(Presented<'r>, Claims), Refusal> {
         let (scheme, token) = match credentials::read(fields, head.uri, self.dpop.is_on()) {
             Credentials::None => return Err(Refusal::NoCredentials),
+            // No fault to be put right in the request, but a client that has no token yet: it looks for one at 401.
+            Credentials::Empty => return Err(Refusal::InvalidToken(Rejection::Malformed)),
             Credentials::Malformed => return Err(Refusal::MalformedCredentials),
             Credentials::Bearer(token) => (Scheme::Bearer, token),
             Credentials::Dpop(token) => (Scheme::Dpop, token),

@@ -77,8 +77,8 @@ async fn malformed_credentials_never_pass_and_never_fail_the_server() {
             "/mcp",
             400,
         ),
-        ("no token", at("Bearer".into()), "/mcp", 400),
-        ("empty token", at("Bearer ".into()), "/mcp", 400),
+        ("no token", at("Bearer".into()), "/mcp", 401),
+        ("empty token", at("Bearer ".into()), "/mcp", 401),
         ("two tokens", at("Bearer a b".into()), "/mcp", 400),
         ("two spaces", at(format!("Bearer  {good}")), "/mcp", 400),
         ("tab", at(format!("Bearer\t{good}")), "/mcp", 400),
@@ -140,6 +140,73 @@ async fn malformed_credentials_never_pass_and_never_fail_the_server() {
         StatusCode::UNAUTHORIZED
     );
     assert_eq!(world.runs(), 4);
+}
+
+/// RS-004: a client whose settings name a variable that is not set has to get a token, and begins with that at 401.
+#[tokio::test(start_paused = true)]
+async fn an_empty_token_is_told_the_way_to_a_good_one() {
+    let world = World::new();
+    for value in ["Bearer", "Bearer "] {
+        let answer = world
+            .send(post().header("authorization", value), ping_message().to_string())
+            .await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{value}");
+        assert_eq!(answer.json()["error"], "invalid_token");
+        assert!(
+            answer.challenge().contains(r#"error="invalid_token""#)
+                && answer.challenge().contains(METADATA_URL),
+            "{}",
+            answer.challenge()
+        );
+    }
+    assert_eq!(world.runs(), 0);
+}
+
+/// Clients put a slash after the path that they were given, or have it from a person.
+#[tokio::test(start_paused = true)]
+async fn a_slash_after_the_path_leads_to_the_same_guarded_service() {
+    let world = World::new();
+    let at = |path: &str| {
+        Request::post(path.to_owned())
+            .header("content-type", "application/json")
+            .header("accept", "application/json, text/event-stream")
+    };
+    let answer = world.send(at("/mcp/"), ping_message().to_string()).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        answer.challenge(),
+        format!(r#"Bearer resource_metadata="{METADATA_URL}", scope="mcp:read""#)
+    );
+    let known = at("/mcp/").header("authorization", format!("Bearer {}", world.token()));
+    let answer = world.send(known, ping_message().to_string()).await;
+    assert_eq!((answer.status, world.runs()), (StatusCode::OK, 1));
+    for elsewhere in ["/mcp//", "/mcp/x"] {
+        let answer = world.send(at(elsewhere), ping_message().to_string()).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{elsewhere}");
+    }
+    // A router inside knows the path as it was given.
+    let inside = |uri: axum::extract::RawQuery| async move { uri.0.unwrap_or_default() };
+    let inside = axum::Router::new().route("/mcp", axum::routing::post(inside));
+    let request = at("/mcp/?a=1")
+        .header("authorization", format!("Bearer {}", world.token()))
+        .body(Body::from(ping_message().to_string()))
+        .unwrap();
+    let answer = world
+        .guard
+        .protect("/mcp", inside)
+        .oneshot(request)
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let body = axum::body::to_bytes(answer.into_body(), 100).await.unwrap();
+    assert_eq!(body, "a=1");
+    // Routes that end in a slash or in a wildcard stay as they are.
+    for path in ["/", "/mcp/", "/mcp/{*rest}"] {
+        let inside = tower::service_fn(|_: Request<http_body_util::Full<Bytes>>| async {
+            Ok::<_, std::convert::Infallible>(http::Response::new(Body::empty()))
+        });
+        drop(world.guard.protect(path, inside));
+    }
 }
 
 /// RS-037: the service behind the guard cannot pass the token on.

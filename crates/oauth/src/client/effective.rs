@@ -156,13 +156,15 @@ fn grant_types(
     policy: &RegistrationPolicy,
     method: TokenEndpointAuthMethod,
 ) -> Result<Vec<GrantType>, OAuthError> {
-    let names = metadata.grant_types.as_deref();
+    let names = metadata.grant_types.as_deref().filter(|names| !names.is_empty());
     if names.is_some_and(|names| names.len() > MAX_NAMES) {
         return Err(invalid(
             "There are too many grant_types. Send those that the client uses.",
         ));
     }
-    let default = || vec![GrantType::AuthorizationCode];
+    // RFC 7591 §2 has the first alone. A client that says nothing would send its person to sign in whenever a token ends, and
+    // is told what it got (§3.2.1).
+    let default = || vec![GrantType::AuthorizationCode, GrantType::RefreshToken];
     let asked = names.map_or_else(default, |names| {
         names.iter().filter_map(|name| name.parse().ok()).collect()
     });

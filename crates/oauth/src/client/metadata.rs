@@ -89,7 +89,8 @@ impl ClientMetadata {
             contacts: take.strings("contacts")?,
             scope: take.string("scope")?,
             jwks: take.member("jwks", "an object")?,
-            jwks_uri: take.string("jwks_uri")?,
+            // Some clients send every member that they know of, and this one is not left out for being no URL.
+            jwks_uri: take.string("jwks_uri")?.filter(|uri| !uri.is_empty()),
             software_id: take.string("software_id")?,
             software_version: take.string("software_version")?,
             software_statement: take.string("software_statement")?,

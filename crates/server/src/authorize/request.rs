@@ -9,7 +9,7 @@ use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::parameters::Parameters;
 use doorward_oauth::pkce::CodeChallenge;
 use doorward_oauth::redirect::RedirectUriKind;
-use doorward_oauth::scope::ScopeSet;
+use doorward_oauth::scope::{OFFLINE_ACCESS, ScopeSet};
 use doorward_oauth::time::UnixSeconds;
 use doorward_store::{ClientSource, Digest};
 use serde::{Deserialize, Serialize};
@@ -233,7 +233,8 @@ async fn check(
     let prompt = prompt(parameters)?;
     let max_age = max_age(parameters)?;
 
-    let (targets, scopes) = what(ctx, parameters).await?;
+    let may_refresh = client.metadata.may_use(GrantType::RefreshToken);
+    let (targets, scopes) = what(ctx, parameters, may_refresh).await?;
     let login_hint = parameters.get("login_hint")?;
     Ok(AuthorizationRequest {
         client_id: client.client_id.clone(),
@@ -255,12 +256,19 @@ async fn check(
     })
 }
 
-/// The resources of a request, and the scopes that it asks for.
-pub(crate) async fn what(ctx: &Context, parameters: &Parameters) -> Result<(Targets, ScopeSet), OAuthError> {
+/// The resources of a request, and the scopes that it asks for. Staying connected is not for clients that may not refresh.
+pub(crate) async fn what(
+    ctx: &Context,
+    parameters: &Parameters,
+    may_refresh: bool,
+) -> Result<(Targets, ScopeSet), OAuthError> {
     let requested: Vec<&str> = parameters.get_all("resource").collect();
     let targets = ctx.resources.resolve_all(&requested).await?;
     let scopes = select_scopes(&targets.merged(), parameters.get("scope")?)?;
-    Ok((targets, scopes))
+    let asked = scopes
+        .iter()
+        .filter(|scope| may_refresh || scope.as_str() != OFFLINE_ACCESS);
+    Ok((targets, asked.cloned().collect()))
 }
 
 /// RFC 9449 §10: the SHA-256 thumbprint of a key.

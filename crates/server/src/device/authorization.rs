@@ -67,7 +67,8 @@ pub(crate) async fn endpoint(
         )
         .into());
     }
-    let (targets, scopes) = what(&ctx, &parameters).await?;
+    let may_refresh = client.may_use(GrantType::RefreshToken);
+    let (targets, scopes) = what(&ctx, &parameters, may_refresh).await?;
     // Only what is stored is counted: a request that is refused costs nothing.
     ctx.limits.device_address.take(info.address)?;
     ctx.limits.device_total.take(())?;

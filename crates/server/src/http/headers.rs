@@ -7,7 +7,8 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use doorward_oauth::redirect::form_action_source;
 
-const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+pub(crate) const CROSS_ORIGIN_OPENER_POLICY: HeaderName =
+    HeaderName::from_static("cross-origin-opener-policy");
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 
 /// What a page without a form for a client may do.
@@ -49,6 +50,13 @@ pub(crate) fn page_policy(redirect_uri: Option<&str>) -> HeaderValue {
         None => STRICT_POLICY.to_owned(),
     };
     HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static(STRICT_POLICY))
+}
+
+/// Whether a page that opened this one as its popup keeps hold of it. A web application waits for its popup to come back to
+/// `redirect_uri`, and browsers cut the two apart on any page between; whoever opened another page has no business with it.
+pub(crate) fn opener_policy(redirect_uri: Option<&str>) -> HeaderValue {
+    let is_web = redirect_uri.is_some_and(|uri| uri.starts_with("https://"));
+    HeaderValue::from_static(if is_web { "unsafe-none" } else { "same-origin" })
 }
 
 #[cfg(test)]

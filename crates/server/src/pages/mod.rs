@@ -20,15 +20,16 @@ pub(crate) use error::ErrorPage;
 pub(crate) use login::LoginPage;
 pub(crate) use signed_in::{LoggedOutPage, SignedInPage};
 
-use crate::http::headers::page_policy;
+use crate::http::headers::{CROSS_ORIGIN_OPENER_POLICY, opener_policy, page_policy};
 
 /// The page as an answer. `redirect_uri` is the one to which the page's form may lead, if any: browsers
-/// must be told that the form may end there.
+/// must be told that the form may end there, and whether somebody waits for a popup to get there.
 fn respond(page: &impl Template, status: StatusCode, redirect_uri: Option<&str>) -> Response {
     let mut response = (status, html(page)).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(CONTENT_SECURITY_POLICY, page_policy(redirect_uri));
+    headers.insert(CROSS_ORIGIN_OPENER_POLICY, opener_policy(redirect_uri));
     response
 }
 

@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 
 use crate::http::error::store_fault;
 
-pub(crate) use scopes::select_scopes;
+pub(crate) use scopes::{refreshed_scopes, select_scopes};
 pub(crate) use targets::Targets;
 
 /// Resources of one request.

@@ -1,10 +1,17 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::scope::{OFFLINE_ACCESS, Scope, ScopeSet};
 use doorward_store::Resource;
 
-/// Scopes of OpenID Connect (Core §5.4) that clients add by habit. They ask for nothing that a resource has,
-/// so a request with only these is a request without a scope.
-const HABITUAL: [&str; 5] = ["openid", "profile", "email", "address", "phone"];
+use super::Targets;
+
+/// Scopes that clients add by habit: those of OpenID Connect (Core §5.4), and what claude.ai and others send when they mean the
+/// defaults. They ask for nothing that a resource has, so a request with only these is a request without a scope.
+const HABITUAL: [&str; 7] = [
+    "openid", "profile", "email", "address", "phone", "claudeai", "default",
+];
 
 /// The scopes of a request for `resource`: without `scope` the resource's defaults, otherwise what was asked for
 /// and is known. `offline_access` is kept and counts as neither.
@@ -22,9 +29,6 @@ pub(crate) fn select_scopes(resource: &Resource, requested: Option<&str>) -> Res
         })?,
     };
     let is_known = |scope: &Scope| resource.scopes.iter().any(|known| known.name == scope.as_str());
-    let asks_for_nothing =
-        |scope: &Scope| scope.as_str() == OFFLINE_ACCESS || HABITUAL.contains(&scope.as_str());
-
     let mut selected: ScopeSet = requested
         .iter()
         .filter(|scope| is_known(scope))
@@ -47,6 +51,69 @@ pub(crate) fn select_scopes(resource: &Resource, requested: Option<&str>) -> Res
         )
     })?;
     Ok(selected)
+}
+
+/// The scopes of one access token that a refresh gives (RFC 6749 §6): of those that were `granted`, what is `requested` and the
+/// resources of the token still have; without a request, all that they still have.
+///
+/// Clients repeat what they once asked for, or name all that the server's metadata has. So names are left out that cannot be a
+/// wish for more: the habitual ones, those that a resource of the grant (`all`) has lost, and those of other resources here.
+///
+/// # Errors
+/// `invalid_scope` for a scope that a resource of the grant has and that was not granted, for one that nobody here has, and when
+/// nothing is left of what was asked for.
+pub(crate) fn refreshed_scopes(
+    granted: &ScopeSet,
+    all: &Targets,
+    of_token: &Targets,
+    registered: &[Arc<Resource>],
+    requested: Option<&ScopeSet>,
+) -> Result<ScopeSet, OAuthError> {
+    let live = of_token.still_defined(granted);
+    let Some(requested) = requested else {
+        return Ok(live);
+    };
+    let kept = requested.intersection(&live);
+    let others = requested.difference(&live);
+    let mut others = others
+        .iter()
+        .filter(|scope| !asks_for_nothing(scope) || all.define(scope.as_str()))
+        .peekable();
+    let asks_for_more = others.peek().is_some();
+    let foreign: BTreeSet<&str> = others
+        .map(Scope::as_str)
+        .filter(|scope| !granted.contains(scope))
+        .collect();
+    if foreign.iter().any(|scope| all.define(scope)) || !are_defined(foreign, registered) {
+        return Err(invalid_scope(
+            "A refresh cannot add scopes; ask for them in a new authorization request.",
+        ));
+    }
+    if kept.iter().any(|scope| scope.as_str() != OFFLINE_ACCESS) {
+        return Ok(kept);
+    }
+    if asks_for_more {
+        return Err(invalid_scope(
+            "None of the requested scopes is left in the grant; send no scope to get those that are.",
+        ));
+    }
+    Ok(live)
+}
+
+/// Whether each of these names is one of a scope. One look at every scope, however many names there are.
+fn are_defined(mut names: BTreeSet<&str>, registered: &[Arc<Resource>]) -> bool {
+    let mut scopes = registered.iter().flat_map(|resource| &resource.scopes);
+    while !names.is_empty() {
+        let Some(scope) = scopes.next() else {
+            return false;
+        };
+        names.remove(scope.name.as_str());
+    }
+    true
+}
+
+fn asks_for_nothing(scope: &Scope) -> bool {
+    scope.as_str() == OFFLINE_ACCESS || HABITUAL.contains(&scope.as_str())
 }
 
 fn defaults(resource: &Resource) -> ScopeSet {

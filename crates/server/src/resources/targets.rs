@@ -96,14 +96,15 @@ impl Targets {
 
     /// Of these scopes, those that one of the resources has. `offline_access` stays.
     pub(crate) fn still_defined(&self, scopes: &ScopeSet) -> ScopeSet {
-        let is_defined = |scope: &str| {
-            scope == OFFLINE_ACCESS
-                || self
-                    .iter()
-                    .any(|resource| resource.scopes.iter().any(|known| known.name == scope))
-        };
+        let is_defined = |scope: &str| scope == OFFLINE_ACCESS || self.define(scope);
         let defined = scopes.iter().filter(|scope| is_defined(scope.as_str()));
         defined.cloned().collect()
+    }
+
+    /// Whether one of the resources has this scope.
+    pub(super) fn define(&self, scope: &str) -> bool {
+        self.iter()
+            .any(|resource| resource.scopes.iter().any(|known| known.name == scope))
     }
 
     /// Those that the request names (RFC 8707 §2.2); all of them when it names none.

@@ -190,4 +190,29 @@ fn what_clients_add_by_habit_asks_for_nothing() {
         selected(Some("openid write offline_access")).unwrap(),
         "write offline_access"
     );
+    for name in ["claudeai", "default", "claudeai offline_access"] {
+        let got = selected(Some(name)).unwrap();
+        assert!(got.starts_with("read list"), "{name}: {got}");
+    }
+    assert_eq!(
+        selected(Some("Default")),
+        Err(ErrorCode::InvalidScope),
+        "no other spelling is known"
+    );
+}
+
+#[test]
+fn a_scope_of_the_resource_with_a_habitual_name_is_one_like_others() {
+    let mut own = resource("r", "https://a.example/mcp");
+    for name in ["default", "email"] {
+        let scope = ResourceScope {
+            name: name.into(),
+            default: false,
+            ..own.scopes[0].clone()
+        };
+        own.scopes.push(scope);
+    }
+    for name in ["default", "email"] {
+        assert_eq!(select_scopes(&own, Some(name)).unwrap().to_string(), name);
+    }
 }

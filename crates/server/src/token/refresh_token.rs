@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::scope::ScopeSet;
 use doorward_oauth::time::UnixSeconds;
 use doorward_store::{Grant, GrantId, RefreshPolicy, Resource, RotateOutcome, RotateRefresh};
@@ -19,7 +18,7 @@ use crate::context::Context;
 use crate::dpop;
 use crate::http::error::TokenError;
 use crate::issue::Draft;
-use crate::resources::{Registered, Targets};
+use crate::resources::{Registered, Targets, refreshed_scopes};
 
 const UNUSABLE: &str = "The refresh token is unknown, expired or revoked; start a new authorization request.";
 
@@ -120,7 +119,9 @@ impl Usage {
         let all = of_grant(Targets::of_grant(&self.registered, grant))?;
         let named: Vec<&str> = self.resources.iter().map(String::as_str).collect();
         let targets = all.narrowed(&named)?;
-        let scopes = narrowed_scopes(self.scope.as_ref(), grant, &targets)?;
+        // The grant keeps its own.
+        let requested = self.scope.as_ref();
+        let scopes = refreshed_scopes(&grant.scopes, &all, &targets, &self.registered, requested)?;
         self.check_key(grant, &targets)?;
 
         let (now, policy) = (ctx.now(), all.refresh_policy(ctx.refresh_policy()));
@@ -196,26 +197,4 @@ async fn by_steps(
     prepared.draft = about_person(ctx, prepared.draft, &prepared.targets, &grant).await?;
     request.spend().await?;
     Ok((prepared, request.acting().rotate_refresh(rotate).await?))
-}
-
-/// The scopes of this access token: what was granted, less what the resource no longer has, less what the
-/// client does not ask for now (RFC 6749 §6). The grant keeps its own.
-fn narrowed_scopes(
-    requested: Option<&ScopeSet>,
-    grant: &Grant,
-    targets: &Targets,
-) -> Result<ScopeSet, TokenError> {
-    let granted = targets.still_defined(&grant.scopes);
-    let Some(requested) = requested else {
-        return Ok(granted);
-    };
-    // More names than were granted need not be looked up one by one.
-    if requested.len() > granted.len() || !granted.contains_all(requested) {
-        return Err(OAuthError::new(
-            ErrorCode::InvalidScope,
-            "A refresh cannot add scopes; ask for them in a new authorization request.",
-        )
-        .into());
-    }
-    Ok(requested.clone())
 }

@@ -1,6 +1,6 @@
 //! What counts.
 
-use crate::support::{EMAIL, ISSUER, PASSWORD};
+use crate::support::{Authorization, EMAIL, ISSUER, PASSWORD};
 use crate::{ALLOW, DENY, REDIRECT, scene};
 use doorward_store::ClientSource::Dynamic;
 use http::StatusCode;
@@ -326,4 +326,27 @@ async fn handles_that_were_touched_open_nothing() {
         .await
         .assert_error_page();
     assert_eq!(scene.grants().await, 0);
+}
+
+/// Staying connected is a refresh token, and a client that is not registered for those has nothing to stay connected with.
+#[tokio::test]
+async fn a_client_that_may_not_refresh_is_not_offered_to_stay_connected() {
+    let scene = scene().await;
+    let metadata = json!({ "redirect_uris": [REDIRECT], "grant_types": ["authorization_code"] });
+    scene.app.add_client_with("brief", Dynamic, metadata).await;
+    for (scope, left) in [
+        ("mcp:read offline_access", vec!["mcp:read"]),
+        ("offline_access", vec!["mcp:read", "mcp:write"]),
+    ] {
+        let request = Authorization::new("brief", REDIRECT)
+            .set("scope", scope)
+            .set("prompt", "consent");
+        let page = scene.browser.open(&request.path()).await;
+        assert_eq!(page.form("/consent").values("scope"), left);
+        assert!(!page.text().contains("Stay connected"), "{page:?}");
+        let reply = scene.browser.submit(&page.form("/consent"), ALLOW).await;
+        let token = scene.app.redeem("brief", &reply).await.json();
+        assert_eq!(token["scope"], left.join(" "));
+        assert!(token.get("refresh_token").is_none());
+    }
 }

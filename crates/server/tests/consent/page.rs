@@ -199,3 +199,42 @@ async fn what_strangers_wrote_is_text() {
         }
     }
 }
+
+/// A web application opens the sign-in in a popup, and waits for word from it or sees it closed: the pages on that way must not
+/// cut it off from the page that opened it. Every other page does. [LOGIN-001]
+#[tokio::test]
+async fn only_the_popup_of_a_web_client_keeps_its_opener() {
+    let scene = scene().await;
+    let loopback = scene
+        .request
+        .clone()
+        .set("redirect_uri", "http://127.0.0.1:4000/cb");
+    for (request, policy) in [(&scene.request, "unsafe-none"), (&loopback, "same-origin")] {
+        let stranger = scene.app.browser();
+        let redirect = stranger.get(&request.path()).await;
+        assert_eq!(redirect.header(OPENER_POLICY), "", "{redirect:?}");
+        let login = stranger.follow(redirect).await;
+        assert_eq!(login.header(OPENER_POLICY), policy, "{login:?}");
+        let form = login.form("/login").set("email", EMAIL).set("password", "wrong");
+        let wrong = stranger.submit(&form, None).await;
+        assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+        assert_eq!(wrong.header(OPENER_POLICY), policy, "{wrong:?}");
+        let consent = scene.browser.open(&request.path()).await;
+        assert_eq!(consent.header(OPENER_POLICY), policy, "{consent:?}");
+        let again = scene
+            .browser
+            .submit(&consent.form("/consent").without("scope"), ALLOW)
+            .await;
+        assert_eq!(again.status, StatusCode::BAD_REQUEST);
+        assert_eq!(again.header(OPENER_POLICY), policy, "{again:?}");
+        let back = scene.browser.submit(&consent.form("/consent"), ALLOW).await;
+        assert!(back.param("code").is_some());
+        assert_eq!(back.header(OPENER_POLICY), "", "{back:?}");
+    }
+    for path in ["/login", "/device", "/oauth/authorize?client_id=unknown"] {
+        let page = scene.app.browser().get(path).await;
+        assert_eq!(page.header(OPENER_POLICY), "same-origin", "{path}");
+    }
+}
+
+const OPENER_POLICY: &str = "cross-origin-opener-policy";

@@ -104,6 +104,30 @@ async fn a_device_gets_two_codes() {
     assert!(grants.contains(&json!(GRANT)));
 }
 
+/// As in a browser: who may not have refresh tokens has nothing to stay connected with.
+#[tokio::test]
+async fn a_device_that_may_not_refresh_is_not_offered_to_stay_connected() {
+    let app = app().await;
+    let metadata = json!({"client_name": "Radio", "grant_types": [GRANT]});
+    app.add_client_with("radio", ClientSource::Admin, metadata).await;
+    let form = [
+        ("client_id", "radio"),
+        ("scope", "mcp:read offline_access"),
+        ("resource", RESOURCE),
+    ];
+    let device = app.browser().post_pairs(DEVICE, &[], &form).await.json();
+    let browser = app.signed_in().await;
+    let page = consent_page(&browser, &device).await;
+    assert_eq!(page.form("/consent").values("scope"), ["mcp:read"]);
+    let allowed = browser
+        .submit(&page.form("/consent"), Some(("decision", "allow")))
+        .await;
+    assert_eq!(allowed.status, StatusCode::OK, "{allowed:?}");
+    let token = poll_as(&app, "radio", &device).await.json();
+    assert_eq!(token["scope"], "mcp:read");
+    assert!(token.get("refresh_token").is_none());
+}
+
 /// [DEV-002]
 #[tokio::test]
 async fn only_clients_with_the_grant_may_begin() {

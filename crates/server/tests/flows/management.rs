@@ -354,6 +354,51 @@ async fn registration_can_need_a_token_of_the_operator() {
     );
 }
 
+/// Clients send the token that they have for the MCP server, or an empty variable. Where anybody may register, that is no reason
+/// to refuse: who has no token of the operator is a stranger like others.
+#[tokio::test]
+async fn where_anybody_may_register_an_unusable_token_is_ignored() {
+    let app = app(DynamicRegistration::Open).await;
+    let public = json!({"redirect_uris": [REDIRECT], "token_endpoint_auth_method": "none"});
+    let stranger = send(&app, "POST", REGISTER, None, &public).await.json();
+    for value in ["Bearer wrong", "Bearer", "Bearer ", "Basic YTpi", "Bearer a b"] {
+        let headers = [("content-type", "application/json"), ("authorization", value)];
+        let reply = app
+            .browser()
+            .send("POST", REGISTER, &headers, public.to_string())
+            .await;
+        assert_eq!(reply.status, StatusCode::CREATED, "{value}: {reply:?}");
+        assert_eq!(reply.json()["client_id"], stranger["client_id"], "{value}");
+    }
+    let confidential = send(&app, "POST", REGISTER, Some("wrong"), &metadata()).await;
+    assert_eq!(confidential.status, StatusCode::CREATED, "{confidential:?}");
+    // A good one counts, and once.
+    let once = initial_token(&app, &json!({"name": "A team", "uses": 1})).await;
+    let token = text(&once, "token");
+    let own = send(&app, "POST", REGISTER, Some(&token), &public).await.json();
+    assert!(own["registration_access_token"].is_string());
+    let again = send(&app, "POST", REGISTER, Some(&token), &public).await.json();
+    assert_eq!(again["client_id"], stranger["client_id"]);
+}
+
+/// An unusable token does not spare the address its budget.
+#[tokio::test]
+async fn who_sends_an_unusable_token_is_counted_as_a_stranger() {
+    let app = TestApp::with(|settings| {
+        settings.rate_limit.registration = "1/1h".parse().unwrap();
+    })
+    .await;
+    let statuses = [
+        send(&app, "POST", REGISTER, Some("wrong"), &metadata())
+            .await
+            .status,
+        send(&app, "POST", REGISTER, Some("wrong"), &metadata())
+            .await
+            .status,
+    ];
+    assert_eq!(statuses, [StatusCode::CREATED, StatusCode::TOO_MANY_REQUESTS]);
+}
+
 #[tokio::test]
 async fn a_token_that_cannot_be_is_refused() {
     let app = app(DynamicRegistration::Open).await;

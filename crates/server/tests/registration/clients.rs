@@ -40,11 +40,9 @@ async fn defaults_are_returned() {
     let body = register(&app, &json!({ "redirect_uris": ["https://c.example/cb"] })).await;
     assert_eq!(body["token_endpoint_auth_method"], "none");
     assert_eq!(body["response_types"], json!(["code"]));
-    assert!(
-        body["grant_types"]
-            .as_array()
-            .unwrap()
-            .contains(&json!("authorization_code"))
+    assert_eq!(
+        body["grant_types"],
+        json!(["authorization_code", "refresh_token"])
     );
     assert!(body.get("client_secret").is_none());
 }

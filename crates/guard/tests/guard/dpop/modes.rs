@@ -210,7 +210,6 @@ async fn malformed_credentials_stay_malformed_under_the_scheme() {
         (vec![format!("DPoP {token}"), format!("Bearer {token}")], "/mcp"),
         (vec![format!("DPoP {token}"), format!("DPoP {token}")], "/mcp"),
         (vec![format!("DPoP  {token}")], "/mcp"),
-        (vec!["DPoP".to_owned()], "/mcp"),
         (vec![format!("DPoP {token}, Bearer {token}")], "/mcp"),
         (vec![format!("DPoP {token}")], "/mcp?access_token=x"),
     ] {
@@ -222,6 +221,10 @@ async fn malformed_credentials_stay_malformed_under_the_scheme() {
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{values:?}");
         assert_eq!(answer.json()["error"], "invalid_request");
     }
+    let empty = Request::post("/mcp").header("authorization", "DPoP");
+    let answer = client.world.send(empty, ping_message().to_string()).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(answer.json()["error"], "invalid_token");
 }
 
 #[test]

@@ -111,22 +111,35 @@ pub(crate) async fn endpoint(
     if policy == DynamicRegistration::AdminOnly {
         return Err(closed());
     }
-    let initial = initial_token(&headers)?;
+    let needs_token = policy == DynamicRegistration::InitialAccessToken;
+    let initial = match initial_token(&headers) {
+        Err(_) if !needs_token => None,
+        initial => initial?,
+    };
     if initial.is_some() {
         // Its holder is not counted as a stranger who registers; whoever tries tokens is.
         ctx.limits.token_address.take(info.address)?;
     }
-    if policy == DynamicRegistration::InitialAccessToken && initial.is_none() {
+    if needs_token && initial.is_none() {
         return Err(token_refused("no initial access token"));
     }
     let metadata = read(&ctx, &headers, &body)?;
-    let registered = match &initial {
-        None if metadata.is_public() => register_public(&ctx, &info, metadata).await?,
-        initial => register_own(&ctx, &info, metadata, initial.as_ref()).await?,
+    let vouched_for = match &initial {
+        Some(initial) => register_with_token(&ctx, &info, &metadata, initial).await?,
+        None => None,
+    };
+    let with_token = vouched_for.is_some();
+    let registered = match vouched_for {
+        Some(registered) => registered,
+        None if needs_token => {
+            return Err(token_refused("an unknown, expired or used initial access token"));
+        }
+        // Clients send the token that they have for something else. Where anybody may register, it says nothing.
+        None => register_stranger(&ctx, &info, metadata).await?,
     };
     info.note_client(&registered.client_id);
     tracing::info!(
-        client_id = %registered.client_id, address = %info.address, with_token = initial.is_some(),
+        client_id = %registered.client_id, address = %info.address, with_token,
         client_name = ?registered.metadata.client_name.as_deref().unwrap_or_default(), "a client registered itself"
     );
     Ok((
@@ -212,39 +225,54 @@ async fn register_public(
     Ok(Registered::of(ctx, &stored, metadata, None, None))
 }
 
-/// A client of its own: a random id, a secret if it authenticates with one, and a token to manage the registration.
-async fn register_own(
+/// A client without a token that counts.
+async fn register_stranger(
     ctx: &Context,
     info: &RequestInfo,
     metadata: EffectiveClient,
-    initial: Option<&Digest>,
 ) -> Result<Registered, TokenError> {
-    let (client_secret, stored) = has_secret(&metadata).then(|| secret::generate(ctx)).unzip();
+    if metadata.is_public() {
+        return register_public(ctx, info, metadata).await;
+    }
+    let (client, registered) = own(ctx, &metadata)?;
+    count(ctx, info)?;
+    ctx.acting(info, Actor::Anyone).create_client(client).await?;
+    Ok(registered)
+}
+
+/// `None` when the token is unknown, has expired or is used up.
+async fn register_with_token(
+    ctx: &Context,
+    info: &RequestInfo,
+    metadata: &EffectiveClient,
+    initial: &Digest,
+) -> Result<Option<Registered>, TokenError> {
+    let (client, registered) = own(ctx, metadata)?;
+    let outcome = ctx
+        .acting(info, Actor::Anyone)
+        .register_with_token(client, initial, ctx.now())
+        .await?;
+    Ok((outcome != RegisterOutcome::TokenRefused).then_some(registered))
+}
+
+/// A client of its own: a random id, a secret if it authenticates with one, and a token to manage the registration.
+fn own(
+    ctx: &Context,
+    metadata: &EffectiveClient,
+) -> Result<(doorward_store::Client, Registered), TokenError> {
+    let (client_secret, stored) = has_secret(metadata).then(|| secret::generate(ctx)).unzip();
     let (token, digest) = management::generate(ctx);
     let client = doorward_store::Client {
         registration_token: Some(digest),
         ..record(
             ctx,
             ctx.random.token("dws_"),
-            &metadata,
+            metadata,
             stored.into_iter().collect(),
         )?
     };
-    if let Some(initial) = initial {
-        let outcome = ctx
-            .acting(info, Actor::Anyone)
-            .register_with_token(client.clone(), initial, ctx.now())
-            .await?;
-        if outcome == RegisterOutcome::TokenRefused {
-            return Err(token_refused("an unknown, expired or used initial access token"));
-        }
-    } else {
-        count(ctx, info)?;
-        ctx.acting(info, Actor::Anyone)
-            .create_client(client.clone())
-            .await?;
-    }
-    Ok(Registered::of(ctx, &client, metadata, client_secret, Some(token)))
+    let registered = Registered::of(ctx, &client, metadata.clone(), client_secret, Some(token));
+    Ok((client, registered))
 }
 
 /// Whether the client authenticates with a secret: who signs with keys has none to keep.
