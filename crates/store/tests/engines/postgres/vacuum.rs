@@ -1,7 +1,7 @@
 //! Rows that were used up long ago: PostgreSQL's own work on the tables, and ours.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use doorward_store::Store;
 use doorward_store::postgres::{PostgresOptions, PostgresStore};
@@ -42,10 +42,8 @@ async fn everything_ends_also_while_the_grants_are_vacuumed() {
     execute(&url, "UPDATE access_grant SET last_used_at = last_used_at + 1").await;
     let cluster = tokio::task::spawn_blocking(move || {
         let at_work = "SELECT count(*) FROM pg_stat_progress_vacuum WHERE relid = 'access_grant'::regclass";
-        let start = Instant::now();
-        while ask(&cluster, "doorward", at_work) == "0" {
-            assert!(start.elapsed() < Duration::from_mins(1), "nothing is vacuumed");
-        }
+        let is_at_work = (0..5_000).any(|_| ask(&cluster, "doorward", at_work) != "0");
+        assert!(is_at_work, "nothing is vacuumed");
         cluster
     })
     .await

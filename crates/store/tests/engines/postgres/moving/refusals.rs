@@ -1,5 +1,7 @@
 //! What cannot be moved is said, and both databases are as they were.
 
+use std::time::Duration;
+
 use doorward_store::moving::Progress;
 use doorward_store::{Store as _, StoreError};
 use rusqlite::Connection;
