@@ -7,8 +7,10 @@ use anyhow::bail;
 use clap::Args;
 use doorward_server::config::Settings;
 use doorward_server::context::Parts;
-use doorward_server::maintenance::moving::{self, Moved, Plan, Progress};
+use doorward_server::maintenance::moving::{self, Moved, Plan, Progress, Watch};
 use doorward_server::maintenance::place;
+
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::ConfigArguments;
 use crate::{out, serve};
@@ -40,7 +42,11 @@ pub async fn run(arguments: MoveArguments) -> anyhow::Result<ExitCode> {
         say_plan(&old, &new, &plan);
         return Ok(ExitCode::SUCCESS);
     }
-    let moved = moving::carry_out(&old, &new, &parts, &mut say_progress).await?;
+    let watch = Watch {
+        tell: &mut say_progress,
+        at_the_end: &mut go_on_whatever_comes,
+    };
+    let moved = moving::carry_out(&old, &new, &parts, watch).await?;
     say_moved(&old, &new, &arguments.to, &moved)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -51,6 +57,19 @@ fn say_plan(old: &Settings, new: &Settings, plan: &Plan) {
         out::line(format!("{:>12}  {}", table.rows, table.table));
     }
     out::note("nothing was done; stop the server, and say --yes");
+}
+
+/// Signals that would end the program do nothing from here on: it is done in a moment.
+fn go_on_whatever_comes() {
+    for kind in [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ] {
+        if let Err(error) = signal(kind) {
+            out::note(format!("do not stop this now ({error})"));
+        }
+    }
 }
 
 fn say_progress(progress: Progress) {

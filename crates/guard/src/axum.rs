@@ -28,7 +28,8 @@ impl Guard {
     /// of possession are for the public URL.
     ///
     /// # Panics
-    /// As [`Router::route_service`], when `path` is no route, for example because it does not begin with a slash.
+    /// As [`Router::route_service`], when `path` is no route, for example because it does not begin with a slash. `path` with a
+    /// slash at its end leads there too: a router that has a route of its own there cannot be merged with this one.
     pub fn protect<S, R>(&self, path: &str, service: S) -> Router
     where
         S: Service<Request<Full<Bytes>>, Response = Response<R>, Error = Infallible>

@@ -11,7 +11,7 @@ use super::table;
 use crate::{http_client, out};
 
 /// The `error` of an answer to a path that nobody serves.
-const NO_SUCH_ADDRESS: &str = "unknown_endpoint";
+const UNKNOWN_ENDPOINT: &str = "unknown_endpoint";
 
 /// The admin API.
 pub struct Api {
@@ -144,7 +144,7 @@ impl Api {
             _ if status == StatusCode::UNAUTHORIZED => {
                 "the server refuses this admin key: it is another one, or was deleted; set DOORWARD_ADMIN_KEY to one that `doorward admin admin-key create` or the first start has shown, or to admin.bootstrap_key".to_owned()
             }
-            _ if answer["error"] == NO_SUCH_ADDRESS => format!(
+            _ if answer["error"] == UNKNOWN_ENDPOINT => format!(
                 "the admin API at {} has no such operation, or is none: it is another version, or the public address; correct --url (DOORWARD_ADMIN_URL) (HTTP {number})",
                 self.url
             ),

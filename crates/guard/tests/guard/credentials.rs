@@ -200,12 +200,25 @@ async fn a_slash_after_the_path_leads_to_the_same_guarded_service() {
     assert_eq!(answer.status(), StatusCode::OK);
     let body = axum::body::to_bytes(answer.into_body(), 100).await.unwrap();
     assert_eq!(body, "a=1");
-    // Routes that end in a slash or in a wildcard stay as they are.
-    for path in ["/", "/mcp/", "/mcp/{*rest}"] {
-        let inside = tower::service_fn(|_: Request<http_body_util::Full<Bytes>>| async {
-            Ok::<_, std::convert::Infallible>(http::Response::new(Body::empty()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_path_that_ends_in_a_slash_or_in_a_wildcard_is_served_as_it_is() {
+    for (path, asked) in [("/", "/"), ("/mcp/", "/mcp/"), ("/mcp/{*rest}", "/mcp/a")] {
+        let world = World::new();
+        let inside = tower::service_fn(|request: Request<http_body_util::Full<Bytes>>| async move {
+            let path = request.uri().path().to_owned();
+            Ok::<_, std::convert::Infallible>(http::Response::new(Body::from(path)))
         });
-        drop(world.guard.protect(path, inside));
+        let request = Request::post(asked)
+            .header("content-type", "application/json")
+            .header("authorization", format!("Bearer {}", world.token()))
+            .body(Body::from(ping_message().to_string()))
+            .unwrap();
+        let answer = world.guard.protect(path, inside).oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        let body = axum::body::to_bytes(answer.into_body(), 100).await.unwrap();
+        assert_eq!(body, asked);
     }
 }
 

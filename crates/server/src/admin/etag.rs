@@ -19,8 +19,9 @@ use utoipa::openapi::{
 
 use super::error::AdminError;
 
-/// What is shown once is no part of a record, and its tag tells nothing of it.
-const SECRETS: [&str; 3] = ["client_secret", "key", "token"];
+/// No part of what somebody decides about: what is shown once, and what use and time alone change (a grant would be another
+/// one at each refresh).
+const LEFT_OUT: [&str; 5] = ["client_secret", "key", "token", "last_used_at", "end_reason"];
 
 /// Adds its tag to each record that is shown, and refuses a change when the record is not the one that was read. Where
 /// changes come one after the other, nothing lies between this look and the change.
@@ -31,15 +32,17 @@ pub(super) async fn conditional(
 ) -> Result<Response, AdminError> {
     let method = request.method().clone();
     if !method.is_safe() && request.headers().contains_key(IF_MATCH) {
-        let record = tagged(shown(endpoints, request.uri().clone()).await).await?;
+        let record = shown(endpoints, request.uri().clone()).await;
         match record.status() {
             // What there is not, the change itself tells.
             StatusCode::NOT_FOUND => {}
-            StatusCode::OK | StatusCode::METHOD_NOT_ALLOWED => {
-                if !holds(request.headers(), record.headers().get(ETAG)) {
+            StatusCode::OK => {
+                if !holds(request.headers(), tagged(record).await?.headers().get(ETAG)) {
                     return Err(AdminError::NotAsRead);
                 }
             }
+            // Nothing is shown there, so nothing was read.
+            StatusCode::METHOD_NOT_ALLOWED => return Err(AdminError::NotAsRead),
             _ => return Ok(record),
         }
     }
@@ -84,8 +87,8 @@ fn tag(body: &[u8]) -> Option<HeaderValue> {
     if record.contains_key("items") {
         return None;
     }
-    for secret in SECRETS {
-        record.remove(secret);
+    for member in LEFT_OUT {
+        record.remove(member);
     }
     let digest = sha256(Value::Object(record).to_string().as_bytes());
     HeaderValue::try_from(format!("\"{}\"", base64url::encode(&digest))).ok()

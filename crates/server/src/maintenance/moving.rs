@@ -1,7 +1,7 @@
 //! Moves everything from SQLite to PostgreSQL, for a server that runs with another configuration from then on.
 
 use doorward_store::moving::{self, Retention};
-pub use doorward_store::moving::{Moved, Progress, Rows};
+pub use doorward_store::moving::{Moved, Progress, Rows, Watch};
 use doorward_store::{Sealed, StoreError};
 
 use super::{check, existing_master_key, master_key_place, place};
@@ -87,7 +87,7 @@ pub async fn carry_out(
     old: &Settings,
     new: &Settings,
     parts: &Parts,
-    tell: &mut (dyn FnMut(Progress) + Send),
+    watch: Watch<'_>,
 ) -> Result<Moved, MoveError> {
     check_settings(old, new)?;
     let options = storage::options(&new.storage);
@@ -97,7 +97,7 @@ pub async fn carry_out(
         audit_events: new.audit.retention.duration(),
     };
     let route = route(old, new, &options);
-    moving::carry_out(route, retention, |sealed| check_key(new, parts, sealed), tell).await
+    moving::carry_out(route, retention, |sealed| check_key(new, parts, sealed), watch).await
 }
 
 fn route<'a>(

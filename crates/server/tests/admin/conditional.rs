@@ -1,11 +1,12 @@
 //! Changes of what somebody has read (RFC 9110 §13.1.1).
 
 use axum::Router;
+use doorward_store::ClientSource;
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::operator::{Operator, assert_refused, operator};
-use crate::support::{ADMIN_KEY, Browser, PASSWORD, REDIRECT, Reply};
+use crate::support::{ADMIN_KEY, Authorization, Browser, PASSWORD, REDIRECT, Reply};
 
 /// Calls the API as somebody who has read something.
 async fn if_match(router: &Router, method: &str, path: &str, tags: &[&str], body: &Value) -> Reply {
@@ -108,6 +109,49 @@ async fn a_record_is_changed_and_removed_only_as_it_was_read() {
         assert_eq!(gone.status, StatusCode::NO_CONTENT, "{gone:?}");
         let again = if_match(admin, "DELETE", &path, &[&second], &Value::Null).await;
         assert_refused(&again, StatusCode::NOT_FOUND, "not_found");
+    }
+}
+
+/// Use moves the time of the last use, and an operator's condition has to hold nevertheless.
+#[tokio::test]
+async fn use_does_not_make_a_grant_another_one() {
+    let operator = operator().await;
+    let app = &operator.app;
+    let client_id = app.add_client(ClientSource::Admin, &[REDIRECT]).await;
+    let browser = app.signed_in().await;
+    let code = app
+        .approve(&browser, &Authorization::new(&client_id, REDIRECT))
+        .await;
+    let token = app.redeem(&client_id, &code).await.json();
+    let path = format!("/admin/grants/{}", app.grants().await[0].id.0);
+    let first = tag(&operator, &path).await;
+    app.wait(5);
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("client_id", &*client_id),
+        ("refresh_token", token["refresh_token"].as_str().unwrap()),
+    ];
+    assert_eq!(app.token(&form).await.status, StatusCode::OK);
+    assert_eq!(tag(&operator, &path).await, first);
+    let gone = if_match(&app.admin, "DELETE", &path, &[&first], &Value::Null).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT, "{gone:?}");
+    assert_ne!(tag(&operator, &path).await, first);
+}
+
+/// Nothing is shown at such an address, so nobody has read what is there.
+#[tokio::test]
+async fn a_condition_never_holds_where_there_is_nothing_to_read() {
+    let operator = operator().await;
+    for tags in [&["*"][..], &["\"any\""]] {
+        let refused = if_match(
+            &operator.app.admin,
+            "POST",
+            "/admin/keys/rotate",
+            tags,
+            &json!({}),
+        )
+        .await;
+        assert_refused(&refused, StatusCode::PRECONDITION_FAILED, "precondition_failed");
     }
 }
 
@@ -234,7 +278,6 @@ fn the_document_says_what_can_be_changed_as_it_was_read() {
     for (base, _, name, _) in records() {
         let path = &document["paths"][base]["post"]["responses"]["201"];
         assert!(path["headers"]["ETag"].is_object(), "{base}");
-        let name = if name == "id" { "id" } else { name };
         for method in ["patch", "delete"] {
             assert!(
                 conditional.contains(&format!("{method} {base}/{{{name}}}")),

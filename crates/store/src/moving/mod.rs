@@ -18,7 +18,7 @@ use tokio::task::spawn_blocking;
 use self::layout::{TABLES, Table};
 use self::rows::Sum;
 use crate::postgres::PostgresOptions;
-use crate::postgres::arriving::{Arriving, Refused, Target};
+use crate::postgres::arriving::{Arriving, Coming, Refused, Target};
 use crate::sqlite::leaving::{Leaving, Source};
 use crate::{Partitioned, Result, Sealed, StoreError};
 
@@ -69,6 +69,14 @@ pub struct Progress {
     pub comparing: bool,
 }
 
+/// What is told on the way.
+pub struct Watch<'a> {
+    /// How far it is, now and then.
+    pub tell: &'a mut (dyn FnMut(Progress) + Send),
+    /// Everything was read back and is about to be committed: who stops it from now on may stop it between the two databases.
+    pub at_the_end: &'a mut (dyn FnMut() + Send),
+}
+
 /// What was moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Moved {
@@ -91,12 +99,17 @@ pub async fn look<E: From<StoreError>>(
     let source = Source::look(route.from)?;
     check(&source.sealed()?)?;
     let log = source.log_name()?;
+    let (_, counted) = blocking(source, count).await?;
+    let counted = counted?;
+    let coming = Coming {
+        log: &log,
+        counted: &counted,
+    };
     Target::connect(route.to, route.options)
         .await?
-        .refuse_full(&log)
+        .refuse_full(coming)
         .await?;
-    let (_, counted) = blocking(source, count).await?;
-    Ok(counted?)
+    Ok(counted)
 }
 
 /// Moves everything. No server can open the old database from here on, and none ever by its name when this has succeeded.
@@ -108,12 +121,12 @@ pub async fn carry_out<E: From<StoreError>>(
     route: Route<'_>,
     retention: Retention,
     check: impl FnOnce(&[Sealed]) -> std::result::Result<(), E>,
-    tell: &mut (dyn FnMut(Progress) + Send),
+    watch: Watch<'_>,
 ) -> std::result::Result<Moved, E> {
     let leaving = Leaving::lock(route.from)?;
     let source = leaving.source()?;
     check(&source.sealed()?)?;
-    Ok(through(route, retention, leaving, source, tell).await?)
+    Ok(through(route, retention, leaving, source, watch).await?)
 }
 
 async fn through(
@@ -121,23 +134,29 @@ async fn through(
     retention: Retention,
     leaving: Leaving,
     source: Source,
-    tell: &mut (dyn FnMut(Progress) + Send),
+    watch: Watch<'_>,
 ) -> Result<Moved> {
     let log = source.log_name()?;
-    let target = Target::connect(route.to, route.options).await?;
-    target.refuse_full(&log).await?;
-    leaving.prepare()?;
     let (source, counted) = blocking(source, count).await?;
     let counted = counted?;
+    let coming = Coming {
+        log: &log,
+        counted: &counted,
+    };
+    let target = Target::connect(route.to, route.options).await?;
+    target.refuse_full(coming).await?;
+    leaving.prepare()?;
     let mut db = target.connection().await?;
-    let arriving = Arriving::begin(&mut db, &log).await?;
+    let arriving = Arriving::begin(&mut db, coming).await?;
     arriving
         .cut(Partitioned::Issuances, retention.now, retention.issuances)
         .await?;
     arriving
         .cut(Partitioned::AuditEvents, retention.now, retention.audit_events)
         .await?;
-    let source = fill(&arriving, source, &counted, tell).await?;
+    let source = fill(&arriving, source, &counted, watch.tell).await?;
+    // From here to the end nobody may stop it: both databases would hold everything.
+    (watch.at_the_end)();
     let committed = arriving.commit().await;
     drop(db);
     if let Err(error) = committed {

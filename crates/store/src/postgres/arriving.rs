@@ -8,10 +8,12 @@ use deadpool_postgres::{Object, Pool, Transaction};
 use doorward_oauth::time::UnixSeconds;
 use futures_util::{SinkExt as _, TryStreamExt as _};
 use tokio::sync::mpsc::Receiver;
+use tokio::time::timeout;
 use tokio_postgres::Error;
 
 use super::errors::{Fallible, Fault, describe};
 use super::{PostgresOptions, at_start, connect, connection, migrations, partitions};
+use crate::moving::Rows;
 use crate::moving::layout::{Described, NOT_FILLED, SEEDED, TABLES, Table};
 use crate::moving::rows::{HEADER, Sum, TRAILER};
 use crate::{Partitioned, Result, StoreError};
@@ -48,27 +50,42 @@ impl Target {
     }
 
     /// Refuses a database in which is more than what its schema puts there, and one that this program cannot fill. Changes
-    /// nothing. `log`: the name of the log of revocations that would be moved.
-    pub(crate) async fn refuse_full(&self, log: &str) -> Result<()> {
+    /// nothing.
+    pub(crate) async fn refuse_full(&self, coming: Coming<'_>) -> Result<()> {
         let mut db = self.connection().await?;
         let refuse = async {
             let transaction = db.build_transaction().read_only(true).start().await?;
             if migrations::has_journal(&transaction).await? {
                 migrations::refuse_newer(&transaction).await?;
-                refuse_full(&transaction, log).await?;
+                refuse_full(&transaction, coming).await?;
             }
             Ok(transaction.rollback().await?)
         };
         refuse.await.map_err(at_start)
     }
 
-    /// Whether the database with this log has arrived; for when the answer to the commit is lost.
+    /// Whether the database with this log has arrived; for when the answer to the commit is lost. The commit may be under way
+    /// still (a standby that has to confirm it): it is over when the lock is free.
     pub(crate) async fn has_arrived(&self, log: &str) -> Result<bool> {
-        let db = self.connection().await?;
-        let name = db.query_opt(LOG_NAME, &[]).await;
-        let name = name.map_err(|error| at_start(error.into()))?;
-        Ok(name.is_some_and(|row| row.get::<_, &str>(0) == log))
+        let mut db = self.connection().await?;
+        let look = async {
+            let transaction = migrations::alone(&mut db).await?;
+            let there = is_there(&transaction, "revocation_log").await? && is_log(&transaction, log).await?;
+            transaction.rollback().await?;
+            Ok(there)
+        };
+        let looked = timeout(PATIENCE, look).await;
+        let in_time = looked.map_err(|_| StoreError::Unavailable("the commit has not ended".to_owned()))?;
+        in_time.map_err(at_start)
     }
+}
+
+/// What would arrive.
+#[derive(Clone, Copy)]
+pub(crate) struct Coming<'a> {
+    /// The name of its log of revocations, which no other database has.
+    pub(crate) log: &'a str,
+    pub(crate) counted: &'a [Rows],
 }
 
 /// The transaction in which everything arrives.
@@ -78,13 +95,13 @@ pub(crate) struct Arriving<'db> {
 
 impl<'db> Arriving<'db> {
     /// With this program's schema, in a database where nothing else is and nobody else writes.
-    pub(crate) async fn begin(db: &'db mut Object, log: &str) -> Result<Self> {
+    pub(crate) async fn begin(db: &'db mut Object, coming: Coming<'_>) -> Result<Self> {
         let begin = async {
             let transaction = migrations::begin_complete(db).await?;
             let tables: Vec<_> = TABLES.iter().chain(NOT_FILLED).copied().collect();
             let lock = format!("LOCK TABLE {} IN EXCLUSIVE MODE", tables.join(", "));
             transaction.batch_execute(&lock).await?;
-            refuse_full(&transaction, log).await?;
+            refuse_full(&transaction, coming).await?;
             for table in SEEDED {
                 transaction.batch_execute(&format!("DELETE FROM {table}")).await?;
             }
@@ -227,7 +244,7 @@ impl From<Error> for Refused {
     }
 }
 
-async fn refuse_full(transaction: &Transaction<'_>, log: &str) -> Fallible<()> {
+async fn refuse_full(transaction: &Transaction<'_>, coming: Coming<'_>) -> Fallible<()> {
     let mut full = Vec::new();
     for table in TABLES.iter().chain(NOT_FILLED) {
         if SEEDED.contains(table) {
@@ -241,21 +258,41 @@ async fn refuse_full(transaction: &Transaction<'_>, log: &str) -> Fallible<()> {
     if full.is_empty() {
         return Ok(());
     }
-    let is_same = is_there(transaction, "revocation_log").await?
-        && transaction
-            .query_one(LOG_NAME, &[])
-            .await?
-            .try_get::<_, &str>(0)?
-            == log;
-    let why = if is_same {
-        "everything was moved into the new database already: start the server with its configuration and put the old file away; or, if nothing was changed there since, drop and create it, and move again".to_owned()
-    } else {
+    let why = if !(is_there(transaction, "revocation_log").await? && is_log(transaction, coming.log).await?) {
         format!(
             "the new database is not empty (there are rows in {}): give it an empty one; nothing is ever merged or overwritten",
             full.join(", ")
         )
+    } else if let Some(other) = other_number(transaction, coming.counted).await? {
+        format!(
+            "the new database holds another state of this one ({other}): one of them was used since it was moved. If it was the new one, keep that and put the old file away; if the old one, drop and create the new database, and move again"
+        )
+    } else {
+        "everything was moved into the new database already: start the server with its configuration and put the old file away".to_owned()
     };
     Err(Fault::Refused(StoreError::Unusable(why)))
+}
+
+async fn is_log(transaction: &Transaction<'_>, log: &str) -> Fallible<bool> {
+    let name = transaction.query_opt(LOG_NAME, &[]).await?;
+    Ok(match name {
+        Some(name) => name.try_get::<_, &str>(0)? == log,
+        None => false,
+    })
+}
+
+/// A table that has not as many rows as would come. Whatever is done adds a line to the audit list, or the record of a token.
+async fn other_number(transaction: &Transaction<'_>, counted: &[Rows]) -> Fallible<Option<String>> {
+    for &Rows { table, rows } in counted {
+        let count = format!("SELECT count(*) FROM {table}");
+        let there: i64 = transaction.query_one(&count, &[]).await?.try_get(0)?;
+        if there.unsigned_abs() != rows {
+            return Ok(Some(format!(
+                "{there} rows in its {table}, and {rows} in the old one"
+            )));
+        }
+    }
+    Ok(None)
 }
 
 /// An older schema has not got every table.

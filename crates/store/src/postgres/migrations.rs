@@ -138,7 +138,7 @@ const fn all_sealed(kind: SealedKind) -> &'static str {
 }
 
 /// A transaction during which no other node changes the schema.
-async fn alone(db: &mut ClientWrapper) -> Fallible<Transaction<'_>> {
+pub(super) async fn alone(db: &mut ClientWrapper) -> Fallible<Transaction<'_>> {
     let transaction = db.transaction().await?;
     transaction.batch_execute(PATIENCE).await?;
     transaction.batch_execute(END_WITH_THE_PROGRAM).await?;

@@ -1,5 +1,6 @@
 //! A database that moves away: read at one moment while nobody else has it, and put aside when it has arrived.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
@@ -44,7 +45,11 @@ impl Leaving {
             .map_err(StoreError::from)
             .and_then(|db| migrations::mark_as_moved(&db));
         marked.map_err(|error| refused(&self.mark, &error))?;
-        file.sync_all().map_err(failed)
+        file.sync_all().map_err(failed)?;
+        // As it is put aside in the end.
+        let tried = beside(&self.lock.path, ".moving-trial");
+        let linked = fs::hard_link(&self.lock.path, &tried).and_then(|()| fs::remove_file(&tried));
+        linked.map_err(|error| cannot("given another name", &self.lock.path, &error))
     }
 
     /// Puts the database aside; where it is then. What stands in its place is refused by every start.

@@ -1,13 +1,14 @@
 //! A SQLite database that is moved to PostgreSQL: all that was in it is there, and works on.
 
 mod contents;
+mod lost_answer;
 mod refusals;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_store::moving::{Moved, Progress, Retention, Route, carry_out, look};
+use doorward_store::moving::{Moved, Progress, Retention, Route, Watch, carry_out, look};
 use doorward_store::postgres::{PostgresOptions, PostgresStore};
 use doorward_store::sqlite::{SqliteOptions, SqliteStore};
 use doorward_store::{
@@ -66,7 +67,11 @@ impl Places {
     async fn carry_out_telling(&self, tell: &mut (dyn FnMut(Progress) + Send)) -> Result<Moved, StoreError> {
         let (from, to) = (self.file(), self.database.url());
         let route = self.route(from.to_str().unwrap(), &to);
-        carry_out(route, kept(), |_| Ok(()), tell).await
+        let watch = Watch {
+            tell,
+            at_the_end: &mut || {},
+        };
+        carry_out(route, kept(), |_| Ok(()), watch).await
     }
 
     fn route<'a>(&'a self, from: &'a str, to: &'a str) -> Route<'a> {
@@ -335,7 +340,11 @@ async fn a_pooler_in_between_is_no_hindrance() {
     places.options.transaction_pooler = true;
     let (from, to) = (places.file(), pooler.url(&places.database.name));
     let route = places.route(from.to_str().unwrap(), &to);
-    carry_out::<StoreError>(route, kept(), |_| Ok(()), &mut |_| {})
+    let watch = Watch {
+        tell: &mut |_| {},
+        at_the_end: &mut || {},
+    };
+    carry_out::<StoreError>(route, kept(), |_| Ok(()), watch)
         .await
         .unwrap();
     let after = contents::of_postgres(&places.database.url()).await;

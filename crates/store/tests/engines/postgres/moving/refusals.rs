@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use doorward_store::moving::Progress;
+use doorward_store::moving::{Progress, Watch};
 use doorward_store::{Store as _, StoreError};
 use rusqlite::Connection;
 
@@ -59,7 +59,7 @@ async fn a_row_that_postgresql_cannot_hold_is_named_and_nothing_is_moved() {
             "UPDATE resource SET uri = hex(randomblob(9000)) WHERE slug = 'slug-7'",
             [
                 "PostgreSQL refused the row of resource with slug \"slug-7\": index row",
-                "change or remove it first",
+                "change or remove that row first",
             ],
         ),
         (
@@ -119,6 +119,16 @@ async fn what_has_arrived_already_is_said_to_have() {
         refused.contains("everything was moved into the new database already"),
         "{refused}"
     );
+    let looked = refusal(places.look().await.map(|_| ()));
+    assert_eq!(looked, refused);
+
+    // Not when the old one was used since: what the new one holds is an earlier state.
+    change(&places, "DELETE FROM session");
+    let refused = refusal(places.carry_out().await);
+    assert!(
+        refused.contains("another state of this one") && refused.contains("drop and create the new database"),
+        "{refused}"
+    );
 }
 
 #[tokio::test]
@@ -170,7 +180,11 @@ async fn a_refused_key_moves_nothing() {
         Err(StoreError::NotFound)
     };
     let route = places.route(from.to_str().unwrap(), &to);
-    let refused = carry_out(route, kept(), wrong, &mut |_| {}).await;
+    let watch = Watch {
+        tell: &mut |_| {},
+        at_the_end: &mut || {},
+    };
+    let refused = carry_out(route, kept(), wrong, watch).await;
     assert_eq!(refused, Err(StoreError::NotFound));
     is_untouched(&places, &before).await;
 }
@@ -194,9 +208,7 @@ async fn a_move_that_is_stopped_in_the_middle_leaves_nothing() {
                         "stopped here"
                     );
                 };
-                let (from, to) = (places.file(), places.database.url());
-                let route = places.route(from.to_str().unwrap(), &to);
-                carry_out::<StoreError>(route, kept(), |_| Ok(()), &mut stop).await
+                places.carry_out_telling(&mut stop).await
             })
         };
         assert!(moving.await.unwrap_err().is_panic());
