@@ -86,7 +86,7 @@ pub(super) async fn create(
     }
     if ctx.store.admin_keys().await?.len() >= MOST {
         return Err(AdminError::Conflict(
-            "There are 100 admin keys, which is the most; delete those that nobody uses.",
+            "There are 100 admin keys, which is the most; delete those that nobody uses.".into(),
         ));
     }
     let key = new_key(ctx.random.as_ref());

@@ -1,5 +1,7 @@
 //! Errors of the admin API: `{"error","error_description","error_id"}`, and input that says what is wrong.
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
@@ -28,10 +30,8 @@ pub(super) enum AdminError {
     UnknownEndpoint,
     /// No such thing.
     NotFound(&'static str),
-    /// The name is taken.
-    Conflict(&'static str),
-    /// Another record needs this one; the sentence says which.
-    InUse(String),
+    /// The name is taken, or another record needs this one.
+    Conflict(Cow<'static, str>),
     /// The record is not what was read.
     NotAsRead,
     /// The input cannot be used; the sentence says how to fix it.
@@ -53,7 +53,7 @@ impl AdminError {
     /// Another sentence for what is taken: it says what of it is.
     pub(super) fn taken(sentence: &'static str) -> impl FnOnce(StoreError) -> Self {
         move |error| match error {
-            StoreError::Conflict => Self::Conflict(sentence),
+            StoreError::Conflict => Self::Conflict(sentence.into()),
             error => error.into(),
         }
     }
@@ -76,7 +76,7 @@ impl From<StoreError> for AdminError {
             StoreError::NotFound => {
                 Self::NotFound("There is no such record; list the records to see what there is.")
             }
-            StoreError::Conflict => Self::Conflict("The name or identifier is taken; choose another."),
+            StoreError::Conflict => Self::Conflict("The name or identifier is taken; choose another.".into()),
             StoreError::Invalid(sentence) => Self::Invalid(sentence.to_owned()),
             error => Self::Store(error),
         }
@@ -129,8 +129,7 @@ impl IntoResponse for AdminError {
             )
             .with_code(UNKNOWN_ENDPOINT),
             Self::NotFound(text) => sentence(StatusCode::NOT_FOUND, text.to_owned()),
-            Self::Conflict(text) => sentence(StatusCode::CONFLICT, text.to_owned()),
-            Self::InUse(text) => sentence(StatusCode::CONFLICT, text),
+            Self::Conflict(text) => sentence(StatusCode::CONFLICT, text.into_owned()),
             Self::NotAsRead => sentence(
                 StatusCode::PRECONDITION_FAILED,
                 "The record does not have the ETag that If-Match names: it was changed since; read it again, and send the change with the ETag that it has now.".to_owned(),

@@ -10,12 +10,6 @@ use http::header::{ETAG, IF_MATCH};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use serde_json::Value;
 use tower::Service as _;
-use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{ObjectBuilder, Type};
-use utoipa::openapi::{
-    ContentBuilder, Header, HeaderBuilder, OpenApi, Ref, RefOr, Required, Response as Described,
-    ResponseBuilder,
-};
 
 use super::error::AdminError;
 
@@ -125,73 +119,4 @@ fn strong_tags(mut list: &str) -> Option<Vec<&str>> {
             return None;
         }
     }
-}
-
-/// Says so in the `OpenAPI` document: of what has an address of its own and can be changed or removed there.
-pub(super) fn described(mut document: OpenApi) -> OpenApi {
-    let mut collections = Vec::new();
-    for (path, item) in &mut document.paths.paths {
-        let Some((collection, last)) = path.rsplit_once('/') else {
-            continue;
-        };
-        let can_change = item.patch.is_some() || item.delete.is_some();
-        let Some(get) = item.get.as_mut().filter(|_| can_change && last.starts_with('{')) else {
-            continue;
-        };
-        tells_the_tag(get, "200");
-        for change in [&mut item.patch, &mut item.delete].into_iter().flatten() {
-            tells_the_tag(change, "200");
-            change
-                .parameters
-                .get_or_insert_default()
-                .push(RefOr::T(condition()));
-            let responses = &mut change.responses.responses;
-            responses.insert("412".to_owned(), RefOr::T(not_as_read()));
-        }
-        collections.push(collection.to_owned());
-    }
-    for collection in collections {
-        let item = document.paths.paths.get_mut(&collection);
-        if let Some(create) = item.and_then(|item| item.post.as_mut()) {
-            tells_the_tag(create, "201");
-        }
-    }
-    document
-}
-
-fn tells_the_tag(operation: &mut Operation, status: &str) {
-    if let Some(RefOr::T(response)) = operation.responses.responses.get_mut(status) {
-        response.headers.insert("ETag".to_owned(), RefOr::T(etag()));
-    }
-}
-
-fn etag() -> Header {
-    HeaderBuilder::new()
-        .description(Some("The record as it stands: for `If-Match`."))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
-        .build()
-}
-
-fn condition() -> Parameter {
-    ParameterBuilder::new()
-        .name("If-Match")
-        .parameter_in(ParameterIn::Header)
-        .required(Required::False)
-        .description(Some(
-            "The `ETag` of the record that was read, several, or `*` for whatever it is: nothing is done to another one.",
-        ))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
-        .build()
-}
-
-fn not_as_read() -> Described {
-    ResponseBuilder::new()
-        .description("The record is not the one that `If-Match` names")
-        .content(
-            "application/json",
-            ContentBuilder::new()
-                .schema(Some(Ref::from_schema_name("ErrorBody")))
-                .build(),
-        )
-        .build()
 }

@@ -6,6 +6,7 @@ mod audit;
 mod by;
 mod change;
 mod clients;
+mod document;
 mod error;
 mod etag;
 mod grants;
@@ -34,9 +35,8 @@ use axum::routing::{MethodFilter, any, get, on};
 use doorward_store::Turn;
 use http::Method;
 use utoipa::openapi::path::{HttpMethod, Parameter, ParameterIn};
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Header, Ref, RefOr, ResponseBuilder};
-use utoipa::{Modify, OpenApi, Path as _};
+use utoipa::openapi::{OpenApi, RefOr};
+use utoipa::{OpenApi as _, Path as _};
 use utoipa_axum::PathItemExt;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -47,42 +47,19 @@ use crate::context::Context;
 
 pub use key::{AdminKeyOffer, ensure_admin_key, tell_bootstrap_key};
 
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "Doorward admin API",
-        description = "Resources, clients, people, grants, token exchange, trusted issuers, assertion audiences, admin keys, signing keys and the audit list. Send `Authorization: Bearer <admin key>`."
-    ),
-    modifiers(&AdminKeyScheme),
-    security(("admin_key" = []))
-)]
-struct Document;
-
-struct AdminKeyScheme;
-
-impl Modify for AdminKeyScheme {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let components = document.components.get_or_insert_default();
-        components.add_security_scheme(
-            "admin_key",
-            SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)),
-        );
-    }
-}
-
 /// One list, of which both are made: the routes with their description, which therefore cannot drift from them, and the
 /// routes alone. A server need not hold the description, for which few ask.
 macro_rules! endpoints {
     ($($($module:ident::$handler:ident),+;)+) => {
         fn described() -> OpenApiRouter<Arc<Context>> {
-            OpenApiRouter::with_openapi(Document::openapi())$(.routes(routes!($($module::$handler),+)))+
+            OpenApiRouter::with_openapi(document::Document::openapi())$(.routes(routes!($($module::$handler),+)))+
         }
 
         /// Names each operation after its handler, which is one of a kind.
-        fn name(document: &mut utoipa::openapi::OpenApi) {
+        fn name(document: &mut OpenApi) {
             utoipa_axum::paste! {
                 $($(
-                    name_operation::<$module::[<__path_ $handler>]>(
+                    document::name_operation::<$module::[<__path_ $handler>]>(
                         document,
                         concat!(stringify!($module), "_", stringify!($handler)),
                     );
@@ -149,80 +126,9 @@ fn methods<E: utoipa::Path>() -> MethodFilter {
 }
 
 /// The `OpenAPI` document of the admin API.
-pub fn openapi() -> utoipa::openapi::OpenApi {
-    let mut document = etag::described(with_errors(described().into_openapi()));
+pub fn openapi() -> OpenApi {
+    let mut document = document::completed(described().into_openapi());
     name(&mut document);
-    document
-}
-
-/// The operation's name, and as its tag the collection that it is about (`OpenAPI` 3.1 §4.8.10.1).
-fn name_operation<E: utoipa::Path>(document: &mut utoipa::openapi::OpenApi, id: &str) {
-    let path = E::path();
-    let collection = path.split('/').nth(2).unwrap_or_default().to_owned();
-    let Some(item) = document.paths.paths.get_mut(&path) else {
-        return;
-    };
-    for method in E::methods() {
-        let operation = match method {
-            HttpMethod::Get => &mut item.get,
-            HttpMethod::Post => &mut item.post,
-            HttpMethod::Patch => &mut item.patch,
-            HttpMethod::Delete => &mut item.delete,
-            _ => continue,
-        };
-        if let Some(operation) = operation {
-            operation.operation_id = Some(id.to_owned());
-            operation.tags = Some(vec![collection.clone()]);
-        }
-    }
-}
-
-/// What a status means wherever it is answered; the description of a response is required (`OpenAPI` 3.1 §4.8.17.1).
-fn meaning(status: &str) -> &'static str {
-    match status {
-        "200" => "It was done, or here it is.",
-        "201" => "It was made.",
-        "204" => "It was done.",
-        "400" => "The input cannot be used; the sentence says how to fix it.",
-        "404" => "There is no such record.",
-        "409" => "It is taken, or something that is there stands against it.",
-        "503" => "The database does not answer, or not in time.",
-        _ => "What else can happen.",
-    }
-}
-
-/// Every operation may also answer what no handler decides: no key, an unreadable body, a store that is away.
-fn with_errors(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
-    let error = ResponseBuilder::new()
-        .description("Any other error")
-        .content(
-            "application/json",
-            ContentBuilder::new()
-                .schema(Some(Ref::from_schema_name("ErrorBody")))
-                .build(),
-        )
-        .build();
-    for item in document.paths.paths.values_mut() {
-        let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
-        for operation in operations.into_iter().flatten() {
-            for (status, response) in &mut operation.responses.responses {
-                if let RefOr::T(response) = response
-                    && response.description.is_empty()
-                {
-                    meaning(status).clone_into(&mut response.description);
-                    if status == "201" {
-                        let mut header = Header::default();
-                        header.description = Some("Where it is.".to_owned());
-                        response.headers.insert("Location".to_owned(), RefOr::T(header));
-                    }
-                }
-            }
-            operation
-                .responses
-                .responses
-                .insert("default".to_owned(), RefOr::T(error.clone()));
-        }
-    }
     document
 }
 

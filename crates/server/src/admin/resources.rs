@@ -179,7 +179,7 @@ pub(super) async fn create(
         .any(|other| uri.matches(&other.uri));
     if taken {
         return Err(AdminError::Conflict(
-            "A resource with this URI exists; update it instead.",
+            "A resource with this URI exists; update it instead.".into(),
         ));
     }
     let now = ctx.now();
@@ -272,10 +272,10 @@ async fn refuse_while_trusted(ctx: &Context, uri: &str) -> Result<(), AdminError
     if issuers.is_empty() {
         return Ok(());
     }
-    Err(AdminError::InUse(format!(
-        "Rules of trusted issuers name this resource; take them out, or remove the issuers, first: {}.",
-        issuers.join(", ")
-    )))
+    let issuers = issuers.join(", ");
+    Err(AdminError::Conflict(
+        format!("Rules of trusted issuers name this resource; take them out, or remove the issuers, first: {issuers}.").into(),
+    ))
 }
 
 pub(super) fn check_slug(slug: &str) -> Result<(), AdminError> {

@@ -211,12 +211,7 @@ pub(super) async fn disable(
     Path(id): Path<Uuid>,
     OptionalBody(Nothing {}): OptionalBody<Nothing>,
 ) -> Result<Json<UserBody>, AdminError> {
-    let before = find(&ctx, id).await?;
-    let user = User {
-        disabled: true,
-        ..before.clone()
-    };
-    Ok(Json(save(&ctx, &by, before, user).await?))
+    set_disabled(&ctx, &by, id, true).await
 }
 
 /// Lets a disabled person sign in again. What ended stays ended.
@@ -228,12 +223,21 @@ pub(super) async fn enable(
     Path(id): Path<Uuid>,
     OptionalBody(Nothing {}): OptionalBody<Nothing>,
 ) -> Result<Json<UserBody>, AdminError> {
-    let before = find(&ctx, id).await?;
+    set_disabled(&ctx, &by, id, false).await
+}
+
+async fn set_disabled(
+    ctx: &Context,
+    by: &By,
+    id: Uuid,
+    disabled: bool,
+) -> Result<Json<UserBody>, AdminError> {
+    let before = find(ctx, id).await?;
     let user = User {
-        disabled: false,
+        disabled,
         ..before.clone()
     };
-    Ok(Json(save(&ctx, &by, before, user).await?))
+    Ok(Json(save(ctx, by, before, user).await?))
 }
 
 async fn find(ctx: &Context, id: Uuid) -> Result<User, AdminError> {
