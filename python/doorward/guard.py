@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -22,6 +21,7 @@ from doorward.options import (
     RevocationFeed,
     Transport,
     credentials_for_core,
+    decision_hook_for_core,
     dpop_for_core,
     network_for_core,
     revocation_for_core,
@@ -330,7 +330,7 @@ class Guard(DoorwardResource):
                 named: credentials_for_core(credentials) for named, credentials in (issuer_credentials or {}).items()
             },
             "revocation": revocation_for_core(revocation_checker, fail_closed),
-            "on_decision": _plain(on_decision),
+            "on_decision": decision_hook_for_core(on_decision),
             "network": network_for_core(dev_mode, fetch_settings),
             "dpop": dpop_for_core(inbound_dpop),
             "transport": transport,
@@ -343,14 +343,6 @@ class Guard(DoorwardResource):
     async def __aenter__(self) -> Guard:
         self.start()
         return self
-
-
-def _plain(hook: Any) -> Any:
-    if hook is None:
-        return None
-    if not callable(hook) or inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(hook.__call__):
-        raise TypeError("on_decision must be a plain function: nobody would await another. Start a task in it instead")
-    return hook
 
 
 def _named(setting: str, scopes: Mapping[str, Iterable[str]] | None) -> dict[str, list[str]]:

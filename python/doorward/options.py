@@ -250,6 +250,17 @@ def revocation_for_core(
     return {"checker": _awaitable(checker), "fail_closed": fail_closed}
 
 
+def decision_hook_for_core(
+    hook: Callable[[Mapping[str, Any]], None] | None,
+) -> Callable[[Mapping[str, Any]], None] | None:
+    """As the core calls it."""
+    if hook is None:
+        return None
+    if not callable(hook) or inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(hook.__call__):
+        raise TypeError("on_decision must be a plain function: nobody would await another. Start a task in it instead")
+    return hook
+
+
 def _awaitable(checker: Callable[[VerifiedClaims, str], Any]) -> RevocationChecker:
     """The checker, also where somebody forgot the ``async``: its answer must not count as a failure, which may pass."""
     if inspect.iscoroutinefunction(checker):
