@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use doorward_server::config::Settings;
 use doorward_server::context::Parts;
@@ -29,7 +29,7 @@ pub struct MoveArguments {
 
 pub async fn run(arguments: MoveArguments) -> anyhow::Result<ExitCode> {
     let old = serve::load(arguments.config.config.as_deref())?;
-    let new = serve::load(Some(&arguments.to))?;
+    let new = serve::load(Some(&arguments.to)).with_context(|| arguments.to.display().to_string())?;
     let parts = Parts::system();
     let plan = moving::plan(&old, &new, &parts).await?;
     if !plan.other_settings.is_empty() {

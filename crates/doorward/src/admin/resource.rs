@@ -73,17 +73,17 @@ pub struct Update {
     /// The scopes from now on, `name|upstream scope|description`. May be repeated; those that are not named are taken away. A scope that stays keeps its description, upstream scope and default unless you give others.
     #[arg(long = "scopes", value_parser = scope, group = "named")]
     scopes: Vec<Value>,
-    /// A scope more, `name|upstream scope|description`; the others stay. May be repeated.
+    /// A scope more, or another description for one that is there, `name|upstream scope|description`; the others stay. May be repeated.
     #[arg(long = "add-scope", value_name = "SCOPES", value_parser = scope, group = "named")]
     add_scopes: Vec<Value>,
     /// The name of a scope that is taken away; the others stay. May be repeated.
     #[arg(long = "remove-scope", value_name = "SCOPE", conflicts_with = "scopes")]
     remove_scopes: Vec<String>,
-    /// The name of one of the scopes that only a request that names it gets. May be repeated.
-    #[arg(long = "on-request", value_name = "SCOPE", requires = "named")]
+    /// The name of one of its scopes that only a request that names it gets. May be repeated.
+    #[arg(long = "on-request", value_name = "SCOPE")]
     on_request: Vec<String>,
-    /// The name of one of the scopes that a request without `scope` gets, as new ones are. May be repeated.
-    #[arg(long = "by-default", value_name = "SCOPE", requires = "named")]
+    /// The name of one of its scopes that a request without `scope` gets, as new ones are. May be repeated.
+    #[arg(long = "by-default", value_name = "SCOPE")]
     by_default: Vec<String>,
     #[command(flatten)]
     policy: Policy,
@@ -133,13 +133,14 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
                 body["policy"] = policy;
             }
             let path = path("/admin/resources", &update.slug);
-            let mut scopes = ScopeChange {
+            let scopes = ScopeChange {
                 from_now_on: update.scopes,
                 more: update.add_scopes,
                 away: update.remove_scopes,
+                by_default: update.by_default,
+                on_request: update.on_request,
             };
-            scopes.set_default(&update.by_default, true)?;
-            scopes.set_default(&update.on_request, false)?;
+            scopes.check()?;
             if scopes.is_empty() {
                 let body = input::change::<Update>(body)?;
                 api.call(Method::PATCH, &path, Some(&body)).await?
@@ -190,20 +191,23 @@ struct ScopeChange {
     from_now_on: Vec<Value>,
     more: Vec<Value>,
     away: Vec<String>,
+    by_default: Vec<String>,
+    on_request: Vec<String>,
 }
 
 impl ScopeChange {
     fn is_empty(&self) -> bool {
-        self.from_now_on.is_empty() && self.more.is_empty() && self.away.is_empty()
+        let of_scopes = self.from_now_on.is_empty() && self.more.is_empty();
+        of_scopes && self.away.is_empty() && self.by_default.is_empty() && self.on_request.is_empty()
     }
 
-    fn set_default(&mut self, names: &[String], default: bool) -> Result<(), Failure> {
-        let scopes = if self.more.is_empty() {
-            &mut self.from_now_on
-        } else {
-            &mut self.more
-        };
-        set_default(scopes, names, default)
+    fn check(&self) -> Result<(), Failure> {
+        match self.away.iter().find(|name| has(&self.more, &json!(name))) {
+            Some(name) => Err(Failure::usage(format!(
+                "{name} is both added and taken away; say one of them"
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// What becomes of those that are there. Of `first`, which were there when the command began, those stay that are not
@@ -223,7 +227,10 @@ impl ScopeChange {
             !goes && !has(&named, name)
         };
         let staying = there.iter().filter(stays).cloned();
-        Ok(staying.chain(as_before(named.clone(), there)).collect())
+        let mut scopes: Vec<Value> = staying.chain(as_before(named.clone(), there)).collect();
+        set_default(&mut scopes, &self.by_default, true)?;
+        set_default(&mut scopes, &self.on_request, false)?;
+        Ok(scopes)
     }
 }
 
@@ -279,11 +286,7 @@ fn set_default(scopes: &mut [Value], names: &[String], default: bool) -> Result<
     let option = if default { "--by-default" } else { "--on-request" };
     for name in names {
         let scope = scopes.iter_mut().find(|scope| scope["name"] == name.as_str());
-        let unknown = || {
-            Failure::usage(format!(
-                "{option} {name}: there is no such scope among those that are named"
-            ))
-        };
+        let unknown = || Failure::usage(format!("{option} {name}: there is no such scope"));
         scope.ok_or_else(unknown)?["default"] = default.into();
     }
     Ok(())

@@ -31,7 +31,7 @@ pub(super) async fn conditional(
             // What there is not, the change itself tells.
             StatusCode::NOT_FOUND => {}
             StatusCode::OK => {
-                if !holds(request.headers(), tagged(record).await?.headers().get(ETAG)) {
+                if !holds(request.headers(), tagged(record).await?.headers().get(ETAG))? {
                     return Err(AdminError::NotAsRead);
                 }
             }
@@ -89,14 +89,21 @@ fn tag(body: &[u8]) -> Option<HeaderValue> {
 }
 
 /// Whether the record with this tag is one that may be changed; what has none was not read.
-fn holds(headers: &HeaderMap, tag: Option<&HeaderValue>) -> bool {
-    let Some(tag) = tag.and_then(|tag| tag.to_str().ok()) else {
-        return false;
-    };
+fn holds(headers: &HeaderMap, tag: Option<&HeaderValue>) -> Result<bool, AdminError> {
     let fields = headers.get_all(IF_MATCH).iter();
     let fields: Vec<&str> = fields.map(|field| field.to_str().unwrap_or_default()).collect();
     let list = fields.join(",");
-    list.trim() == "*" || strong_tags(&list).is_some_and(|tags| tags.contains(&tag))
+    let is_any = list.trim() == "*";
+    let tags = if is_any {
+        Some(Vec::new())
+    } else {
+        strong_tags(&list)
+    };
+    let tags = tags.ok_or_else(|| {
+        AdminError::invalid("If-Match has to be * or an ETag as it was given, with its double quotes.")
+    })?;
+    let tag = tag.and_then(|tag| tag.to_str().ok());
+    Ok(tag.is_some_and(|tag| is_any || tags.contains(&tag)))
 }
 
 /// Those of a list (§5.6.1) that can be the tag of a record (§8.8.3.2); there can be commas in them. `None` when it is no list

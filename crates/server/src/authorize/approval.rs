@@ -120,7 +120,7 @@ impl<'a> Decision<'a> {
         }
     }
 
-    fn approval(&self, ctx: &Context, code: &str) -> Approval {
+    fn approval(&self, ctx: &Context, code: &str, hand_over: bool) -> Approval {
         let now = ctx.now();
         let request = &self.pending.request;
         let (session, user) = (&self.signed_in.session, &self.signed_in.user);
@@ -148,8 +148,9 @@ impl<'a> Decision<'a> {
         };
         let code = self.record_of_code(code, grant.id, now + ctx.settings.tokens.code_ttl.duration());
         let (consent, declined) = self.answer.clone().unzip();
-        // What somebody allowed on several resources together says nothing about one of them.
-        let consent = consent.filter(|_| request.more_resources.is_empty());
+        // What somebody allowed on several resources together says nothing about one of them. And whoever carried a code over
+        // is asked again: the next one would go straight to this browser's own machine, where the client is not.
+        let consent = consent.filter(|_| request.more_resources.is_empty() && !hand_over);
         let consent = consent.map(|scopes| Consent {
             scopes,
             fingerprint: self.client.fingerprint.clone(),
@@ -200,7 +201,7 @@ pub(crate) async fn approve_and(
         info.note_actor(person.clone());
     }
     let acting = ctx.acting(info, person);
-    let outcome = match acting.approve(decision.approval(ctx, &code)).await {
+    let outcome = match acting.approve(decision.approval(ctx, &code, hand_over)).await {
         // Somebody else answered it in this browser.
         Err(StoreError::Conflict) => return Err(already_answered()),
         outcome => outcome?,

@@ -182,7 +182,7 @@ fn words_for(status: StatusCode) -> (&'static str, &'static str) {
     match status {
         StatusCode::NOT_FOUND => (
             "There is nothing here",
-            "Check the address; the server's metadata names every endpoint.",
+            "Check the address, or start from the application that you want to connect; for programs the server's metadata names every endpoint.",
         ),
         StatusCode::METHOD_NOT_ALLOWED => (
             "This address works differently",

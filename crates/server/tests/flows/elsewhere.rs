@@ -15,7 +15,7 @@ async fn the_code_can_be_carried_to_a_client_that_the_browser_does_not_reach() {
         .await;
     let browser = app.signed_in().await;
     let page = browser.open(&Authorization::new(&client, LOOPBACK).path()).await;
-    assert!(page.text().contains("my client runs on another machine"));
+    assert!(page.text().contains("my application runs on another machine"));
     let shown = browser
         .submit(&page.form("/consent"), Some(("decision", "hand_over")))
         .await;
@@ -47,6 +47,9 @@ async fn the_code_can_be_carried_to_a_client_that_the_browser_does_not_reach() {
         ("code_verifier", VERIFIER),
     ];
     assert_eq!(app.token(&form).await.status, StatusCode::OK);
+    // The next time it can be carried over again.
+    let page = browser.open(&Authorization::new(&client, LOOPBACK).path()).await;
+    assert!(page.body.contains("hand_over"), "{page:?}");
 }
 
 /// A client may register what a shell would take for the end of a word, and for another command.

@@ -100,10 +100,11 @@ pub async fn look<E: From<StoreError>>(
     check(&source.sealed()?)?;
     let log = source.log_name()?;
     let (_, counted) = blocking(source, count).await?;
-    let counted = counted?;
+    let (counted, newest) = counted?;
     let coming = Coming {
         log: &log,
         counted: &counted,
+        newest: &newest,
     };
     Target::connect(route.to, route.options)
         .await?
@@ -138,10 +139,11 @@ async fn through(
 ) -> Result<Moved> {
     let log = source.log_name()?;
     let (source, counted) = blocking(source, count).await?;
-    let counted = counted?;
+    let (counted, newest) = counted?;
     let coming = Coming {
         log: &log,
         counted: &counted,
+        newest: &newest,
     };
     let target = Target::connect(route.to, route.options).await?;
     target.refuse_full(coming).await?;
@@ -271,14 +273,15 @@ fn explain(source: &Source, table: &Table, refused: &Refused) -> StoreError {
     ))
 }
 
-fn count(source: &Source) -> Result<Vec<Rows>> {
+/// How many rows each table has, and the newest of what is only ever added to.
+fn count(source: &Source) -> Result<(Vec<Rows>, [String; 2])> {
     let counted = TABLES.iter().map(|&table| {
         Ok(Rows {
             table,
             rows: source.count(table)?,
         })
     });
-    counted.collect()
+    Ok((counted.collect::<Result<_>>()?, source.newest()?))
 }
 
 fn commit_in_doubt(error: &StoreError) -> StoreError {

@@ -26,6 +26,8 @@ const COLUMNS: &str = "SELECT attname::text, format_type(atttypid, atttypmod), a
 /// What the triggers of the rows have to do is done, so that nothing is counted at the commit.
 const SETTLE: &str = "SET CONSTRAINTS ALL IMMEDIATE";
 const LOG_NAME: &str = "SELECT split_part(name, '@', 1) FROM revocation_log WHERE id = 1";
+/// As [`Source::newest`](crate::sqlite::leaving::Source::newest).
+const NEWEST: &str = "SELECT coalesce(max(replace(id::text, '-', '')), ''), (SELECT coalesce(max(jti), '') FROM issuance) FROM audit_event";
 /// The log of revocations keeps its name in this history of the server, so that whoever follows it goes on where it was.
 const KEEP_LOG: &str = "UPDATE revocation_log SET name = name || '@' || left(pg_walfile_name(pg_current_wal_lsn()), 8) WHERE id = 1";
 
@@ -86,6 +88,7 @@ pub(crate) struct Coming<'a> {
     /// The name of its log of revocations, which no other database has.
     pub(crate) log: &'a str,
     pub(crate) counted: &'a [Rows],
+    pub(crate) newest: &'a [String],
 }
 
 /// The transaction in which everything arrives.
@@ -263,10 +266,8 @@ async fn refuse_full(transaction: &Transaction<'_>, coming: Coming<'_>) -> Falli
             "the new database is not empty (there are rows in {}): give it an empty one; nothing is ever merged or overwritten",
             full.join(", ")
         )
-    } else if let Some(other) = other_number(transaction, coming.counted).await? {
-        format!(
-            "the new database holds another state of this one ({other}): one of them was used since it was moved. If it was the new one, keep that and put the old file away; if the old one, drop and create the new database, and move again"
-        )
+    } else if !is_same_state(transaction, coming).await? {
+        "the new database holds another state of this one: one of them was used since it was moved, or both. If only the new one was, keep that and put the old file away; otherwise it lacks what was done in the old one: to go on with the old one, drop and create the new database, and move again".to_owned()
     } else {
         "everything was moved into the new database already: start the server with its configuration and put the old file away".to_owned()
     };
@@ -281,18 +282,18 @@ async fn is_log(transaction: &Transaction<'_>, log: &str) -> Fallible<bool> {
     })
 }
 
-/// A table that has not as many rows as would come. Whatever is done adds a line to the audit list, or the record of a token.
-async fn other_number(transaction: &Transaction<'_>, counted: &[Rows]) -> Fallible<Option<String>> {
-    for &Rows { table, rows } in counted {
+/// Whether as much is there as would come, and the newest of it: whatever is done adds a line to the audit list, or the record
+/// of a token.
+async fn is_same_state(transaction: &Transaction<'_>, coming: Coming<'_>) -> Fallible<bool> {
+    for &Rows { table, rows } in coming.counted {
         let count = format!("SELECT count(*) FROM {table}");
         let there: i64 = transaction.query_one(&count, &[]).await?.try_get(0)?;
         if there.unsigned_abs() != rows {
-            return Ok(Some(format!(
-                "{there} rows in its {table}, and {rows} in the old one"
-            )));
+            return Ok(false);
         }
     }
-    Ok(None)
+    let newest = transaction.query_one(NEWEST, &[]).await?;
+    Ok(coming.newest == [newest.try_get::<_, String>(0)?, newest.try_get(1)?])
 }
 
 /// An older schema has not got every table.

@@ -167,7 +167,7 @@ pub fn existing(url: &str) -> Result<PathBuf> {
         Location::File(path) if path.is_file() => Ok(path),
         Location::File(path) => Err(unusable(format!(
             "there is no database at {} (storage.url)",
-            path.display()
+            std::path::absolute(&path).unwrap_or(path).display()
         ))),
         Location::Memory => Err(unusable("a database in memory has no file".to_owned())),
     }

@@ -1,6 +1,7 @@
 //! A database that moves away: read at one moment while nobody else has it, and put aside when it has arrived.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
@@ -45,6 +46,11 @@ impl Leaving {
             .map_err(StoreError::from)
             .and_then(|db| migrations::mark_as_moved(&db));
         marked.map_err(|error| refused(&self.mark, &error))?;
+        // Whoever moves it may be another one (`sudo`), and those who start the server have to be told.
+        let owner = fs::metadata(&self.lock.path).map_err(failed)?;
+        if let Err(error) = chown(&self.mark, Some(owner.uid()), Some(owner.gid())) {
+            tracing::debug!(%error, "what stands in the place of the database belongs to whoever moves it");
+        }
         file.sync_all().map_err(failed)?;
         // As it is put aside in the end.
         let tried = beside(&self.lock.path, ".moving-trial");
@@ -111,6 +117,14 @@ impl Source {
     pub(crate) fn log_name(&self) -> Result<String> {
         let name = "SELECT name FROM revocation_log WHERE id = 1";
         Ok(self.db.query_row(name, [], |row| row.get(0))?)
+    }
+
+    /// The greatest id of the audit list, in hexadecimal, and of the records of tokens: ids begin with the time.
+    pub(crate) fn newest(&self) -> Result<[String; 2]> {
+        let newest = "SELECT coalesce(lower(hex(max(id))), ''), (SELECT coalesce(max(jti), '') FROM issuance) FROM audit_event";
+        Ok(self
+            .db
+            .query_row(newest, [], |row| Ok([row.get(0)?, row.get(1)?]))?)
     }
 
     pub(crate) fn columns(&self, table: &str) -> Result<Vec<Described>> {
