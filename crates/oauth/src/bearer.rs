@@ -11,8 +11,8 @@ mod terms;
 use std::time::Duration;
 
 use doorward_jose::{Jwk, Jws, json, sha256};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 pub use pattern::{MAX_PATTERN_LENGTH, Pattern};
@@ -98,6 +98,15 @@ pub enum BearerError {
     /// `jti` is missing where it is needed, empty, too long or has control characters.
     #[error("the assertion's jti is not usable")]
     Jti,
+    /// `tenant` is not the one that is trusted: a subject is somebody's together with it alone.
+    #[error("the assertion's tenant is not the one that its issuer is trusted with")]
+    Tenant,
+    /// It is restricted in a way that cannot be kept.
+    #[error("the assertion is restricted by authorization_details, which are not read")]
+    AuthorizationDetails,
+    /// A logout token, an access token, or something else that is signed with the same keys.
+    #[error("it is no ID token")]
+    NoIdToken,
 }
 
 /// An assertion that holds: its issuer says this, to this server, now. Nothing is decided yet.
@@ -148,17 +157,31 @@ pub struct Person {
     #[serde(default, deserialize_with = "optional_numeric_date")]
     pub auth_time: Option<UnixSeconds>,
     /// How (RFC 8176).
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "if_usable")]
     pub amr: Option<Vec<String>>,
     /// Never finds a person: addresses change hands.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "if_usable")]
     pub email: Option<String>,
     /// Whether the provider stands for the address.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "boolean_or_its_name")]
     pub email_verified: Option<bool>,
     /// Shown on pages.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "if_usable")]
     pub name: Option<String>,
+}
+
+/// What only describes: of another type it counts as absent, and the assertion is good without it.
+fn if_usable<'de, T: DeserializeOwned, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Value::deserialize(deserializer).map(|value| serde_json::from_value(value).ok())
+}
+
+/// Some providers write `"true"` and `"false"`. What is neither is not verified.
+fn boolean_or_its_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    Ok(Some(match Value::deserialize(deserializer)? {
+        Value::Bool(verified) => verified,
+        Value::String(name) => name == "true",
+        _ => false,
+    }))
 }
 
 /// What is read of an ID token. The nonce is between the provider and the client.
@@ -168,13 +191,13 @@ struct Identity {
     azp: Option<String>,
     #[serde(default, deserialize_with = "optional_numeric_date")]
     auth_time: Option<UnixSeconds>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "if_usable")]
     amr: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "if_usable")]
     email: Option<String>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "boolean_or_its_name")]
     email_verified: Option<bool>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "if_usable")]
     name: Option<String>,
 }
 
@@ -217,6 +240,7 @@ struct Base {
 
 /// A `cnf` of another kind than `jkt` cannot be checked here, so that the assertion is refused.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Proven {
     jkt: String,
 }
@@ -230,6 +254,37 @@ impl Assertion {
             [length.as_str(), ":", &self.issuer, jti].concat().as_bytes(),
         ))
     }
+}
+
+/// What an assertion of this kind must not be, whatever else it says.
+fn check_kind(kind: Kind, claims: &Map<String, Value>, terms: &Terms) -> Result<(), BearerError> {
+    if kind == Kind::Workload {
+        return Ok(());
+    }
+    // An issuer of several tenants gives one subject to several people.
+    let tenant = claims.get("tenant");
+    if tenant.is_some() != terms.tenant.is_some()
+        || tenant.is_some_and(|tenant| tenant.as_str() != terms.tenant.as_deref())
+    {
+        return Err(BearerError::Tenant);
+    }
+    if kind == Kind::IdJag {
+        // RFC 9396: what is not understood must not be taken for nothing.
+        return match claims.get("authorization_details") {
+            Some(_) => Err(BearerError::AuthorizationDetails),
+            None => Ok(()),
+        };
+    }
+    // Providers sign other JWTs with the same keys, for the same client and without a `typ` in the header: logout tokens
+    // (OpenID Connect Back-Channel Logout §2.4), and their own access tokens.
+    let is_of_another_kind = ["events", "scope", "scp", "appid"]
+        .iter()
+        .any(|name| claims.contains_key(*name));
+    let typ = claims.get("typ").and_then(Value::as_str);
+    if is_of_another_kind || typ.is_some_and(|typ| !["ID", "JWT"].contains(&typ)) {
+        return Err(BearerError::NoIdToken);
+    }
+    Ok(())
 }
 
 /// Checks an assertion of `issuer`, signed with `key`. `audiences`: the names of this server, of which the assertion has
@@ -266,6 +321,7 @@ pub fn verify(
     let (Some(audience), None) = (audience, named.next()) else {
         return Err(BearerError::Audience);
     };
+    check_kind(kind, &claims, terms)?;
     let max_lifetime = match kind {
         Kind::IdToken => MAX_ID_TOKEN_LIFETIME,
         Kind::IdJag | Kind::Workload => terms.max_lifetime(),

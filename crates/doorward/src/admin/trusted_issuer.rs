@@ -102,6 +102,9 @@ pub struct Create {
     /// The `iss` of its assertions, exactly.
     #[arg(long)]
     issuer: String,
+    /// The `tenant` of its assertions about people, where the issuer has several. Stays what it is.
+    #[arg(long)]
+    tenant: Option<String>,
     /// Its word does not count until it is enabled.
     #[arg(long)]
     disabled: bool,
@@ -205,6 +208,9 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
                 "kind": create.kind.as_str(),
                 "issuer": create.issuer,
             });
+            if let Some(tenant) = create.tenant {
+                body["tenant"] = tenant.into();
+            }
             input::disabled(create.disabled, &mut body);
             create.terms.put_into(&mut body)?;
             api.call(Method::POST, BASE, Some(&body)).await?

@@ -21,6 +21,9 @@ pub struct Terms {
     /// The `aud` values that mean this server, instead of its own names.
     #[serde(default)]
     pub audiences: Vec<String>,
+    /// The `tenant` of its assertions about people, where the issuer has several; `None`: they have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
     /// Seconds that an assertion may be good for.
     pub max_lifetime: u32,
     /// Whether each assertion counts once; else the same client may show it again until it ends.

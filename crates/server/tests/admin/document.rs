@@ -439,7 +439,7 @@ async fn other_servers(reader: &mut Reader) {
         .json();
     let rule = json!({"name": "a", "client_ids": ["*"], "claims": {"sub": "x"}, "resource": "files", "scope": "files:read",
         "token_lifetime": 60});
-    let issuer = json!({"slug": "idp", "kind": "identity_provider", "issuer": "https://idp.example", "jwks": keys,
+    let issuer = json!({"slug": "idp", "kind": "identity_provider", "issuer": "https://idp.example", "tenant": "acme", "jwks": keys,
         "audiences": ["a"], "id_token_clients": {"a": "b"}, "rules": [rule]});
     let collection = "/admin/trusted-issuers";
     reader

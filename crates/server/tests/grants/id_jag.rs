@@ -4,6 +4,7 @@ use doorward_jose::{Algorithm, sign};
 use doorward_server::AuthorizationServer;
 use doorward_server::context::Parts;
 use futures_util::future::join_all;
+use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::machine::{Machine, TOKEN, access_token, admin, app, app_with, key, machine, statuses};
@@ -61,6 +62,10 @@ async fn an_assertion_that_does_not_hold_is_no_grant() {
         ("iat", json!(now + 3600)),
         ("scope", json!(["mcp:read"])),
         ("sub", json!("")),
+        ("tenant", json!("acme")),
+        // It would be wider than the provider allowed.
+        ("authorization_details", json!([{"type": "mcp", "tools": ["a"]}])),
+        ("cnf", json!({"jkt": "a", "x5t#S256": "b"})),
     ] {
         let mut changes = json!({});
         changes[name] = value.clone();
@@ -84,6 +89,26 @@ async fn an_assertion_that_does_not_hold_is_no_grant() {
         assert_error(&show(&app, &client, garbage, &[]).await, "invalid_grant");
     }
     assert!(app.grants().await.is_empty());
+}
+
+/// JWTB-001: a subject is somebody's together with issuer and tenant.
+#[tokio::test]
+async fn another_tenant_of_the_issuer_is_nobody() {
+    let app = app().await;
+    let (idp, client) = (
+        provider(&app, json!({"tenant": "acme"})).await,
+        desktop(&app).await,
+    );
+    for tenant in [json!("evil"), json!(7), json!(["acme"]), Value::Null] {
+        let reply = idp.show(&app, &client, json!({"tenant": tenant})).await;
+        assert_error(&reply, "invalid_grant");
+    }
+    let reply = idp.show(&app, &client, json!({"tenant": "acme"})).await;
+    assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
+    let shown = app
+        .administer("GET", "/admin/trusted-issuers/idp", &Value::Null)
+        .await;
+    assert_eq!(shown.json()["tenant"], "acme");
 }
 
 /// JWTB-003, B.2: as the issuer, or as libraries write it that end a host with a slash.

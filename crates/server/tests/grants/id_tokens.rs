@@ -108,6 +108,16 @@ async fn an_id_token_that_does_not_hold_is_no_subject() {
         ("sub", Value::Null),
         ("sub", json!("")),
         ("sub", json!("00u2")),
+        ("tenant", json!("acme")),
+        // Other JWTs of the provider, for the same client.
+        (
+            "events",
+            json!({"http://schemas.openid.net/event/backchannel-logout": {}}),
+        ),
+        ("typ", json!("Bearer")),
+        ("scope", json!("openid")),
+        ("scp", json!(["api"])),
+        ("appid", json!(CLIENT)),
     ] {
         let mut changes = json!({});
         changes[name] = value.clone();
@@ -182,6 +192,16 @@ async fn without_a_permission_for_client_and_issuer_nothing_is_exchanged() {
     let workload = json!({"id_token_clients": {"a": "b"}, "slug": "ci", "kind": "workload", "issuer": "https://ci.example"});
     let refused = crate::machine::admin(&app, "POST", "/admin/trusted-issuers", workload).await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+}
+
+/// Providers differ in how they write what only describes a person.
+#[tokio::test]
+async fn what_only_describes_a_person_may_be_written_oddly() {
+    let app = app().await;
+    let (idp, client) = permitted(&app, json!({})).await;
+    let odd = json!({"email_verified": "true", "name": 7, "amr": "pwd", "email": false, "typ": "ID"});
+    let reply = show(&app, &client, &idp, odd).await;
+    assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
 }
 
 /// TX-026.

@@ -49,6 +49,10 @@ pub(in crate::admin) struct NewTrustedIssuer {
     pub(super) kind: TrustedIssuerKind,
     /// The `iss` of its assertions, exactly.
     pub(super) issuer: String,
+    /// The `tenant` of its assertions about people, where the issuer has several: an assertion of another tenant, or of none,
+    /// is refused. Absent: one with a tenant is. For identity providers; stays what it is.
+    #[serde(default)]
+    pub(super) tenant: Option<String>,
     /// Its word does not count yet.
     #[serde(default)]
     pub(super) disabled: bool,
@@ -125,6 +129,9 @@ pub(in crate::admin) struct TrustedIssuerBody {
     #[schema(schema_with = words::trusted_issuer_kind)]
     kind: TrustedIssuerKind,
     issuer: String,
+    /// The `tenant` of its assertions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<String>,
     /// Its word does not count.
     disabled: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -167,6 +174,7 @@ impl TrustedIssuerBody {
             slug: issuer.slug,
             kind: issuer.kind,
             issuer: issuer.issuer,
+            tenant: terms.tenant,
             disabled: issuer.disabled,
             jwks_uri,
             jwks,

@@ -60,6 +60,7 @@ pub(super) async fn create(
         keys: KeySource::Discovery,
         algorithms: AssertionRules::ALGORITHMS.to_vec(),
         audiences: Vec::new(),
+        tenant: new.tenant,
         max_lifetime: match new.kind {
             TrustedIssuerKind::IdentityProvider => ID_JAG_LIFETIME,
             TrustedIssuerKind::Workload => WORKLOAD_LIFETIME,

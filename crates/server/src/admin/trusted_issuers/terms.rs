@@ -30,6 +30,7 @@ impl TermsChange {
             keys: key_source(ctx, self.jwks_uri, self.jwks, before.keys)?,
             algorithms: self.algorithms.unwrap_or(before.algorithms),
             audiences: self.audiences.unwrap_or(before.audiences),
+            tenant: before.tenant,
             max_lifetime: self.max_lifetime.unwrap_or(before.max_lifetime),
             single_use: self.single_use.unwrap_or(before.single_use),
             public_clients: self.public_clients.unwrap_or(before.public_clients),
@@ -112,10 +113,18 @@ fn check_terms(kind: TrustedIssuerKind, terms: &Terms) -> Result<(), AdminError>
     }
     let clients = &terms.id_token_clients;
     check_client_names("id_token_clients", clients, "at the issuer")?;
-    let about_people = terms.provision || terms.public_clients || !clients.is_empty();
+    let is_tenant =
+        |tenant: &String| !tenant.is_empty() && tenant.len() <= 255 && !tenant.contains(char::is_control);
+    if !terms.tenant.as_ref().is_none_or(is_tenant) {
+        return Err(AdminError::invalid(
+            "tenant must have at most 255 bytes and no control characters.",
+        ));
+    }
+    let about_people =
+        terms.provision || terms.public_clients || !clients.is_empty() || terms.tenant.is_some();
     if kind == TrustedIssuerKind::Workload && about_people {
         return Err(AdminError::invalid(
-            "provision, public_clients and id_token_clients are for identity providers: a workload is no person and has no client.",
+            "provision, public_clients, tenant and id_token_clients are for identity providers: a workload is no person and has no client.",
         ));
     }
     Ok(())
