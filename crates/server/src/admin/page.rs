@@ -85,10 +85,9 @@ impl<T> List<T> {
         let limit = limit as usize;
         let more = rows.len() > limit;
         rows.truncate(limit);
-        let last = rows.last().filter(|_| more).map(|row| slug(row).as_bytes());
-        let next = last.map(|last| ctx.secrets.seal(PURPOSE, name.as_bytes(), last));
+        let next = rows.last().filter(|_| more).map(|row| slug(row).to_owned());
         let items = rows.into_iter().map(show).collect::<Result<_, _>>()?;
-        Ok(Self { items, next })
+        Ok(Self::of(ctx, name, Page { items, next }, |item| item))
     }
 
     /// A list that has one page.

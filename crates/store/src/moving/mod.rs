@@ -98,19 +98,13 @@ pub async fn look<E: From<StoreError>>(
 ) -> std::result::Result<Vec<Rows>, E> {
     let source = Source::look(route.from)?;
     check(&source.sealed()?)?;
-    let log = source.log_name()?;
-    let (_, counted) = blocking(source, count).await?;
-    let (counted, newest) = counted?;
-    let coming = Coming {
-        log: &log,
-        counted: &counted,
-        newest: &newest,
-    };
+    let (_, coming) = blocking(source, coming).await?;
+    let coming = coming?;
     Target::connect(route.to, route.options)
         .await?
-        .refuse_full(coming)
+        .refuse_full(&coming)
         .await?;
-    Ok(counted)
+    Ok(coming.counted)
 }
 
 /// Moves everything. No server can open the old database from here on, and none ever by its name when this has succeeded.
@@ -137,32 +131,26 @@ async fn through(
     source: Source,
     watch: Watch<'_>,
 ) -> Result<Moved> {
-    let log = source.log_name()?;
-    let (source, counted) = blocking(source, count).await?;
-    let (counted, newest) = counted?;
-    let coming = Coming {
-        log: &log,
-        counted: &counted,
-        newest: &newest,
-    };
+    let (source, coming) = blocking(source, coming).await?;
+    let coming = coming?;
     let target = Target::connect(route.to, route.options).await?;
-    target.refuse_full(coming).await?;
+    target.refuse_full(&coming).await?;
     leaving.prepare()?;
     let mut db = target.connection().await?;
-    let arriving = Arriving::begin(&mut db, coming).await?;
+    let arriving = Arriving::begin(&mut db, &coming).await?;
     arriving
         .cut(Partitioned::Issuances, retention.now, retention.issuances)
         .await?;
     arriving
         .cut(Partitioned::AuditEvents, retention.now, retention.audit_events)
         .await?;
-    let source = fill(&arriving, source, &counted, watch.tell).await?;
+    let source = fill(&arriving, source, &coming.counted, watch.tell).await?;
     // From here to the end nobody may stop it: both databases would hold everything.
     (watch.at_the_end)();
     let committed = arriving.commit().await;
     drop(db);
     if let Err(error) = committed {
-        match target.has_arrived(&log).await {
+        match target.has_arrived(&coming.log).await {
             Ok(true) => {}
             Ok(false) => return Err(error),
             Err(_) => return Err(commit_in_doubt(&error)),
@@ -173,7 +161,11 @@ async fn through(
     let (leaving, kept) = blocking(leaving, Leaving::put_aside).await?;
     drop(leaving);
     Ok(Moved {
-        tables: counted.into_iter().filter(|table| table.rows > 0).collect(),
+        tables: coming
+            .counted
+            .into_iter()
+            .filter(|table| table.rows > 0)
+            .collect(),
         kept,
     })
 }
@@ -273,15 +265,18 @@ fn explain(source: &Source, table: &Table, refused: &Refused) -> StoreError {
     ))
 }
 
-/// How many rows each table has, and the newest of what is only ever added to.
-fn count(source: &Source) -> Result<(Vec<Rows>, [String; 2])> {
+fn coming(source: &Source) -> Result<Coming> {
     let counted = TABLES.iter().map(|&table| {
         Ok(Rows {
             table,
             rows: source.count(table)?,
         })
     });
-    Ok((counted.collect::<Result<_>>()?, source.newest()?))
+    Ok(Coming {
+        log: source.log_name()?,
+        counted: counted.collect::<Result<_>>()?,
+        newest: source.newest()?,
+    })
 }
 
 fn commit_in_doubt(error: &StoreError) -> StoreError {

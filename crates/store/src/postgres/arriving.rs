@@ -53,7 +53,7 @@ impl Target {
 
     /// Refuses a database in which is more than what its schema puts there, and one that this program cannot fill. Changes
     /// nothing.
-    pub(crate) async fn refuse_full(&self, coming: Coming<'_>) -> Result<()> {
+    pub(crate) async fn refuse_full(&self, coming: &Coming) -> Result<()> {
         let mut db = self.connection().await?;
         let refuse = async {
             let transaction = db.build_transaction().read_only(true).start().await?;
@@ -83,12 +83,13 @@ impl Target {
 }
 
 /// What would arrive.
-#[derive(Clone, Copy)]
-pub(crate) struct Coming<'a> {
+pub(crate) struct Coming {
     /// The name of its log of revocations, which no other database has.
-    pub(crate) log: &'a str,
-    pub(crate) counted: &'a [Rows],
-    pub(crate) newest: &'a [String],
+    pub(crate) log: String,
+    /// How many rows each table has.
+    pub(crate) counted: Vec<Rows>,
+    /// The newest of what is only ever added to.
+    pub(crate) newest: [String; 2],
 }
 
 /// The transaction in which everything arrives.
@@ -98,7 +99,7 @@ pub(crate) struct Arriving<'db> {
 
 impl<'db> Arriving<'db> {
     /// With this program's schema, in a database where nothing else is and nobody else writes.
-    pub(crate) async fn begin(db: &'db mut Object, coming: Coming<'_>) -> Result<Self> {
+    pub(crate) async fn begin(db: &'db mut Object, coming: &Coming) -> Result<Self> {
         let begin = async {
             let transaction = migrations::begin_complete(db).await?;
             let tables: Vec<_> = TABLES.iter().chain(NOT_FILLED).copied().collect();
@@ -247,7 +248,7 @@ impl From<Error> for Refused {
     }
 }
 
-async fn refuse_full(transaction: &Transaction<'_>, coming: Coming<'_>) -> Fallible<()> {
+async fn refuse_full(transaction: &Transaction<'_>, coming: &Coming) -> Fallible<()> {
     let mut full = Vec::new();
     for table in TABLES.iter().chain(NOT_FILLED) {
         if SEEDED.contains(table) {
@@ -261,7 +262,8 @@ async fn refuse_full(transaction: &Transaction<'_>, coming: Coming<'_>) -> Falli
     if full.is_empty() {
         return Ok(());
     }
-    let why = if !(is_there(transaction, "revocation_log").await? && is_log(transaction, coming.log).await?) {
+    let why = if !(is_there(transaction, "revocation_log").await? && is_log(transaction, &coming.log).await?)
+    {
         format!(
             "the new database is not empty (there are rows in {}): give it an empty one; nothing is ever merged or overwritten",
             full.join(", ")
@@ -284,8 +286,8 @@ async fn is_log(transaction: &Transaction<'_>, log: &str) -> Fallible<bool> {
 
 /// Whether as much is there as would come, and the newest of it: whatever is done adds a line to the audit list, or the record
 /// of a token.
-async fn is_same_state(transaction: &Transaction<'_>, coming: Coming<'_>) -> Fallible<bool> {
-    for &Rows { table, rows } in coming.counted {
+async fn is_same_state(transaction: &Transaction<'_>, coming: &Coming) -> Fallible<bool> {
+    for &Rows { table, rows } in &coming.counted {
         let count = format!("SELECT count(*) FROM {table}");
         let there: i64 = transaction.query_one(&count, &[]).await?.try_get(0)?;
         if there.unsigned_abs() != rows {
