@@ -35,7 +35,7 @@ pub use operations::{
     Approval, ApprovalOutcome, Approved, AssertedOutcome, ClientFilter, Ended, ExchangeOutcome,
     ExchangeToken, GrantFilter, IdJagOutcome, IssueAsserted, IssueIdJag, IssueOwn, LoginThrottle, OwnOutcome,
     Page, PageRequest, PollOutcome, RedeemCode, RedeemOutcome, RefreshPolicy, RefreshShown, RegisterOutcome,
-    RotateOutcome, RotateRefresh, SecretsForgotten, Spend, SpendOutcome, Swept, ThrottlePolicy, UseRefresh,
+    RotateOutcome, RotateRefresh, SecretsForgotten, Spend, SpendOutcome, ThrottlePolicy, UseRefresh,
 };
 pub use records::{
     AdminKey, AssertionAudience, Client, ClientId, ClientSecret, ClientSource, Code, Consent,
@@ -45,7 +45,7 @@ pub use records::{
 };
 pub use revocations::{Revocation, RevocationPage, Revoked};
 pub use rules::partitions::{Partitioned, PartitionsKept};
-pub use rules::sweep::{CLOCK_ERROR, SweepKinds};
+pub use rules::sweep::{CLOCK_ERROR, SweepKinds, Swept};
 
 /// The result of every operation.
 pub type Result<T> = std::result::Result<T, StoreError>;

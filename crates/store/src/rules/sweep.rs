@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use doorward_oauth::time::UnixSeconds;
 
+use crate::{Result, StoreError};
+
 /// A kind of row that a sweep removes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -68,8 +70,51 @@ impl SweepKinds {
         self.0 & (1 << kind as u16) != 0
     }
 
-    pub(crate) const fn add(&mut self, kind: Kind) {
+    const fn add(&mut self, kind: Kind) {
         self.0 |= 1 << kind as u16;
+    }
+}
+
+/// What a sweep removed.
+#[derive(Debug, Clone, Default)]
+pub struct Swept {
+    kinds: Vec<(Kind, u64)>,
+    left: SweepKinds,
+    failed: Option<StoreError>,
+}
+
+impl Swept {
+    /// So many of a kind, or why not. `is_under_way`: others may be where nobody has looked yet.
+    pub(crate) fn add(&mut self, kind: Kind, removed: Result<u64>, limit: u32, is_under_way: bool) {
+        match removed {
+            Ok(rows) => {
+                self.kinds.push((kind, rows));
+                if rows >= u64::from(limit) || (rows > 0 && is_under_way) {
+                    self.left.add(kind);
+                }
+            }
+            Err(error) => self.failed = self.failed.take().or(Some(error)),
+        }
+    }
+
+    /// The name of each kind of row, and how many of it.
+    pub fn kinds(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.kinds.iter().map(|(kind, rows)| (kind.name(), *rows))
+    }
+
+    /// All of them together.
+    pub fn total(&self) -> u64 {
+        self.kinds().map(|(_, rows)| rows).sum()
+    }
+
+    /// The kinds of which there may be more: as many rows were removed as were allowed, or nobody has looked everywhere.
+    pub const fn left(&self) -> SweepKinds {
+        self.left
+    }
+
+    /// Why the first kind could not be swept that could not. The others were.
+    pub const fn failed(&self) -> Option<&StoreError> {
+        self.failed.as_ref()
     }
 }
 
