@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use doorward_server::context::Parts;
 use doorward_server::keys::MasterKey;
-use doorward_server::maintenance::{self, Ended, HangingOnSecrets};
+use doorward_server::maintenance::{self, Ended, HangingOnSecrets, Schema};
 use doorward_server::random::OsRandom;
 
+use crate::check_config::described;
 use crate::cli::ConfigArguments;
 use crate::{init, out, serve};
 
@@ -60,13 +61,13 @@ pub struct NewSecretsArguments {
 /// Brings the database to this version's schema and stops.
 pub async fn migrate(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
     let settings = serve::load(arguments.config.as_deref())?;
-    let is_new = maintenance::is_new(&settings).await?;
+    let before = maintenance::schema(&settings).await?;
     maintenance::migrate(&settings, Parts::system()).await?;
     let place = maintenance::place(&settings);
-    out::line(if is_new {
-        format!("{place} was made new, with this version's schema.")
-    } else {
-        format!("{place} is at this version's schema.")
+    out::line(match before {
+        None => format!("{place} was made new, with this version's schema."),
+        Some(schema) if schema.steps_ahead > 0 => format!("{place} has {}.", described(&schema)),
+        Some(_) => format!("{place} is at this version's schema."),
     });
     Ok(ExitCode::SUCCESS)
 }
@@ -79,7 +80,7 @@ pub async fn backup(arguments: BackupArguments) -> anyhow::Result<ExitCode> {
         "Wrote {} ({} bytes, mode 0600): read from end to end, its schema is {}, and the master key opens it.",
         arguments.file.display(),
         found.bytes,
-        found.schema
+        found.schema.last
     ));
     out::line("Keep the master key apart from it: without it nothing in there can be used.");
     Ok(ExitCode::SUCCESS)
@@ -99,10 +100,17 @@ pub async fn restore(arguments: RestoreArguments) -> anyhow::Result<ExitCode> {
         "{} is {} now: read from end to end, its schema is {}, and the master key opens it.",
         restored.path.display(),
         arguments.file.display(),
-        restored.inspection.schema
+        restored.inspection.schema.last
     ));
-    if restored.inspection.steps_behind > 0 {
+    let Schema {
+        steps_behind,
+        steps_ahead,
+        ..
+    } = restored.inspection.schema;
+    if steps_behind > 0 {
         out::line("It was brought to this version's schema.");
+    } else if steps_ahead > 0 {
+        out::line("That is the schema of a newer version, which this one works with.");
     }
     if let Some(replaced) = &restored.replaced {
         out::line(format!("The database before is {}.", replaced.display()));

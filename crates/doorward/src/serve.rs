@@ -36,9 +36,17 @@ pub async fn run(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
     let manager = ServiceManager::from_environment();
     // On another thread: the embedded database is opened on this one.
     let starting = tokio::spawn(manager.starting());
-    let running = start(settings, &stop).await;
+    let running = tokio::select! {
+        // What is there already is not given up.
+        biased;
+        running = start(settings, &stop) => Some(running),
+        () = stop.cancelled() => None,
+    };
     starting.abort();
-    let running = running?;
+    let Some(running) = running.transpose()? else {
+        tracing::info!("stopped before it had started");
+        return Ok(ExitCode::SUCCESS);
+    };
     let context = running.server.context();
     let life = async {
         manager.ready();

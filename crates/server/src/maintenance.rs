@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use doorward_oauth::client::EffectiveClient;
 use doorward_store::sqlite::backup::{self, Inspection, Restore, Restored};
-pub use doorward_store::{Ended, SecretsForgotten};
+pub use doorward_store::{Ended, Schema, SecretsForgotten};
 use doorward_store::{Store, StoreError};
 
 use crate::audit;
@@ -63,10 +63,8 @@ pub fn check(settings: &Settings) -> Result<(), StartError> {
 /// The database of the settings, as a start would find it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// Its last schema step; `None`: there is none yet, or a new one, and the start makes what is missing.
-    pub schema: Option<String>,
-    /// How many schema steps the start would add to what is there.
-    pub steps_behind: usize,
+    /// What the start would do to its schema; `None`: there is no database yet, or a new one, and the start makes what is missing.
+    pub schema: Option<Schema>,
     /// The file of the master key that the start would make, where nothing is sealed yet. Otherwise the key opens what is.
     pub makes_master_key: Option<PathBuf>,
 }
@@ -76,12 +74,13 @@ pub fn place(settings: &Settings) -> String {
     storage::place(&settings.storage)
 }
 
-/// Whether there is nothing in the database of these settings yet. Changes nothing, and makes nothing.
+/// How the schema of the database of these settings stands to this program's; `None`: there is nothing yet. Changes nothing,
+/// and makes nothing.
 ///
 /// # Errors
 /// What the start would say.
-pub async fn is_new(settings: &Settings) -> Result<bool, StartError> {
-    Ok(storage::look(&settings.storage).await?.is_none())
+pub async fn schema(settings: &Settings) -> Result<Option<Schema>, StartError> {
+    Ok(storage::look(&settings.storage).await?.map(|found| found.schema))
 }
 
 /// Where the master key of these settings stands, for people.
@@ -112,10 +111,8 @@ pub async fn look(settings: &Settings, parts: &Parts) -> Result<Found, StartErro
         }
         Err(error) => return Err(error),
     };
-    let (schema, steps_behind) = found.map(|found| (found.schema, found.steps_behind)).unzip();
     Ok(Found {
-        schema,
-        steps_behind: steps_behind.unwrap_or_default(),
+        schema: found.map(|found| found.schema),
         makes_master_key,
     })
 }

@@ -40,8 +40,9 @@ pub use operations::{
 pub use records::{
     AdminKey, AssertionAudience, Client, ClientId, ClientSecret, ClientSource, Code, Consent,
     DeviceAuthorization, Digest, EndReason, Grant, GrantId, GrantState, InitialAccessToken, Issuance,
-    LinkedSubject, Look, Reseal, Resource, ResourcePolicy, ResourceScope, Sealed, SealedKind, SealedSecret,
-    SecretsInUse, Session, SigningKeyRecord, TokenStanding, TrustedIssuer, TrustedIssuerKind, User, UserId,
+    LinkedSubject, Look, Reseal, Resource, ResourcePolicy, ResourceScope, Schema, Sealed, SealedKind,
+    SealedSecret, SecretsInUse, Session, SigningKeyRecord, TokenStanding, TrustedIssuer, TrustedIssuerKind,
+    User, UserId,
 };
 pub use revocations::{Revocation, RevocationPage, Revoked};
 pub use rules::partitions::{Partitioned, PartitionsKept};

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use grants::{Code, DeviceAuthorization, EndReason, Grant, GrantState, Issuance, TokenStanding};
-pub use keys::{AdminKey, Look, Reseal, Sealed, SealedKind, SealedSecret, SecretsInUse, SigningKeyRecord};
+pub use keys::{
+    AdminKey, Look, Reseal, Schema, Sealed, SealedKind, SealedSecret, SecretsInUse, SigningKeyRecord,
+};
 pub use trust::{AssertionAudience, LinkedSubject, TrustedIssuer, TrustedIssuerKind};
 
 mod grants;

@@ -205,6 +205,18 @@ async fn a_database_of_a_newer_version_or_of_another_program() {
     let stopped = place.serve().await.stop();
     assert_eq!(stopped.code, Some(0));
     assert!(stopped.stderr.contains("9999_future"), "{}", stopped.stderr);
+    // Whoever went back reads that it is not this version's.
+    let newer = "has a newer version's schema (9999_future), 1 step ahead of this program";
+    for arguments in [["check-config", "--database"].as_slice(), &["migrate"]] {
+        let said = place.run(arguments).success();
+        assert!(said.contains(newer), "{said}");
+    }
+    place.run(&["backup", "newer.db"]).success();
+    let restored = place.run(&["restore", "newer.db", "--replace"]).success();
+    assert!(
+        restored.contains("That is the schema of a newer version"),
+        "{restored}"
+    );
     database(&place)
         .execute_batch("DELETE FROM schema_migration WHERE version = 9999")
         .unwrap();

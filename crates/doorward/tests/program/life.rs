@@ -7,7 +7,7 @@ use std::os::unix::net::UnixDatagram;
 use serde_json::Value;
 
 use crate::secrets::{innermost_of_others, unreachable_client};
-use crate::support::{ADMIN_KEY, PATIENCE, Place, Server, eventually, http};
+use crate::support::{ADMIN_KEY, PATIENCE, Place, Server, cluster, eventually, http};
 
 const STARTING: &str = "EXTEND_TIMEOUT_USEC=30000000\nSTATUS=starting";
 
@@ -70,6 +70,42 @@ async fn the_service_manager_is_asked_to_wait_for_a_start_and_for_the_end() {
     let stopping = said(&socket);
     assert!(stopping.ends_with("\nEXTEND_TIMEOUT_USEC=31000000"), "{stopping}");
     assert_eq!(process.finish().code, Some(0));
+}
+
+/// A node that waits for another one's change of the schema can be ended, and says what it waits for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_waits_for_another_node_says_so_and_ends_when_it_is_told_to() {
+    let Some(database) = cluster::empty_database().await else {
+        return;
+    };
+    let (holder, connection) = tokio_postgres::connect(&database.url(), tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    holder
+        .batch_execute("BEGIN; SELECT pg_advisory_xact_lock(1146573380)")
+        .await
+        .unwrap();
+    let place = Place::new()
+        .set("DOORWARD_KEYS_MASTER_KEY_FILE", "master.key")
+        .set("DOORWARD_STORAGE_URL", &database.url());
+    place.run(&["keys", "new-master", "master.key"]).success();
+    let process = place.start(&["serve"], "");
+    eventually("it says that it waits", || async {
+        process
+            .stderr()
+            .contains("waiting for another node")
+            .then_some(())
+    })
+    .await;
+    process.terminate();
+    let finished = process.finish();
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("stopped before it had started"),
+        "{}",
+        finished.stderr
+    );
 }
 
 /// A name in the abstract namespace, and one that nobody listens to.

@@ -33,6 +33,7 @@ const MIGRATIONS: &[Migration] = &[
 
 /// "DWRD": one node at a time changes the schema.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(1146573380)";
+const LOCK_AT_ONCE: &str = "SELECT pg_try_advisory_xact_lock(1146573380)";
 /// Waiting for another node's steps is no slow statement.
 const PATIENCE: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; \
      SET LOCAL idle_in_transaction_session_timeout = 0";
@@ -99,7 +100,10 @@ async fn read(transaction: &Transaction<'_>) -> Fallible<Option<Look>> {
         return Ok(None);
     }
     let applied = journal(transaction).await?;
-    let steps_behind = difference(MIGRATIONS, &applied)?.pending.len();
+    let difference = difference(MIGRATIONS, &applied)?;
+    let Some(schema) = applied.last().map(|last| difference.with(last)) else {
+        return Ok(None);
+    };
     let mut sealed = Vec::new();
     for kind in SealedKind::ALL {
         for row in transaction.query(all_sealed(kind), &[]).await? {
@@ -110,11 +114,7 @@ async fn read(transaction: &Transaction<'_>) -> Fallible<Option<Look>> {
             });
         }
     }
-    Ok(Some(Look {
-        schema: applied.last().map(|step| step.name.clone()).unwrap_or_default(),
-        steps_behind,
-        sealed,
-    }))
+    Ok(Some(Look { schema, sealed }))
 }
 
 /// What would end with keys and secrets; `None` in a new database, and refused as [`look`] does. However long it takes to count.
@@ -142,7 +142,11 @@ pub(super) async fn alone(db: &mut ClientWrapper) -> Fallible<Transaction<'_>> {
     let transaction = db.transaction().await?;
     transaction.batch_execute(PATIENCE).await?;
     transaction.batch_execute(END_WITH_THE_PROGRAM).await?;
-    transaction.batch_execute(LOCK).await?;
+    let at_once = transaction.query_one(LOCK_AT_ONCE, &[]).await?;
+    if !at_once.try_get::<_, bool>(0)? {
+        tracing::info!("waiting for another node, which starts or changes the database schema");
+        transaction.batch_execute(LOCK).await?;
+    }
     Ok(transaction)
 }
 

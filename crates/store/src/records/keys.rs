@@ -51,13 +51,24 @@ pub struct Sealed {
     pub bytes: Vec<u8>,
 }
 
+/// How the schema of a database stands to the one of this program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schema {
+    /// The last step that the database has.
+    pub last: String,
+    /// How many steps this program would add.
+    pub steps_behind: usize,
+    /// The last one of those after which older programs refuse to start: there is no way back then but a copy.
+    pub no_way_back: Option<&'static str>,
+    /// How many steps it has that this program does not know, and that keep this program working.
+    pub steps_ahead: usize,
+}
+
 /// A database that was looked at before anything is done with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Look {
-    /// The last schema step that it has.
-    pub schema: String,
-    /// How many schema steps this program would add.
-    pub steps_behind: usize,
+    /// What this program would do to it.
+    pub schema: Schema,
     /// Everything that is encrypted under the master key.
     pub sealed: Vec<Sealed>,
 }

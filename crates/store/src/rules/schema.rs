@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::sha256;
-use crate::{Result, StoreError};
+use crate::{Result, Schema, StoreError};
 
 /// A numbered step that is part of the program. A released one is never edited: a new one is added.
 #[derive(Debug)]
@@ -54,6 +54,17 @@ pub(crate) struct Difference<'m, 'a> {
 }
 
 impl Difference<'_, '_> {
+    /// The same in a database with this as its last step, for whoever asks before something is done.
+    pub(crate) fn with(&self, last: &Applied) -> Schema {
+        let breaking = self.pending.iter().rev().find(|step| step.breaks_older);
+        Schema {
+            last: last.name.clone(),
+            steps_behind: self.pending.len(),
+            no_way_back: breaking.map(|step| step.name),
+            steps_ahead: self.newer.len(),
+        }
+    }
+
     /// Says so in the log when the database is ahead.
     pub(crate) fn tell(&self) {
         if let Some(last) = self.newer.last() {

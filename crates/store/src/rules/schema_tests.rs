@@ -63,9 +63,9 @@ pub(crate) fn assert_honest(migrations: &[Migration], looked_at: &[(&str, &str)]
         assert!(name.starts_with(&format!("{:04}_", migration.version)));
         let excused = looked_at.iter().any(|(step, _)| *step == name);
         let objections = objections(migration.sql);
-        if migration.breaks_older || excused {
-            assert!(!objections.is_empty(), "{name} is said to break, and does not");
-        } else {
+        assert!(!excused || !objections.is_empty(), "{name} needs no excuse");
+        // What breaks older programs may also be what new ones write: then the text has nothing of it.
+        if !migration.breaks_older && !excused {
             assert_eq!(objections, Vec::<String>::new(), "{name}: mark it `breaks_older`");
         }
     }

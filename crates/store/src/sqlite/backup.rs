@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::location::{Location, LockedFile, beside, private, sync_directory, unusable};
 use super::{audit, ending, keys, migrations};
 use crate::rules::audit::{Hands, database_restored};
-use crate::{Ended, Origin, Result, Sealed, StoreError};
+use crate::{Ended, Origin, Result, Schema, Sealed, StoreError};
 
 /// How long to wait for a server that starts or stops at that moment.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -23,10 +23,8 @@ const REPLACED: &str = ".replaced-";
 /// What is in a database file that was read from end to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inspection {
-    /// The last schema step that it has.
-    pub schema: String,
-    /// How many schema steps this program would add.
-    pub steps_behind: usize,
+    /// What this program would do to it.
+    pub schema: Schema,
     /// Everything that is encrypted under the master key.
     pub sealed: Vec<Sealed>,
     /// The size in bytes.
@@ -206,7 +204,7 @@ fn read_whole(file: &Path) -> Result<Inspection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(file, flags)?;
     db.busy_timeout(PATIENCE)?;
-    let (schema, steps_behind) = migrations::known(&db)?;
+    let schema = migrations::known(&db)?;
     let found: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if found != "ok" {
         // The first line names the database, the second one what is wrong with it.
@@ -223,7 +221,6 @@ fn read_whole(file: &Path) -> Result<Inspection> {
     let bytes = fs::metadata(file).map_or(0, |metadata| metadata.len());
     Ok(Inspection {
         schema,
-        steps_behind,
         sealed,
         bytes,
     })

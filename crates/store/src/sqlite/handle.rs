@@ -154,10 +154,9 @@ fn look(file: &Path, options: &SqliteOptions) -> Result<Option<Look>> {
     let Some(db) = reader(file, options)? else {
         return Ok(None);
     };
-    let (schema, steps_behind) = migrations::known(&db)?;
+    let schema = migrations::known(&db)?;
     Ok(Some(Look {
         schema,
-        steps_behind,
         sealed: keys::all_sealed(&db)?,
     }))
 }

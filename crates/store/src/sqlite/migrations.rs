@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::statements::{Run, statements};
 use crate::rules::schema::{Applied, Migration, checksum, difference, migration};
-use crate::{Result, StoreError};
+use crate::{Result, Schema, StoreError};
 
 /// Marks the file as Doorward's (`PRAGMA application_id`): "DWRD".
 const APPLICATION_ID: i32 = 0x4457_5244;
@@ -83,17 +83,16 @@ fn apply(db: &mut Connection, migrations: &[Migration]) -> Result<()> {
     Ok(transaction.commit()?)
 }
 
-/// The last schema step of a database that this program knows, and how many it would add. Changes nothing.
-pub(super) fn known(db: &Connection) -> Result<(String, usize)> {
+/// How the schema of a database stands to this program's, when this program can work on it. Changes nothing.
+pub(super) fn known(db: &Connection) -> Result<Schema> {
     refuse_strangers(db)?;
     let empty = || StoreError::Unusable("it is empty".to_owned());
     if application_id(db)? == 0 {
         return Err(empty());
     }
     let applied = journal(db)?;
-    let missing = difference(MIGRATIONS, &applied)?.pending.len();
-    let last = applied.last().ok_or_else(empty)?;
-    Ok((last.name.clone(), missing))
+    let difference = difference(MIGRATIONS, &applied)?;
+    applied.last().map(|last| difference.with(last)).ok_or_else(empty)
 }
 
 /// Refuses a database whose schema is not exactly the one of this program. Changes nothing.
