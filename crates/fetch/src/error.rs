@@ -27,6 +27,10 @@ pub enum FetchError {
     /// server.
     #[error("too many requests to this host are under way")]
     Busy,
+    /// Whoever this was for may not make this program ask now ([`Fetcher::admitting`](crate::Fetcher::admitting)); nothing
+    /// was sent. It says nothing about the server.
+    #[error("too much was asked for, for the same caller")]
+    NotAdmitted,
     /// The answer was a redirect; it was not followed.
     #[error("the server answered with a redirect")]
     Redirected,
@@ -51,10 +55,15 @@ pub enum FetchError {
 }
 
 impl FetchError {
+    /// Whether nothing was sent for want of room, so that nothing was learnt about the document.
+    pub const fn nobody_was_asked(&self) -> bool {
+        matches!(self, Self::Busy | Self::NotAdmitted)
+    }
+
     /// Whether the same request may succeed a little later without anybody changing the document.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Dns | Self::Connect | Self::Tls | Self::Timeout | Self::Busy => true,
+            Self::Dns | Self::Connect | Self::Tls | Self::Timeout | Self::Busy | Self::NotAdmitted => true,
             Self::Status(status) => *status >= 500 || *status == 429 || *status == 408,
             _ => false,
         }

@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::collections::{HashMap, hash_map};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -24,10 +25,16 @@ const IDLE_HOSTS: usize = 256;
 type Outcome = Result<Arc<Fetched>, FetchError>;
 type Flight = Shared<BoxFuture<'static, Outcome>>;
 
+/// What a request holds until it is over.
+pub type Held = Box<dyn Any + Send>;
+
+type Admission = Arc<dyn Fn() -> Result<Held, FetchError> + Send + Sync>;
+
 /// Fetches JSON documents from addresses that others chose. Cheap to clone; clones share one cache.
 #[derive(Clone)]
 pub struct Fetcher {
     inner: Arc<Inner>,
+    admission: Option<Admission>,
 }
 
 struct Inner {
@@ -100,7 +107,27 @@ impl Fetcher {
         };
         Ok(Self {
             inner: Arc::new(inner),
+            admission: None,
         })
+    }
+
+    /// The same fetcher, with its cache and its bounds, for somebody who may not make this program ask as often as it likes.
+    /// `admission` is asked before each request to a server: not for what the cache has, nor to join a request that is under
+    /// way. What it gives is held until that request is over, whoever goes away meanwhile; its error
+    /// ([`FetchError::NotAdmitted`] or [`FetchError::Busy`]) is the answer. It must not wait, nor use this fetcher.
+    #[must_use]
+    pub fn admitting(
+        &self,
+        admission: impl Fn() -> Result<Held, FetchError> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            admission: Some(Arc::new(admission)),
+        }
+    }
+
+    fn admit(&self) -> Result<Option<Held>, FetchError> {
+        self.admission.as_ref().map(|admission| admission()).transpose()
     }
 
     /// The document at `url`: from the cache while it is fresh, otherwise asked for (with its entity tag, if
@@ -143,6 +170,7 @@ impl Fetcher {
     pub async fn post_form(&self, form: FormRequest<'_>, limits: &Limits) -> Result<FormAnswer, FetchError> {
         let inner = &self.inner;
         let target = Target::parse(form.url, &inner.policy)?;
+        let _held = self.admit()?;
         let _slots = inner.slots(&target).await?;
         let exchange = async {
             let route = inner.clients.route(&target).await?;
@@ -160,6 +188,7 @@ impl Fetcher {
     pub async fn get_stream(&self, request: StreamRequest<'_>) -> Result<EventStream, FetchError> {
         let inner = &self.inner;
         let target = Target::parse(request.url, &inner.policy)?;
+        let _held = self.admit()?;
         let _slots = inner.slots(&target).await?;
         let head = async {
             let route = inner.clients.route(&target).await?;
@@ -205,10 +234,11 @@ impl Fetcher {
             match flights.get().entry(key.clone()) {
                 hash_map::Entry::Occupied(flight) => (flight.get().clone(), None),
                 hash_map::Entry::Vacant(place) => {
+                    let held = self.admit()?;
                     let (tell, told) = oneshot::channel();
                     let flight = told.map(|told| told.unwrap_or(Err(FetchError::Connect)));
                     let flight = place.insert(flight.boxed().shared()).clone();
-                    (flight, Some(Landing::new(&self.inner, key, tell)))
+                    (flight, Some(Landing::new(&self.inner, key, held, tell)))
                 }
             }
         };
@@ -244,14 +274,16 @@ struct Landing {
     inner: Arc<Inner>,
     key: Key,
     tell: Option<oneshot::Sender<Outcome>>,
+    _held: Option<Held>,
 }
 
 impl Landing {
-    fn new(inner: &Arc<Inner>, key: Key, tell: oneshot::Sender<Outcome>) -> Self {
+    fn new(inner: &Arc<Inner>, key: Key, held: Option<Held>, tell: oneshot::Sender<Outcome>) -> Self {
         Self {
             inner: Arc::clone(inner),
             key,
             tell: Some(tell),
+            _held: held,
         }
     }
 

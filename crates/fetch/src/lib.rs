@@ -40,7 +40,7 @@ mod tls;
 pub use address::is_public_address;
 pub use cache::Fetched;
 pub use error::FetchError;
-pub use fetcher::Fetcher;
+pub use fetcher::{Fetcher, Held};
 pub use form::{FormAnswer, FormRequest};
 pub use policy::{AllowedHost, FetchPolicy, InvalidAllowedHost, InvalidProxy, Limits, Proxy};
 pub use process::PerProcess;

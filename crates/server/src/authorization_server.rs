@@ -129,7 +129,7 @@ impl AuthorizationServer {
                 &settings,
                 &issuer,
                 Arc::clone(&store),
-                fetcher.clone(),
+                (fetcher, issuers_fetcher.clone()),
                 Arc::clone(&parts.clock),
                 &metrics,
             ),
@@ -160,7 +160,6 @@ impl AuthorizationServer {
             keys,
             secrets,
             leaving: AtomicBool::new(false),
-            fetcher,
         };
         Ok(Self {
             context: Arc::new(context),

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
-use doorward_fetch::Fetcher;
 use doorward_oauth::issuer::Issuer;
 use doorward_oauth::time::{Clock, SystemClock, UnixSeconds};
 use doorward_store::Store;
@@ -64,8 +63,6 @@ pub struct Context {
     pub secrets: Secrets,
     /// Set when the process was asked to end.
     pub(crate) leaving: AtomicBool,
-    /// Fetches what clients name.
-    pub fetcher: Fetcher,
     /// Resolves any `client_id`.
     pub clients: Directory,
     /// The keys of issuers that are trusted.

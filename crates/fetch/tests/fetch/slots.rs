@@ -1,6 +1,7 @@
 //! Waiting for others to end: bounded, and no fault of the server.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use doorward_fetch::{FetchError, FetchPolicy, Fetcher, FormRequest, Limits};
@@ -105,4 +106,50 @@ async fn a_document_that_was_not_asked_for_is_asked_for_next_time() {
     );
     assert!(fetcher.get_json(&first, &limits).await.is_ok());
     assert!(fetcher.get_json(&second, &limits).await.is_ok());
+}
+
+/// What is known needs no admission, and a request that somebody else waits for is none of one's own.
+#[tokio::test]
+async fn a_request_that_is_not_admitted_is_not_made() {
+    let server = server(json("{}")).await;
+    let [known, other] = ["known", "other"].map(|name| format!("{}/{name}", server.uri()));
+    let (all, limits) = (crate::support::fetcher(&clock()), Limits::default());
+    let none = all.admitting(|| Err(FetchError::NotAdmitted));
+    assert!(all.get_json(&known, &limits).await.is_ok());
+    assert!(none.get_json(&known, &limits).await.is_ok());
+    let refused = none.get_json(&other, &limits).await.unwrap_err();
+    assert!(refused == FetchError::NotAdmitted && refused.nobody_was_asked() && refused.is_transient());
+    assert_eq!(none.get_json_fresh(&known, &limits).await.unwrap_err(), refused);
+    assert_eq!(post(&none, &other, &limits).await, Some(refused));
+    assert_eq!(requests(&server).await, 1);
+    // Nothing was learnt of it.
+    assert!(all.get_json(&other, &limits).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_admission_gave_is_held_until_the_request_is_over_also_when_nobody_waits() {
+    let host = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/silent", host.local_addr().unwrap());
+    let held = Arc::new(());
+    let given = Arc::clone(&held);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let fetcher = crate::support::fetcher(&clock()).admitting(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        Ok(Box::new(Arc::clone(&given)))
+    });
+    let limits = within(60_000);
+    let waiting = tokio::spawn({
+        let (fetcher, url) = (fetcher.clone(), url.clone());
+        async move { fetcher.get_json(&url, &limits).await }
+    });
+    let (silent, _) = host.accept().await.unwrap();
+    waiting.abort();
+    assert!(waiting.await.unwrap_err().is_cancelled());
+    assert_eq!(Arc::strong_count(&held), 3, "the request goes on");
+    // Whoever comes meanwhile joins it.
+    let joined = tokio::spawn(async move { fetcher.get_json(&url, &limits).await });
+    drop((silent, host));
+    assert!(joined.await.unwrap().is_err());
+    assert_eq!((Arc::strong_count(&held), asked.load(Ordering::Relaxed)), (1, 1));
 }

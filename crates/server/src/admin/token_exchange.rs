@@ -264,7 +264,7 @@ fn unusable_subject() -> Explanation {
 
 /// The client, if it may use the grant.
 async fn client(ctx: &Context, client_id: &str) -> Result<Result<Arc<Client>, Explanation>, AdminError> {
-    let client = match ctx.clients.resolve_approved(client_id).await {
+    let client = match ctx.clients.resolve_approved(client_id, None).await {
         Ok(client) => client,
         Err(ClientError::Store(error)) => return Err(error.into()),
         Err(error @ (ClientError::Unknown | ClientError::Disabled)) => {

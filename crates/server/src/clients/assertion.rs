@@ -1,5 +1,7 @@
 //! `private_key_jwt` (RFC 7523 §2.2): the client signs that it is itself.
 
+use std::net::IpAddr;
+
 use doorward_jose::{JoseError, Jws};
 use doorward_oauth::assertion::{AssertionError, AssertionRules};
 use doorward_store::Spend;
@@ -20,10 +22,15 @@ pub(super) enum NotProven {
     Refused(#[from] AssertionError),
 }
 
-/// Checks the assertion of this client. What comes back has to be used up before anything is given out for it.
-pub(super) async fn verify(ctx: &Context, client: &Client, assertion: &str) -> Result<Spend, NotProven> {
+/// Checks the assertion of this client, in a request from `address`. What comes back has to be used up before anything is given out for it.
+pub(super) async fn verify(
+    ctx: &Context,
+    client: &Client,
+    assertion: &str,
+    address: IpAddr,
+) -> Result<Spend, NotProven> {
     let jws = Jws::parse(assertion).map_err(NotProven::Malformed)?;
-    let key = ctx.clients.key(client, jws.header()).await?;
+    let key = ctx.clients.key(client, jws.header(), address).await?;
     let issuer = ctx.issuer.as_str();
     let (with_slash, token_endpoint) = (format!("{issuer}/"), format!("{issuer}{}", routes::TOKEN));
     let audiences = [issuer, &with_slash, &token_endpoint];

@@ -3,6 +3,8 @@
 //! One method a request. Whatever is wrong with the credentials, the answer is the same: a stranger does not learn
 //! whether a client exists. The log says what it was, and of whom the request claimed to be.
 
+use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use doorward_fetch::FetchError;
@@ -47,15 +49,24 @@ pub(crate) async fn authenticate(
     })
 }
 
-/// As [`authenticate`], and the caller uses up the assertion. Strangers are counted by address: whoever let themselves in, or
-/// sends a name that anybody can send. Resource servers, which ask thousands of times a second, are an operator's.
+/// As [`authenticate`], and the caller uses up the assertion. Strangers are counted by address: whoever let themselves in,
+/// sends a name that anybody can send, or proves nothing. Resource servers, which ask thousands of times a second, are an
+/// operator's.
 pub(crate) async fn authenticate_counted(
     ctx: &Context,
     info: &RequestInfo,
     headers: &HeaderMap,
     parameters: &Parameters,
 ) -> Result<AuthenticatedClient, TokenError> {
-    let client = authenticate_unspent(ctx, info, headers, parameters).await?;
+    let client = match authenticate_unspent(ctx, info, headers, parameters).await {
+        Ok(client) => client,
+        Err(error) => {
+            if error.is(ErrorCode::InvalidClient) {
+                ctx.limits.self_registered.take(info.address)?;
+            }
+            return Err(error);
+        }
+    };
     let is_known = client.source() == ClientSource::Admin || client.resource_server().is_some();
     if !is_known || !client.is_confidential() {
         ctx.limits.self_registered.take(info.address)?;
@@ -73,7 +84,10 @@ pub(crate) async fn authenticate_unspent(
     parameters: &Parameters,
 ) -> Result<AuthenticatedClient, TokenError> {
     let presented = read(info, headers, parameters)?;
-    let found = ctx.clients.resolve_approved(&presented.client_id).await;
+    let found = ctx
+        .clients
+        .resolve_approved(&presented.client_id, Some(info.address))
+        .await;
     presented.prove(ctx, info, found).await
 }
 
@@ -122,10 +136,7 @@ fn read(info: &RequestInfo, headers: &HeaderMap, parameters: &Parameters) -> Res
 fn unavailable(error: &ClientError) -> Option<TokenError> {
     match error {
         ClientError::Store(error) => Some(error.clone().into()),
-        ClientError::TooManyDocuments => Some(TokenError::come_back_after(
-            60,
-            OAuthError::new(ErrorCode::TemporarilyUnavailable, error.sentence()),
-        )),
+        ClientError::DocumentUnreachable(FetchError::NotAdmitted) => Some(too_many(error.sentence())),
         ClientError::DocumentUnreachable(FetchError::Busy) => Some(busy().with_internal(error).into()),
         _ => None,
     }
@@ -205,7 +216,9 @@ impl Presented {
         let is_operators = |client: &Arc<Client>| client.source == ClientSource::Admin;
         let is_operators = found.as_ref().is_ok_and(is_operators);
         let proven = match self.credential {
-            Credential::Assertion(assertion) => prove_by_assertion(ctx, found, &assertion).await,
+            Credential::Assertion(assertion) => {
+                prove_by_assertion(ctx, info.address, found, &assertion).await
+            }
             Credential::Secret(text) => {
                 // Made for unknown clients too, so that the time tells no more than the answer.
                 let digest = secret::digest(&ctx.secrets, &text);
@@ -255,6 +268,7 @@ fn read_assertion(parameters: &Parameters) -> Result<Option<&str>, OAuthError> {
 
 async fn prove_by_assertion(
     ctx: &Context,
+    address: IpAddr,
     found: Result<Arc<Client>, ClientError>,
     assertion: &str,
 ) -> Result<AuthenticatedClient, TokenError> {
@@ -264,7 +278,7 @@ async fn prove_by_assertion(
             .with_internal("an assertion, and the client is registered for another method")
             .into());
     }
-    match assertion::verify(ctx, &client, assertion).await {
+    match assertion::verify(ctx, &client, assertion, address).await {
         Ok(spend) => Ok(AuthenticatedClient {
             client,
             digest: None,
@@ -272,8 +286,15 @@ async fn prove_by_assertion(
         }),
         // Nothing is wrong with the client: it must not throw its registration away.
         Err(error @ NotProven::NoKey(NoKey::Busy)) => Err(busy().with_internal(error).into()),
+        Err(NotProven::NoKey(NoKey::TooMany)) => Err(too_many(
+            "Too many keys of clients that this server has to look up first were needed from your network; wait a minute.".into(),
+        )),
         Err(error) => Err(failed().with_internal(error).into()),
     }
+}
+
+fn too_many(sentence: Cow<'static, str>) -> TokenError {
+    TokenError::come_back_after(60, OAuthError::new(ErrorCode::TemporarilyUnavailable, sentence))
 }
 
 fn busy() -> OAuthError {

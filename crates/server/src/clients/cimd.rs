@@ -19,7 +19,6 @@ fn limits() -> Limits {
 }
 
 pub(super) struct Documents {
-    pub(super) fetcher: Fetcher,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) policy: RegistrationPolicy,
     pub(super) enabled: bool,
@@ -52,30 +51,32 @@ impl Documents {
         check_url(client_id, self.allow_loopback_http).map_err(ClientError::UnusableUrl)
     }
 
-    /// Whether the answer is known without asking.
-    pub(super) fn is_at_hand(&self, client_id: &str) -> bool {
-        self.fetcher.is_cached(client_id, &limits())
-    }
-
-    pub(super) async fn resolve(&self, client_id: &str) -> Result<Client, ClientError> {
+    /// What the document says, as this fetcher gets it.
+    pub(super) async fn resolve(&self, fetcher: &Fetcher, client_id: &str) -> Result<Client, ClientError> {
         self.check(client_id)?;
-        let outcome = self.fetcher.get_json(client_id, &limits()).await;
-        self.understand(client_id, outcome)
+        let outcome = fetcher.get_json(client_id, &limits()).await;
+        self.understand(fetcher, client_id, outcome)
     }
 
     /// As [`Self::resolve`], and what was answered a moment ago counts also when it is not to be kept.
-    pub(super) async fn resolve_now_and_then(&self, client_id: &str) -> Result<Arc<Client>, ClientError> {
+    pub(super) async fn resolve_now_and_then(
+        &self,
+        fetcher: &Fetcher,
+        client_id: &str,
+    ) -> Result<Arc<Client>, ClientError> {
         let now = self.clock.now();
-        if !self.is_at_hand(client_id)
+        let is_at_hand = || fetcher.is_cached(client_id, &limits());
+        if !is_at_hand()
             && let Some((said_at, client)) = self.lately.get(client_id)
             && said_at <= now
             && now.since(said_at) < PAUSE
         {
             return client;
         }
-        let client = self.resolve(client_id).await.map(Arc::new);
-        let nobody_was_asked = matches!(client, Err(ClientError::DocumentUnreachable(FetchError::Busy)));
-        if !nobody_was_asked && !self.is_at_hand(client_id) {
+        let client = self.resolve(fetcher, client_id).await.map(Arc::new);
+        let nobody_was_asked =
+            matches!(&client, Err(ClientError::DocumentUnreachable(error)) if error.nobody_was_asked());
+        if !nobody_was_asked && !is_at_hand() {
             let said = (self.clock.now(), client.clone());
             self.lately.insert(client_id.to_owned(), said);
         }
@@ -83,14 +84,19 @@ impl Documents {
     }
 
     /// As it is now, whatever the cache holds. The caller limits how often.
-    pub(super) async fn resolve_anew(&self, client_id: &str) -> Result<Client, ClientError> {
+    pub(super) async fn resolve_anew(
+        &self,
+        fetcher: &Fetcher,
+        client_id: &str,
+    ) -> Result<Client, ClientError> {
         self.check(client_id)?;
-        let outcome = self.fetcher.get_json_fresh(client_id, &limits()).await;
-        self.understand(client_id, outcome)
+        let outcome = fetcher.get_json_fresh(client_id, &limits()).await;
+        self.understand(fetcher, client_id, outcome)
     }
 
     fn understand(
         &self,
+        fetcher: &Fetcher,
         client_id: &str,
         outcome: Result<Arc<Fetched>, FetchError>,
     ) -> Result<Client, ClientError> {
@@ -99,7 +105,7 @@ impl Documents {
             Ok(metadata) => Ok(Client::from_document(client_id, metadata)),
             Err(error) => {
                 // An invalid document is not cached (draft §5.2): its owner sees the repair at once.
-                self.fetcher.distrust(client_id, &limits());
+                fetcher.distrust(client_id, &limits());
                 Err(error)
             }
         }

@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use doorward_fetch::Fetcher;
+use doorward_fetch::{FetchError, FetchPolicy, Fetcher};
 use doorward_jose::{Header, Jwk};
 use doorward_oauth::client::{GrantType, RegistrationPolicy, TokenEndpointAuthMethod};
 use doorward_oauth::issuer::Issuer;
@@ -15,6 +15,7 @@ use super::keys::{KeySets, NoKey};
 use super::{Client, ClientError};
 use crate::config::{RateLimit, Settings};
 use crate::http::metrics::Metrics;
+use crate::http::shares::{Share, Shares};
 use crate::limits::AddressLimit;
 use crate::token::grant_types;
 
@@ -22,6 +23,8 @@ use crate::token::grant_types;
 const LONGEST_ON_RECORD: usize = 2048;
 /// Clients that are kept as they were read.
 const KEPT: usize = 1024;
+/// What is fetched at one time for one address, of [`FetchPolicy::max_concurrent`].
+pub(super) const FETCHES_OF_ADDRESS: usize = 8;
 
 /// The grants that a client can have without an operator: those in which a person decides.
 fn self_registered(settings: &Settings) -> Vec<GrantType> {
@@ -46,10 +49,16 @@ pub struct Directory {
     pub(super) approved_redirects: Vec<RedirectUri>,
     /// New registrations.
     pub(super) registrations: AddressLimit,
+    /// What strangers make this server fetch.
+    fetcher: Fetcher,
     /// The keys of clients that publish them.
     key_sets: KeySets,
-    /// Documents that are fetched for somebody whom nobody knows yet.
-    fetches: AddressLimit,
+    /// The keys of clients that operators registered: strangers must not take the room from those.
+    operators_keys: (Fetcher, KeySets),
+    /// What is fetched for somebody whom nobody knows yet, documents and keys.
+    fetches: Arc<AddressLimit>,
+    /// What is fetched at one time.
+    shares: Arc<Shares>,
 }
 
 impl Directory {
@@ -63,7 +72,7 @@ impl Directory {
         settings: &Settings,
         issuer: &Issuer,
         store: Arc<dyn Store>,
-        fetcher: Fetcher,
+        (fetcher, operators_fetcher): (Fetcher, Fetcher),
         clock: Arc<dyn Clock>,
         metrics: &Metrics,
     ) -> Self {
@@ -90,9 +99,7 @@ impl Directory {
             grant_types: of_document,
             ..RegistrationPolicy::metadata_document()
         };
-        let key_sets = KeySets::new(fetcher.clone(), Arc::clone(&clock));
         let documents = Documents {
-            fetcher,
             clock: Arc::clone(&clock),
             lately: Cache::new(LATELY),
             policy: of_documents,
@@ -104,7 +111,9 @@ impl Directory {
             store,
             kept: Cache::new(KEPT),
             documents,
-            key_sets,
+            fetcher,
+            key_sets: KeySets::new(Arc::clone(&clock)),
+            operators_keys: (operators_fetcher, KeySets::new(Arc::clone(&clock))),
             by_operator: RegistrationPolicy {
                 grant_types: grant_types(settings),
                 ..registration.clone()
@@ -118,8 +127,34 @@ impl Directory {
                 Arc::clone(&clock),
                 metrics.clone(),
             ),
-            fetches: AddressLimit::new("cimd", settings.rate_limit.cimd, clock, metrics.clone()),
+            fetches: Arc::new(AddressLimit::new(
+                "cimd",
+                settings.rate_limit.cimd,
+                clock,
+                metrics.clone(),
+            )),
+            shares: Arc::new(Shares::new(
+                FetchPolicy::default().max_concurrent,
+                FETCHES_OF_ADDRESS,
+            )),
         }
+    }
+
+    /// The fetcher for a request from this address. What is fetched for it at one time is bounded, so that slow hosts of one
+    /// stranger leave room for the others; and `counted`, for somebody who need not be known to anybody, how often.
+    fn fetcher_for(&self, address: IpAddr, counted: bool) -> Fetcher {
+        let shares = Arc::clone(&self.shares);
+        let fetches = counted.then(|| Arc::clone(&self.fetches));
+        self.fetcher.admitting(move || {
+            let mut share = Share::new(Arc::clone(&shares), address);
+            if !share.grow_to(1) {
+                return Err(FetchError::Busy);
+            }
+            if let Some(fetches) = &fetches {
+                fetches.take(address).map_err(|_| FetchError::NotAdmitted)?;
+            }
+            Ok(Box::new(share))
+        })
     }
 
     /// The client with this id, as it is now, for a request from `address`. What an operator registered comes first,
@@ -128,27 +163,31 @@ impl Directory {
         match self.stored(client_id).await? {
             Some(client) if client.source != ClientSource::MetadataDocument => Ok(client),
             _ => {
-                self.documents.check(client_id)?;
-                if !self.documents.is_at_hand(client_id) {
-                    self.fetches
-                        .take(address)
-                        .map_err(|_| ClientError::TooManyDocuments)?;
-                }
-                self.documents.resolve(client_id).await.map(Arc::new)
+                let fetcher = self.fetcher_for(address, true);
+                self.documents.resolve(&fetcher, client_id).await.map(Arc::new)
             }
         }
     }
 
     /// The client with this id, for a request about what a person approved before: while its metadata document
     /// cannot be fetched, the snapshot of the last approval holds. A withdrawn document withdraws the client. One that
-    /// nobody ever approved has nothing here, so its document is not asked for.
-    pub(crate) async fn resolve_approved(&self, client_id: &str) -> Result<Arc<Client>, ClientError> {
+    /// nobody ever approved has nothing here, so its document is not asked for. `address`: of the request; an operator's has
+    /// none.
+    pub(crate) async fn resolve_approved(
+        &self,
+        client_id: &str,
+        address: Option<IpAddr>,
+    ) -> Result<Arc<Client>, ClientError> {
         let snapshot = match self.stored(client_id).await? {
             None => return Err(ClientError::Unknown),
             Some(client) if client.source != ClientSource::MetadataDocument => return Ok(client),
             Some(snapshot) => snapshot,
         };
-        match self.documents.resolve_now_and_then(client_id).await {
+        let fetcher = address.map_or_else(
+            || self.fetcher.clone(),
+            |address| self.fetcher_for(address, false),
+        );
+        match self.documents.resolve_now_and_then(&fetcher, client_id).await {
             Err(error) if !error.is_withdrawal() => {
                 tracing::debug!(client_id = ?client_id, %error, "using the snapshot of a client metadata document");
                 Ok(snapshot)
@@ -164,17 +203,22 @@ impl Directory {
         client_id: &str,
         address: IpAddr,
     ) -> Result<Arc<Client>, ClientError> {
-        match self.resolve_approved(client_id).await {
+        match self.resolve_approved(client_id, Some(address)).await {
             Err(ClientError::Unknown) => self.resolve(client_id, address).await,
             outcome => outcome,
         }
     }
 
-    /// The key of this client for a JWT with this header. A client that has changed its keys is asked for them once in
+    /// The key of this client for a JWT with this header, in a request from `address`. A client that has changed its keys is asked for them once in
     /// a while, however often somebody names one that it does not have.
-    pub(super) async fn key(&self, client: &Client, header: &Header) -> Result<Jwk, NoKey> {
+    pub(super) async fn key(&self, client: &Client, header: &Header, address: IpAddr) -> Result<Jwk, NoKey> {
+        let fetcher = self.fetcher_for(address, true);
         if let Some(url) = &client.metadata.jwks_uri {
-            return self.key_sets.find(url, header).await;
+            let (fetcher, sets) = match client.source {
+                ClientSource::Admin => (&self.operators_keys.0, &self.operators_keys.1),
+                _ => (&fetcher, &self.key_sets),
+            };
+            return sets.find(fetcher, url, header).await;
         }
         let known = |client: &Client| client.metadata.jwks.as_ref()?.select(header).cloned();
         if let Some(key) = known(client) {
@@ -185,7 +229,7 @@ impl Directory {
         if !may_have_changed {
             return Err(NoKey::Unknown);
         }
-        match self.documents.resolve_anew(&client.client_id).await {
+        match self.documents.resolve_anew(&fetcher, &client.client_id).await {
             Ok(client) => known(&client).ok_or(NoKey::Unknown),
             Err(ClientError::DocumentUnreachable(error)) => {
                 Err(self.key_sets.unanswered(&client.client_id, &error))

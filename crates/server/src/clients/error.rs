@@ -19,9 +19,6 @@ pub(crate) enum ClientError {
     /// It is a URL that cannot name a metadata document.
     #[error("the client_id URL cannot be used: {0}")]
     UnusableUrl(&'static str),
-    /// Too many metadata documents were fetched for one address.
-    #[error("too many metadata documents were asked for")]
-    TooManyDocuments,
     /// The metadata document could not be fetched.
     #[error("the metadata document could not be fetched: {0}")]
     DocumentUnreachable(FetchError),
@@ -52,7 +49,7 @@ impl ClientError {
             Self::Unknown => "This application is not registered here. Remove the connection in the application and connect again.".into(),
             Self::Disabled => "This application has been disabled by the operator of this server; ask them to enable it.".into(),
             Self::UnusableUrl(reason) => format!("The client_id is a URL that cannot be used: {reason}").into(),
-            Self::TooManyDocuments => {
+            Self::DocumentUnreachable(FetchError::NotAdmitted) => {
                 "Too many applications that this server has to look up first were named from your network. Wait a minute and connect again.".into()
             }
             Self::DocumentUnreachable(FetchError::Busy) => "This server looks up too many applications at the moment; try again in a moment.".into(),
@@ -70,7 +67,9 @@ impl From<ClientError> for OAuthError {
         let code = match &error {
             ClientError::Store(fault) => return store_fault(fault, error.sentence()),
             ClientError::UnreadableRecord(_) => ErrorCode::ServerError,
-            ClientError::DocumentUnreachable(FetchError::Busy) => ErrorCode::TemporarilyUnavailable,
+            ClientError::DocumentUnreachable(error) if error.nobody_was_asked() => {
+                ErrorCode::TemporarilyUnavailable
+            }
             _ => ErrorCode::InvalidClient,
         };
         Self::new(code, error.sentence()).with_internal(error)
@@ -83,7 +82,7 @@ impl From<ClientError> for PageError {
         match error {
             ClientError::Store(store) => store.into(),
             ClientError::UnreadableRecord(_) => Self::internal(error.to_string()),
-            ClientError::TooManyDocuments => Self::new(
+            ClientError::DocumentUnreachable(FetchError::NotAdmitted) => Self::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "Too many requests",
                 error.sentence(),

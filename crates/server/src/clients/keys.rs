@@ -19,7 +19,6 @@ pub(crate) const MAX_STALE: Duration = Duration::from_hours(24);
 
 /// Fetches key sets, and asks again when a key is missing.
 pub(crate) struct KeySets {
-    fetcher: Fetcher,
     clock: Arc<dyn Clock>,
     known: Cache<String, Arc<Known>>,
     asked: Cache<String, UnixSeconds>,
@@ -55,7 +54,7 @@ impl Answers {
         }
         // Those who come at the same time share one request; the pause begins with its answer.
         let outcome = fetcher.get_json(url, &limits()).await;
-        if !is_cached && !matches!(outcome, Err(FetchError::Busy)) {
+        if !is_cached && !outcome.as_ref().is_err_and(FetchError::nobody_was_asked) {
             self.last.insert(url.to_owned(), self.clock.now());
         }
         Some(outcome)
@@ -80,12 +79,25 @@ pub(crate) enum NoKey {
     /// Nobody was asked: this server fetches too much at the moment.
     #[error("too much is being fetched to ask for the keys")]
     Busy,
+    /// Nobody was asked: too much was fetched for the address of the request.
+    #[error("too much was fetched for this address to ask for the keys")]
+    TooMany,
+}
+
+impl NoKey {
+    /// Why the keys were not asked for, if that is what the error says.
+    const fn not_asked(error: &FetchError) -> Option<Self> {
+        match error {
+            FetchError::Busy => Some(Self::Busy),
+            FetchError::NotAdmitted => Some(Self::TooMany),
+            _ => None,
+        }
+    }
 }
 
 impl KeySets {
-    pub(crate) fn new(fetcher: Fetcher, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
-            fetcher,
             answers: Answers::new(Arc::clone(&clock)),
             clock,
             known: Cache::new(KEY_SETS),
@@ -93,21 +105,22 @@ impl KeySets {
         }
     }
 
-    /// The key of the set at `url` for a token with this header.
-    pub(crate) async fn find(&self, url: &str, header: &Header) -> Result<Jwk, NoKey> {
-        let answer = self.answers.get_json(&self.fetcher, url).await;
-        let busy = matches!(answer, Some(Err(FetchError::Busy)));
+    /// The key of the set at `url`, as this fetcher gets it, for a token with this header.
+    pub(crate) async fn find(&self, fetcher: &Fetcher, url: &str, header: &Header) -> Result<Jwk, NoKey> {
+        let answer = self.answers.get_json(fetcher, url).await;
+        let error = answer.as_ref().and_then(|answer| answer.as_ref().err());
+        let not_asked = error.and_then(NoKey::not_asked);
         let known = self.present(url, answer);
         if let Some(key) = known.as_deref().and_then(|known| select(known, header)) {
             return Ok(key);
         }
-        if busy {
-            return Err(NoKey::Busy);
+        if let Some(why) = not_asked {
+            return Err(why);
         }
         if !self.may_ask_again(url) {
             return Err(known.map_or(NoKey::Unreachable, |_| NoKey::Unknown));
         }
-        let document = self.fetcher.get_json_fresh(url, &limits()).await;
+        let document = fetcher.get_json_fresh(url, &limits()).await;
         let document = document
             .inspect_err(|error| tracing::debug!(url, %error, "keys could not be fetched"))
             .map_err(|error| self.unanswered(url, &error))?;
@@ -130,11 +143,11 @@ impl KeySets {
 
     /// Where nobody was asked, asking does not count.
     pub(super) fn unanswered(&self, name: &str, error: &FetchError) -> NoKey {
-        if !matches!(error, FetchError::Busy) {
+        let Some(why) = NoKey::not_asked(error) else {
             return NoKey::Unreachable;
-        }
+        };
         self.asked.remove(name);
-        NoKey::Busy
+        why
     }
 
     /// The set that was answered, or the last one that could be fetched.

@@ -11,7 +11,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 use super::{KeySets, NoKey};
 
 /// One request at a time, and nobody waits.
-fn key_sets() -> KeySets {
+fn key_sets() -> (KeySets, Fetcher) {
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(UnixSeconds(1_800_000_000)));
     let policy = FetchPolicy {
         allow_loopback_http: true,
@@ -19,7 +19,8 @@ fn key_sets() -> KeySets {
         max_waiting_per_host: 0,
         ..FetchPolicy::default()
     };
-    KeySets::new(Fetcher::new(policy, Arc::clone(&clock)).unwrap(), clock)
+    let fetcher = Fetcher::new(policy, Arc::clone(&clock)).unwrap();
+    (KeySets::new(clock), fetcher)
 }
 
 /// Clients throw their registration away when they are told that they are not who they are.
@@ -42,17 +43,17 @@ async fn a_key_that_nobody_was_asked_for_is_asked_for_at_once_when_there_is_room
         .await;
     let token = sign(&key, "JWT", &json!({})).unwrap();
     let jws = Jws::parse(&token).unwrap();
-    let sets = key_sets();
+    let (sets, fetcher) = key_sets();
     let (slow, other) = (
         format!("{}/slow", server.uri()),
         format!("{}/other", server.uri()),
     );
     let (first, second) = tokio::join!(
         biased;
-        sets.find(&slow, jws.header()),
-        sets.find(&other, jws.header())
+        sets.find(&fetcher, &slow, jws.header()),
+        sets.find(&fetcher, &other, jws.header())
     );
     assert!(first.is_ok(), "{first:?}");
     assert_eq!(second, Err(NoKey::Busy));
-    assert!(sets.find(&other, jws.header()).await.is_ok());
+    assert!(sets.find(&fetcher, &other, jws.header()).await.is_ok());
 }

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_fetch::{FetchError, FetchPolicy, Fetcher};
+use doorward_jose::{Algorithm, Jws, SigningKey, sign};
 use doorward_oauth::client::{ClientMetadata, RegistrationPolicy, effective};
 use doorward_oauth::issuer::Issuer;
 use doorward_oauth::time::{Clock, ManualClock};
@@ -11,6 +12,8 @@ use serde_json::{Value, json};
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
+use super::directory::FETCHES_OF_ADDRESS;
+use super::keys::NoKey;
 use super::*;
 use crate::config::Settings;
 
@@ -47,7 +50,7 @@ fn house_with(settings: &Settings) -> House {
         settings,
         &issuer,
         Arc::clone(&store),
-        fetcher,
+        (fetcher.clone(), fetcher),
         shared,
         &crate::http::metrics::Metrics::new(),
     );
@@ -149,7 +152,7 @@ async fn a_registered_client_is_found_and_a_disabled_one_is_told_apart() {
         .unwrap();
     assert_eq!(house.resolve("dwc_1").await.unwrap_err(), ClientError::Disabled);
     assert_eq!(
-        house.directory.resolve_approved("dwc_1").await.unwrap_err(),
+        house.directory.resolve_approved("dwc_1", None).await.unwrap_err(),
         ClientError::Disabled
     );
 }
@@ -216,7 +219,7 @@ async fn while_a_document_cannot_be_fetched_the_snapshot_holds_for_what_was_appr
         .create_client(record(&client_id, ClientSource::MetadataDocument))
         .await
         .unwrap();
-    let client = house.directory.resolve_approved(&client_id).await.unwrap();
+    let client = house.directory.resolve_approved(&client_id, None).await.unwrap();
     assert_eq!(client.display_name(), "On record");
     // A new approval needs the document.
     assert_eq!(house.resolve(&client_id).await.unwrap_err(), unreachable);
@@ -228,7 +231,11 @@ async fn a_document_that_nobody_approved_is_not_asked_for_where_only_approved_cl
     let (house, (server, client_id)) = (house(), document_server().await);
     serve(&server, &document(&client_id)).await;
     assert_eq!(
-        house.directory.resolve_approved(&client_id).await.unwrap_err(),
+        house
+            .directory
+            .resolve_approved(&client_id, None)
+            .await
+            .unwrap_err(),
         ClientError::Unknown
     );
     assert!(server.received_requests().await.unwrap().is_empty());
@@ -248,7 +255,7 @@ async fn an_address_can_have_so_many_documents_fetched_and_others_are_not_held_u
     }
     assert_eq!(
         house.resolve(&client_id).await.unwrap_err(),
-        ClientError::TooManyDocuments
+        ClientError::DocumentUnreachable(FetchError::NotAdmitted)
     );
     // What is known already costs nothing, and what cannot be fetched at all is refused as ever.
     assert!(matches!(
@@ -287,14 +294,18 @@ async fn a_withdrawn_document_withdraws_the_client() {
         house.clock.advance(Duration::from_mins(1));
         let gone = ClientError::DocumentUnreachable(FetchError::Status(status));
         assert_eq!(
-            house.directory.resolve_approved(&client_id).await.unwrap_err(),
+            house
+                .directory
+                .resolve_approved(&client_id, None)
+                .await
+                .unwrap_err(),
             gone
         );
     }
     serve(&server, &document("https://somebody.else/client.json")).await;
     house.clock.advance(Duration::from_mins(1));
     assert!(matches!(
-        house.directory.resolve_approved(&client_id).await,
+        house.directory.resolve_approved(&client_id, None).await,
         Err(ClientError::InvalidDocument(_))
     ));
 }
@@ -327,7 +338,7 @@ async fn a_document_that_is_not_kept_is_asked_for_now_and_then() {
         for times in 1..=2 {
             house.clock.advance(Duration::from_secs(10));
             for _ in 0..20 {
-                let answer = house.directory.resolve_approved(&client_id).await;
+                let answer = house.directory.resolve_approved(&client_id, None).await;
                 assert_eq!(answer.is_ok(), is_valid, "{answer:?}");
             }
             assert_eq!(server.received_requests().await.unwrap().len(), times);
@@ -376,4 +387,91 @@ fn every_failure_on_the_network_reads_the_same() {
         .into();
     sentences.dedup();
     assert_eq!(sentences.len(), 1);
+}
+
+/// Hosts that take a connection and say nothing: their documents are on their way for seconds.
+async fn silent_host() -> (tokio::net::TcpListener, String) {
+    let host = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", host.local_addr().unwrap());
+    (host, url)
+}
+
+/// Slow hosts of one stranger are no reason to turn others away, and hanging up gives nothing free.
+#[tokio::test]
+async fn an_address_has_so_much_fetched_at_one_time_and_others_are_not_held_up() {
+    let (house, (server, client_id)) = (house(), document_server().await);
+    serve(&server, &document(&client_id)).await;
+    let mut hosts = Vec::new();
+    for _ in 0..FETCHES_OF_ADDRESS {
+        let (host, url) = silent_host().await;
+        let document = format!("{url}/client.json");
+        let resolving = house.resolve(&document);
+        // Until it is asked, then nobody waits for it any more.
+        tokio::select! {
+            answer = resolving => panic!("{answer:?}"),
+            connection = host.accept() => hosts.push((connection.unwrap(), host)),
+        }
+    }
+    assert_eq!(
+        house.resolve(&client_id).await.unwrap_err(),
+        ClientError::DocumentUnreachable(FetchError::Busy)
+    );
+    let elsewhere = house
+        .directory
+        .resolve(&client_id, "192.0.2.2".parse().unwrap())
+        .await;
+    assert!(elsewhere.is_ok(), "{elsewhere:?}");
+    // What is known takes no share.
+    assert!(house.resolve(&client_id).await.is_ok());
+}
+
+/// A client that registered itself with the address of its keys, or that an operator registered so.
+fn with_keys_at(client_id: &str, source: ClientSource, jwks_uri: &str) -> Client {
+    let mut client = Client::from_record(record(client_id, source)).unwrap();
+    client.metadata.jwks_uri = Some(jwks_uri.to_owned());
+    client
+}
+
+/// RATE-008: keys are fetched before anything is proven, so they count as documents do.
+#[tokio::test]
+async fn an_address_can_have_so_many_keys_fetched_and_those_of_operators_clients_are_not_counted() {
+    let (house, (server, _)) = (house(), document_server().await);
+    serve_status(&server, 404).await;
+    let key = SigningKey::generate(Algorithm::Es256).unwrap();
+    let token = sign(&key, "JWT", &json!({})).unwrap();
+    let jws = Jws::parse(&token).unwrap();
+    let find = async |client: Client, address: &str| {
+        let address = address.parse().unwrap();
+        house
+            .directory
+            .key(&client, jws.header(), address)
+            .await
+            .unwrap_err()
+    };
+    let of = |source, number: u32| {
+        let url = format!("{}/{number}.json", server.uri());
+        with_keys_at(&format!("dwc_{number}"), source, &url)
+    };
+    // A set that is not there is asked for, and once more because the key is missing.
+    for number in 0..60 {
+        assert_eq!(
+            find(of(ClientSource::Dynamic, number), "192.0.2.1").await,
+            NoKey::Unreachable
+        );
+    }
+    let asked = server.received_requests().await.unwrap().len();
+    assert_eq!(asked, 120);
+    assert_eq!(
+        find(of(ClientSource::Dynamic, 60), "192.0.2.1").await,
+        NoKey::TooMany
+    );
+    assert_eq!(server.received_requests().await.unwrap().len(), asked);
+    assert_eq!(
+        find(of(ClientSource::Dynamic, 60), "192.0.2.2").await,
+        NoKey::Unreachable
+    );
+    assert_eq!(
+        find(of(ClientSource::Admin, 61), "192.0.2.1").await,
+        NoKey::Unreachable
+    );
 }

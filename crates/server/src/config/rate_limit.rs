@@ -22,7 +22,7 @@ section! {
         token_account: Rate = Rate::new(120, Span::minutes(1)),
         /// New registrations from one address. What is registered already is not counted, nor what comes with an initial access token.
         registration: Rate = Rate::new(600, Span::minutes(30)),
-        /// Client metadata documents fetched for one address.
+        /// Metadata documents of clients, and keys of clients that registered themselves, fetched for one address.
         cimd: Rate = Rate::new(120, Span::minutes(2)),
         /// Authorization requests sent in advance from one address.
         par: Rate = Rate::new(600, Span::minutes(5)),

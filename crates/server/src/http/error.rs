@@ -46,9 +46,14 @@ impl TokenError {
         }
     }
 
+    /// Whether it has this code.
+    pub(crate) fn is(&self, code: ErrorCode) -> bool {
+        self.error.code == code
+    }
+
     /// The same under the other code, where it has the one.
     pub(crate) fn with_code(mut self, one: ErrorCode, other: ErrorCode) -> Self {
-        if self.error.code == one {
+        if self.is(one) {
             self.error.code = other;
         }
         self

@@ -18,7 +18,7 @@ pub mod metrics;
 pub(crate) mod request;
 mod route;
 pub mod serve;
-mod shares;
+pub(crate) mod shares;
 mod shortcut;
 mod straight;
 

@@ -13,7 +13,7 @@ const SITE_FACTOR: usize = 4;
 
 /// What is shared.
 #[derive(Debug)]
-pub(super) struct Shares {
+pub(crate) struct Shares {
     together: usize,
     each: usize,
     taken: Mutex<Taken>,
@@ -28,7 +28,7 @@ struct Taken {
 
 impl Shares {
     /// So much for all, and of it so much for an address.
-    pub(super) fn new(together: usize, each: usize) -> Self {
+    pub(crate) fn new(together: usize, each: usize) -> Self {
         Self {
             together,
             each,
@@ -98,7 +98,7 @@ fn lessen(amounts: &mut HashMap<IpAddr, usize>, key: IpAddr, by: usize) {
 
 /// What an address has of it, until this is dropped.
 #[derive(Debug)]
-pub(super) struct Share<S: Deref<Target = Shares>> {
+pub(crate) struct Share<S: Deref<Target = Shares>> {
     shares: S,
     address: IpAddr,
     amount: usize,
@@ -106,7 +106,7 @@ pub(super) struct Share<S: Deref<Target = Shares>> {
 
 impl<S: Deref<Target = Shares>> Share<S> {
     /// Nothing yet.
-    pub(super) fn new(shares: S, address: IpAddr) -> Self {
+    pub(crate) fn new(shares: S, address: IpAddr) -> Self {
         Self {
             shares,
             address,
@@ -115,7 +115,7 @@ impl<S: Deref<Target = Shares>> Share<S> {
     }
 
     /// Makes it as large as this, if there is so much left.
-    pub(super) fn grow_to(&mut self, amount: usize) -> bool {
+    pub(crate) fn grow_to(&mut self, amount: usize) -> bool {
         let more = amount.saturating_sub(self.amount);
         let fits = more == 0 || self.shares.take(self.address, more);
         if fits {
@@ -125,7 +125,7 @@ impl<S: Deref<Target = Shares>> Share<S> {
     }
 
     /// Makes it larger, whatever is left: it counts when there is little left for others.
-    pub(super) fn grow_by(&mut self, amount: usize) {
+    pub(crate) fn grow_by(&mut self, amount: usize) {
         self.shares.count(self.address, amount);
         self.amount += amount;
     }

@@ -35,7 +35,7 @@ struct Metadata {
 impl IssuerKeys {
     pub(crate) fn new(fetcher: Fetcher, clock: Arc<dyn Clock>) -> Self {
         Self {
-            sets: KeySets::new(fetcher.clone(), Arc::clone(&clock)),
+            sets: KeySets::new(Arc::clone(&clock)),
             answers: Answers::new(Arc::clone(&clock)),
             fetcher,
             clock,
@@ -46,8 +46,11 @@ impl IssuerKeys {
     /// The key of this issuer for an assertion with this header.
     pub(crate) async fn find(&self, issuer: &str, source: &KeySource, header: &Header) -> Result<Jwk, NoKey> {
         match source {
-            KeySource::Discovery => self.sets.find(&self.discover(issuer).await?, header).await,
-            KeySource::JwksUri(url) => self.sets.find(url, header).await,
+            KeySource::Discovery => {
+                let url = self.discover(issuer).await?;
+                self.sets.find(&self.fetcher, &url, header).await
+            }
+            KeySource::JwksUri(url) => self.sets.find(&self.fetcher, url, header).await,
             KeySource::Jwks(keys) => {
                 let keys = JwkSet::from_value(keys).map_err(|_| NoKey::Unreachable)?;
                 keys.select(header).cloned().ok_or(NoKey::Unknown)

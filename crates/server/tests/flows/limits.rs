@@ -195,6 +195,12 @@ async fn strangers_are_counted_where_they_ask_about_tokens_and_an_operators_clie
             assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
         }
     }
+    // A name with a secret that proves nothing, too.
+    let [name, _] = &guard;
+    let wrong = [(name.0, name.1.as_str()), ("client_secret", "dwsec_wrong")];
+    for reply in ask_about_tokens(&app, &wrong).await {
+        assert_limited(&reply);
+    }
     // A public client's name is anybody's.
     let public = app.add_client(ClientSource::Admin, &[REDIRECT]).await;
     for reply in ask_about_tokens(&app, &[("client_id", &public)]).await {

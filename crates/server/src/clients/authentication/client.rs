@@ -67,7 +67,7 @@ impl AuthenticatedClient {
     /// Whether what it proved still holds: it is there and enabled, the same resource server, and its secret still works, or
     /// its keys are the same.
     pub(crate) async fn still_holds(&self, ctx: &Context) -> Result<bool, StoreError> {
-        let client = match ctx.clients.resolve_approved(self.client_id()).await {
+        let client = match ctx.clients.resolve_approved(self.client_id(), None).await {
             Ok(client) => client,
             Err(ClientError::Store(error)) => return Err(error),
             Err(_) => return Ok(false),

@@ -33,7 +33,7 @@ pub(super) fn refused(error: NotTrusted) -> TokenError {
         NotTrusted::Store(error) => error.into(),
         NotTrusted::Terms(_) => TokenError::internal(error),
         // Nothing is wrong with the assertion: a client must not throw it away.
-        NotTrusted::Key(NoKey::Unreachable | NoKey::Busy) => TokenError::with_status(
+        NotTrusted::Key(NoKey::Unreachable | NoKey::Busy | NoKey::TooMany) => TokenError::with_status(
             StatusCode::SERVICE_UNAVAILABLE,
             OAuthError::new(
                 ErrorCode::TemporarilyUnavailable,
