@@ -385,6 +385,14 @@ fn a_pattern_is_the_whole_value() {
         Pattern::glob("ops").matches(&json!(["dev", "ops"])),
         "one of several"
     );
+    for none in [
+        json!(["dev", "opsy"]),
+        json!([]),
+        json!([["ops"]]),
+        json!({"ops": "ops"}),
+    ] {
+        assert!(!Pattern::glob("ops").matches(&none), "{none}");
+    }
     assert!(!Pattern::glob("*").matches(&json!({"a": 1})));
     let number: Pattern = serde_json::from_value(json!(42)).unwrap();
     assert!(number.matches(&json!(42)) && !number.matches(&json!("42")));

@@ -278,6 +278,20 @@ fn a_target_is_an_http_uri() {
     }
 }
 
+#[test]
+fn an_escape_that_counts_is_kept() {
+    let uri = TargetUri::parse("https://mcp.example/a%2fb").unwrap();
+    assert_eq!(uri.as_str(), "https://mcp.example/a%2Fb");
+    assert!(uri.is("https://mcp.example/a%2Fb"));
+    for other in [
+        "https://mcp.example/a2Fb",
+        "https://mcp.example/a/b",
+        "https://mcp.example/a%252Fb",
+    ] {
+        assert!(!uri.is(other), "{other}");
+    }
+}
+
 /// DPOP-011, DPOP-019: what is remembered is key and `jti`, whatever else is in the proof.
 #[test]
 fn the_replay_id_is_of_key_and_jti_alone() {
