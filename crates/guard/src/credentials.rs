@@ -185,6 +185,66 @@ mod tests {
         }
     }
 
+    /// RFC 6750 §2.2: a form may hold an `access_token` of its own.
+    #[test]
+    fn a_form_beside_the_header_is_an_error() {
+        let with_type = |content_type: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer x"));
+            headers.insert("content-type", HeaderValue::from_static(content_type));
+            let credentials = read(&Fields::of(&headers), &Uri::from_static("/mcp"), false);
+            matches!(credentials, Credentials::Bearer(_))
+        };
+        for other in [
+            "application/json",
+            "text/plain",
+            "application/x-www-form-urlencoded-not",
+        ] {
+            assert!(with_type(other), "{other}");
+        }
+        for form in [
+            "application/x-www-form-urlencoded",
+            "Application/X-WWW-Form-Urlencoded",
+            "application/x-www-form-urlencoded;charset=utf-8",
+            "application/x-www-form-urlencoded ; charset=utf-8",
+        ] {
+            assert!(!with_type(form), "{form}");
+        }
+    }
+
+    #[test]
+    fn dpop_is_a_scheme_only_where_proofs_are_taken_and_others_never_are() {
+        let read_as = |value: &'static [u8], dpop: bool| {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
+            format!(
+                "{:?}",
+                read(&Fields::of(&headers), &Uri::from_static("/mcp"), dpop)
+            )
+        };
+        assert!(read_as(b"dPoP x", true).starts_with("Dpop"));
+        assert_eq!(read_as(b"DPoP x", false), "None");
+        for dpop in [false, true] {
+            for other in [&b"Basic YTpi"[..], b"DPoPx x", b"Dpo x", b"Digest x"] {
+                assert_eq!(read_as(other, dpop), "None", "{other:?}");
+            }
+            for unreadable in [&b"Basic \xff"[..], b"\xc3\xa9", b"DPo\xff x"] {
+                assert_eq!(read_as(unreadable, dpop), "Malformed", "{unreadable:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_other_character_ends_a_token() {
+        let value = |byte: u8| [&b"Bearer a"[..], &[byte], b"b"].concat();
+        for byte in (0x21..0x7f_u8).chain([0x80, 0xff]) {
+            let of_token = byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+            let value: &'static [u8] = value(byte).leak();
+            let read = with(&[value], "/mcp");
+            assert_eq!(read.starts_with("Bearer"), of_token, "{byte:#x}");
+        }
+    }
+
     /// RS-004: an unset variable in a client's settings. HTTP takes the space at the end off on the way.
     #[test]
     fn a_scheme_without_a_token_is_an_empty_token() {
@@ -215,6 +275,7 @@ mod tests {
             ("x-original-authorization", "bearer abc.def"),
             ("cookie", "a=1; token=abc.def"),
             ("x-other", "abc.de"),
+            ("x-longer", "abcd.ef.abc.de"),
             ("accept", "*/*"),
         ] {
             headers.append(name, HeaderValue::from_static(value));
@@ -222,6 +283,6 @@ mod tests {
         strip(&mut headers);
         let mut left: Vec<_> = headers.keys().map(http::HeaderName::as_str).collect();
         left.sort_unstable();
-        assert_eq!(left, ["accept", "x-other"]);
+        assert_eq!(left, ["accept", "x-longer", "x-other"]);
     }
 }

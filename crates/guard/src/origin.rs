@@ -145,7 +145,15 @@ mod tests {
             "app.example",
             "https://app.example/x",
             "https://u@app.example",
+            "https://:p@app.example",
             "https://app.example?x",
+            "https://app.example#x",
+            "vscode-webview://abc/x",
+            "vscode-webview://abc?x",
+            "vscode-webview://u@abc",
+            "vscode-webview://:p@abc",
+            "vscode-webview:",
+            "data:",
             "null",
         ] {
             assert_eq!(normalize(bad), None, "{bad}");

@@ -213,6 +213,16 @@ mod tests {
     }
 
     #[test]
+    fn an_idle_session_is_theirs_who_begin_it_again() {
+        let sessions = Sessions::new(10, Duration::from_mins(1));
+        sessions.learn(b"s", principal("alice"), NOW);
+        let idle = NOW + Duration::from_mins(1);
+        sessions.learn(b"s", principal("bob"), idle);
+        assert!(sessions.belongs_to(b"s", principal("bob"), idle));
+        assert!(!sessions.belongs_to(b"s", principal("alice"), idle));
+    }
+
+    #[test]
     fn opening_many_sessions_pushes_out_ones_own_only() {
         let sessions = Sessions::new(4, Duration::from_mins(1));
         sessions.learn(b"alice", principal("alice"), NOW);
@@ -233,10 +243,10 @@ mod tests {
         let sessions = Sessions::new(2, Duration::from_mins(1));
         sessions.learn(b"idle", principal("alice"), NOW);
         let later = NOW + Duration::from_secs(50);
-        sessions.learn(b"live", principal("alice"), later);
+        sessions.learn(b"live", principal("bob"), later);
         let now = NOW + Duration::from_mins(1);
-        sessions.learn(b"new", principal("alice"), now);
-        assert!(sessions.belongs_to(b"live", principal("alice"), now));
-        assert!(sessions.belongs_to(b"new", principal("alice"), now));
+        sessions.learn(b"new", principal("bob"), now);
+        assert!(sessions.belongs_to(b"live", principal("bob"), now));
+        assert!(sessions.belongs_to(b"new", principal("bob"), now));
     }
 }

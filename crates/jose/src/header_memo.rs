@@ -71,3 +71,40 @@ impl fmt::Debug for HeaderMemo {
         f.debug_struct("HeaderMemo").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{Algorithm, SigningKey, sign};
+
+    fn token(typ: &str) -> String {
+        let key = SigningKey::generate(Algorithm::EdDsa).unwrap();
+        sign(&key, typ, &json!({ "sub": "ada" })).unwrap()
+    }
+
+    #[test]
+    fn a_remembered_header_is_not_read_again() {
+        let (memo, text) = (HeaderMemo::default(), token("at+jwt"));
+        let first = Jws::parse_with_memo(&text, &memo).unwrap();
+        assert!(!first.has_known_header());
+        assert!(memo.find(first.encoded_header()).is_none());
+        memo.remember(&first);
+        let second = Jws::parse_with_memo(&text, &memo).unwrap();
+        assert!(second.has_known_header());
+        assert_eq!(second.header(), first.header());
+    }
+
+    #[test]
+    fn a_header_in_the_place_of_another_is_never_taken_for_it() {
+        let memo = HeaderMemo::with_places(1);
+        for typ in ["at+jwt", "JWT", "at+jwt"] {
+            let text = token(typ);
+            let read = Jws::parse_with_memo(&text, &memo).unwrap();
+            assert!(!read.has_known_header());
+            assert_eq!(read.header(), Jws::parse(&text).unwrap().header());
+            memo.remember(&read);
+        }
+    }
+}

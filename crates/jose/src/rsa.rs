@@ -66,3 +66,41 @@ fn is_power_of_65537(residue: u32, prime: u32) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2048 bits, odd, and not of the weak generator.
+    fn modulus() -> Vec<u8> {
+        let mut modulus = vec![0xff; 256];
+        while has_roca_fingerprint(&modulus) {
+            modulus[100] -= 1;
+        }
+        modulus
+    }
+
+    #[test]
+    fn a_leading_zero_octet_is_refused_in_both_components() {
+        let (modulus, exponent) = (modulus(), [1, 0, 1]);
+        assert_eq!(check_components(&modulus, &exponent), Ok(()));
+        let padded = [&[0], &modulus[..]].concat();
+        assert_eq!(check_components(&padded, &exponent), Err(JoseError::UnusableKey));
+        assert_eq!(
+            check_components(&modulus, &[0, 1, 0, 1]),
+            Err(JoseError::UnusableKey)
+        );
+        assert_eq!(check_components(&[], &exponent), Err(JoseError::UnusableKey));
+        assert_eq!(check_components(&modulus, &[]), Err(JoseError::UnusableKey));
+    }
+
+    #[test]
+    fn an_exponent_has_at_most_32_bits() {
+        let modulus = modulus();
+        assert_eq!(check_components(&modulus, &[0xff; 4]), Ok(()));
+        assert_eq!(
+            check_components(&modulus, &[1, 0, 0, 0, 1]),
+            Err(JoseError::WeakKey)
+        );
+    }
+}

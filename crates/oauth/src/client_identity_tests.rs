@@ -50,6 +50,7 @@ fn only_public_keys_are_taken() {
             "{uri}"
         );
     }
+    assert!(with("jwks", json!({"keys": vec![public.clone(); 20]})).is_ok());
     let mut both = typical();
     both["jwks"] = json!({"keys": [public]});
     assert!(register(&both).is_ok());
@@ -68,6 +69,21 @@ fn private_key_jwt_needs_keys() {
     assert!(read(&document).is_err());
     document["jwks_uri"] = json!("http://127.0.0.1:7000/jwks.json");
     assert!(!read(&document).unwrap().is_public());
+    for elsewhere in [
+        "http://c.example/jwks.json",
+        "http://10.0.0.1/jwks.json",
+        "ftp://127.0.0.1/jwks.json",
+        "http:jwks.json",
+    ] {
+        document["jwks_uri"] = json!(elsewhere);
+        assert!(read(&document).is_err(), "{elsewhere}");
+    }
+    document["jwks_uri"] = json!("https://c.example/jwks.json");
+    assert!(!read(&document).unwrap().is_public());
+    document["token_endpoint_auth_method"] = json!("client_secret_post");
+    policy.auth_methods = vec![TokenEndpointAuthMethod::PrivateKeyJwt];
+    let read = |document: &Value| effective(&ClientMetadata::from_value(document.clone()).unwrap(), &policy);
+    assert!(read(&document).is_err());
 }
 
 /// DCR-019

@@ -447,6 +447,9 @@ fn counts_and_lengths_are_bounded() {
         ("software_id", json!("x".repeat(201))),
         ("software_version", json!("1\n2")),
         ("software_version", json!("x".repeat(1_000))),
+        ("contacts", json!(["a\nb"])),
+        ("scope", json!("x".repeat(2001))),
+        ("grant_types", json!(vec!["authorization_code"; 51])),
     ] {
         assert_eq!(
             refusal(name, &value),
@@ -454,4 +457,38 @@ fn counts_and_lengths_are_bounded() {
             "{name}"
         );
     }
+    let scope = vec!["x".repeat(200); 9].join(" ") + " " + &"y".repeat(191);
+    assert_eq!(scope.len(), 2000);
+    for (name, value) in [
+        ("contacts", json!(vec!["a@b.example"; 20])),
+        ("contacts", json!(["x".repeat(200)])),
+        ("software_id", json!("x".repeat(200))),
+        ("scope", json!(scope)),
+        ("grant_types", json!(vec!["authorization_code"; 50])),
+    ] {
+        assert_eq!(refusal(name, &value), None, "{name}");
+    }
+}
+
+/// A metadata document must not hold a secret, nor say when one ends.
+#[test]
+fn a_secret_in_the_metadata_is_noticed() {
+    let names_secret = |member: &str, value: Value| {
+        let mut document = typical();
+        document[member] = value;
+        ClientMetadata::from_value(document).unwrap().names_client_secret
+    };
+    assert!(names_secret("client_secret", json!("s")));
+    assert!(names_secret("client_secret", Value::Null));
+    assert!(names_secret("client_secret_expires_at", json!(0)));
+    assert!(!names_secret("client_uri", json!("https://c.example")));
+}
+
+#[test]
+fn the_longest_document_is_read() {
+    let mut document = typical().to_string();
+    document.push_str(&" ".repeat(MAX_DOCUMENT_LENGTH - document.len()));
+    assert!(ClientMetadata::from_json(document.as_bytes()).is_ok());
+    document.push(' ');
+    assert!(ClientMetadata::from_json(document.as_bytes()).is_err());
 }

@@ -80,6 +80,14 @@ fn only_a_loopback_port_is_left_out_of_comparison() {
         "http://localhost/cb?x=1"
     );
     assert_eq!(comparable("http://localhost:*/cb"), "http://localhost/cb");
+    for elsewhere in [
+        "http://localhost:*.evil.example/cb",
+        "http://localhost:*@evil.example/cb",
+        "http://localhost:*1/cb",
+        "http://localhost:*#x",
+    ] {
+        assert!(register(elsewhere).is_err(), "{elsewhere}");
+    }
     assert_eq!(comparable("http://[::1]:9"), "http://[::1]");
     assert_eq!(
         comparable("https://localhost:8443/cb"),

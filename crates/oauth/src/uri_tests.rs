@@ -123,3 +123,56 @@ fn loopback_is_this_machine_only() {
     assert!(!is_loopback("http://0.0.0.0/"));
     assert!(!is_loopback("http://[::ffff:127.0.0.1]/"));
 }
+
+#[test]
+fn a_scheme_is_letters_digits_and_three_signs() {
+    for text in ["a+b-c.9:x", "COM.example:x"] {
+        assert!(parse(text).is_ok(), "{text}");
+    }
+    for text in [
+        "a_b:x",
+        "java~script:x",
+        "a%41:x",
+        "a/b:x",
+        "+a:x",
+        "-a:x",
+        ".a:x",
+    ] {
+        assert_eq!(parse(text), Err(UriError::NotAbsolute), "{text}");
+    }
+}
+
+#[test]
+fn a_name_may_begin_with_digits_and_has_at_most_253_characters() {
+    for host in ["1a", "a.9lives", "0a", "xn--bcher-kva.example"] {
+        assert!(parse(&format!("http://{host}/")).is_ok(), "{host}");
+    }
+    let long = |last: usize| format!("{}{}", format!("{}.", "a".repeat(62)).repeat(4), "b".repeat(last));
+    assert_eq!((long(1).len(), long(2).len()), (253, 254));
+    assert!(parse(&format!("http://{}/", long(1))).is_ok());
+    assert_eq!(parse(&format!("http://{}/", long(2))), Err(UriError::InvalidHost));
+}
+
+#[test]
+fn an_address_is_no_name() {
+    let is_address = |text: &str| parse(text).unwrap().authority.unwrap().is_address();
+    assert!(is_address("https://[2001:db8::1]/") && is_address("https://192.0.2.1/"));
+    assert!(!is_address("https://c.example/"));
+}
+
+#[test]
+fn a_plain_path_has_one_reading() {
+    let is_plain = |path: &str| {
+        parse(&format!("https://c.example{path}"))
+            .unwrap()
+            .path_is_plain()
+    };
+    for path in ["", "/", "/a/b", "/a/", "/%20", "/%C3%A9", "/a..b"] {
+        assert!(is_plain(path), "{path}");
+    }
+    for path in [
+        "//", "/a//b", "/.", "/a/../b", "/%2f", "/%5C", "/%41", "/%2e", "/%00", "/%0a", "/%7F",
+    ] {
+        assert!(!is_plain(path), "{path}");
+    }
+}

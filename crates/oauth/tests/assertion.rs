@@ -91,7 +91,11 @@ fn time_is_checked_on_every_side() {
         ("iat", json!(NOW + 600), AssertionError::FromTheFuture),
         ("iat", json!(NOW - 86_400), AssertionError::Stale),
         ("iat", json!("x"), AssertionError::Claims),
+        ("iat", json!(NOW + 61), AssertionError::FromTheFuture),
+        ("iat", json!(NOW - 361), AssertionError::Stale),
         ("nbf", json!(NOW + 600), AssertionError::FromTheFuture),
+        ("nbf", json!(NOW + 61), AssertionError::FromTheFuture),
+        ("jti", json!("x".repeat(257)), AssertionError::Jti),
     ] {
         assert_eq!(
             verify(&with(name, value.clone())),
@@ -104,7 +108,12 @@ fn time_is_checked_on_every_side() {
         ("iat", json!(NOW + 60)),
         ("iat", json!(NOW - 300)),
         ("exp", json!(NOW + 300)),
+        ("iat", json!(NOW - 360)),
+        ("exp", json!(NOW + 1)),
+        ("exp", json!(NOW + 360)),
         ("nbf", json!(NOW)),
+        ("nbf", json!(NOW + 60)),
+        ("jti", json!("x".repeat(256))),
     ] {
         assert!(verify(&with(name, value.clone())).is_ok(), "{name} {value}");
     }

@@ -51,10 +51,14 @@ fn claims() -> Value {
 }
 
 fn check(kind: Kind, claims: &Value) -> Result<(), BearerError> {
+    check_under(&terms(), kind, claims)
+}
+
+fn check_under(terms: &Terms, kind: Kind, claims: &Value) -> Result<(), BearerError> {
     let key = SigningKey::generate(Algorithm::Es256).unwrap();
     let token = sign(&key, "oauth-id-jag+jwt", claims).unwrap();
     let jws = Jws::parse(&token).unwrap();
-    verify(&jws, key.public_jwk(), kind, IDP, &terms(), &[SERVER], NOW).map(drop)
+    verify(&jws, key.public_jwk(), kind, IDP, terms, &[SERVER], NOW).map(drop)
 }
 
 fn with(name: &str, value: Value) -> Value {
@@ -198,6 +202,124 @@ fn an_id_jag_has_every_claim_and_one_audience() {
     }
 }
 
+/// The `sub` of an issuer with tenants names one person in each.
+#[test]
+fn an_issuer_of_several_tenants_speaks_for_the_named_one_alone() {
+    let named = Terms {
+        tenant: Some("t1".to_owned()),
+        ..terms()
+    };
+    let of_tenant = |kind: Kind, tenant: Value| {
+        let mut claims = with("tenant", tenant);
+        if kind == Kind::IdToken {
+            claims.as_object_mut().unwrap().remove("scope");
+        }
+        claims
+    };
+    for kind in [Kind::IdJag, Kind::IdToken] {
+        assert_eq!(check_under(&named, kind, &of_tenant(kind, json!("t1"))), Ok(()));
+        for other in [json!("t2"), json!("T1"), json!(""), json!(["t1"]), Value::Null] {
+            assert_eq!(
+                check_under(&named, kind, &of_tenant(kind, other.clone())),
+                Err(BearerError::Tenant),
+                "{other}"
+            );
+        }
+        let unnamed = check_under(&terms(), kind, &of_tenant(kind, json!("t1")));
+        assert_eq!(unnamed, Err(BearerError::Tenant));
+    }
+    let workload = of_tenant(Kind::Workload, json!("t2"));
+    assert_eq!(check_under(&named, Kind::Workload, &workload), Ok(()));
+}
+
+/// RFC 9396: details that nobody reads would be dropped.
+#[test]
+fn an_id_jag_with_authorization_details_is_refused() {
+    for details in [json!([{ "type": "payment" }]), json!([])] {
+        let claims = with("authorization_details", details);
+        assert_eq!(
+            check(Kind::IdJag, &claims),
+            Err(BearerError::AuthorizationDetails)
+        );
+        assert_eq!(check(Kind::Workload, &claims), Ok(()));
+    }
+}
+
+/// OpenID Connect Back-Channel Logout §2.4, and access tokens that have no `typ` in the header.
+#[test]
+fn another_jwt_of_a_provider_is_no_id_token() {
+    let mut id_token = with("scope", Value::Null);
+    for typ in ["ID", "JWT"] {
+        id_token["typ"] = json!(typ);
+        assert_eq!(check(Kind::IdToken, &id_token), Ok(()), "{typ}");
+    }
+    for typ in ["Bearer", "Logout", "Refresh", "id", ""] {
+        id_token["typ"] = json!(typ);
+        assert_eq!(
+            check(Kind::IdToken, &id_token),
+            Err(BearerError::NoIdToken),
+            "{typ}"
+        );
+    }
+    id_token["typ"] = json!("ID");
+    for name in ["events", "scope", "scp", "appid"] {
+        let mut other = id_token.clone();
+        other[name] = json!("x");
+        assert_eq!(
+            check(Kind::IdToken, &other),
+            Err(BearerError::NoIdToken),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn what_counts_once_has_a_name() {
+    let once = Terms {
+        single_use: true,
+        ..terms()
+    };
+    for kind in [Kind::Workload, Kind::IdToken] {
+        let mut claims = with("jti", Value::Null);
+        claims.as_object_mut().unwrap().remove("scope");
+        assert_eq!(check(kind, &claims), Ok(()));
+        assert_eq!(check_under(&once, kind, &claims), Err(BearerError::Jti));
+        claims["jti"] = json!("j1");
+        assert_eq!(check_under(&once, kind, &claims), Ok(()));
+    }
+}
+
+#[test]
+fn the_last_moment_and_the_longest_name_still_count() {
+    for (name, value) in [
+        ("sub", json!("x".repeat(1024))),
+        ("jti", json!("x".repeat(256))),
+        ("iat", json!(NOW.0 + 60)),
+        ("nbf", json!(NOW.0 + 60)),
+        ("iat", json!(NOW.0 - 660)),
+        ("exp", json!(NOW.0 + 660)),
+        ("exp", json!(NOW.0 + 1)),
+    ] {
+        assert_eq!(check(Kind::IdJag, &with(name, value.clone())), Ok(()), "{name}");
+    }
+    let too_long = with("jti", json!("x".repeat(257)));
+    assert_eq!(check(Kind::IdJag, &too_long), Err(BearerError::Jti));
+}
+
+#[test]
+fn a_pattern_that_matches_nothing_or_is_too_long_is_not_usable() {
+    let exact = |value: Value| Pattern::Exact(value).is_usable();
+    let longest = "x".repeat(512);
+    for text in ["a", "*", &longest] {
+        assert!(Pattern::glob(text).is_usable() && exact(json!(text)), "{text}");
+    }
+    for text in ["", &"x".repeat(513)] {
+        assert!(!Pattern::glob(text).is_usable() && !exact(json!(text)), "{text}");
+    }
+    assert!(exact(json!(true)) && exact(json!(7)));
+    assert!(!exact(Value::Null) && !exact(json!(["a"])) && !exact(json!({"a": 1})));
+}
+
 #[test]
 fn a_workload_needs_neither_jti_nor_iat() {
     let bare = json!({"iss": IDP, "sub": "spiffe://td.example/ns/a", "aud": [SERVER], "exp": NOW.0 + 60, "scope": 5});
@@ -263,6 +385,14 @@ fn a_pattern_is_the_whole_value() {
         Pattern::glob("ops").matches(&json!(["dev", "ops"])),
         "one of several"
     );
+    for none in [
+        json!(["dev", "opsy"]),
+        json!([]),
+        json!([["ops"]]),
+        json!({"ops": "ops"}),
+    ] {
+        assert!(!Pattern::glob("ops").matches(&none), "{none}");
+    }
     assert!(!Pattern::glob("*").matches(&json!({"a": 1})));
     let number: Pattern = serde_json::from_value(json!(42)).unwrap();
     assert!(number.matches(&json!(42)) && !number.matches(&json!("42")));

@@ -283,3 +283,32 @@ fn challenges_follow_the_vectors() {
         report.check(fits, &(vector, parsed));
     }
 }
+
+/// Whoever sends the header must not decide how much of it is kept.
+#[test]
+fn challenges_are_read_within_bounds() {
+    let many = vec!["A"; 17].join(", ");
+    assert_eq!(Challenge::parse(&many).len(), 16);
+    let parameters: Vec<_> = (0..40).map(|number| format!("p{number}=x")).collect();
+    let read = Challenge::parse(&format!("Bearer {}", parameters.join(", ")));
+    assert_eq!(read.len(), 1);
+    assert_eq!(read[0].parameters().count(), 32);
+    assert_eq!((read[0].get("p31"), read[0].get("p32")), (Some("x"), None));
+    let longest = format!("Bearer realm=\"{}\"", "x".repeat(16 * 1024 - 15));
+    assert_eq!(longest.len(), 16 * 1024);
+    assert_eq!(Challenge::parse(&longest).len(), 1);
+    assert!(Challenge::parse(&format!("{longest} ")).is_empty());
+}
+
+#[test]
+fn what_is_no_parameter_is_left_out() {
+    for unreadable in ["=x", "a b=x", "a=", "a=\"x", "a=\"x\"y", "a=x y", "a\"=x"] {
+        let read = Challenge::parse(&format!("Bearer {unreadable}, scope=\"s\""));
+        assert_eq!(read[0].scheme(), "Bearer");
+        assert!(read[0].get("a").is_none(), "{unreadable}");
+        assert!(
+            read[0].parameters().all(|(name, _)| name == "scope"),
+            "{unreadable}"
+        );
+    }
+}

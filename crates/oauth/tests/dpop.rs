@@ -213,6 +213,85 @@ fn verify(proof: &str, now: i64) -> Result<Proof, ProofError> {
     ProofRules::default().verify(proof, &request, UnixSeconds(now))
 }
 
+#[test]
+fn a_proof_that_begins_later_is_of_the_future() {
+    let from = |nbf: i64| {
+        let mut claims = claims("a", NOW);
+        claims["nbf"] = json!(nbf);
+        verify(&sign(&claims), NOW).map(drop)
+    };
+    let ahead = i64::try_from(ProofRules::default().max_ahead.as_secs()).unwrap();
+    for nbf in [0, NOW, NOW + ahead] {
+        assert_eq!(from(nbf), Ok(()), "{nbf}");
+    }
+    assert_eq!(from(NOW + ahead + 1), Err(ProofError::FromTheFuture));
+}
+
+/// SEP-1932.
+#[test]
+fn a_content_digest_is_of_the_body_or_the_proof_is_of_another_request() {
+    const BODY: &[u8] = b"{\"hello\": \"world\"}\n";
+    const RIGHT: &str = "sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:";
+    const OTHER: &str = "sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:";
+    let content = |digest: Option<&str>, body: &[u8], required: bool| {
+        let mut claims = claims("a", NOW);
+        if let Some(digest) = digest {
+            claims["content_digest"] = json!(digest);
+        }
+        verify(&sign(&claims), NOW).unwrap().check_content(body, required)
+    };
+    for required in [false, true] {
+        for right in [
+            RIGHT.to_owned(),
+            format!("sha-512=:AAAA:, {RIGHT}"),
+            format!("{RIGHT},{RIGHT}"),
+        ] {
+            assert_eq!(content(Some(&right), BODY, required), Ok(()), "{right}");
+        }
+        for wrong in [
+            OTHER.to_owned(),
+            format!("{RIGHT},{OTHER}"),
+            format!("{OTHER}, {RIGHT}"),
+            "sha-512=:AAAA:".to_owned(),
+            RIGHT.replace(':', ""),
+            String::new(),
+        ] {
+            let outcome = content(Some(&wrong), BODY, required);
+            assert_eq!(outcome, Err(ProofError::Content), "{wrong}");
+        }
+        assert_eq!(content(Some(RIGHT), b"", required), Err(ProofError::Content));
+        assert_eq!(content(None, b"", required), Ok(()));
+    }
+    assert_eq!(content(None, BODY, false), Ok(()));
+    assert_eq!(content(None, BODY, true), Err(ProofError::Content));
+}
+
+#[test]
+fn a_target_is_an_http_uri() {
+    for text in [
+        "ftp://mcp.example/mcp",
+        "file:///mcp",
+        "urn:mcp",
+        "ws://mcp.example/mcp",
+    ] {
+        assert!(TargetUri::parse(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn an_escape_that_counts_is_kept() {
+    let uri = TargetUri::parse("https://mcp.example/a%2fb").unwrap();
+    assert_eq!(uri.as_str(), "https://mcp.example/a%2Fb");
+    assert!(uri.is("https://mcp.example/a%2Fb"));
+    for other in [
+        "https://mcp.example/a2Fb",
+        "https://mcp.example/a/b",
+        "https://mcp.example/a%252Fb",
+    ] {
+        assert!(!uri.is(other), "{other}");
+    }
+}
+
 /// DPOP-011, DPOP-019: what is remembered is key and `jti`, whatever else is in the proof.
 #[test]
 fn the_replay_id_is_of_key_and_jti_alone() {

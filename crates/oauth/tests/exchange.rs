@@ -317,6 +317,92 @@ fn in_an_open_world_chains_grow_to_the_limit() {
     );
 }
 
+/// Every rule by itself, and what holds when nothing is wrong.
+#[test]
+fn each_refusal_has_its_reason() {
+    let first = First {
+        scopes: 0b11,
+        audience: 0,
+        key: Some(0),
+        lifetime: 300,
+    };
+    let world = World {
+        scopes: [0b11; 4],
+        exchange_clients: [0, 0b10, 0, 0],
+        is_resource: [None, None, Some(0), None, None],
+        confidential: [true; 5],
+        must_be_bound: [false; 4],
+    };
+    let step = |client: usize, target: usize, key: Option<usize>| Step {
+        token: 0,
+        client,
+        target,
+        requested: None,
+        key,
+        wait: 0,
+    };
+    let decided = |first: &First, world: &World, step: &Step| {
+        attempt(world, &issued(first), step, BEGIN).map(|held| held.claims.cnf.map(|cnf| cnf.jkt))
+    };
+    let bound = Ok(Some(KEYS[0].to_owned()));
+    // The client itself, and the resource, for the audience that the token has; whom another resource names.
+    for (client, target) in [(0, 0), (2, 0), (1, 1)] {
+        assert_eq!(decided(&first, &world, &step(client, target, Some(0))), bound);
+    }
+    for (client, target, refusal) in [
+        (1, 0, Refusal::NotEntitled),
+        (4, 0, Refusal::NotEntitled),
+        (0, 1, Refusal::TargetNotAllowed),
+        (2, 1, Refusal::TargetNotAllowed),
+        (1, 2, Refusal::TargetNotAllowed),
+    ] {
+        let outcome = decided(&first, &world, &step(client, target, Some(0)));
+        assert_eq!(outcome, Err(refusal), "{client} {target}");
+    }
+    for key in [None, Some(1)] {
+        let outcome = decided(&first, &world, &step(0, 0, key));
+        assert_eq!(outcome, Err(Refusal::WrongKey), "{key:?}");
+    }
+    let unbound = First {
+        key: None,
+        ..first.clone()
+    };
+    assert_eq!(decided(&unbound, &world, &step(0, 0, None)), Ok(None));
+    assert_eq!(decided(&unbound, &world, &step(0, 0, Some(0))), bound);
+    let strict = World {
+        must_be_bound: [true; 4],
+        ..world.clone()
+    };
+    assert_eq!(
+        decided(&unbound, &strict, &step(0, 0, None)),
+        Err(Refusal::KeyNeeded)
+    );
+    assert_eq!(decided(&unbound, &strict, &step(0, 0, Some(0))), bound);
+    let asking = |requested: u8| Step {
+        requested: Some(requested),
+        ..step(0, 0, Some(0))
+    };
+    assert_eq!(decided(&first, &world, &asking(0b1)), bound);
+    assert_eq!(
+        decided(&first, &world, &asking(0b101)),
+        Err(Refusal::ScopeNotHeld)
+    );
+    let elsewhere = World {
+        scopes: [0b100; 4],
+        ..world.clone()
+    };
+    assert_eq!(
+        decided(&first, &elsewhere, &step(0, 0, Some(0))),
+        Err(Refusal::NoScopeLeft)
+    );
+    let without_scopes = World {
+        scopes: [0; 4],
+        ..world.clone()
+    };
+    let nothing = First { scopes: 0, ..first };
+    assert_eq!(decided(&nothing, &without_scopes, &step(0, 0, Some(0))), bound);
+}
+
 fn with_may_act(may_act: serde_json::Value) -> Result<(), Refusal> {
     let mut held = issued(&First {
         scopes: 1,

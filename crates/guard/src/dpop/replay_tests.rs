@@ -185,6 +185,33 @@ fn one_key_cannot_fill_the_store() {
     assert_eq!((store.len(), keys), (1, 1));
 }
 
+/// More have ended than are cleared away with one insertion.
+#[test]
+fn what_has_ended_does_not_count_against_its_key() {
+    let store = MemoryReplayStore::with_limits(100, 10);
+    let ended = u32::try_from(CLEARED_AT_ONCE).unwrap() + 2;
+    // Others of the same shard, which are cleared away first.
+    let shard = |key: u32| proof_of(key, 0, NOW).key[31] as usize % SHARDS;
+    let other = (2..).find(|key| shard(*key) == shard(1)).unwrap();
+    for number in 0..ended {
+        assert_eq!(
+            store.remember(&proof_of(other, 100 + number, after(1)), NOW),
+            Ok(Insertion::New)
+        );
+    }
+    for number in 0..10 {
+        assert_eq!(
+            store.remember(&proof_of(1, number, after(2)), NOW),
+            Ok(Insertion::New)
+        );
+    }
+    assert!(store.remember(&proof_of(1, 99, after(50)), NOW).is_err());
+    assert_eq!(
+        store.remember(&proof_of(1, 99, after(50)), after(3)),
+        Ok(Insertion::New)
+    );
+}
+
 #[test]
 fn each_step_back_of_the_clock_is_told_once() {
     let store = MemoryReplayStore::new(10);

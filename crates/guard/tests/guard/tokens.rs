@@ -66,6 +66,9 @@ async fn every_claim_is_checked() {
         (json!({"exp": -1}), Err(Rejection::Expired)),
         (json!({"nbf": "tomorrow"}), Err(Rejection::Claims)),
         (json!({"scope": ["mcp:read"]}), Err(Rejection::Claims)),
+        (json!({"amr": ["pwd"]}), Ok(())),
+        (json!({"amr": ["pwd", 7]}), Err(Rejection::Claims)),
+        (json!({"amr": "pwd"}), Err(Rejection::Claims)),
         (json!({"cnf": {"jkt": "x"}}), Err(Rejection::SenderConstrained)),
         (json!({"cnf": {"x5t#S256": "x"}}), Err(Rejection::Claims)),
     ];

@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use doorward_guard::client::ClientAuth;
 use doorward_guard::{
-    DpopPolicy, Head, Insertion, Reason, Rejection, ReplayStore, ReplayStoreUnavailable, UnixSeconds,
-    UsedProof,
+    DpopPolicy, Head, Insertion, Reason, Rejection, ReplayStore, ReplayStoreUnavailable, Revocation,
+    UnixSeconds, UsedProof,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -14,7 +15,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use serde_json::json;
 
 use crate::dpop::Bound;
-use crate::support::{World, call, pass, ping_message};
+use crate::revocation::support::{FakeEndpoints, INTROSPECT};
+use crate::support::{AS_METADATA, Behaviour, ISSUER, JWKS, World, call, pass, ping_message};
 
 const POST: &Method = &Method::POST;
 
@@ -260,6 +262,40 @@ async fn a_token_and_its_proof_can_be_verified_without_http_once() {
     let off = World::new().guard;
     let refused = off.verify_dpop(&token, &proof, POST, "/mcp").await.unwrap_err();
     assert_eq!(refused.reason(), Reason::Token(Rejection::NotSenderConstrained));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revoked_token_is_worth_nothing_with_its_proof() {
+    let endpoints = Arc::new(FakeEndpoints::default());
+    let client = Bound::with(DpopPolicy::Accept, |builder| {
+        builder
+            .client_auth(ClientAuth::basic("guard", "secret"))
+            .revocation(Revocation::introspection())
+    });
+    client.world.server.answer_by(endpoints.clone());
+    client.world.server.publish(
+        AS_METADATA,
+        Behaviour::Json(json!({
+            "issuer": ISSUER, "jwks_uri": JWKS, "introspection_endpoint": INTROSPECT,
+        })),
+    );
+    let guard = &client.world.guard;
+    for (active, jti) in [(true, "t-1"), (false, "t-2")] {
+        endpoints.active(active);
+        let token = client.token_with(&json!({"jti": jti}));
+        let verified = guard
+            .verify_dpop(&token, &client.proof(&token), POST, "/mcp")
+            .await;
+        let expected = if active {
+            Ok("alice".to_owned())
+        } else {
+            Err(Reason::Token(Rejection::Revoked))
+        };
+        let verified = verified
+            .map(|claims| claims.subject.clone())
+            .map_err(|denied| denied.reason());
+        assert_eq!(verified, expected);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -38,8 +38,15 @@ fn duplicates_are_found_at_every_depth_and_in_every_spelling() {
         r#"[[{"a":{"b":1,"b":1}}]]"#,
         r#"{"x":[0,{"a":[],"c":1,"a":[]}]}"#,
         r#"{"":1,"":2}"#,
+        r#"{"\u0061":1,"a":1}"#,
+        r#"{"b":1,"\u0061":1,"c":1,"a":1}"#,
+        r#"{"\u0061":1,"b":1,"b":1}"#,
     ] {
         assert_eq!(read(text), Err(JoseError::DuplicateMember), "{text}");
+        // As a member that is skipped, the same.
+        let outer = format!(r#"{{"x":{text}}}"#);
+        let outcome = members(outer.as_bytes(), |_, value| value.skip());
+        assert_eq!(outcome, Err(JoseError::DuplicateMember), "{text}");
     }
 }
 
@@ -75,12 +82,23 @@ fn everything_else_is_malformed() {
         "1 1",
         "nul",
         r#""\ud800""#,
+        r#"{"a\u0000":1}"#,
+        r#"[{"\u0000":1}]"#,
     ] {
         assert_eq!(read(text), Err(JoseError::Malformed), "{text:?}");
+        let outer = format!(r#"{{"x":{text}}}"#);
+        let outcome = members(outer.as_bytes(), |_, value| value.skip());
+        assert_eq!(outcome, Err(JoseError::Malformed), "{text:?}");
     }
     assert_eq!(from_slice::<Value>(b"\"\xff\""), Err(JoseError::Malformed));
     assert_eq!(from_slice::<Vec<u8>>(b"[256]"), Err(JoseError::Malformed));
     assert_eq!(from_slice::<Vec<u8>>(b"[255]"), Ok(vec![255]));
+}
+
+#[test]
+fn a_skipped_member_may_be_anything_that_is_json() {
+    let document = r#"{"a":1.5e300,"b":-1,"c":18446744073709551615,"d":[true,null,"x",{"e":0.0}]}"#;
+    assert_eq!(members(document.as_bytes(), |_, value| value.skip()), Ok(()));
 }
 
 #[test]

@@ -257,6 +257,15 @@ fn members_of_the_wrong_type_are_malformed() {
         Jwk::from_json(br#"{"kty":"EC","kty":"EC"}"#),
         Err(JoseError::DuplicateMember)
     );
+    let operations = |count: usize| -> Vec<String> { (0..count).map(|n| n.to_string()).collect() };
+    assert!(read(&changed(key, &[("key_ops", json!(operations(16)))])).is_ok());
+    assert_eq!(
+        read(&changed(key, &[("key_ops", json!(operations(17)))])),
+        Err(JoseError::Malformed)
+    );
+    let mut longest = published(key).to_string().into_bytes();
+    longest.resize(16 * 1024, b' ');
+    assert!(Jwk::from_json(&longest).is_ok());
     assert_eq!(
         Jwk::from_json(&vec![b' '; 16 * 1024 + 1]),
         Err(JoseError::TooLarge)

@@ -146,6 +146,8 @@ fn every_extension_and_every_foreign_kind_of_token_is_refused() {
         let text = token(key, &format!(r#"{{"alg":"ES256",{member}}}"#), b"{}");
         assert_eq!(accepts(&text, key), Err(JoseError::UnsupportedHeader), "{member}");
     }
+    let text = token(key, r#"{"alg":"ES256","cty":"json"}"#, b"{}");
+    assert_eq!(accepts(&text, key), Ok(b"{}".to_vec()));
 }
 
 #[test]

@@ -51,14 +51,27 @@ CuQwJWBpvuSTikBd2LBZWQYR8a1z8nTxauX4U2o8djO4zQCRec+dpA==
 -----END PUBLIC KEY-----
 ";
 
+/// An `AlgorithmIdentifier` of PKCS #1 without parameters, up to the last byte of its object identifier.
+const ALGORITHM: &[u8] = &[
+    0x30, 0x0b, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01,
+];
+
 /// The `PUBLIC KEY` block with one byte of its DER changed.
 fn with_byte(pem: &str, index: usize, change: impl FnOnce(u8) -> u8) -> String {
+    let mut der = der_of(pem);
+    der[index] = change(der[index]);
+    public_key(&der)
+}
+
+fn der_of(pem: &str) -> Vec<u8> {
     let base64: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
     let base64url = base64.trim_end_matches('=').replace('+', "-").replace('/', "_");
-    let mut der = base64url::decode(&base64url).unwrap_or_default();
-    der[index] = change(der[index]);
+    base64url::decode(&base64url).unwrap_or_default()
+}
+
+fn public_key(der: &[u8]) -> String {
     let padding = "=".repeat((3 - der.len() % 3) % 3);
-    let base64 = base64url::encode(&der).replace('-', "+").replace('_', "/");
+    let base64 = base64url::encode(der).replace('-', "+").replace('_', "/");
     format!("-----BEGIN PUBLIC KEY-----\n{base64}{padding}\n-----END PUBLIC KEY-----")
 }
 
@@ -141,7 +154,26 @@ fn anything_but_one_block_is_malformed() {
     ] {
         assert_eq!(Jwk::from_pem(bad), Err(JoseError::Malformed), "{bad}");
     }
-    assert_eq!(Jwk::from_pem(&P256.repeat(200)), Err(JoseError::TooLarge));
+    let mut longest = P256.to_owned();
+    longest.push_str(&"\n".repeat(16 * 1024 - P256.len()));
+    assert_eq!(Jwk::from_pem(&longest), Jwk::from_pem(P256));
+    longest.push('\n');
+    assert_eq!(Jwk::from_pem(&longest), Err(JoseError::TooLarge));
+}
+
+/// Two spellings of one key would be two keys for whoever compares, and RSASSA-PSS keys (RFC 4055 §1.2) have rules of their
+/// own.
+#[test]
+fn an_rsa_key_has_one_spelling_alone() {
+    let der = der_of(RSA);
+    assert_eq!(Jwk::from_pem(&public_key(&der)), Jwk::from_pem(RSA));
+    let bits = der.get(19..).unwrap();
+    let trailing = [&der, &[0][..]].concat();
+    let without_parameters = [&[0x30, 0x82, 0x01, 0x20], ALGORITHM, &[0x01], bits].concat();
+    let for_pss_alone = [&[0x30, 0x82, 0x01, 0x20], ALGORITHM, &[0x0a], bits].concat();
+    for other in [trailing, without_parameters, for_pss_alone, der_of(RSA_PKCS1)] {
+        assert_eq!(Jwk::from_pem(&public_key(&other)), Err(JoseError::UnusableKey));
+    }
 }
 
 #[test]

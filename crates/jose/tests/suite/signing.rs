@@ -1,9 +1,10 @@
 //! Private keys: kept, stored, and never shown.
 
 use doorward_jose::{
-    Algorithm, JoseError, SigningKey, constant_time_eq, fill_random, hmac_sha256, sha256, sign,
+    Algorithm, HmacAlgorithm, JoseError, MAX_JWS_BYTES, SharedSecret, SigningKey, constant_time_eq,
+    fill_random, hmac_sha256, sha256, sign,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{accepts, key};
 
@@ -86,6 +87,22 @@ fn a_token_nobody_would_read_is_not_signed() {
         sign(key(Algorithm::Es256), "at+jwt", &claims),
         Err(JoseError::TooLarge)
     );
+}
+
+#[test]
+fn the_longest_token_that_is_read_is_signed() {
+    let secret = SharedSecret::new(HmacAlgorithm::Hs256, &[7; 32]);
+    let padded = |room: usize| json!({ "p": "x".repeat(room) });
+    let of_key = |claims: &Value| sign(key(Algorithm::Es256), "at+jwt", claims);
+    let of_secret = |claims: &Value| secret.sign(claims.as_object().unwrap());
+    let ways: [&dyn Fn(&Value) -> Result<String, JoseError>; 2] = [&of_key, &of_secret];
+    for signed in ways {
+        let last = (11_900..12_300)
+            .map_while(|room| signed(&padded(room)).ok())
+            .last()
+            .unwrap();
+        assert_eq!(last.len(), MAX_JWS_BYTES);
+    }
 }
 
 #[test]

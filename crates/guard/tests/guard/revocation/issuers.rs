@@ -144,6 +144,30 @@ async fn every_issuer_is_followed_and_speaks_for_its_own_tokens() {
     );
 }
 
+/// The same grant id means something else at each.
+#[tokio::test(start_paused = true)]
+async fn a_stream_ends_by_the_word_of_its_own_issuer() {
+    let two = Two::new(Revocation::feed(), true);
+    two.world.guard.start();
+    pass(1).await;
+    let (ours, theirs) = two.tokens();
+    let ended = async |token: &str| {
+        let mut headers = http::HeaderMap::new();
+        headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
+        let uri = "/mcp".parse().unwrap();
+        let head = doorward_guard::Head::new(&http::Method::GET, &uri, &headers);
+        let visit = two.world.guard.admit(head).await.unwrap();
+        tokio::spawn(visit.ended().unwrap())
+    };
+    let (ours, theirs) = (ended(&ours).await, ended(&theirs).await);
+    two.both.second.send(revoked(&two.world, 1, "gid", "grant-1"));
+    pass(1).await;
+    assert!(theirs.is_finished() && !ours.is_finished());
+    two.both.first.send(revoked(&two.world, 1, "gid", "grant-1"));
+    pass(1).await;
+    assert!(ours.is_finished());
+}
+
 #[tokio::test(start_paused = true)]
 async fn every_issuer_has_a_status_and_the_worst_is_the_guards() {
     let two = Two::new(Revocation::feed(), true);

@@ -9,7 +9,7 @@ use doorward_guard::client::{ClientAuth, OAuthClient};
 use doorward_guard::testing::ManualClock;
 use doorward_guard::verifiers::{IntrospectionVerifier, IntrospectionVerifierBuilder, TokenVerifier};
 use doorward_guard::{
-    Document, Fetch, FetchFailure, FormRequest, FormResponse, Rejection, TokenClaims, UnixSeconds,
+    Document, Fetch, FetchFailure, FormRequest, FormResponse, Guard, Rejection, TokenClaims, UnixSeconds,
     VerifyError,
 };
 use futures_util::future::{BoxFuture, join_all};
@@ -370,6 +370,24 @@ async fn remembered_answers_can_be_forgotten() {
         forget(&verifier);
         assert!(verifier.verify_token("good").await.is_err());
         verifier.evict("good");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_guard_forgets_its_verifiers_forget() {
+    let setting = Setting::new();
+    let guard = guard_of(setting.verifier());
+    for forget in [
+        |guard: &Guard| guard.evict("good"),
+        |guard: &Guard| guard.forget_grant("g-1"),
+    ] {
+        setting.server.set("good", changed(&json!({"cnf": null})));
+        assert!(guard.verify("good").await.is_ok());
+        setting.server.set("good", json!({"active": false}));
+        assert!(guard.verify("good").await.is_ok());
+        forget(&guard);
+        assert!(guard.verify("good").await.is_err());
+        guard.evict("good");
     }
 }
 

@@ -1,5 +1,7 @@
 //! Keys, algorithms and secrets: a key never verifies with an algorithm that is not its own.
 
+use doorward_jose::{base64url, hmac_sha256};
+
 use super::*;
 
 #[tokio::test]
@@ -83,6 +85,32 @@ async fn a_kid_is_needed_where_there_is_a_choice() {
             .unwrap_err(),
         Rejection::Signature
     );
+}
+
+/// RFC 8725 §3.11.
+#[tokio::test]
+async fn a_shared_secret_makes_no_other_kind_of_token_an_access_token() {
+    let verifier = JwtVerifier::builder()
+        .shared_secret(HmacAlgorithm::Hs256, SECRET)
+        .issuer("https://as.example")
+        .clock(clock())
+        .build()
+        .unwrap();
+    let claims = json!({"iss": "https://as.example", "sub": "alice", "exp": NOW + 60}).to_string();
+    for (typ, accepted) in [
+        ("JWT", true),
+        ("at+jwt", true),
+        ("dpop+jwt", false),
+        ("logout+jwt", false),
+    ] {
+        let header = json!({"alg": "HS256", "typ": typ}).to_string();
+        let [header, claims] = [&header, &claims].map(|part| base64url::encode(part.as_bytes()));
+        let input = format!("{header}.{claims}");
+        let tag = hmac_sha256(SECRET.as_ref(), input.as_bytes());
+        let verdict = verdict(&verifier, &format!("{input}.{}", base64url::encode(&tag))).await;
+        let expected = if accepted { Ok(()) } else { Err(Rejection::Type) };
+        assert_eq!(verdict.map(drop), expected, "{typ}");
+    }
 }
 
 #[tokio::test]
