@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 /// failed since, and that it works again. One that comes and goes is told of once a minute as well.
 ///
 /// ```
-/// # #![allow(clippy::disallowed_methods)]
 /// # use std::time::{Duration, Instant};
 /// # use doorward_oauth::time::Outage;
 /// let (outage, now) = (Outage::default(), Instant::now());
