@@ -365,13 +365,10 @@ impl Keys {
     fn tell_of_failure(&self, error: &DiscoveryError, has_keys: bool) {
         self.failed.fetch_add(1, Ordering::Relaxed);
         let from = self.source.place();
-        match self.outage.failed(Instant::now().into_std()) {
-            Some(failures) => {
-                tracing::warn!(from, %error, failures, has_keys, "the keys of the authorization server could not be refreshed");
-            }
-            None => {
-                tracing::debug!(from, %error, has_keys, "the keys of the authorization server could not be refreshed");
-            }
+        if let Some(failures) = self.outage.failed(Instant::now().into_std()) {
+            tracing::warn!(from, %error, failures, has_keys, "the keys of the authorization server could not be refreshed");
+        } else {
+            tracing::debug!(from, %error, has_keys, "the keys of the authorization server could not be refreshed");
         }
     }
 

@@ -133,11 +133,10 @@ impl Refusal {
                 tracing::debug!(error_id, status, reason, "request refused");
             }
             Self::Uncheckable { .. } | Self::Dpop(DpopRefusal::ReplaysUnavailable { .. }) => {
-                match uncheckable.failed(Instant::now().into_std()) {
-                    Some(requests) => {
-                        tracing::warn!(error_id, status, reason, requests, "request refused");
-                    }
-                    None => tracing::debug!(error_id, status, reason, "request refused"),
+                if let Some(requests) = uncheckable.failed(Instant::now().into_std()) {
+                    tracing::warn!(error_id, status, reason, requests, "request refused");
+                } else {
+                    tracing::debug!(error_id, status, reason, "request refused");
                 }
             }
             Self::InsufficientScope { needed } => {

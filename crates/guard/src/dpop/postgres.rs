@@ -148,11 +148,10 @@ impl PostgresReplayStore {
             }
             return;
         };
-        match self.outage.failed(now) {
-            Some(failures) => {
-                tracing::warn!(error, failures, "used proofs cannot be remembered in PostgreSQL");
-            }
-            None => tracing::debug!(error, "used proofs cannot be remembered in PostgreSQL"),
+        if let Some(failures) = self.outage.failed(now) {
+            tracing::warn!(error, failures, "used proofs cannot be remembered in PostgreSQL");
+        } else {
+            tracing::debug!(error, "used proofs cannot be remembered in PostgreSQL");
         }
     }
 }

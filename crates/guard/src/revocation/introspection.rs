@@ -187,13 +187,10 @@ impl Inner {
             Fail::Open => "open",
             Fail::Closed => "closed",
         };
-        match self.outage.failed(now) {
-            Some(failures) => {
-                tracing::warn!(issuer, %error, fail, failures, "the authorization server could not be asked about an access token");
-            }
-            None => {
-                tracing::debug!(issuer, %error, fail, "the authorization server could not be asked about an access token");
-            }
+        if let Some(failures) = self.outage.failed(now) {
+            tracing::warn!(issuer, %error, fail, failures, "the authorization server could not be asked about an access token");
+        } else {
+            tracing::debug!(issuer, %error, fail, "the authorization server could not be asked about an access token");
         }
     }
 }

@@ -138,9 +138,10 @@ impl Inner {
             }
             return;
         };
-        match self.outage.failed(now) {
-            Some(failures) => tracing::warn!(issuer, %error, failures, "a token could not be introspected"),
-            None => tracing::debug!(issuer, %error, "a token could not be introspected"),
+        if let Some(failures) = self.outage.failed(now) {
+            tracing::warn!(issuer, %error, failures, "a token could not be introspected");
+        } else {
+            tracing::debug!(issuer, %error, "a token could not be introspected");
         }
     }
 

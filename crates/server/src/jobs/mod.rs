@@ -70,9 +70,10 @@ fn tell<E: std::error::Error>(job: &'static str, outage: &Outage, error: Option<
         }
         return;
     };
-    match outage.failed(now) {
-        Some(failures) => tracing::error!(job, %error, failures, "a job failed; trying again"),
-        None => tracing::debug!(job, %error, "a job failed; trying again"),
+    if let Some(failures) = outage.failed(now) {
+        tracing::error!(job, %error, failures, "a job failed; trying again");
+    } else {
+        tracing::debug!(job, %error, "a job failed; trying again");
     }
 }
 

@@ -81,13 +81,14 @@ impl Ear {
         let mut pause = FIRST_PAUSE;
         loop {
             let why = self.connection().await;
-            match self.outage.failed(Instant::now().into_std()) {
-                Some(failures) => tracing::warn!(
+            if let Some(failures) = self.outage.failed(Instant::now().into_std()) {
+                tracing::warn!(
                     why,
                     failures,
                     "this node does not hear what others change, and asks the database for everything; trying again"
-                ),
-                None => tracing::debug!(why, "no connection that hears of changes"),
+                );
+            } else {
+                tracing::debug!(why, "no connection that hears of changes");
             }
             if std::mem::take(&mut self.heard) {
                 pause = FIRST_PAUSE;

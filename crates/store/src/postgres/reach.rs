@@ -10,9 +10,10 @@ pub(super) struct Reach(Outage);
 impl Reach {
     /// A connection has ended, was not to be had, or is silent.
     pub(super) fn lost(&self, why: &str) {
-        match self.0.failed(Instant::now().into_std()) {
-            Some(failures) => tracing::warn!(why, failures, "a connection to PostgreSQL has failed"),
-            None => tracing::debug!(why, "another connection to PostgreSQL has failed"),
+        if let Some(failures) = self.0.failed(Instant::now().into_std()) {
+            tracing::warn!(why, failures, "a connection to PostgreSQL has failed");
+        } else {
+            tracing::debug!(why, "another connection to PostgreSQL has failed");
         }
     }
 

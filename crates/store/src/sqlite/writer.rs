@@ -230,9 +230,10 @@ impl Worker {
     }
 
     fn failed(&self, error: &StoreError, operations: usize, what: &str) {
-        match self.outage.failed(Instant::now().into_std()) {
-            Some(failures) => tracing::warn!(%error, operations, failures, "{what}"),
-            None => tracing::debug!(%error, operations, "{what}"),
+        if let Some(failures) = self.outage.failed(Instant::now().into_std()) {
+            tracing::warn!(%error, operations, failures, "{what}");
+        } else {
+            tracing::debug!(%error, operations, "{what}");
         }
     }
 

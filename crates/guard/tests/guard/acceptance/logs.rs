@@ -301,13 +301,13 @@ async fn what_a_token_says_and_what_was_expected_is_told_at_debug() {
     let log = Log::default();
     let _logging = tracing::subscriber::set_default(log.clone());
     let world = World::new();
-    let long = format!("https://other.example/{}", "x".repeat(300));
+    let lengthy = format!("https://other.example/{}", "x".repeat(300));
     let header = r#"{"alg":"ES256","typ":"at+jwt","kid":"another\nkey"}"#;
     let unknown = raw_token(&world.key, header, &world.claims().to_string());
     let tokens = [
         world.token_with(&json!({"iss": "https://other.example/\u{1b}[31m"})),
         world.token_with(&json!({"aud": ["https://one.example", "https://two.example"]})),
-        world.token_with(&json!({"aud": long})),
+        world.token_with(&json!({"aud": lengthy})),
         unknown,
     ];
     for token in &tokens {
@@ -322,7 +322,10 @@ async fn what_a_token_says_and_what_was_expected_is_told_at_debug() {
         let line = format!("of={of:?} found={found} expected={expected} ");
         assert!(log.has(Level::DEBUG, &line), "{line}\n{logged}");
     }
-    assert!(logged.contains(&format!("found={}… ", &long[..200])), "{logged}");
+    assert!(
+        logged.contains(&format!("found={}… ", &lengthy[..200])),
+        "{logged}"
+    );
     for part in tokens.iter().flat_map(|token| token.split('.')) {
         assert!(!logged.contains(part), "{logged}");
     }
