@@ -26,7 +26,7 @@ async fn let_in(database: &Database) {
 }
 
 async fn until(holds: impl Fn() -> bool) {
-    timeout(Duration::from_secs(60), async {
+    timeout(Duration::from_mins(1), async {
         while !holds() {
             sleep(Duration::from_millis(5)).await;
         }
