@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_oauth::time::Clock;
+use doorward_oauth::time::{Clock, Outage};
 
 use crate::audit::AuditHook;
 use crate::builder::GuardBuilder;
@@ -38,6 +38,8 @@ pub(crate) struct Inner {
     pub(crate) max_body: usize,
     pub(crate) sessions: Option<Sessions>,
     pub(crate) error_ids: ErrorIds,
+    /// Requests about which nobody could decide, as the log knows of them.
+    pub(crate) uncheckable: Outage,
     pub(crate) terms: Arc<Terms>,
     pub(crate) clock: Arc<dyn Clock>,
     /// How far clocks may be apart.

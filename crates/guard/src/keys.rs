@@ -5,13 +5,13 @@
 //! names a key that is not there. Nobody but the server's own answer ever replaces keys, and a failure never does.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use doorward_jose::{Jwk, JwkSet};
-use doorward_oauth::time::{Clock, UnixSeconds};
+use doorward_oauth::time::{Clock, Outage, UnixSeconds};
 use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -86,6 +86,10 @@ pub(crate) struct Keys {
     asked: AtomicBool,
     progress: watch::Sender<Progress>,
     gate: Mutex<Gate>,
+    /// Attempts that failed, ever.
+    failed: AtomicU64,
+    /// As the log knows it.
+    outage: Outage,
 }
 
 /// What the fetching task has done so far.
@@ -123,6 +127,8 @@ impl Keys {
             asked: AtomicBool::new(false),
             progress: watch::Sender::new(progress),
             gate: Mutex::default(),
+            failed: AtomicU64::new(0),
+            outage: Outage::default(),
         }
     }
 
@@ -317,6 +323,7 @@ impl Keys {
         let (failures, pause) = match fetched {
             Ok((keys, fresh_for)) => {
                 self.replace(keys);
+                self.tell_of_success();
                 // In good time before they are too old.
                 let longest = self.policy.refresh.min(self.policy.max_stale / 2);
                 let pause = fresh_for.unwrap_or(longest).min(longest);
@@ -327,7 +334,7 @@ impl Keys {
                 let failures = self.progress.borrow().failures.saturating_add(1);
                 let has_keys = self.current.load().is_some();
                 self.asked.store(has_keys, Ordering::Release);
-                tracing::warn!(from = self.source.place(), %error, failures, has_keys, "the keys of the authorization server could not be refreshed");
+                self.tell_of_failure(&error, has_keys);
                 let longest = if has_keys {
                     MAX_PAUSE_WITH_KEYS
                 } else {
@@ -343,6 +350,42 @@ impl Keys {
             progress.next_attempt = Instant::now() + pause;
         });
         pause
+    }
+
+    fn tell_of_success(&self) {
+        if let Some(away) = self.outage.worked(Instant::now().into_std()) {
+            tracing::info!(
+                from = self.source.place(),
+                seconds = away.as_secs(),
+                "the keys of the authorization server are refreshed again"
+            );
+        }
+    }
+
+    fn tell_of_failure(&self, error: &DiscoveryError, has_keys: bool) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        let from = self.source.place();
+        if let Some(failures) = self.outage.failed(Instant::now().into_std()) {
+            tracing::warn!(from, %error, failures, has_keys, "the keys of the authorization server could not be refreshed");
+        } else {
+            tracing::debug!(from, %error, has_keys, "the keys of the authorization server could not be refreshed");
+        }
+    }
+
+    /// How long ago the keys were fetched, and how often that failed.
+    pub(crate) fn counts(&self) -> (Option<Duration>, u64) {
+        let now = self.clock.now();
+        let age = self.current.load().as_ref().map(|set| set.age(now));
+        (age, self.failed.load(Ordering::Relaxed))
+    }
+
+    /// The names of the keys in force, for the log.
+    pub(crate) fn names(&self) -> String {
+        self.current
+            .load()
+            .as_ref()
+            .map(|set| names(&set.keys))
+            .unwrap_or_default()
     }
 
     fn replace(&self, keys: JwkSet) {
@@ -367,6 +410,12 @@ impl Keys {
     fn gate(&self) -> MutexGuard<'_, Gate> {
         self.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The names of keys, for the log.
+pub(crate) fn names(keys: &JwkSet) -> String {
+    let names: Vec<_> = keys.keys.iter().filter_map(Jwk::key_id).collect();
+    names.join(" ")
 }
 
 impl Drop for Keys {

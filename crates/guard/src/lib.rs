@@ -9,6 +9,7 @@ mod challenge;
 mod claims;
 pub mod client;
 mod credentials;
+mod difference;
 mod discovery;
 mod dpop;
 pub mod fetch;
@@ -63,7 +64,7 @@ pub use guard::Guard;
 pub use layer::{GuardBody, GuardLayer, GuardService};
 pub use lists::{EventFilter, EventTooLarge};
 pub use metadata::MetadataService;
-pub use metrics::MetricsSnapshot;
+pub use metrics::{KeyMetrics, MetricsSnapshot};
 #[doc(hidden)]
 pub use raw_claims::AlikeClaims;
 pub use raw_claims::RawClaims;

@@ -7,9 +7,11 @@ use bytes::Bytes;
 use doorward_jose::base64url;
 use doorward_oauth::error::ErrorCode;
 use doorward_oauth::scope::ScopeSet;
+use doorward_oauth::time::Outage;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::challenge::Challenges;
 use crate::dpop::DpopRefusal;
@@ -122,7 +124,8 @@ impl Refusal {
         }
     }
 
-    pub(crate) fn log(&self, status: StatusCode, error_id: &str) {
+    /// `uncheckable` counts those that nobody can decide: a fault of the service, which meets every request.
+    pub(crate) fn log(&self, status: StatusCode, error_id: &str, uncheckable: &Outage) {
         let (status, reason) = (status.as_u16(), self.reason().as_str());
         match self {
             // How every client begins.
@@ -130,7 +133,11 @@ impl Refusal {
                 tracing::debug!(error_id, status, reason, "request refused");
             }
             Self::Uncheckable { .. } | Self::Dpop(DpopRefusal::ReplaysUnavailable { .. }) => {
-                tracing::warn!(error_id, status, reason, "request refused");
+                if let Some(requests) = uncheckable.failed(Instant::now().into_std()) {
+                    tracing::warn!(error_id, status, reason, requests, "request refused");
+                } else {
+                    tracing::debug!(error_id, status, reason, "request refused");
+                }
             }
             Self::InsufficientScope { needed } => {
                 tracing::info!(error_id, status, reason, %needed, "request refused");

@@ -9,6 +9,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+mod outage;
+
+pub use outage::Outage;
+
 /// Seconds since the Unix epoch (the `NumericDate` of RFC 7519 §2, without a fraction).
 ///
 /// Arithmetic saturates, so a hostile `exp` can never overflow.

@@ -236,6 +236,7 @@ async fn readyz(State(ctx): State<Arc<Context>>) -> Response {
 
 /// Prometheus metrics. They hold no names and no secrets.
 async fn metrics(State(ctx): State<Arc<Context>>) -> Response {
+    ctx.metrics.changes_known(ctx.store.changes().are_known());
     match ctx.metrics.encode() {
         Ok(text) => ([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),

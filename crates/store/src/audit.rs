@@ -279,6 +279,8 @@ pub struct AuditFilter {
     pub resource: Option<String>,
     /// Of this request.
     pub request_id: Option<String>,
+    /// From this address.
+    pub address: Option<IpAddr>,
     /// The longest that a token may live: tokens are found by when they expire.
     pub longest_token: std::time::Duration,
 }

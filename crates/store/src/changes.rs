@@ -123,11 +123,16 @@ impl Changes {
     /// `None` when nobody knows, because the database did not answer for that long: then nothing that was read before
     /// may be used.
     pub fn version(&self, change: Change) -> Option<Version> {
-        let known = match &self.known {
+        self.are_known()
+            .then(|| Version(self.versions[change.number()].load(Ordering::SeqCst)))
+    }
+
+    /// Whether there is a [`version`](Self::version) of anything: what other nodes change is heard here.
+    pub fn are_known(&self) -> bool {
+        match &self.known {
             Known::Always => true,
             Known::Before(moment) => moment.is_fresh(Instant::now()),
-        };
-        known.then(|| Version(self.versions[change.number()].load(Ordering::SeqCst)))
+        }
     }
 
     /// Is told when a kind has another version.
@@ -234,10 +239,11 @@ mod tests {
     fn nothing_is_known_before_the_database_was_asked_nor_a_second_later() {
         let changes = Changes::of_several();
         assert_eq!(changes.version(Change::Clients), None);
+        assert!(!changes.are_known() && Changes::of_one_process().are_known());
         let now = Instant::now();
         changes.confirm(now);
         let version = changes.version(Change::Clients);
-        assert!(version.is_some());
+        assert!(version.is_some() && changes.are_known());
         changes.tell(Change::Resources);
         assert_eq!(changes.version(Change::Clients), version);
         changes.tell(Change::Clients);

@@ -13,6 +13,8 @@
 mod audit;
 mod changes;
 mod error;
+#[cfg(test)]
+mod log_of_tests;
 #[cfg(feature = "postgres")]
 pub mod moving;
 mod operations;

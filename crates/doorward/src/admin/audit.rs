@@ -76,6 +76,9 @@ pub struct List {
     /// Of this request: the error id of an answer, the request id of the log.
     #[arg(long)]
     request_id: Option<String>,
+    /// From this IP address.
+    #[arg(long)]
+    address: Option<String>,
     #[command(flatten)]
     paging: Paging,
 }
@@ -115,6 +118,7 @@ pub async fn run(api: &Api, command: Command) -> anyhow::Result<()> {
                 ("subject", subject.as_deref()),
                 ("resource", asked.resource.as_deref()),
                 ("request_id", asked.request_id.as_deref()),
+                ("address", asked.address.as_deref()),
             ];
             let all = list::List {
                 filters: &filters,

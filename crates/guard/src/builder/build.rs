@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use doorward_oauth::resource::{ResourceRules, ResourceUri};
 use doorward_oauth::scope::{Scope, ScopeSet};
+use doorward_oauth::time::Outage;
 
 use super::{BuildError, GuardBuilder};
 use crate::challenge::Challenges;
@@ -89,6 +90,7 @@ impl GuardBuilder {
                 .bind_sessions
                 .then(|| Sessions::new(self.max_sessions, self.session_idle)),
             error_ids: ErrorIds::new(seed),
+            uncheckable: Outage::default(),
             terms,
             clock: self.clock.clone(),
             skew: self.skew,

@@ -1,11 +1,13 @@
 //! Used proofs in PostgreSQL, for several processes that serve one resource.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Client, Pool, PoolError};
-use doorward_oauth::time::UnixSeconds;
+use doorward_oauth::time::{Outage, UnixSeconds};
 use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 
 use super::replay::{Insertion, ReplayStore, ReplayStoreUnavailable, UsedProof};
 
@@ -65,6 +67,8 @@ fn reason(error: &PoolError) -> String {
 #[derive(Clone)]
 pub struct PostgresReplayStore {
     pool: Pool,
+    /// As the log knows it.
+    outage: Arc<Outage>,
 }
 
 impl PostgresReplayStore {
@@ -85,7 +89,10 @@ impl PostgresReplayStore {
         check_table(&mut client).await.map_err(failed(
             "the table `doorward_used_proofs` cannot be used; the role needs SELECT, INSERT, UPDATE and DELETE on it, the columns are `proof bytea PRIMARY KEY, ends_at bigint NOT NULL`, and the server has to take writes",
         ))?;
-        Ok(Self { pool })
+        Ok(Self {
+            pool,
+            outage: Arc::default(),
+        })
     }
 
     async fn remember(&self, proof: UsedProof, now: UnixSeconds) -> Result<Insertion, PoolError> {
@@ -129,6 +136,26 @@ async fn check_table(client: &mut Client) -> Result<(), PoolError> {
     Ok(transaction.rollback().await?)
 }
 
+impl PostgresReplayStore {
+    fn tell(&self, error: Option<&PoolError>) {
+        let now = Instant::now().into_std();
+        let Some(error) = error.map(reason) else {
+            if let Some(away) = self.outage.worked(now) {
+                tracing::info!(
+                    seconds = away.as_secs(),
+                    "used proofs are remembered in PostgreSQL again"
+                );
+            }
+            return;
+        };
+        if let Some(failures) = self.outage.failed(now) {
+            tracing::warn!(error, failures, "used proofs cannot be remembered in PostgreSQL");
+        } else {
+            tracing::debug!(error, "used proofs cannot be remembered in PostgreSQL");
+        }
+    }
+}
+
 impl ReplayStore for PostgresReplayStore {
     fn insert(
         &self,
@@ -136,14 +163,10 @@ impl ReplayStore for PostgresReplayStore {
         now: UnixSeconds,
     ) -> BoxFuture<'_, Result<Insertion, ReplayStoreUnavailable>> {
         Box::pin(async move {
-            self.remember(proof, now).await.map_err(|error| {
-                tracing::warn!(
-                    error = reason(&error),
-                    "used proofs cannot be remembered in PostgreSQL"
-                );
-                ReplayStoreUnavailable {
-                    retry_after: RETRY_AFTER,
-                }
+            let remembered = self.remember(proof, now).await;
+            self.tell(remembered.as_ref().err());
+            remembered.map_err(|_| ReplayStoreUnavailable {
+                retry_after: RETRY_AFTER,
             })
         })
     }

@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_oauth::time::{Clock, UnixSeconds};
+use doorward_oauth::time::{Clock, Outage, UnixSeconds};
 use futures_util::FutureExt;
 use quick_cache::sync::Cache;
+use tokio::time::Instant;
 
 use crate::claims::Claims;
 use crate::client::{ClientError, OAuthClient};
@@ -94,6 +95,8 @@ struct Inner {
     answers: Cache<Digest, (bool, UnixSeconds)>,
     /// Callers with the same token share one question. It goes on as long as one of them waits.
     flights: Flights<Digest, bool>,
+    /// As the log knows it.
+    outage: Outage,
 }
 
 impl Introspection {
@@ -101,6 +104,7 @@ impl Introspection {
         Self(Arc::new(Inner {
             answers: Cache::new(policy.entries.max(1)),
             flights: Flights::default(),
+            outage: Outage::default(),
             policy,
             client,
             clock,
@@ -151,7 +155,8 @@ impl Inner {
         // Before the question: what is revoked while the answer travels must not count longer for it.
         let asked_at = self.clock.now();
         let answer = self.client.introspect(token).await;
-        let active = answer.inspect_err(|error| self.warn(error))?.active;
+        self.tell(answer.as_ref().err());
+        let active = answer?.active;
         let until = (asked_at + self.ttl(active)).min(expires_at);
         self.answers.insert(digest, (active, until));
         Ok(active)
@@ -165,12 +170,28 @@ impl Inner {
         }
     }
 
-    fn warn(&self, error: &ClientError) {
+    fn tell(&self, error: Option<&ClientError>) {
+        let now = Instant::now().into_std();
+        let issuer = self.client.issuer();
+        let Some(error) = error else {
+            if let Some(away) = self.outage.worked(now) {
+                tracing::info!(
+                    issuer,
+                    seconds = away.as_secs(),
+                    "the authorization server answers again about access tokens"
+                );
+            }
+            return;
+        };
         let fail = match self.policy.fail {
             Fail::Open => "open",
             Fail::Closed => "closed",
         };
-        tracing::warn!(%error, fail, "the authorization server could not be asked about an access token");
+        if let Some(failures) = self.outage.failed(now) {
+            tracing::warn!(issuer, %error, fail, failures, "the authorization server could not be asked about an access token");
+        } else {
+            tracing::debug!(issuer, %error, fail, "the authorization server could not be asked about an access token");
+        }
     }
 }
 

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use doorward_oauth::claims::Actor;
 use doorward_oauth::scope::ScopeSet;
-use doorward_oauth::time::{Clock, SystemClock, UnixSeconds};
+use doorward_oauth::time::{Clock, Outage, SystemClock, UnixSeconds};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use quick_cache::sync::Cache;
 use serde::Deserialize as _;
+use tokio::time::Instant;
 
 use super::{TokenVerifier, VerifierError, scope_set};
 use crate::claims::{Claims, TokenClaims};
@@ -44,6 +45,8 @@ struct Inner {
     answers: Cache<Digest, Answer>,
     /// Callers with the same token share one question, and what comes of it. It goes on as long as one of them waits.
     flights: Flights<Digest, Answer>,
+    /// As the log knows it.
+    outage: Outage,
 }
 
 /// The SHA-256 of a token.
@@ -111,10 +114,9 @@ impl Inner {
     async fn fly(&self, digest: Digest, token: &str) -> Result<Answer, ClientError> {
         // Before the question: what is revoked while the answer travels must not count longer for it.
         let now = self.clock.now();
-        let response = self.client.introspect(token).await.inspect_err(
-            |error| tracing::warn!(issuer = self.client.issuer(), %error, "a token could not be introspected"),
-        )?;
-        let answer = match self.judge(response, now) {
+        let response = self.client.introspect(token).await;
+        self.tell(response.as_ref().err());
+        let answer = match self.judge(response?, now) {
             Ok(claims) => Answer {
                 until: (now + self.ttl).min(claims.expires_at),
                 outcome: Ok(Claims::from(claims)),
@@ -126,6 +128,21 @@ impl Inner {
         };
         self.answers.insert(digest, answer.clone());
         Ok(answer)
+    }
+
+    fn tell(&self, error: Option<&ClientError>) {
+        let (now, issuer) = (Instant::now().into_std(), self.client.issuer());
+        let Some(error) = error else {
+            if let Some(away) = self.outage.worked(now) {
+                tracing::info!(issuer, seconds = away.as_secs(), "tokens are introspected again");
+            }
+            return;
+        };
+        if let Some(failures) = self.outage.failed(now) {
+            tracing::warn!(issuer, %error, failures, "a token could not be introspected");
+        } else {
+            tracing::debug!(issuer, %error, "a token could not be introspected");
+        }
     }
 
     fn judge(&self, response: IntrospectionResponse, now: UnixSeconds) -> Result<TokenClaims, Rejection> {
@@ -285,6 +302,7 @@ impl IntrospectionVerifierBuilder {
             clock: self.clock,
             answers: Cache::new(self.capacity.max(1)),
             flights: Flights::default(),
+            outage: Outage::default(),
         })))
     }
 }

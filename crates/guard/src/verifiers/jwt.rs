@@ -14,7 +14,8 @@ use futures_util::future::BoxFuture;
 
 use super::TokenVerifier;
 use crate::claims::{Claims, TokenClaims};
-use crate::keys::{Choice, Keys};
+use crate::difference;
+use crate::keys::{self, Choice, KeyError, Keys};
 use crate::token_cache::Stamp;
 use crate::verify::{Good, Payload, Rejection, TokenMemory, VerifyError, owned};
 
@@ -204,11 +205,22 @@ impl JwtVerifier {
     }
 
     async fn key_for(&self, header: &Header, now: UnixSeconds) -> Result<(Jwk, u64), VerifyError> {
+        let found = match &self.keys {
+            KeyMaterial::Fetched(keys) => keys.find(now, |set| choose(set, header)).await,
+            _ => self.key_at_hand(header, now).ok_or(KeyError::Unknown),
+        };
+        if matches!(found, Err(KeyError::Unknown)) {
+            let named = || header.key_id.clone().unwrap_or_default();
+            difference::tell("kid", named, || self.key_names());
+        }
+        Ok(found?)
+    }
+
+    fn key_names(&self) -> String {
         match &self.keys {
-            KeyMaterial::Fetched(keys) => Ok(keys.find(now, |set| choose(set, header)).await?),
-            _ => self
-                .key_at_hand(header, now)
-                .ok_or_else(|| Rejection::UnknownKey.into()),
+            KeyMaterial::Known(set) => keys::names(set),
+            KeyMaterial::Fetched(keys) => keys.names(),
+            KeyMaterial::Secret(_) => String::new(),
         }
     }
 
@@ -235,9 +247,12 @@ impl JwtVerifier {
                 .as_deref()
                 .is_some_and(|issuer| self.issuers.iter().any(|known| known == issuer))
         {
+            let found = || payload.issuer.as_deref().unwrap_or_default().to_owned();
+            difference::tell("iss", found, || self.issuers.join(" "));
             return Err(Rejection::Issuer);
         }
         if !self.audiences.is_empty() && !payload.audience.iter().any(|aud| self.audiences.contains(aud)) {
+            difference::tell("aud", || payload.audience.join(" "), || self.audiences.join(" "));
             return Err(Rejection::Audience);
         }
         payload.check_times(now, self.skew)?;

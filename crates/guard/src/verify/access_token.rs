@@ -13,7 +13,8 @@ use doorward_oauth::time::{Clock, UnixSeconds};
 use super::payload::{Payload, owned};
 use super::{Good, Likeness, Rejection, TokenMemory, VerifyError};
 use crate::claims::{Claims, TokenClaims};
-use crate::keys::Keys;
+use crate::difference;
+use crate::keys::{KeyError, Keys};
 use crate::token_cache::Stamp;
 
 /// An issuer and its keys. Whether one of several can be reached matters to its own tokens alone.
@@ -67,7 +68,11 @@ impl AccessTokenVerifier {
         let (payload, likeness) = self.memory.read_claims(jws.unverified_payload())?;
         let (issuer, trusted) = self.issuer_of(&payload)?;
         let key_id = key_id(&jws)?;
-        let (key, generation) = trusted.keys.find(now, |keys| keys.find(key_id).into()).await?;
+        let found = trusted.keys.find(now, |keys| keys.find(key_id).into()).await;
+        if matches!(found, Err(KeyError::Unknown)) {
+            difference::tell("kid", || key_id.to_owned(), || trusted.keys.names());
+        }
+        let (key, generation) = found?;
         let claims = self.judge(&jws, payload, &key, now)?;
         Ok(self.keep(
             claims,
@@ -166,12 +171,23 @@ impl AccessTokenVerifier {
 
     /// Byte for byte (RFC 9207 §2.4 says it for clients; a guard has no reason to be more lenient).
     fn issuer_of(&self, payload: &Payload<'_>) -> Result<(usize, &TrustedIssuer), Rejection> {
-        let issuer = payload.issuer.as_deref().ok_or(Rejection::Issuer)?;
-        self.issuers
-            .iter()
-            .enumerate()
+        let issuer = payload.issuer.as_deref().unwrap_or_default();
+        let mut trusted = self.issuers.iter().enumerate();
+        trusted
             .find(|(_, trusted)| trusted.issuer.as_str() == issuer)
-            .ok_or(Rejection::Issuer)
+            .ok_or_else(|| {
+                difference::tell("iss", || issuer.to_owned(), || self.issuer_names());
+                Rejection::Issuer
+            })
+    }
+
+    fn issuer_names(&self) -> String {
+        let names: Vec<_> = self
+            .issuers
+            .iter()
+            .map(|trusted| trusted.issuer.as_str())
+            .collect();
+        names.join(" ")
     }
 
     fn check_claims(&self, mut payload: Payload<'_>, now: UnixSeconds) -> Result<TokenClaims, Rejection> {
@@ -185,6 +201,8 @@ impl AccessTokenVerifier {
             return Err(Rejection::Claims);
         }
         if !payload.audience.iter().any(|aud| aud == self.resource.as_str()) {
+            let expected = || self.resource.as_str().to_owned();
+            difference::tell("aud", || payload.audience.join(" "), expected);
             return Err(Rejection::Audience);
         }
         payload.check_times(now, self.skew)?;

@@ -178,7 +178,7 @@ impl Inner {
     fn refuse(&self, refusal: &Refusal, scene: Scene<'_>) -> Answer {
         let error_id = self.error_ids.next();
         let answer = refusal.render(&self.terms, &error_id);
-        refusal.log(answer.status(), &error_id);
+        refusal.log(answer.status(), &error_id, &self.uncheckable);
         let reason = refusal.reason();
         self.metrics.refuse(reason);
         if let Some(hook) = &self.audit {

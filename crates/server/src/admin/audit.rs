@@ -1,5 +1,6 @@
 //! `/admin/audit`: what was changed, refused and issued, by whom and from where. It can be read and nothing else.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Json;
@@ -48,6 +49,8 @@ pub(super) struct Which {
     resource: Option<String>,
     /// Of this request: the `error_id` of an answer, the `request_id` of the log.
     request_id: Option<String>,
+    /// From this IP address.
+    address: Option<String>,
     /// `next` of the page before.
     cursor: Option<String>,
     /// Rows on a page, 1 to 200. Default 50.
@@ -75,9 +78,18 @@ impl Which {
             subject: self.subject,
             resource: self.resource,
             request_id: self.request_id,
+            address: self.address.as_deref().map(address).transpose()?,
             longest_token: Tokens::LONGEST_ACCESS_TTL.duration(),
         })
     }
+}
+
+/// However it is written: the list has the usual form, and of an IPv4 address that came as IPv6 its own.
+fn address(text: &str) -> Result<IpAddr, AdminError> {
+    let read = text.parse::<IpAddr>();
+    read.map(|address| address.to_canonical()).map_err(|_| {
+        AdminError::invalid("address must be an IP address, such as 198.51.100.7 or 2001:db8::7.")
+    })
 }
 
 fn word<T>(

@@ -37,6 +37,7 @@ struct Inner {
     audit_dropped: Counter,
     feed_connections: Gauge,
     revocations_told: Counter,
+    changes_known: Gauge,
     jobs: JobMetrics,
 }
 
@@ -175,6 +176,12 @@ impl Default for Metrics {
             "Revocations told on the feed, to each connection",
             revocations_told.clone(),
         );
+        let changes_known = Gauge::default();
+        registry.register(
+            "changes_known",
+            "Whether this node knows what other nodes change",
+            changes_known.clone(),
+        );
         let jobs = JobMetrics::registered(&mut registry);
         Self(Arc::new(Inner {
             registry,
@@ -189,6 +196,7 @@ impl Default for Metrics {
             audit_dropped,
             feed_connections,
             revocations_told,
+            changes_known,
             jobs,
         }))
     }
@@ -288,6 +296,11 @@ impl Metrics {
     pub(crate) fn removed(&self, kind: &'static str, rows: u64) {
         let labels = RemovedLabels { kind };
         self.0.jobs.removed.get_or_create(&labels).inc_by(rows);
+    }
+
+    /// Whether what other nodes change is known here.
+    pub(crate) fn changes_known(&self, known: bool) {
+        self.0.changes_known.set(known.into());
     }
 
     /// How long the key that signs has been signing.

@@ -8,8 +8,9 @@ mod retention;
 use std::sync::Arc;
 use std::time::Duration;
 
+use doorward_oauth::time::Outage;
 use doorward_store::Change;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
@@ -37,31 +38,42 @@ pub async fn run(ctx: Arc<Context>, stop: CancellationToken) {
 async fn look_after_keys(ctx: &Context) {
     let mut ticks = every(LOOK_AT_KEYS_EVERY);
     let mut changes = ctx.store.changes().subscribe(Change::SigningKeys);
-    let mut failed = false;
+    let outage = Outage::default();
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
             Ok(()) = changes.changed() => {}
         }
         let looked = keys::look(ctx).await;
-        // Once, not every second as long as the database is away.
-        if let (Err(error), false) = (&looked, failed) {
-            tracing::error!(%error, "the signing keys could not be read again");
-        }
-        failed = looked.is_err();
+        tell("keys", &outage, looked.as_ref().err());
         ctx.metrics.job("keys", ctx.now(), looked.is_ok());
     }
 }
 
 async fn remove_what_is_past(ctx: &Context) {
     let mut ticks = every(SWEEP_EVERY);
+    let outage = Outage::default();
     loop {
         ticks.tick().await;
         let swept = retention::run(ctx).await;
-        if let Err(error) = &swept {
-            tracing::warn!(%error, "what is past its use could not be removed; trying again later");
-        }
+        tell("retention", &outage, swept.as_ref().err());
         ctx.metrics.job("retention", ctx.now(), swept.is_ok());
+    }
+}
+
+/// Tells of a job that fails, not every time: it runs again and again as long as the database is away.
+fn tell<E: std::error::Error>(job: &'static str, outage: &Outage, error: Option<&E>) {
+    let now = Instant::now().into_std();
+    let Some(error) = error else {
+        if let Some(away) = outage.worked(now) {
+            tracing::info!(job, seconds = away.as_secs(), "a job is done again");
+        }
+        return;
+    };
+    if let Some(failures) = outage.failed(now) {
+        tracing::error!(job, %error, failures, "a job failed; trying again");
+    } else {
+        tracing::debug!(job, %error, "a job failed; trying again");
     }
 }
 

@@ -1,7 +1,10 @@
 //! Who gets in, and what is not for operators alone.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::operator::operator;
 use crate::support::{ADMIN_KEY, Browser, Engine};
@@ -148,6 +151,22 @@ async fn metrics_are_there_for_scraping() {
         StatusCode::NOT_FOUND,
         "not for the public"
     );
+}
+
+/// As soon as it has asked, where there are several.
+#[tokio::test]
+async fn a_metric_says_whether_a_node_knows_what_others_change() {
+    let operator = operator().await;
+    let known = async || {
+        let metrics = operator.admin.get("/metrics").await.body;
+        metrics.contains("\ndoorward_changes_known 1\n")
+    };
+    let asking = async {
+        while !known().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_mins(1), asking).await.unwrap();
 }
 
 #[tokio::test]

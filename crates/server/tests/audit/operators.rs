@@ -253,6 +253,15 @@ async fn what_an_operator_is_refused_is_told() {
     assert_eq!(lines[0]["detail"]["status"], 409);
     let found = told(&app, &format!("&request_id={error_id}")).await;
     assert_eq!(found, lines[..1]);
+    let address = lines[0]["address"].as_str().unwrap();
+    for (address, number) in [
+        (address.to_owned(), lines.len()),
+        (format!("::ffff:{address}"), lines.len()),
+        ("203.0.113.99".to_owned(), 0),
+    ] {
+        let found = told(&app, &format!("&outcome=refused&address={address}")).await;
+        assert_eq!(found.len(), number, "{address}");
+    }
 }
 
 /// By their names, once: what was read before is no news.

@@ -38,7 +38,8 @@ macro_rules! page_by {
              AND ($7::text IS NULL OR e.actor_kind = $7) AND ($8::text IS NULL OR e.actor = $8) \
              AND ($9::text IS NULL OR e.client_id = $9) AND ($10::uuid IS NULL OR e.grant_id = $10) \
              AND ($11::text IS NULL OR e.subject = $11) AND ($12::text IS NULL OR e.resource = $12) \
-             AND ($13::text IS NULL OR e.request_id = $13) ORDER BY e.at DESC, e.id DESC LIMIT $14"
+             AND ($13::text IS NULL OR e.request_id = $13) AND ($14::text IS NULL OR e.address = $14) \
+             ORDER BY e.at DESC, e.id DESC LIMIT $15"
         )
     };
 }
@@ -181,7 +182,7 @@ async fn events(db: &Connection, filter: &AuditFilter, bounds: &Bounds) -> Falli
         } => ENTRIES_OF_CLIENT,
         _ => ENTRIES,
     };
-    let params: [&(dyn ToSql + Sync); 14] = [
+    let params: [&(dyn ToSql + Sync); 15] = [
         &bounds.at,
         &bounds.event(),
         &bounds.since,
@@ -195,6 +196,7 @@ async fn events(db: &Connection, filter: &AuditFilter, bounds: &Bounds) -> Falli
         &filter.subject,
         &filter.resource,
         &filter.request_id,
+        &filter.address.map(|address| address.to_string()),
         &i64::from(bounds.rows),
     ];
     rows(db, sql, &params, |columns| {

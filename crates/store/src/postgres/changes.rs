@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
+use doorward_oauth::time::Outage;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::{AsyncMessage, Client, SimpleQueryMessage};
@@ -44,6 +45,7 @@ impl Listener {
             changes,
             counts: HashMap::new(),
             heard: false,
+            outage: Outage::default(),
         };
         Self(tokio::spawn(async move { ear.listen().await }))
     }
@@ -70,6 +72,8 @@ struct Ear {
     counts: HashMap<i64, i64>,
     /// Whether the present connection has answered.
     heard: bool,
+    /// As the log knows it.
+    outage: Outage,
 }
 
 impl Ear {
@@ -77,11 +81,17 @@ impl Ear {
         let mut pause = FIRST_PAUSE;
         loop {
             let why = self.connection().await;
-            if std::mem::take(&mut self.heard) {
-                tracing::warn!(why, "the connection that hears of changes is gone");
-                pause = FIRST_PAUSE;
+            if let Some(failures) = self.outage.failed(Instant::now().into_std()) {
+                tracing::warn!(
+                    why,
+                    failures,
+                    "this node does not hear what others change, and asks the database for everything; trying again"
+                );
             } else {
                 tracing::debug!(why, "no connection that hears of changes");
+            }
+            if std::mem::take(&mut self.heard) {
+                pause = FIRST_PAUSE;
             }
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -138,6 +148,12 @@ impl Ear {
             }
             self.changes.confirm(asked_at);
             self.heard = true;
+            if let Some(away) = self.outage.worked(Instant::now().into_std()) {
+                tracing::info!(
+                    seconds = away.as_secs(),
+                    "this node hears again what others change"
+                );
+            }
             sleep(ASK_EVERY).await;
         }
     }
@@ -167,3 +183,7 @@ fn numbers(message: &SimpleQueryMessage) -> Option<(i64, i64)> {
     };
     Some((row.get(0)?.parse().ok()?, row.get(1)?.parse().ok()?))
 }
+
+#[cfg(test)]
+#[path = "changes_tests.rs"]
+mod tests;

@@ -16,6 +16,7 @@ use tokio_postgres::types::Type;
 
 use super::PostgresOptions;
 use super::errors::{Fallible, Fault};
+use super::reach::Reach;
 use crate::sql::Sql;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
@@ -65,16 +66,23 @@ pub(super) struct Connection {
     patience: Duration,
     /// When it answered last.
     heard: Mutex<Instant>,
+    reach: Arc<Reach>,
 }
 
 impl Connection {
-    pub(super) fn new(object: Object, pooled: Option<Arc<Pooled>>, options: &PostgresOptions) -> Self {
+    pub(super) fn new(
+        object: Object,
+        pooled: Option<Arc<Pooled>>,
+        options: &PostgresOptions,
+        reach: Arc<Reach>,
+    ) -> Self {
         Self {
             object,
             pooled,
             in_transaction: AtomicBool::new(false),
             patience: options.statement_timeout + SLACK,
             heard: Mutex::new(Instant::now()),
+            reach,
         }
     }
 
@@ -91,8 +99,12 @@ impl Connection {
             let answer = timeout_at(quiet_since + self.patience, asked.as_mut()).await;
             let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
             if let Ok(answer) = answer {
-                *heard = Instant::now();
-                return Ok(answer?);
+                let now = Instant::now();
+                *heard = now;
+                drop(heard);
+                let answer = answer?;
+                self.reach.answered(now);
+                return Ok(answer);
             }
             if *heard <= quiet_since {
                 break;
@@ -103,7 +115,9 @@ impl Connection {
         if let Some(pool) = Object::pool(&self.object) {
             pool.retain(|_, _| false);
         }
-        Err(Fault::Lost("the database does not answer".to_owned()))
+        let why = "the database does not answer";
+        self.reach.lost(why);
+        Err(Fault::Lost(why.to_owned()))
     }
 
     /// Runs statements without parameters.

@@ -18,6 +18,7 @@ use tokio_postgres::{Client, Config, Error, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::errors::describe;
+use super::reach::Reach;
 
 /// A connection's other half: it carries what the client asks and is told, as long as it is polled.
 pub(super) type Wire =
@@ -39,6 +40,7 @@ pub(super) struct Hosts {
     in_any_order: bool,
     /// Only one of them can be what is asked for, so whichever was it last is asked first.
     only_primary: bool,
+    reach: Arc<Reach>,
 }
 
 impl Hosts {
@@ -58,7 +60,13 @@ impl Hosts {
             asked_first: Arc::default(),
             in_any_order: config.get_load_balance_hosts() == LoadBalanceHosts::Random,
             only_primary: config.get_target_session_attrs() == TargetSessionAttrs::ReadWrite,
+            reach: Arc::default(),
         }
+    }
+
+    /// What the log is told of the connections of the pool.
+    pub(super) fn reach(&self) -> Arc<Reach> {
+        Arc::clone(&self.reach)
     }
 
     /// A connection to the first that answers. One that takes longer than its time is not given up: the next one is asked
@@ -116,9 +124,10 @@ impl Connect for Hosts {
     fn connect(&self, _: &Config) -> Connecting<'_> {
         Box::pin(async {
             let (client, wire) = Self::connect(self).await?;
+            let reach = self.reach();
             let carried = tokio::spawn(async move {
                 if let Err(error) = wire.await {
-                    tracing::warn!(error = describe(&error), "a connection to PostgreSQL has ended");
+                    reach.lost(&describe(&error));
                 }
             });
             Ok((client, carried))

@@ -31,6 +31,7 @@ mod migrations;
 mod operations;
 mod own;
 mod partitions;
+mod reach;
 mod refresh;
 mod registration;
 mod resources;
@@ -66,6 +67,7 @@ use self::errors::Fault;
 pub use self::handle::PostgresStore;
 use self::hosts::Hosts;
 use self::location::Location;
+use self::reach::Reach;
 use self::together::Meeting;
 use self::used_grants::UsedGrants;
 use crate::turns::Turns;
@@ -115,6 +117,7 @@ impl Default for PostgresOptions {
 #[doc(hidden)]
 pub struct Engine {
     pool: Pool,
+    reach: Arc<Reach>,
     options: PostgresOptions,
     pooled: Option<Arc<Pooled>>,
     turns: Turns,
@@ -146,6 +149,7 @@ impl Engine {
         let changes = Arc::new(Changes::of_several());
         let engine = Self {
             pool,
+            reach: hosts.reach(),
             options: options.clone(),
             pooled: options.transaction_pooler.then(|| Arc::new(Pooled::new(options))),
             turns: Turns::default(),

@@ -156,11 +156,18 @@ impl Engine {
         if self.pool.status().waiting >= self.options.queue {
             return Err(Fault::Refused(StoreError::Busy));
         }
-        let object = self.pool.get().await?;
+        let object = self.pool.get().await.map_err(|error| {
+            let fault = Fault::from(error);
+            if let Fault::Lost(why) = &fault {
+                self.reach.lost(why);
+            }
+            fault
+        })?;
         Ok(Arc::new(Connection::new(
             object,
             self.pooled.clone(),
             &self.options,
+            Arc::clone(&self.reach),
         )))
     }
 

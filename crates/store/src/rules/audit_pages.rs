@@ -90,6 +90,7 @@ pub(crate) fn wanted_issuances(filter: &AuditFilter) -> Option<Issued> {
     };
     if filter.done == Some(false)
         || filter.request_id.is_some()
+        || filter.address.is_some()
         || filter.actor.is_some_and(|actor| actor != ActorKind::Client)
     {
         return None;

@@ -34,7 +34,7 @@ macro_rules! page_by {
              AND (?8 IS NULL OR e.actor = ?8) AND (?9 IS NULL OR e.client_id = ?9) \
              AND (?10 IS NULL OR e.grant_id = ?10) AND (?11 IS NULL OR e.subject = ?11) \
              AND (?12 IS NULL OR e.resource = ?12) AND (?13 IS NULL OR e.request_id = ?13) \
-             ORDER BY e.at DESC, e.id DESC LIMIT ?14"
+             AND (?14 IS NULL OR e.address = ?14) ORDER BY e.at DESC, e.id DESC LIMIT ?15"
         )
     };
 }
@@ -164,6 +164,7 @@ fn events(db: &Connection, filter: &AuditFilter, bounds: &Bounds) -> Result<Vec<
         filter.subject,
         filter.resource,
         filter.request_id,
+        filter.address.map(|address| address.to_string()),
         bounds.rows,
     ];
     Ok(db.list(sql, params, |row| {

@@ -7,8 +7,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use doorward_oauth::time::Outage;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::checkpoint::Log;
 use super::location::FileIdentity;
@@ -61,12 +63,14 @@ where
     }
 
     fn answer(self: Box<Self>, committed: &Result<()>) {
-        let outcome = committed.clone().and(self.outcome);
-        match (self.caller, outcome) {
+        match (self.caller, self.outcome) {
             // A caller that went away meanwhile asks again: every operation can be repeated.
-            (Some(caller), outcome) => drop(caller.send(outcome)),
-            (None, Err(error)) => tracing::warn!(%error, "a write that nobody waits for failed"),
-            (None, Ok(_)) => {}
+            (Some(caller), outcome) => drop(caller.send(committed.clone().and(outcome))),
+            // The log knows of a transaction that failed.
+            (None, Err(error)) if committed.is_ok() => {
+                tracing::warn!(%error, "a write that nobody waits for failed");
+            }
+            (None, _) => {}
         }
     }
 }
@@ -146,6 +150,7 @@ impl Writer {
             batch,
             pending,
             changes: Arc::clone(changes),
+            outage: Outage::default(),
         })
     }
 }
@@ -177,6 +182,8 @@ pub(super) struct Worker {
     /// What the transaction that runs has changed.
     pending: Arc<Pending>,
     changes: Arc<Changes>,
+    /// As the log knows it.
+    outage: Outage,
 }
 
 impl Worker {
@@ -189,15 +196,22 @@ impl Worker {
             if let Err(error) = self.begin() {
                 // Storage that did not answer one will not answer the others in line: nobody waits twice.
                 batch.extend(self.queue.take_waiting());
-                tracing::warn!(%error, operations = batch.len(), "no transaction could be started");
+                self.failed(&error, batch.len(), "no transaction could be started");
                 answer_all(batch, &Err(error));
                 continue;
             }
-            let committed = self.run_all(&mut batch).and_then(|()| self.commit());
-            if let Err(error) = &committed {
-                tracing::warn!(%error, operations = batch.len(), "a transaction was not committed");
-                self.roll_back();
+            let ran = self.run_all(&mut batch);
+            let committed = ran.and_then(|wrote| self.commit().map(|()| wrote));
+            match &committed {
+                Err(error) => {
+                    self.failed(error, batch.len(), "a transaction was not committed");
+                    self.roll_back();
+                }
+                Ok(true) => self.worked(),
+                // The storage was not asked.
+                Ok(false) => {}
             }
+            let committed = committed.map(drop);
             // Before anybody is answered; also after a commit that failed, of which nobody knows what is on the disk.
             self.pending.take().for_each(|change| self.changes.tell(change));
             answer_all(batch, &committed);
@@ -215,6 +229,20 @@ impl Worker {
         place.log.close(&self.db);
     }
 
+    fn failed(&self, error: &StoreError, operations: usize, what: &str) {
+        if let Some(failures) = self.outage.failed(Instant::now().into_std()) {
+            tracing::warn!(%error, operations, failures, "{what}");
+        } else {
+            tracing::debug!(%error, operations, "{what}");
+        }
+    }
+
+    fn worked(&self) {
+        if let Some(away) = self.outage.worked(Instant::now().into_std()) {
+            tracing::info!(seconds = away.as_secs(), "the database can be written again");
+        }
+    }
+
     fn begin(&self) -> Result<()> {
         if let Some(place) = &self.place {
             place.identity.check()?;
@@ -224,11 +252,14 @@ impl Worker {
         Ok(())
     }
 
-    /// An error means that the transaction as a whole is lost.
-    fn run_all(&self, batch: &mut [Box<dyn Job>]) -> Result<()> {
+    /// Whether anything is written. An error means that the transaction as a whole is lost.
+    fn run_all(&self, batch: &mut [Box<dyn Job>]) -> Result<bool> {
+        let mut wrote = false;
         for job in batch.iter_mut().filter(|job| !job.is_abandoned()) {
             self.db.run(OPERATION_BEGIN, [])?;
+            let changes = self.db.total_changes();
             let keep = job.run(&self.db);
+            wrote |= keep && self.db.total_changes() > changes;
             // SQLite ends the whole transaction by itself on some faults (disk full, I/O).
             if self.db.is_autocommit() {
                 return Err(StoreError::Unavailable(
@@ -240,7 +271,7 @@ impl Worker {
             }
             self.db.run(OPERATION_KEEP, [])?;
         }
-        Ok(())
+        Ok(wrote)
     }
 
     fn commit(&self) -> Result<()> {

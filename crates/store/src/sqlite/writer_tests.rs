@@ -6,6 +6,7 @@ use rusqlite::Connection;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::log_of_tests::Log;
 use crate::sqlite::{SqliteOptions, SqliteStore, keys, migrations};
 use crate::{Actor, Origin, SealedSecret, Store as _, UnixSeconds};
 
@@ -168,6 +169,37 @@ async fn when_the_commit_fails_nobody_is_told_that_anything_happened() {
             .is_some()
     );
     writer.close();
+}
+
+#[tokio::test]
+async fn storage_that_fails_is_told_of_once_and_when_it_works_again() {
+    let (writer, mut db) = unstarted();
+    let broken = Arc::new(AtomicBool::new(true));
+    let storage = Arc::clone(&broken);
+    db.commit_hook(Some(move || storage.load(Ordering::SeqCst)))
+        .unwrap();
+    let worker = writer
+        .worker(db, None, 256, &Arc::new(Changes::of_one_process()))
+        .unwrap();
+    let log = Log::default();
+    let told = log.clone();
+    let thread = std::thread::spawn(move || tracing::subscriber::with_default(told, || worker.work()));
+    for number in 0..10 {
+        let answer = writer.run(move |db| put(db, &number.to_string())).await;
+        assert!(matches!(answer, Err(StoreError::Unavailable(_))));
+    }
+    broken.store(false, Ordering::SeqCst);
+    // Writes nothing.
+    assert_eq!(writer.run(|db| keys::find_secret(db, "1")).await, Ok(None));
+    assert_eq!(log.lines("INFO", "written again").len(), 0);
+    for number in 0..3 {
+        assert_eq!(writer.run(move |db| put(db, &number.to_string())).await, Ok(()));
+    }
+    writer.close();
+    thread.join().unwrap();
+    assert_eq!(log.lines("WARN", "").len(), 1);
+    assert_eq!(log.lines("WARN", "not committed").len(), 1);
+    assert_eq!(log.lines("INFO", "written again").len(), 1);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::fmt::{Debug, Write as _};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use doorward_guard::{DpopPolicy, Fail, IntrospectionPolicy, Revocation};
 use http::StatusCode;
@@ -12,7 +13,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::dpop::Bound;
 use crate::revocation::support::world as revoking_world;
-use crate::support::{World, call, ping_message, post};
+use crate::support::{ISSUER, RESOURCE, World, call, pass, ping_message, post, raw_token};
 
 /// Everything that is logged on this thread, down to the last detail.
 #[derive(Clone, Default)]
@@ -40,12 +41,29 @@ impl Log {
     }
 
     fn has(&self, level: Level, words: &str) -> bool {
+        self.count(level, words) > 0
+    }
+
+    fn count(&self, level: Level, words: &str) -> usize {
         let lines = self.0.lock().unwrap();
         lines
             .iter()
-            .any(|(at, line)| *at == level && line.contains(words))
+            .filter(|(at, line)| *at == level && line.contains(words))
+            .count()
+    }
+
+    /// Without what a token said instead of what was expected, which is told at debug alone.
+    fn without_differences(&self) -> String {
+        let lines = self.0.lock().unwrap();
+        let others = lines
+            .iter()
+            .filter(|(level, line)| *level != Level::DEBUG || !line.contains(DIFFERENCE));
+        let others: Vec<_> = others.map(|(_, line)| line.as_str()).collect();
+        others.join("\n")
     }
 }
+
+const DIFFERENCE: &str = "a token says something else than is expected";
 
 /// What is told of the span in which the call of a tool runs.
 #[derive(Clone, Default)]
@@ -140,7 +158,8 @@ impl Subscriber for Log {
     fn exit(&self, _: &Id) {}
 }
 
-/// Row 9: what a stranger wrote into token, proof, headers and body is in no answer and no line of the log.
+/// Row 9: what a stranger wrote into token, proof, headers and body is in no answer and no line of the log, but at debug an
+/// issuer, an audience or a key id that is not the expected one.
 #[tokio::test(start_paused = true)]
 async fn row_9_nothing_that_a_stranger_wrote_is_repeated() {
     const MARK: &str = "MARKMARK";
@@ -182,7 +201,7 @@ async fn row_9_nothing_that_a_stranger_wrote_is_repeated() {
     requests.push(("DPoP", bound.clone(), Some(format!("{MARK}.{MARK}.{MARK}"))));
     requests.push(("Bearer", format!("{MARK}.{MARK}.{MARK}"), None));
     requests.push((MARK, bound.clone(), None));
-    let mut secrets = vec![MARK.to_owned()];
+    let mut secrets = Vec::new();
     for (scheme, token, proof) in requests {
         let mut request = post().header("authorization", format!("{scheme} {token}"));
         request = request.header("mcp-session-id", MARK).header("mcp-name", MARK);
@@ -204,8 +223,111 @@ async fn row_9_nothing_that_a_stranger_wrote_is_repeated() {
         logged.contains("refused") || logged.contains("reason"),
         "{logged}"
     );
-    for secret in secrets {
-        assert!(!logged.contains(&secret), "{secret}\n{logged}");
+    for secret in secrets.iter().filter(|secret| secret.as_str() != MARK) {
+        assert!(!logged.contains(secret), "{secret}\n{logged}");
+    }
+    let others = log.without_differences();
+    assert!(!others.contains(MARK), "{others}");
+    // Escaped where it is told.
+    assert!(log.has(Level::DEBUG, DIFFERENCE), "{logged}");
+    assert!(!logged.contains(&hostile), "{logged}");
+}
+
+/// How often each of these is told at this level.
+fn counts<const N: usize>(log: &Log, level: Level, words: [&str; N]) -> [usize; N] {
+    words.map(|words| log.count(level, words))
+}
+
+/// Neither an outage nor the requests that it meets fill the log.
+#[tokio::test(start_paused = true)]
+async fn keys_that_cannot_be_fetched_are_told_of_once_a_minute_and_when_they_come() {
+    const WORDS: [&str; 2] = ["could not be refreshed", "request refused"];
+    let log = Log::default();
+    let _logging = tracing::subscriber::set_default(log.clone());
+    let world = World::new();
+    world.server.set_down(true);
+    for _ in 0..50 {
+        assert_eq!(world.ping(&world.token()).await, StatusCode::SERVICE_UNAVAILABLE);
+    }
+    assert_eq!(counts(&log, Level::WARN, WORDS), [1, 1]);
+    assert_eq!(
+        log.count(Level::DEBUG, "request refused"),
+        49,
+        "each can be found by its id"
+    );
+    pass(610).await;
+    assert_eq!(world.ping(&world.token()).await, StatusCode::SERVICE_UNAVAILABLE);
+    let [attempts, requests] = counts(&log, Level::WARN, WORDS);
+    assert!((9..=11).contains(&attempts), "{attempts}");
+    assert_eq!(requests, 2);
+    assert!(log.has(Level::WARN, "requests=50"), "{}", log.all());
+    let failures = world.guard.metrics().keys[0].failures;
+    assert!(failures > 100, "{failures}");
+    assert_eq!(world.guard.metrics().keys[0].age, None);
+    assert_eq!(log.count(Level::INFO, "are refreshed again"), 0);
+    world.server.set_down(false);
+    pass(5).await;
+    assert_eq!(world.ping(&world.token()).await, StatusCode::OK);
+    assert_eq!(log.count(Level::INFO, "are refreshed again"), 1);
+    let keys = world.guard.metrics().keys;
+    assert_eq!((keys.len(), keys[0].issuer.as_str()), (1, ISSUER));
+    assert!(keys[0].failures >= failures);
+    assert!(keys[0].age.unwrap() <= Duration::from_secs(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn introspection_that_fails_is_told_of_once_and_when_it_works_again() {
+    const WORDS: [&str; 2] = ["could not be asked about an access token", "request refused"];
+    let log = Log::default();
+    let _logging = tracing::subscriber::set_default(log.clone());
+    let (world, endpoints) = revoking_world(Revocation::introspection());
+    for number in 0..20 {
+        let token = world.token_with(&json!({"jti": format!("token-{number}")}));
+        assert_eq!(world.ping(&token).await, StatusCode::SERVICE_UNAVAILABLE);
+    }
+    assert_eq!(counts(&log, Level::WARN, WORDS), [1, 1]);
+    assert_eq!(log.count(Level::DEBUG, "could not be asked"), 19);
+    endpoints.active(true);
+    pass(31).await;
+    for _ in 0..2 {
+        assert_eq!(world.ping(&world.token()).await, StatusCode::OK);
+    }
+    assert_eq!(log.count(Level::INFO, "answers again about access tokens"), 1);
+}
+
+/// At debug, for whoever set up an issuer or a resource in another way than the authorization server.
+#[tokio::test(start_paused = true)]
+async fn what_a_token_says_and_what_was_expected_is_told_at_debug() {
+    let log = Log::default();
+    let _logging = tracing::subscriber::set_default(log.clone());
+    let world = World::new();
+    let lengthy = format!("https://other.example/{}", "x".repeat(300));
+    let header = r#"{"alg":"ES256","typ":"at+jwt","kid":"another\nkey"}"#;
+    let unknown = raw_token(&world.key, header, &world.claims().to_string());
+    let tokens = [
+        world.token_with(&json!({"iss": "https://other.example/\u{1b}[31m"})),
+        world.token_with(&json!({"aud": ["https://one.example", "https://two.example"]})),
+        world.token_with(&json!({"aud": lengthy})),
+        unknown,
+    ];
+    for token in &tokens {
+        assert_eq!(world.ping(token).await, StatusCode::UNAUTHORIZED);
+    }
+    let logged = log.all();
+    for (of, found, expected) in [
+        ("iss", r"https://other.example/\u{1b}[31m", ISSUER),
+        ("aud", "https://one.example https://two.example", RESOURCE),
+        ("kid", r"another\nkey", world.key.public_jwk().key_id().unwrap()),
+    ] {
+        let line = format!("of={of:?} found={found} expected={expected} ");
+        assert!(log.has(Level::DEBUG, &line), "{line}\n{logged}");
+    }
+    assert!(
+        logged.contains(&format!("found={}… ", &lengthy[..200])),
+        "{logged}"
+    );
+    for part in tokens.iter().flat_map(|token| token.split('.')) {
+        assert!(!logged.contains(part), "{logged}");
     }
 }
 

@@ -1,5 +1,7 @@
 //! The list of what was changed or refused, as it is read.
 
+use std::net::IpAddr;
+
 use doorward_store::{
     Actor, ActorKind, AuditAction, AuditEvent, AuditFilter, EndReason, GrantFilter, PageRequest, StoreError,
     Stored,
@@ -169,6 +171,10 @@ pub(crate) async fn filters_choose_the_lines(opened: Opened) {
         .await,
         2
     );
+    for (last, found) in [(7, 2), (8, 0)] {
+        let address = Some(IpAddr::from([192, 0, 2, last]));
+        assert_eq!(count(AuditFilter { address, ..all() }).await, found);
+    }
     assert_eq!(
         count(AuditFilter {
             since: Some(at(5)),
