@@ -304,11 +304,9 @@ fn challenges_are_read_within_bounds() {
 fn what_is_no_parameter_is_left_out() {
     for unreadable in ["=x", "a b=x", "a=", "a=\"x", "a=\"x\"y", "a=x y", "a\"=x"] {
         let read = Challenge::parse(&format!("Bearer {unreadable}, scope=\"s\""));
-        assert_eq!(read[0].scheme(), "Bearer");
-        assert!(read[0].get("a").is_none(), "{unreadable}");
-        assert!(
-            read[0].parameters().all(|(name, _)| name == "scope"),
-            "{unreadable}"
-        );
+        let names = read
+            .iter()
+            .flat_map(|challenge| challenge.parameters().map(|(name, _)| name));
+        assert!({ names }.all(|name| name == "scope"), "{unreadable}: {read:?}");
     }
 }
