@@ -110,10 +110,18 @@ async fn read(transaction: &Transaction<'_>) -> Fallible<Option<Look>> {
             });
         }
     }
+    let schema = applied.last().map(|step| step.name.clone()).unwrap_or_default();
+    let has_times = schema.as_str() >= "0007_signing_key_times";
+    let signing_keys = if has_times {
+        Some(keys::all_signing_keys(transaction).await?)
+    } else {
+        None
+    };
     Ok(Some(Look {
-        schema: applied.last().map(|step| step.name.clone()).unwrap_or_default(),
+        schema,
         steps_behind,
         sealed,
+        signing_keys,
     }))
 }
 

@@ -60,6 +60,8 @@ pub struct Look {
     pub steps_behind: usize,
     /// Everything that is encrypted under the master key.
     pub sealed: Vec<Sealed>,
+    /// Every signing key, newest first; `None`: the schema is older than their times.
+    pub signing_keys: Option<Vec<SigningKeyRecord>>,
 }
 
 /// What would end with the keys and secrets of a server ([`Store::forget_secrets`](crate::Store::forget_secrets)).

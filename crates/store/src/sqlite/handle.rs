@@ -155,10 +155,12 @@ fn look(file: &Path, options: &SqliteOptions) -> Result<Option<Look>> {
         return Ok(None);
     };
     let (schema, steps_behind) = migrations::known(&db)?;
+    let has_times = schema.as_str() >= "0008_signing_key_times";
     Ok(Some(Look {
         schema,
         steps_behind,
         sealed: keys::all_sealed(&db)?,
+        signing_keys: has_times.then(|| keys::signing_keys(&db)).transpose()?,
     }))
 }
 
