@@ -4,9 +4,8 @@ use std::sync::Arc;
 use doorward_store::signing_keys::signer;
 use doorward_store::{
     AdminKey, AuditAction, CLOCK_ERROR, Reseal, SealedKind, SealedSecret, SigningKeyRecord, StoreError,
-    UnixSeconds,
+    Stored, UnixSeconds,
 };
-
 use serde_json::{Value, json};
 
 use super::audit::{acting, events};
@@ -202,7 +201,8 @@ pub(crate) async fn who_signs_after_a_change_is_told_and_what_changes_nothing_is
             .map(|event| (event.action, event.target.unwrap(), Value::Object(event.detail)));
         told.collect::<Vec<_>>()
     };
-    let one = |action, target: &str, detail| vec![(action, target.to_owned(), detail)];
+    let one =
+        |action: AuditAction, target: &str, detail| vec![(Stored::from(action), target.to_owned(), detail)];
     // A new one, and one that waited.
     let rotated = json!({"algorithm": "ES256", "created": "key-2"});
     let expected = one(AuditAction::SigningKeyRotated, "key-2", rotated);
@@ -221,8 +221,8 @@ pub(crate) async fn who_signs_after_a_change_is_told_and_what_changes_nothing_is
     let revoked = json!({"signs": "key-4", "created": null});
     let expected = one(AuditAction::SigningKeyRevoked, "key-1", revoked);
     assert_eq!(told(Some("key-1"), 9, at(40)).await, expected);
-    assert_eq!(told(Some("key-1"), 9, at(50)).await, []);
-    assert_eq!(told(Some("key-3"), 9, at(50)).await, []);
+    assert!(told(Some("key-1"), 9, at(50)).await.is_empty());
+    assert!(told(Some("key-3"), 9, at(50)).await.is_empty());
 }
 
 pub(crate) async fn keys_are_deleted_when_their_time_came(opened: Opened) {
