@@ -239,7 +239,7 @@ impl KeyRing {
             }
         };
         let earliest = now + self.schedule.publish_ahead;
-        if !due.is_some_and(|due| due <= earliest) {
+        if due.is_none_or(|due| due > earliest) {
             return Ok(());
         }
         let added = self.add_next(self.system().as_ref(), earliest).await;
