@@ -146,6 +146,9 @@ fn say_secrets() {
     out::line(
         "Passwords, client secrets, registration and admin keys that were replaced after the state of this database work again: replace them again.",
     );
+    out::line(
+        "Signing keys that were withdrawn after it sign again, or are published again: withdraw them again (`doorward admin key revoke`) before anybody is let in.",
+    );
 }
 
 /// Works on the keys.

@@ -212,7 +212,7 @@ fn acting(store: &Arc<dyn Store>, parts: &Parts) -> Box<dyn Store> {
 /// When signing keys come and go. A key outlives its last token: no node signs with it for longer than it takes to read
 /// the keys again, and nobody takes a token for longer than the longest lifetime and the skew of resource servers.
 /// The clock of a node that withdraws it may be ahead.
-fn key_schedule(settings: &Settings) -> KeySchedule {
+pub(crate) fn key_schedule(settings: &Settings) -> KeySchedule {
     KeySchedule {
         algorithm: settings.keys.algorithm,
         rotation: settings.keys.rotation.duration(),

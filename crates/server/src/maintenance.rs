@@ -13,11 +13,12 @@ pub use doorward_store::{Ended, Schema, SecretsForgotten};
 use doorward_store::{Store, StoreError};
 
 use crate::audit;
-use crate::authorization_server::StartError;
+use crate::authorization_server::{StartError, key_schedule};
 use crate::config::Settings;
 use crate::context::Parts;
 use crate::keys::{
-    KeyError, MasterKey, MasterKeyChange, MasterKeyError, Resealed, configured, may_start, opens_all,
+    KeyError, MasterKey, MasterKeyChange, MasterKeyError, Resealed, check_published, configured, may_start,
+    opens_all,
 };
 use crate::storage;
 
@@ -101,14 +102,14 @@ pub async fn look(settings: &Settings, parts: &Parts) -> Result<Found, StartErro
     let found = storage::look(&settings.storage).await?;
     let sealed = found.as_ref().map_or(&[][..], |found| &found.sealed);
     let makes_master_key = match existing_master_key(settings, parts) {
-        Ok(master) if may_start(&master, sealed) => None,
-        Ok(_) => return Err(KeyError::WrongMasterKey.into()),
-        // The file of the other key is never made.
-        Err(StartError::MasterKey(MasterKeyError::Missing { path }))
-            if sealed.is_empty() && path == configured::path(settings) =>
-        {
-            Some(path)
+        Ok(master) if may_start(&master, sealed) => {
+            let keys = found.as_ref().and_then(|found| found.signing_keys.as_deref());
+            let keep = key_schedule(settings).keep_previous;
+            check_published(keys.unwrap_or_default(), &master, parts.clock.now(), keep)?;
+            None
         }
+        Ok(_) => return Err(KeyError::WrongMasterKey.into()),
+        Err(StartError::MasterKey(MasterKeyError::Missing { path })) if sealed.is_empty() => Some(path),
         Err(error) => return Err(error),
     };
     Ok(Found {

@@ -25,9 +25,14 @@ pub fn signer(keys: &[SigningKeyRecord], now: UnixSeconds) -> Option<&SigningKey
 
 /// The key that will sign next, if there is one.
 pub fn next(keys: &[SigningKeyRecord], now: UnixSeconds) -> Option<&SigningKeyRecord> {
+    waiting(keys, now).next()
+}
+
+/// The keys whose time has not come, newest first.
+pub fn waiting(keys: &[SigningKeyRecord], now: UnixSeconds) -> impl Iterator<Item = &SigningKeyRecord> {
     // Those behind the key that signs were overtaken before their time came.
     let newer = signing_place(keys, now).unwrap_or(keys.len());
-    keys.iter().take(newer).find(|key| key.revoked_at.is_none())
+    keys.iter().take(newer).filter(|key| key.revoked_at.is_none())
 }
 
 fn signing_place(keys: &[SigningKeyRecord], now: UnixSeconds) -> Option<usize> {

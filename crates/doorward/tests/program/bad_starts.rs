@@ -257,14 +257,20 @@ async fn a_master_key_that_is_missing_or_does_not_fit() {
     let place = place
         .without("DOORWARD_KEYS_MASTER_KEY_FILE")
         .set("DOORWARD_KEYS_OTHER_MASTER_KEY_FILE", "nowhere.key");
-    serve(&place, "the master key file nowhere.key is missing");
+    serve(
+        &place,
+        "the other master key file nowhere.key is missing; put it back, correct keys.other_master_key_file, or take that setting away if no change of the master key is under way",
+    );
     let place = place.set("DOORWARD_KEYS_OTHER_MASTER_KEY", "short");
     serve(
         &place,
         "set either `other_master_key` or `other_master_key_file`, not both",
     );
     let place = place.without("DOORWARD_KEYS_OTHER_MASTER_KEY_FILE");
-    serve(&place, "32 bytes in unpadded base64url");
+    serve(
+        &place,
+        "keys.other_master_key is not 32 bytes in unpadded base64url (43 characters); `doorward keys new-master FILE` writes a key to a file",
+    );
     let place = place.without("DOORWARD_KEYS_OTHER_MASTER_KEY");
     assert_eq!(place.serve().await.stop().code, Some(0));
 }

@@ -289,6 +289,7 @@ fn files_of_keys_that_cannot_be_used_are_refused() {
             fs::Permissions::from_mode(0o600),
         )
         .unwrap();
+        fs::create_dir(place.folder().join("folder.key")).unwrap();
         place.run(&["check-config"]).failure()
     };
     place.run(&["check-config"]).success();
@@ -296,16 +297,30 @@ fn files_of_keys_that_cannot_be_used_are_refused() {
         "DOORWARD_KEYS_MASTER_KEY_FILE",
         "DOORWARD_KEYS_OTHER_MASTER_KEY_FILE",
     );
-    for name in [main, other] {
+    for (name, setting) in [
+        (main, "keys.master_key_file"),
+        (other, "keys.other_master_key_file"),
+    ] {
         let malformed = check(name, "short.key");
         assert!(
-            malformed.contains("short.key does not hold 32 bytes"),
+            malformed.contains("short.key does not hold 32 bytes")
+                && malformed.ends_with(&format!("or correct {setting}")),
             "{malformed}"
+        );
+    }
+    // What Docker makes where the file of a bind mount is missing.
+    for name in [main, other, "DOORWARD_ADMIN_BOOTSTRAP_KEY_FILE"] {
+        let folder = check(name, "folder.key");
+        assert!(
+            folder.contains("folder.key") && folder.contains("is not a file") && !folder.contains("chmod"),
+            "{folder}"
         );
     }
     let missing = check(other, "gone.key");
     assert!(
-        missing.contains("gone.key is missing") && missing.contains("correct the setting"),
+        missing.contains("the other master key file gone.key is missing")
+            && missing.contains("correct keys.other_master_key_file")
+            && !missing.contains("sealed under its key"),
         "{missing}"
     );
 }

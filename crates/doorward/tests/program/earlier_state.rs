@@ -68,6 +68,14 @@ impl Given {
     }
 }
 
+fn says_that_withdrawn_keys_sign_again(told: &str) {
+    assert!(
+        told.contains("Signing keys that were withdrawn after it sign again")
+            && told.contains("`doorward admin key revoke`"),
+        "{told}"
+    );
+}
+
 #[tokio::test]
 async fn a_restored_copy_says_what_may_work_again_and_ends_it_when_asked() {
     let place = Place::new();
@@ -84,6 +92,7 @@ async fn a_restored_copy_says_what_may_work_again_and_ends_it_when_asked() {
         told.contains("may work again. `doorward end-grants` ends them all"),
         "{told}"
     );
+    says_that_withdrawn_keys_sign_again(&told);
     let server = place.serve().await;
     assert_eq!(given.works().await, [true; 3]);
     assert!(given.is_signed_in().await);
@@ -99,6 +108,7 @@ async fn a_restored_copy_says_what_may_work_again_and_ends_it_when_asked() {
         told.contains("Ended: 3 grants with their codes and refresh tokens, 1 sessions, 0 waiting devices"),
         "{told}"
     );
+    says_that_withdrawn_keys_sign_again(&told);
     let server = place.serve().await;
     // The list says so too.
     let list = [
@@ -126,6 +136,7 @@ async fn a_restored_copy_says_what_may_work_again_and_ends_it_when_asked() {
     place.run(&["restore", "copy.db", "--replace"]).success();
     let told = place.run(&["end-grants"]).success();
     assert!(told.starts_with("Ended: 3 grants"), "{told}");
+    says_that_withdrawn_keys_sign_again(&told);
     let told = place.run(&["end-grants"]).success();
     assert!(told.starts_with("Ended: 0 grants"), "{told}");
     let server = place.serve().await;

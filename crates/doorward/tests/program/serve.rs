@@ -158,9 +158,9 @@ async fn a_wrong_master_key_is_refused_and_no_key_is_made_anew() {
     let wrong = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
     let wrong_place = place.set("DOORWARD_KEYS_MASTER_KEY", wrong);
     let refused = wrong_place.run(&["serve"]).one_line_failure();
-    insta::assert_snapshot!(refused, @"the database was sealed under another master key; put the right one back, or name the key of the copy that was restored as keys.other_master_key_file");
+    insta::assert_snapshot!(refused, @"the database was sealed under another master key; put the right one back, or name the key of the copy that was restored, or the other key of a change of the master key that was not finished, as keys.other_master_key_file");
     let short = wrong_place.set("DOORWARD_KEYS_MASTER_KEY", &wrong[..42]);
-    insta::assert_snapshot!(short.run(&["serve"]).one_line_failure(), @"the master key is not 32 bytes in unpadded base64url (43 characters); `doorward init` makes one");
+    insta::assert_snapshot!(short.run(&["serve"]).one_line_failure(), @"keys.master_key is not 32 bytes in unpadded base64url (43 characters); `doorward keys new-master FILE` writes a key to a file");
 
     let place = short.without("DOORWARD_KEYS_MASTER_KEY");
     let _server = place.serve().await;
@@ -179,7 +179,7 @@ async fn a_lost_master_key_is_refused_and_not_replaced() {
     assert!(!file.exists());
     fs::write(&file, "").unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-    insta::assert_snapshot!(place.run(&["serve"]).one_line_failure(), @"the master key file data/master.key does not hold 32 bytes in unpadded base64url (43 characters); put the right file back");
+    insta::assert_snapshot!(place.run(&["serve"]).one_line_failure(), @"the master key file data/master.key does not hold 32 bytes in unpadded base64url (43 characters); put the right file back, or correct keys.master_key_file");
     fs::write(&file, key).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     assert_eq!(place.serve().await.stop().code, Some(0));

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use doorward_jose::{Jwk, JwkSet, MAX_JWK_SET_BYTES};
+use doorward_jose::{JoseError, Jwk, JwkSet, MAX_JWK_SET_BYTES, MAX_JWK_SET_KEYS};
 use doorward_oauth::issuer::Issuer;
 use serde_json::Value;
 use url::Url;
@@ -25,6 +25,8 @@ pub(crate) enum DiscoveryError {
     Jwks(FetchFailure),
     #[error("the key set is malformed or holds no usable key")]
     NoUsableKey,
+    #[error("the key set is too large: more than {MAX_JWK_SET_KEYS} keys, or {MAX_JWK_SET_BYTES} bytes")]
+    TooLarge,
     #[error("the authorization server did not answer in time")]
     Timeout,
     #[error("the transport panicked")]
@@ -87,7 +89,10 @@ async fn key_set(
         .get_json(jwks_uri, MAX_JWK_SET_BYTES)
         .await
         .map_err(DiscoveryError::Jwks)?;
-    let keys = JwkSet::parse(&document.body).map_err(|_| DiscoveryError::NoUsableKey)?;
+    let keys = JwkSet::parse(&document.body).map_err(|error| match error {
+        JoseError::TooLarge => DiscoveryError::TooLarge,
+        _ => DiscoveryError::NoUsableKey,
+    })?;
     if keys
         .keys
         .iter()
@@ -150,6 +155,44 @@ impl Discovery {
         if known.as_deref() != Some(jwks_uri) {
             tracing::info!(issuer = %self.issuer, jwks_uri, "found the keys of the authorization server");
             *known = Some(jwks_uri.to_owned());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use futures_util::future::{BoxFuture, ready};
+
+    use super::*;
+    use crate::fetch::Document;
+
+    /// Whoever is asked answers this.
+    struct Answers(Vec<u8>);
+
+    impl Fetch for Answers {
+        fn get_json<'a>(&'a self, _: &'a str, _: usize) -> BoxFuture<'a, Result<Document, FetchFailure>> {
+            ready(Ok(Document {
+                body: self.0.clone().into(),
+                fresh_for: None,
+            }))
+            .boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_set_that_is_too_large_is_called_that() {
+        let of = |keys: usize| format!("{{\"keys\":[{}]}}", vec!["{}"; keys].join(",")).into_bytes();
+        let padded = [of(1), vec![b' '; MAX_JWK_SET_BYTES]].concat();
+        for (document, is_too_large) in [
+            (of(MAX_JWK_SET_KEYS), false),
+            (of(MAX_JWK_SET_KEYS + 1), true),
+            (padded, true),
+            (b"{}".to_vec(), false),
+        ] {
+            let refused = key_set(&Answers(document), "https://as.example/jwks", |_| true).await;
+            let error = refused.unwrap_err();
+            assert_eq!(matches!(error, DiscoveryError::TooLarge), is_too_large, "{error}");
         }
     }
 }

@@ -93,16 +93,18 @@ fn a_token_nobody_would_read_is_not_signed() {
 fn the_longest_token_that_is_read_is_signed() {
     let secret = SharedSecret::new(HmacAlgorithm::Hs256, &[7; 32]);
     let padded = |room: usize| json!({ "p": "x".repeat(room) });
-    let of_key = |claims: &Value| sign(key(Algorithm::Es256), "at+jwt", claims);
-    let of_secret = |claims: &Value| secret.sign(claims.as_object().unwrap());
-    let ways: [&dyn Fn(&Value) -> Result<String, JoseError>; 2] = [&of_key, &of_secret];
-    for signed in ways {
-        let last = (11_900..12_300)
-            .map_while(|room| signed(&padded(room)).ok())
-            .last()
-            .unwrap();
-        assert_eq!(last.len(), MAX_JWS_BYTES);
-    }
+    let longest = |signed: &dyn Fn(&Value) -> Result<String, JoseError>| {
+        let lengths = (11_900..12_300).map_while(|room| signed(&padded(room)).ok());
+        lengths.last().unwrap().len()
+    };
+    assert_eq!(
+        longest(&|claims| sign(key(Algorithm::Es256), "at+jwt", claims)),
+        MAX_JWS_BYTES
+    );
+    assert_eq!(
+        longest(&|claims| secret.sign(claims.as_object().unwrap())),
+        MAX_JWS_BYTES
+    );
 }
 
 #[test]

@@ -87,6 +87,7 @@ impl From<KeyError> for AdminError {
     fn from(error: KeyError) -> Self {
         match error {
             KeyError::Store(error) => error.into(),
+            KeyError::Full { .. } => Self::Conflict(format!("{error}.").into()),
             error => Self::Internal(error.to_string()),
         }
     }

@@ -88,9 +88,9 @@ pub(super) async fn get(
 }
 
 /// Makes the next signing key, if none waits already, and answers 201; else 200 with the one that waits. It signs when it has been published for `keys.publish_ahead`; the one
-/// before stays published until its last token expired.
+/// before stays published until its last token expired. 409 while as many keys are published as verifiers read.
 #[utoipa::path(post, path = "/admin/keys/rotate", request_body(content = Option<RotateBody>),
-    responses((status = OK, body = KeyBody), (status = CREATED, body = KeyBody), (status = SERVICE_UNAVAILABLE, body = ErrorBody)))]
+    responses((status = OK, body = KeyBody), (status = CREATED, body = KeyBody), (status = CONFLICT, body = ErrorBody), (status = SERVICE_UNAVAILABLE, body = ErrorBody)))]
 pub(super) async fn rotate(
     State(ctx): State<Arc<Context>>,
     by: By,

@@ -275,6 +275,13 @@ fn a_secret_is_read_from_its_file_and_never_shown() {
         "admin.bootstrap_key_file: {path} can be read by others; run `chmod 600 {path}` (0440 where a container is handed it)"
     );
     assert!(open.contains(&expected), "{open}");
+    let folder = tempfile::tempdir().unwrap();
+    let folder_path = folder.path().display().to_string();
+    let folder = load(None, &[("DOORWARD_ADMIN_BOOTSTRAP_KEY_FILE", &folder_path)]).unwrap_err();
+    assert!(
+        folder.contains(&format!("cannot read {folder_path}: it is not a file")) && !folder.contains("chmod"),
+        "{folder}"
+    );
     let missing = load(None, &[("DOORWARD_ADMIN_BOOTSTRAP_KEY_FILE", "/nowhere/key")]).unwrap_err();
     assert!(missing.contains("cannot read /nowhere/key"));
 }

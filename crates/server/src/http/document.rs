@@ -34,6 +34,11 @@ impl Document {
         self.body.clone()
     }
 
+    /// How many bytes it has.
+    pub(crate) fn length(&self) -> usize {
+        self.body.len()
+    }
+
     /// The answer, which may be cached, and which is not sent again to who has it (RFC 9110 §13.1.2).
     pub(crate) fn answer(&self, headers: &HeaderMap) -> Response {
         let known = headers.get_all(header::IF_NONE_MATCH).iter().any(|tags| {

@@ -2,9 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use super::master::FILE_SETTING;
 use super::{MasterKey, MasterKeyError};
 use crate::config::Settings;
 use crate::random::Random;
+
+const OTHER_FILE_SETTING: &str = "keys.other_master_key_file";
 
 /// The master key of the settings, and the other one beside it while it is changed. Where there is none, `may_create`
 /// makes one.
@@ -29,8 +32,8 @@ pub(crate) fn master_key(
 /// Without the other one.
 fn existing(settings: &Settings) -> Result<MasterKey, MasterKeyError> {
     match &settings.keys.master_key {
-        Some(text) => MasterKey::from_setting(text),
-        None => MasterKey::load(&path(settings)),
+        Some(text) => MasterKey::from_setting(text, "keys.master_key"),
+        None => MasterKey::load(&path(settings), FILE_SETTING),
     }
 }
 
@@ -38,8 +41,12 @@ fn existing(settings: &Settings) -> Result<MasterKey, MasterKeyError> {
 fn other_master_key(settings: &Settings) -> Result<Option<MasterKey>, MasterKeyError> {
     let keys = &settings.keys;
     match (&keys.other_master_key, &keys.other_master_key_file) {
-        (Some(text), _) => MasterKey::from_setting(text).map(Some),
-        (None, Some(path)) => MasterKey::load(path).map(Some),
+        (Some(text), _) => MasterKey::from_setting(text, "keys.other_master_key").map(Some),
+        (None, Some(path)) => match MasterKey::load(path, OTHER_FILE_SETTING) {
+            // What is sealed may be under the other key, or not yet.
+            Err(MasterKeyError::Missing { path }) => Err(MasterKeyError::OtherMissing { path }),
+            loaded => loaded.map(Some),
+        },
         (None, None) => Ok(None),
     }
 }
@@ -53,15 +60,15 @@ pub(crate) fn replaced_files(
     let keys = &settings.keys;
     let mut replaced = Vec::new();
     if keys.master_key.is_none() {
-        let found = MasterKey::load(&path(settings));
+        let found = MasterKey::load(&path(settings), FILE_SETTING);
         if !found.is_ok_and(|found| running.is(&found, random)) {
-            replaced.push("keys.master_key_file");
+            replaced.push(FILE_SETTING);
         }
     }
     if let (None, Some(path)) = (&keys.other_master_key, &keys.other_master_key_file) {
-        let found = MasterKey::load(path);
+        let found = MasterKey::load(path, OTHER_FILE_SETTING);
         if !found.is_ok_and(|found| running.is_beside(&found, random)) {
-            replaced.push("keys.other_master_key_file");
+            replaced.push(OTHER_FILE_SETTING);
         }
     }
     replaced

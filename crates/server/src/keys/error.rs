@@ -1,4 +1,4 @@
-use doorward_jose::JoseError;
+use doorward_jose::{JoseError, MAX_JWK_SET_BYTES, MAX_JWK_SET_KEYS};
 use doorward_store::StoreError;
 
 /// Why the keys cannot be used.
@@ -9,12 +9,21 @@ pub enum KeyError {
     Store(#[from] StoreError),
     /// What the store holds was sealed under another master key.
     #[error(
-        "the database was sealed under another master key; put the right one back, or name the key of the copy that was restored as keys.other_master_key_file"
+        "the database was sealed under another master key; put the right one back, or name the key of the copy that was restored, or the other key of a change of the master key that was not finished, as keys.other_master_key_file"
     )]
     WrongMasterKey,
     /// The store has signing keys, and none of them signs.
     #[error("the database holds no active signing key; restore it from a backup")]
     NoActiveKey,
+    /// Another key would be one more than verifiers read.
+    #[error(
+        "{published} signing keys are published, and verifiers read no more than {MAX_JWK_SET_KEYS} in {} KiB: wait until the oldest of them have had their time, or revoke one whose tokens may end",
+        MAX_JWK_SET_BYTES / 1024
+    )]
+    Full {
+        /// How many there are.
+        published: usize,
+    },
     /// The store names an algorithm that this version does not know.
     #[error(
         "a stored signing key has the unknown algorithm {0}; was the database written by a newer version?"

@@ -25,22 +25,35 @@ pub enum MasterKeyError {
     },
     /// It is not 32 bytes in base64url.
     #[error(
-        "the master key is not 32 bytes in unpadded base64url (43 characters); `doorward init` makes one"
+        "{setting} is not 32 bytes in unpadded base64url (43 characters); `doorward keys new-master FILE` writes a key to a file"
     )]
-    Malformed,
+    Malformed {
+        /// The setting that it is.
+        setting: &'static str,
+    },
     /// The file holds something else.
     #[error(
-        "the master key file {path} does not hold 32 bytes in unpadded base64url (43 characters); put the right file back"
+        "the master key file {path} does not hold 32 bytes in unpadded base64url (43 characters); put the right file back, or correct {setting}"
     )]
     MalformedFile {
         /// The file.
         path: PathBuf,
+        /// The setting that names it.
+        setting: &'static str,
     },
     /// The file does not exist.
     #[error(
         "the master key file {path} is missing, and what the database holds is sealed under its key; put it back, or correct the setting that names it"
     )]
     Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file of the other key, beside the master key, does not exist.
+    #[error(
+        "the other master key file {path} is missing; put it back, correct keys.other_master_key_file, or take that setting away if no change of the master key is under way"
+    )]
+    OtherMissing {
         /// The file.
         path: PathBuf,
     },
@@ -53,6 +66,9 @@ pub enum MasterKeyError {
         path: PathBuf,
     },
 }
+
+/// The setting that names the file of the master key.
+pub(super) const FILE_SETTING: &str = "keys.master_key_file";
 
 /// The key that encrypts signing keys and server secrets.
 pub struct MasterKey {
@@ -68,14 +84,14 @@ impl std::fmt::Debug for MasterKey {
 }
 
 impl MasterKey {
-    /// The key from a setting: 43 characters of base64url.
-    pub fn from_setting(text: &SecretString) -> Result<Self, MasterKeyError> {
-        Self::from_text(text.expose_secret())
+    /// The key from this setting: 43 characters of base64url.
+    pub fn from_setting(text: &SecretString, setting: &'static str) -> Result<Self, MasterKeyError> {
+        Self::from_text(text.expose_secret()).ok_or(MasterKeyError::Malformed { setting })
     }
 
-    /// The key from its file, which is made (0600) when it does not exist yet.
+    /// The master key from its file, which is made (0600) when it does not exist yet.
     pub fn load_or_create(path: &Path, random: &dyn Random) -> Result<Self, MasterKeyError> {
-        match Self::load(path) {
+        match Self::load(path, FILE_SETTING) {
             Err(MasterKeyError::Missing { .. }) => {}
             loaded => return loaded,
         }
@@ -84,10 +100,10 @@ impl MasterKey {
         match write_private_file(path, &line, random) {
             Ok(()) => {
                 tracing::info!(path = %path.display(), "made a new master key: keep a copy of it apart from the database");
-                Self::from_text(&text)
+                Self::from_text(&text).ok_or_else(|| malformed_file(path, FILE_SETTING))
             }
             // Another process was quicker.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Self::load(path),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Self::load(path, FILE_SETTING),
             Err(source) => Err(MasterKeyError::File {
                 path: path.to_owned(),
                 source,
@@ -95,8 +111,8 @@ impl MasterKey {
         }
     }
 
-    /// The key from its file, which must exist.
-    pub fn load(path: &Path) -> Result<Self, MasterKeyError> {
+    /// The key from its file, which this setting names, and which must exist.
+    pub fn load(path: &Path, setting: &'static str) -> Result<Self, MasterKeyError> {
         let path_buf = || path.to_owned();
         let failed = |source: std::io::Error| match source.kind() {
             ErrorKind::NotFound => MasterKeyError::Missing { path: path_buf() },
@@ -107,7 +123,7 @@ impl MasterKey {
         };
         let text = read_private_file(path).map_err(failed)?;
         let text = text.ok_or_else(|| MasterKeyError::TooOpen { path: path_buf() })?;
-        Self::from_text(text.trim_end()).map_err(|_| MasterKeyError::MalformedFile { path: path_buf() })
+        Self::from_text(text.trim_end()).ok_or_else(|| malformed_file(path, setting))
     }
 
     /// A fresh key as text, for a file or a setting.
@@ -115,10 +131,10 @@ impl MasterKey {
         Zeroizing::new(base64url::encode(Zeroizing::new(random.bytes::<32>()).as_slice()))
     }
 
-    fn from_text(text: &str) -> Result<Self, MasterKeyError> {
-        let bytes = Zeroizing::new(base64url::decode(text).map_err(|_| MasterKeyError::Malformed)?);
-        let key = UnboundKey::new(&AES_256_GCM_SIV, &bytes).map_err(|_| MasterKeyError::Malformed)?;
-        Ok(Self {
+    fn from_text(text: &str) -> Option<Self> {
+        let bytes = Zeroizing::new(base64url::decode(text).ok()?);
+        let key = UnboundKey::new(&AES_256_GCM_SIV, &bytes).ok()?;
+        Some(Self {
             key: LessSafeKey::new(key),
             other: None,
         })
@@ -162,6 +178,13 @@ impl MasterKey {
     pub(crate) fn is_beside(&self, other: &Self, random: &dyn Random) -> bool {
         let beside = self.other.as_ref();
         beside.is_some_and(|beside| are_same(beside, &other.key, random))
+    }
+}
+
+fn malformed_file(path: &Path, setting: &'static str) -> MasterKeyError {
+    MasterKeyError::MalformedFile {
+        path: path.to_owned(),
+        setting,
     }
 }
 

@@ -43,11 +43,18 @@ pub(crate) fn is_open_to_others(file: &Metadata) -> bool {
 /// # Errors
 /// What the system says.
 pub(crate) fn read_private_file(path: &Path) -> io::Result<Option<Zeroizing<String>>> {
-    if is_open_to_others(&metadata(path)?) {
+    let file = metadata(path)?;
+    if file.is_dir() {
+        return Err(io::Error::new(ErrorKind::IsADirectory, NOT_A_FILE));
+    }
+    if is_open_to_others(&file) {
         return Ok(None);
     }
     read_to_string(path).map(Zeroizing::new).map(Some)
 }
+
+/// What is said of a folder.
+const NOT_A_FILE: &str = "it is not a file but a folder (a container platform makes one where the file of a mount is missing); remove the folder, and put the file there";
 
 const fn is_open(mode: u32, own: bool) -> bool {
     let denied = if own { 0o077 } else { 0o037 };
@@ -135,6 +142,18 @@ mod tests {
         );
         assert_eq!(read_to_string(&path).unwrap(), "first");
         assert_eq!(read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    /// Whatever its mode: nothing is told of `chmod`.
+    #[test]
+    fn a_folder_in_the_place_of_a_secret_is_called_one() {
+        let folder = tempfile::tempdir().unwrap();
+        for mode in [0o700, 0o755] {
+            std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+            let refused = read_private_file(folder.path()).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::IsADirectory);
+            assert!(refused.to_string().contains("is not a file"), "{refused}");
+        }
     }
 
     #[test]

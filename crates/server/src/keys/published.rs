@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_jose::JwkSet;
+use doorward_jose::{JwkSet, MAX_JWK_SET_BYTES, MAX_JWK_SET_KEYS};
 use doorward_oauth::time::UnixSeconds;
 use doorward_store::SigningKeyRecord;
 use doorward_store::signing_keys::{SigningKeyState, state, stops_at};
@@ -96,6 +96,36 @@ impl Ring {
     }
 }
 
+/// Refuses what a start would refuse of these.
+pub(crate) fn check(
+    records: &[SigningKeyRecord],
+    master: &MasterKey,
+    now: UnixSeconds,
+    keep: Duration,
+) -> Result<(), KeyError> {
+    let standing = standing(records, now, keep);
+    let published = records
+        .iter()
+        .zip(standing)
+        .filter(|(_, standing)| standing.published);
+    let mut opened = published.map(|(record, _)| sealed::open(record, master).map(drop));
+    match opened.next() {
+        // The start makes the first one.
+        None if records.is_empty() => Ok(()),
+        None => Err(KeyError::NoActiveKey),
+        Some(first) => first.and_then(|()| opened.collect()),
+    }
+}
+
+/// Refuses another key beside so many that are published, in a document of so many bytes. Verifiers bound what they read, the
+/// guard as [`JwkSet::parse`] does. Some room is left: nodes that add at the same moment do not see each other.
+pub(super) fn check_room(published: usize, bytes: usize) -> Result<(), KeyError> {
+    if published < MAX_JWK_SET_KEYS / 10 * 9 && bytes < MAX_JWK_SET_BYTES / 10 * 9 {
+        return Ok(());
+    }
+    Err(KeyError::Full { published })
+}
+
 pub(super) fn standing(records: &[SigningKeyRecord], now: UnixSeconds, keep: Duration) -> Vec<Standing> {
     let standing = |place| {
         let state = state(records, place, now);
@@ -107,4 +137,24 @@ pub(super) fn standing(records: &[SigningKeyRecord], now: UnixSeconds, keep: Dur
         Standing { state, published }
     };
     (0..records.len()).map(standing).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_ends_with_the_number_of_keys_or_with_their_bytes() {
+        assert!(check_room(89, 40_000).is_ok());
+        assert!(matches!(
+            check_room(90, 20_000),
+            Err(KeyError::Full { published: 90 })
+        ));
+        // RSA keys of 8192 bits have 1.5 KB each.
+        assert!(check_room(39, 58_000).is_ok());
+        assert!(matches!(
+            check_room(40, 59_000),
+            Err(KeyError::Full { published: 40 })
+        ));
+    }
 }

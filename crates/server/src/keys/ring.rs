@@ -1,17 +1,17 @@
 //! The signing keys: the one that signs, the one that will, and those before that are still published.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use doorward_jose::{Algorithm, Jwk, Signer};
 use doorward_oauth::time::{Clock, UnixSeconds};
-use doorward_store::signing_keys::{SigningKeyState, next, signer, state, stops_at};
-use doorward_store::{Change, SigningKeyRecord, Store, Version};
+use doorward_store::signing_keys::{SigningKeyState, next, signer, state, stops_at, waiting};
+use doorward_store::{CLOCK_ERROR, Change, SigningKeyRecord, Store, Version};
 use tokio::sync::Mutex;
 
-use super::published::{Ring, standing};
+use super::published::{Ring, check_room, standing};
 use super::sealed;
 use super::{KeyError, MasterKey, MasterKeyChange, Resealed};
 use crate::audit;
@@ -42,6 +42,8 @@ pub struct KeyRing {
     reads: AtomicU64,
     /// The last of these that succeeded.
     read: AtomicU64,
+    /// Whether it was told that the next key is due and there is no room for it.
+    full: AtomicBool,
     master: Arc<MasterKey>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -102,6 +104,7 @@ impl KeyRing {
             read_at: ArcSwapOption::empty(),
             reads: AtomicU64::new(0),
             read: AtomicU64::new(0),
+            full: AtomicBool::new(false),
             master: Arc::new(master),
             store,
             clock,
@@ -110,7 +113,12 @@ impl KeyRing {
         };
         let newest = keys.newest().map(|record| record.algorithm);
         if newest.as_deref() != Some(schedule.algorithm.as_str()) {
-            keys.rotate().await?;
+            match keys.rotate().await {
+                Err(error @ KeyError::Full { .. }) => {
+                    tracing::warn!(%error, algorithm = schedule.algorithm.as_str(), "there is no room for another signing key: no key of the algorithm of the settings was made, and the one before goes on signing");
+                }
+                rotated => drop(rotated?),
+            }
         }
         Ok(keys)
     }
@@ -223,7 +231,7 @@ impl KeyRing {
         let now = self.clock.now();
         let due = {
             let ring = self.ring.load();
-            let waiting = next(&ring.records, now).is_some();
+            let waiting = waiting(&ring.records, now).any(|key| self.is_soon(key, now));
             let since = signer(&ring.records, now).map(|key| key.signs_from);
             match (self.schedule.rotation, since) {
                 (Some(rotation), Some(since)) if !waiting => Some(since + rotation),
@@ -231,10 +239,29 @@ impl KeyRing {
             }
         };
         let earliest = now + self.schedule.publish_ahead;
-        match due {
-            Some(due) if due <= earliest => self.add_next(self.system().as_ref(), earliest).await.map(drop),
-            _ => Ok(()),
+        if due.is_none_or(|due| due > earliest) {
+            return Ok(());
         }
+        let added = self.add_next(self.system().as_ref(), earliest).await;
+        let is_full = matches!(added, Err(KeyError::Full { .. }));
+        let was_full = self.full.swap(is_full, Ordering::Relaxed);
+        match added {
+            // It is looked every second: told once.
+            Err(error) if is_full => {
+                if !was_full {
+                    tracing::warn!(%error, "there is no room for another signing key: no next signing key was made, and the one that signs goes on");
+                }
+                Ok(())
+            }
+            added => added.map(drop),
+        }
+    }
+
+    /// Whether a key that waits signs as soon as one that is made now, by any clock that may be right. One that does not (a
+    /// clock was wrong when it was made, or keys were published for longer) keeps no other from going before it; overtaken, it
+    /// never signs.
+    fn is_soon(&self, key: &SigningKeyRecord, now: UnixSeconds) -> bool {
+        key.signs_from <= now + self.schedule.publish_ahead + CLOCK_ERROR
     }
 
     /// Reads the keys again: another node may have changed them, and a previous one may have had its time.
@@ -292,10 +319,20 @@ impl KeyRing {
         version.is_some() && version == self.read_at.load().as_deref().copied()
     }
 
-    /// The newest key that was not withdrawn.
+    /// The newest key that was not withdrawn, and signs or will [soon](Self::is_soon), if there is one: before all of them
+    /// (the clock was set back) it is the newest.
     fn newest(&self) -> Option<SigningKeyRecord> {
-        let ring = self.ring.load();
-        ring.records.iter().find(|key| key.revoked_at.is_none()).cloned()
+        let (ring, now) = (self.ring.load(), self.clock.now());
+        let good = || ring.records.iter().filter(|key| key.revoked_at.is_none());
+        let soon = good().find(|key| self.is_soon(key, now));
+        soon.or_else(|| good().next()).cloned()
+    }
+
+    /// Refuses another key when verifiers would not read so many.
+    fn check_room(&self, records: &[SigningKeyRecord], now: UnixSeconds) -> Result<(), KeyError> {
+        let standing = standing(records, now, self.schedule.keep_previous);
+        let published = standing.iter().filter(|standing| standing.published);
+        check_room(published.count(), self.ring.load().document.length())
     }
 
     fn system(&self) -> Box<dyn Store> {
@@ -309,13 +346,17 @@ impl KeyRing {
         let algorithm = self.schedule.algorithm;
         loop {
             let now = self.clock.now();
-            if let Some(next) = next(&records, now).filter(|next| next.algorithm == algorithm.as_str()) {
+            let next = waiting(&records, now).find(|key| self.is_soon(key, now));
+            if let Some(next) = next.filter(|next| next.algorithm == algorithm.as_str()) {
                 let key_id = next.key_id.clone();
                 self.take(records)?;
                 return self.status(&key_id);
             }
+            self.check_room(&records, now)?;
             // One that waits with another algorithm has its time first, or the two change places at once.
-            let after = next(&records, now).map_or(signs_from, |next| next.signs_from.max(signs_from));
+            let after = next.map_or(signs_from, |next| next.signs_from.max(signs_from));
+            let far = waiting(&records, now).filter(|key| !self.is_soon(key, now));
+            let far: Vec<_> = far.map(|key| (key.key_id.clone(), key.signs_from)).collect();
             let fresh = sealed::generate(algorithm, &self.master, self.random.as_ref(), now, after).await?;
             let newest = records.first().map(|newest| newest.key_id.clone());
             tracing::info!(
@@ -326,6 +367,13 @@ impl KeyRing {
             let key_id = fresh.key_id.clone();
             records = acting.add_signing_key(fresh, newest.as_deref()).await?;
             if records.first().is_some_and(|newest| newest.key_id == key_id) {
+                for (key_id, signs_from) in far {
+                    tracing::warn!(
+                        key_id,
+                        signs_from = signs_from.0,
+                        "this signing key waits for a time that is far off: the next one goes before it, and it will not sign"
+                    );
+                }
                 self.take(records)?;
                 return self.status(&key_id);
             }
@@ -338,10 +386,18 @@ impl KeyRing {
         let random = self.random.as_ref();
         let spare = sealed::generate(self.schedule.algorithm, &self.master, random, now, now).await?;
         let _changing = self.changing.lock().await;
+        let before = self.store.signing_keys().await?;
+        // Who follows a key that is withdrawn takes its place, and one that waits is published already.
+        if revoked.is_none() && next(&before, now).is_none() {
+            self.check_room(&before, now)?;
+        }
         let records = acting.replace_signing_key(revoked, spare, now).await?;
+        let is_changed = records != before;
         let signs = signer(&records, now).ok_or(KeyError::NoActiveKey)?.key_id.clone();
         self.take(records)?;
-        tracing::warn!(key_id = signs, revoked, "this signing key signs from now on");
+        if is_changed {
+            tracing::warn!(key_id = signs, revoked, "this signing key signs from now on");
+        }
         self.status(&signs)
     }
 

@@ -3,6 +3,8 @@
 
 #![cfg(test)]
 
+mod far;
+mod full;
 mod kept;
 mod master;
 mod nodes;

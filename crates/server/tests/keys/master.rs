@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use doorward_server::StartError;
 use doorward_server::config::Settings;
+use doorward_server::context::Parts;
 use doorward_server::keys::{KeyError, MasterKey, MasterKeyChange};
+use doorward_server::maintenance;
 use doorward_server::random::OsRandom;
 use secrecy::SecretString;
 
@@ -22,7 +24,7 @@ fn with(place: &Place, key: &str, other: Option<&str>) -> Settings {
 }
 
 fn key(text: &str) -> MasterKey {
-    MasterKey::from_setting(&text.into()).unwrap()
+    MasterKey::from_setting(&text.into(), "keys.master_key").unwrap()
 }
 
 /// A database with three signing keys and the server's secrets under the old master key; what it publishes.
@@ -104,6 +106,57 @@ async fn a_wrong_master_key_changes_nothing() {
     let wrong = MasterKeyChange::begin(Arc::clone(&node.context.store), Arc::new(key(NEW)), random).await;
     assert!(matches!(wrong.map(drop), Err(KeyError::WrongMasterKey)));
     assert_eq!(node.context.store.signing_keys().await.unwrap(), stored);
+}
+
+/// What the look at the database says, the start says: one that has not every published key does not open it.
+#[tokio::test]
+async fn the_look_before_a_start_refuses_what_the_start_refuses() {
+    let place = Place::new().await;
+    let published = sealed_under_the_old(&place).await;
+    let look = async |settings: &Settings| {
+        let parts = Parts {
+            clock: Arc::new(place.clock.clone()),
+            random: Arc::new(OsRandom::default()),
+        };
+        maintenance::look(settings, &parts).await
+    };
+    let both = place.try_node(with(&place, NEW, Some(OLD))).await.unwrap();
+    let mut change = change(&both, 1).await;
+    change.step().await.unwrap();
+    both.server.close().await.unwrap();
+    // Some of the keys are under the new one now, all else under the old one.
+    let half = with(&place, OLD, None);
+    assert!(matches!(
+        place.try_node(half.clone()).await.map(drop),
+        Err(StartError::Keys(KeyError::WrongMasterKey))
+    ));
+    let looked = look(&half).await;
+    let Err(StartError::Keys(error @ KeyError::WrongMasterKey)) = looked else {
+        panic!("{looked:?}");
+    };
+    assert!(
+        error
+            .to_string()
+            .contains("or the other key of a change of the master key that was not finished"),
+        "{error}"
+    );
+    look(&with(&place, OLD, Some(NEW))).await.unwrap();
+    // What was published once and is no more needs no key: it is none of the start's business either.
+    let ring = &place.try_node(with(&place, OLD, Some(NEW))).await.unwrap();
+    for key_id in published {
+        let old = key(OLD);
+        let record = ring.context.keys.statuses().into_iter();
+        let record = record
+            .map(|key| key.record)
+            .find(|key| key.key_id == key_id)
+            .unwrap();
+        if !old.has_sealed(&format!("signing-key {key_id}"), &record.sealed_private_key) {
+            ring.context.keys.revoke(&key_id).await.unwrap();
+        }
+    }
+    ring.server.close().await.unwrap();
+    look(&half).await.unwrap();
+    place.try_node(half).await.unwrap();
 }
 
 /// [KEY-004]: on a node that has not got every master key.

@@ -169,6 +169,11 @@ impl Node {
         keys["keys"].as_array().unwrap().iter().map(id).collect()
     }
 
+    /// The key set as it is answered.
+    pub async fn document(&self) -> String {
+        self.browser().get(JWKS).await.body
+    }
+
     /// What a node does every second by itself.
     pub async fn tick(&self) {
         self.context.keys.reload().await.unwrap();

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::errors::{Fallible, Fault};
 use super::statements::{Connection, Params, find as row, list, run, statements};
 use super::values::Columns;
-use crate::rules::keys::{Successor, leaving, may_follow, stopped_before, successor};
+use crate::rules::keys::{Replaced, Successor, leaving, may_follow, stopped_before, successor};
 use crate::{
     AdminKey, Digest, Ended, Reseal, Sealed, SealedKind, SealedSecret, SecretsForgotten, SecretsInUse,
     SigningKeyRecord, StoreError,
@@ -45,17 +45,26 @@ statements! {
 }
 
 pub(super) async fn signing_keys(db: &Connection) -> Fallible<Vec<SigningKeyRecord>> {
-    list(db, SIGNING_KEYS, &[], |columns| {
-        Ok(SigningKeyRecord {
-            key_id: columns.plain()?,
-            algorithm: columns.plain()?,
-            sealed_private_key: columns.plain()?,
-            created_at: columns.time()?,
-            signs_from: columns.time()?,
-            revoked_at: columns.maybe_time()?,
-        })
+    list(db, SIGNING_KEYS, &[], read_signing_key).await
+}
+
+/// The same before anything else is done with the database.
+pub(super) async fn all_signing_keys(db: &Transaction<'_>) -> Fallible<Vec<SigningKeyRecord>> {
+    let rows = db.query(SIGNING_KEYS.text(), &[]).await?;
+    rows.iter()
+        .map(|row| read_signing_key(&mut Columns::new(row)))
+        .collect()
+}
+
+fn read_signing_key(columns: &mut Columns<'_>) -> Fallible<SigningKeyRecord> {
+    Ok(SigningKeyRecord {
+        key_id: columns.plain()?,
+        algorithm: columns.plain()?,
+        sealed_private_key: columns.plain()?,
+        created_at: columns.time()?,
+        signs_from: columns.time()?,
+        revoked_at: columns.maybe_time()?,
     })
-    .await
 }
 
 /// The keys as they stand until this transaction ends.
@@ -94,9 +103,9 @@ pub(super) async fn replace_signing_key(
     revoked: Option<&str>,
     spare: &SigningKeyRecord,
     now: UnixSeconds,
-) -> Fallible<Vec<SigningKeyRecord>> {
-    let keys = locked_signing_keys(db).await?;
-    let successor = successor(&keys, revoked, now)?;
+) -> Fallible<Replaced> {
+    let before = locked_signing_keys(db).await?;
+    let successor = successor(&before, revoked, now)?;
     if let Some(revoked) = revoked {
         run(db, REVOKE, &[&revoked, &now.0]).await?;
     }
@@ -107,7 +116,8 @@ pub(super) async fn replace_signing_key(
         }
         Successor::Spare => add(db, spare).await?,
     }
-    signing_keys(db).await
+    let after = signing_keys(db).await?;
+    Ok(Replaced { before, after })
 }
 
 pub(super) async fn delete_signing_keys(db: &Connection, before: UnixSeconds) -> Fallible<u64> {

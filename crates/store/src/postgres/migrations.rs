@@ -114,7 +114,17 @@ async fn read(transaction: &Transaction<'_>) -> Fallible<Option<Look>> {
             });
         }
     }
-    Ok(Some(Look { schema, sealed }))
+    let has_times = schema.last.as_str() >= "0007_signing_key_times";
+    let signing_keys = if has_times {
+        Some(keys::all_signing_keys(transaction).await?)
+    } else {
+        None
+    };
+    Ok(Some(Look {
+        schema,
+        sealed,
+        signing_keys,
+    }))
 }
 
 /// What would end with keys and secrets; `None` in a new database, and refused as [`look`] does. However long it takes to count.

@@ -602,9 +602,9 @@ impl Store for PostgresStore {
         let spare = &spare;
         let outcome = self
             .act(|db| async move {
-                let keys = keys::replace_signing_key(&db, revoked, spare, now).await?;
-                let draft = audit::signing_key_replaced(revoked, spare, &keys);
-                Ok((keys, draft))
+                let replaced = keys::replace_signing_key(&db, revoked, spare, now).await?;
+                let draft = audit::signing_key_replaced(revoked, spare, &replaced, now);
+                Ok((replaced.after, draft))
             })
             .await;
         self.changes.after(Change::SigningKeys, outcome)

@@ -71,6 +71,8 @@ pub struct Look {
     pub schema: Schema,
     /// Everything that is encrypted under the master key.
     pub sealed: Vec<Sealed>,
+    /// Every signing key, newest first; `None`: the schema is older than their times.
+    pub signing_keys: Option<Vec<SigningKeyRecord>>,
 }
 
 /// What would end with the keys and secrets of a server ([`Store::forget_secrets`](crate::Store::forget_secrets)).

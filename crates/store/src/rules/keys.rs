@@ -6,6 +6,13 @@ use uuid::Uuid;
 use crate::signing_keys::{next, signer, stops_at};
 use crate::{AdminKey, Result, SigningKeyRecord, StoreError};
 
+/// The signing keys before a change of who signs, and after it.
+#[derive(Debug)]
+pub(crate) struct Replaced {
+    pub(crate) before: Vec<SigningKeyRecord>,
+    pub(crate) after: Vec<SigningKeyRecord>,
+}
+
 /// Who signs after the one that signs now.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Successor<'k> {

@@ -155,9 +155,11 @@ fn look(file: &Path, options: &SqliteOptions) -> Result<Option<Look>> {
         return Ok(None);
     };
     let schema = migrations::known(&db)?;
+    let has_times = schema.last.as_str() >= "0008_signing_key_times";
     Ok(Some(Look {
         schema,
         sealed: keys::all_sealed(&db)?,
+        signing_keys: has_times.then(|| keys::signing_keys(&db)).transpose()?,
     }))
 }
 

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::statements::{Run, statements};
 use super::values::Columns;
-use crate::rules::keys::{Successor, leaving, may_follow, stopped_before, successor};
+use crate::rules::keys::{Replaced, Successor, leaving, may_follow, stopped_before, successor};
 use crate::{
     AdminKey, Digest, Ended, Reseal, Result, Sealed, SealedKind, SealedSecret, SecretsForgotten,
     SecretsInUse, SigningKeyRecord, StoreError,
@@ -87,9 +87,9 @@ pub(super) fn replace_signing_key(
     revoked: Option<&str>,
     spare: &SigningKeyRecord,
     now: UnixSeconds,
-) -> Result<Vec<SigningKeyRecord>> {
-    let keys = signing_keys(db)?;
-    let successor = successor(&keys, revoked, now)?;
+) -> Result<Replaced> {
+    let before = signing_keys(db)?;
+    let successor = successor(&before, revoked, now)?;
     if let Some(revoked) = revoked {
         db.run(REVOKE, params![revoked, now.0])?;
     }
@@ -100,7 +100,8 @@ pub(super) fn replace_signing_key(
         }
         Successor::Spare => add(db, spare)?,
     }
-    signing_keys(db)
+    let after = signing_keys(db)?;
+    Ok(Replaced { before, after })
 }
 
 pub(super) fn delete_signing_keys(db: &Connection, before: UnixSeconds) -> Result<u64> {

@@ -553,9 +553,9 @@ impl Store for SqliteStore {
     ) -> Result<Vec<SigningKeyRecord>> {
         let revoked = revoked.map(str::to_owned);
         self.act(move |db| {
-            let keys = keys::replace_signing_key(db, revoked.as_deref(), &spare, now)?;
-            let draft = audit::signing_key_replaced(revoked.as_deref(), &spare, &keys);
-            Ok((keys, draft))
+            let replaced = keys::replace_signing_key(db, revoked.as_deref(), &spare, now)?;
+            let draft = audit::signing_key_replaced(revoked.as_deref(), &spare, &replaced, now);
+            Ok((replaced.after, draft))
         })
         .await
     }

@@ -151,15 +151,15 @@ async fn a_stream_ends_by_the_word_of_its_own_issuer() {
     two.world.guard.start();
     pass(1).await;
     let (ours, theirs) = two.tokens();
-    let ended = async |token: &str| {
+    let visit = async |token: &str| {
         let mut headers = http::HeaderMap::new();
         headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
         let uri = "/mcp".parse().unwrap();
         let head = doorward_guard::Head::new(&http::Method::GET, &uri, &headers);
-        let visit = two.world.guard.admit(head).await.unwrap();
-        tokio::spawn(visit.ended().unwrap())
+        two.world.guard.admit(head).await.unwrap()
     };
-    let (ours, theirs) = (ended(&ours).await, ended(&theirs).await);
+    let ours = tokio::spawn(visit(&ours).await.ended().unwrap());
+    let theirs = tokio::spawn(visit(&theirs).await.ended().unwrap());
     two.both.second.send(revoked(&two.world, 1, "gid", "grant-1"));
     pass(1).await;
     assert!(theirs.is_finished() && !ours.is_finished());

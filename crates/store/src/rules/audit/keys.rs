@@ -1,6 +1,10 @@
 //! What happens to keys and secrets of the server and of operators.
 
+use doorward_oauth::time::UnixSeconds;
+
 use super::{Draft, Drafted};
+use crate::rules::keys::Replaced;
+use crate::signing_keys::signer;
 use crate::{AdminKey, AuditAction, SigningKeyRecord};
 
 pub(crate) fn signing_key_added(key: &SigningKeyRecord, keys: &[SigningKeyRecord]) -> Drafted {
@@ -13,17 +17,29 @@ pub(crate) fn signing_key_added(key: &SigningKeyRecord, keys: &[SigningKeyRecord
     })
 }
 
+/// Who signs after it is the news of a rotation, and of a withdrawal what is needed beside the key that is gone.
 pub(crate) fn signing_key_replaced(
     revoked: Option<&str>,
     spare: &SigningKeyRecord,
-    keys: &[SigningKeyRecord],
-) -> Draft {
-    let brought = keys.iter().any(|key| key.key_id == spare.key_id);
+    replaced: &Replaced,
+    now: UnixSeconds,
+) -> Drafted {
+    let Replaced { before, after } = replaced;
+    if before == after {
+        return None;
+    }
+    let signs = signer(after, now);
+    let key_id = signs.map(|key| key.key_id.as_str());
     let draft = match revoked {
-        Some(key_id) => Draft::new(AuditAction::SigningKeyRevoked).target(key_id),
-        None => Draft::new(AuditAction::SigningKeyRotated),
+        Some(revoked) => Draft::new(AuditAction::SigningKeyRevoked)
+            .target(revoked)
+            .with("signs", key_id),
+        None => Draft::new(AuditAction::SigningKeyRotated)
+            .target(key_id.unwrap_or_default())
+            .with("algorithm", signs.map(|key| key.algorithm.as_str())),
     };
-    draft.with("created", brought.then_some(spare.key_id.as_str()))
+    let brought = after.iter().any(|key| key.key_id == spare.key_id);
+    Some(draft.with("created", brought.then_some(spare.key_id.as_str())))
 }
 
 pub(crate) fn signing_keys_deleted(removed: u64) -> Drafted {

@@ -3,9 +3,12 @@ use std::sync::Arc;
 
 use doorward_store::signing_keys::signer;
 use doorward_store::{
-    AdminKey, CLOCK_ERROR, Reseal, SealedKind, SealedSecret, SigningKeyRecord, StoreError, UnixSeconds,
+    AdminKey, AuditAction, CLOCK_ERROR, Reseal, SealedKind, SealedSecret, SigningKeyRecord, StoreError,
+    Stored, UnixSeconds,
 };
+use serde_json::{Value, json};
 
+use super::audit::{acting, events};
 use super::scene::{Opened, at, at_once, digest};
 
 /// Made at the beginning, and signs from then on or later.
@@ -179,6 +182,47 @@ pub(crate) async fn of_fifty_who_revoke_a_key_one_brings_its_successor(opened: O
     })
     .await;
     assert!(seen.iter().all(|keys| keys.len() == 2 && keys == &seen[0]));
+}
+
+pub(crate) async fn who_signs_after_a_change_is_told_and_what_changes_nothing_is_not(opened: Opened) {
+    let store = opened.store;
+    store.add_signing_key(key(1, at(0)), None).await.unwrap();
+    let told = async |revoked: Option<&str>, spare: i64, now: UnixSeconds| {
+        let before: Vec<_> = events(&store).await.iter().map(|event| event.id).collect();
+        let hands = acting(&store);
+        hands
+            .replace_signing_key(revoked, key(spare, now), now)
+            .await
+            .unwrap();
+        let mut told = events(&store).await;
+        told.retain(|event| !before.contains(&event.id));
+        let told = told
+            .into_iter()
+            .map(|event| (event.action, event.target.unwrap(), Value::Object(event.detail)));
+        told.collect::<Vec<_>>()
+    };
+    let one =
+        |action: AuditAction, target: &str, detail| vec![(Stored::from(action), target.to_owned(), detail)];
+    // A new one, and one that waited.
+    let rotated = json!({"algorithm": "ES256", "created": "key-2"});
+    let expected = one(AuditAction::SigningKeyRotated, "key-2", rotated);
+    assert_eq!(told(None, 2, at(10)).await, expected);
+    store
+        .add_signing_key(key(3, at(600)), Some("key-2"))
+        .await
+        .unwrap();
+    let rotated = json!({"algorithm": "ES256", "created": null});
+    let expected = one(AuditAction::SigningKeyRotated, "key-3", rotated);
+    assert_eq!(told(None, 9, at(20)).await, expected);
+    // One that signs, one that does not, and again.
+    let revoked = json!({"signs": "key-4", "created": "key-4"});
+    let expected = one(AuditAction::SigningKeyRevoked, "key-3", revoked);
+    assert_eq!(told(Some("key-3"), 4, at(30)).await, expected);
+    let revoked = json!({"signs": "key-4", "created": null});
+    let expected = one(AuditAction::SigningKeyRevoked, "key-1", revoked);
+    assert_eq!(told(Some("key-1"), 9, at(40)).await, expected);
+    assert!(told(Some("key-1"), 9, at(50)).await.is_empty());
+    assert!(told(Some("key-3"), 9, at(50)).await.is_empty());
 }
 
 pub(crate) async fn keys_are_deleted_when_their_time_came(opened: Opened) {

@@ -101,7 +101,8 @@ macro_rules! conformance {
                 of_fifty_parallel_callers_one_spends, what_was_spent_is_forgotten_when_no_clock_would_take_it_any_more;
             keys: a_signing_key_is_added_by_who_saw_the_newest, parallel_callers_agree_on_one_signing_key, a_waiting_key_takes_the_place_of_a_revoked_one,
                 who_follows_a_withdrawn_key_signs_at_once_on_nodes_whose_clock_is_behind,
-                a_key_that_waits_can_be_revoked_or_brought_forward, of_fifty_who_revoke_a_key_one_brings_its_successor, keys_are_deleted_when_their_time_came,
+                a_key_that_waits_can_be_revoked_or_brought_forward, of_fifty_who_revoke_a_key_one_brings_its_successor, who_signs_after_a_change_is_told_and_what_changes_nothing_is_not,
+                keys_are_deleted_when_their_time_came,
                 what_is_sealed_is_listed_and_sealed_anew_once, a_turn_is_had_by_one_at_a_time,
                 parallel_starts_agree_on_one_secret, only_the_first_admin_key_is_added_at_bootstrap, admin_keys_have_names_and_the_last_one_stays,
                 of_fifty_who_delete_each_others_admin_keys_one_stays, of_fifty_admin_keys_with_one_name_one_is_added, another_issuers_name_is_noticed;

@@ -106,7 +106,7 @@ async fn a_shared_secret_makes_no_other_kind_of_token_an_access_token() {
         let header = json!({"alg": "HS256", "typ": typ}).to_string();
         let [header, claims] = [&header, &claims].map(|part| base64url::encode(part.as_bytes()));
         let input = format!("{header}.{claims}");
-        let tag = hmac_sha256(SECRET.as_ref(), input.as_bytes());
+        let tag = hmac_sha256(SECRET, input.as_bytes());
         let verdict = verdict(&verifier, &format!("{input}.{}", base64url::encode(&tag))).await;
         let expected = if accepted { Ok(()) } else { Err(Rejection::Type) };
         assert_eq!(verdict.map(drop), expected, "{typ}");
