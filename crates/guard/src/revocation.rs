@@ -1,5 +1,6 @@
 //! Whether a token that is otherwise good was revoked meanwhile.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,6 +87,17 @@ impl Revocation {
     /// [`Revocation::Introspection`] with the default policy.
     pub fn introspection() -> Self {
         Self::Introspection(IntrospectionPolicy::default())
+    }
+}
+
+impl fmt::Debug for Revocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("Off"),
+            Self::Feed(policy) => f.debug_tuple("Feed").field(policy).finish(),
+            Self::Introspection(policy) => f.debug_tuple("Introspection").field(policy).finish(),
+            Self::Checker(_) => f.debug_tuple("Checker").finish_non_exhaustive(),
+        }
     }
 }
 

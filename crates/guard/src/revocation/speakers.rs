@@ -18,7 +18,9 @@ impl<T> Speakers<T> {
         speaker: impl Fn(OAuthClient) -> T,
     ) -> Self {
         let of = |client: &OAuthClient| may_speak(client).then(|| speaker(client.clone()));
-        let by_issuer = clients.iter().map(|client| (client.issuer().to_owned(), of(client)));
+        let by_issuer = clients
+            .iter()
+            .map(|client| (client.issuer().to_owned(), of(client)));
         Self(by_issuer.collect())
     }
 

@@ -101,7 +101,9 @@ async fn of_several_issuers_none_is_shown_a_strangers_token_and_it_does_not_pass
         }
         let asked = endpoints.forms();
         assert!(
-            asked.iter().all(|form| form.contains("token=of-the-issuer-itself")),
+            asked
+                .iter()
+                .all(|form| form.contains("token=of-the-issuer-itself")),
             "{asked:?}"
         );
         // Named, and without credentials: on purpose.
