@@ -110,8 +110,9 @@ fn holds(value: &[u8], token: &[u8]) -> bool {
         |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte));
     let mut parts = value.windows(token.len()).enumerate();
     parts.any(|(start, part)| {
-        let is_word = || !in_word(value[..start].last()) && !in_word(value[start + part.len()..].first());
-        part == token && (token.len() >= TELLING || is_word())
+        let stands_alone =
+            || !in_word(value[..start].last()) && !in_word(value[start + part.len()..].first());
+        part == token && (token.len() >= TELLING || stands_alone())
     })
 }
 

@@ -14,14 +14,7 @@ use doorward_guard::{
 };
 use doorward_jose::SigningKey;
 
-use crate::support::{ISSUER, RESOURCE};
-
-/// What a program says that tells errors with their causes.
-fn with_causes(error: &dyn Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| (*error).source());
-    let told: Vec<_> = causes.map(ToString::to_string).collect();
-    told.join(": ")
-}
+use crate::support::{ISSUER, RESOURCE, with_causes};
 
 /// The message of a guard that cannot be built: a sentence or two.
 fn message(builder: GuardBuilder) -> String {

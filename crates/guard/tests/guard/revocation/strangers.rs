@@ -27,7 +27,7 @@ fn accepting(builder: GuardBuilder, revocation: Revocation) -> GuardBuilder {
     let tokens = TOKENS.into_iter().chain([second]).map(|(token, issuer)| {
         let mut claims = TokenClaims::new(issuer, "alice", "client-1", TokenClaims::NEVER);
         claims.scopes = ScopeSet::parse("mcp:read").unwrap();
-        claims.jti = token.to_owned();
+        token.clone_into(&mut claims.jti);
         claims.grant_id = Some(format!("grant-{token}"));
         (token, claims)
     });
