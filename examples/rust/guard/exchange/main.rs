@@ -60,9 +60,11 @@ impl ServerHandler for Mail {
             Err(ClientError::ConsentRequired(consent)) => {
                 return ask_for_consent(client, &consent, &context, "tools/call", &call).map(Into::into);
             }
-            Err(error) => return Err(internal(error)),
+            Err(error) => return Err(internal(&error)),
         };
-        let headers = client.headers_for(&token, "GET", MAIL).map_err(internal)?;
+        let headers = client
+            .headers_for(&token, "GET", MAIL)
+            .map_err(|error| internal(&error))?;
         // Now the mail server would be asked.
         tracing::debug!(headers = headers.len(), "a token for the mail server");
         Ok(CallToolResult::structured(json!({
@@ -74,7 +76,7 @@ impl ServerHandler for Mail {
 }
 
 /// What went wrong is for the log; the caller can do nothing about it.
-fn internal(error: ClientError) -> ErrorData {
+fn internal(error: &ClientError) -> ErrorData {
     tracing::warn!(%error, "no token for the mail server");
     ErrorData::internal_error("the mail server cannot be reached now", None)
 }
