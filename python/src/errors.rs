@@ -1,5 +1,7 @@
 //! Errors as the exceptions of `doorward.errors`.
 
+use std::error::Error;
+
 use doorward_guard::client::{ClientBuildError, ClientError};
 use doorward_guard::{BuildError, Denied, Reason, Rejection, VerifyError};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -140,7 +142,7 @@ pub(crate) fn insufficient_scope(py: Python<'_>, scopes: Vec<String>) -> PyErr {
 
 /// Why a guard cannot be built.
 pub(crate) fn build(py: Python<'_>, error: &BuildError) -> PyErr {
-    let message = in_python(error.to_string());
+    let message = in_python(with_causes(error));
     let class = match error {
         BuildError::Issuer { .. } | BuildError::InsecureIssuer(_) => "InvalidIssuerError",
         BuildError::Resource { .. } | BuildError::ResourcePath(_) => "InvalidResourceError",
@@ -163,6 +165,13 @@ const NAMES: [(&str, &str); 10] = [
     ("`request_state_key`", "`request_state_keys`"),
 ];
 
+/// An error and what it leaves to its causes to tell.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    let told: Vec<_> = causes.map(ToString::to_string).collect();
+    told.join(": ")
+}
+
 fn in_python(message: String) -> String {
     NAMES
         .iter()
@@ -171,7 +180,7 @@ fn in_python(message: String) -> String {
 
 /// Why a client cannot be built.
 pub(crate) fn client_build(py: Python<'_>, error: &ClientBuildError) -> PyErr {
-    let message = in_python(error.to_string());
+    let message = in_python(with_causes(error));
     match error {
         ClientBuildError::Issuer { .. } => make(py, "InvalidIssuerError", &message, None),
         _ => PyValueError::new_err(message),

@@ -1,5 +1,6 @@
 //! `_core.JwtVerifier`, and keys for tests.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -188,6 +189,6 @@ pub(crate) fn sign_rs256(private_key: &str, claims: &str, kid: Option<&str>) -> 
     Ok(token)
 }
 
-fn refused(error: impl ToString) -> PyErr {
-    PyValueError::new_err(error.to_string())
+fn refused(error: impl Error) -> PyErr {
+    PyValueError::new_err(errors::with_causes(&error))
 }

@@ -4,6 +4,7 @@ mod build;
 mod checks;
 mod error;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -233,5 +234,20 @@ impl GuardBuilder {
     pub fn fetch(mut self, fetch: Arc<dyn Fetch>) -> Self {
         self.fetch = Some(fetch);
         self
+    }
+}
+
+impl fmt::Debug for GuardBuilder {
+    /// Without the transport: the URL of a proxy may have a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuardBuilder")
+            .field("issuer", &self.issuer)
+            .field("resource", &self.resource)
+            .field("scopes", &self.scopes)
+            .field("required_scopes", &self.required_scopes)
+            .field("origins", &self.origins)
+            .field("auth", &self.client.auth)
+            .field("revocation", &self.revocation)
+            .finish_non_exhaustive()
     }
 }

@@ -149,7 +149,7 @@ impl Claims {
         }
     }
 
-    /// Checks that the scope was granted.
+    /// Checks that the scope was granted; of several with spaces between them, that all were.
     ///
     /// # Errors
     /// [`MissingScope`] when it was not. In axum handlers it answers `403` with the right challenge, in rmcp
@@ -164,17 +164,30 @@ impl Claims {
     /// # Errors
     /// [`MissingScope`], as for [`require_scope`](Self::require_scope), which names all of them at once.
     pub fn require_scopes<'s>(&self, scopes: impl IntoIterator<Item = &'s str>) -> Result<(), MissingScope> {
-        let scopes: Vec<_> = scopes.into_iter().collect();
+        let scopes: Vec<_> = scopes.into_iter().flat_map(words).collect();
         if scopes.iter().all(|scope| self.has_scope(scope)) {
             return Ok(());
         }
-        let needed = scopes.iter().flat_map(|scope| Scope::parse(scope)).collect();
+        let parse = |scope: &&str| match Scope::parse(scope) {
+            Ok(scope) => Some(scope),
+            Err(error) => {
+                tracing::error!(scope, %error, "a handler requires what is no scope, and no token can have it");
+                None
+            }
+        };
+        let needed = scopes.iter().filter_map(parse).collect();
         let needed = match &self.terms {
             Some(terms) => terms.scopes.needed(&needed),
             None => needed,
         };
         Err(MissingScope::new(needed, self.terms.clone()))
     }
+}
+
+/// The scopes in a text (RFC 6749 §3.3). One without any is left for what it is: no token has it.
+fn words(text: &str) -> Vec<&str> {
+    let words: Vec<_> = text.split(' ').filter(|word| !word.is_empty()).collect();
+    if words.is_empty() { vec![text] } else { words }
 }
 
 impl fmt::Debug for Claims {

@@ -139,10 +139,11 @@ impl OAuthClient {
     /// kept.
     ///
     /// # Errors
-    /// Every [`ClientError`]; [`ClientError::ConsentRequired`] when a person has to agree first.
+    /// Every [`ClientError`]; [`ClientError::ConsentRequired`] when a person has to agree first, and
+    /// [`ClientError::Request`] for a caller's token of another issuer than this client's, which is not sent.
     pub async fn exchange(&self, request: &ExchangeRequest) -> Result<TokenResponse, ClientError> {
         let expected = self.0.expected(Some(request.issued_token_type()));
-        let form = request.form()?;
+        let form = request.form(self.issuer())?;
         let call = self.0.call(Endpoint::Token, &form, |answer| {
             TokenResponse::read(&success(answer, self.0.issuer.is_loopback())?, &expected)
         });

@@ -95,13 +95,29 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
     }
     let copies: Vec<_> = headers
         .iter()
-        .filter(|(_, value)| value.as_bytes().windows(token.len()).any(|part| part == token))
+        .filter(|(_, value)| holds(value.as_bytes(), token))
         .map(|(name, _)| name.clone())
         .collect();
     for name in copies {
         headers.remove(name);
     }
 }
+
+/// Whether a copy of the token is in a value. Shorter than any real one, it can stand in a word by chance (`test` in
+/// `mcp.test.example`), and only counts as a word by itself.
+fn holds(value: &[u8], token: &[u8]) -> bool {
+    let in_word =
+        |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte));
+    let mut parts = value.windows(token.len()).enumerate();
+    parts.any(|(start, part)| {
+        let stands_alone =
+            || !in_word(value[..start].last()) && !in_word(value[start + part.len()..].first());
+        part == token && (token.len() >= TELLING || stands_alone())
+    })
+}
+
+/// From this length on, bytes that equal the token are a copy of it wherever they are.
+const TELLING: usize = 16;
 
 /// `b64token` of RFC 6750 §2.1.
 #[expect(clippy::needless_bitwise_bool, reason = "without branches, see below")]
@@ -284,5 +300,50 @@ mod tests {
         let mut left: Vec<_> = headers.keys().map(http::HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["accept", "x-longer", "x-other"]);
+    }
+
+    fn left_with(token: &str, values: &[&str]) -> Vec<usize> {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
+        for (number, value) in values.iter().enumerate() {
+            let name: http::HeaderName = format!("x-{number}").parse().unwrap();
+            headers.insert(name, value.parse().unwrap());
+        }
+        strip(&mut headers);
+        let is_left = |number: &usize| headers.contains_key(format!("x-{number}"));
+        (0..values.len()).filter(is_left).collect()
+    }
+
+    /// Development has tokens such as `test`, which are in other words by chance.
+    #[test]
+    fn a_short_token_takes_no_header_along_in_which_it_is_part_of_a_word() {
+        let chance = [
+            "mcp.test.example",
+            "application/test",
+            "latest",
+            "testing",
+            "a/test;q=1",
+            "x-test",
+        ];
+        assert_eq!(left_with("test", &chance), [0, 1, 2, 3, 4, 5]);
+        let copies = [
+            "test",
+            "Bearer test",
+            "a=1; token=test",
+            "test; b=2",
+            "\"test\"",
+            "a,test,b",
+            "latest, test",
+        ];
+        assert!(left_with("test", &copies).is_empty());
+    }
+
+    #[test]
+    fn no_copy_of_a_real_token_is_left_whatever_is_around_it() {
+        let token = "0123456789abcdef";
+        for value in [format!("x{token}y"), format!("a.{token}.b"), token.to_owned()] {
+            assert!(left_with(token, &[&value]).is_empty(), "{value}");
+        }
+        assert_eq!(left_with(token, &["0123456789abcde", "123456789abcdef"]), [0, 1]);
     }
 }

@@ -66,7 +66,7 @@ impl GuardLayer {
     }
 
     /// Where this process serves the resource. Needed with [`DPoP`](crate::DpopPolicy) behind a proxy that rewrites paths:
-    /// proofs are made for the path of the resource's public URL. [`Guard::protect`] says it by itself.
+    /// proofs are made for the path of the resource's public URL. `Guard::protect` (feature `axum`) says it by itself.
     /// Default: at the path of the public URL.
     #[must_use]
     pub fn served_at(mut self, path: impl Into<Arc<str>>) -> Self {
@@ -233,7 +233,7 @@ impl GuardLayer {
             Err(fault) => return Err(unread::last(visit.refuse_body(fault), parts.version)),
         };
         visit.authorize(&body).await?;
-        if let Some(token) = SubjectToken::of(&self.guard, &parts.headers) {
+        if let Some(token) = SubjectToken::of(&self.guard, visit.claims(), &parts.headers) {
             parts.extensions.insert(token);
         }
         visit.strip(&mut parts.headers);

@@ -1,5 +1,6 @@
 //! Whether a token that is otherwise good was revoked meanwhile.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,12 +19,14 @@ mod feed;
 mod follow;
 mod introspection;
 mod memory;
+mod speakers;
 mod status;
 
 use feed::Feed;
 pub use feed::{FeedPolicy, WhileBlind};
 use introspection::Introspection;
 pub use introspection::{Fail, IntrospectionPolicy};
+use speakers::{Speakers, Stranger};
 pub use status::{FeedFault, FeedMetrics, RevocationStatus};
 
 /// Says whether a token was revoked before its end.
@@ -87,13 +90,24 @@ impl Revocation {
     }
 }
 
+impl fmt::Debug for Revocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("Off"),
+            Self::Feed(policy) => f.debug_tuple("Feed").field(policy).finish(),
+            Self::Introspection(policy) => f.debug_tuple("Introspection").field(policy).finish(),
+            Self::Checker(_) => f.debug_tuple("Checker").finish_non_exhaustive(),
+        }
+    }
+}
+
 /// What the builder's choice became.
 pub(crate) enum Revocations {
     Off,
     /// One for each issuer that is followed.
-    Feeds(Vec<Feed>),
+    Feeds(Speakers<Feed>),
     /// One for each issuer that can be asked.
-    Introspections(Vec<Introspection>),
+    Introspections(Speakers<Introspection>),
     Checker(Arc<dyn RevocationChecker>),
 }
 
@@ -114,11 +128,13 @@ impl Revocations {
                     ));
                 }
                 let feed = |client| Feed::new(policy.clone(), client, Arc::clone(clock), seed);
-                Self::Feeds(may_ask(clients)?.into_iter().map(feed).collect())
+                check_clients(clients)?;
+                Self::Feeds(Speakers::new(clients, may_ask, feed))
             }
             Revocation::Introspection(policy) => {
                 let introspection = |client| Introspection::new(policy, client, Arc::clone(clock));
-                Self::Introspections(may_ask(clients)?.into_iter().map(introspection).collect())
+                check_clients(clients)?;
+                Self::Introspections(Speakers::new(clients, may_ask, introspection))
             }
             Revocation::Checker(checker) => Self::Checker(checker),
         })
@@ -127,7 +143,7 @@ impl Revocations {
     /// The keys of an issuer, which its feed tells of.
     pub(crate) fn watch_keys(&self, issuer: &str, keys: &Arc<Keys>) {
         if let Self::Feeds(feeds) = self
-            && let Some(feed) = feeds.iter().find(|feed| feed.issuer() == issuer)
+            && let Some(feed) = feeds.of(issuer)
         {
             feed.watch_keys(keys);
         }
@@ -144,16 +160,16 @@ impl Revocations {
     pub(crate) async fn check(&self, claims: &Claims, token: &str) -> Result<(), VerifyError> {
         match self {
             Self::Off => Ok(()),
-            Self::Feeds(feeds) => match feeds.iter().find(|feed| claims.issuer == feed.issuer()) {
-                Some(feed) => feed.check(claims, token).await,
-                None => Ok(()),
+            Self::Feeds(feeds) => match feeds.for_token(&claims.issuer) {
+                Ok(Some(feed)) => feed.check(claims, token).await,
+                Ok(None) => Ok(()),
+                Err(Stranger) => Err(nobody_to_ask(claims)),
             },
-            Self::Introspections(servers) => {
-                match servers.iter().find(|server| claims.issuer == server.issuer()) {
-                    Some(server) => server.check(claims, token).await,
-                    None => Ok(()),
-                }
-            }
+            Self::Introspections(servers) => match servers.for_token(&claims.issuer) {
+                Ok(Some(server)) => server.check(claims, token).await,
+                Ok(None) => Ok(()),
+                Err(Stranger) => Err(nobody_to_ask(claims)),
+            },
             Self::Checker(checker) => match checker.is_revoked(claims, token).await {
                 Ok(false) => Ok(()),
                 Ok(true) => Err(Rejection::Revoked.into()),
@@ -168,10 +184,9 @@ impl Revocations {
     pub(crate) fn surely_passes(&self, claims: &Claims) -> bool {
         match self {
             Self::Off => true,
-            Self::Feeds(feeds) => {
-                let feed = feeds.iter().find(|feed| claims.issuer == feed.issuer());
-                feed.is_none_or(|feed| feed.surely_passes(claims))
-            }
+            Self::Feeds(feeds) => feeds
+                .for_token(&claims.issuer)
+                .is_ok_and(|feed| feed.is_none_or(|feed| feed.surely_passes(claims))),
             Self::Introspections(_) | Self::Checker(_) => false,
         }
     }
@@ -181,7 +196,7 @@ impl Revocations {
         match self {
             Self::Off | Self::Introspections(_) => None,
             Self::Feeds(feeds) => {
-                let feed = feeds.iter().find(|feed| claims.issuer == feed.issuer());
+                let feed = feeds.for_token(&claims.issuer).ok().flatten();
                 feed.map(|feed| feed.revoked(claims))
             }
             Self::Checker(checker) => checker.revoked(claims),
@@ -192,17 +207,11 @@ impl Revocations {
     fn status_of(&self, issuer: &str) -> RevocationStatus {
         match self {
             Self::Off => RevocationStatus::Off,
-            Self::Feeds(feeds) => {
-                let feed = feeds.iter().find(|feed| feed.issuer() == issuer);
-                feed.map_or(RevocationStatus::Off, Feed::status)
-            }
-            Self::Introspections(servers) => {
-                if servers.iter().any(|server| server.issuer() == issuer) {
-                    RevocationStatus::Asks
-                } else {
-                    RevocationStatus::Off
-                }
-            }
+            Self::Feeds(feeds) => feeds.of(issuer).map_or(RevocationStatus::Off, Feed::status),
+            Self::Introspections(servers) => match servers.of(issuer) {
+                Some(_) => RevocationStatus::Asks,
+                None => RevocationStatus::Off,
+            },
             Self::Checker(_) => RevocationStatus::Asks,
         }
     }
@@ -229,11 +238,15 @@ impl Revocations {
     }
 }
 
-/// The clients of issuers that can be followed and asked. RFC 7662 §2.1: the endpoint must know who asks.
-fn may_ask(clients: &[OAuthClient]) -> Result<Vec<OAuthClient>, BuildError> {
-    let may_ask = |client: &&OAuthClient| client.auth().is_some_and(ClientAuth::is_confidential);
+/// Whether an issuer can be followed and asked. RFC 7662 §2.1: the endpoint must know who asks.
+fn may_ask(client: &OAuthClient) -> bool {
+    client.auth().is_some_and(ClientAuth::is_confidential)
+}
+
+/// The first issuer must be one that can be asked; of the others, those with credentials.
+fn check_clients(clients: &[OAuthClient]) -> Result<(), BuildError> {
     let (first, others) = clients.split_first().ok_or(NO_CLIENT)?;
-    if !may_ask(&first) {
+    if !may_ask(first) {
         return Err(NO_CLIENT);
     }
     for other in others {
@@ -242,11 +255,22 @@ fn may_ask(clients: &[OAuthClient]) -> Result<Vec<OAuthClient>, BuildError> {
                 issuer = other.issuer(),
                 "tokens of this issuer count until they expire, revoked or not; give `issuer_client_auth` a client of it"
             ),
-            Some(_) if !may_ask(&other) => return Err(NO_CLIENT),
+            Some(_) if !may_ask(other) => return Err(NO_CLIENT),
             Some(_) => {}
         }
     }
-    Ok(clients.iter().filter(may_ask).cloned().collect())
+    Ok(())
+}
+
+/// The verifier accepts tokens that the settings do not provide for. Only an operator can put that right.
+fn nobody_to_ask(claims: &Claims) -> VerifyError {
+    tracing::error!(
+        issuer = claims.issuer,
+        "whether a token of this issuer was revoked cannot be told: it is none of the guard's issuers; name it with `issuer`, or let the verifier accept none of its tokens"
+    );
+    VerifyError::IntrospectionUnavailable {
+        retry_after: introspection::RETRY_AFTER,
+    }
 }
 
 const NO_CLIENT: BuildError = BuildError::Revocation(

@@ -14,7 +14,7 @@ const MAX_LENGTH: usize = 512;
 pub enum IssuerError {
     /// Not a URI with one meaning.
     #[error("the issuer {0}")]
-    Uri(#[from] UriError),
+    Uri(UriError),
     /// A scheme other than `https` (or `http` on loopback).
     #[error("the issuer must begin with https:// (http:// is for localhost, 127.0.0.1 and [::1] only)")]
     NotHttps,
@@ -35,6 +35,13 @@ pub enum IssuerError {
         "the issuer's path must be plain: no empty, '.' or '..' segment and no needless percent-encoding"
     )]
     Path,
+}
+
+/// No source of the error: its text is in the sentence.
+impl From<UriError> for IssuerError {
+    fn from(error: UriError) -> Self {
+        Self::Uri(error)
+    }
 }
 
 /// An issuer identifier, kept byte for byte: the same string goes into metadata, `iss` and `authorization_servers`.

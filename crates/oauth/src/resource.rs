@@ -14,7 +14,7 @@ const MAX_LENGTH: usize = 2000;
 pub enum ResourceUriError {
     /// Not a URI with one meaning.
     #[error("the resource URI {0}")]
-    Uri(#[from] UriError),
+    Uri(UriError),
     /// A scheme other than `https` (or `http` where that is allowed).
     #[error("the resource URI must begin with https:// (http:// is for localhost, 127.0.0.1 and [::1] only)")]
     NotHttps,
@@ -29,6 +29,13 @@ pub enum ResourceUriError {
         "the resource URI's path must be plain: no empty, '.' or '..' segment and no needless percent-encoding"
     )]
     Path,
+}
+
+/// No source of the error: its text is in the sentence.
+impl From<UriError> for ResourceUriError {
+    fn from(error: UriError) -> Self {
+        Self::Uri(error)
+    }
 }
 
 /// What is taken beside the strict form of a resource identifier.

@@ -12,7 +12,7 @@ use crate::client::ClientBuildError;
 #[non_exhaustive]
 pub enum BuildError {
     /// The issuer is no issuer identifier.
-    #[error("the issuer `{issuer}` cannot be used: {reason}")]
+    #[error("the issuer `{issuer}` cannot be used")]
     Issuer {
         /// As given.
         issuer: String,
@@ -26,7 +26,7 @@ pub enum BuildError {
     )]
     InsecureIssuer(String),
     /// The resource is no resource identifier.
-    #[error("the resource `{resource}` cannot be used: {reason}")]
+    #[error("the resource `{resource}` cannot be used")]
     Resource {
         /// As given.
         resource: String,
@@ -50,7 +50,7 @@ pub enum BuildError {
     )]
     MetadataUrl(String),
     /// A scope is no scope token.
-    #[error("the scope `{scope}` cannot be used: {reason}")]
+    #[error("the scope `{scope}` cannot be used")]
     Scope {
         /// As given.
         scope: String,
@@ -102,7 +102,7 @@ pub enum BuildError {
     #[error("no random bytes for DPoP nonces; give their keys with `dpop_nonce_keys`")]
     Random,
     /// A setting of the guard's own client cannot be used.
-    #[error("the guard's OAuth client cannot be built: {0}")]
+    #[error("the guard's OAuth client cannot be built")]
     Client(#[from] ClientBuildError),
     /// Credentials for an issuer that the guard does not have.
     #[error(
@@ -113,6 +113,6 @@ pub enum BuildError {
     #[error("{0}")]
     Revocation(&'static str),
     /// The HTTP client could not be set up.
-    #[error("the HTTP client could not be set up: {0}")]
+    #[error(transparent)]
     Fetch(#[from] FetchError),
 }

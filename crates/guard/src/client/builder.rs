@@ -1,5 +1,6 @@
 //! How a client is put together, alone or as part of a guard.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ use crate::flights::Flights;
 #[non_exhaustive]
 pub enum ClientBuildError {
     /// The issuer is no issuer identifier.
-    #[error("the issuer `{issuer}` cannot be used: {reason}")]
+    #[error("the issuer `{issuer}` cannot be used")]
     Issuer {
         /// As given.
         issuer: String,
@@ -46,7 +47,7 @@ pub enum ClientBuildError {
     #[error("no random bytes for request states; give their key with `request_state_key`")]
     Random,
     /// The HTTP client could not be set up.
-    #[error("the HTTP client could not be set up: {0}")]
+    #[error(transparent)]
     Fetch(#[from] FetchError),
 }
 
@@ -266,5 +267,15 @@ impl OAuthClientBuilder {
             )?),
         };
         self.settings.build(issuer, fetch, self.clock)
+    }
+}
+
+impl fmt::Debug for OAuthClientBuilder {
+    /// Without the transport: the URL of a proxy may have a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OAuthClientBuilder")
+            .field("issuer", &self.issuer)
+            .field("auth", &self.settings.auth)
+            .finish_non_exhaustive()
     }
 }

@@ -164,6 +164,8 @@ impl fmt::Display for ConsentRequired {
     }
 }
 
+impl std::error::Error for ConsentRequired {}
+
 /// `https`, or `http` on loopback in development; nothing that could hide where it leads.
 fn may_be_opened(url: &str, issuer_is_loopback: bool) -> bool {
     if url.len() > MAX_URL || !url.bytes().all(|byte| (0x21..0x7f).contains(&byte)) {

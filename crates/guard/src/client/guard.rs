@@ -19,8 +19,8 @@ impl GuardBuilder {
         self
     }
 
-    /// How the guard authenticates to another of its [issuers](Self::issuer), when it follows that one's revocations or asks
-    /// it about tokens. Credentials of one issuer are never shown to another. Default: not at all.
+    /// How the guard authenticates to another of its [issuers](Self::issuer), when it follows that one's revocations, asks
+    /// it about tokens or exchanges them. Credentials of one issuer are never shown to another. Default: not at all.
     #[must_use]
     pub fn issuer_client_auth(mut self, issuer: impl Into<String>, auth: ClientAuth) -> Self {
         self.trust.issuer_auth.push((issuer.into(), auth));
@@ -67,7 +67,8 @@ impl GuardBuilder {
 }
 
 impl Guard {
-    /// The guard as a client of its authorization server, the first one: for tools that call other services.
+    /// The guard as a client of its authorization server, the first one: for tools that call other services. Callers' tokens of
+    /// another issuer are exchanged with [`client_of`](Self::client_of) that one.
     pub fn client(&self) -> &OAuthClient {
         &self.0.client
     }

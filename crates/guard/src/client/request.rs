@@ -78,6 +78,8 @@ pub struct ExchangeRequest {
     scopes: Vec<String>,
     resources: Vec<String>,
     audiences: Vec<String>,
+    /// The one issuer that may be shown the token, if that is known.
+    issuer: Option<String>,
 }
 
 impl ExchangeRequest {
@@ -91,7 +93,14 @@ impl ExchangeRequest {
             scopes: Vec::new(),
             resources: Vec::new(),
             audiences: Vec::new(),
+            issuer: None,
         }
+    }
+
+    /// No other authorization server may be shown the token.
+    pub(crate) fn only_at(mut self, issuer: &str) -> Self {
+        self.issuer = Some(issuer.to_owned());
+        self
     }
 
     /// `subject_token_type`. Default: an access token.
@@ -146,7 +155,14 @@ impl ExchangeRequest {
         self
     }
 
-    pub(crate) fn form(&self) -> Result<Form, ClientError> {
+    /// What is sent to the authorization server `issuer`.
+    pub(crate) fn form(&self, issuer: &str) -> Result<Form, ClientError> {
+        // Whoever gets it could use it here until it expires.
+        if self.issuer.as_deref().is_some_and(|only| only != issuer) {
+            return Err(ClientError::Request(
+                "the caller's token is of another issuer than this client's and is not shown to it; exchange it with `guard.client_of(&claims.issuer)`",
+            ));
+        }
         let subject_token = self.subject_token.expose_secret();
         if subject_token.is_empty() {
             return Err(ClientError::Request("a token exchange needs a subject token"));

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::consent::INPUT;
 use super::{BoundRequest, ConsentRequired, McpAnswer, McpCall, OAuthClient, Principal, SubjectToken};
+use crate::claims::Claims;
 
 /// Clients that do not say which revision they speak get what the last one with a handshake has.
 const UNSAID: &str = "2025-11-25";
@@ -120,13 +121,18 @@ fn declares_url_elicitation(context: &RequestContext<RoleServer>) -> Option<bool
 /// The token with which the request came, for exchanging it.
 ///
 /// # Errors
-/// An internal error when the server is not behind a guard that can exchange tokens
-/// ([`client_auth`](crate::GuardBuilder::client_auth)).
+/// An internal error when the server is not behind a guard that can exchange tokens of this issuer
+/// ([`client_auth`](crate::GuardBuilder::client_auth), and for the other issuers
+/// [`issuer_client_auth`](crate::GuardBuilder::issuer_client_auth)).
 pub fn subject_token(context: &RequestContext<RoleServer>) -> Result<&SubjectToken, ErrorData> {
     let parts = context.extensions.get::<http::request::Parts>();
     let token = parts.and_then(|parts| parts.extensions.get::<SubjectToken>());
     token.ok_or_else(|| {
-        tracing::error!("a handler asks for the caller's token on a guard without client_auth");
+        let claims = parts.and_then(|parts| parts.extensions.get::<Claims>());
+        tracing::error!(
+            issuer = claims.map(|claims| claims.issuer.as_str()),
+            "a handler asks for the caller's token, and no guard with credentials at its issuer let the request through; give them with `client_auth`, for an issuer other than the first with `issuer_client_auth`"
+        );
         ErrorData::internal_error("this MCP server is not set up correctly", None)
     })
 }

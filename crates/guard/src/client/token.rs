@@ -56,6 +56,19 @@ pub(crate) struct Expected {
 }
 
 impl TokenResponse {
+    /// For tests of code that takes tokens: one of which nothing else was said.
+    #[cfg(feature = "testing")]
+    pub fn new(access_token: impl Into<SecretString>, token_type: TokenType) -> Self {
+        Self {
+            access_token: access_token.into(),
+            token_type,
+            expires_in: None,
+            scope: None,
+            refresh_token: None,
+            issued_token_type: None,
+        }
+    }
+
     pub(crate) fn read(members: &Members, expected: &Expected) -> Result<Self, ClientError> {
         let access_token = token(members, "access_token", "`access_token` is no usable text")?
             .ok_or(ClientError::Protocol("the answer has no `access_token`"))?;

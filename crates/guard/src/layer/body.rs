@@ -1,5 +1,6 @@
 //! The bodies of answers.
 
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -119,6 +120,20 @@ impl<R> GuardBody<R> {
             Kind::Stream { body, watch }
         };
         Self { kind }
+    }
+}
+
+impl<R> fmt::Debug for GuardBody<R> {
+    /// Whose it is, and nothing of what it says.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("GuardBody")
+            .field(&match self.kind {
+                Kind::Whole { .. } => format_args!("Whole"),
+                Kind::Through { .. } => format_args!("Through"),
+                Kind::Stream { .. } => format_args!("Stream"),
+                Kind::Ended => format_args!("Ended"),
+            })
+            .finish()
     }
 }
 

@@ -192,11 +192,6 @@ impl Feed {
         }
     }
 
-    /// Whose revocations these are. The others' tokens are not for this feed to judge.
-    pub(crate) fn issuer(&self) -> &str {
-        self.client.issuer()
-    }
-
     /// Completes at once, unless the guard is blind and asks.
     pub(crate) async fn check(&self, claims: &Claims, token: &str) -> Result<(), VerifyError> {
         self.warn_of_lifetime(claims);

@@ -81,7 +81,7 @@ pub enum Fail {
 }
 
 /// What is said when the authorization server does not say when to come back.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 type Digest = [u8; 32];
 type Answer = Result<bool, ClientError>;
@@ -109,11 +109,6 @@ impl Introspection {
             client,
             clock,
         }))
-    }
-
-    /// Whom it asks. Of others' tokens that server would say that they are not active.
-    pub(super) fn issuer(&self) -> &str {
-        self.0.client.issuer()
     }
 
     /// Completes at once when the answer is remembered.

@@ -17,9 +17,7 @@ pub enum VerifierError {
     )]
     SeveralKeys,
     /// The key cannot be used.
-    #[error(
-        "the public key cannot be used: {0}; give it as PEM (`PUBLIC KEY` or `RSA PUBLIC KEY`) or as a JWK"
-    )]
+    #[error("the public key cannot be used; give it as PEM (`PUBLIC KEY` or `RSA PUBLIC KEY`) or as a JWK")]
     Key(#[source] JoseError),
     /// The key is a private one.
     #[error(
@@ -55,7 +53,7 @@ pub enum VerifierError {
     )]
     Audience,
     /// A scope is no scope token.
-    #[error("the scope `{scope}` cannot be used: {reason}")]
+    #[error("the scope `{scope}` cannot be used")]
     Scope {
         /// As given.
         scope: String,
@@ -67,6 +65,6 @@ pub enum VerifierError {
     #[error("the clock skew must be 60 seconds or less; let the machine follow a time server instead")]
     ClockSkew,
     /// The HTTP client could not be set up.
-    #[error("the HTTP client could not be set up: {0}")]
+    #[error(transparent)]
     Fetch(#[from] FetchError),
 }

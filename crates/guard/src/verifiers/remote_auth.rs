@@ -1,5 +1,6 @@
 //! A verifier and the authorization servers whose tokens it knows.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::TokenVerifier;
@@ -56,5 +57,15 @@ impl RemoteAuth {
         servers
             .fold(builder, GuardBuilder::issuer)
             .verifier(self.verifier)
+    }
+}
+
+impl fmt::Debug for RemoteAuth {
+    /// Without the verifier, which may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteAuth")
+            .field("authorization_servers", &self.authorization_servers)
+            .field("resource", &self.resource)
+            .finish_non_exhaustive()
     }
 }

@@ -171,6 +171,24 @@ async fn row_36_scopes_are_all_required_and_none_of_none() {
     assert!(claims.require_scopes([""]).is_err());
 }
 
+/// As `scope` writes them (RFC 6749 §3.3). What is no scope at all is never there.
+#[tokio::test(start_paused = true)]
+async fn scopes_with_spaces_between_them_are_several() {
+    let world = World::new();
+    let token = world.token_with(&json!({"scope": "mcp:read a b"}));
+    let claims = world.guard.verify(&token).await.unwrap();
+    assert!(claims.require_scope("a b").is_ok());
+    assert!(claims.require_scope(" a  b ").is_ok());
+    let missing = claims.require_scope("a x").unwrap_err();
+    assert!(
+        missing.needed().contains("a") && missing.needed().contains("x"),
+        "{missing}"
+    );
+    for no_scope in ["", " ", "a\"", "a \u{e4}"] {
+        assert!(claims.require_scope(no_scope).is_err(), "{no_scope:?}");
+    }
+}
+
 /// Row 56: whatever the method, nothing is reached without a token.
 #[tokio::test(start_paused = true)]
 async fn row_56_streams_and_the_end_of_sessions_need_a_token_as_well() {

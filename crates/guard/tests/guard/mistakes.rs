@@ -4,19 +4,21 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_guard::client::ClientAuth;
+use doorward_guard::client::{ClientAuth, OAuthClient};
 use doorward_guard::fetch::FetchError;
 use doorward_guard::oauth::issuer::IssuerError;
+use doorward_guard::verifiers::{JwtVerifier, RemoteAuth, StaticTokenVerifier};
 use doorward_guard::{
-    Algorithm, BuildError, DpopPolicy, FeedPolicy, Guard, GuardBuilder, Revocation, Timeouts,
+    Algorithm, BuildError, DpopPolicy, FeedPolicy, Guard, GuardBody, GuardBuilder, Revocation, Timeouts,
+    TokenClaims,
 };
 use doorward_jose::SigningKey;
 
-use crate::support::{ISSUER, RESOURCE};
+use crate::support::{ISSUER, RESOURCE, with_causes};
 
 /// The message of a guard that cannot be built: a sentence or two.
 fn message(builder: GuardBuilder) -> String {
-    let message = builder.build().unwrap_err().to_string();
+    let message = with_causes(&builder.build().unwrap_err());
     assert!(message.len() < 400, "{message}");
     message
 }
@@ -284,4 +286,68 @@ fn what_the_errors_hold_can_be_named() {
     assert!(found.is_some(), "{issuer:?}");
     let proxy = Guard::builder(ISSUER, RESOURCE).proxy("not a proxy").build();
     assert!(matches!(proxy, Err(BuildError::Fetch(FetchError::Setup(_)))));
+}
+
+/// Programs tell an error with its causes (`{:#}` of anyhow), so that it must not tell them itself.
+#[test]
+fn an_error_leaves_its_cause_to_be_told_once() {
+    let refused = [
+        message(Guard::builder("as.example", RESOURCE)),
+        message(Guard::builder(ISSUER, "mcp.example")),
+        message(Guard::builder(ISSUER, RESOURCE).scopes(["a b"])),
+        message(Guard::builder(ISSUER, RESOURCE).proxy("not a proxy")),
+        message(Guard::builder(ISSUER, RESOURCE).client_auth(ClientAuth::basic("", ""))),
+        with_causes(&OAuthClient::builder("as.example").build().unwrap_err()),
+        with_causes(
+            &OAuthClient::builder(ISSUER)
+                .proxy("not a proxy")
+                .build()
+                .unwrap_err(),
+        ),
+        with_causes(&JwtVerifier::builder().public_key("no key").build().unwrap_err()),
+    ];
+    for told in refused {
+        let mut parts: Vec<_> = told.split(": ").collect();
+        parts.sort_unstable();
+        let all = parts.len();
+        parts.dedup();
+        assert_eq!(parts.len(), all, "{told}");
+    }
+}
+
+/// A program that keeps settings in a struct of its own derives `Debug` for it.
+#[test]
+fn settings_can_be_shown_and_show_no_secret() {
+    let auth = || ClientAuth::basic("mcp-server", "canary-secret");
+    let verifier = StaticTokenVerifier::new([(
+        "canary-token",
+        TokenClaims::new(ISSUER, "ada", "app", TokenClaims::NEVER),
+    )]);
+    let builder = Guard::builder(ISSUER, RESOURCE)
+        .required_scopes(["mcp:read"])
+        .client_auth(auth())
+        .issuer("https://second.example")
+        .issuer_client_auth("https://second.example", auth())
+        .proxy("http://user:canary-password@proxy.example")
+        .revocation(Revocation::feed());
+    let client = OAuthClient::builder(ISSUER)
+        .auth(auth())
+        .proxy("http://user:canary-password@proxy.example");
+    let remote = RemoteAuth::new(verifier.unwrap(), [ISSUER], RESOURCE);
+    let shown = [
+        format!("{builder:?}"),
+        format!("{client:?}"),
+        format!("{remote:?}"),
+        format!("{:?}", Revocation::introspection()),
+        format!("{:?}", GuardBody::<String>::default()),
+    ];
+    for text in &shown {
+        assert!(!text.contains("canary"), "{text}");
+    }
+    for (text, part) in shown
+        .iter()
+        .zip([RESOURCE, ISSUER, RESOURCE, "Introspection", "Whole"])
+    {
+        assert!(text.contains(part), "{text}");
+    }
 }

@@ -342,3 +342,10 @@ async fn inside(
         "body": String::from_utf8(body.to_vec()).unwrap(),
     }))
 }
+
+/// What a program says that tells errors with their causes.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    let told: Vec<_> = causes.map(ToString::to_string).collect();
+    told.join(": ")
+}

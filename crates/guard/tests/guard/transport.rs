@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use wiremock::matchers::path;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::support::{ISSUER, RESOURCE};
+use crate::support::{ISSUER, RESOURCE, with_causes};
 
 struct Issuer {
     server: MockServer,
@@ -230,12 +230,7 @@ type Change = fn(GuardBuilder) -> GuardBuilder;
 /// Every mistake is told when the guard is built, with what to change.
 #[test]
 fn a_setting_that_cannot_work_is_refused_with_its_remedy() {
-    let build = |change: Change| {
-        change(Guard::builder(ISSUER, RESOURCE))
-            .build()
-            .unwrap_err()
-            .to_string()
-    };
+    let build = |change: Change| with_causes(&change(Guard::builder(ISSUER, RESOURCE)).build().unwrap_err());
     let rows: [(Change, &str); 11] = [
         (|builder| builder.issuer("http://as.example"), "dev_mode(true)"),
         (|builder| builder.issuer("/as"), "scheme"),
@@ -270,7 +265,7 @@ fn a_setting_that_cannot_work_is_refused_with_its_remedy() {
         ("https://mcp.example/mcp#x", "fragment"),
         ("http://mcp.example/mcp", "https://"),
     ] {
-        let message = Guard::builder(ISSUER, resource).build().unwrap_err().to_string();
+        let message = with_causes(&Guard::builder(ISSUER, resource).build().unwrap_err());
         assert!(message.contains(remedy), "{message}");
     }
     let in_development = Guard::builder("http://as.internal:9000", RESOURCE).dev_mode(true);

@@ -55,25 +55,30 @@ impl ServerHandler for Mail {
         let request = ExchangeRequest::for_caller(subject_token(&context)?)
             .resource(MAIL)
             .scopes(["mail.read"]);
-        match client.exchange(&request).await {
-            // Now the mail server would be asked, with the headers of `client.headers_for(&token, "GET", …)`.
-            Ok(token) => Ok(CallToolResult::structured(json!({
-                "scope": token.scope.map(|scope| scope.to_string()),
-                "expires_in": token.expires_in.map(|time| time.as_secs()),
-            }))
-            .into()),
+        let token = match client.exchange(&request).await {
+            Ok(token) => token,
             Err(ClientError::ConsentRequired(consent)) => {
-                ask_for_consent(client, &consent, &context, "tools/call", &call).map(Into::into)
+                return ask_for_consent(client, &consent, &context, "tools/call", &call).map(Into::into);
             }
-            Err(error) => {
-                tracing::warn!(%error, "no token for the mail server");
-                Err(ErrorData::internal_error(
-                    "the mail server cannot be reached now",
-                    None,
-                ))
-            }
-        }
+            Err(error) => return Err(internal(&error)),
+        };
+        let headers = client
+            .headers_for(&token, "GET", MAIL)
+            .map_err(|error| internal(&error))?;
+        // Now the mail server would be asked.
+        tracing::debug!(headers = headers.len(), "a token for the mail server");
+        Ok(CallToolResult::structured(json!({
+            "scope": token.scope.map(|scope| scope.to_string()),
+            "expires_in": token.expires_in.map(|time| time.as_secs()),
+        }))
+        .into())
     }
+}
+
+/// What went wrong is for the log; the caller can do nothing about it.
+fn internal(error: &ClientError) -> ErrorData {
+    tracing::warn!(%error, "no token for the mail server");
+    ErrorData::internal_error("the mail server cannot be reached now", None)
 }
 
 #[tokio::main]

@@ -1,8 +1,8 @@
 //! Token exchange (row 51), and what MCP clients are told when consent is missing (row 57).
 
 use doorward_guard::client::{
-    ACCESS_TOKEN_TYPE, BoundRequest, ClientError, ExchangeRequest, McpCall, OAuthClient, Principal,
-    RequestStateError, RequestStateKey, TokenType,
+    ACCESS_TOKEN_TYPE, BoundRequest, ClientError, ConsentRequired, ExchangeRequest, McpCall, OAuthClient,
+    Principal, RequestStateError, RequestStateKey, TokenResponse, TokenType,
 };
 use serde_json::{Value, json};
 use wiremock::ResponseTemplate;
@@ -27,6 +27,19 @@ fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect()
+}
+
+/// A program's own tests make what the client would have given it.
+#[test]
+fn tokens_can_be_made_for_tests_and_missing_consent_is_an_error() {
+    let token = TokenResponse::new("for-mail", TokenType::Bearer);
+    let client = OAuthClient::builder("https://as.example").build().unwrap();
+    let headers = client
+        .headers_for(&token, "GET", "https://mail.example/inbox")
+        .unwrap();
+    assert_eq!(headers["authorization"], "Bearer for-mail");
+    let consent: Box<dyn std::error::Error> = ConsentRequired::new("mail").into();
+    assert!(consent.to_string().contains("mail"));
 }
 
 #[tokio::test]

@@ -220,6 +220,37 @@ async fn the_path_is_the_one_that_the_client_sees() {
     }
 }
 
+/// A route with a wildcard: what is before it is where the server is, unless the wildcard takes the public path as it is.
+#[tokio::test(start_paused = true)]
+async fn the_rewriting_of_a_proxy_is_undone_before_a_wildcard_too() {
+    for (route, path, htu, expected) in [
+        ("/inside/{*rest}", "/inside/x", "https://mcp.example/mcp/x", 200),
+        (
+            "/inside/{*rest}",
+            "/inside/x",
+            "https://mcp.example/inside/x",
+            401,
+        ),
+        ("/mcp/{*rest}", "/mcp/x", "https://mcp.example/mcp/x", 200),
+        ("/{*rest}", "/mcp", RESOURCE, 200),
+        ("/{*rest}", "/mcp/x", "https://mcp.example/mcp/x", 200),
+        ("/{*rest}", "/mcp/x", "https://mcp.example/mcp/mcp/x", 401),
+    ] {
+        let client = Bound::new(DpopPolicy::Accept);
+        let app = client.world.guard.protect(route, axum::routing::any(async || {}));
+        let client = Bound {
+            world: World { app, ..client.world },
+            ..client
+        };
+        let token = client.token();
+        let request = Request::post(path)
+            .header("authorization", format!("DPoP {token}"))
+            .header("dpop", client.proof_with(&token, &json!({"htu": htu})));
+        let answer = client.world.send(request, ping_message().to_string()).await;
+        assert_eq!(answer.status.as_u16(), expected, "{route} {path} {htu}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_window_can_be_narrowed() {
     let client = Bound::with(DpopPolicy::Accept, |builder| {

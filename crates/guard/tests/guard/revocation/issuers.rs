@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use doorward_guard::client::ClientAuth;
+use axum::Extension;
+use doorward_guard::client::{ClientAuth, ClientError, ExchangeRequest, SubjectToken};
 use doorward_guard::{
     Algorithm, BuildError, ByteStream, Document, FeedFault, Fetch, FetchFailure, FormRequest, FormResponse,
     Guard, Revocation, RevocationStatus, StreamRequest, UnixSeconds,
@@ -13,7 +14,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::support::{FEED, FakeEndpoints, INTROSPECT, assert_revoked, revoked};
-use crate::support::{AS_METADATA, Behaviour, ISSUER, JWKS, RESOURCE, START, World, pass};
+use crate::support::{AS_METADATA, Behaviour, ISSUER, JWKS, RESOURCE, START, World, pass, ping_message};
 
 const SECOND: &str = "https://second.example";
 const SECOND_METADATA: &str = "https://second.example/.well-known/oauth-authorization-server";
@@ -252,6 +253,57 @@ async fn every_issuer_is_asked_about_its_own_tokens() {
     assert_eq!(two.both.first.forms().len(), 1);
     assert_eq!(two.both.second.forms().len(), 1);
     assert_eq!(two.statuses(), [RevocationStatus::Asks, RevocationStatus::Asks]);
+}
+
+/// Asks for an exchange of the caller's token at each issuer, and tells what came of it.
+async fn exchange_everywhere(
+    Extension(guard): Extension<Guard>,
+    token: Option<Extension<SubjectToken>>,
+) -> String {
+    let Some(Extension(token)) = token else {
+        return "no token".to_owned();
+    };
+    let request = ExchangeRequest::for_caller(&token);
+    let mut told = token.issuer().to_owned();
+    for issuer in [ISSUER, SECOND] {
+        let outcome = guard.client_of(issuer).unwrap().exchange(&request).await;
+        let refused = matches!(&outcome, Err(ClientError::Request(text)) if text.contains("client_of"));
+        told += if refused { " refused" } else { " sent" };
+    }
+    told
+}
+
+/// Each issuer could use a token of the other at this server.
+#[tokio::test(start_paused = true)]
+async fn no_issuer_is_shown_the_callers_token_of_another() {
+    for (known, expected) in [(true, "https://second.example refused sent"), (false, "no token")] {
+        let two = Two::new(Revocation::Off, known);
+        for (url, issuer) in [(AS_METADATA, ISSUER), (SECOND_METADATA, SECOND)] {
+            let (jwks, endpoint) = if issuer == ISSUER {
+                (JWKS, INTROSPECT)
+            } else {
+                (SECOND_JWKS, SECOND_INTROSPECT)
+            };
+            let document = json!({"issuer": issuer, "jwks_uri": jwks, "token_endpoint": endpoint});
+            two.world.server.publish(url, Behaviour::Json(document));
+        }
+        let inside = axum::routing::any(exchange_everywhere).layer(Extension(two.world.guard.clone()));
+        let (ours, theirs) = two.tokens();
+        let world = World {
+            app: two.world.guard.protect("/mcp", inside),
+            ..two.world
+        };
+        let told = world.post(&ours, &ping_message()).await.body;
+        assert_eq!(told, "https://as.example sent refused");
+        let told = world.post(&theirs, &ping_message()).await.body;
+        assert_eq!(told, expected);
+        let (first, second) = (two.both.first.forms(), two.both.second.forms());
+        assert!(
+            first.iter().all(|form| form.contains(&ours)) && first.len() == 1,
+            "{first:?}"
+        );
+        assert!(second.iter().all(|form| form.contains(&theirs)), "{second:?}");
+    }
 }
 
 #[test]

@@ -7,4 +7,5 @@ mod feed;
 mod introspection;
 mod issuers;
 mod keys;
+mod strangers;
 pub(crate) mod support;

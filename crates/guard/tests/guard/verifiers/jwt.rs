@@ -12,6 +12,8 @@ use doorward_jose::{HmacAlgorithm, SharedSecret};
 use doorward_oauth::time::ManualClock;
 use serde_json::{Map, Value, json};
 
+use crate::support::with_causes;
+
 const NOW: i64 = 1_800_000_000;
 const SECRET: &[u8] = b"a secret of thirty-two bytes ...";
 
@@ -306,7 +308,7 @@ fn settings_that_cannot_work_are_refused() {
         ),
     ];
     for (builder, remedy) in refused {
-        let message = builder.build().unwrap_err().to_string();
+        let message = with_causes(&builder.build().unwrap_err());
         assert!(message.contains(remedy), "{message} / {remedy}");
         assert!(!message.contains("short\""));
     }
