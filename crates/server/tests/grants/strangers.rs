@@ -14,7 +14,7 @@ use tokio::task::LocalSet;
 use wiremock::matchers::path;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::machine::{JWT_BEARER, access_token, app, assertion, assertion_claims, key, machine};
+use crate::machine::{JWT_BEARER, access_token, app, app_with, assertion, assertion_claims, key, machine};
 use crate::support::{Authorization, REDIRECT, Reply, TestApp};
 use crate::trusted::{desktop, provider};
 
@@ -104,7 +104,10 @@ impl Silent {
 /// Everybody can name documents on hosts of their own.
 #[tokio::test]
 async fn slow_documents_of_strangers_do_not_hold_up_the_keys_of_trusted_issuers() {
-    let app = app().await;
+    let app = app_with(|settings| {
+        settings.server.trusted_proxies = vec!["0.0.0.0/0".parse().unwrap()];
+    })
+    .await;
     let server = MockServer::start().await;
     let mut idp = provider(&app, json!({"issuer": server.uri(), "jwks": null})).await;
     idp.issuer = server.uri();
@@ -121,15 +124,18 @@ async fn slow_documents_of_strangers_do_not_hold_up_the_keys_of_trusted_issuers(
             .mount(&server)
             .await;
     }
-    // All that are fetched at a time: 64, four of one host.
+    // All that are fetched at a time: 64, four of one host, eight for one address.
     let hosts = join_all((0..16).map(|_| Silent::new())).await;
     let strangers = LocalSet::new();
-    for host in &hosts {
+    for (stranger, host) in hosts.iter().enumerate() {
         for number in 0..4 {
             let client_id = format!("http://{}/{number}.json", host.address);
             let request = Authorization::new(&client_id, REDIRECT).path();
             let browser = app.browser();
-            strangers.spawn_local(async move { browser.get(&request).await });
+            let address = format!("192.0.2.{stranger}");
+            strangers.spawn_local(async move {
+                browser.get_with(&request, &[("x-forwarded-for", &address)]).await
+            });
         }
     }
     let keys = async {
