@@ -124,7 +124,7 @@ fn unavailable(error: &ClientError) -> Option<TokenError> {
         ClientError::Store(error) => Some(error.clone().into()),
         ClientError::TooManyDocuments => Some(TokenError::come_back_after(
             60,
-            OAuthError::new(ErrorCode::TemporarilyUnavailable, error.sentence()),
+            OAuthError::new(ErrorCode::TemporarilyUnavailable, error.sentence()).with_internal(error),
         )),
         ClientError::DocumentUnreachable(FetchError::Busy) => Some(busy().with_internal(error).into()),
         _ => None,

@@ -20,7 +20,7 @@ pub(crate) enum ClientError {
     #[error("the client_id URL cannot be used: {0}")]
     UnusableUrl(&'static str),
     /// Too many metadata documents were fetched for one address.
-    #[error("too many metadata documents were asked for")]
+    #[error("more metadata documents than rate_limit.cimd allows were asked for")]
     TooManyDocuments,
     /// The metadata document could not be fetched.
     #[error("the metadata document could not be fetched: {0}")]

@@ -88,7 +88,12 @@ impl Limits {
         };
         match tokio::time::timeout(self.handler_time, way.answer(parts, body)).await {
             Ok(response) => response,
-            Err(_) => Failure::from_status(StatusCode::SERVICE_UNAVAILABLE).into_response(),
+            Err(_) => {
+                let internal = format!("no answer in {} s", self.handler_time.as_secs());
+                Failure::from_status(StatusCode::SERVICE_UNAVAILABLE)
+                    .with_internal(internal)
+                    .into_response()
+            }
         }
     }
 
