@@ -236,8 +236,8 @@ async fn the_name_of_an_admin_key_looks_like_no_other() {
 async fn the_line_of_a_request_names_the_key_that_it_came_with() {
     let log = Log::start();
     let (app, first) = with_a_first_key().await;
-    let (_, own) = another(&app, &first, "ada\n").await;
-    for (key, name) in [(&first, "first start"), (&own, "ada\n")] {
+    let (_, own) = another(&app, &first, "ada").await;
+    for (key, name) in [(&first, "first start"), (&own, "ada")] {
         with(&app, key, "GET", "/admin/users", Value::Null).await;
         let line = log.request();
         assert_eq!((&line["admin_key"], &line["status"]), (&json!(name), &json!(200)));

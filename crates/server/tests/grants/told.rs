@@ -193,10 +193,9 @@ async fn a_secret_that_is_sent_as_client_id_is_named_and_not_shown() {
     );
     for path in [TOKEN, "/oauth/introspect", "/oauth/revoke"] {
         let form = [("grant_type", "client_credentials"), ("token", "x")];
-        app.browser()
-            .post_pairs(path, &[("authorization", &swapped)], &form)
-            .await
-            .assert_error("invalid_client");
+        let headers = [("authorization", &*swapped)];
+        let refused = app.browser().post_pairs(path, &headers, &form).await;
+        assert_eq!(refused.json()["error"], "invalid_client", "{refused:?}");
         let line = log.request();
         assert_eq!(
             line["claimed_client_id"], "dwsec_… (a secret was sent as client_id)",
@@ -303,8 +302,6 @@ async fn what_people_and_thieves_do_is_told_with_its_request_and_from_where() {
     check("a code was replayed; its grant has been ended");
     assert!(first["access_token"].is_string());
 
-    let again = app.browser().get(&request.path()).await;
-    assert!(again.param("code").is_none());
     let allowed = app.approve(&app.browser(), &request).await;
     let first = app.redeem(&client, &allowed).await.json();
     let old = first["refresh_token"].as_str().unwrap().to_owned();
