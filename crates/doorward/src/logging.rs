@@ -53,7 +53,7 @@ pub fn start(settings: &Observability) -> io::Result<Log> {
         LogFormat::Auto => io::stderr().is_terminal(),
     };
     let lines = Lines::new(io::stderr(), |lines| {
-        tracing::warn!(lines, "these log lines were dropped, as nobody read the log")
+        tracing::warn!(lines, "these log lines were dropped, as nobody read the log");
     })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter(settings))

@@ -266,7 +266,7 @@ mod tests {
             .with_writer(captured.clone());
         tracing::subscriber::with_default(own.finish(), events);
         let text = captured.text();
-        assert!(!text.contains(|character| is_hidden(character)), "{text:?}");
+        assert!(!text.contains(is_hidden), "{text:?}");
         let line: Value = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
         assert!(line["evil"].as_str().unwrap().ends_with("\u{202e}x\u{2066}€"));
     }
