@@ -302,6 +302,7 @@ async fn what_people_and_thieves_do_is_told_with_its_request_and_from_where() {
     check("a code was replayed; its grant has been ended");
     assert!(first["access_token"].is_string());
 
+    let request = request.set("prompt", "consent");
     let allowed = app.approve(&app.browser(), &request).await;
     let first = app.redeem(&client, &allowed).await.json();
     let old = first["refresh_token"].as_str().unwrap().to_owned();
