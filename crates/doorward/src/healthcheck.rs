@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use serde_json::Value;
 
 use crate::cli::HealthcheckArguments;
 use crate::{http_client, out};
@@ -24,8 +25,33 @@ pub async fn run(arguments: HealthcheckArguments) -> anyhow::Result<ExitCode> {
         out::line("ready");
         return Ok(ExitCode::SUCCESS);
     }
-    anyhow::bail!(
-        "{url} answered {status}: {}",
-        response.text().await.unwrap_or_default().trim()
-    )
+    let answer = response.text().await.unwrap_or_default();
+    anyhow::bail!("{url} answered {status}: {}", reason(&answer))
+}
+
+/// The sentence of an answer that is one of ours; of another one everything.
+fn reason(answer: &str) -> String {
+    let ours = serde_json::from_str::<Value>(answer).ok();
+    let sentence = ours
+        .as_ref()
+        .and_then(|answer| answer["error_description"].as_str());
+    sentence.unwrap_or(answer).trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_is_the_sentence_of_the_server_or_what_another_one_says() {
+        let ours =
+            r#"{"error":"temporarily_unavailable","error_description":"The server ends.","error_id":"0"}"#;
+        for (answer, said) in [
+            (ours, "The server ends."),
+            ("bad gateway\n", "bad gateway"),
+            ("{}", "{}"),
+        ] {
+            assert_eq!(reason(answer), said);
+        }
+    }
 }

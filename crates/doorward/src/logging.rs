@@ -5,9 +5,10 @@ mod captured;
 mod json;
 mod lines;
 
-use std::io::{IsTerminal as _, Stderr};
+use std::io::{self, IsTerminal as _};
 
 use doorward_server::config::{LogFormat, LogLevel, Observability};
+use doorward_server::http::metrics::Metrics;
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
@@ -20,7 +21,7 @@ use self::lines::Lines;
 
 /// The log. When it is dropped, every line that waits is written, and no further one waits.
 pub struct Log {
-    lines: Lines<Stderr>,
+    lines: Lines,
     reload: Box<dyn Fn(EnvFilter) + Send + Sync>,
 }
 
@@ -28,6 +29,12 @@ impl Log {
     /// Logs as these settings say from now on; their format counts at the start alone.
     pub fn change(&self, settings: &Observability) {
         (self.reload)(filter(settings));
+    }
+
+    /// Counts lines that are dropped here.
+    pub fn count_in(&self, metrics: Metrics) {
+        self.lines
+            .count_dropped(move |lines| metrics.log_lines_dropped(lines));
     }
 }
 
@@ -39,13 +46,15 @@ impl Drop for Log {
 
 /// Starts logging as the settings say. `DOORWARD_LOG` (`info,doorward_server=debug`) wins over the level. Neither lets
 /// anything out that is not [`may_be_logged`].
-pub fn start(settings: &Observability) -> Log {
+pub fn start(settings: &Observability) -> io::Result<Log> {
     let human = match settings.log_format {
         LogFormat::Human => true,
         LogFormat::Json => false,
-        LogFormat::Auto => std::io::stderr().is_terminal(),
+        LogFormat::Auto => io::stderr().is_terminal(),
     };
-    let lines = Lines::new(std::io::stderr());
+    let lines = Lines::new(io::stderr(), |lines| {
+        tracing::warn!(lines, "these log lines were dropped, as nobody read the log");
+    })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter(settings))
         .with_writer(lines.clone());
@@ -64,7 +73,7 @@ pub fn start(settings: &Observability) -> Log {
         let _ = builder.finish().with(filter_fn(may_be_logged)).try_init();
         Box::new(move |filter| drop(handle.reload(filter)))
     };
-    Log { lines, reload }
+    Ok(Log { lines, reload })
 }
 
 /// What the crates of others tell of their innermost is not for a log: the driver of PostgreSQL tells every value that it

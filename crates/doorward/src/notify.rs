@@ -48,9 +48,9 @@ impl ServiceManager {
         }
     }
 
-    /// The server answers.
-    pub fn ready(&self) {
-        self.tell("READY=1\nSTATUS=answering");
+    /// The server answers, and this is said of it.
+    pub fn ready(&self, status: &str) {
+        self.tell(&format!("READY=1\nSTATUS={status}"));
     }
 
     /// The configuration is being read again.

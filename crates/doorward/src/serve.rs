@@ -29,7 +29,7 @@ const WRITTEN: UnixSeconds = UnixSeconds(1_767_225_600);
 /// Runs the authorization server until SIGTERM or SIGINT; then answers what has begun, and stops.
 pub async fn run(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
     let settings = load(arguments.config.as_deref())?;
-    let log = logging::start(&settings.observability);
+    let log = logging::start(&settings.observability)?;
     warn_of_open_secrets(&settings, arguments.config.as_deref());
     let stop = stop_on_signal()?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -48,15 +48,17 @@ pub async fn run(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let context = running.server.context();
+    log.count_in(context.metrics.clone());
     let life = async {
-        manager.ready();
+        manager.ready(ANSWERS);
         loop {
             tokio::select! {
                 () = manager.watch() => {}
                 Some(()) = hangup.recv() => {
                     manager.reloading();
-                    reload(arguments.config.as_deref(), &log, &context);
-                    manager.ready();
+                    let can_be_used = reload(arguments.config.as_deref(), &log, &context);
+                    context.metrics.reloaded(can_be_used);
+                    manager.ready(if can_be_used { ANSWERS } else { ANSWERS_AS_BEFORE });
                 }
                 () = stop.cancelled() => {
                     let settings = &context.settings;
@@ -75,8 +77,12 @@ pub async fn run(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reads the configuration again and takes over what can change in a running server. What cannot be used changes nothing.
-fn reload(config: Option<&Path>, log: &Log, context: &Context) {
+const ANSWERS: &str = "answering";
+const ANSWERS_AS_BEFORE: &str = "answering; the configuration cannot be used, and nothing has changed";
+
+/// Reads the configuration again and takes over what can change in a running server. What cannot be used changes nothing; whether
+/// it can.
+fn reload(config: Option<&Path>, log: &Log, context: &Context) -> bool {
     match load(config) {
         Ok(settings) => {
             log.change(&settings.observability);
@@ -89,12 +95,14 @@ fn reload(config: Option<&Path>, log: &Log, context: &Context) {
             }
             warn_of_open_secrets(&settings, config);
             tracing::info!(changed = in_force.join(" "), "the configuration was read again");
+            true
         }
         Err(error) => {
             tracing::error!(
                 error = format!("{error:#}"),
                 "the configuration cannot be used; nothing has changed"
             );
+            false
         }
     }
 }
@@ -163,7 +171,8 @@ pub async fn start(settings: Settings, stop: &CancellationToken) -> anyhow::Resu
         public: public_router,
         admin: admin_router,
     } = server.routers();
-    tracing::info!(issuer, public = %public_address, admin = %admin_address, "the authorization server listens");
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!(version, issuer, public = %public_address, admin = %admin_address, "the authorization server listens");
     Ok(Running {
         server,
         public: (public, public_router),
@@ -216,8 +225,14 @@ impl Running {
         };
         tokio::join!(
             leaving,
-            serve(public.0, public.1, limits, peers.clone(), close.clone()),
-            serve(admin.0, admin.1, admin_limits, peers.clone(), close.clone()),
+            serve(
+                public.0,
+                public.1,
+                limits,
+                peers.clone().of("public"),
+                close.clone()
+            ),
+            serve(admin.0, admin.1, admin_limits, peers.of("admin"), close.clone()),
             // Until `close`, not `stop`: streams of revocations go on while the node leaves.
             server.run_jobs(close.clone()),
         );

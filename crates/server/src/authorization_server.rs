@@ -26,6 +26,7 @@ use crate::keys::{KeyError, KeyRing, KeySchedule, MasterKeyError, Secrets, confi
 use crate::limits::Limits;
 use crate::login::Passwords;
 use crate::resources::Resources;
+use crate::token::grant_types;
 use crate::trust::IssuerKeys;
 use crate::{jobs, routes, storage};
 
@@ -123,6 +124,7 @@ impl AuthorizationServer {
         let first_admin_key =
             admin::ensure_admin_key(acting(&store, &parts).as_ref(), &settings, &parts).await?;
         let metrics = Metrics::new();
+        metrics.begin(parts.clock.now(), &grant_types(&settings));
         let context = Context {
             limits: Limits::new(&settings.rate_limit, &parts.clock, &metrics),
             clients: Directory::new(

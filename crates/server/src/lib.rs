@@ -24,9 +24,11 @@ mod limits;
 mod login;
 mod names;
 mod pages;
+mod prefix;
 mod resources;
 mod revoke;
 mod routes;
+mod shown;
 mod storage;
 #[cfg(test)]
 #[path = "../tests/support/engine.rs"]

@@ -1,6 +1,7 @@
 //! How often may be asked: by an address, by a client, for a person. Each node counts for itself, in memory that is
 //! bounded; what must hold over all nodes (sign-in attempts, user codes) is counted in the store.
 
+use std::fmt;
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -75,20 +76,30 @@ impl Limits {
     }
 }
 
-/// Too many: when to come back, in seconds.
+/// Too many for a limit of `[rate_limit]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TooMany(pub(crate) u64);
+pub(crate) struct TooMany {
+    /// Its key.
+    pub(crate) limit: &'static str,
+    /// When to come back.
+    pub(crate) seconds: u64,
+}
+
+/// For the log.
+impl fmt::Display for TooMany {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "more than rate_limit.{} allows", self.limit)
+    }
+}
 
 impl From<TooMany> for TokenError {
     /// Never `invalid_grant`: clients throw their tokens away on it.
-    fn from(TooMany(seconds): TooMany) -> Self {
-        Self::come_back_after(
-            seconds,
-            OAuthError::new(
-                ErrorCode::TemporarilyUnavailable,
-                "Too many requests; nothing was used up. Send it again after the time that Retry-After says.",
-            ),
-        )
+    fn from(limit: TooMany) -> Self {
+        let error = OAuthError::new(
+            ErrorCode::TemporarilyUnavailable,
+            "Too many requests; nothing was used up. Send it again after the time that Retry-After says.",
+        );
+        Self::come_back_after(limit.seconds, error.with_internal(limit))
     }
 }
 
@@ -190,6 +201,7 @@ impl Counter {
 
 impl Limit {
     fn new(name: &'static str, rate: Rate, clock: Arc<dyn Clock>, metrics: Metrics) -> Self {
+        metrics.limit(name);
         Self {
             name,
             counter: ArcSwap::from_pointee(Counter::new(rate, &clock)),
@@ -220,7 +232,10 @@ impl Limit {
         }
         limiter.check_key(&self.keys.hash_one(key)).map_err(|refused| {
             self.metrics.limited(self.name);
-            TooMany(refused.wait_time_from(clock.now()).as_secs().max(1))
+            TooMany {
+                limit: self.name,
+                seconds: refused.wait_time_from(clock.now()).as_secs().max(1),
+            }
         })
     }
 }
@@ -268,6 +283,13 @@ mod tests {
 
     use super::*;
 
+    fn wait(seconds: u64) -> Result<(), TooMany> {
+        Err(TooMany {
+            limit: "test",
+            seconds,
+        })
+    }
+
     fn limit(rate: &str, clock: &ManualClock) -> AddressLimit {
         AddressLimit::new(
             "test",
@@ -295,7 +317,7 @@ mod tests {
         let address: IpAddr = "192.0.2.1".parse().unwrap();
         let admitted = (0..1000).filter(|_| limit.take(address).is_ok()).count();
         assert_eq!(admitted, 600);
-        assert_eq!(limit.take(address), Err(TooMany(3)));
+        assert_eq!(limit.take(address), wait(3));
         assert_eq!(limit.take("192.0.2.2".parse().unwrap()), Ok(()));
         clock.advance(Duration::from_secs(3));
         assert_eq!(limit.take(address), Ok(()));
@@ -344,7 +366,7 @@ mod tests {
         assert_eq!(limit.take(address), Ok(()));
         clock.set(UnixSeconds(1_800_000_000 - 3600));
         assert_eq!(limit.take(address), Ok(()));
-        assert_eq!(limit.take(address), Err(TooMany(3)));
+        assert_eq!(limit.take(address), wait(3));
         clock.advance(Duration::from_secs(3));
         assert_eq!(limit.take(address), Ok(()));
     }
@@ -379,7 +401,7 @@ mod tests {
         assert!(limit.take(address).is_err());
         limit.change("1/1m".parse().unwrap());
         assert_eq!(limit.take(address), Ok(()));
-        assert_eq!(limit.take(address), Err(TooMany(60)));
+        assert_eq!(limit.take(address), wait(60));
         limit.change(Rate::OFF);
         assert_eq!(limit.take(address), Ok(()));
     }

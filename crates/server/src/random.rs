@@ -7,6 +7,8 @@ use doorward_jose::base64url;
 use doorward_oauth::time::Clock;
 use uuid::{Builder, Uuid};
 
+use crate::prefix;
+
 /// Places that ids take in a second: 4,096 in each of its milliseconds.
 const PLACES: u32 = 1000 << PLACE_BITS;
 const PLACE_BITS: u32 = 12;
@@ -64,6 +66,8 @@ impl dyn Random + '_ {
 
     /// `prefix` and 256 random bits as unpadded base64url.
     pub fn token(&self, prefix: &str) -> String {
+        // The log knows what must not be shown by the form of its prefix.
+        debug_assert!(prefix.is_empty() || prefix::of(prefix).is_some());
         format!("{prefix}{}", base64url::encode(&self.bytes::<32>()))
     }
 

@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
+use doorward_oauth::error::{ErrorCode, OAuthError};
 use futures_util::FutureExt as _;
 use http::{StatusCode, header};
 
@@ -16,6 +17,7 @@ use crate::authorization_server::Routers;
 use crate::clients::registration;
 use crate::context::Context;
 use crate::http::cors::OpenRoutes;
+use crate::http::error::{TokenError, store_fault};
 use crate::http::metrics::CONTENT_TYPE as METRICS_TYPE;
 use crate::http::{Envelope, Intended, Shortcut, Straight, cors, wrap_admin, wrap_public};
 use crate::{admin, authorize, device, discovery, events, introspect, login, pages, revoke, token};
@@ -218,18 +220,16 @@ async fn livez() -> &'static str {
 /// The store answers, so that requests can be.
 async fn readyz(State(ctx): State<Arc<Context>>) -> Response {
     if ctx.leaving.load(Ordering::Relaxed) {
-        let ends = (
-            StatusCode::SERVICE_UNAVAILABLE,
-            Extension(Intended),
-            "the server ends",
-        );
-        return ends.into_response();
+        let ends = OAuthError::new(ErrorCode::TemporarilyUnavailable, "The server ends.");
+        return (Extension(Intended), TokenError::from(ends)).into_response();
     }
     match ctx.store.ping().await {
         Ok(()) => "ready".into_response(),
         Err(error) => {
-            tracing::warn!(%error, "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer").into_response()
+            let fault = store_fault(&error, "The database does not answer.");
+            TokenError::with_status(StatusCode::SERVICE_UNAVAILABLE, fault)
+                .with_code(ErrorCode::ServerError, ErrorCode::TemporarilyUnavailable)
+                .into_response()
         }
     }
 }

@@ -6,6 +6,7 @@ mod support;
 
 use http::StatusCode;
 use serde_json::json;
+use support::log::Log;
 use support::{ISSUER, RESOURCE, Reply, TestApp};
 
 const METADATA: &str = "/.well-known/oauth-authorization-server";
@@ -354,14 +355,76 @@ async fn a_path_with_percent_encoding_is_found_as_it_is_written() {
 
 /// Health is told on both sides.
 #[tokio::test]
-async fn the_server_says_that_it_lives_and_is_ready() {
+async fn the_server_says_that_it_lives_and_is_ready_or_why_not() {
+    let log = Log::start();
     let app = TestApp::new().await;
     for path in ["/livez", "/readyz"] {
         assert_eq!(get(&app, path).await.status, StatusCode::OK);
     }
     app.context.store.close().await.unwrap();
     assert_eq!(get(&app, "/livez").await.status, StatusCode::OK);
-    assert_eq!(get(&app, "/readyz").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    let unready = get(&app, "/readyz").await;
+    assert_eq!(unready.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        unready.json()["error_description"],
+        "The database does not answer."
+    );
+    let line = log.request();
+    assert_eq!(
+        (&line["level"], &line["error"]),
+        (&json!("ERROR"), &json!("temporarily_unavailable"))
+    );
+    assert!(
+        line["internal"].as_str().unwrap().starts_with("store: "),
+        "{line}"
+    );
+    let metrics = app.context.metrics.encode().unwrap();
+    assert!(metrics.contains("doorward_store_errors_total 1\n"), "{metrics}");
+}
+
+/// A load balancer that stops asking is what is wanted.
+#[tokio::test]
+async fn a_server_that_ends_says_so() {
+    let log = Log::start();
+    let app = TestApp::new().await;
+    app.context.leave();
+    let unready = get(&app, "/readyz").await;
+    assert_eq!(unready.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(unready.json()["error_description"], "The server ends.");
+    assert_eq!(log.request()["level"], "INFO");
+}
+
+/// An alarm that nothing was counted cannot go off for what is not there.
+#[tokio::test]
+async fn what_has_labels_of_its_own_is_there_at_zero_from_the_start() {
+    let app = TestApp::new().await;
+    let metrics = app.context.metrics.encode().unwrap();
+    for series in [
+        "tokens_issued_total{grant_type=\"authorization_code\"} 0",
+        "tokens_issued_total{grant_type=\"refresh_token\"} 0",
+        "logins_total{outcome=\"ok\"} 0",
+        "logins_total{outcome=\"refused\"} 0",
+        "logins_total{outcome=\"throttled\"} 0",
+        "job_runs_total{job=\"keys\",outcome=\"failed\"} 0",
+        "job_runs_total{job=\"retention\",outcome=\"failed\"} 0",
+        "requests_limited_total{limit=\"token_address\"} 0",
+        "requests_limited_total{limit=\"registration\"} 0",
+        "requests_limited_total{limit=\"cimd\"} 0",
+        "requests_limited_total{limit=\"user_code\"} 0",
+        "log_lines_dropped_total 0",
+        "http_unreadable_requests_total 0",
+        "config_last_reload_successful 1",
+    ] {
+        assert!(
+            metrics.contains(&format!("doorward_{series}\n")),
+            "{series} is not in {metrics}"
+        );
+    }
+    assert!(metrics.contains("doorward_build_info{version=\""), "{metrics}");
+    assert!(
+        metrics.contains("\nprocess_start_time_seconds 1800000000\n"),
+        "{metrics}"
+    );
 }
 
 /// [KEY-001]

@@ -36,7 +36,7 @@ pub async fn run(arguments: DevArguments) -> anyhow::Result<ExitCode> {
     };
     let secrets = setup::Secrets::load_or_create(&arguments.data_dir)?;
     let settings = settings(&arguments, &place, &secrets)?;
-    let _log = logging::start(&settings.observability);
+    let _log = logging::start(&settings.observability)?;
 
     let stop = serve::stop_on_signal()?;
     // Before anything is started: what fails, fails with nothing else running.

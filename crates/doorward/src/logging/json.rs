@@ -41,7 +41,10 @@ where
         // What comes through the crate `log` has its target among its fields.
         let is_foreign = event.metadata().target() == "log";
         if is_foreign || event.parent().is_some() || context.lookup_current().is_some() {
-            return self.general.format_event(context, writer, event);
+            let mut line = String::new();
+            self.general
+                .format_event(context, Writer::new(&mut line), event)?;
+            return write_visibly(&line, &mut writer);
         }
         let mut line = Line(Vec::with_capacity(512));
         line.bytes(b"{\"timestamp\":\"");
@@ -52,8 +55,32 @@ where
         event.record(&mut line);
         line.entry("target", event.metadata().target());
         line.bytes(b"}\n");
-        writer.write_str(std::str::from_utf8(&line.0).map_err(|_| fmt::Error)?)
+        let line = std::str::from_utf8(&line.0).map_err(|_| fmt::Error)?;
+        write_visibly(line, &mut writer)
     }
+}
+
+/// Writes a line of JSON, with an escape for what would act on a terminal instead of being shown, or turn around what
+/// stands beside it: JSON lets it be, and all of it is in strings.
+fn write_visibly(line: &str, writer: &mut Writer<'_>) -> fmt::Result {
+    if line.is_ascii() && !line.contains('\u{7f}') {
+        return writer.write_str(line);
+    }
+    let mut rest = line;
+    while let Some((at, hidden)) = rest.char_indices().find(|(_, character)| is_hidden(*character)) {
+        let (before, from) = rest.split_at(at);
+        write!(writer, "{before}\\u{:04x}", u32::from(hidden))?;
+        rest = from.get(hidden.len_utf8()..).unwrap_or_default();
+    }
+    writer.write_str(rest)
+}
+
+/// Controls beyond ASCII's first 32, separators of lines, and what changes the direction of writing.
+const fn is_hidden(character: char) -> bool {
+    matches!(
+        character,
+        '\u{7f}'..='\u{9f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
 }
 
 /// The text of the current second: it is the same for many lines.
@@ -152,7 +179,7 @@ mod tests {
 
     fn events() {
         let missing: Option<&str> = None;
-        let evil = "a\"b\\c\r\n\t\u{8}\u{c}\u{1b}\u{7f}é\u{2028}";
+        let evil = "a\"b\\c\r\n\t\u{8}\u{c}\u{1b}\u{7f}é\u{2028}\u{9b}[31m\u{202e}x\u{2066}€";
         tracing::info!(
             target: "doorward::request",
             request_id = %"0c91a451e3dd1f14", missing, method = "GET", status = 200_u16, ms = 0.125, "request",
@@ -212,7 +239,35 @@ mod tests {
             .with_writer(ours.clone())
             .finish();
         tracing::subscriber::with_default(own, events);
-        assert_eq!(lines(&ours), lines(&theirs));
-        assert_eq!(lines(&ours).len(), 4);
+        let but_for_what_is_hidden = |line: &String| {
+            let hidden = [
+                ('\u{7f}', "\\u007f"),
+                ('\u{9b}', "\\u009b"),
+                ('\u{2028}', "\\u2028"),
+                ('\u{202e}', "\\u202e"),
+                ('\u{2066}', "\\u2066"),
+            ];
+            hidden
+                .iter()
+                .fold(line.clone(), |line, (raw, escaped)| line.replace(*raw, escaped))
+        };
+        let theirs: Vec<_> = lines(&theirs).iter().map(but_for_what_is_hidden).collect();
+        assert_eq!(lines(&ours), theirs);
+        assert_eq!(theirs.len(), 4);
+    }
+
+    /// CSI of C1, DEL, and what turns the text around, also in what another formatter writes.
+    #[test]
+    fn nothing_in_a_line_acts_on_a_terminal() {
+        let captured = Captured::default();
+        let subscriber = tracing_subscriber::fmt().json();
+        let own = subscriber
+            .event_format(JsonLines::new())
+            .with_writer(captured.clone());
+        tracing::subscriber::with_default(own.finish(), events);
+        let text = captured.text();
+        assert!(!text.contains(is_hidden), "{text:?}");
+        let line: Value = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
+        assert!(line["evil"].as_str().unwrap().ends_with("\u{202e}x\u{2066}€"));
     }
 }

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixDatagram;
 use serde_json::Value;
 
 use crate::secrets::{innermost_of_others, unreachable_client};
-use crate::support::{ADMIN_KEY, PATIENCE, Place, Server, cluster, eventually, http};
+use crate::support::{ADMIN_KEY, MASTER_KEY, PATIENCE, Place, Server, cluster, eventually, http};
 
 const STARTING: &str = "EXTEND_TIMEOUT_USEC=30000000\nSTATUS=starting";
 
@@ -53,6 +53,36 @@ async fn the_service_manager_is_told() {
     assert_eq!(process.finish().code, Some(0));
 }
 
+/// `systemctl status` shows it, and `systemctl reload` does not fail.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_manager_is_told_that_a_configuration_cannot_be_used() {
+    let place = Place::new();
+    let path = place.folder().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let place = place.set("NOTIFY_SOCKET", path.to_str().unwrap());
+    configure(&place, "");
+    let process = place.start(&["serve", "--config", "doorward.toml"], "");
+    let answering = || loop {
+        let text = said(&socket);
+        if let Some(status) = text.strip_prefix("READY=1\nSTATUS=") {
+            return status.to_owned();
+        }
+    };
+    assert_eq!(answering(), "answering");
+    configure(&place, "nonsense");
+    process.signal("HUP");
+    assert_eq!(
+        answering(),
+        "answering; the configuration cannot be used, and nothing has changed"
+    );
+    configure(&place, "");
+    process.signal("HUP");
+    assert_eq!(answering(), "answering");
+    process.terminate();
+    assert_eq!(process.finish().code, Some(0));
+}
+
 /// Longer than a service manager waits without being asked: for a table that others use, or until load balancers have noticed.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_service_manager_is_asked_to_wait_for_a_start_and_for_the_end() {
@@ -87,9 +117,8 @@ async fn a_start_that_waits_for_another_node_says_so_and_ends_when_it_is_told_to
         .await
         .unwrap();
     let place = Place::new()
-        .set("DOORWARD_KEYS_MASTER_KEY_FILE", "master.key")
+        .set("DOORWARD_KEYS_MASTER_KEY", MASTER_KEY)
         .set("DOORWARD_STORAGE_URL", &database.url());
-    place.run(&["keys", "new-master", "master.key"]).success();
     let process = place.start(&["serve"], "");
     eventually("it says that it waits", || async {
         process
@@ -190,6 +219,7 @@ async fn limits_and_log_level_change_while_the_server_runs() {
     let told = reload(&server, "nothing has changed").await;
     assert!(told.contains("did you mean `token_address`?"), "{told}");
     assert_eq!([status(&server).await, status(&server).await], [401, 401]);
+    assert_eq!(last_reload(&server).await, 0);
     fs::remove_file(place.folder().join("doorward.toml")).unwrap();
     reload(&server, "cannot be used; nothing has changed").await;
     configure(
@@ -201,7 +231,20 @@ async fn limits_and_log_level_change_while_the_server_runs() {
         (status(&server).await == 429).then_some(())
     })
     .await;
+    eventually("the reload is counted", || async {
+        (last_reload(&server).await == 1).then_some(())
+    })
+    .await;
     assert_eq!(server.stop().code, Some(0));
+}
+
+/// Whether the configuration could be used when it was read last, as the metrics say.
+async fn last_reload(server: &Server) -> u64 {
+    let url = format!("{}/metrics", server.admin_url);
+    let text = http().get(url).send().await.unwrap().text().await.unwrap();
+    let name = "doorward_config_last_reload_successful ";
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.unwrap().parse().unwrap()
 }
 
 /// The settings of which the server says that they take effect at the next start.
@@ -264,11 +307,7 @@ async fn what_runs_by_itself_is_counted() {
     let url = format!("{}/metrics", server.admin_url);
     let text = eventually("jobs have run", || async {
         let text = http().get(&url).send().await.ok()?.text().await.ok()?;
-        let ran = |job: &str| {
-            text.contains(&format!(
-                "doorward_job_runs_total{{job=\"{job}\",outcome=\"ok\"}}"
-            ))
-        };
+        let ran = |job: &str| text.contains(&format!("doorward_job_done_timestamp_seconds{{job=\"{job}\"}}"));
         (ran("keys") && ran("retention")).then_some(text)
     })
     .await;

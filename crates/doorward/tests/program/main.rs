@@ -13,6 +13,7 @@ mod earlier_state;
 mod init;
 mod issuer_path;
 mod life;
+mod log_unread;
 mod moving;
 mod renewal;
 mod retention;

@@ -17,6 +17,7 @@ use super::name;
 use super::page::{List, PageQuery};
 use crate::config::DynamicRegistration;
 use crate::context::Context;
+use crate::prefix;
 
 /// A token to be.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -120,7 +121,7 @@ pub(super) async fn create(
         ));
     }
     let now = ctx.now();
-    let token = ctx.random.token("dwi_");
+    let token = ctx.random.token(prefix::INITIAL_ACCESS_TOKEN);
     let record = InitialAccessToken {
         id: ctx.random.uuid_v7(ctx.clock.as_ref()),
         digest: sha256(token.as_bytes()),

@@ -15,6 +15,7 @@ use crate::config::Settings;
 use crate::context::{Context, Parts};
 use crate::http::request::{Mistaken, RequestInfo};
 use crate::keys::{MasterKey, Secrets};
+use crate::prefix;
 use crate::random::Random;
 
 /// What the audit list calls `admin.bootstrap_key`.
@@ -45,7 +46,7 @@ impl AdminKeyOffer {
 
 /// The text of an admin key.
 pub(super) fn new_key(random: &dyn Random) -> String {
-    random.token("dwk_")
+    random.token(prefix::ADMIN_KEY)
 }
 
 /// Makes the first admin key, unless there is one or the settings bring their own.

@@ -21,8 +21,8 @@ use crate::http::error::PageError;
 use crate::http::request::RequestInfo;
 use crate::login::sessions::SignedIn;
 use crate::pages::{DeviceDonePage, HandOverPage};
+use crate::prefix::AUTHORIZATION_CODE;
 
-const PREFIX: &str = "dwa_";
 const PURPOSE: &str = "authorization-code";
 
 /// What a person decided.
@@ -80,7 +80,7 @@ impl<'a> Decision<'a> {
     /// not derivable from anything that the store holds.
     fn code(&self, ctx: &Context) -> String {
         format!(
-            "{PREFIX}{}",
+            "{AUTHORIZATION_CODE}{}",
             base64url::encode(&ctx.secrets.mac(PURPOSE, &[self.pending.secret_id()]))
         )
     }
@@ -212,7 +212,7 @@ pub(crate) async fn approve_and(
                 return Err(already_answered());
             }
             tracing::info!(
-                client_id = %request.client_id, grant = %approved.grant.0, resource = %request.resource,
+                request_id = &*info.id, address = %info.address, client_id = %request.client_id, grant = %approved.grant.0, resource = %request.resource,
                 scope = %decision.scopes, asked = decision.answer.is_some(), fresh = approved.fresh, "authorized"
             );
             return match &request.answer {

@@ -195,7 +195,10 @@ impl Visit<'_> {
     ) -> Result<Response, PageError> {
         let request = &self.pending.request;
         let actor = Actor::Person(signed_in.user.id);
-        tracing::info!(client_id = %request.client_id, resource = %request.resource, "denied");
+        tracing::info!(
+            request_id = &*info.id, address = %info.address, client_id = %request.client_id, resource = %request.resource,
+            "denied"
+        );
         match &request.answer {
             Answer::Redirect {
                 redirect_uri, state, ..

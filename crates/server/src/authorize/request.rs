@@ -15,13 +15,14 @@ use doorward_store::{ClientSource, Digest};
 use serde::{Deserialize, Serialize};
 
 use super::prompt::Prompt;
-use crate::clients::{Client, shown_redirect_uri};
+use crate::clients::Client;
 use crate::context::Context;
 use crate::email::MAX_EMAIL;
 use crate::http::error::PageError;
 use crate::http::request::RequestInfo;
 use crate::login::acr;
 use crate::resources::{Targets, select_scopes};
+use crate::shown;
 
 /// The longest `state`, in bytes.
 const MAX_STATE: usize = 2048;
@@ -208,7 +209,7 @@ fn redirect_uri(client: &Client, requested: Option<&str>) -> Result<String, OAut
         (Some(requested), _) => Err(invalid_request(
             "The redirect_uri is not registered for this client. Register it, character by character as it is sent.",
         )
-        .with_internal(format_args!("not registered: {}", shown_redirect_uri(requested)))),
+        .with_internal(format_args!("not registered: {}", shown::uri(requested)))),
         (None, _) => Err(invalid_request(
             "The parameter redirect_uri is missing. Send a registered redirect URI.",
         )),

@@ -4,6 +4,7 @@
 //! whether a client exists. The log says what it was, and of whom the request claimed to be.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -136,7 +137,7 @@ fn read(info: &RequestInfo, headers: &HeaderMap, parameters: &Parameters) -> Res
 fn unavailable(error: &ClientError) -> Option<TokenError> {
     match error {
         ClientError::Store(error) => Some(error.clone().into()),
-        ClientError::DocumentUnreachable(FetchError::NotAdmitted) => Some(too_many(error.sentence())),
+        ClientError::DocumentUnreachable(FetchError::NotAdmitted) => Some(too_many(error.sentence(), error)),
         ClientError::DocumentUnreachable(FetchError::Busy) => Some(busy().with_internal(error).into()),
         _ => None,
     }
@@ -286,15 +287,17 @@ async fn prove_by_assertion(
         }),
         // Nothing is wrong with the client: it must not throw its registration away.
         Err(error @ NotProven::NoKey(NoKey::Busy)) => Err(busy().with_internal(error).into()),
-        Err(NotProven::NoKey(NoKey::TooMany)) => Err(too_many(
+        Err(error @ NotProven::NoKey(NoKey::TooMany)) => Err(too_many(
             "Too many keys of clients that this server has to look up first were needed from your network; wait a minute.".into(),
+            error,
         )),
         Err(error) => Err(failed().with_internal(error).into()),
     }
 }
 
-fn too_many(sentence: Cow<'static, str>) -> TokenError {
-    TokenError::come_back_after(60, OAuthError::new(ErrorCode::TemporarilyUnavailable, sentence))
+fn too_many(sentence: Cow<'static, str>, internal: impl fmt::Display) -> TokenError {
+    let error = OAuthError::new(ErrorCode::TemporarilyUnavailable, sentence);
+    TokenError::come_back_after(60, error.with_internal(internal))
 }
 
 fn busy() -> OAuthError {

@@ -19,17 +19,6 @@ use doorward_store::{ClientSecret, ClientSource};
 pub(crate) use directory::Directory;
 pub(crate) use error::ClientError;
 
-/// Of a redirect URI, in bytes.
-const LONGEST_IN_LOG: usize = 200;
-
-/// A redirect URI that was refused, quoted for the log: without its query, which is the client's own business.
-pub(crate) fn shown_redirect_uri(redirect_uri: &str) -> String {
-    let end = redirect_uri.find(['?', '#']).unwrap_or(redirect_uri.len());
-    let end = redirect_uri.floor_char_boundary(end.min(LONGEST_IN_LOG));
-    let shown = redirect_uri.get(..end).unwrap_or_default();
-    format!("{shown:?}")
-}
-
 /// A client as the handlers see it, wherever it comes from.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_field_names, reason = "client_id is the standard's own name")]

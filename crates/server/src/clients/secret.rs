@@ -5,12 +5,13 @@ use doorward_store::{ClientSecret, Digest};
 
 use crate::context::Context;
 use crate::keys::Secrets;
+use crate::prefix;
 
 const PURPOSE: &str = "client-secret";
 
 /// A new secret: the text for the client, and the record of it, which does not expire.
 pub(crate) fn generate(ctx: &Context) -> (String, ClientSecret) {
-    let text = ctx.random.token("dwsec_");
+    let text = ctx.random.token(prefix::CLIENT_SECRET);
     let record = ClientSecret {
         digest: digest(&ctx.secrets, &text),
         expires_at: None,

@@ -15,7 +15,6 @@ use http::header::CACHE_CONTROL;
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
-use super::PREFIX;
 use super::user_code::UserCode;
 use crate::authorize::what;
 use crate::clients::authentication::{AuthenticatedClient, authenticate_stranger};
@@ -25,7 +24,7 @@ use crate::http::error::TokenError;
 use crate::http::form;
 use crate::http::request::RequestInfo;
 use crate::resources::Targets;
-use crate::routes;
+use crate::{prefix, routes};
 
 /// A code that somebody else waits with is one in billions; more than a few in a row is something else.
 const TRIES: u32 = 5;
@@ -85,7 +84,7 @@ async fn begin(
     scopes: ScopeSet,
 ) -> Result<DeviceResponse, TokenError> {
     let (now, settings) = (ctx.now(), &ctx.settings.device);
-    let device_code = ctx.random.token(PREFIX);
+    let device_code = ctx.random.token(prefix::DEVICE_CODE);
     let seconds = |span: std::time::Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
     let interval = settings.interval.duration();
     for _ in 0..TRIES {

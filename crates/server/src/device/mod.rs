@@ -7,6 +7,3 @@ mod user_code;
 
 pub(crate) use authorization::endpoint;
 pub(crate) use page::{get, post};
-
-/// Starts a device code.
-pub(crate) const PREFIX: &str = "dwd_";

@@ -58,9 +58,14 @@ impl Failure {
     }
 
     pub(super) fn panicked(internal: String) -> Self {
+        Self::from_status(StatusCode::INTERNAL_SERVER_ERROR).with_internal(internal)
+    }
+
+    /// Adds what only the log may know.
+    pub(super) fn with_internal(self, internal: String) -> Self {
         Self {
             internal: Some(internal),
-            ..Self::from_status(StatusCode::INTERNAL_SERVER_ERROR)
+            ..self
         }
     }
 

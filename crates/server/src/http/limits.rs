@@ -86,10 +86,13 @@ impl Limits {
                 return response;
             }
         };
-        match tokio::time::timeout(self.handler_time, way.answer(parts, body)).await {
-            Ok(response) => response,
-            Err(_) => Failure::from_status(StatusCode::SERVICE_UNAVAILABLE).into_response(),
-        }
+        let answer = tokio::time::timeout(self.handler_time, way.answer(parts, body)).await;
+        answer.unwrap_or_else(|_| {
+            let internal = format!("no answer in {} s", self.handler_time.as_secs());
+            Failure::from_status(StatusCode::SERVICE_UNAVAILABLE)
+                .with_internal(internal)
+                .into_response()
+        })
     }
 
     async fn read(&self, parts: &Parts, body: Body, held: &mut Held<'_>) -> Result<Bytes, StatusCode> {

@@ -73,6 +73,8 @@ impl Line<'_> {
         let (request_id, caller_request_id) = (self.id, self.callers_id);
         let client_id = info.and_then(RequestInfo::client_id);
         let claimed_client_id = info.and_then(RequestInfo::claimed_client_id);
+        let claimed_client_id = claimed_client_id.as_deref();
+        let admin_key = info.and_then(RequestInfo::admin_key);
         let issued = info.and_then(RequestInfo::issued);
         let grant = issued.and_then(|issued| issued.grant.as_deref());
         let jti = issued.map(|issued| issued.jti.as_str());
@@ -86,13 +88,13 @@ impl Line<'_> {
         if status >= 500 && !intended {
             tracing::error!(
                 target: "doorward::request",
-                request_id, caller_request_id, method, route, status, ms, %address, client_id, claimed_client_id, grant, jti,
+                request_id, caller_request_id, method, route, status, ms, %address, client_id, claimed_client_id, admin_key, grant, jti,
                 error, error_description, internal, "request failed",
             );
         } else {
             tracing::info!(
                 target: "doorward::request",
-                request_id, caller_request_id, method, route, status, ms, %address, client_id, claimed_client_id, grant, jti,
+                request_id, caller_request_id, method, route, status, ms, %address, client_id, claimed_client_id, admin_key, grant, jti,
                 error, error_description, internal, "request",
             );
         }

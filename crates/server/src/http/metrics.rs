@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use doorward_oauth::client::GrantType;
 use doorward_oauth::time::UnixSeconds;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -12,13 +13,16 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 /// The content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Upper bounds of the duration histogram, in seconds.
-const DURATIONS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
+const DURATIONS: [f64; 14] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];
 
 /// The server's metrics; clones share them.
 #[derive(Clone)]
@@ -32,6 +36,8 @@ struct Inner {
     tokens: Family<GrantTypeLabels, Counter>,
     logins: Family<OutcomeLabels, Counter>,
     limited: Family<LimitLabels, Counter>,
+    unreadable: Counter,
+    connections: Family<ListenerLabels, Gauge>,
     connections_refused: Counter,
     store_errors: Counter,
     audit_dropped: Counter,
@@ -39,6 +45,35 @@ struct Inner {
     revocations_told: Counter,
     changes_known: Gauge,
     jobs: JobMetrics,
+    process: ProcessMetrics,
+}
+
+/// The process itself.
+#[derive(Default)]
+struct ProcessMetrics {
+    started_at: Gauge,
+    last_reload_successful: Gauge,
+    log_lines_dropped: Counter,
+}
+
+impl ProcessMetrics {
+    fn registered(registry: &mut Registry) -> Self {
+        let process = Self::default();
+        process.last_reload_successful.set(1);
+        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "Which program runs", version);
+        registry.register(
+            "config_last_reload_successful",
+            "Whether the configuration could be used when it was read last",
+            process.last_reload_successful.clone(),
+        );
+        registry.register(
+            "log_lines_dropped",
+            "Log lines that nobody will read",
+            process.log_lines_dropped.clone(),
+        );
+        process
+    }
 }
 
 /// What runs by itself.
@@ -118,13 +153,19 @@ struct OutcomeLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ListenerLabels {
+    listener: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LimitLabels {
     limit: &'static str,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("doorward");
+        let mut all = Registry::default();
+        let registry = all.sub_registry_with_prefix("doorward");
         let requests = Family::default();
         let durations = Family::new_with_constructor((|| Histogram::new(DURATIONS)) as fn() -> Histogram);
         let (feed_connections, revocations_told) = (Gauge::default(), Counter::default());
@@ -149,6 +190,14 @@ impl Default for Metrics {
             "Requests that came too often",
             limited.clone(),
         );
+        let unreadable = Counter::default();
+        registry.register(
+            "http_unreadable_requests",
+            "Requests that were refused before they were one",
+            unreadable.clone(),
+        );
+        let connections = Family::default();
+        registry.register("connections", "Open connections", connections.clone());
         let connections_refused = Counter::default();
         registry.register(
             "connections_refused",
@@ -182,15 +231,24 @@ impl Default for Metrics {
             "Whether this node knows what other nodes change",
             changes_known.clone(),
         );
-        let jobs = JobMetrics::registered(&mut registry);
+        let jobs = JobMetrics::registered(registry);
+        let process = ProcessMetrics::registered(registry);
+        // By the name that dashboards know, which has no prefix.
+        all.register(
+            "process_start_time_seconds",
+            "When the process started",
+            process.started_at.clone(),
+        );
         Self(Arc::new(Inner {
-            registry,
+            registry: all,
             requests,
             durations,
             errors,
             tokens,
             logins,
             limited,
+            unreadable,
+            connections,
             connections_refused,
             store_errors,
             audit_dropped,
@@ -198,6 +256,7 @@ impl Default for Metrics {
             revocations_told,
             changes_known,
             jobs,
+            process,
         }))
     }
 }
@@ -212,6 +271,40 @@ impl Metrics {
     /// Everything at zero.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A server begins to count. What it will count by names of its own is there at zero: with a series that begins with its
+    /// first event, nobody notices that there is none, nor the first.
+    pub(crate) fn begin(&self, now: UnixSeconds, grant_types: &[GrantType]) {
+        self.0.process.started_at.set(now.seconds());
+        for grant_type in grant_types {
+            let grant_type = grant_type.as_str();
+            drop(self.0.tokens.get_or_create(&GrantTypeLabels { grant_type }));
+        }
+        for outcome in ["ok", "refused", "throttled"] {
+            drop(self.0.logins.get_or_create(&OutcomeLabels { outcome }));
+        }
+        for job in ["keys", "retention"] {
+            for outcome in ["ok", "failed"] {
+                drop(self.0.jobs.runs.get_or_create(&JobLabels { job, outcome }));
+            }
+        }
+        self.limit("user_code");
+    }
+
+    /// There is such a limit.
+    pub(crate) fn limit(&self, limit: &'static str) {
+        drop(self.0.limited.get_or_create(&LimitLabels { limit }));
+    }
+
+    /// The configuration was read again, and could be used or not.
+    pub fn reloaded(&self, successful: bool) {
+        self.0.process.last_reload_successful.set(successful.into());
+    }
+
+    /// So many log lines were dropped.
+    pub fn log_lines_dropped(&self, lines: u64) {
+        self.0.process.log_lines_dropped.inc_by(lines);
     }
 
     /// An answered request. `route` is the path as the router matched it.
@@ -254,6 +347,17 @@ impl Metrics {
     /// A request came too often for this limit of `[rate_limit]`.
     pub(crate) fn limited(&self, limit: &'static str) {
         self.0.limited.get_or_create(&LimitLabels { limit }).inc();
+    }
+
+    /// A request was no HTTP, or its head was too large.
+    pub(super) fn unreadable(&self) {
+        self.0.unreadable.inc();
+    }
+
+    /// The number of connections of a listener.
+    pub(super) fn connections(&self, listener: &'static str) -> Gauge {
+        let labels = ListenerLabels { listener };
+        self.0.connections.get_or_create(&labels).clone()
     }
 
     /// An address held as many connections as one may, and wanted another.
@@ -337,5 +441,42 @@ pub(crate) struct FeedConnection(Metrics);
 impl Drop for FeedConnection {
     fn drop(&mut self) {
         self.0.0.feed_connections.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_has_every_metric() {
+        let metrics = Metrics::new();
+        // Those with labels that are not known before.
+        metrics.request("/", "GET", StatusCode::OK, 0.0);
+        metrics.error("/", "not_found");
+        metrics.removed("issuances", 0);
+        metrics.job("keys", UnixSeconds(0), true);
+        metrics.connections("public");
+        metrics.begin(UnixSeconds(0), &[GrantType::RefreshToken]);
+        let metrics = metrics.encode().unwrap();
+        let types = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        let mut there: Vec<_> = types
+            .filter_map(|line| line.split_once(' '))
+            .map(|(name, kind)| match kind {
+                "counter" => format!("{name}_total"),
+                "info" => format!("{name}_info"),
+                _ => name.to_owned(),
+            })
+            .collect();
+        let reference = include_str!("../../../../docs/src/reference/observability.md");
+        let rows = reference.lines().filter_map(|line| line.strip_prefix("| `"));
+        let mut told: Vec<_> = rows
+            .filter_map(|row| row.split_once('`'))
+            .map(|(name, _)| name)
+            .filter(|name| name.starts_with("doorward_") || name.starts_with("process_"))
+            .collect();
+        told.sort_unstable();
+        there.sort_unstable();
+        assert_eq!(told, there);
     }
 }

@@ -1,5 +1,6 @@
 //! What is known of a request before an endpoint sees it.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +13,7 @@ use doorward_store::{Actor, ClientId};
 
 use crate::issue::Issued;
 use crate::random::Random;
+use crate::shown;
 
 /// Set by the envelope on every request; an extractor.
 #[derive(Debug, Clone)]
@@ -145,10 +147,18 @@ impl RequestInfo {
         self.named().filter(|_| is_known)
     }
 
-    /// The client that is named, as long as it is not known.
-    pub(super) fn claimed_client_id(&self) -> Option<&str> {
+    /// The client that is named, as long as it is not known, as the log shows it.
+    pub(super) fn claimed_client_id(&self) -> Option<Cow<'_, str>> {
         let is_known = self.noted.client_is_known.load(Ordering::Relaxed);
-        self.named().filter(|_| !is_known)
+        self.named().filter(|_| !is_known).map(shown::client_id)
+    }
+
+    /// The name of the operator's key.
+    pub(super) fn admin_key(&self) -> Option<&str> {
+        match self.noted.actor.get() {
+            Some(Actor::AdminKey(name)) => Some(name),
+            _ => None,
+        }
     }
 
     fn named(&self) -> Option<&str> {

@@ -3,6 +3,7 @@
 //! hyper bounds the headers only when it has a timer, and nothing bounds a connection that is silent before
 //! it has chosen a protocol; so each connection is watched from here.
 
+use std::error::Error;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -10,9 +11,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::{BoxError, Router};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use hyper::Request;
@@ -20,6 +21,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +31,7 @@ use tower::Service as _;
 use self::activity::{Activity, Overdue, Watched};
 use self::admission::{Admission, Crowd};
 pub use self::peers::Peers;
+use crate::http::metrics::Metrics;
 
 mod activity;
 mod admission;
@@ -103,6 +106,7 @@ pub async fn serve(
     peers: Peers,
     shutdown: CancellationToken,
 ) {
+    let (metrics, open) = (peers.metrics.clone(), peers.connections.clone());
     let mut admission = Admission::new(&limits, peers);
     let connections = TaskTracker::new();
     let builder = Arc::new(builder(&limits));
@@ -115,10 +119,13 @@ pub async fn serve(
             continue;
         };
         let (builder, router, shutdown) = (Arc::clone(&builder), router.clone(), shutdown.clone());
-        let crowd = admission.crowd();
+        let (crowd, metrics, open) = (admission.crowd(), metrics.clone(), Open::new(open.clone()));
         connections.spawn(async move {
-            connection(stream, peer, &builder, router, limits, &crowd, &shutdown).await;
-            drop(place);
+            let ended = connection(stream, peer, &builder, router, limits, &crowd, &shutdown).await;
+            if let Err(error) = ended {
+                tell_unreadable(peer, error.as_ref(), &metrics);
+            }
+            drop((place, open));
         });
     }
     drop(listener);
@@ -163,7 +170,7 @@ async fn connection(
     limits: ServeLimits,
     crowd: &Crowd,
     shutdown: &CancellationToken,
-) {
+) -> Result<(), BoxError> {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
@@ -186,8 +193,7 @@ async fn connection(
     let mut news = FuturesUnordered::from_iter([told_to_go(crowd, shutdown)]);
     let farewell = tokio::select! {
         biased;
-        // Faults of the client's side of the wire; there is nobody to tell.
-        _ = conversation.as_mut() => return,
+        ended = conversation.as_mut() => return ended,
         Some(()) = news.next() => limits.drain_time,
         () = poll_fn(|context| match overdue.poll_unpin(context) {
             Poll::Pending if crowd.is_there() && activity.is_idle() => Poll::Ready(()),
@@ -195,8 +201,34 @@ async fn connection(
         }) => FAREWELL,
     };
     conversation.as_mut().graceful_shutdown();
-    if timeout(farewell, conversation).await.is_err() {
+    timeout(farewell, conversation).await.unwrap_or_else(|_| {
         tracing::debug!("a connection was cut off");
+        Ok(())
+    })
+}
+
+/// What hyper refuses by itself comes to no endpoint and has no line as a request. Other faults of the client's side of the
+/// wire tell an operator nothing.
+fn tell_unreadable(peer: SocketAddr, error: &(dyn Error + 'static), metrics: &Metrics) {
+    if error.downcast_ref().is_some_and(hyper::Error::is_parse) {
+        metrics.unreadable();
+        tracing::debug!(address = %peer.ip(), %error, "a request could not be read");
+    }
+}
+
+/// A connection, counted as long as the value lives.
+struct Open(Gauge);
+
+impl Open {
+    fn new(gauge: Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

@@ -104,12 +104,12 @@ impl Counted {
                 let why = if disabled { "disabled" } else { "wrong_password" };
                 ctx.audit.login_refused(&info, account, why);
             }
-            tracing::info!(address = %info.address, "a sign-in was refused");
+            tracing::info!(request_id = &*info.id, address = %info.address, "a sign-in was refused");
             return Ok(Outcome::Refused);
         };
         attempt.succeeded(&ctx).await?;
         ctx.metrics.login("ok");
-        tracing::info!(user = %user.id.0, address = %info.address, "signed in");
+        tracing::info!(request_id = &*info.id, user = %user.id.0, address = %info.address, "signed in");
         Ok(Outcome::SignedIn(user))
     }
 }

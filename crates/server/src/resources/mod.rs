@@ -14,6 +14,7 @@ use doorward_store::{Change, Grant, Resource, Store, StoreError, Version};
 use tokio::sync::Mutex;
 
 use crate::http::error::store_fault;
+use crate::shown;
 
 pub(crate) use scopes::{refreshed_scopes, select_scopes};
 pub(crate) use targets::Targets;
@@ -113,11 +114,11 @@ impl Resources {
         let same = resources.iter().find(|resource| resource.uri == *first);
         let Some(resource) = same.or_else(|| resources.iter().find(|resource| means(resource, first))) else {
             // The log shows what was sent: a slash or a port is what people look for.
-            let sent: String = first.chars().take(200).collect();
+            let sent = shown::uri(first);
             return Err(invalid_target(
                 "The resource is not registered here; send the MCP server's URL exactly as its resource metadata has it.",
             )
-            .with_internal(format!("requested {sent:?}")));
+            .with_internal(format_args!("requested {sent}")));
         };
         if others.iter().any(|other| !means(resource, other)) {
             return Err(invalid_target(

@@ -122,6 +122,9 @@ async fn replayed(request: &TokenRequest<'_>, grant: &Grant) -> Result<TokenErro
 
 fn told_of_replay(request: &TokenRequest<'_>, grant: &Grant) -> TokenError {
     request.info.note_told();
-    tracing::warn!(grant = %grant.id.0, client_id = %grant.client_id, "a code was replayed; its grant has been ended");
+    let (request_id, address) = (&*request.info.id, request.info.address);
+    tracing::warn!(
+        request_id, %address, grant = %grant.id.0, client_id = %grant.client_id, "a code was replayed; its grant has been ended"
+    );
     unusable(UNUSABLE, "the code was used before")
 }

@@ -6,8 +6,8 @@ use doorward_store::{Code, Grant, PollOutcome};
 
 use super::redeem::{Redeemable, Redeemed};
 use super::{TokenRequest, TokenResponse, narrowed, targets, unusable};
-use crate::device;
 use crate::http::error::TokenError;
+use crate::prefix;
 
 const UNUSABLE: &str =
     "The device code is unknown, expired or already used; start a new device authorization request.";
@@ -17,7 +17,7 @@ const SLOWER_BY: u32 = 5;
 pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, TokenError> {
     let TokenRequest { ctx, parameters, .. } = *request;
     let device_code = parameters.require("device_code")?;
-    if !device_code.starts_with(device::PREFIX) {
+    if !device_code.starts_with(prefix::DEVICE_CODE) {
         return Err(unusable(UNUSABLE, "malformed"));
     }
     let digest = doorward_jose::sha256(device_code.as_bytes());

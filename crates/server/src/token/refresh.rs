@@ -7,8 +7,8 @@ use doorward_store::{Grant, GrantId};
 use uuid::Uuid;
 
 use crate::keys::Secrets;
+use crate::prefix::REFRESH_TOKEN as PREFIX;
 
-const PREFIX: &str = "dwr_";
 const PURPOSE: &str = "refresh-token";
 const GRANT: usize = 16;
 const GENERATION: usize = 4;

@@ -34,7 +34,8 @@ pub(super) async fn grant(request: &TokenRequest<'_>) -> Result<TokenResponse, T
         RotateOutcome::Reused => {
             request.info.note_told();
             let (grant, client_id) = (prepared.grant.0, request.client.client_id());
-            tracing::warn!(%grant, client_id, "an old refresh token came back; its grant has been ended");
+            let (request_id, address) = (&*request.info.id, request.info.address);
+            tracing::warn!(request_id, %address, %grant, client_id, "an old refresh token came back; its grant has been ended");
             return Err(unusable(UNUSABLE, "older than the retry window"));
         }
         RotateOutcome::Expired => return Err(unusable(UNUSABLE, "idle too long, or past its end")),

@@ -4,6 +4,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::operator::{assert_refused, operator};
+use crate::support::log::Log;
 use crate::support::{Browser, Reply, TestApp};
 
 /// Calls the API with a key of one's own.
@@ -228,4 +229,19 @@ async fn the_name_of_an_admin_key_looks_like_no_other() {
     operator
         .create("/admin/admin-keys", json!({"name": "ci runner 2"}))
         .await;
+}
+
+/// Reading changes nothing and is in no audit list: the log alone can say what somebody saw.
+#[tokio::test]
+async fn the_line_of_a_request_names_the_key_that_it_came_with() {
+    let log = Log::start();
+    let (app, first) = with_a_first_key().await;
+    let (_, own) = another(&app, &first, "ada").await;
+    for (key, name) in [(&first, "first start"), (&own, "ada")] {
+        with(&app, key, "GET", "/admin/users", Value::Null).await;
+        let line = log.request();
+        assert_eq!((&line["admin_key"], &line["status"]), (&json!(name), &json!(200)));
+    }
+    with(&app, "dwk_wrong", "GET", "/admin/users", Value::Null).await;
+    assert_eq!(log.request().get("admin_key"), None);
 }

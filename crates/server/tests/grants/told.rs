@@ -1,11 +1,13 @@
 //! What the log says of who asks at the token endpoint, and of what they get.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::machine::{TOKEN, app_with, machine, person};
 use crate::support::log::Log;
-use crate::support::{REDIRECT, RESOURCE, Reply, claims};
+use crate::support::{Authorization, EMAIL, PASSWORD, REDIRECT, RESOURCE, Reply, claims};
 use crate::trusted::{CI, desktop, provider, show_alone, trust};
 use crate::vouching::Scene;
 
@@ -176,4 +178,144 @@ async fn every_line_says_from_where() {
             assert_eq!(log.request()["address"], "2001:db8::7", "{path}");
         }
     }
+}
+
+/// As by a client whose id and secret are mixed up, or by somebody who pasted the wrong thing.
+#[tokio::test]
+async fn a_secret_that_is_sent_as_client_id_is_named_and_not_shown() {
+    let log = Log::start();
+    let app = app_with(|_| {}).await;
+    let known = machine(&app, json!({})).await;
+    let secret = known.secret.as_deref().unwrap();
+    let swapped = format!(
+        "Basic {}",
+        STANDARD.encode(format!("{secret}:{}", known.client_id))
+    );
+    for path in [TOKEN, "/oauth/introspect", "/oauth/revoke"] {
+        let form = [("grant_type", "client_credentials"), ("token", "x")];
+        let headers = [("authorization", &*swapped)];
+        let refused = app.browser().post_pairs(path, &headers, &form).await;
+        assert_eq!(refused.json()["error"], "invalid_client", "{refused:?}");
+        let line = log.request();
+        assert_eq!(
+            line["claimed_client_id"], "dwsec_… (a secret was sent as client_id)",
+            "{line}"
+        );
+        assert!(!line.to_string().contains(secret), "{line}");
+    }
+    for (sent, shown) in [
+        ("dwr_canary", "dwr_… (a secret was sent as client_id)"),
+        (
+            "eyJhbGciOiJub25lIn0.canary.",
+            "eyJ… (a secret was sent as client_id)",
+        ),
+        (
+            "https://127.0.0.1:1/client?key=canary",
+            "https://127.0.0.1:1/client",
+        ),
+    ] {
+        app.token(&[("grant_type", "client_credentials"), ("client_id", sent)])
+            .await;
+        let line = log.request();
+        assert_eq!(line["claimed_client_id"], shown, "{line}");
+        assert!(!line.to_string().contains("canary"), "{line}");
+        let request = Authorization::new(sent, REDIRECT);
+        app.browser().get(&request.path()).await;
+        let line = log.request();
+        assert_eq!(line["claimed_client_id"], shown, "{line}");
+        assert!(!line.to_string().contains("canary"), "{line}");
+    }
+}
+
+/// Some MCP servers have a key in their address.
+#[tokio::test]
+async fn a_resource_that_is_not_there_is_told_without_its_query() {
+    let log = Log::start();
+    let app = app_with(|_| {}).await;
+    let program = machine(&app, json!({})).await;
+    let resource = "http://127.0.0.1:8080/mcp?api_key=canary";
+    let form = [("grant_type", "client_credentials"), ("resource", resource)];
+    program
+        .token(&app, &form, &[])
+        .await
+        .assert_error("invalid_target");
+    let line = log.request();
+    assert_eq!(line["internal"], "requested \"http://127.0.0.1:8080/mcp\"");
+    assert!(!line.to_string().contains("canary"), "{line}");
+}
+
+#[tokio::test]
+async fn who_came_too_often_is_told_with_the_limit() {
+    let log = Log::start();
+    let of_one = Some("1/1h".parse().unwrap());
+    for (limit, address, client) in [("token_address", of_one, None), ("token_client", None, of_one)] {
+        let app = app_with(|settings| {
+            let limits = &mut settings.rate_limit;
+            limits.token_address = address.unwrap_or(limits.token_address);
+            limits.token_client = client.unwrap_or(limits.token_client);
+        })
+        .await;
+        let program = machine(&app, json!({})).await;
+        program.own(&app, &[]).await;
+        let refused = program.own(&app, &[]).await;
+        assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+        assert!(!refused.body.contains(limit), "{refused:?}");
+        let reason = format!("more than rate_limit.{limit} allows");
+        assert_eq!(log.request()["internal"], reason);
+    }
+}
+
+#[tokio::test]
+async fn what_people_and_thieves_do_is_told_with_its_request_and_from_where() {
+    let log = Log::start();
+    let app =
+        app_with(|settings| settings.server.trusted_proxies = vec!["0.0.0.0/32".parse().unwrap()]).await;
+    let client = app
+        .add_client(doorward_store::ClientSource::Admin, &[REDIRECT])
+        .await;
+    let request = Authorization::new(&client, REDIRECT);
+    // The line of the request that this did, and what else it says.
+    let check = |message: &str| {
+        let lines = log.lines();
+        let told = lines.iter().find(|line| line["message"] == message);
+        let told = told.unwrap_or_else(|| panic!("{message} is not in {lines:?}"));
+        let id = &told["request_id"];
+        let of_request = |line: &&Value| line["target"] == "doorward::request" && line["request_id"] == *id;
+        let line = lines.iter().find(of_request).unwrap();
+        assert_eq!(told["address"], line["address"], "{told}");
+    };
+    let browser = app.browser();
+    browser.sign_in("/login", EMAIL, "a wrong password").await;
+    check("a sign-in was refused");
+    browser.sign_in("/login", EMAIL, PASSWORD).await;
+    check("signed in");
+    let page = browser.open(&request.path()).await;
+    browser
+        .submit(&page.form("/consent"), Some(("decision", "deny")))
+        .await;
+    check("denied");
+    let request = request.set("scope", "mcp:read offline_access");
+    let allowed = app.approve(&browser, &request).await;
+    check("authorized");
+    let first = app.redeem(&client, &allowed).await.json();
+    app.redeem(&client, &allowed).await.assert_error("invalid_grant");
+    check("a code was replayed; its grant has been ended");
+    assert!(first["access_token"].is_string());
+
+    let request = request.set("prompt", "consent");
+    let allowed = app.approve(&app.browser(), &request).await;
+    let first = app.redeem(&client, &allowed).await.json();
+    let old = first["refresh_token"].as_str().unwrap().to_owned();
+    let refresh = [
+        ("grant_type", "refresh_token"),
+        ("client_id", &*client),
+        ("refresh_token", &*old),
+    ];
+    let second = app.token(&refresh).await.json();
+    let newer = second["refresh_token"].as_str().unwrap().to_owned();
+    app.token(&[refresh[0], refresh[1], ("refresh_token", &newer)])
+        .await;
+    app.wait(3600);
+    app.token(&refresh).await.assert_error("invalid_grant");
+    check("an old refresh token came back; its grant has been ended");
 }

@@ -121,9 +121,13 @@ impl Place {
 
     /// Starts `doorward serve` with at most so many open files.
     pub fn start_server_with_files(&self, files: u32) -> Process {
+        self.start_in_shell(&format!("ulimit -n {files} && exec \"$0\" serve"))
+    }
+
+    /// Runs a script that starts the program, which is `$0`.
+    pub fn start_in_shell(&self, script: &str) -> Process {
         let mut command = Command::new("sh");
-        let script = format!("ulimit -n {files} && exec \"$0\" serve");
-        command.args(["-c", &script, env!("CARGO_BIN_EXE_doorward")]);
+        command.args(["-c", script, env!("CARGO_BIN_EXE_doorward")]);
         self.start_command(command, "")
     }
 

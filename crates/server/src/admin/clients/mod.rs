@@ -24,6 +24,7 @@ use super::page::{List, PageQuery};
 use super::words;
 use crate::clients::secret;
 use crate::context::Context;
+use crate::prefix;
 
 /// How long the old secret works after a rotation that does not say.
 const OVERLAP: Duration = Duration::from_hours(24);
@@ -233,7 +234,7 @@ pub(super) async fn create(
     let (client_secret, stored) = secret.unzip();
     let now = ctx.now();
     let client = Client {
-        client_id: ctx.random.token("dwp_"),
+        client_id: ctx.random.token(prefix::CLIENT),
         source: ClientSource::Admin,
         fingerprint: consent_fingerprint(&metadata),
         metadata: to_json(&metadata)?,

@@ -21,10 +21,11 @@ use super::{Registered, bearer, has_secret, read, token_refused};
 use crate::context::Context;
 use crate::http::error::TokenError;
 use crate::http::request::RequestInfo;
+use crate::prefix;
 
 /// A new registration access token, and what is stored of it.
 pub(super) fn generate(ctx: &Context) -> (String, Digest) {
-    let token = ctx.random.token("dwm_");
+    let token = ctx.random.token(prefix::REGISTRATION_ACCESS_TOKEN);
     let digest = sha256(token.as_bytes());
     (token, digest)
 }

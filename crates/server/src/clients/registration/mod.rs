@@ -21,13 +21,13 @@ use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
-use super::{secret, shown_redirect_uri};
+use super::secret;
 use crate::config::DynamicRegistration;
 use crate::context::Context;
 use crate::http::error::TokenError;
 use crate::http::request::RequestInfo;
 use crate::limits::TooMany;
-use crate::routes;
+use crate::{prefix, routes, shown};
 
 /// The largest registration, in bytes. Real ones have 1 KiB; whatever a stranger sends is kept.
 const LARGEST: usize = 16 * 1024;
@@ -198,7 +198,7 @@ fn check_approved(ctx: &Context, metadata: &EffectiveClient) -> Result<(), OAuth
         ErrorCode::InvalidRedirectUri,
         "This server registers approved redirect URIs only; ask its operator to add yours to registration.approved_redirects.",
     );
-    Err(error.with_internal(format_args!("not approved: {}", shown_redirect_uri(stranger))))
+    Err(error.with_internal(format_args!("not approved: {}", shown::uri(stranger))))
 }
 
 /// A public client without a token: the id that its metadata gives, and nobody's to change.
@@ -266,7 +266,7 @@ fn own(
         registration_token: Some(digest),
         ..record(
             ctx,
-            ctx.random.token("dws_"),
+            ctx.random.token(prefix::SELF_REGISTERED_CLIENT),
             metadata,
             stored.into_iter().collect(),
         )?
@@ -285,7 +285,7 @@ fn has_secret(metadata: &EffectiveClient) -> bool {
 
 fn count(ctx: &Context, info: &RequestInfo) -> Result<(), TokenError> {
     let counted = ctx.clients.registrations.take(info.address);
-    counted.map_err(|TooMany(seconds)| too_many(seconds))
+    counted.map_err(too_many)
 }
 
 /// The digest of the initial access token (RFC 7591 §3), if the request has one.
@@ -347,12 +347,12 @@ fn closed() -> TokenError {
     TokenError::with_status(StatusCode::FORBIDDEN, error)
 }
 
-fn too_many(seconds: u64) -> TokenError {
+fn too_many(limit: TooMany) -> TokenError {
     let error = OAuthError::new(
         ErrorCode::TemporarilyUnavailable,
         "Too many new clients came from this address; wait as long as the Retry-After header says.",
     );
-    TokenError::come_back_after(seconds, error)
+    TokenError::come_back_after(limit.seconds, error.with_internal(limit))
 }
 
 /// RFC 6750 §3.1. The scheme is named in the answer's `WWW-Authenticate`.

@@ -155,3 +155,13 @@ async fn room_is_given_back_with_the_answer() {
     }
     assert_eq!(server.status("192.0.2.1", whole(LARGE)), Some(StatusCode::OK));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_does_not_answer_in_time_is_told_as_that() {
+    let server = Server::new();
+    let request = Request::post("/slow").body(Body::empty()).unwrap();
+    let response = server.ask("192.0.2.1", request).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let failure = response.extensions().get::<Failure>().unwrap();
+    assert_eq!(failure.internal.as_deref(), Some("no answer in 30 s"));
+}

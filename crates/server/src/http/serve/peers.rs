@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
+use prometheus_client::metrics::gauge::Gauge;
 
 use crate::http::address::TrustedProxies;
 use crate::http::metrics::Metrics;
@@ -13,6 +14,8 @@ use crate::http::metrics::Metrics;
 pub struct Peers {
     known: TrustedProxies,
     pub(super) metrics: Metrics,
+    /// Those of the listener that are open.
+    pub(super) connections: Gauge,
 }
 
 impl Peers {
@@ -25,6 +28,16 @@ impl Peers {
         Self {
             known: TrustedProxies::new(known.into_iter().collect()),
             metrics,
+            connections: Gauge::default(),
+        }
+    }
+
+    /// The same, of the listener of this name: its connections are counted.
+    #[must_use]
+    pub fn of(self, listener: &'static str) -> Self {
+        Self {
+            connections: self.metrics.connections(listener),
+            ..self
         }
     }
 

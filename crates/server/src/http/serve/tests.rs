@@ -373,3 +373,58 @@ async fn an_http2_connection_has_few_streams_and_small_windows() {
     assert_eq!(setting(3), 16, "SETTINGS_MAX_CONCURRENT_STREAMS");
     assert_eq!(setting(4), 65_536, "SETTINGS_INITIAL_WINDOW_SIZE");
 }
+
+/// They come to no endpoint, so that they have no line and no number of their own.
+#[tokio::test]
+async fn what_is_no_request_is_counted() {
+    let metrics = Metrics::new();
+    let peers = Peers::only([], metrics.clone());
+    let server = start_with(peers, |limits| limits.header_bytes = 8192).await;
+    let large = format!("GET / HTTP/1.1\r\nX-Large: {}\r\n\r\n", "x".repeat(20_000));
+    for (sent, status) in [
+        ("GET / HTTP/1.1\r\nno header\r\n\r\n", "400"),
+        (&*large, "431"),
+        ("\u{16}\u{3}\u{1} a TLS handshake\r\n\r\n", "400"),
+    ] {
+        let answer = server.talk(sent.as_bytes()).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+    }
+    // Who goes away without a word, or is answered, is none of them.
+    server.talk(b"").await;
+    server.get("/").await;
+    drop(server.connect().await);
+    server.shutdown.cancel();
+    server.task.await.unwrap();
+    let text = metrics.encode().unwrap();
+    assert!(
+        text.contains("doorward_http_unreadable_requests_total 3\n"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn open_connections_are_counted_by_listener() {
+    let metrics = Metrics::new();
+    let peers = Peers::only([], metrics.clone()).of("public");
+    let server = start_with(peers, |_| ()).await;
+    let mut stream = server.connect().await;
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).await.unwrap();
+    let text = metrics.encode().unwrap();
+    assert!(
+        text.contains("doorward_connections{listener=\"public\"} 1\n"),
+        "{text}"
+    );
+    drop(stream);
+    server.shutdown.cancel();
+    server.task.await.unwrap();
+    let text = metrics.encode().unwrap();
+    assert!(
+        text.contains("doorward_connections{listener=\"public\"} 0\n"),
+        "{text}"
+    );
+}
