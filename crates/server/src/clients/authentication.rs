@@ -24,6 +24,7 @@ use super::keys::NoKey;
 use super::spending::spend_assertion;
 use super::{Client, ClientError, assertion, basic, secret};
 use crate::context::Context;
+use crate::http::NoRoom;
 use crate::http::error::TokenError;
 use crate::http::request::{Mistaken, RequestInfo};
 pub(crate) use client::AuthenticatedClient;
@@ -138,7 +139,7 @@ fn unavailable(error: &ClientError) -> Option<TokenError> {
     match error {
         ClientError::Store(error) => Some(error.clone().into()),
         ClientError::DocumentUnreachable(FetchError::NotAdmitted) => Some(too_many(error.sentence(), error)),
-        ClientError::DocumentUnreachable(FetchError::Busy) => Some(busy().with_internal(error).into()),
+        ClientError::DocumentUnreachable(FetchError::Busy) => Some(busy().into()),
         _ => None,
     }
 }
@@ -286,7 +287,7 @@ async fn prove_by_assertion(
             unspent: Some(spend),
         }),
         // Nothing is wrong with the client: it must not throw its registration away.
-        Err(error @ NotProven::NoKey(NoKey::Busy)) => Err(busy().with_internal(error).into()),
+        Err(NotProven::NoKey(NoKey::Busy)) => Err(busy().into()),
         Err(error @ NotProven::NoKey(NoKey::TooMany)) => Err(too_many(
             "Too many keys of clients that this server has to look up first were needed from your network; wait a minute.".into(),
             error,
@@ -305,6 +306,7 @@ fn busy() -> OAuthError {
         ErrorCode::TemporarilyUnavailable,
         "What this server has to look up of the client cannot be had at the moment; try again in a moment.",
     )
+    .with_internal(NoRoom::Fetch)
 }
 
 /// Whether the digest of a secret, or nothing, is what the registration asks for.

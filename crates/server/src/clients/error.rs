@@ -5,6 +5,7 @@ use doorward_fetch::FetchError;
 use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_store::StoreError;
 
+use crate::http::NoRoom;
 use crate::http::error::{PageError, store_fault};
 
 /// Why a `client_id` names no client that can be served.
@@ -86,12 +87,14 @@ impl From<ClientError> for PageError {
                 StatusCode::TOO_MANY_REQUESTS,
                 "Too many requests",
                 error.sentence(),
-            ),
+            )
+            .with_internal(error.to_string()),
             ClientError::DocumentUnreachable(FetchError::Busy) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "Not available right now",
                 error.sentence(),
-            ),
+            )
+            .with_internal(NoRoom::Fetch.to_string()),
             error => {
                 let mut page = Self::from(OAuthError::from(error));
                 page.status = StatusCode::BAD_REQUEST;

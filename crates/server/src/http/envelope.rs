@@ -190,7 +190,8 @@ impl Envelope {
             route,
             seconds,
         };
-        let intended = response.extensions_mut().remove::<Intended>().is_some();
+        let intended = response.extensions_mut().remove::<Intended>().is_some()
+            || failure.as_ref().is_some_and(Failure::is_for_want_of_room);
         let sent_back = response.extensions_mut().remove::<SentBack>();
         let told = Told::of(failure.as_ref(), sent_back.as_ref());
         if let Some(error) = told.error {

@@ -1,7 +1,6 @@
 //! Bounds on one request: the body's size, the time to send it, the time to answer it; and on what all requests together
 //! hold in memory meanwhile.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -14,8 +13,8 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
-use super::envelope::Intended;
 use super::failure::Failure;
+use super::no_room::NoRoom;
 use super::shares::{Share, Shares};
 use super::straight::Way;
 
@@ -153,7 +152,7 @@ impl Held<'_> {
         let all = self.head + body;
         (all <= UNCOUNTED || self.share.grow_to(all))
             .then_some(())
-            .ok_or(NoRoom)
+            .ok_or(NoRoom::Body)
     }
 }
 
@@ -171,23 +170,9 @@ fn length_of_head(parts: &Parts) -> usize {
 /// The log says why, and not as of a fault: who fills the room must not fill the log with errors.
 fn explain(response: &mut Response) {
     if let Some(failure) = response.extensions_mut().get_mut::<Failure>() {
-        failure.internal = Some(NoRoom.to_string());
-    }
-    response.extensions_mut().insert(Intended);
-}
-
-/// Other bodies hold all the memory that they may.
-#[derive(Debug)]
-struct NoRoom;
-
-impl fmt::Display for NoRoom {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .write_str("no room for the body: too many large ones at once, from this address or from all")
+        failure.internal = Some(NoRoom::Body.to_string());
     }
 }
-
-impl std::error::Error for NoRoom {}
 
 /// The next piece that has something; an empty one at the end.
 async fn data(body: &mut Limited<Body>) -> Result<Bytes, BoxError> {

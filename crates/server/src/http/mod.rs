@@ -15,6 +15,7 @@ pub(crate) mod json;
 pub(crate) mod limits;
 mod line;
 pub mod metrics;
+mod no_room;
 pub(crate) mod request;
 mod route;
 pub mod serve;
@@ -28,6 +29,7 @@ use axum::Router;
 use doorward_oauth::issuer::Issuer;
 
 pub(crate) use envelope::{Envelope, Intended};
+pub(crate) use no_room::NoRoom;
 pub(crate) use shortcut::Shortcut;
 pub(crate) use straight::Straight;
 

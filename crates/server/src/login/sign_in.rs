@@ -12,6 +12,7 @@ use super::passwords::{MAX_LENGTH, PasswordError};
 use super::throttle::Attempt;
 use crate::context::Context;
 use crate::email::MAX_EMAIL;
+use crate::http::NoRoom;
 use crate::http::csrf::BrowserId;
 use crate::http::error::PageError;
 use crate::http::request::RequestInfo;
@@ -120,6 +121,7 @@ fn busy() -> PageError {
         "Not available right now",
         "Too many people are signing in. Try again in a moment.",
     )
+    .with_internal(NoRoom::Password.to_string())
 }
 
 #[cfg(test)]

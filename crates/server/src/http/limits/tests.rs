@@ -95,7 +95,8 @@ async fn large_bodies_that_do_not_end_have_a_bound_and_leave_other_addresses_roo
     let (waiting, refusal) = server.fill("192.0.2.1", || unfinished(LARGE));
     assert_eq!(refusal.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(refusal.headers().contains_key(RETRY_AFTER));
-    assert!(refusal.extensions().get::<Intended>().is_some());
+    let failure = refusal.extensions().get::<Failure>();
+    assert!(failure.is_some_and(Failure::is_for_want_of_room));
     assert!((3 << 20..=4 << 20).contains(&(waiting.len() * LARGE)));
     let refused = Some(StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(server.status("192.0.2.1", whole(LARGE)), refused);
