@@ -9,7 +9,8 @@ use std::time::Duration;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
-use super::location::{Location, LockedFile, beside, private, sync_directory, unusable};
+use super::files::{clear, copy_file, publish, swap};
+use super::location::{Location, LockedFile, beside, private, unusable};
 use super::{audit, ending, keys, migrations};
 use crate::rules::audit::{Hands, database_restored};
 use crate::{Ended, Origin, Result, Schema, Sealed, StoreError};
@@ -248,94 +249,6 @@ fn begin_anew(file: &Path, how: Restore) -> Result<Option<Ended>> {
         .and_then(|file| file.sync_all())
         .map_err(|error| cannot("written", file, &error))?;
     Ok(ended)
-}
-
-fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
-    let mut source = File::open(from)?;
-    let mut target = private().create_new(true).write(true).open(to)?;
-    io::copy(&mut source, &mut target)?;
-    target.sync_all()
-}
-
-/// Removes a copy that is not finished, and the journals beside it: SQLite would take them for those of the next copy.
-pub(super) fn clear(unfinished: &Path) -> io::Result<()> {
-    for suffix in ["-journal", "-wal", "-shm", ""] {
-        match fs::remove_file(beside(unfinished, suffix)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// Gives the finished copy its name; unlike a rename, a link replaces nothing.
-fn publish(unfinished: &Path, file: &Path) -> io::Result<()> {
-    File::open(unfinished)?.sync_all()?;
-    fs::hard_link(unfinished, file)?;
-    sync_directory(file)
-}
-
-/// At no moment is there no database: a server that starts then would make an empty one. The one before is kept under its
-/// name, `kind` and a number.
-pub(super) fn swap(new: &Path, path: &Path, kind: &str) -> io::Result<Option<PathBuf>> {
-    let replaced = if path.exists() {
-        settle(path);
-        Some(put_aside(path, kind)?)
-    } else {
-        None
-    };
-    let _ = fs::remove_file(beside(path, "-shm"));
-    if let Err(error) = fs::rename(new, path) {
-        if let Some(replaced) = &replaced {
-            put_back(replaced, path);
-        }
-        return Err(error);
-    }
-    sync_directory(path)?;
-    Ok(replaced)
-}
-
-/// Moves the journal into the database. What cannot be read any more keeps it.
-fn settle(path: &Path) {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let settled = Connection::open_with_flags(path, flags)
-        .and_then(|db| db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE;"));
-    if let Err(error) = settled {
-        tracing::warn!(%error, "the database that is replaced cannot be read");
-    }
-}
-
-fn put_aside(path: &Path, kind: &str) -> io::Result<PathBuf> {
-    let mut number = 1;
-    let replaced = loop {
-        let name = beside(path, &format!("{kind}{number}"));
-        match fs::hard_link(path, &name) {
-            Ok(()) => break name,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
-            Err(error) => return Err(error),
-        }
-    };
-    let journal = beside(path, "-wal");
-    if journal.exists()
-        && let Err(error) = fs::rename(&journal, beside(&replaced, "-wal"))
-    {
-        put_back(&replaced, path);
-        return Err(error);
-    }
-    Ok(replaced)
-}
-
-/// The database keeps its place after all, and with it the journal, which may hold what is nowhere else.
-fn put_back(replaced: &Path, path: &Path) {
-    let journal = beside(replaced, "-wal");
-    if journal.exists()
-        && let Err(error) = fs::rename(&journal, beside(path, "-wal"))
-    {
-        tracing::error!(journal = %journal.display(), %error, "this journal could not be moved back beside its database");
-        return;
-    }
-    // A second name of the same file.
-    let _ = fs::remove_file(replaced);
 }
 
 pub(super) fn cannot(what: &str, path: &Path, error: &io::Error) -> StoreError {

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::backup::{PATIENCE, cannot, clear, existing, refused, swap};
+use super::backup::{PATIENCE, cannot, existing, refused};
+use super::files::{clear, swap};
 use super::handle::reader;
 use super::location::{LockedFile, beside, private};
 use super::{SqliteOptions, keys, migrations, prepare, refusal};

@@ -16,6 +16,7 @@ mod devices;
 mod ending;
 mod errors;
 mod exchange;
+mod files;
 mod grants;
 mod handle;
 mod id_jag;
