@@ -4,6 +4,7 @@
 mod captured;
 mod json;
 mod lines;
+mod panics;
 
 use std::io::{self, IsTerminal as _};
 
@@ -18,6 +19,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::json::JsonLines;
 use self::lines::Lines;
+use self::panics::log_panics;
 
 /// The log. When it is dropped, every line that waits is written, and no further one waits.
 pub struct Log {
@@ -73,6 +75,7 @@ pub fn start(settings: &Observability) -> io::Result<Log> {
         let _ = builder.finish().with(filter_fn(may_be_logged)).try_init();
         Box::new(move |filter| drop(handle.reload(filter)))
     };
+    log_panics();
     Ok(Log { lines, reload })
 }
 
