@@ -14,6 +14,7 @@ mod moving;
 mod notify;
 mod out;
 mod reference;
+mod schema;
 mod serve;
 
 use std::process::ExitCode;

@@ -10,8 +10,8 @@ use doorward_server::keys::MasterKey;
 use doorward_server::maintenance::{self, Ended, HangingOnSecrets, Schema};
 use doorward_server::random::OsRandom;
 
-use crate::check_config::described;
 use crate::cli::ConfigArguments;
+use crate::schema::describe;
 use crate::{init, out, serve};
 
 #[derive(Args)]
@@ -66,7 +66,7 @@ pub async fn migrate(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
     let place = maintenance::place(&settings);
     out::line(match before {
         None => format!("{place} was made new, with this version's schema."),
-        Some(schema) if schema.steps_ahead > 0 => format!("{place} has {}.", described(&schema)),
+        Some(schema) if schema.steps_ahead > 0 => format!("{place} has {}.", describe(&schema)),
         Some(_) => format!("{place} is at this version's schema."),
     });
     Ok(ExitCode::SUCCESS)

@@ -47,6 +47,10 @@ pub async fn run(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
         tracing::info!("stopped before it had started");
         return Ok(ExitCode::SUCCESS);
     };
+    // Not before: it is stored hashed, and a start that is given up in between would leave a key that nobody saw.
+    if let Some(key) = running.server.make_first_admin_key().await? {
+        show(&key);
+    }
     let context = running.server.context();
     log.count_in(context.metrics.clone());
     let life = async {
@@ -149,7 +153,7 @@ pub struct Running {
 }
 
 /// Binds the listeners and opens the server; nothing is answered before [`Running::until_stopped`] runs. The listeners
-/// come first: a start that fails for a taken port has not migrated anything, nor made an admin key that nobody saw.
+/// come first: a start that fails for a taken port has not migrated anything.
 pub async fn start(settings: Settings, stop: &CancellationToken) -> anyhow::Result<Running> {
     let (public_address, admin_address) = (settings.server.address, settings.admin.address);
     let issuer = settings.server.issuer.clone();
@@ -162,11 +166,7 @@ pub async fn start(settings: Settings, stop: &CancellationToken) -> anyhow::Resu
     let connections = Connections::of_process(&settings);
     let parts = Parts::system();
     refuse_an_unset_clock(parts.clock.now())?;
-    let mut server = AuthorizationServer::open(settings, parts).await?;
-    // At once: it is stored hashed, so that a process that ends in between leaves a key that nobody saw.
-    if let Some(key) = server.take_first_admin_key() {
-        show(&key);
-    }
+    let server = AuthorizationServer::open(settings, parts).await?;
     let Routers {
         public: public_router,
         admin: admin_router,

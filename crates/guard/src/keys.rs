@@ -379,12 +379,12 @@ impl Keys {
         (age, self.failed.load(Ordering::Relaxed))
     }
 
-    /// The names of the keys in force, for the log.
-    pub(crate) fn names(&self) -> String {
+    /// The `kid`s of the keys in force, for the log.
+    pub(crate) fn key_ids(&self) -> String {
         self.current
             .load()
             .as_ref()
-            .map(|set| names(&set.keys))
+            .map(|set| key_ids(&set.keys))
             .unwrap_or_default()
     }
 
@@ -412,10 +412,10 @@ impl Keys {
     }
 }
 
-/// The names of keys, for the log.
-pub(crate) fn names(keys: &JwkSet) -> String {
-    let names: Vec<_> = keys.keys.iter().filter_map(Jwk::key_id).collect();
-    names.join(" ")
+/// The `kid`s of keys, for the log.
+pub(crate) fn key_ids(keys: &JwkSet) -> String {
+    let key_ids: Vec<_> = keys.keys.iter().filter_map(Jwk::key_id).collect();
+    key_ids.join(" ")
 }
 
 impl Drop for Keys {

@@ -46,11 +46,11 @@ pub struct MetricsSnapshot {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyMetrics {
-    /// Whose.
+    /// The issuer identifier.
     pub issuer: String,
     /// How long ago they were fetched; `None`: there are none yet.
     pub age: Option<Duration>,
-    /// How often they could not be fetched.
+    /// Attempts to fetch them that failed since the guard was built.
     pub failures: u64,
 }
 

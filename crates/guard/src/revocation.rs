@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use doorward_oauth::time::Clock;
+use doorward_oauth::time::{Clock, Outage};
 use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 
 use crate::builder::{BuildError, GuardBuilder};
 use crate::claims::Claims;
@@ -163,12 +164,12 @@ impl Revocations {
             Self::Feeds(feeds) => match feeds.for_token(&claims.issuer) {
                 Ok(Some(feed)) => feed.check(claims, token).await,
                 Ok(None) => Ok(()),
-                Err(Stranger) => Err(nobody_to_ask(claims)),
+                Err(Stranger) => Err(nobody_to_ask(claims, &feeds.strangers)),
             },
             Self::Introspections(servers) => match servers.for_token(&claims.issuer) {
                 Ok(Some(server)) => server.check(claims, token).await,
                 Ok(None) => Ok(()),
-                Err(Stranger) => Err(nobody_to_ask(claims)),
+                Err(Stranger) => Err(nobody_to_ask(claims, &servers.strangers)),
             },
             Self::Checker(checker) => match checker.is_revoked(claims, token).await {
                 Ok(false) => Ok(()),
@@ -263,11 +264,14 @@ fn check_clients(clients: &[OAuthClient]) -> Result<(), BuildError> {
 }
 
 /// The verifier accepts tokens that the settings do not provide for. Only an operator can put that right.
-fn nobody_to_ask(claims: &Claims) -> VerifyError {
-    tracing::error!(
-        issuer = claims.issuer,
-        "whether a token of this issuer was revoked cannot be told: it is none of the guard's issuers; name it with `issuer`, or let the verifier accept none of its tokens"
-    );
+fn nobody_to_ask(claims: &Claims, strangers: &Outage) -> VerifyError {
+    const NOBODY: &str = "whether a token of this issuer was revoked cannot be told: it is none of the guard's issuers; name it with `issuer`, or let the verifier accept none of its tokens";
+    let issuer = claims.issuer.as_str();
+    if let Some(failures) = strangers.failed(Instant::now().into_std()) {
+        tracing::error!(issuer, failures, "{NOBODY}");
+    } else {
+        tracing::debug!(issuer, "{NOBODY}");
+    }
     VerifyError::IntrospectionUnavailable {
         retry_after: introspection::RETRY_AFTER,
     }

@@ -14,6 +14,7 @@ const MAX_LENGTH: usize = 512;
 pub enum IssuerError {
     /// Not a URI with one meaning.
     #[error("the issuer {0}")]
+    // No `#[from]`: its text is in the sentence.
     Uri(UriError),
     /// A scheme other than `https` (or `http` on loopback).
     #[error("the issuer must begin with https:// (http:// is for localhost, 127.0.0.1 and [::1] only)")]
@@ -35,13 +36,6 @@ pub enum IssuerError {
         "the issuer's path must be plain: no empty, '.' or '..' segment and no needless percent-encoding"
     )]
     Path,
-}
-
-/// No source of the error: its text is in the sentence.
-impl From<UriError> for IssuerError {
-    fn from(error: UriError) -> Self {
-        Self::Uri(error)
-    }
 }
 
 /// An issuer identifier, kept byte for byte: the same string goes into metadata, `iss` and `authorization_servers`.
@@ -77,7 +71,7 @@ impl Issuer {
     /// # Errors
     /// An [`IssuerError`] that says what to change.
     pub fn parse_with(text: &str, rules: IssuerRules) -> Result<Self, IssuerError> {
-        let uri = Uri::parse(text, MAX_LENGTH)?;
+        let uri = Uri::parse(text, MAX_LENGTH).map_err(IssuerError::Uri)?;
         let authority = uri
             .authority
             .filter(|_| uri.is_http())

@@ -45,7 +45,8 @@ pub enum RedirectUriKind {
 pub enum RedirectUriError {
     /// Not a URI with one meaning.
     #[error("the redirect URI {0}")]
-    Uri(#[from] UriError),
+    // No `#[from]`: its text is in the sentence.
+    Uri(UriError),
     /// RFC 6749 §3.1.2.
     #[error("a redirect URI must not have a fragment")]
     Fragment,
@@ -100,7 +101,8 @@ impl RedirectUri {
     /// Checks what holds under every policy; for URIs that were registered before.
     pub fn parse(text: &str) -> Result<Self, RedirectUriError> {
         let without_wildcard = loopback_port_wildcard(text);
-        let uri = Uri::parse(without_wildcard.as_deref().unwrap_or(text), MAX_LENGTH)?;
+        let uri = Uri::parse(without_wildcard.as_deref().unwrap_or(text), MAX_LENGTH)
+            .map_err(RedirectUriError::Uri)?;
         if uri.fragment.is_some() {
             return Err(RedirectUriError::Fragment);
         }
@@ -117,7 +119,7 @@ impl RedirectUri {
             return Err(RedirectUriError::DotSegments);
         }
         match uri.scheme {
-            "https" if uri.authority.is_none() => Err(UriError::InvalidHost.into()),
+            "https" if uri.authority.is_none() => Err(RedirectUriError::Uri(UriError::InvalidHost)),
             "http" => check_loopback(&uri),
             "https" => Ok(()),
             _ if !uri.path.starts_with('/') && uri.authority.is_none() => Err(RedirectUriError::Opaque),

@@ -14,6 +14,7 @@ const MAX_LENGTH: usize = 2000;
 pub enum ResourceUriError {
     /// Not a URI with one meaning.
     #[error("the resource URI {0}")]
+    // No `#[from]`: its text is in the sentence.
     Uri(UriError),
     /// A scheme other than `https` (or `http` where that is allowed).
     #[error("the resource URI must begin with https:// (http:// is for localhost, 127.0.0.1 and [::1] only)")]
@@ -29,13 +30,6 @@ pub enum ResourceUriError {
         "the resource URI's path must be plain: no empty, '.' or '..' segment and no needless percent-encoding"
     )]
     Path,
-}
-
-/// No source of the error: its text is in the sentence.
-impl From<UriError> for ResourceUriError {
-    fn from(error: UriError) -> Self {
-        Self::Uri(error)
-    }
 }
 
 /// What is taken beside the strict form of a resource identifier.
@@ -73,7 +67,7 @@ impl ResourceUri {
     /// # Errors
     /// A [`ResourceUriError`] that says what to change.
     pub fn parse_with(text: &str, rules: ResourceRules) -> Result<Self, ResourceUriError> {
-        let uri = Uri::parse(text, MAX_LENGTH)?;
+        let uri = Uri::parse(text, MAX_LENGTH).map_err(ResourceUriError::Uri)?;
         let authority = uri
             .authority
             .filter(|_| uri.is_http())

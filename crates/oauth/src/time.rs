@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 mod outage;
 
+// How our crates tell a log of failures; no word of the protocol.
+#[doc(hidden)]
 pub use outage::Outage;
 
 /// Seconds since the Unix epoch (the `NumericDate` of RFC 7519 §2, without a fraction).

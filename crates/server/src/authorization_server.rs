@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admin::{self, AdminKeyOffer};
 use crate::audit::{self, Recorder};
-use crate::clients::Directory;
+use crate::clients::{Directory, Fetchers};
 use crate::config::{Settings, Tokens};
 use crate::context::{Context, Parts};
 use crate::discovery::ServerMetadata;
@@ -56,7 +56,6 @@ pub enum StartError {
 /// The authorization server: open it, then take its routers.
 pub struct AuthorizationServer {
     context: Arc<Context>,
-    first_admin_key: Option<AdminKeyOffer>,
 }
 
 /// The two routers.
@@ -120,9 +119,6 @@ impl AuthorizationServer {
             parts.random.as_ref(),
         )
         .await?;
-        // Last of all that can fail: a key that is stored by a start that fails is one that nobody saw.
-        let first_admin_key =
-            admin::ensure_admin_key(acting(&store, &parts).as_ref(), &settings, &parts).await?;
         let metrics = Metrics::new();
         metrics.begin(parts.clock.now(), &grant_types(&settings));
         let context = Context {
@@ -131,7 +127,10 @@ impl AuthorizationServer {
                 &settings,
                 &issuer,
                 Arc::clone(&store),
-                (fetcher, issuers_fetcher.clone()),
+                Fetchers {
+                    strangers: fetcher,
+                    operators: issuers_fetcher.clone(),
+                },
                 Arc::clone(&parts.clock),
                 &metrics,
             ),
@@ -165,7 +164,6 @@ impl AuthorizationServer {
         };
         Ok(Self {
             context: Arc::new(context),
-            first_admin_key,
         })
     }
 
@@ -174,9 +172,13 @@ impl AuthorizationServer {
         Arc::clone(&self.context)
     }
 
-    /// The admin key made at this start, once: it is stored hashed and cannot be shown again.
-    pub fn take_first_admin_key(&mut self) -> Option<AdminKeyOffer> {
-        self.first_admin_key.take()
+    /// Makes the first admin key, unless there is one or the settings bring their own. It is stored hashed and cannot be
+    /// shown again: do this when nothing else can keep the server from starting, and do not give up waiting for it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn make_first_admin_key(&self) -> Result<Option<AdminKeyOffer>, StoreError> {
+        admin::make_first_key(&self.context).await
     }
 
     /// The two routers.

@@ -201,7 +201,7 @@ impl Counter {
 
 impl Limit {
     fn new(name: &'static str, rate: Rate, clock: Arc<dyn Clock>, metrics: Metrics) -> Self {
-        metrics.limit(name);
+        metrics.limit_exists(name);
         Self {
             name,
             counter: ArcSwap::from_pointee(Counter::new(rate, &clock)),

@@ -103,7 +103,7 @@ pub async fn look(settings: &Settings, parts: &Parts) -> Result<Found, StartErro
     let sealed = found.as_ref().map_or(&[][..], |found| &found.sealed);
     let makes_master_key = match existing_master_key(settings, parts) {
         Ok(master) if may_start(&master, sealed) => {
-            let keys = found.as_ref().and_then(|found| found.signing_keys.as_deref());
+            let keys = found.as_ref().and_then(|found| found.signing_keys.clone());
             let keep = key_schedule(settings).keep_previous;
             check_published(keys.unwrap_or_default(), &master, parts.clock.now(), keep)?;
             None

@@ -31,9 +31,9 @@ pub(super) struct Lines(Arc<Shared>);
 struct Shared {
     gathered: Mutex<Gathered>,
     /// For the thread that writes.
-    came: Condvar,
+    to_write: Condvar,
     /// For whoever waits for it.
-    went: Condvar,
+    written: Condvar,
     patience: Duration,
 }
 
@@ -41,8 +41,8 @@ struct Shared {
 struct Gathered {
     lines: Vec<u8>,
     /// Bytes that came, and of them those that have left, one way or another.
-    came: usize,
-    went: usize,
+    bytes_in: usize,
+    bytes_out: usize,
     /// What is gathered is written without waiting for more.
     is_urgent: bool,
     is_closed: bool,
@@ -86,8 +86,8 @@ impl Lines {
     ) -> io::Result<Self> {
         let lines = Self(Arc::new(Shared {
             gathered: Mutex::default(),
-            came: Condvar::new(),
-            went: Condvar::new(),
+            to_write: Condvar::new(),
+            written: Condvar::new(),
             patience,
         }));
         let shared = Arc::clone(&lines.0);
@@ -119,19 +119,21 @@ impl Shared {
         let mut lines = Vec::new();
         loop {
             let nothing_came = |gathered: &mut Gathered| gathered.lines.is_empty();
-            let gathered = self.came.wait_while(lock(&self.gathered), nothing_came);
+            let gathered = self.to_write.wait_while(lock(&self.gathered), nothing_came);
             let gathered = gathered.unwrap_or_else(PoisonError::into_inner);
             let may_wait = |gathered: &mut Gathered| !gathered.is_urgent && !gathered.is_closed;
-            let gathered = self.came.wait_timeout_while(gathered, PAUSE, may_wait);
+            let gathered = self.to_write.wait_timeout_while(gathered, PAUSE, may_wait);
             let (mut gathered, _) = gathered.unwrap_or_else(PoisonError::into_inner);
             gathered.is_urgent = false;
             mem::swap(&mut gathered.lines, &mut lines);
             drop(gathered);
+            // There is room again.
+            self.written.notify_all();
             // There is nobody to tell that nobody reads the log.
             let lost = write_all(&mut to, &lines);
 
             let mut gathered = lock(&self.gathered);
-            gathered.went = gathered.went.wrapping_add(lines.len());
+            gathered.bytes_out = gathered.bytes_out.wrapping_add(lines.len());
             lines.clear();
             if gathered.lines.len() < MOST_WAITING / 2 {
                 gathered.waited_since = None;
@@ -139,7 +141,7 @@ impl Shared {
             gathered.dropped.add(lost);
             let untold = mem::take(&mut gathered.dropped.untold);
             drop(gathered);
-            self.went.notify_all();
+            self.written.notify_all();
             if untold > 0 {
                 tell(untold);
             }
@@ -155,11 +157,13 @@ impl Shared {
             MOST_WAITING
         };
         if gathered.lines.len() + line.len() > most {
-            let is_full = |gathered: &Gathered| gathered.lines.len() + line.len() > most;
+            // A line that is longer than the room there is goes alone.
+            let is_full =
+                |gathered: &Gathered| !gathered.lines.is_empty() && gathered.lines.len() + line.len() > most;
             gathered.is_urgent = true;
-            self.came.notify_one();
+            self.to_write.notify_one();
             gathered = self.wait_while(gathered, is_full);
-            if is_full(&gathered) && !gathered.lines.is_empty() {
+            if is_full(&gathered) {
                 gathered.dropped.untold += 1;
                 gathered.dropped.add(1);
                 return;
@@ -167,13 +171,13 @@ impl Shared {
         }
         let is_first = gathered.lines.is_empty();
         gathered.lines.extend_from_slice(line);
-        gathered.came = gathered.came.wrapping_add(line.len());
+        gathered.bytes_in = gathered.bytes_in.wrapping_add(line.len());
         if is_warning || gathered.is_closed {
             drop(self.wait_for_writing(gathered));
         } else {
             drop(gathered);
             if is_first {
-                self.came.notify_one();
+                self.to_write.notify_one();
             }
         }
     }
@@ -181,9 +185,9 @@ impl Shared {
     /// Waits until all that has come is written.
     fn wait_for_writing<'g>(&self, mut gathered: MutexGuard<'g, Gathered>) -> MutexGuard<'g, Gathered> {
         gathered.is_urgent = true;
-        self.came.notify_one();
-        let end = gathered.came;
-        self.wait_while(gathered, |gathered| gathered.went < end)
+        self.to_write.notify_one();
+        let end = gathered.bytes_in;
+        self.wait_while(gathered, |gathered| gathered.bytes_out < end)
     }
 
     /// Waits as long as this holds and there is patience. The thread that writes never waits for itself.
@@ -192,7 +196,7 @@ impl Shared {
         mut gathered: MutexGuard<'g, Gathered>,
         holds: impl Fn(&Gathered) -> bool,
     ) -> MutexGuard<'g, Gathered> {
-        if IS_WRITER.get() || !holds(&gathered) {
+        if is_writer() || !holds(&gathered) {
             return gathered;
         }
         let since = *gathered.waited_since.get_or_insert_with(Instant::now);
@@ -201,7 +205,7 @@ impl Shared {
             return gathered;
         }
         let waited = self
-            .went
+            .written
             .wait_timeout_while(gathered, left, |gathered| holds(gathered));
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
@@ -209,6 +213,11 @@ impl Shared {
 
 thread_local! {
     static IS_WRITER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this is the thread that writes: what it logs itself is written when it comes back to it.
+pub(super) fn is_writer() -> bool {
+    IS_WRITER.get()
 }
 
 /// As [`Write::write_all`] and [`Write::flush`], and waits where a pipe was made not to; the lines that were not taken.
@@ -266,275 +275,4 @@ impl Write for Line<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use super::*;
-
-    /// Hands on what is written, one message for each time.
-    struct Told(mpsc::Sender<String>);
-
-    impl Write for Told {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let text = String::from_utf8(bytes.to_vec()).unwrap();
-            let _ = self.0.send(text);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    /// Takes nothing before it may.
-    struct Unread(mpsc::Receiver<()>, Told);
-
-    impl Write for Unread {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let _ = self.0.recv();
-            self.1.write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    const SOON: Duration = Duration::from_secs(10);
-    const SHORT: Duration = Duration::from_millis(20);
-
-    fn lines() -> (Lines, mpsc::Receiver<String>) {
-        let (told, written) = mpsc::channel();
-        let lines = Lines::with_patience(SOON, Told(told), |_| {}).unwrap();
-        (lines, written)
-    }
-
-    /// A log that nobody reads before the sender is used or gone, and the numbers of dropped lines that it tells and counts.
-    struct Stuck {
-        lines: Lines,
-        reader: mpsc::Sender<()>,
-        written: mpsc::Receiver<String>,
-        told: mpsc::Receiver<u64>,
-    }
-
-    fn stuck(patience: Duration) -> Stuck {
-        let ((reader, reads), (to, written)) = (mpsc::channel(), mpsc::channel());
-        let (tell, told) = mpsc::channel();
-        let tell = move |number| tell.send(number).unwrap_or_default();
-        let lines = Lines::with_patience(patience, Unread(reads, Told(to)), tell).unwrap();
-        Stuck {
-            lines,
-            reader,
-            written,
-            told,
-        }
-    }
-
-    fn warn(lines: &Lines, text: &str) {
-        lines.0.gather(text.as_bytes(), true);
-    }
-
-    fn log(lines: &Lines, text: &str) {
-        lines.make_writer().write_all(text.as_bytes()).unwrap();
-    }
-
-    /// A line that takes the room of so many.
-    fn part(of: usize) -> String {
-        let mut line = "x".repeat(MOST_WAITING / of - 1);
-        line.push('\n');
-        line
-    }
-
-    #[test]
-    fn lines_of_one_moment_are_written_at_once_in_their_order() {
-        let (lines, written) = lines();
-        let mut expected = String::new();
-        for number in 0..1000 {
-            let line = format!("{number}\n");
-            log(&lines, &line);
-            expected.push_str(&line);
-        }
-        let mut text = String::new();
-        let mut times = 0;
-        while text.lines().count() < 1000 {
-            text.push_str(&written.recv_timeout(SOON).unwrap());
-            times += 1;
-        }
-        assert_eq!(text, expected);
-        assert!(times < 500, "{times}");
-    }
-
-    #[test]
-    fn a_warning_does_not_wait_for_others_and_takes_along_what_came_before() {
-        let (lines, written) = lines();
-        log(&lines, "1\n");
-        warn(&lines, "2\n");
-        let text: String = written.try_iter().collect();
-        assert_eq!(text, "1\n2\n");
-    }
-
-    #[test]
-    fn a_pipe_that_is_full_for_a_while_gets_every_line_whole() {
-        /// Takes three bytes every other time.
-        struct Full(mpsc::Sender<String>, bool);
-        impl Write for Full {
-            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                self.1 = !self.1;
-                if self.1 {
-                    return Err(io::ErrorKind::WouldBlock.into());
-                }
-                let taken = &bytes[..bytes.len().min(3)];
-                let _ = self.0.send(String::from_utf8(taken.to_vec()).unwrap());
-                Ok(taken.len())
-            }
-
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-        let (told, written) = mpsc::channel();
-        let lines = Lines::with_patience(SOON, Full(told, false), |_| {}).unwrap();
-        warn(&lines, "first line\n");
-        warn(&lines, "second line\n");
-        let text: String = written.try_iter().collect();
-        assert_eq!(text, "first line\nsecond line\n");
-    }
-
-    #[test]
-    fn nothing_waits_for_others_when_the_log_is_closed() {
-        let (lines, written) = lines();
-        log(&lines, "1\n");
-        lines.close();
-        log(&lines, "2\n");
-        let text: String = written.try_iter().collect();
-        assert_eq!(text, "1\n2\n");
-    }
-
-    #[test]
-    fn who_logs_too_much_waits_for_who_reads() {
-        let Stuck {
-            lines,
-            reader,
-            written,
-            told,
-        } = stuck(SOON);
-        let logging = lines.clone();
-        let logger = thread::spawn(move || (0..8).for_each(|_| log(&logging, &part(2))));
-        while lock(&lines.0.gathered).waited_since.is_none() {
-            thread::yield_now();
-        }
-        assert!(!logger.is_finished());
-        drop(reader);
-        logger.join().unwrap();
-        lines.close();
-        let written: usize = written.try_iter().map(|text| text.len()).sum();
-        assert_eq!(written, MOST_WAITING / 2 * 8);
-        assert!(told.try_recv().is_err(), "nothing was dropped");
-    }
-
-    /// All who log together, and not each of them, nor each line.
-    #[test]
-    fn nobody_waits_for_long_when_nobody_reads() {
-        let patience = Duration::from_millis(100);
-        let Stuck { lines, reader, .. } = stuck(patience);
-        let started = Instant::now();
-        thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    for _ in 0..100 {
-                        warn(&lines, "warning\n");
-                        log(&lines, &part(4));
-                    }
-                });
-            }
-        });
-        // 800 lines; the rest is for a machine that is busy.
-        assert!(started.elapsed() < 100 * patience, "{:?}", started.elapsed());
-        drop(reader);
-    }
-
-    #[test]
-    fn what_happens_all_the_time_is_dropped_first_and_everything_that_is_dropped_is_counted_and_told() {
-        let Stuck {
-            lines,
-            reader,
-            written,
-            told,
-        } = stuck(SHORT);
-        // Taken by who writes, who then stands.
-        log(&lines, "first\n");
-        while !lock(&lines.0.gathered).lines.is_empty() {
-            thread::yield_now();
-        }
-        for _ in 0..4 {
-            log(&lines, &part(4));
-        }
-        for _ in 0..3 {
-            log(&lines, "too much\n");
-        }
-        let (count, counted) = mpsc::channel();
-        lines.count_dropped(move |number| count.send(number).unwrap_or_default());
-        warn(&lines, "warning\n");
-        log(&lines, "too much\n");
-        assert_eq!(counted.try_iter().sum::<u64>(), 4);
-        assert!(told.try_recv().is_err(), "nobody reads");
-        drop(reader);
-        assert_eq!(told.recv_timeout(SOON), Ok(4));
-        warn(&lines, "last\n");
-        lines.close();
-        let text: String = written.try_iter().collect();
-        let others: Vec<_> = text.lines().filter(|line| !line.starts_with('x')).collect();
-        assert_eq!(others, ["first", "warning", "last"]);
-        assert_eq!(text.lines().count(), 7);
-    }
-
-    #[test]
-    fn once_somebody_reads_again_there_is_patience_again() {
-        let Stuck {
-            lines,
-            reader,
-            written,
-            ..
-        } = stuck(SHORT);
-        warn(&lines, "nobody reads\n");
-        assert!(lock(&lines.0.gathered).waited_since.is_some());
-        reader.send(()).unwrap();
-        assert_eq!(written.recv_timeout(SOON).as_deref(), Ok("nobody reads\n"));
-        drop(reader);
-        lines.close();
-        assert!(lock(&lines.0.gathered).waited_since.is_none());
-    }
-
-    #[test]
-    fn the_end_does_not_wait_for_who_does_not_read() {
-        let Stuck { lines, reader, .. } = stuck(SHORT);
-        warn(&lines, "nobody reads\n");
-        lines.close();
-        log(&lines, "the last\n");
-        drop(reader);
-    }
-
-    /// A pipe whose other end is gone.
-    #[test]
-    fn lines_that_cannot_be_written_are_counted() {
-        struct Broken;
-        impl Write for Broken {
-            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-                Err(io::ErrorKind::BrokenPipe.into())
-            }
-
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-        let (told, tells) = mpsc::channel();
-        let lines =
-            Lines::with_patience(SOON, Broken, move |number| told.send(number).unwrap_or_default()).unwrap();
-        let (count, counted) = mpsc::channel();
-        lines.count_dropped(move |number| count.send(number).unwrap_or_default());
-        log(&lines, "1\n");
-        warn(&lines, "2\n");
-        assert_eq!(counted.try_iter().sum::<u64>(), 2);
-        assert!(tells.try_recv().is_err(), "nobody would read that either");
-    }
-}
+mod tests;

@@ -4,9 +4,21 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::{self, PanicHookInfo};
 use std::thread;
 
-/// Whatever panics from now on is a line of the log, instead of several of standard error.
+use tracing::Level;
+
+use super::lines::is_writer;
+
+/// Whatever panics from now on is a line of the log, instead of several of standard error; those stay for what the log does
+/// not tell: where a filter keeps even errors out, and of the thread that writes it.
 pub(super) fn log_panics() {
-    panic::set_hook(Box::new(log));
+    let previous = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        if is_writer() || !tracing::enabled!(Level::ERROR) {
+            previous(panic);
+        } else {
+            log(panic);
+        }
+    }));
 }
 
 /// With the way to it where `RUST_BACKTRACE` asks for that.

@@ -1,9 +1,16 @@
 //! Who speaks for which tokens: the feeds, or the servers that are asked, by issuer.
 
+use doorward_oauth::time::Outage;
+
 use crate::client::OAuthClient;
 
-/// One for each issuer of the guard, its own first; `None` where it has no credentials.
-pub(crate) struct Speakers<T>(Vec<(String, Option<T>)>);
+/// One for each issuer of the guard.
+pub(crate) struct Speakers<T> {
+    /// The guard's own first; `None` where it has no credentials.
+    by_issuer: Vec<(String, Option<T>)>,
+    /// Tokens of none of them.
+    pub(super) strangers: Outage,
+}
 
 /// A token of none of the issuers, where there are several: nobody can tell who knows of it. Only verifiers of one's own let
 /// such a token through, and it must not be shown to somebody who may not have issued it.
@@ -21,13 +28,16 @@ impl<T> Speakers<T> {
         let by_issuer = clients
             .iter()
             .map(|client| (client.issuer().to_owned(), of(client)));
-        Self(by_issuer.collect())
+        Self {
+            by_issuer: by_issuer.collect(),
+            strangers: Outage::default(),
+        }
     }
 
     /// Who speaks for a token with this `iss`; `None` for one of an issuer that is deliberately not followed. The one issuer of
     /// a guard speaks for whatever the guard's verifier accepts, whether its `iss` is that issuer, something else, or missing.
     pub(super) fn for_token(&self, issuer: &str) -> Result<Option<&T>, Stranger> {
-        match (self.find(issuer), self.0.as_slice()) {
+        match (self.find(issuer), self.by_issuer.as_slice()) {
             (Some(speaker), _) | (None, [(_, speaker)]) => Ok(speaker.as_ref()),
             _ => Err(Stranger),
         }
@@ -39,11 +49,11 @@ impl<T> Speakers<T> {
     }
 
     fn find(&self, issuer: &str) -> Option<&Option<T>> {
-        let found = self.0.iter().find(|(known, _)| known == issuer);
+        let found = self.by_issuer.iter().find(|(known, _)| known == issuer);
         found.map(|(_, speaker)| speaker)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.0.iter().filter_map(|(_, speaker)| speaker.as_ref())
+        self.by_issuer.iter().filter_map(|(_, speaker)| speaker.as_ref())
     }
 }

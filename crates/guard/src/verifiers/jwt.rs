@@ -211,15 +211,15 @@ impl JwtVerifier {
         };
         if matches!(found, Err(KeyError::Unknown)) {
             let named = || header.key_id.clone().unwrap_or_default();
-            difference::tell("kid", named, || self.key_names());
+            difference::tell("kid", named, || self.key_ids());
         }
         Ok(found?)
     }
 
-    fn key_names(&self) -> String {
+    fn key_ids(&self) -> String {
         match &self.keys {
-            KeyMaterial::Known(set) => keys::names(set),
-            KeyMaterial::Fetched(keys) => keys.names(),
+            KeyMaterial::Known(set) => keys::key_ids(set),
+            KeyMaterial::Fetched(keys) => keys.key_ids(),
             KeyMaterial::Secret(_) => String::new(),
         }
     }

@@ -70,7 +70,7 @@ impl AccessTokenVerifier {
         let key_id = key_id(&jws)?;
         let found = trusted.keys.find(now, |keys| keys.find(key_id).into()).await;
         if matches!(found, Err(KeyError::Unknown)) {
-            difference::tell("kid", || key_id.to_owned(), || trusted.keys.names());
+            difference::tell("kid", || key_id.to_owned(), || trusted.keys.key_ids());
         }
         let (key, generation) = found?;
         let claims = self.judge(&jws, payload, &key, now)?;
@@ -176,12 +176,12 @@ impl AccessTokenVerifier {
         trusted
             .find(|(_, trusted)| trusted.issuer.as_str() == issuer)
             .ok_or_else(|| {
-                difference::tell("iss", || issuer.to_owned(), || self.issuer_names());
+                difference::tell("iss", || issuer.to_owned(), || self.issuers_text());
                 Rejection::Issuer
             })
     }
 
-    fn issuer_names(&self) -> String {
+    fn issuers_text(&self) -> String {
         let names: Vec<_> = self
             .issuers
             .iter()

@@ -37,7 +37,7 @@ struct State {
 
 impl Outage {
     /// The shortest time between two failures that are told.
-    pub const TOLD_EVERY: Duration = Duration::from_mins(1);
+    const TOLD_EVERY: Duration = Duration::from_mins(1);
 
     /// It failed. How many failures are to be told now, this one included; `None`: it is not to be told now.
     pub fn failed(&self, now: Instant) -> Option<u64> {
@@ -66,7 +66,7 @@ impl Outage {
     }
 
     /// Whether it failed the last time.
-    pub fn fails(&self) -> bool {
+    fn fails(&self) -> bool {
         self.fails.load(Ordering::Relaxed)
     }
 

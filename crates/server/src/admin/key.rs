@@ -11,8 +11,9 @@ use http::{HeaderMap, header};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::error::AdminError;
+use crate::audit;
 use crate::config::Settings;
-use crate::context::{Context, Parts};
+use crate::context::Context;
 use crate::http::request::{Mistaken, RequestInfo};
 use crate::keys::{MasterKey, Secrets};
 use crate::prefix;
@@ -49,22 +50,21 @@ pub(super) fn new_key(random: &dyn Random) -> String {
     random.token(prefix::ADMIN_KEY)
 }
 
-/// Makes the first admin key, unless there is one or the settings bring their own.
-pub async fn ensure_admin_key(
-    store: &dyn Store,
-    settings: &Settings,
-    parts: &Parts,
-) -> Result<Option<AdminKeyOffer>, StoreError> {
-    if settings.admin.bootstrap_key.is_some() {
+/// As [`AuthorizationServer::make_first_admin_key`](crate::AuthorizationServer::make_first_admin_key).
+pub async fn make_first_key(ctx: &Context) -> Result<Option<AdminKeyOffer>, StoreError> {
+    if ctx.settings.admin.bootstrap_key.is_some() {
         return Ok(None);
     }
-    let text = new_key(parts.random.as_ref());
+    let text = new_key(ctx.random.as_ref());
     let key = AdminKey {
         digest: sha256(text.as_bytes()),
         name: FIRST.to_owned(),
-        created_at: parts.clock.now(),
+        created_at: ctx.now(),
     };
-    let added = store.add_admin_key(key, true).await?;
+    let acting = ctx
+        .store
+        .acting(audit::system(ctx.random.as_ref(), ctx.clock.as_ref()));
+    let added = acting.add_admin_key(key, true).await?;
     Ok(added.then(|| AdminKeyOffer(text.into())))
 }
 

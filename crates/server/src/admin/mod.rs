@@ -45,7 +45,7 @@ use self::by::InTurn;
 use self::error::AdminError;
 use crate::context::Context;
 
-pub use key::{AdminKeyOffer, ensure_admin_key, tell_bootstrap_key};
+pub use key::{AdminKeyOffer, make_first_key, tell_bootstrap_key};
 
 /// One list, of which both are made: the routes with their description, which therefore cannot drift from them, and the
 /// routes alone. A server need not hold the description, for which few ask.

@@ -22,7 +22,8 @@ pub(super) enum NotProven {
     Refused(#[from] AssertionError),
 }
 
-/// Checks the assertion of this client, in a request from `address`. What comes back has to be used up before anything is given out for it.
+/// Checks the assertion of this client, in a request from `address`. What comes back has to be used up before anything is
+/// given out for it.
 pub(super) async fn verify(
     ctx: &Context,
     client: &Client,

@@ -63,10 +63,15 @@ pub(crate) async fn authenticate_counted(
     let client = match authenticate_unspent(ctx, info, headers, parameters).await {
         Ok(client) => client,
         Err(error) => {
-            if error.is(ErrorCode::InvalidClient) {
-                ctx.limits.self_registered.take(info.address)?;
-            }
-            return Err(error);
+            let counted = if error.is(ErrorCode::InvalidClient) {
+                ctx.limits.self_registered.take(info.address)
+            } else {
+                Ok(())
+            };
+            return Err(match counted {
+                Ok(()) => error,
+                Err(limit) => TokenError::from(limit).after(&error),
+            });
         }
     };
     let is_known = client.source() == ClientSource::Admin || client.resource_server().is_some();

@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use doorward_fetch::{FetchError, FetchPolicy, Fetcher};
+use doorward_fetch::{FetchError, Fetcher};
 use doorward_jose::{Header, Jwk};
 use doorward_oauth::client::{GrantType, RegistrationPolicy, TokenEndpointAuthMethod};
 use doorward_oauth::issuer::Issuer;
@@ -17,13 +17,14 @@ use crate::config::{RateLimit, Settings};
 use crate::http::metrics::Metrics;
 use crate::http::shares::{Share, Shares};
 use crate::limits::AddressLimit;
+use crate::shown;
 use crate::token::grant_types;
 
 /// Longer client ids name nobody: no earlier version took them.
 const LONGEST_ON_RECORD: usize = 2048;
 /// Clients that are kept as they were read.
 const KEPT: usize = 1024;
-/// What is fetched at one time for one address, of [`FetchPolicy::max_concurrent`].
+/// What is fetched at one time for one address, of the 64 that are fetched together.
 pub(super) const FETCHES_OF_ADDRESS: usize = 8;
 
 /// The grants that a client can have without an operator: those in which a person decides.
@@ -49,16 +50,23 @@ pub struct Directory {
     pub(super) approved_redirects: Vec<RedirectUri>,
     /// New registrations.
     pub(super) registrations: AddressLimit,
-    /// What strangers make this server fetch.
-    fetcher: Fetcher,
+    fetchers: Fetchers,
     /// The keys of clients that publish them.
     key_sets: KeySets,
     /// The keys of clients that operators registered: strangers must not take the room from those.
-    operators_keys: (Fetcher, KeySets),
+    operators_keys: KeySets,
     /// What is fetched for somebody whom nobody knows yet, documents and keys.
     fetches: Arc<AddressLimit>,
     /// What is fetched at one time.
-    shares: Arc<Shares>,
+    pub(super) shares: Arc<Shares>,
+}
+
+/// By whom a client comes here, so that nobody takes the room of the others.
+pub(crate) struct Fetchers {
+    /// What strangers make this server fetch.
+    pub(crate) strangers: Fetcher,
+    /// What clients publish that operators registered.
+    pub(crate) operators: Fetcher,
 }
 
 impl Directory {
@@ -72,7 +80,7 @@ impl Directory {
         settings: &Settings,
         issuer: &Issuer,
         store: Arc<dyn Store>,
-        (fetcher, operators_fetcher): (Fetcher, Fetcher),
+        fetchers: Fetchers,
         clock: Arc<dyn Clock>,
         metrics: &Metrics,
     ) -> Self {
@@ -111,9 +119,9 @@ impl Directory {
             store,
             kept: Cache::new(KEPT),
             documents,
-            fetcher,
+            fetchers,
             key_sets: KeySets::new(Arc::clone(&clock)),
-            operators_keys: (operators_fetcher, KeySets::new(Arc::clone(&clock))),
+            operators_keys: KeySets::new(Arc::clone(&clock)),
             by_operator: RegistrationPolicy {
                 grant_types: grant_types(settings),
                 ..registration.clone()
@@ -133,25 +141,22 @@ impl Directory {
                 clock,
                 metrics.clone(),
             )),
-            shares: Arc::new(Shares::new(
-                FetchPolicy::default().max_concurrent,
-                FETCHES_OF_ADDRESS,
-            )),
+            // Those who wait for a slow host count here too: how many are on their way together is the fetcher's to say.
+            shares: Arc::new(Shares::new(usize::MAX, FETCHES_OF_ADDRESS)),
         }
     }
 
     /// The fetcher for a request from this address. What is fetched for it at one time is bounded, so that slow hosts of one
-    /// stranger leave room for the others; and `counted`, for somebody who need not be known to anybody, how often.
-    fn fetcher_for(&self, address: IpAddr, counted: bool) -> Fetcher {
-        let shares = Arc::clone(&self.shares);
-        let fetches = counted.then(|| Arc::clone(&self.fetches));
-        self.fetcher.admitting(move || {
+    /// stranger leave room for the others; with `limit`, for somebody who need not be known to anybody, how often.
+    fn fetcher_for(&self, address: IpAddr, limit: Option<&Arc<AddressLimit>>) -> Fetcher {
+        let (shares, limit) = (Arc::clone(&self.shares), limit.cloned());
+        self.fetchers.strangers.admitting(move || {
             let mut share = Share::new(Arc::clone(&shares), address);
             if !share.grow_to(1) {
                 return Err(FetchError::Busy);
             }
-            if let Some(fetches) = &fetches {
-                fetches.take(address).map_err(|_| FetchError::NotAdmitted)?;
+            if let Some(limit) = &limit {
+                limit.take(address).map_err(|_| FetchError::NotAdmitted)?;
             }
             Ok(Box::new(share))
         })
@@ -163,7 +168,7 @@ impl Directory {
         match self.stored(client_id).await? {
             Some(client) if client.source != ClientSource::MetadataDocument => Ok(client),
             _ => {
-                let fetcher = self.fetcher_for(address, true);
+                let fetcher = self.fetcher_for(address, Some(&self.fetches));
                 self.documents.resolve(&fetcher, client_id).await.map(Arc::new)
             }
         }
@@ -171,8 +176,8 @@ impl Directory {
 
     /// The client with this id, for a request about what a person approved before: while its metadata document
     /// cannot be fetched, the snapshot of the last approval holds. A withdrawn document withdraws the client. One that
-    /// nobody ever approved has nothing here, so its document is not asked for. `address`: of the request; an operator's has
-    /// none.
+    /// nobody ever approved has nothing here, so its document is not asked for. `address`: of the request; `None` where an
+    /// operator asks, or a connection that goes on.
     pub(crate) async fn resolve_approved(
         &self,
         client_id: &str,
@@ -184,12 +189,12 @@ impl Directory {
             Some(snapshot) => snapshot,
         };
         let fetcher = address.map_or_else(
-            || self.fetcher.clone(),
-            |address| self.fetcher_for(address, false),
+            || self.fetchers.strangers.clone(),
+            |address| self.fetcher_for(address, None),
         );
         match self.documents.resolve_now_and_then(&fetcher, client_id).await {
             Err(error) if !error.is_withdrawal() => {
-                tracing::debug!(client_id = ?client_id, %error, "using the snapshot of a client metadata document");
+                tracing::debug!(client_id = ?shown::client_id(client_id), %error, "using the snapshot of a client metadata document");
                 Ok(snapshot)
             }
             outcome => outcome,
@@ -209,16 +214,18 @@ impl Directory {
         }
     }
 
-    /// The key of this client for a JWT with this header, in a request from `address`. A client that has changed its keys is asked for them once in
-    /// a while, however often somebody names one that it does not have.
+    /// The key of this client for a JWT with this header, in a request from `address`. A client that has changed its keys is
+    /// asked for them once in a while, however often somebody names one that it does not have.
     pub(super) async fn key(&self, client: &Client, header: &Header, address: IpAddr) -> Result<Jwk, NoKey> {
-        let fetcher = self.fetcher_for(address, true);
+        let of_stranger = || self.fetcher_for(address, Some(&self.fetches));
         if let Some(url) = &client.metadata.jwks_uri {
-            let (fetcher, sets) = match client.source {
-                ClientSource::Admin => (&self.operators_keys.0, &self.operators_keys.1),
-                _ => (&fetcher, &self.key_sets),
+            return match client.source {
+                ClientSource::Admin => {
+                    let fetcher = &self.fetchers.operators;
+                    self.operators_keys.find(fetcher, url, header).await
+                }
+                _ => self.key_sets.find(&of_stranger(), url, header).await,
             };
-            return sets.find(fetcher, url, header).await;
         }
         let known = |client: &Client| client.metadata.jwks.as_ref()?.select(header).cloned();
         if let Some(key) = known(client) {
@@ -229,7 +236,11 @@ impl Directory {
         if !may_have_changed {
             return Err(NoKey::Unknown);
         }
-        match self.documents.resolve_anew(&fetcher, &client.client_id).await {
+        match self
+            .documents
+            .resolve_anew(&of_stranger(), &client.client_id)
+            .await
+        {
             Ok(client) => known(&client).ok_or(NoKey::Unknown),
             Err(ClientError::DocumentUnreachable(error)) => {
                 Err(self.key_sets.unanswered(&client.client_id, &error))

@@ -6,7 +6,7 @@ use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_store::StoreError;
 
 use crate::http::NoRoom;
-use crate::http::error::{PageError, store_fault};
+use crate::http::error::PageError;
 
 /// Why a `client_id` names no client that can be served.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,20 +63,6 @@ impl ClientError {
     }
 }
 
-impl From<ClientError> for OAuthError {
-    fn from(error: ClientError) -> Self {
-        let code = match &error {
-            ClientError::Store(fault) => return store_fault(fault, error.sentence()),
-            ClientError::UnreadableRecord(_) => ErrorCode::ServerError,
-            ClientError::DocumentUnreachable(error) if error.nobody_was_asked() => {
-                ErrorCode::TemporarilyUnavailable
-            }
-            _ => ErrorCode::InvalidClient,
-        };
-        Self::new(code, error.sentence()).with_internal(error)
-    }
-}
-
 /// A page, never a redirect: nothing is known about where to redirect to (RFC 6749 §4.1.2.1).
 impl From<ClientError> for PageError {
     fn from(error: ClientError) -> Self {
@@ -96,7 +82,9 @@ impl From<ClientError> for PageError {
             )
             .with_internal(NoRoom::Fetch.to_string()),
             error => {
-                let mut page = Self::from(OAuthError::from(error));
+                let mut page = Self::from(
+                    OAuthError::new(ErrorCode::InvalidClient, error.sentence()).with_internal(error),
+                );
                 page.status = StatusCode::BAD_REQUEST;
                 page.title = "This application cannot be used".into();
                 page

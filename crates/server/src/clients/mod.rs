@@ -16,7 +16,7 @@ use doorward_oauth::client::{EffectiveClient, consent_fingerprint};
 use doorward_oauth::time::UnixSeconds;
 use doorward_store::{ClientSecret, ClientSource};
 
-pub(crate) use directory::Directory;
+pub(crate) use directory::{Directory, Fetchers};
 pub(crate) use error::ClientError;
 
 /// A client as the handlers see it, wherever it comes from.

@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,7 +51,10 @@ fn house_with(settings: &Settings) -> House {
         settings,
         &issuer,
         Arc::clone(&store),
-        (fetcher.clone(), fetcher),
+        Fetchers {
+            strangers: fetcher.clone(),
+            operators: fetcher,
+        },
         shared,
         &crate::http::metrics::Metrics::new(),
     );
@@ -353,11 +357,6 @@ fn a_document_that_nobody_was_asked_for_is_not_to_blame() {
     assert_eq!(page.status, http::StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(page.title, "Not available right now");
     assert!(!busy().sentence().contains("document"));
-    let error = doorward_oauth::error::OAuthError::from(busy());
-    assert_eq!(
-        error.code,
-        doorward_oauth::error::ErrorCode::TemporarilyUnavailable
-    );
 }
 
 #[tokio::test]
@@ -423,6 +422,31 @@ async fn an_address_has_so_much_fetched_at_one_time_and_others_are_not_held_up()
     assert!(elsewhere.is_ok(), "{elsewhere:?}");
     // What is known takes no share.
     assert!(house.resolve(&client_id).await.is_ok());
+}
+
+/// They wait for one of its places, and hold none of all.
+#[tokio::test]
+async fn those_who_wait_for_one_slow_host_hold_up_nobody_else() {
+    let (house, (server, client_id)) = (Arc::new(house()), document_server().await);
+    serve(&server, &document(&client_id)).await;
+    let (_host, url) = silent_host().await;
+    let mut waiting = Vec::new();
+    for place in 0..64 {
+        let address: IpAddr = format!("192.0.2.{}", 1 + place % 8).parse().unwrap();
+        let (house, document) = (Arc::clone(&house), format!("{url}/{place}.json"));
+        waiting.push(tokio::spawn(async move {
+            house.directory.resolve(&document, address).await
+        }));
+    }
+    let count = || Arc::strong_count(&house.directory.shares);
+    while count() <= waiting.len() && !waiting.iter().any(tokio::task::JoinHandle::is_finished) {
+        tokio::task::yield_now().await;
+    }
+    let elsewhere = house
+        .directory
+        .resolve(&client_id, "192.0.2.9".parse().unwrap())
+        .await;
+    assert!(elsewhere.is_ok(), "{elsewhere:?}");
 }
 
 /// A client that registered itself with the address of its keys, or that an operator registered so.

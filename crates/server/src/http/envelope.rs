@@ -262,7 +262,7 @@ fn unexplained(response: &Response) -> Option<Failure> {
 /// What a proven caller was refused, or who showed a wrong credential for somebody whom an operator let in. A fault of the
 /// server is no refusal, and to be told to come later costs no row: who comes too often would make as many.
 fn write_down(recorder: &Recorder, info: &RequestInfo, method: &str, route: &str, failure: &Failure) {
-    if !failure.status.is_client_error() || failure.status == StatusCode::TOO_MANY_REQUESTS {
+    if !failure.status.is_client_error() {
         return;
     }
     let refusal = || Refusal {
@@ -272,6 +272,9 @@ fn write_down(recorder: &Recorder, info: &RequestInfo, method: &str, route: &str
     };
     if let Some(mistaken) = info.mistaken() {
         recorder.refuse_stranger(info, mistaken, failure.code, refusal);
+        return;
+    }
+    if failure.status == StatusCode::TOO_MANY_REQUESTS {
         return;
     }
     let Some(actor) = info.untold() else { return };

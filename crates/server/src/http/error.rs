@@ -59,6 +59,15 @@ impl TokenError {
         self
     }
 
+    /// The same where another error came first: the log says what that was.
+    pub(crate) fn after(mut self, first: &Self) -> Self {
+        if let Some(first) = &first.error.internal {
+            let own = self.error.internal.unwrap_or_default();
+            self.error.internal = Some(format!("{own}; {first}"));
+        }
+        self
+    }
+
     /// Something broke in here.
     pub(crate) fn internal(internal: impl std::fmt::Display) -> Self {
         OAuthError::new(ErrorCode::ServerError, OUR_FAULT)

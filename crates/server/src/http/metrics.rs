@@ -289,11 +289,11 @@ impl Metrics {
                 drop(self.0.jobs.runs.get_or_create(&JobLabels { job, outcome }));
             }
         }
-        self.limit("user_code");
+        self.limit_exists("user_code");
     }
 
     /// There is such a limit.
-    pub(crate) fn limit(&self, limit: &'static str) {
+    pub(crate) fn limit_exists(&self, limit: &'static str) {
         drop(self.0.limited.get_or_create(&LimitLabels { limit }));
     }
 

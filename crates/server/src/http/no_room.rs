@@ -14,8 +14,6 @@ pub(crate) enum NoRoom {
     Fetch,
     /// The hash of a password.
     Password,
-    /// A connection to the feed of revocations.
-    Follower,
 }
 
 /// With what every text begins, and no other text for the log does.
@@ -32,7 +30,6 @@ impl fmt::Display for NoRoom {
             Self::Password => {
                 "the check of the password: too many are being checked at once, for this address or for all"
             }
-            Self::Follower => "another follower of revocations",
         })
     }
 }

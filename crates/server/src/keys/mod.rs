@@ -14,7 +14,7 @@ pub use error::KeyError;
 pub use master::{MasterKey, MasterKeyError};
 pub use private_file::write_private_file;
 pub(crate) use private_file::{is_open_to_others, read_private_file};
-pub(crate) use published::check as check_published;
+pub(crate) use published::check_published;
 pub use reseal::{MasterKeyChange, Resealed};
 pub(crate) use reseal::{may_start, opens_all};
 pub use ring::{KeyRing, KeySchedule, KeyStatus};

@@ -97,24 +97,17 @@ impl Ring {
 }
 
 /// Refuses what a start would refuse of these.
-pub(crate) fn check(
-    records: &[SigningKeyRecord],
+pub(crate) fn check_published(
+    records: Vec<SigningKeyRecord>,
     master: &MasterKey,
     now: UnixSeconds,
     keep: Duration,
 ) -> Result<(), KeyError> {
-    let standing = standing(records, now, keep);
-    let published = records
-        .iter()
-        .zip(standing)
-        .filter(|(_, standing)| standing.published);
-    let mut opened = published.map(|(record, _)| sealed::open(record, master).map(drop));
-    match opened.next() {
-        // The start makes the first one.
-        None if records.is_empty() => Ok(()),
-        None => Err(KeyError::NoActiveKey),
-        Some(first) => first.and_then(|()| opened.collect()),
+    // The start makes the first one.
+    if records.is_empty() {
+        return Ok(());
     }
+    Ring::build(records, master, now, keep, &[])?.check(master)
 }
 
 /// Refuses another key beside so many that are published, in a document of so many bytes. Verifiers bound what they read, the

@@ -16,8 +16,8 @@ async fn with(app: &TestApp, key: &str, method: &str, path: &str, body: Value) -
 
 /// A server whose first start made the admin key.
 async fn with_a_first_key() -> (TestApp, String) {
-    let mut app = TestApp::empty(|_| {}).await;
-    let key = app.server.take_first_admin_key().unwrap();
+    let app = TestApp::empty(|_| {}).await;
+    let key = app.server.make_first_admin_key().await.unwrap().unwrap();
     let key = key.expose().to_owned();
     (app, key)
 }

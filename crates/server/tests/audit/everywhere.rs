@@ -106,11 +106,6 @@ async fn no_secret_is_told() {
 /// Changes through a store that is in nobody's hands there, and why that is right: file, operation.
 const BARE: &[(&str, &str, &str)] = &[
     (
-        "admin/key.rs",
-        "add_admin_key",
-        "it is handed the store in the server's hands",
-    ),
-    (
         "authorization_server.rs",
         "serve_as",
         "on one's own machine the port may be another one at each start, which nobody has to be told",

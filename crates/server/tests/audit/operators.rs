@@ -22,6 +22,7 @@ async fn what_the_server_did_at_its_start_is_told_as_its_own() {
     ];
     assert_eq!(actions, expected, "with that of the admin key by setting");
     let own = TestApp::empty(|_| {}).await;
+    own.server.make_first_admin_key().await.unwrap().unwrap();
     let page = own
         .context
         .store

@@ -5,7 +5,8 @@ use doorward_store::ClientSource;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::{Browser, REDIRECT, TestApp};
+use crate::support::log::Log;
+use crate::support::{ADMIN_KEY, Browser, REDIRECT, TestApp};
 use crate::told::{admin, done, told, words};
 
 const WRONG: &str = "dwsec_wrong-wrong-wrong-wrong-wrong";
@@ -48,6 +49,39 @@ async fn who_tries_secrets_of_a_client_that_an_operator_made_is_told_once_a_minu
     app.wait(60);
     try_as(&app, "/oauth/token", client_id).await;
     assert_eq!(told(&app, "&outcome=refused").await.len(), 2);
+}
+
+/// Who has tried so much that the next answer is 429 goes on trying.
+#[tokio::test]
+async fn who_tries_secrets_more_often_than_an_address_may_is_told_all_the_same() {
+    let app = TestApp::with(|settings| {
+        settings.admin.bootstrap_key = Some(ADMIN_KEY.into());
+        settings.rate_limit.self_registered = "2/1h".parse().unwrap();
+    })
+    .await;
+    let body = json!({"client_name": "M", "grant_types": ["client_credentials"], "scope": "mcp:read"});
+    let machine = done(&admin(&app, "POST", "/admin/clients", body).await);
+    for _ in 0..2 {
+        try_as(&app, "/oauth/introspect", "dwc_unknown").await;
+    }
+    assert_eq!(told(&app, "&outcome=refused").await, Vec::<Value>::new());
+    let log = Log::start();
+    let form = [
+        ("client_id", machine["client_id"].as_str().unwrap()),
+        ("client_secret", WRONG),
+        ("token", "x"),
+    ];
+    let reply = app.browser().post_pairs("/oauth/introspect", &[], &form).await;
+    assert_eq!(reply.status, StatusCode::TOO_MANY_REQUESTS, "{reply:?}");
+    let internal = log.request()["internal"].as_str().unwrap().to_owned();
+    assert!(
+        internal.starts_with("more than rate_limit.self_registered allows; "),
+        "{internal}"
+    );
+    assert!(internal.ends_with("a wrong secret"), "{internal}");
+    let lines = told(&app, "&outcome=refused").await;
+    assert_eq!(words(&lines, "target"), ["POST /oauth/introspect"], "{lines:?}");
+    assert_eq!(lines[0]["client_id"], machine["client_id"]);
 }
 
 #[tokio::test]

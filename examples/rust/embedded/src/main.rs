@@ -37,9 +37,9 @@ async fn main() -> anyhow::Result<()> {
     let issuer = settings.server.issuer.clone();
 
     // The authorization server, with the resource metadata at the root of the host, which lists every resource.
-    let mut server = AuthorizationServer::open(settings, Parts::system()).await?;
+    let server = AuthorizationServer::open(settings, Parts::system()).await?;
     let Routers { public, admin } = server.routers();
-    if let Some(key) = server.take_first_admin_key() {
+    if let Some(key) = server.make_first_admin_key().await? {
         writeln!(stderr(), "the first admin key, shown once: {}", key.expose())?;
     }
 

@@ -198,7 +198,7 @@ fn check_repeated(ctx: &Context, client: &Client, body: &[u8]) -> Result<(), Tok
 
 fn metadata_of(client: &Client) -> Result<EffectiveClient, TokenError> {
     serde_json::from_str(&client.metadata)
-        .map_err(|error| OAuthError::from(ClientError::UnreadableRecord(error.to_string())).into())
+        .map_err(|error| TokenError::internal(ClientError::UnreadableRecord(error.to_string())))
 }
 
 fn invalid(sentence: &'static str) -> TokenError {
