@@ -7,7 +7,7 @@ application; :class:`Guard` is for everything else.
 import atexit
 
 from doorward import _core
-from doorward._core import VerifiedClaims, VerifiedDPoPProof, __version__
+from doorward._core import SubjectToken, VerifiedClaims, VerifiedDPoPProof, __version__
 from doorward.challenges import (
     http_status,
     response_headers_for,
@@ -52,6 +52,7 @@ __all__ = [
     "RevocationChecker",
     "RevocationFeed",
     "RevocationStatus",
+    "SubjectToken",
     "TokenExchangeOptions",
     "TokenResponse",
     "Transport",

@@ -83,6 +83,17 @@ class VerifiedClaims:
         """Whether the token has the claim, or has it with this value."""
 
 @final
+class SubjectToken:
+    """The access token with which a request came, as a thing that cannot be read, only exchanged at its issuer.
+
+    ``current_subject_token()`` gives it. It cannot be pickled or copied.
+    """
+
+    @property
+    def issuer(self) -> str:
+        """``iss``: where it can be exchanged."""
+
+@final
 class Guard:
     def __init__(self, issuer: str, resource: str, settings: Mapping[str, Any]) -> None: ...
     def start(self) -> None: ...
@@ -109,7 +120,9 @@ class Visit:
     def max_body(self) -> int: ...
     def authorize(self, body: bytes) -> _Answer | Future[_Answer | None] | None: ...
     def refuse_body(self, fault: str) -> _Answer: ...
-    def pass_on(self, headers: _Headers, keep: bool) -> tuple[VerifiedClaims, list[tuple[bytes, bytes]], str, bool]: ...
+    def pass_on(
+        self, headers: _Headers, keep: bool
+    ) -> tuple[VerifiedClaims, list[tuple[bytes, bytes]], str, bool, SubjectToken | None]: ...
     def leave(
         self, status: int, headers: list[tuple[bytes, bytes]]
     ) -> tuple[list[tuple[bytes, bytes]], Literal["json", "events"] | None]: ...

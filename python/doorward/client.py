@@ -203,6 +203,7 @@ class DoorwardClient:
         """Exchanges a token for one that another service takes (RFC 8693).
 
         Raises:
+            ValueError: The token of the caller is not of this client's issuer. Nothing was sent.
             ConsentRequiredError: A person has to agree first.
             DoorwardError: The authorization server refused, or could not be asked.
         """

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from doorward._access_token import access_tokens
 from doorward._adapter import AuthResult, FrameworkLayer, TokenChecker, lasting, signing_in
-from doorward._current import current_claims
+from doorward._current import current_claims, current_subject_token
 from doorward._fastmcp_middleware import install, with_consent
 from doorward._words import words
 from doorward.asgi import metadata_app
@@ -40,6 +40,7 @@ __all__ = [
     "DoorwardAuthResult",
     "consent_middleware",
     "current_claims",
+    "current_subject_token",
     "doorward_auth",
     "require_scope",
     "to_url_elicitation_required_error",

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from doorward._adapter import AuthResult, FrameworkLayer, TokenChecker, access_token, known_fields
-from doorward._current import current_claims, current_request
+from doorward._current import current_claims, current_request, current_subject_token
 from doorward._mcp_watch import missing_scope, watch
 from doorward._words import words
 from doorward.client import DoorwardClient
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DoorwardAuthResult",
     "current_claims",
+    "current_subject_token",
     "doorward_mcp_auth",
     "get_current_request",
     "install_request_context",

@@ -17,6 +17,7 @@ use secrecy::ExposeSecret;
 use crate::callback::EventLoops;
 use crate::clock::PyClock;
 use crate::network::Network;
+use crate::subject::SubjectToken;
 use crate::transport::PyTransport;
 use crate::{bridge, errors, json};
 
@@ -149,7 +150,7 @@ impl Client {
 
     /// Another token for one that is at hand.
     fn exchange(&self, py: Python<'_>, wanted: Exchange) -> PyResult<Py<PyAny>> {
-        let request = wanted.request();
+        let request = wanted.request(self.inner.issuer())?;
         let client = self.inner.clone();
         self.run(py, async move { client.exchange(&request).await }, token)
     }
@@ -209,7 +210,7 @@ impl Client {
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 struct Exchange {
-    subject_token: String,
+    subject_token: Subject,
     subject_token_type: String,
     actor_token: String,
     actor_token_type: String,
@@ -219,9 +220,21 @@ struct Exchange {
     audiences: Vec<String>,
 }
 
+#[derive(FromPyObject)]
+enum Subject {
+    /// Of the request that is being answered.
+    OfCaller(Py<SubjectToken>),
+    Text(String),
+}
+
 impl Exchange {
-    fn request(self) -> ExchangeRequest {
-        let mut request = ExchangeRequest::new(self.subject_token)
+    /// What is asked of an issuer.
+    fn request(self, issuer: &str) -> PyResult<ExchangeRequest> {
+        let mut request = match &self.subject_token {
+            Subject::OfCaller(token) => ExchangeRequest::new(token.get().shown_to(issuer)?),
+            Subject::Text(token) => ExchangeRequest::new(token.as_str()),
+        };
+        request = request
             .subject_token_type(self.subject_token_type)
             .requested_token_type(self.requested_token_type)
             .scopes(self.scopes);
@@ -234,7 +247,7 @@ impl Exchange {
         for audience in self.audiences {
             request = request.audience(audience);
         }
-        request
+        Ok(request)
     }
 }
 
