@@ -10,6 +10,7 @@ from typing import Any
 from weakref import WeakSet
 
 from doorward import _core
+from doorward._twins import in_coroutines
 from doorward._words import words
 from doorward.guard import Guard
 from doorward.oauth import IntrospectionResponse, TokenExchangeOptions, TokenResponse
@@ -51,7 +52,7 @@ class ClientSettings:
 
 
 class DoorwardClient:
-    """One authorization server, as this program sees it. Made by :meth:`create`."""
+    """One authorization server, as this program sees it. Made by :meth:`create` or :meth:`create_sync`."""
 
     def __init__(self, issuer: str, settings: ClientSettings) -> None:
         self.issuer = issuer
@@ -75,7 +76,7 @@ class DoorwardClient:
         )
 
     @classmethod
-    async def create(
+    def create_sync(
         cls,
         issuer: str,
         *,
@@ -95,6 +96,8 @@ class DoorwardClient:
         clock: Callable[[], float] | None = None,
     ) -> DoorwardClient:
         """A client. Does no I/O: an authorization server that is not there yet is asked when it is needed.
+
+        ``create_sync`` is the same where nothing can be awaited.
 
         Args:
             issuer: The authorization server.
@@ -138,6 +141,8 @@ class DoorwardClient:
             clock=clock,
         )
         return cls(issuer, settings)
+
+    create = classmethod(in_coroutines(create_sync, "create"))
 
     @property
     def core(self) -> _core.Client:
