@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -243,8 +243,22 @@ class DoorwardClient:
         await _now(self.core.revoke(token))
 
     def dpop_headers(self, method: str, url: str, *, access_token: str = "") -> dict[str, str]:
-        """The header with a proof for one request to another service."""
+        """The header with a proof for one request to another service, with the nonce that it wanted last."""
         return {"DPoP": self.core.dpop_proof(method, url, access_token or None)}
+
+    def remember_dpop_nonce(self, url: str, headers: Mapping[str, str]) -> bool:
+        """Remembers the ``DPoP-Nonce`` of a service's answer for the next proofs to it (RFC 9449 §9).
+
+        Args:
+            url: Where the request went.
+            headers: Those of the answer, as HTTP libraries have them.
+
+        Returns:
+            Whether there was a new one: after a 401 with ``use_dpop_nonce`` that is the moment to send the request once
+            more, with a new proof.
+        """
+        nonces = [value for name, value in headers.items() if name.lower() == "dpop-nonce"]
+        return self.core.remember_dpop_nonce(url, nonces)
 
     async def aclose(self) -> None:
         """Closes this client and its resources. Harmless when it is closed already."""

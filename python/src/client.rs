@@ -9,6 +9,8 @@ use doorward_guard::client::{
 };
 use doorward_guard::jose::SigningKey;
 use futures_util::FutureExt as _;
+use http::header::InvalidHeaderValue;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -20,6 +22,8 @@ use crate::network::Network;
 use crate::subject::SubjectToken;
 use crate::transport::PyTransport;
 use crate::{bridge, errors, json};
+
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// What `DoorwardClient` was told.
 #[derive(FromPyObject)]
@@ -182,6 +186,14 @@ impl Client {
             .dpop_proof(method, url, access_token)
             .map_err(|error| errors::client(py, &error))?;
         Ok(proof.to_str().unwrap_or_default().to_owned())
+    }
+
+    /// Remembers the `DPoP-Nonce` of a service's answer, all values of which are given. Whether there was a new one.
+    fn remember_dpop_nonce(&self, url: &str, nonces: Vec<String>) -> bool {
+        let values = nonces.into_iter().map(HeaderValue::try_from);
+        let headers: Result<HeaderMap, InvalidHeaderValue> =
+            values.map(|value| Ok((DPOP_NONCE, value?))).collect();
+        headers.is_ok_and(|headers| self.inner.remember_dpop_nonce(url, &headers))
     }
 }
 

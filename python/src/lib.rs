@@ -20,6 +20,7 @@ mod http;
 mod json;
 mod jwt;
 mod log;
+mod metrics;
 mod network;
 mod proof;
 mod revocation;

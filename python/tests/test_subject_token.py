@@ -98,6 +98,7 @@ def mail_server(framework: Any, server: AuthorizationServer, **options: Any) -> 
 
 
 def text(response: Any) -> str:
+    assert response.status_code == 200, response.text
     return result_of(response)["result"]["content"][0]["text"]
 
 
