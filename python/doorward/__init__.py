@@ -7,7 +7,7 @@ application; :class:`Guard` is for everything else.
 import atexit
 
 from doorward import _core
-from doorward._core import VerifiedClaims, VerifiedDPoPProof, __version__
+from doorward._core import SubjectToken, VerifiedClaims, VerifiedDPoPProof, __version__
 from doorward.challenges import (
     http_status,
     response_headers_for,
@@ -19,6 +19,7 @@ from doorward.consent import to_url_elicitation_required_error
 from doorward.errors import *  # noqa: F403
 from doorward.errors import __all__ as _errors
 from doorward.guard import DoorwardResource, DPoPRequest, DPoPRequestContext, Guard, RevocationStatus
+from doorward.metrics import FeedMetrics, KeyMetrics, MetricsSnapshot
 from doorward.oauth import IntrospectionResponse, TokenExchangeOptions, TokenResponse
 from doorward.options import (
     ACCESS_TOKEN_ALGORITHMS,
@@ -42,16 +43,20 @@ __all__ = [
     "DPoPRequestContext",
     "DoorwardClient",
     "DoorwardResource",
+    "FeedMetrics",
     "FetchSettings",
     "Guard",
     "InboundDPoPOptions",
     "IntrospectionResponse",
     "IntrospectionRevocation",
+    "KeyMetrics",
+    "MetricsSnapshot",
     "PrivateKey",
     "ReplayStore",
     "RevocationChecker",
     "RevocationFeed",
     "RevocationStatus",
+    "SubjectToken",
     "TokenExchangeOptions",
     "TokenResponse",
     "Transport",
