@@ -49,7 +49,7 @@ use crate::ledger::Tally;
 use crate::mount::NotHere;
 use crate::previous::Previous;
 use crate::random::Random;
-use crate::scenarios::{Plan, SCENARIOS, Scenario, UPGRADE};
+use crate::scenarios::{Plan, SCENARIOS, Scenario, UPGRADE, UPGRADE_FAR};
 use crate::site::Engine;
 
 /// Longer than any scenario takes.
@@ -135,14 +135,25 @@ async fn main() -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let chosen = chosen(&arguments)?;
-    let upgrades = chosen.iter().any(|scenario| scenario.name == UPGRADE);
     // Before anything is measured: it takes longer than a scenario.
-    let previous = upgrades.then(|| Arc::new(previous(arguments.previous.as_deref())));
+    let versions: Vec<_> = chosen
+        .iter()
+        .filter_map(|scenario| {
+            let built = match scenario.name {
+                UPGRADE => previous(arguments.previous.as_deref()),
+                UPGRADE_FAR => Previous::oldest(),
+                _ => return None,
+            };
+            Some((scenario.name, Arc::new(built)))
+        })
+        .collect();
     let (began, mut rows) = (Instant::now(), Vec::new());
     let mut round = 0;
     loop {
         for scenario in &chosen {
-            let plan = plan(seed.wrapping_add(round), previous.clone());
+            let version = versions.iter().find(|(name, _)| *name == scenario.name);
+            let previous = version.map(|(_, previous)| Arc::clone(previous));
+            let plan = plan(seed.wrapping_add(round), previous);
             rows.push(one(scenario, plan).await);
         }
         round += 1;
@@ -151,14 +162,16 @@ async fn main() -> anyhow::Result<ExitCode> {
             break;
         }
     }
-    if let Some(Ok(previous)) = previous.as_deref() {
-        println!("{UPGRADE}: from {} and back", previous.name);
+    for (name, version) in &versions {
+        if let Ok(previous) = &**version {
+            println!("{name}: from {} and back", previous.name);
+        }
     }
     Ok(report(&rows))
 }
 
 fn previous(given: Option<&Path>) -> anyhow::Result<Previous> {
-    given.map_or_else(Previous::build, Previous::of)
+    given.map_or_else(Previous::last, Previous::of)
 }
 
 fn chosen(arguments: &Arguments) -> anyhow::Result<Vec<&'static Scenario>> {

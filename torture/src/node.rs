@@ -12,6 +12,7 @@ use http::HeaderValue;
 use tokio::time::{Instant, sleep};
 
 use crate::balancer::{Ask, Balancer};
+use crate::previous::Previous;
 
 /// Longer than any start or drain takes on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -22,6 +23,8 @@ pub struct Node {
     program: PathBuf,
     folder: PathBuf,
     environment: Vec<(String, String)>,
+    /// What its program is not told of that.
+    unknown: &'static [&'static str],
     pub public: SocketAddr,
     pub admin: SocketAddr,
     host: HeaderValue,
@@ -51,6 +54,7 @@ impl Node {
             program: program.to_owned(),
             folder: folder.to_owned(),
             environment,
+            unknown: &[],
             public: free_address()?,
             admin: free_address()?,
             host: host.clone(),
@@ -62,6 +66,13 @@ impl Node {
     /// From its next start it is this program.
     pub fn replace(&mut self, program: &Path) {
         program.clone_into(&mut self.program);
+        self.unknown = &[];
+    }
+
+    /// From its next start it is this other version.
+    pub fn go_back(&mut self, to: &Previous) {
+        self.replace(&to.program);
+        self.unknown = to.unknown;
     }
 
     /// Adds to its environment; counts from its next start.
@@ -98,7 +109,9 @@ impl Node {
             .args(arguments);
         command.current_dir(&self.folder).env_clear();
         command.envs(std::env::vars().filter(|(name, _)| name == "PATH" || name.starts_with("LLVM_")));
-        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        let known = self.environment.iter();
+        let known = known.filter(|(name, _)| !self.unknown.contains(&name.as_str()));
+        command.envs(known.map(|(name, value)| (name, value)));
         command
             .env("DOORWARD_SERVER_ADDRESS", self.public.to_string())
             .env("DOORWARD_ADMIN_ADDRESS", self.admin.to_string())

@@ -15,6 +15,8 @@ use crate::node::{Node, free_address};
 /// The setting that names the master key.
 pub const MASTER_KEY: &str = "DOORWARD_KEYS_MASTER_KEY";
 
+const ISSUER: &str = "DOORWARD_SERVER_ISSUER";
+
 /// What is kept where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Engine {
@@ -72,10 +74,7 @@ impl Site {
             program: program.to_owned(),
             environment: Vec::new(),
         };
-        site.set(
-            "DOORWARD_SERVER_ISSUER",
-            &format!("http://localhost:{}", issuer.port()),
-        );
+        site.set(ISSUER, &format!("http://localhost:{}", issuer.port()));
         let admin_key = site.admin_key.clone();
         site.set("DOORWARD_ADMIN_BOOTSTRAP_KEY", &admin_key);
         site.set(MASTER_KEY, &secret()?);
@@ -99,6 +98,17 @@ impl Site {
         site.set("DOORWARD_TOKENS_ACCESS_TTL", "1h");
         site.set("DOORWARD_OBSERVABILITY_LOG_LEVEL", "warn");
         Ok(site)
+    }
+
+    /// Gives it a name as servers have that are not tried out: without a port.
+    pub fn name(&mut self, host: &'static str) {
+        self.host = HeaderValue::from_static(host);
+        self.set(ISSUER, &format!("https://{host}"));
+    }
+
+    /// The issuer.
+    pub fn issuer(&self) -> anyhow::Result<String> {
+        self.value(ISSUER)
     }
 
     /// For all nodes that are added from now on.

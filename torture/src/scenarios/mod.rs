@@ -65,8 +65,9 @@ macro_rules! scenarios {
     };
 }
 
-/// The one that wants another version.
+/// The ones that want another version.
 pub const UPGRADE: &str = "rolling-upgrade";
+pub const UPGRADE_FAR: &str = "rolling-upgrade-far";
 
 /// All of them.
 pub const SCENARIOS: &[Scenario] = scenarios! {
@@ -99,6 +100,7 @@ pub const SCENARIOS: &[Scenario] = scenarios! {
     "flows-postgres" Postgres true nodes::flows, "three nodes, one picked at random for each request: no failure";
     "rolling-restart" Postgres true rolling::restart, "one node after another is replaced: no failure";
     UPGRADE Postgres false rolling::upgrade, "one node after another is replaced by another version, and back: no failure";
+    UPGRADE_FAR Postgres false rolling::upgrade_far, "the same with the oldest version that may work beside this one";
     "rolling-keys" Postgres true rolling::keys, "signing keys rotate: no failure";
     "rolling-master" Postgres false master_key::change, "the master key is changed, and the command for it dies in the middle: no failure";
 };

@@ -70,7 +70,7 @@ impl World {
     pub async fn set_up(site: &Site, balancer: &Balancer, people: usize) -> anyhow::Result<Self> {
         let admin = Admin::of(site, 0)?;
         let create = async |body| admin.call(Method::POST, "/admin/clients", body).await;
-        let keys = Keys::generate(format!("http://{}", site.host.to_str()?))?;
+        let keys = Keys::generate(site.issuer()?)?;
         let scopes = json!([{ "name": "tools/read", "description": "Read" }, { "name": "tools/write", "description": "Write" }]);
         let resource = json!({ "slug": "mcp", "uri": RESOURCE, "backend_kind": "mint", "scopes": scopes });
         admin.call(Method::POST, "/admin/resources", resource).await?;

@@ -94,7 +94,7 @@ impl Browser<'_> {
 
     /// Sends it and follows redirects on the server itself.
     async fn walk(&mut self, mut ask: Ask) -> anyhow::Result<Answer> {
-        let own = format!("http://{}", self.site.host.to_str()?);
+        let own = self.site.issuer()?;
         loop {
             let cookies = self.cookies.header()?;
             if !cookies.is_empty() {

@@ -15,7 +15,7 @@ use crate::support::Engine;
 
 /// Ways to end a token, each by the node that is given.
 #[derive(Debug, Clone, Copy)]
-enum End {
+pub enum End {
     Token,
     Grant,
     Client,
@@ -50,7 +50,7 @@ impl End {
 }
 
 /// Two nodes.
-async fn two(place: &Place) -> [Node; 2] {
+pub async fn two(place: &Place) -> [Node; 2] {
     [place.node().await, place.node().await]
 }
 
@@ -183,7 +183,7 @@ async fn a_client_without_its_secret_or_disabled_gets_nothing_as_soon_as_that_wa
 }
 
 /// Asks until it is so; how long after the beginning the last one asked who was told otherwise, if anybody was.
-async fn until(what: impl AsyncFn() -> bool) -> Duration {
+pub async fn until(what: impl AsyncFn() -> bool) -> Duration {
     let (begun, mut otherwise) = (Instant::now(), Duration::ZERO);
     loop {
         // Before the question: the time that an answer takes makes nothing older.
@@ -204,33 +204,40 @@ async fn what_one_node_ends_another_one_refuses_within_a_second() {
         return;
     }
     for end in [End::Token, End::Grant, End::Client] {
-        let place = Place::new().await;
-        let [here, there] = two(&place).await;
-        let (program, guard) = (here.program().await, guard_of(&here).await);
-        let token = here.token(&program).await;
-        until(async || there.says_active(&guard, &token).await).await;
-        assert!(there.says_active(&guard, &token).await);
-        end.happen(&here, &program, &token).await;
-        let ended = Instant::now();
-        let old = until(async || !there.says_active(&guard, &token).await).await;
-        assert!(old <= STALE_AFTER, "{end:?}: {old:?}");
-        if matches!(end, End::Client) {
-            let since = ended.elapsed();
-            let old =
-                until(async || there.ask_for_token(&program).await.status == StatusCode::UNAUTHORIZED).await;
-            assert!(old.is_zero() || since + old <= STALE_AFTER, "{since:?} {old:?}");
-        }
+        assert_refused_elsewhere_in_time(&Place::new().await, end).await;
     }
 }
 
-/// Only PostgreSQL has several nodes. Without waiting for the look that a node takes every second by itself.
+/// What one of two nodes ends, the other one refuses within a second.
+pub async fn assert_refused_elsewhere_in_time(place: &Place, end: End) {
+    let [here, there] = two(place).await;
+    let (program, guard) = (here.program().await, guard_of(&here).await);
+    let token = here.token(&program).await;
+    until(async || there.says_active(&guard, &token).await).await;
+    assert!(there.says_active(&guard, &token).await);
+    end.happen(&here, &program, &token).await;
+    let ended = Instant::now();
+    let old = until(async || !there.says_active(&guard, &token).await).await;
+    assert!(old <= STALE_AFTER, "{end:?}: {old:?}");
+    if matches!(end, End::Client) {
+        let since = ended.elapsed();
+        let old =
+            until(async || there.ask_for_token(&program).await.status == StatusCode::UNAUTHORIZED).await;
+        assert!(old.is_zero() || since + old <= STALE_AFTER, "{since:?} {old:?}");
+    }
+}
+
+/// Only PostgreSQL has several nodes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_one_node_withdraws_another_one_publishes_no_more_within_a_second() {
-    if !Engine::is_postgres() {
-        return;
+    if Engine::is_postgres() {
+        assert_withdrawn_elsewhere_in_time(&Place::new().await).await;
     }
-    let place = Place::new().await;
-    let [here, there] = two(&place).await;
+}
+
+/// Without waiting for the look that a node takes every second by itself.
+pub async fn assert_withdrawn_elsewhere_in_time(place: &Place) {
+    let [here, there] = two(place).await;
     let program = here.program().await;
     let withdrawn = key_of(&here.token(&program).await);
     assert!(there.published().await.contains(&withdrawn));

@@ -8,6 +8,8 @@ mod full;
 mod kept;
 mod master;
 mod nodes;
+#[cfg(unix)]
+mod pooled;
 mod rotation;
 mod several;
 #[path = "../support/mod.rs"]

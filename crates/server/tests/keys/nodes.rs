@@ -180,7 +180,7 @@ impl Node {
         self.context.keys.rotate_when_due().await.unwrap();
     }
 
-    fn browser(&self) -> Browser {
+    pub fn browser(&self) -> Browser {
         Browser::new(self.public.clone())
     }
 }

@@ -7,7 +7,7 @@ use doorward_server::config::Settings;
 
 #[cfg(unix)]
 #[path = "../../../store/tests/engines/postgres/cluster.rs"]
-mod cluster;
+pub(crate) mod cluster;
 
 /// `postgres`, or anything else for SQLite.
 const SETTING: &str = "DOORWARD_TEST_ENGINE";

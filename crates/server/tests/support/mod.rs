@@ -31,6 +31,8 @@ use tempfile::TempDir;
 
 pub use browser::{Browser, Reply};
 pub use engine::Engine;
+#[cfg(unix)]
+pub(crate) use engine::cluster;
 pub use flow::{Authorization, REDIRECT, VERIFIER, challenge_of, claims};
 pub use html::Form;
 
@@ -238,7 +240,8 @@ impl TestApp {
     }
 }
 
-fn new_user(context: &Context, email: &str) -> User {
+/// A person with [`PASSWORD`].
+pub fn new_user(context: &Context, email: &str) -> User {
     User {
         id: UserId(context.random.uuid_v4()),
         email: email.to_owned(),

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use deadpool_postgres::{Pool, PoolError};
-use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::{Client, Config, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::PostgresOptions;
@@ -200,6 +200,18 @@ pub(super) async fn try_out(pool: &Pool, servers: &str) -> Result<()> {
         _ => return Err(unreachable(servers, &why)),
     };
     Err(unusable(&format!("the PostgreSQL server refused: {why}; {fix}")))
+}
+
+/// Behind a pooler a statement outside of a transaction runs under the role's limits alone: says so when there are none.
+pub(super) async fn tell_of_limits(db: &Client) -> std::result::Result<(), tokio_postgres::Error> {
+    let answer = db.simple_query("SHOW statement_timeout").await?;
+    let unlimited = |message: &SimpleQueryMessage| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("0"));
+    if answer.iter().any(unlimited) {
+        tracing::warn!(
+            "behind a pooler a statement alone has the limits of its role, and this one has no statement_timeout: ALTER ROLE … SET statement_timeout = '10s'"
+        );
+    }
+    Ok(())
 }
 
 fn unreachable(servers: &str, why: &str) -> StoreError {

@@ -145,6 +145,11 @@ impl Engine {
         let checked = check(&found.map_or_else(Vec::new, |found| found.sealed))?;
         migrations::migrate(&mut first).await.map_err(at_start)?;
         partitions::recover(&mut first).await;
+        if options.transaction_pooler {
+            location::tell_of_limits(&first)
+                .await
+                .map_err(|error| at_start(error.into()))?;
+        }
         drop(first);
         let changes = Arc::new(Changes::of_several());
         let engine = Self {

@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use super::cluster::{Cluster, execute};
 use super::operator::ask;
-use super::pgbouncer::Pooler;
+use super::pooler::Pooler;
 use crate::conformance::changes::version;
 use crate::conformance::scene::{APP, client};
 

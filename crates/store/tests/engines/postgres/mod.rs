@@ -14,6 +14,7 @@ mod outage;
 mod partitions;
 mod password;
 mod pgbouncer;
+mod pooler;
 mod remembered;
 mod round_trips;
 mod silent_start;

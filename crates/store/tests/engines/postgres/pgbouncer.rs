@@ -1,126 +1,17 @@
 //! Behind `PgBouncer` in transaction mode, with the lines of the book: everything works as without it.
 
 use std::future::Future;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::process::{Child, Stdio};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Waker};
-use std::time::Duration;
 
 use doorward_store::postgres::{PostgresOptions, PostgresStore};
 use doorward_store::{RotateOutcome, Store, StoreError};
 
-use super::cluster::server::{UNPRIVILEGED, is_root, missing_program, unprivileged};
-use super::cluster::{Cluster, Database, shared};
+use super::cluster::Database;
+use super::pooler::pooler;
 use super::template;
 use crate::conformance::scene::{Opened, Scene, at, at_once, rotation};
-
-/// What deploy.md tells operators to write.
-const BOOK: &str = include_str!("../../../../../docs/src/how-to/deploy.md");
-/// As long as its standard input: when this process ends, however it ends, so does the pooler.
-const KEEPER: &str = r#"
-    "$1" "$2/pgbouncer.ini" >"$2/pgbouncer.log" 2>&1 </dev/null &
-    pooler=$!
-    cat >/dev/null
-    kill -INT "$pooler"
-    wait "$pooler"
-"#;
-
-pub(super) struct Pooler {
-    port: u16,
-    /// Ends with the process.
-    _keeper: Child,
-}
-
-/// The section `[pgbouncer]` of the book.
-fn settings_of_the_book() -> &'static str {
-    let (_, after) = BOOK.split_once("[pgbouncer]\n").unwrap();
-    after.split_once("```").unwrap().0
-}
-
-fn program() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain([PathBuf::from("/usr/sbin")])
-        .map(|directory| directory.join("pgbouncer"))
-        .find(|program| program.exists())
-}
-
-fn keep(program: &Path, directory: &Path) -> Child {
-    unprivileged(Path::new("/bin/sh"))
-        .args(["-c", KEEPER, "sh"])
-        .args([program, directory])
-        .stdin(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
-impl Pooler {
-    /// With its files beside those of this server; `host`: the folder of the socket of the server that it leads to.
-    pub(super) fn start(beside: &Cluster, host: &Path) -> Option<Self> {
-        let Some(program) = program() else {
-            missing_program("pgbouncer", "no `pgbouncer` in PATH or /usr/sbin");
-            return None;
-        };
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let directory = beside.directory.join("pgbouncer");
-        std::fs::create_dir(&directory).unwrap();
-        // Of the book but for who may come in, and from where.
-        let ours = ["listen_", "auth_", "server_tls"];
-        let kept = settings_of_the_book()
-            .lines()
-            .filter(|line| !ours.iter().any(|key| line.starts_with(key)));
-        let kept: Vec<&str> = kept.collect();
-        let settings = format!(
-            "[databases]\n* = host={}\n[pgbouncer]\n{}\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
-             unix_socket_dir =\nauth_type = trust\nauth_file = {}/users\n",
-            host.display(),
-            kept.join("\n"),
-            directory.display()
-        );
-        std::fs::write(directory.join("pgbouncer.ini"), settings).unwrap();
-        std::fs::write(directory.join("users"), "\"doorward\" \"\"\n").unwrap();
-        if is_root() {
-            let owner = Some(UNPRIVILEGED);
-            std::os::unix::fs::chown(&directory, owner, owner).unwrap();
-        }
-        let pooler = Self {
-            port,
-            _keeper: keep(&program, &directory),
-        };
-        assert!(
-            pooler.answers(),
-            "PgBouncer does not start: {}",
-            std::fs::read_to_string(directory.join("pgbouncer.log")).unwrap_or_default()
-        );
-        Some(pooler)
-    }
-
-    /// Within ten seconds.
-    fn answers(&self) -> bool {
-        (0..200).any(|_| {
-            std::thread::sleep(Duration::from_millis(50));
-            std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok()
-        })
-    }
-
-    pub(super) fn url(&self, database: &str) -> String {
-        format!("postgres://doorward@127.0.0.1:{}/{database}", self.port)
-    }
-}
-
-pub(super) fn pooler() -> Option<&'static Pooler> {
-    static POOLER: OnceLock<Option<Pooler>> = OnceLock::new();
-    let start = || shared().and_then(|cluster| Pooler::start(cluster, &cluster.directory));
-    POOLER.get_or_init(start).as_ref()
-}
 
 async fn pooled(database: &Database) -> Option<PostgresStore> {
     pooled_by(database, 8).await

@@ -331,7 +331,7 @@ async fn a_pooler_in_between_is_no_hindrance() {
     let Some(mut places) = Places::new().await else {
         return;
     };
-    let pooler = tokio::task::spawn_blocking(super::pgbouncer::pooler);
+    let pooler = tokio::task::spawn_blocking(super::pooler::pooler);
     let Some(pooler) = pooler.await.unwrap() else {
         return;
     };
