@@ -120,6 +120,8 @@ pub enum AuditAction {
     ClientDisabled,
     ClientEnabled,
     ClientDeleted,
+    /// Removed with others, because nobody was allowed anything for so long.
+    ClientExpired,
     UserCreated,
     UserUpdated,
     UserPasswordChanged,
@@ -144,6 +146,8 @@ pub enum AuditAction {
     AssertionAudienceDeleted,
     GrantApproved,
     GrantEnded,
+    /// Removed with others, because it was of no use any more.
+    GrantExpired,
     ConsentForgotten,
     EverythingEnded,
     CodeReplayed,

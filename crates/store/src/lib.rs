@@ -373,6 +373,7 @@ pub trait Store: Send + Sync + 'static {
     /// that registered themselves and that nobody allowed anything), at most
     /// `limit` rows a kind. Returns what it removed. `retain` says how long what has ended is
     /// remembered (replays are noticed that long): longer than access tokens live. A kind that fails stops no other one.
+    /// Clients, and grants that nobody ended, are told of by their number.
     async fn sweep_kinds(
         &self,
         kinds: SweepKinds,

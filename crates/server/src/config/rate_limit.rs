@@ -20,7 +20,7 @@ section! {
         self_registered: Rate = Rate::new(300, Span::minutes(1)),
         /// Refreshes for one person by one client: a client that runs in circles.
         token_account: Rate = Rate::new(120, Span::minutes(1)),
-        /// New registrations from one address. What is registered already is not counted, nor what comes with an initial access token.
+        /// New registrations from one address, at each node. What is registered already is not counted, nor what comes with an initial access token.
         registration: Rate = Rate::new(600, Span::minutes(30)),
         /// Metadata documents of clients, and keys of clients that registered themselves, fetched for one address.
         cimd: Rate = Rate::new(120, Span::minutes(2)),
@@ -28,7 +28,7 @@ section! {
         par: Rate = Rate::new(600, Span::minutes(5)),
         /// Devices that begin to wait, from one address.
         device_address: Rate = Rate::new(60, Span::minutes(10)),
-        /// Devices that begin to wait, from all addresses together: what strangers can make the store keep.
+        /// Devices that begin to wait, from all addresses together, at each node: what strangers can make the store keep, times the number of nodes.
         device_total: Rate = Rate::new(10_000, Span::minutes(10)),
     }
 }

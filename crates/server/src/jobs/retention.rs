@@ -96,7 +96,7 @@ async fn sweep(ctx: &Context) -> Result<(), StoreError> {
     let retain = ctx.settings.storage.retention.duration();
     let (mut kinds, mut first) = (SweepKinds::ALL, Ok(()));
     while !kinds.is_empty() {
-        let swept = ctx.store.sweep_kinds(kinds, ctx.now(), retain, BATCH).await;
+        let swept = ctx.as_system().sweep_kinds(kinds, ctx.now(), retain, BATCH).await;
         for (kind, rows) in swept.kinds() {
             ctx.metrics.removed(kind, rows);
         }

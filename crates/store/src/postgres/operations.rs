@@ -721,7 +721,10 @@ impl Store for PostgresStore {
         let rounds = &self.rounds;
         for (kind, past) in kinds(of, now, retain) {
             let removed = self
-                .transaction(|db| async move { sweep::remove(&db, kind, past, limit, rounds).await })
+                .act(|db| async move {
+                    let removed = sweep::remove(&db, kind, past, limit, rounds).await?;
+                    Ok((removed, audit::removed(kind, removed)))
+                })
                 .await;
             swept.add(kind, removed, limit, rounds.are_under_way(kind));
         }

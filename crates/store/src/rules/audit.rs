@@ -22,10 +22,12 @@ pub(crate) use records::{
     subject_linked, subject_unlinked, trusted_issuer, trusted_issuer_deleted, trusted_issuer_updated, user,
     user_deleted, user_updated,
 };
+pub(crate) use sweep::removed;
 
 mod grants;
 mod keys;
 mod records;
+mod sweep;
 
 /// Text of others, for example a refused `client_id`, is cut off here, in bytes. What is stored has shorter names
 /// ([`MAX_CLIENT_ID`](crate::MAX_CLIENT_ID)), and is found by them.

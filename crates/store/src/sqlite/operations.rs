@@ -661,7 +661,10 @@ impl Store for SqliteStore {
         for (kind, past) in kinds(of, now, retain) {
             let round = Arc::clone(&self.clients_looked_at);
             let removed = self
-                .write(move |db| sweep::remove(db, kind, past, limit, &round))
+                .act(move |db| {
+                    let removed = sweep::remove(db, kind, past, limit, &round)?;
+                    Ok((removed, audit::removed(kind, removed)))
+                })
                 .await;
             let is_under_way = kind == Kind::UnusedClients && self.clients_looked_at.is_under_way();
             swept.add(kind, removed, limit, is_under_way);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use doorward_store::{
     ClientSecret, ClientSource, Digest, EndReason, GrantFilter, InitialAccessToken, Reseal, Sealed,
@@ -36,6 +37,12 @@ pub(crate) async fn every_operation_that_changes_something_is_told(opened: Opene
             outcome
         }};
     }
+    let mut unused = client("unused", ClientSource::Dynamic);
+    unused.updated_at = at(-2);
+    store.create_client(unused).await.unwrap();
+    tells!(sweep(at(0), Duration::from_secs(1), 100) => "client.expired");
+    // Of which `sweep` consists.
+    told.insert("sweep_kinds");
     tells!(create_resource(resource("a", "https://a.example/mcp")) => "resource.created");
     tells!(update_resource(resource("a", "https://b.example/mcp")) => "resource.updated");
     tells!(delete_resource("a", at(0)) => "resource.deleted");

@@ -144,7 +144,7 @@ macro_rules! conformance {
                 what_has_a_nul_in_its_name_cannot_be_removed;
             sweep: what_is_past_its_use_is_removed, what_is_in_use_stays, a_sweep_removes_at_most_its_limit, clients_that_registered_themselves_and_were_never_allowed_anything_are_removed,
                 a_client_that_is_removed_takes_what_people_allowed_it_long_ago_along,
-                initial_tokens_go_long_after_they_ended, so_many_clients_are_looked_at_in_one_go;
+                what_nobody_ended_is_told_by_its_number_when_it_goes, initial_tokens_go_long_after_they_ended, so_many_clients_are_looked_at_in_one_go;
         }
     };
     ($open:path; $($module:ident: $($case:ident),+;)+) => {

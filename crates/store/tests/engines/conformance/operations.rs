@@ -59,8 +59,6 @@ pub(crate) const SILENT: &[(&str, &str)] = &[
     ("record", "tells"),
     ("forget_audit_events", "what was told long ago"),
     ("forget_revocations", "what expired long ago"),
-    ("sweep", "what expired long ago"),
-    ("sweep_kinds", "what expired long ago"),
     ("keep_partitions", "what expired long ago"),
 ];
 

@@ -2,12 +2,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_store::{
-    Client, ClientSource, EndReason, GrantFilter, GrantState, InitialAccessToken, LoginThrottle, PageRequest,
-    RedeemOutcome, RegisterOutcome, ThrottlePolicy,
+    Actor, ActorKind, Client, ClientSource, EndReason, GrantFilter, GrantState, InitialAccessToken,
+    LoginThrottle, PageRequest, RedeemCode, RedeemOutcome, RegisterOutcome, StoreError, ThrottlePolicy,
 };
+use serde_json::json;
 use uuid::Uuid;
 
-use super::scene::{APP, Opened, Scene, at, at_once, client, consent, digest, redemption};
+use super::audit::{events, origin};
+use super::scene::{APP, Opened, Scene, at, at_once, client, consent, digest, person, redemption};
 
 const RETAIN: Duration = Duration::from_secs(1000);
 const YEAR: i64 = 365 * 86_400;
@@ -246,4 +248,74 @@ pub(crate) async fn initial_tokens_go_long_after_they_ended(opened: Opened) {
         store.sweep(at(time), RETAIN, 100).await.unwrap();
         assert_eq!(ends().await, left, "{time}");
     }
+}
+
+/// A client, and a grant that nobody ended. One event a batch, which stands and falls with it.
+pub(crate) async fn what_nobody_ended_is_told_by_its_number_when_it_goes(opened: Opened) {
+    let scene = Scene::new(opened).await;
+    let store = &scene.store;
+    let pending = scene.approved().await.grant.id;
+    let expired = scene.active().await;
+    for _ in 0..3 {
+        let once = RedeemCode {
+            refresh: None,
+            ..redemption(&scene.approved().await, at(0))
+        };
+        store.redeem_code(once).await.unwrap();
+    }
+    let ended = GrantFilter::one(scene.active().await);
+    let ended = store.revoke_grants(ended, EndReason::RevokedByUser, at(1)).await;
+    assert_eq!(ended, Ok(1));
+    let told = async || {
+        let events = events(store).await.into_iter();
+        let of_sweeps =
+            events.filter(|event| event.actor == ActorKind::System && event.detail.contains_key("kind"));
+        let mut told: Vec<_> = of_sweeps
+            .map(|event| (event.action.as_str().to_owned(), json!(event.detail)))
+            .collect();
+        told.sort_by_key(|(action, detail)| (action.clone(), detail.to_string()));
+        told
+    };
+    let of = |action: &str, detail| (action.to_owned(), detail);
+
+    // The id of the first event is taken: what it would tell of stays.
+    let taken = origin(Actor::System, YEAR);
+    let acting = store.acting(taken.clone());
+    acting.create_user(person("taken@example.com")).await.unwrap();
+    let swept = store.acting(taken).sweep(at(YEAR), RETAIN, 2).await;
+    assert_eq!(swept.map(|swept| swept.total()), Err(StoreError::Conflict));
+    assert!(store.grant(pending).await.unwrap().is_some());
+    assert_eq!(store.grant(expired).await.unwrap(), None);
+    let first = [
+        of("grant.expired", json!({"kind": "expired_grants", "grants": 1})),
+        of(
+            "grant.expired",
+            json!({"kind": "grants_without_refresh", "grants": 2}),
+        ),
+    ];
+    assert_eq!(told().await, first);
+
+    let sweep = async || {
+        let acting = store.acting(origin(Actor::System, YEAR));
+        acting.sweep(at(YEAR), RETAIN, 2).await.unwrap();
+    };
+    sweep().await;
+    assert_eq!(store.grant(pending).await.unwrap(), None);
+    assert_eq!(store.client(APP).await.unwrap(), None);
+    let [one, two] = first;
+    let all = [
+        of("client.expired", json!({"kind": "unused_clients", "clients": 1})),
+        one,
+        of(
+            "grant.expired",
+            json!({"kind": "grants_without_refresh", "grants": 1}),
+        ),
+        of("grant.expired", json!({"kind": "pending_grants", "grants": 1})),
+        two,
+    ];
+    assert_eq!(told().await, all);
+    // What removes nothing tells nothing.
+    sweep().await;
+    sweep().await;
+    assert_eq!(told().await, all);
 }
