@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from types import TracebackType
 from typing import Literal
 
 FRAMES = 30
@@ -12,8 +13,10 @@ _MISTAKES = (TypeError, AttributeError, NameError, ImportError)
 """What is raised by a program that is wrong, and not because somebody is away (``callback.rs`` knows them too)."""
 
 
-def traceback_of(error: BaseException, texts: Literal["all", "of mistakes", "none"], secret: str) -> str:
-    """The traceback with its causes. Texts of exceptions may hold what the function was given: those of mistakes come
+def traceback_of(
+    error: BaseException, trace: TracebackType | None, texts: Literal["all", "of mistakes", "none"], secret: str
+) -> str:
+    """The traceback with those of the causes. Texts of exceptions may hold what the function was given: those of mistakes come
     without the secret, and others only where nothing is secret. Values and notes never come along.
     """
     told: list[str] = []
@@ -21,7 +24,8 @@ def traceback_of(error: BaseException, texts: Literal["all", "of mistakes", "non
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
         seen.add(id(current))
-        frames = traceback.format_list(traceback.extract_tb(current.__traceback__, -FRAMES))
+        own = trace if current is error else current.__traceback__
+        frames = traceback.format_list(traceback.extract_tb(own, -FRAMES))
         has_text = texts == "all" or (texts == "of mistakes" and isinstance(current, _MISTAKES))
         text = _text(current, secret) if has_text else ""
         head = "Traceback (most recent call last):\n" if frames else ""

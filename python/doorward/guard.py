@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 from doorward import _checks, _core
 from doorward._asgi_types import ASGIApp
@@ -33,6 +33,8 @@ from doorward.options import (
 
 __all__ = ["DPoPRequest", "DPoPRequestContext", "DoorwardResource", "Guard", "RevocationStatus"]
 
+
+V = TypeVar("V")
 
 Kind: TypeAlias = Literal["tool", "prompt", "resource"]
 """What MCP has scopes for."""
@@ -349,7 +351,8 @@ class Guard(DoorwardResource):
             "acr_values": words("acr_values", acr_values),
             "credentials": credentials_for_core(as_credentials),
             "issuer_credentials": {
-                named: credentials_for_core(credentials) for named, credentials in (issuer_credentials or {}).items()
+                named: credentials_for_core(credentials)
+                for named, credentials in _mapping("issuer_credentials", issuer_credentials).items()
             },
             "revocation": revocation_for_core(revocation_checker, fail_closed),
             "on_decision": decision_hook_for_core(on_decision),
@@ -368,10 +371,17 @@ class Guard(DoorwardResource):
 
 
 def _named(setting: str, scopes: Mapping[str, Iterable[str]] | None) -> dict[str, list[str]]:
-    if scopes is not None and not isinstance(scopes, Mapping):
-        raise TypeError(f"{setting} must be a mapping of names to lists of scopes, not {scopes!r}")
-    named = {_checks.text(f"a name in {setting}", name): given for name, given in (scopes or {}).items()}
-    return {name: words(f"{setting}[{name!r}]", given) for name, given in named.items()}
+    return {name: words(f"{setting}[{name!r}]", given) for name, given in _mapping(setting, scopes).items()}
+
+
+def _mapping(setting: str, given: Mapping[str, V] | None) -> Mapping[str, V]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{setting} must be a mapping (dict), not {type(given).__name__}")
+    for name in given:
+        _checks.text(f"a name in {setting}", name)
+    return given
 
 
 # Last: it needs what is above, and annotations here name it.

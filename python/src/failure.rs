@@ -79,6 +79,10 @@ fn traceback(py: Python<'_>, error: &PyErr, texts: Texts<'_>) -> Option<String> 
     };
     let told = TRACEBACK
         .import(py, "doorward._failures", "traceback_of")
-        .and_then(|traceback| traceback.call1((error.value(py), texts, secret))?.extract());
+        .and_then(|traceback| {
+            // Before 3.12 an exception that was raised into Rust does not know its own yet.
+            let arguments = (error.value(py), error.traceback(py), texts, secret);
+            traceback.call1(arguments)?.extract()
+        });
     told.ok()
 }

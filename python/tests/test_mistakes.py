@@ -158,6 +158,7 @@ def names_rust(message: str) -> bool:
         ({"more_issuers": 5}, TypeError, "more_issuers must be a list of strings, not 5"),
         ({"scopes": [5]}, TypeError, "scopes must be a list of strings, and 5 is none"),
         ({"tool_scopes": ["a"]}, TypeError, "tool_scopes must be a mapping"),
+        ({"issuer_credentials": [CREDENTIALS]}, TypeError, "issuer_credentials must be a mapping (dict), not list"),
         ({"tool_scopes": {5: ["a"]}}, TypeError, "a name in tool_scopes must be a string"),
         ({"resource_name": 5}, TypeError, "resource_name must be a string"),
         ({"resource_metadata_url": b"x"}, TypeError, "resource_metadata_url must be a string (str), not bytes"),
