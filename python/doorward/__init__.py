@@ -7,7 +7,7 @@ application; :class:`Guard` is for everything else.
 import atexit
 
 from doorward import _core
-from doorward._core import VerifiedClaims, VerifiedDPoPProof, __version__
+from doorward._core import SubjectToken, VerifiedClaims, VerifiedDPoPProof, __version__
 from doorward.challenges import (
     http_status,
     response_headers_for,
@@ -54,6 +54,7 @@ from doorward.errors import (
     VerifierRuntimeError,
 )
 from doorward.guard import DoorwardResource, DPoPRequest, DPoPRequestContext, Guard, RevocationStatus
+from doorward.metrics import FeedMetrics, KeyMetrics, MetricsSnapshot
 from doorward.oauth import IntrospectionResponse, TokenExchangeOptions, TokenResponse
 from doorward.options import (
     ACCESS_TOKEN_ALGORITHMS,
@@ -91,6 +92,7 @@ __all__ = [
     "DoorwardClient",
     "DoorwardError",
     "DoorwardResource",
+    "FeedMetrics",
     "FetchSettings",
     "Guard",
     "GuardOptions",
@@ -109,7 +111,9 @@ __all__ = [
     "InvalidSignatureError",
     "InvalidTargetError",
     "JWKSFetchError",
+    "KeyMetrics",
     "MetadataFetchError",
+    "MetricsSnapshot",
     "MissingMetadataEndpointError",
     "PrivateKey",
     "ProtocolError",
@@ -120,6 +124,7 @@ __all__ = [
     "RevocationStatus",
     "RevocationUnavailableError",
     "ServerError",
+    "SubjectToken",
     "TokenExchangeOptions",
     "TokenExpiredError",
     "TokenMissingError",

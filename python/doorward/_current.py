@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 CLAIMS = "doorward.claims"
 """The key of the claims in ``scope["state"]``, until the request is answered, and in the scope itself."""
 
+SUBJECT_TOKEN = "doorward.subject_token"
+"""The key of the token in the scope, as what can only be exchanged."""
+
 
 # A tuple, since every request makes one.
-Visit: TypeAlias = "tuple[_core.VerifiedClaims, str, DoorwardResource, Exchange]"
-"""The claims and the token of a request, the guard that let it through, and what the application does with it. The token is
-empty where nobody needs it."""
+Visit: TypeAlias = "tuple[_core.VerifiedClaims, str, DoorwardResource, Exchange, _core.SubjectToken | None]"
+"""The claims and the token of a request, the guard that let it through, what the application does with it, and the token as
+what can only be exchanged. The readable one is empty where nobody needs it."""
 
 _visit: ContextVar[Visit | None] = ContextVar("doorward_visit", default=None)
 
@@ -48,10 +51,24 @@ def current_claims() -> _core.VerifiedClaims:
     Raises:
         TokenMissingError: Outside a guarded request.
     """
-    claims = _of_mcp_request()
+    claims: _core.VerifiedClaims | None = _of_request(CLAIMS, 0)
     if claims is None:
         raise TokenMissingError("there is no guarded request here")
     return claims
+
+
+def current_subject_token() -> _core.SubjectToken:
+    """The token of the request that is being answered, for an exchange: ``TokenExchangeOptions(current_subject_token())``.
+
+    It cannot be read, and no client but one of its own issuer takes it.
+
+    Raises:
+        TokenMissingError: Outside a guarded request.
+    """
+    token: _core.SubjectToken | None = _of_request(SUBJECT_TOKEN, 4)
+    if token is None:
+        raise TokenMissingError("there is no guarded request here")
+    return token
 
 
 def current_request() -> Any | None:
@@ -69,12 +86,12 @@ def first_generation_message() -> Any | None:
     return context.get(None) if isinstance(context, ContextVar) else None
 
 
-def _of_mcp_request() -> _core.VerifiedClaims | None:
+def _of_request(key: str, place: int) -> Any | None:
+    """What a request has in its scope, and in its :data:`Visit`."""
     message = first_generation_message()
     if message is not None:
         # Not in its state: a request may be answered before its message is handled.
         scope = getattr(getattr(message, "request", None), "scope", None)
-        claims: _core.VerifiedClaims | None = (scope or {}).get(CLAIMS)
-        return claims
+        return (scope or {}).get(key)
     visit = _visit.get()
-    return None if visit is None else visit[0]
+    return None if visit is None else visit[place]

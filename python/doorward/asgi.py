@@ -3,7 +3,8 @@
     app.add_middleware(GuardMiddleware, guard=guard, path="/mcp")
 
 Everything under ``path`` needs a good access token; the resource metadata (RFC 9728) is answered besides. The
-application finds the claims with :func:`current_claims` or in ``scope["state"]["doorward.claims"]``.
+application finds the claims with :func:`current_claims` or in ``scope["state"]["doorward.claims"]``, and with
+:func:`current_subject_token` the token as what can only be exchanged.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from typing import Any, TypeAlias
 
 from doorward import _body, _core
 from doorward._asgi_types import ASGIApp, Headers, Receive, Scope, Send
-from doorward._current import CLAIMS, current_claims, enter, leave
+from doorward._current import CLAIMS, SUBJECT_TOKEN, current_claims, current_subject_token, enter, leave
 from doorward._exchange import Exchange
 from doorward._paths import guarded_path, is_as_written, is_open, is_under, raw_path, route_path
 from doorward.guard import DoorwardResource
 
-__all__ = ["GuardMiddleware", "current_claims", "require_scope", "require_scopes"]
+__all__ = ["GuardMiddleware", "current_claims", "current_subject_token", "require_scope", "require_scopes"]
 
 Answer: TypeAlias = tuple[int, Headers, bytes]
 
@@ -140,19 +141,19 @@ class GuardMiddleware:
         if refusal is not None:
             await _answer(send, refusal)
             return
-        claims, stripped, token, filters = visit.pass_on(headers, self._keep_authorization)
+        claims, stripped, token, filters, subject = visit.pass_on(headers, self._keep_authorization)
         # The same dictionary, which servers make for each request: layers outside see what the application writes there.
         state = scope.get("state")
         if state is None:
             state = {}
         outside = state.get(CLAIMS)
         state[CLAIMS] = claims
-        inner = {**scope, "headers": stripped, "state": state, CLAIMS: claims}
+        inner = {**scope, "headers": stripped, "state": state, CLAIMS: claims, SUBJECT_TOKEN: subject}
         if filters and "extensions" in scope:
             offered: dict[str, Any] = scope["extensions"] or {}
             inner["extensions"] = {name: value for name, value in offered.items() if name not in _UNSEEN}
         exchange = Exchange(visit, body, filters, scope, receive, self.watched(scope, visit, send))
-        entered = enter((claims, token, self.guard, exchange))
+        entered = enter((claims, token, self.guard, exchange, subject))
         sign_out = None
         try:
             sign_out = self.sign_in(inner, claims, token)

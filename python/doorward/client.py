@@ -10,6 +10,7 @@ from typing import Any
 from weakref import WeakSet
 
 from doorward import _checks, _core
+from doorward._twins import in_coroutines
 from doorward._unpack import Unpack
 from doorward._words import words
 from doorward.guard import Guard
@@ -55,7 +56,7 @@ class ClientSettings:
 
 
 class DoorwardClient:
-    """One authorization server, as this program sees it. Made by :meth:`create`."""
+    """One authorization server, as this program sees it. Made by :meth:`create` or :meth:`create_sync`."""
 
     def __init__(self, issuer: str, settings: ClientSettings) -> None:
         self.issuer = _checks.text("issuer", issuer)
@@ -85,7 +86,7 @@ class DoorwardClient:
         )
 
     @classmethod
-    async def create(
+    def create_sync(
         cls,
         issuer: str,
         *,
@@ -105,6 +106,8 @@ class DoorwardClient:
         clock: Callable[[], float] | None = None,
     ) -> DoorwardClient:
         """A client. Does no I/O: an authorization server that is not there yet is asked when it is needed.
+
+        ``create_sync`` is the same where nothing can be awaited.
 
         Args:
             issuer: The authorization server.
@@ -148,6 +151,8 @@ class DoorwardClient:
             clock=clock,
         )
         return cls(issuer, settings)
+
+    create = classmethod(in_coroutines(create_sync, "create"))
 
     @property
     def core(self) -> _core.Client:
@@ -219,6 +224,7 @@ class DoorwardClient:
         """Exchanges a token for one that another service takes (RFC 8693).
 
         Raises:
+            ValueError: The token of the caller is not of this client's issuer. Nothing was sent.
             ConsentRequiredError: A person has to agree first.
             DoorwardError: The authorization server refused, or could not be asked.
         """
@@ -253,8 +259,22 @@ class DoorwardClient:
         await _now(self.core.revoke(token))
 
     def dpop_headers(self, method: str, url: str, *, access_token: str = "") -> dict[str, str]:
-        """The header with a proof for one request to another service."""
+        """The header with a proof for one request to another service, with the nonce that it wanted last."""
         return {"DPoP": self.core.dpop_proof(method, url, access_token or None)}
+
+    def remember_dpop_nonce(self, url: str, headers: Mapping[str, str]) -> bool:
+        """Remembers the ``DPoP-Nonce`` of a service's answer for the next proofs to it (RFC 9449 §9).
+
+        Args:
+            url: Where the request went.
+            headers: Those of the answer, as HTTP libraries have them.
+
+        Returns:
+            Whether there was a new one: after a 401 with ``use_dpop_nonce`` that is the moment to send the request once
+            more, with a new proof.
+        """
+        nonces = [value for name, value in headers.items() if name.lower() == "dpop-nonce"]
+        return self.core.remember_dpop_nonce(url, nonces)
 
     async def aclose(self) -> None:
         """Closes this client and its resources. Harmless when it is closed already."""

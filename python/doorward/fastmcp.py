@@ -15,8 +15,9 @@ from typing import Any
 
 from doorward._access_token import access_tokens
 from doorward._adapter import AuthResult, FrameworkLayer, TokenChecker, lasting, signing_in
-from doorward._current import current_claims
+from doorward._current import current_claims, current_subject_token
 from doorward._fastmcp_middleware import install, with_consent
+from doorward._twins import in_coroutines
 from doorward._unpack import Unpack
 from doorward._words import words
 from doorward.asgi import metadata_app
@@ -40,7 +41,9 @@ __all__ = [
     "DoorwardAuthResult",
     "consent_middleware",
     "current_claims",
+    "current_subject_token",
     "doorward_auth",
+    "doorward_auth_sync",
     "require_scope",
     "to_url_elicitation_required_error",
 ]
@@ -50,7 +53,7 @@ logger = logging.getLogger("doorward")
 DoorwardAuthResult = AuthResult
 
 
-async def doorward_auth(
+def doorward_auth_sync(
     issuer: str,
     base_url: str,
     scopes: Iterable[str] | None = None,
@@ -85,6 +88,9 @@ async def doorward_auth(
 
     The authorization server need not be there yet: its keys are fetched in the background, and requests that come before
     are answered with 503.
+
+    ``doorward_auth_sync`` is the same for servers that are made by an import (``uvicorn module:app --workers 2``), where nothing can
+    be awaited.
 
     Args:
         issuer: The authorization server. Compared byte for byte with what tokens say.
@@ -132,7 +138,7 @@ async def doorward_auth(
     if mcp_path.strip("/") and base.endswith(path):
         logger.warning("base_url already ends with mcp_path: tokens are for %s", base + path)
     resource = base if path == "/" and not mcp_path.strip("/") else base + path
-    client = await DoorwardClient.create(
+    client = DoorwardClient.create_sync(
         issuer,
         auth=as_credentials,
         dpop=dpop,
@@ -166,6 +172,9 @@ async def doorward_auth(
     guard.start()
     provider = _provider(guard, client, base)
     return AuthResult({"auth": provider}, guard, client)
+
+
+doorward_auth = in_coroutines(doorward_auth_sync, "doorward_auth")
 
 
 def require_scope(scope: str) -> None:

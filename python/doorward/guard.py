@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 from doorward import _checks, _core
@@ -12,6 +12,7 @@ from doorward._asgi_types import ASGIApp
 from doorward._words import words
 from doorward.challenges import www_authenticate, www_authenticate_challenges
 from doorward.errors import TokenMissingError
+from doorward.metrics import FeedMetrics, KeyMetrics, MetricsSnapshot
 from doorward.options import (
     ACCESS_TOKEN_ALGORITHMS,
     ASCredentials,
@@ -166,6 +167,20 @@ class DoorwardResource:
     def revocation_statuses(self) -> dict[str, RevocationStatus]:
         """The same for each issuer. ``off`` for one that the guard has no credentials for."""
         return {issuer: RevocationStatus(*status) for issuer, status in self.core.revocation_statuses()}
+
+    def metrics(self) -> MetricsSnapshot:
+        """The counts since this guard was made, to be handed to whatever metrics library the program uses.
+
+        Requests that an adapter or ``GuardMiddleware`` decided are counted, and no token that :meth:`verify` was asked
+        about alone.
+        """
+        allowed, refused, feed, keys = self.core.metrics()
+        return MetricsSnapshot(
+            allowed=allowed,
+            refused=MappingProxyType(refused),
+            feed=None if feed is None else FeedMetrics(*feed),
+            keys=tuple(KeyMetrics(*of_issuer) for of_issuer in keys),
+        )
 
     def prm_response(self) -> dict[str, Any]:
         """The resource metadata (RFC 9728 §2)."""

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from doorward._adapter import AuthResult, FrameworkLayer, TokenChecker, access_token, known_fields
-from doorward._current import current_claims, current_request
+from doorward._current import current_claims, current_request, current_subject_token
 from doorward._mcp_watch import missing_scope, watch
+from doorward._twins import in_coroutines
 from doorward._unpack import Unpack
 from doorward._words import words
 from doorward.client import DoorwardClient
@@ -37,7 +38,9 @@ from doorward.options import (
 __all__ = [
     "DoorwardAuthResult",
     "current_claims",
+    "current_subject_token",
     "doorward_mcp_auth",
+    "doorward_mcp_auth_sync",
     "get_current_request",
     "install_request_context",
     "require_scope",
@@ -48,7 +51,7 @@ __all__ = [
 DoorwardAuthResult = AuthResult
 
 
-async def doorward_mcp_auth(
+def doorward_mcp_auth_sync(
     issuer: str,
     resource: str,
     scopes: Iterable[str] | None = None,
@@ -83,6 +86,9 @@ async def doorward_mcp_auth(
     The authorization server need not be there yet: its keys are fetched in the background, and requests that come before
     are answered with 503. Call :func:`install_request_context` with the server, else proofs and the scopes of tools
     cannot be checked, and requests that depend on them are refused; and what should be 503 is the SDK's 500.
+
+    ``doorward_mcp_auth_sync`` is the same for servers that are made by an import (``uvicorn module:app --workers 2``), where nothing can
+    be awaited.
 
     Args:
         issuer: The authorization server. Compared byte for byte with what tokens say.
@@ -122,7 +128,7 @@ async def doorward_mcp_auth(
         ValueError: A setting cannot be used; the message says what to change.
     """
     advertised = words("scopes", scopes)
-    client = await DoorwardClient.create(
+    client = DoorwardClient.create_sync(
         issuer,
         auth=as_credentials,
         dpop=dpop,
@@ -156,6 +162,9 @@ async def doorward_mcp_auth(
     guard.start()
     verifier = DoorwardTokenVerifier(guard, client)
     return AuthResult({"token_verifier": verifier, "auth": _auth_settings(guard)}, guard, client)
+
+
+doorward_mcp_auth = in_coroutines(doorward_mcp_auth_sync, "doorward_mcp_auth")
 
 
 def require_scope(scope: str) -> None:

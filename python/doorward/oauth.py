@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from doorward import _core
 from doorward._words import words
 
 __all__ = [
@@ -25,7 +26,7 @@ class TokenExchangeOptions:
     """A token exchange (RFC 8693).
 
     Attributes:
-        subject_token: The token to exchange, mostly that of the request that is being answered.
+        subject_token: The token to exchange, mostly that of the request that is being answered: ``current_subject_token()``.
         subject_token_type: Its type. Default: an access token.
         actor_token: A token of the one who acts.
         actor_token_type: Its type. Default: an access token.
@@ -35,7 +36,7 @@ class TokenExchangeOptions:
         audiences: Their names at the authorization server.
     """
 
-    subject_token: str = field(repr=False)
+    subject_token: str | _core.SubjectToken = field(repr=False)
     subject_token_type: str = ""
     actor_token: str = field(default="", repr=False)
     actor_token_type: str = ""
@@ -45,6 +46,8 @@ class TokenExchangeOptions:
     audiences: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.subject_token, str | _core.SubjectToken):
+            raise TypeError("subject_token must be a token, or what current_subject_token() returns")
         if not self.subject_token:
             raise ValueError("a token exchange needs a subject_token")
         if not isinstance(self.scope, str):

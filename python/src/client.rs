@@ -9,6 +9,8 @@ use doorward_guard::client::{
 };
 use doorward_guard::jose::SigningKey;
 use futures_util::FutureExt as _;
+use http::header::InvalidHeaderValue;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -17,8 +19,11 @@ use secrecy::ExposeSecret;
 use crate::callback::EventLoops;
 use crate::clock::PyClock;
 use crate::network::Network;
+use crate::subject::SubjectToken;
 use crate::transport::PyTransport;
 use crate::{bridge, errors, json};
+
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// What `DoorwardClient` was told.
 #[derive(FromPyObject)]
@@ -149,7 +154,7 @@ impl Client {
 
     /// Another token for one that is at hand.
     fn exchange(&self, py: Python<'_>, wanted: Exchange) -> PyResult<Py<PyAny>> {
-        let request = wanted.request();
+        let request = wanted.request(self.inner.issuer())?;
         let client = self.inner.clone();
         self.run(py, async move { client.exchange(&request).await }, token)
     }
@@ -182,6 +187,14 @@ impl Client {
             .map_err(|error| errors::client(py, &error))?;
         Ok(proof.to_str().unwrap_or_default().to_owned())
     }
+
+    /// Remembers the `DPoP-Nonce` of a service's answer, all values of which are given. Whether there was a new one.
+    fn remember_dpop_nonce(&self, url: &str, nonces: Vec<String>) -> bool {
+        let values = nonces.into_iter().map(HeaderValue::try_from);
+        let headers: Result<HeaderMap, InvalidHeaderValue> =
+            values.map(|value| Ok((DPOP_NONCE, value?))).collect();
+        headers.is_ok_and(|headers| self.inner.remember_dpop_nonce(url, &headers))
+    }
 }
 
 impl Client {
@@ -209,7 +222,7 @@ impl Client {
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 struct Exchange {
-    subject_token: String,
+    subject_token: Subject,
     subject_token_type: String,
     actor_token: String,
     actor_token_type: String,
@@ -219,9 +232,21 @@ struct Exchange {
     audiences: Vec<String>,
 }
 
+#[derive(FromPyObject)]
+enum Subject {
+    /// Of the request that is being answered.
+    OfCaller(Py<SubjectToken>),
+    Text(String),
+}
+
 impl Exchange {
-    fn request(self) -> ExchangeRequest {
-        let mut request = ExchangeRequest::new(self.subject_token)
+    /// What is asked of an issuer.
+    fn request(self, issuer: &str) -> PyResult<ExchangeRequest> {
+        let mut request = match &self.subject_token {
+            Subject::OfCaller(token) => ExchangeRequest::new(token.get().shown_to(issuer)?),
+            Subject::Text(token) => ExchangeRequest::new(token.as_str()),
+        };
+        request = request
             .subject_token_type(self.subject_token_type)
             .requested_token_type(self.requested_token_type)
             .scopes(self.scopes);
@@ -234,7 +259,7 @@ impl Exchange {
         for audience in self.audiences {
             request = request.audience(audience);
         }
-        request
+        Ok(request)
     }
 }
 

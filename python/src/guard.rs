@@ -20,6 +20,7 @@ use crate::client::Credentials;
 use crate::clock::PyClock;
 use crate::dpop::DpopOptions;
 use crate::http::{AsgiHeaders, OwnedHead, answer_to_python, bad_request};
+use crate::metrics::{self, Snapshot};
 use crate::network::Network;
 use crate::revocation::RevocationOptions;
 use crate::transport::PyTransport;
@@ -300,6 +301,11 @@ impl Guard {
     fn revocation_statuses(&self) -> Vec<(&str, Status)> {
         let statuses = self.inner.revocation_statuses().into_iter();
         statuses.map(|(issuer, of)| (issuer, status(of))).collect()
+    }
+
+    /// The counts since the guard was built: `(allowed, refused, feed, keys)`.
+    fn metrics(&self) -> Snapshot {
+        metrics::snapshot(self.inner.metrics())
     }
 
     /// Where clients find the resource metadata.

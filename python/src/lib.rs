@@ -21,10 +21,12 @@ mod http;
 mod json;
 mod jwt;
 mod log;
+mod metrics;
 mod network;
 mod proof;
 mod revocation;
 mod runtime;
+mod subject;
 mod template;
 mod transport;
 mod visit;
@@ -57,6 +59,8 @@ mod _core {
     use crate::proof::check_proof;
     #[pymodule_export]
     use crate::runtime::shut_down;
+    #[pymodule_export]
+    use crate::subject::SubjectToken;
     #[pymodule_export]
     use crate::visit::{EventFilter, Visit};
 

@@ -16,8 +16,18 @@ use pyo3::types::{PyBytes, PyList, PyString};
 use crate::bridge;
 use crate::claims::VerifiedClaims;
 use crate::http::{Pair, answer_to_python, header_map, headers_to_python};
+use crate::subject::SubjectToken;
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+
+/// What `Visit.pass_on` gives.
+type PassedOn<'py> = (
+    VerifiedClaims,
+    Bound<'py, PyAny>,
+    Bound<'py, PyString>,
+    bool,
+    Option<SubjectToken>,
+);
 
 /// A request whose head is good.
 #[pyclass(frozen, module = "doorward._core")]
@@ -116,30 +126,33 @@ impl Visit {
     }
 
     /// What goes on to the application: the claims; the headers, which are those of the request, without token and proof;
-    /// the token, which is among the headers again, as a bearer token, and not empty, when somebody wants to `keep` it; and
-    /// whether lists in the answer must be looked into. Once only.
+    /// the token, which is among the headers again, as a bearer token, and not empty, when somebody wants to `keep` it;
+    /// whether lists in the answer must be looked into; and the token as what can only be exchanged. Once only.
     fn pass_on<'py>(
         &self,
         py: Python<'py>,
         headers: Bound<'py, PyAny>,
         keep: bool,
-    ) -> PyResult<(VerifiedClaims, Bound<'py, PyAny>, Bound<'py, PyString>, bool)> {
+    ) -> PyResult<PassedOn<'py>> {
         let unread = self.headers.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut left = unread.ok_or_else(|| PyRuntimeError::new_err("the headers were passed on before"))?;
-        let credentials = left.get(AUTHORIZATION).filter(|_| keep).cloned();
+        let credentials = left.get(AUTHORIZATION).cloned();
         let before = left.len();
         let filters = self.with(|visit| {
             visit.strip(&mut left);
             visit.filters_lists()
         })?;
         let claims = VerifiedClaims::new(self.claims.clone());
-        let text = credentials.as_ref().and_then(|value| value.to_str().ok());
+        let kept = credentials.as_ref().filter(|_| keep);
+        let text = kept.and_then(|value| value.to_str().ok());
         let (scheme, token) = text.and_then(|value| value.split_once(' ')).unwrap_or_default();
         let given = PyString::new(py, token);
+        let subject = |value: &HeaderValue| SubjectToken::new(value.clone(), self.claims.clone());
+        let subject = credentials.as_ref().map(subject);
         // Nothing but the token was taken out, and it is to be there again as it was.
         let is_same = scheme == "Bearer" && !token.is_empty() && left.len() + 1 == before;
         if is_same && names_authorization(&headers)? {
-            return Ok((claims, headers, given, filters));
+            return Ok((claims, headers, given, filters, subject));
         }
         let list = PyList::empty(py);
         for header in headers.try_iter()? {
@@ -157,7 +170,7 @@ impl Visit {
                 PyBytes::new(py, value.as_bytes()),
             ))?;
         }
-        Ok((claims, list.into_any(), given, filters))
+        Ok((claims, list.into_any(), given, filters, subject))
     }
 
     /// The headers of the answer, completed, which are the same list when nothing was missing; and what kind of answer it

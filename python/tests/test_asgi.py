@@ -331,7 +331,7 @@ async def test_the_head_of_an_answer_stays_as_it_is(
     given = [(b"accept", b"*/*"), (b"authorization", b"Bearer " + token.encode())]
     visit = guard.core.admit("POST", b"/mcp", b"", given, None)
     assert visit.authorize(json.dumps(PING).encode()) is None
-    claims, stripped, seen, filters = visit.pass_on(given, True)
+    claims, stripped, seen, filters, _ = visit.pass_on(given, True)
     assert (claims.sub, stripped, seen, filters) == ("user-1", given, token, False)
     completed, said = visit.leave(200, headers)
     assert completed is headers
@@ -351,7 +351,7 @@ async def test_copies_of_the_token_are_taken_out(authorization_server: Authoriza
     for credentials, copies in ((b"Bearer ", [(b"X-Copied", token.encode())]), (b"bearer ", []), (b"Bearer ", [])):
         given = [(b"accept", b"*/*"), (b"Authorization", credentials + token.encode()), *copies]
         visit = guard.core.admit("POST", b"/mcp", b"", given, None)
-        _, stripped, seen, _ = visit.pass_on(given, keep)
+        _, stripped, seen, *_ = visit.pass_on(given, keep)
         left = [(name.lower(), value) for name, value in stripped]
         assert sorted(left) == sorted([(b"accept", b"*/*"), *([bearer] if keep else [])])
         assert seen == (token if keep else "")

@@ -8,6 +8,8 @@ import gc
 import weakref
 from typing import Any
 
+import httpx
+import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from support import AuthorizationServer, Key
@@ -154,17 +156,39 @@ async def test_a_server_that_fails_is_left_alone_and_asked_again(authorization_s
 
 
 async def test_bound_tokens_are_asked_for_with_a_proof(authorization_server: AuthorizationServer) -> None:
-    pem = Key().private.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
     authorization_server.answers["/token"] = lambda _form: (200, {**TOKEN, "token_type": "DPoP"})
-    async with await make(authorization_server, dpop=PrivateKey(pem.decode())) as client:
+    async with await make(authorization_server, dpop=PrivateKey(pem_of(Key()))) as client:
         token = await client.client_credentials()
         assert token.token_type == "DPoP"
         assert "dpop" in authorization_server.forms[0][2]
         assert (
             client.dpop_headers("GET", "https://x.example/y", access_token=token.access_token)["DPoP"].count(".") == 2
         )
+
+
+async def test_the_nonce_of_a_service_is_in_the_next_proof_for_it(authorization_server: AuthorizationServer) -> None:
+    def nonce(url: str) -> Any:
+        proof = client.dpop_headers("GET", url, access_token="t")["DPoP"]
+        return jwt.decode(proof, options={"verify_signature": False}).get("nonce")
+
+    url = "https://x.example/y"
+    async with await make(authorization_server, dpop=PrivateKey(pem_of(Key()))) as client:
+        assert nonce(url) is None
+        assert client.remember_dpop_nonce(url, httpx.Headers({"DPoP-Nonce": "n-1"}))
+        assert not client.remember_dpop_nonce(url, {"dpop-nonce": "n-1"})
+        assert (nonce(url), nonce("https://other.example/y")) == ("n-1", None)
+        assert client.remember_dpop_nonce(url, {"dPoP-noncE": "n-2", "content-type": "text/plain"})
+        # None, two, and what is no nonce.
+        for headers in ({}, {"DPoP-Nonce": "n-3", "dpop-nonce": "n-4"}, {"dpop-nonce": "n 5"}, {"dpop-nonce": "\n"}):
+            assert not client.remember_dpop_nonce(url, headers)
+        assert nonce(url) == "n-2"
+    async with await make(authorization_server) as client:
+        assert not client.remember_dpop_nonce(url, {"dpop-nonce": "n-1"})
+
+
+def pem_of(key: Key) -> str:
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return key.private.private_bytes(*form).decode()
 
 
 async def test_over_a_transport_of_ones_own(authorization_server: AuthorizationServer) -> None:

@@ -13,6 +13,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 AUTH_LINES = {
     "python/fastmcp/basic.py": 5,
     "python/fastmcp/retrofit_after.py": 5,
+    "python/fastmcp/workers.py": 5,
     "python/mcp/basic.py": 5,
     "python/asgi/fastapi_app.py": 4,
     "python/fastmcp/tool_scopes.py": 7,

@@ -9,7 +9,6 @@ import asyncio
 import os
 
 from fastmcp import FastMCP
-from fastmcp.server.dependencies import get_access_token
 
 from doorward import TokenExchangeOptions
 
@@ -21,7 +20,7 @@ async def main() -> None:
     """Serve until interrupted."""
     # doorward:begin
     from doorward import ASCredentials
-    from doorward.fastmcp import doorward_auth
+    from doorward.fastmcp import current_subject_token, doorward_auth
 
     auth = await doorward_auth(
         issuer=os.environ["DOORWARD_ISSUER"],
@@ -38,10 +37,8 @@ async def main() -> None:
     @mcp.tool()
     async def inbox() -> dict[str, str | int | None]:
         """Read the caller's mail."""
-        caller = get_access_token()
-        if caller is None:
-            raise PermissionError("this server takes authenticated requests only")
-        token = await auth.client.exchange(TokenExchangeOptions(caller.token, resources=[MAIL], scope="mail.read"))
+        caller = current_subject_token()
+        token = await auth.client.exchange(TokenExchangeOptions(caller, resources=[MAIL], scope="mail.read"))
         # Now the mail server would be asked with `token.access_token`.
         return {"scope": token.scope, "expires_in": token.expires_in}
 
