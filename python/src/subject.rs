@@ -48,6 +48,7 @@ impl SubjectToken {
     }
 
     /// Pickled, it could be read.
+    #[expect(clippy::unused_self, reason = "Python calls it on an instance")]
     fn __reduce__(&self) -> PyResult<()> {
         Err(PyTypeError::new_err(
             "a caller's token stays with its request: it cannot be pickled or copied",
