@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
 from doorward import _core
@@ -19,11 +19,9 @@ from doorward._asgi_types import ASGIApp, Message, Scope, Send
 from doorward._current import visit_with
 from doorward._paths import is_under, route_path
 from doorward.asgi import SESSION_ID, GuardMiddleware
+from doorward.client import DoorwardClient
 from doorward.errors import DoorwardError, JWKSFetchError, VerifierRuntimeError
-
-if TYPE_CHECKING:
-    from doorward.client import DoorwardClient
-    from doorward.guard import DoorwardResource
+from doorward.guard import DoorwardResource
 
 logger = logging.getLogger("doorward")
 
@@ -249,7 +247,7 @@ def signing_in(
         if (
             "verify_token" in of_provider
             or "authenticate" in of_backend
-            or usual.verify_token is not verify_token  # type: ignore[attr-defined]
+            or usual.verify_token is not verify_token
             or BearerAuthBackend.authenticate is not authenticate
             or AuthenticationMiddleware.__call__ is not check_user
             or AuthContextMiddleware.__call__ is not set_user

@@ -99,5 +99,5 @@ class _Deadline:
         """Whether it was this deadline that cancelled the task, which is taken back."""
         if self._expired and self._task is not None and hasattr(self._task, "uncancel"):
             # Somebody else may have cancelled the task as well.
-            return self._task.uncancel() == 0
+            return bool(self._task.uncancel() == 0)
         return self._expired

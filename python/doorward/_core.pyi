@@ -1,17 +1,38 @@
 from asyncio import Future
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, final
+from typing import Any, Literal, NoReturn, final
+
+__all__ = [
+    "AccessTokens",
+    "Client",
+    "EventFilter",
+    "Guard",
+    "JwtVerifier",
+    "SubjectToken",
+    "VerifiedClaims",
+    "VerifiedDPoPProof",
+    "Visit",
+    "__version__",
+    "challenge",
+    "check_proof",
+    "consent_answer",
+    "generate_rsa_key_pair",
+    "refused_request_state",
+    "shut_down",
+    "sign_rs256",
+]
 
 __version__: str
 
 _Headers = Sequence[tuple[bytes, bytes]]
+_Status = tuple[Literal["off", "asks", "connected", "disconnected"], int | None, str | None]
 _Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 
 @final
 class VerifiedDPoPProof:
     """The proof that came with a bound token."""
 
-    def __init__(self, jkt: str) -> None: ...
+    def __new__(cls, jkt: str) -> VerifiedDPoPProof: ...
     @property
     def jkt(self) -> str:
         """The RFC 7638 thumbprint of the key."""
@@ -20,6 +41,7 @@ class VerifiedDPoPProof:
 class VerifiedClaims:
     """The claims of a verified access token. Cannot be changed."""
 
+    def __new__(cls, made_by: NoReturn, /) -> VerifiedClaims: ...
     @property
     def sub(self) -> str:
         """``sub``: the person or, without one, the client for whom the request is made."""
@@ -79,8 +101,11 @@ class VerifiedClaims:
         """Raises ``InsufficientScopeError`` unless the scope was granted."""
     def require_scopes(self, scopes: Sequence[str]) -> None:
         """Raises ``InsufficientScopeError``, which names them all, unless every scope was granted."""
-    def has_claim(self, key: str, value: object = ...) -> bool:
-        """Whether the token has the claim, or has it with this value."""
+    def has_claim(self, key: str, value: object = None) -> bool:
+        """Whether the token has the claim, or has it with this value. ``None`` is any value."""
+    def __copy__(self) -> VerifiedClaims: ...
+    def __deepcopy__(self, memo: object, /) -> VerifiedClaims: ...
+    def __hash__(self) -> int: ...
 
 @final
 class SubjectToken:
@@ -95,7 +120,7 @@ class SubjectToken:
 
 @final
 class Guard:
-    def __init__(self, issuer: str, resource: str, settings: Mapping[str, Any]) -> None: ...
+    def __new__(cls, issuer: str, resource: str, settings: Mapping[str, Any]) -> Guard: ...
     def start(self) -> None: ...
     def verify(self, token: str) -> VerifiedClaims | Future[VerifiedClaims]: ...
     def verify_dpop(
@@ -106,9 +131,9 @@ class Guard:
     ) -> Visit | _Answer | Future[Visit | _Answer]: ...
     def metadata_answer(self, method: str, path: str) -> _Answer | None: ...
     def metadata(self) -> Any: ...
-    def require_named(self, claims: VerifiedClaims, kind: str, name: str) -> None: ...
-    def revocation_status(self) -> tuple[str, int | None, str | None]: ...
-    def revocation_statuses(self) -> list[tuple[str, tuple[str, int | None, str | None]]]: ...
+    def require_named(self, claims: VerifiedClaims, kind: Literal["tool", "prompt", "resource"], name: str) -> None: ...
+    def revocation_status(self) -> _Status: ...
+    def revocation_statuses(self) -> list[tuple[str, _Status]]: ...
     def metrics(
         self,
     ) -> tuple[int, dict[str, int], tuple[bool, int, int, int] | None, list[tuple[str, float | None, int]]]: ...
@@ -140,7 +165,7 @@ class EventFilter:
 
 @final
 class Client:
-    def __init__(self, issuer: str, settings: Mapping[str, Any]) -> None: ...
+    def __new__(cls, issuer: str, settings: Mapping[str, Any]) -> Client: ...
     def client_credentials(
         self, scopes: Sequence[str], resources: Sequence[str]
     ) -> dict[str, Any] | Future[dict[str, Any]]: ...
@@ -152,14 +177,14 @@ class Client:
 
 @final
 class JwtVerifier:
-    def __init__(self, settings: Mapping[str, Any], tokens: AccessTokens) -> None: ...
+    def __new__(cls, settings: Mapping[str, Any], tokens: AccessTokens) -> JwtVerifier: ...
     def verify(self, token: str) -> Any: ...
 
 @final
 class AccessTokens:
-    def __init__(
-        self, kind: type[Any], names: Sequence[str], resource: str | None, setters: Sequence[Any] | None
-    ) -> None: ...
+    def __new__(
+        cls, kind: type[Any], names: Sequence[str], resource: str | None, setters: Sequence[Any] | None
+    ) -> AccessTokens: ...
     def make(self, claims: VerifiedClaims, token: str, lasts_until: int | None = None) -> Any: ...
 
 def check_proof(proof: str, request: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]: ...

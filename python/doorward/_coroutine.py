@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sys
-from collections.abc import Callable, Generator
-from types import CoroutineType, coroutine
+from collections.abc import Callable, Coroutine, Generator
+from types import coroutine
 from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 @coroutine
-def rest(begun: CoroutineType[Any, Any, T], pending: Any) -> Generator[Any, Any, T]:
+def rest(begun: Coroutine[Any, Any, T], pending: Any) -> Generator[Any, Any, T]:
     """Awaits a coroutine that was begun, and waits for what is ``pending``."""
     step: Callable[[Any], Any]
     while True:
@@ -32,7 +32,7 @@ def rest(begun: CoroutineType[Any, Any, T], pending: Any) -> Generator[Any, Any,
             return result
 
 
-def begin(waiting: CoroutineType[Any, Any, T]) -> asyncio.Future[T]:
+def begin(waiting: Coroutine[Any, Any, T]) -> asyncio.Future[T]:
     """A task that is begun at once, and is done if it had nothing to wait for."""
     loop = asyncio.get_running_loop()
     if sys.version_info >= (3, 12):
@@ -61,7 +61,7 @@ def begin(waiting: CoroutineType[Any, Any, T]) -> asyncio.Future[T]:
     return outcome
 
 
-async def _continued(waiting: CoroutineType[Any, Any, T], first: list[Any]) -> T:
+async def _continued(waiting: Coroutine[Any, Any, T], first: list[Any]) -> T:
     return await rest(waiting, first[0])
 
 

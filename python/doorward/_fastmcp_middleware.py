@@ -14,7 +14,7 @@ from doorward.errors import InsufficientScopeError, TokenMissingError
 
 if TYPE_CHECKING:
     from doorward.client import DoorwardClient
-    from doorward.guard import DoorwardResource
+    from doorward.guard import DoorwardResource, Kind
 
 _HEX = frozenset("0123456789abcdef")
 
@@ -63,7 +63,7 @@ def _middleware(guard: DoorwardResource, client: DoorwardClient) -> Any:
     return DoorwardMiddleware()
 
 
-def check_scopes(guard: DoorwardResource, kind: str, name: str) -> None:
+def check_scopes(guard: DoorwardResource, kind: Kind, name: str) -> None:
     """Whether the token of the request may use this. The guard's own layer has checked what the request names."""
     try:
         claims = current_claims()

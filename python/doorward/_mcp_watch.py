@@ -12,7 +12,7 @@ from doorward.errors import InsufficientScopeError, TokenMissingError
 
 if TYPE_CHECKING:
     from doorward.client import DoorwardClient
-    from doorward.guard import DoorwardResource
+    from doorward.guard import DoorwardResource, Kind
 
 
 def watch(mcp: Any, guard: DoorwardResource, client: DoorwardClient) -> None:
@@ -24,7 +24,7 @@ def watch(mcp: Any, guard: DoorwardResource, client: DoorwardClient) -> None:
     if hasattr(call_tool, "__doorward__"):
         return
 
-    async def run(kind: str, name: str, context: Any, call: Callable[[], Awaitable[Any]]) -> Any:
+    async def run(kind: Kind, name: str, context: Any, call: Callable[[], Awaitable[Any]]) -> Any:
         request = _request_context(context)
         is_over_http = getattr(request, "request", None) is not None
         _check_scopes(guard, kind, name, is_over_http)
@@ -79,7 +79,7 @@ def _request_context(context: Any) -> Any | None:
         return None
 
 
-def _check_scopes(guard: DoorwardResource, kind: str, name: str, is_over_http: bool) -> None:
+def _check_scopes(guard: DoorwardResource, kind: Kind, name: str, is_over_http: bool) -> None:
     """Whether the token of the request may use this. The guard's own layer has checked what the request names."""
     try:
         claims = current_claims()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextvars import copy_context
 from functools import partial
@@ -16,10 +17,16 @@ THREADS = 8
 """For one that calls."""
 WAITING = 1000
 """Calls that wait for a thread at most."""
+BEGIN_SECONDS = 5.0
+"""How long a call waits for a thread."""
 IDLE_SECONDS = 60.0
 """How long a thread waits for a call."""
 
 _Call: TypeAlias = "tuple[Future[Any], Callable[[], Any]]"
+
+
+class NotBegunError(RuntimeError):
+    """No thread had time for a call, which says nothing of what it would have come to (``callback.rs`` knows the name)."""
 
 
 class Threads:
@@ -35,13 +42,45 @@ class Threads:
         """What the function returns.
 
         Raises:
-            RuntimeError: Too many calls wait already.
+            NotBegunError: Too many calls wait already, or this one waited for too long.
         """
         pool = self._pool
         if pool.process != os.getpid():
             # Threads do not come along into a forked process.
             pool = self._pool = _Pool(self._name)
-        return await asyncio.wrap_future(pool.submit(partial(copy_context().run, function, *arguments)))
+        called = pool.submit(partial(copy_context().run, function, *arguments))
+        is_late = False
+
+        def give_up() -> None:
+            nonlocal is_late
+            is_late = called.cancel()  # not one that runs
+
+        timer = asyncio.get_running_loop().call_later(BEGIN_SECONDS, give_up)
+        try:
+            return await asyncio.wrap_future(called)
+        except asyncio.CancelledError:
+            if is_late:
+                raise NotBegunError("no thread had time for the call") from None
+            raise
+        finally:
+            timer.cancel()
+
+
+def is_async(function: Any) -> bool:
+    """Whether it is an ``async def``, or an object whose ``__call__`` is one."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(function.__call__)
+
+
+def not_blocking(function: Callable[..., Any], name: str) -> Callable[..., Awaitable[Any]]:
+    """The function, in the event loop if it is an ``async def``, in threads of its own if it is a plain one."""
+    threads = Threads(name)
+    runs_in_loop = is_async(function)
+
+    async def call(*arguments: Any) -> Any:
+        answer = function(*arguments) if runs_in_loop else await threads.call(function, *arguments)
+        return await answer if inspect.isawaitable(answer) else answer
+
+    return call
 
 
 class _Pool:
@@ -57,7 +96,7 @@ class _Pool:
         future: Future[Any] = Future()
         with self._changed:
             if len(self._calls) >= WAITING:
-                raise RuntimeError("too many calls wait for a thread")
+                raise NotBegunError("too many calls wait for a thread")
             self._calls.append((future, function))
             if self._idle >= len(self._calls):
                 self._changed.notify()

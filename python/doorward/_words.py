@@ -9,8 +9,14 @@ def words(name: str, given: Iterable[str] | None) -> list[str]:
     """The list; none is an empty one.
 
     Raises:
-        TypeError: It is one string, whose characters would be taken for the list.
+        TypeError: It is one string, whose characters would be taken for the list, or has something else in it.
     """
     if isinstance(given, str):
         raise TypeError(f"{name} must be a list of strings, not one string: write {given.split()!r}")
-    return list(given or ())
+    if given is not None and not isinstance(given, Iterable):
+        raise TypeError(f"{name} must be a list of strings, not {given!r}")
+    listed = list(given or ())
+    for word in listed:
+        if not isinstance(word, str):
+            raise TypeError(f"{name} must be a list of strings, and {word!r} is none")
+    return listed

@@ -10,20 +10,18 @@ application finds the claims with :func:`current_claims` or in ``scope["state"][
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from doorward import _body, _core
 from doorward._asgi_types import ASGIApp, Headers, Receive, Scope, Send
 from doorward._current import CLAIMS, SUBJECT_TOKEN, current_claims, current_subject_token, enter, leave
 from doorward._exchange import Exchange
 from doorward._paths import guarded_path, is_as_written, is_open, is_under, raw_path, route_path
-
-if TYPE_CHECKING:
-    from doorward.guard import DoorwardResource
+from doorward.guard import DoorwardResource
 
 __all__ = ["GuardMiddleware", "current_claims", "current_subject_token", "require_scope", "require_scopes"]
 
-Answer: TypeAlias = "tuple[int, Headers, bytes]"
+Answer: TypeAlias = tuple[int, Headers, bytes]
 
 SESSION_ID = b"mcp-session-id"
 

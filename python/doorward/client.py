@@ -9,24 +9,28 @@ from types import TracebackType
 from typing import Any
 from weakref import WeakSet
 
-from doorward import _core
+from doorward import _checks, _core
 from doorward._twins import in_coroutines
+from doorward._unpack import Unpack
 from doorward._words import words
 from doorward.guard import Guard
 from doorward.oauth import IntrospectionResponse, TokenExchangeOptions, TokenResponse
 from doorward.options import (
     ASCredentials,
     FetchSettings,
+    GuardOptions,
     InboundDPoPOptions,
     IntrospectionRevocation,
     PrivateKey,
     RevocationChecker,
     RevocationFeed,
     Transport,
+    clock_for_core,
     credentials_for_core,
     dev_mode_from_environment,
     key_for_core,
     network_for_core,
+    transport_for_core,
 )
 
 __all__ = ["ClientSettings", "DoorwardClient"]
@@ -55,7 +59,7 @@ class DoorwardClient:
     """One authorization server, as this program sees it. Made by :meth:`create` or :meth:`create_sync`."""
 
     def __init__(self, issuer: str, settings: ClientSettings) -> None:
-        self.issuer = issuer
+        self.issuer = _checks.text("issuer", issuer)
         self.settings = settings
         self._resources: WeakSet[Guard] = WeakSet()
         self._core: _core.Client | None = _core.Client(
@@ -63,15 +67,21 @@ class DoorwardClient:
             {
                 "credentials": credentials_for_core(settings.auth),
                 "dpop": key_for_core(settings.dpop),
-                "cache_ttl_buffer_seconds": settings.cache_ttl_buffer_seconds,
-                "default_ttl_seconds": settings.default_ttl_seconds,
-                "cache_max_entries": settings.cache_max_entries,
-                "circuit_breaker_threshold": settings.circuit_breaker_threshold,
-                "circuit_breaker_cooldown_seconds": settings.circuit_breaker_cooldown_seconds,
-                "request_state_keys": list(settings.request_state_keys),
+                "cache_ttl_buffer_seconds": _checks.seconds(
+                    "cache_ttl_buffer_seconds", settings.cache_ttl_buffer_seconds
+                ),
+                "default_ttl_seconds": _checks.seconds("default_ttl_seconds", settings.default_ttl_seconds),
+                "cache_max_entries": _checks.whole("cache_max_entries", settings.cache_max_entries),
+                "circuit_breaker_threshold": min(
+                    _checks.whole("circuit_breaker_threshold", settings.circuit_breaker_threshold), 2**32 - 1
+                ),
+                "circuit_breaker_cooldown_seconds": _checks.seconds(
+                    "circuit_breaker_cooldown_seconds", settings.circuit_breaker_cooldown_seconds
+                ),
+                "request_state_keys": _checks.keys("request_state_keys", settings.request_state_keys),
                 "network": network_for_core(settings.dev_mode, settings.fetch_settings),
-                "transport": settings.transport,
-                "clock": settings.clock,
+                "transport": transport_for_core(settings.transport),
+                "clock": clock_for_core(settings.clock),
             },
         )
 
@@ -123,8 +133,8 @@ class DoorwardClient:
         Raises:
             ValueError: A setting cannot be used; the message says what to change.
         """
-        if jwks_refresh_seconds <= 0 or metadata_refresh_seconds <= 0:
-            raise ValueError("jwks_refresh_seconds and metadata_refresh_seconds must be positive")
+        _checks.whole("jwks_refresh_seconds", jwks_refresh_seconds, 1)
+        _checks.whole("metadata_refresh_seconds", metadata_refresh_seconds, 1)
         settings = ClientSettings(
             auth=auth,
             dpop=dpop,
@@ -136,7 +146,7 @@ class DoorwardClient:
             cache_max_entries=cache_max_entries,
             circuit_breaker_threshold=circuit_breaker_threshold,
             circuit_breaker_cooldown_seconds=circuit_breaker_cooldown_seconds,
-            request_state_keys=tuple(request_state_keys),
+            request_state_keys=tuple(_checks.keys("request_state_keys", request_state_keys)),
             transport=transport,
             clock=clock,
         )
@@ -162,13 +172,16 @@ class DoorwardClient:
         resource: str,
         scopes: Iterable[str] | None = None,
         *,
+        required_scopes: Iterable[str] | None = None,
+        tool_scopes: Mapping[str, Iterable[str]] | None = None,
         allowed_algorithms: Iterable[str] | None = None,
         clock_skew_seconds: int = 30,
+        cache_max_entries: int = 10_000,
         revocation_checker: RevocationChecker | IntrospectionRevocation | RevocationFeed | None = None,
         fail_closed: bool = False,
         inbound_dpop: InboundDPoPOptions | None = None,
         resource_metadata_url: str | None = None,
-        **options: Any,
+        **options: Unpack[GuardOptions],
     ) -> Guard:
         """A resource that this server issues tokens for. Further options are those of :class:`doorward.Guard`."""
         known = self.settings
@@ -176,8 +189,11 @@ class DoorwardClient:
             self.issuer,
             resource,
             scopes,
+            required_scopes=required_scopes,
+            tool_scopes=tool_scopes,
             allowed_algorithms=allowed_algorithms,
             clock_skew_seconds=clock_skew_seconds,
+            cache_max_entries=cache_max_entries,
             revocation_checker=revocation_checker,
             fail_closed=fail_closed,
             inbound_dpop=inbound_dpop,

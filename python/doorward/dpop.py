@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from doorward import _core
 from doorward.errors import DPoPProofMissingError
+from doorward.guard import DPoPRequestContext
 from doorward.options import InboundDPoPOptions, dpop_for_core
 from doorward.replays import UsedProof
-
-if TYPE_CHECKING:
-    from doorward.guard import DPoPRequestContext
 
 __all__ = ["CheckedProof", "check_proof"]
 
@@ -61,6 +58,7 @@ def check_proof(
         DPoPProofMissingError: There is no proof.
         InvalidDPoPProofError: It is no good; ``reason`` says which rule it breaks. Where it only lacks a ``nonce``, that is
             the one to answer with.
+        ValueError: The URL begins with neither ``https://`` nor ``http://``, or the options cannot be used.
     """
     if request.proof is None:
         raise DPoPProofMissingError("the proof is missing", reason="proof_missing")

@@ -11,21 +11,24 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from doorward._access_token import access_tokens
 from doorward._adapter import AuthResult, FrameworkLayer, TokenChecker, lasting, signing_in
 from doorward._current import current_claims, current_subject_token
 from doorward._fastmcp_middleware import install, with_consent
 from doorward._twins import in_coroutines
+from doorward._unpack import Unpack
 from doorward._words import words
 from doorward.asgi import metadata_app
 from doorward.client import DoorwardClient
 from doorward.consent import to_url_elicitation_required_error
 from doorward.errors import DoorwardError
+from doorward.guard import DoorwardResource
 from doorward.options import (
     ASCredentials,
     FetchSettings,
+    GuardOptions,
     InboundDPoPOptions,
     IntrospectionRevocation,
     PrivateKey,
@@ -33,9 +36,6 @@ from doorward.options import (
     RevocationFeed,
     Transport,
 )
-
-if TYPE_CHECKING:
-    from doorward.guard import DoorwardResource
 
 __all__ = [
     "DoorwardAuthResult",
@@ -82,7 +82,7 @@ def doorward_auth_sync(
     revocation_checker: RevocationChecker | IntrospectionRevocation | RevocationFeed | None = None,
     fail_closed: bool = False,
     resource_metadata_url: str | None = None,
-    **options: Any,
+    **options: Unpack[GuardOptions],
 ) -> AuthResult:
     """The arguments with which a FastMCP server stands behind the guard: a mapping with the key ``auth``.
 
@@ -122,10 +122,10 @@ def doorward_auth_sync(
             ``(status, headers, body)``.
         clock: Says what time it is, in seconds since 1970.
         revocation_checker: How the guard learns that a token was revoked before its end: ``IntrospectionRevocation``,
-            ``RevocationFeed``, or ``await checker(claims, token)``.
+            ``RevocationFeed``, or ``checker(claims, token)``.
         fail_closed: Where that cannot be told, requests are answered with 503. Default: they pass, and the log says so.
         resource_metadata_url: Where challenges say that the metadata is, if it is served somewhere else.
-        **options: Further options of :class:`doorward.Guard`.
+        **options: Further options of :class:`doorward.Guard` (``GuardOptions``).
 
     Raises:
         ValueError: A setting cannot be used; the message says what to change.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
-from doorward import _core
+from doorward import _checks, _core
+from doorward._asgi_types import ASGIApp
 from doorward._words import words
 from doorward.challenges import www_authenticate, www_authenticate_challenges
 from doorward.errors import TokenMissingError
@@ -15,24 +16,29 @@ from doorward.metrics import FeedMetrics, KeyMetrics, MetricsSnapshot
 from doorward.options import (
     ACCESS_TOKEN_ALGORITHMS,
     ASCredentials,
+    Decision,
     FetchSettings,
     InboundDPoPOptions,
     IntrospectionRevocation,
     RevocationChecker,
     RevocationFeed,
     Transport,
+    clock_for_core,
     credentials_for_core,
     decision_hook_for_core,
     dpop_for_core,
     network_for_core,
     revocation_for_core,
+    transport_for_core,
 )
 
-if TYPE_CHECKING:
-    from doorward._asgi_types import ASGIApp
-    from doorward.asgi import GuardMiddleware
-
 __all__ = ["DPoPRequest", "DPoPRequestContext", "DoorwardResource", "Guard", "RevocationStatus"]
+
+
+V = TypeVar("V")
+
+Kind: TypeAlias = Literal["tool", "prompt", "resource"]
+"""What MCP has scopes for."""
 
 
 class DPoPRequestContext(Protocol):
@@ -57,7 +63,7 @@ class DPoPRequest:
 
     method: str
     url: str
-    proof: str | None = None
+    proof: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,7 @@ class RevocationStatus:
         reason: Why it is not connected, in one word.
     """
 
-    state: str
+    state: Literal["off", "asks", "connected", "disconnected"]
     since: int | None = None
     reason: str | None = None
 
@@ -130,7 +136,7 @@ class DoorwardResource:
 
     verify_token = verify
 
-    def require_named(self, claims: _core.VerifiedClaims, kind: str, name: str) -> None:
+    def require_named(self, claims: _core.VerifiedClaims, kind: Kind, name: str) -> None:
         """Raises ``InsufficientScopeError`` unless a token may use something that its request does not name.
 
         What the request itself names was checked before it reached the server; a tool may call others.
@@ -200,11 +206,16 @@ class DoorwardResource:
             resource_metadata_url=self.resource_metadata_url,
         )
 
-    def protect(self, app: ASGIApp, **options: Any) -> GuardMiddleware:
-        """The application behind this guard; the options are those of ``doorward.asgi.GuardMiddleware``."""
-        from doorward.asgi import GuardMiddleware
-
-        return GuardMiddleware(app, self, **options)
+    def protect(
+        self,
+        app: ASGIApp,
+        *,
+        path: str | None = None,
+        public: Iterable[str] = (),
+        keep_authorization: bool = False,
+    ) -> GuardMiddleware:
+        """The application behind this guard; ``doorward.asgi.GuardMiddleware`` says what the options are."""
+        return GuardMiddleware(app, self, path=path, public=public, keep_authorization=keep_authorization)
 
     async def aclose(self) -> None:
         """Stops everything that runs for this guard. Harmless when it is closed already."""
@@ -257,12 +268,14 @@ class Guard(DoorwardResource):
         issuer_credentials: The same for ``more_issuers``, by issuer, so that their revocations are followed as well. The
             credentials of one are never shown to another.
         revocation_checker: How the guard learns that a token was revoked before its end: an ``IntrospectionRevocation``, a
-            ``RevocationFeed``, or ``await checker(claims, token)``, which is true for revoked tokens and asked with every
-            request, in the event loop: it must not block. Default: not at all.
+            ``RevocationFeed``, or ``checker(claims, token)``, which is true for revoked tokens and asked with every
+            request. An ``async def`` runs in the event loop, so it must not block; a plain function in one of eight threads.
+            Default: not at all.
         fail_closed: Where that cannot be told, requests are answered with 503. Default: they pass, and the log says so. That is
-            what programs expect that come from other libraries; new ones should set it.
-        on_decision: Is told of every decision: a mapping with ``allowed``, ``method``, ``target``, ``claims``, ``reason``,
-            ``needed_scopes``, ``error_id`` and ``at``. Called in the event loop of the request, so it must not block. A plain
+            what programs expect that come from other libraries; new ones should set it. Whatever it says, the answer is 503
+            where a checker was not even begun for five seconds, or raised what says that the program is wrong (``TypeError``,
+            ``AttributeError``, ``NameError``, ``ImportError``).
+        on_decision: Is told of every decision (``Decision``). Called in the event loop of the request, so it must not block. A plain
             function: nobody would await an ``async def``.
         dev_mode: Whether an authorization server off this machine may use ``http``.
             Default: what ``DOORWARD_DEV_MODE`` says.
@@ -307,14 +320,21 @@ class Guard(DoorwardResource):
         issuer_credentials: Mapping[str, ASCredentials] | None = None,
         revocation_checker: RevocationChecker | IntrospectionRevocation | RevocationFeed | None = None,
         fail_closed: bool = False,
-        on_decision: Callable[[Mapping[str, Any]], None] | None = None,
+        on_decision: Callable[[Decision], None] | None = None,
         dev_mode: bool | None = None,
         fetch_settings: FetchSettings | None = None,
         transport: Transport | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        if jwks_refresh_seconds <= 0:
-            raise ValueError("jwks_refresh_seconds must be positive")
+        _checks.text("issuer", issuer)
+        _checks.text("resource", resource)
+        for name, value in (
+            ("resource_name", resource_name),
+            ("resource_documentation", resource_documentation),
+            ("resource_metadata_url", resource_metadata_url),
+        ):
+            if value is not None:
+                _checks.text(name, value)
         required = words("required_scopes", required_scopes)
         advertised = words("scopes", scopes)
         settings: dict[str, Any] = {
@@ -324,32 +344,37 @@ class Guard(DoorwardResource):
             "prompt_scopes": _named("prompt_scopes", prompt_scopes),
             "resource_scopes": _named("resource_scopes", resource_scopes),
             "scope_hierarchy": _named("scope_hierarchy", scope_hierarchy),
-            "hide_unavailable": hide_unavailable,
+            "hide_unavailable": _checks.flag("hide_unavailable", hide_unavailable),
             "more_issuers": words("more_issuers", more_issuers),
-            "algorithms": list(ACCESS_TOKEN_ALGORITHMS if allowed_algorithms is None else allowed_algorithms),
-            "clock_skew_seconds": clock_skew_seconds,
-            "jwks_refresh_seconds": jwks_refresh_seconds,
-            "cache_max_entries": cache_max_entries,
-            "max_body": max_body,
+            "algorithms": words(
+                "allowed_algorithms", ACCESS_TOKEN_ALGORITHMS if allowed_algorithms is None else allowed_algorithms
+            ),
+            "clock_skew_seconds": _checks.whole("clock_skew_seconds", clock_skew_seconds),
+            "jwks_refresh_seconds": _checks.whole("jwks_refresh_seconds", jwks_refresh_seconds, 1),
+            "cache_max_entries": _checks.whole("cache_max_entries", cache_max_entries),
+            "max_body": _checks.whole("max_body", max_body),
             "resource_name": resource_name,
             "resource_documentation": resource_documentation,
             "resource_metadata_url": resource_metadata_url,
-            "root_metadata": root_metadata,
+            "root_metadata": _checks.flag("root_metadata", root_metadata),
             "allowed_origins": words("allowed_origins", allowed_origins),
-            "bind_sessions": bind_sessions,
-            "end_streams_with_token": end_streams_with_token,
-            "max_login_age_seconds": max_login_age_seconds,
+            "bind_sessions": _checks.flag("bind_sessions", bind_sessions),
+            "end_streams_with_token": _checks.flag("end_streams_with_token", end_streams_with_token),
+            "max_login_age_seconds": None
+            if max_login_age_seconds is None
+            else _checks.whole("max_login_age_seconds", max_login_age_seconds),
             "acr_values": words("acr_values", acr_values),
             "credentials": credentials_for_core(as_credentials),
             "issuer_credentials": {
-                named: credentials_for_core(credentials) for named, credentials in (issuer_credentials or {}).items()
+                named: credentials_for_core(credentials)
+                for named, credentials in _mapping("issuer_credentials", issuer_credentials).items()
             },
             "revocation": revocation_for_core(revocation_checker, fail_closed),
             "on_decision": decision_hook_for_core(on_decision),
             "network": network_for_core(dev_mode, fetch_settings),
             "dpop": dpop_for_core(inbound_dpop),
-            "transport": transport,
-            "clock": clock,
+            "transport": transport_for_core(transport),
+            "clock": clock_for_core(clock),
         }
         super().__init__(_core.Guard(issuer, resource, settings), issuer, resource, advertised or required, required)
         by_message = tool_scopes or prompt_scopes or resource_scopes or hide_unavailable
@@ -361,4 +386,18 @@ class Guard(DoorwardResource):
 
 
 def _named(setting: str, scopes: Mapping[str, Iterable[str]] | None) -> dict[str, list[str]]:
-    return {name: words(f"{setting}[{name!r}]", given) for name, given in (scopes or {}).items()}
+    return {name: words(f"{setting}[{name!r}]", given) for name, given in _mapping(setting, scopes).items()}
+
+
+def _mapping(setting: str, given: Mapping[str, V] | None) -> Mapping[str, V]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{setting} must be a mapping (dict), not {type(given).__name__}")
+    for name in given:
+        _checks.text(f"a name in {setting}", name)
+    return given
+
+
+# Last: it needs what is above, and annotations here name it.
+from doorward.asgi import GuardMiddleware  # noqa: E402

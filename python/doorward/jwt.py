@@ -14,18 +14,15 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Coroutine, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from doorward import _core
 from doorward._access_token import access_tokens
 from doorward._coroutine import as_coroutine_function
-from doorward._jwks import transport_over
+from doorward._jwks import AsyncClient, transport_over
 from doorward._key_pair import RSAKeyPair
 from doorward._token_verifier import AccessToken, TokenVerifier
 from doorward.errors import DoorwardError
-
-if TYPE_CHECKING:
-    from doorward._jwks import AsyncClient
 
 __all__ = ["BearerAuthProvider", "JWTVerifier", "RSAKeyPair"]
 

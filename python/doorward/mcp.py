@@ -11,19 +11,22 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from doorward._adapter import AuthResult, FrameworkLayer, TokenChecker, access_token, known_fields
 from doorward._current import current_claims, current_request, current_subject_token
 from doorward._mcp_watch import missing_scope, watch
 from doorward._twins import in_coroutines
+from doorward._unpack import Unpack
 from doorward._words import words
 from doorward.client import DoorwardClient
 from doorward.consent import to_url_elicitation_required_error
 from doorward.errors import DoorwardError
+from doorward.guard import DoorwardResource
 from doorward.options import (
     ASCredentials,
     FetchSettings,
+    GuardOptions,
     InboundDPoPOptions,
     IntrospectionRevocation,
     PrivateKey,
@@ -31,9 +34,6 @@ from doorward.options import (
     RevocationFeed,
     Transport,
 )
-
-if TYPE_CHECKING:
-    from doorward.guard import DoorwardResource
 
 __all__ = [
     "DoorwardAuthResult",
@@ -79,7 +79,7 @@ def doorward_mcp_auth_sync(
     revocation_checker: RevocationChecker | IntrospectionRevocation | RevocationFeed | None = None,
     fail_closed: bool = False,
     resource_metadata_url: str | None = None,
-    **options: Any,
+    **options: Unpack[GuardOptions],
 ) -> AuthResult:
     """The arguments with which the SDK's server stands behind the guard: a mapping with ``token_verifier`` and ``auth``.
 
@@ -119,10 +119,10 @@ def doorward_mcp_auth_sync(
             ``(status, headers, body)``.
         clock: Says what time it is, in seconds since 1970.
         revocation_checker: How the guard learns that a token was revoked before its end: ``IntrospectionRevocation``,
-            ``RevocationFeed``, or ``await checker(claims, token)``.
+            ``RevocationFeed``, or ``checker(claims, token)``.
         fail_closed: Where that cannot be told, requests are answered with 503. Default: they pass, and the log says so.
         resource_metadata_url: Where challenges say that the metadata is, if it is served somewhere else.
-        **options: Further options of :class:`doorward.Guard`.
+        **options: Further options of :class:`doorward.Guard` (``GuardOptions``).
 
     Raises:
         ValueError: A setting cannot be used; the message says what to change.

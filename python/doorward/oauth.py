@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from doorward import _core
 from doorward._words import words
@@ -70,7 +70,7 @@ class TokenResponse:
     """
 
     access_token: str = field(repr=False)
-    token_type: str
+    token_type: Literal["Bearer", "DPoP", "N_A"]
     expires_in: int | None = None
     scope: str = ""
     refresh_token: str | None = field(default=None, repr=False)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import inspect
-import math
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, Literal, TypeAlias, TypedDict
 
+from doorward import _checks
+from doorward._core import VerifiedClaims
+from doorward._threads import is_async, not_blocking
+from doorward._words import words
 from doorward.replays import ReplayStore, insert_for_core
-
-if TYPE_CHECKING:
-    from doorward._core import VerifiedClaims
 
 __all__ = [
     "ACCESS_TOKEN_ALGORITHMS",
     "SUPPORTED_DPOP_ALGORITHMS",
     "ASCredentials",
+    "Decision",
     "FetchSettings",
+    "GuardOptions",
     "InboundDPoPOptions",
     "IntrospectionRevocation",
     "PrivateKey",
@@ -29,14 +30,39 @@ __all__ = [
 ]
 
 Transport: TypeAlias = Callable[
-    [str, str, Mapping[str, str], "bytes | None"],
-    Awaitable["tuple[int, Mapping[str, str] | Sequence[tuple[str, str]], bytes]"],
+    [str, str, Mapping[str, str], bytes | None],
+    Awaitable[tuple[int, Mapping[str, str] | Sequence[tuple[str, str]], bytes]],
 ]
 """``await transport(method, url, headers, body)`` returns ``(status, headers, body)``."""
 
-RevocationChecker: TypeAlias = "Callable[[VerifiedClaims, str], Awaitable[bool]]"
-"""``await checker(claims, token)`` is true for a token that was revoked. It runs in the event loop. One that is no
-``async def`` is taken as well, and runs there likewise: it must not wait."""
+RevocationChecker: TypeAlias = Callable[[VerifiedClaims, str], Awaitable[bool] | bool]
+"""``checker(claims, token)`` is true for a token that was revoked. An ``async def`` runs in the event loop; a plain function in
+one of eight threads that only this checker has, so that it may wait."""
+
+
+class Decision(TypedDict):
+    """What ``on_decision`` is told.
+
+    Attributes:
+        at: When it was decided, in seconds since 1970.
+        allowed: Whether the request, or the message in it, was let through.
+        claims: Those of the token, if it was a good one.
+        method: What an MCP message calls, like ``tools/call``.
+        target: The tool, prompt or resource that it names.
+        reason: Why it was refused, in one word.
+        error_id: Leads to the line of the log.
+        needed_scopes: Those that would have been enough.
+    """
+
+    at: int
+    allowed: bool
+    claims: VerifiedClaims | None
+    method: str | None
+    target: str | None
+    reason: str | None
+    error_id: str | None
+    needed_scopes: list[str]
+
 
 ACCESS_TOKEN_ALGORITHMS: tuple[str, ...] = ("ES256", "EdDSA", "RS256", "PS256")
 """The signature algorithms of access tokens that are accepted unless something else is said."""
@@ -81,6 +107,16 @@ class InboundDPoPOptions:
     replay_store: ReplayStore | None = None
     require_content_digest: bool = False
 
+    def __post_init__(self) -> None:
+        for name in ("required", "require_nonce", "require_content_digest"):
+            _checks.flag(name, getattr(self, name))
+        for name in ("max_proof_age_seconds", "clock_skew_seconds", "replay_capacity"):
+            _checks.whole(name, getattr(self, name))
+        if self.replay_per_key is not None:
+            _checks.whole("replay_per_key", self.replay_per_key)
+        words("allowed_proof_algorithms", self.allowed_proof_algorithms)
+        _checks.keys("nonce_keys", self.nonce_keys)
+
 
 @dataclass(frozen=True)
 class PrivateKey:
@@ -88,6 +124,10 @@ class PrivateKey:
 
     pem: str = field(repr=False)
     algorithm: str = "ES256"
+
+    def __post_init__(self) -> None:
+        _checks.text("pem", self.pem)
+        _checks.text("algorithm", self.algorithm)
 
 
 @dataclass(frozen=True)
@@ -103,10 +143,15 @@ class ASCredentials:
 
     client_id: str
     client_secret: str | None = field(default=None, repr=False)
-    method: str = "client_secret_basic"
+    method: Literal["client_secret_basic", "client_secret_post"] = "client_secret_basic"
     private_key: PrivateKey | None = None
 
     def __post_init__(self) -> None:
+        for name in ("client_id", "client_secret"):
+            if getattr(self, name) is not None:
+                _checks.text(name, getattr(self, name))
+        if self.private_key is not None and not isinstance(self.private_key, PrivateKey):
+            raise TypeError("private_key must be a PrivateKey(pem, algorithm)")
         if not self.client_id or (self.private_key is None and not self.client_secret):
             raise ValueError("client_id and client_secret (or private_key) must not be empty")
         if self.method not in ("client_secret_basic", "client_secret_post"):
@@ -128,7 +173,9 @@ class IntrospectionRevocation:
     max_entries: int = 10_000
 
     def __post_init__(self) -> None:
-        _check_times(ttl_seconds=self.ttl_seconds, negative_ttl_seconds=self.negative_ttl_seconds)
+        for name in ("ttl_seconds", "negative_ttl_seconds"):
+            _checks.seconds(name, getattr(self, name))
+        _checks.whole("max_entries", self.max_entries)
 
 
 @dataclass(frozen=True)
@@ -148,9 +195,9 @@ class RevocationFeed:
     refuse_while_blind: bool = False
 
     def __post_init__(self) -> None:
-        _check_times(
-            max_token_lifetime_seconds=self.max_token_lifetime_seconds, blind_after_seconds=self.blind_after_seconds
-        )
+        for name in ("max_token_lifetime_seconds", "blind_after_seconds"):
+            _checks.seconds(name, getattr(self, name))
+        _checks.flag("refuse_while_blind", self.refuse_while_blind)
 
 
 @dataclass(frozen=True)
@@ -172,17 +219,44 @@ class FetchSettings:
     ca_certificates: str | None = None
     proxy: str | None = field(default=None, repr=False)
 
+    def __post_init__(self) -> None:
+        _checks.flag("allow_http", self.allow_http)
+        if self.timeout is not None:
+            _checks.seconds("timeout", self.timeout, none_too=False)
+        for name in ("ca_certificates", "proxy"):
+            if getattr(self, name) is not None:
+                _checks.text(name, getattr(self, name))
 
-def _check_times(**times: float) -> None:
-    for name, seconds in times.items():
-        if not 0 <= seconds or not math.isfinite(seconds):
-            raise ValueError(f"{name} must be a number of seconds, not {seconds}")
+
+class GuardOptions(TypedDict, total=False):
+    """What :class:`doorward.Guard` takes besides what ``DoorwardClient.resource``, ``doorward_auth`` and
+    ``doorward_mcp_auth`` name themselves. It says what each means.
+    """
+
+    prompt_scopes: Mapping[str, Iterable[str]] | None
+    resource_scopes: Mapping[str, Iterable[str]] | None
+    scope_hierarchy: Mapping[str, Iterable[str]] | None
+    hide_unavailable: bool
+    max_body: int
+    resource_name: str | None
+    resource_documentation: str | None
+    root_metadata: bool
+    allowed_origins: Iterable[str]
+    bind_sessions: bool
+    end_streams_with_token: bool
+    max_login_age_seconds: int | None
+    acr_values: Iterable[str]
+    more_issuers: Iterable[str]
+    issuer_credentials: Mapping[str, ASCredentials] | None
+    on_decision: Callable[[Decision], None] | None
 
 
 def dpop_for_core(options: InboundDPoPOptions | None) -> dict[str, Any] | None:
     """As the core takes them."""
     if options is None:
         return None
+    if not isinstance(options, InboundDPoPOptions):
+        raise TypeError("inbound_dpop must be InboundDPoPOptions(...)")
     algorithms = options.allowed_proof_algorithms
     return {
         "required": options.required,
@@ -191,7 +265,7 @@ def dpop_for_core(options: InboundDPoPOptions | None) -> dict[str, Any] | None:
         "allowed_proof_algorithms": list(SUPPORTED_DPOP_ALGORITHMS if algorithms is None else algorithms),
         "require_nonce": options.require_nonce,
         "require_content_digest": options.require_content_digest,
-        "nonce_keys": list(options.nonce_keys),
+        "nonce_keys": _checks.keys("nonce_keys", options.nonce_keys),
         "replay_capacity": options.replay_capacity,
         "replay_per_key": options.replay_per_key,
         "replay_store": insert_for_core(options.replay_store),
@@ -202,6 +276,8 @@ def credentials_for_core(credentials: ASCredentials | None) -> dict[str, Any] | 
     """As the core takes them."""
     if credentials is None:
         return None
+    if not isinstance(credentials, ASCredentials):
+        raise TypeError("credentials must be ASCredentials(client_id, client_secret)")
     return {
         "client_id": credentials.client_id,
         "client_secret": credentials.client_secret,
@@ -212,12 +288,33 @@ def credentials_for_core(credentials: ASCredentials | None) -> dict[str, Any] | 
 
 def key_for_core(key: PrivateKey | None) -> dict[str, str] | None:
     """As the core takes it."""
-    return None if key is None else {"pem": key.pem, "algorithm": key.algorithm}
+    if key is None:
+        return None
+    if not isinstance(key, PrivateKey):
+        raise TypeError("dpop must be a PrivateKey(pem, algorithm)")
+    return {"pem": key.pem, "algorithm": key.algorithm}
+
+
+def transport_for_core(transport: Transport | None) -> Transport | None:
+    """As the core calls it."""
+    if transport is not None:
+        _checks.function("transport", transport, "await transport(method, url, headers, body)")
+    return transport
+
+
+def clock_for_core(clock: Callable[[], float] | None) -> Callable[[], float] | None:
+    """As the core calls it."""
+    if clock is not None:
+        _checks.function("clock", clock, "clock() says how many seconds it is since 1970")
+    return clock
 
 
 def network_for_core(dev_mode: bool | None, fetch_settings: FetchSettings | None) -> dict[str, Any]:
     """As the core takes them."""
-    settings = fetch_settings or FetchSettings(allow_http=dev_mode_from_environment() if dev_mode is None else dev_mode)
+    if fetch_settings is not None and not isinstance(fetch_settings, FetchSettings):
+        raise TypeError("fetch_settings must be FetchSettings(...)")
+    is_dev_mode = dev_mode_from_environment() if dev_mode is None else _checks.flag("dev_mode", dev_mode)
+    settings = fetch_settings or FetchSettings(allow_http=is_dev_mode)
     return {
         "dev_mode": settings.allow_http,
         "timeout": settings.timeout,
@@ -230,6 +327,7 @@ def revocation_for_core(
     checker: RevocationChecker | IntrospectionRevocation | RevocationFeed | None, fail_closed: bool
 ) -> dict[str, Any] | None:
     """As the core takes it."""
+    _checks.flag("fail_closed", fail_closed)
     if checker is None:
         return None
     if isinstance(checker, IntrospectionRevocation):
@@ -245,29 +343,16 @@ def revocation_for_core(
             "blind_after_seconds": checker.blind_after_seconds,
             "refuse_while_blind": checker.refuse_while_blind or fail_closed,
         }
-    if not callable(checker):
-        raise TypeError("revocation_checker must be a function: await checker(claims, token)")
-    return {"checker": _awaitable(checker), "fail_closed": fail_closed}
+    _checks.function("revocation_checker", checker, "checker(claims, token)")
+    return {"checker": not_blocking(checker, "doorward-revocation"), "fail_closed": fail_closed}
 
 
 def decision_hook_for_core(
-    hook: Callable[[Mapping[str, Any]], None] | None,
-) -> Callable[[Mapping[str, Any]], None] | None:
+    hook: Callable[[Decision], None] | None,
+) -> Callable[[Decision], None] | None:
     """As the core calls it."""
     if hook is None:
         return None
-    if not callable(hook) or inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(hook.__call__):
+    if not callable(hook) or is_async(hook):
         raise TypeError("on_decision must be a plain function: nobody would await another. Start a task in it instead")
     return hook
-
-
-def _awaitable(checker: Callable[[VerifiedClaims, str], Any]) -> RevocationChecker:
-    """The checker, also where somebody forgot the ``async``: its answer must not count as a failure, which may pass."""
-    if inspect.iscoroutinefunction(checker):
-        return checker
-
-    async def asked(claims: VerifiedClaims, token: str) -> bool:
-        answer = checker(claims, token)
-        return bool(await answer if inspect.isawaitable(answer) else answer)
-
-    return asked

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from doorward._threads import Threads
+from doorward._threads import not_blocking
 
 __all__ = ["ReplayStore", "UsedProof"]
 
@@ -54,12 +53,9 @@ def insert_for_core(store: ReplayStore | None) -> _Insert | None:
     insert = getattr(store, "insert", None)
     if not callable(insert):
         raise TypeError("replay_store must have a method: insert(proof, now)")
-    is_async = inspect.iscoroutinefunction(insert)
-    threads = Threads("doorward-replays")
+    call = not_blocking(insert, "doorward-replays")
 
     async def inserted(identifier: bytes, key: bytes, until: int, now: int) -> Any:
-        proof = UsedProof(identifier, key, until)
-        answer = insert(proof, now) if is_async else await threads.call(insert, proof, now)
-        return await answer if inspect.isawaitable(answer) else answer
+        return await call(UsedProof(identifier, key, until), now)
 
     return inserted

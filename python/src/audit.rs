@@ -1,29 +1,48 @@
 //! Decisions of the guard, told to Python.
 
+use std::sync::Arc;
+
 use doorward_guard::{AuditHook, Decision, Verdict};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use tracing::Level;
 
 use crate::bridge;
 use crate::claims::VerifiedClaims;
+use crate::failure::{Failures, Texts};
 
 /// Calls `on_decision(decision)` with a dictionary, in the thread of whoever waits for the decision.
-pub(crate) struct PyAuditHook(pub(crate) Py<PyAny>);
+pub(crate) struct PyAuditHook(Arc<Hook>);
+
+struct Hook {
+    callable: Py<PyAny>,
+    failures: Failures,
+}
 
 impl AuditHook for PyAuditHook {
     fn on_decision(&self, decision: &Decision<'_>) {
         Python::try_attach(|py| match to_dict(py, decision) {
             Ok(decision) => self.tell(py, &decision.unbind()),
-            Err(error) => has_failed(&error),
+            Err(error) => self.0.has_failed(&error),
         });
     }
 }
 
 impl PyAuditHook {
+    pub(crate) fn new(callable: Py<PyAny>) -> Self {
+        let failures = Failures::new(
+            "doorward.guard.audit",
+            Level::ERROR,
+            "the audit hook failed",
+            "the audit hook works again",
+        );
+        Self(Arc::new(Hook { callable, failures }))
+    }
+
     fn tell(&self, py: Python<'_>, decision: &Py<PyDict>) {
         if let Some(event_loop) = bridge::loop_that_waits(py) {
             let telling = Telling {
-                hook: self.0.clone_ref(py),
+                hook: Arc::clone(&self.0),
                 decision: decision.clone_ref(py),
             };
             // What was decided about goes on there after this. A loop that was closed tells nobody any more.
@@ -34,32 +53,35 @@ impl PyAuditHook {
                 return;
             }
         }
-        tell(py, &self.0, decision);
+        self.0.tell(py, decision);
     }
 }
 
 /// A decision that is told where it is called.
 #[pyclass(frozen)]
 struct Telling {
-    hook: Py<PyAny>,
+    hook: Arc<Hook>,
     decision: Py<PyDict>,
 }
 
 #[pymethods]
 impl Telling {
     fn __call__(&self, py: Python<'_>) {
-        tell(py, &self.hook, &self.decision);
+        self.hook.tell(py, &self.decision);
     }
 }
 
-fn tell(py: Python<'_>, hook: &Py<PyAny>, decision: &Py<PyDict>) {
-    if let Err(error) = hook.call1(py, (decision,)) {
-        has_failed(&error);
+impl Hook {
+    fn tell(&self, py: Python<'_>, decision: &Py<PyDict>) {
+        match self.callable.call1(py, (decision,)) {
+            Ok(_) => self.failures.worked(),
+            Err(error) => self.has_failed(&error),
+        }
     }
-}
 
-fn has_failed(error: &PyErr) {
-    tracing::error!(target: "doorward_guard::audit", %error, "the audit hook failed");
+    fn has_failed(&self, error: &PyErr) {
+        self.failures.failed(error, Some(error), Texts::All);
+    }
 }
 
 fn to_dict<'py>(py: Python<'py>, decision: &Decision<'_>) -> PyResult<Bound<'py, PyDict>> {

@@ -4,6 +4,7 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use pyo3::exceptions::{PyAttributeError, PyImportError, PyNameError, PyTypeError};
 use pyo3::prelude::*;
 use tokio::sync::oneshot;
 
@@ -75,11 +76,11 @@ fn is_running(event_loop: &Bound<'_, PyAny>) -> bool {
 /// Why there is no result of a callable.
 #[derive(Debug)]
 pub(crate) enum CallError {
-    /// It raised an exception of this kind. Only the kind: the text may hold what was sent.
-    Raised(String),
+    /// It raised an exception.
+    Raised(Raised),
     /// It took too long.
     TooSlow,
-    /// Its event loop had no time for it, and did not begin it.
+    /// Its event loop had no time for it, or no thread was free: it was not begun.
     NotBegun,
     /// No loop runs that it could be called in.
     NoLoop,
@@ -88,23 +89,58 @@ pub(crate) enum CallError {
 impl std::fmt::Display for CallError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Raised(kind) => write!(f, "it raised {kind}"),
+            // Only the kind: the text may hold what was sent.
+            Self::Raised(raised) => write!(f, "it raised {}", raised.kind),
             Self::TooSlow => f.write_str("it took too long"),
-            Self::NotBegun => f.write_str("its event loop had no time for it"),
+            Self::NotBegun => f.write_str("nobody had time to begin it"),
             Self::NoLoop => f.write_str("no event loop runs that it could be called in"),
         }
     }
 }
 
 impl CallError {
-    /// Whether it says nothing of whoever is asked: a loop of this program ended, or was held up.
+    /// Whether it says nothing of whoever is asked: a loop of this program ended, or was held up, or the program is wrong.
     pub(crate) fn is_local(&self) -> bool {
         match self {
             Self::NotBegun | Self::NoLoop => true,
-            Self::Raised(kind) => kind == "CancelledError",
+            Self::Raised(raised) => raised.is_mistake || raised.kind == "CancelledError",
             Self::TooSlow => false,
         }
     }
+
+    /// The exception, where there is one.
+    pub(crate) fn raised(&self) -> Option<&PyErr> {
+        match self {
+            Self::Raised(raised) => Some(&raised.error),
+            _ => None,
+        }
+    }
+
+    fn of(py: Python<'_>, error: PyErr) -> Self {
+        let name = error.get_type(py).name().map(|name| name.to_string());
+        let kind = name.unwrap_or_else(|_| "an exception".to_owned());
+        if kind == "NotBegunError" {
+            return Self::NotBegun;
+        }
+        let is_mistake = error.is_instance_of::<PyTypeError>(py)
+            || error.is_instance_of::<PyAttributeError>(py)
+            || error.is_instance_of::<PyNameError>(py)
+            || error.is_instance_of::<PyImportError>(py);
+        Self::Raised(Raised {
+            kind,
+            is_mistake,
+            error,
+        })
+    }
+}
+
+/// An exception of a callable.
+#[derive(Debug)]
+pub(crate) struct Raised {
+    kind: String,
+    /// Whether it says that the program is wrong, as no server that is away can make it.
+    is_mistake: bool,
+    error: PyErr,
 }
 
 /// Makes the awaitable, in the thread of the loop.
@@ -168,7 +204,7 @@ where
     let (sender, receiver) = oneshot::channel();
     let end = move |py: Python<'_>, result: PyResult<Bound<'_, PyAny>>| {
         let outcome = result.and_then(|result| read(&result));
-        drop(sender.send(outcome.map_err(|error| CallError::Raised(kind(py, &error)))));
+        drop(sender.send(outcome.map_err(|error| CallError::of(py, error))));
     };
     let progress = Progress::default();
     let call = Call {
@@ -190,11 +226,6 @@ where
         Err(_) if has_begun => Err(CallError::TooSlow),
         Err(_) => Err(CallError::NotBegun),
     }
-}
-
-fn kind(py: Python<'_>, error: &PyErr) -> String {
-    let name = error.get_type(py).name().map(|name| name.to_string());
-    name.unwrap_or_else(|_| "an exception".to_owned())
 }
 
 /// Somebody waits for a call. Dropped when nobody does any more, it cancels the task.

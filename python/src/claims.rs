@@ -229,13 +229,22 @@ impl VerifiedClaims {
         Err(errors::insufficient_scope(py, scopes))
     }
 
-    /// Whether the token has the claim, or has it with this value.
+    /// Whether the token has the claim, or has it with this value. `None` is any value.
     #[pyo3(signature = (key, value = None))]
     fn has_claim(&self, py: Python<'_>, key: &str, value: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
         match (self.claims.raw.get(key), value) {
             (Some(claim), Some(value)) => json::to_python(py, claim)?.eq(value),
             (claim, _) => Ok(claim.is_some()),
         }
+    }
+
+    /// What cannot be changed is its own copy.
+    fn __copy__(this: Py<Self>) -> Py<Self> {
+        this
+    }
+
+    fn __deepcopy__(this: Py<Self>, _memo: &Bound<'_, PyAny>) -> Py<Self> {
+        this
     }
 
     fn __eq__(&self, other: &Self) -> bool {

@@ -1,32 +1,27 @@
 //! A clock that is a Python callable.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use doorward_guard::{Clock, UnixSeconds};
 use pyo3::prelude::*;
+use tracing::Level;
+
+use crate::failure::{Failures, Texts};
 
 /// Asks Python what time it is: seconds since 1970, as `time.time` says them.
 pub(crate) struct PyClock {
     callable: Py<PyAny>,
-    /// Told once, not with every request.
-    is_failing: AtomicBool,
+    failures: Failures,
 }
 
 impl PyClock {
     pub(crate) fn new(callable: Py<PyAny>) -> Self {
         Self {
             callable,
-            is_failing: AtomicBool::new(false),
-        }
-    }
-
-    fn tell(&self, error: &PyErr) {
-        if !self.is_failing.swap(true, Ordering::Relaxed) {
-            tracing::error!(
-                target: "doorward_guard::clock",
-                %error,
-                "the clock failed, and no token counts until it tells the time again"
-            );
+            failures: Failures::new(
+                "doorward.guard.clock",
+                Level::ERROR,
+                "the clock failed, and no token counts until it tells the time again",
+                "the clock tells the time again",
+            ),
         }
     }
 }
@@ -43,10 +38,10 @@ impl Clock for PyClock {
         });
         match asked {
             Some(Ok(seconds)) => {
-                self.is_failing.store(false, Ordering::Relaxed);
+                self.failures.worked();
                 return UnixSeconds(seconds);
             }
-            Some(Err(error)) => self.tell(&error),
+            Some(Err(error)) => self.failures.failed(&error, Some(&error), Texts::All),
             None => {}
         }
         // The end of time: nothing is valid.

@@ -12,8 +12,10 @@ use futures_util::future::BoxFuture;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes};
+use tracing::Level;
 
 use crate::callback::{self, EventLoops};
+use crate::failure::{Failures, Texts};
 use crate::guard::algorithms;
 
 /// What `doorward.Guard` was told about bound tokens.
@@ -83,6 +85,12 @@ impl DpopOptions {
             Some(callable) => builder.dpop_replay_store(Arc::new(PyReplayStore {
                 callable: Arc::new(callable),
                 event_loops: event_loops.clone(),
+                failures: Failures::new(
+                    "doorward.guard.dpop",
+                    Level::ERROR,
+                    "the replay store failed",
+                    "the replay store works again",
+                ),
             })),
             None => builder,
         })
@@ -110,6 +118,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 struct PyReplayStore {
     callable: Arc<Py<PyAny>>,
     event_loops: EventLoops,
+    failures: Failures,
 }
 
 impl ReplayStore for PyReplayStore {
@@ -126,11 +135,17 @@ impl ReplayStore for PyReplayStore {
             };
             // Nothing but a plain answer counts: a store that forgot to return must not let everything through.
             let read = |answer: &Bound<'_, PyAny>| Ok(answer.cast::<PyBool>()?.is_true());
-            match callback::call(&self.event_loops, begin, read).await {
+            let answer = callback::call(&self.event_loops, begin, read).await;
+            if answer.is_ok() {
+                self.failures.worked();
+            }
+            match answer {
                 Ok(true) => Ok(Insertion::New),
                 Ok(false) => Ok(Insertion::Replayed),
                 Err(error) => {
-                    tracing::error!(target: "doorward_guard::dpop", %error, "the replay store failed");
+                    // All that it is given are digests.
+                    let texts = Texts::OfMistakes { without: "" };
+                    self.failures.failed(&error, error.raised(), texts);
                     Err(ReplayStoreUnavailable {
                         retry_after: RETRY_AFTER,
                     })

@@ -103,12 +103,15 @@ pub(crate) fn denied(py: Python<'_>, denied: &Denied) -> PyErr {
             "ReplayStoreUnavailableError",
             "nobody can tell whether the proof was used before",
         ),
-        Reason::Proof(_) => ("InvalidDPoPProofError", "the proof is not valid for this request"),
         _ => (
             "VerifierRuntimeError",
             "the token and its proof could not be checked",
         ),
     };
+    if let reason @ Reason::Proof(_) = denied.reason() {
+        let nonce = denied.nonce().and_then(|nonce| nonce.to_str().ok());
+        return proof(py, reason, nonce);
+    }
     let arguments = PyDict::new(py);
     let mut filled = arguments.set_item("reason", denied.reason().as_str());
     if let Some(retry_after) = denied.retry_after() {
@@ -117,13 +120,21 @@ pub(crate) fn denied(py: Python<'_>, denied: &Denied) -> PyErr {
     if let Err(error) = filled {
         return error;
     }
-    let nonce = denied.nonce().and_then(|nonce| nonce.to_str().ok());
-    if class == "InvalidDPoPProofError"
-        && let Err(error) = arguments.set_item("nonce", nonce)
-    {
-        return error;
-    }
     make(py, class, message, Some(&arguments))
+}
+
+/// Which rule a proof breaks, and the nonce to answer with.
+pub(crate) fn proof(py: Python<'_>, reason: Reason, nonce: Option<&str>) -> PyErr {
+    let arguments = [("reason", Some(reason.as_str())), ("nonce", nonce)].into_py_dict(py);
+    match arguments {
+        Ok(arguments) => make(
+            py,
+            "InvalidDPoPProofError",
+            "the proof is not valid for this request",
+            Some(&arguments),
+        ),
+        Err(error) => error,
+    }
 }
 
 /// The token lacks one of these scopes.

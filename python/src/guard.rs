@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use doorward_guard::oauth::dpop::ProofError;
 use doorward_guard::oauth::resource::{ResourceRules, ResourceUri};
-use doorward_guard::{Algorithm, GuardBuilder, Head, Named, RevocationStatus};
+use doorward_guard::{Algorithm, GuardBuilder, Head, Named, Reason, RevocationStatus};
 use http::Method;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
+use pyo3::types::PyString;
 
 use crate::audit::PyAuditHook;
 use crate::callback::EventLoops;
@@ -120,7 +122,7 @@ impl Settings {
             builder = builder.revocation(options.choice(event_loops));
         }
         if let Some(callable) = self.on_decision {
-            builder = builder.on_decision(Arc::new(PyAuditHook(callable)));
+            builder = builder.on_decision(Arc::new(PyAuditHook::new(callable)));
         }
         if let Some(callable) = self.transport {
             builder = builder.fetch(Arc::new(PyTransport::new(callable, event_loops.clone())));
@@ -191,7 +193,8 @@ impl Guard {
     }
 
     /// `VerifiedClaims`, or a future of them.
-    fn verify(&self, py: Python<'_>, token: PyBackedStr) -> PyResult<Py<PyAny>> {
+    fn verify(&self, py: Python<'_>, token: Bound<'_, PyString>) -> PyResult<Py<PyAny>> {
+        let token = readable(&token)?;
         let dpop = self.dpop;
         let finish = move |py: Python<'_>, verified| match verified {
             Ok(claims) => Ok(Py::new(py, VerifiedClaims::new(claims))?.into_any()),
@@ -211,19 +214,21 @@ impl Guard {
     fn verify_dpop(
         &self,
         py: Python<'_>,
-        token: PyBackedStr,
-        proof: Option<String>,
-        method: &str,
-        url: &str,
+        token: Bound<'_, PyString>,
+        proof: Option<Bound<'_, PyString>>,
+        method: Bound<'_, PyString>,
+        url: Bound<'_, PyString>,
     ) -> PyResult<Py<PyAny>> {
         let Some(proof) = proof else {
             return self.verify(py, token);
         };
         self.remember_loop(py);
-        let method: Method = method
-            .parse()
-            .map_err(|_| PyValueError::new_err("no HTTP method"))?;
-        let path = path_of(url).to_owned();
+        let (token, proof) = (readable(&token)?, readable(&proof)?);
+        let Ok(method) = method.to_string_lossy().parse::<Method>() else {
+            // No proof was made for what is no method.
+            return Err(errors::proof(py, Reason::Proof(ProofError::Method), None));
+        };
+        let path = path_of(&url.to_string_lossy()).to_owned();
         let guard = self.inner.clone();
         let verified = async move { guard.verify_dpop(&token, &proof, &method, &path).await };
         bridge::run(py, verified, |py, verified| match verified {
@@ -346,6 +351,12 @@ fn status(status: RevocationStatus) -> Status {
         }
         _ => ("off", None, None),
     }
+}
+
+/// Text as a stranger may have sent it: servers hand on bytes that are no text as lone surrogates, which nothing good has.
+fn readable(text: &Bound<'_, PyString>) -> PyResult<PyBackedStr> {
+    PyBackedStr::try_from(text.clone())
+        .or_else(|_| PyString::new(text.py(), &text.to_string_lossy()).try_into())
 }
 
 /// The path of a URL, as it was sent.

@@ -15,6 +15,7 @@ mod clock;
 mod consent;
 mod dpop;
 mod errors;
+mod failure;
 mod guard;
 mod http;
 mod json;

@@ -1,5 +1,5 @@
 //! What the guard logs, for Python's `logging`: `doorward.guard.keys` is the logger of `doorward_guard::keys`. What this crate
-//! logs itself names such a target as well.
+//! tells of itself goes to such loggers as well.
 //!
 //! An event may happen inside a poll and under locks, where waiting for the interpreter could stop both. So it is only put
 //! into a queue there, and a thread of its own hands it to Python: handlers may be slow, and nobody is to wait for them. A
@@ -25,12 +25,15 @@ const QUEUE: usize = 1024;
 
 static STARTED: Mutex<Option<Started>> = Mutex::new(None);
 static DROPPED: AtomicUsize = AtomicUsize::new(0);
+/// `logging.getLogger`
+static GET: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// One event, as text.
 struct Line {
     level: Level,
     logger: String,
     text: String,
+    traceback: Option<String>,
 }
 
 /// Sends every event of the guard on. Called once, when the module is loaded.
@@ -107,10 +110,12 @@ fn next(lines: Receiver<Line>) -> (Receiver<Line>, Result<Line, RecvError>) {
 
 /// What `logging` itself makes of it (a handler that raises, for example) is its own affair.
 fn tell(py: Python<'_>, line: &Line) {
-    static GET: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let told = GET.import(py, "logging", "getLogger").and_then(|get| {
         let logger = get.call1((line.logger.as_str(),))?;
-        logger.call_method1("log", (number(line.level), "%s", line.text.as_str()))?;
+        match &line.traceback {
+            None => logger.call_method1("log", (number(line.level), "%s", line.text.as_str()))?,
+            Some(traceback) => tell_with_traceback(&logger, line, traceback)?,
+        };
         match DROPPED.swap(0, Ordering::Relaxed) {
             0 => Ok(()),
             dropped => logger
@@ -123,6 +128,38 @@ fn tell(py: Python<'_>, line: &Line) {
     }
 }
 
+/// Formatters put `exc_text` below the message. The exception itself does not come along: its frames hold values, and
+/// collectors of errors send those on.
+fn tell_with_traceback<'py>(
+    logger: &Bound<'py, PyAny>,
+    line: &Line,
+    traceback: &str,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (py, level) = (logger.py(), number(line.level));
+    if !logger.call_method1("isEnabledFor", (level,))?.is_truthy()? {
+        return Ok(py.None().into_bound(py));
+    }
+    let name = line.logger.as_str();
+    let arguments = (line.text.as_str(),);
+    let record = logger.call_method1(
+        "makeRecord",
+        (name, level, "doorward", 0, "%s", arguments, py.None()),
+    )?;
+    record.setattr("exc_text", traceback)?;
+    logger.call_method1("handle", (record,))
+}
+
+/// Whether a logger takes what is for debugging.
+pub(crate) fn is_debugging(py: Python<'_>, logger: &str) -> bool {
+    let asked = GET.import(py, "logging", "getLogger").and_then(|get| {
+        let logger = get.call1((logger,))?;
+        logger
+            .call_method1("isEnabledFor", (number(Level::DEBUG),))?
+            .is_truthy()
+    });
+    asked.unwrap_or_default()
+}
+
 /// Python's number of a level.
 fn number(level: Level) -> u8 {
     match level {
@@ -130,6 +167,29 @@ fn number(level: Level) -> u8 {
         Level::WARN => 30,
         Level::INFO => 20,
         _ => 10,
+    }
+}
+
+/// What this crate has to say itself, at any level, with a traceback below it.
+pub(crate) fn tell_of(level: Level, logger: &str, text: String, traceback: Option<String>) {
+    enqueue(Line {
+        level,
+        logger: logger.to_owned(),
+        text,
+        traceback,
+    });
+}
+
+fn enqueue(line: Line) {
+    // The lock is held for as short as can be: a fork in between would leave it locked in the child.
+    let lines = STARTED
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .as_ref()
+        .map(|started| started.lines.clone());
+    let sent = lines.map(|lines| lines.try_send(line));
+    if !matches!(sent, Some(Ok(()))) {
+        DROPPED.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -153,24 +213,13 @@ impl Subscriber for Forward {
         let mut text = Text::default();
         event.record(&mut text);
         let metadata = event.metadata();
-        let line = Line {
+        let target = metadata.target();
+        enqueue(Line {
             level: *metadata.level(),
-            logger: metadata
-                .target()
-                .replacen("doorward_", "doorward.", 1)
-                .replace("::", "."),
+            logger: target.replacen("doorward_", "doorward.", 1).replace("::", "."),
             text: text.message + &text.fields,
-        };
-        // The lock is held for as short as can be: a fork in between would leave it locked in the child.
-        let lines = STARTED
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .as_ref()
-            .map(|started| started.lines.clone());
-        let sent = lines.map(|lines| lines.try_send(line));
-        if !matches!(sent, Some(Ok(()))) {
-            DROPPED.fetch_add(1, Ordering::Relaxed);
-        }
+            traceback: None,
+        });
     }
 
     fn enter(&self, _: &Id) {}

@@ -8,7 +8,7 @@ use doorward_guard::oauth::dpop::{
 use doorward_guard::{Reason, UnixSeconds};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{IntoPyDict as _, PyBytes, PyDict};
+use pyo3::types::{PyBytes, PyDict, PyString};
 
 use crate::dpop::DpopOptions;
 use crate::errors;
@@ -16,10 +16,10 @@ use crate::errors;
 /// The request that a proof must have been made for.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
-pub(crate) struct Request {
-    method: String,
-    url: String,
-    access_token: Option<String>,
+pub(crate) struct Request<'py> {
+    method: Bound<'py, PyString>,
+    url: Bound<'py, PyString>,
+    access_token: Option<Bound<'py, PyString>>,
     now: i64,
 }
 
@@ -27,23 +27,32 @@ pub(crate) struct Request {
 #[pyfunction]
 pub(crate) fn check_proof<'py>(
     py: Python<'py>,
-    proof: &str,
-    request: Request,
+    proof: Bound<'py, PyString>,
+    request: Request<'py>,
     options: DpopOptions,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let uri = TargetUri::parse(&request.url)
-        .map_err(|_| PyValueError::new_err("the URL must begin with https:// or http://"))?;
+    // What is no text cannot fit anything.
+    let (method, url) = (request.method.to_string_lossy(), request.url.to_string_lossy());
+    let access_token = request.access_token.as_ref().map(|token| token.to_string_lossy());
+    let uri = TargetUri::parse(&url).map_err(|_| {
+        // The path may be a stranger's, the beginning is not.
+        if url.starts_with("https://") || url.starts_with("http://") {
+            errors::proof(py, Reason::Proof(ProofError::Uri), None)
+        } else {
+            PyValueError::new_err("the URL must begin with https:// or http://")
+        }
+    })?;
     let nonces = nonces(&options)?;
     let now = UnixSeconds(request.now);
     let context = ProofContext {
-        method: &request.method,
+        method: &method,
         uri: &uri,
-        access_token: request.access_token.as_deref(),
+        access_token: access_token.as_deref(),
         nonces: nonces.as_ref(),
     };
     let proof = options
         .rules()?
-        .verify(proof, &context, now)
+        .verify(&proof.to_string_lossy(), &context, now)
         .map_err(|error| refused(py, error, nonces.as_ref(), now))?;
     let checked = PyDict::new(py);
     checked.set_item("jkt", proof.key_thumbprint())?;
@@ -73,21 +82,9 @@ fn nonces(options: &DpopOptions) -> PyResult<Option<Nonces>> {
 }
 
 fn refused(py: Python<'_>, error: ProofError, nonces: Option<&Nonces>, now: UnixSeconds) -> PyErr {
-    let arguments = [("reason", Reason::Proof(error).as_str())].into_py_dict(py);
-    let nonce = nonces.filter(|_| matches!(error, ProofError::Nonce(_)));
-    let filled = arguments.and_then(|arguments| {
-        arguments.set_item("nonce", nonce.map(|nonces| nonces.issue(now)))?;
-        Ok(arguments)
-    });
-    match filled {
-        Ok(arguments) => errors::make(
-            py,
-            "InvalidDPoPProofError",
-            "the proof is not valid for this request",
-            Some(&arguments),
-        ),
-        Err(error) => error,
-    }
+    let nonces = nonces.filter(|_| matches!(error, ProofError::Nonce(_)));
+    let nonce = nonces.map(|nonces| nonces.issue(now));
+    errors::proof(py, Reason::Proof(error), nonce.as_deref())
 }
 
 impl DpopOptions {

@@ -10,9 +10,11 @@ use doorward_guard::{
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use pyo3::prelude::*;
+use tracing::Level;
 
 use crate::callback::{self, EventLoops};
 use crate::claims::VerifiedClaims;
+use crate::failure::{Failures, Texts};
 
 /// What `doorward.Guard` was told about revocations.
 #[derive(FromPyObject)]
@@ -96,6 +98,7 @@ struct PyRevocationChecker {
     callable: Arc<Py<PyAny>>,
     fail_closed: bool,
     event_loops: EventLoops,
+    failures: Failures,
 }
 
 impl PyRevocationChecker {
@@ -104,6 +107,12 @@ impl PyRevocationChecker {
             callable: Arc::new(callable),
             fail_closed,
             event_loops,
+            failures: Failures::new(
+                "doorward.guard.revocation",
+                Level::WARN,
+                "the revocation check failed",
+                "the revocation check works again",
+            ),
         }
     }
 }
@@ -115,20 +124,21 @@ impl RevocationChecker for PyRevocationChecker {
         token: &'a str,
     ) -> BoxFuture<'a, Result<bool, RevocationUnavailable>> {
         let callable = Arc::clone(&self.callable);
-        let (claims, token) = (claims.clone(), token.to_owned());
+        let (claims, sent) = (claims.clone(), token.to_owned());
         async move {
-            let begin = move |py: Python<'_>| callable.call1(py, (VerifiedClaims::new(claims), token));
+            let begin = move |py: Python<'_>| callable.call1(py, (VerifiedClaims::new(claims), sent));
             match callback::call(&self.event_loops, begin, |revoked| revoked.is_truthy()).await {
-                Ok(revoked) => Ok(revoked),
+                Ok(revoked) => {
+                    self.failures.worked();
+                    Ok(revoked)
+                }
                 Err(error) => {
-                    tracing::warn!(
-                        target: "doorward_guard::revocation",
-                        %error,
-                        fail_closed = self.fail_closed,
-                        "the revocation check failed"
-                    );
-                    // That nobody was asked is no outage of whoever is asked.
-                    if self.fail_closed || error.is_local() {
+                    // That nobody was asked is no outage of whoever is asked, and neither is a mistake of the program.
+                    let fail_closed = self.fail_closed || error.is_local();
+                    let fault = format_args!("{error} fail_closed={fail_closed}");
+                    let texts = Texts::OfMistakes { without: token };
+                    self.failures.failed(fault, error.raised(), texts);
+                    if fail_closed {
                         Err(RevocationUnavailable {
                             retry_after: RETRY_AFTER,
                         })

@@ -12,13 +12,16 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
+use tracing::Level;
 
 use crate::callback::{self, EventLoops};
+use crate::failure::{Failures, Texts};
 
 /// Calls `await transport(method, url, headers, body)`, which returns `(status, headers, body)`.
 pub(crate) struct PyTransport {
     callable: Arc<Py<PyAny>>,
     event_loops: EventLoops,
+    failures: Failures,
 }
 
 /// What the callable returned.
@@ -33,6 +36,12 @@ impl PyTransport {
         Self {
             callable: Arc::new(callable),
             event_loops,
+            failures: Failures::new(
+                "doorward.guard.transport",
+                Level::WARN,
+                "the transport failed",
+                "the transport works again",
+            ),
         }
     }
 
@@ -55,7 +64,12 @@ impl PyTransport {
             callable.call1(py, (method, target, given, body))
         };
         let called = callback::call(&self.event_loops, begin, read).await;
+        if called.is_ok() {
+            self.failures.worked();
+        }
         let answer = called.map_err(|error| {
+            // Secrets may be in its texts, and parts of them.
+            self.failures.failed(&error, error.raised(), Texts::None);
             let text = format!("the transport gave no answer of {url}: {error}");
             if error.is_local() {
                 FetchFailure::busy(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import threading
@@ -43,6 +44,77 @@ async def test_a_check_that_was_cancelled_is_no_outage_and_lets_nothing_pass(
 
     async with Guard(authorization_server.issuer, RESOURCE, revocation_checker=checker) as made:
         await refused(made, authorization_server.token(RESOURCE))
+
+
+class Hangs:
+    """A plain checker that asks somebody who does not answer, until it is released."""
+
+    def __init__(self) -> None:
+        self.threads: set[threading.Thread] = set()
+        self.released = threading.Event()
+
+    def __call__(self, _claims: VerifiedClaims, _token: str) -> bool:
+        self.threads.add(threading.current_thread())
+        self.released.wait(60)
+        return False
+
+
+async def test_a_plain_checker_may_wait_and_the_loop_does_not(authorization_server: AuthorizationServer) -> None:
+    checker = Hangs()
+    async with Guard(authorization_server.issuer, RESOURCE, revocation_checker=checker) as made:
+        asked = [asyncio.ensure_future(made.verify(authorization_server.token(RESOURCE))) for _ in range(20)]
+        while len(checker.threads) < 8:
+            await asyncio.sleep(0.01)
+        assert threading.current_thread() not in checker.threads
+        # Nobody else's thread is held up either.
+        assert await asyncio.wait_for(asyncio.to_thread(lambda: 1), 10) == 1
+        checker.released.set()
+        assert {claims.sub for claims in await asyncio.gather(*asked)} == {"user-1"}
+    assert all(thread.name == "doorward-revocation" and thread.daemon for thread in checker.threads)
+    assert len(checker.threads) <= 8
+
+
+async def test_a_plain_checker_that_found_no_thread_was_not_asked_and_lets_nothing_pass(
+    authorization_server: AuthorizationServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("doorward._threads.THREADS", 1)
+    monkeypatch.setattr("doorward._threads.BEGIN_SECONDS", 0.05)
+    checker = Hangs()
+    async with Guard(authorization_server.issuer, RESOURCE, revocation_checker=checker) as made:
+        asked = asyncio.ensure_future(made.verify(authorization_server.token(RESOURCE)))
+        while not checker.threads:
+            await asyncio.sleep(0.01)
+        await refused(made, authorization_server.token(RESOURCE))
+        monkeypatch.setattr("doorward._threads.WAITING", 0)
+        await refused(made, authorization_server.token(RESOURCE))
+        checker.released.set()
+        assert (await asked).sub == "user-1"
+
+
+@pytest.mark.parametrize("is_revoked", [True, False])
+async def test_a_checker_is_asked_however_it_was_written(
+    authorization_server: AuthorizationServer, is_revoked: bool
+) -> None:
+    async def answer(_claims: VerifiedClaims, _token: str) -> bool:
+        assert asyncio.get_running_loop() is loop
+        return is_revoked
+
+    loop = asyncio.get_running_loop()
+    checkers: list[Any] = [
+        answer,
+        functools.partial(answer),
+        Asked(is_revoked),
+        lambda claims, token: answer(claims, token),
+        lambda _claims, _token: is_revoked,
+    ]
+    for checker in checkers:
+        async with Guard(authorization_server.issuer, RESOURCE, revocation_checker=checker, fail_closed=True) as made:
+            asked = made.verify(authorization_server.token(RESOURCE))
+            if is_revoked:
+                with pytest.raises(doorward.TokenRevokedError):
+                    await asked
+            else:
+                await asked
 
 
 async def test_questions_that_were_cancelled_let_nothing_pass_and_open_no_circuit(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import copy
 import hashlib
 import json
 import logging
@@ -37,6 +38,7 @@ from doorward import (
     VerifiedClaims,
 )
 from doorward._adapter import TokenChecker
+from doorward.dpop import check_proof
 
 RESOURCE = "http://127.0.0.1:8080/mcp"
 
@@ -79,6 +81,7 @@ class TestClaims:
         assert claims.dpop_proof is None
         assert claims.has_claim("gid") and claims.has_claim("gid", "grant-1")
         assert not claims.has_claim("gid", "other") and not claims.has_claim("missing")
+        assert claims.has_claim("gid", None) and not claims.has_claim("missing", None)
 
     async def test_they_have_defaults(self, authorization_server: AuthorizationServer) -> None:
         claims = await verified(authorization_server, authorization_server.token(RESOURCE, scope=None))
@@ -102,6 +105,11 @@ class TestClaims:
         text = repr(await verified(authorization_server, token))
         assert token not in text
         assert "someone@example.com" not in text
+
+    async def test_they_are_their_own_copies(self, authorization_server: AuthorizationServer) -> None:
+        claims = await verified(authorization_server, authorization_server.token(RESOURCE))
+        assert copy.copy(claims) is claims
+        assert copy.deepcopy({"claims": [claims]})["claims"][0] is claims
 
     async def test_missing_scopes_are_named_together(self, authorization_server: AuthorizationServer) -> None:
         claims = await verified(authorization_server, authorization_server.token(RESOURCE, scope="a"))
@@ -148,6 +156,16 @@ class TestErrors:
                 assert "error=" not in made.www_authenticate(raised.value)
             with pytest.raises(InvalidSignatureError):
                 await made.verify("nonsense")
+
+    async def test_bytes_that_are_no_text_are_no_token(self, authorization_server: AuthorizationServer) -> None:
+        """Servers that decode headers with ``surrogateescape`` hand them on as lone surrogates."""
+        good = authorization_server.token(RESOURCE)
+        async with guard(authorization_server, inbound_dpop=InboundDPoPOptions()) as made:
+            for token in ("\udcff", "\udcff.a.b", good + "\udcff", good.replace(".", "\udcff", 1)):
+                for request in (None, DPoPRequest("POST", RESOURCE), DPoPRequest("POST", RESOURCE, "a.b.c")):
+                    with pytest.raises(InvalidSignatureError) as raised:
+                        await made.verify(token, request)
+                    assert raised.value.reason == "token_malformed"
 
     async def test_an_outage_is_no_verdict(self, authorization_server: AuthorizationServer) -> None:
         authorization_server.is_down = True
@@ -211,6 +229,34 @@ class TestDPoP:
                 proof = key.proof(token, RESOURCE, content_digest=digest)
                 headers = {"authorization": f"DPoP {token}", "dpop": proof, "content-type": "application/json"}
                 assert client.post("/mcp", content=body, headers=headers).status_code == status
+
+    async def test_what_no_proof_can_fit_is_a_bad_proof(self, authorization_server: AuthorizationServer) -> None:
+        key = Key()
+        token = authorization_server.bound_token(RESOURCE, key)
+        proof = key.proof(token, RESOURCE)
+        requests = {
+            "proof_malformed": [
+                DPoPRequest("POST", RESOURCE, "\udcff"),
+                DPoPRequest("POST", RESOURCE, proof + "\udcff"),
+            ],
+            "proof_method": [DPoPRequest(method, RESOURCE, proof) for method in ("G T", "", "\udcff", "PO\udcffST")],
+            "proof_uri": [DPoPRequest("POST", RESOURCE + "\udcff", proof)],
+        }
+        async with guard(authorization_server, inbound_dpop=InboundDPoPOptions()) as made:
+            for reason, asked in requests.items():
+                for request in asked:
+                    with pytest.raises(InvalidDPoPProofError) as raised:
+                        await made.verify(token, request)
+                    assert raised.value.reason == reason
+                    with pytest.raises(InvalidDPoPProofError):
+                        check_proof(request, access_token=token)
+            good = DPoPRequest("POST", RESOURCE, proof)
+            with pytest.raises(InvalidDPoPProofError):
+                check_proof(good, access_token=token + "\udcff")
+            await made.verify(token, good)
+
+    def test_a_proof_is_not_in_the_repr_of_its_request(self) -> None:
+        assert repr(DPoPRequest("GET", "/mcp", "a-proof")) == "DPoPRequest(method='GET', url='/mcp')"
 
     async def test_a_nonce_is_handed_out(self, authorization_server: AuthorizationServer) -> None:
         key = Key()

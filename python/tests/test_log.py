@@ -19,6 +19,8 @@ from test_forks import in_a_child
 
 from doorward import (
     ASCredentials,
+    DoorwardClient,
+    DoorwardError,
     DPoPRequest,
     Guard,
     InboundDPoPOptions,
@@ -27,6 +29,7 @@ from doorward import (
     TokenExpiredError,
     UsedProof,
     VerifierRuntimeError,
+    http_status,
 )
 
 RESOURCE = "http://127.0.0.1:8080/mcp"
@@ -82,8 +85,8 @@ async def told_by(caplog: pytest.LogCaptureFixture, logger: str) -> list[logging
 async def test_a_revocation_checker_that_raises_is_told_of(
     authorization_server: AuthorizationServer, caplog: pytest.LogCaptureFixture, fail_closed: bool
 ) -> None:
-    async def checker(_claims: object, _token: str) -> bool:
-        raise ConnectionError("secret")
+    async def checker(_claims: object, token: str) -> bool:
+        raise ConnectionError(token)
 
     caplog.set_level(logging.INFO, "doorward")
     settings = {"revocation_checker": checker, "fail_closed": fail_closed}
@@ -91,11 +94,155 @@ async def test_a_revocation_checker_that_raises_is_told_of(
         with contextlib.ExitStack() as stack:
             if fail_closed:
                 stack.enter_context(pytest.raises(VerifierRuntimeError))
-            await guard.verify(authorization_server.token(RESOURCE))
+            await guard.verify(token := authorization_server.token(RESOURCE))
     (record,) = await told_by(caplog, "doorward.guard.revocation")
     assert record.levelno == logging.WARNING
     passes = "false" if not fail_closed else "true"
-    assert record.getMessage() == f"the revocation check failed error=it raised ConnectionError fail_closed={passes}"
+    message = f"the revocation check failed error=it raised ConnectionError fail_closed={passes} failures=1"
+    assert record.getMessage() == message
+    assert token not in str(vars(record))
+    # Frames hold the token, and collectors of errors send values along.
+    assert record.exc_info is None
+    trace = record.exc_text or ""
+    assert trace.startswith("Traceback (most recent call last):\n")
+    assert "in checker\n    raise ConnectionError(token)\n" in trace.replace("    ^", "")
+    assert trace.endswith("\nConnectionError")
+    assert trace in logging.Formatter().format(record)
+
+
+async def tells(caplog: pytest.LogCaptureFixture, logger: str, guard: Guard, token: str) -> logging.LogRecord:
+    """The line of one more request."""
+    caplog.clear()
+    with contextlib.suppress(DoorwardError):
+        await guard.verify(token)
+    (record,) = await told_by(caplog, logger)
+    return record
+
+
+async def test_a_checker_that_fails_again_and_again_is_told_of_once_and_at_debug_each_time(
+    authorization_server: AuthorizationServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    is_away = True
+
+    async def checker(_claims: object, _token: str) -> bool:
+        if is_away:
+            raise ConnectionError
+        return False
+
+    logger = "doorward.guard.revocation"
+    async with Guard(authorization_server.issuer, RESOURCE, revocation_checker=checker) as guard:
+        token = authorization_server.token(RESOURCE)
+        caplog.set_level(logging.INFO, "doorward")
+        assert (await tells(caplog, logger, guard, token)).levelno == logging.WARNING
+        for _ in range(5):
+            await guard.verify(token)
+        caplog.set_level(logging.DEBUG, logger)
+        record = await tells(caplog, logger, guard, token)
+        assert record.levelno == logging.DEBUG
+        assert record.getMessage() == "the revocation check failed error=it raised ConnectionError fail_closed=false"
+        assert "in checker" in (record.exc_text or "")
+        is_away = False
+        record = await tells(caplog, logger, guard, token)
+        assert record.getMessage() == "the revocation check works again seconds=0"
+
+
+def attribute(claims: Any, _token: str) -> bool:
+    return bool(claims.nothing)
+
+
+def name(_claims: Any, _token: str) -> bool:
+    return bool(nothing)  # type: ignore[name-defined] # noqa: F821
+
+
+def too_few(_claims: Any) -> bool:
+    return False
+
+
+def module(_claims: Any, _token: str) -> bool:
+    import doorward.nothing  # type: ignore[import-not-found]
+
+    return bool(doorward.nothing)
+
+
+def repeats(_claims: Any, token: str) -> bool:
+    return bool(getattr(object, token))
+
+
+@pytest.mark.parametrize(
+    ("checker", "kind", "text"),
+    [
+        (attribute, "AttributeError", "has no attribute 'nothing'"),
+        (name, "NameError", "name 'nothing' is not defined"),
+        (too_few, "TypeError", "too_few() takes 1 positional argument but 2 were given"),
+        (module, "ModuleNotFoundError", "No module named 'doorward.nothing'"),
+        (repeats, "AttributeError", "has no attribute '…'"),
+    ],
+)
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_a_mistake_of_a_checker_is_no_outage_and_lets_nothing_pass(
+    authorization_server: AuthorizationServer,
+    caplog: pytest.LogCaptureFixture,
+    checker: Any,
+    kind: str,
+    text: str,
+    is_async: bool,
+) -> None:
+    async def in_the_loop(*arguments: Any) -> bool:
+        answer: bool = checker(*arguments)
+        return answer
+
+    caplog.set_level(logging.INFO, "doorward")
+    asked = in_the_loop if is_async else checker
+    token = authorization_server.token(RESOURCE)
+    async with Guard(authorization_server.issuer, RESOURCE, revocation_checker=asked, fail_closed=False) as guard:
+        with pytest.raises(DoorwardError) as raised:
+            await guard.verify(token)
+    assert http_status(raised.value) == 503
+    (record,) = await told_by(caplog, "doorward.guard.revocation")
+    assert f"it raised {kind} fail_closed=true" in record.getMessage()
+    assert (record.exc_text or "").splitlines()[-1].startswith(f"{kind}: ")
+    assert text in (record.exc_text or "").splitlines()[-1]
+    assert token not in str(vars(record))
+
+
+async def test_causes_are_told_and_no_text_that_may_hold_a_secret(
+    authorization_server: AuthorizationServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def checker(_claims: object, token: str) -> bool:
+        try:
+            raise KeyError(token)
+        except KeyError as error:
+            raise OSError("a" + token) from error
+
+    caplog.set_level(logging.INFO, "doorward")
+    token = authorization_server.token(RESOURCE)
+    async with Guard(authorization_server.issuer, RESOURCE, revocation_checker=checker) as guard:
+        await guard.verify(token)
+    (record,) = await told_by(caplog, "doorward.guard.revocation")
+    trace = record.exc_text or ""
+    assert trace.count("Traceback (most recent call last):") == 2
+    assert "\nKeyError\n\nThe above exception was the direct cause of the following exception:\n\n" in trace
+    assert token not in trace
+
+
+async def test_a_transport_that_raises_is_told_of_without_what_it_was_to_send(
+    authorization_server: AuthorizationServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def transport(_method: str, _url: str, headers: Any, body: Any) -> Any:
+        raise TypeError(f"{dict(headers)} {body!r}")
+
+    caplog.set_level(logging.INFO, "doorward")
+    credentials = ASCredentials("app", "a-very-secret-secret")
+    async with await DoorwardClient.create(
+        authorization_server.issuer, auth=credentials, transport=transport
+    ) as client:
+        with pytest.raises(DoorwardError):
+            await client.client_credentials()
+    (record,) = await told_by(caplog, "doorward.guard.transport")
+    assert record.levelno == logging.WARNING
+    assert record.getMessage() == "the transport failed error=it raised TypeError failures=1"
+    assert "in transport" in (record.exc_text or "")
+    assert (record.exc_text or "").endswith("\nTypeError")
 
 
 async def test_a_replay_store_that_raises_is_told_of(
@@ -114,7 +261,9 @@ async def test_a_replay_store_that_raises_is_told_of(
             await guard.verify(token, DPoPRequest("POST", RESOURCE, key.proof(token, RESOURCE)))
     (record,) = await told_by(caplog, "doorward.guard.dpop")
     assert record.levelno == logging.ERROR
-    assert record.getMessage() == "the replay store failed error=it raised ConnectionError"
+    assert record.getMessage() == "the replay store failed error=it raised ConnectionError failures=1"
+    assert "in insert" in (record.exc_text or "")
+    assert "secret" not in str(vars(record)).replace('raise ConnectionError("secret")', "")
 
 
 async def test_a_hook_that_raises_is_told_of(
@@ -128,11 +277,13 @@ async def test_a_hook_that_raises_is_told_of(
         guard.core.admit("GET", b"/mcp", b"", [(b"authorization", b"Bearer bad")], None)
         (record,) = await told_by(caplog, "doorward.guard.audit")
     assert record.levelno == logging.ERROR
-    assert record.getMessage() == "the audit hook failed error=ValueError: a mistake"
+    assert record.getMessage() == "the audit hook failed error=ValueError: a mistake failures=1"
+    assert "in hook\n" in (record.exc_text or "")
+    assert (record.exc_text or "").endswith("\nValueError: a mistake")
 
 
 @pytest.mark.parametrize("answer", [None, "now"])
-async def test_a_clock_that_fails_is_told_of_once(
+async def test_a_clock_that_fails_is_told_of_once_and_of_its_end(
     authorization_server: AuthorizationServer, caplog: pytest.LogCaptureFixture, answer: object
 ) -> None:
     is_good = False
@@ -152,13 +303,12 @@ async def test_a_clock_that_fails_is_told_of_once(
         assert record.getMessage().startswith(
             "the clock failed, and no token counts until it tells the time again error="
         )
+        assert answer == "now" or "in clock\n" in (record.exc_text or "")
         caplog.clear()
         is_good = True
         assert (await guard.verify(authorization_server.token(RESOURCE))).sub == "user-1"
-        is_good = False
-        with pytest.raises(TokenExpiredError):
-            await guard.verify(authorization_server.token(RESOURCE))
-        assert len(await told_by(caplog, "doorward.guard.clock")) == 1
+        (record,) = await told_by(caplog, "doorward.guard.clock")
+        assert record.getMessage() == "the clock tells the time again seconds=0"
 
 
 async def test_one_thread_of_python_tells_everything(authorization_server: AuthorizationServer) -> None:

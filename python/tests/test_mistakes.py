@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support import AuthorizationServer
 
 import doorward
-from doorward import ASCredentials, DoorwardClient, Guard, InboundDPoPOptions, TokenExchangeOptions
+from doorward import (
+    ASCredentials,
+    DoorwardClient,
+    FetchSettings,
+    Guard,
+    InboundDPoPOptions,
+    IntrospectionRevocation,
+    PrivateKey,
+    TokenExchangeOptions,
+)
 from doorward.errors import InvalidIssuerError, InvalidResourceError
 
 ISSUER = "https://as.example"
@@ -90,7 +103,7 @@ def test_a_resource_that_is_none_is_refused(resource: str, fix: str) -> None:
         ({"allowed_algorithms": ["none"]}, ValueError, ["none", "ES256"]),
         ({"allowed_algorithms": []}, ValueError, ["at least one signature algorithm"]),
         ({"clock_skew_seconds": 61}, ValueError, ["60 seconds or less"]),
-        ({"jwks_refresh_seconds": 0}, ValueError, ["jwks_refresh_seconds must be positive"]),
+        ({"jwks_refresh_seconds": 0}, ValueError, ["jwks_refresh_seconds must be 1 or more"]),
         ({"resource_metadata_url": "/prm"}, ValueError, ["`/prm`", "absolute"]),
         ({"resource_documentation": "docs"}, ValueError, ["`resource_documentation`", "absolute"]),
         ({"max_body": 0}, ValueError, ["`max_body`"]),
@@ -113,8 +126,133 @@ def test_a_setting_that_cannot_be_used_is_named_at_once(
         Guard(ISSUER, RESOURCE, **options)
     message = str(raised.value)
     assert all(word in message for word in words), message
-    # Names that only Rust has would send people looking.
-    assert not any(name in message for name in ("client_auth", "dev_mode(", "dpop_", "require_acr", "implies"))
+    assert not names_rust(message)
+
+
+def names_rust(message: str) -> bool:
+    """Names that only Rust has would send people looking."""
+    names = ("client_auth", "dev_mode(", "dpop_", "require_acr", "implies", "Settings.", "extract", "convert")
+    return any(name in message for name in names)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "fix"),
+    [
+        ({"clock_skew_seconds": -1}, ValueError, "clock_skew_seconds must be 0 or more, not -1"),
+        ({"clock_skew_seconds": 30.5}, TypeError, "clock_skew_seconds must be a whole number, not 30.5"),
+        ({"clock_skew_seconds": None}, TypeError, "clock_skew_seconds must be a whole number, not None"),
+        ({"clock_skew_seconds": True}, TypeError, "clock_skew_seconds must be a whole number, not True"),
+        ({"jwks_refresh_seconds": 2**70}, ValueError, "jwks_refresh_seconds must be 9223372036854775807 or less"),
+        ({"cache_max_entries": -1}, ValueError, "cache_max_entries must be 0 or more"),
+        ({"max_body": -1}, ValueError, "max_body must be 0 or more"),
+        ({"max_body": "4M"}, TypeError, "max_body must be a whole number, not '4M'"),
+        ({"max_login_age_seconds": -1}, ValueError, "max_login_age_seconds must be 0 or more"),
+        ({"max_login_age_seconds": "1h"}, TypeError, "max_login_age_seconds must be a whole number"),
+        ({"hide_unavailable": "no"}, TypeError, "hide_unavailable must be True or False, not 'no'"),
+        ({"root_metadata": 0}, TypeError, "root_metadata must be True or False"),
+        ({"bind_sessions": None}, TypeError, "bind_sessions must be True or False"),
+        ({"end_streams_with_token": 1}, TypeError, "end_streams_with_token must be True or False"),
+        ({"dev_mode": "true"}, TypeError, "dev_mode must be True or False"),
+        ({"fail_closed": "yes"}, TypeError, "fail_closed must be True or False"),
+        ({"allowed_algorithms": "ES256"}, TypeError, "allowed_algorithms must be a list of strings, not one string"),
+        ({"more_issuers": 5}, TypeError, "more_issuers must be a list of strings, not 5"),
+        ({"scopes": [5]}, TypeError, "scopes must be a list of strings, and 5 is none"),
+        ({"tool_scopes": ["a"]}, TypeError, "tool_scopes must be a mapping"),
+        ({"issuer_credentials": [CREDENTIALS]}, TypeError, "issuer_credentials must be a mapping (dict), not list"),
+        ({"tool_scopes": {5: ["a"]}}, TypeError, "a name in tool_scopes must be a string"),
+        ({"resource_name": 5}, TypeError, "resource_name must be a string"),
+        ({"resource_metadata_url": b"x"}, TypeError, "resource_metadata_url must be a string (str), not bytes"),
+        ({"transport": 5}, TypeError, "transport must be a function"),
+        ({"clock": 5}, TypeError, "clock must be a function"),
+        ({"inbound_dpop": True}, TypeError, "inbound_dpop must be InboundDPoPOptions"),
+        ({"as_credentials": ("app", "secret")}, TypeError, "credentials must be ASCredentials"),
+        ({"fetch_settings": {}}, TypeError, "fetch_settings must be FetchSettings"),
+    ],
+)
+def test_a_setting_of_another_type_or_out_of_range_is_named(
+    options: dict[str, Any], error: type[Exception], fix: str
+) -> None:
+    with pytest.raises(error) as raised:
+        Guard(ISSUER, RESOURCE, **options)
+    assert str(raised.value).startswith(fix)
+    assert not names_rust(str(raised.value))
+
+
+SECRET = b"a-secret-of-bytes"
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "fix"),
+    [
+        (lambda: Guard(None, RESOURCE), TypeError, "issuer must be a string"),  # type: ignore[arg-type]
+        (lambda: Guard(ISSUER, b"x"), TypeError, "resource must be a string"),  # type: ignore[arg-type]
+        (lambda: ASCredentials("app", SECRET), TypeError, "client_secret must be a string (str), not bytes"),  # type: ignore[arg-type]
+        (lambda: ASCredentials("app", private_key="pem"), TypeError, "private_key must be a PrivateKey"),  # type: ignore[arg-type]
+        (lambda: PrivateKey(SECRET), TypeError, "pem must be a string (str), not bytes"),  # type: ignore[arg-type]
+        (lambda: FetchSettings(timeout=0), ValueError, "timeout must be a number of seconds, more than 0"),
+        (lambda: FetchSettings(timeout=-1), ValueError, "timeout must be a number of seconds, more than 0"),
+        (lambda: FetchSettings(timeout=math.nan), ValueError, "timeout must be a number of seconds, more than 0"),
+        (lambda: FetchSettings(timeout=math.inf), ValueError, "timeout must be a number of seconds, more than 0"),
+        (lambda: FetchSettings(timeout=1e300), ValueError, "timeout must be a number of seconds, more than 0"),
+        (lambda: FetchSettings(timeout="5s"), TypeError, "timeout must be a number of seconds, not '5s'"),  # type: ignore[arg-type]
+        (lambda: FetchSettings(proxy=b"x"), TypeError, "proxy must be a string"),  # type: ignore[arg-type]
+        (lambda: IntrospectionRevocation(max_entries=-1), ValueError, "max_entries must be 0 or more"),
+        (lambda: IntrospectionRevocation(ttl_seconds="5s"), TypeError, "ttl_seconds must be a number of seconds"),  # type: ignore[arg-type]
+        (lambda: InboundDPoPOptions(max_proof_age_seconds=-1), ValueError, "max_proof_age_seconds must be 0 or more"),
+        (lambda: InboundDPoPOptions(clock_skew_seconds=0.5), TypeError, "clock_skew_seconds must be a whole number"),  # type: ignore[arg-type]
+        (lambda: InboundDPoPOptions(replay_capacity=-1), ValueError, "replay_capacity must be 0 or more"),
+        (lambda: InboundDPoPOptions(replay_per_key=-1), ValueError, "replay_per_key must be 0 or more"),
+        (lambda: InboundDPoPOptions(required="yes"), TypeError, "required must be True or False"),  # type: ignore[arg-type]
+        (lambda: InboundDPoPOptions(nonce_keys=b"x" * 32), TypeError, "nonce_keys must be a list of keys"),  # type: ignore[arg-type]
+        (lambda: InboundDPoPOptions(nonce_keys=["x" * 32]), TypeError, "nonce_keys must be keys of bytes"),  # type: ignore[list-item]
+        (lambda: InboundDPoPOptions(nonce_keys=[b"x"]), ValueError, "nonce_keys must be keys of 32 random bytes"),
+    ],
+)
+def test_options_say_themselves_what_they_cannot_be(
+    make: Callable[[], object], error: type[Exception], fix: str
+) -> None:
+    with pytest.raises(error) as raised:
+        make()
+    assert str(raised.value).startswith(fix)
+    assert SECRET.decode() not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "fix"),
+    [
+        ({"circuit_breaker_threshold": -1}, ValueError, "circuit_breaker_threshold must be 0 or more"),
+        ({"circuit_breaker_cooldown_seconds": math.nan}, ValueError, "circuit_breaker_cooldown_seconds must be"),
+        ({"cache_ttl_buffer_seconds": -1}, ValueError, "cache_ttl_buffer_seconds must be a number of seconds"),
+        ({"default_ttl_seconds": "1h"}, TypeError, "default_ttl_seconds must be a number of seconds"),
+        ({"cache_max_entries": -1}, ValueError, "cache_max_entries must be 0 or more"),
+        ({"metadata_refresh_seconds": 0}, ValueError, "metadata_refresh_seconds must be 1 or more"),
+        ({"request_state_keys": b"x" * 32}, TypeError, "request_state_keys must be a list of keys"),
+        ({"dpop": "pem"}, TypeError, "dpop must be a PrivateKey"),
+        ({"auth": ("app", "secret")}, TypeError, "credentials must be ASCredentials"),
+        ({"transport": 5}, TypeError, "transport must be a function"),
+        ({"clock": 5}, TypeError, "clock must be a function"),
+    ],
+)
+async def test_a_setting_of_a_client_is_named(options: dict[str, Any], error: type[Exception], fix: str) -> None:
+    with pytest.raises(error) as raised:
+        await DoorwardClient.create(ISSUER, **options)
+    assert str(raised.value).startswith(fix)
+    assert not names_rust(str(raised.value))
+
+
+async def test_the_largest_times_and_sizes_are_taken(authorization_server: AuthorizationServer) -> None:
+    most = sys.maxsize
+    async with Guard(
+        authorization_server.issuer,
+        RESOURCE,
+        jwks_refresh_seconds=most,
+        max_body=most,
+        max_login_age_seconds=most,
+        cache_max_entries=most,
+        fetch_settings=FetchSettings(allow_http=True, timeout=float(2**60)),
+    ) as guard:
+        token = authorization_server.token(RESOURCE, auth_time=1)
+        assert (await guard.verify(token)).sub == "user-1"
 
 
 class Hook:

@@ -31,7 +31,7 @@ from doorward import (
     http_status,
     response_headers_for,
 )
-from doorward._threads import Threads
+from doorward._threads import NotBegunError, Threads
 from doorward.asgi import GuardMiddleware
 
 RESOURCE = "https://mcp.example/mcp"
@@ -176,7 +176,7 @@ class TestPlainStores:
         await store.is_asked()
         calls.append(asyncio.ensure_future(threads.call(store.insert, None, 0)))
         await asyncio.sleep(0)
-        with pytest.raises(RuntimeError, match="too many"):
+        with pytest.raises(NotBegunError, match="too many"):
             await asyncio.wait_for(threads.call(store.insert, None, 0), 10)
         store.released.set()
         assert await asyncio.gather(*calls) == [True, True]
@@ -378,6 +378,6 @@ class TestNonces:
     def test_keys_that_cannot_be_used_are_refused(
         self, keys: tuple[bytes, ...], authorization_server: AuthorizationServer
     ) -> None:
-        dpop = InboundDPoPOptions(require_nonce=True, nonce_keys=keys)
         with pytest.raises(ValueError, match="32 random bytes"):
+            dpop = InboundDPoPOptions(require_nonce=True, nonce_keys=keys)
             Guard(authorization_server.issuer, RESOURCE, inbound_dpop=dpop)
