@@ -273,8 +273,8 @@ class Guard(DoorwardResource):
             Default: not at all.
         fail_closed: Where that cannot be told, requests are answered with 503. Default: they pass, and the log says so. That is
             what programs expect that come from other libraries; new ones should set it. Whatever it says, the answer is 503
-            where a checker was not even begun for five seconds, or raised what says that the program is wrong (``TypeError``,
-            ``AttributeError``, ``NameError``, ``ImportError``).
+            where a checker was not even begun for five seconds, returned neither ``True`` nor ``False``, or raised what says
+            that the program is wrong (``TypeError``, ``AttributeError``, ``NameError``, ``ImportError``).
         on_decision: Is told of every decision (``Decision``). Called in the event loop of the request, so it must not block. A plain
             function: nobody would await an ``async def``.
         dev_mode: Whether an authorization server off this machine may use ``http``.

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use doorward_oauth::time::Outage;
+use doorward_guard::oauth::time::Outage;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use tokio::time::Instant;

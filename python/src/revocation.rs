@@ -127,7 +127,8 @@ impl RevocationChecker for PyRevocationChecker {
         let (claims, sent) = (claims.clone(), token.to_owned());
         async move {
             let begin = move |py: Python<'_>| callable.call1(py, (VerifiedClaims::new(claims), sent));
-            match callback::call(&self.event_loops, begin, |revoked| revoked.is_truthy()).await {
+            // A forgotten `return` must let nothing pass.
+            match callback::call(&self.event_loops, begin, |revoked| revoked.extract::<bool>()).await {
                 Ok(revoked) => {
                     self.failures.worked();
                     Ok(revoked)

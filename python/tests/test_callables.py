@@ -46,6 +46,21 @@ async def test_a_check_that_was_cancelled_is_no_outage_and_lets_nothing_pass(
         await refused(made, authorization_server.token(RESOURCE))
 
 
+@pytest.mark.parametrize("answer", [None, 0, "", "no", []])
+async def test_a_check_that_forgets_its_answer_lets_nothing_pass(
+    authorization_server: AuthorizationServer, answer: Any
+) -> None:
+    def plain(_claims: VerifiedClaims, _token: str) -> Any:
+        return answer
+
+    async def awaited(_claims: VerifiedClaims, _token: str) -> Any:
+        return answer
+
+    for checker in (plain, awaited):
+        async with Guard(authorization_server.issuer, RESOURCE, revocation_checker=checker, fail_closed=False) as made:
+            await refused(made, authorization_server.token(RESOURCE))
+
+
 class Hangs:
     """A plain checker that asks somebody who does not answer, until it is released."""
 

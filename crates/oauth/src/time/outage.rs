@@ -66,7 +66,7 @@ impl Outage {
     }
 
     /// Whether it failed the last time.
-    fn fails(&self) -> bool {
+    pub fn fails(&self) -> bool {
         self.fails.load(Ordering::Relaxed)
     }
 
