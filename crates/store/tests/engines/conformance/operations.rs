@@ -62,6 +62,7 @@ pub(crate) const SILENT: &[(&str, &str)] = &[
     ("sweep", "what expired long ago"),
     ("sweep_kinds", "what expired long ago"),
     ("keep_partitions", "what expired long ago"),
+    ("make_indexes", "the journal of the schema tells it"),
 ];
 
 /// The names of all operations of the trait.
