@@ -43,7 +43,7 @@ fn log(migration: &str, work: IndexWork) {
             );
         }
         IndexWork::At { phase, percent } => {
-            tracing::debug!(migration, phase, percent, "an index is being made")
+            tracing::debug!(migration, phase, percent, "an index is being made");
         }
         IndexWork::Made => tracing::info!(migration, "the index is there"),
         IndexWork::Elsewhere => tracing::debug!(migration, "another node makes an index"),

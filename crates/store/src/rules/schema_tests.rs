@@ -147,11 +147,9 @@ fn is_short(statement: &str, made_here: &[&str]) -> bool {
     }
     let words: Vec<&str> = statement.split(' ').collect();
     let is_read = |table: &str| !SMALL.contains(&table.trim_end_matches(')')) && !is_new(table);
-    !words.windows(2).any(|pair| match pair {
-        ["INTO", _] => false,
-        ["FROM" | "JOIN" | "UPDATE" | "USING" | "TABLE", table] => is_read(table),
-        _ => false,
-    })
+    !words
+        .windows(2)
+        .any(|pair| matches!(pair, ["FROM" | "JOIN" | "UPDATE" | "USING" | "TABLE", table] if is_read(table)))
 }
 
 /// The parts of an `ALTER TABLE`: commas in parentheses separate something else.
