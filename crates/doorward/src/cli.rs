@@ -31,7 +31,7 @@ pub enum Command {
     Init(InitArguments),
     /// Reads the configuration as `serve` would and prints what is in force.
     CheckConfig(CheckConfigArguments),
-    /// Brings the database to this version's schema. The master key is tried before, where there is one.
+    /// Brings the database to this version's schema, with the indexes that no start waits for. The master key is tried before, where there is one.
     Migrate(ConfigArguments),
     /// Copies the database to a file and checks the copy, also while a server runs (SQLite).
     Backup(BackupArguments),

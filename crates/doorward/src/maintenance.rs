@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use doorward_server::context::Parts;
 use doorward_server::keys::MasterKey;
-use doorward_server::maintenance::{self, Ended, HangingOnSecrets, Schema};
+use doorward_server::maintenance::{self, Ended, HangingOnSecrets, IndexWork, Schema};
 use doorward_server::random::OsRandom;
 
 use crate::cli::ConfigArguments;
@@ -62,14 +62,36 @@ pub struct NewSecretsArguments {
 pub async fn migrate(arguments: ConfigArguments) -> anyhow::Result<ExitCode> {
     let settings = serve::load(arguments.config.as_deref())?;
     let before = maintenance::schema(&settings).await?;
-    maintenance::migrate(&settings, Parts::system()).await?;
+    maintenance::migrate(&settings, Parts::system(), &say_index).await?;
     let place = maintenance::place(&settings);
     out::line(match before {
         None => format!("{place} was made new, with this version's schema."),
-        Some(schema) if schema.steps_ahead > 0 => format!("{place} has {}.", describe(&schema)),
+        Some(schema) if schema.steps_ahead > 0 => {
+            let now = Schema {
+                steps_behind: 0,
+                indexes_behind: 0,
+                ..schema
+            };
+            format!("{place} has {}.", describe(&now))
+        }
         Some(_) => format!("{place} is at this version's schema."),
     });
     Ok(ExitCode::SUCCESS)
+}
+
+/// The other steps are done then.
+fn say_index(step: &str, work: IndexWork) {
+    out::note(match work {
+        IndexWork::Begun => format!("{step}: making an index; servers work on meanwhile"),
+        IndexWork::Leftover => format!("{step}: removing an index that was not finished; it is made anew"),
+        IndexWork::At {
+            phase,
+            percent: Some(percent),
+        } => format!("{step}: {phase}, {percent} %"),
+        IndexWork::At { phase, percent: None } => format!("{step}: {phase}"),
+        IndexWork::Made => format!("{step}: the index is there"),
+        IndexWork::Elsewhere => format!("{step}: waiting for a server, which makes this index"),
+    });
 }
 
 /// Copies the database to a file.

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use doorward_oauth::client::EffectiveClient;
 use doorward_store::sqlite::backup::{self, Inspection, Restore, Restored};
-pub use doorward_store::{Ended, Schema, SecretsForgotten};
-use doorward_store::{Store, StoreError};
+pub use doorward_store::{Ended, IndexWork, Schema, SecretsForgotten};
+use doorward_store::{Store, StoreError, TellIndex};
+use tokio::time::sleep;
 
 use crate::audit;
 use crate::authorization_server::{StartError, key_schedule};
@@ -118,13 +119,21 @@ pub async fn look(settings: &Settings, parts: &Parts) -> Result<Found, StartErro
     })
 }
 
+/// How often the database is asked whether another node has made its index.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
 /// Brings the database of these settings to this version's schema, without serving. The master key is tried before, where
-/// there is one: a job that only does this may have none.
+/// there is one: a job that only does this may have none. Waits for indexes that are made while servers work, and tells of
+/// them, also when a server makes them.
 ///
 /// # Errors
-/// What the start would say.
-pub async fn migrate(settings: &Settings, parts: Parts) -> Result<(), StartError> {
-    Ok(open_with_key_if_any(settings, &parts).await?.close().await?)
+/// What the start would say; behind a pooler also that an index cannot be made there.
+pub async fn migrate(settings: &Settings, parts: Parts, tell: TellIndex<'_>) -> Result<(), StartError> {
+    let store = open_with_key_if_any(settings, &parts).await?;
+    while !store.make_indexes(tell).await? {
+        sleep(ASK_AGAIN_AFTER).await;
+    }
+    Ok(store.close().await?)
 }
 
 /// Copies the database of these settings to a new file, also while a server uses it.

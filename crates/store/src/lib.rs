@@ -48,6 +48,7 @@ pub use records::{
 };
 pub use revocations::{Revocation, RevocationPage, Revoked};
 pub use rules::partitions::{Partitioned, PartitionsKept};
+pub use rules::schema::{IndexWork, TellIndex};
 pub use rules::sweep::{CLOCK_ERROR, SweepKinds, Swept};
 
 /// The result of every operation.
@@ -396,6 +397,11 @@ pub trait Store: Send + Sync + 'static {
         now: UnixSeconds,
         retain: std::time::Duration,
     ) -> Result<PartitionsKept>;
+    /// Makes the indexes that this version has and the database has not got yet, one after the other, while everybody works on;
+    /// however long that takes. What a call left that was stopped in the middle is made anew by the next one. Whether all are
+    /// there: `false` when another node is at it. An engine that makes them at its start has nothing to do.
+    /// [`StoreError::Unusable`] behind a pooler.
+    async fn make_indexes(&self, tell: TellIndex<'_>) -> Result<bool>;
     /// Answers when the store can read and write.
     async fn ping(&self) -> Result<()>;
     /// Waits for running writes and closes.

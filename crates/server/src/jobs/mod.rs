@@ -1,6 +1,7 @@
 //! What runs by itself: looking after the keys, on every node, removing what is past its use, on one at a time, and a change
-//! of the master key, once.
+//! of the master key and indexes of a new version, once.
 
+mod indexes;
 mod keys;
 mod master_key;
 mod retention;
@@ -26,7 +27,8 @@ pub async fn run(ctx: Arc<Context>, stop: CancellationToken) {
         tokio::join!(
             look_after_keys(&ctx),
             remove_what_is_past(&ctx),
-            master_key::change(&ctx)
+            master_key::change(&ctx),
+            indexes::make(&ctx)
         )
     };
     tokio::select! {

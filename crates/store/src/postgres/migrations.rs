@@ -1,6 +1,7 @@
 //! The schema, in numbered steps that are part of the program.
 
 use deadpool_postgres::{ClientWrapper, Transaction};
+use tokio_postgres::types::ToSql;
 
 use tokio::time::{Duration, Instant, sleep};
 
@@ -11,7 +12,8 @@ use crate::rules::schema::{Applied, Migration, checksum, difference, migration};
 use crate::{Look, Sealed, SealedKind, SecretsInUse, StoreError};
 
 /// In order, without gaps. A released file is never edited: a new one is added, marked `breaks_older` when programs
-/// without it go wrong on a database with it (a test reads the files for that).
+/// without it go wrong on a database with it (a test reads the files for that). What takes long on a large table holds up
+/// whoever writes to it until all steps are committed: an index on a table that is there already is a step of its own, `index`.
 const MIGRATIONS: &[Migration] = &[
     migration!("postgres", 1, "0001_initial"),
     migration!("postgres", 2, "0002_grants_of_clients"),
@@ -28,7 +30,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("postgres", 13, "0013_transaction_marks"),
     migration!("postgres", 14, "0014_used_up_tokens"),
     migration!("postgres", 15, "0015_served"),
-    migration!("postgres", 16, "0016_pending_grants_of_clients"),
+    migration!("postgres", 16, "0016_pending_grants_of_clients", index "grant_pending_client"),
 ];
 
 /// "DWRD": one node at a time changes the schema.
@@ -199,7 +201,13 @@ async fn steps(transaction: &Transaction<'_>, migrations: &[Migration]) -> Falli
     let applied = journal(transaction).await?;
     let difference = difference(migrations, &applied)?;
     difference.tell();
-    for migration in difference.pending {
+    // Nothing is in a new database that an index could be long about.
+    let new = applied.is_empty();
+    let here = difference
+        .pending
+        .iter()
+        .filter(|step| new || step.index.is_none());
+    for migration in here {
         tracing::info!(migration = migration.name, "changing the database schema");
         transaction
             .batch_execute(migration.sql)
@@ -217,6 +225,25 @@ async fn steps(transaction: &Transaction<'_>, migrations: &[Migration]) -> Falli
             )
             .await?;
     }
+    Ok(())
+}
+
+/// The steps that the start leaves to [`indexes`](super::indexes).
+pub(super) async fn pending_indexes(db: &mut ClientWrapper) -> Fallible<Vec<&'static Migration>> {
+    // In a transaction, so that a pooler keeps the statement's name in one session.
+    let transaction = db.build_transaction().read_only(true).start().await?;
+    let applied = journal(&transaction).await?;
+    transaction.rollback().await?;
+    let mut pending = difference(MIGRATIONS, &applied)?.pending;
+    pending.retain(|step| step.index.is_some());
+    Ok(pending)
+}
+
+/// Writes down that an index is there.
+pub(super) async fn record_index(db: &ClientWrapper, step: &Migration) -> Fallible<()> {
+    let columns: [&(dyn ToSql + Sync); 4] =
+        [&step.version, &step.name, &checksum(step.sql), &step.breaks_older];
+    db.execute(RECORD, &columns).await?;
     Ok(())
 }
 

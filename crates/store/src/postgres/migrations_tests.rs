@@ -2,31 +2,35 @@ use tokio::time::timeout;
 
 use super::super::cluster;
 use super::*;
-use crate::rules::schema::tests::assert_honest;
+use crate::rules::schema::tests::{assert_honest, assert_nobody_waits};
 
 const FIRST: Migration = Migration {
     version: 1,
     name: "0001_first",
     sql: "CREATE TABLE a (x BIGINT);",
     breaks_older: true,
+    index: None,
 };
 const SECOND: Migration = Migration {
     version: 2,
     name: "0002_second",
     sql: "CREATE TABLE b (x BIGINT);",
     breaks_older: true,
+    index: None,
 };
 const EDITED: Migration = Migration {
     version: 1,
     name: "0001_first",
     sql: "CREATE TABLE a (y BIGINT);",
     breaks_older: true,
+    index: None,
 };
 const BROKEN: Migration = Migration {
     version: 2,
     name: "0002_broken",
     sql: "CREATE TABLE c (x BIGINT); CREATE NONSENSE;",
     breaks_older: true,
+    index: None,
 };
 
 /// Keeps programs working that do not know it.
@@ -35,18 +39,21 @@ const KIND: Migration = Migration {
     name: "0003_kind",
     sql: "CREATE TABLE d (x BIGINT);",
     breaks_older: false,
+    index: None,
 };
 const LOCKING: Migration = Migration {
     version: 2,
     name: "0002_locking",
     sql: "ALTER TABLE a ADD COLUMN y BIGINT;",
     breaks_older: false,
+    index: None,
 };
 const LOCKING_TOO: Migration = Migration {
     version: 3,
     name: "0003_locking_too",
     sql: "ALTER TABLE a ADD COLUMN z BIGINT;",
     breaks_older: false,
+    index: None,
 };
 /// Steps whose text looks like breaking and which are not: name, and why.
 const LOOKED_AT: &[(&str, &str)] = &[
@@ -74,6 +81,7 @@ const LONG: Migration = Migration {
     name: "0001_long",
     sql: "SELECT pg_sleep(600);",
     breaks_older: false,
+    index: None,
 };
 
 async fn with(db: &mut ClientWrapper, migrations: &[Migration]) -> Fallible<()> {
@@ -161,6 +169,11 @@ fn the_embedded_migrations_are_numbered_and_say_whether_they_break_older_program
     assert_honest(MIGRATIONS, LOOKED_AT);
 }
 
+#[test]
+fn no_step_since_the_first_sixteen_has_others_wait_while_it_reads_a_large_table() {
+    assert_nobody_waits(MIGRATIONS, 16);
+}
+
 #[tokio::test]
 async fn a_newer_step_that_keeps_older_programs_working_is_no_reason_to_refuse() {
     let Some(database) = cluster::empty_database().await else {
@@ -208,7 +221,8 @@ async fn a_journal_without_promises_gets_the_column_and_promises_nothing() {
     with(&mut db, &[FIRST, SECOND]).await.unwrap();
 }
 
-/// Whoever reads for long makes a step wait; the step makes others wait for half a second at most, and comes again.
+/// Whoever reads for long makes a step wait; the step makes others wait for `deadlock_timeout` and a quarter of a second
+/// (1.25 s) at most, and comes again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_step_that_waits_for_a_table_lets_others_pass() {
     let Some(database) = cluster::empty_database().await else {

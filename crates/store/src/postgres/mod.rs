@@ -23,6 +23,7 @@ mod grants;
 mod handle;
 mod hosts;
 mod id_jag;
+mod indexes;
 mod issuances;
 mod keys;
 mod location;
@@ -76,7 +77,7 @@ use crate::{Changes, IssueOwn, Look, Result, RotateRefresh, Sealed, SecretsInUse
 /// How the engine uses its database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostgresOptions {
-    /// Connections at most, and one that hears what other nodes change; whoever holds a [`Store::turn`](crate::Store::turn) needs a second one. Default: 16.
+    /// Connections at most, and one that hears what other nodes change; whoever holds a [`Store::turn`](crate::Store::turn) needs a second one, and whoever makes an index one more. Default: 16.
     pub connections: usize,
     /// Operations that may wait for a connection; one more is [`StoreError::Busy`] at once. Default: 4096.
     pub queue: usize,

@@ -9,8 +9,9 @@ use uuid::Uuid;
 
 use super::{
     PostgresStore, approvals, asserted, assertion_audiences, audit as events, clients, codes, consents,
-    devices, ending, exchange, grants, id_jag, issuances, keys, own, partitions, refresh, registration,
-    resources, revocations, served, sessions, spent, sweep, throttle, trusted_issuers, users, work,
+    devices, ending, exchange, grants, id_jag, indexes, issuances, keys, own, partitions, refresh,
+    registration, resources, revocations, served, sessions, spent, sweep, throttle, trusted_issuers, users,
+    work,
 };
 use crate::rules::audit;
 use crate::rules::clients::is_touched;
@@ -23,8 +24,8 @@ use crate::{
     OwnOutcome, Page, PageRequest, Partitioned, PartitionsKept, PollOutcome, RedeemCode, RedeemOutcome,
     RegisterOutcome, Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed,
     SealedKind, SealedSecret, SecretsForgotten, Session, SigningKeyRecord, Spend, SpendOutcome, Store,
-    SweepKinds, Swept, ThrottlePolicy, TokenStanding, TrustedIssuer, TrustedIssuerKind, Turn, UseRefresh,
-    User, UserId,
+    SweepKinds, Swept, TellIndex, ThrottlePolicy, TokenStanding, TrustedIssuer, TrustedIssuerKind, Turn,
+    UseRefresh, User, UserId,
 };
 
 #[async_trait]
@@ -742,6 +743,10 @@ impl Store for PostgresStore {
         retain: Duration,
     ) -> Result<PartitionsKept> {
         partitions::keep(self, of, now, retain).await
+    }
+
+    async fn make_indexes(&self, tell: TellIndex<'_>) -> Result<bool> {
+        indexes::make(self, tell).await
     }
 
     async fn serve_as(&self, issuer: &str) -> Result<Option<String>> {

@@ -58,6 +58,9 @@ pub struct Schema {
     pub last: String,
     /// How many steps this program would add.
     pub steps_behind: usize,
+    /// How many of those are indexes that are made while servers work, and that no start waits for
+    /// ([`Store::make_indexes`](crate::Store::make_indexes)).
+    pub indexes_behind: usize,
     /// The last one of those after which older programs refuse to start: there is no way back then but a copy.
     pub no_way_back: Option<&'static str>,
     /// How many steps it has that this program does not know, and that keep this program working.

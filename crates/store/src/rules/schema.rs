@@ -5,6 +5,29 @@ use std::fmt::Write as _;
 use super::sha256;
 use crate::{Result, Schema, StoreError};
 
+/// How far an index is that is made while everybody works on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IndexWork {
+    /// It is begun.
+    Begun,
+    /// An attempt before left a piece of it, which is removed first.
+    Leftover,
+    /// What the database says that it does now, and how much of that is done.
+    At {
+        /// In the words of the database.
+        phase: String,
+        /// Where the database counts it.
+        percent: Option<i64>,
+    },
+    /// It is there.
+    Made,
+    /// Another node is at it, or was a moment ago.
+    Elsewhere,
+}
+
+/// Is told the name of a schema step that makes an index, and how far it is.
+pub type TellIndex<'a> = &'a (dyn Fn(&str, IndexWork) + Send + Sync);
+
 /// A numbered step that is part of the program. A released one is never edited: a new one is added.
 #[derive(Debug)]
 pub(crate) struct Migration {
@@ -14,22 +37,30 @@ pub(crate) struct Migration {
     /// Whether a program that does not know the step goes wrong on a database that has it. The journal says so, for
     /// nodes of the version before, which run on during a rolling upgrade and may start again.
     pub(crate) breaks_older: bool,
+    /// The index that the step makes, when that is all it does and its table may be large: it is made beside the work of
+    /// everybody else, after the other steps, and nobody waits for it.
+    pub(crate) index: Option<&'static str>,
 }
 
 /// One of an engine's steps, from its file. `breaks_older` behind the name: programs without it have to stop first.
+/// `index "NAME"`: a step that makes an index beside the work of others.
 macro_rules! migration {
     ($engine:literal, $version:literal, $name:literal) => {
-        $crate::rules::schema::migration!($engine, $version, $name, false)
+        $crate::rules::schema::migration!($engine, $version, $name, false, None)
     };
     ($engine:literal, $version:literal, $name:literal, breaks_older) => {
-        $crate::rules::schema::migration!($engine, $version, $name, true)
+        $crate::rules::schema::migration!($engine, $version, $name, true, None)
     };
-    ($engine:literal, $version:literal, $name:literal, $breaks_older:literal) => {
+    ($engine:literal, $version:literal, $name:literal, index $index:literal) => {
+        $crate::rules::schema::migration!($engine, $version, $name, false, Some($index))
+    };
+    ($engine:literal, $version:literal, $name:literal, $breaks_older:literal, $index:expr) => {
         $crate::rules::schema::Migration {
             version: $version,
             name: $name,
             sql: include_str!(concat!("../../migrations/", $engine, "/", $name, ".sql")),
             breaks_older: $breaks_older,
+            index: $index,
         }
     };
 }
@@ -48,7 +79,7 @@ pub(crate) struct Applied {
 #[derive(Debug)]
 pub(crate) struct Difference<'m, 'a> {
     /// Steps of this program that the database has not got.
-    pub(crate) pending: &'m [Migration],
+    pub(crate) pending: Vec<&'m Migration>,
     /// Steps of the database that this program does not know, and that keep it working.
     pub(crate) newer: &'a [Applied],
 }
@@ -60,6 +91,7 @@ impl Difference<'_, '_> {
         Schema {
             last: last.name.clone(),
             steps_behind: self.pending.len(),
+            indexes_behind: self.pending.iter().filter(|step| step.index.is_some()).count(),
             no_way_back: breaking.map(|step| step.name),
             steps_ahead: self.newer.len(),
         }
@@ -94,7 +126,17 @@ pub(crate) fn difference<'m, 'a>(
     migrations: &'m [Migration],
     applied: &'a [Applied],
 ) -> Result<Difference<'m, 'a>> {
-    for (step, known) in applied.iter().zip(migrations) {
+    let (mut steps, mut pending) = (applied, Vec::new());
+    for known in migrations {
+        let Some((step, rest)) = steps.split_first() else {
+            pending.push(known);
+            continue;
+        };
+        // Later steps do not wait for an index.
+        if known.index.is_some() && step.version > known.version {
+            pending.push(known);
+            continue;
+        }
         if step.version != known.version || step.name != known.name {
             return Err(StoreError::Unusable(format!(
                 "the database went another way: it has schema step {} where this program has {}",
@@ -107,16 +149,18 @@ pub(crate) fn difference<'m, 'a>(
                 step.name
             )));
         }
+        steps = rest;
     }
-    let newer = applied.get(migrations.len()..).unwrap_or_default();
-    if let Some(step) = newer.iter().find(|step| step.breaks_older) {
+    if let Some(step) = steps.iter().find(|step| step.breaks_older) {
         return Err(StoreError::Unusable(format!(
             "the database has schema step {}, which this program does not know and cannot work with: run a newer version, or restore a backup from before the upgrade",
             step.name
         )));
     }
-    let pending = migrations.get(applied.len()..).unwrap_or_default();
-    Ok(Difference { pending, newer })
+    Ok(Difference {
+        pending,
+        newer: steps,
+    })
 }
 
 /// SHA-256 in hexadecimal; line ends as in the repository, whatever the checkout did to them.

@@ -6,24 +6,28 @@ const FIRST: Migration = Migration {
     name: "0001_first",
     sql: "CREATE TABLE a (x INTEGER) STRICT;",
     breaks_older: true,
+    index: None,
 };
 const SECOND: Migration = Migration {
     version: 2,
     name: "0002_second",
     sql: "CREATE TABLE b (x INTEGER) STRICT;",
     breaks_older: true,
+    index: None,
 };
 const EDITED: Migration = Migration {
     version: 1,
     name: "0001_first",
     sql: "CREATE TABLE a (y INTEGER) STRICT;",
     breaks_older: true,
+    index: None,
 };
 const BROKEN: Migration = Migration {
     version: 2,
     name: "0002_broken",
     sql: "CREATE TABLE c (x INTEGER) STRICT; CREATE NONSENSE;",
     breaks_older: true,
+    index: None,
 };
 
 /// Keeps programs working that do not know it.
@@ -32,6 +36,7 @@ const KIND: Migration = Migration {
     name: "0003_kind",
     sql: "CREATE TABLE d (x INTEGER) STRICT;",
     breaks_older: false,
+    index: None,
 };
 /// Steps whose text looks like breaking and which are not: name, and why.
 const LOOKED_AT: &[(&str, &str)] = &[

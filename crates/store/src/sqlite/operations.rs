@@ -23,8 +23,8 @@ use crate::{
     OwnOutcome, Page, PageRequest, Partitioned, PartitionsKept, PollOutcome, RedeemCode, RedeemOutcome,
     RegisterOutcome, Reseal, Resource, Result, RevocationPage, RotateOutcome, RotateRefresh, Sealed,
     SealedKind, SealedSecret, SecretsForgotten, Session, SigningKeyRecord, Spend, SpendOutcome, Store,
-    StoreError, SweepKinds, Swept, ThrottlePolicy, TokenStanding, TrustedIssuer, TrustedIssuerKind, Turn,
-    UseRefresh, User, UserId,
+    StoreError, SweepKinds, Swept, TellIndex, ThrottlePolicy, TokenStanding, TrustedIssuer,
+    TrustedIssuerKind, Turn, UseRefresh, User, UserId,
 };
 
 #[async_trait]
@@ -678,6 +678,10 @@ impl Store for SqliteStore {
 
     async fn keep_partitions(&self, _: Partitioned, _: UnixSeconds, _: Duration) -> Result<PartitionsKept> {
         Ok(PartitionsKept::default())
+    }
+
+    async fn make_indexes(&self, _: TellIndex<'_>) -> Result<bool> {
+        Ok(true)
     }
 
     async fn serve_as(&self, issuer: &str) -> Result<Option<String>> {

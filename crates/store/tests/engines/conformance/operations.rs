@@ -60,6 +60,7 @@ pub(crate) const SILENT: &[(&str, &str)] = &[
     ("forget_audit_events", "what was told long ago"),
     ("forget_revocations", "what expired long ago"),
     ("keep_partitions", "what expired long ago"),
+    ("make_indexes", "the journal of the schema tells it"),
 ];
 
 /// The names of all operations of the trait.

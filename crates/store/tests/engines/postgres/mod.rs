@@ -5,6 +5,7 @@ mod contention;
 mod failover;
 mod half_open;
 mod hosts;
+mod indexes;
 mod limits;
 mod moving;
 mod nodes;

@@ -100,6 +100,26 @@ async fn the_schema_is_made_through_a_pooler_and_nodes_share_its_sessions() {
     second.close().await.unwrap();
 }
 
+/// The server is up to date but for an index, says so, and works.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_index_of_a_new_version_needs_a_straight_way_to_the_server() {
+    let Some(database) = super::indexes::without_the_index().await else {
+        return;
+    };
+    let Some(store) = pooled(&database).await else {
+        return;
+    };
+    store.ping().await.unwrap();
+    let refused = store.make_indexes(&|_, _| {}).await;
+    assert!(
+        matches!(&refused, Err(StoreError::Unusable(why)) if why.contains("run `doorward migrate` once with a URL")),
+        "{refused:?}"
+    );
+    let straight = PostgresStore::open(&database.url(), &PostgresOptions::default()).await;
+    assert_eq!(straight.unwrap().make_indexes(&|_, _| {}).await, Ok(true));
+    assert_eq!(store.make_indexes(&|_, _| {}).await, Ok(true));
+}
+
 /// [CRASH] Whoever goes away while the types of a statement are asked for leaves no transaction to the next one.
 /// On one thread: what answers the first question cannot run before the question is abandoned.
 #[tokio::test]

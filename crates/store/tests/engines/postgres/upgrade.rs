@@ -10,9 +10,9 @@ use super::cluster::{Database, execute};
 use super::template;
 use crate::conformance::scene::{Opened, Scene, at, redemption, rotation};
 
-/// What a newer version may do to the tables under load: columns with a default, tables, indexes; and its journal's word
-/// that programs without it go on.
-const NEWER: &str = "BEGIN; SET LOCAL lock_timeout = '500ms'; \
+/// What the start of a newer version may do to the tables under load: columns with a default, tables; and its journal's word
+/// that programs without it go on. It waits for a table as long as the program does.
+const NEWER: &str = "BEGIN; SET LOCAL lock_timeout = '1250ms'; \
     ALTER TABLE access_grant ADD COLUMN future TEXT; \
     ALTER TABLE code ADD COLUMN future BIGINT NOT NULL DEFAULT 0; \
     ALTER TABLE client ADD COLUMN future TEXT NOT NULL DEFAULT ''; \
