@@ -25,10 +25,8 @@ statements! {
 
 /// What an approval rests on, as it stands until the end of the transaction.
 pub(super) struct Held<'a> {
-    person: bool,
-    session: bool,
-    resource: bool,
-    client: Option<Standing>,
+    /// What changed since the person was asked.
+    refusal: Option<ApprovalOutcome>,
     consent: Option<Consent>,
     earlier: Option<Earlier>,
     /// The device, if the approval is of one, was told no.
@@ -94,16 +92,42 @@ async fn hold_all<'a>(
         denied,
         consent,
     );
+    let (person, session, resource, client) = (person?, session?, resource?, client?);
+    let (earlier, denied, consent) = (earlier?, denied?, consent?);
+    let client_gone = is_client_gone(approval, client.as_ref(), news.is_some())?;
+    let refusal = if !person || !session {
+        Some(ApprovalOutcome::SignInAgain)
+    } else if client_gone {
+        Some(ApprovalOutcome::ClientGone)
+    } else if !resource {
+        Some(ApprovalOutcome::ResourceGone)
+    } else if !approval.asked && !is_ground_for(consent.as_ref(), approval) {
+        Some(ApprovalOutcome::ConsentGone)
+    } else {
+        None
+    };
     Ok(Held {
-        person: person?,
-        session: session?,
-        resource: resource?,
-        client: client?,
-        earlier: earlier?,
-        denied: denied?,
-        consent: consent?,
+        refusal,
+        consent,
+        earlier,
+        denied,
         news,
     })
+}
+
+fn is_client_gone(approval: &Approval, client: Option<&Standing>, is_news: bool) -> Fallible<bool> {
+    if client.is_none() && approval.client.is_some() && !is_news {
+        return Err(Fault::Contended(
+            "a client was removed at its approval".to_owned(),
+        ));
+    }
+    Ok(client.map_or(approval.client.is_none(), |client| {
+        if is_news {
+            client.disabled
+        } else {
+            !client.is(&approval.fingerprint)
+        }
+    }))
 }
 
 /// Every check first, then every change.
@@ -112,7 +136,7 @@ pub(super) async fn approve(
     approval: &Approval,
     held: Held<'_>,
 ) -> Fallible<(ApprovalOutcome, Writes)> {
-    if let Some(refusal) = refusal(approval, &held)? {
+    if let Some(refusal) = held.refusal {
         return Ok((refusal, Writes::default()));
     }
     if let Some(earlier) = &held.earlier {
@@ -140,34 +164,6 @@ pub(super) async fn approve(
         fresh: true,
     });
     Ok((outcome, writes))
-}
-
-/// What changed since the person was asked.
-fn refusal(approval: &Approval, held: &Held<'_>) -> Fallible<Option<ApprovalOutcome>> {
-    let is_news = held.news.is_some();
-    if held.client.is_none() && approval.client.is_some() && !is_news {
-        return Err(Fault::Contended(
-            "a client was removed at its approval".to_owned(),
-        ));
-    }
-    let client_gone = held.client.as_ref().map_or(approval.client.is_none(), |client| {
-        if is_news {
-            client.disabled
-        } else {
-            !client.is(&approval.fingerprint)
-        }
-    });
-    Ok(if !held.person || !held.session {
-        Some(ApprovalOutcome::SignInAgain)
-    } else if client_gone {
-        Some(ApprovalOutcome::ClientGone)
-    } else if !held.resource {
-        Some(ApprovalOutcome::ResourceGone)
-    } else if !approval.asked && !is_ground_for(held.consent.as_ref(), approval) {
-        Some(ApprovalOutcome::ConsentGone)
-    } else {
-        None
-    })
 }
 
 async fn find_earlier(db: &Connection, approval: &Approval) -> Fallible<Option<Earlier>> {

@@ -30,13 +30,8 @@ statements! {
 
 /// What a token on an issuer's word rests on, as it stands until the end of the transaction.
 pub(super) struct Held<'i> {
-    person: bool,
-    resource: bool,
-    client: Option<StandingClient>,
-    issuer: bool,
-    linked: bool,
+    refusal: Option<AssertedOutcome>,
     standing: Option<Standing>,
-    ended_since: bool,
     /// The snapshot of the client, where it is another one than the stored one.
     news: Option<&'i Client>,
 }
@@ -93,16 +88,36 @@ async fn hold_all<'i>(
         Box::pin(find(db, grant)),
         Box::pin(ended_since(db, issue)),
     );
+    let (person, resource, client) = (person?, resource?, client?);
+    let (trusted, linked, standing, ended_since) = (trusted?, linked?, standing?, ended_since?);
+    let client_gone = of_person && is_client_gone(issue, client.as_ref(), news.is_some())?;
+    let refusal = if !person {
+        Some(AssertedOutcome::PersonGone)
+    } else if !resource {
+        Some(AssertedOutcome::ResourceGone)
+    } else if client_gone {
+        Some(AssertedOutcome::ClientGone)
+    } else if !trusted {
+        Some(AssertedOutcome::IssuerGone)
+    } else if !linked {
+        Some(AssertedOutcome::PersonGone)
+    } else {
+        ended_since.then_some(AssertedOutcome::EndedSince)
+    };
     Ok(Held {
-        person: person?,
-        resource: resource?,
-        client: client?,
-        issuer: trusted?,
-        linked: linked?,
-        standing: standing?,
-        ended_since: ended_since?,
+        refusal,
+        standing,
         news,
     })
+}
+
+fn is_client_gone(issue: &IssueAsserted, client: Option<&StandingClient>, is_news: bool) -> Fallible<bool> {
+    if client.is_none() && issue.client.is_some() && !is_news {
+        return Err(Fault::Contended(
+            "a client was removed at its first token".to_owned(),
+        ));
+    }
+    Ok(client.map_or(issue.client.is_none(), |client| client.disabled))
 }
 
 /// Every check first, then every change.
@@ -111,7 +126,7 @@ pub(super) async fn issue(
     issue: &IssueAsserted,
     held: Held<'_>,
 ) -> Fallible<(AssertedOutcome, Writes)> {
-    if let Some(refused) = refusal(issue, &held)? {
+    if let Some(refused) = held.refusal {
         return Ok((refused, Writes::default()));
     }
     if let SpendOutcome::UsedBefore(place) = spend_each(db, &issue.spends).await? {
@@ -145,33 +160,6 @@ async fn news<'i>(db: &Connection, issue: &'i IssueAsserted) -> Fallible<Option<
     };
     let stored = clients::find(db, &snapshot.client_id).await?;
     Ok(Some(snapshot).filter(|snapshot| is_news(stored.as_ref(), snapshot)))
-}
-
-fn refusal(issue: &IssueAsserted, held: &Held<'_>) -> Fallible<Option<AssertedOutcome>> {
-    if !held.person {
-        return Ok(Some(AssertedOutcome::PersonGone));
-    }
-    if !held.resource {
-        return Ok(Some(AssertedOutcome::ResourceGone));
-    }
-    if !issue.grant.user.is_nobody() {
-        if held.client.is_none() && issue.client.is_some() && held.news.is_none() {
-            return Err(Fault::Contended(
-                "a client was removed at its first token".to_owned(),
-            ));
-        }
-        let client = held.client.as_ref();
-        if client.map_or(issue.client.is_none(), |client| client.disabled) {
-            return Ok(Some(AssertedOutcome::ClientGone));
-        }
-    }
-    if !held.issuer {
-        return Ok(Some(AssertedOutcome::IssuerGone));
-    }
-    if !held.linked {
-        return Ok(Some(AssertedOutcome::PersonGone));
-    }
-    Ok(held.ended_since.then_some(AssertedOutcome::EndedSince))
 }
 
 async fn find(db: &Connection, grant: &Grant) -> Fallible<Option<Standing>> {

@@ -36,13 +36,11 @@ pub(super) fn exchange(
     subject: Option<&Subject>,
     exchange: &ExchangeToken,
 ) -> Fallible<(ExchangeOutcome, Writes)> {
-    Ok(match refusal(subject, exchange)? {
-        Some(refused) => (refused, Writes::default()),
-        None => {
-            let recorded = issuances::insertion(&exchange.issuance);
-            (ExchangeOutcome::Issued, recorded.into())
-        }
-    })
+    if let Some(refused) = refusal(subject, exchange)? {
+        return Ok((refused, Writes::default()));
+    }
+    let recorded = issuances::insertion(&exchange.issuance);
+    Ok((ExchangeOutcome::Issued, recorded.into()))
 }
 
 async fn load(db: &Connection, exchange: &ExchangeToken) -> Fallible<Option<Subject>> {

@@ -60,8 +60,9 @@ pub(super) async fn hold(db: &Connection, issue: &IssueIdJag) -> Fallible<Option
 }
 
 pub(super) fn issue(subject: Option<&Subject>, issue: &IssueIdJag) -> Fallible<(IdJagOutcome, Writes)> {
-    Ok(match refusal(subject, issue)? {
-        Some(refused) => (refused, Writes::default()),
-        None => (IdJagOutcome::Issued, issuances::insertion(&issue.issuance).into()),
-    })
+    if let Some(refused) = refusal(subject, issue)? {
+        return Ok((refused, Writes::default()));
+    }
+    let recorded = issuances::insertion(&issue.issuance);
+    Ok((IdJagOutcome::Issued, recorded.into()))
 }

@@ -213,7 +213,7 @@ impl Waits {
     }
 }
 
-fn is_approved(outcome: doorward_store::Result<ApprovalOutcome>) {
+fn is_approved(outcome: &doorward_store::Result<ApprovalOutcome>) {
     assert!(matches!(outcome, Ok(ApprovalOutcome::Approved(_))), "{outcome:?}");
 }
 
@@ -228,7 +228,7 @@ async fn count_approvals(scene: &Scene, waits: &mut Waits) {
         )),
         ..scene.approval()
     };
-    is_approved(waits.of("approve", store.approve(scene.approval())).await);
+    is_approved(&waits.of("approve", store.approve(scene.approval())).await);
     // A client of its own each time: nothing is remembered of it.
     let unknown = format!("client-{}", fresh());
     store
@@ -245,19 +245,19 @@ async fn count_approvals(scene: &Scene, waits: &mut Waits) {
     let mut silent = scene.approval_of(&unknown, &first.grant.resource);
     silent.asked = false;
     silent.fingerprint.clone_from(&first.fingerprint);
-    is_approved(waits.of("approve, first consent", store.approve(first)).await);
-    is_approved(waits.of("approve, consent again", store.approve(again)).await);
-    is_approved(waits.of("approve, nobody asked", store.approve(silent)).await);
+    is_approved(&waits.of("approve, first consent", store.approve(first)).await);
+    is_approved(&waits.of("approve, consent again", store.approve(again)).await);
+    is_approved(&waits.of("approve, nobody asked", store.approve(silent)).await);
     let written = store.acting(origin(operator(), 0));
     let audited = waits.of("approve, written down", written.approve(scene.approval()));
-    is_approved(audited.await);
+    is_approved(&audited.await);
     let mut snapshot = client("https://app.example/client.json", ClientSource::MetadataDocument);
-    snapshot.metadata = r#"{"client_name":"App"}"#.to_owned();
+    r#"{"client_name":"App"}"#.clone_into(&mut snapshot.metadata);
     let mut of_document = scene.approval_of(&snapshot.client_id, &scene.approval().grant.resource);
     of_document.fingerprint.clone_from(&snapshot.fingerprint);
     of_document.client = Some(snapshot);
     is_approved(
-        waits
+        &waits
             .of("approve, metadata document", store.approve(of_document))
             .await,
     );
@@ -409,7 +409,7 @@ async fn an_abandoned_approval_is_there_whole_or_not_at_all() {
                 "{prepared} {times} {there:?}"
             );
             if let Some(outcome) = done {
-                is_approved(outcome);
+                is_approved(&outcome);
                 assert!(there[0]);
                 break;
             }
