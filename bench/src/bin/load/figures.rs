@@ -68,9 +68,9 @@ impl Figures {
         })
     }
 
-    /// Processor time of a request, beside that of another kind to the same server.
+    /// Processor time of a request, its database's included, beside that of another kind to the same server.
     pub fn beside_other(&self, row: &Row<'_>, other: Scenario) -> Option<Spread> {
-        row.ratio(Measurement::cpu_us, |round| {
+        row.ratio(Measurement::all_cpu_us, |round| {
             let found = self.measurements.iter().find(|measured| {
                 (
                     measured.subject,
@@ -79,7 +79,7 @@ impl Figures {
                     measured.round,
                 ) == (round.subject, other, round.concurrency, round.round)
             });
-            Some(found?.cpu_us())
+            Some(found?.all_cpu_us())
         })
     }
 

@@ -64,6 +64,11 @@ impl Measurement {
         Some(self.used.database?.as_secs_f64() * 1e6 / self.count())
     }
 
+    /// Those of the server and of its database, if that has processes of its own.
+    pub fn all_cpu_us(&self) -> f64 {
+        self.cpu_us() + self.database_us().unwrap_or_default()
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     fn count(&self) -> f64 {
         self.good as f64

@@ -4,12 +4,13 @@ use tokio_postgres::types::ToSql;
 
 use super::errors::{Fallible, Fault};
 use super::spent::spend_each;
-use super::statements::{Connection, find as row, get, run, statements};
+use super::statements::{Connection, find as row, get, statements};
 use super::values::only;
 use super::work::lock;
+use super::writes::{Write, Writes, values};
 use super::{clients, issuances, resources, trusted_issuers, users};
 use crate::rules::asserted::{Standing, refuse_incoherent};
-use crate::rules::clients::is_news;
+use crate::rules::clients::{Standing as StandingClient, is_news};
 use crate::rules::{json, sha256};
 use crate::{AssertedOutcome, Client, Grant, Issuance, IssueAsserted, SpendOutcome};
 
@@ -27,44 +28,129 @@ statements! {
              methods = $5 WHERE id = $1";
 }
 
-pub(super) async fn issue(db: &Connection, issue: &IssueAsserted) -> Fallible<AssertedOutcome> {
+/// What a token on an issuer's word rests on, as it stands until the end of the transaction.
+pub(super) struct Held<'i> {
+    refusal: Option<AssertedOutcome>,
+    standing: Option<Standing>,
+    /// The snapshot of the client, where it is another one than the stored one.
+    news: Option<&'i Client>,
+}
+
+/// One round trip; with the snapshot of a client one more, since it says how the client is locked.
+pub(super) async fn hold<'i>(db: &Connection, issue: &'i IssueAsserted) -> Fallible<Held<'i>> {
     refuse_incoherent(issue)?;
     let grant = &issue.grant;
     // Two first tokens at once: the second one finds the grant of the first. Before any row is locked: whoever waits
     // here with the client's row in hand would stop the one that is about to write it.
     let issuer = grant.trusted_issuer.as_deref().unwrap_or_default();
     let name = [issuer, &grant.client_id, &grant.subject, &grant.resource].join("\0");
-    lock(db, &[sha256(name.as_bytes())]).await?;
-    let news = news(db, issue).await?;
-    if let Some(refused) = gone(db, issue, news.is_some()).await? {
-        return Ok(refused);
+    let names = [sha256(name.as_bytes())];
+    let holding = Box::pin(async {
+        let news = news(db, issue).await?;
+        hold_all(db, issue, issuer, news).await
+    });
+    let (locked, held) = tokio::join!(biased; lock(db, &names), holding);
+    locked?;
+    held
+}
+
+async fn hold_all<'i>(
+    db: &Connection,
+    issue: &'i IssueAsserted,
+    issuer: &str,
+    news: Option<&'i Client>,
+) -> Fallible<Held<'i>> {
+    let grant = &issue.grant;
+    let of_person = !grant.user.is_nobody();
+    let person = Box::pin(async { Ok::<_, Fault>(!of_person || users::hold(db, grant.user).await?) });
+    let client = Box::pin(async {
+        if of_person {
+            clients::hold(db, &grant.client_id, news.is_some()).await
+        } else {
+            Ok(None)
+        }
+    });
+    let linked = Box::pin(async {
+        match &issue.linked {
+            Some(linked) => trusted_issuers::hold_link(db, issuer, linked, grant.user).await,
+            None => Ok(true),
+        }
+    });
+    // The driver sends in the order of the first poll, so all nodes lock in one order. First the live one, locked: whoever ends
+    // it was before, and shows in what ended, or waits.
+    let (person, resource, client, trusted, linked, standing, ended_since) = tokio::join!(
+        biased;
+        person,
+        resources::hold(db, &grant.resource),
+        client,
+        trusted_issuers::hold(db, issuer, &issue.terms),
+        linked,
+        Box::pin(find(db, grant)),
+        Box::pin(ended_since(db, issue)),
+    );
+    let (person, resource, client) = (person?, resource?, client?);
+    let (trusted, linked, standing, ended_since) = (trusted?, linked?, standing?, ended_since?);
+    let client_gone = of_person && is_client_gone(issue, client.as_ref(), news.is_some())?;
+    let refusal = if !person {
+        Some(AssertedOutcome::PersonGone)
+    } else if !resource {
+        Some(AssertedOutcome::ResourceGone)
+    } else if client_gone {
+        Some(AssertedOutcome::ClientGone)
+    } else if !trusted {
+        Some(AssertedOutcome::IssuerGone)
+    } else if !linked {
+        Some(AssertedOutcome::PersonGone)
+    } else {
+        ended_since.then_some(AssertedOutcome::EndedSince)
+    };
+    Ok(Held {
+        refusal,
+        standing,
+        news,
+    })
+}
+
+fn is_client_gone(issue: &IssueAsserted, client: Option<&StandingClient>, is_news: bool) -> Fallible<bool> {
+    if client.is_none() && issue.client.is_some() && !is_news {
+        return Err(Fault::Contended(
+            "a client was removed at its first token".to_owned(),
+        ));
     }
-    // First the live one, locked: whoever ends it was before, and shows below, or waits.
-    let standing = find(db, grant).await?;
-    if ended_since(db, issue).await? {
-        return Ok(AssertedOutcome::EndedSince);
+    Ok(client.map_or(issue.client.is_none(), |client| client.disabled))
+}
+
+/// Every check first, then every change.
+pub(super) async fn issue(
+    db: &Connection,
+    issue: &IssueAsserted,
+    held: Held<'_>,
+) -> Fallible<(AssertedOutcome, Writes)> {
+    if let Some(refused) = held.refusal {
+        return Ok((refused, Writes::default()));
     }
     if let SpendOutcome::UsedBefore(place) = spend_each(db, &issue.spends).await? {
-        return Ok(AssertedOutcome::UsedBefore(place));
+        return Ok((AssertedOutcome::UsedBefore(place), Writes::default()));
     }
-    if let Some(snapshot) = news {
+    if let Some(snapshot) = held.news {
         clients::keep_snapshot(db, snapshot).await?;
     }
-    let id = if let Some(standing) = standing {
+    let mut writes = Writes::default();
+    let id = if let Some(standing) = held.standing {
         if standing.needs_touch(issue) {
-            touch(db, &standing, issue).await?;
+            writes.extend([touch(&standing, issue)?]);
         }
         standing.id
     } else {
-        insert(db, grant).await?;
-        grant.id
+        writes.extend([insertion(&issue.grant)?]);
+        issue.grant.id
     };
     let issuance = Issuance {
         grant: id,
         ..issue.issuance.clone()
     };
-    issuances::insert(db, &issuance).await?;
-    Ok(AssertedOutcome::Issued(id))
+    writes.extend([issuances::insertion(&issuance)]);
+    Ok((AssertedOutcome::Issued(id), writes))
 }
 
 /// The snapshot of the client, where it is another one than the stored one.
@@ -74,38 +160,6 @@ async fn news<'i>(db: &Connection, issue: &'i IssueAsserted) -> Fallible<Option<
     };
     let stored = clients::find(db, &snapshot.client_id).await?;
     Ok(Some(snapshot).filter(|snapshot| is_news(stored.as_ref(), snapshot)))
-}
-
-async fn gone(db: &Connection, issue: &IssueAsserted, news: bool) -> Fallible<Option<AssertedOutcome>> {
-    let grant = &issue.grant;
-    let of_person = !grant.user.is_nobody();
-    if of_person && !users::hold(db, grant.user).await? {
-        return Ok(Some(AssertedOutcome::PersonGone));
-    }
-    if !resources::hold(db, &grant.resource).await? {
-        return Ok(Some(AssertedOutcome::ResourceGone));
-    }
-    if of_person {
-        let client = clients::hold(db, &grant.client_id, news).await?;
-        if client.is_none() && issue.client.is_some() && !news {
-            return Err(Fault::Contended(
-                "a client was removed at its first token".to_owned(),
-            ));
-        }
-        if client.map_or(issue.client.is_none(), |client| client.disabled) {
-            return Ok(Some(AssertedOutcome::ClientGone));
-        }
-    }
-    let issuer = grant.trusted_issuer.as_deref().unwrap_or_default();
-    if !trusted_issuers::hold(db, issuer, &issue.terms).await? {
-        return Ok(Some(AssertedOutcome::IssuerGone));
-    }
-    if let Some(linked) = &issue.linked
-        && !trusted_issuers::hold_link(db, issuer, linked, grant.user).await?
-    {
-        return Ok(Some(AssertedOutcome::PersonGone));
-    }
-    Ok(None)
 }
 
 async fn find(db: &Connection, grant: &Grant) -> Fallible<Option<Standing>> {
@@ -138,39 +192,32 @@ async fn ended_since(db: &Connection, issue: &IssueAsserted) -> Fallible<bool> {
     get(db, ENDED_SINCE, &params, only).await
 }
 
-async fn insert(db: &Connection, grant: &Grant) -> Fallible<()> {
-    let (scopes, methods) = (grant.scopes.to_string(), json(&grant.methods)?);
-    let params: [&(dyn ToSql + Sync); 12] = [
-        &grant.id.0,
-        &grant.user.0,
-        &grant.subject,
-        &grant.client_id,
-        &grant.resource,
-        &scopes,
-        &grant.created_at.0,
-        &grant.authenticated_at.0,
-        &methods,
-        &grant.refresh_salt.as_slice(),
-        &grant.last_used_at.0,
-        &grant.trusted_issuer,
+fn insertion(grant: &Grant) -> Fallible<Write> {
+    let values = values![
+        grant.id.0,
+        grant.user.0,
+        grant.subject.clone(),
+        grant.client_id.clone(),
+        grant.resource.clone(),
+        grant.scopes.to_string(),
+        grant.created_at.0,
+        grant.authenticated_at.0,
+        json(&grant.methods)?,
+        grant.refresh_salt.to_vec(),
+        grant.last_used_at.0,
+        grant.trusted_issuer.clone(),
     ];
-    run(db, INSERT, &params).await.map(drop)
+    Ok(Write::new(INSERT, values))
 }
 
-async fn touch(db: &Connection, standing: &Standing, issue: &IssueAsserted) -> Fallible<()> {
+fn touch(standing: &Standing, issue: &IssueAsserted) -> Fallible<Write> {
     let grant = &issue.grant;
-    let (scopes, methods) = (grant.scopes.to_string(), json(&grant.methods)?);
-    run(
-        db,
-        TOUCH,
-        &[
-            &standing.id.0,
-            &scopes,
-            &issue.now.0,
-            &grant.authenticated_at.0,
-            &methods,
-        ],
-    )
-    .await
-    .map(drop)
+    let values = values![
+        standing.id.0,
+        grant.scopes.to_string(),
+        issue.now.0,
+        grant.authenticated_at.0,
+        json(&grant.methods)?,
+    ];
+    Ok(Write::new(TOUCH, values))
 }

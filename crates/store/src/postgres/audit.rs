@@ -1,16 +1,16 @@
 //! What was changed or refused.
 
 use std::future::Future;
-use std::sync::Arc;
 
 use doorward_oauth::time::UnixSeconds;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::errors::Fallible;
-use super::statements::{Connection, find as row, list as rows, run, statements};
+use super::statements::{Connection, Sql, find as row, list as rows, run, statements};
 use super::values::{Columns, can_all_be_stored, only};
 use super::work::Db;
+use super::writes::{Write, Writes, values};
 use super::{PostgresStore, issuances};
 use crate::rules::audit::Drafts;
 use crate::rules::audit_pages::{Bounds, is_enough, merged, wanted_issuances, wants_events};
@@ -80,47 +80,65 @@ impl PostgresStore {
         D: Into<Drafts>,
     {
         let work = &work;
-        self.transaction(|db| async move {
-            let (outcome, drafts) = work(Arc::clone(&db)).await?;
+        self.act_on(
+            |_| async { Ok(()) },
+            |db, ()| async move {
+                let (outcome, drafts) = work(db).await?;
+                Ok((outcome, Writes::default(), drafts))
+            },
+        )
+        .await
+    }
+
+    /// The same of a change that looks at things first, as [`Engine::transaction`](super::Engine::transaction) does.
+    pub(super) async fn act_on<L, T, D, FL, FC>(
+        &self,
+        look: impl Fn(Db) -> FL,
+        change: impl Fn(Db, L) -> FC,
+    ) -> Result<T>
+    where
+        FL: Future<Output = Fallible<L>>,
+        FC: Future<Output = Fallible<(T, Writes, D)>>,
+        D: Into<Drafts>,
+    {
+        let change = &change;
+        self.transaction_on(look, |db, looked| async move {
+            let (outcome, mut writes, drafts) = change(db, looked).await?;
             if let Some(hands) = &self.hands {
                 for event in hands.events(drafts) {
-                    insert(&db, &event).await?;
+                    writes.extend([write(INSERT, event)?]);
                 }
             }
-            Ok(outcome)
+            Ok((outcome, writes))
         })
         .await
     }
 }
 
-async fn insert(db: &Connection, event: &AuditEvent) -> Fallible<()> {
-    write(db, INSERT, event).await
-}
-
 /// May run twice.
 pub(super) async fn record(db: &Connection, event: &AuditEvent) -> Fallible<()> {
-    write(db, RECORD, event).await
+    write(RECORD, event.clone())?.run(db).await.map(drop)
 }
 
-async fn write(db: &Connection, sql: super::statements::Sql, event: &AuditEvent) -> Fallible<()> {
+fn write(sql: Sql, event: AuditEvent) -> Fallible<Write> {
     let detail = json(&event.detail)?;
-    let params: [&(dyn ToSql + Sync); 14] = [
-        &event.id,
-        &event.at.0,
-        &event.action.as_str(),
-        &event.refusal,
-        &event.actor.as_str(),
-        &event.actor_id,
-        &event.client_id,
-        &event.grant.map(|grant| grant.0),
-        &event.subject,
-        &event.resource,
-        &event.target,
-        &event.request_id,
-        &event.address,
-        &detail,
+    let values = values![
+        event.id,
+        event.at.0,
+        event.action.as_str().to_owned(),
+        event.refusal,
+        event.actor.as_str().to_owned(),
+        event.actor_id,
+        event.client_id,
+        event.grant.map(|grant| grant.0),
+        event.subject,
+        event.resource,
+        event.target,
+        event.request_id,
+        event.address,
+        detail,
     ];
-    run(db, sql, &params).await.map(drop)
+    Ok(Write::new(sql, values))
 }
 
 fn read(columns: &mut Columns<'_>) -> Fallible<AuditEvent> {

@@ -11,18 +11,24 @@ use std::time::Duration;
 
 use deadpool_postgres::{ClientWrapper, Object};
 use tokio::time::{Instant, timeout_at};
-use tokio_postgres::Statement;
 use tokio_postgres::types::Type;
 
 use super::PostgresOptions;
 use super::errors::{Fallible, Fault};
 use super::reach::Reach;
+use super::statements::Ready;
 use crate::sql::Sql;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 /// How long after the limit of a statement, which is the server's own, nothing is expected any more.
 const SLACK: Duration = Duration::from_secs(2);
+
+const SILENT: &str = "the database does not answer";
+
+fn silent() -> Fault {
+    Fault::Lost(SILENT.to_owned())
+}
 
 /// What a pooler in transaction mode changes: every transaction, and every statement outside of one, may run in another
 /// session of the server. So nothing is prepared under a name, and no setting is made for a session.
@@ -62,10 +68,14 @@ pub(super) struct Connection {
     object: Object,
     pooled: Option<Arc<Pooled>>,
     in_transaction: AtomicBool,
+    /// Whose statement is made ready.
+    preparing: tokio::sync::Mutex<()>,
     /// How long the server may say nothing.
     patience: Duration,
     /// When it answered last.
     heard: Mutex<Instant>,
+    /// It said nothing for that long: nothing more is asked.
+    is_silent: AtomicBool,
     reach: Arc<Reach>,
 }
 
@@ -80,8 +90,10 @@ impl Connection {
             object,
             pooled,
             in_transaction: AtomicBool::new(false),
+            preparing: tokio::sync::Mutex::default(),
             patience: options.statement_timeout + SLACK,
             heard: Mutex::new(Instant::now()),
+            is_silent: AtomicBool::new(false),
             reach,
         }
     }
@@ -115,9 +127,9 @@ impl Connection {
         if let Some(pool) = Object::pool(&self.object) {
             pool.retain(|_, _| false);
         }
-        let why = "the database does not answer";
-        self.reach.lost(why);
-        Err(Fault::Lost(why.to_owned()))
+        self.is_silent.store(true, Ordering::Relaxed);
+        self.reach.lost(SILENT);
+        Err(silent())
     }
 
     /// Runs statements without parameters.
@@ -125,9 +137,19 @@ impl Connection {
         self.answer(self.object.batch_execute(sql)).await
     }
 
-    /// The statement as this session has prepared it, which it does once.
-    pub(super) async fn prepared(&self, sql: Sql) -> Fallible<Statement> {
-        self.answer(self.object.prepare_cached(sql.text())).await
+    /// What the statement needs to be sent. Those that are asked for together are sent in the order in which they were first
+    /// polled, also where one of them has to be prepared: what looks behind a lock must not pass it.
+    pub(super) async fn ready(&self, sql: Sql) -> Fallible<Ready> {
+        let _in_turn = self.preparing.lock().await;
+        if self.is_silent.load(Ordering::Relaxed) {
+            return Err(silent());
+        }
+        if let Some(types) = self.types(sql).await? {
+            return Ok(Ready::Typed(types));
+        }
+        self.answer(self.object.prepare_cached(sql.text()))
+            .await
+            .map(Ready::Prepared)
     }
 
     /// Begins the transaction that this connection was taken for.
@@ -138,7 +160,7 @@ impl Connection {
     }
 
     /// The types of the parameters, where a statement has to be sent with them: behind a pooler. `None`: it is prepared.
-    pub(super) async fn types(&self, sql: Sql) -> Fallible<Option<Arc<[Type]>>> {
+    async fn types(&self, sql: Sql) -> Fallible<Option<Arc<[Type]>>> {
         let Some(pooled) = &self.pooled else {
             return Ok(None);
         };

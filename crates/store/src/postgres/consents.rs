@@ -3,9 +3,10 @@
 use doorward_oauth::scope::ScopeSet;
 use uuid::Uuid;
 
-use super::errors::{Fallible, Fault};
+use super::errors::Fallible;
 use super::statements::{Connection, Sql, find as row, run, statements};
 use super::values::{Columns, can_all_be_stored, can_be_stored, only};
+use super::writes::{Write, values};
 use crate::rules::consents::ConsentsOf;
 use crate::rules::grants::AT_A_TIME;
 use crate::rules::{consents, json};
@@ -22,7 +23,7 @@ statements! {
     FIND = select!();
     FIND_TO_WRITE = concat!(select!(), " FOR UPDATE");
     ADD = "INSERT INTO consent (user_id, client_id, resource, scopes, fingerprint, redirect_uris, granted_at) \
-           VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (user_id, client_id, resource) DO NOTHING";
+           VALUES ($1, $2, $3, $4, $5, $6, $7)";
     CHANGE = "UPDATE consent SET scopes = $4, fingerprint = $5, redirect_uris = $6, granted_at = $7 \
               WHERE user_id = $1 AND client_id = $2 AND resource = $3";
     FORGET_CLIENT = "DELETE FROM consent WHERE client_id = $1";
@@ -62,44 +63,25 @@ pub(super) async fn find(
     row(db, FIND, &[&user.0, &client_id, &resource], read).await
 }
 
-/// Adds to what was allowed before. The row is made first, so that there is something to lock: two approvals of
-/// one person at the same time both count.
-pub(super) async fn merge(
-    db: &Connection,
+/// Adds to what was allowed before, as [`hold_to_write`] found it: two approvals of one person at the same time both count.
+pub(super) fn merging(
     grant: &Grant,
+    before: Option<Consent>,
     new: &Consent,
     declined: &ScopeSet,
-) -> Fallible<()> {
-    if write(db, true, grant, new).await? == 1 {
-        return Ok(());
-    }
-    let key: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
-        [&grant.user.0, &grant.client_id, &grant.resource];
-    let before = row(db, FIND_TO_WRITE, &key, read).await?;
-    match write(db, false, grant, &consents::merge(before, new, declined)).await? {
-        1 => Ok(()),
-        _ => Err(Fault::Contended(
-            "a consent was forgotten at its renewal".to_owned(),
-        )),
-    }
-}
-
-async fn write(db: &Connection, add: bool, grant: &Grant, consent: &Consent) -> Fallible<u64> {
-    let redirect_uris = json(&consent.redirect_uris)?;
-    run(
-        db,
-        if add { ADD } else { CHANGE },
-        &[
-            &grant.user.0,
-            &grant.client_id,
-            &grant.resource,
-            &consent.scopes.to_string(),
-            &consent.fingerprint,
-            &redirect_uris,
-            &consent.granted_at.0,
-        ],
-    )
-    .await
+) -> Fallible<Write> {
+    let sql = if before.is_some() { CHANGE } else { ADD };
+    let consent = consents::merge(before, new, declined);
+    let values = values![
+        grant.user.0,
+        grant.client_id.clone(),
+        grant.resource.clone(),
+        consent.scopes.to_string(),
+        consent.fingerprint,
+        json(&consent.redirect_uris)?,
+        consent.granted_at.0,
+    ];
+    Ok(Write::new(sql, values).or_again("a consent was given at the same time"))
 }
 
 /// The statement for those of a client, or for those on a resource, and which it is.
@@ -155,13 +137,16 @@ pub(super) async fn forget_person(db: &Connection, user: UserId) -> Fallible<()>
 
 /// What an approval rests on, if anything; it stays until the end of the transaction.
 pub(super) async fn hold(db: &Connection, grant: &Grant) -> Fallible<Option<Consent>> {
-    row(
-        db,
-        FIND_TO_HOLD,
-        &[&grant.user.0, &grant.client_id, &grant.resource],
-        read,
-    )
-    .await
+    held(db, FIND_TO_HOLD, grant).await
+}
+
+/// The same of what an approval changes: nobody else changes it before.
+pub(super) async fn hold_to_write(db: &Connection, grant: &Grant) -> Fallible<Option<Consent>> {
+    held(db, FIND_TO_WRITE, grant).await
+}
+
+async fn held(db: &Connection, sql: Sql, grant: &Grant) -> Fallible<Option<Consent>> {
+    row(db, sql, &[&grant.user.0, &grant.client_id, &grant.resource], read).await
 }
 
 /// The person is asked again the next time. How many were remembered.

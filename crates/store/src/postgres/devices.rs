@@ -3,11 +3,12 @@
 use doorward_oauth::time::UnixSeconds;
 
 use super::errors::Fallible;
-use super::statements::{Connection, find as row, run, statements};
+use super::statements::{Connection, find as row, statements};
 use super::values::only;
-use crate::rules::devices::{Waiting, poll as poll_rule};
+use super::writes::{Write, Writes, values};
+use crate::rules::devices::Waiting;
 use crate::rules::json;
-use crate::{DeviceAuthorization, Digest, PollOutcome};
+use crate::{DeviceAuthorization, Digest};
 
 statements! {
     INSERT = "INSERT INTO device_authorization (digest, user_code, client_id, resources, scopes, fingerprint, address, \
@@ -24,29 +25,24 @@ statements! {
     POLLED = "UPDATE device_authorization SET polled_at = $2, wait = $3 WHERE digest = $1";
 }
 
-pub(super) async fn begin(db: &Connection, device: &DeviceAuthorization) -> Fallible<()> {
-    let user_code = device.user_code.as_slice();
-    run(db, FORGET_EXPIRED, &[&user_code, &device.created_at.0]).await?;
-    let (resources, scopes) = (json(&device.resources)?, device.scopes.to_string());
-    run(
-        db,
-        INSERT,
-        &[
-            &device.digest.as_slice(),
-            &user_code,
-            &device.client_id,
-            &resources,
-            &scopes,
-            &device.fingerprint,
-            &device.address,
-            &i64::from(device.wait),
-            &device.denied,
-            &device.created_at.0,
-            &device.expires_at.0,
-        ],
-    )
-    .await
-    .map(drop)
+pub(super) fn begin(device: &DeviceAuthorization) -> Fallible<Writes> {
+    let user_code = device.user_code.to_vec();
+    let forget = values![user_code.clone(), device.created_at.0];
+    let insert = values![
+        device.digest.to_vec(),
+        user_code,
+        device.client_id.clone(),
+        json(&device.resources)?,
+        device.scopes.to_string(),
+        device.fingerprint.clone(),
+        device.address.clone(),
+        i64::from(device.wait),
+        device.denied,
+        device.created_at.0,
+        device.expires_at.0,
+    ];
+    let writes = [Write::new(FORGET_EXPIRED, forget), Write::new(INSERT, insert)];
+    Ok(writes.into_iter().collect())
 }
 
 pub(super) async fn by_user_code(
@@ -78,21 +74,15 @@ pub(super) async fn hold_denied(db: &Connection, digest: &Digest) -> Fallible<bo
     Ok(denied.unwrap_or(false))
 }
 
-/// Whose device it is, if that still counts.
+/// Whose device it is, if that still counts. After [`hold_denied`], in a statement that sees what was approved before the row was
+/// free.
 pub(super) async fn deny(db: &Connection, digest: &Digest, now: UnixSeconds) -> Fallible<Option<String>> {
-    // First: the next statement sees what was approved before the row was free.
-    hold_denied(db, digest).await?;
     row(db, DENY, &[&digest.as_slice(), &now.0], only).await
 }
 
-pub(super) async fn poll(
-    db: &Connection,
-    digest: &Digest,
-    client_id: &str,
-    slower: u32,
-    now: UnixSeconds,
-) -> Fallible<PollOutcome> {
-    let waiting = row(db, WAITING, &[&digest.as_slice()], |columns| {
+/// Of several polls at once each waits for the one before.
+pub(super) async fn hold_waiting(db: &Connection, digest: &Digest) -> Fallible<Option<Waiting>> {
+    row(db, WAITING, &[&digest.as_slice()], |columns| {
         Ok(Waiting {
             client_id: columns.plain()?,
             wait: columns.number()?,
@@ -101,10 +91,10 @@ pub(super) async fn poll(
             expires_at: columns.time()?,
         })
     })
-    .await?;
-    let (outcome, wait) = poll_rule(waiting, client_id, slower, now);
-    if let Some(wait) = wait {
-        run(db, POLLED, &[&digest.as_slice(), &now.0, &i64::from(wait)]).await?;
-    }
-    Ok(outcome)
+    .await
+}
+
+/// That a device asked, and how long it waits from now on.
+pub(super) fn polled(digest: &Digest, now: UnixSeconds, wait: u32) -> Write {
+    Write::new(POLLED, values![digest.to_vec(), now.0, i64::from(wait)])
 }

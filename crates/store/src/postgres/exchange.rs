@@ -4,6 +4,7 @@ use tokio_postgres::types::ToSql;
 
 use super::errors::Fallible;
 use super::statements::{Connection, find as row, statements};
+use super::writes::Writes;
 use super::{grants, issuances};
 use crate::rules::exchange::{Subject, refusal};
 use crate::{ExchangeOutcome, ExchangeToken};
@@ -19,15 +20,27 @@ statements! {
     );
 }
 
-/// Two statements: the second one sees what was revoked before the first one had its lock.
-pub(super) async fn exchange(db: &Connection, exchange: &ExchangeToken) -> Fallible<ExchangeOutcome> {
-    row(db, HOLD_GRANT, &[&exchange.issuance.grant.0], |_| Ok(())).await?;
-    let subject = load(db, exchange).await?;
-    if let Some(refused) = refusal(subject.as_ref(), exchange)? {
-        return Ok(refused);
+/// Two statements in one round trip: the second one sees what was revoked before the first one had its lock.
+pub(super) async fn hold(db: &Connection, exchange: &ExchangeToken) -> Fallible<Option<Subject>> {
+    let grant: [&(dyn ToSql + Sync); 1] = [&exchange.issuance.grant.0];
+    let (held, subject) = tokio::join!(
+        biased;
+        row(db, HOLD_GRANT, &grant, |_| Ok(())),
+        load(db, exchange),
+    );
+    held?;
+    subject
+}
+
+pub(super) fn exchange(
+    subject: Option<&Subject>,
+    exchange: &ExchangeToken,
+) -> Fallible<(ExchangeOutcome, Writes)> {
+    if let Some(refused) = refusal(subject, exchange)? {
+        return Ok((refused, Writes::default()));
     }
-    issuances::insert(db, &exchange.issuance).await?;
-    Ok(ExchangeOutcome::Issued)
+    let recorded = issuances::insertion(&exchange.issuance);
+    Ok((ExchangeOutcome::Issued, recorded.into()))
 }
 
 async fn load(db: &Connection, exchange: &ExchangeToken) -> Fallible<Option<Subject>> {

@@ -11,6 +11,7 @@ use super::statements::{Connection, Sql, find as row, list as rows, run, stateme
 use super::together::{Meeting, Together, find_each};
 use super::values::{Columns, can_all_be_stored, only};
 use super::work::Db;
+use super::writes::{Write, Writes, values};
 use super::{Engine, consents};
 use crate::rules::grants::{AT_A_TIME, Whose, forgets_consent, matches};
 use crate::rules::json;
@@ -207,32 +208,27 @@ pub(super) fn read(columns: &mut Columns<'_>) -> Fallible<Grant> {
 }
 
 /// Adds a pending grant.
-pub(super) async fn insert(db: &Connection, grant: &Grant) -> Fallible<()> {
-    let methods = json(&grant.methods)?;
-    let more_resources = json(&grant.more_resources)?;
-    run(
-        db,
-        INSERT,
-        &[
-            &grant.id.0,
-            &grant.user.0,
-            &grant.subject,
-            &grant.client_id,
-            &grant.resource,
-            &grant.scopes.to_string(),
-            &grant.created_at.0,
-            &grant.authenticated_at.0,
-            &methods,
-            &grant.refresh_salt.as_slice(),
-            &grant.last_used_at.0,
-            &more_resources,
-        ],
-    )
-    .await?;
+pub(super) fn insertion(grant: &Grant) -> Fallible<Writes> {
+    let values = values![
+        grant.id.0,
+        grant.user.0,
+        grant.subject.clone(),
+        grant.client_id.clone(),
+        grant.resource.clone(),
+        grant.scopes.to_string(),
+        grant.created_at.0,
+        grant.authenticated_at.0,
+        json(&grant.methods)?,
+        grant.refresh_salt.to_vec(),
+        grant.last_used_at.0,
+        json(&grant.more_resources)?,
+    ];
+    let mut writes = Writes::from(Write::new(INSERT, values));
     if !grant.more_resources.is_empty() {
-        run(db, INSERT_RESOURCES, &[&grant.id.0, &grant.more_resources]).await?;
+        let values = values![grant.id.0, grant.more_resources.clone()];
+        writes.extend([Write::new(INSERT_RESOURCES, values)]);
     }
-    Ok(())
+    Ok(writes)
 }
 
 pub(super) async fn find(db: &Connection, id: GrantId) -> Fallible<Option<Grant>> {

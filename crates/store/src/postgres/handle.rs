@@ -9,6 +9,7 @@ use super::errors::Fallible;
 use super::location::Location;
 use super::turn::Fence;
 use super::work::Db;
+use super::writes::Writes;
 use super::{Engine, PostgresOptions};
 use crate::rules::audit::Hands;
 use crate::{Look, Origin, Result, Sealed, SecretsInUse, Store, StoreError};
@@ -105,20 +106,38 @@ impl PostgresStore {
         super::others(url, options, patience).await
     }
 
-    /// [`Engine::transaction`], in which nothing is changed by one whose turn it is no more.
+    /// [`Engine::transaction`] that looks at nothing beforehand.
     pub(super) async fn transaction<T, F>(&self, work: impl Fn(Db) -> F) -> Result<T>
     where
         F: Future<Output = Fallible<T>>,
     {
-        let Some(fence) = &self.fence else {
-            return self.engine.transaction(work).await;
-        };
         let work = &work;
+        self.transaction_on(
+            |_| async { Ok(()) },
+            |db, ()| async move { Ok((work(db).await?, Writes::default())) },
+        )
+        .await
+    }
+
+    /// [`Engine::transaction`], in which nothing is changed by one whose turn it is no more.
+    pub(super) async fn transaction_on<L, T, FL, FC>(
+        &self,
+        look: impl Fn(Db) -> FL,
+        change: impl Fn(Db, L) -> FC,
+    ) -> Result<T>
+    where
+        FL: Future<Output = Fallible<L>>,
+        FC: Future<Output = Fallible<(T, Writes)>>,
+    {
+        let Some(fence) = &self.fence else {
+            return self.engine.transaction(look, change).await;
+        };
+        let look = &look;
         let fenced = |db: Db| async move {
             fence.confirm(&db).await?;
-            work(db).await
+            look(db).await
         };
-        self.engine.transaction(fenced).await
+        self.engine.transaction(fenced, change).await
     }
 
     /// The same engine in other hands.

@@ -4,6 +4,8 @@ use tokio_postgres::types::ToSql;
 
 use super::errors::Fallible;
 use super::statements::{Connection, find as row, statements};
+use super::values::Columns;
+use super::writes::Writes;
 use super::{grants, issuances};
 use crate::rules::id_jag::{Subject, refusal};
 use crate::{IdJagOutcome, IssueIdJag};
@@ -19,35 +21,48 @@ statements! {
     );
 }
 
-/// Several statements: the later ones see what was revoked before the first one had its lock.
-pub(super) async fn issue(db: &Connection, issue: &IssueIdJag) -> Fallible<IdJagOutcome> {
-    row(db, HOLD_GRANT, &[&issue.issuance.grant.0], |_| Ok(())).await?;
-    let subject = load(db, issue).await?;
-    if let Some(refused) = refusal(subject.as_ref(), issue)? {
-        return Ok(refused);
-    }
-    issuances::insert(db, &issue.issuance).await?;
-    Ok(IdJagOutcome::Issued)
-}
-
-async fn load(db: &Connection, issue: &IssueIdJag) -> Fallible<Option<Subject>> {
-    let token = match &issue.issuance.parent {
-        Some(parent) => issuances::find(db, parent).await?,
-        None => None,
-    };
+/// Several statements in one round trip: the later ones see what was revoked before the first one had its lock.
+pub(super) async fn hold(db: &Connection, issue: &IssueIdJag) -> Fallible<Option<Subject>> {
     let params: [&(dyn ToSql + Sync); 3] = [
         &issue.issuance.grant.0,
         &issue.issuance.client_id,
         &issue.audience,
     ];
-    row(db, SUBJECT, &params, |columns| {
-        Ok(Subject {
-            grant: grants::read(columns)?,
-            stands: columns.plain()?,
-            client: columns.plain()?,
-            audience: columns.plain()?,
-            token,
-        })
-    })
-    .await
+    let token = Box::pin(async {
+        match &issue.issuance.parent {
+            Some(parent) => issuances::find(db, parent).await,
+            None => Ok(None),
+        }
+    });
+    let read = |columns: &mut Columns<'_>| {
+        Ok((
+            grants::read(columns)?,
+            columns.plain()?,
+            columns.plain()?,
+            columns.plain()?,
+        ))
+    };
+    let (held, token, subject) = tokio::join!(
+        biased;
+        row(db, HOLD_GRANT, &params[..1], |_| Ok(())),
+        token,
+        row(db, SUBJECT, &params, read),
+    );
+    held?;
+    let token = token?;
+    Ok(subject?.map(|(grant, stands, client, audience)| Subject {
+        grant,
+        stands,
+        client,
+        audience,
+        token,
+    }))
+}
+
+pub(super) fn issue(subject: Option<&Subject>, issue: &IssueIdJag) -> Fallible<(IdJagOutcome, Writes)> {
+    if let Some(refused) = refusal(subject, issue)? {
+        return Ok((refused, Writes::default()));
+    }
+    let recorded = issuances::insertion(&issue.issuance);
+    Ok((IdJagOutcome::Issued, recorded.into()))
 }

@@ -10,6 +10,7 @@ use super::statements::{Connection, find as row, get, run, statements};
 use super::together::{Meeting, Together, find_each};
 use super::values::{Columns, can_be_stored, only};
 use super::work::Db;
+use super::writes::{Write, values};
 use crate::{Issuance, Result, TokenStanding};
 
 macro_rules! columns {
@@ -47,24 +48,23 @@ statements! {
 }
 
 pub(super) async fn insert(db: &Connection, issuance: &Issuance) -> Fallible<()> {
-    run(
-        db,
-        INSERT,
-        &[
-            &issuance.jti,
-            &issuance.grant.0,
-            &issuance.client_id,
-            &issuance.subject,
-            &issuance.resource,
-            &issuance.scopes.to_string(),
-            &issuance.issued_at.0,
-            &issuance.expires_at.0,
-            &issuance.revoked_at.map(|time| time.0),
-            &issuance.parent,
-        ],
-    )
-    .await
-    .map(drop)
+    insertion(issuance).run(db).await.map(drop)
+}
+
+pub(super) fn insertion(issuance: &Issuance) -> Write {
+    let values = values![
+        issuance.jti.clone(),
+        issuance.grant.0,
+        issuance.client_id.clone(),
+        issuance.subject.clone(),
+        issuance.resource.clone(),
+        issuance.scopes.to_string(),
+        issuance.issued_at.0,
+        issuance.expires_at.0,
+        issuance.revoked_at.map(|time| time.0),
+        issuance.parent.clone(),
+    ];
+    Write::new(INSERT, values)
 }
 
 pub(super) async fn find(db: &Connection, jti: &str) -> Fallible<Option<Issuance>> {

@@ -3,7 +3,8 @@
 //! Every operation is one transaction. Rotation, redemption, programs' own tokens and what is used up by itself are one
 //! statement and one round trip when nothing is in the way, and rotations, own tokens and look-ups that meet share it;
 //! everything else that writes locks the rows that it rests on, in one order: person, session, resource, client, grant, code,
-//! consent. A grant's row is the lock for all that hangs on it.
+//! consent. A grant's row is the lock for all that hangs on it. What a flow consists of waits twice: for all that it looks at,
+//! which goes with `BEGIN` (`work.rs`), and for all that it changes, which goes with `COMMIT` (`writes.rs`).
 
 mod approvals;
 pub(crate) mod arriving;
@@ -51,6 +52,7 @@ mod used_grants;
 mod users;
 mod values;
 mod work;
+mod writes;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -7,6 +7,8 @@ use async_trait::async_trait;
 use doorward_oauth::time::UnixSeconds;
 use uuid::Uuid;
 
+use super::work::Db;
+use super::writes::Writes;
 use super::{
     PostgresStore, approvals, asserted, assertion_audiences, audit as events, clients, codes, consents,
     devices, ending, exchange, grants, id_jag, indexes, issuances, keys, own, partitions, refresh,
@@ -15,7 +17,9 @@ use super::{
 };
 use crate::rules::audit;
 use crate::rules::clients::is_touched;
+use crate::rules::devices::poll;
 use crate::rules::sweep::kinds;
+use crate::rules::throttle::{Attempt, attempt};
 use crate::{
     AdminKey, Approval, ApprovalOutcome, AssertedOutcome, AssertionAudience, AuditAction, AuditEntry,
     AuditEvent, AuditFilter, Change, Changes, Client, ClientFilter, Code, Consent, DeviceAuthorization,
@@ -220,21 +224,36 @@ impl Store for PostgresStore {
         policy: ThrottlePolicy,
         now: UnixSeconds,
     ) -> Result<LoginThrottle> {
-        self.transaction(|db| async move { throttle::begin(&db, keys, policy, now).await })
-            .await
+        let look = |db: Db| async move { throttle::hold(&db, keys).await };
+        self.transaction_on(look, |_, stored| async move {
+            let Attempt {
+                answer,
+                changed,
+                forget_at,
+            } = attempt(stored, policy, now);
+            Ok((answer, throttle::counts(changed, forget_at)))
+        })
+        .await
     }
 
     async fn clear_login(&self, all_of: &[String], one_of: &[String]) -> Result<()> {
-        self.transaction(|db| async move { throttle::clear(&db, all_of, one_of).await })
-            .await
+        let look = |db: Db| async move { throttle::hold_all(&db, all_of, one_of).await };
+        self.transaction_on(
+            look,
+            |_, ()| async move { Ok(((), throttle::clear(all_of, one_of))) },
+        )
+        .await
     }
 
     async fn create_session(&self, session: Session, replaces: Option<Digest>) -> Result<()> {
         let session = &session;
-        self.act(|db| async move {
-            let person_before = sessions::create(&db, session, replaces.as_ref()).await?;
+        let replaces = replaces.as_ref();
+        let look = |db: Db| async move { users::hold(&db, session.user).await };
+        self.act_on(look, |db, person| async move {
+            let (person_before, created) = sessions::create(&db, session, replaces, person).await?;
             let started = Some(audit::session_started(session));
-            Ok(((), [audit::session_ended(person_before), started]))
+            let drafts = [audit::session_ended(person_before), started];
+            Ok(((), created.into(), drafts))
         })
         .await
     }
@@ -401,10 +420,11 @@ impl Store for PostgresStore {
 
     async fn approve(&self, approval: Approval) -> Result<ApprovalOutcome> {
         let approval = &approval;
-        self.act(|db| async move {
-            let outcome = approvals::approve(&db, approval).await?;
+        let look = |db: Db| async move { approvals::hold(&db, approval).await };
+        self.act_on(look, |db, held| async move {
+            let (outcome, writes) = approvals::approve(&db, approval, held).await?;
             let draft = audit::approved(approval, &outcome);
-            Ok((outcome, draft))
+            Ok((outcome, writes, draft))
         })
         .await
     }
@@ -436,7 +456,8 @@ impl Store for PostgresStore {
 
     async fn begin_device(&self, device: DeviceAuthorization) -> Result<()> {
         let device = &device;
-        self.transaction(|db| async move { devices::begin(&db, device).await })
+        let nothing = |_| async { Ok(()) };
+        self.transaction_on(nothing, |_, ()| async move { Ok(((), devices::begin(device)?)) })
             .await
     }
 
@@ -450,9 +471,11 @@ impl Store for PostgresStore {
     }
 
     async fn deny_device(&self, digest: &Digest, now: UnixSeconds) -> Result<bool> {
-        self.act(|db| async move {
+        let look = |db: Db| async move { devices::hold_denied(&db, digest).await };
+        self.act_on(look, |db, _| async move {
             let client_id = devices::deny(&db, digest, now).await?;
-            Ok((client_id.is_some(), audit::device_denied(client_id.as_deref())))
+            let draft = audit::device_denied(client_id.as_deref());
+            Ok((client_id.is_some(), Writes::default(), draft))
         })
         .await
     }
@@ -464,8 +487,13 @@ impl Store for PostgresStore {
         slower: u32,
         now: UnixSeconds,
     ) -> Result<PollOutcome> {
-        self.transaction(|db| async move { devices::poll(&db, digest, client_id, slower, now).await })
-            .await
+        let look = |db: Db| async move { devices::hold_waiting(&db, digest).await };
+        self.transaction_on(look, |_, waiting| async move {
+            let (outcome, wait) = poll(waiting, client_id, slower, now);
+            let polled = wait.map(|wait| devices::polled(digest, now, wait));
+            Ok((outcome, polled.into_iter().collect()))
+        })
+        .await
     }
 
     async fn grant(&self, id: GrantId) -> Result<Option<Grant>> {
@@ -510,20 +538,30 @@ impl Store for PostgresStore {
 
     async fn issue_asserted(&self, issue: IssueAsserted) -> Result<AssertedOutcome> {
         let issue = &issue;
-        self.transaction(|db| async move { asserted::issue(&db, issue).await })
-            .await
+        let look = |db: Db| async move { asserted::hold(&db, issue).await };
+        self.transaction_on(
+            look,
+            |db, held| async move { asserted::issue(&db, issue, held).await },
+        )
+        .await
     }
 
     async fn exchange_token(&self, exchange: ExchangeToken) -> Result<ExchangeOutcome> {
         let exchange = &exchange;
-        self.transaction(|db| async move { exchange::exchange(&db, exchange).await })
-            .await
+        let look = |db: Db| async move { exchange::hold(&db, exchange).await };
+        self.transaction_on(look, |_, subject| async move {
+            exchange::exchange(subject.as_ref(), exchange)
+        })
+        .await
     }
 
     async fn issue_id_jag(&self, issue: IssueIdJag) -> Result<IdJagOutcome> {
         let issue = &issue;
-        self.transaction(|db| async move { id_jag::issue(&db, issue).await })
-            .await
+        let look = |db: Db| async move { id_jag::hold(&db, issue).await };
+        self.transaction_on(look, |_, subject| async move {
+            id_jag::issue(subject.as_ref(), issue)
+        })
+        .await
     }
 
     async fn spend(&self, spends: &[Spend]) -> Result<SpendOutcome> {

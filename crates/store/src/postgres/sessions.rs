@@ -7,6 +7,7 @@ use doorward_oauth::time::UnixSeconds;
 use super::errors::Fallible;
 use super::statements::{Connection, find as row, run, statements};
 use super::values::only;
+use super::writes::{Write, values};
 use super::{grants, users};
 use crate::rules::json;
 use crate::rules::sessions::live;
@@ -25,34 +26,29 @@ statements! {
     DELETE_OF_USER = "DELETE FROM session WHERE user_id = $1";
 }
 
-/// Adds a session; whose was the one that it replaces. Refused when the person was removed or disabled meanwhile.
+/// Adds a session; whose was the one that it replaces. Refused when the person, who is held, was removed or disabled meanwhile.
 pub(super) async fn create(
     db: &Connection,
     session: &Session,
     replaces: Option<&Digest>,
-) -> Fallible<Option<UserId>> {
-    if !users::hold(db, session.user).await? {
+    person: bool,
+) -> Fallible<(Option<UserId>, Write)> {
+    if !person {
         return Err(StoreError::NotFound.into());
     }
     let person_before = match replaces {
         Some(before) => end(db, before, session.authenticated_at).await?,
         None => None,
     };
-    let methods = json(&session.methods)?;
-    run(
-        db,
-        INSERT,
-        &[
-            &session.id.as_slice(),
-            &session.user.0,
-            &session.authenticated_at.0,
-            &methods,
-            &session.last_seen_at.0,
-            &session.expires_at.0,
-        ],
-    )
-    .await?;
-    Ok(person_before)
+    let values = values![
+        session.id.to_vec(),
+        session.user.0,
+        session.authenticated_at.0,
+        json(&session.methods)?,
+        session.last_seen_at.0,
+        session.expires_at.0,
+    ];
+    Ok((person_before, Write::new(INSERT, values)))
 }
 
 /// The live session, and whether it is time to [`touch`] it.

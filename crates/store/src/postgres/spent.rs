@@ -65,6 +65,9 @@ async fn spend_at_once(store: &PostgresStore, spend: &Spend) -> Result<SpendOutc
 
 /// All or none.
 pub(super) async fn spend_each(db: &Connection, spends: &[Spend]) -> Fallible<SpendOutcome> {
+    if spends.is_empty() {
+        return Ok(SpendOutcome::Spent);
+    }
     if let Some(place) = (0..spends.len()).find(|place| is_twice(spends, *place)) {
         return Ok(SpendOutcome::UsedBefore(place));
     }

@@ -1,7 +1,9 @@
 //! The way in which this engine runs the statements of [`crate::sql`].
 
-use tokio_postgres::Row;
+use std::sync::Arc;
+
 use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Row, Statement};
 
 pub(super) use super::connection::Connection;
 use super::errors::Fallible;
@@ -10,15 +12,28 @@ pub(super) use crate::sql::{Sql, statements};
 
 pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
 
+/// What a statement needs to be sent: the name under which this connection has prepared it, or, behind a pooler, the types of
+/// its parameters.
+pub(super) enum Ready {
+    Prepared(Statement),
+    Typed(Arc<[Type]>),
+}
+
 /// Runs a statement that gives no rows, prepared once a connection; the number of rows changed.
 pub(super) async fn run(db: &Connection, sql: Sql, params: Params<'_>) -> Fallible<u64> {
-    if let Some(types) = db.types(sql).await? {
-        return db
-            .answer(db.execute_typed(sql.text(), &typed(params, &types)))
-            .await;
+    let ready = db.ready(sql).await?;
+    execute(db, sql, &ready, params).await
+}
+
+/// The same, of a statement that can be sent at once.
+pub(super) async fn execute(db: &Connection, sql: Sql, ready: &Ready, params: Params<'_>) -> Fallible<u64> {
+    match ready {
+        Ready::Prepared(statement) => db.answer(db.execute(statement, params)).await,
+        Ready::Typed(types) => {
+            db.answer(db.execute_typed(sql.text(), &typed(params, types)))
+                .await
+        }
     }
-    let statement = db.prepared(sql).await?;
-    db.answer(db.execute(&statement, params)).await
 }
 
 /// The row, if there is one.
@@ -28,12 +43,12 @@ pub(super) async fn find<T>(
     params: Params<'_>,
     read: impl FnOnce(&mut Columns<'_>) -> Fallible<T>,
 ) -> Fallible<Option<T>> {
-    let row = if let Some(types) = db.types(sql).await? {
-        db.answer(db.query_typed_opt(sql.text(), &typed(params, &types)))
-            .await?
-    } else {
-        let statement = db.prepared(sql).await?;
-        db.answer(db.query_opt(&statement, params)).await?
+    let row = match db.ready(sql).await? {
+        Ready::Prepared(statement) => db.answer(db.query_opt(&statement, params)).await?,
+        Ready::Typed(types) => {
+            db.answer(db.query_typed_opt(sql.text(), &typed(params, &types)))
+                .await?
+        }
     };
     row.map(|row| read(&mut Columns::new(&row))).transpose()
 }
@@ -45,12 +60,12 @@ pub(super) async fn get<T>(
     params: Params<'_>,
     read: impl FnOnce(&mut Columns<'_>) -> Fallible<T>,
 ) -> Fallible<T> {
-    let row = if let Some(types) = db.types(sql).await? {
-        db.answer(db.query_typed_one(sql.text(), &typed(params, &types)))
-            .await?
-    } else {
-        let statement = db.prepared(sql).await?;
-        db.answer(db.query_one(&statement, params)).await?
+    let row = match db.ready(sql).await? {
+        Ready::Prepared(statement) => db.answer(db.query_one(&statement, params)).await?,
+        Ready::Typed(types) => {
+            db.answer(db.query_typed_one(sql.text(), &typed(params, &types)))
+                .await?
+        }
     };
     read(&mut Columns::new(&row))
 }
@@ -62,12 +77,12 @@ pub(super) async fn list<T>(
     params: Params<'_>,
     mut read: impl FnMut(&mut Columns<'_>) -> Fallible<T>,
 ) -> Fallible<Vec<T>> {
-    let rows: Vec<Row> = if let Some(types) = db.types(sql).await? {
-        db.answer(db.query_typed(sql.text(), &typed(params, &types)))
-            .await?
-    } else {
-        let statement = db.prepared(sql).await?;
-        db.answer(db.query(&statement, params)).await?
+    let rows: Vec<Row> = match db.ready(sql).await? {
+        Ready::Prepared(statement) => db.answer(db.query(&statement, params)).await?,
+        Ready::Typed(types) => {
+            db.answer(db.query_typed(sql.text(), &typed(params, &types)))
+                .await?
+        }
     };
     rows.iter().map(|row| read(&mut Columns::new(row))).collect()
 }

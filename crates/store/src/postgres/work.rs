@@ -13,6 +13,7 @@ use super::Engine;
 use super::errors::{Fallible, Fault};
 use super::statements::{Connection, get, list, run, statements};
 use super::values::only;
+use super::writes::{Failed, Writes, commit};
 use crate::{Digest, Result, StoreError};
 
 statements! {
@@ -86,52 +87,70 @@ impl Engine {
     }
 
     /// Runs an operation in a transaction (`READ COMMITTED`, rows locked by the operation itself). Nothing of a
-    /// failed one is kept.
-    pub(super) async fn transaction<T, F>(&self, work: impl Fn(Db) -> F) -> Result<T>
+    /// failed one is kept. First it looks at things and locks them: what it asks goes in one round trip with `BEGIN`, so it
+    /// changes nothing, in case there is no transaction. Then it changes what it has to, and what can wait for the end goes with
+    /// the `COMMIT`.
+    pub(super) async fn transaction<L, T, FL, FC>(
+        &self,
+        look: impl Fn(Db) -> FL,
+        change: impl Fn(Db, L) -> FC,
+    ) -> Result<T>
     where
-        F: Future<Output = Fallible<T>>,
+        FL: Future<Output = Fallible<L>>,
+        FC: Future<Output = Fallible<(T, Writes)>>,
     {
         let mut tries = self.tries();
         loop {
-            match self.attempt_transaction(tries.ends, &work).await {
+            match self.attempt_transaction(tries.ends, &look, &change).await {
                 Ok(value) => return Ok(value),
                 Err(fault) => tries.again(fault).await?,
             }
         }
     }
 
-    async fn attempt_transaction<T, F>(&self, ends: Instant, work: impl Fn(Db) -> F) -> Fallible<T>
+    async fn attempt_transaction<L, T, FL, FC>(
+        &self,
+        ends: Instant,
+        look: impl Fn(Db) -> FL,
+        change: impl Fn(Db, L) -> FC,
+    ) -> Fallible<T>
     where
-        F: Future<Output = Fallible<T>>,
+        FL: Future<Output = Fallible<L>>,
+        FC: Future<Output = Fallible<(T, Writes)>>,
     {
         let db = self.connection().await?;
         let mut open = Open::new(&db);
         let doing = async {
-            let mark = begin(&db).await?;
-            Ok((mark, work(Arc::clone(&db)).await?))
+            let (mark, looked) = tokio::join!(biased; begin(&db), look(Arc::clone(&db)));
+            let (mark, looked) = (mark?, looked?);
+            Ok((mark, change(Arc::clone(&db), looked).await?))
         };
         let done = timeout_at(ends, doing).await.unwrap_or_else(|_| Err(too_long()));
-        let (mark, value) = match done {
-            Ok(done) => done,
-            Err(fault) => {
-                if matches!(fault, Fault::Lost(_)) {
-                    // No COMMIT was sent: nothing happened.
+        let failed = match done {
+            Ok((mark, (value, writes))) => match commit(&db, &writes).await {
+                Ok(()) => {
+                    drop(open.take());
+                    return Ok(value);
+                }
+                Err(Failed::Open(fault)) => fault,
+                Err(Failed::Undone(fault)) => {
+                    drop(open.take());
+                    fault
+                }
+                Err(Failed::Unknown(why)) => {
                     drop(open.take());
                     discard(db);
+                    return self.fate(&mark, why).await.map(|()| value);
                 }
-                return Err(fault);
-            }
+            },
+            Err(fault) => fault,
         };
-        let committed = db.batch("COMMIT").await;
-        drop(open.take());
-        match committed {
-            Ok(()) => Ok(value),
-            Err(Fault::Lost(why)) => {
-                discard(db);
-                self.fate(&mark, why).await.map(|()| value)
-            }
-            Err(fault) => Err(fault),
+        if matches!(failed, Fault::Lost(_)) {
+            // It was not committed: nothing happened.
+            drop(open.take());
+            discard(db);
         }
+        Err(failed)
     }
 
     /// Whether a transaction was committed whose COMMIT got no answer.
@@ -231,7 +250,7 @@ impl Mark {
 }
 
 async fn begin(db: &Connection) -> Fallible<Mark> {
-    // One round trip for both. Prepared before: the driver sends in the order of the first poll.
+    // One round trip for both: the driver sends in the order of the first poll.
     let (begun, mark) = tokio::join!(
         biased;
         db.begin(),

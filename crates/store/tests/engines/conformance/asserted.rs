@@ -18,7 +18,7 @@ use super::trusted_issuers::{issuer, link, scene as issuers};
 const SUBJECT: &str = "00u1";
 
 /// The person is linked.
-async fn scene(opened: Opened) -> Scene {
+pub(crate) async fn scene(opened: Opened) -> Scene {
     let scene = issuers(opened).await;
     let linked = link(SUBJECT, scene.user.id);
     scene.store.link_subject(linked, None).await.unwrap();
@@ -26,7 +26,7 @@ async fn scene(opened: Opened) -> Scene {
 }
 
 /// A token of the person, by the client; or of a workload.
-pub(super) fn asserted(scene: &Scene, slug: &str, now: i64) -> IssueAsserted {
+pub(crate) fn asserted(scene: &Scene, slug: &str, now: i64) -> IssueAsserted {
     let number = fresh();
     let time = uuid::Timestamp::from_unix_time(1_800_000_000 + u64::from(number), 0, 0, 0);
     let id = GrantId(Uuid::new_v7(time));

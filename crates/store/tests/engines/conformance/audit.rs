@@ -16,7 +16,7 @@ use super::scene::{
 use super::{changes, id_jag, spent, trusted_issuers};
 
 /// A fresh origin, at a second of the test.
-pub(super) fn origin(actor: Actor, second: i64) -> Origin {
+pub(crate) fn origin(actor: Actor, second: i64) -> Origin {
     let seconds = u64::try_from(at(second).0).unwrap();
     Origin {
         event: Uuid::new_v7(uuid::Timestamp::from_unix_time(seconds, fresh(), 0, 0)),
@@ -27,7 +27,7 @@ pub(super) fn origin(actor: Actor, second: i64) -> Origin {
     }
 }
 
-pub(super) fn operator() -> Actor {
+pub(crate) fn operator() -> Actor {
     Actor::AdminKey("first start".to_owned())
 }
 

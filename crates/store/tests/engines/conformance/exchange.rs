@@ -14,7 +14,7 @@ const AGENT: &str = "agent";
 const TARGET: &str = "https://search.example/mcp";
 
 /// A person's token, and a client and a resource to exchange it with.
-async fn token(scene: &Scene) -> Issuance {
+pub(crate) async fn token(scene: &Scene) -> Issuance {
     let store = &scene.store;
     store
         .create_client(client(AGENT, ClientSource::Admin))
@@ -29,7 +29,7 @@ async fn token(scene: &Scene) -> Issuance {
 }
 
 /// The exchange of a token, a second later.
-fn of(parent: &Issuance) -> ExchangeToken {
+pub(crate) fn of(parent: &Issuance) -> ExchangeToken {
     let now = parent.issued_at + Duration::from_secs(1);
     ExchangeToken {
         issuance: Issuance {

@@ -43,7 +43,7 @@ async fn token(scene: &Scene) -> Issuance {
 }
 
 /// The assertion for a token, a second later.
-fn of(token: &Issuance) -> IssueIdJag {
+pub(crate) fn of(token: &Issuance) -> IssueIdJag {
     let now = token.issued_at + Duration::from_secs(1);
     IssueIdJag {
         issuance: Issuance {

@@ -5,7 +5,7 @@ use doorward_store::{LoginThrottle, Store, ThrottlePolicy};
 
 use super::scene::{Opened, at, at_once};
 
-const POLICY: ThrottlePolicy = ThrottlePolicy {
+pub(crate) const POLICY: ThrottlePolicy = ThrottlePolicy {
     free_attempts: 3,
     first_wait: Duration::from_secs(2),
     longest_wait: Duration::from_mins(1),
