@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use doorward_oauth::time::{ManualClock, UnixSeconds};
 use doorward_store::{
-    AuditFilter, CLOCK_ERROR, Digest, PageRequest, SealedSecret, Spend, SpendOutcome, StoreError,
+    ActorKind, AuditAction, AuditEntry, AuditFilter, CLOCK_ERROR, Client, ClientSource, Digest, PageRequest,
+    SealedSecret, Spend, SpendOutcome, StoreError,
 };
 use tokio_postgres::NoTls;
 
@@ -223,4 +224,56 @@ async fn audit_events_are_removed_after_their_time_to_the_last_one_and_counted()
         .store
         .audit_entries(AuditFilter::default(), PageRequest::default());
     assert_eq!(left.await.unwrap().items, []);
+}
+
+/// More than a batch.
+#[tokio::test]
+async fn clients_that_nobody_ended_leave_a_line_for_each_batch() {
+    let (server, clock, _home) = server().await;
+    let ctx = server.context();
+    for number in 0..501 {
+        let client = Client {
+            client_id: format!("dwc_{number}"),
+            source: ClientSource::Dynamic,
+            metadata: "{}".to_owned(),
+            secrets: Vec::new(),
+            fingerprint: String::new(),
+            resource_server: None,
+            registration_token: None,
+            disabled: false,
+            created_at: ctx.now(),
+            updated_at: ctx.now(),
+        };
+        ctx.store.create_client(client).await.unwrap();
+    }
+    let told = async || {
+        let filter = AuditFilter {
+            action: Some(AuditAction::ClientExpired),
+            actor: Some(ActorKind::System),
+            ..AuditFilter::default()
+        };
+        let page = PageRequest {
+            after: None,
+            limit: 100,
+        };
+        let lines = ctx.store.audit_entries(filter, page).await.unwrap().items;
+        let mut numbers: Vec<_> = lines
+            .iter()
+            .map(|line| match line {
+                AuditEntry::Event(event) => event.detail.get("clients").and_then(serde_json::Value::as_u64),
+                AuditEntry::Issued(_) => None,
+            })
+            .collect();
+        numbers.sort_unstable();
+        numbers
+    };
+    clock.advance(Duration::from_hours(10 * 24));
+    remove_what_is_past(&ctx).await;
+    assert_eq!(told().await, []);
+    clock.advance(Duration::from_secs(1));
+    remove_what_is_past(&ctx).await;
+    assert_eq!(removed(&ctx, "unused_clients"), 501);
+    assert_eq!(told().await, [Some(1), Some(500)]);
+    remove_what_is_past(&ctx).await;
+    assert_eq!(told().await, [Some(1), Some(500)]);
 }
