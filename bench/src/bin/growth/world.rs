@@ -101,7 +101,7 @@ pub fn resource(number: u64) -> String {
 pub fn bytes<const N: usize>(kind: u64, number: u64) -> [u8; N] {
     let mut bytes = [0; N];
     for (at, chunk) in (0_u64..).zip(bytes.chunks_mut(8)) {
-        let word = hash(kind * 16 + at, number).to_le_bytes();
+        let word = hash(kind.wrapping_mul(16).wrapping_add(at), number).to_le_bytes();
         chunk.copy_from_slice(&word[..chunk.len()]);
     }
     bytes
