@@ -24,6 +24,8 @@ pub enum Command {
     /// Runs the authorization server.
     Serve(ConfigArguments),
     /// Runs everything on this machine with a demo MCP server, and walks one real client through it.
+    ///
+    /// The log has warnings alone; `DOORWARD_OBSERVABILITY_LOG_LEVEL=info` shows every request, and why one was refused.
     Dev(DevArguments),
     /// Operator's commands, over the admin API.
     Admin(Box<AdminArguments>),

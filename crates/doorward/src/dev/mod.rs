@@ -7,6 +7,8 @@ mod paste;
 mod setup;
 mod walk;
 
+use std::collections::BTreeMap;
+use std::iter;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 
@@ -100,10 +102,12 @@ fn settings(arguments: &DevArguments, place: &Place, secrets: &setup::Secrets) -
             format!("sqlite://{}", in_data_dir("doorward.db")),
         ),
         ("DOORWARD_KEYS_MASTER_KEY_FILE", in_data_dir("master.key")),
-        ("DOORWARD_OBSERVABILITY_LOG_LEVEL", "warn".to_owned()),
     ];
     let ours = ours.map(|(name, value)| (name.to_owned(), value));
     let theirs = serve::environment()?.into_iter();
-    let theirs = theirs.filter(|(name, _)| !ours.iter().any(|(ours, _)| ours == name));
-    Ok(Settings::load(None, theirs.chain(ours.clone()))?)
+    // A walk is not to be lost between its own lines.
+    let quiet = ("DOORWARD_OBSERVABILITY_LOG_LEVEL".to_owned(), "warn".to_owned());
+    let mut all: BTreeMap<_, _> = iter::once(quiet).chain(theirs).collect();
+    all.extend(ours);
+    Ok(Settings::load(None, all.into_iter())?)
 }
