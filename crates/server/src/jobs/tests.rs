@@ -208,7 +208,7 @@ async fn a_step_that_fails_stops_no_other_one_and_the_run_has_failed() {
 async fn audit_events_are_removed_after_their_time_to_the_last_one_and_counted() {
     let (server, clock, _home) = server().await;
     let ctx = server.context();
-    let at_start = 3;
+    let at_start = 2;
     for number in 0..600 {
         let proposed = SealedSecret(vec![1]);
         let purpose = format!("purpose-{number}");
