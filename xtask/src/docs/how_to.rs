@@ -3,14 +3,16 @@
 //!
 //! A comment `test:run` above a block may take values from its output into variables: `test:run NAME=member`. A comment
 //! that begins with a line `test:setup` holds commands that a reader does not see: what the page takes for granted.
-//! The pages' server is `https://auth.example.com`.
+//! What a reader sees may use a variable that such a block sets if the page names it, or the table of
+//! [`BEFORE`] does and the page leads there. The pages' server is `https://auth.example.com`.
 
+use std::collections::HashSet;
 use std::fs;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use super::markdown::{Block, blocks};
+use super::markdown::{Block, blocks, spans};
 use super::reader::Reader;
 use super::shown::differences;
 use crate::install;
@@ -31,6 +33,8 @@ const PAGES: [&str; 12] = [
     "docs/src/how-to/revoke.md",
     "examples/rust/guard/README.md",
 ];
+/// What a reader is taken to have; its table names the variables.
+const BEFORE: &str = "before-the-commands.md";
 const MARK: &str = "test:run";
 const SETUP: &str = "test:setup";
 const ADMIN_KEY: &str = "dwk_how-to-pages-0123456789abcdefghijklmnopqrstuv";
@@ -48,10 +52,11 @@ doorward admin resource create --slug search --uri https://search.example.com/mc
 pub(super) fn run() -> Result<Outcome> {
     install::curl()?;
     install::openssl()?;
+    let before = fs::read_to_string(root().join("docs/src/how-to").join(BEFORE))?;
     let mut outcome = Outcome::default();
     for page in PAGES {
         let text = fs::read_to_string(root().join(page))?;
-        match follow(page, &text) {
+        match follow(page, &text, &before) {
             Ok(blocks) => outcome.passed += blocks,
             Err(error) => outcome.failures.push(format!("{page}: {error:#}")),
         }
@@ -60,7 +65,13 @@ pub(super) fn run() -> Result<Outcome> {
 }
 
 /// Does what a page says; how many blocks that were.
-fn follow(page: &str, text: &str) -> Result<usize> {
+fn follow(page: &str, text: &str, before: &str) -> Result<usize> {
+    let unknown = unknown_variables(text, before);
+    ensure!(
+        unknown.is_empty(),
+        "nobody tells the reader what this is: {}",
+        unknown.join(", ")
+    );
     let mut reader = Reader::new(&page.replace(['/', '.'], "-"))?;
     reader.set("DOORWARD_ADMIN_BOOTSTRAP_KEY", ADMIN_KEY.to_owned());
     reader.set("DOORWARD_ADMIN_KEY", ADMIN_KEY.to_owned());
@@ -114,6 +125,61 @@ fn step(reader: &Reader, number: usize, block: &Block<'_>, shown: Option<&Block<
     Ok(())
 }
 
+/// The variables of commands that a reader sees whose value is from a block that the reader does not see.
+fn unknown_variables(text: &str, before: &str) -> Vec<String> {
+    let mut told: HashSet<&str> = spans(text)
+        .into_iter()
+        .map(|span| span.trim_start_matches('$'))
+        .collect();
+    if text.contains(BEFORE) {
+        for row in before.lines().filter(|line| line.starts_with("| `")) {
+            told.extend(spans(row));
+        }
+    }
+    let mut hidden = HashSet::new();
+    let mut unknown = Vec::new();
+    for block in blocks(text).iter().filter(|block| block.language == "sh") {
+        let set = block.text.lines().filter_map(assigned).map(str::to_owned);
+        let comment = block.comment.unwrap_or_default();
+        if comment == SETUP {
+            hidden.extend(set);
+            continue;
+        }
+        for name in set {
+            hidden.remove(&name);
+        }
+        for name in used(&block.text) {
+            if hidden.contains(name) && !told.contains(name) && !unknown.iter().any(|other| other == name) {
+                unknown.push(name.to_owned());
+            }
+        }
+        for (name, _) in comment.split_whitespace().filter_map(|word| word.split_once('=')) {
+            hidden.remove(name);
+        }
+    }
+    unknown
+}
+
+/// The variable that a line sets.
+fn assigned(line: &str) -> Option<&str> {
+    let line = line.strip_prefix("export ").unwrap_or(line);
+    let (name, _) = line.split_once('=')?;
+    (!name.is_empty() && name_at(name) == name).then_some(name)
+}
+
+/// The variables that commands use.
+fn used(commands: &str) -> impl Iterator<Item = &str> {
+    let uses = commands.split('$').skip(1);
+    uses.map(|rest| name_at(rest.strip_prefix('{').unwrap_or(rest)))
+        .filter(|name| !name.is_empty())
+}
+
+/// The name of a variable with which a text begins.
+fn name_at(text: &str) -> &str {
+    let end = text.find(|c: char| c != '_' && !c.is_ascii_alphanumeric());
+    &text[..end.unwrap_or(text.len())]
+}
+
 /// The page's server is the one that was started.
 fn here(reader: &Reader, text: &str) -> String {
     let text = text
@@ -143,6 +209,34 @@ mod tests {
         assert_eq!(member_of(json, "client_id").as_deref(), Some("dwp_1"));
         assert_eq!(member_of(table, "client_secret").as_deref(), Some("dwsec_2"));
         assert_eq!(member_of(table, "client"), None);
+    }
+
+    const TABLE: &str =
+        "Put it into `CLIENT_ID`.\n\n| variable | |\n|---|---|\n| `TOKEN`, `CODE` | a token |\n";
+
+    #[test]
+    fn what_only_hidden_commands_set_is_refused() {
+        let hidden = "<!-- test:setup\nTOKEN=a\nCLIENT_ID=b\nCODE=c\n-->\n";
+        let shown = "<!-- test:run -->\n```sh\necho \"$TOKEN\" ${CLIENT_ID}$?\n```\n";
+        let page = format!("{hidden}{shown}{shown}");
+        assert_eq!(unknown_variables(&page, TABLE), ["TOKEN", "CLIENT_ID"]);
+        let page = format!("Read [this]({BEFORE}) first.\n{hidden}{shown}");
+        assert_eq!(unknown_variables(&page, TABLE), ["CLIENT_ID"]);
+        let page = format!("`TOKEN` and `$CLIENT_ID` are made elsewhere.\n{hidden}{shown}");
+        assert_eq!(unknown_variables(&page, TABLE), [""; 0]);
+    }
+
+    #[test]
+    fn what_a_reader_saw_being_set_stays_known_until_a_hidden_command_sets_it() {
+        let hidden = "<!-- test:setup\nID=a\n-->\n";
+        let taken = "<!-- test:run ID=client_id -->\n```sh\ncreate\n```\n";
+        let set = "<!-- test:run -->\n```sh\nexport ID=x\n```\n";
+        let shown = "<!-- test:run -->\n```sh\necho \"$ID\"\n```\n";
+        let none = [""; 0];
+        assert_eq!(unknown_variables(&format!("{hidden}{taken}{shown}"), ""), none);
+        assert_eq!(unknown_variables(&format!("{hidden}{set}{shown}"), ""), none);
+        assert_eq!(unknown_variables(&format!("{taken}{hidden}{shown}"), ""), ["ID"]);
+        assert_eq!(unknown_variables(&format!("{hidden}{shown}{taken}"), ""), ["ID"]);
     }
 
     #[test]

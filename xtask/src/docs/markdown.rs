@@ -55,6 +55,20 @@ pub(super) fn blocks(page: &str) -> Vec<Block<'_>> {
     blocks
 }
 
+/// The code spans of a page, without its fenced blocks.
+pub(super) fn spans(page: &str) -> Vec<&str> {
+    let mut fenced = false;
+    let mut spans = Vec::new();
+    for line in page.lines() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+        } else if !fenced {
+            spans.extend(line.split('`').skip(1).step_by(2));
+        }
+    }
+    spans
+}
+
 /// The page without code: neither fenced blocks nor code spans.
 pub(super) fn prose(page: &str) -> String {
     let mut fenced = false;
@@ -152,6 +166,7 @@ mod tests {
     fn code_is_no_prose() {
         assert_eq!(targets(PAGE), ["a.md#b"]);
         assert_eq!(anchors(PAGE), ["one-two", "next-step"]);
+        assert_eq!(spans(PAGE), ["two", "[code](no.md)"]);
     }
 
     #[test]

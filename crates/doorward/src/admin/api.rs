@@ -85,15 +85,8 @@ impl Api {
         if_match: Option<HeaderValue>,
     ) -> anyhow::Result<Reading> {
         let place = path.split_once('?').map_or(path, |(place, _)| place);
-        // An address without its last part is another one, and dots are taken away on the way.
-        if place
-            .split('/')
-            .skip(1)
-            .any(|part| matches!(part, "" | "." | ".."))
-        {
-            bail!(Failure::usage(
-                "a name or id is empty, or made of dots; nothing was sent"
-            ));
+        for part in place.split('/').skip(1) {
+            named(part)?;
         }
         let url = format!("{}{path}", self.url);
         let mut request = self
@@ -188,6 +181,17 @@ impl Api {
             out::line(sentence);
         }
     }
+}
+
+/// Refuses what is no name and no id. In an address it would make another one: without its last part, or without the dots,
+/// which are taken away on the way.
+pub fn named(name: &str) -> anyhow::Result<()> {
+    if matches!(name, "" | "." | "..") {
+        bail!(Failure::usage(
+            "a name or id is empty, or made of dots; nothing was sent"
+        ));
+    }
+    Ok(())
 }
 
 /// The query string of a page.

@@ -51,7 +51,7 @@ pub enum Command {
         slug: String,
         /// `sub`, exactly as the issuer writes it.
         subject: String,
-        /// The person's id.
+        /// The person's id, or e-mail address.
         #[arg(long)]
         user: String,
     },

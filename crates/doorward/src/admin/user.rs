@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::json;
 
-use super::api::{Api, page_query, path};
+use super::api::{Api, named, page_query, path};
 use super::failure::{Failure, Kind};
 use super::input;
 use super::list::{List, Paging};
@@ -157,6 +157,7 @@ async fn found(api: &Api, email: &str) -> anyhow::Result<Option<String>> {
 
 /// The id of a person who may be named by an e-mail address: no id has an `@`.
 pub async fn id_of(api: &Api, person: String) -> anyhow::Result<String> {
+    named(&person)?;
     if !person.contains('@') {
         return Ok(person);
     }

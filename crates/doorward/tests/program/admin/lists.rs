@@ -130,13 +130,19 @@ async fn keys_and_tokens_can_be_shown_one_by_one() {
         .one_line_failure_with(5);
 }
 
+/// An address where nobody answers, and where it shows who asked.
+fn nobody() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    (listener, url)
+}
+
 /// Without its last part an address is another one: `client get ""` would be the list, `client delete ..` something else.
 #[test]
 fn an_empty_name_is_refused_before_anything_is_sent() {
     let place = Place::bare().set("DOORWARD_ADMIN_KEY", "dwk_any");
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (listener, url) = nobody();
     for name in ["", ".", ".."] {
         for (what, verb) in [
             ("client", "get"),
@@ -151,6 +157,25 @@ fn an_empty_name_is_refused_before_anything_is_sent() {
                 "a name or id is empty, or made of dots; nothing was sent"
             );
         }
+    }
+    assert!(listener.accept().is_err(), "somebody was asked");
+}
+
+/// What a script passes on whose variable nobody set.
+#[test]
+fn an_empty_person_is_refused_before_anything_is_sent() {
+    let place = Place::bare().set("DOORWARD_ADMIN_KEY", "dwk_any");
+    let (listener, url) = nobody();
+    for command in [
+        &["grant", "list", "--user", ""][..],
+        &["grant", "revoke-all", "--user", ""],
+        &["trusted-issuer", "link", "okta", "00u1", "--user", ""],
+    ] {
+        let complaint = place.run(&[&["admin"], command, &["--url", &url]].concat());
+        assert_eq!(
+            complaint.one_line_failure_with(2),
+            "a name or id is empty, or made of dots; nothing was sent"
+        );
     }
     assert!(listener.accept().is_err(), "somebody was asked");
 }
