@@ -11,6 +11,8 @@ mod admin;
 mod audit;
 mod authorization_server;
 mod authorize;
+#[cfg(test)]
+mod captured;
 mod clients;
 mod device;
 mod discovery;

@@ -11,7 +11,6 @@ use http::{HeaderMap, header};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::error::AdminError;
-use crate::audit;
 use crate::config::Settings;
 use crate::context::Context;
 use crate::http::request::{Mistaken, RequestInfo};
@@ -61,10 +60,7 @@ pub async fn make_first_key(ctx: &Context) -> Result<Option<AdminKeyOffer>, Stor
         name: FIRST.to_owned(),
         created_at: ctx.now(),
     };
-    let acting = ctx
-        .store
-        .acting(audit::system(ctx.random.as_ref(), ctx.clock.as_ref()));
-    let added = acting.add_admin_key(key, true).await?;
+    let added = ctx.as_system().add_admin_key(key, true).await?;
     Ok(added.then(|| AdminKeyOffer(text.into())))
 }
 

@@ -62,17 +62,12 @@ pub(crate) async fn authenticate_counted(
 ) -> Result<AuthenticatedClient, TokenError> {
     let client = match authenticate_unspent(ctx, info, headers, parameters).await {
         Ok(client) => client,
-        Err(error) => {
-            let counted = if error.is(ErrorCode::InvalidClient) {
-                ctx.limits.self_registered.take(info.address)
-            } else {
-                Ok(())
-            };
-            return Err(match counted {
-                Ok(()) => error,
-                Err(limit) => TokenError::from(limit).after(&error),
-            });
+        Err(error) if error.is(ErrorCode::InvalidClient) => {
+            let counted = ctx.limits.self_registered.take(info.address);
+            counted.map_err(|limit| TokenError::from(limit).after(&error))?;
+            return Err(error);
         }
+        Err(error) => return Err(error),
     };
     let is_known = client.source() == ClientSource::Admin || client.resource_server().is_some();
     if !is_known || !client.is_confidential() {

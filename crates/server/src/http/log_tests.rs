@@ -1,7 +1,6 @@
 //! The log line of a request: one event, nothing secret, nothing that a stranger can forge.
 
-use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
@@ -11,36 +10,14 @@ use doorward_oauth::error::{ErrorCode, OAuthError};
 use doorward_oauth::issuer::Issuer;
 use serde_json::Value;
 use tower::ServiceExt as _;
-use tracing_subscriber::fmt::MakeWriter;
 
 use super::error::TokenError;
 use super::metrics::Metrics;
 use super::request::RequestInfo;
 use super::{Envelope, NoRoom, wrap_public};
+use crate::captured::Captured;
 use crate::config::Settings;
 use crate::random::OsRandom;
-
-#[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Captured {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
 
 /// Sends a request full of canaries and returns the log.
 async fn log_of_a_request(json: bool) -> String {
@@ -80,7 +57,7 @@ async fn log_of_a_refusal(json: bool, refusal: OAuthError) -> String {
         .body(Body::from("client_secret=canary-body"))
         .unwrap();
     router.oneshot(request).await.unwrap();
-    String::from_utf8(captured.0.lock().unwrap().clone()).unwrap()
+    captured.text()
 }
 
 #[tokio::test]

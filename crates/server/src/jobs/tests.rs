@@ -1,5 +1,3 @@
-use std::io;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use doorward_oauth::time::{ManualClock, UnixSeconds};
@@ -11,6 +9,7 @@ use tokio_postgres::NoTls;
 
 use super::*;
 use crate::AuthorizationServer;
+use crate::captured::Captured;
 use crate::config::{Settings, Span};
 use crate::context::Parts;
 use crate::random::OsRandom;
@@ -126,47 +125,24 @@ async fn a_job_that_fails_says_so() {
     );
 }
 
-/// What is logged on this thread.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    /// How many lines there are of this level.
-    fn count(&self, level: &str) -> usize {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        text.lines().filter(|line| line.contains(level)).count()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_job_that_fails_every_second_is_told_of_once_a_minute_and_when_it_is_done_again() {
-    let log = Log::default();
-    let writer = log.clone();
+    let log = Captured::default();
     let subscriber = tracing_subscriber::fmt()
         .with_ansi(false)
-        .with_writer(move || writer.clone());
+        .with_writer(log.clone());
+    let count = |level| log.text().lines().filter(|line| line.contains(level)).count();
     let _logging = tracing::subscriber::set_default(subscriber.finish());
     let (outage, away) = (Outage::default(), StoreError::Unavailable("away".to_owned()));
     for _ in 0..180 {
         tell("keys", &outage, Some(&away));
         tokio::time::advance(Duration::from_secs(1)).await;
     }
-    assert_eq!((log.count("ERROR"), log.count("INFO")), (3, 0));
+    assert_eq!((count("ERROR"), count("INFO")), (3, 0));
     for _ in 0..60 {
         tell("keys", &outage, None::<&StoreError>);
     }
-    assert_eq!((log.count("ERROR"), log.count("INFO")), (3, 1));
+    assert_eq!((count("ERROR"), count("INFO")), (3, 1));
 }
 
 /// Does something to the database that the server knows nothing of.

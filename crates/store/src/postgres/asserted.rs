@@ -3,6 +3,7 @@
 use tokio_postgres::types::ToSql;
 
 use super::errors::{Fallible, Fault};
+use super::grants::first_values;
 use super::spent::spend_each;
 use super::statements::{Connection, find as row, get, statements};
 use super::values::only;
@@ -193,20 +194,8 @@ async fn ended_since(db: &Connection, issue: &IssueAsserted) -> Fallible<bool> {
 }
 
 fn insertion(grant: &Grant) -> Fallible<Write> {
-    let values = values![
-        grant.id.0,
-        grant.user.0,
-        grant.subject.clone(),
-        grant.client_id.clone(),
-        grant.resource.clone(),
-        grant.scopes.to_string(),
-        grant.created_at.0,
-        grant.authenticated_at.0,
-        json(&grant.methods)?,
-        grant.refresh_salt.to_vec(),
-        grant.last_used_at.0,
-        grant.trusted_issuer.clone(),
-    ];
+    let mut values = first_values(grant)?;
+    values.push(Box::new(grant.trusted_issuer.clone()));
     Ok(Write::new(INSERT, values))
 }
 

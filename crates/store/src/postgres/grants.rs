@@ -11,7 +11,7 @@ use super::statements::{Connection, Sql, find as row, list as rows, run, stateme
 use super::together::{Meeting, Together, find_each};
 use super::values::{Columns, can_all_be_stored, only};
 use super::work::Db;
-use super::writes::{Write, Writes, values};
+use super::writes::{Value, Write, Writes, values};
 use super::{Engine, consents};
 use crate::rules::grants::{AT_A_TIME, Whose, forgets_consent, matches};
 use crate::rules::json;
@@ -207,9 +207,9 @@ pub(super) fn read(columns: &mut Columns<'_>) -> Fallible<Grant> {
     })
 }
 
-/// Adds a pending grant.
-pub(super) fn insertion(grant: &Grant) -> Fallible<Writes> {
-    let values = values![
+/// What a new grant begins with, whoever allows it: the first eleven values of an insertion.
+pub(super) fn first_values(grant: &Grant) -> Fallible<Vec<Value>> {
+    Ok(values![
         grant.id.0,
         grant.user.0,
         grant.subject.clone(),
@@ -221,8 +221,13 @@ pub(super) fn insertion(grant: &Grant) -> Fallible<Writes> {
         json(&grant.methods)?,
         grant.refresh_salt.to_vec(),
         grant.last_used_at.0,
-        json(&grant.more_resources)?,
-    ];
+    ])
+}
+
+/// Adds a pending grant.
+pub(super) fn insertion(grant: &Grant) -> Fallible<Writes> {
+    let mut values = first_values(grant)?;
+    values.push(Box::new(json(&grant.more_resources)?));
     let mut writes = Writes::from(Write::new(INSERT, values));
     if !grant.more_resources.is_empty() {
         let values = values![grant.id.0, grant.more_resources.clone()];

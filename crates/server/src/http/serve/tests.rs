@@ -92,6 +92,17 @@ impl Server {
         TcpStream::connect(self.address).await.unwrap()
     }
 
+    /// A connection on which a request was answered, as far as its status.
+    async fn answered(&self) -> TcpStream {
+        let mut stream = self.connect().await;
+        let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        let mut first = [0; 12];
+        stream.read_exact(&mut first).await.unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200");
+        stream
+    }
+
     /// Sends the bytes and returns all that comes until the server closes.
     async fn talk(&self, bytes: &[u8]) -> String {
         let mut stream = self.connect().await;
@@ -161,16 +172,8 @@ async fn idle_connections_make_room_when_there_are_too_many() {
     let server = start(|limits| limits.connections = 3).await;
     let mut idle = Vec::new();
     for _ in 0..5 {
-        let mut stream = server.connect().await;
-        stream
-            .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            .await
-            .unwrap();
-        let mut first = [0; 12];
-        let answered = timeout(Duration::from_secs(5), stream.read_exact(&mut first)).await;
-        answered.expect("somebody made room").unwrap();
-        assert_eq!(&first, b"HTTP/1.1 200");
-        idle.push(stream);
+        let answered = timeout(Duration::from_secs(5), server.answered()).await;
+        idle.push(answered.expect("somebody made room"));
     }
     assert!(server.get("/").await.ends_with("hello"));
 }
@@ -205,14 +208,7 @@ async fn slow_headers_are_cut_off() {
 #[tokio::test]
 async fn slow_headers_of_a_second_request_are_cut_off() {
     let server = start(|_| ()).await;
-    let mut stream = server.connect().await;
-    stream
-        .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        .await
-        .unwrap();
-    let mut first = [0; 12];
-    stream.read_exact(&mut first).await.unwrap();
-    assert_eq!(&first, b"HTTP/1.1 200");
+    let stream = server.answered().await;
     let (_, elapsed) = drip(stream, b"GET / HTTP/1.1\r\nX-Slow: ", b'a').await;
     assert!(elapsed < Duration::from_secs(5), "{elapsed:?}");
 }
@@ -407,13 +403,7 @@ async fn open_connections_are_counted_by_listener() {
     let metrics = Metrics::new();
     let peers = Peers::only([], metrics.clone()).of("public");
     let server = start_with(peers, |_| ()).await;
-    let mut stream = server.connect().await;
-    stream
-        .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        .await
-        .unwrap();
-    let mut first = [0; 12];
-    stream.read_exact(&mut first).await.unwrap();
+    let stream = server.answered().await;
     let text = metrics.encode().unwrap();
     assert!(
         text.contains("doorward_connections{listener=\"public\"} 1\n"),
