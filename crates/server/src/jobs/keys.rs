@@ -3,10 +3,14 @@
 use crate::context::Context;
 use crate::keys::KeyError;
 
-/// One look. Of several nodes that find a key to be due at the same time, one makes it.
+/// One look, on every node. Of several nodes that find a key to be due at the same time, the one whose turn it is makes it.
 pub(super) async fn look(ctx: &Context) -> Result<(), KeyError> {
     ctx.keys.keep_up().await?;
-    ctx.keys.rotate_when_due().await?;
+    if ctx.keys.is_rotation_due()
+        && let Some(_turn) = ctx.store.try_turn("keys").await?
+    {
+        ctx.keys.rotate_when_due().await?;
+    }
     ctx.metrics.signing_key_age(ctx.keys.age());
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! What runs by itself: looking after the keys, on every node, removing what is past its use, on one at a time, and a change
-//! of the master key and indexes of a new version, once.
+//! What runs by itself: taking what became of the keys, on every node; making the next one and removing what is past its use,
+//! on one at a time; and a change of the master key and indexes of a new version, once.
 
 mod indexes;
 mod keys;

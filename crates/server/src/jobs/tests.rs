@@ -90,6 +90,22 @@ async fn one_node_at_a_time_removes() {
 }
 
 #[tokio::test]
+async fn one_node_at_a_time_makes_the_next_signing_key() {
+    let (server, clock, _home) = server().await;
+    let ctx = server.context();
+    let another = ctx.store.turn("keys").await.unwrap();
+    clock.advance(ctx.settings.keys.rotation.duration().unwrap());
+    keys::look(&ctx).await.unwrap();
+    assert_eq!(ctx.keys.statuses().len(), 1);
+    drop(another);
+    // PostgreSQL ends the turn before a moment after it was dropped.
+    while ctx.keys.is_rotation_due() {
+        keys::look(&ctx).await.unwrap();
+    }
+    assert_eq!(ctx.keys.statuses().len(), 2);
+}
+
+#[tokio::test]
 async fn old_signing_keys_are_forgotten_after_the_retention() {
     let (server, clock, _home) = server().await;
     let ctx = server.context();

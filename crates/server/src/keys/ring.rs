@@ -226,23 +226,23 @@ impl KeyRing {
         self.replace_signer(acting, Some(key_id)).await
     }
 
+    /// Whether the key that signs will soon have had its time, and none waits to follow it.
+    pub(crate) fn is_rotation_due(&self) -> bool {
+        let (ring, now) = (self.ring.load(), self.clock.now());
+        let since = signer(&ring.records, now).map(|key| key.signs_from);
+        let (Some(rotation), Some(since)) = (self.schedule.rotation, since) else {
+            return false;
+        };
+        since + rotation <= now + self.schedule.publish_ahead
+            && !waiting(&ring.records, now).any(|key| self.is_soon(key, now))
+    }
+
     /// Adds the next key when the one that signs will soon have had its time.
     pub async fn rotate_when_due(&self) -> Result<(), KeyError> {
-        let now = self.clock.now();
-        let due = {
-            let ring = self.ring.load();
-            let waiting = waiting(&ring.records, now).any(|key| self.is_soon(key, now));
-            let since = signer(&ring.records, now).map(|key| key.signs_from);
-            match (self.schedule.rotation, since) {
-                (Some(rotation), Some(since)) if !waiting => Some(since + rotation),
-                _ => None,
-            }
-        };
-        let earliest = now + self.schedule.publish_ahead;
-        if due.is_none_or(|due| due > earliest) {
+        if !self.is_rotation_due() {
             return Ok(());
         }
-        let added = self.add_next(self.system().as_ref(), earliest).await;
+        let added = self.rotate().await;
         let is_full = matches!(added, Err(KeyError::Full { .. }));
         let was_full = self.full.swap(is_full, Ordering::Relaxed);
         match added {
