@@ -173,7 +173,8 @@ async fn slow_servers_end_in_time() {
             Err(FetchError::Timeout),
             "{url}"
         );
-        assert!(started.elapsed() < Duration::from_secs(2));
+        // Sooner than with the time that a request has where nothing else is said.
+        assert!(started.elapsed() < Limits::default().timeout);
     }
 }
 
