@@ -68,7 +68,7 @@ export class Application {
   nextCallback() {
     return new Promise((resolve, reject) => {
       this.#waiting.push(resolve);
-      setTimeout(() => reject(new Error("nothing arrived at the callback within 10 s")), 10_000).unref();
+      setTimeout(() => reject(new Error("nothing arrived at the callback within 30 s")), 30_000).unref();
     });
   }
 

@@ -408,10 +408,20 @@ def report(label: str, step: str, trouble: str) -> None:
     print(json.dumps(line), flush=True)
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+def free_ports() -> Iterator[int]:
+    """Ports that nobody listens on, below the range from which the system takes ports for outgoing connections: they stay free until used."""
+    start = os.getpid() % 600 * 20
+    for number in range(12_000):
+        port = 20_000 + (start + number) % 12_000
+        try:
+            with socket.socket() as listener:
+                listener.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        yield port
+
+
+PORTS = free_ports()
 
 
 @contextmanager
@@ -419,7 +429,7 @@ def started(issuer: str, dpop: str) -> Iterator[list[Server]]:
     servers: list[Server] = []
     try:
         for given in json.loads(os.environ["BATTERY_SERVERS"]):
-            port = free_port()
+            port = next(PORTS)
             environment = os.environ | {
                 "DOORWARD_ISSUER": issuer,
                 "DOORWARD_BASE_URL": f"http://localhost:{port}",

@@ -431,7 +431,7 @@ class TestBridge:
         authorization_server.is_down = False
 
         async def later() -> VerifiedClaims:
-            for _ in range(100):
+            for _ in range(300):
                 try:
                     return await made.verify(authorization_server.token(RESOURCE))
                 except JWKSFetchError:
@@ -485,7 +485,7 @@ class TestBridge:
 
         def check(result: Any) -> None:
             async def soon() -> str:
-                for _ in range(400):
+                for _ in range(900):
                     try:
                         return (await made.verify(token)).kid
                     except JWKSFetchError:
@@ -559,7 +559,7 @@ class TestLog:
                 )
                 assert answer.status_code == 401
                 error_id = answer.json()["error_id"]
-                for _ in range(100):
+                for _ in range(1000):
                     if error_id in caplog.text:
                         break
                     await asyncio.sleep(0.02)

@@ -49,12 +49,26 @@ app = secure_app(mcp, **of_app)
 """
 
 
+def free_ports() -> Iterator[int]:
+    """Below the range from which the system takes ports for outgoing connections: they stay free until used."""
+    start = os.getpid() % 600 * 20
+    for number in range(12_000):
+        port = 20_000 + (start + number) % 12_000
+        try:
+            with socket.socket() as listener:
+                listener.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        yield port
+
+
+PORTS = free_ports()
+
+
 @contextmanager
 def workers(server: AuthorizationServer, folder: Path, log: Path) -> Iterator[Client]:
     """``uvicorn workers:app --workers 2`` in a folder."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = next(PORTS)
     base_url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "uvicorn", "workers:app", "--workers", "2", "--port", str(port)]
     environment = {**os.environ, "DOORWARD_ISSUER": server.issuer, "DOORWARD_BASE_URL": base_url}

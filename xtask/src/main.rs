@@ -12,6 +12,8 @@ mod docs;
 mod e2e;
 mod fuzz;
 mod install;
+#[path = "../../crates/store/tests/engines/postgres/ports.rs"]
+mod ports;
 #[expect(
     clippy::panic,
     clippy::unwrap_used,

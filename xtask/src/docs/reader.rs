@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::e2e::{http, world};
+use crate::ports::free_port;
 use crate::process::{Running, Stopwatch, run_logged, tail};
 use crate::workspace::target;
 
@@ -18,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 pub(super) struct Reader {
     folder: PathBuf,
-    ports: Vec<(&'static str, String)>,
+    ports: [(&'static str, String); 3],
     environment: Vec<(&'static str, String)>,
     servers: Vec<Running>,
 }
@@ -33,13 +34,9 @@ impl Reader {
         fs::create_dir_all(folder.join("home"))?;
         fs::write(folder.join("cwd"), format!("{}\n", folder.join("home").display()))?;
         fs::write(folder.join("environment"), "")?;
-        let mut ports = Vec::new();
-        for port in PORTS {
-            ports.push((port, http::free_port()?.to_string()));
-        }
         Ok(Self {
             folder,
-            ports,
+            ports: PORTS.map(|port| (port, free_port().to_string())),
             environment: Vec::new(),
             servers: Vec::new(),
         })

@@ -1,18 +1,13 @@
 //! The few plain requests that the suites make themselves: is a server up, and the admin API.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A port that nobody listens on.
-pub(crate) fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
-}
 
 /// The status of a GET, or `None` when nobody answers.
 pub(crate) fn status(port: u16, path: &str) -> Option<u16> {

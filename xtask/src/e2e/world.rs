@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::http;
 use crate::install;
+use crate::ports::free_port;
 use crate::postgres_server::Cluster;
 use crate::process::{Running, Stopwatch, run, tail};
 use crate::workspace::{e2e, root, target};
@@ -109,7 +110,7 @@ impl World {
             fs::remove_dir_all(&folder)?;
         }
         fs::create_dir_all(&folder)?;
-        let (port, admin_port) = (http::free_port()?, http::free_port()?);
+        let (port, admin_port) = (free_port(), free_port());
         let issuer = format!("http://localhost:{port}");
         command
             .current_dir(&folder)
@@ -197,7 +198,7 @@ impl World {
         registration: &Registration<'_>,
         mut command: Command,
     ) -> Result<McpServer> {
-        let port = http::free_port()?;
+        let port = free_port();
         let base_url = format!("http://localhost:{port}");
         let url = format!("{base_url}/mcp");
         let client = self.register(registration, &url)?;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::support::{clock, fetcher, json, requests, server};
+use crate::support::{answer, clock, fetcher, holding, json, requests, server};
 use doorward_fetch::{FetchError, Limits};
 use doorward_oauth::time::Clock;
-use futures_util::future::join_all;
+use futures_util::future::{FutureExt as _, join_all};
 use wiremock::matchers::{any, header, header_exists};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -234,11 +234,17 @@ async fn fifty_callers_share_a_failure() {
 
 #[tokio::test]
 async fn a_caller_who_goes_away_does_not_end_the_request_for_the_others() {
-    let server = server(json("{}").set_delay(Duration::from_millis(100))).await;
-    let (fetcher, url) = (fetcher(&clock()), format!("{}/c.json", server.uri()));
-    let limits = Limits::default();
-    let gone = tokio::time::timeout(Duration::from_millis(10), fetcher.get_json(&url, &limits)).await;
-    assert!(gone.is_err());
-    assert!(fetcher.get_json(&url, &limits).await.is_ok());
-    assert_eq!(requests(&server).await, 1);
+    let (host, url) = holding().await;
+    let (fetcher, limits) = (fetcher(&clock()), Limits::default());
+    let gone = tokio::spawn({
+        let (fetcher, url) = (fetcher.clone(), url.clone());
+        async move { fetcher.get_json(&url, &limits).await }
+    });
+    let (asked, _) = host.accept().await.unwrap();
+    gone.abort();
+    assert!(gone.await.unwrap_err().is_cancelled());
+    // The first request alone is answered.
+    let (document, ()) = tokio::join!(fetcher.get_json(&url, &limits), answer(asked, "\r\n\r\n"));
+    assert!(document.is_ok(), "{document:?}");
+    assert!(host.accept().now_or_never().is_none());
 }

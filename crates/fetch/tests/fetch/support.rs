@@ -49,6 +49,24 @@ pub(crate) async fn requests(server: &MockServer) -> usize {
     server.received_requests().await.unwrap().len()
 }
 
+/// A server that answers when it is told to, with [`answer`], and its URL.
+pub(crate) async fn holding() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/c.json", listener.local_addr().unwrap());
+    (listener, url)
+}
+
+/// Reads a request, which ends so, and answers it with an empty object.
+pub(crate) async fn answer(mut stream: TcpStream, end: &str) {
+    let mut request = Vec::new();
+    while !request.ends_with(end.as_bytes()) {
+        let read = stream.read_buf(&mut request).await.unwrap();
+        assert!(read > 0, "nobody waits for the answer");
+    }
+    let answer = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+    stream.write_all(answer.as_bytes()).await.unwrap();
+}
+
 /// A server that reads the request, writes `head`, then `piece` again and again with `pause` between, as
 /// long as the other side listens. Returns its URL and the number of bytes written after the head.
 pub(crate) async fn endless(

@@ -27,7 +27,7 @@ thread_local! {
 }
 
 /// How long the other thread may take before it counts as stuck.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A clock that is asked by two at a time: before it answers one thread, another makes a call and must come back from it.
 #[derive(Default)]

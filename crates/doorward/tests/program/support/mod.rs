@@ -6,6 +6,8 @@ mod client;
 pub(crate) mod cluster;
 mod contents;
 mod place;
+#[path = "../../../../store/tests/engines/postgres/ports.rs"]
+mod ports;
 mod process;
 
 use std::future::Future;
@@ -18,11 +20,16 @@ use serde_json::Value;
 pub use browser::{Browser, Page};
 pub use client::{Client, Tokens, VERIFIER};
 pub use contents::database_contents;
-pub use place::{ADMIN_KEY, EMAIL, MASTER_KEY, PASSWORD, Place, RESOURCE, free_port};
+pub use place::{ADMIN_KEY, EMAIL, MASTER_KEY, PASSWORD, Place, RESOURCE};
+pub use ports::free_port;
 pub use process::{Finished, Process, Server};
 
 /// How long anything may take before the test fails. Generous: the machine may be busy with other tests.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+/// After SIGTERM a request that has begun is waited for so long, and nothing else is.
+pub const FOR_STALLED: Duration = Duration::from_secs(8);
+/// How far apart [`eventually`] asks.
+pub const POLL: Duration = Duration::from_millis(10);
 
 /// An HTTP client that follows no redirects and keeps no cookies.
 pub fn http() -> reqwest::Client {
@@ -51,7 +58,7 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: i
             if let Some(answer) = ask().await {
                 return answer;
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(POLL).await;
         }
     };
     tokio::time::timeout(PATIENCE, asking)

@@ -1,13 +1,11 @@
 //! A folder with a configuration of its own, and with `DOORWARD_TEST_ENGINE=postgres` a PostgreSQL database.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use tempfile::TempDir;
 
-use super::{Finished, Process, Server, cluster};
+use super::{Finished, Process, Server, cluster, free_port};
 
 /// The admin key of every [`Place::new`].
 pub const ADMIN_KEY: &str = "dwk_jF3mXw81LrZtQvN6bYhKcP0sEoUaGi2dVkTnRy4uWxM";
@@ -184,19 +182,5 @@ impl Place {
         self.run(&create).success();
         let create = ["admin", "user", "create", "--email", EMAIL];
         self.run_with_input(&create, &format!("{PASSWORD}\n")).success();
-    }
-}
-
-/// A port that nobody listens on: below the range from which the system takes ports for outgoing connections, so
-/// that it stays free until it is used.
-pub fn free_port() -> u16 {
-    static OFFSET: AtomicU16 = AtomicU16::new(0);
-    let start = u16::try_from(std::process::id() % 600).unwrap() * 20;
-    loop {
-        let offset = start.wrapping_add(OFFSET.fetch_add(1, Ordering::Relaxed)) % 12_000;
-        let port = 20_000 + offset;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
     }
 }

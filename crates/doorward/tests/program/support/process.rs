@@ -6,11 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
-use std::time::Duration;
 
-use super::{PATIENCE, eventually, http};
-
-const POLL: Duration = Duration::from_millis(10);
+use super::{PATIENCE, POLL, eventually, http};
 
 /// A running program whose output goes to files; killed when dropped.
 pub struct Process {

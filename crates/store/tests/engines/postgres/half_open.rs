@@ -96,13 +96,13 @@ async fn a_server_that_falls_silent_costs_each_waiting_caller_once() {
     // The limit of a statement, and two seconds.
     let waited = start.elapsed();
     assert!(waited < Duration::from_secs(6), "{waited:?}");
-    // The other connections were silent too, and nobody waits for them any more.
+    // The other connections were silent too, and nobody waits for them any more, for which it would take as long.
     let start = Instant::now();
     for _ in 0..CONNECTIONS * 2 {
         store.ping().await.unwrap();
     }
     let waited = start.elapsed();
-    assert!(waited < Duration::from_secs(2), "{waited:?}");
+    assert!(waited < Duration::from_millis(2_500), "{waited:?}");
     store.close().await.unwrap();
 }
 

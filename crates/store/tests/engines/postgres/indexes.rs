@@ -211,7 +211,7 @@ async fn an_index_may_take_longer_than_a_statement() {
         return;
     };
     let options = PostgresOptions {
-        statement_timeout: Duration::from_millis(500),
+        statement_timeout: Duration::from_secs(2),
         ..PostgresOptions::default()
     };
     let store = PostgresStore::open(&database.url(), &options).await.unwrap();
@@ -220,7 +220,7 @@ async fn an_index_may_take_longer_than_a_statement() {
     let making = make_meanwhile(&store, &news);
     until_waiting(&db, 1).await;
     // By the clock of the server, which would have ended it.
-    db.execute("SELECT pg_sleep(1)", &[]).await.unwrap();
+    db.execute("SELECT pg_sleep(3)", &[]).await.unwrap();
     writer.batch_execute("COMMIT").await.unwrap();
     assert_eq!(making.await.unwrap(), Ok(true));
 }

@@ -24,10 +24,40 @@ use crate::conformance::spent::one;
 fn kill(cluster: &mut Cluster) {
     let pid = std::fs::read_to_string(cluster.directory.join("data/postmaster.pid")).unwrap();
     let pid = pid.lines().next().unwrap();
+    // So that it starts no more of them.
+    signal("STOP", pid);
+    let children: Vec<_> = processes()
+        .into_iter()
+        .filter(|[_, parent]| parent == pid)
+        .map(|[child, _]| child)
+        .collect();
     signal("KILL", pid);
     stop(cluster);
-    // Its processes notice that it is gone, and only then a new one may start.
-    std::thread::sleep(Duration::from_millis(500));
+    // They notice that it is gone, and only then a new one may start.
+    until_gone(&children);
+}
+
+fn until_gone(gone: &[String]) {
+    for _ in 0..600 {
+        if !processes().iter().any(|[process, _]| gone.contains(process)) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("processes of the server that was killed are still there");
+}
+
+/// Every process that has not ended and that no test has stopped, with its parent.
+fn processes() -> Vec<[String; 2]> {
+    let listed = Command::new("ps").args(["-A", "-o", "pid=,ppid=,stat="]).output();
+    let listed = String::from_utf8(listed.unwrap().stdout).unwrap();
+    let read = |line: &str| match line.split_whitespace().collect::<Vec<_>>()[..] {
+        [process, parent, state] if !state.starts_with(['Z', 'T']) => {
+            Some([process, parent].map(ToOwned::to_owned))
+        }
+        _ => None,
+    };
+    listed.lines().filter_map(read).collect()
 }
 
 fn signal(name: &str, pid: &str) {
@@ -207,6 +237,7 @@ async fn a_commit_lost_in_a_crash_is_not_mistaken_for_the_next_one_of_its_number
         };
         kill(&mut cluster);
         signal("KILL", &writer_of_log);
+        until_gone(std::slice::from_ref(&writer_of_log));
         cluster.run();
         // Others come first.
         while ask(&cluster, "doorward", "SELECT pg_current_xact_id()").parse::<u64>().unwrap() < number {}

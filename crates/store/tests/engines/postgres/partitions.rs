@@ -357,7 +357,8 @@ async fn a_long_reader_is_not_waited_for() {
         .unwrap();
     let started = tokio::time::Instant::now();
     assert_eq!(cut.keep(at(40 * DAY)).await, PartitionsKept::default());
-    assert!(started.elapsed() < Duration::from_secs(3));
+    // It does not end by itself.
+    assert!(started.elapsed() < Duration::from_secs(10));
     cut.issue(at(40 * DAY)).await;
     reader.batch_execute("COMMIT").await.unwrap();
     let kept = cut.keep(at(40 * DAY)).await;

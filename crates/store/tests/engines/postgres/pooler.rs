@@ -1,13 +1,16 @@
 //! `PgBouncer` in transaction mode, with the lines of the book, before the server of a test.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+#[path = "ports.rs"]
+pub(crate) mod ports;
+
 use super::cluster::server::{UNPRIVILEGED, is_root, missing_program, unprivileged};
 use super::cluster::{Cluster, shared};
+use ports::free_port;
 
 /// What deploy.md tells operators to write.
 const BOOK: &str = include_str!("../../../../../docs/src/how-to/deploy.md");
@@ -57,11 +60,7 @@ impl Pooler {
             missing_program("pgbouncer", "no `pgbouncer` in PATH or /usr/sbin");
             return None;
         };
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = free_port();
         let directory = beside.directory.join("pgbouncer");
         std::fs::create_dir(&directory).unwrap();
         // Of the book but for who may come in, and from where.
@@ -95,9 +94,9 @@ impl Pooler {
         Some(pooler)
     }
 
-    /// Within ten seconds.
+    /// Within half a minute.
     fn answers(&self) -> bool {
-        (0..200).any(|_| {
+        (0..600).any(|_| {
             std::thread::sleep(Duration::from_millis(50));
             std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok()
         })

@@ -1,6 +1,5 @@
 //! TLS to the server: verified whenever it is used, with client certificates.
 
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -10,6 +9,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 
 use super::cluster::Cluster;
 use super::cluster::server::{UNPRIVILEGED, is_root};
+use super::pooler::ports::free_port;
 
 /// A server that takes nobody over the network without a certificate of its own authority.
 struct Server {
@@ -52,11 +52,7 @@ impl Server {
             std::os::unix::fs::chown(data.join("server.key"), Some(UNPRIVILEGED), Some(UNPRIVILEGED))
                 .unwrap();
         }
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = free_port();
         cluster.configure(
             "postgresql.conf",
             &format!(
