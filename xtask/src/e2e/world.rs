@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use std::{fs, thread};
 
@@ -264,8 +265,15 @@ impl World {
     }
 }
 
+/// Once: programs run from there while others begin.
 pub(crate) fn build() -> Result<()> {
-    build_packages(&["doorward", "example-basic"])
+    static IS_BUILT: Mutex<bool> = Mutex::new(false);
+    let mut is_built = IS_BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if !*is_built {
+        build_packages(&["doorward", "example-basic"])?;
+        *is_built = true;
+    }
+    Ok(())
 }
 
 /// Builds the programs of these packages as developers do.

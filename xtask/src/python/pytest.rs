@@ -14,7 +14,6 @@ const LIMIT: Duration = Duration::from_mins(15);
 
 /// Runs a command that ends with pytest's summary; `label` names the run in failures.
 pub(super) fn run(label: &str, command: &mut Command, folder: &Path) -> Result<Outcome> {
-    eprintln!("  {label}");
     let log = |kind: &str| folder.join(format!("{}.{kind}.log", label.replace([' ', '/'], "-")));
     let (stdout, stderr) = (log("out"), log("err"));
     command
