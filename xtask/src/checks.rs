@@ -50,7 +50,7 @@ pub(crate) fn unit() -> Result<Outcome> {
     // `cargo test` alone skips the store's PostgreSQL suite where there is no server; here it must run.
     command.env("DOORWARD_TEST_POSTGRES", "required");
     let mut outcome = run_tests(command, &[])?;
-    outcome.add(on_postgres()?);
+    outcome.add(on_postgres().unwrap_or_else(|error| Outcome::failure(format!("on PostgreSQL: {error:#}"))));
     Ok(outcome)
 }
 
@@ -114,6 +114,9 @@ fn test_programs() -> Result<Vec<TestProgram>> {
     .stderr(Stdio::inherit())
     .output()
     .context("cannot start cargo test")?;
+    if !output.status.success() {
+        bail!("cargo test --no-run ended with {}", output.status);
+    }
     let mut programs = Vec::new();
     for message in Message::parse_stream(&output.stdout[..]) {
         let Message::CompilerArtifact(artifact) = message? else {
@@ -296,7 +299,37 @@ pub(crate) fn all_or_nothing(mut command: Command) -> Result<Outcome> {
 
 #[cfg(test)]
 mod tests {
-    use super::{asked_in_vain, counted};
+    use serde_json::json;
+
+    use super::{SERVER_ON_POSTGRES, TestProgram, asked_in_vain, counted};
+
+    fn program(package: &str, kind: &str, name: &str) -> TestProgram {
+        let target = json!({ "name": name, "kind": [kind], "src_path": "/x.rs" });
+        TestProgram {
+            package: package.to_owned(),
+            folder: "/".into(),
+            target: serde_json::from_value(target).unwrap(),
+            file: "/x".into(),
+        }
+    }
+
+    #[test]
+    fn programs_are_chosen_as_cargo_chooses_them() {
+        let built = [
+            program("doorward-server", "test", "refresh"),
+            program("doorward-server", "lib", "doorward_server"),
+            program("doorward-store", "test", "engines"),
+            program("doorward", "test", "program"),
+            program("doorward", "bin", "doorward"),
+        ];
+        let chosen = SERVER_ON_POSTGRES.map(|tests| {
+            let names = built.iter().filter(|program| tests.takes(program));
+            names
+                .map(|program| program.target.name.as_str())
+                .collect::<Vec<_>>()
+        });
+        assert_eq!(chosen, [["refresh"], ["doorward_server"], ["program"]]);
+    }
 
     #[test]
     fn results_of_all_test_binaries_are_added_up() {
