@@ -15,9 +15,11 @@ from steps import Walk, expect
 
 async def main() -> None:
     walk = Walk("before the retrofit")
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    # Nobody else gets the port before the program has it: servers reuse addresses.
+    kept = socket.socket()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    kept.bind(("127.0.0.1", 0))
+    port = kept.getsockname()[1]
     program = subprocess.Popen([sys.executable, os.environ["E2E_PROGRAM"]], env={**os.environ, "PORT": str(port)})
     try:
         with walk.step("anybody may call"):
@@ -35,6 +37,7 @@ async def main() -> None:
     finally:
         program.terminate()
         program.wait(10)
+        kept.close()
 
 
 asyncio.run(main())

@@ -450,7 +450,7 @@ def started(issuer: str, dpop: str) -> Iterator[list[Server]]:
 
 
 def wait_for(server: Server) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + 180
     while time.monotonic() < until:
         if server.process.poll() is not None:
             sys.exit(f"{server.label} ended with {server.process.returncode}")

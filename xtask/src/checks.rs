@@ -1,9 +1,12 @@
 //! The suites that are cargo commands.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use cargo_metadata::{Message, MetadataCommand, Target, TargetKind};
 
+use crate::at_once::{self, Part};
 use crate::install;
 use crate::suite::Outcome;
 use crate::workspace::{root, target};
@@ -47,10 +50,96 @@ pub(crate) fn unit() -> Result<Outcome> {
     // `cargo test` alone skips the store's PostgreSQL suite where there is no server; here it must run.
     command.env("DOORWARD_TEST_POSTGRES", "required");
     let mut outcome = run_tests(command, &[])?;
-    for tests in SERVER_ON_POSTGRES {
-        outcome.add(run_tests(tests.command(), tests.names)?);
-    }
+    outcome.add(on_postgres().unwrap_or_else(|error| Outcome::failure(format!("on PostgreSQL: {error:#}"))));
     Ok(outcome)
+}
+
+/// Programs at a time: while one sets its server up, another has tests to run.
+const AT_ONCE: usize = 2;
+
+/// With the programs that are there: for one package alone, cargo would build it and what it needs once more, with
+/// fewer features.
+fn on_postgres() -> Result<Outcome> {
+    let built = test_programs()?;
+    let mut parts = Vec::new();
+    for tests in &SERVER_ON_POSTGRES {
+        let mut chosen = built.iter().filter(|program| tests.takes(program)).peekable();
+        if chosen.peek().is_none() {
+            bail!("{} has no tests {}", tests.package, tests.which.join(" "));
+        }
+        parts.extend(chosen.map(|program| {
+            let label = format!("{} {} on PostgreSQL", program.package, program.target.name);
+            Part::new(label, move || {
+                run_tests(tests.in_environment(program.command()), tests.names)
+            })
+        }));
+    }
+    Ok(at_once::run(AT_ONCE, parts))
+}
+
+/// A program of tests, as cargo has built it.
+struct TestProgram {
+    package: String,
+    /// Where tests expect to run.
+    folder: PathBuf,
+    target: Target,
+    file: PathBuf,
+}
+
+impl TestProgram {
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.file);
+        command
+            .current_dir(&self.folder)
+            .env("CARGO_MANIFEST_DIR", &self.folder);
+        command
+    }
+}
+
+fn test_programs() -> Result<Vec<TestProgram>> {
+    let metadata = MetadataCommand::new()
+        .current_dir(root())
+        .no_deps()
+        .other_options(["--locked".to_owned()])
+        .exec()?;
+    let output = cargo(&[
+        "test",
+        "--workspace",
+        "--all-features",
+        "--no-run",
+        "--quiet",
+        "--message-format",
+        "json-render-diagnostics",
+    ])
+    .stderr(Stdio::inherit())
+    .output()
+    .context("cannot start cargo test")?;
+    if !output.status.success() {
+        bail!("cargo test --no-run ended with {}", output.status);
+    }
+    let mut programs = Vec::new();
+    for message in Message::parse_stream(&output.stdout[..]) {
+        let Message::CompilerArtifact(artifact) = message? else {
+            continue;
+        };
+        let (true, Some(file)) = (artifact.profile.test, artifact.executable) else {
+            continue;
+        };
+        let mut packages = metadata.packages.iter();
+        let package = packages.find(|package| package.id == artifact.package_id);
+        let package = package.with_context(|| format!("{file} is of no package here"))?;
+        let folder = package
+            .manifest_path
+            .parent()
+            .context("a manifest is in a folder")?;
+        programs.push(TestProgram {
+            package: package.name.to_string(),
+            folder: folder.into(),
+            target: artifact.target,
+            file: file.into(),
+        });
+    }
+    Ok(programs)
 }
 
 /// Some tests of one package.
@@ -74,11 +163,28 @@ impl Tests {
     /// Fails without a server.
     pub(crate) fn command(&self) -> Command {
         let mut command = cargo(&["test", "--package", self.package, "--no-fail-fast"]);
-        command.args(self.which).env("DOORWARD_TEST_POSTGRES", "required");
+        command.args(self.which);
+        self.in_environment(command)
+    }
+
+    fn in_environment(&self, mut command: Command) -> Command {
+        command.env("DOORWARD_TEST_POSTGRES", "required");
         if self.on_postgres {
             command.env("DOORWARD_TEST_ENGINE", "postgres");
         }
         command
+    }
+
+    /// Whether a built program is one of them.
+    fn takes(&self, program: &TestProgram) -> bool {
+        let target = &program.target;
+        let is_asked_for = match self.which {
+            ["--lib"] => target.kind.contains(&TargetKind::Lib),
+            ["--test", "*"] => target.kind.contains(&TargetKind::Test),
+            ["--test", name] => target.kind.contains(&TargetKind::Test) && target.name == *name,
+            _ => false,
+        };
+        is_asked_for && program.package == self.package
     }
 }
 
@@ -193,7 +299,37 @@ pub(crate) fn all_or_nothing(mut command: Command) -> Result<Outcome> {
 
 #[cfg(test)]
 mod tests {
-    use super::{asked_in_vain, counted};
+    use serde_json::json;
+
+    use super::{SERVER_ON_POSTGRES, TestProgram, asked_in_vain, counted};
+
+    fn program(package: &str, kind: &str, name: &str) -> TestProgram {
+        let target = json!({ "name": name, "kind": [kind], "src_path": "/x.rs" });
+        TestProgram {
+            package: package.to_owned(),
+            folder: "/".into(),
+            target: serde_json::from_value(target).unwrap(),
+            file: "/x".into(),
+        }
+    }
+
+    #[test]
+    fn programs_are_chosen_as_cargo_chooses_them() {
+        let built = [
+            program("doorward-server", "test", "refresh"),
+            program("doorward-server", "lib", "doorward_server"),
+            program("doorward-store", "test", "engines"),
+            program("doorward", "test", "program"),
+            program("doorward", "bin", "doorward"),
+        ];
+        let chosen = SERVER_ON_POSTGRES.map(|tests| {
+            let names = built.iter().filter(|program| tests.takes(program));
+            names
+                .map(|program| program.target.name.as_str())
+                .collect::<Vec<_>>()
+        });
+        assert_eq!(chosen, [["refresh"], ["doorward_server"], ["program"]]);
+    }
 
     #[test]
     fn results_of_all_test_binaries_are_added_up() {

@@ -3,13 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
-use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use cargo_metadata::{MetadataCommand, TargetKind};
 
+use crate::at_once::{self, Part};
 use crate::install;
 use crate::process::{run, run_logged, tail};
 use crate::suite::Outcome;
@@ -31,25 +30,12 @@ pub(crate) fn run_all() -> Result<Outcome> {
     let home = target().join("fuzz");
     let names = names()?;
     let programs = build(&home)?;
-    let mut queue = names.into_iter();
-    let (queue, outcome) = (Mutex::new(&mut queue), Mutex::new(Outcome::default()));
-    let next = || queue.lock().ok().and_then(|mut names| names.next());
-    thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
-                while let Some(name) = next() {
-                    let found = fuzz(&name, &programs.join(&name), &home, seconds)
-                        .unwrap_or_else(|error| Outcome::failure(format!("{name}: {error:#}")));
-                    if let Ok(mut outcome) = outcome.lock() {
-                        outcome.add(found);
-                    }
-                }
-            });
-        }
+    let (programs, home) = (&programs, &home);
+    let parts = names.iter().map(|name| {
+        let work = move || fuzz(name, &programs.join(name), home, seconds);
+        Part::new(name, work)
     });
-    let mut outcome = outcome.into_inner().unwrap_or_default();
-    outcome.failures.sort_unstable();
-    Ok(outcome)
+    Ok(at_once::run(AT_ONCE, parts.collect()))
 }
 
 fn seconds() -> Result<u64> {

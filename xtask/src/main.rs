@@ -5,6 +5,7 @@
     reason = "a command-line tool talks to its terminal"
 )]
 
+mod at_once;
 mod bench;
 mod browser;
 mod checks;

@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
+use crate::e2e::world;
 use crate::install;
 use crate::process::run;
 use crate::suite::Outcome;
@@ -12,19 +13,24 @@ use crate::workspace::{root, target};
 /// Why a disk of our own cannot be tried: known, and told each time.
 pub(crate) const CANNOT_MOUNT: &str = "no file system can be mounted here";
 
+/// It starts the server that lies beside it.
+const PROGRAM: &str = "doorward-torture";
+
 /// Every fault.
 pub(crate) fn run_all(options: &[String]) -> Result<()> {
-    run(program("release")?.args(options))
+    run(released()?.args(options))
 }
 
 /// A long load.
 pub(crate) fn soak(minutes: u64, engine: &str) -> Result<()> {
-    run(program("release")?.args(["--soak", &minutes.to_string(), "--engine", engine]))
+    run(released()?.args(["--soak", &minutes.to_string(), "--engine", engine]))
 }
 
 /// The quick ones: each line of the table is a step.
 pub(crate) fn suite() -> Result<Outcome> {
-    let output = program("dev")?
+    install()?;
+    world::build()?;
+    let output = Command::new(world::binary(PROGRAM))
         .arg("--short")
         .stderr(Stdio::inherit())
         .output()
@@ -60,19 +66,22 @@ fn counted(text: &str) -> Outcome {
     outcome
 }
 
-/// The built program beside the built server: `release` for ten thousand flows and more, `dev` where tests build it anyway.
-fn program(profile: &str) -> Result<Command> {
-    install::postgresql()?;
-    install::libfaketime()?;
+/// Built to be quick, for ten thousand flows and more.
+fn released() -> Result<Command> {
+    install()?;
     let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     build
         .current_dir(root())
-        .args(["build", "--quiet", "--profile", profile, "--bins"])
+        .args(["build", "--quiet", "--release", "--bins"])
         .args(["-p", "doorward", "-p", "doorward-torture"])
         .env("CARGO_TARGET_DIR", target());
     run(&mut build)?;
-    let folder = if profile == "dev" { "debug" } else { profile };
-    Ok(Command::new(target().join(folder).join("doorward-torture")))
+    Ok(Command::new(target().join("release").join(PROGRAM)))
+}
+
+fn install() -> Result<()> {
+    install::postgresql()?;
+    install::libfaketime()
 }
 
 #[cfg(test)]

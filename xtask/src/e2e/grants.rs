@@ -3,8 +3,10 @@
 
 use anyhow::Result;
 
+use super::AT_ONCE;
 use super::walk::{Language, Script, walk_as_operator, walk_with};
-use super::world::{Engine, McpServer, World};
+use super::world::{self, Engine, McpServer, World};
+use crate::at_once::{self, Part};
 use crate::install::{self, PYTHON_GENERATIONS, TOOLS};
 use crate::suite::Outcome;
 
@@ -25,14 +27,15 @@ const fn python(generation: &'static str, file: &'static str) -> Script {
 pub(crate) fn run() -> Result<Outcome> {
     install::clients()?;
     install::tools()?;
-    let mut outcome = Outcome::default();
+    world::build()?;
+    let mut parts = Vec::new();
     for engine in Engine::ALL {
-        eprintln!("  the authorization server on {}", engine.name());
-        outcome.add(clients(engine)?);
-        outcome.add(with_nonces(engine)?);
-        outcome.add(schemas(engine)?);
+        let label = |what| format!("{what} on {}", engine.name());
+        parts.push(Part::new(label("schemathesis"), move || schemas(engine)));
+        parts.push(Part::new(label("clients"), move || clients(engine)));
+        parts.push(Part::new(label("nonces"), move || with_nonces(engine)));
     }
-    Ok(outcome)
+    Ok(at_once::run(AT_ONCE, parts))
 }
 
 fn clients(engine: Engine) -> Result<Outcome> {

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::world::{ADMIN_KEY, EMAIL, McpServer, PASSWORD, World};
 use crate::install;
+use crate::ports::free_port;
 use crate::process::{run_logged, tail};
 use crate::suite::Outcome;
 use crate::workspace::{e2e, root};
@@ -88,6 +89,7 @@ pub(crate) fn walk_with(
     eprintln!("  {what}");
     let home = world.folder.join(format!("{}-{}", server.label, script.label()));
     fs::create_dir_all(&home)?;
+    let callback = format!("http://127.0.0.1:{}/oauth/callback", free_port());
     let mut command = script.command();
     command
         .current_dir(&home)
@@ -102,6 +104,8 @@ pub(crate) fn walk_with(
         .env("E2E_SCREENSHOTS", e2e().join("screenshots"))
         .env("BROWSER", root().join("e2e/python/browser.py"))
         .env("CHROMIUM", install::CHROMIUM)
+        // The Inspector would listen on the same port in every walk.
+        .env("MCP_OAUTH_CALLBACK_URL", callback)
         .env("MCP_REMOTE_CONFIG_DIR", home.join("mcp-remote"))
         .envs(environment.iter().copied());
     // With a display, openers would look for a desktop's own browser first; proxies have no business on loopback.

@@ -10,6 +10,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::at_once::{self, Part};
 use crate::checks::all_or_nothing;
 use crate::install;
 use crate::suite::Outcome;
@@ -19,6 +20,9 @@ use environment::{GENERATIONS, interpreter};
 /// FastMCP's tests of 3.4 and 4.1: 2.14 has them under another shape.
 const WITH_FASTMCPS_TESTS: [&str; 2] = ["v1", "v2"];
 
+/// Parts that run at the same time.
+const AT_ONCE: usize = 3;
+
 pub(crate) fn run() -> Result<Outcome> {
     install::clients()?;
     environment::install()?;
@@ -27,11 +31,12 @@ pub(crate) fn run() -> Result<Outcome> {
         fs::remove_dir_all(&folder)?;
     }
     fs::create_dir_all(&folder)?;
-    let mut outcome = lint()?;
-    outcome.add(own_tests(&folder)?);
-    outcome.add(fastmcps_tests(&folder)?);
-    outcome.add(examples::run()?);
-    Ok(outcome)
+    // What takes longest comes first.
+    let mut parts = own_tests(&folder);
+    parts.extend(examples::parts()?);
+    parts.extend(fastmcps_tests(&folder));
+    parts.push(Part::new("ruff", lint));
+    Ok(at_once::run(AT_ONCE, parts))
 }
 
 /// What the settings in `python/pyproject.toml` ask for.
@@ -49,44 +54,40 @@ fn lint() -> Result<Outcome> {
     Ok(outcome)
 }
 
-fn own_tests(folder: &Path) -> Result<Outcome> {
-    let mut outcome = Outcome::default();
-    for generation in GENERATIONS {
-        let mut command = Command::new(interpreter(generation));
-        command.current_dir(root().join("python/tests")).args([
-            "-m",
-            "pytest",
-            "-q",
-            "-rfE",
-            "-p",
-            "no:cacheprovider",
-            "--ignore",
-            "fastmcp_suite",
-        ]);
-        outcome.add(pytest::run(
-            &format!("python tests {generation}"),
-            &mut command,
-            folder,
-        )?);
-    }
-    Ok(outcome)
+fn own_tests(folder: &Path) -> Vec<Part<'_>> {
+    let parts = GENERATIONS.iter().rev().map(move |generation| {
+        let label = format!("python tests {generation}");
+        Part::new(label.clone(), move || {
+            let mut command = Command::new(interpreter(generation));
+            command.current_dir(root().join("python/tests")).args([
+                "-m",
+                "pytest",
+                "-q",
+                "-rfE",
+                "-p",
+                "no:cacheprovider",
+                "--ignore",
+                "fastmcp_suite",
+            ]);
+            pytest::run(&label, &mut command, folder)
+        })
+    });
+    parts.collect()
 }
 
-fn fastmcps_tests(folder: &Path) -> Result<Outcome> {
-    let mut outcome = Outcome::default();
-    for generation in WITH_FASTMCPS_TESTS {
-        let mut command = Command::new(interpreter(generation));
-        command
-            .current_dir(folder)
-            .arg(root().join("python/tests/fastmcp_suite/run.py"))
-            .arg("--cache")
-            .arg(e2e().join("sources"))
-            .args(["-rfE", "--color=no"]);
-        outcome.add(pytest::run(
-            &format!("FastMCP's tests {generation}"),
-            &mut command,
-            folder,
-        )?);
-    }
-    Ok(outcome)
+fn fastmcps_tests(folder: &Path) -> Vec<Part<'_>> {
+    let parts = WITH_FASTMCPS_TESTS.iter().map(move |generation| {
+        let label = format!("FastMCP's tests {generation}");
+        Part::new(label.clone(), move || {
+            let mut command = Command::new(interpreter(generation));
+            command
+                .current_dir(folder)
+                .arg(root().join("python/tests/fastmcp_suite/run.py"))
+                .arg("--cache")
+                .arg(e2e().join("sources"))
+                .args(["-rfE", "--color=no"]);
+            pytest::run(&label, &mut command, folder)
+        })
+    });
+    parts.collect()
 }
