@@ -23,27 +23,26 @@ statements! {
     /// others. A grant that somebody else writes is not waited for, since all wait with whoever waits.
     /// A grant is found again by its place (`ctid`): one that was changed after the statement began has another, is not found,
     /// and goes step by step. Of two that ask for one grant, one gets it.
+    /// What is asked is read from the arrays where it is needed: to carry it as columns costs each step of the plan.
     /// $1 grants, $2 generations, $3 now, $4 idle times, $5 retry windows, $6 how many earlier generations to remember, from
     /// $7 the record of each token.
     ROTATE_AT_ONCE = concat!(
-        "WITH asked AS (SELECT a.*, l.at FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], \
-         $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[]) \
-         WITH ORDINALITY AS a (grant_id, shown, now, idle, retry_window, jti, token_client, token_subject, token_resource, \
-         token_scopes, issued_at, expires_at, revoked_at, place) CROSS JOIN LATERAL \
+        "WITH asked AS (SELECT a.place::int AS place, l.at FROM unnest($1::uuid[]) WITH ORDINALITY AS a (grant_id, place) \
+         CROSS JOIN LATERAL \
          (SELECT o.ctid AS at FROM access_grant o WHERE o.id = a.grant_id FOR NO KEY UPDATE SKIP LOCKED) l), \
          rotated AS (UPDATE access_grant AS g SET generation = g.generation + 1, \
-         generation_at = greatest(g.generation_at, a.now), last_used_at = greatest(g.last_used_at, a.now), \
-         earlier = ARRAY(SELECT e.reached_at \
-         FROM unnest(g.generation_at || g.earlier) WITH ORDINALITY AS e (reached_at, place) \
-         WHERE e.place <= $6 AND greatest(g.generation_at, a.now) - e.reached_at <= a.retry_window ORDER BY e.place) \
-         FROM asked a WHERE g.ctid = a.at AND g.generation = a.shown AND g.state = 'active' \
-         AND a.shown BETWEEN 1 AND 4294967294 AND a.now - g.generation_at <= a.idle \
-         AND g.refresh_expires_at > a.now AND ", grants::stands!(),
-        " RETURNING ", grants::grant_columns!(), ", a.*), \
+         generation_at = greatest(g.generation_at, ($3::bigint[])[a.place]), \
+         last_used_at = greatest(g.last_used_at, ($3::bigint[])[a.place]), \
+         earlier = CASE WHEN ($3::bigint[])[a.place] - g.generation_at <= ($5::bigint[])[a.place] \
+         THEN (g.generation_at || g.earlier)[1:$6::int] ELSE '{}' END \
+         FROM asked a WHERE g.ctid = a.at AND g.generation = ($2::bigint[])[a.place] AND g.state = 'active' \
+         AND g.generation BETWEEN 1 AND 4294967294 AND ($3::bigint[])[a.place] - g.generation_at <= ($4::bigint[])[a.place] \
+         AND g.refresh_expires_at > ($3::bigint[])[a.place] AND ", grants::stands!(),
+        " RETURNING ", grants::grant_columns!(), ", a.place), \
          recorded AS (INSERT INTO issuance (", issuances::columns!(), ") \
-         SELECT jti, id, token_client, token_subject, token_resource, token_scopes, issued_at, expires_at, revoked_at, NULL \
-         FROM rotated) \
-         SELECT ", grants::grant_columns!(), ", g.place FROM rotated g"
+         SELECT ($7::text[])[place], id, ($8::text[])[place], ($9::text[])[place], ($10::text[])[place], \
+         ($11::text[])[place], ($12::bigint[])[place], ($13::bigint[])[place], ($14::bigint[])[place], NULL FROM rotated) \
+         SELECT ", grants::grant_columns!(), ", g.place::bigint FROM rotated g"
     );
     BY_ID_TO_WRITE = concat!(
         "SELECT ", grants::grant_columns!(), ", g.earlier, ", grants::stands!(),
@@ -109,7 +108,7 @@ impl Together for Arc<RotateRefresh> {
     }
 
     async fn all(db: &Connection, asked: &[Self]) -> Fallible<Vec<Option<Grant>>> {
-        let remembered = i64::try_from(REMEMBERED).unwrap_or(i64::MAX);
+        let remembered = i32::try_from(REMEMBERED).unwrap_or(i32::MAX);
         let params: [&(dyn ToSql + Sync); 14] = [
             &column(asked, |rotate| rotate.grant.0),
             &column(asked, |rotate| i64::from(rotate.generation)),

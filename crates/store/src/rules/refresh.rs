@@ -118,13 +118,10 @@ impl Earlier {
     fn push(&mut self, reached_at: UnixSeconds, now: UnixSeconds, window: Duration) {
         self.0.insert(0, reached_at);
         self.0.truncate(REMEMBERED);
-        // Newest first: what follows the first one that is too old is older still.
-        let keep = self
-            .0
-            .iter()
-            .take_while(|time| now.since(**time) <= window)
-            .count();
-        self.0.truncate(keep);
+        // When the newest is too old, all of them are. Which of the others is too old is looked at when it comes back.
+        if now.since(reached_at) > window {
+            self.0.clear();
+        }
     }
 
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
@@ -157,7 +154,10 @@ mod tests {
         assert_eq!(earlier.0[0], UnixSeconds(99));
         assert_eq!(Earlier::from_bytes(&earlier.to_bytes()), earlier);
 
-        earlier.push(UnixSeconds(150), UnixSeconds(219), window);
-        assert_eq!(earlier.0, [UnixSeconds(150), UnixSeconds(99)]);
+        earlier.push(UnixSeconds(150), UnixSeconds(270), window);
+        assert_eq!(earlier.0[..2], [UnixSeconds(150), UnixSeconds(99)]);
+        assert_eq!(earlier.0.len(), REMEMBERED);
+        earlier.push(UnixSeconds(270), UnixSeconds(391), window);
+        assert_eq!(earlier.0, []);
     }
 }
