@@ -501,11 +501,7 @@ impl Store for PostgresStore {
     }
 
     async fn rotate_refresh(&self, rotate: RotateRefresh) -> Result<RotateOutcome> {
-        let outcome = refresh::rotate(self, Arc::new(rotate)).await;
-        if outcome == Ok(RotateOutcome::Reused) {
-            self.changes.tell(Change::Revocations);
-        }
-        outcome
+        refresh::rotate(self, rotate).await
     }
 
     async fn use_refresh(&self, grant: GrantId, decide: UseRefresh) -> Result<Option<RotateOutcome>> {

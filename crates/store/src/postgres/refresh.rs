@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use doorward_oauth::time::UnixSeconds;
 use tokio_postgres::types::ToSql;
 
 use super::errors::Fallible;
@@ -15,7 +16,7 @@ use crate::rules::refresh::{
     self, Earlier, REMEMBERED, Rotation, refuse_another, refuse_incoherent, rotated,
 };
 use crate::{
-    EndReason, Grant, GrantId, GrantState, Result, RotateOutcome, RotateRefresh, Store as _, UseRefresh,
+    Change, EndReason, Grant, GrantId, GrantState, Result, RotateOutcome, RotateRefresh, UseRefresh,
 };
 
 statements! {
@@ -23,7 +24,8 @@ statements! {
     /// others. A grant that somebody else writes is not waited for, since all wait with whoever waits.
     /// A grant is found again by its place (`ctid`): one that was changed after the statement began has another, is not found,
     /// and goes step by step. Of two that ask for one grant, one gets it.
-    /// What is asked is read from the arrays where it is needed: to carry it as columns costs each step of the plan.
+    /// What is asked is read from the arrays where it is needed, and of a grant comes back what became of it: each further
+    /// column costs each step of the plan.
     /// $1 grants, $2 generations, $3 now, $4 idle times, $5 retry windows, $6 how many earlier generations to remember, from
     /// $7 the record of each token.
     ROTATE_AT_ONCE = concat!(
@@ -38,11 +40,11 @@ statements! {
          FROM asked a WHERE g.ctid = a.at AND g.generation = ($2::bigint[])[a.place] AND g.state = 'active' \
          AND g.generation BETWEEN 1 AND 4294967294 AND ($3::bigint[])[a.place] - g.generation_at <= ($4::bigint[])[a.place] \
          AND g.refresh_expires_at > ($3::bigint[])[a.place] AND ", grants::stands!(),
-        " RETURNING ", grants::grant_columns!(), ", a.place), \
+        " RETURNING g.id, g.generation_at, g.last_used_at, a.place), \
          recorded AS (INSERT INTO issuance (", issuances::columns!(), ") \
          SELECT ($7::text[])[place], id, ($8::text[])[place], ($9::text[])[place], ($10::text[])[place], \
          ($11::text[])[place], ($12::bigint[])[place], ($13::bigint[])[place], ($14::bigint[])[place], NULL FROM rotated) \
-         SELECT ", grants::grant_columns!(), ", g.place::bigint FROM rotated g"
+         SELECT generation_at, last_used_at, place::bigint FROM rotated"
     );
     BY_ID_TO_WRITE = concat!(
         "SELECT ", grants::grant_columns!(), ", g.earlier, ", grants::stands!(),
@@ -59,34 +61,59 @@ pub(super) async fn use_token(
     id: GrantId,
     decide: UseRefresh,
 ) -> Result<Option<RotateOutcome>> {
-    let known = match store.used_grants.get(id) {
-        Some(grant) => Some(grant),
-        None => grants::read_with_others(&store.engine, id).await?.map(Arc::new),
+    let Some(grant) = known(store, id).await? else {
+        return Ok(None);
     };
-    let Some(grant) = known else { return Ok(None) };
     let Some(rotate) = decide(&grant) else {
         return Ok(None);
     };
     refuse_another(&grant, &rotate)?;
-    store.rotate_refresh(rotate).await.map(Some)
+    rotate_known(store, rotate, grant).await.map(Some)
 }
 
-/// One statement for the present generation, and for those that it meets; step by step, with the grant locked, otherwise.
-pub(super) async fn rotate(store: &PostgresStore, rotate: Arc<RotateRefresh>) -> Result<RotateOutcome> {
+/// The grant as this node used it last, or as it is.
+async fn known(store: &PostgresStore, id: GrantId) -> Result<Option<Arc<Grant>>> {
+    match store.used_grants.get(id) {
+        Some(grant) => Ok(Some(grant)),
+        None => Ok(grants::read_with_others(&store.engine, id).await?.map(Arc::new)),
+    }
+}
+
+pub(super) async fn rotate(store: &PostgresStore, rotate: RotateRefresh) -> Result<RotateOutcome> {
+    match known(store, rotate.grant).await? {
+        Some(grant) => rotate_known(store, rotate, grant).await,
+        None => Ok(RotateOutcome::Unknown),
+    }
+}
+
+async fn rotate_known(
+    store: &PostgresStore,
+    rotate: RotateRefresh,
+    known: Arc<Grant>,
+) -> Result<RotateOutcome> {
     refuse_incoherent(&rotate)?;
     let id = rotate.grant;
-    let outcome = rotate_with_others(store, rotate).await;
+    let outcome = rotate_with_others(store, rotate, known).await;
     match &outcome {
         Ok(RotateOutcome::Rotated { grant, .. }) => store.used_grants.note(grant),
         Ok(_) => store.used_grants.forget(id),
         Err(_) => {}
     }
+    if outcome == Ok(RotateOutcome::Reused) {
+        store.changes.tell(Change::Revocations);
+    }
     outcome
 }
 
-async fn rotate_with_others(store: &PostgresStore, rotate: Arc<RotateRefresh>) -> Result<RotateOutcome> {
+/// One statement for the present generation, and for those that it meets; step by step, with the grant locked, otherwise.
+async fn rotate_with_others(
+    store: &PostgresStore,
+    rotate: RotateRefresh,
+    known: Arc<Grant>,
+) -> Result<RotateOutcome> {
+    let rotate = Arc::new(rotate);
     let lost = match store.engine.together(Arc::clone(&rotate)).await {
-        Ok(Some(grant)) => return Ok(rotated(grant, &rotate, false)),
+        Ok(Some(moved)) => return Ok(rotated(moved.of(&known, &rotate), &rotate, false)),
         Ok(None) => false,
         Err(fault) => fault.may_have_happened()?,
     };
@@ -100,14 +127,39 @@ async fn rotate_with_others(store: &PostgresStore, rotate: Arc<RotateRefresh>) -
         .await
 }
 
+/// What became of an active grant whose present generation was used.
+pub(super) struct Moved {
+    generation_at: UnixSeconds,
+    last_used_at: UnixSeconds,
+}
+
+impl Moved {
+    fn read(columns: &mut Columns<'_>) -> Fallible<Self> {
+        Ok(Self {
+            generation_at: columns.time()?,
+            last_used_at: columns.time()?,
+        })
+    }
+
+    /// Nothing else of it changes while it is active, which it was before anybody had a refresh token to show.
+    fn of(self, known: &Grant, rotate: &RotateRefresh) -> Grant {
+        Grant {
+            generation: rotate.generation + 1,
+            generation_at: self.generation_at,
+            last_used_at: self.last_used_at,
+            ..known.clone()
+        }
+    }
+}
+
 impl Together for Arc<RotateRefresh> {
-    type Answer = Option<Grant>;
+    type Answer = Option<Moved>;
 
     fn meeting(engine: &Engine) -> &Meeting<Self> {
         &engine.rotations
     }
 
-    async fn all(db: &Connection, asked: &[Self]) -> Fallible<Vec<Option<Grant>>> {
+    async fn all(db: &Connection, asked: &[Self]) -> Fallible<Vec<Self::Answer>> {
         let remembered = i32::try_from(REMEMBERED).unwrap_or(i32::MAX);
         let params: [&(dyn ToSql + Sync); 14] = [
             &column(asked, |rotate| rotate.grant.0),
@@ -125,7 +177,7 @@ impl Together for Arc<RotateRefresh> {
             &column(asked, |rotate| rotate.issuance.expires_at.0),
             &column(asked, |rotate| rotate.issuance.revoked_at.map(|time| time.0)),
         ];
-        find_each(db, ROTATE_AT_ONCE, &params, asked.len(), grants::read).await
+        find_each(db, ROTATE_AT_ONCE, &params, asked.len(), Moved::read).await
     }
 }
 
