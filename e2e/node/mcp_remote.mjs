@@ -16,7 +16,8 @@ const diary = [];
 async function start() {
   const transport = new StdioClientTransport({
     command: process.execPath,
-    args: [proxy, MCP_URL, "--allow-http"],
+    // The port that it would choose by itself is one that a connection of somebody else may have.
+    args: [proxy, MCP_URL, new URL(process.env.MCP_OAUTH_CALLBACK_URL).port, "--allow-http"],
     env: { ...process.env },
     stderr: "pipe",
   });

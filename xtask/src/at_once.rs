@@ -1,5 +1,6 @@
 //! Parts of a suite that have nothing to do with each other, side by side.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
@@ -22,11 +23,17 @@ impl<'p> Part<'p> {
         }
     }
 
-    /// One that cannot run has failed.
+    /// One that cannot run, or in which nothing ran, has failed.
     fn run(self) -> Outcome {
         let watch = Stopwatch::start();
-        let outcome =
-            (self.work)().unwrap_or_else(|error| Outcome::failure(format!("{}: {error:#}", self.label)));
+        let outcome = match catch_unwind(AssertUnwindSafe(self.work)) {
+            Ok(Ok(outcome)) if outcome.is_silent() => {
+                Outcome::failure(format!("{}: nothing ran", self.label))
+            }
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) => Outcome::failure(format!("{}: {error:#}", self.label)),
+            Err(_) => Outcome::failure(format!("{}: panicked, see above", self.label)),
+        };
         eprintln!(
             "  {}: {} ({:.0} s)",
             self.label,
@@ -91,6 +98,21 @@ mod tests {
         ];
         let outcome = run(2, parts);
         assert_eq!(outcome.failures, ["first: no server", "second: a step"]);
+        assert_eq!(outcome.passed, 1);
+    }
+
+    #[test]
+    fn a_part_that_panics_or_runs_nothing_has_failed_and_the_others_go_on() {
+        let parts = vec![
+            Part::new("first", || panic!("no database")),
+            Part::new("second", || Ok(Outcome::default())),
+            Part::new("third", || Ok(passed())),
+        ];
+        let outcome = run(1, parts);
+        assert_eq!(
+            outcome.failures,
+            ["first: panicked, see above", "second: nothing ran"]
+        );
         assert_eq!(outcome.passed, 1);
     }
 

@@ -70,7 +70,11 @@ fn on_postgres() -> Result<Outcome> {
         parts.extend(chosen.map(|program| {
             let label = format!("{} {} on PostgreSQL", program.package, program.target.name);
             Part::new(label, move || {
-                run_tests(tests.in_environment(program.command()), tests.names)
+                let mut outcome = run_tests(tests.in_environment(program.command()), tests.names)?;
+                for failure in &mut outcome.failures {
+                    failure.push_str(" (on PostgreSQL)");
+                }
+                Ok(outcome)
             })
         }));
     }
@@ -218,7 +222,7 @@ pub(crate) fn run_tests(mut command: Command, names: &[&str]) -> Result<Outcome>
     let output = command
         .stderr(Stdio::inherit())
         .output()
-        .context("cannot start cargo test")?;
+        .context("cannot start the tests")?;
     let text = String::from_utf8_lossy(&output.stdout);
     let mut outcome = counted(&text);
     if !outcome.failures.is_empty() {
@@ -226,7 +230,7 @@ pub(crate) fn run_tests(mut command: Command, names: &[&str]) -> Result<Outcome>
     } else if !output.status.success() {
         outcome
             .failures
-            .push(format!("cargo test ended with {}", output.status));
+            .push(format!("the tests ended with {}", output.status));
     } else {
         outcome.failures = asked_in_vain(&text, &outcome, names);
     }

@@ -113,9 +113,13 @@ impl Outcome {
             .extend(missing.into_iter().map(|line| format!("not offered: {line}")));
     }
 
+    pub(crate) fn is_silent(&self) -> bool {
+        self.passed == 0 && self.failures.is_empty()
+    }
+
     /// Where nothing ran, nothing is known to be right.
     fn judge_silence(&mut self) {
-        if self.passed == 0 && self.failures.is_empty() {
+        if self.is_silent() {
             self.failures.push("nothing ran".to_owned());
         }
     }

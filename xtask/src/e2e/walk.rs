@@ -104,7 +104,7 @@ pub(crate) fn walk_with(
         .env("E2E_SCREENSHOTS", e2e().join("screenshots"))
         .env("BROWSER", root().join("e2e/python/browser.py"))
         .env("CHROMIUM", install::CHROMIUM)
-        // The Inspector would listen on the same port in every walk.
+        // The Inspector would listen on the same port in every walk; mcp-remote takes this one, too.
         .env("MCP_OAUTH_CALLBACK_URL", callback)
         .env("MCP_REMOTE_CONFIG_DIR", home.join("mcp-remote"))
         .envs(environment.iter().copied());

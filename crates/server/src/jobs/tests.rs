@@ -99,9 +99,14 @@ async fn one_node_at_a_time_makes_the_next_signing_key() {
     assert_eq!(ctx.keys.statuses().len(), 1);
     drop(another);
     // PostgreSQL ends the turn before a moment after it was dropped.
-    while ctx.keys.is_rotation_due() {
-        keys::look(&ctx).await.unwrap();
-    }
+    let looking = async {
+        while ctx.keys.is_rotation_due() {
+            keys::look(&ctx).await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), looking)
+        .await
+        .unwrap();
     assert_eq!(ctx.keys.statuses().len(), 2);
 }
 

@@ -497,7 +497,12 @@ impl Store for PostgresStore {
     }
 
     async fn grant(&self, id: GrantId) -> Result<Option<Grant>> {
-        grants::read_with_others(&self.engine, id).await
+        let grant = grants::read_with_others(&self.engine, id).await?;
+        if let Some(grant) = &grant {
+            // Whoever looks at a grant by itself is often about to use it.
+            self.used_grants.note(grant);
+        }
+        Ok(grant)
     }
 
     async fn rotate_refresh(&self, rotate: RotateRefresh) -> Result<RotateOutcome> {

@@ -68,6 +68,7 @@ pub(super) async fn use_token(
         return Ok(None);
     };
     refuse_another(&grant, &rotate)?;
+    refuse_incoherent(&rotate)?;
     rotate_known(store, rotate, grant).await.map(Some)
 }
 
@@ -80,6 +81,7 @@ async fn known(store: &PostgresStore, id: GrantId) -> Result<Option<Arc<Grant>>>
 }
 
 pub(super) async fn rotate(store: &PostgresStore, rotate: RotateRefresh) -> Result<RotateOutcome> {
+    refuse_incoherent(&rotate)?;
     match known(store, rotate.grant).await? {
         Some(grant) => rotate_known(store, rotate, grant).await,
         None => Ok(RotateOutcome::Unknown),
@@ -91,7 +93,6 @@ async fn rotate_known(
     rotate: RotateRefresh,
     known: Arc<Grant>,
 ) -> Result<RotateOutcome> {
-    refuse_incoherent(&rotate)?;
     let id = rotate.grant;
     let outcome = rotate_with_others(store, rotate, known).await;
     match &outcome {

@@ -1,11 +1,12 @@
-//! Grants that this node used last, so that the next use need not read them first. What the checks of a refresh look at
-//! never changes, and the rotation looks at the rest in the database. A client comes back with each of its tokens.
+//! Grants that this node used last, so that the next use need not read them first. What the checks of a refresh look at, and
+//! what its answer tells, never changes while a grant is active; the rotation looks at the rest in the database, and brings
+//! it back. A client comes back with each of its tokens.
 
 use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 
-use crate::{Grant, GrantId};
+use crate::{Grant, GrantId, GrantState};
 
 /// About 15 MB.
 const KEPT: usize = 16_384;
@@ -24,9 +25,9 @@ impl UsedGrants {
         self.0.get(&id)
     }
 
-    /// Keeps a grant that was used, if it can be used again.
+    /// Keeps a grant that was used, or looked at, if it can be used again.
     pub(super) fn note(&self, grant: &Grant) {
-        if grant.refresh_expires_at.is_some() {
+        if grant.state == GrantState::Active && grant.refresh_expires_at.is_some() {
             self.0.insert(grant.id, Arc::new(grant.clone()));
         }
     }

@@ -223,12 +223,14 @@ pub(crate) async fn unknown_generations_change_nothing(opened: Opened) {
     assert_eq!(scene.grant(id).await, before);
     let nowhere = scene.approval().grant.id;
     assert_eq!(scene.rotate(nowhere, 1, at(5)).await, RotateOutcome::Unknown);
-    let mut other = rotation(id, 1, at(5));
-    other.issuance.grant = nowhere;
-    assert!(matches!(
-        scene.store.rotate_refresh(other).await,
-        Err(StoreError::Invalid(_))
-    ));
+    for (rotated, recorded) in [(id, nowhere), (nowhere, id)] {
+        let mut other = rotation(rotated, 1, at(5));
+        other.issuance.grant = recorded;
+        assert!(matches!(
+            scene.store.rotate_refresh(other).await,
+            Err(StoreError::Invalid(_))
+        ));
+    }
 }
 
 pub(crate) async fn an_idle_grant_expires(opened: Opened) {

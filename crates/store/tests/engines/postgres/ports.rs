@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// A port that nobody listens on, another one every time: below the range from which the system takes ports for
-/// outgoing connections, so that it stays free until it is used.
+/// A port that nobody listens on, another one every time in a process: below the range from which the system takes ports
+/// for outgoing connections, so that it stays free until it is used.
 pub fn free_port() -> u16 {
     static OFFSET: AtomicU16 = AtomicU16::new(0);
     let start = u16::try_from(std::process::id() % 600).unwrap_or(0) * 20;

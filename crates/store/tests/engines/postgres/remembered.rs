@@ -27,7 +27,11 @@ async fn a_grant_goes_on_from_where_another_node_brought_it() {
     let id = nodes.scene.active().await;
     for generation in 1..10 {
         let node = nodes.of(generation as usize);
-        assert_eq!(successor(used(&node, id, generation).await), generation + 1);
+        let Some(RotateOutcome::Rotated { grant, successor, .. }) = used(&node, id, generation).await else {
+            panic!("it was not rotated");
+        };
+        assert_eq!(successor, generation + 1);
+        assert_eq!(*grant, nodes.scene.grant(id).await);
     }
 }
 
