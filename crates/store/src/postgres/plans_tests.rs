@@ -158,6 +158,40 @@ async fn statements_find_their_rows_by_an_index_in_tables_that_have_grown() {
     assert_eq!(all_found, Vec::<String>::new());
 }
 
+/// A plan is kept until the tables were analysed, which is a minute away at best: the first grants choose it for many.
+#[tokio::test]
+async fn a_rotation_goes_to_its_grant_also_when_it_was_planned_with_a_few_of_them() {
+    let Some(database) = template::database().await else {
+        return;
+    };
+    let store = PostgresStore::open(&database.url(), &PostgresOptions::default())
+        .await
+        .unwrap();
+    let db = store.pool.get().await.unwrap();
+    let rotation = all().find(|sql| sql.name == "ROTATE_AT_ONCE").unwrap();
+    for grants in [0, 1, 8, 50] {
+        let some = format!(
+            "INSERT INTO access_grant (id, user_id, subject, client_id, resource, scopes, state, created_at, authenticated_at, \
+             methods, generation, generation_at, earlier, refresh_salt, refresh_expires_at, last_used_at) \
+             SELECT gen_random_uuid(), gen_random_uuid(), 's', 'c', 'r', '[]', 'active', 1, 1, '[]', 1, 1, '{{}}', \
+             decode(repeat('00', 16), 'hex'), 9, 1 FROM generate_series(1, {grants})"
+        );
+        db.batch_execute(&some).await.unwrap();
+        let mut ways = Vec::new();
+        visit(&plan(&db, rotation).await, &mut |node| {
+            if node["Relation Name"] == "access_grant" && node["Node Type"] != "ModifyTable" {
+                ways.push(format!("{} {}", node["Node Type"], node["Index Name"]));
+            }
+        });
+        ways.sort();
+        assert_eq!(
+            ways,
+            ["\"Index Scan\" \"access_grant_pkey\"", "\"Tid Scan\" null"],
+            "{grants}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_plan_that_grows_with_the_tables_is_noticed() {
     let Some((store, _database)) = grown().await else {

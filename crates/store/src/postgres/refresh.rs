@@ -24,6 +24,8 @@ statements! {
     /// others. A grant that somebody else writes is not waited for, since all wait with whoever waits.
     /// A grant is found again by its place (`ctid`): one that was changed after the statement began has another, is not found,
     /// and goes step by step. Of two that ask for one grant, one gets it.
+    /// That a place is in its range is always so, and has the planner take what is asked for one row: in a database that is
+    /// new it would have a whole index of grants read otherwise, and keep to that.
     /// What is asked is read from the arrays where it is needed, and of a grant comes back what became of it: each further
     /// column costs each step of the plan.
     /// $1 grants, $2 generations, $3 now, $4 idle times, $5 retry windows, $6 how many earlier generations to remember, from
@@ -37,7 +39,7 @@ statements! {
          last_used_at = greatest(g.last_used_at, ($3::bigint[])[a.place]), \
          earlier = CASE WHEN ($3::bigint[])[a.place] - g.generation_at <= ($5::bigint[])[a.place] \
          THEN (g.generation_at || g.earlier)[1:$6::int] ELSE '{}' END \
-         FROM asked a WHERE g.ctid = a.at AND g.generation = ($2::bigint[])[a.place] AND g.state = 'active' \
+         FROM asked a WHERE g.ctid = a.at AND a.place BETWEEN 1 AND 2147483647 AND g.generation = ($2::bigint[])[a.place] AND g.state = 'active' \
          AND g.generation BETWEEN 1 AND 4294967294 AND ($3::bigint[])[a.place] - g.generation_at <= ($4::bigint[])[a.place] \
          AND g.refresh_expires_at > ($3::bigint[])[a.place] AND ", grants::stands!(),
         " RETURNING g.id, g.generation_at, g.last_used_at, a.place), \
