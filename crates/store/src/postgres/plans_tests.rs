@@ -6,10 +6,9 @@ use std::time::Duration;
 use deadpool_postgres::ClientWrapper;
 use serde_json::Value;
 
+use super::PostgresStore;
 use super::statements::Sql;
-use super::statements_tests::{self, all, has_plan};
-use super::template;
-use super::{PostgresOptions, PostgresStore};
+use super::statements_tests::{self, all, has_plan, opened};
 use crate::{Partitioned, Store as _, UnixSeconds};
 
 /// How many times as many rows there are as are enough. `DOORWARD_TEST_PLANS=200` makes ten million grants, and takes long.
@@ -126,10 +125,7 @@ fn root(lines: &[String]) -> Value {
 
 /// A store with partitions and many rows, and what has to live as long as it.
 async fn grown() -> Option<(PostgresStore, super::cluster::Database)> {
-    let database = template::database().await?;
-    let store = PostgresStore::open(&database.url(), &PostgresOptions::default())
-        .await
-        .unwrap();
+    let (store, database) = opened().await?;
     let month = Duration::from_hours(30 * 24);
     store
         .keep_partitions(Partitioned::Issuances, UnixSeconds(1_800_000_000), month)
@@ -161,12 +157,9 @@ async fn statements_find_their_rows_by_an_index_in_tables_that_have_grown() {
 /// A plan is kept until the tables were analysed, which is a minute away at best: the first grants choose it for many.
 #[tokio::test]
 async fn a_rotation_goes_to_its_grant_also_when_it_was_planned_with_a_few_of_them() {
-    let Some(database) = template::database().await else {
+    let Some((store, _database)) = opened().await else {
         return;
     };
-    let store = PostgresStore::open(&database.url(), &PostgresOptions::default())
-        .await
-        .unwrap();
     let db = store.pool.get().await.unwrap();
     let rotation = all().find(|sql| sql.name == "ROTATE_AT_ONCE").unwrap();
     for grants in [0, 1, 8, 50] {

@@ -79,14 +79,20 @@ pub(super) fn has_plan(sql: &Sql) -> bool {
     !sql.text().starts_with("LOCK")
 }
 
-#[tokio::test]
-async fn every_statement_prepares_and_finds_its_rows_by_an_index() {
-    let Some(database) = template::database().await else {
-        return;
-    };
+/// A store on a new database, and what has to live as long as it.
+pub(super) async fn opened() -> Option<(PostgresStore, super::cluster::Database)> {
+    let database = template::database().await?;
     let store = PostgresStore::open(&database.url(), &PostgresOptions::default())
         .await
         .unwrap();
+    Some((store, database))
+}
+
+#[tokio::test]
+async fn every_statement_prepares_and_finds_its_rows_by_an_index() {
+    let Some((store, _database)) = opened().await else {
+        return;
+    };
     let db = store.pool.get().await.unwrap();
     // A planner that reads whole tables only when it has to.
     db.batch_execute("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan")
