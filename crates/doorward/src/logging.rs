@@ -1,6 +1,7 @@
 //! Log lines: for people on a terminal, JSON otherwise.
 
 #[cfg(test)]
+#[path = "../../server/src/captured.rs"]
 mod captured;
 mod json;
 mod lines;

@@ -1,7 +1,6 @@
 //! A real guard that follows a real server: a grant that ends stops working within two seconds.
 
 use std::cell::Cell;
-use std::pin::pin;
 use std::time::Duration;
 
 use doorward_guard::client::ClientAuth;
@@ -10,7 +9,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::support::{
-    Browser, Client, FOR_STALLED, POLL, Place, RESOURCE, Server, Tokens, claims, eventually,
+    Browser, Client, FOR_STALLED, PATIENCE, POLL, Place, RESOURCE, Server, Tokens, claims, eventually, within,
 };
 
 /// What the issue promises.
@@ -80,24 +79,15 @@ async fn connected(guard: &Guard) {
     .await;
 }
 
-/// How long the token is taken until it is refused as revoked. Counted in short waits: what a machine that stands still adds
-/// is nobody's delay.
+/// How long the token is taken until it is refused as revoked.
 async fn time_to_refusal(guard: &Guard, token: &str) -> Duration {
-    // Timers round up.
-    const WAIT: Duration = Duration::from_millis(11);
     let last = Cell::new(Duration::ZERO);
     eventually("the token is refused", || async {
-        let (mut asking, mut waited) = (pin!(guard.verify(token)), Duration::ZERO);
-        let answer = loop {
-            match tokio::time::timeout(POLL, &mut asking).await {
-                Ok(answer) => break answer,
-                Err(_) => waited += WAIT,
-            }
-        };
+        let (answer, waited) = within(PATIENCE, guard.verify(token)).await?;
         match answer {
             Err(VerifyError::Rejected(Rejection::Revoked)) => Some(()),
             Ok(_) => {
-                last.set(last.get() + waited + WAIT);
+                last.set(last.get() + waited + POLL + Duration::from_millis(1)); // timers round up
                 None
             }
             Err(other) => panic!("{other:?}"),

@@ -8,6 +8,8 @@ mod cache;
 mod forms;
 mod proxy;
 mod runtimes;
+#[path = "../../../store/tests/engines/short_waits.rs"]
+mod short_waits;
 mod slots;
 mod streams;
 mod support;

@@ -8,7 +8,8 @@ use http::StatusCode;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
-use crate::follower::{Follower, scene, scene_with, within};
+use crate::follower::{Follower, scene, scene_with};
+use crate::short_waits::within;
 use crate::support::{REDIRECT, client_id};
 
 #[tokio::test]
@@ -198,7 +199,8 @@ async fn a_connection_ends_with_the_secret_that_opened_it() {
     scene
         .admin("POST", &rotation, json!({"overlap_seconds": 0}))
         .await;
-    assert_eq!(within(Duration::from_secs(3), follower.event()).await, Some(None));
+    let (end, _) = within(Duration::from_secs(3), follower.event()).await.unwrap();
+    assert_eq!(end, None);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+use crate::short_waits::within;
 use crate::support::{ADMIN_KEY, Authorization, REDIRECT, Reply, TestApp, claims};
 
 const FEED: &str = "/events/revocations";
@@ -33,19 +34,6 @@ impl Event {
             data: serde_json::from_str(&field("data: ")).unwrap_or_default(),
         }
     }
-}
-
-/// What comes of it within this time. Counted in short waits: what a machine that stands still adds is nobody's delay.
-pub(crate) async fn within<T>(time: Duration, what: impl Future<Output = T>) -> Option<T> {
-    const WAIT: Duration = Duration::from_millis(10);
-    let mut what = std::pin::pin!(what);
-    // Timers round up: each takes eleven milliseconds.
-    for _ in 0..time.as_millis() / 11 {
-        if let Ok(come) = tokio::time::timeout(WAIT, &mut what).await {
-            return Some(come);
-        }
-    }
-    None
 }
 
 /// A follower of the feed.
@@ -104,7 +92,7 @@ impl Follower {
     /// The next revocation has to be of this grant, and to come at once.
     pub(crate) async fn expect_grant(&mut self, gid: &str) -> Event {
         let event = within(Duration::from_secs(2), self.expect("revocation")).await;
-        let event = event.expect("a revocation has to come within two seconds");
+        let (event, _) = event.expect("a revocation has to come within two seconds");
         assert_eq!(event.data["gid"], gid);
         event
     }

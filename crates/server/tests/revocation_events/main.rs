@@ -5,5 +5,7 @@
 mod connections;
 mod follower;
 mod notices;
+#[path = "../../../store/tests/engines/short_waits.rs"]
+mod short_waits;
 #[path = "../support/mod.rs"]
 mod support;

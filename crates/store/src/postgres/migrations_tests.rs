@@ -1,8 +1,7 @@
-use std::pin::pin;
-
 use tokio::time::timeout;
 
 use super::super::cluster;
+use super::super::short_waits::within;
 use super::*;
 use crate::rules::schema::tests::{assert_honest, assert_nobody_waits};
 
@@ -237,15 +236,8 @@ async fn a_step_that_waits_for_a_table_lets_others_pass() {
     let step = tokio::spawn(async move { with(&mut db, &[FIRST, LOCKING]).await });
     let mut waited = Vec::new();
     for _ in 0..40 {
-        let mut insert = pin!(other.batch_execute("INSERT INTO a VALUES (1)"));
-        // Counted in short waits: what a machine that stands still adds is nobody's delay.
-        let (mut passed, wait) = (Duration::ZERO, Duration::from_millis(10));
-        let inserted = loop {
-            match timeout(wait, &mut insert).await {
-                Ok(inserted) => break inserted,
-                Err(_) => passed += wait,
-            }
-        };
+        let insert = other.batch_execute("INSERT INTO a VALUES (1)");
+        let (inserted, passed) = within(Duration::from_mins(1), insert).await.unwrap();
         inserted.unwrap();
         waited.push(passed);
         sleep(Duration::from_millis(50)).await;

@@ -261,6 +261,9 @@ mod cluster;
 #[path = "plans_tests.rs"]
 mod plans_tests;
 #[cfg(test)]
+#[path = "../../tests/engines/short_waits.rs"]
+mod short_waits;
+#[cfg(test)]
 #[path = "statements_tests.rs"]
 mod statements_tests;
 #[cfg(test)]

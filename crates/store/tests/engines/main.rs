@@ -14,4 +14,5 @@ mod files;
 #[cfg(unix)]
 mod postgres;
 mod rotation_model;
+mod short_waits;
 mod sqlite;

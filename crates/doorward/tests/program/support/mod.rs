@@ -9,6 +9,8 @@ mod place;
 #[path = "../../../../store/tests/engines/postgres/ports.rs"]
 mod ports;
 mod process;
+#[path = "../../../../store/tests/engines/short_waits.rs"]
+mod short_waits;
 
 use std::future::Future;
 use std::time::Duration;
@@ -23,6 +25,7 @@ pub use contents::database_contents;
 pub use place::{ADMIN_KEY, EMAIL, MASTER_KEY, PASSWORD, Place, RESOURCE};
 pub use ports::free_port;
 pub use process::{Finished, Process, Server};
+pub use short_waits::within;
 
 /// How long anything may take before the test fails. Generous: the machine may be busy with other tests.
 pub const PATIENCE: Duration = Duration::from_secs(30);

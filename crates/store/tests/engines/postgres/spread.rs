@@ -6,13 +6,14 @@ use std::time::Duration;
 use doorward_store::{
     Change, ClientSource, EndReason, GrantFilter, GrantId, STALE_AFTER, Store, TrustedIssuerKind, Version,
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::nodes::{Nodes, nodes};
 use crate::conformance::changes::{key, version};
 use crate::conformance::id_jag::audience;
 use crate::conformance::scene::{APP, at, client, digest, resource};
 use crate::conformance::trusted_issuers::issuer;
+use crate::short_waits::within;
 
 /// A connection of a stranger to the database of the nodes.
 async fn sql(nodes: &Nodes, text: &str) -> Vec<i64> {
@@ -38,24 +39,15 @@ async fn settled(store: &Arc<dyn Store>, change: Change) -> Version {
     }
 }
 
-/// How long the node takes to know of a change that another one makes now, from when that was answered. Counted in short
-/// waits: what a machine that stands still adds is nobody's delay.
+/// How long the node takes to know of a change that another one makes now, from when that was answered.
 async fn heard_after(node: &Arc<dyn Store>, change: Change, doing: impl Future<Output = ()>) -> Duration {
     settled(node, change).await;
     let mut versions = node.changes().subscribe(change);
     versions.mark_unchanged();
     doing.await;
-    let wait = Duration::from_millis(10);
-    let mut waited = Duration::ZERO;
-    while timeout(wait, versions.changed())
-        .await
-        .map(Result::unwrap)
-        .is_err()
-    {
-        // Timers round up.
-        waited += wait + Duration::from_millis(1);
-        assert!(waited < Duration::from_secs(30), "{change:?}: nothing is heard");
-    }
+    let heard = within(Duration::from_secs(30), versions.changed()).await;
+    let (heard, waited) = heard.unwrap_or_else(|| panic!("{change:?}: nothing is heard"));
+    heard.unwrap();
     waited
 }
 
