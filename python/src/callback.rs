@@ -10,8 +10,8 @@ use tokio::sync::oneshot;
 
 use crate::bridge;
 
-/// How long a callable may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a callable may take, where nothing else is said.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Loops that are remembered at most.
 const LOOPS: usize = 8;
@@ -194,13 +194,20 @@ impl Progress {
     }
 }
 
-/// Awaits in Python what `begin` makes, and reads the result. Dropped, it cancels the Python task.
-pub(crate) async fn call<T, B, R>(event_loops: &EventLoops, begin: B, read: R) -> Result<T, CallError>
+/// Awaits in Python what `begin` makes, for so long, and reads the result. Dropped, it cancels the Python task.
+pub(crate) async fn call<T, B, R>(
+    event_loops: &EventLoops,
+    limit: Duration,
+    begin: B,
+    read: R,
+) -> Result<T, CallError>
 where
     T: Send + 'static,
     B: FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send + 'static,
     R: FnOnce(&Bound<'_, PyAny>) -> PyResult<T> + Send + 'static,
 {
+    // From here on: to come to a turn in the interpreter takes time too.
+    let until = tokio::time::Instant::now() + limit;
     let (sender, receiver) = oneshot::channel();
     let end = move |py: Python<'_>, result: PyResult<Bound<'_, PyAny>>| {
         let outcome = result.and_then(|result| read(&result));
@@ -216,7 +223,7 @@ where
     if scheduled.flatten().is_none() {
         return Err(CallError::NoLoop);
     }
-    let outcome = tokio::time::timeout(TIMEOUT, receiver).await;
+    let outcome = tokio::time::timeout_at(until, receiver).await;
     let has_begun = waiting.0.has_begun();
     drop(waiting);
     match outcome {

@@ -111,6 +111,9 @@ fn keys(given: &[Vec<u8>]) -> PyResult<Option<NonceKeys>> {
     }
 }
 
+/// How long a store may take: less than the guard waits for it, which then knows why.
+const LIMIT: Duration = Duration::from_millis(1900);
+
 /// When it is worth trying again after a call that failed.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -135,7 +138,7 @@ impl ReplayStore for PyReplayStore {
             };
             // Nothing but a plain answer counts: a store that forgot to return must not let everything through.
             let read = |answer: &Bound<'_, PyAny>| Ok(answer.cast::<PyBool>()?.is_true());
-            let answer = callback::call(&self.event_loops, begin, read).await;
+            let answer = callback::call(&self.event_loops, LIMIT, begin, read).await;
             if answer.is_ok() {
                 self.failures.worked();
             }

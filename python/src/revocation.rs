@@ -128,7 +128,8 @@ impl RevocationChecker for PyRevocationChecker {
         async move {
             let begin = move |py: Python<'_>| callable.call1(py, (VerifiedClaims::new(claims), sent));
             // A forgotten `return` must let nothing pass.
-            match callback::call(&self.event_loops, begin, |revoked| revoked.extract::<bool>()).await {
+            let read = |revoked: &Bound<'_, PyAny>| revoked.extract::<bool>();
+            match callback::call(&self.event_loops, callback::TIMEOUT, begin, read).await {
                 Ok(revoked) => {
                     self.failures.worked();
                     Ok(revoked)

@@ -63,7 +63,7 @@ impl PyTransport {
             let body = body.map(|body| PyBytes::new(py, &body));
             callable.call1(py, (method, target, given, body))
         };
-        let called = callback::call(&self.event_loops, begin, read).await;
+        let called = callback::call(&self.event_loops, callback::TIMEOUT, begin, read).await;
         if called.is_ok() {
             self.failures.worked();
         }

@@ -266,6 +266,25 @@ async def test_a_replay_store_that_raises_is_told_of(
     assert "secret" not in str(vars(record)).replace('raise ConnectionError("secret")', "")
 
 
+async def test_a_replay_store_that_takes_too_long_is_told_of(
+    authorization_server: AuthorizationServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Slow:
+        async def insert(self, _proof: UsedProof, _now: int) -> bool:
+            await asyncio.Event().wait()
+            return True
+
+    caplog.set_level(logging.INFO, "doorward")
+    key = Key()
+    token = authorization_server.bound_token(RESOURCE, key)
+    dpop = InboundDPoPOptions(replay_store=Slow())
+    async with Guard(authorization_server.issuer, RESOURCE, inbound_dpop=dpop) as guard:
+        with pytest.raises(ReplayStoreUnavailableError):
+            await guard.verify(token, DPoPRequest("POST", RESOURCE, key.proof(token, RESOURCE)))
+    (record,) = await told_by(caplog, "doorward.guard.dpop")
+    assert record.getMessage() == "the replay store failed error=it took too long failures=1"
+
+
 async def test_a_hook_that_raises_is_told_of(
     authorization_server: AuthorizationServer, caplog: pytest.LogCaptureFixture
 ) -> None:

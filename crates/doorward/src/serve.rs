@@ -9,7 +9,7 @@ use doorward_oauth::time::UnixSeconds;
 use doorward_server::config::Settings;
 use doorward_server::context::{Context, Parts, Reloaded};
 use doorward_server::http::serve::{Peers, ServeLimits, serve};
-use doorward_server::{AdminKeyOffer, AuthorizationServer, Routers};
+use doorward_server::{AdminKeyOffer, AuthorizationServer, Routers, maintenance};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -87,7 +87,11 @@ const ANSWERS_AS_BEFORE: &str = "answering; the configuration cannot be used, an
 /// Reads the configuration again and takes over what can change in a running server. What cannot be used changes nothing; whether
 /// it can.
 fn reload(config: Option<&Path>, log: &Log, context: &Context) -> bool {
-    match load(config) {
+    let usable = |settings: Settings| match maintenance::check(&settings) {
+        Ok(()) => Ok(settings),
+        Err(error) => Err(error.into()),
+    };
+    match load(config).and_then(usable) {
         Ok(settings) => {
             log.change(&settings.observability);
             let Reloaded {

@@ -43,12 +43,14 @@ pub(crate) struct Failure {
 const AHEAD: Duration = Duration::from_secs(10);
 
 impl Entry {
-    /// The answer, as long as it is fresh. One from the future is not: the clock was set back since.
-    pub(crate) fn fresh(self, now: UnixSeconds) -> Option<Result<Arc<Fetched>, FetchError>> {
+    /// The answer, as long as it is fresh, or a document until the pause is over. One from the future is not fresh: the clock
+    /// was set back since.
+    pub(crate) fn fresh(self, now: UnixSeconds, pause: Duration) -> Option<Result<Arc<Fetched>, FetchError>> {
         let is_fresh = |from: UnixSeconds, until: UnixSeconds| from <= now + AHEAD && now < until;
-        let document = self
-            .document
-            .filter(|document| is_fresh(document.fetched_at, document.expires_at));
+        let document = self.document.filter(|document| {
+            let until = document.expires_at.max(document.fetched_at + pause);
+            is_fresh(document.fetched_at, until)
+        });
         if let Some(document) = document {
             return Some(Ok(document));
         }

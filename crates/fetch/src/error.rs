@@ -55,11 +55,6 @@ pub enum FetchError {
 }
 
 impl FetchError {
-    /// Whether nothing was sent for want of room, so that nothing was learnt about the document.
-    pub const fn nobody_was_asked(&self) -> bool {
-        matches!(self, Self::Busy | Self::NotAdmitted)
-    }
-
     /// Whether the same request may succeed a little later without anybody changing the document.
     pub fn is_transient(&self) -> bool {
         match self {

@@ -139,16 +139,10 @@ impl Fetcher {
     pub async fn get_json(&self, url: &str, limits: &Limits) -> Outcome {
         let target = Target::parse(url, &self.inner.policy)?;
         let key = Key::new(url, limits);
-        if let Some(answer) = self.cached(&key, self.inner.clock.now()) {
+        if let Some(answer) = self.cached(&key, self.inner.clock.now(), limits) {
             return answer;
         }
         self.join_flight(key, target, limits, true).await
-    }
-
-    /// Whether [`Fetcher::get_json`] would answer from memory, a remembered failure included.
-    pub fn is_cached(&self, url: &str, limits: &Limits) -> bool {
-        self.cached(&Key::new(url, limits), self.inner.clock.now())
-            .is_some()
     }
 
     /// Like [`Fetcher::get_json`], but asks the server whatever the cache holds, and any cache on the way (for example
@@ -218,8 +212,8 @@ impl Fetcher {
         }
     }
 
-    fn cached(&self, key: &Key, now: UnixSeconds) -> Option<Outcome> {
-        self.inner.cache.get(key)?.fresh(now)
+    fn cached(&self, key: &Key, now: UnixSeconds, limits: &Limits) -> Option<Outcome> {
+        self.inner.cache.get(key)?.fresh(now, limits.pause)
     }
 
     async fn join_flight(&self, key: Key, target: Target, limits: &Limits, use_cache: bool) -> Outcome {
@@ -228,7 +222,7 @@ impl Fetcher {
             let now = self.inner.clock.now();
             let mut flights = locked(&self.inner.flights);
             // A flight stores its answer before it leaves the table: look again while the table stands still.
-            if let Some(answer) = use_cache.then(|| self.cached(&key, now)).flatten() {
+            if let Some(answer) = use_cache.then(|| self.cached(&key, now, limits)).flatten() {
                 return answer;
             }
             match flights.get().entry(key.clone()) {
@@ -353,19 +347,17 @@ impl Inner {
             body,
             fetched_at: now,
             expires_at,
-            etag,
+            // What must not be stored is not asked about either.
+            etag: etag.filter(|_| lifetime.is_some()),
         });
-        if lifetime.is_some() {
-            self.cache.insert(
-                key.clone(),
-                Entry {
-                    document: Some(document.clone()),
-                    failure: None,
-                },
-            );
-        } else {
-            self.cache.remove(key);
-        }
+        // One that must not be stored is here for those who come with a pause; it is never fresh for anybody else.
+        self.cache.insert(
+            key.clone(),
+            Entry {
+                document: Some(document.clone()),
+                failure: None,
+            },
+        );
         Ok(document)
     }
 

@@ -80,6 +80,9 @@ pub struct Limits {
     pub default_ttl: Duration,
     /// How long a failure is remembered. Default: 10 s.
     pub negative_ttl: Duration,
+    /// How long this call takes what was answered also when it must not be stored, or was distrusted: how often a server is
+    /// asked is not up to what it says. Default: 0.
+    pub pause: Duration,
 }
 
 impl Default for Limits {
@@ -91,6 +94,7 @@ impl Default for Limits {
             max_ttl: Duration::from_hours(24),
             default_ttl: Duration::from_mins(5),
             negative_ttl: Duration::from_secs(10),
+            pause: Duration::ZERO,
         }
     }
 }

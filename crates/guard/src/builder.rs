@@ -206,10 +206,10 @@ impl GuardBuilder {
         self
     }
 
-    /// The shortest time between two fetches for keys that turned out not to exist. Default: 30 s.
+    /// The shortest time between two fetches for keys that turned out not to exist; a second at least. Default: 30 s.
     #[must_use]
     pub fn unknown_key_cooldown(mut self, cooldown: Duration) -> Self {
-        self.keys.cooldown = cooldown;
+        self.keys.cooldown = cooldown.max(Duration::from_secs(1));
         self
     }
 

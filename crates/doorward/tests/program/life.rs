@@ -220,6 +220,10 @@ async fn limits_and_log_level_change_while_the_server_runs() {
     assert!(told.contains("did you mean `token_address`?"), "{told}");
     assert_eq!([status(&server).await, status(&server).await], [401, 401]);
     assert_eq!(last_reload(&server).await, 0);
+    // Nor does what the next start would refuse.
+    configure(&place, "[keys]\nother_master_key_file = \"none.key\"\n");
+    let told = reload(&server, "nothing has changed").await;
+    assert!(told.contains("none.key"), "{told}");
     fs::remove_file(place.folder().join("doorward.toml")).unwrap();
     reload(&server, "cannot be used; nothing has changed").await;
     configure(

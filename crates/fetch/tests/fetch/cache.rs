@@ -34,7 +34,6 @@ async fn a_document_that_was_fetched_before_the_clock_was_set_back_is_asked_for_
     clock.advance(Duration::from_hours(1));
     fetcher.get_json(&url, &limits).await.unwrap();
     clock.set(right);
-    assert!(!fetcher.is_cached(&url, &limits));
     let document = fetcher.get_json(&url, &limits).await.unwrap();
     assert_eq!(document.fetched_at, right);
     fetcher.get_json(&url, &limits).await.unwrap();
@@ -204,6 +203,39 @@ async fn a_useless_document_is_kept_no_longer_than_a_failure() {
     assert_eq!(fetcher.get_json(&url, &limits).await.unwrap().body, "[]");
     clock.advance(Duration::from_secs(10));
     assert_eq!(fetcher.get_json(&url, &limits).await.unwrap().body, "{}");
+}
+
+#[tokio::test]
+async fn with_a_pause_a_server_is_not_asked_again_at_once_whatever_it_says_and_whoever_goes_away() {
+    let no_store = json("{}").insert_header("cache-control", "no-store");
+    let server = server(no_store.set_delay(Duration::from_millis(200))).await;
+    let (clock, url) = (clock(), format!("{}/c.json", server.uri()));
+    let fetcher = fetcher(&clock);
+    let limits = Limits {
+        pause: Duration::from_secs(10),
+        ..Limits::default()
+    };
+    let gone = tokio::time::timeout(Duration::from_millis(1), fetcher.get_json(&url, &limits)).await;
+    assert!(gone.is_err());
+    let first = fetcher.get_json(&url, &limits).await.unwrap();
+    clock.advance(Duration::from_secs(9));
+    fetcher.distrust(&url, &limits);
+    assert_eq!(
+        fetcher.get_json(&url, &limits).await.unwrap().fetched_at,
+        first.fetched_at
+    );
+    assert_eq!(requests(&server).await, 1);
+    clock.advance(Duration::from_secs(1));
+    fetcher.get_json(&url, &limits).await.unwrap();
+    assert_eq!(requests(&server).await, 2);
+    fetcher.get_json(&url, &Limits::default()).await.unwrap();
+    assert_eq!(
+        requests(&server).await,
+        3,
+        "others do not take what must not be stored"
+    );
+    fetcher.get_json(&url, &limits).await.unwrap();
+    assert_eq!(requests(&server).await, 3, "nor do they end the pause");
 }
 
 #[tokio::test]

@@ -9,6 +9,10 @@ impl GuardBuilder {
             ("max_body", self.max_body == 0),
             ("max_stale", self.keys.max_stale.is_zero()),
             (
+                "require_recent_login",
+                self.login.max_age.is_some_and(|age| age.as_secs() == 0),
+            ),
+            (
                 "session_limits",
                 self.max_sessions == 0 || self.session_idle.is_zero(),
             ),

@@ -7,13 +7,18 @@ use std::time::Duration;
 use deadpool_postgres::{Client, Pool, PoolError};
 use doorward_oauth::time::{Outage, UnixSeconds};
 use futures_util::future::BoxFuture;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::replay::{Insertion, ReplayStore, ReplayStoreUnavailable, UsedProof};
 
 /// How long proofs are kept after they have ended, as long as at the server: a process whose clock is ahead must not remove
 /// what still counts at the others.
 const KEPT: Duration = Duration::from_mins(65);
+/// How long the database may take: less than a guard waits for its replay store, which then knows why.
+const PATIENCE: Duration = Duration::from_millis(1900);
+/// How long a connection keeps its place in the pool while it does not answer: what the database has to do at one time stays
+/// bounded where the database itself stands still, and one that is gone without a word is known for it.
+const GIVEN_UP: Duration = Duration::from_secs(30);
 /// When it is worth trying again after a failure.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -47,6 +52,15 @@ const INSERT: &str = "
 pub struct PostgresReplayError {
     what: &'static str,
     source: PoolError,
+}
+
+/// Why a proof could not be remembered.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error("{}", reason(.0))]
+    Pool(#[from] PoolError),
+    #[error("PostgreSQL does not answer")]
+    Silent,
 }
 
 /// What PostgreSQL itself says, where it says something: the error alone shows as "db error".
@@ -95,22 +109,40 @@ impl PostgresReplayStore {
         })
     }
 
-    async fn remember(&self, proof: UsedProof, now: UnixSeconds) -> Result<Insertion, PoolError> {
-        let client = self.pool.get().await?;
-        let statement = client.prepare_cached(INSERT).await?;
-        let ended = (now - KEPT).seconds();
-        let inserted = client
-            .execute(
-                &statement,
-                &[&proof.id.as_slice(), &proof.until.seconds(), &ended],
-            )
-            .await?;
-        Ok(if inserted == 1 {
-            Insertion::New
-        } else {
-            Insertion::Replayed
-        })
+    async fn remember(&self, proof: UsedProof, now: UnixSeconds) -> Result<Insertion, Failed> {
+        let until = Instant::now() + PATIENCE;
+        let client = timeout_at(until, self.pool.get())
+            .await
+            .map_err(|_| Failed::Silent)??;
+        // On its own: whoever gets the connection next must not wait behind this statement, whoever goes away meanwhile.
+        let insertion = tokio::spawn(async move {
+            let insertion = timeout(GIVEN_UP, insert(&client, &proof, now)).await;
+            if insertion.is_err() {
+                drop(Client::take(client));
+            }
+            insertion
+        });
+        match timeout_at(until, insertion).await {
+            Ok(Ok(Ok(insertion))) => Ok(insertion?),
+            _ => Err(Failed::Silent),
+        }
     }
+}
+
+async fn insert(client: &Client, proof: &UsedProof, now: UnixSeconds) -> Result<Insertion, PoolError> {
+    let statement = client.prepare_cached(INSERT).await?;
+    let ended = (now - KEPT).seconds();
+    let inserted = client
+        .execute(
+            &statement,
+            &[&proof.id.as_slice(), &proof.until.seconds(), &ended],
+        )
+        .await?;
+    Ok(if inserted == 1 {
+        Insertion::New
+    } else {
+        Insertion::Replayed
+    })
 }
 
 async fn make_table(client: &mut Client) -> Result<(), PoolError> {
@@ -137,9 +169,9 @@ async fn check_table(client: &mut Client) -> Result<(), PoolError> {
 }
 
 impl PostgresReplayStore {
-    fn tell(&self, error: Option<&PoolError>) {
+    fn tell(&self, error: Option<&Failed>) {
         let now = Instant::now().into_std();
-        let Some(error) = error.map(reason) else {
+        let Some(error) = error.map(ToString::to_string) else {
             if let Some(away) = self.outage.worked(now) {
                 tracing::info!(
                     seconds = away.as_secs(),

@@ -107,7 +107,8 @@ async fn proceed(
     };
 
     remember_scopes(ctx, &mut pending, &remembered).await?;
-    // After everything that may fail without a fault of the request: who tries again then has it still.
+    // After everything that is looked up: who tries again when that fails has it still. Before an approval, so that whoever
+    // opens a request for the second time takes nothing from the first; when that fails, the application pushes it again.
     if let Some(reference) = &pushed_as {
         reference.use_up(ctx).await?;
     }

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use doorward_fetch::{FetchError, Fetched, Fetcher, Limits};
 use doorward_oauth::client::{ClientMetadata, EffectiveClient, RegistrationPolicy, effective};
-use doorward_oauth::time::{Clock, UnixSeconds};
 use doorward_store::MAX_CLIENT_ID;
-use quick_cache::sync::Cache;
 use url::Url;
 
 use super::{Client, ClientError};
@@ -19,20 +17,12 @@ fn limits() -> Limits {
 }
 
 pub(super) struct Documents {
-    pub(super) clock: Arc<dyn Clock>,
     pub(super) policy: RegistrationPolicy,
     pub(super) enabled: bool,
     /// In development: documents on loopback, over `http` too.
     pub(super) allow_loopback_http: bool,
-    /// What documents said that no cache may keep, and those that are invalid.
-    pub(super) lately: Lately,
 }
 
-/// By `client_id`, and when it was said.
-pub(super) type Lately = Cache<String, (UnixSeconds, Result<Arc<Client>, ClientError>)>;
-
-/// Documents whose last answer is remembered.
-pub(super) const LATELY: usize = 1000;
 /// What must not be stored is asked for again no more often than this for clients that somebody approved: the requests of
 /// such a client take from no budget.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -63,24 +53,14 @@ impl Documents {
         &self,
         fetcher: &Fetcher,
         client_id: &str,
-    ) -> Result<Arc<Client>, ClientError> {
-        let now = self.clock.now();
-        let is_at_hand = || fetcher.is_cached(client_id, &limits());
-        if !is_at_hand()
-            && let Some((said_at, client)) = self.lately.get(client_id)
-            && said_at <= now
-            && now.since(said_at) < PAUSE
-        {
-            return client;
-        }
-        let client = self.resolve(fetcher, client_id).await.map(Arc::new);
-        let nobody_was_asked =
-            matches!(&client, Err(ClientError::DocumentUnreachable(error)) if error.nobody_was_asked());
-        if !nobody_was_asked && !is_at_hand() {
-            let said = (self.clock.now(), client.clone());
-            self.lately.insert(client_id.to_owned(), said);
-        }
-        client
+    ) -> Result<Client, ClientError> {
+        self.check(client_id)?;
+        let limits = Limits {
+            pause: PAUSE,
+            ..limits()
+        };
+        let outcome = fetcher.get_json(client_id, &limits).await;
+        self.understand(fetcher, client_id, outcome)
     }
 
     /// As it is now, whatever the cache holds. The caller limits how often.

@@ -10,7 +10,7 @@ use doorward_oauth::time::Clock;
 use doorward_store::{Change, ClientSource, Store, StoreError, Version};
 use quick_cache::sync::Cache;
 
-use super::cimd::{Documents, LATELY};
+use super::cimd::Documents;
 use super::keys::{KeySets, NoKey};
 use super::{Client, ClientError};
 use crate::config::{RateLimit, Settings};
@@ -108,8 +108,6 @@ impl Directory {
             ..RegistrationPolicy::metadata_document()
         };
         let documents = Documents {
-            clock: Arc::clone(&clock),
-            lately: Cache::new(LATELY),
             policy: of_documents,
             enabled: settings.registration.cimd,
             allow_loopback_http: in_development,
@@ -197,7 +195,7 @@ impl Directory {
                 tracing::debug!(client_id = ?shown::client_id(client_id), %error, "using the snapshot of a client metadata document");
                 Ok(snapshot)
             }
-            outcome => outcome,
+            outcome => outcome.map(Arc::new),
         }
     }
 

@@ -12,7 +12,8 @@ use quick_cache::sync::Cache;
 const KEY_SETS: usize = 1000;
 /// An unknown `kid` makes this server ask again no more often than this.
 const COOLDOWN: Duration = Duration::from_secs(30);
-/// What must not be stored is asked for again no more often than this, however many want it.
+/// What must not be stored is asked for again no more often than this, however many want it: strangers, who make this
+/// server ask, could otherwise make it ask without end.
 const PAUSE: Duration = Duration::from_secs(10);
 /// What cannot be fetched any more is used for this long at most.
 pub(crate) const MAX_STALE: Duration = Duration::from_hours(24);
@@ -22,43 +23,6 @@ pub(crate) struct KeySets {
     clock: Arc<dyn Clock>,
     known: Cache<String, Arc<Known>>,
     asked: Cache<String, UnixSeconds>,
-    answers: Answers,
-}
-
-/// When documents were answered that no cache may keep: strangers, who make this server ask, could otherwise make it ask
-/// without end.
-pub(crate) struct Answers {
-    clock: Arc<dyn Clock>,
-    last: Cache<String, UnixSeconds>,
-}
-
-impl Answers {
-    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self {
-            clock,
-            last: Cache::new(KEY_SETS),
-        }
-    }
-
-    /// The document at `url` from the cache or its server. `None`: it was answered a moment ago, and is not to be kept.
-    pub(crate) async fn get_json(
-        &self,
-        fetcher: &Fetcher,
-        url: &str,
-    ) -> Option<Result<Arc<Fetched>, FetchError>> {
-        let is_cached = fetcher.is_cached(url, &limits());
-        let now = self.clock.now();
-        let lately = |answered: UnixSeconds| answered <= now && now.since(answered) < PAUSE;
-        if !is_cached && self.last.get(url).is_some_and(lately) {
-            return None;
-        }
-        // Those who come at the same time share one request; the pause begins with its answer.
-        let outcome = fetcher.get_json(url, &limits()).await;
-        if !is_cached && !outcome.as_ref().is_err_and(FetchError::nobody_was_asked) {
-            self.last.insert(url.to_owned(), self.clock.now());
-        }
-        Some(outcome)
-    }
 }
 
 /// A key set as it was fetched.
@@ -98,7 +62,6 @@ impl NoKey {
 impl KeySets {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
-            answers: Answers::new(Arc::clone(&clock)),
             clock,
             known: Cache::new(KEY_SETS),
             asked: Cache::new(KEY_SETS),
@@ -107,9 +70,8 @@ impl KeySets {
 
     /// The key of the set at `url`, as this fetcher gets it, for a token with this header.
     pub(crate) async fn find(&self, fetcher: &Fetcher, url: &str, header: &Header) -> Result<Jwk, NoKey> {
-        let answer = self.answers.get_json(fetcher, url).await;
-        let error = answer.as_ref().and_then(|answer| answer.as_ref().err());
-        let not_asked = error.and_then(NoKey::not_asked);
+        let answer = fetcher.get_json(url, &limits()).await;
+        let not_asked = answer.as_ref().err().and_then(NoKey::not_asked);
         let known = self.present(url, answer);
         if let Some(key) = known.as_deref().and_then(|known| select(known, header)) {
             return Ok(key);
@@ -151,11 +113,14 @@ impl KeySets {
     }
 
     /// The set that was answered, or the last one that could be fetched.
-    fn present(&self, url: &str, answer: Option<Result<Arc<Fetched>, FetchError>>) -> Option<Arc<Known>> {
+    fn present(&self, url: &str, answer: Result<Arc<Fetched>, FetchError>) -> Option<Arc<Known>> {
         match answer {
-            Some(Ok(document)) => return self.read(url, document),
-            Some(Err(error)) => tracing::debug!(url, %error, "keys could not be fetched"),
-            None => {}
+            Ok(document) => {
+                if let Some(known) = self.read(url, document) {
+                    return Some(known);
+                }
+            }
+            Err(error) => tracing::debug!(url, %error, "keys could not be fetched"),
         }
         let age = |known: &Known| self.clock.now().since(known.document.fetched_at);
         self.known.get(url).filter(|known| age(known) <= MAX_STALE)
@@ -184,6 +149,7 @@ fn select(known: &Known, header: &Header) -> Option<Jwk> {
 pub(crate) fn limits() -> Limits {
     Limits {
         max_body: MAX_JWK_SET_BYTES,
+        pause: PAUSE,
         ..Limits::default()
     }
 }

@@ -104,7 +104,7 @@ fn lifetimes(settings: &Settings) -> Vec<Bound> {
         Bound::new(
             "tokens.refresh_absolute_ttl",
             tokens.refresh_absolute_ttl,
-            minute,
+            End::Setting("tokens.access_ttl", tokens.access_ttl),
             LONGEST,
         ),
         Bound::new(
@@ -146,7 +146,7 @@ fn lifetimes(settings: &Settings) -> Vec<Bound> {
         Bound::new(
             "device.interval",
             settings.device.interval,
-            Span::seconds(1),
+            Span::seconds(2),
             minute,
         ),
     ]
@@ -213,13 +213,20 @@ fn waits(settings: &Settings) -> Vec<Bound> {
             End::Setting("login.longest_wait", login.longest_wait),
             Span::days(7),
         ),
-        Bound::new("storage.connection_wait", storage.connection_wait, second, minute),
+        // A request has half a minute.
+        Bound::new(
+            "storage.connection_wait",
+            storage.connection_wait,
+            second,
+            Span::seconds(20),
+        ),
         Bound::new("storage.connect_timeout", storage.connect_timeout, second, minute),
         Bound::new(
             "storage.statement_timeout",
             storage.statement_timeout,
             second,
-            minute,
+            // A statement that gets no answer is tried again while the request has time.
+            Span::seconds(10),
         ),
     ]
 }

@@ -1,10 +1,12 @@
 //! What must hold between the settings before anything starts.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use doorward_oauth::issuer::Issuer;
 use doorward_oauth::redirect::{RedirectUri, SchemePolicy};
+use ipnet::IpNet;
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
@@ -21,11 +23,11 @@ pub(super) fn resolve_secret_files(settings: &mut Settings, problems: &mut Vec<P
                 "admin.bootstrap_key_file",
                 "set either `bootstrap_key` or `bootstrap_key_file`, not both",
             ));
-            return;
-        }
-        match private_text(&path) {
-            Ok(text) => settings.admin.bootstrap_key = Some(SecretString::from(text.trim_end())),
-            Err(problem) => problems.push(Problem::new("admin.bootstrap_key_file", problem)),
+        } else {
+            match private_text(&path) {
+                Ok(text) => settings.admin.bootstrap_key = Some(SecretString::from(text.trim_end())),
+                Err(problem) => problems.push(Problem::new("admin.bootstrap_key_file", problem)),
+            }
         }
     }
     let keys = &settings.keys;
@@ -90,12 +92,7 @@ pub(super) fn check(settings: &Settings, problems: &mut Vec<Problem>) {
         );
     }
     check_storage(settings, &mut refuse);
-    if settings.server.address == settings.admin.address && settings.server.address.port() != 0 {
-        refuse(
-            "admin.address",
-            "is the same as `server.address`; give each its own port".to_owned(),
-        );
-    }
+    check_addresses(settings, &mut refuse);
     check_times(settings, &mut refuse);
     check_rotation(settings, &mut refuse);
     if settings.dpop.algorithms.is_empty() {
@@ -104,10 +101,10 @@ pub(super) fn check(settings: &Settings, problems: &mut Vec<Problem>) {
             "is empty; name at least one, or set `dpop.enabled = false`".to_owned(),
         );
     }
-    if !(1..=10).contains(&settings.token_exchange.max_depth) {
-        refuse("token_exchange.max_depth", "must be between 1 and 10".to_owned());
-    }
+    check_contradictions(settings, &mut refuse);
+    check_numbers(settings, &mut refuse);
     check_lists(settings, &mut refuse);
+    let is_empty = |key: &SecretString| key.expose_secret().is_empty();
     if settings.is_exposed() {
         check_secret(
             "admin.bootstrap_key",
@@ -115,7 +112,16 @@ pub(super) fn check(settings: &Settings, problems: &mut Vec<Problem>) {
             &mut refuse,
         );
         check_secret("keys.master_key", settings.keys.master_key.as_ref(), &mut refuse);
-    } else if settings
+        return;
+    }
+    if settings.admin.bootstrap_key.as_ref().is_some_and(is_empty) {
+        refuse(
+            "admin.bootstrap_key",
+            "is empty, so that nobody could come in; leave it out, and the first start makes a key and shows it"
+                .to_owned(),
+        );
+    }
+    if settings
         .keys
         .master_key
         .as_ref()
@@ -125,6 +131,81 @@ pub(super) fn check(settings: &Settings, problems: &mut Vec<Problem>) {
             "keys.master_key",
             format!("is shorter than {SHORTEST_SECRET} characters"),
         );
+    }
+}
+
+fn check_addresses(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
+    let (server, admin) = (settings.server.address, settings.admin.address);
+    let is_of_all = |address: SocketAddr| address.ip().is_unspecified();
+    let overlap = server.ip() == admin.ip() || is_of_all(server) || is_of_all(admin);
+    if overlap && server.port() == admin.port() && server.port() != 0 {
+        refuse(
+            "admin.address",
+            format!("is at the port of `server.address` ({server}); give each its own"),
+        );
+    }
+    for network in &settings.server.trusted_proxies {
+        if network.prefix_len() == 0 {
+            let message = format!(
+                "`{network}` is everybody, and each client could say which address it has; name the proxies, such as `10.0.0.0/8`"
+            );
+            refuse("server.trusted_proxies", message);
+        }
+        if let IpNet::V6(network) = network
+            && let Some(address) = network.addr().to_ipv4_mapped()
+        {
+            let message = format!("`{network}` is an IPv4 address; write it like `{address}`");
+            refuse("server.trusted_proxies", message);
+        }
+    }
+}
+
+/// Settings of which one takes the other away.
+fn check_contradictions(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
+    let registration = &settings.registration;
+    if registration.dcr != DynamicRegistration::ApprovedRedirects
+        && !registration.approved_redirects.is_empty()
+    {
+        refuse(
+            "registration.approved_redirects",
+            "says nothing where `dcr` is another one; set `dcr = \"approved_redirects\"`, or remove the list"
+                .to_owned(),
+        );
+    }
+    if settings.par.required && !settings.par.enabled {
+        refuse(
+            "par.required",
+            "says nothing where `par.enabled` is false; leave one of them out".to_owned(),
+        );
+    }
+    if settings.dpop.require_nonce && !settings.dpop.enabled {
+        refuse(
+            "dpop.require_nonce",
+            "says nothing where `dpop.enabled` is false; leave one of them out".to_owned(),
+        );
+    }
+}
+
+fn check_numbers(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
+    // Followers stay connected, and others have to get in: at most half of the connections that the server takes.
+    let followers = 1..=4096;
+    for (key, value, range) in [
+        (
+            "token_exchange.max_depth",
+            settings.token_exchange.max_depth,
+            1..=10,
+        ),
+        ("login.free_attempts", settings.login.free_attempts, 1..=1000),
+        (
+            "events.max_connections",
+            settings.events.max_connections,
+            followers,
+        ),
+    ] {
+        if !range.contains(&value) {
+            let message = format!("must be between {} and {}", range.start(), range.end());
+            refuse(key, message);
+        }
     }
 }
 
@@ -157,8 +238,13 @@ fn check_times(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
             refuse(bound.key, message);
         }
     }
-    if settings.login.free_attempts == 0 {
-        refuse("login.free_attempts", "must be at least 1".to_owned());
+    let device = &settings.device;
+    if device.interval.duration() * 4 > device.code_ttl.duration() {
+        let message = format!(
+            "is {}; it must be at most a quarter of `device.code_ttl` ({})",
+            device.interval, device.code_ttl
+        );
+        refuse("device.interval", message);
     }
 }
 

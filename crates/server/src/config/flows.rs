@@ -8,7 +8,7 @@ section! {
     pub struct Par in "par" {
         /// Whether the endpoint is there.
         enabled: bool = true,
-        /// Whether every authorization request has to be sent in advance; says nothing where the endpoint is not.
+        /// Whether every authorization request has to be sent in advance.
         required: bool = false,
         /// How long a request that was sent in advance can be used.
         request_ttl: Span = Span::seconds(90),
@@ -22,7 +22,7 @@ section! {
         enabled: bool = true,
         /// How long the person has.
         code_ttl: Span = Span::minutes(10),
-        /// How long a device waits between two questions.
+        /// How long a device waits between two questions, at most a quarter of `code_ttl`.
         interval: Span = Span::seconds(5),
     }
 }

@@ -66,7 +66,7 @@ fn other_values() -> Vec<(&'static str, &'static str, &'static str)> {
         ("storage.connections", "30", "30"),
         ("storage.connection_wait", r#""2s""#, "2s"),
         ("storage.connect_timeout", r#""3s""#, "3s"),
-        ("storage.statement_timeout", r#""20s""#, "20s"),
+        ("storage.statement_timeout", r#""5s""#, "5s"),
         ("storage.transaction_pooler", "true", "true"),
         ("storage.retention", r#""60d""#, "60d"),
         ("keys.algorithm", r#""EdDSA""#, "EdDSA"),
@@ -166,12 +166,23 @@ fn every_key_is_set_by_the_file_and_by_the_environment() {
         "every key of the registry is tried here"
     );
     for (key, (path, toml, text)) in registry.iter().zip(&others) {
+        // What one setting says nothing without.
+        let beside = (*path == "registration.approved_redirects").then_some("approved_redirects");
+        let line = beside.map_or_else(String::new, |dcr| format!("dcr = \"{dcr}\"\n"));
         let by_file = load(
-            Some(&format!("[{}]\n{} = {}\n", key.section, key.name, fill(toml))),
+            Some(&format!(
+                "[{}]\n{line}{} = {}\n",
+                key.section,
+                key.name,
+                fill(toml)
+            )),
             &[],
         )
         .unwrap();
-        let by_environment = load(None, &[(&key.environment_name(), &fill(text))]).unwrap();
+        let (name, value) = (key.environment_name(), fill(text));
+        let mut variables = vec![(&*name, &*value)];
+        variables.extend(beside.map(|dcr| ("DOORWARD_REGISTRATION_DCR", dcr)));
+        let by_environment = load(None, &variables).unwrap();
         let before = in_force(&Settings::default(), path);
         assert_eq!(before.1, Origin::Default);
         for (settings, origin) in [(by_file, Origin::File), (by_environment, Origin::Environment)] {
@@ -404,7 +415,7 @@ fn wrong_types_and_values_are_named() {
         ("[storage]\nconnections = 1", "must be between 4 and 1000"),
         (
             "[storage]\nstatement_timeout = \"5m\"",
-            "it must be between 1s and 1m",
+            "it must be between 1s and 10s",
         ),
         ("[dpop]\nalgorithms = []", "name at least one"),
         ("[dpop]\nalgorithms = [\"HS256\"]", "expected `ES256`"),
@@ -419,7 +430,55 @@ fn wrong_types_and_values_are_named() {
         ("[server]\nissuer = \"http://localhost:9000/\"", "server.issuer"),
         (
             "[server]\naddress = \"127.0.0.1:9001\"",
-            "the same as `server.address`",
+            "is at the port of `server.address` (127.0.0.1:9001); give each its own",
+        ),
+        (
+            "[server]\naddress = \"0.0.0.0:9001\"",
+            "is at the port of `server.address` (0.0.0.0:9001)",
+        ),
+    ] {
+        let refused = refusal(text, &[]);
+        assert!(refused.contains(expected), "{text:?}: {refused}");
+    }
+}
+
+#[test]
+fn what_contradicts_itself_or_lets_everybody_or_nobody_in_is_refused() {
+    for (text, expected) in [
+        (
+            "[registration]\napproved_redirects = [\"https://a.example/cb\"]",
+            "says nothing where `dcr` is another one",
+        ),
+        (
+            "[par]\nenabled = false\nrequired = true",
+            "says nothing where `par.enabled` is false",
+        ),
+        (
+            "[dpop]\nenabled = false\nrequire_nonce = true",
+            "says nothing where `dpop.enabled` is false",
+        ),
+        (
+            "[device]\ncode_ttl = \"1m\"\ninterval = \"20s\"",
+            "is 20s; it must be at most a quarter of `device.code_ttl` (1m)",
+        ),
+        (
+            "[tokens]\naccess_ttl = \"1h\"\nrefresh_absolute_ttl = \"30m\"\nrefresh_idle_ttl = \"30m\"",
+            "`tokens.access_ttl`",
+        ),
+        ("[login]\nfree_attempts = 0", "must be between 1 and 1000"),
+        ("[events]\nmax_connections = 0", "must be between 1 and 4096"),
+        (
+            "[server]\ntrusted_proxies = [\"0.0.0.0/0\"]",
+            "`0.0.0.0/0` is everybody",
+        ),
+        ("[server]\ntrusted_proxies = [\"::/0\"]", "`::/0` is everybody"),
+        (
+            "[server]\ntrusted_proxies = [\"::ffff:10.0.0.1\"]",
+            "write it like `10.0.0.1`",
+        ),
+        (
+            "[admin]\nbootstrap_key = \"\"",
+            "is empty, so that nobody could come in",
         ),
     ] {
         let refused = refusal(text, &[]);

@@ -12,7 +12,8 @@ section! {
         refresh_idle_ttl: Span = Span::days(30),
         /// How long a grant can be refreshed in all, from the person's consent on.
         refresh_absolute_ttl: Span = Span::days(180),
-        /// How long a spent refresh token still gets the same successor, for lost answers and parallel requests.
+        /// How long refresh tokens from before the last one still get the present successor, for parallel requests; the last
+        /// one, whose answer may be lost, gets it until that is used.
         refresh_retry_window: Span = Span::seconds(120),
         /// How long an authorization code is good.
         code_ttl: Span = Span::seconds(60),

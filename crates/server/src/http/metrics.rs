@@ -91,7 +91,7 @@ impl JobMetrics {
         registry.register("job_runs", "Runs of what runs by itself", jobs.runs.clone());
         registry.register(
             "job_done_timestamp_seconds",
-            "When a job was done for the last time",
+            "When a job was done for the last time, or the server started",
             jobs.done_at.clone(),
         );
         registry.register(
@@ -288,6 +288,9 @@ impl Metrics {
             for outcome in ["ok", "failed"] {
                 drop(self.0.jobs.runs.get_or_create(&JobLabels { job, outcome }));
             }
+            // One that is never done from the start on stands still, too.
+            let done_at = self.0.jobs.done_at.get_or_create(&JobNameLabels { job });
+            done_at.set(now.seconds());
         }
         self.limit_exists("user_code");
     }

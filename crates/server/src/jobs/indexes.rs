@@ -5,6 +5,7 @@ use std::time::Duration;
 use doorward_store::{IndexWork, StoreError};
 use tokio::time::sleep;
 
+use super::{Failed, unless_it_panics};
 use crate::context::Context;
 
 const LOOK_AGAIN_AFTER: Duration = Duration::from_mins(1);
@@ -15,10 +16,10 @@ const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 pub(super) async fn make(ctx: &Context) {
     let mut pause = LOOK_AGAIN_AFTER;
     loop {
-        match ctx.store.make_indexes(&log).await {
+        match unless_it_panics(ctx.store.make_indexes(&log)).await {
             Ok(true) => return,
             Ok(false) => pause = LOOK_AGAIN_AFTER,
-            Err(StoreError::Unusable(why)) => {
+            Err(Failed::Error(StoreError::Unusable(why))) => {
                 tracing::warn!(why, "the database goes without an index");
                 return;
             }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use super::unless_it_panics;
 use crate::context::Context;
 use crate::keys::{KeyError, Resealed};
 
@@ -16,7 +17,7 @@ pub(super) async fn change(ctx: &Context) {
         return;
     }
     loop {
-        let resealed = reseal(ctx).await;
+        let resealed = unless_it_panics(reseal(ctx)).await;
         ctx.metrics.job("master_key", ctx.now(), resealed.is_ok());
         match resealed {
             Ok(Resealed { seen, changed: 0 }) => {

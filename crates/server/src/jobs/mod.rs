@@ -6,11 +6,13 @@ mod keys;
 mod master_key;
 mod retention;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_oauth::time::Outage;
 use doorward_store::Change;
+use futures_util::FutureExt as _;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -46,7 +48,7 @@ async fn look_after_keys(ctx: &Context) {
             _ = ticks.tick() => {}
             Ok(()) = changes.changed() => {}
         }
-        let looked = keys::look(ctx).await;
+        let looked = unless_it_panics(keys::look(ctx)).await;
         tell("keys", &outage, looked.as_ref().err());
         ctx.metrics.job("keys", ctx.now(), looked.is_ok());
     }
@@ -57,9 +59,26 @@ async fn remove_what_is_past(ctx: &Context) {
     let outage = Outage::default();
     loop {
         ticks.tick().await;
-        let swept = retention::run(ctx).await;
+        let swept = unless_it_panics(retention::run(ctx)).await;
         tell("retention", &outage, swept.as_ref().err());
         ctx.metrics.job("retention", ctx.now(), swept.is_ok());
+    }
+}
+
+/// Why a run of a job failed.
+#[derive(Debug, thiserror::Error)]
+enum Failed<E> {
+    #[error(transparent)]
+    Error(E),
+    #[error("it panicked")]
+    Panicked,
+}
+
+/// A run that panics has failed: the next one comes, and requests are answered meanwhile.
+async fn unless_it_panics<T, E>(run: impl Future<Output = Result<T, E>>) -> Result<T, Failed<E>> {
+    match AssertUnwindSafe(run).catch_unwind().await {
+        Ok(outcome) => outcome.map_err(Failed::Error),
+        Err(_) => Err(Failed::Panicked),
     }
 }
 

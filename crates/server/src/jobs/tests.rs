@@ -129,9 +129,10 @@ async fn old_signing_keys_are_forgotten_after_the_retention() {
 /// A store that is away is told of once, and counted.
 #[tokio::test]
 async fn a_job_that_fails_says_so() {
-    let (server, _clock, _home) = server().await;
+    let (server, clock, _home) = server().await;
     let ctx = server.context();
     ctx.store.close().await.unwrap();
+    clock.advance(Duration::from_mins(1));
     assert!(retention::run(&ctx).await.is_err());
     assert!(keys::look(&ctx).await.is_err());
     ctx.metrics.job("keys", ctx.now(), false);
@@ -141,8 +142,8 @@ async fn a_job_that_fails_says_so() {
         "{text}"
     );
     assert!(
-        !text.contains("doorward_job_done_timestamp_seconds{job=\"keys\"}"),
-        "{text}"
+        text.contains("doorward_job_done_timestamp_seconds{job=\"keys\"} 1800000000"),
+        "the start is when it stood still from: {text}"
     );
 }
 
@@ -273,4 +274,13 @@ async fn clients_that_nobody_ended_leave_a_line_for_each_batch() {
     assert_eq!(told().await, [Some(1), Some(500)]);
     remove_what_is_past(&ctx).await;
     assert_eq!(told().await, [Some(1), Some(500)]);
+}
+
+#[tokio::test]
+async fn a_run_that_panics_has_failed_and_the_next_one_comes() {
+    let run = unless_it_panics(async { panic!("a row that nobody can read") });
+    let failed: Result<(), Failed<StoreError>> = run.await;
+    assert_eq!(failed.unwrap_err().to_string(), "it panicked");
+    let run = unless_it_panics(async { Ok::<_, StoreError>(1) });
+    assert_eq!(run.await.unwrap(), 1);
 }

@@ -10,7 +10,7 @@ use doorward_oauth::time::{Clock, UnixSeconds};
 use quick_cache::sync::Cache;
 use serde::Deserialize;
 
-use crate::clients::keys::{Answers, KeySets, MAX_STALE, NoKey};
+use crate::clients::keys::{self, KeySets, MAX_STALE, NoKey};
 
 /// Issuers whose metadata is remembered.
 const ISSUERS: usize = 200;
@@ -20,7 +20,6 @@ pub(crate) struct IssuerKeys {
     fetcher: Fetcher,
     clock: Arc<dyn Clock>,
     sets: KeySets,
-    answers: Answers,
     /// Where the keys of an issuer were, by its own word, and when it said so.
     found: Cache<String, (String, UnixSeconds)>,
 }
@@ -36,7 +35,6 @@ impl IssuerKeys {
     pub(crate) fn new(fetcher: Fetcher, clock: Arc<dyn Clock>) -> Self {
         Self {
             sets: KeySets::new(Arc::clone(&clock)),
-            answers: Answers::new(Arc::clone(&clock)),
             fetcher,
             clock,
             found: Cache::new(ISSUERS),
@@ -68,15 +66,13 @@ impl IssuerKeys {
             let metadata: Metadata = doorward_jose::json::from_slice(body).ok()?;
             (metadata.issuer == issuer).then_some(metadata.jwks_uri)
         };
-        let document = self.answers.get_json(&self.fetcher, &url).await;
-        let named = document.and_then(|document| {
-            let document = document
-                .inspect_err(
-                    |error| tracing::debug!(url, %error, "an issuer's metadata could not be fetched"),
-                )
-                .ok()?;
-            Some((read(&document.body)?, document.fetched_at))
-        });
+        let document =
+            self.fetcher.get_json(&url, &keys::limits()).await.inspect_err(
+                |error| tracing::debug!(url, %error, "an issuer's metadata could not be fetched"),
+            );
+        let named = document
+            .ok()
+            .and_then(|document| Some((read(&document.body)?, document.fetched_at)));
         if let Some((jwks_uri, said_at)) = named {
             self.found.insert(issuer.to_owned(), (jwks_uri.clone(), said_at));
             return Ok(jwks_uri);

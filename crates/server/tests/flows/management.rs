@@ -1,5 +1,8 @@
 //! Initial access tokens, and clients that manage their registration (RFC 7592).
 
+use std::collections::BTreeSet;
+
+use doorward_jose::{Algorithm, SigningKey};
 use doorward_server::config::DynamicRegistration;
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -107,13 +110,83 @@ async fn a_change_of_a_registration_changes_its_token() {
     let next = text(&reply.json(), "registration_access_token");
     assert_ne!(next, client.token);
     for method in ["GET", "PUT", "DELETE"] {
-        let body = if method == "PUT" { metadata() } else { Value::Null };
+        let mut body = Value::Null;
+        if method == "PUT" {
+            body = metadata();
+            body["client_name"] = json!("Another change");
+        }
         let refused = client.call(method, &client.token, &body).await;
         assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "{method} {refused:?}");
     }
     assert_eq!(
         client.call("GET", &next, &Value::Null).await.status,
         StatusCode::OK
+    );
+}
+
+/// Nobody else knows the next token, or the secret that came with it.
+#[tokio::test]
+async fn a_change_whose_answer_was_lost_is_answered_again() {
+    let app = app(DynamicRegistration::Open).await;
+    let mut body = metadata();
+    body["token_endpoint_auth_method"] = json!("private_key_jwt");
+    body["jwks"] = json!({"keys": [SigningKey::generate(Algorithm::Es256).unwrap().public_jwk()]});
+    let registered = send(&app, "POST", REGISTER, None, &body).await.json();
+    let path = format!("{REGISTER}/{}", text(&registered, "client_id"));
+    let token = text(&registered, "registration_access_token");
+    let change = metadata();
+    let lost = send(&app, "PUT", &path, Some(&token), &change).await;
+    assert_eq!(lost.status, StatusCode::OK, "{lost:?}");
+    assert!(lost.json()["client_secret"].is_string());
+    let again = send(&app, "PUT", &path, Some(&token), &change).await;
+    assert_eq!(again.json(), lost.json());
+    let next = text(&lost.json(), "registration_access_token");
+    // What an operator changes ends it, and so does time.
+    let client = format!("/admin/clients/{}", text(&registered, "client_id"));
+    app.wait(1);
+    for disabled in [true, false] {
+        let changed = app
+            .administer("PATCH", &client, &json!({"disabled": disabled}))
+            .await;
+        assert_eq!(changed.status, StatusCode::OK, "{changed:?}");
+    }
+    let old = send(&app, "PUT", &path, Some(&token), &change).await;
+    assert_eq!(old.status, StatusCode::UNAUTHORIZED, "{old:?}");
+    let further = send(&app, "PUT", &path, Some(&next), &change).await;
+    assert_eq!(further.status, StatusCode::OK, "{further:?}");
+    assert!(further.json().get("client_secret").is_none(), "it is shown once");
+    let again = send(&app, "PUT", &path, Some(&next), &change).await;
+    assert_eq!(again.json(), further.json());
+    for token in [&*token, &*next] {
+        let read = send(&app, "GET", &path, Some(token), &Value::Null).await;
+        assert_eq!(read.status, StatusCode::UNAUTHORIZED, "{read:?}");
+    }
+    app.wait(301);
+    let late = send(&app, "PUT", &path, Some(&next), &change).await;
+    assert_eq!(late.status, StatusCode::UNAUTHORIZED, "{late:?}");
+}
+
+/// A client that does not wait for the answer sends it twice at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_fifty_equal_changes_with_one_registration_token_all_get_one_answer() {
+    let managed = managed().await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let (browser, path) = (managed.app.browser(), managed.path.clone());
+        let authorization = format!("Bearer {}", managed.token);
+        tasks.spawn(async move {
+            let headers = [
+                ("authorization", &*authorization),
+                ("content-type", "application/json"),
+            ];
+            browser.send("PUT", &path, &headers, metadata().to_string()).await
+        });
+    }
+    let replies = tasks.join_all().await;
+    let answers: BTreeSet<String> = replies.iter().map(|reply| reply.body.clone()).collect();
+    assert!(
+        replies.iter().all(|reply| reply.status == StatusCode::OK) && answers.len() == 1,
+        "{answers:?}"
     );
 }
 
@@ -464,7 +537,9 @@ async fn of_fifty_callers_with_one_registration_token_one_gets_the_next() {
             let (method, body) = if number % 2 == 0 {
                 ("GET", String::new())
             } else {
-                ("PUT", metadata().to_string())
+                let mut body = metadata();
+                body["client_name"] = json!(format!("Managed {number}"));
+                ("PUT", body.to_string())
             };
             (method, browser.send(method, &path, &headers, body).await)
         });

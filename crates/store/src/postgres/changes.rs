@@ -3,10 +3,12 @@
 
 use std::collections::HashMap;
 use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_oauth::time::Outage;
+use futures_util::FutureExt as _;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::{AsyncMessage, Client, SimpleQueryMessage};
@@ -80,7 +82,9 @@ impl Ear {
     async fn listen(&mut self) {
         let mut pause = FIRST_PAUSE;
         loop {
-            let why = self.connection().await;
+            // What panics is a connection that ended. Without this task the node would hear of nothing any more.
+            let ended = AssertUnwindSafe(self.connection()).catch_unwind().await;
+            let why = ended.unwrap_or_else(|_| "it panicked".to_owned());
             if let Some(failures) = self.outage.failed(Instant::now().into_std()) {
                 tracing::warn!(
                     why,

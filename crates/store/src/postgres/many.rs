@@ -74,6 +74,16 @@ impl PostgresStore {
 
     pub(super) async fn change_trusted_issuer(&self, issuer: TrustedIssuer) -> Result<()> {
         let whose = Whose::OfIssuer(issuer.slug.clone());
+        if !issuer.disabled
+            && self
+                .trusted_issuer(&issuer.slug)
+                .await?
+                .is_some_and(|it| it.disabled)
+        {
+            // What was cut off when it was disabled, and left some, must not let them come back.
+            self.end_all(&whose, EndReason::TrustEnded, issuer.updated_at)
+                .await?;
+        }
         let many = issuer.disabled && self.are_many(&whose).await?;
         self.write_trusted_issuer(&issuer, issuer.disabled && !many)
             .await?;
@@ -126,7 +136,9 @@ impl PostgresStore {
         let outcome = self
             .act(|db| async move {
                 let before = trusted_issuers::find(&db, &issuer.slug).await?;
-                let ended = trusted_issuers::update(&db, issuer, ends).await?;
+                // Enabled by somebody who did not see that it was disabled: nothing comes back.
+                let enabled = before.as_ref().is_some_and(|it| it.disabled) && !issuer.disabled;
+                let ended = trusted_issuers::update(&db, issuer, ends || enabled).await?;
                 let draft = audit::trusted_issuer_updated(before.as_ref(), issuer, ended);
                 Ok(((), draft))
             })

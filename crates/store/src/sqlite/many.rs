@@ -63,8 +63,18 @@ impl SqliteStore {
 
     pub(super) async fn change_trusted_issuer(&self, issuer: TrustedIssuer) -> Result<()> {
         let whose = Whose::OfIssuer(issuer.slug.clone());
+        let now = issuer.updated_at;
+        if !issuer.disabled
+            && self
+                .trusted_issuer(&issuer.slug)
+                .await?
+                .is_some_and(|it| it.disabled)
+        {
+            // What was cut off when it was disabled, and left some, must not let them come back.
+            self.end_all(whose.clone(), EndReason::TrustEnded, now).await?;
+        }
         let many = issuer.disabled && self.are_many(&whose).await?;
-        let (ends, now) = (issuer.disabled && !many, issuer.updated_at);
+        let ends = issuer.disabled && !many;
         self.write_trusted_issuer(issuer, ends).await?;
         if many {
             self.end_all(whose, EndReason::TrustEnded, now).await?;
@@ -109,7 +119,9 @@ impl SqliteStore {
     async fn write_trusted_issuer(&self, issuer: TrustedIssuer, ends: bool) -> Result<()> {
         self.act(move |db| {
             let before = trusted_issuers::find(db, &issuer.slug)?;
-            let ended = trusted_issuers::update(db, &issuer, ends)?;
+            // Enabled by somebody who did not see that it was disabled: nothing comes back.
+            let enabled = before.as_ref().is_some_and(|it| it.disabled) && !issuer.disabled;
+            let ended = trusted_issuers::update(db, &issuer, ends || enabled)?;
             let draft = audit::trusted_issuer_updated(before.as_ref(), &issuer, ended);
             Ok(((), draft))
         })

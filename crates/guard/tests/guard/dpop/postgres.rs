@@ -232,3 +232,24 @@ async fn a_table_that_cannot_be_used_is_told_at_the_start() {
         "{sentence}"
     );
 }
+
+/// Nor does it keep others waiting: a database that failed over without a word would do that for minutes.
+#[tokio::test]
+async fn a_connection_that_does_not_answer_is_nobody_elses() {
+    let Some(database) = empty_database().await else {
+        return;
+    };
+    let pool = pool(&database);
+    let store = PostgresReplayStore::open(pool.clone()).await.unwrap();
+    let other = self::pool(&database).get().await.unwrap();
+    let lock = "BEGIN; LOCK TABLE doorward_used_proofs";
+    other.batch_execute(lock).await.unwrap();
+    let now = UnixSeconds(START);
+    let proof = UsedProof::new([1; 32], [0; 32], now + Duration::from_mins(1));
+    assert!(store.insert(proof, now).await.is_err());
+    assert_eq!(pool.status().available, 0);
+    other.batch_execute("COMMIT").await.unwrap();
+    // The machine may be busy.
+    while store.insert(proof, now).await.is_err() {}
+    assert_eq!(store.insert(proof, now).await, Ok(Insertion::Replayed));
+}

@@ -1,17 +1,19 @@
 //! `GET`, `PUT` and `DELETE /oauth/register/{client_id}` (RFC 7592): a client with a registration access token reads,
-//! replaces and removes its registration. The token is another one after every change: a look at it changes nothing, so that
-//! an answer that is lost locks nobody out.
+//! replaces and removes its registration. The token is another one after every change. An answer that is lost locks nobody
+//! out: a look changes nothing, and whoever sends a change again with the token from before gets the same answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
-use doorward_jose::{constant_time_eq, sha256};
+use doorward_jose::{base64url, constant_time_eq, sha256};
 use doorward_oauth::client::{EffectiveClient, consent_fingerprint};
 use doorward_oauth::error::{ErrorCode, OAuthError};
-use doorward_store::{Actor, Client, ClientSource, Digest, Store, StoreError};
+use doorward_oauth::time::UnixSeconds;
+use doorward_store::{Actor, Client, ClientSource, Digest, StoreError};
 use http::header::CACHE_CONTROL;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
@@ -23,9 +25,25 @@ use crate::http::error::TokenError;
 use crate::http::request::RequestInfo;
 use crate::prefix;
 
+/// What makes the next token out of one.
+const PURPOSE: &str = "registration-access-token";
+
+/// How long the answer to a change is given again.
+const REPEATABLE: Duration = Duration::from_mins(5);
+
 /// A new registration access token, and what is stored of it.
 pub(super) fn generate(ctx: &Context) -> (String, Digest) {
     let token = ctx.random.token(prefix::REGISTRATION_ACCESS_TOKEN);
+    let digest = sha256(token.as_bytes());
+    (token, digest)
+}
+
+/// The token after this one, by a change at that time: the same however often the change is sent, and until the client is
+/// changed again, by whomever.
+fn next(ctx: &Context, presented: &str, changed_at: UnixSeconds) -> (String, Digest) {
+    let changed_at = changed_at.seconds().to_be_bytes();
+    let mac = ctx.secrets.mac(PURPOSE, &[presented.as_bytes(), &changed_at]);
+    let token = format!("{}{}", prefix::REGISTRATION_ACCESS_TOKEN, base64url::encode(&mac));
     let digest = sha256(token.as_bytes());
     (token, digest)
 }
@@ -37,7 +55,8 @@ pub(crate) async fn get(
     Path(client_id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, TokenError> {
-    let Authorized { client, token, .. } = authorized(&ctx, &info, &client_id, &headers).await?;
+    let authorized = authorized(&ctx, &info, &client_id, &headers).await?;
+    let Authorized { client, token, .. } = authorized.by_its_own()?;
     let metadata = metadata_of(&client)?;
     Ok(answer(&ctx, &client, metadata, None, token))
 }
@@ -51,8 +70,12 @@ pub(crate) async fn put(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, TokenError> {
-    let Authorized { client, digest, .. } = authorized(&ctx, &info, &client_id, &headers).await?;
+    let authorized = authorized(&ctx, &info, &client_id, &headers).await?;
     let metadata = read(&ctx, &headers, &body)?;
+    if authorized.is_before {
+        return repeat(&ctx, &info, &authorized, metadata);
+    }
+    let Authorized { client, token, .. } = authorized;
     check_repeated(&ctx, &client, &body)?;
     let before = metadata_of(&client)?;
     if before.is_public() != metadata.is_public() {
@@ -61,9 +84,11 @@ pub(crate) async fn put(
         ));
     }
     let mut client = client;
+    client.updated_at = ctx.now();
+    let next = next(&ctx, &token, client.updated_at);
     let mut shown = None;
     if has_secret(&metadata) && client.secrets.is_empty() {
-        let (text, stored) = secret::generate(&ctx);
+        let (text, stored) = secret::given_with(&ctx, &next.0);
         client.secrets = vec![stored];
         shown = Some(text);
     } else if !has_secret(&metadata) {
@@ -71,12 +96,43 @@ pub(crate) async fn put(
     }
     client.fingerprint = consent_fingerprint(&metadata);
     client.metadata = serde_json::to_string(&metadata).map_err(TokenError::internal)?;
-    client.updated_at = ctx.now();
-    let client_id = client.client_id.clone();
-    let acting = ctx.acting(&info, Actor::SelfRegisteredClient(client_id.clone()));
-    let response = replace(&ctx, acting.as_ref(), client, metadata, digest, shown).await?;
-    tracing::info!(client_id, address = %info.address, "a client changed its registration");
-    Ok(response)
+    client.registration_token = Some(next.1);
+    let acting = ctx.acting(&info, Actor::SelfRegisteredClient(client.client_id.clone()));
+    let changed = acting
+        .update_registration(client.clone(), &sha256(token.as_bytes()), ctx.now())
+        .await;
+    match changed {
+        // Changed, disabled or removed in this moment; by the same change, maybe, which was sent twice.
+        Err(StoreError::Conflict | StoreError::NotFound) => {
+            let authorized = self::authorized(&ctx, &info, &client_id, &headers).await?;
+            return repeat(&ctx, &info, &authorized, metadata);
+        }
+        outcome => outcome?,
+    }
+    tracing::info!(client_id = client.client_id, address = %info.address, "a client changed its registration");
+    Ok(answer(&ctx, &client, metadata, shown, next.0))
+}
+
+/// The same change again, by the token that it was made with: the answer may have been lost.
+fn repeat(
+    ctx: &Context,
+    info: &RequestInfo,
+    authorized: &Authorized,
+    metadata: EffectiveClient,
+) -> Result<Response, TokenError> {
+    let Authorized { client, token, .. } = authorized;
+    let is_same = serde_json::to_string(&metadata).map_err(TokenError::internal)? == client.metadata;
+    if !authorized.is_before || !is_same {
+        return Err(token_refused("the token was used for another change"));
+    }
+    tracing::info!(client_id = client.client_id, address = %info.address, "a client sent the change of its registration again");
+    let (token, _) = next(ctx, token, client.updated_at);
+    let (secret, stored) = secret::given_with(ctx, &token);
+    let is_its_own = client
+        .secrets
+        .iter()
+        .any(|own| constant_time_eq(&own.digest, &stored.digest));
+    Ok(answer(ctx, client, metadata, is_its_own.then_some(secret), token))
 }
 
 /// RFC 7592 §2.3: the client is gone, and everything with it.
@@ -86,7 +142,8 @@ pub(crate) async fn delete(
     Path(client_id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, TokenError> {
-    let Authorized { client, .. } = authorized(&ctx, &info, &client_id, &headers).await?;
+    let authorized = authorized(&ctx, &info, &client_id, &headers).await?;
+    let Authorized { client, .. } = authorized.by_its_own()?;
     let acting = ctx.acting(&info, Actor::SelfRegisteredClient(client.client_id.clone()));
     let ended = acting.delete_client(&client.client_id, ctx.now()).await?;
     tracing::info!(client_id = %client.client_id, address = %info.address, grants = ended, "a client removed itself");
@@ -97,7 +154,17 @@ pub(crate) async fn delete(
 struct Authorized {
     client: Client,
     token: String,
-    digest: Digest,
+    /// Whether it is the one before the client's own: good for the same change again, and for nothing else.
+    is_before: bool,
+}
+
+impl Authorized {
+    fn by_its_own(self) -> Result<Self, TokenError> {
+        if self.is_before {
+            return Err(token_refused("the token was used for a change"));
+        }
+        Ok(self)
+    }
 }
 
 /// The client of a registration access token. One and the same answer to everything else.
@@ -114,11 +181,15 @@ async fn authorized(
     let (Some(token), Some(client)) = (presented, stored) else {
         return Err(token_refused("no token, or an unknown client"));
     };
-    let digest = sha256(token.as_bytes());
-    let is_its_own = client
-        .registration_token
-        .is_some_and(|own| constant_time_eq(&own, &digest));
-    if !is_its_own || client.source != ClientSource::Dynamic || client.disabled {
+    let is = |digest: &Digest| {
+        client
+            .registration_token
+            .is_some_and(|own| constant_time_eq(&own, digest))
+    };
+    let is_its_own = is(&sha256(token.as_bytes()));
+    let is_before =
+        ctx.now().since(client.updated_at) <= REPEATABLE && is(&next(ctx, token, client.updated_at).1);
+    if !(is_its_own || is_before) || client.source != ClientSource::Dynamic || client.disabled {
         return Err(token_refused(
             "a wrong token, or a client that does not manage itself, or is disabled",
         ));
@@ -127,35 +198,8 @@ async fn authorized(
     Ok(Authorized {
         client,
         token: token.to_owned(),
-        digest,
+        is_before,
     })
-}
-
-/// Writes the client with another token, if the presented one is still its own.
-async fn replace(
-    ctx: &Context,
-    acting: &dyn Store,
-    client: Client,
-    metadata: EffectiveClient,
-    presented: Digest,
-    client_secret: Option<String>,
-) -> Result<Response, TokenError> {
-    let (token, digest) = generate(ctx);
-    let client = Client {
-        registration_token: Some(digest),
-        ..client
-    };
-    match acting
-        .update_registration(client.clone(), &presented, ctx.now())
-        .await
-    {
-        // Changed, disabled or removed in this moment.
-        Err(StoreError::Conflict | StoreError::NotFound) => {
-            return Err(token_refused("the token was used by another request"));
-        }
-        outcome => outcome?,
-    }
-    Ok(answer(ctx, &client, metadata, client_secret, token))
 }
 
 /// RFC 7592 §3.

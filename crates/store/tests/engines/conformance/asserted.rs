@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use doorward_store::{
-    AssertedOutcome, ClientSource, EndReason, Grant, GrantFilter, GrantId, GrantState, IssueAsserted, Spend,
-    StoreError, TrustedIssuerKind, UserId,
+    AssertedOutcome, ClientSource, EndReason, Grant, GrantFilter, GrantId, GrantState, IssueAsserted,
+    PageRequest, Spend, StoreError, TrustedIssuerKind, UserId,
 };
 use uuid::Uuid;
 
 use super::audit::{events, operator, origin};
 use super::many::{grants, told};
-use super::scene::{APP, Opened, RESOURCE, Scene, at, at_once, client, fresh, issuance, person, scopes};
+use super::scene::{
+    APP, Opened, RESOURCE, Scene, at, at_once, client, fresh, issuance, person, resource, scopes,
+};
 use super::spent::one;
 use super::trusted_issuers::{issuer, link, scene as issuers};
 
@@ -194,26 +196,71 @@ pub(crate) async fn trust_that_ends_takes_its_grants_along(opened: Opened) {
     );
 }
 
+/// To disable one with many grants takes a while, and whoever asked for it may go away before the end.
+pub(crate) async fn an_issuer_that_was_not_disabled_to_the_end_leaves_nothing_when_it_is_enabled(
+    opened: Opened,
+) {
+    let scene = Arc::new(scene(opened).await);
+    let store = &scene.store;
+    let mut issuer = issuer("ci", TrustedIssuerKind::Workload);
+    let alive = async || {
+        let filter = GrantFilter {
+            state: Some(GrantState::Active),
+            ..GrantFilter::default()
+        };
+        store
+            .grants(filter, PageRequest::default())
+            .await
+            .unwrap()
+            .items
+            .len()
+    };
+    let mut time = 0;
+    // It may come to its end before it is seen.
+    while alive().await == 0 {
+        (issuer.disabled, issuer.updated_at) = (false, at(time));
+        store.update_trusted_issuer(issuer.clone()).await.unwrap();
+        issue_many(&scene, time).await;
+        (issuer.disabled, issuer.updated_at) = (true, at(time + 1));
+        let seen = async { while !store.trusted_issuer("ci").await.unwrap().unwrap().disabled {} };
+        tokio::select! {
+            biased;
+            () = seen => {}
+            done = store.update_trusted_issuer(issuer.clone()) => done.unwrap(),
+        }
+        // What was on its way is done before this.
+        let name = format!("r{time}");
+        let next = resource(&name, &format!("https://{name}.example/mcp"));
+        store.create_resource(next).await.unwrap();
+        time += 2;
+    }
+    (issuer.disabled, issuer.updated_at) = (false, at(time));
+    store.update_trusted_issuer(issuer.clone()).await.unwrap();
+    assert_eq!(alive().await, 0);
+}
+
+/// More than end in one transaction.
+async fn issue_many(scene: &Arc<Scene>, time: i64) -> Vec<GrantId> {
+    let mut all = Vec::new();
+    // Not all at once: the last ones would wait for the others longer than anybody may, on a busy machine.
+    for some in 0..10 {
+        let ids = at_once(62, |number| {
+            let scene = Arc::clone(scene);
+            let mut issue = asserted(&scene, "ci", time);
+            issue.grant.subject = format!("workload:ci:job-{some}-{number}");
+            issue.issuance.subject.clone_from(&issue.grant.subject);
+            async move { issued(&scene, &issue).await }
+        });
+        all.extend(ids.await);
+    }
+    all
+}
+
 /// More than end in one transaction, when it is disabled and when it is removed.
 pub(crate) async fn trust_that_ends_takes_any_number_of_grants_along(opened: Opened) {
     let scene = Arc::new(scene(opened).await);
     let store = &scene.store;
-    // Not all at once: the last ones would wait for the others longer than anybody may, on a busy machine.
-    let issue_many = async |time| {
-        let mut all = Vec::new();
-        for some in 0..10 {
-            let ids = at_once(62, |number| {
-                let scene = Arc::clone(&scene);
-                let mut issue = asserted(&scene, "ci", time);
-                issue.grant.subject = format!("workload:ci:job-{some}-{number}");
-                issue.issuance.subject.clone_from(&issue.grant.subject);
-                async move { issued(&scene, &issue).await }
-            });
-            all.extend(ids.await);
-        }
-        all
-    };
-    let first = issue_many(0).await;
+    let first = issue_many(&scene, 0).await;
     let mut issuer = issuer("ci", TrustedIssuerKind::Workload);
     (issuer.disabled, issuer.updated_at) = (true, at(1));
     // Later than the tokens, which are in the list too.
@@ -222,7 +269,7 @@ pub(crate) async fn trust_that_ends_takes_any_number_of_grants_along(opened: Ope
     assert_eq!(told(store).await, [grants(500), grants(120)]);
     (issuer.disabled, issuer.updated_at) = (false, at(2));
     store.update_trusted_issuer(issuer).await.unwrap();
-    let second = issue_many(3).await;
+    let second = issue_many(&scene, 3).await;
     assert_eq!(hands.delete_trusted_issuer("ci", at(4)).await, Ok(620));
     let deleted = ("trusted_issuer.deleted".to_owned(), 620);
     assert_eq!(told(store).await[2..], [grants(500), grants(120), deleted]);

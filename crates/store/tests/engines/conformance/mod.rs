@@ -127,6 +127,7 @@ macro_rules! conformance {
             asserted: an_asserted_grant_is_used_again, fifty_first_tokens_on_one_word_share_one_grant,
                 what_ended_is_not_had_again_by_an_older_word, a_grant_ends_no_earlier_than_it_was_used,
                 a_word_from_before_everything_was_ended_counts_no_more, trust_that_ends_takes_its_grants_along, trust_that_ends_takes_any_number_of_grants_along,
+                an_issuer_that_was_not_disabled_to_the_end_leaves_nothing_when_it_is_enabled,
                 a_word_about_what_is_gone_gives_no_token, a_word_that_was_taken_by_other_terms_gives_no_token,
                 a_word_about_who_is_unlinked_or_another_one_by_now_gives_no_token, of_fifty_tokens_while_a_person_is_unlinked_none_counts,
                 an_assertion_is_used_up_with_its_token_or_not_at_all, of_fifty_tokens_on_one_assertion_one_is_given, a_snapshot_of_the_client_is_kept_with_its_first_token, an_incoherent_asserted_grant_is_invalid;

@@ -63,8 +63,8 @@ impl Pooler {
         let port = free_port();
         let directory = beside.directory.join("pgbouncer");
         std::fs::create_dir(&directory).unwrap();
-        // Of the book but for who may come in, and from where.
-        let ours = ["listen_", "auth_", "server_tls"];
+        // Of the book but for who may come in, from where, and TLS.
+        let ours = ["listen_", "auth_", "client_tls", "server_tls"];
         let kept = settings_of_the_book()
             .lines()
             .filter(|line| !ours.iter().any(|key| line.starts_with(key)));
