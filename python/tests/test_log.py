@@ -25,6 +25,7 @@ from doorward import (
     Guard,
     InboundDPoPOptions,
     IntrospectionRevocation,
+    ReplayStore,
     ReplayStoreUnavailableError,
     TokenExpiredError,
     UsedProof,
@@ -252,14 +253,7 @@ async def test_a_replay_store_that_raises_is_told_of(
         async def insert(self, _proof: UsedProof, _now: int) -> bool:
             raise ConnectionError("secret")
 
-    caplog.set_level(logging.INFO, "doorward")
-    key = Key()
-    token = authorization_server.bound_token(RESOURCE, key)
-    dpop = InboundDPoPOptions(replay_store=Away())
-    async with Guard(authorization_server.issuer, RESOURCE, inbound_dpop=dpop) as guard:
-        with pytest.raises(ReplayStoreUnavailableError):
-            await guard.verify(token, DPoPRequest("POST", RESOURCE, key.proof(token, RESOURCE)))
-    (record,) = await told_by(caplog, "doorward.guard.dpop")
+    record = await told_of_replay_store(Away(), authorization_server, caplog)
     assert record.levelno == logging.ERROR
     assert record.getMessage() == "the replay store failed error=it raised ConnectionError failures=1"
     assert "in insert" in (record.exc_text or "")
@@ -269,20 +263,28 @@ async def test_a_replay_store_that_raises_is_told_of(
 async def test_a_replay_store_that_takes_too_long_is_told_of(
     authorization_server: AuthorizationServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Slow:
+    class Hanging:
         async def insert(self, _proof: UsedProof, _now: int) -> bool:
             await asyncio.Event().wait()
             return True
 
+    record = await told_of_replay_store(Hanging(), authorization_server, caplog)
+    assert record.getMessage() == "the replay store failed error=it took too long failures=1"
+
+
+async def told_of_replay_store(
+    store: ReplayStore, authorization_server: AuthorizationServer, caplog: pytest.LogCaptureFixture
+) -> logging.LogRecord:
+    """What the log says of a store that remembers no proof."""
     caplog.set_level(logging.INFO, "doorward")
     key = Key()
     token = authorization_server.bound_token(RESOURCE, key)
-    dpop = InboundDPoPOptions(replay_store=Slow())
+    dpop = InboundDPoPOptions(replay_store=store)
     async with Guard(authorization_server.issuer, RESOURCE, inbound_dpop=dpop) as guard:
         with pytest.raises(ReplayStoreUnavailableError):
             await guard.verify(token, DPoPRequest("POST", RESOURCE, key.proof(token, RESOURCE)))
     (record,) = await told_by(caplog, "doorward.guard.dpop")
-    assert record.getMessage() == "the replay store failed error=it took too long failures=1"
+    return record
 
 
 async def test_a_hook_that_raises_is_told_of(

@@ -195,7 +195,7 @@ fn check_numbers(settings: &Settings, refuse: &mut impl FnMut(&str, String)) {
             settings.token_exchange.max_depth,
             1..=10,
         ),
-        ("login.free_attempts", settings.login.free_attempts, 1..=1000),
+        ("login.free_attempts", settings.login.free_attempts, 1..=u32::MAX),
         (
             "events.max_connections",
             settings.events.max_connections,

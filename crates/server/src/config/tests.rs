@@ -465,7 +465,7 @@ fn what_contradicts_itself_or_lets_everybody_or_nobody_in_is_refused() {
             "[tokens]\naccess_ttl = \"1h\"\nrefresh_absolute_ttl = \"30m\"\nrefresh_idle_ttl = \"30m\"",
             "`tokens.access_ttl`",
         ),
-        ("[login]\nfree_attempts = 0", "must be between 1 and 1000"),
+        ("[login]\nfree_attempts = 0", "must be between 1 and 4294967295"),
         ("[events]\nmax_connections = 0", "must be between 1 and 4096"),
         (
             "[server]\ntrusted_proxies = [\"0.0.0.0/0\"]",

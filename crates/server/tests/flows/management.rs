@@ -81,6 +81,27 @@ impl Managed {
     async fn call(&self, method: &str, token: &str, body: &Value) -> Reply {
         send(&self.app, method, &self.path, Some(token), body).await
     }
+
+    /// Fifty requests with the token, and their answers with the methods.
+    async fn fifty_at_once(
+        &self,
+        request: impl Fn(usize) -> (&'static str, String),
+    ) -> Vec<(&'static str, Reply)> {
+        let mut tasks = tokio::task::JoinSet::new();
+        for number in 0..50 {
+            let (browser, path) = (self.app.browser(), self.path.clone());
+            let authorization = format!("Bearer {}", self.token);
+            let (method, body) = request(number);
+            tasks.spawn(async move {
+                let headers = [
+                    ("authorization", &*authorization),
+                    ("content-type", "application/json"),
+                ];
+                (method, browser.send(method, &path, &headers, body).await)
+            });
+        }
+        tasks.join_all().await
+    }
 }
 
 /// [DCR-024] [DCR-029]
@@ -170,24 +191,13 @@ async fn a_change_whose_answer_was_lost_is_answered_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_fifty_equal_changes_with_one_registration_token_all_get_one_answer() {
     let managed = managed().await;
-    let mut tasks = tokio::task::JoinSet::new();
-    for _ in 0..50 {
-        let (browser, path) = (managed.app.browser(), managed.path.clone());
-        let authorization = format!("Bearer {}", managed.token);
-        tasks.spawn(async move {
-            let headers = [
-                ("authorization", &*authorization),
-                ("content-type", "application/json"),
-            ];
-            browser.send("PUT", &path, &headers, metadata().to_string()).await
-        });
-    }
-    let replies = tasks.join_all().await;
-    let answers: BTreeSet<String> = replies.iter().map(|reply| reply.body.clone()).collect();
+    let replies = managed.fifty_at_once(|_| ("PUT", metadata().to_string())).await;
     assert!(
-        replies.iter().all(|reply| reply.status == StatusCode::OK) && answers.len() == 1,
-        "{answers:?}"
+        replies.iter().all(|(_, reply)| reply.status == StatusCode::OK),
+        "{replies:?}"
     );
+    let answers: BTreeSet<_> = replies.into_iter().map(|(_, reply)| reply.body).collect();
+    assert_eq!(answers.len(), 1, "{answers:?}");
 }
 
 /// [DCR-024]
@@ -525,26 +535,16 @@ async fn a_token_of_the_operator_is_not_counted_for_the_address() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_fifty_callers_with_one_registration_token_one_gets_the_next() {
     let managed = managed().await;
-    let mut tasks = tokio::task::JoinSet::new();
-    for number in 0..50 {
-        let (browser, path) = (managed.app.browser(), managed.path.clone());
-        let authorization = format!("Bearer {}", managed.token);
-        tasks.spawn(async move {
-            let headers = [
-                ("authorization", &*authorization),
-                ("content-type", "application/json"),
-            ];
-            let (method, body) = if number % 2 == 0 {
-                ("GET", String::new())
-            } else {
-                let mut body = metadata();
-                body["client_name"] = json!(format!("Managed {number}"));
-                ("PUT", body.to_string())
-            };
-            (method, browser.send(method, &path, &headers, body).await)
-        });
-    }
-    let replies = tasks.join_all().await;
+    let replies = managed
+        .fifty_at_once(|number| {
+            if number % 2 == 0 {
+                return ("GET", String::new());
+            }
+            let mut body = metadata();
+            body["client_name"] = json!(format!("Managed {number}"));
+            ("PUT", body.to_string())
+        })
+        .await;
     assert!(
         replies
             .iter()
