@@ -26,7 +26,7 @@ struct Kept {
 /// How long tokens are kept.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lifetimes {
-    /// A token is not handed out any more this long before it expires, or in the second half of its life if that is shorter.
+    /// A token is not handed out any more this long before it expires.
     pub(crate) buffer: Duration,
     /// For tokens of which the server does not say how long they last.
     pub(crate) default: Duration,
@@ -72,8 +72,7 @@ impl TokenCache {
     /// The token with the time that is left, unless that is too little.
     fn remaining(&self, kept: &Kept, now: UnixSeconds) -> Option<TokenResponse> {
         // A clock that was set back must not make a token last longer.
-        let buffer = self.lifetimes.buffer.min(kept.until.since(kept.since) / 2);
-        if now < kept.since || now + buffer >= kept.until {
+        if now < kept.since || now + self.lifetimes.buffer >= kept.until {
             return None;
         }
         let passed = now.since(kept.since);
