@@ -13,7 +13,7 @@ from typing import Any
 from fastmcp import Client
 from fastmcp.client.auth import OAuth
 from machine import admin
-from steps import MCP_URL, Walk, expect
+from steps import CALLBACK_PORT, MCP_URL, Walk, expect
 
 LIMIT = 2.0
 INITIALIZE = {
@@ -46,7 +46,7 @@ def asked(token: str) -> tuple[int, str]:
 
 async def signed_in(walk: Walk, name: str) -> tuple[Client, str]:
     """A person at a client of their own, and their access token."""
-    provider = OAuth(mcp_url=MCP_URL, client_name=name, callback_timeout=30)
+    provider = OAuth(mcp_url=MCP_URL, client_name=name, callback_port=CALLBACK_PORT, callback_timeout=30)
     client = Client(MCP_URL, auth=provider, timeout=60)
     with walk.step(f"{name} signs in"):
         await client.__aenter__()

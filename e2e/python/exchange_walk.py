@@ -8,7 +8,7 @@ import os
 from fastmcp import Client
 from fastmcp.client.auth import OAuth
 from machine import admin
-from steps import MCP_URL, Walk, expect
+from steps import CALLBACK_PORT, MCP_URL, Walk, expect
 
 MAIL = "https://mail.example/"
 
@@ -25,7 +25,7 @@ def mail_resource() -> str:
 async def main() -> None:
     walk = Walk("exchange")
     slug, exchanging = mail_resource(), os.environ["E2E_CLIENT_ID"]
-    client = Client(MCP_URL, auth=OAuth(mcp_url=MCP_URL, client_name="mail reader", callback_timeout=30), timeout=60)
+    client = Client(MCP_URL, auth=OAuth(mcp_url=MCP_URL, client_name="mail reader", callback_port=CALLBACK_PORT, callback_timeout=30), timeout=60)
     with walk.step("connect"):
         await client.__aenter__()
     with walk.step("nobody may exchange tokens for a resource that does not name them"):

@@ -9,7 +9,7 @@ from typing import Any
 
 from fastmcp import Client
 from fastmcp.client.auth import OAuth
-from steps import MCP_URL, Walk
+from steps import CALLBACK_PORT, MCP_URL, Walk
 
 from oauth_walk import after_connecting
 
@@ -21,7 +21,7 @@ def text_of(result: Any) -> str:
 async def main() -> None:
     label = f"fastmcp {version('fastmcp')}"
     walk = Walk(label)
-    provider = OAuth(mcp_url=MCP_URL, client_name=label, callback_timeout=30)
+    provider = OAuth(mcp_url=MCP_URL, client_name=label, callback_port=CALLBACK_PORT, callback_timeout=30)
     client = Client(MCP_URL, auth=provider, timeout=60)
     with walk.step("connect"):
         await client.__aenter__()

@@ -1,6 +1,6 @@
 """The same requests to every example server that the guard protects: the answers must be the same, field by field.
 
-`BATTERY_SERVERS` names the servers: a JSON array of `{"label", "command"}`, the reference first. Each is started with an issuer that lives in
+`BATTERY_SERVERS` names the servers: a JSON array of `{"label", "command", "port"}`, the reference first. Each is started with an issuer that lives in
 this process, so that tokens of every kind can be made.
 """
 
@@ -408,28 +408,12 @@ def report(label: str, step: str, trouble: str) -> None:
     print(json.dumps(line), flush=True)
 
 
-def free_ports() -> Iterator[int]:
-    """Ports that nobody listens on, below the range from which the system takes ports for outgoing connections: they stay free until used."""
-    start = os.getpid() % 600 * 20
-    for number in range(12_000):
-        port = 20_000 + (start + number) % 12_000
-        try:
-            with socket.socket() as listener:
-                listener.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        yield port
-
-
-PORTS = free_ports()
-
-
 @contextmanager
 def started(issuer: str, dpop: str) -> Iterator[list[Server]]:
     servers: list[Server] = []
     try:
         for given in json.loads(os.environ["BATTERY_SERVERS"]):
-            port = next(PORTS)
+            port = given["port"]
             environment = os.environ | {
                 "DOORWARD_ISSUER": issuer,
                 "DOORWARD_BASE_URL": f"http://localhost:{port}",

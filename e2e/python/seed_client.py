@@ -9,13 +9,13 @@ from typing import Any
 
 from fastmcp import Client
 from fastmcp.client.auth import OAuth
-from steps import ISSUER, MCP_URL, Walk, expect
+from steps import CALLBACK_PORT, ISSUER, MCP_URL, Walk, expect
 
 
 async def main() -> None:
     label = f"fastmcp-stock example, fastmcp {version('fastmcp')}"
     walk = Walk(label)
-    client = Client(MCP_URL, auth=OAuth(mcp_url=MCP_URL, client_name=label, callback_timeout=30), timeout=60)
+    client = Client(MCP_URL, auth=OAuth(mcp_url=MCP_URL, client_name=label, callback_port=CALLBACK_PORT, callback_timeout=30), timeout=60)
 
     async def call(tool: str, /, **arguments: Any) -> Any:
         return (await client.call_tool(tool, arguments)).structured_content

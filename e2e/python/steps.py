@@ -14,6 +14,8 @@ from pathlib import Path
 
 ISSUER = os.environ["DOORWARD_ISSUER"]
 MCP_URL = os.environ["MCP_URL"]
+# Given, as one that a client finds free may be another connection's by the time it listens.
+CALLBACK_PORT = urllib.parse.urlsplit(os.environ["MCP_OAUTH_CALLBACK_URL"]).port
 # Whether the MCP server answers a missing tool scope with HTTP 403 (a guard) or inside HTTP 200 (FastMCP).
 STEPS_UP = os.environ.get("E2E_STEP_UP", "1") == "1"
 # FastMCP hides a tool from callers without its scopes.

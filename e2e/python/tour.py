@@ -12,7 +12,7 @@ from typing import Any
 
 from fastmcp import Client
 from fastmcp.client.auth import OAuth
-from steps import MCP_URL, Walk, expect
+from steps import CALLBACK_PORT, MCP_URL, Walk, expect
 
 
 def text_of(result: Any) -> str:
@@ -21,7 +21,7 @@ def text_of(result: Any) -> str:
 
 async def main() -> None:
     walk = Walk("tour")
-    client = Client(MCP_URL, auth=OAuth(mcp_url=MCP_URL, client_name="tour", callback_timeout=30), timeout=60)
+    client = Client(MCP_URL, auth=OAuth(mcp_url=MCP_URL, client_name="tour", callback_port=CALLBACK_PORT, callback_timeout=30), timeout=60)
     with walk.step("connect"):
         await client.__aenter__()
     for tool, arguments, expected in json.loads(os.environ["E2E_CALLS"]):

@@ -49,26 +49,14 @@ app = secure_app(mcp, **of_app)
 """
 
 
-def free_ports() -> Iterator[int]:
-    """Below the range from which the system takes ports for outgoing connections: they stay free until used."""
-    start = os.getpid() % 600 * 20
-    for number in range(12_000):
-        port = 20_000 + (start + number) % 12_000
-        try:
-            with socket.socket() as listener:
-                listener.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        yield port
-
-
-PORTS = free_ports()
-
-
 @contextmanager
 def workers(server: AuthorizationServer, folder: Path, log: Path) -> Iterator[Client]:
     """``uvicorn workers:app --workers 2`` in a folder."""
-    port = next(PORTS)
+    # Nobody else gets the port before the program has it: servers reuse addresses.
+    kept = socket.socket()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    kept.bind(("127.0.0.1", 0))
+    port = kept.getsockname()[1]
     base_url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "uvicorn", "workers:app", "--workers", "2", "--port", str(port)]
     environment = {**os.environ, "DOORWARD_ISSUER": server.issuer, "DOORWARD_BASE_URL": base_url}
@@ -81,6 +69,7 @@ def workers(server: AuthorizationServer, folder: Path, log: Path) -> Iterator[Cl
     finally:
         process.terminate()
         process.wait(30)
+        kept.close()
 
 
 def until(is_so: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:

@@ -14,6 +14,7 @@ use crate::e2e::walk::{Language, Script, read_steps, walk_as_operator, walk_with
 use crate::e2e::world::{Engine, McpServer, Registration, TOOL_SCOPES, World, binary, build};
 use crate::e2e::{CLIENTS, walk_all};
 use crate::install;
+use crate::ports::free_port;
 use crate::process::{run_logged, tail};
 use crate::suite::Outcome;
 use crate::workspace::{e2e, root};
@@ -328,7 +329,7 @@ fn asked(script: &str, servers: &[(String, Vec<PathBuf>)]) -> Result<Outcome> {
     fs::create_dir_all(&folder)?;
     let servers: Vec<_> = servers
         .iter()
-        .map(|(label, command)| json!({ "label": label, "command": command }))
+        .map(|(label, command)| json!({ "label": label, "command": command, "port": free_port() }))
         .collect();
     let mut command = Command::new(install::interpreter("v2"));
     command
