@@ -1,7 +1,7 @@
 //! `doorward backup`, `doorward restore` and `doorward keys`.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::Path;
 
 use serde_json::Value;
@@ -225,6 +225,87 @@ async fn what_cannot_be_copied_or_restored_is_said_and_nothing_is_changed() {
             "{refused}"
         );
     }
+}
+
+/// Whoever is not the server's user: somebody without rights, or root without the right to read what is another one's.
+const SOMEBODY: u32 = 65_534;
+
+/// A script that runs the program with these arguments as one who has no right to `file`.
+fn without_right_to(file: &Path, arguments: &str) -> String {
+    if chown(file, Some(SOMEBODY), Some(SOMEBODY)).is_ok() {
+        return format!("exec setpriv --bounding-set=-dac_override,-dac_read_search -- \"$0\" {arguments}");
+    }
+    fs::set_permissions(file, fs::Permissions::from_mode(0o000)).unwrap();
+    format!("exec \"$0\" {arguments}")
+}
+
+#[tokio::test]
+async fn a_file_that_is_another_ones_is_said_with_whose_it_is() {
+    let place = Place::new();
+    assert_eq!(place.serve().await.stop().code, Some(0));
+    place.run(&["backup", "copy.db"]).success();
+    for (file, arguments) in [
+        ("copy.db", "restore copy.db --replace"),
+        ("data/doorward.db", "backup other.db"),
+        ("data/doorward.db", "serve"),
+        ("data/doorward.db", "migrate"),
+    ] {
+        let script = without_right_to(&place.folder().join(file), arguments);
+        let refused = place.start_in_shell(&script).finish().one_line_failure();
+        let owner = fs::metadata(place.folder().join(file)).unwrap().uid();
+        let expected = format!(
+            "{file} cannot be read: Permission denied (os error 13); it belongs to user {owner} (mode 0"
+        );
+        assert!(
+            refused.contains(&expected) && refused.contains("`chown`"),
+            "{arguments}: {refused}"
+        );
+    }
+    place.run(&["backup", "data"]).one_line_failure();
+    let refused = place.run(&["restore", "data", "--replace"]).one_line_failure();
+    assert_eq!(refused, "data is not a file");
+}
+
+/// An administrator who makes the database, or puts a copy in its place, leaves one that the server can open.
+#[tokio::test]
+async fn what_is_made_in_the_servers_folder_belongs_to_the_server() {
+    let place = Place::new();
+    let data = place.folder().join("data");
+    fs::create_dir(&data).unwrap();
+    // Only root can; otherwise all is the same user's.
+    let _ = chown(&data, Some(SOMEBODY), Some(SOMEBODY));
+    let belongs = |files: &[&str]| {
+        for file in files {
+            let (found, folder) = (
+                fs::metadata(data.join(file)).unwrap(),
+                fs::metadata(&data).unwrap(),
+            );
+            assert_eq!((found.uid(), found.gid()), (folder.uid(), folder.gid()), "{file}");
+            assert_eq!(found.mode() & 0o7777, 0o600, "{file}");
+        }
+    };
+    place.run(&["migrate"]).success();
+    assert_eq!(place.serve().await.stop().code, Some(0));
+    belongs(&["doorward.db", "doorward.db.lock"]);
+    place.run(&["backup", "copy.db"]).success();
+    place.run(&["restore", "copy.db", "--replace"]).success();
+    belongs(&["doorward.db", "doorward.db.replaced-1", "doorward.db.lock"]);
+    fs::remove_file(data.join("doorward.db")).unwrap();
+    place.run(&["restore", "copy.db"]).success();
+    belongs(&["doorward.db"]);
+}
+
+#[tokio::test]
+async fn a_copy_for_which_there_is_no_room_is_not_the_databases_fault() {
+    let place = Place::new();
+    assert_eq!(place.serve().await.stop().code, Some(0));
+    let script = "trap '' XFSZ; ulimit -f 200; exec \"$0\" backup copy.db";
+    let refused = place.start_in_shell(script).finish().one_line_failure();
+    assert!(
+        refused.starts_with("the copy (") && refused.contains("cannot be written"),
+        "{refused}"
+    );
+    assert!(!place.folder().join("copy.db").exists());
 }
 
 /// [KEY-008]

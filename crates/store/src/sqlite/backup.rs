@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::files::{clear, copy_file, publish, swap};
-use super::location::{Location, LockedFile, beside, private, unusable};
+use super::location::{Location, LockedFile, beside, check_readable, private, unusable};
 use super::{audit, ending, keys, migrations};
 use crate::rules::audit::{Hands, database_restored};
 use crate::{Ended, Origin, Result, Schema, Sealed, StoreError};
@@ -112,9 +112,7 @@ pub fn restore(
     let Location::File(path) = Location::parse(url)? else {
         return Err(unusable("a database in memory cannot be restored".to_owned()));
     };
-    if !file.is_file() {
-        return Err(unusable(format!("there is no file {}", file.display())));
-    }
+    check_readable(file, || format!("there is no file {}", file.display()))?;
     let journal = beside(file, "-wal");
     if fs::metadata(&journal).is_ok_and(|journal| journal.len() > 0) {
         return Err(unusable(format!(
@@ -136,7 +134,7 @@ pub fn restore(
     let unfinished = beside(&path, ".restoring");
     // Of a process that was killed, whose lock is gone.
     let restored = clear(&unfinished)
-        .and_then(|()| copy_file(file, &unfinished))
+        .and_then(|()| copy_file(file, &unfinished, &path))
         .map_err(|error| cannot("copied", file, &error))
         .and_then(|()| inspect(&unfinished))
         .and_then(|inspection| check(&inspection).map(|()| inspection))
@@ -162,19 +160,26 @@ pub fn restore(
 ///
 /// [`StoreError::Unusable`] when there is none.
 pub fn existing(url: &str) -> Result<PathBuf> {
-    match Location::parse(url)? {
-        Location::File(path) if path.is_file() => Ok(path),
-        Location::File(path) => Err(unusable(format!(
-            "there is no database at {} (storage.url)",
-            std::path::absolute(&path).unwrap_or(path).display()
-        ))),
-        Location::Memory => Err(unusable("a database in memory has no file".to_owned())),
-    }
+    let Location::File(path) = Location::parse(url)? else {
+        return Err(unusable("a database in memory has no file".to_owned()));
+    };
+    check_readable(&path, || {
+        let whole = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
+        format!("there is no database at {} (storage.url)", whole.display())
+    })?;
+    Ok(path)
 }
 
 /// One read transaction: the writer goes on meanwhile (WAL), and the copy is of one moment.
 fn copy_database(source: &Path, target: &Path) -> Result<()> {
-    let failed = |error: rusqlite::Error| refused(source, &error.into());
+    let failed = |error: rusqlite::Error| match error.sqlite_error().map(|failure| failure.extended_code) {
+        // The database is only read.
+        Some(ffi::SQLITE_FULL | ffi::SQLITE_IOERR_WRITE | ffi::SQLITE_IOERR_FSYNC) => unusable(format!(
+            "the copy ({}) cannot be written: {error}",
+            target.display()
+        )),
+        _ => refused(source, &error.into()),
+    };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let from = Connection::open_with_flags(source, flags).map_err(failed)?;
     from.busy_timeout(PATIENCE).map_err(failed)?;

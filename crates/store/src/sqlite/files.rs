@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::location::{beside, private, sync_directory};
+use super::location::{beside, create_for, private, sync_directory};
 
-pub(super) fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+/// `place`: the database that the copy will be.
+pub(super) fn copy_file(from: &Path, to: &Path, place: &Path) -> io::Result<()> {
     let mut source = File::open(from)?;
-    let mut target = private().create_new(true).write(true).open(to)?;
+    let mut target = create_for(place, to)?;
     io::copy(&mut source, &mut target)?;
     target.sync_all()
 }

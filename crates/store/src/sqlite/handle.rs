@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::location::{Location, LockedFile, beside, exists, unusable};
+use super::location::{Location, LockedFile, beside, check_readable, exists};
 use super::{Engine, SqliteOptions, keys, migrations, prepare, refusal};
 use crate::rules::audit::Hands;
 use crate::{Look, Origin, Result, Sealed, SecretsInUse, Store, StoreError, Turn};
@@ -168,9 +168,7 @@ pub(super) fn reader(file: &Path, options: &SqliteOptions) -> Result<Option<Conn
     let has_journal = ["-wal", "-journal"]
         .iter()
         .any(|suffix| beside(file, suffix).exists());
-    if !file.is_file() {
-        return Err(unusable(format!("{} is not a file", file.display())));
-    }
+    check_readable(file, || format!("{} is not there any more", file.display()))?;
     let db = match immutable(file).filter(|_| !has_journal) {
         Some(uri) => {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY

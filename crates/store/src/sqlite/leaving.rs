@@ -1,7 +1,6 @@
 //! A database that moves away: read at one moment while nobody else has it, and put aside when it has arrived.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
@@ -9,7 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::backup::{PATIENCE, cannot, existing, refused};
 use super::files::{clear, swap};
 use super::handle::reader;
-use super::location::{LockedFile, beside, private};
+use super::location::{LockedFile, beside, create_for};
 use super::{SqliteOptions, keys, migrations, prepare, refusal};
 use crate::moving::layout::{Described, Table};
 use crate::moving::rows::{self, Sum};
@@ -41,17 +40,12 @@ impl Leaving {
     pub(crate) fn prepare(&self) -> Result<()> {
         let failed = |error| cannot("written", &self.mark, &error);
         clear(&self.mark).map_err(failed)?;
-        let file = private().create_new(true).write(true).open(&self.mark);
-        let file = file.map_err(failed)?;
+        // Those who start the server have to be told.
+        let file = create_for(&self.lock.path, &self.mark).map_err(failed)?;
         let marked = Connection::open(&self.mark)
             .map_err(StoreError::from)
             .and_then(|db| migrations::mark_as_moved(&db));
         marked.map_err(|error| refused(&self.mark, &error))?;
-        // Whoever moves it may be another one (`sudo`), and those who start the server have to be told.
-        let owner = fs::metadata(&self.lock.path).map_err(failed)?;
-        if let Err(error) = chown(&self.mark, Some(owner.uid()), Some(owner.gid())) {
-            tracing::debug!(%error, "what stands in the place of the database belongs to whoever moves it");
-        }
         file.sync_all().map_err(failed)?;
         // As it is put aside in the end.
         let tried = beside(&self.lock.path, ".moving-trial");

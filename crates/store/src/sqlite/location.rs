@@ -2,7 +2,10 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
 
 use crate::{Result, StoreError};
 
@@ -75,11 +78,12 @@ impl LockedFile {
             ))
         })?;
         let lock_path = beside(&path, ".lock");
-        let lock = private()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path);
+        let lock = match create_for(&path, &lock_path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                private().write(true).open(&lock_path)
+            }
+            made => made,
+        };
         let lock =
             lock.map_err(|error| unusable(format!("{} cannot be opened: {error}", lock_path.display())))?;
         match lock.try_lock() {
@@ -143,11 +147,7 @@ fn create_database(path: &Path) -> Result<()> {
     if exists(path)? {
         return narrow(path);
     }
-    private()
-        .create_new(true)
-        .write(true)
-        .open(path)
-        .map_err(cannot)?;
+    create_for(path, path).map_err(cannot)?;
     tracing::info!(path = %path.display(), "there was no database: made a new one");
     sync_directory(path).map_err(cannot)
 }
@@ -164,6 +164,52 @@ pub(super) fn exists(path: &Path) -> Result<bool> {
         )));
     }
     Ok(path.exists())
+}
+
+/// Makes a file (mode 0600) that is not there yet, for the database at `place`: it belongs to whom that belongs, or its folder
+/// where there is none. Who administers may be another one (`sudo`) than who starts the server and has to open it.
+pub(super) fn create_for(place: &Path, file: &Path) -> io::Result<File> {
+    let folder = place.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let owner = fs::metadata(place).or_else(|_| fs::metadata(folder.unwrap_or(Path::new("."))))?;
+    let made = private().create_new(true).write(true).open(file)?;
+    // The open file: what its name means may be another file by now, in a folder that others can write to.
+    if owner.uid() != made.metadata()?.uid()
+        && let Err(error) = fchown(&made, Some(owner.uid()), Some(owner.gid()))
+    {
+        tracing::debug!(file = %file.display(), %error, "this file belongs to whoever made it");
+    }
+    Ok(made)
+}
+
+/// Says why a file cannot be read, of which SQLite says only that it cannot open it. Opens nothing: whoever closes a database
+/// file gives up every POSIX lock that its process holds on it.
+pub(super) fn check_readable(file: &Path, missing: impl FnOnce() -> String) -> Result<()> {
+    let metadata = fs::metadata(file).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => unusable(missing()),
+        io::ErrorKind::PermissionDenied => unusable(format!(
+            "{} is in a folder that user {} cannot look into: run this as another user, or put the file elsewhere",
+            file.display(),
+            own_user(),
+        )),
+        _ => unusable(format!("{} cannot be read: {error}", file.display())),
+    })?;
+    if !metadata.is_file() {
+        return Err(unusable(format!("{} is not a file", file.display())));
+    }
+    access(file, Access::READ_OK).map_err(|error| {
+        unusable(format!(
+            "{} cannot be read: {}; it belongs to user {} (mode {:04o}), and this runs as user {}: run it as the user whose file it is, or `chown` it",
+            file.display(),
+            io::Error::from(error),
+            metadata.uid(),
+            metadata.mode() & 0o7777,
+            own_user(),
+        ))
+    })
+}
+
+fn own_user() -> u32 {
+    rustix::process::geteuid().as_raw()
 }
 
 /// A new file survives a power cut only when its directory was synchronised too.
