@@ -2,27 +2,17 @@
 import { spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 
 import { walk } from "./browser.mjs";
 import { expect, ISSUER, MCP_URL, walker, wellKnown } from "./steps.mjs";
 
-const PORT = await freePort();
+const { port: PORT } = new URL(process.env.MCP_OAUTH_CALLBACK_URL);
 const CHECKS = ["authorization-server-metadata", "authorization-server-metadata-cimd", "authorization-code-grant"];
 const manifest = createRequire(import.meta.url).resolve("@modelcontextprotocol/conformance/package.json");
 const suite = join(dirname(manifest), "dist/index.js");
 const results = join(process.env.HOME, "conformance");
 const step = walker(`conformance ${JSON.parse(readFileSync(manifest, "utf8")).version}`);
-
-function freePort() {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
-}
 
 /** The suite prints the URL and listens for the answer in its own time. */
 async function deliver(callback) {

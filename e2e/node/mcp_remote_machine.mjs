@@ -20,7 +20,7 @@ async function withProxy(name, settings, body, environment = {}, onDiary = () =>
   const home = join(process.env.MCP_REMOTE_CONFIG_DIR, name);
   const transport = new StdioClientTransport({
     command: process.execPath,
-    args: [proxy, MCP_URL, "--allow-http", ...settings],
+    args: [proxy, MCP_URL, new URL(process.env.MCP_OAUTH_CALLBACK_URL).port, "--allow-http", ...settings],
     env: { ...process.env, MCP_REMOTE_CONFIG_DIR: home, ...environment },
     stderr: "pipe",
   });

@@ -36,7 +36,7 @@ async def main() -> None:
             expect("1" in str(told.content), str(told))
     finally:
         program.terminate()
-        program.wait(10)
+        program.wait(60)
         kept.close()
 
 

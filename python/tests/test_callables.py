@@ -93,12 +93,12 @@ async def test_a_plain_checker_that_found_no_thread_was_not_asked_and_lets_nothi
     authorization_server: AuthorizationServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("doorward._threads.THREADS", 1)
-    monkeypatch.setattr("doorward._threads.BEGIN_SECONDS", 0.05)
     checker = Hangs()
     async with Guard(authorization_server.issuer, RESOURCE, revocation_checker=checker) as made:
         asked = asyncio.ensure_future(made.verify(authorization_server.token(RESOURCE)))
         while not checker.threads:
             await asyncio.sleep(0.01)
+        monkeypatch.setattr("doorward._threads.BEGIN_SECONDS", 0.05)
         await refused(made, authorization_server.token(RESOURCE))
         monkeypatch.setattr("doorward._threads.WAITING", 0)
         await refused(made, authorization_server.token(RESOURCE))

@@ -55,7 +55,7 @@ impl Database {
     }
 
     fn begin(mut cluster: Cluster, settings: &str) -> anyhow::Result<Self> {
-        let address = free_address()?;
+        let address = free_address();
         let listen = format!(
             "listen_addresses = '127.0.0.1'\nport = {}\nunix_socket_directories = '{}'\n{settings}\n",
             address.port(),
@@ -99,6 +99,8 @@ impl Database {
     /// `kill -9`: every process of it dies as in a crash.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         let server = self.process()?;
+        // So that it begins no more of them.
+        signal(server, "STOP")?;
         let others = begun_by(server)?;
         signal(server, "KILL")?;
         self.end_keeper()?;

@@ -18,6 +18,8 @@ mod mount;
 mod node;
 #[path = "../../bench/src/bin/load/pages.rs"]
 mod pages;
+#[path = "../../crates/store/tests/engines/postgres/ports.rs"]
+mod ports;
 #[expect(
     dead_code,
     clippy::panic,

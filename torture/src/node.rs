@@ -1,10 +1,9 @@
 //! One process of the server: the real program, on ports that it keeps when it is started again.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -12,6 +11,7 @@ use http::HeaderValue;
 use tokio::time::{Instant, sleep};
 
 use crate::balancer::{Ask, Balancer};
+use crate::ports::free_port;
 use crate::previous::Previous;
 
 /// Longer than any start or drain takes on a busy machine.
@@ -55,8 +55,8 @@ impl Node {
             folder: folder.to_owned(),
             environment,
             unknown: &[],
-            public: free_address()?,
-            admin: free_address()?,
+            public: free_address(),
+            admin: free_address(),
             host: host.clone(),
             log: folder.join(format!("node{number}.log")),
             child: None,
@@ -252,17 +252,7 @@ pub fn run(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// An address that nobody listens on: below the range from which the system takes ports for outgoing connections, so that
-/// it stays free until it is used, and when its process is started again.
-pub fn free_address() -> anyhow::Result<SocketAddr> {
-    static OFFSET: AtomicU16 = AtomicU16::new(0);
-    let start = u16::try_from(std::process::id() % 500)? * 20;
-    for _ in 0..10_000 {
-        let offset = start.wrapping_add(OFFSET.fetch_add(1, Ordering::Relaxed)) % 10_000;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 20_000 + offset));
-        if TcpListener::bind(address).is_ok() {
-            return Ok(address);
-        }
-    }
-    bail!("no port is free")
+/// An address that nobody listens on, and that stays free when its process is started again.
+pub fn free_address() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()))
 }

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -46,9 +47,11 @@ def unpacked(cache: Path, wanted: str) -> Path:
         download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "fastmcp"]
         subprocess.run([*download, "--dest", str(cache), f"fastmcp=={wanted}"], check=True)
         archive = cache / f"{sources.name}.tar.gz"
-        with tarfile.open(archive) as files:
+        with tarfile.open(archive) as files, tempfile.TemporaryDirectory(dir=cache) as partly:
             members = [member for member in files.getmembers() if not member.name.startswith(f"{sources.name}/docs/")]
-            files.extractall(cache, members=members, filter="data")
+            files.extractall(partly, members=members, filter="data")
+            # There whole, or not at all.
+            (Path(partly) / sources.name).rename(sources)
         archive.unlink()
     return sources
 

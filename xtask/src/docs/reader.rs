@@ -15,7 +15,8 @@ use crate::workspace::target;
 
 /// The ports of the pages: public, admin, MCP server.
 const PORTS: [&str; 3] = ["9000", "9001", "8080"];
-const LIMIT: Duration = Duration::from_secs(30);
+/// Only what hangs is ended by it.
+const LIMIT: Duration = Duration::from_mins(3);
 
 pub(super) struct Reader {
     folder: PathBuf,

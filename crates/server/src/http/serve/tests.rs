@@ -31,7 +31,7 @@ async fn start(change: impl FnOnce(&mut ServeLimits)) -> Server {
 
 async fn start_with(peers: Peers, change: impl FnOnce(&mut ServeLimits)) -> Server {
     let mut serve_limits = ServeLimits {
-        header_time: SHORT,
+        header_time: Duration::from_mins(1),
         idle_time: Duration::from_mins(1),
         ..ServeLimits::default()
     };
@@ -146,7 +146,7 @@ async fn drip(mut stream: TcpStream, first: &[u8], byte: u8) -> (String, Duratio
 
 #[tokio::test]
 async fn a_silent_connection_is_closed() {
-    let server = start(|_| ()).await;
+    let server = start(|limits| limits.header_time = SHORT).await;
     for start in ["", "P", "PRI * HTTP/2.0\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
         let started = Instant::now();
         server.talk(start.as_bytes()).await;
@@ -196,7 +196,7 @@ async fn with_room_an_idle_connection_stays() {
 
 #[tokio::test]
 async fn slow_headers_are_cut_off() {
-    let server = start(|_| ()).await;
+    let server = start(|limits| limits.header_time = SHORT).await;
     let (answer, elapsed) = drip(server.connect().await, b"GET / HTTP/1.1\r\nX-Slow: ", b'a').await;
     assert!(
         elapsed < Duration::from_secs(5),
@@ -207,7 +207,7 @@ async fn slow_headers_are_cut_off() {
 
 #[tokio::test]
 async fn slow_headers_of_a_second_request_are_cut_off() {
-    let server = start(|_| ()).await;
+    let server = start(|limits| limits.header_time = SHORT).await;
     let stream = server.answered().await;
     let (_, elapsed) = drip(stream, b"GET / HTTP/1.1\r\nX-Slow: ", b'a').await;
     assert!(elapsed < Duration::from_secs(5), "{elapsed:?}");
@@ -335,11 +335,7 @@ async fn running_requests_finish_after_the_shutdown_signal_and_new_ones_find_nob
 
 #[tokio::test]
 async fn a_stuck_client_does_not_hold_up_the_shutdown() {
-    let server = start(|limits| {
-        limits.header_time = Duration::from_mins(1);
-        limits.drain_time = SHORT;
-    })
-    .await;
+    let server = start(|limits| limits.drain_time = SHORT).await;
     let mut stuck = server.connect().await;
     stuck.write_all(b"POST /echo HTTP/1.1\r\n").await.unwrap();
     sleep(SHORT).await;
@@ -375,7 +371,11 @@ async fn an_http2_connection_has_few_streams_and_small_windows() {
 async fn what_is_no_request_is_counted() {
     let metrics = Metrics::new();
     let peers = Peers::only([], metrics.clone());
-    let server = start_with(peers, |limits| limits.header_bytes = 8192).await;
+    let server = start_with(peers, |limits| {
+        limits.header_bytes = 8192;
+        limits.header_time = SHORT;
+    })
+    .await;
     let large = format!("GET / HTTP/1.1\r\nX-Large: {}\r\n\r\n", "x".repeat(20_000));
     for (sent, status) in [
         ("GET / HTTP/1.1\r\nno header\r\n\r\n", "400"),

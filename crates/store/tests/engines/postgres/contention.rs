@@ -100,7 +100,7 @@ async fn a_statement_that_was_undone_has_one_effect() {
 async fn a_change_that_is_always_undone_is_unavailable_in_the_end() {
     let Some(nodes) = nodes().await else { return };
     let options = PostgresOptions {
-        retry_for: Duration::from_millis(200),
+        retry_for: Duration::from_secs(1),
         ..PostgresOptions::default()
     };
     let store = PostgresStore::open(&nodes.url, &options).await.unwrap();
