@@ -129,6 +129,9 @@ struct Terms {
     /// A file with its keys, a JWK Set.
     #[arg(long)]
     jwks: Option<PathBuf>,
+    /// Its metadata says where its keys are, whatever was given before.
+    #[arg(long, conflicts_with_all = ["jwks", "jwks_uri"])]
+    no_jwks: bool,
     /// A signature algorithm. May be repeated; replaces all.
     #[arg(long = "algorithm")]
     algorithms: Vec<String>,
@@ -176,6 +179,10 @@ impl Terms {
             |values: Vec<Value>, none: bool| (none || !values.is_empty()).then_some(Value::from(values));
         let texts = |texts: Vec<String>, none| several(texts.into_iter().map(Value::from).collect(), none);
         put("jwks_uri", self.jwks_uri.map(Value::from));
+        if self.no_jwks {
+            put("jwks_uri", Some(Value::Null));
+            put("jwks", Some(Value::Null));
+        }
         if let Some(file) = self.jwks {
             let unreadable = || format!("the key set {} could not be read", file.display());
             let text = std::fs::read_to_string(&file).with_context(unreadable)?;

@@ -117,6 +117,10 @@ async fn null_takes_away_what_a_record_can_be_without() {
     let issuer = "/admin/trusted-issuers/ci";
     let before = operator.get(issuer).await;
     assert_eq!(patch(issuer, json!({"jwks": null})).await, before);
+    // A variable that nobody set: keys that were given are not given up for it.
+    let reply = operator.call("PATCH", issuer, json!({"jwks_uri": ""})).await;
+    assert_refused(&reply, StatusCode::BAD_REQUEST, "invalid_request");
+    assert_eq!(operator.get(issuer).await, before);
     assert_eq!(
         patch(issuer, json!({"jwks_uri": null})).await.get("jwks_uri"),
         None

@@ -116,7 +116,7 @@ async fn a_subject_is_linked_to_a_person() {
 }
 
 #[tokio::test]
-async fn the_lists_of_an_issuer_can_be_emptied() {
+async fn what_an_issuer_was_given_can_be_taken_away() {
     let place = Place::new();
     let server = place.serve().await;
     place.run(&CREATE).success();
@@ -137,6 +137,8 @@ async fn the_lists_of_an_issuer_can_be_emptied() {
         "here=there",
         "--rule",
         rule,
+        "--jwks-uri",
+        "https://example.okta.com/pinned",
         "--disabled",
         "--json",
     ];
@@ -154,6 +156,12 @@ async fn the_lists_of_an_issuer_can_be_emptied() {
             json!({}),
         ),
         ("--no-rules", ["--rule", "{}"], "rules", json!([])),
+        (
+            "--no-jwks",
+            ["--jwks-uri", "https://a.example/k"],
+            "jwks_uri",
+            json!(null),
+        ),
     ] {
         assert_ne!(created[member], empty);
         let update = ["admin", "trusted-issuer", "update", "okta", "--json", option];

@@ -58,8 +58,6 @@ fn key_source(
         (None, None) if taken_away => Ok(KeySource::Discovery),
         (None, None) => Ok(before),
         (Some(_), Some(_)) => Err(AdminError::invalid("Give jwks_uri or jwks, not both.")),
-        // An empty one goes back to discovery.
-        (Some(url), None) if url.is_empty() => Ok(KeySource::Discovery),
         (Some(text), None) => {
             let url = url::Url::parse(&text).map_err(|_| AdminError::invalid("jwks_uri is no URL."))?;
             // The guarded fetcher has the last word; this is for the operator.
